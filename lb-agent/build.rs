@@ -1,0 +1,26 @@
+//! Puts the XDP program into the binary.
+//!
+//! `cargo xtask build-ebpf` writes the object; where it has not run, the binary is built without it and
+//! says so when it is asked to load it, so that `cargo build` and `cargo clippy` work everywhere.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+fn main() {
+    println!("cargo::rerun-if-env-changed=FAIRLEAD_XDP_OBJECT");
+    let built = env::var_os("FAIRLEAD_XDP_OBJECT").map_or_else(default_object, PathBuf::from);
+    println!("cargo::rerun-if-changed={}", built.display());
+    let Some(out) = env::var_os("OUT_DIR") else { return };
+    let embedded = Path::new(&out).join("fairlead-xdp");
+    let object = fs::read(&built).unwrap_or_default();
+    if object.is_empty() {
+        println!("cargo::warning=no XDP object at {}: run `cargo xtask build-ebpf` first", built.display());
+    }
+    if let Err(error) = fs::write(&embedded, object) {
+        println!("cargo::error=cannot write {}: {error}", embedded.display());
+    }
+}
+
+fn default_object() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bpf/bpfel-unknown-none/release/fairlead-xdp")
+}

@@ -1,0 +1,3 @@
+//! The kernel side: load, pin, attach; operations into map writes; counters.
+
+pub mod object;

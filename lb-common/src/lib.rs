@@ -1,0 +1,27 @@
+//! The contract between Fairlead's XDP program and its agent.
+//!
+//! What crosses the border (map keys and values) and what both sides must compute alike (the flow hash, the
+//! look-up in a ring, the rewriting of a packet) is written here once. The crate has no dependency, no `std`
+//! and no allocation; the same [`pipeline`] runs in the kernel on a packet's memory and on the host on a
+//! byte slice, which is how the two can be compared byte for byte.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`frame`], [`tables`] | the two things a pipeline works on, as traits |
+//! | [`pipeline`] | the way of one packet: [`pipeline::judge`] |
+//! | [`verdict`] | what can come of it: [`verdict::Forward`] or [`verdict::Refusal`] |
+//! | [`maps`] | keys and values of every map, and its name |
+//! | [`ring`] | a slot of a ring |
+//! | [`hash`] | the keyed flow hash |
+//! | [`wire`] | headers as byte arrays, check sums |
+
+#![no_std]
+
+pub mod frame;
+pub mod hash;
+pub mod maps;
+pub mod pipeline;
+pub mod ring;
+pub mod tables;
+pub mod verdict;
+pub mod wire;

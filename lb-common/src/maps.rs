@@ -1,0 +1,269 @@
+//! Keys and values of the maps that the XDP program and the agent share, as they lie in memory.
+//!
+//! Wire data is kept in wire order as byte arrays; numbers are native. There is no implicit padding and no
+//! `bool`, `enum` or `Option`, because the other side of the border could hold any bit pattern.
+
+use crate::hash::HashKey;
+use crate::ring::{NO_NODE, NodeIndex};
+
+/// Version of everything in this file. It is part of the path that the maps are pinned under, so an agent
+/// never reads maps of another layout as its own.
+pub const LAYOUT: u32 = 1;
+
+/// Names of the maps; the kernel keeps at most 15 bytes.
+pub mod name {
+    /// [`super::Vip4Key`] → [`super::Vip`], a hash.
+    pub const VIPS4: &str = "lb_vips4";
+    /// [`super::Vip6Key`] → [`super::Vip`], a hash.
+    pub const VIPS6: &str = "lb_vips6";
+    /// slot number → [`crate::ring::Slot`], a flat mapped array of all rings.
+    pub const RINGS: &str = "lb_rings";
+    /// [`crate::ring::NodeIndex`] → [`super::Node`], an array.
+    pub const NODES: &str = "lb_nodes";
+    /// node address (IPv4 as `::ffff:a.b.c.d`) → node index, a hash: who may send encapsulated packets.
+    pub const PEERS: &str = "lb_peers";
+    /// node MAC, two zero bytes → node index, a hash: whose frames come from a peer.
+    pub const PEER_MACS: &str = "lb_peer_macs";
+    /// IPv4 VIP → [`super::Announcer`], a hash: who answers ARP for it.
+    pub const ARP: &str = "lb_arp";
+    /// interface index → [`super::Link`], a hash.
+    pub const LINKS: &str = "lb_links";
+    /// 0 → [`super::Config`], an array of one.
+    pub const CONFIG: &str = "lb_config";
+    /// VIP number → [`super::Traffic`], per CPU.
+    pub const VIP_STATS: &str = "lb_vip_stats";
+    /// node index → [`super::Traffic`], per CPU: what was forwarded to it.
+    pub const NODE_STATS: &str = "lb_node_stats";
+    /// [`crate::verdict::Outcome`] number → packets, per CPU: every verdict and every refusal.
+    pub const REFUSALS: &str = "lb_refusals";
+    /// 0 → [`super::EchoBudget`], per CPU.
+    pub const ECHO_BUDGET: &str = "lb_echo_budget";
+
+    /// All of them.
+    pub const ALL: [&str; 13] = [
+        VIPS4, VIPS6, RINGS, NODES, PEERS, PEER_MACS, ARP, LINKS, CONFIG, VIP_STATS, NODE_STATS, REFUSALS,
+        ECHO_BUDGET,
+    ];
+}
+
+/// Default sizes of the maps, in entries.
+pub mod capacity {
+    /// IPv4 and IPv6 VIP entries each: one a Service port, one a VIP address.
+    pub const VIPS: usize = 32_768;
+    /// Slots of all rings together; 16 bytes each.
+    pub const RINGS: usize = 1 << 20;
+    /// Nodes of a cluster.
+    pub const NODES: usize = 1_024;
+    /// Peer addresses and peer MACs; a node may have one address of each family.
+    pub const PEERS: usize = 2 * NODES;
+    /// VIPs answered by ARP.
+    pub const ARP: usize = 16_384;
+    /// Interfaces with the program.
+    pub const LINKS: usize = 64;
+    /// Numbered VIPs.
+    pub const VIP_STATS: usize = VIPS;
+    /// Numbers in [`crate::verdict::Outcome`], with room.
+    pub const REFUSALS: usize = 64;
+}
+
+/// An IPv4 VIP with a port, or with `port` and `protocol` zero the address itself.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Vip4Key {
+    /// Address, wire order.
+    pub address: [u8; 4],
+    /// Port, wire order.
+    pub port: [u8; 2],
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Zero.
+    pub pad: u8,
+}
+
+/// An IPv6 VIP with a port, or with `port` and `protocol` zero the address itself.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Vip6Key {
+    /// Address, wire order.
+    pub address: [u8; 16],
+    /// Port, wire order.
+    pub port: [u8; 2],
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Zero.
+    pub pad: u8,
+}
+
+const _: () = assert!(size_of::<Vip4Key>() == 8 && size_of::<Vip6Key>() == 20);
+
+impl Vip4Key {
+    /// The key of a port.
+    #[inline(always)]
+    pub const fn port(address: [u8; 4], port: [u8; 2], protocol: u8) -> Self {
+        Self { address, port, protocol, pad: 0 }
+    }
+
+    /// The key of the address itself.
+    #[inline(always)]
+    pub const fn address(address: [u8; 4]) -> Self {
+        Self::port(address, [0; 2], 0)
+    }
+}
+
+impl Vip6Key {
+    /// The key of a port.
+    #[inline(always)]
+    pub const fn port(address: [u8; 16], port: [u8; 2], protocol: u8) -> Self {
+        Self { address, port, protocol, pad: 0 }
+    }
+
+    /// The key of the address itself.
+    #[inline(always)]
+    pub const fn address(address: [u8; 16]) -> Self {
+        Self::port(address, [0; 2], 0)
+    }
+}
+
+/// What is known of a VIP: its ring and its number.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Vip {
+    /// First slot of the ring in `lb_rings`.
+    pub ring: u32,
+    /// Number of slots minus one; the number is a power of two.
+    pub mask: u32,
+    /// Number of the VIP in `lb_vip_stats`.
+    pub number: u32,
+    /// `VIP_*` bits.
+    pub flags: u32,
+}
+
+const _: () = assert!(size_of::<Vip>() == 16);
+
+/// [`Vip::flags`]: the Service wants all flows of a client on one node.
+pub const VIP_AFFINITY: u32 = 1;
+/// [`Vip::flags`] of an address: answer ICMP echo requests.
+pub const VIP_ECHO: u32 = 2;
+
+/// How a packet gets to a node: [`Node::way`].
+pub mod way {
+    /// The entry is not in use, or its next hop is not resolved.
+    pub const NONE: u8 = 0;
+    /// New MAC addresses; the node is on-link.
+    pub const L2: u8 = 1;
+    /// GUE with an IPv4 outer header.
+    pub const GUE4: u8 = 2;
+    /// GUE with an IPv6 outer header.
+    pub const GUE6: u8 = 3;
+}
+
+/// A node of the cluster, with everything that is needed to send a packet there.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Node {
+    /// One of [`way`].
+    pub way: u8,
+    /// Zero.
+    pub pad: u8,
+    /// Largest IP packet, outer header included, on the way there; bytes.
+    pub mtu: u16,
+    /// Interface that leads there.
+    pub ifindex: u32,
+    /// MAC of the next hop: the node itself for [`way::L2`].
+    pub next_hop_mac: [u8; 6],
+    /// MAC of the interface that leads there.
+    pub source_mac: [u8; 6],
+    /// One's complement sum of the constant parts of an outer IPv4 header, with both addresses.
+    pub outer_sum: u32,
+    /// Outer source: IPv6, or IPv4 in the first four bytes.
+    pub outer_source: [u8; 16],
+    /// Outer destination: IPv6, or IPv4 in the first four bytes.
+    pub outer_destination: [u8; 16],
+    /// Zero.
+    pub pad2: [u8; 8],
+}
+
+const _: () = assert!(size_of::<Node>() == 64);
+
+impl Node {
+    /// An entry that leads nowhere.
+    pub const NONE: Self = Self {
+        way: way::NONE,
+        pad: 0,
+        mtu: 0,
+        ifindex: 0,
+        next_hop_mac: [0; 6],
+        source_mac: [0; 6],
+        outer_sum: 0,
+        outer_source: [0; 16],
+        outer_destination: [0; 16],
+        pad2: [0; 8],
+    };
+}
+
+/// Who answers ARP for a VIP, best first; filled up with [`NO_NODE`].
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Announcer {
+    /// Node indices in order of rank.
+    pub ranks: [NodeIndex; 4],
+}
+
+impl Announcer {
+    /// One node, and nobody behind it.
+    pub const fn only(node: NodeIndex) -> Self {
+        Self { ranks: [node, NO_NODE, NO_NODE, NO_NODE] }
+    }
+}
+
+/// An interface that the program is attached to.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Link {
+    /// Its MAC address.
+    pub mac: [u8; 6],
+    /// Zero.
+    pub pad: [u8; 2],
+}
+
+/// What holds for the whole node.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The cluster's secret for the flow hash.
+    pub hash_key: HashKey,
+    /// This node's IPv4 address for encapsulated packets; zero for none.
+    pub address4: [u8; 4],
+    /// Index of this node in `lb_nodes`, or [`NO_NODE`] before the agent has written it.
+    pub self_node: NodeIndex,
+    /// Zero.
+    pub pad: u16,
+    /// This node's IPv6 address for encapsulated packets; zero for none.
+    pub address6: [u8; 16],
+    /// ICMP echo answers a second and CPU; zero answers none.
+    pub echo_rate: u32,
+    /// Zero.
+    pub pad2: u32,
+}
+
+const _: () = assert!(size_of::<Config>() == 48);
+
+/// What one CPU may still answer to ICMP echo requests.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct EchoBudget {
+    /// Second ([`crate::tables::Tables::now_seconds`]) that `left` is for.
+    pub second: u64,
+    /// Answers left in it.
+    pub left: u64,
+}
+
+/// Packets and bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Traffic {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes of IP packets, encapsulation not counted.
+    pub bytes: u64,
+}

@@ -1,0 +1,57 @@
+//! ARP requests for a VIP, answered by the node that is its announcer.
+
+use crate::frame::Frame;
+use crate::tables::Tables;
+use crate::verdict::{Forward, Outcome, Refusal};
+use crate::wire::{arp, ethernet};
+
+#[inline(always)]
+pub(super) fn judge<F: Frame, T: Tables>(frame: &mut F, tables: &T, l3: usize) -> Result<Forward, Refusal> {
+    const NOT_OURS: Result<Forward, Refusal> = Ok(Forward::Pass(Outcome::NotOurs));
+    let Some(packet) = frame.view::<{ arp::LENGTH }>(l3) else { return NOT_OURS };
+    if packet[..8] != arp::REQUEST {
+        return NOT_OURS;
+    }
+    let sender = [packet[14], packet[15], packet[16], packet[17]];
+    let vip = [packet[24], packet[25], packet[26], packet[27]];
+    let mut asker = [0; 6];
+    asker.copy_from_slice(&packet[8..14]);
+    let Some(announcer) = tables.arp(&vip) else { return NOT_OURS };
+    // An announcement of the address by somebody else (sender is target) asks nothing.
+    if sender == vip {
+        return NOT_OURS;
+    }
+    let config = tables.config().ok_or(Refusal::NotConfigured)?;
+    let link = tables.link(frame.ingress()).ok_or(Refusal::NotConfigured)?;
+    let Some(&[d0, d1, d2, d3, d4, d5]) = frame.view::<6>(0) else { return NOT_OURS };
+    let asked = [d0, d1, d2, d3, d4, d5];
+    // Unicast to somebody else's MAC is seen here only because the switch did not know it.
+    if !ethernet::is_group(&asked) && asked != link.mac {
+        return NOT_OURS;
+    }
+    if announcer.ranks[0] != config.self_node {
+        return Err(Refusal::ArpNotAnswered);
+    }
+    answer(frame, l3, Answer { mac: link.mac, vip, asker, sender })
+}
+
+struct Answer {
+    mac: [u8; 6],
+    vip: [u8; 4],
+    asker: [u8; 6],
+    sender: [u8; 4],
+}
+
+#[inline(always)]
+fn answer<F: Frame>(frame: &mut F, l3: usize, a: Answer) -> Result<Forward, Refusal> {
+    let packet = frame.view_mut::<{ arp::LENGTH }>(l3).ok_or(Refusal::Truncated)?;
+    packet[..8].copy_from_slice(&arp::REPLY);
+    packet[8..14].copy_from_slice(&a.mac);
+    packet[14..18].copy_from_slice(&a.vip);
+    packet[18..24].copy_from_slice(&a.asker);
+    packet[24..28].copy_from_slice(&a.sender);
+    let macs = frame.view_mut::<{ ethernet::MACS }>(0).ok_or(Refusal::Truncated)?;
+    macs[..6].copy_from_slice(&a.asker);
+    macs[6..].copy_from_slice(&a.mac);
+    Ok(Forward::Transmit(Outcome::ArpAnswered))
+}

@@ -1,0 +1,104 @@
+//! ICMP and ICMPv6 echo requests to a VIP, answered here by whichever node they reach.
+
+use super::ipv4::holds;
+use crate::frame::Frame;
+use crate::maps::{Config, EchoBudget, VIP_ECHO, Vip4Key, Vip6Key};
+use crate::tables::Tables;
+use crate::verdict::{Forward, Outcome, Refusal};
+use crate::wire::{checksum, ethernet, icmp, ip};
+
+const NOT_OURS: Result<Forward, Refusal> = Ok(Forward::Pass(Outcome::NotOurs));
+
+/// Judges ICMP at offset `at`, behind an IPv4 header without options at `l3`.
+#[inline(always)]
+pub(super) fn judge_v4<F: Frame, T: Tables>(
+    frame: &mut F,
+    tables: &T,
+    l3: usize,
+    at: usize,
+) -> Result<Forward, Refusal> {
+    let header = *frame.view::<{ ip::V4_HEADER }>(l3).ok_or(Refusal::Truncated)?;
+    let Some(message) = frame.view::<{ icmp::ECHO_HEADER }>(at) else { return NOT_OURS };
+    if [message[0], message[1]] != icmp::ECHO_REQUEST {
+        return NOT_OURS;
+    }
+    let [s, d] = [[header[12], header[13], header[14], header[15]], [header[16], header[17], header[18], header[19]]];
+    let Some(vip) = tables.vip4(&Vip4Key::address(d)) else { return NOT_OURS };
+    let length = u32::from(u16::from_be_bytes([header[2], header[3]]));
+    let fits = length >= (ip::V4_HEADER + icmp::ECHO_HEADER) as u32 && holds(frame, l3, length);
+    // 0/8, loopback, multicast and broadcast are no sources that can be answered.
+    let answerable = s[0] != 0 && s[0] != 127 && s[0] < 224;
+    if !fits || !answerable || vip.flags & VIP_ECHO == 0 || !may_answer(frame, tables) {
+        return Err(Refusal::EchoNotAnswered);
+    }
+    let [c0, c1] = checksum::update([header[10], header[11]], [header[8], header[9]], [ip::DEFAULT_TTL, header[9]]);
+    let rest = [ip::DEFAULT_TTL, header[9], c0, c1, d[0], d[1], d[2], d[3], s[0], s[1], s[2], s[3]];
+    *frame.view_mut::<12>(l3 + 8).ok_or(Refusal::Truncated)? = rest;
+    answer(frame, at, icmp::ECHO_REQUEST, icmp::ECHO_REPLY)
+}
+
+/// Judges ICMPv6 at offset `at`, right behind the IPv6 header at `l3`.
+#[inline(always)]
+pub(super) fn judge_v6<F: Frame, T: Tables>(
+    frame: &mut F,
+    tables: &T,
+    l3: usize,
+    at: usize,
+) -> Result<Forward, Refusal> {
+    let header = frame.view::<{ ip::V6_HEADER }>(l3).ok_or(Refusal::Truncated)?;
+    let length = ip::V6_HEADER as u32 + u32::from(u16::from_be_bytes([header[4], header[5]]));
+    let Some(message) = frame.view::<{ icmp::ECHO_HEADER }>(at) else { return NOT_OURS };
+    if [message[0], message[1]] != icmp::ECHO_REQUEST_V6 {
+        return NOT_OURS;
+    }
+    let source = *frame.view::<16>(l3 + 8).ok_or(Refusal::Truncated)?;
+    let destination = *frame.view::<16>(l3 + 24).ok_or(Refusal::Truncated)?;
+    let multicast = header[8] == 0xff;
+    let Some(vip) = tables.vip6(&Vip6Key::address(destination)) else { return NOT_OURS };
+    let fits = length >= (ip::V6_HEADER + icmp::ECHO_HEADER) as u32 && holds(frame, l3, length);
+    let answerable = !multicast && u128::from_ne_bytes(source) != 0;
+    if !fits || !answerable || vip.flags & VIP_ECHO == 0 || !may_answer(frame, tables) {
+        return Err(Refusal::EchoNotAnswered);
+    }
+    *frame.view_mut::<1>(l3 + 7).ok_or(Refusal::Truncated)? = [ip::DEFAULT_TTL];
+    *frame.view_mut::<16>(l3 + 8).ok_or(Refusal::Truncated)? = destination;
+    *frame.view_mut::<16>(l3 + 24).ok_or(Refusal::Truncated)? = source;
+    answer(frame, at, icmp::ECHO_REQUEST_V6, icmp::ECHO_REPLY_V6)
+}
+
+/// Unicast to this node, and within the rate: an answer is a packet of the sender's choice to an address of
+/// the sender's choice.
+#[inline(always)]
+fn may_answer<F: Frame, T: Tables>(frame: &F, tables: &T) -> bool {
+    let Some(config) = tables.config() else { return false };
+    let Some(macs) = frame.view::<1>(0) else { return false };
+    if macs[0] & 1 != 0 {
+        return false;
+    }
+    let second = tables.now_seconds();
+    tables.echo_budget(|budget| spend(budget, config, second))
+}
+
+/// Takes one answer from the budget of this second.
+#[inline(always)]
+fn spend(budget: &mut EchoBudget, config: &Config, second: u64) -> bool {
+    if budget.second != second {
+        *budget = EchoBudget { second, left: u64::from(config.echo_rate) };
+    }
+    if budget.left == 0 {
+        return false;
+    }
+    budget.left -= 1;
+    true
+}
+
+#[inline(always)]
+fn answer<F: Frame>(frame: &mut F, at: usize, from: [u8; 2], to: [u8; 2]) -> Result<Forward, Refusal> {
+    let message = frame.view_mut::<4>(at).ok_or(Refusal::Truncated)?;
+    let [c0, c1] = checksum::update([message[2], message[3]], from, to);
+    *message = [to[0], to[1], c0, c1];
+    let macs = frame.view_mut::<{ ethernet::MACS }>(0).ok_or(Refusal::Truncated)?;
+    let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5] = *macs;
+    *macs = [s0, s1, s2, s3, s4, s5, d0, d1, d2, d3, d4, d5];
+    Ok(Forward::Transmit(Outcome::EchoAnswered))
+}

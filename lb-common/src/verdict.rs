@@ -1,0 +1,148 @@
+//! What can come of a packet. Each outcome has a number, a name and a fate, so nothing is done to a packet
+//! without being counted by name.
+
+/// The packet was judged and goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forward {
+    /// Up to this node's stack, counted as the outcome says.
+    Pass(Outcome),
+    /// Out by the interface that it came in by.
+    Transmit(Outcome),
+    /// Out by another interface, named by its index.
+    Redirect(Outcome, u32),
+}
+
+impl Forward {
+    /// What it is counted as.
+    #[inline(always)]
+    pub const fn outcome(self) -> Outcome {
+        match self {
+            Self::Pass(outcome) | Self::Transmit(outcome) | Self::Redirect(outcome, _) => outcome,
+        }
+    }
+}
+
+/// What happens to a packet that was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It goes to this node's stack as it came: it is not certain to be ours.
+    Pass,
+    /// It is dropped: it is ours, and can do no good.
+    Drop,
+}
+
+/// Defines both enums from one list, so that a number, a name and a fate cannot be forgotten or disagree.
+macro_rules! outcomes {
+    (
+        outcomes { $($(#[$odoc:meta])* $outcome:ident = $onum:literal, $oname:literal;)* }
+        refusals { $($(#[$rdoc:meta])* $refusal:ident = $rnum:literal, $rname:literal, $fate:ident;)* }
+    ) => {
+        /// How a packet that goes on is counted: the index in `lb_refusals`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u32)]
+        pub enum Outcome { $($(#[$odoc])* $outcome = $onum,)* }
+
+        /// Why a packet was refused: the index in `lb_refusals`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u32)]
+        pub enum Refusal { $($(#[$rdoc])* $refusal = $rnum,)* }
+
+        impl Refusal {
+            /// Every refusal.
+            pub const ALL: &'static [Self] = &[$(Self::$refusal),*];
+
+            /// What happens to the packet.
+            #[inline(always)]
+            pub const fn fate(self) -> Fate {
+                match self { $(Self::$refusal => Fate::$fate,)* }
+            }
+        }
+
+        /// Number, name and fate of all outcomes and refusals, in order of their numbers.
+        pub const COUNTERS: &[(u32, &str, Fate)] = &[
+            $(($onum, $oname, Fate::Pass),)*
+            $(($rnum, $rname, Fate::$fate),)*
+        ];
+    };
+}
+
+outcomes! {
+    outcomes {
+        /// Not for a VIP; untouched.
+        NotOurs = 0, "not_ours";
+        /// For a VIP, and this node is the one to serve it.
+        Local = 1, "local";
+        /// For a VIP, sent here by a peer by a MAC rewrite.
+        LocalFromPeer = 2, "local_from_peer";
+        /// For a VIP, sent here by a peer in GUE, now without it.
+        Decapsulated = 3, "decapsulated";
+        /// Sent to a node by a MAC rewrite.
+        ForwardedL2 = 4, "forwarded_l2";
+        /// Sent to a node in GUE.
+        ForwardedGue = 5, "forwarded_gue";
+        /// ARP request for a VIP, answered.
+        ArpAnswered = 6, "arp_answered";
+        /// ICMP echo request for a VIP, answered.
+        EchoAnswered = 7, "echo_answered";
+    }
+    refusals {
+        /// Too short for the header that it announces; not certain to be ours.
+        Truncated = 16, "truncated", Pass;
+        /// The IP version or header length is not possible.
+        BadIpHeader = 17, "bad_ip_header", Pass;
+        /// More IPv6 extension headers than are followed.
+        TooManyHeaders = 18, "too_many_headers", Pass;
+        /// A fragment for a VIP address.
+        Fragment = 19, "fragment", Pass;
+        /// An ICMP echo request to a VIP that is not ours to answer, or over the rate.
+        EchoNotAnswered = 20, "echo_not_answered", Pass;
+        /// The agent has not written its configuration yet.
+        NotConfigured = 21, "not_configured", Pass;
+        /// For a VIP, but its lengths contradict each other or the frame.
+        BadLength = 32, "bad_length", Drop;
+        /// For a VIP, but the ring names a slot outside the map.
+        NoSlot = 33, "no_slot", Drop;
+        /// For a VIP, but nobody can serve it.
+        NoLiveNode = 34, "no_live_node", Drop;
+        /// For a VIP, but there is no way to its node: the next hop is not resolved.
+        NoWay = 35, "no_way", Drop;
+        /// To be forwarded, but its TTL or hop limit is used up.
+        TtlExpired = 36, "ttl_expired", Drop;
+        /// To be forwarded, but too large for the way to its node once encapsulated.
+        TooBig = 37, "too_big", Drop;
+        /// The driver left no room to encapsulate or could not cut.
+        NoHeadroom = 38, "no_headroom", Drop;
+        /// GUE to this node from a sender that is not a node of the cluster.
+        UnknownPeer = 39, "unknown_peer", Drop;
+        /// GUE from a peer that cannot be read.
+        BadGue = 40, "bad_gue", Drop;
+        /// GUE from a peer with a packet inside that is for no VIP here.
+        InnerNotVip = 41, "inner_not_vip", Drop;
+        /// ARP request for a VIP that another node answers.
+        ArpNotAnswered = 42, "arp_not_answered", Drop;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_have_their_own_numbers_and_names_and_fit_the_map() {
+        for (i, (number, name, _)) in COUNTERS.iter().enumerate() {
+            assert!((*number as usize) < crate::maps::capacity::REFUSALS, "{name}");
+            for (other, other_name, _) in &COUNTERS[..i] {
+                assert!(other < number, "{name} is out of order or not alone with its number");
+                assert_ne!(name, other_name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_its_row() {
+        for refusal in Refusal::ALL {
+            let row = COUNTERS.iter().find(|(n, ..)| *n == *refusal as u32).unwrap();
+            assert_eq!(row.2, refusal.fate());
+        }
+    }
+}

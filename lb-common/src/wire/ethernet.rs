@@ -1,0 +1,33 @@
+//! Ethernet II with IEEE 802.1Q/802.1ad tags.
+
+/// Bytes of both MAC addresses.
+pub const MACS: usize = 12;
+/// Bytes of an untagged header.
+pub const HEADER: usize = 14;
+/// Bytes of a tag.
+pub const TAG: usize = 4;
+/// Tags that are followed.
+pub const MAX_TAGS: usize = 2;
+
+/// EtherType IPv4.
+pub const IPV4: [u8; 2] = [0x08, 0x00];
+/// EtherType IPv6.
+pub const IPV6: [u8; 2] = [0x86, 0xdd];
+/// EtherType ARP.
+pub const ARP: [u8; 2] = [0x08, 0x06];
+/// EtherType of a customer tag (802.1Q).
+pub const CUSTOMER_TAG: [u8; 2] = [0x81, 0x00];
+/// EtherType of a service tag (802.1ad).
+pub const SERVICE_TAG: [u8; 2] = [0x88, 0xa8];
+
+/// Whether the EtherType announces a tag.
+#[inline(always)]
+pub const fn is_tag(ether_type: [u8; 2]) -> bool {
+    matches!(ether_type, CUSTOMER_TAG | SERVICE_TAG)
+}
+
+/// Whether a MAC address is a group address (broadcast is one).
+#[inline(always)]
+pub const fn is_group(mac: &[u8; 6]) -> bool {
+    mac[0] & 1 != 0
+}

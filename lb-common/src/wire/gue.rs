@@ -1,0 +1,25 @@
+//! Generic UDP Encapsulation, variant 0 (draft-ietf-intarea-gue-09).
+
+use super::{checksum, ip};
+
+/// UDP destination port, wire order.
+pub const PORT: [u8; 2] = 6080u16.to_be_bytes();
+/// Bytes of the header without optional fields.
+pub const HEADER: usize = 4;
+/// Lowest source port: the flow's entropy goes into the 14 bits below (RFC 6335 dynamic range).
+pub const SOURCE_PORT_BASE: u16 = 0xc000;
+/// First byte: version and control bit must be zero.
+pub const VERSION_AND_CONTROL: u8 = 0b1110_0000;
+/// First byte: length of optional fields in 32-bit words.
+pub const OPTIONAL_WORDS: u8 = 0b0001_1111;
+/// Don't fragment, offset zero, of an outer IPv4 header: the receiver does not put fragments together.
+pub const OUTER_V4_FRAGMENT: [u8; 2] = [0x40, 0x00];
+
+/// One's complement sum of an outer IPv4 header without its traffic class and length:
+/// [`crate::maps::Node::outer_sum`].
+pub const fn outer_v4_sum(source: [u8; 4], destination: [u8; 4]) -> u32 {
+    let [f0, f1] = OUTER_V4_FRAGMENT;
+    checksum::sum(&[0x45, 0, f0, f1, ip::DEFAULT_TTL, ip::protocol::UDP])
+        + checksum::sum(&source)
+        + checksum::sum(&destination)
+}

@@ -1,0 +1,43 @@
+//! IPv4 (RFC 791) and IPv6 (RFC 8200), and the ports of what they carry.
+
+/// Bytes of an IPv4 header without options.
+pub const V4_HEADER: usize = 20;
+/// Bytes of an IPv6 header.
+pub const V6_HEADER: usize = 40;
+/// Bytes of a UDP header.
+pub const UDP_HEADER: usize = 8;
+/// Bytes of a TCP header without options.
+pub const TCP_HEADER: usize = 20;
+
+/// TTL and hop limit of packets that are made here.
+pub const DEFAULT_TTL: u8 = 64;
+
+/// IP protocol numbers.
+pub mod protocol {
+    /// ICMP.
+    pub const ICMP: u8 = 1;
+    /// IPv4 in IP.
+    pub const IPV4: u8 = 4;
+    /// TCP.
+    pub const TCP: u8 = 6;
+    /// UDP.
+    pub const UDP: u8 = 17;
+    /// IPv6 in IP.
+    pub const IPV6: u8 = 41;
+    /// ICMPv6.
+    pub const ICMPV6: u8 = 58;
+    /// IPv6 hop-by-hop options.
+    pub const HOP_BY_HOP: u8 = 0;
+    /// IPv6 routing header.
+    pub const ROUTING: u8 = 43;
+    /// IPv6 fragment header.
+    pub const FRAGMENT: u8 = 44;
+    /// IPv6 destination options.
+    pub const DESTINATION_OPTIONS: u8 = 60;
+}
+
+/// The shortest transport header that a VIP's packet must hold.
+#[inline(always)]
+pub const fn transport_header(protocol: u8) -> u32 {
+    if protocol == protocol::TCP { TCP_HEADER as u32 } else { UDP_HEADER as u32 }
+}

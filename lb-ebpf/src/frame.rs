@@ -1,0 +1,87 @@
+//! A packet's memory in the kernel, as a [`Frame`].
+#![allow(unsafe_code, reason = "packet memory is reached by pointers; every access is bounds-checked here")]
+
+use aya_ebpf::bindings::xdp_md;
+use aya_ebpf::helpers::{bpf_xdp_adjust_head, bpf_xdp_get_buff_len};
+use lb_common::frame::Frame;
+
+/// No header that is looked at starts behind this offset. The verifier needs a bound on what is added to a
+/// packet pointer, or it takes the sum for one that could wrap.
+const LAST_OFFSET: usize = 0x3fff;
+
+/// The packet of an XDP context.
+pub(crate) struct XdpFrame {
+    context: *mut xdp_md,
+}
+
+impl XdpFrame {
+    #[inline(always)]
+    pub(crate) const fn new(context: *mut xdp_md) -> Self {
+        Self { context }
+    }
+
+    #[inline(always)]
+    fn start(&self) -> *mut u8 {
+        // SAFETY: the kernel hands the program a valid context for as long as it runs.
+        let data = unsafe { (*self.context).data };
+        data as usize as *mut u8
+    }
+
+    #[inline(always)]
+    fn end(&self) -> *mut u8 {
+        // SAFETY: as above.
+        let data_end = unsafe { (*self.context).data_end };
+        data_end as usize as *mut u8
+    }
+
+    /// `N` readable bytes from `at`. Pointers are compared as pointers: as numbers the compiler would compare
+    /// their lower halves, which tells the verifier nothing.
+    #[inline(always)]
+    fn bytes<const N: usize>(&self, at: usize) -> Option<*mut [u8; N]> {
+        if at > LAST_OFFSET {
+            return None;
+        }
+        let first = self.start().wrapping_add(at);
+        if first.wrapping_add(N) > self.end() { None } else { Some(first.cast()) }
+    }
+}
+
+impl Frame for XdpFrame {
+    #[inline(always)]
+    fn view<const N: usize>(&self, at: usize) -> Option<&[u8; N]> {
+        let bytes = self.bytes::<N>(at)?;
+        // SAFETY: `bytes` has checked that all N bytes lie between data and data_end; an array of bytes has
+        // no alignment; nobody else writes the packet, and the borrow of `self` ends before it is moved.
+        Some(unsafe { &*bytes })
+    }
+
+    #[inline(always)]
+    fn view_mut<const N: usize>(&mut self, at: usize) -> Option<&mut [u8; N]> {
+        let bytes = self.bytes::<N>(at)?;
+        // SAFETY: as in `view`; `&mut self` makes this the only view.
+        Some(unsafe { &mut *bytes })
+    }
+
+    #[inline(always)]
+    fn linear_len(&self) -> usize {
+        self.end() as usize - self.start() as usize
+    }
+
+    #[inline(always)]
+    fn total_len(&self) -> usize {
+        // SAFETY: the context is valid for as long as the program runs.
+        unsafe { bpf_xdp_get_buff_len(self.context) as usize }
+    }
+
+    #[inline(always)]
+    fn ingress(&self) -> u32 {
+        // SAFETY: the context is valid for as long as the program runs.
+        unsafe { (*self.context).ingress_ifindex }
+    }
+
+    #[inline(always)]
+    fn move_head(&mut self, delta: i32) -> bool {
+        // SAFETY: the context is valid; `&mut self` says that no view is alive.
+        unsafe { bpf_xdp_adjust_head(self.context, delta) == 0 }
+    }
+}
