@@ -22,5 +22,6 @@ fn main() {
 }
 
 fn default_object() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bpf/bpfel-unknown-none/release/fairlead-xdp")
+    let crate_dir = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
+    Path::new(&crate_dir).join("../target/bpf/bpfel-unknown-none/release/fairlead-xdp")
 }

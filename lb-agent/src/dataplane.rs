@@ -1,3 +1,17 @@
 //! The kernel side: load, pin, attach; operations into map writes; counters.
+//!
+//! ```text
+//! preflight ── what must be so before anything is touched
+//! attach    ── object → maps pinned, program loaded, a pinned link on each uplink
+//! maps      ── Op → map write;  maps → Contents (read back)
+//! mapping   ── the rings, through memory
+//! counters  ── what the program counted
+//! ```
 
+pub mod attach;
+pub mod counters;
+pub mod mapping;
+pub mod maps;
 pub mod object;
+pub mod pins;
+pub mod preflight;

@@ -1,3 +1,17 @@
 //! Fairlead's agent as a library: the binary is a thin shell around it, and tests and benchmarks use its parts.
+//!
+//! | module | floor | holds |
+//! | --- | --- | --- |
+//! | [`cli`] | 6 | the subcommands |
+//! | [`app`], [`control`] | 5 | the parts put together, and the loop |
+//! | [`directory`], [`dataplane`], [`net`], [`admin`] | 4 | the world; they do not know each other |
+//! | [`state`] | | what the agent shows of itself |
 
+pub mod admin;
+pub mod app;
+pub mod cli;
+pub mod control;
 pub mod dataplane;
+pub mod directory;
+pub mod net;
+pub mod state;

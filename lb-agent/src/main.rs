@@ -1,1 +1,42 @@
-fn main() {}
+//! The `fairlead` binary.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use lb_agent::cli::{self, Cli, Command};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("fairlead: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Agent(args) => {
+            log();
+            Ok(cli::agent::run(*args)?)
+        }
+        Command::Status(args) => Ok(cli::status::run(&args)?),
+        Command::Detach(args) => cli::detach::run(&args).context("cannot detach"),
+        Command::Doctor(args) => Ok(cli::doctor::run(&args)?),
+    }
+}
+
+/// To standard error; `RUST_LOG` chooses what.
+fn log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+}

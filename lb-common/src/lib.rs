@@ -1,9 +1,10 @@
 //! The contract between Fairlead's XDP program and its agent.
 //!
 //! What crosses the border (map keys and values) and what both sides must compute alike (the flow hash, the
-//! look-up in a ring, the rewriting of a packet) is written here once. The crate has no dependency, no `std`
-//! and no allocation; the same [`pipeline`] runs in the kernel on a packet's memory and on the host on a
-//! byte slice, which is how the two can be compared byte for byte.
+//! look-up in a ring, the rewriting of a packet) is written here once. The crate has no `std`, no allocation
+//! and no dependency; only the feature `aya`, for user space, adds one, so that keys and values can be given
+//! to aya's maps. The same [`pipeline`] runs in the kernel on a packet's memory and on the host on a byte
+//! slice, which is how the two can be compared byte for byte.
 //!
 //! | module | holds |
 //! | --- | --- |
@@ -12,15 +13,19 @@
 //! | [`verdict`] | what can come of it: [`verdict::Forward`] or [`verdict::Refusal`] |
 //! | [`maps`] | keys and values of every map, and its name |
 //! | [`ring`] | a slot of a ring |
+//! | [`flows`] | the table of flows that a node owns or has delegated |
 //! | [`hash`] | the keyed flow hash |
 //! | [`wire`] | headers as byte arrays, check sums |
 
 #![no_std]
 
+pub mod flows;
 pub mod frame;
 pub mod hash;
 pub mod maps;
 pub mod pipeline;
+#[cfg(feature = "aya")]
+mod pod;
 pub mod ring;
 pub mod tables;
 pub mod verdict;

@@ -41,7 +41,18 @@ pub mod name {
 
     /// All of them.
     pub const ALL: [&str; 13] = [
-        VIPS4, VIPS6, RINGS, NODES, PEERS, PEER_MACS, ARP, LINKS, CONFIG, VIP_STATS, NODE_STATS, REFUSALS,
+        VIPS4,
+        VIPS6,
+        RINGS,
+        NODES,
+        PEERS,
+        PEER_MACS,
+        ARP,
+        LINKS,
+        CONFIG,
+        VIP_STATS,
+        NODE_STATS,
+        REFUSALS,
         ECHO_BUDGET,
     ];
 }

@@ -19,7 +19,8 @@ mod ipv4;
 mod ipv6;
 
 use crate::frame::Frame;
-use crate::maps::Vip;
+use crate::maps::{Config, Vip};
+use crate::ring::NO_NODE;
 use crate::tables::Tables;
 use crate::verdict::{Forward, Outcome, Refusal};
 use crate::wire::ethernet;
@@ -57,6 +58,15 @@ fn network_header<F: Frame>(frame: &F) -> Option<([u8; 2], usize)> {
         at += ethernet::TAG;
     }
     Some((ether_type, at))
+}
+
+/// The configuration, once the agent has written it.
+#[inline(always)]
+fn configured<T: Tables>(tables: &T) -> Result<&Config, Refusal> {
+    match tables.config() {
+        Some(config) if config.self_node != NO_NODE => Ok(config),
+        _ => Err(Refusal::NotConfigured),
+    }
 }
 
 /// What a look at the IP header and the ports has found.

@@ -56,7 +56,8 @@ pub const fn leader_of(order: u64) -> NodeIndex {
 
 #[inline(always)]
 const fn pack(nodes: [NodeIndex; 4]) -> u64 {
-    let [a, b, c, d] = [nodes[0].to_ne_bytes(), nodes[1].to_ne_bytes(), nodes[2].to_ne_bytes(), nodes[3].to_ne_bytes()];
+    let [a, b, c, d] =
+        [nodes[0].to_ne_bytes(), nodes[1].to_ne_bytes(), nodes[2].to_ne_bytes(), nodes[3].to_ne_bytes()];
     u64::from_ne_bytes([a[0], a[1], b[0], b[1], c[0], c[1], d[0], d[1]])
 }
 

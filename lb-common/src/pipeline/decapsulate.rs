@@ -1,10 +1,10 @@
 //! GUE to this node: taken from nodes of the cluster only, and only with a packet for a VIP inside.
 
 use super::ipv4::holds;
-use super::{Arrival, Found, deliver, ipv4, ipv6};
+use super::{Arrival, Found, configured, deliver, ipv4, ipv6};
 use crate::frame::Frame;
 use crate::tables::Tables;
-use crate::verdict::{Forward, Outcome, Refusal};
+use crate::verdict::{Fate, Forward, Outcome, Refusal};
 use crate::wire::ip::{self, protocol};
 use crate::wire::{ethernet, gue};
 
@@ -17,8 +17,8 @@ pub(super) fn judge_v4<F: Frame, T: Tables>(
     udp: usize,
 ) -> Result<Forward, Refusal> {
     let outer = frame.view::<{ ip::V4_HEADER }>(l3).ok_or(Refusal::Truncated)?;
-    let config = tables.config().ok_or(Refusal::NotConfigured)?;
-    if outer[16..20] != config.address4 {
+    let config = configured(tables)?;
+    if outer[16..20] != config.address4 || config.address4 == [0; 4] {
         return Ok(Forward::Pass(Outcome::NotOurs));
     }
     let mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, outer[12], outer[13], outer[14], outer[15]];
@@ -35,8 +35,8 @@ pub(super) fn judge_v6<F: Frame, T: Tables>(
     udp: usize,
 ) -> Result<Forward, Refusal> {
     let outer = frame.view::<{ ip::V6_HEADER }>(l3).ok_or(Refusal::Truncated)?;
-    let config = tables.config().ok_or(Refusal::NotConfigured)?;
-    if outer[24..40] != config.address6 {
+    let config = configured(tables)?;
+    if outer[24..40] != config.address6 || config.address6 == [0; 16] {
         return Ok(Forward::Pass(Outcome::NotOurs));
     }
     let mut source = [0; 16];
@@ -76,8 +76,21 @@ fn judge<F: Frame, T: Tables>(
         protocol::IPV6 => ethernet::IPV6,
         _ => return Err(Refusal::BadGue),
     };
+    if (inner - outer.l3) as u32 > outer.length {
+        return Err(Refusal::BadGue);
+    }
     cut(frame, outer.l3, inner - outer.l3, ether_type)?;
-    deliver_inner(frame, tables, outer.l3, ether_type)
+    deliver_inner(frame, tables, outer.l3, ether_type).map_err(drop_what_was_cut)
+}
+
+/// A refusal that passes a packet passes it as it came. Here that would hand what nobody could read to the
+/// stack, without the header that tells who sent it.
+#[inline(always)]
+fn drop_what_was_cut(refusal: Refusal) -> Refusal {
+    match refusal.fate() {
+        Fate::Pass => Refusal::BadGue,
+        Fate::Drop => refusal,
+    }
 }
 
 #[inline(always)]

@@ -1,6 +1,6 @@
 //! A packet for a VIP: which node is it for, and how does it get there.
 
-use super::{Arrival, Family, Target, encapsulate};
+use super::{Arrival, Family, Target, configured, encapsulate};
 use crate::frame::Frame;
 use crate::maps::{Node, way};
 use crate::ring::{NO_NODE, leader_of};
@@ -19,10 +19,7 @@ pub(super) fn judge<F: Frame, T: Tables>(
     target: &Target,
     arrival: Arrival,
 ) -> Result<Forward, Refusal> {
-    let config = tables.config().ok_or(Refusal::NotConfigured)?;
-    if config.self_node == NO_NODE {
-        return Err(Refusal::NotConfigured);
-    }
+    let config = configured(tables)?;
     let slot = target.vip.ring.wrapping_add(target.hash as u32 & target.vip.mask);
     let leader = leader_of(tables.slot_order(slot).ok_or(Refusal::NoSlot)?);
     tables.count_vip(target.vip.number, target.length);

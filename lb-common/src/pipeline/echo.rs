@@ -22,7 +22,8 @@ pub(super) fn judge_v4<F: Frame, T: Tables>(
     if [message[0], message[1]] != icmp::ECHO_REQUEST {
         return NOT_OURS;
     }
-    let [s, d] = [[header[12], header[13], header[14], header[15]], [header[16], header[17], header[18], header[19]]];
+    let [s, d] =
+        [[header[12], header[13], header[14], header[15]], [header[16], header[17], header[18], header[19]]];
     let Some(vip) = tables.vip4(&Vip4Key::address(d)) else { return NOT_OURS };
     let length = u32::from(u16::from_be_bytes([header[2], header[3]]));
     let fits = length >= (ip::V4_HEADER + icmp::ECHO_HEADER) as u32 && holds(frame, l3, length);
@@ -31,7 +32,8 @@ pub(super) fn judge_v4<F: Frame, T: Tables>(
     if !fits || !answerable || vip.flags & VIP_ECHO == 0 || !may_answer(frame, tables) {
         return Err(Refusal::EchoNotAnswered);
     }
-    let [c0, c1] = checksum::update([header[10], header[11]], [header[8], header[9]], [ip::DEFAULT_TTL, header[9]]);
+    let [c0, c1] =
+        checksum::update([header[10], header[11]], [header[8], header[9]], [ip::DEFAULT_TTL, header[9]]);
     let rest = [ip::DEFAULT_TTL, header[9], c0, c1, d[0], d[1], d[2], d[3], s[0], s[1], s[2], s[3]];
     *frame.view_mut::<12>(l3 + 8).ok_or(Refusal::Truncated)? = rest;
     answer(frame, at, icmp::ECHO_REQUEST, icmp::ECHO_REPLY)

@@ -113,7 +113,8 @@ fn make_room<F: Frame>(
 
 #[inline(always)]
 fn write_udp_and_gue<F: Frame>(frame: &mut F, target: &Target, at: usize) -> Result<Outcome, Refusal> {
-    let [s0, s1] = (gue::SOURCE_PORT_BASE | ((target.hash >> 32) as u16 & !gue::SOURCE_PORT_BASE)).to_be_bytes();
+    let [s0, s1] =
+        (gue::SOURCE_PORT_BASE | ((target.hash >> 32) as u16 & !gue::SOURCE_PORT_BASE)).to_be_bytes();
     let [l0, l1] = ((target.length + UDP_AND_GUE as u32) as u16).to_be_bytes();
     let inner = match target.family {
         Family::V4 => protocol::IPV4,

@@ -1,0 +1,48 @@
+//! The subcommands.
+
+pub mod agent;
+pub mod detach;
+pub mod doctor;
+pub mod status;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A load balancer for bare-metal Kubernetes: carries each packet, in XDP, to the node that owns its connection.
+#[derive(Debug, Parser)]
+#[command(name = "fairlead", version, about, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run on a node: attach to its uplinks and keep the maps in step with the objects.
+    Agent(Box<agent::AgentArgs>),
+    /// Show what the agent of this machine does.
+    Status(status::StatusArgs),
+    /// Take everything out of the kernel that an agent has put there.
+    Detach(detach::DetachArgs),
+    /// Say whether this machine is fit for the agent, and what the XDP program is made of.
+    Doctor(doctor::DoctorArgs),
+}
+
+/// Where an agent listens.
+#[derive(Debug, Args)]
+pub struct SocketArgs {
+    /// The agent's socket.
+    #[arg(long, default_value = "/run/fairlead/agent.sock", value_name = "PATH")]
+    pub socket: PathBuf,
+}
+
+/// Where things are pinned.
+#[derive(Debug, Args)]
+pub struct PinArgs {
+    /// The BPF file system to pin in.
+    #[arg(long, default_value = "/sys/fs/bpf", value_name = "DIR")]
+    pub bpffs: PathBuf,
+}

@@ -1,0 +1,150 @@
+//! `fairlead agent`.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use lb_common::hash::HashKey;
+use lb_common::maps::capacity;
+use lb_plan::model::NodeName;
+use lb_plan::plan::Forwarding;
+
+use super::{PinArgs, SocketArgs};
+use crate::app::{self, AppError, Options};
+
+/// Arguments of `fairlead agent`.
+#[derive(Debug, Args)]
+pub struct AgentArgs {
+    /// Directory with the objects as YAML files; watched, so a change takes effect at once.
+    #[arg(long, value_name = "DIR")]
+    source: PathBuf,
+    /// Name of this node, as its Node object has it.
+    #[arg(long, env = "FAIRLEAD_NODE_NAME", value_name = "NAME")]
+    node: String,
+    /// An uplink: packets for VIPs come in by it. May be given more than once.
+    #[arg(long = "interface", required = true, value_name = "IF")]
+    interfaces: Vec<String>,
+    /// How packets get to other nodes.
+    #[arg(long, value_enum, default_value = "auto")]
+    forwarding: ForwardingArg,
+    /// File with the cluster's secret for the flow hash: 32 hexadecimal digits, the same on every node.
+    #[arg(long, value_name = "FILE")]
+    hash_key_file: Option<PathBuf>,
+    /// ICMP echo requests to a VIP that are answered, a second and CPU; 0 answers none.
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    echo_rate: u32,
+    /// Slots of a ring for each of its nodes, at least.
+    #[arg(long, default_value_t = 256, value_name = "N")]
+    slots_per_node: u32,
+    /// Slots of all rings together; 16 bytes of kernel memory each.
+    #[arg(long, default_value_t = capacity::RINGS as u32, value_name = "N")]
+    ring_slots: u32,
+    /// Serve Services of this load-balancer class only; without it, those that name none.
+    #[arg(long, value_name = "CLASS")]
+    lb_class: Option<String>,
+    #[command(flatten)]
+    pins: PinArgs,
+    #[command(flatten)]
+    socket: SocketArgs,
+}
+
+/// How packets get to other nodes.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ForwardingArg {
+    /// A MAC rewrite where the node is on-link, GUE otherwise.
+    Auto,
+    /// A MAC rewrite only.
+    L2,
+    /// GUE only.
+    Gue,
+}
+
+/// Why `fairlead agent` ends with an error.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The secret cannot be read.
+    #[error("cannot read the hash key {}: {reason}", .path.display())]
+    HashKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The runtime cannot be built.
+    #[error("cannot start: {0}")]
+    Runtime(#[source] std::io::Error),
+    /// The agent does not run.
+    #[error(transparent)]
+    App(#[from] AppError),
+}
+
+/// Runs the agent until it is told to stop.
+///
+/// # Errors
+/// See [`AgentError`].
+pub fn run(args: AgentArgs) -> Result<(), AgentError> {
+    let options = options(args)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(AgentError::Runtime)?;
+    Ok(runtime.block_on(app::run(options))?)
+}
+
+fn options(args: AgentArgs) -> Result<Options, AgentError> {
+    let hash_key = match &args.hash_key_file {
+        Some(path) => read_hash_key(path)?,
+        None => {
+            tracing::warn!(
+                "no --hash-key-file: the flow hash is not secret, so a client can aim at one node"
+            );
+            HashKey::default()
+        }
+    };
+    Ok(Options {
+        source: args.source,
+        node: NodeName::from(args.node.as_str()),
+        interfaces: args.interfaces,
+        bpffs: args.pins.bpffs,
+        socket: args.socket.socket,
+        hash_key,
+        forwarding: match args.forwarding {
+            ForwardingArg::Auto => Forwarding::Auto,
+            ForwardingArg::L2 => Forwarding::L2,
+            ForwardingArg::Gue => Forwarding::Gue,
+        },
+        echo_rate: args.echo_rate,
+        slots_per_node: args.slots_per_node,
+        ring_slots: args.ring_slots,
+        class: args.lb_class,
+    })
+}
+
+fn read_hash_key(path: &Path) -> Result<HashKey, AgentError> {
+    let error = |reason: String| AgentError::HashKey { path: path.to_path_buf(), reason };
+    let text = std::fs::read_to_string(path).map_err(|e| error(e.to_string()))?;
+    parse_hash_key(&text).ok_or_else(|| error("it must hold 32 hexadecimal digits".into()))
+}
+
+fn parse_hash_key(text: &str) -> Option<HashKey> {
+    let digits = text.trim();
+    if digits.len() != 32 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    let (k0, k1) = digits.split_at(16);
+    Some(HashKey { k0: u64::from_str_radix(k0, 16).ok()?, k1: u64::from_str_radix(k1, 16).ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_key_is_32_hexadecimal_digits() {
+        let key = parse_hash_key("0123456789abcdefFEDCBA9876543210\n").unwrap();
+        assert_eq!(key, HashKey { k0: 0x0123_4567_89ab_cdef, k1: 0xfedc_ba98_7654_3210 });
+        for wrong in ["", "0123", "+123456789abcdef0123456789abcdef", "é123456789abcdef0123456789abcde"] {
+            assert_eq!(parse_hash_key(wrong), None, "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! `fairlead doctor`.
+
+use aya::maps::{Map, MapData, MapType};
+use clap::Args;
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+
+use super::PinArgs;
+use crate::dataplane::attach::{self, AttachError};
+use crate::dataplane::object::{EMPTY_PROGRAM, OBJECT, PROGRAM};
+use crate::dataplane::pins::Pins;
+use crate::dataplane::preflight::{self, Unfit};
+
+/// Arguments of `fairlead doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Uplinks that the agent would be given.
+    #[arg(long = "interface", value_name = "IF")]
+    interfaces: Vec<String>,
+    /// Only the XDP program: its maps, and what the verifier had to do. It is loaded and not attached.
+    #[arg(long)]
+    object: bool,
+    #[command(flatten)]
+    pins: PinArgs,
+}
+
+/// Why this machine is not fit, or the program not loadable.
+#[derive(Debug, thiserror::Error)]
+pub enum DoctorError {
+    /// Not fit.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+    /// The kernel refuses the program.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// The kernel refuses to say what it loaded.
+    #[error("the kernel does not say what it loaded: {0}")]
+    Info(String),
+}
+
+/// Slots to load with: the doctor needs no rings.
+const FEW_SLOTS: u32 = 4096;
+
+/// Checks the machine and shows the program.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn run(args: &DoctorArgs) -> Result<(), DoctorError> {
+    preflight::object()?;
+    println!("XDP object: {} bytes", OBJECT.len());
+    if args.object && preflight::capabilities().is_err() {
+        println!("not loaded for a closer look: that takes CAP_BPF and CAP_NET_ADMIN");
+        return Ok(());
+    }
+    if !args.object {
+        preflight::check(&args.interfaces, &Pins::below(&args.pins.bpffs))?;
+    }
+    show_object()?;
+    if !args.object {
+        println!("fit for `fairlead agent`");
+    }
+    Ok(())
+}
+
+fn show_object() -> Result<(), DoctorError> {
+    let mut ebpf = attach::load(None, FEW_SLOTS).map_err(AttachError::Maps)?;
+    let mut programs = table(["program", "instructions", "bytes", "verifier processed"]);
+    for name in [PROGRAM, EMPTY_PROGRAM] {
+        let program = attach::loaded_program(&mut ebpf, name)?;
+        let info = program.info().map_err(|e| DoctorError::Info(e.to_string()))?;
+        let shown = |number: Option<u32>| number.map_or_else(|| "?".into(), |n| n.to_string());
+        programs.add_row([
+            name.to_owned(),
+            shown(info.size_translated().map(|bytes| bytes / 8)),
+            shown(info.size_translated()),
+            shown(info.verified_instruction_count()),
+        ]);
+    }
+    println!("{programs}\n");
+    let mut maps = table(["map", "type", "key bytes", "value bytes", "entries"]);
+    let mut rows: Vec<_> = ebpf.maps().filter_map(|(name, map)| row(name, map)).collect();
+    rows.sort();
+    for row in rows {
+        maps.add_row(row);
+    }
+    println!("{maps}");
+    Ok(())
+}
+
+fn row(name: &str, map: &Map) -> Option<[String; 5]> {
+    let data: &MapData = match map {
+        Map::Array(data) | Map::HashMap(data) | Map::PerCpuArray(data) => data,
+        _ => return None,
+    };
+    let info = data.info().ok()?;
+    let kind = match info.map_type().ok()? {
+        MapType::Array => "array",
+        MapType::Hash => "hash",
+        MapType::PerCpuArray => "per-CPU array",
+        _ => "other",
+    };
+    Some([
+        name.to_owned(),
+        kind.to_owned(),
+        info.key_size().to_string(),
+        info.value_size().to_string(),
+        info.max_entries().to_string(),
+    ])
+}
+
+fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(header);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}

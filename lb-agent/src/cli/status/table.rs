@@ -1,0 +1,204 @@
+//! The status as one screen: what is wrong first, then nodes, Services, and what became of packets.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+use serde::Deserialize;
+
+/// What the screen shows of the agent's answer.
+#[derive(Debug, Deserialize)]
+pub(super) struct Shown {
+    node: String,
+    version: String,
+    ready: bool,
+    interfaces: Vec<Interface>,
+    turns: u64,
+    last: Last,
+    services: Vec<Service>,
+    nodes: Vec<Node>,
+    problems: Vec<String>,
+    outcomes: Vec<Outcome>,
+    vip_traffic: Vec<Traffic>,
+    node_traffic: Vec<Traffic>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Interface {
+    interface: String,
+    mode: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Last {
+    operations: usize,
+    microseconds: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Service {
+    service: Name,
+    policy: String,
+    vips: Vec<Vip>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Name {
+    namespace: String,
+    name: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Ring {
+    slots: u32,
+    members: Vec<Share>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Share {
+    node: String,
+    weight: u32,
+}
+
+#[derive(Debug, Deserialize)]
+struct Vip {
+    address: String,
+    port: u16,
+    protocol: String,
+    number: Option<u32>,
+    ring: Option<Ring>,
+    announcer: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Node {
+    name: String,
+    index: u32,
+    address: String,
+    way: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Outcome {
+    name: String,
+    dropped: bool,
+    packets: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Traffic {
+    number: u32,
+    packets: u64,
+    bytes: u64,
+}
+
+/// The whole screen.
+pub(super) fn render(shown: &Shown) -> String {
+    let mut screen = String::new();
+    let interfaces: Vec<_> =
+        shown.interfaces.iter().map(|i| format!("{} ({})", i.interface, i.mode)).collect();
+    let _ = writeln!(
+        screen,
+        "node {}   {}   {}   fairlead {}   plan {}: {} operations in {:.1} ms\n",
+        shown.node,
+        if shown.ready { "ready" } else { "not ready" },
+        interfaces.join(", "),
+        shown.version,
+        shown.turns,
+        shown.last.operations,
+        shown.last.microseconds as f64 / 1000.0,
+    );
+    for problem in &shown.problems {
+        let _ = writeln!(screen, "! {problem}");
+    }
+    if !shown.problems.is_empty() {
+        screen.push('\n');
+    }
+    for table in [nodes(shown), services(shown), outcomes(shown)] {
+        let _ = writeln!(screen, "{table}\n");
+    }
+    screen
+}
+
+fn by_number(traffic: &[Traffic]) -> BTreeMap<u32, &Traffic> {
+    traffic.iter().map(|t| (t.number, t)).collect()
+}
+
+fn nodes(shown: &Shown) -> Table {
+    let traffic = by_number(&shown.node_traffic);
+    let mut table = table(["NODE", "ADDRESS", "WAY", "FORWARDED", "BYTES"], &[3, 4]);
+    for node in &shown.nodes {
+        let (packets, bytes) = traffic.get(&node.index).map_or((0, 0), |t| (t.packets, t.bytes));
+        table.add_row([
+            node.name.clone(),
+            node.address.clone(),
+            node.way.clone(),
+            packets.to_string(),
+            bytes.to_string(),
+        ]);
+    }
+    table
+}
+
+fn services(shown: &Shown) -> Table {
+    let traffic = by_number(&shown.vip_traffic);
+    let header = ["SERVICE", "VIP", "POLICY", "RING", "NODES (WEIGHT)", "ARP BY", "PACKETS", "BYTES"];
+    let mut table = table(header, &[3, 6, 7]);
+    for service in &shown.services {
+        for vip in &service.vips {
+            let traffic = vip.number.and_then(|number| traffic.get(&number));
+            let (packets, bytes) = traffic.map_or((0, 0), |t| (t.packets, t.bytes));
+            table.add_row([
+                format!("{}/{}", service.service.namespace, service.service.name),
+                endpoint(vip),
+                service.policy.clone(),
+                vip.ring.as_ref().map_or_else(|| "-".into(), |ring| ring.slots.to_string()),
+                vip.ring.as_ref().map_or_else(|| "not served".into(), |ring| members(&ring.members)),
+                vip.announcer.clone().unwrap_or_else(|| "-".into()),
+                packets.to_string(),
+                bytes.to_string(),
+            ]);
+        }
+    }
+    table
+}
+
+fn endpoint(vip: &Vip) -> String {
+    if vip.address.contains(':') {
+        format!("[{}]:{}/{}", vip.address, vip.port, vip.protocol)
+    } else {
+        format!("{}:{}/{}", vip.address, vip.port, vip.protocol)
+    }
+}
+
+/// The first few; a hundred nodes are for `-o json`.
+fn members(members: &[Share]) -> String {
+    const SHOWN: usize = 5;
+    let mut names: Vec<_> =
+        members.iter().take(SHOWN).map(|share| format!("{}({})", share.node, share.weight)).collect();
+    if members.len() > SHOWN {
+        names.push(format!("and {} more", members.len() - SHOWN));
+    }
+    names.join(" ")
+}
+
+fn outcomes(shown: &Shown) -> Table {
+    let mut table = table(["PACKETS", "OUTCOME", ""], &[0]);
+    for outcome in shown.outcomes.iter().filter(|outcome| outcome.packets > 0) {
+        let fate = if outcome.dropped { "dropped" } else { "" };
+        table.add_row([outcome.packets.to_string(), outcome.name.clone(), fate.to_owned()]);
+    }
+    table
+}
+
+fn table<const N: usize>(header: [&str; N], right: &[usize]) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(header);
+    for column in right {
+        if let Some(column) = table.column_mut(*column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}

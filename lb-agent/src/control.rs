@@ -1,0 +1,212 @@
+//! The loop: observe → plan → diff → apply, on every change, for as long as the agent runs.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lb_plan::contents::{Contents, diff};
+use lb_plan::model::Model;
+use lb_plan::plan::{Plan, Planner, Settings};
+use lb_plan::problem::Problem;
+use tokio::sync::watch;
+
+use crate::dataplane::maps::{Maps, MapsError};
+use crate::directory::Directory;
+use crate::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation};
+use crate::state::{Applied, State};
+
+/// Changes that come together are taken together: a file is written in several steps, and a switch that
+/// comes back moves many neighbours.
+const DEBOUNCE: Duration = Duration::from_millis(20);
+/// Ready all the same, though a node's MAC is not known: that node may be down for good.
+const READY_ANYWAY: Duration = Duration::from_secs(5);
+
+/// Everything the loop works on.
+pub struct Control {
+    /// Where objects come from.
+    pub source: Directory,
+    /// What the network says.
+    pub network: Network,
+    /// The kernel's maps.
+    pub maps: Maps,
+    /// What does not change while the agent runs.
+    pub settings: Settings,
+    /// Services of this load-balancer class only, or of none.
+    pub class: Option<String>,
+    /// Where the outcome is shown.
+    pub state: watch::Sender<Arc<State>>,
+}
+
+/// What the loop remembers from one turn to the next.
+struct Memory {
+    planner: Planner,
+    installed: Contents,
+    model: Model,
+    /// What is wrong with the objects.
+    problems: Vec<Problem>,
+    observation: Observation,
+    started: Instant,
+}
+
+/// What woke the loop.
+enum Wake {
+    Source,
+    Network,
+    Ask,
+    Confirm,
+}
+
+impl Control {
+    /// Runs until the task is ended.
+    ///
+    /// # Errors
+    /// When the maps cannot be read at the start.
+    pub async fn run(mut self) -> Result<(), MapsError> {
+        let mut memory = Memory {
+            planner: Planner::default(),
+            installed: self.maps.read_back()?,
+            model: Model::default(),
+            problems: Vec::new(),
+            observation: Observation::default(),
+            started: Instant::now(),
+        };
+        self.read_source(&mut memory);
+        self.observe(&mut memory).await;
+        self.network.solicit(&memory.observation.unresolved).await;
+        self.turn(&mut memory);
+        let mut ask = tokio::time::interval(ASK_EVERY);
+        let mut confirm = tokio::time::interval(CONFIRM_EVERY);
+        loop {
+            let wake = tokio::select! {
+                () = self.source.changed() => Wake::Source,
+                true = self.network.changed() => Wake::Network,
+                _ = ask.tick() => Wake::Ask,
+                _ = confirm.tick() => Wake::Confirm,
+            };
+            self.woken(wake, &mut memory).await;
+        }
+    }
+
+    async fn woken(&mut self, wake: Wake, memory: &mut Memory) {
+        match wake {
+            Wake::Source => {
+                tokio::time::sleep(DEBOUNCE).await;
+                self.read_source(memory);
+                self.observe(memory).await;
+                self.network.solicit(&memory.observation.unresolved).await;
+                self.turn(memory);
+            }
+            Wake::Network => {
+                tokio::time::sleep(DEBOUNCE).await;
+                self.network.forget_changes();
+                if self.observe(memory).await {
+                    self.turn(memory);
+                }
+            }
+            Wake::Ask => {
+                self.network.solicit(&memory.observation.unresolved).await;
+                // Time alone can make the agent ready.
+                if self.observe(memory).await || !self.state.borrow().ready {
+                    self.turn(memory);
+                }
+            }
+            Wake::Confirm => self.network.solicit(&self.wanted(memory)).await,
+        }
+    }
+
+    fn wanted(&self, memory: &Memory) -> BTreeSet<IpAddr> {
+        memory.model.addresses_to_resolve(&self.settings.node)
+    }
+
+    fn read_source(&mut self, memory: &mut Memory) {
+        match self.source.read() {
+            Ok(snapshot) => {
+                let (model, problems) = Model::build(&snapshot.objects, self.class.as_deref());
+                memory.problems = snapshot.problems;
+                memory.problems.extend(problems);
+                memory.model = model;
+            }
+            Err(error) => tracing::error!(%error, "the source cannot be read"),
+        }
+    }
+
+    /// Looks at the network; true where something is different from the last look.
+    async fn observe(&self, memory: &mut Memory) -> bool {
+        match self.network.observe(&self.wanted(memory)).await {
+            Ok(observation) => {
+                let differs = observation.facts != memory.observation.facts
+                    || observation.unresolved != memory.observation.unresolved;
+                memory.observation = observation;
+                differs
+            }
+            Err(error) => {
+                tracing::error!(%error, "the kernel does not say how nodes are reached; what was known stays in force");
+                false
+            }
+        }
+    }
+
+    /// Plans, writes what is different, and shows it.
+    fn turn(&mut self, memory: &mut Memory) {
+        let begun = Instant::now();
+        let plan =
+            memory.planner.plan(&memory.model, &memory.observation.facts, &self.settings, &memory.installed);
+        let (operations, failures) = self.apply(&plan, &mut memory.installed);
+        let applied = Applied { operations, microseconds: begun.elapsed().as_micros() as u64 };
+        if operations > 0 {
+            tracing::info!(
+                operations,
+                microseconds = applied.microseconds,
+                services = plan.services.len(),
+                "maps written"
+            );
+        }
+        self.publish(memory, plan, applied, failures);
+    }
+
+    fn apply(&mut self, plan: &Plan, installed: &mut Contents) -> (usize, Vec<MapsError>) {
+        let mut done = 0;
+        let mut failures = Vec::new();
+        for op in diff(installed, &plan.contents) {
+            match self.maps.apply(&op) {
+                Ok(()) => {
+                    installed.apply(&op);
+                    done += 1;
+                }
+                // The rest goes on: one entry that finds no room is one Service's trouble.
+                Err(error) => failures.push(error),
+            }
+        }
+        (done, failures)
+    }
+
+    fn publish(&self, memory: &Memory, plan: Plan, applied: Applied, failures: Vec<MapsError>) {
+        let mut problems = memory.problems.clone();
+        problems.extend(plan.problems);
+        let problems: Vec<String> = problems
+            .iter()
+            .map(ToString::to_string)
+            .chain(failures.iter().map(ToString::to_string))
+            .collect();
+        let before = self.state.borrow().clone();
+        for problem in problems.iter().filter(|problem| !before.problems.contains(problem)) {
+            tracing::warn!("{problem}");
+        }
+        for gone in before.problems.iter().filter(|problem| !problems.contains(problem)) {
+            tracing::info!("no longer so: {gone}");
+        }
+        let resolved = memory.observation.unresolved.is_empty() || memory.started.elapsed() > READY_ANYWAY;
+        let ready = before.ready || (memory.installed.config.is_some() && resolved);
+        let turns = before.turns + 1;
+        self.state.send_replace(Arc::new(State {
+            ready,
+            turns,
+            last: applied,
+            services: plan.services,
+            nodes: plan.nodes,
+            problems,
+            ..State::clone(&before)
+        }));
+    }
+}

@@ -1,0 +1,78 @@
+//! What the program counted, summed over the CPUs.
+
+use aya::maps::{MapData, MapError, PerCpuArray};
+use lb_common::maps::{Traffic, name};
+use lb_common::verdict::{COUNTERS, Fate};
+use serde::Serialize;
+
+use super::pins::Pins;
+
+/// The program's counters.
+pub struct Counters {
+    outcomes: PerCpuArray<MapData, u64>,
+    vips: PerCpuArray<MapData, Traffic>,
+    nodes: PerCpuArray<MapData, Traffic>,
+}
+
+/// Packets that had one outcome.
+#[derive(Clone, Debug, Serialize)]
+pub struct OutcomeCount {
+    /// The outcome or refusal.
+    pub name: &'static str,
+    /// Whether such packets are dropped.
+    pub dropped: bool,
+    /// How many there were.
+    pub packets: u64,
+}
+
+impl Counters {
+    /// Opens the pinned counters.
+    ///
+    /// # Errors
+    /// When they are not pinned, or not of this layout.
+    pub fn open(pins: &Pins) -> Result<Self, MapError> {
+        let open = |map| MapData::from_pin(pins.map(map));
+        Ok(Self {
+            outcomes: PerCpuArray::try_from(aya::maps::Map::from_map_data(open(name::REFUSALS)?)?)?,
+            vips: PerCpuArray::try_from(aya::maps::Map::from_map_data(open(name::VIP_STATS)?)?)?,
+            nodes: PerCpuArray::try_from(aya::maps::Map::from_map_data(open(name::NODE_STATS)?)?)?,
+        })
+    }
+
+    /// Every outcome and refusal, in order of their numbers.
+    ///
+    /// # Errors
+    /// When the kernel refuses the look-up.
+    pub fn outcomes(&self) -> Result<Vec<OutcomeCount>, MapError> {
+        COUNTERS
+            .iter()
+            .map(|&(number, name, fate)| {
+                let packets = self.outcomes.get(&number, 0)?.iter().sum();
+                Ok(OutcomeCount { name, dropped: fate == Fate::Drop, packets })
+            })
+            .collect()
+    }
+
+    /// What came for the VIP of a number.
+    ///
+    /// # Errors
+    /// When the kernel refuses the look-up.
+    pub fn vip(&self, number: u32) -> Result<Traffic, MapError> {
+        Ok(sum(&self.vips.get(&number, 0)?))
+    }
+
+    /// What was forwarded to the node of an index.
+    ///
+    /// # Errors
+    /// When the kernel refuses the look-up.
+    pub fn node(&self, index: u16) -> Result<Traffic, MapError> {
+        Ok(sum(&self.nodes.get(&u32::from(index), 0)?))
+    }
+}
+
+fn sum(cpus: &[Traffic]) -> Traffic {
+    cpus.iter().fold(Traffic::default(), |sum, cpu| Traffic {
+        packets: sum.packets + cpu.packets,
+        bytes: sum.bytes + cpu.bytes,
+    })
+}

@@ -1,0 +1,253 @@
+//! The pinned maps, written by operations and read back as [`Contents`].
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
+use aya::util::nr_cpus;
+use lb_common::maps::{Announcer, Config, Link, Node, Traffic, Vip, Vip4Key, Vip6Key, name};
+use lb_common::ring::Slot;
+use lb_plan::contents::{Contents, Op, VipKey};
+
+use super::mapping::MappedRings;
+use super::pins::Pins;
+
+/// A map that would not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum MapsError {
+    /// A map cannot be opened.
+    #[error("cannot open map {map}: {source}")]
+    Open {
+        /// Its name.
+        map: &'static str,
+        /// What the kernel said.
+        source: Box<MapError>,
+    },
+    /// A map cannot be read.
+    #[error("cannot read map {map}: {source}")]
+    Read {
+        /// Its name.
+        map: &'static str,
+        /// What the kernel said.
+        source: Box<MapError>,
+    },
+    /// An entry cannot be written; mostly the map is full.
+    #[error("cannot write {entry} to map {map}: {source}")]
+    Write {
+        /// Its name.
+        map: &'static str,
+        /// The entry, for people.
+        entry: String,
+        /// What the kernel said.
+        source: Box<MapError>,
+    },
+    /// The rings cannot be mapped into memory.
+    #[error("cannot map lb_rings into memory: {0}")]
+    Mapping(#[source] std::io::Error),
+    /// A slot outside the map.
+    #[error("slot {0} is outside lb_rings")]
+    NoSuchSlot(usize),
+}
+
+/// All maps that the agent writes.
+pub struct Maps {
+    vips4: HashMap<MapData, Vip4Key, Vip>,
+    vips6: HashMap<MapData, Vip6Key, Vip>,
+    rings: MappedRings,
+    nodes: Array<MapData, Node>,
+    peers: HashMap<MapData, [u8; 16], u32>,
+    peer_macs: HashMap<MapData, [u8; 8], u32>,
+    arp: HashMap<MapData, [u8; 4], Announcer>,
+    links: HashMap<MapData, u32, Link>,
+    config: Array<MapData, Config>,
+    vip_stats: PerCpuArray<MapData, Traffic>,
+}
+
+fn open<T: TryFrom<Map, Error = MapError>>(pins: &Pins, map: &'static str) -> Result<T, MapsError> {
+    MapData::from_pin(pins.map(map))
+        .and_then(Map::from_map_data)
+        .and_then(T::try_from)
+        .map_err(|source| MapsError::Open { map, source: Box::new(source) })
+}
+
+fn open_rings(pins: &Pins) -> Result<MappedRings, MapsError> {
+    let opened =
+        MapData::from_pin(pins.map(name::RINGS)).and_then(|map| Ok((map.info()?.max_entries(), map)));
+    let (slots, map) =
+        opened.map_err(|source| MapsError::Open { map: name::RINGS, source: Box::new(source) })?;
+    MappedRings::new(map.fd(), slots as usize).map_err(MapsError::Mapping)
+}
+
+impl Maps {
+    /// Opens the pinned maps.
+    ///
+    /// # Errors
+    /// When one is not pinned or not of this layout.
+    pub fn open(pins: &Pins) -> Result<Self, MapsError> {
+        Ok(Self {
+            vips4: open(pins, name::VIPS4)?,
+            vips6: open(pins, name::VIPS6)?,
+            rings: open_rings(pins)?,
+            nodes: open(pins, name::NODES)?,
+            peers: open(pins, name::PEERS)?,
+            peer_macs: open(pins, name::PEER_MACS)?,
+            arp: open(pins, name::ARP)?,
+            links: open(pins, name::LINKS)?,
+            config: open(pins, name::CONFIG)?,
+            vip_stats: open(pins, name::VIP_STATS)?,
+        })
+    }
+
+    /// Slots that the map of rings has.
+    pub const fn ring_capacity(&self) -> usize {
+        self.rings.len()
+    }
+
+    /// Carries out one operation.
+    ///
+    /// # Errors
+    /// When the kernel refuses; the operation has then done nothing.
+    pub fn apply(&mut self, op: &Op) -> Result<(), MapsError> {
+        match op {
+            Op::WriteConfig(config) => written(name::CONFIG, op, self.config.set(0, config, 0)),
+            Op::WriteLink(ifindex, link) => written(name::LINKS, op, self.links.insert(ifindex, link, 0)),
+            Op::RemoveLink(ifindex) => removed(name::LINKS, op, self.links.remove(ifindex)),
+            Op::WriteNode(index, node) => {
+                written(name::NODES, op, self.nodes.set(u32::from(*index), node, 0))
+            }
+            Op::RemoveNode(index) => {
+                written(name::NODES, op, self.nodes.set(u32::from(*index), Node::NONE, 0))
+            }
+            Op::WritePeer(address, index) => {
+                written(name::PEERS, op, self.peers.insert(address, u32::from(*index), 0))
+            }
+            Op::RemovePeer(address) => removed(name::PEERS, op, self.peers.remove(address)),
+            Op::WritePeerMac(mac, index) => {
+                written(name::PEER_MACS, op, self.peer_macs.insert(mac, u32::from(*index), 0))
+            }
+            Op::RemovePeerMac(mac) => removed(name::PEER_MACS, op, self.peer_macs.remove(mac)),
+            Op::WriteSlots { first, slots } => self.write_slots(*first as usize, slots),
+            Op::ClearVipStats(number) => self.clear_vip_stats(*number, op),
+            Op::WriteVip(key, vip) => match vip_key(key) {
+                Key::V4(key) => written(name::VIPS4, op, self.vips4.insert(key, vip, 0)),
+                Key::V6(key) => written(name::VIPS6, op, self.vips6.insert(key, vip, 0)),
+            },
+            Op::RemoveVip(key) => match vip_key(key) {
+                Key::V4(key) => removed(name::VIPS4, op, self.vips4.remove(&key)),
+                Key::V6(key) => removed(name::VIPS6, op, self.vips6.remove(&key)),
+            },
+            Op::WriteArp(vip, announcer) => {
+                written(name::ARP, op, self.arp.insert(vip.octets(), announcer, 0))
+            }
+            Op::RemoveArp(vip) => removed(name::ARP, op, self.arp.remove(&vip.octets())),
+        }
+    }
+
+    fn write_slots(&self, first: usize, slots: &[Slot]) -> Result<(), MapsError> {
+        for (slot, value) in (first..).zip(slots) {
+            if !self.rings.write(slot, *value) {
+                return Err(MapsError::NoSuchSlot(slot));
+            }
+        }
+        Ok(())
+    }
+
+    fn clear_vip_stats(&mut self, number: u32, op: &Op) -> Result<(), MapsError> {
+        let cpus = nr_cpus().map_err(|(_, error)| MapsError::Mapping(error))?;
+        let zero = PerCpuValues::try_from(vec![Traffic::default(); cpus]).map_err(MapsError::Mapping)?;
+        written(name::VIP_STATS, op, self.vip_stats.set(number, zero, 0))
+    }
+
+    /// What the maps hold now. Of the rings only those that a VIP leads to are read.
+    ///
+    /// # Errors
+    /// When the kernel refuses a look-up.
+    pub fn read_back(&self) -> Result<Contents, MapsError> {
+        let mut contents = Contents {
+            links: entries(name::LINKS, &self.links)?,
+            peers: entries(name::PEERS, &self.peers)?.into_iter().map(|(k, v)| (k, v as u16)).collect(),
+            peer_macs: entries(name::PEER_MACS, &self.peer_macs)?
+                .into_iter()
+                .map(|(k, v)| (k, v as u16))
+                .collect(),
+            arp: entries(name::ARP, &self.arp)?.into_iter().map(|(k, v)| (Ipv4Addr::from(k), v)).collect(),
+            ..Contents::default()
+        };
+        contents.vips.extend(entries(name::VIPS4, &self.vips4)?.into_iter().map(|(k, v)| (key_v4(k), v)));
+        contents.vips.extend(entries(name::VIPS6, &self.vips6)?.into_iter().map(|(k, v)| (key_v6(k), v)));
+        let config = self.config.get(&0, 0).map_err(|e| read_error(name::CONFIG, e))?;
+        // Never written: all zero, as the kernel makes an array.
+        contents.config = (config != ZERO_CONFIG).then_some(config);
+        for (index, _) in (0u16..).zip(0..lb_common::maps::capacity::NODES) {
+            let node = self.nodes.get(&u32::from(index), 0).map_err(|e| read_error(name::NODES, e))?;
+            if node != Node::NONE || contents.peers.values().any(|peer| *peer == index) {
+                contents.nodes.insert(index, node);
+            }
+        }
+        for vip in contents.vips.values() {
+            let region = (vip.ring as usize)..=(vip.ring as usize + vip.mask as usize);
+            contents
+                .rings
+                .entry(vip.ring)
+                .or_insert_with(|| region.filter_map(|slot| self.rings.read(slot)).collect());
+        }
+        Ok(contents)
+    }
+}
+
+const ZERO_CONFIG: Config = Config {
+    hash_key: lb_common::hash::HashKey { k0: 0, k1: 0 },
+    address4: [0; 4],
+    self_node: 0,
+    pad: 0,
+    address6: [0; 16],
+    echo_rate: 0,
+    pad2: 0,
+};
+
+enum Key {
+    V4(Vip4Key),
+    V6(Vip6Key),
+}
+
+fn vip_key(key: &VipKey) -> Key {
+    let port = key.port.to_be_bytes();
+    match key.address {
+        IpAddr::V4(address) => Key::V4(Vip4Key::port(address.octets(), port, key.protocol)),
+        IpAddr::V6(address) => Key::V6(Vip6Key::port(address.octets(), port, key.protocol)),
+    }
+}
+
+fn key_v4(key: Vip4Key) -> VipKey {
+    let address = IpAddr::V4(Ipv4Addr::from(key.address));
+    VipKey { address, port: u16::from_be_bytes(key.port), protocol: key.protocol }
+}
+
+fn key_v6(key: Vip6Key) -> VipKey {
+    let address = IpAddr::V6(Ipv6Addr::from(key.address));
+    VipKey { address, port: u16::from_be_bytes(key.port), protocol: key.protocol }
+}
+
+fn entries<K: aya::Pod + Ord, V: aya::Pod>(
+    map: &'static str,
+    entries: &HashMap<MapData, K, V>,
+) -> Result<BTreeMap<K, V>, MapsError> {
+    entries.iter().collect::<Result<_, _>>().map_err(|e| read_error(map, e))
+}
+
+fn read_error(map: &'static str, source: MapError) -> MapsError {
+    MapsError::Read { map, source: Box::new(source) }
+}
+
+fn written(map: &'static str, op: &Op, result: Result<(), MapError>) -> Result<(), MapsError> {
+    result.map_err(|source| MapsError::Write { map, entry: format!("{op:?}"), source: Box::new(source) })
+}
+
+/// As [`written`]; what is not there needs no removal.
+fn removed(map: &'static str, op: &Op, result: Result<(), MapError>) -> Result<(), MapsError> {
+    match result {
+        Err(MapError::KeyNotFound) => Ok(()),
+        Err(MapError::SyscallError(e)) if e.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        other => written(map, op, other),
+    }
+}

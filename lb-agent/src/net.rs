@@ -1,0 +1,9 @@
+//! What the host's network says: uplinks, and the way to each node.
+//!
+//! Everything comes from rtnetlink. A change in the kernel is a wake-up, after which the whole is asked
+//! again: facts are levels, so a notification that was lost costs a second at most and never an error that
+//! stays.
+
+pub mod link;
+pub mod observe;
+pub mod way;

@@ -1,0 +1,37 @@
+//! Keys and values as plain bytes, so that user space can give them to aya's maps.
+#![allow(unsafe_code, reason = "the Pod trait is a promise about a type's memory")]
+
+use aya::Pod;
+
+use crate::maps::{Announcer, Config, EchoBudget, Link, Node, Traffic, Vip, Vip4Key, Vip6Key};
+use crate::ring::Slot;
+
+/// Checks what can be checked of the promise, that fields fill the type without a gap, and makes it.
+macro_rules! pod {
+    ($($name:ident { $($field:ident),+ })+) => {$(
+        const _: () = {
+            const fn size<T>(_: fn(&$name) -> &T) -> usize {
+                size_of::<T>()
+            }
+            assert!(size_of::<$name>() == 0 $(+ size(|v: &$name| &v.$field))+);
+        };
+        // SAFETY: repr(C) over integers and arrays of them, for which any bit pattern is valid, and
+        // without padding, which the assertion above has counted.
+        unsafe impl Pod for $name {}
+    )+};
+}
+
+pod! {
+    Vip4Key { address, port, protocol, pad }
+    Vip6Key { address, port, protocol, pad }
+    Vip { ring, mask, number, flags }
+    Node {
+        way, pad, mtu, ifindex, next_hop_mac, source_mac, outer_sum, outer_source, outer_destination, pad2
+    }
+    Announcer { ranks }
+    Link { mac, pad }
+    Config { hash_key, address4, self_node, pad, address6, echo_rate, pad2 }
+    EchoBudget { second, left }
+    Traffic { packets, bytes }
+    Slot { leader, successors, former }
+}

@@ -1,0 +1,85 @@
+//! BFD control packets (RFC 5880 section 4.1), as far as kernel and agent must agree on them.
+
+/// UDP port of the S-BFD reflector (RFC 7881 section 3), wire order.
+pub const SBFD_PORT: [u8; 2] = 7784u16.to_be_bytes();
+/// Bytes of the mandatory section.
+pub const LENGTH: usize = 24;
+/// Version 1 in the upper three bits of the first byte; the diagnostic is below.
+pub const VERSION: u8 = 1 << 5;
+/// The version's bits.
+pub const VERSION_MASK: u8 = 0b1110_0000;
+/// The state's bits in the second byte.
+pub const STATE_MASK: u8 = 0b1100_0000;
+/// State AdminDown in the second byte.
+pub const ADMIN_DOWN: u8 = 0 << 6;
+/// State Down in the second byte.
+pub const DOWN: u8 = 1 << 6;
+/// State Up in the second byte.
+pub const UP: u8 = 3 << 6;
+/// Poll bit in the second byte.
+pub const POLL: u8 = 1 << 5;
+/// Final bit in the second byte.
+pub const FINAL: u8 = 1 << 4;
+/// Authentication bit in the second byte.
+pub const AUTHENTICATION: u8 = 1 << 2;
+/// Demand bit in the second byte: S-BFD is demand mode by its nature (RFC 7880 section 7.3.1).
+pub const DEMAND: u8 = 1 << 1;
+/// Multipoint bit in the second byte.
+pub const MULTIPOINT: u8 = 1;
+
+/// A control packet's mandatory section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// Version and diagnostic.
+    pub version_and_diagnostic: u8,
+    /// State and flags.
+    pub state_and_flags: u8,
+    /// Detection multiplier.
+    pub multiplier: u8,
+    /// Length in bytes, authentication included.
+    pub length: u8,
+    /// The sender's discriminator.
+    pub my_discriminator: [u8; 4],
+    /// The receiver's discriminator, as the sender knows it.
+    pub your_discriminator: [u8; 4],
+    /// Desired minimum transmission interval, required minimum reception interval and required minimum echo
+    /// reception interval, microseconds each.
+    pub intervals: [[u8; 4]; 3],
+}
+
+impl Control {
+    /// Out of its bytes.
+    #[inline(always)]
+    pub const fn from_bytes(b: &[u8; LENGTH]) -> Self {
+        Self {
+            version_and_diagnostic: b[0],
+            state_and_flags: b[1],
+            multiplier: b[2],
+            length: b[3],
+            my_discriminator: [b[4], b[5], b[6], b[7]],
+            your_discriminator: [b[8], b[9], b[10], b[11]],
+            intervals: [[b[12], b[13], b[14], b[15]], [b[16], b[17], b[18], b[19]], [b[20], b[21], b[22], b[23]]],
+        }
+    }
+
+    /// Into its bytes.
+    #[inline(always)]
+    pub const fn to_bytes(self) -> [u8; LENGTH] {
+        let ([m0, m1, m2, m3], [y0, y1, y2, y3]) = (self.my_discriminator, self.your_discriminator);
+        let [[a0, a1, a2, a3], [b0, b1, b2, b3], [c0, c1, c2, c3]] = self.intervals;
+        [
+            self.version_and_diagnostic, self.state_and_flags, self.multiplier, self.length,
+            m0, m1, m2, m3, y0, y1, y2, y3, a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3,
+        ]
+    }
+
+    /// Whether a receiver may go on with it: the checks of RFC 5880 section 6.8.6 that need no session.
+    #[inline(always)]
+    pub const fn is_sound(&self) -> bool {
+        self.version_and_diagnostic & VERSION_MASK == VERSION
+            && self.length as usize >= LENGTH
+            && self.multiplier != 0
+            && self.state_and_flags & (MULTIPOINT | AUTHENTICATION) == 0
+            && u32::from_ne_bytes(self.my_discriminator) != 0
+    }
+}

@@ -1,0 +1,160 @@
+//! What the maps hold, as a value, and the ordered operations from one content to another.
+
+mod diff;
+mod key;
+
+pub use diff::diff;
+pub use key::{MapKey, VipKey, peer_key, peer_mac_key};
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use lb_common::maps::{Announcer, Config, Link, Node, Vip};
+use lb_common::ring::{NodeIndex, Slot};
+
+/// The content of all maps that the agent writes.
+///
+/// Read back from the kernel, an array has no absent entries: `nodes` are then the entries that are not
+/// [`Node::NONE`], and those of every index that `peers` names, whatever they hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Contents {
+    /// `lb_config`; `None` before it has been written.
+    pub config: Option<Config>,
+    /// `lb_links`.
+    pub links: BTreeMap<u32, Link>,
+    /// `lb_nodes`.
+    pub nodes: BTreeMap<NodeIndex, Node>,
+    /// `lb_peers`: all addresses of all nodes, this one's too, so that the index of every node can be read
+    /// back.
+    pub peers: BTreeMap<[u8; 16], NodeIndex>,
+    /// `lb_peer_macs`.
+    pub peer_macs: BTreeMap<[u8; 8], NodeIndex>,
+    /// `lb_vips4` and `lb_vips6`.
+    pub vips: BTreeMap<VipKey, Vip>,
+    /// The parts of `lb_rings` that a VIP refers to, by their first slot.
+    pub rings: BTreeMap<u32, Vec<Slot>>,
+    /// `lb_arp`.
+    pub arp: BTreeMap<Ipv4Addr, Announcer>,
+}
+
+/// A part of `lb_rings`: the slots of one ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Region {
+    /// First slot.
+    pub first: u32,
+    /// Number of slots.
+    pub slots: u32,
+}
+
+impl Region {
+    /// The region that a VIP refers to; `None` if the VIP's numbers cannot be of a region.
+    pub fn of(vip: &Vip) -> Option<Self> {
+        let slots = vip.mask.checked_add(1)?;
+        vip.ring.checked_add(slots)?;
+        slots.is_power_of_two().then_some(Self { first: vip.ring, slots })
+    }
+
+    /// First slot behind it.
+    pub fn end(self) -> u32 {
+        self.first.saturating_add(self.slots)
+    }
+}
+
+/// One write.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// Writes the configuration.
+    WriteConfig(Config),
+    /// Writes an interface.
+    WriteLink(u32, Link),
+    /// Removes an interface.
+    RemoveLink(u32),
+    /// Writes a node.
+    WriteNode(NodeIndex, Node),
+    /// Empties a node's entry.
+    RemoveNode(NodeIndex),
+    /// Writes a peer's address.
+    WritePeer([u8; 16], NodeIndex),
+    /// Removes a peer's address.
+    RemovePeer([u8; 16]),
+    /// Writes a peer's MAC.
+    WritePeerMac([u8; 8], NodeIndex),
+    /// Removes a peer's MAC.
+    RemovePeerMac([u8; 8]),
+    /// Writes consecutive slots.
+    WriteSlots {
+        /// Number of the first.
+        first: u32,
+        /// The slots.
+        slots: Vec<Slot>,
+    },
+    /// Sets the counters of a VIP number to zero, because another VIP had it before.
+    ClearVipStats(u32),
+    /// Writes a VIP.
+    WriteVip(VipKey, Vip),
+    /// Removes a VIP.
+    RemoveVip(VipKey),
+    /// Writes who answers ARP for a VIP.
+    WriteArp(Ipv4Addr, Announcer),
+    /// Removes who answers ARP for a VIP.
+    RemoveArp(Ipv4Addr),
+}
+
+impl Contents {
+    /// Does what `op` does to the maps. A region that no VIP refers to any more is forgotten, as it would be
+    /// by reading back.
+    pub fn apply(&mut self, op: &Op) {
+        match op {
+            Op::WriteConfig(config) => self.config = Some(*config),
+            Op::WriteLink(ifindex, link) => put(&mut self.links, *ifindex, *link),
+            Op::RemoveLink(ifindex) => drop_entry(&mut self.links, ifindex),
+            Op::WriteNode(index, node) => put(&mut self.nodes, *index, *node),
+            Op::RemoveNode(index) => drop_entry(&mut self.nodes, index),
+            Op::WritePeer(address, index) => put(&mut self.peers, *address, *index),
+            Op::RemovePeer(address) => drop_entry(&mut self.peers, address),
+            Op::WritePeerMac(mac, index) => put(&mut self.peer_macs, *mac, *index),
+            Op::RemovePeerMac(mac) => drop_entry(&mut self.peer_macs, mac),
+            Op::WriteSlots { first, slots } => self.write_slots(*first, slots),
+            Op::ClearVipStats(_) => {}
+            Op::WriteVip(key, vip) => {
+                let before = self.vips.insert(*key, *vip);
+                self.forget_unused_ring(before);
+            }
+            Op::RemoveVip(key) => {
+                let before = self.vips.remove(key);
+                self.forget_unused_ring(before);
+            }
+            Op::WriteArp(vip, announcer) => put(&mut self.arp, *vip, *announcer),
+            Op::RemoveArp(vip) => drop_entry(&mut self.arp, vip),
+        }
+    }
+
+    fn write_slots(&mut self, first: u32, slots: &[Slot]) {
+        if let Some((start, ring)) = self.rings.range_mut(..=first).next_back() {
+            let within = (first - start) as usize;
+            if let Some(part) = ring.get_mut(within..within + slots.len()) {
+                part.copy_from_slice(slots);
+                return;
+            }
+        }
+        self.rings.insert(first, slots.to_vec());
+    }
+
+    fn forget_unused_ring(&mut self, before: Option<Vip>) {
+        let Some(before) = before else { return };
+        if !self.vips.values().any(|vip| vip.ring == before.ring) {
+            self.rings.remove(&before.ring);
+        }
+    }
+}
+
+fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: V) {
+    map.insert(key, value);
+}
+
+fn drop_entry<K: Ord, V>(map: &mut BTreeMap<K, V>, key: &K) {
+    map.remove(key);
+}
+
+#[cfg(test)]
+mod tests;

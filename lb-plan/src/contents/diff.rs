@@ -1,0 +1,98 @@
+//! The operations that turn one content of the maps into another, in an order that leaves no moment in which
+//! a packet finds a hole: whatever is referred to is written before what refers to it, and removed after.
+//!
+//! ```text
+//! written   links → nodes → peers → config → slots → VIPs → ARP
+//! removed   ARP → VIPs → peers → nodes → links
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lb_common::maps::Vip;
+use lb_common::ring::Slot;
+
+use super::{Contents, Op, Region, VipKey};
+
+/// The operations that turn `installed` into `desired`, to be done in their order. Only what differs is
+/// written.
+pub fn diff(installed: &Contents, desired: &Contents) -> Vec<Op> {
+    let mut ops = Vec::new();
+    write(&mut ops, &installed.links, &desired.links, Op::WriteLink);
+    write(&mut ops, &installed.nodes, &desired.nodes, Op::WriteNode);
+    write(&mut ops, &installed.peers, &desired.peers, Op::WritePeer);
+    write(&mut ops, &installed.peer_macs, &desired.peer_macs, Op::WritePeerMac);
+    if let Some(config) = desired.config.filter(|config| installed.config != Some(*config)) {
+        ops.push(Op::WriteConfig(config));
+    }
+    write_rings(&mut ops, installed, desired);
+    write_vips(&mut ops, &installed.vips, &desired.vips);
+    write(&mut ops, &installed.arp, &desired.arp, Op::WriteArp);
+
+    remove(&mut ops, &installed.arp, &desired.arp, Op::RemoveArp);
+    remove(&mut ops, &installed.vips, &desired.vips, Op::RemoveVip);
+    remove(&mut ops, &installed.peer_macs, &desired.peer_macs, Op::RemovePeerMac);
+    remove(&mut ops, &installed.peers, &desired.peers, Op::RemovePeer);
+    remove(&mut ops, &installed.nodes, &desired.nodes, Op::RemoveNode);
+    remove(&mut ops, &installed.links, &desired.links, Op::RemoveLink);
+    ops
+}
+
+fn write<K: Ord + Copy, V: PartialEq + Copy>(
+    ops: &mut Vec<Op>,
+    installed: &BTreeMap<K, V>,
+    desired: &BTreeMap<K, V>,
+    op: impl Fn(K, V) -> Op,
+) {
+    let changed = desired.iter().filter(|(key, value)| installed.get(key) != Some(value));
+    ops.extend(changed.map(|(key, value)| op(*key, *value)));
+}
+
+fn remove<K: Ord + Copy, V>(
+    ops: &mut Vec<Op>,
+    installed: &BTreeMap<K, V>,
+    desired: &BTreeMap<K, V>,
+    op: impl Fn(K) -> Op,
+) {
+    ops.extend(installed.keys().filter(|key| !desired.contains_key(key)).map(|key| op(*key)));
+}
+
+/// A number that comes to another VIP is cleared first, or the VIP would begin with the other's traffic.
+fn write_vips(ops: &mut Vec<Op>, installed: &BTreeMap<VipKey, Vip>, desired: &BTreeMap<VipKey, Vip>) {
+    for (key, vip) in desired {
+        let before = installed.get(key);
+        if before == Some(vip) {
+            continue;
+        }
+        if before.is_none_or(|before| before.number != vip.number) {
+            ops.push(Op::ClearVipStats(vip.number));
+        }
+        ops.push(Op::WriteVip(*key, *vip));
+    }
+}
+
+fn write_rings(ops: &mut Vec<Op>, installed: &Contents, desired: &Contents) {
+    let known = regions(installed);
+    for region in regions(desired) {
+        let Some(slots) = desired.rings.get(&region.first) else { continue };
+        // What lies in a region that no installed VIP refers to is not known, so all of it is written.
+        let before = installed.rings.get(&region.first).filter(|_| known.contains(&region));
+        write_slots(ops, region.first, before.map_or(&[][..], Vec::as_slice), slots);
+    }
+}
+
+fn regions(contents: &Contents) -> BTreeSet<Region> {
+    contents.vips.values().filter_map(Region::of).collect()
+}
+
+/// Runs of slots that differ. A run ends at the first slot that does not.
+fn write_slots(ops: &mut Vec<Op>, first: u32, before: &[Slot], slots: &[Slot]) {
+    let mut run: Option<(u32, Vec<Slot>)> = None;
+    for (number, (i, slot)) in (first..).zip(slots.iter().enumerate()) {
+        if before.get(i) == Some(slot) {
+            ops.extend(run.take().map(|(first, slots)| Op::WriteSlots { first, slots }));
+        } else {
+            run.get_or_insert_with(|| (number, Vec::new())).1.push(*slot);
+        }
+    }
+    ops.extend(run.map(|(first, slots)| Op::WriteSlots { first, slots }));
+}

@@ -1,0 +1,121 @@
+//! Names, each of its own type so that none is taken for another.
+
+use std::fmt;
+use std::sync::Arc;
+
+use lb_common::wire::ip;
+use serde::{Serialize, Serializer};
+
+use crate::problem::ObjectRef;
+
+/// Name of a Node. Cheap to clone: every ring names every node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeName(Arc<str>);
+
+impl NodeName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What a problem calls the Node.
+    pub fn reference(&self) -> ObjectRef {
+        ObjectRef { kind: "Node".to_owned(), namespace: None, name: self.as_str().to_owned() }
+    }
+}
+
+impl From<&str> for NodeName {
+    fn from(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl fmt::Display for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for NodeName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// Namespace and name of a Service.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct ServiceName {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+impl ServiceName {
+    /// What a problem calls the Service.
+    pub fn reference(&self) -> ObjectRef {
+        ObjectRef {
+            kind: "Service".to_owned(),
+            namespace: Some(self.namespace.clone()),
+            name: self.name.clone(),
+        }
+    }
+}
+
+impl fmt::Display for ServiceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Namespace and name of a pool.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct PoolName {
+    /// Namespace.
+    pub namespace: String,
+    /// Name: what an advertisement calls it.
+    pub name: String,
+}
+
+impl fmt::Display for PoolName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// A protocol that is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl Protocol {
+    /// The protocol of an object's field; one that is not written is TCP. `None` if it is not served.
+    pub fn parse(written: Option<&str>) -> Option<Self> {
+        match written {
+            None | Some("TCP") => Some(Self::Tcp),
+            Some("UDP") => Some(Self::Udp),
+            Some(_) => None,
+        }
+    }
+
+    /// Its number in an IP header.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Tcp => ip::protocol::TCP,
+            Self::Udp => ip::protocol::UDP,
+        }
+    }
+
+    /// Its name in an object.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Pools: which addresses may be given to Services.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+
+use super::name::PoolName;
+use crate::objects::{IpAddressPool, Object, Sourced};
+use crate::problem::{Problem, Reason};
+
+/// Addresses from `start` to `end`, both of one family and both in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AddressRange {
+    start: IpAddr,
+    end: IpAddr,
+}
+
+impl AddressRange {
+    /// The range between two addresses.
+    ///
+    /// # Errors
+    /// They are of two families, or `end` is before `start`.
+    pub fn new(start: IpAddr, end: IpAddr) -> Result<Self, Reason> {
+        if start.is_ipv4() != end.is_ipv4() {
+            return Err(Reason::RangeFamilies { start, end });
+        }
+        if end < start {
+            return Err(Reason::RangeReversed { start, end });
+        }
+        Ok(Self { start, end })
+    }
+
+    /// First address.
+    pub fn start(self) -> IpAddr {
+        self.start
+    }
+
+    /// Last address.
+    pub fn end(self) -> IpAddr {
+        self.end
+    }
+
+    fn overlap(self, other: Self) -> Option<Self> {
+        // Every IPv4 address sorts before every IPv6 address, so ranges of two families never overlap here.
+        let (start, end) = (self.start.max(other.start), self.end.min(other.end));
+        (start <= end).then_some(Self { start, end })
+    }
+}
+
+impl FromStr for AddressRange {
+    type Err = Reason;
+
+    /// Reads `192.0.2.0/24` (bits behind the prefix do not count) or `192.0.2.1 - 192.0.2.9`.
+    fn from_str(written: &str) -> Result<Self, Reason> {
+        let not_a_range = || Reason::NotARange { written: written.to_owned() };
+        if let Some((start, end)) = written.split_once('-') {
+            let address = |text: &str| text.trim().parse().map_err(|_| not_a_range());
+            return Self::new(address(start)?, address(end)?);
+        }
+        let net: IpNet = written.trim().parse().map_err(|_| not_a_range())?;
+        Self::new(net.network(), net.broadcast())
+    }
+}
+
+/// A pool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pool {
+    /// Its addresses, none of them twice.
+    pub ranges: Vec<AddressRange>,
+    /// Labels, for advertisements that select by them.
+    pub labels: BTreeMap<String, String>,
+    /// Whether addresses are given to Services that do not ask for this pool.
+    pub auto_assign: bool,
+    /// Whether IPv4 addresses that end with .0 or .255 are left out.
+    pub avoid_buggy_ips: bool,
+}
+
+/// All valid pools. No address is in two of them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Pools {
+    by_name: BTreeMap<PoolName, Pool>,
+    /// First address → last address and pool, of all ranges.
+    ranges: BTreeMap<IpAddr, (IpAddr, PoolName)>,
+}
+
+impl Pools {
+    pub(super) fn build<'a>(
+        objects: impl Iterator<Item = &'a Sourced<Object>>,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
+        let mut pools = Self::default();
+        for object in objects {
+            if let Object::IpAddressPool(written) = &object.value {
+                pools.take(object, written, problems);
+            }
+        }
+        pools
+    }
+
+    /// The pools in order of namespace and name.
+    pub fn iter(&self) -> impl Iterator<Item = (&PoolName, &Pool)> {
+        self.by_name.iter()
+    }
+
+    /// The pool that an address is in, whether or not the pool gives it away.
+    pub fn of(&self, address: IpAddr) -> Option<(&PoolName, &Pool)> {
+        let (_, (end, name)) = self.ranges.range(..=address).next_back()?;
+        if address > *end {
+            return None;
+        }
+        self.by_name.get_key_value(name)
+    }
+
+    fn take(&mut self, object: &Sourced<Object>, written: &IpAddressPool, problems: &mut Vec<Problem>) {
+        if written.spec.addresses.is_empty() {
+            problems.push(Problem::at(object, "spec.addresses", Reason::EmptyPool));
+            return;
+        }
+        let mut ranges = Vec::new();
+        let before = problems.len();
+        for (i, entry) in written.spec.addresses.iter().enumerate() {
+            match self.range(entry, &ranges) {
+                Ok(range) => ranges.push(range),
+                Err(reason) => problems.push(Problem::at(object, format!("spec.addresses[{i}]"), reason)),
+            }
+        }
+        if problems.len() == before {
+            self.insert(object, written, ranges);
+        }
+    }
+
+    /// An entry of a pool that overlaps neither the entries before it nor another pool.
+    fn range(&self, written: &str, before: &[AddressRange]) -> Result<AddressRange, Reason> {
+        let range: AddressRange = written.parse()?;
+        if let Some(AddressRange { start, end }) = before.iter().find_map(|other| range.overlap(*other)) {
+            return Err(Reason::PoolOverlapsItself { start, end });
+        }
+        // Ranges here are disjoint: if any overlaps, the last that starts before the end of this one does.
+        if let Some((start, (end, other))) = self.ranges.range(..=range.end).next_back()
+            && let Some(common) = range.overlap(AddressRange { start: *start, end: *end })
+        {
+            let other = other.to_string();
+            return Err(Reason::PoolOverlap { other, start: common.start, end: common.end });
+        }
+        Ok(range)
+    }
+
+    fn insert(&mut self, object: &Sourced<Object>, written: &IpAddressPool, ranges: Vec<AddressRange>) {
+        let name = PoolName {
+            namespace: object.value.namespace().unwrap_or_default().to_owned(),
+            name: written.metadata.name.clone(),
+        };
+        for range in &ranges {
+            self.ranges.insert(range.start, (range.end, name.clone()));
+        }
+        let pool = Pool {
+            ranges,
+            labels: written.metadata.labels.clone(),
+            auto_assign: written.spec.auto_assign.unwrap_or(true),
+            avoid_buggy_ips: written.spec.avoid_buggy_ips.unwrap_or(false),
+        };
+        self.by_name.insert(name, pool);
+    }
+}
+
+impl Pool {
+    /// Whether the pool leaves out this address, which is in it.
+    pub fn avoids(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(v4) => self.avoid_buggy_ips && matches!(v4.octets(), [.., 0 | 255]),
+            IpAddr::V6(_) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn range(written: &str) -> Result<AddressRange, Reason> {
+        written.parse()
+    }
+
+    #[test]
+    fn cidrs_and_ranges_are_read() {
+        let read = |written| {
+            let AddressRange { start, end } = range(written).unwrap();
+            format!("{start} {end}")
+        };
+        assert_eq!(read("192.0.2.0/30"), "192.0.2.0 192.0.2.3");
+        assert_eq!(read("192.0.2.7/30"), "192.0.2.4 192.0.2.7");
+        assert_eq!(read("192.0.2.7/32"), "192.0.2.7 192.0.2.7");
+        assert_eq!(read("192.0.2.1 -  192.0.2.9"), "192.0.2.1 192.0.2.9");
+        assert_eq!(read("2001:db8::1-2001:db8::1"), "2001:db8::1 2001:db8::1");
+        assert_eq!(read("2001:db8::/127"), "2001:db8:: 2001:db8::1");
+    }
+
+    #[test]
+    fn what_is_no_range_is_refused_by_its_fault() {
+        for written in [
+            "",
+            "-",
+            "192.0.2.1",
+            "192.0.2.0/33",
+            "192.0.2.1-",
+            "192.0.2.1-9",
+            "a-b",
+            "1.1.1.1-2.2.2.2-3.3.3.3",
+        ] {
+            assert_eq!(range(written), Err(Reason::NotARange { written: written.into() }));
+        }
+        assert!(matches!(range("192.0.2.1-2001:db8::1"), Err(Reason::RangeFamilies { .. })));
+        assert!(matches!(range("192.0.2.9-192.0.2.1"), Err(Reason::RangeReversed { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn overlap_is_what_both_hold(a in 0u32..40, a_len in 0u32..20, b in 0u32..40, b_len in 0u32..20) {
+            let range = |start: u32, len: u32| AddressRange {
+                start: IpAddr::V4(start.into()),
+                end: IpAddr::V4((start + len).into()),
+            };
+            let both: Vec<u32> = (a..=a + a_len).filter(|x| (b..=b + b_len).contains(x)).collect();
+            let expected = both.first().zip(both.last()).map(|(first, last)| range(*first, last - first));
+            prop_assert_eq!(range(a, a_len).overlap(range(b, b_len)), expected);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Services that are to be served.
+
+mod address;
+mod port;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use super::endpoints::{Endpoints, Slices};
+use super::name::{NodeName, Protocol, ServiceName};
+use super::node::Node;
+use super::pool::Pools;
+use crate::objects::{self, Object, Sourced};
+use crate::problem::{Problem, Reason};
+
+/// A Service that is to be served.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// Which nodes may serve it.
+    pub policy: TrafficPolicy,
+    /// Whether all flows of a client go to one node.
+    pub affinity: bool,
+    /// Each address with each port, without those that another Service has.
+    pub vips: Vec<ServiceVip>,
+}
+
+/// Which nodes may serve a Service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum TrafficPolicy {
+    /// All: a node passes on what it has no endpoint for.
+    Cluster,
+    /// Those with an endpoint.
+    Local,
+}
+
+/// One port of one address of a Service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceVip {
+    /// Address.
+    pub address: IpAddr,
+    /// Port.
+    pub port: u16,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// Endpoints of the address's family that can serve it.
+    pub endpoints: Endpoints,
+}
+
+impl ServiceVip {
+    /// Whether some node can serve it under a policy.
+    pub fn is_served(&self, policy: TrafficPolicy) -> bool {
+        match policy {
+            TrafficPolicy::Cluster => !self.endpoints.is_empty(),
+            TrafficPolicy::Local => !self.endpoints.by_node.is_empty(),
+        }
+    }
+}
+
+/// What a Service is judged against.
+pub(super) struct Context<'a> {
+    pub(super) pools: &'a Pools,
+    pub(super) nodes: &'a BTreeMap<NodeName, Node>,
+    pub(super) slices: &'a Slices<'a>,
+    pub(super) class: Option<&'a str>,
+}
+
+/// Which Service has a port of an address.
+type Taken = BTreeMap<(IpAddr, u16, Protocol), ServiceName>;
+
+pub(super) fn build<'a>(
+    objects: impl Iterator<Item = &'a Sourced<Object>>,
+    context: &Context<'_>,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<ServiceName, Service> {
+    let mut services = BTreeMap::new();
+    let mut taken = Taken::new();
+    for object in objects {
+        let Object::Service(written) = &object.value else { continue };
+        if !is_ours(written, context.class) {
+            continue;
+        }
+        let name = ServiceName {
+            namespace: object.value.namespace().unwrap_or_default().to_owned(),
+            name: written.metadata.name.clone(),
+        };
+        let mut candidate = Candidate { object, written, name: &name, context, problems };
+        if let Some(service) = candidate.judge(&mut taken) {
+            services.insert(name, service);
+        }
+    }
+    services
+}
+
+/// A Service with no class is for the load balancer that serves no class in particular.
+fn is_ours(written: &objects::Service, class: Option<&str>) -> bool {
+    let spec = &written.spec;
+    spec.r#type.as_deref() == Some("LoadBalancer") && spec.load_balancer_class.as_deref() == class
+}
+
+/// A Service of ours while it is judged.
+struct Candidate<'a> {
+    object: &'a Sourced<Object>,
+    written: &'a objects::Service,
+    name: &'a ServiceName,
+    context: &'a Context<'a>,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Candidate<'_> {
+    fn judge(&mut self, taken: &mut Taken) -> Option<Service> {
+        let policy = self.policy();
+        let affinity = self.affinity();
+        let addresses = self.addresses();
+        let (policy, affinity) = (policy?, affinity?);
+        if addresses.is_empty() {
+            return None;
+        }
+        let vips = self.vips(&addresses, policy, taken);
+        Some(Service { policy, affinity, vips })
+    }
+
+    fn policy(&mut self) -> Option<TrafficPolicy> {
+        match self.written.spec.external_traffic_policy.as_deref() {
+            None | Some("" | "Cluster") => Some(TrafficPolicy::Cluster),
+            Some("Local") => Some(TrafficPolicy::Local),
+            Some(written) => self.unknown("spec.externalTrafficPolicy", written, "Cluster, Local"),
+        }
+    }
+
+    fn affinity(&mut self) -> Option<bool> {
+        match self.written.spec.session_affinity.as_deref() {
+            None | Some("" | "None") => Some(false),
+            Some("ClientIP") => Some(true),
+            Some(written) => self.unknown("spec.sessionAffinity", written, "None, ClientIP"),
+        }
+    }
+
+    fn unknown<T>(&mut self, field: &str, written: &str, allowed: &'static str) -> Option<T> {
+        self.refuse(field, Reason::UnknownValue { written: written.to_owned(), allowed });
+        None
+    }
+
+    fn refuse(&mut self, field: impl Into<String>, reason: Reason) {
+        self.problems.push(Problem::at(self.object, field, reason));
+    }
+}

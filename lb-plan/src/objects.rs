@@ -1,0 +1,214 @@
+//! What is written: objects as they stand in YAML, not yet judged.
+
+mod document;
+mod kinds;
+mod selector;
+
+pub use kinds::{
+    Conditions, Endpoint, EndpointPort, EndpointSlice, Ingress, IpAddressPool, IpAddressPoolSpec,
+    L2Advertisement, L2AdvertisementSpec, LoadBalancerStatus, Metadata, Node, NodeAddress, NodeStatus,
+    Service, ServicePort, ServiceSpec, ServiceStatus,
+};
+pub use selector::{LabelSelector, Operator, Requirement};
+
+use crate::problem::{ObjectRef, Problem, Reason};
+use document::{Document, Flaw, Header, List};
+
+/// Namespace of an object of a namespaced kind that names none.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// A value, and where it is written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sourced<T> {
+    /// Name of the file, or of whatever else it was read from.
+    pub source: String,
+    /// Line of its document's first line, from 1.
+    pub line: usize,
+    /// The value.
+    pub value: T,
+}
+
+/// An object of a kind that is known.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Object {
+    /// `v1` Service.
+    Service(Box<Service>),
+    /// `discovery.k8s.io/v1` EndpointSlice.
+    EndpointSlice(EndpointSlice),
+    /// `v1` Node.
+    Node(Node),
+    /// `metallb.io/v1beta1` IPAddressPool.
+    IpAddressPool(IpAddressPool),
+    /// `metallb.io/v1beta1` L2Advertisement.
+    L2Advertisement(L2Advertisement),
+    /// A kind that is known and has no effect yet.
+    Unread(Unread),
+}
+
+/// An object of a kind that is known and has no effect yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unread {
+    /// The kind.
+    pub kind: &'static str,
+    /// The object's metadata.
+    pub metadata: Metadata,
+}
+
+impl Object {
+    /// The kind, as it is written.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Service(_) => "Service",
+            Self::EndpointSlice(_) => "EndpointSlice",
+            Self::Node(_) => "Node",
+            Self::IpAddressPool(_) => "IPAddressPool",
+            Self::L2Advertisement(_) => "L2Advertisement",
+            Self::Unread(unread) => unread.kind,
+        }
+    }
+
+    /// Name, labels and annotations.
+    pub fn metadata(&self) -> &Metadata {
+        match self {
+            Self::Service(service) => &service.metadata,
+            Self::EndpointSlice(slice) => &slice.metadata,
+            Self::Node(node) => &node.metadata,
+            Self::IpAddressPool(pool) => &pool.metadata,
+            Self::L2Advertisement(advertisement) => &advertisement.metadata,
+            Self::Unread(unread) => &unread.metadata,
+        }
+    }
+
+    /// The namespace; `None` for a Node, which has none.
+    pub fn namespace(&self) -> Option<&str> {
+        match self {
+            Self::Node(_) => None,
+            Self::Service(_)
+            | Self::EndpointSlice(_)
+            | Self::IpAddressPool(_)
+            | Self::L2Advertisement(_)
+            | Self::Unread(_) => Some(self.metadata().namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE)),
+        }
+    }
+
+    /// What a problem calls it.
+    pub fn reference(&self) -> ObjectRef {
+        ObjectRef {
+            kind: self.kind().to_owned(),
+            namespace: self.namespace().map(str::to_owned),
+            name: self.metadata().name.clone(),
+        }
+    }
+}
+
+/// Reads all documents of a YAML text; `source` is its name in problems.
+///
+/// A document that cannot be read costs only itself, and an item of a `List` only that item.
+pub fn parse(source: &str, text: &str) -> (Vec<Sourced<Object>>, Vec<Problem>) {
+    let mut reader = Reader { source, objects: Vec::new(), problems: Vec::new() };
+    for document in document::split(text) {
+        reader.document(&document);
+    }
+    (reader.objects, reader.problems)
+}
+
+struct Reader<'a> {
+    source: &'a str,
+    objects: Vec<Sourced<Object>>,
+    problems: Vec<Problem>,
+}
+
+/// What a document turned out to be.
+enum Known {
+    Object(Object),
+    List(List),
+    Ignored,
+}
+
+impl Reader<'_> {
+    fn document(&mut self, document: &Document<'_>) {
+        match document.read::<Header>() {
+            Ok(header) => self.headed(document, &header),
+            Err(flaw) => self.flawed(document, None, flaw),
+        }
+    }
+
+    fn headed(&mut self, document: &Document<'_>, header: &Header) {
+        let (Some(api_version), Some(kind)) = (&header.api_version, &header.kind) else {
+            self.problem(document, header.reference(), None, Reason::NoKind);
+            return;
+        };
+        match read(document, api_version, kind) {
+            Some(Ok(Known::Object(value))) => {
+                self.objects.push(Sourced { source: self.source.to_owned(), line: document.line, value });
+            }
+            Some(Ok(Known::List(list))) => {
+                for item in document.items(list) {
+                    self.document(&item);
+                }
+            }
+            Some(Ok(Known::Ignored)) => {}
+            Some(Err(flaw)) => self.flawed(document, header.reference(), flaw),
+            None => {
+                let reason = Reason::UnknownKind { api_version: api_version.clone(), kind: kind.clone() };
+                self.problem(document, header.reference(), None, reason);
+            }
+        }
+    }
+
+    fn flawed(&mut self, document: &Document<'_>, object: Option<ObjectRef>, flaw: Flaw) {
+        let reason = match flaw.field {
+            Some(_) => Reason::BadField { words: flaw.words },
+            None => Reason::BadDocument { words: flaw.words },
+        };
+        self.problems.push(Problem {
+            source: Some(self.source.to_owned()),
+            line: Some(flaw.line.unwrap_or(document.line)),
+            object,
+            field: flaw.field,
+            reason,
+        });
+    }
+
+    fn problem(
+        &mut self,
+        document: &Document<'_>,
+        object: Option<ObjectRef>,
+        field: Option<String>,
+        reason: Reason,
+    ) {
+        let (source, line) = (Some(self.source.to_owned()), Some(document.line));
+        self.problems.push(Problem { source, line, object, field, reason });
+    }
+}
+
+/// The one table of kinds; `None` for a kind that is not in it. [`Reason::UnknownKind`] lists them.
+fn read(document: &Document<'_>, api_version: &str, kind: &str) -> Option<Result<Known, Flaw>> {
+    let unread = |kind| {
+        let with_metadata = document.read::<kinds::Unread>()?;
+        Ok(Known::Object(Object::Unread(Unread { kind, metadata: with_metadata.metadata })))
+    };
+    Some(match (api_version, kind) {
+        ("v1", "Service") => document.read().map(|service| Known::Object(Object::Service(service))),
+        ("v1", "Node") => document.read().map(|node| Known::Object(Object::Node(node))),
+        ("discovery.k8s.io/v1", "EndpointSlice") => {
+            document.read().map(|slice| Known::Object(Object::EndpointSlice(slice)))
+        }
+        ("metallb.io/v1beta1", "IPAddressPool") => {
+            document.read().map(|pool| Known::Object(Object::IpAddressPool(pool)))
+        }
+        ("metallb.io/v1beta1", "L2Advertisement") => {
+            document.read().map(|advertisement| Known::Object(Object::L2Advertisement(advertisement)))
+        }
+        ("metallb.io/v1beta1", "BGPAdvertisement") => unread("BGPAdvertisement"),
+        ("metallb.io/v1beta1" | "metallb.io/v1beta2", "BGPPeer") => unread("BGPPeer"),
+        ("metallb.io/v1beta1", "BFDProfile") => unread("BFDProfile"),
+        ("metallb.io/v1beta1", "Community") => unread("Community"),
+        ("v1", "List") => document.read().map(Known::List),
+        ("v1", "Namespace" | "Secret" | "ConfigMap") => Ok(Known::Ignored),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! One YAML document of a text, or one item of a `List` in it.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_yaml_ng::{Deserializer, Value};
+
+use super::kinds::null_default;
+use crate::problem::ObjectRef;
+
+/// A document that has not been read yet.
+pub(super) struct Document<'a> {
+    /// Line of its first line in the text, from 1.
+    pub(super) line: usize,
+    body: Body<'a>,
+}
+
+enum Body<'a> {
+    Text(&'a str),
+    Item { path: String, value: Value },
+}
+
+/// Why a document could not be read.
+pub(super) struct Flaw {
+    /// Line in the text, where the parser tells it.
+    pub(super) line: Option<usize>,
+    /// Path of the field, as `spec.ports[0].port`; `None` if it is the document as a whole.
+    pub(super) field: Option<String>,
+    /// The parser's words.
+    pub(super) words: String,
+}
+
+/// What is needed to know what a document is, as tolerant as can be: the kind's own type is strict.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Header {
+    pub(super) api_version: Option<String>,
+    pub(super) kind: Option<String>,
+    #[serde(default, deserialize_with = "null_default")]
+    metadata: HeaderMetadata,
+}
+
+#[derive(Default, Deserialize)]
+struct HeaderMetadata {
+    name: Option<String>,
+    namespace: Option<String>,
+}
+
+/// `kind: List`.
+#[derive(Deserialize)]
+pub(super) struct List {
+    #[serde(default, deserialize_with = "null_default")]
+    items: Vec<Value>,
+}
+
+impl Header {
+    /// What a problem calls the object, as far as it is named.
+    pub(super) fn reference(&self) -> Option<ObjectRef> {
+        Some(ObjectRef {
+            kind: self.kind.clone()?,
+            namespace: self.metadata.namespace.clone(),
+            name: self.metadata.name.clone().unwrap_or_default(),
+        })
+    }
+}
+
+impl Document<'_> {
+    /// Reads it as a `T`.
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Flaw> {
+        match &self.body {
+            Body::Text(text) => {
+                serde_path_to_error::deserialize(Deserializer::from_str(text)).map_err(|e| self.flaw(&e, ""))
+            }
+            Body::Item { path, value } => {
+                serde_path_to_error::deserialize(value.clone()).map_err(|e| self.flaw(&e, path))
+            }
+        }
+    }
+
+    /// The items of a `List` as documents.
+    pub(super) fn items(&self, list: List) -> impl Iterator<Item = Document<'static>> {
+        let line = self.line;
+        let prefix = match &self.body {
+            Body::Text(_) => String::new(),
+            Body::Item { path, .. } => format!("{path}."),
+        };
+        list.items.into_iter().enumerate().map(move |(i, value)| Document {
+            line,
+            body: Body::Item { path: format!("{prefix}items[{i}]"), value },
+        })
+    }
+
+    fn flaw(&self, error: &serde_path_to_error::Error<serde_yaml_ng::Error>, prefix: &str) -> Flaw {
+        let path = error.path().to_string();
+        let field = match (prefix, path.as_str()) {
+            ("", ".") => None,
+            (prefix, ".") => Some(prefix.to_owned()),
+            ("", path) => Some(path.to_owned()),
+            (prefix, path) => Some(format!("{prefix}.{path}")),
+        };
+        let line = error.inner().location().map(|at| self.line + at.line().saturating_sub(1));
+        Flaw { line, field, words: words(&error.inner().to_string(), &path) }
+    }
+}
+
+/// The parser's words without the path and the line, which a problem tells itself; the parser counts lines
+/// from the start of the document, which would mislead.
+fn words(message: &str, path: &str) -> String {
+    let message = message.strip_prefix(path).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(message);
+    message.split(" at line ").next().unwrap_or(message).to_owned()
+}
+
+/// Cuts a text at the lines that separate documents, before anything is parsed, so that a broken document
+/// costs only itself. Documents without content are left out.
+///
+/// A separator at the start of a line ends a document wherever it stands (YAML 1.2 section 9.1.2), so no
+/// knowledge of the document's structure is needed.
+pub(super) fn split(text: &str) -> Vec<Document<'_>> {
+    let mut documents = Vec::new();
+    let (mut start, mut line, mut at) = (0, 1, 0);
+    for (number, row) in (1..).zip(text.split_inclusive('\n')) {
+        if is_separator(row) {
+            documents.push((line, &text[start..at]));
+            // What follows on the line of the separator belongs to the next document.
+            (start, line) = (at + SEPARATOR_LENGTH, number);
+        }
+        at += row.len();
+    }
+    documents.push((line, &text[start..]));
+    documents
+        .into_iter()
+        .filter(|(_, text)| has_content(text))
+        .map(|(line, text)| Document::of(line, text))
+        .collect()
+}
+
+const SEPARATOR_LENGTH: usize = 3;
+
+fn is_separator(row: &str) -> bool {
+    (row.starts_with("---") || row.starts_with("..."))
+        && row[SEPARATOR_LENGTH..].chars().next().is_none_or(char::is_whitespace)
+}
+
+fn has_content(text: &str) -> bool {
+    // A line with `%` is a directive to the parser, in front of the document that it is for.
+    text.lines().map(str::trim).any(|row| !(row.is_empty() || row.starts_with('#') || row.starts_with('%')))
+}
+
+impl<'a> Document<'a> {
+    /// A document of its text, which may begin with empty lines: it counts from its first line with content.
+    fn of(line: usize, text: &'a str) -> Self {
+        let skipped: usize =
+            text.split_inclusive('\n').take_while(|row| row.trim().is_empty()).map(str::len).sum();
+        let line = line + text[..skipped].matches('\n').count();
+        Self { line, body: Body::Text(&text[skipped..]) }
+    }
+}

@@ -1,0 +1,235 @@
+//! The kinds that are read, slim: only the fields that matter here. Other fields are accepted.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
+
+use serde::{Deserialize, Deserializer};
+
+use super::selector::LabelSelector;
+
+/// Kubernetes takes an explicit `null` for a field that is not there; serde does not by itself.
+pub(super) fn null_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// What all objects have.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct Metadata {
+    /// Name, unique in kind and namespace.
+    pub name: String,
+    /// Namespace, if one is written.
+    pub namespace: Option<String>,
+    /// Labels.
+    #[serde(default, deserialize_with = "null_default")]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    #[serde(default, deserialize_with = "null_default")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// Any object of which only the metadata is looked at.
+#[derive(Deserialize)]
+pub(super) struct Unread {
+    pub(super) metadata: Metadata,
+}
+
+/// `v1` Service.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct Service {
+    /// Name, labels and annotations.
+    pub metadata: Metadata,
+    /// What is wanted.
+    #[serde(default, deserialize_with = "null_default")]
+    pub spec: ServiceSpec,
+    /// What has been given.
+    #[serde(default, deserialize_with = "null_default")]
+    pub status: ServiceStatus,
+}
+
+/// What a Service wants.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceSpec {
+    /// `LoadBalancer`, or a type that does not concern us.
+    pub r#type: Option<String>,
+    /// Its ports.
+    #[serde(default, deserialize_with = "null_default")]
+    pub ports: Vec<ServicePort>,
+    /// `Cluster` (also when it is not there) or `Local`.
+    pub external_traffic_policy: Option<String>,
+    /// `None` (also when it is not there) or `ClientIP`.
+    pub session_affinity: Option<String>,
+    /// Wanted address: an old field, still honoured.
+    #[serde(rename = "loadBalancerIP")]
+    pub load_balancer_ip: Option<String>,
+    /// Which load balancer is to serve it.
+    pub load_balancer_class: Option<String>,
+}
+
+/// A port of a Service.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct ServicePort {
+    /// Name; an only port may have none.
+    pub name: Option<String>,
+    /// `TCP` (also when it is not there), `UDP` or `SCTP`.
+    pub protocol: Option<String>,
+    /// Port of the VIP.
+    pub port: NonZeroU16,
+}
+
+/// What a Service has been given.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceStatus {
+    /// By a load balancer.
+    #[serde(default, deserialize_with = "null_default")]
+    pub load_balancer: LoadBalancerStatus,
+}
+
+/// What a load balancer has given a Service.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct LoadBalancerStatus {
+    /// Points of entry.
+    #[serde(default, deserialize_with = "null_default")]
+    pub ingress: Vec<Ingress>,
+}
+
+/// A point of entry.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Ingress {
+    /// Its address; not there where a load balancer gives a host name.
+    pub ip: Option<String>,
+}
+
+/// `discovery.k8s.io/v1` EndpointSlice.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointSlice {
+    /// Name and labels; one label names the Service.
+    pub metadata: Metadata,
+    /// `IPv4`, `IPv6` or `FQDN`.
+    pub address_type: String,
+    /// Endpoints.
+    #[serde(default, deserialize_with = "null_default")]
+    pub endpoints: Vec<Endpoint>,
+    /// Ports that every endpoint of the slice serves.
+    #[serde(default, deserialize_with = "null_default")]
+    pub ports: Vec<EndpointPort>,
+}
+
+/// An endpoint: as a rule a pod.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoint {
+    /// Its addresses, which are all of the same endpoint.
+    #[serde(default, deserialize_with = "null_default")]
+    pub addresses: Vec<String>,
+    /// Node that it runs on.
+    pub node_name: Option<String>,
+    /// Whether it can be used.
+    #[serde(default, deserialize_with = "null_default")]
+    pub conditions: Conditions,
+}
+
+/// Whether an endpoint can be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Conditions {
+    /// Ready; not known counts as ready.
+    pub ready: Option<bool>,
+    /// Serves, though it may be terminating.
+    pub serving: Option<bool>,
+    /// Terminating.
+    pub terminating: Option<bool>,
+}
+
+/// A port of an endpoint.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct EndpointPort {
+    /// Name of the port of the Service that it belongs to.
+    pub name: Option<String>,
+    /// `TCP` (also when it is not there), `UDP` or `SCTP`.
+    pub protocol: Option<String>,
+    /// Port of the endpoint.
+    pub port: Option<u16>,
+}
+
+/// `v1` Node.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct Node {
+    /// Name and labels.
+    pub metadata: Metadata,
+    /// What is known of it.
+    #[serde(default, deserialize_with = "null_default")]
+    pub status: NodeStatus,
+}
+
+/// What is known of a Node.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct NodeStatus {
+    /// Its addresses.
+    #[serde(default, deserialize_with = "null_default")]
+    pub addresses: Vec<NodeAddress>,
+}
+
+/// An address of a Node.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct NodeAddress {
+    /// `InternalIP`, or a type that does not concern us.
+    pub r#type: String,
+    /// The address.
+    pub address: String,
+}
+
+/// `metallb.io/v1beta1` IPAddressPool.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct IpAddressPool {
+    /// Name and labels.
+    pub metadata: Metadata,
+    /// What is in it.
+    pub spec: IpAddressPoolSpec,
+}
+
+/// What is in a pool.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IpAddressPoolSpec {
+    /// CIDRs and ranges.
+    pub addresses: Vec<String>,
+    /// Whether addresses are given to Services that do not ask for this pool; not there is yes.
+    pub auto_assign: Option<bool>,
+    /// Whether IPv4 addresses that end with .0 or .255 are left out.
+    #[serde(rename = "avoidBuggyIPs")]
+    pub avoid_buggy_ips: Option<bool>,
+}
+
+/// `metallb.io/v1beta1` L2Advertisement.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct L2Advertisement {
+    /// Name.
+    pub metadata: Metadata,
+    /// What it announces, and where.
+    #[serde(default, deserialize_with = "null_default")]
+    pub spec: L2AdvertisementSpec,
+}
+
+/// What an L2Advertisement announces, and where.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct L2AdvertisementSpec {
+    /// Names of pools.
+    #[serde(default, deserialize_with = "null_default")]
+    pub ip_address_pools: Vec<String>,
+    /// Pools by label, beside those by name. With neither, all pools.
+    #[serde(default, deserialize_with = "null_default")]
+    pub ip_address_pool_selectors: Vec<LabelSelector>,
+    /// Nodes that may announce; empty for all.
+    #[serde(default, deserialize_with = "null_default")]
+    pub node_selectors: Vec<LabelSelector>,
+    /// Interfaces to announce on; empty for all.
+    #[serde(default, deserialize_with = "null_default")]
+    pub interfaces: Vec<String>,
+}

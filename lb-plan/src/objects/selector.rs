@@ -1,0 +1,102 @@
+//! Label selectors.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::kinds::null_default;
+
+/// What labels must be like. An empty selector selects everything; all that is written must hold.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LabelSelector {
+    /// Labels that must be there with these values.
+    #[serde(default, deserialize_with = "null_default")]
+    pub match_labels: BTreeMap<String, String>,
+    /// Requirements that must hold.
+    #[serde(default, deserialize_with = "null_default")]
+    pub match_expressions: Vec<Requirement>,
+}
+
+/// What one label must be like.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Requirement {
+    /// Key of the label.
+    pub key: String,
+    /// How its value relates to `values`.
+    pub operator: Operator,
+    /// Values; empty for `Exists` and `DoesNotExist`.
+    #[serde(default, deserialize_with = "null_default")]
+    pub values: Vec<String>,
+}
+
+/// How a label relates to the values of a requirement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Operator {
+    /// It is there, with one of the values.
+    In,
+    /// It has none of the values; a label that is not there has none.
+    NotIn,
+    /// It is there.
+    Exists,
+    /// It is not there.
+    DoesNotExist,
+}
+
+impl LabelSelector {
+    /// Whether it selects an object with these labels.
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+            && self.match_expressions.iter().all(|requirement| requirement.holds(labels))
+    }
+}
+
+impl Requirement {
+    fn holds(&self, labels: &BTreeMap<String, String>) -> bool {
+        let value = labels.get(&self.key);
+        let listed = value.is_some_and(|value| self.values.contains(value));
+        match self.operator {
+            Operator::In => listed,
+            Operator::NotIn => !listed,
+            Operator::Exists => value.is_some(),
+            Operator::DoesNotExist => value.is_none(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selects(selector: &str, labels: &[(&str, &str)]) -> bool {
+        let selector: LabelSelector = serde_yaml_ng::from_str(selector).unwrap();
+        selector.matches(&labels.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect())
+    }
+
+    #[test]
+    fn an_empty_selector_selects_everything() {
+        assert!(selects("{}", &[]));
+        assert!(selects("{matchLabels: null}", &[("a", "b")]));
+    }
+
+    #[test]
+    fn all_labels_must_match() {
+        let selector = "{matchLabels: {a: x, b: y}}";
+        assert!(selects(selector, &[("a", "x"), ("b", "y"), ("c", "z")]));
+        assert!(!selects(selector, &[("a", "x")]));
+        assert!(!selects(selector, &[("a", "x"), ("b", "x")]));
+    }
+
+    #[test]
+    fn operators_tell_a_missing_label_from_another_value() {
+        let verdicts = |operator: &'static str| {
+            let selector =
+                format!("{{matchExpressions: [{{key: a, operator: {operator}, values: [x, y]}}]}}");
+            [&[("a", "y")][..], &[("a", "z")], &[]].map(|labels| selects(&selector, labels))
+        };
+        assert_eq!(verdicts("In"), [true, false, false]);
+        assert_eq!(verdicts("NotIn"), [false, true, true]);
+        assert_eq!(verdicts("Exists"), [true, true, false]);
+        assert_eq!(verdicts("DoesNotExist"), [false, false, true]);
+    }
+}

@@ -1,0 +1,74 @@
+//! Who answers ARP for each IPv4 VIP.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use lb_common::maps::{Announcer, capacity, name};
+use lb_common::ring::NodeIndex;
+
+use super::nodes::Roster;
+use super::room::Room;
+use crate::contents::Contents;
+use crate::model::{Model, NodeName, Pool, PoolName};
+use crate::problem::{Problem, Reason};
+use crate::ring::{mix, seed};
+
+/// A node that may announce.
+#[derive(Clone, Copy)]
+struct Candidate<'a> {
+    name: &'a NodeName,
+    index: NodeIndex,
+    seed: u64,
+}
+
+/// Writes who answers for the IPv4 addresses that have a VIP, and returns the nodes' names.
+///
+/// One node answers for an address, chosen by its name and the address alone, so every node chooses the same
+/// one. It has no successor yet: while it is down, nobody answers.
+pub(super) fn announce(
+    contents: &mut Contents,
+    model: &Model,
+    roster: &Roster<'_>,
+    installed: &Contents,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<IpAddr, NodeName> {
+    let candidates = candidates(model, roster);
+    let mut announcers = BTreeMap::new();
+    let mut room = Room::new(&mut contents.arp, &installed.arp, capacity::ARP);
+    for key in contents.vips.keys().filter(|key| key.is_address()) {
+        let IpAddr::V4(address) = key.address else { continue };
+        let of_pool = model.pools.of(key.address).and_then(|(pool, _)| candidates.get(pool));
+        let Some(best) = of_pool.and_then(|candidates| best(candidates, address.octets())) else { continue };
+        if room.insert(address, Announcer::only(best.index)) {
+            announcers.insert(key.address, best.name.clone());
+        } else {
+            problems.push(Problem::general(Reason::MapFull { map: name::ARP, capacity: capacity::ARP }));
+        }
+    }
+    announcers
+}
+
+/// Rendezvous hashing; a tie goes to the first name.
+fn best<'a>(candidates: &[Candidate<'a>], address: [u8; 4]) -> Option<Candidate<'a>> {
+    let key = seed(&address);
+    let best_first = |a: &&Candidate<'a>, b: &&Candidate<'a>| {
+        mix(b.seed ^ key).cmp(&mix(a.seed ^ key)).then_with(|| a.name.cmp(b.name))
+    };
+    candidates.iter().min_by(best_first).copied()
+}
+
+/// The nodes that may announce the addresses of each pool.
+fn candidates<'a>(model: &'a Model, roster: &Roster<'a>) -> BTreeMap<&'a PoolName, Vec<Candidate<'a>>> {
+    model.pools.iter().map(|(name, pool)| (name, candidates_of(name, pool, model, roster))).collect()
+}
+
+fn candidates_of<'a>(name: &PoolName, pool: &Pool, model: &Model, roster: &Roster<'a>) -> Vec<Candidate<'a>> {
+    let of_pool: Vec<_> = model
+        .l2_advertisements
+        .iter()
+        .filter(|advertisement| advertisement.selects_pool(name, pool))
+        .collect();
+    let may = |node| of_pool.iter().any(|advertisement| advertisement.selects_node(node));
+    let nodes = roster.nodes().filter(|(_, node, _)| node.may_announce() && may(node));
+    nodes.map(|(name, _, index)| Candidate { name, index, seed: seed(name.as_str().as_bytes()) }).collect()
+}

@@ -1,0 +1,161 @@
+//! The nodes: their indices, and the way to each.
+
+mod numbering;
+mod way;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use lb_common::maps::{self, Config, capacity, name};
+use lb_common::ring::{NO_NODE, NodeIndex};
+
+use super::room::Room;
+use super::settings::{Facts, Settings};
+use super::state::{NodeState, Share, WayWord};
+use crate::contents::{Contents, peer_key, peer_mac_key};
+use crate::model::{Model, Node, NodeName};
+use crate::problem::{Problem, Reason};
+use way::Resolved;
+
+/// The nodes that have an index, in order of their names.
+pub(super) struct Roster<'a> {
+    own: &'a NodeName,
+    seats: BTreeMap<&'a NodeName, Seat<'a>>,
+}
+
+struct Seat<'a> {
+    index: NodeIndex,
+    node: &'a Node,
+    way: Resolved,
+}
+
+impl<'a> Roster<'a> {
+    /// `None` where this machine is not among the nodes: then nothing can be planned.
+    pub(super) fn take(
+        model: &'a Model,
+        facts: &Facts,
+        settings: &'a Settings,
+        installed: &Contents,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Self> {
+        let own = &settings.node;
+        if !model.nodes.contains_key(own) {
+            problems.push(Problem::general(Reason::OwnNodeUnknown { node: own.to_string() }));
+            return None;
+        }
+        let indices = numbering::number(&model.nodes, own, installed);
+        let mut seats = BTreeMap::new();
+        for (node_name, node) in &model.nodes {
+            let Some(&index) = indices.get(node_name) else {
+                let reason = Reason::MapFull { map: name::NODES, capacity: capacity::NODES };
+                problems.push(Problem::about(node_name.reference(), reason));
+                continue;
+            };
+            let way = if node_name == own {
+                Resolved::OWN
+            } else {
+                way::resolve(node, facts, settings.forwarding, installed.nodes.get(&index)).unwrap_or_else(
+                    |reason| {
+                        problems.push(Problem::about(node_name.reference(), reason));
+                        Resolved::NOWHERE
+                    },
+                )
+            };
+            seats.insert(node_name, Seat { index, node, way });
+        }
+        seats.contains_key(own).then_some(Self { own, seats })
+    }
+
+    /// Index of a node.
+    pub(super) fn index(&self, node: &NodeName) -> Option<NodeIndex> {
+        self.seats.get(node).map(|seat| seat.index)
+    }
+
+    /// All nodes with equal shares.
+    pub(super) fn equal_shares(&self) -> Vec<Share> {
+        self.seats.keys().map(|name| Share { node: (*name).clone(), weight: 1 }).collect()
+    }
+
+    /// The nodes with their indices.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = (&'a NodeName, &'a Node, NodeIndex)> {
+        self.seats.iter().map(|(name, seat)| (*name, seat.node, seat.index))
+    }
+
+    /// What holds for the whole machine.
+    pub(super) fn config(&self, settings: &Settings) -> Config {
+        let own = self.seats.get(self.own);
+        let addresses = || own.into_iter().flat_map(|seat| seat.node.addresses());
+        let v4 = |address: &IpAddr| if let IpAddr::V4(v4) = address { Some(v4.octets()) } else { None };
+        let v6 = |address: &IpAddr| if let IpAddr::V6(v6) = address { Some(v6.octets()) } else { None };
+        Config {
+            hash_key: settings.hash_key,
+            address4: addresses().find_map(v4).unwrap_or_default(),
+            self_node: own.map_or(NO_NODE, |seat| seat.index),
+            pad: 0,
+            address6: addresses().find_map(v6).unwrap_or_default(),
+            echo_rate: settings.echo_rate,
+            pad2: 0,
+        }
+    }
+
+    /// Writes the nodes and how they are known. Nodes that are gone and stand in a ring that stays (`kept`,
+    /// by first slot) stay too, until no slot names them.
+    pub(super) fn install(
+        &self,
+        contents: &mut Contents,
+        kept: &BTreeSet<u32>,
+        installed: &Contents,
+        problems: &mut Vec<Problem>,
+    ) {
+        let named = kept.iter().filter_map(|first| contents.rings.get(first)).flatten();
+        for index in named.flat_map(numbering::named_in).collect::<BTreeSet<_>>() {
+            let node = installed.nodes.get(&index).copied().unwrap_or(maps::Node::NONE);
+            contents.nodes.insert(index, node);
+        }
+        contents.nodes.extend(self.seats.values().map(|seat| (seat.index, seat.way.entry)));
+        self.install_peers(contents, installed, problems);
+        self.install_peer_macs(contents, installed, problems);
+    }
+
+    fn install_peers(&self, contents: &mut Contents, installed: &Contents, problems: &mut Vec<Problem>) {
+        let mut room = Room::new(&mut contents.peers, &installed.peers, capacity::PEERS);
+        for (node_name, seat) in &self.seats {
+            let mut keys = seat.node.addresses().iter().map(|address| peer_key(*address));
+            if !keys.all(|key| room.insert(key, seat.index)) {
+                let reason = Reason::MapFull { map: name::PEERS, capacity: capacity::PEERS };
+                problems.push(Problem::about(node_name.reference(), reason));
+            }
+        }
+    }
+
+    fn install_peer_macs(&self, contents: &mut Contents, installed: &Contents, problems: &mut Vec<Problem>) {
+        let mut room = Room::new(&mut contents.peer_macs, &installed.peer_macs, capacity::PEERS);
+        for (node_name, seat) in &self.seats {
+            let mac = seat.way.on_link_mac.map(peer_mac_key);
+            // A node whose way is not resolved for now keeps its MAC with its entry.
+            let before = seat.way.is_kept.then(|| mac_of(installed, seat.index)).flatten();
+            if let Some(key) = mac.or(before)
+                && !room.insert(key, seat.index)
+            {
+                let reason = Reason::MapFull { map: name::PEER_MACS, capacity: capacity::PEERS };
+                problems.push(Problem::about(node_name.reference(), reason));
+            }
+        }
+    }
+
+    /// The nodes, to be shown.
+    pub(super) fn states(&self) -> Vec<NodeState> {
+        let state = |(name, seat): (&&NodeName, &Seat<'_>)| NodeState {
+            name: (*name).clone(),
+            index: seat.index,
+            address: seat.node.primary(),
+            way: if *name == self.own { WayWord::Own } else { WayWord::of(&seat.way.entry) },
+            is_self: *name == self.own,
+        };
+        self.seats.iter().map(state).collect()
+    }
+}
+
+fn mac_of(installed: &Contents, index: NodeIndex) -> Option<[u8; 8]> {
+    installed.peer_macs.iter().find(|(_, owner)| **owner == index).map(|(mac, _)| *mac)
+}

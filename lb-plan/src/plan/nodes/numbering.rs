@@ -1,0 +1,68 @@
+//! Indices of nodes. They never leave the machine, so they need only stay what they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lb_common::maps::capacity;
+use lb_common::ring::{NO_NODE, NodeIndex, Slot};
+
+use crate::contents::{Contents, peer_key};
+use crate::model::{Node, NodeName};
+
+/// An index for each node for which there is one: the installed one, or else the lowest that nothing
+/// installed refers to. This machine's own node comes first, because without it nothing can be done.
+pub(super) fn number<'a>(
+    nodes: &'a BTreeMap<NodeName, Node>,
+    own: &NodeName,
+    installed: &Contents,
+) -> BTreeMap<&'a NodeName, NodeIndex> {
+    let mut indices = BTreeMap::new();
+    let mut taken = BTreeSet::new();
+    for (name, node) in nodes {
+        if let Some(index) = installed_index(node, installed).filter(|index| taken.insert(*index)) {
+            indices.insert(name, index);
+        }
+    }
+    if indices.len() == nodes.len() {
+        return indices;
+    }
+    taken.extend(referred_to(installed));
+    let mut free = all().filter(|index| !taken.contains(index));
+    let own = nodes.get_key_value(own).map(|(name, _)| name);
+    for name in own.into_iter().chain(nodes.keys()) {
+        if indices.contains_key(name) {
+            continue;
+        }
+        let Some(index) = free.next() else { break };
+        indices.insert(name, index);
+    }
+    indices
+}
+
+fn all() -> impl Iterator<Item = NodeIndex> {
+    (0..NO_NODE).take(capacity::NODES)
+}
+
+/// The index of any of the node's addresses; the primary one is asked first.
+fn installed_index(node: &Node, installed: &Contents) -> Option<NodeIndex> {
+    let of_address = |address: &std::net::IpAddr| installed.peers.get(&peer_key(*address)).copied();
+    node.addresses().iter().find_map(of_address).filter(|index| usize::from(*index) < capacity::NODES)
+}
+
+/// Every index that something installed still means a node by. The slots count too: an entry that is
+/// [`lb_common::maps::Node::NONE`] cannot be told from an unused one when it is read back.
+fn referred_to(installed: &Contents) -> BTreeSet<NodeIndex> {
+    let in_slots = installed.rings.values().flatten().flat_map(named_in);
+    // A million slots name a thousand nodes, so they are told apart before they are sorted.
+    let mut seen = vec![false; usize::from(NO_NODE)];
+    for index in in_slots {
+        seen[usize::from(index)] = true;
+    }
+    let in_slots = (0..NO_NODE).zip(seen).filter_map(|(index, is_named)| is_named.then_some(index));
+    in_slots.chain(installed.nodes.keys().copied()).chain(installed.peers.values().copied()).collect()
+}
+
+/// The nodes that a slot names.
+pub(super) fn named_in(slot: &Slot) -> impl Iterator<Item = NodeIndex> + use<> {
+    let order = std::iter::once(slot.leader).chain(slot.successors);
+    order.chain(slot.former).filter(|index| *index != NO_NODE)
+}

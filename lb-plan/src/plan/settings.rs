@@ -1,0 +1,73 @@
+//! What a plan is made from beside the model: what was chosen, and what was found on this machine.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use lb_common::hash::HashKey;
+
+use crate::model::NodeName;
+
+/// What was chosen for this machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Name of this machine's Node.
+    pub node: NodeName,
+    /// The cluster's secret for the flow hash.
+    pub hash_key: HashKey,
+    /// ICMP echo answers a second and CPU; zero answers none.
+    pub echo_rate: u32,
+    /// How packets get to other nodes.
+    pub forwarding: Forwarding,
+    /// Slots of a ring for each of its nodes, at least.
+    pub slots_per_node: u32,
+    /// Slots of all rings together.
+    pub ring_capacity: u32,
+}
+
+/// How packets get to other nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Forwarding {
+    /// New MAC addresses to nodes that are on-link, GUE to the others.
+    #[default]
+    Auto,
+    /// New MAC addresses only.
+    L2,
+    /// GUE only.
+    Gue,
+}
+
+/// What was found on this machine.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// Interfaces with the program, by interface index.
+    pub uplinks: BTreeMap<u32, Uplink>,
+    /// How the addresses of [`crate::model::Model::addresses_to_resolve`] are reached now. One that is not
+    /// there is not resolved, or not yet.
+    pub ways: BTreeMap<IpAddr, Way>,
+}
+
+/// An interface with the program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uplink {
+    /// Its name.
+    pub name: String,
+    /// Its MAC address.
+    pub mac: [u8; 6],
+    /// Its MTU in bytes.
+    pub mtu: u16,
+}
+
+/// How an address is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// Interface that leads there.
+    pub ifindex: u32,
+    /// MAC of the next hop: of the node itself where it is on-link.
+    pub next_hop_mac: [u8; 6],
+    /// Whether there is no router between.
+    pub on_link: bool,
+    /// Largest IP packet on the way, in bytes.
+    pub mtu: u16,
+    /// Address of this machine that it speaks from.
+    pub source: IpAddr,
+}

@@ -1,0 +1,140 @@
+//! What a plan says of Services and nodes, to be shown.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use lb_common::ring::NodeIndex;
+use serde::Serialize;
+
+use super::vips::{WantedSet, vip_key};
+use crate::contents::{Contents, Region};
+use crate::model::{Model, NodeName, Protocol, Service, ServiceName, ServiceVip, TrafficPolicy};
+
+/// A Service.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ServiceState {
+    /// Its name.
+    pub service: ServiceName,
+    /// Which nodes may serve it.
+    pub policy: TrafficPolicy,
+    /// Whether all flows of a client go to one node.
+    pub affinity: bool,
+    /// Each of its addresses with each of its ports.
+    pub vips: Vec<VipState>,
+}
+
+/// A port of an address of a Service.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct VipState {
+    /// Address.
+    pub address: IpAddr,
+    /// Port.
+    pub port: u16,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// Number in `lb_vip_stats`; `None` while its traffic is not taken.
+    pub number: Option<u32>,
+    /// Its ring; `None` while its traffic is not taken.
+    pub ring: Option<RingState>,
+    /// Node that answers ARP for the address.
+    pub announcer: Option<NodeName>,
+}
+
+/// A ring.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RingState {
+    /// First slot in `lb_rings`.
+    pub first: u32,
+    /// Number of slots.
+    pub slots: u32,
+    /// Who should share the slots. Where there was no room for a new ring, the old one is still in use.
+    pub members: Vec<Share>,
+}
+
+/// A node's share of a ring.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Share {
+    /// The node.
+    pub node: NodeName,
+    /// Its weight, in proportion to the others'.
+    pub weight: u32,
+}
+
+/// A node.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NodeState {
+    /// Its name.
+    pub name: NodeName,
+    /// Its index on this machine.
+    pub index: NodeIndex,
+    /// Address that it is reached at.
+    pub address: IpAddr,
+    /// How it is reached.
+    pub way: WayWord,
+    /// Whether it is this machine.
+    pub is_self: bool,
+}
+
+/// How a node is reached, as a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WayWord {
+    /// It is this machine.
+    #[serde(rename = "self")]
+    Own,
+    /// New MAC addresses.
+    L2,
+    /// GUE.
+    Gue,
+    /// Not at all.
+    Unresolved,
+}
+
+impl WayWord {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Own => "self",
+            Self::L2 => "l2",
+            Self::Gue => "gue",
+            Self::Unresolved => "unresolved",
+        }
+    }
+}
+
+pub(super) fn services(
+    model: &Model,
+    wanted: &WantedSet<'_>,
+    contents: &Contents,
+    announcers: &BTreeMap<IpAddr, NodeName>,
+) -> Vec<ServiceState> {
+    let vip = |vip: &ServiceVip| vip_state(vip, wanted, contents, announcers);
+    let service = |(name, service): (&ServiceName, &Service)| ServiceState {
+        service: name.clone(),
+        policy: service.policy,
+        affinity: service.affinity,
+        vips: service.vips.iter().map(vip).collect(),
+    };
+    model.services.iter().map(service).collect()
+}
+
+fn vip_state(
+    vip: &ServiceVip,
+    wanted: &WantedSet<'_>,
+    contents: &Contents,
+    announcers: &BTreeMap<IpAddr, NodeName>,
+) -> VipState {
+    let key = vip_key(vip);
+    let installed = contents.vips.get(&key);
+    let ring = installed.and_then(Region::of).zip(wanted.vips.get(&key)).map(|(region, wanted_vip)| {
+        RingState { first: region.first, slots: region.slots, members: wanted.members(*wanted_vip).to_vec() }
+    });
+    VipState {
+        address: vip.address,
+        port: vip.port,
+        protocol: vip.protocol,
+        number: installed.map(|vip| vip.number),
+        ring,
+        announcer: announcers.get(&vip.address).cloned(),
+    }
+}

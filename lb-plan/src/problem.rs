@@ -1,0 +1,173 @@
+//! What is wrong with what is written, or with what was found: by name, field and reason.
+
+mod reason;
+
+pub use reason::Reason;
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::ser::SerializeStruct;
+
+use crate::objects::{Object, Sourced};
+
+/// Something that keeps a part of what is wanted from being done. What it does not name goes on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// File that it stands in.
+    pub source: Option<String>,
+    /// Line in that file, from 1.
+    pub line: Option<usize>,
+    /// Object that it is about.
+    pub object: Option<ObjectRef>,
+    /// Path of the field, as `spec.ports[0].port`.
+    pub field: Option<String>,
+    /// What is wrong, and what to do.
+    pub reason: Reason,
+}
+
+/// What an object is called.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct ObjectRef {
+    /// Kind.
+    pub kind: String,
+    /// Namespace, where the kind has one.
+    pub namespace: Option<String>,
+    /// Name; empty where it could not be read.
+    pub name: String,
+}
+
+/// Whether somebody must act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// A normal state of affairs that explains why something is not served.
+    Notice,
+    /// Something that is written is not done.
+    Error,
+}
+
+impl Problem {
+    /// A problem of a whole object.
+    pub fn of(object: &Sourced<Object>, reason: Reason) -> Self {
+        Self {
+            source: Some(object.source.clone()),
+            line: Some(object.line),
+            object: Some(object.value.reference()),
+            field: None,
+            reason,
+        }
+    }
+
+    /// A problem of a field of an object.
+    pub fn at(object: &Sourced<Object>, field: impl Into<String>, reason: Reason) -> Self {
+        Self { field: Some(field.into()), ..Self::of(object, reason) }
+    }
+
+    /// A problem that came up after the object's place in a file was left behind.
+    pub fn about(object: ObjectRef, reason: Reason) -> Self {
+        Self { source: None, line: None, object: Some(object), field: None, reason }
+    }
+
+    /// A problem of no object: of this machine, or of the tables.
+    pub fn general(reason: Reason) -> Self {
+        Self { source: None, line: None, object: None, field: None, reason }
+    }
+
+    /// A fixed word for a metric.
+    pub fn label(&self) -> &'static str {
+        self.reason.label()
+    }
+
+    /// Whether somebody must act.
+    pub fn severity(&self) -> Severity {
+        self.reason.severity()
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(source) = &self.source {
+            write!(f, "{source}:")?;
+            if let Some(line) = self.line {
+                write!(f, "{line}:")?;
+            }
+            f.write_str(" ")?;
+        }
+        if let Some(object) = &self.object {
+            write!(f, "{object}: ")?;
+        }
+        if let Some(field) = &self.field {
+            write!(f, "{field}: ")?;
+        }
+        // The parser's words and what is quoted from an object may hold a line break.
+        let reason = self.reason.to_string();
+        f.write_str(&reason.replace(['\n', '\r'], " "))
+    }
+}
+
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{} {namespace}/{}", self.kind, self.name),
+            None => write!(f, "{} {}", self.kind, self.name),
+        }
+    }
+}
+
+impl Serialize for Problem {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Problem", 7)?;
+        fields.serialize_field("source", &self.source)?;
+        fields.serialize_field("line", &self.line)?;
+        fields.serialize_field("object", &self.object)?;
+        fields.serialize_field("field", &self.field)?;
+        fields.serialize_field("severity", &self.severity())?;
+        fields.serialize_field("label", self.label())?;
+        fields.serialize_field("reason", &self.reason.to_string())?;
+        fields.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem() -> Problem {
+        Problem {
+            source: Some("web.yaml".into()),
+            line: Some(7),
+            object: Some(ObjectRef {
+                kind: "Service".into(),
+                namespace: Some("shop".into()),
+                name: "web".into(),
+            }),
+            field: Some("spec.ports[0].port".into()),
+            reason: Reason::BadField { words: "not\na number".into() },
+        }
+    }
+
+    #[test]
+    fn it_is_one_line() {
+        let line = problem().to_string();
+        assert!(line.starts_with("web.yaml:7: Service shop/web: spec.ports[0].port: "), "{line}");
+        assert!(line.contains("not a number") && !line.contains('\n'), "{line}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_left_out() {
+        let general = Problem::general(Reason::NoKind);
+        assert_eq!(general.to_string(), Reason::NoKind.to_string());
+        let node = ObjectRef { kind: "Node".into(), namespace: None, name: "a".into() };
+        assert!(Problem::about(node, Reason::NoKind).to_string().starts_with("Node a: "));
+    }
+
+    #[test]
+    fn it_is_written_as_json_with_label_and_words() {
+        let json = serde_json::to_value(problem()).unwrap();
+        assert_eq!(json["label"], "bad_field");
+        assert_eq!(json["severity"], "error");
+        assert_eq!(json["object"]["namespace"], "shop");
+        assert_eq!(json["line"], 7);
+    }
+}

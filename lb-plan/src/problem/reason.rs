@@ -1,0 +1,277 @@
+//! What can be wrong, and what to do about it.
+
+use std::net::IpAddr;
+
+use super::Severity;
+
+/// What is wrong, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// Not YAML.
+    #[error("this document cannot be read: {words}; it is left out")]
+    BadDocument {
+        /// The parser's words.
+        words: String,
+    },
+    /// YAML of another shape than the kind has.
+    #[error("{words}; the object is left out")]
+    BadField {
+        /// The parser's words.
+        words: String,
+    },
+    /// No `apiVersion` or no `kind`.
+    #[error("no apiVersion or no kind; every object needs both")]
+    NoKind,
+    /// A kind that is not read.
+    #[error(
+        "unknown kind {api_version} {kind}; these are read: v1 Service, Node and List, discovery.k8s.io/v1 \
+         EndpointSlice, metallb.io/v1beta1 IPAddressPool and L2Advertisement (and without effect so far \
+         BGPAdvertisement, BGPPeer, BFDProfile and Community)"
+    )]
+    UnknownKind {
+        /// As written.
+        api_version: String,
+        /// As written.
+        kind: String,
+    },
+    /// The same object in two places.
+    #[error("already defined at {source_name}:{line}, which counts; remove one of them")]
+    Duplicate {
+        /// File of the first.
+        source_name: String,
+        /// Line of the first.
+        line: usize,
+    },
+    /// A value that the field cannot have.
+    #[error("{written:?} is not one of {allowed}")]
+    UnknownValue {
+        /// As written.
+        written: String,
+        /// What can be written.
+        allowed: &'static str,
+    },
+    /// Not an IP address.
+    #[error("{written:?} is not an IP address")]
+    NotAnAddress {
+        /// As written.
+        written: String,
+    },
+
+    /// Neither a CIDR nor a range.
+    #[error(
+        "{written:?} is neither a CIDR nor a range; write 192.0.2.0/24, 192.0.2.10-192.0.2.20, or \
+         192.0.2.10/32 for one address"
+    )]
+    NotARange {
+        /// As written.
+        written: String,
+    },
+    /// A range between families.
+    #[error("the range {start}-{end} begins in one IP version and ends in the other; write two ranges")]
+    RangeFamilies {
+        /// First address.
+        start: IpAddr,
+        /// Last address.
+        end: IpAddr,
+    },
+    /// A range that ends before it begins.
+    #[error("the range {start}-{end} ends before it begins; write {end}-{start}")]
+    RangeReversed {
+        /// First address, as written.
+        start: IpAddr,
+        /// Last address, as written.
+        end: IpAddr,
+    },
+    /// A pool without addresses.
+    #[error("the pool has no addresses; write at least one CIDR or range")]
+    EmptyPool,
+    /// Overlap inside a pool.
+    #[error("{start}-{end} stands in this pool twice; remove it from one of its entries")]
+    PoolOverlapsItself {
+        /// First common address.
+        start: IpAddr,
+        /// Last common address.
+        end: IpAddr,
+    },
+    /// Overlap with another pool.
+    #[error(
+        "{start}-{end} is already in pool {other}; this pool is left out until it is in one of them only"
+    )]
+    PoolOverlap {
+        /// The other pool, as `namespace/name`.
+        other: String,
+        /// First common address.
+        start: IpAddr,
+        /// Last common address.
+        end: IpAddr,
+    },
+
+    /// A Service without an address.
+    #[error(
+        "the Service has no address yet; write annotation metallb.io/loadBalancerIPs or spec.loadBalancerIP, or \
+         let a controller fill in status.loadBalancer.ingress"
+    )]
+    NoAddress,
+    /// An address that is in no pool.
+    #[error("{address} is in no valid IPAddressPool; add it to one, or choose another address")]
+    NotInPool {
+        /// The address.
+        address: IpAddr,
+    },
+    /// An address that its pool leaves out.
+    #[error("pool {pool} has avoidBuggyIPs and so leaves out {address}; choose another address")]
+    AvoidedAddress {
+        /// The address.
+        address: IpAddr,
+        /// Its pool, as `namespace/name`.
+        pool: String,
+    },
+    /// More wanted addresses than one of each family.
+    #[error("{written:?} is more than one IPv4 and one IPv6 address; write at most one of each")]
+    TooManyAddresses {
+        /// As written.
+        written: String,
+    },
+    /// A protocol that is not served.
+    #[error("{protocol} is not served, only TCP and UDP; port {port} is left out")]
+    UnservedProtocol {
+        /// As written.
+        protocol: String,
+        /// The port.
+        port: u16,
+    },
+    /// A port of an address that another Service has.
+    #[error(
+        "{address} port {port}/{protocol} already belongs to Service {by}; choose another port or address"
+    )]
+    PortTaken {
+        /// The address.
+        address: IpAddr,
+        /// The port.
+        port: u16,
+        /// `TCP` or `UDP`.
+        protocol: &'static str,
+        /// The Service that has it, as `namespace/name`.
+        by: String,
+    },
+    /// No endpoint can serve.
+    #[error("no endpoint can serve now, so its traffic is not taken; look at the readiness of its pods")]
+    NoServingEndpoint,
+    /// An endpoint of a Service with policy Local that is on no node.
+    #[error("an endpoint has no nodeName, so externalTrafficPolicy Local cannot send anything to it")]
+    EndpointWithoutNode,
+    /// An endpoint on a node that is not there.
+    #[error("an endpoint is on Node {node}, which is not known; add the Node, or correct nodeName")]
+    EndpointNodeUnknown {
+        /// The node's name.
+        node: String,
+    },
+
+    /// A Node without an address.
+    #[error("the Node has no usable InternalIP in status.addresses, so nothing can be sent to it")]
+    NodeWithoutAddress,
+    /// A Node with another's address.
+    #[error("{address} already belongs to Node {by}; every Node needs addresses of its own")]
+    NodeAddressTaken {
+        /// The address.
+        address: IpAddr,
+        /// Name of the Node that has it.
+        by: String,
+    },
+    /// This machine is not among the Nodes.
+    #[error("this machine is Node {node}, which is not known; nothing is changed until it is")]
+    OwnNodeUnknown {
+        /// This machine's name.
+        node: String,
+    },
+    /// L2 forwarding to a node that is not on-link.
+    #[error("{address} is not on-link, and forwarding is l2 only; set forwarding to auto or gue")]
+    NotOnLink {
+        /// The node's address.
+        address: IpAddr,
+    },
+    /// A way through an interface without the program.
+    #[error(
+        "the way to {address} leads through interface {ifindex}, which is not an uplink; add it to the uplinks"
+    )]
+    NotAnUplink {
+        /// The node's address.
+        address: IpAddr,
+        /// The interface.
+        ifindex: u32,
+    },
+    /// A source address of the other family.
+    #[error("the way to {address} has {source_address} as its source; both must be of one IP version")]
+    WayFamilies {
+        /// The node's address.
+        address: IpAddr,
+        /// The source address.
+        source_address: IpAddr,
+    },
+
+    /// A table is full.
+    #[error("{map} is full with {capacity} entries; this has no place in it")]
+    MapFull {
+        /// Name of the map.
+        map: &'static str,
+        /// Entries that it can hold.
+        capacity: usize,
+    },
+    /// The array of rings is full.
+    #[error(
+        "no {slots} consecutive slots are free in {map}, which has {capacity}; lower the slots a node, or raise \
+         the capacity"
+    )]
+    NoRingSpace {
+        /// Name of the map.
+        map: &'static str,
+        /// Slots that are needed.
+        slots: usize,
+        /// Slots of the array.
+        capacity: u32,
+    },
+}
+
+impl Reason {
+    /// A fixed word for a metric.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::BadDocument { .. } => "bad_document",
+            Self::BadField { .. } => "bad_field",
+            Self::NoKind => "no_kind",
+            Self::UnknownKind { .. } => "unknown_kind",
+            Self::Duplicate { .. } => "duplicate",
+            Self::UnknownValue { .. } => "unknown_value",
+            Self::NotAnAddress { .. } => "not_an_address",
+            Self::NotARange { .. } => "not_a_range",
+            Self::RangeFamilies { .. } => "range_families",
+            Self::RangeReversed { .. } => "range_reversed",
+            Self::EmptyPool => "empty_pool",
+            Self::PoolOverlapsItself { .. } => "pool_overlaps_itself",
+            Self::PoolOverlap { .. } => "pool_overlap",
+            Self::NoAddress => "no_address",
+            Self::NotInPool { .. } => "not_in_pool",
+            Self::AvoidedAddress { .. } => "avoided_address",
+            Self::TooManyAddresses { .. } => "too_many_addresses",
+            Self::UnservedProtocol { .. } => "unserved_protocol",
+            Self::PortTaken { .. } => "port_taken",
+            Self::NoServingEndpoint => "no_serving_endpoint",
+            Self::EndpointWithoutNode => "endpoint_without_node",
+            Self::EndpointNodeUnknown { .. } => "endpoint_node_unknown",
+            Self::NodeWithoutAddress => "node_without_address",
+            Self::NodeAddressTaken { .. } => "node_address_taken",
+            Self::OwnNodeUnknown { .. } => "own_node_unknown",
+            Self::NotOnLink { .. } => "not_on_link",
+            Self::NotAnUplink { .. } => "not_an_uplink",
+            Self::WayFamilies { .. } => "way_families",
+            Self::MapFull { .. } => "map_full",
+            Self::NoRingSpace { .. } => "no_ring_space",
+        }
+    }
+
+    /// Whether somebody must act.
+    pub fn severity(&self) -> Severity {
+        let explains = matches!(self, Self::NoAddress | Self::NoServingEndpoint);
+        if explains { Severity::Notice } else { Severity::Error }
+    }
+}

@@ -1,0 +1,68 @@
+//! The score of a member for a slot.
+
+use super::logarithm;
+
+/// FNV-1a, 64 bits, behind a finalizer. FNV alone leaves names that differ in the last character only, as
+/// names of nodes do, with hashes that differ in few bits.
+pub fn seed(bytes: &[u8]) -> u64 {
+    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    mix(bytes.iter().fold(OFFSET, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME)))
+}
+
+/// The finalizer of splitmix64: every bit of the result depends on every bit of `word`, and no two words
+/// have the same result.
+pub fn mix(word: u64) -> u64 {
+    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}
+
+/// The constant of a slot. It is mixed, so that two seeds that differ by a small number do not meet each
+/// other's slots.
+pub(super) fn slot_key(slot: u64) -> u64 {
+    // Steps of the golden ratio, as splitmix64 takes them; slot 0 must not be zero.
+    mix((slot + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
+/// `weight / -log2(u)`, kept as the fraction that it is. With u even in (0, 1), the greatest of several
+/// scores is each member's with a probability in proportion to its weight.
+#[derive(Clone, Copy)]
+pub(super) struct Score {
+    weight: u32,
+    logarithm: u64,
+}
+
+impl Score {
+    /// Less than every score of a weight above zero.
+    pub(super) const LEAST: Self = Self { weight: 0, logarithm: 1 };
+
+    pub(super) fn new(weight: u32, seed: u64, slot_key: u64) -> Self {
+        Self { weight, logarithm: logarithm::negative_log2(mix(seed ^ slot_key)) }
+    }
+
+    /// Strictly greater, by cross multiplication.
+    pub(super) fn beats(self, other: Self) -> bool {
+        u128::from(self.weight) * u128::from(other.logarithm)
+            > u128::from(other.weight) * u128::from(self.logarithm)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_vectors_hold() {
+        // FNV-1a of the empty string is its offset; splitmix64 seeded with 0 begins with this word.
+        assert_eq!(seed(b""), mix(0xcbf2_9ce4_8422_2325));
+        assert_eq!(seed(b"foobar"), mix(0x8594_4171_f739_67e8));
+        assert_eq!(mix(0x9e37_79b9_7f4a_7c15), 0xe220_a839_7b1d_cdaf);
+    }
+
+    #[test]
+    fn any_weight_beats_the_least() {
+        assert!(Score::new(1, 0, 0).beats(Score::LEAST));
+        assert!(!Score::LEAST.beats(Score::LEAST));
+    }
+}
