@@ -13,6 +13,7 @@
 //! | [`verdict`] | what can come of it: [`verdict::Forward`] or [`verdict::Refusal`] |
 //! | [`maps`] | keys and values of every map, and its name |
 //! | [`ring`] | a slot of a ring |
+//! | [`owner`] | the owner rule: which node is a packet for |
 //! | [`flows`] | the table of flows that a node owns or has delegated |
 //! | [`hash`] | the keyed flow hash |
 //! | [`wire`] | headers as byte arrays, check sums |
@@ -23,6 +24,7 @@ pub mod flows;
 pub mod frame;
 pub mod hash;
 pub mod maps;
+pub mod owner;
 pub mod pipeline;
 #[cfg(feature = "aya")]
 mod pod;
