@@ -36,6 +36,19 @@ pub fn slots_for(nodes: usize, per_node: u32) -> usize {
 /// For each of `slots` slots the positions in `members` of its leader and three successors, filled up with
 /// [`NO_NODE`]. The order of `members` does not matter, and members behind the first 65,535 are not ranked.
 pub fn build(members: &[Member<'_>], slots: usize) -> Vec<[u16; 4]> {
+    let contenders = contenders(members);
+    (0..).take(slots).map(|slot| rank(&contenders, score::slot_key(slot))).collect()
+}
+
+struct Contender {
+    position: u16,
+    seed: u64,
+    weight: u32,
+}
+
+/// Those that can lead, in order of their names: a later one must be better to get ahead, so a tie goes to the
+/// first name.
+fn contenders(members: &[Member<'_>]) -> Vec<Contender> {
     let mut contenders: Vec<Contender> = (0..NO_NODE)
         .zip(members)
         .filter(|(_, member)| member.weight > 0)
@@ -45,15 +58,8 @@ pub fn build(members: &[Member<'_>], slots: usize) -> Vec<[u16; 4]> {
             weight: member.weight,
         })
         .collect();
-    // Contenders come up in order of their names, and a later one must be better to get ahead: ties go by name.
     contenders.sort_unstable_by_key(|contender| members[usize::from(contender.position)].name);
-    (0..).take(slots).map(|slot| rank(&contenders, score::slot_key(slot))).collect()
-}
-
-struct Contender {
-    position: u16,
-    seed: u64,
-    weight: u32,
+    contenders
 }
 
 /// The four best contenders for a slot, by insertion: nearly all of them fail at the first comparison.

@@ -1,1 +1,141 @@
+use lb_common::maps::way;
+use lb_common::ring::NO_NODE;
 
+use super::*;
+
+fn slot(leader: NodeIndex) -> Slot {
+    Slot { leader, ..Slot::EMPTY }
+}
+
+fn key(port: u16) -> VipKey {
+    VipKey { address: [192, 0, 2, 1].into(), port, protocol: 6 }
+}
+
+fn vip(ring: u32, slots: u32, number: u32) -> Vip {
+    Vip { ring, mask: slots - 1, number, flags: 0 }
+}
+
+fn node(ifindex: u32) -> Node {
+    Node { way: way::L2, ifindex, ..Node::NONE }
+}
+
+/// One VIP with a ring of four slots on node 0, and everything else that goes with it.
+fn small() -> Contents {
+    Contents {
+        config: None,
+        links: BTreeMap::from([(2, Link { mac: [2; 6], pad: [0; 2] })]),
+        nodes: BTreeMap::from([(0, node(2))]),
+        peers: BTreeMap::from([([1; 16], 0)]),
+        peer_macs: BTreeMap::from([([1; 8], 0)]),
+        vips: BTreeMap::from([(key(80), vip(8, 4, 5))]),
+        rings: BTreeMap::from([(8, vec![slot(0); 4])]),
+        arp: BTreeMap::from([([192, 0, 2, 1].into(), Announcer::only(0))]),
+    }
+}
+
+/// One letter for each kind of operation.
+fn letters(ops: &[Op]) -> String {
+    let letter = |op: &Op| match op {
+        Op::WriteConfig(_) => 'C',
+        Op::WriteLink(..) => 'L',
+        Op::RemoveLink(_) => 'l',
+        Op::WriteNode(..) => 'N',
+        Op::RemoveNode(_) => 'n',
+        Op::WritePeer(..) => 'P',
+        Op::RemovePeer(_) => 'p',
+        Op::WritePeerMac(..) => 'M',
+        Op::RemovePeerMac(_) => 'm',
+        Op::WriteSlots { .. } => 'S',
+        Op::ClearVipStats(_) => 'Z',
+        Op::WriteVip(..) => 'V',
+        Op::RemoveVip(_) => 'v',
+        Op::WriteArp(..) => 'A',
+        Op::RemoveArp(_) => 'a',
+    };
+    ops.iter().map(letter).collect()
+}
+
+fn applied(mut contents: Contents, ops: &[Op]) -> Contents {
+    ops.iter().for_each(|op| contents.apply(op));
+    contents
+}
+
+#[test]
+fn what_is_referred_to_is_written_first_and_removed_last() {
+    let (none, some) = (Contents::default(), small());
+    let there = diff(&none, &some);
+    assert_eq!(letters(&there), "LNPMSZVA");
+    assert_eq!(applied(none.clone(), &there), some);
+    let back = diff(&some, &none);
+    assert_eq!(letters(&back), "avmpnl");
+    assert_eq!(applied(some, &back), none);
+}
+
+#[test]
+fn nothing_is_done_for_nothing() {
+    assert_eq!(diff(&small(), &small()), []);
+}
+
+#[test]
+fn only_runs_of_changed_slots_are_written() {
+    let mut desired = small();
+    desired.nodes.insert(1, node(2));
+    desired.rings.insert(8, vec![slot(1), slot(1), slot(0), slot(1)]);
+    let ops = diff(&small(), &desired);
+    let runs = [
+        Op::WriteNode(1, node(2)),
+        Op::WriteSlots { first: 8, slots: vec![slot(1), slot(1)] },
+        Op::WriteSlots { first: 11, slots: vec![slot(1)] },
+    ];
+    assert_eq!(ops, runs);
+    assert_eq!(applied(small(), &ops), desired);
+}
+
+#[test]
+fn a_vip_moves_when_its_new_region_is_complete() {
+    let mut desired = small();
+    desired.vips.insert(key(80), vip(16, 8, 5));
+    desired.rings = BTreeMap::from([(16, vec![slot(0); 8])]);
+    let ops = diff(&small(), &desired);
+    assert_eq!(
+        ops,
+        [Op::WriteSlots { first: 16, slots: vec![slot(0); 8] }, Op::WriteVip(key(80), vip(16, 8, 5))]
+    );
+    assert_eq!(applied(small(), &ops), desired);
+}
+
+#[test]
+fn what_lies_where_no_installed_vip_is_counts_for_nothing() {
+    let mut installed = small();
+    installed.vips.clear();
+    let ops = diff(&installed, &small());
+    assert_eq!(letters(&ops), "SZV");
+}
+
+#[test]
+fn a_number_is_cleared_only_for_a_vip_that_did_not_have_it() {
+    let mut desired = small();
+    desired.vips.insert(key(80), Vip { flags: 1, ..vip(8, 4, 5) });
+    assert_eq!(letters(&diff(&small(), &desired)), "V");
+    desired.vips.insert(key(80), vip(8, 4, 6));
+    assert_eq!(diff(&small(), &desired), [Op::ClearVipStats(6), Op::WriteVip(key(80), vip(8, 4, 6))]);
+}
+
+#[test]
+fn a_region_that_is_still_referred_to_is_not_forgotten() {
+    let mut contents = small();
+    contents.vips.insert(key(81), vip(8, 4, 6));
+    contents.apply(&Op::RemoveVip(key(80)));
+    assert_eq!(contents.rings.len(), 1);
+    contents.apply(&Op::RemoveVip(key(81)));
+    assert_eq!(contents.rings.len(), 0);
+}
+
+#[test]
+fn only_numbers_that_can_be_of_a_region_are_one() {
+    assert_eq!(Region::of(&vip(8, 4, 0)), Some(Region { first: 8, slots: 4 }));
+    assert_eq!(Region::of(&Vip { mask: 2, ..vip(8, 4, 0) }), None);
+    assert_eq!(Region::of(&Vip { mask: u32::MAX, ..vip(8, 4, 0) }), None);
+    assert_eq!(Region::of(&Vip { ring: u32::MAX, ..vip(8, 4, 0) }), None);
+    assert_eq!(slot(3).successors, [NO_NODE; 3]);
+}

@@ -92,8 +92,8 @@ impl Document<'_> {
     fn flaw(&self, error: &serde_path_to_error::Error<serde_yaml_ng::Error>, prefix: &str) -> Flaw {
         let path = error.path().to_string();
         let field = match (prefix, path.as_str()) {
-            ("", ".") => None,
-            (prefix, ".") => Some(prefix.to_owned()),
+            ("", NO_PATH | UNKNOWN_PATH) => None,
+            (prefix, NO_PATH | UNKNOWN_PATH) => Some(prefix.to_owned()),
             ("", path) => Some(path.to_owned()),
             (prefix, path) => Some(format!("{prefix}.{path}")),
         };
@@ -101,6 +101,11 @@ impl Document<'_> {
         Flaw { line, field, words: words(&error.inner().to_string(), &path) }
     }
 }
+
+/// Path of the document as a whole.
+const NO_PATH: &str = ".";
+/// Path of something that the parser could not make out.
+const UNKNOWN_PATH: &str = "?";
 
 /// The parser's words without the path and the line, which a problem tells itself; the parser counts lines
 /// from the start of the document, which would mislead.

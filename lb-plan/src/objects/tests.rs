@@ -1,1 +1,199 @@
+use proptest::prelude::*;
 
+use super::*;
+
+/// Reads a text that has no problems.
+fn read(text: &str) -> Vec<Sourced<Object>> {
+    let (objects, problems) = parse("test.yaml", text);
+    assert_eq!(problems, []);
+    objects
+}
+
+/// Reads a text that has one problem, as a line.
+fn problem(text: &str) -> String {
+    let (_, problems) = parse("test.yaml", text);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    problems[0].to_string()
+}
+
+fn names_and_lines(text: &str) -> Vec<(String, usize)> {
+    let (objects, _) = parse("test.yaml", text);
+    objects.iter().map(|object| (object.value.metadata().name.clone(), object.line)).collect()
+}
+
+const NODE_A: &str = "{apiVersion: v1, kind: Node, metadata: {name: a}}";
+
+#[test]
+fn a_service_is_read_with_what_matters() {
+    let objects = read(
+        "
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop, labels: {app: web}, annotations: {x: y}, uid: not-looked-at}
+spec:
+  type: LoadBalancer
+  ports: [{name: http, protocol: TCP, port: 80, targetPort: 8080, nodePort: 30080}]
+  externalTrafficPolicy: Local
+  sessionAffinity: ClientIP
+  loadBalancerIP: 192.0.2.1
+  loadBalancerClass: example.com/lb
+status: {loadBalancer: {ingress: [{ip: 192.0.2.2, ipMode: VIP}, {hostname: example.com}]}}
+",
+    );
+    let [Sourced { line: 2, value: Object::Service(service), .. }] = &objects[..] else {
+        panic!("{objects:?}")
+    };
+    assert_eq!(service.metadata.namespace.as_deref(), Some("shop"));
+    assert_eq!(service.spec.r#type.as_deref(), Some("LoadBalancer"));
+    assert_eq!(service.spec.ports[0].port.get(), 80);
+    assert_eq!(service.spec.load_balancer_ip.as_deref(), Some("192.0.2.1"));
+    assert_eq!(service.spec.load_balancer_class.as_deref(), Some("example.com/lb"));
+    assert_eq!(service.spec.external_traffic_policy.as_deref(), Some("Local"));
+    assert_eq!(service.spec.session_affinity.as_deref(), Some("ClientIP"));
+    let ips: Vec<_> =
+        service.status.load_balancer.ingress.iter().map(|ingress| ingress.ip.as_deref()).collect();
+    assert_eq!(ips, [Some("192.0.2.2"), None]);
+}
+
+#[test]
+fn the_other_kinds_are_read() {
+    let objects = read(
+        "
+{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: s}, addressType: IPv4,
+ endpoints: [{addresses: [10.0.0.1], nodeName: a, conditions: {ready: false, serving: true}}, {addresses: null}],
+ ports: [{name: http, port: 8080}]}
+---
+{apiVersion: v1, kind: Node, metadata: {name: n}, status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}}
+---
+{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: p},
+ spec: {addresses: [192.0.2.0/24], autoAssign: false, avoidBuggyIPs: true}}
+---
+{apiVersion: metallb.io/v1beta1, kind: L2Advertisement, metadata: {name: l},
+ spec: {ipAddressPools: [p], ipAddressPoolSelectors: [{matchLabels: {a: b}}], nodeSelectors: [{}], interfaces: [eth0]}}
+---
+{apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {name: b}, spec: {peerASN: 64512}}
+",
+    );
+    let kinds: Vec<_> = objects.iter().map(|object| object.value.kind()).collect();
+    assert_eq!(kinds, ["EndpointSlice", "Node", "IPAddressPool", "L2Advertisement", "BGPPeer"]);
+    let Object::EndpointSlice(slice) = &objects[0].value else { panic!() };
+    let conditions = Conditions { ready: Some(false), serving: Some(true), terminating: None };
+    assert_eq!(slice.endpoints[0].conditions, conditions);
+    let Object::IpAddressPool(pool) = &objects[2].value else { panic!() };
+    assert_eq!((pool.spec.auto_assign, pool.spec.avoid_buggy_ips), (Some(false), Some(true)));
+    let Object::L2Advertisement(advertisement) = &objects[3].value else { panic!() };
+    assert_eq!(advertisement.spec.interfaces, ["eth0"]);
+    assert_eq!(advertisement.spec.ip_address_pool_selectors.len(), 1);
+}
+
+#[test]
+fn kinds_without_effect_are_no_problem() {
+    let kinds = ["Namespace", "Secret", "ConfigMap"];
+    for kind in kinds {
+        assert_eq!(read(&format!("{{apiVersion: v1, kind: {kind}, data: {{a: b}}}}")), []);
+    }
+}
+
+#[test]
+fn nothing_is_in_nothing() {
+    for text in ["", "\n\n", "---\n---\n", "# only a comment\n---\n   # another\n", "%YAML 1.1\n---\n"] {
+        assert_eq!(read(text), [], "{text:?}");
+    }
+}
+
+#[test]
+fn documents_are_separated_and_know_their_lines() {
+    let text =
+        format!("# head\n\n---\n\n{NODE_A}\n--- # two\n{}\n...\n---\n", NODE_A.replace("name: a", "name: b"));
+    assert_eq!(names_and_lines(&text), [("a".into(), 5), ("b".into(), 6)]);
+    let ended = format!("{NODE_A}\n...\n{}", NODE_A.replace("name: a", "name: b"));
+    assert_eq!(names_and_lines(&ended), [("a".into(), 1), ("b".into(), 3)]);
+    let dos = format!("---\r\n{NODE_A}\r\n---\r\n{}", NODE_A.replace("name: a", "name: b"));
+    assert_eq!(names_and_lines(&dos), [("a".into(), 2), ("b".into(), 4)]);
+}
+
+#[test]
+fn what_looks_like_a_separator_is_none() {
+    let text = format!(
+        "----: x\n{}",
+        "apiVersion: v1\nkind: Node\nmetadata:\n  name: a\n  labels:\n    x: |\n      ---\n"
+    );
+    assert_eq!(names_and_lines(&text), [("a".into(), 1)]);
+}
+
+#[test]
+fn a_broken_document_costs_only_itself_and_tells_its_line() {
+    let text = format!("{NODE_A}\n---\napiVersion: v1\n}}{{\n---\n{}", NODE_A.replace("name: a", "name: b"));
+    assert_eq!(names_and_lines(&text).len(), 2);
+    let words = problem(&text);
+    let line: usize = words.strip_prefix("test.yaml:").unwrap().split(':').next().unwrap().parse().unwrap();
+    assert!((4..=5).contains(&line), "{words}");
+    assert!(words.contains("this document cannot be read"), "{words}");
+}
+
+#[test]
+fn a_bad_field_is_named_by_its_path_and_line() {
+    let text = "---\n\napiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\nspec:\n  ports:\n  - port: 80\n  - port: http\n";
+    let words = problem(text);
+    assert!(
+        words.starts_with("test.yaml:9: Service shop/web: spec.ports[1].port: invalid type: string"),
+        "{words}"
+    );
+    assert!(!words.contains("at line"), "{words}");
+    for port in ["0", "65536", "-1"] {
+        assert!(problem(&text.replace("http", port)).contains("spec.ports[1].port: "), "{port}");
+    }
+}
+
+#[test]
+fn a_missing_name_is_a_bad_field() {
+    let words = problem("{apiVersion: v1, kind: Service, metadata: {namespace: shop}}");
+    assert!(words.starts_with("test.yaml:1: Service shop/: metadata: missing field `name`"), "{words}");
+}
+
+#[test]
+fn items_of_a_list_are_read_each_for_itself() {
+    let text = format!(
+        "apiVersion: v1\nkind: List\nitems:\n- {NODE_A}\n- {{apiVersion: v1, kind: Node, metadata: {{name: [1]}}}}\n- \
+         {{apiVersion: v1, kind: List, items: [{}]}}\n",
+        NODE_A.replace("name: a", "name: b")
+    );
+    assert_eq!(names_and_lines(&text), [("a".into(), 1), ("b".into(), 1)]);
+    assert!(problem(&text).contains(": items[1].metadata.name: "), "{}", problem(&text));
+}
+
+#[test]
+fn an_unknown_kind_is_told_what_is_read() {
+    for (api_version, kind) in
+        [("apps/v1", "Deployment"), ("metallb.io/v1alpha1", "IPAddressPool"), ("v2", "Node")]
+    {
+        let words = problem(&format!("{{apiVersion: {api_version}, kind: {kind}, metadata: {{name: x}}}}"));
+        assert!(words.contains(&format!("unknown kind {api_version} {kind}")), "{words}");
+        assert!(words.contains("EndpointSlice"), "{words}");
+    }
+    assert!(problem("{kind: Node}").contains("no apiVersion"));
+    assert!(problem("just words").contains("cannot be read"));
+}
+
+#[test]
+fn every_kind_that_is_read_is_in_the_words_for_an_unknown_one() {
+    let words = problem("{apiVersion: v1, kind: Pod, metadata: {name: x}}");
+    for kind in ["Service", "Node", "List", "EndpointSlice", "IPAddressPool", "L2Advertisement"] {
+        assert!(words.contains(kind), "{kind}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused(text in "[-a-zé:{}\\[\\] .#%|&*!\"'\n\r\t0-9]{0,80}") {
+        let (objects, _) = parse("test.yaml", &text);
+        prop_assert!(objects.is_empty());
+    }
+
+    #[test]
+    fn a_broken_neighbour_takes_nothing_with_it(junk in "[-a-z:{}\\[\\] #&*!\"'\n]{0,60}") {
+        let text = format!("{NODE_A}\n---\n{junk}\n---\n{}", NODE_A.replace("name: a", "name: b"));
+        let names: Vec<_> = names_and_lines(&text).into_iter().map(|(name, _)| name).collect();
+        prop_assert_eq!(names, ["a", "b"]);
+    }
+}

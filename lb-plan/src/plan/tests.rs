@@ -1,1 +1,11 @@
+mod announcing;
+mod law;
+mod nodes;
+mod rings;
+mod scenario;
 
+use scenario::Scenario;
+
+use super::*;
+use crate::contents::{VipKey, diff};
+use crate::model::NodeName;

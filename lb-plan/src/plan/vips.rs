@@ -46,13 +46,13 @@ pub(super) fn vip_key(vip: &ServiceVip) -> VipKey {
 pub(super) fn wanted<'a>(model: &'a Model, roster: &Roster<'_>) -> WantedSet<'a> {
     let mut wanted = WantedSet::default();
     let mut numbers = RingNumbers::default();
-    // Looked up once: most Services want this ring, and it has the most members.
-    let everybody = numbers.of(roster.equal_shares());
+    // Numbered once, if at all: most Services want this ring, and it has the most members.
+    let mut everybody = None;
     for (name, service) in &model.services {
         let flags = if service.affinity { VIP_AFFINITY } else { 0 };
         for vip in service.vips.iter().filter(|vip| vip.is_served(service.policy)) {
             let ring = match service.policy {
-                TrafficPolicy::Cluster => everybody,
+                TrafficPolicy::Cluster => *everybody.get_or_insert_with(|| numbers.of(roster.equal_shares())),
                 TrafficPolicy::Local => numbers.of(local_shares(vip, roster)),
             };
             if let Some(ring) = ring {

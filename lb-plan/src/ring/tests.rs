@@ -116,9 +116,19 @@ fn shares_are_in_proportion_to_weights() {
 fn the_ring_is_what_it_always_was() {
     let weights = [("node-a", 1), ("node-b", 1), ("node-c", 2), ("node-d", 3), ("node-e", 0), ("node-f", 1)];
     let all = weights.map(|(name, weight)| Member { name, weight });
-    let first: Vec<_> = build(&all, 8);
-    assert_eq!(first, [[0u16; 4]; 8]);
+    // Computed by a second implementation, with logarithms in floating point.
+    assert_eq!(build(&all, 4), [[3, 2, 5, 1], [3, 0, 2, 1], [3, 2, 5, 0], [3, 5, 2, 0]]);
     let digest =
         build(&all, 4096).iter().flatten().fold(0, |digest, position| mix(digest ^ u64::from(*position)));
-    assert_eq!(digest, 0);
+    assert_eq!(digest, 0x804d_8c64_4164_ea44);
+}
+
+#[test]
+fn a_tie_goes_to_the_first_name() {
+    let of = |name| Member { name, weight: 1 };
+    let by_name: Vec<_> =
+        contenders(&[of("b"), of("c"), of("a")]).iter().map(|contender| contender.position).collect();
+    assert_eq!(by_name, [2, 0, 1]);
+    let equal = [5, 3, 4].map(|position| Contender { position, seed: 1, weight: 1 });
+    assert_eq!(rank(&equal, 7), [5, 3, 4, NO_NODE]);
 }

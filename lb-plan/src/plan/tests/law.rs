@@ -1,0 +1,151 @@
+//! The law of the operations, over random histories of a cluster.
+
+use std::collections::BTreeSet;
+
+use lb_common::ring::NO_NODE;
+use proptest::prelude::*;
+
+use super::scenario::Web;
+use super::*;
+use crate::contents::{Contents, Op};
+
+/// What the program relies on at every moment.
+fn assert_whole(contents: &Contents) {
+    for (key, vip) in &contents.vips {
+        let ring = contents.rings.get(&vip.ring).unwrap_or_else(|| panic!("{key:?} refers to nothing"));
+        assert_eq!(ring.len(), vip.mask as usize + 1, "{key:?}");
+        let named = ring.iter().flat_map(|slot| std::iter::once(slot.leader).chain(slot.successors));
+        for index in named.filter(|index| *index != NO_NODE).collect::<BTreeSet<_>>() {
+            assert!(contents.nodes.contains_key(&index), "{key:?} names node {index}, which is not there");
+        }
+        assert_ne!(ring[0].leader, NO_NODE);
+    }
+    let mut end = 0;
+    for (first, ring) in &contents.rings {
+        assert!(*first >= end, "rings overlap");
+        end = first + ring.len() as u32;
+    }
+    let numbers: BTreeSet<_> = contents.vips.values().map(|vip| vip.number).collect();
+    assert_eq!(numbers.len(), contents.vips.len(), "two VIPs count as one");
+}
+
+/// A VIP that stays sees each slot as it was or as it shall be, and never another VIP's.
+fn assert_own(now: &Contents, installed: &Contents, desired: &Contents) {
+    let ring = |contents: &'_ Contents, key| Some(contents.rings[&contents.vips.get(key)?.ring].clone());
+    for key in now.vips.keys().filter(|key| desired.vips.contains_key(key)) {
+        let (now, before, after) = (ring(now, key).unwrap(), ring(installed, key), ring(desired, key));
+        let [before, after] = [before, after].map(|ring| ring.filter(|ring| ring.len() == now.len()));
+        let is_of = |ring: &Option<Vec<_>>, i: usize, slot| ring.as_ref().is_some_and(|ring| ring[i] == slot);
+        let own = |(i, slot)| is_of(&before, i, slot) || is_of(&after, i, slot);
+        assert!(now.into_iter().enumerate().all(own), "{key:?} sees another VIP's ring");
+    }
+}
+
+/// Every write changes something: slots and entries that stay are not written.
+fn assert_needed(before: &Contents, op: &Op) {
+    let mut after = before.clone();
+    after.apply(op);
+    assert!(after != *before || matches!(op, Op::ClearVipStats(_)), "{op:?} changes nothing");
+    if let Op::WriteSlots { first, slots } = op
+        && let Some((start, ring)) = before.rings.range(..=first).next_back()
+        && let Some(old) = ring.get((first - start) as usize..(first - start) as usize + slots.len())
+    {
+        assert!(old.iter().zip(slots).all(|(old, new)| old != new), "a slot is written that stays");
+    }
+}
+
+fn some_service() -> impl Strategy<Value = Web> {
+    let endpoints = proptest::collection::btree_map(1u8..5, 1u8..3, 0..3);
+    // Few addresses, ports and endpoints, so that Services meet, and share rings.
+    let address = (1u8..6).prop_map(|last| Some([192, 0, 2, last].into()));
+    let ports = proptest::sample::subsequence(vec![80, 81, 82], 1..=2);
+    (address, ports, any::<bool>(), any::<bool>(), endpoints).prop_map(
+        |(address, ports, local, affinity, endpoints)| Web { address, ports, local, affinity, endpoints },
+    )
+}
+
+fn some_scenario() -> impl Strategy<Value = Scenario> {
+    let nodes = proptest::sample::subsequence(vec![2, 3, 4, 5, 6], 0..=5);
+    let services = proptest::collection::btree_map(1u8..7, some_service(), 2..7);
+    let unresolved = proptest::option::of(1u8..7);
+    // Rings are of 256 slots, or of 512 from five nodes with 64 each; three places are sometimes not enough.
+    let slots_per_node = prop_oneof![3 => Just(32), 1 => Just(64)];
+    (nodes, services, unresolved, 3u32..12, slots_per_node).prop_map(scenario_of)
+}
+
+type Choices = (Vec<u8>, BTreeMap<u8, Web>, Option<u8>, u32, u32);
+
+fn scenario_of((nodes, services, unresolved, places, slots_per_node): Choices) -> Scenario {
+    let mut scenario = Scenario { services, advertisements: vec![""], ..Scenario::of(1) };
+    nodes.into_iter().for_each(|node| scenario.add(node));
+    scenario.settings.ring_capacity = places * 256;
+    scenario.settings.slots_per_node = slots_per_node;
+    if let Some(node) = unresolved {
+        scenario.facts.ways.remove(&scenario::address(node).into());
+    }
+    scenario
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_prefix_of_the_operations_leaves_a_hole(history in proptest::collection::vec(some_scenario(), 1..6)) {
+        let mut planner = Planner::new();
+        let mut installed = Contents::default();
+        for scenario in history {
+            let plan = planner.plan(&scenario.model(), &scenario.facts, &scenario.settings, &installed);
+            // What is remembered makes no difference.
+            prop_assert_eq!(&plan, &scenario.plan_over(&installed));
+            let mut contents = installed.clone();
+            for op in diff(&installed, &plan.contents) {
+                assert_needed(&contents, &op);
+                contents.apply(&op);
+                assert_whole(&contents);
+                assert_own(&contents, &installed, &plan.contents);
+            }
+            prop_assert_eq!(&contents, &plan.contents);
+            prop_assert_eq!(diff(&contents, &plan.contents), []);
+            installed = contents;
+        }
+    }
+
+    #[test]
+    fn plans_come_to_rest(history in proptest::collection::vec(some_scenario(), 1..4)) {
+        let mut installed = Contents::default();
+        for scenario in &history {
+            installed = scenario.plan_over(&installed).contents;
+        }
+        // The first plan after the last change may only free what the second needs.
+        let last = &history[history.len() - 1];
+        for _ in 0..8 {
+            installed = last.plan_over(&installed).contents;
+        }
+        prop_assert_eq!(&last.plan_over(&installed).contents, &installed);
+    }
+
+    #[test]
+    fn what_is_wanted_is_served_with_room(history in proptest::collection::vec(some_scenario(), 1..4)) {
+        let mut installed = Contents::default();
+        for mut scenario in history {
+            scenario.add(1);
+            scenario.settings.ring_capacity = 1 << 16;
+            let plan = scenario.plan_over(&installed);
+            for service in &plan.services {
+                for vip in &service.vips {
+                    let has_endpoints = vip.ring.is_some();
+                    prop_assert_eq!(has_endpoints, vip.number.is_some());
+                    let Some(ring) = &vip.ring else { continue };
+                    let slots = &plan.contents.rings[&ring.first];
+                    let leaders: BTreeSet<_> = slots.iter().map(|slot| slot.leader).collect();
+                    let members: BTreeSet<_> = ring.members.iter().map(|share| {
+                        plan.nodes.iter().find(|node| node.name == share.node).unwrap().index
+                    }).collect();
+                    prop_assert_eq!(leaders, members);
+                }
+            }
+            prop_assert!(plan.problems.iter().all(|problem| problem.label() != "no_ring_space"));
+            installed = plan.contents;
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Indices and ways of nodes.
+
+use std::net::IpAddr;
+
+use lb_common::maps::{self, way};
+use lb_common::wire::gue;
+
+use super::scenario::{IFINDEX, Web, address, mac};
+use super::*;
+use crate::contents::{Contents, peer_key, peer_mac_key};
+
+fn node(plan: &Plan, name: &str) -> (u16, WayWord) {
+    let state = plan.nodes.iter().find(|node| node.name == NodeName::from(name)).unwrap();
+    (state.index, state.way)
+}
+
+fn entry(plan: &Plan, name: &str) -> maps::Node {
+    plan.contents.nodes[&node(plan, name).0]
+}
+
+fn only_problem(plan: &Plan) -> String {
+    assert_eq!(plan.problems.len(), 1, "{:?}", plan.problems);
+    plan.problems[0].to_string()
+}
+
+#[test]
+fn the_configuration_is_of_this_machine() {
+    let plan = Scenario::of(2).plan();
+    let config = plan.contents.config.unwrap();
+    assert_eq!((config.self_node, config.address4, config.echo_rate), (0, [10, 0, 0, 1], 100));
+    assert_eq!(IpAddr::from(config.address6), "fd00::1".parse::<IpAddr>().unwrap());
+    assert_eq!(plan.contents.links.keys().copied().collect::<Vec<_>>(), [IFINDEX]);
+    assert_eq!(node(&plan, "n1"), (0, WayWord::Own));
+    assert_eq!(entry(&plan, "n1"), maps::Node::NONE);
+}
+
+#[test]
+fn a_node_on_link_gets_new_macs() {
+    let plan = Scenario::of(2).plan();
+    let n2 = entry(&plan, "n2");
+    assert_eq!((n2.way, n2.ifindex, n2.mtu), (way::L2, IFINDEX, 1500));
+    assert_eq!((n2.next_hop_mac, n2.source_mac), (mac(2), [2, 0, 0, 0, 0, 1]));
+    assert_eq!(plan.contents.peer_macs, BTreeMap::from([(peer_mac_key(mac(2)), 1)]));
+}
+
+#[test]
+fn a_node_behind_a_router_gets_gue() {
+    let mut scenario = Scenario::of(2);
+    scenario.facts.ways.get_mut(&address(2).into()).unwrap().on_link = false;
+    let plan = scenario.plan();
+    let n2 = entry(&plan, "n2");
+    assert_eq!((n2.way, node(&plan, "n2").1), (way::GUE4, WayWord::Gue));
+    assert_eq!(
+        (&n2.outer_source[..5], &n2.outer_destination[..5]),
+        (&[10, 0, 0, 1, 0][..], &[10, 0, 0, 2, 0][..])
+    );
+    assert_eq!(n2.outer_sum, gue::outer_v4_sum([10, 0, 0, 1], [10, 0, 0, 2]));
+    assert!(plan.contents.peer_macs.is_empty());
+}
+
+#[test]
+fn forwarding_can_be_chosen() {
+    let mut scenario = Scenario::of(2);
+    scenario.settings.forwarding = Forwarding::Gue;
+    assert_eq!(entry(&scenario.plan(), "n2").way, way::GUE4);
+    scenario.settings.forwarding = Forwarding::L2;
+    assert_eq!(entry(&scenario.plan(), "n2").way, way::L2);
+    scenario.facts.ways.get_mut(&address(2).into()).unwrap().on_link = false;
+    let plan = scenario.plan_over(&Contents::default());
+    assert!(only_problem(&plan).starts_with("Node n2: 10.0.0.2 is not on-link"));
+    assert_eq!(entry(&plan, "n2"), maps::Node::NONE);
+}
+
+#[test]
+fn a_way_that_cannot_be_used_is_a_problem() {
+    let mut scenario = Scenario::of(2);
+    scenario.facts.ways.get_mut(&address(2).into()).unwrap().ifindex = 9;
+    let plan = scenario.plan_over(&Contents::default());
+    assert!(only_problem(&plan).contains("interface 9, which is not an uplink"));
+    assert_eq!(node(&plan, "n2").1, WayWord::Unresolved);
+
+    let mut scenario = Scenario::of(2);
+    scenario.facts.ways.get_mut(&address(2).into()).unwrap().source = "fd00::1".parse().unwrap();
+    assert!(only_problem(&scenario.plan_over(&Contents::default())).contains("IP version"));
+}
+
+#[test]
+fn a_node_that_is_not_resolved_keeps_its_way() {
+    let mut scenario = Scenario::of(3);
+    scenario.facts.ways.remove(&address(3).into());
+    let first = scenario.plan();
+    assert_eq!(entry(&first, "n3"), maps::Node::NONE);
+    scenario.facts.ways.clear();
+    let second = scenario.plan_over(&first.contents);
+    assert_eq!(second.contents, first.contents);
+    assert_eq!(["n2", "n3"].map(|name| node(&second, name).1), [WayWord::L2, WayWord::Unresolved]);
+    // A way that is there and cannot be used is another matter.
+    scenario.facts.ways.insert(address(2).into(), Way { ifindex: 9, ..scenario::way(2) });
+    let third = scenario.plan_over(&second.contents);
+    assert_eq!(entry(&third, "n2"), maps::Node::NONE);
+    assert!(third.contents.peer_macs.is_empty());
+}
+
+#[test]
+fn every_address_of_every_node_is_a_peer() {
+    let plan = Scenario::of(2).plan();
+    let expected = [("10.0.0.1", 0), ("fd00::1", 0), ("10.0.0.2", 1), ("fd00::2", 1)];
+    let expected = expected.map(|(address, index)| (peer_key(address.parse().unwrap()), index));
+    assert_eq!(plan.contents.peers, BTreeMap::from(expected));
+}
+
+#[test]
+fn indices_stay_and_are_not_given_on_at_once() {
+    let mut scenario = Scenario::of(3).with(1, Web::cluster());
+    let first = scenario.plan();
+    scenario.nodes.remove(&2);
+    scenario.add(0);
+    let second = scenario.plan_over(&first.contents);
+    assert_eq!(["n0", "n1", "n3"].map(|name| node(&second, name).0), [3, 0, 2]);
+    assert!(!second.contents.nodes.contains_key(&1));
+    scenario.add(4);
+    assert_eq!(node(&scenario.plan_over(&second.contents), "n4").0, 1);
+}
+
+#[test]
+fn an_index_that_only_slots_name_is_not_given_away() {
+    let mut scenario = Scenario::of(2).with(1, Web::cluster());
+    let mut installed = scenario.plan().contents;
+    // As read back: an entry without a way cannot be told from an unused one.
+    installed.nodes.remove(&1);
+    installed.peers.retain(|_, index| *index != 1);
+    scenario.nodes.remove(&2);
+    scenario.add(3);
+    assert_eq!(node(&scenario.plan_over(&installed), "n3").0, 2);
+}
+
+#[test]
+fn without_this_machine_everything_stays() {
+    let mut scenario = Scenario::of(3).with(1, Web::cluster());
+    let installed = scenario.plan().contents;
+    scenario.nodes.remove(&1);
+    scenario.services.clear();
+    let plan = scenario.plan_over(&installed);
+    assert!(only_problem(&plan).contains("this machine is Node n1"));
+    assert_eq!(plan.contents, installed);
+}
+
+#[test]
+fn a_cluster_of_more_nodes_than_fit_leaves_out_the_last_and_never_itself() {
+    let nodes = (0..=capacity::NODES).map(|i| {
+        let [.., high, low] = i.to_be_bytes();
+        let node = crate::model::Node::new(vec![[10, 1, high, low].into()], BTreeMap::new()).unwrap();
+        (NodeName::from(format!("m{i:04}").as_str()), node)
+    });
+    let model = Model { nodes: nodes.collect(), ..Model::default() };
+    let mut scenario = Scenario::of(0);
+    scenario.settings.node = NodeName::from("m1024");
+    let plan = Planner::new().plan(&model, &scenario.facts, &scenario.settings, &Contents::default());
+    assert!(
+        only_problem(&plan).starts_with("Node m1023: lb_nodes is full with 1024 entries"),
+        "{:?}",
+        plan.problems
+    );
+    assert_eq!(node(&plan, "m1024"), (0, WayWord::Own));
+}

@@ -1,0 +1,175 @@
+//! A small cluster, described by values and turned into objects, so that the tests go the way of real input.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr};
+
+use lb_common::hash::HashKey;
+
+use crate::contents::{Contents, diff};
+use crate::model::Model;
+use crate::objects::parse;
+use crate::plan::{Facts, Forwarding, Plan, Planner, Settings, Uplink, Way};
+
+/// Interface of every way.
+pub(super) const IFINDEX: u32 = 7;
+
+/// A cluster whose node `n1` is this machine.
+#[derive(Clone, Debug)]
+pub(super) struct Scenario {
+    /// Number → labels, as YAML. Node 3 is `n3` at 10.0.0.3.
+    pub(super) nodes: BTreeMap<u8, &'static str>,
+    pub(super) services: BTreeMap<u8, Web>,
+    pub(super) advertisements: Vec<&'static str>,
+    pub(super) facts: Facts,
+    pub(super) settings: Settings,
+}
+
+/// A Service. Service 3 is `s3` at 192.0.2.3, unless it is put elsewhere.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Web {
+    pub(super) address: Option<IpAddr>,
+    pub(super) ports: Vec<u16>,
+    pub(super) local: bool,
+    pub(super) affinity: bool,
+    /// Node → number of endpoints.
+    pub(super) endpoints: BTreeMap<u8, u8>,
+}
+
+impl Web {
+    pub(super) fn cluster() -> Self {
+        Self { ports: vec![80], endpoints: BTreeMap::from([(1, 1)]), ..Self::default() }
+    }
+
+    pub(super) fn local(endpoints: &[(u8, u8)]) -> Self {
+        Self { local: true, endpoints: endpoints.iter().copied().collect(), ..Self::cluster() }
+    }
+}
+
+impl Scenario {
+    /// Nodes `n1` to `n{count}`, all on-link, without Services.
+    pub(super) fn of(count: u8) -> Self {
+        let uplink = Uplink { name: "eth0".into(), mac: [2, 0, 0, 0, 0, 1], mtu: 1500 };
+        let settings = Settings {
+            node: "n1".into(),
+            hash_key: HashKey { k0: 1, k1: 2 },
+            echo_rate: 100,
+            forwarding: Forwarding::Auto,
+            slots_per_node: 64,
+            ring_capacity: 8 * 256,
+        };
+        let facts = Facts { uplinks: BTreeMap::from([(IFINDEX, uplink)]), ways: BTreeMap::new() };
+        let mut scenario = Self {
+            nodes: BTreeMap::new(),
+            services: BTreeMap::new(),
+            advertisements: Vec::new(),
+            facts,
+            settings,
+        };
+        (1..=count).for_each(|node| scenario.add(node));
+        scenario
+    }
+
+    /// Adds a node with its way.
+    pub(super) fn add(&mut self, node: u8) {
+        self.nodes.insert(node, "");
+        self.facts.ways.insert(address(node).into(), way(node));
+    }
+
+    pub(super) fn with(mut self, number: u8, service: Web) -> Self {
+        self.services.insert(number, service);
+        self
+    }
+
+    pub(super) fn model(&self) -> Model {
+        let (objects, problems) = parse("scenario", &self.text());
+        assert_eq!(problems, []);
+        Model::build(&objects, None).0
+    }
+
+    pub(super) fn plan_over(&self, installed: &Contents) -> Plan {
+        Planner::new().plan(&self.model(), &self.facts, &self.settings, installed)
+    }
+
+    /// Plans from nothing; there must be no problem.
+    pub(super) fn plan(&self) -> Plan {
+        let plan = self.plan_over(&Contents::default());
+        assert_eq!(plan.problems, []);
+        plan
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::from(
+            "{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: p, labels: {tier: x}}, spec: \
+             {addresses: [192.0.2.0/24, '2001:db8::/64']}}\n---\n",
+        );
+        for (node, labels) in &self.nodes {
+            let address = address(*node);
+            let _ = writeln!(
+                text,
+                "{{apiVersion: v1, kind: Node, metadata: {{name: n{node}, labels: {{{labels}}}}}, status: \
+                 {{addresses: [{{type: InternalIP, address: {address}}}, {{type: InternalIP, address: 'fd00::{node}'}}]}}}}\n---"
+            );
+        }
+        for spec in &self.advertisements {
+            let _ = writeln!(
+                text,
+                "{{apiVersion: metallb.io/v1beta1, kind: L2Advertisement, metadata: {{name: l}}, spec: {{{spec}}}}}\n---"
+            );
+        }
+        for (number, service) in &self.services {
+            service.write(*number, &mut text);
+        }
+        text
+    }
+}
+
+impl Web {
+    fn write(&self, number: u8, text: &mut String) {
+        let address = self.address.unwrap_or([192, 0, 2, number].into());
+        let ports: Vec<_> =
+            self.ports.iter().map(|port| format!("{{name: p{port}, port: {port}}}")).collect();
+        let ports = ports.join(", ");
+        let policy = if self.local { "Local" } else { "Cluster" };
+        let affinity = if self.affinity { "ClientIP" } else { "None" };
+        let _ = writeln!(
+            text,
+            "{{apiVersion: v1, kind: Service, metadata: {{name: s{number}}}, spec: {{type: LoadBalancer, loadBalancerIP: \
+             '{address}', externalTrafficPolicy: {policy}, sessionAffinity: {affinity}, ports: [{ports}]}}}}\n---"
+        );
+        let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+        let mut endpoints = String::new();
+        for (node, count) in &self.endpoints {
+            for pod in 0..*count {
+                let _ = write!(endpoints, "{{addresses: ['10.1.{node}.{pod}'], nodeName: n{node}}}, ");
+            }
+        }
+        let _ = writeln!(
+            text,
+            "{{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {{name: s{number}, labels: \
+             {{kubernetes.io/service-name: s{number}}}}}, addressType: {family}, ports: [{ports}], endpoints: [{endpoints}]}}\n---"
+        );
+    }
+}
+
+pub(super) fn address(node: u8) -> Ipv4Addr {
+    [10, 0, 0, node].into()
+}
+
+pub(super) fn mac(node: u8) -> [u8; 6] {
+    [2, 0, 0, 0, 1, node]
+}
+
+/// An on-link way to a node.
+pub(super) fn way(node: u8) -> Way {
+    Way { ifindex: IFINDEX, next_hop_mac: mac(node), on_link: true, mtu: 1500, source: address(1).into() }
+}
+
+/// What the maps hold after a plan has been carried out.
+pub(super) fn carried_out(installed: &Contents, plan: &Plan) -> Contents {
+    let mut contents = installed.clone();
+    for op in diff(installed, &plan.contents) {
+        contents.apply(&op);
+    }
+    contents
+}

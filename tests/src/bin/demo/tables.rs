@@ -1,0 +1,61 @@
+//! The demonstration's numbers, aligned.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use comfy_table::{CellAlignment, Table, presets};
+use fairlead_tests::lab::Lab;
+use fairlead_tests::traffic::{Share, TcpReport, UdpReport};
+
+/// Prints what each node and each pod got, and what became of the loads.
+pub(crate) fn print(lab: &Lab, tcp: &[(IpAddr, TcpReport)], udp: &UdpReport) {
+    let mut nodes = table(&["VIP", "node", "connections", "share", "ideal", "KiB"]);
+    let mut pods = table(&["VIP", "pod", "connections", "share", "ideal", "KiB"]);
+    let mut loads = table(&["VIP", "flows", "errors", "source seen", "KiB", "seconds"]);
+    for (vip, report) in tcp {
+        add_shares(&mut nodes, *vip, &report.by_node(lab));
+        add_shares(&mut pods, *vip, &report.by_pod());
+        let sources: Vec<String> = report.sources().keys().map(ToString::to_string).collect();
+        loads.add_row([
+            vip.to_string(),
+            report.connections.len().to_string(),
+            report.failed().to_string(),
+            sources.join(" "),
+            kib(report.bytes()),
+            format!("{:.1}", report.elapsed.as_secs_f64()),
+        ]);
+    }
+    println!("\n{nodes}\n\n{pods}\n\n{loads}\n\nUDP: {udp}");
+}
+
+fn add_shares(table: &mut Table, vip: IpAddr, shares: &BTreeMap<String, Share>) {
+    let all: u64 = shares.values().map(|share| share.flows).sum();
+    for (name, share) in shares {
+        table.add_row([
+            vip.to_string(),
+            name.clone(),
+            share.flows.to_string(),
+            percent(share.flows, all),
+            percent(1, shares.len() as u64),
+            kib(share.bytes),
+        ]);
+    }
+}
+
+fn table(columns: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(columns);
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn percent(part: u64, whole: u64) -> String {
+    format!("{:.1} %", part as f64 * 100.0 / whole.max(1) as f64)
+}
+
+fn kib(bytes: u64) -> String {
+    (bytes / 1024).to_string()
+}

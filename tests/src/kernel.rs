@@ -1,0 +1,109 @@
+//! The program in the kernel, driven packet by packet through `BPF_PROG_TEST_RUN`; needs root.
+
+mod maps;
+
+use anyhow::{Context, Result, bail, ensure};
+use aya::programs::{TestRun, TestRunOptions, Xdp};
+use aya::{Ebpf, EbpfLoader};
+use lb_agent::dataplane::object;
+use lb_common::maps::name;
+
+pub use maps::fill;
+
+use crate::model::{Action, HostTables, Judged, Packet, Totals};
+
+/// The interface that test packets come in by: the loopback, which has a receive queue in every namespace.
+pub const INGRESS: u32 = 1;
+
+/// Room for a packet that has grown, and for the driver's metadata in front of it.
+const GROWTH: usize = 512;
+
+/// The program with its maps filled.
+pub struct Kernel {
+    ebpf: Ebpf,
+    out: Vec<u8>,
+}
+
+impl Kernel {
+    /// Loads the program that this build embeds and fills its maps with what `tables` holds.
+    ///
+    /// # Errors
+    /// When the object is missing, the kernel refuses it, or this process may not load programs.
+    pub fn load(tables: &HostTables) -> Result<Self> {
+        ensure!(
+            !object::OBJECT.is_empty(),
+            "built without the XDP object: run `cargo xtask build-ebpf` first"
+        );
+        let mut ebpf = EbpfLoader::new()
+            .map_max_entries(name::RINGS, tables.sizes.slots)
+            .map_max_entries(name::NODES, tables.sizes.nodes)
+            .map_max_entries(name::NODE_STATS, tables.sizes.nodes)
+            .map_max_entries(name::VIP_STATS, tables.sizes.vip_stats)
+            .load(object::OBJECT)
+            .context("load the XDP object (needs root)")?;
+        fill(&mut ebpf, tables)?;
+        let program: &mut Xdp = ebpf.program_mut(object::PROGRAM).context("no such program")?.try_into()?;
+        program.load().context("the verifier refuses the program")?;
+        Ok(Self { ebpf, out: Vec::new() })
+    }
+
+    /// Judges a packet, and finds what it was counted as by the one counter that went up by one.
+    ///
+    /// # Errors
+    /// As [`Kernel::run`]; and when not exactly one counter went up.
+    pub fn judge(&mut self, packet: &Packet) -> Result<Judged> {
+        let before = maps::refusals(&self.ebpf)?;
+        let (action, bytes) = self.run(packet)?;
+        let after = maps::refusals(&self.ebpf)?;
+        let mut risen = (0u32..).zip(before.iter().zip(&after)).filter(|(_, (b, a))| b != a);
+        match (risen.next(), risen.next()) {
+            (Some((counter, (b, a))), None) if b + 1 == *a => Ok(Judged { action, bytes, counter }),
+            _ => bail!("one packet was not counted once: {before:?} became {after:?}"),
+        }
+    }
+
+    /// Judges a packet without a look at the counters.
+    ///
+    /// # Errors
+    /// When the kernel refuses to run it, or the program returned something that is no verdict.
+    pub fn run(&mut self, packet: &Packet) -> Result<(Action, Vec<u8>)> {
+        let program: &Xdp = self.ebpf.program(object::PROGRAM).context("no such program")?.try_into()?;
+        let mut data_in = vec![0; packet.metadata];
+        data_in.extend_from_slice(&packet.bytes);
+        self.out.resize(data_in.len() + GROWTH, 0);
+        let mut options = TestRunOptions::new();
+        let context = context(packet);
+        options.ctx_in = Some(&context);
+        options.data_in = Some(&data_in);
+        options.data_out = Some(&mut self.out);
+        let result = program.test_run(options).context("BPF_PROG_TEST_RUN")?;
+        let bytes = self.out.get(packet.metadata..result.data_size_out as usize).unwrap_or_default();
+        let code = result.return_value;
+        let action = Action::from_code(code).with_context(|| format!("the program returned {code}"))?;
+        Ok((action, bytes.to_vec()))
+    }
+
+    /// Whether this kernel runs tests on packets that are split where one likes; those before 6.18 do not.
+    pub fn splits(&mut self) -> bool {
+        self.run(&Packet { linear: 60, ..Packet::new(vec![0; 120]) }).is_ok()
+    }
+
+    /// Everything that was counted so far.
+    ///
+    /// # Errors
+    /// When a map cannot be read.
+    pub fn totals(&self) -> Result<Totals> {
+        maps::totals(&self.ebpf)
+    }
+}
+
+/// The `struct xdp_md` of a packet: where its data begins and its directly readable part ends, counted from
+/// the metadata, and its interface.
+fn context(packet: &Packet) -> [u8; 24] {
+    let [data, end] = [packet.metadata, packet.metadata + packet.linear].map(|n| (n as u32).to_ne_bytes());
+    let mut context = [0; 24];
+    context[..4].copy_from_slice(&data);
+    context[4..8].copy_from_slice(&end);
+    context[12..16].copy_from_slice(&INGRESS.to_ne_bytes());
+    context
+}

@@ -1,0 +1,72 @@
+//! The kernel's maps, filled from the model's and read back.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use aya::maps::{Array, HashMap, PerCpuArray};
+use aya::{Ebpf, Pod};
+use lb_common::maps::{Traffic, name};
+
+use crate::model::{HostTables, Totals};
+
+/// Writes what `tables` holds into the maps of a loaded object.
+///
+/// # Errors
+/// When a map is not there, too small or refuses an entry.
+pub fn fill(ebpf: &mut Ebpf, tables: &HostTables) -> Result<()> {
+    insert(ebpf, name::VIPS4, &tables.vips4)?;
+    insert(ebpf, name::VIPS6, &tables.vips6)?;
+    insert(ebpf, name::PEERS, &tables.peers)?;
+    insert(ebpf, name::PEER_MACS, &tables.peer_macs)?;
+    insert(ebpf, name::ARP, &tables.arp)?;
+    insert(ebpf, name::LINKS, &tables.links)?;
+    write(ebpf, name::RINGS, &tables.slots)?;
+    write(ebpf, name::NODES, &tables.nodes)?;
+    write(ebpf, name::CONFIG, &[tables.config])
+}
+
+fn insert<'a, K: Pod, V: Pod>(
+    ebpf: &mut Ebpf,
+    name: &str,
+    entries: impl IntoIterator<Item = (&'a K, &'a V)>,
+) -> Result<()> {
+    let mut map: HashMap<_, K, V> = ebpf.map_mut(name).context("no such map")?.try_into()?;
+    for (key, value) in entries {
+        map.insert(key, value, 0).with_context(|| format!("write to {name}"))?;
+    }
+    Ok(())
+}
+
+fn write<V: Pod>(ebpf: &mut Ebpf, name: &str, values: &[V]) -> Result<()> {
+    let mut map: Array<_, V> = ebpf.map_mut(name).context("no such map")?.try_into()?;
+    for (index, value) in (0..).zip(values) {
+        map.set(index, value, 0).with_context(|| format!("write to {name}"))?;
+    }
+    Ok(())
+}
+
+/// All counters of `lb_refusals`, summed over the CPUs.
+pub(super) fn refusals(ebpf: &Ebpf) -> Result<Vec<u64>> {
+    let map: PerCpuArray<_, u64> = ebpf.map(name::REFUSALS).context("no such map")?.try_into()?;
+    map.iter().map(|values| Ok(values?.iter().sum())).collect()
+}
+
+pub(super) fn totals(ebpf: &Ebpf) -> Result<Totals> {
+    let refusals = (0..).zip(refusals(ebpf)?).filter(|(_, packets)| *packets > 0).collect();
+    Ok(Totals { refusals, vips: traffic(ebpf, name::VIP_STATS)?, nodes: traffic(ebpf, name::NODE_STATS)? })
+}
+
+fn traffic(ebpf: &Ebpf, name: &str) -> Result<BTreeMap<u32, Traffic>> {
+    let map: PerCpuArray<_, Traffic> = ebpf.map(name).context("no such map")?.try_into()?;
+    let mut counted = BTreeMap::new();
+    for (index, values) in (0..).zip(map.iter()) {
+        let sum = values?.iter().fold(Traffic::default(), |sum, cpu| Traffic {
+            packets: sum.packets + cpu.packets,
+            bytes: sum.bytes + cpu.bytes,
+        });
+        if sum != Traffic::default() {
+            counted.insert(index, sum);
+        }
+    }
+    Ok(counted)
+}

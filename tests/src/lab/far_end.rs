@@ -1,0 +1,47 @@
+//! The far ends of the nodes' uplinks.
+//!
+//! A frame that XDP transmits into a veth is lost unless the peer has an XDP program too. Real switches
+//! have no such whim, so every switch port with a node behind it gets the program that passes everything.
+
+use anyhow::{Context, Result, bail};
+use aya::Ebpf;
+use aya::programs::{Xdp, XdpMode};
+use lb_agent::dataplane::object::{EMPTY_PROGRAM, OBJECT};
+
+use super::host::Host;
+
+/// The pass-all program on all far ends of a lab; dropped, it is gone from all of them.
+#[derive(Debug)]
+pub(crate) struct FarEnds(Ebpf);
+
+impl FarEnds {
+    /// Loads the program.
+    pub(crate) fn load() -> Result<Self> {
+        if OBJECT.is_empty() {
+            bail!("this binary was built without the XDP object: run `cargo xtask build-ebpf` first");
+        }
+        let mut object = Ebpf::load(OBJECT).context("load the XDP object")?;
+        // The object brings the data plane's maps, of which this program uses none.
+        let maps: Vec<String> = object.maps().map(|(name, _)| name.to_owned()).collect();
+        for name in maps {
+            drop(object.take_map(&name));
+        }
+        let mut ends = Self(object);
+        ends.program()?.load().context("load the pass-all program")?;
+        Ok(ends)
+    }
+
+    /// Puts it on a link of a host.
+    pub(crate) fn attach(&mut self, host: &Host, link: &str) -> Result<()> {
+        let program = self.program()?;
+        host.run(|| {
+            program.attach(link, XdpMode::Driver).with_context(|| format!("attach to {link}"))?;
+            Ok(())
+        })
+    }
+
+    fn program(&mut self) -> Result<&mut Xdp> {
+        let program = self.0.program_mut(EMPTY_PROGRAM).context("the pass-all program is missing")?;
+        Ok(program.try_into()?)
+    }
+}

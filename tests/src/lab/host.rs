@@ -1,0 +1,140 @@
+//! One host of a lab: a network namespace in which closures and programs run.
+
+use std::fs;
+use std::future::Future;
+use std::os::fd::OwnedFd;
+use std::panic;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use anyhow::{Context, Result};
+
+use super::command::HostCommand;
+use super::namespaces::Namespaces;
+
+/// A handle to one host; clones are the same host.
+#[derive(Clone, Debug)]
+pub struct Host {
+    name: Arc<str>,
+    namespaces: Arc<Namespaces>,
+    network: Arc<OwnedFd>,
+}
+
+impl Host {
+    pub(super) fn open(namespaces: &Arc<Namespaces>, name: &str) -> Result<Self> {
+        let network = namespaces.network(name)?;
+        Ok(Self { name: name.into(), namespaces: Arc::clone(namespaces), network: Arc::new(network) })
+    }
+
+    /// The init's own network: no host, but the place from which the lab is wired.
+    pub(super) fn wiring_place(namespaces: &Arc<Namespaces>) -> Result<Self> {
+        let network = namespaces.first_network()?;
+        Ok(Self { name: "lab".into(), namespaces: Arc::clone(namespaces), network: Arc::new(network) })
+    }
+
+    /// Name of the host and of its network namespace.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The host's own directory as its programs see it.
+    #[must_use]
+    pub fn directory(&self) -> PathBuf {
+        PathBuf::from("/run/lab").join(&*self.name)
+    }
+
+    /// The same directory as the test process sees it.
+    #[must_use]
+    pub fn directory_outside(&self) -> PathBuf {
+        self.namespaces.outside(&self.directory())
+    }
+
+    /// Runs `job` on a thread of its own inside the host and waits for it. The job may borrow; it may not
+    /// start threads (see [`Host::thread`]).
+    ///
+    /// # Errors
+    /// The job's own, or that the host could not be entered.
+    pub fn run<T: Send>(&self, job: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        let result = thread::scope(|scope| {
+            scope
+                .spawn(|| {
+                    self.enter()?;
+                    job()
+                })
+                .join()
+        });
+        result.unwrap_or_else(|panic| panic::resume_unwind(panic))
+    }
+
+    /// Runs a future to its end on a single-threaded tokio runtime inside the host.
+    ///
+    /// # Errors
+    /// The future's own, or that the host could not be entered.
+    pub fn run_async<T, F>(&self, client: impl FnOnce() -> F + Send) -> Result<T>
+    where
+        T: Send,
+        F: Future<Output = Result<T>>,
+    {
+        self.run(|| runtime()?.block_on(client()))
+    }
+
+    /// Starts `job` on a thread inside the host and does not wait for it.
+    ///
+    /// # Errors
+    /// When no thread can be had.
+    pub fn thread<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<JoinHandle<Result<T>>> {
+        let host = self.clone();
+        let thread = thread::Builder::new().name(format!("lab-{}", self.name));
+        Ok(thread.spawn(move || {
+            host.enter()?;
+            // What keeps the lab alive is the Lab, not the threads that work in it.
+            drop(host);
+            job()
+        })?)
+    }
+
+    /// A program to be run inside the host.
+    #[must_use]
+    pub fn command(&self, program: &str) -> HostCommand {
+        HostCommand::new(self.clone(), program)
+    }
+
+    /// Writes `value` to a key below `/proc/sys`.
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn sysctl(&self, settings: &[(&str, &str)]) -> Result<()> {
+        self.run(|| {
+            for (key, value) in settings {
+                fs::write(format!("/proc/sys/{key}"), value).with_context(|| format!("{key} = {value}"))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Runs lines of `ip` as one batch.
+    ///
+    /// # Errors
+    /// The first line that fails.
+    pub fn ip(&self, lines: &[String]) -> Result<()> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let batch = lines.join("\n") + "\n";
+        self.command("ip").args(["-batch", "-"]).feed(batch).text().map(drop)
+    }
+
+    fn enter(&self) -> Result<()> {
+        self.namespaces.enter(&self.network).with_context(|| format!("enter {}", self.name))
+    }
+}
+
+/// A runtime that needs no threads: inside a host there can be none.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}

@@ -1,0 +1,199 @@
+//! The cluster's objects as YAML, from the same description that kube-proxy's rules come from.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::addresses::{self, Family};
+use super::topology::{NodeSpec, PodSpec, Policy, PortSpec, Protocol, ServiceSpec, Topology};
+
+impl Topology {
+    /// Writes the cluster's objects into `directory`, one file a kind, each replaced as a whole. A lab does
+    /// so on its own, at its start and on every change.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write_manifests(&self, directory: &Path) -> Result<()> {
+        fs::create_dir_all(directory)?;
+        let services = self.services.iter().enumerate().map(|(place, it)| service(place, it)).collect();
+        write_file(directory, "nodes", self.nodes.iter().map(node).collect())?;
+        write_file(directory, "endpointslices", slices(self)?)?;
+        write_file(directory, "metallb", vec![pool(self), advertisement()])?;
+        write_file(directory, "services", services)
+    }
+}
+
+fn write_file(directory: &Path, kind: &str, objects: Vec<Value>) -> Result<()> {
+    let mut text = String::new();
+    for object in objects {
+        text += "---\n";
+        text += &serde_yaml_ng::to_string(&object)?;
+    }
+    // A reader never sees half a file: it is renamed into place, and its draft does not look like one.
+    let draft = directory.join(format!(".{kind}.draft"));
+    fs::write(&draft, text)?;
+    Ok(fs::rename(draft, directory.join(format!("{kind}.yaml")))?)
+}
+
+fn node(node: &NodeSpec) -> Value {
+    let addresses = Family::BOTH
+        .map(|family| json!({ "type": "InternalIP", "address": node.addresses().of(family).to_string() }));
+    let taints: Vec<Value> =
+        node.taints.iter().map(|key| json!({ "key": key, "effect": "NoSchedule" })).collect();
+    json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": node.name,
+            "labels": {
+                "kubernetes.io/hostname": node.name,
+                "topology.kubernetes.io/zone": node.segment().name,
+            },
+            "annotations": node.annotations,
+        },
+        "spec": {
+            "podCIDR": format!("{}/24", addresses::pod(node.number, 0).v4),
+            "podCIDRs": [
+                format!("{}/24", addresses::pod(node.number, 0).v4),
+                format!("{}/64", addresses::pod(node.number, 0).v6),
+            ],
+            "taints": taints,
+        },
+        "status": {
+            "addresses": addresses,
+            "conditions": [{ "type": "Ready", "status": if node.ready { "True" } else { "False" } }],
+        },
+    })
+}
+
+fn service(place: usize, service: &ServiceSpec) -> Value {
+    let vips: Vec<String> = service.vips.iter().map(ToString::to_string).collect();
+    let ingress: Vec<Value> = vips.iter().map(|vip| json!({ "ip": vip, "ipMode": "VIP" })).collect();
+    let families = families(service);
+    let cluster_ips: Vec<String> =
+        families.iter().map(|family| addresses::cluster_ip(place).of(*family).to_string()).collect();
+    let policy = match service.policy {
+        Policy::Cluster => "Cluster",
+        Policy::Local => "Local",
+    };
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": service.name,
+            "namespace": "default",
+            "annotations": { "metallb.io/loadBalancerIPs": vips.join(",") },
+        },
+        "spec": {
+            "type": "LoadBalancer",
+            "selector": { "app": service.app },
+            "clusterIP": cluster_ips.first(),
+            "clusterIPs": cluster_ips,
+            "ipFamilies": families.iter().map(|family| family_word(*family)).collect::<Vec<_>>(),
+            "ipFamilyPolicy": if families.len() == 2 { "RequireDualStack" } else { "SingleStack" },
+            "externalTrafficPolicy": policy,
+            "internalTrafficPolicy": "Cluster",
+            "sessionAffinity": "None",
+            "ports": service.ports.iter().map(service_port).collect::<Vec<_>>(),
+        },
+        "status": { "loadBalancer": { "ingress": ingress } },
+    })
+}
+
+fn service_port(port: &PortSpec) -> Value {
+    json!({
+        "name": port.name,
+        "protocol": protocol_word(port.protocol),
+        "port": port.port,
+        "targetPort": port.target,
+    })
+}
+
+fn slices(topology: &Topology) -> Result<Vec<Value>> {
+    let mut slices = Vec::new();
+    for service in &topology.services {
+        for family in families(service) {
+            slices.push(slice(topology, service, family)?);
+        }
+    }
+    Ok(slices)
+}
+
+fn slice(topology: &Topology, service: &ServiceSpec, family: Family) -> Result<Value> {
+    let endpoints = topology
+        .selected(service)
+        .map(|pod| Ok(endpoint(pod, &topology.pod_addresses(pod)?.of(family).to_string())))
+        .collect::<Result<Vec<_>>>()?;
+    let ports: Vec<Value> = service
+        .ports
+        .iter()
+        .map(|it| json!({ "name": it.name, "protocol": protocol_word(it.protocol), "port": it.target }))
+        .collect();
+    Ok(json!({
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": format!("{}-{}", service.name, family_word(family).to_lowercase()),
+            "namespace": "default",
+            "labels": { "kubernetes.io/service-name": service.name },
+        },
+        "addressType": family_word(family),
+        "endpoints": endpoints,
+        "ports": ports,
+    }))
+}
+
+fn endpoint(pod: &PodSpec, address: &str) -> Value {
+    json!({
+        "addresses": [address],
+        "conditions": { "ready": pod.ready, "serving": pod.ready, "terminating": false },
+        "nodeName": pod.node,
+        "targetRef": { "kind": "Pod", "namespace": "default", "name": pod.name },
+    })
+}
+
+/// A pool of just the addresses in use.
+fn pool(topology: &Topology) -> Value {
+    let vips = topology.services.iter().flat_map(|service| &service.vips);
+    let mut prefixes: Vec<String> =
+        vips.map(|vip| format!("{vip}/{}", Family::of(*vip).host_length())).collect();
+    prefixes.sort();
+    prefixes.dedup();
+    json!({
+        "apiVersion": "metallb.io/v1beta1",
+        "kind": "IPAddressPool",
+        "metadata": { "name": "lab", "namespace": "metallb-system" },
+        "spec": { "addresses": prefixes },
+    })
+}
+
+fn advertisement() -> Value {
+    json!({
+        "apiVersion": "metallb.io/v1beta1",
+        "kind": "L2Advertisement",
+        "metadata": { "name": "lab", "namespace": "metallb-system" },
+        "spec": { "ipAddressPools": ["lab"] },
+    })
+}
+
+/// The families of a Service: those of its addresses.
+fn families(service: &ServiceSpec) -> Vec<Family> {
+    let has = |family: &Family| service.vips.iter().any(|vip| Family::of(*vip) == *family);
+    Family::BOTH.into_iter().filter(has).collect()
+}
+
+fn family_word(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "IPv4",
+        Family::V6 => "IPv6",
+    }
+}
+
+fn protocol_word(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "TCP",
+        Protocol::Udp => "UDP",
+    }
+}

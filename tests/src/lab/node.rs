@@ -1,0 +1,239 @@
+//! A node of the cluster: its uplink, its agent, its command line.
+
+use std::ffi::OsStr;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use super::Lab;
+use super::command::Process;
+use super::host::Host;
+use super::topology::NodeSpec;
+use super::wiring::UPLINK;
+
+/// How an agent is started.
+#[derive(Clone, Debug)]
+pub struct AgentOptions {
+    /// Arguments after the ones that every agent of a lab gets.
+    pub arguments: Vec<String>,
+    /// Additions to its environment.
+    pub environment: Vec<(String, String)>,
+    /// How long it may take until it says that it is ready.
+    pub ready_within: Duration,
+}
+
+impl Default for AgentOptions {
+    fn default() -> Self {
+        Self { arguments: Vec::new(), environment: Vec::new(), ready_within: Duration::from_secs(20) }
+    }
+}
+
+/// A handle to one node.
+#[derive(Debug)]
+pub struct Node<'lab> {
+    lab: &'lab Lab,
+    host: &'lab Host,
+    spec: NodeSpec,
+}
+
+impl<'lab> Node<'lab> {
+    pub(super) fn of(lab: &'lab Lab, spec: NodeSpec) -> Result<Self> {
+        Ok(Self { lab, host: lab.host(&spec.name)?, spec })
+    }
+
+    /// Its description.
+    #[must_use]
+    pub fn spec(&self) -> &NodeSpec {
+        &self.spec
+    }
+
+    /// Its own bpffs, as its programs see it.
+    #[must_use]
+    pub fn bpffs(&self) -> PathBuf {
+        self.host.directory().join("bpf")
+    }
+
+    /// Its agent's socket, as its programs see it.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.host.directory().join("agent.sock")
+    }
+
+    /// What its agents have logged so far.
+    #[must_use]
+    pub fn agent_log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// Starts `fairlead agent` and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it runs already, ends, or is not ready in time.
+    pub fn start_agent(&self, options: &AgentOptions) -> Result<()> {
+        self.launch_agent(options)?;
+        self.wait_agent_ready(options.ready_within)
+    }
+
+    /// Starts `fairlead agent` and does not wait, so that several can start side by side.
+    ///
+    /// # Errors
+    /// When it runs already or cannot be started.
+    pub fn launch_agent(&self, options: &AgentOptions) -> Result<()> {
+        let name = self.host.name();
+        let mut agents = self.lab.agents();
+        if agents.contains_key(name) {
+            bail!("an agent runs on {name} already");
+        }
+        let binary = find_binary()?;
+        let mut command = self.host.command(&binary.to_string_lossy()).arg("agent");
+        command = command.arg("--source").arg(self.lab.manifests_directory());
+        command = command.args(["--node", name, "--interface", UPLINK]);
+        command = command.arg("--bpffs").arg(self.bpffs()).arg("--socket").arg(self.socket());
+        command = command.args(&options.arguments);
+        for (variable, value) in &options.environment {
+            command = command.env(variable, value);
+        }
+        agents.insert(name.into(), command.spawn(&self.log_path())?);
+        Ok(())
+    }
+
+    /// Waits until the agent's status says `"ready": true`.
+    ///
+    /// # Errors
+    /// When the agent ends or is not ready in time.
+    pub fn wait_agent_ready(&self, within: Duration) -> Result<()> {
+        let until = Instant::now() + within;
+        loop {
+            let status = self.status();
+            if status.as_ref().is_ok_and(|status| status["ready"] == true) {
+                return Ok(());
+            }
+            let name = self.host.name();
+            if let Some(end) = self.with_agent(Process::ended)? {
+                bail!("{name}: the agent ended: {end}\n{}", self.agent_log());
+            }
+            if Instant::now() > until {
+                bail!("{name}: not ready after {within:?}: {status:?}\n{}", self.agent_log());
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The agent's status.
+    ///
+    /// # Errors
+    /// When the agent does not answer.
+    pub fn status(&self) -> Result<Value> {
+        Ok(serde_json::from_str(&self.fairlead(&["status", "-o", "json"])?)?)
+    }
+
+    /// Runs a subcommand of `fairlead` against this node's agent and returns what it printed. `--socket`
+    /// follows the subcommand's name.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn fairlead(&self, arguments: &[&str]) -> Result<String> {
+        let Some((subcommand, rest)) = arguments.split_first() else { bail!("no subcommand") };
+        let binary = find_binary()?;
+        let command = self.host.command(&binary.to_string_lossy()).arg(subcommand).arg("--socket");
+        command.arg(self.socket()).args(rest).text()
+    }
+
+    /// Sends the agent a signal: `SIGSTOP` starves it, `SIGCONT` lets it go on.
+    ///
+    /// # Errors
+    /// When no agent runs.
+    pub fn signal_agent(&self, signal: Signal) -> Result<()> {
+        self.with_agent(|agent| agent.signal(signal))
+    }
+
+    /// Asks the agent to end and waits until it has.
+    ///
+    /// # Errors
+    /// When no agent runs, or it does not end in time.
+    pub fn stop_agent(&self, within: Duration) -> Result<()> {
+        self.end_agent(Signal::SIGTERM, within)
+    }
+
+    /// Kills the agent: it gets no chance to say anything.
+    ///
+    /// # Errors
+    /// When no agent runs.
+    pub fn kill_agent(&self) -> Result<()> {
+        self.end_agent(Signal::SIGKILL, Duration::from_secs(5))
+    }
+
+    /// Pulls the cable: both ends of the uplink lose their carrier.
+    ///
+    /// # Errors
+    /// When there is no such link.
+    pub fn cut_link(&self) -> Result<()> {
+        self.set_switch_port("down")
+    }
+
+    /// Plugs the cable in again.
+    ///
+    /// # Errors
+    /// When there is no such link.
+    pub fn restore_link(&self) -> Result<()> {
+        self.set_switch_port("up")
+    }
+
+    fn set_switch_port(&self, state: &str) -> Result<()> {
+        let switch = self.lab.host(&self.spec.segment().switch())?;
+        switch.ip(&[format!("link set {} {state}", self.host.name())])
+    }
+
+    fn end_agent(&self, signal: Signal, within: Duration) -> Result<()> {
+        self.with_agent(|agent| {
+            agent.signal(signal)?;
+            agent.wait(within)
+        })?;
+        self.lab.agents().remove(self.host.name());
+        Ok(())
+    }
+
+    fn with_agent<T>(&self, job: impl FnOnce(&mut Process) -> Result<T>) -> Result<T> {
+        let name = self.host.name();
+        let mut agents = self.lab.agents();
+        job(agents.get_mut(name).with_context(|| format!("no agent runs on {name}"))?)
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.host.directory_outside().join("agent.log")
+    }
+}
+
+impl Deref for Node<'_> {
+    type Target = Host;
+
+    fn deref(&self) -> &Host {
+        self.host
+    }
+}
+
+/// The product's binary: `FAIRLEAD_BIN`, or the one that cargo built beside this program.
+///
+/// # Errors
+/// When there is none.
+pub fn find_binary() -> Result<PathBuf> {
+    if let Some(binary) = env::var_os("FAIRLEAD_BIN") {
+        return Ok(binary.into());
+    }
+    let own = env::current_exe()?;
+    let mut directory = own.parent().context("this program is nowhere")?;
+    // Tests and examples lie one level below the binaries.
+    if directory.file_name() == Some(OsStr::new("deps")) {
+        directory = directory.parent().unwrap_or(Path::new("/"));
+    }
+    let binary = directory.join("fairlead");
+    if !binary.exists() {
+        bail!("{} is missing: build it, or name it in FAIRLEAD_BIN", binary.display());
+    }
+    Ok(binary)
+}

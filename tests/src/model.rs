@@ -1,0 +1,96 @@
+//! The program's model on the host: the pipeline that runs in the kernel, on a byte slice and ordinary maps.
+
+mod frame;
+mod tables;
+
+use lb_common::pipeline;
+use lb_common::verdict::{Fate, Forward};
+
+pub use frame::SliceFrame;
+pub use tables::{HostTables, Sizes, Totals};
+
+/// A packet as a driver hands it over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// All its bytes, from the first of Ethernet.
+    pub bytes: Vec<u8>,
+    /// How many of them lie in the directly readable part; the rest is in further buffers.
+    pub linear: usize,
+    /// Bytes of the headroom that are taken by metadata of the driver, a multiple of four.
+    pub metadata: usize,
+}
+
+impl Packet {
+    /// A packet in one buffer, with all of the headroom free.
+    pub const fn new(bytes: Vec<u8>) -> Self {
+        let linear = bytes.len();
+        Self { bytes, linear, metadata: 0 }
+    }
+
+    /// Whether it lies in one buffer.
+    pub const fn is_whole(&self) -> bool {
+        self.linear == self.bytes.len()
+    }
+}
+
+/// What the driver is told to do: the XDP actions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Up to the stack.
+    Pass,
+    /// Away with it.
+    Drop,
+    /// Out by the interface that it came in by.
+    Transmit,
+    /// Out by another interface. The kernel notes its index where no test can see it; the model tells.
+    Redirect,
+}
+
+impl Action {
+    /// The action of a return code of an XDP program; `None` for `XDP_ABORTED` and what does not exist.
+    pub const fn from_code(code: u32) -> Option<Self> {
+        match code {
+            1 => Some(Self::Drop),
+            2 => Some(Self::Pass),
+            3 => Some(Self::Transmit),
+            4 => Some(Self::Redirect),
+            _ => None,
+        }
+    }
+}
+
+/// What became of a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// What the driver is told.
+    pub action: Action,
+    /// The packet afterwards.
+    pub bytes: Vec<u8>,
+    /// Number of its outcome or refusal in [`lb_common::verdict::COUNTERS`].
+    pub counter: u32,
+}
+
+/// Name of an outcome or refusal, for messages.
+pub fn counter_name(number: u32) -> &'static str {
+    lb_common::verdict::COUNTERS.iter().find(|(n, ..)| *n == number).map_or("unknown", |(_, name, _)| name)
+}
+
+/// Judges a packet that came in by interface `ingress`; also tells the interface that it is redirected to.
+pub fn run(tables: &HostTables, packet: &Packet, ingress: u32) -> (Judged, Option<u32>) {
+    let mut frame = SliceFrame::new(packet, ingress);
+    let judgement = pipeline::judge(&mut frame, tables);
+    let (action, counter, out) = match judgement {
+        Ok(forward @ Forward::Pass(_)) => (Action::Pass, forward.outcome() as u32, None),
+        Ok(forward @ Forward::Transmit(_)) => (Action::Transmit, forward.outcome() as u32, None),
+        Ok(forward @ Forward::Redirect(_, out)) => (Action::Redirect, forward.outcome() as u32, Some(out)),
+        Err(refusal) => {
+            let action = match refusal.fate() {
+                Fate::Pass => Action::Pass,
+                Fate::Drop => Action::Drop,
+            };
+            (action, refusal as u32, None)
+        }
+    };
+    tables.count(counter);
+    (Judged { action, bytes: frame.into_bytes(), counter }, out)
+}

@@ -1,0 +1,244 @@
+//! Frames in words: `Frame::v4(client, vip).tcp(4000, 80).ttl(9).tag(100)`.
+//!
+//! Headers and their checksums are made by etherparse, so nothing here can share a mistake with the code
+//! under test. What etherparse would refuse to make is made by hand, or by an edit of the bytes.
+#![allow(clippy::expect_used, reason = "a frame that cannot be made is a mistake in the table")]
+
+use etherparse::{
+    IpDscp, IpEcn, IpFragOffset, IpNumber, Ipv4Header, Ipv4Options, Ipv6Header, TcpHeader, UdpHeader,
+};
+
+use crate::model::Packet;
+
+mod arp;
+mod upper;
+pub use arp::{Arp, BROADCAST};
+pub use upper::Upper;
+
+/// A MAC address.
+pub type Mac = [u8; 6];
+
+/// Source and destination of an IP packet.
+#[derive(Clone, Copy, Debug)]
+pub enum Addresses {
+    /// IPv4.
+    V4([u8; 4], [u8; 4]),
+    /// IPv6.
+    V6([u8; 16], [u8; 16]),
+}
+
+/// An Ethernet frame with an IP packet.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Destination and source.
+    pub macs: [Mac; 2],
+    /// VLAN tags, outermost first: their type and their control information.
+    pub tags: Vec<(u16, u16)>,
+    /// Source and destination.
+    pub addresses: Addresses,
+    /// TTL or hop limit.
+    pub ttl: u8,
+    /// DSCP and ECN.
+    pub class: u8,
+    /// IPv4 options; a multiple of four bytes.
+    pub options: Vec<u8>,
+    /// IPv6 extension headers: number and bytes. The first byte of each is filled in.
+    pub extensions: Vec<(u8, Vec<u8>)>,
+    /// IPv4 fragment: offset in units of eight bytes, and whether more follow.
+    pub fragment: (u16, bool),
+    /// What the IP packet carries.
+    pub upper: Upper,
+    /// Flow label of an IPv6 packet.
+    pub flow_label: u32,
+}
+
+impl Frame {
+    fn new(addresses: Addresses) -> Self {
+        Self {
+            macs: [super::fixture::SELF_MAC, super::fixture::ROUTER_MAC],
+            tags: Vec::new(),
+            addresses,
+            ttl: 64,
+            class: 0,
+            options: Vec::new(),
+            extensions: Vec::new(),
+            fragment: (0, false),
+            upper: Upper::Raw(IpNumber::IPV6_NO_NEXT_HEADER.0, Vec::new()),
+            flow_label: 0,
+        }
+    }
+
+    /// An IPv4 packet from the router's MAC to this node's.
+    pub fn v4(source: [u8; 4], destination: [u8; 4]) -> Self {
+        Self::new(Addresses::V4(source, destination))
+    }
+
+    /// An IPv6 packet from the router's MAC to this node's.
+    pub fn v6(source: [u8; 16], destination: [u8; 16]) -> Self {
+        Self::new(Addresses::V6(source, destination))
+    }
+
+    /// A TCP segment with a few bytes of payload.
+    pub fn tcp(self, source: u16, destination: u16) -> Self {
+        self.upper(Upper::Tcp(source, destination, b"hello".to_vec()))
+    }
+
+    /// A UDP datagram with a few bytes of payload.
+    pub fn udp(self, source: u16, destination: u16) -> Self {
+        self.upper(Upper::Udp(source, destination, b"hello".to_vec()))
+    }
+
+    /// An ICMP or ICMPv6 message of this type and code.
+    pub fn icmp(self, kind: u8, code: u8) -> Self {
+        let rest = [0x12, 0x34, 0, 1].into_iter().chain(*b"abcdefgh").collect();
+        let upper = match self.addresses {
+            Addresses::V4(..) => Upper::Icmp4(kind, code, rest),
+            Addresses::V6(..) => Upper::Icmp6(kind, code, rest),
+        };
+        self.upper(upper)
+    }
+
+    /// Any protocol, with these bytes.
+    pub fn raw(self, protocol: u8, bytes: &[u8]) -> Self {
+        self.upper(Upper::Raw(protocol, bytes.to_vec()))
+    }
+
+    /// UDP to port 6080 with a GUE header in front of `inner`.
+    pub fn gue(self, source_port: u16, header: [u8; 4], inner: &[u8]) -> Self {
+        self.upper(Upper::PlainUdp(source_port, 6080, [header.as_slice(), inner].concat()))
+    }
+
+    fn upper(self, upper: Upper) -> Self {
+        Self { upper, ..self }
+    }
+
+    /// Lengthens or shortens the payload so that the IP packet has this many bytes.
+    pub fn sized(mut self, total: usize) -> Self {
+        let now = self.ip().len();
+        let payload = self.upper.payload_mut();
+        payload.resize(payload.len() + total - now, 0x5a);
+        self
+    }
+
+    /// Another TTL or hop limit.
+    pub fn ttl(self, ttl: u8) -> Self {
+        Self { ttl, ..self }
+    }
+
+    /// Another DSCP and ECN.
+    pub fn class(self, class: u8) -> Self {
+        Self { class, ..self }
+    }
+
+    /// Other MAC addresses.
+    pub fn macs(self, destination: Mac, source: Mac) -> Self {
+        Self { macs: [destination, source], ..self }
+    }
+
+    /// One more customer tag, inside those that are there.
+    pub fn tag(self, id: u16) -> Self {
+        self.tag_of(0x8100, id)
+    }
+
+    /// One more tag of this type, inside those that are there.
+    pub fn tag_of(mut self, kind: u16, id: u16) -> Self {
+        self.tags.push((kind, id));
+        self
+    }
+
+    /// IPv4 options.
+    pub fn options(self, options: &[u8]) -> Self {
+        Self { options: options.to_vec(), ..self }
+    }
+
+    /// One more IPv6 extension header behind those that are there.
+    pub fn extension(mut self, number: u8, bytes: &[u8]) -> Self {
+        self.extensions.push((number, bytes.to_vec()));
+        self
+    }
+
+    /// A part of an IPv4 packet.
+    pub fn fragment(self, offset: u16, more: bool) -> Self {
+        Self { fragment: (offset, more), ..self }
+    }
+
+    /// The IP packet's bytes.
+    pub fn ip(&self) -> Vec<u8> {
+        let mut payload = self.upper.bytes(self.addresses);
+        match self.addresses {
+            Addresses::V4(source, destination) => {
+                let header = self.v4_header(source, destination, payload.len());
+                [header.to_bytes().to_vec(), payload].concat()
+            }
+            Addresses::V6(source, destination) => {
+                let mut next = self.upper.protocol();
+                for (number, bytes) in self.extensions.iter().rev() {
+                    let mut extension = bytes.clone();
+                    extension[0] = next;
+                    payload.splice(0..0, extension);
+                    next = *number;
+                }
+                let header = self.v6_header(source, destination, next, payload.len());
+                [header.to_bytes().to_vec(), payload].concat()
+            }
+        }
+    }
+
+    fn v4_header(&self, source: [u8; 4], destination: [u8; 4], payload: usize) -> Ipv4Header {
+        let mut header = Ipv4Header {
+            dscp: IpDscp::try_new(self.class >> 2).expect("six bits"),
+            ecn: IpEcn::try_new(self.class & 3).expect("two bits"),
+            identification: 0,
+            dont_fragment: self.fragment == (0, false),
+            more_fragments: self.fragment.1,
+            fragment_offset: IpFragOffset::try_new(self.fragment.0).expect("13 bits"),
+            time_to_live: self.ttl,
+            protocol: IpNumber(self.upper.protocol()),
+            options: Ipv4Options::try_from(self.options.as_slice()).expect("whole words of options"),
+            source,
+            destination,
+            ..Ipv4Header::default()
+        };
+        header.set_payload_len(payload).expect("a length of 16 bits");
+        header.header_checksum = header.calc_header_checksum();
+        header
+    }
+
+    fn v6_header(&self, source: [u8; 16], destination: [u8; 16], next: u8, payload: usize) -> Ipv6Header {
+        Ipv6Header {
+            traffic_class: self.class,
+            flow_label: self.flow_label.try_into().expect("20 bits"),
+            payload_length: payload.try_into().expect("a length of 16 bits"),
+            next_header: IpNumber(next),
+            hop_limit: self.ttl,
+            source,
+            destination,
+        }
+    }
+
+    /// The frame's bytes.
+    pub fn bytes(&self) -> Vec<u8> {
+        let ether_type = match self.addresses {
+            Addresses::V4(..) => 0x0800,
+            Addresses::V6(..) => 0x86dd,
+        };
+        ethernet(self.macs, &self.tags, ether_type, &self.ip())
+    }
+
+    /// The frame in one buffer.
+    pub fn packet(&self) -> Packet {
+        Packet::new(self.bytes())
+    }
+}
+
+/// A frame of any type.
+pub fn ethernet(macs: [Mac; 2], tags: &[(u16, u16)], ether_type: u16, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = macs.concat();
+    for (kind, control) in tags {
+        bytes.extend_from_slice(&kind.to_be_bytes());
+        bytes.extend_from_slice(&control.to_be_bytes());
+    }
+    bytes.extend_from_slice(&ether_type.to_be_bytes());
+    bytes.extend_from_slice(payload);
+    bytes
+}

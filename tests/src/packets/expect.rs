@@ -1,0 +1,144 @@
+//! What must become of a packet, said without the code under test: a changed frame is made anew by the
+//! builder from what is to differ, and compared byte for byte.
+
+use etherparse::{NetSlice, SlicedPacket, TransportSlice};
+use lb_common::ring::NodeIndex;
+use lb_common::verdict::{Fate, Outcome, Refusal};
+
+use super::build::{Addresses, Frame, Upper, ethernet};
+use super::fixture::{self, node};
+use crate::kernel::INGRESS;
+use crate::model::{Action, Judged, Packet, counter_name};
+
+/// What must become of a packet.
+#[derive(Clone, Debug)]
+pub enum Expect {
+    /// Passed as it came, counted as this number.
+    Untouched(u32),
+    /// Dropped.
+    Dropped(Refusal),
+    /// Changed to exactly these bytes.
+    Becomes(Action, Outcome, Vec<u8>),
+    /// Encapsulated: exactly this frame but for the bits that the flow chooses.
+    Encapsulated(Action, Box<Frame>),
+}
+
+/// Passed as not ours.
+pub const NOT_OURS: Expect = Expect::Untouched(Outcome::NotOurs as u32);
+/// Passed as ours and local.
+pub const LOCAL: Expect = Expect::Untouched(Outcome::Local as u32);
+
+/// Refused, and passed or dropped as that refusal's row in the table of verdicts says.
+pub const fn refused(refusal: Refusal) -> Expect {
+    match refusal.fate() {
+        Fate::Pass => Expect::Untouched(refusal as u32),
+        Fate::Drop => Expect::Dropped(refusal),
+    }
+}
+
+/// Sent to a node by new MAC addresses, one hop further.
+pub fn rewritten(frame: &Frame, to: NodeIndex) -> Expect {
+    let (macs, action) = hop(to);
+    let sent = Frame { macs, ttl: frame.ttl - 1, ..frame.clone() };
+    Expect::Becomes(action, Outcome::ForwardedL2, sent.bytes())
+}
+
+/// Sent to a node in GUE, one hop further.
+pub fn encapsulated(frame: &Frame, to: NodeIndex) -> Expect {
+    let (macs, action) = hop(to);
+    let inner = Frame { ttl: frame.ttl - 1, ..frame.clone() };
+    let inner_protocol = match frame.addresses {
+        Addresses::V4(..) => 4,
+        Addresses::V6(..) => 41,
+    };
+    let outer = if to == node::FAR6 {
+        Frame::v6(fixture::SELF6, fixture::PEER6)
+    } else {
+        Frame::v4(fixture::SELF4, fixture::PEER4)
+    };
+    let outer = Frame { macs, tags: frame.tags.clone(), class: frame.class, ..outer };
+    Expect::Encapsulated(action, Box::new(outer.gue(0, [0, inner_protocol, 0, 0], &inner.ip())))
+}
+
+/// Taken out of `outer`, with its Ethernet header.
+pub fn decapsulated(outer: &Frame, inner: &Frame) -> Expect {
+    let ether_type = match inner.addresses {
+        Addresses::V4(..) => 0x0800,
+        Addresses::V6(..) => 0x86dd,
+    };
+    let bytes = ethernet(outer.macs, &outer.tags, ether_type, &inner.ip());
+    Expect::Becomes(Action::Pass, Outcome::Decapsulated, bytes)
+}
+
+fn hop(to: NodeIndex) -> ([[u8; 6]; 2], Action) {
+    let node = fixture::Fixture::Standard.tables().nodes[usize::from(to)];
+    let action = if node.ifindex == INGRESS { Action::Transmit } else { Action::Redirect };
+    ([node.next_hop_mac, node.source_mac], action)
+}
+
+impl Expect {
+    /// The same for a frame with these bytes behind its IP packet.
+    pub fn followed_by(self, trailer: &[u8]) -> Self {
+        match self {
+            Self::Becomes(action, outcome, bytes) => {
+                Self::Becomes(action, outcome, [bytes.as_slice(), trailer].concat())
+            }
+            same @ (Self::Untouched(_) | Self::Dropped(_) | Self::Encapsulated(..)) => same,
+        }
+    }
+
+    /// Number that it is counted as.
+    pub fn counter(&self) -> u32 {
+        match self {
+            Self::Untouched(number) => *number,
+            Self::Dropped(refusal) => *refusal as u32,
+            Self::Becomes(_, outcome, _) => *outcome as u32,
+            Self::Encapsulated(..) => Outcome::ForwardedGue as u32,
+        }
+    }
+
+    /// Whether that is what became of it.
+    ///
+    /// # Errors
+    /// What differs, in words.
+    pub fn check(&self, packet: &Packet, judged: &Judged) -> Result<(), String> {
+        let (action, bytes) = match self {
+            Self::Untouched(_) => (Action::Pass, Some(packet.bytes.clone())),
+            Self::Dropped(_) => (Action::Drop, None),
+            Self::Becomes(action, _, bytes) => (*action, Some(bytes.clone())),
+            Self::Encapsulated(action, outer) => (*action, Some(with_entropy(outer, &judged.bytes)?)),
+        };
+        let (counted, expected) = (counter_name(judged.counter), counter_name(self.counter()));
+        if judged.counter != self.counter() {
+            return Err(format!("counted as {counted}, not {expected}"));
+        }
+        if judged.action != action {
+            return Err(format!("{:?}, not {action:?}", judged.action));
+        }
+        match bytes {
+            Some(bytes) if bytes != judged.bytes => {
+                Err(format!("became {:02x?}\nnot {bytes:02x?}", judged.bytes))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The outer frame with the source port and flow label that were chosen, if they are of the range that they
+/// may be of.
+fn with_entropy(outer: &Frame, sent: &[u8]) -> Result<Vec<u8>, String> {
+    let sliced = SlicedPacket::from_ethernet(sent).map_err(|error| format!("cannot be parsed: {error}"))?;
+    let Some(TransportSlice::Udp(udp)) = sliced.transport else { return Err("is no UDP".to_owned()) };
+    if udp.source_port() < 0xc000 {
+        return Err(format!("source port {} is none of the dynamic range", udp.source_port()));
+    }
+    let flow_label = match sliced.net {
+        Some(NetSlice::Ipv6(ip)) => ip.header().flow_label().value(),
+        _ => 0,
+    };
+    let mut outer = Frame { flow_label, ..outer.clone() };
+    if let Upper::PlainUdp(source, ..) = &mut outer.upper {
+        *source = udp.source_port();
+    }
+    Ok(outer.bytes())
+}

@@ -1,0 +1,105 @@
+//! Packets that nobody would write: the table's rows with something wrong, and noise. One seed gives one
+//! sequence.
+
+use super::table::Row;
+use crate::model::Packet;
+
+/// Bytes that stand at the borders of what fields may hold.
+const BORDERS: [u8; 16] =
+    [0x00, 0x01, 0x02, 0x04, 0x06, 0x11, 0x2c, 0x3c, 0x3f, 0x40, 0x45, 0x4f, 0x7f, 0x80, 0xfe, 0xff];
+/// Few changes lie behind the headers: the program does not look there.
+const HEADERS: usize = 120;
+/// The kernel runs no test on a frame that is shorter than an Ethernet header.
+const SHORTEST: usize = 14;
+
+/// An endless sequence of packets.
+pub struct Mutator {
+    state: u64,
+    seeds: Vec<Packet>,
+}
+
+impl Mutator {
+    /// Mutants of these rows.
+    pub fn new(seed: u64, rows: &[Row]) -> Self {
+        Self { state: seed, seeds: rows.iter().map(|row| row.packet.clone()).collect() }
+    }
+
+    /// The next one.
+    pub fn packet(&mut self) -> Packet {
+        if self.below(20) == 0 {
+            return self.noise();
+        }
+        let mut packet = self.parent();
+        for _ in 0..=self.below(3) {
+            self.mutate(&mut packet.bytes);
+        }
+        packet.bytes.resize(packet.bytes.len().max(SHORTEST), 0);
+        let length = packet.bytes.len();
+        packet.linear =
+            if self.below(8) == 0 { SHORTEST + self.below(length - SHORTEST + 1) } else { length };
+        // What does not fit one page needs further buffers.
+        packet.linear = packet.linear.min(2048);
+        packet
+    }
+
+    fn noise(&mut self) -> Packet {
+        let length = SHORTEST + self.below(200);
+        let mut bytes: Vec<u8> = (0..length).map(|_| self.next() as u8).collect();
+        let kinds: [[u8; 2]; 5] = [[0x08, 0x00], [0x86, 0xdd], [0x08, 0x06], [0x81, 0x00], [0x88, 0xa8]];
+        bytes[12..14].copy_from_slice(&kinds[self.below(kinds.len())]);
+        Packet::new(bytes)
+    }
+
+    fn parent(&mut self) -> Packet {
+        let index = self.below(self.seeds.len());
+        self.seeds[index].clone()
+    }
+
+    fn mutate(&mut self, bytes: &mut Vec<u8>) {
+        if bytes.is_empty() {
+            return;
+        }
+        let at = self.below(bytes.len().min(HEADERS));
+        match self.below(12) {
+            0..3 => bytes[at] ^= 1 << self.below(8),
+            3 | 4 => bytes[at] = self.next() as u8,
+            5..8 => bytes[at] = BORDERS[self.below(BORDERS.len())],
+            8 => bytes.truncate(at.max(SHORTEST)),
+            9 => self.splice(bytes, at),
+            10 => bytes.extend_from_slice(&[0; 6]),
+            _ => self.insert(bytes, at),
+        }
+    }
+
+    /// The end of another packet instead of one's own.
+    fn splice(&mut self, bytes: &mut Vec<u8>, at: usize) {
+        let other = self.parent().bytes;
+        let from = self.below(other.len().min(HEADERS));
+        bytes.truncate(at);
+        bytes.extend_from_slice(&other[from..]);
+    }
+
+    /// A few bytes more, or fewer, in the middle.
+    fn insert(&mut self, bytes: &mut Vec<u8>, at: usize) {
+        let count = [1, 2, 4, 8][self.below(4)];
+        if self.below(2) == 0 {
+            bytes.splice(at..at, vec![0; count]);
+        } else {
+            bytes.drain(at..(at + count).min(bytes.len()));
+        }
+    }
+
+    /// A number below `bound`, near enough to evenly.
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+
+    /// `SplitMix64`: all 64 bits of the state, mixed.
+    const fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}

@@ -1,0 +1,158 @@
+//! GUE to this node: from peers and from others, well-formed and not.
+
+use lb_common::verdict::Refusal;
+
+use super::{Row, edited};
+use crate::packets::build::Frame;
+use crate::packets::expect::{NOT_OURS, decapsulated, refused};
+use crate::packets::fixture::{
+    CLIENT4, CLIENT6, Fixture, PEER4, PEER6, PLAIN4, PLAIN6, SELF4, SELF6, VIP4, VIP6, port,
+};
+
+const INNER_V4: [u8; 4] = [0, 4, 0, 0];
+const INNER_V6: [u8; 4] = [0, 41, 0, 0];
+
+pub(super) fn rows() -> Vec<Row> {
+    [taken(), not_for_us(), unreadable(), inside(), lengths()].concat()
+}
+
+fn inner4() -> Frame {
+    Frame::v4(CLIENT4, VIP4).tcp(4000, port::NEAR)
+}
+
+fn inner6() -> Frame {
+    Frame::v6(CLIENT6, VIP6).udp(4000, port::LOCAL)
+}
+
+fn over4(header: [u8; 4], inner: &[u8]) -> Frame {
+    Frame::v4(PEER4, SELF4).gue(50_000, header, inner)
+}
+
+fn over6(header: [u8; 4], inner: &[u8]) -> Frame {
+    Frame::v6(PEER6, SELF6).gue(50_000, header, inner)
+}
+
+fn taken() -> Vec<Row> {
+    let (i4, i6) = (inner4(), inner6());
+    let (last_hop, in_options) = (inner4().ttl(1), inner4().options(&[1; 8]));
+    let row = |name: &str, outer: Frame, inner: &Frame| Row::frame(name, &outer, decapsulated(&outer, inner));
+    let options = [0x94, 4, 0, 0];
+    vec![
+        row("IPv4 from a peer over IPv4", over4(INNER_V4, &i4.ip()), &i4),
+        row("IPv6 from a peer over IPv4", over4(INNER_V6, &i6.ip()), &i6),
+        row("IPv4 from a peer over IPv6", over6(INNER_V4, &i4.ip()), &i4),
+        row("IPv6 from a peer over IPv6", over6(INNER_V6, &i6.ip()), &i6),
+        row("GUE behind one tag", over4(INNER_V6, &i6.ip()).tag(5), &i6),
+        row("GUE behind two tags", over6(INNER_V4, &i4.ip()).tag_of(0x88a8, 6).tag(5), &i4),
+        row("GUE behind outer IPv4 options", over4(INNER_V4, &i4.ip()).options(&options), &i4),
+        row(
+            "GUE behind outer options and two tags",
+            over4(INNER_V4, &i4.ip()).options(&options).tag(1).tag(2),
+            &i4,
+        ),
+        row(
+            "GUE behind an outer extension header",
+            over6(INNER_V4, &i4.ip()).extension(60, &[0, 0, 1, 4, 0, 0, 0, 0]),
+            &i4,
+        ),
+        row("GUE with a word of options", over4([1, 4, 0, 0], &[vec![0; 4], i4.ip()].concat()), &i4),
+        row("GUE with 31 words of options", over4([31, 41, 0, 0], &[vec![0; 124], i6.ip()].concat()), &i6),
+        row("GUE with flags", over4([0, 4, 0x12, 0x34], &i4.ip()), &i4),
+        row("GUE around a packet on its last hop", over4(INNER_V4, &last_hop.ip()), &last_hop),
+        row("GUE around IPv4 options", over4(INNER_V4, &in_options.ip()), &in_options),
+        row("GUE on its last hop", over4(INNER_V4, &i4.ip()).ttl(1), &i4),
+        row("GUE padded by Ethernet", over4(INNER_V4, &i4.ip()), &i4).padded(&[0; 5]),
+        row("GUE in two buffers", over4(INNER_V4, &i4.clone().sized(1400).ip()), &i4.sized(1400))
+            .split_at(200),
+    ]
+}
+
+fn not_for_us() -> Vec<Row> {
+    let inner = inner4().ip();
+    let unknown = || refused(Refusal::UnknownPeer);
+    let to = |source, destination| Frame::v4(source, destination).gue(50_000, INNER_V4, &inner);
+    let to6 = |source, destination| Frame::v6(source, destination).gue(50_000, INNER_V4, &inner);
+    vec![
+        Row::frame("GUE from a stranger over IPv4", &to(CLIENT4, SELF4), unknown()),
+        Row::frame("GUE from a stranger over IPv6", &to6(CLIENT6, SELF6), unknown()),
+        Row::frame("GUE to another IPv4 address", &to(PEER4, PLAIN4), NOT_OURS),
+        Row::frame("GUE to another IPv6 address", &to6(PEER6, PLAIN6), NOT_OURS),
+        Row::frame("TCP to the port of GUE", &Frame::v4(PEER4, SELF4).tcp(1, 6080), NOT_OURS),
+        Row::frame("GUE to 0.0.0.0 on a node without an address", &to(CLIENT4, [0; 4]), NOT_OURS)
+            .meets(Fixture::Silent),
+        Row::frame("GUE to :: on a node without an address", &to6(CLIENT6, [0; 16]), NOT_OURS)
+            .meets(Fixture::Silent),
+        Row::frame(
+            "GUE over IPv4 before the configuration",
+            &to(PEER4, SELF4),
+            refused(Refusal::NotConfigured),
+        )
+        .meets(Fixture::Unconfigured),
+        Row::frame(
+            "GUE over IPv6 before the configuration",
+            &to6(PEER6, SELF6),
+            refused(Refusal::NotConfigured),
+        )
+        .meets(Fixture::Unconfigured),
+    ]
+}
+
+fn unreadable() -> Vec<Row> {
+    let inner = inner4().ip();
+    let bad = || refused(Refusal::BadGue);
+    vec![
+        Row::frame("GUE variant 1", &over4([0x40, 4, 0, 0], &inner), bad()),
+        Row::frame("GUE variant 3", &over6([0xc0, 4, 0, 0], &inner), bad()),
+        Row::frame("GUE control message", &over4([0x20, 4, 0, 0], &inner), bad()),
+        Row::frame("GUE around TCP", &over4([0, 6, 0, 0], &inner), bad()),
+        Row::frame("GUE around nothing", &over4([0, 0, 0, 0], &[]), bad()),
+        Row::frame("GUE without its header", &Frame::v4(PEER4, SELF4).udp(1, 6080).sized(28), bad()),
+        Row::frame("GUE with half a header", &Frame::v6(PEER6, SELF6).udp(1, 6080).sized(50), bad()),
+        Row::frame("GUE with options behind its end", &over4([31, 4, 0, 0], &inner), bad()),
+        Row::frame("GUE with options to its end", &over4([13, 4, 0, 0], &[0; 52]), bad()),
+    ]
+}
+
+fn inside() -> Vec<Row> {
+    let row =
+        |name: &str, header, inner: &[u8], refusal| Row::frame(name, &over4(header, inner), refused(refusal));
+    let plain4 = Frame::v4(CLIENT4, PLAIN4).tcp(1, 2).ip();
+    let plain6 = Frame::v6(CLIENT6, PLAIN6).tcp(1, 2).ip();
+    let unused = Frame::v4(CLIENT4, VIP4).tcp(1, port::UNUSED).ip();
+    let twice = over4(INNER_V4, &inner4().ip()).ip();
+    let echo = Frame::v4(CLIENT4, VIP4).icmp(8, 0).ip();
+    let part = inner4().fragment(10, true).ip();
+    let seven = (0..7).fold(inner6(), |f, _| f.extension(60, &[0; 8])).ip();
+    let ringless = Frame::v4(CLIENT4, VIP4).tcp(1, port::RINGLESS).ip();
+    vec![
+        row("GUE around IPv4 that is for no VIP", INNER_V4, &plain4, Refusal::InnerNotVip),
+        row("GUE around IPv6 that is for no VIP", INNER_V6, &plain6, Refusal::InnerNotVip),
+        row("GUE around an unused port of a VIP", INNER_V4, &unused, Refusal::InnerNotVip),
+        row("GUE around GUE", INNER_V4, &twice, Refusal::InnerNotVip),
+        row("GUE around an echo request", INNER_V4, &echo, Refusal::InnerNotVip),
+        row("GUE around a fragment", INNER_V4, &part, Refusal::BadGue),
+        row("GUE around IPv6 that is said to be IPv4", INNER_V4, &inner6().ip(), Refusal::BadGue),
+        row("GUE around IPv4 that is said to be IPv6", INNER_V6, &inner4().ip(), Refusal::BadGue),
+        row("GUE around seven extension headers", INNER_V6, &seven, Refusal::BadGue),
+        row("GUE around a VIP without a ring", INNER_V4, &ringless, Refusal::NoSlot),
+        row("GUE around half an IPv4 header", INNER_V4, &inner4().ip()[..10], Refusal::BadGue),
+        row("GUE around an IPv4 header", INNER_V4, &inner4().ip()[..20], Refusal::BadGue),
+        row("GUE around half an IPv6 header", INNER_V6, &inner6().ip()[..30], Refusal::BadGue),
+        row("GUE around a packet without its end", INNER_V4, &inner4().ip()[..44], Refusal::BadLength),
+    ]
+}
+
+fn lengths() -> Vec<Row> {
+    let good = over4(INNER_V4, &inner4().ip()).bytes();
+    let good6 = over6(INNER_V4, &inner4().ip()).bytes();
+    let bad = || refused(Refusal::BadGue);
+    let longer = (good.len() as u16 - 14 + 1).to_be_bytes();
+    let longer6 = (good6.len() as u16 - 54 + 1).to_be_bytes();
+    vec![
+        Row::bytes("GUE over IPv4 that says it is longer", edited(good.clone(), 16, &longer), bad()),
+        Row::bytes("GUE over IPv4 that says it ends in UDP", edited(good.clone(), 16, &[0, 24]), bad()),
+        Row::bytes("GUE over IPv4 that says it ends in its header", edited(good, 16, &[0, 31]), bad()),
+        Row::bytes("GUE over IPv6 that says it is longer", edited(good6.clone(), 18, &longer6), bad()),
+        Row::bytes("GUE over IPv6 that says it ends in UDP", edited(good6, 18, &[0, 4]), bad()),
+    ]
+}

@@ -1,0 +1,18 @@
+//! Clients and servers whose every byte is checked.
+//!
+//! A server greets a TCP connection with one line, its pod's name and the client's address as the pod
+//! sees it, and then sends back every byte changed by [`payload::transform`]. A client sends a stream of its own on each
+//! connection, so that a byte which is lost, doubled, or delivered to another connection is noticed.
+//! A datagram is answered in the same way; [`udp`] says how.
+
+pub mod payload;
+pub mod report;
+mod running;
+pub mod server;
+pub mod tcp;
+pub mod udp;
+
+pub use self::report::{Cause, Failure, Share, TcpReport, UdpReport};
+pub use self::running::Running;
+pub use self::tcp::TcpLoad;
+pub use self::udp::UdpLoad;

@@ -1,0 +1,246 @@
+//! What became of a load's flows.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::lab::Lab;
+
+/// Why a connection failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// It was refused.
+    Refused,
+    /// It was reset after it was open.
+    Reset,
+    /// The server closed it, which it never does on its own.
+    Closed,
+    /// Nothing came for as long as the load is patient.
+    Timeout,
+    /// A byte came back that is not the right one.
+    Mismatch,
+    /// Anything else that the stack says.
+    Other,
+}
+
+/// A failure and when it was seen.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// Why.
+    pub cause: Cause,
+    /// When, since the load's start.
+    pub at: Duration,
+    /// What the stack said.
+    pub detail: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:?} at {:.3} s: {}", self.cause, self.at.as_secs_f64(), self.detail)
+    }
+}
+
+/// One TCP connection.
+#[derive(Clone, Debug, Default)]
+pub struct Connection {
+    /// The pod that served it, once it has greeted.
+    pub pod: Option<String>,
+    /// The client's address as the pod sees it.
+    pub seen: Option<SocketAddr>,
+    /// Bytes that came back right.
+    pub bytes: u64,
+    /// When the greeting came, since the load's start.
+    pub opened: Duration,
+    /// How it failed, if it did.
+    pub failure: Option<Failure>,
+}
+
+/// What became of all connections of a load.
+#[derive(Clone, Debug, Default)]
+pub struct TcpReport {
+    /// Each connection, in the order in which they were opened.
+    pub connections: Vec<Connection>,
+    /// How long the load ran.
+    pub elapsed: Duration,
+}
+
+/// What one pod or node got of a load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// Connections or flows.
+    pub flows: u64,
+    /// Bytes that came back right.
+    pub bytes: u64,
+}
+
+impl TcpReport {
+    /// Connections that failed.
+    pub fn failures(&self) -> impl Iterator<Item = &Failure> {
+        self.connections.iter().filter_map(|connection| connection.failure.as_ref())
+    }
+
+    /// How many connections failed.
+    #[must_use]
+    pub fn failed(&self) -> usize {
+        self.failures().count()
+    }
+
+    /// How many connections failed of each cause.
+    #[must_use]
+    pub fn causes(&self) -> BTreeMap<Cause, usize> {
+        let mut causes = BTreeMap::new();
+        for failure in self.failures() {
+            *causes.entry(failure.cause).or_default() += 1;
+        }
+        causes
+    }
+
+    /// Bytes that came back right.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.connections.iter().map(|connection| connection.bytes).sum()
+    }
+
+    /// What each pod got.
+    #[must_use]
+    pub fn by_pod(&self) -> BTreeMap<String, Share> {
+        shares(self.connections.iter().map(|it| (it.pod.clone(), it.bytes)))
+    }
+
+    /// What each node got: the node that the serving pod is on.
+    #[must_use]
+    pub fn by_node(&self, lab: &Lab) -> BTreeMap<String, Share> {
+        let node = |pod: &Option<String>| pod.as_deref().and_then(|pod| lab.node_of_pod(pod));
+        shares(self.connections.iter().map(|it| (node(&it.pod), it.bytes)))
+    }
+
+    /// The client addresses that pods saw, and on how many connections.
+    #[must_use]
+    pub fn sources(&self) -> BTreeMap<IpAddr, u64> {
+        let mut sources = BTreeMap::new();
+        for seen in self.connections.iter().filter_map(|connection| connection.seen) {
+            *sources.entry(seen.ip()).or_default() += 1;
+        }
+        sources
+    }
+}
+
+/// In one line: how many connections, how many failed and why.
+impl fmt::Display for TcpReport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (all, failed, bytes) = (self.connections.len(), self.failed(), self.bytes());
+        write!(formatter, "{all} connections, {failed} failed {:?}, {bytes} bytes", self.causes())?;
+        match self.failures().next() {
+            Some(first) => write!(formatter, "; the first: {first}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// One UDP flow.
+#[derive(Clone, Debug, Default)]
+pub struct Flow {
+    /// How many answers each pod gave. More than one pod: the flow was moved.
+    pub pods: BTreeMap<String, u64>,
+    /// The client's address as the last pod saw it.
+    pub seen: Option<SocketAddr>,
+    /// Datagrams sent.
+    pub sent: u64,
+    /// Datagrams answered rightly.
+    pub answered: u64,
+    /// Answers with a wrong byte, a wrong number, or a second time.
+    pub wrong: u64,
+    /// The longest time from one answer to the next.
+    pub longest_silence: Duration,
+    /// Bytes that came back right.
+    pub bytes: u64,
+}
+
+impl Flow {
+    /// Datagrams without an answer.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.sent.saturating_sub(self.answered)
+    }
+}
+
+/// What became of all flows of a load.
+#[derive(Clone, Debug, Default)]
+pub struct UdpReport {
+    /// Each flow.
+    pub flows: Vec<Flow>,
+    /// How long the load ran.
+    pub elapsed: Duration,
+}
+
+impl UdpReport {
+    /// Datagrams sent.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.flows.iter().map(|flow| flow.sent).sum()
+    }
+
+    /// Datagrams without an answer.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.flows.iter().map(Flow::lost).sum()
+    }
+
+    /// Wrong answers.
+    #[must_use]
+    pub fn wrong(&self) -> u64 {
+        self.flows.iter().map(|flow| flow.wrong).sum()
+    }
+
+    /// Flows that more than one pod answered.
+    #[must_use]
+    pub fn moved(&self) -> usize {
+        self.flows.iter().filter(|flow| flow.pods.len() > 1).count()
+    }
+
+    /// The longest time that some flow got no answer.
+    #[must_use]
+    pub fn longest_silence(&self) -> Duration {
+        self.flows.iter().map(|flow| flow.longest_silence).max().unwrap_or_default()
+    }
+
+    /// What each pod got; a moved flow counts for the pod that answered most of it.
+    #[must_use]
+    pub fn by_pod(&self) -> BTreeMap<String, Share> {
+        shares(self.flows.iter().map(|flow| (main_pod(flow), flow.bytes)))
+    }
+
+    /// What each node got: the node that the serving pod is on.
+    #[must_use]
+    pub fn by_node(&self, lab: &Lab) -> BTreeMap<String, Share> {
+        let node = |flow| main_pod(flow).and_then(|pod| lab.node_of_pod(&pod));
+        shares(self.flows.iter().map(|flow| (node(flow), flow.bytes)))
+    }
+}
+
+/// In one line: how many datagrams, how many lost.
+impl fmt::Display for UdpReport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (flows, sent, lost, wrong) = (self.flows.len(), self.sent(), self.lost(), self.wrong());
+        let (moved, silence) = (self.moved(), self.longest_silence());
+        write!(formatter, "{flows} flows, {sent} datagrams, {lost} lost, {wrong} wrong, ")?;
+        write!(formatter, "{moved} flows moved, longest silence {silence:.3?}")
+    }
+}
+
+fn main_pod(flow: &Flow) -> Option<String> {
+    flow.pods.iter().max_by_key(|(_, answers)| **answers).map(|(pod, _)| pod.clone())
+}
+
+/// Sums up by name; what nobody served is left out.
+fn shares(flows: impl Iterator<Item = (Option<String>, u64)>) -> BTreeMap<String, Share> {
+    let mut shares: BTreeMap<String, Share> = BTreeMap::new();
+    for (name, bytes) in flows {
+        let Some(name) = name else { continue };
+        let share = shares.entry(name).or_default();
+        share.flows += 1;
+        share.bytes += bytes;
+    }
+    shares
+}

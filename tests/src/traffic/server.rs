@@ -1,0 +1,110 @@
+//! The echo servers of a pod.
+
+use std::io;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+use super::payload::{Greeting, transform};
+use super::udp::HEADER;
+use crate::lab::host::{Host, runtime};
+
+/// The TCP and the UDP echo server on one thread of a pod; dropped, they are gone.
+#[derive(Debug)]
+pub struct Server {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<Result<()>>>,
+}
+
+impl Server {
+    /// Starts both and returns when both listen.
+    ///
+    /// # Errors
+    /// When a port is taken.
+    pub fn start(host: &Host, tcp: u16, udp: u16) -> Result<Self> {
+        let (stop, stopped) = oneshot::channel();
+        let (listening, listens) = std::sync::mpsc::channel();
+        let pod = host.name().to_owned();
+        let thread = host.thread(move || {
+            runtime()?.block_on(async {
+                let tcp = TcpListener::bind((Ipv6Addr::UNSPECIFIED, tcp)).await?;
+                let udp = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, udp)).await?;
+                listening.send(())?;
+                tokio::select! {
+                    () = accept(tcp, &pod) => Ok(()),
+                    () = answer(udp, &pod) => Ok(()),
+                    _ = stopped => Ok(()),
+                }
+            })
+        })?;
+        let server = Self { stop: Some(stop), thread: Some(thread) };
+        listens.recv().with_context(|| format!("{}: the echo server does not listen", host.name()))?;
+        Ok(server)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.take();
+        if let Some(thread) = self.thread.take() {
+            // Its errors are the clients' errors, and counted there.
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, pod: &str) {
+    loop {
+        match listener.accept().await {
+            Ok((connection, client)) => {
+                let greeting = greeting(pod, client);
+                tokio::spawn(async move {
+                    // A connection's end, good or bad, is the client's to judge.
+                    let _ = echo(connection, &greeting).await;
+                });
+            }
+            // Out of files, or a connection that was reset in the queue: neither is a reason to end.
+            Err(_) => sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
+
+async fn echo(mut connection: TcpStream, greeting: &Greeting) -> io::Result<()> {
+    connection.set_nodelay(true)?;
+    connection.write_all(format!("{}\n", greeting.to_line()).as_bytes()).await?;
+    let mut buffer = vec![0; 4096];
+    loop {
+        let length = connection.read(&mut buffer).await?;
+        if length == 0 {
+            return connection.shutdown().await;
+        }
+        transform(&mut buffer[..length]);
+        connection.write_all(&buffer[..length]).await?;
+    }
+}
+
+async fn answer(socket: UdpSocket, pod: &str) {
+    let mut buffer = vec![0; 65_536];
+    loop {
+        // An ICMP error for an earlier answer shows up here and means nothing to the next client.
+        let Ok((length, client)) = socket.recv_from(&mut buffer).await else { continue };
+        if length < HEADER {
+            continue;
+        }
+        let mut answer = buffer[..length].to_vec();
+        transform(&mut answer[HEADER..]);
+        answer.extend(greeting(pod, client).to_line().as_bytes());
+        let _ = socket.send_to(&answer, client).await;
+    }
+}
+
+/// The listeners take both families; an IPv4 client is shown as one.
+fn greeting(pod: &str, client: SocketAddr) -> Greeting {
+    Greeting { pod: pod.into(), client: SocketAddr::new(client.ip().to_canonical(), client.port()) }
+}

@@ -1,0 +1,184 @@
+//! The agent with objects that are wrong, and on machines that are not fit for it.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use aya::Ebpf;
+use aya::programs::{Xdp, XdpMode};
+use fairlead_tests::lab::node::find_binary;
+use fairlead_tests::lab::topology::HTTP_PORT;
+use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4};
+use lb_agent::dataplane::object::{EMPTY_PROGRAM, OBJECT};
+
+/// One node with one pod, and the Service `web` on it.
+fn small() -> Topology {
+    Topology::empty().node('a', 1).pods("n1", "web", 1).service("web", "web", &[WEB_V4], Policy::Local)
+}
+
+fn with_small_lab(test: impl FnOnce(&Lab, &Node<'_>) -> Result<()>) -> Result<()> {
+    small().run(|lab| {
+        lab.router()?.set_next_hops(WEB_V4, &["n1"])?;
+        test(lab, &lab.node("n1")?)
+    })
+}
+
+fn manifest(lab: &Lab, name: &str) -> PathBuf {
+    lab.outside(&lab.manifests_directory().join(name))
+}
+
+/// Waits until the agent's list of problems is as `wanted` says.
+fn wait_problems(node: &Node<'_>, wanted: impl Fn(&[String]) -> bool) -> Result<()> {
+    let until = Instant::now() + Duration::from_secs(5);
+    loop {
+        let problems: Vec<String> = serde_json::from_value(node.status()?["problems"].clone())?;
+        if wanted(&problems) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < until, "the agent goes on saying {problems:#?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn answers(lab: &Lab) -> Result<()> {
+    let url = format!("http://{}/", SocketAddr::new(WEB_V4, HTTP_PORT));
+    lab.client()?
+        .command("curl")
+        .args(["--silent", "--show-error", "--fail", "--max-time", "5", &url])
+        .text()
+        .map(drop)
+}
+
+/// What is wrong, and every word that the message about it must hold.
+const BAD_MANIFESTS: &[(&str, &str, &[&str])] = &[
+    (
+        "overlapping pools",
+        "apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: zz, namespace: metallb-system}\nspec: {addresses: [203.0.113.0/25]}\n",
+        &["bad.yaml", "IPAddressPool metallb-system/zz", "spec.addresses[0]", "203.0.113.10"],
+    ),
+    (
+        "a malformed address",
+        "apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: typo, namespace: metallb-system}\nspec: {addresses: [198.51.100.0/24, 198.51.100.300/32]}\n",
+        &["bad.yaml", "IPAddressPool metallb-system/typo", "spec.addresses[1]", "198.51.100.300/32"],
+    ),
+    (
+        "an unknown kind",
+        "apiVersion: metallb.io/v1beta1\nkind: IPAdressPool\nmetadata: {name: x, namespace: metallb-system}\n",
+        &["bad.yaml", "IPAdressPool", "kind"],
+    ),
+    ("broken YAML", "apiVersion: v1\nkind: Service\n  metadata: [\n", &["bad.yaml"]),
+    (
+        "a field of the wrong type",
+        "apiVersion: v1\nkind: Service\nmetadata: {name: x, namespace: default}\nspec: {type: LoadBalancer, ports: [{port: http}]}\n",
+        &["bad.yaml", "Service default/x", "spec.ports[0].port"],
+    ),
+    (
+        "a Service without endpoints",
+        "apiVersion: v1\nkind: Service\nmetadata: {name: empty, namespace: default}\nspec: {type: LoadBalancer, ports: [{port: 81}]}\nstatus: {loadBalancer: {ingress: [{ip: 203.0.113.10}]}}\n",
+        &["bad.yaml", "Service default/empty", "endpoint"],
+    ),
+];
+
+#[test]
+fn a_bad_manifest_costs_only_itself_and_is_mended_in_place() -> Result<()> {
+    with_small_lab(|lab, node| {
+        node.start_agent(&AgentOptions::default())?;
+        wait_problems(node, <[String]>::is_empty)?;
+        for (what, text, words) in BAD_MANIFESTS {
+            fs::write(manifest(lab, "bad.yaml"), text)?;
+            wait_problems(node, |problems| {
+                problems.iter().any(|problem| words.iter().all(|word| problem.contains(word)))
+            })
+            .with_context(|| format!("{what}: no message with {words:?}"))?;
+            answers(lab).with_context(|| format!("{what}: the other objects must go on"))?;
+            println!("{what}: {}", node.status()?["problems"][0].as_str().unwrap_or_default());
+            fs::write(manifest(lab, "bad.yaml"), "# mended\n")?;
+            wait_problems(node, <[String]>::is_empty).with_context(|| format!("{what}: mended"))?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn an_object_that_becomes_wrong_stays_as_it_was_last_right() -> Result<()> {
+    with_small_lab(|lab, node| {
+        node.start_agent(&AgentOptions::default())?;
+        let before = node.status()?["services"].clone();
+        for file in fs::read_dir(lab.outside(&lab.manifests_directory()))? {
+            let path = file?.path();
+            fs::write(&path, fs::read_to_string(&path)? + "\n---\nkind: [broken\n")?;
+        }
+        wait_problems(node, |problems| !problems.is_empty())?;
+        ensure!(node.status()?["services"] == before, "the Services must stay as they were");
+        answers(lab)
+    })
+}
+
+/// Puts somebody else's XDP program on the uplink, for as long as the value lives.
+fn occupy(node: &Node<'_>) -> Result<Ebpf> {
+    node.run(|| {
+        let mut object = Ebpf::load(OBJECT)?;
+        let program: &mut Xdp = object.program_mut(EMPTY_PROGRAM).context("no such program")?.try_into()?;
+        program.load()?;
+        program.attach("eth0", XdpMode::Driver)?;
+        Ok(object)
+    })
+}
+
+/// Runs the agent with these arguments in place of the usual ones; it must end at once with one sentence.
+fn refuses(node: &Node<'_>, wrapper: &[&str], arguments: &[&str], words: &[&str]) -> Result<()> {
+    let binary = find_binary()?.to_string_lossy().into_owned();
+    let mut words_of_command = wrapper.to_vec();
+    words_of_command.extend([binary.as_str(), "agent"]);
+    words_of_command.extend(arguments);
+    let (program, rest) = words_of_command.split_first().context("a command has a program")?;
+    let output = node.command(program).args(rest).env("RUST_LOG", "off").output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    println!("{}", said.trim());
+    ensure!(!output.status.success(), "it must refuse: {said}");
+    ensure!(said.trim().lines().count() == 1, "one sentence: {said}");
+    ensure!(words.iter().all(|word| said.contains(word)), "{words:?} must be in: {said}");
+    let pins = node.directory_outside().join("bpf/fairlead");
+    ensure!(!pins.exists(), "{} was left", pins.display());
+    let links = node.command("ip").args(["-details", "link", "show", "eth0"]).text()?;
+    Ok(ensure!(!links.contains("prog/xdp") || words.contains(&"already"), "something is attached: {links}"))
+}
+
+#[test]
+fn a_machine_that_is_not_fit_is_told_so_in_one_sentence() -> Result<()> {
+    with_small_lab(|lab, node| {
+        let source = lab.manifests_directory().to_string_lossy().into_owned();
+        let bpffs = node.bpffs().to_string_lossy().into_owned();
+        let socket = node.socket().to_string_lossy().into_owned();
+        let arguments = |interface, source, bpffs| {
+            [
+                "--node",
+                "n1",
+                "--interface",
+                interface,
+                "--source",
+                source,
+                "--bpffs",
+                bpffs,
+                "--socket",
+                &socket,
+            ]
+            .map(str::to_owned)
+        };
+        let refuse = |wrapper: &[&str], arguments: [String; 10], words: &[&str]| {
+            refuses(node, wrapper, &arguments.each_ref().map(String::as_str), words)
+        };
+        refuse(&[], arguments("nope", &source, &bpffs), &["no interface", "nope"])?;
+        refuse(&[], arguments("eth0", "/nowhere", &bpffs), &["/nowhere", "--source"])?;
+        refuse(&[], arguments("eth0", &source, "/tmp"), &["/tmp", "mount -t bpf"])?;
+        let without = ["setpriv", "--bounding-set=-bpf,-sys_admin", "--inh-caps=-bpf,-sys_admin"];
+        refuse(&without, arguments("eth0", &source, &bpffs), &["capability", "CAP_BPF"])?;
+        let _other = occupy(node)?;
+        refuse(&[], arguments("eth0", &source, &bpffs), &["eth0", "already", "nothing"])?;
+        let links = node.command("ip").args(["-details", "link", "show", "eth0"]).text()?;
+        ensure!(links.contains("prog/xdp"), "the other program must still be there: {links}");
+        Ok(())
+    })
+}
