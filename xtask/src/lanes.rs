@@ -1,0 +1,183 @@
+//! The tests in lanes, cheap to dear. A test belongs to the lowest lane in which it can fail.
+
+mod totals;
+
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
+
+use crate::lanes::totals::Totals;
+use crate::setup::Part;
+use crate::{ebpf, machine, process, setup, table, tidy, workspace};
+
+/// A group of tests that need the same of a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Lane {
+    /// Format, and the rules of the tree
+    Tidy,
+    /// Logic, on the host
+    Unit,
+    /// The XDP program, one packet at a time (as root)
+    Kernel,
+    /// Agents, servers and clients in network namespaces (as root)
+    Lab,
+}
+
+/// Lab tests that run at a time; each has a network of its own, and most of the time waits.
+const LAB_THREADS: &str = "--test-threads=2";
+
+/// Crates whose integration tests are lanes of their own.
+const LANE_CRATES: [&str; 2] = ["fairlead-tests", "fairlead-bench"];
+
+impl Lane {
+    const ALL: [Self; 4] = [Self::Tidy, Self::Unit, Self::Kernel, Self::Lab];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Tidy => "tidy",
+            Self::Unit => "unit",
+            Self::Kernel => "kernel",
+            Self::Lab => "lab",
+        }
+    }
+
+    const fn needs_kernel(self) -> bool {
+        matches!(self, Self::Kernel | Self::Lab)
+    }
+
+    const fn parts(self) -> &'static [Part] {
+        match self {
+            Self::Tidy => &[Part::Components],
+            Self::Unit => &[],
+            Self::Kernel | Self::Lab => &[Part::BpfCore, Part::BpfLinker, Part::Lab],
+        }
+    }
+
+    fn run(self, args: &[String]) -> Result<Totals> {
+        match self {
+            Self::Tidy => {
+                tidy::run().map(|counts| Totals { passed: counts.kept, failed: counts.broken, ignored: 0 })
+            }
+            Self::Unit => Ok(tests(unit_tests(), args)? + tests(unit_tests_of_lane_crates(), args)?),
+            Self::Kernel => kernel_tests("kernel*", args),
+            Self::Lab => {
+                let args: Vec<String> =
+                    std::iter::once(LAB_THREADS.to_owned()).chain(args.iter().cloned()).collect();
+                kernel_tests("lab*", &args)
+            }
+        }
+    }
+}
+
+/// Runs the lanes, all of them even if one fails, and prints what became of them.
+pub(crate) fn run(asked: &[Lane], args: &[String]) -> Result<ExitCode> {
+    let lanes = in_order(asked);
+    let as_root: Vec<&str> =
+        lanes.iter().filter(|lane| lane.needs_kernel()).map(|lane| lane.name()).collect();
+    ensure!(
+        as_root.is_empty() || machine::is_root(),
+        "{} load an XDP program: run them as root, or `cargo xtask test tidy unit` as anybody",
+        as_root.join(" and ")
+    );
+    for lane in &lanes {
+        setup::ensure(lane.parts())?;
+    }
+    let results: Vec<(Lane, Totals, Duration)> = lanes.into_iter().map(|lane| timed(lane, args)).collect();
+    Ok(summary(&results))
+}
+
+fn in_order(asked: &[Lane]) -> Vec<Lane> {
+    Lane::ALL.into_iter().filter(|lane| asked.is_empty() || asked.contains(lane)).collect()
+}
+
+fn timed(lane: Lane, args: &[String]) -> (Lane, Totals, Duration) {
+    println!("\n=== {} ===", lane.name());
+    let start = Instant::now();
+    let totals = lane.run(args).unwrap_or_else(|error| {
+        eprintln!("xtask: {}: {error:#}", lane.name());
+        Totals::FAILURE
+    });
+    (lane, totals, start.elapsed())
+}
+
+fn summary(results: &[(Lane, Totals, Duration)]) -> ExitCode {
+    let mut rows = vec![["lane", "passed", "failed", "ignored", "time"].map(str::to_owned).to_vec()];
+    rows.extend(results.iter().map(|(lane, totals, time)| {
+        let [passed, failed, ignored] =
+            [totals.passed, totals.failed, totals.ignored].map(|count| count.to_string());
+        vec![lane.name().to_owned(), passed, failed, ignored, process::elapsed(*time)]
+    }));
+    println!();
+    table::print(&rows, &[1, 2, 3, 4]);
+    let all: Totals = results.iter().map(|(_, totals, _)| *totals).sum();
+    println!("\n{} passed, {} failed", all.passed, all.failed);
+    if all.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Everything of the crates that need nothing but the host.
+fn unit_tests() -> Command {
+    let mut cargo = cargo_test();
+    cargo.args(["--workspace", "--exclude", "lb-ebpf"]);
+    for name in LANE_CRATES {
+        cargo.args(["--exclude", name]);
+    }
+    cargo
+}
+
+fn unit_tests_of_lane_crates() -> Command {
+    let mut cargo = cargo_test();
+    for name in LANE_CRATES {
+        cargo.args(["--package", name]);
+    }
+    cargo.args(["--lib", "--bins"]);
+    cargo
+}
+
+fn kernel_tests(targets: &str, args: &[String]) -> Result<Totals> {
+    ebpf::build()?;
+    process::run(process::cargo().args([
+        "build",
+        "--release",
+        "--package",
+        "lb-agent",
+        "--bin",
+        "fairlead",
+    ]))?;
+    let mut cargo = cargo_test();
+    cargo.args(["--package", "fairlead-tests", "--release", "--test", targets]);
+    cargo.env("FAIRLEAD_BIN", workspace::release("fairlead"));
+    tests(cargo, args)
+}
+
+fn cargo_test() -> Command {
+    let mut cargo = process::cargo();
+    cargo.args(["test", "--no-fail-fast"]);
+    cargo
+}
+
+/// Runs a `cargo test` in view of the user and adds up what it reports.
+fn tests(mut cargo: Command, args: &[String]) -> Result<Totals> {
+    cargo.arg("--").args(args);
+    let mut totals = Totals::default();
+    let code = process::watch(&mut cargo, |line| totals = totals + Totals::of(line).unwrap_or_default())?;
+    // What did not build or was killed reports no failed test.
+    if code != 0 && totals.failed == 0 {
+        eprintln!("xtask: `{}` ended with {code}", process::line(&cargo));
+        totals = totals + Totals::FAILURE;
+    }
+    Ok(totals)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Lane, in_order};
+
+    #[test]
+    fn lanes_run_from_cheap_to_dear_and_once() {
+        assert_eq!(in_order(&[Lane::Lab, Lane::Tidy, Lane::Lab]), [Lane::Tidy, Lane::Lab]);
+        assert_eq!(in_order(&[]), Lane::ALL);
+        assert!(Lane::ALL.is_sorted());
+    }
+}

@@ -1,0 +1,40 @@
+//! Programs of the workspace that run on the fresh object.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+
+use crate::setup::Part;
+use crate::{ebpf, machine, process, setup, workspace};
+
+/// Builds everything and runs the demo.
+///
+/// Returns the demo's exit code.
+pub(crate) fn demo(args: &[String]) -> Result<ExitCode> {
+    ensure!(machine::is_root(), "the demo makes network namespaces and loads an XDP program: run it as root");
+    setup::ensure(&[Part::BpfCore, Part::BpfLinker, Part::Lab])?;
+    ebpf::build()?;
+    process::run(process::cargo().args(["build", "--release"]).args([
+        "--package",
+        "lb-agent",
+        "--package",
+        "fairlead-tests",
+        "--bin",
+        "fairlead",
+        "--bin",
+        "demo",
+    ]))?;
+    let mut demo = process::command(workspace::release("demo"));
+    Ok(ExitCode::from(process::code(demo.args(args).env("FAIRLEAD_BIN", workspace::release("fairlead")))?))
+}
+
+/// Runs one measurement of the bench crate.
+///
+/// Returns its exit code.
+pub(crate) fn bench(subject: &str, args: &[String]) -> Result<ExitCode> {
+    setup::ensure(&[Part::BpfCore, Part::BpfLinker])?;
+    ebpf::build()?;
+    let mut bench = process::cargo();
+    bench.args(["run", "--release", "--package", "fairlead-bench", "--bin", subject, "--"]).args(args);
+    Ok(ExitCode::from(process::code(&mut bench)?))
+}

@@ -1,0 +1,38 @@
+//! Components of the toolchain that runs this program, which is the one that rust-toolchain.toml pins.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::{machine, process};
+
+/// What is missing of these components.
+pub(crate) fn missing(components: &[&str]) -> Result<Option<String>> {
+    let sysroot = sysroot()?;
+    let missing: Vec<&str> =
+        components.iter().copied().filter(|component| !sysroot.join(evidence(component)).exists()).collect();
+    Ok(if missing.is_empty() { None } else { Some(format!("no {}", missing.join(", "))) })
+}
+
+/// Adds components, those that are there at no cost.
+pub(crate) fn add(components: &[&str]) -> Result<()> {
+    let by_hand = format!("add the toolchain components {}", components.join(", "));
+    machine::program("rustup").with_context(|| format!("there is no rustup here: {by_hand}"))?;
+    process::output(process::command("rustup").args(["component", "add"]).args(components))
+        .context(by_hand)?;
+    Ok(())
+}
+
+/// A file that is there when the component is.
+fn evidence(component: &str) -> &'static str {
+    match component {
+        "rust-src" => "lib/rustlib/src/rust/library/core/src/lib.rs",
+        "rustfmt" => "bin/cargo-fmt",
+        _ => "bin/cargo-clippy",
+    }
+}
+
+fn sysroot() -> Result<PathBuf> {
+    let path = process::output(process::command("rustc").args(["--print", "sysroot"]))?;
+    Ok(PathBuf::from(path.trim()))
+}

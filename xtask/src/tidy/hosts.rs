@@ -1,0 +1,48 @@
+//! No file says where packages are fetched from: that is a matter of the machine's configuration.
+
+use super::tree::Tree;
+
+/// The lock file: cargo writes the name of its index into every entry.
+const WRITTEN_BY_CARGO: &str = "Cargo.lock";
+
+/// Hosts of package registries, name and domain apart, so that this file keeps the rule.
+const HOSTS: [[&str; 2]; 14] = [
+    ["crates", "io"],
+    ["static.rust-lang", "org"],
+    ["pypi", "org"],
+    ["pythonhosted", "org"],
+    ["npmjs", "org"],
+    ["npmjs", "com"],
+    ["yarnpkg", "com"],
+    ["proxy.golang", "org"],
+    ["sum.golang", "org"],
+    ["rubygems", "org"],
+    ["maven", "org"],
+    ["deb.debian", "org"],
+    ["archive.ubuntu", "com"],
+    ["apt.llvm", "org"],
+];
+
+/// Lines that name one.
+pub(super) fn registries(tree: &Tree) -> Vec<String> {
+    let hosts = HOSTS.map(|parts| parts.join("."));
+    let files = tree.files().filter(|file| file.path != WRITTEN_BY_CARGO);
+    files
+        .flat_map(|file| {
+            let named = file.lines().filter(|(_, line)| hosts.iter().any(|host| line.contains(host)));
+            named.map(|(number, line)| format!("{}: {}", file.at(number), line.trim()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HOSTS, Tree, registries};
+
+    #[test]
+    fn a_host_is_found_anywhere_but_in_the_lock_file() {
+        let line = format!("see https://{}/x", HOSTS[0].join("."));
+        let tree = Tree::of(&[("README.md", &line), ("Cargo.lock", &line), ("a.rs", "crates_io")]);
+        assert_eq!(registries(&tree), [format!("README.md:1: {line}")]);
+    }
+}

@@ -1,0 +1,108 @@
+//! Rules about Rust sources.
+
+use super::tree::{File, Tree};
+
+/// The files that may hold unsafe code. Before one is added here, ask whether one of them cannot do it.
+const ADDRESSES: [&str; 7] = [
+    "lb-agent/src/dataplane/mapping.rs",
+    "lb-common/src/pod.rs",
+    "lb-ebpf/src/bench.rs",
+    "lb-ebpf/src/frame.rs",
+    "lb-ebpf/src/maps.rs",
+    "lb-ebpf/src/runtime.rs",
+    "tests/src/lab/namespaces.rs",
+];
+
+/// Written in two pieces, or this file would need an address of its own.
+const UNSAFE: &str = concat!("un", "safe");
+
+/// Where the names of the product's maps are; a harness may have maps of its own.
+const MAP_NAMES: &str = "lb-common/src/maps.rs";
+
+/// Bytes of a map's name that the kernel keeps (`BPF_OBJ_NAME_LEN` less its end); the rest is cut in silence.
+const LONGEST_MAP_NAME: usize = 15;
+
+/// Lines from which on a file should be looked at again.
+const LONG: usize = 600;
+
+/// Unsafe code where it has no address, and addresses that hold none any more.
+pub(super) fn misplaced_unsafe(tree: &Tree) -> Vec<String> {
+    let others = tree.ending(".rs").filter(|file| !ADDRESSES.contains(&file.path.as_str()));
+    let elsewhere = others.filter_map(|file| first_unsafe(file).map(|line| file.at(line)));
+    let is_safe = |path: &&&str| tree.file(path).and_then(first_unsafe).is_none();
+    let left =
+        ADDRESSES.iter().filter(is_safe).map(|path| format!("{path}: holds none, strike it from the list"));
+    elsewhere.chain(left).collect()
+}
+
+/// Names of maps that the kernel would cut, and names of the product's that bpftool's reader would not know as ours.
+pub(super) fn map_names(tree: &Tree) -> Vec<String> {
+    let names = tree.file(MAP_NAMES).into_iter().flat_map(|file| quoted_after(file, "&str = "));
+    let maps = tree.ending(".rs").flat_map(|file| quoted_after(file, "btf_map(name = "));
+    let names = names.filter(|(_, name)| !name.starts_with("lb_") || is_cut(name));
+    let maps = maps.filter(|(_, name)| is_cut(name));
+    names.chain(maps).map(|(place, name)| format!("{place}: {name}")).collect()
+}
+
+/// Files that may have grown past one noun: worth a look, not a breach.
+pub(super) fn long_files(tree: &Tree) -> Vec<String> {
+    let lengths = tree.ending(".rs").map(|file| (file, file.text.lines().count()));
+    lengths
+        .filter(|&(_, lines)| lines > LONG)
+        .map(|(file, lines)| format!("{}: {lines} lines", file.path))
+        .collect()
+}
+
+fn is_cut(name: &str) -> bool {
+    name.len() > LONGEST_MAP_NAME
+}
+
+fn first_unsafe(file: &File) -> Option<usize> {
+    let is_unsafe = |line: &str| {
+        let code = line.split_once("//").map_or(line, |(code, _)| code);
+        code.split(|character: char| !character.is_alphanumeric() && character != '_')
+            .any(|word| word == UNSAFE)
+    };
+    file.lines().find(|(_, line)| is_unsafe(line)).map(|(number, _)| number)
+}
+
+/// String literals right after `before`, with their places.
+fn quoted_after<'a>(file: &'a File, before: &str) -> Vec<(String, &'a str)> {
+    let quoted =
+        |line: &'a str| line.split_once(before)?.1.strip_prefix('"')?.split_once('"').map(|(name, _)| name);
+    file.lines().filter_map(|(number, line)| Some((file.at(number), quoted(line)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ADDRESSES, Tree, UNSAFE, map_names, misplaced_unsafe};
+
+    #[test]
+    fn words_in_comments_and_names_are_no_code() {
+        let text = format!("// {UNSAFE}\n#![deny({UNSAFE}_code)]\nfn f() {{ {UNSAFE} {{ g() }} }}\n");
+        let mut files = ADDRESSES.map(|path| (path, text.as_str())).to_vec();
+        files.push(("a.rs", &text));
+        assert_eq!(misplaced_unsafe(&Tree::of(&files)), ["a.rs:3"]);
+    }
+
+    #[test]
+    fn an_address_that_is_not_needed_is_found() {
+        let breaches = misplaced_unsafe(&Tree::of(&[(ADDRESSES[0], "fn f() {}")]));
+        assert_eq!(breaches.len(), ADDRESSES.len());
+    }
+
+    #[test]
+    fn a_name_that_would_be_cut_is_found_on_both_sides() {
+        let names = "pub const A: &str = \"lb_exactly_15_by\";\npub const B: &str = \"vips\";\npub const C: &str = \"lb_vips4\";\n";
+        let program = "#[btf_map(name = \"lb_fifteen_byte\")]\n#[btf_map(name = \"lb_sixteen_bytes\")]\n#[btf_map(name = \"harness\")]\n";
+        let tree = Tree::of(&[("lb-common/src/maps.rs", names), ("lb-ebpf/src/maps.rs", program)]);
+        assert_eq!(
+            map_names(&tree),
+            [
+                "lb-common/src/maps.rs:1: lb_exactly_15_by",
+                "lb-common/src/maps.rs:2: vips",
+                "lb-ebpf/src/maps.rs:2: lb_sixteen_bytes"
+            ]
+        );
+    }
+}

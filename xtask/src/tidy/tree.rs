@@ -1,0 +1,88 @@
+//! The files of the project.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+/// Directories that hold no source: history, and what is built.
+const OTHERS: [&str; 2] = [".git", "target"];
+
+/// Every text file of the project.
+#[derive(Debug, Default)]
+pub(crate) struct Tree {
+    files: Vec<File>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct File {
+    /// From the root, with slashes.
+    pub(crate) path: String,
+    pub(crate) text: String,
+}
+
+impl Tree {
+    /// Reads everything under `root`, sorted by path. What is no UTF-8 is left out.
+    pub(crate) fn read(root: &Path) -> Result<Self> {
+        let mut tree = Self::default();
+        tree.add(root, "")?;
+        tree.files.sort_by(|one, other| one.path.cmp(&other.path));
+        Ok(tree)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(files: &[(&str, &str)]) -> Self {
+        let file = |&(path, text): &(&str, &str)| File { path: path.to_owned(), text: text.to_owned() };
+        Self { files: files.iter().map(file).collect() }
+    }
+
+    /// All files.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &File> {
+        self.files.iter()
+    }
+
+    /// Files whose path ends so.
+    pub(crate) fn ending(&self, suffix: &str) -> impl Iterator<Item = &File> {
+        self.files.iter().filter(move |file| file.path.ends_with(suffix))
+    }
+
+    /// The file at a path.
+    pub(crate) fn file(&self, path: &str) -> Option<&File> {
+        self.files.iter().find(|file| file.path == path)
+    }
+
+    fn add(&mut self, directory: &Path, prefix: &str) -> Result<()> {
+        for entry in
+            fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?
+        {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if OTHERS.contains(&name.as_str()) {
+                continue;
+            }
+            let path = format!("{prefix}{name}");
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                self.add(&entry.path(), &format!("{path}/"))?;
+            } else if kind.is_file()
+                && let Ok(text) = fs::read_to_string(entry.path())
+            {
+                self.files.push(File { path, text });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl File {
+    /// Lines with their numbers, as editors count.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.text.lines().enumerate().map(|(index, line)| (index + 1, line))
+    }
+
+    /// A place in the file, as compilers write it.
+    pub(crate) fn at(&self, line: usize) -> String {
+        format!("{}:{line}", self.path)
+    }
+}
