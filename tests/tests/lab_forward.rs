@@ -1,0 +1,158 @@
+//! Real connections through the XDP program: forwarded by MAC rewrite and by GUE, found by ARP, and not
+//! disturbed by what happens to the agent.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
+use fairlead_tests::lab::{AgentOptions, FAR_V4, Lab, SHARED_V4, SHARED_V6, Topology, WEB_V4, WEB_V6};
+use fairlead_tests::traffic::{TcpLoad, UdpLoad};
+
+const OPEN_WITHIN: Duration = Duration::from_secs(20);
+/// All routes lead to rack a, so that packets for n4 and n5 need an encapsulation.
+const ENTRANCES: [&str; 3] = ["n1", "n2", "n3"];
+
+fn with_agents(test: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
+    Topology::standard().run(|lab| {
+        for vip in [WEB_V4, WEB_V6, SHARED_V4, SHARED_V6, FAR_V4] {
+            lab.router()?.set_next_hops(vip, &ENTRANCES)?;
+        }
+        for node in lab.nodes()? {
+            node.launch_agent(&AgentOptions::default())?;
+        }
+        for node in lab.nodes()? {
+            node.wait_agent_ready(OPEN_WITHIN)?;
+        }
+        test(lab)
+    })
+}
+
+fn client_address(vip: IpAddr) -> IpAddr {
+    if vip.is_ipv4() {
+        IpAddr::from([192, 0, 2, 11])
+    } else {
+        IpAddr::from([0x2001, 0xdb8, 0xc, 0, 0, 0, 0, 0x11])
+    }
+}
+
+/// Packets with this outcome, over all nodes.
+fn counted(lab: &Lab, outcome: &str) -> Result<u64> {
+    let mut sum = 0;
+    for node in lab.nodes()? {
+        let status = node.status()?;
+        let outcomes = status["outcomes"].as_array().context("no outcomes")?;
+        sum += outcomes
+            .iter()
+            .filter(|o| o["name"] == outcome)
+            .filter_map(|o| o["packets"].as_u64())
+            .sum::<u64>();
+    }
+    Ok(sum)
+}
+
+#[test]
+fn connections_reach_the_nodes_of_their_slots_with_the_clients_address() -> Result<()> {
+    with_agents(|lab| {
+        for (vip, pods) in [(WEB_V4, 6), (WEB_V6, 6), (FAR_V4, 4)] {
+            let load = TcpLoad::to(SocketAddr::new(vip, ECHO_PORT)).connections(400).start(lab.client()?)?;
+            load.wait_open(400, OPEN_WITHIN)?;
+            load.wait_bytes(400 * 1024, OPEN_WITHIN)?;
+            let report = load.finish()?;
+            println!("{vip}: {report}; {:?}", report.by_node(lab));
+            ensure!(report.failed() == 0, "{report}");
+            ensure!(report.by_pod().len() == pods, "every pod serves: {:?}", report.by_pod());
+            ensure!(report.sources().into_keys().eq([client_address(vip)]), "{:?}", report.sources());
+        }
+        ensure!(counted(lab, "forwarded_l2")? > 1000, "most packets for n1 to n3 come in at another of them");
+        ensure!(counted(lab, "forwarded_gue")? > 1000, "all packets for n4 and n5 come in at rack a");
+        ensure!(counted(lab, "decapsulated")? == counted(lab, "forwarded_gue")?, "what goes in comes out");
+        ensure!(counted(lab, "no_way")? == 0 && counted(lab, "too_big")? == 0);
+        Ok(())
+    })
+}
+
+#[test]
+fn datagrams_of_a_flow_stay_on_one_pod() -> Result<()> {
+    with_agents(|lab| {
+        for vip in [WEB_V4, WEB_V6, FAR_V4] {
+            let load = UdpLoad::to(SocketAddr::new(vip, DATAGRAM_PORT)).flows(40).start(lab.client()?)?;
+            load.wait_open(40, OPEN_WITHIN)?;
+            lab.router()?.set_next_hops(vip, &["n3", "n1"])?;
+            load.wait_bytes(40 * 2000, OPEN_WITHIN)?;
+            let report = load.finish()?;
+            println!("{vip}: {report}");
+            ensure!(report.lost() == 0 && report.wrong() == 0 && report.moved() == 0, "{report}");
+        }
+        Ok(())
+    })
+}
+
+/// The other side of `lab_baseline::a_rehash_breaks_connections`.
+#[test]
+fn a_rehash_breaks_nothing() -> Result<()> {
+    with_agents(|lab| {
+        let load =
+            TcpLoad::to(SocketAddr::new(WEB_V4, ECHO_PORT)).connections(400).patience(Duration::from_secs(4));
+        let load = load.start(lab.client()?)?;
+        load.wait_open(400, OPEN_WITHIN)?;
+        for hops in [&["n1", "n2"][..], &["n3"], &["n3", "n1", "n2"], &["n2", "n3"]] {
+            lab.router()?.set_next_hops(WEB_V4, hops)?;
+            std::thread::sleep(Duration::from_millis(700));
+        }
+        let report = load.finish()?;
+        println!("four rehashes: {report}");
+        ensure!(report.failed() == 0, "{report}");
+        Ok(())
+    })
+}
+
+/// What is in the kernel does not depend on the agent, and the next agent takes it over.
+#[test]
+fn agents_that_stop_die_and_come_back_cost_no_packet() -> Result<()> {
+    with_agents(|lab| {
+        let tcp = TcpLoad::to(SocketAddr::new(FAR_V4, ECHO_PORT)).connections(200).start(lab.client()?)?;
+        let udp = UdpLoad::to(SocketAddr::new(WEB_V4, DATAGRAM_PORT)).flows(20).start(lab.client()?)?;
+        tcp.wait_open(200, OPEN_WITHIN)?;
+        udp.wait_open(20, OPEN_WITHIN)?;
+        for (place, node) in lab.nodes()?.iter().enumerate() {
+            if place % 2 == 0 { node.kill_agent()? } else { node.stop_agent(Duration::from_secs(5))? }
+        }
+        std::thread::sleep(Duration::from_secs(1));
+        for node in lab.nodes()? {
+            node.start_agent(&AgentOptions::default())?;
+            let status = node.status()?;
+            ensure!(status["interfaces"][0]["mode"] == "taken_over", "{}", status["interfaces"]);
+            ensure!(status["last"]["operations"] == 0, "nothing was different: {}", status["last"]);
+        }
+        let (tcp, udp) = (tcp.finish()?, udp.finish()?);
+        println!("{tcp}; {udp}");
+        ensure!(tcp.failed() == 0, "{tcp}");
+        ensure!(udp.lost() == 0 && udp.moved() == 0, "{udp}");
+        Ok(())
+    })
+}
+
+/// Layer 2: the router finds a VIP by ARP, at one node, which carries packets to all.
+#[test]
+fn a_vip_is_found_by_arp_and_answers_ping() -> Result<()> {
+    with_agents(|lab| {
+        let router = lab.router()?;
+        router.ip(&[format!("route replace {WEB_V4}/32 dev rack-a")])?;
+        let load = TcpLoad::to(SocketAddr::new(WEB_V4, ECHO_PORT)).connections(100).start(lab.client()?)?;
+        load.wait_open(100, OPEN_WITHIN)?;
+        let report = load.finish()?;
+        println!("by ARP: {report}; {:?}", report.by_node(lab));
+        ensure!(report.failed() == 0 && report.by_node(lab).len() == 3, "{report}");
+        ensure!(counted(lab, "arp_answered")? > 0, "nobody answered");
+        let neighbours = router.command("ip").args(["neigh", "show", &WEB_V4.to_string()]).text()?;
+        ensure!(neighbours.lines().count() == 1, "one node answers: {neighbours}");
+        for vip in [WEB_V4, WEB_V6] {
+            let ping = ["-c", "3", "-i", "0.2", "-W", "2", &vip.to_string()].map(str::to_owned);
+            let text = lab.client()?.command("ping").args(&ping).text().context("ping")?;
+            ensure!(text.contains("3 received"), "{text}");
+        }
+        ensure!(counted(lab, "echo_answered")? == 6, "each echo is answered once");
+        Ok(())
+    })
+}
