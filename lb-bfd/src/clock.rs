@@ -22,7 +22,8 @@ impl ProbeClock {
     /// one start of the caller's choice.
     pub const fn new(interval: Duration, value: u64, now: Duration) -> Self {
         // An interval below five nanoseconds would never let time pass.
-        let tick = Duration::from_nanos((interval.as_nanos() as u64 / TICKS_PER_INTERVAL as u64).saturating_add(1));
+        let tick =
+            Duration::from_nanos((interval.as_nanos() as u64 / TICKS_PER_INTERVAL as u64).saturating_add(1));
         Self { tick, value, next: now.saturating_add(tick) }
     }
 

@@ -65,7 +65,8 @@ impl<K: Ord + Copy> Initiator<K> {
         let (interval, multiplier) = (self.interval, self.multiplier);
         let (key, scheduled) = self.targets.iter_mut().find(|(_, scheduled)| scheduled.due <= now)?;
         // Late by more than an interval: go on from now, a burst of probes would be one answer.
-        scheduled.due = if now < scheduled.due + interval { scheduled.due + interval } else { now + interval };
+        scheduled.due =
+            if now < scheduled.due + interval { scheduled.due + interval } else { now + interval };
         Some(Probe { key: *key, packet: packet(scheduled.target, interval, multiplier) })
     }
 }

@@ -4,9 +4,7 @@
 use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray};
 use aya_ebpf::helpers::{bpf_jiffies64, bpf_redirect};
 use aya_ebpf::macros::btf_map;
-use lb_common::maps::{
-    Announcer, Config, EchoBudget, Link, Node, Traffic, Vip, Vip4Key, Vip6Key, capacity,
-};
+use lb_common::maps::{Announcer, Config, EchoBudget, Link, Node, Traffic, Vip, Vip4Key, Vip6Key, capacity};
 use lb_common::ring::{NodeIndex, Slot};
 use lb_common::tables::Tables;
 

@@ -92,7 +92,10 @@ fn a_director_sends_to_the_first_that_takes_new_flows() {
     assert_eq!(by([Dead, Draining, Dead]), Direction::To(2));
     assert_eq!(by([Dead, Dead, Dead]), Direction::Nobody);
     assert_eq!(direct(slot([OWN, 1, 2, 3], [NO_NODE; 4]), OWN, |_| Accepting), Direction::Here);
-    assert_eq!(direct(Slot { leader: NO_NODE, successors: NONE, former: [1; 4] }, OWN, |_| Accepting), Direction::Nobody);
+    assert_eq!(
+        direct(Slot { leader: NO_NODE, successors: NONE, former: [1; 4] }, OWN, |_| Accepting),
+        Direction::Nobody
+    );
 }
 
 #[test]

@@ -8,6 +8,10 @@ use crate::verdict::{Fate, Forward, Outcome, Refusal};
 use crate::wire::ip::{self, protocol};
 use crate::wire::{ethernet, gue};
 
+/// `::ffff:0.0.0.0`, the IPv6 form of IPv4 addresses. Addresses are put together as numbers: from arrays
+/// that begin as zeros the compiler makes a loop over bytes.
+const V4_MAPPED: u128 = 0xffff << 32;
+
 /// Judges UDP 6080 over IPv4; `udp` is the offset of the UDP header.
 #[inline(always)]
 pub(super) fn judge_v4<F: Frame, T: Tables>(
@@ -21,7 +25,8 @@ pub(super) fn judge_v4<F: Frame, T: Tables>(
     if outer[16..20] != config.address4 || config.address4 == [0; 4] {
         return Ok(Forward::Pass(Outcome::NotOurs));
     }
-    let mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, outer[12], outer[13], outer[14], outer[15]];
+    let source = u32::from_be_bytes([outer[12], outer[13], outer[14], outer[15]]);
+    let mapped = (V4_MAPPED | u128::from(source)).to_be_bytes();
     let length = u32::from(u16::from_be_bytes([outer[2], outer[3]]));
     judge(frame, tables, &mapped, Outer { l3, udp, length })
 }
@@ -39,8 +44,7 @@ pub(super) fn judge_v6<F: Frame, T: Tables>(
     if outer[24..40] != config.address6 || config.address6 == [0; 16] {
         return Ok(Forward::Pass(Outcome::NotOurs));
     }
-    let mut source = [0; 16];
-    source.copy_from_slice(&outer[8..24]);
+    let source = ipv6::source(outer);
     let length = ip::V6_HEADER as u32 + u32::from(u16::from_be_bytes([outer[4], outer[5]]));
     judge(frame, tables, &source, Outer { l3, udp, length })
 }

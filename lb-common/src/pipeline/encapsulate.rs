@@ -76,8 +76,10 @@ pub(super) fn gue6<F: Frame>(frame: &mut F, node: &Node, target: &Target) -> Res
         ip::DEFAULT_TTL,
     ];
     *frame.view_mut::<8>(target.l3).ok_or(Refusal::NoHeadroom)? = first;
-    *frame.view_mut::<16>(target.l3 + 8).ok_or(Refusal::NoHeadroom)? = node.outer_source;
-    *frame.view_mut::<16>(target.l3 + 24).ok_or(Refusal::NoHeadroom)? = node.outer_destination;
+    // As numbers: from one memory to another the compiler copies bytes one by one.
+    let [source, destination] = [node.outer_source, node.outer_destination].map(u128::from_ne_bytes);
+    *frame.view_mut::<16>(target.l3 + 8).ok_or(Refusal::NoHeadroom)? = source.to_ne_bytes();
+    *frame.view_mut::<16>(target.l3 + 24).ok_or(Refusal::NoHeadroom)? = destination.to_ne_bytes();
     write_udp_and_gue(frame, target, target.l3 + ip::V6_HEADER)
 }
 

@@ -111,7 +111,7 @@ fn upper_layer<F: Frame>(frame: &F, first: u8, at: usize) -> Result<Chain, Refus
 }
 
 #[inline(always)]
-fn source(header: &[u8; ip::V6_HEADER]) -> [u8; 16] {
+pub(super) fn source(header: &[u8; ip::V6_HEADER]) -> [u8; 16] {
     let [_, _, _, _, _, _, _, _, a @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = *header;
     a
 }

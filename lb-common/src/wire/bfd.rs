@@ -58,7 +58,11 @@ impl Control {
             length: b[3],
             my_discriminator: [b[4], b[5], b[6], b[7]],
             your_discriminator: [b[8], b[9], b[10], b[11]],
-            intervals: [[b[12], b[13], b[14], b[15]], [b[16], b[17], b[18], b[19]], [b[20], b[21], b[22], b[23]]],
+            intervals: [
+                [b[12], b[13], b[14], b[15]],
+                [b[16], b[17], b[18], b[19]],
+                [b[20], b[21], b[22], b[23]],
+            ],
         }
     }
 
@@ -68,8 +72,30 @@ impl Control {
         let ([m0, m1, m2, m3], [y0, y1, y2, y3]) = (self.my_discriminator, self.your_discriminator);
         let [[a0, a1, a2, a3], [b0, b1, b2, b3], [c0, c1, c2, c3]] = self.intervals;
         [
-            self.version_and_diagnostic, self.state_and_flags, self.multiplier, self.length,
-            m0, m1, m2, m3, y0, y1, y2, y3, a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3,
+            self.version_and_diagnostic,
+            self.state_and_flags,
+            self.multiplier,
+            self.length,
+            m0,
+            m1,
+            m2,
+            m3,
+            y0,
+            y1,
+            y2,
+            y3,
+            a0,
+            a1,
+            a2,
+            a3,
+            b0,
+            b1,
+            b2,
+            b3,
+            c0,
+            c1,
+            c2,
+            c3,
         ]
     }
 
