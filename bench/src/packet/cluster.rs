@@ -1,0 +1,104 @@
+//! The cluster that is measured: many VIPs, a ring for each, and a few nodes.
+
+use fairlead_tests::kernel::INGRESS;
+use fairlead_tests::model::{HostTables, Sizes};
+use fairlead_tests::packets::build::Mac;
+use lb_common::hash::HashKey;
+use lb_common::maps::{Config, Node, Vip, Vip4Key, Vip6Key, way};
+use lb_common::ring::{NodeIndex, Slot};
+use lb_common::wire::gue;
+
+/// The port of every VIP.
+pub const PORT: u16 = 443;
+/// This node's MAC.
+pub const SELF_MAC: Mac = [0x02, 0, 0, 0, 0, 1];
+/// This node's address for encapsulated packets.
+pub const SELF4: [u8; 4] = [192, 0, 2, 1];
+/// This node's address for encapsulated packets.
+pub const SELF6: [u8; 16] = v6(0xf0, 1);
+/// The address of a node that sends encapsulated packets.
+pub const PEER4: [u8; 4] = [192, 0, 2, 2];
+
+/// Other nodes, numbered from 1.
+const NODES: NodeIndex = 16;
+/// Slots of a ring.
+const SLOTS: u32 = 1024;
+
+/// VIP number `n`.
+pub const fn vip4(n: u16) -> [u8; 4] {
+    let [high, low] = n.to_be_bytes();
+    [10, 80, high, low]
+}
+
+/// VIP number `n`.
+pub const fn vip6(n: u16) -> [u8; 16] {
+    v6(0x80, n)
+}
+
+/// `2001:db8:<net>::<n>`.
+pub const fn v6(net: u8, n: u16) -> [u8; 16] {
+    let [high, low] = n.to_be_bytes();
+    [0x20, 0x01, 0x0d, 0xb8, 0, net, 0, 0, 0, 0, 0, 0, 0, 0, high, low]
+}
+
+/// Maps with as many VIPs and rings, whose slots are spread over nodes that are all reached this way.
+pub fn tables(vips: u16, rings: u16, way: u8) -> HostTables {
+    let config = Config {
+        hash_key: HashKey { k0: 0x0123_4567_89ab_cdef, k1: 0xfedc_ba98_7654_3210 },
+        address4: SELF4,
+        self_node: 0,
+        pad: 0,
+        address6: SELF6,
+        echo_rate: 0,
+        pad2: 0,
+    };
+    let slots = u32::from(rings) * SLOTS;
+    let sizes = Sizes { slots, nodes: u32::from(NODES) + 1, vip_stats: u32::from(vips) };
+    let mut tables = HostTables::new(sizes, config);
+    for (index, slot) in (0..).zip(&mut tables.slots) {
+        *slot = Slot { leader: leader(index), ..Slot::EMPTY };
+    }
+    for index in 1..=NODES {
+        tables.nodes[usize::from(index)] = node(index, way);
+        let mac = next_hop(index);
+        tables.peer_macs.insert([mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], 0, 0], u32::from(index));
+    }
+    let [a, b, c, d] = PEER4;
+    tables.peers.insert([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d], 1);
+    for number in 0..vips {
+        let ring = u32::from(number % rings) * SLOTS;
+        let vip = Vip { ring, mask: SLOTS - 1, number: u32::from(number), flags: 0 };
+        tables.vips4.insert(Vip4Key::port(vip4(number), PORT.to_be_bytes(), 6), vip);
+        tables.vips6.insert(Vip6Key::port(vip6(number), PORT.to_be_bytes(), 6), vip);
+    }
+    tables
+}
+
+/// Nodes in no order that a prefetcher or a branch predictor could learn.
+const fn leader(slot: u32) -> NodeIndex {
+    1 + (slot.wrapping_mul(0x9e37_79b1) >> 16) as NodeIndex % NODES
+}
+
+const fn next_hop(index: NodeIndex) -> Mac {
+    [0x02, 0, 0, 0, 1, index as u8]
+}
+
+fn node(index: NodeIndex, way: u8) -> Node {
+    let mut node = Node {
+        way,
+        mtu: 1500,
+        ifindex: INGRESS,
+        next_hop_mac: next_hop(index),
+        source_mac: SELF_MAC,
+        ..Node::NONE
+    };
+    if way == way::GUE6 {
+        (node.outer_source, node.outer_destination) = (SELF6, v6(0xf0, index));
+    } else {
+        let destination = [192, 0, 2, index as u8];
+        node.outer_source[..4].copy_from_slice(&SELF4);
+        node.outer_destination[..4].copy_from_slice(&destination);
+        node.outer_sum = gue::outer_v4_sum(SELF4, destination);
+    }
+    node
+}
