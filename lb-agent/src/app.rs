@@ -120,6 +120,10 @@ fn settings(options: &Options, maps: &Maps) -> Settings {
         slots_per_node: options.slots_per_node,
         // Found pinned, the map may have another size than the option says.
         ring_capacity: maps.ring_capacity() as u32,
+        draining: false,
+        former_grace: Settings::FORMER_GRACE,
+        udp_grace: Settings::UDP_GRACE,
+        weight_settle: Settings::WEIGHT_SETTLE,
     }
 }
 

@@ -150,8 +150,13 @@ impl Control {
     /// Plans, writes what is different, and shows it.
     fn turn(&mut self, memory: &mut Memory) {
         let begun = Instant::now();
-        let plan =
-            memory.planner.plan(&memory.model, &memory.observation.facts, &self.settings, &memory.installed);
+        let plan = memory.planner.plan(
+            &memory.model,
+            &memory.observation.facts,
+            &self.settings,
+            &memory.installed,
+            memory.started.elapsed(),
+        );
         let (operations, failures) = self.apply(&plan, &mut memory.installed);
         let applied = Applied { operations, microseconds: begun.elapsed().as_micros() as u64 };
         if operations > 0 {

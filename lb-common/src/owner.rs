@@ -88,6 +88,10 @@ pub enum Decision {
     Own,
     /// It is, or becomes, noted as that node's, which is sent to.
     Delegate(NodeIndex),
+    /// That node is asked, and nothing is noted: whose flow it is may be known only to a node that has just
+    /// gone silent. What would be noted now, without anybody having said so, would lead the flow's packets
+    /// past that node when it is back.
+    Ask(NodeIndex),
     /// Nobody knows the flow, and its owner may be a node that has just gone silent: wait, in case it was a
     /// short absence.
     Orphan,
@@ -168,7 +172,7 @@ pub fn decide(question: &Question, can_ask: impl Fn(NodeIndex) -> bool) -> Decis
     if may_ask && (kind != Kind::Udp || question.young) {
         let next = next_to_ask(slot, own, kind, can_ask);
         if next != NO_NODE {
-            return Decision::Delegate(next);
+            return if question.bereaved { Decision::Ask(next) } else { Decision::Delegate(next) };
         }
     }
     match kind {

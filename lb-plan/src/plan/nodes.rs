@@ -27,6 +27,7 @@ struct Seat<'a> {
     index: NodeIndex,
     node: &'a Node,
     way: Resolved,
+    draining: bool,
 }
 
 impl<'a> Roster<'a> {
@@ -61,7 +62,8 @@ impl<'a> Roster<'a> {
                     },
                 )
             };
-            seats.insert(node_name, Seat { index, node, way });
+            let draining = node.draining || (node_name == own && settings.draining);
+            seats.insert(node_name, Seat { index, node, way, draining });
         }
         seats.contains_key(own).then_some(Self { own, seats })
     }
@@ -69,6 +71,27 @@ impl<'a> Roster<'a> {
     /// Index of a node.
     pub(super) fn index(&self, node: &NodeName) -> Option<NodeIndex> {
         self.seats.get(node).map(|seat| seat.index)
+    }
+
+    /// This machine's name.
+    pub(super) fn own(&self) -> &'a NodeName {
+        self.own
+    }
+
+    /// Whether a node is to get no new flows.
+    pub(super) fn is_draining(&self, node: &NodeName) -> bool {
+        self.seats.get(node).is_some_and(|seat| seat.draining)
+    }
+
+    /// Which indices are those of nodes that are there.
+    pub(super) fn seated(&self) -> Vec<bool> {
+        let mut seated = vec![false; capacity::NODES];
+        for seat in self.seats.values() {
+            if let Some(is_seated) = seated.get_mut(usize::from(seat.index)) {
+                *is_seated = true;
+            }
+        }
+        seated
     }
 
     /// All nodes with equal shares.
@@ -151,6 +174,7 @@ impl<'a> Roster<'a> {
             address: seat.node.primary(),
             way: if *name == self.own { WayWord::Own } else { WayWord::of(&seat.way.entry) },
             is_self: *name == self.own,
+            draining: seat.draining,
         };
         self.seats.iter().map(state).collect()
     }
