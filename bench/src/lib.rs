@@ -5,3 +5,4 @@
 //! a ratio to something that does nothing.
 
 pub mod packet;
+pub mod simulation;

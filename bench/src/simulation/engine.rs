@@ -1,0 +1,183 @@
+//! One trace, all schemes side by side.
+
+use lb_common::owner::Kind;
+use lb_common::ring::{NO_NODE, NodeIndex};
+use serde::Serialize;
+
+use super::Tick;
+use super::random::Random;
+use super::scheme::{Arrival, Asked, Packet, Scheme};
+use super::trace::{Subject, Trace};
+use super::traffic::Traffic;
+use super::world::{News, Timing, World};
+
+/// Where packets enter the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ingress {
+    /// Where the router sends them: the same node for a flow until its next hops change.
+    Router,
+    /// At any node that is up, each packet at another.
+    Anywhere,
+}
+
+/// A cluster and what is done to it.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// What the run is about.
+    pub subject: Subject,
+    /// Nodes at first.
+    pub nodes: u16,
+    /// Flows.
+    pub flows: u32,
+    /// What chance is made from.
+    pub seed: u64,
+    /// How fast news travel.
+    pub timing: Timing,
+    /// Where packets enter.
+    pub ingress: Ingress,
+}
+
+/// What a scheme has made of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Score {
+    /// The scheme.
+    pub scheme: &'static str,
+    /// Connections that a node got which was not their owner, while that lived.
+    pub broken: u64,
+    /// Connections whose owner died.
+    pub died: u64,
+    /// Packets that nobody got.
+    pub lost: u64,
+    /// Packets by the number of nodes that they were asked of, in a scheme that asks.
+    pub asked: Option<Asked>,
+}
+
+/// What has become of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// What it was about.
+    pub subject: Subject,
+    /// Connections that had something to send after the first event.
+    pub at_risk: u64,
+    /// Packets.
+    pub packets: u64,
+    /// What the schemes have made of it.
+    pub scores: Vec<Score>,
+}
+
+/// Where a flow stands with a scheme.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Connection {
+    /// It has not been answered yet.
+    Unopened,
+    /// This node has it.
+    With(NodeIndex),
+    /// It is over.
+    Over,
+}
+
+/// A scheme and what it does to the flows.
+struct Contestant {
+    scheme: Box<dyn Scheme>,
+    connections: Vec<Connection>,
+    broken: u64,
+    died: u64,
+    lost: u64,
+}
+
+impl Contestant {
+    fn new(scheme: Box<dyn Scheme>, flows: u32) -> Self {
+        let connections = vec![Connection::Unopened; flows as usize];
+        Self { scheme, connections, broken: 0, died: 0, lost: 0 }
+    }
+
+    fn hear(&mut self, news: &News, world: &World, now: Tick) {
+        for dead in &news.died {
+            for connection in self.connections.iter_mut().filter(|c| **c == Connection::With(*dead)) {
+                *connection = Connection::Over;
+                self.died += 1;
+            }
+        }
+        for node in &news.started {
+            self.scheme.start(*node);
+        }
+        for node in &news.learnt {
+            self.scheme.learn(*node, world.view(*node));
+        }
+        if news.rerouted {
+            self.scheme.reroute(world.router().next_hops(), now);
+        }
+    }
+
+    /// Carries a packet of a flow, if the flow is not over.
+    fn carry(&mut self, packet: Packet<'_>) {
+        let connection = &mut self.connections[packet.flow as usize];
+        let (kind, owner) = match *connection {
+            Connection::Over => return,
+            Connection::Unopened => (Kind::Opening, NO_NODE),
+            Connection::With(owner) => (Kind::Tcp, owner),
+        };
+        match self.scheme.route(&Packet { kind, ..packet }) {
+            Arrival::Lost => self.lost += 1,
+            Arrival::Served(node) if kind == Kind::Opening => *connection = Connection::With(node),
+            Arrival::Served(node) if node == owner => {}
+            Arrival::Served(_) => {
+                *connection = Connection::Over;
+                self.broken += 1;
+            }
+        }
+    }
+
+    fn score(&self) -> Score {
+        Score {
+            scheme: self.scheme.name(),
+            broken: self.broken,
+            died: self.died,
+            lost: self.lost,
+            asked: self.scheme.asked(),
+        }
+    }
+}
+
+/// Runs a trace. `progress` is told of each tick how many packets it had.
+pub fn run(setup: &Setup, schemes: Vec<Box<dyn Scheme>>, mut progress: impl FnMut(u64)) -> Outcome {
+    let trace = Trace::new(setup.subject, setup.nodes, setup.seed);
+    let mut world = World::new(&trace, setup.timing, setup.seed);
+    let mut traffic = Traffic::new(setup.flows, &trace, setup.seed);
+    let mut entrances = Random::new(setup.seed, "entrances");
+    let mut contestants: Vec<_> = schemes.into_iter().map(|s| Contestant::new(s, setup.flows)).collect();
+    let mut at_risk = vec![false; setup.flows as usize];
+    let mut packets = 0;
+    for now in 0..trace.ticks {
+        let events = trace.events.iter().filter(|(at, _)| *at == now).map(|(_, event)| *event);
+        let news = world.advance(now, events);
+        contestants.iter_mut().for_each(|contestant| contestant.hear(&news, &world, now));
+        let up = up(&world);
+        let due = traffic.due(now);
+        for flow in &due {
+            let hash = traffic.hash(*flow);
+            let director = match setup.ingress {
+                Ingress::Router => world.router().direct(hash),
+                Ingress::Anywhere => entrances.choose(&up).unwrap_or_default(),
+            };
+            let packet = Packet { flow: *flow, hash, kind: Kind::Tcp, director, now, up: world.up() };
+            contestants.iter_mut().for_each(|contestant| contestant.carry(packet));
+            at_risk[*flow as usize] |= now >= trace.first_event();
+        }
+        world.settle(now);
+        packets += due.len() as u64;
+        progress(due.len() as u64);
+    }
+    Outcome {
+        subject: setup.subject,
+        at_risk: at_risk.iter().filter(|at_risk| **at_risk).count() as u64,
+        packets,
+        scores: contestants.iter().map(Contestant::score).collect(),
+    }
+}
+
+/// The nodes that are up.
+fn up(world: &World) -> Vec<NodeIndex> {
+    (0..).zip(world.up()).filter(|(_, up)| **up).map(|(node, _)| node).collect()
+}

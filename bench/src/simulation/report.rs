@@ -1,0 +1,125 @@
+//! What came out, as tables and as JSON.
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+use lb_common::owner::MAX_ASKED;
+use serde::Serialize;
+
+use super::engine::{Ingress, Outcome, Score};
+
+/// The scheme that there is a bound for.
+pub const OURS: &str = "Fairlead";
+
+/// All runs, and what they were made with.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Flows of each run.
+    pub flows: u32,
+    /// Nodes at first.
+    pub nodes: u16,
+    /// What chance was made from.
+    pub seed: u64,
+    /// Ticks that an object change takes at most.
+    pub delay: u32,
+    /// Ticks of silence after which a node is dead.
+    pub detection: u32,
+    /// Sets of a table of flows.
+    pub sets: usize,
+    /// Where packets entered.
+    pub ingress: Ingress,
+    /// The runs.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl Report {
+    /// The runs in which Fairlead breaks more connections than it may: what, how many, and the bound.
+    pub fn excesses(&self) -> Vec<(&'static str, u64, u64)> {
+        let excess = |outcome: &Outcome| {
+            let broken = ours(outcome)?.broken;
+            let bound = outcome.subject.bound() * outcome.at_risk / 100_000;
+            (broken > bound).then_some((outcome.subject.name(), broken, bound))
+        };
+        self.outcomes.iter().filter_map(excess).collect()
+    }
+
+    /// Connections broken, by event and scheme.
+    pub fn broken(&self) -> Table {
+        let cell = |outcome: &Outcome, score: &Score| share(score.broken, outcome.at_risk);
+        self.table(&["event", "at risk"], |outcome| Some(outcome.at_risk.to_string()), cell)
+    }
+
+    /// Connections whose owner died, for the events in which one does. They belong to no scheme's account, and
+    /// differ only because the flows lie differently.
+    pub fn died(&self) -> Table {
+        let relevant = |outcome: &Outcome| {
+            outcome.scores.iter().any(|score| score.died > 0).then(|| outcome.at_risk.to_string())
+        };
+        self.table(&["owner died", "at risk"], relevant, |outcome, score| share(score.died, outcome.at_risk))
+    }
+
+    /// How many packets Fairlead asked of how many nodes, by event.
+    pub fn asked(&self) -> Table {
+        let mut table = plain();
+        let numbers = (0..=MAX_ASKED).map(|count| count.to_string());
+        table.set_header([String::from("nodes asked")].into_iter().chain(numbers));
+        for outcome in &self.outcomes {
+            let Some(asked) = ours(outcome).and_then(|score| score.asked) else { continue };
+            let counts = asked.iter().map(u64::to_string);
+            table.add_row([outcome.subject.name().to_owned()].into_iter().chain(counts));
+        }
+        align(table)
+    }
+
+    /// The most nodes that Fairlead has asked for any packet.
+    pub fn most_asked(&self) -> usize {
+        let most = |asked: [u64; MAX_ASKED + 1]| asked.iter().rposition(|count| *count > 0);
+        let asked = self.outcomes.iter().filter_map(|outcome| ours(outcome)?.asked);
+        asked.filter_map(most).max().unwrap_or_default()
+    }
+
+    /// A row for each run that has a second column, a column for each scheme.
+    fn table(
+        &self,
+        head: &[&'static str; 2],
+        second: impl Fn(&Outcome) -> Option<String>,
+        cell: impl Fn(&Outcome, &Score) -> String,
+    ) -> Table {
+        let mut table = plain();
+        let schemes = self.outcomes.first().map(|outcome| outcome.scores.as_slice()).unwrap_or_default();
+        table.set_header(head.iter().copied().chain(schemes.iter().map(|score| score.scheme)));
+        for outcome in &self.outcomes {
+            let Some(second) = second(outcome) else { continue };
+            let cells = outcome.scores.iter().map(|score| cell(outcome, score));
+            table.add_row([outcome.subject.name().to_owned(), second].into_iter().chain(cells));
+        }
+        align(table)
+    }
+}
+
+fn ours(outcome: &Outcome) -> Option<&Score> {
+    outcome.scores.iter().find(|score| score.scheme == OURS)
+}
+
+fn plain() -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table
+}
+
+fn align(mut table: Table) -> Table {
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// A count, and what it is of the whole. What is not zero never reads as zero.
+fn share(count: u64, whole: u64) -> String {
+    let percent = count as f64 * 100.0 / whole.max(1) as f64;
+    match count {
+        0 => String::from("0"),
+        _ if percent < 0.001 => format!("{count} (< 0.001 %)"),
+        _ if percent < 0.1 => format!("{count} ({percent:.3} %)"),
+        _ => format!("{count} ({percent:.1} %)"),
+    }
+}

@@ -1,0 +1,103 @@
+//! No data plane at all: the node that the router chooses serves.
+
+use lb_common::ring::NodeIndex;
+use lb_plan::ring::mix;
+
+use super::{Arrival, Packet, Scheme};
+use crate::simulation::Tick;
+use crate::simulation::world::View;
+
+/// Hash modulo next hops, as routers do it by themselves.
+pub struct PlainEcmp;
+
+impl Scheme for PlainEcmp {
+    fn name(&self) -> &'static str {
+        "ECMP"
+    }
+
+    fn start(&mut self, _node: NodeIndex) {}
+
+    fn learn(&mut self, _node: NodeIndex, _view: &View) {}
+
+    fn route(&mut self, packet: &Packet<'_>) -> Arrival {
+        packet.served_by(packet.director)
+    }
+}
+
+/// Buckets of the router's table.
+const BUCKETS: usize = 4096;
+/// After so many ticks without a packet a bucket may be given to a newcomer: 120 s, what Linux does if it is
+/// told nothing else.
+const IDLE: Tick = 2400;
+
+/// A bucket of flows.
+#[derive(Clone, Copy, Default)]
+struct Bucket {
+    next_hop: NodeIndex,
+    used: Tick,
+}
+
+/// Resilient hashing: buckets keep their next hop while it is there. Those of one that goes are spread over the
+/// others; a newcomer gets buckets as they fall idle, and one that comes back is a newcomer.
+#[derive(Default)]
+pub struct ResilientEcmp {
+    buckets: Vec<Bucket>,
+    next_hops: Vec<NodeIndex>,
+}
+
+impl ResilientEcmp {
+    /// How many buckets a next hop has.
+    fn load(&self, next_hop: NodeIndex) -> usize {
+        self.buckets.iter().filter(|bucket| bucket.next_hop == next_hop).count()
+    }
+
+    /// The next hop with the fewest buckets.
+    fn lightest(&self) -> Option<NodeIndex> {
+        self.next_hops.iter().copied().min_by_key(|next_hop| self.load(*next_hop))
+    }
+
+    /// Gives an idle bucket to whoever has too few, if its next hop has enough.
+    fn give_away(&mut self, at: usize) {
+        let fair = BUCKETS / self.next_hops.len().max(1);
+        if let Some(lightest) = self.lightest()
+            && self.load(lightest) < fair
+            && self.load(self.buckets[at].next_hop) > fair
+        {
+            self.buckets[at].next_hop = lightest;
+        }
+    }
+}
+
+impl Scheme for ResilientEcmp {
+    fn name(&self) -> &'static str {
+        "resilient ECMP"
+    }
+
+    fn start(&mut self, _node: NodeIndex) {}
+
+    fn learn(&mut self, _node: NodeIndex, _view: &View) {}
+
+    fn reroute(&mut self, next_hops: &[NodeIndex], now: Tick) {
+        self.next_hops = next_hops.to_vec();
+        if self.buckets.is_empty() {
+            let in_turn = next_hops.iter().cycle().take(BUCKETS);
+            self.buckets = in_turn.map(|next_hop| Bucket { next_hop: *next_hop, used: now }).collect();
+        }
+        for at in 0..self.buckets.len() {
+            if !next_hops.contains(&self.buckets[at].next_hop)
+                && let Some(lightest) = self.lightest()
+            {
+                self.buckets[at].next_hop = lightest;
+            }
+        }
+    }
+
+    fn route(&mut self, packet: &Packet<'_>) -> Arrival {
+        let at = (mix(packet.hash ^ 0xc2b2_ae3d_27d4_eb4f) % BUCKETS as u64) as usize;
+        if packet.now - self.buckets[at].used > IDLE {
+            self.give_away(at);
+        }
+        self.buckets[at].used = packet.now;
+        packet.served_by(self.buckets[at].next_hop)
+    }
+}

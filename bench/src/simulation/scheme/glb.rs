@@ -1,0 +1,90 @@
+//! Two chances, as GLB has them: a primary that passes on what it does not know to a secondary.
+
+use std::sync::Arc;
+
+use lb_common::owner::Kind;
+use lb_common::ring::{NO_NODE, NodeIndex};
+
+use super::memo::Memo;
+use super::{Arrival, Packet, Scheme, accepting, entry};
+use crate::simulation::scheme::fairlead::preferences;
+use crate::simulation::world::{Member, View};
+
+/// Rows of the table.
+const ROWS: usize = 65_536;
+
+/// Primary and secondary.
+type Row = [NodeIndex; 2];
+/// The members, and whether each takes new flows.
+type Standing = Vec<(NodeIndex, u32, bool)>;
+
+/// Each row names the two best nodes by rendezvous hashing. A primary that drains or is dead changes places with
+/// its secondary, so a flow is found through one change in its row; after two its node is in neither place. The
+/// director names both in the packet, so the primary needs no table of its own.
+#[derive(Default)]
+pub struct Glb {
+    memo: Memo<Standing, [Row]>,
+    tables: Vec<Arc<[Row]>>,
+    /// Who has accepted each flow: what the sockets of a node would say.
+    holders: Vec<NodeIndex>,
+}
+
+fn rows(standing: &Standing) -> Vec<Row> {
+    let members: Vec<_> = standing.iter().map(|(node, weight, _)| (*node, *weight)).collect();
+    let row = |[first, second, ..]: [u16; 4]| {
+        let member = |number: u16| standing.get(usize::from(number)).copied();
+        match (member(first), member(second)) {
+            (Some((first, _, false)), Some((second, _, true))) => [second, first],
+            (first, second) => [first, second].map(|member| member.map_or(NO_NODE, |(node, ..)| node)),
+        }
+    };
+    preferences(&members, ROWS).order(|_| true).into_iter().map(row).collect()
+}
+
+fn standing(view: &View) -> Standing {
+    let accepting = accepting(view);
+    let member = |(node, member): (&NodeIndex, &Member)| {
+        (*node, member.weight, accepting.iter().any(|(other, _)| other == node))
+    };
+    view.members.iter().map(member).collect()
+}
+
+impl Scheme for Glb {
+    fn name(&self) -> &'static str {
+        "two chances (GLB)"
+    }
+
+    fn start(&mut self, node: NodeIndex) {
+        *entry(&mut self.tables, node) = Arc::default();
+        for holder in &mut self.holders {
+            if *holder == node {
+                *holder = NO_NODE;
+            }
+        }
+    }
+
+    fn learn(&mut self, node: NodeIndex, view: &View) {
+        let table = self.memo.of(standing(view), |standing| rows(standing).into());
+        *entry(&mut self.tables, node) = table;
+    }
+
+    fn route(&mut self, packet: &Packet<'_>) -> Arrival {
+        let table = self.tables.get(usize::from(packet.director));
+        let row = table.and_then(|rows| rows.get(packet.hash as usize & (ROWS - 1)));
+        let Some([primary, secondary]) = row.copied().filter(|_| packet.reaches(packet.director)) else {
+            return Arrival::Lost;
+        };
+        if !packet.reaches(primary) {
+            return Arrival::Lost;
+        }
+        let at = packet.flow as usize;
+        if self.holders.len() <= at {
+            self.holders.resize(at + 1, NO_NODE);
+        }
+        if packet.kind == Kind::Opening {
+            self.holders[at] = primary;
+        }
+        let is_last = secondary == NO_NODE;
+        packet.served_by(if self.holders[at] == primary || is_last { primary } else { secondary })
+    }
+}

@@ -1,0 +1,72 @@
+//! Small clusters, every kind of change.
+
+use super::engine::{Ingress, Outcome, Score, Setup, run};
+use super::report::OURS;
+use super::scheme::{self, Fairlead, Maglev, Memory, PlainEcmp, Scheme};
+use super::trace::Subject;
+use super::world::Timing;
+
+const SETS: usize = 1 << 12;
+const FLOWS: u32 = 2000;
+
+fn setup(subject: Subject, ingress: Ingress, seed: u64) -> Setup {
+    Setup { subject, nodes: 6, flows: FLOWS, seed, timing: Timing { delay: 3, detection: 3 }, ingress }
+}
+
+fn broken(outcome: &Outcome, wanted: impl Fn(&Score) -> bool) -> u64 {
+    outcome.scores.iter().filter(|score| wanted(score)).map(|score| score.broken).sum()
+}
+
+fn fairlead(setup: &Setup, memory: Memory) -> Outcome {
+    run(setup, vec![Box::new(Fairlead::new(SETS, memory)) as Box<dyn Scheme>], |_| ())
+}
+
+fn single() -> impl Iterator<Item = Subject> {
+    let is_single = |subject: &Subject| !matches!(subject, Subject::Upheaval | Subject::UpheavalWithReboots);
+    Subject::ALL.into_iter().filter(is_single)
+}
+
+#[test]
+fn a_single_change_breaks_nothing_where_others_break() {
+    for subject in single() {
+        let schemes: Vec<Box<dyn Scheme>> = vec![
+            Box::new(PlainEcmp),
+            Box::new(Maglev::default()),
+            Box::new(Fairlead::new(SETS, Memory::Acting)),
+        ];
+        let outcome = run(&setup(subject, Ingress::Router, 1), schemes, |_| ());
+        assert_eq!(broken(&outcome, |score| score.scheme == OURS), 0, "{subject:?}");
+        assert!(broken(&outcome, |score| score.scheme != OURS) > 0, "{subject:?} is no change");
+        assert_eq!(outcome.at_risk, u64::from(FLOWS), "{subject:?}");
+    }
+}
+
+#[test]
+fn a_single_change_breaks_nothing_from_any_director() {
+    for (subject, seed) in single().zip(2..) {
+        let outcome = fairlead(&setup(subject, Ingress::Anywhere, seed), Memory::Acting);
+        assert_eq!(broken(&outcome, |_| true), 0, "{subject:?}");
+    }
+}
+
+#[test]
+fn upheaval_stays_within_its_bound_and_former_leaders_are_why() {
+    let setup = Setup { nodes: 12, flows: 5000, ..setup(Subject::Upheaval, Ingress::Router, 1) };
+    let with = broken(&fairlead(&setup, Memory::Acting), |_| true);
+    let without = broken(&fairlead(&setup, Memory::Nothing), |_| true);
+    assert!(with <= 2 && without > 10, "{with} broken with former leaders, {without} without");
+}
+
+#[test]
+fn a_seed_determines_everything_and_no_connection_ends_twice() {
+    let outcome = |seed| {
+        let setup = Setup { flows: 500, ..setup(Subject::Reboot, Ingress::Router, seed) };
+        run(&setup, scheme::all(SETS, Memory::Acting), |_| ())
+    };
+    let first = outcome(7);
+    assert_eq!(first, outcome(7));
+    assert_ne!(first, outcome(8));
+    for score in &first.scores {
+        assert!(score.died > 0 && score.broken + score.died <= 500, "{score:?}");
+    }
+}

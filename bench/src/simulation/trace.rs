@@ -1,0 +1,176 @@
+//! What happens to a cluster, and when: one kind of event alone, or all of them on top of each other.
+
+mod upheaval;
+
+use std::ops::Range;
+
+use lb_common::ring::NodeIndex;
+use serde::Serialize;
+
+use super::Tick;
+use super::random::Random;
+use super::world::Member;
+
+/// Something that happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A node with this weight starts and is made a member. It gets the next free index.
+    Join(u32),
+    /// A member is to take no new flows.
+    Drain(NodeIndex),
+    /// It may take them again.
+    Undrain(NodeIndex),
+    /// A member has another weight.
+    Weigh(NodeIndex, u32),
+    /// A node dies for good; its object is removed after so many ticks.
+    Die(NodeIndex, Tick),
+    /// A node cannot be reached for so many ticks, and keeps its connections.
+    Vanish(NodeIndex, Tick),
+    /// A node loses its connections and all that it knew, and is back after so many ticks.
+    Reboot(NodeIndex, Tick),
+    /// The router takes a node from its next hops for so many ticks; the node itself is well.
+    ResetSession(NodeIndex, Tick),
+}
+
+/// What a trace is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// A node joins.
+    Join,
+    /// A node joins that the ring has to be doubled for.
+    Doubling,
+    /// A node is drained.
+    Drain,
+    /// A drained node comes back.
+    Undrain,
+    /// A node's weight is doubled.
+    Heavier,
+    /// A node's weight is cut to a quarter.
+    Lighter,
+    /// A node dies.
+    Death,
+    /// A node dies and comes back with nothing.
+    Reboot,
+    /// A node is away for less than it takes its peers to notice.
+    Flap,
+    /// A node is away for a little longer than that.
+    Absence,
+    /// The router loses one node's BGP session.
+    Session,
+    /// All of it but reboots, each event on the heels of the last.
+    Upheaval,
+    /// All of it.
+    UpheavalWithReboots,
+}
+
+impl Subject {
+    /// All of them, single changes first.
+    pub const ALL: [Self; 13] = [
+        Self::Join,
+        Self::Doubling,
+        Self::Drain,
+        Self::Undrain,
+        Self::Heavier,
+        Self::Lighter,
+        Self::Death,
+        Self::Reboot,
+        Self::Flap,
+        Self::Absence,
+        Self::Session,
+        Self::Upheaval,
+        Self::UpheavalWithReboots,
+    ];
+
+    /// What it is called in a report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Join => "join",
+            Self::Doubling => "join, ring doubles",
+            Self::Drain => "drain",
+            Self::Undrain => "undrain",
+            Self::Heavier => "weight × 2",
+            Self::Lighter => "weight ÷ 4",
+            Self::Death => "death",
+            Self::Reboot => "reboot",
+            Self::Flap => "flap 100 ms",
+            Self::Absence => "absence 400 ms",
+            Self::Session => "BGP session reset",
+            Self::Upheaval => "all, overlapping",
+            Self::UpheavalWithReboots => "all, with reboots",
+        }
+    }
+
+    /// How many of a hundred thousand connections Fairlead may break.
+    ///
+    /// Where a ring doubles, a flow can open at a node that stands in no slot of it by the smaller ring. If its
+    /// next packet enters where the larger one is not known yet, nobody there finds that node. And a node that
+    /// has booted knows no former leaders, so where nodes boot while others change, flows that have long been
+    /// silent are not found again.
+    pub const fn bound(self) -> u64 {
+        match self {
+            Self::Doubling => 10,
+            Self::Upheaval => 50,
+            Self::UpheavalWithReboots => 1000,
+            _ => 0,
+        }
+    }
+}
+
+/// A cluster at its start, and what becomes of it.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// The members at the start.
+    pub members: Vec<Member>,
+    /// What happens, in order of time.
+    pub events: Vec<(Tick, Event)>,
+    /// When flows open.
+    pub opening: Range<Tick>,
+    /// How long it takes.
+    pub ticks: Tick,
+}
+
+/// Weight of a node that nothing else is said of.
+const WEIGHT: u32 = 4;
+/// When a single event happens. Half of the flows open before it, the others while it takes effect and after.
+const EVENT: Tick = 60;
+/// Long enough after a single event that the most silent flow has sent.
+const SINGLE: Tick = 260;
+/// How long after a death the object goes: 2 s.
+const REMOVAL: Tick = 40;
+/// The node that a single event happens to.
+const SUBJECT: NodeIndex = 1;
+
+impl Trace {
+    /// The trace of a subject in a cluster of so many nodes at first.
+    pub fn new(subject: Subject, nodes: u16, seed: u64) -> Self {
+        let event = match subject {
+            Subject::Upheaval => return upheaval::trace(nodes, false, Random::new(seed, "upheaval")),
+            Subject::UpheavalWithReboots => {
+                return upheaval::trace(nodes, true, Random::new(seed, "upheaval with reboots"));
+            }
+            Subject::Join | Subject::Doubling => Event::Join(WEIGHT),
+            Subject::Drain => Event::Drain(SUBJECT),
+            Subject::Undrain => Event::Undrain(SUBJECT),
+            Subject::Heavier => Event::Weigh(SUBJECT, WEIGHT * 2),
+            Subject::Lighter => Event::Weigh(SUBJECT, WEIGHT / 4),
+            Subject::Death => Event::Die(SUBJECT, REMOVAL),
+            Subject::Reboot => Event::Reboot(SUBJECT, REMOVAL),
+            Subject::Flap => Event::Vanish(SUBJECT, 2),
+            Subject::Absence => Event::Vanish(SUBJECT, 8),
+            Subject::Session => Event::ResetSession(SUBJECT, 20),
+        };
+        // A ring has a power of two of slots, so at a power of two of nodes one more doubles it.
+        let nodes = if subject == Subject::Doubling { nodes.next_power_of_two() } else { nodes };
+        let mut members = vec![Member { weight: WEIGHT, draining: false }; usize::from(nodes)];
+        if subject == Subject::Undrain {
+            members[usize::from(SUBJECT)].draining = true;
+        }
+        Self { members, events: vec![(EVENT, event)], opening: 0..EVENT * 2, ticks: SINGLE }
+    }
+
+    /// When the first event happens.
+    pub fn first_event(&self) -> Tick {
+        self.events.first().map_or(self.ticks, |(at, _)| *at)
+    }
+}

@@ -1,0 +1,82 @@
+//! The flows: when each of them sends.
+
+use lb_common::hash::{FlowPorts, HashKey, flow_hash_v4};
+
+use super::Tick;
+use super::random::Random;
+use super::trace::Trace;
+
+/// Number of a flow.
+pub type Flow = u32;
+
+/// Flows that open at random times and send until the end. The most talkative send every fourth tick, the most
+/// silent every sixty-fourth, on average.
+pub struct Traffic {
+    random: Random,
+    hashes: Vec<u64>,
+    /// Who sends in each tick, beside those who open.
+    calendar: Vec<Vec<Flow>>,
+    /// Who opens in each tick.
+    openings: Vec<Vec<Flow>>,
+}
+
+impl Traffic {
+    /// So many flows in the time of a trace.
+    pub fn new(flows: u32, trace: &Trace, seed: u64) -> Self {
+        let mut random = Random::new(seed, "traffic");
+        let key = HashKey { k0: random.word(), k1: random.word() };
+        let calendar = vec![Vec::new(); trace.ticks as usize];
+        let mut openings = calendar.clone();
+        let length = trace.opening.end - trace.opening.start;
+        for flow in 0..flows {
+            openings[(trace.opening.start + random.below(length)) as usize].push(flow);
+        }
+        Self { random, hashes: (0..flows).map(|flow| hash(&key, flow)).collect(), calendar, openings }
+    }
+
+    /// The flows that send now; each is entered again for the next time.
+    pub fn due(&mut self, now: Tick) -> Vec<Flow> {
+        let mut due = self.calendar.get_mut(now as usize).map(std::mem::take).unwrap_or_default();
+        let opening = self.openings.get_mut(now as usize).map(std::mem::take).unwrap_or_default();
+        for flow in &due {
+            let pause = self.random.below(2 * period(*flow) - 1);
+            self.enter(now + 1 + pause, *flow);
+        }
+        for flow in &opening {
+            // The client's ACK follows its SYN at once, but may meet a cluster that has moved on meanwhile.
+            self.enter(now + 1, *flow);
+        }
+        due.extend(opening);
+        due
+    }
+
+    fn enter(&mut self, at: Tick, flow: Flow) {
+        if let Some(day) = self.calendar.get_mut(at as usize) {
+            day.push(flow);
+        }
+    }
+
+    /// The hash that nodes know a flow by.
+    pub fn hash(&self, flow: Flow) -> u64 {
+        self.hashes[flow as usize]
+    }
+
+    /// Packets that `due` will name, roughly; a measure of work.
+    pub fn packets(flows: u32, trace: &Trace) -> u64 {
+        let of_five: u64 = (0..5).map(|flow| u64::from(trace.ticks / period(flow))).sum();
+        u64::from(flows) * of_five / 5
+    }
+}
+
+/// Mean number of ticks between two packets of a flow.
+const fn period(flow: Flow) -> Tick {
+    4 << (flow % 5)
+}
+
+/// A client each eight flows.
+fn hash(key: &HashKey, flow: Flow) -> u64 {
+    let [_, a, b, c] = (flow / 8).to_be_bytes();
+    let [high, low] = (32_768 + (flow % 8) as u16).to_be_bytes();
+    let ports = FlowPorts { ports: [high, low, 1, 187], protocol: 6 };
+    flow_hash_v4(key, [10, a, b, c], [198, 51, 100, 1], ports)
+}

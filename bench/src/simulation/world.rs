@@ -1,0 +1,258 @@
+//! The cluster: hosts, what each of them knows, who hears whom, and the router before them.
+
+mod host;
+mod liveness;
+mod router;
+
+use std::collections::BTreeMap;
+
+use lb_common::owner::Vitality;
+use lb_common::ring::NodeIndex;
+
+use super::Tick;
+use super::random::Random;
+use super::trace::{Event, Trace};
+use host::Host;
+use liveness::Liveness;
+pub use router::Router;
+
+/// What the objects say of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Member {
+    /// Its share, in proportion to the others'.
+    pub weight: u32,
+    /// Whether it is to take no new flows.
+    pub draining: bool,
+}
+
+/// The nodes that serve.
+pub type Members = BTreeMap<NodeIndex, Member>;
+
+/// What one node's probes say of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Whether it can be sent to.
+    pub vitality: Vitality,
+    /// Since when it has been taken for dead; `None` also for a node that was never heard.
+    pub dead_since: Option<Tick>,
+}
+
+/// What one node knows of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// The objects, as far as it has heard.
+    pub members: Members,
+    /// Every node that there has ever been, by index.
+    pub peers: Vec<Peer>,
+}
+
+/// How fast news travel.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// Ticks that an object change takes at most.
+    pub delay: Tick,
+    /// Ticks of silence after which a node is dead.
+    pub detection: Tick,
+}
+
+/// What a tick has brought.
+#[derive(Debug, Default)]
+pub struct News {
+    /// Nodes that have lost all their connections.
+    pub died: Vec<NodeIndex>,
+    /// Nodes that begin, with nothing.
+    pub started: Vec<NodeIndex>,
+    /// Nodes whose view is another one than before.
+    pub learnt: Vec<NodeIndex>,
+    /// The router has other next hops.
+    pub rerouted: bool,
+}
+
+/// What an event leaves to be done later.
+#[derive(Clone, Copy, Debug)]
+enum Aftermath {
+    Returns(NodeIndex),
+    Starts(NodeIndex),
+    IsRemoved(NodeIndex),
+    Announces(NodeIndex),
+}
+
+/// A cluster at one moment.
+pub struct World {
+    timing: Timing,
+    random: Random,
+    /// The objects as they are written.
+    members: Members,
+    hosts: Vec<Host>,
+    /// Which hosts can be reached, by index.
+    up: Vec<bool>,
+    agenda: BTreeMap<Tick, Vec<Aftermath>>,
+    liveness: Liveness,
+    views: Vec<View>,
+    router: Router,
+    /// What has happened since the last call of [`World::advance`] returned.
+    news: News,
+}
+
+impl World {
+    /// The cluster that a trace begins with. All nodes know it and have heard each other.
+    pub fn new(trace: &Trace, timing: Timing, seed: u64) -> Self {
+        let members: Members = (0..).zip(trace.members.iter().copied()).collect();
+        let mut world = Self {
+            timing,
+            random: Random::new(seed, "world"),
+            hosts: Vec::new(),
+            up: Vec::new(),
+            agenda: BTreeMap::new(),
+            liveness: Liveness::new(timing.detection),
+            views: Vec::new(),
+            router: Router::default(),
+            news: News::default(),
+            members,
+        };
+        for _ in 0..world.members.len() {
+            world.add_host();
+        }
+        world.settle(0);
+        world
+    }
+
+    /// Begins a tick: what is due happens, and what is heard by now is known.
+    pub fn advance(&mut self, now: Tick, events: impl Iterator<Item = Event>) -> News {
+        for aftermath in self.agenda.remove(&now).unwrap_or_default() {
+            self.follow_up(aftermath, now);
+        }
+        for event in events {
+            self.happen(event, now);
+        }
+        for host in self.hosts.iter_mut().zip(&self.up).filter(|(_, up)| **up).map(|(host, _)| host) {
+            host.read_mail(now);
+        }
+        self.look(now);
+        std::mem::take(&mut self.news)
+    }
+
+    /// Ends a tick: nodes probe each other, and the router looks at its links.
+    pub fn settle(&mut self, now: Tick) {
+        let draining: Vec<bool> = (0..).zip(&self.hosts).map(|(own, host)| host.is_draining(own)).collect();
+        self.liveness.probe(now, &self.up, &draining);
+        let next_hops = (0..)
+            .zip(self.hosts.iter().zip(&self.up))
+            .filter(|(own, (host, up))| **up && host.announces(*own))
+            .map(|(own, _)| own);
+        self.news.rerouted |= self.router.offer(next_hops.collect());
+    }
+
+    /// What a node knows.
+    pub fn view(&self, node: NodeIndex) -> &View {
+        &self.views[usize::from(node)]
+    }
+
+    /// Which nodes can be reached, by index.
+    pub fn up(&self) -> &[bool] {
+        &self.up
+    }
+
+    /// The router.
+    pub fn router(&self) -> &Router {
+        &self.router
+    }
+
+    fn happen(&mut self, event: Event, now: Tick) {
+        match event {
+            Event::Join(weight) => {
+                let node = self.add_host();
+                self.liveness.start(node, now);
+                self.write(node, Some(Member { weight, draining: false }), now);
+            }
+            Event::Drain(node) => self.edit(node, now, |member| member.draining = true),
+            Event::Undrain(node) => self.edit(node, now, |member| member.draining = false),
+            Event::Weigh(node, weight) => self.edit(node, now, |member| member.weight = weight),
+            Event::Die(node, removal) => {
+                self.take_down(node);
+                self.news.died.push(node);
+                self.later(now + removal, Aftermath::IsRemoved(node));
+            }
+            Event::Vanish(node, ticks) => {
+                self.take_down(node);
+                self.later(now + ticks, Aftermath::Returns(node));
+            }
+            Event::Reboot(node, ticks) => {
+                self.take_down(node);
+                self.news.died.push(node);
+                self.later(now + ticks, Aftermath::Starts(node));
+            }
+            Event::ResetSession(node, ticks) => {
+                self.hosts[usize::from(node)].session = false;
+                self.later(now + ticks, Aftermath::Announces(node));
+            }
+        }
+    }
+
+    fn follow_up(&mut self, aftermath: Aftermath, now: Tick) {
+        match aftermath {
+            Aftermath::Returns(node) => self.up[usize::from(node)] = true,
+            Aftermath::Starts(node) => {
+                self.up[usize::from(node)] = true;
+                self.hosts[usize::from(node)] = Host::new(self.members.clone());
+                self.views[usize::from(node)] = View::default();
+                self.liveness.start(node, now);
+                self.news.started.push(node);
+            }
+            Aftermath::IsRemoved(node) => self.write(node, None, now),
+            Aftermath::Announces(node) => self.hosts[usize::from(node)].session = true,
+        }
+    }
+
+    fn add_host(&mut self) -> NodeIndex {
+        let node = NodeIndex::try_from(self.hosts.len()).unwrap_or(NodeIndex::MAX);
+        self.hosts.push(Host::new(self.members.clone()));
+        self.up.push(true);
+        self.views.push(View::default());
+        self.liveness.add_node();
+        self.news.started.push(node);
+        node
+    }
+
+    fn take_down(&mut self, node: NodeIndex) {
+        self.up[usize::from(node)] = false;
+    }
+
+    fn later(&mut self, at: Tick, aftermath: Aftermath) {
+        self.agenda.entry(at).or_default().push(aftermath);
+    }
+
+    fn edit(&mut self, node: NodeIndex, now: Tick, change: impl FnOnce(&mut Member)) {
+        if let Some(mut member) = self.members.get(&node).copied() {
+            change(&mut member);
+            self.write(node, Some(member), now);
+        }
+    }
+
+    /// Writes an object, and sends word of it to every node.
+    fn write(&mut self, node: NodeIndex, member: Option<Member>, now: Tick) {
+        match member {
+            Some(member) => self.members.insert(node, member),
+            None => self.members.remove(&node),
+        };
+        for host in &mut self.hosts {
+            host.post(now + self.random.below(self.timing.delay + 1), node, member);
+        }
+    }
+
+    /// Brings each view up to date. A node that is down looks at nothing.
+    fn look(&mut self, now: Tick) {
+        for (own, (view, host)) in (0..).zip(self.views.iter_mut().zip(&self.hosts)) {
+            if !self.up[usize::from(own)] {
+                continue;
+            }
+            let mut peers = self.liveness.peers(own, now);
+            peers[usize::from(own)].vitality =
+                if host.is_draining(own) { Vitality::Draining } else { Vitality::Accepting };
+            if view.peers != peers || view.members != *host.known() {
+                *view = View { members: host.known().clone(), peers };
+                self.news.learnt.push(own);
+            }
+        }
+    }
+}

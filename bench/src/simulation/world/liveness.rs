@@ -1,0 +1,74 @@
+//! Who hears whom: every node probes every other once a tick.
+
+use lb_common::owner::Vitality;
+use lb_common::ring::NodeIndex;
+
+use super::Peer;
+use crate::simulation::Tick;
+
+/// An answer to a probe.
+#[derive(Clone, Copy)]
+struct Answer {
+    at: Tick,
+    draining: bool,
+}
+
+/// The last answers, by who asked and who answered.
+pub(super) struct Liveness {
+    detection: Tick,
+    answers: Vec<Vec<Option<Answer>>>,
+}
+
+impl Liveness {
+    /// Nobody yet. A node is dead after `detection` ticks without an answer.
+    pub(super) fn new(detection: Tick) -> Self {
+        Self { detection, answers: Vec::new() }
+    }
+
+    /// One node more, that nobody has heard.
+    pub(super) fn add_node(&mut self) {
+        let nodes = self.answers.len() + 1;
+        self.answers.push(Vec::new());
+        for answers in &mut self.answers {
+            answers.resize(nodes, None);
+        }
+    }
+
+    /// A node's clock begins. It takes nobody for dead before the detection time has passed once, as it has
+    /// had no time to hear anybody.
+    pub(super) fn start(&mut self, node: NodeIndex, now: Tick) {
+        self.answers[usize::from(node)].fill(Some(Answer { at: now, draining: false }));
+    }
+
+    /// Probes and answers between those who are up.
+    pub(super) fn probe(&mut self, now: Tick, up: &[bool], draining: &[bool]) {
+        for (answers, asks) in self.answers.iter_mut().zip(up) {
+            for (answer, (there, draining)) in answers.iter_mut().zip(up.iter().zip(draining)) {
+                if *asks && *there {
+                    *answer = Some(Answer { at: now, draining: *draining });
+                }
+            }
+        }
+    }
+
+    /// What a node's probes say of each node.
+    pub(super) fn peers(&self, own: NodeIndex, now: Tick) -> Vec<Peer> {
+        let judge = |(node, answer): (usize, &Option<Answer>)| {
+            // Probes of different nodes are not sent at the same moment.
+            let phase = (usize::from(own) + node) as Tick % 2;
+            self.judge(*answer, self.detection + phase, now)
+        };
+        self.answers[usize::from(own)].iter().enumerate().map(judge).collect()
+    }
+
+    fn judge(&self, answer: Option<Answer>, patience: Tick, now: Tick) -> Peer {
+        let Some(answer) = answer else { return Peer { vitality: Vitality::Dead, dead_since: None } };
+        let vitality = match answer.draining {
+            _ if now - answer.at > patience => Vitality::Dead,
+            true => Vitality::Draining,
+            false => Vitality::Accepting,
+        };
+        let dead_since = (vitality == Vitality::Dead).then_some(answer.at + patience + 1);
+        Peer { vitality, dead_since }
+    }
+}
