@@ -1,5 +1,9 @@
 //! A packet that can be read, written and moved, in the kernel or on the host.
 
+use crate::pipeline::{self, Packet};
+use crate::tables::Tables;
+use crate::verdict::{Forward, Refusal};
+
 /// A packet, from its first Ethernet byte.
 ///
 /// Every access names its length as a constant: in the kernel that is what the verifier can follow, on the
@@ -25,4 +29,17 @@ pub trait Frame {
     /// there is no room.
     #[must_use]
     fn move_head(&mut self, delta: i32) -> bool;
+
+    /// [`pipeline::serve`], the second half of a packet's way. In the kernel a function of its own: the
+    /// verifier follows every path through the first half, and would follow the second half for each.
+    ///
+    /// # Errors
+    /// As for [`pipeline::judge`].
+    #[inline(always)]
+    fn serve<T: Tables>(&mut self, tables: &T, packet: &mut Packet) -> Result<Forward, Refusal>
+    where
+        Self: Sized,
+    {
+        pipeline::serve(self, tables, packet)
+    }
 }

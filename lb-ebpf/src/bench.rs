@@ -4,6 +4,7 @@
 //! anew from a template, for another flow each time, has it judged, and takes back the move of its first
 //! byte. `harness` does the same without judging: the difference is the program's.
 
+#![feature(asm_experimental_arch)]
 #![no_std]
 #![no_main]
 #![allow(missing_docs, unreachable_pub, reason = "the xdp attribute writes the exported function")]

@@ -1,9 +1,17 @@
 //! A packet's memory in the kernel, as a [`Frame`].
 #![allow(unsafe_code, reason = "packet memory is reached by pointers; every access is bounds-checked here")]
 
+use core::arch::asm;
+
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::{bpf_xdp_adjust_head, bpf_xdp_get_buff_len};
 use lb_common::frame::Frame;
+use lb_common::pipeline::{self, Packet};
+use lb_common::tables::Tables;
+use lb_common::verdict::{Forward, Refusal};
+
+use crate::maps::Maps;
+use crate::{entry, maps};
 
 /// No header that is looked at starts behind this offset. The verifier needs a bound on what is added to a
 /// packet pointer, or it takes the sum for one that could wrap.
@@ -38,12 +46,24 @@ impl XdpFrame {
     /// their lower halves, which tells the verifier nothing.
     #[inline(always)]
     fn bytes<const N: usize>(&self, at: usize) -> Option<*mut [u8; N]> {
+        let at = opaque(at);
         if at > LAST_OFFSET {
             return None;
         }
         let first = self.start().wrapping_add(at);
         if first.wrapping_add(N) > self.end() { None } else { Some(first.cast()) }
     }
+}
+
+/// The same number, of which the compiler no longer knows where it comes from. Else it would check one sum
+/// against the end of the packet and use another that it has found to be equal, which the verifier has not.
+#[inline(always)]
+fn opaque(at: usize) -> usize {
+    let mut same = at;
+    // SAFETY: a register moved onto itself. (No instruction at all would leave two lines of source at one
+    // address, which the kernel refuses.)
+    unsafe { asm!("{0} = {0}", inout(reg) same, options(pure, nomem, nostack, preserves_flags)) };
+    same
 }
 
 impl Frame for XdpFrame {
@@ -84,4 +104,20 @@ impl Frame for XdpFrame {
         // SAFETY: the context is valid; `&mut self` says that no view is alive.
         unsafe { bpf_xdp_adjust_head(self.context, delta) == 0 }
     }
+
+    #[inline(always)]
+    fn serve<T: Tables>(&mut self, _tables: &T, _packet: &mut Packet) -> Result<Forward, Refusal> {
+        // Both halves have the packet's description from `maps::packet`.
+        Ok(Forward::Served(lb_serve(self.context)))
+    }
+}
+
+/// The second half of a packet's way as a global function: the verifier judges it once, for any packet that
+/// could have been handed over. Returns the XDP action.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_serve(context: *mut xdp_md) -> u32 {
+    let Some(packet) = maps::packet() else { return entry::conclude(Err(Refusal::NotConfigured)) };
+    let mut frame = XdpFrame::new(context);
+    entry::conclude(pipeline::serve(&mut frame, &Maps, packet))
 }

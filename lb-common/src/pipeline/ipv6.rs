@@ -1,35 +1,26 @@
 //! IPv6: from its header and extension headers to what it is for us.
 
-use super::ipv4::holds;
-use super::{Arrival, Family, Found, Target, decapsulate, deliver, echo};
+use super::ipv4::{holds, kind};
+use super::{Found, Packet};
 use crate::frame::Frame;
 use crate::hash::{FlowPorts, flow_hash_v6};
 use crate::maps::{VIP_AFFINITY, Vip6Key};
 use crate::tables::Tables;
-use crate::verdict::{Forward, Outcome, Refusal};
-use crate::wire::gue;
+use crate::verdict::Refusal;
 use crate::wire::ip::{self, protocol};
 
 /// Extension headers that are followed. RFC 8200 section 4.1 names five kinds before the upper layer.
 const MAX_EXTENSIONS: usize = 6;
 
-#[inline(always)]
-pub(super) fn judge<F: Frame, T: Tables>(frame: &mut F, tables: &T, l3: usize) -> Result<Forward, Refusal> {
-    match find(frame, tables, l3)? {
-        Found::Target(target) => deliver::judge(frame, tables, &target, Arrival::Wire),
-        Found::Tunnel(udp) => decapsulate::judge_v6(frame, tables, l3, udp),
-        Found::Icmp(at) => echo::judge_v6(frame, tables, l3, at),
-        Found::Nothing => Ok(Forward::Pass(Outcome::NotOurs)),
-    }
-}
-
 /// Reads headers and ports and asks whether they are a VIP's.
 #[inline(always)]
-pub(super) fn find<F: Frame, T: Tables>(frame: &F, tables: &T, l3: usize) -> Result<Found, Refusal> {
+pub(super) fn read<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> Result<Found, Refusal> {
+    let l3 = packet.l3;
     let header = frame.view::<{ ip::V6_HEADER }>(l3).ok_or(Refusal::Truncated)?;
     if header[0] >> 4 != 6 {
         return Err(Refusal::BadIpHeader);
     }
+    packet.length = ip::V6_HEADER as u32 + u32::from(u16::from_be_bytes([header[4], header[5]]));
     let upper = match upper_layer(frame, header[6], l3 + ip::V6_HEADER)? {
         Chain::Upper(upper) => upper,
         Chain::Fragment => {
@@ -38,30 +29,33 @@ pub(super) fn find<F: Frame, T: Tables>(frame: &F, tables: &T, l3: usize) -> Res
         }
         Chain::Other => return Ok(Found::Nothing),
     };
+    packet.l4 = upper.at;
     match upper.protocol {
         protocol::TCP | protocol::UDP => {}
-        protocol::ICMPV6 if upper.at == l3 + ip::V6_HEADER => return Ok(Found::Icmp(upper.at)),
+        protocol::ICMPV6 if upper.at == l3 + ip::V6_HEADER => return Ok(Found::Icmp),
         _ => return Ok(Found::Nothing),
     }
     let ports = *frame.view::<4>(upper.at).ok_or(Refusal::Truncated)?;
     let key = Vip6Key::port(destination(header), [ports[2], ports[3]], upper.protocol);
     let Some(vip) = tables.vip6(&key) else {
-        let tunnel = upper.protocol == protocol::UDP && key.port == gue::PORT;
-        return Ok(if tunnel { Found::Tunnel(upper.at) } else { Found::Nothing });
+        let udp = upper.protocol == protocol::UDP;
+        return Ok(if udp { Found::udp(ports) } else { Found::Nothing });
     };
-    let length = ip::V6_HEADER as u32 + u32::from(u16::from_be_bytes([header[4], header[5]]));
     let shortest = (upper.at - l3) as u32 + ip::transport_header(upper.protocol);
-    if length < shortest || !holds(frame, l3, length) {
+    if packet.length < shortest || !holds(frame, l3, packet.length) {
         return Err(Refusal::BadLength);
     }
-    let flow = if vip.flags & VIP_AFFINITY != 0 {
-        FlowPorts::AFFINITY
+    packet.vip = *vip;
+    packet.kind = kind(frame, upper.protocol, upper.at)?;
+    let secret = &tables.config().ok_or(Refusal::NotConfigured)?.hash_key;
+    let from = source(header);
+    packet.flow = flow_hash_v6(secret, &from, &key.address, FlowPorts { ports, protocol: upper.protocol });
+    packet.hash = if vip.flags & VIP_AFFINITY == 0 {
+        packet.flow
     } else {
-        FlowPorts { ports, protocol: upper.protocol }
+        flow_hash_v6(secret, &from, &key.address, FlowPorts::AFFINITY)
     };
-    let config = tables.config().ok_or(Refusal::NotConfigured)?;
-    let hash = flow_hash_v6(&config.hash_key, &source(header), &key.address, flow);
-    Ok(Found::Target(Target { vip: *vip, hash, family: Family::V6, l3, length }))
+    Ok(Found::Target)
 }
 
 /// The first header that is no extension: its number and offset.
@@ -111,7 +105,7 @@ fn upper_layer<F: Frame>(frame: &F, first: u8, at: usize) -> Result<Chain, Refus
 }
 
 #[inline(always)]
-pub(super) fn source(header: &[u8; ip::V6_HEADER]) -> [u8; 16] {
+fn source(header: &[u8; ip::V6_HEADER]) -> [u8; 16] {
     let [_, _, _, _, _, _, _, _, a @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = *header;
     a
 }
