@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Labs need root. Many may run side by side: their names meet nowhere, and whatever becomes of the test,
-//! nothing of them stays (see [`namespaces`]).
+//! nothing of them stays.
 
 pub mod addresses;
 pub mod command;
