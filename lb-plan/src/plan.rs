@@ -9,7 +9,7 @@ mod settings;
 mod state;
 mod vips;
 
-pub use settings::{Facts, Forwarding, Settings, Uplink, Way};
+pub use settings::{Facts, Forwarding, Liveness, Settings, Uplink, Way};
 pub use state::{NodeState, RingState, ServiceState, Share, VipState, WayWord};
 
 use std::collections::BTreeMap;

@@ -22,6 +22,21 @@ pub struct Settings {
     pub slots_per_node: u32,
     /// Slots of all rings together.
     pub ring_capacity: u32,
+    /// When a node is dead.
+    pub liveness: Liveness,
+    /// Whether this machine takes no new flows.
+    pub draining: bool,
+}
+
+/// When a node is dead, in ticks of the probe clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Liveness {
+    /// Ticks without an answer; zero: nobody ever is.
+    pub limit: u32,
+    /// Ticks after that for which flows that nobody knows wait, in case the node comes back.
+    pub orphan_grace: u32,
+    /// What this machine's probes are told from others' by.
+    pub nonce: u16,
 }
 
 /// How packets get to other nodes.
