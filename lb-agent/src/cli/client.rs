@@ -35,7 +35,7 @@ pub enum ClientError {
 ///
 /// # Errors
 /// See [`ClientError`].
-pub fn ask(path: &Path, method: &Method, what: &'static str) -> Result<Bytes, ClientError> {
+pub(super) fn ask(path: &Path, method: &Method, what: &'static str) -> Result<Bytes, ClientError> {
     let connect = |source| ClientError::Connect { path: path.to_path_buf(), source };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(connect)?;
     runtime.block_on(async {
