@@ -32,6 +32,7 @@ pod! {
     Link { mac, pad }
     Config { hash_key, address4, self_node, flags, address6, echo_rate, id, liveness_limit, orphan_grace, probe_nonce, pad }
     EchoBudget { second, left }
+    Liveness { last_seen, state }
     Traffic { packets, bytes }
     Slot { leader, successors, former }
 }

@@ -44,6 +44,7 @@ pub(super) fn judge<F: Frame, T: Tables>(
             return send_first(frame, tables, packet, node);
         }
         packet.local = Outcome::LocalFromPeer;
+        packet.entry = look_up(tables, packet);
     }
     frame.serve(tables, packet)
 }

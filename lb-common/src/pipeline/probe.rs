@@ -24,7 +24,10 @@ pub(super) fn reflect<F: Frame, T: Tables>(
     let config = configured(tables)?;
     let Sender::Peer(_) = sender(frame, tables, config, packet) else { return NOT_OURS };
     let probe = probe(frame, packet)?;
-    if probe.yours != config.id {
+    // An answer has no demand bit. Were it reflected, two reflectors could be made to answer each other for
+    // ever (RFC 7880 appendix A).
+    let asks = (probe.head >> 16) as u8 & bfd::DEMAND != 0;
+    if probe.yours != config.id || !asks {
         return Err(Refusal::BadProbe);
     }
     let state = if config.flags & CONFIG_DRAINING == 0 { bfd::UP } else { bfd::ADMIN_DOWN };
@@ -75,7 +78,10 @@ fn probe<F: Frame>(frame: &F, packet: &Packet) -> Result<Probe, Refusal> {
     let bytes = frame.view::<{ bfd::LENGTH }>(packet.l4 + ip::UDP_HEADER).ok_or(Refusal::BadProbe)?;
     let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let probe = Probe { head: word(0), mine: word(4), yours: word(8) };
-    if bfd::is_sound(probe.head.to_be_bytes(), probe.mine) { Ok(probe) } else { Err(Refusal::BadProbe) }
+    // It must not say that it is longer than what carries it (RFC 5880 section 6.8.6).
+    let end = packet.l4 - packet.l3 + ip::UDP_HEADER + bytes[3] as usize;
+    let sound = bfd::is_sound(probe.head.to_be_bytes(), probe.mine) && end as u32 <= packet.length;
+    if sound { Ok(probe) } else { Err(Refusal::BadProbe) }
 }
 
 /// Turns the ports and the discriminators round and writes the state; no diagnostic, the poll answered by a

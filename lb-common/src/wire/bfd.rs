@@ -22,7 +22,7 @@ pub const POLL: u8 = 1 << 5;
 pub const FINAL: u8 = 1 << 4;
 /// Authentication bit in the second byte.
 pub const AUTHENTICATION: u8 = 1 << 2;
-/// Demand bit in the second byte: S-BFD is demand mode by its nature (RFC 7880 section 7.3.1).
+/// Demand bit in the second byte: set in S-BFD probes and in no answer (RFC 7880 appendix A).
 pub const DEMAND: u8 = 1 << 1;
 /// Multipoint bit in the second byte.
 pub const MULTIPOINT: u8 = 1;
