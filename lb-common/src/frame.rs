@@ -1,6 +1,7 @@
 //! A packet that can be read, written and moved, in the kernel or on the host.
 
 use crate::pipeline::{self, Packet};
+use crate::ring::NodeIndex;
 use crate::tables::Tables;
 use crate::verdict::{Forward, Refusal};
 
@@ -29,6 +30,35 @@ pub trait Frame {
     /// there is no room.
     #[must_use]
     fn move_head(&mut self, delta: i32) -> bool;
+
+    /// Cuts the end off, so that the frame has `len` bytes. False, with nothing changed, where it cannot be
+    /// done or the frame is shorter. Every view taken before is void.
+    #[must_use]
+    fn cut_tail(&mut self, len: usize) -> bool;
+
+    /// [`pipeline::complain`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    ///
+    /// # Errors
+    /// As for [`pipeline::complain`].
+    #[inline(always)]
+    fn complain<T: Tables>(&mut self, tables: &T, packet: &Packet, refusal: Refusal) -> Result<Forward, Refusal>
+    where
+        Self: Sized,
+    {
+        pipeline::complain(self, tables, packet, refusal)
+    }
+
+    /// [`pipeline::encapsulate`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    ///
+    /// # Errors
+    /// As for [`pipeline::encapsulate`].
+    #[inline(always)]
+    fn encapsulate<T: Tables>(&mut self, tables: &T, node: NodeIndex, packet: &mut Packet) -> Result<(), Refusal>
+    where
+        Self: Sized,
+    {
+        pipeline::encapsulate(self, tables, node, packet)
+    }
 
     /// [`pipeline::serve`], the second half of a packet's way. In the kernel a function of its own: the
     /// verifier follows every path through the first half, and would follow the second half for each.

@@ -12,6 +12,7 @@
 //! ```
 
 mod arp;
+mod complain;
 mod decapsulate;
 mod deliver;
 mod echo;
@@ -22,7 +23,9 @@ mod marked;
 mod probe;
 mod second;
 
+pub use complain::complain;
 pub use deliver::serve;
+pub use encapsulate::encapsulate;
 
 use crate::frame::Frame;
 use crate::maps::{Config, Vip};
@@ -50,7 +53,7 @@ pub fn judge<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &mut Packet
         found = decapsulate::read(frame, tables, packet)?;
     }
     match found {
-        Found::Target => deliver::judge(frame, tables, packet),
+        Found::Target => tell_sender(deliver::judge(frame, tables, packet), frame, tables, packet),
         Found::Icmp => echo::judge(frame, tables, packet),
         Found::Probe => probe::reflect(frame, tables, packet),
         Found::ProbeAnswer => probe::note(frame, tables, packet),
@@ -59,6 +62,20 @@ pub fn judge<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &mut Packet
 }
 
 const NOT_OURS: Result<Forward, Refusal> = Ok(Forward::Pass(Outcome::NotOurs));
+
+/// Of two refusals the sender can make something.
+#[inline(always)]
+fn tell_sender<F: Frame, T: Tables>(
+    judgement: Result<Forward, Refusal>,
+    frame: &mut F,
+    tables: &T,
+    packet: &Packet,
+) -> Result<Forward, Refusal> {
+    match judgement {
+        Err(refusal @ (Refusal::TtlExpired | Refusal::TooBig)) => frame.complain(tables, packet, refusal),
+        other => other,
+    }
+}
 
 /// Reads the IP packet at [`Packet::l3`].
 #[inline(always)]
@@ -162,6 +179,8 @@ pub struct Packet {
     former: u64,
     /// What the table says of its flow, packed; see [`crate::flows::FlowSet::get_bits`].
     entry: u32,
+    /// Where it was too big: what would have been small enough.
+    path_mtu: u32,
     /// How it is counted if it stays here.
     local: Outcome,
     /// Who has been asked for it before.
@@ -183,6 +202,7 @@ impl Packet {
         order: 0,
         former: 0,
         entry: 0,
+        path_mtu: 0,
         local: Outcome::Local,
         asked: Asked::NOBODY,
     };
@@ -193,6 +213,7 @@ impl Packet {
         self.l3 = l3;
         self.type_at = l3 - 2;
         self.entry = 0;
+        self.path_mtu = 0;
         self.local = Outcome::Local;
         self.asked = Asked::NOBODY;
     }

@@ -101,6 +101,10 @@ outcomes! {
         ProbeReflected = 11, "probe_reflected";
         /// Answer of a peer to this node's S-BFD probe, noted.
         ProbeAnswered = 12, "probe_answered";
+        /// To be forwarded with its TTL used up; its sender has been told.
+        TimeExceededSent = 13, "time_exceeded_sent";
+        /// Too large for the way to its node; its sender has been told.
+        TooBigSent = 14, "too_big_sent";
     }
     refusals {
         /// Too short for the header that it announces; not certain to be ours.

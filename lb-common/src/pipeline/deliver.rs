@@ -1,6 +1,6 @@
 //! A packet for a VIP: whose is it, and how does it get there.
 
-use super::{Family, Packet, configured, encapsulate, second};
+use super::{Family, Packet, configured, second};
 use crate::flows::{self, Entry, FlowKey, Standing};
 use crate::frame::Frame;
 use crate::maps::{Node, VIP_YOUNG, way};
@@ -89,7 +89,7 @@ pub fn serve<F: Frame, T: Tables>(
         Decision::Delegate(node) => {
             note(tables, packet, packet.entry, node);
             let to = tables.node(node).ok_or(Refusal::NoWay)?;
-            let outcome = second::send(frame, to, packet, config.id)?;
+            let outcome = second::send(frame, tables, node, packet, config.id)?;
             tables.count_node(node, packet.length);
             Ok(out(frame, to, outcome))
         }
@@ -124,7 +124,7 @@ fn is_from_peer<F: Frame, T: Tables>(frame: &F, tables: &T) -> bool {
 fn send_first<F: Frame, T: Tables>(
     frame: &mut F,
     tables: &T,
-    packet: &Packet,
+    packet: &mut Packet,
     index: NodeIndex,
 ) -> Result<Forward, Refusal> {
     if index == NO_NODE {
@@ -139,7 +139,7 @@ fn send_first<F: Frame, T: Tables>(
             Outcome::ForwardedL2
         }
         way::GUE4 | way::GUE6 => {
-            encapsulate::gue(frame, node, packet)?;
+            frame.encapsulate(tables, index, packet)?;
             Outcome::ForwardedGue
         }
         _ => return Err(Refusal::NoWay),

@@ -84,7 +84,7 @@ fn judge_v6<F: Frame, T: Tables>(
 /// Unicast to this node, and within the rate: an answer is a packet of the sender's choice to an address of
 /// the sender's choice.
 #[inline(always)]
-fn may_answer<F: Frame, T: Tables>(frame: &F, tables: &T) -> bool {
+pub(super) fn may_answer<F: Frame, T: Tables>(frame: &F, tables: &T) -> bool {
     let Some(config) = tables.config() else { return false };
     let Some(macs) = frame.view::<1>(0) else { return false };
     if macs[0] & 1 != 0 {

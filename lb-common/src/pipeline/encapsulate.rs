@@ -6,10 +6,12 @@
 //! after   | MACs | tags | type | outer IP | UDP | GUE | asked … | inner …
 //! ```
 
-use super::deliver::{decrement_ttl, write_macs};
+use super::deliver::decrement_ttl;
 use super::{Family, Packet};
 use crate::frame::Frame;
 use crate::maps::Node;
+use crate::ring::NodeIndex;
+use crate::tables::Tables;
 use crate::verdict::Refusal;
 use crate::wire::ip::{self, protocol};
 use crate::wire::{checksum, ethernet, gue};
@@ -36,15 +38,31 @@ pub(super) fn fits(node: &Node, packet: &Packet) -> bool {
     packet.length + overhead as u32 <= u32::from(node.mtu)
 }
 
-/// Encapsulates the packet on its way to the node.
+/// Encapsulates the packet on its way to a node.
+///
+/// # Errors
+/// [`Refusal::NoWay`], [`Refusal::TooBig`], [`Refusal::TtlExpired`]: the packet is as it was.
+/// [`Refusal::NoHeadroom`], [`Refusal::Truncated`]: it is not.
 #[inline(always)]
-pub(super) fn gue<F: Frame>(frame: &mut F, node: &Node, packet: &Packet) -> Result<(), Refusal> {
+pub fn encapsulate<F: Frame, T: Tables>(
+    frame: &mut F,
+    tables: &T,
+    node: NodeIndex,
+    packet: &mut Packet,
+) -> Result<(), Refusal> {
+    let node = tables.node(node).ok_or(Refusal::NoWay)?;
     if !fits(node, packet) {
+        let overhead = outer_header(node) + tunnel_bytes(packet);
+        packet.path_mtu = u32::from(node.mtu).saturating_sub(overhead as u32);
         return Err(Refusal::TooBig);
     }
     decrement_ttl(frame, packet)?;
     let class = traffic_class(frame, packet)?;
-    make_room(frame, node, packet, outer_header(node) + tunnel_bytes(packet))?;
+    let ([d0, d1, d2, d3, d4, d5], [s0, s1, s2, s3, s4, s5]) = (node.next_hop_mac, node.source_mac);
+    let macs = [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5];
+    let ether_type = if node.outer_family == 4 { ethernet::IPV4 } else { ethernet::IPV6 };
+    let bytes = outer_header(node) + tunnel_bytes(packet);
+    make_room(frame, packet, Room { macs, ether_type, bytes })?;
     if node.outer_family == 4 {
         write_v4(frame, node, packet, class)?;
     } else {
@@ -109,23 +127,27 @@ fn traffic_class<F: Frame>(frame: &F, packet: &Packet) -> Result<u8, Refusal> {
     })
 }
 
-/// Moves the Ethernet header, with its tags, `overhead` bytes to the front and writes what is new in it.
+/// Room to be made behind an Ethernet header, and what is new in that.
+pub(super) struct Room {
+    /// Destination and source.
+    pub(super) macs: [u8; 12],
+    /// What is to be in the room.
+    pub(super) ether_type: [u8; 2],
+    /// How much there is to be.
+    pub(super) bytes: usize,
+}
+
+/// Moves the Ethernet header, with its tags, to the front.
 #[inline(always)]
-fn make_room<F: Frame>(
-    frame: &mut F,
-    node: &Node,
-    packet: &Packet,
-    overhead: usize,
-) -> Result<(), Refusal> {
+pub(super) fn make_room<F: Frame>(frame: &mut F, packet: &Packet, room: Room) -> Result<(), Refusal> {
     let tags = *frame.view::<{ 2 * ethernet::TAG }>(ethernet::MACS).ok_or(Refusal::Truncated)?;
-    if !frame.move_head(-(overhead as i32)) {
+    if !frame.move_head(-(room.bytes as i32)) {
         return Err(Refusal::NoHeadroom);
     }
-    write_macs(frame.view_mut::<12>(0).ok_or(Refusal::NoHeadroom)?, node);
-    // With fewer tags than two this writes too much; the type and the outer header then go over it.
+    *frame.view_mut::<12>(0).ok_or(Refusal::NoHeadroom)? = room.macs;
+    // With fewer tags than two this writes too much; the type and what follows then go over it.
     *frame.view_mut::<{ 2 * ethernet::TAG }>(ethernet::MACS).ok_or(Refusal::NoHeadroom)? = tags;
-    let ether_type = if node.outer_family == 4 { ethernet::IPV4 } else { ethernet::IPV6 };
-    *frame.view_mut::<2>(packet.type_at).ok_or(Refusal::NoHeadroom)? = ether_type;
+    *frame.view_mut::<2>(packet.type_at).ok_or(Refusal::NoHeadroom)? = room.ether_type;
     Ok(())
 }
 

@@ -7,25 +7,29 @@
 use super::deliver::{decrement_ttl, write_macs};
 use super::{Packet, encapsulate};
 use crate::frame::Frame;
-use crate::maps::{Node, way};
+use crate::maps::way;
+use crate::ring::NodeIndex;
+use crate::tables::Tables;
 use crate::verdict::{Outcome, Refusal};
 use crate::wire::ethernet;
 
 /// `own_id` is this node, which the list of those asked does not name yet.
 #[inline(always)]
-pub(super) fn send<F: Frame>(
+pub(super) fn send<F: Frame, T: Tables>(
     frame: &mut F,
-    node: &Node,
+    tables: &T,
+    index: NodeIndex,
     packet: &mut Packet,
     own_id: u32,
 ) -> Result<Outcome, Refusal> {
+    let node = tables.node(index).ok_or(Refusal::NoWay)?;
     if node.way == way::NONE {
         return Err(Refusal::NoWay);
     }
     let mark = if packet.asked.count == 0 { ethernet::ASKED_ONE } else { ethernet::ASKED_MORE };
     packet.asked.push(own_id);
     if node.outer_family != 0 && encapsulate::fits(node, packet) {
-        encapsulate::gue(frame, node, packet)?;
+        frame.encapsulate(tables, index, packet)?;
         return Ok(Outcome::AskedGue);
     }
     if node.way != way::L2 {

@@ -1,5 +1,15 @@
 //! ICMP (RFC 792) and ICMPv6 (RFC 4443) echo.
 
+/// Bytes of a header.
+pub const HEADER: usize = 8;
+/// Type and code of fragmentation needed.
+pub const FRAGMENTATION_NEEDED: [u8; 2] = [3, 4];
+/// Type and code of time exceeded in transit.
+pub const TIME_EXCEEDED: [u8; 2] = [11, 0];
+/// Type and code of ICMPv6 packet too big.
+pub const PACKET_TOO_BIG_V6: [u8; 2] = [2, 0];
+/// Type and code of ICMPv6 hop limit exceeded in transit.
+pub const TIME_EXCEEDED_V6: [u8; 2] = [3, 0];
 /// Bytes of an echo header.
 pub const ECHO_HEADER: usize = 8;
 /// Type and code of an ICMP echo request.
