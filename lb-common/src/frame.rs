@@ -60,6 +60,18 @@ pub trait Frame {
         pipeline::encapsulate(self, tables, node, packet)
     }
 
+    /// [`pipeline::read_quoted`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    ///
+    /// # Errors
+    /// As for [`pipeline::read_quoted`].
+    #[inline(always)]
+    fn read_quoted<T: Tables>(&mut self, tables: &T, packet: &mut Packet) -> Result<bool, Refusal>
+    where
+        Self: Sized,
+    {
+        pipeline::read_quoted(self, tables, packet)
+    }
+
     /// [`pipeline::serve`], the second half of a packet's way. In the kernel a function of its own: the
     /// verifier follows every path through the first half, and would follow the second half for each.
     ///

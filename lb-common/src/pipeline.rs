@@ -21,11 +21,13 @@ mod ipv4;
 mod ipv6;
 mod marked;
 mod probe;
+mod quoted;
 mod second;
 
 pub use complain::complain;
 pub use deliver::serve;
 pub use encapsulate::encapsulate;
+pub use quoted::read_quoted;
 
 use crate::frame::Frame;
 use crate::maps::{Config, Vip};
@@ -33,7 +35,7 @@ use crate::ring::NO_NODE;
 use crate::tables::Tables;
 use crate::verdict::{Forward, Outcome, Refusal};
 use crate::owner::{Kind, MAX_ASKED};
-use crate::wire::{bfd, ethernet, gue};
+use crate::wire::{bfd, ethernet, gue, icmp};
 
 /// Judges one packet and rewrites it where that is its lot. What is read of it is put into `packet`.
 ///
@@ -49,11 +51,21 @@ pub fn judge<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &mut Packet
         ethernet::ASKED_ONE | ethernet::ASKED_MORE => marked::read(frame, tables, packet, ether_type)?,
         _ => return NOT_OURS,
     };
-    if found == Found::Tunnel {
+    let tunnelled = found == Found::Tunnel;
+    if tunnelled {
         found = decapsulate::read(frame, tables, packet)?;
+        // A stranger's GUE, or one for somebody else, is still as it came.
+        if found == Found::Tunnel {
+            return NOT_OURS;
+        }
+    }
+    if found == Found::Icmp && is_error(frame, packet) {
+        packet.is_error = true;
+        found = if frame.read_quoted(tables, packet)? { Found::Target } else { Found::Nothing };
     }
     match found {
         Found::Target => tell_sender(deliver::judge(frame, tables, packet), frame, tables, packet),
+        _ if tunnelled => Err(Refusal::InnerNotVip),
         Found::Icmp => echo::judge(frame, tables, packet),
         Found::Probe => probe::reflect(frame, tables, packet),
         Found::ProbeAnswer => probe::note(frame, tables, packet),
@@ -62,6 +74,16 @@ pub fn judge<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &mut Packet
 }
 
 const NOT_OURS: Result<Forward, Refusal> = Ok(Forward::Pass(Outcome::NotOurs));
+
+/// Whether an ICMP message is an error.
+#[inline(always)]
+fn is_error<F: Frame>(frame: &F, packet: &Packet) -> bool {
+    let Some([kind]) = frame.view::<1>(packet.l4) else { return false };
+    match packet.family {
+        Family::V4 => icmp::is_error(*kind),
+        Family::V6 => icmp::is_error_v6(*kind),
+    }
+}
 
 /// Of two refusals the sender can make something.
 #[inline(always)]
@@ -72,7 +94,10 @@ fn tell_sender<F: Frame, T: Tables>(
     packet: &Packet,
 ) -> Result<Forward, Refusal> {
     match judgement {
-        Err(refusal @ (Refusal::TtlExpired | Refusal::TooBig)) => frame.complain(tables, packet, refusal),
+        // Never an error about an error (RFC 1122 section 3.2.2, RFC 4443 section 2.4).
+        Err(refusal @ (Refusal::TtlExpired | Refusal::TooBig)) if !packet.is_error => {
+            frame.complain(tables, packet, refusal)
+        }
         other => other,
     }
 }
@@ -179,6 +204,8 @@ pub struct Packet {
     former: u64,
     /// What the table says of its flow, packed; see [`crate::flows::FlowSet::get_bits`].
     entry: u32,
+    /// It is an ICMP error about a packet from a VIP.
+    is_error: bool,
     /// Where it was too big: what would have been small enough.
     path_mtu: u32,
     /// How it is counted if it stays here.
@@ -202,6 +229,7 @@ impl Packet {
         order: 0,
         former: 0,
         entry: 0,
+        is_error: false,
         path_mtu: 0,
         local: Outcome::Local,
         asked: Asked::NOBODY,
@@ -213,6 +241,7 @@ impl Packet {
         self.l3 = l3;
         self.type_at = l3 - 2;
         self.entry = 0;
+        self.is_error = false;
         self.path_mtu = 0;
         self.local = Outcome::Local;
         self.asked = Asked::NOBODY;

@@ -131,6 +131,11 @@ impl Frame for XdpFrame {
     }
 
     #[inline(always)]
+    fn read_quoted<T: Tables>(&mut self, _tables: &T, _packet: &mut Packet) -> Result<bool, Refusal> {
+        Ok(lb_read_quoted(self.context) != 0)
+    }
+
+    #[inline(always)]
     fn serve<T: Tables>(&mut self, _tables: &T, _packet: &mut Packet) -> Result<Forward, Refusal> {
         // Both halves have the packet's description from `maps::packet`.
         match lb_serve(self.context) {
@@ -180,4 +185,12 @@ pub extern "C" fn lb_encapsulate(context: *mut xdp_md, node: u32) -> u32 {
         Ok(()) => 0,
         Err(refusal) => refusal as u32,
     }
+}
+
+/// The packet that an ICMP error is about, as a global function: see [`lb_serve`]. Returns whether it is a VIP's.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_read_quoted(context: *mut xdp_md) -> u32 {
+    let Some(packet) = maps::packet() else { return 0 };
+    pipeline::read_quoted(&XdpFrame::new(context), &Maps, packet).unwrap_or(false).into()
 }

@@ -15,7 +15,8 @@ use crate::wire::{ethernet, gue};
 /// that begin as zeros the compiler makes a loop over bytes.
 const V4_MAPPED: u128 = 0xffff << 32;
 
-/// Takes a packet for a VIP out of the UDP packet to port 6080 and reads it.
+/// Takes a packet out of the UDP packet to port 6080 and reads it; [`Found::Tunnel`] where that is for somebody
+/// else, and as it came.
 #[inline(always)]
 pub(super) fn read<F: Frame, T: Tables>(
     frame: &mut F,
@@ -26,7 +27,7 @@ pub(super) fn read<F: Frame, T: Tables>(
     match sender(frame, tables, config, packet) {
         Sender::Peer(_) => {}
         Sender::Stranger => return Err(Refusal::UnknownPeer),
-        Sender::ToSomebodyElse => return Ok(Found::Nothing),
+        Sender::ToSomebodyElse => return Ok(Found::Tunnel),
     }
     let header = gue_header(frame, packet)?;
     let words = (header[0] & gue::OPTIONAL_WORDS) as usize;
@@ -38,8 +39,8 @@ pub(super) fn read<F: Frame, T: Tables>(
     let ether_type = if header[1] == protocol::IPV4 { ethernet::IPV4 } else { ethernet::IPV6 };
     cut(frame, packet.l3, by, ether_type)?;
     match super::read(frame, tables, packet, ether_type).map_err(drop_what_was_cut)? {
-        Found::Target => Ok(Found::Target),
-        _ => Err(Refusal::InnerNotVip),
+        Found::Tunnel => Err(Refusal::InnerNotVip),
+        found => Ok(found),
     }
 }
 
