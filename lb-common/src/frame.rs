@@ -72,6 +72,24 @@ pub trait Frame {
         pipeline::read_quoted(self, tables, packet)
     }
 
+    /// [`pipeline::note_fragment`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    #[inline(always)]
+    fn note_fragment<T: Tables>(&mut self, tables: &T, packet: &Packet)
+    where
+        Self: Sized,
+    {
+        pipeline::note_fragment(self, tables, packet);
+    }
+
+    /// [`pipeline::follow_fragment`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    #[inline(always)]
+    fn follow_fragment<T: Tables>(&mut self, tables: &T, packet: &mut Packet) -> bool
+    where
+        Self: Sized,
+    {
+        pipeline::follow_fragment(self, tables, packet)
+    }
+
     /// [`pipeline::serve`], the second half of a packet's way. In the kernel a function of its own: the
     /// verifier follows every path through the first half, and would follow the second half for each.
     ///

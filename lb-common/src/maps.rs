@@ -42,13 +42,15 @@ pub mod name {
     pub const LIVENESS: &str = "lb_liveness";
     /// set number → [`crate::flows::FlowSet`], a mapped array.
     pub const FLOWS: &str = "lb_flows";
+    /// [`super::FragmentKey`] → [`super::FragmentFlow`], a hash that forgets the longest unused.
+    pub const FRAGMENTS: &str = "lb_fragments";
     /// 0 → [`crate::pipeline::Packet`], per CPU: the packet under way; the program's own.
     pub const PACKET: &str = "lb_packet";
 
     /// All of them.
-    pub const ALL: [&str; 16] = [
+    pub const ALL: [&str; 17] = [
         VIPS4, VIPS6, RINGS, NODES, PEERS, PEER_MACS, ARP, LINKS, CONFIG, VIP_STATS, NODE_STATS, REFUSALS,
-        ECHO_BUDGET, LIVENESS, FLOWS, PACKET,
+        ECHO_BUDGET, LIVENESS, FLOWS, FRAGMENTS, PACKET,
     ];
 }
 
@@ -72,6 +74,8 @@ pub mod capacity {
     pub const REFUSALS: usize = 64;
     /// Sets of flows, a power of two; 64 bytes and eight flows each.
     pub const FLOW_SETS: usize = 1 << 17;
+    /// Fragmented packets under way.
+    pub const FRAGMENTS: usize = 8_192;
     /// Cells of `lb_liveness`: the nodes, and the probe clock.
     pub const LIVENESS: usize = NODES + 1;
     /// The probe clock's cell.
@@ -234,6 +238,32 @@ impl Announcer {
         Self { ranks: [node, NO_NODE, NO_NODE, NO_NODE] }
     }
 }
+
+/// A packet that comes in fragments.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FragmentKey {
+    /// Source and destination as they lie in the header; IPv4 in the first eight bytes.
+    pub addresses: [u64; 4],
+    /// Its identification.
+    pub id: u32,
+    /// IP protocol number of the whole.
+    pub protocol: u32,
+}
+
+/// Where it goes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FragmentFlow {
+    /// The VIP of its first fragment.
+    pub vip: Vip,
+    /// The hash that chooses the slot.
+    pub hash: u64,
+    /// The hash that names the flow.
+    pub flow: u64,
+}
+
+const _: () = assert!(size_of::<FragmentKey>() == 40 && size_of::<FragmentFlow>() == 32);
 
 /// An interface that the program is attached to.
 #[repr(C)]

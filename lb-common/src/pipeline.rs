@@ -17,6 +17,7 @@ mod decapsulate;
 mod deliver;
 mod echo;
 mod encapsulate;
+mod fragment;
 mod ipv4;
 mod ipv6;
 mod marked;
@@ -27,6 +28,7 @@ mod second;
 pub use complain::complain;
 pub use deliver::serve;
 pub use encapsulate::encapsulate;
+pub use fragment::{follow_fragment, note_fragment};
 pub use quoted::read_quoted;
 
 use crate::frame::Frame;
@@ -36,6 +38,7 @@ use crate::tables::Tables;
 use crate::verdict::{Forward, Outcome, Refusal};
 use crate::owner::{Kind, MAX_ASKED};
 use crate::wire::{bfd, ethernet, gue, icmp};
+use ipv4::holds;
 
 /// Judges one packet and rewrites it where that is its lot. What is read of it is put into `packet`.
 ///
@@ -59,6 +62,14 @@ pub fn judge<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &mut Packet
             return NOT_OURS;
         }
     }
+    if found == Found::Fragment {
+        found = if frame.follow_fragment(tables, packet) { Found::Target } else { Found::Nothing };
+        if found == Found::Target && !holds(frame, packet.l3, packet.length) {
+            return Err(Refusal::BadLength);
+        }
+    } else if packet.is_first_fragment && found == Found::Target {
+        frame.note_fragment(tables, packet);
+    }
     if found == Found::Icmp && is_error(frame, packet) {
         packet.is_error = true;
         found = if frame.read_quoted(tables, packet)? { Found::Target } else { Found::Nothing };
@@ -69,7 +80,7 @@ pub fn judge<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &mut Packet
         Found::Icmp => echo::judge(frame, tables, packet),
         Found::Probe => probe::reflect(frame, tables, packet),
         Found::ProbeAnswer => probe::note(frame, tables, packet),
-        Found::Tunnel | Found::Nothing => NOT_OURS,
+        Found::Tunnel | Found::Fragment | Found::Nothing => NOT_OURS,
     }
 }
 
@@ -159,6 +170,8 @@ enum Found {
     Probe,
     /// UDP from that port.
     ProbeAnswer,
+    /// A fragment that is not its packet's first.
+    Fragment,
     /// None of our business.
     Nothing,
 }
@@ -204,6 +217,10 @@ pub struct Packet {
     former: u64,
     /// What the table says of its flow, packed; see [`crate::flows::FlowSet::get_bits`].
     entry: u32,
+    /// Of a fragment: identification and protocol of the whole, and whether it is the first.
+    fragment_id: u32,
+    protocol: u32,
+    is_first_fragment: bool,
     /// It is an ICMP error about a packet from a VIP.
     is_error: bool,
     /// Where it was too big: what would have been small enough.
@@ -229,6 +246,9 @@ impl Packet {
         order: 0,
         former: 0,
         entry: 0,
+        fragment_id: 0,
+        protocol: 0,
+        is_first_fragment: false,
         is_error: false,
         path_mtu: 0,
         local: Outcome::Local,
@@ -241,6 +261,7 @@ impl Packet {
         self.l3 = l3;
         self.type_at = l3 - 2;
         self.entry = 0;
+        self.is_first_fragment = false;
         self.is_error = false;
         self.path_mtu = 0;
         self.local = Outcome::Local;

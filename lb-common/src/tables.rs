@@ -1,6 +1,8 @@
 //! What the agent has told the program, as the pipeline sees it.
 
-use crate::maps::{Announcer, Config, EchoBudget, Link, Liveness, Node, Vip, Vip4Key, Vip6Key};
+use crate::maps::{
+    Announcer, Config, EchoBudget, FragmentFlow, FragmentKey, Link, Liveness, Node, Vip, Vip4Key, Vip6Key,
+};
 use crate::flows::{Entry, FlowKey, FlowSet, Word};
 use crate::owner::Vitality;
 use crate::ring::{NodeIndex, Slot};
@@ -49,6 +51,10 @@ pub trait Tables {
     {
         vitality::is_bereaved(self, slot)
     }
+    /// Where the fragments of a packet go.
+    fn fragment(&self, key: &FragmentKey) -> Option<&FragmentFlow>;
+    /// Notes where the fragments of a packet go.
+    fn note_fragment(&self, key: &FragmentKey, flow: &FragmentFlow);
     /// A set of flows by the number in [`crate::flows::FlowKey::set`], whatever the size of the table.
     fn flow_set(&self, set: u32) -> Option<&FlowSet<Self::Word>>;
     /// Notes a flow: [`FlowSet::put`] on its set.

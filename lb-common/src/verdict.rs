@@ -113,8 +113,6 @@ outcomes! {
         BadIpHeader = 17, "bad_ip_header", Pass;
         /// More IPv6 extension headers than are followed.
         TooManyHeaders = 18, "too_many_headers", Pass;
-        /// A fragment for a VIP address.
-        Fragment = 19, "fragment", Pass;
         /// An ICMP echo request to a VIP that is not ours to answer, or over the rate.
         EchoNotAnswered = 20, "echo_not_answered", Pass;
         /// The agent has not written its configuration yet.

@@ -136,6 +136,16 @@ impl Frame for XdpFrame {
     }
 
     #[inline(always)]
+    fn note_fragment<T: Tables>(&mut self, _tables: &T, _packet: &Packet) {
+        lb_note_frag(self.context);
+    }
+
+    #[inline(always)]
+    fn follow_fragment<T: Tables>(&mut self, _tables: &T, _packet: &mut Packet) -> bool {
+        lb_follow_frag(self.context) != 0
+    }
+
+    #[inline(always)]
     fn serve<T: Tables>(&mut self, _tables: &T, _packet: &mut Packet) -> Result<Forward, Refusal> {
         // Both halves have the packet's description from `maps::packet`.
         match lb_serve(self.context) {
@@ -193,4 +203,21 @@ pub extern "C" fn lb_encapsulate(context: *mut xdp_md, node: u32) -> u32 {
 pub extern "C" fn lb_read_quoted(context: *mut xdp_md) -> u32 {
     let Some(packet) = maps::packet() else { return 0 };
     pipeline::read_quoted(&XdpFrame::new(context), &Maps, packet).unwrap_or(false).into()
+}
+
+/// A first fragment noted, as a global function: see [`lb_serve`]. Returns whether there was anything to note.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_note_frag(context: *mut xdp_md) -> u32 {
+    let Some(packet) = maps::packet() else { return 0 };
+    pipeline::note_fragment(&XdpFrame::new(context), &Maps, packet);
+    1
+}
+
+/// Where a later fragment goes, as a global function: see [`lb_serve`]. Returns whether it is a VIP's.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_follow_frag(context: *mut xdp_md) -> u32 {
+    let Some(packet) = maps::packet() else { return 0 };
+    pipeline::follow_fragment(&XdpFrame::new(context), &Maps, packet).into()
 }

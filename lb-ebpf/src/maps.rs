@@ -3,12 +3,12 @@
 
 use core::cell::UnsafeCell;
 
-use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray};
+use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray};
 use aya_ebpf::helpers::{bpf_jiffies64, bpf_redirect};
 use aya_ebpf::macros::btf_map;
 use lb_common::flows::{Entry, FlowKey, FlowSet, Word};
 use lb_common::maps::{
-    Announcer, Config, EchoBudget, Link, Liveness, Node, Traffic, Vip, Vip4Key, Vip6Key, capacity,
+    Announcer, Config, EchoBudget, FragmentFlow, FragmentKey, Link, Liveness, Node, Traffic, Vip, Vip4Key, Vip6Key, capacity,
 };
 use lb_common::ring::{NodeIndex, Slot};
 use lb_common::owner::Vitality;
@@ -16,6 +16,8 @@ use lb_common::pipeline::Packet;
 use lb_common::tables::Tables;
 use lb_common::vitality;
 
+#[btf_map(name = "lb_fragments")]
+static FRAGMENTS: LruHashMap<FragmentKey, FragmentFlow, { capacity::FRAGMENTS }> = LruHashMap::new();
 #[btf_map(name = "lb_packet")]
 static PACKET: PerCpuArray<Packet, 1> = PerCpuArray::new();
 
@@ -134,6 +136,18 @@ impl Tables for Maps {
     #[inline(always)]
     fn clock(&self) -> u32 {
         cell(capacity::CLOCK).map_or(0, |word| Liveness::from_word(word.load()).last_seen)
+    }
+
+    #[inline(always)]
+    fn fragment(&self, key: &FragmentKey) -> Option<&FragmentFlow> {
+        // SAFETY: a value that is reused under a running program is one fragment to another live node.
+        unsafe { FRAGMENTS.get(key) }
+    }
+
+    #[inline(always)]
+    fn note_fragment(&self, key: &FragmentKey, flow: &FragmentFlow) {
+        // A table that takes no entry leaves the fragments to go by their addresses.
+        let _ = FRAGMENTS.insert(key, flow, 0);
     }
 
     #[inline(always)]

@@ -28,9 +28,11 @@ pub(super) fn read<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Pack
     let l4 = l3 + header_len;
     packet.l4 = l4;
     packet.length = u32::from(u16::from_be_bytes([header[2], header[3]]));
-    if fragment & FRAGMENT_OFFSET != 0 {
-        let ours = tables.vip4(&Vip4Key::address(destination)).is_some();
-        return if ours { Err(Refusal::Fragment) } else { Ok(Found::Nothing) };
+    packet.protocol = u32::from(header[9]);
+    packet.fragment_id = u32::from(u16::from_be_bytes([header[4], header[5]]));
+    packet.is_first_fragment = fragment != 0;
+    if fragment & FRAGMENT_OFFSET != 0 && matches!(header[9], protocol::TCP | protocol::UDP) {
+        return Ok(Found::Fragment);
     }
     match header[9] {
         protocol::TCP | protocol::UDP => {}
@@ -43,9 +45,6 @@ pub(super) fn read<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Pack
         let udp = fragment == 0 && header[9] == protocol::UDP;
         return Ok(if udp { Found::udp(ports) } else { Found::Nothing });
     };
-    if fragment != 0 {
-        return Err(Refusal::Fragment);
-    }
     let shortest = header_len as u32 + ip::transport_header(header[9]);
     if packet.length < shortest || !holds(frame, l3, packet.length) {
         return Err(Refusal::BadLength);

@@ -21,12 +21,9 @@ pub(super) fn read<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Pack
         return Err(Refusal::BadIpHeader);
     }
     packet.length = ip::V6_HEADER as u32 + u32::from(u16::from_be_bytes([header[4], header[5]]));
-    let upper = match upper_layer(frame, header[6], l3 + ip::V6_HEADER)? {
+    let upper = match upper_layer(frame, packet, header[6])? {
         Chain::Upper(upper) => upper,
-        Chain::Fragment => {
-            let ours = tables.vip6(&Vip6Key::address(destination(header))).is_some();
-            return if ours { Err(Refusal::Fragment) } else { Ok(Found::Nothing) };
-        }
+        Chain::Fragment => return Ok(Found::Fragment),
         Chain::Other => return Ok(Found::Nothing),
     };
     packet.l4 = upper.at;
@@ -38,7 +35,7 @@ pub(super) fn read<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Pack
     let ports = *frame.view::<4>(upper.at).ok_or(Refusal::Truncated)?;
     let key = Vip6Key::port(destination(header), [ports[2], ports[3]], upper.protocol);
     let Some(vip) = tables.vip6(&key) else {
-        let udp = upper.protocol == protocol::UDP;
+        let udp = upper.protocol == protocol::UDP && !packet.is_first_fragment;
         return Ok(if udp { Found::udp(ports) } else { Found::Nothing });
     };
     let shortest = (upper.at - l3) as u32 + ip::transport_header(upper.protocol);
@@ -74,9 +71,10 @@ enum Chain {
 }
 
 #[inline(always)]
-fn upper_layer<F: Frame>(frame: &F, first: u8, at: usize) -> Result<Chain, Refusal> {
+fn upper_layer<F: Frame>(frame: &F, packet: &mut Packet, first: u8) -> Result<Chain, Refusal> {
     let mut next = first;
-    let mut at = at;
+    let mut at = packet.l3 + ip::V6_HEADER;
+    packet.is_first_fragment = false;
     for _ in 0..=MAX_EXTENSIONS {
         let length = match next {
             protocol::HOP_BY_HOP | protocol::DESTINATION_OPTIONS | protocol::ROUTING => {
@@ -90,11 +88,15 @@ fn upper_layer<F: Frame>(frame: &F, first: u8, at: usize) -> Result<Chain, Refus
             }
             protocol::FRAGMENT => {
                 let header = frame.view::<8>(at).ok_or(Refusal::Truncated)?;
-                // Offset zero and no more to come: a whole packet all the same (RFC 6946).
-                if u16::from_be_bytes([header[2], header[3]]) & 0xfff9 != 0 {
-                    return Ok(Chain::Fragment);
-                }
+                let part = u16::from_be_bytes([header[2], header[3]]);
                 next = header[0];
+                packet.protocol = u32::from(next);
+                packet.fragment_id = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+                if part & 0xfff8 != 0 {
+                    return Ok(if matches!(next, protocol::TCP | protocol::UDP) { Chain::Fragment } else { Chain::Other });
+                }
+                // Offset zero and no more to come: a whole packet all the same (RFC 6946).
+                packet.is_first_fragment = part & 1 != 0;
                 8
             }
             _ => return Ok(Chain::Upper(Upper { protocol: next, at })),
