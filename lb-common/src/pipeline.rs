@@ -5,6 +5,7 @@
 //! Ethernet, up to two tags
 //! ├─ IPv4, IPv6: to a VIP's port?  ── deliver: ring → slot → owner rule → here, MAC rewrite, or GUE
 //! │              GUE to this node? ── decapsulate, and deliver as asked by a peer
+//! │              ICMP error about a packet from a VIP? ── to the owner of its flow
 //! │              echo to a VIP?    ── answer
 //! │              S-BFD?            ── reflect a probe, note an answer
 //! ├─ ARP request for a VIP?        ── answer
