@@ -13,7 +13,7 @@ use crate::model::Packet;
 mod arp;
 mod upper;
 pub use arp::{Arp, BROADCAST};
-pub use upper::Upper;
+pub use upper::{Upper, flags};
 
 /// A MAC address.
 pub type Mac = [u8; 6];
@@ -78,9 +78,19 @@ impl Frame {
         Self::new(Addresses::V6(source, destination))
     }
 
-    /// A TCP segment with a few bytes of payload.
+    /// A TCP segment in the middle of a connection, with a few bytes of payload.
     pub fn tcp(self, source: u16, destination: u16) -> Self {
-        self.upper(Upper::Tcp(source, destination, b"hello".to_vec()))
+        self.segment(source, destination, flags::ACK)
+    }
+
+    /// A TCP segment that opens a connection, with a few bytes of payload.
+    pub fn syn(self, source: u16, destination: u16) -> Self {
+        self.segment(source, destination, flags::SYN)
+    }
+
+    /// A TCP segment with these flags and a few bytes of payload.
+    pub fn segment(self, source: u16, destination: u16, flags: u8) -> Self {
+        self.upper(Upper::Tcp(source, destination, flags, b"hello".to_vec()))
     }
 
     /// A UDP datagram with a few bytes of payload.
@@ -96,6 +106,16 @@ impl Frame {
             Addresses::V6(..) => Upper::Icmp6(kind, code, rest),
         };
         self.upper(upper)
+    }
+
+    /// UDP with this payload.
+    pub fn datagram(self, source: u16, destination: u16, payload: &[u8]) -> Self {
+        self.upper(Upper::Udp(source, destination, payload.to_vec()))
+    }
+
+    /// UDP with this payload, without a checksum.
+    pub fn plain_datagram(self, source: u16, destination: u16, payload: &[u8]) -> Self {
+        self.upper(Upper::PlainUdp(source, destination, payload.to_vec()))
     }
 
     /// Any protocol, with these bytes.
@@ -222,6 +242,11 @@ impl Frame {
             Addresses::V4(..) => 0x0800,
             Addresses::V6(..) => 0x86dd,
         };
+        self.marked(ether_type)
+    }
+
+    /// The frame's bytes under another type.
+    pub fn marked(&self, ether_type: u16) -> Vec<u8> {
         ethernet(self.macs, &self.tags, ether_type, &self.ip())
     }
 

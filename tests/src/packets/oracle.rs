@@ -3,14 +3,14 @@
 //! It errs to one side: what it calls a stranger must pass untouched; of the rest it says nothing.
 
 use etherparse::{
-    ArpOperation, ArpPacketSlice, Ethernet2HeaderSlice, IpNumber, Ipv4HeaderSlice, Ipv6FragmentHeaderSlice,
-    Ipv6HeaderSlice, Ipv6RawExtHeaderSlice, SingleVlanHeaderSlice, ether_type,
+    ArpOperation, ArpPacketSlice, EtherType, Ethernet2HeaderSlice, IpNumber, Ipv4HeaderSlice,
+    Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice, SingleVlanHeaderSlice, ether_type,
 };
 use lb_common::maps::{Vip4Key, Vip6Key};
 
 use crate::model::{HostTables, Packet};
 
-/// Whether the packet is for no VIP port, no ARP or echo request for a VIP, and no GUE to this node.
+/// Whether the packet is for no VIP port, no ARP or echo request for a VIP, and no GUE or S-BFD to this node.
 /// Fragments are strangers: the program passes them, whatever they are for.
 pub fn is_stranger(tables: &HostTables, packet: &Packet) -> bool {
     let readable = packet.bytes.get(..packet.linear).unwrap_or_default();
@@ -32,10 +32,43 @@ fn concerns_us(tables: &HostTables, frame: &[u8]) -> Option<bool> {
     }
     match kind {
         ether_type::ARP => arp(tables, rest),
-        ether_type::IPV4 => ipv4(tables, rest),
-        ether_type::IPV6 => ipv6(tables, rest),
+        ether_type::IPV4 => ipv4(tables, rest, Arrival::Plain),
+        ether_type::IPV6 => ipv6(tables, rest, Arrival::Plain),
+        EtherType(0x88b5 | 0x88b6) => {
+            Some(is_peer_mac(tables, header.source()) && second_chance(tables, rest)?)
+        }
         _ => Some(false),
     }
+}
+
+fn is_peer_mac(tables: &HostTables, mac: [u8; 6]) -> bool {
+    let [a, b, c, d, e, f] = mac;
+    tables.peer_macs.contains_key(&[a, b, c, d, e, f, 0, 0])
+}
+
+/// What is marked as a second chance is for a VIP's port or it is none.
+fn second_chance(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
+    match bytes.first()? >> 4 {
+        4 => ipv4(tables, bytes, Arrival::Marked),
+        6 => ipv6(tables, bytes, Arrival::Marked),
+        _ => Some(false),
+    }
+}
+
+/// How an IP packet comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Arrival {
+    /// Under its own EtherType.
+    Plain,
+    /// Under the mark of a second chance, which only packets for a VIP's port have.
+    Marked,
+}
+
+/// Whether UDP to this node's address with these ports is for the program: GUE from anybody, S-BFD from peers.
+fn is_own_udp(tables: &HostTables, source: [u8; 16], ports: &[u8; 4]) -> bool {
+    const SBFD: [u8; 2] = 7784u16.to_be_bytes();
+    let [from, to] = [[ports[0], ports[1]], [ports[2], ports[3]]];
+    to == 6080u16.to_be_bytes() || (from == SBFD || to == SBFD) && tables.peers.contains_key(&source)
 }
 
 fn arp(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
@@ -45,7 +78,7 @@ fn arp(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
     Some(request && tables.arp.contains_key(&packet.target_ipv4))
 }
 
-fn ipv4(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
+fn ipv4(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
     let header = Ipv4HeaderSlice::from_slice(bytes).ok()?;
     if header.is_fragmenting_payload() {
         return Some(false);
@@ -54,34 +87,36 @@ fn ipv4(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
     let to = header.destination();
     Some(match header.protocol() {
         protocol @ (IpNumber::TCP | IpNumber::UDP) => {
-            let port = [*upper.get(2)?, *upper.get(3)?];
-            let tunnel = protocol == IpNumber::UDP && port == 6080u16.to_be_bytes();
-            let to_us = to == tables.config.address4 && to != [0; 4];
-            tables.vips4.contains_key(&Vip4Key::port(to, port, protocol.0)) || (tunnel && to_us)
+            let ports = upper.first_chunk()?;
+            let is_vip = tables.vips4.contains_key(&Vip4Key::port(to, [ports[2], ports[3]], protocol.0));
+            let to_us = to == tables.config.address4 && to != [0; 4] && protocol == IpNumber::UDP;
+            let source = header.source_addr().to_ipv6_mapped().octets();
+            is_vip || arrival == Arrival::Plain && to_us && is_own_udp(tables, source, ports)
         }
         IpNumber::ICMP => {
             let is_vip = tables.vips4.contains_key(&Vip4Key::address(to));
-            upper.starts_with(&[8, 0]) && header.options().is_empty() && is_vip
+            arrival == Arrival::Plain && upper.starts_with(&[8, 0]) && header.options().is_empty() && is_vip
         }
         _ => false,
     })
 }
 
-fn ipv6(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
+fn ipv6(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
     let header = Ipv6HeaderSlice::from_slice(bytes).ok()?;
     let behind = bytes.get(header.slice().len()..)?;
     let (protocol, upper) = upper_layer(header.next_header(), behind)?;
     let to = header.destination();
     Some(match protocol {
         IpNumber::TCP | IpNumber::UDP => {
-            let port = [*upper.get(2)?, *upper.get(3)?];
-            let tunnel = protocol == IpNumber::UDP && port == 6080u16.to_be_bytes();
-            let to_us = to == tables.config.address6 && to != [0; 16];
-            tables.vips6.contains_key(&Vip6Key::port(to, port, protocol.0)) || (tunnel && to_us)
+            let ports = upper.first_chunk()?;
+            let is_vip = tables.vips6.contains_key(&Vip6Key::port(to, [ports[2], ports[3]], protocol.0));
+            let to_us = to == tables.config.address6 && to != [0; 16] && protocol == IpNumber::UDP;
+            is_vip || arrival == Arrival::Plain && to_us && is_own_udp(tables, header.source(), ports)
         }
         IpNumber::IPV6_ICMP => {
             let is_vip = tables.vips6.contains_key(&Vip6Key::address(to));
-            upper.starts_with(&[128, 0]) && upper.len() == behind.len() && is_vip
+            let direct = upper.len() == behind.len();
+            arrival == Arrival::Plain && upper.starts_with(&[128, 0]) && direct && is_vip
         }
         _ => false,
     })
