@@ -241,7 +241,7 @@ impl Announcer {
 
 /// A packet that comes in fragments.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FragmentKey {
     /// Source and destination as they lie in the header; IPv4 in the first eight bytes.
     pub addresses: [u64; 4],

@@ -49,6 +49,7 @@ use ipv4::holds;
 pub fn judge<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &mut Packet) -> Result<Forward, Refusal> {
     let Some((ether_type, l3)) = network_header(frame) else { return NOT_OURS };
     packet.reset(l3);
+    let marked = matches!(ether_type, ethernet::ASKED_ONE | ethernet::ASKED_MORE);
     let mut found = match ether_type {
         ethernet::IPV4 | ethernet::IPV6 => read(frame, tables, packet, ether_type)?,
         ethernet::ARP => return arp::judge(frame, tables, l3),
@@ -74,6 +75,13 @@ pub fn judge<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &mut Packet
     if found == Found::Icmp && is_error(frame, packet) {
         packet.is_error = true;
         found = if frame.read_quoted(tables, packet)? { Found::Target } else { Found::Nothing };
+    }
+    if marked {
+        if found != Found::Target {
+            return NOT_OURS;
+        }
+        configured(tables)?;
+        marked::restore(frame, packet)?;
     }
     match found {
         Found::Target => tell_sender(deliver::judge(frame, tables, packet), frame, tables, packet),

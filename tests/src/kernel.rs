@@ -108,7 +108,7 @@ impl Kernel {
         maps::state(&self.ebpf, 0..capacity::FLOW_SETS as u32, tables.sizes.nodes)
     }
 
-    /// Empties these sets of flows and writes the cells of liveness as `tables` has them.
+    /// Empties these sets of flows and the table of fragments, and writes the cells of liveness as `tables` has them.
     ///
     /// # Errors
     /// When a map cannot be written.

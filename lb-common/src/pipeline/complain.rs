@@ -77,10 +77,12 @@ fn answer_v4<F: Frame>(
     refusal: Refusal,
 ) -> Result<(), Refusal> {
     let to = *frame.view::<4>(packet.l3 + 12).ok_or(refusal)?;
-    let [first] = *frame.view::<1>(packet.l3).ok_or(refusal)?;
+    let [first, _, _, _, _, _, f0, f1] = *frame.view::<8>(packet.l3).ok_or(refusal)?;
     // With options the eight bytes would be options; and there are addresses that nothing may be sent to.
     let plain = first == 0x45 && to[0] != 0 && to[0] != 127 && to[0] < 224;
-    if !plain || config.address4 == [0; 4] {
+    // Of a packet in fragments only the first is answered (RFC 1122 section 3.2.2).
+    let later_part = u16::from_be_bytes([f0, f1]) & 0x1fff != 0;
+    if !plain || later_part || config.address4 == [0; 4] {
         return Err(refusal);
     }
     turn_round(frame, packet, FRONT_V4, QUOTE_V4, ethernet::IPV4)?;

@@ -38,6 +38,14 @@ pub(super) fn fits(node: &Node, packet: &Packet) -> bool {
     packet.length + overhead as u32 <= u32::from(node.mtu)
 }
 
+/// The refusal of a packet that does not fit; what would have fitted is noted.
+#[inline(always)]
+pub(super) fn too_big(node: &Node, packet: &mut Packet) -> Refusal {
+    let overhead = outer_header(node) + tunnel_bytes(packet);
+    packet.path_mtu = u32::from(node.mtu).saturating_sub(overhead as u32);
+    Refusal::TooBig
+}
+
 /// Encapsulates the packet on its way to a node.
 ///
 /// # Errors
@@ -52,9 +60,7 @@ pub fn encapsulate<F: Frame, T: Tables>(
 ) -> Result<(), Refusal> {
     let node = tables.node(node).ok_or(Refusal::NoWay)?;
     if !fits(node, packet) {
-        let overhead = outer_header(node) + tunnel_bytes(packet);
-        packet.path_mtu = u32::from(node.mtu).saturating_sub(overhead as u32);
-        return Err(Refusal::TooBig);
+        return Err(too_big(node, packet));
     }
     decrement_ttl(frame, packet)?;
     let class = traffic_class(frame, packet)?;

@@ -1,28 +1,35 @@
 //! Second chances under the experimental EtherTypes: what they were is put back once they are known to be ours.
 
-use super::{Found, Packet, configured};
+use super::{Family, Found, Packet};
 use crate::frame::Frame;
 use crate::owner::MAX_ASKED;
 use crate::tables::Tables;
 use crate::verdict::Refusal;
 use crate::wire::ethernet;
 
-/// Notes who has been asked, reads the packet, and puts the EtherType back if it is for a VIP. What is from no
-/// peer or for no VIP is none of ours: these EtherTypes are free for everybody's experiments.
+/// Notes who has been asked, and reads the packet. What is from no peer is none of ours: these EtherTypes are free
+/// for everybody's experiments.
 #[inline(always)]
 pub(super) fn read<F: Frame, T: Tables>(
-    frame: &mut F,
+    frame: &F,
     tables: &T,
     packet: &mut Packet,
     mark: [u8; 2],
 ) -> Result<Found, Refusal> {
     let Some(ether_type) = recognise(frame, tables, packet, mark) else { return Ok(Found::Nothing) };
-    if super::read(frame, tables, packet, ether_type)? != Found::Target {
-        return Ok(Found::Nothing);
-    }
-    configured(tables)?;
+    let found = super::read(frame, tables, packet, ether_type)?;
+    Ok(if matches!(found, Found::Target | Found::Fragment | Found::Icmp) { found } else { Found::Nothing })
+}
+
+/// Puts the EtherType back, once the packet is known to be for a VIP.
+#[inline(always)]
+pub(super) fn restore<F: Frame>(frame: &mut F, packet: &Packet) -> Result<(), Refusal> {
+    let ether_type = match packet.family {
+        Family::V4 => ethernet::IPV4,
+        Family::V6 => ethernet::IPV6,
+    };
     *frame.view_mut::<2>(packet.type_at).ok_or(Refusal::Truncated)? = ether_type;
-    Ok(Found::Target)
+    Ok(())
 }
 
 /// The EtherType of what a peer has sent under such a mark.

@@ -33,7 +33,7 @@ pub(super) fn send<F: Frame, T: Tables>(
         return Ok(Outcome::AskedGue);
     }
     if node.way != way::L2 {
-        return Err(Refusal::TooBig);
+        return Err(encapsulate::too_big(node, packet));
     }
     decrement_ttl(frame, packet)?;
     let macs = frame.view_mut::<12>(0).ok_or(Refusal::Truncated)?;

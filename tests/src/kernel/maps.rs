@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result};
 use aya::maps::{Array, HashMap, PerCpuArray};
 use aya::{Ebpf, Pod};
-use lb_common::maps::{Liveness, Traffic, name};
+use lb_common::maps::{FragmentFlow, FragmentKey, Liveness, Traffic, name};
 
 use crate::model::{FlowWords, HostTables, State, Totals};
 
@@ -26,12 +26,18 @@ pub fn fill(ebpf: &mut Ebpf, tables: &HostTables) -> Result<()> {
     write(ebpf, name::LIVENESS, &tables.liveness_cells())
 }
 
-/// Empties these sets of flows, and writes the liveness of the nodes as `tables` has it.
+/// Empties these sets of flows and the table of fragments, and writes the liveness of the nodes as `tables` has it.
 pub(super) fn begin_anew(ebpf: &mut Ebpf, tables: &HostTables, sets: &BTreeSet<u32>) -> Result<()> {
     write(ebpf, name::LIVENESS, &tables.liveness_cells()[..tables.sizes.nodes as usize])?;
     let mut flows: Array<_, FlowWords> = ebpf.map_mut(name::FLOWS).context("no flows")?.try_into()?;
     for set in sets {
         flows.set(*set, FlowWords::default(), 0).context("write to lb_flows")?;
+    }
+    let mut fragments: HashMap<_, FragmentKey, FragmentFlow> =
+        ebpf.map_mut(name::FRAGMENTS).context("no fragments")?.try_into()?;
+    let keys = fragments.keys().collect::<Result<Vec<_>, _>>()?;
+    for key in keys {
+        fragments.remove(&key).context("remove from lb_fragments")?;
     }
     Ok(())
 }
@@ -39,7 +45,10 @@ pub(super) fn begin_anew(ebpf: &mut Ebpf, tables: &HostTables, sets: &BTreeSet<u
 pub(super) fn state(ebpf: &Ebpf, sets: impl Iterator<Item = u32>, nodes: u32) -> Result<State> {
     let liveness: Array<_, Liveness> = ebpf.map(name::LIVENESS).context("no liveness")?.try_into()?;
     let liveness = (0..nodes).map(|node| liveness.get(&node, 0)).collect::<Result<_, _>>()?;
-    let mut state = State { liveness, ..State::default() };
+    let fragments: HashMap<_, FragmentKey, FragmentFlow> =
+        ebpf.map(name::FRAGMENTS).context("no fragments")?.try_into()?;
+    let fragments = fragments.iter().collect::<Result<_, _>>()?;
+    let mut state = State { liveness, fragments, ..State::default() };
     let flows: Array<_, FlowWords> = ebpf.map(name::FLOWS).context("no flows")?.try_into()?;
     for set in sets {
         state.add_flows(set, flows.get(&set, 0)?);

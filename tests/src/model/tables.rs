@@ -6,7 +6,8 @@ use std::sync::atomic::AtomicU64;
 
 use lb_common::flows::{AGE_BITS, Entry, FlowSet, Standing, WAYS, Word};
 use lb_common::maps::{
-    Announcer, Config, EchoBudget, Link, Liveness, Node, Traffic, Vip, Vip4Key, Vip6Key, capacity,
+    Announcer, Config, EchoBudget, FragmentFlow, FragmentKey, Link, Liveness, Node, Traffic, Vip, Vip4Key,
+    Vip6Key, capacity,
 };
 use lb_common::ring::{NodeIndex, Slot};
 use lb_common::tables::Tables;
@@ -43,6 +44,8 @@ pub struct State {
     pub flows: BTreeMap<u32, FlowWords>,
     /// `lb_liveness` of the nodes that `lb_nodes` has room for.
     pub liveness: Vec<Liveness>,
+    /// `lb_fragments`.
+    pub fragments: BTreeMap<FragmentKey, FragmentFlow>,
 }
 
 impl State {
@@ -89,6 +92,8 @@ pub struct HostTables {
     liveness: Vec<Cell<Liveness>>,
     flows: Vec<FlowSet>,
     touched: RefCell<BTreeSet<u32>>,
+    /// Leaked, because a reference into it outlives the next note: a few bytes for each first fragment of a test.
+    fragments: RefCell<HashMap<FragmentKey, &'static FragmentFlow>>,
     budget: RefCell<EchoBudget>,
     totals: RefCell<Totals>,
 }
@@ -111,6 +116,7 @@ impl HostTables {
             liveness: vec![Cell::default(); capacity::LIVENESS],
             flows: std::iter::repeat_with(FlowSet::default).take(capacity::FLOW_SETS).collect(),
             touched: RefCell::default(),
+            fragments: RefCell::default(),
             budget: RefCell::default(),
             totals: RefCell::default(),
         }
@@ -132,8 +138,9 @@ impl HostTables {
         self.touched.borrow().iter().map(|set| (*set, words(*set))).collect()
     }
 
-    /// Empties the sets of flows that a packet has looked at, and tells which.
+    /// Empties the sets of flows that a packet has looked at, and tells which; forgets fragments too.
     pub fn forget_flows(&self) -> BTreeSet<u32> {
+        self.fragments.borrow_mut().clear();
         let touched = self.touched.take();
         for set in &touched {
             for way in &self.flows[*set as usize].ways {
@@ -146,7 +153,8 @@ impl HostTables {
     /// What packets have left behind.
     pub fn state(&self) -> State {
         let liveness = self.liveness.iter().take(self.sizes.nodes as usize).map(Cell::get).collect();
-        let mut state = State { liveness, ..State::default() };
+        let fragments = self.fragments.borrow().iter().map(|(key, flow)| (*key, **flow)).collect();
+        let mut state = State { liveness, fragments, ..State::default() };
         for (set, words) in self.touched_flows() {
             state.add_flows(set, words);
         }
@@ -223,6 +231,14 @@ impl Tables for HostTables {
 
     fn clock(&self) -> u32 {
         self.liveness[capacity::CLOCK as usize].get().last_seen
+    }
+
+    fn fragment(&self, key: &FragmentKey) -> Option<&FragmentFlow> {
+        self.fragments.borrow().get(key).copied()
+    }
+
+    fn note_fragment(&self, key: &FragmentKey, flow: &FragmentFlow) {
+        self.fragments.borrow_mut().insert(*key, Box::leak(Box::new(*flow)));
     }
 
     fn flow_set(&self, set: u32) -> Option<&FlowSet> {

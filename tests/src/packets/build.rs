@@ -46,6 +46,10 @@ pub struct Frame {
     pub extensions: Vec<(u8, Vec<u8>)>,
     /// IPv4 fragment: offset in units of eight bytes, and whether more follow.
     pub fragment: (u16, bool),
+    /// IPv4 identification.
+    pub id: u16,
+    /// Whether IPv4 says not to fragment, where it is no fragment.
+    pub dont_fragment: bool,
     /// What the IP packet carries.
     pub upper: Upper,
     /// Flow label of an IPv6 packet.
@@ -63,6 +67,8 @@ impl Frame {
             options: Vec::new(),
             extensions: Vec::new(),
             fragment: (0, false),
+            id: 0,
+            dont_fragment: true,
             upper: Upper::Raw(IpNumber::IPV6_NO_NEXT_HEADER.0, Vec::new()),
             flow_label: 0,
         }
@@ -182,6 +188,20 @@ impl Frame {
         Self { fragment: (offset, more), ..self }
     }
 
+    /// Another IPv4 identification.
+    pub fn id(self, id: u16) -> Self {
+        Self { id, ..self }
+    }
+
+    /// ICMP or ICMPv6 of this type and code, with everything behind the checksum.
+    pub fn message(self, kind: u8, code: u8, rest: &[u8]) -> Self {
+        let upper = match self.addresses {
+            Addresses::V4(..) => Upper::Icmp4(kind, code, rest.to_vec()),
+            Addresses::V6(..) => Upper::Icmp6(kind, code, rest.to_vec()),
+        };
+        self.upper(upper)
+    }
+
     /// The IP packet's bytes.
     pub fn ip(&self) -> Vec<u8> {
         let mut payload = self.upper.bytes(self.addresses);
@@ -208,8 +228,8 @@ impl Frame {
         let mut header = Ipv4Header {
             dscp: IpDscp::try_new(self.class >> 2).expect("six bits"),
             ecn: IpEcn::try_new(self.class & 3).expect("two bits"),
-            identification: 0,
-            dont_fragment: self.fragment == (0, false),
+            identification: self.id,
+            dont_fragment: self.dont_fragment && self.fragment == (0, false),
             more_fragments: self.fragment.1,
             fragment_offset: IpFragOffset::try_new(self.fragment.0).expect("13 bits"),
             time_to_live: self.ttl,
@@ -234,6 +254,11 @@ impl Frame {
             source,
             destination,
         }
+    }
+
+    /// Whether it is IPv4.
+    pub const fn is_v4(&self) -> bool {
+        matches!(self.addresses, Addresses::V4(..))
     }
 
     /// The frame's bytes.

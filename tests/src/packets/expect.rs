@@ -96,6 +96,30 @@ pub fn opened(outer: &Frame, inner: &Frame, outcome: Outcome) -> Expect {
     Expect::Becomes(Action::Pass, outcome, inner.bytes())
 }
 
+/// Answered with time exceeded.
+pub fn time_exceeded(frame: &Frame) -> Expect {
+    let (kind, code) = if frame.is_v4() { (11, 0) } else { (3, 0) };
+    complaint(frame, Outcome::TimeExceededSent, kind, code, 0)
+}
+
+/// Answered with fragmentation needed or packet too big, and what would have been small enough.
+pub fn too_big(frame: &Frame, mtu: u32) -> Expect {
+    let (kind, code) = if frame.is_v4() { (3, 4) } else { (2, 0) };
+    complaint(frame, Outcome::TooBigSent, kind, code, mtu)
+}
+
+/// From this node to the frame's sender: the frame's IP header and eight bytes.
+fn complaint(frame: &Frame, outcome: Outcome, kind: u8, code: u8, word: u32) -> Expect {
+    let [to, from] = frame.macs;
+    let (answer, quoted) = match frame.addresses {
+        Addresses::V4(source, _) => (Frame::v4(fixture::SELF4, source), 20 + 8),
+        Addresses::V6(source, _) => (Frame::v6(fixture::SELF6, source), 40 + 8),
+    };
+    let rest = [&word.to_be_bytes(), &frame.ip()[..quoted]].concat();
+    let answer = Frame { macs: [from, to], tags: frame.tags.clone(), dont_fragment: false, ..answer };
+    Expect::Becomes(Action::Transmit, outcome, answer.message(kind, code, &rest).bytes())
+}
+
 fn node_of(index: NodeIndex) -> Node {
     fixture::nodes()[usize::from(index)]
 }

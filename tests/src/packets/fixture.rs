@@ -31,7 +31,8 @@ pub const CLIENT6: [u8; 16] = v6(0xc, 9);
 pub const VIP4: [u8; 4] = [198, 51, 100, 10];
 /// A VIP that answers echo requests.
 pub const VIP6: [u8; 16] = v6(0x10, 10);
-/// A VIP that another node announces, and that does not answer echo requests.
+/// A VIP that another node announces, and that does not answer echo requests. Its later fragments go to
+/// [`node::NEAR`], those of the VIPs above to this node.
 pub const QUIET4: [u8; 4] = [198, 51, 100, 11];
 /// A VIP that does not answer echo requests.
 pub const QUIET6: [u8; 16] = v6(0x10, 11);
@@ -206,11 +207,14 @@ pub enum Fixture {
     Silent,
     /// This node drains.
     Draining,
+    /// This node has no address for encapsulated packets.
+    Addressless,
 }
 
 impl Fixture {
     /// Every one.
-    pub const ALL: [Self; 4] = [Self::Standard, Self::Unconfigured, Self::Silent, Self::Draining];
+    pub const ALL: [Self; 5] =
+        [Self::Standard, Self::Unconfigured, Self::Silent, Self::Draining, Self::Addressless];
 
     /// The maps.
     pub fn tables(self) -> HostTables {
@@ -235,6 +239,7 @@ impl Fixture {
                 (config.address4, config.address6) = ([0; 4], [0; 16]);
                 (config.echo_rate, config.liveness_limit) = (0, 0);
             }
+            Self::Addressless => (config.address4, config.address6) = ([0; 4], [0; 16]),
             Self::Draining => config.flags = CONFIG_DRAINING,
         }
         let mut tables = HostTables::new(Sizes { slots: 1024, nodes: NODES as u32, vip_stats: 64 }, config);
@@ -386,7 +391,7 @@ fn add_vips(tables: &mut HostTables) {
     add_ports(tables, port::RINGLESS, Vip { ring: outside, mask: 3, number: 62, flags: 0 });
     add_ports(tables, port::UNCOUNTED, Vip { ring: near, mask: 3, number: 64, flags: 0 });
 
-    let address = |flags| Vip { ring: 0, mask: 3, number: 63, flags };
+    let address = |flags| Vip { ring: if flags == 0 { near } else { 0 }, mask: 3, number: 63, flags };
     tables.vips4.insert(Vip4Key::address(VIP4), address(VIP_ECHO));
     tables.vips4.insert(Vip4Key::address(QUIET4), address(0));
     tables.vips6.insert(Vip6Key::address(VIP6), address(VIP_ECHO));

@@ -1,14 +1,17 @@
 //! The table of packets, each with what must become of it.
 
 mod arp;
+mod complain;
 mod cut;
 mod echo;
 mod extensions;
 mod forward;
+mod fragment;
 mod malformed;
 mod others;
 mod owner;
 mod probe;
+mod quoted;
 mod second;
 mod tunnel;
 
@@ -117,6 +120,9 @@ pub fn written() -> Vec<Row> {
         owner::rows(),
         second::rows(),
         probe::rows(),
+        complain::rows(),
+        quoted::rows(),
+        fragment::rows(),
     ]
     .concat()
 }

@@ -4,7 +4,7 @@ use lb_common::verdict::{Outcome, Refusal};
 
 use super::Row;
 use crate::packets::build::Frame;
-use crate::packets::expect::{Expect, LOCAL, encapsulated, refused, rewritten};
+use crate::packets::expect::{self, Expect, LOCAL, encapsulated, refused, rewritten, time_exceeded};
 use crate::packets::fixture::{CLIENT4, CLIENT6, Fixture, MTU, PEER_MAC, SELF_MAC, VIP4, VIP6, node, port};
 
 pub(super) fn rows() -> Vec<Row> {
@@ -78,14 +78,14 @@ fn tagged() -> Vec<Row> {
 }
 
 fn hops() -> Vec<Row> {
-    let expired = || refused(Refusal::TtlExpired);
     let mut rows = Vec::new();
     for (family, frame) in [("TTL", new4 as fn(u16) -> Frame), ("hop limit", new6)] {
         for ttl in [0, 1] {
+            for (way, port) in [("rewritten", port::NEAR), ("in GUE4", port::FAR4), ("in GUE6", port::FAR6)] {
+                let frame = frame(port).ttl(ttl);
+                rows.push(Row::frame(format!("{family} {ttl}, {way}"), &frame, time_exceeded(&frame)));
+            }
             rows.extend([
-                Row::frame(format!("{family} {ttl}, rewritten"), &frame(port::NEAR).ttl(ttl), expired()),
-                Row::frame(format!("{family} {ttl}, in GUE4"), &frame(port::FAR4).ttl(ttl), expired()),
-                Row::frame(format!("{family} {ttl}, in GUE6"), &frame(port::FAR6).ttl(ttl), expired()),
                 Row::frame(format!("{family} {ttl}, served here"), &frame(port::LOCAL).ttl(ttl), LOCAL),
             ]);
         }
@@ -109,7 +109,7 @@ fn sizes() -> Vec<Row> {
             rows.push(Row::frame(format!("{family} of {largest} bytes in +{overhead}"), &fits, expect));
             let too_big = frame(port).sized(largest + 1);
             let name = format!("{family} of {} bytes in +{overhead}", largest + 1);
-            rows.push(Row::frame(name, &too_big, refused(Refusal::TooBig)));
+            rows.push(Row::frame(name, &too_big, expect::too_big(&too_big, largest as u32)));
         }
         let full = frame(port::NEAR).sized(usize::from(MTU));
         rows.push(Row::frame(
@@ -122,7 +122,7 @@ fn sizes() -> Vec<Row> {
             Row::frame(format!("{family} of 9000 bytes rewritten"), &jumbo, rewritten(&jumbo, node::NEAR));
         rows.push(row.split_at(2048));
         let jumbo = frame(port::FAR4).sized(9000);
-        let row = Row::frame(format!("{family} of 9000 bytes in GUE"), &jumbo, refused(Refusal::TooBig));
+        let row = Row::frame(format!("{family} of 9000 bytes in GUE"), &jumbo, expect::too_big(&jumbo, 1468));
         rows.push(row.split_at(2048));
         let split = frame(port::FAR6).sized(1400);
         let row =

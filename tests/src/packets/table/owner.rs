@@ -6,7 +6,7 @@ use lb_common::verdict::{Outcome, Refusal};
 use super::Row;
 use crate::packets::build::{Frame, flags};
 use crate::packets::expect::{
-    Expect, LOCAL, asked_gue, asked_l2, decapsulated, encapsulated, listed, opened, refused, rewritten,
+    Expect, LOCAL, asked_gue, asked_l2, decapsulated, encapsulated, listed, opened, refused, rewritten, time_exceeded,
 };
 use crate::packets::fixture::{
     CLIENT4, CLIENT6, Fixture, PEER_MAC, PEER4, SELF_MAC, SELF4, VIP4, VIP6, node, port, wire_id,
@@ -300,7 +300,7 @@ fn taken_over() -> Vec<Row> {
         })
         .leaves(&[(node::DRAINING, Open)]),
         Row::frame("to the former leader on its last hop", &tcp(port::TAKEN_OVER).ttl(1), {
-            refused(Refusal::TtlExpired)
+            time_exceeded(&tcp(port::TAKEN_OVER).ttl(1))
         })
         .leaves(&[(node::FAR4, Open)]),
     ]);

@@ -6,7 +6,7 @@ use lb_common::verdict::{Outcome, Refusal};
 use super::Row;
 use crate::model::Action;
 use crate::packets::build::{Arp, Frame, ethernet};
-use crate::packets::expect::{Expect, NOT_OURS, asked_gue, asked_l2, listed, refused};
+use crate::packets::expect::{Expect, NOT_OURS, asked_gue, asked_l2, listed, refused, time_exceeded, too_big};
 use crate::packets::fixture::{
     CLIENT4, CLIENT6, Fixture, MTU, OTHER_MAC, PEER_MAC, PEER4, PLAIN4, ROUTER_MAC, SELF_MAC, SELF4, VIP4,
     VIP6, node, port, wire_id,
@@ -93,7 +93,7 @@ fn sizes() -> Vec<Row> {
             })
             .leaves(&[(node::FAR4, Open)]),
             Row::frame(format!("{family}, too large a second chance to a far node"), &large, {
-                refused(Refusal::TooBig)
+                too_big(&large, (mtu - OVER4) as u32)
             })
             .leaves(&[(node::FAR4, Open)]),
         ]);
@@ -253,11 +253,12 @@ fn refusals() -> Vec<Row> {
     roomy.packet.metadata = 180;
     let last_hop = v4(port::FORMER_NEAR).ttl(1);
     vec![
-        one("0x88b5 on, its last hop", &ahead.clone().ttl(1), Refusal::TtlExpired)
-            .leaves(&[(node::FAR4, Open)]),
-        Row::frame("second chance, marked, its last hop", &last_hop, refused(Refusal::TtlExpired))
+        Row::bytes("0x88b5 on, its last hop", marked(&ahead.clone().ttl(1), ASKED_ONE), {
+            time_exceeded(&ahead.clone().ttl(1).macs(SELF_MAC, PEER_MAC))
+        })
+        .leaves(&[(node::FAR4, Open)]),
+        Row::frame("second chance, marked, its last hop", &last_hop, time_exceeded(&last_hop))
             .leaves(&[(node::NEAR, Open)]),
-        one("0x88b5 around a fragment", &v4(port::LOCAL).fragment(3, true), Refusal::Fragment),
         one("0x88b5 around a VIP without a ring", &v4(port::RINGLESS), Refusal::NoSlot),
         one("0x88b5 around half a header", &Frame::v4(CLIENT4, VIP4).raw(6, &[0; 2]), Refusal::Truncated),
         one("0x88b5 before the configuration", &v4(port::LOCAL), Refusal::NotConfigured)
