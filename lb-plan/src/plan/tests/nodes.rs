@@ -155,7 +155,8 @@ fn a_cluster_of_more_nodes_than_fit_leaves_out_the_last_and_never_itself() {
     let model = Model { nodes: nodes.collect(), ..Model::default() };
     let mut scenario = Scenario::of(0);
     scenario.settings.node = NodeName::from("m1024");
-    let plan = Planner::new().plan(&model, &scenario.facts, &scenario.settings, &Contents::default());
+    let none = Contents::default();
+    let plan = Planner::new().plan(&model, &scenario.facts, &scenario.settings, &none, Duration::ZERO);
     assert!(
         only_problem(&plan).starts_with("Node m1023: lb_nodes is full with 1024 entries"),
         "{:?}",
