@@ -40,7 +40,6 @@ fn no_event_breaks_a_connection_but_the_death_of_its_node() -> Result<()> {
 /// A flow's slot changes with the number of slots, and the node that led its old one may stand nowhere in its
 /// new one but as a former leader.
 #[test]
-#[ignore = "needs former leaders"]
 fn a_join_that_doubles_the_ring_breaks_nothing() -> Result<()> {
     cluster().run(|lab| {
         let stage = Stage::set_with(lab, Carrier::Fairlead, DOUBLING)?;

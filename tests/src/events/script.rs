@@ -174,7 +174,6 @@ impl Event {
         self.act(stage)?;
         sleep(AFTERWARDS);
         let toll = crowd.disperse()?;
-        if std::env::var_os("DBG").is_some() { for n in stage.lab.nodes()? { if let Ok(s)=n.status() { println!("  {} {} {}", n.name(), s["outcomes"], s["liveness"]); } } }
         (self.undo)(stage)?;
         Ok((toll, began))
     }
