@@ -28,6 +28,8 @@ pub struct Kind {
     pub frame: Frame,
     /// What must become of it.
     pub outcome: Outcome,
+    /// IP protocol of the VIPs.
+    pub protocol: u8,
     /// Who leads the slots.
     pub leads: Leads,
     /// This node has the flows in its table beforehand.
@@ -135,6 +137,7 @@ fn miss() -> Kind {
         program: Program::Judged,
         frame: Frame::v4([10, 9, 0, 0], vip4(0)).tcp(SOURCE_PORT, PORT + 1).sized(SIZE),
         outcome: Outcome::NotOurs,
+        protocol: 6,
         leads: Leads::Others,
         known: false,
         way: way::L2,
@@ -197,7 +200,7 @@ fn owner_new() -> Kind {
 
 fn owner_udp() -> Kind {
     let frame = Frame::v4([10, 9, 0, 0], vip4(0)).udp(SOURCE_PORT, PORT).sized(SIZE);
-    Kind { name: "owner, UDP", frame, known: false, goal: None, ..owner() }
+    Kind { name: "owner, UDP", frame, protocol: 17, known: false, goal: None, ..owner() }
 }
 
 /// Of a flow that this node has not, and the former leader is asked for.

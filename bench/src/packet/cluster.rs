@@ -8,6 +8,8 @@ use lb_common::maps::{Config, LIVENESS_UP, Liveness, Node, Vip, Vip4Key, Vip6Key
 use lb_common::ring::{NO_NODE, NodeIndex, Slot};
 use lb_common::wire::gue;
 
+use super::cases::{Case, Kind};
+
 /// The port of every VIP.
 pub const PORT: u16 = 443;
 /// This node's MAC.
@@ -57,9 +59,10 @@ pub const fn v6(net: u8, n: u16) -> [u8; 16] {
     [0x20, 0x01, 0x0d, 0xb8, 0, net, 0, 0, 0, 0, 0, 0, 0, 0, high, low]
 }
 
-/// Maps with as many VIPs and rings, whose slots are led by these, and nodes that are all alive and reached
-/// this way.
-pub fn tables(vips: u16, rings: u16, leads: Leads, way: u8) -> HostTables {
+/// The cluster that a case meets: as many VIPs and rings, and nodes that are all alive and reached one way.
+pub fn tables(case: &Case) -> HostTables {
+    let Case { vips, rings, .. } = *case;
+    let Kind { leads, way, protocol, .. } = case.kind;
     let config = Config {
         hash_key: HASH_KEY,
         address4: SELF4,
@@ -92,8 +95,8 @@ pub fn tables(vips: u16, rings: u16, leads: Leads, way: u8) -> HostTables {
     for number in 0..vips {
         let ring = u32::from(number % rings) * SLOTS;
         let vip = Vip { ring, mask: SLOTS - 1, number: u32::from(number), flags: 0 };
-        tables.vips4.insert(Vip4Key::port(vip4(number), PORT.to_be_bytes(), 6), vip);
-        tables.vips6.insert(Vip6Key::port(vip6(number), PORT.to_be_bytes(), 6), vip);
+        tables.vips4.insert(Vip4Key::port(vip4(number), PORT.to_be_bytes(), protocol), vip);
+        tables.vips6.insert(Vip6Key::port(vip6(number), PORT.to_be_bytes(), protocol), vip);
     }
     tables
 }
