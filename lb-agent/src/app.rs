@@ -141,6 +141,9 @@ fn settings(options: &Options, maps: &Maps) -> Settings {
         ring_capacity: maps.ring_capacity() as u32,
         liveness: liveness(options),
         draining: false,
+        former_grace: Settings::FORMER_GRACE,
+        udp_grace: Settings::UDP_GRACE,
+        weight_settle: Settings::WEIGHT_SETTLE,
     }
 }
 

@@ -54,6 +54,8 @@ struct Memory {
     observation: Observation,
     probed: Targets,
     started: Instant,
+    /// When the plan wants to be made again, whatever happens.
+    wake: Option<Instant>,
 }
 
 /// What woke the loop.
@@ -63,6 +65,8 @@ enum Wake {
     Ask,
     Confirm,
     Drain,
+    /// The plan has asked to be made again: a grace is over.
+    Plan,
 }
 
 impl Control {
@@ -79,6 +83,7 @@ impl Control {
             observation: Observation::default(),
             probed: Targets::new(),
             started: Instant::now(),
+            wake: None,
         };
         self.read_source(&mut memory);
         self.observe(&mut memory).await;
@@ -93,6 +98,7 @@ impl Control {
                 _ = ask.tick() => Wake::Ask,
                 _ = confirm.tick() => Wake::Confirm,
                 Ok(()) = self.draining.changed() => Wake::Drain,
+                () = sleep_until(memory.wake) => Wake::Plan,
             };
             self.woken(wake, &mut memory).await;
         }
@@ -121,6 +127,7 @@ impl Control {
                     self.turn(memory);
                 }
             }
+            Wake::Plan => self.turn(memory),
             Wake::Drain => {
                 self.settings.draining = *self.draining.borrow_and_update();
                 self.turn(memory);
@@ -164,10 +171,16 @@ impl Control {
     /// Plans, writes what is different, and shows it.
     fn turn(&mut self, memory: &mut Memory) {
         let begun = Instant::now();
-        let plan =
-            memory.planner.plan(&memory.model, &memory.observation.facts, &self.settings, &memory.installed);
+        let plan = memory.planner.plan(
+            &memory.model,
+            &memory.observation.facts,
+            &self.settings,
+            &memory.installed,
+            memory.started.elapsed(),
+        );
         let (operations, failures) = self.apply(&plan, &mut memory.installed);
         self.probe(memory, &plan);
+        memory.wake = plan.wake.map(|wake| memory.started + wake);
         let applied = Applied { operations, microseconds: begun.elapsed().as_micros() as u64 };
         if operations > 0 {
             tracing::info!(
@@ -243,5 +256,13 @@ impl Control {
             problems,
             ..State::clone(&before)
         }));
+    }
+}
+
+/// Sleeps until then; without a time for ever.
+async fn sleep_until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
     }
 }

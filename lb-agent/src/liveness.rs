@@ -76,6 +76,8 @@ struct Driver {
     clock: ProbeClock,
     initiator: Initiator<NodeIndex>,
     targets: Targets,
+    /// Who last had a number, also of those that are no targets for now.
+    addresses: BTreeMap<NodeIndex, IpAddr>,
     sockets: BTreeMap<IpAddr, UdpSocket>,
 }
 
@@ -89,6 +91,7 @@ impl Driver {
             clock,
             initiator: Initiator::new(profile.interval, profile.multiplier),
             targets: Targets::new(),
+            addresses: BTreeMap::new(),
             sockets: BTreeMap::new(),
         }
     }
@@ -101,21 +104,31 @@ impl Driver {
                 Err(TryRecvError::Disconnected) => return,
             }
             let now = self.start.elapsed();
-            if self.clock.handle_time(now) {
+            // While nobody has been probed, there is no time in which anybody could have answered.
+            if !self.addresses.is_empty() && self.clock.handle_time(now) {
                 self.cells.set_clock(self.clock.value() as u32);
             }
             while let Some(probe) = self.initiator.poll_probe(now) {
                 self.send(probe.key, &probe.packet);
             }
-            let next = self.initiator.next_deadline().unwrap_or(Duration::MAX).min(self.clock.next_deadline());
-            thread::sleep(next.saturating_sub(self.start.elapsed()).min(LONGEST_SLEEP));
+            thread::sleep(self.until_next());
         }
     }
 
+    fn until_next(&self) -> Duration {
+        let next = self.initiator.next_deadline().map_or(Duration::MAX, |due| due.min(self.clock.next_deadline()));
+        next.saturating_sub(self.start.elapsed()).min(LONGEST_SLEEP)
+    }
+
+    /// What the cells say holds, but for a number that was another node's. A new node is dead by its unused
+    /// cell until it has answered: its pods may be ready before there is a program to tell whose a flow is.
+    /// To an agent that is new itself all nodes are alive: its clock still stands where their cells do, and
+    /// they know flows that it is going to be asked about.
     fn change(&mut self, targets: Targets) {
         for (node, probed) in &targets {
-            if self.targets.get(node).is_none_or(|before| before.address != probed.address) {
-                self.cells.begin(*node);
+            let before = self.addresses.insert(*node, probed.address);
+            if before.is_some_and(|before| before != probed.address) {
+                self.cells.forget(*node);
             }
         }
         let wanted = targets.iter().map(|(node, probed)| (*node, probed.target)).collect();

@@ -160,9 +160,8 @@ const _: () = assert!(size_of::<Vip>() == 16);
 pub const VIP_AFFINITY: u32 = 1;
 /// [`Vip::flags`] of an address: answer ICMP echo requests.
 pub const VIP_ECHO: u32 = 2;
-
 /// [`Vip::flags`]: this node has come to lead slots of the ring so recently that UDP flows may still live
-/// at former leaders.
+/// elsewhere.
 pub const VIP_YOUNG: u32 = 4;
 
 /// How a packet gets to a node: [`Node::way`].

@@ -88,6 +88,10 @@ pub enum Decision {
     Own,
     /// It is, or becomes, noted as that node's, which is sent to.
     Delegate(NodeIndex),
+    /// That node is asked, and nothing is noted: whose flow it is may be known only to a node that has just
+    /// gone silent. What would be noted now, without anybody having said so, would lead the flow's packets
+    /// past that node when it is back.
+    Ask(NodeIndex),
     /// Nobody knows the flow, and its owner may be a node that has just gone silent: wait, in case it was a
     /// short absence.
     Orphan,
@@ -154,12 +158,13 @@ pub struct Question {
 
 /// What a candidate does. `can_ask` says of a node whether it answers and has not been asked; it is never
 /// called for this node itself. `bereaved` says whether a node of this slot has gone silent so recently that it
-/// may be back at once; it is called only where nobody knows the flow.
+/// may be back at once; it is called only where the table does not
+/// say whose the flow is.
 #[inline(always)]
 pub fn decide(
     question: &Question,
     can_ask: impl Fn(NodeIndex) -> bool,
-    bereaved: impl FnOnce() -> bool,
+    bereaved: impl Fn() -> bool,
 ) -> Decision {
     let Question { slot, own, kind, holder, asked, .. } = *question;
     if kind == Kind::Opening {
@@ -175,7 +180,7 @@ pub fn decide(
     if may_ask && (kind != Kind::Udp || question.young) {
         let next = next_to_ask(slot, own, kind, can_ask);
         if next != NO_NODE {
-            return Decision::Delegate(next);
+            return if bereaved() { Decision::Ask(next) } else { Decision::Delegate(next) };
         }
     }
     match kind {

@@ -101,6 +101,13 @@ pub enum Op {
 }
 
 impl Contents {
+    /// The slots of the region that a VIP refers to; `None` if they are not known.
+    pub fn ring_of(&self, vip: &Vip) -> Option<&[Slot]> {
+        let region = Region::of(vip)?;
+        let slots = self.rings.get(&region.first)?;
+        (u32::try_from(slots.len()) == Ok(region.slots)).then_some(slots)
+    }
+
     /// Does what `op` does to the maps. A region that no VIP refers to any more is forgotten, as it would be
     /// by reading back.
     pub fn apply(&mut self, op: &Op) {
@@ -118,11 +125,11 @@ impl Contents {
             Op::ClearVipStats(_) => {}
             Op::WriteVip(key, vip) => {
                 let before = self.vips.insert(*key, *vip);
-                self.forget_unused_ring(before);
+                self.forget_unused_ring(key, before);
             }
             Op::RemoveVip(key) => {
                 let before = self.vips.remove(key);
-                self.forget_unused_ring(before);
+                self.forget_unused_ring(key, before);
             }
             Op::WriteArp(vip, announcer) => put(&mut self.arp, *vip, *announcer),
             Op::RemoveArp(vip) => drop_entry(&mut self.arp, vip),
@@ -140,9 +147,12 @@ impl Contents {
         self.rings.insert(first, slots.to_vec());
     }
 
-    fn forget_unused_ring(&mut self, before: Option<Vip>) {
+    /// `key` is that of the VIP that has gone elsewhere. VIPs go in the order of their keys, so one that is
+    /// still there is mostly found at once behind it.
+    fn forget_unused_ring(&mut self, key: &VipKey, before: Option<Vip>) {
         let Some(before) = before else { return };
-        if !self.vips.values().any(|vip| vip.ring == before.ring) {
+        let mut others = self.vips.range(key..).chain(self.vips.range(..key));
+        if !others.any(|(_, vip)| vip.ring == before.ring) {
             self.rings.remove(&before.ring);
         }
     }

@@ -1,6 +1,8 @@
 //! Model and facts of this machine → what the maps shall hold.
 
 mod announce;
+mod clock;
+mod editions;
 mod nodes;
 mod placement;
 mod rings;
@@ -8,20 +10,26 @@ mod room;
 mod settings;
 mod state;
 mod vips;
+mod weights;
 
 pub use settings::{Facts, Forwarding, Liveness, Settings, Uplink, Way};
 pub use state::{NodeState, RingState, ServiceState, Share, VipState, WayWord};
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use lb_common::maps::{Link, capacity, name};
+use lb_common::ring::NO_NODE;
 
 use crate::contents::Contents;
-use crate::model::Model;
+use crate::model::{Model, ServiceVip};
 use crate::problem::{Problem, Reason};
+use clock::Clock;
+use editions::{Archive, Editions, Past};
 use nodes::Roster;
 use rings::Memo;
-use vips::Installation;
+use vips::{Installation, WantedSet};
+use weights::Weights;
 
 /// What shall be, and what keeps more from being.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,12 +42,25 @@ pub struct Plan {
     pub nodes: Vec<NodeState>,
     /// What could not be planned.
     pub problems: Vec<Problem>,
+    /// When to plan again though nothing has changed, because something that was waited for is over; after
+    /// `now`. `None` if nothing is waited for.
+    pub wake: Option<Duration>,
 }
 
-/// Plans. It remembers rings that it has built, which saves time; the plan never depends on it.
+/// Plans.
+///
+/// It remembers rings that it has built, which saves time, and moments: since when a number of endpoints has
+/// been another, a former leader has been noted, and this machine has led. One that remembers nothing, as
+/// after a restart, takes numbers of endpoints as they are, and lets what it finds installed begin anew. So
+/// two machines may differ in weights, and so in a few leaders, for [`Settings::weight_settle`] after a change,
+/// as they do while objects are on their way; that costs packets a second chance. Leaders and successors depend
+/// on nothing else that is remembered or installed. Former leaders and [`lb_common::maps::VIP_YOUNG`] are each
+/// machine's own.
 #[derive(Clone, Debug, Default)]
 pub struct Planner {
     memo: Memo,
+    weights: Weights,
+    past: Past,
 }
 
 impl Planner {
@@ -48,18 +69,29 @@ impl Planner {
         Self::default()
     }
 
-    /// What the maps shall hold, given what they hold now.
+    /// What the maps shall hold, given what they hold now. `now` is the time since any moment that stays the
+    /// same for this planner; it never goes back.
     ///
-    /// What is installed decides only what nobody else need agree on: indices of nodes, numbers of VIPs,
-    /// places of rings. It also stays where nothing better is known.
-    pub fn plan(&mut self, model: &Model, facts: &Facts, settings: &Settings, installed: &Contents) -> Plan {
+    /// What is installed decides what nobody else need agree on: indices of nodes, numbers of VIPs, places of
+    /// rings, and who is asked as a former leader. It also stays where nothing better is known. Where no VIP
+    /// is installed, this machine is new here: it notes who led before it came.
+    pub fn plan(
+        &mut self,
+        model: &Model,
+        facts: &Facts,
+        settings: &Settings,
+        installed: &Contents,
+        now: Duration,
+    ) -> Plan {
         let mut problems = Vec::new();
+        let mut clock = Clock::at(now);
         let Some(roster) = Roster::take(model, facts, settings, installed, &mut problems) else {
-            return Plan { contents: installed.clone(), services: Vec::new(), nodes: Vec::new(), problems };
+            let contents = installed.clone();
+            return Plan { contents, services: Vec::new(), nodes: Vec::new(), problems, wake: None };
         };
-        let wanted = vips::wanted(model, &roster);
-        let catalogue = self.memo.build(&wanted.rings, &roster, settings);
-        let placement = placement::place(&wanted.vips, &catalogue, installed, settings.ring_capacity);
+        let wanted = self.wanted(model, &roster, settings, &mut clock);
+        let editions = self.editions(&wanted, &roster, settings, installed, &mut clock);
+        let placement = placement::place(&editions, installed, settings.ring_capacity);
         let mut contents = Contents {
             config: Some(roster.config(settings)),
             links: links(facts, &mut problems),
@@ -68,16 +100,53 @@ impl Planner {
         let ring_capacity = settings.ring_capacity;
         let vips = Installation {
             wanted: &wanted,
-            catalogue: &catalogue,
+            editions: &editions,
             placement: &placement,
             installed,
             ring_capacity,
         };
         let kept = vips.install(&mut contents, &mut problems);
+        self.past.remember(&editions, &placement, &contents, settings.former_grace, &mut clock);
         let announcers = announce::announce(&mut contents, model, &roster, installed, &mut problems);
         roster.install(&mut contents, &kept, installed, &mut problems);
         let services = state::services(model, &wanted, &contents, &announcers);
-        Plan { contents, services, nodes: roster.states(), problems }
+        Plan { contents, services, nodes: roster.states(), problems, wake: clock.wake() }
+    }
+
+    fn wanted<'a>(
+        &mut self,
+        model: &'a Model,
+        roster: &Roster<'_>,
+        settings: &Settings,
+        clock: &mut Clock,
+    ) -> WantedSet<'a> {
+        self.weights.begin();
+        vips::wanted(model, roster, |vip: &ServiceVip| -> Vec<Share> {
+            let seated = vip.endpoints.by_node.iter().filter(|(node, _)| roster.index(node).is_some());
+            let counts = seated.map(|(node, count)| (node, *count));
+            self.weights.shares(vips::vip_key(vip), counts, clock, settings.weight_settle)
+        })
+    }
+
+    fn editions(
+        &mut self,
+        wanted: &WantedSet<'_>,
+        roster: &Roster<'_>,
+        settings: &Settings,
+        installed: &Contents,
+        clock: &mut Clock,
+    ) -> Editions {
+        let as_newcomer = installed.vips.is_empty();
+        let catalogue = self.memo.build(wanted, roster, settings, as_newcomer);
+        let archive = Archive {
+            wanted,
+            catalogue: &catalogue,
+            installed,
+            settings,
+            own: roster.index(roster.own()).unwrap_or(NO_NODE),
+            seated: roster.seated(),
+        };
+        archive.editions(&mut self.past, clock)
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use lb_agent::dataplane::cells::LivenessCells;
+use serde_json::Value;
 
 pub use self::crowd::{Crowd, Toll};
 pub use self::ledger::Ledger;
@@ -22,6 +23,10 @@ pub const RESIDENTS: [&str; 4] = ["n1", "n2", "n3", "n4"];
 pub const NEWCOMER: &str = "n5";
 /// Residents and newcomer.
 pub const EVERYBODY: [&str; 5] = ["n1", "n2", "n3", "n4", NEWCOMER];
+/// With so many slots a node, the rings of four nodes and of five have the same size.
+pub const NO_DOUBLING: u32 = 200;
+/// With so many, a fifth node doubles the ring, and half of all flows change their slots.
+pub const DOUBLING: u32 = 256;
 const SETTLED_WITHIN: Duration = Duration::from_secs(10);
 
 /// What carries packets to their nodes.
@@ -40,6 +45,8 @@ pub struct Stage<'lab> {
     pub lab: &'lab Lab,
     /// What carries packets.
     pub carrier: Carrier,
+    /// Slots of a ring for each of its nodes.
+    slots_per_node: u32,
 }
 
 /// The residents with two pods each of the Service `web`, and the newcomer, which is wired and not yet a node.
@@ -62,7 +69,15 @@ impl<'lab> Stage<'lab> {
     /// # Errors
     /// When an agent does not start.
     pub fn set(lab: &'lab Lab, carrier: Carrier) -> Result<Self> {
-        let stage = Self { lab, carrier };
+        Self::set_with(lab, carrier, NO_DOUBLING)
+    }
+
+    /// The same with a number of slots for each node.
+    ///
+    /// # Errors
+    /// When an agent does not start.
+    pub fn set_with(lab: &'lab Lab, carrier: Carrier, slots_per_node: u32) -> Result<Self> {
+        let stage = Self { lab, carrier, slots_per_node };
         stage.start_agents(&RESIDENTS)?;
         stage.route(&RESIDENTS)?;
         stage.wait_alive(&RESIDENTS)?;
@@ -106,12 +121,15 @@ impl<'lab> Stage<'lab> {
             set_membership(cluster, node, false);
             Ok(())
         })?;
-        if self.has_agents() {
-            let node = self.lab.node(node)?;
-            node.stop_agent(SETTLED_WITHIN)?;
-            node.detach()?;
+        if !self.has_agents() {
+            return Ok(());
         }
-        Ok(())
+        let gone = self.lab.node(node)?;
+        gone.stop_agent(SETTLED_WITHIN)?;
+        gone.detach()?;
+        self.wait_each(&RESIDENTS, "knows that the newcomer is gone", |status| {
+            Ok(list(status, "nodes")?.iter().all(|it| it["name"] != *node))
+        })
     }
 
     /// `fairlead drain`, or its undoing; without agents there is nobody to be told.
@@ -144,34 +162,36 @@ impl<'lab> Stage<'lab> {
     /// # Errors
     /// When that is not so in time.
     pub fn wait_alive(&self, nodes: &[&str]) -> Result<()> {
-        if !self.has_agents() {
-            return Ok(());
-        }
+        self.wait_each(nodes, "hears of all others", |status| {
+            let (named, liveness) = (list(status, "nodes")?, list(status, "liveness")?);
+            let alive = |other: &&Value| {
+                let number = &other["index"];
+                liveness.iter().any(|cell| cell["number"] == *number && cell["state"] == "alive")
+            };
+            let others = named.iter().filter(|it| it["is_self"] == false && nodes.iter().any(|n| it["name"] == *n));
+            Ok(others.filter(alive).count() == nodes.len() - 1)
+        })
+    }
+
+    /// Waits until the status of each of these nodes' agents is as `wanted` says.
+    fn wait_each(&self, nodes: &[&str], what: &str, wanted: impl Fn(&Value) -> Result<bool>) -> Result<()> {
         let until = Instant::now() + SETTLED_WITHIN;
-        for name in nodes {
-            while !self.sees_alive(name, nodes)? {
-                ensure!(Instant::now() < until, "{name} does not hear of all of {nodes:?}");
+        for name in nodes.iter().filter(|_| self.has_agents()) {
+            let node = self.lab.node(name)?;
+            while !wanted(&node.status()?)? {
+                ensure!(Instant::now() < until, "{name}: it is not so that it {what}");
                 thread::sleep(Duration::from_millis(20));
             }
         }
         Ok(())
     }
 
-    fn sees_alive(&self, name: &str, others: &[&str]) -> Result<bool> {
-        let status = self.lab.node(name)?.status()?;
-        let (nodes, liveness) = (list(&status, "nodes")?, list(&status, "liveness")?);
-        let alive = |other: &&str| {
-            let index = nodes.iter().find(|node| node["name"] == **other).map(|node| &node["index"]);
-            liveness.iter().any(|cell| Some(&cell["number"]) == index && cell["state"] == "alive")
-        };
-        Ok(others.iter().filter(|other| **other != name).all(alive))
-    }
-
     fn start_agents(&self, nodes: &[&str]) -> Result<()> {
         if !self.has_agents() {
             return Ok(());
         }
-        let options = AgentOptions::default();
+        let arguments = ["--slots-per-node", &self.slots_per_node.to_string()].map(str::to_owned).into();
+        let options = AgentOptions { arguments, ..AgentOptions::default() };
         for name in nodes {
             self.lab.node(name)?.launch_agent(&options)?;
         }
@@ -191,7 +211,7 @@ pub fn liveness_cells(lab: &Lab, name: &str) -> Result<LivenessCells> {
     Ok(LivenessCells::open(&lab.node(name)?.pins())?)
 }
 
-fn list<'a>(status: &'a serde_json::Value, key: &str) -> Result<&'a Vec<serde_json::Value>> {
+fn list<'a>(status: &'a Value, key: &str) -> Result<&'a Vec<Value>> {
     status[key].as_array().with_context(|| format!("the status has no {key}"))
 }
 

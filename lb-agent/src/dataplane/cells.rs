@@ -8,6 +8,9 @@ use super::mapping::MappedWords;
 use super::maps::{MapsError, open_mapped};
 use super::pins::Pins;
 
+/// Ticks without an answer that are more than any limit and any grace.
+const LONG_SILENCE: u32 = 1 << 24;
+
 /// `lb_liveness`.
 #[derive(Debug)]
 pub struct LivenessCells(MappedWords);
@@ -36,9 +39,10 @@ impl LivenessCells {
         self.read(usize::from(node))
     }
 
-    /// A node that is new is taken for alive until it has had its time to answer.
-    pub fn begin(&self, node: NodeIndex) {
-        self.write(usize::from(node), Liveness { last_seen: self.clock(), state: LIVENESS_UP });
+    /// Has a cell say that its node has not answered for long: it is dead, and not of late.
+    pub fn forget(&self, node: NodeIndex) {
+        let last_seen = self.clock().wrapping_sub(LONG_SILENCE);
+        self.write(usize::from(node), Liveness { last_seen, state: LIVENESS_UP });
     }
 
     fn read(&self, at: usize) -> Liveness {

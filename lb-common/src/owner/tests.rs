@@ -64,6 +64,14 @@ fn nobody_left_to_ask() {
 }
 
 #[test]
+fn while_a_node_is_silent_nothing_new_is_noted() {
+    let ask = |holder| super::decide(&question(Kind::Tcp, holder), |n| n != 4, || true);
+    assert_eq!(ask(NO_NODE), Decision::Ask(5));
+    assert_eq!(ask(4), Decision::Ask(5), "the note that names the silent node stays as it is");
+    assert_eq!(ask(3), Decision::Delegate(3), "what was noted before holds");
+}
+
+#[test]
 fn the_sixth_asks_nobody() {
     let last = Question { asked: MAX_ASKED - 1, ..question(Kind::Tcp, 3) };
     assert_eq!(decide(&last, |_| true), Decision::Unknown);
@@ -155,7 +163,7 @@ proptest! {
             let before = asked;
             let can_ask = |n: NodeIndex| cluster.alive[at][usize::from(n)] && !before[..count].contains(&n);
             match decide(&question, can_ask) {
-                Decision::Delegate(next) => at = usize::from(next),
+                Decision::Delegate(next) | Decision::Ask(next) => at = usize::from(next),
                 _ => break,
             }
         }

@@ -31,11 +31,12 @@ pub(super) fn judge<F: Frame, T: Tables>(
         packet.entry = look_up(tables, packet);
         return frame.serve(tables, packet);
     }
-    // What this node owns it serves, whoever leads the slot by now.
+    // What this node owns it serves, whoever leads the slot by now. A flow that is over may have a successor
+    // of the same addresses and ports at the leader; what still comes of the old one finds its way back here.
     if packet.kind != Kind::Opening && owner::stands_in(slot, config.self_node) {
         packet.entry = look_up(tables, packet);
     }
-    let own = flows::holder(packet.entry) == config.self_node;
+    let own = flows::holder(packet.entry) == config.self_node && !flows::is_closed(packet.entry);
     let node = owner::candidate(slot, |node| tables.vitality(node));
     if node != config.self_node && !own {
         // A peer has chosen this node. To choose again, by a ring that differs from the peer's for a
@@ -88,14 +89,27 @@ pub fn serve<F: Frame, T: Tables>(
         }
         Decision::Delegate(node) => {
             note(tables, packet, packet.entry, node);
-            let to = tables.node(node).ok_or(Refusal::NoWay)?;
-            let outcome = second::send(frame, tables, node, packet, config.id)?;
-            tables.count_node(node, packet.length);
-            Ok(out(frame, to, outcome))
+            ask(frame, tables, packet, node)
         }
+        Decision::Ask(node) => ask(frame, tables, packet, node),
         Decision::Orphan => Err(Refusal::Orphaned),
         Decision::Unknown => Ok(Forward::Pass(Outcome::Unowned)),
     }
+}
+
+/// A second chance with a node.
+#[inline(always)]
+fn ask<F: Frame, T: Tables>(
+    frame: &mut F,
+    tables: &T,
+    packet: &mut Packet,
+    node: NodeIndex,
+) -> Result<Forward, Refusal> {
+    let own_id = configured(tables)?.id;
+    let to = tables.node(node).ok_or(Refusal::NoWay)?;
+    let outcome = second::send(frame, tables, node, packet, own_id)?;
+    tables.count_node(node, packet.length);
+    Ok(out(frame, to, outcome))
 }
 
 /// Notes who has the flow, where that or its age is not what the table says already.

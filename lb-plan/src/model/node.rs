@@ -10,6 +10,10 @@ use crate::problem::{Problem, Reason};
 /// Label that keeps a node from announcing, whatever its value.
 const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 
+/// Annotation that drains a node, with value [`DRAIN_VALUE`].
+const DRAIN_ANNOTATION: &str = "fairlead.io/drain";
+const DRAIN_VALUE: &str = "true";
+
 /// A node of the cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
@@ -18,13 +22,16 @@ pub struct Node {
     addresses: Vec<IpAddr>,
     /// Labels, for advertisements that select by them.
     pub labels: BTreeMap<String, String>,
+    /// Whether it is to get no new flows.
+    pub draining: bool,
 }
 
 impl Node {
-    /// A node with these addresses, the first of which is the primary one; `None` if there is none.
+    /// A node with these addresses, the first of which is the primary one; `None` if there is none. It does
+    /// not drain.
     pub fn new(addresses: Vec<IpAddr>, labels: BTreeMap<String, String>) -> Option<Self> {
         let primary = *addresses.first()?;
-        Some(Self { primary, addresses, labels })
+        Some(Self { primary, addresses, labels, draining: false })
     }
 
     /// The address that it is reached at.
@@ -55,12 +62,25 @@ pub(super) fn build<'a>(
         let addresses = addresses(object, written, &name, &mut taken, problems);
         match Node::new(addresses, written.metadata.labels.clone()) {
             Some(node) => {
-                nodes.insert(name, node);
+                let draining = is_draining(object, written, problems);
+                nodes.insert(name, Node { draining, ..node });
             }
             None => problems.push(Problem::at(object, "status.addresses", Reason::NodeWithoutAddress)),
         }
     }
     nodes
+}
+
+fn is_draining(object: &Sourced<Object>, written: &objects::Node, problems: &mut Vec<Problem>) -> bool {
+    match written.metadata.annotations.get(DRAIN_ANNOTATION).map(String::as_str) {
+        None => false,
+        Some(DRAIN_VALUE) => true,
+        Some(other) => {
+            let reason = Reason::UnknownValue { written: other.to_owned(), allowed: DRAIN_VALUE };
+            problems.push(Problem::at(object, format!("metadata.annotations[{DRAIN_ANNOTATION}]"), reason));
+            false
+        }
+    }
 }
 
 /// The internal addresses of a node, in the order in which they are written, that no node before it has.

@@ -371,3 +371,20 @@ fn an_advertisement_selects_pools_by_name_or_label_or_all() {
     );
     assert_eq!(selected("ipAddressPools: [nowhere]"), [] as [String; 0]);
 }
+
+#[test]
+fn a_node_drains_by_its_annotation() {
+    let node = |value: &str| {
+        let annotation =
+            if value.is_empty() { String::new() } else { format!("fairlead.io/drain: '{value}'") };
+        let (model, problems) = build(&[&format!(
+            "{{apiVersion: v1, kind: Node, metadata: {{name: a, annotations: {{{annotation}}}}}, status: {{addresses: \
+             [{{type: InternalIP, address: 10.0.0.1}}]}}}}"
+        )]);
+        (model.nodes[&NodeName::from("a")].draining, problems)
+    };
+    assert_eq!((node(""), node("true")), ((false, vec![]), (true, vec![])));
+    let (draining, problems) = node("yes");
+    assert!(!draining);
+    assert_problem(&problems, &["Node a: metadata.annotations[fairlead.io/drain]: ", "\"yes\"", "true"]);
+}

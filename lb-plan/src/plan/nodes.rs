@@ -28,6 +28,7 @@ struct Seat<'a> {
     index: NodeIndex,
     node: &'a Node,
     way: Resolved,
+    draining: bool,
 }
 
 impl<'a> Roster<'a> {
@@ -62,8 +63,9 @@ impl<'a> Roster<'a> {
                     },
                 )
             };
+            let draining = node.draining || (node_name == own && settings.draining);
             let entry = maps::Node { id: wire_id(node_name), ..way.entry };
-            seats.insert(node_name, Seat { index, node, way: Resolved { entry, ..way } });
+            seats.insert(node_name, Seat { index, node, way: Resolved { entry, ..way }, draining });
         }
         seats.contains_key(own).then_some(Self { own, seats })
     }
@@ -71,6 +73,27 @@ impl<'a> Roster<'a> {
     /// Index of a node.
     pub(super) fn index(&self, node: &NodeName) -> Option<NodeIndex> {
         self.seats.get(node).map(|seat| seat.index)
+    }
+
+    /// This machine's name.
+    pub(super) fn own(&self) -> &'a NodeName {
+        self.own
+    }
+
+    /// Whether a node is to get no new flows.
+    pub(super) fn is_draining(&self, node: &NodeName) -> bool {
+        self.seats.get(node).is_some_and(|seat| seat.draining)
+    }
+
+    /// Which indices are those of nodes that are there.
+    pub(super) fn seated(&self) -> Vec<bool> {
+        let mut seated = vec![false; capacity::NODES];
+        for seat in self.seats.values() {
+            if let Some(is_seated) = seated.get_mut(usize::from(seat.index)) {
+                *is_seated = true;
+            }
+        }
+        seated
     }
 
     /// All nodes with equal shares.
@@ -93,7 +116,7 @@ impl<'a> Roster<'a> {
             hash_key: settings.hash_key,
             address4: addresses().find_map(v4).unwrap_or_default(),
             self_node: own.map_or(NO_NODE, |seat| seat.index),
-            flags: if settings.draining { CONFIG_DRAINING } else { 0 },
+            flags: if own.is_some_and(|seat| seat.draining) { CONFIG_DRAINING } else { 0 },
             address6: addresses().find_map(v6).unwrap_or_default(),
             echo_rate: settings.echo_rate,
             id: wire_id(self.own),
@@ -158,6 +181,7 @@ impl<'a> Roster<'a> {
             address: seat.node.primary(),
             way: if *name == self.own { WayWord::Own } else { WayWord::of(&seat.way.entry) },
             is_self: *name == self.own,
+            draining: seat.draining,
         };
         self.seats.iter().map(state).collect()
     }

@@ -1,51 +1,48 @@
-//! Where each ring lies in the flat array of slots.
+//! Where each edition of a ring lies in the flat array of slots.
 //!
-//! A ring may be written over another only where every VIP that stays there wants the new one; in any other
+//! An edition may be written over another only where every VIP that stays there wants the new one; in any other
 //! place that a VIP refers to now, it would be seen by a VIP that it is not for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::maps::Vip;
-use lb_common::ring::Slot;
 
-use super::rings::{Ring, RingId};
+use super::editions::{Edition, EditionId, Editions};
 use crate::contents::{Contents, Region, VipKey};
 
-/// The region of each wanted ring; `None` where there is no room for it.
+/// The region of each edition; `None` where there is no room for it.
 pub(super) type Placement = Vec<Option<Region>>;
 
-pub(super) fn place(
-    wanted: &BTreeMap<VipKey, RingId>,
-    catalogue: &[Ring],
-    installed: &Contents,
-    capacity: u32,
-) -> Placement {
+pub(super) fn place(editions: &Editions, installed: &Contents, capacity: u32) -> Placement {
     let mut placer = Placer {
-        catalogue,
+        editions: &editions.list,
         installed,
         capacity,
         occupied: Occupied::by(&installed.vips),
-        placement: vec![None; catalogue.len()],
+        placement: vec![None; editions.list.len()],
     };
-    let users = users(wanted, installed);
+    let users = users(&editions.of_vips, installed);
     let usable = usable(&installed.vips, capacity);
     let users: Vec<_> = users.iter().filter(|(region, _)| usable.contains(region)).collect();
-    for (region, rings) in &users {
-        placer.leave_unchanged(**region, rings);
+    for (region, wanted) in &users {
+        placer.leave_unchanged(**region, wanted);
     }
-    for (region, rings) in &users {
-        placer.write_over(**region, rings);
+    for (region, wanted) in &users {
+        placer.write_over(**region, wanted);
     }
     placer.find_free();
     placer.placement
 }
 
-/// For each installed region the rings that the VIPs want which refer to it and stay.
-fn users(wanted: &BTreeMap<VipKey, RingId>, installed: &Contents) -> BTreeMap<Region, BTreeSet<RingId>> {
-    let mut users: BTreeMap<Region, BTreeSet<RingId>> = BTreeMap::new();
+/// For each installed region the editions that the VIPs want which refer to it and stay.
+fn users(
+    wanted: &BTreeMap<VipKey, EditionId>,
+    installed: &Contents,
+) -> BTreeMap<Region, BTreeSet<EditionId>> {
+    let mut users: BTreeMap<Region, BTreeSet<EditionId>> = BTreeMap::new();
     for (key, vip) in &installed.vips {
-        if let (Some(region), Some(ring)) = (Region::of(vip), wanted.get(key)) {
-            users.entry(region).or_default().insert(*ring);
+        if let (Some(region), Some(edition)) = (Region::of(vip), wanted.get(key)) {
+            users.entry(region).or_default().insert(*edition);
         }
     }
     users
@@ -68,7 +65,7 @@ fn usable(vips: &BTreeMap<VipKey, Vip>, capacity: u32) -> BTreeSet<Region> {
 }
 
 struct Placer<'a> {
-    catalogue: &'a [Ring],
+    editions: &'a [Edition],
     installed: &'a Contents,
     capacity: u32,
     occupied: Occupied,
@@ -76,46 +73,41 @@ struct Placer<'a> {
 }
 
 impl Placer<'_> {
-    /// A ring that lies in a region already stays there, whatever the other VIPs of the region want.
-    fn leave_unchanged(&mut self, region: Region, rings: &BTreeSet<RingId>) {
+    /// An edition that lies in a region already stays there, whatever the other VIPs of the region want.
+    fn leave_unchanged(&mut self, region: Region, wanted: &BTreeSet<EditionId>) {
         let Some(before) = self.installed.rings.get(&region.first) else { return };
-        let is_there = |ring: &&RingId| {
-            let slots = self.catalogue.get(**ring).and_then(|ring| ring.slots.as_deref());
-            slots.is_some_and(|slots| same_order(before, slots))
+        let is_there = |id: &&EditionId| {
+            self.editions.get(**id).and_then(|edition| edition.slots.as_deref()) == Some(before)
         };
-        if let Some(ring) = rings.iter().find(is_there) {
-            self.settle(*ring, region);
+        if let Some(id) = wanted.iter().find(is_there) {
+            self.settle(*id, region);
         }
     }
 
-    /// A ring that all VIPs of a region want is written over the one that lies there.
-    fn write_over(&mut self, region: Region, rings: &BTreeSet<RingId>) {
-        if let (1, Some(ring)) = (rings.len(), rings.first()) {
-            self.settle(*ring, region);
+    /// An edition that all VIPs of a region want is written over the one that lies there.
+    fn write_over(&mut self, region: Region, wanted: &BTreeSet<EditionId>) {
+        if let (1, Some(id)) = (wanted.len(), wanted.first()) {
+            self.settle(*id, region);
         }
     }
 
-    /// Places a ring in a region of its size, unless it has a place.
-    fn settle(&mut self, ring: RingId, region: Region) {
-        let fits = self.catalogue.get(ring).is_some_and(|ring| u32::try_from(ring.size) == Ok(region.slots));
-        if let Some(place @ None) = self.placement.get_mut(ring).filter(|_| fits) {
+    /// Places an edition in a region of its size, unless it has a place.
+    fn settle(&mut self, id: EditionId, region: Region) {
+        let fits =
+            self.editions.get(id).is_some_and(|edition| u32::try_from(edition.size) == Ok(region.slots));
+        if let Some(place @ None) = self.placement.get_mut(id).filter(|_| fits) {
             *place = Some(region);
         }
     }
 
     /// Places the rest wherever nothing lies now.
     fn find_free(&mut self) {
-        for (ring, place) in self.catalogue.iter().zip(&mut self.placement) {
-            if place.is_none() && ring.slots.is_some() {
-                *place = self.occupied.take_first_fit(ring.size, self.capacity);
+        for (edition, place) in self.editions.iter().zip(&mut self.placement) {
+            if place.is_none() && edition.slots.is_some() {
+                *place = self.occupied.take_first_fit(edition.size, self.capacity);
             }
         }
     }
-}
-
-/// Whether new flows go to the same nodes; former leaders do not matter.
-fn same_order(before: &[Slot], slots: &[Slot]) -> bool {
-    before.len() == slots.len() && before.iter().zip(slots).all(|(a, b)| a.order_word() == b.order_word())
 }
 
 /// Slots in use: first → behind the last.

@@ -8,7 +8,10 @@ use lb_common::ring::{NO_NODE, NodeIndex, Slot};
 use super::nodes::Roster;
 use super::settings::Settings;
 use super::state::Share;
-use crate::ring::{self, Member};
+use super::vips::WantedSet;
+use crate::contents::VipKey;
+use crate::model::NodeName;
+use crate::ring::{self, Member, Preferences};
 
 /// Which of the wanted rings: its place in the catalogue.
 pub(super) type RingId = usize;
@@ -17,59 +20,142 @@ pub(super) type RingId = usize;
 pub(super) struct Ring {
     /// Number of slots.
     pub(super) size: usize,
-    /// The slots; `None` if there are more than the array could ever hold, which are not worth building.
-    pub(super) slots: Option<Vec<Slot>>,
+    /// The slots; `None` if there are more than the array could ever hold, which are not worth building. A
+    /// node that drains is the former leader of what it would lead.
+    pub(super) slots: Option<Arc<[Slot]>>,
+    /// What it would be without this machine, where that was asked for and it is a member.
+    pub(super) without_own: Option<Arc<[Slot]>>,
 }
 
-/// Positions of leader and successors in the list of members, for each slot.
-type Ranks = Arc<[[u16; 4]]>;
+/// Members in the order of their names, and number of slots.
+type Key = (Arc<[Share]>, usize);
 
-/// The rings of the last plan, by members and number of slots.
+/// The rings of the last plan, and which VIPs they were for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Memo {
-    built: BTreeMap<(Vec<Share>, usize), Ranks>,
+    built: BTreeMap<Key, Built>,
+    of_vips: BTreeMap<VipKey, Key>,
+}
+
+/// A ring by the numbers of its members.
+#[derive(Clone, Debug)]
+struct Built {
+    preferences: Arc<Preferences>,
+    draining: Vec<bool>,
+    /// Leader and successors.
+    order: Arc<[[u16; 4]]>,
+    /// Who would lead if nobody drained; `None` if nobody does.
+    undrained: Option<Arc<[u16]>>,
 }
 
 impl Memo {
-    /// Builds each list of members into a ring. What was not asked for is forgotten.
+    /// Builds each list of members into a ring; with `as_newcomer`, also without this machine. What was not
+    /// asked for is forgotten.
     pub(super) fn build(
         &mut self,
-        wanted: &[Vec<Share>],
+        wanted: &WantedSet<'_>,
         roster: &Roster<'_>,
         settings: &Settings,
+        as_newcomer: bool,
     ) -> Vec<Ring> {
-        let mut before = std::mem::take(&mut self.built);
+        let before = std::mem::take(self);
+        let first_vips = wanted.first_vips();
         let capacity = usize::try_from(settings.ring_capacity).unwrap_or(usize::MAX);
-        let mut catalogue = Vec::with_capacity(wanted.len());
-        for members in wanted {
+        let mut catalogue = Vec::with_capacity(wanted.rings.len());
+        let mut keys = Vec::with_capacity(wanted.rings.len());
+        for (id, members) in wanted.rings.iter().enumerate() {
             let size = ring::slots_for(members.len(), settings.slots_per_node);
-            let slots = (size <= capacity).then(|| {
-                let key = (members.clone(), size);
-                let ranks = before.remove(&key).unwrap_or_else(|| build(members, size));
-                let slots = translate(&ranks, members, roster);
-                self.built.insert(key, ranks);
-                slots
-            });
-            catalogue.push(Ring { size, slots });
+            let key = (members.clone(), size);
+            keys.push(key.clone());
+            if size > capacity {
+                catalogue.push(Ring { size, slots: None, without_own: None });
+                continue;
+            }
+            let built = before.built(&key, first_vips.get(id).and_then(|vip| *vip), roster);
+            let without_own =
+                as_newcomer.then(|| without(roster.own(), &built, members, roster, settings)).flatten();
+            catalogue.push(Ring { size, slots: Some(built.slots(members, roster)), without_own });
+            self.built.insert(key, built);
         }
+        let key_of = |(vip, id): (&VipKey, &RingId)| Some((*vip, keys.get(*id)?.clone()));
+        self.of_vips = wanted.vips.iter().filter_map(key_of).collect();
         catalogue
+    }
+
+    /// The ring as it was built before, or else made from the ring that its VIP had before.
+    fn built(&self, key: &Key, vip: Option<VipKey>, roster: &Roster<'_>) -> Built {
+        let (members, size) = key;
+        let draining: Vec<bool> = members.iter().map(|share| roster.is_draining(&share.node)).collect();
+        let same = self.built.get(key);
+        if let Some(built) = same.filter(|built| built.draining == draining) {
+            return built.clone();
+        }
+        let of_vip = || self.built.get(self.of_vips.get(&vip?)?);
+        let preferences = match (same, of_vip()) {
+            (Some(same), _) => same.preferences.clone(),
+            (None, Some(base)) if base.preferences.slots() == *size => {
+                Arc::new(base.preferences.adapted(&ring_members(members)))
+            }
+            (None, _) => Arc::new(Preferences::new(&ring_members(members), *size)),
+        };
+        Built::of(preferences, draining)
     }
 }
 
-fn build(members: &[Share], size: usize) -> Ranks {
-    let members: Vec<Member<'_>> =
-        members.iter().map(|share| Member { name: share.node.as_str(), weight: share.weight }).collect();
-    ring::build(&members, size).into()
+impl Built {
+    fn of(preferences: Arc<Preferences>, draining: Vec<bool>) -> Self {
+        let leads = |number: u16| !draining.get(usize::from(number)).is_some_and(|draining| *draining);
+        let order = preferences.order(leads).into();
+        let undrained = draining.contains(&true).then(|| preferences.leaders(|_| true).into());
+        Self { preferences, draining, order, undrained }
+    }
+
+    /// The slots, by indices of nodes.
+    fn slots(&self, members: &[Share], roster: &Roster<'_>) -> Arc<[Slot]> {
+        let indices: Vec<NodeIndex> =
+            members.iter().map(|share| roster.index(&share.node).unwrap_or(NO_NODE)).collect();
+        let index = |number: u16| indices.get(usize::from(number)).copied().unwrap_or(NO_NODE);
+        let mut slots: Vec<Slot> = self
+            .order
+            .iter()
+            .map(|order| {
+                let [leader, a, b, c] = order.map(index);
+                Slot { leader, successors: [a, b, c], former: [NO_NODE; 4] }
+            })
+            .collect();
+        let undrained = self.undrained.as_deref().unwrap_or_default();
+        for (slot, number) in slots.iter_mut().zip(undrained) {
+            let is_draining = self.draining.get(usize::from(*number)).is_some_and(|draining| *draining);
+            if is_draining && index(*number) != slot.leader {
+                slot.former[0] = index(*number);
+            }
+        }
+        slots.into()
+    }
 }
 
-/// Positions in the list of members become indices of nodes. Nobody is noted as a former leader.
-fn translate(ranks: &[[u16; 4]], members: &[Share], roster: &Roster<'_>) -> Vec<Slot> {
-    let indices: Vec<NodeIndex> =
-        members.iter().map(|share| roster.index(&share.node).unwrap_or(NO_NODE)).collect();
-    let index = |position: u16| indices.get(usize::from(position)).copied().unwrap_or(NO_NODE);
-    let slot = |ranks: &[u16; 4]| {
-        let [leader, a, b, c] = ranks.map(index);
-        Slot { leader, successors: [a, b, c], former: [NO_NODE; 4] }
+/// The ring before a member came; `None` if it is no member or the only one.
+fn without(
+    node: &NodeName,
+    built: &Built,
+    members: &[Share],
+    roster: &Roster<'_>,
+    settings: &Settings,
+) -> Option<Arc<[Slot]>> {
+    let others: Vec<Share> = members.iter().filter(|share| share.node != *node).cloned().collect();
+    if others.len() == members.len() || others.is_empty() {
+        return None;
+    }
+    let size = ring::slots_for(others.len(), settings.slots_per_node);
+    let preferences = if size == built.preferences.slots() {
+        built.preferences.adapted(&ring_members(&others))
+    } else {
+        Preferences::new(&ring_members(&others), size)
     };
-    ranks.iter().map(slot).collect()
+    let draining = others.iter().map(|share| roster.is_draining(&share.node)).collect();
+    Some(Built::of(Arc::new(preferences), draining).slots(&others, roster))
+}
+
+fn ring_members(members: &[Share]) -> Vec<Member<'_>> {
+    members.iter().map(|share| Member { name: share.node.as_str(), weight: share.weight }).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use lb_common::hash::HashKey;
 
@@ -24,8 +25,26 @@ pub struct Settings {
     pub ring_capacity: u32,
     /// When a node is dead.
     pub liveness: Liveness,
-    /// Whether this machine takes no new flows.
+    /// Whether this machine has been told to drain; its Node can say so too.
     pub draining: bool,
+    /// How long those that led a slot are asked for the flows that they may have;
+    /// [`Self::FORMER_GRACE`] unless there is a reason.
+    pub former_grace: Duration,
+    /// How long after this machine has come to lead slots of a ring UDP flows may still live elsewhere;
+    /// [`Self::UDP_GRACE`] unless there is a reason.
+    pub udp_grace: Duration,
+    /// How long a number of endpoints must have been another before it is a weight;
+    /// [`Self::WEIGHT_SETTLE`] unless there is a reason.
+    pub weight_settle: Duration,
+}
+
+impl Settings {
+    /// A flow that sends anything within an hour finds its owner again for good.
+    pub const FORMER_GRACE: Duration = Duration::from_secs(3600);
+    /// Longer than most resolvers, and most middle boxes, remember a UDP flow.
+    pub const UDP_GRACE: Duration = Duration::from_secs(60);
+    /// Longer than a pod is replaced by the next in a rolling update.
+    pub const WEIGHT_SETTLE: Duration = Duration::from_secs(30);
 }
 
 /// When a node is dead, in ticks of the probe clock.

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use lb_common::ring::NodeIndex;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::vips::{WantedSet, vip_key};
 use crate::contents::{Contents, Region};
@@ -48,7 +49,12 @@ pub struct RingState {
     /// Number of slots.
     pub slots: u32,
     /// Who should share the slots. Where there was no room for a new ring, the old one is still in use.
-    pub members: Vec<Share>,
+    #[serde(serialize_with = "as_list")]
+    pub members: Arc<[Share]>,
+}
+
+fn as_list<S: Serializer>(members: &Arc<[Share]>, serializer: S) -> Result<S::Ok, S::Error> {
+    members[..].serialize(serializer)
 }
 
 /// A node's share of a ring.
@@ -75,6 +81,8 @@ pub struct NodeState {
     pub way: WayWord,
     /// Whether it is this machine.
     pub is_self: bool,
+    /// Whether it is to get no new flows.
+    pub draining: bool,
 }
 
 /// How a node is reached, as a word.
@@ -128,8 +136,11 @@ fn vip_state(
 ) -> VipState {
     let key = vip_key(vip);
     let installed = contents.vips.get(&key);
-    let ring = installed.and_then(Region::of).zip(wanted.vips.get(&key)).map(|(region, wanted_vip)| {
-        RingState { first: region.first, slots: region.slots, members: wanted.members(*wanted_vip).to_vec() }
+    let members = wanted.vips.get(&key).and_then(|ring| wanted.rings.get(*ring));
+    let ring = installed.and_then(Region::of).zip(members).map(|(region, members)| RingState {
+        first: region.first,
+        slots: region.slots,
+        members: members.clone(),
     });
     VipState {
         address: vip.address,

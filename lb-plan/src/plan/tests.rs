@@ -1,6 +1,8 @@
 mod announcing;
+mod history;
 mod law;
 mod nodes;
+mod reach;
 mod rings;
 mod scenario;
 

@@ -5,6 +5,7 @@ mod installation;
 pub(super) use installation::Installation;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use lb_common::maps::VIP_AFFINITY;
 
@@ -20,20 +21,27 @@ pub(super) struct WantedSet<'a> {
     /// Ring of each VIP, addresses themselves included.
     pub(super) vips: BTreeMap<VipKey, RingId>,
     /// Members of each ring, in order of their names; no two lists are in the same proportion.
-    pub(super) rings: Vec<Vec<Share>>,
+    pub(super) rings: Vec<Arc<[Share]>>,
     /// The ports, without the addresses themselves.
-    ports: BTreeMap<VipKey, Port<'a>>,
+    pub(super) ports: BTreeMap<VipKey, Port<'a>>,
 }
 
-struct Port<'a> {
+/// A port that is wanted.
+pub(super) struct Port<'a> {
     service: &'a ServiceName,
     flags: u32,
 }
 
 impl WantedSet<'_> {
-    /// Members of a ring.
-    pub(super) fn members(&self, ring: RingId) -> &[Share] {
-        self.rings.get(ring).map_or(&[], Vec::as_slice)
+    /// For each ring one VIP that wants it.
+    pub(super) fn first_vips(&self) -> Vec<Option<VipKey>> {
+        let mut first = vec![None; self.rings.len()];
+        for (key, ring) in &self.vips {
+            if let Some(first @ None) = first.get_mut(*ring) {
+                *first = Some(*key);
+            }
+        }
+        first
     }
 }
 
@@ -42,8 +50,13 @@ pub(super) fn vip_key(vip: &ServiceVip) -> VipKey {
     VipKey { address: vip.address, port: vip.port, protocol: vip.protocol.number() }
 }
 
-/// All ports that some node can serve, and their addresses.
-pub(super) fn wanted<'a>(model: &'a Model, roster: &Roster<'_>) -> WantedSet<'a> {
+/// All ports that some node can serve, and their addresses. `local_shares` says how a ring is shared by the
+/// nodes with endpoints.
+pub(super) fn wanted<'a>(
+    model: &'a Model,
+    roster: &Roster<'_>,
+    mut local_shares: impl FnMut(&ServiceVip) -> Vec<Share>,
+) -> WantedSet<'a> {
     let mut wanted = WantedSet::default();
     let mut numbers = RingNumbers::default();
     // Numbered once, if at all: most Services want this ring, and it has the most members.
@@ -53,7 +66,7 @@ pub(super) fn wanted<'a>(model: &'a Model, roster: &Roster<'_>) -> WantedSet<'a>
         for vip in service.vips.iter().filter(|vip| vip.is_served(service.policy)) {
             let ring = match service.policy {
                 TrafficPolicy::Cluster => *everybody.get_or_insert_with(|| numbers.of(roster.equal_shares())),
-                TrafficPolicy::Local => numbers.of(local_shares(vip, roster)),
+                TrafficPolicy::Local => numbers.of(local_shares(vip)),
             };
             if let Some(ring) = ring {
                 wanted.vips.insert(vip_key(vip), ring);
@@ -66,17 +79,11 @@ pub(super) fn wanted<'a>(model: &'a Model, roster: &Roster<'_>) -> WantedSet<'a>
     wanted
 }
 
-/// The nodes with endpoints that can serve, each by their number.
-fn local_shares(vip: &ServiceVip, roster: &Roster<'_>) -> Vec<Share> {
-    let with_index = vip.endpoints.by_node.iter().filter(|(node, _)| roster.index(node).is_some());
-    with_index.map(|(node, count)| Share { node: node.clone(), weight: *count }).collect()
-}
-
 /// Numbers of rings by their members, so that VIPs with the same members share one.
 #[derive(Default)]
 struct RingNumbers {
-    ids: BTreeMap<Vec<Share>, RingId>,
-    lists: Vec<Vec<Share>>,
+    ids: BTreeMap<Arc<[Share]>, RingId>,
+    lists: Vec<Arc<[Share]>>,
 }
 
 impl RingNumbers {
@@ -88,10 +95,11 @@ impl RingNumbers {
         if divisor == 0 {
             return None;
         }
-        if let Some(id) = self.ids.get(&members) {
+        if let Some(id) = self.ids.get(&members[..]) {
             return Some(*id);
         }
         let id = self.lists.len();
+        let members: Arc<[Share]> = members.into();
         self.lists.push(members.clone());
         self.ids.insert(members, id);
         Some(id)

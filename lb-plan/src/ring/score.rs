@@ -1,6 +1,6 @@
 //! The score of a member for a slot.
 
-use super::logarithm;
+use super::logarithm::negative_log2;
 
 /// FNV-1a, 64 bits, behind a finalizer. FNV alone leaves names that differ in the last character only, as
 /// names of nodes do, with hashes that differ in few bits.
@@ -25,26 +25,45 @@ pub(super) fn slot_key(slot: u64) -> u64 {
     mix((slot + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
-/// `weight / -log2(u)`, kept as the fraction that it is. With u even in (0, 1), the greatest of several
-/// scores is each member's with a probability in proportion to its weight.
+/// What a member draws for a slot: even over all 64-bit numbers, and the same on every machine.
+pub(super) fn draw(seed: u64, slot_key: u64) -> u64 {
+    mix(seed ^ slot_key)
+}
+
+/// `weight / -log2(draw / 2^64)`, kept as the fraction that it is. The greatest of several scores is each
+/// member's with a probability in proportion to its weight.
 #[derive(Clone, Copy)]
 pub(super) struct Score {
     weight: u32,
-    logarithm: u64,
+    draw: u64,
 }
 
 impl Score {
     /// Less than every score of a weight above zero.
-    pub(super) const LEAST: Self = Self { weight: 0, logarithm: 1 };
+    pub(super) const LEAST: Self = Self { weight: 0, draw: 0 };
 
-    pub(super) fn new(weight: u32, seed: u64, slot_key: u64) -> Self {
-        Self { weight, logarithm: logarithm::negative_log2(mix(seed ^ slot_key)) }
+    pub(super) fn new(weight: u32, draw: u64) -> Self {
+        Self { weight, draw }
     }
 
-    /// Strictly greater, by cross multiplication.
+    /// False if this score beats that of a weight and what it drew. For equal weights, and so for nearly all
+    /// members of most rings, the draws alone tell it, without a logarithm.
+    pub(super) fn could_lose_to(self, weight: u32, draw: u64) -> bool {
+        weight != self.weight || draw >= self.draw
+    }
+
+    /// Strictly greater: of equal weights by the draws, else by cross multiplication; the draws decide again
+    /// where the logarithms cannot.
     pub(super) fn beats(self, other: Self) -> bool {
-        u128::from(self.weight) * u128::from(other.logarithm)
-            > u128::from(other.weight) * u128::from(self.logarithm)
+        if other.weight == Self::LEAST.weight {
+            return self.weight > other.weight;
+        }
+        if other.weight == self.weight {
+            return self.draw > other.draw;
+        }
+        let own = u128::from(self.weight) * u128::from(negative_log2(other.draw));
+        let others = u128::from(other.weight) * u128::from(negative_log2(self.draw));
+        (own, self.draw) > (others, other.draw)
     }
 }
 
@@ -62,7 +81,7 @@ mod tests {
 
     #[test]
     fn any_weight_beats_the_least() {
-        assert!(Score::new(1, 0, 0).beats(Score::LEAST));
+        assert!(Score::new(1, 0).beats(Score::LEAST) && Score::LEAST.could_lose_to(1, 0));
         assert!(!Score::LEAST.beats(Score::LEAST));
     }
 }

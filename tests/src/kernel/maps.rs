@@ -23,7 +23,12 @@ pub fn fill(ebpf: &mut Ebpf, tables: &HostTables) -> Result<()> {
     write(ebpf, name::RINGS, &tables.slots)?;
     write(ebpf, name::NODES, &tables.nodes)?;
     write(ebpf, name::CONFIG, &[tables.config])?;
-    write(ebpf, name::LIVENESS, &tables.liveness_cells())
+    write(ebpf, name::LIVENESS, &tables.liveness_cells())?;
+    let mut flows: Array<_, FlowWords> = ebpf.map_mut(name::FLOWS).context("no flows")?.try_into()?;
+    for (set, words) in tables.touched_flows() {
+        flows.set(set, words, 0).context("write to lb_flows")?;
+    }
+    Ok(())
 }
 
 /// Empties these sets of flows and the table of fragments, and writes the liveness of the nodes as `tables` has it.

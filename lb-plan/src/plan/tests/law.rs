@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use lb_common::ring::NO_NODE;
+use lb_common::maps::Vip;
+use lb_common::ring::{NO_NODE, Slot};
 use proptest::prelude::*;
 
 use super::scenario::Web;
@@ -14,7 +15,10 @@ fn assert_whole(contents: &Contents) {
     for (key, vip) in &contents.vips {
         let ring = contents.rings.get(&vip.ring).unwrap_or_else(|| panic!("{key:?} refers to nothing"));
         assert_eq!(ring.len(), vip.mask as usize + 1, "{key:?}");
-        let named = ring.iter().flat_map(|slot| std::iter::once(slot.leader).chain(slot.successors));
+        let named = ring.iter().flat_map(|slot| {
+            assert!(!slot.former.contains(&slot.leader), "{key:?} has a leader that is its own former one");
+            [slot.leader].into_iter().chain(slot.successors).chain(slot.former)
+        });
         for index in named.filter(|index| *index != NO_NODE).collect::<BTreeSet<_>>() {
             assert!(contents.nodes.contains_key(&index), "{key:?} names node {index}, which is not there");
         }
@@ -60,7 +64,14 @@ fn some_service() -> impl Strategy<Value = Web> {
     let address = (1u8..6).prop_map(|last| Some([192, 0, 2, last].into()));
     let ports = proptest::sample::subsequence(vec![80, 81, 82], 1..=2);
     (address, ports, any::<bool>(), any::<bool>(), endpoints).prop_map(
-        |(address, ports, local, affinity, endpoints)| Web { address, ports, local, affinity, endpoints },
+        |(address, ports, local, affinity, endpoints)| Web {
+            address,
+            ports,
+            local,
+            affinity,
+            endpoints,
+            udp: affinity,
+        },
     )
 }
 
@@ -70,13 +81,15 @@ fn some_scenario() -> impl Strategy<Value = Scenario> {
     let unresolved = proptest::option::of(1u8..7);
     // Rings are of 256 slots, or of 512 from five nodes with 64 each; three places are sometimes not enough.
     let slots_per_node = prop_oneof![3 => Just(32), 1 => Just(64)];
-    (nodes, services, unresolved, 3u32..12, slots_per_node).prop_map(scenario_of)
+    let draining = proptest::sample::subsequence(vec![1, 2, 3, 4], 0..=2);
+    (nodes, services, unresolved, 3u32..12, slots_per_node, draining).prop_map(scenario_of)
 }
 
-type Choices = (Vec<u8>, BTreeMap<u8, Web>, Option<u8>, u32, u32);
+type Choices = (Vec<u8>, BTreeMap<u8, Web>, Option<u8>, u32, u32, Vec<u8>);
 
-fn scenario_of((nodes, services, unresolved, places, slots_per_node): Choices) -> Scenario {
+fn scenario_of((nodes, services, unresolved, places, slots_per_node, draining): Choices) -> Scenario {
     let mut scenario = Scenario { services, advertisements: vec![""], ..Scenario::of(1) };
+    scenario.draining.extend(draining);
     nodes.into_iter().for_each(|node| scenario.add(node));
     scenario.settings.ring_capacity = places * 256;
     scenario.settings.slots_per_node = slots_per_node;
@@ -86,17 +99,34 @@ fn scenario_of((nodes, services, unresolved, places, slots_per_node): Choices) -
     scenario
 }
 
+/// Who leads and succeeds in each slot of each VIP, by name.
+fn orders(plan: &Plan) -> BTreeMap<VipKey, Vec<[Option<&NodeName>; 4]>> {
+    let names: BTreeMap<u16, &NodeName> = plan.nodes.iter().map(|node| (node.index, &node.name)).collect();
+    let order = |slot: &Slot| {
+        let [a, b, c] = slot.successors;
+        [slot.leader, a, b, c].map(|index| names.get(&index).copied())
+    };
+    let vip =
+        |(key, vip): (&VipKey, &Vip)| (*key, plan.contents.rings[&vip.ring].iter().map(order).collect());
+    plan.contents.vips.iter().map(vip).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_prefix_of_the_operations_leaves_a_hole(history in proptest::collection::vec(some_scenario(), 1..6)) {
+    fn no_prefix_of_the_operations_leaves_a_hole(
+        history in proptest::collection::vec((some_scenario(), prop_oneof![Just(0), 1u64..150]), 1..6),
+        settle in 0u64..60,
+    ) {
         let mut planner = Planner::new();
         let mut installed = Contents::default();
-        for scenario in history {
-            let plan = planner.plan(&scenario.model(), &scenario.facts, &scenario.settings, &installed);
-            // What is remembered makes no difference.
-            prop_assert_eq!(&plan, &scenario.plan_over(&installed));
+        let mut now = 0;
+        for (mut scenario, passed) in history {
+            now += passed;
+            scenario.settings.weight_settle = Duration::from_secs(settle);
+            let plan = scenario.plan_by(&mut planner, &installed, now);
+            prop_assert!(plan.wake.is_none_or(|wake| wake > Duration::from_secs(now)));
             let mut contents = installed.clone();
             for op in diff(&installed, &plan.contents) {
                 assert_needed(&contents, &op);
@@ -107,6 +137,38 @@ proptest! {
             prop_assert_eq!(&contents, &plan.contents);
             prop_assert_eq!(diff(&contents, &plan.contents), []);
             installed = contents;
+        }
+    }
+
+    /// Of moments only: in one moment all of the past is in what is installed.
+    #[test]
+    fn nothing_is_remembered_but_moments(history in proptest::collection::vec(some_scenario(), 1..6)) {
+        let mut planner = Planner::new();
+        let mut installed = Contents::default();
+        for scenario in history {
+            let plan = scenario.plan_by(&mut planner, &installed, 7);
+            prop_assert_eq!(&plan, &scenario.plan_by(&mut Planner::new(), &installed, 7));
+            installed = plan.contents;
+        }
+    }
+
+    /// Leaders and successors, by name: whatever was before, and whoever asks.
+    #[test]
+    fn a_ring_depends_on_nothing_but_its_inputs(
+        history in proptest::collection::vec((some_scenario(), 0u64..150), 1..4),
+    ) {
+        let mut planner = Planner::new();
+        let mut installed = Contents::default();
+        let mut now = 0;
+        for (mut scenario, passed) in history {
+            now += passed;
+            scenario.settings.ring_capacity = 1 << 16;
+            let plan = scenario.plan_by(&mut planner, &installed, now);
+            for node in scenario.nodes.keys() {
+                let there = scenario.seen_from(*node).plan_over(&Contents::default());
+                prop_assert_eq!(orders(&plan), orders(&there));
+            }
+            installed = plan.contents;
         }
     }
 
@@ -138,10 +200,11 @@ proptest! {
                     let Some(ring) = &vip.ring else { continue };
                     let slots = &plan.contents.rings[&ring.first];
                     let leaders: BTreeSet<_> = slots.iter().map(|slot| slot.leader).collect();
-                    let members: BTreeSet<_> = ring.members.iter().map(|share| {
-                        plan.nodes.iter().find(|node| node.name == share.node).unwrap().index
-                    }).collect();
-                    prop_assert_eq!(leaders, members);
+                    let state = |share: &Share| plan.nodes.iter().find(|node| node.name == share.node).unwrap();
+                    let members = || ring.members.iter().map(state);
+                    let all_drain = members().all(|node| node.draining);
+                    let leading = members().filter(|node| all_drain || !node.draining);
+                    prop_assert_eq!(leaders, leading.map(|node| node.index).collect::<BTreeSet<_>>());
                 }
             }
             prop_assert!(plan.problems.iter().all(|problem| problem.label() != "no_ring_space"));

@@ -94,9 +94,9 @@ fn a_ring_that_all_its_vips_leave_alike_is_rewritten_where_it_lies() {
     assert_eq!(region(&before, key(1, 80)), region(&after, key(1, 80)));
     let [before, after] = [&before, &after].map(|plan| &plan.contents.rings[&0]);
     let moved = before.iter().zip(after).filter(|(before, after)| before.leader != after.leader);
-    // Only to the new node, and about a quarter.
-    assert!(moved.clone().all(|(_, after)| after.leader == 3));
-    assert!((40..90).contains(&moved.count()));
+    // To the new node about a quarter, and to others hardly any.
+    assert!((40..90).contains(&moved.clone().filter(|(_, after)| after.leader == 3).count()));
+    assert!(moved.filter(|(_, after)| after.leader != 3).count() < 8);
 }
 
 #[test]

@@ -1,15 +1,16 @@
 //! A small cluster, described by values and turned into objects, so that the tests go the way of real input.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use lb_common::hash::HashKey;
 
 use crate::contents::{Contents, diff};
 use crate::model::Model;
 use crate::objects::parse;
-use crate::plan::{Facts, Forwarding, Plan, Planner, Settings, Uplink, Way};
+use crate::plan::{Facts, Forwarding, Liveness, Plan, Planner, Settings, Uplink, Way};
 
 /// Interface of every way.
 pub(super) const IFINDEX: u32 = 7;
@@ -19,6 +20,7 @@ pub(super) const IFINDEX: u32 = 7;
 pub(super) struct Scenario {
     /// Number → labels, as YAML. Node 3 is `n3` at 10.0.0.3.
     pub(super) nodes: BTreeMap<u8, &'static str>,
+    pub(super) draining: BTreeSet<u8>,
     pub(super) services: BTreeMap<u8, Web>,
     pub(super) advertisements: Vec<&'static str>,
     pub(super) facts: Facts,
@@ -32,6 +34,7 @@ pub(super) struct Web {
     pub(super) ports: Vec<u16>,
     pub(super) local: bool,
     pub(super) affinity: bool,
+    pub(super) udp: bool,
     /// Node → number of endpoints.
     pub(super) endpoints: BTreeMap<u8, u8>,
 }
@@ -51,16 +54,22 @@ impl Scenario {
     pub(super) fn of(count: u8) -> Self {
         let uplink = Uplink { name: "eth0".into(), mac: [2, 0, 0, 0, 0, 1], mtu: 1500 };
         let settings = Settings {
+            liveness: Liveness::default(),
             node: "n1".into(),
             hash_key: HashKey { k0: 1, k1: 2 },
             echo_rate: 100,
             forwarding: Forwarding::Auto,
             slots_per_node: 64,
             ring_capacity: 8 * 256,
+            draining: false,
+            former_grace: Duration::from_secs(100),
+            udp_grace: Duration::from_secs(20),
+            weight_settle: Duration::ZERO,
         };
         let facts = Facts { uplinks: BTreeMap::from([(IFINDEX, uplink)]), ways: BTreeMap::new() };
         let mut scenario = Self {
             nodes: BTreeMap::new(),
+            draining: BTreeSet::new(),
             services: BTreeMap::new(),
             advertisements: Vec::new(),
             facts,
@@ -87,8 +96,20 @@ impl Scenario {
         Model::build(&objects, None).0
     }
 
+    /// Plans with a planner that remembers nothing.
     pub(super) fn plan_over(&self, installed: &Contents) -> Plan {
-        Planner::new().plan(&self.model(), &self.facts, &self.settings, installed)
+        self.plan_by(&mut Planner::new(), installed, 0)
+    }
+
+    pub(super) fn plan_by(&self, planner: &mut Planner, installed: &Contents, second: u64) -> Plan {
+        planner.plan(&self.model(), &self.facts, &self.settings, installed, Duration::from_secs(second))
+    }
+
+    /// The same cluster, seen from another node.
+    pub(super) fn seen_from(&self, node: u8) -> Self {
+        let mut there = self.clone();
+        there.settings.node = format!("n{node}").as_str().into();
+        there
     }
 
     /// Plans from nothing; there must be no problem.
@@ -105,9 +126,10 @@ impl Scenario {
         );
         for (node, labels) in &self.nodes {
             let address = address(*node);
+            let annotations = if self.draining.contains(node) { "fairlead.io/drain: 'true'" } else { "" };
             let _ = writeln!(
                 text,
-                "{{apiVersion: v1, kind: Node, metadata: {{name: n{node}, labels: {{{labels}}}}}, status: \
+                "{{apiVersion: v1, kind: Node, metadata: {{name: n{node}, labels: {{{labels}}}, annotations: {{{annotations}}}}}, status: \
                  {{addresses: [{{type: InternalIP, address: {address}}}, {{type: InternalIP, address: 'fd00::{node}'}}]}}}}\n---"
             );
         }
@@ -127,8 +149,9 @@ impl Scenario {
 impl Web {
     fn write(&self, number: u8, text: &mut String) {
         let address = self.address.unwrap_or([192, 0, 2, number].into());
-        let ports: Vec<_> =
-            self.ports.iter().map(|port| format!("{{name: p{port}, port: {port}}}")).collect();
+        let protocol = if self.udp { "UDP" } else { "TCP" };
+        let port = |port: &u16| format!("{{name: p{port}, port: {port}, protocol: {protocol}}}");
+        let ports: Vec<_> = self.ports.iter().map(port).collect();
         let ports = ports.join(", ");
         let policy = if self.local { "Local" } else { "Cluster" };
         let affinity = if self.affinity { "ClientIP" } else { "None" };

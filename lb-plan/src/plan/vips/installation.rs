@@ -3,20 +3,20 @@
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 
-use lb_common::maps::{VIP_ECHO, Vip, capacity, name};
+use lb_common::maps::{VIP_ECHO, VIP_YOUNG, Vip, capacity, name};
 use lb_common::ring::Slot;
 
 use super::{Port, WantedSet};
-use crate::contents::{Contents, Region, VipKey};
+use crate::contents::{Contents, VipKey};
 use crate::model::ServiceName;
+use crate::plan::editions::Editions;
 use crate::plan::placement::Placement;
-use crate::plan::rings::Ring;
 use crate::problem::{Problem, Reason};
 
 /// What the entries of VIPs are made from.
 pub(in crate::plan) struct Installation<'a> {
     pub(in crate::plan) wanted: &'a WantedSet<'a>,
-    pub(in crate::plan) catalogue: &'a [Ring],
+    pub(in crate::plan) editions: &'a Editions,
     pub(in crate::plan) placement: &'a Placement,
     pub(in crate::plan) installed: &'a Contents,
     pub(in crate::plan) ring_capacity: u32,
@@ -33,11 +33,13 @@ impl Installation<'_> {
         let mut numbers = Numbers::by(self.installed);
         let mut cramped = BTreeSet::new();
         for (key, port) in &self.wanted.ports {
-            let entry = self.entry(key, port.flags);
+            let young = if self.editions.young.contains(key) { VIP_YOUNG } else { 0 };
+            let flags = port.flags | young;
+            let entry = self.entry(key, flags);
             if entry.is_none() && cramped.insert(port.service) {
                 problems.push(self.no_space(key, port));
             }
-            if let Some(entry) = entry.or_else(|| self.installed_entry(key)) {
+            if let Some(entry) = entry.or_else(|| self.installed_entry(key, flags)) {
                 let service = Some(port.service);
                 numbers.give(contents, *key, entry, service, problems);
             }
@@ -60,9 +62,10 @@ impl Installation<'_> {
 
     /// The slots of every ring that a VIP refers to: as they are wanted, or else as they are installed.
     fn install_rings(&self, contents: &mut Contents) -> BTreeSet<u32> {
-        let places = self.placement.iter().zip(self.catalogue);
-        let wanted: BTreeMap<u32, &[Slot]> =
-            places.filter_map(|(place, ring)| Some(((*place)?.first, ring.slots.as_deref()?))).collect();
+        let places = self.placement.iter().zip(&self.editions.list);
+        let wanted: BTreeMap<u32, &[Slot]> = places
+            .filter_map(|(place, edition)| Some(((*place)?.first, edition.slots.as_deref()?)))
+            .collect();
         let mut kept = BTreeSet::new();
         for vip in contents.vips.values() {
             let (Entry::Vacant(place), first) = (contents.rings.entry(vip.ring), vip.ring) else { continue };
@@ -78,21 +81,20 @@ impl Installation<'_> {
 
     /// The entry in the ring that is wanted, without its number; `None` if the ring has no place.
     fn entry(&self, key: &VipKey, flags: u32) -> Option<Vip> {
-        let region = (*self.placement.get(*self.wanted.vips.get(key)?)?)?;
+        let region = (*self.placement.get(*self.editions.of_vips.get(key)?)?)?;
         Some(Vip { ring: region.first, mask: region.slots - 1, number: 0, flags })
     }
 
-    /// The entry that is installed, if its ring is known.
-    fn installed_entry(&self, key: &VipKey) -> Option<Vip> {
+    /// The entry in the ring that is installed, if that is known.
+    fn installed_entry(&self, key: &VipKey, flags: u32) -> Option<Vip> {
         let vip = self.installed.vips.get(key)?;
-        let region = Region::of(vip)?;
-        let ring = self.installed.rings.get(&region.first)?;
-        (u32::try_from(ring.len()) == Ok(region.slots)).then_some(*vip)
+        self.installed.ring_of(vip)?;
+        Some(Vip { flags, ..*vip })
     }
 
     fn no_space(&self, key: &VipKey, port: &Port<'_>) -> Problem {
-        let ring = self.wanted.vips.get(key).and_then(|ring| self.catalogue.get(*ring));
-        let slots = ring.map_or(0, |ring| ring.size);
+        let edition = self.editions.of_vips.get(key).and_then(|edition| self.editions.list.get(*edition));
+        let slots = edition.map_or(0, |edition| edition.size);
         let reason = Reason::NoRingSpace { map: name::RINGS, slots, capacity: self.ring_capacity };
         Problem::about(port.service.reference(), reason)
     }

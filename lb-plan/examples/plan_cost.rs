@@ -1,0 +1,181 @@
+//! What planning costs: `cargo run --release -p lb-plan --example plan_cost`.
+#![allow(clippy::disallowed_methods, reason = "a measurement reads the clock; what is measured does not")]
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use lb_common::hash::HashKey;
+use lb_plan::contents::{Contents, Op, diff};
+use lb_plan::model::{
+    Endpoints, Model, Node, NodeName, Protocol, Service, ServiceName, ServiceVip, TrafficPolicy,
+};
+use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings};
+use lb_plan::ring::{Member, Preferences, mix};
+
+fn main() {
+    println!("Plans, from the model to the operations; then one node joins all Services\n");
+    println!(
+        "Services  nodes  kind           rings     first      same     join   slots written   memory MB"
+    );
+    plans(1_000, 100, Kind::Cluster);
+    plans(1_000, 100, Kind::Local);
+    plans(10_000, 100, Kind::Cluster);
+    plans(10_000, 100, Kind::Both);
+    println!(
+        "\nOne ring: load of the fullest node, slots that go from one node that stays to another, and time\n"
+    );
+    println!("nodes    slots  weights  fullest   +1 moves   -1 moves       build     lead       +1       -1");
+    for (nodes, slots) in [(10, 4_096), (100, 32_768), (400, 131_072)] {
+        for weighted in [false, true] {
+            ring(nodes, slots, weighted);
+        }
+    }
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let begun = Instant::now();
+    (work(), begun.elapsed())
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn ring(nodes: usize, slots: usize, weighted: bool) {
+    let weight = |i| if weighted { 1 + i as u32 % 5 } else { 1 };
+    let names: Vec<_> = (0..=nodes).map(|i| format!("node-{i:04}")).collect();
+    let members: Vec<_> =
+        names.iter().enumerate().map(|(i, name)| Member { name, weight: weight(i) }).collect();
+    let (preferences, build) = timed(|| Preferences::new(&members[..nodes], slots));
+    let (leaders, lead) = timed(|| preferences.leaders(|_| true));
+    let (more, join) = timed(|| preferences.adapted(&members).leaders(|_| true));
+    let (less, leave) = timed(|| preferences.adapted(&members[..nodes - 1]).leaders(|_| true));
+    let moved = |after: &[u16], stay: usize| {
+        let stays = |node: &u16| usize::from(*node) < stay;
+        let moved = leaders.iter().zip(after).filter(|(old, new)| old != new && stays(old) && stays(new));
+        100.0 * moved.count() as f64 / slots as f64
+    };
+    println!(
+        "{nodes:5}  {slots:7}  {:>7}  {:7.4}  {:8.3} %  {:8.3} %  {:7.1} ms  {:4.1} ms  {:4.1} ms  {:4.1} ms",
+        if weighted { "1 to 5" } else { "equal" },
+        fullest(&leaders, &members[..nodes]),
+        moved(&more, nodes),
+        moved(&less, nodes - 1),
+        milliseconds(build),
+        milliseconds(lead),
+        milliseconds(join),
+        milliseconds(leave),
+    );
+}
+
+/// Of the member that leads most in relation to its share.
+fn fullest(leaders: &[u16], members: &[Member<'_>]) -> f64 {
+    let mut led = vec![0.0; members.len()];
+    leaders.iter().for_each(|leader| led[usize::from(*leader)] += 1.0);
+    let total: u32 = members.iter().map(|member| member.weight).sum();
+    let share = |member: &Member<'_>| leaders.len() as f64 * f64::from(member.weight) / f64::from(total);
+    led.iter().zip(members).map(|(led, member)| led / share(member)).fold(0.0, f64::max)
+}
+
+/// Where the Services of a plan are served.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// Everywhere: they share a ring.
+    Cluster,
+    /// On three nodes, of each Service others.
+    Local,
+    /// One half each.
+    Both,
+}
+
+fn plans(services: u32, nodes: u16, kind: Kind) {
+    let memory = resident();
+    let mut planner = Planner::new();
+    let mut installed = Contents::default();
+    let before = model(services, nodes, kind, false);
+    let (_, first) = turn(&mut planner, &mut installed, &before, 0);
+    let (_, same) = turn(&mut planner, &mut installed, &before, 1);
+    let after = model(services, nodes + 1, kind, true);
+    let (written, join) = turn(&mut planner, &mut installed, &after, 2);
+    println!(
+        "{services:8}  {nodes:5}  {kind:<12?}  {:6}  {:5.0} ms  {:5.0} ms  {:4.0} ms  {written:14}  {:10.0}",
+        installed.rings.len(),
+        milliseconds(first),
+        milliseconds(same),
+        milliseconds(join),
+        resident() - memory,
+    );
+}
+
+/// Plans and carries out; slots that were written, and the time for the plan and its operations.
+fn turn(planner: &mut Planner, installed: &mut Contents, model: &Model, second: u64) -> (usize, Duration) {
+    let now = Duration::from_secs(second);
+    let (ops, time) = timed(|| {
+        let plan = planner.plan(model, &Facts::default(), &settings(), installed, now);
+        diff(installed, &plan.contents)
+    });
+    ops.iter().for_each(|op| installed.apply(op));
+    let slots = |op: &Op| if let Op::WriteSlots { slots, .. } = op { slots.len() } else { 0 };
+    (ops.iter().map(slots).sum(), time)
+}
+
+fn settings() -> Settings {
+    Settings {
+        liveness: Liveness::default(),
+        node: name(0),
+        hash_key: HashKey::default(),
+        echo_rate: 0,
+        forwarding: Forwarding::Auto,
+        slots_per_node: 256,
+        ring_capacity: 1 << 24,
+        draining: false,
+        former_grace: Settings::FORMER_GRACE,
+        udp_grace: Settings::UDP_GRACE,
+        weight_settle: Settings::WEIGHT_SETTLE,
+    }
+}
+
+fn name(node: u16) -> NodeName {
+    format!("node-{node:04}").as_str().into()
+}
+
+/// With `joined`, every Service that is served on a few nodes has an endpoint on the last too.
+fn model(services: u32, nodes: u16, kind: Kind, joined: bool) -> Model {
+    let node = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        Some((name(number), Node::new(vec![[10, 0, high, low].into()], BTreeMap::new())?))
+    };
+    let service = |number: u32| {
+        let is_local = match kind {
+            Kind::Cluster => false,
+            Kind::Local => true,
+            Kind::Both => number.is_multiple_of(2),
+        };
+        let old = u64::from(if joined { nodes - 1 } else { nodes });
+        let on = (0..3).map(|pod| (mix(u64::from(number) * 3 + pod) % old) as u16);
+        let by_node = on.chain(joined.then_some(nodes - 1)).map(|node| (name(node), 1)).collect();
+        let [_, a, b, c] = number.to_be_bytes();
+        let vip = ServiceVip {
+            address: [10, 64 + a, b, c].into(),
+            port: 443,
+            protocol: Protocol::Tcp,
+            endpoints: Endpoints { by_node, elsewhere: 0 },
+        };
+        let policy = if is_local { TrafficPolicy::Local } else { TrafficPolicy::Cluster };
+        let name = ServiceName { namespace: "shop".into(), name: format!("web-{number}") };
+        (name, Service { policy, affinity: false, vips: vec![vip] })
+    };
+    Model {
+        nodes: (0..nodes).filter_map(node).collect(),
+        services: (0..services).map(service).collect(),
+        ..Model::default()
+    }
+}
+
+/// Memory of this process, in MB.
+fn resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    kilobytes.unwrap_or(0.0) / 1024.0
+}

@@ -1,0 +1,232 @@
+//! Rings with their past. VIPs that want the same ring share it; but those of them that had different rings
+//! before have different former leaders, and each needs its own edition until that is forgotten.
+//!
+//! The past is read from what is installed, so it outlives the agent. Remembered are only moments; of what was
+//! there before they are known, it is taken that it has happened now.
+
+mod inheritance;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lb_common::maps::VIP_YOUNG;
+use lb_common::ring::{NodeIndex, Slot};
+
+use super::clock::Clock;
+use super::placement::Placement;
+use super::rings::{Ring, RingId};
+use super::settings::Settings;
+use super::vips::WantedSet;
+use crate::contents::{Contents, Region, VipKey};
+use crate::model::Protocol;
+use inheritance::Heir;
+
+/// Which edition: its place in the list.
+pub(super) type EditionId = usize;
+
+/// A wanted ring with the former leaders of VIPs that have one past.
+pub(super) struct Edition {
+    ring: RingId,
+    /// Number of slots.
+    pub(super) size: usize,
+    /// The slots; `None` if there are more than the array could ever hold.
+    pub(super) slots: Option<Arc<[Slot]>>,
+    /// When a former leader was last noted in it; `None` if all that it has are those of the ring.
+    noted: Option<Duration>,
+}
+
+/// All editions that are wanted.
+#[derive(Default)]
+pub(super) struct Editions {
+    /// The editions; those of one ring differ.
+    pub(super) list: Vec<Edition>,
+    /// Edition of each VIP, addresses themselves included.
+    pub(super) of_vips: BTreeMap<VipKey, EditionId>,
+    /// The UDP VIPs of which this machine has come to lead slots not long ago.
+    pub(super) young: BTreeSet<VipKey>,
+    of_rings: BTreeMap<RingId, Vec<EditionId>>,
+}
+
+/// The moments that are remembered.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Past {
+    /// When a former leader was last noted in a region.
+    noted: BTreeMap<Region, Duration>,
+    /// When this machine last came to lead slots of a VIP.
+    came_to_lead: BTreeMap<VipKey, Duration>,
+}
+
+/// What editions are made from.
+pub(super) struct Archive<'a> {
+    pub(super) wanted: &'a WantedSet<'a>,
+    pub(super) catalogue: &'a [Ring],
+    pub(super) installed: &'a Contents,
+    pub(super) settings: &'a Settings,
+    /// This machine's index.
+    pub(super) own: NodeIndex,
+    /// Whether an index is that of a node that is there.
+    pub(super) seated: Vec<bool>,
+}
+
+/// What became of the VIPs that want one ring and had one region before, or none.
+#[derive(Clone, Copy)]
+struct Outcome {
+    edition: EditionId,
+    came_to_lead: bool,
+}
+
+impl Archive<'_> {
+    /// An edition for each VIP.
+    pub(super) fn editions(&self, past: &mut Past, clock: &mut Clock) -> Editions {
+        let mut editions = Editions::default();
+        let mut outcomes = BTreeMap::new();
+        let before = std::mem::take(&mut past.came_to_lead);
+        // Those without a past come last: any edition is as good to them, so they take one that there is.
+        for has_past in [true, false] {
+            for key in self.wanted.ports.keys() {
+                let Some(&id) = self.wanted.vips.get(key) else { continue };
+                let Some(ring) = self.catalogue.get(id) else { continue };
+                let region = self.region(key);
+                if self.before(ring, region).is_some() != has_past {
+                    continue;
+                }
+                let outcome = *outcomes
+                    .entry((id, region))
+                    .or_insert_with(|| self.outcome(id, ring, region, past, clock, &mut editions));
+                editions.of_vips.insert(*key, outcome.edition);
+                if self.is_young(key, outcome.came_to_lead, &before, past, clock) {
+                    editions.young.insert(*key);
+                }
+            }
+        }
+        editions.add_addresses();
+        editions
+    }
+
+    /// The region that a VIP has, if what is in it is known.
+    fn region(&self, key: &VipKey) -> Option<Region> {
+        let vip = self.installed.vips.get(key)?;
+        self.installed.ring_of(vip)?;
+        Region::of(vip)
+    }
+
+    /// What a VIP had in place of a ring that it wants.
+    fn before<'a>(&'a self, ring: &'a Ring, region: Option<Region>) -> Option<&'a [Slot]> {
+        match region {
+            Some(region) => self.installed.rings.get(&region.first).map(Vec::as_slice),
+            None => ring.without_own.as_deref(),
+        }
+    }
+
+    fn outcome(
+        &self,
+        id: RingId,
+        ring: &Ring,
+        region: Option<Region>,
+        past: &Past,
+        clock: &Clock,
+        editions: &mut Editions,
+    ) -> Outcome {
+        let (Some(slots), Some(before)) = (&ring.slots, self.before(ring, region)) else {
+            let slots = ring.slots.iter().flat_map(|slots| slots.iter());
+            let came_to_lead = slots.clone().any(|slot| slot.leader == self.own);
+            return Outcome { edition: editions.any_of(id, ring), came_to_lead };
+        };
+        let known = region.and_then(|region| past.noted.get(&region).copied());
+        let noted = known.unwrap_or(clock.now());
+        let keeps_former = !clock.is_over(noted, self.settings.former_grace);
+        let heir = Heir { seated: &self.seated, own: self.own, keeps_former };
+        let inheritance = heir.inherit(slots, before);
+        let noted = if inheritance.has_news { clock.now() } else { noted };
+        let noted = (inheritance.slots != *slots).then_some(noted);
+        let slots = Some(inheritance.slots);
+        let edition = editions.put(Edition { ring: id, size: ring.size, slots, noted });
+        Outcome { edition, came_to_lead: inheritance.came_to_lead }
+    }
+
+    /// Whether UDP flows of a VIP may still live elsewhere. For TCP it would change nothing, and cost a write
+    /// for each VIP.
+    fn is_young(
+        &self,
+        key: &VipKey,
+        came_to_lead: bool,
+        before: &BTreeMap<VipKey, Duration>,
+        past: &mut Past,
+        clock: &mut Clock,
+    ) -> bool {
+        if key.protocol != Protocol::Udp.number() {
+            return false;
+        }
+        let was_young = self.installed.vips.get(key).is_some_and(|vip| vip.flags & VIP_YOUNG != 0);
+        let known = before.get(key).copied().or(was_young.then_some(clock.now()));
+        let just_now = came_to_lead.then_some(clock.now());
+        let Some(since) = just_now.or(known) else { return false };
+        let is_young = !clock.await_end(since, self.settings.udp_grace);
+        // As long as the flag is to be seen, it must be known how old it is.
+        if is_young || was_young {
+            past.came_to_lead.insert(*key, since);
+        }
+        is_young
+    }
+}
+
+impl Editions {
+    /// Puts an edition into the list, if it is not there.
+    fn put(&mut self, edition: Edition) -> EditionId {
+        let of_ring = self.of_rings.entry(edition.ring).or_default();
+        for id in of_ring.iter() {
+            if let Some(same) = self.list.get_mut(*id).filter(|other| other.slots == edition.slots) {
+                same.noted = same.noted.max(edition.noted);
+                return *id;
+            }
+        }
+        of_ring.push(self.list.len());
+        self.list.push(edition);
+        self.list.len() - 1
+    }
+
+    /// An edition of a ring: the one without a past, unless there are only others.
+    fn any_of(&mut self, id: RingId, ring: &Ring) -> EditionId {
+        let of_ring = self.of_rings.get(&id).map_or(&[][..], Vec::as_slice);
+        let has_no_past =
+            |id: &&EditionId| self.list.get(**id).is_some_and(|edition| edition.noted.is_none());
+        if let Some(edition) = of_ring.iter().find(has_no_past).or(of_ring.first()) {
+            return *edition;
+        }
+        self.put(Edition { ring: id, size: ring.size, slots: ring.slots.clone(), noted: None })
+    }
+
+    /// Each address, with the edition of its first port.
+    fn add_addresses(&mut self) {
+        let mut addresses = BTreeMap::new();
+        for (key, edition) in &self.of_vips {
+            addresses.entry(VipKey::of_address(key.address)).or_insert(*edition);
+        }
+        self.of_vips.extend(addresses);
+    }
+}
+
+impl Past {
+    /// Remembers when the regions that are in use came to what is in them.
+    pub(super) fn remember(
+        &mut self,
+        editions: &Editions,
+        placement: &Placement,
+        contents: &Contents,
+        former_grace: Duration,
+        clock: &mut Clock,
+    ) {
+        let in_use: BTreeSet<Region> = contents.vips.values().filter_map(Region::of).collect();
+        self.noted.retain(|region, _| in_use.contains(region));
+        for (edition, place) in editions.list.iter().zip(placement) {
+            let Some(region) = place.filter(|region| in_use.contains(region)) else { continue };
+            if let Some(noted) = edition.noted {
+                self.noted.insert(region, noted);
+                clock.await_end(noted, former_grace);
+            } else {
+                self.noted.remove(&region);
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What a ring takes over from the one that its VIPs had before: those who led, so that they are asked for
+//! the flows that they may still have.
+
+use std::sync::Arc;
+
+use lb_common::ring::{NO_NODE, NodeIndex, Slot};
+
+/// How a ring takes over.
+pub(super) struct Heir<'a> {
+    /// Whether an index is that of a node that is there; others are left out.
+    pub(super) seated: &'a [bool],
+    /// This machine's index.
+    pub(super) own: NodeIndex,
+    /// Whether former leaders are kept beyond those that have just become so.
+    pub(super) keeps_former: bool,
+}
+
+/// A ring with what it took over.
+pub(super) struct Inheritance {
+    pub(super) slots: Arc<[Slot]>,
+    /// Whether a leader has become a former one just now.
+    pub(super) has_news: bool,
+    /// Whether this machine leads a slot that another one led.
+    pub(super) came_to_lead: bool,
+}
+
+impl Heir<'_> {
+    /// `ring` as the successor of `before`, which may be of another size.
+    pub(super) fn inherit(&self, ring: &Arc<[Slot]>, before: &[Slot]) -> Inheritance {
+        if before == &**ring {
+            return Inheritance { slots: ring.clone(), has_news: false, came_to_lead: false };
+        }
+        let mut inheritance = Inheritance { slots: ring.clone(), has_news: false, came_to_lead: false };
+        let inherited = |(number, slot): (usize, &Slot)| {
+            let ancestors = ancestors(before, number, ring.len());
+            inheritance.came_to_lead |=
+                slot.leader == self.own && ancestors.clone().any(|ancestor| ancestor.leader != self.own);
+            let (former, has_news) = self.former(slot, ancestors);
+            inheritance.has_news |= has_news;
+            Slot { former, ..*slot }
+        };
+        let slots: Arc<[Slot]> = ring.iter().enumerate().map(inherited).collect();
+        Inheritance { slots, ..inheritance }
+    }
+
+    /// The former leaders of a slot, newest first, and whether the first of them is new.
+    fn former<'a>(
+        &self,
+        slot: &Slot,
+        ancestors: impl Iterator<Item = &'a Slot> + Clone,
+    ) -> ([NodeIndex; 4], bool) {
+        let mut former = Former { leader: slot.leader, nodes: [NO_NODE; 4] };
+        for ancestor in ancestors.clone().filter(|ancestor| self.is_seated(ancestor.leader)) {
+            former.push(ancestor.leader);
+        }
+        let has_news = former.nodes[0] != NO_NODE;
+        if self.keeps_former {
+            let nodes = ancestors.flat_map(|ancestor| ancestor.former);
+            nodes.filter(|node| self.is_seated(*node)).for_each(|node| former.push(node));
+        }
+        // A node that drains is asked for as long as it does, so it is not crowded out.
+        for node in slot.former.into_iter().filter(|node| *node != NO_NODE) {
+            if !former.nodes.contains(&node) && former.nodes[3] != NO_NODE {
+                former.nodes[3] = node;
+            }
+            former.push(node);
+        }
+        (former.nodes, has_news)
+    }
+
+    fn is_seated(&self, node: NodeIndex) -> bool {
+        self.seated.get(usize::from(node)).is_some_and(|seated| *seated)
+    }
+}
+
+/// The slots of the old ring whose flows come to slot `number` of the new one: a flow's slot is the lowest
+/// bits of its hash, and of two rings one has more of them.
+fn ancestors(before: &[Slot], number: usize, slots: usize) -> impl Iterator<Item = &Slot> + Clone {
+    before.iter().skip(number & before.len().saturating_sub(1)).step_by(slots.max(1))
+}
+
+/// A list of former leaders while it grows.
+struct Former {
+    leader: NodeIndex,
+    nodes: [NodeIndex; 4],
+}
+
+impl Former {
+    /// Puts a node behind the others, if it is not there, does not lead, and finds room.
+    fn push(&mut self, node: NodeIndex) {
+        if node == self.leader || self.nodes.contains(&node) {
+            return;
+        }
+        if let Some(free) = self.nodes.iter_mut().find(|place| **place == NO_NODE) {
+            *free = node;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(leader: NodeIndex, former: &[NodeIndex]) -> Slot {
+        let mut slot = Slot { leader, ..Slot::EMPTY };
+        slot.former[..former.len()].copy_from_slice(former);
+        slot
+    }
+
+    /// Nodes 0 to 9 are there; this machine is 0.
+    fn inherit(ring: &[Slot], before: &[Slot], keeps_former: bool) -> Inheritance {
+        Heir { seated: &[true; 10], own: 0, keeps_former }.inherit(&ring.into(), before)
+    }
+
+    fn former(ring: &[Slot], before: &[Slot]) -> Vec<[NodeIndex; 4]> {
+        inherit(ring, before, true).slots.iter().map(|slot| slot.former).collect()
+    }
+
+    const NO: NodeIndex = NO_NODE;
+
+    #[test]
+    fn who_led_goes_to_the_front_and_who_leads_is_not_former() {
+        assert_eq!(former(&[slot(1, &[])], &[slot(2, &[1, 3])]), [[2, 3, NO, NO]]);
+        assert_eq!(former(&[slot(1, &[])], &[slot(2, &[3, 4, 5, 6])]), [[2, 3, 4, 5]]);
+        assert_eq!(former(&[slot(2, &[])], &[slot(2, &[3])]), [[3, NO, NO, NO]]);
+        // 12 is not there any more.
+        assert_eq!(former(&[slot(1, &[])], &[slot(12, &[3, NO, 11])]), [[3, NO, NO, NO]]);
+    }
+
+    #[test]
+    fn only_a_new_former_leader_is_news() {
+        assert!(!inherit(&[slot(2, &[])], &[slot(2, &[3])], true).has_news);
+        assert!(!inherit(&[slot(2, &[])], &[slot(12, &[3])], true).has_news);
+        let news = inherit(&[slot(1, &[])], &[slot(2, &[3])], false);
+        assert!(news.has_news && news.slots[0].former == [2, NO, NO, NO]);
+    }
+
+    #[test]
+    fn a_node_that_drains_has_a_place() {
+        assert_eq!(former(&[slot(1, &[9])], &[slot(2, &[3, 4, 5])]), [[2, 3, 4, 9]]);
+        assert_eq!(former(&[slot(1, &[9])], &[slot(9, &[])]), [[9, NO, NO, NO]]);
+        // And keeps it.
+        assert_eq!(former(&[slot(1, &[9])], &[slot(1, &[2, 3, 4, 9])]), [[2, 3, 4, 9]]);
+    }
+
+    #[test]
+    fn rings_of_other_sizes_are_of_the_same_flows() {
+        let (small, great) = ([slot(1, &[]), slot(2, &[3])], [1, 2, 4, 2].map(|leader| slot(leader, &[])));
+        assert_eq!(former(&great, &small), [[NO; 4], [3, NO, NO, NO], [1, NO, NO, NO], [3, NO, NO, NO]]);
+        let smaller = [slot(1, &[]), slot(2, &[])];
+        assert_eq!(former(&smaller, &great), [[4, NO, NO, NO], [NO; 4]]);
+        let great = [slot(1, &[5]), slot(2, &[]), slot(4, &[6]), slot(2, &[])];
+        assert_eq!(former(&smaller, &great), [[4, 5, 6, NO], [NO; 4]]);
+    }
+
+    #[test]
+    fn this_machine_comes_to_lead_what_another_led() {
+        let came = |leader, before| inherit(&[slot(leader, &[])], &[slot(before, &[])], true).came_to_lead;
+        assert!(came(0, 1) && came(0, NO) && !came(0, 0) && !came(1, 0) && !came(1, 2));
+    }
+}

@@ -1,0 +1,214 @@
+//! Former leaders, drains and young VIPs, over time.
+
+use lb_common::maps::VIP_YOUNG;
+use lb_common::ring::{NO_NODE, Slot};
+
+use super::scenario::{Web, carried_out};
+use super::*;
+
+fn key(service: u8) -> VipKey {
+    VipKey { address: [192, 0, 2, service].into(), port: 80, protocol: 6 }
+}
+
+fn ring(plan: &Plan, service: u8) -> &[Slot] {
+    plan.contents.ring_of(&plan.contents.vips[&key(service)]).unwrap()
+}
+
+fn has_former(plan: &Plan, service: u8) -> bool {
+    ring(plan, service).iter().any(|slot| slot.former != [NO_NODE; 4])
+}
+
+fn seconds(wake: Option<Duration>) -> Option<u64> {
+    wake.map(|wake| wake.as_secs())
+}
+
+/// One agent that has been there before the others came; its plans are carried out at once.
+struct Agent {
+    planner: Planner,
+    installed: Contents,
+}
+
+impl Agent {
+    /// One on a node alone, which nobody led before.
+    fn alone(scenario: &Scenario) -> Self {
+        let mut alone = scenario.clone();
+        alone.nodes.retain(|node, _| *node == 1);
+        alone.services = BTreeMap::from([(9, Web::local(&[(1, 1)]))]);
+        Self { planner: Planner::new(), installed: alone.plan().contents }
+    }
+
+    fn turn(&mut self, scenario: &Scenario, second: u64) -> Plan {
+        let plan = scenario.plan_by(&mut self.planner, &self.installed, second);
+        assert_eq!(plan.problems, []);
+        self.installed = carried_out(&self.installed, &plan);
+        plan
+    }
+}
+
+#[test]
+fn former_leaders_are_kept_for_a_grace() {
+    let mut scenario = Scenario::of(3).with(1, Web::cluster());
+    let mut agent = Agent::alone(&scenario);
+    let before = agent.turn(&scenario, 0);
+    assert!(!has_former(&before, 1) && before.wake.is_none());
+    scenario.add(4);
+    let joined = agent.turn(&scenario, 10);
+    for (old, new) in ring(&before, 1).iter().zip(ring(&joined, 1)) {
+        let expected = if old.leader == new.leader { NO_NODE } else { old.leader };
+        assert_eq!(new.former, [expected, NO_NODE, NO_NODE, NO_NODE]);
+    }
+    assert_eq!(seconds(joined.wake), Some(110));
+    assert_eq!(agent.turn(&scenario, 109).contents, joined.contents);
+    let over = agent.turn(&scenario, 110);
+    assert!(!has_former(&over, 1) && over.wake.is_none());
+    assert_eq!(over.contents.rings.len(), 1);
+}
+
+#[test]
+fn the_grace_begins_anew_with_a_restart() {
+    let mut scenario = Scenario::of(3).with(1, Web::cluster());
+    let mut agent = Agent::alone(&scenario);
+    agent.turn(&scenario, 0);
+    scenario.add(4);
+    let joined = agent.turn(&scenario, 10);
+    agent.planner = Planner::new();
+    let restarted = agent.turn(&scenario, 60);
+    assert_eq!((&restarted.contents, seconds(restarted.wake)), (&joined.contents, Some(160)));
+    assert!(!has_former(&agent.turn(&scenario, 160), 1));
+}
+
+#[test]
+fn vips_with_different_pasts_meet_again_when_it_is_forgotten() {
+    let on = |node| Web::local(&[(node, 1)]);
+    let mut scenario = Scenario::of(4).with(1, on(1)).with(2, on(2)).with(3, on(3));
+    let mut agent = Agent::alone(&scenario);
+    assert_eq!(agent.turn(&scenario, 0).contents.rings.len(), 3);
+    scenario.services.insert(1, on(3));
+    scenario.services.insert(2, on(3));
+    let moved = agent.turn(&scenario, 10);
+    let former = [1, 2, 3].map(|service| ring(&moved, service)[0].former[0]);
+    assert_eq!(former, [0, 1, NO_NODE]);
+    assert_eq!(moved.contents.rings.len(), 3);
+    // One that comes now has no past, and takes what there is.
+    scenario.services.insert(4, on(3));
+    assert!(!has_former(&agent.turn(&scenario, 20), 4));
+    let over = agent.turn(&scenario, 110);
+    assert_eq!(
+        over.contents.vips.values().map(|vip| vip.ring).collect::<std::collections::BTreeSet<_>>().len(),
+        1
+    );
+    assert_eq!(agent.installed.rings.len(), 1);
+}
+
+#[test]
+fn only_slots_that_change_are_written() {
+    let mut scenario = Scenario::of(4).with(1, Web::cluster());
+    let mut agent = Agent::alone(&scenario);
+    let before = agent.turn(&scenario, 0);
+    scenario.nodes.remove(&4);
+    let installed = agent.installed.clone();
+    let after = agent.turn(&scenario, 10);
+    let mut written = 0;
+    for op in diff(&installed, &after.contents) {
+        if let crate::contents::Op::WriteSlots { slots, .. } = op {
+            written += slots.len();
+        }
+    }
+    let differ = ring(&before, 1).iter().zip(ring(&after, 1)).filter(|(old, new)| old != new).count();
+    assert_eq!(written, differ);
+    // A node that is gone is nobody's former leader.
+    assert!(ring(&after, 1).iter().all(|slot| !slot.former.contains(&3)));
+}
+
+#[test]
+fn a_node_that_drains_leads_nothing_and_is_asked_for_what_it_has() {
+    let mut scenario = Scenario::of(3).with(1, Web::cluster());
+    let mut agent = Agent::alone(&scenario);
+    let before = agent.turn(&scenario, 0);
+    scenario.draining.insert(2);
+    agent.turn(&scenario, 10);
+    // The grace is for pasts, not for drains.
+    let later = agent.turn(&scenario, 500);
+    // It is so for one, too, who was not there before.
+    let fresh = Agent::alone(&scenario).turn(&scenario, 0);
+    assert!(fresh.nodes[1].draining && !fresh.nodes[0].draining);
+    for plan in [fresh, later, agent.turn(&scenario, 900)] {
+        for (old, new) in ring(&before, 1).iter().zip(ring(&plan, 1)) {
+            assert_ne!(new.leader, 1);
+            assert_eq!(new.successors[1], 1);
+            assert_eq!(old.leader == 1, new.former.contains(&1));
+        }
+    }
+    scenario.draining.clear();
+    let ended = agent.turn(&scenario, 1000);
+    for (old, new) in ring(&before, 1).iter().zip(ring(&ended, 1)) {
+        assert_eq!((old.leader, old.successors), (new.leader, new.successors));
+    }
+}
+
+#[test]
+fn this_machine_can_be_told_to_drain_and_the_last_ones_never_leave() {
+    let mut scenario = Scenario::of(2).with(1, Web::cluster());
+    let before = scenario.plan();
+    scenario.settings.draining = true;
+    assert!(ring(&scenario.plan(), 1).iter().all(|slot| slot.leader == 1 && slot.successors[0] == 0));
+    scenario.draining.insert(2);
+    let all = scenario.plan();
+    let order = |plan: &Plan| ring(plan, 1).iter().map(|slot| slot.order_word()).collect::<Vec<_>>();
+    assert_eq!(order(&all), order(&before));
+}
+
+#[test]
+fn a_newcomer_notes_who_led_before_it_came() {
+    let mut scenario = Scenario::of(3).with(1, Web::cluster());
+    scenario.nodes.remove(&1);
+    let before = scenario.seen_from(2).plan();
+    scenario.add(1);
+    let joined = scenario.plan();
+    let name = |plan: &Plan, index| plan.nodes.iter().find(|node| node.index == index).unwrap().name.clone();
+    for (old, new) in ring(&before, 1).iter().zip(ring(&joined, 1)).filter(|(_, new)| new.leader == 0) {
+        assert_eq!(name(&joined, new.former[0]), name(&before, old.leader));
+    }
+    assert_eq!(seconds(joined.wake), Some(100));
+}
+
+#[test]
+fn a_udp_vip_is_young_where_this_machine_has_come_to_lead() {
+    let udp = |nodes: &[(u8, u8)]| Web { udp: true, ..Web::local(nodes) };
+    let mut scenario = Scenario::of(3).with(1, udp(&[(2, 1), (3, 1)])).with(2, Web::local(&[(2, 1)]));
+    let mut agent = Agent::alone(&scenario);
+    let young = |plan: &Plan| {
+        let young = plan.contents.vips.iter().filter(|(_, vip)| vip.flags & VIP_YOUNG != 0);
+        young.map(|(key, _)| (key.address, key.protocol)).collect::<Vec<_>>()
+    };
+    assert_eq!(young(&agent.turn(&scenario, 0)), []);
+    // Both come to this machine, but of TCP every flow is asked for anyway.
+    scenario.services.insert(1, udp(&[(1, 1), (2, 1)]));
+    scenario.services.insert(2, Web::local(&[(1, 1)]));
+    let came = agent.turn(&scenario, 10);
+    assert_eq!((young(&came), seconds(came.wake)), (vec![([192, 0, 2, 1].into(), 17)], Some(30)));
+    assert_eq!(young(&agent.turn(&scenario, 29)).len(), 1);
+    let over = agent.turn(&scenario, 30);
+    assert_eq!((young(&over).len(), seconds(over.wake)), (0, Some(110)));
+    // A restart finds nothing, or the flag, and then waits once more.
+    agent.planner = Planner::new();
+    assert_eq!(young(&agent.turn(&scenario, 40)), []);
+    agent.installed = came.contents;
+    agent.planner = Planner::new();
+    assert_eq!(young(&agent.turn(&scenario, 50)).len(), 1);
+    assert_eq!(young(&agent.turn(&scenario, 70)), []);
+}
+
+#[test]
+fn weights_follow_when_they_have_settled() {
+    let mut scenario = Scenario::of(2).with(1, Web::local(&[(1, 2), (2, 3)]));
+    scenario.settings.weight_settle = Duration::from_secs(30);
+    let mut agent = Agent::alone(&scenario);
+    let before = agent.turn(&scenario, 0);
+    scenario.services.insert(1, Web::local(&[(1, 3), (2, 3)]));
+    let soon = agent.turn(&scenario, 10);
+    assert_eq!((&soon.contents, seconds(soon.wake)), (&before.contents, Some(40)));
+    let later = agent.turn(&scenario, 40);
+    assert_ne!(ring(&later, 1), ring(&before, 1));
+    assert_eq!(later.services[0].vips[0].ring.as_ref().unwrap().members[0].weight, 1);
+}

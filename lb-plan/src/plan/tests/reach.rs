@@ -1,0 +1,202 @@
+//! No change of a cluster breaks a flow that some node still owns: the owner is asked, whoever gets the packet.
+
+use lb_common::owner::{Decision, Direction, Kind, MAX_ASKED, Question, Vitality, decide, direct};
+use lb_common::ring::{NO_NODE, Slot};
+use proptest::prelude::*;
+
+use super::scenario::{Web, carried_out};
+use super::*;
+
+/// What one agent has installed, with its own numbers of nodes.
+struct Agent {
+    node: u8,
+    planner: Planner,
+    installed: Contents,
+    indices: BTreeMap<u8, u16>,
+}
+
+impl Agent {
+    fn new(node: u8) -> Self {
+        Self { node, planner: Planner::new(), installed: Contents::default(), indices: BTreeMap::new() }
+    }
+
+    fn turn(&mut self, scenario: &Scenario, second: u64) {
+        let scenario = scenario.seen_from(self.node);
+        let plan = scenario.plan_by(&mut self.planner, &self.installed, second);
+        assert_eq!(plan.problems, []);
+        self.installed = carried_out(&self.installed, &plan);
+        let index = |node: &u8| {
+            plan.nodes.iter().find(|state| state.name == format!("n{node}").as_str().into()).unwrap().index
+        };
+        self.indices = scenario.nodes.keys().map(|node| (*node, index(node))).collect();
+    }
+
+    /// The slot of a flow by its hash.
+    fn slot(&self, key: VipKey, hash: u32) -> Slot {
+        let vip = self.installed.vips[&key];
+        self.installed.rings[&vip.ring][(hash & vip.mask) as usize]
+    }
+
+    fn name(&self, index: u16) -> u8 {
+        *self.indices.iter().find(|(_, own)| **own == index).unwrap().0
+    }
+
+    fn own(&self) -> u16 {
+        self.indices[&self.node]
+    }
+}
+
+/// The agents of a cluster, by node.
+struct Cluster {
+    agents: BTreeMap<u8, Agent>,
+    second: u64,
+}
+
+impl Cluster {
+    fn of(scenario: &Scenario) -> Self {
+        let mut cluster = Self { agents: BTreeMap::new(), second: 0 };
+        cluster.turn(scenario);
+        cluster
+    }
+
+    /// All agents see the cluster as it is now; those of new nodes start.
+    fn turn(&mut self, scenario: &Scenario) {
+        self.second += 10;
+        self.agents.retain(|node, _| scenario.nodes.contains_key(node));
+        for node in scenario.nodes.keys() {
+            let agent = self.agents.entry(*node).or_insert_with(|| Agent::new(*node));
+            agent.turn(scenario, self.second);
+        }
+    }
+
+    fn leader(&self, key: VipKey, hash: u32) -> u8 {
+        let leaders: Vec<_> =
+            self.agents.values().map(|agent| agent.name(agent.slot(key, hash).leader)).collect();
+        assert!(leaders.iter().all(|leader| *leader == leaders[0]), "agents disagree");
+        leaders[0]
+    }
+
+    /// Whether a packet of a flow that `owner` has, and nobody knows of, gets there from a director.
+    fn reaches(&self, director: u8, owner: u8, key: VipKey, hash: u32, scenario: &Scenario) -> bool {
+        let agent = &self.agents[&director];
+        let vitality = |index| {
+            let draining = scenario.draining.contains(&agent.name(index));
+            if draining { Vitality::Draining } else { Vitality::Accepting }
+        };
+        let mut at = match direct(agent.slot(key, hash), agent.own(), vitality) {
+            Direction::Here => director,
+            Direction::To(index) => agent.name(index),
+            Direction::Nobody => return false,
+        };
+        let mut asked = vec![at];
+        // The table of the director itself is looked into first.
+        while at != owner && director != owner {
+            let agent = &self.agents[&at];
+            let question = Question {
+                slot: agent.slot(key, hash),
+                own: agent.own(),
+                kind: Kind::Tcp,
+                holder: NO_NODE,
+                asked: asked.len() - 1,
+                young: false,
+            };
+            let can_ask = |index| !asked.contains(&agent.name(index));
+            let Decision::Delegate(next) = decide(&question, can_ask, || false) else { return false };
+            at = agent.name(next);
+            asked.push(at);
+        }
+        assert!(asked.len() <= MAX_ASKED);
+        true
+    }
+}
+
+fn key() -> VipKey {
+    VipKey { address: [192, 0, 2, 1].into(), port: 80, protocol: 6 }
+}
+
+/// Every flow that was begun before `change` and whose owner is still there is reached from everywhere.
+fn assert_reached(mut scenario: Scenario, change: impl FnOnce(&mut Scenario)) {
+    const HASHES: u32 = 1024;
+    scenario.settings.ring_capacity = 1 << 16;
+    let mut cluster = Cluster::of(&scenario);
+    let owners: Vec<u8> = (0..HASHES).map(|hash| cluster.leader(key(), hash)).collect();
+    change(&mut scenario);
+    cluster.turn(&scenario);
+    for (hash, owner) in (0..).zip(owners).filter(|(_, owner)| scenario.nodes.contains_key(owner)) {
+        for director in scenario.nodes.keys() {
+            let reached = cluster.reaches(*director, owner, key(), hash, &scenario);
+            assert!(reached, "flow {hash} of n{owner} is lost from n{director}");
+        }
+    }
+}
+
+fn some_cluster() -> impl Strategy<Value = Scenario> {
+    let nodes = proptest::sample::subsequence((1u8..=12).collect::<Vec<_>>(), 3..=10);
+    let counts = proptest::collection::vec(1u8..5, 12);
+    (nodes, counts, any::<bool>(), 24u32..100).prop_map(|(nodes, counts, local, slots_per_node)| {
+        let endpoints: Vec<_> = nodes.iter().copied().zip(counts).collect();
+        let mut scenario = Scenario::of(0).with(1, Web { local, ..Web::local(&endpoints) });
+        nodes.into_iter().for_each(|node| scenario.add(node));
+        scenario.settings.slots_per_node = slots_per_node;
+        scenario
+    })
+}
+
+fn some_node(scenario: &Scenario, which: prop::sample::Index) -> u8 {
+    *scenario.nodes.keys().nth(which.index(scenario.nodes.len())).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn when_a_node_joins(cluster in some_cluster(), endpoints in 1u8..5) {
+        assert_reached(cluster, |scenario| {
+            scenario.add(20);
+            scenario.services.get_mut(&1).unwrap().endpoints.insert(20, endpoints);
+        });
+    }
+
+    #[test]
+    fn when_a_node_leaves(cluster in some_cluster(), which: prop::sample::Index) {
+        assert_reached(cluster, |scenario| {
+            let node = some_node(scenario, which);
+            scenario.nodes.remove(&node);
+            scenario.services.get_mut(&1).unwrap().endpoints.remove(&node);
+        });
+    }
+
+    #[test]
+    fn when_a_node_drains(cluster in some_cluster(), which: prop::sample::Index) {
+        assert_reached(cluster, |scenario| {
+            scenario.draining.insert(some_node(scenario, which));
+        });
+    }
+
+    #[test]
+    fn when_a_drain_ends(mut cluster in some_cluster(), which: prop::sample::Index) {
+        cluster.draining.insert(some_node(&cluster, which));
+        assert_reached(cluster, |scenario| scenario.draining.clear());
+    }
+
+    #[test]
+    fn when_weights_change(cluster in some_cluster(), which: prop::sample::Index, endpoints in 1u8..9) {
+        assert_reached(cluster, |scenario| {
+            let node = some_node(scenario, which);
+            scenario.services.get_mut(&1).unwrap().endpoints.insert(node, endpoints);
+        });
+    }
+
+    #[test]
+    fn when_the_endpoints_of_a_node_go(cluster in some_cluster(), which: prop::sample::Index) {
+        assert_reached(cluster, |scenario| {
+            let node = some_node(scenario, which);
+            scenario.services.get_mut(&1).unwrap().endpoints.remove(&node);
+        });
+    }
+
+    #[test]
+    fn when_the_rings_get_another_size(cluster in some_cluster(), slots_per_node in 24u32..200) {
+        assert_reached(cluster, |scenario| scenario.settings.slots_per_node = slots_per_node);
+    }
+}

@@ -1,0 +1,143 @@
+//! How much of a ring each node of a Service gets that is served where its endpoints are.
+//!
+//! The weight of a node is its number of ready endpoints. In a rolling update that number is one more or one
+//! less for a moment on one node after the other, and each time slots would move there and back. So a number
+//! counts only when it has been another for a while. Only the first endpoint of a node and the end of its last
+//! count at once: there the ring must follow.
+//!
+//! A width of hysteresis, by which a number must differ before it counts, would be no help: the step from one
+//! endpoint to two and back is the commonest and the widest. And it would leave two nodes that have seen
+//! different pasts with different rings for as long as nothing changes, though some node that owns flows need
+//! not stand in the other's slot. Time leaves nothing behind: nodes that have seen the same objects for so long
+//! have the same weights, whatever was before. Until then they may differ, as they do while objects are on
+//! their way; for that there are second chances.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::clock::Clock;
+use super::state::Share;
+use crate::contents::VipKey;
+use crate::model::NodeName;
+
+/// Bits of a weight that count. To 16 weights are exact, above they are within a sixteenth: so many nodes
+/// with nearly the same number have the same weight, and their rings are shared by more Services.
+const SIGNIFICANT_BITS: u32 = 4;
+
+/// The weights that count, by VIP.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Weights {
+    settled: BTreeMap<VipKey, Settled>,
+    /// Those of the plan before, while a plan is made.
+    before: BTreeMap<VipKey, Settled>,
+}
+
+#[derive(Clone, Debug)]
+struct Settled {
+    weights: BTreeMap<NodeName, u32>,
+    /// Since when they have not been what is counted.
+    differ_since: Option<Duration>,
+}
+
+impl Weights {
+    /// Begins a plan. VIPs that it does not ask for will be forgotten.
+    pub(super) fn begin(&mut self) {
+        self.before = std::mem::take(&mut self.settled);
+    }
+
+    /// The shares of the nodes in a VIP, by their numbers of endpoints.
+    pub(super) fn shares<'a>(
+        &mut self,
+        key: VipKey,
+        counts: impl Iterator<Item = (&'a NodeName, u32)>,
+        clock: &mut Clock,
+        settle: Duration,
+    ) -> Vec<Share> {
+        let counted: BTreeMap<NodeName, u32> =
+            counts.map(|(node, count)| (node.clone(), quantised(count))).collect();
+        let settled = match self.before.remove(&key) {
+            Some(before) => before.follow(counted, clock, settle),
+            None => Settled { weights: counted, differ_since: None },
+        };
+        let share = |(node, weight): (&NodeName, &u32)| Share { node: node.clone(), weight: *weight };
+        let shares = settled.weights.iter().map(share).collect();
+        self.settled.insert(key, settled);
+        shares
+    }
+}
+
+impl Settled {
+    fn follow(self, counted: BTreeMap<NodeName, u32>, clock: &mut Clock, settle: Duration) -> Self {
+        let of = |(node, weight): (&NodeName, &u32)| {
+            (node.clone(), self.weights.get(node).copied().unwrap_or(*weight))
+        };
+        let weights: BTreeMap<NodeName, u32> = counted.iter().map(of).collect();
+        if weights == counted {
+            return Self { weights, differ_since: None };
+        }
+        let since = self.differ_since.unwrap_or(clock.now());
+        if clock.await_end(since, settle) {
+            Self { weights: counted, differ_since: None }
+        } else {
+            Self { weights, differ_since: Some(since) }
+        }
+    }
+}
+
+/// Rounded to [`SIGNIFICANT_BITS`].
+fn quantised(count: u32) -> u32 {
+    let dropped = (u32::BITS - count.leading_zeros()).saturating_sub(SIGNIFICANT_BITS);
+    let half = (1 << dropped) >> 1;
+    (count.saturating_add(half) >> dropped) << dropped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_rounded_to_their_first_bits() {
+        assert!((0..=16).all(|count| quantised(count) == count));
+        assert_eq!([17, 18, 19, 31, 33, 34, 100].map(quantised), [18, 18, 20, 32, 32, 36, 104]);
+        assert!((1..100_000).all(|count| quantised(count).abs_diff(count) * 16 <= count));
+        assert_eq!(quantised(u32::MAX), 0xf000_0000);
+    }
+
+    const SETTLE: Duration = Duration::from_secs(30);
+
+    /// Weights of nodes a, b, … at each second, and when to plan again.
+    fn weights(history: &[(u64, &[u32])]) -> Vec<(Vec<u32>, Option<u64>)> {
+        let key = VipKey { address: [192, 0, 2, 1].into(), port: 80, protocol: 6 };
+        let names = ["a", "b", "c"].map(NodeName::from);
+        let mut weights = Weights::default();
+        let mut at = |(second, counts): &(u64, &[u32])| {
+            let mut clock = Clock::at(Duration::from_secs(*second));
+            weights.begin();
+            let counts = names.iter().zip(counts.iter().copied()).filter(|(_, count)| *count > 0);
+            let shares = weights.shares(key, counts, &mut clock, SETTLE);
+            (shares.iter().map(|share| share.weight).collect(), clock.wake().map(|wake| wake.as_secs()))
+        };
+        history.iter().map(&mut at).collect()
+    }
+
+    #[test]
+    fn a_number_that_is_another_for_a_moment_does_not_count() {
+        let seen = weights(&[(0, &[1, 3]), (5, &[2, 3]), (20, &[1, 3]), (25, &[1, 4]), (50, &[1, 3])]);
+        assert!(seen.iter().all(|(weights, _)| weights == &[1, 3]));
+        assert_eq!(seen[1].1, Some(35));
+        assert_eq!(seen[4].1, None);
+    }
+
+    #[test]
+    fn what_stays_another_counts_with_all_that_came_meanwhile() {
+        let seen = weights(&[(0, &[1, 1]), (5, &[2, 1]), (20, &[2, 2]), (35, &[2, 2])]);
+        assert_eq!(seen[2], (vec![1, 1], Some(35)));
+        assert_eq!(seen[3], (vec![2, 2], None));
+    }
+
+    #[test]
+    fn nodes_that_come_and_go_count_at_once() {
+        let seen = weights(&[(0, &[1, 3]), (1, &[0, 2]), (2, &[5, 3])]);
+        assert_eq!(seen, [(vec![1, 3], None), (vec![3], Some(31)), (vec![5, 3], None)]);
+    }
+}

@@ -1,0 +1,237 @@
+//! The order in which each slot prefers the members.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lb_common::ring::NO_NODE;
+
+use super::Member;
+use super::score::{self, Score};
+
+/// Choices of each slot that are kept. Few slots are refused by so many members, and for those the rest is
+/// computed when it is asked for; so this number changes what a ring costs, and nothing else.
+pub(super) const CHOICES: usize = 8;
+
+/// The members of a ring, and the order in which each slot prefers them: by score, a tie going to the first
+/// name.
+///
+/// Members are numbered in the order of their names. Those without weight take no part, and neither do those
+/// behind the first 65,535.
+#[derive(Clone, Debug)]
+pub struct Preferences {
+    pub(super) contenders: Vec<Contender>,
+    /// The best of each slot, best first, filled up with [`NO_NODE`].
+    choices: Vec<[u16; CHOICES]>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Contender {
+    name: Arc<str>,
+    pub(super) seed: u64,
+    pub(super) weight: u32,
+}
+
+impl Preferences {
+    /// The preferences of `slots` slots between members whose names are distinct.
+    pub fn new(members: &[Member<'_>], slots: usize) -> Self {
+        let contenders = contenders(members);
+        let choices = (0..slots).map(|slot| rank(&contenders, slot)).collect();
+        Self { contenders, choices }
+    }
+
+    /// What [`Self::new`] makes of other members for as many slots; scores that did not change are not
+    /// computed again where that is less work.
+    pub fn adapted(&self, members: &[Member<'_>]) -> Self {
+        let contenders = contenders(members);
+        let change = Change::between(&self.contenders, &contenders);
+        // A member that goes leaves gaps in a part of the slots, each of which is as much work as in a new ring.
+        if change.extent() * CHOICES / 2 > contenders.len() {
+            return Self::new(members, self.slots());
+        }
+        let was_complete = self.contenders.len() <= CHOICES;
+        let adapt = |(slot, before)| change.adapted(&contenders, slot, before, was_complete);
+        let choices = self.choices.iter().enumerate().map(adapt).collect();
+        Self { contenders, choices }
+    }
+
+    /// Number of slots.
+    pub fn slots(&self) -> usize {
+        self.choices.len()
+    }
+
+    /// Number of members that take part.
+    pub fn members(&self) -> usize {
+        self.contenders.len()
+    }
+
+    /// What a member drew for a slot.
+    pub(super) fn draw(&self, number: u16, slot: usize) -> u64 {
+        let seed = self.contenders.get(usize::from(number)).map_or(0, |contender| contender.seed);
+        score::draw(seed, score::slot_key(slot as u64))
+    }
+
+    /// The preferences, to be read.
+    pub(super) fn reader(&self) -> Reader<'_> {
+        Reader { preferences: self, complete: BTreeMap::new() }
+    }
+}
+
+fn contenders(members: &[Member<'_>]) -> Vec<Contender> {
+    let mut able: Vec<_> = members.iter().filter(|member| member.weight > 0).collect();
+    able.sort_unstable_by_key(|member| member.name);
+    able.truncate(usize::from(NO_NODE));
+    let contender = |member: &&Member<'_>| Contender {
+        name: member.name.into(),
+        seed: score::seed(member.name.as_bytes()),
+        weight: member.weight,
+    };
+    able.iter().map(contender).collect()
+}
+
+fn rank(contenders: &[Contender], slot: usize) -> [u16; CHOICES] {
+    let mut best = Best::of(slot);
+    for (number, contender) in (0..).zip(contenders) {
+        best.offer(number, contender);
+    }
+    best.numbers
+}
+
+/// The best members for a slot, found by insertion: nearly all fail at the first comparison.
+struct Best {
+    slot_key: u64,
+    numbers: [u16; CHOICES],
+    scores: [Score; CHOICES],
+}
+
+impl Best {
+    fn of(slot: usize) -> Self {
+        let slot_key = score::slot_key(slot as u64);
+        Self { slot_key, numbers: [NO_NODE; CHOICES], scores: [Score::LEAST; CHOICES] }
+    }
+
+    /// Members may be offered in any order: the order of scores and numbers is total.
+    fn offer(&mut self, number: u16, contender: &Contender) {
+        let draw = score::draw(contender.seed, self.slot_key);
+        if self.scores[CHOICES - 1].could_lose_to(contender.weight, draw) {
+            self.insert(number, Score::new(contender.weight, draw));
+        }
+    }
+
+    fn insert(&mut self, number: u16, score: Score) {
+        let mut place = CHOICES;
+        while let Some(ahead) = place.checked_sub(1).filter(|ahead| self.is_behind(*ahead, number, score)) {
+            if place < CHOICES {
+                (self.numbers[place], self.scores[place]) = (self.numbers[ahead], self.scores[ahead]);
+            }
+            place = ahead;
+        }
+        if place < CHOICES {
+            (self.numbers[place], self.scores[place]) = (number, score);
+        }
+    }
+
+    fn is_behind(&self, place: usize, number: u16, score: Score) -> bool {
+        let other = self.scores[place];
+        score.beats(other) || !other.beats(score) && number < self.numbers[place]
+    }
+
+    /// Offers members by their numbers; [`NO_NODE`] is none.
+    fn offer_all(&mut self, numbers: impl Iterator<Item = u16>, contenders: &[Contender]) {
+        for number in numbers {
+            if let Some(contender) = contenders.get(usize::from(number)) {
+                self.offer(number, contender);
+            }
+        }
+    }
+}
+
+/// How the members of a ring have changed.
+struct Change {
+    /// New number of each old member; [`NO_NODE`] for one that has gone or has another weight.
+    renumbered: Vec<u16>,
+    /// New numbers of those that are new or have another weight.
+    newcomers: Vec<u16>,
+    leavers: usize,
+}
+
+impl Change {
+    fn between(before: &[Contender], after: &[Contender]) -> Self {
+        let mut newcomers: BTreeMap<(&str, u32), u16> =
+            (0..).zip(after).map(|(number, new)| ((&*new.name, new.weight), number)).collect();
+        let renumbered: Vec<u16> =
+            before.iter().map(|old| newcomers.remove(&(&*old.name, old.weight)).unwrap_or(NO_NODE)).collect();
+        let leavers = renumbered.iter().filter(|number| **number == NO_NODE).count();
+        Self { renumbered, newcomers: newcomers.into_values().collect(), leavers }
+    }
+
+    fn extent(&self) -> usize {
+        self.newcomers.len() + self.leavers
+    }
+
+    fn adapted(
+        &self,
+        contenders: &[Contender],
+        slot: usize,
+        before: &[u16; CHOICES],
+        was_complete: bool,
+    ) -> [u16; CHOICES] {
+        let renumbered = before.map(|old| self.renumbered.get(usize::from(old)).copied().unwrap_or(NO_NODE));
+        let has_gap = self.leavers > 0 && renumbered.contains(&NO_NODE);
+        if has_gap && !was_complete {
+            // Who comes up from behind the choices is not known.
+            return rank(contenders, slot);
+        }
+        if !has_gap && !self.can_get_in(contenders, slot, renumbered) {
+            return renumbered;
+        }
+        let mut best = Best::of(slot);
+        best.offer_all(renumbered.into_iter(), contenders);
+        best.offer_all(self.newcomers.iter().copied(), contenders);
+        best.numbers
+    }
+
+    /// False if no newcomer is better than the last choice.
+    fn can_get_in(&self, contenders: &[Contender], slot: usize, choices: [u16; CHOICES]) -> bool {
+        let contender = |number: u16| contenders.get(usize::from(number));
+        let Some(last) = contender(choices[CHOICES - 1]) else { return true };
+        let slot_key = score::slot_key(slot as u64);
+        let last = Score::new(last.weight, score::draw(last.seed, slot_key));
+        let can_beat = |new: &Contender| last.could_lose_to(new.weight, score::draw(new.seed, slot_key));
+        self.newcomers.iter().filter_map(|number| contender(*number)).any(can_beat)
+    }
+}
+
+/// Reads preferences, and completes those that are asked for beyond what is kept.
+pub(super) struct Reader<'a> {
+    preferences: &'a Preferences,
+    complete: BTreeMap<usize, Vec<u16>>,
+}
+
+impl Reader<'_> {
+    /// The member that a slot prefers to all but `nth` others.
+    pub(super) fn choice(&mut self, slot: usize, nth: usize) -> Option<u16> {
+        let preferences = self.preferences;
+        if nth >= preferences.members() {
+            return None;
+        }
+        if let Some(number) = preferences.choices.get(slot)?.get(nth) {
+            return Some(*number);
+        }
+        let all = self.complete.entry(slot).or_insert_with(|| preferences.all_choices(slot));
+        all.get(nth).copied()
+    }
+}
+
+impl Preferences {
+    /// All members as a slot prefers them.
+    fn all_choices(&self, slot: usize) -> Vec<u16> {
+        let slot_key = score::slot_key(slot as u64);
+        let scored = (0..).zip(&self.contenders).map(|(number, contender): (u16, _)| {
+            (number, Score::new(contender.weight, score::draw(contender.seed, slot_key)))
+        });
+        let mut scored: Vec<_> = scored.collect();
+        // Stable, so a tie goes to the first name here too.
+        scored.sort_by(|(_, a), (_, b)| b.beats(*a).cmp(&a.beats(*b)));
+        scored.into_iter().map(|(number, _)| number).collect()
+    }
+}
