@@ -3,16 +3,20 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State as Extracted;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
+use lb_common::maps::LIVENESS_ADMIN_DOWN;
+use lb_plan::plan::NodeState;
 use serde::Serialize;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
+use crate::dataplane::cells::{FlowCount, Flows, LivenessCells};
 use crate::dataplane::counters::{Counters, OutcomeCount};
 use crate::state::State;
 
@@ -44,6 +48,21 @@ pub struct Status {
     pub vip_traffic: Vec<NumberedTraffic>,
     /// What was forwarded to each node, by its index in the state.
     pub node_traffic: Vec<NumberedTraffic>,
+    /// When each other node was last heard of, by its index in the state.
+    pub liveness: Vec<NodeLiveness>,
+    /// Flows in this node's table.
+    pub flows: FlowCount,
+}
+
+/// When a node was last heard of.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct NodeLiveness {
+    /// The node's index.
+    pub number: u32,
+    /// `alive`, `draining` or `dead`.
+    pub state: &'static str,
+    /// Milliseconds of the probe clock since its last answer.
+    pub silent_ms: u64,
 }
 
 /// Packets and bytes of the thing with a number.
@@ -57,9 +76,20 @@ pub struct NumberedTraffic {
     pub bytes: u64,
 }
 
-struct Door {
-    state: watch::Receiver<Arc<State>>,
-    counters: Counters,
+/// What the answers are made from.
+pub struct Door {
+    /// The agent's state.
+    pub state: watch::Receiver<Arc<State>>,
+    /// The program's counters.
+    pub counters: Counters,
+    /// Who was last heard of when.
+    pub cells: LivenessCells,
+    /// The table of flows.
+    pub flows: Flows,
+    /// Where a drain is told.
+    pub drain: watch::Sender<bool>,
+    /// A tick of the probe clock; zero where nobody is probed.
+    pub tick: Duration,
 }
 
 /// The socket, listening; removed when it is dropped.
@@ -100,13 +130,24 @@ pub fn listen(path: &Path) -> Result<Socket, AdminError> {
 ///
 /// # Errors
 /// When the socket fails.
-pub async fn serve(socket: Socket, state: watch::Receiver<Arc<State>>, counters: Counters) -> io::Result<()> {
+pub async fn serve(socket: Socket, door: Door) -> io::Result<()> {
     let router = Router::new()
         .route("/status", get(status))
         .route("/readyz", get(ready))
-        .with_state(Arc::new(Door { state, counters }));
+        .route("/drain", post(drain).delete(undrain))
+        .with_state(Arc::new(door));
     let Socket { listener, file: _file } = socket;
     axum::serve(listener, router).await
+}
+
+async fn drain(Extracted(door): Extracted<Arc<Door>>) -> StatusCode {
+    door.drain.send_replace(true);
+    StatusCode::NO_CONTENT
+}
+
+async fn undrain(Extracted(door): Extracted<Arc<Door>>) -> StatusCode {
+    door.drain.send_replace(false);
+    StatusCode::NO_CONTENT
 }
 
 async fn ready(Extracted(door): Extracted<Arc<Door>>) -> StatusCode {
@@ -115,7 +156,7 @@ async fn ready(Extracted(door): Extracted<Arc<Door>>) -> StatusCode {
 
 async fn status(Extracted(door): Extracted<Arc<Door>>) -> Response {
     let state = State::clone(&door.state.borrow());
-    match with_counters(state, &door.counters) {
+    match with_counters(state, &door) {
         Ok(status) => Json(status).into_response(),
         Err(error) => {
             (StatusCode::INTERNAL_SERVER_ERROR, format!("cannot read the counters: {error}")).into_response()
@@ -123,7 +164,8 @@ async fn status(Extracted(door): Extracted<Arc<Door>>) -> Response {
     }
 }
 
-fn with_counters(state: State, counters: &Counters) -> Result<Status, aya::maps::MapError> {
+fn with_counters(state: State, door: &Door) -> Result<Status, aya::maps::MapError> {
+    let counters = &door.counters;
     let numbers = state.services.iter().flat_map(|service| service.vips.iter().filter_map(|vip| vip.number));
     let vip_traffic = numbers
         .map(|number| {
@@ -138,5 +180,29 @@ fn with_counters(state: State, counters: &Counters) -> Result<Status, aya::maps:
             counters.node(node.index).map(|t| NumberedTraffic { number, packets: t.packets, bytes: t.bytes })
         })
         .collect::<Result<_, _>>()?;
-    Ok(Status { outcomes: counters.outcomes()?, vip_traffic, node_traffic, state })
+    let own = state.nodes.iter().find(|node| node.is_self);
+    let flows = own.map(|node| door.flows.count(node.index)).unwrap_or_default();
+    let liveness = liveness(&state, door);
+    Ok(Status { outcomes: counters.outcomes()?, vip_traffic, node_traffic, liveness, flows, state })
+}
+
+fn liveness(state: &State, door: &Door) -> Vec<NodeLiveness> {
+    if door.tick.is_zero() {
+        return Vec::new();
+    }
+    let clock = door.cells.clock();
+    let of = |node: &NodeState| {
+        let cell = door.cells.of(node.index);
+        let silence = cell.silence(clock);
+        let word = if silence >= state.liveness_limit {
+            "dead"
+        } else if cell.state == LIVENESS_ADMIN_DOWN {
+            "draining"
+        } else {
+            "alive"
+        };
+        let silent_ms = (door.tick * silence).as_millis() as u64;
+        NodeLiveness { number: node.index.into(), state: word, silent_ms }
+    };
+    state.nodes.iter().filter(|node| !node.is_self).map(of).collect()
 }

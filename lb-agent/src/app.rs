@@ -2,21 +2,25 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use lb_bfd::clock::{ProbeClock, TICKS_PER_INTERVAL};
 use lb_common::hash::HashKey;
 use lb_plan::model::NodeName;
-use lb_plan::plan::{Forwarding, Settings};
+use lb_plan::plan::{Forwarding, Liveness, Settings};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::admin::{self, AdminError};
+use crate::admin::{self, AdminError, Door};
 use crate::control::Control;
 use crate::dataplane::attach::{self, AttachError};
+use crate::dataplane::cells::{Flows, LivenessCells};
 use crate::dataplane::counters::Counters;
 use crate::dataplane::maps::{Maps, MapsError};
 use crate::dataplane::pins::Pins;
 use crate::dataplane::preflight::{self, Unfit};
 use crate::directory::{Directory, DirectoryError};
+use crate::liveness::{Prober, Profile};
 use crate::net::observe::Network;
 use crate::state::State;
 
@@ -45,6 +49,10 @@ pub struct Options {
     pub ring_slots: u32,
     /// Services of this load-balancer class only.
     pub class: Option<String>,
+    /// How nodes are probed; `None`: nobody is ever found dead.
+    pub liveness: Option<Profile>,
+    /// For how long after a node's death flows that nobody knows wait, in case it comes back.
+    pub orphan_grace: Duration,
 }
 
 /// Why the agent does not run.
@@ -68,6 +76,9 @@ pub enum AppError {
     /// The counters cannot be opened.
     #[error("cannot open the counters: {0}")]
     Counters(#[source] aya::maps::MapError),
+    /// No thread.
+    #[error("the system gives no thread for probes: {0}")]
+    Thread(#[source] std::io::Error),
     /// No netlink.
     #[error("the kernel gives no netlink socket: {0}")]
     Netlink(#[source] std::io::Error),
@@ -97,13 +108,21 @@ pub async fn run(options: Options) -> Result<(), AppError> {
         node: options.node.to_string(),
         version: env!("CARGO_PKG_VERSION"),
         interfaces,
+        liveness_limit: liveness(&options).limit,
         ..State::default()
     }));
     let settings = settings(&options, &maps);
-    let control = Control { source, network, maps, settings, class: options.class, state };
+    let tick = options.liveness.map_or(Duration::ZERO, |profile| profile.interval / TICKS_PER_INTERVAL);
+    let prober = match options.liveness {
+        Some(profile) => Some(Prober::start(profile, LivenessCells::open(&pins)?).map_err(AppError::Thread)?),
+        None => None,
+    };
+    let (drain, draining) = watch::channel(false);
+    let control = Control { source, network, maps, settings, class: options.class, state, prober, draining };
+    let door = Door { state: shown, counters, cells: LivenessCells::open(&pins)?, flows: Flows::open(&pins)?, drain, tick };
     tokio::select! {
         ended = control.run() => ended.map_err(AppError::from),
-        ended = admin::serve(socket, shown, counters) => ended.map_err(|e| AppError::Ended("the admin socket", e)),
+        ended = admin::serve(socket, door) => ended.map_err(|e| AppError::Ended("the admin socket", e)),
         told = told_to_stop() => {
             tracing::info!("stopping: the program stays attached and goes on forwarding; `fairlead detach` removes it");
             told.map_err(|e| AppError::Ended("the wait for signals", e))
@@ -120,10 +139,22 @@ fn settings(options: &Options, maps: &Maps) -> Settings {
         slots_per_node: options.slots_per_node,
         // Found pinned, the map may have another size than the option says.
         ring_capacity: maps.ring_capacity() as u32,
+        liveness: liveness(options),
         draining: false,
         former_grace: Settings::FORMER_GRACE,
         udp_grace: Settings::UDP_GRACE,
         weight_settle: Settings::WEIGHT_SETTLE,
+    }
+}
+
+fn liveness(options: &Options) -> Liveness {
+    let Some(profile) = options.liveness else { return Liveness::default() };
+    let tick = profile.interval / TICKS_PER_INTERVAL;
+    Liveness {
+        limit: ProbeClock::limit(profile.multiplier.into()),
+        orphan_grace: (options.orphan_grace.as_micros() / tick.as_micros().max(1)) as u32,
+        // Any number will do that another agent on this machine, a moment ago, is not likely to have used.
+        nonce: std::process::id() as u16,
     }
 }
 

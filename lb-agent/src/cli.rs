@@ -1,8 +1,10 @@
 //! The subcommands.
 
 pub mod agent;
+mod client;
 pub mod detach;
 pub mod doctor;
+pub mod drain;
 pub mod status;
 
 use std::path::PathBuf;
@@ -25,6 +27,8 @@ pub enum Command {
     Agent(Box<agent::AgentArgs>),
     /// Show what the agent of this machine does.
     Status(status::StatusArgs),
+    /// Take no new flows on this node, and wait until the old ones are over.
+    Drain(drain::DrainArgs),
     /// Take everything out of the kernel that an agent has put there.
     Detach(detach::DetachArgs),
     /// Say whether this machine is fit for the agent, and what the XDP program is made of.

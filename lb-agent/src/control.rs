@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lb_bfd::initiator::Target;
 use lb_plan::contents::{Contents, diff};
 use lb_plan::model::Model;
 use lb_plan::plan::{Plan, Planner, Settings};
@@ -13,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::dataplane::maps::{Maps, MapsError};
 use crate::directory::Directory;
+use crate::liveness::{Probed, Prober, Targets};
 use crate::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation};
 use crate::state::{Applied, State};
 
@@ -36,6 +38,10 @@ pub struct Control {
     pub class: Option<String>,
     /// Where the outcome is shown.
     pub state: watch::Sender<Arc<State>>,
+    /// Who probes the other nodes.
+    pub prober: Option<Prober>,
+    /// Whether this node has been told to take no new flows.
+    pub draining: watch::Receiver<bool>,
 }
 
 /// What the loop remembers from one turn to the next.
@@ -46,7 +52,10 @@ struct Memory {
     /// What is wrong with the objects.
     problems: Vec<Problem>,
     observation: Observation,
+    probed: Targets,
     started: Instant,
+    /// When the plan wants to be made again, whatever happens.
+    wake: Option<Instant>,
 }
 
 /// What woke the loop.
@@ -55,6 +64,9 @@ enum Wake {
     Network,
     Ask,
     Confirm,
+    Drain,
+    /// The plan has asked to be made again: a grace is over.
+    Plan,
 }
 
 impl Control {
@@ -69,7 +81,9 @@ impl Control {
             model: Model::default(),
             problems: Vec::new(),
             observation: Observation::default(),
+            probed: Targets::new(),
             started: Instant::now(),
+            wake: None,
         };
         self.read_source(&mut memory);
         self.observe(&mut memory).await;
@@ -83,6 +97,8 @@ impl Control {
                 true = self.network.changed() => Wake::Network,
                 _ = ask.tick() => Wake::Ask,
                 _ = confirm.tick() => Wake::Confirm,
+                Ok(()) = self.draining.changed() => Wake::Drain,
+                () = sleep_until(memory.wake) => Wake::Plan,
             };
             self.woken(wake, &mut memory).await;
         }
@@ -110,6 +126,11 @@ impl Control {
                 if self.observe(memory).await || !self.state.borrow().ready {
                     self.turn(memory);
                 }
+            }
+            Wake::Plan => self.turn(memory),
+            Wake::Drain => {
+                self.settings.draining = *self.draining.borrow_and_update();
+                self.turn(memory);
             }
             Wake::Confirm => self.network.solicit(&self.wanted(memory)).await,
         }
@@ -158,6 +179,8 @@ impl Control {
             memory.started.elapsed(),
         );
         let (operations, failures) = self.apply(&plan, &mut memory.installed);
+        self.probe(memory, &plan);
+        memory.wake = plan.wake.map(|wake| memory.started + wake);
         let applied = Applied { operations, microseconds: begun.elapsed().as_micros() as u64 };
         if operations > 0 {
             tracing::info!(
@@ -168,6 +191,25 @@ impl Control {
             );
         }
         self.publish(memory, plan, applied, failures);
+    }
+
+    /// Has the other nodes probed, those that a way is known to.
+    fn probe(&self, memory: &mut Memory, plan: &Plan) {
+        let targets: Targets = plan
+            .nodes
+            .iter()
+            .filter(|node| !node.is_self)
+            .filter_map(|node| {
+                let way = memory.observation.facts.ways.get(&node.address)?;
+                let own_discriminator = u32::from(self.settings.liveness.nonce) << 16 | u32::from(node.index);
+                let target = Target { discriminator: node.id, own_discriminator };
+                Some((node.index, Probed { address: node.address, source: way.source, target }))
+            })
+            .collect();
+        if let Some(prober) = self.prober.as_ref().filter(|_| targets != memory.probed) {
+            prober.set_targets(targets.clone());
+            memory.probed = targets;
+        }
     }
 
     fn apply(&mut self, plan: &Plan, installed: &mut Contents) -> (usize, Vec<MapsError>) {
@@ -210,8 +252,17 @@ impl Control {
             last: applied,
             services: plan.services,
             nodes: plan.nodes,
+            draining: self.settings.draining,
             problems,
             ..State::clone(&before)
         }));
+    }
+}
+
+/// Sleeps until then; without a time for ever.
+async fn sleep_until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
     }
 }

@@ -4,11 +4,12 @@
 //! preflight ── what must be so before anything is touched
 //! attach    ── object → maps pinned, program loaded, a pinned link on each uplink
 //! maps      ── Op → map write;  maps → Contents (read back)
-//! mapping   ── the rings, through memory
+//! mapping   ── a map as memory: the rings, and in cells liveness and flows
 //! counters  ── what the program counted
 //! ```
 
 pub mod attach;
+pub mod cells;
 pub mod counters;
 pub mod mapping;
 pub mod maps;

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | [`cli`] | 6 | the subcommands |
 //! | [`app`], [`control`] | 5 | the parts put together, and the loop |
-//! | [`directory`], [`dataplane`], [`net`], [`admin`] | 4 | the world; they do not know each other |
+//! | [`directory`], [`dataplane`], [`net`], [`liveness`], [`admin`] | 4 | the world; they do not know each other |
 //! | [`state`] | | what the agent shows of itself |
 
 pub mod admin;
@@ -13,5 +13,6 @@ pub mod cli;
 pub mod control;
 pub mod dataplane;
 pub mod directory;
+pub mod liveness;
 pub mod net;
 pub mod state;

@@ -25,6 +25,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Ok(cli::agent::run(*args)?)
         }
         Command::Status(args) => Ok(cli::status::run(&args)?),
+        Command::Drain(args) => Ok(cli::drain::run(&args)?),
         Command::Detach(args) => cli::detach::run(&args).context("cannot detach"),
         Command::Doctor(args) => Ok(cli::doctor::run(&args)?),
     }

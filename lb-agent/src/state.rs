@@ -24,6 +24,10 @@ pub struct State {
     pub services: Vec<ServiceState>,
     /// The nodes of the cluster.
     pub nodes: Vec<NodeState>,
+    /// Ticks of the probe clock without an answer after which a node is dead; zero: nobody ever is.
+    pub liveness_limit: u32,
+    /// Whether this node takes no new flows.
+    pub draining: bool,
     /// What is wrong, a sentence each.
     pub problems: Vec<String>,
 }

@@ -14,7 +14,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::ring::NodeIndex;
+use crate::ring::{NO_NODE, NodeIndex};
 
 /// Ways of a set.
 pub const WAYS: usize = 8;
@@ -63,153 +63,230 @@ impl FlowKey {
     }
 }
 
+/// 64 bits that others read and write at the same time, each time as a whole.
+///
+/// In user space an atomic. The BPF target has no atomic loads, only loads that happen to be; so the program
+/// brings its own.
+pub trait Word {
+    /// What it holds.
+    fn load(&self) -> u64;
+    /// Makes it hold something else.
+    fn store(&self, value: u64);
+}
+
+impl Word for AtomicU64 {
+    fn load(&self) -> u64 {
+        Self::load(self, Ordering::Relaxed)
+    }
+
+    fn store(&self, value: u64) {
+        Self::store(self, value, Ordering::Relaxed);
+    }
+}
+
 /// One set: 64 bytes, a cache line.
 #[repr(C, align(64))]
 #[derive(Debug, Default)]
-pub struct FlowSet {
+pub struct FlowSet<W = AtomicU64> {
     /// The ways.
-    pub ways: [AtomicU64; WAYS],
+    pub ways: [W; WAYS],
 }
 
 const _: () = assert!(size_of::<FlowSet>() == 64);
 
-impl FlowSet {
+impl<W: Word> FlowSet<W> {
     /// What is known of the flow with this tag.
     #[inline(always)]
     pub fn get(&self, tag: u32) -> Option<Entry> {
-        let mut found = None;
+        Entry::from_bits(self.get_bits(tag))
+    }
+
+    /// The same, packed as by [`Entry::to_bits`]; 0 for nothing. [`holder`] and [`is_closed`] read it.
+    ///
+    /// An optional structure leaves its content open where there is none, and the verifier forbids to so
+    /// much as move that about.
+    #[inline(always)]
+    pub fn get_bits(&self, tag: u32) -> u32 {
         for way in &self.ways {
-            let word = way.load(Ordering::Relaxed);
-            if (word >> 32) as u32 == tag && found.is_none() {
-                found = unpack(word);
+            let word = way.load();
+            if is_own(word, tag) {
+                return word as u32;
             }
         }
-        found
+        0
     }
 
     /// Notes a flow, in its own way if it has one, else in the way of whoever has to go.
     #[inline(always)]
     pub fn put(&self, tag: u32, entry: Entry) {
-        let survey = self.survey(tag, entry);
         let word = pack(tag, entry);
-        let at = survey.place();
-        if survey.own < WAYS && survey.own != at {
-            self.store(survey.own, 0);
+        let mut survey = Survey { own: 0, halves: 0, opens: 0, free: 0, rival: 0 };
+        for way in &self.ways {
+            survey.see(way.load(), tag, entry);
         }
-        self.store(at, word);
-    }
-
-    #[inline(always)]
-    fn store(&self, at: usize, word: u64) {
-        if let Some(way) = self.ways.get(at) {
-            // A flow that goes on as before must not dirty its cache line with each packet.
-            if way.load(Ordering::Relaxed) != word {
-                way.store(word, Ordering::Relaxed);
-            }
-        }
-    }
-
-    /// Looks at all ways once, for the place of this entry.
-    #[inline(always)]
-    fn survey(&self, tag: u32, entry: Entry) -> Survey {
-        let opening = entry.standing == Standing::HalfOpen;
-        let over = entry.standing == Standing::Closed;
-        let mut survey = Survey {
-            over,
-            own: WAYS,
-            own_counts_already: over,
-            free: Candidate::NONE,
-            rival: Candidate::NONE,
-            rivals: 0,
-            share: if opening { HALF_OPEN_WAYS } else { WAYS - HALF_OPEN_WAYS },
-        };
-        for (at, way) in self.ways.iter().enumerate() {
-            let word = way.load(Ordering::Relaxed);
-            let silence = u32::from(entry.age.wrapping_sub(word as u16)) & AGE_MASK as u32;
-            let Some(held) = unpack(word) else {
-                survey.free.offer(at, u32::MAX);
-                continue;
+        let place = survey.place(entry.standing);
+        let mut stored = false;
+        for way in &self.ways {
+            let held = way.load();
+            let chosen = match place {
+                Place::Own => is_own(held, tag),
+                Place::Free => free_score(held, entry) == survey.free,
+                Place::Rival => rival_score(held, tag, entry) == survey.rival,
+                Place::Nowhere => false,
             };
-            let of_the_kind = (held.standing == Standing::HalfOpen) == opening;
-            if (word >> 32) as u32 == tag {
-                survey.own = at;
-                survey.own_counts_already |= of_the_kind && held.standing != Standing::Closed;
-            } else if held.standing == Standing::Closed {
-                survey.free.offer(at, silence);
-            } else if of_the_kind {
-                survey.rival.offer(at, silence);
-                survey.rivals += 1;
+            if chosen && !stored {
+                way.store(word);
+                stored = true;
+            } else if is_own(held, tag) {
+                way.store(0);
             }
         }
-        survey
     }
 }
 
-/// What a look at a set has found, for one entry.
+/// What a look at all ways has found, for one entry.
+///
+/// It holds numbers and no places, and adds without asking: the verifier follows every branch with every
+/// place that it could have remembered, and eight ways have too many of them.
 struct Survey {
-    /// The flow is over, and nobody has to go for it.
-    over: bool,
-    /// The flow's own way, or [`WAYS`].
-    own: usize,
-    /// Whether the entry can go there without taking one more of its share.
-    own_counts_already: bool,
+    /// 0: the flow has no way. Else the way's standing, as it is packed.
+    own: u64,
+    /// Half-open flows, others' than this one.
+    halves: u64,
+    /// Open flows, others' than this one.
+    opens: u64,
+    /// The best [`free_score`].
+    free: u64,
+    /// The best [`rival_score`].
+    rival: u64,
+}
+
+/// Where an entry goes.
+#[derive(Clone, Copy)]
+enum Place {
+    /// Its own way.
+    Own,
     /// An empty way, or the longest silent closed flow's.
-    free: Candidate,
-    /// The longest silent flow of the same share.
-    rival: Candidate,
-    rivals: usize,
-    share: usize,
+    Free,
+    /// That of the longest silent flow of the same standing.
+    Rival,
+    /// Nobody has to go for it.
+    Nowhere,
 }
 
 impl Survey {
-    /// Where the entry goes: its own way, a free one, or in place of the longest silent flow of its share
-    /// when that is used up; [`WAYS`] for nowhere.
     #[inline(always)]
-    const fn place(&self) -> usize {
-        let room = self.over || self.rivals < self.share;
-        if self.own < WAYS && (self.own_counts_already || room) {
-            self.own
-        } else if room {
-            self.free.at
+    fn see(&mut self, held: u64, tag: u32, entry: Entry) {
+        let standing = standing_bits(held);
+        if is_own(held, tag) {
+            self.own = standing;
         } else {
-            self.rival.at
+            self.halves += standing & !(standing >> 1) & 1;
+            self.opens += (standing >> 1) & !standing & 1;
         }
+        self.free = self.free.max(free_score(held, entry));
+        self.rival = self.rival.max(rival_score(held, tag, entry));
     }
-}
-
-/// The best way so far for some purpose; `at` is [`WAYS`] while there is none.
-struct Candidate {
-    at: usize,
-    silence: u32,
-}
-
-impl Candidate {
-    const NONE: Self = Self { at: WAYS, silence: 0 };
 
     #[inline(always)]
-    fn offer(&mut self, at: usize, silence: u32) {
-        if self.at == WAYS || silence > self.silence {
-            *self = Self { at, silence };
+    fn place(&self, standing: Standing) -> Place {
+        let room = match standing {
+            Standing::HalfOpen => self.halves < HALF_OPEN_WAYS as u64,
+            Standing::Open => self.opens < (WAYS - HALF_OPEN_WAYS) as u64,
+            Standing::Closed => true,
+        };
+        // In its own way a flow that stays what it is takes up no more than before.
+        if self.own != 0 && (room || self.own == bits(standing)) {
+            Place::Own
+        } else if room && self.free != 0 {
+            Place::Free
+        } else if !room && self.rival != 0 {
+            Place::Rival
+        } else {
+            Place::Nowhere
         }
     }
+}
+
+/// Whether the way is this flow's.
+#[inline(always)]
+const fn is_own(held: u64, tag: u32) -> bool {
+    (held >> 32) as u32 == tag && standing_bits(held) != 0
+}
+
+/// How much an entry silences the flow of a way, in units of its clock.
+#[inline(always)]
+fn silence(held: u64, entry: Entry) -> u64 {
+    u64::from(entry.age.wrapping_sub(held as u16)) & AGE_MASK
+}
+
+/// 0: the way is in use. Else how free it is: empty most of all, then closed the longest.
+#[inline(always)]
+fn free_score(held: u64, entry: Entry) -> u64 {
+    match standing_bits(held) {
+        0 => AGE_MASK + 2,
+        3 => silence(held, entry) + 1,
+        _ => 0,
+    }
+}
+
+/// 0: the way is not held by another flow of the same standing. Else how long that one has been silent.
+#[inline(always)]
+fn rival_score(held: u64, tag: u32, entry: Entry) -> u64 {
+    if standing_bits(held) == bits(entry.standing) && !is_own(held, tag) { silence(held, entry) + 1 } else { 0 }
+}
+
+#[inline(always)]
+const fn standing_bits(word: u64) -> u64 {
+    (word >> AGE_BITS) & 3
+}
+
+#[inline(always)]
+const fn bits(standing: Standing) -> u64 {
+    match standing {
+        Standing::HalfOpen => 1,
+        Standing::Open => 2,
+        Standing::Closed => 3,
+    }
+}
+
+impl Entry {
+    /// As the lower half of a way.
+    #[inline(always)]
+    pub fn to_bits(self) -> u32 {
+        pack(0, self) as u32
+    }
+
+    /// Of the lower half of a way; `None` for an empty one.
+    #[inline(always)]
+    pub fn from_bits(bits: u32) -> Option<Self> {
+        unpack(u64::from(bits))
+    }
+}
+
+/// Who has the flow of a packed entry, or [`NO_NODE`].
+#[inline(always)]
+pub const fn holder(bits: u32) -> NodeIndex {
+    if bits == 0 { NO_NODE } else { (bits >> 16) as NodeIndex }
+}
+
+/// Whether the flow of a packed entry is over.
+#[inline(always)]
+pub const fn is_closed(packed: u32) -> bool {
+    standing_bits(packed as u64) == bits(Standing::Closed)
 }
 
 #[inline(always)]
 fn pack(tag: u32, entry: Entry) -> u64 {
-    let standing = match entry.standing {
-        Standing::HalfOpen => 1,
-        Standing::Open => 2,
-        Standing::Closed => 3,
-    };
     u64::from(tag) << 32
         | u64::from(entry.node) << 16
-        | standing << AGE_BITS
+        | bits(entry.standing) << AGE_BITS
         | u64::from(entry.age) & AGE_MASK
 }
 
 #[inline(always)]
 fn unpack(word: u64) -> Option<Entry> {
-    let standing = match (word >> AGE_BITS) & 3 {
+    let standing = match standing_bits(word) {
         0 => return None,
         1 => Standing::HalfOpen,
         2 => Standing::Open,

@@ -1,5 +1,10 @@
 //! A packet that can be read, written and moved, in the kernel or on the host.
 
+use crate::pipeline::{self, Packet};
+use crate::ring::NodeIndex;
+use crate::tables::Tables;
+use crate::verdict::{Forward, Refusal};
+
 /// A packet, from its first Ethernet byte.
 ///
 /// Every access names its length as a constant: in the kernel that is what the verifier can follow, on the
@@ -25,4 +30,76 @@ pub trait Frame {
     /// there is no room.
     #[must_use]
     fn move_head(&mut self, delta: i32) -> bool;
+
+    /// Cuts the end off, so that the frame has `len` bytes. False, with nothing changed, where it cannot be
+    /// done or the frame is shorter. Every view taken before is void.
+    #[must_use]
+    fn cut_tail(&mut self, len: usize) -> bool;
+
+    /// [`pipeline::complain`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    ///
+    /// # Errors
+    /// As for [`pipeline::complain`].
+    #[inline(always)]
+    fn complain<T: Tables>(&mut self, tables: &T, packet: &Packet, refusal: Refusal) -> Result<Forward, Refusal>
+    where
+        Self: Sized,
+    {
+        pipeline::complain(self, tables, packet, refusal)
+    }
+
+    /// [`pipeline::encapsulate`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    ///
+    /// # Errors
+    /// As for [`pipeline::encapsulate`].
+    #[inline(always)]
+    fn encapsulate<T: Tables>(&mut self, tables: &T, node: NodeIndex, packet: &mut Packet) -> Result<(), Refusal>
+    where
+        Self: Sized,
+    {
+        pipeline::encapsulate(self, tables, node, packet)
+    }
+
+    /// [`pipeline::read_quoted`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    ///
+    /// # Errors
+    /// As for [`pipeline::read_quoted`].
+    #[inline(always)]
+    fn read_quoted<T: Tables>(&mut self, tables: &T, packet: &mut Packet) -> Result<bool, Refusal>
+    where
+        Self: Sized,
+    {
+        pipeline::read_quoted(self, tables, packet)
+    }
+
+    /// [`pipeline::note_fragment`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    #[inline(always)]
+    fn note_fragment<T: Tables>(&mut self, tables: &T, packet: &Packet)
+    where
+        Self: Sized,
+    {
+        pipeline::note_fragment(self, tables, packet);
+    }
+
+    /// [`pipeline::follow_fragment`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    #[inline(always)]
+    fn follow_fragment<T: Tables>(&mut self, tables: &T, packet: &mut Packet) -> bool
+    where
+        Self: Sized,
+    {
+        pipeline::follow_fragment(self, tables, packet)
+    }
+
+    /// [`pipeline::serve`], the second half of a packet's way. In the kernel a function of its own: the
+    /// verifier follows every path through the first half, and would follow the second half for each.
+    ///
+    /// # Errors
+    /// As for [`pipeline::judge`].
+    #[inline(always)]
+    fn serve<T: Tables>(&mut self, tables: &T, packet: &mut Packet) -> Result<Forward, Refusal>
+    where
+        Self: Sized,
+    {
+        pipeline::serve(self, tables, packet)
+    }
 }

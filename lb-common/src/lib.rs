@@ -14,6 +14,7 @@
 //! | [`maps`] | keys and values of every map, and its name |
 //! | [`ring`] | a slot of a ring |
 //! | [`owner`] | the owner rule: which node is a packet for |
+//! | [`vitality`] | who is alive |
 //! | [`flows`] | the table of flows that a node owns or has delegated |
 //! | [`hash`] | the keyed flow hash |
 //! | [`wire`] | headers as byte arrays, check sums |
@@ -31,4 +32,5 @@ mod pod;
 pub mod ring;
 pub mod tables;
 pub mod verdict;
+pub mod vitality;
 pub mod wire;

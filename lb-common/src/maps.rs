@@ -38,22 +38,19 @@ pub mod name {
     pub const REFUSALS: &str = "lb_refusals";
     /// 0 → [`super::EchoBudget`], per CPU.
     pub const ECHO_BUDGET: &str = "lb_echo_budget";
+    /// [`crate::ring::NodeIndex`] → [`super::Liveness`], a mapped array; behind the last node the probe clock.
+    pub const LIVENESS: &str = "lb_liveness";
+    /// set number → [`crate::flows::FlowSet`], a mapped array.
+    pub const FLOWS: &str = "lb_flows";
+    /// [`super::FragmentKey`] → [`super::FragmentFlow`], a hash that forgets the longest unused.
+    pub const FRAGMENTS: &str = "lb_fragments";
+    /// 0 → [`crate::pipeline::Packet`], per CPU: the packet under way; the program's own.
+    pub const PACKET: &str = "lb_packet";
 
     /// All of them.
-    pub const ALL: [&str; 13] = [
-        VIPS4,
-        VIPS6,
-        RINGS,
-        NODES,
-        PEERS,
-        PEER_MACS,
-        ARP,
-        LINKS,
-        CONFIG,
-        VIP_STATS,
-        NODE_STATS,
-        REFUSALS,
-        ECHO_BUDGET,
+    pub const ALL: [&str; 17] = [
+        VIPS4, VIPS6, RINGS, NODES, PEERS, PEER_MACS, ARP, LINKS, CONFIG, VIP_STATS, NODE_STATS, REFUSALS,
+        ECHO_BUDGET, LIVENESS, FLOWS, FRAGMENTS, PACKET,
     ];
 }
 
@@ -75,6 +72,14 @@ pub mod capacity {
     pub const VIP_STATS: usize = VIPS;
     /// Numbers in [`crate::verdict::Outcome`], with room.
     pub const REFUSALS: usize = 64;
+    /// Sets of flows, a power of two; 64 bytes and eight flows each.
+    pub const FLOW_SETS: usize = 1 << 17;
+    /// Fragmented packets under way.
+    pub const FRAGMENTS: usize = 8_192;
+    /// Cells of `lb_liveness`: the nodes, and the probe clock.
+    pub const LIVENESS: usize = NODES + 1;
+    /// The probe clock's cell.
+    pub const CLOCK: u32 = NODES as u32;
 }
 
 /// An IPv4 VIP with a port, or with `port` and `protocol` zero the address itself.
@@ -177,8 +182,8 @@ pub mod way {
 pub struct Node {
     /// One of [`way`].
     pub way: u8,
-    /// Zero.
-    pub pad: u8,
+    /// IP version of the outer addresses, 4 or 6; 0 where there are none.
+    pub outer_family: u8,
     /// Largest IP packet, outer header included, on the way there; bytes.
     pub mtu: u16,
     /// Interface that leads there.
@@ -193,8 +198,10 @@ pub struct Node {
     pub outer_source: [u8; 16],
     /// Outer destination: IPv6, or IPv4 in the first four bytes.
     pub outer_destination: [u8; 16],
+    /// Who it is on the wire: the same on every node, made from its name; never zero.
+    pub id: u32,
     /// Zero.
-    pub pad2: [u8; 8],
+    pub pad: [u8; 4],
 }
 
 const _: () = assert!(size_of::<Node>() == 64);
@@ -203,7 +210,7 @@ impl Node {
     /// An entry that leads nowhere.
     pub const NONE: Self = Self {
         way: way::NONE,
-        pad: 0,
+        outer_family: 0,
         mtu: 0,
         ifindex: 0,
         next_hop_mac: [0; 6],
@@ -211,7 +218,8 @@ impl Node {
         outer_sum: 0,
         outer_source: [0; 16],
         outer_destination: [0; 16],
-        pad2: [0; 8],
+        id: 0,
+        pad: [0; 4],
     };
 }
 
@@ -229,6 +237,32 @@ impl Announcer {
         Self { ranks: [node, NO_NODE, NO_NODE, NO_NODE] }
     }
 }
+
+/// A packet that comes in fragments.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FragmentKey {
+    /// Source and destination as they lie in the header; IPv4 in the first eight bytes.
+    pub addresses: [u64; 4],
+    /// Its identification.
+    pub id: u32,
+    /// IP protocol number of the whole.
+    pub protocol: u32,
+}
+
+/// Where it goes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FragmentFlow {
+    /// The VIP of its first fragment.
+    pub vip: Vip,
+    /// The hash that chooses the slot.
+    pub hash: u64,
+    /// The hash that names the flow.
+    pub flow: u64,
+}
+
+const _: () = assert!(size_of::<FragmentKey>() == 40 && size_of::<FragmentFlow>() == 32);
 
 /// An interface that the program is attached to.
 #[repr(C)]
@@ -250,17 +284,67 @@ pub struct Config {
     pub address4: [u8; 4],
     /// Index of this node in `lb_nodes`, or [`NO_NODE`] before the agent has written it.
     pub self_node: NodeIndex,
-    /// Zero.
-    pub pad: u16,
+    /// `CONFIG_*` bits.
+    pub flags: u16,
     /// This node's IPv6 address for encapsulated packets; zero for none.
     pub address6: [u8; 16],
     /// ICMP echo answers a second and CPU; zero answers none.
     pub echo_rate: u32,
+    /// Who this node is on the wire, and the discriminator of its S-BFD reflector; see [`Node::id`].
+    pub id: u32,
+    /// Ticks of the probe clock without an answer after which a node is dead; zero: none ever is.
+    pub liveness_limit: u32,
+    /// Ticks after that for which flows that nobody knows wait, in case it comes back.
+    pub orphan_grace: u32,
+    /// Upper half of the discriminators of this node's probes; the lower half is the target's index.
+    pub probe_nonce: u16,
     /// Zero.
-    pub pad2: u32,
+    pub pad: [u8; 6],
 }
 
-const _: () = assert!(size_of::<Config>() == 48);
+const _: () = assert!(size_of::<Config>() == 64);
+
+/// [`Config::flags`]: this node drains: its reflector answers AdminDown.
+pub const CONFIG_DRAINING: u16 = 1;
+
+/// When a node was last heard of. Read and written as one 64-bit word.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Liveness {
+    /// The probe clock when its last answer came; the clock itself in the clock's cell.
+    pub last_seen: u32,
+    /// One of `LIVENESS_*`.
+    pub state: u32,
+}
+
+/// [`Liveness::state`]: the node takes new flows.
+pub const LIVENESS_UP: u32 = 0;
+/// [`Liveness::state`]: the node has answered AdminDown: it drains.
+pub const LIVENESS_ADMIN_DOWN: u32 = 1;
+
+impl Liveness {
+    /// As one word, as it lies in memory.
+    #[inline(always)]
+    pub const fn to_word(self) -> u64 {
+        let ([a, b, c, d], [e, f, g, h]) = (self.last_seen.to_ne_bytes(), self.state.to_ne_bytes());
+        u64::from_ne_bytes([a, b, c, d, e, f, g, h])
+    }
+
+    /// Of one word, as it lies in memory.
+    #[inline(always)]
+    pub const fn from_word(word: u64) -> Self {
+        let [a, b, c, d, e, f, g, h] = word.to_ne_bytes();
+        Self { last_seen: u32::from_ne_bytes([a, b, c, d]), state: u32::from_ne_bytes([e, f, g, h]) }
+    }
+
+    /// Ticks of the clock since the last answer.
+    #[inline(always)]
+    pub const fn silence(self, clock: u32) -> u32 {
+        // A stamp from after the clock was read is no silence at all.
+        let ticks = clock.wrapping_sub(self.last_seen);
+        if ticks > u32::MAX / 2 { 0 } else { ticks }
+    }
+}
 
 /// What one CPU may still answer to ICMP echo requests.
 #[repr(C)]

@@ -12,7 +12,7 @@
 //!
 //! This module decides and touches nothing: what is known goes in as values, what is to be done comes out.
 
-use crate::flows::{Entry, Standing};
+use crate::flows::Standing;
 use crate::ring::{NO_NODE, NodeIndex, Slot};
 
 /// Nodes that a packet may be asked of, the first candidate included.
@@ -111,8 +111,10 @@ pub fn stands_in(slot: Slot, node: NodeIndex) -> bool {
 /// A draining node is passed over for every packet, not for SYNs alone: its old flows find it again through
 /// the candidate, which knows it as a former leader or successor. So two directors of which one has not yet
 /// heard of the drain come to the same owner.
+///
+/// The answer is [`NO_NODE`] where nobody in the slot answers.
 #[inline(always)]
-pub fn direct(slot: Slot, own: NodeIndex, vitality: impl Fn(NodeIndex) -> Vitality) -> Direction {
+pub fn candidate(slot: Slot, vitality: impl Fn(NodeIndex) -> Vitality) -> NodeIndex {
     let [a, b, c] = slot.successors;
     let mut fallback = NO_NODE;
     for node in [slot.leader, a, b, c] {
@@ -120,17 +122,21 @@ pub fn direct(slot: Slot, own: NodeIndex, vitality: impl Fn(NodeIndex) -> Vitali
             break;
         }
         match vitality(node) {
-            Vitality::Accepting => return direction(node, own),
+            Vitality::Accepting => return node,
             Vitality::Draining if fallback == NO_NODE => fallback = node,
             Vitality::Draining | Vitality::Dead => {}
         }
     }
-    if fallback == NO_NODE { Direction::Nobody } else { direction(fallback, own) }
+    fallback
 }
 
-#[inline(always)]
-const fn direction(node: NodeIndex, own: NodeIndex) -> Direction {
-    if node == own { Direction::Here } else { Direction::To(node) }
+/// [`candidate`], seen from the node `own`.
+pub fn direct(slot: Slot, own: NodeIndex, vitality: impl Fn(NodeIndex) -> Vitality) -> Direction {
+    match candidate(slot, vitality) {
+        NO_NODE => Direction::Nobody,
+        node if node == own => Direction::Here,
+        node => Direction::To(node),
+    }
 }
 
 /// What a candidate knows when a packet is asked of it.
@@ -142,42 +148,44 @@ pub struct Question {
     pub own: NodeIndex,
     /// What the packet says.
     pub kind: Kind,
-    /// What the table says.
-    pub entry: Option<Entry>,
+    /// Who has the flow, as the table says, or [`NO_NODE`].
+    pub holder: NodeIndex,
     /// How many nodes have been asked before this one.
     pub asked: usize,
     /// This node has come to the head of this ring so recently that UDP flows may still live elsewhere.
     pub young: bool,
-    /// A node of this slot has gone silent so recently that it may be back at once.
-    pub bereaved: bool,
 }
 
 /// What a candidate does. `can_ask` says of a node whether it answers and has not been asked; it is never
-/// called for this node itself.
+/// called for this node itself. `bereaved` says whether a node of this slot has gone silent so recently that it
+/// may be back at once; it is called only where the table does not
+/// say whose the flow is.
 #[inline(always)]
-pub fn decide(question: &Question, can_ask: impl Fn(NodeIndex) -> bool) -> Decision {
-    let Question { slot, own, kind, entry, asked, .. } = *question;
+pub fn decide(
+    question: &Question,
+    can_ask: impl Fn(NodeIndex) -> bool,
+    bereaved: impl Fn() -> bool,
+) -> Decision {
+    let Question { slot, own, kind, holder, asked, .. } = *question;
     if kind == Kind::Opening {
         return Decision::Own;
     }
     let may_ask = asked + 1 < MAX_ASKED;
-    if let Some(entry) = entry {
-        if entry.node == own {
-            return Decision::Own;
-        }
-        if may_ask && can_ask(entry.node) {
-            return Decision::Delegate(entry.node);
-        }
+    if holder == own {
+        return Decision::Own;
+    }
+    if holder != NO_NODE && may_ask && can_ask(holder) {
+        return Decision::Delegate(holder);
     }
     if may_ask && (kind != Kind::Udp || question.young) {
         let next = next_to_ask(slot, own, kind, can_ask);
         if next != NO_NODE {
-            return if question.bereaved { Decision::Ask(next) } else { Decision::Delegate(next) };
+            return if bereaved() { Decision::Ask(next) } else { Decision::Delegate(next) };
         }
     }
     match kind {
         Kind::Udp => Decision::Own,
-        _ if question.bereaved => Decision::Orphan,
+        _ if bereaved() => Decision::Orphan,
         _ => Decision::Unknown,
     }
 }

@@ -3,42 +3,139 @@
 //!
 //! ```text
 //! Ethernet, up to two tags
-//! ├─ IPv4, IPv6: to a VIP's port?  ── deliver: ring → slot → leader → here, MAC rewrite, or GUE
-//! │              GUE to this node? ── decapsulate, and here
+//! ├─ IPv4, IPv6: to a VIP's port?  ── deliver: ring → slot → owner rule → here, MAC rewrite, or GUE
+//! │              GUE to this node? ── decapsulate, and deliver as asked by a peer
+//! │              ICMP error about a packet from a VIP? ── to the owner of its flow
 //! │              echo to a VIP?    ── answer
+//! │              S-BFD?            ── reflect a probe, note an answer
 //! ├─ ARP request for a VIP?        ── answer
 //! └─ anything else                 ── pass untouched
 //! ```
 
 mod arp;
+mod complain;
 mod decapsulate;
 mod deliver;
 mod echo;
 mod encapsulate;
+mod fragment;
 mod ipv4;
 mod ipv6;
+mod marked;
+mod probe;
+mod quoted;
+mod second;
+
+pub use complain::complain;
+pub use deliver::serve;
+pub use encapsulate::encapsulate;
+pub use fragment::{follow_fragment, note_fragment};
+pub use quoted::read_quoted;
 
 use crate::frame::Frame;
 use crate::maps::{Config, Vip};
 use crate::ring::NO_NODE;
 use crate::tables::Tables;
 use crate::verdict::{Forward, Outcome, Refusal};
-use crate::wire::ethernet;
+use crate::owner::{Kind, MAX_ASKED};
+use crate::wire::{bfd, ethernet, gue, icmp};
+use ipv4::holds;
 
-/// Judges one packet and rewrites it where that is its lot.
+/// Judges one packet and rewrites it where that is its lot. What is read of it is put into `packet`.
 ///
 /// # Errors
 /// The reason why it was refused; [`Refusal::fate`] says what happens to it then.
 #[inline(always)]
-pub fn judge<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Result<Forward, Refusal> {
-    let Some((ether_type, l3)) = network_header(frame) else {
-        return Ok(Forward::Pass(Outcome::NotOurs));
+pub fn judge<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &mut Packet) -> Result<Forward, Refusal> {
+    let Some((ether_type, l3)) = network_header(frame) else { return NOT_OURS };
+    packet.reset(l3);
+    let marked = matches!(ether_type, ethernet::ASKED_ONE | ethernet::ASKED_MORE);
+    let mut found = match ether_type {
+        ethernet::IPV4 | ethernet::IPV6 => read(frame, tables, packet, ether_type)?,
+        ethernet::ARP => return arp::judge(frame, tables, l3),
+        ethernet::ASKED_ONE | ethernet::ASKED_MORE => marked::read(frame, tables, packet, ether_type)?,
+        _ => return NOT_OURS,
     };
-    match ether_type {
-        ethernet::IPV4 => ipv4::judge(frame, tables, l3),
-        ethernet::IPV6 => ipv6::judge(frame, tables, l3),
-        ethernet::ARP => arp::judge(frame, tables, l3),
-        _ => Ok(Forward::Pass(Outcome::NotOurs)),
+    let tunnelled = found == Found::Tunnel;
+    if tunnelled {
+        found = decapsulate::read(frame, tables, packet)?;
+        // A stranger's GUE, or one for somebody else, is still as it came.
+        if found == Found::Tunnel {
+            return NOT_OURS;
+        }
+    }
+    if found == Found::Fragment {
+        found = if frame.follow_fragment(tables, packet) { Found::Target } else { Found::Nothing };
+        if found == Found::Target && !holds(frame, packet.l3, packet.length) {
+            return Err(Refusal::BadLength);
+        }
+    } else if packet.is_first_fragment && found == Found::Target {
+        frame.note_fragment(tables, packet);
+    }
+    if found == Found::Icmp && is_error(frame, packet) {
+        packet.is_error = true;
+        found = if frame.read_quoted(tables, packet)? { Found::Target } else { Found::Nothing };
+    }
+    if marked {
+        if found != Found::Target {
+            return NOT_OURS;
+        }
+        configured(tables)?;
+        marked::restore(frame, packet)?;
+    }
+    match found {
+        Found::Target => tell_sender(deliver::judge(frame, tables, packet), frame, tables, packet),
+        _ if tunnelled => Err(Refusal::InnerNotVip),
+        Found::Icmp => echo::judge(frame, tables, packet),
+        Found::Probe => probe::reflect(frame, tables, packet),
+        Found::ProbeAnswer => probe::note(frame, tables, packet),
+        Found::Tunnel | Found::Fragment | Found::Nothing => NOT_OURS,
+    }
+}
+
+const NOT_OURS: Result<Forward, Refusal> = Ok(Forward::Pass(Outcome::NotOurs));
+
+/// Whether an ICMP message is an error.
+#[inline(always)]
+fn is_error<F: Frame>(frame: &F, packet: &Packet) -> bool {
+    let Some([kind]) = frame.view::<1>(packet.l4) else { return false };
+    match packet.family {
+        Family::V4 => icmp::is_error(*kind),
+        Family::V6 => icmp::is_error_v6(*kind),
+    }
+}
+
+/// Of two refusals the sender can make something.
+#[inline(always)]
+fn tell_sender<F: Frame, T: Tables>(
+    judgement: Result<Forward, Refusal>,
+    frame: &mut F,
+    tables: &T,
+    packet: &Packet,
+) -> Result<Forward, Refusal> {
+    match judgement {
+        // Never an error about an error (RFC 1122 section 3.2.2, RFC 4443 section 2.4).
+        Err(refusal @ (Refusal::TtlExpired | Refusal::TooBig)) if !packet.is_error => {
+            frame.complain(tables, packet, refusal)
+        }
+        other => other,
+    }
+}
+
+/// Reads the IP packet at [`Packet::l3`].
+#[inline(always)]
+fn read<F: Frame, T: Tables>(
+    frame: &F,
+    tables: &T,
+    packet: &mut Packet,
+    ether_type: [u8; 2],
+) -> Result<Found, Refusal> {
+    if ether_type == ethernet::IPV4 {
+        packet.family = Family::V4;
+        ipv4::read(frame, tables, packet)
+    } else {
+        packet.family = Family::V6;
+        ipv6::read(frame, tables, packet)
     }
 }
 
@@ -69,27 +166,116 @@ fn configured<T: Tables>(tables: &T) -> Result<&Config, Refusal> {
     }
 }
 
-/// What a look at the IP header and the ports has found.
+/// What a look at the IP header and the ports has found. More of it is in the [`Packet`].
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Found {
     /// A packet for a VIP.
-    Target(Target),
-    /// UDP to the port of GUE; the offset of the UDP header.
-    Tunnel(usize),
-    /// ICMP or ICMPv6 without anything between the headers; its offset.
-    Icmp(usize),
+    Target,
+    /// UDP to the port of GUE.
+    Tunnel,
+    /// ICMP or ICMPv6 without anything between the headers.
+    Icmp,
+    /// UDP to the port of the S-BFD reflector.
+    Probe,
+    /// UDP from that port.
+    ProbeAnswer,
+    /// A fragment that is not its packet's first.
+    Fragment,
     /// None of our business.
     Nothing,
 }
 
-/// A packet for a VIP, and what delivery needs to know of it.
-struct Target {
-    vip: Vip,
-    hash: u64,
+impl Found {
+    /// What UDP is that is for no VIP.
+    #[inline(always)]
+    fn udp(ports: [u8; 4]) -> Self {
+        let [source, destination] = [[ports[0], ports[1]], [ports[2], ports[3]]];
+        match (source, destination) {
+            (_, gue::PORT) => Self::Tunnel,
+            (_, bfd::SBFD_PORT) => Self::Probe,
+            (bfd::SBFD_PORT, _) => Self::ProbeAnswer,
+            _ => Self::Nothing,
+        }
+    }
+}
+
+/// What has been read of a packet, and what the second half of its way needs to know. A flat structure in which everything has a value from the start: a value
+/// that some path leaves open is one that the verifier forbids to carry along.
+#[repr(C)]
+pub struct Packet {
     family: Family,
     /// Offset of the IP header.
     l3: usize,
-    /// Bytes of the IP packet, as its header says; not more than the frame holds.
+    /// Offset of the EtherType in front of it. It is two less, but where the compiler knows that it checks
+    /// one sum and uses another, and the verifier does not see that they are the same.
+    type_at: usize,
+    /// Offset of the header behind it and its extensions.
+    l4: usize,
+    /// Bytes of the IP packet, as its header says; of a VIP's packet not more than the frame holds.
     length: u32,
+    /// The VIP that it is for.
+    vip: Vip,
+    /// Chooses the slot.
+    hash: u64,
+    /// Names the flow in the table; another than `hash` where a Service wants a client on one node.
+    flow: u64,
+    /// What it says of its flow's life.
+    kind: Kind,
+    /// The slot that it falls in, as two words.
+    order: u64,
+    former: u64,
+    /// What the table says of its flow, packed; see [`crate::flows::FlowSet::get_bits`].
+    entry: u32,
+    /// Of a fragment: identification and protocol of the whole, and whether it is the first.
+    fragment_id: u32,
+    protocol: u32,
+    is_first_fragment: bool,
+    /// It is an ICMP error about a packet from a VIP.
+    is_error: bool,
+    /// Where it was too big: what would have been small enough.
+    path_mtu: u32,
+    /// How it is counted if it stays here.
+    local: Outcome,
+    /// Who has been asked for it before.
+    asked: Asked,
+}
+
+impl Packet {
+    /// Nothing has been read.
+    pub const EMPTY: Self = Self {
+        family: Family::V4,
+        l3: 0,
+        type_at: 0,
+        l4: 0,
+        length: 0,
+        vip: Vip { ring: 0, mask: 0, number: 0, flags: 0 },
+        hash: 0,
+        flow: 0,
+        kind: Kind::Tcp,
+        order: 0,
+        former: 0,
+        entry: 0,
+        fragment_id: 0,
+        protocol: 0,
+        is_first_fragment: false,
+        is_error: false,
+        path_mtu: 0,
+        local: Outcome::Local,
+        asked: Asked::NOBODY,
+    };
+
+    /// Begins a packet whose IP header is at `l3`. Everything else is written before it is read.
+    #[inline(always)]
+    const fn reset(&mut self, l3: usize) {
+        self.l3 = l3;
+        self.type_at = l3 - 2;
+        self.entry = 0;
+        self.is_first_fragment = false;
+        self.is_error = false;
+        self.path_mtu = 0;
+        self.local = Outcome::Local;
+        self.asked = Asked::NOBODY;
+    }
 }
 
 /// IP version of a packet.
@@ -99,11 +285,34 @@ enum Family {
     V6,
 }
 
-/// Where a packet for a VIP comes from.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Arrival {
-    /// From the network.
-    Wire,
-    /// Out of an encapsulation by a node of the cluster.
-    Tunnel,
+/// The nodes that a packet has been asked of, by their wire identities.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Asked {
+    /// A peer has sent the packet to this node in particular.
+    by_peer: bool,
+    count: usize,
+    ids: [u32; MAX_ASKED - 1],
+}
+
+impl Asked {
+    const NOBODY: Self = Self { by_peer: false, count: 0, ids: [0; MAX_ASKED - 1] };
+
+    /// Adds a node; a full list stays as it is.
+    #[inline(always)]
+    fn push(&mut self, id: u32) {
+        if let Some(place) = self.ids.get_mut(self.count) {
+            *place = id;
+            self.count += 1;
+        }
+    }
+
+    #[inline(always)]
+    fn contains(&self, id: u32) -> bool {
+        let mut found = false;
+        for asked in self.ids {
+            found |= asked == id;
+        }
+        found
+    }
 }

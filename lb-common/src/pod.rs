@@ -3,7 +3,10 @@
 
 use aya::Pod;
 
-use crate::maps::{Announcer, Config, EchoBudget, Link, Node, Traffic, Vip, Vip4Key, Vip6Key};
+use crate::maps::{
+    Announcer, Config, EchoBudget, FragmentFlow, FragmentKey, Link, Liveness, Node, Traffic, Vip, Vip4Key,
+    Vip6Key,
+};
 use crate::ring::Slot;
 
 /// Checks what can be checked of the promise, that fields fill the type without a gap, and makes it.
@@ -26,12 +29,15 @@ pod! {
     Vip6Key { address, port, protocol, pad }
     Vip { ring, mask, number, flags }
     Node {
-        way, pad, mtu, ifindex, next_hop_mac, source_mac, outer_sum, outer_source, outer_destination, pad2
+        way, outer_family, mtu, ifindex, next_hop_mac, source_mac, outer_sum, outer_source, outer_destination, id, pad
     }
     Announcer { ranks }
     Link { mac, pad }
-    Config { hash_key, address4, self_node, pad, address6, echo_rate, pad2 }
+    Config { hash_key, address4, self_node, flags, address6, echo_rate, id, liveness_limit, orphan_grace, probe_nonce, pad }
     EchoBudget { second, left }
+    Liveness { last_seen, state }
+    FragmentKey { addresses, id, protocol }
+    FragmentFlow { vip, hash, flow }
     Traffic { packets, bytes }
     Slot { leader, successors, former }
 }

@@ -1,26 +1,74 @@
 //! What the agent has told the program, as the pipeline sees it.
 
-use crate::maps::{Announcer, Config, EchoBudget, Link, Node, Vip, Vip4Key, Vip6Key};
-use crate::ring::NodeIndex;
+use crate::maps::{
+    Announcer, Config, EchoBudget, FragmentFlow, FragmentKey, Link, Liveness, Node, Vip, Vip4Key, Vip6Key,
+};
+use crate::flows::{Entry, FlowKey, FlowSet, Word};
+use crate::owner::Vitality;
+use crate::ring::{NodeIndex, Slot};
+use crate::vitality;
 
 /// The maps, in the kernel or on the host.
 pub trait Tables {
+    /// A word of the table of flows.
+    type Word: Word;
+
     /// The VIP of an IPv4 key.
     fn vip4(&self, key: &Vip4Key) -> Option<&Vip>;
     /// The VIP of an IPv6 key.
     fn vip6(&self, key: &Vip6Key) -> Option<&Vip>;
-    /// Word 0 of a slot: leader and successors; see [`crate::ring::Slot::order_word`].
-    fn slot_order(&self, slot: u32) -> Option<u64>;
+    /// A slot of a ring.
+    fn slot(&self, slot: u32) -> Option<Slot>;
     /// A node.
     fn node(&self, index: NodeIndex) -> Option<&Node>;
-    /// Whether encapsulated packets are taken from this address.
-    fn is_peer_address(&self, address: &[u8; 16]) -> bool;
-    /// Whether this MAC, with two zero bytes behind it, is a node's.
-    fn is_peer_mac(&self, mac: &[u8; 8]) -> bool;
+    /// The node with this address, from which encapsulated packets are taken.
+    fn peer_address(&self, address: &[u8; 16]) -> Option<NodeIndex>;
+    /// The node with this MAC, with two zero bytes behind it.
+    fn peer_mac(&self, mac: &[u8; 8]) -> Option<NodeIndex>;
     /// Who answers ARP for an IPv4 VIP.
     fn arp(&self, vip: &[u8; 4]) -> Option<&Announcer>;
     /// An interface with the program.
     fn link(&self, ifindex: u32) -> Option<&Link>;
+    /// When a node was last heard of.
+    fn liveness(&self, node: NodeIndex) -> Option<Liveness>;
+    /// Notes that a node has been heard of.
+    fn note_liveness(&self, node: NodeIndex, heard: Liveness);
+    /// The probe clock.
+    fn clock(&self) -> u32;
+    /// [`crate::vitality::of`]. In the kernel a function of its own, as [`Tables::note_flow`] is.
+    #[inline(always)]
+    fn vitality(&self, node: NodeIndex) -> Vitality
+    where
+        Self: Sized,
+    {
+        vitality::of(self, node)
+    }
+    /// [`crate::vitality::is_bereaved`]. In the kernel a function of its own, as [`Tables::note_flow`] is.
+    #[inline(always)]
+    fn is_bereaved(&self, slot: Slot) -> bool
+    where
+        Self: Sized,
+    {
+        vitality::is_bereaved(self, slot)
+    }
+    /// Where the fragments of a packet go.
+    fn fragment(&self, key: &FragmentKey) -> Option<&FragmentFlow>;
+    /// Notes where the fragments of a packet go.
+    fn note_fragment(&self, key: &FragmentKey, flow: &FragmentFlow);
+    /// A set of flows by the number in [`crate::flows::FlowKey::set`], whatever the size of the table.
+    fn flow_set(&self, set: u32) -> Option<&FlowSet<Self::Word>>;
+    /// Notes a flow: [`FlowSet::put`] on its set.
+    ///
+    /// In the kernel a function of its own, because the verifier then follows its many branches once and
+    /// not once for every way that leads there.
+    #[inline(always)]
+    fn note_flow(&self, key: FlowKey, entry: Entry) {
+        if let Some(set) = self.flow_set(key.set) {
+            set.put(key.tag, entry);
+        }
+    }
+    /// The coarse clock of [`crate::flows::Entry::age`]: a few seconds a unit.
+    fn flow_age(&self) -> u16;
     /// What holds for the whole node.
     fn config(&self) -> Option<&Config>;
 

@@ -10,14 +10,21 @@ pub enum Forward {
     Transmit(Outcome),
     /// Out by another interface, named by its index.
     Redirect(Outcome, u32),
+    /// It has served its purpose and ends here.
+    Consume(Outcome),
+    /// The function behind [`crate::frame::Frame::serve`] has done all, counting included, and this is its
+    /// word for the driver.
+    Served(u32),
 }
 
 impl Forward {
-    /// What it is counted as.
+    /// What it is counted as; `None` where it has been counted.
     #[inline(always)]
-    pub const fn outcome(self) -> Outcome {
+    pub const fn outcome(self) -> Option<Outcome> {
         match self {
-            Self::Pass(outcome) | Self::Transmit(outcome) | Self::Redirect(outcome, _) => outcome,
+            Self::Pass(outcome) | Self::Transmit(outcome) | Self::Consume(outcome) => Some(outcome),
+            Self::Redirect(outcome, _) => Some(outcome),
+            Self::Served(_) => None,
         }
     }
 }
@@ -70,11 +77,11 @@ outcomes! {
     outcomes {
         /// Not for a VIP; untouched.
         NotOurs = 0, "not_ours";
-        /// For a VIP, and this node is the one to serve it.
+        /// For a VIP, and this node owns the flow.
         Local = 1, "local";
-        /// For a VIP, sent here by a peer by a MAC rewrite.
+        /// The same, sent here by a peer by a MAC rewrite.
         LocalFromPeer = 2, "local_from_peer";
-        /// For a VIP, sent here by a peer in GUE, now without it.
+        /// The same, sent here by a peer in GUE, now without it.
         Decapsulated = 3, "decapsulated";
         /// Sent to a node by a MAC rewrite.
         ForwardedL2 = 4, "forwarded_l2";
@@ -84,6 +91,20 @@ outcomes! {
         ArpAnswered = 6, "arp_answered";
         /// ICMP echo request for a VIP, answered.
         EchoAnswered = 7, "echo_answered";
+        /// Sent on in GUE, because the flow is not this node's: a second chance.
+        AskedGue = 8, "asked_gue";
+        /// The same by a MAC rewrite, because GUE would not fit.
+        AskedL2 = 9, "asked_l2";
+        /// Nobody knows the flow; this node's stack says so to the client.
+        Unowned = 10, "unowned";
+        /// S-BFD probe of a peer, answered.
+        ProbeReflected = 11, "probe_reflected";
+        /// Answer of a peer to this node's S-BFD probe, noted.
+        ProbeAnswered = 12, "probe_answered";
+        /// To be forwarded with its TTL used up; its sender has been told.
+        TimeExceededSent = 13, "time_exceeded_sent";
+        /// Too large for the way to its node; its sender has been told.
+        TooBigSent = 14, "too_big_sent";
     }
     refusals {
         /// Too short for the header that it announces; not certain to be ours.
@@ -92,8 +113,6 @@ outcomes! {
         BadIpHeader = 17, "bad_ip_header", Pass;
         /// More IPv6 extension headers than are followed.
         TooManyHeaders = 18, "too_many_headers", Pass;
-        /// A fragment for a VIP address.
-        Fragment = 19, "fragment", Pass;
         /// An ICMP echo request to a VIP that is not ours to answer, or over the rate.
         EchoNotAnswered = 20, "echo_not_answered", Pass;
         /// The agent has not written its configuration yet.
@@ -120,6 +139,10 @@ outcomes! {
         InnerNotVip = 41, "inner_not_vip", Drop;
         /// ARP request for a VIP that another node answers.
         ArpNotAnswered = 42, "arp_not_answered", Drop;
+        /// Nobody knows the flow, and a node that may own it has just gone silent.
+        Orphaned = 43, "orphaned", Drop;
+        /// S-BFD from a peer that is not what was sent or asked for.
+        BadProbe = 44, "bad_probe", Drop;
     }
 }
 

@@ -4,6 +4,7 @@
 //! anew from a template, for another flow each time, has it judged, and takes back the move of its first
 //! byte. `harness` does the same without judging: the difference is the program's.
 
+#![feature(asm_experimental_arch)]
 #![no_std]
 #![no_main]
 #![allow(missing_docs, unreachable_pub, reason = "the xdp attribute writes the exported function")]
@@ -29,18 +30,22 @@ const TEMPLATE: usize = 12;
 struct Plan {
     /// The packet's first bytes, as words: the compiler copies bytes one by one.
     template: [u64; TEMPLATE],
-    /// Number of flows minus one; the number is a power of two up to 65,536.
+    /// Number of flows minus one; the number is a power of two.
     flow_mask: u32,
     /// Number of VIPs, up to 65,536.
     vips: u32,
-    /// Offset of the last two bytes of the source address, which number the flow.
+    /// Offset of the last two bytes of the source address, the lower bits of the flow's number.
     flow_at: u32,
+    /// Offset of the source port, to which the upper bits of the flow's number are added.
+    port_at: u32,
+    /// Source port of the first flows.
+    port: u32,
     /// Offset of the last two bytes of the destination address, which number the VIP.
     vip_at: u32,
     /// Bytes by which the program lengthens the packet; negative where it cuts.
     growth: i32,
-    /// Zero.
-    pad: u32,
+    /// As many packets come before the first comes again: two to the power of this.
+    turn_bits: u32,
 }
 
 #[btf_map(name = "bench_plan")]
@@ -74,10 +79,12 @@ fn prepare(frame: &mut XdpFrame) -> Option<&'static Plan> {
     for (index, word) in plan.template.iter().enumerate() {
         *frame.view_mut::<8>(index * 8)? = word.to_ne_bytes();
     }
-    let turn = scattered(next_turn()?);
-    let flow = (turn & plan.flow_mask) as u16;
-    let vip = ((turn * plan.vips) >> 16) as u16;
-    *frame.view_mut::<2>(plan.flow_at as usize)? = flow.to_be_bytes();
+    let turn = scattered(next_turn()?, plan.turn_bits);
+    let flow = turn & plan.flow_mask;
+    let port = (plan.port + (flow >> 16)) as u16;
+    let vip = ((u64::from(turn) * u64::from(plan.vips)) >> (plan.turn_bits & 31)) as u16;
+    *frame.view_mut::<2>(plan.flow_at as usize)? = (flow as u16).to_be_bytes();
+    *frame.view_mut::<2>(plan.port_at as usize)? = port.to_be_bytes();
     *frame.view_mut::<2>(plan.vip_at as usize)? = vip.to_be_bytes();
     Some(plan)
 }
@@ -92,8 +99,8 @@ fn next_turn() -> Option<u32> {
     Some(*turn)
 }
 
-/// All 65,536 numbers in an order without neighbours, so that no prefetcher helps.
+/// All numbers of so many bits in an order without neighbours, so that no prefetcher helps.
 #[inline(always)]
-const fn scattered(turn: u32) -> u32 {
-    turn.wrapping_mul(40_503) & 0xffff
+const fn scattered(turn: u32, bits: u32) -> u32 {
+    turn.wrapping_mul(0x9e37_79b1) & ((1 << (bits & 31)) - 1)
 }

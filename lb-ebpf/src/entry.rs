@@ -10,23 +10,26 @@ use crate::maps::{self, Maps};
 /// Judges a packet, counts what became of it, and tells the driver.
 #[inline(always)]
 pub(crate) fn judge(frame: &mut XdpFrame) -> u32 {
-    let judgement = pipeline::judge(frame, &Maps);
-    maps::count(match judgement {
-        Ok(forward) => forward.outcome() as u32,
-        Err(refusal) => refusal as u32,
-    });
-    action(judgement)
+    match maps::packet() {
+        Some(packet) => conclude(pipeline::judge(frame, &Maps, packet)),
+        None => conclude(Err(Refusal::NotConfigured)),
+    }
 }
 
+/// Counts what became of a packet, and tells the driver.
 #[inline(always)]
-fn action(judgement: Result<Forward, Refusal>) -> u32 {
-    match judgement {
-        Ok(Forward::Pass(_)) => XDP_PASS,
-        Ok(Forward::Transmit(_)) => XDP_TX,
-        Ok(Forward::Redirect(_, ifindex)) => maps::redirect(ifindex),
+pub(crate) fn conclude(judgement: Result<Forward, Refusal>) -> u32 {
+    let (number, action) = match judgement {
+        Ok(Forward::Served(action)) => return action,
+        Ok(Forward::Pass(outcome)) => (outcome as u32, XDP_PASS),
+        Ok(Forward::Transmit(outcome)) => (outcome as u32, XDP_TX),
+        Ok(Forward::Consume(outcome)) => (outcome as u32, XDP_DROP),
+        Ok(Forward::Redirect(outcome, ifindex)) => (outcome as u32, maps::redirect(ifindex)),
         Err(refusal) => match refusal.fate() {
-            Fate::Pass => XDP_PASS,
-            Fate::Drop => XDP_DROP,
+            Fate::Pass => (refusal as u32, XDP_PASS),
+            Fate::Drop => (refusal as u32, XDP_DROP),
         },
-    }
+    };
+    maps::count(number);
+    action
 }

@@ -1,9 +1,18 @@
 //! A packet's memory in the kernel, as a [`Frame`].
 #![allow(unsafe_code, reason = "packet memory is reached by pointers; every access is bounds-checked here")]
 
+use core::arch::asm;
+
 use aya_ebpf::bindings::xdp_md;
-use aya_ebpf::helpers::{bpf_xdp_adjust_head, bpf_xdp_get_buff_len};
+use aya_ebpf::helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_get_buff_len};
 use lb_common::frame::Frame;
+use lb_common::pipeline::{self, Packet};
+use lb_common::ring::NodeIndex;
+use lb_common::tables::Tables;
+use lb_common::verdict::{Forward, Refusal};
+
+use crate::maps::Maps;
+use crate::{entry, maps};
 
 /// No header that is looked at starts behind this offset. The verifier needs a bound on what is added to a
 /// packet pointer, or it takes the sum for one that could wrap.
@@ -38,12 +47,24 @@ impl XdpFrame {
     /// their lower halves, which tells the verifier nothing.
     #[inline(always)]
     fn bytes<const N: usize>(&self, at: usize) -> Option<*mut [u8; N]> {
+        let at = opaque(at);
         if at > LAST_OFFSET {
             return None;
         }
         let first = self.start().wrapping_add(at);
         if first.wrapping_add(N) > self.end() { None } else { Some(first.cast()) }
     }
+}
+
+/// The same number, of which the compiler no longer knows where it comes from. Else it would check one sum
+/// against the end of the packet and use another that it has found to be equal, which the verifier has not.
+#[inline(always)]
+fn opaque(at: usize) -> usize {
+    let mut same = at;
+    // SAFETY: a register moved onto itself. (No instruction at all would leave two lines of source at one
+    // address, which the kernel refuses.)
+    unsafe { asm!("{0} = {0}", inout(reg) same, options(pure, nomem, nostack, preserves_flags)) };
+    same
 }
 
 impl Frame for XdpFrame {
@@ -84,4 +105,119 @@ impl Frame for XdpFrame {
         // SAFETY: the context is valid; `&mut self` says that no view is alive.
         unsafe { bpf_xdp_adjust_head(self.context, delta) == 0 }
     }
+
+    #[inline(always)]
+    fn cut_tail(&mut self, len: usize) -> bool {
+        let cut = self.total_len().wrapping_sub(len) as i32;
+        // SAFETY: the context is valid; `&mut self` says that no view is alive. A negative cut would grow it.
+        cut >= 0 && unsafe { bpf_xdp_adjust_tail(self.context, -cut) == 0 }
+    }
+
+    #[inline(always)]
+    fn complain<T: Tables>(&mut self, _tables: &T, _packet: &Packet, refusal: Refusal) -> Result<Forward, Refusal> {
+        Ok(Forward::Served(lb_complain(self.context, (refusal == Refusal::TooBig).into())))
+    }
+
+    #[inline(always)]
+    fn encapsulate<T: Tables>(&mut self, _tables: &T, node: NodeIndex, _packet: &mut Packet) -> Result<(), Refusal> {
+        const TTL_EXPIRED: u32 = Refusal::TtlExpired as u32;
+        const TOO_BIG: u32 = Refusal::TooBig as u32;
+        match lb_encapsulate(self.context, node.into()) {
+            0 => Ok(()),
+            TTL_EXPIRED => Err(Refusal::TtlExpired),
+            TOO_BIG => Err(Refusal::TooBig),
+            _ => Err(Refusal::NoHeadroom),
+        }
+    }
+
+    #[inline(always)]
+    fn read_quoted<T: Tables>(&mut self, _tables: &T, _packet: &mut Packet) -> Result<bool, Refusal> {
+        Ok(lb_read_quoted(self.context) != 0)
+    }
+
+    #[inline(always)]
+    fn note_fragment<T: Tables>(&mut self, _tables: &T, _packet: &Packet) {
+        lb_note_frag(self.context);
+    }
+
+    #[inline(always)]
+    fn follow_fragment<T: Tables>(&mut self, _tables: &T, _packet: &mut Packet) -> bool {
+        lb_follow_frag(self.context) != 0
+    }
+
+    #[inline(always)]
+    fn serve<T: Tables>(&mut self, _tables: &T, _packet: &mut Packet) -> Result<Forward, Refusal> {
+        // Both halves have the packet's description from `maps::packet`.
+        match lb_serve(self.context) {
+            TTL_EXPIRED => Err(Refusal::TtlExpired),
+            TOO_BIG => Err(Refusal::TooBig),
+            action => Ok(Forward::Served(action)),
+        }
+    }
+}
+
+/// [`lb_serve`]: no XDP action, but [`Refusal::TtlExpired`].
+const TTL_EXPIRED: u32 = 0x100;
+/// [`lb_serve`]: no XDP action, but [`Refusal::TooBig`].
+const TOO_BIG: u32 = 0x101;
+
+/// The second half of a packet's way as a global function: the verifier judges it once, for any packet that
+/// could have been handed over. Returns the XDP action, or one of two refusals: what is left to do then is done
+/// from the first half, because the stacks of functions that call each other have to share 512 bytes.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_serve(context: *mut xdp_md) -> u32 {
+    let Some(packet) = maps::packet() else { return entry::conclude(Err(Refusal::NotConfigured)) };
+    let mut frame = XdpFrame::new(context);
+    match pipeline::serve(&mut frame, &Maps, packet) {
+        Err(Refusal::TtlExpired) => TTL_EXPIRED,
+        Err(Refusal::TooBig) => TOO_BIG,
+        judgement => entry::conclude(judgement),
+    }
+}
+
+/// The end of a packet that cannot be forwarded, as a global function: see [`lb_serve`]. `too_big` is 1 for that, 0
+/// for a TTL that is used up. Returns the XDP action.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_complain(context: *mut xdp_md, too_big: u32) -> u32 {
+    let refusal = if too_big == 0 { Refusal::TtlExpired } else { Refusal::TooBig };
+    let Some(packet) = maps::packet() else { return entry::conclude(Err(refusal)) };
+    entry::conclude(pipeline::complain(&mut XdpFrame::new(context), &Maps, packet, refusal))
+}
+
+/// A packet into GUE, as a global function: see [`lb_serve`]. Returns 0, or the number of the refusal.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_encapsulate(context: *mut xdp_md, node: u32) -> u32 {
+    let Some(packet) = maps::packet() else { return Refusal::NotConfigured as u32 };
+    match pipeline::encapsulate(&mut XdpFrame::new(context), &Maps, node as NodeIndex, packet) {
+        Ok(()) => 0,
+        Err(refusal) => refusal as u32,
+    }
+}
+
+/// The packet that an ICMP error is about, as a global function: see [`lb_serve`]. Returns whether it is a VIP's.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_read_quoted(context: *mut xdp_md) -> u32 {
+    let Some(packet) = maps::packet() else { return 0 };
+    pipeline::read_quoted(&XdpFrame::new(context), &Maps, packet).unwrap_or(false).into()
+}
+
+/// A first fragment noted, as a global function: see [`lb_serve`]. Returns whether there was anything to note.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_note_frag(context: *mut xdp_md) -> u32 {
+    let Some(packet) = maps::packet() else { return 0 };
+    pipeline::note_fragment(&XdpFrame::new(context), &Maps, packet);
+    1
+}
+
+/// Where a later fragment goes, as a global function: see [`lb_serve`]. Returns whether it is a VIP's.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_follow_frag(context: *mut xdp_md) -> u32 {
+    let Some(packet) = maps::packet() else { return 0 };
+    pipeline::follow_fragment(&XdpFrame::new(context), &Maps, packet).into()
 }

@@ -4,6 +4,7 @@
 //! three ties to the kernel: the packet's memory ([`frame`]), the maps ([`maps`]), and the translation of
 //! an outcome into an action ([`entry`]).
 
+#![feature(asm_experimental_arch)]
 #![no_std]
 #![no_main]
 #![allow(missing_docs, unreachable_pub, reason = "the xdp attribute writes the exported function")]
@@ -21,6 +22,7 @@ use crate::frame::XdpFrame;
 
 /// The program on an uplink. `frags`: jumbo frames may lie in several buffers; headers are in the first.
 #[xdp(frags)]
+#[inline(always)]
 pub fn fairlead(context: XdpContext) -> u32 {
     entry::judge(&mut XdpFrame::new(context.ctx))
 }

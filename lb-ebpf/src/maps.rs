@@ -1,12 +1,25 @@
 //! The maps in the kernel, as [`Tables`].
 #![allow(unsafe_code, reason = "map values are reached by pointers that the kernel hands out")]
 
-use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray};
+use core::cell::UnsafeCell;
+
+use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray};
 use aya_ebpf::helpers::{bpf_jiffies64, bpf_redirect};
 use aya_ebpf::macros::btf_map;
-use lb_common::maps::{Announcer, Config, EchoBudget, Link, Node, Traffic, Vip, Vip4Key, Vip6Key, capacity};
+use lb_common::flows::{Entry, FlowKey, FlowSet, Word};
+use lb_common::maps::{
+    Announcer, Config, EchoBudget, FragmentFlow, FragmentKey, Link, Liveness, Node, Traffic, Vip, Vip4Key, Vip6Key, capacity,
+};
 use lb_common::ring::{NodeIndex, Slot};
+use lb_common::owner::Vitality;
+use lb_common::pipeline::Packet;
 use lb_common::tables::Tables;
+use lb_common::vitality;
+
+#[btf_map(name = "lb_fragments")]
+static FRAGMENTS: LruHashMap<FragmentKey, FragmentFlow, { capacity::FRAGMENTS }> = LruHashMap::new();
+#[btf_map(name = "lb_packet")]
+static PACKET: PerCpuArray<Packet, 1> = PerCpuArray::new();
 
 /// `BPF_F_MMAPABLE`: the agent writes slots through its own mapping, without a system call.
 const MAPPED: usize = 1 << 10;
@@ -37,11 +50,38 @@ static NODE_STATS: PerCpuArray<Traffic, { capacity::NODES }> = PerCpuArray::new(
 static REFUSALS: PerCpuArray<u64, { capacity::REFUSALS }> = PerCpuArray::new();
 #[btf_map(name = "lb_echo_budget")]
 static ECHO_BUDGET: PerCpuArray<EchoBudget, 1> = PerCpuArray::new();
+#[btf_map(name = "lb_liveness")]
+static LIVENESS: Array<Liveness, { capacity::LIVENESS }, MAPPED> = Array::new();
+#[btf_map(name = "lb_flows")]
+static FLOWS: Array<FlowSet<SharedWord>, { capacity::FLOW_SETS }, MAPPED> = Array::new();
+
+/// 64 bits of a map that the agent or other CPUs read and write at the same time.
+#[repr(transparent)]
+pub(crate) struct SharedWord(UnsafeCell<u64>);
+
+// SAFETY: it is only ever read and written by single 64-bit accesses, which the machine does at once.
+unsafe impl Sync for SharedWord {}
+
+impl Word for SharedWord {
+    #[inline(always)]
+    fn load(&self) -> u64 {
+        // SAFETY: the pointer is valid and aligned; a volatile load of 64 bits is one instruction.
+        unsafe { self.0.get().read_volatile() }
+    }
+
+    #[inline(always)]
+    fn store(&self, value: u64) {
+        // SAFETY: the pointer is valid and aligned; a volatile store of 64 bits is one instruction.
+        unsafe { self.0.get().write_volatile(value) }
+    }
+}
 
 /// All maps of the program.
 pub(crate) struct Maps;
 
 impl Tables for Maps {
+    type Word = SharedWord;
+
     #[inline(always)]
     fn vip4(&self, key: &Vip4Key) -> Option<&Vip> {
         // SAFETY: the agent replaces a value as a whole and deletes it only after nothing leads to it; a
@@ -56,11 +96,12 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn slot_order(&self, slot: u32) -> Option<u64> {
-        let word = RINGS.get_ptr(slot)?.cast::<u64>();
-        // SAFETY: a slot is 16 aligned bytes, so its first word is readable; the agent may store to it at
-        // the same time, which one volatile 64-bit load sees before or after.
-        Some(unsafe { word.read_volatile() })
+    fn slot(&self, slot: u32) -> Option<Slot> {
+        let words = RINGS.get_ptr(slot)?.cast::<[SharedWord; 2]>();
+        // SAFETY: a slot is two aligned 64-bit words; the agent may store to them at the same time, which
+        // each load sees before or after.
+        let [order, former] = unsafe { &*words };
+        Some(Slot::from_words(order.load(), former.load()))
     }
 
     #[inline(always)]
@@ -69,13 +110,75 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn is_peer_address(&self, address: &[u8; 16]) -> bool {
-        PEERS.get_ptr(address).is_some()
+    fn peer_address(&self, address: &[u8; 16]) -> Option<NodeIndex> {
+        // SAFETY: as for `vip4`.
+        unsafe { PEERS.get(address) }.map(|index| *index as NodeIndex)
     }
 
     #[inline(always)]
-    fn is_peer_mac(&self, mac: &[u8; 8]) -> bool {
-        PEER_MACS.get_ptr(mac).is_some()
+    fn peer_mac(&self, mac: &[u8; 8]) -> Option<NodeIndex> {
+        // SAFETY: as for `vip4`.
+        unsafe { PEER_MACS.get(mac) }.map(|index| *index as NodeIndex)
+    }
+
+    #[inline(always)]
+    fn liveness(&self, node: NodeIndex) -> Option<Liveness> {
+        cell(u32::from(node)).map(|word| Liveness::from_word(word.load()))
+    }
+
+    #[inline(always)]
+    fn note_liveness(&self, node: NodeIndex, heard: Liveness) {
+        if let Some(word) = cell(u32::from(node)) {
+            word.store(heard.to_word());
+        }
+    }
+
+    #[inline(always)]
+    fn clock(&self) -> u32 {
+        cell(capacity::CLOCK).map_or(0, |word| Liveness::from_word(word.load()).last_seen)
+    }
+
+    #[inline(always)]
+    fn fragment(&self, key: &FragmentKey) -> Option<&FragmentFlow> {
+        // SAFETY: a value that is reused under a running program is one fragment to another live node.
+        unsafe { FRAGMENTS.get(key) }
+    }
+
+    #[inline(always)]
+    fn note_fragment(&self, key: &FragmentKey, flow: &FragmentFlow) {
+        // A table that takes no entry leaves the fragments to go by their addresses.
+        let _ = FRAGMENTS.insert(key, flow, 0);
+    }
+
+    #[inline(always)]
+    fn flow_set(&self, set: u32) -> Option<&FlowSet<SharedWord>> {
+        FLOWS.get(set & (capacity::FLOW_SETS as u32 - 1))
+    }
+
+    #[inline(always)]
+    fn vitality(&self, node: NodeIndex) -> Vitality {
+        match lb_vitality(u32::from(node)) {
+            ACCEPTING => Vitality::Accepting,
+            DRAINING => Vitality::Draining,
+            _ => Vitality::Dead,
+        }
+    }
+
+    #[inline(always)]
+    fn is_bereaved(&self, slot: Slot) -> bool {
+        lb_is_bereaved(slot.order_word(), slot.former_word()) != 0
+    }
+
+    #[inline(always)]
+    fn note_flow(&self, key: FlowKey, entry: Entry) {
+        lb_note_flow(key.set, key.tag, entry.to_bits());
+    }
+
+    #[inline(always)]
+    fn flow_age(&self) -> u16 {
+        // SAFETY: the helper takes nothing and reads the tick counter. 4,096 ticks are 4 to 40 seconds; the
+        // 14 bits that are kept come round after the better part of a day or later.
+        ((unsafe { bpf_jiffies64() } >> 12) & 0x3fff) as u16
     }
 
     #[inline(always)]
@@ -120,6 +223,51 @@ impl Tables for Maps {
     }
 }
 
+/// [`Tables::note_flow`] as a global function: the verifier judges it once, by its arguments' types alone.
+/// Returns whether there was anything to note.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_note_flow(set: u32, tag: u32, entry: u32) -> u32 {
+    match (Maps.flow_set(set), Entry::from_bits(entry)) {
+        (Some(set), Some(entry)) => {
+            set.put(tag, entry);
+            1
+        }
+        _ => 0,
+    }
+}
+
+const DEAD: u32 = 0;
+const DRAINING: u32 = 1;
+const ACCEPTING: u32 = 2;
+
+/// [`Tables::vitality`] as a global function.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_vitality(node: u32) -> u32 {
+    match vitality::of(&Maps, node as NodeIndex) {
+        Vitality::Accepting => ACCEPTING,
+        Vitality::Draining => DRAINING,
+        Vitality::Dead => DEAD,
+    }
+}
+
+/// [`Tables::is_bereaved`] as a global function.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_is_bereaved(order: u64, former: u64) -> u32 {
+    vitality::is_bereaved(&Maps, Slot::from_words(order, former)).into()
+}
+
+/// A cell of `lb_liveness`, as one word.
+#[inline(always)]
+fn cell<'a>(index: u32) -> Option<&'a SharedWord> {
+    let word = LIVENESS.get_ptr(index)?.cast::<SharedWord>();
+    // SAFETY: a cell is one aligned 64-bit word that lives as long as the map; others store to it at the
+    // same time, which an atomic access sees before or after.
+    Some(unsafe { &*word })
+}
+
 #[inline(always)]
 fn add(traffic: Option<*mut Traffic>, bytes: u32) {
     if let Some(traffic) = traffic {
@@ -128,6 +276,15 @@ fn add(traffic: Option<*mut Traffic>, bytes: u32) {
         traffic.packets += 1;
         traffic.bytes += u64::from(bytes);
     }
+}
+
+/// Where the description of the packet under way is kept, for both halves of its way.
+#[inline(always)]
+pub(crate) fn packet<'a>() -> Option<&'a mut Packet> {
+    let packet = PACKET.get_ptr_mut(0)?;
+    // SAFETY: the value is this CPU's own, and an XDP program is not preempted by another one; the second half
+    // takes it when the first no longer looks at it.
+    Some(unsafe { &mut *packet })
 }
 
 /// Counts what became of a packet.

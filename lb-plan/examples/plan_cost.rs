@@ -9,7 +9,7 @@ use lb_plan::contents::{Contents, Op, diff};
 use lb_plan::model::{
     Endpoints, Model, Node, NodeName, Protocol, Service, ServiceName, ServiceVip, TrafficPolicy,
 };
-use lb_plan::plan::{Facts, Forwarding, Planner, Settings};
+use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings};
 use lb_plan::ring::{Member, Preferences, mix};
 
 fn main() {
@@ -121,6 +121,7 @@ fn turn(planner: &mut Planner, installed: &mut Contents, model: &Model, second: 
 
 fn settings() -> Settings {
     Settings {
+        liveness: Liveness::default(),
         node: name(0),
         hash_key: HashKey::default(),
         echo_rate: 0,

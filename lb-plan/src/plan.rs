@@ -12,7 +12,7 @@ mod state;
 mod vips;
 mod weights;
 
-pub use settings::{Facts, Forwarding, Settings, Uplink, Way};
+pub use settings::{Facts, Forwarding, Liveness, Settings, Uplink, Way};
 pub use state::{NodeState, RingState, ServiceState, Share, VipState, WayWord};
 
 use std::collections::BTreeMap;

@@ -2,15 +2,17 @@
 
 mod maps;
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, bail, ensure};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use lb_agent::dataplane::object;
-use lb_common::maps::name;
+use lb_common::maps::{capacity, name};
 
 pub use maps::fill;
 
-use crate::model::{Action, HostTables, Judged, Packet, Totals};
+use crate::model::{Action, HostTables, Judged, Packet, State, Totals};
 
 /// The interface that test packets come in by: the loopback, which has a receive queue in every namespace.
 pub const INGRESS: u32 = 1;
@@ -86,6 +88,32 @@ impl Kernel {
     /// Whether this kernel runs tests on packets that are split where one likes; those before 6.18 do not.
     pub fn splits(&mut self) -> bool {
         self.run(&Packet { linear: 60, ..Packet::new(vec![0; 120]) }).is_ok()
+    }
+
+    /// What packets have left behind in those sets of flows that they have looked at on the host, and in the
+    /// cells of liveness.
+    ///
+    /// # Errors
+    /// When a map cannot be read.
+    pub fn state(&self, tables: &HostTables) -> Result<State> {
+        let sets = tables.touched_flows().into_iter().map(|(set, _)| set);
+        maps::state(&self.ebpf, sets, tables.sizes.nodes)
+    }
+
+    /// What packets have left behind anywhere.
+    ///
+    /// # Errors
+    /// When a map cannot be read.
+    pub fn whole_state(&self, tables: &HostTables) -> Result<State> {
+        maps::state(&self.ebpf, 0..capacity::FLOW_SETS as u32, tables.sizes.nodes)
+    }
+
+    /// Empties these sets of flows and the table of fragments, and writes the cells of liveness as `tables` has them.
+    ///
+    /// # Errors
+    /// When a map cannot be written.
+    pub fn begin_anew(&mut self, tables: &HostTables, sets: &BTreeSet<u32>) -> Result<()> {
+        maps::begin_anew(&mut self.ebpf, tables, sets)
     }
 
     /// Everything that was counted so far.

@@ -1,7 +1,9 @@
 //! Tests that need more than one crate, root, or a network; and what they stand on.
 
+pub mod events;
 pub mod kernel;
 pub mod lab;
 pub mod model;
 pub mod packets;
+pub mod pair;
 pub mod traffic;

@@ -7,7 +7,7 @@ use lb_common::pipeline;
 use lb_common::verdict::{Fate, Forward};
 
 pub use frame::SliceFrame;
-pub use tables::{HostTables, Sizes, Totals};
+pub use tables::{FlowWords, HostTables, Sizes, State, Totals};
 
 /// A packet as a driver hands it over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,11 +78,15 @@ pub fn counter_name(number: u32) -> &'static str {
 /// Judges a packet that came in by interface `ingress`; also tells the interface that it is redirected to.
 pub fn run(tables: &HostTables, packet: &Packet, ingress: u32) -> (Judged, Option<u32>) {
     let mut frame = SliceFrame::new(packet, ingress);
-    let judgement = pipeline::judge(&mut frame, tables);
+    // The kernel's is not new for each packet: what one packet leaves there must not matter to the next.
+    let mut read = pipeline::Packet::EMPTY;
+    let judgement = pipeline::judge(&mut frame, tables, &mut read);
     let (action, counter, out) = match judgement {
-        Ok(forward @ Forward::Pass(_)) => (Action::Pass, forward.outcome() as u32, None),
-        Ok(forward @ Forward::Transmit(_)) => (Action::Transmit, forward.outcome() as u32, None),
-        Ok(forward @ Forward::Redirect(_, out)) => (Action::Redirect, forward.outcome() as u32, Some(out)),
+        Ok(Forward::Pass(outcome)) => (Action::Pass, outcome as u32, None),
+        Ok(Forward::Transmit(outcome)) => (Action::Transmit, outcome as u32, None),
+        Ok(Forward::Consume(outcome)) => (Action::Drop, outcome as u32, None),
+        Ok(Forward::Redirect(outcome, out)) => (Action::Redirect, outcome as u32, Some(out)),
+        Ok(Forward::Served(_)) => unreachable!("the host has no second function"),
         Err(refusal) => {
             let action = match refusal.fate() {
                 Fate::Pass => Action::Pass,

@@ -5,13 +5,16 @@
 //! connection, so that a byte which is lost, doubled, or delivered to another connection is noticed.
 //! A datagram is answered in the same way; [`udp`] says how.
 
+pub mod flood;
 pub mod payload;
+pub mod probes;
 pub mod report;
 mod running;
 pub mod server;
 pub mod tcp;
 pub mod udp;
 
+pub use self::probes::{ProbeReport, Probes};
 pub use self::report::{Cause, Failure, Share, TcpReport, UdpReport};
 pub use self::running::Running;
 pub use self::tcp::TcpLoad;

@@ -4,43 +4,46 @@ use std::collections::{BTreeSet, HashMap};
 
 use anyhow::Result;
 use fairlead_tests::kernel::{INGRESS, Kernel};
-use fairlead_tests::model::{self, Action, HostTables, counter_name};
-use fairlead_tests::packets::fixture::Fixture;
+use fairlead_tests::model::{Action, counter_name};
+use fairlead_tests::packets::fixture::{CLOCK, Fixture};
 use fairlead_tests::packets::oracle::is_stranger;
 use fairlead_tests::packets::table::{self, Row};
+use fairlead_tests::pair::Pair;
+use lb_common::maps::Liveness;
 use lb_common::verdict::COUNTERS;
 
-/// One cluster, on the host and in the kernel.
-struct Pair {
-    tables: HostTables,
-    kernel: Kernel,
-}
-
-impl Pair {
-    fn new(fixture: Fixture) -> Result<Self> {
-        let tables = fixture.tables();
-        let kernel = Kernel::load(&tables)?;
-        Ok(Self { tables, kernel })
+/// What is wrong with a row, one line for each.
+fn judge(pair: &mut Pair, row: &Row) -> Result<Vec<String>> {
+    pair.begin_anew()?;
+    let heard_before = pair.tables.state().liveness;
+    let mut wrong = Vec::new();
+    for packet in &row.before {
+        wrong.extend(pair.judge(packet)?.2);
     }
-
-    /// What is wrong with a row, one line for each.
-    fn judge(&mut self, row: &Row) -> Result<Vec<String>> {
-        let (host, redirected_to) = model::run(&self.tables, &row.packet, INGRESS);
-        let kernel = self.kernel.judge(&row.packet)?;
-        let mut wrong = Vec::new();
-        if host != kernel {
-            wrong.push(format!("host {host:02x?}\n  kernel {kernel:02x?}"));
-        }
-        wrong.extend(row.expect.check(&row.packet, &host).err());
-        if (host.action == Action::Redirect) != redirected_to.is_some_and(|link| link != INGRESS) {
-            wrong.push(format!("{:?} to {redirected_to:?}", host.action));
-        }
-        let untouched = host.action == Action::Pass && host.bytes == row.packet.bytes;
-        if is_stranger(&self.tables, &row.packet) && !untouched {
-            wrong.push(format!("a stranger was touched: {host:02x?}"));
-        }
-        Ok(wrong)
+    let (host, redirected_to, differs) = pair.judge(&row.packet)?;
+    wrong.extend(differs);
+    wrong.extend(row.expect.check(&row.packet, &host).err());
+    if (host.action == Action::Redirect) != redirected_to.is_some_and(|link| link != INGRESS) {
+        wrong.push(format!("{:?} to {redirected_to:?}", host.action));
     }
+    let untouched = host.action == Action::Pass && host.bytes == row.packet.bytes;
+    if is_stranger(&pair.tables, &row.packet) && !untouched {
+        wrong.push(format!("a stranger was touched: {host:02x?}"));
+    }
+    let (state, differs) = pair.state()?;
+    wrong.extend(differs);
+    let noted = state.noted();
+    if row.leaves.as_ref().is_some_and(|flows| *flows != noted) {
+        wrong.push(format!("left {noted:?}, not {:?}", row.leaves));
+    }
+    let mut heard = heard_before;
+    if let Some((node, state)) = row.hears {
+        heard[usize::from(node)] = Liveness { last_seen: CLOCK, state };
+    }
+    if heard != state.liveness {
+        wrong.push(format!("heard {:?}, not {heard:?}", state.liveness));
+    }
+    Ok(wrong)
 }
 
 #[test]
@@ -58,12 +61,19 @@ fn host_kernel_and_table_agree() -> Result<()> {
     let mut wrong = Vec::new();
     for row in &rows {
         let pair = pairs.get_mut(&row.fixture).expect("a pair for each fixture");
-        wrong.extend(pair.judge(row)?.into_iter().map(|what| format!("{}: {what}", row.name)));
+        wrong.extend(judge(pair, row)?.into_iter().map(|what| format!("{}: {what}", row.name)));
     }
     for (fixture, pair) in &pairs {
         let (host, kernel) = (pair.tables.totals(), pair.kernel.totals()?);
         if host != kernel {
             wrong.push(format!("{fixture:?}: host counted {host:?}\n  kernel {kernel:?}"));
+        }
+    }
+    for (fixture, pair) in &mut pairs {
+        pair.begin_anew()?;
+        let (host, kernel) = (pair.tables.state(), pair.kernel.whole_state(&pair.tables)?);
+        if host != kernel {
+            wrong.push(format!("{fixture:?}: left somewhere {kernel:?}"));
         }
     }
     assert!(wrong.is_empty(), "{} of {} rows:\n{}", wrong.len(), rows.len(), wrong.join("\n"));

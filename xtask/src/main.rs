@@ -77,6 +77,14 @@ enum Subject {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Broken connections of a simulated cluster, beside other schemes
+    Simulate {
+        /// Arguments of the simulation
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Balance of rings, and time and memory of a plan
+    Plan,
 }
 
 fn main() -> ExitCode {
@@ -94,6 +102,8 @@ fn perform(verb: Verb) -> Result<ExitCode> {
         Verb::Test { lanes, args } => lanes::run(&lanes, &args),
         Verb::Lint { advisories } => lint::run(advisories),
         Verb::Bench { subject: Subject::Packet { args } } => run::bench("packet", &args),
+        Verb::Bench { subject: Subject::Simulate { args } } => run::bench("simulate", &args),
+        Verb::Bench { subject: Subject::Plan } => run::bench_plan(),
     }
 }
 

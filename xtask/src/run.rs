@@ -38,3 +38,12 @@ pub(crate) fn bench(subject: &str, args: &[String]) -> Result<ExitCode> {
     bench.args(["run", "--release", "--package", "fairlead-bench", "--bin", subject, "--"]).args(args);
     Ok(ExitCode::from(process::code(&mut bench)?))
 }
+
+/// Runs the measurement of planning, which is an example of its crate.
+///
+/// Returns its exit code.
+pub(crate) fn bench_plan() -> Result<ExitCode> {
+    let mut bench = process::cargo();
+    bench.args(["run", "--release", "--package", "lb-plan", "--example", "plan_cost"]);
+    Ok(ExitCode::from(process::code(&mut bench)?))
+}

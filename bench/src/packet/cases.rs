@@ -4,7 +4,7 @@ use fairlead_tests::packets::build::Frame;
 use lb_common::maps::way;
 use lb_common::verdict::Outcome;
 
-use super::cluster::{PEER4, PORT, SELF4, v6, vip4, vip6};
+use super::cluster::{Leads, PEER4, PORT, SELF4, v6, vip4, vip6};
 
 /// Which program of the object is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,16 +28,36 @@ pub struct Kind {
     pub frame: Frame,
     /// What must become of it.
     pub outcome: Outcome,
+    /// IP protocol of the VIPs.
+    pub protocol: u8,
+    /// Who leads the slots.
+    pub leads: Leads,
+    /// This node has the flows in its table beforehand.
+    pub known: bool,
     /// The way to the nodes.
     pub way: u8,
     /// Offset of the last two bytes of the source address that names the flow.
     pub flow_at: u32,
+    /// Offset of the source port, to which the upper bits of the flow's number are added.
+    pub port_at: u32,
     /// Offset of the last two bytes of the destination address that names the VIP.
     pub vip_at: u32,
     /// Bytes by which the packet grows.
     pub growth: i32,
     /// The figure that a packet with all flows and VIPs is meant not to pass, in nanoseconds.
     pub goal: Option<u32>,
+}
+
+impl Case {
+    /// As many packets come before the first comes again: two to the power of this.
+    pub fn turn_bits(&self) -> u32 {
+        self.flows.max(LARGEST.0).ilog2()
+    }
+
+    /// Flow and VIP of a packet.
+    pub const fn flow_and_vip(&self, turn: u32, bits: u32) -> (u32, u16) {
+        (turn & (self.flows - 1), ((turn as u64 * self.vips as u64) >> bits) as u16)
+    }
 }
 
 /// A kind of packet with so many flows and VIPs.
@@ -56,6 +76,9 @@ pub struct Case {
 /// Flows and VIPs that goals are stated for.
 pub const LARGEST: (u32, u16) = (1 << 16, 1000);
 
+/// More flows than the table has ways for open ones: each packet finds its flow or pushes out another.
+const OVERFULL: u32 = 1 << 20;
+
 /// Flows that are varied.
 const FLOWS: [u32; 3] = [1, 1 << 10, LARGEST.0];
 /// VIPs and rings that are varied: Services with the same nodes and weights share a ring.
@@ -63,11 +86,16 @@ const VIPS_AND_RINGS: [(u16, u16); 2] = [(1, 1), (LARGEST.1, 10)];
 
 /// Bytes of an IP packet: more than the harness makes anew, and of the size of many real ones.
 const SIZE: usize = 120;
-/// Offsets of the last two bytes of source and destination in IPv4 and IPv6 without tags.
-const V4_AT: [u32; 2] = [14 + 14, 14 + 18];
-const V6_AT: [u32; 2] = [14 + 22, 14 + 38];
+/// Offsets of the last two bytes of source and destination, and of the source port, in IPv4 and IPv6 without
+/// tags.
+const V4_AT: [u32; 3] = [14 + 14, 14 + 18, 14 + 20];
+const V6_AT: [u32; 3] = [14 + 22, 14 + 38, 14 + 40];
 /// Outer IPv4, UDP and GUE in front of them.
 const GUE4: u32 = 32;
+/// One node in the list of those asked.
+const ASKED: u32 = 4;
+/// Source port of the first flows.
+pub const SOURCE_PORT: u16 = 40_000;
 
 /// Everything, in the order of the report.
 pub fn all() -> Vec<Case> {
@@ -79,23 +107,24 @@ pub fn all() -> Vec<Case> {
         smallest(floor("harness", Program::Harness)),
         largest(floor("harness", Program::Harness)),
     ];
-    for kind in [miss(), l2_v4(), gue_v4(), decapsulation()] {
+    for kind in [miss(), l2_v4(), gue_v4(), decapsulation(), owner(), delegation()] {
         for (vips, rings) in VIPS_AND_RINGS {
             cases.extend(FLOWS.map(|flows| Case { kind: kind.clone(), flows, vips, rings }));
         }
     }
     // No two Services share a ring, and every flow meets a slot of its own: the worst for the caches.
     cases.extend([l2_v4(), gue_v4()].map(|kind| Case { rings: vips, ..largest(kind) }));
-    cases.extend([l2_v6(), gue_v6()].map(largest));
+    cases.extend([owner_new(), owner_udp(), l2_v6(), gue_v6()].map(largest));
+    cases.push(Case { flows: OVERFULL, ..largest(owner_udp()) });
     cases
 }
 
 fn v4() -> Frame {
-    Frame::v4([10, 9, 0, 0], vip4(0)).tcp(40_000, PORT).sized(SIZE)
+    Frame::v4([10, 9, 0, 0], vip4(0)).tcp(SOURCE_PORT, PORT).sized(SIZE)
 }
 
 fn v6_frame() -> Frame {
-    Frame::v6(v6(9, 0), vip6(0)).tcp(40_000, PORT).sized(SIZE)
+    Frame::v6(v6(9, 0), vip6(0)).tcp(SOURCE_PORT, PORT).sized(SIZE)
 }
 
 fn floor(name: &'static str, program: Program) -> Kind {
@@ -106,10 +135,14 @@ fn miss() -> Kind {
     Kind {
         name: "miss",
         program: Program::Judged,
-        frame: Frame::v4([10, 9, 0, 0], vip4(0)).tcp(40_000, PORT + 1).sized(SIZE),
+        frame: Frame::v4([10, 9, 0, 0], vip4(0)).tcp(SOURCE_PORT, PORT + 1).sized(SIZE),
         outcome: Outcome::NotOurs,
+        protocol: 6,
+        leads: Leads::Others,
+        known: false,
         way: way::L2,
         flow_at: V4_AT[0],
+        port_at: V4_AT[2],
         vip_at: V4_AT[1],
         growth: 0,
         goal: Some(26),
@@ -136,7 +169,10 @@ fn decapsulation() -> Kind {
         name: "decapsulate",
         frame: Frame::v4(PEER4, SELF4).gue(50_000, [0, 4, 0, 0], &v4().ip()),
         outcome: Outcome::Decapsulated,
+        leads: Leads::Self_,
+        known: true,
         flow_at: V4_AT[0] + GUE4,
+        port_at: V4_AT[2] + GUE4,
         vip_at: V4_AT[1] + GUE4,
         growth: -(GUE4 as i32),
         goal: None,
@@ -144,8 +180,44 @@ fn decapsulation() -> Kind {
     }
 }
 
+/// Of a flow that this node has.
+fn owner() -> Kind {
+    Kind {
+        name: "owner",
+        outcome: Outcome::Local,
+        leads: Leads::Self_,
+        known: true,
+        goal: Some(80),
+        ..l2_v4()
+    }
+}
+
+/// Of a flow that begins, each time anew.
+fn owner_new() -> Kind {
+    let frame = Frame::v4([10, 9, 0, 0], vip4(0)).syn(SOURCE_PORT, PORT).sized(SIZE);
+    Kind { name: "owner, SYN", frame, known: false, goal: None, ..owner() }
+}
+
+fn owner_udp() -> Kind {
+    let frame = Frame::v4([10, 9, 0, 0], vip4(0)).udp(SOURCE_PORT, PORT).sized(SIZE);
+    Kind { name: "owner, UDP", frame, protocol: 17, known: false, goal: None, ..owner() }
+}
+
+/// Of a flow that this node has not, and the former leader is asked for.
+fn delegation() -> Kind {
+    Kind {
+        name: "delegate",
+        outcome: Outcome::AskedGue,
+        leads: Leads::TakenOver,
+        growth: (GUE4 + ASKED) as i32,
+        goal: None,
+        ..gue_v4()
+    }
+}
+
 fn l2_v6() -> Kind {
-    Kind { name: "l2, IPv6", frame: v6_frame(), flow_at: V6_AT[0], vip_at: V6_AT[1], goal: None, ..l2_v4() }
+    let [flow_at, vip_at, port_at] = V6_AT;
+    Kind { name: "l2, IPv6", frame: v6_frame(), flow_at, port_at, vip_at, goal: None, ..l2_v4() }
 }
 
 fn gue_v6() -> Kind {

@@ -4,9 +4,11 @@ use fairlead_tests::kernel::INGRESS;
 use fairlead_tests::model::{HostTables, Sizes};
 use fairlead_tests::packets::build::Mac;
 use lb_common::hash::HashKey;
-use lb_common::maps::{Config, Node, Vip, Vip4Key, Vip6Key, way};
-use lb_common::ring::{NodeIndex, Slot};
+use lb_common::maps::{Config, LIVENESS_UP, Liveness, Node, Vip, Vip4Key, Vip6Key, capacity, way};
+use lb_common::ring::{NO_NODE, NodeIndex, Slot};
 use lb_common::wire::gue;
+
+use super::cases::{Case, Kind};
 
 /// The port of every VIP.
 pub const PORT: u16 = 443;
@@ -18,6 +20,22 @@ pub const SELF4: [u8; 4] = [192, 0, 2, 1];
 pub const SELF6: [u8; 16] = v6(0xf0, 1);
 /// The address of a node that sends encapsulated packets.
 pub const PEER4: [u8; 4] = [192, 0, 2, 2];
+
+/// This node's index.
+pub const SELF: NodeIndex = 0;
+/// The secret of the flow hash.
+pub const HASH_KEY: HashKey = HashKey { k0: 0x0123_4567_89ab_cdef, k1: 0xfedc_ba98_7654_3210 };
+
+/// Who leads the slots of the rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leads {
+    /// Other nodes, three more behind each of them.
+    Others,
+    /// This node, other nodes behind it.
+    Self_,
+    /// This node, and before it another one.
+    TakenOver,
+}
 
 /// Other nodes, numbered from 1.
 const NODES: NodeIndex = 16;
@@ -41,22 +59,31 @@ pub const fn v6(net: u8, n: u16) -> [u8; 16] {
     [0x20, 0x01, 0x0d, 0xb8, 0, net, 0, 0, 0, 0, 0, 0, 0, 0, high, low]
 }
 
-/// Maps with as many VIPs and rings, whose slots are spread over nodes that are all reached this way.
-pub fn tables(vips: u16, rings: u16, way: u8) -> HostTables {
+/// The cluster that a case meets: as many VIPs and rings, and nodes that are all alive and reached one way.
+pub fn tables(case: &Case) -> HostTables {
+    let Case { vips, rings, .. } = *case;
+    let Kind { leads, way, protocol, .. } = case.kind;
     let config = Config {
-        hash_key: HashKey { k0: 0x0123_4567_89ab_cdef, k1: 0xfedc_ba98_7654_3210 },
+        hash_key: HASH_KEY,
         address4: SELF4,
-        self_node: 0,
-        pad: 0,
+        self_node: SELF,
+        flags: 0,
         address6: SELF6,
         echo_rate: 0,
-        pad2: 0,
+        id: wire_id(SELF),
+        liveness_limit: 15,
+        orphan_grace: 100,
+        probe_nonce: 1,
+        pad: [0; 6],
     };
     let slots = u32::from(rings) * SLOTS;
     let sizes = Sizes { slots, nodes: u32::from(NODES) + 1, vip_stats: u32::from(vips) };
     let mut tables = HostTables::new(sizes, config);
     for (index, slot) in (0..).zip(&mut tables.slots) {
-        *slot = Slot { leader: leader(index), ..Slot::EMPTY };
+        *slot = slot_of(index, leads);
+    }
+    for cell in [capacity::CLOCK].into_iter().chain(1..=u32::from(NODES)) {
+        tables.set_liveness(cell, Liveness { last_seen: CLOCK, state: LIVENESS_UP });
     }
     for index in 1..=NODES {
         tables.nodes[usize::from(index)] = node(index, way);
@@ -68,10 +95,28 @@ pub fn tables(vips: u16, rings: u16, way: u8) -> HostTables {
     for number in 0..vips {
         let ring = u32::from(number % rings) * SLOTS;
         let vip = Vip { ring, mask: SLOTS - 1, number: u32::from(number), flags: 0 };
-        tables.vips4.insert(Vip4Key::port(vip4(number), PORT.to_be_bytes(), 6), vip);
-        tables.vips6.insert(Vip6Key::port(vip6(number), PORT.to_be_bytes(), 6), vip);
+        tables.vips4.insert(Vip4Key::port(vip4(number), PORT.to_be_bytes(), protocol), vip);
+        tables.vips6.insert(Vip6Key::port(vip6(number), PORT.to_be_bytes(), protocol), vip);
     }
     tables
+}
+
+/// The probe clock.
+const CLOCK: u32 = 1000;
+
+const fn wire_id(index: NodeIndex) -> u32 {
+    0xfa1e_0000 | index as u32
+}
+
+const fn slot_of(index: u32, leads: Leads) -> Slot {
+    let (first, others) = (leader(index), [leader(index + 1), leader(index + 2), leader(index + 3)]);
+    match leads {
+        Leads::Others => Slot { leader: first, successors: others, ..Slot::EMPTY },
+        Leads::Self_ => Slot { leader: SELF, successors: others, ..Slot::EMPTY },
+        Leads::TakenOver => {
+            Slot { leader: SELF, successors: others, former: [first, NO_NODE, NO_NODE, NO_NODE] }
+        }
+    }
 }
 
 /// Nodes in no order that a prefetcher or a branch predictor could learn.
@@ -86,10 +131,12 @@ const fn next_hop(index: NodeIndex) -> Mac {
 fn node(index: NodeIndex, way: u8) -> Node {
     let mut node = Node {
         way,
+        outer_family: if way == way::GUE6 { 6 } else { 4 },
         mtu: 1500,
         ifindex: INGRESS,
         next_hop_mac: next_hop(index),
         source_mac: SELF_MAC,
+        id: wire_id(index),
         ..Node::NONE
     };
     if way == way::GUE6 {

@@ -1,6 +1,7 @@
 //! `fairlead agent`.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use lb_common::hash::HashKey;
@@ -10,6 +11,7 @@ use lb_plan::plan::Forwarding;
 
 use super::{PinArgs, SocketArgs};
 use crate::app::{self, AppError, Options};
+use crate::liveness::Profile;
 
 /// Arguments of `fairlead agent`.
 #[derive(Debug, Args)]
@@ -41,6 +43,16 @@ pub struct AgentArgs {
     /// Serve Services of this load-balancer class only; without it, those that name none.
     #[arg(long, value_name = "CLASS")]
     lb_class: Option<String>,
+    /// Time between two S-BFD probes of a node, in milliseconds; 0 probes nobody, and nobody is found dead.
+    #[arg(long, default_value_t = 50, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=10_000))]
+    liveness_interval: u64,
+    /// Intervals without an answer after which a node is dead.
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u8).range(2..))]
+    liveness_multiplier: u8,
+    /// How long flows that nobody knows wait after a node of theirs has died, in case it comes back, in
+    /// milliseconds.
+    #[arg(long, default_value_t = 1000, value_name = "MS")]
+    orphan_grace: u64,
     #[command(flatten)]
     pins: PinArgs,
     #[command(flatten)]
@@ -117,6 +129,11 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
         slots_per_node: args.slots_per_node,
         ring_slots: args.ring_slots,
         class: args.lb_class,
+        liveness: (args.liveness_interval > 0).then(|| Profile {
+            interval: Duration::from_millis(args.liveness_interval),
+            multiplier: args.liveness_multiplier,
+        }),
+        orphan_grace: Duration::from_millis(args.orphan_grace),
     })
 }
 

@@ -1,4 +1,4 @@
-//! The rings through memory: the map is mapped into this process, and a slot is two 64-bit stores.
+//! Mapped maps: an array of the kernel in this process's memory, read and written 64 bits at a time.
 #![allow(unsafe_code, reason = "the one place that maps kernel memory and reads and writes it")]
 
 use std::io;
@@ -7,79 +7,72 @@ use std::os::fd::AsFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lb_common::ring::Slot;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
-/// The whole `lb_rings` map in this process's memory.
+/// Bytes of a word.
+const WORD: usize = size_of::<u64>();
+
+/// A whole `BPF_F_MMAPABLE` array, as 64-bit words.
 #[derive(Debug)]
-pub struct MappedRings {
+pub struct MappedWords {
     first: NonNull<AtomicU64>,
-    slots: usize,
+    words: usize,
 }
 
 // SAFETY: the memory is only ever touched by atomic loads and stores.
-unsafe impl Send for MappedRings {}
+unsafe impl Send for MappedWords {}
+// SAFETY: as above.
+unsafe impl Sync for MappedWords {}
 
-impl MappedRings {
-    /// Maps a `BPF_F_MMAPABLE` array of `slots` slots.
+impl MappedWords {
+    /// Maps an array of that many words.
     ///
     /// # Errors
     /// When the kernel refuses the mapping.
-    pub fn new(map: impl AsFd, slots: usize) -> io::Result<Self> {
-        let bytes = NonZeroUsize::new(slots * size_of::<Slot>())
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the map of rings has no slots"))?;
+    pub fn new(map: impl AsFd, words: usize) -> io::Result<Self> {
+        let bytes = NonZeroUsize::new(words * WORD)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the map has no entries"))?;
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: a new shared mapping at an address of the kernel's choice overlaps nothing.
-        let memory = unsafe {
-            mmap(None, bytes, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED, map, 0)
-        }?;
-        Ok(Self { first: memory.cast(), slots })
+        let memory = unsafe { mmap(None, bytes, protection, MapFlags::MAP_SHARED, map, 0) }?;
+        Ok(Self { first: memory.cast(), words })
     }
 
-    /// Slots in the map.
+    /// Words in the array.
     pub const fn len(&self) -> usize {
-        self.slots
+        self.words
     }
 
-    /// Whether the map has no slots; it never is so.
+    /// Whether there are none; it never is so.
     pub const fn is_empty(&self) -> bool {
-        self.slots == 0
+        self.words == 0
     }
 
-    /// Reads a slot; `None` outside the map.
-    pub fn read(&self, slot: usize) -> Option<Slot> {
-        let [order, former] = self.words(slot)?;
-        Some(Slot::from_words(order.load(Ordering::Acquire), former.load(Ordering::Acquire)))
+    /// Reads a word; `None` outside the array.
+    pub fn read(&self, at: usize) -> Option<u64> {
+        self.word(at).map(|word| word.load(Ordering::Acquire))
     }
 
-    /// Writes a slot, each word at once; false outside the map.
-    ///
-    /// The former leaders go first: a program that already sees the new leader then also sees whom it is to
-    /// ask.
+    /// Writes a word; false outside the array.
     #[must_use]
-    pub fn write(&self, slot: usize, value: Slot) -> bool {
-        let Some([order, former]) = self.words(slot) else { return false };
-        former.store(value.former_word(), Ordering::Release);
-        order.store(value.order_word(), Ordering::Release);
-        true
+    pub fn write(&self, at: usize, value: u64) -> bool {
+        self.word(at).map(|word| word.store(value, Ordering::Release)).is_some()
     }
 
-    fn words(&self, slot: usize) -> Option<[&AtomicU64; 2]> {
-        if slot >= self.slots {
+    fn word(&self, at: usize) -> Option<&AtomicU64> {
+        if at >= self.words {
             return None;
         }
-        let word = |at: usize| {
-            // SAFETY: `at` is below twice the number of slots, all of which are mapped for as long as self lives.
-            let pointer = unsafe { self.first.add(at) };
-            // SAFETY: mapped, aligned to a page at its start and to eight bytes here, and only used atomically.
-            unsafe { pointer.as_ref() }
-        };
-        Some([word(slot * 2), word(slot * 2 + 1)])
+        // SAFETY: `at` is one of the words, all of which are mapped for as long as self lives.
+        let pointer = unsafe { self.first.add(at) };
+        // SAFETY: mapped, aligned to a page at its start and to eight bytes here, and only used atomically.
+        Some(unsafe { pointer.as_ref() })
     }
 }
 
-impl Drop for MappedRings {
+impl Drop for MappedWords {
     fn drop(&mut self) {
         // SAFETY: the mapping is ours, of this length, and no reference into it outlives self.
-        let _ = unsafe { munmap(self.first.cast(), self.slots * size_of::<Slot>()) };
+        let _ = unsafe { munmap(self.first.cast(), self.words * WORD) };
     }
 }

@@ -9,7 +9,7 @@ use lb_common::maps::{Announcer, Config, Link, Node, Traffic, Vip, Vip4Key, Vip6
 use lb_common::ring::Slot;
 use lb_plan::contents::{Contents, Op, VipKey};
 
-use super::mapping::MappedRings;
+use super::mapping::MappedWords;
 use super::pins::Pins;
 
 /// A map that would not do what it was asked.
@@ -41,19 +41,22 @@ pub enum MapsError {
         /// What the kernel said.
         source: Box<MapError>,
     },
-    /// The rings cannot be mapped into memory.
-    #[error("cannot map lb_rings into memory: {0}")]
+    /// A map cannot be mapped into memory.
+    #[error("cannot map a table into memory: {0}")]
     Mapping(#[source] std::io::Error),
     /// A slot outside the map.
     #[error("slot {0} is outside lb_rings")]
     NoSuchSlot(usize),
 }
 
+/// 64-bit words of a [`Slot`].
+const WORDS_A_SLOT: usize = size_of::<Slot>() / 8;
+
 /// All maps that the agent writes.
 pub struct Maps {
     vips4: HashMap<MapData, Vip4Key, Vip>,
     vips6: HashMap<MapData, Vip6Key, Vip>,
-    rings: MappedRings,
+    rings: MappedWords,
     nodes: Array<MapData, Node>,
     peers: HashMap<MapData, [u8; 16], u32>,
     peer_macs: HashMap<MapData, [u8; 8], u32>,
@@ -70,12 +73,11 @@ fn open<T: TryFrom<Map, Error = MapError>>(pins: &Pins, map: &'static str) -> Re
         .map_err(|source| MapsError::Open { map, source: Box::new(source) })
 }
 
-fn open_rings(pins: &Pins) -> Result<MappedRings, MapsError> {
-    let opened =
-        MapData::from_pin(pins.map(name::RINGS)).and_then(|map| Ok((map.info()?.max_entries(), map)));
-    let (slots, map) =
-        opened.map_err(|source| MapsError::Open { map: name::RINGS, source: Box::new(source) })?;
-    MappedRings::new(map.fd(), slots as usize).map_err(MapsError::Mapping)
+/// Maps a pinned array whose entries have that many 64-bit words.
+pub(super) fn open_mapped(pins: &Pins, name: &'static str, words: usize) -> Result<MappedWords, MapsError> {
+    let opened = MapData::from_pin(pins.map(name)).and_then(|map| Ok((map.info()?.max_entries(), map)));
+    let (entries, map) = opened.map_err(|source| MapsError::Open { map: name, source: Box::new(source) })?;
+    MappedWords::new(map.fd(), entries as usize * words).map_err(MapsError::Mapping)
 }
 
 impl Maps {
@@ -87,7 +89,7 @@ impl Maps {
         Ok(Self {
             vips4: open(pins, name::VIPS4)?,
             vips6: open(pins, name::VIPS6)?,
-            rings: open_rings(pins)?,
+            rings: open_mapped(pins, name::RINGS, WORDS_A_SLOT)?,
             nodes: open(pins, name::NODES)?,
             peers: open(pins, name::PEERS)?,
             peer_macs: open(pins, name::PEER_MACS)?,
@@ -100,7 +102,7 @@ impl Maps {
 
     /// Slots that the map of rings has.
     pub const fn ring_capacity(&self) -> usize {
-        self.rings.len()
+        self.rings.len() / WORDS_A_SLOT
     }
 
     /// Carries out one operation.
@@ -145,7 +147,11 @@ impl Maps {
 
     fn write_slots(&self, first: usize, slots: &[Slot]) -> Result<(), MapsError> {
         for (slot, value) in (first..).zip(slots) {
-            if !self.rings.write(slot, *value) {
+            let at = slot * WORDS_A_SLOT;
+            // The former leaders go first: a program that already sees the new leader then also sees whom
+            // it is to ask.
+            let written = self.rings.write(at + 1, value.former_word()) && self.rings.write(at, value.order_word());
+            if !written {
                 return Err(MapsError::NoSuchSlot(slot));
             }
         }
@@ -156,6 +162,11 @@ impl Maps {
         let cpus = nr_cpus().map_err(|(_, error)| MapsError::Mapping(error))?;
         let zero = PerCpuValues::try_from(vec![Traffic::default(); cpus]).map_err(MapsError::Mapping)?;
         written(name::VIP_STATS, op, self.vip_stats.set(number, zero, 0))
+    }
+
+    fn slot(&self, slot: usize) -> Option<Slot> {
+        let at = slot * WORDS_A_SLOT;
+        Some(Slot::from_words(self.rings.read(at)?, self.rings.read(at + 1)?))
     }
 
     /// What the maps hold now. Of the rings only those that a VIP leads to are read.
@@ -189,7 +200,7 @@ impl Maps {
             contents
                 .rings
                 .entry(vip.ring)
-                .or_insert_with(|| region.filter_map(|slot| self.rings.read(slot)).collect());
+                .or_insert_with(|| region.filter_map(|slot| self.slot(slot)).collect());
         }
         Ok(contents)
     }
@@ -199,10 +210,14 @@ const ZERO_CONFIG: Config = Config {
     hash_key: lb_common::hash::HashKey { k0: 0, k1: 0 },
     address4: [0; 4],
     self_node: 0,
-    pad: 0,
+    flags: 0,
     address6: [0; 16],
     echo_rate: 0,
-    pad2: 0,
+    id: 0,
+    liveness_limit: 0,
+    orphan_grace: 0,
+    probe_nonce: 0,
+    pad: [0; 6],
 };
 
 enum Key {

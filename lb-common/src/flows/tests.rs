@@ -20,7 +20,7 @@ fn held(set: &FlowSet, standing: Standing) -> usize {
 
 #[test]
 fn what_is_put_is_got() {
-    let set = FlowSet::default();
+    let set = FlowSet::<AtomicU64>::default();
     assert_eq!(set.get(9), None);
     set.put(9, entry(Standing::Open, 3));
     assert_eq!(set.get(9), Some(entry(Standing::Open, 3)));
@@ -31,7 +31,7 @@ fn what_is_put_is_got() {
 
 #[test]
 fn a_flood_of_half_open_flows_takes_its_two_ways_and_no_more() {
-    let set = FlowSet::default();
+    let set = FlowSet::<AtomicU64>::default();
     for tag in 0..6 {
         set.put(tag, entry(Standing::Open, 0));
     }
@@ -44,7 +44,7 @@ fn a_flood_of_half_open_flows_takes_its_two_ways_and_no_more() {
 
 #[test]
 fn who_goes_first_is_closed_then_longest_silent() {
-    let set = FlowSet::default();
+    let set = FlowSet::<AtomicU64>::default();
     for tag in 0..6 {
         set.put(tag, entry(Standing::Open, tag as u16));
     }
@@ -60,7 +60,7 @@ fn who_goes_first_is_closed_then_longest_silent() {
 
 #[test]
 fn silence_is_counted_across_the_wrap_of_the_clock() {
-    let set = FlowSet::default();
+    let set = FlowSet::<AtomicU64>::default();
     let ages = [0x3ffe, 0x3fff, 0, 1, 2, 3];
     for (tag, age) in ages.into_iter().enumerate() {
         set.put(tag as u32, entry(Standing::Open, age));
@@ -79,7 +79,7 @@ proptest! {
     fn a_set_keeps_its_shares_and_its_last_entry(
         puts in proptest::collection::vec((0u32..24, any_standing(), any::<u16>(), any::<u16>()), 1..200),
     ) {
-        let set = FlowSet::default();
+        let set = FlowSet::<AtomicU64>::default();
         for (tag, standing, node, age) in puts {
             let entry = Entry { node, standing, age: age & 0x3fff };
             set.put(tag, entry);

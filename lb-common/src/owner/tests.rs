@@ -10,82 +10,81 @@ use super::*;
 const NONE: [NodeIndex; 3] = [NO_NODE; 3];
 const OWN: NodeIndex = 7;
 
+fn decide(question: &Question, can_ask: impl Fn(NodeIndex) -> bool) -> Decision {
+    super::decide(question, can_ask, || false)
+}
+
 fn slot(order: [NodeIndex; 4], former: [NodeIndex; 4]) -> Slot {
     let [leader, a, b, c] = order;
     Slot { leader, successors: [a, b, c], former }
 }
 
-fn question(kind: Kind, entry: Option<Entry>) -> Question {
+fn question(kind: Kind, holder: NodeIndex) -> Question {
     Question {
         slot: slot([OWN, 1, 2, 3], [4, 5, NO_NODE, NO_NODE]),
         own: OWN,
         kind,
-        entry,
+        holder,
         asked: 0,
         young: true,
-        bereaved: false,
     }
-}
-
-fn entry(node: NodeIndex) -> Option<Entry> {
-    Some(Entry { node, standing: Standing::Open, age: 0 })
 }
 
 #[test]
 fn a_new_flow_belongs_to_the_candidate_whatever_the_table_says() {
-    assert_eq!(decide(&question(Kind::Opening, entry(3)), |_| true), Decision::Own);
+    assert_eq!(decide(&question(Kind::Opening, 3), |_| true), Decision::Own);
 }
 
 #[test]
 fn what_is_owned_stays_and_what_is_delegated_follows() {
-    assert_eq!(decide(&question(Kind::Tcp, entry(OWN)), |_| true), Decision::Own);
-    assert_eq!(decide(&question(Kind::Tcp, entry(3)), |_| true), Decision::Delegate(3));
-    assert_eq!(decide(&question(Kind::Udp, entry(3)), |_| true), Decision::Delegate(3));
+    assert_eq!(decide(&question(Kind::Tcp, OWN), |_| true), Decision::Own);
+    assert_eq!(decide(&question(Kind::Tcp, 3), |_| true), Decision::Delegate(3));
+    assert_eq!(decide(&question(Kind::Udp, 3), |_| true), Decision::Delegate(3));
 }
 
 #[test]
 fn former_leaders_are_asked_before_successors() {
-    assert_eq!(decide(&question(Kind::Tcp, None), |_| true), Decision::Delegate(4));
-    assert_eq!(decide(&question(Kind::Tcp, None), |n| n != 4), Decision::Delegate(5));
-    assert_eq!(decide(&question(Kind::Tcp, None), |n| n < 4), Decision::Delegate(1));
+    assert_eq!(decide(&question(Kind::Tcp, NO_NODE), |_| true), Decision::Delegate(4));
+    assert_eq!(decide(&question(Kind::Tcp, NO_NODE), |n| n != 4), Decision::Delegate(5));
+    assert_eq!(decide(&question(Kind::Tcp, NO_NODE), |n| n < 4), Decision::Delegate(1));
 }
 
 #[test]
 fn a_delegate_that_cannot_be_asked_is_replaced_by_the_next_who_can() {
-    assert_eq!(decide(&question(Kind::Tcp, entry(5)), |n| n != 5), Decision::Delegate(4));
+    assert_eq!(decide(&question(Kind::Tcp, 5), |n| n != 5), Decision::Delegate(4));
 }
 
 #[test]
 fn nobody_left_to_ask() {
-    assert_eq!(decide(&question(Kind::Tcp, None), |_| false), Decision::Unknown);
-    assert_eq!(decide(&question(Kind::Closing, None), |_| false), Decision::Unknown);
-    assert_eq!(decide(&question(Kind::Udp, None), |_| false), Decision::Own);
-    let bereaved = Question { bereaved: true, ..question(Kind::Tcp, None) };
-    assert_eq!(decide(&bereaved, |_| false), Decision::Orphan);
+    assert_eq!(decide(&question(Kind::Tcp, NO_NODE), |_| false), Decision::Unknown);
+    assert_eq!(decide(&question(Kind::Closing, NO_NODE), |_| false), Decision::Unknown);
+    assert_eq!(decide(&question(Kind::Udp, NO_NODE), |_| false), Decision::Own);
+    assert_eq!(super::decide(&question(Kind::Tcp, NO_NODE), |_| false, || true), Decision::Orphan);
+    assert_eq!(super::decide(&question(Kind::Udp, NO_NODE), |_| false, || true), Decision::Own);
 }
 
 #[test]
 fn while_a_node_is_silent_nothing_new_is_noted() {
-    let ask = |entry| decide(&Question { bereaved: true, ..question(Kind::Tcp, entry) }, |n| n != 4);
-    assert_eq!(ask(None), Decision::Ask(5));
-    assert_eq!(ask(entry(4)), Decision::Ask(5), "the note that names the silent node stays as it is");
-    assert_eq!(ask(entry(3)), Decision::Delegate(3), "what was noted before holds");
+    let ask = |holder| super::decide(&question(Kind::Tcp, holder), |n| n != 4, || true);
+    assert_eq!(ask(NO_NODE), Decision::Ask(5));
+    assert_eq!(ask(4), Decision::Ask(5), "the note that names the silent node stays as it is");
+    assert_eq!(ask(3), Decision::Delegate(3), "what was noted before holds");
 }
 
 #[test]
 fn the_sixth_asks_nobody() {
-    let last = Question { asked: MAX_ASKED - 1, ..question(Kind::Tcp, entry(3)) };
+    let last = Question { asked: MAX_ASKED - 1, ..question(Kind::Tcp, 3) };
     assert_eq!(decide(&last, |_| true), Decision::Unknown);
-    let before = Question { asked: MAX_ASKED - 2, ..question(Kind::Tcp, entry(3)) };
+    let before = Question { asked: MAX_ASKED - 2, ..question(Kind::Tcp, 3) };
     assert_eq!(decide(&before, |_| true), Decision::Delegate(3));
 }
 
 #[test]
 fn udp_asks_former_leaders_and_one_successor_while_young() {
-    assert_eq!(decide(&question(Kind::Udp, None), |_| true), Decision::Delegate(4));
-    assert_eq!(decide(&question(Kind::Udp, None), |n| n == 1), Decision::Delegate(1));
-    assert_eq!(decide(&question(Kind::Udp, None), |n| n == 2), Decision::Own);
-    let settled = Question { young: false, ..question(Kind::Udp, None) };
+    assert_eq!(decide(&question(Kind::Udp, NO_NODE), |_| true), Decision::Delegate(4));
+    assert_eq!(decide(&question(Kind::Udp, NO_NODE), |n| n == 1), Decision::Delegate(1));
+    assert_eq!(decide(&question(Kind::Udp, NO_NODE), |n| n == 2), Decision::Own);
+    let settled = Question { young: false, ..question(Kind::Udp, NO_NODE) };
     assert_eq!(decide(&settled, |_| true), Decision::Own);
 }
 
@@ -155,11 +154,10 @@ proptest! {
                 slot: slot([l, a, b, c], f),
                 own: at as NodeIndex,
                 kind: cluster.kind,
-                entry: cluster.entries[at].and_then(entry),
+                holder: cluster.entries[at].unwrap_or(NO_NODE),
                 asked: count,
                 young: true,
-                bereaved: false,
-            };
+                    };
             asked[count] = at as NodeIndex;
             count += 1;
             let before = asked;

@@ -1,10 +1,13 @@
 //! GUE to this node: taken from nodes of the cluster only, and only with a packet for a VIP inside.
 
 use super::ipv4::holds;
-use super::{Arrival, Found, configured, deliver, ipv4, ipv6};
+use super::{Family, Found, Packet, configured};
 use crate::frame::Frame;
+use crate::maps::Config;
+use crate::owner::MAX_ASKED;
+use crate::ring::NodeIndex;
 use crate::tables::Tables;
-use crate::verdict::{Fate, Forward, Outcome, Refusal};
+use crate::verdict::{Fate, Refusal};
 use crate::wire::ip::{self, protocol};
 use crate::wire::{ethernet, gue};
 
@@ -12,79 +15,96 @@ use crate::wire::{ethernet, gue};
 /// that begin as zeros the compiler makes a loop over bytes.
 const V4_MAPPED: u128 = 0xffff << 32;
 
-/// Judges UDP 6080 over IPv4; `udp` is the offset of the UDP header.
+/// Takes a packet out of the UDP packet to port 6080 and reads it; [`Found::Tunnel`] where that is for somebody
+/// else, and as it came.
 #[inline(always)]
-pub(super) fn judge_v4<F: Frame, T: Tables>(
+pub(super) fn read<F: Frame, T: Tables>(
     frame: &mut F,
     tables: &T,
-    l3: usize,
-    udp: usize,
-) -> Result<Forward, Refusal> {
-    let outer = frame.view::<{ ip::V4_HEADER }>(l3).ok_or(Refusal::Truncated)?;
+    packet: &mut Packet,
+) -> Result<Found, Refusal> {
     let config = configured(tables)?;
-    if outer[16..20] != config.address4 || config.address4 == [0; 4] {
-        return Ok(Forward::Pass(Outcome::NotOurs));
+    match sender(frame, tables, config, packet) {
+        Sender::Peer(_) => {}
+        Sender::Stranger => return Err(Refusal::UnknownPeer),
+        Sender::ToSomebodyElse => return Ok(Found::Tunnel),
     }
-    let source = u32::from_be_bytes([outer[12], outer[13], outer[14], outer[15]]);
-    let mapped = (V4_MAPPED | u128::from(source)).to_be_bytes();
-    let length = u32::from(u16::from_be_bytes([outer[2], outer[3]]));
-    judge(frame, tables, &mapped, Outer { l3, udp, length })
-}
-
-/// Judges UDP 6080 over IPv6; `udp` is the offset of the UDP header.
-#[inline(always)]
-pub(super) fn judge_v6<F: Frame, T: Tables>(
-    frame: &mut F,
-    tables: &T,
-    l3: usize,
-    udp: usize,
-) -> Result<Forward, Refusal> {
-    let outer = frame.view::<{ ip::V6_HEADER }>(l3).ok_or(Refusal::Truncated)?;
-    let config = configured(tables)?;
-    if outer[24..40] != config.address6 || config.address6 == [0; 16] {
-        return Ok(Forward::Pass(Outcome::NotOurs));
-    }
-    let source = ipv6::source(outer);
-    let length = ip::V6_HEADER as u32 + u32::from(u16::from_be_bytes([outer[4], outer[5]]));
-    judge(frame, tables, &source, Outer { l3, udp, length })
-}
-
-/// Where the headers of the outer packet are, and how long it says it is.
-struct Outer {
-    l3: usize,
-    udp: usize,
-    length: u32,
-}
-
-#[inline(always)]
-fn judge<F: Frame, T: Tables>(
-    frame: &mut F,
-    tables: &T,
-    source: &[u8; 16],
-    outer: Outer,
-) -> Result<Forward, Refusal> {
-    if !tables.is_peer_address(source) {
-        return Err(Refusal::UnknownPeer);
-    }
-    if !holds(frame, outer.l3, outer.length) {
+    let header = gue_header(frame, packet)?;
+    let words = (header[0] & gue::OPTIONAL_WORDS) as usize;
+    let by = packet.l4 + ip::UDP_HEADER + gue::HEADER + words * 4 - packet.l3;
+    if words >= MAX_ASKED || by as u32 > packet.length {
         return Err(Refusal::BadGue);
     }
-    let header = *frame.view::<{ gue::HEADER }>(outer.udp + ip::UDP_HEADER).ok_or(Refusal::BadGue)?;
-    if header[0] & gue::VERSION_AND_CONTROL != 0 {
-        return Err(Refusal::BadGue);
+    read_asked(frame, packet, words)?;
+    let ether_type = if header[1] == protocol::IPV4 { ethernet::IPV4 } else { ethernet::IPV6 };
+    cut(frame, packet.l3, by, ether_type)?;
+    match super::read(frame, tables, packet, ether_type).map_err(drop_what_was_cut)? {
+        Found::Tunnel => Err(Refusal::InnerNotVip),
+        found => Ok(found),
     }
-    let optional = (header[0] & gue::OPTIONAL_WORDS) as usize * 4;
-    let inner = outer.udp + ip::UDP_HEADER + gue::HEADER + optional;
-    let ether_type = match header[1] {
-        protocol::IPV4 => ethernet::IPV4,
-        protocol::IPV6 => ethernet::IPV6,
-        _ => return Err(Refusal::BadGue),
+}
+
+/// Who sent a packet, as far as it matters.
+pub(super) enum Sender {
+    /// A node of the cluster, to this node.
+    Peer(NodeIndex),
+    /// Somebody else, to this node.
+    Stranger,
+    /// It is not for this node's address.
+    ToSomebodyElse,
+}
+
+/// Who sent an IP packet.
+#[inline(always)]
+pub(super) fn sender<F: Frame, T: Tables>(frame: &F, tables: &T, config: &Config, packet: &Packet) -> Sender {
+    let known = match packet.family {
+        Family::V4 => {
+            let Some(header) = frame.view::<{ ip::V4_HEADER }>(packet.l3) else { return Sender::ToSomebodyElse };
+            let destination = [header[16], header[17], header[18], header[19]];
+            if destination != config.address4 || destination == [0; 4] {
+                return Sender::ToSomebodyElse;
+            }
+            let source = u32::from_be_bytes([header[12], header[13], header[14], header[15]]);
+            tables.peer_address(&(V4_MAPPED | u128::from(source)).to_be_bytes())
+        }
+        Family::V6 => {
+            let Some(to) = frame.view::<16>(packet.l3 + V6_DESTINATION) else { return Sender::ToSomebodyElse };
+            let own = u128::from_ne_bytes(config.address6);
+            if u128::from_ne_bytes(*to) != own || own == 0 {
+                return Sender::ToSomebodyElse;
+            }
+            frame.view::<16>(packet.l3 + V6_SOURCE).and_then(|source| tables.peer_address(source))
+        }
     };
-    if (inner - outer.l3) as u32 > outer.length {
+    known.map_or(Sender::Stranger, Sender::Peer)
+}
+
+/// Offsets in the IPv6 header.
+const V6_SOURCE: usize = 8;
+const V6_DESTINATION: usize = 24;
+
+/// The four bytes of GUE, with an IP packet announced behind them.
+#[inline(always)]
+fn gue_header<F: Frame>(frame: &F, packet: &Packet) -> Result<[u8; gue::HEADER], Refusal> {
+    if !holds(frame, packet.l3, packet.length) {
         return Err(Refusal::BadGue);
     }
-    cut(frame, outer.l3, inner - outer.l3, ether_type)?;
-    deliver_inner(frame, tables, outer.l3, ether_type).map_err(drop_what_was_cut)
+    let header = *frame.view::<{ gue::HEADER }>(packet.l4 + ip::UDP_HEADER).ok_or(Refusal::BadGue)?;
+    let known = header[1] == protocol::IPV4 || header[1] == protocol::IPV6;
+    if known && header[0] & gue::VERSION_AND_CONTROL == 0 { Ok(header) } else { Err(Refusal::BadGue) }
+}
+
+#[inline(always)]
+fn read_asked<F: Frame>(frame: &F, packet: &mut Packet, words: usize) -> Result<(), Refusal> {
+    let list = packet.l4 + ip::UDP_HEADER + gue::HEADER;
+    packet.asked.by_peer = true;
+    packet.asked.count = words;
+    for (place, id) in packet.asked.ids.iter_mut().enumerate() {
+        if place < words {
+            *id = u32::from_be_bytes(*frame.view::<4>(list + place * 4).ok_or(Refusal::BadGue)?);
+        }
+    }
+    Ok(())
 }
 
 /// A refusal that passes a packet passes it as it came. Here that would hand what nobody could read to the
@@ -94,24 +114,6 @@ fn drop_what_was_cut(refusal: Refusal) -> Refusal {
     match refusal.fate() {
         Fate::Pass => Refusal::BadGue,
         Fate::Drop => refusal,
-    }
-}
-
-#[inline(always)]
-fn deliver_inner<F: Frame, T: Tables>(
-    frame: &mut F,
-    tables: &T,
-    l3: usize,
-    ether_type: [u8; 2],
-) -> Result<Forward, Refusal> {
-    let found = if ether_type == ethernet::IPV4 {
-        ipv4::find(frame, tables, l3)?
-    } else {
-        ipv6::find(frame, tables, l3)?
-    };
-    match found {
-        Found::Target(target) => deliver::judge(frame, tables, &target, Arrival::Tunnel),
-        Found::Tunnel(_) | Found::Icmp(_) | Found::Nothing => Err(Refusal::InnerNotVip),
     }
 }
 

@@ -1,9 +1,11 @@
-//! A packet for a VIP: which node is it for, and how does it get there.
+//! A packet for a VIP: whose is it, and how does it get there.
 
-use super::{Arrival, Family, Target, configured, encapsulate};
+use super::{Family, Packet, configured, second};
+use crate::flows::{self, Entry, FlowKey, Standing};
 use crate::frame::Frame;
-use crate::maps::{Node, way};
-use crate::ring::{NO_NODE, leader_of};
+use crate::maps::{Node, VIP_YOUNG, way};
+use crate::owner::{self, Decision, Kind, Question, Vitality};
+use crate::ring::{NO_NODE, NodeIndex, Slot};
 use crate::tables::Tables;
 use crate::verdict::{Forward, Outcome, Refusal};
 use crate::wire::checksum;
@@ -16,63 +18,157 @@ const V6_HOP_LIMIT: usize = 7;
 pub(super) fn judge<F: Frame, T: Tables>(
     frame: &mut F,
     tables: &T,
-    target: &Target,
-    arrival: Arrival,
+    packet: &mut Packet,
 ) -> Result<Forward, Refusal> {
     let config = configured(tables)?;
-    let slot = target.vip.ring.wrapping_add(target.hash as u32 & target.vip.mask);
-    let leader = leader_of(tables.slot_order(slot).ok_or(Refusal::NoSlot)?);
-    tables.count_vip(target.vip.number, target.length);
-    if arrival == Arrival::Tunnel {
-        return Ok(Forward::Pass(Outcome::Decapsulated));
+    let place = packet.vip.ring.wrapping_add(packet.hash as u32 & packet.vip.mask);
+    let slot = tables.slot(place).ok_or(Refusal::NoSlot)?;
+    tables.count_vip(packet.vip.number, packet.length);
+    packet.order = slot.order_word();
+    packet.former = slot.former_word();
+    if packet.asked.by_peer {
+        packet.local = Outcome::Decapsulated;
+        packet.entry = look_up(tables, packet);
+        return frame.serve(tables, packet);
     }
-    if leader == config.self_node {
-        return Ok(Forward::Pass(Outcome::Local));
+    // What this node owns it serves, whoever leads the slot by now. A flow that is over may have a successor
+    // of the same addresses and ports at the leader; what still comes of the old one finds its way back here.
+    if packet.kind != Kind::Opening && owner::stands_in(slot, config.self_node) {
+        packet.entry = look_up(tables, packet);
     }
-    // A peer has chosen this node. To choose again, by a ring that differs from the peer's for a moment,
-    // could send the packet back and forth.
-    if is_from_peer(frame, tables) {
-        return Ok(Forward::Pass(Outcome::LocalFromPeer));
+    let own = flows::holder(packet.entry) == config.self_node && !flows::is_closed(packet.entry);
+    let node = owner::candidate(slot, |node| tables.vitality(node));
+    if node != config.self_node && !own {
+        // A peer has chosen this node. To choose again, by a ring that differs from the peer's for a
+        // moment, could send the packet back and forth.
+        if !is_from_peer(frame, tables) {
+            return send_first(frame, tables, packet, node);
+        }
+        packet.local = Outcome::LocalFromPeer;
+        packet.entry = look_up(tables, packet);
     }
-    if leader == NO_NODE {
-        return Err(Refusal::NoLiveNode);
+    frame.serve(tables, packet)
+}
+
+#[inline(always)]
+fn look_up<T: Tables>(tables: &T, packet: &Packet) -> u32 {
+    let key = FlowKey::of(packet.flow);
+    tables.flow_set(key.set).map_or(0, |set| set.get_bits(key.tag))
+}
+
+/// The candidate's part: own the flow, or ask somebody else, or give the packet to the stack.
+///
+/// # Errors
+/// As for [`super::judge`].
+#[inline(always)]
+pub fn serve<F: Frame, T: Tables>(
+    frame: &mut F,
+    tables: &T,
+    packet: &mut Packet,
+) -> Result<Forward, Refusal> {
+    let config = configured(tables)?;
+    let own = config.self_node;
+    let slot = Slot::from_words(packet.order, packet.former);
+    let question = Question {
+        slot,
+        own,
+        kind: packet.kind,
+        holder: flows::holder(packet.entry),
+        asked: packet.asked.count,
+        young: packet.vip.flags & VIP_YOUNG != 0,
+    };
+    let can_ask = |node: NodeIndex| {
+        tables.vitality(node) != Vitality::Dead
+            && (packet.asked.count == 0
+                || tables.node(node).is_some_and(|node| !packet.asked.contains(node.id)))
+    };
+    match owner::decide(&question, can_ask, || tables.is_bereaved(slot)) {
+        Decision::Own => {
+            note(tables, packet, packet.entry, own);
+            Ok(Forward::Pass(packet.local))
+        }
+        Decision::Delegate(node) => {
+            note(tables, packet, packet.entry, node);
+            ask(frame, tables, packet, node)
+        }
+        Decision::Ask(node) => ask(frame, tables, packet, node),
+        Decision::Orphan => Err(Refusal::Orphaned),
+        Decision::Unknown => Ok(Forward::Pass(Outcome::Unowned)),
     }
-    let node = tables.node(leader).ok_or(Refusal::NoWay)?;
-    let outcome = send(frame, node, target)?;
-    tables.count_node(leader, target.length);
-    Ok(if node.ifindex == frame.ingress() {
-        Forward::Transmit(outcome)
-    } else {
-        Forward::Redirect(outcome, node.ifindex)
-    })
+}
+
+/// A second chance with a node.
+#[inline(always)]
+fn ask<F: Frame, T: Tables>(
+    frame: &mut F,
+    tables: &T,
+    packet: &mut Packet,
+    node: NodeIndex,
+) -> Result<Forward, Refusal> {
+    let own_id = configured(tables)?.id;
+    let to = tables.node(node).ok_or(Refusal::NoWay)?;
+    let outcome = second::send(frame, tables, node, packet, own_id)?;
+    tables.count_node(node, packet.length);
+    Ok(out(frame, to, outcome))
+}
+
+/// Notes who has the flow, where that or its age is not what the table says already.
+#[inline(always)]
+fn note<T: Tables>(tables: &T, packet: &Packet, before: u32, node: NodeIndex) {
+    let mut standing = packet.kind.standing();
+    // After a FIN there are still segments to come; only a SYN opens the flow again.
+    if packet.kind == Kind::Tcp && flows::is_closed(before) {
+        standing = Standing::Closed;
+    }
+    let entry = Entry { node, standing, age: tables.flow_age() };
+    if before == entry.to_bits() {
+        return;
+    }
+    tables.note_flow(FlowKey::of(packet.flow), entry);
 }
 
 #[inline(always)]
 fn is_from_peer<F: Frame, T: Tables>(frame: &F, tables: &T) -> bool {
     let Some(macs) = frame.view::<12>(0) else { return false };
-    tables.is_peer_mac(&[macs[6], macs[7], macs[8], macs[9], macs[10], macs[11], 0, 0])
+    tables.peer_mac(&[macs[6], macs[7], macs[8], macs[9], macs[10], macs[11], 0, 0]).is_some()
 }
 
+/// The director's part: the first way to the candidate, without a list of who was asked.
 #[inline(always)]
-fn send<F: Frame>(frame: &mut F, node: &Node, target: &Target) -> Result<Outcome, Refusal> {
-    match node.way {
+fn send_first<F: Frame, T: Tables>(
+    frame: &mut F,
+    tables: &T,
+    packet: &mut Packet,
+    index: NodeIndex,
+) -> Result<Forward, Refusal> {
+    if index == NO_NODE {
+        return Err(Refusal::NoLiveNode);
+    }
+    let node = tables.node(index).ok_or(Refusal::NoWay)?;
+    let outcome = match node.way {
         way::L2 => {
-            decrement_ttl(frame, target)?;
+            decrement_ttl(frame, packet)?;
             let macs = frame.view_mut::<12>(0).ok_or(Refusal::Truncated)?;
             write_macs(macs, node);
-            Ok(Outcome::ForwardedL2)
+            Outcome::ForwardedL2
         }
-        way::GUE4 => {
-            encapsulate::check_size(node, target, encapsulate::GUE4_OVERHEAD)?;
-            decrement_ttl(frame, target)?;
-            encapsulate::gue4(frame, node, target)
+        way::GUE4 | way::GUE6 => {
+            frame.encapsulate(tables, index, packet)?;
+            Outcome::ForwardedGue
         }
-        way::GUE6 => {
-            encapsulate::check_size(node, target, encapsulate::GUE6_OVERHEAD)?;
-            decrement_ttl(frame, target)?;
-            encapsulate::gue6(frame, node, target)
-        }
-        _ => Err(Refusal::NoWay),
+        _ => return Err(Refusal::NoWay),
+    };
+    tables.count_node(index, packet.length);
+    Ok(out(frame, node, outcome))
+}
+
+/// Out by the interface that leads to the node.
+#[inline(always)]
+fn out<F: Frame>(frame: &F, node: &Node, outcome: Outcome) -> Forward {
+    if node.ifindex == frame.ingress() {
+        Forward::Transmit(outcome)
+    } else {
+        Forward::Redirect(outcome, node.ifindex)
     }
 }
 
@@ -86,11 +182,11 @@ pub(super) fn write_macs(macs: &mut [u8; 12], node: &Node) {
 /// Forwarding is a hop, so a packet that two nodes pass to each other dies (RFC 1812 section 5.3.1,
 /// RFC 8200 section 3).
 #[inline(always)]
-fn decrement_ttl<F: Frame>(frame: &mut F, target: &Target) -> Result<(), Refusal> {
-    match target.family {
+pub(super) fn decrement_ttl<F: Frame>(frame: &mut F, packet: &Packet) -> Result<(), Refusal> {
+    match packet.family {
         Family::V4 => {
             // TTL, protocol, header checksum.
-            let fields = frame.view_mut::<4>(target.l3 + V4_TTL).ok_or(Refusal::Truncated)?;
+            let fields = frame.view_mut::<4>(packet.l3 + V4_TTL).ok_or(Refusal::Truncated)?;
             let [ttl, protocol, c0, c1] = *fields;
             if ttl <= 1 {
                 return Err(Refusal::TtlExpired);
@@ -99,7 +195,7 @@ fn decrement_ttl<F: Frame>(frame: &mut F, target: &Target) -> Result<(), Refusal
             *fields = [ttl - 1, protocol, c0, c1];
         }
         Family::V6 => {
-            let [hop_limit] = frame.view_mut::<1>(target.l3 + V6_HOP_LIMIT).ok_or(Refusal::Truncated)?;
+            let [hop_limit] = frame.view_mut::<1>(packet.l3 + V6_HOP_LIMIT).ok_or(Refusal::Truncated)?;
             if *hop_limit <= 1 {
                 return Err(Refusal::TtlExpired);
             }

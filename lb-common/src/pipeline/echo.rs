@@ -1,17 +1,30 @@
 //! ICMP and ICMPv6 echo requests to a VIP, answered here by whichever node they reach.
 
 use super::ipv4::holds;
+use super::{Family, NOT_OURS, Packet};
 use crate::frame::Frame;
 use crate::maps::{Config, EchoBudget, VIP_ECHO, Vip4Key, Vip6Key};
 use crate::tables::Tables;
 use crate::verdict::{Forward, Outcome, Refusal};
 use crate::wire::{checksum, ethernet, icmp, ip};
 
-const NOT_OURS: Result<Forward, Refusal> = Ok(Forward::Pass(Outcome::NotOurs));
+
+/// Judges ICMP right behind an IP header without options or extensions.
+#[inline(always)]
+pub(super) fn judge<F: Frame, T: Tables>(
+    frame: &mut F,
+    tables: &T,
+    packet: &Packet,
+) -> Result<Forward, Refusal> {
+    match packet.family {
+        Family::V4 => judge_v4(frame, tables, packet.l3, packet.l4),
+        Family::V6 => judge_v6(frame, tables, packet.l3, packet.l4),
+    }
+}
 
 /// Judges ICMP at offset `at`, behind an IPv4 header without options at `l3`.
 #[inline(always)]
-pub(super) fn judge_v4<F: Frame, T: Tables>(
+fn judge_v4<F: Frame, T: Tables>(
     frame: &mut F,
     tables: &T,
     l3: usize,
@@ -41,7 +54,7 @@ pub(super) fn judge_v4<F: Frame, T: Tables>(
 
 /// Judges ICMPv6 at offset `at`, right behind the IPv6 header at `l3`.
 #[inline(always)]
-pub(super) fn judge_v6<F: Frame, T: Tables>(
+fn judge_v6<F: Frame, T: Tables>(
     frame: &mut F,
     tables: &T,
     l3: usize,
@@ -71,7 +84,7 @@ pub(super) fn judge_v6<F: Frame, T: Tables>(
 /// Unicast to this node, and within the rate: an answer is a packet of the sender's choice to an address of
 /// the sender's choice.
 #[inline(always)]
-fn may_answer<F: Frame, T: Tables>(frame: &F, tables: &T) -> bool {
+pub(super) fn may_answer<F: Frame, T: Tables>(frame: &F, tables: &T) -> bool {
     let Some(config) = tables.config() else { return false };
     let Some(macs) = frame.view::<1>(0) else { return false };
     if macs[0] & 1 != 0 {

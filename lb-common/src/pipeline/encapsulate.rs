@@ -1,70 +1,110 @@
-//! GUE in front of a packet: outer IP, UDP 6080, four bytes of GUE.
+//! GUE in front of a packet: outer IP, UDP 6080, four bytes of GUE, four more for each node that has been
+//! asked.
 //!
 //! ```text
 //! before  | MACs | tags | type | inner …
-//! after   | MACs | tags | type | outer IP | UDP | GUE | inner …
+//! after   | MACs | tags | type | outer IP | UDP | GUE | asked … | inner …
 //! ```
 
-use super::deliver::write_macs;
-use super::{Family, Target};
+use super::deliver::decrement_ttl;
+use super::{Family, Packet};
 use crate::frame::Frame;
 use crate::maps::Node;
-use crate::verdict::{Outcome, Refusal};
+use crate::ring::NodeIndex;
+use crate::tables::Tables;
+use crate::verdict::Refusal;
 use crate::wire::ip::{self, protocol};
 use crate::wire::{checksum, ethernet, gue};
 
 const UDP_AND_GUE: usize = ip::UDP_HEADER + gue::HEADER;
-/// Bytes that GUE over IPv4 adds.
-pub(super) const GUE4_OVERHEAD: usize = ip::V4_HEADER + UDP_AND_GUE;
-/// Bytes that GUE over IPv6 adds.
-pub(super) const GUE6_OVERHEAD: usize = ip::V6_HEADER + UDP_AND_GUE;
+/// Bytes of a node's wire identity in the list of those asked.
+const ID: usize = 4;
 
-/// Refuses what would not fit the way to the node.
+/// Bytes of UDP, GUE and the list.
 #[inline(always)]
-pub(super) fn check_size(node: &Node, target: &Target, overhead: usize) -> Result<(), Refusal> {
-    if target.length + overhead as u32 > u32::from(node.mtu) { Err(Refusal::TooBig) } else { Ok(()) }
+const fn tunnel_bytes(packet: &Packet) -> usize {
+    UDP_AND_GUE + packet.asked.count * ID
 }
 
 #[inline(always)]
-pub(super) fn gue4<F: Frame>(frame: &mut F, node: &Node, target: &Target) -> Result<Outcome, Refusal> {
-    let class = traffic_class(frame, target)?;
-    make_room(frame, node, target.l3, GUE4_OVERHEAD, ethernet::IPV4)?;
-    let outer = frame.view_mut::<{ ip::V4_HEADER }>(target.l3).ok_or(Refusal::NoHeadroom)?;
-    let [l0, l1] = ((target.length + GUE4_OVERHEAD as u32) as u16).to_be_bytes();
-    let [c0, c1] = checksum::finish(node.outer_sum + u32::from(class) + target.length + GUE4_OVERHEAD as u32);
-    let (s, d) = (node.outer_source, node.outer_destination);
-    *outer = [
-        0x45,
-        class,
-        l0,
-        l1,
-        0,
-        0,
-        gue::OUTER_V4_FRAGMENT[0],
-        gue::OUTER_V4_FRAGMENT[1],
-        ip::DEFAULT_TTL,
-        protocol::UDP,
-        c0,
-        c1,
-        s[0],
-        s[1],
-        s[2],
-        s[3],
-        d[0],
-        d[1],
-        d[2],
-        d[3],
-    ];
-    write_udp_and_gue(frame, target, target.l3 + ip::V4_HEADER)
+const fn outer_header(node: &Node) -> usize {
+    if node.outer_family == 4 { ip::V4_HEADER } else { ip::V6_HEADER }
+}
+
+/// Whether the packet with its encapsulation fits the way to the node.
+#[inline(always)]
+pub(super) fn fits(node: &Node, packet: &Packet) -> bool {
+    let overhead = outer_header(node) + tunnel_bytes(packet);
+    packet.length + overhead as u32 <= u32::from(node.mtu)
+}
+
+/// The refusal of a packet that does not fit; what would have fitted is noted.
+#[inline(always)]
+pub(super) fn too_big(node: &Node, packet: &mut Packet) -> Refusal {
+    let overhead = outer_header(node) + tunnel_bytes(packet);
+    packet.path_mtu = u32::from(node.mtu).saturating_sub(overhead as u32);
+    Refusal::TooBig
+}
+
+/// Encapsulates the packet on its way to a node.
+///
+/// # Errors
+/// [`Refusal::NoWay`], [`Refusal::TooBig`], [`Refusal::TtlExpired`]: the packet is as it was.
+/// [`Refusal::NoHeadroom`], [`Refusal::Truncated`]: it is not.
+#[inline(always)]
+pub fn encapsulate<F: Frame, T: Tables>(
+    frame: &mut F,
+    tables: &T,
+    node: NodeIndex,
+    packet: &mut Packet,
+) -> Result<(), Refusal> {
+    let node = tables.node(node).ok_or(Refusal::NoWay)?;
+    if !fits(node, packet) {
+        return Err(too_big(node, packet));
+    }
+    decrement_ttl(frame, packet)?;
+    let class = traffic_class(frame, packet)?;
+    let ([d0, d1, d2, d3, d4, d5], [s0, s1, s2, s3, s4, s5]) = (node.next_hop_mac, node.source_mac);
+    let macs = [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5];
+    let ether_type = if node.outer_family == 4 { ethernet::IPV4 } else { ethernet::IPV6 };
+    let bytes = outer_header(node) + tunnel_bytes(packet);
+    make_room(frame, packet, Room { macs, ether_type, bytes })?;
+    if node.outer_family == 4 {
+        write_v4(frame, node, packet, class)?;
+    } else {
+        write_v6(frame, node, packet, class)?;
+    }
+    write_udp_and_gue(frame, packet, packet.l3 + outer_header(node))
 }
 
 #[inline(always)]
-pub(super) fn gue6<F: Frame>(frame: &mut F, node: &Node, target: &Target) -> Result<Outcome, Refusal> {
-    let class = traffic_class(frame, target)?;
-    make_room(frame, node, target.l3, GUE6_OVERHEAD, ethernet::IPV6)?;
-    let [l0, l1] = ((target.length + UDP_AND_GUE as u32) as u16).to_be_bytes();
+fn write_v4<F: Frame>(
+    frame: &mut F,
+    node: &Node,
+    packet: &Packet,
+    class: u8,
+) -> Result<(), Refusal> {
+    let length = packet.length + (ip::V4_HEADER + tunnel_bytes(packet)) as u32;
+    let [l0, l1] = (length as u16).to_be_bytes();
+    let [c0, c1] = checksum::finish(node.outer_sum + u32::from(class) + length);
+    let [f0, f1] = gue::OUTER_V4_FRAGMENT;
+    let first = [0x45, class, l0, l1, 0, 0, f0, f1, ip::DEFAULT_TTL, protocol::UDP, c0, c1];
+    let ([s0, s1, s2, s3, ..], [d0, d1, d2, d3, ..]) = (node.outer_source, node.outer_destination);
+    *frame.view_mut::<12>(packet.l3).ok_or(Refusal::NoHeadroom)? = first;
+    *frame.view_mut::<8>(packet.l3 + 12).ok_or(Refusal::NoHeadroom)? = [s0, s1, s2, s3, d0, d1, d2, d3];
+    Ok(())
+}
+
+#[inline(always)]
+fn write_v6<F: Frame>(
+    frame: &mut F,
+    node: &Node,
+    packet: &Packet,
+    class: u8,
+) -> Result<(), Refusal> {
+    let [l0, l1] = ((packet.length + tunnel_bytes(packet) as u32) as u16).to_be_bytes();
     // The flow label carries the flow's entropy for fabrics that hash it (RFC 6438).
-    let label = target.hash.to_le_bytes();
+    let label = packet.hash.to_le_bytes();
     let first = [
         0x60 | (class >> 4),
         (class << 4) | (label[5] & 0x0f),
@@ -75,55 +115,66 @@ pub(super) fn gue6<F: Frame>(frame: &mut F, node: &Node, target: &Target) -> Res
         protocol::UDP,
         ip::DEFAULT_TTL,
     ];
-    *frame.view_mut::<8>(target.l3).ok_or(Refusal::NoHeadroom)? = first;
+    *frame.view_mut::<8>(packet.l3).ok_or(Refusal::NoHeadroom)? = first;
     // As numbers: from one memory to another the compiler copies bytes one by one.
     let [source, destination] = [node.outer_source, node.outer_destination].map(u128::from_ne_bytes);
-    *frame.view_mut::<16>(target.l3 + 8).ok_or(Refusal::NoHeadroom)? = source.to_ne_bytes();
-    *frame.view_mut::<16>(target.l3 + 24).ok_or(Refusal::NoHeadroom)? = destination.to_ne_bytes();
-    write_udp_and_gue(frame, target, target.l3 + ip::V6_HEADER)
+    *frame.view_mut::<16>(packet.l3 + 8).ok_or(Refusal::NoHeadroom)? = source.to_ne_bytes();
+    *frame.view_mut::<16>(packet.l3 + 24).ok_or(Refusal::NoHeadroom)? = destination.to_ne_bytes();
+    Ok(())
 }
 
 /// DSCP and ECN of the inner packet, which the outer one takes over (RFC 6040 section 4.1).
 #[inline(always)]
-fn traffic_class<F: Frame>(frame: &F, target: &Target) -> Result<u8, Refusal> {
-    let [first, second] = *frame.view::<2>(target.l3).ok_or(Refusal::Truncated)?;
-    Ok(match target.family {
+fn traffic_class<F: Frame>(frame: &F, packet: &Packet) -> Result<u8, Refusal> {
+    let [first, second] = *frame.view::<2>(packet.l3).ok_or(Refusal::Truncated)?;
+    Ok(match packet.family {
         Family::V4 => second,
         Family::V6 => (first << 4) | (second >> 4),
     })
 }
 
-/// Moves the Ethernet header, with its tags, `overhead` bytes to the front and writes what is new in it.
+/// Room to be made behind an Ethernet header, and what is new in that.
+pub(super) struct Room {
+    /// Destination and source.
+    pub(super) macs: [u8; 12],
+    /// What is to be in the room.
+    pub(super) ether_type: [u8; 2],
+    /// How much there is to be.
+    pub(super) bytes: usize,
+}
+
+/// Moves the Ethernet header, with its tags, to the front.
 #[inline(always)]
-fn make_room<F: Frame>(
-    frame: &mut F,
-    node: &Node,
-    l3: usize,
-    overhead: usize,
-    ether_type: [u8; 2],
-) -> Result<(), Refusal> {
+pub(super) fn make_room<F: Frame>(frame: &mut F, packet: &Packet, room: Room) -> Result<(), Refusal> {
     let tags = *frame.view::<{ 2 * ethernet::TAG }>(ethernet::MACS).ok_or(Refusal::Truncated)?;
-    if !frame.move_head(-(overhead as i32)) {
+    if !frame.move_head(-(room.bytes as i32)) {
         return Err(Refusal::NoHeadroom);
     }
-    write_macs(frame.view_mut::<12>(0).ok_or(Refusal::NoHeadroom)?, node);
-    // With fewer tags than two this writes too much; the type and the outer header then go over it.
+    *frame.view_mut::<12>(0).ok_or(Refusal::NoHeadroom)? = room.macs;
+    // With fewer tags than two this writes too much; the type and what follows then go over it.
     *frame.view_mut::<{ 2 * ethernet::TAG }>(ethernet::MACS).ok_or(Refusal::NoHeadroom)? = tags;
-    *frame.view_mut::<2>(l3 - 2).ok_or(Refusal::NoHeadroom)? = ether_type;
+    *frame.view_mut::<2>(packet.type_at).ok_or(Refusal::NoHeadroom)? = room.ether_type;
     Ok(())
 }
 
 #[inline(always)]
-fn write_udp_and_gue<F: Frame>(frame: &mut F, target: &Target, at: usize) -> Result<Outcome, Refusal> {
-    let [s0, s1] =
-        (gue::SOURCE_PORT_BASE | ((target.hash >> 32) as u16 & !gue::SOURCE_PORT_BASE)).to_be_bytes();
-    let [l0, l1] = ((target.length + UDP_AND_GUE as u32) as u16).to_be_bytes();
-    let inner = match target.family {
+fn write_udp_and_gue<F: Frame>(frame: &mut F, packet: &Packet, at: usize) -> Result<(), Refusal> {
+    let entropy = (packet.flow >> 32) as u16 & !gue::SOURCE_PORT_BASE;
+    let [s0, s1] = (gue::SOURCE_PORT_BASE | entropy).to_be_bytes();
+    let [l0, l1] = ((packet.length + tunnel_bytes(packet) as u32) as u16).to_be_bytes();
+    let inner = match packet.family {
         Family::V4 => protocol::IPV4,
         Family::V6 => protocol::IPV6,
     };
     // No UDP checksum: the inner packet has its own (RFC 6935 for IPv6).
-    let header = [s0, s1, gue::PORT[0], gue::PORT[1], l0, l1, 0, 0, 0, inner, 0, 0];
+    let words = packet.asked.count as u8;
+    let header = [s0, s1, gue::PORT[0], gue::PORT[1], l0, l1, 0, 0, words, inner, 0, 0];
     *frame.view_mut::<UDP_AND_GUE>(at).ok_or(Refusal::NoHeadroom)? = header;
-    Ok(Outcome::ForwardedGue)
+    for (place, id) in packet.asked.ids.into_iter().enumerate() {
+        if place < packet.asked.count {
+            let word = frame.view_mut::<ID>(at + UDP_AND_GUE + place * ID).ok_or(Refusal::NoHeadroom)?;
+            *word = id.to_be_bytes();
+        }
+    }
+    Ok(())
 }

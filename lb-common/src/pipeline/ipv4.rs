@@ -1,12 +1,12 @@
 //! IPv4: from its header to what it is for us.
 
-use super::{Arrival, Family, Found, Target, decapsulate, deliver, echo};
+use super::{Found, Packet};
 use crate::frame::Frame;
 use crate::hash::{FlowPorts, flow_hash_v4};
 use crate::maps::{VIP_AFFINITY, Vip4Key};
+use crate::owner::Kind;
 use crate::tables::Tables;
-use crate::verdict::{Forward, Outcome, Refusal};
-use crate::wire::gue;
+use crate::verdict::Refusal;
 use crate::wire::ip::{self, protocol};
 
 /// More-fragments bit and fragment offset.
@@ -14,19 +14,10 @@ const FRAGMENT: u16 = 0x3fff;
 /// Fragment offset alone.
 const FRAGMENT_OFFSET: u16 = 0x1fff;
 
-#[inline(always)]
-pub(super) fn judge<F: Frame, T: Tables>(frame: &mut F, tables: &T, l3: usize) -> Result<Forward, Refusal> {
-    match find(frame, tables, l3)? {
-        Found::Target(target) => deliver::judge(frame, tables, &target, Arrival::Wire),
-        Found::Tunnel(udp) => decapsulate::judge_v4(frame, tables, l3, udp),
-        Found::Icmp(at) => echo::judge_v4(frame, tables, l3, at),
-        Found::Nothing => Ok(Forward::Pass(Outcome::NotOurs)),
-    }
-}
-
 /// Reads header and ports and asks whether they are a VIP's.
 #[inline(always)]
-pub(super) fn find<F: Frame, T: Tables>(frame: &F, tables: &T, l3: usize) -> Result<Found, Refusal> {
+pub(super) fn read<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> Result<Found, Refusal> {
+    let l3 = packet.l3;
     let header = frame.view::<{ ip::V4_HEADER }>(l3).ok_or(Refusal::Truncated)?;
     let header_len = ((header[0] & 0x0f) as usize) * 4;
     if header[0] >> 4 != 4 || header_len < ip::V4_HEADER {
@@ -35,38 +26,50 @@ pub(super) fn find<F: Frame, T: Tables>(frame: &F, tables: &T, l3: usize) -> Res
     let destination = [header[16], header[17], header[18], header[19]];
     let fragment = u16::from_be_bytes([header[6], header[7]]) & FRAGMENT;
     let l4 = l3 + header_len;
-    if fragment & FRAGMENT_OFFSET != 0 {
-        let ours = tables.vip4(&Vip4Key::address(destination)).is_some();
-        return if ours { Err(Refusal::Fragment) } else { Ok(Found::Nothing) };
+    packet.l4 = l4;
+    packet.length = u32::from(u16::from_be_bytes([header[2], header[3]]));
+    packet.protocol = u32::from(header[9]);
+    packet.fragment_id = u32::from(u16::from_be_bytes([header[4], header[5]]));
+    packet.is_first_fragment = fragment != 0;
+    if fragment & FRAGMENT_OFFSET != 0 && matches!(header[9], protocol::TCP | protocol::UDP) {
+        return Ok(Found::Fragment);
     }
     match header[9] {
         protocol::TCP | protocol::UDP => {}
-        protocol::ICMP if fragment == 0 && header_len == ip::V4_HEADER => return Ok(Found::Icmp(l4)),
+        protocol::ICMP if fragment == 0 && header_len == ip::V4_HEADER => return Ok(Found::Icmp),
         _ => return Ok(Found::Nothing),
     }
     let ports = *frame.view::<4>(l4).ok_or(Refusal::Truncated)?;
     let key = Vip4Key::port(destination, [ports[2], ports[3]], header[9]);
     let Some(vip) = tables.vip4(&key) else {
-        let tunnel = fragment == 0 && header[9] == protocol::UDP && key.port == gue::PORT;
-        return Ok(if tunnel { Found::Tunnel(l4) } else { Found::Nothing });
+        let udp = fragment == 0 && header[9] == protocol::UDP;
+        return Ok(if udp { Found::udp(ports) } else { Found::Nothing });
     };
-    if fragment != 0 {
-        return Err(Refusal::Fragment);
-    }
-    let length = u32::from(u16::from_be_bytes([header[2], header[3]]));
     let shortest = header_len as u32 + ip::transport_header(header[9]);
-    if length < shortest || !holds(frame, l3, length) {
+    if packet.length < shortest || !holds(frame, l3, packet.length) {
         return Err(Refusal::BadLength);
     }
     let source = [header[12], header[13], header[14], header[15]];
-    let flow = if vip.flags & VIP_AFFINITY != 0 {
-        FlowPorts::AFFINITY
+    packet.vip = *vip;
+    packet.kind = kind(frame, header[9], l4)?;
+    let key = &tables.config().ok_or(Refusal::NotConfigured)?.hash_key;
+    packet.flow = flow_hash_v4(key, source, destination, FlowPorts { ports, protocol: header[9] });
+    packet.hash = if vip.flags & VIP_AFFINITY == 0 {
+        packet.flow
     } else {
-        FlowPorts { ports, protocol: header[9] }
+        flow_hash_v4(key, source, destination, FlowPorts::AFFINITY)
     };
-    let config = tables.config().ok_or(Refusal::NotConfigured)?;
-    let hash = flow_hash_v4(&config.hash_key, source, destination, flow);
-    Ok(Found::Target(Target { vip: *vip, hash, family: Family::V4, l3, length }))
+    Ok(Found::Target)
+}
+
+/// What the packet says of its flow's life.
+#[inline(always)]
+pub(super) fn kind<F: Frame>(frame: &F, protocol: u8, l4: usize) -> Result<Kind, Refusal> {
+    if protocol == protocol::UDP {
+        return Ok(Kind::Udp);
+    }
+    let [flags] = frame.view::<1>(l4 + ip::TCP_FLAGS).ok_or(Refusal::BadLength)?;
+    Ok(Kind::of_tcp_flags(*flags))
 }
 
 /// Whether the frame holds an IP packet of this length at `l3`.

@@ -1,67 +1,58 @@
 //! IPv6: from its header and extension headers to what it is for us.
 
-use super::ipv4::holds;
-use super::{Arrival, Family, Found, Target, decapsulate, deliver, echo};
+use super::ipv4::{holds, kind};
+use super::{Found, Packet};
 use crate::frame::Frame;
 use crate::hash::{FlowPorts, flow_hash_v6};
 use crate::maps::{VIP_AFFINITY, Vip6Key};
 use crate::tables::Tables;
-use crate::verdict::{Forward, Outcome, Refusal};
-use crate::wire::gue;
+use crate::verdict::Refusal;
 use crate::wire::ip::{self, protocol};
 
 /// Extension headers that are followed. RFC 8200 section 4.1 names five kinds before the upper layer.
 const MAX_EXTENSIONS: usize = 6;
 
-#[inline(always)]
-pub(super) fn judge<F: Frame, T: Tables>(frame: &mut F, tables: &T, l3: usize) -> Result<Forward, Refusal> {
-    match find(frame, tables, l3)? {
-        Found::Target(target) => deliver::judge(frame, tables, &target, Arrival::Wire),
-        Found::Tunnel(udp) => decapsulate::judge_v6(frame, tables, l3, udp),
-        Found::Icmp(at) => echo::judge_v6(frame, tables, l3, at),
-        Found::Nothing => Ok(Forward::Pass(Outcome::NotOurs)),
-    }
-}
-
 /// Reads headers and ports and asks whether they are a VIP's.
 #[inline(always)]
-pub(super) fn find<F: Frame, T: Tables>(frame: &F, tables: &T, l3: usize) -> Result<Found, Refusal> {
+pub(super) fn read<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> Result<Found, Refusal> {
+    let l3 = packet.l3;
     let header = frame.view::<{ ip::V6_HEADER }>(l3).ok_or(Refusal::Truncated)?;
     if header[0] >> 4 != 6 {
         return Err(Refusal::BadIpHeader);
     }
-    let upper = match upper_layer(frame, header[6], l3 + ip::V6_HEADER)? {
+    packet.length = ip::V6_HEADER as u32 + u32::from(u16::from_be_bytes([header[4], header[5]]));
+    let upper = match upper_layer(frame, packet, header[6])? {
         Chain::Upper(upper) => upper,
-        Chain::Fragment => {
-            let ours = tables.vip6(&Vip6Key::address(destination(header))).is_some();
-            return if ours { Err(Refusal::Fragment) } else { Ok(Found::Nothing) };
-        }
+        Chain::Fragment => return Ok(Found::Fragment),
         Chain::Other => return Ok(Found::Nothing),
     };
+    packet.l4 = upper.at;
     match upper.protocol {
         protocol::TCP | protocol::UDP => {}
-        protocol::ICMPV6 if upper.at == l3 + ip::V6_HEADER => return Ok(Found::Icmp(upper.at)),
+        protocol::ICMPV6 if upper.at == l3 + ip::V6_HEADER => return Ok(Found::Icmp),
         _ => return Ok(Found::Nothing),
     }
     let ports = *frame.view::<4>(upper.at).ok_or(Refusal::Truncated)?;
     let key = Vip6Key::port(destination(header), [ports[2], ports[3]], upper.protocol);
     let Some(vip) = tables.vip6(&key) else {
-        let tunnel = upper.protocol == protocol::UDP && key.port == gue::PORT;
-        return Ok(if tunnel { Found::Tunnel(upper.at) } else { Found::Nothing });
+        let udp = upper.protocol == protocol::UDP && !packet.is_first_fragment;
+        return Ok(if udp { Found::udp(ports) } else { Found::Nothing });
     };
-    let length = ip::V6_HEADER as u32 + u32::from(u16::from_be_bytes([header[4], header[5]]));
     let shortest = (upper.at - l3) as u32 + ip::transport_header(upper.protocol);
-    if length < shortest || !holds(frame, l3, length) {
+    if packet.length < shortest || !holds(frame, l3, packet.length) {
         return Err(Refusal::BadLength);
     }
-    let flow = if vip.flags & VIP_AFFINITY != 0 {
-        FlowPorts::AFFINITY
+    packet.vip = *vip;
+    packet.kind = kind(frame, upper.protocol, upper.at)?;
+    let secret = &tables.config().ok_or(Refusal::NotConfigured)?.hash_key;
+    let from = source(header);
+    packet.flow = flow_hash_v6(secret, &from, &key.address, FlowPorts { ports, protocol: upper.protocol });
+    packet.hash = if vip.flags & VIP_AFFINITY == 0 {
+        packet.flow
     } else {
-        FlowPorts { ports, protocol: upper.protocol }
+        flow_hash_v6(secret, &from, &key.address, FlowPorts::AFFINITY)
     };
-    let config = tables.config().ok_or(Refusal::NotConfigured)?;
-    let hash = flow_hash_v6(&config.hash_key, &source(header), &key.address, flow);
-    Ok(Found::Target(Target { vip: *vip, hash, family: Family::V6, l3, length }))
+    Ok(Found::Target)
 }
 
 /// The first header that is no extension: its number and offset.
@@ -80,9 +71,10 @@ enum Chain {
 }
 
 #[inline(always)]
-fn upper_layer<F: Frame>(frame: &F, first: u8, at: usize) -> Result<Chain, Refusal> {
+fn upper_layer<F: Frame>(frame: &F, packet: &mut Packet, first: u8) -> Result<Chain, Refusal> {
     let mut next = first;
-    let mut at = at;
+    let mut at = packet.l3 + ip::V6_HEADER;
+    packet.is_first_fragment = false;
     for _ in 0..=MAX_EXTENSIONS {
         let length = match next {
             protocol::HOP_BY_HOP | protocol::DESTINATION_OPTIONS | protocol::ROUTING => {
@@ -96,11 +88,15 @@ fn upper_layer<F: Frame>(frame: &F, first: u8, at: usize) -> Result<Chain, Refus
             }
             protocol::FRAGMENT => {
                 let header = frame.view::<8>(at).ok_or(Refusal::Truncated)?;
-                // Offset zero and no more to come: a whole packet all the same (RFC 6946).
-                if u16::from_be_bytes([header[2], header[3]]) & 0xfff9 != 0 {
-                    return Ok(Chain::Fragment);
-                }
+                let part = u16::from_be_bytes([header[2], header[3]]);
                 next = header[0];
+                packet.protocol = u32::from(next);
+                packet.fragment_id = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+                if part & 0xfff8 != 0 {
+                    return Ok(if matches!(next, protocol::TCP | protocol::UDP) { Chain::Fragment } else { Chain::Other });
+                }
+                // Offset zero and no more to come: a whole packet all the same (RFC 6946).
+                packet.is_first_fragment = part & 1 != 0;
                 8
             }
             _ => return Ok(Chain::Upper(Upper { protocol: next, at })),
@@ -111,7 +107,7 @@ fn upper_layer<F: Frame>(frame: &F, first: u8, at: usize) -> Result<Chain, Refus
 }
 
 #[inline(always)]
-pub(super) fn source(header: &[u8; ip::V6_HEADER]) -> [u8; 16] {
+fn source(header: &[u8; ip::V6_HEADER]) -> [u8; 16] {
     let [_, _, _, _, _, _, _, _, a @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = *header;
     a
 }

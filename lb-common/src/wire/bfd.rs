@@ -22,7 +22,7 @@ pub const POLL: u8 = 1 << 5;
 pub const FINAL: u8 = 1 << 4;
 /// Authentication bit in the second byte.
 pub const AUTHENTICATION: u8 = 1 << 2;
-/// Demand bit in the second byte: S-BFD is demand mode by its nature (RFC 7880 section 7.3.1).
+/// Demand bit in the second byte: set in S-BFD probes and in no answer (RFC 7880 appendix A).
 pub const DEMAND: u8 = 1 << 1;
 /// Multipoint bit in the second byte.
 pub const MULTIPOINT: u8 = 1;
@@ -99,13 +99,22 @@ impl Control {
         ]
     }
 
-    /// Whether a receiver may go on with it: the checks of RFC 5880 section 6.8.6 that need no session.
+    /// Whether a receiver may go on with it: [`is_sound`].
     #[inline(always)]
     pub const fn is_sound(&self) -> bool {
-        self.version_and_diagnostic & VERSION_MASK == VERSION
-            && self.length as usize >= LENGTH
-            && self.multiplier != 0
-            && self.state_and_flags & (MULTIPOINT | AUTHENTICATION) == 0
-            && u32::from_ne_bytes(self.my_discriminator) != 0
+        let head = [self.version_and_diagnostic, self.state_and_flags, self.multiplier, self.length];
+        is_sound(head, u32::from_be_bytes(self.my_discriminator))
     }
+}
+
+/// Whether a receiver may go on with a packet of these first four bytes from this discriminator: the checks of
+/// RFC 5880 section 6.8.6 that need no session.
+#[inline(always)]
+pub const fn is_sound(head: [u8; 4], my_discriminator: u32) -> bool {
+    let [version_and_diagnostic, state_and_flags, multiplier, length] = head;
+    version_and_diagnostic & VERSION_MASK == VERSION
+        && length as usize >= LENGTH
+        && multiplier != 0
+        && state_and_flags & (MULTIPOINT | AUTHENTICATION) == 0
+        && my_discriminator != 0
 }

@@ -13,17 +13,23 @@ pub const fn finish(sum: u32) -> [u8; 2] {
     (!fold(sum)).to_be_bytes()
 }
 
-/// Sum of the big-endian 16-bit words of `N` bytes; `N` is even.
+/// Sum of the big-endian 16-bit words of `N` bytes, folded to 17 bits; `N` is even.
 #[inline(always)]
 pub const fn sum<const N: usize>(bytes: &[u8; N]) -> u32 {
     const { assert!(N.is_multiple_of(2)) };
-    let mut total = 0;
+    // Two words at a time: a sum of 32-bit numbers folds to the same.
+    let mut total: u64 = 0;
     let mut at = 0;
-    while at < N {
-        total += u16::from_be_bytes([bytes[at], bytes[at + 1]]) as u32;
-        at += 2;
+    while at + 4 <= N {
+        total += u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]) as u64;
+        at += 4;
     }
-    total
+    if at < N {
+        total += u16::from_be_bytes([bytes[at], bytes[at + 1]]) as u64;
+    }
+    let total = (total & 0xffff_ffff) + (total >> 32);
+    let total = (total & 0xffff) + ((total >> 16) & 0xffff) + (total >> 32);
+    total as u32
 }
 
 /// The checksum field after one 16-bit word that it covers went from `old` to `new` (RFC 1624, equation 3).

@@ -15,6 +15,10 @@ pub const IPV4: [u8; 2] = [0x08, 0x00];
 pub const IPV6: [u8; 2] = [0x86, 0xdd];
 /// EtherType ARP.
 pub const ARP: [u8; 2] = [0x08, 0x06];
+/// EtherType (IEEE local experimental) of a VIP's packet that one node has been asked for: the sender.
+pub const ASKED_ONE: [u8; 2] = [0x88, 0xb5];
+/// The same of one that several have been asked for: the receiver is the last.
+pub const ASKED_MORE: [u8; 2] = [0x88, 0xb6];
 /// EtherType of a customer tag (802.1Q).
 pub const CUSTOMER_TAG: [u8; 2] = [0x81, 0x00];
 /// EtherType of a service tag (802.1ad).

@@ -9,6 +9,9 @@ pub const UDP_HEADER: usize = 8;
 /// Bytes of a TCP header without options.
 pub const TCP_HEADER: usize = 20;
 
+/// Offset of the flags in a TCP header.
+pub const TCP_FLAGS: usize = 13;
+
 /// TTL and hop limit of packets that are made here.
 pub const DEFAULT_TTL: u8 = 64;
 

@@ -6,7 +6,7 @@ mod way;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use lb_common::maps::{self, Config, capacity, name};
+use lb_common::maps::{self, CONFIG_DRAINING, Config, capacity, name};
 use lb_common::ring::{NO_NODE, NodeIndex};
 
 use super::room::Room;
@@ -15,6 +15,7 @@ use super::state::{NodeState, Share, WayWord};
 use crate::contents::{Contents, peer_key, peer_mac_key};
 use crate::model::{Model, Node, NodeName};
 use crate::problem::{Problem, Reason};
+use crate::ring;
 use way::Resolved;
 
 /// The nodes that have an index, in order of their names.
@@ -63,7 +64,8 @@ impl<'a> Roster<'a> {
                 )
             };
             let draining = node.draining || (node_name == own && settings.draining);
-            seats.insert(node_name, Seat { index, node, way, draining });
+            let entry = maps::Node { id: wire_id(node_name), ..way.entry };
+            seats.insert(node_name, Seat { index, node, way: Resolved { entry, ..way }, draining });
         }
         seats.contains_key(own).then_some(Self { own, seats })
     }
@@ -114,10 +116,14 @@ impl<'a> Roster<'a> {
             hash_key: settings.hash_key,
             address4: addresses().find_map(v4).unwrap_or_default(),
             self_node: own.map_or(NO_NODE, |seat| seat.index),
-            pad: 0,
+            flags: if own.is_some_and(|seat| seat.draining) { CONFIG_DRAINING } else { 0 },
             address6: addresses().find_map(v6).unwrap_or_default(),
             echo_rate: settings.echo_rate,
-            pad2: 0,
+            id: wire_id(self.own),
+            liveness_limit: settings.liveness.limit,
+            orphan_grace: settings.liveness.orphan_grace,
+            probe_nonce: settings.liveness.nonce,
+            pad: [0; 6],
         }
     }
 
@@ -171,6 +177,7 @@ impl<'a> Roster<'a> {
         let state = |(name, seat): (&&NodeName, &Seat<'_>)| NodeState {
             name: (*name).clone(),
             index: seat.index,
+            id: seat.way.entry.id,
             address: seat.node.primary(),
             way: if *name == self.own { WayWord::Own } else { WayWord::of(&seat.way.entry) },
             is_self: *name == self.own,
@@ -178,6 +185,13 @@ impl<'a> Roster<'a> {
         };
         self.seats.iter().map(state).collect()
     }
+}
+
+/// Who a node is on the wire: made from its name, so every node of the cluster comes to the same.
+fn wire_id(node: &NodeName) -> u32 {
+    let seed = ring::seed(node.as_str().as_bytes());
+    // Zero is what an unused entry has.
+    ((seed >> 32) as u32).max(1)
 }
 
 fn mac_of(installed: &Contents, index: NodeIndex) -> Option<[u8; 8]> {

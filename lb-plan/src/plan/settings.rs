@@ -23,6 +23,8 @@ pub struct Settings {
     pub slots_per_node: u32,
     /// Slots of all rings together.
     pub ring_capacity: u32,
+    /// When a node is dead.
+    pub liveness: Liveness,
     /// Whether this machine has been told to drain; its Node can say so too.
     pub draining: bool,
     /// How long those that led a slot are asked for the flows that they may have;
@@ -43,6 +45,17 @@ impl Settings {
     pub const UDP_GRACE: Duration = Duration::from_secs(60);
     /// Longer than a pod is replaced by the next in a rolling update.
     pub const WEIGHT_SETTLE: Duration = Duration::from_secs(30);
+}
+
+/// When a node is dead, in ticks of the probe clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Liveness {
+    /// Ticks without an answer; zero: nobody ever is.
+    pub limit: u32,
+    /// Ticks after that for which flows that nobody knows wait, in case the node comes back.
+    pub orphan_grace: u32,
+    /// What this machine's probes are told from others' by.
+    pub nonce: u16,
 }
 
 /// How packets get to other nodes.

@@ -73,6 +73,8 @@ pub struct NodeState {
     pub name: NodeName,
     /// Its index on this machine.
     pub index: NodeIndex,
+    /// Who it is on the wire.
+    pub id: u32,
     /// Address that it is reached at.
     pub address: IpAddr,
     /// How it is reached.

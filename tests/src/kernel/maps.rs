@@ -1,13 +1,13 @@
 //! The kernel's maps, filled from the model's and read back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use aya::maps::{Array, HashMap, PerCpuArray};
 use aya::{Ebpf, Pod};
-use lb_common::maps::{Traffic, name};
+use lb_common::maps::{FragmentFlow, FragmentKey, Liveness, Traffic, name};
 
-use crate::model::{HostTables, Totals};
+use crate::model::{FlowWords, HostTables, State, Totals};
 
 /// Writes what `tables` holds into the maps of a loaded object.
 ///
@@ -22,7 +22,43 @@ pub fn fill(ebpf: &mut Ebpf, tables: &HostTables) -> Result<()> {
     insert(ebpf, name::LINKS, &tables.links)?;
     write(ebpf, name::RINGS, &tables.slots)?;
     write(ebpf, name::NODES, &tables.nodes)?;
-    write(ebpf, name::CONFIG, &[tables.config])
+    write(ebpf, name::CONFIG, &[tables.config])?;
+    write(ebpf, name::LIVENESS, &tables.liveness_cells())?;
+    let mut flows: Array<_, FlowWords> = ebpf.map_mut(name::FLOWS).context("no flows")?.try_into()?;
+    for (set, words) in tables.touched_flows() {
+        flows.set(set, words, 0).context("write to lb_flows")?;
+    }
+    Ok(())
+}
+
+/// Empties these sets of flows and the table of fragments, and writes the liveness of the nodes as `tables` has it.
+pub(super) fn begin_anew(ebpf: &mut Ebpf, tables: &HostTables, sets: &BTreeSet<u32>) -> Result<()> {
+    write(ebpf, name::LIVENESS, &tables.liveness_cells()[..tables.sizes.nodes as usize])?;
+    let mut flows: Array<_, FlowWords> = ebpf.map_mut(name::FLOWS).context("no flows")?.try_into()?;
+    for set in sets {
+        flows.set(*set, FlowWords::default(), 0).context("write to lb_flows")?;
+    }
+    let mut fragments: HashMap<_, FragmentKey, FragmentFlow> =
+        ebpf.map_mut(name::FRAGMENTS).context("no fragments")?.try_into()?;
+    let keys = fragments.keys().collect::<Result<Vec<_>, _>>()?;
+    for key in keys {
+        fragments.remove(&key).context("remove from lb_fragments")?;
+    }
+    Ok(())
+}
+
+pub(super) fn state(ebpf: &Ebpf, sets: impl Iterator<Item = u32>, nodes: u32) -> Result<State> {
+    let liveness: Array<_, Liveness> = ebpf.map(name::LIVENESS).context("no liveness")?.try_into()?;
+    let liveness = (0..nodes).map(|node| liveness.get(&node, 0)).collect::<Result<_, _>>()?;
+    let fragments: HashMap<_, FragmentKey, FragmentFlow> =
+        ebpf.map(name::FRAGMENTS).context("no fragments")?.try_into()?;
+    let fragments = fragments.iter().collect::<Result<_, _>>()?;
+    let mut state = State { liveness, fragments, ..State::default() };
+    let flows: Array<_, FlowWords> = ebpf.map(name::FLOWS).context("no flows")?.try_into()?;
+    for set in sets {
+        state.add_flows(set, flows.get(&set, 0)?);
+    }
+    Ok(state)
 }
 
 fn insert<'a, K: Pod, V: Pod>(

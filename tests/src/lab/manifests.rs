@@ -18,7 +18,7 @@ impl Topology {
     pub fn write_manifests(&self, directory: &Path) -> Result<()> {
         fs::create_dir_all(directory)?;
         let services = self.services.iter().enumerate().map(|(place, it)| service(place, it)).collect();
-        write_file(directory, "nodes", self.nodes.iter().map(node).collect())?;
+        write_file(directory, "nodes", self.nodes.iter().filter(|it| it.member).map(node).collect())?;
         write_file(directory, "endpointslices", slices(self)?)?;
         write_file(directory, "metallb", vec![pool(self), advertisement()])?;
         write_file(directory, "services", services)

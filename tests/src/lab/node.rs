@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
 use anyhow::{Context, Result, bail};
+use lb_agent::dataplane::pins::Pins;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -15,6 +16,9 @@ use super::command::Process;
 use super::host::Host;
 use super::topology::NodeSpec;
 use super::wiring::UPLINK;
+
+/// A node's own bpffs, below its directory.
+const BPFFS: &str = "bpf";
 
 /// How an agent is started.
 #[derive(Clone, Debug)]
@@ -55,7 +59,7 @@ impl<'lab> Node<'lab> {
     /// Its own bpffs, as its programs see it.
     #[must_use]
     pub fn bpffs(&self) -> PathBuf {
-        self.host.directory().join("bpf")
+        self.host.directory().join(BPFFS)
     }
 
     /// Its agent's socket, as its programs see it.
@@ -166,6 +170,23 @@ impl<'lab> Node<'lab> {
     /// When no agent runs.
     pub fn kill_agent(&self) -> Result<()> {
         self.end_agent(Signal::SIGKILL, Duration::from_secs(5))
+    }
+
+    /// Takes everything out of the kernel that agents have put there.
+    ///
+    /// # Errors
+    /// When something cannot be removed.
+    pub fn detach(&self) -> Result<()> {
+        let binary = find_binary()?;
+        let command = self.host.command(&binary.to_string_lossy()).args(["detach", "--bpffs"]);
+        command.arg(self.bpffs()).text().map(drop)
+    }
+
+    /// What the program of this node has pinned, as the test process sees it: it can be read while the agent
+    /// stands still.
+    #[must_use]
+    pub fn pins(&self) -> Pins {
+        Pins::below(&self.host.directory_outside().join(BPFFS))
     }
 
     /// Pulls the cable: both ends of the uplink lose their carrier.

@@ -42,6 +42,8 @@ pub struct NodeSpec {
     pub taints: Vec<String>,
     /// Whether the Node's condition `Ready` is true.
     pub ready: bool,
+    /// Whether there is a Node object for it: a machine that stands there need not have joined.
+    pub member: bool,
 }
 
 /// One pod.
@@ -161,6 +163,7 @@ impl Topology {
             annotations: BTreeMap::new(),
             taints: Vec::new(),
             ready: true,
+            member: true,
         });
         self
     }

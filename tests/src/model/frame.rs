@@ -71,4 +71,13 @@ impl Frame for SliceFrame {
         self.start = start;
         true
     }
+
+    fn cut_tail(&mut self, len: usize) -> bool {
+        if len < SHORTEST || len > self.total_len() {
+            return false;
+        }
+        self.memory.truncate(self.start + len);
+        self.linear_end = self.linear_end.min(self.memory.len());
+        true
+    }
 }

@@ -1,9 +1,14 @@
 //! What the agent tells the program, in ordinary maps, and what the program counts.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::AtomicU64;
 
-use lb_common::maps::{Announcer, Config, EchoBudget, Link, Node, Traffic, Vip, Vip4Key, Vip6Key, capacity};
+use lb_common::flows::{AGE_BITS, Entry, FlowSet, Standing, WAYS, Word};
+use lb_common::maps::{
+    Announcer, Config, EchoBudget, FragmentFlow, FragmentKey, Link, Liveness, Node, Traffic, Vip, Vip4Key,
+    Vip6Key, capacity,
+};
 use lb_common::ring::{NodeIndex, Slot};
 use lb_common::tables::Tables;
 
@@ -29,6 +34,38 @@ pub struct Totals {
     pub nodes: BTreeMap<u32, Traffic>,
 }
 
+/// A set of flows as it lies in memory.
+pub type FlowWords = [u64; WAYS];
+
+/// What packets have left behind: the same on the host and in the kernel after the same packets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// Set number → ways, without ages; empty sets left out.
+    pub flows: BTreeMap<u32, FlowWords>,
+    /// `lb_liveness` of the nodes that `lb_nodes` has room for.
+    pub liveness: Vec<Liveness>,
+    /// `lb_fragments`.
+    pub fragments: BTreeMap<FragmentKey, FragmentFlow>,
+}
+
+impl State {
+    /// Adds a set of flows, of which the ages do not matter: the kernel's clock runs.
+    pub fn add_flows(&mut self, set: u32, words: FlowWords) {
+        if words != [0; WAYS] {
+            self.flows.insert(set, words.map(|word| word & !((1 << AGE_BITS) - 1)));
+        }
+    }
+
+    /// Holder and standing of every flow, in order.
+    pub fn noted(&self) -> Vec<(NodeIndex, Standing)> {
+        let words = self.flows.values().flatten();
+        let entries = words.filter_map(|word| Entry::from_bits(*word as u32));
+        let mut noted: Vec<_> = entries.map(|entry| (entry.node, entry.standing)).collect();
+        noted.sort_unstable();
+        noted
+    }
+}
+
 /// Contents of all maps. What is not named is what an array of the kernel holds there: zeros.
 pub struct HostTables {
     /// Sizes of the arrays.
@@ -51,6 +88,12 @@ pub struct HostTables {
     pub links: HashMap<u32, Link>,
     /// `lb_config`.
     pub config: Config,
+    /// `lb_liveness` and, in the cell behind the last node, the probe clock.
+    liveness: Vec<Cell<Liveness>>,
+    flows: Vec<FlowSet>,
+    touched: RefCell<BTreeSet<u32>>,
+    /// Leaked, because a reference into it outlives the next note: a few bytes for each first fragment of a test.
+    fragments: RefCell<HashMap<FragmentKey, &'static FragmentFlow>>,
     budget: RefCell<EchoBudget>,
     totals: RefCell<Totals>,
 }
@@ -70,9 +113,52 @@ impl HostTables {
             arp: HashMap::new(),
             links: HashMap::new(),
             config,
+            liveness: vec![Cell::default(); capacity::LIVENESS],
+            flows: std::iter::repeat_with(FlowSet::default).take(capacity::FLOW_SETS).collect(),
+            touched: RefCell::default(),
+            fragments: RefCell::default(),
             budget: RefCell::default(),
             totals: RefCell::default(),
         }
+    }
+
+    /// Writes a cell of `lb_liveness`.
+    pub fn set_liveness(&self, cell: u32, liveness: Liveness) {
+        self.liveness[cell as usize].set(liveness);
+    }
+
+    /// All cells of `lb_liveness`, the clock included.
+    pub fn liveness_cells(&self) -> Vec<Liveness> {
+        self.liveness.iter().map(Cell::get).collect()
+    }
+
+    /// Number and words of the sets of flows that a packet has looked at since they were last forgotten.
+    pub fn touched_flows(&self) -> Vec<(u32, FlowWords)> {
+        let words = |set: u32| self.flows[set as usize].ways.each_ref().map(Word::load);
+        self.touched.borrow().iter().map(|set| (*set, words(*set))).collect()
+    }
+
+    /// Empties the sets of flows that a packet has looked at, and tells which; forgets fragments too.
+    pub fn forget_flows(&self) -> BTreeSet<u32> {
+        self.fragments.borrow_mut().clear();
+        let touched = self.touched.take();
+        for set in &touched {
+            for way in &self.flows[*set as usize].ways {
+                Word::store(way, 0);
+            }
+        }
+        touched
+    }
+
+    /// What packets have left behind.
+    pub fn state(&self) -> State {
+        let liveness = self.liveness.iter().take(self.sizes.nodes as usize).map(Cell::get).collect();
+        let fragments = self.fragments.borrow().iter().map(|(key, flow)| (*key, **flow)).collect();
+        let mut state = State { liveness, fragments, ..State::default() };
+        for (set, words) in self.touched_flows() {
+            state.add_flows(set, words);
+        }
+        state
     }
 
     /// What has been counted so far.
@@ -95,7 +181,12 @@ fn add(counts: &mut BTreeMap<u32, Traffic>, key: u32, size: u32, bytes: u32) {
     }
 }
 
+/// Time stands still: what depends on it is tested by itself, against the kernel's clock.
+const AGE: u16 = 7;
+
 impl Tables for HostTables {
+    type Word = AtomicU64;
+
     fn vip4(&self, key: &Vip4Key) -> Option<&Vip> {
         self.vips4.get(key)
     }
@@ -104,20 +195,20 @@ impl Tables for HostTables {
         self.vips6.get(key)
     }
 
-    fn slot_order(&self, slot: u32) -> Option<u64> {
-        self.slots.get(slot as usize).map(|slot| slot.order_word())
+    fn slot(&self, slot: u32) -> Option<Slot> {
+        self.slots.get(slot as usize).copied()
     }
 
     fn node(&self, index: NodeIndex) -> Option<&Node> {
         self.nodes.get(usize::from(index))
     }
 
-    fn is_peer_address(&self, address: &[u8; 16]) -> bool {
-        self.peers.contains_key(address)
+    fn peer_address(&self, address: &[u8; 16]) -> Option<NodeIndex> {
+        self.peers.get(address).map(|index| *index as NodeIndex)
     }
 
-    fn is_peer_mac(&self, mac: &[u8; 8]) -> bool {
-        self.peer_macs.contains_key(mac)
+    fn peer_mac(&self, mac: &[u8; 8]) -> Option<NodeIndex> {
+        self.peer_macs.get(mac).map(|index| *index as NodeIndex)
     }
 
     fn arp(&self, vip: &[u8; 4]) -> Option<&Announcer> {
@@ -126,6 +217,38 @@ impl Tables for HostTables {
 
     fn link(&self, ifindex: u32) -> Option<&Link> {
         self.links.get(&ifindex)
+    }
+
+    fn liveness(&self, node: NodeIndex) -> Option<Liveness> {
+        self.liveness.get(usize::from(node)).map(Cell::get)
+    }
+
+    fn note_liveness(&self, node: NodeIndex, heard: Liveness) {
+        if let Some(cell) = self.liveness.get(usize::from(node)) {
+            cell.set(heard);
+        }
+    }
+
+    fn clock(&self) -> u32 {
+        self.liveness[capacity::CLOCK as usize].get().last_seen
+    }
+
+    fn fragment(&self, key: &FragmentKey) -> Option<&FragmentFlow> {
+        self.fragments.borrow().get(key).copied()
+    }
+
+    fn note_fragment(&self, key: &FragmentKey, flow: &FragmentFlow) {
+        self.fragments.borrow_mut().insert(*key, Box::leak(Box::new(*flow)));
+    }
+
+    fn flow_set(&self, set: u32) -> Option<&FlowSet> {
+        let set = set & (capacity::FLOW_SETS as u32 - 1);
+        self.touched.borrow_mut().insert(set);
+        self.flows.get(set as usize)
+    }
+
+    fn flow_age(&self) -> u16 {
+        AGE
     }
 
     fn config(&self) -> Option<&Config> {
@@ -144,7 +267,6 @@ impl Tables for HostTables {
         f(&mut self.budget.borrow_mut())
     }
 
-    /// Time stands still: a limit on a rate is tested by itself, against the kernel's clock.
     fn now_seconds(&self) -> u64 {
         1
     }

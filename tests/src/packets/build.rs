@@ -13,7 +13,7 @@ use crate::model::Packet;
 mod arp;
 mod upper;
 pub use arp::{Arp, BROADCAST};
-pub use upper::Upper;
+pub use upper::{Upper, flags};
 
 /// A MAC address.
 pub type Mac = [u8; 6];
@@ -46,6 +46,10 @@ pub struct Frame {
     pub extensions: Vec<(u8, Vec<u8>)>,
     /// IPv4 fragment: offset in units of eight bytes, and whether more follow.
     pub fragment: (u16, bool),
+    /// IPv4 identification.
+    pub id: u16,
+    /// Whether IPv4 says not to fragment, where it is no fragment.
+    pub dont_fragment: bool,
     /// What the IP packet carries.
     pub upper: Upper,
     /// Flow label of an IPv6 packet.
@@ -63,6 +67,8 @@ impl Frame {
             options: Vec::new(),
             extensions: Vec::new(),
             fragment: (0, false),
+            id: 0,
+            dont_fragment: true,
             upper: Upper::Raw(IpNumber::IPV6_NO_NEXT_HEADER.0, Vec::new()),
             flow_label: 0,
         }
@@ -78,9 +84,19 @@ impl Frame {
         Self::new(Addresses::V6(source, destination))
     }
 
-    /// A TCP segment with a few bytes of payload.
+    /// A TCP segment in the middle of a connection, with a few bytes of payload.
     pub fn tcp(self, source: u16, destination: u16) -> Self {
-        self.upper(Upper::Tcp(source, destination, b"hello".to_vec()))
+        self.segment(source, destination, flags::ACK)
+    }
+
+    /// A TCP segment that opens a connection, with a few bytes of payload.
+    pub fn syn(self, source: u16, destination: u16) -> Self {
+        self.segment(source, destination, flags::SYN)
+    }
+
+    /// A TCP segment with these flags and a few bytes of payload.
+    pub fn segment(self, source: u16, destination: u16, flags: u8) -> Self {
+        self.upper(Upper::Tcp(source, destination, flags, b"hello".to_vec()))
     }
 
     /// A UDP datagram with a few bytes of payload.
@@ -96,6 +112,16 @@ impl Frame {
             Addresses::V6(..) => Upper::Icmp6(kind, code, rest),
         };
         self.upper(upper)
+    }
+
+    /// UDP with this payload.
+    pub fn datagram(self, source: u16, destination: u16, payload: &[u8]) -> Self {
+        self.upper(Upper::Udp(source, destination, payload.to_vec()))
+    }
+
+    /// UDP with this payload, without a checksum.
+    pub fn plain_datagram(self, source: u16, destination: u16, payload: &[u8]) -> Self {
+        self.upper(Upper::PlainUdp(source, destination, payload.to_vec()))
     }
 
     /// Any protocol, with these bytes.
@@ -162,6 +188,20 @@ impl Frame {
         Self { fragment: (offset, more), ..self }
     }
 
+    /// Another IPv4 identification.
+    pub fn id(self, id: u16) -> Self {
+        Self { id, ..self }
+    }
+
+    /// ICMP or ICMPv6 of this type and code, with everything behind the checksum.
+    pub fn message(self, kind: u8, code: u8, rest: &[u8]) -> Self {
+        let upper = match self.addresses {
+            Addresses::V4(..) => Upper::Icmp4(kind, code, rest.to_vec()),
+            Addresses::V6(..) => Upper::Icmp6(kind, code, rest.to_vec()),
+        };
+        self.upper(upper)
+    }
+
     /// The IP packet's bytes.
     pub fn ip(&self) -> Vec<u8> {
         let mut payload = self.upper.bytes(self.addresses);
@@ -188,8 +228,8 @@ impl Frame {
         let mut header = Ipv4Header {
             dscp: IpDscp::try_new(self.class >> 2).expect("six bits"),
             ecn: IpEcn::try_new(self.class & 3).expect("two bits"),
-            identification: 0,
-            dont_fragment: self.fragment == (0, false),
+            identification: self.id,
+            dont_fragment: self.dont_fragment && self.fragment == (0, false),
             more_fragments: self.fragment.1,
             fragment_offset: IpFragOffset::try_new(self.fragment.0).expect("13 bits"),
             time_to_live: self.ttl,
@@ -216,12 +256,22 @@ impl Frame {
         }
     }
 
+    /// Whether it is IPv4.
+    pub const fn is_v4(&self) -> bool {
+        matches!(self.addresses, Addresses::V4(..))
+    }
+
     /// The frame's bytes.
     pub fn bytes(&self) -> Vec<u8> {
         let ether_type = match self.addresses {
             Addresses::V4(..) => 0x0800,
             Addresses::V6(..) => 0x86dd,
         };
+        self.marked(ether_type)
+    }
+
+    /// The frame's bytes under another type.
+    pub fn marked(&self, ether_type: u16) -> Vec<u8> {
         ethernet(self.macs, &self.tags, ether_type, &self.ip())
     }
 

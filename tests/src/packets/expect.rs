@@ -2,11 +2,12 @@
 //! builder from what is to differ, and compared byte for byte.
 
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
+use lb_common::maps::Node;
 use lb_common::ring::NodeIndex;
 use lb_common::verdict::{Fate, Outcome, Refusal};
 
-use super::build::{Addresses, Frame, Upper, ethernet};
-use super::fixture::{self, node};
+use super::build::{Addresses, Frame, Upper};
+use super::fixture;
 use crate::kernel::INGRESS;
 use crate::model::{Action, Judged, Packet, counter_name};
 
@@ -20,7 +21,9 @@ pub enum Expect {
     /// Changed to exactly these bytes.
     Becomes(Action, Outcome, Vec<u8>),
     /// Encapsulated: exactly this frame but for the bits that the flow chooses.
-    Encapsulated(Action, Box<Frame>),
+    Encapsulated(Action, Outcome, Box<Frame>),
+    /// Ended here, its purpose served.
+    Consumed(Outcome),
 }
 
 /// Passed as not ours.
@@ -45,33 +48,84 @@ pub fn rewritten(frame: &Frame, to: NodeIndex) -> Expect {
 
 /// Sent to a node in GUE, one hop further.
 pub fn encapsulated(frame: &Frame, to: NodeIndex) -> Expect {
+    tunnelled(frame, to, Outcome::ForwardedGue, &[])
+}
+
+/// Sent on to a node in GUE, one hop further, with the wire identities of those who have been asked.
+pub fn asked_gue(frame: &Frame, to: NodeIndex, asked: &[u32]) -> Expect {
+    tunnelled(frame, to, Outcome::AskedGue, asked)
+}
+
+fn tunnelled(frame: &Frame, to: NodeIndex, outcome: Outcome, asked: &[u32]) -> Expect {
     let (macs, action) = hop(to);
     let inner = Frame { ttl: frame.ttl - 1, ..frame.clone() };
     let inner_protocol = match frame.addresses {
         Addresses::V4(..) => 4,
         Addresses::V6(..) => 41,
     };
-    let outer = if to == node::FAR6 {
-        Frame::v6(fixture::SELF6, fixture::PEER6)
-    } else {
-        Frame::v4(fixture::SELF4, fixture::PEER4)
+    let outer = match node_of(to).outer_family {
+        6 => Frame::v6(fixture::SELF6, fixture::PEER6),
+        _ => Frame::v4(fixture::SELF4, fixture::PEER4),
     };
     let outer = Frame { macs, tags: frame.tags.clone(), class: frame.class, ..outer };
-    Expect::Encapsulated(action, Box::new(outer.gue(0, [0, inner_protocol, 0, 0], &inner.ip())))
+    let outer = outer.gue(0, [asked.len() as u8, inner_protocol, 0, 0], &listed(asked, &inner.ip()));
+    Expect::Encapsulated(action, outcome, Box::new(outer))
+}
+
+/// What follows the header of GUE: who has been asked, then the packet.
+pub fn listed(asked: &[u32], inner: &[u8]) -> Vec<u8> {
+    let list: Vec<u8> = asked.iter().flat_map(|id| id.to_be_bytes()).collect();
+    [&list, inner].concat()
+}
+
+/// Sent on to a node by new MAC addresses under this type, one hop further.
+pub fn asked_l2(frame: &Frame, to: NodeIndex, ether_type: u16) -> Expect {
+    let (macs, action) = hop(to);
+    let sent = Frame { macs, ttl: frame.ttl - 1, ..frame.clone() };
+    Expect::Becomes(action, Outcome::AskedL2, sent.marked(ether_type))
 }
 
 /// Taken out of `outer`, with its Ethernet header.
 pub fn decapsulated(outer: &Frame, inner: &Frame) -> Expect {
-    let ether_type = match inner.addresses {
-        Addresses::V4(..) => 0x0800,
-        Addresses::V6(..) => 0x86dd,
+    opened(outer, inner, Outcome::Decapsulated)
+}
+
+/// The same, counted in another way.
+pub fn opened(outer: &Frame, inner: &Frame, outcome: Outcome) -> Expect {
+    let inner = Frame { macs: outer.macs, tags: outer.tags.clone(), ..inner.clone() };
+    Expect::Becomes(Action::Pass, outcome, inner.bytes())
+}
+
+/// Answered with time exceeded.
+pub fn time_exceeded(frame: &Frame) -> Expect {
+    let (kind, code) = if frame.is_v4() { (11, 0) } else { (3, 0) };
+    complaint(frame, Outcome::TimeExceededSent, kind, code, 0)
+}
+
+/// Answered with fragmentation needed or packet too big, and what would have been small enough.
+pub fn too_big(frame: &Frame, mtu: u32) -> Expect {
+    let (kind, code) = if frame.is_v4() { (3, 4) } else { (2, 0) };
+    complaint(frame, Outcome::TooBigSent, kind, code, mtu)
+}
+
+/// From this node to the frame's sender: the frame's IP header and eight bytes.
+fn complaint(frame: &Frame, outcome: Outcome, kind: u8, code: u8, word: u32) -> Expect {
+    let [to, from] = frame.macs;
+    let (answer, quoted) = match frame.addresses {
+        Addresses::V4(source, _) => (Frame::v4(fixture::SELF4, source), 20 + 8),
+        Addresses::V6(source, _) => (Frame::v6(fixture::SELF6, source), 40 + 8),
     };
-    let bytes = ethernet(outer.macs, &outer.tags, ether_type, &inner.ip());
-    Expect::Becomes(Action::Pass, Outcome::Decapsulated, bytes)
+    let rest = [&word.to_be_bytes(), &frame.ip()[..quoted]].concat();
+    let answer = Frame { macs: [from, to], tags: frame.tags.clone(), dont_fragment: false, ..answer };
+    Expect::Becomes(Action::Transmit, outcome, answer.message(kind, code, &rest).bytes())
+}
+
+fn node_of(index: NodeIndex) -> Node {
+    fixture::nodes()[usize::from(index)]
 }
 
 fn hop(to: NodeIndex) -> ([[u8; 6]; 2], Action) {
-    let node = fixture::Fixture::Standard.tables().nodes[usize::from(to)];
+    let node = node_of(to);
     let action = if node.ifindex == INGRESS { Action::Transmit } else { Action::Redirect };
     ([node.next_hop_mac, node.source_mac], action)
 }
@@ -83,7 +137,7 @@ impl Expect {
             Self::Becomes(action, outcome, bytes) => {
                 Self::Becomes(action, outcome, [bytes.as_slice(), trailer].concat())
             }
-            same @ (Self::Untouched(_) | Self::Dropped(_) | Self::Encapsulated(..)) => same,
+            same => same,
         }
     }
 
@@ -93,7 +147,7 @@ impl Expect {
             Self::Untouched(number) => *number,
             Self::Dropped(refusal) => *refusal as u32,
             Self::Becomes(_, outcome, _) => *outcome as u32,
-            Self::Encapsulated(..) => Outcome::ForwardedGue as u32,
+            Self::Encapsulated(_, outcome, _) | Self::Consumed(outcome) => *outcome as u32,
         }
     }
 
@@ -104,9 +158,9 @@ impl Expect {
     pub fn check(&self, packet: &Packet, judged: &Judged) -> Result<(), String> {
         let (action, bytes) = match self {
             Self::Untouched(_) => (Action::Pass, Some(packet.bytes.clone())),
-            Self::Dropped(_) => (Action::Drop, None),
+            Self::Dropped(_) | Self::Consumed(_) => (Action::Drop, None),
             Self::Becomes(action, _, bytes) => (*action, Some(bytes.clone())),
-            Self::Encapsulated(action, outer) => (*action, Some(with_entropy(outer, &judged.bytes)?)),
+            Self::Encapsulated(action, _, outer) => (*action, Some(with_entropy(outer, &judged.bytes)?)),
         };
         let (counted, expected) = (counter_name(judged.counter), counter_name(self.counter()));
         if judged.counter != self.counter() {

@@ -1,7 +1,10 @@
 //! The small cluster that test packets meet: who the nodes are, and what each VIP port leads to.
 
 use lb_common::hash::HashKey;
-use lb_common::maps::{Announcer, Config, Link, Node, VIP_AFFINITY, VIP_ECHO, Vip, Vip4Key, Vip6Key, way};
+use lb_common::maps::{
+    Announcer, CONFIG_DRAINING, Config, LIVENESS_ADMIN_DOWN, LIVENESS_UP, Link, Liveness, Node, VIP_AFFINITY,
+    VIP_ECHO, VIP_YOUNG, Vip, Vip4Key, Vip6Key, capacity, way,
+};
 use lb_common::ring::{NO_NODE, NodeIndex, Slot};
 use lb_common::wire::gue;
 
@@ -28,7 +31,8 @@ pub const CLIENT6: [u8; 16] = v6(0xc, 9);
 pub const VIP4: [u8; 4] = [198, 51, 100, 10];
 /// A VIP that answers echo requests.
 pub const VIP6: [u8; 16] = v6(0x10, 10);
-/// A VIP that another node announces, and that does not answer echo requests.
+/// A VIP that another node announces, and that does not answer echo requests. Its later fragments go to
+/// [`node::NEAR`], those of the VIPs above to this node.
 pub const QUIET4: [u8; 4] = [198, 51, 100, 11];
 /// A VIP that does not answer echo requests.
 pub const QUIET6: [u8; 16] = v6(0x10, 11);
@@ -49,6 +53,23 @@ pub const PEER6: [u8; 16] = v6(0, 2);
 pub const SECOND_LINK: u32 = 7;
 /// Bytes of the largest IP packet on the way to nodes that are reached by GUE.
 pub const MTU: u16 = 1500;
+
+/// The probe clock.
+pub const CLOCK: u32 = 1000;
+/// Ticks after which a silent node is dead.
+pub const LIVENESS_LIMIT: u32 = 15;
+/// Ticks for which flows wait for a node that has died.
+pub const ORPHAN_GRACE: u32 = 20;
+/// Upper half of the discriminators of this node's probes.
+pub const PROBE_NONCE: u16 = 0xbeef;
+
+/// Room for nodes.
+const NODES: usize = 16;
+
+/// Who a node is on the wire.
+pub const fn wire_id(index: NodeIndex) -> u32 {
+    0xfa1e_0000 | index as u32
+}
 
 /// `2001:db8:<net>::<host>`.
 const fn v6(net: u8, host: u8) -> [u8; 16] {
@@ -74,6 +95,20 @@ pub mod node {
     pub const UNRESOLVED: NodeIndex = 6;
     /// Its way is a number that this version does not know.
     pub const UNKNOWN_WAY: NodeIndex = 7;
+    /// By L2, and by GUE over IPv4 where it is asked for a flow.
+    pub const NEAR_GUE4: NodeIndex = 8;
+    /// By L2 on another interface, and by GUE over IPv6 where it is asked for a flow.
+    pub const NEAR_GUE6: NodeIndex = 9;
+    /// Has been silent for longer than flows wait for it.
+    pub const DEAD: NodeIndex = 10;
+    /// Has been silent for too long, but flows still wait for it.
+    pub const LOST: NodeIndex = 11;
+    /// Drains, and is about to be taken for dead.
+    pub const DRAINING: NodeIndex = 12;
+    /// Drains.
+    pub const DRAINING_SECOND: NodeIndex = 13;
+    /// Has just been taken for dead.
+    pub const JUST_LOST: NodeIndex = 14;
     /// Not in the map.
     pub const OUTSIDE: NodeIndex = 900;
 }
@@ -108,6 +143,52 @@ pub mod port {
     pub const SPREAD_AFFINITY: u16 = 8012;
     /// Leads to [`super::node::NEAR`]; its statistics are behind the end of the map.
     pub const UNCOUNTED: u16 = 8013;
+    /// Led by a dead node; behind it [`super::node::NEAR`].
+    pub const BEHIND_DEAD: u16 = 8020;
+    /// Led by a draining node; behind it a lost one and [`super::node::FAR4`].
+    pub const BEHIND_DRAINING: u16 = 8021;
+    /// A dead node, and behind it two that drain.
+    pub const DRAINING: u16 = 8022;
+    /// A dead node and two lost ones.
+    pub const DEAD: u16 = 8023;
+    /// A dead node, and behind it this one.
+    pub const SELF_BEHIND_DEAD: u16 = 8024;
+    /// A lost node, and behind it this one.
+    pub const SELF_BEHIND_LOST: u16 = 8025;
+    /// Led by this node, and before by one that was lost this moment.
+    pub const FORMER_LOST: u16 = 8026;
+    /// Led by [`super::node::NEAR`], and before by this node.
+    pub const FORMER_SELF: u16 = 8027;
+    /// Led by this node with [`super::node::NEAR_GUE4`] and [`super::node::FAR6`] behind it, and before by
+    /// [`super::node::FAR4`] and before that by [`super::node::FAR4_SECOND`].
+    pub const TAKEN_OVER: u16 = 8028;
+    /// The same, and so lately that UDP flows may live elsewhere.
+    pub const YOUNG: u16 = 8029;
+    /// Led by this node as long as anybody remembers, with [`super::node::FAR4`] and [`super::node::FAR6`]
+    /// behind it.
+    pub const SUCCESSORS: u16 = 8030;
+    /// The same, and so lately that UDP flows may live elsewhere.
+    pub const YOUNG_SUCCESSORS: u16 = 8031;
+    /// Led by this node, with three behind it and four before it.
+    pub const FULL: u16 = 8032;
+    /// Led by this node, and before by a dead node, a draining one and [`super::node::FAR4`].
+    pub const FORMER_DRAINING: u16 = 8033;
+    /// Led by this node, and before by [`super::node::NEAR`], for which there is no GUE.
+    pub const FORMER_NEAR: u16 = 8034;
+    /// Led by this node, and before by [`super::node::NEAR_SECOND`], for which there is no GUE.
+    pub const FORMER_NEAR_SECOND: u16 = 8035;
+    /// Led by this node, and before by [`super::node::NEAR_GUE4`].
+    pub const FORMER_NEAR_GUE4: u16 = 8036;
+    /// Led by this node, and before by [`super::node::NEAR_GUE6`].
+    pub const FORMER_NEAR_GUE6: u16 = 8037;
+    /// Led by this node, and before by [`super::node::UNRESOLVED`].
+    pub const FORMER_UNRESOLVED: u16 = 8038;
+    /// Led by this node, and before by [`super::node::OUTSIDE`].
+    pub const FORMER_OUTSIDE: u16 = 8039;
+    /// Led by this node, and before by [`super::node::FAR4`]; with session affinity.
+    pub const TAKEN_OVER_AFFINITY: u16 = 8040;
+    /// The port of S-BFD, as a VIP's: leads to [`super::node::NEAR`].
+    pub const SBFD: u16 = 7784;
     /// The port of GUE, as a VIP's: leads to [`super::node::SELF`].
     pub const GUE: u16 = 6080;
     /// Leads nowhere.
@@ -121,13 +202,19 @@ pub enum Fixture {
     Standard,
     /// The agent has not written its configuration, and names no interface.
     Unconfigured,
-    /// This node has no address for encapsulated packets and no answers to echo requests left.
+    /// This node has no address for encapsulated packets and no answers to echo requests left, and probes
+    /// nobody.
     Silent,
+    /// This node drains.
+    Draining,
+    /// This node has no address for encapsulated packets.
+    Addressless,
 }
 
 impl Fixture {
     /// Every one.
-    pub const ALL: [Self; 3] = [Self::Standard, Self::Unconfigured, Self::Silent];
+    pub const ALL: [Self; 5] =
+        [Self::Standard, Self::Unconfigured, Self::Silent, Self::Draining, Self::Addressless];
 
     /// The maps.
     pub fn tables(self) -> HostTables {
@@ -135,50 +222,99 @@ impl Fixture {
             hash_key: HashKey { k0: 0x0123_4567_89ab_cdef, k1: 0xfedc_ba98_7654_3210 },
             address4: SELF4,
             self_node: node::SELF,
-            pad: 0,
+            flags: 0,
             address6: SELF6,
             // More than any test asks for, so that the clock does not matter.
             echo_rate: u32::MAX,
-            pad2: 0,
+            id: wire_id(node::SELF),
+            liveness_limit: LIVENESS_LIMIT,
+            orphan_grace: ORPHAN_GRACE,
+            probe_nonce: PROBE_NONCE,
+            pad: [0; 6],
         };
         match self {
             Self::Standard => {}
             Self::Unconfigured => config.self_node = NO_NODE,
-            Self::Silent => (config.address4, config.address6, config.echo_rate) = ([0; 4], [0; 16], 0),
+            Self::Silent => {
+                (config.address4, config.address6) = ([0; 4], [0; 16]);
+                (config.echo_rate, config.liveness_limit) = (0, 0);
+            }
+            Self::Addressless => (config.address4, config.address6) = ([0; 4], [0; 16]),
+            Self::Draining => config.flags = CONFIG_DRAINING,
         }
-        let mut tables = HostTables::new(Sizes { slots: 1024, nodes: 16, vip_stats: 16 }, config);
+        let mut tables = HostTables::new(Sizes { slots: 1024, nodes: NODES as u32, vip_stats: 64 }, config);
         if self != Self::Unconfigured {
             tables.links.insert(INGRESS, Link { mac: SELF_MAC, pad: [0; 2] });
         }
-        add_nodes(&mut tables);
+        tables.nodes = nodes();
+        add_peers(&mut tables);
         add_vips(&mut tables);
+        self.begin_anew(&tables);
         tables
+    }
+
+    /// Makes the nodes as long silent as they are at first.
+    pub fn begin_anew(self, tables: &HostTables) {
+        for index in 0..capacity::CLOCK {
+            let (silence, state) = match index as NodeIndex {
+                node::DEAD => (LIVENESS_LIMIT + ORPHAN_GRACE, LIVENESS_UP),
+                node::LOST => (LIVENESS_LIMIT + ORPHAN_GRACE - 1, LIVENESS_UP),
+                node::JUST_LOST => (LIVENESS_LIMIT, LIVENESS_UP),
+                node::DRAINING => (LIVENESS_LIMIT - 1, LIVENESS_ADMIN_DOWN),
+                node::DRAINING_SECOND => (0, LIVENESS_ADMIN_DOWN),
+                _ => (LIVENESS_LIMIT - 1, LIVENESS_UP),
+            };
+            tables.set_liveness(index, Liveness { last_seen: CLOCK - silence, state });
+        }
+        tables.set_liveness(capacity::CLOCK, Liveness { last_seen: CLOCK, state: 0 });
     }
 }
 
-fn add_nodes(tables: &mut HostTables) {
+/// The nodes, in order of their indices.
+pub fn nodes() -> Vec<Node> {
+    let mut nodes = vec![Node::NONE; NODES];
     let mac = |index: NodeIndex| [0x02, 0, 0, 0, 2, index as u8];
-    let mut set = |index: NodeIndex, way: u8, ifindex: u32| {
+    let mut set = |index: NodeIndex, way: u8, outer_family: u8, ifindex: u32| {
         let source_mac = if ifindex == INGRESS { SELF_MAC } else { SECOND_MAC };
-        tables.nodes[usize::from(index)] =
-            Node { way, mtu: MTU, ifindex, next_hop_mac: mac(index), source_mac, ..Node::NONE };
+        let mut node = Node {
+            way,
+            outer_family,
+            mtu: MTU,
+            ifindex,
+            next_hop_mac: mac(index),
+            source_mac,
+            id: wire_id(index),
+            ..Node::NONE
+        };
+        match outer_family {
+            4 => {
+                node.outer_source[..4].copy_from_slice(&SELF4);
+                node.outer_destination[..4].copy_from_slice(&PEER4);
+                node.outer_sum = gue::outer_v4_sum(SELF4, PEER4);
+            }
+            6 => (node.outer_source, node.outer_destination) = (SELF6, PEER6),
+            _ => {}
+        }
+        nodes[usize::from(index)] = node;
     };
-    set(node::NEAR, way::L2, INGRESS);
-    set(node::NEAR_SECOND, way::L2, SECOND_LINK);
-    set(node::FAR4, way::GUE4, INGRESS);
-    set(node::FAR6, way::GUE6, INGRESS);
-    set(node::FAR4_SECOND, way::GUE4, SECOND_LINK);
-    set(node::UNRESOLVED, way::NONE, INGRESS);
-    set(node::UNKNOWN_WAY, 0x7f, INGRESS);
-    for index in [node::FAR4, node::FAR4_SECOND] {
-        let node = &mut tables.nodes[usize::from(index)];
-        node.outer_source[..4].copy_from_slice(&SELF4);
-        node.outer_destination[..4].copy_from_slice(&PEER4);
-        node.outer_sum = gue::outer_v4_sum(SELF4, PEER4);
-    }
-    let node = &mut tables.nodes[usize::from(node::FAR6)];
-    (node.outer_source, node.outer_destination) = (SELF6, PEER6);
+    set(node::NEAR, way::L2, 0, INGRESS);
+    set(node::NEAR_SECOND, way::L2, 0, SECOND_LINK);
+    set(node::FAR4, way::GUE4, 4, INGRESS);
+    set(node::FAR6, way::GUE6, 6, INGRESS);
+    set(node::FAR4_SECOND, way::GUE4, 4, SECOND_LINK);
+    set(node::UNRESOLVED, way::NONE, 0, INGRESS);
+    set(node::UNKNOWN_WAY, 0x7f, 0, INGRESS);
+    set(node::NEAR_GUE4, way::L2, 4, INGRESS);
+    set(node::NEAR_GUE6, way::L2, 6, SECOND_LINK);
+    set(node::DEAD, way::L2, 0, INGRESS);
+    set(node::LOST, way::L2, 0, INGRESS);
+    set(node::DRAINING, way::GUE4, 4, INGRESS);
+    set(node::DRAINING_SECOND, way::L2, 0, INGRESS);
+    set(node::JUST_LOST, way::L2, 0, INGRESS);
+    nodes
+}
 
+fn add_peers(tables: &mut HostTables) {
     let [a, b, c, d, e, f] = PEER_MAC;
     tables.peer_macs.insert([a, b, c, d, e, f, 0, 0], u32::from(node::NEAR));
     let [a, b, c, d] = PEER4;
@@ -186,36 +322,76 @@ fn add_nodes(tables: &mut HostTables) {
     tables.peers.insert(PEER6, u32::from(node::FAR6));
 }
 
+/// A slot with these leaders and former leaders.
+fn slot(order: &[NodeIndex], former: &[NodeIndex]) -> Slot {
+    let [mut o, mut f] = [[NO_NODE; 4]; 2];
+    o[..order.len()].copy_from_slice(order);
+    f[..former.len()].copy_from_slice(former);
+    let [leader, a, b, c] = o;
+    Slot { leader, successors: [a, b, c], former: f }
+}
+
+/// Ports whose slots are all the same, and what their VIPs have for flags.
+fn plain_rings() -> Vec<(u16, Slot, u32)> {
+    use node::*;
+    vec![
+        (port::LOCAL, slot(&[SELF], &[]), 0),
+        (port::NEAR, slot(&[NEAR], &[]), 0),
+        (port::NEAR_SECOND, slot(&[NEAR_SECOND], &[]), 0),
+        (port::FAR4, slot(&[FAR4], &[]), 0),
+        (port::FAR6, slot(&[FAR6], &[]), 0),
+        (port::FAR4_SECOND, slot(&[FAR4_SECOND], &[]), 0),
+        (port::UNRESOLVED, slot(&[UNRESOLVED], &[]), 0),
+        (port::UNKNOWN_WAY, slot(&[UNKNOWN_WAY], &[]), 0),
+        (port::OUTSIDE, slot(&[OUTSIDE], &[]), 0),
+        (port::LEADERLESS, slot(&[], &[]), 0),
+        (port::GUE, slot(&[SELF], &[]), 0),
+        (port::SBFD, slot(&[NEAR], &[]), 0),
+        (port::BEHIND_DEAD, slot(&[DEAD, NEAR, FAR4], &[]), 0),
+        (port::BEHIND_DRAINING, slot(&[DRAINING, LOST, FAR4], &[]), 0),
+        (port::DRAINING, slot(&[DEAD, DRAINING, DRAINING_SECOND], &[NEAR]), 0),
+        (port::DEAD, slot(&[DEAD, LOST, JUST_LOST], &[NEAR]), 0),
+        (port::SELF_BEHIND_DEAD, slot(&[DEAD, SELF], &[]), 0),
+        (port::SELF_BEHIND_LOST, slot(&[LOST, SELF], &[]), 0),
+        (port::FORMER_LOST, slot(&[SELF], &[JUST_LOST]), 0),
+        (port::FORMER_SELF, slot(&[NEAR], &[SELF]), 0),
+        (port::TAKEN_OVER, slot(&[SELF, NEAR_GUE4, FAR6], &[FAR4, FAR4_SECOND]), 0),
+        (port::YOUNG, slot(&[SELF, NEAR_GUE4, FAR6], &[FAR4, FAR4_SECOND]), VIP_YOUNG),
+        (port::SUCCESSORS, slot(&[SELF, FAR4, FAR6], &[]), 0),
+        (port::YOUNG_SUCCESSORS, slot(&[SELF, FAR4, FAR6], &[]), VIP_YOUNG),
+        (port::FULL, slot(&[SELF, NEAR_GUE4, NEAR_GUE6, FAR6], &[FAR4, FAR4_SECOND, NEAR, NEAR_SECOND]), 0),
+        (port::FORMER_DRAINING, slot(&[SELF], &[DEAD, DRAINING, FAR4]), 0),
+        (port::FORMER_NEAR, slot(&[SELF], &[NEAR]), 0),
+        (port::FORMER_NEAR_SECOND, slot(&[SELF], &[NEAR_SECOND]), 0),
+        (port::FORMER_NEAR_GUE4, slot(&[SELF], &[NEAR_GUE4]), 0),
+        (port::FORMER_NEAR_GUE6, slot(&[SELF], &[NEAR_GUE6]), 0),
+        (port::FORMER_UNRESOLVED, slot(&[SELF], &[UNRESOLVED]), 0),
+        (port::FORMER_OUTSIDE, slot(&[SELF], &[OUTSIDE]), 0),
+        (port::TAKEN_OVER_AFFINITY, slot(&[SELF], &[FAR4]), VIP_AFFINITY),
+    ]
+}
+
 fn add_vips(tables: &mut HostTables) {
-    let everywhere = |leader| vec![Slot { leader, ..Slot::EMPTY }; 4];
-    let spread: Vec<Slot> = [node::NEAR, node::NEAR_SECOND].map(|n| everywhere(n)[0]).repeat(128);
-    let rings = [
-        (port::LOCAL, everywhere(node::SELF), 0),
-        (port::NEAR, everywhere(node::NEAR), 0),
-        (port::NEAR_SECOND, everywhere(node::NEAR_SECOND), 0),
-        (port::FAR4, everywhere(node::FAR4), 0),
-        (port::FAR6, everywhere(node::FAR6), 0),
-        (port::FAR4_SECOND, everywhere(node::FAR4_SECOND), 0),
-        (port::UNRESOLVED, everywhere(node::UNRESOLVED), 0),
-        (port::UNKNOWN_WAY, everywhere(node::UNKNOWN_WAY), 0),
-        (port::OUTSIDE, everywhere(node::OUTSIDE), 0),
-        (port::LEADERLESS, everywhere(NO_NODE), 0),
-        (port::SPREAD, spread.clone(), 0),
-        (port::SPREAD_AFFINITY, spread, VIP_AFFINITY),
-        (port::GUE, everywhere(node::SELF), 0),
-    ];
-    let mut ring = 0;
+    let spread: Vec<Slot> = [node::NEAR, node::NEAR_SECOND].map(|n| slot(&[n], &[])).repeat(128);
+    let mut rings: Vec<_> =
+        plain_rings().into_iter().map(|(port, slot, flags)| (port, vec![slot; 4], flags)).collect();
+    rings.push((port::SPREAD, spread.clone(), 0));
+    rings.push((port::SPREAD_AFFINITY, spread, VIP_AFFINITY));
+    let (mut ring, mut near) = (0, 0);
     for (number, (port, slots, flags)) in (0..).zip(rings) {
         let mask = slots.len() as u32 - 1;
         tables.slots[ring as usize..][..slots.len()].copy_from_slice(&slots);
         add_ports(tables, port, Vip { ring, mask, number, flags });
+        if port == port::NEAR {
+            near = ring;
+        }
         ring += slots.len() as u32;
     }
     let outside = tables.sizes.slots;
-    add_ports(tables, port::RINGLESS, Vip { ring: outside, mask: 3, number: 14, flags: 0 });
-    add_ports(tables, port::UNCOUNTED, Vip { ring: 4, mask: 3, number: 16, flags: 0 });
+    add_ports(tables, port::RINGLESS, Vip { ring: outside, mask: 3, number: 62, flags: 0 });
+    add_ports(tables, port::UNCOUNTED, Vip { ring: near, mask: 3, number: 64, flags: 0 });
 
-    let address = |flags| Vip { ring: 0, mask: 3, number: 15, flags };
+    let address = |flags| Vip { ring: if flags == 0 { near } else { 0 }, mask: 3, number: 63, flags };
     tables.vips4.insert(Vip4Key::address(VIP4), address(VIP_ECHO));
     tables.vips4.insert(Vip4Key::address(QUIET4), address(0));
     tables.vips6.insert(Vip6Key::address(VIP6), address(VIP_ECHO));

@@ -21,7 +21,8 @@ pub struct Mutator {
 impl Mutator {
     /// Mutants of these rows.
     pub fn new(seed: u64, rows: &[Row]) -> Self {
-        Self { state: seed, seeds: rows.iter().map(|row| row.packet.clone()).collect() }
+        let seeds = rows.iter().flat_map(|row| row.before.iter().chain([&row.packet])).cloned().collect();
+        Self { state: seed, seeds }
     }
 
     /// The next one.
@@ -45,7 +46,15 @@ impl Mutator {
     fn noise(&mut self) -> Packet {
         let length = SHORTEST + self.below(200);
         let mut bytes: Vec<u8> = (0..length).map(|_| self.next() as u8).collect();
-        let kinds: [[u8; 2]; 5] = [[0x08, 0x00], [0x86, 0xdd], [0x08, 0x06], [0x81, 0x00], [0x88, 0xa8]];
+        let kinds: [[u8; 2]; 7] = [
+            [0x08, 0x00],
+            [0x86, 0xdd],
+            [0x08, 0x06],
+            [0x81, 0x00],
+            [0x88, 0xa8],
+            [0x88, 0xb5],
+            [0x88, 0xb6],
+        ];
         bytes[12..14].copy_from_slice(&kinds[self.below(kinds.len())]);
         Packet::new(bytes)
     }

@@ -3,15 +3,15 @@
 //! It errs to one side: what it calls a stranger must pass untouched; of the rest it says nothing.
 
 use etherparse::{
-    ArpOperation, ArpPacketSlice, Ethernet2HeaderSlice, IpNumber, Ipv4HeaderSlice, Ipv6FragmentHeaderSlice,
-    Ipv6HeaderSlice, Ipv6RawExtHeaderSlice, SingleVlanHeaderSlice, ether_type,
+    ArpOperation, ArpPacketSlice, EtherType, Ethernet2HeaderSlice, IpNumber, Ipv4HeaderSlice,
+    Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice, SingleVlanHeaderSlice, ether_type,
 };
 use lb_common::maps::{Vip4Key, Vip6Key};
 
 use crate::model::{HostTables, Packet};
 
-/// Whether the packet is for no VIP port, no ARP or echo request for a VIP, and no GUE to this node.
-/// Fragments are strangers: the program passes them, whatever they are for.
+/// Whether the packet is for no VIP port, no fragment for a VIP, no ICMP error about a packet from a VIP, no ARP or
+/// echo request for a VIP, and no GUE or S-BFD to this node.
 pub fn is_stranger(tables: &HostTables, packet: &Packet) -> bool {
     let readable = packet.bytes.get(..packet.linear).unwrap_or_default();
     !concerns_us(tables, readable).unwrap_or(false)
@@ -32,10 +32,43 @@ fn concerns_us(tables: &HostTables, frame: &[u8]) -> Option<bool> {
     }
     match kind {
         ether_type::ARP => arp(tables, rest),
-        ether_type::IPV4 => ipv4(tables, rest),
-        ether_type::IPV6 => ipv6(tables, rest),
+        ether_type::IPV4 => ipv4(tables, rest, Arrival::Plain),
+        ether_type::IPV6 => ipv6(tables, rest, Arrival::Plain),
+        EtherType(0x88b5 | 0x88b6) => {
+            Some(is_peer_mac(tables, header.source()) && second_chance(tables, rest)?)
+        }
         _ => Some(false),
     }
+}
+
+fn is_peer_mac(tables: &HostTables, mac: [u8; 6]) -> bool {
+    let [a, b, c, d, e, f] = mac;
+    tables.peer_macs.contains_key(&[a, b, c, d, e, f, 0, 0])
+}
+
+/// What is marked as a second chance is for a VIP's port or it is none.
+fn second_chance(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
+    match bytes.first()? >> 4 {
+        4 => ipv4(tables, bytes, Arrival::Marked),
+        6 => ipv6(tables, bytes, Arrival::Marked),
+        _ => Some(false),
+    }
+}
+
+/// How an IP packet comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Arrival {
+    /// Under its own EtherType.
+    Plain,
+    /// Under the mark of a second chance, which only packets for a VIP's port have.
+    Marked,
+}
+
+/// Whether UDP to this node's address with these ports is for the program: GUE from anybody, S-BFD from peers.
+fn is_own_udp(tables: &HostTables, source: [u8; 16], ports: &[u8; 4]) -> bool {
+    const SBFD: [u8; 2] = 7784u16.to_be_bytes();
+    let [from, to] = [[ports[0], ports[1]], [ports[2], ports[3]]];
+    to == 6080u16.to_be_bytes() || (from == SBFD || to == SBFD) && tables.peers.contains_key(&source)
 }
 
 fn arp(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
@@ -45,52 +78,88 @@ fn arp(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
     Some(request && tables.arp.contains_key(&packet.target_ipv4))
 }
 
-fn ipv4(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
+fn ipv4(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
     let header = Ipv4HeaderSlice::from_slice(bytes).ok()?;
-    if header.is_fragmenting_payload() {
-        return Some(false);
-    }
     let upper = bytes.get(header.slice().len()..)?;
     let to = header.destination();
+    let has_ports = matches!(header.protocol(), IpNumber::TCP | IpNumber::UDP);
+    if header.fragments_offset().value() != 0 {
+        return Some(has_ports && tables.vips4.contains_key(&Vip4Key::address(to)));
+    }
+    let whole = !header.is_fragmenting_payload();
     Some(match header.protocol() {
         protocol @ (IpNumber::TCP | IpNumber::UDP) => {
-            let port = [*upper.get(2)?, *upper.get(3)?];
-            let tunnel = protocol == IpNumber::UDP && port == 6080u16.to_be_bytes();
-            let to_us = to == tables.config.address4 && to != [0; 4];
-            tables.vips4.contains_key(&Vip4Key::port(to, port, protocol.0)) || (tunnel && to_us)
+            let ports = upper.first_chunk()?;
+            let is_vip = tables.vips4.contains_key(&Vip4Key::port(to, [ports[2], ports[3]], protocol.0));
+            let to_us = to == tables.config.address4 && to != [0; 4] && protocol == IpNumber::UDP;
+            let source = header.source_addr().to_ipv6_mapped().octets();
+            is_vip || arrival == Arrival::Plain && whole && to_us && is_own_udp(tables, source, ports)
         }
-        IpNumber::ICMP => {
+        IpNumber::ICMP if whole && header.options().is_empty() => {
             let is_vip = tables.vips4.contains_key(&Vip4Key::address(to));
-            upper.starts_with(&[8, 0]) && header.options().is_empty() && is_vip
+            let echo = arrival == Arrival::Plain && upper.starts_with(&[8, 0]) && is_vip;
+            echo || matches!(upper.first()?, 3 | 4 | 11 | 12) && quotes_vip4(tables, upper.get(8..)?)?
         }
         _ => false,
     })
 }
 
-fn ipv6(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
+/// Whether what an ICMP error quotes came from a VIP's port.
+fn quotes_vip4(tables: &HostTables, quote: &[u8]) -> Option<bool> {
+    let header = Ipv4HeaderSlice::from_slice(quote).ok()?;
+    let ports: &[u8; 4] = quote.get(header.slice().len()..)?.first_chunk()?;
+    let key = Vip4Key::port(header.source(), [ports[0], ports[1]], header.protocol().0);
+    let has_ports = matches!(header.protocol(), IpNumber::TCP | IpNumber::UDP);
+    Some(has_ports && header.fragments_offset().value() == 0 && tables.vips4.contains_key(&key))
+}
+
+/// The same of ICMPv6.
+fn quotes_vip6(tables: &HostTables, quote: &[u8]) -> Option<bool> {
+    let header = Ipv6HeaderSlice::from_slice(quote).ok()?;
+    let ports: &[u8; 4] = quote.get(header.slice().len()..)?.first_chunk()?;
+    let key = Vip6Key::port(header.source(), [ports[0], ports[1]], header.next_header().0);
+    let has_ports = matches!(header.next_header(), IpNumber::TCP | IpNumber::UDP);
+    Some(has_ports && tables.vips6.contains_key(&key))
+}
+
+fn ipv6(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
     let header = Ipv6HeaderSlice::from_slice(bytes).ok()?;
     let behind = bytes.get(header.slice().len()..)?;
-    let (protocol, upper) = upper_layer(header.next_header(), behind)?;
     let to = header.destination();
+    let (protocol, part, upper) = upper_layer(header.next_header(), behind)?;
+    let has_ports = matches!(protocol, IpNumber::TCP | IpNumber::UDP);
+    if part == Part::Later {
+        return Some(has_ports && tables.vips6.contains_key(&Vip6Key::address(to)));
+    }
     Some(match protocol {
         IpNumber::TCP | IpNumber::UDP => {
-            let port = [*upper.get(2)?, *upper.get(3)?];
-            let tunnel = protocol == IpNumber::UDP && port == 6080u16.to_be_bytes();
-            let to_us = to == tables.config.address6 && to != [0; 16];
-            tables.vips6.contains_key(&Vip6Key::port(to, port, protocol.0)) || (tunnel && to_us)
+            let ports = upper.first_chunk()?;
+            let is_vip = tables.vips6.contains_key(&Vip6Key::port(to, [ports[2], ports[3]], protocol.0));
+            let to_us = to == tables.config.address6 && to != [0; 16] && protocol == IpNumber::UDP;
+            let own = || to_us && is_own_udp(tables, header.source(), ports);
+            is_vip || arrival == Arrival::Plain && part == Part::Whole && own()
         }
-        IpNumber::IPV6_ICMP => {
+        IpNumber::IPV6_ICMP if upper.len() == behind.len() => {
             let is_vip = tables.vips6.contains_key(&Vip6Key::address(to));
-            upper.starts_with(&[128, 0]) && upper.len() == behind.len() && is_vip
+            let echo = arrival == Arrival::Plain && upper.starts_with(&[128, 0]) && is_vip;
+            echo || matches!(upper.first()?, 1..=127) && quotes_vip6(tables, upper.get(8..)?)?
         }
         _ => false,
     })
 }
 
-/// Number and bytes of what follows the extension headers; `None` for a part of a packet, and for one that
-/// has not yet reached its last destination.
-fn upper_layer(first: IpNumber, behind: &[u8]) -> Option<(IpNumber, &[u8])> {
-    let (mut next, mut rest) = (first, behind);
+/// How much of a packet there is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Whole,
+    First,
+    Later,
+}
+
+/// Number and bytes of what follows the extension headers, up to the header of a later fragment; `None` for a packet
+/// that has not yet reached its last destination.
+fn upper_layer(first: IpNumber, behind: &[u8]) -> Option<(IpNumber, Part, &[u8])> {
+    let (mut next, mut part, mut rest) = (first, Part::Whole, behind);
     loop {
         match next {
             IpNumber::IPV6_HEADER_HOP_BY_HOP
@@ -105,12 +174,13 @@ fn upper_layer(first: IpNumber, behind: &[u8]) -> Option<(IpNumber, &[u8])> {
             }
             IpNumber::IPV6_FRAGMENTATION_HEADER => {
                 let header = Ipv6FragmentHeaderSlice::from_slice(rest).ok()?;
-                if header.is_fragmenting_payload() {
-                    return None;
+                if header.fragment_offset().value() != 0 {
+                    return Some((header.next_header(), Part::Later, rest));
                 }
+                part = if header.is_fragmenting_payload() { Part::First } else { Part::Whole };
                 (next, rest) = (header.next_header(), rest.get(header.slice().len()..)?);
             }
-            _ => return Some((next, rest)),
+            _ => return Some((next, part, rest)),
         }
     }
 }

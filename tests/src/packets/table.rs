@@ -1,13 +1,23 @@
 //! The table of packets, each with what must become of it.
 
 mod arp;
+mod complain;
 mod cut;
 mod echo;
 mod extensions;
 mod forward;
+mod fragment;
 mod malformed;
 mod others;
+mod owner;
+mod probe;
+mod quoted;
+mod second;
 mod tunnel;
+
+use lb_common::flows::Standing;
+use lb_common::ring::NodeIndex;
+use lb_common::verdict::Outcome;
 
 use super::build::Frame;
 use super::expect::Expect;
@@ -21,15 +31,31 @@ pub struct Row {
     pub name: String,
     /// The cluster.
     pub fixture: Fixture,
+    /// The packets that came before, each one's verdict its own row's business.
+    pub before: Vec<Packet>,
     /// The packet.
     pub packet: Packet,
     /// What must become of it.
     pub expect: Expect,
+    /// The flows that are noted afterwards, those of the packets before included; `None`: whatever they are.
+    pub leaves: Option<Vec<(NodeIndex, Standing)>>,
+    /// A node that has been heard of, and as what (`LIVENESS_*`).
+    pub hears: Option<(NodeIndex, u32)>,
 }
 
 impl Row {
     fn new(name: impl Into<String>, packet: Packet, expect: Expect) -> Self {
-        Self { name: name.into(), fixture: Fixture::Standard, packet, expect }
+        let served = [Outcome::Local, Outcome::LocalFromPeer, Outcome::Decapsulated].map(|o| o as u32);
+        let leaves = if served.contains(&expect.counter()) { None } else { Some(Vec::new()) };
+        Self {
+            name: name.into(),
+            fixture: Fixture::Standard,
+            before: Vec::new(),
+            packet,
+            expect,
+            leaves,
+            hears: None,
+        }
     }
 
     fn frame(name: impl Into<String>, frame: &Frame, expect: Expect) -> Self {
@@ -42,6 +68,23 @@ impl Row {
 
     fn meets(self, fixture: Fixture) -> Self {
         Self { fixture, ..self }
+    }
+
+    /// Once these packets have come.
+    fn after(self, before: &[&Frame]) -> Self {
+        Self { before: before.iter().map(|frame| frame.packet()).collect(), ..self }
+    }
+
+    /// With these flows noted afterwards.
+    fn leaves(self, flows: &[(NodeIndex, Standing)]) -> Self {
+        let mut flows = flows.to_vec();
+        flows.sort_unstable();
+        Self { leaves: Some(flows), ..self }
+    }
+
+    /// With this node heard of.
+    fn hears(self, node: NodeIndex, state: u32) -> Self {
+        Self { hears: Some((node, state)), ..self }
     }
 
     /// With the part that can be read directly ending here.
@@ -74,6 +117,12 @@ pub fn written() -> Vec<Row> {
         echo::rows(),
         malformed::rows(),
         others::rows(),
+        owner::rows(),
+        second::rows(),
+        probe::rows(),
+        complain::rows(),
+        quoted::rows(),
+        fragment::rows(),
     ]
     .concat()
 }

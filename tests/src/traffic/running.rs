@@ -12,14 +12,21 @@ use tokio::sync::watch;
 use crate::lab::host::{Host, runtime};
 
 /// What a load has done so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Progress {
+    /// What the times in a report are counted from.
+    pub(super) start: Instant,
     pub(super) open: AtomicU64,
     pub(super) failed: AtomicU64,
     pub(super) bytes: AtomicU64,
 }
 
 impl Progress {
+    fn begin() -> Self {
+        let zero = AtomicU64::default;
+        Self { start: Instant::now(), open: zero(), failed: zero(), bytes: zero() }
+    }
+
     pub(super) fn add(counter: &AtomicU64, amount: usize) {
         counter.fetch_add(amount as u64, Ordering::Relaxed);
     }
@@ -42,10 +49,16 @@ impl<Report: Send + 'static> Running<Report> {
         F: Future<Output = Result<Report>>,
     {
         let (stop, stopped) = watch::channel(false);
-        let progress = Arc::new(Progress::default());
+        let progress = Arc::new(Progress::begin());
         let shared = Arc::clone(&progress);
         let thread = host.thread(move || runtime()?.block_on(load(shared, stopped)))?;
         Ok(Self { stop, progress, thread })
+    }
+
+    /// What the times in its report are counted from.
+    #[must_use]
+    pub fn started(&self) -> Instant {
+        self.progress.start
     }
 
     /// How many flows have been answered by a pod.

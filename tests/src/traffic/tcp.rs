@@ -81,7 +81,7 @@ impl TcpLoad {
 
     async fn run(self, progress: Arc<Progress>, stop: watch::Receiver<bool>) -> Result<TcpReport> {
         let gate = Arc::new(Semaphore::new(self.connecting));
-        let start = Instant::now();
+        let start = progress.start;
         let mut tasks = Vec::with_capacity(self.connections);
         for number in 0..self.connections {
             let permit = Arc::clone(&gate).acquire_owned().await?;

@@ -72,7 +72,7 @@ impl UdpLoad {
     }
 
     async fn run(self, progress: Arc<Progress>, stop: watch::Receiver<bool>) -> Result<UdpReport> {
-        let start = Instant::now();
+        let start = progress.start;
         let mut tasks = Vec::with_capacity(self.flows);
         for number in 0..self.flows as u64 {
             let sender = Sender::new(&self, number, Arc::clone(&progress)).await?;

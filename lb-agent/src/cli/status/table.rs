@@ -22,6 +22,22 @@ pub(super) struct Shown {
     outcomes: Vec<Outcome>,
     vip_traffic: Vec<Traffic>,
     node_traffic: Vec<Traffic>,
+    liveness: Vec<Liveness>,
+    flows: Flows,
+    draining: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Liveness {
+    number: u32,
+    state: String,
+    silent_ms: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Flows {
+    owned: usize,
+    delegated: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -100,10 +116,13 @@ pub(super) fn render(shown: &Shown) -> String {
         shown.interfaces.iter().map(|i| format!("{} ({})", i.interface, i.mode)).collect();
     let _ = writeln!(
         screen,
-        "node {}   {}   {}   fairlead {}   plan {}: {} operations in {:.1} ms\n",
+        "node {}   {}{}   {}   flows {} own, {} delegated   fairlead {}   plan {}: {} operations in {:.1} ms\n",
         shown.node,
         if shown.ready { "ready" } else { "not ready" },
+        if shown.draining { ", draining" } else { "" },
         interfaces.join(", "),
+        shown.flows.owned,
+        shown.flows.delegated,
         shown.version,
         shown.turns,
         shown.last.operations,
@@ -127,13 +146,16 @@ fn by_number(traffic: &[Traffic]) -> BTreeMap<u32, &Traffic> {
 
 fn nodes(shown: &Shown) -> Table {
     let traffic = by_number(&shown.node_traffic);
-    let mut table = table(["NODE", "ADDRESS", "WAY", "FORWARDED", "BYTES"], &[3, 4]);
+    let liveness: BTreeMap<u32, &Liveness> = shown.liveness.iter().map(|l| (l.number, l)).collect();
+    let mut table = table(["NODE", "ADDRESS", "WAY", "STATE", "LAST SEEN", "FORWARDED", "BYTES"], &[4, 5, 6]);
     for node in &shown.nodes {
         let (packets, bytes) = traffic.get(&node.index).map_or((0, 0), |t| (t.packets, t.bytes));
         table.add_row([
             node.name.clone(),
             node.address.clone(),
             node.way.clone(),
+            liveness.get(&node.index).map_or_else(|| "-".into(), |l| l.state.clone()),
+            liveness.get(&node.index).map_or_else(|| "-".into(), |l| format!("{} ms ago", l.silent_ms)),
             packets.to_string(),
             bytes.to_string(),
         ]);

@@ -63,6 +63,7 @@ fn outer(way: &Way, address: IpAddr, forwarding: Forwarding) -> Result<maps::Nod
     let entry = match (way.source, address) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => maps::Node {
             way: way::GUE4,
+            outer_family: 4,
             outer_sum: gue::outer_v4_sum(source.octets(), destination.octets()),
             outer_source: in_first_bytes(source.octets()),
             outer_destination: in_first_bytes(destination.octets()),
@@ -70,6 +71,7 @@ fn outer(way: &Way, address: IpAddr, forwarding: Forwarding) -> Result<maps::Nod
         },
         (IpAddr::V6(source), IpAddr::V6(destination)) => maps::Node {
             way: way::GUE6,
+            outer_family: 6,
             outer_source: source.octets(),
             outer_destination: destination.octets(),
             ..maps::Node::NONE

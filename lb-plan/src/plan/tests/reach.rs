@@ -1,8 +1,7 @@
 //! No change of a cluster breaks a flow that some node still owns: the owner is asked, whoever gets the packet.
 
-use lb_common::flows::Entry;
 use lb_common::owner::{Decision, Direction, Kind, MAX_ASKED, Question, Vitality, decide, direct};
-use lb_common::ring::Slot;
+use lb_common::ring::{NO_NODE, Slot};
 use proptest::prelude::*;
 
 use super::scenario::{Web, carried_out};
@@ -97,13 +96,12 @@ impl Cluster {
                 slot: agent.slot(key, hash),
                 own: agent.own(),
                 kind: Kind::Tcp,
-                entry: None::<Entry>,
+                holder: NO_NODE,
                 asked: asked.len() - 1,
                 young: false,
-                bereaved: false,
             };
             let can_ask = |index| !asked.contains(&agent.name(index));
-            let Decision::Delegate(next) = decide(&question, can_ask) else { return false };
+            let Decision::Delegate(next) = decide(&question, can_ask, || false) else { return false };
             at = agent.name(next);
             asked.push(at);
         }

@@ -10,7 +10,7 @@ use lb_common::hash::HashKey;
 use crate::contents::{Contents, diff};
 use crate::model::Model;
 use crate::objects::parse;
-use crate::plan::{Facts, Forwarding, Plan, Planner, Settings, Uplink, Way};
+use crate::plan::{Facts, Forwarding, Liveness, Plan, Planner, Settings, Uplink, Way};
 
 /// Interface of every way.
 pub(super) const IFINDEX: u32 = 7;
@@ -54,6 +54,7 @@ impl Scenario {
     pub(super) fn of(count: u8) -> Self {
         let uplink = Uplink { name: "eth0".into(), mac: [2, 0, 0, 0, 0, 1], mtu: 1500 };
         let settings = Settings {
+            liveness: Liveness::default(),
             node: "n1".into(),
             hash_key: HashKey { k0: 1, k1: 2 },
             echo_rate: 100,

@@ -5,11 +5,32 @@ use etherparse::{Icmpv4Header, Icmpv4Type, Icmpv6Header, Icmpv6Type};
 
 use super::{Addresses, TcpHeader, UdpHeader};
 
+/// TCP flags, to be added up.
+pub mod flags {
+    use super::TcpHeader;
+
+    /// The sender has no more to say.
+    pub const FIN: u8 = 1;
+    /// A connection begins.
+    pub const SYN: u8 = 2;
+    /// There is no such connection.
+    pub const RST: u8 = 4;
+    /// Something is acknowledged.
+    pub const ACK: u8 = 16;
+
+    pub(super) const fn set(header: &mut TcpHeader, flags: u8) {
+        header.fin = flags & FIN != 0;
+        header.syn = flags & SYN != 0;
+        header.rst = flags & RST != 0;
+        header.ack = flags & ACK != 0;
+    }
+}
+
 /// Transport header and payload.
 #[derive(Clone, Debug)]
 pub enum Upper {
-    /// TCP with source port, destination port, payload.
-    Tcp(u16, u16, Vec<u8>),
+    /// TCP with source port, destination port, flags, payload.
+    Tcp(u16, u16, u8, Vec<u8>),
     /// UDP with source port, destination port, payload.
     Udp(u16, u16, Vec<u8>),
     /// UDP without a checksum.
@@ -47,7 +68,11 @@ impl Upper {
 
     pub(super) fn bytes(&self, addresses: Addresses) -> Vec<u8> {
         match self {
-            Self::Tcp(source, destination, payload) => tcp(*source, *destination, payload, addresses),
+            Self::Tcp(source, destination, flags, payload) => {
+                let mut header = TcpHeader::new(*source, *destination, 1000, 65_000);
+                flags::set(&mut header, *flags);
+                tcp(header, payload, addresses)
+            }
             Self::Udp(source, destination, payload) => {
                 let mut header = udp(*source, *destination, payload);
                 header.checksum = udp_checksum(&header, payload, addresses);
@@ -63,9 +88,7 @@ impl Upper {
     }
 }
 
-fn tcp(source: u16, destination: u16, payload: &[u8], addresses: Addresses) -> Vec<u8> {
-    let mut header = TcpHeader::new(source, destination, 1000, 65_000);
-    header.ack = true;
+fn tcp(mut header: TcpHeader, payload: &[u8], addresses: Addresses) -> Vec<u8> {
     header.checksum = match addresses {
         Addresses::V4(s, d) => header.calc_checksum_ipv4_raw(s, d, payload),
         Addresses::V6(s, d) => header.calc_checksum_ipv6_raw(s, d, payload),

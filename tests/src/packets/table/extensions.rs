@@ -1,11 +1,11 @@
-//! IPv4 options and IPv6 extension headers in front of a VIP's ports, and fragments.
+//! IPv4 options and IPv6 extension headers in front of a VIP's ports.
 
 use lb_common::verdict::Refusal;
 
 use super::Row;
 use crate::packets::build::Frame;
 use crate::packets::expect::{NOT_OURS, encapsulated, refused, rewritten};
-use crate::packets::fixture::{CLIENT4, CLIENT6, PEER4, PLAIN4, PLAIN6, SELF4, VIP4, VIP6, node, port};
+use crate::packets::fixture::{CLIENT4, CLIENT6, PLAIN6, VIP4, VIP6, node, port};
 
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
@@ -18,7 +18,7 @@ const PAD: [u8; 8] = [0, 0, 1, 4, 0, 0, 0, 0];
 const LONG_PAD: [u8; 24] = [0, 2, 1, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 pub(super) fn rows() -> Vec<Row> {
-    [options(), extensions(), chains(), fragments_v4(), fragments_v6()].concat()
+    [options(), extensions(), chains()].concat()
 }
 
 fn options() -> Vec<Row> {
@@ -90,46 +90,5 @@ fn chains() -> Vec<Row> {
         Row::frame("the same to another address", &elsewhere, refused(Refusal::TooManyHeaders)),
         Row::frame("ICMPv6 echo behind an extension header", &echo, NOT_OURS),
         Row::frame("IPv6 without a next header", &Frame::v6(CLIENT6, VIP6), NOT_OURS),
-    ]
-}
-
-fn fragments_v4() -> Vec<Row> {
-    let tcp = |to| Frame::v4(CLIENT4, to).tcp(4000, port::NEAR);
-    let gue = Frame::v4(PEER4, SELF4);
-    let part = || refused(Refusal::Fragment);
-    vec![
-        Row::frame("IPv4 first fragment", &tcp(VIP4).fragment(0, true), part()),
-        Row::frame("IPv4 middle fragment", &tcp(VIP4).fragment(100, true), part()),
-        Row::frame("IPv4 last fragment", &tcp(VIP4).fragment(200, false), part()),
-        Row::frame(
-            "IPv4 last fragment of ICMP",
-            &Frame::v4(CLIENT4, VIP4).icmp(8, 0).fragment(9, false),
-            part(),
-        ),
-        Row::frame("IPv4 first fragment, no VIP", &tcp(PLAIN4).fragment(0, true), NOT_OURS),
-        Row::frame("IPv4 later fragment, no VIP", &tcp(PLAIN4).fragment(100, true), NOT_OURS),
-        Row::frame(
-            "IPv4 first fragment of GUE",
-            &gue.gue(1, [0, 4, 0, 0], &tcp(VIP4).ip()).fragment(0, true),
-            NOT_OURS,
-        ),
-    ]
-}
-
-fn fragments_v6() -> Vec<Row> {
-    let tcp = |to, bits| Frame::v6(CLIENT6, to).tcp(4000, port::NEAR).extension(FRAGMENT, &fragment(bits));
-    let part = || refused(Refusal::Fragment);
-    let behind = tcp(VIP6, 1);
-    let behind = Frame {
-        extensions: [vec![(HOP_BY_HOP, PAD.to_vec())], behind.extensions.clone()].concat(),
-        ..behind
-    };
-    vec![
-        Row::frame("IPv6 first fragment", &tcp(VIP6, 1), part()),
-        Row::frame("IPv6 middle fragment", &tcp(VIP6, (100 << 3) | 1), part()),
-        Row::frame("IPv6 last fragment", &tcp(VIP6, 200 << 3), part()),
-        Row::frame("IPv6 first fragment behind hop-by-hop options", &behind, part()),
-        Row::frame("IPv6 first fragment, no VIP", &tcp(PLAIN6, 1), NOT_OURS),
-        Row::frame("IPv6 later fragment, no VIP", &tcp(PLAIN6, 100 << 3), NOT_OURS),
     ]
 }

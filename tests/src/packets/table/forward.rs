@@ -4,7 +4,7 @@ use lb_common::verdict::{Outcome, Refusal};
 
 use super::Row;
 use crate::packets::build::Frame;
-use crate::packets::expect::{Expect, LOCAL, encapsulated, refused, rewritten};
+use crate::packets::expect::{self, Expect, LOCAL, encapsulated, refused, rewritten, time_exceeded};
 use crate::packets::fixture::{CLIENT4, CLIENT6, Fixture, MTU, PEER_MAC, SELF_MAC, VIP4, VIP6, node, port};
 
 pub(super) fn rows() -> Vec<Row> {
@@ -19,6 +19,15 @@ fn v6(port: u16) -> Frame {
     Frame::v6(CLIENT6, VIP6).tcp(4000, port)
 }
 
+/// Flows that begin: what this node serves without having heard of them.
+fn new4(port: u16) -> Frame {
+    Frame::v4(CLIENT4, VIP4).syn(4000, port)
+}
+
+fn new6(port: u16) -> Frame {
+    Frame::v6(CLIENT6, VIP6).syn(4000, port)
+}
+
 /// A word for a protocol, and how a frame comes to carry it to a port.
 type Protocol = (&'static str, fn(Frame, u16) -> Frame);
 /// A word for tags, and how a frame comes to have them.
@@ -28,7 +37,7 @@ type Tags = (&'static str, fn(Frame) -> Frame);
 fn by_node() -> Vec<Row> {
     let both = [("IPv4", Frame::v4(CLIENT4, VIP4)), ("IPv6", Frame::v6(CLIENT6, VIP6))];
     let protocols: [Protocol; 2] =
-        [("TCP", |f, port| f.tcp(4000, port)), ("UDP", |f, port| f.udp(4000, port))];
+        [("TCP", |f, port| f.syn(4000, port)), ("UDP", |f, port| f.udp(4000, port))];
     let mut rows = Vec::new();
     for (family, base) in both {
         for (protocol, with) in protocols {
@@ -58,7 +67,7 @@ fn tagged() -> Vec<Row> {
         let mut row = |family: &str, frame: Frame, expect: fn(&Frame) -> Expect, way: &str| {
             rows.push(Row::frame(format!("{name}, {family} {way}"), &frame, expect(&frame)));
         };
-        row("IPv4", tag(v4(port::LOCAL)), |_| LOCAL, "served here");
+        row("IPv4", tag(new4(port::LOCAL)), |_| LOCAL, "served here");
         row("IPv4", tag(v4(port::NEAR)), |f| rewritten(f, node::NEAR), "rewritten");
         row("IPv6", tag(v6(port::NEAR)), |f| rewritten(f, node::NEAR), "rewritten");
         row("IPv4", tag(v4(port::FAR4)), |f| encapsulated(f, node::FAR4), "in IPv4");
@@ -69,14 +78,14 @@ fn tagged() -> Vec<Row> {
 }
 
 fn hops() -> Vec<Row> {
-    let expired = || refused(Refusal::TtlExpired);
     let mut rows = Vec::new();
-    for (family, frame) in [("TTL", v4 as fn(u16) -> Frame), ("hop limit", v6)] {
+    for (family, frame) in [("TTL", new4 as fn(u16) -> Frame), ("hop limit", new6)] {
         for ttl in [0, 1] {
+            for (way, port) in [("rewritten", port::NEAR), ("in GUE4", port::FAR4), ("in GUE6", port::FAR6)] {
+                let frame = frame(port).ttl(ttl);
+                rows.push(Row::frame(format!("{family} {ttl}, {way}"), &frame, time_exceeded(&frame)));
+            }
             rows.extend([
-                Row::frame(format!("{family} {ttl}, rewritten"), &frame(port::NEAR).ttl(ttl), expired()),
-                Row::frame(format!("{family} {ttl}, in GUE4"), &frame(port::FAR4).ttl(ttl), expired()),
-                Row::frame(format!("{family} {ttl}, in GUE6"), &frame(port::FAR6).ttl(ttl), expired()),
                 Row::frame(format!("{family} {ttl}, served here"), &frame(port::LOCAL).ttl(ttl), LOCAL),
             ]);
         }
@@ -100,7 +109,7 @@ fn sizes() -> Vec<Row> {
             rows.push(Row::frame(format!("{family} of {largest} bytes in +{overhead}"), &fits, expect));
             let too_big = frame(port).sized(largest + 1);
             let name = format!("{family} of {} bytes in +{overhead}", largest + 1);
-            rows.push(Row::frame(name, &too_big, refused(Refusal::TooBig)));
+            rows.push(Row::frame(name, &too_big, expect::too_big(&too_big, largest as u32)));
         }
         let full = frame(port::NEAR).sized(usize::from(MTU));
         rows.push(Row::frame(
@@ -113,7 +122,7 @@ fn sizes() -> Vec<Row> {
             Row::frame(format!("{family} of 9000 bytes rewritten"), &jumbo, rewritten(&jumbo, node::NEAR));
         rows.push(row.split_at(2048));
         let jumbo = frame(port::FAR4).sized(9000);
-        let row = Row::frame(format!("{family} of 9000 bytes in GUE"), &jumbo, refused(Refusal::TooBig));
+        let row = Row::frame(format!("{family} of 9000 bytes in GUE"), &jumbo, expect::too_big(&jumbo, 1468));
         rows.push(row.split_at(2048));
         let split = frame(port::FAR6).sized(1400);
         let row =
@@ -145,12 +154,12 @@ fn from_a_peer() -> Vec<Row> {
     let here = || Expect::Untouched(Outcome::LocalFromPeer as u32);
     let peer = |frame: Frame| frame.macs(SELF_MAC, PEER_MAC);
     vec![
-        Row::frame("from a peer, led by another node", &peer(v4(port::NEAR)), here()),
-        Row::frame("from a peer, led by a far node", &peer(v6(port::FAR6)), here()),
-        Row::frame("from a peer, TTL 1", &peer(v4(port::NEAR)).ttl(1), here()),
-        Row::frame("from a peer, tagged", &peer(v4(port::NEAR)).tag(3), here()),
-        Row::frame("from a peer, led by nobody", &peer(v4(port::LEADERLESS)), here()),
-        Row::frame("from a peer, led by this node", &peer(v4(port::LOCAL)), LOCAL),
+        Row::frame("from a peer, led by another node", &peer(new4(port::NEAR)), here()),
+        Row::frame("from a peer, led by a far node", &peer(new6(port::FAR6)), here()),
+        Row::frame("from a peer, TTL 1", &peer(new4(port::NEAR)).ttl(1), here()),
+        Row::frame("from a peer, tagged", &peer(new4(port::NEAR)).tag(3), here()),
+        Row::frame("from a peer, led by nobody", &peer(new4(port::LEADERLESS)), here()),
+        Row::frame("from a peer, led by this node", &peer(new4(port::LOCAL)), LOCAL),
         Row::frame("from a peer, no slot", &peer(v4(port::RINGLESS)), refused(Refusal::NoSlot)),
     ]
 }
@@ -177,6 +186,7 @@ fn oddities() -> Vec<Row> {
     let near = v4(port::NEAR);
     let far = v4(port::FAR4);
     let uncounted = v4(port::UNCOUNTED);
+    let sbfd = Frame::v4(CLIENT4, VIP4).udp(1, port::SBFD);
     let mut crowded = Row::frame("no headroom left for GUE", &far, refused(Refusal::NoHeadroom));
     crowded.packet.metadata = 200;
     let mut roomy = Row::frame("just enough headroom for GUE", &far, encapsulated(&far, node::FAR4));
@@ -184,8 +194,14 @@ fn oddities() -> Vec<Row> {
     vec![
         Row::frame("padded by Ethernet, rewritten", &near, rewritten(&near, node::NEAR)).padded(&[0; 9]),
         Row::frame("VIP outside the statistics", &uncounted, rewritten(&uncounted, node::NEAR)),
-        Row::frame("TCP to the port of GUE on a VIP", &v4(port::GUE), LOCAL),
+        Row::frame("TCP to the port of GUE on a VIP", &new4(port::GUE), LOCAL),
         Row::frame("UDP to the port of GUE on a VIP", &Frame::v4(CLIENT4, VIP4).udp(1, port::GUE), LOCAL),
+        Row::frame(
+            "TCP to the port of S-BFD on a VIP",
+            &v4(port::SBFD),
+            rewritten(&v4(port::SBFD), node::NEAR),
+        ),
+        Row::frame("UDP to the port of S-BFD on a VIP", &sbfd, rewritten(&sbfd, node::NEAR)),
         crowded,
         roomy,
     ]

@@ -1,0 +1,151 @@
+//! What cannot be forwarded is told to its sender: time exceeded, and fragmentation needed or packet too big.
+//!
+//! The message is made in place: behind the IP header and eight bytes the packet is cut off, and what is left of it
+//! is the quote.
+//!
+//! ```text
+//! before | MACs | tags | type | IP | first 8 bytes | …
+//! after  | MACs | tags | type | IP to the sender | ICMP | IP | first 8 bytes |
+//! ```
+
+use super::echo::may_answer;
+use super::encapsulate::{Room, make_room};
+use super::{Family, Packet, configured};
+use crate::frame::Frame;
+use crate::maps::Config;
+use crate::tables::Tables;
+use crate::verdict::{Forward, Outcome, Refusal};
+use crate::wire::ip::{self, protocol};
+use crate::wire::{checksum, ethernet, icmp};
+
+/// Bytes of the transport header that are quoted: ports and a sequence number (RFC 792).
+const QUOTED: usize = 8;
+/// Bytes of an IPv4 packet that are quoted.
+const QUOTE_V4: usize = ip::V4_HEADER + QUOTED;
+/// Bytes of an IPv6 packet that are quoted.
+const QUOTE_V6: usize = ip::V6_HEADER + QUOTED;
+/// Bytes in front of an IPv4 quote.
+const FRONT_V4: usize = ip::V4_HEADER + icmp::HEADER;
+/// Bytes in front of an IPv6 quote.
+const FRONT_V6: usize = ip::V6_HEADER + icmp::HEADER;
+
+/// Answers a packet that was refused for its TTL or its size, which has not been touched yet.
+///
+/// # Errors
+/// The refusal itself, where its sender cannot or may not be told.
+#[inline(always)]
+pub fn complain<F: Frame, T: Tables>(
+    frame: &mut F,
+    tables: &T,
+    packet: &Packet,
+    refusal: Refusal,
+) -> Result<Forward, Refusal> {
+    let config = configured(tables)?;
+    let told = if refusal == Refusal::TooBig { Outcome::TooBigSent } else { Outcome::TimeExceededSent };
+    if !may_answer(frame, tables) {
+        return Err(refusal);
+    }
+    match packet.family {
+        Family::V4 => answer_v4(frame, config, packet, refusal)?,
+        Family::V6 => answer_v6(frame, config, packet, refusal)?,
+    }
+    Ok(Forward::Transmit(told))
+}
+
+/// MACs the other way round, room in front, and the rest cut off.
+#[inline(always)]
+fn turn_round<F: Frame>(
+    frame: &mut F,
+    packet: &Packet,
+    front: usize,
+    quote: usize,
+    ether_type: [u8; 2],
+) -> Result<(), Refusal> {
+    let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5] = *frame.view::<12>(0).ok_or(Refusal::NoHeadroom)?;
+    if !frame.cut_tail(packet.l3 + quote) {
+        return Err(Refusal::NoHeadroom);
+    }
+    let macs = [s0, s1, s2, s3, s4, s5, d0, d1, d2, d3, d4, d5];
+    make_room(frame, packet, Room { macs, ether_type, bytes: front })
+}
+
+#[inline(always)]
+fn answer_v4<F: Frame>(
+    frame: &mut F,
+    config: &Config,
+    packet: &Packet,
+    refusal: Refusal,
+) -> Result<(), Refusal> {
+    let to = *frame.view::<4>(packet.l3 + 12).ok_or(refusal)?;
+    let [first, _, _, _, _, _, f0, f1] = *frame.view::<8>(packet.l3).ok_or(refusal)?;
+    // With options the eight bytes would be options; and there are addresses that nothing may be sent to.
+    let plain = first == 0x45 && to[0] != 0 && to[0] != 127 && to[0] < 224;
+    // Of a packet in fragments only the first is answered (RFC 1122 section 3.2.2).
+    let later_part = u16::from_be_bytes([f0, f1]) & 0x1fff != 0;
+    if !plain || later_part || config.address4 == [0; 4] {
+        return Err(refusal);
+    }
+    turn_round(frame, packet, FRONT_V4, QUOTE_V4, ethernet::IPV4)?;
+    let quote = checksum::sum(frame.view::<QUOTE_V4>(packet.l3 + FRONT_V4).ok_or(refusal)?);
+    let [l0, l1] = ((FRONT_V4 + QUOTE_V4) as u16).to_be_bytes();
+    let first = [0x45, 0, l0, l1, 0, 0, 0, 0, ip::DEFAULT_TTL, protocol::ICMP];
+    let sum = checksum::sum(&first) + checksum::sum(&config.address4) + checksum::sum(&to);
+    let [c0, c1] = checksum::finish(sum);
+    let [f0, f1, f2, f3, f4, f5, f6, f7, f8, f9] = first;
+    *frame.view_mut::<12>(packet.l3).ok_or(refusal)? = [f0, f1, f2, f3, f4, f5, f6, f7, f8, f9, c0, c1];
+    *frame.view_mut::<4>(packet.l3 + 12).ok_or(refusal)? = config.address4;
+    *frame.view_mut::<4>(packet.l3 + 16).ok_or(refusal)? = to;
+    let [m0, m1] = (packet.path_mtu as u16).to_be_bytes();
+    let message = match refusal {
+        // RFC 1191 section 4: the MTU is in the last two bytes.
+        Refusal::TooBig => [icmp::FRAGMENTATION_NEEDED[0], icmp::FRAGMENTATION_NEEDED[1], 0, 0, 0, 0, m0, m1],
+        _ => [icmp::TIME_EXCEEDED[0], icmp::TIME_EXCEEDED[1], 0, 0, 0, 0, 0, 0],
+    };
+    write_message(frame, packet.l3 + ip::V4_HEADER, message, quote)
+}
+
+#[inline(always)]
+fn answer_v6<F: Frame>(
+    frame: &mut F,
+    config: &Config,
+    packet: &Packet,
+    refusal: Refusal,
+) -> Result<(), Refusal> {
+    let to = u128::from_ne_bytes(*frame.view::<16>(packet.l3 + 8).ok_or(refusal)?);
+    let from = u128::from_ne_bytes(config.address6);
+    let multicast = to.to_ne_bytes()[0] == 0xff;
+    if from == 0 || to == 0 || multicast {
+        return Err(refusal);
+    }
+    turn_round(frame, packet, FRONT_V6, QUOTE_V6, ethernet::IPV6)?;
+    let quote = checksum::sum(frame.view::<QUOTE_V6>(packet.l3 + FRONT_V6).ok_or(refusal)?);
+    let length = (icmp::HEADER + QUOTE_V6) as u16;
+    let [l0, l1] = length.to_be_bytes();
+    let first = [0x60, 0, 0, 0, l0, l1, protocol::ICMPV6, ip::DEFAULT_TTL];
+    *frame.view_mut::<8>(packet.l3).ok_or(refusal)? = first;
+    *frame.view_mut::<16>(packet.l3 + 8).ok_or(refusal)? = from.to_ne_bytes();
+    *frame.view_mut::<16>(packet.l3 + 24).ok_or(refusal)? = to.to_ne_bytes();
+    // The sum covers addresses, length and next header too (RFC 8200 section 8.1).
+    let addresses = checksum::sum(frame.view::<32>(packet.l3 + 8).ok_or(refusal)?);
+    let sum = quote + addresses + u32::from(length) + u32::from(protocol::ICMPV6);
+    let [m0, m1, m2, m3] = packet.path_mtu.to_be_bytes();
+    let message = match refusal {
+        Refusal::TooBig => [icmp::PACKET_TOO_BIG_V6[0], icmp::PACKET_TOO_BIG_V6[1], 0, 0, m0, m1, m2, m3],
+        _ => [icmp::TIME_EXCEEDED_V6[0], icmp::TIME_EXCEEDED_V6[1], 0, 0, 0, 0, 0, 0],
+    };
+    write_message(frame, packet.l3 + ip::V6_HEADER, message, sum)
+}
+
+/// Writes the eight bytes of the message, with the sum over them and over what else it covers.
+#[inline(always)]
+fn write_message<F: Frame>(
+    frame: &mut F,
+    at: usize,
+    message: [u8; icmp::HEADER],
+    covered: u32,
+) -> Result<(), Refusal> {
+    let [c0, c1] = checksum::finish(covered + checksum::sum(&message));
+    let [t, c, _, _, m0, m1, m2, m3] = message;
+    *frame.view_mut::<{ icmp::HEADER }>(at).ok_or(Refusal::NoHeadroom)? = [t, c, c0, c1, m0, m1, m2, m3];
+    Ok(())
+}

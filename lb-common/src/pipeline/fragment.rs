@@ -1,0 +1,81 @@
+//! Fragments of packets for a VIP: only the first has ports, so it is noted where it goes, and the others follow.
+//!
+//! One that comes before its first, or by another way, goes by its addresses and protocol alone: to a node that all
+//! such fragments of the pair come to.
+
+use super::{Family, Packet};
+use crate::frame::Frame;
+use crate::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
+use crate::maps::{FragmentFlow, FragmentKey, Vip4Key, Vip6Key};
+use crate::owner::Kind;
+use crate::tables::Tables;
+use crate::wire::ip::protocol;
+
+/// Offsets of the source address.
+const V4_SOURCE: usize = 12;
+const V6_SOURCE: usize = 8;
+
+/// Notes where a first fragment goes.
+#[inline(always)]
+pub fn note_fragment<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &Packet) {
+    if let Some(key) = key(frame, packet) {
+        tables.note_fragment(&key, &FragmentFlow { vip: packet.vip, hash: packet.hash, flow: packet.flow });
+    }
+}
+
+/// Finds out where a later fragment goes; false where it is for no VIP.
+#[inline(always)]
+pub fn follow_fragment<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> bool {
+    packet.kind = if packet.protocol == u32::from(protocol::UDP) { Kind::Udp } else { Kind::Tcp };
+    let Some(key) = key(frame, packet) else { return false };
+    if let Some(first) = tables.fragment(&key) {
+        packet.vip = first.vip;
+        packet.hash = first.hash;
+        packet.flow = first.flow;
+        return true;
+    }
+    by_addresses(frame, tables, packet)
+}
+
+#[inline(always)]
+fn key<F: Frame>(frame: &F, packet: &Packet) -> Option<FragmentKey> {
+    let word = |at: usize| frame.view::<8>(at).map(|bytes| u64::from_ne_bytes(*bytes));
+    let addresses = match packet.family {
+        Family::V4 => [word(packet.l3 + V4_SOURCE)?, 0, 0, 0],
+        Family::V6 => {
+            let at = packet.l3 + V6_SOURCE;
+            [word(at)?, word(at + 8)?, word(at + 16)?, word(at + 24)?]
+        }
+    };
+    Some(FragmentKey { addresses, id: packet.fragment_id, protocol: packet.protocol })
+}
+
+#[inline(always)]
+fn by_addresses<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> bool {
+    let Some(config) = tables.config() else { return false };
+    let flow = FlowPorts { ports: [0; 4], protocol: packet.protocol as u8 };
+    let found = match packet.family {
+        Family::V4 => {
+            let Some(&[s0, s1, s2, s3, d0, d1, d2, d3]) = frame.view::<8>(packet.l3 + V4_SOURCE) else {
+                return false;
+            };
+            let (source, destination) = ([s0, s1, s2, s3], [d0, d1, d2, d3]);
+            packet.hash = flow_hash_v4(&config.hash_key, source, destination, flow);
+            tables.vip4(&Vip4Key::address(destination))
+        }
+        Family::V6 => {
+            let Some(source) = frame.view::<16>(packet.l3 + V6_SOURCE).copied() else { return false };
+            let Some(destination) = frame.view::<16>(packet.l3 + V6_SOURCE + 16).copied() else { return false };
+            packet.hash = flow_hash_v6(&config.hash_key, &source, &destination, flow);
+            tables.vip6(&Vip6Key::address(destination))
+        }
+    };
+    packet.flow = packet.hash;
+    match found {
+        Some(vip) => {
+            packet.vip = *vip;
+            true
+        }
+        None => false,
+    }
+}

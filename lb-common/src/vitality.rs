@@ -1,0 +1,46 @@
+//! Who is alive: the liveness cells against the probe clock.
+
+use crate::maps::{Config, LIVENESS_ADMIN_DOWN};
+use crate::owner::Vitality;
+use crate::ring::{NodeIndex, Slot};
+use crate::tables::Tables;
+
+/// Whether a node answers, and whether it takes new flows.
+#[inline(always)]
+pub fn of<T: Tables>(tables: &T, node: NodeIndex) -> Vitality {
+    let Some(config) = tables.config() else { return Vitality::Dead };
+    if node == config.self_node || config.liveness_limit == 0 {
+        return Vitality::Accepting;
+    }
+    let Some(liveness) = tables.liveness(node) else { return Vitality::Dead };
+    if liveness.silence(tables.clock()) >= config.liveness_limit {
+        Vitality::Dead
+    } else if liveness.state == LIVENESS_ADMIN_DOWN {
+        Vitality::Draining
+    } else {
+        Vitality::Accepting
+    }
+}
+
+/// Whether a node of the slot has gone silent so recently that it may be back at once.
+#[inline(always)]
+pub fn is_bereaved<T: Tables>(tables: &T, slot: Slot) -> bool {
+    let Some(config) = tables.config() else { return false };
+    let [a, b, c] = slot.successors;
+    let [e, f, g, h] = slot.former;
+    let clock = tables.clock();
+    for node in [slot.leader, a, b, c, e, f, g, h] {
+        if node != config.self_node && died_lately(tables, config, clock, node) {
+            return true;
+        }
+    }
+    false
+}
+
+#[inline(always)]
+fn died_lately<T: Tables>(tables: &T, config: &Config, clock: u32, node: NodeIndex) -> bool {
+    let Some(liveness) = tables.liveness(node) else { return false };
+    // Not dead at all wraps round, and is more than any grace.
+    let dead_for = liveness.silence(clock).wrapping_sub(config.liveness_limit);
+    config.liveness_limit != 0 && dead_for < config.orphan_grace
+}

@@ -1,0 +1,253 @@
+//! S-BFD: probes of peers, the answers to one's own, and what is neither.
+#![allow(clippy::expect_used, reason = "a frame that cannot be made is a mistake in the table")]
+
+use lb_common::maps::{LIVENESS_ADMIN_DOWN, LIVENESS_UP};
+use lb_common::ring::NodeIndex;
+use lb_common::verdict::{Outcome, Refusal};
+
+use super::{Row, edited};
+use crate::model::Action;
+use crate::packets::build::{Addresses, Frame, Upper};
+use crate::packets::expect::{Expect, NOT_OURS, refused};
+use crate::packets::fixture::{
+    CLIENT4, CLIENT6, Fixture, PEER4, PEER6, PLAIN4, PLAIN6, PROBE_NONCE, SELF4, SELF6, VIP4, node, wire_id,
+};
+
+const PORT: u16 = 7784;
+const UP: u8 = 0xc0;
+const ADMIN_DOWN: u8 = 0;
+const POLL: u8 = 0x20;
+const FINAL: u8 = 0x10;
+const DEMAND: u8 = 0x02;
+/// State and flags of a probe.
+const PROBE: u8 = UP | POLL | DEMAND;
+/// State and flags of an answer.
+const ANSWER: u8 = UP | FINAL;
+const SELF: u32 = wire_id(node::SELF);
+/// A peer's discriminator.
+const MINE: u32 = 0x0102_0304;
+
+pub(super) fn rows() -> Vec<Row> {
+    [reflected(), not_reflected(), unsound(), noted(), not_noted(), of_others()].concat()
+}
+
+/// A control packet.
+fn control(flags: u8, mine: u32, yours: u32) -> Vec<u8> {
+    let intervals = [50_000u32, 0, 0];
+    let words = [mine, yours].into_iter().chain(intervals).flat_map(u32::to_be_bytes);
+    [0x20, flags, 3, 24].into_iter().chain(words).collect()
+}
+
+fn peer4() -> Frame {
+    Frame::v4(PEER4, SELF4).ttl(255)
+}
+
+fn peer6() -> Frame {
+    Frame::v6(PEER6, SELF6).ttl(255)
+}
+
+fn probe(base: Frame) -> Frame {
+    base.datagram(50_000, PORT, &control(PROBE, MINE, SELF))
+}
+
+/// The frame turned round, with this state in it.
+fn reflection(frame: &Frame, state: u8) -> Expect {
+    let [to, from] = frame.macs;
+    let mut answer = Frame { macs: [from, to], ttl: 255, ..frame.clone() };
+    answer.addresses = match frame.addresses {
+        Addresses::V4(source, destination) => Addresses::V4(destination, source),
+        Addresses::V6(source, destination) => Addresses::V6(destination, source),
+    };
+    if let Upper::Udp(source, destination, payload) | Upper::PlainUdp(source, destination, payload) =
+        &mut answer.upper
+    {
+        (*source, *destination) = (*destination, *source);
+        let (mine, yours) = (payload[4..8].to_vec(), payload[8..12].to_vec());
+        payload[..2].copy_from_slice(&[0x20, state | FINAL]);
+        payload[4..8].copy_from_slice(&yours);
+        payload[8..12].copy_from_slice(&mine);
+    }
+    Expect::Becomes(Action::Transmit, Outcome::ProbeReflected, answer.bytes())
+}
+
+fn reflected() -> Vec<Row> {
+    let up = |name: &str, frame: Frame| Row::frame(name, &frame, reflection(&frame, UP));
+    let plain = |base: Frame| base.plain_datagram(50_000, PORT, &control(PROBE, MINE, SELF));
+    let mut diagnosed = control(PROBE, MINE, SELF);
+    diagnosed[0] = 0x27;
+    let long = [control(PROBE, MINE, SELF), vec![0x77; 9]].concat();
+    let mut rows = vec![
+        up("probe", probe(peer4())),
+        up("IPv6 probe", probe(peer6())),
+        up("probe without a sum", plain(peer4())),
+        up("IPv6 probe without a sum", plain(peer6())),
+        up("probe behind a tag", probe(peer4().tag(4))),
+        up("IPv6 probe behind two tags", probe(peer6().tag(4).tag(5))),
+        up("probe that has come far", probe(peer4().ttl(3))),
+        up("IPv6 probe that has come far", probe(peer6().ttl(3))),
+        up("probe with DSCP", probe(peer4().class(0xc0))),
+        up("probe behind options", probe(peer4().options(&[1; 4]))),
+        up("IPv6 probe behind an extension header", probe(peer6().extension(60, &[0, 0, 1, 4, 0, 0, 0, 0]))),
+        up("probe with a diagnostic", peer4().datagram(50_000, PORT, &diagnosed)),
+        up("probe without poll", peer4().datagram(50_000, PORT, &control(UP | DEMAND, MINE, SELF))),
+        up("probe in state Down", peer4().datagram(50_000, PORT, &control(0x40 | DEMAND, MINE, SELF))),
+        up("probe with more behind it", peer4().datagram(50_000, PORT, &long)),
+        up("probe from port 7784", peer4().datagram(PORT, PORT, &control(PROBE, MINE, SELF))),
+        up("probe padded", probe(peer4())).padded(&[0; 3]),
+        up("probe whose answer has the sum zero", sums_to_zero(peer4())),
+        up("IPv6 probe whose answer has the sum zero", sums_to_zero(peer6())),
+    ];
+    for (name, frame) in
+        [("probe of a draining node", probe(peer4())), ("IPv6 probe of a draining node", probe(peer6()))]
+    {
+        rows.push(Row::frame(name, &frame, reflection(&frame, ADMIN_DOWN)).meets(Fixture::Draining));
+    }
+    rows
+}
+
+/// A probe of which the answer's checksum comes to zero, which is written as all ones.
+fn sums_to_zero(base: Frame) -> Frame {
+    let at = base.bytes().len() + 6;
+    (0..=u16::MAX)
+        .map(|low| {
+            base.clone().datagram(50_000, PORT, &control(PROBE, MINE & !0xffff | u32::from(low), SELF))
+        })
+        .find(|frame| match reflection(frame, UP) {
+            Expect::Becomes(_, _, answer) => answer[at..at + 2] == [0xff; 2],
+            _ => false,
+        })
+        .expect("one in 65,536")
+}
+
+fn not_reflected() -> Vec<Row> {
+    let bad = |name: &str, flags, yours| {
+        Row::frame(
+            name,
+            &peer4().datagram(50_000, PORT, &control(flags, MINE, yours)),
+            refused(Refusal::BadProbe),
+        )
+    };
+    vec![
+        bad("probe of another reflector", PROBE, wire_id(node::NEAR)),
+        bad("probe of discriminator 0", PROBE, 0),
+        bad("answer to the port of probes", ANSWER, SELF),
+        bad("probe with authentication", PROBE | 0x04, SELF),
+        bad("probe to many", PROBE | 0x01, SELF),
+        Row::frame("probe before the configuration", &probe(peer4()), refused(Refusal::NotConfigured))
+            .meets(Fixture::Unconfigured),
+    ]
+}
+
+/// Both to the reflector and back from one.
+fn unsound() -> Vec<Row> {
+    let mut rows = Vec::new();
+    let kinds =
+        [("probe", PROBE, SELF, 50_000, PORT), ("answer", ANSWER, answer_to(node::FAR4), PORT, 50_000)];
+    for (kind, flags, yours, source, destination) in kinds {
+        let good = control(flags, MINE, yours);
+        let mut row = |what: &str, payload: &[u8]| {
+            let frame = peer4().datagram(source, destination, payload);
+            rows.push(Row::frame(format!("{kind} {what}"), &frame, refused(Refusal::BadProbe)));
+        };
+        row("of version 0", &edited(good.clone(), 0, &[0x00]));
+        row("of version 2", &edited(good.clone(), 0, &[0x40]));
+        row("that says it has 23 bytes", &edited(good.clone(), 3, &[23]));
+        row("that says it has 25 bytes", &edited(good.clone(), 3, &[25]));
+        row("with multiplier 0", &edited(good.clone(), 2, &[0]));
+        row("from discriminator 0", &edited(good.clone(), 4, &[0; 4]));
+        row("of 23 bytes", &good[..23]);
+        row("of no bytes", &[]);
+        // The Ethernet frame may be longer than the packet in it.
+        let frame = peer4().datagram(source, destination, &good[..20]);
+        rows.push(
+            Row::frame(format!("{kind} of 20 bytes, padded"), &frame, refused(Refusal::BadProbe))
+                .padded(&good[20..]),
+        );
+    }
+    rows
+}
+
+/// The discriminator of this node's probe to another.
+fn answer_to(node: NodeIndex) -> u32 {
+    u32::from(PROBE_NONCE) << 16 | u32::from(node)
+}
+
+fn answer(base: Frame, flags: u8, yours: u32) -> Frame {
+    base.datagram(PORT, 50_000, &control(flags, MINE, yours))
+}
+
+fn noted() -> Vec<Row> {
+    let row = |name: &str, frame: Frame, node, state| {
+        Row::frame(name, &frame, Expect::Consumed(Outcome::ProbeAnswered)).hears(node, state)
+    };
+    let (to4, to6) = (answer_to(node::FAR4), answer_to(node::FAR6));
+    let plain = peer4().plain_datagram(PORT, 50_000, &control(ANSWER, MINE, to4));
+    vec![
+        row("answer", answer(peer4(), ANSWER, to4), node::FAR4, LIVENESS_UP),
+        row("IPv6 answer", answer(peer6(), ANSWER, to6), node::FAR6, LIVENESS_UP),
+        row(
+            "answer of a draining node",
+            answer(peer4(), ADMIN_DOWN | FINAL, to4),
+            node::FAR4,
+            LIVENESS_ADMIN_DOWN,
+        ),
+        row(
+            "answer of a draining node over IPv6",
+            answer(peer6(), FINAL, to6),
+            node::FAR6,
+            LIVENESS_ADMIN_DOWN,
+        ),
+        row("answer without a sum", plain, node::FAR4, LIVENESS_UP),
+        row("answer without final", answer(peer4(), UP, to4), node::FAR4, LIVENESS_UP),
+        row("answer behind a tag", answer(peer4().tag(2), ANSWER, to4), node::FAR4, LIVENESS_UP),
+        row("answer that has come far", answer(peer4().ttl(1), ANSWER, to4), node::FAR4, LIVENESS_UP),
+        row("answer, after that of a draining node", answer(peer4(), ANSWER, to4), node::FAR4, LIVENESS_UP)
+            .after(&[&answer(peer4(), FINAL, to4)]),
+    ]
+}
+
+fn not_noted() -> Vec<Row> {
+    let bad = |name: &str, flags, yours| {
+        Row::frame(name, &answer(peer4(), flags, yours), refused(Refusal::BadProbe))
+    };
+    let of_before = u32::from(PROBE_NONCE - 1) << 16 | u32::from(node::FAR4);
+    vec![
+        bad("answer to another agent's probe", ANSWER, of_before),
+        bad("answer for another node", ANSWER, answer_to(node::FAR6)),
+        bad("answer to nobody", ANSWER, 0),
+        bad("answer in state Down", 0x40 | FINAL, answer_to(node::FAR4)),
+        bad("answer in state Init", 0x80 | FINAL, answer_to(node::FAR4)),
+        Row::frame("answer before the configuration", &answer(peer4(), ANSWER, answer_to(node::FAR4)), {
+            refused(Refusal::NotConfigured)
+        })
+        .meets(Fixture::Unconfigured),
+    ]
+}
+
+/// The host may speak S-BFD on its own account.
+fn of_others() -> Vec<Row> {
+    let payload = control(PROBE, MINE, SELF);
+    let mut rows = Vec::new();
+    for (kind, source, destination) in [("probe", 50_000, PORT), ("answer", PORT, 50_000)] {
+        let mut row = |what: &str, base: Frame, fixture| {
+            let frame = base.datagram(source, destination, &payload);
+            rows.push(Row::frame(format!("{kind} {what}"), &frame, NOT_OURS).meets(fixture));
+        };
+        row("of a stranger", Frame::v4(CLIENT4, SELF4), Fixture::Standard);
+        row("of a stranger over IPv6", Frame::v6(CLIENT6, SELF6), Fixture::Standard);
+        row("of a peer to another address", Frame::v4(PEER4, PLAIN4), Fixture::Standard);
+        row("of a peer to another IPv6 address", Frame::v6(PEER6, PLAIN6), Fixture::Standard);
+        row("of a peer to a VIP", Frame::v4(PEER4, VIP4).udp(1, 1), Fixture::Standard);
+        row("of a peer to 0.0.0.0, without an address", Frame::v4(PEER4, [0; 4]), Fixture::Silent);
+        row("of a peer to ::, without an address", Frame::v6(PEER6, [0; 16]), Fixture::Silent);
+        row("of a peer, a first fragment", peer4().fragment(0, true), Fixture::Standard);
+        rows.push(Row::frame(
+            format!("TCP on the ports of a {kind}"),
+            &peer4().tcp(source, destination),
+            NOT_OURS,
+        ));
+    }
+    // That port of the VIP is declared.
+    rows.retain(|row| row.name != "probe of a peer to a VIP");
+    rows
+}

@@ -1,0 +1,276 @@
+//! Ways of a second chance: in GUE, under the experimental EtherTypes, and back from there.
+
+use lb_common::flows::Standing::{HalfOpen, Open};
+use lb_common::verdict::{Outcome, Refusal};
+
+use super::Row;
+use crate::model::Action;
+use crate::packets::build::{Arp, Frame, ethernet};
+use crate::packets::expect::{Expect, NOT_OURS, asked_gue, asked_l2, listed, refused, time_exceeded, too_big};
+use crate::packets::fixture::{
+    CLIENT4, CLIENT6, Fixture, MTU, OTHER_MAC, PEER_MAC, PEER4, PLAIN4, ROUTER_MAC, SELF_MAC, SELF4, VIP4,
+    VIP6, node, port, wire_id,
+};
+
+const SELF: u32 = wire_id(node::SELF);
+const ASKED_ONE: u16 = 0x88b5;
+const ASKED_MORE: u16 = 0x88b6;
+/// Bytes of outer IPv4, UDP, GUE and one who has been asked.
+const OVER4: usize = 20 + 8 + 4 + 4;
+/// The same for IPv6.
+const OVER6: usize = OVER4 + 20;
+
+/// A word for what a frame is like, and how it comes to be.
+type Shape = (&'static str, fn(u16) -> Frame);
+
+const SHAPES: [Shape; 6] = [
+    ("IPv4", v4),
+    ("IPv6", v6),
+    ("IPv4 behind a tag", |port| v4(port).tag(7)),
+    ("IPv6 behind a tag", |port| v6(port).tag(7)),
+    ("IPv4 behind two tags", |port| v4(port).tag_of(0x88a8, 6).tag(7)),
+    ("IPv6 behind two tags", |port| v6(port).tag_of(0x88a8, 6).tag(7)),
+];
+
+pub(super) fn rows() -> Vec<Row> {
+    [ways(), sizes(), lists(), restored(), passed_on(), of_others(), refusals()].concat()
+}
+
+fn v4(port: u16) -> Frame {
+    Frame::v4(CLIENT4, VIP4).tcp(4000, port)
+}
+
+fn v6(port: u16) -> Frame {
+    Frame::v6(CLIENT6, VIP6).tcp(4000, port)
+}
+
+fn ways() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (shape, frame) in SHAPES {
+        let mut row = |name: &str, port, to, expect: &dyn Fn(&Frame) -> Expect| {
+            let frame = frame(port).class(0xb8);
+            let row = Row::frame(format!("{shape}, second chance {name}"), &frame, expect(&frame));
+            rows.push(row.leaves(&[(to, Open)]));
+        };
+        let (gue4, gue6) = (node::NEAR_GUE4, node::NEAR_GUE6);
+        row("to a near node in GUE4", port::FORMER_NEAR_GUE4, gue4, &|f| asked_gue(f, gue4, &[SELF]));
+        row("to a near node in GUE6", port::FORMER_NEAR_GUE6, gue6, &|f| asked_gue(f, gue6, &[SELF]));
+        row("marked", port::FORMER_NEAR, node::NEAR, &|f| asked_l2(f, node::NEAR, ASKED_ONE));
+        row("marked on another link", port::FORMER_NEAR_SECOND, node::NEAR_SECOND, &|f| {
+            asked_l2(f, node::NEAR_SECOND, ASKED_ONE)
+        });
+    }
+    rows
+}
+
+/// What does not fit in GUE goes marked to a near node, and not at all to a far one.
+fn sizes() -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mtu = usize::from(MTU);
+    for (family, frame) in [("IPv4", v4 as fn(u16) -> Frame), ("IPv6", v6)] {
+        for (port, to, over) in [
+            (port::FORMER_NEAR_GUE4, node::NEAR_GUE4, OVER4),
+            (port::FORMER_NEAR_GUE6, node::NEAR_GUE6, OVER6),
+        ] {
+            let fits = frame(port).sized(mtu - over);
+            let large = frame(port).sized(mtu - over + 1);
+            let jumbo = frame(port).sized(9000);
+            let row = |size: usize, what: &str, frame: &Frame, expect| {
+                let name = format!("{family} of {size} bytes, second chance {what} for +{over}");
+                Row::frame(name, frame, expect).leaves(&[(to, Open)])
+            };
+            rows.extend([
+                row(mtu - over, "in GUE", &fits, asked_gue(&fits, to, &[SELF])),
+                row(mtu - over + 1, "marked", &large, asked_l2(&large, to, ASKED_ONE)),
+                row(9000, "marked", &jumbo, asked_l2(&jumbo, to, ASKED_ONE)).split_at(2048),
+            ]);
+        }
+        let fits = frame(port::TAKEN_OVER).sized(mtu - OVER4);
+        let large = frame(port::TAKEN_OVER).sized(mtu - OVER4 + 1);
+        rows.extend([
+            Row::frame(format!("{family}, the largest second chance to a far node"), &fits, {
+                asked_gue(&fits, node::FAR4, &[SELF])
+            })
+            .leaves(&[(node::FAR4, Open)]),
+            Row::frame(format!("{family}, too large a second chance to a far node"), &large, {
+                too_big(&large, (mtu - OVER4) as u32)
+            })
+            .leaves(&[(node::FAR4, Open)]),
+        ]);
+    }
+    rows
+}
+
+/// The list of those asked takes room, and of it the mark keeps that there is more than one.
+fn lists() -> Vec<Row> {
+    let asked = [70, 71, 72, 73];
+    let at = port::FORMER_NEAR_GUE4;
+    let to = [(node::NEAR_GUE4, Open)];
+    let mut rows = Vec::new();
+    for count in 1..=asked.len() {
+        let list = &asked[..count];
+        let largest = usize::from(MTU) - OVER4 - 4 * count;
+        let ask = |inner: &Frame| {
+            Frame::v4(PEER4, SELF4).gue(50_000, [count as u8, 4, 0, 0], &listed(list, &inner.ip()))
+        };
+        let (fits, large) = (v4(at).sized(largest), v4(at).sized(largest + 1));
+        let sent = asked_gue(&fits, node::NEAR_GUE4, &[list, &[SELF]].concat());
+        rows.extend([
+            Row::frame(format!("the largest packet after {count} in GUE"), &ask(&fits), sent).leaves(&to),
+            Row::frame(format!("too large a packet after {count} in GUE"), &ask(&large), {
+                asked_l2(&large, node::NEAR_GUE4, ASKED_MORE)
+            })
+            .leaves(&to),
+        ]);
+    }
+    rows
+}
+
+/// As a peer sends it, marked.
+fn marked(frame: &Frame, mark: u16) -> Vec<u8> {
+    frame.clone().macs(SELF_MAC, PEER_MAC).marked(mark)
+}
+
+/// As it came, but for the mark.
+fn without_mark(frame: &Frame, outcome: Outcome) -> Expect {
+    Expect::Becomes(Action::Pass, outcome, frame.clone().macs(SELF_MAC, PEER_MAC).bytes())
+}
+
+fn restored() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (mark, name) in [(ASKED_ONE, "0x88b5"), (ASKED_MORE, "0x88b6")] {
+        for (shape, frame) in SHAPES {
+            let mut row = |what: &str, frame: &Frame, outcome| {
+                let name = format!("{shape} under {name}, {what}");
+                rows.push(Row::bytes(name, marked(frame, mark), without_mark(frame, outcome)));
+            };
+            let opening = Frame { upper: v4(0).syn(4000, port::NEAR).upper, ..frame(port::NEAR) };
+            row("new", &opening, Outcome::Decapsulated);
+            row("unknown", &frame(port::LOCAL), Outcome::Unowned);
+            row("unknown, its last hop", &frame(port::LOCAL).ttl(1), Outcome::Unowned);
+            let datagram =
+                Frame { upper: v4(0).udp(4000, port::YOUNG_SUCCESSORS).upper, ..frame(port::NEAR) };
+            if mark == ASKED_MORE {
+                row("UDP", &datagram, Outcome::Decapsulated);
+            }
+        }
+        let (new, old) = (v4(0).syn(4000, port::NEAR), v4(port::NEAR));
+        rows.push(
+            Row::bytes(format!("owned, under {name}"), marked(&old, mark), {
+                without_mark(&old, Outcome::Decapsulated)
+            })
+            .after(&[&new.macs(SELF_MAC, PEER_MAC)])
+            .leaves(&[(node::SELF, Open)]),
+        );
+        let short = v4(port::NEAR).sized(40);
+        rows.push(
+            Row::bytes(format!("padded, under {name}"), marked(&short, ASKED_MORE), {
+                without_mark(&short, Outcome::Unowned)
+            })
+            .padded(&[0; 6]),
+        );
+    }
+    let jumbo = v4(port::LOCAL).sized(9000);
+    let row = Row::bytes("9000 bytes under 0x88b5", marked(&jumbo, ASKED_ONE), {
+        without_mark(&jumbo, Outcome::Unowned)
+    });
+    rows.push(row.split_at(2048));
+    rows.push(
+        Row::bytes("new, under 0x88b5, noted", marked(&v4(0).syn(4000, port::NEAR), ASKED_ONE), {
+            without_mark(&v4(0).syn(4000, port::NEAR), Outcome::Decapsulated)
+        })
+        .leaves(&[(node::SELF, HalfOpen)]),
+    );
+    rows
+}
+
+/// The sender, known by its MAC, has been asked; behind 0x88b6 nobody is asked any more.
+fn passed_on() -> Vec<Row> {
+    let mut rows = Vec::new();
+    let sender = wire_id(node::NEAR);
+    for (shape, frame) in SHAPES {
+        let (far, near) = (frame(port::TAKEN_OVER), frame(port::FORMER_NEAR_SECOND));
+        rows.extend([
+            Row::bytes(format!("{shape} under 0x88b5, on in GUE"), marked(&far, ASKED_ONE), {
+                asked_gue(&far, node::FAR4, &[sender, SELF])
+            })
+            .leaves(&[(node::FAR4, Open)]),
+            Row::bytes(format!("{shape} under 0x88b5, on under 0x88b6"), marked(&near, ASKED_ONE), {
+                asked_l2(&near, node::NEAR_SECOND, ASKED_MORE)
+            })
+            .leaves(&[(node::NEAR_SECOND, Open)]),
+            Row::bytes(format!("{shape} under 0x88b6, on to nobody"), marked(&far, ASKED_MORE), {
+                without_mark(&far, Outcome::Unowned)
+            }),
+        ]);
+    }
+    let back = v4(port::FORMER_NEAR);
+    rows.push(Row::bytes("under 0x88b5, not back to its sender", marked(&back, ASKED_ONE), {
+        without_mark(&back, Outcome::Unowned)
+    }));
+    rows
+}
+
+/// These types are free for everybody's experiments.
+fn of_others() -> Vec<Row> {
+    let mut rows = Vec::new();
+    let vip = v4(port::LOCAL);
+    for (mark, name) in [(ASKED_ONE, "0x88b5"), (ASKED_MORE, "0x88b6")] {
+        let from_peer = |payload: &[u8]| ethernet([SELF_MAC, PEER_MAC], &[], mark, payload);
+        let mut row = |what: &str, bytes| rows.push(Row::bytes(format!("{name} {what}"), bytes, NOT_OURS));
+        row("from the router", vip.marked(mark));
+        row("from a stranger", vip.clone().macs(SELF_MAC, OTHER_MAC).marked(mark));
+        row("from a stranger behind a tag", vip.clone().tag(3).macs(SELF_MAC, OTHER_MAC).marked(mark));
+        row("from a peer, empty", from_peer(&[]));
+        row("from a peer, of no IP version", from_peer(&[0x55; 60]));
+        row("from a peer, ARP", from_peer(&Arp::request(VIP4).payload()));
+        row("from a peer, for no VIP", from_peer(&Frame::v4(CLIENT4, PLAIN4).tcp(1, 2).ip()));
+        row("from a peer, for an unused port", from_peer(&v4(port::UNUSED).ip()));
+        row("from a peer, an echo request", from_peer(&Frame::v4(CLIENT4, VIP4).icmp(8, 0).ip()));
+        row("from a peer, an ICMPv6 echo request", from_peer(&Frame::v6(CLIENT6, VIP6).icmp(128, 0).ip()));
+        row("from a peer, GUE", from_peer(&Frame::v4(PEER4, SELF4).gue(1, [0, 4, 0, 0], &vip.ip()).ip()));
+        row("from a peer, S-BFD", from_peer(&Frame::v4(PEER4, SELF4).udp(1, 7784).ip()));
+        row(
+            "from a peer behind three tags",
+            vip.clone().tag(1).tag(2).tag(3).macs(SELF_MAC, PEER_MAC).marked(mark),
+        );
+    }
+    rows
+}
+
+fn refusals() -> Vec<Row> {
+    let one =
+        |name: &str, frame: &Frame, refusal| Row::bytes(name, marked(frame, ASKED_ONE), refused(refusal));
+    let ahead = v4(port::TAKEN_OVER);
+    let mut longer = marked(&v4(port::LOCAL), ASKED_ONE);
+    longer.truncate(longer.len() - 1);
+    let mut crowded = Row::frame("no headroom left for a list", &ahead, refused(Refusal::NoHeadroom))
+        .leaves(&[(node::FAR4, Open)]);
+    crowded.packet.metadata = 184;
+    let mut roomy =
+        Row::frame("just enough headroom for a list", &ahead, asked_gue(&ahead, node::FAR4, &[SELF]))
+            .leaves(&[(node::FAR4, Open)]);
+    roomy.packet.metadata = 180;
+    let last_hop = v4(port::FORMER_NEAR).ttl(1);
+    vec![
+        Row::bytes("0x88b5 on, its last hop", marked(&ahead.clone().ttl(1), ASKED_ONE), {
+            time_exceeded(&ahead.clone().ttl(1).macs(SELF_MAC, PEER_MAC))
+        })
+        .leaves(&[(node::FAR4, Open)]),
+        Row::frame("second chance, marked, its last hop", &last_hop, time_exceeded(&last_hop))
+            .leaves(&[(node::NEAR, Open)]),
+        one("0x88b5 around a VIP without a ring", &v4(port::RINGLESS), Refusal::NoSlot),
+        one("0x88b5 around half a header", &Frame::v4(CLIENT4, VIP4).raw(6, &[0; 2]), Refusal::Truncated),
+        one("0x88b5 before the configuration", &v4(port::LOCAL), Refusal::NotConfigured)
+            .meets(Fixture::Unconfigured),
+        Row::bytes("0x88b5 around a packet without its end", longer, refused(Refusal::BadLength)),
+        Row::bytes(
+            "0x88b5 from the router before the configuration",
+            v4(port::LOCAL).macs(SELF_MAC, ROUTER_MAC).marked(ASKED_ONE),
+            NOT_OURS,
+        )
+        .meets(Fixture::Unconfigured),
+        crowded,
+        roomy,
+    ]
+}
