@@ -119,7 +119,7 @@ fn padded(frame: &Frame) -> Vec<u8> {
 /// What lies behind the quote goes, in as many buffers as it may be.
 fn in_buffers() -> Vec<Row> {
     let mut rows = Vec::new();
-    for linear in [62, 63, 100, 600, 1500] {
+    for linear in [68, 69, 100, 600, 1500] {
         for (family, frame) in [("IPv4", v4(port::FAR4)), ("IPv6", v6(port::FAR4))] {
             let frame = frame.sized(1600);
             let row = Row::frame(format!("{family} too big, {linear} bytes readable"), &frame, {
@@ -130,6 +130,14 @@ fn in_buffers() -> Vec<Row> {
     }
     let jumbo = v6(port::FAR6).sized(9000).tag(9);
     rows.push(Row::frame("9000 bytes too big behind a tag", &jumbo, too_big(&jumbo, LARGEST - 20)).split_at(2048));
+    let short = Frame::v4(CLIENT4, VIP4).datagram(4000, port::NEAR, &[0; 80]).ttl(1);
+    for linear in 38..42 {
+        let row = Row::frame(format!("time exceeded, but {linear} bytes readable"), &short, {
+            refused(Refusal::TtlExpired)
+        });
+        rows.push(row.split_at(linear));
+    }
+    rows.push(Row::frame("time exceeded, the quote just readable", &short, time_exceeded(&short)).split_at(42));
     let mut crowded = Row::frame("no headroom left to complain", &v4(port::NEAR).ttl(1), refused(Refusal::NoHeadroom));
     crowded.packet.metadata = 200;
     rows.push(crowded);

@@ -6,7 +6,7 @@ use lb_common::verdict::{Outcome, Refusal};
 use super::{Row, edited};
 use crate::packets::build::{Addresses, Frame};
 use crate::packets::expect::{
-    Expect, LOCAL, NOT_OURS, asked_gue, encapsulated, listed, opened, refused, rewritten,
+    Expect, LOCAL, NOT_OURS, asked_gue, asked_l2, encapsulated, listed, opened, refused, rewritten,
 };
 use crate::packets::fixture::{
     CLIENT4, CLIENT6, Fixture, PEER_MAC, PEER4, PLAIN4, PLAIN6, SELF_MAC, SELF4, VIP4, VIP6, node, port, wire_id,
@@ -126,7 +126,8 @@ fn owners() -> Vec<Row> {
         Row::frame("error about a packet with options", &options, rewritten(&options, node::NEAR)),
         Row::frame("error with a long quote", &whole, rewritten(&whole, node::NEAR)),
         Row::frame("error about a first fragment", &first, rewritten(&first, node::NEAR)),
-        Row::frame("error from a peer by its MAC", &peer, UNOWNED),
+        Row::frame("error from a peer by its MAC", &peer, asked_l2(&peer, node::NEAR, 0x88b5))
+            .leaves(&[(node::NEAR, Open)]),
     ]);
     rows
 }
@@ -199,6 +200,7 @@ fn in_gue() -> Vec<Row> {
         let list = listed(&[77], &about(&sent(port::TAKEN_OVER)).ip());
         let number = if error.is_v4() { 4 } else { 41 };
         let asked = Frame::v4(PEER4, SELF4).gue(50_000, [1, number, 0, 0], &list);
+        let nobodys = about(&sent(port::LOCAL));
         let again = outer(&outer(&error));
         rows.extend([
             Row::frame(format!("{family} error in GUE to the owner"), &outer(&error), {
@@ -206,8 +208,8 @@ fn in_gue() -> Vec<Row> {
             })
             .after(&[&outer(&new)])
             .leaves(&[(node::SELF, Open)]),
-            Row::frame(format!("{family} error in GUE about nobody's flow"), &outer(&error), {
-                opened(&outer(&error), &error, Outcome::Unowned)
+            Row::frame(format!("{family} error in GUE about nobody's flow"), &outer(&nobodys), {
+                opened(&outer(&nobodys), &nobodys, Outcome::Unowned)
             }),
             Row::frame(format!("{family} error in GUE, asked on"), &asked, {
                 asked_gue(&about(&sent(port::TAKEN_OVER)), node::FAR4, &[77, wire_id(node::SELF)])
