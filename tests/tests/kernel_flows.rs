@@ -55,7 +55,8 @@ fn errors_and_later_fragments_go_where_their_flow_goes() -> Result<()> {
     let mut kernel = Kernel::load(&Fixture::Standard.tables())?;
     for to in [port::SPREAD, port::SPREAD_AFFINITY] {
         for flow in 20_000..20_000 + FLOWS {
-            let (quote4, quote6) = (Frame::v4(VIP4, CLIENT4).udp(to, flow), Frame::v6(VIP6, CLIENT6).udp(to, flow));
+            let (quote4, quote6) =
+                (Frame::v4(VIP4, CLIENT4).udp(to, flow), Frame::v6(VIP6, CLIENT6).udp(to, flow));
             let error4 = client4().message(3, 4, &[&[0; 4], &quote4.ip()[..28]].concat());
             let error6 = client6().message(2, 0, &[&[0; 4], &quote6.ip()[..48]].concat());
             let first = client4().udp(flow, to).id(flow).fragment(0, true);
