@@ -38,6 +38,9 @@ impl Part {
 /// A word for what is fragmented, and how it comes to a port.
 type Kind = (&'static str, fn(u16) -> Frame);
 
+/// A word for a way, a port that leads there, and what a frame becomes on it.
+type Way = (&'static str, u16, fn(&Frame) -> Expect);
+
 const KINDS: [Kind; 4] = [
     ("IPv4 TCP", |port| v4(VIP4).tcp(4000, port)),
     ("IPv4 UDP", |port| v4(VIP4).udp(4000, port)),
@@ -70,7 +73,7 @@ pub(super) fn rows() -> Vec<Row> {
 fn in_order() -> Vec<Row> {
     let mut rows = Vec::new();
     for (kind, frame) in KINDS {
-        let ways: [(&str, u16, fn(&Frame) -> Expect); 4] = [
+        let ways: [Way; 4] = [
             ("rewritten", port::NEAR, |f| rewritten(f, node::NEAR)),
             ("on another link", port::NEAR_SECOND, |f| rewritten(f, node::NEAR_SECOND)),
             ("in GUE4", port::FAR4, |f| encapsulated(f, node::FAR4)),
