@@ -233,7 +233,11 @@ fn free_score(held: u64, entry: Entry) -> u64 {
 /// 0: the way is not held by another flow of the same standing. Else how long that one has been silent.
 #[inline(always)]
 fn rival_score(held: u64, tag: u32, entry: Entry) -> u64 {
-    if standing_bits(held) == bits(entry.standing) && !is_own(held, tag) { silence(held, entry) + 1 } else { 0 }
+    if standing_bits(held) == bits(entry.standing) && !is_own(held, tag) {
+        silence(held, entry) + 1
+    } else {
+        0
+    }
 }
 
 #[inline(always)]

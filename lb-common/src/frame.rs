@@ -41,7 +41,12 @@ pub trait Frame {
     /// # Errors
     /// As for [`pipeline::complain`].
     #[inline(always)]
-    fn complain<T: Tables>(&mut self, tables: &T, packet: &Packet, refusal: Refusal) -> Result<Forward, Refusal>
+    fn complain<T: Tables>(
+        &mut self,
+        tables: &T,
+        packet: &Packet,
+        refusal: Refusal,
+    ) -> Result<Forward, Refusal>
     where
         Self: Sized,
     {
@@ -53,7 +58,12 @@ pub trait Frame {
     /// # Errors
     /// As for [`pipeline::encapsulate`].
     #[inline(always)]
-    fn encapsulate<T: Tables>(&mut self, tables: &T, node: NodeIndex, packet: &mut Packet) -> Result<(), Refusal>
+    fn encapsulate<T: Tables>(
+        &mut self,
+        tables: &T,
+        node: NodeIndex,
+        packet: &mut Packet,
+    ) -> Result<(), Refusal>
     where
         Self: Sized,
     {

@@ -49,8 +49,23 @@ pub mod name {
 
     /// All of them.
     pub const ALL: [&str; 17] = [
-        VIPS4, VIPS6, RINGS, NODES, PEERS, PEER_MACS, ARP, LINKS, CONFIG, VIP_STATS, NODE_STATS, REFUSALS,
-        ECHO_BUDGET, LIVENESS, FLOWS, FRAGMENTS, PACKET,
+        VIPS4,
+        VIPS6,
+        RINGS,
+        NODES,
+        PEERS,
+        PEER_MACS,
+        ARP,
+        LINKS,
+        CONFIG,
+        VIP_STATS,
+        NODE_STATS,
+        REFUSALS,
+        ECHO_BUDGET,
+        LIVENESS,
+        FLOWS,
+        FRAGMENTS,
+        PACKET,
     ];
 }
 

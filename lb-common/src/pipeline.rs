@@ -34,10 +34,10 @@ pub use quoted::read_quoted;
 
 use crate::frame::Frame;
 use crate::maps::{Config, Vip};
+use crate::owner::{Kind, MAX_ASKED};
 use crate::ring::NO_NODE;
 use crate::tables::Tables;
 use crate::verdict::{Forward, Outcome, Refusal};
-use crate::owner::{Kind, MAX_ASKED};
 use crate::wire::{bfd, ethernet, gue, icmp};
 use ipv4::holds;
 
@@ -46,7 +46,11 @@ use ipv4::holds;
 /// # Errors
 /// The reason why it was refused; [`Refusal::fate`] says what happens to it then.
 #[inline(always)]
-pub fn judge<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &mut Packet) -> Result<Forward, Refusal> {
+pub fn judge<F: Frame, T: Tables>(
+    frame: &mut F,
+    tables: &T,
+    packet: &mut Packet,
+) -> Result<Forward, Refusal> {
     let Some((ether_type, l3)) = network_header(frame) else { return NOT_OURS };
     packet.reset(l3);
     let marked = matches!(ether_type, ethernet::ASKED_ONE | ethernet::ASKED_MORE);

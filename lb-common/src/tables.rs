@@ -1,9 +1,9 @@
 //! What the agent has told the program, as the pipeline sees it.
 
+use crate::flows::{Entry, FlowKey, FlowSet, Word};
 use crate::maps::{
     Announcer, Config, EchoBudget, FragmentFlow, FragmentKey, Link, Liveness, Node, Vip, Vip4Key, Vip6Key,
 };
-use crate::flows::{Entry, FlowKey, FlowSet, Word};
 use crate::owner::Vitality;
 use crate::ring::{NodeIndex, Slot};
 use crate::vitality;

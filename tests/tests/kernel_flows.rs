@@ -49,6 +49,34 @@ fn with_affinity_a_client_keeps_to_one_node() -> Result<()> {
     Ok(())
 }
 
+/// Where a frame is sent: its destination MAC.
+fn next_hop(kernel: &mut Kernel, frame: &Frame) -> Result<Vec<u8>> {
+    let (_, bytes) = kernel.run(&frame.packet())?;
+    Ok(bytes.get(..6).context("a frame without a MAC")?.to_vec())
+}
+
+#[test]
+fn errors_and_later_fragments_go_where_their_flow_goes() -> Result<()> {
+    let mut kernel = Kernel::load(&Fixture::Standard.tables())?;
+    for to in [port::SPREAD, port::SPREAD_AFFINITY] {
+        for flow in 20_000..20_000 + FLOWS {
+            let (quote4, quote6) =
+                (Frame::v4(VIP4, CLIENT4).udp(to, flow), Frame::v6(VIP6, CLIENT6).udp(to, flow));
+            let error4 = client4().message(3, 4, &[&[0; 4], &quote4.ip()[..28]].concat());
+            let error6 = client6().message(2, 0, &[&[0; 4], &quote6.ip()[..48]].concat());
+            let first = client4().udp(flow, to).id(flow).fragment(0, true);
+            let later = client4().raw(17, &[0xff; 64]).id(flow).fragment(9, false);
+            let hop4 = next_hop(&mut kernel, &client4().udp(flow, to))?;
+            let hop6 = next_hop(&mut kernel, &client6().udp(flow, to))?;
+            for frame in [&error4, &first, &later] {
+                assert_eq!(next_hop(&mut kernel, frame)?, hop4, "port {to}, flow {flow}: {frame:?}");
+            }
+            assert_eq!(next_hop(&mut kernel, &error6)?, hop6, "port {to}, flow {flow}: {error6:?}");
+        }
+    }
+    Ok(())
+}
+
 /// Networks between nodes spread by the outer source port: it must be one for a flow and many for many.
 #[test]
 fn the_outer_source_port_is_the_flows() -> Result<()> {

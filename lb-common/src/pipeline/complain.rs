@@ -85,6 +85,8 @@ fn answer_v4<F: Frame>(
     if !plain || later_part || config.address4 == [0; 4] {
         return Err(refusal);
     }
+    // All of the quote can be read, or nothing is changed yet.
+    frame.view::<QUOTE_V4>(packet.l3).ok_or(refusal)?;
     turn_round(frame, packet, FRONT_V4, QUOTE_V4, ethernet::IPV4)?;
     let quote = checksum::sum(frame.view::<QUOTE_V4>(packet.l3 + FRONT_V4).ok_or(refusal)?);
     let [l0, l1] = ((FRONT_V4 + QUOTE_V4) as u16).to_be_bytes();
@@ -117,6 +119,7 @@ fn answer_v6<F: Frame>(
     if from == 0 || to == 0 || multicast {
         return Err(refusal);
     }
+    frame.view::<QUOTE_V6>(packet.l3).ok_or(refusal)?;
     turn_round(frame, packet, FRONT_V6, QUOTE_V6, ethernet::IPV6)?;
     let quote = checksum::sum(frame.view::<QUOTE_V6>(packet.l3 + FRONT_V6).ok_or(refusal)?);
     let length = (icmp::HEADER + QUOTE_V6) as u16;

@@ -78,12 +78,7 @@ pub fn encapsulate<F: Frame, T: Tables>(
 }
 
 #[inline(always)]
-fn write_v4<F: Frame>(
-    frame: &mut F,
-    node: &Node,
-    packet: &Packet,
-    class: u8,
-) -> Result<(), Refusal> {
+fn write_v4<F: Frame>(frame: &mut F, node: &Node, packet: &Packet, class: u8) -> Result<(), Refusal> {
     let length = packet.length + (ip::V4_HEADER + tunnel_bytes(packet)) as u32;
     let [l0, l1] = (length as u16).to_be_bytes();
     let [c0, c1] = checksum::finish(node.outer_sum + u32::from(class) + length);
@@ -96,12 +91,7 @@ fn write_v4<F: Frame>(
 }
 
 #[inline(always)]
-fn write_v6<F: Frame>(
-    frame: &mut F,
-    node: &Node,
-    packet: &Packet,
-    class: u8,
-) -> Result<(), Refusal> {
+fn write_v6<F: Frame>(frame: &mut F, node: &Node, packet: &Packet, class: u8) -> Result<(), Refusal> {
     let [l0, l1] = ((packet.length + tunnel_bytes(packet) as u32) as u16).to_be_bytes();
     // The flow label carries the flow's entropy for fabrics that hash it (RFC 6438).
     let label = packet.hash.to_le_bytes();

@@ -65,7 +65,9 @@ fn by_addresses<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet)
         }
         Family::V6 => {
             let Some(source) = frame.view::<16>(packet.l3 + V6_SOURCE).copied() else { return false };
-            let Some(destination) = frame.view::<16>(packet.l3 + V6_SOURCE + 16).copied() else { return false };
+            let Some(destination) = frame.view::<16>(packet.l3 + V6_SOURCE + 16).copied() else {
+                return false;
+            };
             packet.hash = flow_hash_v6(&config.hash_key, &source, &destination, flow);
             tables.vip6(&Vip6Key::address(destination))
         }

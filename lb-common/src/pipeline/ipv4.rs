@@ -16,7 +16,11 @@ const FRAGMENT_OFFSET: u16 = 0x1fff;
 
 /// Reads header and ports and asks whether they are a VIP's.
 #[inline(always)]
-pub(super) fn read<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> Result<Found, Refusal> {
+pub(super) fn read<F: Frame, T: Tables>(
+    frame: &F,
+    tables: &T,
+    packet: &mut Packet,
+) -> Result<Found, Refusal> {
     let l3 = packet.l3;
     let header = frame.view::<{ ip::V4_HEADER }>(l3).ok_or(Refusal::Truncated)?;
     let header_len = ((header[0] & 0x0f) as usize) * 4;

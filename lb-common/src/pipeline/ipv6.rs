@@ -14,7 +14,11 @@ const MAX_EXTENSIONS: usize = 6;
 
 /// Reads headers and ports and asks whether they are a VIP's.
 #[inline(always)]
-pub(super) fn read<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> Result<Found, Refusal> {
+pub(super) fn read<F: Frame, T: Tables>(
+    frame: &F,
+    tables: &T,
+    packet: &mut Packet,
+) -> Result<Found, Refusal> {
     let l3 = packet.l3;
     let header = frame.view::<{ ip::V6_HEADER }>(l3).ok_or(Refusal::Truncated)?;
     if header[0] >> 4 != 6 {
@@ -93,7 +97,11 @@ fn upper_layer<F: Frame>(frame: &F, packet: &mut Packet, first: u8) -> Result<Ch
                 packet.protocol = u32::from(next);
                 packet.fragment_id = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
                 if part & 0xfff8 != 0 {
-                    return Ok(if matches!(next, protocol::TCP | protocol::UDP) { Chain::Fragment } else { Chain::Other });
+                    return Ok(if matches!(next, protocol::TCP | protocol::UDP) {
+                        Chain::Fragment
+                    } else {
+                        Chain::Other
+                    });
                 }
                 // Offset zero and no more to come: a whole packet all the same (RFC 6946).
                 packet.is_first_fragment = part & 1 != 0;

@@ -79,12 +79,14 @@ fn arp(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
 }
 
 fn ipv4(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
+    if is_later_fragment(tables, bytes)? {
+        return Some(true);
+    }
     let header = Ipv4HeaderSlice::from_slice(bytes).ok()?;
     let upper = bytes.get(header.slice().len()..)?;
     let to = header.destination();
-    let has_ports = matches!(header.protocol(), IpNumber::TCP | IpNumber::UDP);
     if header.fragments_offset().value() != 0 {
-        return Some(has_ports && tables.vips4.contains_key(&Vip4Key::address(to)));
+        return Some(false);
     }
     let whole = !header.is_fragmenting_payload();
     Some(match header.protocol() {
@@ -102,6 +104,15 @@ fn ipv4(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
         }
         _ => false,
     })
+}
+
+/// Whether it is a later fragment for a VIP. Its options need not be all there: nothing behind them is looked at.
+fn is_later_fragment(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
+    let header: &[u8; 20] = bytes.first_chunk()?;
+    let offset = u16::from_be_bytes([header[6], header[7]]) & 0x1fff;
+    let address = [header[16], header[17], header[18], header[19]];
+    let has_ports = matches!(header[9], 6 | 17);
+    Some(has_ports && offset != 0 && tables.vips4.contains_key(&Vip4Key::address(address)))
 }
 
 /// Whether what an ICMP error quotes came from a VIP's port.

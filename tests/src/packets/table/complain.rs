@@ -8,7 +8,8 @@ use crate::model::Packet;
 use crate::packets::build::{BROADCAST, Frame};
 use crate::packets::expect::{Expect, encapsulated, refused, rewritten, time_exceeded, too_big};
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, MTU, PEER_MAC, PEER4, ROUTER_MAC, SELF_MAC, SELF4, VIP4, VIP6, node, port, wire_id,
+    CLIENT4, CLIENT6, Fixture, MTU, PEER_MAC, PEER4, ROUTER_MAC, SELF_MAC, SELF4, VIP4, VIP6, node, port,
+    wire_id,
 };
 
 /// The largest packet to [`node::FAR4`].
@@ -50,8 +51,7 @@ fn by_hand() -> Vec<Row> {
     let mut icmp = [&[2, 0, 0, 0, 0, 0, 0x05, 0xbc], &large.ip()[..48]].concat();
     let sum = checksum(&[&addresses, [0, 0, 0, 56, 0, 0, 0, 58].as_slice(), &icmp].concat());
     icmp[2..4].copy_from_slice(&sum);
-    let told6 =
-        [macs.as_slice(), &[0x86, 0xdd, 0x60, 0, 0, 0, 0, 56, 58, 64], &addresses, &icmp].concat();
+    let told6 = [macs.as_slice(), &[0x86, 0xdd, 0x60, 0, 0, 0, 0, 56, 58, 64], &addresses, &icmp].concat();
     let becomes = |bytes, outcome| Expect::Becomes(crate::model::Action::Transmit, outcome, bytes);
     vec![
         Row::frame("time exceeded, byte by byte", &expired, {
@@ -119,7 +119,7 @@ fn padded(frame: &Frame) -> Vec<u8> {
 /// What lies behind the quote goes, in as many buffers as it may be.
 fn in_buffers() -> Vec<Row> {
     let mut rows = Vec::new();
-    for linear in [62, 63, 100, 600, 1500] {
+    for linear in [68, 69, 100, 600, 1500] {
         for (family, frame) in [("IPv4", v4(port::FAR4)), ("IPv6", v6(port::FAR4))] {
             let frame = frame.sized(1600);
             let row = Row::frame(format!("{family} too big, {linear} bytes readable"), &frame, {
@@ -129,8 +129,21 @@ fn in_buffers() -> Vec<Row> {
         }
     }
     let jumbo = v6(port::FAR6).sized(9000).tag(9);
-    rows.push(Row::frame("9000 bytes too big behind a tag", &jumbo, too_big(&jumbo, LARGEST - 20)).split_at(2048));
-    let mut crowded = Row::frame("no headroom left to complain", &v4(port::NEAR).ttl(1), refused(Refusal::NoHeadroom));
+    rows.push(
+        Row::frame("9000 bytes too big behind a tag", &jumbo, too_big(&jumbo, LARGEST - 20)).split_at(2048),
+    );
+    let short = Frame::v4(CLIENT4, VIP4).datagram(4000, port::NEAR, &[0; 80]).ttl(1);
+    for linear in 38..42 {
+        let row = Row::frame(format!("time exceeded, but {linear} bytes readable"), &short, {
+            refused(Refusal::TtlExpired)
+        });
+        rows.push(row.split_at(linear));
+    }
+    rows.push(
+        Row::frame("time exceeded, the quote just readable", &short, time_exceeded(&short)).split_at(42),
+    );
+    let mut crowded =
+        Row::frame("no headroom left to complain", &v4(port::NEAR).ttl(1), refused(Refusal::NoHeadroom));
     crowded.packet.metadata = 200;
     rows.push(crowded);
     rows
@@ -146,11 +159,21 @@ fn from_peers() -> Vec<Row> {
             Frame::v4(PEER4, SELF4).gue(50_000, [1, number, 0, 0], &bytes)
         };
         let (expired, large) = (inner.clone().ttl(1), large(inner));
-        rows.extend([
-            Row::frame(format!("{family} out of GUE, time exceeded"), &outer(&expired), time_exceeded(&expired)),
-            Row::frame(format!("{family} out of GUE, too big"), &outer(&large), too_big(&large, LARGEST - 8)),
-        ]
-        .map(|row| row.leaves(&[(node::FAR4, Open)])));
+        rows.extend(
+            [
+                Row::frame(
+                    format!("{family} out of GUE, time exceeded"),
+                    &outer(&expired),
+                    time_exceeded(&expired),
+                ),
+                Row::frame(
+                    format!("{family} out of GUE, too big"),
+                    &outer(&large),
+                    too_big(&large, LARGEST - 8),
+                ),
+            ]
+            .map(|row| row.leaves(&[(node::FAR4, Open)])),
+        );
     }
     let marked = v4(port::TAKEN_OVER).sized(1500).macs(SELF_MAC, PEER_MAC);
     rows.push(
@@ -169,7 +192,8 @@ fn unanswerable() -> Vec<Row> {
     let mut both = |what: &str, frame: &dyn Fn(u16) -> Frame, fixture| {
         let (expired, large) = (frame(port::NEAR).ttl(1), large(frame(port::FAR4)));
         rows.extend([
-            Row::frame(format!("time exceeded, but {what}"), &expired, refused(Refusal::TtlExpired)).meets(fixture),
+            Row::frame(format!("time exceeded, but {what}"), &expired, refused(Refusal::TtlExpired))
+                .meets(fixture),
             Row::frame(format!("too big, but {what}"), &large, refused(Refusal::TooBig)).meets(fixture),
         ]);
     };
@@ -195,7 +219,11 @@ fn of_fragments() -> Vec<Row> {
     let one_byte = Frame::v4(CLIENT4, VIP4).raw(6, &[1]).fragment(185, false).ttl(1);
     let after = Packet::new(first.bytes());
     let mut rows = vec![
-        Row::frame("first fragment, time exceeded", &first.clone().ttl(1), time_exceeded(&first.clone().ttl(1))),
+        Row::frame(
+            "first fragment, time exceeded",
+            &first.clone().ttl(1),
+            time_exceeded(&first.clone().ttl(1)),
+        ),
         Row::frame("first fragment, too big", &large(first.clone()), too_big(&large(first), LARGEST)),
         Row::frame("later fragment, its last hop", &later.clone().ttl(1), refused(Refusal::TtlExpired)),
         Row::frame("later fragment, too big", &large(later), refused(Refusal::TooBig)),
@@ -222,12 +250,20 @@ fn of_errors() -> Vec<Row> {
         let near = error(port::NEAR).ttl(2);
         let far = error(port::FAR4).sized(LARGEST as usize);
         rows.extend([
-            Row::frame(format!("{family} error, TTL 1"), &error(port::NEAR).ttl(1), refused(Refusal::TtlExpired)),
+            Row::frame(
+                format!("{family} error, TTL 1"),
+                &error(port::NEAR).ttl(1),
+                refused(Refusal::TtlExpired),
+            ),
             Row::frame(format!("{family} error, TTL 2"), &near, rewritten(&near, node::NEAR)),
             Row::frame(format!("{family} error, TTL 1, in GUE"), &error(port::FAR4).ttl(1), {
                 refused(Refusal::TtlExpired)
             }),
-            Row::frame(format!("{family} error, too big"), &large(error(port::FAR4)), refused(Refusal::TooBig)),
+            Row::frame(
+                format!("{family} error, too big"),
+                &large(error(port::FAR4)),
+                refused(Refusal::TooBig),
+            ),
             Row::frame(format!("{family} error, of the largest size"), &far, encapsulated(&far, node::FAR4)),
         ]);
     }

@@ -85,9 +85,11 @@ fn hops() -> Vec<Row> {
                 let frame = frame(port).ttl(ttl);
                 rows.push(Row::frame(format!("{family} {ttl}, {way}"), &frame, time_exceeded(&frame)));
             }
-            rows.extend([
-                Row::frame(format!("{family} {ttl}, served here"), &frame(port::LOCAL).ttl(ttl), LOCAL),
-            ]);
+            rows.extend([Row::frame(
+                format!("{family} {ttl}, served here"),
+                &frame(port::LOCAL).ttl(ttl),
+                LOCAL,
+            )]);
         }
         for ttl in [2, 255] {
             let (near, far) = (frame(port::NEAR).ttl(ttl), frame(port::FAR4).ttl(ttl));

@@ -5,12 +5,10 @@ use lb_common::verdict::{Outcome, Refusal};
 
 use super::{Row, edited};
 use crate::packets::build::Frame;
-use crate::packets::expect::{
-    Expect, LOCAL, NOT_OURS, asked_gue, encapsulated, opened, refused, rewritten,
-};
+use crate::packets::expect::{Expect, LOCAL, NOT_OURS, asked_gue, encapsulated, opened, refused, rewritten};
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, PEER_MAC, PEER4, PLAIN4, PLAIN6, QUIET4, QUIET6, SELF_MAC, SELF4, VIP4, VIP6, node,
-    port, wire_id,
+    CLIENT4, CLIENT6, Fixture, PEER_MAC, PEER4, PLAIN4, PLAIN6, QUIET4, QUIET6, SELF_MAC, SELF4, VIP4, VIP6,
+    node, port, wire_id,
 };
 
 const UNOWNED: Expect = Expect::Untouched(Outcome::Unowned as u32);
@@ -39,6 +37,9 @@ impl Part {
 
 /// A word for what is fragmented, and how it comes to a port.
 type Kind = (&'static str, fn(u16) -> Frame);
+
+/// A word for a way, a port that leads there, and what a frame becomes on it.
+type Way = (&'static str, u16, fn(&Frame) -> Expect);
 
 const KINDS: [Kind; 4] = [
     ("IPv4 TCP", |port| v4(VIP4).tcp(4000, port)),
@@ -72,7 +73,7 @@ pub(super) fn rows() -> Vec<Row> {
 fn in_order() -> Vec<Row> {
     let mut rows = Vec::new();
     for (kind, frame) in KINDS {
-        let ways: [(&str, u16, fn(&Frame) -> Expect); 4] = [
+        let ways: [Way; 4] = [
             ("rewritten", port::NEAR, |f| rewritten(f, node::NEAR)),
             ("on another link", port::NEAR_SECOND, |f| rewritten(f, node::NEAR_SECOND)),
             ("in GUE4", port::FAR4, |f| encapsulated(f, node::FAR4)),
@@ -87,7 +88,8 @@ fn in_order() -> Vec<Row> {
                 let row = Row::frame(format!("{kind} {what} fragment {way}"), &later, expect(&later));
                 rows.push(row.after(&[&first]));
                 let tagged = later.tag(4);
-                let row = Row::frame(format!("{kind} {what} fragment {way}, tagged"), &tagged, expect(&tagged));
+                let row =
+                    Row::frame(format!("{kind} {what} fragment {way}, tagged"), &tagged, expect(&tagged));
                 rows.push(row.after(&[&first]));
             }
         }
@@ -98,7 +100,8 @@ fn in_order() -> Vec<Row> {
         let (first, last) = (frame(FIRST), frame(LAST));
         rows.extend([
             Row::frame(format!("first fragment behind {what}"), &first, rewritten(&first, node::NEAR)),
-            Row::frame(format!("last fragment behind {what}"), &last, rewritten(&last, node::NEAR)).after(&[&first]),
+            Row::frame(format!("last fragment behind {what}"), &last, rewritten(&last, node::NEAR))
+                .after(&[&first]),
         ]);
     }
     rows
@@ -134,7 +137,8 @@ fn by_addresses() -> Vec<Row> {
     let unused = FIRST.of(v4(VIP4).udp(4000, port::UNUSED));
     rows.extend([
         Row::frame("first fragment to an unused port", &unused, NOT_OURS),
-        Row::frame("fragment behind one to an unused port", &MIDDLE.of(middle(&unused)), LOCAL).after(&[&unused]),
+        Row::frame("fragment behind one to an unused port", &MIDDLE.of(middle(&unused)), LOCAL)
+            .after(&[&unused]),
     ]);
     rows
 }
@@ -148,7 +152,9 @@ fn at_owners() -> Vec<Row> {
         let row = |name: &str, frame: &Frame, expect| Row::frame(format!("{family} {name}"), frame, expect);
         rows.extend([
             row("first fragment of an own flow", &first, LOCAL).after(&[&new]).leaves(&[(node::SELF, Open)]),
-            row("last fragment of an own flow", &last, LOCAL).after(&[&new, &first]).leaves(&[(node::SELF, Open)]),
+            row("last fragment of an own flow", &last, LOCAL)
+                .after(&[&new, &first])
+                .leaves(&[(node::SELF, Open)]),
             row("first fragment of nobody's flow", &first, UNOWNED),
             row("last fragment of nobody's flow", &last, UNOWNED).after(&[&first]),
         ]);
@@ -194,7 +200,9 @@ fn tunnelled() -> Vec<Row> {
         };
         let restored = |frame: &Frame, outcome| opened(&marked(frame), frame, outcome);
         rows.extend([
-            row("first fragment", &first, restored(&first, Outcome::Decapsulated)).after(&[&new]).leaves(both),
+            row("first fragment", &first, restored(&first, Outcome::Decapsulated))
+                .after(&[&new])
+                .leaves(both),
             row("last fragment", &last, restored(&last, Outcome::Decapsulated))
                 .after(&[&new, &gue(&first)])
                 .leaves(both),
@@ -202,7 +210,8 @@ fn tunnelled() -> Vec<Row> {
             row("fragment for no VIP", &elsewhere, NOT_OURS),
         ]);
     }
-    let part = |part: Part| part.of(Frame::v4(PEER4, SELF4).gue(1, [0, 4, 0, 0], &v4(VIP4).tcp(1, port::NEAR).ip()));
+    let part =
+        |part: Part| part.of(Frame::v4(PEER4, SELF4).gue(1, [0, 4, 0, 0], &v4(VIP4).tcp(1, port::NEAR).ip()));
     rows.extend([
         Row::frame("IPv4 first fragment of GUE", &part(FIRST), NOT_OURS),
         Row::frame("IPv4 later fragment of GUE", &part(MIDDLE), NOT_OURS),
@@ -219,7 +228,8 @@ fn tunnelled() -> Vec<Row> {
 fn strangers() -> Vec<Row> {
     let mut rows = Vec::new();
     for (family, vip, plain) in [("IPv4", v4(VIP4), v4(PLAIN4)), ("IPv6", v6(VIP6), v6(PLAIN6))] {
-        let mut row = |name: &str, frame: &Frame| rows.push(Row::frame(format!("{family} {name}"), frame, NOT_OURS));
+        let mut row =
+            |name: &str, frame: &Frame| rows.push(Row::frame(format!("{family} {name}"), frame, NOT_OURS));
         for (what, part) in [("first", FIRST), ("middle", MIDDLE), ("last", LAST)] {
             row(&format!("{what} TCP fragment, no VIP"), &part.of(plain.clone().tcp(4000, port::NEAR)));
             row(&format!("{what} UDP fragment, no VIP"), &part.of(plain.clone().udp(4000, port::NEAR)));
@@ -241,7 +251,8 @@ fn malformed() -> Vec<Row> {
         rows.extend([
             row("first fragment that says it is longer", says(&first), Refusal::BadLength),
             row("last fragment that says it is longer", says(&last), Refusal::BadLength),
-            row("last fragment, followed, that says it is longer", says(&last), Refusal::BadLength).after(&[&first]),
+            row("last fragment, followed, that says it is longer", says(&last), Refusal::BadLength)
+                .after(&[&first]),
             Row::frame(format!("{kind} first fragment before the configuration"), &first, {
                 refused(Refusal::NotConfigured)
             })

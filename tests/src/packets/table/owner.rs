@@ -6,7 +6,8 @@ use lb_common::verdict::{Outcome, Refusal};
 use super::Row;
 use crate::packets::build::{Frame, flags};
 use crate::packets::expect::{
-    Expect, LOCAL, asked_gue, asked_l2, decapsulated, encapsulated, listed, opened, refused, rewritten, time_exceeded,
+    Expect, LOCAL, asked_gue, asked_l2, decapsulated, encapsulated, listed, opened, refused, rewritten,
+    time_exceeded,
 };
 use crate::packets::fixture::{
     CLIENT4, CLIENT6, Fixture, PEER_MAC, PEER4, SELF_MAC, SELF4, VIP4, VIP6, node, port, wire_id,

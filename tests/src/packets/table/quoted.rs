@@ -6,10 +6,11 @@ use lb_common::verdict::{Outcome, Refusal};
 use super::{Row, edited};
 use crate::packets::build::{Addresses, Frame};
 use crate::packets::expect::{
-    Expect, LOCAL, NOT_OURS, asked_gue, encapsulated, listed, opened, refused, rewritten,
+    Expect, LOCAL, NOT_OURS, asked_gue, asked_l2, encapsulated, listed, opened, refused, rewritten,
 };
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, PEER_MAC, PEER4, PLAIN4, PLAIN6, SELF_MAC, SELF4, VIP4, VIP6, node, port, wire_id,
+    CLIENT4, CLIENT6, Fixture, PEER_MAC, PEER4, PLAIN4, PLAIN6, SELF_MAC, SELF4, VIP4, VIP6, node, port,
+    wire_id,
 };
 
 /// A router on the way to the client.
@@ -51,7 +52,11 @@ fn kinds() -> Vec<Row> {
     let mut row = |family: &str, kind, code, sent: &Frame, quoted: usize, ours: bool| {
         let frame = quoting(kind, code, sent, &sent.ip()[..quoted]);
         let expect = if ours { rewritten(&frame, node::NEAR) } else { NOT_OURS };
-        rows.push(Row::frame(format!("{family} type {kind} code {code} about a VIP's packet"), &frame, expect));
+        rows.push(Row::frame(
+            format!("{family} type {kind} code {code} about a VIP's packet"),
+            &frame,
+            expect,
+        ));
     };
     for (kind, code) in [(3, 0), (3, 1), (3, 4), (3, 13), (4, 0), (11, 0), (11, 1), (12, 0)] {
         row("ICMP", kind, code, &sent4(port::NEAR), 28, true);
@@ -91,17 +96,25 @@ fn owners() -> Vec<Row> {
         for port in [port::LOCAL, port::TAKEN_OVER_AFFINITY, port::TAKEN_OVER] {
             let new = client.clone().syn(4000, port);
             rows.push(
-                Row::frame(format!("{family} error to this node's own flow of port {port}"), &about(&sent(port)), LOCAL)
-                    .after(&[&new])
-                    .leaves(&[(node::SELF, Open)]),
+                Row::frame(
+                    format!("{family} error to this node's own flow of port {port}"),
+                    &about(&sent(port)),
+                    LOCAL,
+                )
+                .after(&[&new])
+                .leaves(&[(node::SELF, Open)]),
             );
         }
         let own = client.clone().syn(4000, port::LOCAL).macs(SELF_MAC, PEER_MAC);
         let other = Frame { upper: sent(port::LOCAL).tcp(port::LOCAL, 4001).upper, ..sent(port::LOCAL) };
         rows.extend([
-            Row::frame(format!("{family} error to the owner that leads no longer"), &about(&sent(port::FORMER_SELF)), LOCAL)
-                .after(&[&client.clone().syn(4000, port::FORMER_SELF).macs(SELF_MAC, PEER_MAC)])
-                .leaves(&[(node::SELF, Open)]),
+            Row::frame(
+                format!("{family} error to the owner that leads no longer"),
+                &about(&sent(port::FORMER_SELF)),
+                LOCAL,
+            )
+            .after(&[&client.clone().syn(4000, port::FORMER_SELF).macs(SELF_MAC, PEER_MAC)])
+            .leaves(&[(node::SELF, Open)]),
             {
                 let frame = about(&sent(port::TAKEN_OVER));
                 Row::frame(format!("{family} error to the former leader"), &frame, {
@@ -109,8 +122,11 @@ fn owners() -> Vec<Row> {
                 })
                 .leaves(&[(node::FAR4, Open)])
             },
-            Row { leaves: None, ..Row::frame(format!("{family} error about another flow"), &about(&other), UNOWNED) }
-                .after(&[&own]),
+            Row {
+                leaves: None,
+                ..Row::frame(format!("{family} error about another flow"), &about(&other), UNOWNED)
+            }
+            .after(&[&own]),
         ]);
         let udp = Frame { upper: client.clone().udp(port::FAR4, 4000).upper, ..sent(port::FAR4) };
         let frame = about(&udp);
@@ -126,7 +142,8 @@ fn owners() -> Vec<Row> {
         Row::frame("error about a packet with options", &options, rewritten(&options, node::NEAR)),
         Row::frame("error with a long quote", &whole, rewritten(&whole, node::NEAR)),
         Row::frame("error about a first fragment", &first, rewritten(&first, node::NEAR)),
-        Row::frame("error from a peer by its MAC", &peer, UNOWNED),
+        Row::frame("error from a peer by its MAC", &peer, asked_l2(&peer, node::NEAR, 0x88b5))
+            .leaves(&[(node::NEAR, Open)]),
     ]);
     rows
 }
@@ -152,7 +169,10 @@ fn strangers() -> Vec<Row> {
         row("error about a packet to a VIP", &about(&to_vip)),
         row("ICMPv6 error about a packet to a VIP", &about(&to_vip6)),
         row("error about a packet of no VIP", &about(&Frame::v4(PLAIN4, CLIENT4).tcp(port::NEAR, 4000))),
-        row("ICMPv6 error about a packet of no VIP", &about(&Frame::v6(PLAIN6, CLIENT6).tcp(port::NEAR, 4000))),
+        row(
+            "ICMPv6 error about a packet of no VIP",
+            &about(&Frame::v6(PLAIN6, CLIENT6).tcp(port::NEAR, 4000)),
+        ),
         row("error about an error", &about(&error)),
         row("error with IPv4 options", &error.clone().options(&[1; 4])),
         row("error, first fragment", &error.clone().fragment(0, true)),
@@ -199,6 +219,7 @@ fn in_gue() -> Vec<Row> {
         let list = listed(&[77], &about(&sent(port::TAKEN_OVER)).ip());
         let number = if error.is_v4() { 4 } else { 41 };
         let asked = Frame::v4(PEER4, SELF4).gue(50_000, [1, number, 0, 0], &list);
+        let nobodys = about(&sent(port::LOCAL));
         let again = outer(&outer(&error));
         rows.extend([
             Row::frame(format!("{family} error in GUE to the owner"), &outer(&error), {
@@ -206,8 +227,8 @@ fn in_gue() -> Vec<Row> {
             })
             .after(&[&outer(&new)])
             .leaves(&[(node::SELF, Open)]),
-            Row::frame(format!("{family} error in GUE about nobody's flow"), &outer(&error), {
-                opened(&outer(&error), &error, Outcome::Unowned)
+            Row::frame(format!("{family} error in GUE about nobody's flow"), &outer(&nobodys), {
+                opened(&outer(&nobodys), &nobodys, Outcome::Unowned)
             }),
             Row::frame(format!("{family} error in GUE, asked on"), &asked, {
                 asked_gue(&about(&sent(port::TAKEN_OVER)), node::FAR4, &[77, wire_id(node::SELF)])

@@ -6,7 +6,9 @@ use lb_common::verdict::{Outcome, Refusal};
 use super::Row;
 use crate::model::Action;
 use crate::packets::build::{Arp, Frame, ethernet};
-use crate::packets::expect::{Expect, NOT_OURS, asked_gue, asked_l2, listed, refused, time_exceeded, too_big};
+use crate::packets::expect::{
+    Expect, NOT_OURS, asked_gue, asked_l2, listed, refused, time_exceeded, too_big,
+};
 use crate::packets::fixture::{
     CLIENT4, CLIENT6, Fixture, MTU, OTHER_MAC, PEER_MAC, PEER4, PLAIN4, ROUTER_MAC, SELF_MAC, SELF4, VIP4,
     VIP6, node, port, wire_id,
