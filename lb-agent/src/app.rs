@@ -119,7 +119,14 @@ pub async fn run(options: Options) -> Result<(), AppError> {
     };
     let (drain, draining) = watch::channel(false);
     let control = Control { source, network, maps, settings, class: options.class, state, prober, draining };
-    let door = Door { state: shown, counters, cells: LivenessCells::open(&pins)?, flows: Flows::open(&pins)?, drain, tick };
+    let door = Door {
+        state: shown,
+        counters,
+        cells: LivenessCells::open(&pins)?,
+        flows: Flows::open(&pins)?,
+        drain,
+        tick,
+    };
     tokio::select! {
         ended = control.run() => ended.map_err(AppError::from),
         ended = admin::serve(socket, door) => ended.map_err(|e| AppError::Ended("the admin socket", e)),

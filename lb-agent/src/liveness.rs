@@ -116,7 +116,8 @@ impl Driver {
     }
 
     fn until_next(&self) -> Duration {
-        let next = self.initiator.next_deadline().map_or(Duration::MAX, |due| due.min(self.clock.next_deadline()));
+        let next =
+            self.initiator.next_deadline().map_or(Duration::MAX, |due| due.min(self.clock.next_deadline()));
         next.saturating_sub(self.start.elapsed()).min(LONGEST_SLEEP)
     }
 

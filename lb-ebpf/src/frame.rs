@@ -114,12 +114,22 @@ impl Frame for XdpFrame {
     }
 
     #[inline(always)]
-    fn complain<T: Tables>(&mut self, _tables: &T, _packet: &Packet, refusal: Refusal) -> Result<Forward, Refusal> {
+    fn complain<T: Tables>(
+        &mut self,
+        _tables: &T,
+        _packet: &Packet,
+        refusal: Refusal,
+    ) -> Result<Forward, Refusal> {
         Ok(Forward::Served(lb_complain(self.context, (refusal == Refusal::TooBig).into())))
     }
 
     #[inline(always)]
-    fn encapsulate<T: Tables>(&mut self, _tables: &T, node: NodeIndex, _packet: &mut Packet) -> Result<(), Refusal> {
+    fn encapsulate<T: Tables>(
+        &mut self,
+        _tables: &T,
+        node: NodeIndex,
+        _packet: &mut Packet,
+    ) -> Result<(), Refusal> {
         const TTL_EXPIRED: u32 = Refusal::TtlExpired as u32;
         const TOO_BIG: u32 = Refusal::TooBig as u32;
         match lb_encapsulate(self.context, node.into()) {

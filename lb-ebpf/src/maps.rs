@@ -8,11 +8,12 @@ use aya_ebpf::helpers::{bpf_jiffies64, bpf_redirect};
 use aya_ebpf::macros::btf_map;
 use lb_common::flows::{Entry, FlowKey, FlowSet, Word};
 use lb_common::maps::{
-    Announcer, Config, EchoBudget, FragmentFlow, FragmentKey, Link, Liveness, Node, Traffic, Vip, Vip4Key, Vip6Key, capacity,
+    Announcer, Config, EchoBudget, FragmentFlow, FragmentKey, Link, Liveness, Node, Traffic, Vip, Vip4Key,
+    Vip6Key, capacity,
 };
-use lb_common::ring::{NodeIndex, Slot};
 use lb_common::owner::Vitality;
 use lb_common::pipeline::Packet;
+use lb_common::ring::{NodeIndex, Slot};
 use lb_common::tables::Tables;
 use lb_common::vitality;
 

@@ -168,7 +168,8 @@ impl<'lab> Stage<'lab> {
                 let number = &other["index"];
                 liveness.iter().any(|cell| cell["number"] == *number && cell["state"] == "alive")
             };
-            let others = named.iter().filter(|it| it["is_self"] == false && nodes.iter().any(|n| it["name"] == *n));
+            let others =
+                named.iter().filter(|it| it["is_self"] == false && nodes.iter().any(|n| it["name"] == *n));
             Ok(others.filter(alive).count() == nodes.len() - 1)
         })
     }

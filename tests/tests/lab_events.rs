@@ -60,12 +60,10 @@ fn judge(event: &Event, stage: &Stage<'_>, toll: &Toll, began: Instant) -> Resul
     let by_pod = toll.connections().filter(|it| it.pod.is_some()).count();
     ensure!(by_pod >= 2000, "only {by_pod} connections were open");
     match stage.carrier {
-        Carrier::Fairlead => {
-            match event.kills {
-                None => Ok(ensure!(toll.broken() == 0, "{toll}")),
-                Some(node) => only_of(node, stage.lab, toll, began),
-            }
-        }
+        Carrier::Fairlead => match event.kills {
+            None => Ok(ensure!(toll.broken() == 0, "{toll}")),
+            Some(node) => only_of(node, stage.lab, toll, began),
+        },
         // A comparison in which nothing can break compares nothing.
         Carrier::Nothing => Ok(ensure!(!event.breaks_without || toll.broken() > 0, "nothing broke: {toll}")),
     }

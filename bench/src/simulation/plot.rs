@@ -74,7 +74,8 @@ fn draw<'a>(area: &Area<'a>, report: &Report) -> Drawn<'a> {
 
 /// Title, what was run, and the legend.
 fn draw_head<'a>(head: &Area<'a>, report: &Report) -> Drawn<'a> {
-    head.titled_line(
+    write(
+        head,
         "Connections broken while their owner lives: percent of those at risk, by event (log scale)",
         24,
         16,

@@ -55,5 +55,9 @@ async fn exchange(stream: UnixStream, method: &Method, what: &'static str) -> Re
     let code = response.status();
     let body = response.into_body().collect().await?.to_bytes();
     driver.abort();
-    if code.is_success() { Ok(body) } else { Err(ClientError::Refused(String::from_utf8_lossy(&body).into())) }
+    if code.is_success() {
+        Ok(body)
+    } else {
+        Err(ClientError::Refused(String::from_utf8_lossy(&body).into()))
+    }
 }

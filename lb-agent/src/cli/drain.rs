@@ -33,7 +33,9 @@ pub enum DrainError {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// It took too long.
-    #[error("{left} flows are left after {seconds} s; the node goes on draining, `fairlead drain --undo` ends it")]
+    #[error(
+        "{left} flows are left after {seconds} s; the node goes on draining, `fairlead drain --undo` ends it"
+    )]
     TimedOut {
         /// Flows that are not over.
         left: usize,

@@ -31,7 +31,8 @@ enum Output {
 /// # Errors
 /// When the agent does not answer, or not as this command expects.
 pub fn run(args: &StatusArgs) -> Result<(), ClientError> {
-    let status: serde_json::Value = serde_json::from_slice(&client::ask(&args.socket.socket, &Method::GET, "/status")?)?;
+    let status: serde_json::Value =
+        serde_json::from_slice(&client::ask(&args.socket.socket, &Method::GET, "/status")?)?;
     match args.output {
         Output::Json => println!("{status:#}"),
         Output::Table => print!("{}", table::render(&serde_json::from_value(status)?)),

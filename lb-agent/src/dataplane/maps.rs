@@ -150,7 +150,8 @@ impl Maps {
             let at = slot * WORDS_A_SLOT;
             // The former leaders go first: a program that already sees the new leader then also sees whom
             // it is to ask.
-            let written = self.rings.write(at + 1, value.former_word()) && self.rings.write(at, value.order_word());
+            let written =
+                self.rings.write(at + 1, value.former_word()) && self.rings.write(at, value.order_word());
             if !written {
                 return Err(MapsError::NoSuchSlot(slot));
             }

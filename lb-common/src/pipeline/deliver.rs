@@ -115,6 +115,10 @@ fn ask<F: Frame, T: Tables>(
 /// Notes who has the flow, where that or its age is not what the table says already.
 #[inline(always)]
 fn note<T: Tables>(tables: &T, packet: &Packet, before: u32, node: NodeIndex) {
+    // An error about a flow neither begins it nor keeps it alive.
+    if packet.is_error {
+        return;
+    }
     let mut standing = packet.kind.standing();
     // After a FIN there are still segments to come; only a SYN opens the flow again.
     if packet.kind == Kind::Tcp && flows::is_closed(before) {

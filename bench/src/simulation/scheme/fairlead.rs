@@ -94,13 +94,12 @@ impl Agent {
             slot,
             own,
             kind: packet.kind,
-            entry: self.get(packet.hash),
+            holder: self.get(packet.hash).map_or(NO_NODE, |entry| entry.node),
             asked: trail.count,
             young: true,
-            bereaved: self.bereaved(slot, packet.now),
         };
         let can_ask = |node| self.vitality(node) != Vitality::Dead && !trail.contains(node);
-        let decision = decide(&question, can_ask);
+        let decision = decide(&question, can_ask, || self.bereaved(slot, packet.now));
         match decision {
             Decision::Own => self.put(packet, own),
             Decision::Delegate(node) => self.put(packet, node),
