@@ -87,11 +87,12 @@ pub fn serve<F: Frame, T: Tables>(
             note(tables, packet, packet.entry, own);
             Ok(Forward::Pass(packet.local))
         }
-        Decision::Delegate(node) => {
-            note(tables, packet, packet.entry, node);
+        decision @ (Decision::Delegate(node) | Decision::Ask(node)) => {
+            if decision == Decision::Delegate(node) {
+                note(tables, packet, packet.entry, node);
+            }
             ask(frame, tables, packet, node)
         }
-        Decision::Ask(node) => ask(frame, tables, packet, node),
         Decision::Orphan => Err(Refusal::Orphaned),
         Decision::Unknown => Ok(Forward::Pass(Outcome::Unowned)),
     }
