@@ -276,6 +276,9 @@ const _: () = assert!(size_of::<Config>() == 64);
 
 /// [`Config::flags`]: this node drains: its reflector answers AdminDown.
 pub const CONFIG_DRAINING: u16 = 1;
+/// [`Config::flags`]: it does so because it has been told to, whatever its Node object says. Nothing in the
+/// program asks; the next agent does.
+pub const CONFIG_TOLD_TO_DRAIN: u16 = 2;
 
 /// When a node was last heard of. Read and written as one 64-bit word.
 #[repr(C, align(8))]
