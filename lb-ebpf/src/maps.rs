@@ -10,11 +10,13 @@ use lb_common::flows::{Entry, FlowKey, FlowSet, Word};
 use lb_common::maps::{
     Announcer, Config, EchoBudget, Link, Liveness, Node, Traffic, Vip, Vip4Key, Vip6Key, capacity,
 };
-use lb_common::ring::{NodeIndex, Slot};
 use lb_common::owner::Vitality;
 use lb_common::pipeline::Packet;
+use lb_common::ring::{NodeIndex, Slot};
 use lb_common::tables::Tables;
 use lb_common::vitality;
+
+use crate::frame::opaque;
 
 #[btf_map(name = "lb_packet")]
 static PACKET: PerCpuArray<Packet, 1> = PerCpuArray::new();
@@ -71,6 +73,11 @@ impl Word for SharedWord {
     fn store(&self, value: u64) {
         // SAFETY: the pointer is valid and aligned; a volatile store of 64 bits is one instruction.
         unsafe { self.0.get().write_volatile(value) }
+    }
+
+    #[inline(always)]
+    fn opaque(value: u64) -> u64 {
+        opaque(value)
     }
 }
 

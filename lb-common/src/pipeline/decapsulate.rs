@@ -58,7 +58,9 @@ pub(super) enum Sender {
 pub(super) fn sender<F: Frame, T: Tables>(frame: &F, tables: &T, config: &Config, packet: &Packet) -> Sender {
     let known = match packet.family {
         Family::V4 => {
-            let Some(header) = frame.view::<{ ip::V4_HEADER }>(packet.l3) else { return Sender::ToSomebodyElse };
+            let Some(header) = frame.view::<{ ip::V4_HEADER }>(packet.l3) else {
+                return Sender::ToSomebodyElse;
+            };
             let destination = [header[16], header[17], header[18], header[19]];
             if destination != config.address4 || destination == [0; 4] {
                 return Sender::ToSomebodyElse;
@@ -67,7 +69,9 @@ pub(super) fn sender<F: Frame, T: Tables>(frame: &F, tables: &T, config: &Config
             tables.peer_address(&(V4_MAPPED | u128::from(source)).to_be_bytes())
         }
         Family::V6 => {
-            let Some(to) = frame.view::<16>(packet.l3 + V6_DESTINATION) else { return Sender::ToSomebodyElse };
+            let Some(to) = frame.view::<16>(packet.l3 + V6_DESTINATION) else {
+                return Sender::ToSomebodyElse;
+            };
             let own = u128::from_ne_bytes(config.address6);
             if u128::from_ne_bytes(*to) != own || own == 0 {
                 return Sender::ToSomebodyElse;

@@ -8,7 +8,6 @@ use crate::tables::Tables;
 use crate::verdict::{Forward, Outcome, Refusal};
 use crate::wire::{checksum, ethernet, icmp, ip};
 
-
 /// Judges ICMP right behind an IP header without options or extensions.
 #[inline(always)]
 pub(super) fn judge<F: Frame, T: Tables>(

@@ -54,12 +54,7 @@ pub(super) fn gue<F: Frame>(frame: &mut F, node: &Node, packet: &Packet) -> Resu
 }
 
 #[inline(always)]
-fn write_v4<F: Frame>(
-    frame: &mut F,
-    node: &Node,
-    packet: &Packet,
-    class: u8,
-) -> Result<(), Refusal> {
+fn write_v4<F: Frame>(frame: &mut F, node: &Node, packet: &Packet, class: u8) -> Result<(), Refusal> {
     let length = packet.length + (ip::V4_HEADER + tunnel_bytes(packet)) as u32;
     let [l0, l1] = (length as u16).to_be_bytes();
     let [c0, c1] = checksum::finish(node.outer_sum + u32::from(class) + length);
@@ -72,12 +67,7 @@ fn write_v4<F: Frame>(
 }
 
 #[inline(always)]
-fn write_v6<F: Frame>(
-    frame: &mut F,
-    node: &Node,
-    packet: &Packet,
-    class: u8,
-) -> Result<(), Refusal> {
+fn write_v6<F: Frame>(frame: &mut F, node: &Node, packet: &Packet, class: u8) -> Result<(), Refusal> {
     let [l0, l1] = ((packet.length + tunnel_bytes(packet) as u32) as u16).to_be_bytes();
     // The flow label carries the flow's entropy for fabrics that hash it (RFC 6438).
     let label = packet.hash.to_le_bytes();
@@ -111,12 +101,7 @@ fn traffic_class<F: Frame>(frame: &F, packet: &Packet) -> Result<u8, Refusal> {
 
 /// Moves the Ethernet header, with its tags, `overhead` bytes to the front and writes what is new in it.
 #[inline(always)]
-fn make_room<F: Frame>(
-    frame: &mut F,
-    node: &Node,
-    packet: &Packet,
-    overhead: usize,
-) -> Result<(), Refusal> {
+fn make_room<F: Frame>(frame: &mut F, node: &Node, packet: &Packet, overhead: usize) -> Result<(), Refusal> {
     let tags = *frame.view::<{ 2 * ethernet::TAG }>(ethernet::MACS).ok_or(Refusal::Truncated)?;
     if !frame.move_head(-(overhead as i32)) {
         return Err(Refusal::NoHeadroom);

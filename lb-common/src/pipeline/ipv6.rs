@@ -14,7 +14,11 @@ const MAX_EXTENSIONS: usize = 6;
 
 /// Reads headers and ports and asks whether they are a VIP's.
 #[inline(always)]
-pub(super) fn read<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> Result<Found, Refusal> {
+pub(super) fn read<F: Frame, T: Tables>(
+    frame: &F,
+    tables: &T,
+    packet: &mut Packet,
+) -> Result<Found, Refusal> {
     let l3 = packet.l3;
     let header = frame.view::<{ ip::V6_HEADER }>(l3).ok_or(Refusal::Truncated)?;
     if header[0] >> 4 != 6 {
@@ -45,16 +49,16 @@ pub(super) fn read<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Pack
     if packet.length < shortest || !holds(frame, l3, packet.length) {
         return Err(Refusal::BadLength);
     }
-    packet.vip = *vip;
     packet.kind = kind(frame, upper.protocol, upper.at)?;
     let secret = &tables.config().ok_or(Refusal::NotConfigured)?.hash_key;
     let from = source(header);
-    packet.flow = flow_hash_v6(secret, &from, &key.address, FlowPorts { ports, protocol: upper.protocol });
-    packet.hash = if vip.flags & VIP_AFFINITY == 0 {
-        packet.flow
+    let flow = flow_hash_v6(secret, &from, &key.address, FlowPorts { ports, protocol: upper.protocol });
+    let hash = if vip.flags & VIP_AFFINITY == 0 {
+        flow
     } else {
         flow_hash_v6(secret, &from, &key.address, FlowPorts::AFFINITY)
     };
+    packet.set_vip(vip, flow, hash);
     Ok(Found::Target)
 }
 
@@ -104,14 +108,15 @@ fn upper_layer<F: Frame>(frame: &F, first: u8, at: usize) -> Result<Chain, Refus
     Err(Refusal::TooManyHeaders)
 }
 
+/// As a number: from one memory to another the BPF compiler copies bytes one by one.
 #[inline(always)]
 fn source(header: &[u8; ip::V6_HEADER]) -> [u8; 16] {
     let [_, _, _, _, _, _, _, _, a @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = *header;
-    a
+    u128::from_ne_bytes(a).to_ne_bytes()
 }
 
 #[inline(always)]
 fn destination(header: &[u8; ip::V6_HEADER]) -> [u8; 16] {
     let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, a @ ..] = *header;
-    a
+    u128::from_ne_bytes(a).to_ne_bytes()
 }
