@@ -25,7 +25,8 @@
 //! A node that has been away believes everybody dead until the first answers. The router sees a carrier within
 //! a tick, so what is too short for the nodes to notice moves flows all the same. It spreads flows by
 //! hash modulo next hops. A packet to a node that is down is lost, and sent again some time later; that breaks
-//! nothing. A connection that broke is over; so is one whose owner died, which is counted apart.
+//! nothing. A connection that broke is over; so is one whose owner died, which is counted apart. Former leaders
+//! are not the planner's but noted by a rule of the same kind, see [`scheme::Memory`].
 
 pub mod engine;
 pub mod plot;

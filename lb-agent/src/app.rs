@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lb_bfd::clock::{ProbeClock, TICKS_PER_INTERVAL};
 use lb_common::hash::HashKey;
+use lb_common::maps::CONFIG_TOLD_TO_DRAIN;
 use lb_plan::model::NodeName;
 use lb_plan::plan::{Forwarding, Liveness, Settings};
 use tokio::signal::unix::{SignalKind, signal};
@@ -111,13 +112,13 @@ pub async fn run(options: Options) -> Result<(), AppError> {
         liveness_limit: liveness(&options).limit,
         ..State::default()
     }));
-    let settings = settings(&options, &maps);
+    let settings = settings(&options, &maps)?;
     let tick = options.liveness.map_or(Duration::ZERO, |profile| profile.interval / TICKS_PER_INTERVAL);
     let prober = match options.liveness {
         Some(profile) => Some(Prober::start(profile, LivenessCells::open(&pins)?).map_err(AppError::Thread)?),
         None => None,
     };
-    let (drain, draining) = watch::channel(false);
+    let (drain, draining) = watch::channel(settings.draining);
     let control = Control { source, network, maps, settings, class: options.class, state, prober, draining };
     let door = Door {
         state: shown,
@@ -137,8 +138,9 @@ pub async fn run(options: Options) -> Result<(), AppError> {
     }
 }
 
-fn settings(options: &Options, maps: &Maps) -> Settings {
-    Settings {
+fn settings(options: &Options, maps: &Maps) -> Result<Settings, MapsError> {
+    let flags = maps.read_back()?.config.map_or(0, |config| config.flags);
+    Ok(Settings {
         node: options.node.clone(),
         hash_key: options.hash_key,
         echo_rate: options.echo_rate,
@@ -147,11 +149,12 @@ fn settings(options: &Options, maps: &Maps) -> Settings {
         // Found pinned, the map may have another size than the option says.
         ring_capacity: maps.ring_capacity() as u32,
         liveness: liveness(options),
-        draining: false,
+        // What an agent before this one was told holds until somebody says otherwise.
+        draining: flags & CONFIG_TOLD_TO_DRAIN != 0,
         former_grace: Settings::FORMER_GRACE,
         udp_grace: Settings::UDP_GRACE,
         weight_settle: Settings::WEIGHT_SETTLE,
-    }
+    })
 }
 
 fn liveness(options: &Options) -> Liveness {

@@ -72,6 +72,12 @@ pub trait Word {
     fn load(&self) -> u64;
     /// Makes it hold something else.
     fn store(&self, value: u64);
+    /// The same number, of which the compiler does not know where it comes from: so it cannot make a branch
+    /// of what is meant as arithmetic.
+    #[inline(always)]
+    fn opaque(value: u64) -> u64 {
+        value
+    }
 }
 
 impl Word for AtomicU64 {
@@ -107,13 +113,16 @@ impl<W: Word> FlowSet<W> {
     /// much as move that about.
     #[inline(always)]
     pub fn get_bits(&self, tag: u32) -> u32 {
+        // Without a branch: which way it is cannot be predicted, and while the set is still on its way from
+        // memory the processor goes on with what can.
+        let mut bits = 0;
         for way in &self.ways {
             let word = way.load();
-            if is_own(word, tag) {
-                return word as u32;
-            }
+            let differs = W::opaque((word >> 32) ^ u64::from(tag));
+            let hit = differs.wrapping_sub(1) >> 63;
+            bits |= word * hit;
         }
-        0
+        bits as u32
     }
 
     /// Notes a flow, in its own way if it has one, else in the way of whoever has to go.

@@ -269,8 +269,14 @@ pub struct FragmentKey {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FragmentFlow {
-    /// The VIP of its first fragment.
-    pub vip: Vip,
+    /// The slot.
+    pub slot: u32,
+    /// Number of the VIP of its first fragment.
+    pub vip: u32,
+    /// That VIP's `VIP_*` bits.
+    pub flags: u32,
+    /// Zero.
+    pub pad: u32,
     /// The hash that chooses the slot.
     pub hash: u64,
     /// The hash that names the flow.
@@ -321,6 +327,9 @@ const _: () = assert!(size_of::<Config>() == 64);
 
 /// [`Config::flags`]: this node drains: its reflector answers AdminDown.
 pub const CONFIG_DRAINING: u16 = 1;
+/// [`Config::flags`]: it does so because it has been told to, whatever its Node object says. Nothing in the
+/// program asks; the next agent does.
+pub const CONFIG_TOLD_TO_DRAIN: u16 = 2;
 
 /// When a node was last heard of. Read and written as one 64-bit word.
 #[repr(C, align(8))]

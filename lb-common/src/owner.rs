@@ -101,8 +101,18 @@ pub enum Decision {
 
 /// Whether a node stands in a slot, as leader, successor or former leader.
 #[inline(always)]
-pub fn stands_in(slot: Slot, node: NodeIndex) -> bool {
-    slot.leader == node || slot.successors.contains(&node) || slot.former.contains(&node)
+pub const fn stands_in(slot: Slot, node: NodeIndex) -> bool {
+    has(slot.order_word(), node) || has(slot.former_word(), node)
+}
+
+/// Whether one of the four indices in a word is this one, found in all of them at once.
+#[inline(always)]
+const fn has(word: u64, node: NodeIndex) -> bool {
+    const ONES: u64 = 0x0001_0001_0001_0001;
+    const TOPS: u64 = 0x8000_8000_8000_8000;
+    // Where they are equal nothing is left, and to take one from nothing borrows from the top.
+    let differs = word ^ (node as u64 * ONES);
+    differs.wrapping_sub(ONES) & !differs & TOPS != 0
 }
 
 /// What a director does with a packet that is not of a flow that it owns itself: the first node of word 0

@@ -217,8 +217,12 @@ pub struct Packet {
     l4: usize,
     /// Bytes of the IP packet, as its header says; of a VIP's packet not more than the frame holds.
     length: u32,
-    /// The VIP that it is for.
-    vip: Vip,
+    /// Number of the slot that it falls in.
+    slot: u32,
+    /// Number of the VIP that it is for.
+    vip: u32,
+    /// Flags of that VIP.
+    flags: u32,
     /// Chooses the slot.
     hash: u64,
     /// Names the flow in the table; another than `hash` where a Service wants a client on one node.
@@ -252,7 +256,9 @@ impl Packet {
         type_at: 0,
         l4: 0,
         length: 0,
-        vip: Vip { ring: 0, mask: 0, number: 0, flags: 0 },
+        slot: 0,
+        vip: 0,
+        flags: 0,
         hash: 0,
         flow: 0,
         kind: Kind::Tcp,
@@ -278,7 +284,19 @@ impl Packet {
         self.is_error = false;
         self.path_mtu = 0;
         self.local = Outcome::Local;
-        self.asked = Asked::NOBODY;
+        self.asked.by_peer = false;
+        self.asked.count = 0;
+    }
+
+    /// Notes which VIP the packet is for, with which flow, and with which hash for the ring.
+    #[inline(always)]
+    const fn set_vip(&mut self, vip: &Vip, flow: u64, hash: u64) {
+        // Number by number: as a whole the BPF compiler copies it in a loop over bytes.
+        self.slot = vip.ring.wrapping_add(hash as u32 & vip.mask);
+        self.vip = vip.number;
+        self.flags = vip.flags;
+        self.flow = flow;
+        self.hash = hash;
     }
 }
 
@@ -296,6 +314,7 @@ struct Asked {
     /// A peer has sent the packet to this node in particular.
     by_peer: bool,
     count: usize,
+    /// Behind `count` stands what another packet has left.
     ids: [u32; MAX_ASKED - 1],
 }
 
@@ -314,8 +333,8 @@ impl Asked {
     #[inline(always)]
     fn contains(&self, id: u32) -> bool {
         let mut found = false;
-        for asked in self.ids {
-            found |= asked == id;
+        for (place, asked) in self.ids.into_iter().enumerate() {
+            found |= place < self.count && asked == id;
         }
         found
     }

@@ -37,7 +37,7 @@ pod! {
     EchoBudget { second, left }
     Liveness { last_seen, state }
     FragmentKey { addresses, id, protocol }
-    FragmentFlow { vip, hash, flow }
+    FragmentFlow { slot, vip, flags, pad, hash, flow }
     Traffic { packets, bytes }
     Slot { leader, successors, former }
 }

@@ -47,7 +47,9 @@ impl XdpFrame {
     /// their lower halves, which tells the verifier nothing.
     #[inline(always)]
     fn bytes<const N: usize>(&self, at: usize) -> Option<*mut [u8; N]> {
-        let at = opaque(at);
+        // Else the compiler would check one sum against the end of the packet and use another that it has
+        // found to be equal, which the verifier has not.
+        let at = opaque(at as u64) as usize;
         if at > LAST_OFFSET {
             return None;
         }
@@ -56,11 +58,10 @@ impl XdpFrame {
     }
 }
 
-/// The same number, of which the compiler no longer knows where it comes from. Else it would check one sum
-/// against the end of the packet and use another that it has found to be equal, which the verifier has not.
+/// The same number, of which the compiler no longer knows where it comes from.
 #[inline(always)]
-fn opaque(at: usize) -> usize {
-    let mut same = at;
+pub(crate) fn opaque(number: u64) -> u64 {
+    let mut same = number;
     // SAFETY: a register moved onto itself. (No instruction at all would leave two lines of source at one
     // address, which the kernel refuses.)
     unsafe { asm!("{0} = {0}", inout(reg) same, options(pure, nomem, nostack, preserves_flags)) };

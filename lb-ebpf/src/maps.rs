@@ -17,6 +17,8 @@ use lb_common::ring::{NodeIndex, Slot};
 use lb_common::tables::Tables;
 use lb_common::vitality;
 
+use crate::frame::opaque;
+
 #[btf_map(name = "lb_fragments")]
 static FRAGMENTS: LruHashMap<FragmentKey, FragmentFlow, { capacity::FRAGMENTS }> = LruHashMap::new();
 #[btf_map(name = "lb_packet")]
@@ -74,6 +76,11 @@ impl Word for SharedWord {
     fn store(&self, value: u64) {
         // SAFETY: the pointer is valid and aligned; a volatile store of 64 bits is one instruction.
         unsafe { self.0.get().write_volatile(value) }
+    }
+
+    #[inline(always)]
+    fn opaque(value: u64) -> u64 {
+        opaque(value)
     }
 }
 

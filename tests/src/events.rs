@@ -9,7 +9,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use lb_agent::dataplane::cells::LivenessCells;
 use serde_json::Value;
 
 pub use self::crowd::{Crowd, Toll};
@@ -201,15 +200,6 @@ impl<'lab> Stage<'lab> {
         }
         Ok(())
     }
-}
-
-/// The states in the liveness cells of a node, by the other nodes' names, read past its agent: `alive`,
-/// `draining`, `dead`. And the probe clock.
-///
-/// # Errors
-/// When nothing is pinned.
-pub fn liveness_cells(lab: &Lab, name: &str) -> Result<LivenessCells> {
-    Ok(LivenessCells::open(&lab.node(name)?.pins())?)
 }
 
 fn list<'a>(status: &'a Value, key: &str) -> Result<&'a Vec<Value>> {

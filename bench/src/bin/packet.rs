@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use fairlead_bench::packet::cases;
+use fairlead_bench::packet::cases::{self, Program};
 use fairlead_bench::packet::measure::Prepared;
 use fairlead_bench::packet::report::{lines, table};
 
@@ -21,6 +21,9 @@ struct Arguments {
     /// A tenth of the rounds and of the packets, to see that it works.
     #[arg(long)]
     quick: bool,
+    /// Measure only what has this in its name, and the floors.
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
     /// Also write the figures here, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -33,7 +36,11 @@ fn main() -> Result<()> {
     } else {
         (arguments.rounds, arguments.packets)
     };
-    let mut prepared = cases::all().into_iter().map(Prepared::new).collect::<Result<Vec<_>>>()?;
+    let mut cases = cases::all();
+    if let Some(text) = &arguments.only {
+        cases.retain(|case| case.kind.program != Program::Judged || case.kind.name.contains(text));
+    }
+    let mut prepared = cases.into_iter().map(Prepared::new).collect::<Result<Vec<_>>>()?;
     for _ in 0..rounds {
         for case in &mut prepared {
             case.run(packets)?;

@@ -44,7 +44,7 @@ struct Arguments {
     #[arg(long)]
     anywhere: bool,
     /// What Fairlead's rings remember of who took new flows before.
-    #[arg(long, value_enum, default_value_t = Former::Acting)]
+    #[arg(long, value_enum, default_value_t = Former::Leaders)]
     former: Former,
     /// Only events with this in their name.
     #[arg(long, value_name = "TEXT", default_value = "")]
@@ -62,11 +62,11 @@ struct Arguments {
 enum Former {
     /// Nobody.
     Nothing,
-    /// Who led a slot by the last ring.
+    /// Who led a slot by the last ring, as the agent notes it.
     Leaders,
-    /// And who took its flows while the leader was dead.
+    /// And who took its flows while the leader was dead, which no agent notes yet.
     Acting,
-    /// And a node that begins is told by another one, which no agent does yet.
+    /// And a node that begins is told by another one, which none does yet.
     Shared,
 }
 

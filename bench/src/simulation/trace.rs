@@ -103,8 +103,8 @@ impl Subject {
 
     /// How many of a hundred thousand connections Fairlead may break.
     ///
-    /// Where a ring doubles, a flow can open at a node that stands in no slot of it by the smaller ring. If its
-    /// next packet enters where the larger one is not known yet, nobody there finds that node. And a node that
+    /// Where a ring doubles, a flow can open at a node that does not stand in its slot of the smaller ring. If
+    /// its next packet enters where the larger one is not known yet, nobody there finds that node. And a node that
     /// has booted knows no former leaders, so where nodes boot while others change, flows that have long been
     /// silent are not found again.
     pub const fn bound(self) -> u64 {

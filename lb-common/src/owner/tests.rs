@@ -169,3 +169,14 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn a_node_is_found_wherever_it_stands(order: [NodeIndex; 4], former: [NodeIndex; 4], node in 0u16..4, narrow: bool) {
+        // Few numbers meet often, and neighbours of zero are where arithmetic on four at once goes wrong.
+        let [order, former] = [order, former].map(|word| if narrow { word.map(|index| index % 5) } else { word });
+        let stands = order.contains(&node) || former.contains(&node);
+        prop_assert_eq!(stands_in(slot(order, former), node), stands);
+        prop_assert!(order.into_iter().chain(former).all(|index| stands_in(slot(order, former), index)));
+    }
+}

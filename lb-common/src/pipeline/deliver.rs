@@ -8,6 +8,7 @@ use crate::owner::{self, Decision, Kind, Question, Vitality};
 use crate::ring::{NO_NODE, NodeIndex, Slot};
 use crate::tables::Tables;
 use crate::verdict::{Forward, Outcome, Refusal};
+use crate::vitality;
 use crate::wire::checksum;
 
 /// Offsets of TTL, header checksum and hop limit in their headers.
@@ -21,9 +22,8 @@ pub(super) fn judge<F: Frame, T: Tables>(
     packet: &mut Packet,
 ) -> Result<Forward, Refusal> {
     let config = configured(tables)?;
-    let place = packet.vip.ring.wrapping_add(packet.hash as u32 & packet.vip.mask);
-    let slot = tables.slot(place).ok_or(Refusal::NoSlot)?;
-    tables.count_vip(packet.vip.number, packet.length);
+    let slot = tables.slot(packet.slot).ok_or(Refusal::NoSlot)?;
+    tables.count_vip(packet.vip, packet.length);
     packet.order = slot.order_word();
     packet.former = slot.former_word();
     if packet.asked.by_peer {
@@ -37,7 +37,11 @@ pub(super) fn judge<F: Frame, T: Tables>(
         packet.entry = look_up(tables, packet);
     }
     let own = flows::holder(packet.entry) == config.self_node && !flows::is_closed(packet.entry);
-    let node = owner::candidate(slot, |node| tables.vitality(node));
+    // Nearly always the leader is alive, which is not worth a call.
+    let node = match vitality::of(tables, slot.leader) {
+        Vitality::Accepting => slot.leader,
+        Vitality::Draining | Vitality::Dead => owner::candidate(slot, |node| tables.vitality(node)),
+    };
     if node != config.self_node && !own {
         // A peer has chosen this node. To choose again, by a ring that differs from the peer's for a
         // moment, could send the packet back and forth.
@@ -75,7 +79,7 @@ pub fn serve<F: Frame, T: Tables>(
         kind: packet.kind,
         holder: flows::holder(packet.entry),
         asked: packet.asked.count,
-        young: packet.vip.flags & VIP_YOUNG != 0,
+        young: packet.flags & VIP_YOUNG != 0,
     };
     let can_ask = |node: NodeIndex| {
         tables.vitality(node) != Vitality::Dead
@@ -87,11 +91,12 @@ pub fn serve<F: Frame, T: Tables>(
             note(tables, packet, packet.entry, own);
             Ok(Forward::Pass(packet.local))
         }
-        Decision::Delegate(node) => {
-            note(tables, packet, packet.entry, node);
+        decision @ (Decision::Delegate(node) | Decision::Ask(node)) => {
+            if decision == Decision::Delegate(node) {
+                note(tables, packet, packet.entry, node);
+            }
             ask(frame, tables, packet, node)
         }
-        Decision::Ask(node) => ask(frame, tables, packet, node),
         Decision::Orphan => Err(Refusal::Orphaned),
         Decision::Unknown => Ok(Forward::Pass(Outcome::Unowned)),
     }

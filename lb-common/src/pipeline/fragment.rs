@@ -19,7 +19,8 @@ const V6_SOURCE: usize = 8;
 #[inline(always)]
 pub fn note_fragment<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &Packet) {
     if let Some(key) = key(frame, packet) {
-        tables.note_fragment(&key, &FragmentFlow { vip: packet.vip, hash: packet.hash, flow: packet.flow });
+        let Packet { slot, vip, flags, hash, flow, .. } = *packet;
+        tables.note_fragment(&key, &FragmentFlow { slot, vip, flags, pad: 0, hash, flow });
     }
 }
 
@@ -29,7 +30,9 @@ pub fn follow_fragment<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut 
     packet.kind = if packet.protocol == u32::from(protocol::UDP) { Kind::Udp } else { Kind::Tcp };
     let Some(key) = key(frame, packet) else { return false };
     if let Some(first) = tables.fragment(&key) {
+        packet.slot = first.slot;
         packet.vip = first.vip;
+        packet.flags = first.flags;
         packet.hash = first.hash;
         packet.flow = first.flow;
         return true;
@@ -54,13 +57,14 @@ fn key<F: Frame>(frame: &F, packet: &Packet) -> Option<FragmentKey> {
 fn by_addresses<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> bool {
     let Some(config) = tables.config() else { return false };
     let flow = FlowPorts { ports: [0; 4], protocol: packet.protocol as u8 };
+    let hash;
     let found = match packet.family {
         Family::V4 => {
             let Some(&[s0, s1, s2, s3, d0, d1, d2, d3]) = frame.view::<8>(packet.l3 + V4_SOURCE) else {
                 return false;
             };
             let (source, destination) = ([s0, s1, s2, s3], [d0, d1, d2, d3]);
-            packet.hash = flow_hash_v4(&config.hash_key, source, destination, flow);
+            hash = flow_hash_v4(&config.hash_key, source, destination, flow);
             tables.vip4(&Vip4Key::address(destination))
         }
         Family::V6 => {
@@ -68,14 +72,13 @@ fn by_addresses<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet)
             let Some(destination) = frame.view::<16>(packet.l3 + V6_SOURCE + 16).copied() else {
                 return false;
             };
-            packet.hash = flow_hash_v6(&config.hash_key, &source, &destination, flow);
+            hash = flow_hash_v6(&config.hash_key, &source, &destination, flow);
             tables.vip6(&Vip6Key::address(destination))
         }
     };
-    packet.flow = packet.hash;
     match found {
         Some(vip) => {
-            packet.vip = *vip;
+            packet.set_vip(vip, hash, hash);
             true
         }
         None => false,

@@ -54,15 +54,15 @@ pub(super) fn read<F: Frame, T: Tables>(
         return Err(Refusal::BadLength);
     }
     let source = [header[12], header[13], header[14], header[15]];
-    packet.vip = *vip;
     packet.kind = kind(frame, header[9], l4)?;
-    let key = &tables.config().ok_or(Refusal::NotConfigured)?.hash_key;
-    packet.flow = flow_hash_v4(key, source, destination, FlowPorts { ports, protocol: header[9] });
-    packet.hash = if vip.flags & VIP_AFFINITY == 0 {
-        packet.flow
+    let secret = &tables.config().ok_or(Refusal::NotConfigured)?.hash_key;
+    let flow = flow_hash_v4(secret, source, destination, FlowPorts { ports, protocol: header[9] });
+    let hash = if vip.flags & VIP_AFFINITY == 0 {
+        flow
     } else {
-        flow_hash_v4(key, source, destination, FlowPorts::AFFINITY)
+        flow_hash_v4(secret, source, destination, FlowPorts::AFFINITY)
     };
+    packet.set_vip(vip, flow, hash);
     Ok(Found::Target)
 }
 

@@ -46,16 +46,16 @@ pub(super) fn read<F: Frame, T: Tables>(
     if packet.length < shortest || !holds(frame, l3, packet.length) {
         return Err(Refusal::BadLength);
     }
-    packet.vip = *vip;
     packet.kind = kind(frame, upper.protocol, upper.at)?;
     let secret = &tables.config().ok_or(Refusal::NotConfigured)?.hash_key;
     let from = source(header);
-    packet.flow = flow_hash_v6(secret, &from, &key.address, FlowPorts { ports, protocol: upper.protocol });
-    packet.hash = if vip.flags & VIP_AFFINITY == 0 {
-        packet.flow
+    let flow = flow_hash_v6(secret, &from, &key.address, FlowPorts { ports, protocol: upper.protocol });
+    let hash = if vip.flags & VIP_AFFINITY == 0 {
+        flow
     } else {
         flow_hash_v6(secret, &from, &key.address, FlowPorts::AFFINITY)
     };
+    packet.set_vip(vip, flow, hash);
     Ok(Found::Target)
 }
 
@@ -114,14 +114,15 @@ fn upper_layer<F: Frame>(frame: &F, packet: &mut Packet, first: u8) -> Result<Ch
     Err(Refusal::TooManyHeaders)
 }
 
+/// As a number: from one memory to another the BPF compiler copies bytes one by one.
 #[inline(always)]
 fn source(header: &[u8; ip::V6_HEADER]) -> [u8; 16] {
     let [_, _, _, _, _, _, _, _, a @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = *header;
-    a
+    u128::from_ne_bytes(a).to_ne_bytes()
 }
 
 #[inline(always)]
 fn destination(header: &[u8; ip::V6_HEADER]) -> [u8; 16] {
     let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, a @ ..] = *header;
-    a
+    u128::from_ne_bytes(a).to_ne_bytes()
 }

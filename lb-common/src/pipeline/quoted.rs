@@ -7,7 +7,7 @@ use super::ipv4::holds;
 use super::{Family, Found, Packet};
 use crate::frame::Frame;
 use crate::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
-use crate::maps::{VIP_AFFINITY, Vip, Vip4Key, Vip6Key};
+use crate::maps::{VIP_AFFINITY, Vip4Key, Vip6Key};
 use crate::owner::Kind;
 use crate::tables::Tables;
 use crate::verdict::Refusal;
@@ -44,12 +44,13 @@ fn read_v4<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> R
         return Ok(Found::Nothing);
     };
     let key = &tables.config().ok_or(Refusal::NotConfigured)?.hash_key;
-    note(packet, vip, protocol);
-    packet.flow = flow_hash_v4(key, client, vip_address, FlowPorts { ports: turned(ports), protocol });
-    packet.hash = packet.flow;
+    let flow = flow_hash_v4(key, client, vip_address, FlowPorts { ports: turned(ports), protocol });
+    let mut hash = flow;
     if vip.flags & VIP_AFFINITY != 0 {
-        packet.hash = flow_hash_v4(key, client, vip_address, FlowPorts::AFFINITY);
+        hash = flow_hash_v4(key, client, vip_address, FlowPorts::AFFINITY);
     }
+    packet.set_vip(vip, flow, hash);
+    packet.kind = kind(protocol);
     Ok(Found::Target)
 }
 
@@ -68,12 +69,13 @@ fn read_v6<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> R
         return Ok(Found::Nothing);
     };
     let key = &tables.config().ok_or(Refusal::NotConfigured)?.hash_key;
-    note(packet, vip, protocol);
-    packet.flow = flow_hash_v6(key, &client, &vip_address, FlowPorts { ports: turned(ports), protocol });
-    packet.hash = packet.flow;
+    let flow = flow_hash_v6(key, &client, &vip_address, FlowPorts { ports: turned(ports), protocol });
+    let mut hash = flow;
     if vip.flags & VIP_AFFINITY != 0 {
-        packet.hash = flow_hash_v6(key, &client, &vip_address, FlowPorts::AFFINITY);
+        hash = flow_hash_v6(key, &client, &vip_address, FlowPorts::AFFINITY);
     }
+    packet.set_vip(vip, flow, hash);
+    packet.kind = kind(protocol);
     Ok(Found::Target)
 }
 
@@ -90,7 +92,6 @@ const fn turned([v0, v1, c0, c1]: [u8; 4]) -> [u8; 4] {
 
 /// An error neither begins a flow nor ends one.
 #[inline(always)]
-fn note(packet: &mut Packet, vip: &Vip, protocol: u8) {
-    packet.vip = *vip;
-    packet.kind = if protocol == protocol::UDP { Kind::Udp } else { Kind::Tcp };
+const fn kind(protocol: u8) -> Kind {
+    if protocol == protocol::UDP { Kind::Udp } else { Kind::Tcp }
 }

@@ -6,7 +6,7 @@ mod way;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use lb_common::maps::{self, CONFIG_DRAINING, Config, capacity, name};
+use lb_common::maps::{self, CONFIG_DRAINING, CONFIG_TOLD_TO_DRAIN, Config, capacity, name};
 use lb_common::ring::{NO_NODE, NodeIndex};
 
 use super::room::Room;
@@ -116,7 +116,8 @@ impl<'a> Roster<'a> {
             hash_key: settings.hash_key,
             address4: addresses().find_map(v4).unwrap_or_default(),
             self_node: own.map_or(NO_NODE, |seat| seat.index),
-            flags: if own.is_some_and(|seat| seat.draining) { CONFIG_DRAINING } else { 0 },
+            flags: if own.is_some_and(|seat| seat.draining) { CONFIG_DRAINING } else { 0 }
+                | if settings.draining { CONFIG_TOLD_TO_DRAIN } else { 0 },
             address6: addresses().find_map(v6).unwrap_or_default(),
             echo_rate: settings.echo_rate,
             id: wire_id(self.own),

@@ -187,6 +187,10 @@ pub mod port {
     pub const FORMER_OUTSIDE: u16 = 8039;
     /// Led by this node, and before by [`super::node::FAR4`]; with session affinity.
     pub const TAKEN_OVER_AFFINITY: u16 = 8040;
+    /// Led by this node, and before by one that was lost this moment and by [`super::node::FAR4`].
+    pub const FORMERS_LOST: u16 = 8041;
+    /// The same, and so lately that UDP flows may live elsewhere.
+    pub const YOUNG_FORMERS_LOST: u16 = 8042;
     /// The port of S-BFD, as a VIP's: leads to [`super::node::NEAR`].
     pub const SBFD: u16 = 7784;
     /// The port of GUE, as a VIP's: leads to [`super::node::SELF`].
@@ -367,6 +371,8 @@ fn plain_rings() -> Vec<(u16, Slot, u32)> {
         (port::FORMER_NEAR_GUE6, slot(&[SELF], &[NEAR_GUE6]), 0),
         (port::FORMER_UNRESOLVED, slot(&[SELF], &[UNRESOLVED]), 0),
         (port::FORMER_OUTSIDE, slot(&[SELF], &[OUTSIDE]), 0),
+        (port::FORMERS_LOST, slot(&[SELF], &[JUST_LOST, FAR4]), 0),
+        (port::YOUNG_FORMERS_LOST, slot(&[SELF], &[JUST_LOST, FAR4]), VIP_YOUNG),
         (port::TAKEN_OVER_AFFINITY, slot(&[SELF], &[FAR4]), VIP_AFFINITY),
     ]
 }

@@ -1,6 +1,8 @@
-//! The demonstration: a cluster in network namespaces, thousands of connections through Fairlead, and a
-//! router that changes its mind in the middle of it. Ends with a failure when any number is off.
+//! The demonstration: a cluster in network namespaces and thousands of connections through Fairlead. First a
+//! router that changes its mind; then a cluster that does, beside one without Fairlead. Ends with a failure
+//! when any number is off.
 
+mod changes;
 mod tables;
 
 use std::fs;
@@ -29,7 +31,7 @@ const DUMP_LINES: usize = 40;
 
 fn main() -> ExitCode {
     let begun = Instant::now();
-    match Topology::standard().run(demonstrate) {
+    match both_acts() {
         Ok(complaints) if complaints.is_empty() => {
             println!("every number is right; {:.1} s in all", begun.elapsed().as_secs_f64());
             ExitCode::SUCCESS
@@ -45,13 +47,19 @@ fn main() -> ExitCode {
     }
 }
 
+fn both_acts() -> Result<Vec<String>> {
+    let mut complaints = Topology::standard().run(demonstrate)?;
+    complaints.extend(changes::play()?);
+    Ok(complaints)
+}
+
 /// What runs, and what it ends up as.
 struct Traffic<Tcp, Udp> {
     tcp: Vec<Tcp>,
     udp: Udp,
 }
 
-/// Runs the whole demonstration and returns what is off.
+/// The first act; returns what is off.
 fn demonstrate(lab: &Lab) -> Result<Vec<String>> {
     start_agents(lab)?;
     set_next_hops(lab, NEXT_HOPS)?;

@@ -7,6 +7,8 @@ use comfy_table::{CellAlignment, Table, presets};
 use fairlead_tests::lab::Lab;
 use fairlead_tests::traffic::{Share, TcpReport, UdpReport};
 
+use crate::changes::Act;
+
 /// Prints what each node and each pod got, and what became of the loads.
 pub(crate) fn print(lab: &Lab, tcp: &[(IpAddr, TcpReport)], udp: &UdpReport) {
     let mut nodes = table(&["VIP", "node", "connections", "share", "ideal", "KiB"]);
@@ -26,6 +28,28 @@ pub(crate) fn print(lab: &Lab, tcp: &[(IpAddr, TcpReport)], udp: &UdpReport) {
         ]);
     }
     println!("\n{nodes}\n\n{pods}\n\n{loads}\n\nUDP: {udp}");
+}
+
+/// Prints what happened when, how many connections broke by it, and how many were left to break.
+pub(crate) fn print_timeline(steps: &[&str], with: &Act, without: &Act) {
+    let mut lines =
+        table(&["at", "event", "Fairlead:\nbroken", "\nalive", "ECMP + kube-proxy:\nbroken", "\nalive"]);
+    let mut alive = [with.flows as u64, without.flows as u64];
+    for (place, step) in steps.iter().enumerate() {
+        let (at, _) = with.timeline[place];
+        let broken = [with, without].map(|act| act.timeline[place].1);
+        for (alive, broken) in alive.iter_mut().zip(broken) {
+            *alive -= broken;
+        }
+        let mut cells = vec![format!("{:.1} s", at.as_secs_f64()), (*step).to_owned()];
+        cells.extend(
+            broken.iter().zip(&alive).flat_map(|(broken, alive)| [broken.to_string(), alive.to_string()]),
+        );
+        lines.add_row(cells);
+    }
+    println!("\nThe same {} connections, through one event after the other:\n\n{lines}\n", with.flows);
+    let (all, broken) = with.of_dead;
+    println!("The dead node served {all} connections, of which {broken} broke.");
 }
 
 fn add_shares(table: &mut Table, vip: IpAddr, shares: &BTreeMap<String, Share>) {

@@ -172,8 +172,17 @@ fn kept() -> Vec<Row> {
         Row::frame("owned, led by another by now", &old, LOCAL)
             .after(&[&taken])
             .leaves(&[(node::SELF, Open)]),
-        Row::frame("owned and closed, led by another by now", &old, LOCAL)
+        // It may have a successor at the leader; if not, it comes back from there.
+        Row::frame("owned and closed, led by another by now", &old, rewritten(&old, node::NEAR))
             .after(&[&taken, &fin(port::FORMER_SELF)])
+            .leaves(&[(node::SELF, Closed)]),
+        Row::frame("owned and closed, asked by the leader", &in_gue(&[7], &old), {
+            decapsulated(&in_gue(&[7], &old), &old)
+        })
+        .after(&[&taken, &fin(port::FORMER_SELF)])
+        .leaves(&[(node::SELF, Closed)]),
+        Row::frame("owned and closed, led by this node", &tcp(port::TAKEN_OVER), LOCAL)
+            .after(&[&syn(port::TAKEN_OVER), &fin(port::TAKEN_OVER)])
             .leaves(&[(node::SELF, Closed)]),
         Row::frame("owned, but a new flow, led by another by now", &new, rewritten(&new, node::NEAR))
             .after(&[&taken])
@@ -239,6 +248,7 @@ fn from_peers() -> Vec<Row> {
 fn bereaved() -> Vec<Row> {
     let orphaned = || refused(Refusal::Orphaned);
     let lost = in_gue(&[], &tcp(port::FORMER_LOST));
+    let others_asked = in_gue(&[wire_id(node::FAR4)], &tcp(port::FORMERS_LOST));
     vec![
         Row::frame("unknown, the leader just lost", &tcp(port::SELF_BEHIND_LOST), orphaned()),
         Row::frame("FIN, unknown, the leader just lost", &fin(port::SELF_BEHIND_LOST), orphaned()),
@@ -254,6 +264,15 @@ fn bereaved() -> Vec<Row> {
             orphaned(),
         ),
         Row::frame("unknown, in GUE, the former leader just lost", &lost, orphaned()),
+        Row::frame("unknown, a former leader just lost, to the other", &tcp(port::FORMERS_LOST), {
+            asked_gue(&tcp(port::FORMERS_LOST), node::FAR4, &[SELF])
+        }),
+        Row::frame("UDP, young, a former leader just lost, to the other", &udp(port::YOUNG_FORMERS_LOST), {
+            asked_gue(&udp(port::YOUNG_FORMERS_LOST), node::FAR4, &[SELF])
+        }),
+        Row::frame("unknown, a former leader just lost, the other asked", &others_asked, orphaned()),
+        Row::frame("SYN, a former leader just lost", &syn(port::FORMERS_LOST), LOCAL)
+            .leaves(&[(node::SELF, HalfOpen)]),
         Row::frame("unknown, the leader long dead", &tcp(port::SELF_BEHIND_DEAD), UNOWNED),
         Row::frame("SYN, the leader just lost", &syn(port::SELF_BEHIND_LOST), LOCAL)
             .leaves(&[(node::SELF, HalfOpen)]),

@@ -1,0 +1,79 @@
+//! A flood of SYNs beside connections that live.
+
+use std::env;
+use std::net::SocketAddr;
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use fairlead_tests::events::{Carrier, EVERYBODY, NEWCOMER, RESIDENTS, Stage, cluster};
+use fairlead_tests::lab::topology::ECHO_PORT;
+use fairlead_tests::lab::{Host, Lab, WEB_V4};
+use fairlead_tests::traffic::{TcpLoad, flood};
+
+const OPEN_WITHIN: Duration = Duration::from_secs(20);
+/// Half of the connections talk all the time, half are silent while the flood comes.
+const CONNECTIONS: [(usize, Duration); 2] =
+    [(500, Duration::from_millis(300)), (500, Duration::from_secs(30))];
+/// Where a packet ends that is for this node.
+const ARRIVED: [&str; 3] = ["local", "local_from_peer", "decapsulated"];
+
+/// Behind the program each node's stack drops the flood before its connection tracking sees it: that has its
+/// own limits, and they are not what is tested. The flows that the flood would have to push out of the
+/// program's table are then asked for by a node that joins: it knows none of them, and sends them to the node
+/// that must still own them.
+#[test]
+fn a_flood_of_syns_pushes_no_connection_out() -> Result<()> {
+    let count = if env::var_os("FAIRLEAD_SOAK").is_some() { 1_200_000 } else { 250_000 };
+    cluster().run(|lab| {
+        let stage = Stage::set(lab, Carrier::Fairlead)?;
+        for node in lab.nodes()? {
+            drop_spoofed(&node)?;
+        }
+        let SocketAddr::V4(target) = SocketAddr::new(WEB_V4, ECHO_PORT) else { bail!("an IPv4 VIP") };
+        let client = lab.client()?;
+        let mut loads = Vec::new();
+        for (connections, rest) in CONNECTIONS {
+            let load = TcpLoad::to(target.into()).connections(connections).rest(rest).start(client)?;
+            load.wait_open(connections as u64, OPEN_WITHIN)?;
+            loads.push(load);
+        }
+        let arrived_before = arrived(lab)?;
+        let flood = client.run(|| flood::syns(target, count))?;
+        let arrived = arrived(lab)? - arrived_before;
+        let rate = flood.sent as f64 / flood.took.as_secs_f64();
+        println!("{} SYNs in {:.1?}, {rate:.0} a second; {arrived} packets arrived", flood.sent, flood.took);
+        ensure!(arrived >= count, "only {arrived} packets of {count} SYNs arrived");
+        stage.join(NEWCOMER)?;
+        stage.route(&EVERYBODY)?;
+        sleep(Duration::from_secs(2));
+        for load in loads {
+            let report = load.finish()?;
+            println!("{report}");
+            ensure!(report.failed() == 0, "{report}");
+        }
+        Ok(())
+    })
+}
+
+/// Before connection tracking, which hooks in at priority -200.
+fn drop_spoofed(host: &Host) -> Result<()> {
+    let rules = format!(
+        "table ip flood {{ chain before-conntrack {{ \
+         type filter hook prerouting priority raw; ip saddr {} drop; }}; }}",
+        flood::SOURCES
+    );
+    host.command("nft").args(["-f", "-"]).feed(rules).text().map(drop)
+}
+
+/// Packets for VIPs that have come to the node that is to have them, over all nodes.
+fn arrived(lab: &Lab) -> Result<u64> {
+    let mut sum = 0;
+    for name in RESIDENTS {
+        let status = lab.node(name)?.status()?;
+        let outcomes = status["outcomes"].as_array().context("no outcomes")?;
+        let arrived = outcomes.iter().filter(|it| ARRIVED.iter().any(|name| it["name"] == *name));
+        sum += arrived.filter_map(|it| it["packets"].as_u64()).sum::<u64>();
+    }
+    Ok(sum)
+}

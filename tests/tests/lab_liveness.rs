@@ -1,0 +1,243 @@
+//! How soon a node is found dead, and how nobody is when it is only the agents that stand still.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use std::{env, iter};
+
+use anyhow::{Context, Result, ensure};
+use comfy_table::{CellAlignment, Table, presets};
+use fairlead_tests::events::{Carrier, Crowd, RESIDENTS, Stage, cluster};
+use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT, ServiceSpec};
+use fairlead_tests::lab::{AgentOptions, Lab, Policy, Topology, WEB_V4};
+use fairlead_tests::traffic::probes::Outage;
+use fairlead_tests::traffic::{Probes, TcpLoad};
+use lb_agent::dataplane::cells::LivenessCells;
+use lb_common::maps::LIVENESS_ADMIN_DOWN;
+use nix::sys::signal::Signal;
+
+/// What is measured here is measured alone.
+static ALONE: Mutex<()> = Mutex::new(());
+
+const OPEN_WITHIN: Duration = Duration::from_secs(20);
+
+/// Agents that stand still stop the clock by which nodes die, and take nothing else with them.
+#[test]
+fn agents_that_stand_still_change_nothing() -> Result<()> {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let seconds = if env::var_os("FAIRLEAD_SOAK").is_some() { 60 } else { 20 };
+    cluster().run(|lab| {
+        let stage = Stage::set(lab, Carrier::Fairlead)?;
+        let crowd = Crowd::gather(lab)?;
+        stage.drain("n2", false)?;
+        sleep(Duration::from_millis(500));
+        // A next hop that drains takes new flows no more than others do.
+        new_flows_avoid(lab, "n2")?;
+        signal_all(lab, Signal::SIGSTOP)?;
+        sleep(Duration::from_millis(100));
+        let before = views(lab)?;
+        ensure!(before.iter().all(View::is_as_it_should_be), "{before:?}");
+        sleep(Duration::from_secs(seconds) / 2);
+        stage.route(&["n3", "n1"])?;
+        new_flows_avoid(lab, "n2")?;
+        sleep(Duration::from_secs(seconds) / 2);
+        ensure!(views(lab)? == before, "while agents stood still: {before:?} became {:?}", views(lab)?);
+        signal_all(lab, Signal::SIGCONT)?;
+        sleep(Duration::from_secs(1));
+        let after = views(lab)?;
+        for (before, after) in iter::zip(&before, &after) {
+            let ticks = after.clock.wrapping_sub(before.clock);
+            ensure!((10..=110).contains(&ticks), "{}: a second was {ticks} ticks", after.node);
+            ensure!(after.is_as_it_should_be(), "{after:?}");
+        }
+        ensure!(lab.node("n2")?.status()?["draining"] == true, "n2 has forgotten that it drains");
+        new_flows_avoid(lab, "n2")?;
+        let toll = crowd.disperse()?;
+        println!("all agents stood still for {seconds} s: {toll}");
+        ensure!(toll.broken() == 0, "{toll}");
+        Ok(())
+    })
+}
+
+/// A drain is not over because its agent is: it is in what the program answers to probes.
+#[test]
+fn a_drain_outlives_its_agent() -> Result<()> {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    cluster().run(|lab| {
+        let stage = Stage::set(lab, Carrier::Fairlead)?;
+        let node = lab.node("n2")?;
+        stage.drain("n2", false)?;
+        sleep(Duration::from_millis(300));
+        node.kill_agent()?;
+        new_flows_avoid(lab, "n2")?;
+        node.start_agent(&AgentOptions::default())?;
+        sleep(Duration::from_millis(300));
+        ensure!(node.status()?["draining"] == true, "the next agent does not know of the drain");
+        new_flows_avoid(lab, "n2")
+    })
+}
+
+/// What a node's cells say: the clock, and of every other node whether it is alive and whether it drains.
+#[derive(Debug, PartialEq, Eq)]
+struct View {
+    node: &'static str,
+    clock: u32,
+    others: BTreeMap<String, (bool, bool)>,
+}
+
+impl View {
+    fn is_as_it_should_be(&self) -> bool {
+        self.others.iter().all(|(name, state)| *state == (true, name == "n2"))
+    }
+}
+
+/// Read past the agents.
+fn views(lab: &Lab) -> Result<Vec<View>> {
+    RESIDENTS
+        .into_iter()
+        .map(|node| {
+            let cells = LivenessCells::open(&lab.node(node)?.pins())?;
+            let clock = cells.clock();
+            // Nodes are numbered in the order of their names, the own one first.
+            let others = RESIDENTS.into_iter().filter(|other| *other != node);
+            let of = |(index, name): (u16, &str)| {
+                let cell = cells.of(index);
+                (name.to_owned(), (cell.silence(clock) < 15, cell.state == LIVENESS_ADMIN_DOWN))
+            };
+            Ok(View { node, clock, others: (1..).zip(others).map(of).collect() })
+        })
+        .collect()
+}
+
+fn signal_all(lab: &Lab, signal: Signal) -> Result<()> {
+    RESIDENTS.into_iter().try_for_each(|node| lab.node(node)?.signal_agent(signal))
+}
+
+fn new_flows_avoid(lab: &Lab, node: &str) -> Result<()> {
+    let load = TcpLoad::to(SocketAddr::new(WEB_V4, ECHO_PORT)).connections(200).start(lab.client()?)?;
+    load.wait_open(200, OPEN_WITHIN)?;
+    let report = load.finish()?;
+    ensure!(report.failed() == 0, "{report}");
+    ensure!(!report.by_node(lab).contains_key(node), "{node} drains: {:?}", report.by_node(lab));
+    Ok(())
+}
+
+/// Liveness at work: probe interval and multiplier, and how many Services there are.
+#[derive(Clone, Copy, Debug)]
+struct Setting {
+    interval: u32,
+    multiplier: u32,
+    services: usize,
+}
+
+const SETTINGS: [Setting; 4] = [
+    Setting { interval: 50, multiplier: 3, services: 1 },
+    Setting { interval: 50, multiplier: 3, services: 2001 },
+    Setting { interval: 10, multiplier: 3, services: 1 },
+    Setting { interval: 10, multiplier: 3, services: 2001 },
+];
+const TRIES: usize = 7;
+/// The clock ticks in fifths of an interval, so a death is seen up to one tick late.
+const TICK: Duration = Duration::from_millis(10);
+/// Threads of three agents, a client and three servers on two cores: how late one of them may come to its turn.
+const CORES: Duration = Duration::from_millis(30);
+
+/// Nothing is written for a node's death, so it costs the same whatever there is.
+#[test]
+fn a_dead_node_is_passed_over_in_the_time_of_its_probes() -> Result<()> {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["probes", "Services", "least ms", "half ms", "most ms", "blur ms", "probes lost"]);
+    for setting in SETTINGS {
+        let outages = measure(setting)?;
+        let (least, half, most) = (outages[0], outages[TRIES / 2], outages[TRIES - 1]);
+        let blur = outages.iter().map(|it| it.blur).max().unwrap_or_default();
+        let ms = |time: Duration| format!("{:.1}", time.as_secs_f64() * 1e3);
+        table.add_row([
+            format!("{} ms × {}", setting.interval, setting.multiplier),
+            setting.services.to_string(),
+            ms(least.at_most),
+            ms(half.at_most),
+            ms(most.at_most),
+            ms(blur),
+            half.lost.to_string(),
+        ]);
+        if setting.interval == 50 {
+            let bound = Duration::from_millis((setting.interval * setting.multiplier).into()) + TICK + CORES;
+            ensure!(half.at_most < bound + half.blur, "{setting:?}: {outages:?}");
+        }
+    }
+    for column in table.column_iter_mut() {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    println!("from the cut to the last packet that went to the dead node, {TRIES} tries each:\n{table}");
+    Ok(())
+}
+
+/// The outages of all tries, shortest first.
+fn measure(setting: Setting) -> Result<Vec<Outage>> {
+    let mut topology = Topology::empty();
+    for number in 1..=3 {
+        topology = topology.node('a', number).pods(&format!("n{number}"), "web", 1);
+    }
+    topology.service("web", "web", &[WEB_V4], Policy::Local).run(|lab| {
+        add_services(lab, setting.services - 1)?;
+        // The node to die is no next hop: the router is not what is measured.
+        lab.router()?.set_next_hops(WEB_V4, &["n1", "n3"])?;
+        let pace = [setting.interval, setting.multiplier].map(|number| number.to_string());
+        let [interval, multiplier] = pace;
+        let arguments =
+            vec!["--liveness-interval".into(), interval, "--liveness-multiplier".into(), multiplier];
+        let options =
+            AgentOptions { arguments, ready_within: Duration::from_secs(60), ..AgentOptions::default() };
+        for node in lab.nodes()? {
+            node.launch_agent(&options)?;
+        }
+        for node in lab.nodes()? {
+            node.wait_agent_ready(options.ready_within)?;
+        }
+        wait_served(lab, setting.services)?;
+        let mut outages = (0..TRIES).map(|_| one_try(lab)).collect::<Result<Vec<_>>>()?;
+        outages.sort_unstable_by_key(|outage| outage.at_most);
+        Ok(outages)
+    })
+}
+
+fn one_try(lab: &Lab) -> Result<Outage> {
+    let node = lab.node("n2")?;
+    let probes = Probes::to(SocketAddr::new(WEB_V4, DATAGRAM_PORT)).start(lab.client()?)?;
+    sleep(Duration::from_millis(250));
+    let cut = Instant::now();
+    node.cut_link()?;
+    sleep(Duration::from_millis(500));
+    let report = probes.finish()?;
+    node.restore_link()?;
+    sleep(Duration::from_millis(700));
+    let pods = report.pods_between(report.started, cut);
+    ensure!(pods.len() == 3, "all three serve before the cut: {pods:?}");
+    report.outage(cut).context("nothing was lost: what was cut?")
+}
+
+/// Services that nobody asks, on the same pods: all that a node has to know of them is there.
+fn add_services(lab: &Lab, count: usize) -> Result<()> {
+    let mut topology = lab.topology().clone();
+    let model = topology.services.first().context("no Service")?.clone();
+    topology.services.extend((0..count).map(|number| {
+        let [.., a, b] = (number as u32).to_be_bytes();
+        let vip = IpAddr::from(Ipv4Addr::new(10, 99, a, b));
+        ServiceSpec { name: format!("s{number}"), vips: vec![vip], ..model.clone() }
+    }));
+    topology.write_manifests(&lab.outside(&lab.manifests_directory()))
+}
+
+fn wait_served(lab: &Lab, services: usize) -> Result<()> {
+    for node in lab.nodes()? {
+        let status = node.status()?;
+        let served = status["services"].as_array().map_or(0, Vec::len);
+        ensure!(served == services, "{}: {served} Services, problems {}", node.name(), status["problems"]);
+    }
+    Ok(())
+}
