@@ -1,6 +1,6 @@
 //! ICMP errors about packets from a VIP, and what looks like them.
 
-use lb_common::flows::Standing::Open;
+use lb_common::flows::Standing::HalfOpen;
 use lb_common::verdict::{Outcome, Refusal};
 
 use super::{Row, edited};
@@ -102,7 +102,7 @@ fn owners() -> Vec<Row> {
                     LOCAL,
                 )
                 .after(&[&new])
-                .leaves(&[(node::SELF, Open)]),
+                .leaves(&[(node::SELF, HalfOpen)]),
             );
         }
         let own = client.clone().syn(4000, port::LOCAL).macs(SELF_MAC, PEER_MAC);
@@ -114,13 +114,13 @@ fn owners() -> Vec<Row> {
                 LOCAL,
             )
             .after(&[&client.clone().syn(4000, port::FORMER_SELF).macs(SELF_MAC, PEER_MAC)])
-            .leaves(&[(node::SELF, Open)]),
+            .leaves(&[(node::SELF, HalfOpen)]),
             {
                 let frame = about(&sent(port::TAKEN_OVER));
                 Row::frame(format!("{family} error to the former leader"), &frame, {
                     asked_gue(&frame, node::FAR4, &[wire_id(node::SELF)])
                 })
-                .leaves(&[(node::FAR4, Open)])
+                .leaves(&[])
             },
             Row {
                 leaves: None,
@@ -142,8 +142,7 @@ fn owners() -> Vec<Row> {
         Row::frame("error about a packet with options", &options, rewritten(&options, node::NEAR)),
         Row::frame("error with a long quote", &whole, rewritten(&whole, node::NEAR)),
         Row::frame("error about a first fragment", &first, rewritten(&first, node::NEAR)),
-        Row::frame("error from a peer by its MAC", &peer, asked_l2(&peer, node::NEAR, 0x88b5))
-            .leaves(&[(node::NEAR, Open)]),
+        Row::frame("error from a peer by its MAC", &peer, asked_l2(&peer, node::NEAR, 0x88b5)).leaves(&[]),
     ]);
     rows
 }
@@ -226,14 +225,14 @@ fn in_gue() -> Vec<Row> {
                 opened(&outer(&error), &error, Outcome::Decapsulated)
             })
             .after(&[&outer(&new)])
-            .leaves(&[(node::SELF, Open)]),
+            .leaves(&[(node::SELF, HalfOpen)]),
             Row::frame(format!("{family} error in GUE about nobody's flow"), &outer(&nobodys), {
                 opened(&outer(&nobodys), &nobodys, Outcome::Unowned)
             }),
             Row::frame(format!("{family} error in GUE, asked on"), &asked, {
                 asked_gue(&about(&sent(port::TAKEN_OVER)), node::FAR4, &[77, wire_id(node::SELF)])
             })
-            .leaves(&[(node::FAR4, Open)]),
+            .leaves(&[]),
             Row::frame(format!("{family} error in GUE about no VIP"), &outer(&unknown), {
                 refused(Refusal::InnerNotVip)
             }),
@@ -257,7 +256,7 @@ fn marked() -> Vec<Row> {
                 opened(&error, &error, Outcome::Decapsulated)
             })
             .after(&[&outer(&new)])
-            .leaves(&[(node::SELF, Open)]),
+            .leaves(&[(node::SELF, HalfOpen)]),
             Row::bytes(format!("{family} error about no VIP, marked"), unknown.marked(0x88b5), NOT_OURS),
         ]);
     }
