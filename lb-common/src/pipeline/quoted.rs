@@ -14,7 +14,7 @@ use crate::verdict::Refusal;
 use crate::wire::icmp;
 use crate::wire::ip::{self, protocol};
 
-/// Reads an ICMP error whose ICMP header is at [`Packet::l4`].
+/// Reads an ICMP error whose ICMP header has been found.
 ///
 /// # Errors
 /// [`Refusal::NotConfigured`].
