@@ -85,6 +85,10 @@ impl Control {
             started: Instant::now(),
             wake: None,
         };
+        // Answers to probes of the agent before this one are answers, and a restart writes nothing that was right.
+        if let Some(config) = memory.installed.config.filter(|config| config.probe_nonce != 0) {
+            self.settings.liveness.nonce = config.probe_nonce;
+        }
         self.read_source(&mut memory);
         self.observe(&mut memory).await;
         self.network.solicit(&memory.observation.unresolved).await;

@@ -103,10 +103,10 @@ impl Subject {
 
     /// How many of a hundred thousand connections Fairlead may break.
     ///
-    /// Where a ring doubles, a flow can open at a node that does not stand in its slot of the smaller ring. If
-    /// its next packet enters where the larger one is not known yet, nobody there finds that node. And a node that
-    /// has booted knows no former leaders, so where nodes boot while others change, flows that have long been
-    /// silent are not found again.
+    /// A flow can open at a node that by the ring before did not stand in its slot. If its next packet enters
+    /// where that ring still holds, nobody there finds the node: rare, as both packets must fall in the time that
+    /// news travel, and seen most where a ring doubles. And a node that has booted knows no former leaders, so
+    /// where nodes boot while others change, flows that have long been silent are not found again.
     pub const fn bound(self) -> u64 {
         match self {
             Self::Doubling => 10,
