@@ -31,18 +31,16 @@ pub(crate) fn build() -> Result<()> {
     process::run(cargo("build")?.arg("--release"))
 }
 
+/// Builds the agent around the object.
+pub(crate) fn build_agent() -> Result<()> {
+    process::run(process::cargo().args(["build", "--release", "--package", "lb-agent", "--bin", "fairlead"]))
+}
+
 /// Builds the object and the agent, and has the agent list the object's programs and maps.
 pub(crate) fn build_and_examine() -> Result<ExitCode> {
     setup::ensure(&[Part::BpfCore, Part::BpfLinker])?;
     build()?;
-    process::run(process::cargo().args([
-        "build",
-        "--release",
-        "--package",
-        "lb-agent",
-        "--bin",
-        "fairlead",
-    ]))?;
+    build_agent()?;
     let mut doctor = process::command(workspace::release("fairlead"));
     Ok(ExitCode::from(process::code(doctor.args(["doctor", "--object"]))?))
 }

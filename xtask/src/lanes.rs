@@ -137,14 +137,7 @@ fn unit_tests_of_lane_crates() -> Command {
 
 fn kernel_tests(targets: &str, args: &[String]) -> Result<Totals> {
     ebpf::build()?;
-    process::run(process::cargo().args([
-        "build",
-        "--release",
-        "--package",
-        "lb-agent",
-        "--bin",
-        "fairlead",
-    ]))?;
+    ebpf::build_agent()?;
     let mut cargo = cargo_test();
     cargo.args(["--package", "fairlead-tests", "--release", "--test", targets]);
     cargo.env("FAIRLEAD_BIN", workspace::release("fairlead"));
