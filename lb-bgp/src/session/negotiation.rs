@@ -104,7 +104,7 @@ pub(super) fn offer(config: &Config, circumstances: Circumstances) -> Open {
 pub(super) fn judge(config: &Config, local: IpAddr, ours: &Open, theirs: &Open) -> Result<Negotiated, Cause> {
     let internal = is_internal(config, theirs.asn)?;
     // Two of one AS need different identifiers, of two AS they need not (RFC 6286 section 2.2).
-    if internal && theirs.router_id == config.router_id {
+    if internal && theirs.router_id == ours.router_id {
         return Err(Cause::SameRouterId(theirs.router_id));
     }
     let extended_next_hop = ours.capabilities.extended_next_hop && theirs.capabilities.extended_next_hop;
@@ -119,7 +119,7 @@ pub(super) fn judge(config: &Config, local: IpAddr, ours: &Open, theirs: &Open) 
     if next_hops.is_empty() {
         return Err(Cause::NoCommonFamily(missing));
     }
-    let hold_time = config.hold_time.min(theirs.hold_time);
+    let hold_time = ours.hold_time.min(theirs.hold_time);
     Ok(Negotiated {
         remote_asn: theirs.asn,
         remote_router_id: theirs.router_id,

@@ -16,15 +16,35 @@ type Connection = usize;
 #[derive(Clone, Debug)]
 enum Happening {
     /// A connection of `opener` reaches the other host.
-    Syn { connection: Connection },
+    Syn {
+        connection: Connection,
+    },
     /// The opener learns that it is there.
-    SynAck { connection: Connection },
+    SynAck {
+        connection: Connection,
+    },
     /// The opener learns that it is not.
-    Refused { opener: usize, attempt: usize },
-    Segment { to: usize, connection: Connection, bytes: Vec<u8> },
-    Sent { host: usize, connection: Connection },
-    Fin { to: usize, connection: Connection },
-    Reset { to: usize, connection: Connection },
+    Refused {
+        opener: usize,
+        attempt: usize,
+    },
+    Segment {
+        to: usize,
+        connection: Connection,
+        bytes: Vec<u8>,
+    },
+    Sent {
+        host: usize,
+        connection: Connection,
+    },
+    Fin {
+        to: usize,
+        connection: Connection,
+    },
+    Reset {
+        to: usize,
+        connection: Connection,
+    },
 }
 
 pub(crate) struct Host {
@@ -92,7 +112,9 @@ impl Network {
             let deadlines = self.hosts.each_ref().map(|host| host.peer.next_deadline());
             let timer = deadlines.iter().flatten().min().copied();
             let arrival = self.queue.keys().next().map(|(at, _)| *at);
-            let Some(next) = [timer, arrival].into_iter().flatten().min().filter(|next| *next <= end) else { break };
+            let Some(next) = [timer, arrival].into_iter().flatten().min().filter(|next| *next <= end) else {
+                break;
+            };
             assert!(next >= self.now || timer == Some(next), "time runs backwards");
             self.now = self.now.max(next);
             if arrival == Some(next) {

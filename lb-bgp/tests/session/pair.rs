@@ -139,7 +139,10 @@ fn a_session_that_is_shut_down_stays_down_and_comes_back_when_it_is_started() {
     network.run(SETTLED);
     assert_eq!(network.hosts[0].peer.state(), State::Idle);
     let ending = network.hosts[1].peer.view(network.now).last_ending.unwrap();
-    assert!(ending.to_string().contains("cannot connect") || ending.to_string().contains("closed"), "{ending}");
+    assert!(
+        ending.to_string().contains("cannot connect") || ending.to_string().contains("closed"),
+        "{ending}"
+    );
     network.start(0);
     network.run(SETTLED);
     assert!(network.settled().is_some());

@@ -75,6 +75,7 @@ pub(crate) fn prefix(number: u32) -> IpNet {
     if number % 2 == 0 {
         IpNet::new(std::net::Ipv4Addr::from_bits(0x0a00_0000 + number).into(), 32).unwrap()
     } else {
-        IpNet::new(std::net::Ipv6Addr::from_bits((0x2001_0db8 << 96) + u128::from(number)).into(), 128).unwrap()
+        IpNet::new(std::net::Ipv6Addr::from_bits((0x2001_0db8 << 96) + u128::from(number)).into(), 128)
+            .unwrap()
     }
 }

@@ -7,6 +7,7 @@ use crate::message::{Message, Open};
 use crate::session::ending::{Cause, Ending};
 use crate::session::negotiation::{self, Negotiated};
 use crate::session::table::{Event, State, next};
+use crate::value::HoldTime;
 
 impl Peer {
     /// Takes a machine through the table and does what the difference between before and after asks for.
@@ -14,7 +15,7 @@ impl Peer {
         let before = self.machine(way).state;
         let after = next(before, event);
         self.machine_mut(way).state = after;
-        if after != before && !after.is_connected() {
+        if after != before {
             self.machine_mut(way).timer = None;
         }
         if after == State::Connect && (before != after || event == Event::ConnectRetryTimerExpires) {
@@ -171,7 +172,11 @@ impl Peer {
         let ours = negotiation::offer(&self.config, self.circumstances(local));
         let agreed =
             link.theirs.as_ref().map(|theirs| negotiation::judge(&self.config, local.ip(), &ours, theirs));
+        // Of hold times only the smaller one matters, once both are known.
+        let hold_time = link.theirs.is_none().then_some(self.config.hold_time);
+        let was = link.theirs.is_none().then_some(link.ours.hold_time);
         let stays = lasting(&ours) == lasting(&link.ours)
+            && hold_time == was
             && match (&agreed, &link.negotiated) {
                 (Some(Ok(agreed)), Some(negotiated)) => is_alike(agreed, negotiated),
                 (None, _) => true,
@@ -244,9 +249,10 @@ const fn is_to_close(before: State, cause: &Cause) -> bool {
     }
 }
 
-/// An OPEN but for what is true of one moment only, or said to people.
+/// An OPEN but for what is true of one moment only, said to people, or compared otherwise.
 fn lasting(open: &Open) -> Open {
     let mut lasting = open.clone();
+    lasting.hold_time = HoldTime::DEFAULT;
     lasting.capabilities.host_name = None;
     if let Some(graceful_restart) = &mut lasting.capabilities.graceful_restart {
         graceful_restart.restarted = false;
