@@ -112,7 +112,7 @@ pub struct Reach {
     pub prefixes: Vec<IpNet>,
     /// Where they lead to.
     pub next_hop: NextHop,
-    /// AS_PATH: one sequence of four-octet numbers (sets of a received one are flattened).
+    /// AS_PATH: one sequence of four-octet numbers, those of a confederation among them.
     pub as_path: Vec<Asn>,
     /// The rest.
     pub attributes: Attributes,

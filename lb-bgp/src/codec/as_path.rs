@@ -16,13 +16,17 @@ const LONGEST_SEGMENT: usize = u8::MAX as usize;
 
 /// A path, flattened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct AsPath(Vec<Hop>);
+pub(super) struct AsPath {
+    hops: Vec<Hop>,
+    /// RFC 9774 section 3: routes with a set in their path count as withdrawn.
+    pub(super) has_set: bool,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Hop {
     asn: Asn,
-    /// What it adds to the path's length: a set counts one in all, a confederation nothing (RFC 6793 section 4.2.3).
-    weight: usize,
+    /// Inside of a confederation, which adds nothing to the path's length (RFC 5065 section 5.3).
+    is_inside: bool,
 }
 
 /// How a path is to be read.
@@ -36,48 +40,47 @@ pub(super) struct Reading {
 impl AsPath {
     /// Reads segments to the end; `None` if RFC 7606 section 7.2 calls them malformed, or one names AS 0 (RFC 7607).
     pub(super) fn read(mut value: Reader<'_>, reading: Reading) -> Option<Self> {
-        let mut hops = Vec::new();
+        let mut path = Self::default();
         while !value.is_empty() {
             let kind = value.u8()?;
-            let count = value.u8().filter(|&count| count != 0)?;
-            let is_known = match kind {
-                segment::SET | segment::SEQUENCE => true,
-                segment::CONFED_SEQUENCE | segment::CONFED_SET => reading.takes_confederation,
-                _ => false,
+            let is_inside = match kind {
+                segment::SET | segment::SEQUENCE => false,
+                segment::CONFED_SEQUENCE | segment::CONFED_SET if reading.takes_confederation => true,
+                _ => return None,
             };
-            if !is_known {
-                return None;
-            }
-            for index in 0..count {
+            path.has_set |= matches!(kind, segment::SET | segment::CONFED_SET);
+            let count = value.u8().filter(|&count| count != 0)?;
+            for _ in 0..count {
                 let number = if reading.four_octet_asn { value.u32()? } else { value.u16()?.into() };
-                let counts = kind == segment::SEQUENCE || (kind == segment::SET && index == 0);
-                hops.push(Hop { asn: Asn::new(number)?, weight: usize::from(counts) });
+                path.hops.push(Hop { asn: Asn::new(number)?, is_inside });
             }
         }
-        Some(Self(hops))
+        Some(path)
     }
 
     /// The numbers.
     pub(super) fn asns(&self) -> Vec<Asn> {
-        self.0.iter().map(|hop| hop.asn).collect()
+        self.hops.iter().map(|hop| hop.asn).collect()
     }
 
-    fn weight(&self) -> usize {
-        self.0.iter().map(|hop| hop.weight).sum()
+    fn length(&self) -> usize {
+        self.hops.iter().filter(|hop| !hop.is_inside).count()
     }
 
     /// The path with four octets: what old speakers prepended, and what came through them in AS4_PATH (RFC 6793
     /// section 4.2.3).
     pub(super) fn with_as4_path(self, as4_path: &Self) -> Self {
-        let Some(mut ahead) = self.weight().checked_sub(as4_path.weight()) else { return self };
-        // What weighs nothing goes with what it leads or follows.
-        let is_ahead = |hop: &&Hop| {
-            let left = ahead.checked_sub(hop.weight);
+        let Some(mut ahead) = self.length().checked_sub(as4_path.length()) else { return self };
+        // What has no length goes with what it leads or follows.
+        let is_ahead = |hop: &Hop| {
+            let left = ahead.checked_sub(usize::from(!hop.is_inside));
             ahead = left.unwrap_or(ahead);
             left.is_some()
         };
-        let leading: Vec<Hop> = self.0.iter().take_while(is_ahead).copied().collect();
-        Self(leading.into_iter().chain(as4_path.0.iter().copied()).collect())
+        let leading: Vec<Hop> = self.hops.into_iter().take_while(is_ahead).collect();
+        // A confederation does not reach through old speakers (RFC 6793 section 6).
+        let rest = as4_path.hops.iter().filter(|hop| !hop.is_inside);
+        Self { hops: leading.into_iter().chain(rest.copied()).collect(), has_set: self.has_set }
     }
 }
 

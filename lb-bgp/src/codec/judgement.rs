@@ -133,7 +133,8 @@ impl Findings {
             code::AS_PATH => {
                 let reading =
                     Reading { four_octet_asn: context.four_octet_asn, takes_confederation: context.internal };
-                self.as_path = AsPath::read(value, reading).ok_or(UpdateFault::MalformedAsPath)?;
+                let path = AsPath::read(value, reading).filter(|path| !path.has_set);
+                self.as_path = path.ok_or(UpdateFault::MalformedAsPath)?;
             }
             code::NEXT_HOP => {
                 let address = value.array().map(Ipv4Addr::from).filter(is_host);
@@ -144,7 +145,16 @@ impl Findings {
             code::AS4_AGGREGATOR => drop(aggregator(value, true)?),
             code::AS4_PATH => {
                 let reading = Reading { four_octet_asn: true, takes_confederation: true };
-                self.as4_path = Some(AsPath::read(value, reading).ok_or(UpdateFault::OptionalAttribute)?);
+                let path = AsPath::read(value, reading).ok_or(UpdateFault::OptionalAttribute)?;
+                if path.has_set {
+                    self.note(
+                        code::AS4_PATH,
+                        Remedy::Withdraw,
+                        UpdateFault::OptionalAttribute,
+                        attribute.whole,
+                    );
+                }
+                self.as4_path = Some(path);
             }
             code::COMMUNITIES => {
                 let all = std::iter::from_fn(|| value.u32().map(Community));
