@@ -72,7 +72,7 @@ pub(crate) fn attributes(number: u32) -> Attributes {
 
 /// A prefix of either family by a number: odd ones are IPv6.
 pub(crate) fn prefix(number: u32) -> IpNet {
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         IpNet::new(std::net::Ipv4Addr::from_bits(0x0a00_0000 + number).into(), 32).unwrap()
     } else {
         IpNet::new(std::net::Ipv6Addr::from_bits((0x2001_0db8 << 96) + u128::from(number)).into(), 128)
