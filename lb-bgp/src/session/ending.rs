@@ -74,13 +74,6 @@ pub enum Cause {
     },
 }
 
-impl Ending {
-    /// Whether people want to know: not that of two connections one was left.
-    pub(super) fn is_worth_telling(&self) -> bool {
-        !self.cause.makes_room() || self.state == State::Established
-    }
-}
-
 /// Who ended a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {

@@ -71,6 +71,11 @@ impl Link {
         self.hold_at = self.hold_time().map(|hold| now.saturating_add(hold));
     }
 
+    /// The other connection is up: this one must say something soon, or it is a remnant.
+    pub(super) fn hurry(&mut self, by: Duration) {
+        self.hold_at = Some(self.hold_at.map_or(by, |hold_at| hold_at.min(by)));
+    }
+
     /// How long the neighbour may read nothing.
     pub(super) fn send_hold_time(&self) -> Duration {
         let twice = self.hold_time().unwrap_or_default().saturating_mul(2);

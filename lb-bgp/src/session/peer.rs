@@ -153,7 +153,10 @@ impl Peer {
         }
         let ours = negotiation::offer(&self.config, self.circumstances(local));
         let mut link = Link::new(local, remote, ours, now);
-        link.begins_anew = self.machine(way.other()).state == State::Established;
+        if self.machine(way.other()).state == State::Established {
+            link.begins_anew = true;
+            link.hurry(now.saturating_add(self.config.connect_timeout));
+        }
         self.last_words[way as usize] = None;
         self.machine_mut(way).link = Some(link);
         let event = match way {
@@ -204,7 +207,9 @@ impl Peer {
         }
     }
 
-    /// Time has passed: at the latest to be called at [`next_deadline`](Self::next_deadline).
+    /// Time has passed: at the latest to be called at [`next_deadline`](Self::next_deadline), and after
+    /// [`handle_bytes`](Self::handle_bytes) with what had come by then: or a driver that stood still would
+    /// take its own silence for the neighbour's.
     pub fn handle_time(&mut self, now: Duration) {
         for way in Way::BOTH {
             self.check_link(way, now);
@@ -233,9 +238,10 @@ impl Peer {
         self.actions.pop_front()
     }
 
-    /// Whole messages that are to be sent, one or several, at most some 64 KiB and one message. There are
-    /// none until [`handle_sent`](Self::handle_sent) says that the last are in the kernel: so a neighbour
-    /// that does not read costs one such piece of memory, and is told the latest when it reads again.
+    /// Whole messages that are to be sent, one or several, at most some 64 KiB and one message. Until [`handle_sent`](Self::handle_sent) says that the last are in the kernel there is nothing
+    /// but a NOTIFICATION before a [`Close`](Action::Close), which follows whatever of them is still to be
+    /// written. So a neighbour that does not read costs one such piece of memory, and is told the latest when
+    /// it reads again.
     pub fn poll_bytes(&mut self, way: Way, now: Duration) -> Option<Vec<u8>> {
         self.last_words[way as usize].take().or_else(|| self.send(way, now))
     }

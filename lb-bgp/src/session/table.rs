@@ -132,6 +132,7 @@ pub const fn next(state: State, event: Event) -> State {
         (OpenConfirm, ManualStartPassive | AutomaticStartPassive) => OpenConfirm,
         (OpenConfirm, TcpCrAcked | TcpConnectionConfirmed | KeepaliveTimerExpires) => OpenConfirm,
         (OpenConfirm, KeepAliveMsg) => Established,
+        // A second OPEN on this connection; one on the other connection is the other machine's event.
         (OpenConfirm, ManualStop | AutomaticStop | ConnectRetryTimerExpires | HoldTimerExpires) => Idle,
         (OpenConfirm, TcpConnectionFails | BgpOpen | BgpHeaderErr | BgpOpenMsgErr) => Idle,
         (OpenConfirm, OpenCollisionDump | NotifMsgVerErr | NotifMsg | UpdateMsg | UpdateMsgErr) => Idle,

@@ -148,6 +148,15 @@ impl Network {
         }
     }
 
+    /// All connections are lost, and only one host knows: what the other sends goes nowhere.
+    pub(crate) fn lose_half(&mut self, to: usize) {
+        for connection in 0..self.wires.len() {
+            if !std::mem::replace(&mut self.wires[connection].lost, true) {
+                self.later(Happening::Reset { to, connection });
+            }
+        }
+    }
+
     pub(crate) fn shut_down(&mut self, host: usize, shutdown: lb_bgp::session::Shutdown) {
         let now = self.now;
         self.hosts[host].peer.shut_down(shutdown, now);
@@ -197,6 +206,8 @@ impl Network {
                     self.drive(host);
                 }
             }
+            // What was under way on a lost connection is lost, too.
+            Happening::Fin { connection, .. } if self.wires[connection].lost => {}
             Happening::Fin { to, connection } => self.close(to, connection, None),
             Happening::Reset { to, connection } => self.close(to, connection, Some("reset".to_owned())),
         }

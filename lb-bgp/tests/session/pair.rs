@@ -32,6 +32,7 @@ pub(crate) fn config(local: u32, remote: u32, id: u8) -> Config {
 enum Step {
     Routes { host: usize, routes: Vec<(u32, u32)> },
     Lose,
+    LoseHalf(usize),
     Wait(u64),
 }
 
@@ -40,6 +41,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => routes.prop_map(|(host, routes)| Step::Routes { host, routes }),
         1 => Just(Step::Lose),
+        1 => (0..2usize).prop_map(Step::LoseHalf),
         4 => (0..4000u64).prop_map(Step::Wait),
     ]
 }
@@ -55,9 +57,9 @@ fn heard(routes: &Routes, internal: bool) -> Routes {
     heard
 }
 
-/// Time after which, without a disturbance, a session has to be up: the longest wait, an attempt that
-/// times out, and a collision.
-const SETTLED: Duration = Duration::from_secs(60);
+/// Time after which, without a disturbance, a session has to be up: four minutes, for which an OPEN is waited
+/// for that one side has lost, the longest wait, an attempt that times out, and a collision.
+const SETTLED: Duration = Duration::from_secs(300);
 
 fn configs(internal: bool, ids: (u8, u8), passive: u8, graceful: bool) -> [Config; 2] {
     let other = if internal { 65001 } else { 65002 };
@@ -94,6 +96,7 @@ proptest! {
                     network.set_routes(host, last[host].clone());
                 }
                 Step::Lose => network.lose_all(),
+                Step::LoseHalf(host) => network.lose_half(host),
                 Step::Wait(ms) => network.run(Duration::from_millis(ms)),
             }
         }
@@ -127,6 +130,10 @@ proptest! {
         prop_assert!(connection.is_some(), "{:?}", network.hosts.each_ref().map(|host| host.peer.view(network.now)));
         network.run(Duration::from_secs(300));
         prop_assert_eq!(network.settled(), connection);
+        for host in &network.hosts {
+            let ending = host.peer.view(network.now).last_ending;
+            prop_assert!(ending.iter().all(|ending| ending.state == State::Established), "{ending:?}");
+        }
     }
 }
 

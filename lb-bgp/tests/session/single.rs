@@ -332,6 +332,15 @@ fn between_equal_identifiers_the_higher_as_number_decides() {
 }
 
 #[test]
+fn a_connection_on_which_the_router_says_nothing_does_not_keep_it_from_opening_another() {
+    let mut bench = Bench::new(config());
+    bench.peer.handle_connect_failed("connection refused".to_owned(), bench.now);
+    bench.connect(Way::Accepted);
+    assert!(bench.time_to_connect() <= SECOND);
+    bench.establish(Way::Opened, open());
+}
+
+#[test]
 fn messages_may_come_octet_by_octet() {
     let mut bench = Bench::new(config());
     bench.connect(Way::Opened);

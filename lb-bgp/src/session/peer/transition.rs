@@ -32,8 +32,7 @@ impl Peer {
     /// Ends a connection or the attempt at one, and plans the next.
     pub(super) fn end(&mut self, way: Way, event: Event, cause: Cause, now: Duration) {
         let before = self.machine(way).state;
-        // The end of a connection beside the one that is up is of no consequence.
-        let is_beside = self.machine(way.other()).state == State::Established;
+        let is_alone = self.machine(way.other()).link.is_none();
         let link = self.machine_mut(way).link.take();
         let lasted = link.as_ref().and_then(|link| Some(now.saturating_sub(link.established_at?)));
         if let Some(link) = &link
@@ -47,7 +46,8 @@ impl Peer {
             self.actions.push_back(Action::Close(way));
         }
         let ending = Ending { cause, state: before, at: now };
-        if !is_beside && ending.is_worth_telling() {
+        // Where another connection goes on, people need not know that this one does not.
+        if lasted.is_some() || is_alone && !ending.cause.makes_room() {
             self.last_ending = Some(ending.clone());
         }
         self.plan_next(way, &ending.cause, lasted, now);
@@ -61,6 +61,10 @@ impl Peer {
             link.established_at = Some(now);
             let families = link.families();
             self.adj_out.begin(families);
+        }
+        let by = now.saturating_add(self.config.connect_timeout);
+        if let Some(rival) = &mut self.machine_mut(way.other()).link {
+            rival.hurry(by);
         }
         self.counters.established += 1;
         self.was_established = true;
@@ -103,11 +107,11 @@ impl Peer {
         }
     }
 
-    /// Whether the timer of a machine that is not connected means anything: beside a connection that was
-    /// accepted none is opened.
+    /// Whether the timer of a machine that is not connected means anything: beside an accepted connection on
+    /// which the router has said OPEN none is opened.
     pub(super) const fn may_start(&self, way: Way) -> bool {
         match way {
-            Way::Opened => self.accepted.link.is_none(),
+            Way::Opened => !matches!(self.accepted.state, State::OpenConfirm | State::Established),
             Way::Accepted => true,
         }
     }
