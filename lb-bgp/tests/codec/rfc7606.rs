@@ -633,3 +633,18 @@ fn the_neighbour_is_shown_the_attribute_that_ended_the_session() {
     assert_eq!((notification.code, notification.subcode), (3, 2));
     assert_eq!(notification.data, [TRANSITIVE, 200, 2, 1, 2]);
 }
+
+#[test]
+fn a_long_path_is_out_of_date_where_an_old_speaker_has_aggregated() {
+    let path_with = |aggregator: &[u8]| {
+        let case = case("RFC 6793, 4.2.3", "aggregated", Cost::Nothing)
+            .old()
+            .with(BOTH, code::AS4_PATH, &[2, 1, 0, 1, 0, 0])
+            .with(BOTH, code::AGGREGATOR, aggregator)
+            .with(BOTH, code::AS4_AGGREGATOR, &[0, 1, 0, 0, 192, 0, 2, 1]);
+        let reach = case.decode().unwrap().reach.unwrap();
+        reach.as_path.iter().map(|asn| asn.get()).collect::<Vec<_>>()
+    };
+    assert_eq!(path_with(&[0x5b, 0xa0, 192, 0, 2, 1]), [65_002, 65_536]);
+    assert_eq!(path_with(&[0, 7, 192, 0, 2, 1]), [65_002, 23_456]);
+}
