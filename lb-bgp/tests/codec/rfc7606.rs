@@ -452,6 +452,7 @@ fn sections_7_8_to_7_16() -> Vec<Case> {
     let mut cases = vec![
         reached("a next hop of no octet", 2, &[], &PREFIX_V6),
         reached("an IPv4 next hop of IPv6", 2, &[192, 0, 2, 1], &PREFIX_V6),
+        reached("an IPv4 next hop of IPv6, and nothing else", 2, &[192, 0, 2, 1], &PREFIX_V6).nlri(&[]),
         reached("a next hop of 24 octets", 2, &[0x20; 24], &PREFIX_V6),
         reached("a next hop of 33 octets", 2, &[0x20; 33], &PREFIX_V6),
         reached("a next hop of IPv4 of five octets", 1, &[1; 5], &PREFIX),
