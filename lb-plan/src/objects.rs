@@ -7,7 +7,7 @@ mod selector;
 pub use kinds::{
     Conditions, Endpoint, EndpointPort, EndpointSlice, Ingress, IpAddressPool, IpAddressPoolSpec,
     L2Advertisement, L2AdvertisementSpec, LoadBalancerStatus, Metadata, Node, NodeAddress, NodeStatus,
-    Service, ServicePort, ServiceSpec, ServiceStatus,
+    Service, ServiceAllocation, ServicePort, ServiceSpec, ServiceStatus,
 };
 pub use selector::{LabelSelector, Operator, Requirement};
 

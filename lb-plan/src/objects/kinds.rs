@@ -204,6 +204,26 @@ pub struct IpAddressPoolSpec {
     /// Whether IPv4 addresses that end with .0 or .255 are left out.
     #[serde(rename = "avoidBuggyIPs")]
     pub avoid_buggy_ips: Option<bool>,
+    /// For which Services it is kept; not there is for all.
+    pub service_allocation: Option<ServiceAllocation>,
+}
+
+/// For which Services a pool is kept.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceAllocation {
+    /// Which of several pools comes first.
+    #[serde(default, deserialize_with = "null_default")]
+    pub priority: i64,
+    /// Namespaces by name.
+    #[serde(default, deserialize_with = "null_default")]
+    pub namespaces: Vec<String>,
+    /// Namespaces by label.
+    #[serde(default, deserialize_with = "null_default")]
+    pub namespace_selectors: Vec<LabelSelector>,
+    /// Services by label.
+    #[serde(default, deserialize_with = "null_default")]
+    pub service_selectors: Vec<LabelSelector>,
 }
 
 /// `metallb.io/v1beta1` L2Advertisement.
