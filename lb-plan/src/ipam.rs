@@ -13,10 +13,12 @@ mod ledger;
 mod outcome;
 mod request;
 mod usage;
+mod wish;
 
 pub use outcome::{Assignment, Decision, Refusal};
 pub use request::{FamilyPolicy, IpFamily, Request, Sharing};
 pub use usage::Usage;
+pub use wish::{Wishes, wishes};
 
 use std::collections::BTreeMap;
 
@@ -85,7 +87,7 @@ impl Allocator {
 
 fn by_age<'a>(mut requests: Vec<(&'a ServiceName, &'a Request)>) -> Vec<(&'a ServiceName, &'a Request)> {
     // Stable: equal ages stay in the order of their names.
-    requests.sort_by_key(|(_, request)| request.created);
+    requests.sort_by(|(_, a), (_, b)| a.created.cmp(&b.created));
     requests
 }
 

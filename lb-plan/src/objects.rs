@@ -6,8 +6,8 @@ mod selector;
 
 pub use kinds::{
     Conditions, Endpoint, EndpointPort, EndpointSlice, Ingress, IpAddressPool, IpAddressPoolSpec,
-    L2Advertisement, L2AdvertisementSpec, LoadBalancerStatus, Metadata, Node, NodeAddress, NodeStatus,
-    Service, ServiceAllocation, ServicePort, ServiceSpec, ServiceStatus,
+    L2Advertisement, L2AdvertisementSpec, LoadBalancerStatus, Metadata, Namespace, Node, NodeAddress,
+    NodeStatus, Service, ServiceAllocation, ServicePort, ServiceSpec, ServiceStatus,
 };
 pub use selector::{LabelSelector, Operator, Requirement};
 
@@ -37,8 +37,10 @@ pub enum Object {
     EndpointSlice(EndpointSlice),
     /// `v1` Node.
     Node(Node),
+    /// `v1` Namespace.
+    Namespace(Namespace),
     /// `metallb.io/v1beta1` IPAddressPool.
-    IpAddressPool(IpAddressPool),
+    IpAddressPool(Box<IpAddressPool>),
     /// `metallb.io/v1beta1` L2Advertisement.
     L2Advertisement(L2Advertisement),
     /// A kind that is known and has no effect yet.
@@ -61,6 +63,7 @@ impl Object {
             Self::Service(_) => "Service",
             Self::EndpointSlice(_) => "EndpointSlice",
             Self::Node(_) => "Node",
+            Self::Namespace(_) => "Namespace",
             Self::IpAddressPool(_) => "IPAddressPool",
             Self::L2Advertisement(_) => "L2Advertisement",
             Self::Unread(unread) => unread.kind,
@@ -73,16 +76,17 @@ impl Object {
             Self::Service(service) => &service.metadata,
             Self::EndpointSlice(slice) => &slice.metadata,
             Self::Node(node) => &node.metadata,
+            Self::Namespace(namespace) => &namespace.metadata,
             Self::IpAddressPool(pool) => &pool.metadata,
             Self::L2Advertisement(advertisement) => &advertisement.metadata,
             Self::Unread(unread) => &unread.metadata,
         }
     }
 
-    /// The namespace; `None` for a Node, which has none.
+    /// The namespace; `None` for a kind that has none.
     pub fn namespace(&self) -> Option<&str> {
         match self {
-            Self::Node(_) => None,
+            Self::Node(_) | Self::Namespace(_) => None,
             Self::Service(_)
             | Self::EndpointSlice(_)
             | Self::IpAddressPool(_)
@@ -195,7 +199,7 @@ fn read(document: &Document<'_>, api_version: &str, kind: &str) -> Option<Result
             document.read().map(|slice| Known::Object(Object::EndpointSlice(slice)))
         }
         ("metallb.io/v1beta1", "IPAddressPool") => {
-            document.read().map(|pool| Known::Object(Object::IpAddressPool(pool)))
+            document.read().map(|pool| Known::Object(Object::IpAddressPool(Box::new(pool))))
         }
         ("metallb.io/v1beta1", "L2Advertisement") => {
             document.read().map(|advertisement| Known::Object(Object::L2Advertisement(advertisement)))
@@ -205,7 +209,8 @@ fn read(document: &Document<'_>, api_version: &str, kind: &str) -> Option<Result
         ("metallb.io/v1beta1", "BFDProfile") => unread("BFDProfile"),
         ("metallb.io/v1beta1", "Community") => unread("Community"),
         ("v1", "List") => document.read().map(Known::List),
-        ("v1", "Namespace" | "Secret" | "ConfigMap") => Ok(Known::Ignored),
+        ("v1", "Namespace") => document.read().map(|it| Known::Object(Object::Namespace(it))),
+        ("v1", "Secret" | "ConfigMap") => Ok(Known::Ignored),
         _ => return None,
     })
 }

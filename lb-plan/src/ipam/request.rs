@@ -34,8 +34,8 @@ pub enum FamilyPolicy {
 /// What a Service wants, and what it holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
-    /// When it was made, in seconds since 1970; zero if that is not known.
-    pub created: u64,
+    /// When it was made (RFC 3339), which sorts as text; empty if that is not known.
+    pub created: String,
     /// Labels, by which pools choose.
     pub labels: BTreeMap<String, String>,
     /// Families of its cluster addresses, the primary first; none while it has no cluster address.

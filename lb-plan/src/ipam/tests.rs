@@ -1,6 +1,7 @@
 mod cases;
 mod notation;
 mod property;
+mod wish;
 
 use std::collections::BTreeMap;
 

@@ -18,6 +18,7 @@ where
 
 /// What all objects have.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Metadata {
     /// Name, unique in kind and namespace.
     pub name: String,
@@ -29,6 +30,9 @@ pub struct Metadata {
     /// Annotations.
     #[serde(default, deserialize_with = "null_default")]
     pub annotations: BTreeMap<String, String>,
+    /// When it was made (RFC 3339); times of one cluster sort as text.
+    #[serde(default)]
+    pub creation_timestamp: Option<String>,
 }
 
 /// Any object of which only the metadata is looked at.
@@ -68,6 +72,11 @@ pub struct ServiceSpec {
     pub load_balancer_ip: Option<String>,
     /// Which load balancer is to serve it.
     pub load_balancer_class: Option<String>,
+    /// Addresses within the cluster: one of each family that the Service is of, the primary first.
+    #[serde(default, rename = "clusterIPs", deserialize_with = "null_default")]
+    pub cluster_ips: Vec<String>,
+    /// `SingleStack` (also when it is not there), `PreferDualStack` or `RequireDualStack`.
+    pub ip_family_policy: Option<String>,
 }
 
 /// A port of a Service.
@@ -103,6 +112,13 @@ pub struct LoadBalancerStatus {
 pub struct Ingress {
     /// Its address; not there where a load balancer gives a host name.
     pub ip: Option<String>,
+}
+
+/// `v1` Namespace.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct Namespace {
+    /// Name and labels.
+    pub metadata: Metadata,
 }
 
 /// `discovery.k8s.io/v1` EndpointSlice.

@@ -66,7 +66,7 @@ pub(super) fn request(line: &str) -> (ServiceName, Request) {
             None if word == "prefer" => request.policy = FamilyPolicy::Prefer,
             None if word == "require" => request.policy = FamilyPolicy::Require,
             Some(("ns", name)) => namespace = name.to_owned(),
-            Some(("age", n)) => request.created = n.parse().unwrap(),
+            Some(("age", n)) => request.created = n.to_owned(),
             Some(("label", label)) => {
                 let (key, value) = label.split_once(':').unwrap();
                 request.labels.insert(key.to_owned(), value.to_owned());
