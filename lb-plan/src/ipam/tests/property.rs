@@ -2,11 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
 use super::notation::{namespaces, pools, request};
 use crate::ipam::Allocator;
+use crate::model::Pools;
+
+static POOLS: LazyLock<Pools> = LazyLock::new(|| {
+    pools(&["a 10.0.0.0/29,2001:db8::/125", "b 10.0.1.0/29 ns=shop prio=1", "c 10.0.2.0/30 manual"])
+});
 
 /// A Service of the farm or the shop that wants and holds something of a small world.
 fn line() -> impl Strategy<Value = String> {
@@ -30,11 +36,11 @@ fn line() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn nobody_has_what_another_has_unless_both_share_it(lines in prop::collection::vec(line(), 1..20)) {
-        let pools = pools(&["a 10.0.0.0/29,2001:db8::/125", "b 10.0.1.0/29 ns=shop prio=1", "c 10.0.2.0/30 manual"]);
+        let pools = &*POOLS;
         let requests: BTreeMap<_, _> =
             (0..).zip(&lines).map(|(i, line): (u32, _)| request(&format!("s{i} {line}"))).collect();
         let mut allocator = Allocator::new();
-        let first = allocator.allocate(&pools, &namespaces(), &requests);
+        let first = allocator.allocate(pools, &namespaces(), &requests);
 
         let mut ports: BTreeMap<IpAddr, BTreeSet<_>> = BTreeMap::new();
         let mut keys = BTreeMap::new();
@@ -62,7 +68,7 @@ proptest! {
             request.held = first.decisions[name].assignment.iter().flat_map(|given| given.addresses.clone()).collect();
         }
         for mut allocator in [allocator, Allocator::new()] {
-            let second = allocator.allocate(&pools, &namespaces(), &again);
+            let second = allocator.allocate(pools, &namespaces(), &again);
             for (name, decision) in &second.decisions {
                 prop_assert_eq!(&decision.assignment, &first.decisions[name].assignment, "{}", name);
                 prop_assert!(!decision.is_news && decision.cleared.is_none());
