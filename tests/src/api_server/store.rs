@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use anyhow::Context;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
@@ -59,14 +60,15 @@ impl Default for Store {
 impl Store {
     /// Puts an object, as `kubectl apply` would: it is there afterwards, with its status, if it brings one.
     ///
-    /// # Panics
-    /// When it is of a kind that is not known, as tests should not do.
-    pub fn put(&self, object: &Value) {
+    /// # Errors
+    /// When it is of a kind that is not known: its definition must be there first.
+    pub fn put(&self, object: &Value) -> anyhow::Result<()> {
         let kind = object["kind"].as_str().unwrap_or_default();
         let api_version = object["apiVersion"].as_str().unwrap_or_default();
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let mut inner = self.lock();
-        let known = inner.kind_named(group, kind).unwrap_or_else(|| panic!("no kind {api_version} {kind}"));
+        let known = inner.kind_named(group, kind);
+        let known = known.with_context(|| format!("there is no kind {api_version} {kind}"))?;
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let target = Target {
             group: group.to_owned(),
@@ -86,6 +88,7 @@ impl Store {
         }
         inner.commit(&known, &target, key, before, after);
         self.tell(inner);
+        Ok(())
     }
 
     /// Takes an object away; true if it was there.

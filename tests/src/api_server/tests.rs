@@ -79,7 +79,7 @@ async fn a_watcher_sees_what_is_there_and_what_comes_by_either_way_of_listing() 
     for strategy in [InitialListStrategy::ListWatch, InitialListStrategy::StreamingList] {
         let (store, _server, client) = start().await;
         let node = |name: &str| json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}});
-        store.put(&node("a"));
+        store.put(&node("a")).unwrap();
         let config = watcher::Config { initial_list_strategy: strategy, ..watcher::Config::default() };
         let mut events = watcher(Api::<Node>::all(client), config).boxed();
         let mut seen = Vec::new();
@@ -90,8 +90,8 @@ async fn a_watcher_sees_what_is_there_and_what_comes_by_either_way_of_listing() 
                 Event::Init => "init".to_owned(),
                 Event::InitApply(node) => format!("had {}", node.metadata.name.unwrap()),
                 Event::InitDone => {
-                    store.put(&node("b"));
-                    store.put(&json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "b", "labels": {"x": "y"}}}));
+                    store.put(&node("b")).unwrap();
+                    store.put(&json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "b", "labels": {"x": "y"}}})).unwrap();
                     store.remove("", "nodes", "", "a");
                     "done".to_owned()
                 }
@@ -107,8 +107,8 @@ async fn a_watcher_sees_what_is_there_and_what_comes_by_either_way_of_listing() 
 #[tokio::test]
 async fn a_watch_from_a_forgotten_version_is_told_to_list_again() {
     let (store, server, client) = start().await;
-    store.put(&json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}}));
-    store.put(&json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "b"}}));
+    store.put(&json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}})).unwrap();
+    store.put(&json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "b"}})).unwrap();
     store.forget_log();
     let nodes: Api<Node> = Api::all(client);
     let mut events = nodes.watch(&Default::default(), "1").await.unwrap().boxed();
@@ -137,6 +137,6 @@ async fn kinds_come_with_their_definitions() {
             "names": {"plural": "ipaddresspools", "kind": "IPAddressPool"},
             "versions": [{"name": "v1beta1", "served": true, "storage": true, "subresources": {"status": {}}}],
         },
-    }));
+    })).unwrap();
     assert_eq!(pools.list(&ListParams::default()).await.unwrap().items.len(), 0);
 }
