@@ -8,6 +8,7 @@
 //! those that hold addresses and want what they wanted before, those that hold addresses, and the others;
 //! within each the older first, then by name.
 
+mod change;
 mod choice;
 mod ledger;
 mod outcome;
@@ -15,6 +16,7 @@ mod request;
 mod usage;
 mod wish;
 
+pub use change::{Change, changes};
 pub use outcome::{Assignment, Decision, Refusal};
 pub use request::{FamilyPolicy, IpFamily, Request, Sharing};
 pub use usage::Usage;

@@ -11,7 +11,7 @@ pub use kinds::{
 };
 pub use selector::{LabelSelector, Operator, Requirement};
 
-use crate::problem::{ObjectRef, Problem, Reason};
+use crate::problem::{ObjectRef, Problem, Reason, place};
 use document::{Document, Flaw, Header, List};
 
 /// Namespace of an object of a namespaced kind that names none.
@@ -20,7 +20,7 @@ const DEFAULT_NAMESPACE: &str = "default";
 /// A value, and where it is written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sourced<T> {
-    /// Name of the file, or of whatever else it was read from.
+    /// Name of the file that it was read from; empty if it stands in none.
     pub source: String,
     /// Line of its document's first line, from 1.
     pub line: usize,
@@ -116,6 +116,13 @@ pub fn parse(source: &str, text: &str) -> (Vec<Sourced<Object>>, Vec<Problem>) {
     (reader.objects, reader.problems)
 }
 
+/// Reads an object that came from an API server, and stands in no file.
+pub fn from_json(value: serde_json::Value) -> (Vec<Sourced<Object>>, Vec<Problem>) {
+    let mut reader = Reader { source: "", objects: Vec::new(), problems: Vec::new() };
+    reader.document(&Document::json(value));
+    (reader.objects, reader.problems)
+}
+
 struct Reader<'a> {
     source: &'a str,
     objects: Vec<Sourced<Object>>,
@@ -165,13 +172,8 @@ impl Reader<'_> {
             Some(_) => Reason::BadField { words: flaw.words },
             None => Reason::BadDocument { words: flaw.words },
         };
-        self.problems.push(Problem {
-            source: Some(self.source.to_owned()),
-            line: Some(flaw.line.unwrap_or(document.line)),
-            object,
-            field: flaw.field,
-            reason,
-        });
+        let (source, line) = place(self.source, flaw.line.unwrap_or(document.line));
+        self.problems.push(Problem { source, line, object, field: flaw.field, reason });
     }
 
     fn problem(
@@ -181,7 +183,7 @@ impl Reader<'_> {
         field: Option<String>,
         reason: Reason,
     ) {
-        let (source, line) = (Some(self.source.to_owned()), Some(document.line));
+        let (source, line) = place(self.source, document.line);
         self.problems.push(Problem { source, line, object, field, reason });
     }
 }

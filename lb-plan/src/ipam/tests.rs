@@ -1,4 +1,5 @@
 mod cases;
+mod change;
 mod notation;
 mod property;
 mod wish;

@@ -33,6 +33,9 @@ pub struct Metadata {
     /// When it was made (RFC 3339); times of one cluster sort as text.
     #[serde(default)]
     pub creation_timestamp: Option<String>,
+    /// What tells it from another of its name, before or after it.
+    #[serde(default)]
+    pub uid: Option<String>,
 }
 
 /// Any object of which only the metadata is looked at.

@@ -197,3 +197,17 @@ proptest! {
         prop_assert_eq!(names, ["a", "b"]);
     }
 }
+
+#[test]
+fn an_object_of_an_api_server_stands_in_no_file() {
+    let (objects, problems) = from_json(serde_json::json!({
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": "a", "resourceVersion": "7"},
+    }));
+    assert!(problems.is_empty() && objects[0].source.is_empty());
+    let (objects, problems) = from_json(serde_json::json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {"ports": [{"port": "80"}]},
+    }));
+    assert!(objects.is_empty());
+    let words = problems[0].to_string();
+    assert!(words.starts_with("Service a: spec.ports[0].port: "), "{words}");
+}
