@@ -130,6 +130,7 @@ struct Reader<'a> {
 }
 
 /// What a document turned out to be.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Known {
     Object(Object),
     List(List),
