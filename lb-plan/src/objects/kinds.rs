@@ -36,6 +36,9 @@ pub struct Metadata {
     /// What tells it from another of its name, before or after it.
     #[serde(default)]
     pub uid: Option<String>,
+    /// Which of its versions this is: a number that grows (Kubernetes 1.35 promises as much).
+    #[serde(default)]
+    pub resource_version: Option<String>,
 }
 
 /// Any object of which only the metadata is looked at.
