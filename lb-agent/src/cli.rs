@@ -2,6 +2,7 @@
 
 pub mod agent;
 mod client;
+pub mod controller;
 pub mod detach;
 pub mod doctor;
 pub mod drain;
@@ -25,6 +26,8 @@ pub struct Cli {
 pub enum Command {
     /// Run on a node: attach to its uplinks and keep the maps in step with the objects.
     Agent(Box<agent::AgentArgs>),
+    /// Give Services their addresses: one for the whole cluster.
+    Controller(controller::ControllerArgs),
     /// Show what the agent of this machine does.
     Status(status::StatusArgs),
     /// Take no new flows on this node, and wait until the old ones are over.

@@ -4,15 +4,18 @@
 //! | --- | --- | --- |
 //! | [`cli`] | 6 | the subcommands |
 //! | [`app`], [`control`] | 5 | the parts put together, and the loop |
-//! | [`directory`], [`dataplane`], [`net`], [`liveness`], [`admin`] | 4 | the world; they do not know each other |
+//! | [`controller`] | 5 | the loop that gives Services their addresses |
+//! | [`directory`], [`kube`], [`dataplane`], [`net`], [`liveness`], [`admin`] | 4 | the world; they do not know each other |
 //! | [`state`] | | what the agent shows of itself |
 
 pub mod admin;
 pub mod app;
 pub mod cli;
 pub mod control;
+pub mod controller;
 pub mod dataplane;
 pub mod directory;
+pub mod kube;
 pub mod liveness;
 pub mod net;
 pub mod state;

@@ -24,6 +24,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             log();
             Ok(cli::agent::run(*args)?)
         }
+        Command::Controller(args) => {
+            log();
+            Ok(cli::controller::run(args)?)
+        }
         Command::Status(args) => Ok(cli::status::run(&args)?),
         Command::Drain(args) => Ok(cli::drain::run(&args)?),
         Command::Detach(args) => cli::detach::run(&args).context("cannot detach"),

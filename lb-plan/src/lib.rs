@@ -10,9 +10,11 @@
 //! | [`problem`] | what is wrong with either, by name, field and reason |
 //! | [`ring`] | the engine that ranks nodes for each slot |
 //! | [`contents`] | what the maps hold, and the ordered operations from one content to another |
+//! | [`ipam`] | which address each Service gets |
 //! | [`plan`] | model and facts of this machine → contents and states |
 
 pub mod contents;
+pub mod ipam;
 pub mod model;
 pub mod objects;
 pub mod plan;

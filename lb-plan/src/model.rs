@@ -14,7 +14,7 @@ pub use advertisement::L2Advertisement;
 pub use endpoints::Endpoints;
 pub use name::{NodeName, PoolName, Protocol, ServiceName};
 pub use node::Node;
-pub use pool::{AddressRange, Pool, Pools};
+pub use pool::{AddressRange, Pool, Pools, ServiceAllocation};
 pub use service::{Service, ServiceVip, TrafficPolicy};
 
 use std::collections::BTreeSet;

@@ -6,12 +6,12 @@ mod selector;
 
 pub use kinds::{
     Conditions, Endpoint, EndpointPort, EndpointSlice, Ingress, IpAddressPool, IpAddressPoolSpec,
-    L2Advertisement, L2AdvertisementSpec, LoadBalancerStatus, Metadata, Node, NodeAddress, NodeStatus,
-    Service, ServicePort, ServiceSpec, ServiceStatus,
+    L2Advertisement, L2AdvertisementSpec, LoadBalancerStatus, Metadata, Namespace, Node, NodeAddress,
+    NodeStatus, Service, ServiceAllocation, ServicePort, ServiceSpec, ServiceStatus,
 };
 pub use selector::{LabelSelector, Operator, Requirement};
 
-use crate::problem::{ObjectRef, Problem, Reason};
+use crate::problem::{ObjectRef, Problem, Reason, place};
 use document::{Document, Flaw, Header, List};
 
 /// Namespace of an object of a namespaced kind that names none.
@@ -20,7 +20,7 @@ const DEFAULT_NAMESPACE: &str = "default";
 /// A value, and where it is written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sourced<T> {
-    /// Name of the file, or of whatever else it was read from.
+    /// Name of the file that it was read from; empty if it stands in none.
     pub source: String,
     /// Line of its document's first line, from 1.
     pub line: usize,
@@ -37,8 +37,10 @@ pub enum Object {
     EndpointSlice(EndpointSlice),
     /// `v1` Node.
     Node(Node),
+    /// `v1` Namespace.
+    Namespace(Namespace),
     /// `metallb.io/v1beta1` IPAddressPool.
-    IpAddressPool(IpAddressPool),
+    IpAddressPool(Box<IpAddressPool>),
     /// `metallb.io/v1beta1` L2Advertisement.
     L2Advertisement(L2Advertisement),
     /// A kind that is known and has no effect yet.
@@ -61,6 +63,7 @@ impl Object {
             Self::Service(_) => "Service",
             Self::EndpointSlice(_) => "EndpointSlice",
             Self::Node(_) => "Node",
+            Self::Namespace(_) => "Namespace",
             Self::IpAddressPool(_) => "IPAddressPool",
             Self::L2Advertisement(_) => "L2Advertisement",
             Self::Unread(unread) => unread.kind,
@@ -73,16 +76,17 @@ impl Object {
             Self::Service(service) => &service.metadata,
             Self::EndpointSlice(slice) => &slice.metadata,
             Self::Node(node) => &node.metadata,
+            Self::Namespace(namespace) => &namespace.metadata,
             Self::IpAddressPool(pool) => &pool.metadata,
             Self::L2Advertisement(advertisement) => &advertisement.metadata,
             Self::Unread(unread) => &unread.metadata,
         }
     }
 
-    /// The namespace; `None` for a Node, which has none.
+    /// The namespace; `None` for a kind that has none.
     pub fn namespace(&self) -> Option<&str> {
         match self {
-            Self::Node(_) => None,
+            Self::Node(_) | Self::Namespace(_) => None,
             Self::Service(_)
             | Self::EndpointSlice(_)
             | Self::IpAddressPool(_)
@@ -112,6 +116,13 @@ pub fn parse(source: &str, text: &str) -> (Vec<Sourced<Object>>, Vec<Problem>) {
     (reader.objects, reader.problems)
 }
 
+/// Reads an object that came from an API server, and stands in no file.
+pub fn from_json(value: serde_json::Value) -> (Vec<Sourced<Object>>, Vec<Problem>) {
+    let mut reader = Reader { source: "", objects: Vec::new(), problems: Vec::new() };
+    reader.document(&Document::json(value));
+    (reader.objects, reader.problems)
+}
+
 struct Reader<'a> {
     source: &'a str,
     objects: Vec<Sourced<Object>>,
@@ -119,6 +130,7 @@ struct Reader<'a> {
 }
 
 /// What a document turned out to be.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Known {
     Object(Object),
     List(List),
@@ -161,13 +173,8 @@ impl Reader<'_> {
             Some(_) => Reason::BadField { words: flaw.words },
             None => Reason::BadDocument { words: flaw.words },
         };
-        self.problems.push(Problem {
-            source: Some(self.source.to_owned()),
-            line: Some(flaw.line.unwrap_or(document.line)),
-            object,
-            field: flaw.field,
-            reason,
-        });
+        let (source, line) = place(self.source, flaw.line.unwrap_or(document.line));
+        self.problems.push(Problem { source, line, object, field: flaw.field, reason });
     }
 
     fn problem(
@@ -177,7 +184,7 @@ impl Reader<'_> {
         field: Option<String>,
         reason: Reason,
     ) {
-        let (source, line) = (Some(self.source.to_owned()), Some(document.line));
+        let (source, line) = place(self.source, document.line);
         self.problems.push(Problem { source, line, object, field, reason });
     }
 }
@@ -195,7 +202,7 @@ fn read(document: &Document<'_>, api_version: &str, kind: &str) -> Option<Result
             document.read().map(|slice| Known::Object(Object::EndpointSlice(slice)))
         }
         ("metallb.io/v1beta1", "IPAddressPool") => {
-            document.read().map(|pool| Known::Object(Object::IpAddressPool(pool)))
+            document.read().map(|pool| Known::Object(Object::IpAddressPool(Box::new(pool))))
         }
         ("metallb.io/v1beta1", "L2Advertisement") => {
             document.read().map(|advertisement| Known::Object(Object::L2Advertisement(advertisement)))
@@ -205,7 +212,8 @@ fn read(document: &Document<'_>, api_version: &str, kind: &str) -> Option<Result
         ("metallb.io/v1beta1", "BFDProfile") => unread("BFDProfile"),
         ("metallb.io/v1beta1", "Community") => unread("Community"),
         ("v1", "List") => document.read().map(Known::List),
-        ("v1", "Namespace" | "Secret" | "ConfigMap") => Ok(Known::Ignored),
+        ("v1", "Namespace") => document.read().map(|it| Known::Object(Object::Namespace(it))),
+        ("v1", "Secret" | "ConfigMap") => Ok(Known::Ignored),
         _ => return None,
     })
 }

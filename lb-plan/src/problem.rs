@@ -50,13 +50,8 @@ pub enum Severity {
 impl Problem {
     /// A problem of a whole object.
     pub fn of(object: &Sourced<Object>, reason: Reason) -> Self {
-        Self {
-            source: Some(object.source.clone()),
-            line: Some(object.line),
-            object: Some(object.value.reference()),
-            field: None,
-            reason,
-        }
+        let (source, line) = place(&object.source, object.line);
+        Self { source, line, object: Some(object.value.reference()), field: None, reason }
     }
 
     /// A problem of a field of an object.
@@ -83,6 +78,11 @@ impl Problem {
     pub fn severity(&self) -> Severity {
         self.reason.severity()
     }
+}
+
+/// A file and a line, for what stands in a file.
+pub(crate) fn place(source: &str, line: usize) -> (Option<String>, Option<usize>) {
+    if source.is_empty() { (None, None) } else { (Some(source.to_owned()), Some(line)) }
 }
 
 impl fmt::Display for Problem {

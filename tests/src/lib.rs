@@ -1,5 +1,6 @@
 //! Tests that need more than one crate, root, or a network; and what they stand on.
 
+pub mod api_server;
 pub mod events;
 pub mod kernel;
 pub mod lab;

@@ -1,7 +1,11 @@
 //! Pools: which addresses may be given to Services.
 
+mod allocation;
+
+pub use allocation::ServiceAllocation;
+
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use ipnet::IpNet;
@@ -42,6 +46,15 @@ impl AddressRange {
         self.end
     }
 
+    /// The address behind one of the range; `None` behind the last.
+    pub fn after(self, address: IpAddr) -> Option<IpAddr> {
+        let next = match address {
+            IpAddr::V4(v4) => Ipv4Addr::from_bits(v4.to_bits().checked_add(1)?).into(),
+            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits().checked_add(1)?).into(),
+        };
+        (next <= self.end).then_some(next)
+    }
+
     fn overlap(self, other: Self) -> Option<Self> {
         // Every IPv4 address sorts before every IPv6 address, so ranges of two families never overlap here.
         let (start, end) = (self.start.max(other.start), self.end.min(other.end));
@@ -75,6 +88,8 @@ pub struct Pool {
     pub auto_assign: bool,
     /// Whether IPv4 addresses that end with .0 or .255 are left out.
     pub avoid_buggy_ips: bool,
+    /// For which Services it is kept; `None`: for all.
+    pub allocation: Option<ServiceAllocation>,
 }
 
 /// All valid pools. No address is in two of them.
@@ -160,6 +175,7 @@ impl Pools {
             labels: written.metadata.labels.clone(),
             auto_assign: written.spec.auto_assign.unwrap_or(true),
             avoid_buggy_ips: written.spec.avoid_buggy_ips.unwrap_or(false),
+            allocation: written.spec.service_allocation.as_ref().map(ServiceAllocation::read),
         };
         self.by_name.insert(name, pool);
     }

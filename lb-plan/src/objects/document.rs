@@ -17,6 +17,7 @@ pub(super) struct Document<'a> {
 enum Body<'a> {
     Text(&'a str),
     Item { path: String, value: Value },
+    Json(serde_json::Value),
 }
 
 /// Why a document could not be read.
@@ -73,6 +74,12 @@ impl Document<'_> {
             Body::Item { path, value } => {
                 serde_path_to_error::deserialize(value.clone()).map_err(|e| self.flaw(&e, path))
             }
+            Body::Json(value) => serde_path_to_error::deserialize(value).map_err(|e| {
+                let path = e.path().to_string();
+                let words = words(&e.inner().to_string(), &path);
+                let field = (path != NO_PATH && path != UNKNOWN_PATH).then_some(path);
+                Flaw { line: None, field, words }
+            }),
         }
     }
 
@@ -80,7 +87,7 @@ impl Document<'_> {
     pub(super) fn items(&self, list: List) -> impl Iterator<Item = Document<'static>> {
         let line = self.line;
         let prefix = match &self.body {
-            Body::Text(_) => String::new(),
+            Body::Text(_) | Body::Json(_) => String::new(),
             Body::Item { path, .. } => format!("{path}."),
         };
         list.items.into_iter().enumerate().map(move |(i, value)| Document {
@@ -151,6 +158,11 @@ fn has_content(text: &str) -> bool {
 }
 
 impl<'a> Document<'a> {
+    /// An object that stands in no text.
+    pub(super) fn json(value: serde_json::Value) -> Self {
+        Self { line: 0, body: Body::Json(value) }
+    }
+
     /// A document of its text, which may begin with empty lines: it counts from its first line with content.
     fn of(line: usize, text: &'a str) -> Self {
         let skipped: usize =

@@ -18,6 +18,7 @@ where
 
 /// What all objects have.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Metadata {
     /// Name, unique in kind and namespace.
     pub name: String,
@@ -29,6 +30,15 @@ pub struct Metadata {
     /// Annotations.
     #[serde(default, deserialize_with = "null_default")]
     pub annotations: BTreeMap<String, String>,
+    /// When it was made (RFC 3339); times of one cluster sort as text.
+    #[serde(default)]
+    pub creation_timestamp: Option<String>,
+    /// What tells it from another of its name, before or after it.
+    #[serde(default)]
+    pub uid: Option<String>,
+    /// Which of its versions this is: a number that grows (Kubernetes 1.35 promises as much).
+    #[serde(default)]
+    pub resource_version: Option<String>,
 }
 
 /// Any object of which only the metadata is looked at.
@@ -68,6 +78,11 @@ pub struct ServiceSpec {
     pub load_balancer_ip: Option<String>,
     /// Which load balancer is to serve it.
     pub load_balancer_class: Option<String>,
+    /// Addresses within the cluster: one of each family that the Service is of, the primary first.
+    #[serde(default, rename = "clusterIPs", deserialize_with = "null_default")]
+    pub cluster_ips: Vec<String>,
+    /// `SingleStack` (also when it is not there), `PreferDualStack` or `RequireDualStack`.
+    pub ip_family_policy: Option<String>,
 }
 
 /// A port of a Service.
@@ -103,6 +118,13 @@ pub struct LoadBalancerStatus {
 pub struct Ingress {
     /// Its address; not there where a load balancer gives a host name.
     pub ip: Option<String>,
+}
+
+/// `v1` Namespace.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct Namespace {
+    /// Name and labels.
+    pub metadata: Metadata,
 }
 
 /// `discovery.k8s.io/v1` EndpointSlice.
@@ -204,6 +226,26 @@ pub struct IpAddressPoolSpec {
     /// Whether IPv4 addresses that end with .0 or .255 are left out.
     #[serde(rename = "avoidBuggyIPs")]
     pub avoid_buggy_ips: Option<bool>,
+    /// For which Services it is kept; not there is for all.
+    pub service_allocation: Option<ServiceAllocation>,
+}
+
+/// For which Services a pool is kept.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceAllocation {
+    /// Which of several pools comes first.
+    #[serde(default, deserialize_with = "null_default")]
+    pub priority: i64,
+    /// Namespaces by name.
+    #[serde(default, deserialize_with = "null_default")]
+    pub namespaces: Vec<String>,
+    /// Namespaces by label.
+    #[serde(default, deserialize_with = "null_default")]
+    pub namespace_selectors: Vec<LabelSelector>,
+    /// Services by label.
+    #[serde(default, deserialize_with = "null_default")]
+    pub service_selectors: Vec<LabelSelector>,
 }
 
 /// `metallb.io/v1beta1` L2Advertisement.

@@ -88,7 +88,7 @@ fn the_other_kinds_are_read() {
 
 #[test]
 fn kinds_without_effect_are_no_problem() {
-    let kinds = ["Namespace", "Secret", "ConfigMap"];
+    let kinds = ["Secret", "ConfigMap"];
     for kind in kinds {
         assert_eq!(read(&format!("{{apiVersion: v1, kind: {kind}, data: {{a: b}}}}")), []);
     }
@@ -196,4 +196,18 @@ proptest! {
         let names: Vec<_> = names_and_lines(&text).into_iter().map(|(name, _)| name).collect();
         prop_assert_eq!(names, ["a", "b"]);
     }
+}
+
+#[test]
+fn an_object_of_an_api_server_stands_in_no_file() {
+    let (objects, problems) = from_json(serde_json::json!({
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": "a", "resourceVersion": "7"},
+    }));
+    assert!(problems.is_empty() && objects[0].source.is_empty());
+    let (objects, problems) = from_json(serde_json::json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {"ports": [{"port": "80"}]},
+    }));
+    assert!(objects.is_empty());
+    let words = problems[0].to_string();
+    assert!(words.starts_with("Service a: spec.ports[0].port: "), "{words}");
 }

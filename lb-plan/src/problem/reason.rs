@@ -132,6 +132,9 @@ pub enum Reason {
         /// As written.
         written: String,
     },
+    /// An address asked for in two places.
+    #[error("spec.loadBalancerIP asks for an address, too; write only the annotation")]
+    AddressAskedTwice,
     /// A protocol that is not served.
     #[error("{protocol} is not served, only TCP and UDP; port {port} is left out")]
     UnservedProtocol {
@@ -253,6 +256,7 @@ impl Reason {
             Self::NotInPool { .. } => "not_in_pool",
             Self::AvoidedAddress { .. } => "avoided_address",
             Self::TooManyAddresses { .. } => "too_many_addresses",
+            Self::AddressAskedTwice => "address_asked_twice",
             Self::UnservedProtocol { .. } => "unserved_protocol",
             Self::PortTaken { .. } => "port_taken",
             Self::NoServingEndpoint => "no_serving_endpoint",

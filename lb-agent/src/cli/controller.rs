@@ -1,0 +1,51 @@
+//! `fairlead controller`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::controller::{self, ControllerError, Options};
+
+/// Arguments of `fairlead controller`.
+#[derive(Debug, Args)]
+pub struct ControllerArgs {
+    /// Cluster to work in; without it, that of KUBECONFIG or of this pod.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Namespace of the IPAddressPools, and of the Lease of the one that leads.
+    #[arg(long, env = "FAIRLEAD_NAMESPACE", default_value = "metallb-system", value_name = "NAME")]
+    namespace: String,
+    /// Serve Services of this load-balancer class only; without it, those that name none.
+    #[arg(long, value_name = "CLASS")]
+    lb_class: Option<String>,
+    /// What this controller is called among several.
+    #[arg(long, env = "FAIRLEAD_POD_NAME", value_name = "NAME")]
+    identity: String,
+}
+
+/// Why `fairlead controller` ends with an error.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The runtime cannot be built.
+    #[error("cannot start: {0}")]
+    Runtime(#[source] std::io::Error),
+    /// The controller does not run.
+    #[error(transparent)]
+    Controller(#[from] ControllerError),
+}
+
+/// Runs the controller until it is told to stop.
+///
+/// # Errors
+/// See [`enum@Error`].
+pub fn run(args: ControllerArgs) -> Result<(), Error> {
+    let options = Options {
+        kubeconfig: args.kubeconfig,
+        namespace: args.namespace,
+        class: args.lb_class,
+        identity: args.identity,
+    };
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    Ok(runtime.block_on(controller::run(options))?)
+}

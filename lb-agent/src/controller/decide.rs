@@ -1,0 +1,159 @@
+//! What is to be written, by what has been seen and what has been written since.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use lb_plan::ipam::{Allocation, Allocator, Change, changes, wishes};
+use lb_plan::model::{Model, ServiceName};
+use lb_plan::objects::{Object, Sourced};
+use lb_plan::problem::Problem;
+
+use crate::kube::cluster::Snapshot;
+
+/// Decides, and remembers what of it has been written and not been seen yet.
+pub(super) struct Decider {
+    class: Option<String>,
+    allocator: Allocator,
+    /// What has been written to Services that are still seen as they were before.
+    unseen: BTreeMap<ServiceName, Written>,
+}
+
+/// What has been written to a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) change: Change,
+    /// The version that came of it.
+    pub(super) version: u64,
+}
+
+/// What is to be written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Decided {
+    /// To Services; those that are cleared come first, so that no address is seen in two places.
+    pub(super) changes: Vec<(ServiceName, Change)>,
+    pub(super) allocation: Allocation,
+    /// Old annotations, by Service.
+    pub(super) deprecated: BTreeMap<ServiceName, Vec<&'static str>>,
+    pub(super) problems: Vec<Problem>,
+}
+
+impl Decider {
+    pub(super) fn new(class: Option<String>) -> Self {
+        Self { class, allocator: Allocator::new(), unseen: BTreeMap::new() }
+    }
+
+    pub(super) fn decide(&mut self, snapshot: &Snapshot) -> Decided {
+        self.forget_seen(&snapshot.objects);
+        // Only its pools count here: Services are judged by whether they can be served, and not yet are.
+        let pools = Model::build(&only_pools(&snapshot.objects), None);
+        let mut wishes = wishes(&snapshot.objects, self.class.as_deref());
+        for (name, written) in &self.unseen {
+            if let Some(request) = wishes.requests.get_mut(name) {
+                request.held = addresses(&written.change).to_vec();
+            }
+        }
+        let allocation = self.allocator.allocate(&pools.0.pools, &wishes.namespaces, &wishes.requests);
+        let mut changes = changes(&snapshot.objects, self.class.as_deref(), &allocation);
+        changes.retain(|(name, change)| self.unseen.get(name).is_none_or(|unseen| unseen.change != *change));
+        changes.sort_by_key(|(_, change)| *change != Change::Clear);
+        let mut problems = snapshot.problems.clone();
+        problems.extend(pools.1);
+        problems.append(&mut wishes.problems);
+        let deprecated = wishes.deprecated.into_iter().map(|(name, keys)| (name, keys.into_iter().collect()));
+        Decided { changes, allocation, deprecated: deprecated.collect(), problems }
+    }
+
+    /// What has been written to Services.
+    pub(super) fn handle_written(&mut self, written: BTreeMap<ServiceName, Written>) {
+        self.unseen.extend(written);
+    }
+
+    fn forget_seen(&mut self, objects: &[Sourced<Object>]) {
+        if self.unseen.is_empty() {
+            return;
+        }
+        let mut versions = BTreeMap::new();
+        for object in objects {
+            if let Object::Service(service) = &object.value {
+                let version = service.metadata.resource_version.as_deref();
+                let version = version.and_then(|version| version.parse().ok()).unwrap_or(u64::MAX);
+                versions.insert(name(object), version);
+            }
+        }
+        // One that is gone is seen to be gone.
+        self.unseen.retain(|name, written| versions.get(name).is_some_and(|seen| *seen < written.version));
+    }
+}
+
+fn name(object: &Sourced<Object>) -> ServiceName {
+    ServiceName {
+        namespace: object.value.namespace().unwrap_or_default().to_owned(),
+        name: object.value.metadata().name.clone(),
+    }
+}
+
+fn only_pools(objects: &[Sourced<Object>]) -> Vec<Sourced<Object>> {
+    let pools = objects.iter().filter(|object| matches!(object.value, Object::IpAddressPool(_)));
+    pools.cloned().collect()
+}
+
+fn addresses(change: &Change) -> &[IpAddr] {
+    match change {
+        Change::Give { addresses, .. } => addresses,
+        Change::Clear => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lb_plan::objects;
+
+    fn snapshot(services: &[(&str, u64, &str)]) -> Snapshot {
+        let mut text =
+            "apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: a, namespace: lb}\n\
+                        spec: {addresses: [10.0.0.0/30]}\n"
+                .to_owned();
+        for (name, version, ip) in services {
+            text += &format!(
+                "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: d, resourceVersion: '{version}'}}\n\
+                 spec: {{type: LoadBalancer, clusterIPs: [10.96.0.1], ports: [{{port: 80}}]}}\n\
+                 status: {{loadBalancer: {{ingress: [{ip}]}}}}\n"
+            );
+        }
+        let (objects, problems) = objects::parse("test", &text);
+        assert!(problems.is_empty(), "{problems:?}");
+        Snapshot { objects, problems }
+    }
+
+    fn given(decided: &Decided) -> Vec<String> {
+        let words = |(name, change): &(ServiceName, Change)| format!("{} {:?}", name.name, addresses(change));
+        decided.changes.iter().map(words).collect()
+    }
+
+    #[test]
+    fn what_was_written_counts_before_it_is_seen() {
+        let mut decider = Decider::new(None);
+        let first = decider.decide(&snapshot(&[("b", 7, "")]));
+        assert_eq!(given(&first), ["b [10.0.0.0]"]);
+        let change = first.changes[0].1.clone();
+        let name = first.changes[0].0.clone();
+        decider.handle_written(BTreeMap::from([(name, Written { change, version: 9 })]));
+        // Another comes that would be first, and the watch still shows b as it was.
+        let second = decider.decide(&snapshot(&[("a", 8, ""), ("b", 7, "")]));
+        assert_eq!(given(&second), ["a [10.0.0.1]"]);
+        // What is seen later counts: somebody has cleared it.
+        let third = decider.decide(&snapshot(&[("b", 10, "")]));
+        assert_eq!(given(&third), ["b [10.0.0.0]"]);
+    }
+
+    #[test]
+    fn a_service_that_is_made_anew_is_a_new_one() {
+        let mut decider = Decider::new(None);
+        let first = decider.decide(&snapshot(&[("b", 7, "")]));
+        let (name, change) = first.changes[0].clone();
+        decider.handle_written(BTreeMap::from([(name, Written { change, version: 8 })]));
+        decider.decide(&snapshot(&[]));
+        assert_eq!(given(&decider.decide(&snapshot(&[("b", 12, "")]))), ["b [10.0.0.0]"]);
+    }
+}

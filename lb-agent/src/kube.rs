@@ -1,0 +1,5 @@
+//! Kubernetes: the API server as a source of objects, and what is written to it.
+
+pub mod client;
+pub mod cluster;
+pub mod lease;

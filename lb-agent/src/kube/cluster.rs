@@ -1,0 +1,252 @@
+//! Objects out of the API server.
+//!
+//! Every kind is watched by a task of its own. While the server does not answer, what was last seen stays; an
+//! object that has become wrong stays as it was last right.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use kube::api::{Api, ApiResource, DynamicObject};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Client, ResourceExt};
+use lb_plan::objects::{self, Object, Sourced};
+use lb_plan::problem::Problem;
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// A kind to be watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watched {
+    /// Group; empty for the core.
+    pub group: &'static str,
+    /// Version.
+    pub version: &'static str,
+    /// Kind.
+    pub kind: &'static str,
+    /// Its plural.
+    pub plural: &'static str,
+}
+
+impl Watched {
+    /// `v1` Service.
+    pub const SERVICE: Self = Self::core("Service", "services");
+    /// `v1` Namespace.
+    pub const NAMESPACE: Self = Self::core("Namespace", "namespaces");
+    /// `metallb.io/v1beta1` IPAddressPool.
+    pub const POOL: Self =
+        Self { group: "metallb.io", version: "v1beta1", kind: "IPAddressPool", plural: "ipaddresspools" };
+
+    const fn core(kind: &'static str, plural: &'static str) -> Self {
+        Self { group: "", version: "v1", kind, plural }
+    }
+
+    /// The same, as the client names it.
+    pub fn resource(self) -> ApiResource {
+        let (group, version) = (self.group.to_owned(), self.version.to_owned());
+        let api_version = if group.is_empty() { version.clone() } else { format!("{group}/{version}") };
+        ApiResource {
+            group,
+            version,
+            api_version,
+            kind: self.kind.to_owned(),
+            plural: self.plural.to_owned(),
+        }
+    }
+}
+
+/// All objects of the watched kinds, and what is wrong with them.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The objects, by kind, namespace and name.
+    pub objects: Vec<Sourced<Object>>,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+}
+
+/// The watched kinds of a cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    seen: Arc<Mutex<Seen>>,
+    changes: watch::Receiver<u64>,
+    /// Ends with this.
+    _tasks: JoinSet<()>,
+}
+
+/// What was seen, by kind.
+#[derive(Debug, Default)]
+struct Seen {
+    kinds: BTreeMap<&'static str, Kind>,
+}
+
+/// What was seen of a kind.
+#[derive(Debug, Default)]
+struct Kind {
+    /// By namespace and name.
+    entries: BTreeMap<Key, Entry>,
+    /// What has come of a list that is not over yet: it replaces the entries when it is.
+    listing: BTreeMap<Key, Entry>,
+    /// Whether a list has been over at least once.
+    synced: bool,
+}
+
+type Key = (String, String);
+
+/// What was seen of an object.
+#[derive(Clone, Debug, Default)]
+struct Entry {
+    /// As it was last right.
+    object: Option<Sourced<Object>>,
+    problems: Vec<Problem>,
+}
+
+impl Cluster {
+    /// Starts to watch; `namespace` is where objects of `metallb.io` count, those of other kinds count
+    /// everywhere.
+    pub fn watch(client: &Client, kinds: &[Watched], namespace: &str) -> Self {
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let (changed, changes) = watch::channel(0);
+        let changed = Arc::new(changed);
+        let mut tasks = JoinSet::new();
+        for kind in kinds {
+            lock(&seen).kinds.insert(kind.kind, Kind::default());
+            let resource = kind.resource();
+            let api: Api<DynamicObject> = match kind.group {
+                "metallb.io" => Api::namespaced_with(client.clone(), namespace, &resource),
+                _ => Api::all_with(client.clone(), &resource),
+            };
+            tasks.spawn(follow(*kind, api, resource, Arc::clone(&seen), Arc::clone(&changed)));
+        }
+        Self { seen, changes, _tasks: tasks }
+    }
+
+    /// Waits for a change of any object.
+    pub async fn changed(&mut self) {
+        if self.changes.changed().await.is_err() {
+            // Its senders live as long as the tasks, which end with this.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// What has been seen; `None` until every kind has been listed once: before that, something that is not
+    /// there may only not have come yet.
+    pub fn read(&self) -> Option<Snapshot> {
+        let seen = lock(&self.seen);
+        if !seen.kinds.values().all(|kind| kind.synced) {
+            return None;
+        }
+        let mut snapshot = Snapshot::default();
+        for entry in seen.kinds.values().flat_map(|kind| kind.entries.values()) {
+            snapshot.objects.extend(entry.object.clone());
+            snapshot.problems.extend(entry.problems.iter().cloned());
+        }
+        Some(snapshot)
+    }
+
+    /// The kinds that have not been listed yet.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let seen = lock(&self.seen);
+        seen.kinds.iter().filter(|(_, kind)| !kind.synced).map(|(name, _)| *name).collect()
+    }
+}
+
+/// A panic of another task while it held the lock leaves what it had seen, which is what counts.
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How long a watch lasts before it is begun anew: a connection that died without a word is noticed by then.
+const WATCH_SECONDS: u32 = 60;
+/// A failure is told again when it has lasted this long.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
+async fn follow(
+    watched: Watched,
+    api: Api<DynamicObject>,
+    resource: ApiResource,
+    seen: Arc<Mutex<Seen>>,
+    changed: Arc<watch::Sender<u64>>,
+) {
+    let config = watcher::Config::default().timeout(WATCH_SECONDS);
+    let mut events = watcher(api, config).default_backoff().boxed();
+    let mut told: Option<tokio::time::Instant> = None;
+    loop {
+        match events.try_next().await {
+            Ok(Some(event)) => {
+                told = None;
+                if lock(&seen).kinds.entry(watched.kind).or_default().handle(event, &resource) {
+                    changed.send_modify(|version| *version += 1);
+                }
+            }
+            // The stream of a watcher has no end.
+            Ok(None) => return,
+            Err(error) => {
+                if told.is_none_or(|told| told.elapsed() > TELL_EVERY) {
+                    tracing::warn!(kind = watched.kind, %error, "the API server cannot be watched; what was seen stays in force");
+                    told = Some(tokio::time::Instant::now());
+                }
+            }
+        }
+    }
+}
+
+impl Kind {
+    /// Takes an event in; true where what has been seen is different after it.
+    fn handle(&mut self, event: Event<DynamicObject>, resource: &ApiResource) -> bool {
+        match event {
+            Event::Init => {
+                self.listing.clear();
+                false
+            }
+            Event::InitApply(object) => {
+                let (key, entry) = self.entry(object, resource);
+                self.listing.insert(key, entry);
+                false
+            }
+            Event::InitDone => {
+                self.entries = std::mem::take(&mut self.listing);
+                self.synced = true;
+                true
+            }
+            Event::Apply(object) => {
+                let (key, entry) = self.entry(object, resource);
+                self.entries.insert(key, entry);
+                true
+            }
+            Event::Delete(object) => self.entries.remove(&key(&object)).is_some(),
+        }
+    }
+
+    fn entry(&self, object: DynamicObject, resource: &ApiResource) -> (Key, Entry) {
+        let key = key(&object);
+        let (mut read, problems) = objects::from_json(value(object, resource));
+        let before = || self.entries.get(&key).and_then(|entry| entry.object.clone());
+        let object = read.pop().or_else(before);
+        (key, Entry { object, problems })
+    }
+}
+
+fn key(object: &DynamicObject) -> Key {
+    (object.namespace().unwrap_or_default(), object.name_any())
+}
+
+/// As written, without what only the server itself looks at. Items of a list do not name their kind.
+fn value(object: DynamicObject, resource: &ApiResource) -> Value {
+    let mut value = object.data;
+    let metadata = &object.metadata;
+    value["apiVersion"] = resource.api_version.clone().into();
+    value["kind"] = resource.kind.clone().into();
+    value["metadata"] = serde_json::json!({
+        "name": metadata.name,
+        "namespace": metadata.namespace,
+        "labels": metadata.labels,
+        "annotations": metadata.annotations,
+        "creationTimestamp": metadata.creation_timestamp,
+        "uid": metadata.uid,
+        "resourceVersion": metadata.resource_version,
+    });
+    value
+}

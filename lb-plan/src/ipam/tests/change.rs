@@ -1,0 +1,36 @@
+//! Writes: what differs, and nothing else.
+
+use super::notation::{namespaces, pools};
+use crate::ipam::{Allocator, Change, changes, wishes};
+use crate::objects;
+
+fn written(r#type: &str, class: &str, annotation: &str, ip: &str) -> Vec<Change> {
+    let text = format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{name: x, namespace: farm, annotations: {{{annotation}}}}}\n\
+         spec: {{type: {type}, clusterIPs: [10.96.0.1], ports: [{{port: 80}}]{class}}}\n\
+         status: {{loadBalancer: {{ingress: [{ip}]}}}}\n"
+    );
+    let (objects, problems) = objects::parse("x", &text);
+    assert!(problems.is_empty(), "{problems:?}");
+    let wishes = wishes(&objects, None);
+    let pools = pools(&["a 10.0.0.0/30"]);
+    let allocation = Allocator::new().allocate(&pools, &namespaces(), &wishes.requests);
+    changes(&objects, None, &allocation).into_iter().map(|(_, change)| change).collect()
+}
+
+#[test]
+fn what_is_there_is_not_written_again() {
+    let pool = "metallb.io/ip-allocated-from-pool: a";
+    let balancer = |annotation, ip| written("LoadBalancer", "", annotation, ip);
+    assert_eq!(balancer(pool, "{ip: 10.0.0.1}"), []);
+    assert!(matches!(&balancer("", "{ip: 10.0.0.1}")[..], [Change::Give { .. }]));
+    assert!(matches!(&balancer("", "")[..], [Change::Give { .. }]));
+}
+
+#[test]
+fn who_wants_none_any_more_is_cleared_and_who_is_anothers_is_left_alone() {
+    let pool = "metallb.io/ip-allocated-from-pool: a";
+    assert_eq!(written("ClusterIP", "", pool, ""), [Change::Clear]);
+    assert_eq!(written("ClusterIP", "", "", ""), []);
+    assert_eq!(written("LoadBalancer", ", loadBalancerClass: other", pool, "{ip: 10.9.9.9}"), []);
+}

@@ -1,0 +1,60 @@
+//! What went wrong, as the real server says it.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// No such kind, or no such object.
+    NotFound(String),
+    /// The object is there already.
+    AlreadyExists(String),
+    /// The object has changed since the client read it.
+    Conflict(String),
+    /// The watched version is too old.
+    Gone,
+    /// The request makes no sense.
+    BadRequest(String),
+    /// The verb is not for this.
+    NotAllowed,
+}
+
+impl Failure {
+    fn parts(&self) -> (StatusCode, &'static str, String) {
+        match self {
+            Self::NotFound(what) => (StatusCode::NOT_FOUND, "NotFound", format!("{what} not found")),
+            Self::AlreadyExists(what) => {
+                (StatusCode::CONFLICT, "AlreadyExists", format!("{what} already exists"))
+            }
+            Self::Conflict(what) => {
+                let words = format!(
+                    "{what}: the object has been modified; please apply your changes to the latest version"
+                );
+                (StatusCode::CONFLICT, "Conflict", words)
+            }
+            Self::Gone => (StatusCode::GONE, "Expired", "too old resource version".to_owned()),
+            Self::BadRequest(words) => (StatusCode::BAD_REQUEST, "BadRequest", words.clone()),
+            Self::NotAllowed => {
+                (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "this verb is not for this".to_owned())
+            }
+        }
+    }
+
+    /// The `Status` object that tells it.
+    pub(super) fn status(&self) -> Value {
+        let (code, reason, message) = self.parts();
+        json!({
+            "apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure",
+            "message": message, "reason": reason, "code": code.as_u16(),
+        })
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (self.parts().0, Json(self.status())).into_response()
+    }
+}
