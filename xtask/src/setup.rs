@@ -30,11 +30,14 @@ pub(crate) enum Part {
     CargoDeny,
     /// What the lab's hosts run.
     Lab,
+    /// The routers beside Fairlead: FRR, BIRD, GoBGP, ExaBGP.
+    Routers,
 }
 
 impl Part {
     /// In the order in which they are provided.
-    const ALL: [Self; 5] = [Self::Components, Self::BpfCore, Self::BpfLinker, Self::CargoDeny, Self::Lab];
+    const ALL: [Self; 6] =
+        [Self::Components, Self::BpfCore, Self::BpfLinker, Self::CargoDeny, Self::Lab, Self::Routers];
 
     fn name(self) -> String {
         match self {
@@ -43,6 +46,7 @@ impl Part {
             Self::BpfLinker => format!("bpf-linker {}", linker::VERSION),
             Self::CargoDeny => format!("cargo-deny {}", deny::VERSION),
             Self::Lab => "programs of the lab".to_owned(),
+            Self::Routers => "routers of the lab".to_owned(),
         }
     }
 
@@ -53,7 +57,8 @@ impl Part {
             Self::BpfCore => bpf_core::missing(),
             Self::BpfLinker => linker::missing(),
             Self::CargoDeny => deny::missing(),
-            Self::Lab => Ok(lab::missing()),
+            Self::Lab => Ok(lab::missing(lab::HOSTS)),
+            Self::Routers => Ok(lab::missing(lab::ROUTERS)),
         }
     }
 
@@ -62,7 +67,8 @@ impl Part {
         match self {
             Self::Components | Self::BpfCore | Self::CargoDeny => Ok(Vec::new()),
             Self::BpfLinker => linker::packages(),
-            Self::Lab => Ok(lab::packages()),
+            Self::Lab => Ok(lab::packages(lab::HOSTS)),
+            Self::Routers => Ok(lab::packages(lab::ROUTERS)),
         }
     }
 
@@ -72,7 +78,7 @@ impl Part {
             Self::BpfCore => bpf_core::install(),
             Self::BpfLinker => linker::install(),
             Self::CargoDeny => deny::install(),
-            Self::Lab => bail!("its packages are not installed"),
+            Self::Lab | Self::Routers => bail!("its packages are not installed"),
         }
     }
 }
