@@ -6,4 +6,5 @@ pub mod lab;
 pub mod model;
 pub mod packets;
 pub mod pair;
+pub mod routers;
 pub mod traffic;
