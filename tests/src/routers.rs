@@ -33,7 +33,7 @@ pub use self::config::{Announcement, Bfd, Config, Endpoint, GracefulRestart, Pee
 pub use self::exabgp::Exabgp;
 pub use self::frr::Frr;
 pub use self::gobgp::Gobgp;
-pub use self::view::{BfdSession, Capability, Route, Session};
+pub use self::view::{BfdSession, Capability, Origin, Route, Session};
 use crate::lab::Host;
 use crate::lab::addresses::Family;
 

@@ -44,11 +44,9 @@ impl Frr {
     pub fn start(host: &Host, config: &Config) -> Result<Self> {
         let mut frr = Self { host: host.clone(), daemons: BTreeMap::new() };
         frr.prepare()?;
-        for (name, text) in [
-            ("zebra", text::zebra(config)),
-            ("bfdd", text::bfdd(config)),
-            ("bgpd", text::bgpd(config)),
-        ] {
+        for (name, text) in
+            [("zebra", text::zebra(config)), ("bfdd", text::bfdd(config)), ("bgpd", text::bgpd(config))]
+        {
             frr.launch(name, &text)?;
             frr.wait_ready(name)?;
         }
@@ -68,8 +66,7 @@ impl Frr {
     /// # Errors
     /// When FRR refuses one.
     pub fn configure(&self, lines: &[&str]) -> Result<()> {
-        let mut vtysh =
-            self.host.command("vtysh").args(["-N", self.host.name(), "-c", "configure terminal"]);
+        let mut vtysh = self.host.command("vtysh").args(["-N", self.host.name(), "-c", "configure terminal"]);
         for line in lines {
             vtysh = vtysh.args(["-c", line]);
         }
@@ -112,8 +109,7 @@ impl Frr {
         let file = self.host.directory().join(format!("{name}.conf"));
         let log = self.host.directory().join(log_name(name));
         // How exactly times are logged is only obeyed for a log that the file names.
-        let text =
-            format!("log timestamp precision 6\nlog file {} debugging\n{text}", log.display());
+        let text = format!("log timestamp precision 6\nlog file {} debugging\n{text}", log.display());
         self.host.run(|| {
             fs::write(&file, text)?;
             File::options().create(true).append(true).open(&log)?;

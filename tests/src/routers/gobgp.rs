@@ -201,8 +201,9 @@ fn with(mut route: Route, attribute: &Value) -> Route {
         }
         Some(32) => {
             let all = attribute["value"].as_array().into_iter().flatten();
-            let three =
-                |it: &Value| Some((number(&it["ASN"])?, number(&it["LocalData1"])?, number(&it["LocalData2"])?));
+            let three = |it: &Value| {
+                Some((number(&it["ASN"])?, number(&it["LocalData1"])?, number(&it["LocalData2"])?))
+            };
             route.large_communities = all.filter_map(three).collect();
         }
         _ => {}

@@ -109,7 +109,11 @@ fn read_attribute(route: &mut Route, line: &str) {
     match name.trim_end_matches(':') {
         "BGP.origin" => route.origin = Origin::parse(value),
         "BGP.as_path" => route.as_path = view::numbers(value),
-        "BGP.next_hop" => route.next_hops = value.split(' ').filter_map(|hop| hop.parse().ok()).collect(),
+        "BGP.next_hop" => {
+            route.next_hops = value.split(' ').filter_map(|hop| hop.parse().ok()).collect();
+            // A neighbour that is the next hop itself is not named again. Routes of one's own have none.
+            route.from = route.from.or(route.next_hops.first().copied());
+        }
         "BGP.med" => route.med = value.parse().ok(),
         "BGP.local_pref" => route.local_pref = value.parse().ok(),
         "BGP.community" => route.communities = view::communities(value),
@@ -126,7 +130,8 @@ fn bfd_session(line: &str) -> Option<(IpAddr, BfdSession)> {
         let word = words.get(words.len().checked_sub(from_end)?)?;
         Duration::try_from_secs_f64(word.parse().ok()?).ok()
     };
-    let session = BfdSession { up: state == "Up", transmit: seconds(2)?, detection: seconds(1)?, multihop: None };
+    let session =
+        BfdSession { up: state == "Up", transmit: seconds(2)?, detection: seconds(1)?, multihop: None };
     Some((address, session))
 }
 
@@ -217,6 +222,9 @@ away       BGP        ---        start  05:08:20.058  Active        Socket: Conn
         assert_eq!(routes[1].as_path, [4_200_000_000, 4_200_000_004]);
         assert_eq!((routes[1].origin, routes[1].local_pref), (Origin::Igp, Some(100)));
         assert_eq!((routes[1].next_hops.len(), routes[1].communities.len()), (2, 2));
+        let direct =
+            super::routes("1.0.0.0/8 unicast [b0 05:08:24] (100) [AS1i]\n\tBGP.next_hop: 10.1.0.1\n");
+        assert_eq!(direct[0].from, "10.1.0.1".parse().ok());
     }
 
     #[test]

@@ -5,16 +5,29 @@ use crate::routers::config::{Announcement, Bfd, Config, Endpoint, GracefulRestar
 
 /// The whole file.
 pub(super) fn whole(config: &Config, log: &str) -> String {
-    let mut text = format!("log \"{log}\" all;\ntimeformat log iso long us;\nrouter id {};\n", config.router_id);
+    let mut text =
+        format!("log \"{log}\" all;\ntimeformat log iso long us;\nrouter id {};\n", config.router_id);
     text += "debug protocols { states, events };\nprotocol device {}\nprotocol bfd {}\n";
     for family in Family::BOTH {
         text += &announced(config, family);
         text += &kernel(config, family);
     }
+    let interfaces = config.peers.iter().filter_map(|peer| match &peer.endpoint {
+        Endpoint::Interface(interface) => Some(interface),
+        Endpoint::Address(_) | Endpoint::Range(_) => None,
+    });
+    text.extend(interfaces.map(|interface| advertised(interface)));
     for (number, peer) in config.peers.iter().enumerate() {
         text += &bgp(number, peer, config);
     }
     text
+}
+
+/// Router advertisements, by which an FRR finds its neighbour on a link; nobody is to route by them.
+fn advertised(interface: &str) -> String {
+    format!(
+        "protocol radv {{\n  interface \"{interface}\" {{ max ra interval 5; default lifetime 0; }};\n}}\n"
+    )
 }
 
 fn word(family: Family) -> &'static str {
@@ -30,7 +43,8 @@ fn announced(config: &Config, family: Family) -> String {
     let word = word(family);
     let mine: Vec<&Announcement> = config.announcements.iter().filter(|it| it.family() == family).collect();
     let routes: String = mine.iter().map(|it| format!("  route {} blackhole;\n", it.prefix)).collect();
-    let cases: String = mine.iter().map(|it| format!("  if net = {} then {{ {}}}\n", it.prefix, actions(it))).collect();
+    let cases: String =
+        mine.iter().map(|it| format!("  if net = {} then {{ {}}}\n", it.prefix, actions(it))).collect();
     format!("protocol static {{\n  {word};\n{routes}}}\nfilter announced_{word} {{\n{cases}  reject;\n}}\n")
 }
 

@@ -72,7 +72,8 @@ impl Neighbour {
     fn change(&mut self, state: &str) {
         self.session.established = state == "up";
         if state == "down" {
-            *self = Self { session: Session { asn: self.session.asn, ..Session::default() }, ..Self::default() };
+            *self =
+                Self { session: Session { asn: self.session.asn, ..Session::default() }, ..Self::default() };
         }
     }
 
@@ -135,7 +136,8 @@ fn number(value: &Value) -> Option<u32> {
 mod tests {
     use super::Table;
 
-    const NEIGHBOUR: &str = r#""address": { "local": "fd00::2", "peer": "fd00::1" }, "asn": { "local": 2, "peer": 1 }"#;
+    const NEIGHBOUR: &str =
+        r#""address": { "local": "fd00::2", "peer": "fd00::1" }, "asn": { "local": 2, "peer": 1 }"#;
 
     fn event(kind: &str, rest: &str) -> String {
         format!("{{ \"type\": \"{kind}\", \"neighbor\": {{ {NEIGHBOUR}, {rest} }} }}\n")

@@ -46,10 +46,14 @@ pub(super) fn bfdd(config: &Config) -> String {
 
 /// Sessions and announcements.
 pub(super) fn bgpd(config: &Config) -> String {
-    let mut text = format!(
-        "debug bgp neighbor-events\nrouter bgp {}\n bgp router-id {}\n",
-        config.asn, config.router_id
-    );
+    // A next hop that both sides know by its global address is easier to recognise.
+    let mut text = String::from("debug bgp neighbor-events\nroute-map GLOBAL permit 10\n");
+    text += " set ipv6 next-hop prefer-global\nexit\n";
+    // First: what refers to a map that is not there yet is judged again only seconds later.
+    for (number, announcement) in config.announcements.iter().enumerate() {
+        text += &attributes(number, announcement);
+    }
+    text += &format!("router bgp {}\n bgp router-id {}\n", config.asn, config.router_id);
     text += " no bgp ebgp-requires-policy\n no bgp default ipv4-unicast\n no bgp network import-check\n";
     text += " bgp bestpath as-path multipath-relax\n bgp log-neighbor-changes\n";
     if let Some(seconds) = config.peers.iter().find_map(restart_time) {
@@ -61,12 +65,7 @@ pub(super) fn bgpd(config: &Config) -> String {
     for family in Family::BOTH {
         text += &address_family(config, family);
     }
-    text += "exit\n";
-    for (number, announcement) in config.announcements.iter().enumerate() {
-        text += &attributes(number, announcement);
-    }
-    // A next hop that both sides know by its global address is easier to recognise.
-    text + "route-map GLOBAL permit 10\n set ipv6 next-hop prefer-global\nexit\n"
+    text + "exit\n"
 }
 
 fn restart_time(peer: &Peer) -> Option<u16> {
