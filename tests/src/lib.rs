@@ -1,6 +1,7 @@
 //! Tests that need more than one crate, root, or a network; and what they stand on.
 
 pub mod events;
+pub mod failover;
 pub mod kernel;
 pub mod lab;
 pub mod model;

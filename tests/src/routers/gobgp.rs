@@ -177,7 +177,7 @@ fn family(value: &str) -> Option<Family> {
 fn route(path: &Value) -> Route {
     let attributes = path["attrs"].as_array().into_iter().flatten();
     let from = path["neighbor-ip"].as_str().and_then(|from| from.parse().ok());
-    attributes.fold(Route { from, ..Route::default() }, |route, attribute| with(route, attribute))
+    attributes.fold(Route { from, ..Route::default() }, with)
 }
 
 /// Adds a path attribute, which is told by its number (RFC 4271 4.3, RFC 1997, RFC 4760, RFC 8092).
