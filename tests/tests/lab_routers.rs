@@ -82,11 +82,13 @@ fn four_kinds_of_routers_exchange_routes() -> Result<()> {
     topology.run(|lab| {
         let members = members(lab, &["r1", "r2", "r3", "r4"])?;
         let config = |place: usize| member_config(&members[place], None);
+        let mut listening = config(3);
+        listening.peers.iter_mut().for_each(|peer| peer.passive = true);
         let others: [Box<dyn Router>; 4] = [
             Box::new(Frr::start(members[0].host, &config(0))?),
             Box::new(Bird::start(members[1].host, &config(1))?),
             Box::new(Gobgp::start(members[2].host, &config(2))?),
-            Box::new(Exabgp::start(members[3].host, &config(3))?),
+            Box::new(Exabgp::start(members[3].host, &listening)?),
         ];
         let router = lab.router()?;
         let frr = Frr::start(&router, &router_config(&members, None).announce(far_announcement()?))?;

@@ -3,7 +3,7 @@
 mod events;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -50,6 +50,10 @@ impl Exabgp {
         ] {
             command = command.env(variable, value);
         }
+        let listening = listening_addresses(config);
+        if !listening.is_empty() {
+            command = command.env("exabgp.tcp.bind", listening).env("exabgp.tcp.port", "179");
+        }
         let process = command.spawn(&host.directory_outside().join("exabgp.log"))?;
         Ok(Self { host: host.clone(), _process: process })
     }
@@ -78,6 +82,13 @@ impl Router for Exabgp {
     fn bfd_sessions(&self) -> Result<BTreeMap<IpAddr, BfdSession>> {
         Ok(BTreeMap::new())
     }
+}
+
+/// The addresses at which passive neighbours may knock, as ExaBGP wants them: apart by spaces.
+fn listening_addresses(config: &Config) -> String {
+    let passive = config.peers.iter().filter(|peer| peer.passive);
+    let sources: BTreeSet<IpAddr> = passive.filter_map(|peer| peer.source).collect();
+    sources.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" ")
 }
 
 fn events_file(host: &Host) -> PathBuf {
