@@ -216,8 +216,7 @@ fn session(value: &Value) -> Session {
 
 /// A word such as `advertisedAndReceivedNew`, or an object with such a key for each family.
 fn is_received(value: &Value) -> bool {
-    let text = value.to_string();
-    text.contains("eceived") || text.contains("rxReceived") || text.contains("txReceived")
+    value.to_string().contains("Received")
 }
 
 fn route(path: &Value) -> Route {
