@@ -51,7 +51,8 @@ impl Lane {
         match self {
             Self::Tidy => &[Part::Components],
             Self::Unit => &[],
-            Self::Kernel | Self::Lab => &[Part::BpfCore, Part::BpfLinker, Part::Lab],
+            Self::Kernel => &[Part::BpfCore, Part::BpfLinker, Part::Lab],
+            Self::Lab => &[Part::BpfCore, Part::BpfLinker, Part::Lab, Part::Routers],
         }
     }
 
