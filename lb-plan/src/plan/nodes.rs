@@ -29,6 +29,7 @@ struct Seat<'a> {
     node: &'a Node,
     way: Resolved,
     draining: bool,
+    silent: bool,
 }
 
 impl<'a> Roster<'a> {
@@ -65,7 +66,8 @@ impl<'a> Roster<'a> {
             };
             let draining = node.draining || (node_name == own && settings.draining);
             let entry = maps::Node { id: wire_id(node_name), ..way.entry };
-            seats.insert(node_name, Seat { index, node, way: Resolved { entry, ..way }, draining });
+            let silent = node_name != own && facts.silent.contains(&node.primary());
+            seats.insert(node_name, Seat { index, node, way: Resolved { entry, ..way }, draining, silent });
         }
         seats.contains_key(own).then_some(Self { own, seats })
     }
@@ -83,6 +85,11 @@ impl<'a> Roster<'a> {
     /// Whether a node is to get no new flows.
     pub(super) fn is_draining(&self, node: &NodeName) -> bool {
         self.seats.get(node).is_some_and(|seat| seat.draining)
+    }
+
+    /// Whether a node takes no new flows now, or is not there.
+    pub(super) fn is_silent(&self, node: &NodeName) -> bool {
+        self.seats.get(node).is_none_or(|seat| seat.silent)
     }
 
     /// Which indices are those of nodes that are there.
