@@ -1,5 +1,6 @@
 //! The nodes: their indices, and the way to each.
 
+mod identity;
 mod numbering;
 mod way;
 
@@ -15,7 +16,6 @@ use super::state::{NodeState, Share, WayWord};
 use crate::contents::{Contents, peer_key, peer_mac_key};
 use crate::model::{Model, Node, NodeName};
 use crate::problem::{Problem, Reason};
-use crate::ring;
 use way::Resolved;
 
 /// The nodes that have an index, in order of their names.
@@ -29,6 +29,7 @@ struct Seat<'a> {
     node: &'a Node,
     way: Resolved,
     draining: bool,
+    silent: bool,
 }
 
 impl<'a> Roster<'a> {
@@ -46,6 +47,7 @@ impl<'a> Roster<'a> {
             return None;
         }
         let indices = numbering::number(&model.nodes, own, installed);
+        let identities = identity::identities(model.nodes.keys(), problems);
         let mut seats = BTreeMap::new();
         for (node_name, node) in &model.nodes {
             let Some(&index) = indices.get(node_name) else {
@@ -64,8 +66,10 @@ impl<'a> Roster<'a> {
                 )
             };
             let draining = node.draining || (node_name == own && settings.draining);
-            let entry = maps::Node { id: wire_id(node_name), ..way.entry };
-            seats.insert(node_name, Seat { index, node, way: Resolved { entry, ..way }, draining });
+            let id = identities.get(node_name).copied().unwrap_or_default();
+            let entry = maps::Node { id, ..way.entry };
+            let silent = node_name != own && facts.silent.contains(&node.primary());
+            seats.insert(node_name, Seat { index, node, way: Resolved { entry, ..way }, draining, silent });
         }
         seats.contains_key(own).then_some(Self { own, seats })
     }
@@ -83,6 +87,11 @@ impl<'a> Roster<'a> {
     /// Whether a node is to get no new flows.
     pub(super) fn is_draining(&self, node: &NodeName) -> bool {
         self.seats.get(node).is_some_and(|seat| seat.draining)
+    }
+
+    /// Whether a node takes no new flows now, or is not there.
+    pub(super) fn is_silent(&self, node: &NodeName) -> bool {
+        self.seats.get(node).is_none_or(|seat| seat.silent)
     }
 
     /// Which indices are those of nodes that are there.
@@ -120,7 +129,7 @@ impl<'a> Roster<'a> {
                 | if settings.draining { CONFIG_TOLD_TO_DRAIN } else { 0 },
             address6: addresses().find_map(v6).unwrap_or_default(),
             echo_rate: settings.echo_rate,
-            id: wire_id(self.own),
+            id: own.map_or(0, |seat| seat.way.entry.id),
             liveness_limit: settings.liveness.limit,
             orphan_grace: settings.liveness.orphan_grace,
             probe_nonce: settings.liveness.nonce,
@@ -186,13 +195,6 @@ impl<'a> Roster<'a> {
         };
         self.seats.iter().map(state).collect()
     }
-}
-
-/// Who a node is on the wire: made from its name, so every node of the cluster comes to the same.
-fn wire_id(node: &NodeName) -> u32 {
-    let seed = ring::seed(node.as_str().as_bytes());
-    // Zero is what an unused entry has.
-    ((seed >> 32) as u32).max(1)
 }
 
 fn mac_of(installed: &Contents, index: NodeIndex) -> Option<[u8; 8]> {
