@@ -13,9 +13,9 @@ use lb_plan::problem::Problem;
 use tokio::sync::watch;
 
 use crate::dataplane::maps::{Maps, MapsError};
-use crate::directory::Directory;
 use crate::liveness::{Probed, Prober, Silent, Targets};
 use crate::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation};
+use crate::source::Source;
 use crate::state::{Applied, State};
 
 /// Changes that come together are taken together: a file is written in several steps, and a switch that
@@ -27,7 +27,7 @@ const READY_ANYWAY: Duration = Duration::from_secs(5);
 /// Everything the loop works on.
 pub struct Control {
     /// Where objects come from.
-    pub source: Directory,
+    pub source: Source,
     /// What the network says.
     pub network: Network,
     /// The kernel's maps.
@@ -91,7 +91,10 @@ impl Control {
         if let Some(config) = memory.installed.config.filter(|config| config.probe_nonce != 0) {
             self.settings.liveness.nonce = config.probe_nonce;
         }
-        self.read_source(&mut memory);
+        // What is installed stays until it is known what shall be: what is not there may only not have come yet.
+        while !self.read_source(&mut memory) {
+            self.source.changed().await;
+        }
         self.observe(&mut memory).await;
         self.network.solicit(&memory.observation.unresolved).await;
         self.turn(&mut memory);
@@ -152,16 +155,14 @@ impl Control {
         memory.model.addresses_to_resolve(&self.settings.node)
     }
 
-    fn read_source(&mut self, memory: &mut Memory) {
-        match self.source.read() {
-            Ok(snapshot) => {
-                let (model, problems) = Model::build(&snapshot.objects, self.class.as_deref());
-                memory.problems = snapshot.problems;
-                memory.problems.extend(problems);
-                memory.model = model;
-            }
-            Err(error) => tracing::error!(%error, "the source cannot be read"),
-        }
+    /// False where the source cannot tell now.
+    fn read_source(&mut self, memory: &mut Memory) -> bool {
+        let Some(snapshot) = self.source.read() else { return false };
+        let (model, problems) = Model::build(&snapshot.objects, self.class.as_deref());
+        memory.problems = snapshot.problems;
+        memory.problems.extend(problems);
+        memory.model = model;
+        true
     }
 
     /// Looks at the network; true where something is different from the last look.
