@@ -8,7 +8,7 @@ use crate::ring::{NO_NODE, NodeIndex};
 
 /// Version of everything in this file. It is part of the path that the maps are pinned under, so an agent
 /// never reads maps of another layout as its own.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// Names of the maps; the kernel keeps at most 15 bytes.
 pub mod name {
@@ -295,6 +295,11 @@ pub struct Link {
     pub pad: [u8; 2],
 }
 
+impl Link {
+    /// No interface.
+    pub const NONE: Self = Self { mac: [0; 6], pad: [0; 2] };
+}
+
 /// What holds for the whole node.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -320,10 +325,15 @@ pub struct Config {
     /// Upper half of the discriminators of this node's probes; the lower half is the target's index.
     pub probe_nonce: u16,
     /// Zero.
-    pub pad: [u8; 6],
+    pub pad: [u8; 2],
+    /// An interface with the program, or zero: its entry of `lb_links` is here too, where it is at hand for every
+    /// packet.
+    pub uplink: u32,
+    /// That entry.
+    pub uplink_link: Link,
 }
 
-const _: () = assert!(size_of::<Config>() == 64);
+const _: () = assert!(size_of::<Config>() == 72);
 
 /// [`Config::flags`]: this node drains: its reflector answers AdminDown.
 pub const CONFIG_DRAINING: u16 = 1;

@@ -2,7 +2,7 @@
 //! caller.
 //!
 //! ```text
-//! Ethernet, up to two tags
+//! Ethernet, up to two tags, to this link's MAC or, for ARP, to a group
 //! ├─ IPv4, IPv6: to a VIP's port?  ── deliver: ring → slot → owner rule → here, MAC rewrite, or GUE
 //! │              GUE to this node? ── decapsulate, and deliver as asked by a peer
 //! │              ICMP error about a packet from a VIP? ── to the owner of its flow
@@ -52,11 +52,16 @@ pub fn judge<F: Frame, T: Tables>(
     packet: &mut Packet,
 ) -> Result<Forward, Refusal> {
     let Some((ether_type, l3)) = network_header(frame) else { return NOT_OURS };
+    if ether_type == ethernet::ARP {
+        return arp::judge(frame, tables, l3);
+    }
+    if !is_addressed_here(frame, tables) {
+        return NOT_OURS;
+    }
     packet.reset(l3);
     let marked = matches!(ether_type, ethernet::ASKED_ONE | ethernet::ASKED_MORE);
     let mut found = match ether_type {
         ethernet::IPV4 | ethernet::IPV6 => read(frame, tables, packet, ether_type)?,
-        ethernet::ARP => return arp::judge(frame, tables, l3),
         ethernet::ASKED_ONE | ethernet::ASKED_MORE => marked::read(frame, tables, packet, ether_type)?,
         _ => return NOT_OURS,
     };
@@ -98,6 +103,21 @@ pub fn judge<F: Frame, T: Tables>(
 }
 
 const NOT_OURS: Result<Forward, Refusal> = Ok(Forward::Pass(Outcome::NotOurs));
+
+/// Whether the frame is addressed to the interface that it came in by. A switch that does not know a MAC floods its
+/// frames to all nodes, and each that took them for its own would forward them once more.
+#[inline(always)]
+fn is_addressed_here<F: Frame, T: Tables>(frame: &F, tables: &T) -> bool {
+    let Some(&[d0, d1, d2, d3, d4, d5, _, _]) = frame.view::<8>(0) else { return false };
+    let Some(config) = tables.config() else { return true };
+    let link = if config.uplink == frame.ingress() {
+        Some(&config.uplink_link)
+    } else {
+        tables.link(frame.ingress())
+    };
+    // Of an interface that the agent has not told of yet nothing is known.
+    link.is_none_or(|link| link.mac == [d0, d1, d2, d3, d4, d5])
+}
 
 /// Whether an ICMP message is an error.
 #[inline(always)]

@@ -33,7 +33,7 @@ pod! {
     }
     Announcer { ranks }
     Link { mac, pad }
-    Config { hash_key, address4, self_node, flags, address6, echo_rate, id, liveness_limit, orphan_grace, probe_nonce, pad }
+    Config { hash_key, address4, self_node, flags, address6, echo_rate, id, liveness_limit, orphan_grace, probe_nonce, pad, uplink, uplink_link }
     EchoBudget { second, left }
     Liveness { last_seen, state }
     FragmentKey { addresses, id, protocol }

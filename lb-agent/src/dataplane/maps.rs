@@ -218,7 +218,9 @@ const ZERO_CONFIG: Config = Config {
     liveness_limit: 0,
     orphan_grace: 0,
     probe_nonce: 0,
-    pad: [0; 6],
+    pad: [0; 2],
+    uplink: 0,
+    uplink_link: Link::NONE,
 };
 
 enum Key {

@@ -42,7 +42,7 @@ pub fn complain<F: Frame, T: Tables>(
 ) -> Result<Forward, Refusal> {
     let config = configured(tables)?;
     let told = if refusal == Refusal::TooBig { Outcome::TooBigSent } else { Outcome::TimeExceededSent };
-    if !may_answer(frame, tables) {
+    if !may_answer(tables) {
         return Err(refusal);
     }
     match packet.family {

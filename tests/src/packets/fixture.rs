@@ -213,12 +213,20 @@ pub enum Fixture {
     Draining,
     /// This node has no address for encapsulated packets.
     Addressless,
+    /// The interface that packets come in by is the one that the configuration names.
+    FirstUplink,
 }
 
 impl Fixture {
     /// Every one.
-    pub const ALL: [Self; 5] =
-        [Self::Standard, Self::Unconfigured, Self::Silent, Self::Draining, Self::Addressless];
+    pub const ALL: [Self; 6] = [
+        Self::Standard,
+        Self::Unconfigured,
+        Self::Silent,
+        Self::Draining,
+        Self::Addressless,
+        Self::FirstUplink,
+    ];
 
     /// The maps.
     pub fn tables(self) -> HostTables {
@@ -234,17 +242,26 @@ impl Fixture {
             liveness_limit: LIVENESS_LIMIT,
             orphan_grace: ORPHAN_GRACE,
             probe_nonce: PROBE_NONCE,
-            pad: [0; 6],
+            pad: [0; 2],
+            // Another than packets come in by: the map has to be asked.
+            uplink: SECOND_LINK,
+            uplink_link: Link { mac: SECOND_MAC, pad: [0; 2] },
         };
         match self {
             Self::Standard => {}
-            Self::Unconfigured => config.self_node = NO_NODE,
+            Self::Unconfigured => {
+                (config.self_node, config.uplink, config.uplink_link) = (NO_NODE, 0, Link::NONE);
+            }
             Self::Silent => {
                 (config.address4, config.address6) = ([0; 4], [0; 16]);
                 (config.echo_rate, config.liveness_limit) = (0, 0);
             }
             Self::Addressless => (config.address4, config.address6) = ([0; 4], [0; 16]),
             Self::Draining => config.flags = CONFIG_DRAINING,
+            Self::FirstUplink => {
+                config.uplink = INGRESS;
+                config.uplink_link = Link { mac: SELF_MAC, pad: [0; 2] };
+            }
         }
         let mut tables = HostTables::new(Sizes { slots: 1024, nodes: NODES as u32, vip_stats: 64 }, config);
         if self != Self::Unconfigured {

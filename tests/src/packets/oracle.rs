@@ -8,9 +8,10 @@ use etherparse::{
 };
 use lb_common::maps::{Vip4Key, Vip6Key};
 
+use crate::kernel::INGRESS;
 use crate::model::{HostTables, Packet};
 
-/// Whether the packet is for no VIP port, no fragment for a VIP, no ICMP error about a packet from a VIP, no ARP or
+/// Whether the packet is for another MAC, or for no VIP port, no fragment for a VIP, no ICMP error about a packet from a VIP, no ARP or
 /// echo request for a VIP, and no GUE or S-BFD to this node.
 pub fn is_stranger(tables: &HostTables, packet: &Packet) -> bool {
     let readable = packet.bytes.get(..packet.linear).unwrap_or_default();
@@ -30,8 +31,13 @@ fn concerns_us(tables: &HostTables, frame: &[u8]) -> Option<bool> {
         kind = tag.ether_type();
         rest = rest.get(tag.slice().len()..)?;
     }
+    if kind == ether_type::ARP {
+        return arp(tables, rest);
+    }
+    if tables.links.get(&INGRESS).is_some_and(|link| link.mac != header.destination()) {
+        return Some(false);
+    }
     match kind {
-        ether_type::ARP => arp(tables, rest),
         ether_type::IPV4 => ipv4(tables, rest, Arrival::Plain),
         ether_type::IPV6 => ipv6(tables, rest, Arrival::Plain),
         EtherType(0x88b5 | 0x88b6) => {

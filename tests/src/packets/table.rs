@@ -3,6 +3,7 @@
 mod arp;
 mod complain;
 mod cut;
+mod destination;
 mod echo;
 mod extensions;
 mod forward;
@@ -117,6 +118,7 @@ pub fn written() -> Vec<Row> {
         echo::rows(),
         malformed::rows(),
         others::rows(),
+        destination::rows(),
         owner::rows(),
         second::rows(),
         probe::rows(),

@@ -5,7 +5,7 @@ use lb_common::verdict::Refusal;
 
 use super::Row;
 use crate::model::Packet;
-use crate::packets::build::{BROADCAST, Frame};
+use crate::packets::build::Frame;
 use crate::packets::expect::{Expect, encapsulated, refused, rewritten, time_exceeded, too_big};
 use crate::packets::fixture::{
     CLIENT4, CLIENT6, Fixture, MTU, PEER_MAC, PEER4, ROUTER_MAC, SELF_MAC, SELF4, VIP4, VIP6, node, port,
@@ -201,8 +201,6 @@ fn unanswerable() -> Vec<Row> {
     both("no answers are left for IPv6", &v6, Fixture::Silent);
     both("without an IPv4 address", &v4, Fixture::Addressless);
     both("without an IPv6 address", &v6, Fixture::Addressless);
-    both("to all MACs", &|port| v4(port).macs(BROADCAST, ROUTER_MAC), Fixture::Standard);
-    both("IPv6 to a group MAC", &|port| v6(port).macs([0x33; 6], ROUTER_MAC), Fixture::Standard);
     both("from 224.0.0.1", &|port| from4([224, 0, 0, 1], port), Fixture::Standard);
     both("from 255.255.255.255", &|port| from4([255; 4], port), Fixture::Standard);
     both("from 0.0.0.0", &|port| from4([0; 4], port), Fixture::Standard);
