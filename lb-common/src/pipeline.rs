@@ -33,7 +33,8 @@ pub use fragment::{follow_fragment, note_fragment};
 pub use quoted::read_quoted;
 
 use crate::frame::Frame;
-use crate::maps::{Config, Vip};
+use crate::hash::FlowPorts;
+use crate::maps::{Config, VIP_AFFINITY, Vip};
 use crate::owner::{Kind, MAX_ASKED};
 use crate::ring::NO_NODE;
 use crate::tables::Tables;
@@ -306,6 +307,14 @@ impl Packet {
         self.local = Outcome::Local;
         self.asked.by_peer = false;
         self.asked.count = 0;
+    }
+
+    /// Notes which VIP the packet is for, and its hashes, which `hash` makes of ports.
+    #[inline(always)]
+    fn set_flow(&mut self, vip: &Vip, ports: FlowPorts, hash: impl Fn(FlowPorts) -> u64) {
+        let flow = hash(ports);
+        let by_client = vip.flags & VIP_AFFINITY != 0;
+        self.set_vip(vip, flow, if by_client { hash(FlowPorts::AFFINITY) } else { flow });
     }
 
     /// Notes which VIP the packet is for, with which flow, and with which hash for the ring.

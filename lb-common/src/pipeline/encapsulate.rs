@@ -6,7 +6,7 @@
 //! after   | MACs | tags | type | outer IP | UDP | GUE | asked … | inner …
 //! ```
 
-use super::deliver::decrement_ttl;
+use super::deliver::{decrement_ttl, macs_to};
 use super::{Family, Packet};
 use crate::frame::Frame;
 use crate::maps::Node;
@@ -64,11 +64,9 @@ pub fn encapsulate<F: Frame, T: Tables>(
     }
     decrement_ttl(frame, packet)?;
     let class = traffic_class(frame, packet)?;
-    let ([d0, d1, d2, d3, d4, d5], [s0, s1, s2, s3, s4, s5]) = (node.next_hop_mac, node.source_mac);
-    let macs = [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5];
     let ether_type = if node.outer_family == 4 { ethernet::IPV4 } else { ethernet::IPV6 };
     let bytes = outer_header(node) + tunnel_bytes(packet);
-    make_room(frame, packet, Room { macs, ether_type, bytes })?;
+    make_room(frame, packet, Room { macs: macs_to(node), ether_type, bytes })?;
     if node.outer_family == 4 {
         write_v4(frame, node, packet, class)?;
     } else {
