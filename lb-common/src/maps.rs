@@ -189,6 +189,11 @@ pub mod way {
     pub const GUE4: u8 = 2;
     /// GUE with an IPv6 outer header.
     pub const GUE6: u8 = 3;
+    /// IP in IP with an IPv4 outer header (RFC 2003, RFC 4213). It has no room for the list of those asked, so
+    /// second chances go in GUE.
+    pub const IPIP4: u8 = 4;
+    /// IP in IP with an IPv6 outer header (RFC 2473), second chances as above.
+    pub const IPIP6: u8 = 5;
 }
 
 /// A node of the cluster, with everything that is needed to send a packet there.
@@ -207,7 +212,7 @@ pub struct Node {
     pub next_hop_mac: [u8; 6],
     /// MAC of the interface that leads there.
     pub source_mac: [u8; 6],
-    /// One's complement sum of the constant parts of an outer IPv4 header, with both addresses.
+    /// One's complement sum of the constant parts of GUE's outer IPv4 header, with both addresses.
     pub outer_sum: u32,
     /// Outer source: IPv6, or IPv4 in the first four bytes.
     pub outer_source: [u8; 16],

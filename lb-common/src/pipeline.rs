@@ -5,6 +5,7 @@
 //! Ethernet, up to two tags, to this link's MAC or, for ARP, to a group
 //! ├─ IPv4, IPv6: to a VIP's port?  ── deliver: ring → slot → owner rule → here, MAC rewrite, or GUE
 //! │              GUE to this node? ── decapsulate, and deliver as asked by a peer
+//! │              IP from a peer?   ── the same, where a packet for a VIP is inside
 //! │              ICMP error about a packet from a VIP? ── to the owner of its flow
 //! │              echo to a VIP?    ── answer
 //! │              S-BFD?            ── reflect a probe, note an answer
@@ -66,13 +67,17 @@ pub fn judge<F: Frame, T: Tables>(
         ethernet::ASKED_ONE | ethernet::ASKED_MORE => marked::read(frame, tables, packet, ether_type)?,
         _ => return NOT_OURS,
     };
-    let tunnelled = found == Found::Tunnel;
+    let tunnel = found;
+    let tunnelled = matches!(found, Found::Gue | Found::Ipip);
     if tunnelled {
-        found = decapsulate::read(frame, tables, packet)?;
-        // A stranger's GUE, or one for somebody else, is still as it came.
-        if found == Found::Tunnel {
+        let inner = decapsulate::find(frame, tables, packet, tunnel)?;
+        if inner == decapsulate::NOT_OURS {
             return NOT_OURS;
         }
+        found = match read(frame, tables, packet, inner) {
+            Err(refusal) if tunnel == Found::Gue => return Err(decapsulate::drop_unreadable(refusal)),
+            other => other?,
+        };
     }
     if found == Found::Fragment {
         found = if frame.follow_fragment(tables, packet) { Found::Target } else { Found::Nothing };
@@ -93,13 +98,18 @@ pub fn judge<F: Frame, T: Tables>(
         configured(tables)?;
         marked::restore(frame, packet)?;
     }
+    if tunnelled && found == Found::Target {
+        decapsulate::open(frame, packet)?;
+    }
     match found {
         Found::Target => tell_sender(deliver::judge(frame, tables, packet), frame, tables, packet),
-        _ if tunnelled => Err(Refusal::InnerNotVip),
+        _ if tunnel == Found::Gue => Err(Refusal::InnerNotVip),
+        // The host may have such tunnels of its own, also between nodes of the cluster.
+        _ if tunnel == Found::Ipip => NOT_OURS,
         Found::Icmp => echo::judge(frame, tables, packet),
         Found::Probe => probe::reflect(frame, tables, packet),
         Found::ProbeAnswer => probe::note(frame, tables, packet),
-        Found::Tunnel | Found::Fragment | Found::Nothing => NOT_OURS,
+        Found::Gue | Found::Ipip | Found::Fragment | Found::Nothing => NOT_OURS,
     }
 }
 
@@ -197,7 +207,9 @@ enum Found {
     /// A packet for a VIP.
     Target,
     /// UDP to the port of GUE.
-    Tunnel,
+    Gue,
+    /// IPv4 or IPv6 right in IP.
+    Ipip,
     /// ICMP or ICMPv6 without anything between the headers.
     Icmp,
     /// UDP to the port of the S-BFD reflector.
@@ -216,7 +228,7 @@ impl Found {
     fn udp(ports: [u8; 4]) -> Self {
         let [source, destination] = [[ports[0], ports[1]], [ports[2], ports[3]]];
         match (source, destination) {
-            (_, gue::PORT) => Self::Tunnel,
+            (_, gue::PORT) => Self::Gue,
             (_, bfd::SBFD_PORT) => Self::Probe,
             (bfd::SBFD_PORT, _) => Self::ProbeAnswer,
             _ => Self::Nothing,
@@ -236,6 +248,8 @@ pub struct Packet {
     type_at: usize,
     /// Offset of the header behind it and its extensions.
     l4: usize,
+    /// Bytes in front of the IP header that a tunnel takes up.
+    outer: usize,
     /// Bytes of the IP packet, as its header says; of a VIP's packet not more than the frame holds.
     length: u32,
     /// Number of the slot that it falls in.
@@ -276,6 +290,7 @@ impl Packet {
         l3: 0,
         type_at: 0,
         l4: 0,
+        outer: 0,
         length: 0,
         slot: 0,
         vip: 0,

@@ -164,6 +164,10 @@ fn send_first<F: Frame, T: Tables>(
             frame.encapsulate(tables, index, packet)?;
             Outcome::ForwardedGue
         }
+        way::IPIP4 | way::IPIP6 => {
+            frame.encapsulate(tables, index, packet)?;
+            Outcome::ForwardedIpip
+        }
         _ => return Err(Refusal::NoWay),
     };
     tables.count_node(index, packet.length);

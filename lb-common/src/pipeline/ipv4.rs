@@ -40,6 +40,7 @@ pub(super) fn read<F: Frame, T: Tables>(
     }
     match header[9] {
         protocol::TCP | protocol::UDP => {}
+        protocol::IPV4 | protocol::IPV6 if fragment == 0 => return Ok(Found::Ipip),
         protocol::ICMP if fragment == 0 && header_len == ip::V4_HEADER => return Ok(Found::Icmp),
         _ => return Ok(Found::Nothing),
     }

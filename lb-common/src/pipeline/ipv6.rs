@@ -33,6 +33,10 @@ pub(super) fn read<F: Frame, T: Tables>(
     packet.l4 = upper.at;
     match upper.protocol {
         protocol::TCP | protocol::UDP => {}
+        protocol::IPV4 | protocol::IPV6 if !packet.is_first_fragment => {
+            packet.protocol = u32::from(upper.protocol);
+            return Ok(Found::Ipip);
+        }
         protocol::ICMPV6 if upper.at == l3 + ip::V6_HEADER => return Ok(Found::Icmp),
         _ => return Ok(Found::Nothing),
     }

@@ -57,19 +57,34 @@ pub fn asked_gue(frame: &Frame, to: NodeIndex, asked: &[u32]) -> Expect {
 }
 
 fn tunnelled(frame: &Frame, to: NodeIndex, outcome: Outcome, asked: &[u32]) -> Expect {
-    let (macs, action) = hop(to);
     let inner = Frame { ttl: frame.ttl - 1, ..frame.clone() };
-    let inner_protocol = match frame.addresses {
-        Addresses::V4(..) => 4,
-        Addresses::V6(..) => 41,
-    };
+    let header = [asked.len() as u8, protocol(frame), 0, 0];
+    let (outer, action) = outer(frame, to);
+    let outer = outer.gue(0, header, &listed(asked, &inner.ip()));
+    Expect::Encapsulated(action, outcome, Box::new(outer))
+}
+
+/// Sent to a node in IP, one hop further.
+pub fn in_ip(frame: &Frame, to: NodeIndex) -> Expect {
+    let inner = Frame { ttl: frame.ttl - 1, ..frame.clone() };
+    let (outer, action) = outer(frame, to);
+    let outer = outer.raw(protocol(frame), &inner.ip());
+    Expect::Encapsulated(action, Outcome::ForwardedIpip, Box::new(outer))
+}
+
+/// The frame on its way to a node, with nothing in it yet.
+fn outer(frame: &Frame, to: NodeIndex) -> (Frame, Action) {
+    let (macs, action) = hop(to);
     let outer = match node_of(to).outer_family {
         6 => Frame::v6(fixture::SELF6, fixture::PEER6),
         _ => Frame::v4(fixture::SELF4, fixture::PEER4),
     };
-    let outer = Frame { macs, tags: frame.tags.clone(), class: frame.class, ..outer };
-    let outer = outer.gue(0, [asked.len() as u8, inner_protocol, 0, 0], &listed(asked, &inner.ip()));
-    Expect::Encapsulated(action, outcome, Box::new(outer))
+    (Frame { macs, tags: frame.tags.clone(), class: frame.class, ..outer }, action)
+}
+
+/// Protocol number of an IP packet inside another.
+const fn protocol(frame: &Frame) -> u8 {
+    if frame.is_v4() { 4 } else { 41 }
 }
 
 /// What follows the header of GUE: who has been asked, then the packet.
@@ -182,17 +197,17 @@ impl Expect {
 /// may be of.
 fn with_entropy(outer: &Frame, sent: &[u8]) -> Result<Vec<u8>, String> {
     let sliced = SlicedPacket::from_ethernet(sent).map_err(|error| format!("cannot be parsed: {error}"))?;
-    let Some(TransportSlice::Udp(udp)) = sliced.transport else { return Err("is no UDP".to_owned()) };
-    if udp.source_port() < 0xc000 {
-        return Err(format!("source port {} is none of the dynamic range", udp.source_port()));
-    }
     let flow_label = match sliced.net {
         Some(NetSlice::Ipv6(ip)) => ip.header().flow_label().value(),
         _ => 0,
     };
     let mut outer = Frame { flow_label, ..outer.clone() };
     if let Upper::PlainUdp(source, ..) = &mut outer.upper {
+        let Some(TransportSlice::Udp(udp)) = sliced.transport else { return Err("is no UDP".to_owned()) };
         *source = udp.source_port();
+        if *source < 0xc000 {
+            return Err(format!("source port {source} is none of the dynamic range"));
+        }
     }
     Ok(outer.bytes())
 }

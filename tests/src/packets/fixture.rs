@@ -64,7 +64,7 @@ pub const ORPHAN_GRACE: u32 = 20;
 pub const PROBE_NONCE: u16 = 0xbeef;
 
 /// Room for nodes.
-const NODES: usize = 16;
+const NODES: usize = 18;
 
 /// Who a node is on the wire.
 pub const fn wire_id(index: NodeIndex) -> u32 {
@@ -109,6 +109,10 @@ pub mod node {
     pub const DRAINING_SECOND: NodeIndex = 13;
     /// Has just been taken for dead.
     pub const JUST_LOST: NodeIndex = 14;
+    /// By IP in IPv4, and by GUE where it is asked for a flow.
+    pub const IPIP4: NodeIndex = 15;
+    /// By IP in IPv6 on another interface, and by GUE where it is asked for a flow.
+    pub const IPIP6: NodeIndex = 16;
     /// Not in the map.
     pub const OUTSIDE: NodeIndex = 900;
 }
@@ -191,6 +195,14 @@ pub mod port {
     pub const FORMERS_LOST: u16 = 8041;
     /// The same, and so lately that UDP flows may live elsewhere.
     pub const YOUNG_FORMERS_LOST: u16 = 8042;
+    /// [`super::node::IPIP4`] in all slots.
+    pub const IPIP4: u16 = 8043;
+    /// [`super::node::IPIP6`] in all slots.
+    pub const IPIP6: u16 = 8044;
+    /// Led by this node, and before by [`super::node::IPIP4`].
+    pub const FORMER_IPIP4: u16 = 8045;
+    /// Led by this node, and before by [`super::node::IPIP6`].
+    pub const FORMER_IPIP6: u16 = 8046;
     /// The port of S-BFD, as a VIP's: leads to [`super::node::NEAR`].
     pub const SBFD: u16 = 7784;
     /// The port of GUE, as a VIP's: leads to [`super::node::SELF`].
@@ -332,6 +344,8 @@ pub fn nodes() -> Vec<Node> {
     set(node::DRAINING, way::GUE4, 4, INGRESS);
     set(node::DRAINING_SECOND, way::L2, 0, INGRESS);
     set(node::JUST_LOST, way::L2, 0, INGRESS);
+    set(node::IPIP4, way::IPIP4, 4, INGRESS);
+    set(node::IPIP6, way::IPIP6, 6, SECOND_LINK);
     nodes
 }
 
@@ -390,6 +404,10 @@ fn plain_rings() -> Vec<(u16, Slot, u32)> {
         (port::FORMER_OUTSIDE, slot(&[SELF], &[OUTSIDE]), 0),
         (port::FORMERS_LOST, slot(&[SELF], &[JUST_LOST, FAR4]), 0),
         (port::YOUNG_FORMERS_LOST, slot(&[SELF], &[JUST_LOST, FAR4]), VIP_YOUNG),
+        (port::IPIP4, slot(&[IPIP4], &[]), 0),
+        (port::IPIP6, slot(&[IPIP6], &[]), 0),
+        (port::FORMER_IPIP4, slot(&[SELF], &[IPIP4]), 0),
+        (port::FORMER_IPIP6, slot(&[SELF], &[IPIP6]), 0),
         (port::TAKEN_OVER_AFFINITY, slot(&[SELF], &[FAR4]), VIP_AFFINITY),
     ]
 }

@@ -55,9 +55,18 @@ fn is_peer_mac(tables: &HostTables, mac: [u8; 6]) -> bool {
 /// What is marked as a second chance is for a VIP's port or it is none.
 fn second_chance(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
     match bytes.first()? >> 4 {
-        4 => ipv4(tables, bytes, Arrival::Marked),
-        6 => ipv6(tables, bytes, Arrival::Marked),
+        4 => ipv4(tables, bytes, Arrival::Inside),
+        6 => ipv6(tables, bytes, Arrival::Inside),
         _ => Some(false),
+    }
+}
+
+/// Whether what comes right in IP is for a VIP's port.
+fn carried(tables: &HostTables, protocol: IpNumber, inner: &[u8]) -> Option<bool> {
+    if protocol == IpNumber::IPV4 {
+        ipv4(tables, inner, Arrival::Inside)
+    } else {
+        ipv6(tables, inner, Arrival::Inside)
     }
 }
 
@@ -66,8 +75,8 @@ fn second_chance(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
 enum Arrival {
     /// Under its own EtherType.
     Plain,
-    /// Under the mark of a second chance, which only packets for a VIP's port have.
-    Marked,
+    /// Under the mark of a second chance or in another IP packet: for a VIP's port, or none of ours.
+    Inside,
 }
 
 /// Whether UDP to this node's address with these ports is for the program: GUE from anybody, S-BFD from peers.
@@ -102,6 +111,11 @@ fn ipv4(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
             let to_us = to == tables.config.address4 && to != [0; 4] && protocol == IpNumber::UDP;
             let source = header.source_addr().to_ipv6_mapped().octets();
             is_vip || arrival == Arrival::Plain && whole && to_us && is_own_udp(tables, source, ports)
+        }
+        IpNumber::IPV4 | IpNumber::IPV6 if whole && arrival == Arrival::Plain => {
+            let source = header.source_addr().to_ipv6_mapped().octets();
+            let to_us = to == tables.config.address4 && tables.peers.contains_key(&source);
+            to_us && carried(tables, header.protocol(), upper)?
         }
         IpNumber::ICMP if whole && header.options().is_empty() => {
             let is_vip = tables.vips4.contains_key(&Vip4Key::address(to));
@@ -155,6 +169,10 @@ fn ipv6(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
             let to_us = to == tables.config.address6 && to != [0; 16] && protocol == IpNumber::UDP;
             let own = || to_us && is_own_udp(tables, header.source(), ports);
             is_vip || arrival == Arrival::Plain && part == Part::Whole && own()
+        }
+        IpNumber::IPV4 | IpNumber::IPV6 if part == Part::Whole && arrival == Arrival::Plain => {
+            let to_us = to == tables.config.address6 && tables.peers.contains_key(&header.source());
+            to_us && carried(tables, protocol, upper)?
         }
         IpNumber::IPV6_ICMP if upper.len() == behind.len() => {
             let is_vip = tables.vips6.contains_key(&Vip6Key::address(to));

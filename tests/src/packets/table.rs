@@ -8,6 +8,7 @@ mod echo;
 mod extensions;
 mod forward;
 mod fragment;
+mod ipip;
 mod malformed;
 mod others;
 mod owner;
@@ -119,6 +120,7 @@ pub fn written() -> Vec<Row> {
         malformed::rows(),
         others::rows(),
         destination::rows(),
+        ipip::rows(),
         owner::rows(),
         second::rows(),
         probe::rows(),
