@@ -114,23 +114,37 @@ pub fn opened(outer: &Frame, inner: &Frame, outcome: Outcome) -> Expect {
 /// Answered with time exceeded.
 pub fn time_exceeded(frame: &Frame) -> Expect {
     let (kind, code) = if frame.is_v4() { (11, 0) } else { (3, 0) };
-    complaint(frame, Outcome::TimeExceededSent, kind, code, 0)
+    complaint(frame, Outcome::TimeExceededSent, [kind, code], 0, usize::MAX)
+}
+
+/// The same where so many bytes of the frame can be read.
+pub fn time_exceeded_readable(frame: &Frame, linear: usize) -> Expect {
+    let (kind, code) = if frame.is_v4() { (11, 0) } else { (3, 0) };
+    complaint(frame, Outcome::TimeExceededSent, [kind, code], 0, linear)
 }
 
 /// Answered with fragmentation needed or packet too big, and what would have been small enough.
 pub fn too_big(frame: &Frame, mtu: u32) -> Expect {
-    let (kind, code) = if frame.is_v4() { (3, 4) } else { (2, 0) };
-    complaint(frame, Outcome::TooBigSent, kind, code, mtu)
+    too_big_readable(frame, mtu, usize::MAX)
 }
 
-/// From this node to the frame's sender: the frame's IP header and eight bytes.
-fn complaint(frame: &Frame, outcome: Outcome, kind: u8, code: u8, word: u32) -> Expect {
+/// The same where so many bytes of the frame can be read.
+pub fn too_big_readable(frame: &Frame, mtu: u32, linear: usize) -> Expect {
+    let (kind, code) = if frame.is_v4() { (3, 4) } else { (2, 0) };
+    complaint(frame, Outcome::TooBigSent, [kind, code], mtu, linear)
+}
+
+/// From this node to the frame's sender: as much of the frame's IP packet as can be read and may be quoted.
+fn complaint(frame: &Frame, outcome: Outcome, [kind, code]: [u8; 2], word: u32, linear: usize) -> Expect {
     let [to, from] = frame.macs;
-    let (answer, quoted) = match frame.addresses {
-        Addresses::V4(source, _) => (Frame::v4(fixture::SELF4, source), 20 + 8),
-        Addresses::V6(source, _) => (Frame::v6(fixture::SELF6, source), 40 + 8),
+    let (answer, most) = match frame.addresses {
+        Addresses::V4(source, _) => (Frame::v4(fixture::SELF4, source), 576 - 28),
+        Addresses::V6(source, _) => (Frame::v6(fixture::SELF6, source), 1280 - 48),
     };
-    let rest = [&word.to_be_bytes(), &frame.ip()[..quoted]].concat();
+    let packet = frame.ip();
+    let ethernet = 14 + 4 * frame.tags.len();
+    let quoted = packet.len().min(most).min(linear - ethernet);
+    let rest = [&word.to_be_bytes(), &packet[..quoted]].concat();
     let answer = Frame { macs: [from, to], tags: frame.tags.clone(), dont_fragment: false, ..answer };
     Expect::Becomes(Action::Transmit, outcome, answer.message(kind, code, &rest).bytes())
 }
