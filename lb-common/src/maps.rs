@@ -3,6 +3,12 @@
 //! Wire data is kept in wire order as byte arrays; numbers are native. There is no implicit padding and no
 //! `bool`, `enum` or `Option`, because the other side of the border could hold any bit pattern.
 
+mod bfd;
+mod liveness;
+
+pub use bfd::BfdSession;
+pub use liveness::{LIVENESS_ADMIN_DOWN, LIVENESS_UP, Liveness};
+
 use crate::hash::HashKey;
 use crate::ring::{NO_NODE, NodeIndex};
 
@@ -47,8 +53,14 @@ pub mod name {
     /// 0 → [`crate::pipeline::Packet`], per CPU: the packet under way; the program's own.
     pub const PACKET: &str = "lb_packet";
 
+    /// Discriminator of this node → [`super::BfdSession`], a hash: BFD sessions with routers that are up.
+    pub const BFD: &str = "lb_bfd";
+    /// address of a router (IPv4 as `::ffff:a.b.c.d`) → this node's discriminator of a session with it, a hash: whose
+    /// BFD echoes are returned.
+    pub const BFD_PEERS: &str = "lb_bfd_peers";
+
     /// All of them.
-    pub const ALL: [&str; 17] = [
+    pub const ALL: [&str; 19] = [
         VIPS4,
         VIPS6,
         RINGS,
@@ -66,6 +78,8 @@ pub mod name {
         FLOWS,
         FRAGMENTS,
         PACKET,
+        BFD,
+        BFD_PEERS,
     ];
 }
 
@@ -91,6 +105,8 @@ pub mod capacity {
     pub const FLOW_SETS: usize = 1 << 17;
     /// Fragmented packets under way.
     pub const FRAGMENTS: usize = 8_192;
+    /// BFD sessions, and as many routers.
+    pub const BFD: usize = 1_024;
     /// Cells of `lb_liveness`: the nodes, and the probe clock.
     pub const LIVENESS: usize = NODES + 1;
     /// The probe clock's cell.
@@ -345,45 +361,6 @@ pub const CONFIG_DRAINING: u16 = 1;
 /// [`Config::flags`]: it does so because it has been told to, whatever its Node object says. Nothing in the
 /// program asks; the next agent does.
 pub const CONFIG_TOLD_TO_DRAIN: u16 = 2;
-
-/// When a node was last heard of. Read and written as one 64-bit word.
-#[repr(C, align(8))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Liveness {
-    /// The probe clock when its last answer came; the clock itself in the clock's cell.
-    pub last_seen: u32,
-    /// One of `LIVENESS_*`.
-    pub state: u32,
-}
-
-/// [`Liveness::state`]: the node takes new flows.
-pub const LIVENESS_UP: u32 = 0;
-/// [`Liveness::state`]: the node has answered AdminDown: it drains.
-pub const LIVENESS_ADMIN_DOWN: u32 = 1;
-
-impl Liveness {
-    /// As one word, as it lies in memory.
-    #[inline(always)]
-    pub const fn to_word(self) -> u64 {
-        let ([a, b, c, d], [e, f, g, h]) = (self.last_seen.to_ne_bytes(), self.state.to_ne_bytes());
-        u64::from_ne_bytes([a, b, c, d, e, f, g, h])
-    }
-
-    /// Of one word, as it lies in memory.
-    #[inline(always)]
-    pub const fn from_word(word: u64) -> Self {
-        let [a, b, c, d, e, f, g, h] = word.to_ne_bytes();
-        Self { last_seen: u32::from_ne_bytes([a, b, c, d]), state: u32::from_ne_bytes([e, f, g, h]) }
-    }
-
-    /// Ticks of the clock since the last answer.
-    #[inline(always)]
-    pub const fn silence(self, clock: u32) -> u32 {
-        // A stamp from after the clock was read is no silence at all.
-        let ticks = clock.wrapping_sub(self.last_seen);
-        if ticks > u32::MAX / 2 { 0 } else { ticks }
-    }
-}
 
 /// What one CPU may still answer to ICMP echo requests.
 #[repr(C)]

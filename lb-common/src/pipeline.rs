@@ -9,11 +9,13 @@
 //! │              ICMP error about a packet from a VIP? ── to the owner of its flow
 //! │              echo to a VIP?    ── answer
 //! │              S-BFD?            ── reflect a probe, note an answer
+//! │              BFD of a router?  ── note it; return an echo
 //! ├─ ARP request for a VIP?        ── answer
 //! └─ anything else                 ── pass untouched
 //! ```
 
 mod arp;
+mod bfd;
 mod complain;
 mod decapsulate;
 mod deliver;
@@ -27,6 +29,7 @@ mod probe;
 mod quoted;
 mod second;
 
+pub use bfd::judge_bfd;
 pub use complain::complain;
 pub use deliver::serve;
 pub use encapsulate::encapsulate;
@@ -40,7 +43,8 @@ use crate::owner::{Kind, MAX_ASKED};
 use crate::ring::NO_NODE;
 use crate::tables::Tables;
 use crate::verdict::{Forward, Outcome, Refusal};
-use crate::wire::{bfd, ethernet, gue, icmp};
+use crate::wire::bfd as wire_bfd;
+use crate::wire::{ethernet, gue, icmp};
 use ipv4::holds;
 
 /// Judges one packet and rewrites it where that is its lot. What is read of it is put into `packet`.
@@ -109,6 +113,7 @@ pub fn judge<F: Frame, T: Tables>(
         Found::Icmp => echo::judge(frame, tables, packet),
         Found::Probe => probe::reflect(frame, tables, packet),
         Found::ProbeAnswer => probe::note(frame, tables, packet),
+        Found::Bfd => frame.judge_bfd(tables, packet),
         Found::Gue | Found::Ipip | Found::Fragment | Found::Nothing => NOT_OURS,
     }
 }
@@ -216,6 +221,8 @@ enum Found {
     Probe,
     /// UDP from that port.
     ProbeAnswer,
+    /// UDP to a port of BFD.
+    Bfd,
     /// A fragment that is not its packet's first.
     Fragment,
     /// None of our business.
@@ -229,8 +236,9 @@ impl Found {
         let [source, destination] = [[ports[0], ports[1]], [ports[2], ports[3]]];
         match (source, destination) {
             (_, gue::PORT) => Self::Gue,
-            (_, bfd::SBFD_PORT) => Self::Probe,
-            (bfd::SBFD_PORT, _) => Self::ProbeAnswer,
+            (_, wire_bfd::SBFD_PORT) => Self::Probe,
+            (_, wire_bfd::SINGLE_HOP_PORT | wire_bfd::MULTIHOP_PORT | wire_bfd::ECHO_PORT) => Self::Bfd,
+            (wire_bfd::SBFD_PORT, _) => Self::ProbeAnswer,
             _ => Self::Nothing,
         }
     }

@@ -4,8 +4,8 @@
 use aya::Pod;
 
 use crate::maps::{
-    Announcer, Config, EchoBudget, FragmentFlow, FragmentKey, Link, Liveness, Node, Traffic, Vip, Vip4Key,
-    Vip6Key,
+    Announcer, BfdSession, Config, EchoBudget, FragmentFlow, FragmentKey, Link, Liveness, Node, Traffic, Vip,
+    Vip4Key, Vip6Key,
 };
 use crate::ring::Slot;
 
@@ -38,6 +38,7 @@ pod! {
     Liveness { last_seen, state }
     FragmentKey { addresses, id, protocol }
     FragmentFlow { slot, vip, flags, pad, hash, flow }
+    BfdSession { remote, local, heard, port, minimum_ttl, pad, state }
     Traffic { packets, bytes }
     Slot { leader, successors, former }
 }

@@ -107,6 +107,10 @@ outcomes! {
         TooBigSent = 14, "too_big_sent";
         /// Sent to a node in IP.
         ForwardedIpip = 15, "forwarded_ipip";
+        /// BFD of a router that this node has a session with; noted, and up to the agent.
+        BfdHeard = 16, "bfd_heard";
+        /// BFD echo of such a router, sent back.
+        BfdEchoReturned = 17, "bfd_echo_returned";
     }
     refusals {
         /// Too short for the header that it announces; not certain to be ours.

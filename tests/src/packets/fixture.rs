@@ -1,12 +1,14 @@
 //! The small cluster that test packets meet: who the nodes are, and what each VIP port leads to.
 
+use std::net::Ipv4Addr;
+
 use lb_common::hash::HashKey;
 use lb_common::maps::{
-    Announcer, CONFIG_DRAINING, Config, LIVENESS_ADMIN_DOWN, LIVENESS_UP, Link, Liveness, Node, VIP_AFFINITY,
-    VIP_ECHO, VIP_YOUNG, Vip, Vip4Key, Vip6Key, capacity, way,
+    Announcer, BfdSession, CONFIG_DRAINING, Config, LIVENESS_ADMIN_DOWN, LIVENESS_UP, Link, Liveness, Node,
+    VIP_AFFINITY, VIP_ECHO, VIP_YOUNG, Vip, Vip4Key, Vip6Key, capacity, way,
 };
 use lb_common::ring::{NO_NODE, NodeIndex, Slot};
-use lb_common::wire::gue;
+use lb_common::wire::{bfd, gue};
 
 use super::build::Mac;
 use crate::kernel::INGRESS;
@@ -48,6 +50,11 @@ pub const SELF6: [u8; 16] = v6(0, 1);
 pub const PEER4: [u8; 4] = [192, 0, 2, 2];
 /// The other nodes' address for encapsulated packets.
 pub const PEER6: [u8; 16] = v6(0, 2);
+
+/// A router that this node speaks BFD with.
+pub const ROUTER4: [u8; 4] = [192, 0, 2, 254];
+/// A router that this node speaks BFD with.
+pub const ROUTER6: [u8; 16] = v6(0, 254);
 
 /// Another interface of this node.
 pub const SECOND_LINK: u32 = 7;
@@ -211,6 +218,18 @@ pub mod port {
     pub const UNUSED: u16 = 9999;
 }
 
+/// This node's discriminators of its BFD sessions.
+pub mod session {
+    /// With [`super::ROUTER4`], one hop away.
+    pub const NEXT4: u32 = 0x0102_0304;
+    /// With [`super::ROUTER6`], one hop away.
+    pub const NEXT6: u32 = 2;
+    /// With [`super::ROUTER4`], from a TTL of 250 on.
+    pub const FAR4: u32 = 3;
+    /// With [`super::ROUTER6`], from a hop limit of 254 on.
+    pub const FAR6: u32 = 0xffff_ffff;
+}
+
 /// A state of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fixture {
@@ -282,6 +301,7 @@ impl Fixture {
         tables.nodes = nodes();
         add_peers(&mut tables);
         add_vips(&mut tables);
+        add_sessions(&mut tables);
         self.begin_anew(&tables);
         tables
     }
@@ -355,6 +375,19 @@ fn add_peers(tables: &mut HostTables) {
     let [a, b, c, d] = PEER4;
     tables.peers.insert([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d], u32::from(node::FAR4));
     tables.peers.insert(PEER6, u32::from(node::FAR6));
+}
+
+fn add_sessions(tables: &mut HostTables) {
+    let mapped = |address: [u8; 4]| Ipv4Addr::from(address).to_ipv6_mapped().octets();
+    let mut add = |discriminator, remote, local, port, minimum_ttl| {
+        let session = BfdSession { remote, local, heard: 0, port, minimum_ttl, pad: 0, state: 0 };
+        tables.bfd.insert(discriminator, session);
+        tables.bfd_peers.insert(remote, discriminator);
+    };
+    add(session::FAR4, mapped(ROUTER4), mapped(SELF4), bfd::MULTIHOP_PORT, 250);
+    add(session::FAR6, ROUTER6, SELF6, bfd::MULTIHOP_PORT, 254);
+    add(session::NEXT4, mapped(ROUTER4), mapped(SELF4), bfd::SINGLE_HOP_PORT, 255);
+    add(session::NEXT6, ROUTER6, SELF6, bfd::SINGLE_HOP_PORT, 255);
 }
 
 /// A slot with these leaders and former leaders.
