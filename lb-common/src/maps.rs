@@ -319,6 +319,13 @@ pub struct Link {
 impl Link {
     /// No interface.
     pub const NONE: Self = Self { mac: [0; 6], pad: [0; 2] };
+
+    /// The MAC address as a number, its first byte the lowest.
+    #[inline(always)]
+    pub const fn number(&self) -> u64 {
+        let [a, b, c, d, e, f] = self.mac;
+        u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+    }
 }
 
 /// What holds for the whole node.

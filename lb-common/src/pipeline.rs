@@ -32,6 +32,7 @@ mod second;
 pub use bfd::judge_bfd;
 pub use complain::complain;
 pub use deliver::serve;
+pub use echo::judge_echo;
 pub use encapsulate::encapsulate;
 pub use fragment::{follow_fragment, note_fragment};
 pub use quoted::read_quoted;
@@ -110,7 +111,7 @@ pub fn judge<F: Frame, T: Tables>(
         _ if tunnel == Found::Gue => Err(Refusal::InnerNotVip),
         // The host may have such tunnels of its own, also between nodes of the cluster.
         _ if tunnel == Found::Ipip => NOT_OURS,
-        Found::Icmp => echo::judge(frame, tables, packet),
+        Found::Icmp => frame.judge_echo(tables, packet),
         Found::Probe => probe::reflect(frame, tables, packet),
         Found::ProbeAnswer => probe::note(frame, tables, packet),
         Found::Bfd => frame.judge_bfd(tables, packet),
@@ -124,15 +125,17 @@ const NOT_OURS: Result<Forward, Refusal> = Ok(Forward::Pass(Outcome::NotOurs));
 /// frames to all nodes, and each that took them for its own would forward them once more.
 #[inline(always)]
 fn is_addressed_here<F: Frame, T: Tables>(frame: &F, tables: &T) -> bool {
-    let Some(&[d0, d1, d2, d3, d4, d5, _, _]) = frame.view::<8>(0) else { return false };
+    // As numbers: arrays of bytes would take up the stack.
+    const MAC: u64 = 0xffff_ffff_ffff;
+    let Some(first) = frame.view::<8>(0) else { return false };
+    let destination = u64::from_le_bytes(*first) & MAC;
     let Some(config) = tables.config() else { return true };
-    let link = if config.uplink == frame.ingress() {
-        Some(&config.uplink_link)
-    } else {
-        tables.link(frame.ingress())
-    };
+    let ingress = frame.ingress();
+    if config.uplink == ingress {
+        return config.uplink_link.number() == destination;
+    }
     // Of an interface that the agent has not told of yet nothing is known.
-    link.is_none_or(|link| link.mac == [d0, d1, d2, d3, d4, d5])
+    tables.link(ingress).is_none_or(|link| link.number() == destination)
 }
 
 /// Whether an ICMP message is an error.

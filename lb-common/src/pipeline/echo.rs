@@ -9,8 +9,11 @@ use crate::verdict::{Forward, Outcome, Refusal};
 use crate::wire::{checksum, ethernet, icmp, ip};
 
 /// Judges ICMP right behind an IP header without options or extensions.
+///
+/// # Errors
+/// [`Refusal::EchoNotAnswered`], [`Refusal::Truncated`].
 #[inline(always)]
-pub(super) fn judge<F: Frame, T: Tables>(
+pub fn judge_echo<F: Frame, T: Tables>(
     frame: &mut F,
     tables: &T,
     packet: &Packet,
