@@ -29,12 +29,15 @@ fn v6(port: u16) -> Frame {
 type Family = (&'static str, fn(u16) -> Frame);
 const FAMILIES: [Family; 2] = [("IPv4", v4), ("IPv6", v6)];
 
+/// A word for a shape, and how a frame comes to have it.
+type Shape = (&'static str, fn(Frame) -> Frame);
+
 /// A way: its word, port, node and the bytes that it adds.
 const WAYS: [(&str, u16, u16, usize); 2] =
     [("in IPv4", port::IPIP4, node::IPIP4, 20), ("in IPv6", port::IPIP6, node::IPIP6, 40)];
 
 fn sent() -> Vec<Row> {
-    let shapes: [(&str, fn(Frame) -> Frame); 6] = [
+    let shapes: [Shape; 6] = [
         ("plain", |f| f),
         ("with DSCP and ECN", |f| f.class(0b1011_1010)),
         ("with another class", |f| f.class(0b1111_1101)),
