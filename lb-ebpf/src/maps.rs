@@ -161,12 +161,17 @@ impl Tables for Maps {
     #[inline(always)]
     fn note_bfd(&self, discriminator: u32, state: u8) {
         let Some(session) = BFD.get_ptr_mut(discriminator) else { return };
-        // SAFETY: the pointer is the map's, and each field is written at once. The state first: a time that the agent
-        // sees then comes with its own state or a later one.
-        unsafe {
-            (&raw mut (*session).state).write_volatile(u32::from(state));
-            (&raw mut (*session).heard).write_volatile(bpf_ktime_get_ns());
-        }
+        // SAFETY: the helper takes nothing and reads a clock.
+        let now = unsafe { bpf_ktime_get_ns() };
+        // SAFETY: the pointer is the map's, and only the place of a field is taken.
+        let state_at = unsafe { &raw mut (*session).state };
+        // SAFETY: as above.
+        let heard_at = unsafe { &raw mut (*session).heard };
+        // The state first: a time that the agent sees then comes with its own state or a later one.
+        // SAFETY: a field of a value of the map, written at once.
+        unsafe { state_at.write_volatile(u32::from(state)) };
+        // SAFETY: as above.
+        unsafe { heard_at.write_volatile(now) };
     }
 
     #[inline(always)]
