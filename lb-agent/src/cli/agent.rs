@@ -76,6 +76,8 @@ enum ForwardingArg {
     L2,
     /// GUE only.
     Gue,
+    /// IP in IP, and GUE where a packet has to say who has been asked for it before.
+    Ipip,
 }
 
 /// Why `fairlead agent` ends with an error.
@@ -135,6 +137,7 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
             ForwardingArg::Auto => Forwarding::Auto,
             ForwardingArg::L2 => Forwarding::L2,
             ForwardingArg::Gue => Forwarding::Gue,
+            ForwardingArg::Ipip => Forwarding::Ipip,
         },
         echo_rate: args.echo_rate,
         slots_per_node: args.slots_per_node,

@@ -7,7 +7,7 @@ mod way;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use lb_common::maps::{self, CONFIG_DRAINING, CONFIG_TOLD_TO_DRAIN, Config, capacity, name};
+use lb_common::maps::{self, CONFIG_DRAINING, CONFIG_TOLD_TO_DRAIN, Config, Link, capacity, name};
 use lb_common::ring::{NO_NODE, NodeIndex};
 
 use super::room::Room;
@@ -116,11 +116,13 @@ impl<'a> Roster<'a> {
     }
 
     /// What holds for the whole machine.
-    pub(super) fn config(&self, settings: &Settings) -> Config {
+    pub(super) fn config(&self, settings: &Settings, links: &BTreeMap<u32, Link>) -> Config {
         let own = self.seats.get(self.own);
         let addresses = || own.into_iter().flat_map(|seat| seat.node.addresses());
         let v4 = |address: &IpAddr| if let IpAddr::V4(v4) = address { Some(v4.octets()) } else { None };
         let v6 = |address: &IpAddr| if let IpAddr::V6(v6) = address { Some(v6.octets()) } else { None };
+        let (uplink, uplink_link) =
+            links.first_key_value().map_or((0, Link::NONE), |(index, link)| (*index, *link));
         Config {
             hash_key: settings.hash_key,
             address4: addresses().find_map(v4).unwrap_or_default(),
@@ -133,7 +135,9 @@ impl<'a> Roster<'a> {
             liveness_limit: settings.liveness.limit,
             orphan_grace: settings.liveness.orphan_grace,
             probe_nonce: settings.liveness.nonce,
-            pad: [0; 6],
+            pad: [0; 2],
+            uplink,
+            uplink_link,
         }
     }
 

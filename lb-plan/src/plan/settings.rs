@@ -68,6 +68,8 @@ pub enum Forwarding {
     L2,
     /// GUE only.
     Gue,
+    /// IP in IP, but GUE for second chances, which need its list of those asked.
+    Ipip,
 }
 
 /// What was found on this machine.

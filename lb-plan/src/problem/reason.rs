@@ -197,7 +197,7 @@ pub enum Reason {
         node: String,
     },
     /// L2 forwarding to a node that is not on-link.
-    #[error("{address} is not on-link, and forwarding is l2 only; set forwarding to auto or gue")]
+    #[error("{address} is not on-link, and forwarding is l2 only; set forwarding to auto, gue or ipip")]
     NotOnLink {
         /// The node's address.
         address: IpAddr,
