@@ -204,19 +204,24 @@ pub fn decide(
     }
 }
 
-/// Former leaders, newest first, then leader and successors; for UDP only the first of those.
+/// The leader, former leaders, newest first, and successors.
 ///
-/// A node that is asked need not lead the slot in its own view, so the leader is asked like a successor.
+/// A node that is asked need not lead the slot in its own view: then the leader in that view, which was passed over
+/// or is not known to whoever sent the packet, is the likeliest to own the flow or to know who does.
 #[inline(always)]
 fn next_to_ask(slot: Slot, own: NodeIndex, kind: Kind, can_ask: impl Fn(NodeIndex) -> bool) -> NodeIndex {
+    let is_next = |node: NodeIndex| node != NO_NODE && node != own && can_ask(node);
+    if is_next(slot.leader) {
+        return slot.leader;
+    }
     for node in slot.former {
-        if node != NO_NODE && node != own && can_ask(node) {
+        if is_next(node) {
             return node;
         }
     }
-    let [a, b, c] = slot.successors;
-    let mut left = if kind == Kind::Udp { 1 } else { 4 };
-    for node in [slot.leader, a, b, c] {
+    // Of leader and successors, a datagram asks one.
+    let mut left = if kind == Kind::Udp { u8::from(slot.leader == own) } else { 3 };
+    for node in slot.successors {
         if node == NO_NODE || node == own || left == 0 {
             continue;
         }
