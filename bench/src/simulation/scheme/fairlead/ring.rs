@@ -172,10 +172,9 @@ fn model(members: &Members) -> Model {
         Service { policy: TrafficPolicy::Local, affinity: false, labels: BTreeMap::new(), vips: vec![vip] };
     let name = ServiceName { namespace: String::from("default"), name: String::from("web") };
     Model {
-        pools: Pools::default(),
         services: BTreeMap::from([(name, service)]),
         nodes: members.iter().filter_map(node).collect(),
-        l2_advertisements: Vec::new(),
+        ..Model::default()
     }
 }
 
