@@ -8,8 +8,8 @@ use lb_common::hash::HashKey;
 use lb_common::owner::Vitality;
 use lb_common::ring::{NO_NODE, NodeIndex, Slot};
 use lb_plan::contents::{Contents, VipKey, diff};
+use lb_plan::model::TrafficPolicy;
 use lb_plan::model::{Endpoints, Model, Node, NodeName, Protocol, Service, ServiceName, ServiceVip};
-use lb_plan::model::{Pools, TrafficPolicy};
 use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings};
 use lb_plan::ring::{Member, Preferences};
 
