@@ -3,7 +3,6 @@ mod notation;
 
 use std::sync::Arc;
 
-use super::*;
 use notation::{World, told};
 
 #[test]
