@@ -71,7 +71,7 @@ fn the_other_kinds_are_read() {
 {apiVersion: metallb.io/v1beta1, kind: L2Advertisement, metadata: {name: l},
  spec: {ipAddressPools: [p], ipAddressPoolSelectors: [{matchLabels: {a: b}}], nodeSelectors: [{}], interfaces: [eth0]}}
 ---
-{apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {name: b}, spec: {peerASN: 64512}}
+{apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {name: b}, spec: {myASN: 64512}}
 ",
     );
     let kinds: Vec<_> = objects.iter().map(|object| object.value.kind()).collect();
@@ -88,7 +88,7 @@ fn the_other_kinds_are_read() {
 
 #[test]
 fn kinds_without_effect_are_no_problem() {
-    let kinds = ["Secret", "ConfigMap"];
+    let kinds = ["ConfigMap"];
     for kind in kinds {
         assert_eq!(read(&format!("{{apiVersion: v1, kind: {kind}, data: {{a: b}}}}")), []);
     }

@@ -8,8 +8,8 @@ use lb_common::hash::HashKey;
 use lb_common::owner::Vitality;
 use lb_common::ring::{NO_NODE, NodeIndex, Slot};
 use lb_plan::contents::{Contents, VipKey, diff};
+use lb_plan::model::TrafficPolicy;
 use lb_plan::model::{Endpoints, Model, Node, NodeName, Protocol, Service, ServiceName, ServiceVip};
-use lb_plan::model::{Pools, TrafficPolicy};
 use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings};
 use lb_plan::ring::{Member, Preferences};
 
@@ -168,13 +168,13 @@ fn model(members: &Members) -> Model {
     let by_node = members.iter().map(|(node, member)| (name(*node), member.weight)).collect();
     let endpoints = Endpoints { by_node, elsewhere: 0 };
     let vip = ServiceVip { address: VIP, port: PORT, protocol: Protocol::Tcp, endpoints };
-    let service = Service { policy: TrafficPolicy::Local, affinity: false, vips: vec![vip] };
+    let service =
+        Service { policy: TrafficPolicy::Local, affinity: false, labels: BTreeMap::new(), vips: vec![vip] };
     let name = ServiceName { namespace: String::from("default"), name: String::from("web") };
     Model {
-        pools: Pools::default(),
         services: BTreeMap::from([(name, service)]),
         nodes: members.iter().filter_map(node).collect(),
-        l2_advertisements: Vec::new(),
+        ..Model::default()
     }
 }
 

@@ -1,0 +1,35 @@
+mod cases;
+mod notation;
+
+use std::sync::Arc;
+
+use notation::{World, told};
+
+#[test]
+fn the_table_of_cases_holds() {
+    let mut wrong = Vec::new();
+    for case in cases::CASES {
+        let found = told(&World::of(case.world));
+        if found != case.expected {
+            wrong.push(format!("{}:\n  expected {:?}\n  found    {found:?}", case.says, case.expected));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(cases::CASES.len() >= 40, "{}", cases::CASES.len());
+}
+
+#[test]
+fn routers_that_shall_know_the_same_share_it() {
+    let world =
+        World::of(&["peer p 10.0.0.1", "peer q 10.0.0.2", "peer r fd00::1", "ad a", "svc web 192.0.2.1"]);
+    let plan = world.plan();
+    let routes = |name: &str| &plan.peers[name].routes;
+    assert!(Arc::ptr_eq(routes("p"), routes("q")));
+    assert!(!Arc::ptr_eq(routes("p"), routes("r")) && routes("r").is_empty());
+}
+
+#[test]
+fn a_node_that_is_not_known_is_told_nothing() {
+    let world = World::of(&["peer p 10.0.0.1", "ad a", "svc web 192.0.2.1"]);
+    assert_eq!(super::plan(&world.model, &"third".into(), &world.settings), None);
+}
