@@ -4,5 +4,7 @@
 //!
 //! Nothing here knows a socket or what time it is.
 
+pub mod codec;
 pub mod message;
+pub mod notification;
 pub mod value;
