@@ -24,7 +24,10 @@ impl Echo {
         self.running = interval.map(|interval| match self.running.take() {
             Some(running) if running.interval == interval => running,
             // Those that are under way were sent at another pace, and say nothing about this one.
-            Some(running) => Running { interval, unanswered: 0, ..running },
+            Some(running) => {
+                let next = running.next.min(now.saturating_add(interval));
+                Running { interval, next, unanswered: 0 }
+            }
             None => Running { interval, next: now, unanswered: 0 },
         });
     }

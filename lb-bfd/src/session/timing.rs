@@ -103,12 +103,12 @@ impl Timing {
         }
     }
 
-    /// The neighbor has answered. What was wanted since was not in what it answered to: it takes another poll.
+    /// The neighbor has answered. What is wanted since was not in what it answered to: the next [`Self::set`] polls
+    /// for it.
     pub(super) fn handle_final(&mut self) {
         if self.polling && self.has_asked {
             self.polling = false;
             self.in_force = self.announced;
-            self.begin_poll();
         }
     }
 

@@ -101,12 +101,41 @@ fn what_the_kernel_heard_keeps_a_starved_session_up_and_finds_a_silent_neighbor_
     }
     // The last that the kernel heard was at 9880.
     session.handle_heard(ms(9880));
-    assert_eq!(session.next_deadline().unwrap(), ms(0).max(session.next_deadline().unwrap()));
     session.handle_time(ms(10_029));
     assert_eq!(session.state(), State::Up);
     session.handle_heard(ms(9880));
     session.handle_time(ms(10_030));
     assert_eq!(session.state(), State::Down);
+}
+
+#[test]
+fn what_the_kernel_heard_before_the_last_packet_changes_nothing() {
+    let mut session = up(config(profile(50)), ms(0));
+    hear(&mut session, ms(100), control(State::Up));
+    session.handle_heard(ms(60));
+    session.handle_time(ms(249));
+    assert_eq!(session.state(), State::Up);
+}
+
+#[test]
+fn who_is_dead_or_held_down_on_purpose_is_owed_no_answer() {
+    let mut session = up(config(profile(50)), ms(0));
+    hear(&mut session, ms(10), with_flag(State::Up, bfd::POLL));
+    session.handle_time(ms(400));
+    assert!(sent(&mut session, ms(400)).iter().all(|packet| !has(packet, bfd::FINAL)));
+    let mut session = up(config(profile(50)), ms(0));
+    hear(&mut session, ms(10), with_flag(State::Up, bfd::POLL));
+    session.set_admin_down(true, ms(10));
+    assert!(sent(&mut session, ms(10)).iter().all(|packet| !has(packet, bfd::FINAL)));
+}
+
+#[test]
+fn a_neighbor_that_is_not_heard_any_more_is_sent_no_more_than_it_said_it_can_take() {
+    let slow = Control { intervals: [micros(50), micros(4000), [0; 4]], ..control(State::Up) };
+    let mut session = up(config(profile(50)), ms(0));
+    hear(&mut session, ms(0), slow);
+    let packets = drive(&mut session, ms(150), ms(30_000), None);
+    assert!(packets.len() > 5 && gaps(&packets).iter().all(|gap| *gap >= ms(3000)));
 }
 
 #[test]

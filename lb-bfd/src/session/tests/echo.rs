@@ -78,12 +78,23 @@ fn a_side_that_stood_still_does_not_take_echoes_for_lost_that_it_did_not_send() 
 }
 
 #[test]
-fn a_faster_pace_finds_no_echo_lost_that_was_sent_at_the_slower_one() {
+fn a_faster_pace_begins_soon_and_finds_no_echo_lost_that_was_sent_at_the_slower_one() {
     let mut session = echoing(500, 50);
-    echoes(&mut session, 0, 600, 50, true);
-    session.set_profile(Profile { echo: Some(ms(50)), ..profile(50) }, ms(900));
-    session.handle_time(ms(901));
+    assert_eq!(echoes(&mut session, 0, 600, 50, false), [0, 500]);
+    session.set_profile(Profile { echo: Some(ms(50)), ..profile(50) }, ms(600));
+    assert_eq!(echoes(&mut session, 600, 701, 50, false), [650, 700]);
     assert_eq!(session.state(), State::Up);
+}
+
+#[test]
+fn an_echo_that_came_back_in_time_counts_even_if_it_is_handed_in_late_and_no_later_one_does() {
+    for (at, expected) in [(149, State::Up), (150, State::Down)] {
+        let mut session = echoing(50, 50);
+        assert_eq!(echoes(&mut session, 0, 150, 50, false).len(), 3);
+        session.handle_echo(ms(at));
+        session.handle_time(ms(160));
+        assert_eq!(session.state(), expected, "{at}");
+    }
 }
 
 #[test]

@@ -14,8 +14,8 @@ const TICK: Duration = Duration::from_millis(1);
 struct Link {
     /// Microseconds under way.
     delays: Vec<u64>,
-    /// Packets that are lost, in a hundred, until the loss ends.
-    losses: Vec<u8>,
+    /// Whether a packet is lost, until the loss ends.
+    losses: Vec<bool>,
     loss_ends: Duration,
     /// Whether one packet may overtake another.
     overtakes: bool,
@@ -72,7 +72,7 @@ impl Pair {
     fn send(&mut self, to: usize, bytes: [u8; bfd::LENGTH]) {
         self.count += 1;
         let Link { delays, losses, loss_ends, overtakes } = &self.link;
-        if self.now < *loss_ends && u32::from(losses[self.count % losses.len()]) > 40 {
+        if self.now < *loss_ends && losses[self.count % losses.len()] {
             return;
         }
         let mut arrival = self.now + Duration::from_micros(delays[self.count % delays.len()]);
@@ -128,14 +128,14 @@ proptest! {
         profiles in both(1..6),
         changes in changes(1..6),
         delays in prop::collection::vec(0..15_000_u64, 1..40),
-        losses in prop::collection::vec(0..100_u8, 1..40),
+        losses in prop::collection::vec(prop::bool::weighted(0.5), 1..40),
     ) {
         let link = Link { delays, losses, loss_ends: ms(12_000), overtakes: true };
         let mut pair = Pair::new(profiles, link);
         change(&mut pair, &changes);
         // From here on nothing is lost, and nothing overtakes: twenty seconds are many detection times.
         pair.run(ms(12_000));
-        pair.link = Link { delays: vec![500], losses: vec![0], loss_ends: ms(0), overtakes: false };
+        pair.link = Link { delays: vec![500], losses: vec![false], loss_ends: ms(0), overtakes: false };
         pair.run(ms(32_000));
         prop_assert!(pair.are_up());
         let told = pair.changes.len();
@@ -158,7 +158,7 @@ proptest! {
         changes in changes(2..6),
         delays in prop::collection::vec(0..8000_u64, 1..40),
     ) {
-        let link = Link { delays, losses: vec![0], loss_ends: ms(0), overtakes: false };
+        let link = Link { delays, losses: vec![false], loss_ends: ms(0), overtakes: false };
         let mut pair = Pair::new(profiles, link);
         change(&mut pair, &changes);
         pair.run(ms(20_000));
@@ -172,14 +172,14 @@ proptest! {
         delays in prop::collection::vec(0..500_u64, 1..40),
         silent_at in 8000..12_000_u64,
     ) {
-        let link = Link { delays, losses: vec![0], loss_ends: ms(0), overtakes: false };
+        let link = Link { delays, losses: vec![false], loss_ends: ms(0), overtakes: false };
         let mut pair = Pair::new(profiles, link);
         pair.run(ms(silent_at));
         prop_assert!(pair.are_up());
         let expected = [0, 1].map(|side| pair.sessions[side].detection_deadline().unwrap());
         // What is under way is lost with the rest.
         pair.under_way.clear();
-        pair.link = Link { losses: vec![100], loss_ends: Duration::MAX, ..pair.link };
+        pair.link = Link { losses: vec![true], loss_ends: Duration::MAX, ..pair.link };
         let told = pair.changes.len();
         pair.run(ms(silent_at + 6000));
         for (side, deadline) in expected.into_iter().enumerate() {
@@ -192,11 +192,11 @@ proptest! {
 
 #[test]
 fn a_cut_ends_both_and_its_mending_brings_both_back() {
-    let link = Link { delays: vec![200], losses: vec![0], loss_ends: ms(0), overtakes: false };
+    let link = Link { delays: vec![200], losses: vec![false], loss_ends: ms(0), overtakes: false };
     let mut pair = Pair::new([profile(10), profile(300)], link);
     pair.run(ms(5000));
     assert!(pair.are_up());
-    pair.link.losses = vec![100];
+    pair.link.losses = vec![true];
     pair.link.loss_ends = ms(8000);
     pair.run(ms(8000));
     assert!(pair.sessions.iter().all(|session| session.state() == State::Down));
@@ -206,7 +206,7 @@ fn a_cut_ends_both_and_its_mending_brings_both_back() {
 
 #[test]
 fn two_that_come_up_take_a_second_or_two_and_few_packets() {
-    let link = Link { delays: vec![200], losses: vec![0], loss_ends: ms(0), overtakes: false };
+    let link = Link { delays: vec![200], losses: vec![false], loss_ends: ms(0), overtakes: false };
     let mut pair = Pair::new([profile(1000), profile(1000)], link);
     pair.run(ms(700));
     assert!(pair.are_up(), "no packet has to wait for the slow pace");
