@@ -13,9 +13,8 @@ fn what_the_fuzzer_kept_breaks_no_law() {
     let entries = fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
     let inputs: Vec<_> = entries.map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();
     assert!(inputs.len() > 20, "{}: {} inputs", directory.display(), inputs.len());
-    for input in inputs {
-        laws::check(&input);
-    }
+    let came_up = inputs.iter().filter(|input| laws::check(input) > 0).count();
+    assert!(came_up > 10, "only {came_up} of them get as far as a session that is up");
 }
 
 proptest! {

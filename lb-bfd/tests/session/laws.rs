@@ -10,16 +10,17 @@ use lb_common::wire::bfd::{self, Control};
 
 const LOCAL: u32 = 0x0a0b_0c0d;
 
-/// Octets, read as what happens to a session: a byte says what, those after it how.
-pub(crate) fn check(octets: &[u8]) {
+/// Octets, read as what happens to a session: a byte says what, those after it how. How often it came up.
+pub(crate) fn check(octets: &[u8]) -> u64 {
     let mut script = Script { octets };
-    let Some(mut run) = Run::begin(&mut script) else { return };
+    let Some(mut run) = Run::begin(&mut script) else { return 0 };
     while let Some(what) = script.byte() {
         if run.go_on(what, &mut script).is_none() {
-            return;
+            break;
         }
         run.drive();
     }
+    run.session.view().counters.up_events
 }
 
 struct Script<'a> {
