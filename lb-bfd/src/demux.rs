@@ -118,6 +118,11 @@ mod tests {
         assert_eq!(find(1, &path(true, 2, Some(7))), Err(Refusal::UnknownSession));
         assert_eq!(find(4, &path(false, 2, Some(7))), Err(Refusal::UnknownSession));
         assert_eq!(find(0, &path(false, 3, Some(7))), Err(Refusal::UnknownSession));
+        // That it is authenticated is for its session to refuse, and to count.
+        let mut authenticated = [0; 26];
+        authenticated[..24].copy_from_slice(&packet(1));
+        (authenticated[1], authenticated[3]) = (bfd::DOWN | bfd::AUTHENTICATION, 26);
+        assert_eq!(sessions.find(&authenticated, &path(false, 2, Some(7))), Ok('a'));
         sessions.remove(number(1));
         let gone = sessions.find(&packet(1), &path(false, 2, Some(7)));
         assert_eq!(gone, Err(Refusal::UnknownSession));

@@ -132,7 +132,7 @@ impl Session {
         }
     }
 
-    /// An echo packet of this session has come back.
+    /// An echo packet of this session has come back, at this time.
     pub fn handle_echo(&mut self, at: Duration) {
         self.counters.echo_received += 1;
         self.echo.handle_return(at, self.multiplier());

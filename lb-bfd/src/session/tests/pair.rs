@@ -205,6 +205,23 @@ fn a_cut_ends_both_and_its_mending_brings_both_back() {
 }
 
 #[test]
+fn one_that_was_held_down_comes_back_as_fast_as_before() {
+    let link = Link { delays: vec![200], losses: vec![false], loss_ends: ms(0), overtakes: false };
+    let mut pair = Pair::new([profile(50), profile(50)], link);
+    pair.run(ms(3000));
+    pair.sessions[1].set_admin_down(true, ms(3000));
+    pair.run(ms(6000));
+    assert_eq!([0, 1].map(|side| pair.sessions[side].state()), [State::Down, State::AdminDown]);
+    pair.sessions[1].set_admin_down(false, ms(6000));
+    pair.run(ms(7500));
+    assert!(pair.are_up());
+    let views = pair.sessions.each_ref().map(Session::view);
+    assert_eq!(views.each_ref().map(|view| view.transmit_interval), [ms(50); 2]);
+    assert_eq!(views.map(|view| view.detection_time), [ms(150); 2]);
+    assert!(pair.sessions.iter().all(|session| !session.timing.is_polling()));
+}
+
+#[test]
 fn two_that_come_up_take_a_second_or_two_and_few_packets() {
     let link = Link { delays: vec![200], losses: vec![false], loss_ends: ms(0), overtakes: false };
     let mut pair = Pair::new([profile(1000), profile(1000)], link);
