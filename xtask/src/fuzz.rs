@@ -10,7 +10,7 @@ use crate::setup::{self, Part, cargo_tool};
 use crate::{process, workspace};
 
 /// All targets, in the order in which they run.
-const TARGETS: [&str; 2] = ["bgp_message", "bgp_differential"];
+const TARGETS: [&str; 3] = ["bgp_message", "bgp_differential", "bfd_session"];
 
 /// Octets of an input, at most: a message of BGP without extensions.
 const LONGEST: u32 = 4096;
