@@ -4,5 +4,9 @@
 //!
 //! Nothing here knows a socket or what time it is.
 
+pub mod adj_out;
+pub mod codec;
 pub mod message;
+pub mod notification;
+pub mod session;
 pub mod value;

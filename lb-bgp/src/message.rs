@@ -22,7 +22,8 @@ pub enum Message {
     Notification(Notification),
     /// Nothing new.
     Keepalive,
-    /// Asks for all routes again (RFC 2918); `None` for a family that is not spoken here.
+    /// Asks for all routes again (RFC 2918); `None` for a family that is not spoken on the session, and for the
+    /// marks around an answer (RFC 7313), which are not asked for here.
     RouteRefresh(Option<Family>),
 }
 
@@ -42,7 +43,7 @@ pub struct Open {
 /// Capabilities (RFC 5492). Those that are not known are counted and otherwise ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Families (RFC 4760), in the order of their mention. Empty means IPv4, by a sender without the capability.
+    /// Families (RFC 4760), in the order of their mention: see [`spoken`](Self::spoken) for what none means.
     pub families: Vec<Family>,
     /// Takes ROUTE-REFRESH (RFC 2918).
     pub route_refresh: bool,
@@ -56,8 +57,23 @@ pub struct Capabilities {
     pub graceful_restart: Option<GracefulRestart>,
     /// Name of the sender (draft-walton-bgp-hostname-capability), cut to what can be shown.
     pub host_name: Option<String>,
-    /// Codes of others, in the order of their mention.
+    /// Codes of others, in the order of their mention. RFC 4760's own is among them once for each family that
+    /// is not spoken here.
     pub others: Vec<u8>,
+}
+
+impl Capabilities {
+    /// RFC 4760's.
+    const MULTIPROTOCOL: u8 = 1;
+
+    /// The families that the sender speaks: IPv4 where it has not heard of families (RFC 4760 section 8).
+    pub fn spoken(&self) -> &[Family] {
+        if self.families.is_empty() && !self.others.contains(&Self::MULTIPROTOCOL) {
+            &[Family::Ipv4]
+        } else {
+            &self.families
+        }
+    }
 }
 
 /// The graceful restart capability (RFC 4724 section 3, RFC 8538 section 2).
@@ -78,8 +94,11 @@ pub struct GracefulRestart {
 pub struct Update {
     /// Prefixes that are gone, of one family or both.
     pub withdrawn: Vec<IpNet>,
-    /// Prefixes that are there, all with the same attributes.
+    /// Prefixes that are there, all with the same attributes. `None` in a received UPDATE that is treated as a
+    /// withdrawal: its prefixes are among those withdrawn.
     pub reach: Option<Reach>,
+    /// Of a received one only: what MP_REACH_NLRI brought where there are prefixes beside it, too.
+    pub second_reach: Option<Box<Reach>>,
     /// End-of-RIB (RFC 4724 section 2): all routes of the family have been sent.
     pub end_of_rib: Option<Family>,
     /// Of a received one only: what RFC 7606 says is wrong with it, gravest first. Empty in one to be sent.
@@ -89,11 +108,11 @@ pub struct Update {
 /// Prefixes of one family that are there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reach {
-    /// Prefixes; empty in a received UPDATE that is treated as a withdrawal.
+    /// Prefixes.
     pub prefixes: Vec<IpNet>,
     /// Where they lead to.
     pub next_hop: NextHop,
-    /// AS_PATH: one sequence of four-octet numbers (sets of a received one are flattened).
+    /// AS_PATH: one sequence of four-octet numbers, those of a confederation among them.
     pub as_path: Vec<Asn>,
     /// The rest.
     pub attributes: Attributes,
@@ -102,8 +121,10 @@ pub struct Reach {
 /// What is wrong with an attribute that was received, and what is done about it (RFC 7606 section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flaw {
-    /// The attribute's type code; zero where it is the whole message.
+    /// The attribute's type code; zero where it is the list of attributes.
     pub attribute: u8,
+    /// The family of a multiprotocol attribute, where it is one that is spoken on the session.
+    pub family: Option<Family>,
     /// What is done.
     pub remedy: Remedy,
 }

@@ -1,0 +1,177 @@
+//! Path attributes: how they are framed, and what each must look like (RFC 4271 section 4.3, RFC 7606 section 7).
+
+use super::reader::Reader;
+use crate::message::Remedy;
+
+/// Type codes.
+pub mod code {
+    /// ORIGIN (RFC 4271).
+    pub const ORIGIN: u8 = 1;
+    /// AS_PATH (RFC 4271).
+    pub const AS_PATH: u8 = 2;
+    /// NEXT_HOP (RFC 4271).
+    pub const NEXT_HOP: u8 = 3;
+    /// MULTI_EXIT_DISC (RFC 4271).
+    pub const MULTI_EXIT_DISC: u8 = 4;
+    /// LOCAL_PREF (RFC 4271).
+    pub const LOCAL_PREF: u8 = 5;
+    /// ATOMIC_AGGREGATE (RFC 4271).
+    pub const ATOMIC_AGGREGATE: u8 = 6;
+    /// AGGREGATOR (RFC 4271).
+    pub const AGGREGATOR: u8 = 7;
+    /// COMMUNITIES (RFC 1997).
+    pub const COMMUNITIES: u8 = 8;
+    /// ORIGINATOR_ID (RFC 4456).
+    pub const ORIGINATOR_ID: u8 = 9;
+    /// CLUSTER_LIST (RFC 4456).
+    pub const CLUSTER_LIST: u8 = 10;
+    /// MP_REACH_NLRI (RFC 4760).
+    pub const MP_REACH_NLRI: u8 = 14;
+    /// MP_UNREACH_NLRI (RFC 4760).
+    pub const MP_UNREACH_NLRI: u8 = 15;
+    /// Extended communities (RFC 4360).
+    pub const EXTENDED_COMMUNITIES: u8 = 16;
+    /// AS4_PATH (RFC 6793).
+    pub const AS4_PATH: u8 = 17;
+    /// AS4_AGGREGATOR (RFC 6793).
+    pub const AS4_AGGREGATOR: u8 = 18;
+    /// Traffic engineering (RFC 5543).
+    pub const TRAFFIC_ENGINEERING: u8 = 24;
+    /// Extended communities with an IPv6 address (RFC 5701).
+    pub const IPV6_EXTENDED_COMMUNITIES: u8 = 25;
+    /// LARGE_COMMUNITY (RFC 8092).
+    pub const LARGE_COMMUNITY: u8 = 32;
+    /// ATTR_SET (RFC 6368).
+    pub const ATTR_SET: u8 = 128;
+}
+
+/// Not every speaker knows it.
+pub(super) const OPTIONAL: u8 = 0x80;
+/// It is passed on.
+pub(super) const TRANSITIVE: u8 = 0x40;
+/// Its length has two octets.
+const EXTENDED_LENGTH: u8 = 0x10;
+
+/// One attribute as it stands in a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attribute<'a> {
+    pub(super) flags: u8,
+    pub(super) code: u8,
+    pub(super) value: &'a [u8],
+    /// From the flags to the end of the value.
+    pub(super) whole: &'a [u8],
+}
+
+/// An attribute that reaches beyond the end of the list (RFC 7606 section 4).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Overrun {
+    /// Its type code, if that much is there.
+    pub(super) code: Option<u8>,
+}
+
+impl<'a> Attribute<'a> {
+    /// The next attribute of a list that has not been read to its end.
+    pub(super) fn read(list: &mut Reader<'a>) -> Result<Self, Overrun> {
+        let start = list.rest();
+        let flags = list.u8().ok_or(Overrun { code: None })?;
+        let code = list.u8().ok_or(Overrun { code: None })?;
+        let length = if flags & EXTENDED_LENGTH == 0 { list.u8().map(u16::from) } else { list.u16() };
+        let value = length.and_then(|length| list.take(length.into())).ok_or(Overrun { code: Some(code) })?;
+        let whole = start.get(..start.len() - list.rest().len()).unwrap_or(start);
+        Ok(Self { flags, code, value, whole })
+    }
+
+    /// Whether optional and transitive are as they must be. The partial bit is nobody's business (RFC 7606 section 3).
+    pub(super) fn has_flags(&self, flags: u8) -> bool {
+        self.flags & (OPTIONAL | TRANSITIVE) == flags
+    }
+}
+
+/// Appends an attribute, with a length of two octets only where one does not do (RFC 4271 section 4.3).
+pub(super) fn write(flags: u8, code: u8, value: &[u8], out: &mut Vec<u8>) {
+    match u8::try_from(value.len()) {
+        Ok(length) => out.extend([flags, code, length]),
+        Err(_) => {
+            out.extend([flags | EXTENDED_LENGTH, code]);
+            out.extend(u16::try_from(value.len()).unwrap_or(u16::MAX).to_be_bytes());
+        }
+    }
+    out.extend(value);
+}
+
+/// Octets of an attribute before its value, at most.
+pub(super) const LONGEST_HEAD: usize = 4;
+
+/// Lengths that a value may have.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Length {
+    Any,
+    Exactly(usize),
+    /// Of this, and not zero (RFC 7606 section 4).
+    MultipleOf(usize),
+    AtLeast(usize),
+}
+
+impl Length {
+    pub(super) const fn fits(self, length: usize) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exactly(exactly) => length == exactly,
+            Self::MultipleOf(unit) => length != 0 && length.is_multiple_of(unit),
+            Self::AtLeast(least) => length >= least,
+        }
+    }
+}
+
+/// From whom an attribute is taken; from others it is discarded unread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Anyone,
+    /// RFC 7606 sections 7.5, 7.9 and 7.10.
+    Internal,
+    /// Neighbours with AS numbers of two octets (RFC 6793 section 6).
+    TwoOctet,
+}
+
+/// What an attribute must look like, and what is done if it does not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    pub(super) flags: u8,
+    pub(super) length: Length,
+    pub(super) source: Source,
+    pub(super) remedy: Remedy,
+}
+
+/// What an attribute must look like; `None` for those that are not known here.
+pub(super) const fn shape(code: u8, four_octet_asn: bool) -> Option<Shape> {
+    use Length::{Any, AtLeast, Exactly, MultipleOf};
+    use Remedy::{DisableFamily, Discard, Withdraw};
+    use Source::{Anyone, Internal, TwoOctet};
+    const WELL_KNOWN: u8 = TRANSITIVE;
+    const PASSED_ON: u8 = OPTIONAL | TRANSITIVE;
+    let (flags, length, source, remedy) = match code {
+        code::ORIGIN => (WELL_KNOWN, Exactly(1), Anyone, Withdraw),
+        code::AS_PATH => (WELL_KNOWN, Any, Anyone, Withdraw),
+        code::NEXT_HOP => (WELL_KNOWN, Exactly(4), Anyone, Withdraw),
+        code::MULTI_EXIT_DISC => (OPTIONAL, Exactly(4), Anyone, Withdraw),
+        code::LOCAL_PREF => (WELL_KNOWN, Exactly(4), Internal, Withdraw),
+        code::ATOMIC_AGGREGATE => (WELL_KNOWN, Exactly(0), Anyone, Discard),
+        code::AGGREGATOR => (PASSED_ON, Exactly(if four_octet_asn { 8 } else { 6 }), Anyone, Discard),
+        code::COMMUNITIES => (PASSED_ON, MultipleOf(4), Anyone, Withdraw),
+        code::ORIGINATOR_ID => (OPTIONAL, Exactly(4), Internal, Withdraw),
+        code::CLUSTER_LIST => (OPTIONAL, MultipleOf(4), Internal, Withdraw),
+        code::MP_REACH_NLRI => (OPTIONAL, AtLeast(5), Anyone, DisableFamily),
+        code::MP_UNREACH_NLRI => (OPTIONAL, AtLeast(3), Anyone, DisableFamily),
+        code::EXTENDED_COMMUNITIES => (PASSED_ON, MultipleOf(8), Anyone, Withdraw),
+        code::AS4_PATH => (PASSED_ON, AtLeast(6), TwoOctet, Discard),
+        code::AS4_AGGREGATOR => (PASSED_ON, Exactly(8), TwoOctet, Discard),
+        // RFC 5543 section 3: descriptors, each of which has 36 octets before what is its own.
+        code::TRAFFIC_ENGINEERING => (OPTIONAL, AtLeast(36), Anyone, Withdraw),
+        code::IPV6_EXTENDED_COMMUNITIES => (PASSED_ON, MultipleOf(20), Anyone, Withdraw),
+        code::LARGE_COMMUNITY => (PASSED_ON, MultipleOf(12), Anyone, Withdraw),
+        // RFC 6368 section 5: the number of an AS, and attributes.
+        code::ATTR_SET => (PASSED_ON, AtLeast(4), Anyone, Withdraw),
+        _ => return None,
+    };
+    Some(Shape { flags, length, source, remedy })
+}

@@ -1,0 +1,185 @@
+//! Capabilities (RFC 5492), one type-length-value each.
+
+use super::reader::Reader;
+use crate::message::{Capabilities, GracefulRestart};
+use crate::value::{Asn, Family};
+
+/// Numbers of capabilities.
+mod code {
+    pub(super) const MULTIPROTOCOL: u8 = 1;
+    pub(super) const ROUTE_REFRESH: u8 = 2;
+    pub(super) const EXTENDED_NEXT_HOP: u8 = 5;
+    pub(super) const EXTENDED_MESSAGE: u8 = 6;
+    pub(super) const GRACEFUL_RESTART: u8 = 64;
+    pub(super) const FOUR_OCTET_ASN: u8 = 65;
+    pub(super) const FQDN: u8 = 73;
+}
+
+/// In the first field of graceful restart: the sender has restarted (RFC 4724 section 3).
+const RESTARTED: u16 = 0x8000;
+/// In the same field: NOTIFICATIONs restart gracefully, too (RFC 8538 section 2).
+const NOTIFICATION: u16 = 0x4000;
+/// In the same field: where the restart time is.
+const RESTART_TIME: u16 = 0x0fff;
+/// In a family's flags: forwarding state was kept.
+const FORWARDING: u8 = 0x80;
+
+/// Octets of a host name that are shown.
+pub const LONGEST_HOST_NAME: usize = 64;
+/// Families that fit into the graceful restart capability.
+const MOST_FAMILIES: usize = (u8::MAX as usize - 2) / 4;
+
+/// What a list of capabilities says.
+#[derive(Debug, Default)]
+pub(super) struct Announced {
+    pub(super) capabilities: Capabilities,
+    /// The number in the four-octet capability, which may be zero here.
+    pub(super) asn: Option<u32>,
+}
+
+impl Announced {
+    /// Adds all capabilities of one parameter; `None` if one is cut short or of a length that it cannot have.
+    pub(super) fn read(&mut self, mut parameter: Reader<'_>) -> Option<()> {
+        while !parameter.is_empty() {
+            let code = parameter.u8()?;
+            let length = parameter.u8()?;
+            self.add(code, parameter.part(length.into())?)?;
+        }
+        Some(())
+    }
+
+    fn add(&mut self, code: u8, value: Reader<'_>) -> Option<()> {
+        let known = &mut self.capabilities;
+        match code {
+            code::MULTIPROTOCOL => match multiprotocol(value)? {
+                Some(family) if known.families.contains(&family) => {}
+                Some(family) => known.families.push(family),
+                // Its mention tells "only families unknown here" from "no such capability", which means IPv4.
+                None => known.others.push(code),
+            },
+            code::ROUTE_REFRESH => known.route_refresh = true,
+            code::EXTENDED_NEXT_HOP => known.extended_next_hop |= extended_next_hop(value)?,
+            code::EXTENDED_MESSAGE => known.extended_message = true,
+            // RFC 4724 section 3: of several, the last counts.
+            code::GRACEFUL_RESTART => known.graceful_restart = Some(graceful_restart(value)?),
+            code::FOUR_OCTET_ASN => {
+                known.four_octet_asn = true;
+                self.asn = Some(u32::from_be_bytes(value.all()?));
+            }
+            // It is for people only: one that cannot be read is no reason to refuse a session.
+            code::FQDN => known.host_name = host_name(value),
+            other => known.others.push(other),
+        }
+        Some(())
+    }
+}
+
+/// RFC 4760 section 8. The inner `None` is a family that is not spoken here.
+fn multiprotocol(value: Reader<'_>) -> Option<Option<Family>> {
+    let [afi @ .., _reserved, safi] = value.all::<4>()?;
+    Some(Family::new(u16::from_be_bytes(afi), safi))
+}
+
+/// RFC 8950 section 4: triples of family, subsequent family and next hop's family, two octets each.
+fn extended_next_hop(mut value: Reader<'_>) -> Option<bool> {
+    let mut is_taken = false;
+    while !value.is_empty() {
+        is_taken |= value.array()? == V4_BY_V6;
+    }
+    Some(is_taken)
+}
+
+/// IPv4 unicast with a next hop of IPv6.
+const V4_BY_V6: [u8; 6] = [0, 1, 0, 1, 0, 2];
+
+fn graceful_restart(mut value: Reader<'_>) -> Option<GracefulRestart> {
+    let first = value.u16()?;
+    let mut families = Vec::new();
+    while !value.is_empty() {
+        let [afi @ .., safi, flags] = value.array::<4>()?;
+        let family = Family::new(u16::from_be_bytes(afi), safi);
+        families.extend(family.map(|family| (family, flags & FORWARDING != 0)));
+    }
+    Some(GracefulRestart {
+        restarted: first & RESTARTED != 0,
+        notification: first & NOTIFICATION != 0,
+        restart_time: first & RESTART_TIME,
+        families,
+    })
+}
+
+fn host_name(mut value: Reader<'_>) -> Option<String> {
+    let length = value.u8()?;
+    let text = String::from_utf8_lossy(value.take(length.into())?);
+    Some(shown(&text)).filter(|name| !name.is_empty())
+}
+
+/// The part of a name that can be shown: no blanks, nothing that steers a terminal, no more than is of use.
+fn shown(name: &str) -> String {
+    let mut shown = String::new();
+    for character in
+        name.chars().filter(|character| character.is_ascii_graphic() || character.is_alphanumeric())
+    {
+        if shown.len() + character.len_utf8() > LONGEST_HOST_NAME {
+            break;
+        }
+        shown.push(character);
+    }
+    shown
+}
+
+/// Appends all capabilities.
+pub(super) fn write(capabilities: &Capabilities, asn: Asn, out: &mut Vec<u8>) {
+    for family in &capabilities.families {
+        let [high, low] = family.afi().to_be_bytes();
+        put(code::MULTIPROTOCOL, &[high, low, 0, Family::SAFI], out);
+    }
+    if capabilities.route_refresh {
+        put(code::ROUTE_REFRESH, &[], out);
+    }
+    if capabilities.extended_next_hop {
+        put(code::EXTENDED_NEXT_HOP, &V4_BY_V6, out);
+    }
+    if capabilities.extended_message {
+        put(code::EXTENDED_MESSAGE, &[], out);
+    }
+    if let Some(restart) = &capabilities.graceful_restart {
+        put(code::GRACEFUL_RESTART, &graceful_restart_value(restart), out);
+    }
+    if capabilities.four_octet_asn {
+        put(code::FOUR_OCTET_ASN, &asn.get().to_be_bytes(), out);
+    }
+    if let Some(name) = &capabilities.host_name {
+        let name = shown(name);
+        let mut value = vec![octet(name.len())];
+        value.extend(name.as_bytes());
+        value.push(0);
+        put(code::FQDN, &value, out);
+    }
+    for &code in &capabilities.others {
+        // The capability of a family that is not spoken here has a length to keep.
+        put(code, if code == code::MULTIPROTOCOL { &[0; 4] } else { &[] }, out);
+    }
+}
+
+fn graceful_restart_value(restart: &GracefulRestart) -> Vec<u8> {
+    let mut first = restart.restart_time & RESTART_TIME;
+    first |= if restart.restarted { RESTARTED } else { 0 };
+    first |= if restart.notification { NOTIFICATION } else { 0 };
+    let mut value = first.to_be_bytes().to_vec();
+    for (family, is_forwarding) in restart.families.iter().take(MOST_FAMILIES) {
+        value.extend(family.afi().to_be_bytes());
+        value.extend([Family::SAFI, if *is_forwarding { FORWARDING } else { 0 }]);
+    }
+    value
+}
+
+fn put(code: u8, value: &[u8], out: &mut Vec<u8>) {
+    out.extend([code, octet(value.len())]);
+    out.extend(value);
+}
+
+/// A length that is known to fit.
+fn octet(length: usize) -> u8 {
+    u8::try_from(length).unwrap_or(u8::MAX)
+}

@@ -1,0 +1,241 @@
+//! What a received list of attributes says, and what RFC 7606 makes of it.
+
+use std::net::Ipv4Addr;
+
+use ipnet::IpNet;
+
+use super::Decoding;
+use super::as_path::{AsPath, Reading};
+use super::attribute::{Attribute, OPTIONAL, Overrun, Source, code, shape};
+use super::error::{MessageError, UpdateFault};
+use super::multiprotocol::{self, Multiprotocol};
+use super::reader::Reader;
+use crate::message::{Flaw, Remedy};
+use crate::value::{Asn, Attributes, Community, Family, LargeCommunity, NextHop};
+
+/// A flaw, and the error that it would be where no milder way is left (RFC 7606 section 5.2).
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) flaw: Flaw,
+    pub(super) error: MessageError,
+}
+
+/// What a list of attributes says.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// Codes, in the order of their appearance.
+    seen: Vec<u8>,
+    pub(super) as_path: AsPath,
+    pub(super) next_hop: Option<Ipv4Addr>,
+    pub(super) attributes: Attributes,
+    pub(super) reach: Option<(NextHop, Vec<IpNet>)>,
+    pub(super) unreach: Option<(Family, Vec<IpNet>)>,
+    /// MP_REACH_NLRI was there and could not be read, so that nobody knows whether it held prefixes.
+    pub(super) has_unread_reach: bool,
+    as4_path: Option<AsPath>,
+    aggregator: Option<u32>,
+    pub(super) faults: Vec<Fault>,
+}
+
+impl Findings {
+    /// Judges all attributes of a list. An error is one that only a new session cures.
+    pub(super) fn read(mut list: Reader<'_>, context: &Decoding<'_>) -> Result<Self, MessageError> {
+        let mut findings = Self::default();
+        while !list.is_empty() {
+            match Attribute::read(&mut list) {
+                Ok(attribute) => findings.take(&attribute, context)?,
+                Err(Overrun { code }) => {
+                    findings.end_early(code)?;
+                    break;
+                }
+            }
+        }
+        if !context.four_octet_asn {
+            findings.merge_as4_path();
+        }
+        Ok(findings)
+    }
+
+    /// Whether an attribute was there, sound or not.
+    pub(super) fn has(&self, code: u8) -> bool {
+        self.seen.contains(&code)
+    }
+
+    /// Whether this attribute was there and no other.
+    pub(super) fn has_only(&self, code: u8) -> bool {
+        self.seen == [code]
+    }
+
+    /// Notes a fault of an attribute, or of the list where there is none.
+    pub(super) fn note(&mut self, attribute: u8, remedy: Remedy, fault: UpdateFault, data: &[u8]) {
+        let flaw = Flaw { attribute, family: None, remedy };
+        self.faults.push(Fault { flaw, error: MessageError::update(fault, data) });
+    }
+
+    /// RFC 7606 section 4: the list still ends where it says, so the prefixes behind it can be read.
+    fn end_early(&mut self, code: Option<u8>) -> Result<(), MessageError> {
+        // Section 3 (j): prefixes that cannot be found cannot be withdrawn.
+        if matches!(code, Some(code::MP_REACH_NLRI | code::MP_UNREACH_NLRI)) {
+            return Err(MessageError::update(UpdateFault::MalformedAttributeList, &[]));
+        }
+        self.seen.extend(code);
+        self.note(code.unwrap_or(0), Remedy::Withdraw, UpdateFault::MalformedAttributeList, &[]);
+        Ok(())
+    }
+
+    fn take(&mut self, attribute: &Attribute<'_>, context: &Decoding<'_>) -> Result<(), MessageError> {
+        let code = attribute.code;
+        if self.has(code) {
+            // RFC 7606 section 3 (g).
+            if matches!(code, code::MP_REACH_NLRI | code::MP_UNREACH_NLRI) {
+                return Err(MessageError::update(UpdateFault::MalformedAttributeList, &[]));
+            }
+            self.note(code, Remedy::Discard, UpdateFault::MalformedAttributeList, &[]);
+            return Ok(());
+        }
+        self.seen.push(code);
+        let Some(shape) = shape(code, context.four_octet_asn) else {
+            return if attribute.flags & OPTIONAL == 0 {
+                Err(MessageError::update(UpdateFault::UnrecognizedWellKnown, attribute.whole))
+            } else {
+                Ok(())
+            };
+        };
+        let is_expected = match shape.source {
+            Source::Anyone => true,
+            Source::Internal => context.internal,
+            Source::TwoOctet => !context.four_octet_asn,
+        };
+        if !is_expected {
+            self.note(code, Remedy::Discard, UpdateFault::OptionalAttribute, attribute.whole);
+            return Ok(());
+        }
+        if matches!(code, code::MP_REACH_NLRI | code::MP_UNREACH_NLRI) {
+            return self.take_multiprotocol(attribute, context);
+        }
+        if !attribute.has_flags(shape.flags) {
+            // RFC 7606 section 3 (c), whatever the remedy for its value would be.
+            self.note(code, Remedy::Withdraw, UpdateFault::AttributeFlags, attribute.whole);
+        } else if !shape.length.fits(attribute.value.len()) {
+            self.note(code, shape.remedy, UpdateFault::AttributeLength, attribute.whole);
+        } else if let Err(fault) = self.take_value(attribute, context) {
+            let data = if fault == UpdateFault::MalformedAsPath { &[] } else { attribute.whole };
+            self.note(code, shape.remedy, fault, data);
+        }
+        Ok(())
+    }
+
+    /// Takes the value of an attribute whose length is right.
+    fn take_value(&mut self, attribute: &Attribute<'_>, context: &Decoding<'_>) -> Result<(), UpdateFault> {
+        let mut value = Reader::new(attribute.value);
+        match attribute.code {
+            code::ORIGIN if !matches!(attribute.value, [0..=2]) => return Err(UpdateFault::InvalidOrigin),
+            code::AS_PATH => {
+                let reading =
+                    Reading { four_octet_asn: context.four_octet_asn, takes_confederation: context.internal };
+                let path = AsPath::read(value, reading).filter(|path| !path.has_set);
+                self.as_path = path.ok_or(UpdateFault::MalformedAsPath)?;
+            }
+            code::NEXT_HOP => {
+                let address = value.array().map(Ipv4Addr::from).filter(is_host);
+                self.next_hop = Some(address.ok_or(UpdateFault::InvalidNextHop)?);
+            }
+            code::LOCAL_PREF => self.attributes.local_pref = value.u32(),
+            code::AGGREGATOR => self.aggregator = Some(aggregator(value, context.four_octet_asn)?),
+            code::AS4_AGGREGATOR => drop(aggregator(value, true)?),
+            code::AS4_PATH => {
+                let reading = Reading { four_octet_asn: true, takes_confederation: true };
+                let path = AsPath::read(value, reading).ok_or(UpdateFault::OptionalAttribute)?;
+                if path.has_set {
+                    self.note(
+                        code::AS4_PATH,
+                        Remedy::Withdraw,
+                        UpdateFault::OptionalAttribute,
+                        attribute.whole,
+                    );
+                }
+                self.as4_path = Some(path);
+            }
+            code::COMMUNITIES => {
+                let all = std::iter::from_fn(|| value.u32().map(Community));
+                self.attributes.communities = all.collect();
+            }
+            code::LARGE_COMMUNITY => {
+                let all =
+                    std::iter::from_fn(|| Some(LargeCommunity([value.u32()?, value.u32()?, value.u32()?])));
+                self.attributes.large_communities = all.collect();
+            }
+            code::ATTR_SET => attribute_set(value).ok_or(UpdateFault::OptionalAttribute)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The two attributes that hold prefixes: a flaw in one makes its family unreadable, not the session.
+    fn take_multiprotocol(
+        &mut self,
+        attribute: &Attribute<'_>,
+        context: &Decoding<'_>,
+    ) -> Result<(), MessageError> {
+        let incorrect = || MessageError::update(UpdateFault::OptionalAttribute, attribute.whole);
+        let is_reach = attribute.code == code::MP_REACH_NLRI;
+        let mut value = Reader::new(attribute.value);
+        let flaw = |family, remedy| Flaw { attribute: attribute.code, family, remedy };
+        let family = match multiprotocol::family(&mut value, context.families) {
+            Some(Multiprotocol::Spoken(family, ())) => family,
+            Some(Multiprotocol::Foreign) => {
+                self.has_unread_reach |= is_reach;
+                self.faults.push(Fault { flaw: flaw(None, Remedy::Discard), error: incorrect() });
+                return Ok(());
+            }
+            None => return Err(incorrect()),
+        };
+        // RFC 7606 section 5.3 counts wrong flags among what makes the attribute incorrect.
+        let is_sound = attribute.has_flags(OPTIONAL)
+            && if is_reach {
+                self.reach = multiprotocol::reach(&mut value, family, context.extended_next_hop);
+                self.reach.is_some()
+            } else {
+                self.unreach = super::prefix::read_all(value, family).map(|prefixes| (family, prefixes));
+                self.unreach.is_some()
+            };
+        if !is_sound {
+            self.has_unread_reach |= is_reach;
+            self.faults.push(Fault { flaw: flaw(Some(family), Remedy::DisableFamily), error: incorrect() });
+        }
+        Ok(())
+    }
+
+    /// RFC 6793 section 4.2.3.
+    fn merge_as4_path(&mut self) {
+        // Someone who knew nothing of AS4_* aggregated again: what they say is out of date.
+        let is_outdated =
+            self.has(code::AS4_AGGREGATOR) && self.aggregator.is_some_and(|asn| asn != Asn::TRANS.into());
+        if let Some(as4_path) = self.as4_path.take()
+            && !is_outdated
+        {
+            self.as_path = std::mem::take(&mut self.as_path).with_as4_path(&as4_path);
+        }
+    }
+}
+
+/// RFC 4271 section 6.3: an address that a host can have.
+fn is_host(address: &Ipv4Addr) -> bool {
+    let [first, ..] = address.octets();
+    first != 0 && first < 224 && !address.is_loopback()
+}
+
+/// The AS number of AGGREGATOR or AS4_AGGREGATOR, which may not be zero (RFC 7607).
+fn aggregator(mut value: Reader<'_>, four_octet_asn: bool) -> Result<u32, UpdateFault> {
+    let asn = if four_octet_asn { value.u32() } else { value.u16().map(u32::from) };
+    asn.filter(|&asn| asn != 0).ok_or(UpdateFault::OptionalAttribute)
+}
+
+/// That what ATTR_SET encloses is a list of attributes (RFC 6368 section 5).
+fn attribute_set(mut value: Reader<'_>) -> Option<()> {
+    value.u32()?;
+    while !value.is_empty() {
+        Attribute::read(&mut value).ok()?;
+    }
+    Some(())
+}

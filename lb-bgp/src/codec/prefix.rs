@@ -1,0 +1,118 @@
+//! Prefixes on the wire (RFC 4271 section 4.3): a length in bits, and as many octets as hold them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+
+use super::reader::Reader;
+use crate::value::Family;
+
+/// Octets that a prefix takes in a message.
+pub fn nlri_len(prefix: IpNet) -> usize {
+    1 + usize::from(prefix.prefix_len().div_ceil(8))
+}
+
+/// Octets that the longest prefix of a family takes in a message.
+pub const fn longest_nlri(family: Family) -> usize {
+    match family {
+        Family::Ipv4 => 5,
+        Family::Ipv6 => 17,
+    }
+}
+
+/// The family of a prefix.
+pub const fn family_of(prefix: IpNet) -> Family {
+    match prefix {
+        IpNet::V4(_) => Family::Ipv4,
+        IpNet::V6(_) => Family::Ipv6,
+    }
+}
+
+/// Appends a prefix.
+pub(super) fn write(prefix: IpNet, out: &mut Vec<u8>) {
+    out.push(prefix.prefix_len());
+    let octets = nlri_len(prefix) - 1;
+    match prefix.network() {
+        IpAddr::V4(address) => out.extend(address.octets().into_iter().take(octets)),
+        IpAddr::V6(address) => out.extend(address.octets().into_iter().take(octets)),
+    }
+}
+
+/// All prefixes up to the end; `None` if one is too long or cut short. Bits beyond a prefix's length mean nothing.
+pub(super) fn read_all(mut reader: Reader<'_>, family: Family) -> Option<Vec<IpNet>> {
+    let mut prefixes = Vec::new();
+    while !reader.is_empty() {
+        prefixes.push(read(&mut reader, family)?);
+    }
+    Some(prefixes)
+}
+
+fn read(reader: &mut Reader<'_>, family: Family) -> Option<IpNet> {
+    let length = reader.u8()?;
+    let octets = reader.take(usize::from(length.div_ceil(8)))?;
+    let address = match family {
+        Family::Ipv4 => IpAddr::V4(Ipv4Addr::from(padded(octets)?)),
+        Family::Ipv6 => IpAddr::V6(Ipv6Addr::from(padded(octets)?)),
+    };
+    IpNet::new(address, length).ok().map(|prefix| prefix.trunc())
+}
+
+fn padded<const N: usize>(octets: &[u8]) -> Option<[u8; N]> {
+    let mut whole = [0; N];
+    whole.get_mut(..octets.len())?.copy_from_slice(octets);
+    Some(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use ipnet::IpNet;
+
+    use super::{Reader, longest_nlri, nlri_len, read_all, write};
+    use crate::value::Family;
+
+    #[test]
+    fn a_prefix_takes_as_many_octets_as_hold_its_bits() {
+        for (text, octets) in [
+            ("0.0.0.0/0", vec![0]),
+            ("128.0.0.0/1", vec![1, 128]),
+            ("10.0.0.0/8", vec![8, 10]),
+            ("10.128.0.0/9", vec![9, 10, 128]),
+            ("192.0.2.1/32", vec![32, 192, 0, 2, 1]),
+            ("2001:db8::/33", vec![33, 0x20, 1, 0xd, 0xb8, 0]),
+        ] {
+            let prefix: IpNet = text.parse().unwrap();
+            let mut out = Vec::new();
+            write(prefix, &mut out);
+            assert_eq!((out.as_slice(), out.len()), (octets.as_slice(), nlri_len(prefix)), "{text}");
+            assert_eq!(read_all(Reader::new(&out), super::family_of(prefix)), Some(vec![prefix]));
+        }
+    }
+
+    #[test]
+    fn a_prefix_that_is_too_long_or_cut_short_is_not_read() {
+        let cases: [(&[u8], Family); 5] = [
+            (&[33, 1, 2, 3, 4, 5], Family::Ipv4),
+            (&[32, 1, 2, 3], Family::Ipv4),
+            (&[8, 10, 24, 1, 2], Family::Ipv4),
+            (&[129, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], Family::Ipv6),
+            (&[255], Family::Ipv6),
+        ];
+        for (octets, family) in cases {
+            assert_eq!(read_all(Reader::new(octets), family), None, "{octets:?}");
+        }
+    }
+
+    #[test]
+    fn bits_beyond_the_length_mean_nothing() {
+        assert_eq!(
+            read_all(Reader::new(&[9, 10, 255]), Family::Ipv4).unwrap(),
+            ["10.128.0.0/9".parse().unwrap()]
+        );
+    }
+
+    #[test]
+    fn no_prefix_is_longer_than_the_longest() {
+        assert_eq!(nlri_len("192.0.2.1/32".parse().unwrap()), longest_nlri(Family::Ipv4));
+        assert_eq!(nlri_len("2001:db8::1/128".parse().unwrap()), longest_nlri(Family::Ipv6));
+    }
+}

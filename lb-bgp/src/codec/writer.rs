@@ -1,0 +1,257 @@
+//! UPDATE (RFC 4271 section 4.3), as it is sent: as many prefixes in a message as it holds.
+
+use ipnet::IpNet;
+
+use super::as_path;
+use super::attribute::{self, LONGEST_HEAD, OPTIONAL, TRANSITIVE, code};
+use super::error::TooLong;
+use super::multiprotocol::{family_head, reach_head};
+use super::prefix::{self, family_of, longest_nlri, nlri_len};
+use super::{Encoding, whole};
+use crate::message::{HEADER, Reach, Update};
+use crate::value::{Asn, Attributes, Family, NextHop};
+
+/// Type of the message.
+pub(super) const UPDATE: u8 = 2;
+/// Octets of an UPDATE with nothing in it: the header and two lengths.
+const EMPTY: usize = HEADER + 4;
+/// What an internal neighbour is told where nothing is set (RFC 4271 section 5.1.5).
+const DEFAULT_LOCAL_PREF: u32 = 100;
+
+/// Packs prefixes of one family into UPDATEs, each as full as it gets and of one kind only (RFC 7606 section 5.1):
+/// all that it writes announce prefixes with the same attributes, or all withdraw.
+#[derive(Clone, Debug)]
+pub struct UpdateWriter {
+    family: Family,
+    kind: Kind,
+    nlri: Vec<u8>,
+    /// Octets that are left for prefixes.
+    room: usize,
+    /// The same with no prefix yet.
+    most: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Withdraw,
+    Announce {
+        /// MP_REACH_NLRI up to its prefixes; `None` where they follow the attributes.
+        multiprotocol: Option<Vec<u8>>,
+        /// All others.
+        attributes: Vec<u8>,
+    },
+}
+
+impl UpdateWriter {
+    /// Announces prefixes that share a next hop, a path and attributes.
+    ///
+    /// # Errors
+    ///
+    /// If the attributes leave no room for a prefix of the family.
+    pub fn announce(
+        family: Family,
+        next_hop: NextHop,
+        as_path: &[Asn],
+        attributes: &Attributes,
+        context: &Encoding,
+    ) -> Result<Self, TooLong> {
+        let is_plain = is_plain(family, next_hop);
+        let multiprotocol = (!is_plain).then(|| reach_head(family, next_hop));
+        let attributes = attribute_list(is_plain.then_some(next_hop), as_path, attributes, context);
+        let kind = Kind::Announce { multiprotocol, attributes };
+        Self::new(family, kind, context.longest)
+    }
+
+    /// Withdraws prefixes.
+    ///
+    /// # Errors
+    ///
+    /// If the longest message has no room for a prefix, which none that BGP allows is too short for.
+    pub fn withdraw(family: Family, context: &Encoding) -> Result<Self, TooLong> {
+        Self::new(family, Kind::Withdraw, context.longest)
+    }
+
+    fn new(family: Family, kind: Kind, longest: usize) -> Result<Self, TooLong> {
+        let fixed = EMPTY + kind.octets(family);
+        let room = longest.checked_sub(fixed).filter(|&room| room >= longest_nlri(family)).ok_or(TooLong)?;
+        Ok(Self { family, kind, nlri: Vec::new(), room, most: room })
+    }
+
+    /// Adds a prefix, if it is of the family and there is room for it. Where there is none,
+    /// [`take`](Self::take) makes it.
+    #[must_use = "a prefix that was not added is not announced"]
+    pub fn add(&mut self, prefix: IpNet) -> bool {
+        if family_of(prefix) != self.family {
+            return false;
+        }
+        let Some(room) = self.room.checked_sub(nlri_len(prefix)) else { return false };
+        self.room = room;
+        prefix::write(prefix, &mut self.nlri);
+        true
+    }
+
+    /// The whole message with what was added since the last one; `None` if nothing was.
+    pub fn take(&mut self) -> Option<Vec<u8>> {
+        if self.nlri.is_empty() {
+            return None;
+        }
+        self.room = self.most;
+        let nlri = std::mem::take(&mut self.nlri);
+        let mut sections = Sections::default();
+        match (&self.kind, self.family) {
+            (Kind::Withdraw, Family::Ipv4) => sections.withdrawn = nlri,
+            (Kind::Withdraw, family) => sections.unreach = Some([family_head(family), nlri].concat()),
+            (Kind::Announce { multiprotocol, attributes }, _) => {
+                sections.attributes.clone_from(attributes);
+                match multiprotocol {
+                    Some(head) => sections.reach = Some([head.as_slice(), &nlri].concat()),
+                    None => sections.nlri = nlri,
+                }
+            }
+        }
+        let mut out = Vec::new();
+        sections.write(usize::MAX, &mut out).ok()?;
+        Some(out)
+    }
+
+    /// All prefixes of the family, in as few whole messages as hold them. Those of the other are passed over.
+    pub fn messages(mut self, prefixes: impl IntoIterator<Item = IpNet>) -> impl Iterator<Item = Vec<u8>> {
+        let family = self.family;
+        let mut prefixes = prefixes.into_iter().filter(move |&prefix| family_of(prefix) == family).peekable();
+        std::iter::from_fn(move || {
+            while prefixes.next_if(|&prefix| self.add(prefix)).is_some() {}
+            self.take()
+        })
+    }
+}
+
+impl Kind {
+    /// Octets beside the prefixes, at most.
+    fn octets(&self, family: Family) -> usize {
+        match self {
+            Self::Withdraw if family == Family::Ipv4 => 0,
+            Self::Withdraw => LONGEST_HEAD + family_head(family).len(),
+            Self::Announce { multiprotocol, attributes } => {
+                let reach = multiprotocol.as_ref().map_or(0, |head| LONGEST_HEAD + head.len());
+                reach + attributes.len()
+            }
+        }
+    }
+}
+
+/// Whether prefixes stand behind the attributes, as RFC 4271 knows them.
+fn is_plain(family: Family, next_hop: NextHop) -> bool {
+    family == Family::Ipv4 && matches!(next_hop, NextHop::V4(_))
+}
+
+/// Appends a whole UPDATE with everything in it.
+pub(super) fn encode(update: &Update, context: &Encoding, out: &mut Vec<u8>) -> Result<(), TooLong> {
+    let mut sections = Sections { withdrawn: nlri(&update.withdrawn, Family::Ipv4), ..Sections::default() };
+    let unreach = nlri(&update.withdrawn, Family::Ipv6);
+    if !unreach.is_empty() {
+        sections.unreach = Some([family_head(Family::Ipv6), unreach].concat());
+    }
+    if let Some(reach) = &update.reach {
+        sections.add_reach(reach, context);
+    }
+    if update.end_of_rib == Some(Family::Ipv6) && sections.is_empty() {
+        sections.unreach = Some(family_head(Family::Ipv6));
+    }
+    sections.write(context.longest, out)
+}
+
+fn nlri(prefixes: &[IpNet], family: Family) -> Vec<u8> {
+    let mut nlri = Vec::new();
+    for &prefix in prefixes.iter().filter(|&&prefix| family_of(prefix) == family) {
+        prefix::write(prefix, &mut nlri);
+    }
+    nlri
+}
+
+/// The parts of an UPDATE, in the order in which they stand in it.
+#[derive(Debug, Default)]
+struct Sections {
+    withdrawn: Vec<u8>,
+    unreach: Option<Vec<u8>>,
+    reach: Option<Vec<u8>>,
+    attributes: Vec<u8>,
+    nlri: Vec<u8>,
+}
+
+impl Sections {
+    fn is_empty(&self) -> bool {
+        self.withdrawn.is_empty() && self.unreach.is_none() && self.reach.is_none() && self.nlri.is_empty()
+    }
+
+    fn add_reach(&mut self, reach: &Reach, context: &Encoding) {
+        let Some(family) = reach.prefixes.first().copied().map(family_of) else { return };
+        let nlri = nlri(&reach.prefixes, family);
+        let is_plain = is_plain(family, reach.next_hop);
+        self.attributes =
+            attribute_list(is_plain.then_some(reach.next_hop), &reach.as_path, &reach.attributes, context);
+        if is_plain {
+            self.nlri = nlri;
+        } else {
+            self.reach = Some([reach_head(family, reach.next_hop), nlri].concat());
+        }
+    }
+
+    fn write(self, longest: usize, out: &mut Vec<u8>) -> Result<(), TooLong> {
+        // RFC 7606 section 5.1: what holds prefixes comes first.
+        let mut attributes = Vec::new();
+        for (code, value) in [(code::MP_REACH_NLRI, self.reach), (code::MP_UNREACH_NLRI, self.unreach)] {
+            if let Some(value) = value {
+                u16::try_from(value.len()).map_err(|_| TooLong)?;
+                attribute::write(OPTIONAL, code, &value, &mut attributes);
+            }
+        }
+        attributes.extend(self.attributes);
+        let mut body = Vec::new();
+        for section in [self.withdrawn, attributes] {
+            body.extend(u16::try_from(section.len()).map_err(|_| TooLong)?.to_be_bytes());
+            body.extend(section);
+        }
+        body.extend(self.nlri);
+        whole(UPDATE, &body, longest, out)
+    }
+}
+
+/// All attributes but those that hold prefixes, in the order of their codes. NEXT_HOP only where it is one.
+fn attribute_list(
+    next_hop: Option<NextHop>,
+    path: &[Asn],
+    attributes: &Attributes,
+    context: &Encoding,
+) -> Vec<u8> {
+    const WELL_KNOWN: u8 = TRANSITIVE;
+    const PASSED_ON: u8 = OPTIONAL | TRANSITIVE;
+    let mut list = Vec::new();
+    let mut put = |flags, code, value: &[u8]| attribute::write(flags, code, value, &mut list);
+    put(WELL_KNOWN, code::ORIGIN, &[ORIGIN_IGP]);
+    put(WELL_KNOWN, code::AS_PATH, &as_path::value(path, context.four_octet_asn));
+    if let Some(NextHop::V4(address)) = next_hop {
+        put(WELL_KNOWN, code::NEXT_HOP, &address.octets());
+    }
+    if context.internal {
+        let local_pref = attributes.local_pref.unwrap_or(DEFAULT_LOCAL_PREF);
+        put(WELL_KNOWN, code::LOCAL_PREF, &local_pref.to_be_bytes());
+    }
+    if !attributes.communities.is_empty() {
+        let value: Vec<u8> =
+            attributes.communities.iter().flat_map(|community| community.0.to_be_bytes()).collect();
+        put(PASSED_ON, code::COMMUNITIES, &value);
+    }
+    if !context.four_octet_asn && as_path::needs_as4_path(path) {
+        put(PASSED_ON, code::AS4_PATH, &as_path::value(path, true));
+    }
+    if !attributes.large_communities.is_empty() {
+        let numbers = attributes.large_communities.iter().flat_map(|community| community.0);
+        let value: Vec<u8> = numbers.flat_map(u32::to_be_bytes).collect();
+        put(PASSED_ON, code::LARGE_COMMUNITY, &value);
+    }
+    list
+}
+
+/// The route comes from inside the AS. Routers spread flows only over routes of the same origin, so all nodes say
+/// the same.
+const ORIGIN_IGP: u8 = 0;

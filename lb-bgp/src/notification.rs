@@ -1,0 +1,202 @@
+//! What NOTIFICATIONs say: names of their codes, the text of a shutdown, the hard reset.
+
+use std::fmt;
+
+use crate::message::Notification;
+
+/// Error codes (RFC 4271 section 4.5, RFC 7313).
+pub mod code {
+    /// In the header of a message.
+    pub const HEADER: u8 = 1;
+    /// In OPEN.
+    pub const OPEN: u8 = 2;
+    /// In UPDATE.
+    pub const UPDATE: u8 = 3;
+    /// Nothing was heard for the hold time.
+    pub const HOLD_TIMER: u8 = 4;
+    /// A message that does not belong in this state (RFC 6608).
+    pub const STATE_MACHINE: u8 = 5;
+    /// The session ends for another reason.
+    pub const CEASE: u8 = 6;
+    /// In ROUTE-REFRESH (RFC 7313).
+    pub const ROUTE_REFRESH: u8 = 7;
+    /// Nothing could be sent for the send hold time (RFC 9687).
+    pub const SEND_HOLD_TIMER: u8 = 8;
+}
+
+/// Why a session ends without an error: subcodes of Cease (RFC 4486, RFC 8538, RFC 9384).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Cease {
+    /// More prefixes than are wanted.
+    MaximumPrefixes = 1,
+    /// The administrator ends it; may have a text.
+    AdministrativeShutdown = 2,
+    /// The neighbour is not wanted any more.
+    Deconfigured = 3,
+    /// The administrator restarts it; may have a text.
+    AdministrativeReset = 4,
+    /// The connection is not wanted now.
+    ConnectionRejected = 5,
+    /// A setting has changed.
+    ConfigurationChange = 6,
+    /// Of two connections, this one goes.
+    ConnectionCollision = 7,
+    /// Too much to do.
+    OutOfResources = 8,
+    /// Ends for good: no graceful restart.
+    HardReset = 9,
+    /// BFD says that the way to the neighbour is down.
+    BfdDown = 10,
+}
+
+/// Octets of a text, at most (RFC 9003).
+pub const LONGEST_TEXT: usize = 255;
+
+impl From<Cease> for Notification {
+    fn from(cease: Cease) -> Self {
+        Self { code: code::CEASE, subcode: cease as u8, data: Vec::new() }
+    }
+}
+
+impl Notification {
+    /// One without data.
+    pub const fn new(code: u8, subcode: u8) -> Self {
+        Self { code, subcode, data: Vec::new() }
+    }
+
+    /// A shutdown or a reset by the administrator, with a text for the neighbour's (RFC 9003): cut where it is longer
+    /// than [`LONGEST_TEXT`]. Of the other reasons, none has a text.
+    pub fn with_text(cease: Cease, text: &str) -> Self {
+        let mut notification = Self::from(cease);
+        let end = text.floor_char_boundary(LONGEST_TEXT);
+        let text = text.get(..end).unwrap_or_default();
+        if notification.takes_text() && !text.is_empty() {
+            notification.data.extend(u8::try_from(text.len()));
+            notification.data.extend(text.as_bytes());
+        }
+        notification
+    }
+
+    /// The text of a shutdown or a reset, fit to be shown; `None` if there is none, or none that can be read.
+    pub fn text(&self) -> Option<String> {
+        let (&length, text) = self.data.split_first()?;
+        let text = text.get(..length.into()).filter(|text| self.takes_text() && !text.is_empty())?;
+        let text = std::str::from_utf8(text).ok()?;
+        // RFC 9003 section 3: it comes from outside, and must not steer a terminal.
+        Some(text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect())
+    }
+
+    fn takes_text(&self) -> bool {
+        let texts = [Cease::AdministrativeShutdown as u8, Cease::AdministrativeReset as u8];
+        self.code == code::CEASE && texts.contains(&self.subcode)
+    }
+
+    /// The same as a hard reset (RFC 8538 section 3), which ends a session that would restart gracefully.
+    #[must_use]
+    pub fn into_hard_reset(self) -> Self {
+        let mut data = vec![self.code, self.subcode];
+        data.extend(self.data);
+        Self { code: code::CEASE, subcode: Cease::HardReset as u8, data }
+    }
+
+    /// What a hard reset encloses; `None` for all others, and for one that says no more.
+    pub fn hard_reset(&self) -> Option<Self> {
+        let is_hard_reset = self.code == code::CEASE && self.subcode == Cease::HardReset as u8;
+        let [code, subcode, data @ ..] = self.data.as_slice() else { return None };
+        is_hard_reset.then(|| Self { code: *code, subcode: *subcode, data: data.to_vec() })
+    }
+}
+
+/// For people: the names, the numbers, and the text if there is one.
+impl fmt::Display for Notification {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} ({}/{})", name(self.code, self.subcode), self.code, self.subcode)?;
+        if let Some(inner) = self.hard_reset() {
+            let Self { code, subcode, .. } = inner;
+            write!(formatter, ": {} ({code}/{subcode})", name(code, subcode))?;
+            return inner.text().map_or(Ok(()), |text| write!(formatter, ": \"{text}\""));
+        }
+        self.text().map_or(Ok(()), |text| write!(formatter, ": \"{text}\""))
+    }
+}
+
+/// What a code and a subcode mean. Every pair has a name; one without a meaning of its own has its code's.
+pub const fn name(code: u8, subcode: u8) -> &'static str {
+    match code {
+        code::HEADER => header(subcode),
+        code::OPEN => open(subcode),
+        code::UPDATE => update(subcode),
+        code::HOLD_TIMER => "hold timer expired",
+        code::STATE_MACHINE => state_machine(subcode),
+        code::CEASE => cease(subcode),
+        code::ROUTE_REFRESH if subcode == 1 => "ROUTE-REFRESH of a wrong length",
+        code::ROUTE_REFRESH => "error in ROUTE-REFRESH",
+        code::SEND_HOLD_TIMER => "send hold timer expired",
+        _ => "unknown error",
+    }
+}
+
+const fn header(subcode: u8) -> &'static str {
+    match subcode {
+        1 => "connection not synchronized",
+        2 => "bad message length",
+        3 => "bad message type",
+        _ => "error in a message header",
+    }
+}
+
+const fn open(subcode: u8) -> &'static str {
+    match subcode {
+        1 => "unsupported version number",
+        2 => "bad peer AS",
+        3 => "bad BGP identifier",
+        4 => "unsupported optional parameter",
+        6 => "unacceptable hold time",
+        7 => "unsupported capability",
+        11 => "role mismatch",
+        _ => "error in OPEN",
+    }
+}
+
+const fn update(subcode: u8) -> &'static str {
+    match subcode {
+        1 => "malformed attribute list",
+        2 => "unrecognized well-known attribute",
+        3 => "missing well-known attribute",
+        4 => "attribute flags error",
+        5 => "attribute length error",
+        6 => "invalid ORIGIN",
+        7 => "AS routing loop",
+        8 => "invalid NEXT_HOP",
+        9 => "optional attribute error",
+        10 => "invalid network field",
+        11 => "malformed AS_PATH",
+        _ => "error in UPDATE",
+    }
+}
+
+const fn state_machine(subcode: u8) -> &'static str {
+    match subcode {
+        1 => "unexpected message in OpenSent",
+        2 => "unexpected message in OpenConfirm",
+        3 => "unexpected message in Established",
+        _ => "state machine error",
+    }
+}
+
+const fn cease(subcode: u8) -> &'static str {
+    match subcode {
+        1 => "maximum number of prefixes reached",
+        2 => "administrative shutdown",
+        3 => "peer deconfigured",
+        4 => "administrative reset",
+        5 => "connection rejected",
+        6 => "other configuration change",
+        7 => "connection collision resolved",
+        8 => "out of resources",
+        9 => "hard reset",
+        10 => "BFD down",
+        _ => "cease",
+    }
+}

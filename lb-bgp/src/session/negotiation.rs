@@ -1,0 +1,189 @@
+//! What is offered in an OPEN, and what two OPENs agree on.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::config::{Config, RemoteAs};
+use super::ending::Cause;
+use crate::message::{Capabilities, GracefulRestart, Open};
+use crate::value::{Asn, Family, HoldTime, NextHop, RouterId};
+
+/// What holds for a session, as plain values: whoever has them and the connection can carry it on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Negotiated {
+    /// The neighbour's AS number.
+    pub remote_asn: Asn,
+    /// The neighbour.
+    pub remote_router_id: RouterId,
+    /// The neighbour's name, if it told.
+    pub remote_host_name: Option<String>,
+    /// The AS number that the neighbour knows us by, and all of AS_PATH on an external session.
+    pub shown_asn: Asn,
+    /// Both are of one AS (iBGP).
+    pub internal: bool,
+    /// The smaller one of both.
+    pub hold_time: HoldTime,
+    /// Time between our KEEPALIVEs before jitter; `None` without hold time.
+    pub keepalive: Option<Duration>,
+    /// AS numbers have four octets (RFC 6793).
+    pub four_octet_asn: bool,
+    /// The neighbour takes messages of up to 65,535 octets (RFC 8654).
+    pub extended_message: bool,
+    /// IPv4 routes may have IPv6 next hops (RFC 8950).
+    pub extended_next_hop: bool,
+    /// Families spoken, and where our routes of each lead to.
+    pub next_hops: BTreeMap<Family, NextHop>,
+    /// Families configured and not spoken.
+    pub missing: BTreeMap<Family, Missing>,
+    /// Graceful restart, where both can.
+    pub graceful_restart: Option<Agreed>,
+}
+
+/// What was agreed about graceful restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Agreed {
+    /// Seconds for which the neighbour is to keep our routes.
+    pub restart_time: u16,
+    /// NOTIFICATIONs other than a hard reset restart gracefully, too (RFC 8538).
+    pub notification: bool,
+}
+
+/// Why a family is not spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// The neighbour did not offer it.
+    NotOffered,
+    /// We have no address of the family that routes could lead to.
+    NoNextHop,
+    /// We have an IPv6 address only, and the neighbour takes no IPv4 routes over such (RFC 8950).
+    NoExtendedNextHop,
+}
+
+/// What a connection adds to the configuration: our address on it, and what was before it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Circumstances {
+    pub(super) local: IpAddr,
+    /// We have just been restarted, and the neighbour may not know.
+    pub(super) restarted: bool,
+    /// Packets that came for our routes until now have been forwarded.
+    pub(super) forwarding: bool,
+}
+
+/// Our OPEN.
+pub(super) fn offer(config: &Config, circumstances: Circumstances) -> Open {
+    let local = circumstances.local;
+    let mut families: Vec<Family> =
+        config.families.iter().copied().filter(|family| has_next_hop(config, *family, local)).collect();
+    families.sort_unstable();
+    families.dedup();
+    let graceful_restart = config.graceful_restart.map(|restart_time| GracefulRestart {
+        restarted: circumstances.restarted,
+        notification: true,
+        restart_time,
+        families: families.iter().map(|family| (*family, circumstances.forwarding)).collect(),
+    });
+    Open {
+        asn: config.shown(),
+        hold_time: config.hold_time,
+        router_id: config.router_id,
+        capabilities: Capabilities {
+            extended_next_hop: families.contains(&Family::Ipv4) && needs_extended_next_hop(config, local),
+            families,
+            route_refresh: true,
+            extended_message: true,
+            four_octet_asn: true,
+            graceful_restart,
+            host_name: Some(config.host_name.clone()).filter(|name| !name.is_empty()),
+            others: Vec::new(),
+        },
+    }
+}
+
+/// What two OPENs agree on, or why the neighbour's is refused (RFC 4271 section 6.2).
+pub(super) fn judge(config: &Config, local: IpAddr, ours: &Open, theirs: &Open) -> Result<Negotiated, Cause> {
+    let internal = is_internal(config, theirs.asn)?;
+    // Two of one AS need different identifiers, of two AS they need not (RFC 6286 section 2.2).
+    if internal && theirs.router_id == ours.router_id {
+        return Err(Cause::SameRouterId(theirs.router_id));
+    }
+    let extended_next_hop = ours.capabilities.extended_next_hop && theirs.capabilities.extended_next_hop;
+    let mut next_hops = BTreeMap::new();
+    let mut missing = BTreeMap::new();
+    for family in config.families.iter().copied() {
+        match next_hop(config, family, local, extended_next_hop, theirs) {
+            Ok(next_hop) => drop(next_hops.insert(family, next_hop)),
+            Err(reason) => drop(missing.insert(family, reason)),
+        }
+    }
+    if next_hops.is_empty() {
+        return Err(Cause::NoCommonFamily(missing));
+    }
+    let hold_time = ours.hold_time.min(theirs.hold_time);
+    Ok(Negotiated {
+        remote_asn: theirs.asn,
+        remote_router_id: theirs.router_id,
+        remote_host_name: theirs.capabilities.host_name.clone(),
+        shown_asn: config.shown(),
+        internal,
+        hold_time,
+        keepalive: keepalive(config, hold_time),
+        four_octet_asn: theirs.capabilities.four_octet_asn,
+        extended_message: theirs.capabilities.extended_message,
+        extended_next_hop,
+        next_hops,
+        missing,
+        graceful_restart: agreed(ours, theirs),
+    })
+}
+
+fn is_internal(config: &Config, says: Asn) -> Result<bool, Cause> {
+    let internal = says == config.shown();
+    let suits = match config.remote {
+        RemoteAs::Exactly(asn) => says == asn,
+        RemoteAs::Internal => internal,
+        RemoteAs::External => !internal,
+    };
+    if suits {
+        Ok(internal)
+    } else {
+        Err(Cause::WrongAsn { says, expected: config.remote, shown: config.shown() })
+    }
+}
+
+/// Where our routes of a family would lead to.
+fn next_hop(
+    config: &Config,
+    family: Family,
+    local: IpAddr,
+    extended_next_hop: bool,
+    theirs: &Open,
+) -> Result<NextHop, Missing> {
+    if !has_next_hop(config, family, local) {
+        return Err(Missing::NoNextHop);
+    }
+    if !theirs.capabilities.spoken().contains(&family) {
+        return Err(Missing::NotOffered);
+    }
+    let over_v6 = || config.next_hops.over_v6(local).filter(|_| extended_next_hop);
+    config.next_hops.native(family, local).or_else(over_v6).ok_or(Missing::NoExtendedNextHop)
+}
+
+fn has_next_hop(config: &Config, family: Family, local: IpAddr) -> bool {
+    config.next_hops.native(family, local).is_some() || config.next_hops.over_v6(local).is_some()
+}
+
+fn needs_extended_next_hop(config: &Config, local: IpAddr) -> bool {
+    config.next_hops.native(Family::Ipv4, local).is_none()
+}
+
+fn keepalive(config: &Config, hold_time: HoldTime) -> Option<Duration> {
+    let third = hold_time.duration()? / 3;
+    Some(config.keepalive.filter(|keepalive| !keepalive.is_zero()).map_or(third, |own| own.min(third)))
+}
+
+fn agreed(ours: &Open, theirs: &Open) -> Option<Agreed> {
+    let (ours, theirs) =
+        (ours.capabilities.graceful_restart.as_ref()?, theirs.capabilities.graceful_restart.as_ref()?);
+    Some(Agreed { restart_time: ours.restart_time, notification: ours.notification && theirs.notification })
+}

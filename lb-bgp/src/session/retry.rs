@@ -1,0 +1,96 @@
+//! When to try again, and a little chance so that not all do at once.
+
+use std::time::Duration;
+
+use super::config::BackOff;
+
+/// A pseudo-random sequence of a seed (SplitMix64, Steele et al. 2014); not for secrets.
+#[derive(Clone, Debug)]
+pub(super) struct Random(u64);
+
+impl Random {
+    pub(super) const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    const fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Between three quarters of it and the whole (RFC 4271 section 10).
+    pub(super) fn jittered(&mut self, whole: Duration) -> Duration {
+        let share = (self.next() % 1025) as u32;
+        whole * 3 / 4 + whole / 4 * share / 1024
+    }
+}
+
+/// Failures in a row.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Retry {
+    failures: u32,
+}
+
+impl Retry {
+    /// How long to wait after one more failure.
+    pub(super) fn wait(&mut self, back_off: BackOff, random: &mut Random) -> Duration {
+        // 2^20 times any sensible first wait is above any sensible longest.
+        let factor = 1u32 << self.failures.min(20);
+        self.failures = self.failures.saturating_add(1);
+        let whole = back_off.first.saturating_mul(factor).min(back_off.longest.max(back_off.first));
+        random.jittered(whole)
+    }
+
+    /// A session is over that lasted so long.
+    pub(super) fn note_session(&mut self, back_off: BackOff, lasted: Duration) {
+        if lasted >= back_off.longest {
+            self.failures = 0;
+        }
+    }
+
+    /// Someone who knows better wants it tried soon.
+    pub(super) fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn waits_double_up_to_the_longest() {
+        let (mut retry, mut random) = (Retry::default(), Random::new(1));
+        for whole in [1, 2, 4, 8, 16, 32, 64, 120, 120, 120] {
+            let wait = retry.wait(BackOff::DEFAULT, &mut random);
+            assert!(wait >= SECOND * whole * 3 / 4 && wait <= SECOND * whole, "{wait:?} of {whole} s");
+        }
+    }
+
+    #[test]
+    fn a_session_that_lasted_starts_anew_and_a_short_one_does_not() {
+        let (mut retry, mut random) = (Retry::default(), Random::new(1));
+        for _ in 0..5 {
+            retry.wait(BackOff::DEFAULT, &mut random);
+        }
+        retry.note_session(BackOff::DEFAULT, SECOND * 119);
+        assert!(retry.wait(BackOff::DEFAULT, &mut random) > SECOND * 20);
+        retry.note_session(BackOff::DEFAULT, SECOND * 120);
+        assert!(retry.wait(BackOff::DEFAULT, &mut random) <= SECOND);
+    }
+
+    proptest! {
+        #[test]
+        fn jitter_takes_at_most_a_quarter(seed: u64, ms in 0u64..10_000_000) {
+            let whole = Duration::from_millis(ms);
+            let jittered = Random::new(seed).jittered(whole);
+            prop_assert!(jittered <= whole && jittered >= whole * 3 / 4);
+        }
+    }
+}

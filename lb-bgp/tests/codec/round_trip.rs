@@ -1,0 +1,224 @@
+//! What is written means the same when it is read, whatever it is; and nothing that is read ends in a panic.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+use lb_bgp::codec::{self, Encoding, MessageError};
+use lb_bgp::message::{
+    Capabilities, GracefulRestart, LONGEST_EXTENDED, Message, Notification, Open, Reach, Update,
+};
+use lb_bgp::value::{Asn, Attributes, Community, Family, HoldTime, LargeCommunity, NextHop, RouterId};
+use proptest::collection::{btree_set, vec};
+use proptest::option;
+use proptest::prelude::*;
+
+use crate::frames::frames;
+use crate::wire::contexts;
+
+pub(crate) fn asn() -> impl Strategy<Value = Asn> {
+    prop_oneof![1_u32..=65_535, 1_u32..=u32::MAX].prop_map(|number| Asn::new(number).unwrap())
+}
+
+fn family() -> impl Strategy<Value = Family> {
+    prop_oneof![Just(Family::Ipv4), Just(Family::Ipv6)]
+}
+
+fn capabilities() -> impl Strategy<Value = Capabilities> {
+    let restart = (any::<(bool, bool)>(), 0_u16..4096, vec((family(), any::<bool>()), 0..3));
+    let restart = restart.prop_map(|((restarted, notification), restart_time, families)| GracefulRestart {
+        restarted,
+        notification,
+        restart_time,
+        families,
+    });
+    let families = btree_set(family(), 0..=2).prop_map(|families| families.into_iter().collect());
+    let others = vec(prop_oneof![Just(1_u8), 7_u8..64, 74_u8..=255], 0..200);
+    let flags = any::<(bool, bool, bool)>();
+    (families, flags, option::of(restart), option::of("[!-~]{1,64}"), others).prop_map(
+        |(
+            families,
+            (route_refresh, extended_message, extended_next_hop),
+            graceful_restart,
+            host_name,
+            others,
+        )| {
+            Capabilities {
+                families,
+                route_refresh,
+                extended_message,
+                four_octet_asn: true,
+                extended_next_hop,
+                graceful_restart,
+                host_name,
+                others,
+            }
+        },
+    )
+}
+
+pub(crate) fn open() -> impl Strategy<Value = Open> {
+    let hold_time = any::<u16>().prop_filter_map("one or two seconds", HoldTime::new);
+    let router_id = any::<u32>().prop_filter_map("zero", |bits| RouterId::new(Ipv4Addr::from_bits(bits)));
+    (asn(), hold_time, router_id, capabilities()).prop_map(|(asn, hold_time, router_id, capabilities)| Open {
+        asn,
+        hold_time,
+        router_id,
+        capabilities,
+    })
+}
+
+fn prefix(family: Family) -> impl Strategy<Value = IpNet> {
+    let longest = if family == Family::Ipv4 { 32_u8 } else { 128 };
+    (any::<u128>(), 0..=longest).prop_map(move |(bits, length)| {
+        let address = match family {
+            Family::Ipv4 => IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(bits >> 96).unwrap())),
+            Family::Ipv6 => IpAddr::V6(Ipv6Addr::from_bits(bits)),
+        };
+        IpNet::new(address, length).unwrap().trunc()
+    })
+}
+
+fn next_hop(family: Family) -> impl Strategy<Value = NextHop> {
+    let v6 = (any::<u128>(), option::of(any::<u64>())).prop_map(|(address, link_local)| NextHop::V6 {
+        address: Ipv6Addr::from_bits(address),
+        link_local: link_local.map(|bits| Ipv6Addr::from_bits(0xfe80 << 112 | u128::from(bits))),
+    });
+    let v4 = (1_u32 << 24..127 << 24).prop_map(|bits| NextHop::V4(Ipv4Addr::from_bits(bits)));
+    if family == Family::Ipv4 { prop_oneof![v4, v6].boxed() } else { v6.boxed() }
+}
+
+fn attributes() -> impl Strategy<Value = Attributes> {
+    let large = any::<[u32; 3]>().prop_map(LargeCommunity);
+    (any::<u32>(), btree_set(any::<u32>().prop_map(Community), 0..100), btree_set(large, 0..50)).prop_map(
+        |(local_pref, communities, large_communities)| Attributes {
+            local_pref: Some(local_pref),
+            communities,
+            large_communities,
+        },
+    )
+}
+
+pub(crate) fn reach() -> impl Strategy<Value = Reach> {
+    let parts = |family| (vec(prefix(family), 1..40), next_hop(family), vec(asn(), 0..300), attributes());
+    family().prop_flat_map(parts).prop_map(|(prefixes, next_hop, as_path, attributes)| Reach {
+        prefixes,
+        next_hop,
+        as_path,
+        attributes,
+    })
+}
+
+pub(crate) fn update() -> impl Strategy<Value = Update> {
+    let v4 = vec(prefix(Family::Ipv4), 0..20);
+    let v6 = vec(prefix(Family::Ipv6), 0..20);
+    let routes = (v4, v6, option::of(reach())).prop_filter_map("no routes", |(v4, v6, reach)| {
+        let withdrawn = [v4, v6].concat();
+        let is_empty = withdrawn.is_empty() && reach.is_none();
+        (!is_empty).then(|| Update { withdrawn, reach, ..Update::default() })
+    });
+    let end = family().prop_map(|family| Update { end_of_rib: Some(family), ..Update::default() });
+    prop_oneof![9 => routes, 1 => end]
+}
+
+fn message() -> impl Strategy<Value = Message> {
+    let notification = (any::<(u8, u8)>(), vec(any::<u8>(), 0..300))
+        .prop_map(|((code, subcode), data)| Notification { code, subcode, data });
+    prop_oneof![
+        3 => open().prop_map(Message::Open),
+        6 => update().prop_map(Message::Update),
+        1 => notification.prop_map(Message::Notification),
+        1 => Just(Message::Keepalive),
+        1 => option::of(family()).prop_map(Message::RouteRefresh),
+    ]
+}
+
+/// What a neighbour understands of it.
+fn understood(mut message: Message, context: &Encoding) -> Message {
+    if let Message::Update(Update { reach: Some(reach), .. }) = &mut message
+        && !context.internal
+    {
+        reach.attributes.local_pref = None;
+    }
+    message
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_means_the_same_when_read(message in message()) {
+        for (encoding, decoding) in contexts() {
+            let encoding = Encoding { longest: LONGEST_EXTENDED, ..encoding };
+            let decoding = codec::Decoding { longest: LONGEST_EXTENDED, ..decoding };
+            let mut out = vec![1, 2, 3];
+            codec::encode(&message, &encoding, &mut out).unwrap();
+            let written = &out[3..];
+            prop_assert_eq!(codec::frame(written, encoding.longest), Ok(Some(written.len())));
+            let read = codec::decode(written, &decoding).unwrap();
+            prop_assert_eq!(&read, &understood(message.clone(), &encoding));
+        }
+    }
+
+    #[test]
+    fn any_octets_are_taken_or_refused(octets in vec(any::<u8>(), 0..200), kind in 0_u8..7) {
+        let framed = crate::wire::message(kind, &octets);
+        for (_, decoding) in contexts() {
+            let _ = codec::frame(&octets, decoding.longest);
+            let _ = codec::decode(&octets, &decoding);
+            let _ = codec::decode(&framed, &decoding);
+        }
+    }
+
+    #[test]
+    fn what_is_taken_of_damaged_messages_of_routers_can_be_written_and_read_again(
+        index in 0_usize..55,
+        damage in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let (_, mut frame) = frames().nth(index).unwrap();
+        for (place, value) in damage {
+            *place.get_mut(&mut frame) = value;
+        }
+        for (encoding, decoding) in contexts() {
+            match codec::decode(&frame, &decoding) {
+                Ok(message) => read_again(message, &encoding, &decoding),
+                Err(error) => prop_assert!(error.notification().code != 0),
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_fits_into_a_notification(octets in vec(any::<u8>(), 0..5000)) {
+        let length = u16::try_from(octets.len()).unwrap();
+        let list = [&[0x50, 99], length.to_be_bytes().as_slice(), &octets].concat();
+        let frame = crate::wire::update(&[], &list, &[]);
+        let decoding = codec::Decoding { longest: LONGEST_EXTENDED, ..crate::wire::DECODING };
+        let error = codec::decode(&frame, &decoding).unwrap_err();
+        let is_of_update = matches!(error, MessageError::Update { .. });
+        prop_assert!(is_of_update);
+        let mut out = Vec::new();
+        let notification = Message::Notification(error.notification());
+        codec::encode(&notification, &crate::wire::ENCODING, &mut out).unwrap();
+        prop_assert_eq!(codec::decode(&out, &crate::wire::DECODING), Ok(notification));
+    }
+}
+
+/// That a message which was read means the same once it is written, but for what is only ever received.
+fn read_again(mut message: Message, encoding: &Encoding, decoding: &codec::Decoding<'_>) {
+    if let Message::Update(update) = &mut message {
+        update.flaws.clear();
+        update.second_reach = None;
+        let is_empty = update.withdrawn.is_empty() && update.reach.is_none();
+        if is_empty && update.end_of_rib.is_none() {
+            // Nothing was in it that is said here; nothing is what ends the initial routes of IPv4.
+            update.end_of_rib = Some(Family::Ipv4);
+        }
+    }
+    let mut out = Vec::new();
+    codec::encode(&message, encoding, &mut out).unwrap();
+    let mut again = codec::decode(&out, decoding).unwrap();
+    if let (Message::Update(again), Message::Update(update)) = (&mut again, &mut message) {
+        assert_eq!(again.flaws, []);
+        // IPv4 comes first in a message, wherever it was.
+        again.withdrawn.sort();
+        update.withdrawn.sort();
+    }
+    assert_eq!(again, message);
+}

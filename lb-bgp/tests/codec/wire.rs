@@ -1,0 +1,63 @@
+//! Octets of messages, written by hand.
+
+use std::net::Ipv4Addr;
+
+use lb_bgp::codec::{Decoding, Encoding};
+use lb_bgp::message::{LONGEST, LONGEST_EXTENDED};
+use lb_bgp::value::{Asn, Family};
+
+/// Both families.
+pub(crate) const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
+
+/// An external neighbour of today.
+pub(crate) const DECODING: Decoding<'static> = Decoding {
+    internal: false,
+    four_octet_asn: true,
+    extended_next_hop: true,
+    families: &FAMILIES,
+    longest: LONGEST,
+};
+
+/// The same, to be written to.
+pub(crate) const ENCODING: Encoding = Encoding { internal: false, four_octet_asn: true, longest: LONGEST };
+
+/// All that a session can agree on, both ways.
+pub(crate) fn contexts() -> impl Iterator<Item = (Encoding, Decoding<'static>)> {
+    (0_u8..8).map(|bits| {
+        let (internal, four_octet_asn) = (bits & 1 != 0, bits & 2 != 0);
+        let longest = if bits & 4 == 0 { LONGEST } else { LONGEST_EXTENDED };
+        let decoding = Decoding { internal, four_octet_asn, longest, ..DECODING };
+        (Encoding { internal, four_octet_asn, longest }, decoding)
+    })
+}
+
+/// A message of a type.
+pub(crate) fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(19 + body.len()).unwrap();
+    [&[0xff; 16], length.to_be_bytes().as_slice(), &[kind], body].concat()
+}
+
+/// An UPDATE of its three parts.
+pub(crate) fn update(withdrawn: &[u8], attributes: &[u8], nlri: &[u8]) -> Vec<u8> {
+    let length = |part: &[u8]| u16::try_from(part.len()).unwrap().to_be_bytes();
+    message(2, &[&length(withdrawn), withdrawn, &length(attributes), attributes, nlri].concat())
+}
+
+/// A path attribute with a length of one octet.
+pub(crate) fn attribute(flags: u8, code: u8, value: &[u8]) -> Vec<u8> {
+    [&[flags, code, u8::try_from(value.len()).unwrap()], value].concat()
+}
+
+/// An AS number.
+pub(crate) fn asn(number: u32) -> Asn {
+    Asn::new(number).unwrap()
+}
+
+/// An address for documentation.
+pub(crate) const NEXT_HOP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+/// From hexadecimal digits.
+pub(crate) fn octets(digits: &str) -> Vec<u8> {
+    let pair = |start| u8::from_str_radix(digits.get(start..start + 2).unwrap(), 16).unwrap();
+    (0..digits.len()).step_by(2).map(pair).collect()
+}

@@ -1,0 +1,353 @@
+//! How sessions end, what the router is told, what people are told, and when it is tried again.
+
+use std::time::Duration;
+
+use lb_bgp::message::{Message, Notification, Update};
+use lb_bgp::session::ending::By;
+use lb_bgp::session::{Action, Config, RemoteAs, Shutdown, State, Way};
+use lb_bgp::value::{Asn, Family, RouterId};
+use proptest::prelude::*;
+
+use crate::rib::{attributes, prefix};
+use crate::router::{Bench, config, graceful_open, open};
+
+const SECOND: Duration = Duration::from_secs(1);
+const OPENED: Way = Way::Opened;
+
+fn graceful() -> Config {
+    Config { graceful_restart: Some(8), ..config() }
+}
+
+fn code(said: Option<Notification>) -> Option<(u8, u8)> {
+    said.map(|said| (said.code, said.subcode))
+}
+
+fn administrative() -> Shutdown {
+    Shutdown::Administrative { text: "see you".to_owned() }
+}
+
+#[test]
+fn a_shutdown_says_what_it_is() {
+    let reset = Shutdown::Reset { text: "see you".to_owned() };
+    let cases = [
+        (administrative(), false, Some((6, 2))),
+        // RFC 8538: else the router would keep the routes.
+        (administrative(), true, Some((6, 9))),
+        (reset.clone(), false, Some((6, 4))),
+        (reset, true, Some((6, 4))),
+        (Shutdown::Deconfigured, false, Some((6, 3))),
+        (Shutdown::Deconfigured, true, Some((6, 9))),
+        (Shutdown::Replacement, false, Some((6, 4))),
+        (Shutdown::Replacement, true, None),
+    ];
+    for (shutdown, is_graceful, said) in cases {
+        let mut bench = if is_graceful {
+            Bench::established(graceful(), graceful_open())
+        } else {
+            Bench::established(config(), open())
+        };
+        bench.peer.shut_down(shutdown.clone(), bench.now);
+        bench.pump();
+        let actions = bench.actions();
+        assert_eq!(actions[0], Action::Close(OPENED), "{shutdown:?}");
+        assert!(matches!(&actions[1], Action::Down(ending) if ending.cause.by() == By::Us));
+        let heard = bench.notification();
+        assert_eq!(code(heard.clone()), said, "{shutdown:?}, graceful: {is_graceful}");
+        let carries_text = heard.is_some_and(|heard| heard.to_string().contains("\"see you\""));
+        assert_eq!(
+            carries_text,
+            matches!(shutdown, Shutdown::Administrative { .. } | Shutdown::Reset { .. })
+        );
+        assert_eq!(bench.peer.view(bench.now).counters.flaps, 0);
+        if shutdown.is_final() {
+            assert_eq!((bench.peer.state(), bench.peer.next_deadline()), (State::Idle, None));
+            assert!(!bench.connect(Way::Accepted));
+        } else {
+            assert!(bench.time_to_connect() <= SECOND);
+        }
+    }
+}
+
+#[test]
+fn a_shutdown_while_connecting_gives_the_attempt_up() {
+    let mut bench = Bench::new(config());
+    bench.actions();
+    bench.peer.shut_down(Shutdown::Deconfigured, bench.now);
+    bench.pump();
+    assert_eq!(bench.actions(), [Action::Close(OPENED)]);
+    assert_eq!(bench.peer.next_deadline(), None);
+    assert!(!bench.connect(OPENED));
+    bench.peer.start(bench.now);
+    bench.pump();
+    assert_eq!(bench.actions(), [Action::Connect]);
+}
+
+#[test]
+fn silence_ends_it_when_the_hold_time_is_over() {
+    let mut bench = Bench::established(config(), open());
+    bench.wait(29 * SECOND);
+    assert_eq!(bench.peer.state(), State::Established);
+    bench.forget();
+    bench.wait(SECOND);
+    assert_eq!(code(bench.notification()), Some((4, 0)));
+    assert_eq!(bench.ending().to_string(), "the hold timer expired: nothing was heard of the router for 30s");
+    assert_eq!(bench.peer.view(bench.now).counters.flaps, 1);
+}
+
+#[test]
+fn updates_keep_it_alive_as_keepalives_do() {
+    let mut bench = Bench::established(config(), open());
+    for _ in 0..10 {
+        bench.wait(20 * SECOND);
+        bench.say(OPENED, Message::Update(Update { end_of_rib: Some(Family::Ipv4), ..Update::default() }));
+    }
+    assert_eq!(bench.peer.state(), State::Established);
+}
+
+#[test]
+fn a_router_that_does_not_read_is_given_up_after_eight_minutes() {
+    let mut bench = Bench::established(config(), open());
+    bench.reads = false;
+    bench.set_routes([(prefix(2), attributes(7))].into());
+    bench.live(OPENED, 479 * SECOND);
+    assert_eq!(bench.peer.state(), State::Established);
+    bench.forget();
+    bench.live(OPENED, 2 * SECOND);
+    assert_eq!(code(bench.notification()), Some((8, 0)));
+}
+
+#[test]
+fn a_router_that_never_says_open_is_given_up_after_four_minutes() {
+    let mut bench = Bench::new(config());
+    bench.connect(OPENED);
+    bench.wait(239 * SECOND);
+    assert_eq!(bench.peer.state(), State::OpenSent);
+    bench.wait(SECOND);
+    assert_eq!(code(bench.notification()), Some((4, 0)));
+}
+
+#[test]
+fn bfd_ends_a_session_when_it_goes_down_and_not_when_it_never_was_up() {
+    let mut bench = Bench::established(config(), open());
+    bench.peer.handle_bfd(false, bench.now);
+    assert_eq!(bench.peer.state(), State::Established);
+    bench.peer.handle_bfd(true, bench.now);
+    bench.peer.handle_bfd(false, bench.now);
+    bench.pump();
+    assert_eq!(code(bench.notification()), Some((6, 10)));
+    assert_eq!(bench.ending().cause.label(), "bfd_down");
+    assert!(bench.connect(Way::Accepted), "the router may come back at any time");
+}
+
+#[test]
+fn an_open_that_does_not_suit_is_refused_with_the_reason() {
+    let asn = |number| Asn::new(number).unwrap();
+    let exactly = |number| Config { remote: RemoteAs::Exactly(asn(number)), ..config() };
+    let inside = Config { remote: RemoteAs::Internal, router_id: open().router_id, ..config() };
+    let mut of_ours = open();
+    of_ours.asn = asn(65001);
+    let mut only_v4 = open();
+    only_v4.capabilities.families = vec![Family::Ipv4];
+    let v6 = Config { families: vec![Family::Ipv6], ..config() };
+    let cases = [
+        (
+            exactly(65010),
+            open(),
+            (2, 2),
+            "the router says it is AS 65002; peerASN says 65010",
+            "set peerASN to 65002",
+        ),
+        (inside, of_ours, (2, 3), "the router has our own BGP identifier, 10.0.0.2", "routerID"),
+        (
+            v6,
+            only_v4,
+            (2, 7),
+            "no address family that both sides can speak: the router does not offer IPv6",
+            "on the router",
+        ),
+    ];
+    for (config, theirs, said, words, advice) in cases {
+        let mut bench = Bench::new(config);
+        bench.connect(OPENED);
+        bench.say(OPENED, Message::Open(theirs));
+        let heard = bench.notification();
+        if said == (2, 7) {
+            assert_eq!(heard.as_ref().unwrap().data, [1, 4, 0, 2, 0, 1]);
+        }
+        assert_eq!(code(heard), Some(said));
+        let ending = bench.ending();
+        assert!(ending.to_string().contains(words), "{ending}");
+        assert!(ending.advice().unwrap().contains(advice), "{:?}", ending.advice());
+        assert!(bench.time_to_connect() >= SECOND * 3 / 4);
+    }
+}
+
+#[test]
+fn what_the_router_says_at_the_end_is_told_by_name_and_with_advice() {
+    let mut shutdown = vec![10];
+    shutdown.extend(b"rack moves");
+    let cases = [
+        (
+            2,
+            2,
+            vec![],
+            "the router ended the session: bad peer AS (2/2), in OpenConfirm",
+            Some("myASN or localASN"),
+        ),
+        (4, 0, vec![], "the router ended the session: hold timer expired (4/0)", Some("starved of CPU")),
+        (6, 2, shutdown, "administrative shutdown (6/2): \"rack moves\"", Some("by a person")),
+        (6, 10, vec![], "BFD down (6/10)", Some("BFD profiles")),
+        (6, 0, vec![], "cease (6/0)", None),
+    ];
+    for (code, subcode, data, words, advice) in cases {
+        let mut bench = Bench::new(config());
+        bench.connect(OPENED);
+        bench.say(OPENED, Message::Open(open()));
+        bench.forget();
+        bench.say(OPENED, Message::Notification(Notification { code, subcode, data }));
+        assert_eq!(bench.actions(), [Action::Close(OPENED)]);
+        assert_eq!(bench.notification(), None, "a NOTIFICATION is not answered");
+        let ending = bench.ending();
+        assert!(ending.to_string().contains(words), "{ending}");
+        assert_eq!(ending.advice().is_some(), advice.is_some());
+        assert!(
+            ending.advice().unwrap_or_default().contains(advice.unwrap_or_default()),
+            "{:?}",
+            ending.advice()
+        );
+        assert_eq!(ending.cause.by(), By::Neighbour);
+    }
+}
+
+#[test]
+fn a_message_out_of_its_state_is_told_from_one_that_cannot_be_read() {
+    let before_open = [Message::Keepalive, Message::Update(Update::default()), Message::RouteRefresh(None)];
+    for message in before_open {
+        let mut bench = Bench::new(config());
+        bench.connect(OPENED);
+        bench.say(OPENED, message.clone());
+        assert_eq!(code(bench.notification()), Some((5, 1)), "{message:?}");
+    }
+    let mut bench = Bench::new(config());
+    bench.connect(OPENED);
+    bench.say(OPENED, Message::Open(open()));
+    bench.say(OPENED, Message::Update(Update::default()));
+    assert_eq!(code(bench.notification()), Some((5, 2)));
+    let mut bench = Bench::established(config(), open());
+    bench.say(OPENED, Message::Open(open()));
+    assert_eq!(code(bench.notification()), Some((5, 3)));
+    assert_eq!(bench.ending().to_string(), "the router sent OPEN, which does not belong into Established");
+    let mut bench = Bench::established(config(), open());
+    bench.say_bytes(OPENED, &[0; 19]);
+    assert_eq!(code(bench.notification()), Some((1, 1)));
+    assert!(
+        bench.ending().to_string().starts_with("the router sent what cannot be read"),
+        "{}",
+        bench.ending()
+    );
+}
+
+#[test]
+fn failures_are_waited_for_longer_and_longer() {
+    let mut bench = Bench::new(config());
+    for whole in [1, 2, 4, 8, 8, 8] {
+        bench.peer.handle_connect_failed("connection refused".to_owned(), bench.now);
+        assert_eq!(bench.peer.state(), State::Active, "the router may still come");
+        assert_eq!(bench.ending().to_string(), "cannot connect: connection refused, in Connect");
+        let wait = bench.time_to_connect();
+        assert!(wait >= whole * SECOND * 3 / 4 && wait <= whole * SECOND, "{wait:?} of {whole} s");
+    }
+}
+
+#[test]
+fn a_session_that_lasted_makes_the_next_wait_short_again() {
+    for (lasted, most) in [(60, 1), (1, 8)] {
+        let mut bench = Bench::new(config());
+        for _ in 0..5 {
+            bench.peer.handle_connect_failed("connection refused".to_owned(), bench.now);
+            bench.time_to_connect();
+        }
+        bench.establish(OPENED, open());
+        bench.live(OPENED, lasted * SECOND);
+        bench.close(OPENED);
+        let wait = bench.time_to_connect();
+        assert!(wait <= most * SECOND && wait > most * SECOND / 2, "{wait:?}");
+    }
+}
+
+#[test]
+fn no_answer_hints_at_the_password() {
+    let mut bench = Bench::new(config());
+    bench.wait(10 * SECOND);
+    let ending = bench.ending();
+    assert_eq!(ending.to_string(), "cannot connect: no answer for 10s, in Connect");
+    assert!(ending.advice().unwrap().contains("TCP-MD5 password"));
+    assert_eq!(bench.actions(), [Action::Connect, Action::Connect]);
+    assert_eq!(bench.peer.view(bench.now).counters.connects_failed, 1);
+}
+
+#[test]
+fn seeds_spread_the_attempts_of_many_nodes() {
+    let waits = (0..50).map(|seed| {
+        let mut peer = lb_bgp::session::Peer::new(config(), seed, Duration::ZERO);
+        peer.handle_connect_failed("connection refused".to_owned(), Duration::ZERO);
+        peer.next_deadline().unwrap()
+    });
+    let waits: std::collections::BTreeSet<_> = waits.collect();
+    assert!(waits.len() > 25, "{waits:?}");
+}
+
+/// Octets that are none, or nearly: whole messages with some octets changed.
+fn garbage() -> impl Strategy<Value = Vec<u8>> {
+    let update = |body: Vec<u8>| {
+        let mut bytes = vec![0xff; 16];
+        bytes.extend(u16::try_from(19 + body.len()).unwrap().to_be_bytes());
+        bytes.push(2);
+        bytes.extend(body);
+        bytes
+    };
+    let header = (any::<u16>(), 0..8u8, proptest::collection::vec(any::<u8>(), 0..100));
+    prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..200),
+        proptest::collection::vec(any::<u8>(), 4..300).prop_map(update),
+        header.prop_map(|(length, kind, body)| {
+            let mut bytes = vec![0xff; 16];
+            bytes.extend(length.to_be_bytes());
+            bytes.push(kind);
+            bytes.extend(body);
+            bytes
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn garbage_is_answered_with_a_notification_and_a_wait(
+        pieces in proptest::collection::vec(garbage(), 1..6),
+        is_up: bool,
+        router_id in 1..u32::MAX,
+    ) {
+        let router_id = RouterId::new(router_id.into()).unwrap();
+        let mut bench = Bench::new(Config { router_id, ..config() });
+        if is_up {
+            bench.establish(OPENED, open());
+        } else {
+            bench.connect(OPENED);
+        }
+        bench.forget();
+        for piece in pieces {
+            bench.say_bytes(OPENED, &piece);
+        }
+        let malformed = bench.peer.view(bench.now).counters.malformed;
+        let ended = bench.actions().contains(&Action::Close(OPENED));
+        let is_answered = bench.notification().is_some();
+        // A NOTIFICATION among the garbage is not answered.
+        let received = bench.peer.view(bench.now).counters.received.notification;
+        prop_assert_eq!(is_answered, ended && received == 0);
+        prop_assert!(malformed <= 1, "{malformed}: nothing is read after the end");
+        if malformed == 1 {
+            prop_assert!(ended);
+            prop_assert!(bench.time_to_connect() >= SECOND * 3 / 4);
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! Two hosts, one virtual clock, and TCP between them as unkind as TCP may be: segments of any length, any
+//! delay, connections that are lost, a receiver that is slow to read.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lb_bgp::message::Message;
+use lb_bgp::session::{Action, Config, Peer, Routes, State, Way};
+
+use crate::rib::{Reading, Rib};
+
+type Connection = usize;
+
+#[derive(Clone, Debug)]
+enum Happening {
+    /// A connection of `opener` reaches the other host.
+    Syn {
+        connection: Connection,
+    },
+    /// The opener learns that it is there.
+    SynAck {
+        connection: Connection,
+    },
+    /// The opener learns that it is not.
+    Refused {
+        opener: usize,
+        attempt: usize,
+    },
+    Segment {
+        to: usize,
+        connection: Connection,
+        bytes: Vec<u8>,
+    },
+    Sent {
+        host: usize,
+        connection: Connection,
+    },
+    Fin {
+        to: usize,
+        connection: Connection,
+    },
+    Reset {
+        to: usize,
+        connection: Connection,
+    },
+}
+
+pub(crate) struct Host {
+    pub(crate) peer: Peer,
+    sockets: [Option<Connection>; 2],
+    attempt: usize,
+    readings: BTreeMap<Connection, Reading>,
+    /// What this host has been told, a connection.
+    pub(crate) ribs: BTreeMap<Connection, Rib>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Wire {
+    opener: usize,
+    attempt: usize,
+    /// When the last octet towards each host arrives.
+    last: [Duration; 2],
+    lost: bool,
+}
+
+pub(crate) struct Network {
+    pub(crate) hosts: [Host; 2],
+    pub(crate) now: Duration,
+    queue: BTreeMap<(Duration, usize), Happening>,
+    counter: usize,
+    wires: Vec<Wire>,
+    random: u64,
+    longest_delay: u64,
+    internal: bool,
+    /// In a hundred attempts to connect.
+    refusals: u64,
+}
+
+impl Network {
+    pub(crate) fn new(configs: [Config; 2], seed: u64, longest_delay_ms: u64, refusals: u64) -> Self {
+        let internal = configs[0].shown() == configs[1].shown();
+        let host = |config, seed| Host {
+            peer: Peer::new(config, seed, Duration::ZERO),
+            sockets: [None, None],
+            attempt: 0,
+            readings: BTreeMap::new(),
+            ribs: BTreeMap::new(),
+        };
+        let [one, other] = configs;
+        let mut network = Self {
+            hosts: [host(one, seed), host(other, !seed)],
+            now: Duration::ZERO,
+            queue: BTreeMap::new(),
+            counter: 0,
+            wires: Vec::new(),
+            random: seed | 1,
+            longest_delay: longest_delay_ms,
+            internal,
+            refusals,
+        };
+        network.drive(0);
+        network.drive(1);
+        network
+    }
+
+    /// Runs for a time.
+    pub(crate) fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            let deadlines = self.hosts.each_ref().map(|host| host.peer.next_deadline());
+            let timer = deadlines.iter().flatten().min().copied();
+            let arrival = self.queue.keys().next().map(|(at, _)| *at);
+            let Some(next) = [timer, arrival].into_iter().flatten().min().filter(|next| *next <= end) else {
+                break;
+            };
+            assert!(next >= self.now || timer == Some(next), "time runs backwards");
+            self.now = self.now.max(next);
+            if arrival == Some(next) {
+                let (_, happening) = self.queue.pop_first().unwrap();
+                self.happen(happening);
+            } else {
+                for host in 0..2 {
+                    self.hosts[host].peer.handle_time(self.now);
+                    self.drive(host);
+                    let deadline = self.hosts[host].peer.next_deadline();
+                    assert!(deadline.is_none_or(|at| at > self.now), "a deadline is not met: {deadline:?}");
+                }
+            }
+        }
+        self.now = end;
+    }
+
+    pub(crate) fn set_routes(&mut self, host: usize, routes: Routes) {
+        self.hosts[host].peer.set_routes(Arc::new(routes));
+        self.drive(host);
+    }
+
+    /// All connections are lost.
+    pub(crate) fn lose_all(&mut self) {
+        for connection in 0..self.wires.len() {
+            if !std::mem::replace(&mut self.wires[connection].lost, true) {
+                for to in 0..2 {
+                    self.later(Happening::Reset { to, connection });
+                }
+            }
+        }
+    }
+
+    /// All connections are lost, and only one host knows: what the other sends goes nowhere.
+    pub(crate) fn lose_half(&mut self, to: usize) {
+        for connection in 0..self.wires.len() {
+            if !std::mem::replace(&mut self.wires[connection].lost, true) {
+                self.later(Happening::Reset { to, connection });
+            }
+        }
+    }
+
+    pub(crate) fn shut_down(&mut self, host: usize, shutdown: lb_bgp::session::Shutdown) {
+        let now = self.now;
+        self.hosts[host].peer.shut_down(shutdown, now);
+        self.drive(host);
+    }
+
+    pub(crate) fn start(&mut self, host: usize) {
+        self.hosts[host].peer.start(self.now);
+        self.drive(host);
+    }
+
+    /// The connection, if both have exactly one and the same, and are Established on it.
+    pub(crate) fn settled(&self) -> Option<Connection> {
+        let [one, other] = self.hosts.each_ref().map(|host| {
+            let connections: Vec<_> = host.sockets.iter().flatten().copied().collect();
+            (host.peer.state() == State::Established && connections.len() == 1).then(|| connections[0])
+        });
+        one.filter(|_| one == other)
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        let now = self.now;
+        match happening {
+            Happening::Syn { connection } => self.accept(connection),
+            Happening::SynAck { connection } => {
+                let Wire { opener, attempt, lost, .. } = self.wires[connection];
+                let host = &mut self.hosts[opener];
+                if lost || host.attempt != attempt {
+                    self.send(connection, 1 - opener, Happening::Fin { to: 1 - opener, connection });
+                } else if host.peer.handle_connected(Way::Opened, address(opener), address(1 - opener), now) {
+                    host.sockets[0] = Some(connection);
+                } else {
+                    self.send(connection, 1 - opener, Happening::Fin { to: 1 - opener, connection });
+                }
+                self.drive(opener);
+            }
+            Happening::Refused { opener, attempt } => {
+                if self.hosts[opener].attempt == attempt {
+                    self.hosts[opener].peer.handle_connect_failed("refused".to_owned(), now);
+                    self.drive(opener);
+                }
+            }
+            Happening::Segment { to, connection, bytes } => self.deliver(to, connection, &bytes),
+            Happening::Sent { host, connection } => {
+                if let Some(way) = self.way(host, connection) {
+                    self.hosts[host].peer.handle_sent(way, now);
+                    self.drive(host);
+                }
+            }
+            // What was under way on a lost connection is lost, too.
+            Happening::Fin { connection, .. } if self.wires[connection].lost => {}
+            Happening::Fin { to, connection } => self.close(to, connection, None),
+            Happening::Reset { to, connection } => self.close(to, connection, Some("reset".to_owned())),
+        }
+    }
+
+    fn accept(&mut self, connection: Connection) {
+        let Wire { opener, .. } = self.wires[connection];
+        let to = 1 - opener;
+        self.send(connection, opener, Happening::SynAck { connection });
+        if self.hosts[to].peer.handle_connected(Way::Accepted, address(to), address(opener), self.now) {
+            if let Some(former) = self.hosts[to].sockets[1].replace(connection) {
+                self.send(former, opener, Happening::Fin { to: opener, connection: former });
+            }
+        } else {
+            self.send(connection, opener, Happening::Fin { to: opener, connection });
+        }
+        self.drive(to);
+    }
+
+    fn deliver(&mut self, to: usize, connection: Connection, bytes: &[u8]) {
+        let Some(way) = self.way(to, connection).filter(|_| !self.wires[connection].lost) else { return };
+        let host = &mut self.hosts[to];
+        for message in host.readings.entry(connection).or_default().read(bytes, self.internal) {
+            if let Message::Update(update) = message {
+                host.ribs.entry(connection).or_default().apply(update);
+            }
+        }
+        host.peer.handle_bytes(way, bytes, self.now);
+        self.drive(to);
+    }
+
+    fn close(&mut self, to: usize, connection: Connection, why: Option<String>) {
+        if let Some(way) = self.way(to, connection) {
+            self.hosts[to].sockets[way as usize] = None;
+            self.hosts[to].peer.handle_closed(way, why, self.now);
+            self.drive(to);
+        }
+    }
+
+    fn way(&self, host: usize, connection: Connection) -> Option<Way> {
+        Way::BOTH.into_iter().find(|way| self.hosts[host].sockets[*way as usize] == Some(connection))
+    }
+
+    /// The driver: actions, then octets.
+    fn drive(&mut self, host: usize) {
+        while let Some(action) = self.hosts[host].peer.poll_action() {
+            match action {
+                Action::Connect => self.connect(host),
+                Action::Close(way) => {
+                    self.hosts[host].attempt += usize::from(way == Way::Opened);
+                    self.transmit(host, way);
+                    if let Some(connection) = self.hosts[host].sockets[way as usize].take() {
+                        self.send(connection, 1 - host, Happening::Fin { to: 1 - host, connection });
+                    }
+                }
+                Action::Established(_) | Action::Down(_) => {}
+            }
+        }
+        for way in Way::BOTH {
+            self.transmit(host, way);
+        }
+    }
+
+    fn connect(&mut self, opener: usize) {
+        self.hosts[opener].attempt += 1;
+        let attempt = self.hosts[opener].attempt;
+        if self.number(100) < self.refusals {
+            return self.later(Happening::Refused { opener, attempt });
+        }
+        self.wires.push(Wire { opener, attempt, last: [Duration::ZERO; 2], lost: false });
+        self.later(Happening::Syn { connection: self.wires.len() - 1 });
+    }
+
+    fn transmit(&mut self, host: usize, way: Way) {
+        let now = self.now;
+        let Some(connection) = self.hosts[host].sockets[way as usize] else { return };
+        let Some(bytes) = self.hosts[host].peer.poll_bytes(way, now) else { return };
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            let length = 1 + self.number(rest.len() as u64) as usize;
+            let (piece, following) = rest.split_at(length.min(rest.len()));
+            rest = following;
+            let segment = Happening::Segment { to: 1 - host, connection, bytes: piece.to_vec() };
+            self.send(connection, 1 - host, segment);
+        }
+        self.later(Happening::Sent { host, connection });
+    }
+
+    /// In order on the connection.
+    fn send(&mut self, connection: Connection, to: usize, happening: Happening) {
+        let arrival = self.now + self.delay();
+        let last = &mut self.wires[connection].last[to];
+        *last = arrival.max(*last);
+        let at = *last;
+        self.at(at, happening);
+    }
+
+    fn later(&mut self, happening: Happening) {
+        let at = self.now + self.delay();
+        self.at(at, happening);
+    }
+
+    fn at(&mut self, at: Duration, happening: Happening) {
+        self.counter += 1;
+        self.queue.insert((at, self.counter), happening);
+    }
+
+    fn delay(&mut self) -> Duration {
+        let longest = self.longest_delay;
+        Duration::from_micros(self.number(longest * 1000 + 1))
+    }
+
+    fn number(&mut self, below: u64) -> u64 {
+        // Xorshift (Marsaglia 2003).
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % below.max(1)
+    }
+}
+
+fn address(host: usize) -> SocketAddr {
+    SocketAddr::new([192, 0, 2, 1 + host as u8].into(), 179)
+}

@@ -1,0 +1,81 @@
+//! What a router learns from UPDATEs.
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+use lb_bgp::codec::{self, Decoding};
+use lb_bgp::message::{Message, Update};
+use lb_bgp::value::{Asn, Attributes, Community, Family, NextHop};
+
+/// All that is said of a prefix.
+pub(crate) type Route = (NextHop, Vec<Asn>, Attributes);
+
+/// Routes, and the ends of initial tables that were seen.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rib {
+    pub(crate) routes: BTreeMap<IpNet, Route>,
+    pub(crate) ends: Vec<Family>,
+    pub(crate) updates: usize,
+}
+
+impl Rib {
+    pub(crate) fn apply(&mut self, update: Update) {
+        assert_eq!(update.flaws, [], "an UPDATE of ours has flaws");
+        self.updates += 1;
+        self.ends.extend(update.end_of_rib);
+        for prefix in update.withdrawn {
+            self.routes.remove(&prefix);
+        }
+        if let Some(reach) = update.reach {
+            for prefix in reach.prefixes {
+                let route = (reach.next_hop, reach.as_path.clone(), reach.attributes.clone());
+                self.routes.insert(prefix, route);
+            }
+        }
+    }
+
+    /// Prefixes and attributes alone.
+    pub(crate) fn told(&self) -> BTreeMap<IpNet, Attributes> {
+        self.routes.iter().map(|(prefix, (_, _, attributes))| (*prefix, attributes.clone())).collect()
+    }
+}
+
+/// Messages from octets that come in pieces.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reading {
+    rest: Vec<u8>,
+}
+
+impl Reading {
+    pub(crate) fn read(&mut self, bytes: &[u8], internal: bool) -> Vec<Message> {
+        self.rest.extend(bytes);
+        let context = Decoding {
+            internal,
+            four_octet_asn: true,
+            extended_next_hop: true,
+            families: &[Family::Ipv4, Family::Ipv6],
+            longest: 65_535,
+        };
+        let mut messages = Vec::new();
+        while let Some(length) = codec::frame(&self.rest, 65_535).unwrap() {
+            let message: Vec<u8> = self.rest.drain(..length).collect();
+            messages.push(codec::decode(&message, &context).unwrap());
+        }
+        messages
+    }
+}
+
+/// Attributes that differ where the number does.
+pub(crate) fn attributes(number: u32) -> Attributes {
+    Attributes { communities: [Community(number)].into(), ..Attributes::default() }
+}
+
+/// A prefix of either family by a number: odd ones are IPv6.
+pub(crate) fn prefix(number: u32) -> IpNet {
+    if number.is_multiple_of(2) {
+        IpNet::new(std::net::Ipv4Addr::from_bits(0x0a00_0000 + number).into(), 32).unwrap()
+    } else {
+        IpNet::new(std::net::Ipv6Addr::from_bits((0x2001_0db8 << 96) + u128::from(number)).into(), 128)
+            .unwrap()
+    }
+}

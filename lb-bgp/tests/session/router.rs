@@ -1,0 +1,208 @@
+//! One peer, and a router that the test plays.
+
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lb_bgp::codec::{self, Encoding};
+use lb_bgp::message::{Capabilities, GracefulRestart, Message, Notification, Open};
+use lb_bgp::session::{Action, Config, Ending, Peer, Routes, State, Way};
+use lb_bgp::value::{Asn, Family, HoldTime, RouterId};
+
+use crate::pair;
+use crate::rib::{Reading, Rib};
+
+pub(crate) struct Bench {
+    pub(crate) peer: Peer,
+    pub(crate) now: Duration,
+    /// Whether the router reads.
+    pub(crate) reads: bool,
+    readings: [Reading; 2],
+    actions: Vec<Action>,
+    heard: Vec<(Way, Message)>,
+}
+
+/// AS 65001 here, AS 65002 there; the router's identifier is the higher one.
+pub(crate) fn config() -> Config {
+    pair::config(65001, 65002, 1)
+}
+
+pub(crate) fn open() -> Open {
+    Open {
+        asn: Asn::new(65002).unwrap(),
+        hold_time: HoldTime::new(30).unwrap(),
+        router_id: RouterId::new([10, 0, 0, 2].into()).unwrap(),
+        capabilities: Capabilities {
+            families: vec![Family::Ipv4, Family::Ipv6],
+            route_refresh: true,
+            four_octet_asn: true,
+            ..Capabilities::default()
+        },
+    }
+}
+
+/// The same from a router that helps over a restart.
+pub(crate) fn graceful_open() -> Open {
+    let graceful_restart =
+        GracefulRestart { notification: true, restart_time: 120, ..GracefulRestart::default() };
+    let mut open = open();
+    open.capabilities.graceful_restart = Some(graceful_restart);
+    open
+}
+
+impl Bench {
+    pub(crate) fn new(config: Config) -> Self {
+        let mut bench = Self {
+            peer: Peer::new(config, 42, Duration::ZERO),
+            now: Duration::ZERO,
+            reads: true,
+            readings: Default::default(),
+            actions: Vec::new(),
+            heard: Vec::new(),
+        };
+        bench.pump();
+        bench
+    }
+
+    /// One that is Established on a connection it opened, with an empty table; what led there is forgotten.
+    pub(crate) fn established(config: Config, open: Open) -> Self {
+        let mut bench = Self::new(config);
+        bench.set_routes(Routes::new());
+        bench.establish(Way::Opened, open);
+        bench.forget();
+        bench
+    }
+
+    pub(crate) fn establish(&mut self, way: Way, open: Open) {
+        assert!(self.connect(way));
+        self.say(way, Message::Open(open));
+        self.say(way, Message::Keepalive);
+        assert_eq!(self.peer.state(), State::Established);
+    }
+
+    pub(crate) fn connect(&mut self, way: Way) -> bool {
+        let (local, remote) = ("192.0.2.1:179".parse().unwrap(), "192.0.2.2:179".parse().unwrap());
+        let wanted = self.peer.handle_connected(way, local, remote, self.now);
+        if wanted {
+            self.readings[way as usize] = Reading::default();
+        }
+        self.pump();
+        wanted
+    }
+
+    pub(crate) fn say(&mut self, way: Way, message: Message) {
+        let mut bytes = Vec::new();
+        let context = Encoding { internal: false, four_octet_asn: true, longest: 4096 };
+        codec::encode(&message, &context, &mut bytes).unwrap();
+        self.say_bytes(way, &bytes);
+    }
+
+    pub(crate) fn say_bytes(&mut self, way: Way, bytes: &[u8]) {
+        self.peer.handle_bytes(way, bytes, self.now);
+        self.pump();
+    }
+
+    pub(crate) fn close(&mut self, way: Way) {
+        self.peer.handle_closed(way, None, self.now);
+        self.pump();
+    }
+
+    pub(crate) fn set_routes(&mut self, routes: Routes) {
+        self.peer.set_routes(Arc::new(routes));
+        self.pump();
+    }
+
+    /// Lets time pass, deadline by deadline.
+    pub(crate) fn wait(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(deadline) = self.peer.next_deadline().filter(|deadline| *deadline <= end) {
+            self.now = deadline.max(self.now);
+            self.peer.handle_time(self.now);
+            self.pump();
+        }
+        self.now = end;
+    }
+
+    /// Lets time pass while the router says often enough that it is alive.
+    pub(crate) fn live(&mut self, way: Way, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.say(way, Message::Keepalive);
+            self.wait(Duration::from_secs(1));
+        }
+    }
+
+    pub(crate) fn pump(&mut self) {
+        while let Some(action) = self.peer.poll_action() {
+            if let Action::Close(way) = action {
+                self.read(way);
+            }
+            self.actions.push(action);
+        }
+        for way in Way::BOTH {
+            self.read(way);
+        }
+    }
+
+    fn read(&mut self, way: Way) {
+        while let Some(bytes) = self.peer.poll_bytes(way, self.now) {
+            let messages = self.readings[way as usize].read(&bytes, false);
+            self.heard.extend(messages.into_iter().map(|message| (way, message)));
+            if self.reads {
+                self.peer.handle_sent(way, self.now);
+            }
+        }
+    }
+
+    pub(crate) fn forget(&mut self) {
+        self.actions.clear();
+        self.heard.clear();
+    }
+
+    /// Since the last time.
+    pub(crate) fn actions(&mut self) -> Vec<Action> {
+        mem::take(&mut self.actions)
+    }
+
+    /// Since the last time.
+    pub(crate) fn heard(&mut self) -> Vec<Message> {
+        mem::take(&mut self.heard).into_iter().map(|(_, message)| message).collect()
+    }
+
+    /// The only NOTIFICATION that was heard since the last time; `None` if there was none.
+    pub(crate) fn notification(&mut self) -> Option<Notification> {
+        let mut all = self.heard().into_iter().filter_map(|message| match message {
+            Message::Notification(said) => Some(said),
+            _ => None,
+        });
+        let first = all.next();
+        assert_eq!(all.next(), None);
+        first
+    }
+
+    /// Routes heard of since the last time.
+    pub(crate) fn rib(&mut self) -> Rib {
+        let mut rib = Rib::default();
+        for message in self.heard() {
+            if let Message::Update(update) = message {
+                rib.apply(update);
+            }
+        }
+        rib
+    }
+
+    pub(crate) fn ending(&self) -> Ending {
+        self.peer.view(self.now).last_ending.unwrap()
+    }
+
+    /// The time until the next attempt to connect.
+    pub(crate) fn time_to_connect(&mut self) -> Duration {
+        let before = self.now;
+        self.actions();
+        while !self.actions().contains(&Action::Connect) {
+            let deadline = self.peer.next_deadline().expect("it never tries again");
+            self.wait(deadline.saturating_sub(self.now));
+        }
+        self.now - before
+    }
+}
