@@ -34,6 +34,7 @@ pub(super) struct Findings {
     pub(super) has_unread_reach: bool,
     as4_path: Option<AsPath>,
     aggregator: Option<u32>,
+    has_as4_aggregator: bool,
     pub(super) faults: Vec<Fault>,
 }
 
@@ -142,7 +143,10 @@ impl Findings {
             }
             code::LOCAL_PREF => self.attributes.local_pref = value.u32(),
             code::AGGREGATOR => self.aggregator = Some(aggregator(value, context.four_octet_asn)?),
-            code::AS4_AGGREGATOR => drop(aggregator(value, true)?),
+            code::AS4_AGGREGATOR => {
+                aggregator(value, true)?;
+                self.has_as4_aggregator = true;
+            }
             code::AS4_PATH => {
                 let reading = Reading { four_octet_asn: true, takes_confederation: true };
                 let path = AsPath::read(value, reading).ok_or(UpdateFault::OptionalAttribute)?;
@@ -210,7 +214,7 @@ impl Findings {
     fn merge_as4_path(&mut self) {
         // Someone who knew nothing of AS4_* aggregated again: what they say is out of date.
         let is_outdated =
-            self.has(code::AS4_AGGREGATOR) && self.aggregator.is_some_and(|asn| asn != Asn::TRANS.into());
+            self.has_as4_aggregator && self.aggregator.is_some_and(|asn| asn != Asn::TRANS.into());
         if let Some(as4_path) = self.as4_path.take()
             && !is_outdated
         {

@@ -1,1 +1,315 @@
-//! placeholder
+//! Other people's codecs: what they read, in our words.
+//!
+//! The fuzzer reads this file, too.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+use lb_bgp::message::{Reach, Update};
+use lb_bgp::value::{Asn, Attributes, NextHop};
+
+/// What an UPDATE says, before it is known which parts it has.
+#[derive(Debug, Default)]
+struct Parts {
+    withdrawn: Vec<IpNet>,
+    unreach: Vec<IpNet>,
+    prefixes: Vec<IpNet>,
+    next_hop: Option<Ipv4Addr>,
+    reach: Option<(NextHop, Vec<IpNet>)>,
+    as_path: Vec<Asn>,
+    attributes: Attributes,
+}
+
+impl Parts {
+    fn update(self, internal: bool) -> Update {
+        let Self { withdrawn, unreach, prefixes, next_hop, reach, as_path, mut attributes } = self;
+        if !internal {
+            attributes.local_pref = None;
+        }
+        let plain = next_hop.map(|next_hop| (NextHop::V4(next_hop), prefixes));
+        let parts = plain.into_iter().chain(reach).filter(|(_, prefixes)| !prefixes.is_empty());
+        let mut reaches = parts.map(|(next_hop, prefixes)| Reach {
+            prefixes,
+            next_hop,
+            as_path: as_path.clone(),
+            attributes: attributes.clone(),
+        });
+        let (reach, second_reach) = (reaches.next(), reaches.next().map(Box::new));
+        Update { withdrawn: [withdrawn, unreach].concat(), reach, second_reach, ..Update::default() }
+    }
+}
+
+fn net(address: impl Into<IpAddr>, length: u8) -> IpNet {
+    IpNet::new(address.into(), length).unwrap().trunc()
+}
+
+fn hop(address: IpAddr, link_local: Option<Ipv6Addr>) -> NextHop {
+    match address {
+        IpAddr::V4(address) => NextHop::V4(address),
+        IpAddr::V6(address) => NextHop::V6 { address, link_local },
+    }
+}
+
+/// rustbgpd's codec, which knows RFC 7606.
+pub(crate) mod rustbgpd {
+    use lb_bgp::message::{Capabilities, GracefulRestart, Open, Update};
+    use lb_bgp::value::{Asn, Community, Family, HoldTime, LargeCommunity, RouterId};
+    use rustbgpd_wire::attribute::PathAttribute;
+    use rustbgpd_wire::nlri::Prefix;
+    use rustbgpd_wire::validate::{
+        ErrorDisposition, UpdateValidationOptions, validate_update_attributes_with_context,
+    };
+    use rustbgpd_wire::{Afi, Capability, OpenMessage, Safi, UpdateMessage, peek_message_length};
+
+    use super::{Parts, hop, net};
+
+    const HEADER: usize = 19;
+
+    /// Length of the first message; `Err` if its header cannot be right.
+    pub(crate) fn frame(buffer: &[u8], longest: u16) -> Result<Option<usize>, ()> {
+        let length = peek_message_length(buffer, longest).map_err(drop)?.map(usize::from);
+        Ok(length.filter(|&length| length <= buffer.len()))
+    }
+
+    /// What an OPEN says.
+    pub(crate) fn open(frame: &[u8]) -> Option<Open> {
+        let mut body = frame.get(HEADER..)?;
+        let length = body.len();
+        let open = OpenMessage::decode(&mut body, length).ok()?;
+        let mut capabilities = Capabilities::default();
+        for capability in &open.capabilities {
+            add(capability, &mut capabilities);
+        }
+        Some(Open {
+            asn: Asn::new(open.four_byte_as())?,
+            hold_time: HoldTime::new(open.hold_time)?,
+            router_id: RouterId::new(open.bgp_identifier)?,
+            capabilities,
+        })
+    }
+
+    fn add(capability: &Capability, to: &mut Capabilities) {
+        let spoken = |afi: Afi, safi: Safi| Family::new(afi as u16, safi as u8);
+        match capability {
+            Capability::MultiProtocol { afi, safi } => to.families.extend(spoken(*afi, *safi)),
+            Capability::RouteRefresh => to.route_refresh = true,
+            Capability::ExtendedMessage => to.extended_message = true,
+            Capability::FourOctetAs { .. } => to.four_octet_asn = true,
+            Capability::ExtendedNextHop(families) => {
+                to.extended_next_hop = families.iter().any(|family| {
+                    spoken(family.nlri_afi, family.nlri_safi) == Some(Family::Ipv4)
+                        && family.next_hop_afi == Afi::Ipv6
+                });
+            }
+            Capability::GracefulRestart { restart_state, notification, restart_time, families } => {
+                let families = families.iter().filter_map(|family| {
+                    Some((spoken(family.afi, family.safi)?, family.forwarding_preserved))
+                });
+                to.graceful_restart = Some(GracefulRestart {
+                    restarted: *restart_state,
+                    notification: *notification,
+                    restart_time: *restart_time,
+                    families: families.collect(),
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// What an UPDATE says, and the attributes for which its routes count as withdrawn; `None` if it ends the session.
+    pub(crate) fn update(frame: &[u8], internal: bool, four_octet_asn: bool) -> Option<(Update, Vec<u8>)> {
+        let mut body = frame.get(HEADER..)?;
+        let length = body.len();
+        let message = UpdateMessage::decode(&mut body, length).ok()?;
+        let revised = message.parse_revised(four_octet_asn, internal, false, &[]).ok()?;
+        let update = &revised.update;
+        let mut parts = Parts::default();
+        for attribute in &update.attributes {
+            take(attribute, &mut parts);
+        }
+        let v4 = |entry: &rustbgpd_wire::nlri::Ipv4NlriEntry| net(entry.prefix.addr, entry.prefix.len);
+        parts.withdrawn = update.withdrawn.iter().map(v4).collect();
+        parts.prefixes = update.announced.iter().map(v4).collect();
+        let has_prefixes = !parts.prefixes.is_empty();
+        let has_routes = has_prefixes || parts.reach.is_some();
+        let options = UpdateValidationOptions::default();
+        let validity = validate_update_attributes_with_context(
+            &update.attributes,
+            has_routes,
+            has_prefixes,
+            !internal,
+            options,
+        );
+        let grave =
+            revised.malformed.iter().filter(|one| one.disposition != ErrorDisposition::AttributeDiscard);
+        let grave = grave.map(|one| one.type_code).chain(validity.err().map(|error| error.type_code));
+        let grave = grave.collect();
+        Some((parts.update(internal), grave))
+    }
+
+    fn take(attribute: &PathAttribute, parts: &mut Parts) {
+        let prefix = |entry: &rustbgpd_wire::nlri::NlriEntry| match entry.prefix {
+            Prefix::V4(prefix) => net(prefix.addr, prefix.len),
+            Prefix::V6(prefix) => net(prefix.addr, prefix.len),
+        };
+        match attribute {
+            PathAttribute::AsPath(path) => parts.as_path = path.asns().filter_map(Asn::new).collect(),
+            PathAttribute::NextHop(address) => parts.next_hop = Some(*address),
+            PathAttribute::LocalPref(value) => parts.attributes.local_pref = Some(*value),
+            PathAttribute::Communities(all) | PathAttribute::CommunitiesPartial(all) => {
+                parts.attributes.communities = all.iter().copied().map(Community).collect();
+            }
+            PathAttribute::LargeCommunities(all) | PathAttribute::LargeCommunitiesPartial(all) => {
+                let numbers = all
+                    .iter()
+                    .map(|one| LargeCommunity([one.global_admin, one.local_data1, one.local_data2]));
+                parts.attributes.large_communities = numbers.collect();
+            }
+            PathAttribute::MpReachNlri(reach) => {
+                let prefixes = reach.announced.iter().map(prefix).collect();
+                parts.reach = Some((hop(reach.next_hop, reach.link_local_next_hop), prefixes));
+            }
+            PathAttribute::MpUnreachNlri(unreach) => {
+                parts.unreach = unreach.withdrawn.iter().map(prefix).collect();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// netgauze's codec, which takes a sound message or none.
+pub(crate) mod netgauze {
+    use std::collections::HashMap;
+
+    use lb_bgp::message::{Capabilities, GracefulRestart, Open, Update};
+    use lb_bgp::value::{Asn, Community, Family, HoldTime, LargeCommunity, RouterId};
+    use netgauze_bgp_pkt::BgpMessage;
+    use netgauze_bgp_pkt::capabilities::BgpCapability;
+    use netgauze_bgp_pkt::nlri::{Ipv4UnicastAddress, Ipv6UnicastAddress};
+    use netgauze_bgp_pkt::path_attribute::{AsPath, MpReach, MpUnreach, PathAttributeValue};
+    use netgauze_bgp_pkt::wire::deserializer::BgpParsingContext;
+    use netgauze_parse_utils::reader::SliceReader;
+    use netgauze_parse_utils::traits::ParseFromWithOneInput;
+
+    use super::{Parts, hop};
+
+    fn parse(frame: &[u8], four_octet_asn: bool) -> Option<BgpMessage> {
+        let (labels, paths) = (HashMap::new(), HashMap::new());
+        let mut context = BgpParsingContext::new(four_octet_asn, labels, paths, true, true, true, true);
+        BgpMessage::parse(&mut SliceReader::new(frame), &mut context).ok()
+    }
+
+    /// What an OPEN says.
+    pub(crate) fn open(frame: &[u8]) -> Option<Open> {
+        let BgpMessage::Open(open) = parse(frame, true)? else { return None };
+        let mut capabilities = Capabilities::default();
+        for capability in open.capabilities() {
+            add(capability, &mut capabilities);
+        }
+        Some(Open {
+            asn: Asn::new(open.my_asn4())?,
+            hold_time: HoldTime::new(open.hold_time())?,
+            router_id: RouterId::new(open.bgp_id())?,
+            capabilities,
+        })
+    }
+
+    fn add(capability: &BgpCapability, to: &mut Capabilities) {
+        match capability {
+            BgpCapability::MultiProtocolExtensions(one) => {
+                let family = one.address_type();
+                let (afi, safi) = (family.address_family(), family.subsequent_address_family());
+                to.families.extend(Family::new(afi as u16, safi as u8));
+            }
+            BgpCapability::RouteRefresh => to.route_refresh = true,
+            BgpCapability::ExtendedMessage => to.extended_message = true,
+            BgpCapability::FourOctetAs(_) => to.four_octet_asn = true,
+            BgpCapability::Fqdn(name) => to.host_name = Some(name.hostname().to_owned()),
+            BgpCapability::ExtendedNextHopEncoding(all) => {
+                to.extended_next_hop = all.encodings().iter().any(|one| {
+                    let family = one.address_type();
+                    let numbers = (family.address_family() as u16, family.subsequent_address_family() as u8);
+                    numbers == (1, 1) && one.next_hop_afi() as u16 == 2
+                });
+            }
+            BgpCapability::GracefulRestartCapability(restart) => {
+                let families = restart.address_families().iter().filter_map(|one| {
+                    let family = one.address_type();
+                    let (afi, safi) = (family.address_family(), family.subsequent_address_family());
+                    Some((Family::new(afi as u16, safi as u8)?, one.forwarding_state()))
+                });
+                to.graceful_restart = Some(GracefulRestart {
+                    restarted: restart.restart(),
+                    notification: restart.graceful_notification(),
+                    restart_time: restart.time(),
+                    families: families.collect(),
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// What an UPDATE says; `None` if there is anything wrong with it.
+    pub(crate) fn update(frame: &[u8], internal: bool, four_octet_asn: bool) -> Option<Update> {
+        let BgpMessage::Update(update) = parse(frame, four_octet_asn)? else { return None };
+        let mut parts = Parts::default();
+        for attribute in update.path_attributes() {
+            take(attribute.value(), &mut parts);
+        }
+        parts.withdrawn = update.withdraw_routes().iter().map(v4).collect();
+        parts.prefixes = update.nlri().iter().map(v4).collect();
+        Some(parts.update(internal))
+    }
+
+    fn v4(address: &Ipv4UnicastAddress) -> ipnet::IpNet {
+        ipnet::IpNet::V4(address.network().address()).trunc()
+    }
+
+    fn v6(address: &Ipv6UnicastAddress) -> ipnet::IpNet {
+        ipnet::IpNet::V6(address.network().address()).trunc()
+    }
+
+    fn take(value: &PathAttributeValue, parts: &mut Parts) {
+        match value {
+            PathAttributeValue::AsPath(AsPath::As2PathSegments(segments)) => {
+                let numbers = segments.iter().flat_map(|segment| segment.as_numbers().to_vec());
+                parts.as_path = numbers.filter_map(|number| Asn::new(number.into())).collect();
+            }
+            PathAttributeValue::AsPath(AsPath::As4PathSegments(segments)) => {
+                let numbers = segments.iter().flat_map(|segment| segment.as_numbers().to_vec());
+                parts.as_path = numbers.filter_map(Asn::new).collect();
+            }
+            PathAttributeValue::As4Path(path) => {
+                let numbers = path.segments().iter().flat_map(|segment| segment.as_numbers().to_vec());
+                parts.as_path = numbers.filter_map(Asn::new).collect();
+            }
+            PathAttributeValue::NextHop(next_hop) => parts.next_hop = Some(next_hop.next_hop()),
+            PathAttributeValue::LocalPreference(value) => parts.attributes.local_pref = Some(value.metric()),
+            PathAttributeValue::Communities(all) => {
+                let numbers = all.communities().iter().map(|one| Community(one.value()));
+                parts.attributes.communities = numbers.collect();
+            }
+            PathAttributeValue::LargeCommunities(all) => {
+                let numbers = all
+                    .communities()
+                    .iter()
+                    .map(|one| LargeCommunity([one.global_admin(), one.local_data1(), one.local_data2()]));
+                parts.attributes.large_communities = numbers.collect();
+            }
+            PathAttributeValue::MpReach(MpReach::Ipv4Unicast { next_hop, next_hop_local, nlri }) => {
+                parts.reach = Some((hop(*next_hop, *next_hop_local), nlri.iter().map(v4).collect()));
+            }
+            PathAttributeValue::MpReach(MpReach::Ipv6Unicast { next_hop_global, next_hop_local, nlri }) => {
+                let next_hop = hop((*next_hop_global).into(), *next_hop_local);
+                parts.reach = Some((next_hop, nlri.iter().map(v6).collect()));
+            }
+            PathAttributeValue::MpUnreach(MpUnreach::Ipv4Unicast { nlri }) => {
+                parts.unreach = nlri.iter().map(v4).collect();
+            }
+            PathAttributeValue::MpUnreach(MpUnreach::Ipv6Unicast { nlri }) => {
+                parts.unreach = nlri.iter().map(v6).collect();
+            }
+            _ => {}
+        }
+    }
+}

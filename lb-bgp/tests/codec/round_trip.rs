@@ -13,6 +13,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use crate::frames::frames;
+use crate::laws;
 use crate::wire::contexts;
 
 pub(crate) fn asn() -> impl Strategy<Value = Asn> {
@@ -80,7 +81,7 @@ fn prefix(family: Family) -> impl Strategy<Value = IpNet> {
 
 fn next_hop(family: Family) -> impl Strategy<Value = NextHop> {
     let v6 = (any::<u128>(), option::of(any::<u64>())).prop_map(|(address, link_local)| NextHop::V6 {
-        address: Ipv6Addr::from_bits(address),
+        address: Ipv6Addr::from_bits(1 << 125 | address >> 3),
         link_local: link_local.map(|bits| Ipv6Addr::from_bits(0xfe80 << 112 | u128::from(bits))),
     });
     let v4 = (1_u32 << 24..127 << 24).prop_map(|bits| NextHop::V4(Ipv4Addr::from_bits(bits)));
@@ -143,11 +144,12 @@ fn understood(mut message: Message, context: &Encoding) -> Message {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn what_is_written_means_the_same_when_read(message in message()) {
         for (encoding, decoding) in contexts() {
             let encoding = Encoding { longest: LONGEST_EXTENDED, ..encoding };
-            let decoding = codec::Decoding { longest: LONGEST_EXTENDED, ..decoding };
+            let decoding = codec::Decoding { longest: LONGEST_EXTENDED, extended_next_hop: true, ..decoding };
             let mut out = vec![1, 2, 3];
             codec::encode(&message, &encoding, &mut out).unwrap();
             let written = &out[3..];
@@ -176,12 +178,7 @@ proptest! {
         for (place, value) in damage {
             *place.get_mut(&mut frame) = value;
         }
-        for (encoding, decoding) in contexts() {
-            match codec::decode(&frame, &decoding) {
-                Ok(message) => read_again(message, &encoding, &decoding),
-                Err(error) => prop_assert!(error.notification().code != 0),
-            }
-        }
+        laws::check(&frame);
     }
 
     #[test]
@@ -198,27 +195,4 @@ proptest! {
         codec::encode(&notification, &crate::wire::ENCODING, &mut out).unwrap();
         prop_assert_eq!(codec::decode(&out, &crate::wire::DECODING), Ok(notification));
     }
-}
-
-/// That a message which was read means the same once it is written, but for what is only ever received.
-fn read_again(mut message: Message, encoding: &Encoding, decoding: &codec::Decoding<'_>) {
-    if let Message::Update(update) = &mut message {
-        update.flaws.clear();
-        update.second_reach = None;
-        let is_empty = update.withdrawn.is_empty() && update.reach.is_none();
-        if is_empty && update.end_of_rib.is_none() {
-            // Nothing was in it that is said here; nothing is what ends the initial routes of IPv4.
-            update.end_of_rib = Some(Family::Ipv4);
-        }
-    }
-    let mut out = Vec::new();
-    codec::encode(&message, encoding, &mut out).unwrap();
-    let mut again = codec::decode(&out, decoding).unwrap();
-    if let (Message::Update(again), Message::Update(update)) = (&mut again, &mut message) {
-        assert_eq!(again.flaws, []);
-        // IPv4 comes first in a message, wherever it was.
-        again.withdrawn.sort();
-        update.withdrawn.sort();
-    }
-    assert_eq!(again, message);
 }

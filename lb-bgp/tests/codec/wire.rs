@@ -3,11 +3,10 @@
 use std::net::Ipv4Addr;
 
 use lb_bgp::codec::{Decoding, Encoding};
-use lb_bgp::message::{LONGEST, LONGEST_EXTENDED};
-use lb_bgp::value::{Asn, Family};
+use lb_bgp::message::LONGEST;
+use lb_bgp::value::Asn;
 
-/// Both families.
-pub(crate) const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
+pub(crate) use crate::laws::{FAMILIES, contexts};
 
 /// An external neighbour of today.
 pub(crate) const DECODING: Decoding<'static> = Decoding {
@@ -20,16 +19,6 @@ pub(crate) const DECODING: Decoding<'static> = Decoding {
 
 /// The same, to be written to.
 pub(crate) const ENCODING: Encoding = Encoding { internal: false, four_octet_asn: true, longest: LONGEST };
-
-/// All that a session can agree on, both ways.
-pub(crate) fn contexts() -> impl Iterator<Item = (Encoding, Decoding<'static>)> {
-    (0_u8..8).map(|bits| {
-        let (internal, four_octet_asn) = (bits & 1 != 0, bits & 2 != 0);
-        let longest = if bits & 4 == 0 { LONGEST } else { LONGEST_EXTENDED };
-        let decoding = Decoding { internal, four_octet_asn, longest, ..DECODING };
-        (Encoding { internal, four_octet_asn, longest }, decoding)
-    })
-}
 
 /// A message of a type.
 pub(crate) fn message(kind: u8, body: &[u8]) -> Vec<u8> {

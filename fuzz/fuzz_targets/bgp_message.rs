@@ -1,0 +1,9 @@
+//! A neighbour's stream of BGP messages.
+#![no_main]
+
+#[path = "../../lb-bgp/tests/codec/laws.rs"]
+mod laws;
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|octets: &[u8]| laws::check(octets));
