@@ -5,7 +5,7 @@
 //! | [`cli`] | 6 | the subcommands |
 //! | [`app`], [`control`] | 5 | the parts put together, and the loop |
 //! | [`controller`] | 5 | the loop that gives Services their addresses |
-//! | [`directory`], [`kube`], [`dataplane`], [`net`], [`liveness`], [`admin`] | 4 | the world; they do not know each other |
+//! | [`directory`], [`kube`], [`dataplane`], [`net`], [`liveness`], [`speaker`], [`admin`] | 4 | the world; they do not know each other |
 //! | [`state`] | | what the agent shows of itself |
 
 pub mod admin;
@@ -18,4 +18,5 @@ pub mod directory;
 pub mod kube;
 pub mod liveness;
 pub mod net;
+pub mod speaker;
 pub mod state;
