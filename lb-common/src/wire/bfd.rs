@@ -20,6 +20,8 @@ pub const UP: u8 = 3 << 6;
 pub const POLL: u8 = 1 << 5;
 /// Final bit in the second byte.
 pub const FINAL: u8 = 1 << 4;
+/// Control plane independent bit in the second byte.
+pub const INDEPENDENT: u8 = 1 << 3;
 /// Authentication bit in the second byte.
 pub const AUTHENTICATION: u8 = 1 << 2;
 /// Demand bit in the second byte: set in S-BFD probes and in no answer (RFC 7880 appendix A).

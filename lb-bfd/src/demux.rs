@@ -1,0 +1,118 @@
+//! Which session a packet is for (RFC 5880 section 6.3, RFC 5881 section 3, RFC 5883 section 4).
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::session::{Discriminator, Refusal, packet};
+
+/// Between whom a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Path {
+    /// Over several hops: another port, and never taken for a session over one.
+    pub multihop: bool,
+    /// The neighbor.
+    pub remote: IpAddr,
+    /// This side; `None` where a session takes any address of this machine.
+    pub local: Option<IpAddr>,
+    /// The interface; `None` where a session is bound to none.
+    pub link: Option<u32>,
+}
+
+/// Sessions by what packets say of them.
+#[derive(Clone, Debug)]
+pub struct Demultiplexer<K> {
+    by_discriminator: BTreeMap<Discriminator, (Path, K)>,
+}
+
+impl<K> Default for Demultiplexer<K> {
+    fn default() -> Self {
+        Self { by_discriminator: BTreeMap::new() }
+    }
+}
+
+impl<K: Copy> Demultiplexer<K> {
+    /// Knows a session from now on.
+    pub fn insert(&mut self, discriminator: Discriminator, path: Path, key: K) {
+        self.by_discriminator.insert(discriminator, (path, key));
+    }
+
+    /// Forgets a session.
+    pub fn remove(&mut self, discriminator: Discriminator) {
+        self.by_discriminator.remove(&discriminator);
+    }
+
+    /// The session of a packet that came along a path, all of which is known.
+    ///
+    /// # Errors
+    /// When there is none. A packet that names a session must still come from its neighbor: discriminators can be
+    /// guessed.
+    pub fn find(&self, bytes: &[u8], came: &Path) -> Result<K, Refusal> {
+        let packet = packet::parse(bytes)?;
+        match Discriminator::new(u32::from_be_bytes(packet.your_discriminator)) {
+            Some(receiver) => {
+                let (path, key) = self.by_discriminator.get(&receiver).ok_or(Refusal::UnknownSession)?;
+                if path.fits(came) { Ok(*key) } else { Err(Refusal::UnknownSession) }
+            }
+            None => {
+                let mut fitting = self.by_discriminator.values().filter(|(path, _)| path.fits(came));
+                fitting.next().map(|(_, key)| *key).ok_or(Refusal::UnknownSession)
+            }
+        }
+    }
+}
+
+impl Path {
+    fn fits(&self, came: &Self) -> bool {
+        self.multihop == came.multihop
+            && self.remote == came.remote
+            && self.local.is_none_or(|local| came.local == Some(local))
+            && self.link.is_none_or(|link| came.link == Some(link))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lb_common::wire::bfd::{self, Control};
+
+    fn packet(your_discriminator: u32) -> [u8; 24] {
+        Control {
+            version_and_diagnostic: bfd::VERSION,
+            state_and_flags: bfd::DOWN,
+            multiplier: 3,
+            length: 24,
+            my_discriminator: [0, 0, 0, 9],
+            your_discriminator: your_discriminator.to_be_bytes(),
+            intervals: [[0; 4]; 3],
+        }
+        .to_bytes()
+    }
+
+    fn path(multihop: bool, remote: u8, link: Option<u32>) -> Path {
+        let local = Some(IpAddr::from([10, 0, 0, 1]));
+        Path { multihop, remote: IpAddr::from([10, 0, 0, remote]), local, link }
+    }
+
+    #[test]
+    fn a_packet_finds_its_session_by_number_and_before_that_by_its_path() {
+        let mut sessions = Demultiplexer::default();
+        let number = |n| Discriminator::new(n).unwrap();
+        sessions.insert(number(1), path(false, 2, Some(7)), 'a');
+        sessions.insert(number(2), path(true, 2, None), 'b');
+        sessions.insert(number(3), path(false, 2, Some(8)), 'c');
+        let find = |your, came: &Path| sessions.find(&packet(your), came);
+        assert_eq!(find(1, &path(false, 2, Some(7))), Ok('a'));
+        assert_eq!(find(0, &path(false, 2, Some(7))), Ok('a'));
+        // The same addresses over another link, and over several hops, are other sessions.
+        assert_eq!(find(0, &path(false, 2, Some(8))), Ok('c'));
+        assert_eq!(find(0, &path(true, 2, Some(7))), Ok('b'));
+        // A number that is guessed is no way in.
+        assert_eq!(find(1, &path(false, 3, Some(7))), Err(Refusal::UnknownSession));
+        assert_eq!(find(1, &path(true, 2, Some(7))), Err(Refusal::UnknownSession));
+        assert_eq!(find(4, &path(false, 2, Some(7))), Err(Refusal::UnknownSession));
+        assert_eq!(find(0, &path(false, 3, Some(7))), Err(Refusal::UnknownSession));
+        sessions.remove(number(1));
+        let gone = sessions.find(&packet(1), &path(false, 2, Some(7)));
+        assert_eq!(gone, Err(Refusal::UnknownSession));
+    }
+}

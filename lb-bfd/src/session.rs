@@ -1,0 +1,303 @@
+//! A session with one neighbor: asynchronous mode of RFC 5880, over one hop (RFC 5881) or several (RFC 5883).
+//!
+//! A driver hands in what was received, with the time at which it was; asks for what has to be sent; and wakes at
+//! [`Session::next_deadline`]. It must hand in all that has been received before it says what time it is: then a
+//! process that stood still does not take its own sleep for the neighbor's.
+
+mod config;
+mod echo;
+pub(crate) mod packet;
+mod timing;
+mod view;
+
+pub use config::{Config, Discriminator, Hops, Profile};
+pub use packet::{Received, Refusal};
+pub use view::{Change, Counters, View};
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use lb_common::wire::bfd::{self, Control};
+
+use crate::state::{Diagnostic, Event, State, next};
+use echo::Echo;
+use packet::Sound;
+use timing::{Intervals, Timing};
+
+/// A session with one neighbor.
+#[derive(Clone, Debug)]
+pub struct Session {
+    config: Config,
+    state: State,
+    diagnostic: Diagnostic,
+    since: Duration,
+    remote: Remote,
+    /// When the neighbor was last heard; `None` after a detection time without it.
+    heard: Option<Duration>,
+    timing: Timing,
+    echo: Echo,
+    /// A poll of the neighbor waits for its answer.
+    final_due: bool,
+    changes: VecDeque<Change>,
+    counters: Counters,
+}
+
+/// What the neighbor has told of itself (RFC 5880 section 6.8.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Remote {
+    discriminator: u32,
+    state: State,
+    diagnostic: Diagnostic,
+    demand: bool,
+    multiplier: u8,
+    desired_transmit: Duration,
+    required_receive: Duration,
+    required_echo: Duration,
+}
+
+impl Default for Remote {
+    fn default() -> Self {
+        Self {
+            discriminator: 0,
+            state: State::Down,
+            diagnostic: Diagnostic::None,
+            demand: false,
+            multiplier: 0,
+            desired_transmit: Duration::ZERO,
+            // One microsecond: anything will do until the neighbor says otherwise.
+            required_receive: Duration::from_micros(1),
+            required_echo: Duration::ZERO,
+        }
+    }
+}
+
+impl Session {
+    /// A session that is down. `seed` spreads its packets; `now` and all times after it are counted from one
+    /// start of the caller's choice.
+    pub fn new(config: Config, seed: u64, now: Duration) -> Self {
+        let wanted = Intervals::of(&config.profile, State::Down, false);
+        Self {
+            state: State::Down,
+            diagnostic: Diagnostic::None,
+            since: now,
+            remote: Remote::default(),
+            heard: None,
+            timing: Timing::new(wanted, seed, now),
+            echo: Echo::default(),
+            final_due: false,
+            changes: VecDeque::new(),
+            counters: Counters::default(),
+            config,
+        }
+    }
+
+    /// Its state.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// How it was configured.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// A packet that was received for this session: RFC 5880 section 6.8.6.
+    ///
+    /// # Errors
+    /// When it counts for nothing; the refusal says why, and is counted.
+    pub fn handle_packet(&mut self, received: &Received<'_>) -> Result<(), Refusal> {
+        let packet = packet::judge(received, &self.config).inspect_err(|refusal| {
+            *self.counters.refusals.entry(refusal.label()).or_default() += 1;
+        })?;
+        self.counters.received += 1;
+        self.heard = Some(self.heard.map_or(received.at, |heard| heard.max(received.at)));
+        self.learn(&packet);
+        if packet.is_final && self.timing.handle_final() {
+            self.settle(received.at);
+        }
+        if self.state == State::AdminDown {
+            return Ok(());
+        }
+        self.step(Event::Received(packet.state), received.at);
+        // Answered at once, whatever the timers say (RFC 5880 section 6.5).
+        self.final_due |= packet.is_poll;
+        Ok(())
+    }
+
+    /// The kernel has seen a sound packet of the neighbor for this session, in state Up, at this time. It is
+    /// believed before a session is taken for dead; what the packet says is learned when it is handed in.
+    pub fn handle_heard(&mut self, at: Duration) {
+        if let (State::Up, Some(heard)) = (self.state, self.heard) {
+            self.heard = Some(heard.max(at));
+        }
+    }
+
+    /// An echo packet of this session has come back.
+    pub fn handle_echo(&mut self, at: Duration) {
+        self.counters.echo_received += 1;
+        self.echo.handle_return(at);
+    }
+
+    /// Time has passed: ends what has run out.
+    pub fn handle_time(&mut self, now: Duration) {
+        if self.detection_deadline().is_some_and(|deadline| now >= deadline) {
+            self.step(Event::Expired, now);
+            // Whoever comes back may be another (RFC 5880 section 6.8.1).
+            self.remote = Remote::default();
+            self.heard = None;
+        }
+        if self.echo.has_failed(now, self.config.profile.multiplier) {
+            self.step(Event::EchoFailed, now);
+        }
+    }
+
+    /// Other intervals from now on; the session stays as it is.
+    pub fn set_profile(&mut self, profile: Profile, now: Duration) {
+        self.config.profile = profile;
+        self.settle(now);
+    }
+
+    /// Holds the session down, or lets it come up again.
+    pub fn set_admin_down(&mut self, down: bool, now: Duration) {
+        self.step(if down { Event::Disabled } else { Event::Enabled }, now);
+    }
+
+    /// A packet to be sent now; to be asked until there is none.
+    pub fn poll_packet(&mut self, now: Duration) -> Option<[u8; bfd::LENGTH]> {
+        if self.final_due {
+            self.final_due = false;
+            self.counters.sent += 1;
+            return Some(self.packet(bfd::FINAL));
+        }
+        if !self.sends_periodically() || now < self.timing.transmit_at(self.remote.required_receive) {
+            return None;
+        }
+        self.timing.handle_sent(now, self.config.profile.multiplier);
+        self.counters.sent += 1;
+        Some(self.packet(if self.timing.is_polling() { bfd::POLL } else { 0 }))
+    }
+
+    /// Whether an echo packet is to be sent now, whose content is the caller's.
+    pub fn poll_echo(&mut self, now: Duration) -> bool {
+        let sent = self.echo.poll(now);
+        self.counters.echo_sent += u64::from(sent);
+        sent
+    }
+
+    /// A change of state that has not been told yet, oldest first.
+    pub fn poll_change(&mut self) -> Option<Change> {
+        self.changes.pop_front()
+    }
+
+    /// When to ask again at the latest; `None`: not before something is received.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        let transmit =
+            self.sends_periodically().then(|| self.timing.transmit_at(self.remote.required_receive));
+        let echo = self.echo.next_deadline(self.config.profile.multiplier);
+        let answer = self.final_due.then_some(Duration::ZERO);
+        [transmit, self.detection_deadline(), echo, answer].into_iter().flatten().min()
+    }
+
+    /// How it stands.
+    pub fn view(&self) -> View {
+        View {
+            state: self.state,
+            diagnostic: self.diagnostic,
+            since: self.since,
+            remote_state: self.remote.state,
+            remote_diagnostic: self.remote.diagnostic,
+            remote_discriminator: self.remote.discriminator,
+            transmit_interval: self.timing.transmit_interval(self.remote.required_receive),
+            detection_time: self.detection_time(),
+            echo_interval: self.echo.interval(),
+            counters: self.counters.clone(),
+        }
+    }
+
+    /// What the packet says of the neighbor.
+    fn learn(&mut self, packet: &Sound) {
+        self.remote = Remote {
+            discriminator: packet.my_discriminator,
+            state: packet.state,
+            diagnostic: packet.diagnostic,
+            demand: packet.demand,
+            multiplier: packet.multiplier,
+            desired_transmit: packet.desired_transmit,
+            required_receive: packet.required_receive,
+            required_echo: packet.required_echo,
+        };
+    }
+
+    /// Goes on by the table, and says what came of it.
+    fn step(&mut self, event: Event, now: Duration) {
+        let (to, diagnostic) = next(self.state, event);
+        if let Some(diagnostic) = diagnostic {
+            self.diagnostic = diagnostic;
+        }
+        let from = std::mem::replace(&mut self.state, to);
+        if from != to {
+            self.since = now;
+            self.counters.up_events += u64::from(to == State::Up);
+            self.counters.down_events += u64::from(from == State::Up);
+            if to == State::Up {
+                self.diagnostic = Diagnostic::None;
+            }
+            let (diagnostic, remote) = (self.diagnostic, self.remote.state);
+            self.changes.push_back(Change { from, to, diagnostic, remote, at: now });
+            // Whatever is news is told at once (RFC 5880 section 6.8.7).
+            self.timing.hurry();
+        }
+        self.settle(now);
+    }
+
+    /// Puts in force what state, profile and neighbor ask for.
+    fn settle(&mut self, now: Duration) {
+        let echo = self.config.profile.echo.filter(|_| {
+            self.config.hops == Hops::Single
+                && self.state == State::Up
+                && !self.remote.required_echo.is_zero()
+        });
+        self.echo.set(echo.map(|interval| interval.max(self.remote.required_echo)), now);
+        let wanted = Intervals::of(&self.config.profile, self.state, echo.is_some());
+        self.timing.set(wanted, self.state == State::Up);
+    }
+
+    /// RFC 5880 section 6.8.7: who does not send of itself.
+    fn sends_periodically(&self) -> bool {
+        let waits = self.config.profile.passive && self.remote.discriminator == 0;
+        let both_up = self.state == State::Up && self.remote.state == State::Up;
+        let unwanted = self.remote.required_receive.is_zero()
+            || (self.remote.demand && both_up && !self.timing.is_polling());
+        !waits && !unwanted
+    }
+
+    /// RFC 5880 section 6.8.4.
+    fn detection_time(&self) -> Duration {
+        let interval = self.timing.receive_in_force().max(self.remote.desired_transmit);
+        interval * u32::from(self.remote.multiplier)
+    }
+
+    fn detection_deadline(&self) -> Option<Duration> {
+        Some(self.heard? + self.detection_time())
+    }
+
+    fn packet(&self, flag: u8) -> [u8; bfd::LENGTH] {
+        let announced = self.timing.announced();
+        let independent = if self.config.control_plane_independent { bfd::INDEPENDENT } else { 0 };
+        // A neighbor over several hops cannot have its echoes looped (RFC 5883 section 3).
+        let echo = if self.config.hops == Hops::Single { self.config.echo_receive } else { Duration::ZERO };
+        Control {
+            version_and_diagnostic: bfd::VERSION | self.diagnostic.code(),
+            state_and_flags: self.state.bits() << 6 | flag | independent,
+            multiplier: self.config.profile.multiplier,
+            length: bfd::LENGTH as u8,
+            my_discriminator: self.config.local.get().to_be_bytes(),
+            your_discriminator: self.remote.discriminator.to_be_bytes(),
+            intervals: [announced.transmit, announced.receive, echo].map(packet::micros),
+        }
+        .to_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests;

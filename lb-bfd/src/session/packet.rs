@@ -1,0 +1,159 @@
+//! Packets in: what is taken, and why what is not (RFC 5880 section 6.8.6).
+
+use std::time::Duration;
+
+use lb_common::wire::bfd::{self, Control};
+
+use super::config::Config;
+use crate::state::{Diagnostic, State};
+
+/// A packet as it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received<'a> {
+    /// Payload of the UDP datagram.
+    pub bytes: &'a [u8],
+    /// TTL or hop limit.
+    pub ttl: u8,
+    /// When it came, by the driver's start.
+    pub at: Duration,
+}
+
+/// Why a packet counts for nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Fewer than 24 bytes.
+    #[error("it is shorter than a control packet")]
+    TooShort,
+    /// Another version than 1.
+    #[error("it is not of version 1")]
+    Version,
+    /// A length below the least, or beyond the datagram.
+    #[error("its length field does not fit it")]
+    Length,
+    /// A multiplier of zero.
+    #[error("its detection multiplier is zero")]
+    Multiplier,
+    /// The multipoint bit.
+    #[error("its multipoint bit is set")]
+    Multipoint,
+    /// No discriminator of the sender.
+    #[error("its sender has no discriminator")]
+    NoSender,
+    /// No discriminator of the receiver in a state that has one.
+    #[error("it names no session though its state is Init or Up")]
+    NoReceiver,
+    /// The discriminator of another session.
+    #[error("it names another session")]
+    OtherSession,
+    /// Authentication, which no session here has.
+    #[error("it is authenticated, and no session here is; switch authentication off at the neighbor")]
+    Authenticated,
+    /// A TTL below the least.
+    #[error("it has come further than a neighbor's packets may")]
+    Ttl,
+    /// From nobody with a session.
+    #[error("no session is with its sender")]
+    UnknownSession,
+}
+
+impl Refusal {
+    /// A fixed word for a metric.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::TooShort => "too_short",
+            Self::Version => "version",
+            Self::Length => "length",
+            Self::Multiplier => "multiplier",
+            Self::Multipoint => "multipoint",
+            Self::NoSender => "no_sender",
+            Self::NoReceiver => "no_receiver",
+            Self::OtherSession => "other_session",
+            Self::Authenticated => "authenticated",
+            Self::Ttl => "ttl",
+            Self::UnknownSession => "unknown_session",
+        }
+    }
+}
+
+/// What a sound packet says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sound {
+    pub(super) my_discriminator: u32,
+    pub(super) state: State,
+    pub(super) diagnostic: Diagnostic,
+    pub(super) is_poll: bool,
+    pub(super) is_final: bool,
+    pub(super) demand: bool,
+    pub(super) multiplier: u8,
+    pub(super) desired_transmit: Duration,
+    pub(super) required_receive: Duration,
+    pub(super) required_echo: Duration,
+}
+
+/// The packet of a datagram, as far as it can be told without knowing the session.
+///
+/// # Errors
+/// When it is none that any session takes.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Control, Refusal> {
+    let head: &[u8; bfd::LENGTH] = bytes.first_chunk().ok_or(Refusal::TooShort)?;
+    let packet = Control::from_bytes(head);
+    let authenticated = packet.state_and_flags & bfd::AUTHENTICATION != 0;
+    let least = if authenticated { bfd::LENGTH + 2 } else { bfd::LENGTH };
+    if packet.version_and_diagnostic & bfd::VERSION_MASK != bfd::VERSION {
+        return Err(Refusal::Version);
+    }
+    if usize::from(packet.length) < least || usize::from(packet.length) > bytes.len() {
+        return Err(Refusal::Length);
+    }
+    if packet.multiplier == 0 {
+        return Err(Refusal::Multiplier);
+    }
+    if packet.state_and_flags & bfd::MULTIPOINT != 0 {
+        return Err(Refusal::Multipoint);
+    }
+    if packet.my_discriminator == [0; 4] {
+        return Err(Refusal::NoSender);
+    }
+    let state = State::from_bits(packet.state_and_flags >> 6);
+    if packet.your_discriminator == [0; 4] && state >= State::Init {
+        return Err(Refusal::NoReceiver);
+    }
+    if authenticated {
+        return Err(Refusal::Authenticated);
+    }
+    Ok(packet)
+}
+
+pub(super) fn judge(received: &Received<'_>, config: &Config) -> Result<Sound, Refusal> {
+    let packet = parse(received.bytes)?;
+    let receiver = u32::from_be_bytes(packet.your_discriminator);
+    if receiver != 0 && receiver != config.local.get() {
+        return Err(Refusal::OtherSession);
+    }
+    if received.ttl < config.hops.minimum_ttl() {
+        return Err(Refusal::Ttl);
+    }
+    let flag = |bit| packet.state_and_flags & bit != 0;
+    let [desired_transmit, required_receive, required_echo] = packet.intervals.map(duration);
+    Ok(Sound {
+        my_discriminator: u32::from_be_bytes(packet.my_discriminator),
+        state: State::from_bits(packet.state_and_flags >> 6),
+        diagnostic: Diagnostic::from_code(packet.version_and_diagnostic),
+        is_poll: flag(bfd::POLL),
+        is_final: flag(bfd::FINAL),
+        demand: flag(bfd::DEMAND),
+        multiplier: packet.multiplier,
+        desired_transmit,
+        required_receive,
+        required_echo,
+    })
+}
+
+fn duration(micros: [u8; 4]) -> Duration {
+    Duration::from_micros(u32::from_be_bytes(micros).into())
+}
+
+/// As a packet has it; what does not fit is as long as can be.
+pub(super) fn micros(duration: Duration) -> [u8; 4] {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX).to_be_bytes()
+}

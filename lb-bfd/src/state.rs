@@ -1,0 +1,269 @@
+//! The state machine (RFC 5880 sections 6.2 and 6.8.6), whole.
+//!
+//! ```text
+//!                              +--+
+//!                              |  | Up, AdminDown, timer
+//!                              |  V
+//!                      Down  +------+  Init
+//!               +------------|      |------------+
+//!               |            | Down |            |
+//!               |  +-------->|      |<--------+  |
+//!               |  |         +------+         |  |
+//!               |  |                          |  |
+//!               |  |               Down,      |  |
+//!               |  | AdminDown,    AdminDown, |  |
+//!               |  | timer         timer      |  |
+//!               V  |                          |  V
+//!             +------+                      +------+
+//!        +----|      |                      |      |----+
+//!    Down|    | Init |--------------------->|  Up  |    |Init, Up
+//!        +--->|      | Init, Up             |      |<---+
+//!             +------+                      +------+
+//! ```
+//!
+//! On each arrow stands the state that the other side has told. AdminDown is apart: nothing that is received
+//! leads out of it.
+
+/// State of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// Held down on purpose.
+    AdminDown,
+    /// Nobody is heard, or just now not any more.
+    #[default]
+    Down,
+    /// The other side is heard, and does not hear this one yet.
+    Init,
+    /// Both hear each other.
+    Up,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::AdminDown, Self::Down, Self::Init, Self::Up];
+
+    /// Out of a packet's two bits.
+    pub const fn from_bits(bits: u8) -> Self {
+        match bits & 3 {
+            0 => Self::AdminDown,
+            1 => Self::Down,
+            2 => Self::Init,
+            _ => Self::Up,
+        }
+    }
+
+    /// Into a packet's two bits.
+    pub const fn bits(self) -> u8 {
+        match self {
+            Self::AdminDown => 0,
+            Self::Down => 1,
+            Self::Init => 2,
+            Self::Up => 3,
+        }
+    }
+
+    /// Its name in the RFC.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AdminDown => "AdminDown",
+            Self::Down => "Down",
+            Self::Init => "Init",
+            Self::Up => "Up",
+        }
+    }
+}
+
+/// Why a session last went down (RFC 5880 section 4.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Diagnostic {
+    /// It did not.
+    #[default]
+    None,
+    /// Nothing was received for the detection time.
+    DetectionTimeExpired,
+    /// Echo packets did not come back.
+    EchoFailed,
+    /// The other side said that it is down.
+    NeighborSignaledDown,
+    /// Held down on purpose.
+    AdministrativelyDown,
+    /// Another code, of the other side.
+    Other(u8),
+}
+
+impl Diagnostic {
+    /// Out of a packet's five bits.
+    pub const fn from_code(code: u8) -> Self {
+        match code & 0x1f {
+            0 => Self::None,
+            1 => Self::DetectionTimeExpired,
+            2 => Self::EchoFailed,
+            3 => Self::NeighborSignaledDown,
+            7 => Self::AdministrativelyDown,
+            other => Self::Other(other),
+        }
+    }
+
+    /// Into a packet's five bits.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::DetectionTimeExpired => 1,
+            Self::EchoFailed => 2,
+            Self::NeighborSignaledDown => 3,
+            Self::AdministrativelyDown => 7,
+            Self::Other(code) => code & 0x1f,
+        }
+    }
+
+    /// For people.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::None => "no diagnostic",
+            Self::DetectionTimeExpired => "nothing was received for the detection time",
+            Self::EchoFailed => "echo packets did not come back",
+            Self::NeighborSignaledDown => "the neighbor said that the session is down",
+            Self::AdministrativelyDown => "held down by configuration",
+            Self::Other(4) => "the forwarding plane was reset",
+            Self::Other(5) => "the path is down",
+            Self::Other(6) => "a concatenated path is down",
+            Self::Other(8) => "a reverse concatenated path is down",
+            Self::Other(_) => "an unknown diagnostic",
+        }
+    }
+}
+
+/// What happens to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A packet of the other side told its state.
+    Received(State),
+    /// The detection time is over.
+    Expired,
+    /// Echo packets did not come back.
+    EchoFailed,
+    /// It shall be down.
+    Disabled,
+    /// It may be up.
+    Enabled,
+}
+
+impl Event {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Received(State::AdminDown),
+        Self::Received(State::Down),
+        Self::Received(State::Init),
+        Self::Received(State::Up),
+        Self::Expired,
+        Self::EchoFailed,
+        Self::Disabled,
+        Self::Enabled,
+    ];
+}
+
+/// The state after an event, and the diagnostic where there is a new one.
+pub const fn next(state: State, event: Event) -> (State, Option<Diagnostic>) {
+    use Diagnostic::{AdministrativelyDown, DetectionTimeExpired, NeighborSignaledDown};
+    use Event::{Disabled, EchoFailed, Enabled, Expired, Received};
+    use State::{AdminDown, Down, Init, Up};
+    match (state, event) {
+        (AdminDown, Received(AdminDown)) => (AdminDown, None),
+        (AdminDown, Received(Down)) => (AdminDown, None),
+        (AdminDown, Received(Init)) => (AdminDown, None),
+        (AdminDown, Received(Up)) => (AdminDown, None),
+        (AdminDown, Expired) => (AdminDown, None),
+        (AdminDown, EchoFailed) => (AdminDown, None),
+        (AdminDown, Disabled) => (AdminDown, None),
+        (AdminDown, Enabled) => (Down, Some(Diagnostic::None)),
+
+        (Down, Received(AdminDown)) => (Down, None),
+        (Down, Received(Down)) => (Init, None),
+        (Down, Received(Init)) => (Up, None),
+        (Down, Received(Up)) => (Down, None),
+        (Down, Expired) => (Down, None),
+        (Down, EchoFailed) => (Down, None),
+        (Down, Disabled) => (AdminDown, Some(AdministrativelyDown)),
+        (Down, Enabled) => (Down, None),
+
+        (Init, Received(AdminDown)) => (Down, Some(NeighborSignaledDown)),
+        (Init, Received(Down)) => (Init, None),
+        (Init, Received(Init)) => (Up, None),
+        (Init, Received(Up)) => (Up, None),
+        (Init, Expired) => (Down, Some(DetectionTimeExpired)),
+        // No echo is sent before a session is up.
+        (Init, EchoFailed) => (Init, None),
+        (Init, Disabled) => (AdminDown, Some(AdministrativelyDown)),
+        (Init, Enabled) => (Init, None),
+
+        (Up, Received(AdminDown)) => (Down, Some(NeighborSignaledDown)),
+        (Up, Received(Down)) => (Down, Some(NeighborSignaledDown)),
+        (Up, Received(Init)) => (Up, None),
+        (Up, Received(Up)) => (Up, None),
+        (Up, Expired) => (Down, Some(DetectionTimeExpired)),
+        (Up, EchoFailed) => (Down, Some(Diagnostic::EchoFailed)),
+        (Up, Disabled) => (AdminDown, Some(AdministrativelyDown)),
+        (Up, Enabled) => (Up, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 5880 section 6.8.6 as it is written, a sentence a line, and 6.8.4, 6.8.16 and 6.8.5 for what is not
+    /// received.
+    fn as_written(state: State, event: Event) -> (State, u8) {
+        let unchanged = (state, 0);
+        match event {
+            Event::Received(_) if state == State::AdminDown => unchanged,
+            Event::Received(State::AdminDown) if state != State::Down => (State::Down, 3),
+            Event::Received(State::AdminDown) => unchanged,
+            Event::Received(received) if state == State::Down => match received {
+                State::Down => (State::Init, 0),
+                State::Init => (State::Up, 0),
+                _ => unchanged,
+            },
+            Event::Received(received) if state == State::Init => {
+                if received >= State::Init {
+                    (State::Up, 0)
+                } else {
+                    unchanged
+                }
+            }
+            Event::Received(received) => {
+                if received == State::Down {
+                    (State::Down, 3)
+                } else {
+                    unchanged
+                }
+            }
+            Event::Expired if state >= State::Init => (State::Down, 1),
+            Event::EchoFailed if state == State::Up => (State::Down, 2),
+            Event::Disabled if state != State::AdminDown => (State::AdminDown, 7),
+            Event::Enabled if state == State::AdminDown => (State::Down, 0),
+            Event::Expired | Event::EchoFailed | Event::Disabled | Event::Enabled => unchanged,
+        }
+    }
+
+    #[test]
+    fn every_pair_is_as_the_rfc_says() {
+        for state in State::ALL {
+            for event in Event::ALL {
+                let (next, diagnostic) = next(state, event);
+                let expected = as_written(state, event);
+                assert_eq!((next, diagnostic.map_or(0, Diagnostic::code)), expected, "{state:?} {event:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn bits_and_codes_are_read_as_they_are_written() {
+        for state in State::ALL {
+            assert_eq!(State::from_bits(state.bits()), state);
+        }
+        for code in 0..32 {
+            assert_eq!(Diagnostic::from_code(code).code(), code);
+        }
+    }
+}
