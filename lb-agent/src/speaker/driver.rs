@@ -54,7 +54,7 @@ struct Driver {
 
 /// What woke the loop.
 enum Wake {
-    Wish(bool),
+    Wish,
     Command(Option<Command>),
     Accepted(TcpStream),
     Attempted(Result<TcpStream, SocketError>),
@@ -113,7 +113,7 @@ impl Driver {
         loop {
             self.settle();
             let wake = tokio::select! {
-                changed = wishes.changed() => Wake::Wish(changed.is_ok()),
+                Ok(()) = wishes.changed() => Wake::Wish,
                 command = told.recv() => Wake::Command(command),
                 Some(stream) = accepted.recv() => Wake::Accepted(stream),
                 outcome = attempted(&mut self.attempt) => Wake::Attempted(outcome),
@@ -133,7 +133,7 @@ impl Driver {
     /// False at the end of it all.
     fn handle(&mut self, wake: Wake, wishes: &mut watch::Receiver<Neighbour>) -> bool {
         match wake {
-            Wake::Wish(true) => {
+            Wake::Wish => {
                 let wish = wishes.borrow_and_update();
                 let now = self.start.elapsed();
                 self.peer.set_config(wish.config.clone(), now);
@@ -150,7 +150,7 @@ impl Driver {
                 self.peer.shut_down(shutdown, self.now());
                 return false;
             }
-            Wake::Wish(false) | Wake::Command(None) => return false,
+            Wake::Command(None) => return false,
             Wake::Accepted(stream) => self.connected(Way::Accepted, stream),
             Wake::Attempted(outcome) => {
                 self.attempt = None;

@@ -86,7 +86,8 @@ fn neighbour(address: IpAddr, port: u16, ours: u32, theirs: u32) -> Neighbour {
             hold_time: HoldTime::DEFAULT,
             keepalive: None,
             families: vec![Family::Ipv4],
-            next_hops: NextHops::default(),
+            // Routes to loopback addresses are taken for damaged.
+            next_hops: NextHops { v4: Some(Ipv4Addr::new(192, 0, 2, 1)), ..NextHops::default() },
             graceful_restart: None,
             restarted: false,
             passive: port == 0,
