@@ -9,6 +9,7 @@
 //!
 //! A neighbour that does not read, or does not answer, stops its own task and no other.
 
+pub mod bfd;
 mod connection;
 mod driver;
 mod listener;
@@ -18,7 +19,8 @@ pub mod wanted;
 
 use std::collections::{BTreeMap, btree_map};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -27,9 +29,10 @@ use lb_bgp::value::Community;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use self::bfd::{Monitor, Watch};
 use self::driver::{Command, Driven};
 use self::listener::{Expected, Listeners};
-pub use self::shown::{SpeakerView, Viewed};
+pub use self::shown::{BgpShown, SpeakerView, Viewed};
 use self::wanted::{Neighbour, Wanted};
 
 /// A driver that is asked answers at once; one that ends need not.
@@ -42,6 +45,7 @@ pub struct Speaker {
     /// Of this node: no two of them shall come at once.
     seed: u64,
     running: Arc<Mutex<Running>>,
+    monitor: Arc<Monitor>,
 }
 
 #[derive(Debug)]
@@ -57,14 +61,20 @@ struct Running {
 impl Speaker {
     /// A speaker without neighbours. It listens on `port` once it has some; with 0 it never does. `node` is
     /// this node's name.
-    pub fn new(port: u16, node: &str) -> Self {
-        let running = Running {
+    ///
+    /// # Errors
+    /// When the system gives no thread for BFD.
+    pub fn new(port: u16, node: &str) -> io::Result<Self> {
+        let seed = hash(node);
+        let running = Arc::new(Mutex::new(Running {
             neighbours: BTreeMap::new(),
             ending: Vec::new(),
             listeners: Listeners::new(port),
             leaving: false,
-        };
-        Self { start: Instant::now(), seed: hash(node), running: Arc::new(Mutex::new(running)) }
+        }));
+        let told = Arc::downgrade(&running);
+        let monitor = Monitor::start(seed, move |neighbour, up| report(&told, neighbour, up))?;
+        Ok(Self { start: Instant::now(), seed, running, monitor: Arc::new(monitor) })
     }
 
     /// All neighbours, and what each shall know. Sessions start, change and end as that asks for: other
@@ -75,19 +85,13 @@ impl Speaker {
             return;
         }
         running.end_all_but(&wanted);
+        self.monitor.set(watch(&wanted));
         for (name, neighbour) in wanted {
             let seed = self.seed ^ hash(&name);
             running.set(name, neighbour, seed, self.start);
         }
         let expected = running.neighbours.values().map(Expected::from).collect();
         running.listeners.set(expected);
-    }
-
-    /// What BFD says of the way to a neighbour.
-    pub fn handle_bfd(&self, neighbour: &str, up: bool) {
-        if let Some(driven) = self.running().neighbours.get(neighbour) {
-            driven.tell(Command::Bfd(up));
-        }
     }
 
     /// All neighbours as they are now.
@@ -107,7 +111,8 @@ impl Speaker {
             Some(Viewed { name, neighbour, view })
         });
         let neighbours = join_all(answers).await.into_iter().flatten().collect();
-        SpeakerView { at: self.start.elapsed(), neighbours, unknown, failures }
+        let bfd = self.monitor.view().await;
+        SpeakerView { at: self.start.elapsed(), neighbours, bfd, unknown, failures }
     }
 
     /// Ends all sessions for good, so that no packet is lost: neighbours that would forget our routes at once
@@ -205,6 +210,20 @@ impl From<&Driven> for Expected {
         let transport = driven.wish.borrow().transport.clone();
         Self { transport, connections: driven.connections.clone() }
     }
+}
+
+/// What BFD says of the way to a neighbour.
+fn report(running: &Weak<Mutex<Running>>, neighbour: &str, up: bool) {
+    let Some(running) = running.upgrade() else { return };
+    let running = running.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(driven) = running.neighbours.get(neighbour) {
+        driven.tell(Command::Bfd(up));
+    }
+}
+
+fn watch(wanted: &Wanted) -> Watch {
+    let watched = wanted.iter().filter_map(|(name, neighbour)| Some((name.clone(), neighbour.watched()?)));
+    watched.collect()
 }
 
 /// Whether the end of the session is the end of our routes.

@@ -8,6 +8,7 @@ use lb_bgp::session::{Counters, Messages, PeerView, State};
 use lb_bgp::value::{Family, NextHop};
 use serde::Serialize;
 
+use super::bfd::BfdViewed;
 use super::wanted::Neighbour;
 
 /// The speaker as it is now.
@@ -17,6 +18,8 @@ pub struct SpeakerView {
     pub at: Duration,
     /// The neighbours, by name.
     pub neighbours: Vec<Viewed>,
+    /// The BFD sessions.
+    pub bfd: Vec<BfdViewed>,
     /// Connections of strangers that were closed.
     pub unknown: u64,
     /// What cannot be listened at, a sentence each.

@@ -29,9 +29,13 @@ struct Pair {
 
 impl Pair {
     async fn established(routes: Routes) -> Self {
-        let pair = Self { node: Speaker::new(0, "node"), router: Speaker::new(0, "router"), port: 0 }
-            .listening()
-            .await;
+        let pair = Self {
+            node: Speaker::new(0, "node").unwrap(),
+            router: Speaker::new(0, "router").unwrap(),
+            port: 0,
+        }
+        .listening()
+        .await;
         pair.router.set(
             [("node".into(), Neighbour { routes: Some(Arc::default()), ..neighbour(OURS, 0, 2, 1) })].into(),
         );
@@ -43,7 +47,7 @@ impl Pair {
     /// A port that is free now.
     async fn listening(self) -> Self {
         let port = TcpListener::bind((ROUTER, 0)).await.unwrap().local_addr().unwrap().port();
-        Self { router: Speaker::new(port, "router"), port, ..self }
+        Self { router: Speaker::new(port, "router").unwrap(), port, ..self }
     }
 
     fn tell(&self, routes: Routes) {
@@ -95,6 +99,7 @@ fn neighbour(address: IpAddr, port: u16, ours: u32, theirs: u32) -> Neighbour {
             connect_timeout: Duration::from_secs(10),
             back_off: BackOff { first: Duration::from_millis(50), longest: Duration::from_millis(200) },
         },
+        bfd: None,
         routes: None,
     }
 }
@@ -157,7 +162,9 @@ async fn a_neighbour_that_keeps_our_routes_is_left_without_a_word() {
         ..it
     };
     let pair =
-        Pair { node: Speaker::new(0, "node"), router: Speaker::new(0, "router"), port: 0 }.listening().await;
+        Pair { node: Speaker::new(0, "node").unwrap(), router: Speaker::new(0, "router").unwrap(), port: 0 }
+            .listening()
+            .await;
     pair.router.set([("node".into(), graceful(neighbour(OURS, 0, 2, 1)))].into());
     pair.node.set([("router".into(), graceful(neighbour(ROUTER, pair.port, 1, 2)))].into());
     let before = pair.router_sees(|view| view.counters.prefixes.ends_of_rib == 1).await.counters;

@@ -5,7 +5,10 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use lb_bfd::session::{Hops, Profile};
 use lb_bgp::session::{Config, Routes};
+
+use super::bfd::Watched;
 
 /// All neighbours, by the names of their objects.
 pub type Wanted = BTreeMap<String, Neighbour>;
@@ -17,8 +20,27 @@ pub struct Neighbour {
     pub transport: Transport,
     /// How it is spoken to.
     pub config: Config,
+    /// The way to it is watched so; `None`: it is not.
+    pub bfd: Option<Bfd>,
     /// What it shall know; `None` while that is not known: it then keeps what it was told before a restart.
     pub routes: Option<Arc<Routes>>,
+}
+
+/// How the way to a neighbour is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bfd {
+    /// How far it is.
+    pub hops: Hops,
+    /// How fast.
+    pub profile: Profile,
+}
+
+impl Neighbour {
+    pub(super) fn watched(&self) -> Option<Watched> {
+        let Bfd { hops, profile } = self.bfd?;
+        let Transport { address, source, device, .. } = self.transport.clone();
+        Some(Watched { address, source, device, hops, profile })
+    }
 }
 
 /// How a neighbour is reached.
