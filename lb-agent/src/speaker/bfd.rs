@@ -6,6 +6,7 @@
 
 mod drive;
 mod priority;
+mod shown;
 mod socket;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use lb_bfd::session::{Hops, Profile, View};
 use tokio::sync::oneshot;
 
 use self::drive::Driver;
+pub use self::shown::{BfdSessionShown, BfdShown};
 
 /// A neighbour that the way to is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]

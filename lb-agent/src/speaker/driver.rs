@@ -4,6 +4,7 @@ use std::future::pending;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
+use lb_bgp::session::ending::By;
 use lb_bgp::session::{Action, Peer, PeerView, Shutdown, Way};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -217,6 +218,9 @@ impl Driver {
                 let remote =
                     self.connections[way as usize].as_ref().and_then(|c| c.stream().peer_addr().ok());
                 tracing::info!(peer = %self.name, remote = ?remote, "BGP session is up");
+            }
+            Action::Down(ending) if ending.cause.by() == By::Us => {
+                tracing::info!(peer = %self.name, "BGP session is over: {}", ending.cause);
             }
             Action::Down(ending) => {
                 tracing::warn!(peer = %self.name, "BGP session is down: {}", ending.cause)
