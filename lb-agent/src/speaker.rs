@@ -12,13 +12,13 @@
 pub mod bfd;
 mod connection;
 mod driver;
+mod identity;
 mod listener;
 pub mod shown;
 mod socket;
 pub mod wanted;
 
 use std::collections::{BTreeMap, btree_map};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -31,6 +31,8 @@ use tokio::task::JoinHandle;
 
 use self::bfd::{Monitor, Watch};
 use self::driver::{Command, Driven};
+pub use self::identity::Identity;
+use self::identity::hash;
 use self::listener::{Expected, Listeners};
 pub use self::shown::{BgpShown, SpeakerView, Viewed};
 use self::wanted::{Neighbour, Wanted};
@@ -65,7 +67,7 @@ impl Speaker {
     /// # Errors
     /// When the system gives no thread for BFD.
     pub fn new(port: u16, node: &str) -> io::Result<Self> {
-        let seed = hash(node);
+        let seed = hash(0, node);
         let running = Arc::new(Mutex::new(Running {
             neighbours: BTreeMap::new(),
             ending: Vec::new(),
@@ -87,7 +89,7 @@ impl Speaker {
         running.end_all_but(&wanted);
         self.monitor.set(watch(&wanted));
         for (name, neighbour) in wanted {
-            let seed = self.seed ^ hash(&name);
+            let seed = hash(self.seed, &name);
             running.set(name, neighbour, seed, self.start);
         }
         let expected = running.neighbours.values().map(Expected::from).collect();
@@ -237,12 +239,6 @@ fn less_preferred(routes: &Routes) -> Routes {
         attributes.communities.insert(Community::GRACEFUL_SHUTDOWN);
     }
     routes
-}
-
-fn hash(value: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
 }
 
 #[cfg(test)]

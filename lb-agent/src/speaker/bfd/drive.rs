@@ -1,7 +1,6 @@
 //! What stands between the sessions and the world: a loop without an opinion.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
@@ -17,6 +16,7 @@ use nix::sys::time::TimeSpec;
 
 use super::socket::{self, Came, Ear};
 use super::{BfdViewed, Order, Watch, Watched, priority};
+use crate::speaker::identity::hash;
 
 /// Octets of a packet that matter, and a few more: what is longer is judged by its start.
 const BUFFER: usize = 128;
@@ -299,10 +299,4 @@ fn take(
 
 fn without_echo(profile: Profile) -> Profile {
     Profile { echo: None, ..profile }
-}
-
-fn hash(seed: u64, name: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (seed, name).hash(&mut hasher);
-    hasher.finish()
 }
