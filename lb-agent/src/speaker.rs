@@ -20,12 +20,13 @@ pub mod wanted;
 
 use std::collections::{BTreeMap, btree_map};
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use lb_bgp::session::{PeerView, Routes, Shutdown};
 use lb_bgp::value::Community;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -47,8 +48,12 @@ pub struct Speaker {
     /// Of this node: no two of them shall come at once.
     seed: u64,
     running: Arc<Mutex<Running>>,
+    addressees: Arc<Mutex<Addressees>>,
     monitor: Arc<Monitor>,
 }
+
+/// Where BFD's reports go. Apart from the rest: BFD must not wait for whoever compares thousands of routes.
+type Addressees = BTreeMap<String, UnboundedSender<Command>>;
 
 #[derive(Debug)]
 struct Running {
@@ -68,15 +73,17 @@ impl Speaker {
     /// When the system gives no thread for BFD.
     pub fn new(port: u16, node: &str) -> io::Result<Self> {
         let seed = hash(0, node);
-        let running = Arc::new(Mutex::new(Running {
+        let running = Running {
             neighbours: BTreeMap::new(),
             ending: Vec::new(),
             listeners: Listeners::new(port),
             leaving: false,
-        }));
-        let told = Arc::downgrade(&running);
+        };
+        let addressees = Arc::<Mutex<Addressees>>::default();
+        let told = Arc::clone(&addressees);
         let monitor = Monitor::start(seed, move |neighbour, up| report(&told, neighbour, up))?;
-        Ok(Self { start: Instant::now(), seed, running, monitor: Arc::new(monitor) })
+        let running = Arc::new(Mutex::new(running));
+        Ok(Self { start: Instant::now(), seed, running, addressees, monitor: Arc::new(monitor) })
     }
 
     /// All neighbours, and what each shall know. Sessions start, change and end as that asks for: other
@@ -87,13 +94,17 @@ impl Speaker {
             return;
         }
         running.end_all_but(&wanted);
-        self.monitor.set(watch(&wanted));
+        let watch = watch(&wanted);
         for (name, neighbour) in wanted {
             let seed = hash(self.seed, &name);
             running.set(name, neighbour, seed, self.start);
         }
         let expected = running.neighbours.values().map(Expected::from).collect();
         running.listeners.set(expected);
+        let addressees: Addressees =
+            running.neighbours.iter().map(|(name, driven)| (name.clone(), driven.commands.clone())).collect();
+        *self.addressees.lock().unwrap_or_else(PoisonError::into_inner) = addressees;
+        self.monitor.set(watch);
     }
 
     /// All neighbours as they are now.
@@ -215,11 +226,11 @@ impl From<&Driven> for Expected {
 }
 
 /// What BFD says of the way to a neighbour.
-fn report(running: &Weak<Mutex<Running>>, neighbour: &str, up: bool) {
-    let Some(running) = running.upgrade() else { return };
-    let running = running.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(driven) = running.neighbours.get(neighbour) {
-        driven.tell(Command::Bfd(up));
+fn report(addressees: &Mutex<Addressees>, neighbour: &str, up: bool) {
+    let addressees = addressees.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(commands) = addressees.get(neighbour) {
+        // A driver ends only when it is told to.
+        let _ = commands.send(Command::Bfd(up));
     }
 }
 

@@ -166,15 +166,15 @@ fn register<Session>(
 
 fn bgp_labels(viewed: &Viewed) -> [String; 2] {
     let transport = &viewed.neighbour.transport;
-    [SocketAddr::new(transport.address, transport.port).to_string(), vrf(transport.device.as_ref())]
+    [SocketAddr::new(transport.address, transport.port).to_string(), vrf(transport.vrf())]
 }
 
 fn bfd_labels(viewed: &BfdViewed) -> [String; 2] {
-    [viewed.watched.address.to_string(), vrf(viewed.watched.device.as_ref())]
+    [viewed.watched.address.to_string(), vrf(viewed.vrf())]
 }
 
-fn vrf(device: Option<&String>) -> String {
-    device.map_or(DEFAULT_VRF, String::as_str).to_owned()
+fn vrf(device: Option<&str>) -> String {
+    device.unwrap_or(DEFAULT_VRF).to_owned()
 }
 
 #[cfg(test)]

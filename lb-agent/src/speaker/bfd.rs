@@ -50,6 +50,17 @@ pub struct BfdViewed {
     pub at: std::time::Duration,
 }
 
+impl BfdViewed {
+    /// The VRF: of a link-local neighbour, the device is just its interface.
+    pub fn vrf(&self) -> Option<&str> {
+        self.watched.device.as_deref().filter(|_| !is_link_local(self.watched.address))
+    }
+}
+
+pub(super) const fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
 /// All sessions, by the names of the neighbours' objects.
 pub type Watch = BTreeMap<String, Watched>;
 

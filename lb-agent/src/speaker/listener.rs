@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::bfd::is_link_local;
 use super::socket;
 use super::wanted::{Key, Transport};
 
@@ -159,14 +160,9 @@ impl Directory {
     }
 }
 
-fn is_link_local(address: IpAddr) -> bool {
-    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
-}
-
 /// A link-local neighbour's device is its interface, of which the listener at all of them hears, too.
 fn place(transport: &Transport) -> Place {
-    let device = transport.device.clone().filter(|_| !is_link_local(transport.address));
-    (socket::any(transport.address), device)
+    (socket::any(transport.address), transport.vrf().map(str::to_owned))
 }
 
 fn keys(expected: &[Expected], at: &Place) -> BTreeMap<IpAddr, Key> {

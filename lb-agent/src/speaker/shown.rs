@@ -175,7 +175,7 @@ fn session(viewed: &Viewed, at: Duration) -> SessionShown {
         agreed,
         families: families(view),
         unsendable: view.unsendable,
-        bfd: view.bfd,
+        bfd: view.bfd.filter(|_| neighbour.bfd.is_some()),
         last_error: view.last_ending.as_ref().map(|ending| ending.cause.to_string()),
         next_attempt: view.next_attempt.map(|next| next.saturating_sub(at).as_secs()),
         counters: counters(&view.counters),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use lb_bfd::session::{Hops, Profile};
 use lb_bgp::session::{Config, Routes};
 
-use super::bfd::Watched;
+use super::bfd::{Watched, is_link_local};
 
 /// All neighbours, by the names of their objects.
 pub type Wanted = BTreeMap<String, Neighbour>;
@@ -58,6 +58,13 @@ pub struct Transport {
     pub key: Option<Key>,
     /// Segments that have come with less are dropped (RFC 5082): 255 minus the routers between.
     pub minimum_ttl: Option<u8>,
+}
+
+impl Transport {
+    /// The VRF: of a link-local neighbour, the device is just its interface.
+    pub fn vrf(&self) -> Option<&str> {
+        self.device.as_deref().filter(|_| !is_link_local(self.address))
+    }
 }
 
 /// Octets of a key, at most.

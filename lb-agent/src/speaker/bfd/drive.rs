@@ -133,6 +133,10 @@ impl Driver {
         }
         let wanted: BTreeSet<Ear> = self.sessions.values().map(|driven| Ear::of(&driven.watched)).collect();
         self.ears.retain(|ear, _| wanted.contains(ear));
+        // A BGP session may be new where this one is not.
+        for driven in self.sessions.values().filter(|driven| driven.session.state() == State::Up) {
+            (self.report)(&driven.name, true);
+        }
     }
 
     fn begin(&mut self, name: String, watched: Watched, now: Duration) {

@@ -15,7 +15,7 @@ use nix::sys::socket::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::Watched;
+use super::{Watched, is_link_local};
 use crate::speaker::socket::any;
 
 /// RFC 5881 section 4.
@@ -187,10 +187,6 @@ fn with_scope(address: IpAddr, port: u16, scope: u32) -> SocketAddr {
 
 fn is_multihop(watched: &Watched) -> bool {
     matches!(watched.hops, Hops::Multi { .. })
-}
-
-fn is_link_local(address: IpAddr) -> bool {
-    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
 fn ip(address: &SockaddrStorage) -> Option<IpAddr> {

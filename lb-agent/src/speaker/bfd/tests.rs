@@ -46,6 +46,8 @@ async fn sessions_come_up_and_those_who_are_left_on_purpose_report_no_failure() 
 
     let left = all().into_iter().filter(|(name, _)| name != "b").collect();
     monitor.set(left);
+    let again: BTreeSet<_> = (0..4).map(|_| reported.recv_timeout(PATIENCE).unwrap()).collect();
+    assert!(!again.contains(&("b".to_owned(), true)), "those who go on say so again: {again:?}");
     tokio::time::timeout(PATIENCE, async {
         while viewed(&monitor, "a").await.view.state == State::Up {
             tokio::time::sleep(Duration::from_millis(5)).await;
