@@ -44,27 +44,32 @@ impl<K: Copy> Demultiplexer<K> {
     /// The session of a packet that came along a path, all of which is known.
     ///
     /// # Errors
-    /// When there is none. A packet that names a session must still come from its neighbor: discriminators can be
-    /// guessed.
+    /// When there is none. A packet that names a session may come in elsewhere (RFC 5880 section 6.3), but must
+    /// still come from its neighbor and over its kind of hops: discriminators can be guessed.
     pub fn find(&self, bytes: &[u8], came: &Path) -> Result<K, Refusal> {
         let packet = packet::parse(bytes)?;
         match Discriminator::new(u32::from_be_bytes(packet.your_discriminator)) {
             Some(receiver) => {
                 let (path, key) = self.by_discriminator.get(&receiver).ok_or(Refusal::UnknownSession)?;
-                if path.fits(came) { Ok(*key) } else { Err(Refusal::UnknownSession) }
+                if path.is_between(came) { Ok(*key) } else { Err(Refusal::UnknownSession) }
             }
             None => {
-                let mut fitting = self.by_discriminator.values().filter(|(path, _)| path.fits(came));
-                fitting.next().map(|(_, key)| *key).ok_or(Refusal::UnknownSession)
+                let fitting = self.by_discriminator.values().filter(|(path, _)| path.fits(came));
+                // The one that says most of its path; others are for what is left.
+                let closest = fitting.max_by_key(|(path, _)| (path.link.is_some(), path.local.is_some()));
+                closest.map(|(_, key)| *key).ok_or(Refusal::UnknownSession)
             }
         }
     }
 }
 
 impl Path {
+    fn is_between(&self, came: &Self) -> bool {
+        self.multihop == came.multihop && self.remote == came.remote
+    }
+
     fn fits(&self, came: &Self) -> bool {
-        self.multihop == came.multihop
-            && self.remote == came.remote
+        self.is_between(came)
             && self.local.is_none_or(|local| came.local == Some(local))
             && self.link.is_none_or(|link| came.link == Some(link))
     }
@@ -106,13 +111,33 @@ mod tests {
         // The same addresses over another link, and over several hops, are other sessions.
         assert_eq!(find(0, &path(false, 2, Some(8))), Ok('c'));
         assert_eq!(find(0, &path(true, 2, Some(7))), Ok('b'));
+        // A session that is named is found wherever its neighbor's packets come in.
+        assert_eq!(find(1, &path(false, 2, Some(8))), Ok('a'));
         // A number that is guessed is no way in.
         assert_eq!(find(1, &path(false, 3, Some(7))), Err(Refusal::UnknownSession));
         assert_eq!(find(1, &path(true, 2, Some(7))), Err(Refusal::UnknownSession));
         assert_eq!(find(4, &path(false, 2, Some(7))), Err(Refusal::UnknownSession));
         assert_eq!(find(0, &path(false, 3, Some(7))), Err(Refusal::UnknownSession));
+        // That it is authenticated is for its session to refuse, and to count.
+        let mut authenticated = [0; 26];
+        authenticated[..24].copy_from_slice(&packet(1));
+        (authenticated[1], authenticated[3]) = (bfd::DOWN | bfd::AUTHENTICATION, 26);
+        assert_eq!(sessions.find(&authenticated, &path(false, 2, Some(7))), Ok('a'));
         sessions.remove(number(1));
         let gone = sessions.find(&packet(1), &path(false, 2, Some(7)));
         assert_eq!(gone, Err(Refusal::UnknownSession));
+    }
+
+    #[test]
+    fn a_session_that_is_bound_to_a_link_comes_before_one_that_takes_any() {
+        let mut sessions = Demultiplexer::default();
+        let number = |n| Discriminator::new(n).unwrap();
+        sessions.insert(number(1), Path { local: None, ..path(false, 2, None) }, 'a');
+        sessions.insert(number(2), path(false, 2, Some(7)), 'b');
+        sessions.insert(number(3), path(false, 2, None), 'c');
+        assert_eq!(sessions.find(&packet(0), &path(false, 2, Some(7))), Ok('b'));
+        assert_eq!(sessions.find(&packet(0), &path(false, 2, Some(8))), Ok('c'));
+        let elsewhere = Path { local: Some(IpAddr::from([10, 0, 0, 9])), ..path(false, 2, None) };
+        assert_eq!(sessions.find(&packet(0), &elsewhere), Ok('a'));
     }
 }

@@ -112,8 +112,8 @@ impl Session {
         self.counters.received += 1;
         self.heard = Some(self.heard.map_or(received.at, |heard| heard.max(received.at)));
         self.learn(&packet);
-        if packet.is_final && self.timing.handle_final() {
-            self.settle(received.at);
+        if packet.is_final {
+            self.timing.handle_final();
         }
         if self.state == State::AdminDown {
             return Ok(());
@@ -132,21 +132,20 @@ impl Session {
         }
     }
 
-    /// An echo packet of this session has come back.
+    /// An echo packet of this session has come back, at this time.
     pub fn handle_echo(&mut self, at: Duration) {
         self.counters.echo_received += 1;
-        self.echo.handle_return(at);
+        self.echo.handle_return(at, self.multiplier());
     }
 
     /// Time has passed: ends what has run out.
     pub fn handle_time(&mut self, now: Duration) {
         if self.detection_deadline().is_some_and(|deadline| now >= deadline) {
             self.step(Event::Expired, now);
-            // Whoever comes back may be another (RFC 5880 section 6.8.1).
-            self.remote = Remote::default();
-            self.heard = None;
+            self.forget();
+            self.settle(now);
         }
-        if self.echo.has_failed(now, self.config.profile.multiplier) {
+        if self.echo.has_failed(now, self.multiplier()) {
             self.step(Event::EchoFailed, now);
         }
     }
@@ -159,6 +158,7 @@ impl Session {
 
     /// Holds the session down, or lets it come up again.
     pub fn set_admin_down(&mut self, down: bool, now: Duration) {
+        self.final_due &= !down;
         self.step(if down { Event::Disabled } else { Event::Enabled }, now);
     }
 
@@ -166,20 +166,22 @@ impl Session {
     pub fn poll_packet(&mut self, now: Duration) -> Option<[u8; bfd::LENGTH]> {
         if self.final_due {
             self.final_due = false;
+            // It says all that a packet for the news alone would say. The clock of the others goes on.
+            self.timing.handle_told();
             self.counters.sent += 1;
             return Some(self.packet(bfd::FINAL));
         }
-        if !self.sends_periodically() || now < self.timing.transmit_at(self.remote.required_receive) {
+        if self.transmit_at().is_none_or(|due| now < due) {
             return None;
         }
-        self.timing.handle_sent(now, self.config.profile.multiplier);
+        self.timing.handle_sent(now, self.multiplier());
         self.counters.sent += 1;
         Some(self.packet(if self.timing.is_polling() { bfd::POLL } else { 0 }))
     }
 
     /// Whether an echo packet is to be sent now, whose content is the caller's.
     pub fn poll_echo(&mut self, now: Duration) -> bool {
-        let sent = self.echo.poll(now);
+        let sent = self.echo.poll(now, self.multiplier());
         self.counters.echo_sent += u64::from(sent);
         sent
     }
@@ -191,11 +193,9 @@ impl Session {
 
     /// When to ask again at the latest; `None`: not before something is received.
     pub fn next_deadline(&self) -> Option<Duration> {
-        let transmit =
-            self.sends_periodically().then(|| self.timing.transmit_at(self.remote.required_receive));
-        let echo = self.echo.next_deadline(self.config.profile.multiplier);
         let answer = self.final_due.then_some(Duration::ZERO);
-        [transmit, self.detection_deadline(), echo, answer].into_iter().flatten().min()
+        let echo = self.echo.next_deadline();
+        [self.transmit_at(), self.detection_deadline(), echo, answer].into_iter().flatten().min()
     }
 
     /// How it stands.
@@ -228,8 +228,21 @@ impl Session {
         };
     }
 
+    /// Nobody was heard for a detection time: whoever comes back may be another (RFC 5880 section 6.8.1), and
+    /// gets no answer to what this one has asked. How much it can take is believed until something else is said,
+    /// except that it takes nothing at all: two that wait for each other would do so for ever.
+    fn forget(&mut self) {
+        let unheard = Remote::default();
+        let required_receive = self.remote.required_receive.max(unheard.required_receive);
+        self.remote = Remote { required_receive, ..unheard };
+        self.heard = None;
+        self.final_due = false;
+    }
+
     /// Goes on by the table, and says what came of it.
     fn step(&mut self, event: Event, now: Duration) {
+        // What was received may be handed in later than a time that was told.
+        let now = now.max(self.since);
         let (to, diagnostic) = next(self.state, event);
         if let Some(diagnostic) = diagnostic {
             self.diagnostic = diagnostic;
@@ -245,7 +258,7 @@ impl Session {
             let (diagnostic, remote) = (self.diagnostic, self.remote.state);
             self.changes.push_back(Change { from, to, diagnostic, remote, at: now });
             // Whatever is news is told at once (RFC 5880 section 6.8.7).
-            self.timing.hurry();
+            self.timing.handle_news();
         }
         self.settle(now);
     }
@@ -257,18 +270,30 @@ impl Session {
                 && self.state == State::Up
                 && !self.remote.required_echo.is_zero()
         });
-        self.echo.set(echo.map(|interval| interval.max(self.remote.required_echo)), now);
+        self.echo
+            .set(echo.map(|interval| timing::announceable(interval).max(self.remote.required_echo)), now);
         let wanted = Intervals::of(&self.config.profile, self.state, echo.is_some());
-        self.timing.set(wanted, self.state == State::Up);
+        self.timing.set(wanted, self.state, self.remote.discriminator != 0);
     }
 
-    /// RFC 5880 section 6.8.7: who does not send of itself.
-    fn sends_periodically(&self) -> bool {
-        let waits = self.config.profile.passive && self.remote.discriminator == 0;
+    /// When the next packet is due; `None` where none is.
+    fn transmit_at(&self) -> Option<Duration> {
+        if self.config.profile.passive && self.remote.discriminator == 0 {
+            return None;
+        }
+        self.timing.transmit_at(self.remote.required_receive, self.is_periodic())
+    }
+
+    /// Whether the neighbor wants to hear more than the news (RFC 5880 section 6.8.7).
+    fn is_periodic(&self) -> bool {
         let both_up = self.state == State::Up && self.remote.state == State::Up;
-        let unwanted = self.remote.required_receive.is_zero()
-            || (self.remote.demand && both_up && !self.timing.is_polling());
-        !waits && !unwanted
+        let on_demand = self.remote.demand && both_up && !self.timing.is_polling();
+        !self.remote.required_receive.is_zero() && !on_demand
+    }
+
+    /// Zero is no multiplier: a neighbor would take no packet that has it.
+    fn multiplier(&self) -> u8 {
+        self.config.profile.multiplier.max(1)
     }
 
     /// RFC 5880 section 6.8.4.
@@ -278,7 +303,7 @@ impl Session {
     }
 
     fn detection_deadline(&self) -> Option<Duration> {
-        Some(self.heard? + self.detection_time())
+        Some(self.heard?.saturating_add(self.detection_time()))
     }
 
     fn packet(&self, flag: u8) -> [u8; bfd::LENGTH] {
@@ -289,7 +314,7 @@ impl Session {
         Control {
             version_and_diagnostic: bfd::VERSION | self.diagnostic.code(),
             state_and_flags: self.state.bits() << 6 | flag | independent,
-            multiplier: self.config.profile.multiplier,
+            multiplier: self.multiplier(),
             length: bfd::LENGTH as u8,
             my_discriminator: self.config.local.get().to_be_bytes(),
             your_discriminator: self.remote.discriminator.to_be_bytes(),

@@ -200,3 +200,55 @@ const fn cease(subcode: u8) -> &'static str {
         _ => "cease",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Cease, LONGEST_TEXT, code, name};
+    use crate::message::Notification;
+
+    #[test]
+    fn a_text_comes_through_and_is_cut_at_a_character() {
+        for cease in [Cease::AdministrativeShutdown, Cease::AdministrativeReset] {
+            let notification = Notification::with_text(cease, "Wartung bis 5 Uhr – Größe");
+            assert_eq!(notification.text().as_deref(), Some("Wartung bis 5 Uhr – Größe"));
+        }
+        let cut = Notification::with_text(Cease::AdministrativeShutdown, &"ü".repeat(200));
+        assert_eq!(cut.text(), Some("ü".repeat(LONGEST_TEXT / 2)));
+        assert_eq!(Notification::with_text(Cease::BfdDown, "why").data, []);
+        assert_eq!(Notification::with_text(Cease::AdministrativeShutdown, "").data, []);
+    }
+
+    #[test]
+    fn a_text_that_is_none_is_not_shown() {
+        for (subcode, data) in
+            [(2, vec![]), (2, vec![0]), (2, vec![5, b'x']), (2, vec![2, 0xff, 0xfe]), (6, vec![1, b'x'])]
+        {
+            assert_eq!(Notification { code: code::CEASE, subcode, data }.text(), None, "{subcode}");
+        }
+        let steering = Notification { code: code::CEASE, subcode: 2, data: b"\x03a\x1bb".to_vec() };
+        assert_eq!(steering.text().as_deref(), Some("a b"));
+    }
+
+    #[test]
+    fn a_hard_reset_encloses_the_reason() {
+        let inner = Notification::with_text(Cease::AdministrativeShutdown, "bye");
+        let outer = inner.clone().into_hard_reset();
+        assert_eq!((outer.code, outer.subcode, outer.hard_reset()), (6, 9, Some(inner.clone())));
+        assert_eq!(inner.hard_reset(), None);
+        assert_eq!(Notification::from(Cease::HardReset).hard_reset(), None);
+        assert_eq!(outer.to_string(), "hard reset (6/9): administrative shutdown (6/2): \"bye\"");
+    }
+
+    #[test]
+    fn people_read_names_and_numbers() {
+        let named = |code, subcode| Notification::new(code, subcode).to_string();
+        assert_eq!(named(6, 10), "BFD down (6/10)");
+        assert_eq!(named(6, 0), "cease (6/0)");
+        assert_eq!(named(4, 0), "hold timer expired (4/0)");
+        assert_eq!(named(8, 0), "send hold timer expired (8/0)");
+        assert_eq!(named(3, 5), "attribute length error (3/5)");
+        assert_eq!(named(99, 1), "unknown error (99/1)");
+        let names = (0..=255).flat_map(|code| (0..=255).map(move |subcode| name(code, subcode)));
+        assert!(names.into_iter().all(|name| !name.is_empty()));
+    }
+}

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::setup::bpf_core::BpfCore;
-use crate::setup::{self, Part, deny};
+use crate::setup::{self, Part, cargo_tool};
 use crate::{ebpf, machine, process, table};
 
 /// Shell scripts of the project.
@@ -71,7 +71,7 @@ fn documentation() -> Result<()> {
 }
 
 fn dependencies(advisories: bool) -> Result<()> {
-    let mut deny = process::command(deny::binary()?);
+    let mut deny = process::command(cargo_tool::DENY.binary()?);
     deny.args(["check", "--hide-inclusion-graph", "licenses", "bans", "sources"]);
     if advisories {
         deny.arg("advisories");

@@ -6,11 +6,13 @@
 //! | [`ebpf`] | the XDP program: build it, check it |
 //! | [`lanes`] | the tests, cheap to dear |
 //! | [`tidy`] | the rules of the tree that no compiler knows |
+//! | [`fuzz`] | fuzz targets |
 //! | [`lint`] | everything that is judged without running it |
 //! | [`run`] | programs of the workspace that run on the fresh object |
 //! | [`process`], [`workspace`], [`machine`] | child processes; places; the system underneath |
 
 mod ebpf;
+mod fuzz;
 mod lanes;
 mod lint;
 mod machine;
@@ -62,6 +64,14 @@ enum Verb {
         #[arg(long)]
         advisories: bool,
     },
+    /// Feed parsers with what a fuzzer makes up
+    Fuzz {
+        /// One target instead of all
+        target: Option<String>,
+        /// Seconds for each target
+        #[arg(long, default_value_t = 600)]
+        seconds: u32,
+    },
     /// Measure
     Bench {
         #[command(subcommand)]
@@ -101,6 +111,7 @@ fn perform(verb: Verb) -> Result<ExitCode> {
         Verb::Demo { args } => run::demo(&args),
         Verb::Test { lanes, args } => lanes::run(&lanes, &args),
         Verb::Lint { advisories } => lint::run(advisories),
+        Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Verb::Bench { subject: Subject::Packet { args } } => run::bench("packet", &args),
         Verb::Bench { subject: Subject::Simulate { args } } => run::bench("simulate", &args),
         Verb::Bench { subject: Subject::Plan } => run::bench_plan(),

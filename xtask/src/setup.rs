@@ -4,7 +4,7 @@
 //! what is missing calls a package manager.
 
 pub(crate) mod bpf_core;
-pub(crate) mod deny;
+pub(crate) mod cargo_tool;
 mod lab;
 pub(crate) mod linker;
 mod packages;
@@ -28,20 +28,24 @@ pub(crate) enum Part {
     BpfLinker,
     /// The judge of dependencies.
     CargoDeny,
+    /// The driver of the fuzzer.
+    CargoFuzz,
     /// What the lab's hosts run.
     Lab,
 }
 
 impl Part {
     /// In the order in which they are provided.
-    const ALL: [Self; 5] = [Self::Components, Self::BpfCore, Self::BpfLinker, Self::CargoDeny, Self::Lab];
+    const ALL: [Self; 6] =
+        [Self::Components, Self::BpfCore, Self::BpfLinker, Self::CargoDeny, Self::CargoFuzz, Self::Lab];
 
     fn name(self) -> String {
         match self {
             Self::Components => "clippy, rustfmt".to_owned(),
             Self::BpfCore => "core for BPF".to_owned(),
             Self::BpfLinker => format!("bpf-linker {}", linker::VERSION),
-            Self::CargoDeny => format!("cargo-deny {}", deny::VERSION),
+            Self::CargoDeny => cargo_tool::DENY.title(),
+            Self::CargoFuzz => cargo_tool::FUZZ.title(),
             Self::Lab => "programs of the lab".to_owned(),
         }
     }
@@ -52,7 +56,8 @@ impl Part {
             Self::Components => toolchain::missing(&["clippy", "rustfmt"]),
             Self::BpfCore => bpf_core::missing(),
             Self::BpfLinker => linker::missing(),
-            Self::CargoDeny => deny::missing(),
+            Self::CargoDeny => cargo_tool::DENY.missing(),
+            Self::CargoFuzz => cargo_tool::FUZZ.missing(),
             Self::Lab => Ok(lab::missing()),
         }
     }
@@ -60,7 +65,7 @@ impl Part {
     /// Debian packages to install before anything else is tried, so that there is one run of the package manager.
     fn packages(self) -> Result<Vec<String>> {
         match self {
-            Self::Components | Self::BpfCore | Self::CargoDeny => Ok(Vec::new()),
+            Self::Components | Self::BpfCore | Self::CargoDeny | Self::CargoFuzz => Ok(Vec::new()),
             Self::BpfLinker => linker::packages(),
             Self::Lab => Ok(lab::packages()),
         }
@@ -71,7 +76,8 @@ impl Part {
             Self::Components => toolchain::add(&["clippy", "rustfmt"]),
             Self::BpfCore => bpf_core::install(),
             Self::BpfLinker => linker::install(),
-            Self::CargoDeny => deny::install(),
+            Self::CargoDeny => cargo_tool::DENY.install(),
+            Self::CargoFuzz => cargo_tool::FUZZ.install(),
             Self::Lab => bail!("its packages are not installed"),
         }
     }

@@ -6,14 +6,15 @@ use std::time::Duration;
 /// What tells a session from the others of this machine; never zero.
 pub type Discriminator = NonZeroU32;
 
-/// How fast, and with which roles.
+/// How fast, and with which roles. Intervals are counted in whole microseconds, from one to what 32 bits hold: what is
+/// beyond counts as the nearest that a packet can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// Time between two packets that this side would like to send.
     pub transmit: Duration,
     /// Time between two packets that this side can take.
     pub receive: Duration,
-    /// Packets that may be missing before the neighbor takes this side for dead.
+    /// Packets that may be missing before the neighbor takes this side for dead; zero counts as one.
     pub multiplier: u8,
     /// Time between two echo packets, if the neighbor takes them; `None`: none are sent.
     pub echo: Option<Duration>,

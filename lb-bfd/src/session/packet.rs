@@ -118,9 +118,6 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Control, Refusal> {
     if packet.your_discriminator == [0; 4] && state >= State::Init {
         return Err(Refusal::NoReceiver);
     }
-    if authenticated {
-        return Err(Refusal::Authenticated);
-    }
     Ok(packet)
 }
 
@@ -129,6 +126,9 @@ pub(super) fn judge(received: &Received<'_>, config: &Config) -> Result<Sound, R
     let receiver = u32::from_be_bytes(packet.your_discriminator);
     if receiver != 0 && receiver != config.local.get() {
         return Err(Refusal::OtherSession);
+    }
+    if packet.state_and_flags & bfd::AUTHENTICATION != 0 {
+        return Err(Refusal::Authenticated);
     }
     if received.ttl < config.hops.minimum_ttl() {
         return Err(Refusal::Ttl);

@@ -1,1 +1,107 @@
+mod detection;
+mod echo;
+mod pair;
+mod poll;
+mod reception;
+mod transmission;
 
+use super::*;
+
+const LOCAL: u32 = 1;
+const REMOTE: u32 = 9;
+
+const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// The same interval both ways, three times.
+fn profile(interval: u64) -> Profile {
+    Profile { transmit: ms(interval), receive: ms(interval), ..Profile::default() }
+}
+
+fn config(profile: Profile) -> Config {
+    Config {
+        local: Discriminator::new(LOCAL).unwrap(),
+        hops: Hops::Single,
+        profile,
+        control_plane_independent: false,
+        echo_receive: Duration::ZERO,
+    }
+}
+
+/// A packet of a neighbor in this state, who hears this side unless it is down, and whose intervals are 50 ms.
+fn control(state: State) -> Control {
+    let receiver = if state >= State::Init { LOCAL } else { 0 };
+    Control {
+        version_and_diagnostic: bfd::VERSION,
+        state_and_flags: state.bits() << 6,
+        multiplier: 3,
+        length: bfd::LENGTH as u8,
+        my_discriminator: REMOTE.to_be_bytes(),
+        your_discriminator: receiver.to_be_bytes(),
+        intervals: [micros(50), micros(50), [0; 4]],
+    }
+}
+
+fn micros(ms: u64) -> [u8; 4] {
+    packet::micros(Duration::from_millis(ms))
+}
+
+fn with_flag(state: State, flag: u8) -> Control {
+    let plain = control(state);
+    Control { state_and_flags: plain.state_and_flags | flag, ..plain }
+}
+
+fn hear(session: &mut Session, at: Duration, control: Control) {
+    session.handle_packet(&Received { bytes: &control.to_bytes(), ttl: 255, at }).unwrap();
+}
+
+/// All that is to be sent now.
+fn sent(session: &mut Session, now: Duration) -> Vec<Control> {
+    std::iter::from_fn(|| session.poll_packet(now)).map(|bytes| Control::from_bytes(&bytes)).collect()
+}
+
+fn has(control: &Control, flag: u8) -> bool {
+    control.state_and_flags & flag != 0
+}
+
+fn state_of(control: &Control) -> State {
+    State::from_bits(control.state_and_flags >> 6)
+}
+
+/// A session that has come up at this time, whose poll for its faster packets is answered.
+fn up(config: Config, at: Duration) -> Session {
+    let mut session = Session::new(config, 7, at);
+    sent(&mut session, at);
+    hear(&mut session, at, control(State::Down));
+    sent(&mut session, at);
+    hear(&mut session, at, control(State::Up));
+    sent(&mut session, at);
+    hear(&mut session, at, with_flag(State::Up, bfd::FINAL));
+    assert_eq!(session.state(), State::Up);
+    while session.poll_change().is_some() {}
+    session
+}
+
+/// Drives a session that hears this packet every 40 ms; what it sent, and when.
+fn drive(
+    session: &mut Session,
+    from: Duration,
+    to: Duration,
+    heard: Option<Control>,
+) -> Vec<(Duration, Control)> {
+    let (mut now, mut all) = (from, Vec::new());
+    while now < to {
+        if let Some(control) = heard.filter(|_| (now - from).as_micros().is_multiple_of(40_000)) {
+            hear(session, now, control);
+        }
+        session.handle_time(now);
+        all.extend(sent(session, now).into_iter().map(|control| (now, control)));
+        now += Duration::from_micros(500);
+    }
+    all
+}
+
+fn gaps(sent: &[(Duration, Control)]) -> Vec<Duration> {
+    sent.windows(2).map(|two| two[1].0 - two[0].0).collect()
+}

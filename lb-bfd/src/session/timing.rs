@@ -8,6 +8,18 @@ use crate::state::State;
 /// While a session is not up, it is no use to be faster (RFC 5880 section 6.8.3).
 const SLOW: Duration = Duration::from_secs(1);
 
+/// The shortest interval that is one: zero has other meanings.
+const SHORTEST: Duration = Duration::from_micros(1);
+
+/// The longest interval that a packet can tell.
+const LONGEST: Duration = Duration::from_micros(u32::MAX as u64);
+
+/// The interval as a packet tells it, so that no side counts on another than what it says.
+pub(super) fn announceable(interval: Duration) -> Duration {
+    let bounded = interval.clamp(SHORTEST, LONGEST);
+    Duration::from_micros(bounded.as_micros() as u64)
+}
+
 /// What this side announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Intervals {
@@ -20,7 +32,7 @@ impl Intervals {
     pub(super) fn of(profile: &Profile, state: State, echo: bool) -> Self {
         let transmit = if state == State::Up { profile.transmit } else { profile.transmit.max(SLOW) };
         let receive = if echo { profile.receive.max(SLOW) } else { profile.receive };
-        Self { transmit, receive }
+        Self { transmit: announceable(transmit), receive: announceable(receive) }
     }
 }
 
@@ -33,19 +45,30 @@ pub(super) struct Timing {
     /// What counts: an announcement that would surprise the neighbor counts once it has answered.
     in_force: Intervals,
     polling: bool,
+    /// A packet has gone out that polls for what is announced: a final before it answers an earlier poll.
+    has_asked: bool,
     last_sent: Duration,
     /// Share of the interval after which the next packet is sent, in 1/1024.
     share: u32,
-    /// Something is news.
-    hurry: bool,
+    /// The neighbor does not know yet in what state this side is.
+    has_news: bool,
     random: u64,
 }
 
 impl Timing {
     pub(super) fn new(wanted: Intervals, seed: u64, now: Duration) -> Self {
         let (announced, in_force) = (wanted, wanted);
-        let hurry = true;
-        Self { wanted, announced, in_force, polling: false, last_sent: now, share: 1024, hurry, random: seed }
+        Self {
+            wanted,
+            announced,
+            in_force,
+            polling: false,
+            has_asked: false,
+            last_sent: now,
+            share: 1024,
+            has_news: true,
+            random: seed,
+        }
     }
 
     pub(super) fn announced(&self) -> Intervals {
@@ -61,33 +84,35 @@ impl Timing {
     }
 
     /// The next packet is due at once.
-    pub(super) fn hurry(&mut self) {
-        self.hurry = true;
+    pub(super) fn handle_news(&mut self) {
+        self.has_news = true;
     }
 
-    /// Announces other intervals. While the session is up, the neighbor is polled: until it has answered, it is
-    /// not sent to less often than it expects, and not expected to send more often than it knows.
-    pub(super) fn set(&mut self, wanted: Intervals, up: bool) {
+    /// Announces other intervals, and polls the neighbor if there is one: until it has answered, it is not sent to
+    /// less often than it expects while the session is up, and not expected to send more often than it knows.
+    pub(super) fn set(&mut self, wanted: Intervals, state: State, is_heard: bool) {
         self.wanted = wanted;
-        if !up {
+        if !is_heard {
             (self.announced, self.in_force, self.polling) = (wanted, wanted, false);
+        } else if state != State::Up {
+            // Slow at once, even if a poll is under way (RFC 5880 section 6.8.3).
+            self.begin_poll();
+            self.in_force.transmit = wanted.transmit;
         } else if !self.polling {
             self.begin_poll();
         }
     }
 
-    /// The neighbor has answered; true where a poll had asked it.
-    pub(super) fn handle_final(&mut self) -> bool {
-        if !self.polling {
-            return false;
+    /// The neighbor has answered. What is wanted since was not in what it answered to: the next [`Self::set`] polls
+    /// for it.
+    pub(super) fn handle_final(&mut self) {
+        if self.polling && self.has_asked {
+            self.polling = false;
+            self.in_force = self.announced;
         }
-        self.polling = false;
-        self.in_force = self.announced;
-        // What has changed since was not in what it answered to.
-        self.begin_poll();
-        true
     }
 
+    /// The poll is in the packets that are due anyway: none may be sent for its sake (RFC 5880 section 6.5).
     fn begin_poll(&mut self) {
         if self.announced == self.wanted {
             return;
@@ -95,8 +120,7 @@ impl Timing {
         self.announced = self.wanted;
         self.in_force.transmit = self.in_force.transmit.min(self.wanted.transmit);
         self.in_force.receive = self.in_force.receive.max(self.wanted.receive);
-        self.polling = true;
-        self.hurry = true;
+        (self.polling, self.has_asked) = (true, false);
     }
 
     /// Time between two packets, before jitter.
@@ -104,17 +128,24 @@ impl Timing {
         self.in_force.transmit.max(remote_receive)
     }
 
-    /// When the next packet is due. It counts from the last one, so that a change of either side's interval
-    /// takes effect at once, and nothing that is received puts it off.
-    pub(super) fn transmit_at(&self, remote_receive: Duration) -> Duration {
-        if self.hurry {
-            return Duration::ZERO;
+    /// When the next packet is due; `None` where only news would be sent. It counts from the last one, so that a
+    /// change of either side's interval takes effect at once, and nothing that is received puts it off.
+    pub(super) fn transmit_at(&self, remote_receive: Duration, is_periodic: bool) -> Option<Duration> {
+        if self.has_news {
+            return Some(Duration::ZERO);
         }
-        self.last_sent + self.transmit_interval(remote_receive) * self.share / 1024
+        let interval = self.transmit_interval(remote_receive) * self.share / 1024;
+        is_periodic.then(|| self.last_sent.saturating_add(interval))
+    }
+
+    /// A packet apart from the periodic ones has told the news.
+    pub(super) fn handle_told(&mut self) {
+        self.has_news = false;
     }
 
     pub(super) fn handle_sent(&mut self, now: Duration, multiplier: u8) {
-        self.hurry = false;
+        self.has_news = false;
+        self.has_asked = self.polling;
         self.last_sent = now;
         // 75 to 100 percent; with a multiplier of one at most 90, or one late packet would be death.
         let (from, to) = if multiplier == 1 { (768, 921) } else { (768, 1024) };

@@ -26,13 +26,13 @@ pub struct Change {
 pub struct View {
     /// Its state.
     pub state: State,
-    /// Why it last went down.
+    /// Why it last went down; none while it is up.
     pub diagnostic: Diagnostic,
     /// Since when it is in this state.
     pub since: Duration,
     /// What the neighbor last said of itself.
     pub remote_state: State,
-    /// Why the neighbor's side last went down.
+    /// Why the neighbor's side last went down, as it told.
     pub remote_diagnostic: Diagnostic,
     /// The neighbor's discriminator; zero if it is not known.
     pub remote_discriminator: u32,

@@ -104,3 +104,32 @@ pub(super) fn value(path: &[Asn], four_octet_asn: bool) -> Vec<u8> {
 pub(super) fn needs_as4_path(path: &[Asn]) -> bool {
     path.iter().any(|asn| asn.get() > u16::MAX.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{AsPath, Reader, Reading};
+
+    fn read(octets: &[u8], four_octet_asn: bool) -> AsPath {
+        AsPath::read(Reader::new(octets), Reading { four_octet_asn, takes_confederation: true }).unwrap()
+    }
+
+    #[test]
+    fn what_old_speakers_prepended_stays_ahead_of_what_came_through_them() {
+        const TRANS: [u8; 2] = [0x5b, 0xa0];
+        let as4_path = read(&[2, 2, 0, 1, 0, 0, 0, 0, 0, 7], true);
+        let [t0, t1] = TRANS;
+        let cases: [(&[u8], &[u32]); 5] = [
+            (&[2, 2, t0, t1, 0, 7], &[65_536, 7]),
+            (&[2, 4, 0, 9, 0, 8, t0, t1, 0, 7], &[9, 8, 65_536, 7]),
+            (&[3, 1, 0, 5, 2, 3, 0, 9, t0, t1, 0, 7], &[5, 9, 65_536, 7]),
+            (&[3, 1, 0, 5, 2, 2, t0, t1, 0, 7], &[5, 65_536, 7]),
+            // Shorter than AS4_PATH, which thus is of another route.
+            (&[2, 1, 0, 7], &[7]),
+        ];
+        for (octets, expected) in cases {
+            let path = read(octets, false).with_as4_path(&as4_path).asns();
+            let numbers: Vec<u32> = path.into_iter().map(crate::value::Asn::get).collect();
+            assert_eq!(numbers, expected, "{octets:?}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::Decoding;
 use super::as_path::{AsPath, Reading};
-use super::attribute::{Attribute, OPTIONAL, Overrun, Source, code, shape};
+use super::attribute::{Attribute, OPTIONAL, Overrun, Shape, Source, code, shape};
 use super::error::{MessageError, UpdateFault};
 use super::multiprotocol::{self, Multiprotocol};
 use super::reader::Reader;
@@ -86,22 +86,29 @@ impl Findings {
 
     fn take(&mut self, attribute: &Attribute<'_>, context: &Decoding<'_>) -> Result<(), MessageError> {
         let code = attribute.code;
+        let is_multiprotocol = matches!(code, code::MP_REACH_NLRI | code::MP_UNREACH_NLRI);
         if self.has(code) {
             // RFC 7606 section 3 (g).
-            if matches!(code, code::MP_REACH_NLRI | code::MP_UNREACH_NLRI) {
+            if is_multiprotocol {
                 return Err(MessageError::update(UpdateFault::MalformedAttributeList, &[]));
             }
             self.note(code, Remedy::Discard, UpdateFault::MalformedAttributeList, &[]);
             return Ok(());
         }
         self.seen.push(code);
-        let Some(shape) = shape(code, context.four_octet_asn) else {
-            return if attribute.flags & OPTIONAL == 0 {
-                Err(MessageError::update(UpdateFault::UnrecognizedWellKnown, attribute.whole))
-            } else {
-                Ok(())
-            };
-        };
+        match shape(code, context.four_octet_asn) {
+            None if attribute.flags & OPTIONAL == 0 => {
+                return Err(MessageError::update(UpdateFault::UnrecognizedWellKnown, attribute.whole));
+            }
+            None => {}
+            Some(_) if is_multiprotocol => self.take_multiprotocol(attribute, context)?,
+            Some(shape) => self.take_known(attribute, shape, context),
+        }
+        Ok(())
+    }
+
+    fn take_known(&mut self, attribute: &Attribute<'_>, shape: Shape, context: &Decoding<'_>) {
+        let code = attribute.code;
         let is_expected = match shape.source {
             Source::Anyone => true,
             Source::Internal => context.internal,
@@ -109,12 +116,7 @@ impl Findings {
         };
         if !is_expected {
             self.note(code, Remedy::Discard, UpdateFault::OptionalAttribute, attribute.whole);
-            return Ok(());
-        }
-        if matches!(code, code::MP_REACH_NLRI | code::MP_UNREACH_NLRI) {
-            return self.take_multiprotocol(attribute, context);
-        }
-        if !attribute.has_flags(shape.flags) {
+        } else if !attribute.has_flags(shape.flags) {
             // RFC 7606 section 3 (c), whatever the remedy for its value would be.
             self.note(code, Remedy::Withdraw, UpdateFault::AttributeFlags, attribute.whole);
         } else if !shape.length.fits(attribute.value.len()) {
@@ -123,7 +125,6 @@ impl Findings {
             let data = if fault == UpdateFault::MalformedAsPath { &[] } else { attribute.whole };
             self.note(code, shape.remedy, fault, data);
         }
-        Ok(())
     }
 
     /// Takes the value of an attribute whose length is right.

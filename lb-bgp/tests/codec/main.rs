@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod agreement;
+mod corpus;
 mod differential;
 mod frames;
 mod laws;

@@ -452,6 +452,7 @@ fn sections_7_8_to_7_16() -> Vec<Case> {
     let mut cases = vec![
         reached("a next hop of no octet", 2, &[], &PREFIX_V6),
         reached("an IPv4 next hop of IPv6", 2, &[192, 0, 2, 1], &PREFIX_V6),
+        reached("an IPv4 next hop of IPv6, and nothing else", 2, &[192, 0, 2, 1], &PREFIX_V6).nlri(&[]),
         reached("a next hop of 24 octets", 2, &[0x20; 24], &PREFIX_V6),
         reached("a next hop of 33 octets", 2, &[0x20; 33], &PREFIX_V6),
         reached("a next hop of IPv4 of five octets", 1, &[1; 5], &PREFIX),
@@ -632,4 +633,19 @@ fn the_neighbour_is_shown_the_attribute_that_ended_the_session() {
     let notification = case.decode().unwrap_err().notification();
     assert_eq!((notification.code, notification.subcode), (3, 2));
     assert_eq!(notification.data, [TRANSITIVE, 200, 2, 1, 2]);
+}
+
+#[test]
+fn a_long_path_is_out_of_date_where_an_old_speaker_has_aggregated() {
+    let path_with = |aggregator: &[u8]| {
+        let case = case("RFC 6793, 4.2.3", "aggregated", Cost::Nothing)
+            .old()
+            .with(BOTH, code::AS4_PATH, &[2, 1, 0, 1, 0, 0])
+            .with(BOTH, code::AGGREGATOR, aggregator)
+            .with(BOTH, code::AS4_AGGREGATOR, &[0, 1, 0, 0, 192, 0, 2, 1]);
+        let reach = case.decode().unwrap().reach.unwrap();
+        reach.as_path.iter().map(|asn| asn.get()).collect::<Vec<_>>()
+    };
+    assert_eq!(path_with(&[0x5b, 0xa0, 192, 0, 2, 1]), [65_002, 65_536]);
+    assert_eq!(path_with(&[0, 7, 192, 0, 2, 1]), [65_002, 23_456]);
 }

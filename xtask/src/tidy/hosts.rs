@@ -26,7 +26,7 @@ const HOSTS: [[&str; 2]; 14] = [
 /// Lines that name one.
 pub(super) fn registries(tree: &Tree) -> Vec<String> {
     let hosts = HOSTS.map(|parts| parts.join("."));
-    let files = tree.files().filter(|file| file.path != WRITTEN_BY_CARGO);
+    let files = tree.files().filter(|file| !file.path.ends_with(WRITTEN_BY_CARGO));
     files
         .flat_map(|file| {
             let named = file.lines().filter(|(_, line)| hosts.iter().any(|host| line.contains(host)));

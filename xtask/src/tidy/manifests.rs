@@ -98,7 +98,9 @@ fn dependencies(manifest: &File) -> Vec<Dependency<'_>> {
             section = header.trim_end_matches(']');
             continue;
         }
-        if !section.ends_with("dependencies") || text.starts_with('#') {
+        // A workspace's own table is where versions are chosen.
+        let is_choice = section == "workspace.dependencies";
+        if !section.ends_with("dependencies") || is_choice || text.starts_with('#') {
             continue;
         }
         if let Some(end) = text.find(['.', '=', ' ']) {

@@ -1,0 +1,4 @@
+//! What holds of a session whatever it is given.
+
+mod corpus;
+mod laws;
