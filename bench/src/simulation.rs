@@ -22,11 +22,14 @@
 //! A tick is one probe interval, 50 ms. An object change reaches each node after a random number of ticks of
 //! its own, in the order of the changes. A node that is down hears nothing; others take it for dead when they
 //! have not heard it for the detection time, and half of the pairs notice one tick later than the other half.
-//! A node that has been away believes everybody dead until the first answers. The router sees a carrier within
+//! A node that has been away believes everybody dead until the first answers, and one that does not know of
+//! itself, or of who asks, does not answer. The router sees a carrier within
 //! a tick, so what is too short for the nodes to notice moves flows all the same. It spreads flows by
 //! hash modulo next hops. A packet to a node that is down is lost, and sent again some time later; that breaks
-//! nothing. A connection that broke is over; so is one whose owner died, which is counted apart. Former leaders
-//! are not the planner's but noted by a rule of the same kind, see [`scheme::Memory`].
+//! nothing. A connection that broke is over; so is one whose owner died, which is counted apart. Each node of
+//! Fairlead's has a planner of its own and what it has installed, as an agent has; the nodes of the beginning
+//! have stood for longer than former leaders are kept. Weights come into force at once, without the time that
+//! numbers of endpoints settle for.
 
 pub mod engine;
 pub mod plot;

@@ -22,17 +22,17 @@ use crate::dataplane::counters::Counters;
 use crate::dataplane::maps::{Maps, MapsError};
 use crate::dataplane::pins::Pins;
 use crate::dataplane::preflight::{self, Unfit};
-use crate::directory::{Directory, DirectoryError};
 use crate::liveness::{Prober, Profile};
 use crate::net::observe::Network;
+use crate::source::{Source, SourceError, SourceOptions};
 use crate::speaker::Speaker;
 use crate::state::State;
 
 /// What the agent is told.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Directory of YAML files.
-    pub source: PathBuf,
+    /// Where objects come from.
+    pub source: SourceOptions,
     /// Name of this node.
     pub node: NodeName,
     /// Uplinks.
@@ -88,7 +88,7 @@ pub enum AppError {
     Maps(#[from] MapsError),
     /// The source cannot be used.
     #[error(transparent)]
-    Directory(#[from] DirectoryError),
+    Source(#[from] SourceError),
     /// The socket cannot be had.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -117,7 +117,7 @@ pub enum AppError {
 pub async fn run(options: Options) -> Result<(), AppError> {
     let pins = Pins::below(&options.bpffs);
     preflight::check(&options.interfaces, &pins)?;
-    let source = Directory::watch(&options.source)?;
+    let source = Source::open(&options.source).await?;
     let socket = admin::listen(&options.socket)?;
     let network = Network::open(&options.interfaces).map_err(AppError::Netlink)?;
     let interfaces = attach::attach(&pins, &options.interfaces, options.ring_slots)?;

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use lb_bfd::initiator::Target;
 use lb_plan::contents::{Contents, diff};
 use lb_plan::model::Model;
-use lb_plan::plan::{Plan, Planner, Settings};
+use lb_plan::plan::{Facts, Plan, Planner, Settings};
 use lb_plan::problem::Problem;
 use tokio::sync::watch;
 
 use crate::dataplane::maps::{Maps, MapsError};
-use crate::directory::Directory;
-use crate::liveness::{Probed, Prober, Targets};
+use crate::liveness::{Probed, Prober, Silent, Targets};
 use crate::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation};
+use crate::source::Source;
 use crate::state::{Applied, State};
 
 /// Changes that come together are taken together: a file is written in several steps, and a switch that
@@ -27,7 +27,7 @@ const READY_ANYWAY: Duration = Duration::from_secs(5);
 /// Everything the loop works on.
 pub struct Control {
     /// Where objects come from.
-    pub source: Directory,
+    pub source: Source,
     /// What the network says.
     pub network: Network,
     /// The kernel's maps.
@@ -65,6 +65,8 @@ enum Wake {
     Ask,
     Confirm,
     Drain,
+    /// Another node has gone silent, or is back.
+    Silence,
     /// The plan has asked to be made again: a grace is over.
     Plan,
 }
@@ -89,10 +91,14 @@ impl Control {
         if let Some(config) = memory.installed.config.filter(|config| config.probe_nonce != 0) {
             self.settings.liveness.nonce = config.probe_nonce;
         }
-        self.read_source(&mut memory);
+        // What is installed stays until it is known what shall be: what is not there may only not have come yet.
+        while !self.read_source(&mut memory) {
+            self.source.changed().await;
+        }
         self.observe(&mut memory).await;
         self.network.solicit(&memory.observation.unresolved).await;
         self.turn(&mut memory);
+        let mut silent = self.prober.as_ref().map(Prober::silent);
         let mut ask = tokio::time::interval(ASK_EVERY);
         let mut confirm = tokio::time::interval(CONFIRM_EVERY);
         loop {
@@ -102,6 +108,7 @@ impl Control {
                 _ = ask.tick() => Wake::Ask,
                 _ = confirm.tick() => Wake::Confirm,
                 Ok(()) = self.draining.changed() => Wake::Drain,
+                () = changed(&mut silent) => Wake::Silence,
                 () = sleep_until(memory.wake) => Wake::Plan,
             };
             self.woken(wake, &mut memory).await;
@@ -131,6 +138,10 @@ impl Control {
                     self.turn(memory);
                 }
             }
+            Wake::Silence => {
+                tokio::time::sleep(DEBOUNCE).await;
+                self.turn(memory);
+            }
             Wake::Plan => self.turn(memory),
             Wake::Drain => {
                 self.settings.draining = *self.draining.borrow_and_update();
@@ -144,22 +155,22 @@ impl Control {
         memory.model.addresses_to_resolve(&self.settings.node)
     }
 
-    fn read_source(&mut self, memory: &mut Memory) {
-        match self.source.read() {
-            Ok(snapshot) => {
-                let (model, problems) = Model::build(&snapshot.objects, self.class.as_deref());
-                memory.problems = snapshot.problems;
-                memory.problems.extend(problems);
-                memory.model = model;
-            }
-            Err(error) => tracing::error!(%error, "the source cannot be read"),
-        }
+    /// False where the source cannot tell now.
+    fn read_source(&mut self, memory: &mut Memory) -> bool {
+        let Some(snapshot) = self.source.read() else { return false };
+        let (model, problems) = Model::build(&snapshot.objects, self.class.as_deref());
+        memory.problems = snapshot.problems;
+        memory.problems.extend(problems);
+        memory.model = model;
+        true
     }
 
     /// Looks at the network; true where something is different from the last look.
     async fn observe(&self, memory: &mut Memory) -> bool {
         match self.network.observe(&self.wanted(memory)).await {
-            Ok(observation) => {
+            Ok(mut observation) => {
+                self.network.revive(observation.revived(&memory.observation)).await;
+                observation.remember(&memory.observation);
                 let differs = observation.facts != memory.observation.facts
                     || observation.unresolved != memory.observation.unresolved;
                 memory.observation = observation;
@@ -175,9 +186,11 @@ impl Control {
     /// Plans, writes what is different, and shows it.
     fn turn(&mut self, memory: &mut Memory) {
         let begun = Instant::now();
+        let silent = self.prober.as_ref().map(|prober| prober.silent().borrow().clone()).unwrap_or_default();
+        let facts = Facts { silent, ..memory.observation.facts.clone() };
         let plan = memory.planner.plan(
             &memory.model,
-            &memory.observation.facts,
+            &facts,
             &self.settings,
             &memory.installed,
             memory.started.elapsed(),
@@ -260,6 +273,17 @@ impl Control {
             problems,
             ..State::clone(&before)
         }));
+    }
+}
+
+/// Waits until others are silent than before; without a prober for ever.
+async fn changed(silent: &mut Option<watch::Receiver<Silent>>) {
+    let is_told = match silent {
+        Some(silent) => silent.changed().await.is_ok(),
+        None => false,
+    };
+    if !is_told {
+        std::future::pending::<()>().await;
     }
 }
 

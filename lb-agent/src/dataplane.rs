@@ -5,10 +5,12 @@
 //! attach    ── object → maps pinned, program loaded, a pinned link on each uplink
 //! maps      ── Op → map write;  maps → Contents (read back)
 //! mapping   ── a map as memory: the rings, and in cells liveness and flows
+//! bfd       ── sessions with routers
 //! counters  ── what the program counted
 //! ```
 
 pub mod attach;
+pub mod bfd;
 pub mod cells;
 pub mod counters;
 pub mod mapping;

@@ -12,6 +12,8 @@ use inotify::{EventStream, Inotify, WatchMask};
 use lb_plan::objects::{self, Object, Sourced};
 use lb_plan::problem::Problem;
 
+use crate::snapshot::Snapshot;
+
 /// Why a directory cannot be used as a source.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
@@ -46,15 +48,6 @@ struct File {
     text: String,
     objects: Vec<Sourced<Object>>,
     problems: Vec<Problem>,
-}
-
-/// All objects of the directory, and what is wrong with its files.
-#[derive(Clone, Debug, Default)]
-pub struct Snapshot {
-    /// The objects, in order of file names.
-    pub objects: Vec<Sourced<Object>>,
-    /// What could not be read.
-    pub problems: Vec<Problem>,
 }
 
 impl Directory {

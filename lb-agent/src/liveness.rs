@@ -1,9 +1,9 @@
 //! Liveness: probes out at their time, and the probe clock forward.
 //!
 //! A thread of its own, so that nothing else that the agent does makes it late. What comes back never gets
-//! here: the XDP program notes it. While this thread stands still, so does the clock, and nobody dies of it.
+//! here: the XDP program notes it, and this thread tells the planner who is silent. While this thread stands still, so does the clock, and nobody dies of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
@@ -12,9 +12,11 @@ use std::time::{Duration, Instant};
 
 use lb_bfd::clock::ProbeClock;
 use lb_bfd::initiator::{Initiator, Target};
+use lb_common::maps::LIVENESS_ADMIN_DOWN;
 use lb_common::ring::NodeIndex;
 use lb_common::wire::bfd;
 use nix::sys::socket::{setsockopt, sockopt};
+use tokio::sync::watch;
 
 use crate::dataplane::cells::LivenessCells;
 
@@ -41,10 +43,14 @@ pub struct Probed {
 /// Whom to probe, all of them.
 pub type Targets = BTreeMap<NodeIndex, Probed>;
 
+/// The addresses of the nodes that take no new flows now: they do not answer, or answer that they drain.
+pub type Silent = BTreeSet<IpAddr>;
+
 /// The thread's handle: dropped, it ends.
 #[derive(Debug)]
 pub struct Prober {
     targets: Sender<Targets>,
+    silent: watch::Receiver<Silent>,
 }
 
 /// No sleep is longer: a change of targets is not waited for otherwise.
@@ -57,9 +63,15 @@ impl Prober {
     /// When the system gives no thread.
     pub fn start(profile: Profile, cells: LivenessCells) -> io::Result<Self> {
         let (targets, changes) = channel();
-        let mut driver = Driver::new(profile, cells);
+        let (found, silent) = watch::channel(Silent::new());
+        let mut driver = Driver::new(profile, cells, found);
         thread::Builder::new().name("liveness".into()).spawn(move || driver.run(&changes))?;
-        Ok(Self { targets })
+        Ok(Self { targets, silent })
+    }
+
+    /// Who takes no new flows now.
+    pub fn silent(&self) -> watch::Receiver<Silent> {
+        self.silent.clone()
     }
 
     /// Probes these from now on, and nobody else.
@@ -74,6 +86,9 @@ struct Driver {
     start: Instant,
     cells: LivenessCells,
     clock: ProbeClock,
+    /// Ticks without an answer after which a node is dead.
+    limit: u32,
+    found: watch::Sender<Silent>,
     initiator: Initiator<NodeIndex>,
     targets: Targets,
     /// Who last had a number, also of those that are no targets for now.
@@ -82,13 +97,15 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(profile: Profile, cells: LivenessCells) -> Self {
+    fn new(profile: Profile, cells: LivenessCells, found: watch::Sender<Silent>) -> Self {
         // The clock goes on from where an agent before this one has left it.
         let clock = ProbeClock::new(profile.interval, u64::from(cells.clock()), Duration::ZERO);
         Self {
             start: Instant::now(),
             cells,
             clock,
+            limit: ProbeClock::limit(profile.multiplier.into()),
+            found,
             initiator: Initiator::new(profile.interval, profile.multiplier),
             targets: Targets::new(),
             addresses: BTreeMap::new(),
@@ -107,6 +124,7 @@ impl Driver {
             // While nobody has been probed, there is no time in which anybody could have answered.
             if !self.addresses.is_empty() && self.clock.handle_time(now) {
                 self.cells.set_clock(self.clock.value() as u32);
+                self.look();
             }
             while let Some(probe) = self.initiator.poll_probe(now) {
                 self.send(probe.key, &probe.packet);
@@ -119,6 +137,21 @@ impl Driver {
         let next =
             self.initiator.next_deadline().map_or(Duration::MAX, |due| due.min(self.clock.next_deadline()));
         next.saturating_sub(self.start.elapsed()).min(LONGEST_SLEEP)
+    }
+
+    /// Tells who is silent, where that is somebody else than before. Nothing that carries packets waits for it.
+    fn look(&self) {
+        let is_silent = |(node, probed): (&NodeIndex, &Probed)| {
+            let cell = self.cells.of(*node);
+            let is_dead = cell.silence(self.cells.clock()) >= self.limit;
+            (is_dead || cell.state == LIVENESS_ADMIN_DOWN).then_some(probed.address)
+        };
+        let silent: Silent = self.targets.iter().filter_map(is_silent).collect();
+        self.found.send_if_modified(|before| {
+            let differs = *before != silent;
+            *before = silent;
+            differs
+        });
     }
 
     /// What the cells say holds, but for a number that was another node's. A new node is dead by its unused

@@ -82,6 +82,30 @@ pub trait Frame {
         pipeline::read_quoted(self, tables, packet)
     }
 
+    /// [`pipeline::judge_echo`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    ///
+    /// # Errors
+    /// As for [`pipeline::judge_echo`].
+    #[inline(always)]
+    fn judge_echo<T: Tables>(&mut self, tables: &T, packet: &Packet) -> Result<Forward, Refusal>
+    where
+        Self: Sized,
+    {
+        pipeline::judge_echo(self, tables, packet)
+    }
+
+    /// [`pipeline::judge_bfd`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    ///
+    /// # Errors
+    /// As for [`pipeline::judge_bfd`].
+    #[inline(always)]
+    fn judge_bfd<T: Tables>(&mut self, tables: &T, packet: &Packet) -> Result<Forward, Refusal>
+    where
+        Self: Sized,
+    {
+        pipeline::judge_bfd(self, tables, packet)
+    }
+
     /// [`pipeline::note_fragment`]. In the kernel a function of its own, as [`Frame::serve`] is.
     #[inline(always)]
     fn note_fragment<T: Tables>(&mut self, tables: &T, packet: &Packet)

@@ -3,12 +3,18 @@
 //! Wire data is kept in wire order as byte arrays; numbers are native. There is no implicit padding and no
 //! `bool`, `enum` or `Option`, because the other side of the border could hold any bit pattern.
 
+mod bfd;
+mod liveness;
+
+pub use bfd::BfdSession;
+pub use liveness::{LIVENESS_ADMIN_DOWN, LIVENESS_UP, Liveness};
+
 use crate::hash::HashKey;
 use crate::ring::{NO_NODE, NodeIndex};
 
 /// Version of everything in this file. It is part of the path that the maps are pinned under, so an agent
 /// never reads maps of another layout as its own.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// Names of the maps; the kernel keeps at most 15 bytes.
 pub mod name {
@@ -47,8 +53,14 @@ pub mod name {
     /// 0 → [`crate::pipeline::Packet`], per CPU: the packet under way; the program's own.
     pub const PACKET: &str = "lb_packet";
 
+    /// Discriminator of this node → [`super::BfdSession`], a hash: BFD sessions with routers that are up.
+    pub const BFD: &str = "lb_bfd";
+    /// address of a router (IPv4 as `::ffff:a.b.c.d`) → this node's discriminator of a session with it, a hash: whose
+    /// BFD echoes are returned.
+    pub const BFD_PEERS: &str = "lb_bfd_peers";
+
     /// All of them.
-    pub const ALL: [&str; 17] = [
+    pub const ALL: [&str; 19] = [
         VIPS4,
         VIPS6,
         RINGS,
@@ -66,6 +78,8 @@ pub mod name {
         FLOWS,
         FRAGMENTS,
         PACKET,
+        BFD,
+        BFD_PEERS,
     ];
 }
 
@@ -91,6 +105,8 @@ pub mod capacity {
     pub const FLOW_SETS: usize = 1 << 17;
     /// Fragmented packets under way.
     pub const FRAGMENTS: usize = 8_192;
+    /// BFD sessions, and as many routers.
+    pub const BFD: usize = 1_024;
     /// Cells of `lb_liveness`: the nodes, and the probe clock.
     pub const LIVENESS: usize = NODES + 1;
     /// The probe clock's cell.
@@ -189,6 +205,11 @@ pub mod way {
     pub const GUE4: u8 = 2;
     /// GUE with an IPv6 outer header.
     pub const GUE6: u8 = 3;
+    /// IP in IP with an IPv4 outer header (RFC 2003, RFC 4213). It has no room for the list of those asked, so
+    /// second chances go in GUE.
+    pub const IPIP4: u8 = 4;
+    /// IP in IP with an IPv6 outer header (RFC 2473), second chances as above.
+    pub const IPIP6: u8 = 5;
 }
 
 /// A node of the cluster, with everything that is needed to send a packet there.
@@ -207,7 +228,7 @@ pub struct Node {
     pub next_hop_mac: [u8; 6],
     /// MAC of the interface that leads there.
     pub source_mac: [u8; 6],
-    /// One's complement sum of the constant parts of an outer IPv4 header, with both addresses.
+    /// One's complement sum of the constant parts of GUE's outer IPv4 header, with both addresses.
     pub outer_sum: u32,
     /// Outer source: IPv6, or IPv4 in the first four bytes.
     pub outer_source: [u8; 16],
@@ -295,6 +316,18 @@ pub struct Link {
     pub pad: [u8; 2],
 }
 
+impl Link {
+    /// No interface.
+    pub const NONE: Self = Self { mac: [0; 6], pad: [0; 2] };
+
+    /// The MAC address as a number, its first byte the lowest.
+    #[inline(always)]
+    pub const fn number(&self) -> u64 {
+        let [a, b, c, d, e, f] = self.mac;
+        u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+    }
+}
+
 /// What holds for the whole node.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -320,55 +353,21 @@ pub struct Config {
     /// Upper half of the discriminators of this node's probes; the lower half is the target's index.
     pub probe_nonce: u16,
     /// Zero.
-    pub pad: [u8; 6],
+    pub pad: [u8; 2],
+    /// An interface with the program, or zero: its entry of `lb_links` is here too, where it is at hand for every
+    /// packet.
+    pub uplink: u32,
+    /// That entry.
+    pub uplink_link: Link,
 }
 
-const _: () = assert!(size_of::<Config>() == 64);
+const _: () = assert!(size_of::<Config>() == 72);
 
 /// [`Config::flags`]: this node drains: its reflector answers AdminDown.
 pub const CONFIG_DRAINING: u16 = 1;
 /// [`Config::flags`]: it does so because it has been told to, whatever its Node object says. Nothing in the
 /// program asks; the next agent does.
 pub const CONFIG_TOLD_TO_DRAIN: u16 = 2;
-
-/// When a node was last heard of. Read and written as one 64-bit word.
-#[repr(C, align(8))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Liveness {
-    /// The probe clock when its last answer came; the clock itself in the clock's cell.
-    pub last_seen: u32,
-    /// One of `LIVENESS_*`.
-    pub state: u32,
-}
-
-/// [`Liveness::state`]: the node takes new flows.
-pub const LIVENESS_UP: u32 = 0;
-/// [`Liveness::state`]: the node has answered AdminDown: it drains.
-pub const LIVENESS_ADMIN_DOWN: u32 = 1;
-
-impl Liveness {
-    /// As one word, as it lies in memory.
-    #[inline(always)]
-    pub const fn to_word(self) -> u64 {
-        let ([a, b, c, d], [e, f, g, h]) = (self.last_seen.to_ne_bytes(), self.state.to_ne_bytes());
-        u64::from_ne_bytes([a, b, c, d, e, f, g, h])
-    }
-
-    /// Of one word, as it lies in memory.
-    #[inline(always)]
-    pub const fn from_word(word: u64) -> Self {
-        let [a, b, c, d, e, f, g, h] = word.to_ne_bytes();
-        Self { last_seen: u32::from_ne_bytes([a, b, c, d]), state: u32::from_ne_bytes([e, f, g, h]) }
-    }
-
-    /// Ticks of the clock since the last answer.
-    #[inline(always)]
-    pub const fn silence(self, clock: u32) -> u32 {
-        // A stamp from after the clock was read is no silence at all.
-        let ticks = clock.wrapping_sub(self.last_seen);
-        if ticks > u32::MAX / 2 { 0 } else { ticks }
-    }
-}
 
 /// What one CPU may still answer to ICMP echo requests.
 #[repr(C)]

@@ -92,8 +92,7 @@ pub enum Decision {
     /// gone silent. What would be noted now, without anybody having said so, would lead the flow's packets
     /// past that node when it is back.
     Ask(NodeIndex),
-    /// Nobody knows the flow, and its owner may be a node that has just gone silent: wait, in case it was a
-    /// short absence.
+    /// The flow's owner may be a node that has just gone silent: wait, in case it was a short absence.
     Orphan,
     /// Nobody knows the flow: the stack says so to the client, with a RST.
     Unknown,
@@ -168,8 +167,7 @@ pub struct Question {
 
 /// What a candidate does. `can_ask` says of a node whether it answers and has not been asked; it is never
 /// called for this node itself. `bereaved` says whether a node of this slot has gone silent so recently that it
-/// may be back at once; it is called only where the table does not
-/// say whose the flow is.
+/// may be back at once; it is called only where the table does not name a node that can be asked.
 #[inline(always)]
 pub fn decide(
     question: &Question,
@@ -187,32 +185,43 @@ pub fn decide(
     if holder != NO_NODE && may_ask && can_ask(holder) {
         return Decision::Delegate(holder);
     }
+    let bereaved = bereaved();
+    if holder != NO_NODE && kind != Kind::Udp && bereaved {
+        // The others need not know whose the flow is, nor that this one has just gone silent: one of them
+        // would take it for nobody's.
+        return Decision::Orphan;
+    }
     if may_ask && (kind != Kind::Udp || question.young) {
         let next = next_to_ask(slot, own, kind, can_ask);
         if next != NO_NODE {
-            return if bereaved() { Decision::Ask(next) } else { Decision::Delegate(next) };
+            return if bereaved { Decision::Ask(next) } else { Decision::Delegate(next) };
         }
     }
     match kind {
         Kind::Udp => Decision::Own,
-        _ if bereaved() => Decision::Orphan,
+        _ if bereaved => Decision::Orphan,
         _ => Decision::Unknown,
     }
 }
 
-/// Former leaders, newest first, then leader and successors; for UDP only the first of those.
+/// The leader, former leaders, newest first, and successors.
 ///
-/// A node that is asked need not lead the slot in its own view, so the leader is asked like a successor.
+/// A node that is asked need not lead the slot in its own view: then the leader in that view, which was passed over
+/// or is not known to whoever sent the packet, is the likeliest to own the flow or to know who does.
 #[inline(always)]
 fn next_to_ask(slot: Slot, own: NodeIndex, kind: Kind, can_ask: impl Fn(NodeIndex) -> bool) -> NodeIndex {
+    let is_next = |node: NodeIndex| node != NO_NODE && node != own && can_ask(node);
+    if is_next(slot.leader) {
+        return slot.leader;
+    }
     for node in slot.former {
-        if node != NO_NODE && node != own && can_ask(node) {
+        if is_next(node) {
             return node;
         }
     }
-    let [a, b, c] = slot.successors;
-    let mut left = if kind == Kind::Udp { 1 } else { 4 };
-    for node in [slot.leader, a, b, c] {
+    // Of leader and successors, a datagram asks one.
+    let mut left = if kind == Kind::Udp { u8::from(slot.leader == own) } else { 3 };
+    for node in slot.successors {
         if node == NO_NODE || node == own || left == 0 {
             continue;
         }

@@ -2,17 +2,20 @@
 //! caller.
 //!
 //! ```text
-//! Ethernet, up to two tags
+//! Ethernet, up to two tags, to this link's MAC or, for ARP, to a group
 //! ├─ IPv4, IPv6: to a VIP's port?  ── deliver: ring → slot → owner rule → here, MAC rewrite, or GUE
 //! │              GUE to this node? ── decapsulate, and deliver as asked by a peer
+//! │              IP from a peer?   ── the same, where a packet for a VIP is inside
 //! │              ICMP error about a packet from a VIP? ── to the owner of its flow
 //! │              echo to a VIP?    ── answer
 //! │              S-BFD?            ── reflect a probe, note an answer
+//! │              BFD of a router?  ── note it; return an echo
 //! ├─ ARP request for a VIP?        ── answer
 //! └─ anything else                 ── pass untouched
 //! ```
 
 mod arp;
+mod bfd;
 mod complain;
 mod decapsulate;
 mod deliver;
@@ -26,19 +29,23 @@ mod probe;
 mod quoted;
 mod second;
 
+pub use bfd::judge_bfd;
 pub use complain::complain;
 pub use deliver::serve;
+pub use echo::judge_echo;
 pub use encapsulate::encapsulate;
 pub use fragment::{follow_fragment, note_fragment};
 pub use quoted::read_quoted;
 
 use crate::frame::Frame;
-use crate::maps::{Config, Vip};
+use crate::hash::FlowPorts;
+use crate::maps::{Config, VIP_AFFINITY, Vip};
 use crate::owner::{Kind, MAX_ASKED};
 use crate::ring::NO_NODE;
 use crate::tables::Tables;
 use crate::verdict::{Forward, Outcome, Refusal};
-use crate::wire::{bfd, ethernet, gue, icmp};
+use crate::wire::bfd as wire_bfd;
+use crate::wire::{ethernet, gue, icmp};
 use ipv4::holds;
 
 /// Judges one packet and rewrites it where that is its lot. What is read of it is put into `packet`.
@@ -52,21 +59,30 @@ pub fn judge<F: Frame, T: Tables>(
     packet: &mut Packet,
 ) -> Result<Forward, Refusal> {
     let Some((ether_type, l3)) = network_header(frame) else { return NOT_OURS };
+    if ether_type == ethernet::ARP {
+        return arp::judge(frame, tables, l3);
+    }
+    if !is_addressed_here(frame, tables) {
+        return NOT_OURS;
+    }
     packet.reset(l3);
     let marked = matches!(ether_type, ethernet::ASKED_ONE | ethernet::ASKED_MORE);
     let mut found = match ether_type {
         ethernet::IPV4 | ethernet::IPV6 => read(frame, tables, packet, ether_type)?,
-        ethernet::ARP => return arp::judge(frame, tables, l3),
         ethernet::ASKED_ONE | ethernet::ASKED_MORE => marked::read(frame, tables, packet, ether_type)?,
         _ => return NOT_OURS,
     };
-    let tunnelled = found == Found::Tunnel;
+    let tunnel = found;
+    let tunnelled = matches!(found, Found::Gue | Found::Ipip);
     if tunnelled {
-        found = decapsulate::read(frame, tables, packet)?;
-        // A stranger's GUE, or one for somebody else, is still as it came.
-        if found == Found::Tunnel {
+        let inner = decapsulate::find(frame, tables, packet, tunnel)?;
+        if inner == decapsulate::NOT_OURS {
             return NOT_OURS;
         }
+        found = match read(frame, tables, packet, inner) {
+            Err(refusal) if tunnel == Found::Gue => return Err(decapsulate::drop_unreadable(refusal)),
+            other => other?,
+        };
     }
     if found == Found::Fragment {
         found = if frame.follow_fragment(tables, packet) { Found::Target } else { Found::Nothing };
@@ -87,17 +103,40 @@ pub fn judge<F: Frame, T: Tables>(
         configured(tables)?;
         marked::restore(frame, packet)?;
     }
+    if tunnelled && found == Found::Target {
+        decapsulate::open(frame, packet)?;
+    }
     match found {
         Found::Target => tell_sender(deliver::judge(frame, tables, packet), frame, tables, packet),
-        _ if tunnelled => Err(Refusal::InnerNotVip),
-        Found::Icmp => echo::judge(frame, tables, packet),
+        _ if tunnel == Found::Gue => Err(Refusal::InnerNotVip),
+        // The host may have such tunnels of its own, also between nodes of the cluster.
+        _ if tunnel == Found::Ipip => NOT_OURS,
+        Found::Icmp => frame.judge_echo(tables, packet),
         Found::Probe => probe::reflect(frame, tables, packet),
         Found::ProbeAnswer => probe::note(frame, tables, packet),
-        Found::Tunnel | Found::Fragment | Found::Nothing => NOT_OURS,
+        Found::Bfd => frame.judge_bfd(tables, packet),
+        Found::Gue | Found::Ipip | Found::Fragment | Found::Nothing => NOT_OURS,
     }
 }
 
 const NOT_OURS: Result<Forward, Refusal> = Ok(Forward::Pass(Outcome::NotOurs));
+
+/// Whether the frame is addressed to the interface that it came in by. A switch that does not know a MAC floods its
+/// frames to all nodes, and each that took them for its own would forward them once more.
+#[inline(always)]
+fn is_addressed_here<F: Frame, T: Tables>(frame: &F, tables: &T) -> bool {
+    // As numbers: arrays of bytes would take up the stack.
+    const MAC: u64 = 0xffff_ffff_ffff;
+    let Some(first) = frame.view::<8>(0) else { return false };
+    let destination = u64::from_le_bytes(*first) & MAC;
+    let Some(config) = tables.config() else { return true };
+    let ingress = frame.ingress();
+    if config.uplink == ingress {
+        return config.uplink_link.number() == destination;
+    }
+    // Of an interface that the agent has not told of yet nothing is known.
+    tables.link(ingress).is_none_or(|link| link.number() == destination)
+}
 
 /// Whether an ICMP message is an error.
 #[inline(always)]
@@ -176,13 +215,17 @@ enum Found {
     /// A packet for a VIP.
     Target,
     /// UDP to the port of GUE.
-    Tunnel,
+    Gue,
+    /// IPv4 or IPv6 right in IP.
+    Ipip,
     /// ICMP or ICMPv6 without anything between the headers.
     Icmp,
     /// UDP to the port of the S-BFD reflector.
     Probe,
     /// UDP from that port.
     ProbeAnswer,
+    /// UDP to a port of BFD.
+    Bfd,
     /// A fragment that is not its packet's first.
     Fragment,
     /// None of our business.
@@ -195,9 +238,10 @@ impl Found {
     fn udp(ports: [u8; 4]) -> Self {
         let [source, destination] = [[ports[0], ports[1]], [ports[2], ports[3]]];
         match (source, destination) {
-            (_, gue::PORT) => Self::Tunnel,
-            (_, bfd::SBFD_PORT) => Self::Probe,
-            (bfd::SBFD_PORT, _) => Self::ProbeAnswer,
+            (_, gue::PORT) => Self::Gue,
+            (_, wire_bfd::SBFD_PORT) => Self::Probe,
+            (_, wire_bfd::SINGLE_HOP_PORT | wire_bfd::MULTIHOP_PORT | wire_bfd::ECHO_PORT) => Self::Bfd,
+            (wire_bfd::SBFD_PORT, _) => Self::ProbeAnswer,
             _ => Self::Nothing,
         }
     }
@@ -215,6 +259,8 @@ pub struct Packet {
     type_at: usize,
     /// Offset of the header behind it and its extensions.
     l4: usize,
+    /// Bytes in front of the IP header that a tunnel takes up.
+    outer: usize,
     /// Bytes of the IP packet, as its header says; of a VIP's packet not more than the frame holds.
     length: u32,
     /// Number of the slot that it falls in.
@@ -255,6 +301,7 @@ impl Packet {
         l3: 0,
         type_at: 0,
         l4: 0,
+        outer: 0,
         length: 0,
         slot: 0,
         vip: 0,
@@ -286,6 +333,14 @@ impl Packet {
         self.local = Outcome::Local;
         self.asked.by_peer = false;
         self.asked.count = 0;
+    }
+
+    /// Notes which VIP the packet is for, and its hashes, which `hash` makes of ports.
+    #[inline(always)]
+    fn set_flow(&mut self, vip: &Vip, ports: FlowPorts, hash: impl Fn(FlowPorts) -> u64) {
+        let flow = hash(ports);
+        let by_client = vip.flags & VIP_AFFINITY != 0;
+        self.set_vip(vip, flow, if by_client { hash(FlowPorts::AFFINITY) } else { flow });
     }
 
     /// Notes which VIP the packet is for, with which flow, and with which hash for the ring.

@@ -2,7 +2,8 @@
 
 use crate::flows::{Entry, FlowKey, FlowSet, Word};
 use crate::maps::{
-    Announcer, Config, EchoBudget, FragmentFlow, FragmentKey, Link, Liveness, Node, Vip, Vip4Key, Vip6Key,
+    Announcer, BfdSession, Config, EchoBudget, FragmentFlow, FragmentKey, Link, Liveness, Node, Vip, Vip4Key,
+    Vip6Key,
 };
 use crate::owner::Vitality;
 use crate::ring::{NodeIndex, Slot};
@@ -51,6 +52,12 @@ pub trait Tables {
     {
         vitality::is_bereaved(self, slot)
     }
+    /// A BFD session by this node's discriminator.
+    fn bfd_session(&self, discriminator: u32) -> Option<&BfdSession>;
+    /// Notes that the router of a session has been heard of now, in this state.
+    fn note_bfd(&self, discriminator: u32, state: u8);
+    /// This node's discriminator of a session with the router of this address, which is given as two words of memory.
+    fn bfd_peer(&self, address: &[u64; 2]) -> Option<u32>;
     /// Where the fragments of a packet go.
     fn fragment(&self, key: &FragmentKey) -> Option<&FragmentFlow>;
     /// Notes where the fragments of a packet go.

@@ -81,7 +81,7 @@ outcomes! {
         Local = 1, "local";
         /// The same, sent here by a peer by a MAC rewrite.
         LocalFromPeer = 2, "local_from_peer";
-        /// The same, sent here by a peer in GUE, now without it.
+        /// The same, sent here by a peer in GUE or in IP, now without it.
         Decapsulated = 3, "decapsulated";
         /// Sent to a node by a MAC rewrite.
         ForwardedL2 = 4, "forwarded_l2";
@@ -105,18 +105,24 @@ outcomes! {
         TimeExceededSent = 13, "time_exceeded_sent";
         /// Too large for the way to its node; its sender has been told.
         TooBigSent = 14, "too_big_sent";
+        /// Sent to a node in IP.
+        ForwardedIpip = 15, "forwarded_ipip";
+        /// BFD of a router that this node has a session with; noted, and up to the agent.
+        BfdHeard = 16, "bfd_heard";
+        /// BFD echo of such a router, sent back.
+        BfdEchoReturned = 17, "bfd_echo_returned";
     }
     refusals {
         /// Too short for the header that it announces; not certain to be ours.
-        Truncated = 16, "truncated", Pass;
+        Truncated = 24, "truncated", Pass;
         /// The IP version or header length is not possible.
-        BadIpHeader = 17, "bad_ip_header", Pass;
+        BadIpHeader = 25, "bad_ip_header", Pass;
         /// More IPv6 extension headers than are followed.
-        TooManyHeaders = 18, "too_many_headers", Pass;
+        TooManyHeaders = 26, "too_many_headers", Pass;
         /// An ICMP echo request to a VIP that is not ours to answer, or over the rate.
-        EchoNotAnswered = 20, "echo_not_answered", Pass;
+        EchoNotAnswered = 28, "echo_not_answered", Pass;
         /// The agent has not written its configuration yet.
-        NotConfigured = 21, "not_configured", Pass;
+        NotConfigured = 29, "not_configured", Pass;
         /// For a VIP, but its lengths contradict each other or the frame.
         BadLength = 32, "bad_length", Drop;
         /// For a VIP, but the ring names a slot outside the map.

@@ -147,6 +147,16 @@ impl Frame for XdpFrame {
     }
 
     #[inline(always)]
+    fn judge_echo<T: Tables>(&mut self, _tables: &T, _packet: &Packet) -> Result<Forward, Refusal> {
+        Ok(Forward::Served(lb_judge_echo(self.context)))
+    }
+
+    #[inline(always)]
+    fn judge_bfd<T: Tables>(&mut self, _tables: &T, _packet: &Packet) -> Result<Forward, Refusal> {
+        Ok(Forward::Served(lb_judge_bfd(self.context)))
+    }
+
+    #[inline(always)]
     fn note_fragment<T: Tables>(&mut self, _tables: &T, _packet: &Packet) {
         lb_note_frag(self.context);
     }
@@ -214,6 +224,22 @@ pub extern "C" fn lb_encapsulate(context: *mut xdp_md, node: u32) -> u32 {
 pub extern "C" fn lb_read_quoted(context: *mut xdp_md) -> u32 {
     let Some(packet) = maps::packet() else { return 0 };
     pipeline::read_quoted(&XdpFrame::new(context), &Maps, packet).unwrap_or(false).into()
+}
+
+/// ICMP that is no error, as a global function: see [`lb_serve`]. Returns the XDP action.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_judge_echo(context: *mut xdp_md) -> u32 {
+    let Some(packet) = maps::packet() else { return entry::conclude(Err(Refusal::NotConfigured)) };
+    entry::conclude(pipeline::judge_echo(&mut XdpFrame::new(context), &Maps, packet))
+}
+
+/// BFD of a router, as a global function: see [`lb_serve`]. Returns the XDP action.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_judge_bfd(context: *mut xdp_md) -> u32 {
+    let Some(packet) = maps::packet() else { return entry::conclude(Err(Refusal::NotConfigured)) };
+    entry::conclude(pipeline::judge_bfd(&mut XdpFrame::new(context), &Maps, packet))
 }
 
 /// A first fragment noted, as a global function: see [`lb_serve`]. Returns whether there was anything to note.

@@ -4,12 +4,12 @@
 use core::cell::UnsafeCell;
 
 use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray};
-use aya_ebpf::helpers::{bpf_jiffies64, bpf_redirect};
+use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_ns, bpf_redirect};
 use aya_ebpf::macros::btf_map;
 use lb_common::flows::{Entry, FlowKey, FlowSet, Word};
 use lb_common::maps::{
-    Announcer, Config, EchoBudget, FragmentFlow, FragmentKey, Link, Liveness, Node, Traffic, Vip, Vip4Key,
-    Vip6Key, capacity,
+    Announcer, BfdSession, Config, EchoBudget, FragmentFlow, FragmentKey, Link, Liveness, Node, Traffic, Vip,
+    Vip4Key, Vip6Key, capacity,
 };
 use lb_common::owner::Vitality;
 use lb_common::pipeline::Packet;
@@ -57,6 +57,11 @@ static ECHO_BUDGET: PerCpuArray<EchoBudget, 1> = PerCpuArray::new();
 static LIVENESS: Array<Liveness, { capacity::LIVENESS }, MAPPED> = Array::new();
 #[btf_map(name = "lb_flows")]
 static FLOWS: Array<FlowSet<SharedWord>, { capacity::FLOW_SETS }, MAPPED> = Array::new();
+
+#[btf_map(name = "lb_bfd")]
+static BFD: HashMap<u32, BfdSession, { capacity::BFD }> = HashMap::new();
+#[btf_map(name = "lb_bfd_peers")]
+static BFD_PEERS: HashMap<[u64; 2], u32, { capacity::BFD }> = HashMap::new();
 
 /// 64 bits of a map that the agent or other CPUs read and write at the same time.
 #[repr(transparent)]
@@ -144,6 +149,35 @@ impl Tables for Maps {
     #[inline(always)]
     fn clock(&self) -> u32 {
         cell(capacity::CLOCK).map_or(0, |word| Liveness::from_word(word.load()).last_seen)
+    }
+
+    #[inline(always)]
+    fn bfd_session(&self, discriminator: u32) -> Option<&BfdSession> {
+        // SAFETY: the agent replaces a value as a whole; one that is reused under a running program is one packet
+        // that is noted for another session, or for none.
+        unsafe { BFD.get(discriminator) }
+    }
+
+    #[inline(always)]
+    fn note_bfd(&self, discriminator: u32, state: u8) {
+        let Some(session) = BFD.get_ptr_mut(discriminator) else { return };
+        // SAFETY: the helper takes nothing and reads a clock.
+        let now = unsafe { bpf_ktime_get_ns() };
+        // SAFETY: the pointer is the map's, and only the place of a field is taken.
+        let state_at = unsafe { &raw mut (*session).state };
+        // SAFETY: as above.
+        let heard_at = unsafe { &raw mut (*session).heard };
+        // The state first: a time that the agent sees then comes with its own state or a later one.
+        // SAFETY: a field of a value of the map, written at once.
+        unsafe { state_at.write_volatile(u32::from(state)) };
+        // SAFETY: as above.
+        unsafe { heard_at.write_volatile(now) };
+    }
+
+    #[inline(always)]
+    fn bfd_peer(&self, address: &[u64; 2]) -> Option<u32> {
+        // SAFETY: as for `vip4`.
+        unsafe { BFD_PEERS.get(address) }.copied()
     }
 
     #[inline(always)]

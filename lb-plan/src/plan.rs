@@ -92,11 +92,9 @@ impl Planner {
         let wanted = self.wanted(model, &roster, settings, &mut clock);
         let editions = self.editions(&wanted, &roster, settings, installed, &mut clock);
         let placement = placement::place(&editions, installed, settings.ring_capacity);
-        let mut contents = Contents {
-            config: Some(roster.config(settings)),
-            links: links(facts, &mut problems),
-            ..Contents::default()
-        };
+        let links = links(facts, &mut problems);
+        let mut contents =
+            Contents { config: Some(roster.config(settings, &links)), links, ..Contents::default() };
         let ring_capacity = settings.ring_capacity;
         let vips = Installation {
             wanted: &wanted,

@@ -49,6 +49,9 @@ pub use self::router::Router;
 pub use self::topology::{FAR_V4, Policy, SHARED_V4, SHARED_V6, Topology, WEB_V4, WEB_V6};
 use self::wiring::Wired;
 
+/// Lines of each log that are shown of a failed test: routers that trace their sessions write thousands.
+const SHOWN_LINES: usize = 300;
+
 /// A running lab. Fields are dropped in the order in which they stand: what runs, then what it runs in.
 #[derive(Debug)]
 pub struct Lab {
@@ -202,16 +205,17 @@ impl Lab {
         self.namespaces.init()
     }
 
-    /// Everything that the lab's programs have logged.
+    /// The ends of what the lab's programs have logged.
     #[must_use]
     pub fn logs(&self) -> String {
         let mut text = String::new();
         for host in self.hosts.values() {
-            for log in ["agent.log", "nginx.log"] {
-                let lines = fs::read_to_string(host.directory_outside().join(log)).unwrap_or_default();
+            for log in host.logs() {
+                let lines = last_lines(&fs::read_to_string(&log).unwrap_or_default());
                 if !lines.is_empty() {
+                    let file = log.file_name().unwrap_or_default().display();
                     // Writing to a String cannot fail.
-                    let _ = writeln!(text, "--- {}: {log}\n{lines}", host.name());
+                    let _ = writeln!(text, "--- {}: {file}\n{lines}", host.name());
                 }
             }
         }
@@ -255,6 +259,12 @@ impl Drop for Lab {
             eprint!("{}", self.logs());
         }
     }
+}
+
+/// The end of a log, where what went wrong is.
+fn last_lines(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
 }
 
 /// Makes the hosts and everything between them.

@@ -2,9 +2,11 @@
 
 pub mod api_server;
 pub mod events;
+pub mod failover;
 pub mod kernel;
 pub mod lab;
 pub mod model;
 pub mod packets;
 pub mod pair;
+pub mod routers;
 pub mod traffic;

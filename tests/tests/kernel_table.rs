@@ -36,6 +36,10 @@ fn judge(pair: &mut Pair, row: &Row) -> Result<Vec<String>> {
     if row.leaves.as_ref().is_some_and(|flows| *flows != noted) {
         wrong.push(format!("left {noted:?}, not {:?}", row.leaves));
     }
+    let routers = row.hears_router.map(|(session, state)| (session, u32::from(state)));
+    if !state.routers_heard.iter().map(|(session, state)| (*session, *state)).eq(routers) {
+        wrong.push(format!("heard routers {:?}, not {routers:?}", state.routers_heard));
+    }
     let mut heard = heard_before;
     if let Some((node, state)) = row.hears {
         heard[usize::from(node)] = Liveness { last_seen: CLOCK, state };

@@ -14,12 +14,16 @@ const OPEN_WITHIN: Duration = Duration::from_secs(20);
 const ENTRANCES: [&str; 3] = ["n1", "n2", "n3"];
 
 fn with_agents(test: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
+    with_agents_of(&AgentOptions::default(), test)
+}
+
+fn with_agents_of(options: &AgentOptions, test: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
     Topology::standard().run(|lab| {
         for vip in [WEB_V4, WEB_V6, SHARED_V4, SHARED_V6, FAR_V4] {
             lab.router()?.set_next_hops(vip, &ENTRANCES)?;
         }
         for node in lab.nodes()? {
-            node.launch_agent(&AgentOptions::default())?;
+            node.launch_agent(options)?;
         }
         for node in lab.nodes()? {
             node.wait_agent_ready(OPEN_WITHIN)?;
@@ -67,6 +71,32 @@ fn connections_reach_the_nodes_of_their_slots_with_the_clients_address() -> Resu
         ensure!(counted(lab, "forwarded_l2")? > 1000, "most packets for n1 to n3 come in at another of them");
         ensure!(counted(lab, "forwarded_gue")? > 1000, "all packets for n4 and n5 come in at rack a");
         ensure!(counted(lab, "decapsulated")? == counted(lab, "forwarded_gue")?, "what goes in comes out");
+        ensure!(counted(lab, "no_way")? == 0 && counted(lab, "too_big")? == 0);
+        Ok(())
+    })
+}
+
+/// Everything in IP, also where a MAC rewrite would do; the kernel here has no tunnels of its own to help.
+#[test]
+fn connections_reach_their_nodes_by_ip_in_ip() -> Result<()> {
+    let arguments = ["--forwarding", "ipip"].map(str::to_owned).to_vec();
+    with_agents_of(&AgentOptions { arguments, ..AgentOptions::default() }, |lab| {
+        for (vip, pods) in [(WEB_V4, 6), (WEB_V6, 6), (FAR_V4, 4)] {
+            let load = TcpLoad::to(SocketAddr::new(vip, ECHO_PORT)).connections(200).start(lab.client()?)?;
+            load.wait_open(200, OPEN_WITHIN)?;
+            load.wait_bytes(200 * 1024, OPEN_WITHIN)?;
+            let report = load.finish()?;
+            println!("{vip}: {report}; {:?}", report.by_node(lab));
+            ensure!(report.failed() == 0, "{report}");
+            ensure!(report.by_pod().len() == pods, "every pod serves: {:?}", report.by_pod());
+            ensure!(report.sources().into_keys().eq([client_address(vip)]), "{:?}", report.sources());
+        }
+        ensure!(
+            counted(lab, "forwarded_ipip")? > 1000,
+            "most packets are for another node than they come to"
+        );
+        ensure!(counted(lab, "decapsulated")? == counted(lab, "forwarded_ipip")?, "what goes in comes out");
+        ensure!(counted(lab, "forwarded_l2")? == 0 && counted(lab, "forwarded_gue")? == 0);
         ensure!(counted(lab, "no_way")? == 0 && counted(lab, "too_big")? == 0);
         Ok(())
     })

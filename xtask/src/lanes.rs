@@ -21,6 +21,8 @@ pub(crate) enum Lane {
     Unit,
     /// The XDP program, one packet at a time (as root)
     Kernel,
+    /// The controller against an API server, on loopback
+    Cluster,
     /// Agents, servers and clients in network namespaces (as root)
     Lab,
 }
@@ -32,13 +34,14 @@ const LAB_THREADS: &str = "--test-threads=2";
 const LANE_CRATES: [&str; 2] = ["fairlead-tests", "fairlead-bench"];
 
 impl Lane {
-    const ALL: [Self; 4] = [Self::Tidy, Self::Unit, Self::Kernel, Self::Lab];
+    const ALL: [Self; 5] = [Self::Tidy, Self::Unit, Self::Kernel, Self::Cluster, Self::Lab];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Tidy => "tidy",
             Self::Unit => "unit",
             Self::Kernel => "kernel",
+            Self::Cluster => "cluster",
             Self::Lab => "lab",
         }
     }
@@ -51,7 +54,9 @@ impl Lane {
         match self {
             Self::Tidy => &[Part::Components],
             Self::Unit => &[],
-            Self::Kernel | Self::Lab => &[Part::BpfCore, Part::BpfLinker, Part::Lab],
+            Self::Kernel => &[Part::BpfCore, Part::BpfLinker, Part::Lab],
+            Self::Cluster => &[Part::BpfCore, Part::BpfLinker],
+            Self::Lab => &[Part::BpfCore, Part::BpfLinker, Part::Lab, Part::Routers],
         }
     }
 
@@ -61,11 +66,12 @@ impl Lane {
                 tidy::run().map(|counts| Totals { passed: counts.kept, failed: counts.broken, ignored: 0 })
             }
             Self::Unit => Ok(tests(unit_tests(), args)? + tests(unit_tests_of_lane_crates(), args)?),
-            Self::Kernel => kernel_tests("kernel*", args),
+            Self::Kernel => release_tests("kernel*", args),
+            Self::Cluster => release_tests("cluster*", args),
             Self::Lab => {
                 let args: Vec<String> =
                     std::iter::once(LAB_THREADS.to_owned()).chain(args.iter().cloned()).collect();
-                kernel_tests("lab*", &args)
+                release_tests("lab*", &args)
             }
         }
     }
@@ -78,7 +84,7 @@ pub(crate) fn run(asked: &[Lane], args: &[String]) -> Result<ExitCode> {
         lanes.iter().filter(|lane| lane.needs_kernel()).map(|lane| lane.name()).collect();
     ensure!(
         as_root.is_empty() || machine::is_root(),
-        "{} load an XDP program: run them as root, or `cargo xtask test tidy unit` as anybody",
+        "{} load an XDP program: run them as root, or `cargo xtask test tidy unit cluster` as anybody",
         as_root.join(" and ")
     );
     for lane in &lanes {
@@ -135,7 +141,8 @@ fn unit_tests_of_lane_crates() -> Command {
     cargo
 }
 
-fn kernel_tests(targets: &str, args: &[String]) -> Result<Totals> {
+/// Tests of the product as it is shipped.
+fn release_tests(targets: &str, args: &[String]) -> Result<Totals> {
     ebpf::build()?;
     ebpf::build_agent()?;
     let mut cargo = cargo_test();

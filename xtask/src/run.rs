@@ -39,6 +39,15 @@ pub(crate) fn bench(subject: &str, args: &[String]) -> Result<ExitCode> {
     Ok(ExitCode::from(process::code(&mut bench)?))
 }
 
+/// Runs the measurement of failover, which needs the lab and its routers.
+///
+/// Returns its exit code.
+pub(crate) fn bench_failover(args: &[String]) -> Result<ExitCode> {
+    ensure!(machine::is_root(), "the lab makes network namespaces: run it as root");
+    setup::ensure(&[Part::Lab, Part::Routers])?;
+    bench("failover", args)
+}
+
 /// Runs the measurement of planning, which is an example of its crate.
 ///
 /// Returns its exit code.

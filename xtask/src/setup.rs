@@ -32,12 +32,21 @@ pub(crate) enum Part {
     CargoFuzz,
     /// What the lab's hosts run.
     Lab,
+    /// The routers beside Fairlead: FRR, BIRD, GoBGP, ExaBGP.
+    Routers,
 }
 
 impl Part {
     /// In the order in which they are provided.
-    const ALL: [Self; 6] =
-        [Self::Components, Self::BpfCore, Self::BpfLinker, Self::CargoDeny, Self::CargoFuzz, Self::Lab];
+    const ALL: [Self; 7] = [
+        Self::Components,
+        Self::BpfCore,
+        Self::BpfLinker,
+        Self::CargoDeny,
+        Self::CargoFuzz,
+        Self::Lab,
+        Self::Routers,
+    ];
 
     fn name(self) -> String {
         match self {
@@ -47,6 +56,7 @@ impl Part {
             Self::CargoDeny => cargo_tool::DENY.title(),
             Self::CargoFuzz => cargo_tool::FUZZ.title(),
             Self::Lab => "programs of the lab".to_owned(),
+            Self::Routers => "routers of the lab".to_owned(),
         }
     }
 
@@ -58,7 +68,8 @@ impl Part {
             Self::BpfLinker => linker::missing(),
             Self::CargoDeny => cargo_tool::DENY.missing(),
             Self::CargoFuzz => cargo_tool::FUZZ.missing(),
-            Self::Lab => Ok(lab::missing()),
+            Self::Lab => Ok(lab::missing(lab::HOSTS)),
+            Self::Routers => Ok(lab::missing(lab::ROUTERS)),
         }
     }
 
@@ -67,7 +78,8 @@ impl Part {
         match self {
             Self::Components | Self::BpfCore | Self::CargoDeny | Self::CargoFuzz => Ok(Vec::new()),
             Self::BpfLinker => linker::packages(),
-            Self::Lab => Ok(lab::packages()),
+            Self::Lab => Ok(lab::packages(lab::HOSTS)),
+            Self::Routers => Ok(lab::packages(lab::ROUTERS)),
         }
     }
 
@@ -78,7 +90,7 @@ impl Part {
             Self::BpfLinker => linker::install(),
             Self::CargoDeny => cargo_tool::DENY.install(),
             Self::CargoFuzz => cargo_tool::FUZZ.install(),
-            Self::Lab => bail!("its packages are not installed"),
+            Self::Lab | Self::Routers => bail!("its packages are not installed"),
         }
     }
 }

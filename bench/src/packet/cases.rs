@@ -92,6 +92,8 @@ const V4_AT: [u32; 3] = [14 + 14, 14 + 18, 14 + 20];
 const V6_AT: [u32; 3] = [14 + 22, 14 + 38, 14 + 40];
 /// Outer IPv4, UDP and GUE in front of them.
 const GUE4: u32 = 32;
+/// Outer IPv4 alone.
+const IPIP4: i32 = 20;
 /// One node in the list of those asked.
 const ASKED: u32 = 4;
 /// Source port of the first flows.
@@ -107,7 +109,7 @@ pub fn all() -> Vec<Case> {
         smallest(floor("harness", Program::Harness)),
         largest(floor("harness", Program::Harness)),
     ];
-    for kind in [miss(), l2_v4(), gue_v4(), decapsulation(), owner(), delegation()] {
+    for kind in [miss(), l2_v4(), gue_v4(), ipip_v4(), decapsulation(), owner(), delegation()] {
         for (vips, rings) in VIPS_AND_RINGS {
             cases.extend(FLOWS.map(|flows| Case { kind: kind.clone(), flows, vips, rings }));
         }
@@ -160,6 +162,17 @@ fn gue_v4() -> Kind {
         way: way::GUE4,
         growth: GUE4 as i32,
         goal: Some(90),
+        ..l2_v4()
+    }
+}
+
+fn ipip_v4() -> Kind {
+    Kind {
+        name: "ipip",
+        outcome: Outcome::ForwardedIpip,
+        way: way::IPIP4,
+        growth: IPIP4,
+        goal: None,
         ..l2_v4()
     }
 }

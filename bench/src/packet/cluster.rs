@@ -4,7 +4,7 @@ use fairlead_tests::kernel::INGRESS;
 use fairlead_tests::model::{HostTables, Sizes};
 use fairlead_tests::packets::build::Mac;
 use lb_common::hash::HashKey;
-use lb_common::maps::{Config, LIVENESS_UP, Liveness, Node, Vip, Vip4Key, Vip6Key, capacity, way};
+use lb_common::maps::{Config, LIVENESS_UP, Link, Liveness, Node, Vip, Vip4Key, Vip6Key, capacity, way};
 use lb_common::ring::{NO_NODE, NodeIndex, Slot};
 use lb_common::wire::gue;
 
@@ -74,7 +74,9 @@ pub fn tables(case: &Case) -> HostTables {
         liveness_limit: 15,
         orphan_grace: 100,
         probe_nonce: 1,
-        pad: [0; 6],
+        pad: [0; 2],
+        uplink: INGRESS,
+        uplink_link: Link { mac: SELF_MAC, pad: [0; 2] },
     };
     let slots = u32::from(rings) * SLOTS;
     let sizes = Sizes { slots, nodes: u32::from(NODES) + 1, vip_stats: u32::from(vips) };

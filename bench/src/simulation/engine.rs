@@ -103,7 +103,10 @@ impl Contestant {
             self.scheme.start(*node);
         }
         for node in &news.learnt {
-            self.scheme.learn(*node, world.view(*node));
+            self.scheme.learn(*node, world.view(*node), now);
+        }
+        for node in up(world) {
+            self.scheme.wake(node, now);
         }
         if news.rerouted {
             self.scheme.reroute(world.router().next_hops(), now);

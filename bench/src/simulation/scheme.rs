@@ -70,7 +70,10 @@ pub trait Scheme {
     fn start(&mut self, node: NodeIndex);
 
     /// A node's view is another one than before.
-    fn learn(&mut self, node: NodeIndex, view: &View);
+    fn learn(&mut self, node: NodeIndex, view: &View, now: Tick);
+
+    /// A node that is up looks at its clock.
+    fn wake(&mut self, _node: NodeIndex, _now: Tick) {}
 
     /// The router has other next hops.
     fn reroute(&mut self, _next_hops: &[NodeIndex], _now: Tick) {}

@@ -32,7 +32,7 @@ fn a_single_change_breaks_nothing_where_others_break() {
         let schemes: Vec<Box<dyn Scheme>> = vec![
             Box::new(PlainEcmp),
             Box::new(Maglev::default()),
-            Box::new(Fairlead::new(SETS, Memory::Leaders)),
+            Box::new(Fairlead::new(SETS, Memory::Agent)),
         ];
         let outcome = run(&setup(subject, Ingress::Router, 1), schemes, |_| ());
         assert_eq!(broken(&outcome, |score| score.scheme == OURS), 0, "{subject:?}");
@@ -44,7 +44,7 @@ fn a_single_change_breaks_nothing_where_others_break() {
 #[test]
 fn a_single_change_breaks_nothing_from_any_director() {
     for (subject, seed) in single().zip(2..) {
-        let outcome = fairlead(&setup(subject, Ingress::Anywhere, seed), Memory::Leaders);
+        let outcome = fairlead(&setup(subject, Ingress::Anywhere, seed), Memory::Agent);
         assert_eq!(broken(&outcome, |_| true), 0, "{subject:?}");
     }
 }
@@ -52,7 +52,7 @@ fn a_single_change_breaks_nothing_from_any_director() {
 #[test]
 fn upheaval_stays_within_its_bound_and_former_leaders_are_why() {
     let setup = Setup { nodes: 12, flows: 5000, ..setup(Subject::Upheaval, Ingress::Router, 1) };
-    let with = broken(&fairlead(&setup, Memory::Leaders), |_| true);
+    let with = broken(&fairlead(&setup, Memory::Agent), |_| true);
     let without = broken(&fairlead(&setup, Memory::Nothing), |_| true);
     assert!(with <= 2 && without > 10, "{with} broken with former leaders, {without} without");
 }
@@ -61,7 +61,7 @@ fn upheaval_stays_within_its_bound_and_former_leaders_are_why() {
 fn a_seed_determines_everything_and_no_connection_ends_twice() {
     let outcome = |seed| {
         let setup = Setup { flows: 500, ..setup(Subject::Reboot, Ingress::Router, seed) };
-        run(&setup, scheme::all(SETS, Memory::Leaders), |_| ())
+        run(&setup, scheme::all(SETS, Memory::Agent), |_| ())
     };
     let first = outcome(7);
     assert_eq!(first, outcome(7));

@@ -105,13 +105,13 @@ impl Subject {
     ///
     /// A flow can open at a node that by the ring before did not stand in its slot. If its next packet enters
     /// where that ring still holds, nobody there finds the node: rare, as both packets must fall in the time that
-    /// news travel, and seen most where a ring doubles. And a node that has booted knows no former leaders, so
-    /// where nodes boot while others change, flows that have long been silent are not found again.
+    /// news travel, and seen most where a ring doubles. And a node that has begun knows little of the past, so
+    /// where many begin within seconds, a packet may have been asked of six before one is found that knows.
     pub const fn bound(self) -> u64 {
         match self {
             Self::Doubling => 10,
             Self::Upheaval => 50,
-            Self::UpheavalWithReboots => 1000,
+            Self::UpheavalWithReboots => 100,
             _ => 0,
         }
     }

@@ -135,7 +135,12 @@ impl World {
     /// Ends a tick: nodes probe each other, and the router looks at its links.
     pub fn settle(&mut self, now: Tick) {
         let draining: Vec<bool> = (0..).zip(&self.hosts).map(|(own, host)| host.is_draining(own)).collect();
-        self.liveness.probe(now, &self.up, &draining);
+        // A node answers nobody before it knows what it is itself, and only those that it knows.
+        let answers = |there: NodeIndex, asks: NodeIndex| {
+            let known = self.hosts[usize::from(there)].known();
+            known.contains_key(&there) && known.contains_key(&asks)
+        };
+        self.liveness.probe(now, &self.up, &draining, answers);
         let next_hops = (0..)
             .zip(self.hosts.iter().zip(&self.up))
             .filter(|(own, (host, up))| **up && host.announces(*own))

@@ -14,13 +14,21 @@ use lb_plan::plan::Forwarding;
 use super::{PinArgs, SocketArgs};
 use crate::app::{self, AppError, Options, SpeakerOptions};
 use crate::liveness::Profile;
+use crate::source::SourceOptions;
 
 /// Arguments of `fairlead agent`.
 #[derive(Debug, Args)]
 pub struct AgentArgs {
-    /// Directory with the objects as YAML files; watched, so a change takes effect at once.
+    /// Directory with the objects as YAML files; watched, so a change takes effect at once. Without it, they come
+    /// from Kubernetes.
     #[arg(long, value_name = "DIR")]
-    source: PathBuf,
+    source: Option<PathBuf>,
+    /// Cluster that the objects come from; without it, that of KUBECONFIG or of this pod.
+    #[arg(long, value_name = "FILE", conflicts_with = "source")]
+    kubeconfig: Option<PathBuf>,
+    /// Namespace of the objects of metallb.io, and of their Secrets.
+    #[arg(long, env = "FAIRLEAD_NAMESPACE", default_value = "metallb-system", value_name = "NAME")]
+    namespace: String,
     /// Name of this node, as its Node object has it.
     #[arg(long, env = "FAIRLEAD_NODE_NAME", value_name = "NAME")]
     node: String,
@@ -83,6 +91,8 @@ enum ForwardingArg {
     L2,
     /// GUE only.
     Gue,
+    /// IP in IP, and GUE where a packet has to say who has been asked for it before.
+    Ipip,
 }
 
 /// Why `fairlead agent` ends with an error.
@@ -129,7 +139,10 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
         }
     };
     Ok(Options {
-        source: args.source,
+        source: match args.source {
+            Some(directory) => SourceOptions::Directory(directory),
+            None => SourceOptions::Kubernetes { kubeconfig: args.kubeconfig, namespace: args.namespace },
+        },
         node: NodeName::from(args.node.as_str()),
         interfaces: args.interfaces,
         bpffs: args.pins.bpffs,
@@ -139,6 +152,7 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
             ForwardingArg::Auto => Forwarding::Auto,
             ForwardingArg::L2 => Forwarding::L2,
             ForwardingArg::Gue => Forwarding::Gue,
+            ForwardingArg::Ipip => Forwarding::Ipip,
         },
         echo_rate: args.echo_rate,
         slots_per_node: args.slots_per_node,

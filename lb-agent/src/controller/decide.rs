@@ -8,7 +8,7 @@ use lb_plan::model::{Model, ServiceName};
 use lb_plan::objects::{Object, Sourced};
 use lb_plan::problem::Problem;
 
-use crate::kube::cluster::Snapshot;
+use crate::snapshot::Snapshot;
 
 /// Decides, and remembers what of it has been written and not been seen yet.
 pub(super) struct Decider {

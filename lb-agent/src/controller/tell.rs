@@ -10,7 +10,7 @@ use lb_plan::model::ServiceName;
 use lb_plan::objects::{Object, Sourced};
 
 use super::decide::Decided;
-use crate::kube::cluster::Snapshot;
+use crate::snapshot::Snapshot;
 
 /// Who tells, by the name that users of MetalLB know.
 const REPORTER: &str = "metallb-controller";

@@ -1,6 +1,7 @@
 //! The pinned maps, written by operations and read back as [`Contents`].
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
@@ -66,7 +67,10 @@ pub struct Maps {
     vip_stats: PerCpuArray<MapData, Traffic>,
 }
 
-fn open<T: TryFrom<Map, Error = MapError>>(pins: &Pins, map: &'static str) -> Result<T, MapsError> {
+pub(super) fn open<T: TryFrom<Map, Error = MapError>>(
+    pins: &Pins,
+    map: &'static str,
+) -> Result<T, MapsError> {
     MapData::from_pin(pins.map(map))
         .and_then(Map::from_map_data)
         .and_then(T::try_from)
@@ -218,7 +222,9 @@ const ZERO_CONFIG: Config = Config {
     liveness_limit: 0,
     orphan_grace: 0,
     probe_nonce: 0,
-    pad: [0; 6],
+    pad: [0; 2],
+    uplink: 0,
+    uplink_link: Link::NONE,
 };
 
 enum Key {
@@ -251,19 +257,27 @@ fn entries<K: aya::Pod + Ord, V: aya::Pod>(
     entries.iter().collect::<Result<_, _>>().map_err(|e| read_error(map, e))
 }
 
-fn read_error(map: &'static str, source: MapError) -> MapsError {
+pub(super) fn read_error(map: &'static str, source: MapError) -> MapsError {
     MapsError::Read { map, source: Box::new(source) }
 }
 
-fn written(map: &'static str, op: &Op, result: Result<(), MapError>) -> Result<(), MapsError> {
-    result.map_err(|source| MapsError::Write { map, entry: format!("{op:?}"), source: Box::new(source) })
+pub(super) fn written(
+    map: &'static str,
+    entry: &impl Debug,
+    result: Result<(), MapError>,
+) -> Result<(), MapsError> {
+    result.map_err(|source| MapsError::Write { map, entry: format!("{entry:?}"), source: Box::new(source) })
 }
 
 /// As [`written`]; what is not there needs no removal.
-fn removed(map: &'static str, op: &Op, result: Result<(), MapError>) -> Result<(), MapsError> {
+pub(super) fn removed(
+    map: &'static str,
+    entry: &impl Debug,
+    result: Result<(), MapError>,
+) -> Result<(), MapsError> {
     match result {
         Err(MapError::KeyNotFound) => Ok(()),
         Err(MapError::SyscallError(e)) if e.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
-        other => written(map, op, other),
+        other => written(map, entry, other),
     }
 }

@@ -18,6 +18,8 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::snapshot::Snapshot;
+
 /// A kind to be watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watched {
@@ -36,12 +38,37 @@ impl Watched {
     pub const SERVICE: Self = Self::core("Service", "services");
     /// `v1` Namespace.
     pub const NAMESPACE: Self = Self::core("Namespace", "namespaces");
+    /// `v1` Node.
+    pub const NODE: Self = Self::core("Node", "nodes");
+    /// `v1` Secret, of the load balancer's namespace.
+    pub const SECRET: Self = Self::core("Secret", "secrets");
+    /// `discovery.k8s.io/v1` EndpointSlice.
+    pub const ENDPOINT_SLICE: Self =
+        Self { group: "discovery.k8s.io", version: "v1", kind: "EndpointSlice", plural: "endpointslices" };
     /// `metallb.io/v1beta1` IPAddressPool.
-    pub const POOL: Self =
-        Self { group: "metallb.io", version: "v1beta1", kind: "IPAddressPool", plural: "ipaddresspools" };
+    pub const POOL: Self = Self::metallb("v1beta1", "IPAddressPool", "ipaddresspools");
+    /// `metallb.io/v1beta1` L2Advertisement.
+    pub const L2_ADVERTISEMENT: Self = Self::metallb("v1beta1", "L2Advertisement", "l2advertisements");
+    /// `metallb.io/v1beta1` BGPAdvertisement.
+    pub const BGP_ADVERTISEMENT: Self = Self::metallb("v1beta1", "BGPAdvertisement", "bgpadvertisements");
+    /// `metallb.io/v1beta2` BGPPeer.
+    pub const BGP_PEER: Self = Self::metallb("v1beta2", "BGPPeer", "bgppeers");
+    /// `metallb.io/v1beta1` BFDProfile.
+    pub const BFD_PROFILE: Self = Self::metallb("v1beta1", "BFDProfile", "bfdprofiles");
+    /// `metallb.io/v1beta1` Community.
+    pub const COMMUNITY: Self = Self::metallb("v1beta1", "Community", "communities");
 
     const fn core(kind: &'static str, plural: &'static str) -> Self {
         Self { group: "", version: "v1", kind, plural }
+    }
+
+    const fn metallb(version: &'static str, kind: &'static str, plural: &'static str) -> Self {
+        Self { group: "metallb.io", version, kind, plural }
+    }
+
+    /// Whether only those of the load balancer's namespace count.
+    fn is_of_namespace(self) -> bool {
+        self.group == "metallb.io" || self == Self::SECRET
     }
 
     /// The same, as the client names it.
@@ -56,15 +83,6 @@ impl Watched {
             plural: self.plural.to_owned(),
         }
     }
-}
-
-/// All objects of the watched kinds, and what is wrong with them.
-#[derive(Clone, Debug, Default)]
-pub struct Snapshot {
-    /// The objects, by kind, namespace and name.
-    pub objects: Vec<Sourced<Object>>,
-    /// What could not be read.
-    pub problems: Vec<Problem>,
 }
 
 /// The watched kinds of a cluster.
@@ -104,8 +122,8 @@ struct Entry {
 }
 
 impl Cluster {
-    /// Starts to watch; `namespace` is where objects of `metallb.io` count, those of other kinds count
-    /// everywhere.
+    /// Starts to watch; `namespace` is where objects of `metallb.io` and Secrets count, those of other kinds
+    /// count everywhere.
     pub fn watch(client: &Client, kinds: &[Watched], namespace: &str) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let (changed, changes) = watch::channel(0);
@@ -114,9 +132,10 @@ impl Cluster {
         for kind in kinds {
             lock(&seen).kinds.insert(kind.kind, Kind::default());
             let resource = kind.resource();
-            let api: Api<DynamicObject> = match kind.group {
-                "metallb.io" => Api::namespaced_with(client.clone(), namespace, &resource),
-                _ => Api::all_with(client.clone(), &resource),
+            let api: Api<DynamicObject> = if kind.is_of_namespace() {
+                Api::namespaced_with(client.clone(), namespace, &resource)
+            } else {
+                Api::all_with(client.clone(), &resource)
             };
             tasks.spawn(follow(*kind, api, resource, Arc::clone(&seen), Arc::clone(&changed)));
         }
@@ -184,6 +203,15 @@ async fn follow(
             // The stream of a watcher has no end.
             Ok(None) => return,
             Err(error) => {
+                if is_undefined(&error)
+                    && lock(&seen).kinds.entry(watched.kind).or_default().handle_undefined()
+                {
+                    tracing::warn!(
+                        kind = watched.kind,
+                        "the cluster does not define this kind: it counts as if there were none"
+                    );
+                    changed.send_modify(|version| *version += 1);
+                }
                 if told.is_none_or(|told| told.elapsed() > TELL_EVERY) {
                     tracing::warn!(kind = watched.kind, %error, "the API server cannot be watched; what was seen stays in force");
                     told = Some(tokio::time::Instant::now());
@@ -193,7 +221,21 @@ async fn follow(
     }
 }
 
+/// The server answers, and does not know the kind.
+fn is_undefined(error: &watcher::Error) -> bool {
+    let (watcher::Error::InitialListFailed(source) | watcher::Error::WatchStartFailed(source)) = error else {
+        return false;
+    };
+    matches!(source, kube::Error::Api(status) if status.code == 404)
+}
+
 impl Kind {
+    /// A kind that is not defined has no objects. Where some have been seen, they stay: a definition that is
+    /// taken away for a moment must not take everything away. True the first time.
+    fn handle_undefined(&mut self) -> bool {
+        !std::mem::replace(&mut self.synced, true)
+    }
+
     /// Takes an event in; true where what has been seen is different after it.
     fn handle(&mut self, event: Event<DynamicObject>, resource: &ApiResource) -> bool {
         match event {

@@ -2,17 +2,20 @@
 
 use futures::TryStreamExt;
 use lb_plan::plan::Uplink;
-use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkXdp};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage, LinkXdp};
 use rtnetlink::Handle;
 
-/// An uplink by its name; `None` where there is none of that name, or it has no Ethernet address.
+/// An uplink by its name, and whether it has a carrier; `None` where there is none of that name, or it has no Ethernet address.
 ///
 /// # Errors
 /// When the kernel does not answer.
-pub async fn uplink(handle: &Handle, name: &str) -> Result<Option<(u32, Uplink)>, rtnetlink::Error> {
+pub async fn uplink(handle: &Handle, name: &str) -> Result<Option<(u32, Uplink, bool)>, rtnetlink::Error> {
     let mut links = handle.link().get().match_name(name.to_owned()).execute();
     match links.try_next().await {
-        Ok(link) => Ok(link.and_then(|link| Some((link.header.index, describe(name, &link)?)))),
+        Ok(link) => Ok(link.and_then(|link| {
+            let has_carrier = link.header.flags.contains(LinkFlags::LowerUp);
+            Some((link.header.index, describe(name, &link)?, has_carrier))
+        })),
         Err(rtnetlink::Error::NetlinkError(error)) if error.raw_code() == -libc::ENODEV => Ok(None),
         Err(error) => Err(error),
     }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use futures::TryStreamExt;
 use lb_plan::plan::Way;
+use netlink_packet_route::AddressFamily;
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
@@ -126,6 +127,24 @@ pub async fn solicit(handle: &Handle, ifindex: u32, address: IpAddr) {
         .replace();
     if let Err(error) = request.execute().await {
         tracing::debug!(%address, ifindex, %error, "cannot have the kernel ask for a neighbour");
+    }
+}
+
+/// Has the kernel forget what it knows of a neighbour, a question that is under way too.
+pub async fn forget(handle: &Handle, ifindex: u32, address: IpAddr) {
+    let mut neighbour = NeighbourMessage::default();
+    neighbour.header.family = match address {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    };
+    neighbour.header.ifindex = ifindex;
+    let destination = match address {
+        IpAddr::V4(address) => NeighbourAddress::Inet(address),
+        IpAddr::V6(address) => NeighbourAddress::Inet6(address),
+    };
+    neighbour.attributes.push(NeighbourAttribute::Destination(destination));
+    if let Err(error) = handle.neighbours().del(neighbour).execute().await {
+        tracing::debug!(%address, ifindex, %error, "cannot have the kernel forget a neighbour");
     }
 }
 

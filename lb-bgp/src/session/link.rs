@@ -22,6 +22,9 @@ pub(super) struct Link {
     pub(super) ours: Open,
     /// The neighbour's, from OpenConfirm on.
     pub(super) theirs: Option<Open>,
+    /// The neighbour's while the other connection is preferred and may come to something: nothing is read
+    /// until that is known.
+    pub(super) waiting: Option<Open>,
     /// What the two agree on.
     pub(super) negotiated: Option<Negotiated>,
     /// Octets of a message that is not whole yet.
@@ -49,6 +52,7 @@ impl Link {
             remote,
             ours,
             theirs: None,
+            waiting: None,
             negotiated: None,
             inbox: Vec::new(),
             owes_open: true,
@@ -71,7 +75,7 @@ impl Link {
         self.hold_at = self.hold_time().map(|hold| now.saturating_add(hold));
     }
 
-    /// The other connection is up: this one must say something soon, or it is a remnant.
+    /// The other connection is up or waits for this one, which must say something soon, or it is a remnant.
     pub(super) fn hurry(&mut self, by: Duration) {
         self.hold_at = Some(self.hold_at.map_or(by, |hold_at| hold_at.min(by)));
     }

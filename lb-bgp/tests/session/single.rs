@@ -337,7 +337,56 @@ fn a_connection_on_which_the_router_says_nothing_does_not_keep_it_from_opening_a
     bench.peer.handle_connect_failed("connection refused".to_owned(), bench.now);
     bench.connect(Way::Accepted);
     assert!(bench.time_to_connect() <= SECOND);
-    bench.establish(Way::Opened, open());
+    bench.connect(Way::Opened);
+    bench.say(Way::Opened, Message::Open(open()));
+    bench.say(Way::Opened, Message::Keepalive);
+    assert_eq!(bench.peer.state(), State::OpenSent, "the other would be preferred if it came to something");
+    bench.wait(10 * SECOND);
+    assert_eq!(bench.actions(), [Action::Close(Way::Accepted), Action::Established(Way::Opened)]);
+}
+
+#[test]
+fn beside_a_connection_with_our_keepalive_no_other_gets_an_open() {
+    for way in Way::BOTH {
+        let mut bench = Bench::new(config());
+        bench.connect(way);
+        bench.say(way, Message::Open(open()));
+        bench.forget();
+        assert!(!bench.connect(way.other()));
+        assert_eq!((bench.heard(), bench.peer.state()), (vec![], State::OpenConfirm));
+        bench.say(way, Message::Keepalive);
+        assert_eq!(bench.peer.state(), State::Established);
+    }
+}
+
+#[test]
+fn the_keepalive_is_kept_back_on_a_connection_that_may_still_lose() {
+    let two = || {
+        let mut bench = Bench::new(config());
+        bench.connect(Way::Opened);
+        bench.connect(Way::Accepted);
+        bench.forget();
+        bench.say(Way::Opened, Message::Open(open()));
+        bench.say(Way::Opened, Message::Keepalive);
+        assert_eq!(
+            (bench.heard(), bench.actions()),
+            (vec![], vec![]),
+            "the router's has the higher identifier"
+        );
+        bench
+    };
+    let mut bench = two();
+    bench.say(Way::Accepted, Message::Open(open()));
+    bench.say(Way::Accepted, Message::Keepalive);
+    assert_eq!(bench.actions(), [Action::Close(Way::Opened), Action::Established(Way::Accepted)]);
+    let mut bench = two();
+    bench.close(Way::Accepted);
+    assert_eq!(bench.actions(), [Action::Established(Way::Opened)]);
+    let mut bench = two();
+    for _ in 0..300 {
+        bench.say(Way::Opened, Message::Keepalive);
+    }
+    assert_eq!(bench.actions(), [Action::Close(Way::Opened)], "what is kept of a flood is bounded");
 }
 
 #[test]

@@ -67,7 +67,9 @@ fn nobody_left_to_ask() {
 fn while_a_node_is_silent_nothing_new_is_noted() {
     let ask = |holder| super::decide(&question(Kind::Tcp, holder), |n| n != 4, || true);
     assert_eq!(ask(NO_NODE), Decision::Ask(5));
-    assert_eq!(ask(4), Decision::Ask(5), "the note that names the silent node stays as it is");
+    assert_eq!(ask(4), Decision::Orphan, "who is noted may be back at once, and nobody else need know of it");
+    let udp = super::decide(&question(Kind::Udp, 4), |n| n != 4, || true);
+    assert_eq!(udp, Decision::Ask(5), "UDP does not wait for one node");
     assert_eq!(ask(3), Decision::Delegate(3), "what was noted before holds");
 }
 

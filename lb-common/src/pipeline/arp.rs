@@ -1,5 +1,6 @@
 //! ARP requests for a VIP, answered by the node that is its announcer.
 
+use super::is_addressed_here;
 use crate::frame::Frame;
 use crate::tables::Tables;
 use crate::verdict::{Forward, Outcome, Refusal};
@@ -23,10 +24,8 @@ pub(super) fn judge<F: Frame, T: Tables>(frame: &mut F, tables: &T, l3: usize) -
     }
     let config = tables.config().ok_or(Refusal::NotConfigured)?;
     let link = tables.link(frame.ingress()).ok_or(Refusal::NotConfigured)?;
-    let Some(&[d0, d1, d2, d3, d4, d5]) = frame.view::<6>(0) else { return NOT_OURS };
-    let asked = [d0, d1, d2, d3, d4, d5];
-    // Unicast to somebody else's MAC is seen here only because the switch did not know it.
-    if !ethernet::is_group(&asked) && asked != link.mac {
+    let Some([first, ..]) = frame.view::<{ ethernet::MACS }>(0) else { return NOT_OURS };
+    if !ethernet::is_group(*first) && !is_addressed_here(frame, tables) {
         return NOT_OURS;
     }
     if announcer.ranks[0] != config.self_node {

@@ -1,11 +1,11 @@
 //! What cannot be forwarded is told to its sender: time exceeded, and fragmentation needed or packet too big.
 //!
-//! The message is made in place: behind the IP header and eight bytes the packet is cut off, and what is left of it
-//! is the quote.
+//! The message is made in place: room is made in front, and what is left of the packet is the quote, as much of it as
+//! the RFCs ask for and the directly readable part holds.
 //!
 //! ```text
-//! before | MACs | tags | type | IP | first 8 bytes | …
-//! after  | MACs | tags | type | IP to the sender | ICMP | IP | first 8 bytes |
+//! before | MACs | tags | type | IP | …
+//! after  | MACs | tags | type | IP to the sender | ICMP | IP | … up to a message of 576 or 1,280 bytes |
 //! ```
 
 use super::echo::may_answer;
@@ -18,16 +18,16 @@ use crate::verdict::{Forward, Outcome, Refusal};
 use crate::wire::ip::{self, protocol};
 use crate::wire::{checksum, ethernet, icmp};
 
-/// Bytes of the transport header that are quoted: ports and a sequence number (RFC 792).
+/// Bytes of the transport header that are quoted at least: ports and a sequence number (RFC 792).
 const QUOTED: usize = 8;
-/// Bytes of an IPv4 packet that are quoted.
-const QUOTE_V4: usize = ip::V4_HEADER + QUOTED;
-/// Bytes of an IPv6 packet that are quoted.
-const QUOTE_V6: usize = ip::V6_HEADER + QUOTED;
 /// Bytes in front of an IPv4 quote.
 const FRONT_V4: usize = ip::V4_HEADER + icmp::HEADER;
 /// Bytes in front of an IPv6 quote.
 const FRONT_V6: usize = ip::V6_HEADER + icmp::HEADER;
+/// Bytes of an IPv4 packet that are quoted at most (RFC 1812 section 4.3.2.3).
+const MOST_V4: usize = 576 - FRONT_V4;
+/// Bytes of an IPv6 packet that are quoted at most (RFC 4443 section 2.4).
+const MOST_V6: usize = 1280 - FRONT_V6;
 
 /// Answers a packet that was refused for its TTL or its size, which has not been touched yet.
 ///
@@ -42,7 +42,7 @@ pub fn complain<F: Frame, T: Tables>(
 ) -> Result<Forward, Refusal> {
     let config = configured(tables)?;
     let told = if refusal == Refusal::TooBig { Outcome::TooBigSent } else { Outcome::TimeExceededSent };
-    if !may_answer(frame, tables) {
+    if !may_answer(tables) {
         return Err(refusal);
     }
     match packet.family {
@@ -69,6 +69,43 @@ fn turn_round<F: Frame>(
     make_room(frame, packet, Room { macs, ether_type, bytes: front })
 }
 
+/// Bytes of the packet that can be read here.
+#[inline(always)]
+fn quotable<F: Frame>(frame: &F, packet: &Packet) -> usize {
+    frame.linear_len().saturating_sub(packet.l3).min(packet.length as usize)
+}
+
+/// Sum of the 16-bit words of a quote, the last byte of an odd one filled up with zero.
+#[inline(always)]
+fn sum<F: Frame>(frame: &F, at: usize, length: usize) -> u32 {
+    // Large pieces first: the verifier follows each way out of either loop.
+    const LARGE: usize = 64;
+    const SMALL: usize = 4;
+    let (mut sum, mut done) = (0, 0);
+    for _ in 0..MOST_V6 / LARGE {
+        if done + LARGE > length {
+            break;
+        }
+        sum += frame.view::<LARGE>(at + done).map_or(0, checksum::sum);
+        done += LARGE;
+    }
+    for _ in 0..LARGE / SMALL {
+        if done + SMALL > length {
+            break;
+        }
+        sum += frame.view::<SMALL>(at + done).map_or(0, checksum::sum);
+        done += SMALL;
+    }
+    if done + 2 <= length {
+        sum += frame.view::<2>(at + done).map_or(0, checksum::sum);
+        done += 2;
+    }
+    if done < length {
+        sum += frame.view::<1>(at + done).map_or(0, |[last]| u32::from(*last) << 8);
+    }
+    sum
+}
+
 #[inline(always)]
 fn answer_v4<F: Frame>(
     frame: &mut F,
@@ -85,11 +122,13 @@ fn answer_v4<F: Frame>(
     if !plain || later_part || config.address4 == [0; 4] {
         return Err(refusal);
     }
-    // All of the quote can be read, or nothing is changed yet.
-    frame.view::<QUOTE_V4>(packet.l3).ok_or(refusal)?;
-    turn_round(frame, packet, FRONT_V4, QUOTE_V4, ethernet::IPV4)?;
-    let quote = checksum::sum(frame.view::<QUOTE_V4>(packet.l3 + FRONT_V4).ok_or(refusal)?);
-    let [l0, l1] = ((FRONT_V4 + QUOTE_V4) as u16).to_be_bytes();
+    let quoted = quotable(frame, packet).min(MOST_V4);
+    if quoted < ip::V4_HEADER + QUOTED {
+        return Err(refusal);
+    }
+    turn_round(frame, packet, FRONT_V4, quoted, ethernet::IPV4)?;
+    let quote = sum(frame, packet.l3 + FRONT_V4, quoted);
+    let [l0, l1] = ((FRONT_V4 + quoted) as u16).to_be_bytes();
     let first = [0x45, 0, l0, l1, 0, 0, 0, 0, ip::DEFAULT_TTL, protocol::ICMP];
     let sum = checksum::sum(&first) + checksum::sum(&config.address4) + checksum::sum(&to);
     let [c0, c1] = checksum::finish(sum);
@@ -119,10 +158,13 @@ fn answer_v6<F: Frame>(
     if from == 0 || to == 0 || multicast {
         return Err(refusal);
     }
-    frame.view::<QUOTE_V6>(packet.l3).ok_or(refusal)?;
-    turn_round(frame, packet, FRONT_V6, QUOTE_V6, ethernet::IPV6)?;
-    let quote = checksum::sum(frame.view::<QUOTE_V6>(packet.l3 + FRONT_V6).ok_or(refusal)?);
-    let length = (icmp::HEADER + QUOTE_V6) as u16;
+    let quoted = quotable(frame, packet).min(MOST_V6);
+    if quoted < ip::V6_HEADER + QUOTED {
+        return Err(refusal);
+    }
+    turn_round(frame, packet, FRONT_V6, quoted, ethernet::IPV6)?;
+    let quote = sum(frame, packet.l3 + FRONT_V6, quoted);
+    let length = (icmp::HEADER + quoted) as u16;
     let [l0, l1] = length.to_be_bytes();
     let first = [0x60, 0, 0, 0, l0, l1, protocol::ICMPV6, ip::DEFAULT_TTL];
     *frame.view_mut::<8>(packet.l3).ok_or(refusal)? = first;

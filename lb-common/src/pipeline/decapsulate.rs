@@ -1,4 +1,7 @@
-//! GUE to this node: taken from nodes of the cluster only, and only with a packet for a VIP inside.
+//! GUE and IP in IP to this node: taken from nodes of the cluster only, and only with a packet for a VIP inside.
+//!
+//! GUE with anything else inside is dropped, because its port is the program's. IP in IP is not: the host may have
+//! tunnels of its own, also to other nodes of the cluster.
 
 use super::ipv4::holds;
 use super::{Family, Found, Packet, configured};
@@ -15,33 +18,66 @@ use crate::wire::{ethernet, gue};
 /// that begin as zeros the compiler makes a loop over bytes.
 const V4_MAPPED: u128 = 0xffff << 32;
 
-/// Takes a packet out of the UDP packet to port 6080 and reads it; [`Found::Tunnel`] where that is for somebody
-/// else, and as it came.
+/// No EtherType: the packet is none of ours, and as it came.
+pub(super) const NOT_OURS: [u8; 2] = [0; 2];
+
+/// Finds the packet inside: [`Packet::l3`] is its header's offset then. Nothing is changed yet: what is inside may not
+/// be ours. Returns its EtherType, or [`NOT_OURS`].
 #[inline(always)]
-pub(super) fn read<F: Frame, T: Tables>(
-    frame: &mut F,
+pub(super) fn find<F: Frame, T: Tables>(
+    frame: &F,
     tables: &T,
     packet: &mut Packet,
-) -> Result<Found, Refusal> {
+    tunnel: Found,
+) -> Result<[u8; 2], Refusal> {
     let config = configured(tables)?;
     match sender(frame, tables, config, packet) {
         Sender::Peer(_) => {}
-        Sender::Stranger => return Err(Refusal::UnknownPeer),
-        Sender::ToSomebodyElse => return Ok(Found::Tunnel),
+        // Nobody else speaks GUE to the program's port; IP in IP anybody may.
+        Sender::Stranger if tunnel == Found::Gue => return Err(Refusal::UnknownPeer),
+        Sender::Stranger | Sender::ToSomebodyElse => return Ok(NOT_OURS),
     }
+    packet.asked.by_peer = true;
+    let inner = if tunnel == Found::Gue { find_in_gue(frame, packet)? } else { find_in_ip(frame, packet) };
+    packet.l3 += packet.outer;
+    Ok(inner)
+}
+
+#[inline(always)]
+fn find_in_gue<F: Frame>(frame: &F, packet: &mut Packet) -> Result<[u8; 2], Refusal> {
     let header = gue_header(frame, packet)?;
     let words = (header[0] & gue::OPTIONAL_WORDS) as usize;
-    let by = packet.l4 + ip::UDP_HEADER + gue::HEADER + words * 4 - packet.l3;
-    if words >= MAX_ASKED || by as u32 > packet.length {
+    packet.outer = packet.l4 + ip::UDP_HEADER + gue::HEADER + words * 4 - packet.l3;
+    if words >= MAX_ASKED || packet.outer as u32 > packet.length {
         return Err(Refusal::BadGue);
     }
     read_asked(frame, packet, words)?;
-    let ether_type = if header[1] == protocol::IPV4 { ethernet::IPV4 } else { ethernet::IPV6 };
-    cut(frame, packet.l3, by, ether_type)?;
-    match super::read(frame, tables, packet, ether_type).map_err(drop_what_was_cut)? {
-        Found::Tunnel => Err(Refusal::InnerNotVip),
-        found => Ok(found),
-    }
+    Ok(ether_type(header[1]))
+}
+
+#[inline(always)]
+fn find_in_ip<F: Frame>(frame: &F, packet: &mut Packet) -> [u8; 2] {
+    packet.outer = packet.l4 - packet.l3;
+    let sound = packet.outer as u32 <= packet.length && holds(frame, packet.l3, packet.length);
+    if sound { ether_type(packet.protocol as u8) } else { NOT_OURS }
+}
+
+#[inline(always)]
+const fn ether_type(number: u8) -> [u8; 2] {
+    if number == protocol::IPV4 { ethernet::IPV4 } else { ethernet::IPV6 }
+}
+
+/// Takes the packet out, once it is known to be for a VIP.
+#[inline(always)]
+pub(super) fn open<F: Frame>(frame: &mut F, packet: &mut Packet) -> Result<(), Refusal> {
+    let by = packet.outer;
+    packet.l3 -= by;
+    packet.l4 -= by;
+    let ether_type = match packet.family {
+        Family::V4 => ethernet::IPV4,
+        Family::V6 => ethernet::IPV6,
+    };
+    cut(frame, packet, by, ether_type)
 }
 
 /// Who sent a packet, as far as it matters.
@@ -101,7 +137,6 @@ fn gue_header<F: Frame>(frame: &F, packet: &Packet) -> Result<[u8; gue::HEADER],
 #[inline(always)]
 fn read_asked<F: Frame>(frame: &F, packet: &mut Packet, words: usize) -> Result<(), Refusal> {
     let list = packet.l4 + ip::UDP_HEADER + gue::HEADER;
-    packet.asked.by_peer = true;
     packet.asked.count = words;
     for (place, id) in packet.asked.ids.iter_mut().enumerate() {
         if place < words {
@@ -111,10 +146,9 @@ fn read_asked<F: Frame>(frame: &F, packet: &mut Packet, words: usize) -> Result<
     Ok(())
 }
 
-/// A refusal that passes a packet passes it as it came. Here that would hand what nobody could read to the
-/// stack, without the header that tells who sent it.
+/// A refusal that passes a packet would hand GUE of a peer, with something inside that nobody can read, to the stack.
 #[inline(always)]
-fn drop_what_was_cut(refusal: Refusal) -> Refusal {
+pub(super) fn drop_unreadable(refusal: Refusal) -> Refusal {
     match refusal.fate() {
         Fate::Pass => Refusal::BadGue,
         Fate::Drop => refusal,
@@ -123,7 +157,7 @@ fn drop_what_was_cut(refusal: Refusal) -> Refusal {
 
 /// Cuts `by` bytes behind the Ethernet header, which moves with its tags.
 #[inline(always)]
-fn cut<F: Frame>(frame: &mut F, l3: usize, by: usize, ether_type: [u8; 2]) -> Result<(), Refusal> {
+fn cut<F: Frame>(frame: &mut F, packet: &Packet, by: usize, ether_type: [u8; 2]) -> Result<(), Refusal> {
     // Read, move, write: a copy inside the packet would be a memmove, which the verifier cannot follow.
     let head = *frame.view::<{ ethernet::MACS + 2 * ethernet::TAG }>(0).ok_or(Refusal::Truncated)?;
     if !frame.move_head(by as i32) {
@@ -131,13 +165,13 @@ fn cut<F: Frame>(frame: &mut F, l3: usize, by: usize, ether_type: [u8; 2]) -> Re
     }
     let [macs @ .., a0, a1, a2, a3, b0, b1, b2, b3] = head;
     *frame.view_mut::<{ ethernet::MACS }>(0).ok_or(Refusal::Truncated)? = macs;
-    if l3 > ethernet::HEADER {
+    if packet.type_at > ethernet::MACS {
         *frame.view_mut::<{ ethernet::TAG }>(ethernet::MACS).ok_or(Refusal::Truncated)? = [a0, a1, a2, a3];
     }
-    if l3 > ethernet::HEADER + ethernet::TAG {
+    if packet.type_at > ethernet::MACS + ethernet::TAG {
         let second = ethernet::MACS + ethernet::TAG;
         *frame.view_mut::<{ ethernet::TAG }>(second).ok_or(Refusal::Truncated)? = [b0, b1, b2, b3];
     }
-    *frame.view_mut::<2>(l3 - 2).ok_or(Refusal::Truncated)? = ether_type;
+    *frame.view_mut::<2>(packet.type_at).ok_or(Refusal::Truncated)? = ether_type;
     Ok(())
 }

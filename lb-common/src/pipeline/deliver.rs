@@ -9,7 +9,7 @@ use crate::ring::{NO_NODE, NodeIndex, Slot};
 use crate::tables::Tables;
 use crate::verdict::{Forward, Outcome, Refusal};
 use crate::vitality;
-use crate::wire::checksum;
+use crate::wire::{checksum, ethernet};
 
 /// Offsets of TTL, header checksum and hop limit in their headers.
 const V4_TTL: usize = 8;
@@ -157,13 +157,16 @@ fn send_first<F: Frame, T: Tables>(
     let outcome = match node.way {
         way::L2 => {
             decrement_ttl(frame, packet)?;
-            let macs = frame.view_mut::<12>(0).ok_or(Refusal::Truncated)?;
-            write_macs(macs, node);
+            *frame.view_mut::<{ ethernet::MACS }>(0).ok_or(Refusal::Truncated)? = macs_to(node);
             Outcome::ForwardedL2
         }
         way::GUE4 | way::GUE6 => {
             frame.encapsulate(tables, index, packet)?;
             Outcome::ForwardedGue
+        }
+        way::IPIP4 | way::IPIP6 => {
+            frame.encapsulate(tables, index, packet)?;
+            Outcome::ForwardedIpip
         }
         _ => return Err(Refusal::NoWay),
     };
@@ -183,9 +186,9 @@ fn out<F: Frame>(frame: &F, node: &Node, outcome: Outcome) -> Forward {
 
 /// Destination and source MAC of a frame to the next hop of `node`.
 #[inline(always)]
-pub(super) fn write_macs(macs: &mut [u8; 12], node: &Node) {
+pub(super) const fn macs_to(node: &Node) -> [u8; ethernet::MACS] {
     let ([d0, d1, d2, d3, d4, d5], [s0, s1, s2, s3, s4, s5]) = (node.next_hop_mac, node.source_mac);
-    *macs = [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5];
+    [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5]
 }
 
 /// Forwarding is a hop, so a packet that two nodes pass to each other dies (RFC 1812 section 5.3.1,

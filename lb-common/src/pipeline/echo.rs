@@ -9,8 +9,11 @@ use crate::verdict::{Forward, Outcome, Refusal};
 use crate::wire::{checksum, ethernet, icmp, ip};
 
 /// Judges ICMP right behind an IP header without options or extensions.
+///
+/// # Errors
+/// [`Refusal::EchoNotAnswered`], [`Refusal::Truncated`].
 #[inline(always)]
-pub(super) fn judge<F: Frame, T: Tables>(
+pub fn judge_echo<F: Frame, T: Tables>(
     frame: &mut F,
     tables: &T,
     packet: &Packet,
@@ -41,7 +44,7 @@ fn judge_v4<F: Frame, T: Tables>(
     let fits = length >= (ip::V4_HEADER + icmp::ECHO_HEADER) as u32 && holds(frame, l3, length);
     // 0/8, loopback, multicast and broadcast are no sources that can be answered.
     let answerable = s[0] != 0 && s[0] != 127 && s[0] < 224;
-    if !fits || !answerable || vip.flags & VIP_ECHO == 0 || !may_answer(frame, tables) {
+    if !fits || !answerable || vip.flags & VIP_ECHO == 0 || !may_answer(tables) {
         return Err(Refusal::EchoNotAnswered);
     }
     let [c0, c1] =
@@ -71,7 +74,7 @@ fn judge_v6<F: Frame, T: Tables>(
     let Some(vip) = tables.vip6(&Vip6Key::address(destination)) else { return NOT_OURS };
     let fits = length >= (ip::V6_HEADER + icmp::ECHO_HEADER) as u32 && holds(frame, l3, length);
     let answerable = !multicast && u128::from_ne_bytes(source) != 0;
-    if !fits || !answerable || vip.flags & VIP_ECHO == 0 || !may_answer(frame, tables) {
+    if !fits || !answerable || vip.flags & VIP_ECHO == 0 || !may_answer(tables) {
         return Err(Refusal::EchoNotAnswered);
     }
     *frame.view_mut::<1>(l3 + 7).ok_or(Refusal::Truncated)? = [ip::DEFAULT_TTL];
@@ -80,15 +83,10 @@ fn judge_v6<F: Frame, T: Tables>(
     answer(frame, at, icmp::ECHO_REQUEST_V6, icmp::ECHO_REPLY_V6)
 }
 
-/// Unicast to this node, and within the rate: an answer is a packet of the sender's choice to an address of
-/// the sender's choice.
+/// Within the rate: an answer is a packet of the sender's choice to an address of the sender's choice.
 #[inline(always)]
-pub(super) fn may_answer<F: Frame, T: Tables>(frame: &F, tables: &T) -> bool {
+pub(super) fn may_answer<T: Tables>(tables: &T) -> bool {
     let Some(config) = tables.config() else { return false };
-    let Some(macs) = frame.view::<1>(0) else { return false };
-    if macs[0] & 1 != 0 {
-        return false;
-    }
     let second = tables.now_seconds();
     tables.echo_budget(|budget| spend(budget, config, second))
 }

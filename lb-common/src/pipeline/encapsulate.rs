@@ -1,15 +1,16 @@
 //! GUE in front of a packet: outer IP, UDP 6080, four bytes of GUE, four more for each node that has been
-//! asked.
+//! asked; or outer IP alone, where that is the way to the node and nobody has been asked yet.
 //!
 //! ```text
-//! before  | MACs | tags | type | inner …
-//! after   | MACs | tags | type | outer IP | UDP | GUE | asked … | inner …
+//! before    | MACs | tags | type | inner …
+//! GUE       | MACs | tags | type | outer IP | UDP | GUE | asked … | inner …
+//! IP in IP  | MACs | tags | type | outer IP | inner …
 //! ```
 
-use super::deliver::decrement_ttl;
+use super::deliver::{decrement_ttl, macs_to};
 use super::{Family, Packet};
 use crate::frame::Frame;
-use crate::maps::Node;
+use crate::maps::{Node, way};
 use crate::ring::NodeIndex;
 use crate::tables::Tables;
 use crate::verdict::Refusal;
@@ -20,10 +21,16 @@ const UDP_AND_GUE: usize = ip::UDP_HEADER + gue::HEADER;
 /// Bytes of a node's wire identity in the list of those asked.
 const ID: usize = 4;
 
+/// Whether the packet goes to the node right in IP.
+#[inline(always)]
+const fn is_bare(node: &Node, packet: &Packet) -> bool {
+    matches!(node.way, way::IPIP4 | way::IPIP6) && packet.asked.count == 0
+}
+
 /// Bytes of UDP, GUE and the list.
 #[inline(always)]
-const fn tunnel_bytes(packet: &Packet) -> usize {
-    UDP_AND_GUE + packet.asked.count * ID
+const fn tunnel_bytes(node: &Node, packet: &Packet) -> usize {
+    if is_bare(node, packet) { 0 } else { UDP_AND_GUE + packet.asked.count * ID }
 }
 
 #[inline(always)]
@@ -31,18 +38,22 @@ const fn outer_header(node: &Node) -> usize {
     if node.outer_family == 4 { ip::V4_HEADER } else { ip::V6_HEADER }
 }
 
+/// Bytes of the whole encapsulation.
+#[inline(always)]
+const fn overhead(node: &Node, packet: &Packet) -> usize {
+    outer_header(node) + tunnel_bytes(node, packet)
+}
+
 /// Whether the packet with its encapsulation fits the way to the node.
 #[inline(always)]
 pub(super) fn fits(node: &Node, packet: &Packet) -> bool {
-    let overhead = outer_header(node) + tunnel_bytes(packet);
-    packet.length + overhead as u32 <= u32::from(node.mtu)
+    packet.length + overhead(node, packet) as u32 <= u32::from(node.mtu)
 }
 
 /// The refusal of a packet that does not fit; what would have fitted is noted.
 #[inline(always)]
 pub(super) fn too_big(node: &Node, packet: &mut Packet) -> Refusal {
-    let overhead = outer_header(node) + tunnel_bytes(packet);
-    packet.path_mtu = u32::from(node.mtu).saturating_sub(overhead as u32);
+    packet.path_mtu = u32::from(node.mtu).saturating_sub(overhead(node, packet) as u32);
     Refusal::TooBig
 }
 
@@ -64,26 +75,45 @@ pub fn encapsulate<F: Frame, T: Tables>(
     }
     decrement_ttl(frame, packet)?;
     let class = traffic_class(frame, packet)?;
-    let ([d0, d1, d2, d3, d4, d5], [s0, s1, s2, s3, s4, s5]) = (node.next_hop_mac, node.source_mac);
-    let macs = [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5];
     let ether_type = if node.outer_family == 4 { ethernet::IPV4 } else { ethernet::IPV6 };
-    let bytes = outer_header(node) + tunnel_bytes(packet);
-    make_room(frame, packet, Room { macs, ether_type, bytes })?;
+    let bytes = overhead(node, packet);
+    make_room(frame, packet, Room { macs: macs_to(node), ether_type, bytes })?;
     if node.outer_family == 4 {
         write_v4(frame, node, packet, class)?;
     } else {
         write_v6(frame, node, packet, class)?;
     }
-    write_udp_and_gue(frame, packet, packet.l3 + outer_header(node))
+    if is_bare(node, packet) {
+        return Ok(());
+    }
+    write_udp_and_gue(frame, packet, packet.l3 + outer_header(node), tunnel_bytes(node, packet))
+}
+
+/// Protocol number of what is inside.
+#[inline(always)]
+const fn inner_protocol(packet: &Packet) -> u8 {
+    match packet.family {
+        Family::V4 => protocol::IPV4,
+        Family::V6 => protocol::IPV6,
+    }
+}
+
+/// Protocol number in the outer header.
+#[inline(always)]
+const fn outer_protocol(node: &Node, packet: &Packet) -> u8 {
+    if is_bare(node, packet) { inner_protocol(packet) } else { protocol::UDP }
 }
 
 #[inline(always)]
 fn write_v4<F: Frame>(frame: &mut F, node: &Node, packet: &Packet, class: u8) -> Result<(), Refusal> {
-    let length = packet.length + (ip::V4_HEADER + tunnel_bytes(packet)) as u32;
+    let length = packet.length + overhead(node, packet) as u32;
     let [l0, l1] = (length as u16).to_be_bytes();
-    let [c0, c1] = checksum::finish(node.outer_sum + u32::from(class) + length);
+    let number = outer_protocol(node, packet);
+    // The node's sum is with the number of UDP.
+    let sum = node.outer_sum.wrapping_sub(u32::from(protocol::UDP)).wrapping_add(u32::from(number));
+    let [c0, c1] = checksum::finish(sum + u32::from(class) + length);
     let [f0, f1] = gue::OUTER_V4_FRAGMENT;
-    let first = [0x45, class, l0, l1, 0, 0, f0, f1, ip::DEFAULT_TTL, protocol::UDP, c0, c1];
+    let first = [0x45, class, l0, l1, 0, 0, f0, f1, ip::DEFAULT_TTL, number, c0, c1];
     let ([s0, s1, s2, s3, ..], [d0, d1, d2, d3, ..]) = (node.outer_source, node.outer_destination);
     *frame.view_mut::<12>(packet.l3).ok_or(Refusal::NoHeadroom)? = first;
     *frame.view_mut::<8>(packet.l3 + 12).ok_or(Refusal::NoHeadroom)? = [s0, s1, s2, s3, d0, d1, d2, d3];
@@ -92,7 +122,7 @@ fn write_v4<F: Frame>(frame: &mut F, node: &Node, packet: &Packet, class: u8) ->
 
 #[inline(always)]
 fn write_v6<F: Frame>(frame: &mut F, node: &Node, packet: &Packet, class: u8) -> Result<(), Refusal> {
-    let [l0, l1] = ((packet.length + tunnel_bytes(packet) as u32) as u16).to_be_bytes();
+    let [l0, l1] = ((packet.length + tunnel_bytes(node, packet) as u32) as u16).to_be_bytes();
     // The flow label carries the flow's entropy for fabrics that hash it (RFC 6438).
     let label = packet.hash.to_le_bytes();
     let first = [
@@ -102,7 +132,7 @@ fn write_v6<F: Frame>(frame: &mut F, node: &Node, packet: &Packet, class: u8) ->
         label[7],
         l0,
         l1,
-        protocol::UDP,
+        outer_protocol(node, packet),
         ip::DEFAULT_TTL,
     ];
     *frame.view_mut::<8>(packet.l3).ok_or(Refusal::NoHeadroom)? = first;
@@ -148,14 +178,16 @@ pub(super) fn make_room<F: Frame>(frame: &mut F, packet: &Packet, room: Room) ->
 }
 
 #[inline(always)]
-fn write_udp_and_gue<F: Frame>(frame: &mut F, packet: &Packet, at: usize) -> Result<(), Refusal> {
+fn write_udp_and_gue<F: Frame>(
+    frame: &mut F,
+    packet: &Packet,
+    at: usize,
+    bytes: usize,
+) -> Result<(), Refusal> {
     let entropy = (packet.flow >> 32) as u16 & !gue::SOURCE_PORT_BASE;
     let [s0, s1] = (gue::SOURCE_PORT_BASE | entropy).to_be_bytes();
-    let [l0, l1] = ((packet.length + tunnel_bytes(packet) as u32) as u16).to_be_bytes();
-    let inner = match packet.family {
-        Family::V4 => protocol::IPV4,
-        Family::V6 => protocol::IPV6,
-    };
+    let [l0, l1] = ((packet.length + bytes as u32) as u16).to_be_bytes();
+    let inner = inner_protocol(packet);
     // No UDP checksum: the inner packet has its own (RFC 6935 for IPv6).
     let words = packet.asked.count as u8;
     let header = [s0, s1, gue::PORT[0], gue::PORT[1], l0, l1, 0, 0, words, inner, 0, 0];

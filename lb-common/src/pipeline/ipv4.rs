@@ -3,7 +3,7 @@
 use super::{Found, Packet};
 use crate::frame::Frame;
 use crate::hash::{FlowPorts, flow_hash_v4};
-use crate::maps::{VIP_AFFINITY, Vip4Key};
+use crate::maps::Vip4Key;
 use crate::owner::Kind;
 use crate::tables::Tables;
 use crate::verdict::Refusal;
@@ -40,6 +40,7 @@ pub(super) fn read<F: Frame, T: Tables>(
     }
     match header[9] {
         protocol::TCP | protocol::UDP => {}
+        protocol::IPV4 | protocol::IPV6 if fragment == 0 => return Ok(Found::Ipip),
         protocol::ICMP if fragment == 0 && header_len == ip::V4_HEADER => return Ok(Found::Icmp),
         _ => return Ok(Found::Nothing),
     }
@@ -56,13 +57,8 @@ pub(super) fn read<F: Frame, T: Tables>(
     let source = [header[12], header[13], header[14], header[15]];
     packet.kind = kind(frame, header[9], l4)?;
     let secret = &tables.config().ok_or(Refusal::NotConfigured)?.hash_key;
-    let flow = flow_hash_v4(secret, source, destination, FlowPorts { ports, protocol: header[9] });
-    let hash = if vip.flags & VIP_AFFINITY == 0 {
-        flow
-    } else {
-        flow_hash_v4(secret, source, destination, FlowPorts::AFFINITY)
-    };
-    packet.set_vip(vip, flow, hash);
+    let ports = FlowPorts { ports, protocol: header[9] };
+    packet.set_flow(vip, ports, |ports| flow_hash_v4(secret, source, destination, ports));
     Ok(Found::Target)
 }
 

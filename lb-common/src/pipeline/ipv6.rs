@@ -4,7 +4,7 @@ use super::ipv4::{holds, kind};
 use super::{Found, Packet};
 use crate::frame::Frame;
 use crate::hash::{FlowPorts, flow_hash_v6};
-use crate::maps::{VIP_AFFINITY, Vip6Key};
+use crate::maps::Vip6Key;
 use crate::tables::Tables;
 use crate::verdict::Refusal;
 use crate::wire::ip::{self, protocol};
@@ -33,6 +33,10 @@ pub(super) fn read<F: Frame, T: Tables>(
     packet.l4 = upper.at;
     match upper.protocol {
         protocol::TCP | protocol::UDP => {}
+        protocol::IPV4 | protocol::IPV6 if !packet.is_first_fragment => {
+            packet.protocol = u32::from(upper.protocol);
+            return Ok(Found::Ipip);
+        }
         protocol::ICMPV6 if upper.at == l3 + ip::V6_HEADER => return Ok(Found::Icmp),
         _ => return Ok(Found::Nothing),
     }
@@ -49,13 +53,8 @@ pub(super) fn read<F: Frame, T: Tables>(
     packet.kind = kind(frame, upper.protocol, upper.at)?;
     let secret = &tables.config().ok_or(Refusal::NotConfigured)?.hash_key;
     let from = source(header);
-    let flow = flow_hash_v6(secret, &from, &key.address, FlowPorts { ports, protocol: upper.protocol });
-    let hash = if vip.flags & VIP_AFFINITY == 0 {
-        flow
-    } else {
-        flow_hash_v6(secret, &from, &key.address, FlowPorts::AFFINITY)
-    };
-    packet.set_vip(vip, flow, hash);
+    let ports = FlowPorts { ports, protocol: upper.protocol };
+    packet.set_flow(vip, ports, |ports| flow_hash_v6(secret, &from, &key.address, ports));
     Ok(Found::Target)
 }
 

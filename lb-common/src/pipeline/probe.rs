@@ -67,14 +67,15 @@ pub(super) fn note<F: Frame, T: Tables>(
 
 /// The first twelve bytes of a control packet. As numbers: the verifier wants them aligned on the stack.
 #[derive(Clone, Copy)]
-struct Probe {
-    head: u32,
+pub(super) struct Probe {
+    pub(super) head: u32,
     mine: u32,
-    yours: u32,
+    pub(super) yours: u32,
 }
 
+/// Reads the control packet behind the UDP header and judges it as far as that needs no session.
 #[inline(always)]
-fn probe<F: Frame>(frame: &F, packet: &Packet) -> Result<Probe, Refusal> {
+pub(super) fn probe<F: Frame>(frame: &F, packet: &Packet) -> Result<Probe, Refusal> {
     let bytes = frame.view::<{ bfd::LENGTH }>(packet.l4 + ip::UDP_HEADER).ok_or(Refusal::BadProbe)?;
     let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let probe = Probe { head: word(0), mine: word(4), yours: word(8) };

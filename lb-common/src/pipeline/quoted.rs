@@ -7,7 +7,7 @@ use super::ipv4::holds;
 use super::{Family, Found, Packet};
 use crate::frame::Frame;
 use crate::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
-use crate::maps::{VIP_AFFINITY, Vip4Key, Vip6Key};
+use crate::maps::{Vip4Key, Vip6Key};
 use crate::owner::Kind;
 use crate::tables::Tables;
 use crate::verdict::Refusal;
@@ -44,12 +44,8 @@ fn read_v4<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> R
         return Ok(Found::Nothing);
     };
     let key = &tables.config().ok_or(Refusal::NotConfigured)?.hash_key;
-    let flow = flow_hash_v4(key, client, vip_address, FlowPorts { ports: turned(ports), protocol });
-    let mut hash = flow;
-    if vip.flags & VIP_AFFINITY != 0 {
-        hash = flow_hash_v4(key, client, vip_address, FlowPorts::AFFINITY);
-    }
-    packet.set_vip(vip, flow, hash);
+    let ports = FlowPorts { ports: turned(ports), protocol };
+    packet.set_flow(vip, ports, |ports| flow_hash_v4(key, client, vip_address, ports));
     packet.kind = kind(protocol);
     Ok(Found::Target)
 }
@@ -69,12 +65,8 @@ fn read_v6<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> R
         return Ok(Found::Nothing);
     };
     let key = &tables.config().ok_or(Refusal::NotConfigured)?.hash_key;
-    let flow = flow_hash_v6(key, &client, &vip_address, FlowPorts { ports: turned(ports), protocol });
-    let mut hash = flow;
-    if vip.flags & VIP_AFFINITY != 0 {
-        hash = flow_hash_v6(key, &client, &vip_address, FlowPorts::AFFINITY);
-    }
-    packet.set_vip(vip, flow, hash);
+    let ports = FlowPorts { ports: turned(ports), protocol };
+    packet.set_flow(vip, ports, |ports| flow_hash_v6(key, &client, &vip_address, ports));
     packet.kind = kind(protocol);
     Ok(Found::Target)
 }

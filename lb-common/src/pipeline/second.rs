@@ -4,7 +4,7 @@
 //! In GUE where that fits; else, to a node that is on-link, by a MAC rewrite under an EtherType that says how
 //! many have been asked, which is good for two.
 
-use super::deliver::{decrement_ttl, write_macs};
+use super::deliver::{decrement_ttl, macs_to};
 use super::{Packet, encapsulate};
 use crate::frame::Frame;
 use crate::maps::way;
@@ -36,8 +36,7 @@ pub(super) fn send<F: Frame, T: Tables>(
         return Err(encapsulate::too_big(node, packet));
     }
     decrement_ttl(frame, packet)?;
-    let macs = frame.view_mut::<12>(0).ok_or(Refusal::Truncated)?;
-    write_macs(macs, node);
+    *frame.view_mut::<{ ethernet::MACS }>(0).ok_or(Refusal::Truncated)? = macs_to(node);
     *frame.view_mut::<2>(packet.type_at).ok_or(Refusal::Truncated)? = mark;
     Ok(Outcome::AskedL2)
 }

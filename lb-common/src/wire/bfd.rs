@@ -2,6 +2,14 @@
 
 /// UDP port of the S-BFD reflector (RFC 7881 section 3), wire order.
 pub const SBFD_PORT: [u8; 2] = 7784u16.to_be_bytes();
+/// UDP port of sessions over one hop (RFC 5881 section 4), wire order.
+pub const SINGLE_HOP_PORT: [u8; 2] = 3784u16.to_be_bytes();
+/// UDP port of echo packets (RFC 5881 section 4), wire order.
+pub const ECHO_PORT: [u8; 2] = 3785u16.to_be_bytes();
+/// UDP port of sessions over several hops (RFC 5883 section 5), wire order.
+pub const MULTIHOP_PORT: [u8; 2] = 4784u16.to_be_bytes();
+/// TTL and hop limit of what comes from a neighbour (RFC 5881 section 5, RFC 5082).
+pub const TTL: u8 = 255;
 /// Bytes of the mandatory section.
 pub const LENGTH: usize = 24;
 /// Version 1 in the upper three bits of the first byte; the diagnostic is below.

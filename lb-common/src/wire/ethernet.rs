@@ -30,8 +30,8 @@ pub const fn is_tag(ether_type: [u8; 2]) -> bool {
     matches!(ether_type, CUSTOMER_TAG | SERVICE_TAG)
 }
 
-/// Whether a MAC address is a group address (broadcast is one).
+/// Whether a MAC address that begins with this byte is a group address (broadcast is one).
 #[inline(always)]
-pub const fn is_group(mac: &[u8; 6]) -> bool {
-    mac[0] & 1 != 0
+pub const fn is_group(first: u8) -> bool {
+    first & 1 != 0
 }

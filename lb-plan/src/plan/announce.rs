@@ -24,7 +24,8 @@ struct Candidate<'a> {
 /// Writes who answers for the IPv4 addresses that have a VIP, and returns the nodes' names.
 ///
 /// One node answers for an address, chosen by its name and the address alone, so every node chooses the same
-/// one. It has no successor yet: while it is down, nobody answers.
+/// one; a node that drains does only where all that may do. It has no successor yet: while it is down, nobody
+/// answers.
 pub(super) fn announce(
     contents: &mut Contents,
     model: &Model,
@@ -70,5 +71,13 @@ fn candidates_of<'a>(name: &PoolName, pool: &Pool, model: &Model, roster: &Roste
         .collect();
     let may = |node| of_pool.iter().any(|advertisement| advertisement.selects_node(node));
     let nodes = roster.nodes().filter(|(_, node, _)| node.may_announce() && may(node));
-    nodes.map(|(name, _, index)| Candidate { name, index, seed: seed(name.as_str().as_bytes()) }).collect()
+    let candidate = |(name, _, index): (&'a NodeName, _, _)| Candidate {
+        name,
+        index,
+        seed: seed(name.as_str().as_bytes()),
+    };
+    let (draining, others): (Vec<_>, Vec<_>) =
+        nodes.map(candidate).partition(|candidate| roster.is_draining(candidate.name));
+    // What drains is about to go, and the address would have to follow then.
+    if others.is_empty() { draining } else { others }
 }

@@ -1,12 +1,13 @@
 //! The nodes: their indices, and the way to each.
 
+mod identity;
 mod numbering;
 mod way;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use lb_common::maps::{self, CONFIG_DRAINING, CONFIG_TOLD_TO_DRAIN, Config, capacity, name};
+use lb_common::maps::{self, CONFIG_DRAINING, CONFIG_TOLD_TO_DRAIN, Config, Link, capacity, name};
 use lb_common::ring::{NO_NODE, NodeIndex};
 
 use super::room::Room;
@@ -15,7 +16,6 @@ use super::state::{NodeState, Share, WayWord};
 use crate::contents::{Contents, peer_key, peer_mac_key};
 use crate::model::{Model, Node, NodeName};
 use crate::problem::{Problem, Reason};
-use crate::ring;
 use way::Resolved;
 
 /// The nodes that have an index, in order of their names.
@@ -29,6 +29,7 @@ struct Seat<'a> {
     node: &'a Node,
     way: Resolved,
     draining: bool,
+    silent: bool,
 }
 
 impl<'a> Roster<'a> {
@@ -46,6 +47,7 @@ impl<'a> Roster<'a> {
             return None;
         }
         let indices = numbering::number(&model.nodes, own, installed);
+        let identities = identity::identities(model.nodes.keys(), problems);
         let mut seats = BTreeMap::new();
         for (node_name, node) in &model.nodes {
             let Some(&index) = indices.get(node_name) else {
@@ -64,8 +66,10 @@ impl<'a> Roster<'a> {
                 )
             };
             let draining = node.draining || (node_name == own && settings.draining);
-            let entry = maps::Node { id: wire_id(node_name), ..way.entry };
-            seats.insert(node_name, Seat { index, node, way: Resolved { entry, ..way }, draining });
+            let id = identities.get(node_name).copied().unwrap_or_default();
+            let entry = maps::Node { id, ..way.entry };
+            let silent = node_name != own && facts.silent.contains(&node.primary());
+            seats.insert(node_name, Seat { index, node, way: Resolved { entry, ..way }, draining, silent });
         }
         seats.contains_key(own).then_some(Self { own, seats })
     }
@@ -83,6 +87,11 @@ impl<'a> Roster<'a> {
     /// Whether a node is to get no new flows.
     pub(super) fn is_draining(&self, node: &NodeName) -> bool {
         self.seats.get(node).is_some_and(|seat| seat.draining)
+    }
+
+    /// Whether a node takes no new flows now, or is not there.
+    pub(super) fn is_silent(&self, node: &NodeName) -> bool {
+        self.seats.get(node).is_none_or(|seat| seat.silent)
     }
 
     /// Which indices are those of nodes that are there.
@@ -107,11 +116,13 @@ impl<'a> Roster<'a> {
     }
 
     /// What holds for the whole machine.
-    pub(super) fn config(&self, settings: &Settings) -> Config {
+    pub(super) fn config(&self, settings: &Settings, links: &BTreeMap<u32, Link>) -> Config {
         let own = self.seats.get(self.own);
         let addresses = || own.into_iter().flat_map(|seat| seat.node.addresses());
         let v4 = |address: &IpAddr| if let IpAddr::V4(v4) = address { Some(v4.octets()) } else { None };
         let v6 = |address: &IpAddr| if let IpAddr::V6(v6) = address { Some(v6.octets()) } else { None };
+        let (uplink, uplink_link) =
+            links.first_key_value().map_or((0, Link::NONE), |(index, link)| (*index, *link));
         Config {
             hash_key: settings.hash_key,
             address4: addresses().find_map(v4).unwrap_or_default(),
@@ -120,11 +131,13 @@ impl<'a> Roster<'a> {
                 | if settings.draining { CONFIG_TOLD_TO_DRAIN } else { 0 },
             address6: addresses().find_map(v6).unwrap_or_default(),
             echo_rate: settings.echo_rate,
-            id: wire_id(self.own),
+            id: own.map_or(0, |seat| seat.way.entry.id),
             liveness_limit: settings.liveness.limit,
             orphan_grace: settings.liveness.orphan_grace,
             probe_nonce: settings.liveness.nonce,
-            pad: [0; 6],
+            pad: [0; 2],
+            uplink,
+            uplink_link,
         }
     }
 
@@ -186,13 +199,6 @@ impl<'a> Roster<'a> {
         };
         self.seats.iter().map(state).collect()
     }
-}
-
-/// Who a node is on the wire: made from its name, so every node of the cluster comes to the same.
-fn wire_id(node: &NodeName) -> u32 {
-    let seed = ring::seed(node.as_str().as_bytes());
-    // Zero is what an unused entry has.
-    ((seed >> 32) as u32).max(1)
 }
 
 fn mac_of(installed: &Contents, index: NodeIndex) -> Option<[u8; 8]> {

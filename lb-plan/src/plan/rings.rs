@@ -13,6 +13,9 @@ use crate::contents::VipKey;
 use crate::model::NodeName;
 use crate::ring::{self, Member, Preferences};
 
+/// The first of a slot's choices that does not stand in it when a newcomer does.
+const NEXT_BEST: usize = 3;
+
 /// Which of the wanted rings: its place in the catalogue.
 pub(super) type RingId = usize;
 
@@ -44,8 +47,8 @@ struct Built {
     draining: Vec<bool>,
     /// Leader and successors.
     order: Arc<[[u16; 4]]>,
-    /// Who would lead if nobody drained; `None` if nobody does.
-    undrained: Option<Arc<[u16]>>,
+    /// Who of those that drain has led while not all of them drained; empty if nobody does.
+    drained: Arc<[[u16; 4]]>,
 }
 
 impl Memo {
@@ -106,35 +109,67 @@ impl Built {
     fn of(preferences: Arc<Preferences>, draining: Vec<bool>) -> Self {
         let leads = |number: u16| !draining.get(usize::from(number)).is_some_and(|draining| *draining);
         let order = preferences.order(leads).into();
-        let undrained = draining.contains(&true).then(|| preferences.leaders(|_| true).into());
-        Self { preferences, draining, order, undrained }
+        let drained = drained(&preferences, &draining).into();
+        Self { preferences, draining, order, drained }
     }
 
     /// The slots, by indices of nodes.
     fn slots(&self, members: &[Share], roster: &Roster<'_>) -> Arc<[Slot]> {
         let indices: Vec<NodeIndex> =
             members.iter().map(|share| roster.index(&share.node).unwrap_or(NO_NODE)).collect();
+        let silent: Vec<bool> = members.iter().map(|share| roster.is_silent(&share.node)).collect();
         let index = |number: u16| indices.get(usize::from(number)).copied().unwrap_or(NO_NODE);
-        let mut slots: Vec<Slot> = self
-            .order
-            .iter()
-            .map(|order| {
-                let [leader, a, b, c] = order.map(index);
-                Slot { leader, successors: [a, b, c], former: [NO_NODE; 4] }
-            })
-            .collect();
-        let undrained = self.undrained.as_deref().unwrap_or_default();
-        for (slot, number) in slots.iter_mut().zip(undrained) {
-            let is_draining = self.draining.get(usize::from(*number)).is_some_and(|draining| *draining);
-            if is_draining && index(*number) != slot.leader {
-                slot.former[0] = index(*number);
+        let is_silent = |number: u16| silent.get(usize::from(number)).is_none_or(|silent| *silent);
+        let slot = |(slot, order): (usize, &[u16; 4])| {
+            let mut former = [NO_NODE; 4];
+            // Who takes new flows in place of a silent leader has them also when that one is back, or has
+            // been taken out and the ring has moved on.
+            let acting = order.iter().copied().find(|number| !is_silent(*number)).unwrap_or(order[0]);
+            let drained = self.drained.get(slot).copied().unwrap_or([NO_NODE; 4]);
+            for number in std::iter::once(acting).chain(drained).filter(|number| *number != order[0]) {
+                note(&mut former, index(number));
             }
+            let [leader, a, b, c] = order.map(index);
+            Slot { leader, successors: [a, b, c], former }
+        };
+        self.order.iter().enumerate().map(slot).collect()
+    }
+}
+
+/// For each slot those of the nodes that drain that would lead it if none drained, or all but that one. In
+/// which order they began to drain is not known, but the one that began last led while all others drained.
+fn drained(preferences: &Preferences, draining: &[bool]) -> Vec<[u16; 4]> {
+    let is_draining = |number: u16| draining.get(usize::from(number)).is_some_and(|draining| *draining);
+    let all: Vec<u16> = (0..).take(draining.len()).filter(|number| is_draining(*number)).collect();
+    if all.is_empty() {
+        return Vec::new();
+    }
+    let mut drained = vec![[NO_NODE; 4]; preferences.slots()];
+    let mut note_leaders = |leaders: Vec<u16>| {
+        for (noted, leader) in drained.iter_mut().zip(leaders).filter(|(_, leader)| is_draining(*leader)) {
+            note(noted, leader);
         }
-        slots.into()
+    };
+    note_leaders(preferences.leaders(|_| true));
+    for last in all.iter().filter(|_| all.len() > 1) {
+        note_leaders(preferences.leaders(|number| number == *last || !is_draining(number)));
+    }
+    drained
+}
+
+/// Puts a node behind those that are there, if it is none of them and there is room.
+fn note(noted: &mut [u16; 4], node: u16) {
+    let place = noted.iter().position(|other| *other == NO_NODE || *other == node);
+    if let Some(place) = place.and_then(|place| noted.get_mut(place)) {
+        *place = node;
     }
 }
 
 /// The ring before a member came; `None` if it is no member or the only one.
+///
+/// What else has been before is not known. Others know, but those that stand in a slot may all have come not
+/// long ago. So its next best stand for former leaders: each of them that has been there for longer knows the
+/// slot's past, and asks on.
 fn without(
     node: &NodeName,
     built: &Built,
@@ -153,7 +188,15 @@ fn without(
         Preferences::new(&ring_members(&others), size)
     };
     let draining = others.iter().map(|share| roster.is_draining(&share.node)).collect();
-    Some(Built::of(Arc::new(preferences), draining).slots(&others, roster))
+    let strangers = preferences.choices(NEXT_BEST);
+    let index = |number: u16| roster.index(&others.get(usize::from(number))?.node);
+    let built = Built::of(Arc::new(preferences), draining);
+    let with_strangers = |(slot, strangers): (&Slot, [u16; 4])| {
+        let mut former = slot.former;
+        strangers.into_iter().filter_map(index).for_each(|node| note(&mut former, node));
+        Slot { former, ..*slot }
+    };
+    Some(built.slots(&others, roster).iter().zip(strangers).map(with_strangers).collect())
 }
 
 fn ring_members(members: &[Share]) -> Vec<Member<'_>> {

@@ -1,6 +1,6 @@
 //! What a plan is made from beside the model: what was chosen, and what was found on this machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -68,6 +68,8 @@ pub enum Forwarding {
     L2,
     /// GUE only.
     Gue,
+    /// IP in IP, but GUE for second chances, which need its list of those asked.
+    Ipip,
 }
 
 /// What was found on this machine.
@@ -78,6 +80,9 @@ pub struct Facts {
     /// How the addresses of [`crate::model::Model::addresses_to_resolve`] are reached now. One that is not
     /// there is not resolved, or not yet.
     pub ways: BTreeMap<IpAddr, Way>,
+    /// Primary addresses of the nodes that take no new flows now, as far as this machine's probes tell: those
+    /// that do not answer, and those that answer that they drain.
+    pub silent: BTreeSet<IpAddr>,
 }
 
 /// An interface with the program.

@@ -96,6 +96,8 @@ pub enum WayWord {
     L2,
     /// GUE.
     Gue,
+    /// IP in IP.
+    Ipip,
     /// Not at all.
     Unresolved,
 }
@@ -107,6 +109,7 @@ impl WayWord {
             Self::Own => "self",
             Self::L2 => "l2",
             Self::Gue => "gue",
+            Self::Ipip => "ipip",
             Self::Unresolved => "unresolved",
         }
     }

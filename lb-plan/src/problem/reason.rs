@@ -181,6 +181,15 @@ pub enum Reason {
         /// Name of the Node that has it.
         by: String,
     },
+    /// A Node whose name makes the same number as another's.
+    #[error(
+        "by its name the Node is the same to other nodes as Node {by}; it is known by another number, which changes \
+         when {by} comes or goes; give one of them another name"
+    )]
+    NodeIdentityTaken {
+        /// Name of the Node that has the number.
+        by: String,
+    },
     /// This machine is not among the Nodes.
     #[error("this machine is Node {node}, which is not known; nothing is changed until it is")]
     OwnNodeUnknown {
@@ -188,7 +197,7 @@ pub enum Reason {
         node: String,
     },
     /// L2 forwarding to a node that is not on-link.
-    #[error("{address} is not on-link, and forwarding is l2 only; set forwarding to auto or gue")]
+    #[error("{address} is not on-link, and forwarding is l2 only; set forwarding to auto, gue or ipip")]
     NotOnLink {
         /// The node's address.
         address: IpAddr,
@@ -264,6 +273,7 @@ impl Reason {
             Self::EndpointNodeUnknown { .. } => "endpoint_node_unknown",
             Self::NodeWithoutAddress => "node_without_address",
             Self::NodeAddressTaken { .. } => "node_address_taken",
+            Self::NodeIdentityTaken { .. } => "node_identity_taken",
             Self::OwnNodeUnknown { .. } => "own_node_unknown",
             Self::NotOnLink { .. } => "not_on_link",
             Self::NotAnUplink { .. } => "not_an_uplink",

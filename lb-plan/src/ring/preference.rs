@@ -64,6 +64,14 @@ impl Preferences {
         self.contenders.len()
     }
 
+    /// For each slot the member that it prefers to all but `first` others, and the next ones; filled up with
+    /// [`NO_NODE`].
+    pub fn choices(&self, first: usize) -> Vec<[u16; 4]> {
+        let mut reader = self.reader();
+        let mut choice = |slot, nth| reader.choice(slot, nth).unwrap_or(NO_NODE);
+        (0..self.slots()).map(|slot| std::array::from_fn(|nth| choice(slot, first + nth))).collect()
+    }
+
     /// What a member drew for a slot.
     pub(super) fn draw(&self, number: u16, slot: usize) -> u64 {
         let seed = self.contenders.get(usize::from(number)).map_or(0, |contender| contender.seed);

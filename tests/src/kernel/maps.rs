@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result};
 use aya::maps::{Array, HashMap, PerCpuArray};
 use aya::{Ebpf, Pod};
-use lb_common::maps::{FragmentFlow, FragmentKey, Liveness, Traffic, name};
+use lb_common::maps::{BfdSession, FragmentFlow, FragmentKey, Liveness, Traffic, name};
 
 use crate::model::{FlowWords, HostTables, State, Totals};
 
@@ -20,6 +20,8 @@ pub fn fill(ebpf: &mut Ebpf, tables: &HostTables) -> Result<()> {
     insert(ebpf, name::PEER_MACS, &tables.peer_macs)?;
     insert(ebpf, name::ARP, &tables.arp)?;
     insert(ebpf, name::LINKS, &tables.links)?;
+    insert(ebpf, name::BFD, &tables.bfd)?;
+    insert(ebpf, name::BFD_PEERS, &tables.bfd_peers)?;
     write(ebpf, name::RINGS, &tables.slots)?;
     write(ebpf, name::NODES, &tables.nodes)?;
     write(ebpf, name::CONFIG, &[tables.config])?;
@@ -31,9 +33,11 @@ pub fn fill(ebpf: &mut Ebpf, tables: &HostTables) -> Result<()> {
     Ok(())
 }
 
-/// Empties these sets of flows and the table of fragments, and writes the liveness of the nodes as `tables` has it.
+/// Empties these sets of flows and the table of fragments, and writes the liveness of the nodes and the BFD sessions as
+/// `tables` has them.
 pub(super) fn begin_anew(ebpf: &mut Ebpf, tables: &HostTables, sets: &BTreeSet<u32>) -> Result<()> {
     write(ebpf, name::LIVENESS, &tables.liveness_cells()[..tables.sizes.nodes as usize])?;
+    insert(ebpf, name::BFD, &tables.bfd)?;
     let mut flows: Array<_, FlowWords> = ebpf.map_mut(name::FLOWS).context("no flows")?.try_into()?;
     for set in sets {
         flows.set(*set, FlowWords::default(), 0).context("write to lb_flows")?;
@@ -53,7 +57,15 @@ pub(super) fn state(ebpf: &Ebpf, sets: impl Iterator<Item = u32>, nodes: u32) ->
     let fragments: HashMap<_, FragmentKey, FragmentFlow> =
         ebpf.map(name::FRAGMENTS).context("no fragments")?.try_into()?;
     let fragments = fragments.iter().collect::<Result<_, _>>()?;
-    let mut state = State { liveness, fragments, ..State::default() };
+    let sessions: HashMap<_, u32, BfdSession> = ebpf.map(name::BFD).context("no sessions")?.try_into()?;
+    let mut routers_heard = BTreeMap::new();
+    for entry in sessions.iter() {
+        let (discriminator, session) = entry?;
+        if session.heard != 0 {
+            routers_heard.insert(discriminator, session.state);
+        }
+    }
+    let mut state = State { liveness, fragments, routers_heard, ..State::default() };
     let flows: Array<_, FlowWords> = ebpf.map(name::FLOWS).context("no flows")?.try_into()?;
     for set in sets {
         state.add_flows(set, flows.get(&set, 0)?);

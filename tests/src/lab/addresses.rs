@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What is added to a node's or client's number to get its place in a segment.
 pub(crate) const FIRST_MEMBER: u8 = 10;
+/// What is added to the number of a router that stands beside the lab's own to get its place in a rack.
+const FIRST_ROUTER: u8 = 200;
 /// The router's place in every segment, and the node's own in its pods' network.
 const GATEWAY: u8 = 1;
 /// Every pod of the cluster, IPv4.
@@ -39,7 +41,7 @@ impl Addresses {
 }
 
 /// An address family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
     /// IPv4.
     V4,
@@ -110,6 +112,12 @@ impl Segment {
             v4: Ipv4Addr::new(a, b, c, place),
             v6: Ipv6Addr::new(p, q, r, s, 0, 0, 0, written_as_hex(place)),
         }
+    }
+
+    /// The addresses of router `r<number>` in it.
+    #[must_use]
+    pub(crate) fn router(&self, number: u8) -> Addresses {
+        self.member(number.saturating_add(FIRST_ROUTER))
     }
 
     /// The router's addresses in it.

@@ -51,6 +51,16 @@ impl Host {
         self.namespaces.outside(&self.directory())
     }
 
+    /// The logs in its directory as the test process sees them, in the order of their names.
+    #[must_use]
+    pub fn logs(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.directory_outside()).into_iter().flatten().flatten();
+        let mut logs: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        logs.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
+        logs.sort();
+        logs
+    }
+
     /// Runs `job` on a thread of its own inside the host and waits for it. The job may borrow; it may not
     /// start threads (see [`Host::thread`]).
     ///

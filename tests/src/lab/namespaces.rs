@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! test process ── keeper thread ── init of a new PID namespace (SIGKILLed when the keeper ends)
-//!                                   ├─ own mount namespace: /proc, a tmpfs on /run
+//!                                   ├─ own mount namespace: /proc, a tmpfs on /run and a few more
 //!                                   ├─ /run/netns/NAME: one network namespace a host
 //!                                   └─ every process of the lab
 //! ```
@@ -30,6 +30,9 @@ use nix::sys::signal::Signal;
 
 /// What the init process runs: only a member of the new PID namespace can mount its /proc.
 const INIT: &str = "mount -t proc proc /proc && echo ready && exec sleep infinity";
+/// Where programs keep files under fixed names: every lab has its own. The routing daemons of FRR leave a
+/// directory named after their process number in `/var/tmp`, and want `/etc/frr/NAME` for each of their set.
+const PRIVATE: [&str; 3] = ["/run", "/var/tmp", "/etc/frr"];
 /// How long an ended lab may take to be gone before the keeper stops waiting for it.
 const REAPED_WITHIN: Duration = Duration::from_secs(10);
 
@@ -136,7 +139,10 @@ fn start_init() -> Result<Child> {
         .context("make namespaces (the lab needs root)")?;
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).context("keep mounts private")?;
-    mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), none).context("a private /run")?;
+    for place in PRIVATE.into_iter().filter(|place| Path::new(place).exists()) {
+        let private = mount(Some("tmpfs"), place, Some("tmpfs"), MsFlags::empty(), None::<&str>);
+        private.with_context(|| format!("a private {place}"))?;
+    }
     fs::create_dir_all("/run/netns")?;
     fs::create_dir_all("/run/lab")?;
 

@@ -15,16 +15,31 @@ use super::{Lab, addresses};
 ///           ├─ router ───┤
 /// client-2 ─┘            └─ rack b (bridge) ─ n4 n5    ─ pods
 /// ```
+///
+/// Further routers `r1`, `r2`, … may stand beside the nodes in a rack.
 #[derive(Clone, Debug)]
 pub struct Topology {
     /// How many clients there are: `client-1`, `client-2`, …
     pub clients: u8,
+    /// Routers beside the lab's own, each in a rack.
+    pub routers: Vec<RouterSpec>,
     /// The nodes, each in a rack.
     pub nodes: Vec<NodeSpec>,
     /// The pods, each on a node.
     pub pods: Vec<PodSpec>,
     /// The Services of type `LoadBalancer`.
     pub services: Vec<ServiceSpec>,
+}
+
+/// One router beside the lab's own: a member of a rack that forwards, and no way to anywhere.
+#[derive(Clone, Debug)]
+pub struct RouterSpec {
+    /// Its name as a host.
+    pub name: String,
+    /// Its number, from 1; its addresses follow from it.
+    pub number: u8,
+    /// The letter of its rack, from `a`.
+    pub rack: char,
 }
 
 /// One node of the cluster.
@@ -149,7 +164,7 @@ impl Topology {
     /// One client and the router, and no cluster yet.
     #[must_use]
     pub fn empty() -> Self {
-        Self { clients: 1, nodes: Vec::new(), pods: Vec::new(), services: Vec::new() }
+        Self { clients: 1, routers: Vec::new(), nodes: Vec::new(), pods: Vec::new(), services: Vec::new() }
     }
 
     /// Adds node `n<number>` to a rack.
@@ -165,6 +180,13 @@ impl Topology {
             ready: true,
             member: true,
         });
+        self
+    }
+
+    /// Adds router `r<number>` to a rack.
+    #[must_use]
+    pub fn router(mut self, rack: char, number: u8) -> Self {
+        self.routers.push(RouterSpec { name: format!("r{number}"), number, rack });
         self
     }
 
@@ -226,6 +248,14 @@ impl Topology {
         self.nodes.iter().find(|node| node.name == name).ok_or_else(|| anyhow!("no node {name}"))
     }
 
+    /// The router of that name among those beside the lab's own.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn find_router(&self, name: &str) -> Result<&RouterSpec> {
+        self.routers.iter().find(|it| it.name == name).ok_or_else(|| anyhow!("no router {name}"))
+    }
+
     /// The node of that name, to be changed by [`Lab::update`].
     ///
     /// # Errors
@@ -266,7 +296,8 @@ impl Topology {
     /// The letters of the racks, in order.
     #[must_use]
     pub fn racks(&self) -> Vec<char> {
-        let mut racks: Vec<char> = self.nodes.iter().map(|node| node.rack).collect();
+        let routers = self.routers.iter().map(|router| router.rack);
+        let mut racks: Vec<char> = self.nodes.iter().map(|node| node.rack).chain(routers).collect();
         racks.sort_unstable();
         racks.dedup();
         racks
@@ -277,6 +308,20 @@ impl Topology {
     pub fn segments(&self) -> Vec<Segment> {
         let racks = self.racks().into_iter().map(Segment::rack);
         std::iter::once(Segment::clients()).chain(racks).collect()
+    }
+}
+
+impl RouterSpec {
+    /// The network that it is in.
+    #[must_use]
+    pub fn segment(&self) -> Segment {
+        Segment::rack(self.rack)
+    }
+
+    /// Its addresses.
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        self.segment().router(self.number)
     }
 }
 

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::addresses::{self, Addresses, Family, Segment};
-use super::topology::{NodeSpec, PodSpec, Topology};
+use super::topology::{NodeSpec, PodSpec, RouterSpec, Topology};
 
 /// The router's name as a host.
 pub(crate) const ROUTER: &str = "router";
@@ -57,6 +57,7 @@ pub(crate) fn hosts(topology: &Topology) -> Result<Vec<Wired>> {
     let mut hosts = vec![router(topology)];
     hosts.extend(topology.segments().iter().map(|segment| switch(topology, segment)));
     hosts.extend((1..=topology.clients).map(client));
+    hosts.extend(topology.routers.iter().map(side_router));
     hosts.extend(topology.nodes.iter().map(|it| node(topology, it)));
     for it in &topology.pods {
         hosts.push(pod(topology.find_node(&it.node)?, it));
@@ -82,7 +83,8 @@ fn members(topology: &Topology, segment: &Segment) -> Vec<String> {
         return (1..=topology.clients).map(client_name).collect();
     }
     let nodes = topology.nodes.iter().filter(|node| node.segment().name == segment.name);
-    nodes.map(|node| node.name.clone()).collect()
+    let routers = topology.routers.iter().filter(|router| router.segment().name == segment.name);
+    nodes.map(|node| node.name.clone()).chain(routers.map(|router| router.name.clone())).collect()
 }
 
 /// Name of a client as a host.
@@ -126,6 +128,14 @@ fn client(number: u8) -> Wired {
     setup.extend(default_routes(gateway));
     let links = vec![UPLINK.into()];
     Wired { name: client_name(number), sysctls: HOST, links, setup, gateway: Some(gateway) }
+}
+
+/// A router that stands beside the lab's own.
+fn side_router(router: &RouterSpec) -> Wired {
+    let mut setup = vec!["link set lo up".into()];
+    setup.extend(up(UPLINK, router.addresses(), Width::Segment));
+    let gateway = Some(router.segment().gateway());
+    Wired { name: router.name.clone(), sysctls: FORWARDER, links: vec![UPLINK.into()], setup, gateway }
 }
 
 fn node(topology: &Topology, node: &NodeSpec) -> Wired {

@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicU64;
 
 use lb_common::flows::{AGE_BITS, Entry, FlowSet, Standing, WAYS, Word};
 use lb_common::maps::{
-    Announcer, Config, EchoBudget, FragmentFlow, FragmentKey, Link, Liveness, Node, Traffic, Vip, Vip4Key,
-    Vip6Key, capacity,
+    Announcer, BfdSession, Config, EchoBudget, FragmentFlow, FragmentKey, Link, Liveness, Node, Traffic, Vip,
+    Vip4Key, Vip6Key, capacity,
 };
 use lb_common::ring::{NodeIndex, Slot};
 use lb_common::tables::Tables;
@@ -46,6 +46,8 @@ pub struct State {
     pub liveness: Vec<Liveness>,
     /// `lb_fragments`.
     pub fragments: BTreeMap<FragmentKey, FragmentFlow>,
+    /// Sessions of `lb_bfd` that have been heard of, and the state byte; when that was is the clock's business.
+    pub routers_heard: BTreeMap<u32, u32>,
 }
 
 impl State {
@@ -86,6 +88,10 @@ pub struct HostTables {
     pub arp: HashMap<[u8; 4], Announcer>,
     /// `lb_links`.
     pub links: HashMap<u32, Link>,
+    /// `lb_bfd`, as the agent has written it.
+    pub bfd: HashMap<u32, BfdSession>,
+    /// `lb_bfd_peers`.
+    pub bfd_peers: HashMap<[u8; 16], u32>,
     /// `lb_config`.
     pub config: Config,
     /// `lb_liveness` and, in the cell behind the last node, the probe clock.
@@ -94,6 +100,7 @@ pub struct HostTables {
     touched: RefCell<BTreeSet<u32>>,
     /// Leaked, because a reference into it outlives the next note: a few bytes for each first fragment of a test.
     fragments: RefCell<HashMap<FragmentKey, &'static FragmentFlow>>,
+    routers_heard: RefCell<BTreeMap<u32, u32>>,
     budget: RefCell<EchoBudget>,
     totals: RefCell<Totals>,
 }
@@ -112,11 +119,14 @@ impl HostTables {
             peer_macs: HashMap::new(),
             arp: HashMap::new(),
             links: HashMap::new(),
+            bfd: HashMap::new(),
+            bfd_peers: HashMap::new(),
             config,
             liveness: vec![Cell::default(); capacity::LIVENESS],
             flows: std::iter::repeat_with(FlowSet::default).take(capacity::FLOW_SETS).collect(),
             touched: RefCell::default(),
             fragments: RefCell::default(),
+            routers_heard: RefCell::default(),
             budget: RefCell::default(),
             totals: RefCell::default(),
         }
@@ -138,9 +148,10 @@ impl HostTables {
         self.touched.borrow().iter().map(|set| (*set, words(*set))).collect()
     }
 
-    /// Empties the sets of flows that a packet has looked at, and tells which; forgets fragments too.
+    /// Empties the sets of flows that a packet has looked at, and tells which; forgets fragments and routers too.
     pub fn forget_flows(&self) -> BTreeSet<u32> {
         self.fragments.borrow_mut().clear();
+        self.routers_heard.borrow_mut().clear();
         let touched = self.touched.take();
         for set in &touched {
             for way in &self.flows[*set as usize].ways {
@@ -154,7 +165,8 @@ impl HostTables {
     pub fn state(&self) -> State {
         let liveness = self.liveness.iter().take(self.sizes.nodes as usize).map(Cell::get).collect();
         let fragments = self.fragments.borrow().iter().map(|(key, flow)| (*key, **flow)).collect();
-        let mut state = State { liveness, fragments, ..State::default() };
+        let routers_heard = self.routers_heard.borrow().clone();
+        let mut state = State { liveness, fragments, routers_heard, ..State::default() };
         for (set, words) in self.touched_flows() {
             state.add_flows(set, words);
         }
@@ -231,6 +243,21 @@ impl Tables for HostTables {
 
     fn clock(&self) -> u32 {
         self.liveness[capacity::CLOCK as usize].get().last_seen
+    }
+
+    fn bfd_session(&self, discriminator: u32) -> Option<&BfdSession> {
+        self.bfd.get(&discriminator)
+    }
+
+    fn note_bfd(&self, discriminator: u32, state: u8) {
+        self.routers_heard.borrow_mut().insert(discriminator, u32::from(state));
+    }
+
+    fn bfd_peer(&self, [first, second]: &[u64; 2]) -> Option<u32> {
+        let mut address = [0; 16];
+        address[..8].copy_from_slice(&first.to_ne_bytes());
+        address[8..].copy_from_slice(&second.to_ne_bytes());
+        self.bfd_peers.get(&address).copied()
     }
 
     fn fragment(&self, key: &FragmentKey) -> Option<&FragmentFlow> {

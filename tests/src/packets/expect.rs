@@ -57,19 +57,34 @@ pub fn asked_gue(frame: &Frame, to: NodeIndex, asked: &[u32]) -> Expect {
 }
 
 fn tunnelled(frame: &Frame, to: NodeIndex, outcome: Outcome, asked: &[u32]) -> Expect {
-    let (macs, action) = hop(to);
     let inner = Frame { ttl: frame.ttl - 1, ..frame.clone() };
-    let inner_protocol = match frame.addresses {
-        Addresses::V4(..) => 4,
-        Addresses::V6(..) => 41,
-    };
+    let header = [asked.len() as u8, protocol(frame), 0, 0];
+    let (outer, action) = outer(frame, to);
+    let outer = outer.gue(0, header, &listed(asked, &inner.ip()));
+    Expect::Encapsulated(action, outcome, Box::new(outer))
+}
+
+/// Sent to a node in IP, one hop further.
+pub fn in_ip(frame: &Frame, to: NodeIndex) -> Expect {
+    let inner = Frame { ttl: frame.ttl - 1, ..frame.clone() };
+    let (outer, action) = outer(frame, to);
+    let outer = outer.raw(protocol(frame), &inner.ip());
+    Expect::Encapsulated(action, Outcome::ForwardedIpip, Box::new(outer))
+}
+
+/// The frame on its way to a node, with nothing in it yet.
+fn outer(frame: &Frame, to: NodeIndex) -> (Frame, Action) {
+    let (macs, action) = hop(to);
     let outer = match node_of(to).outer_family {
         6 => Frame::v6(fixture::SELF6, fixture::PEER6),
         _ => Frame::v4(fixture::SELF4, fixture::PEER4),
     };
-    let outer = Frame { macs, tags: frame.tags.clone(), class: frame.class, ..outer };
-    let outer = outer.gue(0, [asked.len() as u8, inner_protocol, 0, 0], &listed(asked, &inner.ip()));
-    Expect::Encapsulated(action, outcome, Box::new(outer))
+    (Frame { macs, tags: frame.tags.clone(), class: frame.class, ..outer }, action)
+}
+
+/// Protocol number of an IP packet inside another.
+const fn protocol(frame: &Frame) -> u8 {
+    if frame.is_v4() { 4 } else { 41 }
 }
 
 /// What follows the header of GUE: who has been asked, then the packet.
@@ -99,23 +114,37 @@ pub fn opened(outer: &Frame, inner: &Frame, outcome: Outcome) -> Expect {
 /// Answered with time exceeded.
 pub fn time_exceeded(frame: &Frame) -> Expect {
     let (kind, code) = if frame.is_v4() { (11, 0) } else { (3, 0) };
-    complaint(frame, Outcome::TimeExceededSent, kind, code, 0)
+    complaint(frame, Outcome::TimeExceededSent, [kind, code], 0, usize::MAX)
+}
+
+/// The same where so many bytes of the frame can be read.
+pub fn time_exceeded_readable(frame: &Frame, linear: usize) -> Expect {
+    let (kind, code) = if frame.is_v4() { (11, 0) } else { (3, 0) };
+    complaint(frame, Outcome::TimeExceededSent, [kind, code], 0, linear)
 }
 
 /// Answered with fragmentation needed or packet too big, and what would have been small enough.
 pub fn too_big(frame: &Frame, mtu: u32) -> Expect {
-    let (kind, code) = if frame.is_v4() { (3, 4) } else { (2, 0) };
-    complaint(frame, Outcome::TooBigSent, kind, code, mtu)
+    too_big_readable(frame, mtu, usize::MAX)
 }
 
-/// From this node to the frame's sender: the frame's IP header and eight bytes.
-fn complaint(frame: &Frame, outcome: Outcome, kind: u8, code: u8, word: u32) -> Expect {
+/// The same where so many bytes of the frame can be read.
+pub fn too_big_readable(frame: &Frame, mtu: u32, linear: usize) -> Expect {
+    let (kind, code) = if frame.is_v4() { (3, 4) } else { (2, 0) };
+    complaint(frame, Outcome::TooBigSent, [kind, code], mtu, linear)
+}
+
+/// From this node to the frame's sender: as much of the frame's IP packet as can be read and may be quoted.
+fn complaint(frame: &Frame, outcome: Outcome, [kind, code]: [u8; 2], word: u32, linear: usize) -> Expect {
     let [to, from] = frame.macs;
-    let (answer, quoted) = match frame.addresses {
-        Addresses::V4(source, _) => (Frame::v4(fixture::SELF4, source), 20 + 8),
-        Addresses::V6(source, _) => (Frame::v6(fixture::SELF6, source), 40 + 8),
+    let (answer, most) = match frame.addresses {
+        Addresses::V4(source, _) => (Frame::v4(fixture::SELF4, source), 576 - 28),
+        Addresses::V6(source, _) => (Frame::v6(fixture::SELF6, source), 1280 - 48),
     };
-    let rest = [&word.to_be_bytes(), &frame.ip()[..quoted]].concat();
+    let packet = frame.ip();
+    let ethernet = 14 + 4 * frame.tags.len();
+    let quoted = packet.len().min(most).min(linear - ethernet);
+    let rest = [&word.to_be_bytes(), &packet[..quoted]].concat();
     let answer = Frame { macs: [from, to], tags: frame.tags.clone(), dont_fragment: false, ..answer };
     Expect::Becomes(Action::Transmit, outcome, answer.message(kind, code, &rest).bytes())
 }
@@ -182,17 +211,17 @@ impl Expect {
 /// may be of.
 fn with_entropy(outer: &Frame, sent: &[u8]) -> Result<Vec<u8>, String> {
     let sliced = SlicedPacket::from_ethernet(sent).map_err(|error| format!("cannot be parsed: {error}"))?;
-    let Some(TransportSlice::Udp(udp)) = sliced.transport else { return Err("is no UDP".to_owned()) };
-    if udp.source_port() < 0xc000 {
-        return Err(format!("source port {} is none of the dynamic range", udp.source_port()));
-    }
     let flow_label = match sliced.net {
         Some(NetSlice::Ipv6(ip)) => ip.header().flow_label().value(),
         _ => 0,
     };
     let mut outer = Frame { flow_label, ..outer.clone() };
     if let Upper::PlainUdp(source, ..) = &mut outer.upper {
+        let Some(TransportSlice::Udp(udp)) = sliced.transport else { return Err("is no UDP".to_owned()) };
         *source = udp.source_port();
+        if *source < 0xc000 {
+            return Err(format!("source port {source} is none of the dynamic range"));
+        }
     }
     Ok(outer.bytes())
 }

@@ -1,12 +1,14 @@
 //! The small cluster that test packets meet: who the nodes are, and what each VIP port leads to.
 
+use std::net::Ipv4Addr;
+
 use lb_common::hash::HashKey;
 use lb_common::maps::{
-    Announcer, CONFIG_DRAINING, Config, LIVENESS_ADMIN_DOWN, LIVENESS_UP, Link, Liveness, Node, VIP_AFFINITY,
-    VIP_ECHO, VIP_YOUNG, Vip, Vip4Key, Vip6Key, capacity, way,
+    Announcer, BfdSession, CONFIG_DRAINING, Config, LIVENESS_ADMIN_DOWN, LIVENESS_UP, Link, Liveness, Node,
+    VIP_AFFINITY, VIP_ECHO, VIP_YOUNG, Vip, Vip4Key, Vip6Key, capacity, way,
 };
 use lb_common::ring::{NO_NODE, NodeIndex, Slot};
-use lb_common::wire::gue;
+use lb_common::wire::{bfd, gue};
 
 use super::build::Mac;
 use crate::kernel::INGRESS;
@@ -49,6 +51,11 @@ pub const PEER4: [u8; 4] = [192, 0, 2, 2];
 /// The other nodes' address for encapsulated packets.
 pub const PEER6: [u8; 16] = v6(0, 2);
 
+/// A router that this node speaks BFD with.
+pub const ROUTER4: [u8; 4] = [192, 0, 2, 254];
+/// A router that this node speaks BFD with.
+pub const ROUTER6: [u8; 16] = v6(0, 254);
+
 /// Another interface of this node.
 pub const SECOND_LINK: u32 = 7;
 /// Bytes of the largest IP packet on the way to nodes that are reached by GUE.
@@ -64,7 +71,7 @@ pub const ORPHAN_GRACE: u32 = 20;
 pub const PROBE_NONCE: u16 = 0xbeef;
 
 /// Room for nodes.
-const NODES: usize = 16;
+const NODES: usize = 18;
 
 /// Who a node is on the wire.
 pub const fn wire_id(index: NodeIndex) -> u32 {
@@ -109,6 +116,10 @@ pub mod node {
     pub const DRAINING_SECOND: NodeIndex = 13;
     /// Has just been taken for dead.
     pub const JUST_LOST: NodeIndex = 14;
+    /// By IP in IPv4, and by GUE where it is asked for a flow.
+    pub const IPIP4: NodeIndex = 15;
+    /// By IP in IPv6 on another interface, and by GUE where it is asked for a flow.
+    pub const IPIP6: NodeIndex = 16;
     /// Not in the map.
     pub const OUTSIDE: NodeIndex = 900;
 }
@@ -191,12 +202,32 @@ pub mod port {
     pub const FORMERS_LOST: u16 = 8041;
     /// The same, and so lately that UDP flows may live elsewhere.
     pub const YOUNG_FORMERS_LOST: u16 = 8042;
+    /// [`super::node::IPIP4`] in all slots.
+    pub const IPIP4: u16 = 8043;
+    /// [`super::node::IPIP6`] in all slots.
+    pub const IPIP6: u16 = 8044;
+    /// Led by this node, and before by [`super::node::IPIP4`].
+    pub const FORMER_IPIP4: u16 = 8045;
+    /// Led by this node, and before by [`super::node::IPIP6`].
+    pub const FORMER_IPIP6: u16 = 8046;
     /// The port of S-BFD, as a VIP's: leads to [`super::node::NEAR`].
     pub const SBFD: u16 = 7784;
     /// The port of GUE, as a VIP's: leads to [`super::node::SELF`].
     pub const GUE: u16 = 6080;
     /// Leads nowhere.
     pub const UNUSED: u16 = 9999;
+}
+
+/// This node's discriminators of its BFD sessions.
+pub mod session {
+    /// With [`super::ROUTER4`], one hop away.
+    pub const NEXT4: u32 = 0x0102_0304;
+    /// With [`super::ROUTER6`], one hop away.
+    pub const NEXT6: u32 = 2;
+    /// With [`super::ROUTER4`], from a TTL of 250 on.
+    pub const FAR4: u32 = 3;
+    /// With [`super::ROUTER6`], from a hop limit of 254 on.
+    pub const FAR6: u32 = 0xffff_ffff;
 }
 
 /// A state of the cluster.
@@ -213,12 +244,20 @@ pub enum Fixture {
     Draining,
     /// This node has no address for encapsulated packets.
     Addressless,
+    /// The interface that packets come in by is the one that the configuration names.
+    FirstUplink,
 }
 
 impl Fixture {
     /// Every one.
-    pub const ALL: [Self; 5] =
-        [Self::Standard, Self::Unconfigured, Self::Silent, Self::Draining, Self::Addressless];
+    pub const ALL: [Self; 6] = [
+        Self::Standard,
+        Self::Unconfigured,
+        Self::Silent,
+        Self::Draining,
+        Self::Addressless,
+        Self::FirstUplink,
+    ];
 
     /// The maps.
     pub fn tables(self) -> HostTables {
@@ -234,17 +273,26 @@ impl Fixture {
             liveness_limit: LIVENESS_LIMIT,
             orphan_grace: ORPHAN_GRACE,
             probe_nonce: PROBE_NONCE,
-            pad: [0; 6],
+            pad: [0; 2],
+            // Another than packets come in by: the map has to be asked.
+            uplink: SECOND_LINK,
+            uplink_link: Link { mac: SECOND_MAC, pad: [0; 2] },
         };
         match self {
             Self::Standard => {}
-            Self::Unconfigured => config.self_node = NO_NODE,
+            Self::Unconfigured => {
+                (config.self_node, config.uplink, config.uplink_link) = (NO_NODE, 0, Link::NONE);
+            }
             Self::Silent => {
                 (config.address4, config.address6) = ([0; 4], [0; 16]);
                 (config.echo_rate, config.liveness_limit) = (0, 0);
             }
             Self::Addressless => (config.address4, config.address6) = ([0; 4], [0; 16]),
             Self::Draining => config.flags = CONFIG_DRAINING,
+            Self::FirstUplink => {
+                config.uplink = INGRESS;
+                config.uplink_link = Link { mac: SELF_MAC, pad: [0; 2] };
+            }
         }
         let mut tables = HostTables::new(Sizes { slots: 1024, nodes: NODES as u32, vip_stats: 64 }, config);
         if self != Self::Unconfigured {
@@ -253,6 +301,7 @@ impl Fixture {
         tables.nodes = nodes();
         add_peers(&mut tables);
         add_vips(&mut tables);
+        add_sessions(&mut tables);
         self.begin_anew(&tables);
         tables
     }
@@ -315,6 +364,8 @@ pub fn nodes() -> Vec<Node> {
     set(node::DRAINING, way::GUE4, 4, INGRESS);
     set(node::DRAINING_SECOND, way::L2, 0, INGRESS);
     set(node::JUST_LOST, way::L2, 0, INGRESS);
+    set(node::IPIP4, way::IPIP4, 4, INGRESS);
+    set(node::IPIP6, way::IPIP6, 6, SECOND_LINK);
     nodes
 }
 
@@ -324,6 +375,19 @@ fn add_peers(tables: &mut HostTables) {
     let [a, b, c, d] = PEER4;
     tables.peers.insert([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d], u32::from(node::FAR4));
     tables.peers.insert(PEER6, u32::from(node::FAR6));
+}
+
+fn add_sessions(tables: &mut HostTables) {
+    let mapped = |address: [u8; 4]| Ipv4Addr::from(address).to_ipv6_mapped().octets();
+    let mut add = |discriminator, remote, local, port, minimum_ttl| {
+        let session = BfdSession { remote, local, heard: 0, port, minimum_ttl, pad: 0, state: 0 };
+        tables.bfd.insert(discriminator, session);
+        tables.bfd_peers.insert(remote, discriminator);
+    };
+    add(session::FAR4, mapped(ROUTER4), mapped(SELF4), bfd::MULTIHOP_PORT, 250);
+    add(session::FAR6, ROUTER6, SELF6, bfd::MULTIHOP_PORT, 254);
+    add(session::NEXT4, mapped(ROUTER4), mapped(SELF4), bfd::SINGLE_HOP_PORT, 255);
+    add(session::NEXT6, ROUTER6, SELF6, bfd::SINGLE_HOP_PORT, 255);
 }
 
 /// A slot with these leaders and former leaders.
@@ -373,6 +437,10 @@ fn plain_rings() -> Vec<(u16, Slot, u32)> {
         (port::FORMER_OUTSIDE, slot(&[SELF], &[OUTSIDE]), 0),
         (port::FORMERS_LOST, slot(&[SELF], &[JUST_LOST, FAR4]), 0),
         (port::YOUNG_FORMERS_LOST, slot(&[SELF], &[JUST_LOST, FAR4]), VIP_YOUNG),
+        (port::IPIP4, slot(&[IPIP4], &[]), 0),
+        (port::IPIP6, slot(&[IPIP6], &[]), 0),
+        (port::FORMER_IPIP4, slot(&[SELF], &[IPIP4]), 0),
+        (port::FORMER_IPIP6, slot(&[SELF], &[IPIP6]), 0),
         (port::TAKEN_OVER_AFFINITY, slot(&[SELF], &[FAR4]), VIP_AFFINITY),
     ]
 }

@@ -6,11 +6,12 @@ use etherparse::{
     ArpOperation, ArpPacketSlice, EtherType, Ethernet2HeaderSlice, IpNumber, Ipv4HeaderSlice,
     Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice, SingleVlanHeaderSlice, ether_type,
 };
-use lb_common::maps::{Vip4Key, Vip6Key};
+use lb_common::maps::{BfdSession, Vip4Key, Vip6Key};
 
+use crate::kernel::INGRESS;
 use crate::model::{HostTables, Packet};
 
-/// Whether the packet is for no VIP port, no fragment for a VIP, no ICMP error about a packet from a VIP, no ARP or
+/// Whether the packet is for another MAC, or for no VIP port, no fragment for a VIP, no ICMP error about a packet from a VIP, no ARP or
 /// echo request for a VIP, and no GUE or S-BFD to this node.
 pub fn is_stranger(tables: &HostTables, packet: &Packet) -> bool {
     let readable = packet.bytes.get(..packet.linear).unwrap_or_default();
@@ -30,8 +31,13 @@ fn concerns_us(tables: &HostTables, frame: &[u8]) -> Option<bool> {
         kind = tag.ether_type();
         rest = rest.get(tag.slice().len()..)?;
     }
+    if kind == ether_type::ARP {
+        return arp(tables, rest);
+    }
+    if tables.links.get(&INGRESS).is_some_and(|link| link.mac != header.destination()) {
+        return Some(false);
+    }
     match kind {
-        ether_type::ARP => arp(tables, rest),
         ether_type::IPV4 => ipv4(tables, rest, Arrival::Plain),
         ether_type::IPV6 => ipv6(tables, rest, Arrival::Plain),
         EtherType(0x88b5 | 0x88b6) => {
@@ -49,9 +55,18 @@ fn is_peer_mac(tables: &HostTables, mac: [u8; 6]) -> bool {
 /// What is marked as a second chance is for a VIP's port or it is none.
 fn second_chance(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
     match bytes.first()? >> 4 {
-        4 => ipv4(tables, bytes, Arrival::Marked),
-        6 => ipv6(tables, bytes, Arrival::Marked),
+        4 => ipv4(tables, bytes, Arrival::Inside),
+        6 => ipv6(tables, bytes, Arrival::Inside),
         _ => Some(false),
+    }
+}
+
+/// Whether what comes right in IP is for a VIP's port.
+fn carried(tables: &HostTables, protocol: IpNumber, inner: &[u8]) -> Option<bool> {
+    if protocol == IpNumber::IPV4 {
+        ipv4(tables, inner, Arrival::Inside)
+    } else {
+        ipv6(tables, inner, Arrival::Inside)
     }
 }
 
@@ -60,12 +75,26 @@ fn second_chance(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
 enum Arrival {
     /// Under its own EtherType.
     Plain,
-    /// Under the mark of a second chance, which only packets for a VIP's port have.
-    Marked,
+    /// Under the mark of a second chance or in another IP packet: for a VIP's port, or none of ours.
+    Inside,
+}
+
+/// Whether UDP with these ports is of a BFD session, or an echo of a router that there is one with.
+fn is_bfd(tables: &HostTables, source: [u8; 16], destination: [u8; 16], ttl: u8, ports: &[u8; 4]) -> bool {
+    let of = |port: u16| {
+        let is_of = |session: &&BfdSession| session.remote == source && session.local == destination;
+        tables.bfd.values().filter(is_of).any(|s| s.port == port.to_be_bytes() && ttl >= s.minimum_ttl)
+    };
+    let is_router = |address| tables.bfd.values().any(|session| session.remote == address);
+    match u16::from_be_bytes([ports[2], ports[3]]) {
+        port @ (3784 | 4784) => of(port),
+        3785 => ttl == 255 && (is_router(destination) || is_router(source)),
+        _ => false,
+    }
 }
 
 /// Whether UDP to this node's address with these ports is for the program: GUE from anybody, S-BFD from peers.
-fn is_own_udp(tables: &HostTables, source: [u8; 16], ports: &[u8; 4]) -> bool {
+fn is_node_udp(tables: &HostTables, source: [u8; 16], ports: &[u8; 4]) -> bool {
     const SBFD: [u8; 2] = 7784u16.to_be_bytes();
     let [from, to] = [[ports[0], ports[1]], [ports[2], ports[3]]];
     to == 6080u16.to_be_bytes() || (from == SBFD || to == SBFD) && tables.peers.contains_key(&source)
@@ -95,7 +124,15 @@ fn ipv4(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
             let is_vip = tables.vips4.contains_key(&Vip4Key::port(to, [ports[2], ports[3]], protocol.0));
             let to_us = to == tables.config.address4 && to != [0; 4] && protocol == IpNumber::UDP;
             let source = header.source_addr().to_ipv6_mapped().octets();
-            is_vip || arrival == Arrival::Plain && whole && to_us && is_own_udp(tables, source, ports)
+            let target = header.destination_addr().to_ipv6_mapped().octets();
+            let bfd = || protocol == IpNumber::UDP && is_bfd(tables, source, target, header.ttl(), ports);
+            let own = || to_us && is_node_udp(tables, source, ports) || bfd();
+            is_vip || arrival == Arrival::Plain && whole && own()
+        }
+        IpNumber::IPV4 | IpNumber::IPV6 if whole && arrival == Arrival::Plain => {
+            let source = header.source_addr().to_ipv6_mapped().octets();
+            let to_us = to == tables.config.address4 && tables.peers.contains_key(&source);
+            to_us && carried(tables, header.protocol(), upper)?
         }
         IpNumber::ICMP if whole && header.options().is_empty() => {
             let is_vip = tables.vips4.contains_key(&Vip4Key::address(to));
@@ -147,8 +184,14 @@ fn ipv6(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
             let ports = upper.first_chunk()?;
             let is_vip = tables.vips6.contains_key(&Vip6Key::port(to, [ports[2], ports[3]], protocol.0));
             let to_us = to == tables.config.address6 && to != [0; 16] && protocol == IpNumber::UDP;
-            let own = || to_us && is_own_udp(tables, header.source(), ports);
+            let from = header.source();
+            let bfd = || protocol == IpNumber::UDP && is_bfd(tables, from, to, header.hop_limit(), ports);
+            let own = || to_us && is_node_udp(tables, from, ports) || bfd();
             is_vip || arrival == Arrival::Plain && part == Part::Whole && own()
+        }
+        IpNumber::IPV4 | IpNumber::IPV6 if part == Part::Whole && arrival == Arrival::Plain => {
+            let to_us = to == tables.config.address6 && tables.peers.contains_key(&header.source());
+            to_us && carried(tables, protocol, upper)?
         }
         IpNumber::IPV6_ICMP if upper.len() == behind.len() => {
             let is_vip = tables.vips6.contains_key(&Vip6Key::address(to));

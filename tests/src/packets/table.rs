@@ -1,12 +1,15 @@
 //! The table of packets, each with what must become of it.
 
 mod arp;
+mod bfd;
 mod complain;
 mod cut;
+mod destination;
 mod echo;
 mod extensions;
 mod forward;
 mod fragment;
+mod ipip;
 mod malformed;
 mod others;
 mod owner;
@@ -41,6 +44,8 @@ pub struct Row {
     pub leaves: Option<Vec<(NodeIndex, Standing)>>,
     /// A node that has been heard of, and as what (`LIVENESS_*`).
     pub hears: Option<(NodeIndex, u32)>,
+    /// A BFD session whose router has been heard of, and its state byte.
+    pub hears_router: Option<(u32, u8)>,
 }
 
 impl Row {
@@ -55,6 +60,7 @@ impl Row {
             expect,
             leaves,
             hears: None,
+            hears_router: None,
         }
     }
 
@@ -87,6 +93,11 @@ impl Row {
         Self { hears: Some((node, state)), ..self }
     }
 
+    /// With this session's router heard of.
+    fn hears_router(self, discriminator: u32, state: u8) -> Self {
+        Self { hears_router: Some((discriminator, state)), ..self }
+    }
+
     /// With the part that can be read directly ending here.
     fn split_at(mut self, linear: usize) -> Self {
         self.packet.linear = linear;
@@ -117,6 +128,9 @@ pub fn written() -> Vec<Row> {
         echo::rows(),
         malformed::rows(),
         others::rows(),
+        destination::rows(),
+        ipip::rows(),
+        bfd::rows(),
         owner::rows(),
         second::rows(),
         probe::rows(),

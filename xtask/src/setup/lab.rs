@@ -2,8 +2,11 @@
 
 use crate::machine;
 
-/// Each with the Debian package that it is in.
-const PROGRAMS: [(&str, &str); 8] = [
+/// Programs that are needed together, each with the Debian package that it is in.
+pub(super) type Programs = [(&'static str, &'static str)];
+
+/// What the lab's hosts run.
+pub(super) const HOSTS: &Programs = &[
     ("nginx", "nginx-light"),
     ("curl", "curl"),
     ("nft", "nftables"),
@@ -14,17 +17,29 @@ const PROGRAMS: [(&str, &str); 8] = [
     ("ethtool", "ethtool"),
 ];
 
+/// The routers that Fairlead's nodes speak to, and how they are asked.
+pub(super) const ROUTERS: &Programs = &[
+    ("vtysh", "frr"),
+    ("bird", "bird2"),
+    ("birdc", "bird2"),
+    ("gobgpd", "gobgpd"),
+    ("gobgp", "gobgpd"),
+    ("exabgp", "exabgp"),
+];
+
 /// What is missing.
-pub(super) fn missing() -> Option<String> {
-    let missing: Vec<&str> = absent().map(|(program, _)| program).collect();
+pub(super) fn missing(programs: &'static Programs) -> Option<String> {
+    let missing: Vec<&str> = absent(programs).map(|(program, _)| program).collect();
     if missing.is_empty() { None } else { Some(format!("no {}", missing.join(", "))) }
 }
 
-/// The packages to install.
-pub(super) fn packages() -> Vec<String> {
-    absent().map(|(_, package)| package.to_owned()).collect()
+/// The packages to install, each once.
+pub(super) fn packages(programs: &'static Programs) -> Vec<String> {
+    let mut packages: Vec<String> = absent(programs).map(|(_, package)| package.to_owned()).collect();
+    packages.dedup();
+    packages
 }
 
-fn absent() -> impl Iterator<Item = (&'static str, &'static str)> {
-    PROGRAMS.into_iter().filter(|(program, _)| machine::program(program).is_none())
+fn absent(programs: &'static Programs) -> impl Iterator<Item = (&'static str, &'static str)> {
+    programs.iter().copied().filter(|(program, _)| machine::program(program).is_none())
 }

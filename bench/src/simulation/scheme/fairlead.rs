@@ -10,14 +10,13 @@ use super::{Arrival, Asked, Packet, Scheme};
 use crate::simulation::Tick;
 use crate::simulation::world::{Peer, View};
 pub use ring::Memory;
+use ring::Ring;
 pub(super) use ring::preferences;
-use ring::{Orders, Ring};
 
 /// How long after the death of a node its packets are kept waiting: 1 s.
 const ORPHAN_GRACE: Tick = 20;
 
 /// What one node has in its maps.
-#[derive(Default)]
 struct Agent {
     ring: Ring,
     peers: Vec<Peer>,
@@ -42,8 +41,8 @@ impl Trail {
 }
 
 impl Agent {
-    fn with_table(sets: usize) -> Self {
-        Self { table: (0..sets).map(|_| FlowSet::default()).collect(), ..Self::default() }
+    fn new(ring: Ring, sets: usize) -> Self {
+        Self { ring, peers: Vec::new(), table: (0..sets).map(|_| FlowSet::default()).collect() }
     }
 
     fn vitality(&self, node: NodeIndex) -> Vitality {
@@ -120,7 +119,6 @@ enum First {
 pub struct Fairlead {
     sets: usize,
     memory: Memory,
-    orders: Orders,
     agents: Vec<Agent>,
     asked: Asked,
 }
@@ -128,16 +126,7 @@ pub struct Fairlead {
 impl Fairlead {
     /// With a table of so many sets on each node; a power of two.
     pub fn new(sets: usize, memory: Memory) -> Self {
-        Self { sets, memory, orders: Orders::default(), agents: Vec::new(), asked: [0; _] }
-    }
-
-    /// What a node that begins is told of the past: the ring of another one.
-    fn hearsay(&self, node: NodeIndex, peers: &[Peer]) -> Option<Ring> {
-        let others = self.agents.iter().zip(peers).zip(0..).filter(|(_, other)| *other != node);
-        let mut informed = others.filter(|((agent, peer), _)| {
-            peer.vitality == Vitality::Accepting && !agent.ring.members().is_empty()
-        });
-        informed.next().map(|((agent, _), _)| agent.ring.clone())
+        Self { sets, memory, agents: Vec::new(), asked: [0; _] }
     }
 
     fn ask(&mut self, packet: &Packet<'_>, first: NodeIndex) -> Arrival {
@@ -167,7 +156,7 @@ impl Scheme for Fairlead {
     }
 
     fn start(&mut self, node: NodeIndex) {
-        let agent = Agent::with_table(self.sets);
+        let agent = Agent::new(Ring::new(node, self.memory), self.sets);
         if let Some(before) = self.agents.get_mut(usize::from(node)) {
             *before = agent;
         } else {
@@ -175,22 +164,14 @@ impl Scheme for Fairlead {
         }
     }
 
-    fn learn(&mut self, node: NodeIndex, view: &View) {
-        let begins = self.agents[usize::from(node)].ring.members().is_empty();
-        let told =
-            (begins && self.memory == Memory::Shared).then(|| self.hearsay(node, &view.peers)).flatten();
+    fn learn(&mut self, node: NodeIndex, view: &View, now: Tick) {
         let agent = &mut self.agents[usize::from(node)];
         agent.peers.clone_from(&view.peers);
-        if let Some(ring) = told {
-            agent.ring = ring;
-        }
-        if agent.ring.members() != &view.members {
-            let order = self.orders.of(&view.members);
-            agent.ring.follow(&order, &view.members, self.memory);
-        }
-        if matches!(self.memory, Memory::Acting | Memory::Shared) {
-            agent.ring.note_acting(&agent.peers);
-        }
+        agent.ring.follow(view, now);
+    }
+
+    fn wake(&mut self, node: NodeIndex, now: Tick) {
+        self.agents[usize::from(node)].ring.wake(now);
     }
 
     fn route(&mut self, packet: &Packet<'_>) -> Arrival {

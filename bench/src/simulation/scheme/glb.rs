@@ -7,6 +7,7 @@ use lb_common::ring::{NO_NODE, NodeIndex};
 
 use super::memo::Memo;
 use super::{Arrival, Packet, Scheme, accepting, entry};
+use crate::simulation::Tick;
 use crate::simulation::scheme::fairlead::preferences;
 use crate::simulation::world::{Member, View};
 
@@ -63,7 +64,7 @@ impl Scheme for Glb {
         }
     }
 
-    fn learn(&mut self, node: NodeIndex, view: &View) {
+    fn learn(&mut self, node: NodeIndex, view: &View, _now: Tick) {
         let table = self.memo.of(standing(view), |standing| rows(standing).into());
         *entry(&mut self.tables, node) = table;
     }

@@ -9,6 +9,7 @@ use lb_plan::ring::{mix, seed};
 use super::connections::Connections;
 use super::memo::Memo;
 use super::{Arrival, Packet, Scheme, accepting, entry};
+use crate::simulation::Tick;
 use crate::simulation::world::View;
 
 /// Entries of the table: a prime, as the permutations want it; the size that most implementations use.
@@ -81,7 +82,7 @@ impl Scheme for Maglev {
         *entry(&mut self.tables, node) = Arc::default();
     }
 
-    fn learn(&mut self, node: NodeIndex, view: &View) {
+    fn learn(&mut self, node: NodeIndex, view: &View, _now: Tick) {
         let table = self.memo.of(accepting(view), |backends| fill(backends).into());
         *entry(&mut self.tables, node) = table;
     }
@@ -128,8 +129,8 @@ impl Scheme for MaglevWithConnections {
             Director { connections: Connections::new(self.sets), dead: Vec::new() };
     }
 
-    fn learn(&mut self, node: NodeIndex, view: &View) {
-        self.maglev.learn(node, view);
+    fn learn(&mut self, node: NodeIndex, view: &View, now: Tick) {
+        self.maglev.learn(node, view, now);
         entry(&mut self.directors, node).dead =
             view.peers.iter().map(|peer| peer.vitality == Vitality::Dead).collect();
     }

@@ -40,11 +40,17 @@ impl Liveness {
         self.answers[usize::from(node)].fill(Some(Answer { at: now, draining: false }));
     }
 
-    /// Probes and answers between those who are up.
-    pub(super) fn probe(&mut self, now: Tick, up: &[bool], draining: &[bool]) {
-        for (answers, asks) in self.answers.iter_mut().zip(up) {
-            for (answer, (there, draining)) in answers.iter_mut().zip(up.iter().zip(draining)) {
-                if *asks && *there {
+    /// Probes and answers between those who are up; `answers` says whether the first answers the second.
+    pub(super) fn probe(
+        &mut self,
+        now: Tick,
+        up: &[bool],
+        draining: &[bool],
+        answers: impl Fn(NodeIndex, NodeIndex) -> bool,
+    ) {
+        for (asks, heard) in (0..).zip(&mut self.answers).filter(|(asks, _)| up[usize::from(*asks)]) {
+            for ((there, answer), (is_up, draining)) in (0..).zip(heard).zip(up.iter().zip(draining)) {
+                if *is_up && answers(there, asks) {
                     *answer = Some(Answer { at: now, draining: *draining });
                 }
             }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::{Peer, Way};
 use crate::codec::{self, Decoding, MessageError};
-use crate::message::{Message, Open, Remedy, Update};
+use crate::message::{LONGEST, Message, Open, Remedy, Update};
 use crate::session::ending::Cause;
 use crate::session::link::Link;
 use crate::session::negotiation;
-use crate::session::table::{Event, next};
+use crate::session::table::{Event, State, next};
 
 /// Where a message's type is.
 const KIND: usize = 18;
@@ -20,7 +20,7 @@ impl Peer {
         let mut inbox = mem::take(&mut link.inbox);
         inbox.extend_from_slice(bytes);
         let mut rest = inbox.as_slice();
-        while let Some(link) = &self.machine(way).link {
+        while let Some(link) = self.machine(way).link.as_ref().filter(|link| link.waiting.is_none()) {
             match codec::frame(rest, link.longest_received()) {
                 Ok(Some(length)) => {
                     let (message, following) = rest.split_at(length.min(rest.len()));
@@ -31,9 +31,12 @@ impl Peer {
                 Err(error) => self.refuse(way, Event::BgpHeaderErr, error, now),
             }
         }
-        if let Some(link) = &mut self.machine_mut(way).link {
-            link.inbox = rest.to_vec();
+        let Some(link) = &mut self.machine_mut(way).link else { return };
+        if link.waiting.is_some() && rest.len() > LONGEST {
+            let (message, state) = ("more than a KEEPALIVE before ours", State::OpenSent);
+            return self.end(way, Event::UpdateMsg, Cause::Unexpected { message, state }, now);
         }
+        link.inbox = rest.to_vec();
     }
 
     fn handle_message(&mut self, way: Way, bytes: &[u8], now: Duration) {
@@ -72,7 +75,7 @@ impl Peer {
         self.step(way, event, now);
     }
 
-    fn handle_open(&mut self, way: Way, theirs: Open, now: Duration) {
+    pub(super) fn handle_open(&mut self, way: Way, theirs: Open, now: Duration) {
         let Some(link) = &self.machine(way).link else { return };
         let negotiated = match negotiation::judge(&self.config, link.local.ip(), &link.ours, &theirs) {
             Ok(negotiated) => negotiated,

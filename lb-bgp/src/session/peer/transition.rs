@@ -54,6 +54,7 @@ impl Peer {
         if lasted.is_some() {
             self.go_down(ending);
         }
+        self.stop_waiting_for(way, now);
     }
 
     fn come_up(&mut self, way: Way, now: Duration) {

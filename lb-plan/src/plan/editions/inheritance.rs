@@ -43,7 +43,7 @@ impl Heir<'_> {
         Inheritance { slots, ..inheritance }
     }
 
-    /// The former leaders of a slot, newest first, and whether the first of them is new.
+    /// The former leaders of a slot, newest first, and whether one of them is new.
     fn former<'a>(
         &self,
         slot: &Slot,
@@ -53,17 +53,16 @@ impl Heir<'_> {
         for ancestor in ancestors.clone().filter(|ancestor| self.is_seated(ancestor.leader)) {
             former.push(ancestor.leader);
         }
-        let has_news = former.nodes[0] != NO_NODE;
+        // Before all that is older: so a node that drains, and is asked for as long as it does, is not crowded
+        // out.
+        slot.former.into_iter().filter(|node| *node != NO_NODE).for_each(|node| former.push(node));
+        let was_former = |node: &NodeIndex| ancestors.clone().any(|ancestor| ancestor.former.contains(node));
+        let led = |node: &NodeIndex| ancestors.clone().any(|ancestor| ancestor.leader == *node);
+        let is_news = |node: &NodeIndex| *node != NO_NODE && (led(node) || !was_former(node));
+        let has_news = former.nodes.iter().any(is_news);
         if self.keeps_former {
             let nodes = ancestors.flat_map(|ancestor| ancestor.former);
             nodes.filter(|node| self.is_seated(*node)).for_each(|node| former.push(node));
-        }
-        // A node that drains is asked for as long as it does, so it is not crowded out.
-        for node in slot.former.into_iter().filter(|node| *node != NO_NODE) {
-            if !former.nodes.contains(&node) && former.nodes[3] != NO_NODE {
-                former.nodes[3] = node;
-            }
-            former.push(node);
         }
         (former.nodes, has_news)
     }
@@ -137,10 +136,10 @@ mod tests {
 
     #[test]
     fn a_node_that_drains_has_a_place() {
-        assert_eq!(former(&[slot(1, &[9])], &[slot(2, &[3, 4, 5])]), [[2, 3, 4, 9]]);
+        assert_eq!(former(&[slot(1, &[9])], &[slot(2, &[3, 4, 5])]), [[2, 9, 3, 4]]);
         assert_eq!(former(&[slot(1, &[9])], &[slot(9, &[])]), [[9, NO, NO, NO]]);
         // And keeps it.
-        assert_eq!(former(&[slot(1, &[9])], &[slot(1, &[2, 3, 4, 9])]), [[2, 3, 4, 9]]);
+        assert_eq!(former(&[slot(1, &[9])], &[slot(1, &[2, 3, 4, 9])]), [[9, 2, 3, 4]]);
     }
 
     #[test]

@@ -84,6 +84,10 @@ fn outer(way: &Way, address: IpAddr, forwarding: Forwarding) -> Result<maps::Nod
         (Forwarding::Auto | Forwarding::L2, true) => Ok(maps::Node { way: way::L2, ..entry }),
         (Forwarding::L2, false) => Err(Reason::NotOnLink { address }),
         (Forwarding::Auto, false) | (Forwarding::Gue, _) => Ok(entry),
+        (Forwarding::Ipip, _) => {
+            let way = if entry.outer_family == 4 { way::IPIP4 } else { way::IPIP6 };
+            Ok(maps::Node { way, ..entry })
+        }
     }
 }
 
@@ -97,6 +101,7 @@ impl WayWord {
         match entry.way {
             way::L2 => Self::L2,
             way::GUE4 | way::GUE6 => Self::Gue,
+            way::IPIP4 | way::IPIP6 => Self::Ipip,
             _ => Self::Unresolved,
         }
     }

@@ -63,6 +63,22 @@ fn the_node_that_announces_does_not_depend_on_who_asks() {
 }
 
 #[test]
+fn a_node_that_drains_announces_only_where_all_drain() {
+    let mut scenario = Scenario { advertisements: vec![""], ..scenario() };
+    let undrained = scenario.plan();
+    scenario.draining.extend([2, 3]);
+    assert_eq!(announcers(&scenario), BTreeSet::from(["n1".into(), "n4".into()]));
+    // What the others announce stays with them.
+    let drained = scenario.plan();
+    for (address, announcer) in &undrained.contents.arp {
+        let stays = [0, 3].contains(&announcer.ranks[0]);
+        assert!(!stays || drained.contents.arp[address] == *announcer, "{address}");
+    }
+    scenario.draining.extend([1, 4]);
+    assert_eq!(scenario.plan().contents.arp, undrained.contents.arp);
+}
+
+#[test]
 fn the_announcer_is_who_it_always_was() {
     let plan = Scenario { advertisements: vec![""], ..scenario() }.plan();
     let first: Vec<_> = plan.contents.arp.values().take(6).map(|announcer| announcer.ranks[0] + 1).collect();

@@ -147,6 +147,72 @@ fn a_node_that_drains_leads_nothing_and_is_asked_for_what_it_has() {
 }
 
 #[test]
+fn nodes_that_drain_together_are_asked_for_what_they_have_in_whatever_order_they_began() {
+    let mut scenario = Scenario::of(5).with(1, Web::cluster());
+    let undrained = scenario.plan();
+    let alone = |node| {
+        let mut one = scenario.clone();
+        one.draining.insert(node);
+        one.plan()
+    };
+    let alone = [alone(2), alone(3)];
+    scenario.draining.extend([2, 3]);
+    // One that was not there before.
+    let fresh = Agent::alone(&scenario).turn(&scenario, 0);
+    let name = |plan: &Plan, index| plan.nodes.iter().find(|node| node.index == index).unwrap().name.clone();
+    let mut both = 0;
+    for (at, slot) in ring(&fresh, 1).iter().enumerate() {
+        let led = [&undrained, &alone[0], &alone[1]].map(|plan| name(plan, ring(plan, 1)[at].leader));
+        let former: Vec<_> =
+            slot.former.iter().filter(|index| **index != NO_NODE).map(|index| name(&fresh, *index)).collect();
+        for leader in led.iter().filter(|leader| matches!(leader.as_str(), "n2" | "n3")) {
+            assert!(former.contains(leader), "slot {at}: {leader} led, now {former:?} are asked");
+        }
+        both += usize::from(former.len() > 1);
+    }
+    assert!(both > 10, "{both}");
+}
+
+#[test]
+fn who_takes_new_flows_in_place_of_a_silent_leader_is_asked_afterwards() {
+    let mut scenario = Scenario::of(4).with(1, Web::cluster());
+    let mut agent = Agent::alone(&scenario);
+    let before = agent.turn(&scenario, 0);
+    assert!(!has_former(&before, 1));
+    let silent = |nodes: &[u8]| nodes.iter().map(|node| scenario::address(*node).into()).collect();
+    scenario.facts.silent = silent(&[2]);
+    let acting = agent.turn(&scenario, 10);
+    for slot in ring(&acting, 1) {
+        let expected = if slot.leader == 1 { slot.successors[0] } else { NO_NODE };
+        assert_eq!(slot.former, [expected, NO_NODE, NO_NODE, NO_NODE]);
+    }
+    // The next one takes over from those who are silent, too, and the first is not forgotten.
+    scenario.facts.silent = silent(&[2, 3]);
+    for slot in ring(&agent.turn(&scenario, 20), 1).iter().filter(|slot| slot.leader == 1) {
+        let [first, second, _] = slot.successors;
+        let expected = if first == 2 { [second, first] } else { [first, NO_NODE] };
+        assert_eq!(slot.former[..2], expected);
+    }
+    scenario.facts.silent.clear();
+    let back = agent.turn(&scenario, 30);
+    assert!(
+        has_former(&back, 1)
+            && ring(&back, 1).iter().zip(ring(&before, 1)).all(|(a, b)| a.leader == b.leader)
+    );
+    assert!(has_former(&agent.turn(&scenario, 109), 1));
+    assert!(!has_former(&agent.turn(&scenario, 130), 1));
+}
+
+#[test]
+fn who_takes_new_flows_in_a_ring_that_begins_while_its_leader_is_silent_is_noted_too() {
+    let mut scenario = Scenario::of(3).with(1, Web::cluster());
+    let mut agent = Agent::alone(&scenario);
+    scenario.facts.silent.insert(scenario::address(2).into());
+    let begun = agent.turn(&scenario, 0);
+    assert!(ring(&begun, 1).iter().all(|slot| (slot.leader == 1) == (slot.former[0] == slot.successors[0])));
+}
+
+#[test]
 fn this_machine_can_be_told_to_drain_and_the_last_ones_never_leave() {
     let mut scenario = Scenario::of(2).with(1, Web::cluster());
     let before = scenario.plan();
@@ -170,6 +236,16 @@ fn a_newcomer_notes_who_led_before_it_came() {
         assert_eq!(name(&joined, new.former[0]), name(&before, old.leader));
     }
     assert_eq!(seconds(joined.wake), Some(100));
+}
+
+#[test]
+fn a_newcomer_asks_others_than_those_that_stand_in_the_slot() {
+    let scenario = Scenario::of(8).with(1, Web::cluster());
+    let joined = scenario.plan();
+    for slot in ring(&joined, 1).iter().filter(|slot| slot.leader == 0) {
+        let asked = slot.former.into_iter().chain(slot.successors).collect::<std::collections::BTreeSet<_>>();
+        assert!(asked.len() >= 6 && !asked.contains(&NO_NODE), "{slot:?}");
+    }
 }
 
 #[test]

@@ -37,6 +37,7 @@ fn the_configuration_is_of_this_machine() {
     assert_eq!((config.self_node, config.address4, config.echo_rate), (0, [10, 0, 0, 1], 100));
     assert_eq!(IpAddr::from(config.address6), "fd00::1".parse::<IpAddr>().unwrap());
     assert_eq!(plan.contents.links.keys().copied().collect::<Vec<_>>(), [IFINDEX]);
+    assert_eq!((config.uplink, config.uplink_link), (IFINDEX, plan.contents.links[&IFINDEX]));
     assert_eq!(node(&plan, "n1"), (0, WayWord::Own));
     assert_leads_nowhere(&plan, "n1");
     assert_eq!(config.id, entry(&plan, "n1").id);
@@ -71,6 +72,10 @@ fn forwarding_can_be_chosen() {
     let mut scenario = Scenario::of(2);
     scenario.settings.forwarding = Forwarding::Gue;
     assert_eq!(entry(&scenario.plan(), "n2").way, way::GUE4);
+    scenario.settings.forwarding = Forwarding::Ipip;
+    let n2 = entry(&scenario.plan(), "n2");
+    assert_eq!((n2.way, node(&scenario.plan(), "n2").1), (way::IPIP4, WayWord::Ipip));
+    assert_eq!((n2.outer_family, n2.outer_sum), (4, gue::outer_v4_sum([10, 0, 0, 1], [10, 0, 0, 2])));
     scenario.settings.forwarding = Forwarding::L2;
     assert_eq!(entry(&scenario.plan(), "n2").way, way::L2);
     scenario.facts.ways.get_mut(&address(2).into()).unwrap().on_link = false;

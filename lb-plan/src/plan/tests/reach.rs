@@ -130,6 +130,36 @@ fn assert_reached(mut scenario: Scenario, change: impl FnOnce(&mut Scenario)) {
     }
 }
 
+/// The same while news travel: `hasty` says which agents have heard of the first change before the second comes.
+/// In between, and when some have heard of both and others of none, every flow is reached.
+fn assert_reached_between(mut scenario: Scenario, hasty: &[bool], changes: [&dyn Fn(&mut Scenario); 2]) {
+    const HASHES: u32 = 1024;
+    scenario.settings.ring_capacity = 1 << 16;
+    let mut cluster = Cluster::of(&scenario);
+    let owners: Vec<u8> = (0..HASHES).map(|hash| cluster.leader(key(), hash)).collect();
+    let nodes: Vec<u8> = scenario.nodes.keys().copied().collect();
+    for change in changes {
+        change(&mut scenario);
+        for part in [true, false] {
+            cluster.second += 1;
+            for (node, _) in nodes.iter().zip(hasty.iter().cycle()).filter(|(_, hasty)| **hasty == part) {
+                let second = cluster.second;
+                if let Some(agent) =
+                    cluster.agents.get_mut(node).filter(|_| scenario.nodes.contains_key(node))
+                {
+                    agent.turn(&scenario, second);
+                }
+            }
+            for (hash, owner) in (0..).zip(&owners).filter(|(_, owner)| scenario.nodes.contains_key(owner)) {
+                for director in nodes.iter().filter(|node| scenario.nodes.contains_key(node)) {
+                    let reached = cluster.reaches(*director, *owner, key(), hash, &scenario);
+                    assert!(reached, "flow {hash} of n{owner} is lost from n{director}");
+                }
+            }
+        }
+    }
+}
+
 fn some_cluster() -> impl Strategy<Value = Scenario> {
     let nodes = proptest::sample::subsequence((1u8..=12).collect::<Vec<_>>(), 3..=10);
     let counts = proptest::collection::vec(1u8..5, 12);
@@ -198,5 +228,43 @@ proptest! {
     #[test]
     fn when_the_rings_get_another_size(cluster in some_cluster(), slots_per_node in 24u32..200) {
         assert_reached(cluster, |scenario| scenario.settings.slots_per_node = slots_per_node);
+    }
+
+    #[test]
+    fn when_two_changes_are_heard_of_by_some_before_others(
+        cluster in some_cluster(),
+        hasty in proptest::collection::vec(any::<bool>(), 10),
+        kinds: [prop::sample::Index; 2],
+        which: [prop::sample::Index; 2],
+        endpoints in 1u8..9,
+    ) {
+        let change = |nth: usize| {
+            move |scenario: &mut Scenario| {
+                let node = some_node(scenario, which[nth]);
+                match kinds[nth].index(3) {
+                    0 => drop(scenario.draining.insert(node)),
+                    1 => drop(scenario.draining.remove(&node)),
+                    _ => drop(scenario.services.get_mut(&1).unwrap().endpoints.insert(node, endpoints)),
+                }
+            }
+        };
+        assert_reached_between(cluster, &hasty, [&change(0), &change(1)]);
+    }
+
+    #[test]
+    fn when_two_nodes_drain_at_once(cluster in some_cluster(), which: [prop::sample::Index; 2]) {
+        assert_reached(cluster, |scenario| {
+            let nodes = which.map(|which| some_node(scenario, which));
+            scenario.draining.extend(nodes);
+        });
+    }
+
+    #[test]
+    fn when_one_node_joins_and_another_drains(cluster in some_cluster(), which: prop::sample::Index) {
+        assert_reached(cluster, |scenario| {
+            scenario.draining.insert(some_node(scenario, which));
+            scenario.add(20);
+            scenario.services.get_mut(&1).unwrap().endpoints.insert(20, 3);
+        });
     }
 }

@@ -66,7 +66,7 @@ impl Scenario {
             udp_grace: Duration::from_secs(20),
             weight_settle: Duration::ZERO,
         };
-        let facts = Facts { uplinks: BTreeMap::from([(IFINDEX, uplink)]), ways: BTreeMap::new() };
+        let facts = Facts { uplinks: BTreeMap::from([(IFINDEX, uplink)]), ..Facts::default() };
         let mut scenario = Self {
             nodes: BTreeMap::new(),
             draining: BTreeSet::new(),

@@ -4,11 +4,9 @@ use lb_common::verdict::{Outcome, Refusal};
 
 use super::{Row, edited};
 use crate::model::Action;
-use crate::packets::build::{Addresses, BROADCAST, Frame, Upper};
+use crate::packets::build::{Addresses, Frame, Upper};
 use crate::packets::expect::{Expect, NOT_OURS, refused};
-use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, PLAIN4, PLAIN6, QUIET4, QUIET6, ROUTER_MAC, VIP4, VIP6,
-};
+use crate::packets::fixture::{CLIENT4, CLIENT6, Fixture, PLAIN4, PLAIN6, QUIET4, QUIET6, VIP4, VIP6};
 
 pub(super) fn rows() -> Vec<Row> {
     [answered(), not_answered(), not_echo()].concat()
@@ -73,8 +71,6 @@ fn not_answered() -> Vec<Row> {
         Row::frame("echo request from 127.0.0.1", &from4([127, 0, 0, 1]), not()),
         Row::frame("ICMPv6 echo request from a group", &from6(multicast6), not()),
         Row::frame("ICMPv6 echo request from ::", &from6([0; 16]), not()),
-        Row::frame("echo request to all MACs", &v4().macs(BROADCAST, ROUTER_MAC), not()),
-        Row::frame("ICMPv6 echo request to a group MAC", &v6().macs([0x33; 6], ROUTER_MAC), not()),
         Row::bytes("echo request that says it is longer", edited(v4().bytes(), 16, &[1, 0]), not()),
         Row::bytes("echo request that says it has no ICMP", edited(v4().bytes(), 16, &[0, 27]), not()),
         Row::bytes("ICMPv6 echo request that says it is longer", edited(v6().bytes(), 18, &[1, 0]), not()),

@@ -18,7 +18,19 @@ const ROUTER4: [u8; 4] = [10, 0, 0, 1];
 const UNOWNED: Expect = Expect::Untouched(Outcome::Unowned as u32);
 
 pub(super) fn rows() -> Vec<Row> {
-    [kinds(), owners(), strangers(), cut_short(), in_gue(), marked(), unready()].concat()
+    [
+        kinds(),
+        leaders(),
+        own_flows(),
+        of_udp(),
+        shapes(),
+        strangers(),
+        cut_short(),
+        in_gue(),
+        marked(),
+        unready(),
+    ]
+    .concat()
 }
 
 /// What a VIP's port sent to the client.
@@ -73,13 +85,17 @@ fn kinds() -> Vec<Row> {
     rows
 }
 
-fn owners() -> Vec<Row> {
+/// A word for an IP version, what a VIP's port sent to the client, and the client's own way to the VIP.
+type Side = (&'static str, fn(u16) -> Frame, Frame);
+
+fn families() -> [Side; 2] {
+    [("IPv4", sent4, Frame::v4(CLIENT4, VIP4)), ("IPv6", sent6, Frame::v6(CLIENT6, VIP6))]
+}
+
+/// By the ring alone.
+fn leaders() -> Vec<Row> {
     let mut rows = Vec::new();
-    let families = [
-        ("IPv4", sent4 as fn(u16) -> Frame, Frame::v4(CLIENT4, VIP4)),
-        ("IPv6", sent6, Frame::v6(CLIENT6, VIP6)),
-    ];
-    for (family, sent, client) in families {
+    for (family, sent, _) in families() {
         let mut row = |what: &str, port, expect: &dyn Fn(&Frame) -> Expect| {
             let frame = about(&sent(port).tag(3));
             rows.push(Row::frame(format!("{family} error to {what}"), &frame, expect(&frame)));
@@ -93,6 +109,14 @@ fn owners() -> Vec<Row> {
         row("nobody's flow here", port::LOCAL, &|_| UNOWNED);
         row("a ring outside the map", port::RINGLESS, &|_| refused(Refusal::NoSlot));
         row("an unused port", port::UNUSED, &|_| NOT_OURS);
+    }
+    rows
+}
+
+/// By the table of flows.
+fn own_flows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (family, sent, client) in families() {
         for port in [port::LOCAL, port::TAKEN_OVER_AFFINITY, port::TAKEN_OVER] {
             let new = client.clone().syn(4000, port);
             rows.push(
@@ -128,23 +152,33 @@ fn owners() -> Vec<Row> {
             }
             .after(&[&own]),
         ]);
+    }
+    rows
+}
+
+fn of_udp() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (family, sent, client) in families() {
         let udp = Frame { upper: client.clone().udp(port::FAR4, 4000).upper, ..sent(port::FAR4) };
         let frame = about(&udp);
         rows.push(Row::frame(format!("{family} error about UDP"), &frame, encapsulated(&frame, node::FAR4)));
         let udp = Frame { upper: client.clone().udp(port::LOCAL, 4000).upper, ..sent(port::LOCAL) };
         rows.push(Row::frame(format!("{family} error about UDP served here"), &about(&udp), LOCAL));
     }
+    rows
+}
+
+fn shapes() -> Vec<Row> {
     let options = about(&sent4(port::NEAR).options(&[1; 8]));
     let whole = quoting(11, 0, &sent4(port::NEAR), &sent4(port::NEAR).sized(500).ip());
     let first = about(&sent4(port::NEAR).fragment(0, true));
     let peer = about(&sent4(port::NEAR)).macs(SELF_MAC, PEER_MAC);
-    rows.extend([
+    vec![
         Row::frame("error about a packet with options", &options, rewritten(&options, node::NEAR)),
         Row::frame("error with a long quote", &whole, rewritten(&whole, node::NEAR)),
         Row::frame("error about a first fragment", &first, rewritten(&first, node::NEAR)),
         Row::frame("error from a peer by its MAC", &peer, asked_l2(&peer, node::NEAR, 0x88b5)).leaves(&[]),
-    ]);
-    rows
+    ]
 }
 
 fn strangers() -> Vec<Row> {

@@ -1,85 +1,89 @@
-//! From members to slots: the planner's order, and who took new flows before.
+//! From what a node knows to its slots: by the planner, as an agent has it.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
+use lb_common::hash::HashKey;
 use lb_common::owner::Vitality;
 use lb_common::ring::{NO_NODE, NodeIndex, Slot};
-use lb_plan::ring::{self, Member, Preferences};
+use lb_plan::contents::{Contents, VipKey, diff};
+use lb_plan::model::{Endpoints, Model, Node, NodeName, Protocol, Service, ServiceName, ServiceVip};
+use lb_plan::model::{Pools, TrafficPolicy};
+use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings};
+use lb_plan::ring::{Member, Preferences};
 
-use crate::simulation::scheme::memo::Memo;
-use crate::simulation::world::{Members, Peer};
+use crate::simulation::Tick;
+use crate::simulation::world::{self, Members, View};
 
 /// Slots for each node, at least.
 const SLOTS_PER_NODE: u32 = 256;
+/// Room for any ring of the largest cluster, and for the one that it takes the place of.
+const RING_CAPACITY: u32 = 1 << 21;
+/// The address that all flows go to.
+const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
+const PORT: u16 = 443;
+/// Length of a tick.
+const TICK: Duration = Duration::from_millis(50);
 
 /// What a ring remembers of who took new flows before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Memory {
     /// Nothing.
     Nothing,
-    /// Who led a slot by the last ring.
+    /// Who led a slot by the last ring, though not who took its flows while the leader was dead.
     Leaders,
-    /// And who took its flows while the leader was dead: it may never have led by any ring.
-    Acting,
-    /// And a node that begins is told by another one.
-    Shared,
+    /// All that an agent notes.
+    Agent,
 }
 
 /// The preferences of some nodes with weights. Their numbers are places in `nodes`, which is in order.
 pub(in crate::simulation::scheme) fn preferences(nodes: &[(NodeIndex, u32)], slots: usize) -> Preferences {
-    // Members are numbered in the order of their names, which is that of the indices if all are as long.
-    let names: Vec<String> = nodes.iter().map(|(node, _)| format!("node-{node:05}")).collect();
-    let members: Vec<Member<'_>> =
-        names.iter().zip(nodes).map(|(name, (_, weight))| Member { name, weight: *weight }).collect();
+    let names: Vec<NodeName> = nodes.iter().map(|(node, _)| name(*node)).collect();
+    let members: Vec<Member<'_>> = names
+        .iter()
+        .zip(nodes)
+        .map(|(name, (_, weight))| Member { name: name.as_str(), weight: *weight })
+        .collect();
     Preferences::new(&members, slots)
 }
 
-/// Who a slot's flows go to; the same on all nodes that know the same members.
-#[derive(Clone, Copy)]
-pub(super) struct Order {
-    leader: NodeIndex,
-    successors: [NodeIndex; 3],
-    /// Who would lead if nobody drained.
-    best: NodeIndex,
+/// Names are in the order of the indices, as all are as long.
+fn name(node: NodeIndex) -> NodeName {
+    format!("node-{node:05}").as_str().into()
 }
 
-/// The orders of all members that there have been.
-#[derive(Default)]
-pub(super) struct Orders {
-    memo: Memo<Members, [Order]>,
+fn address(node: NodeIndex) -> IpAddr {
+    let [high, low] = node.to_be_bytes();
+    [10, 0, high, low].into()
 }
 
-impl Orders {
-    /// The order of each slot.
-    pub(super) fn of(&mut self, members: &Members) -> Arc<[Order]> {
-        self.memo.of(members.clone(), |members| orders(members).into())
-    }
-}
-
-fn orders(members: &Members) -> Vec<Order> {
-    let nodes: Vec<_> = members.iter().map(|(node, member)| (*node, member.weight)).collect();
-    let draining: Vec<bool> = members.values().map(|member| member.draining).collect();
-    let preferences = preferences(&nodes, ring::slots_for(nodes.len(), SLOTS_PER_NODE));
-    let node = |number: u16| nodes.get(usize::from(number)).map_or(NO_NODE, |(node, _)| *node);
-    let accepts = |number: u16| draining.get(usize::from(number)) == Some(&false);
-    let order = |(order, best): ([u16; 4], u16)| {
-        let [leader, a, b, c] = order.map(node);
-        Order { leader, successors: [a, b, c], best: node(best) }
-    };
-    preferences.order(accepts).into_iter().zip(preferences.leaders(|_| true)).map(order).collect()
-}
-
-/// A ring as one node has it.
-#[derive(Clone, Default)]
+/// One node's planner, and what it has installed.
 pub(super) struct Ring {
-    members: Members,
+    memory: Memory,
+    planner: Planner,
+    installed: Contents,
+    model: Model,
+    facts: Facts,
+    settings: Settings,
+    /// The slots of the only VIP, by the simulation's indices.
     slots: Vec<Slot>,
+    wake: Option<Duration>,
 }
 
 impl Ring {
-    /// The members that it was made from.
-    pub(super) fn members(&self) -> &Members {
-        &self.members
+    /// That of a node that has just begun.
+    pub(super) fn new(own: NodeIndex, memory: Memory) -> Self {
+        Self {
+            memory,
+            planner: Planner::new(),
+            installed: Contents::default(),
+            model: Model::default(),
+            facts: Facts::default(),
+            settings: settings(own),
+            slots: Vec::new(),
+            wake: None,
+        }
     }
 
     /// The slot of a flow.
@@ -88,120 +92,154 @@ impl Ring {
         self.slots.get(hash as usize & mask).copied().unwrap_or(Slot::EMPTY)
     }
 
-    /// Takes a new order. Who led before is a former leader as long as it is a member.
-    pub(super) fn follow(&mut self, orders: &[Order], members: &Members, memory: Memory) {
-        let slot = |(at, order): (usize, &Order)| {
-            let mut former = Former { nodes: [NO_NODE; 4], count: 0, leader: order.leader, members };
-            if memory != Memory::Nothing {
-                former.add(order.best);
-                self.inherit(at, orders.len(), &mut former);
-            }
-            Slot { leader: order.leader, successors: order.successors, former: former.nodes }
-        };
-        self.slots = orders.iter().enumerate().map(slot).collect();
-        self.members = members.clone();
-    }
-
-    /// Adds those who led the flows of slot `at` of a ring of `size` slots. Where that ring is larger than this
-    /// one, it is one slot here; where it is smaller, the flows come from several.
-    fn inherit(&self, at: usize, size: usize, former: &mut Former<'_>) {
-        let here = self.slots.len();
-        let sources = || (at & here.wrapping_sub(1)..here).step_by(size).map(|at| &self.slots[at]);
-        for slot in sources() {
-            former.add(slot.leader);
-        }
-        for slot in sources() {
-            slot.former.iter().for_each(|node| former.add(*node));
+    /// Plans what it knows, if that is something else than before or the plan has asked for it.
+    pub(super) fn follow(&mut self, view: &View, now: Tick) {
+        let model = model(&view.members);
+        let silent = if self.memory == Memory::Agent { silent(view) } else { BTreeSet::new() };
+        if model != self.model || silent != self.facts.silent {
+            self.model = model;
+            self.facts.silent = silent;
+            self.plan(moment(now));
         }
     }
 
-    /// Notes who takes new flows in the slots whose leader does not. A ring that moves on, or grows, may name
-    /// it nowhere else.
-    pub(super) fn note_acting(&mut self, peers: &[Peer]) {
-        let accepts = |node: NodeIndex| {
-            peers.get(usize::from(node)).is_some_and(|peer| peer.vitality == Vitality::Accepting)
-        };
-        for slot in self.slots.iter_mut().filter(|slot| !accepts(slot.leader)) {
-            let acting = slot.successors.into_iter().find(|node| accepts(*node));
-            if let Some(acting) = acting.filter(|node| !slot.former.contains(node)) {
-                let [a, b, c, _] = slot.former;
-                slot.former = [acting, a, b, c];
-            }
+    /// Plans again what it has asked to.
+    pub(super) fn wake(&mut self, now: Tick) {
+        if self.wake.is_some_and(|wake| wake <= moment(now)) {
+            self.plan(moment(now));
         }
+    }
+
+    fn plan(&mut self, now: Duration) {
+        let plan = self.planner.plan(&self.model, &self.facts, &self.settings, &self.installed, now);
+        self.wake = plan.wake;
+        for op in diff(&self.installed, &plan.contents) {
+            self.installed.apply(&op);
+        }
+        // Both are in the order of the names.
+        let indices: BTreeMap<NodeIndex, NodeIndex> =
+            plan.nodes.iter().map(|node| node.index).zip(self.model.nodes.values().map(index)).collect();
+        let index = |node: NodeIndex| indices.get(&node).copied().unwrap_or(NO_NODE);
+        let former = |former: [NodeIndex; 4]| match self.memory {
+            Memory::Nothing => [NO_NODE; 4],
+            Memory::Leaders | Memory::Agent => former.map(index),
+        };
+        let slot = |slot: &Slot| Slot {
+            leader: index(slot.leader),
+            successors: slot.successors.map(index),
+            former: former(slot.former),
+        };
+        let key = VipKey { address: VIP, port: PORT, protocol: Protocol::Tcp.number() };
+        let ring = self.installed.vips.get(&key).and_then(|vip| self.installed.ring_of(vip));
+        self.slots = ring.unwrap_or_default().iter().map(slot).collect();
     }
 }
 
-/// Former leaders of one slot, newest first, while they are collected.
-struct Former<'a> {
-    nodes: [NodeIndex; 4],
-    count: usize,
-    leader: NodeIndex,
-    members: &'a Members,
+/// The nodes of the beginning have stood for longer than anything is remembered: between the first two ticks
+/// lies twice the time that a former leader is.
+fn moment(now: Tick) -> Duration {
+    if now == 0 { Duration::ZERO } else { Settings::FORMER_GRACE * 2 + TICK * now }
 }
 
-impl Former<'_> {
-    fn add(&mut self, node: NodeIndex) {
-        let serves = self.members.get(&node).is_some_and(|member| member.weight > 0);
-        let room = self.count < self.nodes.len() && !self.nodes.contains(&node);
-        if serves && room && node != self.leader {
-            self.nodes[self.count] = node;
-            self.count += 1;
+/// The index that a node's address is made from.
+fn index(node: &Node) -> NodeIndex {
+    match node.primary() {
+        IpAddr::V4(address) => {
+            let [_, _, high, low] = address.octets();
+            NodeIndex::from_be_bytes([high, low])
         }
+        IpAddr::V6(_) => NO_NODE,
+    }
+}
+
+/// Those that take no new flows, as far as the probes say.
+fn silent(view: &View) -> BTreeSet<IpAddr> {
+    let peers = (0..).zip(&view.peers).filter(|(_, peer)| peer.vitality != Vitality::Accepting);
+    peers.map(|(node, _)| address(node)).filter(|_| !view.members.is_empty()).collect()
+}
+
+/// A Service with as many endpoints on each node as the node has weight.
+fn model(members: &Members) -> Model {
+    let node = |(index, member): (&NodeIndex, &world::Member)| {
+        let mut node = Node::new(vec![address(*index)], BTreeMap::new())?;
+        node.draining = member.draining;
+        Some((name(*index), node))
+    };
+    let by_node = members.iter().map(|(node, member)| (name(*node), member.weight)).collect();
+    let endpoints = Endpoints { by_node, elsewhere: 0 };
+    let vip = ServiceVip { address: VIP, port: PORT, protocol: Protocol::Tcp, endpoints };
+    let service = Service { policy: TrafficPolicy::Local, affinity: false, vips: vec![vip] };
+    let name = ServiceName { namespace: String::from("default"), name: String::from("web") };
+    Model {
+        pools: Pools::default(),
+        services: BTreeMap::from([(name, service)]),
+        nodes: members.iter().filter_map(node).collect(),
+        l2_advertisements: Vec::new(),
+    }
+}
+
+fn settings(own: NodeIndex) -> Settings {
+    Settings {
+        node: name(own),
+        hash_key: HashKey { k0: 0, k1: 0 },
+        echo_rate: 0,
+        forwarding: Forwarding::Auto,
+        slots_per_node: SLOTS_PER_NODE,
+        ring_capacity: RING_CAPACITY,
+        liveness: Liveness::default(),
+        draining: false,
+        former_grace: Settings::FORMER_GRACE,
+        udp_grace: Settings::UDP_GRACE,
+        // A trace gives weights, not numbers of endpoints that are to settle.
+        weight_settle: Duration::ZERO,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulation::world::Member;
+    use crate::simulation::world::{Member, Peer};
 
-    fn members(nodes: std::ops::Range<NodeIndex>) -> Members {
-        nodes.map(|node| (node, Member { weight: 4, draining: false })).collect()
+    fn view(nodes: NodeIndex, dead: NodeIndex) -> View {
+        let member = |node| (node, Member { weight: 4, draining: false });
+        let peer = |node| Peer {
+            vitality: if node == dead { Vitality::Dead } else { Vitality::Accepting },
+            dead_since: (node == dead).then_some(1),
+        };
+        View { members: (0..nodes).map(member).collect(), peers: (0..nodes).map(peer).collect() }
     }
 
-    fn follow(ring: &mut Ring, members: &Members) {
-        ring.follow(&Orders::default().of(members), members, Memory::Leaders);
-    }
-
-    #[test]
-    fn who_led_is_former_while_it_is_a_member_also_when_the_ring_grows_and_shrinks() {
-        let mut ring = Ring::default();
-        follow(&mut ring, &members(0..16));
-        let before = ring.clone();
-        for count in [17, 16, 15] {
-            follow(&mut ring, &members(0..count));
-            for hash in 0..8192 {
-                let (led, slot) = (before.slot(hash).leader, ring.slot(hash));
-                let known = slot.leader == led || slot.former.contains(&led);
-                assert!(known || led >= count, "{count} nodes, flow {hash}: {led} led, now {slot:?}");
-            }
+    /// What node 0 has after these views, a tick each.
+    fn slots(memory: Memory, views: &[View]) -> Vec<Slot> {
+        let mut ring = Ring::new(0, memory);
+        for (now, view) in (0..).zip(views) {
+            ring.wake(now);
+            ring.follow(view, now);
         }
+        (0..2048).map(|hash| ring.slot(hash)).collect()
     }
 
     #[test]
-    fn a_node_that_drains_keeps_its_place_without_a_past() {
-        let mut ring = Ring::default();
-        let mut members = members(0..8);
-        follow(&mut ring, &members);
-        let before = ring.clone();
-        members.entry(3).and_modify(|member| member.draining = true);
-        let mut ring = Ring::default();
-        follow(&mut ring, &members);
-        let of_three = (0..2048).filter(|hash| before.slot(*hash).leader == 3);
-        assert!(of_three.clone().count() > 200);
-        assert!(of_three.clone().all(|hash| ring.slot(hash).former[0] == 3 && ring.slot(hash).leader != 3));
+    fn slots_are_by_the_indices_of_the_simulation() {
+        let order = |slots: Vec<Slot>| slots.iter().map(|slot| slot.order_word()).collect::<Vec<_>>();
+        let members: Vec<_> = (0..8).map(|node| (node, 4)).collect();
+        let expected: Vec<_> = preferences(&members, 2048).order(|_| true);
+        let made = order(slots(Memory::Agent, &[view(3, NO_NODE), view(8, NO_NODE)]));
+        let packed =
+            |[leader, a, b, c]: [u16; 4]| Slot { leader, successors: [a, b, c], ..Slot::EMPTY }.order_word();
+        assert_eq!(made, expected.into_iter().map(packed).collect::<Vec<_>>());
     }
 
     #[test]
-    fn who_acts_for_a_dead_leader_is_noted() {
-        let mut ring = Ring::default();
-        follow(&mut ring, &members(0..8));
-        let mut peers = vec![Peer { vitality: Vitality::Accepting, dead_since: None }; 8];
-        peers[3] = Peer { vitality: Vitality::Dead, dead_since: Some(1) };
-        ring.note_acting(&peers);
-        for slot in &ring.slots {
+    fn what_is_remembered_is_what_was_asked_for() {
+        let views = [view(8, NO_NODE), view(8, NO_NODE), view(8, 3)];
+        let former = |memory| slots(memory, &views).iter().map(|slot| slot.former).collect::<Vec<_>>();
+        // The first nodes have been there for long: nobody is former before something happens.
+        assert!(former(Memory::Leaders).iter().all(|former| *former == [NO_NODE; 4]));
+        for slot in slots(Memory::Agent, &views) {
             let acting = if slot.leader == 3 { slot.successors[0] } else { NO_NODE };
-            assert_eq!(slot.former[0], acting);
+            assert_eq!(slot.former, [acting, NO_NODE, NO_NODE, NO_NODE]);
         }
+        assert!(former(Memory::Nothing).iter().all(|former| *former == [NO_NODE; 4]));
     }
 }

@@ -1,0 +1,104 @@
+//! `cargo xtask bench failover`: how long routers go on sending to a load balancer that is dead.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+use fairlead_tests::failover::{BirdBalancer, Failover, Fault, Kind, Trial};
+use fairlead_tests::routers::Bfd;
+use indicatif::{ProgressBar, ProgressDrawTarget};
+
+/// Breaks a load balancer in the lab again and again, and measures when its router notices and when the
+/// router's kernel stops sending to it, in milliseconds after the fault.
+#[derive(Parser)]
+struct Arguments {
+    /// Trials of each kind.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    tries: u32,
+    /// BFD intervals in milliseconds; the third missed packet counts.
+    #[arg(long, value_delimiter = ',', default_values_t = [50, 10])]
+    intervals: Vec<u64>,
+    /// Routers that observe.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "frr,bird")]
+    observers: Vec<Kind>,
+    /// What happens to the load balancer.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "link-cut,kill,hang")]
+    faults: Vec<Fault>,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_header(["observer", "BFD", "fault", "tries", "BFD down", "BGP down", "route gone"]);
+    let rows = arguments.observers.len() * arguments.intervals.len() * arguments.faults.len();
+    let steps = u64::try_from(rows)?.saturating_mul(arguments.tries.into());
+    let progress = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr());
+    for &observer in &arguments.observers {
+        for &interval in &arguments.intervals {
+            for row in measure(&arguments, observer, interval, &progress)? {
+                table.add_row(row);
+            }
+        }
+    }
+    progress.finish_and_clear();
+    for column in 3..=6 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    println!("min/median/max, ms after the fault; load balancer: BIRD\n{}", table.trim_fmt());
+    Ok(())
+}
+
+/// All rows of one observer and one interval: they share a lab.
+fn measure(
+    arguments: &Arguments,
+    kind: Kind,
+    interval: u64,
+    progress: &ProgressBar,
+) -> Result<Vec<[String; 7]>> {
+    let bfd = Bfd::every(Duration::from_millis(interval));
+    let mut failover = Failover::start(kind, bfd, &|bfd| Box::new(BirdBalancer::new(bfd)))?;
+    let mut rows = Vec::new();
+    for &fault in &arguments.faults {
+        let mut trials = Vec::new();
+        for _ in 0..arguments.tries {
+            let trial = failover.measure(fault);
+            trials.push(trial.with_context(|| format!("{} {interval}x3", kind.name()))?);
+            progress.inc(1);
+        }
+        rows.push([
+            kind.name().to_owned(),
+            format!("{interval}x{}", bfd.multiplier),
+            fault.name().to_owned(),
+            trials.len().to_string(),
+            spread(&trials, |trial| trial.bfd_down),
+            spread(&trials, |trial| trial.bgp_down),
+            spread(&trials, |trial| Some(trial.route_gone)),
+        ]);
+    }
+    Ok(rows)
+}
+
+/// `min/median/max`, and how many there were where some are missing.
+fn spread(trials: &[Trial], value: impl Fn(&Trial) -> Option<Duration>) -> String {
+    let mut values: Vec<Duration> = trials.iter().filter_map(value).collect();
+    values.sort_unstable();
+    let (Some(least), Some(median), Some(most)) =
+        (values.first(), values.get(values.len() / 2), values.last())
+    else {
+        return "-".to_owned();
+    };
+    let [least, median, most] = [least, median, most].map(|value| milliseconds(*value));
+    let missing = if values.len() < trials.len() { format!(" ({})", values.len()) } else { String::new() };
+    format!("{least}/{median}/{most}{missing}")
+}
+
+/// To a tenth below ten milliseconds.
+fn milliseconds(value: Duration) -> String {
+    let value = value.as_secs_f64() * 1000.0;
+    if value < 10.0 { format!("{value:.1}") } else { format!("{value:.0}") }
+}

@@ -1,0 +1,13 @@
+//! All objects at one moment.
+
+use lb_plan::objects::{Object, Sourced};
+use lb_plan::problem::Problem;
+
+/// All objects at one moment, and what is wrong with them.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The objects: by file, or by kind, namespace and name.
+    pub objects: Vec<Sourced<Object>>,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+}

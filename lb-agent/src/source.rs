@@ -1,0 +1,99 @@
+//! Where objects come from: an API server, or a directory of the same objects as files.
+
+use std::path::PathBuf;
+
+use crate::directory::{Directory, DirectoryError};
+use crate::kube::client::{self, ClientError};
+use crate::kube::cluster::{Cluster, Watched};
+use crate::snapshot::Snapshot;
+
+/// Where objects are to come from.
+#[derive(Clone, Debug)]
+pub enum SourceOptions {
+    /// A directory of YAML files.
+    Directory(PathBuf),
+    /// An API server.
+    Kubernetes {
+        /// Which; `None` for that of `KUBECONFIG` or of this pod.
+        kubeconfig: Option<PathBuf>,
+        /// Namespace in which objects of `metallb.io` count.
+        namespace: String,
+    },
+}
+
+/// Why a source cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The directory.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The API server.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+/// Where objects come from.
+pub enum Source {
+    /// A directory of YAML files.
+    Directory(Box<Directory>),
+    /// An API server.
+    Kubernetes(Cluster),
+}
+
+/// What an agent depends on.
+const WATCHED: [Watched; 10] = [
+    Watched::SERVICE,
+    Watched::ENDPOINT_SLICE,
+    Watched::NODE,
+    Watched::SECRET,
+    Watched::POOL,
+    Watched::L2_ADVERTISEMENT,
+    Watched::BGP_ADVERTISEMENT,
+    Watched::BGP_PEER,
+    Watched::BFD_PROFILE,
+    Watched::COMMUNITY,
+];
+
+impl Source {
+    /// Starts to watch.
+    ///
+    /// # Errors
+    /// When the directory is not there, or no cluster is known. A server that does not answer is waited for.
+    pub async fn open(options: &SourceOptions) -> Result<Self, SourceError> {
+        Ok(match options {
+            SourceOptions::Directory(path) => Self::Directory(Box::new(Directory::watch(path)?)),
+            SourceOptions::Kubernetes { kubeconfig, namespace } => {
+                let client = client::connect(kubeconfig.as_deref()).await?;
+                Self::Kubernetes(Cluster::watch(&client, &WATCHED, namespace))
+            }
+        })
+    }
+
+    /// Waits for a change of any object.
+    pub async fn changed(&mut self) {
+        match self {
+            Self::Directory(directory) => directory.changed().await,
+            Self::Kubernetes(cluster) => cluster.changed().await,
+        }
+    }
+
+    /// All objects; `None` while they cannot be told, and then what was told before stays in force.
+    pub fn read(&mut self) -> Option<Snapshot> {
+        match self {
+            Self::Directory(directory) => match directory.read() {
+                Ok(snapshot) => Some(snapshot),
+                Err(error) => {
+                    tracing::error!(%error, "the source cannot be read");
+                    None
+                }
+            },
+            Self::Kubernetes(cluster) => {
+                let snapshot = cluster.read();
+                if snapshot.is_none() {
+                    tracing::info!(missing = ?cluster.missing(), "waiting for the API server to list these");
+                }
+                snapshot
+            }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! How long a router goes on sending to a load balancer that is dead.
+//!
+//! ```text
+//!              ┌─ n1: the load balancer that fails
+//! observer ────┤                                       observer: FRR or BIRD as the lab's router
+//!              └─ n2: another, so that the route stays
+//! ```
+//!
+//! Both load balancers announce the same address with BFD; the observer's kernel spreads over both. Each trial
+//! waits until all is well, breaks n1, and reads from the observer's logs and from `ip monitor` when it noticed
+//! and when its kernel stopped sending to n1. All times are of one machine's clock. What stands on the nodes is
+//! a parameter: [`Balancer`].
+
+mod balancer;
+mod clock;
+mod observer;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::{fs, thread};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use ipnet::IpNet;
+use nix::sys::signal::Signal;
+
+pub use self::balancer::{Balancer, BirdBalancer};
+use self::clock::TimeOfDay;
+pub use self::observer::Kind;
+use self::observer::Observer;
+use crate::lab::{Lab, Process, Topology, WEB_V4};
+use crate::routers::{Bfd, kernel_next_hops, wait};
+
+/// The node that fails.
+const VICTIM: &str = "n1";
+/// The node that stays.
+const SURVIVOR: &str = "n2";
+/// How long the sessions may take to come back after a trial.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How long all must have been well before a trial: FRR makes its BFD session anew once BGP is established, and
+/// the first session may die of it.
+const SETTLED_FOR: Duration = Duration::from_millis(1500);
+/// Far more than three missed packets and a hold time of 9 s.
+const NOTICED_WITHIN: Duration = Duration::from_secs(20);
+/// How often logs are read while the observer makes up its mind; when it did stands in the logs.
+const READ_EVERY: Duration = Duration::from_millis(20);
+
+/// What happens to the load balancer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Fault {
+    /// Its cable is cut; the router's own link keeps its carrier.
+    LinkCut,
+    /// It is killed, and its kernel closes its connections.
+    Kill,
+    /// It hangs: SIGSTOP.
+    Hang,
+}
+
+/// When things happened at the observer, counted from the fault.
+#[derive(Clone, Copy, Debug)]
+pub struct Trial {
+    /// Its BFD session went down; nothing when BGP was faster and took it away.
+    pub bfd_down: Option<Duration>,
+    /// Its BGP session ended.
+    pub bgp_down: Option<Duration>,
+    /// Its kernel stopped sending to the node.
+    pub route_gone: Duration,
+}
+
+/// A running measurement: an observer and two load balancers.
+pub struct Failover {
+    balancers: [(&'static str, Box<dyn Balancer>); 2],
+    observer: Observer,
+    /// What the router's kernel and the switch tell; they end with this.
+    _monitors: [Process; 2],
+    routes: PathBuf,
+    links: PathBuf,
+    victim: IpAddr,
+    prefix: IpNet,
+    lab: Lab,
+}
+
+impl Fault {
+    /// In words.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LinkCut => "link cut",
+            Self::Kill => "kill -9",
+            Self::Hang => "SIGSTOP",
+        }
+    }
+}
+
+impl Failover {
+    /// Builds the lab and starts everything in it; `balancer` makes what runs on a node.
+    ///
+    /// # Errors
+    /// When the lab or a router cannot be started.
+    pub fn start(kind: Kind, bfd: Bfd, balancer: &dyn Fn(Bfd) -> Box<dyn Balancer>) -> Result<Self> {
+        let lab = Topology::empty().node('a', 1).node('a', 2).start()?;
+        let victim = lab.node(VICTIM)?.spec().addresses().v4.into();
+        let mut balancers = [(VICTIM, balancer(bfd)), (SURVIVOR, balancer(bfd))];
+        for (node, balancer) in &mut balancers {
+            balancer.start(&lab, node)?;
+        }
+        let observer = Observer::start(kind, &lab, &[VICTIM, SURVIVOR], bfd)?;
+        let (router, switch) = (lab.router()?, lab.host(&lab.node(VICTIM)?.spec().segment().switch())?);
+        let routes = router.directory_outside().join("routes.monitor");
+        let links = switch.directory_outside().join("links.monitor");
+        let monitors = [
+            router
+                .command("ip")
+                .args(["-o", "-ts", "-4", "monitor", "route"])
+                .env("TZ", "UTC")
+                .spawn(&routes)?,
+            switch.command("ip").args(["-o", "-ts", "monitor", "link"]).env("TZ", "UTC").spawn(&links)?,
+        ];
+        let prefix = IpNet::from(WEB_V4);
+        Ok(Self { balancers, observer, _monitors: monitors, routes, links, victim, prefix, lab })
+    }
+
+    /// Waits until all is well, breaks the node, measures, and mends it.
+    ///
+    /// # Errors
+    /// When the sessions do not come up, or the observer does not notice.
+    pub fn measure(&mut self, fault: Fault) -> Result<Trial> {
+        self.wait_settled()?;
+        let begun = self.inject(fault)?;
+        let trial = self.wait_gone(begun);
+        self.mend(fault)?;
+        trial.with_context(|| format!("{}\n{}", fault.name(), self.lab.logs()))
+    }
+
+    fn wait_settled(&self) -> Result<()> {
+        wait(READY_WITHIN, || {
+            self.is_well()?;
+            thread::sleep(SETTLED_FOR);
+            self.is_well()?;
+            let ends = self.observer.ends(self.victim)?;
+            match ends.into_iter().find(|end| end.elapsed() < SETTLED_FOR) {
+                Some(end) => bail!("a session ended {:?} ago", end.elapsed()),
+                None => Ok(()),
+            }
+        })
+    }
+
+    fn is_well(&self) -> Result<()> {
+        self.observer.is_up(self.victim)?;
+        let hops = kernel_next_hops(&*self.lab.router()?, self.prefix)?;
+        if hops.len() == self.balancers.len() { Ok(()) } else { bail!("the kernel has {hops:?}") }
+    }
+
+    /// Breaks the node and returns when that was.
+    fn inject(&mut self, fault: Fault) -> Result<TimeOfDay> {
+        let ordered = TimeOfDay::now()?;
+        match fault {
+            Fault::Kill => self.victim_balancer().signal(Signal::SIGKILL)?,
+            Fault::Hang => self.victim_balancer().signal(Signal::SIGSTOP)?,
+            Fault::LinkCut => {
+                self.lab.node(VICTIM)?.cut_link()?;
+                // Between the order and the cut lies the start of a program: the kernel says when it was.
+                return wait(NOTICED_WITHIN, || {
+                    let told = read(&self.links)?;
+                    let mut cuts = told.lines().filter(|line| line.contains(&format!(" {VICTIM}@")));
+                    let cut = cuts.find_map(|line| TimeOfDay::of(line).filter(|it| it.is_after(ordered)));
+                    cut.context("the switch does not say that the link is down")
+                });
+            }
+        }
+        Ok(ordered)
+    }
+
+    fn mend(&mut self, fault: Fault) -> Result<()> {
+        match fault {
+            Fault::LinkCut => self.lab.node(VICTIM)?.restore_link(),
+            Fault::Hang => self.victim_balancer().signal(Signal::SIGCONT),
+            Fault::Kill => {
+                let [(node, balancer), _] = &mut self.balancers;
+                balancer.start(&self.lab, node)
+            }
+        }
+    }
+
+    fn wait_gone(&self, begun: TimeOfDay) -> Result<Trial> {
+        let mut waited = Duration::ZERO;
+        let gone = loop {
+            if let Some(gone) = self.gone_after(begun)? {
+                break gone;
+            }
+            if waited > NOTICED_WITHIN {
+                bail!("the kernel still sends to the node after {waited:?}");
+            }
+            thread::sleep(READ_EVERY);
+            waited += READ_EVERY;
+        };
+        // What the daemons write goes the same way as what the kernel says; none of it is late by that much.
+        thread::sleep(2 * READ_EVERY);
+        let first = |ends: Vec<TimeOfDay>| ends.into_iter().find_map(|it| it.since(begun));
+        Ok(Trial {
+            bfd_down: first(self.observer.bfd_ends(self.victim)?),
+            bgp_down: first(self.observer.bgp_ends(self.victim)?),
+            route_gone: gone,
+        })
+    }
+
+    /// The first message of the kernel after which the route does not lead to the node any more.
+    fn gone_after(&self, begun: TimeOfDay) -> Result<Option<Duration>> {
+        let (prefix, hop) = (format!(" {} ", self.prefix.addr()), format!("via {} ", self.victim));
+        let told = read(&self.routes)?;
+        let without = told
+            .lines()
+            .filter(|line| line.contains(&prefix) && (line.contains(" Deleted ") || !line.contains(&hop)));
+        Ok(without.filter_map(TimeOfDay::of).find_map(|it| it.since(begun)))
+    }
+
+    fn victim_balancer(&mut self) -> &mut dyn Balancer {
+        let [(_, balancer), _] = &mut self.balancers;
+        balancer.as_mut()
+    }
+}
+
+/// What a program has written so far, without a last line that is not whole.
+fn read(file: &PathBuf) -> Result<String> {
+    let mut text = String::from_utf8_lossy(&fs::read(file)?).into_owned();
+    text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
+    Ok(text)
+}

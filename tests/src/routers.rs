@@ -1,0 +1,190 @@
+//! Real routers in a lab's hosts: FRR, BIRD, GoBGP and ExaBGP, and what they say of their neighbours.
+//!
+//! Each is started from one [`Config`] and asked through its own command line, so that a test compares what
+//! an operator would read.
+//!
+//! | | BGP | BFD | dynamic and unnumbered neighbours | routes into the kernel |
+//! | --- | --- | --- | --- | --- |
+//! | [`Frr`] | yes | yes | both | yes |
+//! | [`Bird`] | yes | yes | both | yes |
+//! | [`Gobgp`] | yes | no | dynamic | no |
+//! | [`Exabgp`] | yes | no | no | no |
+//!
+//! What a router cannot do is an error of its `start`.
+
+pub mod bird;
+pub mod config;
+pub mod exabgp;
+pub mod frr;
+pub mod gobgp;
+pub mod view;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use ipnet::IpNet;
+use serde_json::Value;
+
+pub use self::bird::Bird;
+pub use self::config::{Announcement, Bfd, Config, Endpoint, GracefulRestart, Peer};
+pub use self::exabgp::Exabgp;
+pub use self::frr::Frr;
+pub use self::gobgp::Gobgp;
+pub use self::view::{BfdSession, Capability, Origin, Route, Session};
+use crate::lab::Host;
+use crate::lab::addresses::Family;
+
+/// How often a router is asked while a test waits.
+const ASKED_EVERY: Duration = Duration::from_millis(50);
+
+/// A router that runs in a host of the lab until it is dropped.
+pub trait Router {
+    /// The host that it runs in.
+    fn host(&self) -> &Host;
+
+    /// Its BGP sessions, by the neighbour's address or, where it is unnumbered, by the interface.
+    ///
+    /// # Errors
+    /// When the router does not answer.
+    fn sessions(&self) -> Result<BTreeMap<String, Session>>;
+
+    /// The paths that it knows to a prefix; none when it knows none.
+    ///
+    /// # Errors
+    /// When the router does not answer.
+    fn routes(&self, prefix: IpNet) -> Result<Vec<Route>>;
+
+    /// Its BFD sessions, by the neighbour's address.
+    ///
+    /// # Errors
+    /// When the router does not answer.
+    fn bfd_sessions(&self) -> Result<BTreeMap<IpAddr, BfdSession>>;
+
+    /// The BGP session with a neighbour.
+    ///
+    /// # Errors
+    /// When the router does not answer or has no such neighbour.
+    fn session(&self, peer: &str) -> Result<Session> {
+        let mut sessions = self.sessions()?;
+        match sessions.remove(peer) {
+            Some(session) => Ok(session),
+            None => bail!("{} has no neighbour {peer}, but {:?}", self.host().name(), sessions.keys()),
+        }
+    }
+
+    /// Waits until the session with a neighbour is established.
+    ///
+    /// # Errors
+    /// When it is not by then; the reason says how it stands.
+    fn wait_established(&self, peer: &str, within: Duration) -> Result<Session> {
+        wait(within, || match self.session(peer) {
+            Ok(session) if session.established => Ok(session),
+            other => bail!("{}: {peer} is not established: {other:?}", self.host().name()),
+        })
+    }
+
+    /// Waits until the paths to a prefix are as `wanted` says.
+    ///
+    /// # Errors
+    /// When they are not by then; the reason says what they are.
+    fn wait_routes(
+        &self,
+        prefix: IpNet,
+        within: Duration,
+        wanted: &dyn Fn(&[Route]) -> bool,
+    ) -> Result<Vec<Route>> {
+        wait(within, || match self.routes(prefix) {
+            Ok(routes) if wanted(&routes) => Ok(routes),
+            other => bail!("{}: {prefix}: {other:#?}", self.host().name()),
+        })
+    }
+
+    /// Waits until the BFD session with a neighbour is up.
+    ///
+    /// # Errors
+    /// When it is not by then; the reason says how it stands.
+    fn wait_bfd_up(&self, peer: IpAddr, within: Duration) -> Result<BfdSession> {
+        wait(within, || {
+            let sessions = self.bfd_sessions()?;
+            match sessions.get(&peer) {
+                Some(session) if session.up => Ok(session.clone()),
+                other => bail!("{}: BFD with {peer} is not up: {other:?}", self.host().name()),
+            }
+        })
+    }
+}
+
+/// Where the kernel of a host sends packets for a prefix: all next hops of its route, sorted; none without one.
+///
+/// # Errors
+/// When `ip` fails.
+pub fn kernel_next_hops(host: &Host, prefix: IpNet) -> Result<Vec<IpAddr>> {
+    let family = if Family::of(prefix.addr()) == Family::V4 { "-4" } else { "-6" };
+    let target = prefix.to_string();
+    let printed = host.command("ip").args(["-j", family, "route", "show", "exact", &target]).text()?;
+    // Without a route, `ip` prints nothing or an empty list.
+    let routes: Vec<Value> =
+        if printed.trim().is_empty() { Vec::new() } else { serde_json::from_str(&printed)? };
+    let mut hops: Vec<IpAddr> = routes.iter().flat_map(gateways).collect();
+    hops.sort_unstable();
+    hops.dedup();
+    Ok(hops)
+}
+
+/// Waits until the kernel of a host has exactly these next hops for a prefix, in any order.
+///
+/// # Errors
+/// When it has not by then; the reason says what it has.
+pub fn wait_kernel_next_hops(host: &Host, prefix: IpNet, hops: &[IpAddr], within: Duration) -> Result<()> {
+    let mut wanted = hops.to_vec();
+    wanted.sort_unstable();
+    wait(within, || {
+        let found = kernel_next_hops(host, prefix)?;
+        if found == wanted {
+            return Ok(());
+        }
+        bail!("{}: {prefix} goes to {found:?}, not to {wanted:?}", host.name())
+    })
+}
+
+/// Asks until there is an answer.
+///
+/// # Errors
+/// The last one that `ask` gave, when the time is over.
+pub fn wait<T>(within: Duration, ask: impl Fn() -> Result<T>) -> Result<T> {
+    let until = Instant::now() + within;
+    loop {
+        match ask() {
+            Err(error) if Instant::now() > until => return Err(error.context(format!("after {within:?}"))),
+            Err(_) => thread::sleep(ASKED_EVERY),
+            answer => return answer,
+        }
+    }
+}
+
+/// The next hops of one route as `ip -j` prints it: in a list, or on its own. IPv6 routes with several next
+/// hops of the other family have them under `via`.
+fn gateways(route: &Value) -> Vec<IpAddr> {
+    let hops = route["nexthops"].as_array().cloned().unwrap_or_else(|| vec![route.clone()]);
+    let gateway = |hop: &Value| hop["gateway"].as_str().or(hop["via"]["host"].as_str())?.parse().ok();
+    hops.iter().filter_map(gateway).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::gateways;
+
+    #[test]
+    fn next_hops_are_read_from_single_and_from_multipath_routes() {
+        let single = json!({ "dst": "203.0.113.10", "gateway": "10.1.0.11" });
+        let many = json!({ "nexthops": [{ "gateway": "10.1.0.11" }, { "via": { "host": "fe80::1" } }] });
+        assert_eq!(gateways(&single), ["10.1.0.11".parse::<std::net::IpAddr>().unwrap()]);
+        assert_eq!(gateways(&many).len(), 2);
+        assert!(gateways(&json!({ "dst": "203.0.113.10", "type": "blackhole" })).is_empty());
+    }
+}

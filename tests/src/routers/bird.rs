@@ -1,0 +1,116 @@
+//! BIRD 2, asked through `birdc`, which prints for people.
+
+mod printed;
+mod text;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use ipnet::IpNet;
+use nix::sys::signal::Signal;
+
+use super::config::Config;
+use super::view::{BfdSession, Route, Session};
+use super::{Router, wait};
+use crate::lab::{Host, Process};
+
+/// How long BIRD may take to open its command line.
+const READY_WITHIN: Duration = Duration::from_secs(10);
+/// How long it may take to take its routes back and end.
+const ENDED_WITHIN: Duration = Duration::from_secs(5);
+
+/// A BIRD that runs in a host.
+#[derive(Debug)]
+pub struct Bird {
+    host: Host,
+    process: Process,
+}
+
+impl Bird {
+    /// Starts it and waits until it can be asked.
+    ///
+    /// # Errors
+    /// When BIRD is not installed, ends, or does not answer in time.
+    pub fn start(host: &Host, config: &Config) -> Result<Self> {
+        let file = host.directory().join("bird.conf");
+        let log = host.directory().join("bird.log");
+        let text = text::whole(config, &log.to_string_lossy());
+        host.run(|| Ok(fs::write(&file, &text)?))?;
+        let command = host.command("bird").args(["-f", "-c"]).arg(&file).arg("-s").arg(socket(host));
+        let process = command.env("TZ", "UTC").spawn(&host.directory_outside().join("bird-start.log"))?;
+        let mut bird = Self { host: host.clone(), process };
+        bird.wait_ready()?;
+        Ok(bird)
+    }
+
+    /// What `birdc` prints for a command.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn birdc(&self, command: &str) -> Result<String> {
+        self.host.command("birdc").arg("-s").arg(socket(&self.host)).arg(command).text()
+    }
+
+    /// Sends it a signal: `SIGSTOP` starves it, `SIGCONT` lets it go on, `SIGKILL` ends it unawares.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.process.signal(signal)
+    }
+
+    /// Ends it as an operator would: sessions are closed, routes taken back.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn stop(mut self) -> Result<()> {
+        self.process.signal(Signal::SIGTERM)?;
+        self.process.wait(ENDED_WITHIN).map(drop)
+    }
+
+    /// Its log, as the test process sees it.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.host.directory_outside().join("bird.log")
+    }
+
+    fn wait_ready(&mut self) -> Result<()> {
+        let asked = wait(READY_WITHIN, || self.birdc("show status"));
+        if let Some(end) = self.process.ended()? {
+            let said = fs::read_to_string(self.host.directory_outside().join("bird-start.log"));
+            bail!("bird ended: {end}\n{}", said.unwrap_or_default());
+        }
+        asked.map(drop).context("bird does not answer")
+    }
+}
+
+impl Router for Bird {
+    fn host(&self) -> &Host {
+        &self.host
+    }
+
+    fn sessions(&self) -> Result<BTreeMap<String, Session>> {
+        Ok(printed::sessions(&self.birdc("show protocols all")?))
+    }
+
+    fn routes(&self, prefix: IpNet) -> Result<Vec<Route>> {
+        // An exit code does not tell a prefix that is unknown from a command that is wrong.
+        let printed = self.birdc(&format!("show route all {prefix}"))?;
+        if printed.contains("syntax error") {
+            bail!("{prefix}: {printed}");
+        }
+        Ok(printed::routes(&printed))
+    }
+
+    fn bfd_sessions(&self) -> Result<BTreeMap<IpAddr, BfdSession>> {
+        Ok(printed::bfd_sessions(&self.birdc("show bfd sessions")?))
+    }
+}
+
+fn socket(host: &Host) -> PathBuf {
+    host.directory().join("bird.sock")
+}

@@ -1,0 +1,126 @@
+//! BIRD's configuration file.
+
+use crate::lab::addresses::Family;
+use crate::routers::config::{Announcement, Bfd, Config, Endpoint, GracefulRestart, Peer};
+
+/// The whole file.
+pub(super) fn whole(config: &Config, log: &str) -> String {
+    let mut text =
+        format!("log \"{log}\" all;\ntimeformat log iso long us;\nrouter id {};\n", config.router_id);
+    text += "debug protocols { states, events };\nprotocol device {}\nprotocol bfd {}\n";
+    for family in Family::BOTH {
+        text += &announced(config, family);
+        text += &kernel(config, family);
+    }
+    let interfaces = config.peers.iter().filter_map(|peer| match &peer.endpoint {
+        Endpoint::Interface(interface) => Some(interface),
+        Endpoint::Address(_) | Endpoint::Range(_) => None,
+    });
+    text.extend(interfaces.map(|interface| advertised(interface)));
+    for (number, peer) in config.peers.iter().enumerate() {
+        text += &bgp(number, peer, config);
+    }
+    text
+}
+
+/// Router advertisements, by which an FRR finds its neighbour on a link; nobody is to route by them.
+fn advertised(interface: &str) -> String {
+    format!(
+        "protocol radv {{\n  interface \"{interface}\" {{ max ra interval 5; default lifetime 0; }};\n}}\n"
+    )
+}
+
+fn word(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ipv4",
+        Family::V6 => "ipv6",
+    }
+}
+
+/// Routes to announce, and the filter that gives them their attributes: BIRD takes a MED that was set earlier
+/// away when it tells an external neighbour.
+fn announced(config: &Config, family: Family) -> String {
+    let word = word(family);
+    let mine: Vec<&Announcement> = config.announcements.iter().filter(|it| it.family() == family).collect();
+    let routes: String = mine.iter().map(|it| format!("  route {} blackhole;\n", it.prefix)).collect();
+    let cases: String =
+        mine.iter().map(|it| format!("  if net = {} then {{ {}}}\n", it.prefix, actions(it))).collect();
+    format!("protocol static {{\n  {word};\n{routes}}}\nfilter announced_{word} {{\n{cases}  reject;\n}}\n")
+}
+
+fn actions(announcement: &Announcement) -> String {
+    let mut text = String::new();
+    for (high, low) in &announcement.communities {
+        text += &format!("bgp_community.add(({high},{low})); ");
+    }
+    for (a, b, c) in &announcement.large_communities {
+        text += &format!("bgp_large_community.add(({a},{b},{c})); ");
+    }
+    if let Some(med) = announcement.med {
+        text += &format!("bgp_med = {med}; ");
+    }
+    text + "accept; "
+}
+
+fn kernel(config: &Config, family: Family) -> String {
+    format!(
+        "protocol kernel {{\n  {} {{ import none; export where source = RTS_BGP; }};\n  merge paths on limit {};\n}}\n",
+        word(family),
+        config.maximum_paths
+    )
+}
+
+fn bgp(number: usize, peer: &Peer, config: &Config) -> String {
+    let source = peer.source.map(|source| format!("{source} ")).unwrap_or_default();
+    let mut lines = vec![format!("local {source}as {}", config.asn)];
+    match &peer.endpoint {
+        Endpoint::Address(address) => lines.push(format!("neighbor {address} as {}", peer.asn)),
+        Endpoint::Range(range) => {
+            lines.push(format!("neighbor range {range} as {}", peer.asn));
+            lines.push(format!("dynamic name \"d{number}_\""));
+        }
+        // BIRD does not look for its neighbour, but lets it come.
+        Endpoint::Interface(interface) => {
+            lines.push(format!("neighbor range fe80::/10 as {}", peer.asn));
+            lines.push(format!("interface \"{interface}\""));
+            lines.push(format!("dynamic name \"d{number}_\""));
+        }
+    }
+    lines.extend(peer.password.as_ref().map(|password| format!("password \"{password}\"")));
+    lines.extend(peer.multihop.map(|hops| format!("multihop {hops}")));
+    if let Some(hops) = peer.ttl_security {
+        lines.push("ttl security on".into());
+        // For BIRD one hop is a neighbour of the link, and more a multihop session.
+        if hops > 1 {
+            lines.push(format!("multihop {hops}"));
+        }
+    }
+    lines.extend(peer.bfd.map(bfd));
+    if peer.passive {
+        lines.push("passive on".into());
+    }
+    lines.push(match peer.graceful_restart {
+        GracefulRestart::Off => "graceful restart off; long lived graceful restart off".into(),
+        GracefulRestart::Helper => "graceful restart aware".into(),
+        GracefulRestart::Full(seconds) => format!("graceful restart on; graceful restart time {seconds}"),
+    });
+    lines.push(format!("hold time {}; keepalive time {}", peer.hold_time, peer.keepalive()));
+    lines.push("connect retry time 1; connect delay time 1; error wait time 1, 2".into());
+    lines.extend(peer.families.iter().map(|family| channel(*family)));
+    let lines: String = lines.iter().map(|line| format!("  {line};\n")).collect();
+    format!("protocol bgp b{number} {{\n{lines}}}\n")
+}
+
+fn bfd(bfd: Bfd) -> String {
+    format!(
+        "bfd {{ min tx interval {} ms; min rx interval {} ms; idle tx interval 200 ms; multiplier {}; }}",
+        bfd.transmit.as_millis(),
+        bfd.receive.as_millis(),
+        bfd.multiplier
+    )
+}
+
+fn channel(family: Family) -> String {
+    let word = word(family);
+    format!("{word} {{ import all; export filter announced_{word}; next hop self; }}")
+}

@@ -1,0 +1,96 @@
+//! ExaBGP, which has no table: it tells every event as a line of JSON, from which one is made.
+
+mod events;
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use ipnet::IpNet;
+
+use super::Router;
+use super::config::Config;
+use super::view::{BfdSession, Route, Session};
+use crate::lab::{Host, Process};
+
+/// What ExaBGP feeds with its events. It takes a helper that closes its output for dead, and restarts it.
+const HELPER: &str = "#!/bin/sh\nexec 3>&1\nexec cat >>\"$1\"\n";
+
+/// An ExaBGP that runs in a host. It keeps its routes to itself: nothing comes into the kernel.
+#[derive(Debug)]
+pub struct Exabgp {
+    host: Host,
+    _process: Process,
+}
+
+impl Exabgp {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When ExaBGP is not installed or cannot do what is asked.
+    pub fn start(host: &Host, config: &Config) -> Result<Self> {
+        let directory = host.directory();
+        let (file, helper) = (directory.join("exabgp.conf"), directory.join("exabgp-events"));
+        let text = text::whole(config, &format!("{} {}", helper.display(), events_file(host).display()))?;
+        host.run(|| {
+            fs::write(&file, &text)?;
+            fs::write(&helper, HELPER)?;
+            Ok(fs::set_permissions(&helper, fs::Permissions::from_mode(0o755))?)
+        })?;
+        let mut command = host.command("exabgp").arg(&file).env("TZ", "UTC");
+        for (variable, value) in [
+            ("exabgp.daemon.user", "root"),
+            ("exabgp.api.cli", "false"),
+            ("exabgp.api.ack", "false"),
+            ("exabgp.log.destination", "stdout"),
+        ] {
+            command = command.env(variable, value);
+        }
+        let listening = listening_addresses(config);
+        if !listening.is_empty() {
+            command = command.env("exabgp.tcp.bind", listening).env("exabgp.tcp.port", "179");
+        }
+        let process = command.spawn(&host.directory_outside().join("exabgp.log"))?;
+        Ok(Self { host: host.clone(), _process: process })
+    }
+
+    /// What it has told so far.
+    fn table(&self) -> events::Table {
+        let name = events_file(&self.host);
+        let file = self.host.directory_outside().join(name.file_name().unwrap_or_default());
+        events::Table::of(&fs::read_to_string(file).unwrap_or_default())
+    }
+}
+
+impl Router for Exabgp {
+    fn host(&self) -> &Host {
+        &self.host
+    }
+
+    fn sessions(&self) -> Result<BTreeMap<String, Session>> {
+        Ok(self.table().sessions())
+    }
+
+    fn routes(&self, prefix: IpNet) -> Result<Vec<Route>> {
+        Ok(self.table().routes(prefix))
+    }
+
+    fn bfd_sessions(&self) -> Result<BTreeMap<IpAddr, BfdSession>> {
+        Ok(BTreeMap::new())
+    }
+}
+
+/// The addresses at which passive neighbours may knock, as ExaBGP wants them: apart by spaces.
+fn listening_addresses(config: &Config) -> String {
+    let passive = config.peers.iter().filter(|peer| peer.passive);
+    let sources: BTreeSet<IpAddr> = passive.filter_map(|peer| peer.source).collect();
+    sources.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn events_file(host: &Host) -> PathBuf {
+    host.directory().join("exabgp.json")
+}

@@ -1,0 +1,82 @@
+//! ExaBGP's configuration file.
+
+use anyhow::{Result, bail};
+
+use crate::lab::addresses::Family;
+use crate::routers::config::{Announcement, Config, GracefulRestart, Peer};
+
+/// The whole file; `helper` is the command that gets the events.
+pub(super) fn whole(config: &Config, helper: &str) -> Result<String> {
+    let mut text = format!("process events {{\n  run {helper};\n  encoder json;\n}}\n");
+    for peer in &config.peers {
+        text += &neighbour(config, peer)?;
+    }
+    Ok(text)
+}
+
+fn neighbour(config: &Config, peer: &Peer) -> Result<String> {
+    peer.refuse_bfd("ExaBGP")?;
+    let Some(source) = peer.source else { bail!("ExaBGP wants to know its own end") };
+    let mut lines = vec![
+        format!("router-id {}", config.router_id),
+        format!("local-address {source}"),
+        format!("local-as {}", config.asn),
+        format!("peer-as {}", peer.asn),
+        format!("hold-time {}", peer.hold_time),
+    ];
+    lines.extend(peer.password.as_ref().map(|password| format!("md5-password \"{password}\"")));
+    lines.extend(peer.multihop.map(|hops| format!("outgoing-ttl {hops}")));
+    if let Some(hops) = peer.ttl_security {
+        lines.push("outgoing-ttl 255".into());
+        lines.push(format!("incoming-ttl {}", u8::MAX - hops.saturating_sub(1)));
+    }
+    if peer.passive {
+        lines.push("passive true".into());
+    }
+    let lines: String = lines.iter().map(|line| format!("  {line};\n")).collect();
+    let families: String = peer.families.iter().map(|it| format!("{} unicast; ", word(*it))).collect();
+    let mine = config.announcements.iter().filter(|it| peer.families.contains(&it.family()));
+    let routes: String = mine.map(|it| format!("    {};\n", route(it))).collect();
+    Ok(format!(
+        "neighbor {} {{\n{lines}  capability {{ {}}}\n  family {{ {families}}}\n\
+         \x20 api {{ processes [ events ]; neighbor-changes; negotiated; receive {{ parsed; open; update; }} }}\n\
+         \x20 static {{\n{routes}  }}\n}}\n",
+        peer.address("ExaBGP")?,
+        capabilities(peer.graceful_restart),
+    ))
+}
+
+fn word(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ipv4",
+        Family::V6 => "ipv6",
+    }
+}
+
+fn capabilities(side: GracefulRestart) -> String {
+    let restart = match side {
+        GracefulRestart::Off => String::new(),
+        // It keeps nothing; a restart time of zero is what says so.
+        GracefulRestart::Helper => "graceful-restart 0; ".into(),
+        GracefulRestart::Full(seconds) => format!("graceful-restart {seconds}; "),
+    };
+    format!("asn4 enable; route-refresh enable; {restart}")
+}
+
+fn route(announcement: &Announcement) -> String {
+    let mut text = format!("route {} next-hop self", announcement.prefix);
+    let communities: Vec<String> =
+        announcement.communities.iter().map(|(high, low)| format!("{high}:{low}")).collect();
+    if !communities.is_empty() {
+        text += &format!(" community [{}]", communities.join(" "));
+    }
+    let large: Vec<String> =
+        announcement.large_communities.iter().map(|(a, b, c)| format!("{a}:{b}:{c}")).collect();
+    if !large.is_empty() {
+        text += &format!(" large-community [{}]", large.join(" "));
+    }
+    if let Some(med) = announcement.med {
+        text += &format!(" med {med}");
+    }
+    text
+}

@@ -1,0 +1,151 @@
+//! FRR's configuration files.
+
+use std::fmt::Write as _;
+
+use crate::lab::addresses::Family;
+use crate::routers::config::{Announcement, Config, Endpoint, GracefulRestart, Peer};
+
+/// The name of the n-th neighbour's BFD profile, or of its peer group.
+fn own_name(number: usize) -> String {
+    format!("p{number}")
+}
+
+/// How a neighbour is called in bgpd's configuration.
+fn name(number: usize, peer: &Peer) -> String {
+    match &peer.endpoint {
+        Endpoint::Address(address) => address.to_string(),
+        Endpoint::Interface(interface) => interface.clone(),
+        Endpoint::Range(_) => own_name(number),
+    }
+}
+
+/// What zebra needs: nothing, its defaults put bgpd's routes into the kernel.
+pub(super) fn zebra(config: &Config) -> String {
+    format!("hostname as{}\n", config.asn)
+}
+
+/// BFD profiles, one for each neighbour that has one.
+pub(super) fn bfdd(config: &Config) -> String {
+    let mut text = String::from("debug bfd peer\nbfd\n");
+    for (number, peer) in config.peers.iter().enumerate() {
+        let Some(bfd) = peer.bfd else { continue };
+        let lines = [
+            format!(" profile {}", own_name(number)),
+            format!("  transmit-interval {}", bfd.transmit.as_millis()),
+            format!("  receive-interval {}", bfd.receive.as_millis()),
+            format!("  detect-multiplier {}", bfd.multiplier),
+        ];
+        text += &(lines.join("\n") + "\n");
+        if let Some(ttl) = bfd.minimum_ttl {
+            text += &format!("  minimum-ttl {ttl}\n");
+        }
+        text += " exit\n";
+    }
+    text + "exit\n"
+}
+
+/// Sessions and announcements.
+pub(super) fn bgpd(config: &Config) -> String {
+    // A next hop that both sides know by its global address is easier to recognise.
+    let mut text = String::from("debug bgp neighbor-events\nroute-map GLOBAL permit 10\n");
+    text += " set ipv6 next-hop prefer-global\nexit\n";
+    // First: what refers to a map that is not there yet is judged again only seconds later.
+    for (number, announcement) in config.announcements.iter().enumerate() {
+        text += &attributes(number, announcement);
+    }
+    text += &format!("router bgp {}\n bgp router-id {}\n", config.asn, config.router_id);
+    text += " no bgp ebgp-requires-policy\n no bgp default ipv4-unicast\n no bgp network import-check\n";
+    text += " bgp bestpath as-path multipath-relax\n bgp log-neighbor-changes\n";
+    if let Some(seconds) = config.peers.iter().find_map(restart_time) {
+        text += &format!(" bgp graceful-restart restart-time {seconds}\n");
+    }
+    for (number, peer) in config.peers.iter().enumerate() {
+        text += &neighbour(number, peer);
+    }
+    for family in Family::BOTH {
+        text += &address_family(config, family);
+    }
+    text + "exit\n"
+}
+
+fn restart_time(peer: &Peer) -> Option<u16> {
+    match peer.graceful_restart {
+        GracefulRestart::Full(seconds) => Some(seconds),
+        GracefulRestart::Off | GracefulRestart::Helper => None,
+    }
+}
+
+fn neighbour(number: usize, peer: &Peer) -> String {
+    let name = name(number, peer);
+    let mut lines = match &peer.endpoint {
+        Endpoint::Address(_) => vec![format!("remote-as {}", peer.asn)],
+        Endpoint::Interface(_) => vec![format!("interface remote-as {}", peer.asn)],
+        Endpoint::Range(_) => vec!["peer-group".into(), format!("remote-as {}", peer.asn)],
+    };
+    lines.push(format!("timers {} {}", peer.keepalive(), peer.hold_time));
+    lines.push("timers connect 1".into());
+    lines.push("advertisement-interval 0".into());
+    lines.extend(peer.source.map(|source| format!("update-source {source}")));
+    lines.extend(peer.password.as_ref().map(|password| format!("password {password}")));
+    lines.extend(peer.ttl_security.map(|hops| format!("ttl-security hops {hops}")));
+    lines.extend(peer.multihop.map(|hops| format!("ebgp-multihop {hops}")));
+    if peer.bfd.is_some() {
+        lines.extend(["bfd".into(), format!("bfd profile {}", own_name(number))]);
+    }
+    if peer.passive {
+        lines.push("passive".into());
+    }
+    lines.push(match peer.graceful_restart {
+        GracefulRestart::Off => "graceful-restart-disable".into(),
+        GracefulRestart::Helper => "graceful-restart-helper".into(),
+        GracefulRestart::Full(_) => "graceful-restart".into(),
+    });
+    let mut text: String = lines.iter().map(|line| format!(" neighbor {name} {line}\n")).collect();
+    if let Endpoint::Range(range) = &peer.endpoint {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, " bgp listen range {range} peer-group {name}");
+    }
+    text
+}
+
+fn address_family(config: &Config, family: Family) -> String {
+    let word = if family == Family::V4 { "ipv4" } else { "ipv6" };
+    let mut lines = vec![
+        format!("maximum-paths {}", config.maximum_paths),
+        format!("maximum-paths ibgp {}", config.maximum_paths),
+    ];
+    for (number, announcement) in config.announcements.iter().enumerate() {
+        if announcement.family() == family {
+            lines.push(format!("network {} route-map A{number}", announcement.prefix));
+        }
+    }
+    let peers = config.peers.iter().enumerate().filter(|(_, peer)| peer.families.contains(&family));
+    for (number, peer) in peers {
+        let name = name(number, peer);
+        lines.push(format!("neighbor {name} activate"));
+        let is_unnumbered = matches!(peer.endpoint, Endpoint::Interface(_));
+        if family == Family::V6 && !is_unnumbered && !peer.link_local_next_hop {
+            lines.push(format!("neighbor {name} route-map GLOBAL in"));
+        }
+    }
+    let lines: String = lines.iter().map(|line| format!("  {line}\n")).collect();
+    format!(" address-family {word} unicast\n{lines} exit-address-family\n")
+}
+
+fn attributes(number: usize, announcement: &Announcement) -> String {
+    let mut text = format!("route-map A{number} permit 10\n");
+    let communities: Vec<String> =
+        announcement.communities.iter().map(|(high, low)| format!("{high}:{low}")).collect();
+    if !communities.is_empty() {
+        text += &format!(" set community {}\n", communities.join(" "));
+    }
+    let large: Vec<String> =
+        announcement.large_communities.iter().map(|(a, b, c)| format!("{a}:{b}:{c}")).collect();
+    if !large.is_empty() {
+        text += &format!(" set large-community {}\n", large.join(" "));
+    }
+    if let Some(med) = announcement.med {
+        text += &format!(" set metric {med}\n");
+    }
+    text + "exit\n"
+}

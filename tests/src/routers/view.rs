@@ -1,0 +1,132 @@
+//! What routers say, in words that all four share.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::lab::addresses::Family;
+
+/// One BGP session as a router sees it. What is negotiated is empty or zero until it is established.
+#[derive(Clone, Debug, Default)]
+pub struct Session {
+    /// Whether it is in state Established.
+    pub established: bool,
+    /// The neighbour's autonomous system.
+    pub asn: u32,
+    /// Negotiated hold time.
+    pub hold_time: Duration,
+    /// Families that both sides have announced.
+    pub families: BTreeSet<Family>,
+    /// What the neighbour can do.
+    pub capabilities: BTreeSet<Capability>,
+    /// The neighbour's restart time (RFC 4724), where the router prints it: GoBGP does not.
+    pub restart_time: Option<Duration>,
+}
+
+/// A capability (RFC 5492) that a neighbour has announced, besides its families.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Capability {
+    /// RFC 2918.
+    RouteRefresh,
+    /// RFC 7313.
+    EnhancedRouteRefresh,
+    /// RFC 6793.
+    FourOctetAsn,
+    /// RFC 4724.
+    GracefulRestart,
+    /// RFC 9494.
+    LongLivedGracefulRestart,
+    /// RFC 8654.
+    ExtendedMessage,
+    /// RFC 8950.
+    ExtendedNextHop,
+    /// RFC 7911.
+    AddPath,
+    /// draft-walton-bgp-hostname-capability.
+    HostName,
+}
+
+/// One path to a prefix as a router sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Route {
+    /// The neighbour that it is from; nobody for one of the router's own.
+    pub from: Option<IpAddr>,
+    /// Its next hops: two in IPv6, where a link-local one goes with it.
+    pub next_hops: Vec<IpAddr>,
+    /// The autonomous systems that it came through, the nearest first.
+    pub as_path: Vec<u32>,
+    /// `IGP`, `EGP` or `incomplete`.
+    pub origin: Origin,
+    /// Multi-exit discriminator.
+    pub med: Option<u32>,
+    /// Local preference. Routers show their default for paths from external neighbours, or nothing.
+    pub local_pref: Option<u32>,
+    /// Communities (RFC 1997), sorted.
+    pub communities: BTreeSet<(u16, u16)>,
+    /// Large communities (RFC 8092), sorted.
+    pub large_communities: BTreeSet<(u32, u32, u32)>,
+}
+
+/// Where a path was born (RFC 4271 5.1.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// In the interior of its autonomous system.
+    Igp,
+    /// By EGP.
+    Egp,
+    /// By some other means.
+    #[default]
+    Incomplete,
+}
+
+/// One BFD session as a router sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BfdSession {
+    /// Whether it is in state Up.
+    pub up: bool,
+    /// How often this router sends, as negotiated.
+    pub transmit: Duration,
+    /// Silence after which the neighbour is down.
+    pub detection: Duration,
+    /// Whether it is a multihop session (RFC 5883), where the router prints it: BIRD does not.
+    pub multihop: Option<bool>,
+}
+
+impl Origin {
+    /// From any of the ways in which routers write it: `IGP`, `i`, `igp`, `0`.
+    pub(super) fn parse(text: &str) -> Self {
+        match text.to_ascii_lowercase().as_str() {
+            "igp" | "i" | "0" => Self::Igp,
+            "egp" | "e" | "1" => Self::Egp,
+            _ => Self::Incomplete,
+        }
+    }
+}
+
+/// Numbers between anything that is no digit: `(64512, 1)`, `64512:1`.
+pub(super) fn numbers<T: std::str::FromStr>(text: &str) -> Vec<T> {
+    text.split(|character: char| !character.is_ascii_digit()).filter_map(|word| word.parse().ok()).collect()
+}
+
+/// All communities in a text, however it writes them.
+pub(super) fn communities(text: &str) -> BTreeSet<(u16, u16)> {
+    numbers(text).chunks_exact(2).map(|pair| (pair[0], pair[1])).collect()
+}
+
+/// All large communities in a text, however it writes them.
+pub(super) fn large_communities(text: &str) -> BTreeSet<(u32, u32, u32)> {
+    numbers(text).chunks_exact(3).map(|triple| (triple[0], triple[1], triple[2])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{communities, large_communities};
+
+    #[test]
+    fn communities_are_read_as_every_router_writes_them() {
+        assert_eq!(communities("(64512,1) (64512,2)"), [(64512, 1), (64512, 2)].into());
+        assert_eq!(communities("64512:1 64512:2"), [(64512, 1), (64512, 2)].into());
+        assert_eq!(large_communities("(4200000000, 1, 4)"), [(4_200_000_000, 1, 4)].into());
+        assert_eq!(large_communities("[[4200000000,1,4]]"), [(4_200_000_000, 1, 4)].into());
+    }
+}

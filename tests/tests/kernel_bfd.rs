@@ -1,0 +1,106 @@
+//! The agent's side of BFD sessions: what it writes the program goes by, and what the program notes it reads.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use aya::Ebpf;
+use aya::programs::{TestRun, TestRunOptions};
+use fairlead_tests::packets::build::Frame;
+use fairlead_tests::packets::fixture::{ROUTER4, SELF4};
+use lb_agent::dataplane::attach::{load, loaded_program};
+use lb_agent::dataplane::bfd::{BfdSessions, Session};
+use lb_agent::dataplane::object::PROGRAM;
+use lb_agent::dataplane::pins::Pins;
+
+const SLOTS: u32 = 1024;
+const PASS: u32 = 2;
+const TX: u32 = 3;
+
+/// The program with its maps pinned in a directory of its own, which goes with it.
+struct Pinned {
+    root: PathBuf,
+    pins: Pins,
+    ebpf: Ebpf,
+}
+
+impl Pinned {
+    fn new(name: &str) -> Result<Self> {
+        let root = Path::new("/sys/fs/bpf").join(format!("{name}-{}", std::process::id()));
+        let pins = Pins::below(&root);
+        fs::create_dir_all(pins.directory())?;
+        let mut pinned = Self { ebpf: load(Some(&pins), SLOTS)?, root, pins };
+        loaded_program(&mut pinned.ebpf, PROGRAM)?;
+        Ok(pinned)
+    }
+
+    fn run(&mut self, frame: &Frame) -> Result<u32> {
+        let program: &aya::programs::Xdp = self.ebpf.program(PROGRAM).context("no program")?.try_into()?;
+        let (data, mut out) = (frame.bytes(), vec![0; 2048]);
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(&data);
+        options.data_out = Some(&mut out);
+        Ok(program.test_run(options)?.return_value)
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        let _ = self.pins.remove_all();
+        let _ = fs::remove_dir_all(&self.root);
+    }
+}
+
+fn session(minimum_ttl: Option<u8>) -> Session {
+    Session { remote: ROUTER4.into(), local: SELF4.into(), minimum_ttl }
+}
+
+fn control(port: u16, yours: u32) -> Frame {
+    let words = [9, yours, 300_000, 300_000, 0].into_iter().flat_map(u32::to_be_bytes);
+    let payload: Vec<u8> = [0x20, 0xc0, 3, 24].into_iter().chain(words).collect();
+    Frame::v4(ROUTER4, SELF4).ttl(255).datagram(50_000, port, &payload)
+}
+
+#[test]
+fn the_agent_reads_when_a_router_was_heard_of() -> Result<()> {
+    let mut pinned = Pinned::new("fairlead-bfd-heard")?;
+    let mut sessions = BfdSessions::open(&pinned.pins)?;
+    sessions.write(7, &session(None))?;
+    sessions.write(8, &session(Some(250)))?;
+    assert_eq!((sessions.heard(7)?, sessions.heard(8)?), (None, None));
+    let start = Instant::now();
+    assert_eq!(pinned.run(&control(3784, 7))?, PASS);
+    let first = sessions.heard(7)?.context("not heard of")?;
+    assert_eq!(pinned.run(&control(3784, 7))?, PASS);
+    let second = sessions.heard(7)?.context("not heard of")?;
+    assert!(first.is_up() && first.at < second.at, "{first:?} {second:?}");
+    assert!(second.at - first.at < start.elapsed(), "the unit is right");
+    assert_eq!(sessions.heard(8)?, None);
+    pinned.run(&control(4784, 8))?;
+    assert!(sessions.heard(8)?.is_some());
+    sessions.write(7, &session(None))?;
+    assert_eq!(sessions.heard(7)?, None, "what is written anew has not been heard of");
+    let mut known = sessions.discriminators()?;
+    known.sort_unstable();
+    assert_eq!(known, [7, 8]);
+    Ok(())
+}
+
+#[test]
+fn echoes_are_returned_while_there_is_any_session_with_their_sender() -> Result<()> {
+    let mut pinned = Pinned::new("fairlead-bfd-echo")?;
+    let mut sessions = BfdSessions::open(&pinned.pins)?;
+    let echo = Frame::v4(ROUTER4, ROUTER4).ttl(255).datagram(3785, 3785, &[1; 20]);
+    assert_eq!(pinned.run(&echo)?, PASS);
+    sessions.write(7, &session(None))?;
+    sessions.write(8, &session(Some(250)))?;
+    assert_eq!(pinned.run(&echo)?, TX);
+    sessions.remove(8)?;
+    assert_eq!(pinned.run(&echo)?, TX, "the other session is still there");
+    sessions.remove(7)?;
+    sessions.remove(7)?;
+    assert_eq!(pinned.run(&echo)?, PASS);
+    assert!(sessions.discriminators()?.is_empty());
+    Ok(())
+}

@@ -1,0 +1,345 @@
+//! Agents as the neighbours of real routers: what FRR, BIRD, GoBGP and ExaBGP say of them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use fairlead_tests::lab::addresses::{Addresses, Family};
+use fairlead_tests::lab::{AgentOptions, Host, Lab, Policy, Topology, WEB_V4, WEB_V6};
+use fairlead_tests::routers::{
+    Bfd, Bird, Capability, Config, Exabgp, Frr, Gobgp, GracefulRestart, Origin, Peer, Router,
+    kernel_next_hops, wait, wait_kernel_next_hops,
+};
+use ipnet::IpNet;
+use serde_json::{Value, json};
+
+/// Sessions come up within seconds; a machine with other work to do takes longer.
+const WITHIN: Duration = Duration::from_secs(30);
+/// The routers' autonomous system, one of four octets.
+const ROUTERS_AS: u32 = 4_200_000_000;
+/// The agents'.
+const AGENTS_AS: u32 = 4_200_000_001;
+const NODES: [&str; 3] = ["n1", "n2", "n3"];
+
+#[test]
+#[ignore = "needs an agent that speaks BGP"]
+fn every_router_sees_both_families_with_all_attributes() -> Result<()> {
+    let topology = (1..=3).fold(web(), |topology, number| topology.router('a', number));
+    topology.run(|lab| {
+        let place = |name: &str| Place::of(lab, name);
+        let places = [place("router")?, place("r1")?, place("r2")?, place("r3")?];
+        let bfd = Some(Bfd::every(Duration::from_millis(100)));
+        let config = |place: usize, bfd| router_config(lab, &places[place], &|peer| Peer { bfd, ..peer });
+        let mut listening = config(3, None)?;
+        listening.peers.iter_mut().for_each(|peer| peer.passive = true);
+        let routers: [Box<dyn Router>; 4] = [
+            Box::new(Frr::start(&places[0].host, &config(0, bfd)?)?),
+            Box::new(Bird::start(&places[1].host, &config(1, bfd)?)?),
+            Box::new(Gobgp::start(&places[2].host, &config(2, None)?)?),
+            Box::new(Exabgp::start(&places[3].host, &listening)?),
+        ];
+        let mut objects = vec![profile("fast", 100), aliases()];
+        for (number, place) in places.iter().enumerate() {
+            objects.extend(peers(&format!("p{number}"), place, AGENTS_AS, |spec| {
+                if number < 2 {
+                    spec["bfdProfile"] = json!("fast");
+                }
+            }));
+        }
+        objects.push(advertisement("all", |spec| {
+            spec["communities"] = json!(["64512:7", "edge", "large:4200000000:1:2"]);
+        }));
+        start_agents(lab, &objects)?;
+        for router in &routers {
+            sees_all_nodes(lab, router.as_ref())?;
+        }
+        for router in &routers[..2] {
+            for address in node_addresses(lab)?.into_iter().flat_map(both) {
+                let session = router.wait_bfd_up(address, WITHIN)?;
+                ensure!(session.detection == Duration::from_millis(300), "{session:?}");
+            }
+            for vip in [WEB_V4, WEB_V6] {
+                wait_kernel_next_hops(router.host(), vip.into(), &hops(lab, vip)?, WITHIN)?;
+            }
+        }
+        clients_are_served(lab)
+    })
+}
+
+/// One option a router: a secret, TTL security, multihop with BFD, and a restart helper.
+#[test]
+#[ignore = "needs an agent that speaks BGP"]
+fn sessions_come_up_with_every_option() -> Result<()> {
+    let topology = (1..=4).fold(web(), |topology, number| topology.router('a', number));
+    topology.run(|lab| {
+        let slow = Bfd::every(Duration::from_millis(100));
+        let options: [(&str, Change, Shape); 4] = [
+            ("r1", |spec| spec["password"] = json!("secret"), |peer| peer.password("secret")),
+            ("r2", |_| (), |peer| Peer { ttl_security: Some(1), ..peer }),
+            (
+                "r3",
+                |spec| {
+                    spec["ebgpMultiHop"] = json!(true);
+                    spec["bfdProfile"] = json!("slow");
+                },
+                |peer| Peer { multihop: Some(2), ..peer }.bfd(Bfd::every(Duration::from_millis(100))),
+            ),
+            (
+                "r4",
+                |spec| spec["enableGracefulRestart"] = json!(true),
+                |peer| Peer { graceful_restart: GracefulRestart::Helper, ..peer },
+            ),
+        ];
+        let mut objects = vec![profile("slow", 100), advertisement("all", |_| ())];
+        let mut routers = Vec::new();
+        for (name, change, shape) in options {
+            let place = Place::of(lab, name)?;
+            objects.extend(peers(name, &place, AGENTS_AS, change));
+            routers.push(Frr::start(&place.host, &router_config(lab, &place, &shape)?)?);
+        }
+        start_agents(lab, &objects)?;
+        for router in &routers {
+            for address in node_addresses(lab)?.into_iter().flat_map(both) {
+                router.wait_established(&address.to_string(), WITHIN)?;
+            }
+            for vip in [WEB_V4, WEB_V6] {
+                wait_kernel_next_hops(router.host(), vip.into(), &hops(lab, vip)?, WITHIN)?;
+            }
+        }
+        for address in node_addresses(lab)?.into_iter().flat_map(both) {
+            let session = routers[2].wait_bfd_up(address, WITHIN)?;
+            ensure!(session.multihop == Some(true), "{session:?}");
+            ensure!(session.detection == slow.receive * u32::from(slow.multiplier), "{session:?}");
+            let plain = routers[0].session(&address.to_string())?;
+            ensure!(!plain.capabilities.contains(&Capability::GracefulRestart), "{plain:?}");
+            let restarting = routers[3].session(&address.to_string())?;
+            ensure!(restarting.capabilities.contains(&Capability::GracefulRestart), "{restarting:?}");
+            let time = restarting.restart_time.context("no restart time")?;
+            ensure!(time <= Duration::from_secs(10), "a longer one is a hole when the node dies: {time:?}");
+        }
+        Ok(())
+    })
+}
+
+/// The wrong secret on one side: TCP never connects, and the other router's session does not care.
+#[test]
+#[ignore = "needs an agent that speaks BGP"]
+fn a_wrong_secret_keeps_a_session_down_and_no_other() -> Result<()> {
+    let topology = (1..=2).fold(web(), |topology, number| topology.router('a', number));
+    topology.run(|lab| {
+        let places = [Place::of(lab, "r1")?, Place::of(lab, "r2")?];
+        let start = |place: &Place| {
+            Bird::start(&place.host, &router_config(lab, place, &|peer| peer.password("theirs"))?)
+        };
+        let (wrong, right) = (start(&places[0])?, start(&places[1])?);
+        let secret = |password: &'static str| move |spec: &mut Value| spec["password"] = json!(password);
+        let mut objects = vec![advertisement("all", |_| ())];
+        objects.extend(peers("wrong", &places[0], AGENTS_AS, secret("ours")));
+        objects.extend(peers("right", &places[1], AGENTS_AS, secret("theirs")));
+        start_agents(lab, &objects)?;
+        for address in node_addresses(lab)?.into_iter().flat_map(both) {
+            right.wait_established(&address.to_string(), WITHIN)?;
+            let session = wrong.session(&address.to_string())?;
+            ensure!(!session.established, "{session:?}");
+        }
+        ensure!(kernel_next_hops(wrong.host(), WEB_V4.into())?.is_empty());
+        Ok(())
+    })
+}
+
+/// Internal sessions carry the local preference, and prefixes are as long as the advertisement says.
+#[test]
+#[ignore = "needs an agent that speaks BGP"]
+fn internal_routers_see_the_local_preference_of_an_aggregate() -> Result<()> {
+    web().router('a', 1).run(|lab| {
+        let place = Place::of(lab, "r1")?;
+        let internal = |peer: Peer| Peer { asn: ROUTERS_AS, ..peer };
+        let frr = Frr::start(&place.host, &router_config(lab, &place, &internal)?)?;
+        // A pool must hold the whole aggregate: the lab's own holds just the addresses in use.
+        let mut objects = vec![json!({
+            "apiVersion": "metallb.io/v1beta1",
+            "kind": "IPAddressPool",
+            "metadata": { "name": "lab", "namespace": "metallb-system" },
+            "spec": { "addresses": ["203.0.113.0/24", "2001:db8:f::/64"] },
+        })];
+        objects.extend(peers("internal", &place, ROUTERS_AS, |_| ()));
+        objects.push(advertisement("aggregate", |spec| {
+            spec["aggregationLength"] = json!(24);
+            spec["aggregationLengthV6"] = json!(64);
+            spec["localPref"] = json!(250);
+        }));
+        replace_pool(lab)?;
+        start_agents(lab, &objects)?;
+        for prefix in ["203.0.113.0/24", "2001:db8:f::/64"] {
+            let prefix: IpNet = prefix.parse()?;
+            let routes = frr.wait_routes(prefix, WITHIN, &|routes| routes.len() == NODES.len())?;
+            for route in &routes {
+                ensure!(route.local_pref == Some(250) && route.as_path.is_empty(), "{route:?}");
+            }
+            ensure!(frr.routes(host_prefix(prefix))?.is_empty(), "the address itself is announced too");
+        }
+        Ok(())
+    })
+}
+
+/// A change of what a BGPPeer's object says.
+type Change = fn(&mut Value);
+/// The same on the router's side.
+type Shape = fn(Peer) -> Peer;
+
+/// A host that is a router, and where the nodes find it.
+struct Place {
+    host: Host,
+    addresses: Addresses,
+}
+
+impl Place {
+    fn of(lab: &Lab, name: &str) -> Result<Self> {
+        let gateway = lab.node(NODES[0])?.spec().segment().gateway();
+        let addresses = lab.topology().find_router(name).map_or(gateway, |router| router.addresses());
+        Ok(Self { host: lab.host(name)?.clone(), addresses })
+    }
+}
+
+fn both(addresses: Addresses) -> [IpAddr; 2] {
+    Family::BOTH.map(|family| addresses.of(family))
+}
+
+fn node_addresses(lab: &Lab) -> Result<Vec<Addresses>> {
+    NODES.iter().map(|name| Ok(lab.node(name)?.spec().addresses())).collect()
+}
+
+/// All nodes, as next hops of an address.
+fn hops(lab: &Lab, vip: IpAddr) -> Result<Vec<IpAddr>> {
+    Ok(node_addresses(lab)?.into_iter().map(|addresses| addresses.of(Family::of(vip))).collect())
+}
+
+/// The router's side: sessions of both families with all nodes, in the given shape.
+fn router_config(lab: &Lab, place: &Place, shape: &dyn Fn(Peer) -> Peer) -> Result<Config> {
+    let mut config = Config::new(ROUTERS_AS, place.addresses.v4);
+    for addresses in node_addresses(lab)? {
+        for family in Family::BOTH {
+            let peer = Peer::at(addresses.of(family), AGENTS_AS).source(place.addresses.of(family));
+            config = config.peer(shape(peer));
+        }
+    }
+    Ok(config)
+}
+
+/// The agents' side: one BGPPeer for each family.
+fn peers(name: &str, place: &Place, my_asn: u32, change: impl Fn(&mut Value)) -> Vec<Value> {
+    let peer = |family: Family| {
+        let mut spec = json!({
+            "myASN": my_asn,
+            "peerASN": ROUTERS_AS,
+            "peerAddress": place.addresses.of(family).to_string(),
+            "holdTime": "9s",
+            "keepaliveTime": "3s",
+            "connectTime": "1s",
+        });
+        change(&mut spec);
+        let family = format!("{family:?}").to_lowercase();
+        object("v1beta2", "BGPPeer", &format!("{name}-{family}"), spec)
+    };
+    Family::BOTH.map(peer).into()
+}
+
+fn advertisement(name: &str, change: impl Fn(&mut Value)) -> Value {
+    let mut spec = json!({ "ipAddressPools": ["lab"] });
+    change(&mut spec);
+    object("v1beta1", "BGPAdvertisement", name, spec)
+}
+
+fn profile(name: &str, milliseconds: u32) -> Value {
+    let spec = json!({
+        "receiveInterval": milliseconds,
+        "transmitInterval": milliseconds,
+        "detectMultiplier": 3,
+    });
+    object("v1beta1", "BFDProfile", name, spec)
+}
+
+/// `edge` is 64512:8.
+fn aliases() -> Value {
+    let spec = json!({ "communities": [{ "name": "edge", "value": "64512:8" }] });
+    object("v1beta1", "Community", "aliases", spec)
+}
+
+fn object(version: &str, kind: &str, name: &str, spec: Value) -> Value {
+    json!({
+        "apiVersion": format!("metallb.io/{version}"),
+        "kind": kind,
+        "metadata": { "name": name, "namespace": "metallb-system" },
+        "spec": spec,
+    })
+}
+
+/// Gives the agents these objects beside the lab's own, and starts them.
+fn start_agents(lab: &Lab, objects: &[Value]) -> Result<()> {
+    let text: String = objects.iter().map(|object| Ok(format!("---\n{object}\n"))).collect::<Result<_>>()?;
+    fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), text)?;
+    for node in lab.nodes()? {
+        node.launch_agent(&AgentOptions::default())?;
+    }
+    lab.nodes()?.iter().try_for_each(|node| node.wait_agent_ready(WITHIN))
+}
+
+/// Takes the lab's own pool away; it comes with an L2Advertisement, which goes too.
+fn replace_pool(lab: &Lab) -> Result<()> {
+    Ok(fs::remove_file(lab.outside(&lab.manifests_directory().join("metallb.yaml")))?)
+}
+
+/// Sessions with all nodes as the objects say, and from each a route for both addresses of the Service.
+fn sees_all_nodes(lab: &Lab, router: &dyn Router) -> Result<()> {
+    for addresses in node_addresses(lab)? {
+        for family in Family::BOTH {
+            let session = router.wait_established(&addresses.of(family).to_string(), WITHIN)?;
+            ensure!(session.asn == AGENTS_AS && session.hold_time == Duration::from_secs(9), "{session:?}");
+            ensure!(session.families == [family].into(), "{session:?}");
+            ensure!(session.capabilities.contains(&Capability::FourOctetAsn), "{session:?}");
+            ensure!(!session.capabilities.contains(&Capability::GracefulRestart), "{session:?}");
+        }
+    }
+    for vip in [WEB_V4, WEB_V6] {
+        let routes = router.wait_routes(vip.into(), WITHIN, &|routes| routes.len() == NODES.len())?;
+        for hop in hops(lab, vip)? {
+            let route =
+                routes.iter().find(|it| it.from == Some(hop)).with_context(|| format!("{routes:#?}"))?;
+            ensure!(route.next_hops.first() == Some(&hop), "{route:?}");
+            ensure!(route.as_path == [AGENTS_AS] && route.origin == Origin::Igp, "{route:?}");
+            ensure!(route.communities == [(64512, 7), (64512, 8)].into(), "{route:?}");
+            ensure!(route.large_communities == [(4_200_000_000, 1, 2)].into(), "{route:?}");
+        }
+    }
+    Ok(())
+}
+
+/// Clients are answered over the routes that the lab's router has learnt.
+fn clients_are_served(lab: &Lab) -> Result<()> {
+    for vip in [WEB_V4, WEB_V6] {
+        let url = format!("http://{}/", SocketAddr::new(vip, 80));
+        let mut pods = BTreeSet::new();
+        for _ in 0..8 {
+            let curl = || lab.client()?.command("curl").args(["-sS", "-m", "5", "-g", &url]).text();
+            pods.insert(wait(WITHIN, curl)?);
+        }
+        ensure!(pods.len() > 1, "eight connections to {vip} met {pods:?}");
+    }
+    Ok(())
+}
+
+/// The one address of a Service in a prefix of this test.
+fn host_prefix(prefix: IpNet) -> IpNet {
+    if prefix.addr().is_ipv4() { WEB_V4.into() } else { WEB_V6.into() }
+}
+
+/// Three nodes with two pods each, and the Service `web` on them.
+fn web() -> Topology {
+    let mut topology = Topology::empty();
+    for number in 1..=3 {
+        topology = topology.node('a', number).pods(&format!("n{number}"), "web", 2);
+    }
+    topology.service("web", "web", &[WEB_V4, WEB_V6], Policy::Local)
+}

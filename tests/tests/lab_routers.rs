@@ -1,0 +1,317 @@
+//! The lab's routers without Fairlead: FRR, BIRD, GoBGP and ExaBGP understand each other, and what the harness
+//! reads from them is what they were told.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use fairlead_tests::lab::addresses::{Addresses, Family};
+use fairlead_tests::lab::{Host, Lab, Policy, Topology, WEB_V4, WEB_V6};
+use fairlead_tests::routers::{
+    Announcement, Bfd, Bird, Capability, Config, Exabgp, Frr, Gobgp, GracefulRestart, Origin, Peer, Route,
+    Router, wait_kernel_next_hops,
+};
+use ipnet::IpNet;
+
+/// Sessions are up in 2 s to 6 s here; a machine with other work to do takes longer.
+const WITHIN: Duration = Duration::from_secs(30);
+/// The autonomous system of the lab's router.
+const ROUTER_AS: u32 = 4_200_000_000;
+
+#[test]
+fn frr_spreads_clients_over_nodes_that_announce() -> Result<()> {
+    web().run(|lab| {
+        let bfd = Bfd::every(Duration::from_millis(50));
+        let members = members(lab, &["n1", "n2", "n3"])?;
+        let _nodes = start_nodes(&members, Some(bfd))?;
+        let router = lab.router()?;
+        let frr = Frr::start(&router, &router_config(&members, Some(bfd)))?;
+        for member in &members {
+            for family in Family::BOTH {
+                let session = frr.wait_established(&member.addresses.of(family).to_string(), WITHIN)?;
+                ensure!(
+                    session.asn == member.asn && session.hold_time == Duration::from_secs(9),
+                    "{session:?}"
+                );
+                ensure!(session.families == [family].into(), "{session:?}");
+                ensure!(session.capabilities.contains(&Capability::FourOctetAsn), "{session:?}");
+                ensure!(!session.capabilities.contains(&Capability::GracefulRestart), "{session:?}");
+                let detection = frr.wait_bfd_up(member.addresses.of(family), WITHIN)?.detection;
+                ensure!(detection == Duration::from_millis(150), "{detection:?}");
+            }
+        }
+        spreads(lab, &router, &members)?;
+        let routes = frr.routes(host_prefix(WEB_V4))?;
+        let first = routes.iter().find(|it| it.from == Some(members[0].addresses.v4.into()));
+        has_attributes(first.context("no route from n1")?, &members[0], &[members[0].asn])
+    })
+}
+
+#[test]
+fn bird_spreads_clients_over_nodes_and_notices_one_that_dies() -> Result<()> {
+    web().run(|lab| {
+        let bfd = Bfd::every(Duration::from_millis(50));
+        let members = members(lab, &["n1", "n2", "n3"])?;
+        let mut nodes = start_nodes(&members, Some(bfd))?;
+        let router = lab.router()?;
+        let bird = Bird::start(&router, &router_config(&members, Some(bfd)))?;
+        for member in &members {
+            for family in Family::BOTH {
+                let session = bird.wait_established(&member.addresses.of(family).to_string(), WITHIN)?;
+                ensure!(session.asn == member.asn && session.families == [family].into(), "{session:?}");
+                let bfd = bird.wait_bfd_up(member.addresses.of(family), WITHIN)?;
+                ensure!(bfd.detection == Duration::from_millis(150), "{bfd:?}");
+            }
+        }
+        spreads(lab, &router, &members)?;
+        let routes = bird.routes(host_prefix(WEB_V4))?;
+        let first = routes.iter().find(|it| it.from == Some(members[0].addresses.v4.into()));
+        has_attributes(first.context("no route from n1")?, &members[0], &[members[0].asn])?;
+
+        drop(nodes.remove(0));
+        spreads(lab, &router, &members[1..])
+    })
+}
+
+/// Four routers side by side in a rack, in session with the lab's own FRR, which passes on what each says.
+#[test]
+fn four_kinds_of_routers_exchange_routes() -> Result<()> {
+    let topology = (1..=4).fold(Topology::empty(), |topology, number| topology.router('a', number));
+    topology.run(|lab| {
+        let members = members(lab, &["r1", "r2", "r3", "r4"])?;
+        let config = |place: usize| member_config(&members[place], None);
+        let mut listening = config(3);
+        listening.peers.iter_mut().for_each(|peer| peer.passive = true);
+        let others: [Box<dyn Router>; 4] = [
+            Box::new(Frr::start(members[0].host, &config(0))?),
+            Box::new(Bird::start(members[1].host, &config(1))?),
+            Box::new(Gobgp::start(members[2].host, &config(2))?),
+            Box::new(Exabgp::start(members[3].host, &listening)?),
+        ];
+        let router = lab.router()?;
+        let frr = Frr::start(&router, &router_config(&members, None).announce(far_announcement()?))?;
+        for (member, other) in members.iter().zip(&others) {
+            for family in Family::BOTH {
+                frr.wait_established(&member.addresses.of(family).to_string(), WITHIN)?;
+                let session = other.wait_established(&member.gateway.of(family).to_string(), WITHIN)?;
+                ensure!(session.asn == ROUTER_AS && session.families == [family].into(), "{session:?}");
+                ensure!(session.capabilities.contains(&Capability::FourOctetAsn), "{session:?}");
+                ensure!(session.hold_time == Duration::from_secs(9), "{session:?}");
+            }
+            let far = far_announcement()?;
+            let routes = other.wait_routes(far.prefix, WITHIN, &|routes| !routes.is_empty())?;
+            let expected = Route {
+                from: Some(member.gateway.v4.into()),
+                origin: Origin::Igp,
+                next_hops: vec![member.gateway.v4.into()],
+                as_path: vec![ROUTER_AS],
+                communities: far.communities.into_iter().collect(),
+                large_communities: far.large_communities.into_iter().collect(),
+                ..routes[0].clone()
+            };
+            ensure!(routes == [expected], "{}: {routes:?}", other.host().name());
+        }
+        for vip in [WEB_V4, WEB_V6] {
+            let prefix = host_prefix(vip);
+            let routes = frr.wait_routes(prefix, WITHIN, &|routes| routes.len() == members.len())?;
+            for member in &members {
+                let from = member.addresses.of(Family::of(vip));
+                let route = routes.iter().find(|it| it.from == Some(from));
+                has_attributes(route.with_context(|| format!("none from {from}"))?, member, &[member.asn])?;
+            }
+            let hops: Vec<IpAddr> = members.iter().map(|it| it.addresses.of(Family::of(vip))).collect();
+            wait_kernel_next_hops(&router, prefix, &hops, WITHIN)?;
+        }
+        Ok(())
+    })
+}
+
+/// One BIRD for each way of being a neighbour; FRR meets them all.
+#[test]
+fn sessions_come_up_with_every_option() -> Result<()> {
+    let topology = (1..=6).fold(Topology::empty(), |topology, number| topology.router('a', number));
+    topology.run(|lab| {
+        let members = members(lab, &["r1", "r2", "r3", "r4", "r5", "r6"])?;
+        let router = lab.router()?;
+        let gateway = members[0].gateway.v4;
+        let mut config = Config::new(ROUTER_AS, gateway);
+        let mut birds = Vec::new();
+        for (member, (ours, theirs)) in members.iter().zip(options(&members)) {
+            config = config.peer(ours);
+            birds.push(Bird::start(member.host, &Config::new(member.asn, member.addresses.v4).peer(theirs))?);
+        }
+        let frr = Frr::start(&router, &config)?;
+        let name = |place: usize| members[place].addresses.v4.to_string();
+        for place in 0..4 {
+            frr.wait_established(&name(place), WITHIN).with_context(|| format!("option {place}"))?;
+        }
+        let multihop = frr.wait_bfd_up(members[2].addresses.v4.into(), WITHIN)?;
+        ensure!(multihop.multihop == Some(true), "{multihop:?}");
+        ensure!(multihop.transmit == Duration::from_millis(100), "{multihop:?}");
+        let restarting = frr.session(&name(3))?;
+        ensure!(restarting.restart_time == Some(Duration::from_secs(7)), "{restarting:?}");
+        ensure!(restarting.capabilities.contains(&Capability::GracefulRestart), "{restarting:?}");
+
+        let unnumbered = frr.wait_established("rack-a", WITHIN)?;
+        ensure!(unnumbered.families == Family::BOTH.into() && unnumbered.asn == members[4].asn);
+        ensure!(birds[4].session("eth0")?.established, "{:?}", birds[4].sessions());
+        // All others had their time; this one, with the wrong secret, never gets anywhere.
+        let wrong = frr.session(&name(5))?;
+        ensure!(!wrong.established, "{wrong:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn routers_leave_nothing_behind() -> Result<()> {
+    let before = traces();
+    let lab = Topology::empty().router('a', 1).start()?;
+    let frr = Frr::start(lab.host("r1")?, &Config::new(65_001, Ipv4Addr::new(192, 0, 2, 1)))?;
+    ensure!(frr.sessions()?.is_empty());
+    drop(frr);
+    drop(lab);
+    let left: Vec<String> = traces().difference(&before).cloned().collect();
+    ensure!(left.is_empty(), "{left:?}");
+    Ok(())
+}
+
+/// Files under the names that FRR uses.
+fn traces() -> BTreeSet<String> {
+    let places = ["/etc/frr", "/run/frr", "/var/tmp/frr"].into_iter().filter_map(|it| fs::read_dir(it).ok());
+    places.flatten().flatten().map(|entry| entry.path().display().to_string()).collect()
+}
+
+/// For each member what FRR is told of it, and it of FRR: a secret; hops by TTL; multihop with BFD; a range and
+/// graceful restart; an interface; and two secrets that differ.
+fn options(members: &[Member<'_>]) -> [(Peer, Peer); 6] {
+    let ours = |place: usize| Peer::at(members[place].addresses.v4, members[place].asn);
+    let theirs = Peer::at(members[0].gateway.v4, ROUTER_AS);
+    let range = IpNet::from(IpAddr::V4(members[3].addresses.v4));
+    let secure = |peer: Peer| Peer { ttl_security: Some(1), ..peer };
+    // BIRD sends multihop BFD packets with the TTL that any packet has, 64. FRR counts back from 255, by the hops
+    // of the BGP session and whatever the profile says: fewer than 192 hops, and it hears nothing.
+    let multihop = |peer: Peer| Peer { multihop: Some(255), ..peer };
+    let slow = Bfd::every(Duration::from_millis(100));
+    let restarting = Peer { graceful_restart: GracefulRestart::Full(7), ..theirs.clone() };
+    let listening = Peer { graceful_restart: GracefulRestart::Helper, ..Peer::within(range, members[3].asn) };
+    // BIRD's multihop sessions must say which end is theirs.
+    let far = theirs.clone().source(members[2].addresses.v4);
+    [
+        (ours(0).password("secret"), theirs.clone().password("secret")),
+        (secure(ours(1)), secure(theirs.clone())),
+        (multihop(ours(2)).bfd(slow), multihop(far).bfd(slow)),
+        (listening, restarting),
+        (Peer::behind("rack-a", members[4].asn), Peer::behind("eth0", ROUTER_AS)),
+        (ours(5).password("one"), theirs.password("another")),
+    ]
+}
+
+/// A host in rack a that is a neighbour of the lab's router.
+struct Member<'lab> {
+    host: &'lab Host,
+    addresses: Addresses,
+    gateway: Addresses,
+    asn: u32,
+    /// Stands in the communities that it announces.
+    number: u16,
+}
+
+fn members<'lab>(lab: &'lab Lab, names: &[&str]) -> Result<Vec<Member<'lab>>> {
+    let mut members = Vec::new();
+    for (number, name) in (1..).zip(names) {
+        let (addresses, segment) = {
+            let topology = lab.topology();
+            let node = topology.find_node(name).map(|it| (it.addresses(), it.segment()));
+            node.or_else(|_| topology.find_router(name).map(|it| (it.addresses(), it.segment())))?
+        };
+        members.push(Member {
+            host: lab.host(name)?,
+            addresses,
+            gateway: segment.gateway(),
+            asn: ROUTER_AS + u32::from(number),
+            number,
+        });
+    }
+    Ok(members)
+}
+
+/// A member's side: sessions of both families, and the Service's addresses.
+fn member_config(member: &Member<'_>, bfd: Option<Bfd>) -> Config {
+    let mut config = Config::new(member.asn, member.addresses.v4);
+    for family in Family::BOTH {
+        let peer = Peer::at(member.gateway.of(family), ROUTER_AS).source(member.addresses.of(family));
+        config = config.peer(Peer { bfd, ..peer });
+    }
+    for vip in [WEB_V4, WEB_V6] {
+        config = config.announce(Announcement {
+            communities: vec![(64512, member.number), (64512, 100)],
+            large_communities: vec![(ROUTER_AS, 1, member.number.into())],
+            med: Some(10),
+            ..Announcement::of(host_prefix(vip))
+        });
+    }
+    config
+}
+
+/// The lab's router: sessions of both families with all members.
+fn router_config(members: &[Member<'_>], bfd: Option<Bfd>) -> Config {
+    let mut config = Config::new(ROUTER_AS, Ipv4Addr::new(192, 0, 2, 1));
+    for member in members {
+        for family in Family::BOTH {
+            let peer = Peer::at(member.addresses.of(family), member.asn).source(member.gateway.of(family));
+            config = config.peer(Peer { bfd, ..peer });
+        }
+    }
+    config
+}
+
+fn start_nodes(members: &[Member<'_>], bfd: Option<Bfd>) -> Result<Vec<Bird>> {
+    members.iter().map(|member| Bird::start(member.host, &member_config(member, bfd))).collect()
+}
+
+fn far_announcement() -> Result<Announcement> {
+    Ok(Announcement {
+        communities: vec![(65_000, 7)],
+        large_communities: vec![(ROUTER_AS, 7, 7)],
+        ..Announcement::of("198.51.100.0/24".parse()?)
+    })
+}
+
+fn has_attributes(route: &Route, member: &Member<'_>, as_path: &[u32]) -> Result<()> {
+    ensure!(route.as_path == as_path, "{route:?}");
+    ensure!(route.med == Some(10), "{route:?}");
+    ensure!(route.communities == [(64512, member.number), (64512, 100)].into(), "{route:?}");
+    ensure!(route.large_communities == [(ROUTER_AS, 1, member.number.into())].into(), "{route:?}");
+    Ok(())
+}
+
+/// The router's kernel sends both addresses of the Service to all members, and clients are answered.
+fn spreads(lab: &Lab, router: &Host, members: &[Member<'_>]) -> Result<()> {
+    for vip in [WEB_V4, WEB_V6] {
+        let hops: Vec<IpAddr> = members.iter().map(|it| it.addresses.of(Family::of(vip))).collect();
+        wait_kernel_next_hops(router, host_prefix(vip), &hops, WITHIN)?;
+        let url = format!("http://{}/", SocketAddr::new(vip, 80));
+        let mut pods = BTreeSet::new();
+        for _ in 0..8 {
+            let body = lab.client()?.command("curl").args(["-sS", "-m", "5", "-g", &url]).text()?;
+            pods.extend(body.split_whitespace().find(|word| word.starts_with("pod=")).map(str::to_owned));
+        }
+        ensure!(pods.len() > 1, "eight connections to {vip} met {pods:?}");
+    }
+    Ok(())
+}
+
+fn host_prefix(address: IpAddr) -> IpNet {
+    address.into()
+}
+
+/// Three nodes with two pods each, and the Service `web` on them.
+fn web() -> Topology {
+    let mut topology = Topology::empty();
+    for number in 1..=3 {
+        topology = topology.node('a', number).pods(&format!("n{number}"), "web", 2);
+    }
+    topology.service("web", "web", &[WEB_V4, WEB_V6], Policy::Local)
+}
