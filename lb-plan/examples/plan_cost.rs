@@ -163,7 +163,7 @@ fn model(services: u32, nodes: u16, kind: Kind, joined: bool) -> Model {
         };
         let policy = if is_local { TrafficPolicy::Local } else { TrafficPolicy::Cluster };
         let name = ServiceName { namespace: "shop".into(), name: format!("web-{number}") };
-        (name, Service { policy, affinity: false, vips: vec![vip] })
+        (name, Service { policy, affinity: false, labels: BTreeMap::new(), vips: vec![vip] })
     };
     Model {
         nodes: (0..nodes).filter_map(node).collect(),

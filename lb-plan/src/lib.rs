@@ -11,6 +11,7 @@
 //! | [`ring`] | the engine that ranks nodes for each slot |
 //! | [`contents`] | what the maps hold, and the ordered operations from one content to another |
 //! | [`ipam`] | which address each Service gets |
+//! | [`speaker`] | model → sessions with routers, and what each is told |
 //! | [`plan`] | model and facts of this machine → contents and states |
 
 pub mod contents;
@@ -20,3 +21,4 @@ pub mod objects;
 pub mod plan;
 pub mod problem;
 pub mod ring;
+pub mod speaker;

@@ -4,6 +4,8 @@
 //! be acted on; what could not be is a [`Problem`] beside it.
 
 mod advertisement;
+mod bgp;
+mod duration;
 mod endpoints;
 mod name;
 mod node;
@@ -11,6 +13,7 @@ mod pool;
 mod service;
 
 pub use advertisement::L2Advertisement;
+pub use bgp::{BfdProfile, Bgp, BgpAdvertisement, Endpoint, Password, Peer, RemoteAs};
 pub use endpoints::Endpoints;
 pub use name::{NodeName, PoolName, Protocol, ServiceName};
 pub use node::Node;
@@ -35,6 +38,8 @@ pub struct Model {
     pub nodes: BTreeMap<NodeName, Node>,
     /// Which pools are announced on the local network, and by whom.
     pub l2_advertisements: Vec<L2Advertisement>,
+    /// What is announced by BGP, and to whom.
+    pub bgp: Bgp,
 }
 
 /// Objects by kind, namespace and name: the order in which conflicts are decided, on every machine alike.
@@ -53,7 +58,8 @@ impl Model {
         let context = service::Context { pools: &pools, nodes: &nodes, slices: &slices, class };
         let services = service::build(of_kind(), &context, &mut problems);
         let l2_advertisements = advertisement::build(of_kind());
-        (Self { pools, services, nodes, l2_advertisements }, problems)
+        let bgp = Bgp::build(&unique, &pools, &nodes, &mut problems);
+        (Self { pools, services, nodes, l2_advertisements, bgp }, problems)
     }
 
     /// The addresses whose ways the facts should tell: the primary address of every other node.

@@ -1,14 +1,21 @@
 //! What is written: objects as they stand in YAML, not yet judged.
 
+mod bgp;
 mod document;
 mod kinds;
+mod secret;
 mod selector;
 
+pub use bgp::{
+    BfdProfile, BfdProfileSpec, BgpAdvertisement, BgpAdvertisementSpec, BgpPeer, BgpPeerSpec, Community,
+    CommunityAlias, CommunitySpec, SecretReference,
+};
 pub use kinds::{
     Conditions, Endpoint, EndpointPort, EndpointSlice, Ingress, IpAddressPool, IpAddressPoolSpec,
     L2Advertisement, L2AdvertisementSpec, LoadBalancerStatus, Metadata, Namespace, Node, NodeAddress,
-    NodeStatus, Service, ServiceAllocation, ServicePort, ServiceSpec, ServiceStatus,
+    NodeCondition, NodeStatus, Service, ServiceAllocation, ServicePort, ServiceSpec, ServiceStatus,
 };
+pub use secret::{Hidden, Secret};
 pub use selector::{LabelSelector, Operator, Requirement};
 
 use crate::problem::{ObjectRef, Problem, Reason, place};
@@ -43,17 +50,16 @@ pub enum Object {
     IpAddressPool(Box<IpAddressPool>),
     /// `metallb.io/v1beta1` L2Advertisement.
     L2Advertisement(L2Advertisement),
-    /// A kind that is known and has no effect yet.
-    Unread(Unread),
-}
-
-/// An object of a kind that is known and has no effect yet.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Unread {
-    /// The kind.
-    pub kind: &'static str,
-    /// The object's metadata.
-    pub metadata: Metadata,
+    /// `metallb.io` BGPPeer.
+    BgpPeer(Box<BgpPeer>),
+    /// `metallb.io/v1beta1` BGPAdvertisement.
+    BgpAdvertisement(Box<BgpAdvertisement>),
+    /// `metallb.io/v1beta1` BFDProfile.
+    BfdProfile(BfdProfile),
+    /// `metallb.io/v1beta1` Community.
+    Community(Community),
+    /// `v1` Secret.
+    Secret(Box<Secret>),
 }
 
 impl Object {
@@ -66,7 +72,11 @@ impl Object {
             Self::Namespace(_) => "Namespace",
             Self::IpAddressPool(_) => "IPAddressPool",
             Self::L2Advertisement(_) => "L2Advertisement",
-            Self::Unread(unread) => unread.kind,
+            Self::BgpPeer(_) => "BGPPeer",
+            Self::BgpAdvertisement(_) => "BGPAdvertisement",
+            Self::BfdProfile(_) => "BFDProfile",
+            Self::Community(_) => "Community",
+            Self::Secret(_) => "Secret",
         }
     }
 
@@ -79,7 +89,11 @@ impl Object {
             Self::Namespace(namespace) => &namespace.metadata,
             Self::IpAddressPool(pool) => &pool.metadata,
             Self::L2Advertisement(advertisement) => &advertisement.metadata,
-            Self::Unread(unread) => &unread.metadata,
+            Self::BgpPeer(peer) => &peer.metadata,
+            Self::BgpAdvertisement(advertisement) => &advertisement.metadata,
+            Self::BfdProfile(profile) => &profile.metadata,
+            Self::Community(community) => &community.metadata,
+            Self::Secret(secret) => &secret.metadata,
         }
     }
 
@@ -87,11 +101,7 @@ impl Object {
     pub fn namespace(&self) -> Option<&str> {
         match self {
             Self::Node(_) | Self::Namespace(_) => None,
-            Self::Service(_)
-            | Self::EndpointSlice(_)
-            | Self::IpAddressPool(_)
-            | Self::L2Advertisement(_)
-            | Self::Unread(_) => Some(self.metadata().namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE)),
+            _ => Some(self.metadata().namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE)),
         }
     }
 
@@ -191,10 +201,6 @@ impl Reader<'_> {
 
 /// The one table of kinds; `None` for a kind that is not in it. [`Reason::UnknownKind`] lists them.
 fn read(document: &Document<'_>, api_version: &str, kind: &str) -> Option<Result<Known, Flaw>> {
-    let unread = |kind| {
-        let with_metadata = document.read::<kinds::Unread>()?;
-        Ok(Known::Object(Object::Unread(Unread { kind, metadata: with_metadata.metadata })))
-    };
     Some(match (api_version, kind) {
         ("v1", "Service") => document.read().map(|service| Known::Object(Object::Service(service))),
         ("v1", "Node") => document.read().map(|node| Known::Object(Object::Node(node))),
@@ -207,13 +213,22 @@ fn read(document: &Document<'_>, api_version: &str, kind: &str) -> Option<Result
         ("metallb.io/v1beta1", "L2Advertisement") => {
             document.read().map(|advertisement| Known::Object(Object::L2Advertisement(advertisement)))
         }
-        ("metallb.io/v1beta1", "BGPAdvertisement") => unread("BGPAdvertisement"),
-        ("metallb.io/v1beta1" | "metallb.io/v1beta2", "BGPPeer") => unread("BGPPeer"),
-        ("metallb.io/v1beta1", "BFDProfile") => unread("BFDProfile"),
-        ("metallb.io/v1beta1", "Community") => unread("Community"),
+        ("metallb.io/v1beta1", "BGPAdvertisement") => {
+            document.read().map(|it| Known::Object(Object::BgpAdvertisement(Box::new(it))))
+        }
+        ("metallb.io/v1beta1" | "metallb.io/v1beta2", "BGPPeer") => {
+            document.read().map(|peer| Known::Object(Object::BgpPeer(Box::new(peer))))
+        }
+        ("metallb.io/v1beta1", "BFDProfile") => {
+            document.read().map(|profile| Known::Object(Object::BfdProfile(profile)))
+        }
+        ("metallb.io/v1beta1", "Community") => {
+            document.read().map(|community| Known::Object(Object::Community(community)))
+        }
+        ("v1", "Secret") => document.read().map(|secret| Known::Object(Object::Secret(Box::new(secret)))),
         ("v1", "List") => document.read().map(Known::List),
         ("v1", "Namespace") => document.read().map(|it| Known::Object(Object::Namespace(it))),
-        ("v1", "Secret" | "ConfigMap") => Ok(Known::Ignored),
+        ("v1", "ConfigMap") => Ok(Known::Ignored),
         _ => return None,
     })
 }

@@ -24,6 +24,8 @@ pub struct Node {
     pub labels: BTreeMap<String, String>,
     /// Whether it is to get no new flows.
     pub draining: bool,
+    /// Whether its network is said not to work.
+    pub network_unavailable: bool,
 }
 
 impl Node {
@@ -31,7 +33,7 @@ impl Node {
     /// not drain.
     pub fn new(addresses: Vec<IpAddr>, labels: BTreeMap<String, String>) -> Option<Self> {
         let primary = *addresses.first()?;
-        Some(Self { primary, addresses, labels, draining: false })
+        Some(Self { primary, addresses, labels, draining: false, network_unavailable: false })
     }
 
     /// The address that it is reached at.
@@ -63,12 +65,18 @@ pub(super) fn build<'a>(
         match Node::new(addresses, written.metadata.labels.clone()) {
             Some(node) => {
                 let draining = is_draining(object, written, problems);
-                nodes.insert(name, Node { draining, ..node });
+                let network_unavailable = is_network_unavailable(written);
+                nodes.insert(name, Node { draining, network_unavailable, ..node });
             }
             None => problems.push(Problem::at(object, "status.addresses", Reason::NodeWithoutAddress)),
         }
     }
     nodes
+}
+
+/// Not known is no reason to withdraw anything.
+fn is_network_unavailable(written: &objects::Node) -> bool {
+    written.status.conditions.iter().any(|it| it.r#type == "NetworkUnavailable" && it.status == "True")
 }
 
 fn is_draining(object: &Sourced<Object>, written: &objects::Node, problems: &mut Vec<Problem>) -> bool {

@@ -22,6 +22,8 @@ pub struct Service {
     pub policy: TrafficPolicy,
     /// Whether all flows of a client go to one node.
     pub affinity: bool,
+    /// Labels, for advertisements that select by them.
+    pub labels: BTreeMap<String, String>,
     /// Each address with each port, without those that another Service has.
     pub vips: Vec<ServiceVip>,
 }
@@ -118,7 +120,8 @@ impl Candidate<'_> {
             return None;
         }
         let vips = self.vips(&addresses, policy, taken);
-        Some(Service { policy, affinity, vips })
+        let labels = self.written.metadata.labels.clone();
+        Some(Service { policy, affinity, labels, vips })
     }
 
     fn policy(&mut self) -> Option<TrafficPolicy> {

@@ -41,12 +41,6 @@ pub struct Metadata {
     pub resource_version: Option<String>,
 }
 
-/// Any object of which only the metadata is looked at.
-#[derive(Deserialize)]
-pub(super) struct Unread {
-    pub(super) metadata: Metadata,
-}
-
 /// `v1` Service.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct Service {
@@ -195,6 +189,18 @@ pub struct NodeStatus {
     /// Its addresses.
     #[serde(default, deserialize_with = "null_default")]
     pub addresses: Vec<NodeAddress>,
+    /// Its conditions.
+    #[serde(default, deserialize_with = "null_default")]
+    pub conditions: Vec<NodeCondition>,
+}
+
+/// A condition of a Node.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct NodeCondition {
+    /// Which.
+    pub r#type: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
 }
 
 /// An address of a Node.

@@ -25,8 +25,8 @@ pub enum Reason {
     /// A kind that is not read.
     #[error(
         "unknown kind {api_version} {kind}; these are read: v1 Service, Node and List, discovery.k8s.io/v1 \
-         EndpointSlice, metallb.io/v1beta1 IPAddressPool and L2Advertisement (and without effect so far \
-         BGPAdvertisement, BGPPeer, BFDProfile and Community)"
+         EndpointSlice, metallb.io/v1beta1 IPAddressPool, L2Advertisement, BGPAdvertisement, BFDProfile, \
+         Community and BGPPeer (this one also v1beta2), v1 Namespace and Secret"
     )]
     UnknownKind {
         /// As written.
@@ -49,6 +49,128 @@ pub enum Reason {
         written: String,
         /// What can be written.
         allowed: &'static str,
+    },
+    /// A field that the kind does not have.
+    #[error("this kind has no such field; write {instead}")]
+    NoSuchField {
+        /// What to write.
+        instead: &'static str,
+    },
+    /// Two fields that exclude each other.
+    #[error("{other} is written, too; write only one of them")]
+    Excludes {
+        /// The other field.
+        other: &'static str,
+    },
+    /// None of some fields of which one is needed.
+    #[error("one of these is needed: {fields}")]
+    OneOf {
+        /// The fields.
+        fields: &'static str,
+    },
+    /// A value that the field cannot have.
+    #[error("{written} is not allowed here; allowed is {allowed}")]
+    OutOfRange {
+        /// As written.
+        written: String,
+        /// What can be written.
+        allowed: &'static str,
+    },
+    /// Not a duration.
+    #[error("{written:?} is not a duration; write 90s or 1m30s")]
+    NotADuration {
+        /// As written.
+        written: String,
+    },
+    /// The same entry twice.
+    #[error("{written} is there twice; remove one of them")]
+    DuplicateEntry {
+        /// As written.
+        written: String,
+    },
+    /// An object that is not there, or not valid.
+    #[error("there is no valid {kind} {name}; this waits until there is")]
+    UnknownReference {
+        /// The kind.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// Not a community.
+    #[error("{written:?} is not a community; write 65000:100, or large:65000:100:1")]
+    NotACommunity {
+        /// As written.
+        written: String,
+    },
+    /// A name of a community that no Community object defines.
+    #[error(
+        "no Community object defines {written:?}; define it, or write its value (no-export is 65535:65281, \
+         no-advertise 65535:65282)"
+    )]
+    UnknownCommunity {
+        /// As written.
+        written: String,
+    },
+    /// Several hops to a router of our own AS.
+    #[error(
+        "peerASN is myASN, and ebgpMultiHop is for other ASes only; remove it, internal sessions take any way"
+    )]
+    MultihopInternal,
+    /// A source address of the other IP version.
+    #[error("{written} is not of the IP version of peerAddress")]
+    SourceFamily {
+        /// As written.
+        written: String,
+    },
+    /// A password that TCP-MD5 cannot take.
+    #[error("a password has 1 to 80 octets")]
+    PasswordLength,
+    /// A Secret of another type.
+    #[error("Secret {name} must be of type {wanted}")]
+    SecretType {
+        /// The Secret, as `namespace/name`.
+        name: String,
+        /// The type.
+        wanted: &'static str,
+    },
+    /// A Secret without a password.
+    #[error("Secret {name} has no {key}, or not in base64")]
+    SecretWithout {
+        /// The Secret, as `namespace/name`.
+        name: String,
+        /// The key.
+        key: &'static str,
+    },
+    /// Prefixes beyond the pool.
+    #[error(
+        "a prefix of length {length} would hold addresses that pool {pool} has not; write at least {least}"
+    )]
+    AggregationTooShort {
+        /// As written.
+        length: u8,
+        /// The pool, as `namespace/name`.
+        pool: String,
+        /// The shortest that would do.
+        least: u8,
+    },
+    /// A choice among Services of one prefix.
+    #[error(
+        "serviceSelectors need aggregationLength 32 and aggregationLengthV6 128: a longer prefix is of several Services"
+    )]
+    SelectorsWithAggregation,
+    /// Two equal objects.
+    #[error("it says the same as {other}; remove one of them")]
+    SameAs {
+        /// Name of the other.
+        other: String,
+    },
+    /// Two local preferences for one prefix.
+    #[error(
+        "{other} announces the same prefixes to the same peers with another localPref; write the same in both"
+    )]
+    LocalPrefConflict {
+        /// Name of the other.
+        other: String,
     },
     /// Not an IP address.
     #[error("{written:?} is not an IP address")]
@@ -254,6 +376,24 @@ impl Reason {
             Self::UnknownKind { .. } => "unknown_kind",
             Self::Duplicate { .. } => "duplicate",
             Self::UnknownValue { .. } => "unknown_value",
+            Self::NoSuchField { .. } => "no_such_field",
+            Self::Excludes { .. } => "excludes",
+            Self::OneOf { .. } => "one_of",
+            Self::OutOfRange { .. } => "out_of_range",
+            Self::NotADuration { .. } => "not_a_duration",
+            Self::DuplicateEntry { .. } => "duplicate_entry",
+            Self::UnknownReference { .. } => "unknown_reference",
+            Self::NotACommunity { .. } => "not_a_community",
+            Self::UnknownCommunity { .. } => "unknown_community",
+            Self::MultihopInternal => "multihop_internal",
+            Self::SourceFamily { .. } => "source_family",
+            Self::PasswordLength => "password_length",
+            Self::SecretType { .. } => "secret_type",
+            Self::SecretWithout { .. } => "secret_without",
+            Self::AggregationTooShort { .. } => "aggregation_too_short",
+            Self::SelectorsWithAggregation => "selectors_with_aggregation",
+            Self::SameAs { .. } => "same_as",
+            Self::LocalPrefConflict { .. } => "local_pref_conflict",
             Self::NotAnAddress { .. } => "not_an_address",
             Self::NotARange { .. } => "not_a_range",
             Self::RangeFamilies { .. } => "range_families",

@@ -168,7 +168,8 @@ fn model(members: &Members) -> Model {
     let by_node = members.iter().map(|(node, member)| (name(*node), member.weight)).collect();
     let endpoints = Endpoints { by_node, elsewhere: 0 };
     let vip = ServiceVip { address: VIP, port: PORT, protocol: Protocol::Tcp, endpoints };
-    let service = Service { policy: TrafficPolicy::Local, affinity: false, vips: vec![vip] };
+    let service =
+        Service { policy: TrafficPolicy::Local, affinity: false, labels: BTreeMap::new(), vips: vec![vip] };
     let name = ServiceName { namespace: String::from("default"), name: String::from("web") };
     Model {
         pools: Pools::default(),

@@ -1,0 +1,182 @@
+//! The kinds that say what is announced by BGP, and to whom: slim, as all that is read here.
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::kinds::{Metadata, null_default};
+use super::secret::Hidden;
+use super::selector::LabelSelector;
+
+/// `metallb.io/v1beta1` or `v1beta2` BGPPeer: the older version has a part of the newer one's fields.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct BgpPeer {
+    /// Name.
+    pub metadata: Metadata,
+    /// Who it is, and how it is spoken to.
+    pub spec: BgpPeerSpec,
+}
+
+/// Who a router is, and how it is spoken to.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BgpPeerSpec {
+    /// Our AS number.
+    #[serde(rename = "myASN")]
+    pub my_asn: u32,
+    /// The router's AS number.
+    #[serde(rename = "peerASN")]
+    pub peer_asn: Option<u32>,
+    /// `internal` or `external`, instead of a number.
+    #[serde(rename = "dynamicASN")]
+    pub dynamic_asn: Option<String>,
+    /// The AS number that this router is shown instead of ours.
+    #[serde(rename = "localASN")]
+    pub local_asn: Option<u32>,
+    /// The router's address.
+    pub peer_address: Option<String>,
+    /// The interface that it is on, instead of an address.
+    pub interface: Option<String>,
+    /// Our address.
+    pub source_address: Option<String>,
+    /// The router's port.
+    pub peer_port: Option<u16>,
+    /// Hold time.
+    pub hold_time: Option<String>,
+    /// Time between two keepalives.
+    pub keepalive_time: Option<String>,
+    /// Time between two attempts to connect.
+    pub connect_time: Option<String>,
+    /// Our identifier.
+    #[serde(rename = "routerID")]
+    pub router_id: Option<String>,
+    /// Nodes that speak to it; empty for all.
+    #[serde(default, deserialize_with = "null_default")]
+    pub node_selectors: Vec<LabelSelector>,
+    /// Password.
+    pub password: Option<Hidden>,
+    /// Secret with the password.
+    pub password_secret: Option<SecretReference>,
+    /// Name of a BFDProfile.
+    pub bfd_profile: Option<String>,
+    /// Whether routes are kept while the agent restarts.
+    #[serde(default, deserialize_with = "null_default")]
+    pub enable_graceful_restart: bool,
+    /// Whether there are other routers between.
+    #[serde(default, deserialize_with = "null_default")]
+    pub ebgp_multi_hop: bool,
+    /// VRF of the node.
+    pub vrf: Option<String>,
+    /// Whether routes of the other IP version are told, too.
+    #[serde(default, deserialize_with = "null_default")]
+    pub dual_stack_address_family: bool,
+    /// No field, though guides have it.
+    pub graceful_restart: Option<IgnoredAny>,
+}
+
+/// Which Secret.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct SecretReference {
+    /// Its name.
+    pub name: Option<String>,
+    /// Its namespace; the peer's own if none is written.
+    pub namespace: Option<String>,
+}
+
+/// `metallb.io/v1beta1` BGPAdvertisement.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct BgpAdvertisement {
+    /// Name.
+    pub metadata: Metadata,
+    /// What it announces, and how.
+    #[serde(default, deserialize_with = "null_default")]
+    pub spec: BgpAdvertisementSpec,
+}
+
+/// What a BGPAdvertisement announces, and how.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BgpAdvertisementSpec {
+    /// Length of IPv4 prefixes.
+    pub aggregation_length: Option<i32>,
+    /// Length of IPv6 prefixes.
+    pub aggregation_length_v6: Option<i32>,
+    /// LOCAL_PREF; zero is none.
+    pub local_pref: Option<u32>,
+    /// Communities, or names of them.
+    #[serde(default, deserialize_with = "null_default")]
+    pub communities: Vec<String>,
+    /// Names of pools.
+    #[serde(default, deserialize_with = "null_default")]
+    pub ip_address_pools: Vec<String>,
+    /// Pools by label, beside those by name. With neither, all pools.
+    #[serde(default, deserialize_with = "null_default")]
+    pub ip_address_pool_selectors: Vec<LabelSelector>,
+    /// Nodes that may announce; empty for all.
+    #[serde(default, deserialize_with = "null_default")]
+    pub node_selectors: Vec<LabelSelector>,
+    /// Names of peers; empty for all.
+    #[serde(default, deserialize_with = "null_default")]
+    pub peers: Vec<String>,
+    /// Services by label; empty for all.
+    #[serde(default, deserialize_with = "null_default")]
+    pub service_selectors: Vec<LabelSelector>,
+}
+
+/// `metallb.io/v1beta1` BFDProfile.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct BfdProfile {
+    /// Name.
+    pub metadata: Metadata,
+    /// How fast.
+    #[serde(default, deserialize_with = "null_default")]
+    pub spec: BfdProfileSpec,
+}
+
+/// How a way is watched; times in milliseconds.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BfdProfileSpec {
+    /// Time between two packets in, at least.
+    pub receive_interval: Option<u32>,
+    /// Time between two packets out, at least.
+    pub transmit_interval: Option<u32>,
+    /// Packets that may be missing.
+    pub detect_multiplier: Option<u32>,
+    /// Time between two echoes.
+    pub echo_interval: Option<u32>,
+    /// Whether echoes are sent.
+    #[serde(default, deserialize_with = "null_default")]
+    pub echo_mode: bool,
+    /// Whether the router has to begin.
+    #[serde(default, deserialize_with = "null_default")]
+    pub passive_mode: bool,
+    /// Lowest TTL over several hops.
+    pub minimum_ttl: Option<u32>,
+}
+
+/// `metallb.io/v1beta1` Community: names of communities.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Community {
+    /// Name.
+    pub metadata: Metadata,
+    /// The names.
+    #[serde(default, deserialize_with = "null_default")]
+    pub spec: CommunitySpec,
+}
+
+/// Names of communities.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct CommunitySpec {
+    /// The names.
+    #[serde(default, deserialize_with = "null_default")]
+    pub communities: Vec<CommunityAlias>,
+}
+
+/// A name of a community.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct CommunityAlias {
+    /// The name.
+    pub name: String,
+    /// The community.
+    pub value: String,
+}

@@ -1,0 +1,47 @@
+//! Secrets, of which only a password is read, and never shown.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Deserializer};
+
+use super::kinds::{Metadata, null_default};
+
+/// `v1` Secret.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Secret {
+    /// Name.
+    pub metadata: Metadata,
+    /// Its type.
+    #[serde(default)]
+    pub r#type: Option<String>,
+    /// What it holds, in base64.
+    #[serde(default, deserialize_with = "null_default")]
+    pub data: BTreeMap<String, Hidden>,
+    /// What it holds, as text: so it may be written, and an API server keeps it in base64.
+    #[serde(default, rename = "stringData", deserialize_with = "null_default")]
+    pub string_data: BTreeMap<String, Hidden>,
+}
+
+/// A text that is not to be shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Hidden(String);
+
+impl Hidden {
+    /// The text.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl<'de> Deserialize<'de> for Hidden {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self)
+    }
+}

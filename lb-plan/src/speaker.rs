@@ -1,0 +1,116 @@
+//! What routers are told: model and this node → sessions, and the routes of each.
+//!
+//! A function of its arguments alone, so nothing is told twice and nothing is forgotten: whoever applies a plan
+//! looks for the difference to what was told before.
+
+mod routes;
+mod silence;
+
+pub use silence::Silence;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use lb_bgp::value::Attributes;
+
+use crate::model::{BgpAdvertisement, Model, Node, NodeName, Peer, ServiceName};
+
+/// Prefixes, and what is said about each.
+pub type Routes = BTreeMap<IpNet, Attributes>;
+
+/// What is told, and to whom.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SpeakerPlan {
+    /// The routers that this node speaks to, by the names of their objects.
+    pub peers: BTreeMap<String, PeerPlan>,
+    /// What came of every Service, by its name.
+    pub services: BTreeMap<ServiceName, Announcement>,
+}
+
+/// A router, and what it shall know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PeerPlan {
+    /// How it is spoken to.
+    pub session: Peer,
+    /// All that it shall know. Routers that shall know the same share it.
+    pub routes: Arc<Routes>,
+}
+
+/// What came of a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Announcement {
+    /// These peers of this node are told, in the order of their names.
+    To(Vec<String>),
+    /// Nobody is told by this node.
+    Silent(Silence),
+}
+
+/// What a node may say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpeakerSettings {
+    /// A node may announce though its label says that it is none of the load balancer's.
+    pub ignore_exclude_label: bool,
+    /// A node announces a Service with externalTrafficPolicy Local only if it has a serving endpoint itself. That is
+    /// MetalLB's rule; with a data plane that takes packets to where the endpoints are, any node may announce.
+    pub local_needs_endpoint: bool,
+    /// The node is about to go: routers are asked to prefer other ways (RFC 8326).
+    pub draining: bool,
+}
+
+/// Plans for a node; `None` if the node is not known: then nothing is to be changed.
+pub fn plan(model: &Model, node: &NodeName, settings: &SpeakerSettings) -> Option<SpeakerPlan> {
+    let own = model.nodes.get(node)?;
+    let peers: BTreeMap<&String, &Peer> =
+        model.bgp.peers.iter().filter(|(_, peer)| peer.selects_node(own)).collect();
+    let speaker = Speaker { model, name: node, node: own, settings, peers };
+    let told = speaker.services();
+    let tables = routes::tables(&speaker, &told);
+    let plan = |(name, peer): (&&String, &&Peer)| {
+        let routes = tables.get(name.as_str()).cloned().unwrap_or_default();
+        ((*name).clone(), PeerPlan { session: (*peer).clone(), routes })
+    };
+    let peers = speaker.peers.iter().map(plan).collect();
+    let services = told.into_iter().map(|(name, told)| (name.clone(), speaker.announcement(&told))).collect();
+    Some(SpeakerPlan { peers, services })
+}
+
+/// This node as a speaker.
+struct Speaker<'a> {
+    model: &'a Model,
+    name: &'a NodeName,
+    node: &'a Node,
+    settings: &'a SpeakerSettings,
+    peers: BTreeMap<&'a String, &'a Peer>,
+}
+
+/// An address of a Service, and the advertisements that announce it.
+struct Told<'a> {
+    address: std::net::IpAddr,
+    by: Vec<&'a BgpAdvertisement>,
+}
+
+impl<'a> Speaker<'a> {
+    /// What is to be told of every Service.
+    fn services(&self) -> Vec<(&'a ServiceName, Result<Vec<Told<'a>>, Silence>)> {
+        self.model.services.iter().map(|(name, service)| (name, silence::judge(self, service))).collect()
+    }
+
+    fn announcement(&self, told: &Result<Vec<Told<'_>>, Silence>) -> Announcement {
+        match told {
+            Err(silence) => Announcement::Silent(*silence),
+            Ok(told) => {
+                let is_told = |name: &str, peer: &Peer| {
+                    told.iter().any(|told| {
+                        peer.takes(told.address.is_ipv4()) && told.by.iter().any(|by| by.selects_peer(name))
+                    })
+                };
+                let peers = self.peers.iter().filter(|(name, peer)| is_told(name, peer));
+                Announcement::To(peers.map(|(name, _)| (*name).clone()).collect())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
