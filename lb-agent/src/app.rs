@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::admin::{self, AdminError, Door, metrics};
-use crate::control::Control;
+use crate::control::{Control, Neighbours};
 use crate::dataplane::attach::{self, AttachError};
 use crate::dataplane::cells::{Flows, LivenessCells};
 use crate::dataplane::counters::Counters;
@@ -143,8 +143,20 @@ pub async fn run(options: Options) -> Result<(), AppError> {
     let metrics =
         serve_metrics(options.metrics, metrics::Source { state: shown.clone(), speaker: speaker.clone() })
             .await?;
+    let neighbours =
+        Neighbours { speaker: speaker.clone(), router_id: options.speaker.router_id, restarted: false };
     let (drain, draining) = watch::channel(settings.draining);
-    let control = Control { source, network, maps, settings, class: options.class, state, prober, draining };
+    let control = Control {
+        source,
+        network,
+        maps,
+        settings,
+        class: options.class,
+        state,
+        prober,
+        neighbours,
+        draining,
+    };
     let door = Door {
         state: shown,
         counters,
