@@ -1,4 +1,6 @@
-//! The agent's own door: state as JSON over a Unix socket.
+//! The agent's own door: state as JSON over a Unix socket, and metrics over HTTP.
+
+pub mod metrics;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,6 +20,8 @@ use tokio::sync::watch;
 
 use crate::dataplane::cells::{FlowCount, Flows, LivenessCells};
 use crate::dataplane::counters::{Counters, OutcomeCount};
+use crate::speaker::bfd::BfdShown;
+use crate::speaker::{BgpShown, Speaker};
 use crate::state::State;
 
 /// Why the socket cannot be had.
@@ -86,6 +90,8 @@ pub struct Door {
     pub cells: LivenessCells,
     /// The table of flows.
     pub flows: Flows,
+    /// The sessions with routers.
+    pub speaker: Speaker,
     /// Where a drain is told.
     pub drain: watch::Sender<bool>,
     /// A tick of the probe clock; zero where nobody is probed.
@@ -133,6 +139,8 @@ pub fn listen(path: &Path) -> Result<Socket, AdminError> {
 pub async fn serve(socket: Socket, door: Door) -> io::Result<()> {
     let router = Router::new()
         .route("/status", get(status))
+        .route("/bgp", get(bgp))
+        .route("/bfd", get(bfd))
         .route("/readyz", get(ready))
         .route("/drain", post(drain).delete(undrain))
         .with_state(Arc::new(door));
@@ -148,6 +156,14 @@ async fn drain(Extracted(door): Extracted<Arc<Door>>) -> StatusCode {
 async fn undrain(Extracted(door): Extracted<Arc<Door>>) -> StatusCode {
     door.drain.send_replace(false);
     StatusCode::NO_CONTENT
+}
+
+async fn bgp(Extracted(door): Extracted<Arc<Door>>) -> Json<BgpShown> {
+    Json(BgpShown::from(&door.speaker.view().await))
+}
+
+async fn bfd(Extracted(door): Extracted<Arc<Door>>) -> Json<BfdShown> {
+    Json(BfdShown::from(door.speaker.view().await.bfd.as_slice()))
 }
 
 async fn ready(Extracted(door): Extracted<Arc<Door>>) -> StatusCode {

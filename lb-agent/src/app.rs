@@ -1,10 +1,12 @@
 //! The agent put together: checks, attachment, loop, and an orderly end.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lb_bfd::clock::{ProbeClock, TICKS_PER_INTERVAL};
+use lb_bgp::value::RouterId;
 use lb_common::hash::HashKey;
 use lb_common::maps::CONFIG_TOLD_TO_DRAIN;
 use lb_plan::model::NodeName;
@@ -12,8 +14,8 @@ use lb_plan::plan::{Forwarding, Liveness, Settings};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::admin::{self, AdminError, Door};
-use crate::control::Control;
+use crate::admin::{self, AdminError, Door, metrics};
+use crate::control::{Control, Neighbours};
 use crate::dataplane::attach::{self, AttachError};
 use crate::dataplane::cells::{Flows, LivenessCells};
 use crate::dataplane::counters::Counters;
@@ -23,6 +25,7 @@ use crate::dataplane::preflight::{self, Unfit};
 use crate::liveness::{Prober, Profile};
 use crate::net::observe::Network;
 use crate::source::{Source, SourceError, SourceOptions};
+use crate::speaker::Speaker;
 use crate::state::State;
 
 /// What the agent is told.
@@ -54,6 +57,21 @@ pub struct Options {
     pub liveness: Option<Profile>,
     /// For how long after a node's death flows that nobody knows wait, in case it comes back.
     pub orphan_grace: Duration,
+    /// How sessions with routers are held.
+    pub speaker: SpeakerOptions,
+    /// Where metrics and health are served; `None`: nowhere.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// How sessions with routers are held.
+#[derive(Clone, Copy, Debug)]
+pub struct SpeakerOptions {
+    /// Where routers may connect; 0: nowhere.
+    pub port: u16,
+    /// This node's BGP identifier; `None`: its address.
+    pub router_id: Option<RouterId>,
+    /// How long routers are asked to prefer other nodes before this one goes.
+    pub grace: Duration,
 }
 
 /// Why the agent does not run.
@@ -78,8 +96,11 @@ pub enum AppError {
     #[error("cannot open the counters: {0}")]
     Counters(#[source] aya::maps::MapError),
     /// No thread.
-    #[error("the system gives no thread for probes: {0}")]
+    #[error("the system gives no thread: {0}")]
     Thread(#[source] std::io::Error),
+    /// No metrics.
+    #[error("cannot serve metrics on {0}: {1}; give another --metrics-address")]
+    Metrics(SocketAddr, #[source] std::io::Error),
     /// No netlink.
     #[error("the kernel gives no netlink socket: {0}")]
     Netlink(#[source] std::io::Error),
@@ -118,24 +139,63 @@ pub async fn run(options: Options) -> Result<(), AppError> {
         Some(profile) => Some(Prober::start(profile, LivenessCells::open(&pins)?).map_err(AppError::Thread)?),
         None => None,
     };
+    let speaker = Speaker::new(options.speaker.port, &options.node.to_string()).map_err(AppError::Thread)?;
+    let metrics =
+        serve_metrics(options.metrics, metrics::Source { state: shown.clone(), speaker: speaker.clone() })
+            .await?;
+    let neighbours =
+        Neighbours { speaker: speaker.clone(), router_id: options.speaker.router_id, restarted: false };
     let (drain, draining) = watch::channel(settings.draining);
-    let control = Control { source, network, maps, settings, class: options.class, state, prober, draining };
+    let control = Control {
+        source,
+        network,
+        maps,
+        settings,
+        class: options.class,
+        state,
+        prober,
+        neighbours,
+        draining,
+    };
     let door = Door {
         state: shown,
         counters,
         cells: LivenessCells::open(&pins)?,
         flows: Flows::open(&pins)?,
+        speaker: speaker.clone(),
         drain,
         tick,
     };
-    tokio::select! {
+    let outcome = tokio::select! {
         ended = control.run() => ended.map_err(AppError::from),
+        ended = metrics => ended.map_err(|e| AppError::Ended("the metrics", e)),
         ended = admin::serve(socket, door) => ended.map_err(|e| AppError::Ended("the admin socket", e)),
         told = told_to_stop() => {
             tracing::info!("stopping: the program stays attached and goes on forwarding; `fairlead detach` removes it");
             told.map_err(|e| AppError::Ended("the wait for signals", e))
         }
-    }
+    };
+    speaker.leave(options.speaker.grace).await;
+    outcome
+}
+
+/// Listens at once, so that an address that is taken is said at the start.
+async fn serve_metrics(
+    address: Option<SocketAddr>,
+    source: metrics::Source,
+) -> Result<impl Future<Output = std::io::Result<()>>, AppError> {
+    let listener = match address {
+        Some(address) => {
+            Some(metrics::listen(address).await.map_err(|error| AppError::Metrics(address, error))?)
+        }
+        None => None,
+    };
+    Ok(async {
+        match listener {
+            Some(listener) => metrics::serve(listener, source).await,
+            None => std::future::pending().await,
+        }
+    })
 }
 
 fn settings(options: &Options, maps: &Maps) -> Result<Settings, MapsError> {

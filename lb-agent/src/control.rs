@@ -1,5 +1,7 @@
 //! The loop: observe → plan → diff → apply, on every change, for as long as the agent runs.
 
+mod neighbours;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,8 +12,10 @@ use lb_plan::contents::{Contents, diff};
 use lb_plan::model::Model;
 use lb_plan::plan::{Facts, Plan, Planner, Settings};
 use lb_plan::problem::Problem;
+use lb_plan::speaker::SpeakerSettings;
 use tokio::sync::watch;
 
+pub use self::neighbours::Neighbours;
 use crate::dataplane::maps::{Maps, MapsError};
 use crate::liveness::{Probed, Prober, Silent, Targets};
 use crate::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation};
@@ -40,6 +44,8 @@ pub struct Control {
     pub state: watch::Sender<Arc<State>>,
     /// Who probes the other nodes.
     pub prober: Option<Prober>,
+    /// Who tells routers.
+    pub neighbours: Neighbours,
     /// Whether this node has been told to take no new flows.
     pub draining: watch::Receiver<bool>,
 }
@@ -87,6 +93,7 @@ impl Control {
             started: Instant::now(),
             wake: None,
         };
+        self.neighbours.restarted = memory.installed.config.is_some();
         // Answers to probes of the agent before this one are answers, and a restart writes nothing that was right.
         if let Some(config) = memory.installed.config.filter(|config| config.probe_nonce != 0) {
             self.settings.liveness.nonce = config.probe_nonce;
@@ -207,7 +214,23 @@ impl Control {
                 "maps written"
             );
         }
+        // Only now that packets are taken care of may they be asked for.
+        let failures = failures.iter().map(ToString::to_string).chain(self.tell(memory)).collect();
         self.publish(memory, plan, applied, failures);
+    }
+
+    /// Has routers told what they shall know.
+    fn tell(&self, memory: &Memory) -> Vec<String> {
+        let node = memory.model.nodes.get(&self.settings.node);
+        let draining = self.settings.draining || node.is_some_and(|node| node.draining);
+        let settings = SpeakerSettings { draining, ..SpeakerSettings::default() };
+        self.neighbours.tell(&memory.model, &self.settings.node, &settings, self.is_ready(memory))
+    }
+
+    /// Whether packets for VIPs get to their nodes, or have done so before.
+    fn is_ready(&self, memory: &Memory) -> bool {
+        let resolved = memory.observation.unresolved.is_empty() || memory.started.elapsed() > READY_ANYWAY;
+        self.state.borrow().ready || (memory.installed.config.is_some() && resolved)
     }
 
     /// Has the other nodes probed, those that a way is known to.
@@ -245,14 +268,10 @@ impl Control {
         (done, failures)
     }
 
-    fn publish(&self, memory: &Memory, plan: Plan, applied: Applied, failures: Vec<MapsError>) {
+    fn publish(&self, memory: &Memory, plan: Plan, applied: Applied, failures: Vec<String>) {
         let mut problems = memory.problems.clone();
         problems.extend(plan.problems);
-        let problems: Vec<String> = problems
-            .iter()
-            .map(ToString::to_string)
-            .chain(failures.iter().map(ToString::to_string))
-            .collect();
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).chain(failures).collect();
         let before = self.state.borrow().clone();
         for problem in problems.iter().filter(|problem| !before.problems.contains(problem)) {
             tracing::warn!("{problem}");
@@ -260,8 +279,7 @@ impl Control {
         for gone in before.problems.iter().filter(|problem| !problems.contains(problem)) {
             tracing::info!("no longer so: {gone}");
         }
-        let resolved = memory.observation.unresolved.is_empty() || memory.started.elapsed() > READY_ANYWAY;
-        let ready = before.ready || (memory.installed.config.is_some() && resolved);
+        let ready = self.is_ready(memory);
         let turns = before.turns + 1;
         self.state.send_replace(Arc::new(State {
             ready,

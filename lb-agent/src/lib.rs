@@ -5,7 +5,7 @@
 //! | [`cli`] | 6 | the subcommands |
 //! | [`app`], [`control`] | 5 | the parts put together, and the loop |
 //! | [`controller`] | 5 | the loop that gives Services their addresses |
-//! | [`directory`], [`kube`], [`dataplane`], [`net`], [`liveness`], [`admin`] | 4 | the world; they do not know each other |
+//! | [`directory`], [`kube`], [`dataplane`], [`net`], [`liveness`], [`speaker`], [`admin`] | 4 | the world; they do not know each other |
 //! | [`source`] | 5 | directory or API server, whichever it is |
 //! | [`snapshot`] | | all objects at one moment |
 //! | [`state`] | | what the agent shows of itself |
@@ -22,4 +22,5 @@ pub mod liveness;
 pub mod net;
 pub mod snapshot;
 pub mod source;
+pub mod speaker;
 pub mod state;

@@ -1,16 +1,18 @@
 //! `fairlead agent`.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use lb_bgp::value::RouterId;
 use lb_common::hash::HashKey;
 use lb_common::maps::capacity;
 use lb_plan::model::NodeName;
 use lb_plan::plan::Forwarding;
 
 use super::{PinArgs, SocketArgs};
-use crate::app::{self, AppError, Options};
+use crate::app::{self, AppError, Options, SpeakerOptions};
 use crate::liveness::Profile;
 use crate::source::SourceOptions;
 
@@ -61,6 +63,19 @@ pub struct AgentArgs {
     /// milliseconds.
     #[arg(long, default_value_t = 1000, value_name = "MS")]
     orphan_grace: u64,
+    /// Where routers may connect; 0: sessions are only opened from here.
+    #[arg(long, default_value_t = 179, value_name = "PORT")]
+    bgp_port: u16,
+    /// This node's BGP identifier, written as an IPv4 address; without it, the node's IPv4 address.
+    #[arg(long, value_name = "ID", value_parser = router_id)]
+    router_id: Option<RouterId>,
+    /// For how long routers are asked to prefer other nodes before this agent ends, in milliseconds; 0 does
+    /// not ask.
+    #[arg(long, default_value_t = 2000, value_name = "MS")]
+    shutdown_grace: u64,
+    /// Where metrics and health are served over HTTP.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics_address: Option<SocketAddr>,
     #[command(flatten)]
     pins: PinArgs,
     #[command(flatten)]
@@ -148,7 +163,18 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
             multiplier: args.liveness_multiplier,
         }),
         orphan_grace: Duration::from_millis(args.orphan_grace),
+        speaker: SpeakerOptions {
+            port: args.bgp_port,
+            router_id: args.router_id,
+            grace: Duration::from_millis(args.shutdown_grace),
+        },
+        metrics: args.metrics_address,
     })
+}
+
+fn router_id(text: &str) -> Result<RouterId, String> {
+    let address: Ipv4Addr = text.parse().map_err(|error| format!("{error}"))?;
+    RouterId::new(address).ok_or_else(|| "an identifier is not 0.0.0.0".to_owned())
 }
 
 fn read_hash_key(path: &Path) -> Result<HashKey, AgentError> {

@@ -214,7 +214,7 @@ fn outcomes(shown: &Shown) -> Table {
     table
 }
 
-fn table<const N: usize>(header: [&str; N], right: &[usize]) -> Table {
+pub(super) fn table<const N: usize>(header: [&str; N], right: &[usize]) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(header);
     for column in right {

@@ -1,0 +1,226 @@
+//! Metrics and health over HTTP, for machines. Sessions have the names that MetalLB's have, so that its
+//! dashboards and alerts go on.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State as Extracted;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use lb_bfd::state::State as BfdState;
+use lb_bgp::session::State as BgpState;
+use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry, TEXT_FORMAT, TextEncoder};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::speaker::bfd::BfdViewed;
+use crate::speaker::{Speaker, SpeakerView, Viewed};
+use crate::state::State;
+
+/// What the answers are made from.
+#[derive(Clone)]
+pub struct Source {
+    /// The agent's state.
+    pub state: watch::Receiver<Arc<State>>,
+    /// The sessions.
+    pub speaker: Speaker,
+}
+
+/// What is counted from nothing on, and what goes up and down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Counter,
+    Gauge,
+}
+
+use Kind::{Counter, Gauge};
+
+/// A metric of each session: its name, what it says, what it is, and how it is read.
+type Metric<Session> = (&'static str, &'static str, Kind, fn(&Session) -> u64);
+
+const BGP: [Metric<Viewed>; 13] = [
+    ("metallb_bgp_session_up", "Whether the session is established", Gauge, |it| {
+        u64::from(it.view.state == BgpState::Established)
+    }),
+    ("metallb_bgp_announced_prefixes_total", "Prefixes that the peer has been told", Gauge, |it| {
+        it.view.families.values().map(|family| family.told as u64).sum()
+    }),
+    ("metallb_bgp_pending_prefixes_total", "Prefixes that the peer is still to be told", Gauge, |it| {
+        it.view.families.values().map(|family| family.pending as u64).sum()
+    }),
+    ("metallb_bgp_updates_total", "UPDATEs sent", Counter, |it| it.view.counters.sent.update),
+    ("metallb_bgp_updates_total_received", "UPDATEs received", Counter, |it| {
+        it.view.counters.received.update
+    }),
+    ("metallb_bgp_opens_sent", "OPENs sent", Counter, |it| it.view.counters.sent.open),
+    ("metallb_bgp_opens_received", "OPENs received", Counter, |it| it.view.counters.received.open),
+    ("metallb_bgp_notifications_sent", "NOTIFICATIONs sent", Counter, |it| {
+        it.view.counters.sent.notification
+    }),
+    ("metallb_bgp_keepalives_sent", "KEEPALIVEs sent", Counter, |it| it.view.counters.sent.keepalive),
+    ("metallb_bgp_keepalives_received", "KEEPALIVEs received", Counter, |it| {
+        it.view.counters.received.keepalive
+    }),
+    ("metallb_bgp_route_refresh_sent", "ROUTE-REFRESHes sent", Counter, |it| {
+        it.view.counters.sent.route_refresh
+    }),
+    ("metallb_bgp_total_sent", "Messages sent", Counter, |it| it.view.counters.sent.total()),
+    ("metallb_bgp_total_received", "Messages received", Counter, |it| it.view.counters.received.total()),
+];
+
+const BFD: [Metric<BfdViewed>; 7] = [
+    ("metallb_bfd_session_up", "Whether the session is up", Gauge, |it| {
+        u64::from(it.view.state == BfdState::Up)
+    }),
+    ("metallb_bfd_control_packet_input", "Control packets received", Counter, |it| it.view.counters.received),
+    ("metallb_bfd_control_packet_output", "Control packets sent", Counter, |it| it.view.counters.sent),
+    ("metallb_bfd_echo_packet_input", "Echo packets received", Counter, |it| it.view.counters.echo_received),
+    ("metallb_bfd_echo_packet_output", "Echo packets sent", Counter, |it| it.view.counters.echo_sent),
+    ("metallb_bfd_session_up_events", "Times that the session came up", Counter, |it| {
+        it.view.counters.up_events
+    }),
+    ("metallb_bfd_session_down_events", "Times that the session went down", Counter, |it| {
+        it.view.counters.down_events
+    }),
+];
+
+/// What MetalLB calls the VRF of a session without one.
+const DEFAULT_VRF: &str = "default";
+
+/// Listens.
+///
+/// # Errors
+/// When the address or the port is not to be had.
+pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address).await
+}
+
+/// Answers until the task is ended.
+///
+/// # Errors
+/// When the socket fails.
+pub async fn serve(listener: TcpListener, source: Source) -> io::Result<()> {
+    let router = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { StatusCode::OK }))
+        .route("/readyz", get(ready))
+        .with_state(source);
+    axum::serve(listener, router).await
+}
+
+async fn ready(Extracted(source): Extracted<Source>) -> StatusCode {
+    if source.state.borrow().ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+async fn metrics(Extracted(source): Extracted<Source>) -> Response {
+    match render(&source.speaker.view().await) {
+        Ok(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+/// All metrics as text. They are made anew each time: so a session that is gone leaves nothing behind.
+fn render(view: &SpeakerView) -> Result<String, prometheus::Error> {
+    let registry = Registry::new();
+    let bgp: Vec<_> = view.neighbours.iter().map(|it| (bgp_labels(it), it)).collect();
+    let bfd: Vec<_> = view.bfd.iter().map(|it| (bfd_labels(it), it)).collect();
+    BGP.iter().try_for_each(|metric| register(&registry, metric, &bgp))?;
+    BFD.iter().try_for_each(|metric| register(&registry, metric, &bfd))?;
+    let strangers = prometheus::IntCounter::new(
+        "fairlead_bgp_unknown_connections_total",
+        "Connections that no peer is configured for, closed",
+    )?;
+    strangers.inc_by(view.unknown);
+    registry.register(Box::new(strangers))?;
+    TextEncoder::new().encode_to_string(&registry.gather())
+}
+
+fn register<Session>(
+    registry: &Registry,
+    (name, help, kind, read): &Metric<Session>,
+    sessions: &[([String; 2], &Session)],
+) -> Result<(), prometheus::Error> {
+    let options = Opts::new(*name, *help);
+    let labels = ["peer", "vrf"];
+    match kind {
+        Counter => {
+            let counters = IntCounterVec::new(options, &labels)?;
+            for (values, session) in sessions {
+                counters.with_label_values(values).inc_by(read(session));
+            }
+            registry.register(Box::new(counters))
+        }
+        Gauge => {
+            let gauges = IntGaugeVec::new(options, &labels)?;
+            for (values, session) in sessions {
+                gauges.with_label_values(values).set(i64::try_from(read(session)).unwrap_or(i64::MAX));
+            }
+            registry.register(Box::new(gauges))
+        }
+    }
+}
+
+fn bgp_labels(viewed: &Viewed) -> [String; 2] {
+    let transport = &viewed.neighbour.transport;
+    [SocketAddr::new(transport.address, transport.port).to_string(), vrf(transport.vrf())]
+}
+
+fn bfd_labels(viewed: &BfdViewed) -> [String; 2] {
+    [viewed.watched.address.to_string(), vrf(viewed.vrf())]
+}
+
+fn vrf(device: Option<&str>) -> String {
+    device.unwrap_or(DEFAULT_VRF).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use lb_bfd::session::{Config, Discriminator, Hops, Profile, Session};
+
+    use super::*;
+    use crate::speaker::bfd::Watched;
+
+    fn session(address: Ipv4Addr) -> BfdViewed {
+        let profile = Profile::default();
+        let config = Config {
+            local: Discriminator::MIN,
+            hops: Hops::Single,
+            profile,
+            control_plane_independent: false,
+            echo_receive: Duration::ZERO,
+        };
+        let mut session = Session::new(config, 1, Duration::ZERO);
+        session.poll_packet(Duration::from_secs(1));
+        let address = address.into();
+        let watched = Watched { address, source: None, device: None, hops: Hops::Single, profile };
+        BfdViewed { name: "router".into(), watched, view: session.view(), at: Duration::from_secs(1) }
+    }
+
+    #[test]
+    fn sessions_have_the_names_and_labels_of_metallb() {
+        let bfd = vec![session(Ipv4Addr::new(192, 0, 2, 1))];
+        let text = render(&SpeakerView { bfd, unknown: 3, ..SpeakerView::default() }).unwrap();
+        let line = "metallb_bfd_control_packet_output{peer=\"192.0.2.1\",vrf=\"default\"} 1";
+        assert!(text.lines().any(|it| it == line), "{text}");
+        assert!(text.contains("# TYPE metallb_bfd_control_packet_output counter"), "{text}");
+        assert!(text.contains("# TYPE metallb_bfd_session_up gauge"), "{text}");
+        assert!(text.contains("fairlead_bgp_unknown_connections_total 3"), "{text}");
+    }
+
+    #[test]
+    fn two_objects_for_one_address_are_counted_together() {
+        let bfd = vec![session(Ipv4Addr::LOCALHOST), session(Ipv4Addr::LOCALHOST)];
+        let text = render(&SpeakerView { bfd, ..SpeakerView::default() }).unwrap();
+        assert!(
+            text.contains("metallb_bfd_control_packet_output{peer=\"127.0.0.1\",vrf=\"default\"} 2"),
+            "{text}"
+        );
+    }
+}

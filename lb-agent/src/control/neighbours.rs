@@ -1,0 +1,141 @@
+//! From what the planner wants of routers to what the speaker is told.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lb_bfd::session::{Hops, Profile};
+use lb_bgp::session::{BackOff, Config, RemoteAs, Routes};
+use lb_bgp::value::RouterId;
+use lb_bgp::value::{Family, HoldTime};
+use lb_plan::model::{self, Endpoint, Model, NodeName, Peer};
+use lb_plan::speaker::{self, SpeakerPlan, SpeakerSettings};
+
+use crate::speaker::wanted::{Bfd, Key, Neighbour, Transport, Wanted};
+use crate::speaker::{Identity, Speaker};
+
+/// For so many seconds routers keep our routes while this process is replaced. Meanwhile they do not heed BFD:
+/// a node that dies then is a hole for so long.
+const RESTART_TIME: u16 = 8;
+/// An attempt to connect that has no answer by then is given up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Who tells routers what is planned.
+pub struct Neighbours {
+    /// Who speaks to them.
+    pub speaker: Speaker,
+    /// This node's BGP identifier, if one was chosen.
+    pub router_id: Option<RouterId>,
+    /// There was an agent before this one, whose routes they may have kept.
+    pub restarted: bool,
+}
+
+impl Neighbours {
+    /// Has routers told all that they shall know; nothing of it yet while this node cannot take the packets,
+    /// `is_ready` being false. Says what cannot be done, a sentence each.
+    pub(super) fn tell(
+        &self,
+        model: &Model,
+        node: &NodeName,
+        settings: &SpeakerSettings,
+        is_ready: bool,
+    ) -> Vec<String> {
+        let (Some(plan), Some(own)) = (speaker::plan(model, node, settings), model.nodes.get(node)) else {
+            // What is not known now may be so again in a moment: nothing is taken back.
+            return Vec::new();
+        };
+        let identity = Identity {
+            name: node.to_string(),
+            router_id: self.router_id,
+            addresses: own.addresses().to_vec(),
+        };
+        self.speaker.set(wanted(&plan, &identity, self.restarted, is_ready));
+        unnumbered(&plan)
+    }
+}
+
+fn wanted(plan: &SpeakerPlan, identity: &Identity, restarted: bool, is_ready: bool) -> Wanted {
+    let wanted = plan.peers.iter().filter_map(|(name, peer)| {
+        let routes = is_ready.then(|| Arc::clone(&peer.routes));
+        Some((name.clone(), neighbour(&peer.session, identity, restarted, routes)?))
+    });
+    wanted.collect()
+}
+
+fn unnumbered(plan: &SpeakerPlan) -> Vec<String> {
+    let interfaces = plan.peers.iter().filter_map(|(name, peer)| match &peer.session.endpoint {
+        Endpoint::Interface(interface) => Some((name, interface)),
+        Endpoint::Address(_) => None,
+    });
+    let words = interfaces.map(|(name, interface)| {
+        format!("BGPPeer {name}: spec.interface: a router without an address ({interface}) cannot be spoken to; write its peerAddress")
+    });
+    words.collect()
+}
+
+/// A router as a neighbour; `None` where it has no address. Without `routes` it is told nothing yet.
+/// `restarted`: see [`Neighbours`].
+fn neighbour(
+    peer: &Peer,
+    identity: &Identity,
+    restarted: bool,
+    routes: Option<Arc<Routes>>,
+) -> Option<Neighbour> {
+    let Endpoint::Address(address) = peer.endpoint else { return None };
+    Some(Neighbour {
+        transport: transport(peer, address),
+        config: config(peer, address, identity, restarted),
+        bfd: peer.bfd.as_ref().map(|profile| bfd(profile, peer.multihop)),
+        routes,
+    })
+}
+
+fn transport(peer: &Peer, address: IpAddr) -> Transport {
+    Transport {
+        address,
+        port: peer.port,
+        source: peer.source,
+        device: peer.vrf.clone(),
+        key: peer.password.as_ref().and_then(|password| Key::new(password.octets())),
+        minimum_ttl: None,
+    }
+}
+
+fn config(peer: &Peer, address: IpAddr, identity: &Identity, restarted: bool) -> Config {
+    let families = [(Family::Ipv4, true), (Family::Ipv6, false)];
+    let spoken = families.into_iter().filter(|(_, is_ipv4)| peer.takes(*is_ipv4));
+    Config {
+        local_asn: peer.my_asn,
+        shown_asn: peer.local_asn,
+        remote: match peer.remote {
+            model::RemoteAs::Exactly(asn) => RemoteAs::Exactly(asn),
+            model::RemoteAs::Internal => RemoteAs::Internal,
+            model::RemoteAs::External => RemoteAs::External,
+        },
+        router_id: peer.router_id.unwrap_or_else(|| identity.router_id()),
+        hold_time: peer.hold_time.unwrap_or(HoldTime::DEFAULT),
+        keepalive: peer.keepalive,
+        families: spoken.map(|(family, _)| family).collect(),
+        next_hops: identity.next_hops(address),
+        graceful_restart: peer.graceful_restart.then_some(RESTART_TIME),
+        restarted,
+        passive: false,
+        host_name: identity.name.clone(),
+        connect_timeout: CONNECT_TIMEOUT,
+        back_off: back_off(peer.connect_retry),
+    }
+}
+
+fn back_off(connect_retry: Option<Duration>) -> BackOff {
+    let BackOff { first, longest } = BackOff::DEFAULT;
+    connect_retry
+        .map_or(BackOff { first, longest }, |retry| BackOff { first: first.min(retry), longest: retry })
+}
+
+fn bfd(profile: &model::BfdProfile, multihop: bool) -> Bfd {
+    let &model::BfdProfile { transmit, receive, multiplier, echo, passive, minimum_ttl } = profile;
+    Bfd {
+        hops: if multihop { Hops::Multi { minimum_ttl } } else { Hops::Single },
+        profile: Profile { transmit, receive, multiplier, echo, passive },
+    }
+}

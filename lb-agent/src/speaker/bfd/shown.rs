@@ -1,0 +1,85 @@
+//! BFD as people and programs are shown it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use lb_bfd::session::Hops;
+use serde::Serialize;
+
+use super::BfdViewed;
+
+/// What `GET /bfd` answers.
+#[derive(Clone, Debug, Serialize)]
+pub struct BfdShown {
+    /// The sessions.
+    pub sessions: Vec<BfdSessionShown>,
+}
+
+/// A session.
+#[derive(Clone, Debug, Serialize)]
+pub struct BfdSessionShown {
+    /// The neighbour's object.
+    pub peer: String,
+    /// Its address.
+    pub address: IpAddr,
+    /// The VRF or interface, if one is said.
+    pub vrf: Option<String>,
+    /// Over several hops (RFC 5883).
+    pub multihop: bool,
+    /// `AdminDown`, `Down`, `Init` or `Up`.
+    pub state: &'static str,
+    /// For how long it has been so.
+    pub seconds: u64,
+    /// Why it last went down.
+    pub diagnostic: &'static str,
+    /// What the neighbour says of itself.
+    pub remote_state: &'static str,
+    /// Milliseconds between two packets out.
+    pub transmit_ms: f64,
+    /// Milliseconds without a packet in after which the neighbour is taken for dead.
+    pub detection_ms: f64,
+    /// Control packets out.
+    pub sent: u64,
+    /// Control packets in.
+    pub received: u64,
+    /// Times that it came up.
+    pub up_events: u64,
+    /// Times that it went down from up.
+    pub down_events: u64,
+    /// Control packets in that counted for nothing, by why.
+    pub refused: BTreeMap<&'static str, u64>,
+}
+
+impl From<&[BfdViewed]> for BfdShown {
+    fn from(sessions: &[BfdViewed]) -> Self {
+        let mut sessions: Vec<_> = sessions.iter().map(session).collect();
+        sessions.sort_by(|one, other| one.peer.cmp(&other.peer));
+        Self { sessions }
+    }
+}
+
+fn session(viewed: &BfdViewed) -> BfdSessionShown {
+    let BfdViewed { name, watched, view, at } = viewed;
+    BfdSessionShown {
+        peer: name.clone(),
+        address: watched.address,
+        vrf: watched.device.clone(),
+        multihop: matches!(watched.hops, Hops::Multi { .. }),
+        state: view.state.name(),
+        seconds: at.saturating_sub(view.since).as_secs(),
+        diagnostic: view.diagnostic.words(),
+        remote_state: view.remote_state.name(),
+        transmit_ms: milliseconds(view.transmit_interval),
+        detection_ms: milliseconds(view.detection_time),
+        sent: view.counters.sent,
+        received: view.counters.received,
+        up_events: view.counters.up_events,
+        down_events: view.counters.down_events,
+        refused: view.counters.refusals.clone(),
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}

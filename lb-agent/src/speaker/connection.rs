@@ -1,0 +1,123 @@
+//! One TCP connection: octets in, and at most one piece of octets on its way out.
+
+use std::future::pending;
+use std::io;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// No last word takes longer: a neighbour that reads nothing must not hold us up.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(2);
+/// Octets read at once.
+const READ: usize = 16 * 1024;
+
+/// A connection that is in use.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: TcpStream,
+    unsent: Vec<u8>,
+    /// Of `unsent`, octets that are in the kernel.
+    sent: usize,
+}
+
+/// What reading brought.
+#[derive(Debug)]
+pub(super) enum Read {
+    /// So many octets.
+    Octets(usize),
+    /// Nothing is there.
+    Nothing,
+    /// The connection is over; what the operating system said of it.
+    End(Option<io::Error>),
+}
+
+impl Connection {
+    pub(super) const fn new(stream: TcpStream) -> Self {
+        Self { stream, unsent: Vec::new(), sent: 0 }
+    }
+
+    pub(super) const fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// A buffer for [`read`](Self::read).
+    pub(super) fn buffer() -> Vec<u8> {
+        vec![0; READ]
+    }
+
+    /// Waits until there is something to read or room for what is unsent. May be dropped at any time.
+    pub(super) async fn ready(&self) {
+        let writable = async { if self.is_idle() { pending().await } else { self.stream.writable().await } };
+        // An error shows in the read or write that follows.
+        tokio::select! {
+            _ = self.stream.readable() => {}
+            _ = writable => {}
+        }
+    }
+
+    /// Takes what is there.
+    pub(super) fn read(&self, buffer: &mut [u8]) -> Read {
+        match self.stream.try_read(buffer) {
+            Ok(0) => Read::End(None),
+            Ok(octets) => Read::Octets(octets),
+            Err(error) if is_passing(&error) => Read::Nothing,
+            Err(error) => Read::End(Some(error)),
+        }
+    }
+
+    /// Nothing is on its way out.
+    pub(super) const fn is_idle(&self) -> bool {
+        self.unsent.is_empty()
+    }
+
+    /// Adds octets to what is to be written.
+    pub(super) fn push(&mut self, octets: Vec<u8>) {
+        if self.unsent.is_empty() {
+            self.unsent = octets;
+        } else {
+            self.unsent.extend(octets);
+        }
+    }
+
+    /// Writes as much as the kernel takes; true when that was all.
+    ///
+    /// # Errors
+    /// When the connection is lost.
+    pub(super) fn write(&mut self) -> io::Result<bool> {
+        while let Some(rest) = self.unsent.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            match self.stream.try_write(rest) {
+                Ok(octets) => self.sent += octets,
+                Err(error) if is_passing(&error) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        self.unsent.clear();
+        self.sent = 0;
+        Ok(true)
+    }
+
+    /// Writes what is left, says that this was all, and reads until the neighbour hangs up, too: closing with
+    /// octets unread would have the kernel throw away what is unsent.
+    pub(super) async fn part(mut self) {
+        let farewell = async {
+            while !self.write()? {
+                self.stream.writable().await?;
+            }
+            socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write)?;
+            let mut buffer = Self::buffer();
+            loop {
+                self.stream.readable().await?;
+                if matches!(self.read(&mut buffer), Read::End(_)) {
+                    return Ok::<(), io::Error>(());
+                }
+            }
+        };
+        // Whether it was heard or not: it is over.
+        let _ = timeout(LONGEST_FAREWELL, farewell).await;
+    }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}

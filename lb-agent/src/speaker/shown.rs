@@ -1,0 +1,235 @@
+//! The speaker as it is now: as values, and as people and programs are shown it.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use lb_bgp::session::{Counters, Messages, PeerView, State};
+use lb_bgp::value::{Family, NextHop};
+use serde::Serialize;
+
+use super::bfd::BfdViewed;
+use super::wanted::Neighbour;
+
+/// The speaker as it is now.
+#[derive(Clone, Debug, Default)]
+pub struct SpeakerView {
+    /// When; counted from the speaker's start, as all times in it.
+    pub at: Duration,
+    /// The neighbours, by name.
+    pub neighbours: Vec<Viewed>,
+    /// The BFD sessions.
+    pub bfd: Vec<BfdViewed>,
+    /// Connections of strangers that were closed.
+    pub unknown: u64,
+    /// What cannot be listened at, a sentence each.
+    pub failures: Vec<String>,
+}
+
+/// A neighbour as it is now.
+#[derive(Clone, Debug)]
+pub struct Viewed {
+    /// Its object's name.
+    pub name: String,
+    /// What is wanted of it.
+    pub neighbour: Neighbour,
+    /// How it stands.
+    pub view: PeerView,
+}
+
+/// What `GET /bgp` answers.
+#[derive(Clone, Debug, Serialize)]
+pub struct BgpShown {
+    /// The sessions, by the neighbours' names.
+    pub sessions: Vec<SessionShown>,
+    /// Connections of strangers that were closed.
+    pub unknown_connections: u64,
+    /// What is wrong, a sentence each.
+    pub problems: Vec<String>,
+}
+
+/// A session.
+#[derive(Clone, Debug, Serialize)]
+pub struct SessionShown {
+    /// The neighbour's object.
+    pub peer: String,
+    /// Its address.
+    pub address: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// The VRF or interface, if one is said.
+    pub vrf: Option<String>,
+    /// `idle`, `connect`, `active`, `opensent`, `openconfirm` or `established`.
+    pub state: &'static str,
+    /// For how long it has been so.
+    pub seconds: u64,
+    /// The AS number that the neighbour sees.
+    pub local_asn: u32,
+    /// Our BGP identifier.
+    pub router_id: String,
+    /// Both ends of the connection, ours first.
+    pub connection: Option<(SocketAddr, SocketAddr)>,
+    /// What was agreed.
+    pub agreed: Option<AgreedShown>,
+    /// The families of the session, `ipv4` and `ipv6`.
+    pub families: BTreeMap<&'static str, FamilyShown>,
+    /// Routes of families that the neighbour does not speak.
+    pub unsendable: usize,
+    /// What BFD says, if it is asked.
+    pub bfd: Option<bool>,
+    /// Why the last session ended or none came up.
+    pub last_error: Option<String>,
+    /// Seconds until the next attempt to connect.
+    pub next_attempt: Option<u64>,
+    /// What was counted.
+    pub counters: CountersShown,
+}
+
+/// What was agreed with a neighbour.
+#[derive(Clone, Debug, Serialize)]
+pub struct AgreedShown {
+    /// Its AS number.
+    pub asn: u32,
+    /// Its BGP identifier.
+    pub router_id: String,
+    /// Its name, if it told.
+    pub host_name: Option<String>,
+    /// In seconds; zero for none.
+    pub hold_time: u16,
+    /// For so many seconds it keeps our routes when the session is lost.
+    pub graceful_restart: Option<u16>,
+}
+
+/// A family of an established session.
+#[derive(Clone, Debug, Serialize)]
+pub struct FamilyShown {
+    /// Where our routes lead to.
+    pub next_hop: Option<String>,
+    /// Prefixes that the neighbour has been told.
+    pub announced: usize,
+    /// Prefixes whose change it has not been told yet.
+    pub pending: usize,
+}
+
+/// What was counted.
+#[derive(Clone, Debug, Serialize)]
+pub struct CountersShown {
+    /// Messages sent.
+    pub sent: MessagesShown,
+    /// Messages received.
+    pub received: MessagesShown,
+    /// Prefixes that were received; none is installed.
+    pub prefixes_received: u64,
+    /// Messages received that could not be read.
+    pub malformed: u64,
+    /// Sessions that came up.
+    pub established: u64,
+    /// Sessions that went down without our wish.
+    pub flaps: u64,
+}
+
+/// Messages by type.
+#[derive(Clone, Debug, Serialize)]
+pub struct MessagesShown {
+    /// OPEN.
+    pub open: u64,
+    /// UPDATE.
+    pub update: u64,
+    /// NOTIFICATION.
+    pub notification: u64,
+    /// KEEPALIVE.
+    pub keepalive: u64,
+    /// ROUTE-REFRESH.
+    pub route_refresh: u64,
+}
+
+impl From<&SpeakerView> for BgpShown {
+    fn from(view: &SpeakerView) -> Self {
+        Self {
+            sessions: view.neighbours.iter().map(|viewed| session(viewed, view.at)).collect(),
+            unknown_connections: view.unknown,
+            problems: view.failures.clone(),
+        }
+    }
+}
+
+fn session(viewed: &Viewed, at: Duration) -> SessionShown {
+    let Viewed { name, neighbour, view } = viewed;
+    let agreed = view.negotiated.as_ref().map(|agreed| AgreedShown {
+        asn: agreed.remote_asn.get(),
+        router_id: agreed.remote_router_id.to_string(),
+        host_name: agreed.remote_host_name.clone(),
+        hold_time: agreed.hold_time.seconds(),
+        graceful_restart: agreed.graceful_restart.map(|graceful| graceful.restart_time),
+    });
+    SessionShown {
+        peer: name.clone(),
+        address: neighbour.transport.address,
+        port: neighbour.transport.port,
+        vrf: neighbour.transport.device.clone(),
+        state: state(view.state),
+        seconds: view.lasting.as_secs(),
+        local_asn: neighbour.config.shown().get(),
+        router_id: neighbour.config.router_id.to_string(),
+        connection: view.connection.map(|(_, local, remote)| (local, remote)),
+        agreed,
+        families: families(view),
+        unsendable: view.unsendable,
+        bfd: view.bfd.filter(|_| neighbour.bfd.is_some()),
+        last_error: view.last_ending.as_ref().map(|ending| ending.cause.to_string()),
+        next_attempt: view.next_attempt.map(|next| next.saturating_sub(at).as_secs()),
+        counters: counters(&view.counters),
+    }
+}
+
+fn families(view: &PeerView) -> BTreeMap<&'static str, FamilyShown> {
+    let next_hop = |family| view.negotiated.as_ref()?.next_hops.get(family).map(written);
+    let shown = view.families.iter().map(|(of, family)| {
+        let name = match of {
+            Family::Ipv4 => "ipv4",
+            Family::Ipv6 => "ipv6",
+        };
+        (name, FamilyShown { next_hop: next_hop(of), announced: family.told, pending: family.pending })
+    });
+    shown.collect()
+}
+
+fn written(next_hop: &NextHop) -> String {
+    match next_hop {
+        NextHop::V4(address) => address.to_string(),
+        NextHop::V6 { address, .. } => address.to_string(),
+    }
+}
+
+const fn counters(counters: &Counters) -> CountersShown {
+    CountersShown {
+        sent: messages(&counters.sent),
+        received: messages(&counters.received),
+        prefixes_received: counters.prefixes.accepted,
+        malformed: counters.malformed,
+        established: counters.established,
+        flaps: counters.flaps,
+    }
+}
+
+const fn messages(messages: &Messages) -> MessagesShown {
+    MessagesShown {
+        open: messages.open,
+        update: messages.update,
+        notification: messages.notification,
+        keepalive: messages.keepalive,
+        route_refresh: messages.route_refresh,
+    }
+}
+
+/// A state's name.
+pub const fn state(state: State) -> &'static str {
+    match state {
+        State::Idle => "idle",
+        State::Connect => "connect",
+        State::Active => "active",
+        State::OpenSent => "opensent",
+        State::OpenConfirm => "openconfirm",
+        State::Established => "established",
+    }
+}

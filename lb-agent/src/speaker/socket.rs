@@ -1,0 +1,236 @@
+//! TCP sockets as BGP needs them: signed (RFC 2385), from an address of choice, never from farther than allowed
+//! (RFC 5082).
+#![allow(unsafe_code, reason = "two socket options that no crate offers")]
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::os::fd::{AsFd, AsRawFd};
+
+use nix::net::if_::if_nametoindex;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use super::wanted::{Key, LONGEST_KEY, Transport};
+
+/// A router with TTL security takes nothing less, and to all others it makes no difference (RFC 5082 section 3).
+const TTL: u32 = 255;
+/// Class selector 6, network control: what routers send their own BGP with (RFC 4594 section 3.2).
+const CLASS: u32 = 48 << 2;
+/// Connections of neighbours that wait to be taken.
+const BACKLOG: i32 = 128;
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SocketError {
+    /// The kernel gives no socket, or not as it has to be.
+    #[error("the kernel refuses the socket: {0}")]
+    Option(#[source] io::Error),
+    /// The kernel cannot sign.
+    #[error("the kernel refuses the password: {0}; was it built without CONFIG_TCP_MD5SIG?")]
+    Key(#[source] io::Error),
+    /// The interface or VRF is not there, or not for us.
+    #[error("cannot use the interface or VRF {name}: {source}")]
+    Device {
+        /// Its name.
+        name: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The address or port is not ours.
+    #[error("cannot use the address {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The neighbour does not answer, or not so.
+    #[error("cannot connect to {remote}: {source}")]
+    Connect {
+        /// The neighbour.
+        remote: SocketAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// Connects to a neighbour; takes as long as the kernel tries.
+///
+/// # Errors
+/// See [`SocketError`].
+pub(super) async fn connect(transport: &Transport) -> Result<TcpStream, SocketError> {
+    let remote = remote(transport)?;
+    let socket = open(remote.ip(), transport.device.as_deref())?;
+    if let Some(key) = &transport.key {
+        sign(&socket, remote.ip(), Some(key), None).map_err(SocketError::Key)?;
+    }
+    if let Some(source) = transport.source {
+        let address = SocketAddr::new(source, 0);
+        socket.bind(&address.into()).map_err(|source| SocketError::Bind { address, source })?;
+    }
+    admit(&socket, remote.ip(), transport).map_err(SocketError::Option)?;
+    TcpSocket::from_std_stream(socket.into())
+        .connect(remote)
+        .await
+        .map_err(|source| SocketError::Connect { remote, source })
+}
+
+/// Listens at all addresses of one family.
+///
+/// # Errors
+/// See [`SocketError`].
+pub(super) fn listen(any: IpAddr, port: u16, device: Option<&str>) -> Result<TcpListener, SocketError> {
+    let address = SocketAddr::new(any, port);
+    let socket = open(any, device)?;
+    // A successor must not wait until the connections of its predecessor have been forgotten.
+    socket.set_reuse_address(true).map_err(SocketError::Option)?;
+    socket.bind(&address.into()).map_err(|source| SocketError::Bind { address, source })?;
+    socket.listen(BACKLOG).map_err(SocketError::Option)?;
+    TcpListener::from_std(socket.into()).map_err(SocketError::Option)
+}
+
+/// Lets in only what comes from near enough.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(super) fn admit(socket: &impl AsFd, remote: IpAddr, transport: &Transport) -> io::Result<()> {
+    let Some(minimum) = transport.minimum_ttl else { return Ok(()) };
+    let minimum = libc::c_int::from(minimum);
+    match remote {
+        IpAddr::V4(_) => set(socket, libc::IPPROTO_IP, libc::IP_MINTTL, &minimum),
+        IpAddr::V6(_) => set(socket, libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT, &minimum),
+    }
+}
+
+/// Has segments to and from a neighbour signed; `None` ends that. On a listener that is bound to a VRF, for
+/// neighbours in that VRF.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(super) fn sign(
+    socket: &impl AsFd,
+    remote: IpAddr,
+    key: Option<&Key>,
+    device: Option<&str>,
+) -> io::Result<()> {
+    let signature = Md5Signature::new(remote, key, device)?;
+    let name = if device.is_some() { libc::TCP_MD5SIG_EXT } else { libc::TCP_MD5SIG };
+    match set(socket, libc::IPPROTO_TCP, name, &signature) {
+        // There was none.
+        Err(error) if key.is_none() && error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Where a neighbour is, with the interface where the address alone does not say.
+fn remote(transport: &Transport) -> Result<SocketAddr, SocketError> {
+    match (transport.address, &transport.device) {
+        (IpAddr::V6(address), Some(device)) if address.is_unicast_link_local() => {
+            let index =
+                index_of(device).map_err(|source| SocketError::Device { name: device.clone(), source })?;
+            Ok(SocketAddrV6::new(address, transport.port, 0, index).into())
+        }
+        (address, _) => Ok(SocketAddr::new(address, transport.port)),
+    }
+}
+
+fn open(family: IpAddr, device: Option<&str>) -> Result<Socket, SocketError> {
+    let domain = if family.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).map_err(SocketError::Option)?;
+    shape(&socket, family).map_err(SocketError::Option)?;
+    if let Some(name) = device {
+        let error = |source| SocketError::Device { name: name.to_owned(), source };
+        socket.bind_device(Some(name.as_bytes())).map_err(error)?;
+    }
+    Ok(socket)
+}
+
+fn shape(socket: &Socket, family: IpAddr) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    // Messages are whole when they are written: nothing is won by waiting for more.
+    socket.set_tcp_nodelay(true)?;
+    if family.is_ipv4() {
+        socket.set_ttl_v4(TTL)?;
+        socket.set_tos_v4(CLASS)
+    } else {
+        socket.set_only_v6(true)?;
+        socket.set_unicast_hops_v6(TTL)?;
+        socket.set_tclass_v6(CLASS)
+    }
+}
+
+fn index_of(device: &str) -> io::Result<u32> {
+    Ok(if_nametoindex(device)?)
+}
+
+/// The kernel's `struct tcp_md5sig`, which `libc` does not have.
+#[repr(C, align(8))]
+struct Md5Signature {
+    /// A `struct sockaddr_storage`: family and, where the family has it, the address; nothing else is read.
+    address: [u8; 128],
+    flags: u8,
+    prefix_length: u8,
+    key_length: u16,
+    interface: u32,
+    key: [u8; LONGEST_KEY],
+}
+
+const _: () = assert!(size_of::<Md5Signature>() == 216);
+
+impl Md5Signature {
+    /// `TCP_MD5SIG_FLAG_IFINDEX`: the interface is said.
+    const HAS_INTERFACE: u8 = 2;
+
+    fn new(remote: IpAddr, key: Option<&Key>, device: Option<&str>) -> io::Result<Self> {
+        let mut signature = Self {
+            address: [0; 128],
+            flags: if device.is_some() { Self::HAS_INTERFACE } else { 0 },
+            prefix_length: 0,
+            key_length: 0,
+            interface: device.map_or(Ok(0), index_of)?,
+            key: [0; LONGEST_KEY],
+        };
+        let (family, at, octets) = match remote {
+            IpAddr::V4(address) => (libc::AF_INET, 4, address.octets().to_vec()),
+            IpAddr::V6(address) => (libc::AF_INET6, 8, address.octets().to_vec()),
+        };
+        let [low, high] = (family as u16).to_ne_bytes();
+        (signature.address[0], signature.address[1]) = (low, high);
+        for (to, from) in signature.address[at..].iter_mut().zip(octets) {
+            *to = from;
+        }
+        let key = key.map_or(&[][..], Key::octets);
+        signature.key_length = key.len() as u16;
+        for (to, from) in signature.key.iter_mut().zip(key) {
+            *to = *from;
+        }
+        Ok(signature)
+    }
+}
+
+/// Every address of a family.
+pub(super) const fn any(like: IpAddr) -> IpAddr {
+    match like {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    }
+}
+
+fn set<T>(socket: &impl AsFd, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
+    let descriptor = socket.as_fd().as_raw_fd();
+    // SAFETY: the kernel reads `size_of::<T>()` bytes from `value`, which is a live `T` without padding that
+    // matters to it, and keeps no pointer.
+    let outcome = unsafe {
+        libc::setsockopt(
+            descriptor,
+            level,
+            name,
+            std::ptr::from_ref(value).cast(),
+            size_of::<T>() as libc::socklen_t,
+        )
+    };
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests;
