@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::addresses::{Addresses, Family};
 use fairlead_tests::lab::{AgentOptions, Host, Lab, Policy, Topology, WEB_V4, WEB_V6};
 use fairlead_tests::routers::{
-    Bfd, Bird, Capability, Config, Exabgp, Frr, Gobgp, GracefulRestart, Origin, Peer, Router,
+    Bfd, Bird, Capability, Config, Exabgp, Frr, Gobgp, GracefulRestart, Origin, Peer, Route, Router,
     kernel_next_hops, wait, wait_kernel_next_hops,
 };
 use ipnet::IpNet;
@@ -24,7 +24,6 @@ const AGENTS_AS: u32 = 4_200_000_001;
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
 
 #[test]
-#[ignore = "needs an agent that speaks BGP"]
 fn every_router_sees_both_families_with_all_attributes() -> Result<()> {
     let topology = (1..=3).fold(web(), |topology, number| topology.router('a', number));
     topology.run(|lab| {
@@ -64,13 +63,18 @@ fn every_router_sees_both_families_with_all_attributes() -> Result<()> {
                 wait_kernel_next_hops(router.host(), vip.into(), &hops(lab, vip)?, WITHIN)?;
             }
         }
-        clients_are_served(lab)
+        for node in lab.nodes()? {
+            let (bgp, bfd) = (node.fairlead(&["status", "bgp"])?, node.fairlead(&["status", "bfd"])?);
+            ensure!(bgp.matches("established").count() == 8, "{bgp}");
+            ensure!(bfd.lines().filter(|line| line.contains(" Up ")).count() == 4, "{bfd}");
+        }
+        clients_are_served(lab)?;
+        drained_nodes_ask_for_other_ways(lab, &routers)
     })
 }
 
 /// One option a router: a secret, TTL security, multihop with BFD, and a restart helper.
 #[test]
-#[ignore = "needs an agent that speaks BGP"]
 fn sessions_come_up_with_every_option() -> Result<()> {
     let topology = (1..=4).fold(web(), |topology, number| topology.router('a', number));
     topology.run(|lab| {
@@ -125,7 +129,6 @@ fn sessions_come_up_with_every_option() -> Result<()> {
 
 /// The wrong secret on one side: TCP never connects, and the other router's session does not care.
 #[test]
-#[ignore = "needs an agent that speaks BGP"]
 fn a_wrong_secret_keeps_a_session_down_and_no_other() -> Result<()> {
     let topology = (1..=2).fold(web(), |topology, number| topology.router('a', number));
     topology.run(|lab| {
@@ -151,7 +154,6 @@ fn a_wrong_secret_keeps_a_session_down_and_no_other() -> Result<()> {
 
 /// Internal sessions carry the local preference, and prefixes are as long as the advertisement says.
 #[test]
-#[ignore = "needs an agent that speaks BGP"]
 fn internal_routers_see_the_local_preference_of_an_aggregate() -> Result<()> {
     web().router('a', 1).run(|lab| {
         let place = Place::of(lab, "r1")?;
@@ -326,6 +328,20 @@ fn clients_are_served(lab: &Lab) -> Result<()> {
             pods.insert(wait(WITHIN, curl)?);
         }
         ensure!(pods.len() > 1, "eight connections to {vip} met {pods:?}");
+    }
+    Ok(())
+}
+
+/// The routes of a node that drains, and no others, carry RFC 8326's community.
+fn drained_nodes_ask_for_other_ways(lab: &Lab, routers: &[Box<dyn Router>]) -> Result<()> {
+    lab.node(NODES[0])?.fairlead(&["drain", "--no-wait"])?;
+    let drained = lab.node(NODES[0])?.spec().addresses();
+    for router in routers {
+        let is_asked = |routes: &[Route]| {
+            let asked = routes.iter().filter(|route| route.communities.contains(&(65535, 0)));
+            asked.map(|route| route.from).eq([Some(drained.of(Family::V4))])
+        };
+        router.wait_routes(WEB_V4.into(), WITHIN, &is_asked)?;
     }
     Ok(())
 }

@@ -108,9 +108,13 @@ pub(super) fn numbers<T: std::str::FromStr>(text: &str) -> Vec<T> {
     text.split(|character: char| !character.is_ascii_digit()).filter_map(|word| word.parse().ok()).collect()
 }
 
+/// What routers call 65535:0 (RFC 8326).
+const GRACEFUL_SHUTDOWN: [&str; 3] = ["graceful-shutdown", "gracefulShutdown", "planned-shut"];
+
 /// All communities in a text, however it writes them.
 pub(super) fn communities(text: &str) -> BTreeSet<(u16, u16)> {
-    numbers(text).chunks_exact(2).map(|pair| (pair[0], pair[1])).collect()
+    let text = GRACEFUL_SHUTDOWN.iter().fold(text.to_owned(), |text, name| text.replace(name, "65535:0"));
+    numbers(&text).chunks_exact(2).map(|pair| (pair[0], pair[1])).collect()
 }
 
 /// All large communities in a text, however it writes them.
@@ -126,6 +130,7 @@ mod tests {
     fn communities_are_read_as_every_router_writes_them() {
         assert_eq!(communities("(64512,1) (64512,2)"), [(64512, 1), (64512, 2)].into());
         assert_eq!(communities("64512:1 64512:2"), [(64512, 1), (64512, 2)].into());
+        assert_eq!(communities("64512:1 graceful-shutdown"), [(64512, 1), (65535, 0)].into());
         assert_eq!(large_communities("(4200000000, 1, 4)"), [(4_200_000_000, 1, 4)].into());
         assert_eq!(large_communities("[[4200000000,1,4]]"), [(4_200_000_000, 1, 4)].into());
     }
