@@ -76,9 +76,18 @@ impl<'lab> Stage<'lab> {
     /// # Errors
     /// When an agent does not start.
     pub fn set_with(lab: &'lab Lab, carrier: Carrier, slots_per_node: u32) -> Result<Self> {
+        let stage = Self::set_unrouted(lab, carrier, slots_per_node)?;
+        stage.route(&RESIDENTS)?;
+        Ok(stage)
+    }
+
+    /// The same where the router learns by itself whom to spread over.
+    ///
+    /// # Errors
+    /// When an agent does not start.
+    pub fn set_unrouted(lab: &'lab Lab, carrier: Carrier, slots_per_node: u32) -> Result<Self> {
         let stage = Self { lab, carrier, slots_per_node };
         stage.start_agents(&RESIDENTS)?;
-        stage.route(&RESIDENTS)?;
         stage.wait_alive(&RESIDENTS)?;
         Ok(stage)
     }

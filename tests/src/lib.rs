@@ -10,3 +10,4 @@ pub mod packets;
 pub mod pair;
 pub mod routers;
 pub mod traffic;
+pub mod upstream;

@@ -12,7 +12,7 @@ use crate::{ebpf, machine, process, setup, workspace};
 /// Returns the demo's exit code.
 pub(crate) fn demo(args: &[String]) -> Result<ExitCode> {
     ensure!(machine::is_root(), "the demo makes network namespaces and loads an XDP program: run it as root");
-    setup::ensure(&[Part::BpfCore, Part::BpfLinker, Part::Lab])?;
+    setup::ensure(&[Part::BpfCore, Part::BpfLinker, Part::Lab, Part::Routers])?;
     ebpf::build()?;
     process::run(process::cargo().args(["build", "--release"]).args([
         "--package",

@@ -4,42 +4,60 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use fairlead_tests::events::{Carrier, Crowd, EVERYBODY, NEWCOMER, Stage, Toll, cluster};
-use fairlead_tests::lab::Lab;
+use fairlead_tests::events::{
+    Carrier, Crowd, EVERYBODY, NEWCOMER, NO_DOUBLING, RESIDENTS, Stage, Toll, cluster,
+};
+use fairlead_tests::lab::{Lab, WEB_V4, WEB_V6};
+use fairlead_tests::upstream::Upstream;
 use indicatif::ProgressBar;
 
-use crate::tables;
+use crate::{BFD_INTERVAL, ROUTED_WITHIN, tables};
 
 /// A change, and what is told of it.
 struct Step {
     what: &'static str,
-    make: fn(&Stage<'_>) -> Result<()>,
+    make: fn(&Scene<'_>) -> Result<()>,
+    /// Over whom the router spreads then: told by BGP, or set by hand where nobody announces.
+    hops: &'static [&'static str],
+}
+
+/// A stage, and the router above it.
+struct Scene<'lab> {
+    stage: Stage<'lab>,
+    /// The router that learns by BGP; `None` where its routes are set by hand.
+    upstream: Option<Upstream>,
 }
 
 const STEPS: &[Step] = &[
-    Step { what: "router drops next hop n2", make: |stage| stage.route(&["n1", "n3", "n4"]) },
     Step {
-        what: "node n5 joins, a next hop like all others",
-        make: |stage| {
-            stage.join(NEWCOMER)?;
-            stage.route(&EVERYBODY)
+        what: "router shuts its session with n2",
+        make: |scene| scene.upstream.as_ref().map_or(Ok(()), |upstream| upstream.set_open("n2", false)),
+        hops: &["n1", "n3", "n4"],
+    },
+    Step {
+        what: "node n5 joins, and n2 is back",
+        make: |scene| {
+            scene.stage.join(NEWCOMER)?;
+            scene.upstream.as_ref().map_or(Ok(()), |upstream| upstream.set_open("n2", true))
         },
+        hops: &EVERYBODY,
     },
     Step {
         what: "node n1 is drained",
-        make: |stage| {
-            stage.drain("n1", false)?;
-            stage.route(&["n2", "n3", "n4", "n5"])
-        },
+        make: |scene| scene.stage.drain("n1", false),
+        hops: &["n2", "n3", "n4", "n5"],
     },
     Step {
         what: "the cable of n3 is pulled",
-        make: |stage| {
-            stage.lab.node("n3")?.cut_link()?;
-            // A router with BFD at 100 ms × 3.
-            thread::sleep(Duration::from_millis(300));
-            stage.route(&["n2", "n4", "n5"])
+        make: |scene| {
+            scene.stage.lab.node("n3")?.cut_link()?;
+            if scene.upstream.is_none() {
+                // What BFD at 50 ms × 3 takes, and a router's table.
+                thread::sleep(Duration::from_millis(220));
+            }
+            Ok(())
         },
+        hops: &["n2", "n4", "n5"],
     },
 ];
 /// The node that dies at the end.
@@ -69,20 +87,42 @@ pub(crate) fn play() -> Result<Vec<String>> {
 }
 
 fn act(lab: &Lab, carrier: Carrier) -> Result<Act> {
-    let stage = Stage::set(lab, carrier)?;
+    let scene = Scene::set(lab, carrier)?;
     let crowd = Crowd::gather(lab)?;
-    let who = if stage.has_agents() { "with Fairlead" } else { "ECMP + kube-proxy" };
+    let who = if scene.stage.has_agents() { "with Fairlead" } else { "ECMP + kube-proxy" };
     let begun = Instant::now();
     let mut timeline = Vec::new();
     watch(&crowd, &format!("{who}: nothing happens"));
     for step in STEPS {
         let (at, broken) = (begun.elapsed(), crowd.broken());
-        (step.make)(&stage)?;
+        (step.make)(&scene)?;
+        scene.route(step.hops)?;
         watch(&crowd, &format!("{who}: {}", step.what));
         timeline.push((at, crowd.broken() - broken));
     }
     let toll = crowd.disperse()?;
     Ok(Act { timeline, flows: toll.flows(), of_dead: toll.of_node(lab, DEAD), toll })
+}
+
+impl<'lab> Scene<'lab> {
+    fn set(lab: &'lab Lab, carrier: Carrier) -> Result<Self> {
+        if carrier == Carrier::Nothing {
+            return Ok(Self { stage: Stage::set(lab, carrier)?, upstream: None });
+        }
+        let upstream = Upstream::start(lab, &['a', 'b'], BFD_INTERVAL)?;
+        let stage = Stage::set_unrouted(lab, carrier, NO_DOUBLING)?;
+        let scene = Self { stage, upstream: Some(upstream) };
+        scene.route(&RESIDENTS)?;
+        Ok(scene)
+    }
+
+    /// Has the router spread over these nodes, or waits until it does so by itself.
+    fn route(&self, nodes: &[&str]) -> Result<()> {
+        match &self.upstream {
+            Some(upstream) => upstream.wait_next_hops(&[WEB_V4, WEB_V6], nodes, ROUTED_WITHIN),
+            None => self.stage.route(nodes),
+        }
+    }
 }
 
 fn watch(crowd: &Crowd, stage: &str) {

@@ -15,13 +15,17 @@ use anyhow::{Context, Result};
 use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
 use fairlead_tests::lab::{AgentOptions, FAR_V4, Lab, Node, Topology, WEB_V4, WEB_V6};
 use fairlead_tests::traffic::{Running, TcpLoad, TcpReport, UdpLoad, UdpReport};
+use fairlead_tests::upstream::Upstream;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Which VIPs get how many connections, and which nodes serve them.
 const LOADS: [(IpAddr, usize, &[&str]); 3] =
     [(WEB_V4, 800, &["n1", "n2", "n3"]), (WEB_V6, 800, &["n1", "n2", "n3"]), (FAR_V4, 400, &["n4", "n5"])];
-/// The nodes that the router knows; no pod of `far` is on any of them.
+/// The nodes that the router has sessions with; no pod of `far` is on any of them.
 const NEXT_HOPS: &[&str] = &["n1", "n2", "n3"];
+/// BFD between router and nodes.
+const BFD_INTERVAL: Duration = Duration::from_millis(50);
+const ROUTED_WITHIN: Duration = Duration::from_secs(20);
 const DATAGRAM_FLOWS: usize = 30;
 const OPEN_WITHIN: Duration = Duration::from_secs(30);
 /// How long the traffic runs before and after the router's change.
@@ -61,13 +65,16 @@ struct Traffic<Tcp, Udp> {
 
 /// The first act; returns what is off.
 fn demonstrate(lab: &Lab) -> Result<Vec<String>> {
+    let upstream = Upstream::start(lab, &['a'], BFD_INTERVAL)?;
     start_agents(lab)?;
-    set_next_hops(lab, NEXT_HOPS)?;
+    wait_next_hops(&upstream, NEXT_HOPS)?;
+    tables::print_sessions(&upstream.sessions()?);
     let traffic = start_traffic(lab)?;
     wait_open(&traffic.tcp)?;
     watch(&traffic.tcp, "router: n1 n2 n3");
-    set_next_hops(lab, &["n3", "n1"])?;
-    watch(&traffic.tcp, "router: n3 n1, rehashed");
+    upstream.set_open("n2", false)?;
+    wait_next_hops(&upstream, &["n1", "n3"])?;
+    watch(&traffic.tcp, "router: n1 n3, rehashed");
     let reports = finish(traffic)?;
     tables::print(lab, &reports.tcp, &reports.udp);
     show_node(&lab.node("n1")?)?;
@@ -85,8 +92,9 @@ fn start_agents(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-fn set_next_hops(lab: &Lab, nodes: &[&str]) -> Result<()> {
-    LOADS.iter().try_for_each(|(vip, ..)| lab.router()?.set_next_hops(*vip, nodes))
+/// Waits until the router's kernel spreads all VIPs over these nodes, as BGP has told it.
+fn wait_next_hops(upstream: &Upstream, nodes: &[&str]) -> Result<()> {
+    upstream.wait_next_hops(&LOADS.map(|(vip, ..)| vip), nodes, ROUTED_WITHIN)
 }
 
 fn start_traffic(lab: &Lab) -> Result<Traffic<Running<TcpReport>, Running<UdpReport>>> {

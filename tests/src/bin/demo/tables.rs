@@ -30,6 +30,17 @@ pub(crate) fn print(lab: &Lab, tcp: &[(IpAddr, TcpReport)], udp: &UdpReport) {
     println!("\n{nodes}\n\n{pods}\n\n{loads}\n\nUDP: {udp}");
 }
 
+/// Prints the router's sessions with the nodes.
+pub(crate) fn print_sessions(sessions: &[[String; 4]]) {
+    let mut lines = Table::new();
+    lines.load_style(presets::NOTHING);
+    lines.set_header(["node", "neighbour of FRR", "BGP", "BFD"]);
+    for session in sessions {
+        lines.add_row(session);
+    }
+    println!("\n{lines}\n");
+}
+
 /// Prints what happened when, how many connections broke by it, and how many were left to break.
 pub(crate) fn print_timeline(steps: &[&str], with: &Act, without: &Act) {
     let mut lines =
