@@ -63,6 +63,19 @@ impl Upstream {
         Ok(())
     }
 
+    /// Waits until BFD is up with all addresses of these nodes.
+    ///
+    /// # Errors
+    /// When it is not by then.
+    pub fn wait_watched(&self, nodes: &[&str], within: Duration) -> Result<()> {
+        for node in nodes {
+            for family in Family::BOTH {
+                self.frr.wait_bfd_up(self.addresses(node)?.of(family), within)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Has the operator of the router shut the sessions with a node, or open them again.
     ///
     /// # Errors

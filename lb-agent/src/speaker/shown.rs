@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use lb_bgp::session::{Counters, Messages, PeerView, State};
+use lb_bgp::session::{Counters, Ending, Messages, PeerView, State};
 use lb_bgp::value::{Family, NextHop};
 use serde::Serialize;
 
@@ -79,6 +79,8 @@ pub struct SessionShown {
     pub bfd: Option<bool>,
     /// Why the last session ended or none came up.
     pub last_error: Option<String>,
+    /// What to do about it, while there is no session.
+    pub advice: Option<String>,
     /// Seconds until the next attempt to connect.
     pub next_attempt: Option<u64>,
     /// What was counted.
@@ -162,6 +164,7 @@ fn session(viewed: &Viewed, at: Duration) -> SessionShown {
         hold_time: agreed.hold_time.seconds(),
         graceful_restart: agreed.graceful_restart.map(|graceful| graceful.restart_time),
     });
+    let ending = view.last_ending.as_ref();
     SessionShown {
         peer: name.clone(),
         address: neighbour.transport.address,
@@ -176,7 +179,8 @@ fn session(viewed: &Viewed, at: Duration) -> SessionShown {
         families: families(view),
         unsendable: view.unsendable,
         bfd: view.bfd.filter(|_| neighbour.bfd.is_some()),
-        last_error: view.last_ending.as_ref().map(|ending| ending.cause.to_string()),
+        last_error: ending.map(|ending| ending.cause.to_string()),
+        advice: ending.filter(|_| view.state != State::Established).and_then(Ending::advice),
         next_attempt: view.next_attempt.map(|next| next.saturating_sub(at).as_secs()),
         counters: counters(&view.counters),
     }

@@ -27,6 +27,8 @@ struct BgpSession {
     families: BTreeMap<String, Family>,
     bfd: Option<bool>,
     last_error: Option<String>,
+    #[serde(default)]
+    advice: Option<String>,
     next_attempt: Option<u64>,
     counters: BgpCounters,
 }
@@ -92,12 +94,13 @@ pub(super) fn bgp(shown: &Bgp) -> String {
             last_error(session),
         ]);
     }
+    let advice = shown
+        .sessions
+        .iter()
+        .filter_map(|session| Some(format!("{}: {}", session.peer, session.advice.as_ref()?)));
     let strangers = shown.unknown_connections;
-    screen(
-        &table,
-        &shown.problems,
-        (strangers > 0).then(|| format!("{strangers} connections of strangers were closed")),
-    )
+    let strangers = (strangers > 0).then(|| format!("{strangers} connections of strangers were closed"));
+    screen(&table, &shown.problems, advice.chain(strangers))
 }
 
 /// The BFD sessions.
@@ -133,17 +136,18 @@ pub(super) fn bfd(shown: &Bfd) -> String {
             session.diagnostic.clone(),
         ]);
     }
-    screen(&table, &[], None)
+    screen(&table, &[], std::iter::empty())
 }
 
-fn screen(table: &Table, problems: &[String], remark: Option<String>) -> String {
+fn screen(table: &Table, problems: &[String], remarks: impl Iterator<Item = String>) -> String {
     let mut screen = String::new();
     for problem in problems {
         let _ = writeln!(screen, "! {problem}");
     }
     let _ = writeln!(screen, "{table}");
-    if let Some(remark) = remark {
-        let _ = writeln!(screen, "\n{remark}");
+    for (i, remark) in remarks.enumerate() {
+        let gap = if i == 0 { "\n" } else { "" };
+        let _ = writeln!(screen, "{gap}{remark}");
     }
     screen
 }
@@ -198,12 +202,16 @@ mod tests {
     #[test]
     fn a_session_that_is_down_says_why_and_when_it_is_tried_again() {
         let session = r#"{"peer":"tor","address":"192.0.2.1","vrf":null,"state":"active","seconds":5,"agreed":null,
-            "families":{},"bfd":null,"last_error":"cannot connect: refused","next_attempt":7,
+            "families":{},"bfd":null,"last_error":"cannot connect: refused",
+            "advice":"look at the port","next_attempt":7,
             "counters":{"flaps":0}}"#;
         let answer = format!(r#"{{"sessions":[{session}],"unknown_connections":2,"problems":["no port"]}}"#);
         let screen = bgp(&serde_json::from_str(&answer).unwrap());
         assert!(screen.starts_with("! no port\n"), "{screen}");
         assert!(screen.contains("cannot connect: refused; next attempt in 7 s"), "{screen}");
-        assert!(screen.ends_with("2 connections of strangers were closed\n"), "{screen}");
+        assert!(
+            screen.ends_with("\ntor: look at the port\n2 connections of strangers were closed\n"),
+            "{screen}"
+        );
     }
 }

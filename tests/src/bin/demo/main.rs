@@ -68,6 +68,7 @@ fn demonstrate(lab: &Lab) -> Result<Vec<String>> {
     let upstream = Upstream::start(lab, &['a'], BFD_INTERVAL)?;
     start_agents(lab)?;
     wait_next_hops(&upstream, NEXT_HOPS)?;
+    upstream.wait_watched(NEXT_HOPS, ROUTED_WITHIN)?;
     tables::print_sessions(&upstream.sessions()?);
     let traffic = start_traffic(lab)?;
     wait_open(&traffic.tcp)?;

@@ -1,0 +1,179 @@
+//! A cluster without machines: an API server in this process, and controllers as processes of their own.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::api_server::{ApiServer, Store};
+use crate::lab::node::find_binary;
+
+/// Namespace of what configures the load balancer.
+pub const NAMESPACE: &str = "metallb-system";
+
+/// An API server with the kind of pools, and what talks to it.
+pub struct Cluster {
+    /// What the server stores.
+    pub store: Arc<Store>,
+    server: Option<ApiServer>,
+    address: SocketAddr,
+    directory: TempDir,
+}
+
+/// A running `fairlead controller`, which is killed when this is dropped.
+pub struct Controller {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Cluster {
+    /// Starts a server.
+    ///
+    /// # Errors
+    /// When it cannot listen, or its files cannot be written.
+    pub async fn start() -> Result<Self> {
+        let store = Arc::new(Store::default());
+        define_pools(&store)?;
+        let server = ApiServer::start(Arc::clone(&store), "127.0.0.1:0".parse()?).await?;
+        let directory = TempDir::with_prefix("fairlead-cluster-")?;
+        std::fs::write(directory.path().join("kubeconfig"), server.kubeconfig())?;
+        Ok(Self { store, address: server.address(), server: Some(server), directory })
+    }
+
+    /// Ends the server, breaks its connections, and starts it again with what it has stored.
+    ///
+    /// # Errors
+    /// When the address is not free again within a second.
+    pub async fn restart_server(&mut self, away: Duration) -> Result<()> {
+        self.server = None;
+        tokio::time::sleep(away).await;
+        let deadline = Instant::now() + Duration::from_secs(1);
+        loop {
+            match ApiServer::start(Arc::clone(&self.store), self.address).await {
+                Ok(server) => {
+                    self.server = Some(server);
+                    return Ok(());
+                }
+                Err(error) if Instant::now() > deadline => {
+                    return Err(error).context("the server's address is taken");
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    }
+
+    /// Starts a controller.
+    ///
+    /// # Errors
+    /// When the product's binary is missing.
+    pub fn controller(&self, identity: &str) -> Result<Controller> {
+        let log = self.directory.path().join(format!("{identity}.log"));
+        let output = std::fs::OpenOptions::new().create(true).append(true).open(&log)?;
+        let child = Command::new(find_binary()?)
+            .args(["controller", "--identity", identity, "--namespace", NAMESPACE, "--kubeconfig"])
+            .arg(self.directory.path().join("kubeconfig"))
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .context("cannot start the controller")?;
+        Ok(Controller { child, log })
+    }
+
+    /// Puts all objects of a YAML text.
+    ///
+    /// # Errors
+    /// When it is no YAML, or of a kind that is not known.
+    pub fn apply(&self, text: &str) -> Result<()> {
+        for document in serde_yaml_ng::Deserializer::from_str(text) {
+            let value = Value::deserialize(document)?;
+            if !value.is_null() {
+                self.store.put(&value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The addresses of a Service's status.
+    #[must_use]
+    pub fn addresses(&self, namespace: &str, name: &str) -> Vec<String> {
+        let service = self.store.get("", "services", namespace, name).unwrap_or_default();
+        let ingress = service.pointer("/status/loadBalancer/ingress").and_then(Value::as_array).cloned();
+        let ips = ingress.unwrap_or_default();
+        ips.iter().filter_map(|entry| Some(entry.get("ip")?.as_str()?.to_owned())).collect()
+    }
+
+    /// The reasons of the Events about a Service, in the order in which they were made.
+    #[must_use]
+    pub fn events(&self, name: &str) -> Vec<String> {
+        let events = self.store.all("events.k8s.io", "events");
+        let about = events.iter().filter(|event| event.pointer("/regarding/name") == Some(&json!(name)));
+        let mut about: Vec<_> = about
+            .filter_map(|event| Some((event.get("eventTime")?.as_str()?, event.get("reason")?.as_str()?)))
+            .collect();
+        about.sort_unstable();
+        about.into_iter().map(|(_, reason)| reason.to_owned()).collect()
+    }
+}
+
+impl Controller {
+    /// Ends it by SIGKILL.
+    ///
+    /// # Errors
+    /// When it had ended by itself.
+    pub fn kill(mut self) -> Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            bail!("the controller had ended with {status}:\n{}", self.log());
+        }
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// What it has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _: std::io::Result<()> = self.child.kill();
+        let _: std::io::Result<std::process::ExitStatus> = self.child.wait();
+    }
+}
+
+/// Waits until something holds, and says how long that took.
+///
+/// # Errors
+/// When it does not hold in time; `what` says what was waited for.
+pub async fn eventually(what: &str, within: Duration, mut holds: impl FnMut() -> bool) -> Result<Duration> {
+    let start = Instant::now();
+    while !holds() {
+        if start.elapsed() > within {
+            bail!("not within {within:?}: {what}");
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(start.elapsed())
+}
+
+fn define_pools(store: &Store) -> Result<()> {
+    store.put(&json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "ipaddresspools.metallb.io"},
+        "spec": {
+            "group": "metallb.io", "scope": "Namespaced",
+            "names": {"plural": "ipaddresspools", "kind": "IPAddressPool"},
+            "versions": [{"name": "v1beta1", "served": true, "storage": true, "subresources": {"status": {}}}],
+        },
+    }))
+}

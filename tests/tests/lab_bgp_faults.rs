@@ -1,0 +1,146 @@
+//! Routers that are wrong in one way each, beside one that is right: each is told by its fault, and the right one
+//! is not disturbed.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use fairlead_tests::lab::addresses::Family;
+use fairlead_tests::lab::{AgentOptions, Host, Lab, Node, Policy, Topology, WEB_V4};
+use fairlead_tests::routers::{Config, Frr, Peer, Router, kernel_next_hops, wait, wait_kernel_next_hops};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+const ROUTERS_AS: u32 = 4_200_000_000;
+const AGENTS_AS: u32 = 4_200_000_001;
+const WITHIN: Duration = Duration::from_secs(40);
+
+#[test]
+fn each_fault_has_its_name_and_disturbs_nobody_else() -> Result<()> {
+    let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
+    let topology = topology.service("web", "web", &[WEB_V4], Policy::Local);
+    (1..=4).fold(topology, |topology, number| topology.router('a', number)).run(|lab| {
+        let node = lab.node("n1")?;
+        let right = start(lab, "router", |peer| peer)?;
+        let _stranger = start(lab, "r1", |peer| peer)?;
+        let _secretive = start(lab, "r2", |peer| peer.password("theirs"))?;
+        babble(lab.host("r3")?)?;
+        let frozen = start(lab, "r4", |peer| peer)?;
+        let peers = [
+            peer(lab, "right", "router", |_| ())?,
+            peer(lab, "stranger", "r1", |spec| spec["peerASN"] = json!(ROUTERS_AS + 9))?,
+            peer(lab, "secretive", "r2", |spec| spec["password"] = json!("ours"))?,
+            peer(lab, "babbler", "r3", |_| ())?,
+            peer(lab, "frozen", "r4", |_| ())?,
+        ];
+        give(lab, &peers)?;
+        node.launch_agent(&AgentOptions::default())?;
+        node.wait_agent_ready(WITHIN)?;
+        let here = node.spec().addresses().of(Family::V4);
+        right.wait_established(&here.to_string(), WITHIN)?;
+        wait_kernel_next_hops(right.host(), WEB_V4.into(), &[here], WITHIN)?;
+        frozen.wait_established(&here.to_string(), WITHIN)?;
+        frozen.signal(Signal::SIGSTOP)?;
+
+        let told = |peer: &str, words: &[&str]| fault(&node, peer, words);
+        told("stranger", &["AS 4200000000", "4200000009"])?;
+        told("secretive", &["no answer", "password"])?;
+        told("babbler", &["message"])?;
+        told("frozen", &["hold timer"])?;
+        frozen.signal(Signal::SIGCONT)?;
+
+        // What goes wrong is tried again, each time later; what goes right has gone on.
+        let sessions = sessions(&node)?;
+        for name in ["stranger", "secretive", "babbler"] {
+            let session = &sessions[name];
+            ensure!(session["counters"]["established"] == 0, "{session}");
+        }
+        let session = &sessions["right"];
+        ensure!(session["state"] == "established" && session["counters"]["flaps"] == 0, "{session}");
+        ensure!(kernel_next_hops(right.host(), WEB_V4.into())? == [here]);
+        frozen.wait_established(&here.to_string(), WITHIN)?;
+        Ok(())
+    })
+}
+
+/// FRR in a host, with a session to the node.
+fn start(lab: &Lab, host: &str, shape: fn(Peer) -> Peer) -> Result<Frr> {
+    let own = address(lab, host)?;
+    let node = lab.node("n1")?.spec().addresses().of(Family::V4);
+    let config = Config::new(ROUTERS_AS, own).peer(shape(Peer::at(node, AGENTS_AS).source(own)));
+    Frr::start(lab.host(host)?, &config)
+}
+
+/// A host that takes connections on the port of BGP and answers what is no BGP.
+fn babble(host: &Host) -> Result<()> {
+    let listener = host.run(|| Ok(TcpListener::bind((Ipv4Addr::UNSPECIFIED, 179))?))?;
+    std::thread::spawn(move || {
+        // Ends with the test's process.
+        for mut stream in listener.incoming().flatten() {
+            let mut open = [0; 19];
+            if stream.read_exact(&mut open).is_ok() {
+                // That the other side hangs up is what is tested.
+                let _: std::io::Result<()> = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+            }
+        }
+    });
+    Ok(())
+}
+
+fn address(lab: &Lab, host: &str) -> Result<Ipv4Addr> {
+    let gateway = lab.node("n1")?.spec().segment().gateway();
+    Ok(lab.topology().find_router(host).map_or(gateway, |router| router.addresses()).v4)
+}
+
+fn peer(lab: &Lab, name: &str, host: &str, change: fn(&mut Value)) -> Result<Value> {
+    let mut spec = json!({
+        "myASN": AGENTS_AS,
+        "peerASN": ROUTERS_AS,
+        "peerAddress": address(lab, host)?.to_string(),
+        "holdTime": "9s",
+        "connectTime": "2s",
+    });
+    change(&mut spec);
+    Ok(object("v1beta2", "BGPPeer", name, &spec))
+}
+
+fn object(version: &str, kind: &str, name: &str, spec: &Value) -> Value {
+    json!({
+        "apiVersion": format!("metallb.io/{version}"),
+        "kind": kind,
+        "metadata": { "name": name, "namespace": "metallb-system" },
+        "spec": spec,
+    })
+}
+
+fn give(lab: &Lab, peers: &[Value]) -> Result<()> {
+    let advertisement = object("v1beta1", "BGPAdvertisement", "all", &json!({}));
+    let all = peers.iter().chain([&advertisement]);
+    let text: String = all.map(|object| format!("---\n{object}\n")).collect();
+    Ok(fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), text)?)
+}
+
+/// What the agent says of its sessions, by the names of the peers.
+fn sessions(node: &Node<'_>) -> Result<Value> {
+    let status: Value = serde_json::from_str(&node.fairlead(&["status", "bgp", "-o", "json"])?)?;
+    let sessions = status["sessions"].as_array().with_context(|| format!("no sessions in {status}"))?;
+    let by_name = sessions
+        .iter()
+        .map(|session| (session["peer"].as_str().unwrap_or_default().to_owned(), session.clone()));
+    Ok(Value::Object(by_name.collect()))
+}
+
+/// Waits until a session is down, and the agent says why in these words.
+fn fault(node: &Node<'_>, peer: &str, words: &[&str]) -> Result<()> {
+    wait(WITHIN, || {
+        let session = sessions(node)?[peer].clone();
+        let text = |field: &str| session[field].as_str().unwrap_or_default().to_owned();
+        let error = format!("{}; {}", text("last_error"), text("advice"));
+        let is_told = session["state"] != "established" && words.iter().all(|word| error.contains(word));
+        ensure!(is_told, "{peer}: {session}");
+        println!("{peer}: {error}");
+        Ok(())
+    })
+}
