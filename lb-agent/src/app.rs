@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::admin::{self, AdminError, Door, metrics};
 use crate::control::{Control, Neighbours};
 use crate::dataplane::attach::{self, AttachError};
+use crate::dataplane::bfd::BfdSessions;
 use crate::dataplane::cells::{Flows, LivenessCells};
 use crate::dataplane::counters::Counters;
 use crate::dataplane::maps::{Maps, MapsError};
@@ -139,7 +140,9 @@ pub async fn run(options: Options) -> Result<(), AppError> {
         Some(profile) => Some(Prober::start(profile, LivenessCells::open(&pins)?).map_err(AppError::Thread)?),
         None => None,
     };
-    let speaker = Speaker::new(options.speaker.port, &options.node.to_string()).map_err(AppError::Thread)?;
+    let noted = BfdSessions::open(&pins)?;
+    let speaker = Speaker::new(options.speaker.port, &options.node.to_string(), Some(noted));
+    let speaker = speaker.map_err(AppError::Thread)?;
     let metrics =
         serve_metrics(options.metrics, metrics::Source { state: shown.clone(), speaker: speaker.clone() })
             .await?;

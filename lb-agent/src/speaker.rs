@@ -37,6 +37,7 @@ use self::identity::hash;
 use self::listener::{Expected, Listeners};
 pub use self::shown::{BgpShown, SpeakerView, Viewed};
 use self::wanted::{Neighbour, Wanted};
+use crate::dataplane::bfd::BfdSessions;
 
 /// A driver that is asked answers at once; one that ends need not.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
@@ -67,11 +68,12 @@ struct Running {
 
 impl Speaker {
     /// A speaker without neighbours. It listens on `port` once it has some; with 0 it never does. `node` is
-    /// this node's name.
+    /// this node's name, and `noted` is where
+    /// the program in the kernel notes BFD packets, if it does.
     ///
     /// # Errors
     /// When the system gives no thread for BFD.
-    pub fn new(port: u16, node: &str) -> io::Result<Self> {
+    pub fn new(port: u16, node: &str, noted: Option<BfdSessions>) -> io::Result<Self> {
         let seed = hash(0, node);
         let running = Running {
             neighbours: BTreeMap::new(),
@@ -81,7 +83,7 @@ impl Speaker {
         };
         let addressees = Arc::<Mutex<Addressees>>::default();
         let told = Arc::clone(&addressees);
-        let monitor = Monitor::start(seed, move |neighbour, up| report(&told, neighbour, up))?;
+        let monitor = Monitor::start(seed, noted, move |neighbour, up| report(&told, neighbour, up))?;
         let running = Arc::new(Mutex::new(running));
         Ok(Self { start: Instant::now(), seed, running, addressees, monitor: Arc::new(monitor) })
     }

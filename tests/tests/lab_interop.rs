@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::addresses::{Addresses, Family};
-use fairlead_tests::lab::{AgentOptions, Host, Lab, Policy, Topology, WEB_V4, WEB_V6};
+use fairlead_tests::lab::{AgentOptions, Host, Lab, Node, Policy, Topology, WEB_V4, WEB_V6};
 use fairlead_tests::routers::{
     Bfd, Bird, Capability, Config, Exabgp, Frr, Gobgp, GracefulRestart, Origin, Peer, Route, Router,
     kernel_next_hops, wait, wait_kernel_next_hops,
 };
 use ipnet::IpNet;
+use lb_agent::dataplane::bfd::{BfdSessions, Heard};
 use serde_json::{Value, json};
 
 /// Sessions come up within seconds; a machine with other work to do takes longer.
@@ -67,6 +68,7 @@ fn every_router_sees_both_families_with_all_attributes() -> Result<()> {
             let (bgp, bfd) = (node.fairlead(&["status", "bgp"])?, node.fairlead(&["status", "bfd"])?);
             ensure!(bgp.matches("established").count() == 8, "{bgp}");
             ensure!(bfd.lines().filter(|line| line.contains(" Up ")).count() == 4, "{bfd}");
+            wait(WITHIN, || the_program_notes_bfd(&node, 4))?;
         }
         clients_are_served(lab)?;
         drained_nodes_ask_for_other_ways(lab, &routers)
@@ -291,6 +293,18 @@ fn start_agents(lab: &Lab, objects: &[Value]) -> Result<()> {
 /// Takes the lab's own pool away; it comes with an L2Advertisement, which goes too.
 fn replace_pool(lab: &Lab) -> Result<()> {
     Ok(fs::remove_file(lab.outside(&lab.manifests_directory().join("metallb.yaml")))?)
+}
+
+/// The program has seen each router say that the session is up.
+fn the_program_notes_bfd(node: &Node<'_>, sessions: usize) -> Result<()> {
+    let notes = BfdSessions::open(&node.pins())?;
+    let known = notes.discriminators()?;
+    ensure!(known.len() == sessions, "{known:?}");
+    for discriminator in known {
+        let heard = notes.heard(discriminator)?;
+        ensure!(heard.is_some_and(Heard::is_up), "{discriminator}: {heard:?}");
+    }
+    Ok(())
 }
 
 /// Sessions with all nodes as the objects say, and from each a route for both addresses of the Service.

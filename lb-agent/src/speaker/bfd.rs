@@ -5,6 +5,7 @@
 //! is a router that takes this node for dead.
 
 mod drive;
+mod notes;
 mod priority;
 mod shown;
 mod socket;
@@ -21,6 +22,7 @@ use tokio::sync::oneshot;
 
 use self::drive::Driver;
 pub use self::shown::{BfdSessionShown, BfdShown};
+use crate::dataplane::bfd::BfdSessions;
 
 /// A neighbour that the way to is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,17 +84,21 @@ enum Order {
 }
 
 impl Monitor {
-    /// Starts the thread. `report` is told of each neighbour whether the way to it is there, whenever that has
+    /// Starts the thread. `noted` is where the program in the kernel notes packets, if it does. `report` is told of each neighbour whether the way to it is there, whenever that has
     /// changed. `seed` spreads packets and numbers sessions.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(super) fn start(seed: u64, report: impl Fn(&str, bool) + Send + 'static) -> io::Result<Self> {
+    pub(super) fn start(
+        seed: u64,
+        noted: Option<BfdSessions>,
+        report: impl Fn(&str, bool) + Send + 'static,
+    ) -> io::Result<Self> {
         let (orders, ordered) = channel();
         let (alarm, alarmed) = UnixStream::pair()?;
         alarm.set_nonblocking(true)?;
         alarmed.set_nonblocking(true)?;
-        let driver = Driver::new(seed, alarmed, Box::new(report));
+        let driver = Driver::new(seed, noted, alarmed, Box::new(report));
         thread::Builder::new().name("bfd".into()).spawn(move || driver.run(&ordered))?;
         Ok(Self { orders, alarm })
     }

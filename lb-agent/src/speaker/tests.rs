@@ -30,8 +30,8 @@ struct Pair {
 impl Pair {
     async fn established(routes: Routes) -> Self {
         let pair = Self {
-            node: Speaker::new(0, "node").unwrap(),
-            router: Speaker::new(0, "router").unwrap(),
+            node: Speaker::new(0, "node", None).unwrap(),
+            router: Speaker::new(0, "router", None).unwrap(),
             port: 0,
         }
         .listening()
@@ -47,7 +47,7 @@ impl Pair {
     /// A port that is free now.
     async fn listening(self) -> Self {
         let port = TcpListener::bind((ROUTER, 0)).await.unwrap().local_addr().unwrap().port();
-        Self { router: Speaker::new(port, "router").unwrap(), port, ..self }
+        Self { router: Speaker::new(port, "router", None).unwrap(), port, ..self }
     }
 
     fn tell(&self, routes: Routes) {
@@ -161,10 +161,13 @@ async fn a_neighbour_that_keeps_our_routes_is_left_without_a_word() {
         routes: Some(Arc::new(routes(2))),
         ..it
     };
-    let pair =
-        Pair { node: Speaker::new(0, "node").unwrap(), router: Speaker::new(0, "router").unwrap(), port: 0 }
-            .listening()
-            .await;
+    let pair = Pair {
+        node: Speaker::new(0, "node", None).unwrap(),
+        router: Speaker::new(0, "router", None).unwrap(),
+        port: 0,
+    }
+    .listening()
+    .await;
     pair.router.set([("node".into(), graceful(neighbour(OURS, 0, 2, 1)))].into());
     pair.node.set([("router".into(), graceful(neighbour(ROUTER, pair.port, 1, 2)))].into());
     let before = pair.router_sees(|view| view.counters.prefixes.ends_of_rib == 1).await.counters;

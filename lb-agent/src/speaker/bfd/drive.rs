@@ -9,13 +9,15 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 use lb_bfd::demux::Demultiplexer;
-use lb_bfd::session::{Change, Config, Discriminator, Profile, Received, Session};
+use lb_bfd::session::{Change, Config, Discriminator, Hops, Profile, Received, Session};
 use lb_bfd::state::State;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
+use super::notes::Notes;
 use super::socket::{self, Came, Ear};
 use super::{BfdViewed, Order, Watch, Watched, priority};
+use crate::dataplane::bfd::{self, BfdSessions};
 use crate::speaker::identity::hash;
 
 /// Octets of a packet that matter, and a few more: what is longer is judged by its start.
@@ -34,6 +36,8 @@ pub(super) struct Driver {
     seed: u64,
     alarmed: UnixStream,
     report: Report,
+    /// What the program in the kernel notes; `None` where it does not.
+    notes: Option<Notes>,
     sessions: BTreeMap<Discriminator, Driven>,
     demultiplexer: Demultiplexer<Discriminator>,
     ears: BTreeMap<Ear, UdpSocket>,
@@ -51,12 +55,14 @@ struct Driven {
 }
 
 impl Driver {
-    pub(super) fn new(seed: u64, alarmed: UnixStream, report: Report) -> Self {
+    pub(super) fn new(seed: u64, noted: Option<BfdSessions>, alarmed: UnixStream, report: Report) -> Self {
+        let start = Instant::now();
         Self {
-            start: Instant::now(),
+            start,
             seed,
             alarmed,
             report,
+            notes: noted.and_then(|sessions| Notes::new(sessions, start)),
             sessions: BTreeMap::new(),
             demultiplexer: Demultiplexer::default(),
             ears: BTreeMap::new(),
@@ -81,7 +87,8 @@ impl Driver {
             self.listen();
             self.receive();
             let now = self.start.elapsed();
-            for driven in self.sessions.values_mut() {
+            for (discriminator, driven) in &mut self.sessions {
+                driven.believe(*discriminator, self.notes.as_ref(), now);
                 driven.session.handle_time(now);
                 driven.send(self.seed, now);
             }
@@ -155,6 +162,9 @@ impl Driver {
     /// The router is told that this is no failure (RFC 5880 section 6.8.16).
     fn end(&mut self, discriminator: Discriminator, now: Duration) {
         self.demultiplexer.remove(discriminator);
+        if let Some(notes) = &mut self.notes {
+            notes.end(discriminator);
+        }
         if let Some(mut driven) = self.sessions.remove(&discriminator) {
             driven.session.set_admin_down(true, now);
             driven.send(self.seed, now);
@@ -213,9 +223,10 @@ impl Driver {
     }
 
     fn tell(&mut self) {
-        for driven in self.sessions.values_mut() {
+        for (discriminator, driven) in &mut self.sessions {
             while let Some(change) = driven.session.poll_change() {
                 driven.log(&change);
+                driven.note(*discriminator, self.notes.as_mut());
                 // RFC 5882 section 3.2: a router that is AdminDown does not say that the way is gone.
                 let is_down = change.from == State::Up && change.remote != State::AdminDown;
                 if change.to == State::Up || is_down {
@@ -245,6 +256,33 @@ impl Driven {
     fn is_along(&self, wanted: &Watched) -> bool {
         let Watched { address, source, device, hops, profile: _ } = &self.watched;
         (address, source, device, hops) == (&wanted.address, &wanted.source, &wanted.device, &wanted.hops)
+    }
+
+    /// Before a session is judged, what the kernel has seen of the router counts.
+    fn believe(&mut self, discriminator: Discriminator, notes: Option<&Notes>, now: Duration) {
+        let is_due = self.session.next_deadline().is_some_and(|deadline| deadline <= now);
+        if let (Some(notes), State::Up, true) = (notes, self.session.state(), is_due)
+            && let Some(at) = notes.heard(discriminator)
+        {
+            self.session.handle_heard(at);
+        }
+    }
+
+    /// The program notes packets of sessions that are up.
+    fn note(&self, discriminator: Discriminator, notes: Option<&mut Notes>) {
+        let Some(notes) = notes else { return };
+        let local = self.mouth.as_ref().and_then(|mouth| mouth.local_addr().ok());
+        match (self.session.state(), local) {
+            (State::Up, Some(local)) => {
+                let minimum_ttl = match self.watched.hops {
+                    Hops::Single => None,
+                    Hops::Multi { minimum_ttl } => Some(minimum_ttl),
+                };
+                let (remote, local) = (self.watched.address, local.ip());
+                notes.begin(discriminator, &bfd::Session { remote, local, minimum_ttl });
+            }
+            _ => notes.end(discriminator),
+        }
     }
 
     fn send(&mut self, seed: u64, now: Duration) {

@@ -37,7 +37,8 @@ async fn viewed(monitor: &Monitor, name: &str) -> BfdViewed {
 #[tokio::test]
 async fn sessions_come_up_and_those_who_are_left_on_purpose_report_no_failure() {
     let (reports, reported) = channel();
-    let monitor = Monitor::start(1, move |name, up| reports.send((name.to_owned(), up)).unwrap()).unwrap();
+    let monitor =
+        Monitor::start(1, None, move |name, up| reports.send((name.to_owned(), up)).unwrap()).unwrap();
     monitor.set(all());
     let up: BTreeSet<_> = (0..5).map(|_| reported.recv_timeout(PATIENCE).unwrap()).collect();
     assert_eq!(up, all().into_keys().map(|name| (name, true)).collect());
