@@ -25,11 +25,11 @@ use clap::ValueEnum;
 use ipnet::IpNet;
 use nix::sys::signal::Signal;
 
-pub use self::balancer::{Balancer, BirdBalancer};
+pub use self::balancer::{AgentBalancer, Balancer, BirdBalancer};
 use self::clock::TimeOfDay;
 pub use self::observer::Kind;
 use self::observer::Observer;
-use crate::lab::{Lab, Process, Topology, WEB_V4};
+use crate::lab::{Lab, Policy, Process, Topology, WEB_V4};
 use crate::routers::{Bfd, kernel_next_hops, wait};
 
 /// The node that fails.
@@ -55,6 +55,8 @@ pub enum Fault {
     Kill,
     /// It hangs: SIGSTOP.
     Hang,
+    /// It is asked to end, and may say good-bye first: SIGTERM.
+    Leave,
 }
 
 /// When things happened at the observer, counted from the fault.
@@ -89,6 +91,7 @@ impl Fault {
             Self::LinkCut => "link cut",
             Self::Kill => "kill -9",
             Self::Hang => "SIGSTOP",
+            Self::Leave => "SIGTERM",
         }
     }
 }
@@ -99,7 +102,9 @@ impl Failover {
     /// # Errors
     /// When the lab or a router cannot be started.
     pub fn start(kind: Kind, bfd: Bfd, balancer: &dyn Fn(Bfd) -> Box<dyn Balancer>) -> Result<Self> {
-        let lab = Topology::empty().node('a', 1).node('a', 2).start()?;
+        let nodes = Topology::empty().node('a', 1).node('a', 2);
+        let pods = nodes.pods(VICTIM, "web", 1).pods(SURVIVOR, "web", 1);
+        let lab = pods.service("web", "web", &[WEB_V4], Policy::Local).start()?;
         let victim = lab.node(VICTIM)?.spec().addresses().v4.into();
         let mut balancers = [(VICTIM, balancer(bfd)), (SURVIVOR, balancer(bfd))];
         for (node, balancer) in &mut balancers {
@@ -156,8 +161,9 @@ impl Failover {
     fn inject(&mut self, fault: Fault) -> Result<TimeOfDay> {
         let ordered = TimeOfDay::now()?;
         match fault {
-            Fault::Kill => self.victim_balancer().signal(Signal::SIGKILL)?,
-            Fault::Hang => self.victim_balancer().signal(Signal::SIGSTOP)?,
+            Fault::Kill => self.signal(Signal::SIGKILL)?,
+            Fault::Hang => self.signal(Signal::SIGSTOP)?,
+            Fault::Leave => self.signal(Signal::SIGTERM)?,
             Fault::LinkCut => {
                 self.lab.node(VICTIM)?.cut_link()?;
                 // Between the order and the cut lies the start of a program: the kernel says when it was.
@@ -175,8 +181,8 @@ impl Failover {
     fn mend(&mut self, fault: Fault) -> Result<()> {
         match fault {
             Fault::LinkCut => self.lab.node(VICTIM)?.restore_link(),
-            Fault::Hang => self.victim_balancer().signal(Signal::SIGCONT),
-            Fault::Kill => {
+            Fault::Hang => self.signal(Signal::SIGCONT),
+            Fault::Kill | Fault::Leave => {
                 let [(node, balancer), _] = &mut self.balancers;
                 balancer.start(&self.lab, node)
             }
@@ -215,9 +221,9 @@ impl Failover {
         Ok(without.filter_map(TimeOfDay::of).find_map(|it| it.since(begun)))
     }
 
-    fn victim_balancer(&mut self) -> &mut dyn Balancer {
-        let [(_, balancer), _] = &mut self.balancers;
-        balancer.as_mut()
+    fn signal(&mut self, signal: Signal) -> Result<()> {
+        let [(_, victim), _] = &mut self.balancers;
+        victim.signal(&self.lab, signal)
     }
 }
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
-use fairlead_tests::failover::{BirdBalancer, Failover, Fault, Kind, Trial};
+use fairlead_tests::failover::{AgentBalancer, Balancer, BirdBalancer, Failover, Fault, Kind, Trial};
 use fairlead_tests::routers::Bfd;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 
@@ -24,44 +24,78 @@ struct Arguments {
     #[arg(long, value_enum, value_delimiter = ',', default_value = "frr,bird")]
     observers: Vec<Kind>,
     /// What happens to the load balancer.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "link-cut,kill,hang")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "link-cut,kill,hang,leave")]
     faults: Vec<Fault>,
+    /// What stands on the nodes.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "agent,bird")]
+    balancers: Vec<Stands>,
+}
+
+/// A load balancer.
+#[derive(Clone, Copy, ValueEnum)]
+enum Stands {
+    /// Fairlead's agent.
+    Agent,
+    /// BIRD, as the yardstick.
+    Bird,
+}
+
+impl Stands {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Bird => "BIRD",
+        }
+    }
+
+    fn make(self, bfd: Bfd) -> Box<dyn Balancer> {
+        match self {
+            Self::Agent => Box::new(AgentBalancer::new(bfd)),
+            Self::Bird => Box::new(BirdBalancer::new(bfd)),
+        }
+    }
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let mut table = Table::new();
     table.load_style(NOTHING);
-    table.set_header(["observer", "BFD", "fault", "tries", "BFD down", "BGP down", "route gone"]);
-    let rows = arguments.observers.len() * arguments.intervals.len() * arguments.faults.len();
+    table.set_header(["balancer", "observer", "BFD", "fault", "tries", "BFD down", "BGP down", "route gone"]);
+    let rows = arguments.balancers.len()
+        * arguments.observers.len()
+        * arguments.intervals.len()
+        * arguments.faults.len();
     let steps = u64::try_from(rows)?.saturating_mul(arguments.tries.into());
     let progress = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr());
-    for &observer in &arguments.observers {
-        for &interval in &arguments.intervals {
-            for row in measure(&arguments, observer, interval, &progress)? {
-                table.add_row(row);
+    for &balancer in &arguments.balancers {
+        for &observer in &arguments.observers {
+            for &interval in &arguments.intervals {
+                for row in measure(&arguments, balancer, observer, interval, &progress)? {
+                    table.add_row(row);
+                }
             }
         }
     }
     progress.finish_and_clear();
-    for column in 3..=6 {
+    for column in 4..=7 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    println!("min/median/max, ms after the fault; load balancer: BIRD\n{}", table.trim_fmt());
+    println!("min/median/max, ms after the fault\n{}", table.trim_fmt());
     Ok(())
 }
 
 /// All rows of one observer and one interval: they share a lab.
 fn measure(
     arguments: &Arguments,
+    balancer: Stands,
     kind: Kind,
     interval: u64,
     progress: &ProgressBar,
-) -> Result<Vec<[String; 7]>> {
+) -> Result<Vec<[String; 8]>> {
     let bfd = Bfd::every(Duration::from_millis(interval));
-    let mut failover = Failover::start(kind, bfd, &|bfd| Box::new(BirdBalancer::new(bfd)))?;
+    let mut failover = Failover::start(kind, bfd, &|bfd| balancer.make(bfd))?;
     let mut rows = Vec::new();
     for &fault in &arguments.faults {
         let mut trials = Vec::new();
@@ -71,6 +105,7 @@ fn measure(
             progress.inc(1);
         }
         rows.push([
+            balancer.name().to_owned(),
             kind.name().to_owned(),
             format!("{interval}x{}", bfd.multiplier),
             fault.name().to_owned(),

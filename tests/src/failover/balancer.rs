@@ -1,9 +1,12 @@
 //! What stands on the nodes.
 
+use std::fs;
+
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
+use serde_json::{Value, json};
 
-use crate::lab::{Lab, WEB_V4};
+use crate::lab::{AgentOptions, Lab, WEB_V4};
 use crate::routers::{Announcement, Bfd, Bird, Config, Peer};
 
 /// The router's autonomous system.
@@ -23,7 +26,7 @@ pub trait Balancer {
     ///
     /// # Errors
     /// When it does not run.
-    fn signal(&mut self, signal: Signal) -> Result<()>;
+    fn signal(&mut self, lab: &Lab, signal: Signal) -> Result<()>;
 }
 
 /// BIRD as a load balancer: the yardstick.
@@ -54,7 +57,72 @@ impl Balancer for BirdBalancer {
         Ok(())
     }
 
-    fn signal(&mut self, signal: Signal) -> Result<()> {
+    fn signal(&mut self, _: &Lab, signal: Signal) -> Result<()> {
         self.running.as_ref().context("it does not run")?.signal(signal)
     }
+}
+
+/// Fairlead's agent as the load balancer.
+#[derive(Debug)]
+pub struct AgentBalancer {
+    bfd: Bfd,
+    node: Option<String>,
+}
+
+impl AgentBalancer {
+    /// One that is not running yet.
+    #[must_use]
+    pub fn new(bfd: Bfd) -> Self {
+        Self { bfd, node: None }
+    }
+}
+
+impl Balancer for AgentBalancer {
+    fn start(&mut self, lab: &Lab, node: &str) -> Result<()> {
+        let handle = lab.node(node)?;
+        if self.node.take().is_some() {
+            // It may be dead already; the lab still has it.
+            handle.kill_agent()?;
+        }
+        let gateway = handle.spec().segment().gateway().v4.to_string();
+        let text: String = objects(&gateway, self.bfd).iter().map(|it| format!("---\n{it}\n")).collect();
+        fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), text)?;
+        handle.launch_agent(&AgentOptions::default())?;
+        self.node = Some(node.to_owned());
+        Ok(())
+    }
+
+    fn signal(&mut self, lab: &Lab, signal: Signal) -> Result<()> {
+        lab.node(self.node.as_deref().context("it does not run")?)?.signal_agent(signal)
+    }
+}
+
+/// What makes agents neighbours of the lab's router.
+fn objects(gateway: &str, bfd: Bfd) -> [Value; 3] {
+    let object = |version: &str, kind: &str, spec: Value| {
+        json!({
+            "apiVersion": format!("metallb.io/{version}"),
+            "kind": kind,
+            "metadata": { "name": "router", "namespace": "metallb-system" },
+            "spec": spec,
+        })
+    };
+    let profile = json!({
+        "receiveInterval": bfd.receive.as_millis() as u64,
+        "transmitInterval": bfd.transmit.as_millis() as u64,
+        "detectMultiplier": bfd.multiplier,
+    });
+    let peer = json!({
+        "myASN": BALANCER_AS,
+        "peerASN": ROUTER_AS,
+        "peerAddress": gateway,
+        "holdTime": "9s",
+        "connectTime": "1s",
+        "bfdProfile": "router",
+    });
+    [
+        object("v1beta1", "BFDProfile", profile),
+        object("v1beta2", "BGPPeer", peer),
+        object("v1beta1", "BGPAdvertisement", json!({ "ipAddressPools": ["lab"] })),
+    ]
 }
