@@ -81,10 +81,12 @@ fn is_laxer(code: u8, internal: bool) -> bool {
 
 /// Attributes that theirs withdraws routes for although RFC 7606 does not: it discards three of an external
 /// neighbour only if their flags are right (sections 7.5, 7.9, 7.10), minds the partial bit (section 3 (c)), judges
-/// IPv6 next hops, and knows more attributes.
+/// IPv6 next hops, knows more attributes, and takes no segments of a confederation, which an internal neighbour may
+/// send (RFC 5065 section 5).
 fn is_stricter(code: u8, internal: bool) -> bool {
     match code {
         code::LOCAL_PREF => !internal,
+        code::AS_PATH => internal,
         code::ORIGINATOR_ID | code::CLUSTER_LIST | code::MULTI_EXIT_DISC => true,
         code::MP_REACH_NLRI | code::MP_UNREACH_NLRI | code::TRAFFIC_ENGINEERING => true,
         code::AS4_PATH | code::AS4_AGGREGATOR => true,
