@@ -1,0 +1,171 @@
+//! What changes cost a router: messages, sessions and routes.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use fairlead_tests::lab::addresses::Family;
+use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4, WEB_V6};
+use fairlead_tests::routers::{
+    Bfd, Config, Frr, GracefulRestart, Peer, Router, kernel_next_hops, wait, wait_kernel_next_hops,
+};
+use serde_json::{Value, json};
+
+const ROUTERS_AS: u32 = 64_500;
+const AGENTS_AS: u32 = 64_501;
+const WITHIN: Duration = Duration::from_secs(30);
+/// How long a router's kernel is watched for a hole.
+const WATCHED_FOR: Duration = Duration::from_secs(4);
+
+#[test]
+fn a_changed_route_costs_one_update_and_no_reset() -> Result<()> {
+    run(|lab, node| {
+        let frr = router(lab, node, |peer| peer)?;
+        give(lab, 100, "64512:7", |_| ())?;
+        node.start_agent(&AgentOptions::default())?;
+        wait_community(&frr, "64512:7")?;
+        let before = counters(&frr, node)?;
+        give(lab, 100, "64512:8", |_| ())?;
+        wait_community(&frr, "64512:8")?;
+        let after = counters(&frr, node)?;
+        ensure!(after.updates == before.updates + 1, "{before:?}, then {after:?}");
+        ensure!(after.established == before.established, "{before:?}, then {after:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_changed_bfd_profile_resets_no_session() -> Result<()> {
+    run(|lab, node| {
+        let frr = router(lab, node, |peer| peer.bfd(Bfd::every(Duration::from_millis(100))))?;
+        let watched = |spec: &mut Value| spec["bfdProfile"] = json!("router");
+        give(lab, 100, "64512:7", watched)?;
+        node.start_agent(&AgentOptions::default())?;
+        let here = node.spec().addresses().of(Family::V4);
+        frr.wait_bfd_up(here, WITHIN)?;
+        wait_community(&frr, "64512:7")?;
+        let before = counters(&frr, node)?;
+        give(lab, 300, "64512:7", watched)?;
+        wait(WITHIN, || {
+            let sessions = frr.bfd_sessions()?;
+            let session = sessions.get(&here).context("no BFD session")?;
+            ensure!(session.up && session.detection == Duration::from_millis(900), "{session:?}");
+            Ok(())
+        })?;
+        let after = counters(&frr, node)?;
+        ensure!(after == before, "{before:?}, then {after:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_restarted_agent_leaves_its_routes_in_the_router() -> Result<()> {
+    run(|lab, node| {
+        let frr = router(lab, node, |peer| Peer { graceful_restart: GracefulRestart::Helper, ..peer })?;
+        give(lab, 100, "64512:7", |spec| spec["enableGracefulRestart"] = json!(true))?;
+        node.start_agent(&AgentOptions::default())?;
+        let here = [node.spec().addresses().of(Family::V4)];
+        wait_kernel_next_hops(frr.host(), WEB_V4.into(), &here, WITHIN)?;
+        let before = counters(&frr, node)?;
+        node.stop_agent(WITHIN)?;
+        node.launch_agent(&AgentOptions::default())?;
+        let until = Instant::now() + WATCHED_FOR;
+        while Instant::now() < until {
+            let hops = kernel_next_hops(frr.host(), WEB_V4.into())?;
+            ensure!(hops == here, "the route is gone: {hops:?}\n{}", node.agent_log());
+            thread::sleep(Duration::from_millis(5));
+        }
+        let again = || {
+            let after = counters(&frr, node)?;
+            ensure!(after.established > before.established, "no second session: {after:?}");
+            Ok(())
+        };
+        wait(WITHIN, again)?;
+        ensure!(kernel_next_hops(frr.host(), WEB_V4.into())? == here);
+        Ok(())
+    })
+}
+
+/// What FRR has counted of a neighbour.
+#[derive(Debug, PartialEq, Eq)]
+struct Counters {
+    /// UPDATEs received, End-of-RIB among them.
+    updates: u64,
+    established: u64,
+    dropped: u64,
+}
+
+fn counters(frr: &Frr, node: &Node<'_>) -> Result<Counters> {
+    let address = node.spec().addresses().of(Family::V4).to_string();
+    let text = frr.vtysh(&format!("show bgp neighbors {address} json"))?;
+    let told: Value = serde_json::from_str(&text)?;
+    let told = &told[&address];
+    let number = |value: &Value| value.as_u64().with_context(|| format!("no counter in {told}"));
+    Ok(Counters {
+        updates: number(&told["messageStats"]["updatesRecv"])?,
+        established: number(&told["connectionsEstablished"])?,
+        dropped: number(&told["connectionsDropped"])?,
+    })
+}
+
+fn wait_community(frr: &Frr, community: &str) -> Result<()> {
+    let (asn, value) = community.split_once(':').context("no community")?;
+    let community = (asn.parse()?, value.parse()?);
+    let has = |routes: &[fairlead_tests::routers::Route]| {
+        !routes.is_empty() && routes.iter().all(|route| route.communities == [community].into())
+    };
+    frr.wait_routes(WEB_V4.into(), WITHIN, &has).map(drop)
+}
+
+/// A node with a pod, in a lab of its own.
+fn run(test: impl FnOnce(&Lab, &Node<'_>) -> Result<()>) -> Result<()> {
+    let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
+    let topology = topology.service("web", "web", &[WEB_V4, WEB_V6], Policy::Local);
+    topology.run(|lab| test(lab, &lab.node("n1")?))
+}
+
+fn gateway(node: &Node<'_>) -> Ipv4Addr {
+    node.spec().segment().gateway().v4
+}
+
+fn router(lab: &Lab, node: &Node<'_>, shape: fn(Peer) -> Peer) -> Result<Frr> {
+    let peer = Peer::at(node.spec().addresses().of(Family::V4), AGENTS_AS).source(gateway(node));
+    Frr::start(&*lab.router()?, &Config::new(ROUTERS_AS, gateway(node)).peer(shape(peer)))
+}
+
+/// Writes the objects that make the agent a neighbour of the router.
+fn give(lab: &Lab, milliseconds: u64, community: &str, change: fn(&mut Value)) -> Result<()> {
+    let mut peer = json!({
+        "myASN": AGENTS_AS,
+        "peerASN": ROUTERS_AS,
+        "peerAddress": gateway(&lab.node("n1")?).to_string(),
+        "holdTime": "9s",
+        "connectTime": "1s",
+    });
+    change(&mut peer);
+    let profile = json!({
+        "receiveInterval": milliseconds, "transmitInterval": milliseconds, "detectMultiplier": 3,
+    });
+    let advertisement = json!({ "ipAddressPools": ["lab"], "communities": [community] });
+    let objects = [
+        object("v1beta1", "BFDProfile", &profile),
+        object("v1beta2", "BGPPeer", &peer),
+        object("v1beta1", "BGPAdvertisement", &advertisement),
+    ];
+    let text: String = objects.iter().map(|object| format!("---\n{object}\n")).collect();
+    let directory = lab.outside(&lab.manifests_directory());
+    // The agent must not read half of it.
+    fs::write(directory.join(".bgp.draft"), text)?;
+    Ok(fs::rename(directory.join(".bgp.draft"), directory.join("bgp.yaml"))?)
+}
+
+fn object(version: &str, kind: &str, spec: &Value) -> Value {
+    json!({
+        "apiVersion": format!("metallb.io/{version}"),
+        "kind": kind,
+        "metadata": { "name": "router", "namespace": "metallb-system" },
+        "spec": spec,
+    })
+}
