@@ -150,6 +150,19 @@ fn the_kernel_cannot_bring_up_what_is_down() {
 }
 
 #[test]
+fn what_the_kernel_heard_does_not_put_off_the_end_of_a_session_that_never_came_up() {
+    let mut session = Session::new(config(profile(50)), 7, ms(0));
+    hear(&mut session, ms(0), control(State::Down));
+    assert_eq!(session.state(), State::Init);
+    // Notes are of sessions that are up: this one is of an earlier time of the same neighbor's.
+    session.handle_heard(ms(140));
+    session.handle_time(ms(149));
+    assert_eq!(session.state(), State::Init);
+    session.handle_time(ms(150));
+    assert_eq!((session.state(), session.view().remote_discriminator), (State::Down, 0));
+}
+
+#[test]
 fn what_is_handed_in_late_does_not_put_off_a_death() {
     let mut session = up(config(profile(50)), ms(0));
     hear(&mut session, ms(100), control(State::Up));
