@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use inotify::{EventStream, Inotify, WatchMask};
 use lb_plan::objects::{self, Object, Sourced};
 use lb_plan::problem::Problem;
@@ -83,6 +83,8 @@ impl Directory {
     /// # Errors
     /// When the directory itself cannot be read; what was read before is kept.
     pub fn read(&mut self) -> Result<Snapshot, DirectoryError> {
+        // A file that is written makes many events; what has happened up to here is about to be read.
+        while self.events.next().now_or_never().flatten().is_some() {}
         let names = self.names()?;
         self.files.retain(|name, _| names.contains_key(name));
         for (name, path) in names {

@@ -1,0 +1,148 @@
+//! Many Services: how soon four routers know them all, how soon one more, and what it costs to have nothing to say.
+
+use std::fmt::Write;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use fairlead_tests::lab::addresses::Family;
+use fairlead_tests::lab::{AgentOptions, Lab, Topology};
+use fairlead_tests::routers::{Config, Frr, Peer, Router, wait};
+use serde_json::Value;
+
+const ROUTERS_AS: u32 = 4_200_000_000;
+const AGENTS_AS: u32 = 4_200_000_001;
+const WITHIN: Duration = Duration::from_secs(60);
+const ROUTERS: [&str; 4] = ["router", "r1", "r2", "r3"];
+
+#[test]
+fn a_thousand_services_are_told_to_four_routers() -> Result<()> {
+    (1..=3).fold(Topology::empty().node('a', 1), |topology, number| topology.router('a', number)).run(|lab| {
+        let routers = start(lab, &ROUTERS)?;
+        services(lab, "many", 0..1000)?;
+        let told = launch(lab, &routers, 1000)?;
+        println!("1,000 Services: known to four routers {told:.0?} after the first session was up");
+        Ok(())
+    })
+}
+
+#[test]
+fn one_more_than_ten_thousand_services_is_told_at_once_and_then_there_is_silence() -> Result<()> {
+    Topology::empty().node('a', 1).run(|lab| {
+        let routers = start(lab, &["router"])?;
+        services(lab, "many", 0..10_000)?;
+        let told = launch(lab, &routers, 10_000)?;
+        let mut times = Vec::new();
+        for more in 0..10 {
+            let begun = Instant::now();
+            services(lab, "more", 10_000..10_001 + more)?;
+            wait(WITHIN, || knows(&routers[0], 10_001 + more as usize))?;
+            times.push(begun.elapsed());
+        }
+        times.sort_unstable();
+        let (least, median) = (times[0], times[times.len() / 2]);
+        println!("10,000 Services: known {told:.0?} after the session was up; one more after {least:.0?} to {median:.0?}");
+        let idle = processor_time(lab, Duration::from_secs(5))?;
+        println!("with nothing to say: {:.1} % of one processor", idle * 100.0);
+        Ok(())
+    })
+}
+
+fn start(lab: &Lab, names: &[&str]) -> Result<Vec<Frr>> {
+    let node = lab.node("n1")?.spec().addresses().of(Family::V4);
+    let mut text = String::new();
+    let mut routers = Vec::new();
+    for name in names {
+        let gateway = lab.node("n1")?.spec().segment().gateway();
+        let own = lab.topology().find_router(name).map_or(gateway, |router| router.addresses()).v4;
+        let peer = Peer::at(node, AGENTS_AS).source(own);
+        routers.push(Frr::start(lab.host(name)?, &Config::new(ROUTERS_AS, own).peer(peer))?);
+        let spec =
+            format!("{{myASN: {AGENTS_AS}, peerASN: {ROUTERS_AS}, peerAddress: {own}, connectTime: 1s}}");
+        write!(
+            text,
+            "---\n{{apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {{name: {name}}}, spec: {spec}}}\n"
+        )?;
+    }
+    text += "---\n{apiVersion: metallb.io/v1beta1, kind: BGPAdvertisement, metadata: {name: all}}\n";
+    text += "---\n{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: many}, \
+             spec: {addresses: [10.128.0.0/16]}}\n";
+    put(lab, "bgp", &text)?;
+    Ok(routers)
+}
+
+/// Services with an address and an endpoint each, in a file of their own.
+fn services(lab: &Lab, file: &str, numbers: std::ops::Range<u32>) -> Result<()> {
+    let mut text = String::new();
+    for number in numbers {
+        let address = Ipv4Addr::from_bits(Ipv4Addr::new(10, 128, 0, 0).to_bits() + number);
+        write!(
+            text,
+            "---\n{{apiVersion: v1, kind: Service, metadata: {{name: s{number}, namespace: d, annotations: \
+             {{metallb.io/loadBalancerIPs: {address}}}}}, spec: {{type: LoadBalancer, ports: [{{port: 80}}]}}}}\n\
+             ---\n{{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {{name: s{number}, namespace: d, \
+             labels: {{kubernetes.io/service-name: s{number}}}}}, addressType: IPv4, ports: [{{port: 80}}], \
+             endpoints: [{{addresses: [10.244.1.2], nodeName: n1}}]}}\n"
+        )?;
+    }
+    put(lab, file, &text)
+}
+
+/// Renamed into place: nobody reads half a file.
+fn put(lab: &Lab, file: &str, text: &str) -> Result<()> {
+    let directory = lab.outside(&lab.manifests_directory());
+    let draft = directory.join(format!(".{file}.draft"));
+    fs::write(&draft, text)?;
+    Ok(fs::rename(draft, directory.join(format!("{file}.yaml")))?)
+}
+
+/// Starts the agent; the time from the first session until all routers know all prefixes.
+fn launch(lab: &Lab, routers: &[Frr], prefixes: usize) -> Result<Duration> {
+    let node = lab.node("n1")?;
+    let here = node.spec().addresses().of(Family::V4);
+    node.launch_agent(&AgentOptions::default())?;
+    wait(WITHIN, || {
+        let established = routers
+            .iter()
+            .any(|router| router.session(&here.to_string()).is_ok_and(|session| session.established));
+        ensure!(established, "no session yet");
+        Ok(())
+    })?;
+    let begun = Instant::now();
+    for router in routers {
+        wait(WITHIN, || knows(router, prefixes))?;
+    }
+    Ok(begun.elapsed())
+}
+
+/// Whether a router has taken in so many prefixes.
+fn knows(router: &Frr, prefixes: usize) -> Result<()> {
+    let summary: Value = serde_json::from_str(&router.vtysh("show bgp ipv4 unicast summary json")?)?;
+    let peers = summary["peers"].as_object().context("no peers")?;
+    let known: u64 = peers.values().filter_map(|peer| peer["pfxRcd"].as_u64()).sum();
+    ensure!(known == prefixes as u64, "{}: {known} of {prefixes} prefixes", router.host().name());
+    Ok(())
+}
+
+/// Share of one processor that the agent takes for a while.
+fn processor_time(lab: &Lab, during: Duration) -> Result<f64> {
+    let node = lab.node("n1")?;
+    let process = node.command("pgrep").args(["-n", "-f", "fairlead agent"]).text()?;
+    let file = format!("/proc/{}/stat", process.trim());
+    let ticks = || -> Result<u64> {
+        let stat = node.command("cat").arg(&file).text()?;
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let field = |place: usize| {
+            fields.get(place).context("a stat without times")?.parse::<u64>().map_err(Into::into)
+        };
+        let (user, system): (Result<u64>, Result<u64>) = (field(11), field(12));
+        Ok(user? + system?)
+    };
+    let turns = || node.status()?["turns"].as_u64().context("no turns");
+    let (before, turned) = (ticks()?, turns()?);
+    std::thread::sleep(during);
+    ensure!(turns()? == turned, "it plans though nothing changes");
+    // A hundred ticks a second.
+    Ok((ticks()? - before) as f64 / 100.0 / during.as_secs_f64())
+}
