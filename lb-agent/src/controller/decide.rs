@@ -14,6 +14,8 @@ use crate::snapshot::Snapshot;
 pub(super) struct Decider {
     class: Option<String>,
     allocator: Allocator,
+    /// The pools as they were last: what was right before stays where it has become wrong.
+    pools: Model,
     /// What has been written to Services that are still seen as they were before.
     unseen: BTreeMap<ServiceName, Written>,
 }
@@ -39,25 +41,26 @@ pub(super) struct Decided {
 
 impl Decider {
     pub(super) fn new(class: Option<String>) -> Self {
-        Self { class, allocator: Allocator::new(), unseen: BTreeMap::new() }
+        Self { class, allocator: Allocator::new(), pools: Model::default(), unseen: BTreeMap::new() }
     }
 
     pub(super) fn decide(&mut self, snapshot: &Snapshot) -> Decided {
         self.forget_seen(&snapshot.objects);
         // Only its pools count here: Services are judged by whether they can be served, and not yet are.
-        let pools = Model::build(&only_pools(&snapshot.objects), None);
+        let (pools, pool_problems) = Model::after(&self.pools, &only_pools(&snapshot.objects), None);
+        self.pools = pools;
         let mut wishes = wishes(&snapshot.objects, self.class.as_deref());
         for (name, written) in &self.unseen {
             if let Some(request) = wishes.requests.get_mut(name) {
                 request.held = addresses(&written.change).to_vec();
             }
         }
-        let allocation = self.allocator.allocate(&pools.0.pools, &wishes.namespaces, &wishes.requests);
+        let allocation = self.allocator.allocate(&self.pools.pools, &wishes.namespaces, &wishes.requests);
         let mut changes = changes(&snapshot.objects, self.class.as_deref(), &allocation);
         changes.retain(|(name, change)| self.unseen.get(name).is_none_or(|unseen| unseen.change != *change));
         changes.sort_by_key(|(_, change)| *change != Change::Clear);
         let mut problems = snapshot.problems.clone();
-        problems.extend(pools.1);
+        problems.extend(pool_problems);
         problems.append(&mut wishes.problems);
         let deprecated = wishes.deprecated.into_iter().map(|(name, keys)| (name, keys.into_iter().collect()));
         Decided { changes, allocation, deprecated: deprecated.collect(), problems }
