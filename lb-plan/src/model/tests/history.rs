@@ -253,6 +253,10 @@ fn an_advertisement_that_is_new_contradicts_none_that_was_there() {
     let (model, problems) = after(&[speaking(&[]), both(8)]);
     assert_eq!(labels(&problems), ["Z local_pref_conflict"]);
     assert_eq!(model.bgp.advertisements.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["a"]);
+    // One that does not is in its place.
+    let (model, problems) = after(&[speaking(&[]), both(7)]);
+    assert_eq!(problems, []);
+    assert_eq!(model.bgp.advertisements.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["Z", "a"]);
     // One that turns against another stays with what it said before.
     let (model, problems) = after(&[both(7), both(8)]);
     assert_eq!(labels(&problems), ["Z local_pref_conflict", "Z stays_as_before"]);
@@ -274,4 +278,33 @@ fn a_peer_that_was_there_comes_before_a_new_one() {
         .replace("name: p,", "name: p, labels: {},")
         .replace("peerAddress: 10.0.0.1, passwordSecret", "peerAddress: 10.0.0.2, passwordSecret");
     assert_eq!(after(&[speaking(&[]), elsewhere, two]).0.bgp.precedence, ["a", "p"]);
+}
+
+#[test]
+fn what_an_advertisement_said_before_does_not_stay_against_what_another_says_now() {
+    let advertisements = |of: [(&str, u8, &str); 3]| {
+        let written = of.map(|(name, preference, peers)| {
+            metallb(
+                "BGPAdvertisement",
+                "v1beta1",
+                name,
+                &format!("localPref: {preference}, peers: [{peers}]"),
+            )
+        });
+        [BASE.to_owned(), written.join("\n---\n")].join("\n---\n")
+    };
+    let right = advertisements([("a", 7, "p"), ("b", 8, "q"), ("c", 9, "r")]);
+    let wrong = advertisements([("a", 7, "'p', q"), ("b", 8, "r"), ("c", 9, "r")]);
+    let (model, problems) = after(&[right, wrong]);
+    assert_eq!(labels(&problems), ["b local_pref_conflict"]);
+    assert_eq!(model.bgp.advertisements.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["a", "c"]);
+}
+
+#[test]
+fn what_was_accepted_of_one_namespace_is_nothing_to_another() {
+    let peer = metallb("BGPPeer", "v1beta2", "p", PEER);
+    let elsewhere = speaking(&[(&peer, "")]) + "\n---\n" + &peer.replace("namespace: lb", "namespace: other");
+    let (model, problems) = after(&[speaking(&[]), elsewhere]);
+    assert_eq!(labels(&problems), ["p unknown_reference"]);
+    assert!(model.bgp.peers.is_empty());
 }
