@@ -165,7 +165,7 @@ impl Control {
     /// False where the source cannot tell now.
     fn read_source(&mut self, memory: &mut Memory) -> bool {
         let Some(snapshot) = self.source.read() else { return false };
-        let (model, problems) = Model::build(&snapshot.objects, self.class.as_deref());
+        let (model, problems) = Model::after(&memory.model, &snapshot.objects, self.class.as_deref());
         memory.problems = snapshot.problems;
         memory.problems.extend(problems);
         memory.model = model;

@@ -11,6 +11,7 @@ mod name;
 mod node;
 mod pool;
 mod service;
+mod standing;
 
 pub use advertisement::L2Advertisement;
 pub use bgp::{BfdProfile, Bgp, BgpAdvertisement, Endpoint, Password, Peer, RemoteAs};
@@ -42,23 +43,30 @@ pub struct Model {
     pub bgp: Bgp,
 }
 
-/// Objects by kind, namespace and name: the order in which conflicts are decided, on every machine alike.
-type Unique<'a> = BTreeMap<(&'static str, Option<&'a str>, &'a str), &'a Sourced<Object>>;
-
 impl Model {
-    /// The model of all objects, and what is wrong with them. `class` is the load-balancer class to serve;
-    /// `None` serves the Services that name none.
+    /// The model of all objects, and what is wrong with them, where nothing was accepted before. `class` is the
+    /// load-balancer class to serve; `None` serves the Services that name none.
     pub fn build(objects: &[Sourced<Object>], class: Option<&str>) -> (Self, Vec<Problem>) {
+        Self::after(&Self::default(), objects, class)
+    }
+
+    /// The model of all objects after another one: an object that says what `before` has of it is refused for
+    /// none that is new, and one that has become wrong stays as it was, as long as it is there at all.
+    ///
+    /// So it is for pools and for what is told to routers, where a refusal takes addresses or routes away. Which
+    /// Node has an address, and which Service a port, does not depend on `before`: of those, machines that have
+    /// seen different histories must think alike, or they would make different rings.
+    pub fn after(before: &Self, objects: &[Sourced<Object>], class: Option<&str>) -> (Self, Vec<Problem>) {
         let mut problems = Vec::new();
-        let unique = unique(objects, &mut problems);
-        let of_kind = || unique.values().copied();
-        let pools = Pools::build(of_kind(), &mut problems);
+        let ordered = ordered(objects, &mut problems);
+        let of_kind = || ordered.iter().copied();
+        let pools = Pools::build(of_kind(), &before.pools, &mut problems);
         let nodes = node::build(of_kind(), &mut problems);
         let slices = endpoints::index(of_kind());
         let context = service::Context { pools: &pools, nodes: &nodes, slices: &slices, class };
         let services = service::build(of_kind(), &context, &mut problems);
         let l2_advertisements = advertisement::build(of_kind());
-        let bgp = Bgp::build(&unique, &pools, &nodes, &mut problems);
+        let bgp = Bgp::build(&ordered, &pools, &nodes, &before.bgp, &mut problems);
         (Self { pools, services, nodes, l2_advertisements, bgp }, problems)
     }
 
@@ -68,9 +76,10 @@ impl Model {
     }
 }
 
-/// The first of each object, and a problem for every other.
-fn unique<'a>(objects: &'a [Sourced<Object>], problems: &mut Vec<Problem>) -> Unique<'a> {
-    let mut unique = Unique::new();
+/// The first of each object, and a problem for every other; in the order in which conflicts are decided, on every
+/// machine alike: what was made first comes first, then what is first by kind, namespace and name.
+fn ordered<'a>(objects: &'a [Sourced<Object>], problems: &mut Vec<Problem>) -> Vec<&'a Sourced<Object>> {
+    let mut unique = BTreeMap::new();
     for object in objects {
         let value = &object.value;
         match unique.entry((value.kind(), value.namespace(), &value.metadata().name)) {
@@ -78,12 +87,15 @@ fn unique<'a>(objects: &'a [Sourced<Object>], problems: &mut Vec<Problem>) -> Un
                 free.insert(object);
             }
             Entry::Occupied(first) => {
-                let (source_name, line) = (first.get().source.clone(), first.get().line);
+                let first: &Sourced<Object> = first.get();
+                let (source_name, line) = (first.source.clone(), first.line);
                 problems.push(Problem::of(object, Reason::Duplicate { source_name, line }));
             }
         }
     }
-    unique
+    let mut ordered: Vec<_> = unique.into_values().collect();
+    ordered.sort_by_key(|object| object.value.metadata().creation_timestamp.as_deref());
+    ordered
 }
 
 #[cfg(test)]

@@ -8,13 +8,14 @@ mod silence;
 
 pub use silence::Silence;
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 
 use ipnet::IpNet;
 use lb_bgp::value::Attributes;
 
 use crate::model::{BgpAdvertisement, Model, Node, NodeName, Peer, ServiceName};
+use crate::problem::{ObjectRef, Problem, Reason};
 
 /// Prefixes, and what is said about each.
 pub type Routes = BTreeMap<IpNet, Attributes>;
@@ -26,6 +27,8 @@ pub struct SpeakerPlan {
     pub peers: BTreeMap<String, PeerPlan>,
     /// What came of every Service, by its name.
     pub services: BTreeMap<ServiceName, Announcement>,
+    /// Peers of this node that are not spoken to.
+    pub problems: Vec<Problem>,
 }
 
 /// A router, and what it shall know.
@@ -61,8 +64,7 @@ pub struct SpeakerSettings {
 /// Plans for a node; `None` if the node is not known: then nothing is to be changed.
 pub fn plan(model: &Model, node: &NodeName, settings: &SpeakerSettings) -> Option<SpeakerPlan> {
     let own = model.nodes.get(node)?;
-    let peers: BTreeMap<&String, &Peer> =
-        model.bgp.peers.iter().filter(|(_, peer)| peer.selects_node(own)).collect();
+    let (peers, problems) = routers(model, own);
     let speaker = Speaker { model, name: node, node: own, settings, peers };
     let told = speaker.services();
     let tables = routes::tables(&speaker, &told);
@@ -72,7 +74,34 @@ pub fn plan(model: &Model, node: &NodeName, settings: &SpeakerSettings) -> Optio
     };
     let peers = speaker.peers.iter().map(plan).collect();
     let services = told.into_iter().map(|(name, told)| (name.clone(), speaker.announcement(&told))).collect();
-    Some(SpeakerPlan { peers, services })
+    Some(SpeakerPlan { peers, services, problems })
+}
+
+/// The peers of a node, each another router: with two sessions to one, either would end the other as a collision
+/// (RFC 4271 section 6.8).
+fn routers<'a>(model: &'a Model, node: &Node) -> (BTreeMap<&'a String, &'a Peer>, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let mut first: BTreeMap<_, &String> = BTreeMap::new();
+    let mut peers = BTreeMap::new();
+    for (name, peer) in model.bgp.precedence.iter().filter_map(|name| model.bgp.peers.get_key_value(name)) {
+        if !peer.selects_node(node) {
+            continue;
+        }
+        match first.entry(peer.router()) {
+            Entry::Vacant(free) => {
+                free.insert(name);
+                peers.insert(name, peer);
+            }
+            Entry::Occupied(by) => problems.push(taken(name, peer, by.get())),
+        }
+    }
+    (peers, problems)
+}
+
+fn taken(name: &str, peer: &Peer, by: &str) -> Problem {
+    let namespace = Some(peer.namespace.clone());
+    let object = ObjectRef { kind: "BGPPeer".to_owned(), namespace, name: name.to_owned() };
+    Problem::about(object, Reason::RouterTaken { by: by.to_owned() })
 }
 
 /// This node as a speaker.

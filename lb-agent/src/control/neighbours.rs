@@ -50,7 +50,7 @@ impl Neighbours {
             addresses: own.addresses().to_vec(),
         };
         self.speaker.set(wanted(&plan, &identity, self.restarted, is_ready));
-        unnumbered(&plan)
+        plan.problems.iter().map(ToString::to_string).chain(unnumbered(&plan)).collect()
     }
 }
 

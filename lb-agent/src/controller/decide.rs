@@ -14,6 +14,8 @@ use crate::snapshot::Snapshot;
 pub(super) struct Decider {
     class: Option<String>,
     allocator: Allocator,
+    /// The pools as they were last: what was right before stays where it has become wrong.
+    pools: Model,
     /// What has been written to Services that are still seen as they were before.
     unseen: BTreeMap<ServiceName, Written>,
 }
@@ -39,28 +41,43 @@ pub(super) struct Decided {
 
 impl Decider {
     pub(super) fn new(class: Option<String>) -> Self {
-        Self { class, allocator: Allocator::new(), unseen: BTreeMap::new() }
+        Self { class, allocator: Allocator::new(), pools: Model::default(), unseen: BTreeMap::new() }
     }
 
     pub(super) fn decide(&mut self, snapshot: &Snapshot) -> Decided {
         self.forget_seen(&snapshot.objects);
         // Only its pools count here: Services are judged by whether they can be served, and not yet are.
-        let pools = Model::build(&only_pools(&snapshot.objects), None);
+        let (pools, pool_problems) = Model::after(&self.pools, &only_pools(&snapshot.objects), None);
+        self.pools = pools;
         let mut wishes = wishes(&snapshot.objects, self.class.as_deref());
         for (name, written) in &self.unseen {
             if let Some(request) = wishes.requests.get_mut(name) {
                 request.held = addresses(&written.change).to_vec();
             }
         }
-        let allocation = self.allocator.allocate(&pools.0.pools, &wishes.namespaces, &wishes.requests);
+        let allocation = self.allocator.allocate(&self.pools.pools, &wishes.namespaces, &wishes.requests);
         let mut changes = changes(&snapshot.objects, self.class.as_deref(), &allocation);
         changes.retain(|(name, change)| self.unseen.get(name).is_none_or(|unseen| unseen.change != *change));
+        if self.lacks_a_pool(snapshot) {
+            // It may be the one that an address is of: only what is not given yet is given now.
+            let is_of_none = |address: &IpAddr| self.pools.pools.of(*address).is_none();
+            changes.retain(|(name, _)| {
+                wishes.requests.get(name).is_none_or(|request| !request.held.iter().any(is_of_none))
+            });
+        }
         changes.sort_by_key(|(_, change)| *change != Change::Clear);
         let mut problems = snapshot.problems.clone();
-        problems.extend(pools.1);
+        problems.extend(pool_problems);
         problems.append(&mut wishes.problems);
         let deprecated = wishes.deprecated.into_iter().map(|(name, keys)| (name, keys.into_iter().collect()));
         Decided { changes, allocation, deprecated: deprecated.collect(), problems }
+    }
+
+    /// Whether there is a pool of which nothing that is right is known.
+    fn lacks_a_pool(&self, snapshot: &Snapshot) -> bool {
+        let mut problems = snapshot.problems.iter().filter_map(|problem| problem.object.as_ref());
+        let pools = only_pools(&snapshot.objects).len();
+        problems.any(|object| object.kind == "IPAddressPool") || pools > self.pools.pools.iter().count()
     }
 
     /// What has been written to Services.
@@ -108,6 +125,7 @@ fn addresses(change: &Change) -> &[IpAddr] {
 mod tests {
     use super::*;
     use lb_plan::objects;
+    use lb_plan::problem::{ObjectRef, Reason};
 
     fn snapshot(services: &[(&str, u64, &str)]) -> Snapshot {
         let mut text =
@@ -145,6 +163,32 @@ mod tests {
         // What is seen later counts: somebody has cleared it.
         let third = decider.decide(&snapshot(&[("b", 10, "")]));
         assert_eq!(given(&third), ["b [10.0.0.0]"]);
+    }
+
+    #[test]
+    fn a_pool_that_has_become_wrong_costs_no_service_its_address() {
+        let mut decider = Decider::new(None);
+        let held = "{ip: 10.0.0.1}";
+        assert_eq!(given(&decider.decide(&snapshot(&[("b", 7, held)]))), ["b [10.0.0.1]"]);
+        let mut wrong = snapshot(&[("b", 7, held)]);
+        for object in &mut wrong.objects {
+            if let Object::IpAddressPool(pool) = &mut object.value {
+                pool.spec.addresses = vec!["10.0.0.0/33".into()];
+            }
+        }
+        let decided = decider.decide(&wrong);
+        assert_eq!(given(&decided), ["b [10.0.0.1]"]);
+        let labels: Vec<_> = decided.problems.iter().map(Problem::label).collect();
+        assert_eq!(labels, ["not_a_range", "stays_as_before"]);
+        // A controller that has not seen it right does not know better, and leaves the Service alone.
+        assert_eq!(given(&Decider::new(None).decide(&wrong)), [] as [&str; 0]);
+        // So does one that cannot even read it.
+        let mut unreadable = snapshot(&[("b", 7, held)]);
+        unreadable.objects.retain(|object| !matches!(object.value, Object::IpAddressPool(_)));
+        assert_eq!(given(&Decider::new(None).decide(&unreadable)), ["b []"]);
+        let pool = ObjectRef { kind: "IPAddressPool".into(), namespace: Some("lb".into()), name: "a".into() };
+        unreadable.problems.push(Problem::about(pool, Reason::NoKind));
+        assert_eq!(given(&Decider::new(None).decide(&unreadable)), [] as [&str; 0]);
     }
 
     #[test]

@@ -11,9 +11,9 @@ pub use profile::BfdProfile;
 
 use std::collections::BTreeMap;
 
+use super::NodeName;
 use super::node::Node;
 use super::pool::Pools;
-use super::{NodeName, Unique};
 use crate::objects::{Object, Sourced};
 use crate::problem::{Problem, Reason};
 
@@ -22,25 +22,42 @@ use crate::problem::{Problem, Reason};
 pub struct Bgp {
     /// Routers, by the names of their objects.
     pub peers: BTreeMap<String, Peer>,
+    /// Their names. Of several that are one router to a node, the one that comes first here counts on it.
+    pub precedence: Vec<String>,
     /// What they are told, in the order of the objects' names.
     pub advertisements: Vec<BgpAdvertisement>,
 }
 
 impl Bgp {
     pub(super) fn build(
-        unique: &Unique<'_>,
+        ordered: &[&Sourced<Object>],
         pools: &Pools,
         nodes: &BTreeMap<NodeName, Node>,
+        before: &Self,
         problems: &mut Vec<Problem>,
     ) -> Self {
-        let objects = || unique.values().copied();
+        let objects = || ordered.iter().copied();
         let aliases = community::aliases(objects(), problems);
         let profiles = profile::build(objects(), problems);
-        let peers = peer::build(objects(), &profiles, problems);
+        let (peers, precedence) = peer::build(objects(), &profiles, &before.peers, problems);
         let context = advertisement::Context { aliases: &aliases, pools, nodes };
-        let advertisements = advertisement::build(objects(), &context, problems);
-        Self { peers, advertisements }
+        let advertisements = advertisement::build(objects(), &context, &before.advertisements, problems);
+        Self { peers, precedence, advertisements }
     }
+}
+
+/// Objects of a kind by the names that others refer to them by.
+type Names<'a> = BTreeMap<&'a str, &'a Sourced<Object>>;
+
+/// Whether no object before has the name of this one.
+fn takes_name<'a>(object: &'a Sourced<Object>, names: &mut Names<'a>, problems: &mut Vec<Problem>) -> bool {
+    let first = *names.entry(&object.value.metadata().name).or_insert(object);
+    let is_first = std::ptr::eq(first, object);
+    if !is_first {
+        let by = first.value.reference().to_string();
+        problems.push(Problem::at(object, "metadata.name", Reason::NameTaken { by }));
+    }
+    is_first
 }
 
 /// Collects what is wrong with one object.
@@ -54,6 +71,13 @@ struct Judge<'a> {
 impl<'a> Judge<'a> {
     fn of(object: &'a Sourced<Object>, problems: &'a mut Vec<Problem>) -> Self {
         Self { object, problems, sound: true }
+    }
+
+    /// What was accepted of the object before, if anything was.
+    fn former<T: Clone>(&mut self, former: Option<&T>) -> Option<T> {
+        let former = former?.clone();
+        self.problems.push(Problem::of(self.object, Reason::StaysAsBefore));
+        Some(former)
     }
 
     fn refuse(&mut self, field: impl Into<String>, reason: Reason) {

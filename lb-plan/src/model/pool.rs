@@ -11,6 +11,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 
 use super::name::PoolName;
+use super::standing::Standing;
 use crate::objects::{IpAddressPool, Object, Sourced};
 use crate::problem::{Problem, Reason};
 
@@ -101,17 +102,48 @@ pub struct Pools {
 }
 
 impl Pools {
+    /// The pools after those `before`.
     pub(super) fn build<'a>(
         objects: impl Iterator<Item = &'a Sourced<Object>>,
+        before: &'a Self,
         problems: &mut Vec<Problem>,
     ) -> Self {
-        let mut pools = Self::default();
-        for object in objects {
-            if let Object::IpAddressPool(written) = &object.value {
-                pools.take(object, written, problems);
+        let mut candidates: Vec<_> = objects.filter_map(|object| Candidate::of(object, before)).collect();
+        loop {
+            candidates.sort_by_key(|candidate| candidate.standing);
+            match Self::judge(&candidates) {
+                Ok((pools, refused)) => {
+                    problems.extend(refused);
+                    return pools;
+                }
+                Err((index, refused)) => {
+                    problems.extend(refused);
+                    if let Some(candidate) = candidates.get_mut(index) {
+                        problems.push(Problem::of(candidate.object, Reason::StaysAsBefore));
+                        candidate.stay();
+                    }
+                }
             }
         }
-        pools
+    }
+
+    /// The pools of candidates in their order, and what is wrong with those that are none.
+    ///
+    /// # Errors
+    /// The index of the first that has become wrong and does not stay as it was yet, and what is wrong with it.
+    fn judge(candidates: &[Candidate<'_>]) -> Result<(Self, Vec<Problem>), (usize, Vec<Problem>)> {
+        let mut pools = Self::default();
+        let mut refused = Vec::new();
+        for (index, candidate) in candidates.iter().enumerate() {
+            let Candidate { object, written, former, .. } = *candidate;
+            match (former, pools.ranges(object, written)) {
+                (Some(former), _) if candidate.stays => pools.insert(candidate.name.clone(), former.clone()),
+                (_, Ok(ranges)) => pools.insert(candidate.name.clone(), pool(written, ranges)),
+                (Some(_), Err(problems)) => return Err((index, problems)),
+                (None, Err(problems)) => refused.extend(problems),
+            }
+        }
+        Ok((pools, refused))
     }
 
     /// The pools in order of namespace and name.
@@ -128,22 +160,27 @@ impl Pools {
         self.by_name.get_key_value(name)
     }
 
-    fn take(&mut self, object: &Sourced<Object>, written: &IpAddressPool, problems: &mut Vec<Problem>) {
+    /// The entries of a pool.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    fn ranges(
+        &self,
+        object: &Sourced<Object>,
+        written: &IpAddressPool,
+    ) -> Result<Vec<AddressRange>, Vec<Problem>> {
         if written.spec.addresses.is_empty() {
-            problems.push(Problem::at(object, "spec.addresses", Reason::EmptyPool));
-            return;
+            return Err(vec![Problem::at(object, "spec.addresses", Reason::EmptyPool)]);
         }
         let mut ranges = Vec::new();
-        let before = problems.len();
+        let mut problems = Vec::new();
         for (i, entry) in written.spec.addresses.iter().enumerate() {
             match self.range(entry, &ranges) {
                 Ok(range) => ranges.push(range),
                 Err(reason) => problems.push(Problem::at(object, format!("spec.addresses[{i}]"), reason)),
             }
         }
-        if problems.len() == before {
-            self.insert(object, written, ranges);
-        }
+        if problems.is_empty() { Ok(ranges) } else { Err(problems) }
     }
 
     /// An entry of a pool that overlaps neither the entries before it nor another pool.
@@ -152,32 +189,65 @@ impl Pools {
         if let Some(AddressRange { start, end }) = before.iter().find_map(|other| range.overlap(*other)) {
             return Err(Reason::PoolOverlapsItself { start, end });
         }
-        // Ranges here are disjoint: if any overlaps, the last that starts before the end of this one does.
-        if let Some((start, (end, other))) = self.ranges.range(..=range.end).next_back()
-            && let Some(common) = range.overlap(AddressRange { start: *start, end: *end })
-        {
-            let other = other.to_string();
-            return Err(Reason::PoolOverlap { other, start: common.start, end: common.end });
+        match self.overlap(range) {
+            Some((other, AddressRange { start, end })) => {
+                Err(Reason::PoolOverlap { other: other.to_string(), start, end })
+            }
+            None => Ok(range),
         }
-        Ok(range)
     }
 
-    fn insert(&mut self, object: &Sourced<Object>, written: &IpAddressPool, ranges: Vec<AddressRange>) {
-        let name = PoolName {
-            namespace: object.value.namespace().unwrap_or_default().to_owned(),
-            name: written.metadata.name.clone(),
-        };
-        for range in &ranges {
+    /// A pool that has addresses of a range, and some of these.
+    fn overlap(&self, range: AddressRange) -> Option<(&PoolName, AddressRange)> {
+        // Ranges here are disjoint: if any overlaps, the last that starts before the end of this one does.
+        let (start, (end, other)) = self.ranges.range(..=range.end).next_back()?;
+        Some((other, range.overlap(AddressRange { start: *start, end: *end })?))
+    }
+
+    fn insert(&mut self, name: PoolName, pool: Pool) {
+        for range in &pool.ranges {
             self.ranges.insert(range.start, (range.end, name.clone()));
         }
-        let pool = Pool {
-            ranges,
-            labels: written.metadata.labels.clone(),
-            auto_assign: written.spec.auto_assign.unwrap_or(true),
-            avoid_buggy_ips: written.spec.avoid_buggy_ips.unwrap_or(false),
-            allocation: written.spec.service_allocation.as_ref().map(ServiceAllocation::read),
-        };
         self.by_name.insert(name, pool);
+    }
+}
+
+/// A pool that is written, and what was accepted of its name before.
+struct Candidate<'a> {
+    object: &'a Sourced<Object>,
+    written: &'a IpAddressPool,
+    name: PoolName,
+    former: Option<&'a Pool>,
+    standing: Standing,
+    /// It is as it was before, for what is written cannot be.
+    stays: bool,
+}
+
+impl<'a> Candidate<'a> {
+    fn of(object: &'a Sourced<Object>, before: &'a Pools) -> Option<Self> {
+        let Object::IpAddressPool(written) = &object.value else { return None };
+        let namespace = object.value.namespace().unwrap_or_default().to_owned();
+        let name = PoolName { namespace, name: written.metadata.name.clone() };
+        let former = before.by_name.get(&name);
+        let ranges: Option<Vec<_>> = written.spec.addresses.iter().map(|entry| entry.parse().ok()).collect();
+        let standing = Standing::of(former.map(|pool| &pool.ranges), ranges.as_ref());
+        Some(Self { object, written, name, former, standing, stays: false })
+    }
+
+    /// What it had is not free for others, as it was thought to be.
+    fn stay(&mut self) {
+        self.stays = true;
+        self.standing = Standing::Unchanged;
+    }
+}
+
+fn pool(written: &IpAddressPool, ranges: Vec<AddressRange>) -> Pool {
+    Pool {
+        ranges,
+        labels: written.metadata.labels.clone(),
+        auto_assign: written.spec.auto_assign.unwrap_or(true),
+        avoid_buggy_ips: written.spec.avoid_buggy_ips.unwrap_or(false),
+        allocation: written.spec.service_allocation.as_ref().map(ServiceAllocation::read),
     }
 }
 

@@ -8,6 +8,10 @@ use super::secret::Hidden;
 use super::selector::LabelSelector;
 
 /// `metallb.io/v1beta1` or `v1beta2` BGPPeer: the older version has a part of the newer one's fields.
+///
+/// A time that is not written is the speaker's own choice in both. (MetalLB's conversion makes an explicit zero of
+/// one that v1beta1 leaves out: no hold time, so a router that has vanished would be believed to be there for ever.
+/// Nobody asks for that by writing nothing.) A zero that is written is a zero.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct BgpPeer {
     /// Name.

@@ -42,6 +42,24 @@ pub enum Reason {
         /// Line of the first.
         line: usize,
     },
+    /// The name of another object, where others refer to a kind by the name alone.
+    #[error("{by} has this name and counts; give this one another, namespaces do not tell them apart")]
+    NameTaken {
+        /// The other object.
+        by: String,
+    },
+    /// What was right before is not forgotten for something that is wrong.
+    #[error("until what is wrong with it is mended, it stays in force as it was before")]
+    StaysAsBefore,
+    /// A router that this node speaks to already.
+    #[error(
+        "{by} has the same router on this node and counts; a router takes one session of a node: keep one of them \
+         here, or keep them apart by nodeSelectors"
+    )]
+    RouterTaken {
+        /// The peer that has it.
+        by: String,
+    },
     /// A value that the field cannot have.
     #[error("{written:?} is not one of {allowed}")]
     UnknownValue {
@@ -375,6 +393,9 @@ impl Reason {
             Self::NoKind => "no_kind",
             Self::UnknownKind { .. } => "unknown_kind",
             Self::Duplicate { .. } => "duplicate",
+            Self::NameTaken { .. } => "name_taken",
+            Self::StaysAsBefore => "stays_as_before",
+            Self::RouterTaken { .. } => "router_taken",
             Self::UnknownValue { .. } => "unknown_value",
             Self::NoSuchField { .. } => "no_such_field",
             Self::Excludes { .. } => "excludes",
@@ -425,7 +446,7 @@ impl Reason {
 
     /// Whether somebody must act.
     pub fn severity(&self) -> Severity {
-        let explains = matches!(self, Self::NoAddress | Self::NoServingEndpoint);
+        let explains = matches!(self, Self::NoAddress | Self::NoServingEndpoint | Self::StaysAsBefore);
         if explains { Severity::Notice } else { Severity::Error }
     }
 }

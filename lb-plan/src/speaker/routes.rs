@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lb_bgp::value::{Attributes, Community};
 
 use super::{Routes, Silence, Speaker, Told};
-use crate::model::ServiceName;
+use crate::model::{BgpAdvertisement, ServiceName};
 
 /// What decides the routes of a peer: those with the same share a table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,7 +14,7 @@ struct Taste<'a> {
     takes_v4: bool,
     takes_v6: bool,
     /// The advertisements that are for it.
-    by: BTreeSet<&'a str>,
+    by: BTreeSet<(&'a str, &'a str)>,
 }
 
 /// The table of each peer, by its name.
@@ -29,7 +29,7 @@ pub(super) fn tables<'a>(
         let taste = Taste {
             takes_v4: peer.takes(true),
             takes_v6: peer.takes(false),
-            by: for_it.map(|it| it.name.as_str()).collect(),
+            by: for_it.map(BgpAdvertisement::key).collect(),
         };
         let table = match by_taste.get(&taste) {
             Some(table) => Arc::clone(table),
@@ -49,10 +49,11 @@ fn table<'a>(
     let mut routes = Routes::new();
     let all = told.iter().filter_map(|(_, told)| told.as_ref().ok()).flatten();
     for told in all.filter(|told| if told.address.is_ipv4() { taste.takes_v4 } else { taste.takes_v6 }) {
-        for by in told.by.iter().filter(|by| taste.by.contains(by.name.as_str())) {
+        for by in told.by.iter().filter(|by| taste.by.contains(&by.key())) {
             let route = routes.entry(by.prefix(told.address)).or_insert_with(|| announced(speaker));
-            // Several advertisements of one prefix say all that each says; they agree on the preference.
-            route.local_pref = route.local_pref.or(by.local_pref);
+            // Several advertisements of one prefix say all that each says. They agree on the preference where they
+            // are of one pool; where pools share a prefix, the choice must not depend on which Service comes first.
+            route.local_pref = route.local_pref.max(by.local_pref);
             route.communities.extend(&by.communities);
             route.large_communities.extend(&by.large_communities);
         }

@@ -12,6 +12,7 @@ use super::Judge;
 use super::community::{Aliases, AnyCommunity, resolve};
 use crate::model::node::Node;
 use crate::model::pool::{Pool, Pools};
+use crate::model::standing::Standing;
 use crate::model::{NodeName, PoolName};
 use crate::objects::{BgpAdvertisementSpec, LabelSelector, Object, Sourced};
 use crate::problem::{Problem, Reason};
@@ -19,6 +20,8 @@ use crate::problem::{Problem, Reason};
 /// A BGPAdvertisement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BgpAdvertisement {
+    /// Namespace of its object.
+    pub namespace: String,
     /// Name of its object.
     pub name: String,
     /// Length of IPv4 prefixes: 0 to 32.
@@ -42,6 +45,11 @@ pub struct BgpAdvertisement {
 type Labels = BTreeMap<String, String>;
 
 impl BgpAdvertisement {
+    /// What tells it from others.
+    pub fn key(&self) -> (&str, &str) {
+        (&self.namespace, &self.name)
+    }
+
     /// Whether it announces a pool: by name or by label, or any if it names neither.
     pub fn selects_pool(&self, name: &PoolName, pool: &Pool) -> bool {
         let all = self.pools.is_empty() && self.pool_selectors.is_empty();
@@ -94,30 +102,57 @@ pub(super) struct Context<'a> {
     pub(super) nodes: &'a BTreeMap<NodeName, Node>,
 }
 
+/// The advertisements, in the order of their namespaces and names.
 pub(super) fn build<'a>(
     objects: impl Iterator<Item = &'a Sourced<Object>>,
     context: &Context<'_>,
+    before: &[BgpAdvertisement],
     problems: &mut Vec<Problem>,
 ) -> Vec<BgpAdvertisement> {
-    let mut advertisements: Vec<BgpAdvertisement> = Vec::new();
+    let mut candidates = Vec::new();
     for object in objects {
         let Object::BgpAdvertisement(written) = &object.value else { continue };
-        let mut judge = Judge::of(object, problems);
-        let Some(new) = read(&written.metadata.name, &written.spec, context, &mut judge) else { continue };
-        if let Some(twin) = advertisements.iter().find(|other| is_twin(other, &new)) {
-            judge.refuse("spec", Reason::SameAs { other: twin.name.clone() });
-        } else if let Some(other) = advertisements.iter().find(|other| contradict(other, &new, context)) {
-            judge.refuse("spec.localPref", Reason::LocalPrefConflict { other: other.name.clone() });
-        }
-        if judge.sound {
-            advertisements.push(new);
-        }
+        let now = read(object, &written.spec, context, &mut Judge::of(object, problems));
+        let former = before.iter().find(|former| {
+            former.name == written.metadata.name
+                && Some(former.namespace.as_str()) == object.value.namespace()
+        });
+        candidates.push((Standing::of(former, now.as_ref()), object, now, former));
     }
-    advertisements
+    candidates.sort_by_key(|(standing, ..)| *standing);
+    let mut accepted = Vec::new();
+    for (_, object, now, former) in candidates {
+        let mut judge = Judge::of(object, problems);
+        let now = now.and_then(|now| match clash(&now, &accepted, context) {
+            Some((field, reason)) => {
+                judge.refuse(field, reason);
+                None
+            }
+            None => Some(now),
+        });
+        let former = former.filter(|former| clash(former, &accepted, context).is_none());
+        accepted.extend(now.or_else(|| judge.former(former)));
+    }
+    accepted.sort_by(|one, other| one.key().cmp(&other.key()));
+    accepted
+}
+
+/// Why an advertisement cannot stand beside those that are accepted, and at which field.
+fn clash(
+    new: &BgpAdvertisement,
+    accepted: &[BgpAdvertisement],
+    context: &Context<'_>,
+) -> Option<(&'static str, Reason)> {
+    if let Some(twin) = accepted.iter().find(|other| is_twin(other, new)) {
+        return Some(("spec", Reason::SameAs { other: twin.name.clone() }));
+    }
+    let other = accepted.iter().find(|other| contradict(other, new, context))?;
+    Some(("spec.localPref", Reason::LocalPrefConflict { other: other.name.clone() }))
 }
 
 fn is_twin(one: &BgpAdvertisement, other: &BgpAdvertisement) -> bool {
-    BgpAdvertisement { name: other.name.clone(), ..one.clone() } == *other
+    let BgpAdvertisement { namespace, name, .. } = other.clone();
+    BgpAdvertisement { namespace, name, ..one.clone() } == *other
 }
 
 /// Two that both take all Services of a pool, on a node, must not contradict each other; of those that choose
@@ -137,7 +172,7 @@ fn contradict(one: &BgpAdvertisement, other: &BgpAdvertisement, context: &Contex
 }
 
 fn read(
-    name: &str,
+    object: &Sourced<Object>,
     spec: &BgpAdvertisementSpec,
     context: &Context<'_>,
     judge: &mut Judge<'_>,
@@ -156,7 +191,8 @@ fn read(
     let v6 = judge.value("spec.aggregationLengthV6", v6);
     let (communities, large_communities) = communities(spec, context.aliases, judge);
     let advertisement = BgpAdvertisement {
-        name: name.to_owned(),
+        namespace: object.value.namespace().unwrap_or_default().to_owned(),
+        name: object.value.metadata().name.clone(),
         aggregation_v4: v4?,
         aggregation_v6: v6?,
         local_pref: spec.local_pref.filter(|preference| *preference != 0),

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use lb_bgp::value::{Asn, HoldTime, RouterId};
 
-use super::{BfdProfile, Judge};
+use super::{BfdProfile, Judge, Names, takes_name};
 use crate::model::duration;
 use crate::model::node::Node;
+use crate::model::standing::Standing;
 use crate::objects::{BgpPeerSpec, LabelSelector, Object, Sourced};
 use crate::problem::{Problem, Reason};
 use password::Secrets;
@@ -25,6 +26,8 @@ const HIGHEST_PORT: u16 = 16_384;
 /// A router, and how it is spoken to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Peer {
+    /// Namespace of its object.
+    pub namespace: String,
     /// Our AS number.
     pub my_asn: Asn,
     /// The AS number that this router is shown instead of ours.
@@ -72,7 +75,7 @@ pub enum RemoteAs {
 }
 
 /// Where a router is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Endpoint {
     /// At an address.
     Address(IpAddr),
@@ -87,6 +90,11 @@ impl Peer {
         selectors.is_empty() || selectors.iter().any(|selector| selector.matches(&node.labels))
     }
 
+    /// What makes it one router and no other: a node has one session with it, whatever the port.
+    pub fn router(&self) -> (&Endpoint, Option<&str>) {
+        (&self.endpoint, self.vrf.as_deref())
+    }
+
     /// Whether it is told of addresses of this IP version.
     pub fn takes(&self, is_ipv4: bool) -> bool {
         match &self.endpoint {
@@ -96,26 +104,40 @@ impl Peer {
     }
 }
 
+/// The peers, and their names in the order of [`Bgp::precedence`](super::Bgp::precedence).
 pub(super) fn build<'a>(
     objects: impl Iterator<Item = &'a Sourced<Object>> + Clone,
     profiles: &BTreeMap<String, BfdProfile>,
+    before: &BTreeMap<String, Peer>,
     problems: &mut Vec<Problem>,
-) -> BTreeMap<String, Peer> {
+) -> (BTreeMap<String, Peer>, Vec<String>) {
     let secrets = Secrets::of(objects.clone());
+    let mut names = Names::new();
     let mut peers = BTreeMap::new();
+    let mut standings = Vec::new();
     for object in objects {
         let Object::BgpPeer(written) = &object.value else { continue };
+        if !takes_name(object, &mut names, problems) {
+            continue;
+        }
         let mut judge = Judge::of(object, problems);
-        let reader = Reader { spec: &written.spec, profiles, secrets: &secrets };
-        let peer = reader.read(&mut judge);
-        if let Some(peer) = peer.filter(|_| judge.sound) {
-            peers.insert(written.metadata.name.clone(), peer);
+        let name = &written.metadata.name;
+        let namespace = object.value.namespace().unwrap_or_default();
+        let former = before.get(name).filter(|former| former.namespace == namespace);
+        let reader = Reader { namespace, spec: &written.spec, profiles, secrets: &secrets };
+        let now = reader.read(&mut judge).filter(|_| judge.sound);
+        if let Some(peer) = now.or_else(|| judge.former(former)) {
+            let standing = Standing::of(former.map(Peer::router), Some(peer.router()));
+            standings.push((standing, name.clone()));
+            peers.insert(name.clone(), peer);
         }
     }
-    peers
+    standings.sort_by_key(|(standing, _)| *standing);
+    (peers, standings.into_iter().map(|(_, name)| name).collect())
 }
 
 struct Reader<'a> {
+    namespace: &'a str,
     spec: &'a BgpPeerSpec,
     profiles: &'a BTreeMap<String, BfdProfile>,
     secrets: &'a Secrets<'a>,
@@ -144,6 +166,7 @@ impl Reader<'_> {
         let password = self.secrets.password(spec, judge);
         let bfd = self.bfd(judge);
         Some(Peer {
+            namespace: self.namespace.to_owned(),
             my_asn: my_asn?,
             local_asn: local_asn.flatten(),
             remote: remote?,
@@ -249,7 +272,7 @@ impl Reader<'_> {
         let time = judge.value("spec.keepaliveTime", parse(self.spec.keepalive_time.as_deref()))??;
         let written = || self.spec.keepalive_time.clone().unwrap_or_default();
         let is_too_long = match hold_time {
-            Some(hold_time) => hold_time.duration().is_some_and(|hold_time| time > hold_time),
+            Some(hold_time) => time > hold_time.duration().unwrap_or_default(),
             None => three_times(time).is_none(),
         };
         if is_too_long {

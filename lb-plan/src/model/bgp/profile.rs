@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Judge;
+use super::{Judge, Names, takes_name};
 use crate::objects::{BfdProfileSpec, Object, Sourced};
 use crate::problem::{Problem, Reason};
 
@@ -34,8 +34,12 @@ pub(super) fn build<'a>(
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<String, BfdProfile> {
     let mut profiles = BTreeMap::new();
+    let mut names = Names::new();
     for object in objects {
         let Object::BfdProfile(written) = &object.value else { continue };
+        if !takes_name(object, &mut names, problems) {
+            continue;
+        }
         let mut judge = Judge::of(object, problems);
         let profile = read(&written.spec, &mut judge);
         if let Some(profile) = profile.filter(|_| judge.sound) {

@@ -60,6 +60,9 @@ const ROWS: &[Row] = &[
     ("BGPPeer", peer!(", holdTime: soon"), "spec.holdTime: not_a_duration"),
     ("BGPPeer", peer!(", holdTime: '90'"), "spec.holdTime: not_a_duration"),
     ("BGPPeer", peer!(", keepaliveTime: 3s"), "ok"),
+    ("BGPPeer", peer!(", holdTime: 0s, keepaliveTime: 0s"), "ok"),
+    ("BGPPeer", peer!(", holdTime: 0s, keepaliveTime: 1s"), "spec.keepaliveTime: out_of_range"),
+    ("BGPPeer", peer!(", holdTime: null, keepaliveTime: null"), "ok"),
     ("BGPPeer", peer!(", holdTime: 9s, keepaliveTime: 9s"), "ok"),
     ("BGPPeer", peer!(", holdTime: 9s, keepaliveTime: 10s"), "spec.keepaliveTime: out_of_range"),
     ("BGPPeer", peer!(", keepaliveTime: 10h"), "spec.keepaliveTime: out_of_range"),
@@ -295,6 +298,93 @@ fn what_is_not_written_is_the_speakers_own_choice() {
     assert_eq!((plain.port, plain.hold_time, plain.keepalive, plain.connect_retry), (179, None, None, None));
     let only_keepalive = peer(peer!(", keepaliveTime: 5s"));
     assert_eq!(only_keepalive.hold_time.map(|time| time.seconds()), Some(15));
+}
+
+#[test]
+fn a_time_is_zero_only_where_a_zero_is_written() {
+    let zero = peer(peer!(", holdTime: 0s, keepaliveTime: 0s"));
+    assert_eq!((zero.hold_time.map(|time| time.seconds()), zero.keepalive), (Some(0), None));
+}
+
+#[test]
+fn what_others_call_by_name_alone_is_there_once() {
+    let rows =
+        [("BGPPeer", "v1beta2", peer!(""), "BGPPeer a/x"), ("BFDProfile", "v1beta1", "", "BFDProfile a/x")];
+    for (kind, version, spec, first) in rows {
+        let of = |namespace: &str| {
+            format!(
+                "{{apiVersion: metallb.io/{version}, kind: {kind}, metadata: {{name: x, namespace: {namespace}}}, spec: {{{spec}}}}}\n"
+            )
+        };
+        let (objects, problems) = objects::parse("names", &format!("{}---\n{}", of("b"), of("a")));
+        assert_eq!(problems, []);
+        let (model, problems) = Model::build(&objects, None);
+        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains(&format!("{kind} b/x: metadata.name: {first} ")), "{lines:?}");
+        assert!(model.bgp.peers.values().all(|peer| peer.namespace == "a"));
+    }
+}
+
+/// As guides for MetalLB have it, right and wrong.
+const GUIDE: &str = "
+apiVersion: metallb.io/v1beta1
+kind: IPAddressPool
+metadata: {name: shop, namespace: metallb-system}
+spec: {addresses: [198.51.100.10-198.51.100.90], autoAssign: true, avoidBuggyIPs: true}
+---
+apiVersion: metallb.io/v1beta1
+kind: BFDProfile
+metadata: {name: quick, namespace: metallb-system}
+spec: {receiveInterval: 50, transmitInterval: 50, detectMultiplier: 3, echoMode: true, echoInterval: 25, minimumTtl: 254}
+---
+apiVersion: metallb.io/v1beta2
+kind: BGPPeer
+metadata: {name: good, namespace: metallb-system}
+spec:
+  myASN: 64900
+  peerASN: 64901
+  peerAddress: 203.0.113.1
+  peerPort: 179
+  sourceAddress: 203.0.113.9
+  bfdProfile: quick
+  keepaliveTime: 3s
+  holdTime: 9s
+  connectTime: 3s
+  routerID: 203.0.113.9
+  password: \"hush\"
+  ebgpMultiHop: false
+  nodeSelectors: [{matchLabels: {\"node-role.kubernetes.io/worker\": \"\"}}]
+---
+apiVersion: metallb.io/v1beta2
+kind: BGPPeer
+metadata: {name: bad, namespace: metallb-system}
+spec: {myASN: 64900, peerASN: 64901, peerAddress: 203.0.113.2, gracefulRestart: {enabled: true, time: 60s}}
+---
+apiVersion: metallb.io/v1beta1
+kind: BGPAdvertisement
+metadata: {name: good, namespace: metallb-system}
+spec: {ipAddressPools: [shop], peers: [good, bad], aggregationLength: 32, aggregationLengthV6: 128, localPref: 100, communities: [64900:100]}
+---
+apiVersion: metallb.io/v1beta1
+kind: BGPAdvertisement
+metadata: {name: bad, namespace: metallb-system}
+spec: {ipAddressPools: [shop], communities: [no-export, 64900:100]}
+";
+
+#[test]
+fn what_guides_have_works_or_is_told_what_to_write_instead() {
+    let (objects, problems) = objects::parse("guide", GUIDE);
+    assert_eq!(problems, []);
+    let (model, problems) = Model::build(&objects, None);
+    let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    assert!(lines[0].contains("BGPPeer metallb-system/bad: spec.gracefulRestart: "), "{lines:#?}");
+    assert!(lines[0].contains("enableGracefulRestart: true"), "{lines:#?}");
+    assert!(lines[1].contains("BGPAdvertisement metallb-system/bad: spec.communities[0]: "), "{lines:#?}");
+    assert!(lines[1].contains("65535:65281"), "{lines:#?}");
+    assert_eq!(model.bgp.peers.keys().collect::<Vec<_>>(), ["good"]);
+    assert_eq!(model.bgp.advertisements.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["good"]);
 }
 
 #[test]

@@ -34,6 +34,31 @@ pub(super) const CASES: &[Case] = &[
         &["p 192.0.2.7/32"],
     ),
     case("without an advertisement, nothing", &[P, WEB], &["web notOwner"]),
+    case(
+        "two peers for one router are one, the first by name",
+        &["peer q 10.0.0.1 peerPort:1179", P, "ad a", WEB],
+        &["p 192.0.2.7/32", "q router_taken"],
+    ),
+    case(
+        "two peers for one router, each of other nodes",
+        &["own a=b", "peer o 10.0.0.1 nodeSelectors:[{matchLabels:{a=c}}]", P, "ad a", WEB],
+        &["p 192.0.2.7/32"],
+    ),
+    case(
+        "one address in two VRFs is two routers",
+        &[P, "peer q 10.0.0.1 vrf:red", "ad a", WEB],
+        &["p 192.0.2.7/32", "q 192.0.2.7/32"],
+    ),
+    case(
+        "two peers on one interface are one",
+        &["peer p eth0", "peer q eth0", "ad a", WEB],
+        &["p 192.0.2.7/32", "q router_taken"],
+    ),
+    case(
+        "two routers are shown two AS numbers",
+        &[P, "peer q 10.0.0.2 localASN:65000", "ad a", WEB],
+        &["p 192.0.2.7/32", "q 192.0.2.7/32"],
+    ),
     // Which pools.
     case("a pool by its name", &[P, "ad a ipAddressPools:[net]", WEB], &["p 192.0.2.7/32"]),
     case("another pool", &[P, "ad a ipAddressPools:[half]", WEB], &["web notOwner"]),
@@ -174,6 +199,27 @@ pub(super) const CASES: &[Case] = &[
         &["peer p fd00::1", "ad a ipAddressPools:[six] aggregationLengthV6:64", "svc web 2001:db8::7"],
         &["p 2001:db8::/64"],
     ),
+    case(
+        "a prefix of two pools has the higher preference, whichever Service comes first",
+        &[
+            P,
+            "ad a ipAddressPools:[low] aggregationLength:31 localPref:100",
+            "ad b ipAddressPools:[high] aggregationLength:31 localPref:200",
+            "svc web 203.0.113.2",
+            "svc x 203.0.113.3",
+        ],
+        &["p 203.0.113.2/31 pref=200"],
+    ),
+    case(
+        "no prefix while none of its Services is",
+        &[
+            P,
+            "ad a ipAddressPools:[net] aggregationLength:24",
+            "svc web 192.0.2.7 on=-",
+            "svc x 192.0.2.5 on=-",
+        ],
+        &["web noEndpoints", "x noEndpoints"],
+    ),
     // What is said.
     case(
         "communities",
@@ -188,6 +234,11 @@ pub(super) const CASES: &[Case] = &[
     case(
         "each peer hears those of its own",
         &[P, "peer q 10.0.0.2", "ad a communities:['1:1']", "ad b communities:['1:2'] peers:[q]", WEB],
+        &["p 192.0.2.7/32 1:1", "q 192.0.2.7/32 1:1 1:2"],
+    ),
+    case(
+        "two advertisements of one name, for two peers",
+        &[P, "peer q 10.0.0.2", "ad a communities:['1:1']", "ad other/a communities:['1:2'] peers:[q]", WEB],
         &["p 192.0.2.7/32 1:1", "q 192.0.2.7/32 1:1 1:2"],
     ),
     case("a local preference", &[P, "ad a localPref:200", WEB], &["p 192.0.2.7/32 pref=200"]),
@@ -213,6 +264,7 @@ pub(super) const CASES: &[Case] = &[
         &["peer p eth0", "ad a", "svc web 192.0.2.7,2001:db8::7"],
         &["p 192.0.2.7/32", "p 2001:db8::7/128"],
     ),
+    case("a family that no peer takes is told to nobody", &[P, "ad a", "svc web 2001:db8::7"], &[]),
     case(
         "one family is announced though the other's pool is not",
         &[P, "ad a ipAddressPools:[net]", "svc web 192.0.2.7,2001:db8::7"],

@@ -10,13 +10,18 @@ pub(super) struct World {
     pub(super) settings: SpeakerSettings,
 }
 
-/// Pools `net` (with label `net: yes`), `half` and `six`.
+/// Pools `net` (with label `net: yes`), `half`, `six`, and `low` and `high`, of which one prefix of length 31 has
+/// addresses of both.
 const POOLS: &str = "
 {apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: net, namespace: lb, labels: {net: 'yes'}}, spec: {addresses: [192.0.2.0/24]}}
 ---
 {apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: half, namespace: lb}, spec: {addresses: [198.51.100.0/25]}}
 ---
 {apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: six, namespace: lb}, spec: {addresses: ['2001:db8::/64']}}
+---
+{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: low, namespace: lb}, spec: {addresses: [203.0.113.0-203.0.113.2]}}
+---
+{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: high, namespace: lb}, spec: {addresses: [203.0.113.3-203.0.113.5]}}
 ";
 
 impl World {
@@ -58,9 +63,12 @@ impl World {
     }
 }
 
+/// An object of namespace `lb`, or of the one that stands before a slash in its name.
 fn metallb(kind: &str, version: &str, name: &str, spec: &str) -> String {
+    let (namespace, name) = name.split_once('/').unwrap_or(("lb", name));
     format!(
-        "---\napiVersion: metallb.io/{version}\nkind: {kind}\nmetadata: {{name: {name}, namespace: lb}}\nspec: {{{spec}}}\n"
+        "---\napiVersion: metallb.io/{version}\nkind: {kind}\nmetadata: {{name: {name}, namespace: {namespace}}}\n\
+         spec: {{{spec}}}\n"
     )
 }
 
@@ -128,7 +136,8 @@ fn node(name: &str, labels: &str, conditions: &str) -> String {
     )
 }
 
-/// A line a route of a peer (`PEER PREFIX [pref=N] [COMMUNITIES]`), then a line a Service that is not announced.
+/// A line a route of a peer (`PEER PREFIX [pref=N] [COMMUNITIES]`), then a line a Service that is not announced, then
+/// a line a problem.
 pub(super) fn told(world: &World) -> Vec<String> {
     let plan = world.plan();
     let mut lines = Vec::new();
@@ -145,6 +154,10 @@ pub(super) fn told(world: &World) -> Vec<String> {
         if let Announcement::Silent(silence) = announcement {
             lines.push(format!("{} {}", name.name, silence.label()));
         }
+    }
+    for problem in &plan.problems {
+        let name = problem.object.as_ref().map_or("", |object| &object.name);
+        lines.push(format!("{name} {}", problem.label()));
     }
     lines
 }
