@@ -7,11 +7,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lb_api::problem::Problem;
 use lb_bfd::initiator::Target;
 use lb_plan::contents::{Contents, diff};
 use lb_plan::model::Model;
 use lb_plan::plan::{Facts, Plan, Planner, Settings};
-use lb_plan::problem::Problem;
 use lb_plan::speaker::SpeakerSettings;
 use tokio::sync::watch;
 

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use futures::{FutureExt, StreamExt};
 use inotify::{EventStream, Inotify, WatchMask};
-use lb_plan::objects::{self, Object, Sourced};
-use lb_plan::problem::Problem;
+use lb_api::objects::{self, Object, Sourced};
+use lb_api::problem::Problem;
 
 use crate::snapshot::Snapshot;
 

@@ -1,7 +1,7 @@
 //! All objects at one moment.
 
-use lb_plan::objects::{Object, Sourced};
-use lb_plan::problem::Problem;
+use lb_api::objects::{Object, Sourced};
+use lb_api::problem::Problem;
 
 /// All objects at one moment, and what is wrong with them.
 #[derive(Clone, Debug, Default)]

@@ -44,7 +44,7 @@ fn speaker(services: u32) {
              peerASN: 2, peerAddress: 10.0.0.{router}}}}}\n"
         );
     }
-    let (objects, _) = lb_plan::objects::parse("example", &text);
+    let (objects, _) = lb_api::objects::parse("example", &text);
     let (with_bgp, problems) = Model::build(&objects, None);
     assert!(problems.is_empty(), "{problems:?}");
     let model = Model { pools: with_bgp.pools, bgp: with_bgp.bgp, ..model(services, 100, Kind::Both, false) };

@@ -25,8 +25,8 @@ use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::net::IpAddr;
 
-use crate::objects::{Object, Sourced};
-use crate::problem::{Problem, Reason};
+use lb_api::objects::{Object, Sourced};
+use lb_api::problem::{Problem, Reason};
 
 /// Everything that is wanted, valid.
 #[derive(Clone, Debug, Default, PartialEq)]

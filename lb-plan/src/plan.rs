@@ -23,9 +23,9 @@ use lb_common::ring::NO_NODE;
 
 use crate::contents::Contents;
 use crate::model::{Model, ServiceVip};
-use crate::problem::{Problem, Reason};
 use clock::Clock;
 use editions::{Archive, Editions, Past};
+use lb_api::problem::{Problem, Reason};
 use nodes::Roster;
 use rings::Memo;
 use vips::{Installation, WantedSet};

@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use lb_bgp::value::Attributes;
 
 use crate::model::{BgpAdvertisement, Model, Node, NodeName, Peer, ServiceName};
-use crate::problem::{ObjectRef, Problem, Reason};
+use lb_api::problem::{ObjectRef, Problem, Reason};
 
 /// Prefixes, and what is said about each.
 pub type Routes = BTreeMap<IpNet, Attributes>;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use lb_api::objects::{Object, Sourced};
+use lb_api::problem::Problem;
 use lb_plan::ipam::{Allocation, Allocator, Change, changes, wishes};
 use lb_plan::model::{Model, ServiceName};
-use lb_plan::objects::{Object, Sourced};
-use lb_plan::problem::Problem;
 
 use crate::snapshot::Snapshot;
 
@@ -124,8 +124,8 @@ fn addresses(change: &Change) -> &[IpAddr] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lb_plan::objects;
-    use lb_plan::problem::{ObjectRef, Reason};
+    use lb_api::objects;
+    use lb_api::problem::{ObjectRef, Reason};
 
     fn snapshot(services: &[(&str, u64, &str)]) -> Snapshot {
         let mut text =

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use lb_api::objects::{Object, Sourced};
 use lb_plan::ipam::{Change, Decision, Refusal};
 use lb_plan::model::ServiceName;
-use lb_plan::objects::{Object, Sourced};
 
 use super::decide::Decided;
 use crate::snapshot::Snapshot;

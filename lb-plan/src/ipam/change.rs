@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::Allocation;
 use super::outcome::Decision;
 use crate::model::{PoolName, ServiceName};
-use crate::objects::{self, Object, Sourced};
+use lb_api::objects::{self, Object, Sourced};
 
 /// Says of which pool a Service's addresses are.
 const POOL_ANNOTATION: &str = "metallb.io/ip-allocated-from-pool";

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use super::Namespaces;
 use super::request::{FamilyPolicy, IpFamily, Request, Sharing};
 use crate::model::ServiceName;
-use crate::objects::{self, Object, Sourced};
-use crate::problem::{Problem, Reason};
+use lb_api::objects::{self, Object, Sourced};
+use lb_api::problem::{Problem, Reason};
 
 /// Prefixes of annotations; the first that is there counts. The second is an old one that is still honoured.
 const PREFIXES: [&str; 2] = ["metallb.io/", "metallb.universe.tf/"];

@@ -3,7 +3,7 @@
 use super::name::PoolName;
 use super::node::Node;
 use super::pool::Pool;
-use crate::objects::{L2AdvertisementSpec, Object, Sourced};
+use lb_api::objects::{L2AdvertisementSpec, Object, Sourced};
 
 /// An L2Advertisement.
 #[derive(Clone, Debug, PartialEq)]

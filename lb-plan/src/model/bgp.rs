@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 use super::NodeName;
 use super::node::Node;
 use super::pool::Pools;
-use crate::objects::{Object, Sourced};
-use crate::problem::{Problem, Reason};
+use lb_api::objects::{Object, Sourced};
+use lb_api::problem::{Problem, Reason};
 
 /// What is announced by BGP, and to whom: valid, with references resolved.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::name::{NodeName, Protocol, ServiceName};
 use super::node::Node;
-use crate::objects::{Conditions, EndpointSlice, Object, Sourced};
+use lb_api::objects::{Conditions, EndpointSlice, Object, Sourced};
 
 /// Label of an EndpointSlice that names its Service.
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";

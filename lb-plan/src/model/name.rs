@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lb_common::wire::ip;
 use serde::{Serialize, Serializer};
 
-use crate::problem::ObjectRef;
+use lb_api::problem::ObjectRef;
 
 /// Name of a Node. Cheap to clone: every ring names every node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

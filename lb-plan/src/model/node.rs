@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::name::NodeName;
-use crate::objects::{self, Object, Sourced};
-use crate::problem::{Problem, Reason};
+use lb_api::objects::{self, Object, Sourced};
+use lb_api::problem::{Problem, Reason};
 
 /// Label that keeps a node from announcing, whatever its value.
 const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";

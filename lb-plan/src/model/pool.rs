@@ -12,8 +12,8 @@ use ipnet::IpNet;
 
 use super::name::PoolName;
 use super::standing::Standing;
-use crate::objects::{IpAddressPool, Object, Sourced};
-use crate::problem::{Problem, Reason};
+use lb_api::objects::{IpAddressPool, Object, Sourced};
+use lb_api::problem::{Problem, Reason};
 
 /// Addresses from `start` to `end`, both of one family and both in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,8 +12,8 @@ use super::endpoints::{Endpoints, Slices};
 use super::name::{NodeName, Protocol, ServiceName};
 use super::node::Node;
 use super::pool::Pools;
-use crate::objects::{self, Object, Sourced};
-use crate::problem::{Problem, Reason};
+use lb_api::objects::{self, Object, Sourced};
+use lb_api::problem::{Problem, Reason};
 
 /// A Service that is to be served.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,8 +1,8 @@
 mod history;
 
 use super::*;
-use crate::objects::parse;
-use crate::problem::Severity;
+use lb_api::objects::parse;
+use lb_api::problem::Severity;
 
 /// Two nodes, and pools of both families.
 const BASE: &str = "

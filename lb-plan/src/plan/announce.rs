@@ -10,8 +10,8 @@ use super::nodes::Roster;
 use super::room::Room;
 use crate::contents::Contents;
 use crate::model::{Model, NodeName, Pool, PoolName};
-use crate::problem::{Problem, Reason};
 use crate::ring::{mix, seed};
+use lb_api::problem::{Problem, Reason};
 
 /// A node that may announce.
 #[derive(Clone, Copy)]

@@ -15,7 +15,7 @@ use super::settings::{Facts, Settings};
 use super::state::{NodeState, Share, WayWord};
 use crate::contents::{Contents, peer_key, peer_mac_key};
 use crate::model::{Model, Node, NodeName};
-use crate::problem::{Problem, Reason};
+use lb_api::problem::{Problem, Reason};
 use way::Resolved;
 
 /// The nodes that have an index, in order of their names.

@@ -2,7 +2,7 @@
 
 use super::notation::{namespaces, pools};
 use crate::ipam::{Allocator, Change, changes, wishes};
-use crate::objects;
+use lb_api::objects;
 
 fn written(r#type: &str, class: &str, annotation: &str, ip: &str) -> Vec<Change> {
     let text = format!(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::ipam::{Decision, FamilyPolicy, IpFamily, Namespaces, Request};
 use crate::model::{Model, Pools, ServiceName};
-use crate::objects;
+use lb_api::objects;
 
 /// `NAME RANGES [manual] [buggy] [prio=N] [ns=NAME] [team=NAME] [svc=KEY:VALUE]`: pools. `prio`, `ns`, `team`
 /// (namespaces by that label) and `svc` make a `serviceAllocation`.

@@ -1,7 +1,7 @@
 //! What Services want, from what is written.
 
 use crate::ipam::{FamilyPolicy, IpFamily, Wishes, wishes};
-use crate::objects;
+use lb_api::objects;
 
 fn read(metadata: &str, spec: &str, status: &str) -> Wishes {
     let text = format!(

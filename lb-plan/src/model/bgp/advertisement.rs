@@ -14,8 +14,8 @@ use crate::model::node::Node;
 use crate::model::pool::{Pool, Pools};
 use crate::model::standing::Standing;
 use crate::model::{NodeName, PoolName};
-use crate::objects::{BgpAdvertisementSpec, LabelSelector, Object, Sourced};
-use crate::problem::{Problem, Reason};
+use lb_api::objects::{BgpAdvertisementSpec, LabelSelector, Object, Sourced};
+use lb_api::problem::{Problem, Reason};
 
 /// A BGPAdvertisement.
 #[derive(Clone, Debug, PartialEq)]

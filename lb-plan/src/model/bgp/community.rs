@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use lb_bgp::value::{Community, LargeCommunity};
 
 use super::Judge;
-use crate::objects::{Object, Sourced};
-use crate::problem::{Problem, Reason};
+use lb_api::objects::{Object, Sourced};
+use lb_api::problem::{Problem, Reason};
 
 /// A community of either kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

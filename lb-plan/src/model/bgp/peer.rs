@@ -14,8 +14,8 @@ use super::{BfdProfile, Judge, Names, takes_name};
 use crate::model::duration;
 use crate::model::node::Node;
 use crate::model::standing::Standing;
-use crate::objects::{BgpPeerSpec, LabelSelector, Object, Sourced};
-use crate::problem::{Problem, Reason};
+use lb_api::objects::{BgpPeerSpec, LabelSelector, Object, Sourced};
+use lb_api::problem::{Problem, Reason};
 use password::Secrets;
 
 /// Port of BGP.

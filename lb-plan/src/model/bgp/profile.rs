@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Judge, Names, takes_name};
-use crate::objects::{BfdProfileSpec, Object, Sourced};
-use crate::problem::{Problem, Reason};
+use lb_api::objects::{BfdProfileSpec, Object, Sourced};
+use lb_api::problem::{Problem, Reason};
 
 /// How the way to a router is watched (RFC 5880). What is not written is as FRR has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The rules of the kinds that say what is announced by BGP, accepted and refused.
 
 use crate::model::Model;
-use crate::objects;
+use lb_api::objects;
 
 /// A kind, its spec, and `ok` or the fields with the labels of what is wrong with them.
 type Row = (&'static str, &'static str, &'static str);

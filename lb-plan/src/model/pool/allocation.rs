@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::objects::{self, LabelSelector};
+use lb_api::objects::{self, LabelSelector};
 
 /// Labels of an object.
 type Labels = BTreeMap<String, String>;

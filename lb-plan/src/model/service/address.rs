@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use super::Candidate;
-use crate::objects;
-use crate::problem::{Problem, Reason};
+use lb_api::objects;
+use lb_api::problem::{Problem, Reason};
 
 /// Annotations with the wanted addresses; the first that is there counts. The second is an old name that is
 /// still honoured.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::{Candidate, ServiceVip, Taken, TrafficPolicy};
 use crate::model::endpoints::{self, Target};
 use crate::model::name::Protocol;
-use crate::problem::{Problem, Reason};
+use lb_api::problem::{Problem, Reason};
 
 impl Candidate<'_> {
     /// Every address with every port that is served and that no Service before has.

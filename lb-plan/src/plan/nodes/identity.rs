@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::model::NodeName;
-use crate::problem::{Problem, Reason};
 use crate::ring;
+use lb_api::problem::{Problem, Reason};
 
 /// The number of each node. They depend on the names alone, so every node of the cluster comes to the same.
 ///

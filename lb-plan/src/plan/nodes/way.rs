@@ -8,7 +8,7 @@ use lb_common::wire::gue;
 use crate::model::Node;
 use crate::plan::settings::{Facts, Forwarding, Way};
 use crate::plan::state::WayWord;
-use crate::problem::Reason;
+use lb_api::problem::Reason;
 
 /// A node's entry, and how it came about.
 pub(super) struct Resolved {

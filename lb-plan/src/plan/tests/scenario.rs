@@ -9,8 +9,8 @@ use lb_common::hash::HashKey;
 
 use crate::contents::{Contents, diff};
 use crate::model::Model;
-use crate::objects::parse;
 use crate::plan::{Facts, Forwarding, Liveness, Plan, Planner, Settings, Uplink, Way};
+use lb_api::objects::parse;
 
 /// Interface of every way.
 pub(super) const IFINDEX: u32 = 7;

@@ -11,7 +11,7 @@ use crate::contents::{Contents, VipKey};
 use crate::model::ServiceName;
 use crate::plan::editions::Editions;
 use crate::plan::placement::Placement;
-use crate::problem::{Problem, Reason};
+use lb_api::problem::{Problem, Reason};
 
 /// What the entries of VIPs are made from.
 pub(in crate::plan) struct Installation<'a> {

@@ -7,7 +7,7 @@ use ipnet::{Ipv4Subnets, Ipv6Subnets};
 use super::BgpAdvertisement;
 use crate::model::bgp::Judge;
 use crate::model::pool::{AddressRange, Pools};
-use crate::problem::Reason;
+use lb_api::problem::Reason;
 
 /// The length of prefixes; that of one address if none is written.
 pub(super) fn length(written: Option<i32>, longest: u8) -> Result<u8, Reason> {

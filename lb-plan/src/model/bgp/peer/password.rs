@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::Judge;
-use crate::objects::{BgpPeerSpec, Object, Secret, Sourced};
-use crate::problem::Reason;
+use lb_api::objects::{BgpPeerSpec, Object, Secret, Sourced};
+use lb_api::problem::Reason;
 
 /// Its type, which `kubectl create secret --type` gives it.
 const TYPE: &str = "kubernetes.io/basic-auth";

@@ -81,7 +81,7 @@ impl Problem {
 }
 
 /// A file and a line, for what stands in a file.
-pub(crate) fn place(source: &str, line: usize) -> (Option<String>, Option<usize>) {
+pub fn place(source: &str, line: usize) -> (Option<String>, Option<usize>) {
     if source.is_empty() { (None, None) } else { (Some(source.to_owned()), Some(line)) }
 }
 

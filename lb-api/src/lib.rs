@@ -1,0 +1,9 @@
+//! Objects as they are written, and what can be wrong with them.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`objects`] | what is written: Kubernetes and MetalLB objects, read from YAML or JSON |
+//! | [`problem`] | what is wrong with them, by name, field and reason |
+
+pub mod objects;
+pub mod problem;
