@@ -6,6 +6,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`model`] | what is meant: valid values, references resolved, conflicts decided |
+//! | [`preview`] | what would come of objects, before anybody runs them |
 //! | [`ring`] | the engine that ranks nodes for each slot |
 //! | [`admission`] | which changes of objects are let in |
 //! | [`contents`] | what the maps hold, and the ordered operations from one content to another |
@@ -18,5 +19,6 @@ pub mod contents;
 pub mod ipam;
 pub mod model;
 pub mod plan;
+pub mod preview;
 pub mod ring;
 pub mod speaker;
