@@ -1,5 +1,6 @@
 //! The agent's own door: state as JSON over a Unix socket, and metrics over HTTP.
 
+pub mod intake;
 pub mod metrics;
 
 use std::io;

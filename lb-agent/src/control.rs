@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lb_api::problem::Problem;
+use lb_api::problem::{Problem, Severity};
 use lb_bfd::initiator::Target;
 use lb_plan::contents::{Contents, diff};
 use lb_plan::model::Model;
@@ -16,6 +16,8 @@ use lb_plan::speaker::SpeakerSettings;
 use tokio::sync::watch;
 
 pub use self::neighbours::Neighbours;
+use crate::admin::intake::Intake;
+use crate::configuration;
 use crate::dataplane::maps::{Maps, MapsError};
 use crate::liveness::{Probed, Prober, Silent, Targets};
 use crate::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation};
@@ -57,6 +59,7 @@ struct Memory {
     model: Model,
     /// What is wrong with the objects.
     problems: Vec<Problem>,
+    intake: Intake,
     observation: Observation,
     probed: Targets,
     started: Instant,
@@ -88,6 +91,7 @@ impl Control {
             installed: self.maps.read_back()?,
             model: Model::default(),
             problems: Vec::new(),
+            intake: Intake::default(),
             observation: Observation::default(),
             probed: Targets::new(),
             started: Instant::now(),
@@ -169,6 +173,8 @@ impl Control {
         memory.problems = snapshot.problems;
         memory.problems.extend(problems);
         memory.model = model;
+        let failed = memory.problems.iter().any(|problem| problem.severity() == Severity::Error);
+        memory.intake.count(failed, configuration::faults(&memory.problems).next().is_some());
         true
     }
 
@@ -288,6 +294,7 @@ impl Control {
             services: plan.services,
             nodes: plan.nodes,
             draining: self.settings.draining,
+            intake: memory.intake,
             problems,
             ..State::clone(&before)
         }));

@@ -8,11 +8,13 @@
 //! | [`directory`], [`kube`], [`dataplane`], [`net`], [`liveness`], [`speaker`], [`admin`] | 4 | the world; they do not know each other |
 //! | [`source`] | 5 | directory or API server, whichever it is |
 //! | [`snapshot`] | | all objects at one moment |
+//! | [`configuration`] | | whether what configures the load balancer is right |
 //! | [`state`] | | what the agent shows of itself |
 
 pub mod admin;
 pub mod app;
 pub mod cli;
+pub mod configuration;
 pub mod control;
 pub mod controller;
 pub mod dataplane;

@@ -3,6 +3,7 @@
 use lb_plan::plan::{NodeState, ServiceState};
 use serde::Serialize;
 
+use crate::admin::intake::Intake;
 use crate::dataplane::attach::Attached;
 
 /// One look at the agent, whole.
@@ -28,6 +29,8 @@ pub struct State {
     pub liveness_limit: u32,
     /// Whether this node takes no new flows.
     pub draining: bool,
+    /// What came of the objects.
+    pub intake: Intake,
     /// What is wrong, a sentence each.
     pub problems: Vec<String>,
 }

@@ -17,6 +17,7 @@ use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry, TEXT_FORMAT, TextEn
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::intake::Intake;
 use crate::speaker::bfd::BfdViewed;
 use crate::speaker::{Speaker, SpeakerView, Viewed};
 use crate::state::State;
@@ -117,15 +118,17 @@ async fn ready(Extracted(source): Extracted<Source>) -> StatusCode {
 }
 
 async fn metrics(Extracted(source): Extracted<Source>) -> Response {
-    match render(&source.speaker.view().await) {
+    let intake = source.state.borrow().intake;
+    match render(&source.speaker.view().await, &intake) {
         Ok(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
 
 /// All metrics as text. They are made anew each time: so a session that is gone leaves nothing behind.
-fn render(view: &SpeakerView) -> Result<String, prometheus::Error> {
+fn render(view: &SpeakerView, intake: &Intake) -> Result<String, prometheus::Error> {
     let registry = Registry::new();
+    intake.register(&registry)?;
     let bgp: Vec<_> = view.neighbours.iter().map(|it| (bgp_labels(it), it)).collect();
     let bfd: Vec<_> = view.bfd.iter().map(|it| (bfd_labels(it), it)).collect();
     BGP.iter().try_for_each(|metric| register(&registry, metric, &bgp))?;
@@ -206,7 +209,8 @@ mod tests {
     #[test]
     fn sessions_have_the_names_and_labels_of_metallb() {
         let bfd = vec![session(Ipv4Addr::new(192, 0, 2, 1))];
-        let text = render(&SpeakerView { bfd, unknown: 3, ..SpeakerView::default() }).unwrap();
+        let text =
+            render(&SpeakerView { bfd, unknown: 3, ..SpeakerView::default() }, &Intake::default()).unwrap();
         let line = "metallb_bfd_control_packet_output{peer=\"192.0.2.1\",vrf=\"default\"} 1";
         assert!(text.lines().any(|it| it == line), "{text}");
         assert!(text.contains("# TYPE metallb_bfd_control_packet_output counter"), "{text}");
@@ -217,7 +221,7 @@ mod tests {
     #[test]
     fn two_objects_for_one_address_are_counted_together() {
         let bfd = vec![session(Ipv4Addr::LOCALHOST), session(Ipv4Addr::LOCALHOST)];
-        let text = render(&SpeakerView { bfd, ..SpeakerView::default() }).unwrap();
+        let text = render(&SpeakerView { bfd, ..SpeakerView::default() }, &Intake::default()).unwrap();
         assert!(
             text.contains("metallb_bfd_control_packet_output{peer=\"127.0.0.1\",vrf=\"default\"} 2"),
             "{text}"
