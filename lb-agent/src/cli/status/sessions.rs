@@ -6,6 +6,7 @@ use std::fmt::Write;
 use comfy_table::Table;
 use serde::Deserialize;
 
+use super::announced::{self, Service};
 use super::table::table;
 
 /// What the screen shows of the agent's answer about BGP.
@@ -14,6 +15,7 @@ pub(super) struct Bgp {
     sessions: Vec<BgpSession>,
     unknown_connections: u64,
     problems: Vec<String>,
+    services: Vec<Service>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -100,7 +102,8 @@ pub(super) fn bgp(shown: &Bgp) -> String {
         .filter_map(|session| Some(format!("{}: {}", session.peer, session.advice.as_ref()?)));
     let strangers = shown.unknown_connections;
     let strangers = (strangers > 0).then(|| format!("{strangers} connections of strangers were closed"));
-    screen(&table, &shown.problems, advice.chain(strangers))
+    let sessions = screen(&table, &shown.problems, advice.chain(strangers));
+    format!("{sessions}\n{}", announced::services(&shown.services))
 }
 
 /// The BFD sessions.
@@ -205,12 +208,14 @@ mod tests {
             "families":{},"bfd":null,"last_error":"cannot connect: refused",
             "advice":"look at the port","next_attempt":7,
             "counters":{"flaps":0}}"#;
-        let answer = format!(r#"{{"sessions":[{session}],"unknown_connections":2,"problems":["no port"]}}"#);
+        let answer = format!(
+            r#"{{"sessions":[{session}],"unknown_connections":2,"problems":["no port"],"services":[]}}"#
+        );
         let screen = bgp(&serde_json::from_str(&answer).unwrap());
         assert!(screen.starts_with("! no port\n"), "{screen}");
         assert!(screen.contains("cannot connect: refused; next attempt in 7 s"), "{screen}");
         assert!(
-            screen.ends_with("\ntor: look at the port\n2 connections of strangers were closed\n"),
+            screen.contains("\ntor: look at the port\n2 connections of strangers were closed\n"),
             "{screen}"
         );
     }
