@@ -165,7 +165,7 @@ async fn bgp(Extracted(door): Extracted<Arc<Door>>) -> Json<BgpShown> {
 }
 
 async fn bfd(Extracted(door): Extracted<Arc<Door>>) -> Json<BfdShown> {
-    Json(BfdShown::from(door.speaker.view().await.bfd.as_slice()))
+    Json(BfdShown::from(&door.speaker.view().await.bfd))
 }
 
 async fn ready(Extracted(door): Extracted<Arc<Door>>) -> StatusCode {

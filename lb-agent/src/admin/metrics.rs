@@ -93,12 +93,18 @@ const BFD: [Metric<BfdViewed>; 7] = [
 /// A metric of the whole agent: its name, what it says, what it is, and how it is read.
 type Single = (&'static str, &'static str, Kind, fn(&SpeakerView, &State) -> u64);
 
-const SINGLE: [Single; 5] = [
+const SINGLE: [Single; 6] = [
     (
         "fairlead_bgp_unknown_connections_total",
         "Connections that no peer is configured for, closed",
         Counter,
         |view, _| view.unknown,
+    ),
+    (
+        "fairlead_bfd_unknown_packets_total",
+        "BFD control packets received that are of no session",
+        Counter,
+        |view, _| view.bfd.unknown,
     ),
     ("metallb_k8s_client_updates_total", "Times that the objects were read", Counter, |_, state| {
         state.reading.updates
@@ -161,7 +167,7 @@ async fn metrics(Extracted(source): Extracted<Source>) -> Response {
 fn render(view: &SpeakerView, state: &State) -> Result<String, prometheus::Error> {
     let registry = Registry::new();
     let bgp: Vec<_> = view.neighbours.iter().map(|it| (bgp_labels(it), it)).collect();
-    let bfd: Vec<_> = view.bfd.iter().map(|it| (bfd_labels(it), it)).collect();
+    let bfd: Vec<_> = view.bfd.sessions.iter().map(|it| (bfd_labels(it), it)).collect();
     BGP.iter().try_for_each(|metric| register(&registry, metric, &bgp))?;
     BFD.iter().try_for_each(|metric| register(&registry, metric, &bfd))?;
     for (name, help, kind, read) in &SINGLE {
@@ -252,7 +258,7 @@ mod tests {
     use lb_plan::model::ServiceName;
 
     use super::*;
-    use crate::speaker::bfd::Watched;
+    use crate::speaker::bfd::{BfdView, Watched};
     use crate::state::{Announced, Reading};
 
     fn session(address: Ipv4Addr) -> BfdViewed {
@@ -273,7 +279,7 @@ mod tests {
 
     #[test]
     fn sessions_have_the_names_and_labels_of_metallb() {
-        let bfd = vec![session(Ipv4Addr::new(192, 0, 2, 1))];
+        let bfd = BfdView { sessions: vec![session(Ipv4Addr::new(192, 0, 2, 1))], unknown: 5 };
         let text =
             render(&SpeakerView { bfd, unknown: 3, ..SpeakerView::default() }, &State::default()).unwrap();
         let line = "metallb_bfd_control_packet_output{peer=\"192.0.2.1\",vrf=\"default\"} 1";
@@ -281,6 +287,7 @@ mod tests {
         assert!(text.contains("# TYPE metallb_bfd_control_packet_output counter"), "{text}");
         assert!(text.contains("# TYPE metallb_bfd_session_up gauge"), "{text}");
         assert!(text.contains("fairlead_bgp_unknown_connections_total 3"), "{text}");
+        assert!(text.contains("fairlead_bfd_unknown_packets_total 5"), "{text}");
     }
 
     #[test]
@@ -305,7 +312,8 @@ mod tests {
 
     #[test]
     fn two_objects_for_one_address_are_counted_together() {
-        let bfd = vec![session(Ipv4Addr::LOCALHOST), session(Ipv4Addr::LOCALHOST)];
+        let sessions = vec![session(Ipv4Addr::LOCALHOST), session(Ipv4Addr::LOCALHOST)];
+        let bfd = BfdView { sessions, unknown: 0 };
         let text = render(&SpeakerView { bfd, ..SpeakerView::default() }, &State::default()).unwrap();
         assert!(
             text.contains("metallb_bfd_control_packet_output{peer=\"127.0.0.1\",vrf=\"default\"} 2"),

@@ -8,7 +8,7 @@ use lb_bgp::session::{Counters, Ending, Messages, PeerView, State};
 use lb_bgp::value::{Family, NextHop};
 use serde::Serialize;
 
-use super::bfd::BfdViewed;
+use super::bfd::BfdView;
 use super::wanted::Neighbour;
 use crate::state::Announced;
 
@@ -23,7 +23,7 @@ pub struct SpeakerView {
     /// The neighbours, by name.
     pub neighbours: Vec<Viewed>,
     /// The BFD sessions.
-    pub bfd: Vec<BfdViewed>,
+    pub bfd: BfdView,
     /// Connections of strangers that were closed.
     pub unknown: u64,
     /// What cannot be listened at, a sentence each.

@@ -56,6 +56,7 @@ struct BgpCounters {
 #[derive(Debug, Deserialize)]
 pub(super) struct Bfd {
     sessions: Vec<BfdSession>,
+    unknown_packets: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -69,6 +70,9 @@ struct BfdSession {
     remote_state: String,
     transmit_ms: f64,
     detection_ms: f64,
+    echo_ms: Option<f64>,
+    echo_sent: u64,
+    echo_received: u64,
     sent: u64,
     received: u64,
     down_events: u64,
@@ -117,12 +121,14 @@ pub(super) fn bfd(shown: &Bfd) -> String {
         "REMOTE",
         "EVERY",
         "DETECTION",
+        "ECHO",
+        "BACK",
         "SENT",
         "RECEIVED",
         "DOWNS",
         "LAST DIAGNOSTIC",
     ];
-    let mut table = table(header, &[4, 6, 7, 8, 9, 10]);
+    let mut table = table(header, &[4, 6, 7, 8, 9, 10, 11, 12]);
     for session in &shown.sessions {
         table.add_row([
             session.peer.clone(),
@@ -133,13 +139,19 @@ pub(super) fn bfd(shown: &Bfd) -> String {
             session.remote_state.clone(),
             format!("{:.0} ms", session.transmit_ms),
             format!("{:.0} ms", session.detection_ms),
+            session.echo_ms.map_or_else(dash, |echo| format!("{echo:.0} ms")),
+            session
+                .echo_ms
+                .map_or_else(dash, |_| format!("{} of {}", session.echo_received, session.echo_sent)),
             session.sent.to_string(),
             session.received.to_string(),
             session.down_events.to_string(),
             session.diagnostic.clone(),
         ]);
     }
-    screen(&table, &[], std::iter::empty())
+    let unknown = shown.unknown_packets;
+    let unknown = (unknown > 0).then(|| format!("{unknown} packets were of no session"));
+    screen(&table, &[], unknown.into_iter())
 }
 
 fn screen(table: &Table, problems: &[String], remarks: impl Iterator<Item = String>) -> String {
