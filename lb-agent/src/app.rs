@@ -54,6 +54,8 @@ pub struct Options {
     pub ring_slots: u32,
     /// Services of this load-balancer class only.
     pub class: Option<String>,
+    /// Whether nodes may announce whose label says that they are none of the load balancer's.
+    pub ignore_exclude_label: bool,
     /// How nodes are probed; `None`: nobody is ever found dead.
     pub liveness: Option<Profile>,
     /// For how long after a node's death flows that nobody knows wait, in case it comes back.
@@ -71,6 +73,8 @@ pub struct SpeakerOptions {
     pub port: u16,
     /// This node's BGP identifier; `None`: its address.
     pub router_id: Option<RouterId>,
+    /// Whether a node announces a Service with externalTrafficPolicy Local only if it has an endpoint of it.
+    pub local_needs_endpoint: bool,
     /// How long routers are asked to prefer other nodes before this one goes.
     pub grace: Duration,
 }
@@ -146,8 +150,12 @@ pub async fn run(options: Options) -> Result<(), AppError> {
     let metrics =
         serve_metrics(options.metrics, metrics::Source { state: shown.clone(), speaker: speaker.clone() })
             .await?;
-    let neighbours =
-        Neighbours { speaker: speaker.clone(), router_id: options.speaker.router_id, restarted: false };
+    let neighbours = Neighbours {
+        speaker: speaker.clone(),
+        router_id: options.speaker.router_id,
+        local_needs_endpoint: options.speaker.local_needs_endpoint,
+        restarted: false,
+    };
     let (drain, draining) = watch::channel(settings.draining);
     let control = Control {
         source,
@@ -214,6 +222,7 @@ fn settings(options: &Options, maps: &Maps) -> Result<Settings, MapsError> {
         liveness: liveness(options),
         // What an agent before this one was told holds until somebody says otherwise.
         draining: flags & CONFIG_TOLD_TO_DRAIN != 0,
+        ignore_exclude_label: options.ignore_exclude_label,
         former_grace: Settings::FORMER_GRACE,
         udp_grace: Settings::UDP_GRACE,
         weight_settle: Settings::WEIGHT_SETTLE,

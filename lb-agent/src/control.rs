@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lb_api::problem::{Problem, Severity};
+use lb_api::problem::Problem;
 use lb_bfd::initiator::Target;
 use lb_plan::contents::{Contents, diff};
 use lb_plan::model::Model;
@@ -16,13 +16,12 @@ use lb_plan::speaker::SpeakerSettings;
 use tokio::sync::watch;
 
 pub use self::neighbours::Neighbours;
-use crate::admin::intake::Intake;
-use crate::configuration;
+use self::neighbours::Told;
 use crate::dataplane::maps::{Maps, MapsError};
 use crate::liveness::{Probed, Prober, Silent, Targets};
 use crate::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation};
 use crate::source::Source;
-use crate::state::{Applied, State};
+use crate::state::{Applied, Reading, State};
 
 /// Changes that come together are taken together: a file is written in several steps, and a switch that
 /// comes back moves many neighbours.
@@ -59,7 +58,8 @@ struct Memory {
     model: Model,
     /// What is wrong with the objects.
     problems: Vec<Problem>,
-    intake: Intake,
+    /// What became of reading them.
+    reading: Reading,
     observation: Observation,
     probed: Targets,
     started: Instant,
@@ -91,7 +91,7 @@ impl Control {
             installed: self.maps.read_back()?,
             model: Model::default(),
             problems: Vec::new(),
-            intake: Intake::default(),
+            reading: Reading::default(),
             observation: Observation::default(),
             probed: Targets::new(),
             started: Instant::now(),
@@ -104,6 +104,7 @@ impl Control {
         }
         // What is installed stays until it is known what shall be: what is not there may only not have come yet.
         while !self.read_source(&mut memory) {
+            self.state.send_modify(|state| Arc::make_mut(state).reading = memory.reading);
             self.source.changed().await;
         }
         self.observe(&mut memory).await;
@@ -168,13 +169,15 @@ impl Control {
 
     /// False where the source cannot tell now.
     fn read_source(&mut self, memory: &mut Memory) -> bool {
-        let Some(snapshot) = self.source.read() else { return false };
+        let Some(snapshot) = self.source.read() else {
+            memory.reading.failed();
+            return false;
+        };
         let (model, problems) = Model::after(&memory.model, &snapshot.objects, self.class.as_deref());
         memory.problems = snapshot.problems;
         memory.problems.extend(problems);
+        memory.reading.succeeded(&memory.problems);
         memory.model = model;
-        let failed = memory.problems.iter().any(|problem| problem.severity() == Severity::Error);
-        memory.intake.count(failed, configuration::faults(&memory.problems).next().is_some());
         true
     }
 
@@ -221,15 +224,19 @@ impl Control {
             );
         }
         // Only now that packets are taken care of may they be asked for.
-        let failures = failures.iter().map(ToString::to_string).chain(self.tell(memory)).collect();
-        self.publish(memory, plan, applied, failures);
+        let told = self.tell(memory);
+        let failures = failures.iter().map(ToString::to_string).collect();
+        self.publish(memory, plan, applied, told, failures);
     }
 
     /// Has routers told what they shall know.
-    fn tell(&self, memory: &Memory) -> Vec<String> {
+    fn tell(&self, memory: &Memory) -> Option<Told> {
         let node = memory.model.nodes.get(&self.settings.node);
-        let draining = self.settings.draining || node.is_some_and(|node| node.draining);
-        let settings = SpeakerSettings { draining, ..SpeakerSettings::default() };
+        let settings = SpeakerSettings {
+            ignore_exclude_label: self.settings.ignore_exclude_label,
+            local_needs_endpoint: self.neighbours.local_needs_endpoint,
+            draining: self.settings.draining || node.is_some_and(|node| node.draining),
+        };
         self.neighbours.tell(&memory.model, &self.settings.node, &settings, self.is_ready(memory))
     }
 
@@ -274,11 +281,23 @@ impl Control {
         (done, failures)
     }
 
-    fn publish(&self, memory: &Memory, plan: Plan, applied: Applied, failures: Vec<String>) {
+    fn publish(
+        &self,
+        memory: &Memory,
+        plan: Plan,
+        applied: Applied,
+        told: Option<Told>,
+        failures: Vec<String>,
+    ) {
+        let before = self.state.borrow().clone();
+        let (announced, troubles) = match told {
+            Some(told) => (told.services.into(), told.problems),
+            None => (Arc::clone(&before.announced), Vec::new()),
+        };
         let mut problems = memory.problems.clone();
         problems.extend(plan.problems);
-        let problems: Vec<String> = problems.iter().map(ToString::to_string).chain(failures).collect();
-        let before = self.state.borrow().clone();
+        let problems: Vec<String> =
+            problems.iter().map(ToString::to_string).chain(failures).chain(troubles).collect();
         for problem in problems.iter().filter(|problem| !before.problems.contains(problem)) {
             tracing::warn!("{problem}");
         }
@@ -293,8 +312,9 @@ impl Control {
             last: applied,
             services: plan.services,
             nodes: plan.nodes,
+            announced,
+            reading: memory.reading,
             draining: self.settings.draining,
-            intake: memory.intake,
             problems,
             ..State::clone(&before)
         }));

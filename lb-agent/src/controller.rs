@@ -18,7 +18,6 @@ use kube::Api;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::configuration;
 use crate::kube::client::{self, ClientError};
 use crate::kube::cluster::{Cluster, Watched};
 use crate::kube::lease::{Contender, Terms};
@@ -152,10 +151,10 @@ impl Controller {
     }
 
     fn show(&self, decided: &Decided, complete: bool) {
-        let stale = configuration::faults(&decided.problems).next().is_some();
         self.shown.send_modify(|shown| {
             shown.ready = true;
-            shown.intake.count(!complete, stale);
+            shown.reading.succeeded(&decided.problems);
+            shown.reading.errors += u64::from(!complete);
             shown.usage.clone_from(&decided.allocation.usage);
         });
     }

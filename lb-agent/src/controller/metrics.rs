@@ -12,19 +12,19 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use lb_plan::ipam::Usage;
 use lb_plan::model::PoolName;
-use prometheus::{IntGaugeVec, Opts, Registry, TEXT_FORMAT, TextEncoder};
+use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TEXT_FORMAT, TextEncoder};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::admin::intake::Intake;
+use crate::state::Reading;
 
 /// What is shown of the controller.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shown {
     /// Whether every kind has been listed once: from then on it can lead.
     pub(super) ready: bool,
-    /// What came of the objects.
-    pub(super) intake: Intake,
+    /// What became of reading the objects.
+    pub(super) reading: Reading,
     /// How full the pools are. Only the one that leads says so: two that do would be added up.
     pub(super) usage: BTreeMap<PoolName, Usage>,
 }
@@ -96,7 +96,7 @@ async fn metrics(State(shown): State<watch::Receiver<Shown>>) -> Response {
 /// All metrics as text. They are made anew each time: so a pool that is gone leaves nothing behind.
 fn render(shown: &Shown) -> Result<String, prometheus::Error> {
     let registry = Registry::new();
-    shown.intake.register(&registry)?;
+    reading(&registry, &shown.reading)?;
     for (name, help, read) in POOLS {
         let gauges = IntGaugeVec::new(Opts::new(name, help), &["pool"])?;
         for (pool, usage) in &shown.usage {
@@ -105,6 +105,36 @@ fn render(shown: &Shown) -> Result<String, prometheus::Error> {
         registry.register(Box::new(gauges))?;
     }
     TextEncoder::new().encode_to_string(&registry.gather())
+}
+
+fn reading(registry: &Registry, reading: &Reading) -> Result<(), prometheus::Error> {
+    let counters = [
+        ("metallb_k8s_client_updates_total", "Times that the objects were read", reading.updates),
+        (
+            "metallb_k8s_client_update_errors_total",
+            "Times that something in the objects could not be done",
+            reading.errors,
+        ),
+    ];
+    for (name, help, value) in counters {
+        let counter = IntCounter::new(name, help)?;
+        counter.inc_by(value);
+        registry.register(Box::new(counter))?;
+    }
+    let gauges = [
+        ("metallb_k8s_client_config_loaded_bool", "Whether the objects have been read", reading.loaded),
+        (
+            "metallb_k8s_client_config_stale_bool",
+            "Whether what is in force is older than what is written, because that is wrong",
+            reading.stale,
+        ),
+    ];
+    for (name, help, value) in gauges {
+        let gauge = IntGauge::new(name, help)?;
+        gauge.set(value.into());
+        registry.register(Box::new(gauge))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
