@@ -23,11 +23,13 @@ use crate::dataplane::counters::Counters;
 use crate::dataplane::maps::{Maps, MapsError};
 use crate::dataplane::pins::Pins;
 use crate::dataplane::preflight::{self, Unfit};
+use crate::kube::client::ClientError;
 use crate::liveness::{Prober, Profile};
 use crate::net::observe::Network;
 use crate::source::{Source, SourceError, SourceOptions};
 use crate::speaker::Speaker;
 use crate::state::State;
+use crate::telling::{self, Teller};
 
 /// What the agent is told.
 #[derive(Clone, Debug)]
@@ -60,6 +62,8 @@ pub struct Options {
     pub liveness: Option<Profile>,
     /// For how long after a node's death flows that nobody knows wait, in case it comes back.
     pub orphan_grace: Duration,
+    /// What the cluster is told, where the objects come from one.
+    pub telling: telling::Options,
     /// How sessions with routers are held.
     pub speaker: SpeakerOptions,
     /// Where metrics and health are served; `None`: nowhere.
@@ -94,6 +98,9 @@ pub enum AppError {
     /// The source cannot be used.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The cluster cannot be told.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// The socket cannot be had.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -156,6 +163,9 @@ pub async fn run(options: Options) -> Result<(), AppError> {
         local_needs_endpoint: options.speaker.local_needs_endpoint,
         restarted: false,
     };
+    let teller = Teller { node: options.node.to_string(), state: shown.clone(), speaker: speaker.clone() };
+    // Ends with this.
+    let _telling = teller.start(&options.source, &options.telling).await?;
     let (drain, draining) = watch::channel(settings.draining);
     let control = Control {
         source,

@@ -36,6 +36,9 @@ pub struct State {
     /// What became of reading the objects.
     #[serde(skip)]
     pub reading: Reading,
+    /// What is wrong with what configures the load balancer, a sentence each.
+    #[serde(skip)]
+    pub faults: Arc<[String]>,
     /// Ticks of the probe clock without an answer after which a node is dead; zero: nobody ever is.
     pub liveness_limit: u32,
     /// Whether this node takes no new flows.

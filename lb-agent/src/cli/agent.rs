@@ -15,6 +15,7 @@ use super::{PinArgs, SocketArgs};
 use crate::app::{self, AppError, Options, SpeakerOptions};
 use crate::liveness::Profile;
 use crate::source::SourceOptions;
+use crate::telling;
 
 /// Arguments of `fairlead agent`.
 #[derive(Debug, Args)]
@@ -29,6 +30,12 @@ pub struct AgentArgs {
     /// Namespace of the objects of metallb.io, and of their Secrets.
     #[arg(long, env = "FAIRLEAD_NAMESPACE", default_value = "metallb-system", value_name = "NAME")]
     namespace: String,
+    /// Pod that this agent runs in: it owns what the agent writes to the cluster, which goes with it.
+    #[arg(long, env = "FAIRLEAD_POD_NAME", value_name = "NAME")]
+    pod_name: Option<String>,
+    /// Status objects written to the cluster, a second, while there are any to write; 0 writes none, and no Events.
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    status_rate: u32,
     /// Name of this node, as its Node object has it.
     #[arg(long, env = "FAIRLEAD_NODE_NAME", value_name = "NAME")]
     node: String,
@@ -172,6 +179,7 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
             multiplier: args.liveness_multiplier,
         }),
         orphan_grace: Duration::from_millis(args.orphan_grace),
+        telling: telling::Options { pod: args.pod_name, rate: args.status_rate },
         speaker: SpeakerOptions {
             port: args.bgp_port,
             router_id: args.router_id,
