@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 pub use self::neighbours::Neighbours;
 use self::neighbours::Told;
-use crate::configuration;
+use crate::configuration::Faults;
 use crate::dataplane::maps::{Maps, MapsError};
 use crate::liveness::{Probed, Prober, Silent, Targets};
 use crate::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation};
@@ -297,7 +297,7 @@ impl Control {
         };
         let mut problems = memory.problems.clone();
         problems.extend(plan.problems);
-        let faults: Vec<_> = configuration::faults(&problems).map(ToString::to_string).collect();
+        let faults = Faults::of(&problems);
         let problems: Vec<String> =
             problems.iter().map(ToString::to_string).chain(failures).chain(troubles).collect();
         for problem in problems.iter().filter(|problem| !before.problems.contains(problem)) {
@@ -316,7 +316,7 @@ impl Control {
             nodes: plan.nodes,
             announced,
             reading: memory.reading,
-            faults: faults.into(),
+            faults,
             draining: self.settings.draining,
             problems,
             ..State::clone(&before)
