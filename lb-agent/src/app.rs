@@ -9,7 +9,7 @@ use lb_bfd::clock::{ProbeClock, TICKS_PER_INTERVAL};
 use lb_bgp::value::RouterId;
 use lb_common::hash::HashKey;
 use lb_common::maps::CONFIG_TOLD_TO_DRAIN;
-use lb_plan::model::NodeName;
+use lb_plan::model::{DrainRules, NodeName};
 use lb_plan::plan::{Forwarding, Liveness, Settings};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -58,6 +58,8 @@ pub struct Options {
     pub class: Option<String>,
     /// Whether nodes may announce whose label says that they are none of the load balancer's.
     pub ignore_exclude_label: bool,
+    /// By what nodes drain; the same on every node.
+    pub drain: DrainRules,
     /// How nodes are probed; `None`: nobody is ever found dead.
     pub liveness: Option<Profile>,
     /// For how long after a node's death flows that nobody knows wait, in case it comes back.
@@ -173,6 +175,7 @@ pub async fn run(options: Options) -> Result<(), AppError> {
         maps,
         settings,
         class: options.class,
+        drain: options.drain,
         state,
         prober,
         neighbours,
