@@ -181,6 +181,7 @@ pub async fn run(options: Options) -> Result<(), AppError> {
         neighbours,
         draining,
     };
+    let last = shown.clone();
     let door = Door {
         state: shown,
         counters,
@@ -199,8 +200,17 @@ pub async fn run(options: Options) -> Result<(), AppError> {
             told.map_err(|e| AppError::Ended("the wait for signals", e))
         }
     };
-    speaker.leave(options.speaker.grace).await;
+    if is_going(&last.borrow()) {
+        speaker.depart(options.speaker.grace).await;
+    } else {
+        speaker.leave(options.speaker.grace).await;
+    }
     outcome
+}
+
+/// Whether this node has been drained, and its part is taken over by others: where all drain, nobody leaves.
+fn is_going(state: &State) -> bool {
+    state.draining && state.nodes.iter().any(|node| !node.is_self && !node.draining)
 }
 
 /// Listens at once, so that an address that is taken is said at the start.
