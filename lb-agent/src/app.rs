@@ -25,6 +25,7 @@ use crate::dataplane::pins::Pins;
 use crate::dataplane::preflight::{self, Unfit};
 use crate::liveness::{Prober, Profile};
 use crate::net::observe::Network;
+use crate::net::unnumbered::Routers;
 use crate::source::{Source, SourceError, SourceOptions};
 use crate::speaker::Speaker;
 use crate::state::State;
@@ -155,6 +156,7 @@ pub async fn run(options: Options) -> Result<(), AppError> {
         router_id: options.speaker.router_id,
         local_needs_endpoint: options.speaker.local_needs_endpoint,
         restarted: false,
+        routers: Routers::new(std::process::id().into()).map_err(AppError::Netlink)?,
     };
     let (drain, draining) = watch::channel(settings.draining);
     let control = Control {

@@ -74,6 +74,8 @@ enum Wake {
     Ask,
     Confirm,
     Drain,
+    /// On an interface without addresses there is another router.
+    Router,
     /// Another node has gone silent, or is back.
     Silence,
     /// The plan has asked to be made again: a grace is over.
@@ -121,6 +123,7 @@ impl Control {
                 _ = confirm.tick() => Wake::Confirm,
                 Ok(()) = self.draining.changed() => Wake::Drain,
                 () = changed(&mut silent) => Wake::Silence,
+                () = self.neighbours.routers.changed() => Wake::Router,
                 () = sleep_until(memory.wake) => Wake::Plan,
             };
             self.woken(wake, &mut memory).await;
@@ -154,7 +157,7 @@ impl Control {
                 tokio::time::sleep(DEBOUNCE).await;
                 self.turn(memory);
             }
-            Wake::Plan => self.turn(memory),
+            Wake::Plan | Wake::Router => self.turn(memory),
             Wake::Drain => {
                 self.settings.draining = *self.draining.borrow_and_update();
                 self.turn(memory);
@@ -230,14 +233,15 @@ impl Control {
     }
 
     /// Has routers told what they shall know.
-    fn tell(&self, memory: &Memory) -> Option<Told> {
+    fn tell(&mut self, memory: &Memory) -> Option<Told> {
         let node = memory.model.nodes.get(&self.settings.node);
         let settings = SpeakerSettings {
             ignore_exclude_label: self.settings.ignore_exclude_label,
             local_needs_endpoint: self.neighbours.local_needs_endpoint,
             draining: self.settings.draining || node.is_some_and(|node| node.draining),
         };
-        self.neighbours.tell(&memory.model, &self.settings.node, &settings, self.is_ready(memory))
+        let is_ready = self.is_ready(memory);
+        self.neighbours.tell(&memory.model, &self.settings.node, &settings, is_ready)
     }
 
     /// Whether packets for VIPs get to their nodes, or have done so before.
