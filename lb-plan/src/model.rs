@@ -16,6 +16,7 @@ mod standing;
 pub use advertisement::L2Advertisement;
 pub use bgp::{BfdProfile, Bgp, BgpAdvertisement, Endpoint, Password, Peer, RemoteAs};
 pub use endpoints::Endpoints;
+pub(crate) use endpoints::SERVICE_LABEL;
 pub use name::{NodeName, PoolName, Protocol, ServiceName};
 pub use node::Node;
 pub use pool::{AddressRange, Pool, Pools, ServiceAllocation};

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::addresses::Family;
 use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4, WEB_V6};
+use fairlead_tests::objects::{bfd_profile, metallb, yaml};
 use fairlead_tests::routers::{
     Bfd, Config, Frr, GracefulRestart, Peer, Router, kernel_next_hops, wait, wait_kernel_next_hops,
 };
@@ -182,27 +183,14 @@ fn give(lab: &Lab, milliseconds: u64, community: &str, change: fn(&mut Value)) -
         "connectTime": "1s",
     });
     change(&mut peer);
-    let profile = json!({
-        "receiveInterval": milliseconds, "transmitInterval": milliseconds, "detectMultiplier": 3,
-    });
     let advertisement = json!({ "ipAddressPools": ["lab"], "communities": [community] });
     let objects = [
-        object("v1beta1", "BFDProfile", &profile),
-        object("v1beta2", "BGPPeer", &peer),
-        object("v1beta1", "BGPAdvertisement", &advertisement),
+        bfd_profile("router", Bfd::every(Duration::from_millis(milliseconds))),
+        metallb("v1beta2", "BGPPeer", "router", &peer),
+        metallb("v1beta1", "BGPAdvertisement", "router", &advertisement),
     ];
-    let text: String = objects.iter().map(|object| format!("---\n{object}\n")).collect();
     let directory = lab.outside(&lab.manifests_directory());
     // The agent must not read half of it.
-    fs::write(directory.join(".bgp.draft"), text)?;
+    fs::write(directory.join(".bgp.draft"), yaml(&objects))?;
     Ok(fs::rename(directory.join(".bgp.draft"), directory.join("bgp.yaml"))?)
-}
-
-fn object(version: &str, kind: &str, spec: &Value) -> Value {
-    json!({
-        "apiVersion": format!("metallb.io/{version}"),
-        "kind": kind,
-        "metadata": { "name": "router", "namespace": "metallb-system" },
-        "spec": spec,
-    })
 }
