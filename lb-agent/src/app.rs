@@ -26,6 +26,7 @@ use crate::dataplane::preflight::{self, Unfit};
 use crate::kube::client::ClientError;
 use crate::liveness::{Prober, Profile};
 use crate::net::observe::Network;
+use crate::net::unnumbered::Routers;
 use crate::source::{Source, SourceError, SourceOptions};
 use crate::speaker::Speaker;
 use crate::state::State;
@@ -164,6 +165,7 @@ pub async fn run(options: Options) -> Result<(), AppError> {
         router_id: options.speaker.router_id,
         local_needs_endpoint: options.speaker.local_needs_endpoint,
         restarted: false,
+        routers: Routers::new(std::process::id().into()).map_err(AppError::Netlink)?,
     };
     let teller = Teller { node: options.node.to_string(), state: shown.clone(), speaker: speaker.clone() };
     // Ends with this.

@@ -89,6 +89,43 @@ fn a_restarted_agent_leaves_its_routes_in_the_router() -> Result<()> {
     })
 }
 
+/// To the kernel, a VRF is the interface that a socket is bound to; any interface will do to see that it is.
+#[test]
+fn sockets_are_bound_to_the_vrf_of_a_peer() -> Result<()> {
+    run(|lab, node| {
+        let frr = router(lab, node, |peer| peer.bfd(Bfd::every(Duration::from_millis(100))))?;
+        give(lab, 100, "64512:7", |spec| {
+            spec["bfdProfile"] = json!("router");
+            spec["vrf"] = json!("eth0");
+        })?;
+        node.start_agent(&AgentOptions::default())?;
+        wait_community(&frr, "64512:7")?;
+        let here = node.spec().addresses().of(Family::V4);
+        frr.wait_bfd_up(here, WITHIN)?;
+        let session = session(node)?;
+        ensure!(session["vrf"] == "eth0" && session["state"] == "established", "{session}");
+        let bound = node.command("ss").args(["-Htuanp"]).text()?;
+        let is_bound = |port: &str| bound.lines().any(|line| line.contains(&format!("%eth0:{port} ")));
+        ensure!(is_bound("179") && is_bound("3784"), "listeners for BGP and BFD: {bound}");
+
+        // Nobody is to be reached through the loopback.
+        give(lab, 100, "64512:7", |spec| spec["vrf"] = json!("lo"))?;
+        wait(WITHIN, || {
+            let session = self::session(node)?;
+            let error = session["last_error"].as_str().unwrap_or_default();
+            let is_lost = session["vrf"] == "lo" && session["state"] != "established";
+            ensure!(is_lost && error.contains("cannot connect"), "{session}");
+            Ok(())
+        })
+    })
+}
+
+/// What the agent says of its session.
+fn session(node: &Node<'_>) -> Result<Value> {
+    let status: Value = serde_json::from_str(&node.fairlead(&["status", "bgp", "-o", "json"])?)?;
+    Ok(status["sessions"][0].clone())
+}
+
 /// What FRR has counted of a neighbour.
 #[derive(Debug, PartialEq, Eq)]
 struct Counters {
