@@ -16,11 +16,13 @@ use lb_plan::speaker::SpeakerSettings;
 use tokio::sync::watch;
 
 pub use self::neighbours::Neighbours;
+use self::neighbours::Told;
+use crate::configuration;
 use crate::dataplane::maps::{Maps, MapsError};
 use crate::liveness::{Probed, Prober, Silent, Targets};
 use crate::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation};
 use crate::source::Source;
-use crate::state::{Applied, State};
+use crate::state::{Applied, Reading, State};
 
 /// Changes that come together are taken together: a file is written in several steps, and a switch that
 /// comes back moves many neighbours.
@@ -57,6 +59,8 @@ struct Memory {
     model: Model,
     /// What is wrong with the objects.
     problems: Vec<Problem>,
+    /// What became of reading them.
+    reading: Reading,
     observation: Observation,
     probed: Targets,
     started: Instant,
@@ -88,6 +92,7 @@ impl Control {
             installed: self.maps.read_back()?,
             model: Model::default(),
             problems: Vec::new(),
+            reading: Reading::default(),
             observation: Observation::default(),
             probed: Targets::new(),
             started: Instant::now(),
@@ -100,6 +105,7 @@ impl Control {
         }
         // What is installed stays until it is known what shall be: what is not there may only not have come yet.
         while !self.read_source(&mut memory) {
+            self.state.send_modify(|state| Arc::make_mut(state).reading = memory.reading);
             self.source.changed().await;
         }
         self.observe(&mut memory).await;
@@ -164,10 +170,14 @@ impl Control {
 
     /// False where the source cannot tell now.
     fn read_source(&mut self, memory: &mut Memory) -> bool {
-        let Some(snapshot) = self.source.read() else { return false };
+        let Some(snapshot) = self.source.read() else {
+            memory.reading.failed();
+            return false;
+        };
         let (model, problems) = Model::after(&memory.model, &snapshot.objects, self.class.as_deref());
         memory.problems = snapshot.problems;
         memory.problems.extend(problems);
+        memory.reading.succeeded(&memory.problems);
         memory.model = model;
         true
     }
@@ -215,15 +225,19 @@ impl Control {
             );
         }
         // Only now that packets are taken care of may they be asked for.
-        let failures = failures.iter().map(ToString::to_string).chain(self.tell(memory)).collect();
-        self.publish(memory, plan, applied, failures);
+        let told = self.tell(memory);
+        let failures = failures.iter().map(ToString::to_string).collect();
+        self.publish(memory, plan, applied, told, failures);
     }
 
     /// Has routers told what they shall know.
-    fn tell(&self, memory: &Memory) -> Vec<String> {
+    fn tell(&self, memory: &Memory) -> Option<Told> {
         let node = memory.model.nodes.get(&self.settings.node);
-        let draining = self.settings.draining || node.is_some_and(|node| node.draining);
-        let settings = SpeakerSettings { draining, ..SpeakerSettings::default() };
+        let settings = SpeakerSettings {
+            ignore_exclude_label: self.settings.ignore_exclude_label,
+            local_needs_endpoint: self.neighbours.local_needs_endpoint,
+            draining: self.settings.draining || node.is_some_and(|node| node.draining),
+        };
         self.neighbours.tell(&memory.model, &self.settings.node, &settings, self.is_ready(memory))
     }
 
@@ -268,11 +282,24 @@ impl Control {
         (done, failures)
     }
 
-    fn publish(&self, memory: &Memory, plan: Plan, applied: Applied, failures: Vec<String>) {
+    fn publish(
+        &self,
+        memory: &Memory,
+        plan: Plan,
+        applied: Applied,
+        told: Option<Told>,
+        failures: Vec<String>,
+    ) {
+        let before = self.state.borrow().clone();
+        let (announced, troubles) = match told {
+            Some(told) => (told.services.into(), told.problems),
+            None => (Arc::clone(&before.announced), Vec::new()),
+        };
         let mut problems = memory.problems.clone();
         problems.extend(plan.problems);
-        let problems: Vec<String> = problems.iter().map(ToString::to_string).chain(failures).collect();
-        let before = self.state.borrow().clone();
+        let faults: Vec<_> = configuration::faults(&problems).map(ToString::to_string).collect();
+        let problems: Vec<String> =
+            problems.iter().map(ToString::to_string).chain(failures).chain(troubles).collect();
         for problem in problems.iter().filter(|problem| !before.problems.contains(problem)) {
             tracing::warn!("{problem}");
         }
@@ -287,6 +314,9 @@ impl Control {
             last: applied,
             services: plan.services,
             nodes: plan.nodes,
+            announced,
+            reading: memory.reading,
+            faults: faults.into(),
             draining: self.settings.draining,
             problems,
             ..State::clone(&before)

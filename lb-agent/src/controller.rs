@@ -4,9 +4,12 @@
 //! here is what keeps them in step with a server that tells of every write only some time after it was made.
 
 mod decide;
+mod metrics;
 mod tell;
 mod write;
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,7 +21,8 @@ use tokio::sync::watch;
 use crate::kube::client::{self, ClientError};
 use crate::kube::cluster::{Cluster, Watched};
 use crate::kube::lease::{Contender, Terms};
-use decide::Decider;
+use decide::{Decided, Decider};
+use metrics::Shown;
 use tell::Teller;
 use write::Writer;
 
@@ -44,6 +48,8 @@ pub struct Options {
     pub class: Option<String>,
     /// What this one is called among several.
     pub identity: String,
+    /// Where metrics and health are served; `None`: nowhere.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Why the controller does not run.
@@ -55,6 +61,9 @@ pub enum ControllerError {
     /// Signals cannot be waited for.
     #[error("cannot wait for signals: {0}")]
     Signals(#[source] std::io::Error),
+    /// Metrics and health cannot be served.
+    #[error("cannot serve metrics: {0}; give another --metrics-address")]
+    Metrics(#[source] std::io::Error),
 }
 
 /// Runs until SIGTERM or SIGINT. What has been written stays; so does every address.
@@ -63,6 +72,8 @@ pub enum ControllerError {
 /// See [`ControllerError`]. A server that does not answer is waited for.
 pub async fn run(options: Options) -> Result<(), ControllerError> {
     let client = client::connect(options.kubeconfig.as_deref()).await?;
+    let listener = metrics::listen(options.metrics).await.map_err(ControllerError::Metrics)?;
+    let (shown, seen) = watch::channel(Shown::default());
     let (leads, leading) = watch::channel(false);
     let contender = Contender {
         api: Api::<Lease>::namespaced(client.clone(), &options.namespace),
@@ -76,12 +87,14 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
         decider: Decider::new(options.class.clone()),
         writer: Writer::new(client.clone()),
         teller: Teller::new(client, options.identity),
+        shown,
     };
     let mut terminate = signal(SignalKind::terminate()).map_err(ControllerError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ControllerError::Signals)?;
     tokio::select! {
         () = contender.run(leads) => {}
         () = controller.run() => {}
+        ended = metrics::serve(listener, seen) => ended.map_err(ControllerError::Metrics)?,
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
@@ -95,6 +108,7 @@ struct Controller {
     decider: Decider,
     writer: Writer,
     teller: Teller,
+    shown: watch::Sender<Shown>,
 }
 
 impl Controller {
@@ -107,8 +121,18 @@ impl Controller {
                 () = tokio::time::sleep(RETRY), if retry => {}
             }
             tokio::time::sleep(DEBOUNCE).await;
-            retry = *self.leading.borrow_and_update() && !self.turn().await;
+            let leads = *self.leading.borrow_and_update();
+            if !leads {
+                self.stand_by();
+            }
+            retry = leads && !self.turn().await;
         }
+    }
+
+    /// Another leads: what that one decides is shown by it.
+    fn stand_by(&self) {
+        let ready = self.cluster.missing().is_empty();
+        self.shown.send_modify(|shown| *shown = Shown { ready, usage: BTreeMap::new(), ..shown.clone() });
     }
 
     /// One round; false where something could not be written, or is not known yet.
@@ -121,7 +145,17 @@ impl Controller {
         let written = self.writer.write(&decided, &self.leading).await;
         let complete = written.complete;
         self.decider.handle_written(written.services);
+        self.show(&decided, complete);
         self.teller.tell(&snapshot, &decided).await;
         complete
+    }
+
+    fn show(&self, decided: &Decided, complete: bool) {
+        self.shown.send_modify(|shown| {
+            shown.ready = true;
+            shown.reading.succeeded(&decided.problems);
+            shown.reading.errors += u64::from(!complete);
+            shown.usage.clone_from(&decided.allocation.usage);
+        });
     }
 }

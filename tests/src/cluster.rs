@@ -39,11 +39,27 @@ impl Cluster {
     /// When it cannot listen, or its files cannot be written.
     pub async fn start() -> Result<Self> {
         let store = Arc::new(Store::default());
-        define_pools(&store)?;
+        define(&store, "metallb.io", "IPAddressPool", "ipaddresspools")?;
         let server = ApiServer::start(Arc::clone(&store), "127.0.0.1:0".parse()?).await?;
         let directory = TempDir::with_prefix("fairlead-cluster-")?;
         std::fs::write(directory.path().join("kubeconfig"), server.kubeconfig())?;
         Ok(Self { store, address: server.address(), server: Some(server), directory })
+    }
+
+    /// Defines the kinds that the cluster is told by.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn define_statuses(&self) -> Result<()> {
+        define(&self.store, "metallb.io", "ConfigurationState", "configurationstates")?;
+        define(&self.store, "metallb.io", "ServiceBGPStatus", "servicebgpstatuses")?;
+        define(&self.store, "frrk8s.metallb.io", "BGPSessionState", "bgpsessionstates")
+    }
+
+    /// What a client is configured with.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.directory.path().join("kubeconfig")
     }
 
     /// Ends the server, breaks its connections, and starts it again with what it has stored.
@@ -166,13 +182,13 @@ pub async fn eventually(what: &str, within: Duration, mut holds: impl FnMut() ->
     Ok(start.elapsed())
 }
 
-fn define_pools(store: &Store) -> Result<()> {
+fn define(store: &Store, group: &str, kind: &str, plural: &str) -> Result<()> {
     store.put(&json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "ipaddresspools.metallb.io"},
+        "metadata": {"name": format!("{plural}.{group}")},
         "spec": {
-            "group": "metallb.io", "scope": "Namespaced",
-            "names": {"plural": "ipaddresspools", "kind": "IPAddressPool"},
+            "group": group, "scope": "Namespaced",
+            "names": {"plural": plural, "kind": kind},
             "versions": [{"name": "v1beta1", "served": true, "storage": true, "subresources": {"status": {}}}],
         },
     }))

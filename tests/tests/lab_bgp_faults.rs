@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -15,12 +15,15 @@ use serde_json::{Value, json};
 
 const ROUTERS_AS: u32 = 4_200_000_000;
 const AGENTS_AS: u32 = 4_200_000_001;
+/// Of a Service that nothing serves.
+const EMPTY: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 77));
 const WITHIN: Duration = Duration::from_secs(40);
 
 #[test]
 fn each_fault_has_its_name_and_disturbs_nobody_else() -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
     let topology = topology.service("web", "web", &[WEB_V4], Policy::Local);
+    let topology = topology.service("empty", "nobody", &[EMPTY], Policy::Cluster);
     (1..=4).fold(topology, |topology, number| topology.router('a', number)).run(|lab| {
         let node = lab.node("n1")?;
         let right = start(lab, "router", |peer| peer)?;
@@ -60,9 +63,26 @@ fn each_fault_has_its_name_and_disturbs_nobody_else() -> Result<()> {
         let session = &sessions["right"];
         ensure!(session["state"] == "established" && session["counters"]["flaps"] == 0, "{session}");
         ensure!(kernel_next_hops(right.host(), WEB_V4.into())? == [here]);
+        silence_is_told(&node)?;
         frozen.wait_established(&here.to_string(), WITHIN)?;
         Ok(())
     })
+}
+
+/// Of the Service that has no endpoint nobody is told, and that is said; with no word about the one that is told.
+fn silence_is_told(node: &Node<'_>) -> Result<()> {
+    let status: Value = serde_json::from_str(&node.fairlead(&["status", "bgp", "-o", "json"])?)?;
+    let services = status["services"].as_array().context("no Services")?;
+    let find =
+        |name: &str| services.iter().find(|it| it["name"] == name).with_context(|| format!("no {name}"));
+    let (web, empty) = (find("web")?, find("empty")?);
+    ensure!(web["peers"] == json!(["babbler", "frozen", "right", "secretive", "stranger"]), "{web}");
+    ensure!(web["addresses"] == json!([WEB_V4.to_string()]) && web["silent"].is_null(), "{web}");
+    ensure!(empty["silent"] == "noEndpoints" && empty["peers"] == json!([]), "{empty}");
+    let screen = node.fairlead(&["status", "bgp"])?;
+    ensure!(screen.contains("Services announced: 1 to 5 peers; silent: 1"), "{screen}");
+    ensure!(screen.contains("default/empty") && screen.contains("no endpoint serves"), "{screen}");
+    Ok(())
 }
 
 /// FRR in a host, with a session to the node.

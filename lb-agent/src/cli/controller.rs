@@ -1,5 +1,6 @@
 //! `fairlead controller`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -21,6 +22,9 @@ pub struct ControllerArgs {
     /// What this controller is called among several.
     #[arg(long, env = "FAIRLEAD_POD_NAME", value_name = "NAME")]
     identity: String,
+    /// Where metrics and health are served over HTTP.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics_address: Option<SocketAddr>,
 }
 
 /// Why `fairlead controller` ends with an error.
@@ -44,6 +48,7 @@ pub fn run(args: ControllerArgs) -> Result<(), Error> {
         namespace: args.namespace,
         class: args.lb_class,
         identity: args.identity,
+        metrics: args.metrics_address,
     };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;

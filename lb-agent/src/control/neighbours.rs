@@ -9,10 +9,11 @@ use lb_bgp::session::{BackOff, Config, RemoteAs, Routes};
 use lb_bgp::value::RouterId;
 use lb_bgp::value::{Family, HoldTime};
 use lb_plan::model::{self, Endpoint, Model, NodeName, Peer};
-use lb_plan::speaker::{self, SpeakerPlan, SpeakerSettings};
+use lb_plan::speaker::{self, Announcement, SpeakerPlan, SpeakerSettings};
 
 use crate::speaker::wanted::{Bfd, Key, Neighbour, Transport, Wanted};
 use crate::speaker::{Identity, Speaker};
+use crate::state::Announced;
 
 /// For so many seconds routers keep our routes while this process is replaced. Meanwhile they do not heed BFD:
 /// a node that dies then is a hole for so long.
@@ -26,32 +27,56 @@ pub struct Neighbours {
     pub speaker: Speaker,
     /// This node's BGP identifier, if one was chosen.
     pub router_id: Option<RouterId>,
+    /// A node without an endpoint does not announce a Service with externalTrafficPolicy Local.
+    pub local_needs_endpoint: bool,
     /// There was an agent before this one, whose routes they may have kept.
     pub restarted: bool,
 }
 
+/// What came of telling routers.
+pub(super) struct Told {
+    /// What came of every Service.
+    pub(super) services: Vec<Announced>,
+    /// What cannot be done, a sentence each.
+    pub(super) problems: Vec<String>,
+}
+
 impl Neighbours {
     /// Has routers told all that they shall know; nothing of it yet while this node cannot take the packets,
-    /// `is_ready` being false. Says what cannot be done, a sentence each.
+    /// `is_ready` being false. `None` where this node is not known, and nothing has changed.
     pub(super) fn tell(
         &self,
         model: &Model,
         node: &NodeName,
         settings: &SpeakerSettings,
         is_ready: bool,
-    ) -> Vec<String> {
-        let (Some(plan), Some(own)) = (speaker::plan(model, node, settings), model.nodes.get(node)) else {
-            // What is not known now may be so again in a moment: nothing is taken back.
-            return Vec::new();
-        };
+    ) -> Option<Told> {
+        // What is not known now may be so again in a moment: nothing is taken back.
+        let own = model.nodes.get(node)?;
+        let plan = speaker::plan(model, node, settings)?;
         let identity = Identity {
             name: node.to_string(),
             router_id: self.router_id,
             addresses: own.addresses().to_vec(),
         };
         self.speaker.set(wanted(&plan, &identity, self.restarted, is_ready));
-        plan.problems.iter().map(ToString::to_string).chain(unnumbered(&plan)).collect()
+        let problems = plan.problems.iter().map(ToString::to_string).chain(unnumbered(&plan)).collect();
+        Some(Told { services: announced(plan), problems })
     }
+}
+
+fn announced(plan: SpeakerPlan) -> Vec<Announced> {
+    let SpeakerPlan { services, mut addresses, .. } = plan;
+    let announced = services.into_iter().map(|(service, announcement)| {
+        let addresses = addresses.remove(&service).unwrap_or_default();
+        match announcement {
+            Announcement::To(peers) => Announced { service, peers, addresses, silence: None },
+            Announcement::Silent(silence) => {
+                Announced { service, peers: Vec::new(), addresses, silence: Some(silence) }
+            }
+        }
+    });
+    announced.collect()
 }
 
 fn wanted(plan: &SpeakerPlan, identity: &Identity, restarted: bool, is_ready: bool) -> Wanted {

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use comfy_table::Table;
 use serde::Deserialize;
 
+use super::announced::{self, Service};
 use super::table::table;
 
 /// What the screen shows of the agent's answer about BGP.
@@ -14,6 +15,7 @@ pub(super) struct Bgp {
     sessions: Vec<BgpSession>,
     unknown_connections: u64,
     problems: Vec<String>,
+    services: Vec<Service>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -54,6 +56,7 @@ struct BgpCounters {
 #[derive(Debug, Deserialize)]
 pub(super) struct Bfd {
     sessions: Vec<BfdSession>,
+    unknown_packets: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -67,6 +70,9 @@ struct BfdSession {
     remote_state: String,
     transmit_ms: f64,
     detection_ms: f64,
+    echo_ms: Option<f64>,
+    echo_sent: u64,
+    echo_received: u64,
     sent: u64,
     received: u64,
     down_events: u64,
@@ -100,7 +106,8 @@ pub(super) fn bgp(shown: &Bgp) -> String {
         .filter_map(|session| Some(format!("{}: {}", session.peer, session.advice.as_ref()?)));
     let strangers = shown.unknown_connections;
     let strangers = (strangers > 0).then(|| format!("{strangers} connections of strangers were closed"));
-    screen(&table, &shown.problems, advice.chain(strangers))
+    let sessions = screen(&table, &shown.problems, advice.chain(strangers));
+    format!("{sessions}\n{}", announced::services(&shown.services))
 }
 
 /// The BFD sessions.
@@ -114,12 +121,14 @@ pub(super) fn bfd(shown: &Bfd) -> String {
         "REMOTE",
         "EVERY",
         "DETECTION",
+        "ECHO",
+        "BACK",
         "SENT",
         "RECEIVED",
         "DOWNS",
         "LAST DIAGNOSTIC",
     ];
-    let mut table = table(header, &[4, 6, 7, 8, 9, 10]);
+    let mut table = table(header, &[4, 6, 7, 8, 9, 10, 11, 12]);
     for session in &shown.sessions {
         table.add_row([
             session.peer.clone(),
@@ -130,13 +139,19 @@ pub(super) fn bfd(shown: &Bfd) -> String {
             session.remote_state.clone(),
             format!("{:.0} ms", session.transmit_ms),
             format!("{:.0} ms", session.detection_ms),
+            session.echo_ms.map_or_else(dash, |echo| format!("{echo:.0} ms")),
+            session
+                .echo_ms
+                .map_or_else(dash, |_| format!("{} of {}", session.echo_received, session.echo_sent)),
             session.sent.to_string(),
             session.received.to_string(),
             session.down_events.to_string(),
             session.diagnostic.clone(),
         ]);
     }
-    screen(&table, &[], std::iter::empty())
+    let unknown = shown.unknown_packets;
+    let unknown = (unknown > 0).then(|| format!("{unknown} packets were of no session"));
+    screen(&table, &[], unknown.into_iter())
 }
 
 fn screen(table: &Table, problems: &[String], remarks: impl Iterator<Item = String>) -> String {
@@ -205,12 +220,14 @@ mod tests {
             "families":{},"bfd":null,"last_error":"cannot connect: refused",
             "advice":"look at the port","next_attempt":7,
             "counters":{"flaps":0}}"#;
-        let answer = format!(r#"{{"sessions":[{session}],"unknown_connections":2,"problems":["no port"]}}"#);
+        let answer = format!(
+            r#"{{"sessions":[{session}],"unknown_connections":2,"problems":["no port"],"services":[]}}"#
+        );
         let screen = bgp(&serde_json::from_str(&answer).unwrap());
         assert!(screen.starts_with("! no port\n"), "{screen}");
         assert!(screen.contains("cannot connect: refused; next attempt in 7 s"), "{screen}");
         assert!(
-            screen.ends_with("\ntor: look at the port\n2 connections of strangers were closed\n"),
+            screen.contains("\ntor: look at the port\n2 connections of strangers were closed\n"),
             "{screen}"
         );
     }

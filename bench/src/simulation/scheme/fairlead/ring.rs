@@ -188,6 +188,7 @@ fn settings(own: NodeIndex) -> Settings {
         ring_capacity: RING_CAPACITY,
         liveness: Liveness::default(),
         draining: false,
+        ignore_exclude_label: false,
         former_grace: Settings::FORMER_GRACE,
         udp_grace: Settings::UDP_GRACE,
         // A trace gives weights, not numbers of endpoints that are to settle.
