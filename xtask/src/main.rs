@@ -68,6 +68,10 @@ enum Verb {
     },
     /// Make the definitions of the kinds, from the types that read them
     Crds,
+    /// Make plain manifests, from the chart
+    Manifests,
+    /// Build a static program, and the image of it as an OCI archive
+    Image,
     /// Feed parsers with what a fuzzer makes up
     Fuzz {
         /// One target instead of all
@@ -122,6 +126,8 @@ fn perform(verb: Verb) -> Result<ExitCode> {
         Verb::Test { lanes, args } => lanes::run(&lanes, &args),
         Verb::Lint { advisories } => lint::run(advisories),
         Verb::Crds => deploy::crds(),
+        Verb::Manifests => deploy::manifests(),
+        Verb::Image => deploy::image(),
         Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Verb::Bench { subject: Subject::Packet { args } } => run::bench("packet", &args),
         Verb::Bench { subject: Subject::Simulate { args } } => run::bench("simulate", &args),
