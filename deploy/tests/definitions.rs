@@ -1,16 +1,44 @@
 //! The definitions against objects, and against the reader of the same objects.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use cel::{Context as Scope, Program, Value as Outcome};
 use fairlead_deploy::crds::{self, KINDS, Kind, Version};
 use fairlead_deploy::output;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use lb_api::objects::from_json;
 use serde_json::{Map, Value, json};
 
-/// Whether a server with the definition takes the object, as far as types and limits go.
+/// Whether a server with the definition takes the object when it is new.
 fn is_taken(object: &Value) -> Result<bool> {
     let (kind, version) = definition_of(object).with_context(|| format!("no such kind: {object}"))?;
-    Ok(jsonschema::is_valid(&crds::schema(kind, version), object))
+    let schema = crds::schema(kind, version);
+    Ok(jsonschema::is_valid(&schema, object) && keeps_rules(&schema, object)?)
+}
+
+/// Whether all rules hold for the parts that they are about.
+fn keeps_rules(schema: &Value, part: &Value) -> Result<bool> {
+    for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
+        let rule = rule["rule"].as_str().context("a rule")?;
+        let program = Program::compile(rule).with_context(|| rule.to_owned())?;
+        // These are about a change, and a new object is none.
+        if program.references().has_variable("oldSelf") {
+            continue;
+        }
+        let mut scope = Scope::default();
+        scope.add_variable("self", part.clone()).map_err(|error| anyhow!("{rule}: {error}"))?;
+        // What cannot be evaluated is refused.
+        if !matches!(program.execute(&scope), Ok(Outcome::Bool(true))) {
+            return Ok(false);
+        }
+    }
+    for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
+        if let Some(part) = part.get(name)
+            && !keeps_rules(schema, part)?
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn definition_of(object: &Value) -> Option<(&'static Kind, &'static Version)> {
@@ -58,6 +86,12 @@ const TAKEN: &[Row] = &[
          communities: ['64512:100', 'large:64512:1:2', vpn], ipAddressPools: [a], ipAddressPoolSelectors: [{}],
          nodeSelectors: [{}], peers: [tor-a], serviceSelectors: []}",
     ),
+    (
+        "BGPAdvertisement",
+        "v1beta1",
+        "spec: {serviceSelectors: [{}], aggregationLength: 32, aggregationLengthV6: 128}",
+    ),
+    ("BGPPeer", "v1beta2", "spec: {myASN: 1, connectTime: 65535s}"),
     ("BGPPeer", "v1beta2", "spec: {myASN: 64512, peerASN: 64513, peerAddress: 192.0.2.1}"),
     (
         "BGPPeer",
@@ -104,6 +138,12 @@ const REFUSED: &[Row] = &[
     ("L2Advertisement", "v1beta1", "spec: {preferredNodeSelectors: [{weight: 1}]}"),
     ("BGPAdvertisement", "v1beta1", "spec: {aggregationLength: 0}"),
     ("BGPAdvertisement", "v1beta1", "spec: {localPref: -1}"),
+    ("BGPAdvertisement", "v1beta1", "spec: {serviceSelectors: [{}], aggregationLength: 24}"),
+    ("BGPAdvertisement", "v1beta1", "spec: {serviceSelectors: [{}], aggregationLengthV6: 64}"),
+    ("BGPPeer", "v1beta2", "spec: {myASN: 1, connectTime: 0s}"),
+    ("BGPPeer", "v1beta2", "spec: {myASN: 1, connectTime: 1500ms}"),
+    ("BGPPeer", "v1beta2", "spec: {myASN: 1, connectTime: 65536s}"),
+    ("BGPPeer", "v1beta2", "spec: {myASN: 1, connectTime: soon}"),
     ("BGPPeer", "v1beta2", "spec: {peerASN: 64513, peerAddress: 192.0.2.1}"),
     ("BGPPeer", "v1beta2", "spec: {myASN: 4294967296}"),
     ("BGPPeer", "v1beta2", "spec: {myASN: 1, peerPort: 0}"),
@@ -214,6 +254,8 @@ fn extremes(schema: &Value) -> Vec<Value> {
             let limit = |word: &str, other: i64| schema[word].as_i64().unwrap_or(other);
             vec![limit("minimum", lowest).into(), limit("maximum", highest).into()]
         }
+        // The only rules about a text are those of a time in whole seconds.
+        Some("string") if schema["x-kubernetes-validations"].is_array() => vec!["1s".into(), "65535s".into()],
         Some("string") => vec!["".into(), "some text".into()],
         Some("array") => {
             let one = extremes(&schema["items"]).into_iter().map(|item| json!([item]));

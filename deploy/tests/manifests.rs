@@ -7,8 +7,9 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use fairlead_deploy::chart::{self, Chart};
 use fairlead_deploy::{manifests, output};
+use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
@@ -45,7 +46,9 @@ fn others() -> [Value; 4] {
         "tolerations": [{"operator": "Exists"}], "podAnnotations": {"a": "b"}, "labels": {"c": "d"},
         "serviceAccount": {"annotations": {"e": "f"}}, "logLevel": "debug",
     });
-    let mut speaker = pod.clone();
+    let mut controller = pod.clone();
+    controller["webhookMode"] = "enabled".into();
+    let mut speaker = pod;
     speaker["interfaces"] = json!(["eth0", "eth1"]);
     speaker["extraArgs"] = json!(["--echo-rate=5"]);
     [
@@ -54,7 +57,7 @@ fn others() -> [Value; 4] {
             "loadBalancerClass": "example.com/lb", "image": {"tag": "2.0"}, "imagePullSecrets": [{"name": "s"}],
             "prometheus": {"scrapeAnnotations": true, "podMonitor": {"enabled": true, "additionalLabels": {"g": "h"}},
                 "prometheusRule": {"enabled": true, "additionalLabels": {"g": "h"}}},
-            "speaker": speaker, "controller": pod,
+            "speaker": speaker, "controller": controller, "crds": {"validationFailurePolicy": "Ignore"},
         }),
         json!({
             "rbac": {"create": false}, "networkpolicies": {"enabled": false},
@@ -94,7 +97,9 @@ fn check_fields(object: &Value) -> Result<()> {
         Some("PodDisruptionBudget") => same::<PodDisruptionBudget>(object),
         Some("Role") => same::<Role>(object),
         Some("RoleBinding") => same::<RoleBinding>(object),
+        Some("Service") => same::<Service>(object),
         Some("ServiceAccount") => same::<ServiceAccount>(object),
+        Some("ValidatingWebhookConfiguration") => same::<ValidatingWebhookConfiguration>(object),
         // Of the Prometheus operator, which has no types here.
         Some("PodMonitor" | "PrometheusRule") => Ok(()),
         other => anyhow::bail!("an object of kind {other:?}"),
