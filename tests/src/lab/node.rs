@@ -25,6 +25,9 @@ const BPFFS: &str = "bpf";
 pub struct AgentOptions {
     /// Arguments after the ones that every agent of a lab gets.
     pub arguments: Vec<String>,
+    /// The cluster that its objects come from, as the node's programs see the file; without it, they come from
+    /// the lab's manifests.
+    pub kubeconfig: Option<PathBuf>,
     /// Additions to its environment.
     pub environment: Vec<(String, String)>,
     /// How long it may take until it says that it is ready.
@@ -33,7 +36,12 @@ pub struct AgentOptions {
 
 impl Default for AgentOptions {
     fn default() -> Self {
-        Self { arguments: Vec::new(), environment: Vec::new(), ready_within: Duration::from_secs(20) }
+        Self {
+            arguments: Vec::new(),
+            kubeconfig: None,
+            environment: Vec::new(),
+            ready_within: Duration::from_secs(20),
+        }
     }
 }
 
@@ -95,7 +103,10 @@ impl<'lab> Node<'lab> {
         }
         let binary = find_binary()?;
         let mut command = self.host.command(&binary.to_string_lossy()).arg("agent");
-        command = command.arg("--source").arg(self.lab.manifests_directory());
+        command = match &options.kubeconfig {
+            Some(file) => command.arg("--kubeconfig").arg(file),
+            None => command.arg("--source").arg(self.lab.manifests_directory()),
+        };
         command = command.args(["--node", name, "--interface", UPLINK]);
         command = command.arg("--bpffs").arg(self.bpffs()).arg("--socket").arg(self.socket());
         command = command.args(&options.arguments);
