@@ -77,6 +77,8 @@ enum Wake {
     Ask,
     Confirm,
     Drain,
+    /// On an interface without addresses there is another router.
+    Router,
     /// Another node has gone silent, or is back.
     Silence,
     /// The plan has asked to be made again: a grace is over.
@@ -124,6 +126,7 @@ impl Control {
                 _ = confirm.tick() => Wake::Confirm,
                 Ok(()) = self.draining.changed() => Wake::Drain,
                 () = changed(&mut silent) => Wake::Silence,
+                () = self.neighbours.routers.changed() => Wake::Router,
                 () = sleep_until(memory.wake) => Wake::Plan,
             };
             self.woken(wake, &mut memory).await;
@@ -157,7 +160,7 @@ impl Control {
                 tokio::time::sleep(DEBOUNCE).await;
                 self.turn(memory);
             }
-            Wake::Plan => self.turn(memory),
+            Wake::Plan | Wake::Router => self.turn(memory),
             Wake::Drain => {
                 self.settings.draining = *self.draining.borrow_and_update();
                 self.turn(memory);
@@ -233,13 +236,14 @@ impl Control {
     }
 
     /// Has routers told what they shall know.
-    fn tell(&self, memory: &Memory) -> Option<Told> {
+    fn tell(&mut self, memory: &Memory) -> Option<Told> {
         let settings = SpeakerSettings {
             ignore_exclude_label: self.settings.ignore_exclude_label,
             local_needs_endpoint: self.neighbours.local_needs_endpoint,
             draining: self.is_draining(memory),
         };
-        self.neighbours.tell(&memory.model, &self.settings.node, &settings, self.is_ready(memory))
+        let is_ready = self.is_ready(memory);
+        self.neighbours.tell(&memory.model, &self.settings.node, &settings, is_ready)
     }
 
     /// Whether this node takes no new flows: it has been told so, or its Node object says so.

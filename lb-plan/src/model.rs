@@ -18,6 +18,7 @@ pub use advertisement::L2Advertisement;
 pub use bgp::{BfdProfile, Bgp, BgpAdvertisement, Endpoint, Password, Peer, RemoteAs};
 pub use drain::{DrainCause, DrainRules, Mark, RuleError, TaintRule};
 pub use endpoints::Endpoints;
+pub(crate) use endpoints::SERVICE_LABEL;
 pub use name::{NodeName, PoolName, Protocol, ServiceName};
 pub use node::Node;
 pub use pool::{AddressRange, Pool, Pools, ServiceAllocation};
