@@ -16,7 +16,7 @@ mod respond;
 mod store;
 mod watch;
 
-pub use definitions::definitions;
+pub use definitions::{definitions, status_definitions};
 pub use store::Store;
 
 use std::io;
