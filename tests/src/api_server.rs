@@ -7,6 +7,7 @@
 //! collection. Lists within an object are replaced whole by an apply, except `conditions`, which go by their
 //! `type`.
 
+mod access;
 mod apply;
 mod error;
 mod kinds;
@@ -15,6 +16,7 @@ mod respond;
 mod store;
 mod watch;
 
+pub use access::Access;
 pub use store::Store;
 
 use std::io;
