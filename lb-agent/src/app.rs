@@ -9,7 +9,7 @@ use lb_bfd::clock::{ProbeClock, TICKS_PER_INTERVAL};
 use lb_bgp::value::RouterId;
 use lb_common::hash::HashKey;
 use lb_common::maps::CONFIG_TOLD_TO_DRAIN;
-use lb_plan::model::NodeName;
+use lb_plan::model::{DrainRules, NodeName};
 use lb_plan::plan::{Forwarding, Liveness, Settings};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -26,6 +26,7 @@ use crate::dataplane::preflight::{self, Unfit};
 use crate::kube::client::ClientError;
 use crate::liveness::{Prober, Profile};
 use crate::net::observe::Network;
+use crate::net::unnumbered::Routers;
 use crate::net::uplinks;
 use crate::source::{Source, SourceError, SourceOptions};
 use crate::speaker::Speaker;
@@ -59,6 +60,8 @@ pub struct Options {
     pub class: Option<String>,
     /// Whether nodes may announce whose label says that they are none of the load balancer's.
     pub ignore_exclude_label: bool,
+    /// By what nodes drain; the same on every node.
+    pub drain: DrainRules,
     /// How nodes are probed; `None`: nobody is ever found dead.
     pub liveness: Option<Profile>,
     /// For how long after a node's death flows that nobody knows wait, in case it comes back.
@@ -172,6 +175,7 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
         router_id: options.speaker.router_id,
         local_needs_endpoint: options.speaker.local_needs_endpoint,
         restarted: false,
+        routers: Routers::new(std::process::id().into()).map_err(AppError::Netlink)?,
     };
     let teller = Teller { node: options.node.to_string(), state: shown.clone(), speaker: speaker.clone() };
     // Ends with this.
@@ -183,11 +187,13 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
         maps,
         settings,
         class: options.class,
+        drain: options.drain,
         state,
         prober,
         neighbours,
         draining,
     };
+    let last = shown.clone();
     let door = Door {
         state: shown,
         counters,
@@ -206,8 +212,17 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
             told.map_err(|e| AppError::Ended("the wait for signals", e))
         }
     };
-    speaker.leave(options.speaker.grace).await;
+    if is_going(&last.borrow()) {
+        speaker.depart(options.speaker.grace).await;
+    } else {
+        speaker.leave(options.speaker.grace).await;
+    }
     outcome
+}
+
+/// Whether this node has been drained, and its part is taken over by others: where all drain, nobody leaves.
+fn is_going(state: &State) -> bool {
+    state.draining && state.nodes.iter().any(|node| !node.is_self && !node.draining)
 }
 
 /// Listens at once, so that an address that is taken is said at the start.

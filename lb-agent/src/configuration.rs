@@ -1,18 +1,37 @@
 //! Whether what configures the load balancer is right.
 
+use std::sync::Arc;
+
 use lb_api::problem::{Problem, Severity};
 
-/// The kinds that configure the load balancer, and the Secrets that they name.
-const KINDS: [&str; 7] =
-    ["IPAddressPool", "L2Advertisement", "BGPAdvertisement", "BGPPeer", "BFDProfile", "Community", "Secret"];
+/// The kind of pools.
+const POOL: &str = "IPAddressPool";
+/// The other kinds that configure the load balancer, and the Secrets that they name.
+const OTHERS: [&str; 6] =
+    ["L2Advertisement", "BGPAdvertisement", "BGPPeer", "BFDProfile", "Community", "Secret"];
 
-/// What is wrong with what configures the load balancer. Services, their endpoints and Nodes do not: what is
-/// wrong with one of them is its own matter.
-pub fn faults(problems: &[Problem]) -> impl Iterator<Item = &Problem> {
-    problems.iter().filter(|problem| {
-        let kind = problem.object.as_ref().map(|object| object.kind.as_str());
-        problem.severity() == Severity::Error && kind.is_some_and(|kind| KINDS.contains(&kind))
-    })
+/// What is wrong with what configures the load balancer, a sentence each. Services, their endpoints and Nodes do not:
+/// what is wrong with one of them is its own matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// With pools of addresses.
+    pub pools: Arc<[String]>,
+    /// With all else.
+    pub others: Arc<[String]>,
+}
+
+impl Faults {
+    /// Those among problems of all kinds.
+    pub fn of(problems: &[Problem]) -> Self {
+        let errors = || problems.iter().filter(|problem| problem.severity() == Severity::Error);
+        let is_of = |problem: &&Problem, kinds: &[&str]| {
+            problem.object.as_ref().is_some_and(|object| kinds.contains(&object.kind.as_str()))
+        };
+        Self {
+            pools: errors().filter(|it| is_of(it, &[POOL])).map(ToString::to_string).collect(),
+            others: errors().filter(|it| is_of(it, &OTHERS)).map(ToString::to_string).collect(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -30,8 +49,13 @@ mod tests {
             problem("BGPPeer", Reason::NoKind),
             problem("Service", Reason::NoKind),
             problem("IPAddressPool", Reason::NoServingEndpoint),
+            problem("IPAddressPool", Reason::EmptyPool),
             Problem::general(Reason::NoKind),
         ];
-        assert_eq!(faults(&problems).collect::<Vec<_>>(), [&problems[0]]);
+        let expected = Faults {
+            pools: Arc::new([problems[3].to_string()]),
+            others: Arc::new([problems[0].to_string()]),
+        };
+        assert_eq!(Faults::of(&problems), expected);
     }
 }

@@ -2,7 +2,7 @@
 
 mod neighbours;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use lb_api::problem::Problem;
 use lb_bfd::initiator::Target;
 use lb_plan::contents::{Contents, diff};
-use lb_plan::model::Model;
-use lb_plan::plan::{Facts, Plan, Planner, Settings};
+use lb_plan::model::{DrainRules, Model, Node};
+use lb_plan::plan::{Facts, NodeState, Plan, Planner, Settings};
 use lb_plan::speaker::SpeakerSettings;
 use tokio::sync::watch;
 
 pub use self::neighbours::Neighbours;
 use self::neighbours::Told;
-use crate::configuration;
+use crate::configuration::Faults;
 use crate::dataplane::maps::{Maps, MapsError};
 use crate::liveness::{Probed, Prober, Silent, Targets};
 use crate::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation};
@@ -42,6 +42,8 @@ pub struct Control {
     pub settings: Settings,
     /// Services of this load-balancer class only, or of none.
     pub class: Option<String>,
+    /// By what nodes drain.
+    pub drain: DrainRules,
     /// Where the outcome is shown.
     pub state: watch::Sender<Arc<State>>,
     /// Who probes the other nodes.
@@ -75,6 +77,8 @@ enum Wake {
     Ask,
     Confirm,
     Drain,
+    /// On an interface without addresses there is another router.
+    Router,
     /// Another node has gone silent, or is back.
     Silence,
     /// The plan has asked to be made again: a grace is over.
@@ -90,7 +94,7 @@ impl Control {
         let mut memory = Memory {
             planner: Planner::default(),
             installed: self.maps.read_back()?,
-            model: Model::default(),
+            model: Model { drain: self.drain.clone(), ..Model::default() },
             problems: Vec::new(),
             reading: Reading::default(),
             observation: Observation::default(),
@@ -122,6 +126,7 @@ impl Control {
                 _ = confirm.tick() => Wake::Confirm,
                 Ok(()) = self.draining.changed() => Wake::Drain,
                 () = changed(&mut silent) => Wake::Silence,
+                () = self.neighbours.routers.changed() => Wake::Router,
                 () = sleep_until(memory.wake) => Wake::Plan,
             };
             self.woken(wake, &mut memory).await;
@@ -155,7 +160,7 @@ impl Control {
                 tokio::time::sleep(DEBOUNCE).await;
                 self.turn(memory);
             }
-            Wake::Plan => self.turn(memory),
+            Wake::Plan | Wake::Router => self.turn(memory),
             Wake::Drain => {
                 self.settings.draining = *self.draining.borrow_and_update();
                 self.turn(memory);
@@ -231,14 +236,20 @@ impl Control {
     }
 
     /// Has routers told what they shall know.
-    fn tell(&self, memory: &Memory) -> Option<Told> {
-        let node = memory.model.nodes.get(&self.settings.node);
+    fn tell(&mut self, memory: &Memory) -> Option<Told> {
         let settings = SpeakerSettings {
             ignore_exclude_label: self.settings.ignore_exclude_label,
             local_needs_endpoint: self.neighbours.local_needs_endpoint,
-            draining: self.settings.draining || node.is_some_and(|node| node.draining),
+            draining: self.is_draining(memory),
         };
-        self.neighbours.tell(&memory.model, &self.settings.node, &settings, self.is_ready(memory))
+        let is_ready = self.is_ready(memory);
+        self.neighbours.tell(&memory.model, &self.settings.node, &settings, is_ready)
+    }
+
+    /// Whether this node takes no new flows: it has been told so, or its Node object says so.
+    fn is_draining(&self, memory: &Memory) -> bool {
+        let node = memory.model.nodes.get(&self.settings.node);
+        self.settings.draining || node.is_some_and(Node::is_draining)
     }
 
     /// Whether packets for VIPs get to their nodes, or have done so before.
@@ -297,7 +308,7 @@ impl Control {
         };
         let mut problems = memory.problems.clone();
         problems.extend(plan.problems);
-        let faults: Vec<_> = configuration::faults(&problems).map(ToString::to_string).collect();
+        let faults = Faults::of(&problems);
         let problems: Vec<String> =
             problems.iter().map(ToString::to_string).chain(failures).chain(troubles).collect();
         for problem in problems.iter().filter(|problem| !before.problems.contains(problem)) {
@@ -306,6 +317,7 @@ impl Control {
         for gone in before.problems.iter().filter(|problem| !problems.contains(problem)) {
             tracing::info!("no longer so: {gone}");
         }
+        say_drains(&before, &plan.nodes);
         let ready = self.is_ready(memory);
         let turns = before.turns + 1;
         self.state.send_replace(Arc::new(State {
@@ -316,11 +328,24 @@ impl Control {
             nodes: plan.nodes,
             announced,
             reading: memory.reading,
-            faults: faults.into(),
-            draining: self.settings.draining,
+            faults,
+            draining: self.is_draining(memory),
             problems,
             ..State::clone(&before)
         }));
+    }
+}
+
+/// Logs what has begun or ceased to drain by its Node object.
+fn say_drains(before: &State, nodes: &[NodeState]) {
+    let drained = before.nodes.iter().filter_map(|node| Some((&node.name, node.drain.as_deref()?)));
+    let drained: BTreeMap<_, _> = drained.collect();
+    for node in nodes {
+        match (drained.get(&node.name).copied(), node.drain.as_deref()) {
+            (was, Some(by)) if was != Some(by) => tracing::info!(node = %node.name, by, "drains"),
+            (Some(_), None) => tracing::info!(node = %node.name, "drains no more"),
+            _ => {}
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod decide;
 pub mod hash_key;
+mod inspect;
 mod metrics;
 mod tell;
 mod write;
@@ -15,14 +16,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::Api;
+use kube::{Api, Client};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::kube::client::{self, ClientError};
 use crate::kube::cluster::{Cluster, Watched};
+use crate::kube::events::Events;
 use crate::kube::lease::{Contender, Terms};
+use crate::kube::status;
 use decide::{Decided, Decider};
+use inspect::Inspector;
 use metrics::Shown;
 use tell::Teller;
 use write::Writer;
@@ -31,6 +35,8 @@ use write::Writer;
 pub const LEASE: &str = "fairlead-controller";
 /// Who writes, in the objects' managed fields.
 const MANAGER: &str = "fairlead-controller";
+/// Who tells Events, by the name that users of MetalLB know.
+const REPORTER: &str = "metallb-controller";
 /// Changes that come together are taken together.
 const DEBOUNCE: Duration = Duration::from_millis(20);
 /// When a write that has failed is tried again.
@@ -49,6 +55,8 @@ pub struct Options {
     pub class: Option<String>,
     /// What this one is called among several.
     pub identity: String,
+    /// This pod, which owns the object that says whether the configuration is right.
+    pub pod: Option<String>,
     /// Where metrics and health are served; `None`: nowhere.
     pub metrics: Option<SocketAddr>,
 }
@@ -83,12 +91,16 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
         identity: options.identity.clone(),
         terms: Terms::DEFAULT,
     };
+    let (events, telling) = Events::new(client.clone(), REPORTER, options.identity.clone());
+    let (wanted, states) = watch::channel(None);
+    let inspector = Inspector::new(&client, &options.namespace, leading.clone(), events.clone(), wanted);
+    let states = status_writer(&client, &options).run(states);
     let controller = Controller {
         cluster: Cluster::watch(&client, &WATCHED, &options.namespace),
         leading,
         decider: Decider::new(options.class.clone()),
         writer: Writer::new(client.clone()),
-        teller: Teller::new(client, options.identity),
+        teller: Teller::new(events),
         shown,
     };
     let mut terminate = signal(SignalKind::terminate()).map_err(ControllerError::Signals)?;
@@ -96,12 +108,25 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
     tokio::select! {
         () = contender.run(leads) => {}
         () = async { tokio::join!(key, controller.run()); } => {}
+        () = inspector.run() => {}
+        () = states => {}
+        () = telling => {}
         ended = metrics::serve(listener, seen) => ended.map_err(ControllerError::Metrics)?,
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     tracing::info!("stopping: addresses stay as they are");
     Ok(())
+}
+
+fn status_writer(client: &Client, options: &Options) -> status::Writer {
+    status::Writer {
+        client: client.clone(),
+        namespace: options.namespace.clone(),
+        scope: status::Scope::Controller,
+        pod: options.pod.clone(),
+        terms: status::Terms::DEFAULT,
+    }
 }
 
 struct Controller {
@@ -148,7 +173,7 @@ impl Controller {
         let complete = written.complete;
         self.decider.handle_written(written.services);
         self.show(&decided, complete);
-        self.teller.tell(&snapshot, &decided).await;
+        self.teller.tell(&snapshot, &decided);
         complete
     }
 

@@ -9,6 +9,7 @@ use lb_plan::plan::{NodeState, ServiceState};
 use lb_plan::speaker::Silence;
 use serde::Serialize;
 
+use crate::configuration::Faults;
 use crate::dataplane::attach::Attached;
 
 /// One look at the agent, whole.
@@ -36,9 +37,9 @@ pub struct State {
     /// What became of reading the objects.
     #[serde(skip)]
     pub reading: Reading,
-    /// What is wrong with what configures the load balancer, a sentence each.
+    /// What is wrong with what configures the load balancer.
     #[serde(skip)]
-    pub faults: Arc<[String]>,
+    pub faults: Faults,
     /// Ticks of the probe clock without an answer after which a node is dead; zero: nobody ever is.
     pub liveness_limit: u32,
     /// Whether this node takes no new flows.

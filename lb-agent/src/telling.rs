@@ -12,6 +12,7 @@ use lb_bgp::session::State as BgpState;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::configuration::Faults;
 use crate::kube::client::{self, ClientError};
 use crate::kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
 use crate::source::SourceOptions;
@@ -44,7 +45,7 @@ pub struct Teller {
 #[derive(Clone, Default, PartialEq)]
 struct Telling {
     announced: Arc<[Announced]>,
-    faults: Arc<[String]>,
+    faults: Faults,
     sessions: Vec<Session>,
 }
 
@@ -89,7 +90,7 @@ impl Teller {
             let view = self.speaker.view().await;
             let telling = Telling {
                 announced: Arc::clone(&state.announced),
-                faults: Arc::clone(&state.faults),
+                faults: state.faults.clone(),
                 sessions: sessions(&view),
             };
             if told.as_ref() != Some(&telling) {
@@ -103,7 +104,8 @@ impl Teller {
 impl Telling {
     fn wanted(&self, node: &str) -> Wanted {
         let mut wanted = Wanted::default();
-        wanted.configuration(Configuration::Agent(node), &self.faults);
+        let Faults { pools, others } = &self.faults;
+        wanted.configuration(Configuration::Agent(node), pools, others);
         for session in &self.sessions {
             wanted.session(node, session);
         }

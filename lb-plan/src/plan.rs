@@ -104,7 +104,7 @@ impl Planner {
             ring_capacity,
         };
         let kept = vips.install(&mut contents, &mut problems);
-        self.past.remember(&editions, &placement, &contents, settings.former_grace, &mut clock);
+        self.past.remember(&editions, &placement, [installed, &contents], settings.former_grace, &mut clock);
         let announcers =
             announce::announce(&mut contents, model, &roster, settings, installed, &mut problems);
         roster.install(&mut contents, &kept, installed, &mut problems);

@@ -46,6 +46,14 @@ impl Cluster {
         Ok(Self { store, address: server.address(), server: Some(server), directory })
     }
 
+    /// Defines the kind of BGP peers.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn define_peers(&self) -> Result<()> {
+        define(&self.store, "metallb.io", "BGPPeer", "bgppeers")
+    }
+
     /// Defines the kinds that the cluster is told by.
     ///
     /// # Errors
@@ -62,12 +70,17 @@ impl Cluster {
         self.directory.path().join("kubeconfig")
     }
 
+    /// Ends the server, and breaks its connections.
+    pub fn stop_server(&mut self) {
+        self.server = None;
+    }
+
     /// Ends the server, breaks its connections, and starts it again with what it has stored.
     ///
     /// # Errors
     /// When the address is not free again within a second.
     pub async fn restart_server(&mut self, away: Duration) -> Result<()> {
-        self.server = None;
+        self.stop_server();
         tokio::time::sleep(away).await;
         let deadline = Instant::now() + Duration::from_secs(1);
         loop {
@@ -89,11 +102,20 @@ impl Cluster {
     /// # Errors
     /// When the product's binary is missing.
     pub fn controller(&self, identity: &str) -> Result<Controller> {
+        self.controller_with(identity, &[])
+    }
+
+    /// Starts a controller with more arguments.
+    ///
+    /// # Errors
+    /// When the product's binary is missing.
+    pub fn controller_with(&self, identity: &str, arguments: &[&str]) -> Result<Controller> {
         let log = self.directory.path().join(format!("{identity}.log"));
         let output = std::fs::OpenOptions::new().create(true).append(true).open(&log)?;
         let child = Command::new(find_binary()?)
             .args(["controller", "--identity", identity, "--namespace", NAMESPACE, "--kubeconfig"])
-            .arg(self.directory.path().join("kubeconfig"))
+            .arg(self.kubeconfig())
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)

@@ -58,7 +58,7 @@ fn wanted(services: &[(&str, &[&str])], bgp: &'static str) -> Wanted {
         let peers: Vec<String> = peers.iter().map(|it| (*it).to_owned()).collect();
         wanted.service("n1", "shop", name, &peers);
     }
-    wanted.configuration(Configuration::Agent("n1"), &[]);
+    wanted.configuration(Configuration::Agent("n1"), &[], &[]);
     wanted.session("n1", &Session { peer: "10.1.0.1".into(), vrf: None, bgp, bfd: Some("Up") });
     wanted
 }

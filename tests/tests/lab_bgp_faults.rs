@@ -2,13 +2,13 @@
 //! is not disturbed.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::addresses::Family;
-use fairlead_tests::lab::{AgentOptions, Host, Lab, Node, Policy, Topology, WEB_V4};
+use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4};
+use fairlead_tests::routers::fake::{Fake, Manner};
 use fairlead_tests::routers::{Config, Frr, Peer, Router, kernel_next_hops, wait, wait_kernel_next_hops};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ fn each_fault_has_its_name_and_disturbs_nobody_else() -> Result<()> {
         let right = start(lab, "router", |peer| peer)?;
         let _stranger = start(lab, "r1", |peer| peer)?;
         let _secretive = start(lab, "r2", |peer| peer.password("theirs"))?;
-        babble(lab.host("r3")?)?;
+        let _babbler = Fake::start(lab.host("r3")?, ROUTERS_AS, address(lab, "r3")?, Manner::Babbles)?;
         let frozen = start(lab, "r4", |peer| peer)?;
         let peers = [
             peer(lab, "right", "router", |_| ())?,
@@ -91,22 +91,6 @@ fn start(lab: &Lab, host: &str, shape: fn(Peer) -> Peer) -> Result<Frr> {
     let node = lab.node("n1")?.spec().addresses().of(Family::V4);
     let config = Config::new(ROUTERS_AS, own).peer(shape(Peer::at(node, AGENTS_AS).source(own)));
     Frr::start(lab.host(host)?, &config)
-}
-
-/// A host that takes connections on the port of BGP and answers what is no BGP.
-fn babble(host: &Host) -> Result<()> {
-    let listener = host.run(|| Ok(TcpListener::bind((Ipv4Addr::UNSPECIFIED, 179))?))?;
-    std::thread::spawn(move || {
-        // Ends with the test's process.
-        for mut stream in listener.incoming().flatten() {
-            let mut open = [0; 19];
-            if stream.read_exact(&mut open).is_ok() {
-                // That the other side hangs up is what is tested.
-                let _: std::io::Result<()> = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
-            }
-        }
-    });
-    Ok(())
 }
 
 fn address(lab: &Lab, host: &str) -> Result<Ipv4Addr> {

@@ -14,7 +14,7 @@ use axum::routing::get;
 use lb_bfd::state::State as BfdState;
 use lb_bgp::session::State as BgpState;
 use prometheus::{
-    IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TEXT_FORMAT, TextEncoder,
+    GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TEXT_FORMAT, TextEncoder,
 };
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -169,6 +169,8 @@ fn render(view: &SpeakerView, state: &State) -> Result<String, prometheus::Error
     let bgp: Vec<_> = view.neighbours.iter().map(|it| (bgp_labels(it), it)).collect();
     let bfd: Vec<_> = view.bfd.sessions.iter().map(|it| (bfd_labels(it), it)).collect();
     BGP.iter().try_for_each(|metric| register(&registry, metric, &bgp))?;
+    unread(&registry, view)?;
+    down(&registry, view)?;
     BFD.iter().try_for_each(|metric| register(&registry, metric, &bfd))?;
     for (name, help, kind, read) in &SINGLE {
         single(&registry, name, help, *kind, read(view, state))?;
@@ -200,6 +202,30 @@ fn register<Session>(
             registry.register(Box::new(gauges))
         }
     }
+}
+
+/// How long routers have not read what they are sent. It is told of each, so that an alert finds it.
+fn unread(registry: &Registry, view: &SpeakerView) -> Result<(), prometheus::Error> {
+    let options =
+        Opts::new("fairlead_bgp_unread_seconds", "For how long the peer has read nothing of what it is sent");
+    let gauges = GaugeVec::new(options, &["peer", "vrf"])?;
+    for viewed in &view.neighbours {
+        let unread = viewed.view.unread.map(|unread| view.at.saturating_sub(unread.since));
+        gauges.with_label_values(&bgp_labels(viewed)).set(unread.unwrap_or_default().as_secs_f64());
+    }
+    registry.register(Box::new(gauges))
+}
+
+/// The sessions that are not up, and why.
+fn down(registry: &Registry, view: &SpeakerView) -> Result<(), prometheus::Error> {
+    let options = Opts::new("fairlead_bgp_session_down", "Why the session is not established");
+    let gauges = IntGaugeVec::new(options, &["peer", "vrf", "reason"])?;
+    for viewed in view.neighbours.iter().filter(|it| it.view.state != BgpState::Established) {
+        let [peer, vrf] = bgp_labels(viewed);
+        let reason = viewed.view.last_ending.as_ref().map_or("not_tried", |ending| ending.cause.label());
+        gauges.with_label_values(&[peer.as_str(), vrf.as_str(), reason]).set(1);
+    }
+    registry.register(Box::new(gauges))
 }
 
 fn single(

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use lb_bgp::value::RouterId;
 use lb_common::hash::HashKey;
 use lb_common::maps::capacity;
-use lb_plan::model::NodeName;
+use lb_plan::model::{DrainRules, Mark, NodeName, TaintRule};
 use lb_plan::plan::Forwarding;
 
 use super::{PinArgs, SocketArgs};
@@ -69,6 +69,8 @@ pub struct AgentArgs {
     /// MetalLB does; without it, from every node, since packets go on to where the endpoints are.
     #[arg(long)]
     local_needs_endpoint: bool,
+    #[command(flatten)]
+    drain: DrainArgs,
     /// Time between two S-BFD probes of a node, in milliseconds; 0 probes nobody, and nobody is found dead.
     #[arg(long, default_value_t = 50, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=10_000))]
     liveness_interval: u64,
@@ -96,6 +98,36 @@ pub struct AgentArgs {
     pins: PinArgs,
     #[command(flatten)]
     socket: SocketArgs,
+}
+
+/// By what nodes drain. Every node must be told the same.
+#[derive(Debug, Args)]
+struct DrainArgs {
+    /// Drain a node that has this taint. May be given more than once.
+    #[arg(long, value_name = "KEY[=VALUE][:EFFECT]")]
+    drain_on_taint: Vec<TaintRule>,
+    /// Drain a node whose Node object has this annotation, beside fairlead.io/drain=true, which always does. May be
+    /// given more than once.
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    drain_annotation: Vec<Mark>,
+    /// Drain a node that is cordoned.
+    #[arg(long)]
+    drain_on_cordon: bool,
+    /// Drain a node whose kubelet says that the machine is shutting down; it learns of that if it has a
+    /// shutdownGracePeriod.
+    #[arg(long)]
+    drain_on_shutdown: bool,
+}
+
+impl From<DrainArgs> for DrainRules {
+    fn from(args: DrainArgs) -> Self {
+        Self {
+            annotations: args.drain_annotation,
+            taints: args.drain_on_taint,
+            cordon: args.drain_on_cordon,
+            shutdown: args.drain_on_shutdown,
+        }
+    }
 }
 
 /// How packets get to other nodes.
@@ -175,6 +207,7 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
         ring_slots: args.ring_slots,
         class: args.lb_class,
         ignore_exclude_label: args.ignore_exclude_lb,
+        drain: args.drain.into(),
         liveness: (args.liveness_interval > 0).then(|| Profile {
             interval: Duration::from_millis(args.liveness_interval),
             multiplier: args.liveness_multiplier,

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lb_bfd::session::{Hops, Profile};
-use lb_bgp::session::{BackOff, Config, RemoteAs, Routes};
+use lb_bgp::session::{BackOff, Config, NextHops, RemoteAs, Routes};
 use lb_bgp::value::RouterId;
 use lb_bgp::value::{Family, HoldTime};
 use lb_plan::model::{self, Endpoint, Model, NodeName, Peer};
 use lb_plan::speaker::{self, Announcement, SpeakerPlan, SpeakerSettings};
 
+use crate::net::unnumbered::{Found, Routers, Seen};
 use crate::speaker::wanted::{Bfd, Key, Neighbour, Transport, Wanted};
 use crate::speaker::{Identity, Speaker};
 use crate::state::Announced;
@@ -31,6 +32,8 @@ pub struct Neighbours {
     pub local_needs_endpoint: bool,
     /// There was an agent before this one, whose routes they may have kept.
     pub restarted: bool,
+    /// Who looks for routers where an interface is said instead of an address.
+    pub routers: Routers,
 }
 
 /// What came of telling routers.
@@ -45,7 +48,7 @@ impl Neighbours {
     /// Has routers told all that they shall know; nothing of it yet while this node cannot take the packets,
     /// `is_ready` being false. `None` where this node is not known, and nothing has changed.
     pub(super) fn tell(
-        &self,
+        &mut self,
         model: &Model,
         node: &NodeName,
         settings: &SpeakerSettings,
@@ -59,8 +62,12 @@ impl Neighbours {
             router_id: self.router_id,
             addresses: own.addresses().to_vec(),
         };
-        self.speaker.set(wanted(&plan, &identity, self.restarted, is_ready));
-        let problems = plan.problems.iter().map(ToString::to_string).chain(unnumbered(&plan)).collect();
+        self.routers.watch(&interfaces(&plan).map(|(_, interface)| interface.clone()).collect());
+        let found = self.routers.found();
+        let context = Context { identity: &identity, found: &found, restarted: self.restarted };
+        self.speaker.set(wanted(&plan, &context, is_ready));
+        let problems =
+            plan.problems.iter().map(ToString::to_string).chain(unnumbered(&plan, &found)).collect();
         Some(Told { services: announced(plan), problems })
     }
 }
@@ -79,54 +86,78 @@ fn announced(plan: SpeakerPlan) -> Vec<Announced> {
     announced.collect()
 }
 
-fn wanted(plan: &SpeakerPlan, identity: &Identity, restarted: bool, is_ready: bool) -> Wanted {
+/// What neighbours are made from beside the plan.
+struct Context<'a> {
+    identity: &'a Identity,
+    found: &'a Found,
+    /// See [`Neighbours`].
+    restarted: bool,
+}
+
+fn wanted(plan: &SpeakerPlan, context: &Context<'_>, is_ready: bool) -> Wanted {
     let wanted = plan.peers.iter().filter_map(|(name, peer)| {
         let routes = is_ready.then(|| Arc::clone(&peer.routes));
-        Some((name.clone(), neighbour(&peer.session, identity, restarted, routes)?))
+        Some((name.clone(), neighbour(&peer.session, context, routes)?))
     });
     wanted.collect()
 }
 
-fn unnumbered(plan: &SpeakerPlan) -> Vec<String> {
-    let interfaces = plan.peers.iter().filter_map(|(name, peer)| match &peer.session.endpoint {
+/// The peers that are on an interface, whatever their address.
+fn interfaces(plan: &SpeakerPlan) -> impl Iterator<Item = (&String, &String)> {
+    plan.peers.iter().filter_map(|(name, peer)| match &peer.session.endpoint {
         Endpoint::Interface(interface) => Some((name, interface)),
         Endpoint::Address(_) => None,
-    });
-    let words = interfaces.map(|(name, interface)| {
-        format!("BGPPeer {name}: spec.interface: a router without an address ({interface}) cannot be spoken to; write its peerAddress")
+    })
+}
+
+/// What is wrong with these.
+fn unnumbered(plan: &SpeakerPlan, found: &Found) -> Vec<String> {
+    let words = interfaces(plan).filter_map(|(name, interface)| match found.get(interface) {
+        None => Some(format!(
+            "BGPPeer {name}: spec.interface: no router is known on {interface}: is it up, with a link-local address, \
+             and does the router send Router Advertisements?"
+        )),
+        Some(Seen { router, others: 1.. }) => Some(format!(
+            "BGPPeer {name}: spec.interface: several routers are on {interface}; {router} is spoken to. Write peerAddress \
+             to choose another"
+        )),
+        Some(Seen { others: 0, .. }) => None,
     });
     words.collect()
 }
 
-/// A router as a neighbour; `None` where it has no address. Without `routes` it is told nothing yet.
-/// `restarted`: see [`Neighbours`].
-fn neighbour(
-    peer: &Peer,
-    identity: &Identity,
-    restarted: bool,
-    routes: Option<Arc<Routes>>,
-) -> Option<Neighbour> {
-    let Endpoint::Address(address) = peer.endpoint else { return None };
+/// A router as a neighbour; `None` where it has no address as yet. Without `routes` it is told nothing yet.
+fn neighbour(peer: &Peer, context: &Context<'_>, routes: Option<Arc<Routes>>) -> Option<Neighbour> {
+    let address = match &peer.endpoint {
+        Endpoint::Address(address) => *address,
+        Endpoint::Interface(interface) => context.found.get(interface)?.router.into(),
+    };
     Some(Neighbour {
         transport: transport(peer, address),
-        config: config(peer, address, identity, restarted),
+        config: config(peer, address, context),
         bfd: peer.bfd.as_ref().map(|profile| bfd(profile, peer.multihop)),
         routes,
     })
 }
 
 fn transport(peer: &Peer, address: IpAddr) -> Transport {
+    let interface = match &peer.endpoint {
+        Endpoint::Interface(interface) => Some(interface),
+        Endpoint::Address(_) => None,
+    };
     Transport {
         address,
         port: peer.port,
-        source: peer.source,
-        device: peer.vrf.clone(),
+        source: peer.source.filter(|_| interface.is_none()),
+        // A socket that is bound to an interface of a VRF is in that VRF.
+        device: interface.or(peer.vrf.as_ref()).cloned(),
         key: peer.password.as_ref().and_then(|password| Key::new(password.octets())),
         minimum_ttl: None,
     }
 }
 
-fn config(peer: &Peer, address: IpAddr, identity: &Identity, restarted: bool) -> Config {
+fn config(peer: &Peer, address: IpAddr, context: &Context<'_>) -> Config {
+    let Context { identity, restarted, .. } = *context;
     let families = [(Family::Ipv4, true), (Family::Ipv6, false)];
     let spoken = families.into_iter().filter(|(_, is_ipv4)| peer.takes(*is_ipv4));
     Config {
@@ -141,7 +172,11 @@ fn config(peer: &Peer, address: IpAddr, identity: &Identity, restarted: bool) ->
         hold_time: peer.hold_time.unwrap_or(HoldTime::DEFAULT),
         keepalive: peer.keepalive,
         families: spoken.map(|(family, _)| family).collect(),
-        next_hops: identity.next_hops(address),
+        next_hops: match &peer.endpoint {
+            Endpoint::Address(_) => identity.next_hops(address),
+            // The router knows the way to the address that it speaks to, and to none of this node's others.
+            Endpoint::Interface(_) => NextHops::default(),
+        },
         graceful_restart: peer.graceful_restart.then_some(RESTART_TIME),
         restarted,
         passive: false,

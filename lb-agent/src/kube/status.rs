@@ -14,11 +14,10 @@ mod event;
 mod held;
 mod kind;
 mod name;
-mod pace;
 mod wanted;
 mod writer;
 
+pub use super::pace::Terms;
 pub use kind::Kind;
-pub use pace::Terms;
 pub use wanted::{Configuration, Session, Statement, Wanted};
 pub use writer::{Scope, Writer};

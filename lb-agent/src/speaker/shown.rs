@@ -98,6 +98,10 @@ pub struct SessionShown {
     pub families: BTreeMap<&'static str, FamilyShown>,
     /// Routes of families that the neighbour does not speak.
     pub unsendable: usize,
+    /// For so many seconds the neighbour has read nothing of what it is sent.
+    pub unread_seconds: Option<u64>,
+    /// Seconds until it is given up for that.
+    pub given_up_seconds: Option<u64>,
     /// What BFD says, if it is asked.
     pub bfd: Option<bool>,
     /// Why the last session ended or none came up.
@@ -221,6 +225,8 @@ fn session(viewed: &Viewed, at: Duration) -> SessionShown {
         agreed,
         families: families(view),
         unsendable: view.unsendable,
+        unread_seconds: view.unread.map(|unread| at.saturating_sub(unread.since).as_secs()),
+        given_up_seconds: view.unread.map(|unread| unread.given_up_at.saturating_sub(at).as_secs()),
         bfd: view.bfd.filter(|_| neighbour.bfd.is_some()),
         last_error: ending.map(|ending| ending.cause.to_string()),
         advice: ending.filter(|_| view.state != State::Established).and_then(Ending::advice),

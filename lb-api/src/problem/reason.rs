@@ -106,6 +106,20 @@ pub enum Reason {
         /// As written.
         written: String,
     },
+    /// A comparison with nothing.
+    #[error(
+        "In and NotIn compare with values, and there is none; write some, or operator Exists or DoesNotExist"
+    )]
+    SelectorWithoutValues,
+    /// Values that are compared with nothing.
+    #[error("Exists and DoesNotExist take no values; remove them, or write operator In or NotIn")]
+    SelectorWithValues,
+    /// An object that others need.
+    #[error("{by} needs it; change that first")]
+    InUse {
+        /// Who needs it.
+        by: String,
+    },
     /// An object that is not there, or not valid.
     #[error("there is no valid {kind} {name}; this waits until there is")]
     UnknownReference {
@@ -403,6 +417,9 @@ impl Reason {
             Self::OutOfRange { .. } => "out_of_range",
             Self::NotADuration { .. } => "not_a_duration",
             Self::DuplicateEntry { .. } => "duplicate_entry",
+            Self::SelectorWithoutValues => "selector_without_values",
+            Self::SelectorWithValues => "selector_with_values",
+            Self::InUse { .. } => "in_use",
             Self::UnknownReference { .. } => "unknown_reference",
             Self::NotACommunity { .. } => "not_a_community",
             Self::UnknownCommunity { .. } => "unknown_community",

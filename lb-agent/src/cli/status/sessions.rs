@@ -27,6 +27,8 @@ struct BgpSession {
     seconds: u64,
     agreed: Option<Agreed>,
     families: BTreeMap<String, Family>,
+    unread_seconds: Option<u64>,
+    given_up_seconds: Option<u64>,
     bfd: Option<bool>,
     last_error: Option<String>,
     #[serde(default)]
@@ -104,9 +106,10 @@ pub(super) fn bgp(shown: &Bgp) -> String {
         .sessions
         .iter()
         .filter_map(|session| Some(format!("{}: {}", session.peer, session.advice.as_ref()?)));
+    let unread = shown.sessions.iter().filter_map(unread);
     let strangers = shown.unknown_connections;
     let strangers = (strangers > 0).then(|| format!("{strangers} connections of strangers were closed"));
-    let sessions = screen(&table, &shown.problems, advice.chain(strangers));
+    let sessions = screen(&table, &shown.problems, advice.chain(unread).chain(strangers));
     format!("{sessions}\n{}", announced::services(&shown.services))
 }
 
@@ -152,6 +155,17 @@ pub(super) fn bfd(shown: &Bfd) -> String {
     let unknown = shown.unknown_packets;
     let unknown = (unknown > 0).then(|| format!("{unknown} packets were of no session"));
     screen(&table, &[], unknown.into_iter())
+}
+
+/// A moment of it is nothing to be told of.
+fn unread(session: &BgpSession) -> Option<String> {
+    let seconds = session.unread_seconds.filter(|seconds| *seconds > 0)?;
+    let left = time(session.given_up_seconds?);
+    let peer = &session.peer;
+    Some(format!(
+        "{peer}: the router has read nothing for {}; the session is given up in {left}",
+        time(seconds)
+    ))
 }
 
 fn screen(table: &Table, problems: &[String], remarks: impl Iterator<Item = String>) -> String {
@@ -217,7 +231,7 @@ mod tests {
     #[test]
     fn a_session_that_is_down_says_why_and_when_it_is_tried_again() {
         let session = r#"{"peer":"tor","address":"192.0.2.1","vrf":null,"state":"active","seconds":5,"agreed":null,
-            "families":{},"bfd":null,"last_error":"cannot connect: refused",
+            "families":{},"unread_seconds":61,"given_up_seconds":419,"bfd":null,"last_error":"cannot connect: refused",
             "advice":"look at the port","next_attempt":7,
             "counters":{"flaps":0}}"#;
         let answer = format!(
@@ -227,7 +241,11 @@ mod tests {
         assert!(screen.starts_with("! no port\n"), "{screen}");
         assert!(screen.contains("cannot connect: refused; next attempt in 7 s"), "{screen}");
         assert!(
-            screen.contains("\ntor: look at the port\n2 connections of strangers were closed\n"),
+            screen.contains(
+                "\ntor: look at the port\n\
+                 tor: the router has read nothing for 1 min 1 s; the session is given up in 6 min 59 s\n\
+                 2 connections of strangers were closed\n"
+            ),
             "{screen}"
         );
     }

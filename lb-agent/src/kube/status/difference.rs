@@ -151,7 +151,7 @@ mod tests {
             let peers: Vec<String> = peers.iter().map(|it| (*it).to_owned()).collect();
             wanted.service("n1", "shop", name, &peers);
         }
-        wanted.configuration(super::super::Configuration::Agent("n1"), &[]);
+        wanted.configuration(super::super::Configuration::Agent("n1"), &[], &[]);
         wanted
     }
 

@@ -9,8 +9,8 @@ use kube::{Api, Client};
 use serde_json::Value;
 
 use super::difference::Listed;
-use super::pace::Budget;
 use super::wanted::Wanted;
+use crate::kube::pace::Budget;
 
 /// Who tells, by the name that users of MetalLB know.
 const REPORTER: &str = "metallb-speaker";

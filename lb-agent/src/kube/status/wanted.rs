@@ -63,29 +63,20 @@ impl Wanted {
         self.objects.insert((Kind::ServiceBgp, name), Statement { labels, status });
     }
 
-    /// These faults are in what configures the load balancer, a sentence each.
-    pub fn configuration(&mut self, of: Configuration<'_>, faults: &[String]) {
-        let summary = summary(faults);
-        let is_valid = faults.is_empty();
-        let (name, component, condition) = match of {
-            Configuration::Agent(node) => {
-                (format!("speaker-{}", name::part(node)), "speaker", "configReconcilerValid")
-            }
-            Configuration::Controller => ("controller".to_owned(), "controller", "poolReconcilerValid"),
+    /// These faults are in pools, and in all else that configures the load balancer, a sentence each.
+    pub fn configuration(&mut self, of: Configuration<'_>, pools: &[String], others: &[String]) {
+        let (name, component) = match of {
+            Configuration::Agent(node) => (format!("speaker-{}", name::part(node)), "speaker"),
+            Configuration::Controller => ("controller".to_owned(), "controller"),
         };
         let mut labels = BTreeMap::from([("metallb.io/component-type", component.to_owned())]);
         if let Configuration::Agent(node) = of {
             labels.insert(Kind::Configuration.node_label(), name::label(node));
         }
         let status = json!({
-            "result": if is_valid { "Valid" } else { "Invalid" },
-            "errorSummary": summary,
-            "conditions": [{
-                "type": condition,
-                "status": if is_valid { "True" } else { "False" },
-                "reason": if is_valid { "Reconciled" } else { "ConfigurationError" },
-                "message": summary,
-            }],
+            "result": if pools.is_empty() && others.is_empty() { "Valid" } else { "Invalid" },
+            "errorSummary": summary(pools.iter().chain(others)),
+            "conditions": [condition("configReconcilerValid", others), condition("poolReconcilerValid", pools)],
         });
         self.objects.insert((Kind::Configuration, name), Statement { labels, status });
     }
@@ -122,11 +113,17 @@ fn dashed(address: IpAddr) -> String {
     }
 }
 
-fn summary(faults: &[String]) -> String {
+fn condition(name: &str, faults: &[String]) -> Value {
+    let (status, reason) =
+        if faults.is_empty() { ("True", "Reconciled") } else { ("False", "ConfigurationError") };
+    json!({"type": name, "status": status, "reason": reason, "message": summary(faults.iter())})
+}
+
+fn summary<'a>(faults: impl Iterator<Item = &'a String> + Clone) -> String {
     let mut summary = String::new();
-    for (told, fault) in faults.iter().enumerate() {
+    for (told, fault) in faults.clone().enumerate() {
         if summary.len() + fault.len() > LONGEST_SUMMARY {
-            let left = faults.len() - told;
+            let left = faults.count() - told;
             return match told {
                 0 => format!("{} …", &fault[..fault.floor_char_boundary(LONGEST_SUMMARY)]),
                 _ => format!("{summary}\nand {left} more"),
@@ -194,19 +191,21 @@ mod tests {
     fn faults_are_told_in_words_and_not_without_end() {
         let state = |faults: &[String]| {
             let mut wanted = Wanted::default();
-            wanted.configuration(Configuration::Agent("n1"), faults);
+            wanted.configuration(Configuration::Agent("n1"), &[], faults);
             only(&wanted).1.status.clone()
         };
         let valid = json!({
             "result": "Valid", "errorSummary": "",
             "conditions": [
                 {"type": "configReconcilerValid", "status": "True", "reason": "Reconciled", "message": ""},
+                {"type": "poolReconcilerValid", "status": "True", "reason": "Reconciled", "message": ""},
             ],
         });
         assert_eq!(state(&[]), valid);
         let invalid = state(&["one".into(), "two".into()]);
         assert_eq!((&invalid["result"], &invalid["errorSummary"]), (&json!("Invalid"), &json!("one\ntwo")));
-        assert_eq!(invalid["conditions"][0]["reason"], "ConfigurationError");
+        let reasons = ["ConfigurationError", "Reconciled"];
+        assert_eq!([&invalid["conditions"][0]["reason"], &invalid["conditions"][1]["reason"]], reasons);
         let many = vec!["é".repeat(100); 1000];
         let summary = state(&many)["errorSummary"].as_str().unwrap().to_owned();
         assert!(summary.len() < LONGEST_SUMMARY + 32 && summary.ends_with("and 990 more"), "{summary}");
@@ -217,9 +216,10 @@ mod tests {
     #[test]
     fn the_controller_speaks_for_no_node() {
         let mut wanted = Wanted::default();
-        wanted.configuration(Configuration::Controller, &[]);
+        wanted.configuration(Configuration::Controller, &["bad pool".into()], &[]);
         let (name, statement) = only(&wanted);
         assert_eq!((name, statement.labels.len()), ("controller", 1));
-        assert_eq!(statement.status["conditions"][0]["type"], "poolReconcilerValid");
+        assert_eq!(statement.status["conditions"][1]["message"], "bad pool");
+        assert_eq!(statement.status["errorSummary"], "bad pool");
     }
 }

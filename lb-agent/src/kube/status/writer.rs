@@ -19,8 +19,8 @@ use super::event::Herald;
 use super::held::Held;
 use super::kind::Kind;
 use super::name;
-use super::pace::{Budget, Paces, Terms};
 use super::wanted::{Statement, Wanted};
+use crate::kube::pace::{Budget, Paces, Terms};
 
 /// Who writes, in the objects' managed fields.
 const MANAGER: &str = "fairlead";

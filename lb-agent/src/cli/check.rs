@@ -1,0 +1,70 @@
+//! `fairlead check`.
+
+mod input;
+mod screen;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use lb_plan::preview::{self, Preview};
+
+/// Arguments of `fairlead check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Files, directories of files, or `-` for standard input.
+    #[arg(required = true, value_name = "FILE|DIR|-")]
+    paths: Vec<PathBuf>,
+    /// Look at Services of this load-balancer class; without it, at those that name none.
+    #[arg(long, value_name = "CLASS")]
+    lb_class: Option<String>,
+    /// Fail also for what is only waited for: a BFDProfile, a Community or a Secret that is not among the objects.
+    #[arg(long)]
+    strict: bool,
+    /// As tables for people, or as JSON.
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Output {
+    /// Aligned, one screen.
+    Table,
+    /// Everything, for programs.
+    Json,
+}
+
+/// Why objects cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// They cannot be read.
+    #[error(transparent)]
+    Input(#[from] input::InputError),
+    /// What was found cannot be told.
+    #[error("cannot write: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+/// Looks at objects, prints what is wrong with them and what would come of them. The exit code says whether
+/// something is wrong.
+///
+/// # Errors
+/// When they cannot be read at all.
+pub fn run(args: &CheckArgs) -> Result<ExitCode, CheckError> {
+    let snapshot = input::read(&args.paths)?;
+    let preview = preview::preview(&snapshot.objects, snapshot.problems, args.lb_class.as_deref());
+    let text = match args.output {
+        Output::Table => screen::render(&preview, &snapshot.objects),
+        Output::Json => format!("{:#}\n", screen::json(&preview)),
+    };
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(if is_right(&preview, args.strict) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn is_right(preview: &Preview, strict: bool) -> bool {
+    let refused =
+        preview.services.iter().any(|service| service.refused.is_some() && service.addresses.is_empty());
+    let problems = if strict { preview.problems.len() } else { preview.errors().count() };
+    problems == 0 && !refused
+}
