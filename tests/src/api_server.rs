@@ -9,6 +9,7 @@
 
 mod access;
 mod apply;
+mod definitions;
 mod error;
 mod kinds;
 mod request;
@@ -17,23 +18,24 @@ mod store;
 mod watch;
 
 pub use access::Access;
+pub use definitions::definitions;
 pub use store::Store;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
 use axum::extract::State;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::runtime::{Builder, Runtime};
 
 /// A server that runs until it is dropped; what it stores lives on in the [`Store`].
 #[derive(Debug)]
 pub struct ApiServer {
     address: SocketAddr,
-    task: JoinHandle<io::Result<()>>,
+    /// Its own, so that all its connections end with it: a watch is an answer that never ends by itself.
+    runtime: Option<Runtime>,
 }
 
 impl ApiServer {
@@ -41,13 +43,26 @@ impl ApiServer {
     ///
     /// # Errors
     /// When the address cannot be listened on.
-    pub async fn start(store: Arc<Store>, address: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
+    pub fn start(store: Arc<Store>, address: SocketAddr) -> io::Result<Self> {
+        Self::serve(store, TcpListener::bind(address)?)
+    }
+
+    /// Serves what is in a store to whoever connects to a socket, which may have been opened in another network.
+    ///
+    /// # Errors
+    /// When the socket cannot be used.
+    pub fn serve(store: Arc<Store>, listener: TcpListener) -> io::Result<Self> {
         let address = listener.local_addr()?;
+        listener.set_nonblocking(true)?;
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let listener = {
+            let _entered = runtime.enter();
+            tokio::net::TcpListener::from_std(listener)?
+        };
         let answer = |State(store): State<Arc<Store>>, request: Request| respond::respond(store, request);
         let router = Router::new().fallback(answer).with_state(store);
-        let task = tokio::spawn(async move { axum::serve(listener, router).await });
-        Ok(Self { address, task })
+        runtime.spawn(async move { axum::serve(listener, router).await });
+        Ok(Self { address, runtime: Some(runtime) })
     }
 
     /// Where it listens.
@@ -57,20 +72,25 @@ impl ApiServer {
 
     /// What a client is configured with: a kubeconfig without credentials.
     pub fn kubeconfig(&self) -> String {
-        let server = self.address;
-        format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: test\n\
-             clusters: [{{name: test, cluster: {{server: 'http://{server}'}}}}]\n\
-             users: [{{name: test, user: {{}}}}]\n\
-             contexts: [{{name: test, context: {{cluster: test, user: test, namespace: default}}}}]\n"
-        )
+        kubeconfig(&format!("http://{}", self.address))
     }
+}
+
+/// What a client of an unprotected server is configured with.
+pub fn kubeconfig(server: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: test\n\
+         clusters: [{{name: test, cluster: {{server: '{server}', insecure-skip-tls-verify: true}}}}]\n\
+         users: [{{name: test, user: {{}}}}]\n\
+         contexts: [{{name: test, context: {{cluster: test, user: test, namespace: default}}}}]\n"
+    )
 }
 
 impl Drop for ApiServer {
     fn drop(&mut self) {
-        // Watches end with it: a connection's task is a child of the server's.
-        self.task.abort();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::lab::node::find_binary;
 /// Namespace of what configures the load balancer.
 pub const NAMESPACE: &str = "metallb-system";
 
-/// An API server with the kind of pools, and what talks to it.
+/// An API server with the kinds that configure the load balancer, and what talks to it.
 pub struct Cluster {
     /// What the server stores.
     pub store: Arc<Store>,
@@ -40,7 +40,7 @@ impl Cluster {
     pub async fn start() -> Result<Self> {
         let store = Arc::new(Store::default());
         define(&store, "metallb.io", "IPAddressPool", "ipaddresspools")?;
-        let server = ApiServer::start(Arc::clone(&store), "127.0.0.1:0".parse()?).await?;
+        let server = ApiServer::start(Arc::clone(&store), "127.0.0.1:0".parse()?)?;
         let directory = TempDir::with_prefix("fairlead-cluster-")?;
         std::fs::write(directory.path().join("kubeconfig"), server.kubeconfig())?;
         Ok(Self { store, address: server.address(), server: Some(server), directory })
@@ -84,7 +84,7 @@ impl Cluster {
         tokio::time::sleep(away).await;
         let deadline = Instant::now() + Duration::from_secs(1);
         loop {
-            match ApiServer::start(Arc::clone(&self.store), self.address).await {
+            match ApiServer::start(Arc::clone(&self.store), self.address) {
                 Ok(server) => {
                     self.server = Some(server);
                     return Ok(());

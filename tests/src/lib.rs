@@ -2,6 +2,7 @@
 
 pub mod api_server;
 pub mod cluster;
+pub mod control_plane;
 pub mod events;
 pub mod failover;
 pub mod kernel;

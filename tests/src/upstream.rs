@@ -25,6 +25,8 @@ pub struct Upstream {
     frr: Frr,
     /// The nodes that it knows.
     nodes: Vec<NodeSpec>,
+    /// Time between two packets of BFD.
+    interval: Duration,
 }
 
 impl Upstream {
@@ -34,12 +36,26 @@ impl Upstream {
     /// # Errors
     /// When FRR does not start.
     pub fn start(lab: &Lab, racks: &[char], interval: Duration) -> Result<Self> {
+        let upstream = Self::start_router(lab, racks, interval)?;
+        fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), yaml(&upstream.objects()))?;
+        Ok(upstream)
+    }
+
+    /// The same without a word to the agents.
+    ///
+    /// # Errors
+    /// When FRR does not start.
+    pub fn start_router(lab: &Lab, racks: &[char], interval: Duration) -> Result<Self> {
         let nodes: Vec<NodeSpec> =
             lab.topology().nodes.iter().filter(|node| racks.contains(&node.rack)).cloned().collect();
-        let text = yaml(&objects(&nodes, interval));
-        fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), text)?;
         let frr = Frr::start(&*lab.router()?, &config(&nodes, interval))?;
-        Ok(Self { frr, nodes })
+        Ok(Self { frr, nodes, interval })
+    }
+
+    /// The objects by which agents speak to it.
+    #[must_use]
+    pub fn objects(&self) -> Vec<Value> {
+        objects(&self.nodes, self.interval)
     }
 
     /// The router.

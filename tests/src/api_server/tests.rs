@@ -14,7 +14,7 @@ use super::*;
 
 async fn start() -> (Arc<Store>, ApiServer, Client) {
     let store = Arc::new(Store::default());
-    let server = ApiServer::start(store.clone(), "127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let server = ApiServer::start(store.clone(), "127.0.0.1:0".parse().unwrap()).unwrap();
     let config = Config::new(format!("http://{}", server.address()).parse().unwrap());
     let client = Client::try_from(config).unwrap();
     (store, server, client)
@@ -139,4 +139,18 @@ async fn kinds_come_with_their_definitions() {
         },
     })).unwrap();
     assert_eq!(pools.list(&ListParams::default()).await.unwrap().items.len(), 0);
+}
+
+#[tokio::test]
+async fn a_watch_ends_with_the_server() {
+    let (store, server, client) = start().await;
+    store.put(&json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}})).unwrap();
+    let nodes: Api<Node> = Api::all(client);
+    let mut events = nodes.watch(&Default::default(), "0").await.unwrap().boxed();
+    assert!(events.try_next().await.unwrap().is_some());
+    drop(server);
+    let end = tokio::time::timeout(Duration::from_secs(10), async {
+        while let Ok(Some(_)) = events.try_next().await {}
+    });
+    end.await.unwrap();
 }

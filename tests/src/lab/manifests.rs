@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 
 use super::addresses::{self, Family};
@@ -18,11 +18,39 @@ impl Topology {
     pub fn write_manifests(&self, directory: &Path) -> Result<()> {
         fs::create_dir_all(directory)?;
         let services = self.services.iter().enumerate().map(|(place, it)| service(place, it)).collect();
-        write_file(directory, "nodes", self.nodes.iter().filter(|it| it.member).map(node).collect())?;
+        write_file(directory, "nodes", nodes(self))?;
         write_file(directory, "endpointslices", slices(self)?)?;
         write_file(directory, "metallb", vec![pool(self), advertisement()])?;
         write_file(directory, "services", services)
     }
+
+    /// What a cluster says of itself: its Nodes, and the EndpointSlices of Services with addresses.
+    ///
+    /// # Errors
+    /// When a pod's node does not exist.
+    pub fn observed(&self) -> Result<Vec<Value>> {
+        Ok(nodes(self).into_iter().chain(slices(self)?).collect())
+    }
+
+    /// A Service as somebody writes it who asks for addresses of these families.
+    ///
+    /// # Errors
+    /// When there is no such Service.
+    pub fn wish(&self, name: &str, families: &[Family], family_policy: &str) -> Result<Value> {
+        let mut places = self.services.iter().enumerate();
+        let found = places.find(|(_, service)| service.name == name);
+        let (place, service) = found.ok_or_else(|| anyhow!("no Service {name}"))?;
+        Ok(json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": { "name": service.name, "namespace": "default" },
+            "spec": spec(place, service, families, family_policy),
+        }))
+    }
+}
+
+fn nodes(topology: &Topology) -> Vec<Value> {
+    topology.nodes.iter().filter(|it| it.member).map(node).collect()
 }
 
 fn write_file(directory: &Path, kind: &str, objects: Vec<Value>) -> Result<()> {
@@ -72,12 +100,7 @@ fn service(place: usize, service: &ServiceSpec) -> Value {
     let vips: Vec<String> = service.vips.iter().map(ToString::to_string).collect();
     let ingress: Vec<Value> = vips.iter().map(|vip| json!({ "ip": vip, "ipMode": "VIP" })).collect();
     let families = families(service);
-    let cluster_ips: Vec<String> =
-        families.iter().map(|family| addresses::cluster_ip(place).of(*family).to_string()).collect();
-    let policy = match service.policy {
-        Policy::Cluster => "Cluster",
-        Policy::Local => "Local",
-    };
+    let family_policy = if families.len() == 2 { "RequireDualStack" } else { "SingleStack" };
     json!({
         "apiVersion": "v1",
         "kind": "Service",
@@ -86,19 +109,29 @@ fn service(place: usize, service: &ServiceSpec) -> Value {
             "namespace": "default",
             "annotations": { "metallb.io/loadBalancerIPs": vips.join(",") },
         },
-        "spec": {
-            "type": "LoadBalancer",
-            "selector": { "app": service.app },
-            "clusterIP": cluster_ips.first(),
-            "clusterIPs": cluster_ips,
-            "ipFamilies": families.iter().map(|family| family_word(*family)).collect::<Vec<_>>(),
-            "ipFamilyPolicy": if families.len() == 2 { "RequireDualStack" } else { "SingleStack" },
-            "externalTrafficPolicy": policy,
-            "internalTrafficPolicy": "Cluster",
-            "sessionAffinity": "None",
-            "ports": service.ports.iter().map(service_port).collect::<Vec<_>>(),
-        },
+        "spec": spec(place, service, &families, family_policy),
         "status": { "loadBalancer": { "ingress": ingress } },
+    })
+}
+
+fn spec(place: usize, service: &ServiceSpec, families: &[Family], family_policy: &str) -> Value {
+    let cluster_ips: Vec<String> =
+        families.iter().map(|family| addresses::cluster_ip(place).of(*family).to_string()).collect();
+    let policy = match service.policy {
+        Policy::Cluster => "Cluster",
+        Policy::Local => "Local",
+    };
+    json!({
+        "type": "LoadBalancer",
+        "selector": { "app": service.app },
+        "clusterIP": cluster_ips.first(),
+        "clusterIPs": cluster_ips,
+        "ipFamilies": families.iter().map(|family| family_word(*family)).collect::<Vec<_>>(),
+        "ipFamilyPolicy": family_policy,
+        "externalTrafficPolicy": policy,
+        "internalTrafficPolicy": "Cluster",
+        "sessionAffinity": "None",
+        "ports": service.ports.iter().map(service_port).collect::<Vec<_>>(),
     })
 }
 

@@ -29,6 +29,9 @@ pub struct AgentOptions {
     pub finds_uplink: bool,
     /// Arguments after the ones that every agent of a lab gets.
     pub arguments: Vec<String>,
+    /// The cluster that its objects come from, as the node's programs see the file; without it, they come from
+    /// the lab's manifests.
+    pub kubeconfig: Option<PathBuf>,
     /// Additions to its environment.
     pub environment: Vec<(String, String)>,
     /// How long it may take until it says that it is ready.
@@ -41,6 +44,7 @@ impl Default for AgentOptions {
             wrapper: Vec::new(),
             finds_uplink: false,
             arguments: Vec::new(),
+            kubeconfig: None,
             environment: Vec::new(),
             ready_within: Duration::from_secs(20),
         }
@@ -106,7 +110,10 @@ impl<'lab> Node<'lab> {
         let binary = find_binary()?.to_string_lossy().into_owned();
         let mut words = options.wrapper.iter().map(String::as_str).chain([binary.as_str(), "agent"]);
         let mut command = self.host.command(words.next().unwrap_or(&binary)).args(words);
-        command = command.arg("--source").arg(self.lab.manifests_directory());
+        command = match &options.kubeconfig {
+            Some(file) => command.arg("--kubeconfig").arg(file),
+            None => command.arg("--source").arg(self.lab.manifests_directory()),
+        };
         command = command.args(["--node", name]);
         if !options.finds_uplink {
             command = command.args(["--interface", UPLINK]);

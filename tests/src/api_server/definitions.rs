@@ -1,0 +1,39 @@
+//! Definitions of the kinds that configure the load balancer.
+
+use serde_json::{Value, json};
+
+/// Kind, plural and served versions, of which the last is stored.
+const KINDS: [(&str, &str, &[&str]); 6] = [
+    ("IPAddressPool", "ipaddresspools", &["v1beta1"]),
+    ("L2Advertisement", "l2advertisements", &["v1beta1"]),
+    ("BGPAdvertisement", "bgpadvertisements", &["v1beta1"]),
+    ("BGPPeer", "bgppeers", &["v1beta1", "v1beta2"]),
+    ("BFDProfile", "bfdprofiles", &["v1beta1"]),
+    ("Community", "communities", &["v1beta1"]),
+];
+
+/// CustomResourceDefinitions of the kinds of `metallb.io`, which let everything pass: what is tested with them is
+/// what becomes of objects, and not what a schema keeps away.
+#[must_use]
+pub fn definitions() -> Vec<Value> {
+    KINDS.iter().map(|(kind, plural, versions)| definition(kind, plural, versions)).collect()
+}
+
+fn definition(kind: &str, plural: &str, versions: &[&str]) -> Value {
+    let stored = versions.last();
+    let version = |name: &&str| {
+        json!({
+            "name": name, "served": true, "storage": Some(name) == stored, "subresources": {"status": {}},
+            "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+        })
+    };
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.metallb.io")},
+        "spec": {
+            "group": "metallb.io", "scope": "Namespaced",
+            "names": {"plural": plural, "singular": kind.to_lowercase(), "kind": kind},
+            "versions": versions.iter().map(version).collect::<Vec<_>>(),
+        },
+    })
+}

@@ -1,0 +1,244 @@
+//! A cluster's API server as a lab has it: in the router's host, where every node reaches it.
+//!
+//! It is the one of this process unless `KUBEBUILDER_ASSETS` names a directory with `etcd` and `kube-apiserver`.
+
+mod binaries;
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use std::{env, fmt};
+
+use anyhow::{Context, Result};
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
+};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use serde_json::{Value, json};
+
+use self::binaries::Binaries;
+use crate::api_server::{ApiServer, Store, definitions, kubeconfig};
+use crate::cluster::NAMESPACE;
+use crate::lab::addresses::Segment;
+use crate::lab::node::find_binary;
+use crate::lab::{Host, Lab, Process};
+use crate::routers::wait;
+
+/// Where the server listens.
+const PORT: u16 = 6443;
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How the tests' own client signs what it writes.
+const MANAGER: &str = "lab";
+
+/// An API server in a lab, and a client of it.
+#[derive(Debug)]
+pub struct ControlPlane {
+    host: Host,
+    server: Server,
+    kubeconfig: String,
+}
+
+#[derive(Debug)]
+enum Server {
+    InProcess { store: Arc<Store>, running: Option<ApiServer> },
+    Binaries(Box<Binaries>),
+}
+
+impl ControlPlane {
+    /// Starts it, with the definitions of the load balancer's kinds and its namespace.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start(lab: &Lab) -> Result<Self> {
+        let host = Host::clone(&*lab.router()?);
+        let address = SocketAddr::new(Segment::rack('a').gateway().v4.into(), PORT);
+        let (server, kubeconfig) = match env::var_os("KUBEBUILDER_ASSETS") {
+            Some(assets) => {
+                let binaries = Binaries::start(&host, Path::new(&assets), address)?;
+                let kubeconfig = binaries.kubeconfig(address);
+                (Server::Binaries(Box::new(binaries)), kubeconfig)
+            }
+            None => {
+                let store = Arc::new(Store::default());
+                let running = Some(serve(&host, &store)?);
+                (Server::InProcess { store, running }, kubeconfig(&format!("http://{address}")))
+            }
+        };
+        fs::write(host.directory_outside().join("kubeconfig"), &kubeconfig)?;
+        let plane = Self { host, server, kubeconfig };
+        wait(READY_WITHIN, || plane.ready())?;
+        plane.put(&definitions())?;
+        plane.put(&[json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})])?;
+        Ok(plane)
+    }
+
+    /// What configures a client, as the lab's programs see the file.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.host.directory().join("kubeconfig")
+    }
+
+    /// Starts a `fairlead controller` beside the server, which is killed when it is dropped.
+    ///
+    /// # Errors
+    /// When the product's binary is missing.
+    pub fn controller(&self, identity: &str) -> Result<Process> {
+        let command = self.host.command(&find_binary()?.to_string_lossy());
+        let command = command.args(["controller", "--identity", identity, "--namespace", NAMESPACE]);
+        let log = self.host.directory_outside().join(format!("{identity}.log"));
+        command.arg("--kubeconfig").arg(self.kubeconfig()).spawn(&log)
+    }
+
+    /// Ends the server, which breaks all its connections, and starts it again with what it has stored.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn restart(&mut self, away: Duration) -> Result<()> {
+        match &mut self.server {
+            Server::InProcess { store, running } => {
+                *running = None;
+                sleep(away);
+                *running = Some(serve(&self.host, store)?);
+            }
+            Server::Binaries(binaries) => binaries.restart(away)?,
+        }
+        wait(READY_WITHIN, || self.ready())
+    }
+
+    /// Puts objects with their statuses, as `kubectl apply` would.
+    ///
+    /// # Errors
+    /// The first that the server refuses.
+    pub fn put(&self, objects: &[Value]) -> Result<()> {
+        self.with_client(|client| async move {
+            for object in objects {
+                apply(&client, object).await.with_context(|| object.to_string())?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes a Service away.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn delete_service(&self, name: &str) -> Result<()> {
+        self.with_client(|client| async move {
+            let services =
+                Api::<DynamicObject>::namespaced_with(client, "default", &resource("v1", "Service"));
+            services.delete(name, &DeleteParams::default()).await?;
+            Ok(())
+        })
+    }
+
+    /// A Service as it is now.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn service(&self, name: &str) -> Result<Value> {
+        self.with_client(|client| async move {
+            let services =
+                Api::<DynamicObject>::namespaced_with(client, "default", &resource("v1", "Service"));
+            Ok(serde_json::to_value(services.get(name).await?)?)
+        })
+    }
+
+    /// The addresses of a Service's status.
+    ///
+    /// # Errors
+    /// When there is no such Service, or what it has been given is no address.
+    pub fn addresses(&self, name: &str) -> Result<Vec<IpAddr>> {
+        let service = self.service(name)?;
+        let ingress = service.pointer("/status/loadBalancer/ingress").and_then(Value::as_array);
+        let ips = ingress.into_iter().flatten().filter_map(|entry| entry["ip"].as_str());
+        Ok(ips.map(str::parse).collect::<Result<_, _>>()?)
+    }
+
+    /// The reasons of the Events about a Service.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub fn events(&self, service: &str) -> Result<Vec<String>> {
+        self.with_client(|client| async move {
+            let events = resource("events.k8s.io/v1", "Event");
+            let events = Api::<DynamicObject>::namespaced_with(client, "default", &events);
+            let all = events.list(&ListParams::default()).await?.items.into_iter().map(|event| event.data);
+            let about = all.filter(|event| event["regarding"]["name"] == service);
+            Ok(about.filter_map(|event| Some(event["reason"].as_str()?.to_owned())).collect())
+        })
+    }
+
+    fn ready(&self) -> Result<()> {
+        self.with_client(|client| async move {
+            client.apiserver_version().await?;
+            Ok(())
+        })
+    }
+
+    /// Runs a request in the lab's network.
+    fn with_client<T, F>(&self, request: impl FnOnce(Client) -> F + Send) -> Result<T>
+    where
+        T: Send,
+        F: Future<Output = Result<T>>,
+    {
+        self.host.run_async(|| async {
+            let file = Kubeconfig::from_yaml(&self.kubeconfig)?;
+            let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
+            request(Client::try_from(config)?).await
+        })
+    }
+}
+
+/// Which server it is.
+impl fmt::Display for ControlPlane {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.server {
+            Server::InProcess { .. } => formatter.write_str("the API server of this process"),
+            Server::Binaries(binaries) => {
+                write!(formatter, "kube-apiserver of {}", binaries.assets().display())
+            }
+        }
+    }
+}
+
+/// Opens a socket in the host's network, and serves on it here.
+fn serve(host: &Host, store: &Arc<Store>) -> Result<ApiServer> {
+    let until = Instant::now() + Duration::from_secs(5);
+    loop {
+        let opened = host.run(|| Ok(TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT))?));
+        match opened {
+            Ok(listener) => return Ok(ApiServer::serve(Arc::clone(store), listener)?),
+            // The server before this one is still about to end.
+            Err(_) if Instant::now() < until => sleep(Duration::from_millis(5)),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn resource(api_version: &str, kind: &str) -> ApiResource {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
+}
+
+async fn apply(client: &Client, object: &Value) -> Result<()> {
+    let word = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let (name, namespace) = (word("/metadata/name"), word("/metadata/namespace"));
+    let resource = resource(word("/apiVersion"), word("/kind"));
+    let api = match namespace {
+        "" => Api::<DynamicObject>::all_with(client.clone(), &resource),
+        namespace => Api::namespaced_with(client.clone(), namespace, &resource),
+    };
+    let params = PatchParams::apply(MANAGER).force();
+    let mut body = object.clone();
+    let status = body.as_object_mut().and_then(|fields| fields.remove("status"));
+    api.patch(name, &params, &Patch::Apply(&body)).await?;
+    if let Some(status) = status {
+        let body = json!({"apiVersion": body["apiVersion"], "kind": body["kind"], "status": status});
+        api.patch_status(name, &params, &Patch::Apply(&body)).await?;
+    }
+    Ok(())
+}
