@@ -5,14 +5,18 @@
 //!
 //! | module | holds |
 //! | --- | --- |
+//! | [`admission`] | whether an API server is to take a change of an object |
 //! | [`model`] | what is meant: valid values, references resolved, conflicts decided |
+//! | [`forecast`] | what would come of objects, before they are in force |
 //! | [`ring`] | the engine that ranks nodes for each slot |
 //! | [`contents`] | what the maps hold, and the ordered operations from one content to another |
 //! | [`ipam`] | which address each Service gets |
 //! | [`speaker`] | model → sessions with routers, and what each is told |
 //! | [`plan`] | model and facts of this machine → contents and states |
 
+pub mod admission;
 pub mod contents;
+pub mod forecast;
 pub mod ipam;
 pub mod model;
 pub mod plan;
