@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("fairlead: {error:#}");
             ExitCode::FAILURE
@@ -18,8 +18,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
-    match cli.command {
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let done: anyhow::Result<()> = match cli.command {
+        // A finding is no failure of the command.
+        Command::Check(args) => return Ok(cli::check::run(&args)),
         Command::Agent(args) => {
             log();
             Ok(cli::agent::run(*args)?)
@@ -32,7 +34,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Drain(args) => Ok(cli::drain::run(&args)?),
         Command::Detach(args) => cli::detach::run(&args).context("cannot detach"),
         Command::Doctor(args) => Ok(cli::doctor::run(&args)?),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// To standard error; `RUST_LOG` chooses what.
