@@ -29,7 +29,7 @@ pub enum Command {
     Agent(Box<agent::AgentArgs>),
     /// Give Services their addresses: one for the whole cluster.
     Controller(controller::ControllerArgs),
-    /// Say what is wrong with objects, and what would come of them, before they are in force.
+    /// Say what is wrong with objects, and what would come of them: before they are in a cluster.
     Check(check::CheckArgs),
     /// Show what the agent of this machine does.
     Status(status::StatusArgs),

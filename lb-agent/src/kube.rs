@@ -2,4 +2,7 @@
 
 pub mod client;
 pub mod cluster;
+pub mod events;
 pub mod lease;
+mod pace;
+pub mod status;

@@ -19,23 +19,22 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let done: anyhow::Result<()> = match cli.command {
-        // A finding is no failure of the command.
-        Command::Check(args) => return Ok(cli::check::run(&args)),
+    match cli.command {
         Command::Agent(args) => {
             log();
-            Ok(cli::agent::run(*args)?)
+            cli::agent::run(*args)?;
         }
         Command::Controller(args) => {
             log();
-            Ok(cli::controller::run(args)?)
+            cli::controller::run(args)?;
         }
-        Command::Status(args) => Ok(cli::status::run(&args)?),
-        Command::Drain(args) => Ok(cli::drain::run(&args)?),
-        Command::Detach(args) => cli::detach::run(&args).context("cannot detach"),
-        Command::Doctor(args) => Ok(cli::doctor::run(&args)?),
-    };
-    done.map(|()| ExitCode::SUCCESS)
+        Command::Check(args) => return Ok(cli::check::run(&args)?),
+        Command::Status(args) => cli::status::run(&args)?,
+        Command::Drain(args) => cli::drain::run(&args)?,
+        Command::Detach(args) => cli::detach::run(&args).context("cannot detach")?,
+        Command::Doctor(args) => cli::doctor::run(&args)?,
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// To standard error; `RUST_LOG` chooses what.

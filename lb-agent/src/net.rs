@@ -6,4 +6,5 @@
 
 pub mod link;
 pub mod observe;
+pub mod unnumbered;
 pub mod way;

@@ -13,7 +13,8 @@ pub use bgp::{
 pub use kinds::{
     Conditions, Endpoint, EndpointPort, EndpointSlice, Ingress, IpAddressPool, IpAddressPoolSpec,
     L2Advertisement, L2AdvertisementSpec, LoadBalancerStatus, Metadata, Namespace, Node, NodeAddress,
-    NodeCondition, NodeStatus, Service, ServiceAllocation, ServicePort, ServiceSpec, ServiceStatus,
+    NodeCondition, NodeSpec, NodeStatus, Service, ServiceAllocation, ServicePort, ServiceSpec, ServiceStatus,
+    Taint,
 };
 pub use secret::{Hidden, Secret};
 pub use selector::{LabelSelector, Operator, Requirement};

@@ -1,157 +1,114 @@
-//! Whether a change of an object is to be taken: what an API server asks before it stores it.
+//! Which changes of MetalLB's objects are let in: the rules of its webhooks.
 //!
-//! The rules are those of [`model`](crate::model), and some more ([`strict`]) that only a webhook has: an agent goes
-//! on with what breaks them. What is not there yet is no reason to refuse, as objects come in any order.
+//! An agent lives with whatever is written, and leaves out what is wrong. Whoever writes an object is better told at
+//! once, so this refuses more than an agent does: an entry that is there twice, a selector that selects nothing by
+//! mistake, a change by which another object would become wrong.
 
-mod reference;
-mod strict;
+mod lists;
 
-use std::mem;
+use std::collections::BTreeSet;
 
 use lb_api::objects::{Object, Sourced};
-use lb_api::problem::{ObjectRef, Problem, Reason};
+use lb_api::problem::{ObjectRef, Problem, Reason, Severity};
 
 use crate::model::Model;
 
-/// A change that somebody wants to make.
-#[derive(Clone, Copy, Debug)]
+/// A change that somebody asks for.
+#[derive(Clone, Debug)]
 pub enum Change<'a> {
-    /// The object is to be there, new or in place of the one of its name.
+    /// An object is made, or gets another content.
     Write(&'a Sourced<Object>),
-    /// The object is to go.
+    /// An object goes.
     Delete(&'a ObjectRef),
 }
 
-/// What comes of a change: it is admitted if nothing is refused.
+/// What is said of a change.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Verdict {
-    /// Why it is not admitted.
-    pub refused: Vec<Problem>,
-    /// What whoever makes it should know.
+    /// Why it is not let in; it is if there is none.
+    pub refusals: Vec<Problem>,
+    /// What its author should know though it is let in: above all, what it refers to and is not there yet.
     pub warnings: Vec<Problem>,
 }
 
-/// Judges a change beside the objects that are there; `namespace` is where objects of `metallb.io` count.
-///
-/// A change is refused for what is wrong with its object, and for what it makes wrong with others that were right.
-pub fn judge(there: &[Sourced<Object>], change: Change<'_>, namespace: &str) -> Verdict {
-    let there: Vec<_> = there.iter().filter(|object| configures(&object.value)).cloned().collect();
+impl Verdict {
+    /// Whether the change is let in.
+    pub fn is_admitted(&self) -> bool {
+        self.refusals.is_empty()
+    }
+}
+
+/// Judges a change of the objects that are there.
+pub fn review(existing: &[Sourced<Object>], change: &Change<'_>) -> Verdict {
     match change {
-        Change::Write(object) => write(&there, object, namespace),
-        Change::Delete(object) => delete(&there, object),
+        Change::Write(object) => write(existing, object),
+        Change::Delete(object) => delete(existing, object),
     }
 }
 
-/// What is wrong with objects, beside what their [`Model`] says: rules that only a webhook has, and what refers to
-/// nothing there is.
-pub fn further(objects: &[Sourced<Object>], model: &Model, namespace: &str) -> Verdict {
-    let mut verdict = Verdict::default();
-    for object in objects {
-        verdict.refused.extend(strict::judge(object, namespace));
-        verdict.warnings.extend(reference::judge(object, model));
-    }
-    verdict
+/// What is wrong with an object by itself, beyond what an agent tells of it.
+pub fn lint(object: &Sourced<Object>) -> Vec<Problem> {
+    lists::problems(object)
 }
 
-/// Whether others are judged by an object of this kind. Services and their endpoints are many, and none is.
-fn configures(object: &Object) -> bool {
-    !matches!(object, Object::Service(_) | Object::EndpointSlice(_))
-}
-
-fn write(there: &[Sourced<Object>], object: &Sourced<Object>, namespace: &str) -> Verdict {
-    let reference = object.value.reference();
-    let former = there.iter().find(|other| other.value.reference() == reference);
-    let mut after = without(there, &reference);
-    after.push(object.clone());
-    let (model, mut verdict) = difference(there, &after, &reference);
-    verdict.refused.extend(strict::judge(object, namespace));
-    verdict.refused.extend(same_router(object, &model));
-    verdict.warnings.extend(reference::judge(object, &model));
-    if former.is_some_and(|former| says_the_same(&former.value, &object.value)) {
-        // What is wrong was wrong before: a finalizer or an annotation may still be written.
-        verdict.warnings.splice(..0, mem::take(&mut verdict.refused));
-    }
-    verdict
-}
-
-fn delete(there: &[Sourced<Object>], object: &ObjectRef) -> Verdict {
-    let after = without(there, object);
-    let (_, mut verdict) = difference(there, &after, object);
-    // What is gone makes nothing wrong that could not come back; only who deletes a profile would not know.
-    verdict.warnings.append(&mut verdict.refused);
-    if object.kind == "BFDProfile" {
-        let users = there.iter().filter(|other| uses_profile(&other.value, object));
-        let in_use = |user: &Sourced<Object>| Reason::InUse { by: user.value.reference().to_string() };
-        verdict.refused = users.map(|user| Problem::about(object.clone(), in_use(user))).collect();
-    }
-    verdict
-}
-
-fn uses_profile(object: &Object, profile: &ObjectRef) -> bool {
-    let Object::BgpPeer(peer) = object else { return false };
-    peer.spec.bfd_profile.as_deref() == Some(&profile.name)
-        && object.namespace() == profile.namespace.as_deref()
-}
-
-fn without(objects: &[Sourced<Object>], gone: &ObjectRef) -> Vec<Sourced<Object>> {
-    objects.iter().filter(|object| object.value.reference() != *gone).cloned().collect()
-}
-
-/// What is wrong afterwards with an object, and what is newly wrong with others; and the model afterwards.
-fn difference(
-    before: &[Sourced<Object>],
-    after: &[Sourced<Object>],
-    changed: &ObjectRef,
-) -> (Model, Verdict) {
-    let (accepted, known) = Model::build(before, None);
-    let (model, problems) = Model::after(&accepted, after, None);
-    let is_news = |problem: &Problem| problem.object.as_ref() == Some(changed) || !known.contains(problem);
-    // Nothing stays as it was before: it is there, or it is not taken.
-    let news = problems.into_iter().filter(|it| it.reason != Reason::StaysAsBefore && is_news(it));
-    let (warnings, refused) = news.partition(waits);
-    (model, Verdict { refused, warnings })
-}
-
-/// Whether a problem is over once something else is there, or is right.
-pub fn waits(problem: &Problem) -> bool {
-    match problem.reason {
+/// Whether an object is right but for something that may still come.
+pub fn is_waiting(reason: &Reason) -> bool {
+    matches!(
+        reason,
         Reason::UnknownReference { .. }
-        | Reason::UnknownCommunity { .. }
-        | Reason::WellKnownCommunity { .. }
-        | Reason::SecretType { .. }
-        | Reason::SecretWithout { .. } => true,
-        Reason::PasswordLength => problem.field.as_deref() == Some("spec.passwordSecret"),
-        _ => false,
-    }
+            | Reason::UnknownCommunity { .. }
+            | Reason::SecretType { .. }
+            | Reason::SecretWithout { .. }
+    )
 }
 
-/// Another peer that is the same router, on some node.
-fn same_router(object: &Sourced<Object>, model: &Model) -> Option<Problem> {
-    let Object::BgpPeer(_) = &object.value else { return None };
-    let name = &object.value.metadata().name;
-    let peer = model.bgp.peers.get(name)?;
-    let mut others = model.bgp.peers.iter().filter(|(other, _)| *other != name);
-    let (by, _) = others
-        .find(|(_, other)| other.router() == peer.router() && peer.meets(other, model.nodes.values()))?;
-    let field = match peer.endpoint {
-        crate::model::Endpoint::Address(_) => "spec.peerAddress",
-        crate::model::Endpoint::Interface(_) => "spec.interface",
-    };
-    Some(Problem::at(object, field, Reason::RouterTaken { by: format!("BGPPeer {by}") }))
-}
-
-fn says_the_same(one: &Object, other: &Object) -> bool {
-    let labels = |object: &Object| object.metadata().labels.clone();
-    labels(one) == labels(other)
-        && match (one, other) {
-            (Object::IpAddressPool(one), Object::IpAddressPool(other)) => one.spec == other.spec,
-            (Object::L2Advertisement(one), Object::L2Advertisement(other)) => one.spec == other.spec,
-            (Object::BgpAdvertisement(one), Object::BgpAdvertisement(other)) => one.spec == other.spec,
-            (Object::BgpPeer(one), Object::BgpPeer(other)) => one.spec == other.spec,
-            (Object::BfdProfile(one), Object::BfdProfile(other)) => one.spec == other.spec,
-            (Object::Community(one), Object::Community(other)) => one.spec == other.spec,
-            _ => false,
+fn write(existing: &[Sourced<Object>], object: &Sourced<Object>) -> Verdict {
+    let reference = object.value.reference();
+    let (before, known) = Model::build(existing, None);
+    let others = existing.iter().filter(|other| other.value.reference() != reference);
+    let after: Vec<_> = others.cloned().chain([object.clone()]).collect();
+    let known: BTreeSet<_> = known.iter().map(told).collect();
+    let mut verdict = Verdict::default();
+    let problems = Model::after(&before, &after, None).1.into_iter().chain(lint(object));
+    for problem in problems.filter(|problem| problem.reason != Reason::StaysAsBefore) {
+        let is_own = problem.object.as_ref() == Some(&reference);
+        if is_own && (is_waiting(&problem.reason) || problem.severity() == Severity::Notice) {
+            verdict.warnings.push(problem);
+        } else if is_own || (is_configuration(&problem) && !known.contains(&told(&problem))) {
+            verdict.refusals.push(problem);
         }
+    }
+    verdict
+}
+
+/// What tells one problem from another.
+fn told(problem: &Problem) -> (Option<ObjectRef>, Option<String>, &'static str) {
+    (problem.object.clone(), problem.field.clone(), problem.label())
+}
+
+/// Of an object of MetalLB. What becomes of Services and nodes is no reason to refuse: pools may shrink, and what
+/// was given from them is given anew.
+fn is_configuration(problem: &Problem) -> bool {
+    let kind = problem.object.as_ref().map(|object| object.kind.as_str());
+    !is_waiting(&problem.reason)
+        && !matches!(kind, None | Some("Service" | "EndpointSlice" | "Node" | "Secret"))
+}
+
+/// A BFD profile stays as long as a peer needs it; everything else may go.
+fn delete(existing: &[Sourced<Object>], gone: &ObjectRef) -> Verdict {
+    let mut verdict = Verdict::default();
+    if gone.kind != "BFDProfile" {
+        return verdict;
+    }
+    for object in existing {
+        let Object::BgpPeer(peer) = &object.value else { continue };
+        let is_same_namespace = object.value.namespace() == gone.namespace.as_deref();
+        if is_same_namespace && peer.spec.bfd_profile.as_deref() == Some(&gone.name) {
+            let by = object.value.reference().to_string();
+            verdict.refusals.push(Problem::about(gone.clone(), Reason::InUse { by }));
+        }
+    }
+    verdict
 }
 
 #[cfg(test)]

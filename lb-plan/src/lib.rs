@@ -5,10 +5,10 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`admission`] | whether an API server is to take a change of an object |
 //! | [`model`] | what is meant: valid values, references resolved, conflicts decided |
-//! | [`forecast`] | what would come of objects, before they are in force |
+//! | [`preview`] | what would come of objects, before anybody runs them |
 //! | [`ring`] | the engine that ranks nodes for each slot |
+//! | [`admission`] | which changes of objects are let in |
 //! | [`contents`] | what the maps hold, and the ordered operations from one content to another |
 //! | [`ipam`] | which address each Service gets |
 //! | [`speaker`] | model → sessions with routers, and what each is told |
@@ -16,9 +16,9 @@
 
 pub mod admission;
 pub mod contents;
-pub mod forecast;
 pub mod ipam;
 pub mod model;
 pub mod plan;
+pub mod preview;
 pub mod ring;
 pub mod speaker;

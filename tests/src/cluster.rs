@@ -39,11 +39,40 @@ impl Cluster {
     /// When it cannot listen, or its files cannot be written.
     pub async fn start() -> Result<Self> {
         let store = Arc::new(Store::default());
-        define_pools(&store)?;
+        define(&store, "metallb.io", "IPAddressPool", "ipaddresspools")?;
         let server = ApiServer::start(Arc::clone(&store), "127.0.0.1:0".parse()?).await?;
         let directory = TempDir::with_prefix("fairlead-cluster-")?;
         std::fs::write(directory.path().join("kubeconfig"), server.kubeconfig())?;
         Ok(Self { store, address: server.address(), server: Some(server), directory })
+    }
+
+    /// Defines the kind of BGP peers.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn define_peers(&self) -> Result<()> {
+        define(&self.store, "metallb.io", "BGPPeer", "bgppeers")
+    }
+
+    /// Defines the kinds that the cluster is told by.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn define_statuses(&self) -> Result<()> {
+        define(&self.store, "metallb.io", "ConfigurationState", "configurationstates")?;
+        define(&self.store, "metallb.io", "ServiceBGPStatus", "servicebgpstatuses")?;
+        define(&self.store, "frrk8s.metallb.io", "BGPSessionState", "bgpsessionstates")
+    }
+
+    /// What a client is configured with.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.directory.path().join("kubeconfig")
+    }
+
+    /// Ends the server, and breaks its connections.
+    pub fn stop_server(&mut self) {
+        self.server = None;
     }
 
     /// Ends the server, breaks its connections, and starts it again with what it has stored.
@@ -51,7 +80,7 @@ impl Cluster {
     /// # Errors
     /// When the address is not free again within a second.
     pub async fn restart_server(&mut self, away: Duration) -> Result<()> {
-        self.server = None;
+        self.stop_server();
         tokio::time::sleep(away).await;
         let deadline = Instant::now() + Duration::from_secs(1);
         loop {
@@ -73,11 +102,20 @@ impl Cluster {
     /// # Errors
     /// When the product's binary is missing.
     pub fn controller(&self, identity: &str) -> Result<Controller> {
+        self.controller_with(identity, &[])
+    }
+
+    /// Starts a controller with more arguments.
+    ///
+    /// # Errors
+    /// When the product's binary is missing.
+    pub fn controller_with(&self, identity: &str, arguments: &[&str]) -> Result<Controller> {
         let log = self.directory.path().join(format!("{identity}.log"));
         let output = std::fs::OpenOptions::new().create(true).append(true).open(&log)?;
         let child = Command::new(find_binary()?)
             .args(["controller", "--identity", identity, "--namespace", NAMESPACE, "--kubeconfig"])
-            .arg(self.directory.path().join("kubeconfig"))
+            .arg(self.kubeconfig())
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
@@ -166,13 +204,13 @@ pub async fn eventually(what: &str, within: Duration, mut holds: impl FnMut() ->
     Ok(start.elapsed())
 }
 
-fn define_pools(store: &Store) -> Result<()> {
+fn define(store: &Store, group: &str, kind: &str, plural: &str) -> Result<()> {
     store.put(&json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "ipaddresspools.metallb.io"},
+        "metadata": {"name": format!("{plural}.{group}")},
         "spec": {
-            "group": "metallb.io", "scope": "Namespaced",
-            "names": {"plural": "ipaddresspools", "kind": "IPAddressPool"},
+            "group": group, "scope": "Namespaced",
+            "names": {"plural": plural, "kind": kind},
             "versions": [{"name": "v1beta1", "served": true, "storage": true, "subresources": {"status": {}}}],
         },
     }))

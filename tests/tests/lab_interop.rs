@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::addresses::{Addresses, Family};
 use fairlead_tests::lab::{AgentOptions, Host, Lab, Node, Policy, Topology, WEB_V4, WEB_V6};
+use fairlead_tests::objects::{bfd_profile, metallb, yaml};
 use fairlead_tests::routers::{
     Bfd, Bird, Capability, Config, Exabgp, Frr, Gobgp, GracefulRestart, Origin, Peer, Route, Router,
     kernel_next_hops, wait, wait_kernel_next_hops,
@@ -40,7 +41,7 @@ fn every_router_sees_both_families_with_all_attributes() -> Result<()> {
             Box::new(Gobgp::start(&places[2].host, &config(2, None)?)?),
             Box::new(Exabgp::start(&places[3].host, &listening)?),
         ];
-        let mut objects = vec![profile("fast", 100), aliases()];
+        let mut objects = vec![bfd_profile("fast", Bfd::every(Duration::from_millis(100))), aliases()];
         for (number, place) in places.iter().enumerate() {
             objects.extend(peers(&format!("p{number}"), place, AGENTS_AS, |spec| {
                 if number < 2 {
@@ -98,7 +99,8 @@ fn sessions_come_up_with_every_option() -> Result<()> {
                 |peer| Peer { graceful_restart: GracefulRestart::Helper, ..peer },
             ),
         ];
-        let mut objects = vec![profile("slow", 100), advertisement("all", |_| ())];
+        let mut objects =
+            vec![bfd_profile("slow", Bfd::every(Duration::from_millis(100))), advertisement("all", |_| ())];
         let mut routers = Vec::new();
         for (name, change, shape) in options {
             let place = Place::of(lab, name)?;
@@ -245,7 +247,7 @@ fn peers(name: &str, place: &Place, my_asn: u32, change: impl Fn(&mut Value)) ->
         });
         change(&mut spec);
         let family = format!("{family:?}").to_lowercase();
-        object("v1beta2", "BGPPeer", &format!("{name}-{family}"), spec)
+        metallb("v1beta2", "BGPPeer", &format!("{name}-{family}"), &spec)
     };
     Family::BOTH.map(peer).into()
 }
@@ -253,37 +255,18 @@ fn peers(name: &str, place: &Place, my_asn: u32, change: impl Fn(&mut Value)) ->
 fn advertisement(name: &str, change: impl Fn(&mut Value)) -> Value {
     let mut spec = json!({ "ipAddressPools": ["lab"] });
     change(&mut spec);
-    object("v1beta1", "BGPAdvertisement", name, spec)
-}
-
-fn profile(name: &str, milliseconds: u32) -> Value {
-    let spec = json!({
-        "receiveInterval": milliseconds,
-        "transmitInterval": milliseconds,
-        "detectMultiplier": 3,
-    });
-    object("v1beta1", "BFDProfile", name, spec)
+    metallb("v1beta1", "BGPAdvertisement", name, &spec)
 }
 
 /// `edge` is 64512:8.
 fn aliases() -> Value {
     let spec = json!({ "communities": [{ "name": "edge", "value": "64512:8" }] });
-    object("v1beta1", "Community", "aliases", spec)
-}
-
-fn object(version: &str, kind: &str, name: &str, spec: Value) -> Value {
-    json!({
-        "apiVersion": format!("metallb.io/{version}"),
-        "kind": kind,
-        "metadata": { "name": name, "namespace": "metallb-system" },
-        "spec": spec,
-    })
+    metallb("v1beta1", "Community", "aliases", &spec)
 }
 
 /// Gives the agents these objects beside the lab's own, and starts them.
 fn start_agents(lab: &Lab, objects: &[Value]) -> Result<()> {
-    let text: String = objects.iter().map(|object| Ok(format!("---\n{object}\n"))).collect::<Result<_>>()?;
-    fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), text)?;
+    fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), yaml(objects))?;
     for node in lab.nodes()? {
         node.launch_agent(&AgentOptions::default())?;
     }

@@ -1,31 +1,25 @@
-//! `fairlead check`: what is wrong with objects, and what would come of them.
+//! `fairlead check`.
 
-mod locate;
-mod read;
+mod input;
 mod screen;
 
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use lb_api::problem::Problem;
-use lb_plan::forecast::{Forecast, forecast};
-
-pub use read::{Read, read};
+use lb_plan::preview::{self, Preview};
 
 /// Arguments of `fairlead check`.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit code: 0 fine, 1 warnings (with --strict only), 2 errors.")]
 pub struct CheckArgs {
-    /// Files, directories of files (*.yaml, *.yml, *.json), or - for standard input.
+    /// Files, directories of files, or `-` for standard input.
     #[arg(required = true, value_name = "FILE|DIR|-")]
-    paths: Vec<String>,
-    /// Namespace in which objects of metallb.io count.
-    #[arg(long, env = "FAIRLEAD_NAMESPACE", default_value = "metallb-system", value_name = "NAME")]
-    namespace: String,
-    /// Show Services of this load-balancer class only; without it, those that name none.
+    paths: Vec<PathBuf>,
+    /// Look at Services of this load-balancer class; without it, at those that name none.
     #[arg(long, value_name = "CLASS")]
     lb_class: Option<String>,
-    /// Warnings make the exit code 1.
+    /// Fail also for what is only waited for: a BFDProfile, a Community or a Secret that is not among the objects.
     #[arg(long)]
     strict: bool,
     /// As tables for people, or as JSON.
@@ -41,55 +35,36 @@ enum Output {
     Json,
 }
 
-/// The exit code where there are warnings, and those count.
-const WARNINGS: u8 = 1;
-/// The exit code where there are errors.
-const ERRORS: u8 = 2;
-
-/// Checks, prints, and says how it went.
-pub fn run(args: &CheckArgs) -> ExitCode {
-    match read(&args.paths) {
-        Ok(read) => {
-            let found = check(read, args.lb_class.as_deref(), &args.namespace);
-            match args.output {
-                Output::Table => print!("{}", screen::render(&found)),
-                Output::Json => println!("{}", screen::json(&found)),
-            }
-            code(&found, args.strict)
-        }
-        Err(error) => {
-            eprintln!("fairlead: {error}");
-            ExitCode::from(ERRORS)
-        }
-    }
+/// Why objects cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// They cannot be read.
+    #[error(transparent)]
+    Input(#[from] input::InputError),
+    /// What was found cannot be told.
+    #[error("cannot write: {0}")]
+    Output(#[from] std::io::Error),
 }
 
-/// What would come of what was read, with what could not be read among its errors, each at its line.
-pub fn check(read: Read, class: Option<&str>, namespace: &str) -> Forecast {
-    let mut found = forecast(&read.objects, class, namespace);
-    found.errors.splice(..0, read.problems);
-    for problem in found.errors.iter_mut().chain(&mut found.warnings) {
-        at_field(problem, &read.texts);
-    }
-    found
-}
-
-/// The line of the field is nearer than that of the document.
-fn at_field(problem: &mut Problem, texts: &read::Texts) {
-    let (Some(source), Some(line), Some(field)) = (&problem.source, problem.line, &problem.field) else {
-        return;
+/// Looks at objects, prints what is wrong with them and what would come of them. The exit code says whether
+/// something is wrong.
+///
+/// # Errors
+/// When they cannot be read at all.
+pub fn run(args: &CheckArgs) -> Result<ExitCode, CheckError> {
+    let snapshot = input::read(&args.paths)?;
+    let preview = preview::preview(&snapshot.objects, snapshot.problems, args.lb_class.as_deref());
+    let text = match args.output {
+        Output::Table => screen::render(&preview, &snapshot.objects),
+        Output::Json => format!("{:#}\n", screen::json(&preview)),
     };
-    if let Some(text) = texts.get(source) {
-        problem.line = Some(locate::line(text, line, field));
-    }
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(if is_right(&preview, args.strict) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn code(found: &Forecast, strict: bool) -> ExitCode {
-    if !found.errors.is_empty() {
-        ExitCode::from(ERRORS)
-    } else if strict && !found.warnings.is_empty() {
-        ExitCode::from(WARNINGS)
-    } else {
-        ExitCode::SUCCESS
-    }
+fn is_right(preview: &Preview, strict: bool) -> bool {
+    let refused =
+        preview.services.iter().any(|service| service.refused.is_some() && service.addresses.is_empty());
+    let problems = if strict { preview.problems.len() } else { preview.errors().count() };
+    problems == 0 && !refused
 }

@@ -154,8 +154,8 @@ async fn leaving_asks_to_prefer_others_before_it_ceases() {
     assert!(why.contains("administrative reset"), "{why}");
 }
 
-#[tokio::test]
-async fn a_neighbour_that_keeps_our_routes_is_left_without_a_word() {
+/// Two that keep each other's routes when they are left.
+async fn graceful() -> Pair {
     let graceful = |it: Neighbour| Neighbour {
         config: Config { graceful_restart: Some(8), ..it.config.clone() },
         routes: Some(Arc::new(routes(2))),
@@ -170,11 +170,28 @@ async fn a_neighbour_that_keeps_our_routes_is_left_without_a_word() {
     .await;
     pair.router.set([("node".into(), graceful(neighbour(OURS, 0, 2, 1)))].into());
     pair.node.set([("router".into(), graceful(neighbour(ROUTER, pair.port, 1, 2)))].into());
+    pair
+}
+
+#[tokio::test]
+async fn a_neighbour_that_keeps_our_routes_is_left_without_a_word() {
+    let pair = graceful().await;
     let before = pair.router_sees(|view| view.counters.prefixes.ends_of_rib == 1).await.counters;
     pair.node.leave(Duration::from_millis(200)).await;
     let after = pair.router_sees(|view| view.counters.flaps == 1).await.counters;
     assert_eq!(after.received.notification, 0);
     assert_eq!(after.received.update, before.received.update);
+}
+
+#[tokio::test]
+async fn a_neighbour_that_would_keep_our_routes_is_told_when_nobody_takes_over() {
+    let pair = graceful().await;
+    let before = pair.router_sees(|view| view.counters.prefixes.ends_of_rib == 1).await.counters;
+    pair.node.depart(Duration::from_millis(200)).await;
+    let view = pair.router_sees(|view| view.counters.flaps == 1).await;
+    assert_eq!(view.counters.prefixes.accepted, before.prefixes.accepted + 2, "the community on both routes");
+    let why = view.last_ending.unwrap().cause.to_string();
+    assert!(why.contains("administrative shutdown") && why.contains("drained"), "{why}");
 }
 
 #[tokio::test]

@@ -178,9 +178,34 @@ pub struct EndpointPort {
 pub struct Node {
     /// Name and labels.
     pub metadata: Metadata,
+    /// What is wanted of it.
+    #[serde(default, deserialize_with = "null_default")]
+    pub spec: NodeSpec,
     /// What is known of it.
     #[serde(default, deserialize_with = "null_default")]
     pub status: NodeStatus,
+}
+
+/// What is wanted of a Node.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct NodeSpec {
+    /// What keeps pods away from it.
+    #[serde(default, deserialize_with = "null_default")]
+    pub taints: Vec<Taint>,
+    /// Whether no pods are to come to it.
+    pub unschedulable: Option<bool>,
+}
+
+/// What keeps pods away from a Node.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Taint {
+    /// Which.
+    pub key: String,
+    /// Its value.
+    pub value: Option<String>,
+    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
+    #[serde(default, deserialize_with = "null_default")]
+    pub effect: String,
 }
 
 /// What is known of a Node.
@@ -201,6 +226,10 @@ pub struct NodeCondition {
     pub r#type: String,
     /// `True`, `False` or `Unknown`.
     pub status: String,
+    /// Why, in a word.
+    pub reason: Option<String>,
+    /// Why, in words.
+    pub message: Option<String>,
 }
 
 /// An address of a Node.

@@ -53,56 +53,13 @@ pub enum Reason {
     StaysAsBefore,
     /// A router that this node speaks to already.
     #[error(
-        "{by} has the same router and counts; a router takes one session of a node: keep one of them here, or keep \
-         them apart by nodeSelectors"
+        "{by} has the same router on this node and counts; a router takes one session of a node: keep one of them \
+         here, or keep them apart by nodeSelectors"
     )]
     RouterTaken {
         /// The peer that has it.
         by: String,
     },
-    /// An object in a namespace in which its kind does not count.
-    #[error("objects of this kind count in namespace {wanted} only; make it there")]
-    OtherNamespace {
-        /// Where they count.
-        wanted: String,
-    },
-    /// An object that another needs.
-    #[error("{by} uses it; take it out of there first")]
-    InUse {
-        /// The other object.
-        by: String,
-    },
-    /// Selectors that select nothing there is.
-    #[error("no {kind} is selected; write labels that a {kind} has, or label one so")]
-    SelectsNone {
-        /// The kind that they choose from.
-        kind: &'static str,
-    },
-    /// A requirement of a selector that must have values and has none, or the other way round.
-    #[error("{operator} {}; {}", if *.needs_values { "needs values" } else { "takes no values" },
-        if *.needs_values { "write at least one, or Exists" } else { "remove them, or write In" })]
-    SelectorValues {
-        /// The operator.
-        operator: &'static str,
-        /// Whether it must have some.
-        needs_values: bool,
-    },
-    /// Not a label.
-    #[error(
-        "{written:?} is no {part} of a label: up to 63 letters, digits, '-', '_' and '.', the first and the last a \
-         letter or digit; before a key there may be a domain, as in example.com/name"
-    )]
-    NotALabel {
-        /// As written.
-        written: String,
-        /// `key` or `value`.
-        part: &'static str,
-    },
-    /// A pool that nobody is told of.
-    #[error(
-        "no L2Advertisement or BGPAdvertisement is for this pool, so nobody learns of its addresses; write one"
-    )]
-    PoolNotAnnounced,
     /// A value that the field cannot have.
     #[error("{written:?} is not one of {allowed}")]
     UnknownValue {
@@ -149,6 +106,20 @@ pub enum Reason {
         /// As written.
         written: String,
     },
+    /// A comparison with nothing.
+    #[error(
+        "In and NotIn compare with values, and there is none; write some, or operator Exists or DoesNotExist"
+    )]
+    SelectorWithoutValues,
+    /// Values that are compared with nothing.
+    #[error("Exists and DoesNotExist take no values; remove them, or write operator In or NotIn")]
+    SelectorWithValues,
+    /// An object that others need.
+    #[error("{by} needs it; change that first")]
+    InUse {
+        /// Who needs it.
+        by: String,
+    },
     /// An object that is not there, or not valid.
     #[error("there is no valid {kind} {name}; this waits until there is")]
     UnknownReference {
@@ -164,18 +135,13 @@ pub enum Reason {
         written: String,
     },
     /// A name of a community that no Community object defines.
-    #[error("no Community object defines {written:?}; define it, or write its value, as 65000:100")]
+    #[error(
+        "no Community object defines {written:?}; define it, or write its value (no-export is 65535:65281, \
+         no-advertise 65535:65282)"
+    )]
     UnknownCommunity {
         /// As written.
         written: String,
-    },
-    /// A name that everybody knows, and that no Community object defines.
-    #[error("no Community object defines {written:?}; write its value, {value}, or define the name")]
-    WellKnownCommunity {
-        /// As written.
-        written: String,
-        /// What it stands for.
-        value: &'static str,
     },
     /// Several hops to a router of our own AS.
     #[error(
@@ -300,12 +266,6 @@ pub enum Reason {
          let a controller fill in status.loadBalancer.ingress"
     )]
     NoAddress,
-    /// A Service that no pool has an address for.
-    #[error("it gets no address: {words}")]
-    NotAllocated {
-        /// Why, and what to do.
-        words: String,
-    },
     /// An address that is in no pool.
     #[error("{address} is in no valid IPAddressPool; add it to one, or choose another address")]
     NotInPool {
@@ -450,12 +410,6 @@ impl Reason {
             Self::NameTaken { .. } => "name_taken",
             Self::StaysAsBefore => "stays_as_before",
             Self::RouterTaken { .. } => "router_taken",
-            Self::OtherNamespace { .. } => "other_namespace",
-            Self::InUse { .. } => "in_use",
-            Self::SelectsNone { .. } => "selects_none",
-            Self::SelectorValues { .. } => "selector_values",
-            Self::NotALabel { .. } => "not_a_label",
-            Self::PoolNotAnnounced => "pool_not_announced",
             Self::UnknownValue { .. } => "unknown_value",
             Self::NoSuchField { .. } => "no_such_field",
             Self::Excludes { .. } => "excludes",
@@ -463,10 +417,12 @@ impl Reason {
             Self::OutOfRange { .. } => "out_of_range",
             Self::NotADuration { .. } => "not_a_duration",
             Self::DuplicateEntry { .. } => "duplicate_entry",
+            Self::SelectorWithoutValues => "selector_without_values",
+            Self::SelectorWithValues => "selector_with_values",
+            Self::InUse { .. } => "in_use",
             Self::UnknownReference { .. } => "unknown_reference",
             Self::NotACommunity { .. } => "not_a_community",
             Self::UnknownCommunity { .. } => "unknown_community",
-            Self::WellKnownCommunity { .. } => "well_known_community",
             Self::MultihopInternal => "multihop_internal",
             Self::SourceFamily { .. } => "source_family",
             Self::PasswordLength => "password_length",
@@ -484,7 +440,6 @@ impl Reason {
             Self::PoolOverlapsItself { .. } => "pool_overlaps_itself",
             Self::PoolOverlap { .. } => "pool_overlap",
             Self::NoAddress => "no_address",
-            Self::NotAllocated { .. } => "not_allocated",
             Self::NotInPool { .. } => "not_in_pool",
             Self::AvoidedAddress { .. } => "avoided_address",
             Self::TooManyAddresses { .. } => "too_many_addresses",

@@ -2,14 +2,12 @@
 
 use std::net::IpAddr;
 
-use serde::Serialize;
-
 use super::ledger::Ledger;
 use super::request::IpFamily;
 use crate::model::{AddressRange, Pool};
 
 /// How full a pool is, as its status says. Numbers that do not fit are as large as can be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// IPv4 addresses that Services have.
     pub assigned_ipv4: i64,

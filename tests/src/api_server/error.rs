@@ -20,6 +20,8 @@ pub(super) enum Failure {
     BadRequest(String),
     /// The verb is not for this.
     NotAllowed,
+    /// The server has been told to fail.
+    Broken,
 }
 
 impl Failure {
@@ -40,6 +42,7 @@ impl Failure {
             Self::NotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "this verb is not for this".to_owned())
             }
+            Self::Broken => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "it is broken".to_owned()),
         }
     }
 

@@ -34,6 +34,9 @@ pub(super) async fn respond(store: Arc<Store>, request: Request) -> Response {
     let Ok(body) = to_bytes(body, LONGEST).await else {
         return Failure::BadRequest("the body cannot be read".to_owned()).into_response();
     };
+    if parts.method != Method::GET && store.fails_now() {
+        return Failure::Broken.into_response();
+    }
     let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let asked = Asked { store: &store, target: &target, kind: &kind, query: &query };
     match asked.answer(&parts.method, content_type.unwrap_or_default(), &body) {

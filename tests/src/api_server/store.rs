@@ -1,6 +1,7 @@
 //! Objects, and what happened to them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
@@ -22,6 +23,8 @@ pub(super) struct Change {
     /// `ADDED`, `MODIFIED` or `DELETED`.
     pub(super) what: &'static str,
     key: Key,
+    /// As it was, where it was there and still is.
+    pub(super) before: Option<Value>,
     pub(super) object: Value,
 }
 
@@ -30,6 +33,10 @@ pub(super) struct Change {
 pub struct Store {
     inner: Mutex<Inner>,
     version: watch::Sender<u64>,
+    /// Every so many-th write fails; zero: none.
+    failing: AtomicU64,
+    /// Writes that were asked for.
+    writes: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -53,7 +60,12 @@ pub(super) enum Write<'a> {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { inner: Mutex::default(), version: watch::Sender::new(0) }
+        Self {
+            inner: Mutex::default(),
+            version: watch::Sender::new(0),
+            failing: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
+        }
     }
 }
 
@@ -117,6 +129,23 @@ impl Store {
         let mut inner = self.lock();
         inner.forgotten = inner.version;
         inner.log.clear();
+    }
+
+    /// Lets every so many-th write of a client fail from now on; zero: none.
+    pub fn fail_every(&self, many: u64) {
+        self.failing.store(many, Ordering::Relaxed);
+    }
+
+    /// How many writes clients have asked for.
+    pub fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Relaxed)
+    }
+
+    /// Counts a write; true if it is to fail.
+    pub(super) fn fails_now(&self) -> bool {
+        let number = self.writes.fetch_add(1, Ordering::Relaxed);
+        let many = self.failing.load(Ordering::Relaxed);
+        many != 0 && number.is_multiple_of(many)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -294,7 +323,7 @@ impl Inner {
         after["metadata"]["resourceVersion"] = json!(next.to_string());
         let what = if before.is_some() { "MODIFIED" } else { "ADDED" };
         self.objects.insert(key.clone(), after.clone());
-        self.log.push(Change { version: next, what, key, object: after.clone() });
+        self.log.push(Change { version: next, what, key, before, object: after.clone() });
         after
     }
 
@@ -303,7 +332,8 @@ impl Inner {
         self.applied.retain(|(of, _), _| *of != key);
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        self.log.push(Change { version: self.version, what: "DELETED", key, object: object.clone() });
+        let what = "DELETED";
+        self.log.push(Change { version: self.version, what, key, before: None, object: object.clone() });
         Some(object)
     }
 }

@@ -156,6 +156,14 @@ impl<'lab> Node<'lab> {
         self.with_agent(|agent| agent.signal(signal))
     }
 
+    /// The agent's process.
+    ///
+    /// # Errors
+    /// When no agent runs.
+    pub fn agent_id(&self) -> Result<u32> {
+        self.with_agent(|agent| Ok(agent.id()))
+    }
+
     /// Asks the agent to end and waits until it has.
     ///
     /// # Errors

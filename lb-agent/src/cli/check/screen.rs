@@ -1,165 +1,148 @@
-//! What was found, as one screen: what is wrong first, then what would come of it.
+//! What would come of objects, as one screen: what is wrong first, then pools, routers and Services.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
-use lb_api::problem::Problem;
-use lb_plan::forecast::{Forecast, ServiceForecast};
-use lb_plan::model::NodeName;
+use lb_api::objects::{Object, Sourced};
+use lb_plan::preview::{PeerPreview, PoolPreview, Preview, ServicePreview, is_warning};
+use serde_json::{Value, json};
 
-/// For programs.
-pub(super) fn json(found: &Forecast) -> String {
-    serde_json::to_string_pretty(found).unwrap_or_default()
+/// Nodes that are named before the rest is counted.
+const NAMED: usize = 4;
+
+/// The preview for programs.
+pub(super) fn json(preview: &Preview) -> Value {
+    json!({
+        "problems": preview.problems,
+        "pools": preview.pools,
+        "peers": preview.peers,
+        "services": preview.services,
+    })
 }
 
-/// For people.
-pub(super) fn render(found: &Forecast) -> String {
+/// The preview for people.
+pub(super) fn render(preview: &Preview, objects: &[Sourced<Object>]) -> String {
     let mut screen = String::new();
-    for (mark, problems) in [("error", &found.errors), ("warning", &found.warnings)] {
-        for problem in problems {
-            tell(&mut screen, mark, problem);
+    for problem in &preview.problems {
+        let word = if is_warning(&problem.reason) { "waits" } else { "wrong" };
+        // Writing to a String does not fail.
+        let _ = writeln!(screen, "{word}  {problem}");
+    }
+    for service in &preview.services {
+        if let Some(refused) = &service.refused {
+            let word = if service.addresses.is_empty() { "wrong" } else { "note " };
+            let _ = writeln!(screen, "{word}  {}: {refused}", service.service.reference());
         }
     }
     if !screen.is_empty() {
         screen.push('\n');
     }
-    for (table, is_empty) in [
-        (pools(found), found.pools.is_empty()),
-        (peers(found), found.peers.is_empty()),
-        (services(found), found.services.is_empty()),
-    ] {
-        if !is_empty {
-            let _ = writeln!(screen, "{table}\n");
-        }
-    }
-    for assumption in &found.assumptions {
-        let _ = writeln!(screen, "note: {assumption}");
-    }
-    let _ = writeln!(screen, "{}", verdict(found));
+    let _ = writeln!(screen, "{}", summary(preview, objects));
+    section(&mut screen, pools(&preview.pools));
+    section(&mut screen, peers(&preview.peers));
+    section(&mut screen, services(&preview.services));
     screen
 }
 
-/// Place and object on one line, what to do below it.
-fn tell(screen: &mut String, mark: &str, problem: &Problem) {
-    let place = match (&problem.source, problem.line) {
-        (Some(source), Some(line)) => format!("{source}:{line}: "),
-        (Some(source), None) => format!("{source}: "),
-        _ => String::new(),
-    };
-    let object = problem.object.as_ref().map(|object| format!(": {object}")).unwrap_or_default();
-    let field = problem.field.as_ref().map(|field| format!(": {field}")).unwrap_or_default();
-    let reason = problem.reason.to_string().replace(['\n', '\r'], " ");
-    let _ = writeln!(screen, "{place}{mark}{object}{field}\n    {reason}");
-}
-
-fn verdict(found: &Forecast) -> String {
-    let count = |number: usize, word: &str| match number {
-        0 => format!("no {word}s"),
-        1 => format!("1 {word}"),
-        number => format!("{number} {word}s"),
-    };
-    format!(
-        "{}, {}: {}, {}, {}, {}",
-        count(found.errors.len(), "error"),
-        count(found.warnings.len(), "warning"),
-        count(found.pools.len(), "pool"),
-        count(found.peers.len(), "router"),
-        count(found.services.len(), "Service"),
-        count(found.nodes, "Node"),
-    )
-}
-
-fn pools(found: &Forecast) -> Table {
-    let mut table = table(["POOL", "ADDRESSES", "USED", "FREE", "AUTO", "ANNOUNCED BY"], &[2, 3]);
-    for pool in &found.pools {
-        let usage = &pool.usage;
-        let mut by: Vec<String> = pool.by_bgp.iter().map(|name| format!("BGP {name}")).collect();
-        if pool.by_l2 {
-            by.insert(0, "L2".to_owned());
-        }
-        table.add_row([
-            pool.name.name.clone(),
-            few(&pool.ranges),
-            usage.assigned_ipv4.saturating_add(usage.assigned_ipv6).to_string(),
-            usage.available_ipv4.saturating_add(usage.available_ipv6).to_string(),
-            (if pool.auto_assign { "yes" } else { "no" }).to_owned(),
-            if by.is_empty() { "nobody".to_owned() } else { few(&by) },
-        ]);
+/// How many of what were read, and how many things are wrong.
+fn summary(preview: &Preview, objects: &[Sourced<Object>]) -> String {
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    for object in objects {
+        *kinds.entry(object.value.kind()).or_default() += 1;
     }
-    table
+    let kinds: Vec<_> = kinds.into_iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let wrong = preview.errors().count();
+    let waiting = preview.problems.len() - wrong;
+    let read = if kinds.is_empty() { "nothing".to_owned() } else { kinds.join(", ") };
+    format!("read: {read}; {wrong} wrong, {waiting} waiting for something that may still come")
 }
 
-fn peers(found: &Forecast) -> Table {
-    let mut table = table(["ROUTER", "AT", "OUR AS", "ITS AS", "BFD", "NODES"], &[2, 3]);
-    for peer in &found.peers {
-        table.add_row([
-            peer.name.clone(),
-            peer.router.clone(),
-            peer.my_asn.to_string(),
-            peer.peer_asn.clone(),
-            (if peer.bfd { "yes" } else { "no" }).to_owned(),
-            nodes(&peer.nodes, found),
-        ]);
-    }
-    table
-}
-
-fn services(found: &Forecast) -> Table {
-    let mut table = table(["SERVICE", "ADDRESS", "POOL", "L2 FROM ONE OF", "BGP TO (FROM)"], &[]);
-    for service in &found.services {
-        let addresses: Vec<String> = service.addresses.iter().map(ToString::to_string).collect();
-        table.add_row([
-            service.name.to_string(),
-            if addresses.is_empty() { "none".to_owned() } else { addresses.join("\n") },
-            service.pool.as_ref().map_or_else(|| "-".to_owned(), |pool| pool.name.clone()),
-            if service.by_l2 { nodes(&service.l2, found) } else { "-".to_owned() },
-            told(service, found),
-        ]);
-    }
-    table
-}
-
-fn told(service: &ServiceForecast, found: &Forecast) -> String {
-    if service.bgp.is_empty() {
-        let silences: Vec<_> = service.silence.iter().map(|silence| silence.label()).collect();
-        // That there is no advertisement is no reason where L2 carries it.
-        let is_told = silences.is_empty() || (service.by_l2 && silences == ["notOwner"]);
-        return if is_told { "-".to_owned() } else { format!("nobody: {}", silences.join(", ")) };
-    }
-    let lines: Vec<_> =
-        service.bgp.iter().map(|(peer, from)| format!("{peer} ({})", nodes(from, found))).collect();
-    lines.join("\n")
-}
-
-/// The first few, or that it is all.
-fn nodes(names: &[NodeName], found: &Forecast) -> String {
-    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-    match (names.len(), found.nodes) {
-        (_, 0) => "?".to_owned(),
-        (0, _) => "none".to_owned(),
-        (some, all) if some == all && all > 3 => format!("all {all}"),
-        _ => few(&names),
+fn section(screen: &mut String, table: Option<Table>) {
+    if let Some(table) = table {
+        let _ = writeln!(screen, "\n{}", table.trim_fmt());
     }
 }
 
-/// A hundred of them are for `-o json`.
-fn few(words: &[String]) -> String {
-    const SHOWN: usize = 3;
-    let mut shown: Vec<String> = words.iter().take(SHOWN).cloned().collect();
-    if words.len() > SHOWN {
-        shown.push(format!("and {} more", words.len() - SHOWN));
-    }
-    shown.join(" ")
-}
-
-fn table<const N: usize>(header: [&str; N], right: &[usize]) -> Table {
+fn table(header: &[&str], numbers: &[usize]) -> Table {
     let mut table = Table::new();
-    table.load_style(NOTHING).set_header(header);
-    for column in right {
+    table.load_style(NOTHING);
+    table.set_header(header);
+    for column in numbers {
         if let Some(column) = table.column_mut(*column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
     table
+}
+
+fn pools(pools: &BTreeMap<String, PoolPreview>) -> Option<Table> {
+    let mut lines = table(&["POOL", "GIVEN", "FREE", "BY ITSELF", "TOLD BY BGP", "BY ARP"], &[1, 2]);
+    for (name, pool) in pools {
+        let free = if pool.free == i64::MAX { "very many".to_owned() } else { pool.free.to_string() };
+        let by_itself = if pool.auto_assign { "yes" } else { "when asked" };
+        let layer2 = if pool.layer2 { "yes" } else { "-" };
+        lines.add_row([
+            name.clone(),
+            pool.given.to_string(),
+            free,
+            by_itself.to_owned(),
+            or_dash(pool.peers.join(" ")),
+            layer2.to_owned(),
+        ]);
+    }
+    (!pools.is_empty()).then_some(lines)
+}
+
+fn peers(peers: &BTreeMap<String, PeerPreview>) -> Option<Table> {
+    let mut lines = table(&["PEER", "AT", "AS", "BFD", "NODES"], &[]);
+    for (name, peer) in peers {
+        let nodes: Vec<_> = peer.nodes.iter().map(|node| node.as_str()).collect();
+        let bfd = if peer.bfd { "yes" } else { "-" };
+        lines.add_row([name, &peer.at, &peer.remote_as, bfd, &or_dash(some(&nodes))]);
+    }
+    (!peers.is_empty()).then_some(lines)
+}
+
+fn services(services: &[ServicePreview]) -> Option<Table> {
+    let mut lines = table(&["SERVICE", "ADDRESSES", "POOL", "TOLD BY BGP"], &[]);
+    for service in services {
+        let addresses: Vec<_> = service.addresses.iter().map(ToString::to_string).collect();
+        let new = if service.held || addresses.is_empty() { "" } else { " (new)" };
+        lines.add_row([
+            service.service.to_string(),
+            or_dash(format!("{}{new}", addresses.join(" "))),
+            or_dash(service.pool.clone().unwrap_or_default()),
+            or_dash(told(service)),
+        ]);
+    }
+    (!services.is_empty()).then_some(lines)
+}
+
+/// By which nodes to whom; nodes that tell the same are told together.
+fn told(service: &ServicePreview) -> String {
+    let mut groups: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for by in &service.bgp {
+        let what = match by.silent {
+            Some(silent) => format!("to nobody: {silent}"),
+            None if by.peers.is_empty() => "to nobody: no peer is for this node".to_owned(),
+            None => format!("to {}", by.peers.join(" ")),
+        };
+        groups.entry(what).or_default().push(by.node.as_str());
+    }
+    let groups: Vec<_> = groups.into_iter().map(|(what, nodes)| format!("{} {what}", some(&nodes))).collect();
+    groups.join("\n")
+}
+
+/// A list that stays short.
+fn some(names: &[&str]) -> String {
+    match names.split_at_checked(NAMED) {
+        Some((first, rest)) if !rest.is_empty() => format!("{} and {} more", first.join(" "), rest.len()),
+        _ => names.join(" "),
+    }
+}
+
+fn or_dash(text: String) -> String {
+    if text.is_empty() { "-".to_owned() } else { text }
 }

@@ -1,12 +1,15 @@
-//! Sessions of one thread with each other, over loopback. The ports are fixed, so all of it is one test.
+//! Sessions of one thread with each other, over loopback. The ports are fixed, so what shares one is one test.
 
 use std::collections::BTreeSet;
+use std::net::UdpSocket;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use lb_bfd::session::{Hops, Profile};
 use lb_bfd::state::State;
+use nix::time::{ClockId, clock_gettime};
 
+use super::socket::Ear;
 use super::{BfdViewed, Monitor, Watch, Watched};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,7 +34,7 @@ fn all() -> Watch {
 }
 
 async fn viewed(monitor: &Monitor, name: &str) -> BfdViewed {
-    monitor.view().await.into_iter().find(|session| session.name == name).unwrap()
+    monitor.view().await.sessions.into_iter().find(|session| session.name == name).unwrap()
 }
 
 #[tokio::test]
@@ -58,4 +61,28 @@ async fn sessions_come_up_and_those_who_are_left_on_purpose_report_no_failure() 
     .unwrap();
     assert!(reported.try_recv().is_err(), "the other end was taken away on purpose");
     assert_eq!(viewed(&monitor, "c").await.view.state, State::Up);
+
+    let before = monitor.view().await.unknown;
+    let stranger = UdpSocket::bind("127.0.0.9:0").unwrap();
+    stranger.send_to(&[0; 24], "127.0.0.1:3784").unwrap();
+    tokio::time::timeout(PATIENCE, async {
+        while monitor.view().await.unknown == before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .unwrap();
+}
+
+#[test]
+fn packets_say_when_the_kernel_received_them() {
+    let time = || Duration::from(clock_gettime(ClockId::CLOCK_REALTIME).unwrap());
+    let ear = Ear::of(&watched("::1", "::1", MULTIHOP));
+    let socket = ear.open().unwrap();
+    let before = time();
+    UdpSocket::bind("[::1]:0").unwrap().send_to(&[7], "[::1]:4784").unwrap();
+    let came = ear.receive(&socket, &mut [0; 8]).unwrap().unwrap();
+    let stamp = came.stamp.unwrap();
+    assert!(before <= stamp && stamp <= time(), "{before:?} {stamp:?}");
+    assert_eq!(came.octets, 1);
 }

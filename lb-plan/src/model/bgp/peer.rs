@@ -90,12 +90,6 @@ impl Peer {
         selectors.is_empty() || selectors.iter().any(|selector| selector.matches(&node.labels))
     }
 
-    /// Whether some node of those that are known, or any node at all, may speak to both.
-    pub fn meets<'a>(&self, other: &Self, mut nodes: impl Iterator<Item = &'a Node>) -> bool {
-        let everywhere = self.node_selectors.is_empty() && other.node_selectors.is_empty();
-        everywhere || nodes.any(|node| self.selects_node(node) && other.selects_node(node))
-    }
-
     /// What makes it one router and no other: a node has one session with it, whatever the port.
     pub fn router(&self) -> (&Endpoint, Option<&str>) {
         (&self.endpoint, self.vrf.as_deref())
