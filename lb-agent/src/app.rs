@@ -27,6 +27,7 @@ use crate::kube::client::ClientError;
 use crate::liveness::{Prober, Profile};
 use crate::net::observe::Network;
 use crate::net::unnumbered::Routers;
+use crate::net::uplinks;
 use crate::source::{Source, SourceError, SourceOptions};
 use crate::speaker::Speaker;
 use crate::state::State;
@@ -39,7 +40,7 @@ pub struct Options {
     pub source: SourceOptions,
     /// Name of this node.
     pub node: NodeName,
-    /// Uplinks.
+    /// Uplinks; empty for those of the default routes.
     pub interfaces: Vec<String>,
     /// BPF file system for the pins.
     pub bpffs: PathBuf,
@@ -116,6 +117,9 @@ pub enum AppError {
     /// No metrics.
     #[error("cannot serve metrics on {0}: {1}; give another --metrics-address")]
     Metrics(SocketAddr, #[source] std::io::Error),
+    /// Nobody says what the uplinks are.
+    #[error("cannot ask the kernel for its default routes: {0}; name the uplinks with --interface")]
+    Routes(#[source] std::io::Error),
     /// No netlink.
     #[error("the kernel gives no netlink socket: {0}")]
     Netlink(#[source] std::io::Error),
@@ -129,8 +133,14 @@ pub enum AppError {
 ///
 /// # Errors
 /// See [`AppError`]. Nothing is attached when a check fails.
-pub async fn run(options: Options) -> Result<(), AppError> {
+pub async fn run(mut options: Options) -> Result<(), AppError> {
     let pins = Pins::below(&options.bpffs);
+    if options.interfaces.is_empty() {
+        options.interfaces = uplinks::of_default_routes().await.map_err(AppError::Routes)?;
+        if options.interfaces.is_empty() {
+            return Err(Unfit::NoUplink.into());
+        }
+    }
     preflight::check(&options.interfaces, &pins)?;
     let source = Source::open(&options.source).await?;
     let socket = admin::listen(&options.socket)?;

@@ -53,6 +53,6 @@ pub struct SocketArgs {
 #[derive(Debug, Args)]
 pub struct PinArgs {
     /// The BPF file system to pin in.
-    #[arg(long, default_value = "/sys/fs/bpf", value_name = "DIR")]
+    #[arg(long, env = "FAIRLEAD_BPFFS", default_value = "/sys/fs/bpf", value_name = "DIR")]
     pub bpffs: PathBuf,
 }

@@ -4,6 +4,7 @@
 //! here is what keeps them in step with a server that tells of every write only some time after it was made.
 
 mod decide;
+pub mod hash_key;
 mod inspect;
 mod metrics;
 mod tell;
@@ -41,7 +42,7 @@ const DEBOUNCE: Duration = Duration::from_millis(20);
 /// When a write that has failed is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 /// What allocation depends on.
-const WATCHED: [Watched; 3] = [Watched::SERVICE, Watched::NAMESPACE, Watched::POOL];
+pub const WATCHED: [Watched; 3] = [Watched::SERVICE, Watched::NAMESPACE, Watched::POOL];
 
 /// What the controller is told.
 #[derive(Clone, Debug)]
@@ -82,6 +83,7 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
     let client = client::connect(options.kubeconfig.as_deref()).await?;
     let listener = metrics::listen(options.metrics).await.map_err(ControllerError::Metrics)?;
     let (shown, seen) = watch::channel(Shown::default());
+    let key = hash_key::provide(client.clone(), &options.namespace);
     let (leads, leading) = watch::channel(false);
     let contender = Contender {
         api: Api::<Lease>::namespaced(client.clone(), &options.namespace),
@@ -105,7 +107,7 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ControllerError::Signals)?;
     tokio::select! {
         () = contender.run(leads) => {}
-        () = controller.run() => {}
+        () = async { tokio::join!(key, controller.run()); } => {}
         () = inspector.run() => {}
         () = states => {}
         () = telling => {}

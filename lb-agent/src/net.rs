@@ -7,4 +7,5 @@
 pub mod link;
 pub mod observe;
 pub mod unnumbered;
+pub mod uplinks;
 pub mod way;

@@ -39,8 +39,9 @@ pub struct AgentArgs {
     /// Name of this node, as its Node object has it.
     #[arg(long, env = "FAIRLEAD_NODE_NAME", value_name = "NAME")]
     node: String,
-    /// An uplink: packets for VIPs come in by it. May be given more than once.
-    #[arg(long = "interface", required = true, value_name = "IF")]
+    /// An uplink: packets for VIPs come in by it. May be given more than once; without it, the interfaces of the
+    /// default routes.
+    #[arg(long = "interface", value_name = "IF")]
     interfaces: Vec<String>,
     /// How packets get to other nodes.
     #[arg(long, value_enum, default_value = "auto")]
