@@ -17,6 +17,9 @@ use crate::lab::node::find_binary;
 /// Namespace of what configures the load balancer.
 pub const NAMESPACE: &str = "metallb-system";
 
+/// Whether a controller answers API servers.
+const WEBHOOK: &str = "--webhook-mode";
+
 /// An API server with the kinds that configure the load balancer, and what talks to it.
 pub struct Cluster {
     /// What the server stores.
@@ -106,6 +109,8 @@ impl Cluster {
             .args(["controller", "--identity", identity, "--namespace", NAMESPACE, "--kubeconfig"])
             .arg(self.kubeconfig())
             .args(arguments)
+            // Several controllers are one machine's here, and its port is one's.
+            .args(if arguments.contains(&WEBHOOK) { &[][..] } else { &[WEBHOOK, "disabled"] })
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
