@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use lb_api::problem::Problem;
 use lb_bfd::initiator::Target;
 use lb_plan::contents::{Contents, diff};
-use lb_plan::model::Model;
+use lb_plan::model::{Model, Modeller};
 use lb_plan::plan::{Facts, Plan, Planner, Settings};
 use lb_plan::speaker::SpeakerSettings;
 use tokio::sync::watch;
@@ -54,6 +54,7 @@ pub struct Control {
 struct Memory {
     planner: Planner,
     installed: Contents,
+    modeller: Modeller,
     model: Model,
     /// What is wrong with the objects.
     problems: Vec<Problem>,
@@ -86,6 +87,7 @@ impl Control {
         let mut memory = Memory {
             planner: Planner::default(),
             installed: self.maps.read_back()?,
+            modeller: Modeller::default(),
             model: Model::default(),
             problems: Vec::new(),
             observation: Observation::default(),
@@ -165,7 +167,8 @@ impl Control {
     /// False where the source cannot tell now.
     fn read_source(&mut self, memory: &mut Memory) -> bool {
         let Some(snapshot) = self.source.read() else { return false };
-        let (model, problems) = Model::after(&memory.model, &snapshot.objects, self.class.as_deref());
+        let class = self.class.as_deref();
+        let (model, problems) = memory.modeller.after(&memory.model, &snapshot.objects, class);
         memory.problems = snapshot.problems;
         memory.problems.extend(problems);
         memory.model = model;
