@@ -4,5 +4,6 @@
 //! compared is measured in turns inside one run, many rounds of it, and stated as minimum and median, and as
 //! a ratio to something that does nothing.
 
+pub mod kubernetes;
 pub mod packet;
 pub mod simulation;

@@ -3,14 +3,16 @@
 //! A changed file takes effect at once. What cannot be read keeps what it was: an object that has become
 //! wrong stays as it was last right, and so do all objects of a file whose YAML has broken.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use futures::{FutureExt, StreamExt};
-use inotify::{EventStream, Inotify, WatchMask};
+use inotify::{Event, EventStream, Inotify, WatchMask};
 use lb_api::objects::{self, Object, Sourced};
-use lb_api::problem::Problem;
+use lb_api::problem::{ObjectRef, Problem};
 
 use crate::snapshot::Snapshot;
 
@@ -40,14 +42,45 @@ pub struct Directory {
     path: PathBuf,
     events: EventStream<[u8; 4096]>,
     files: BTreeMap<String, File>,
+    unread: Unread,
 }
 
 /// What is held of a file.
 #[derive(Clone, Debug, Default)]
 struct File {
     text: String,
-    objects: Vec<Sourced<Object>>,
+    objects: Vec<Arc<Sourced<Object>>>,
     problems: Vec<Problem>,
+}
+
+/// Which files may hold something else than what was read.
+#[derive(Debug, PartialEq, Eq)]
+enum Unread {
+    /// Any.
+    All,
+    /// Those of these names.
+    Named(BTreeSet<String>),
+}
+
+impl Unread {
+    /// Takes in what has happened to a name; `None` where nobody knows to which.
+    fn note(&mut self, name: Option<&str>) {
+        match (name, &mut *self) {
+            // The kubelet shows a ConfigMap's files through links, and exchanges a directory behind them.
+            (None, _) => *self = Self::All,
+            (Some(name), _) if name.starts_with("..") => *self = Self::All,
+            (Some(name), Self::Named(names)) if is_source(name) => {
+                names.insert(name.to_owned());
+            }
+            (Some(_), _) => {}
+        }
+    }
+}
+
+/// Whether a file of this name holds objects. A hidden one does not: it may be half written.
+fn is_source(name: &str) -> bool {
+    let extension = Path::new(name).extension().and_then(OsStr::to_str);
+    !name.starts_with('.') && extension.is_some_and(|it| matches!(it, "yaml" | "yml" | "json"))
 }
 
 impl Directory {
@@ -67,55 +100,73 @@ impl Directory {
             | WatchMask::ONLYDIR;
         inotify.watches().add(path, mask).map_err(error)?;
         let events = inotify.into_event_stream([0; 4096]).map_err(error)?;
-        Ok(Self { path: path.to_path_buf(), events, files: BTreeMap::new() })
+        Ok(Self { path: path.to_path_buf(), events, files: BTreeMap::new(), unread: Unread::All })
     }
 
     /// Waits for a change of any file.
     pub async fn changed(&mut self) {
-        if self.events.next().await.is_none() {
-            // The stream of a watch does not end; should it, then nothing can be waited for.
-            std::future::pending::<()>().await;
+        loop {
+            let Some(event) = self.events.next().await else {
+                // The stream of a watch does not end; should it, then nothing can be waited for.
+                return std::future::pending::<()>().await;
+            };
+            self.note(event);
+            if self.unread != Unread::Named(BTreeSet::new()) {
+                return;
+            }
         }
     }
 
-    /// Reads all files; those that have not changed are not parsed again.
+    fn note(&mut self, event: io::Result<Event<OsString>>) {
+        // A queue that has overflown is told of without a name.
+        let name = event.ok().and_then(|event| event.name);
+        self.unread.note(name.as_deref().and_then(OsStr::to_str));
+    }
+
+    /// Reads the files that have changed.
     ///
     /// # Errors
-    /// When the directory itself cannot be read; what was read before is kept.
+    /// When the directory or a file cannot be read; what was read before is kept.
     pub fn read(&mut self) -> Result<Snapshot, DirectoryError> {
         // A file that is written makes many events; what has happened up to here is about to be read.
-        while self.events.next().now_or_never().flatten().is_some() {}
-        let names = self.names()?;
-        self.files.retain(|name, _| names.contains_key(name));
-        for (name, path) in names {
-            let text = match std::fs::read_to_string(&path) {
-                Ok(text) => text,
-                // Gone since the directory was listed: the event for that is on its way.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(source) => return Err(DirectoryError::Read { path, source }),
-            };
-            let file = self.files.entry(name.clone()).or_default();
-            if file.text != text || (file.objects.is_empty() && file.problems.is_empty()) {
-                *file = reread(&name, text, file);
-            }
+        while let Some(Some(event)) = self.events.next().now_or_never() {
+            self.note(event);
         }
+        let names = match &self.unread {
+            Unread::All => self.names()?,
+            Unread::Named(names) => names.clone(),
+        };
+        if self.unread == Unread::All {
+            self.files.retain(|name, _| names.contains(name));
+        }
+        names.into_iter().try_for_each(|name| self.read_file(name))?;
+        self.unread = Unread::Named(BTreeSet::new());
         Ok(self.snapshot())
     }
 
-    fn names(&self) -> Result<BTreeMap<String, PathBuf>, DirectoryError> {
-        let error = |source| DirectoryError::Read { path: self.path.clone(), source };
-        let mut names = BTreeMap::new();
-        for entry in std::fs::read_dir(&self.path).map_err(error)? {
-            let path = entry.map_err(error)?.path();
-            let yaml = path
-                .extension()
-                .and_then(|e| e.to_str())
-                .is_some_and(|e| matches!(e, "yaml" | "yml" | "json"));
-            if let Some(name) =
-                path.file_name().and_then(|n| n.to_str()).filter(|n| yaml && !n.starts_with('.'))
-            {
-                names.insert(name.to_owned(), path.clone());
+    fn read_file(&mut self, name: String) -> Result<(), DirectoryError> {
+        let path = self.path.join(&name);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.files.remove(&name);
+                return Ok(());
             }
+            Err(source) => return Err(DirectoryError::Read { path, source }),
+        };
+        let file = self.files.entry(name.clone()).or_default();
+        if file.text != text || (file.objects.is_empty() && file.problems.is_empty()) {
+            *file = reread(&name, text, file);
+        }
+        Ok(())
+    }
+
+    fn names(&self) -> Result<BTreeSet<String>, DirectoryError> {
+        let error = |source| DirectoryError::Read { path: self.path.clone(), source };
+        let mut names = BTreeSet::new();
+        for entry in std::fs::read_dir(&self.path).map_err(error)? {
+            let name = entry.map_err(error)?.file_name();
+            names.extend(name.to_str().filter(|name| is_source(name)).map(str::to_owned));
         }
         Ok(names)
     }
@@ -130,17 +181,28 @@ impl Directory {
     }
 }
 
-/// What a file holds now, with what it held before in the place of what has become unreadable.
+/// What a file holds now, with what it held before in the place of what has become unreadable. An object that is what
+/// it was is the same value.
 fn reread(name: &str, text: String, before: &File) -> File {
-    let (mut objects, problems) = objects::parse(name, &text);
-    let unnamed = problems.iter().any(|problem| problem.object.is_none());
-    for old in &before.objects {
-        let reference = old.value.reference();
-        let now_wrong = problems.iter().any(|p| p.object.as_ref() == Some(&reference));
-        let now_there = objects.iter().any(|o| o.value.reference() == reference);
-        if (unnamed || now_wrong) && !now_there {
-            objects.push(old.clone());
-        }
+    let (read, problems) = objects::parse(name, &text);
+    let mut known: BTreeMap<ObjectRef, &Arc<Sourced<Object>>> =
+        before.objects.iter().map(|object| (object.value.reference(), object)).collect();
+    let mut objects = Vec::new();
+    for object in read {
+        let same = known.remove(&object.value.reference()).filter(|old| ***old == object);
+        objects.push(same.map_or_else(|| Arc::new(object), Arc::clone));
     }
+    // What is left of those before is not there now, or cannot be read.
+    let unnamed = problems.iter().any(|problem| problem.object.is_none());
+    let wrong: BTreeSet<_> = problems.iter().filter_map(|problem| problem.object.clone()).collect();
+    // One that cannot be read may name no namespace.
+    let is_wrong = |old: &ObjectRef| {
+        wrong.contains(old) || wrong.contains(&ObjectRef { namespace: None, ..old.clone() })
+    };
+    let stay = known.into_iter().filter(|(reference, _)| unnamed || is_wrong(reference));
+    objects.extend(stay.map(|(_, object)| Arc::clone(object)));
     File { text, objects, problems }
 }
+
+#[cfg(test)]
+mod tests;

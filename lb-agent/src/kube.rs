@@ -6,3 +6,4 @@ pub mod events;
 pub mod lease;
 mod pace;
 pub mod status;
+mod written;

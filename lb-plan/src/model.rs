@@ -24,6 +24,7 @@ pub use node::Node;
 pub use pool::{AddressRange, Pool, Pools, ServiceAllocation};
 pub use service::{Service, ServiceVip, TrafficPolicy};
 
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::net::IpAddr;
@@ -51,7 +52,7 @@ pub struct Model {
 impl Model {
     /// The model of all objects, and what is wrong with them, where nothing was accepted before. `class` is the
     /// load-balancer class to serve; `None` serves the Services that name none.
-    pub fn build(objects: &[Sourced<Object>], class: Option<&str>) -> (Self, Vec<Problem>) {
+    pub fn build<O: Borrow<Sourced<Object>>>(objects: &[O], class: Option<&str>) -> (Self, Vec<Problem>) {
         Self::after(&Self::default(), objects, class)
     }
 
@@ -61,9 +62,13 @@ impl Model {
     /// So it is for pools and for what is told to routers, where a refusal takes addresses or routes away. Which
     /// Node has an address, and which Service a port, does not depend on `before`: of those, machines that have
     /// seen different histories must think alike, or they would make different rings.
-    pub fn after(before: &Self, objects: &[Sourced<Object>], class: Option<&str>) -> (Self, Vec<Problem>) {
+    pub fn after<O: Borrow<Sourced<Object>>>(
+        before: &Self,
+        objects: &[O],
+        class: Option<&str>,
+    ) -> (Self, Vec<Problem>) {
         let mut problems = Vec::new();
-        let ordered = ordered(objects, &mut problems);
+        let ordered = ordered(objects.iter().map(O::borrow), &mut problems);
         let of_kind = || ordered.iter().copied();
         let pools = Pools::build(of_kind(), &before.pools, &mut problems);
         let nodes = node::build(of_kind(), &before.drain, &mut problems);
@@ -84,7 +89,10 @@ impl Model {
 
 /// The first of each object, and a problem for every other; in the order in which conflicts are decided, on every
 /// machine alike: what was made first comes first, then what is first by kind, namespace and name.
-fn ordered<'a>(objects: &'a [Sourced<Object>], problems: &mut Vec<Problem>) -> Vec<&'a Sourced<Object>> {
+fn ordered<'a>(
+    objects: impl Iterator<Item = &'a Sourced<Object>>,
+    problems: &mut Vec<Problem>,
+) -> Vec<&'a Sourced<Object>> {
     let mut unique = BTreeMap::new();
     for object in objects {
         let value = &object.value;

@@ -37,8 +37,7 @@ impl Upstream {
     /// When FRR does not start.
     pub fn start(lab: &Lab, racks: &[char], interval: Duration) -> Result<Self> {
         let upstream = Self::start_router(lab, racks, interval)?;
-        let text = yaml(&upstream.objects());
-        fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), text)?;
+        fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), yaml(&upstream.objects()))?;
         Ok(upstream)
     }
 

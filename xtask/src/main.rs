@@ -103,6 +103,12 @@ enum Subject {
     },
     /// Balance of rings, and time and memory of a plan
     Plan,
+    /// Time and memory that a large cluster costs an agent
+    Kubernetes {
+        /// Arguments of the measurement
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// How long routers go on sending to a load balancer that is dead (as root)
     Failover {
         /// Arguments of the measurement
@@ -132,6 +138,7 @@ fn perform(verb: Verb) -> Result<ExitCode> {
         Verb::Bench { subject: Subject::Packet { args } } => run::bench("packet", &args),
         Verb::Bench { subject: Subject::Simulate { args } } => run::bench("simulate", &args),
         Verb::Bench { subject: Subject::Plan } => run::bench_plan(),
+        Verb::Bench { subject: Subject::Kubernetes { args } } => run::bench("kubernetes", &args),
         Verb::Bench { subject: Subject::Failover { args } } => run::bench_failover(&args),
     }
 }

@@ -52,10 +52,10 @@ pub enum CheckError {
 /// # Errors
 /// When they cannot be read at all.
 pub fn run(args: &CheckArgs) -> Result<ExitCode, CheckError> {
-    let snapshot = input::read(&args.paths)?;
-    let preview = preview::preview(&snapshot.objects, snapshot.problems, args.lb_class.as_deref());
+    let input = input::read(&args.paths)?;
+    let preview = preview::preview(&input.objects, input.problems, args.lb_class.as_deref());
     let text = match args.output {
-        Output::Table => screen::render(&preview, &snapshot.objects),
+        Output::Table => screen::render(&preview, &input.objects),
         Output::Json => format!("{:#}\n", screen::json(&preview)),
     };
     std::io::stdout().write_all(text.as_bytes())?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
@@ -85,7 +86,7 @@ impl Decider {
         self.unseen.extend(written);
     }
 
-    fn forget_seen(&mut self, objects: &[Sourced<Object>]) {
+    fn forget_seen(&mut self, objects: &[Arc<Sourced<Object>>]) {
         if self.unseen.is_empty() {
             return;
         }
@@ -109,7 +110,7 @@ fn name(object: &Sourced<Object>) -> ServiceName {
     }
 }
 
-fn only_pools(objects: &[Sourced<Object>]) -> Vec<Sourced<Object>> {
+fn only_pools(objects: &[Arc<Sourced<Object>>]) -> Vec<Arc<Sourced<Object>>> {
     let pools = objects.iter().filter(|object| matches!(object.value, Object::IpAddressPool(_)));
     pools.cloned().collect()
 }
@@ -141,7 +142,7 @@ mod tests {
         }
         let (objects, problems) = objects::parse("test", &text);
         assert!(problems.is_empty(), "{problems:?}");
-        Snapshot { objects, problems }
+        Snapshot { objects: objects.into_iter().map(Arc::new).collect(), problems }
     }
 
     fn given(decided: &Decided) -> Vec<String> {
@@ -172,7 +173,7 @@ mod tests {
         assert_eq!(given(&decider.decide(&snapshot(&[("b", 7, held)]))), ["b [10.0.0.1]"]);
         let mut wrong = snapshot(&[("b", 7, held)]);
         for object in &mut wrong.objects {
-            if let Object::IpAddressPool(pool) = &mut object.value {
+            if let Object::IpAddressPool(pool) = &mut Arc::make_mut(object).value {
                 pool.spec.addresses = vec!["10.0.0.0/33".into()];
             }
         }

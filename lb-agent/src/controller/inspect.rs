@@ -101,7 +101,7 @@ impl Inspector {
     fn tell(&mut self, snapshot: &Snapshot, problems: &[Problem]) -> bool {
         let facts: BTreeSet<Fact> = problems.iter().filter_map(fact).collect();
         let objects: BTreeMap<ObjectRef, &Sourced<Object>> =
-            snapshot.objects.iter().map(|object| (object.value.reference(), object)).collect();
+            snapshot.objects.iter().map(|object| (object.value.reference(), &**object)).collect();
         let is_told = |fact: &Fact| {
             let (object, words) = fact;
             self.told.contains(fact) || self.events.offer(news(object, objects.get(object), words))

@@ -8,16 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
-use kube::api::{Api, ApiResource, DynamicObject};
+use kube::Client;
+use kube::api::{Api, ApiResource};
 use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Client, ResourceExt};
-use lb_api::objects::{self, Object, Sourced};
+use kube::runtime::watcher::{self, Event, InitialListStrategy, watcher};
+use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
-use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::written::Written;
 use crate::snapshot::Snapshot;
 
 /// A kind to be watched.
@@ -114,10 +114,10 @@ struct Kind {
 type Key = (String, String);
 
 /// What was seen of an object.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Entry {
     /// As it was last right.
-    object: Option<Sourced<Object>>,
+    object: Option<Arc<Sourced<Object>>>,
     problems: Vec<Problem>,
 }
 
@@ -132,7 +132,7 @@ impl Cluster {
         for kind in kinds {
             lock(&seen).kinds.insert(kind.kind, Kind::default());
             let resource = kind.resource();
-            let api: Api<DynamicObject> = if kind.is_of_namespace() {
+            let api: Api<Written> = if kind.is_of_namespace() {
                 Api::namespaced_with(client.clone(), namespace, &resource)
             } else {
                 Api::all_with(client.clone(), &resource)
@@ -184,13 +184,15 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 
 async fn follow(
     watched: Watched,
-    api: Api<DynamicObject>,
+    api: Api<Written>,
     resource: ApiResource,
     seen: Arc<Mutex<Seen>>,
     changed: Arc<watch::Sender<u64>>,
 ) {
-    let config = watcher::Config::default().timeout(WATCH_SECONDS);
-    let mut events = watcher(api, config).default_backoff().boxed();
+    // Objects that come one by one are read one by one: a list is all of them at once.
+    let config = watcher::Config::default().timeout(WATCH_SECONDS).streaming_lists();
+    let mut strategy = InitialListStrategy::StreamingList;
+    let mut events = watcher(api.clone(), config.clone()).default_backoff().boxed();
     let mut told: Option<tokio::time::Instant> = None;
     loop {
         match events.try_next().await {
@@ -202,6 +204,12 @@ async fn follow(
             }
             // The stream of a watcher has no end.
             Ok(None) => return,
+            Err(error) if strategy == InitialListStrategy::StreamingList && cannot_stream(&error) => {
+                tracing::debug!(kind = watched.kind, "the server does not stream lists");
+                strategy = InitialListStrategy::ListWatch;
+                let config = watcher::Config { initial_list_strategy: strategy.clone(), ..config.clone() };
+                events = watcher(api.clone(), config).default_backoff().boxed();
+            }
             Err(error) => {
                 if is_undefined(&error)
                     && lock(&seen).kinds.entry(watched.kind).or_default().handle_undefined()
@@ -229,6 +237,12 @@ fn is_undefined(error: &watcher::Error) -> bool {
     matches!(source, kube::Error::Api(status) if status.code == 404)
 }
 
+/// The server says that it does not take such a request: one before Kubernetes 1.32, or told not to.
+fn cannot_stream(error: &watcher::Error) -> bool {
+    let watcher::Error::WatchStartFailed(source) = error else { return false };
+    matches!(source, kube::Error::Api(status) if matches!(status.code, 400 | 422))
+}
+
 impl Kind {
     /// A kind that is not defined has no objects. Where some have been seen, they stay: a definition that is
     /// taken away for a moment must not take everything away. True the first time.
@@ -237,58 +251,45 @@ impl Kind {
     }
 
     /// Takes an event in; true where what has been seen is different after it.
-    fn handle(&mut self, event: Event<DynamicObject>, resource: &ApiResource) -> bool {
+    fn handle(&mut self, event: Event<Written>, resource: &ApiResource) -> bool {
         match event {
             Event::Init => {
                 self.listing.clear();
                 false
             }
-            Event::InitApply(object) => {
-                let (key, entry) = self.entry(object, resource);
+            Event::InitApply(written) => {
+                let key = written.key();
+                let entry = self.entry(&key, &written, resource);
                 self.listing.insert(key, entry);
                 false
             }
             Event::InitDone => {
-                self.entries = std::mem::take(&mut self.listing);
+                let listed = std::mem::take(&mut self.listing);
+                let differs = !self.synced || self.entries != listed;
+                self.entries = listed;
                 self.synced = true;
-                true
+                differs
             }
-            Event::Apply(object) => {
-                let (key, entry) = self.entry(object, resource);
+            Event::Apply(written) => {
+                let key = written.key();
+                let entry = self.entry(&key, &written, resource);
+                let differs = self.entries.get(&key) != Some(&entry);
                 self.entries.insert(key, entry);
-                true
+                differs
             }
-            Event::Delete(object) => self.entries.remove(&key(&object)).is_some(),
+            Event::Delete(written) => self.entries.remove(&written.key()).is_some(),
         }
     }
 
-    fn entry(&self, object: DynamicObject, resource: &ApiResource) -> (Key, Entry) {
-        let key = key(&object);
-        let (mut read, problems) = objects::from_json(value(object, resource));
-        let before = || self.entries.get(&key).and_then(|entry| entry.object.clone());
-        let object = read.pop().or_else(before);
-        (key, Entry { object, problems })
+    /// What is seen of an object now. One that says what it said before is the same value.
+    fn entry(&self, key: &Key, written: &Written, resource: &ApiResource) -> Entry {
+        let (read, problems) = written.read(resource);
+        let before = self.entries.get(key).and_then(|entry| entry.object.clone());
+        let object = match (read, before) {
+            (Some(read), Some(before)) if *before == read => Some(before),
+            (Some(read), _) => Some(Arc::new(read)),
+            (None, before) => before,
+        };
+        Entry { object, problems }
     }
-}
-
-fn key(object: &DynamicObject) -> Key {
-    (object.namespace().unwrap_or_default(), object.name_any())
-}
-
-/// As written, without what only the server itself looks at. Items of a list do not name their kind.
-fn value(object: DynamicObject, resource: &ApiResource) -> Value {
-    let mut value = object.data;
-    let metadata = &object.metadata;
-    value["apiVersion"] = resource.api_version.clone().into();
-    value["kind"] = resource.kind.clone().into();
-    value["metadata"] = serde_json::json!({
-        "name": metadata.name,
-        "namespace": metadata.namespace,
-        "labels": metadata.labels,
-        "annotations": metadata.annotations,
-        "creationTimestamp": metadata.creation_timestamp,
-        "uid": metadata.uid,
-        "resourceVersion": metadata.resource_version,
-    });
-    value
 }

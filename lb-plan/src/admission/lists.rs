@@ -50,6 +50,15 @@ impl Lists<'_> {
         self.distinct("spec.interfaces", &spec.interfaces);
         self.distinct_selectors("spec.ipAddressPoolSelectors", &spec.ip_address_pool_selectors);
         self.distinct_selectors("spec.nodeSelectors", &spec.node_selectors);
+        self.distinct_selectors("spec.serviceSelectors", &spec.service_selectors);
+        for (i, preferred) in spec.preferred_node_selectors.iter().enumerate() {
+            let field = format!("spec.preferredNodeSelectors[{i}]");
+            if !(1..=100).contains(&preferred.weight) {
+                let written = preferred.weight.to_string();
+                self.refuse(format!("{field}.weight"), Reason::OutOfRange { written, allowed: "1 to 100" });
+            }
+            self.selector(&format!("{field}.preference"), &preferred.preference);
+        }
     }
 
     fn bgp_advertisement(&mut self, spec: &BgpAdvertisementSpec) {
@@ -75,16 +84,20 @@ impl Lists<'_> {
         }
     }
 
-    /// `In` and `NotIn` compare with values, the others with none.
     fn selectors(&mut self, field: &str, selectors: &[LabelSelector]) {
         for (i, selector) in selectors.iter().enumerate() {
-            for (j, requirement) in selector.match_expressions.iter().enumerate() {
-                let compares = matches!(requirement.operator, Operator::In | Operator::NotIn);
-                if compares == requirement.values.is_empty() {
-                    let reason =
-                        if compares { Reason::SelectorWithoutValues } else { Reason::SelectorWithValues };
-                    self.refuse(format!("{field}[{i}].matchExpressions[{j}].values"), reason);
-                }
+            self.selector(&format!("{field}[{i}]"), selector);
+        }
+    }
+
+    /// `In` and `NotIn` compare with values, the others with none.
+    fn selector(&mut self, field: &str, selector: &LabelSelector) {
+        for (i, requirement) in selector.match_expressions.iter().enumerate() {
+            let compares = matches!(requirement.operator, Operator::In | Operator::NotIn);
+            if compares == requirement.values.is_empty() {
+                let reason =
+                    if compares { Reason::SelectorWithoutValues } else { Reason::SelectorWithValues };
+                self.refuse(format!("{field}.matchExpressions[{i}].values"), reason);
             }
         }
     }

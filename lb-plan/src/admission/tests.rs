@@ -184,6 +184,22 @@ const ROWS: &[Row] = &[
         "spec.ipAddressPoolSelectors[1]: duplicate_entry",
     ),
     (L2, "new", "interfaces: eth0", "spec.interfaces: bad_field"),
+    (L2, "new", "serviceSelectors: [{matchLabels: {a: b}}]", "ok"),
+    (L2, "new", "serviceSelectors: [{}, {}]", "spec.serviceSelectors[1]: duplicate_entry"),
+    (L2, "new", "preferredNodeSelectors: [{weight: 1, preference: {}}, {weight: 100, preference: {}}]", "ok"),
+    (
+        L2,
+        "new",
+        "preferredNodeSelectors: [{weight: 101, preference: {}}]",
+        "spec.preferredNodeSelectors[0].weight: out_of_range",
+    ),
+    (L2, "new", "preferredNodeSelectors: [{weight: 1}]", "spec.preferredNodeSelectors[0]: bad_field"),
+    (
+        L2,
+        "new",
+        "preferredNodeSelectors: [{weight: 1, preference: {matchExpressions: [{key: a, operator: In}]}}]",
+        "spec.preferredNodeSelectors[0].preference.matchExpressions[0].values: selector_without_values",
+    ),
     // What refers to something that may still come.
     (BGP, "new", "ipAddressPools: [range], communities: [vpn]", "ok"),
     (

@@ -1,5 +1,6 @@
 //! What has to be written so that Services hold what was decided.
 
+use std::borrow::Borrow;
 use std::net::IpAddr;
 
 use super::Allocation;
@@ -31,13 +32,13 @@ impl Change {
 
 /// The writes from what Services hold to what was decided, in the order of `objects`; nothing for those that
 /// hold it already. A Service that wants no address any more, and still has one from here, is cleared.
-pub fn changes(
-    objects: &[Sourced<Object>],
+pub fn changes<O: Borrow<Sourced<Object>>>(
+    objects: &[O],
     class: Option<&str>,
     allocation: &Allocation,
 ) -> Vec<(ServiceName, Change)> {
     let mut changes = Vec::new();
-    for object in objects {
+    for object in objects.iter().map(O::borrow) {
         let Object::Service(service) = &object.value else { continue };
         let name = ServiceName {
             namespace: object.value.namespace().unwrap_or_default().to_owned(),

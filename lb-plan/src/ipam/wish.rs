@@ -1,5 +1,6 @@
 //! What Services want, from what is written.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -27,9 +28,9 @@ pub struct Wishes {
 }
 
 /// Reads what Services of a class want; `None` reads those that name none.
-pub fn wishes(objects: &[Sourced<Object>], class: Option<&str>) -> Wishes {
+pub fn wishes<O: Borrow<Sourced<Object>>>(objects: &[O], class: Option<&str>) -> Wishes {
     let mut wishes = Wishes::default();
-    for object in objects {
+    for object in objects.iter().map(O::borrow) {
         match &object.value {
             Object::Namespace(namespace) => {
                 let metadata = &namespace.metadata;

@@ -3,10 +3,16 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use lb_api::objects;
-use lb_api::problem::Reason;
+use lb_api::objects::{self, Object, Sourced};
+use lb_api::problem::{Problem, Reason};
 
-use crate::snapshot::Snapshot;
+/// What was read.
+#[derive(Debug, Default)]
+pub(super) struct Input {
+    pub(super) objects: Vec<Sourced<Object>>,
+    /// What could not be read.
+    pub(super) problems: Vec<Problem>,
+}
 
 /// Why nothing can be read.
 #[derive(Debug, thiserror::Error)]
@@ -21,8 +27,8 @@ const OURS: &str = "metallb.io/";
 
 /// All objects, and what of them cannot be read. Kinds that are none of a load balancer's are left out without a
 /// word: manifests hold more than what concerns it.
-pub(super) fn read(paths: &[PathBuf]) -> Result<Snapshot, InputError> {
-    let mut snapshot = Snapshot::default();
+pub(super) fn read(paths: &[PathBuf]) -> Result<Input, InputError> {
+    let mut input = Input::default();
     for path in paths {
         for (name, text) in texts(path)? {
             let (objects, mut problems) = objects::parse(&name, &text);
@@ -30,11 +36,11 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Snapshot, InputError> {
                 Reason::UnknownKind { api_version, .. } => api_version.starts_with(OURS),
                 _ => true,
             });
-            snapshot.objects.extend(objects);
-            snapshot.problems.extend(problems);
+            input.objects.extend(objects);
+            input.problems.extend(problems);
         }
     }
-    Ok(snapshot)
+    Ok(input)
 }
 
 /// The name and the text of every file that is meant.

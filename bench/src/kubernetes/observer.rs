@@ -1,0 +1,222 @@
+//! An agent's source, model and planner, in a process of their own.
+
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use lb_agent::control::DEBOUNCE;
+use lb_agent::source::{Source, SourceOptions};
+use lb_common::hash::HashKey;
+use lb_plan::contents::{Contents, diff};
+use lb_plan::model::{Model, NodeName};
+use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings, Uplink, Way};
+use lb_plan::speaker::{self, SpeakerSettings};
+use serde::{Deserialize, Serialize};
+
+use super::objects::node_name;
+
+/// What one turn of the loop took, in milliseconds; the first begins when all has been listed.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Turn {
+    /// Taking in what the source has.
+    pub read: f64,
+    /// Making a model of it.
+    pub model: f64,
+    /// Planning the contents of the maps, and finding what is different.
+    pub plan: f64,
+    /// Planning what routers are told.
+    pub routes: f64,
+    /// Operations that maps would get.
+    pub operations: usize,
+    /// Objects that were read.
+    pub objects: usize,
+    /// What is wrong with them.
+    pub problems: usize,
+    /// Memory of the process, in kilobytes.
+    pub resident: u64,
+    /// The most that it has had.
+    pub peak: u64,
+}
+
+impl Turn {
+    /// From first to last, in milliseconds.
+    #[must_use]
+    pub fn total(&self) -> f64 {
+        self.read + self.model + self.plan + self.routes
+    }
+}
+
+/// An observer that runs.
+#[derive(Debug)]
+pub struct Observer {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Observer {
+    /// Starts this program as an observer of a cluster, or of a directory.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(option: &str, path: &Path) -> Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg("observe")
+            .arg(option)
+            .arg(path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let output = child.stdout.take().context("no pipe")?;
+        Ok(Self { child, lines: BufReader::new(output).lines() })
+    }
+
+    /// Waits for its next turn.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn turn(&mut self) -> Result<Turn> {
+        let line = self.lines.next().context("the observer has ended")??;
+        Ok(serde_json::from_str(&line)?)
+    }
+
+    /// Waits for a turn that changes something.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn change(&mut self) -> Result<Turn> {
+        loop {
+            let turn = self.turn()?;
+            if turn.operations > 0 {
+                return Ok(turn);
+            }
+        }
+    }
+}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _: std::io::Result<()> = self.child.kill();
+        let _: std::io::Result<std::process::ExitStatus> = self.child.wait();
+    }
+}
+
+/// Observes for ever, and prints a [`Turn`] a line.
+///
+/// # Errors
+/// When the source cannot be used.
+pub async fn observe(options: &SourceOptions) -> Result<()> {
+    let mut source = Source::open(options).await?;
+    let node = NodeName::from(node_name(0).as_str());
+    let mut state = State::default();
+    loop {
+        let begun = Instant::now();
+        let Some(snapshot) = source.read() else {
+            source.changed().await;
+            continue;
+        };
+        let read = begun.elapsed();
+        let turn = state.turn(&node, &snapshot, read)?;
+        let mut output = std::io::stdout().lock();
+        writeln!(output, "{}", serde_json::to_string(&turn)?)?;
+        output.flush()?;
+        drop(output);
+        drop(snapshot);
+        source.changed().await;
+        tokio::time::sleep(DEBOUNCE).await;
+    }
+}
+
+#[derive(Default)]
+struct State {
+    model: Model,
+    planner: Planner,
+    installed: Contents,
+    facts: Option<Facts>,
+}
+
+impl State {
+    fn turn(
+        &mut self,
+        node: &NodeName,
+        snapshot: &lb_agent::snapshot::Snapshot,
+        read: Duration,
+    ) -> Result<Turn> {
+        let (modelled, model) = timed(|| Model::after(&self.model, &snapshot.objects, None));
+        let (updated, problems) = modelled;
+        self.model = updated;
+        ensure!(self.model.nodes.contains_key(node), "the observer's node is not there");
+        let facts = self.facts.get_or_insert_with(|| facts(&self.model, node));
+        let (operations, plan) = timed(|| {
+            let planned =
+                self.planner.plan(&self.model, facts, &settings(node), &self.installed, Duration::ZERO);
+            diff(&self.installed, &planned.contents)
+        });
+        let (_, routes) = timed(|| speaker::plan(&self.model, node, &SpeakerSettings::default()));
+        operations.iter().for_each(|operation| self.installed.apply(operation));
+        Ok(Turn {
+            read: milliseconds(read),
+            model: milliseconds(model),
+            plan: milliseconds(plan),
+            routes: milliseconds(routes),
+            operations: operations.len(),
+            objects: snapshot.objects.len(),
+            problems: snapshot.problems.len() + problems.len(),
+            resident: memory("VmRSS:")?,
+            peak: memory("VmHWM:")?,
+        })
+    }
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let begun = Instant::now();
+    (work(), begun.elapsed())
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// A line of this process's status, in kilobytes.
+fn memory(key: &str) -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(key)).context("no such line")?;
+    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+}
+
+/// Every node is on-link.
+fn facts(model: &Model, own: &NodeName) -> Facts {
+    let uplink = Uplink { name: "eth0".into(), mac: [2, 0, 0, 0, 0, 1], mtu: 1500 };
+    let source = model.nodes.get(own).map_or(std::net::Ipv4Addr::LOCALHOST.into(), |node| node.primary());
+    let way = Way { ifindex: 2, next_hop_mac: [2, 0, 0, 0, 0, 2], on_link: true, mtu: 1500, source };
+    let ways = model.addresses_to_resolve(own).into_iter().map(|address| (address, way.clone())).collect();
+    Facts { uplinks: [(2, uplink)].into(), ways, ..Facts::default() }
+}
+
+fn settings(node: &NodeName) -> Settings {
+    Settings {
+        node: node.clone(),
+        hash_key: HashKey::default(),
+        echo_rate: 1000,
+        forwarding: Forwarding::Auto,
+        slots_per_node: 256,
+        ring_capacity: 1 << 20,
+        liveness: Liveness::default(),
+        draining: false,
+        ignore_exclude_label: false,
+        former_grace: Settings::FORMER_GRACE,
+        udp_grace: Settings::UDP_GRACE,
+        weight_settle: Settings::WEIGHT_SETTLE,
+    }
+}
+
+/// Where an observer's objects come from.
+#[must_use]
+pub fn source(directory: Option<PathBuf>, kubeconfig: Option<PathBuf>) -> SourceOptions {
+    match directory {
+        Some(path) => SourceOptions::Directory(path),
+        None => SourceOptions::Kubernetes { kubeconfig, namespace: "metallb-system".into() },
+    }
+}
