@@ -1,6 +1,6 @@
 //! Objects, and what happened to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
+use super::access::Access;
 use super::error::Failure;
 use super::kinds::{Kind, built_in, defined_by};
 use super::request::Target;
@@ -37,6 +38,8 @@ pub struct Store {
     failing: AtomicU64,
     /// Writes that were asked for.
     writes: AtomicU64,
+    /// What requests would have had to be allowed.
+    accesses: Mutex<BTreeSet<Access>>,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +68,7 @@ impl Default for Store {
             version: watch::Sender::new(0),
             failing: AtomicU64::new(0),
             writes: AtomicU64::new(0),
+            accesses: Mutex::default(),
         }
     }
 }
@@ -134,6 +138,15 @@ impl Store {
     /// Lets every so many-th write of a client fail from now on; zero: none.
     pub fn fail_every(&self, many: u64) {
         self.failing.store(many, Ordering::Relaxed);
+    }
+
+    /// What clients would have had to be allowed for all that they have asked for.
+    pub fn accesses(&self) -> BTreeSet<Access> {
+        self.accesses.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn note(&self, accesses: impl Iterator<Item = Access>) {
+        self.accesses.lock().unwrap_or_else(PoisonError::into_inner).extend(accesses);
     }
 
     /// How many writes clients have asked for.
