@@ -154,8 +154,9 @@ fn the_program_takes_the_arguments_that_it_is_given() -> Result<()> {
 #[test]
 fn who_watches_a_kind_may_and_nobody_may_watch_more() -> Result<()> {
     let objects = rendered(&json!({}))?;
+    let by_controllers = [&controller::WATCHED[..], &controller::INSPECTED].concat();
     for (name, watched) in
-        [("fairlead-agent", &source::WATCHED[..]), ("fairlead-controller", &controller::WATCHED)]
+        [("fairlead-agent", &source::WATCHED[..]), ("fairlead-controller", &by_controllers)]
     {
         let watched: BTreeSet<_> =
             watched.iter().map(|kind| (kind.group.to_owned(), kind.plural.to_owned())).collect();

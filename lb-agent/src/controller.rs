@@ -27,6 +27,7 @@ use crate::kube::lease::{Contender, Terms};
 use crate::kube::status;
 use decide::{Decided, Decider};
 use inspect::Inspector;
+pub use inspect::WATCHED as INSPECTED;
 use metrics::Shown;
 use tell::Teller;
 use write::Writer;

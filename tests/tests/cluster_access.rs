@@ -110,7 +110,13 @@ fn fits(asked: &BTreeSet<Access>, manifest: &str, unused: &[&str]) -> Result<()>
     let grants = grants(manifest)?;
     let refused: Vec<_> = asked.iter().filter(|access| !grants.iter().any(|it| it.covers(access))).collect();
     assert!(refused.is_empty(), "{manifest} does not grant {refused:#?}");
-    let idle = grants.iter().filter(|grant| !asked.iter().any(|access| grant.covers(access)));
+    // A server that cannot stream a list as part of a watch is asked for it.
+    let as_list = |access: &Access| Access {
+        verb: if access.verb == "watch" { "list" } else { access.verb },
+        ..access.clone()
+    };
+    let is_used = |grant: &&Grant| asked.iter().any(|it| grant.covers(it) || grant.covers(&as_list(it)));
+    let idle = grants.iter().filter(|grant| !is_used(grant));
     let idle: BTreeSet<String> = idle.map(|it| format!("{} {}", it.verb, it.resource)).collect();
     let unused: BTreeSet<String> = unused.iter().map(|it| (*it).to_owned()).collect();
     assert_eq!(idle, unused, "{manifest} grants what nobody asks for");
@@ -123,6 +129,7 @@ const SERVICE: &str = "{apiVersion: v1, kind: Service, metadata: {name: a, names
 #[tokio::test]
 async fn a_controller_may_do_what_it_does_and_no_more() -> Result<()> {
     let cluster = Cluster::start().await?;
+    define(&cluster)?;
     cluster.apply(SERVICE)?;
     cluster.apply(&format!(
         "{{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {{name: p, namespace: {NAMESPACE}}}, \
@@ -135,22 +142,17 @@ async fn a_controller_may_do_what_it_does_and_no_more() -> Result<()> {
         cluster.store.accesses().iter().any(|it| it.resource == "leases" && it.verb == "update")
     })
     .await?;
+    eventually("its status is told", SOON, || {
+        !cluster.store.all("metallb.io", "configurationstates").is_empty()
+    })
+    .await?;
     eventually("the key is made", SOON, || !cluster.store.all("", "secrets").is_empty()).await?;
     controller.kill()?;
     fits(
         &cluster.store.accesses(),
         "controller-rbac.yaml",
-        // An Event of a series; the status of the controller.
-        &[
-            "create configurationstates",
-            "delete configurationstates",
-            "get pods",
-            "list configurationstates",
-            "patch configurationstates",
-            "patch configurationstates/status",
-            "patch events",
-            "watch configurationstates",
-        ],
+        // An Event of a series; a status that is wanted no more; the pod that this one is not in.
+        &["delete configurationstates", "get pods", "patch events"],
     )
 }
 
@@ -183,7 +185,7 @@ async fn an_agent_may_do_what_it_does_and_no_more() -> Result<()> {
     };
     let mut all = Wanted::default();
     all.service("n1", "shop", "a", &["p".to_owned()]);
-    all.configuration(Configuration::Agent("n1"), &[]);
+    all.configuration(Configuration::Agent("n1"), &[], &[]);
     all.session("n1", &Session { peer: "10.1.0.1".into(), vrf: None, bgp: "Established", bfd: None });
     wanted.send_replace(Some(Arc::new(all)));
     eventually("all is told", SOON, || statuses().iter().all(|plural| count(plural) == 1)).await?;
