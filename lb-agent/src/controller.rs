@@ -25,6 +25,7 @@ use crate::kube::cluster::{Cluster, Watched};
 use crate::kube::events::Events;
 use crate::kube::lease::{Contender, Terms};
 use crate::kube::status;
+use crate::webhook::{self, Mode, Webhook};
 use decide::{Decided, Decider};
 use inspect::Inspector;
 pub use inspect::WATCHED as INSPECTED;
@@ -60,6 +61,8 @@ pub struct Options {
     pub pod: Option<String>,
     /// Where metrics and health are served; `None`: nowhere.
     pub metrics: Option<SocketAddr>,
+    /// Whether API servers are answered, and whether anything else is done.
+    pub webhook: webhook::Options,
 }
 
 /// Why the controller does not run.
@@ -84,6 +87,34 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
     let client = client::connect(options.kubeconfig.as_deref()).await?;
     let listener = metrics::listen(options.metrics).await.map_err(ControllerError::Metrics)?;
     let (shown, seen) = watch::channel(Shown::default());
+    let mut terminate = signal(SignalKind::terminate()).map_err(ControllerError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ControllerError::Signals)?;
+    tokio::select! {
+        () = answer(&client, &options) => {}
+        () = allocate(&client, &options, shown) => {}
+        ended = metrics::serve(listener, seen) => ended.map_err(ControllerError::Metrics)?,
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping: addresses stay as they are");
+    Ok(())
+}
+
+/// Answers API servers, on every controller.
+async fn answer(client: &Client, options: &Options) {
+    if options.webhook.mode == Mode::Disabled {
+        std::future::pending::<()>().await;
+    }
+    let namespace = options.namespace.clone();
+    Webhook { client: client.clone(), namespace, port: options.webhook.port }.run().await;
+}
+
+/// Does what only the leader does.
+async fn allocate(client: &Client, options: &Options, shown: watch::Sender<Shown>) {
+    if options.webhook.mode == Mode::OnlyWebhook {
+        shown.send_modify(|shown| shown.ready = true);
+        std::future::pending::<()>().await;
+    }
     let key = hash_key::provide(client.clone(), &options.namespace);
     let (leads, leading) = watch::channel(false);
     let contender = Contender {
@@ -94,30 +125,23 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
     };
     let (events, telling) = Events::new(client.clone(), REPORTER, options.identity.clone());
     let (wanted, states) = watch::channel(None);
-    let inspector = Inspector::new(&client, &options.namespace, leading.clone(), events.clone(), wanted);
-    let states = status_writer(&client, &options).run(states);
+    let inspector = Inspector::new(client, &options.namespace, leading.clone(), events.clone(), wanted);
+    let states = status_writer(client, options).run(states);
     let controller = Controller {
-        cluster: Cluster::watch(&client, &WATCHED, &options.namespace),
+        cluster: Cluster::watch(client, &WATCHED, &options.namespace),
         leading,
         decider: Decider::new(options.class.clone()),
         writer: Writer::new(client.clone()),
         teller: Teller::new(events),
         shown,
     };
-    let mut terminate = signal(SignalKind::terminate()).map_err(ControllerError::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(ControllerError::Signals)?;
     tokio::select! {
         () = contender.run(leads) => {}
         () = async { tokio::join!(key, controller.run()); } => {}
         () = inspector.run() => {}
         () = states => {}
         () = telling => {}
-        ended = metrics::serve(listener, seen) => ended.map_err(ControllerError::Metrics)?,
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
     }
-    tracing::info!("stopping: addresses stay as they are");
-    Ok(())
 }
 
 fn status_writer(client: &Client, options: &Options) -> status::Writer {

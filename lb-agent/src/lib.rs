@@ -5,6 +5,7 @@
 //! | [`cli`] | 6 | the subcommands |
 //! | [`app`], [`control`] | 5 | the parts put together, and the loop |
 //! | [`controller`] | 5 | the loop that gives Services their addresses |
+//! | [`webhook`] | 5 | what an API server asks before it stores an object |
 //! | [`directory`], [`kube`], [`dataplane`], [`net`], [`liveness`], [`speaker`], [`admin`] | 4 | the world; they do not know each other |
 //! | [`telling`] | 5 | what a cluster is told of the agent |
 //! | [`source`] | 5 | directory or API server, whichever it is |
@@ -28,3 +29,4 @@ pub mod source;
 pub mod speaker;
 pub mod state;
 pub mod telling;
+pub mod webhook;

@@ -18,7 +18,7 @@ mod store;
 mod watch;
 
 pub use access::Access;
-pub use definitions::definitions;
+pub use definitions::{definitions, status_definitions};
 pub use store::Store;
 
 use std::io;

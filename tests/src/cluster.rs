@@ -11,11 +11,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::api_server::{ApiServer, Store};
+use crate::api_server::{ApiServer, Store, definitions, status_definitions};
 use crate::lab::node::find_binary;
 
 /// Namespace of what configures the load balancer.
 pub const NAMESPACE: &str = "metallb-system";
+
+/// Whether a controller answers API servers.
+const WEBHOOK: &str = "--webhook-mode";
 
 /// An API server with the kinds that configure the load balancer, and what talks to it.
 pub struct Cluster {
@@ -39,19 +42,11 @@ impl Cluster {
     /// When it cannot listen, or its files cannot be written.
     pub async fn start() -> Result<Self> {
         let store = Arc::new(Store::default());
-        define(&store, "metallb.io", "IPAddressPool", "ipaddresspools")?;
+        definitions().iter().try_for_each(|definition| store.put(definition))?;
         let server = ApiServer::start(Arc::clone(&store), "127.0.0.1:0".parse()?)?;
         let directory = TempDir::with_prefix("fairlead-cluster-")?;
         std::fs::write(directory.path().join("kubeconfig"), server.kubeconfig())?;
         Ok(Self { store, address: server.address(), server: Some(server), directory })
-    }
-
-    /// Defines the kind of BGP peers.
-    ///
-    /// # Errors
-    /// When the store refuses.
-    pub fn define_peers(&self) -> Result<()> {
-        define(&self.store, "metallb.io", "BGPPeer", "bgppeers")
     }
 
     /// Defines the kinds that the cluster is told by.
@@ -59,9 +54,7 @@ impl Cluster {
     /// # Errors
     /// When the store refuses.
     pub fn define_statuses(&self) -> Result<()> {
-        define(&self.store, "metallb.io", "ConfigurationState", "configurationstates")?;
-        define(&self.store, "metallb.io", "ServiceBGPStatus", "servicebgpstatuses")?;
-        define(&self.store, "frrk8s.metallb.io", "BGPSessionState", "bgpsessionstates")
+        status_definitions().iter().try_for_each(|definition| self.store.put(definition))
     }
 
     /// What a client is configured with.
@@ -116,6 +109,8 @@ impl Cluster {
             .args(["controller", "--identity", identity, "--namespace", NAMESPACE, "--kubeconfig"])
             .arg(self.kubeconfig())
             .args(arguments)
+            // Several controllers are one machine's here, and its port is one's.
+            .args(if arguments.contains(&WEBHOOK) { &[][..] } else { &[WEBHOOK, "disabled"] })
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
@@ -202,16 +197,4 @@ pub async fn eventually(what: &str, within: Duration, mut holds: impl FnMut() ->
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     Ok(start.elapsed())
-}
-
-fn define(store: &Store, group: &str, kind: &str, plural: &str) -> Result<()> {
-    store.put(&json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{plural}.{group}")},
-        "spec": {
-            "group": group, "scope": "Namespaced",
-            "names": {"plural": plural, "kind": kind},
-            "versions": [{"name": "v1beta1", "served": true, "storage": true, "subresources": {"status": {}}}],
-        },
-    }))
 }

@@ -8,6 +8,7 @@ pub mod failover;
 pub mod kernel;
 pub mod lab;
 pub mod model;
+pub mod neighbours;
 pub mod objects;
 pub mod packets;
 pub mod pair;

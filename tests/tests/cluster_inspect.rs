@@ -40,7 +40,6 @@ fn state(cluster: &Cluster) -> Value {
 async fn what_is_wrong_is_told_on_the_object_and_in_one_place_until_it_is_mended() -> Result<()> {
     let cluster = Cluster::start().await?;
     cluster.define_statuses()?;
-    cluster.define_peers()?;
     cluster.apply(&pool("192.0.2.0/33"))?;
     cluster.apply(&peer("not-an-address"))?;
     let controller = cluster.controller("one")?;

@@ -16,6 +16,9 @@ use serde_json::{Value, json};
 
 const ROUTERS_AS: u32 = 64_500;
 const AGENTS_AS: u32 = 64_501;
+/// Where the agent shows its metrics.
+const METRICS: &str = "127.0.0.1:9120";
+const STALE_0: &str = "metallb_k8s_client_config_stale_bool 0";
 const WITHIN: Duration = Duration::from_secs(30);
 /// How long a router's kernel is watched for a hole.
 const WATCHED_FOR: Duration = Duration::from_secs(4);
@@ -85,6 +88,39 @@ fn a_restarted_agent_leaves_its_routes_in_the_router() -> Result<()> {
         };
         wait(WITHIN, again)?;
         ensure!(kernel_next_hops(frr.host(), WEB_V4.into())? == here);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_peer_that_goes_wrong_is_spoken_to_as_before_and_the_metrics_say_so() -> Result<()> {
+    run(|lab, node| {
+        let frr = router(lab, node, |peer| peer)?;
+        give(lab, 100, "64512:7", |_| ())?;
+        let arguments = ["--metrics-address", METRICS].map(str::to_owned).to_vec();
+        node.start_agent(&AgentOptions { arguments, ..AgentOptions::default() })?;
+        wait_community(&frr, "64512:7")?;
+        let announced = format!("metallb_speaker_announced{{ip=\"{WEB_V4}\",node=\"n1\",protocol=\"bgp\"");
+        wait_metrics(node, &[&announced, "metallb_k8s_client_config_loaded_bool 1", STALE_0])?;
+        let before = counters(&frr, node)?;
+
+        give(lab, 100, "64512:7", |spec| spec["holdTime"] = json!("1s"))?;
+        wait_metrics(node, &[&announced, "metallb_k8s_client_config_stale_bool 1"])?;
+        ensure!(counters(&frr, node)? == before, "{before:?}");
+        give(lab, 100, "64512:7", |_| ())?;
+        wait_metrics(node, &[&announced, STALE_0])?;
+        ensure!(counters(&frr, node)? == before, "{before:?}");
+        Ok(())
+    })
+}
+
+/// Waits until the metrics have lines that begin so.
+fn wait_metrics(node: &Node<'_>, lines: &[&str]) -> Result<()> {
+    let url = format!("http://{METRICS}/metrics");
+    wait(WITHIN, || {
+        let text = node.command("curl").args(["-sS", "-m", "5", &url]).text()?;
+        let missing = lines.iter().find(|wanted| !text.lines().any(|line| line.starts_with(**wanted)));
+        ensure!(missing.is_none(), "no {missing:?} in {text}");
         Ok(())
     })
 }

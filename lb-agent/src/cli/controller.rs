@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::controller::{self, ControllerError, Options};
+use crate::webhook::{self, Mode};
 
 /// Arguments of `fairlead controller`.
 #[derive(Debug, Args)]
@@ -28,6 +29,12 @@ pub struct ControllerArgs {
     /// Where metrics and health are served over HTTP.
     #[arg(long, value_name = "ADDRESS:PORT")]
     metrics_address: Option<SocketAddr>,
+    /// Whether API servers are answered that ask whether an object is right.
+    #[arg(long, value_enum, default_value = "enabled")]
+    webhook_mode: Mode,
+    /// Port on which they are answered.
+    #[arg(long, default_value_t = 9443, value_name = "PORT")]
+    webhook_port: u16,
 }
 
 /// Why `fairlead controller` ends with an error.
@@ -53,6 +60,7 @@ pub fn run(args: ControllerArgs) -> Result<(), Error> {
         identity: args.identity.or_else(|| args.pod_name.clone()).unwrap_or_default(),
         pod: args.pod_name,
         metrics: args.metrics_address,
+        webhook: webhook::Options { mode: args.webhook_mode, port: args.webhook_port },
     };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;

@@ -66,8 +66,13 @@ impl Neighbours {
         let found = self.routers.found();
         let context = Context { identity: &identity, found: &found, restarted: self.restarted };
         self.speaker.set(wanted(&plan, &context, is_ready));
-        let problems =
-            plan.problems.iter().map(ToString::to_string).chain(unnumbered(&plan, &found)).collect();
+        let problems = plan
+            .problems
+            .iter()
+            .map(ToString::to_string)
+            .chain(unnumbered(&plan, &found))
+            .chain(without_echoes(&plan))
+            .collect();
         Some(Told { services: announced(plan), problems })
     }
 }
@@ -124,6 +129,17 @@ fn unnumbered(plan: &SpeakerPlan, found: &Found) -> Vec<String> {
         Some(Seen { others: 0, .. }) => None,
     });
     words.collect()
+}
+
+/// Echoes that are asked for where there can be none.
+fn without_echoes(plan: &SpeakerPlan) -> impl Iterator<Item = String> {
+    let asked = plan.peers.iter().filter(|(_, peer)| peer.session.bfd.is_some_and(|bfd| bfd.echo.is_some()));
+    let in_vain = asked.filter(|(_, peer)| {
+        peer.session.multihop || !matches!(peer.session.endpoint, Endpoint::Address(IpAddr::V4(_)))
+    });
+    in_vain.map(|(name, _)| {
+        format!("BGPPeer {name}: spec.bfdProfile: echoMode is for IPv4 over one hop; no echoes are sent to this router")
+    })
 }
 
 /// A router as a neighbour; `None` where it has no address as yet. Without `routes` it is told nothing yet.

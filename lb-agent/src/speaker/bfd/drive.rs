@@ -92,21 +92,27 @@ impl Driver {
                     Err(TryRecvError::Disconnected) => return,
                 }
             }
-            self.listen();
-            let now = self.stamps.look();
-            self.receive(now);
-            self.receive_echoes(now);
-            for (discriminator, driven) in &mut self.sessions {
-                driven.believe(*discriminator, self.notes.as_ref(), now);
-                driven.session.handle_time(now);
-                driven.send(self.seed, self.echoes.as_ref(), now);
-            }
-            self.tell();
+            self.turn();
             self.sleep();
         }
     }
 
-    fn obey(&mut self, order: Order) {
+    /// Takes in what has come, and does what is due.
+    pub(super) fn turn(&mut self) {
+        self.listen();
+        let now = self.stamps.look();
+        self.receive(now);
+        self.receive_echoes(now);
+        for (discriminator, driven) in &mut self.sessions {
+            driven.believe(*discriminator, self.notes.as_ref(), now);
+            driven.session.handle_time(now);
+            driven.send(self.seed, self.echoes.as_ref(), now);
+        }
+        self.tell();
+    }
+
+    /// Does what it is told, or answers.
+    pub(super) fn obey(&mut self, order: Order) {
         match order {
             Order::Watch(watch) => self.watch(watch),
             Order::View(asked) => {

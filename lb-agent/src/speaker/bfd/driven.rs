@@ -129,7 +129,7 @@ impl Driven {
     ) {
         let is_here = self.local() == Some(address.into());
         if let Some(exchange) = self.exchange.as_mut().filter(|_| is_here)
-            && echoes.takes(content, exchange)
+            && exchange.takes(content, &echoes.key)
         {
             self.session.handle_echo(at);
         }

@@ -35,10 +35,23 @@ const FILTER: [SockFilter; 10] = [
     SockFilter::new(0x06, 0, 0, 0xffff), // in
 ];
 
-/// The socket, and the key that echoes are told from forgeries by.
+/// The socket, and what echoes are told from forgeries by.
 pub(super) struct Echoes {
     socket: Socket,
-    key: RandomState,
+    pub(super) key: Key,
+}
+
+/// A secret of this process: nobody else can make the token of an echo.
+pub(super) struct Key(RandomState);
+
+impl Key {
+    fn new() -> Self {
+        Self(RandomState::new())
+    }
+
+    fn token(&self, discriminator: Discriminator, number: u64) -> u64 {
+        self.0.hash_one((discriminator, number))
+    }
 }
 
 /// A packet that the socket has heard.
@@ -65,6 +78,22 @@ impl Exchange {
     pub(super) const fn with(station: LinkAddr) -> Self {
         Self { station, sent: 0, returned: 0 }
     }
+
+    /// What the next echo of a session says.
+    fn next(&mut self, discriminator: Discriminator, key: &Key) -> Content {
+        self.sent += 1;
+        Content { discriminator, number: self.sent, token: key.token(discriminator, self.sent) }
+    }
+
+    /// Whether an echo is one that was sent, and newer than all that have come back.
+    pub(super) fn takes(&mut self, content: &Content, key: &Key) -> bool {
+        let is_due = self.returned < content.number && content.number <= self.sent;
+        let is_ours = is_due && content.token == key.token(content.discriminator, content.number);
+        if is_ours {
+            self.returned = content.number;
+        }
+        is_ours
+    }
 }
 
 impl Echoes {
@@ -77,7 +106,7 @@ impl Echoes {
         socket.attach_filter(&FILTER)?;
         socket.set_nonblocking(true)?;
         setsockopt(&socket, ReceiveTimestampns, &true)?;
-        Ok(Self { socket, key: RandomState::new() })
+        Ok(Self { socket, key: Key::new() })
     }
 
     /// Sends the next echo of a session.
@@ -90,22 +119,9 @@ impl Echoes {
         local: Ipv4Addr,
         exchange: &mut Exchange,
     ) -> io::Result<()> {
-        exchange.sent += 1;
-        let number = exchange.sent;
-        let content = Content { discriminator, number, token: self.token(discriminator, number) };
-        let packet = echo::build(local, &content);
+        let packet = echo::build(local, &exchange.next(discriminator, &self.key));
         sendto(self.socket.as_raw_fd(), &packet, &exchange.station, MsgFlags::empty())?;
         Ok(())
-    }
-
-    /// Whether an echo is one of a session's, and newer than all that have come back.
-    pub(super) fn takes(&self, content: &Content, exchange: &mut Exchange) -> bool {
-        let is_due = exchange.returned < content.number && content.number <= exchange.sent;
-        let is_ours = is_due && content.token == self.token(content.discriminator, content.number);
-        if is_ours {
-            exchange.returned = content.number;
-        }
-        is_ours
     }
 
     /// Takes one packet; `None` when there is none.
@@ -128,10 +144,6 @@ impl Echoes {
         };
         Ok(Some(Heard { packet: buffer.get(..octets).and_then(echo::read), station, stamp }))
     }
-
-    fn token(&self, discriminator: Discriminator, number: u64) -> u64 {
-        self.key.hash_one((discriminator, number))
-    }
 }
 
 impl AsFd for Echoes {
@@ -145,5 +157,38 @@ pub(super) fn stamp(said: &ControlMessageOwned) -> Option<Duration> {
     match said {
         ControlMessageOwned::ScmTimestampns(time) => Some(Duration::from(*time)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::SockaddrLike;
+
+    use super::*;
+
+    /// Nothing is sent there.
+    fn nowhere() -> LinkAddr {
+        let interfaces = nix::ifaddrs::getifaddrs().unwrap();
+        let mut addresses = interfaces.filter_map(|interface| interface.address);
+        let link = addresses.find_map(|address| address.as_link_addr().copied()).unwrap();
+        assert!(link.len() > 0);
+        link
+    }
+
+    #[test]
+    fn an_echo_counts_once_and_only_if_it_was_sent() {
+        let (key, session) = (Key::new(), Discriminator::MIN);
+        let mut exchange = Exchange::with(nowhere());
+        let sent: Vec<Content> = (0..3).map(|_| exchange.next(session, &key)).collect();
+        assert!(exchange.takes(&sent[1], &key));
+        assert!(!exchange.takes(&sent[1], &key), "again");
+        assert!(!exchange.takes(&sent[0], &key), "overtaken");
+        let forged = Content { token: sent[2].token ^ 1, ..sent[2] };
+        assert!(!exchange.takes(&forged, &key), "forged");
+        let foreign = Content { token: Key::new().token(session, 3), ..sent[2] };
+        assert!(!exchange.takes(&foreign, &key), "of another process");
+        let early = Content { number: 4, token: key.token(session, 4), ..sent[2] };
+        assert!(!exchange.takes(&early, &key), "not sent yet");
+        assert!(exchange.takes(&sent[2], &key));
     }
 }
