@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -135,11 +136,20 @@ async fn a_controller_may_do_what_it_does_and_no_more() -> Result<()> {
         "{{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {{name: p, namespace: {NAMESPACE}}}, \
          spec: {{addresses: [192.0.2.0/30]}}}}"
     ))?;
-    let controller = cluster.controller("one")?;
+    cluster.apply(&fs::read_to_string(deploy().join("manifests/webhook.yaml"))?)?;
+    let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port().to_string();
+    let controller =
+        cluster.controller_with("one", &["--webhook-mode", "enabled", "--webhook-port", &port])?;
     eventually("the Service has an address", SOON, || !cluster.addresses("shop", "a").is_empty()).await?;
     eventually("it is told", SOON, || !cluster.events("a").is_empty()).await?;
     eventually("the Lease is held", SOON, || {
         cluster.store.accesses().iter().any(|it| it.resource == "leases" && it.verb == "update")
+    })
+    .await?;
+    eventually("API servers are told whom to trust", SOON, || {
+        let group = "admissionregistration.k8s.io";
+        let all = cluster.store.all(group, "validatingwebhookconfigurations");
+        all.iter().any(|it| it["webhooks"][0]["clientConfig"]["caBundle"].is_string())
     })
     .await?;
     eventually("its status is told", SOON, || {
@@ -151,8 +161,9 @@ async fn a_controller_may_do_what_it_does_and_no_more() -> Result<()> {
     fits(
         &cluster.store.accesses(),
         "controller-rbac.yaml",
-        // An Event of a series; a status that is wanted no more; the pod that this one is not in.
-        &["delete configurationstates", "get pods", "patch events"],
+        // An Event of a series; a status that is wanted no more; the pod that this one is not in; a certificate that is
+        // old, or of another type.
+        &["delete configurationstates", "delete secrets", "get pods", "patch events", "update secrets"],
     )
 }
 
