@@ -6,6 +6,7 @@
 
 mod lists;
 
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 
 use lb_api::objects::{Object, Sourced};
@@ -39,10 +40,11 @@ impl Verdict {
 }
 
 /// Judges a change of the objects that are there.
-pub fn review(existing: &[Sourced<Object>], change: &Change<'_>) -> Verdict {
+pub fn review<O: Borrow<Sourced<Object>>>(existing: &[O], change: &Change<'_>) -> Verdict {
+    let existing: Vec<&Sourced<Object>> = existing.iter().map(O::borrow).collect();
     match change {
-        Change::Write(object) => write(existing, object),
-        Change::Delete(object) => delete(existing, object),
+        Change::Write(object) => write(&existing, object),
+        Change::Delete(object) => delete(&existing, object),
     }
 }
 
@@ -62,11 +64,11 @@ pub fn is_waiting(reason: &Reason) -> bool {
     )
 }
 
-fn write(existing: &[Sourced<Object>], object: &Sourced<Object>) -> Verdict {
+fn write(existing: &[&Sourced<Object>], object: &Sourced<Object>) -> Verdict {
     let reference = object.value.reference();
     let (before, known) = Model::build(existing, None);
-    let others = existing.iter().filter(|other| other.value.reference() != reference);
-    let after: Vec<_> = others.cloned().chain([object.clone()]).collect();
+    let others = existing.iter().copied().filter(|other| other.value.reference() != reference);
+    let after: Vec<_> = others.chain([object]).collect();
     let known: BTreeSet<_> = known.iter().map(told).collect();
     let mut verdict = Verdict::default();
     let problems = Model::after(&before, &after, None).1.into_iter().chain(lint(object));
@@ -95,7 +97,7 @@ fn is_configuration(problem: &Problem) -> bool {
 }
 
 /// A BFD profile stays as long as a peer needs it; everything else may go.
-fn delete(existing: &[Sourced<Object>], gone: &ObjectRef) -> Verdict {
+fn delete(existing: &[&Sourced<Object>], gone: &ObjectRef) -> Verdict {
     let mut verdict = Verdict::default();
     if gone.kind != "BFDProfile" {
         return verdict;
