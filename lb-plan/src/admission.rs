@@ -6,6 +6,7 @@
 
 mod lists;
 
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 
 use lb_api::objects::{Object, Sourced};
@@ -39,7 +40,7 @@ impl Verdict {
 }
 
 /// Judges a change of the objects that are there.
-pub fn review(existing: &[Sourced<Object>], change: &Change<'_>) -> Verdict {
+pub fn review<O: Borrow<Sourced<Object>>>(existing: &[O], change: &Change<'_>) -> Verdict {
     match change {
         Change::Write(object) => write(existing, object),
         Change::Delete(object) => delete(existing, object),
@@ -62,11 +63,11 @@ pub fn is_waiting(reason: &Reason) -> bool {
     )
 }
 
-fn write(existing: &[Sourced<Object>], object: &Sourced<Object>) -> Verdict {
+fn write<O: Borrow<Sourced<Object>>>(existing: &[O], object: &Sourced<Object>) -> Verdict {
     let reference = object.value.reference();
     let (before, known) = Model::build(existing, None);
-    let others = existing.iter().filter(|other| other.value.reference() != reference);
-    let after: Vec<_> = others.cloned().chain([object.clone()]).collect();
+    let others = existing.iter().map(Borrow::borrow).filter(|other| other.value.reference() != reference);
+    let after: Vec<&Sourced<Object>> = others.chain([object]).collect();
     let known: BTreeSet<_> = known.iter().map(told).collect();
     let mut verdict = Verdict::default();
     let problems = Model::after(&before, &after, None).1.into_iter().chain(lint(object));
@@ -95,12 +96,12 @@ fn is_configuration(problem: &Problem) -> bool {
 }
 
 /// A BFD profile stays as long as a peer needs it; everything else may go.
-fn delete(existing: &[Sourced<Object>], gone: &ObjectRef) -> Verdict {
+fn delete<O: Borrow<Sourced<Object>>>(existing: &[O], gone: &ObjectRef) -> Verdict {
     let mut verdict = Verdict::default();
     if gone.kind != "BFDProfile" {
         return verdict;
     }
-    for object in existing {
+    for object in existing.iter().map(Borrow::borrow) {
         let Object::BgpPeer(peer) = &object.value else { continue };
         let is_same_namespace = object.value.namespace() == gone.namespace.as_deref();
         if is_same_namespace && peer.spec.bfd_profile.as_deref() == Some(&gone.name) {

@@ -1,5 +1,7 @@
 //! AdmissionReview: whether a change is to be taken.
 
+use std::borrow::Borrow;
+
 use lb_api::objects::{self, Object, Sourced};
 use lb_api::problem::{ObjectRef, Problem};
 use lb_plan::admission::{self, Change, Verdict};
@@ -30,7 +32,7 @@ struct Kind {
 const UNPROCESSABLE: u16 = 422;
 
 /// Answers an AdmissionReview by what is there; `None` for what is none.
-pub(super) fn answer(review: &Value, existing: &[Sourced<Object>]) -> Option<Value> {
+pub(super) fn answer<O: Borrow<Sourced<Object>>>(review: &Value, existing: &[O]) -> Option<Value> {
     let request = Request::deserialize(review.get("request")?).ok()?;
     let verdict = judge(&request, existing);
     let mut response = json!({"uid": request.uid, "allowed": verdict.is_admitted()});
@@ -50,7 +52,7 @@ fn words(problems: &[Problem]) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
 
-fn judge(request: &Request, existing: &[Sourced<Object>]) -> Verdict {
+fn judge<O: Borrow<Sourced<Object>>>(request: &Request, existing: &[O]) -> Verdict {
     match request.operation.as_str() {
         "CREATE" | "UPDATE" => written(&request.object, existing),
         "DELETE" => {
@@ -66,7 +68,7 @@ fn judge(request: &Request, existing: &[Sourced<Object>]) -> Verdict {
     }
 }
 
-fn written(object: &Value, existing: &[Sourced<Object>]) -> Verdict {
+fn written<O: Borrow<Sourced<Object>>>(object: &Value, existing: &[O]) -> Verdict {
     if object.pointer("/metadata/deletionTimestamp").is_some_and(|deleted| !deleted.is_null()) {
         // It is about to go, and waits for somebody who must be able to say that it may.
         return Verdict::default();
@@ -157,7 +159,7 @@ mod tests {
     #[test]
     fn what_is_no_review_has_no_answer() {
         for review in [json!({}), json!([]), json!({"request": {}}), json!({"request": {"uid": 5}})] {
-            assert_eq!(answer(&review, &[]), None);
+            assert_eq!(answer(&review, &there()), None);
         }
     }
 }
