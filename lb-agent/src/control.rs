@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use lb_api::problem::Problem;
 use lb_bfd::initiator::Target;
 use lb_plan::contents::{Contents, diff};
-use lb_plan::model::{DrainRules, Model, Node};
+use lb_plan::model::{DrainRules, Model, Modeller, Node};
 use lb_plan::plan::{Facts, NodeState, Plan, Planner, Settings};
 use lb_plan::speaker::SpeakerSettings;
 use tokio::sync::watch;
@@ -58,6 +58,7 @@ pub struct Control {
 struct Memory {
     planner: Planner,
     installed: Contents,
+    modeller: Modeller,
     model: Model,
     /// What is wrong with the objects.
     problems: Vec<Problem>,
@@ -94,6 +95,7 @@ impl Control {
         let mut memory = Memory {
             planner: Planner::default(),
             installed: self.maps.read_back()?,
+            modeller: Modeller::default(),
             model: Model { drain: self.drain.clone(), ..Model::default() },
             problems: Vec::new(),
             reading: Reading::default(),
@@ -179,7 +181,8 @@ impl Control {
             memory.reading.failed();
             return false;
         };
-        let (model, problems) = Model::after(&memory.model, &snapshot.objects, self.class.as_deref());
+        let class = self.class.as_deref();
+        let (model, problems) = memory.modeller.after(&memory.model, &snapshot.objects, class);
         memory.problems = snapshot.problems;
         memory.problems.extend(problems);
         memory.reading.succeeded(&memory.problems);

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "a measurement reads the clock; what is measured does not")]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lb_common::hash::HashKey;
@@ -186,7 +187,7 @@ fn model(services: u32, nodes: u16, kind: Kind, joined: bool) -> Model {
         };
         let policy = if is_local { TrafficPolicy::Local } else { TrafficPolicy::Cluster };
         let name = ServiceName { namespace: "shop".into(), name: format!("web-{number}") };
-        (name, Service { policy, affinity: false, labels: BTreeMap::new(), vips: vec![vip] })
+        (name, Arc::new(Service { policy, affinity: false, labels: BTreeMap::new(), vips: vec![vip] }))
     };
     Model {
         nodes: (0..nodes).filter_map(node).collect(),

@@ -41,9 +41,10 @@ impl Verdict {
 
 /// Judges a change of the objects that are there.
 pub fn review<O: Borrow<Sourced<Object>>>(existing: &[O], change: &Change<'_>) -> Verdict {
+    let existing: Vec<&Sourced<Object>> = existing.iter().map(O::borrow).collect();
     match change {
-        Change::Write(object) => write(existing, object),
-        Change::Delete(object) => delete(existing, object),
+        Change::Write(object) => write(&existing, object),
+        Change::Delete(object) => delete(&existing, object),
     }
 }
 
@@ -63,11 +64,11 @@ pub fn is_waiting(reason: &Reason) -> bool {
     )
 }
 
-fn write<O: Borrow<Sourced<Object>>>(existing: &[O], object: &Sourced<Object>) -> Verdict {
+fn write(existing: &[&Sourced<Object>], object: &Sourced<Object>) -> Verdict {
     let reference = object.value.reference();
     let (before, known) = Model::build(existing, None);
-    let others = existing.iter().map(Borrow::borrow).filter(|other| other.value.reference() != reference);
-    let after: Vec<&Sourced<Object>> = others.chain([object]).collect();
+    let others = existing.iter().copied().filter(|other| other.value.reference() != reference);
+    let after: Vec<_> = others.chain([object]).collect();
     let known: BTreeSet<_> = known.iter().map(told).collect();
     let mut verdict = Verdict::default();
     let problems = Model::after(&before, &after, None).1.into_iter().chain(lint(object));
@@ -96,12 +97,12 @@ fn is_configuration(problem: &Problem) -> bool {
 }
 
 /// A BFD profile stays as long as a peer needs it; everything else may go.
-fn delete<O: Borrow<Sourced<Object>>>(existing: &[O], gone: &ObjectRef) -> Verdict {
+fn delete(existing: &[&Sourced<Object>], gone: &ObjectRef) -> Verdict {
     let mut verdict = Verdict::default();
     if gone.kind != "BFDProfile" {
         return verdict;
     }
-    for object in existing.iter().map(Borrow::borrow) {
+    for object in existing {
         let Object::BgpPeer(peer) = &object.value else { continue };
         let is_same_namespace = object.value.namespace() == gone.namespace.as_deref();
         if is_same_namespace && peer.spec.bfd_profile.as_deref() == Some(&gone.name) {

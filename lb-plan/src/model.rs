@@ -8,6 +8,7 @@ mod bgp;
 mod drain;
 mod duration;
 mod endpoints;
+mod modeller;
 mod name;
 mod node;
 mod pool;
@@ -19,18 +20,20 @@ pub use bgp::{BfdProfile, Bgp, BgpAdvertisement, Endpoint, Password, Peer, Remot
 pub use drain::{DrainCause, DrainRules, Mark, RuleError, TaintRule};
 pub use endpoints::Endpoints;
 pub(crate) use endpoints::SERVICE_LABEL;
+pub use modeller::Modeller;
 pub use name::{NodeName, PoolName, Protocol, ServiceName};
 pub use node::Node;
 pub use pool::{AddressRange, Pool, Pools, ServiceAllocation};
 pub use service::{Service, ServiceVip, TrafficPolicy};
 
 use std::borrow::Borrow;
-use std::collections::BTreeSet;
-use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::{Problem, Reason};
+use modeller::Recollection;
 
 /// Everything that is wanted, valid.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,7 +41,7 @@ pub struct Model {
     /// Pools of addresses.
     pub pools: Pools,
     /// Services that are to be served and have an address.
-    pub services: BTreeMap<ServiceName, Service>,
+    pub services: BTreeMap<ServiceName, Arc<Service>>,
     /// Nodes of the cluster.
     pub nodes: BTreeMap<NodeName, Node>,
     /// Which pools are announced on the local network, and by whom.
@@ -67,6 +70,16 @@ impl Model {
         objects: &[O],
         class: Option<&str>,
     ) -> (Self, Vec<Problem>) {
+        Self::recalling(before, objects, class, &mut Recollection::default())
+    }
+
+    /// The same, where what came of Services before is recalled.
+    fn recalling<O: Borrow<Sourced<Object>>>(
+        before: &Self,
+        objects: &[O],
+        class: Option<&str>,
+        recollection: &mut Recollection,
+    ) -> (Self, Vec<Problem>) {
         let mut problems = Vec::new();
         let ordered = ordered(objects.iter().map(O::borrow), &mut problems);
         let of_kind = || ordered.iter().copied();
@@ -74,7 +87,7 @@ impl Model {
         let nodes = node::build(of_kind(), &before.drain, &mut problems);
         let slices = endpoints::index(of_kind());
         let context = service::Context { pools: &pools, nodes: &nodes, slices: &slices, class };
-        let services = service::build(of_kind(), &context, &mut problems);
+        let services = service::build(of_kind(), &context, recollection.of(&context), &mut problems);
         let l2_advertisements = advertisement::build(of_kind());
         let bgp = Bgp::build(&ordered, &pools, &nodes, &before.bgp, &mut problems);
         let drain = before.drain.clone();
@@ -93,21 +106,20 @@ fn ordered<'a>(
     objects: impl Iterator<Item = &'a Sourced<Object>>,
     problems: &mut Vec<Problem>,
 ) -> Vec<&'a Sourced<Object>> {
-    let mut unique = BTreeMap::new();
-    for object in objects {
-        let value = &object.value;
-        match unique.entry((value.kind(), value.namespace(), &value.metadata().name)) {
-            Entry::Vacant(free) => {
-                free.insert(object);
-            }
-            Entry::Occupied(first) => {
-                let first: &Sourced<Object> = first.get();
-                let (source_name, line) = (first.source.clone(), first.line);
-                problems.push(Problem::of(object, Reason::Duplicate { source_name, line }));
-            }
+    let mut ordered: Vec<_> = objects.collect();
+    let key = |object: &&'a Sourced<Object>| {
+        (object.value.kind(), object.value.namespace(), &object.value.metadata().name)
+    };
+    // Mostly in this order already, by which it is quick.
+    ordered.sort_by_key(key);
+    ordered.dedup_by(|object, first| {
+        let is_double = key(object) == key(first);
+        if is_double {
+            let (source_name, line) = (first.source.clone(), first.line);
+            problems.push(Problem::of(object, Reason::Duplicate { source_name, line }));
         }
-    }
-    let mut ordered: Vec<_> = unique.into_values().collect();
+        is_double
+    });
     ordered.sort_by_key(|object| object.value.metadata().creation_timestamp.as_deref());
     ordered
 }

@@ -183,7 +183,7 @@ async fn an_agent_may_do_what_it_does_and_no_more() -> Result<()> {
     };
     let mut all = Wanted::default();
     all.service("n1", "shop", "a", &["p".to_owned()]);
-    all.configuration(Configuration::Agent("n1"), &[]);
+    all.configuration(Configuration::Agent("n1"), &[], &[]);
     all.session("n1", &Session { peer: "10.1.0.1".into(), vrf: None, bgp: "Established", bfd: None });
     wanted.send_replace(Some(Arc::new(all)));
     eventually("all is told", SOON, || statuses().iter().all(|plural| count(plural) == 1)).await?;

@@ -10,7 +10,7 @@ use lb_agent::control::DEBOUNCE;
 use lb_agent::source::{Source, SourceOptions};
 use lb_common::hash::HashKey;
 use lb_plan::contents::{Contents, diff};
-use lb_plan::model::{Model, NodeName};
+use lb_plan::model::{Model, Modeller, NodeName};
 use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings, Uplink, Way};
 use lb_plan::speaker::{self, SpeakerSettings};
 use serde::{Deserialize, Serialize};
@@ -131,6 +131,7 @@ pub async fn observe(options: &SourceOptions) -> Result<()> {
 
 #[derive(Default)]
 struct State {
+    modeller: Modeller,
     model: Model,
     planner: Planner,
     installed: Contents,
@@ -144,7 +145,7 @@ impl State {
         snapshot: &lb_agent::snapshot::Snapshot,
         read: Duration,
     ) -> Result<Turn> {
-        let (modelled, model) = timed(|| Model::after(&self.model, &snapshot.objects, None));
+        let (modelled, model) = timed(|| self.modeller.after(&self.model, &snapshot.objects, None));
         let (updated, problems) = modelled;
         self.model = updated;
         ensure!(self.model.nodes.contains_key(node), "the observer's node is not there");

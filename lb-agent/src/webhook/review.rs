@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn what_is_no_review_has_no_answer() {
         for review in [json!({}), json!([]), json!({"request": {}}), json!({"request": {"uid": 5}})] {
-            assert_eq!(answer(&review, &there()), None);
+            assert_eq!(answer::<Sourced<Object>>(&review, &[]), None);
         }
     }
 }

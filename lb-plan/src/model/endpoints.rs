@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::name::{NodeName, Protocol, ServiceName};
+use super::name::{NodeName, Protocol};
 use super::node::Node;
 use lb_api::objects::{Conditions, EndpointSlice, Object, Sourced};
 
@@ -26,8 +26,8 @@ impl Endpoints {
     }
 }
 
-/// EndpointSlices by Service.
-pub(super) type Slices<'a> = BTreeMap<ServiceName, Vec<&'a EndpointSlice>>;
+/// EndpointSlices by namespace and name of their Service.
+pub(super) type Slices<'a> = BTreeMap<(&'a str, &'a str), Vec<&'a EndpointSlice>>;
 
 pub(super) fn index<'a>(objects: impl Iterator<Item = &'a Sourced<Object>>) -> Slices<'a> {
     let mut slices = Slices::new();
@@ -35,8 +35,8 @@ pub(super) fn index<'a>(objects: impl Iterator<Item = &'a Sourced<Object>>) -> S
         let Object::EndpointSlice(slice) = &object.value else { continue };
         // A slice without the label belongs to no Service; that is allowed.
         if let Some(service) = slice.metadata.labels.get(SERVICE_LABEL) {
-            let namespace = object.value.namespace().unwrap_or_default().to_owned();
-            slices.entry(ServiceName { namespace, name: service.clone() }).or_default().push(slice);
+            let namespace = object.value.namespace().unwrap_or_default();
+            slices.entry((namespace, service)).or_default().push(slice);
         }
     }
     slices

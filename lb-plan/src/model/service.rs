@@ -5,6 +5,7 @@ mod port;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -12,7 +13,7 @@ use super::endpoints::{Endpoints, Slices};
 use super::name::{NodeName, Protocol, ServiceName};
 use super::node::Node;
 use super::pool::Pools;
-use lb_api::objects::{self, Object, Sourced};
+use lb_api::objects::{self, EndpointSlice, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
 
 /// A Service that is to be served.
@@ -51,6 +52,10 @@ pub struct ServiceVip {
 }
 
 impl ServiceVip {
+    fn key(&self) -> (IpAddr, u16, Protocol) {
+        (self.address, self.port, self.protocol)
+    }
+
     /// Whether some node can serve it under a policy.
     pub fn is_served(&self, policy: TrafficPolicy) -> bool {
         match policy {
@@ -69,29 +74,70 @@ pub(super) struct Context<'a> {
 }
 
 /// Which Service has a port of an address.
-type Taken = BTreeMap<(IpAddr, u16, Protocol), ServiceName>;
+type Taken<'a> = BTreeMap<(IpAddr, u16, Protocol), &'a Sourced<Object>>;
+
+/// What came of Services, by the places of their objects in memory.
+pub(super) type Judgements = BTreeMap<usize, Judgement>;
+
+/// What came of a Service.
+#[derive(Clone, Debug)]
+pub(super) struct Judgement {
+    /// Places of its EndpointSlices in memory, in their order.
+    slices: Vec<usize>,
+    service: Option<Arc<Service>>,
+    problems: Vec<Problem>,
+}
+
+impl Judgement {
+    /// Whether judging again would come to the same: no port is taken by another Service, now or then.
+    fn holds(&self, slices: &[&EndpointSlice], taken: &Taken<'_>) -> bool {
+        let collided = |problem: &Problem| matches!(problem.reason, Reason::PortTaken { .. });
+        self.slices.iter().copied().eq(slices.iter().map(|slice| place(*slice)))
+            && !self.problems.iter().any(collided)
+            && self.vips().all(|vip| !taken.contains_key(&vip.key()))
+    }
+
+    fn vips(&self) -> impl Iterator<Item = &ServiceVip> {
+        self.service.iter().flat_map(|service| &service.vips)
+    }
+}
+
+fn place<T>(value: &T) -> usize {
+    std::ptr::from_ref(value).addr()
+}
 
 pub(super) fn build<'a>(
     objects: impl Iterator<Item = &'a Sourced<Object>>,
     context: &Context<'_>,
+    before: &mut Judgements,
     problems: &mut Vec<Problem>,
-) -> BTreeMap<ServiceName, Service> {
+) -> BTreeMap<ServiceName, Arc<Service>> {
     let mut services = BTreeMap::new();
+    let mut judgements = Judgements::new();
     let mut taken = Taken::new();
     for object in objects {
         let Object::Service(written) = &object.value else { continue };
         if !is_ours(written, context.class) {
             continue;
         }
-        let name = ServiceName {
-            namespace: object.value.namespace().unwrap_or_default().to_owned(),
-            name: written.metadata.name.clone(),
-        };
-        let mut candidate = Candidate { object, written, name: &name, context, problems };
-        if let Some(service) = candidate.judge(&mut taken) {
-            services.insert(name, service);
+        let (namespace, name) = (object.value.namespace().unwrap_or_default(), &*written.metadata.name);
+        let slices = context.slices.get(&(namespace, name)).map_or(&[][..], Vec::as_slice);
+        let known = before.remove(&place(object)).filter(|known| known.holds(slices, &taken));
+        let judgement = known.unwrap_or_else(|| {
+            let mut candidate = Candidate { object, written, slices, context, problems: Vec::new() };
+            let service = candidate.judge(&mut taken).map(Arc::new);
+            let slices = slices.iter().map(|slice| place(*slice)).collect();
+            Judgement { slices, service, problems: candidate.problems }
+        });
+        taken.extend(judgement.vips().map(|vip| (vip.key(), object)));
+        problems.extend_from_slice(&judgement.problems);
+        if let Some(service) = &judgement.service {
+            let name = ServiceName { namespace: namespace.to_owned(), name: name.to_owned() };
+            services.insert(name, Arc::clone(service));
         }
+        judgements.insert(place(object), judgement);
     }
+    *before = judgements;
     services
 }
 
@@ -105,13 +151,13 @@ fn is_ours(written: &objects::Service, class: Option<&str>) -> bool {
 struct Candidate<'a> {
     object: &'a Sourced<Object>,
     written: &'a objects::Service,
-    name: &'a ServiceName,
+    slices: &'a [&'a EndpointSlice],
     context: &'a Context<'a>,
-    problems: &'a mut Vec<Problem>,
+    problems: Vec<Problem>,
 }
 
-impl Candidate<'_> {
-    fn judge(&mut self, taken: &mut Taken) -> Option<Service> {
+impl<'a> Candidate<'a> {
+    fn judge(&mut self, taken: &mut Taken<'a>) -> Option<Service> {
         let policy = self.policy();
         let affinity = self.affinity();
         let addresses = self.addresses();

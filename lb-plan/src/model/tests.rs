@@ -1,4 +1,5 @@
 mod history;
+mod modeller;
 
 use super::*;
 use lb_api::objects::parse;

@@ -124,7 +124,7 @@ pub(super) fn services(
     announcers: &BTreeMap<IpAddr, NodeName>,
 ) -> Vec<ServiceState> {
     let vip = |vip: &ServiceVip| vip_state(vip, wanted, contents, announcers);
-    let service = |(name, service): (&ServiceName, &Service)| ServiceState {
+    let service = |(name, service): (&ServiceName, &Arc<Service>)| ServiceState {
         service: name.clone(),
         policy: service.policy,
         affinity: service.affinity,

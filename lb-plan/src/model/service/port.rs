@@ -8,13 +8,13 @@ use crate::model::endpoints::{self, Target};
 use crate::model::name::Protocol;
 use lb_api::problem::{Problem, Reason};
 
-impl Candidate<'_> {
+impl<'a> Candidate<'a> {
     /// Every address with every port that is served and that no Service before has.
     pub(super) fn vips(
         &mut self,
         addresses: &[IpAddr],
         policy: TrafficPolicy,
-        taken: &mut Taken,
+        taken: &mut Taken<'a>,
     ) -> Vec<ServiceVip> {
         let mut vips = Vec::new();
         let mut survey = Survey::default();
@@ -41,23 +41,21 @@ impl Candidate<'_> {
         vips
     }
 
-    fn take(&mut self, taken: &mut Taken, i: usize, key: (IpAddr, u16, Protocol)) -> bool {
+    fn take(&mut self, taken: &mut Taken<'a>, i: usize, key: (IpAddr, u16, Protocol)) -> bool {
         if let Some(by) = taken.get(&key) {
             let (address, port, protocol) = key;
-            let reason = Reason::PortTaken { address, port, protocol: protocol.name(), by: by.to_string() };
+            let metadata = (by.value.namespace().unwrap_or_default(), &by.value.metadata().name);
+            let by = format!("{}/{}", metadata.0, metadata.1);
+            let reason = Reason::PortTaken { address, port, protocol: protocol.name(), by };
             self.refuse(format!("spec.ports[{i}].port"), reason);
             return false;
         }
-        taken.insert(key, self.name.clone());
+        taken.insert(key, self.object);
         true
     }
 
-    fn endpoints<'a>(&self, target: Target<'_>, survey: &mut Survey<'a>) -> crate::model::Endpoints
-    where
-        Self: 'a,
-    {
-        let slices = self.context.slices.get(self.name).map_or(&[][..], Vec::as_slice);
-        let census = endpoints::count(&endpoints::serving(slices, target), self.context.nodes);
+    fn endpoints(&self, target: Target<'_>, survey: &mut Survey<'a>) -> crate::model::Endpoints {
+        let census = endpoints::count(&endpoints::serving(self.slices, target), self.context.nodes);
         survey.unknown_nodes.extend(census.unknown_nodes);
         survey.without_node |= census.without_node;
         census.endpoints

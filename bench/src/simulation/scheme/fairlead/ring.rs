@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lb_common::hash::HashKey;
@@ -172,7 +173,7 @@ fn model(members: &Members) -> Model {
         Service { policy: TrafficPolicy::Local, affinity: false, labels: BTreeMap::new(), vips: vec![vip] };
     let name = ServiceName { namespace: String::from("default"), name: String::from("web") };
     Model {
-        services: BTreeMap::from([(name, service)]),
+        services: BTreeMap::from([(name, Arc::new(service))]),
         nodes: members.iter().filter_map(node).collect(),
         ..Model::default()
     }
