@@ -2,6 +2,7 @@
 //! not needed any more.
 
 use lb_api::objects::Object;
+use lb_plan::model::Model;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -40,6 +41,7 @@ pub(super) fn findings(read: &Read) -> Vec<Finding> {
     read.peers.iter().for_each(|it| findings.peer(it));
     read.l2_advertisements.iter().for_each(|it| findings.l2_advertisement(it));
     read.services.iter().for_each(|it| findings.service(it));
+    findings.ipv6_on_the_local_network(read);
     let has_memberlist = read
         .objects
         .iter()
@@ -156,6 +158,21 @@ impl Findings {
         ] {
             if !items(advertisement, &format!("/spec/{field}")).is_empty() {
                 self.add(what, called(advertisement), format!("spec.{field} {words}"));
+            }
+        }
+    }
+
+    fn ipv6_on_the_local_network(&mut self, read: &Read) {
+        let (model, _) = Model::build(&read.objects, None);
+        for (name, pool) in model.pools.iter() {
+            let has_ipv6 = pool.ranges.iter().any(|range| range.start().is_ipv6());
+            if has_ipv6 && model.l2_advertisements.iter().any(|it| it.selects_pool(name, pool)) {
+                self.add(
+                    What::Unsupported,
+                    format!("IPAddressPool {name}"),
+                    "its IPv6 addresses are not announced on the local network, as neighbor solicitations for them are \
+                     not answered; announce them by BGP",
+                );
             }
         }
     }
@@ -295,6 +312,20 @@ mod tests {
                 (What::Different, "spec.preferredNodeSelectors"),
             ],
         );
+    }
+
+    #[test]
+    fn ipv6_is_told_where_it_is_for_the_local_network() {
+        let read = |addresses: &str, pools: &str| {
+            let text = format!(
+                "{{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {{name: a}}, spec: {{addresses: ['{addresses}']}}}}\n\
+                 ---\n{{apiVersion: metallb.io/v1beta1, kind: L2Advertisement, metadata: {{name: a}}, spec: {{ipAddressPools: [{pools}]}}}}\n"
+            );
+            Read { objects: lb_api::objects::parse("", &text).0, ..Read::default() }
+        };
+        assert_found(&read("2001:db8::/64", "a"), &[(What::Unsupported, "announce them by BGP")]);
+        assert_found(&read("2001:db8::/64", "b"), &[]);
+        assert_found(&read("10.0.0.0/24", "a"), &[]);
     }
 
     #[test]
