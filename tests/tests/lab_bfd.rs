@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4};
+use fairlead_tests::objects::{metallb, yaml};
 use fairlead_tests::routers::{Bfd, Config, Frr, Peer, Router, wait};
 use serde_json::{Value, json};
 
@@ -118,19 +119,9 @@ fn give(lab: &Lab, change: fn(&mut Value)) -> Result<()> {
     let mut profile = json!({ "receiveInterval": 100, "transmitInterval": 100, "detectMultiplier": 3 });
     change(&mut profile);
     let objects = [
-        object("v1beta1", "BFDProfile", &profile),
-        object("v1beta2", "BGPPeer", &peer),
-        object("v1beta1", "BGPAdvertisement", &json!({})),
+        metallb("v1beta1", "BFDProfile", "router", &profile),
+        metallb("v1beta2", "BGPPeer", "router", &peer),
+        metallb("v1beta1", "BGPAdvertisement", "router", &json!({})),
     ];
-    let text: String = objects.iter().map(|object| format!("---\n{object}\n")).collect();
-    Ok(fs::write(lab.outside(&lab.manifests_directory()).join("bgp.yaml"), text)?)
-}
-
-fn object(version: &str, kind: &str, spec: &Value) -> Value {
-    json!({
-        "apiVersion": format!("metallb.io/{version}"),
-        "kind": kind,
-        "metadata": { "name": "router", "namespace": "metallb-system" },
-        "spec": spec,
-    })
+    Ok(fs::write(lab.outside(&lab.manifests_directory()).join("bgp.yaml"), yaml(&objects))?)
 }

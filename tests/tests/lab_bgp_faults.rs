@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::addresses::Family;
 use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4};
+use fairlead_tests::objects::metallb;
 use fairlead_tests::routers::fake::{Fake, Manner};
 use fairlead_tests::routers::{Config, Frr, Peer, Router, kernel_next_hops, wait, wait_kernel_next_hops};
 use nix::sys::signal::Signal;
@@ -107,20 +108,11 @@ fn peer(lab: &Lab, name: &str, host: &str, change: fn(&mut Value)) -> Result<Val
         "connectTime": "2s",
     });
     change(&mut spec);
-    Ok(object("v1beta2", "BGPPeer", name, &spec))
-}
-
-fn object(version: &str, kind: &str, name: &str, spec: &Value) -> Value {
-    json!({
-        "apiVersion": format!("metallb.io/{version}"),
-        "kind": kind,
-        "metadata": { "name": name, "namespace": "metallb-system" },
-        "spec": spec,
-    })
+    Ok(metallb("v1beta2", "BGPPeer", name, &spec))
 }
 
 fn give(lab: &Lab, peers: &[Value]) -> Result<()> {
-    let advertisement = object("v1beta1", "BGPAdvertisement", "all", &json!({}));
+    let advertisement = metallb("v1beta1", "BGPAdvertisement", "all", &json!({}));
     let all = peers.iter().chain([&advertisement]);
     let text: String = all.map(|object| format!("---\n{object}\n")).collect();
     Ok(fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), text)?)

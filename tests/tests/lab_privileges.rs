@@ -9,9 +9,11 @@ use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::node::find_binary;
 use fairlead_tests::lab::topology::HTTP_PORT;
 use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4};
+use fairlead_tests::objects::{metallb, yaml};
+use fairlead_tests::routers::wait;
 use fairlead_tests::upstream::Upstream;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Sessions are up in a few seconds; a machine with other work to do takes longer.
 const WITHIN: Duration = Duration::from_secs(30);
@@ -126,6 +128,39 @@ fn what_is_only_better_with_a_capability_is_said_and_goes_on() -> Result<()> {
             node.stop_agent(WITHIN)?;
         }
         Ok(())
+    })
+}
+
+/// Of what takes CAP_NET_RAW nothing fails with it, and all is told without it.
+#[test]
+fn echoes_and_routers_without_addresses_take_a_capability_and_say_which() -> Result<()> {
+    with_one_node(|lab, node| {
+        let gateway = node.spec().segment().gateway().v4.to_string();
+        let peer = |name: &str, key: &str, value: &str| {
+            let spec = json!({ "myASN": 64_501, "peerASN": 64_500, key: value, "bfdProfile": "echoing" });
+            metallb("v1beta2", "BGPPeer", name, &spec)
+        };
+        let objects = [
+            metallb("v1beta1", "BFDProfile", "echoing", &json!({ "echoMode": true })),
+            peer("numbered", "peerAddress", &gateway),
+            peer("unnumbered", "interface", "eth0"),
+        ];
+        fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), yaml(&objects))?;
+        let told = [
+            "cannot send BFD echoes, which takes CAP_NET_RAW",
+            "cannot look for a router, which takes CAP_NET_RAW",
+        ];
+        node.start_agent(&AgentOptions { wrapper: contained(&granted()?), ..AgentOptions::default() })?;
+        node.stop_agent(WITHIN)?;
+        let log = node.agent_log();
+        ensure!(!told.iter().any(|words| log.contains(words)), "{log}");
+
+        node.start_agent(&AgentOptions { wrapper: without("net_raw")?, ..AgentOptions::default() })?;
+        wait(WITHIN, || {
+            let log = node.agent_log();
+            ensure!(told.iter().all(|words| log.contains(words)), "{log}");
+            Ok(())
+        })
     })
 }
 

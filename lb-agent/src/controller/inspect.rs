@@ -25,7 +25,7 @@ const DEBOUNCE: Duration = Duration::from_millis(500);
 /// When what found no room is offered again.
 const OFFER_AGAIN: Duration = Duration::from_secs(10);
 /// What configures the load balancer, and the Nodes on which it may contradict itself.
-const WATCHED: [Watched; 7] = [
+pub const WATCHED: [Watched; 7] = [
     Watched::NODE,
     Watched::POOL,
     Watched::L2_ADVERTISEMENT,

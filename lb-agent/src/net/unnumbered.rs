@@ -114,14 +114,17 @@ struct Lookout {
 
 impl Lookout {
     async fn run(self, seed: u64) {
+        let mut said = None;
         loop {
             let failure = match Link::open(&self.interface) {
                 Ok(link) => self.look(&link, seed).await,
                 Err(error) => Err(error),
             };
-            if let Err(error) = failure {
-                tracing::debug!(interface = %self.interface, %error, "cannot look for a router");
+            let failure = failure.err().map(|error| error.to_string());
+            if let Some(error) = failure.as_ref().filter(|_| failure != said) {
+                tracing::warn!(interface = %self.interface, %error, "cannot look for a router, which takes CAP_NET_RAW");
             }
+            said = failure;
             self.tell(None);
             tokio::time::sleep(AGAIN).await;
         }

@@ -205,7 +205,10 @@ impl Driver {
         } else if self.echoes.is_none() {
             match Echoes::open() {
                 Ok(echoes) => self.echoes = Some(echoes),
-                Err(error) => complain(&mut self.deaf, format!("cannot send BFD echoes: {error}")),
+                Err(error) => complain(
+                    &mut self.deaf,
+                    format!("cannot send BFD echoes, which takes CAP_NET_RAW: {error}"),
+                ),
             }
         }
     }
