@@ -46,7 +46,7 @@ const ROWS: &[Row] = &[
         &[
             "waits",
             "BGPAdvertisement metallb-system/local: spec.communities[0]: ",
-            "no-export is 65535:65281",
+            "\"no-export\"; write its value, 65535:65281",
         ],
     ),
     (&["bgp.yaml", "advertisement-two-peers.yaml"], true, &["2 BGPAdvertisement", "0 wrong"]),

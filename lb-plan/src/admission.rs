@@ -59,6 +59,7 @@ pub fn is_waiting(reason: &Reason) -> bool {
         reason,
         Reason::UnknownReference { .. }
             | Reason::UnknownCommunity { .. }
+            | Reason::WellKnownCommunity { .. }
             | Reason::SecretType { .. }
             | Reason::SecretWithout { .. }
     )

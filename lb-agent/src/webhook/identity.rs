@@ -64,8 +64,9 @@ impl Identity {
         loop {
             let pause = match self.round().await {
                 Ok(round) => {
-                    // An API server that does not know of a new authority yet is shown the old certificate.
-                    let is_time = round.settled || shown.is_none();
+                    // An API server that does not know of a new authority yet is shown the old certificate, as long
+                    // as that is any good.
+                    let is_time = round.settled || !shown.as_ref().is_some_and(|it| self.is_usable(it));
                     if is_time && shown.as_ref() != Some(&round.certificate) {
                         match round.certificate.server_config() {
                             Ok(config) => drop(served.send_replace(Some(Arc::new(config)))),
@@ -85,11 +86,28 @@ impl Identity {
     }
 
     async fn round(&self) -> Result<Round, IdentityError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| IdentityError::Clock)?;
-        let certificate = self.certificate(now).await?;
-        let told = self.tell_configuration(&certificate).await?;
-        let told = self.tell_definition(&certificate).await? || told;
-        Ok(Round { certificate, settled: !told })
+        let certificate = self.certificate(now()?).await?;
+        let mut settled = true;
+        for (name, told) in [
+            (CONFIGURATION, self.tell_configuration(&certificate).await),
+            (DEFINITION, self.tell_definition(&certificate).await),
+        ] {
+            match told {
+                Ok(written) => settled &= !written,
+                Err(error) => {
+                    // Somebody else may write the bundle, or has: what can be answered is answered.
+                    tracing::warn!(name, %error, "API servers cannot be told which certificate to trust");
+                    settled = false;
+                }
+            }
+        }
+        Ok(Round { certificate, settled })
+    }
+
+    fn is_usable(&self, certificate: &Certificate) -> bool {
+        let names = names(SERVICE, &self.namespace);
+        let name = names.first().map(String::as_str).unwrap_or_default();
+        now().is_ok_and(|now| certificate.standing(name, now) != Standing::Useless)
     }
 
     /// The certificate of the Secret, made anew where it is time. Of several controllers one writes, and the others
@@ -186,6 +204,11 @@ impl Identity {
         client.pointer("/service/name").and_then(Value::as_str) == Some(SERVICE)
             && client.pointer("/service/namespace").and_then(Value::as_str) == Some(&self.namespace)
     }
+}
+
+/// The time since 1970.
+fn now() -> Result<Duration, IdentityError> {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| IdentityError::Clock)
 }
 
 fn resource(group: &str, kind: &str, plural: &str) -> ApiResource {

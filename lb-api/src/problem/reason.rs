@@ -135,13 +135,18 @@ pub enum Reason {
         written: String,
     },
     /// A name of a community that no Community object defines.
-    #[error(
-        "no Community object defines {written:?}; define it, or write its value (no-export is 65535:65281, \
-         no-advertise 65535:65282)"
-    )]
+    #[error("no Community object defines {written:?}; define it, or write its value, as 65000:100")]
     UnknownCommunity {
         /// As written.
         written: String,
+    },
+    /// A name that routers know, and that no Community object defines.
+    #[error("no Community object defines {written:?}; write its value, {value}, or define the name")]
+    WellKnownCommunity {
+        /// As written.
+        written: String,
+        /// What it stands for.
+        value: &'static str,
     },
     /// Several hops to a router of our own AS.
     #[error(
@@ -422,7 +427,7 @@ impl Reason {
             Self::InUse { .. } => "in_use",
             Self::UnknownReference { .. } => "unknown_reference",
             Self::NotACommunity { .. } => "not_a_community",
-            Self::UnknownCommunity { .. } => "unknown_community",
+            Self::UnknownCommunity { .. } | Self::WellKnownCommunity { .. } => "unknown_community",
             Self::MultihopInternal => "multihop_internal",
             Self::SourceFamily { .. } => "source_family",
             Self::PasswordLength => "password_length",

@@ -9,6 +9,8 @@ use lb_api::objects::{Object, Sourced};
 use lb_plan::preview::{PeerPreview, PoolPreview, Preview, ServicePreview, is_warning};
 use serde_json::{Value, json};
 
+use super::migration::{Finding, What};
+
 /// Nodes that are named before the rest is counted.
 const NAMED: usize = 4;
 
@@ -43,6 +45,31 @@ pub(super) fn render(preview: &Preview, objects: &[Sourced<Object>]) -> String {
     section(&mut screen, pools(&preview.pools));
     section(&mut screen, peers(&preview.peers));
     section(&mut screen, services(&preview.services));
+    screen
+}
+
+/// What changes for a cluster that MetalLB serves, and what could not be read of it.
+pub(super) fn findings(findings: &[Finding], denied: &[String]) -> String {
+    let mut screen = String::new();
+    for (what, title) in [
+        (What::Unsupported, "has no place here"),
+        (What::Different, "would be different"),
+        (What::Unused, "is not needed any more"),
+    ] {
+        let mut of_kind = findings.iter().filter(|finding| finding.what == what).peekable();
+        if of_kind.peek().is_some() {
+            let _ = writeln!(screen, "\n{title}:");
+        }
+        for finding in of_kind {
+            let _ = writeln!(screen, "  {}\n      {}", finding.about, finding.words);
+        }
+    }
+    for kind in denied {
+        let _ = writeln!(screen, "\nnot read: {kind} (the cluster does not let this user list them)");
+    }
+    if findings.is_empty() {
+        let _ = writeln!(screen, "\neverything that is written has a place here");
+    }
     screen
 }
 
