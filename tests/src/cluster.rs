@@ -46,6 +46,12 @@ impl Cluster {
         Ok(Self { store, address: server.address(), server: Some(server), directory })
     }
 
+    /// What a client is configured with.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.directory.path().join("kubeconfig")
+    }
+
     /// Ends the server, breaks its connections, and starts it again with what it has stored.
     ///
     /// # Errors

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use futures::StreamExt;
+use futures::stream;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -9,6 +11,7 @@ use lb_api::objects::{Object, Sourced};
 use lb_plan::ipam::{Change, Decision, Refusal};
 use lb_plan::model::ServiceName;
 
+use super::AT_ONCE;
 use super::decide::Decided;
 use crate::snapshot::Snapshot;
 
@@ -47,21 +50,22 @@ impl Teller {
         if news.values().all(Vec::is_empty) {
             return;
         }
-        for object in &snapshot.objects {
-            let Object::Service(_) = &object.value else { continue };
-            for (type_, reason, note) in news.remove(&name(object)).unwrap_or_default() {
-                let event = Event {
-                    type_,
-                    reason: reason.to_owned(),
-                    note: Some(note),
-                    action: "Allocate".to_owned(),
-                    secondary: None,
-                };
-                if let Err(error) = self.recorder.publish(&event, &reference(object)).await {
-                    tracing::debug!(service = %name(object), %error, "the Event cannot be written");
-                }
-            }
-        }
+        let services = snapshot.objects.iter().filter(|object| matches!(object.value, Object::Service(_)));
+        let told = services.flat_map(|object| {
+            let facts = news.remove(&name(object)).unwrap_or_default();
+            facts.into_iter().map(move |fact| (object, fact))
+        });
+        let recorder = &self.recorder;
+        let told = told.map(|(object, fact)| publish(recorder, object, fact));
+        stream::iter(told).for_each_concurrent(AT_ONCE, |told| told).await;
+    }
+}
+
+async fn publish(recorder: &Recorder, object: &Sourced<Object>, (type_, reason, note): News) {
+    let (reason, action) = (reason.to_owned(), "Allocate".to_owned());
+    let event = Event { type_, reason, note: Some(note), action, secondary: None };
+    if let Err(error) = recorder.publish(&event, &reference(object)).await {
+        tracing::debug!(service = %name(object), %error, "the Event cannot be written");
     }
 }
 

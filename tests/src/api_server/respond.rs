@@ -28,6 +28,9 @@ pub(super) async fn respond(store: Arc<Store>, request: Request) -> Response {
         Ok(kind) => kind,
         Err(failure) => return failure.into_response(),
     };
+    if query.is_set("sendInitialEvents") && !store.streams() {
+        return Failure::Invalid("sendInitialEvents is forbidden for watch".to_owned()).into_response();
+    }
     if parts.method == Method::GET && query.is_set("watch") {
         return Watch { store, target, kind, query }.respond();
     }

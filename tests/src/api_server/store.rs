@@ -1,6 +1,7 @@
 //! Objects, and what happened to them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
@@ -30,6 +31,8 @@ pub(super) struct Change {
 pub struct Store {
     inner: Mutex<Inner>,
     version: watch::Sender<u64>,
+    /// Whether lists can be had as a stream.
+    streams: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -53,7 +56,7 @@ pub(super) enum Write<'a> {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { inner: Mutex::default(), version: watch::Sender::new(0) }
+        Self { inner: Mutex::default(), version: watch::Sender::new(0), streams: AtomicBool::new(true) }
     }
 }
 
@@ -117,6 +120,16 @@ impl Store {
         let mut inner = self.lock();
         inner.forgotten = inner.version;
         inner.log.clear();
+    }
+
+    /// Is from now on as a server before Kubernetes 1.32, which refuses to stream a list.
+    pub fn refuse_streams(&self) {
+        self.streams.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether lists can be had as a stream.
+    pub(super) fn streams(&self) -> bool {
+        self.streams.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
