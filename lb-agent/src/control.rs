@@ -26,7 +26,7 @@ use crate::state::{Applied, Reading, State};
 
 /// Changes that come together are taken together: a file is written in several steps, and a switch that
 /// comes back moves many neighbours.
-pub const DEBOUNCE: Duration = Duration::from_millis(20);
+pub const DEBOUNCE: Duration = Duration::from_millis(10);
 /// Ready all the same, though a node's MAC is not known: that node may be down for good.
 const READY_ANYWAY: Duration = Duration::from_secs(5);
 

@@ -41,6 +41,8 @@ const MANAGER: &str = "fairlead-controller";
 const REPORTER: &str = "metallb-controller";
 /// Changes that come together are taken together.
 const DEBOUNCE: Duration = Duration::from_millis(20);
+/// Requests that are under way at once.
+const AT_ONCE: usize = 16;
 /// When a write that has failed is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 /// What allocation depends on.

@@ -14,6 +14,7 @@ mod node;
 mod pool;
 mod service;
 mod standing;
+mod table;
 
 pub use advertisement::L2Advertisement;
 pub use bgp::{BfdProfile, Bgp, BgpAdvertisement, Endpoint, Password, Peer, RemoteAs};

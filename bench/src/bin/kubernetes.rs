@@ -51,7 +51,7 @@ fn main() -> Result<()> {
     }
     let Arguments { services, endpoints, nodes, changes, .. } = arguments;
     let size = Size { services, endpoints, nodes };
-    println!("{services} Services × {endpoints} endpoints, {nodes} nodes; times in milliseconds\n");
+    println!("{services} Services × {endpoints} endpoints, {nodes} nodes; milliseconds of one processor\n");
     println!("source      turn            read    model     plan   routes    total   RSS MB  peak MB");
     let place = tempfile::TempDir::with_prefix("fairlead-bench-")?;
     on_api_server(size, changes, place.path())?;

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lb_agent::control::DEBOUNCE;
@@ -13,11 +13,12 @@ use lb_plan::contents::{Contents, diff};
 use lb_plan::model::{Model, Modeller, NodeName};
 use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings, Uplink, Way};
 use lb_plan::speaker::{self, SpeakerSettings};
+use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use super::objects::node_name;
 
-/// What one turn of the loop took, in milliseconds; the first begins when all has been listed.
+/// What one turn of the loop took, in milliseconds of one processor; the first begins when all has been listed.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Turn {
     /// Taking in what the source has.
@@ -112,12 +113,11 @@ pub async fn observe(options: &SourceOptions) -> Result<()> {
     let node = NodeName::from(node_name(0).as_str());
     let mut state = State::default();
     loop {
-        let begun = Instant::now();
-        let Some(snapshot) = source.read() else {
+        let (snapshot, read) = timed(|| source.read());
+        let Some(snapshot) = snapshot else {
             source.changed().await;
             continue;
         };
-        let read = begun.elapsed();
         let turn = state.turn(&node, &snapshot, read)?;
         let mut output = std::io::stdout().lock();
         writeln!(output, "{}", serde_json::to_string(&turn)?)?;
@@ -171,9 +171,12 @@ impl State {
     }
 }
 
+/// Processor time: what others do on this machine meanwhile is none of the agent's cost.
 fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
-    let begun = Instant::now();
-    (work(), begun.elapsed())
+    let now = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default();
+    let begun = now();
+    let done = work();
+    (done, now().saturating_sub(begun))
 }
 
 fn milliseconds(time: Duration) -> f64 {

@@ -13,12 +13,9 @@ use lb_plan::model::{PoolName, ServiceName};
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::MANAGER;
 use super::decide::{Decided, Written};
+use super::{AT_ONCE, MANAGER};
 use crate::kube::cluster::Watched;
-
-/// Requests that are under way at once.
-const AT_ONCE: usize = 16;
 
 pub(super) struct Writer {
     client: Client,
@@ -113,32 +110,37 @@ async fn service(client: &Client, name: &ServiceName, change: &Change) -> Option
     }
 }
 
-/// The annotation first: whoever waits for the address finds both.
+/// Both at once, as the server takes annotations with a status: whoever waits for the address finds the annotation.
 async fn give(
     services: &Api<Service>,
     name: &str,
     addresses: &[IpAddr],
     pool: &PoolName,
 ) -> kube::Result<Service> {
-    let params = PatchParams::apply(MANAGER).force();
+    let ingress: Vec<_> = addresses.iter().map(|ip| json!({"ip": ip})).collect();
     let annotation = json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {"annotations": {(Change::ANNOTATION): pool.name}},
     });
-    services.patch(name, &params, &Patch::Apply(&annotation)).await?;
-    let ingress: Vec<_> = addresses.iter().map(|ip| json!({"ip": ip})).collect();
-    let status = json!({
-        "apiVersion": "v1", "kind": "Service",
-        "status": {"loadBalancer": {"ingress": ingress}},
-    });
-    services.patch_status(name, &params, &Patch::Apply(&status)).await
+    let mut both = annotation.clone();
+    both["status"] = json!({"loadBalancer": {"ingress": ingress}});
+    let params = PatchParams::apply(MANAGER).force();
+    let written = services.patch_status(name, &params, &Patch::Apply(&both)).await?;
+    if written.annotations().get(Change::ANNOTATION) == Some(&pool.name) {
+        return Ok(written);
+    }
+    services.patch(name, &params, &Patch::Apply(&annotation)).await
 }
 
 /// By a merge, which takes away what another manager has written as well.
 async fn clear(services: &Api<Service>, name: &str) -> kube::Result<Service> {
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-    let status = json!({"status": {"loadBalancer": {"ingress": null}}});
-    services.patch_status(name, &params, &Patch::Merge(&status)).await?;
     let annotation = json!({"metadata": {"annotations": {(Change::ANNOTATION): null}}});
+    let mut both = annotation.clone();
+    both["status"] = json!({"loadBalancer": {"ingress": null}});
+    let written = services.patch_status(name, &params, &Patch::Merge(&both)).await?;
+    if !written.annotations().contains_key(Change::ANNOTATION) {
+        return Ok(written);
+    }
     services.patch(name, &params, &Patch::Merge(&annotation)).await
 }

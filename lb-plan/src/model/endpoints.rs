@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::name::{NodeName, Protocol};
 use super::node::Node;
+use super::table::Table;
 use lb_api::objects::{Conditions, EndpointSlice, Object, Sourced};
 
 /// Label of an EndpointSlice that names its Service.
@@ -27,10 +28,10 @@ impl Endpoints {
 }
 
 /// EndpointSlices by namespace and name of their Service.
-pub(super) type Slices<'a> = BTreeMap<(&'a str, &'a str), Vec<&'a EndpointSlice>>;
+pub(super) type Slices<'a> = Table<(&'a str, &'a str), Vec<&'a EndpointSlice>>;
 
 pub(super) fn index<'a>(objects: impl Iterator<Item = &'a Sourced<Object>>) -> Slices<'a> {
-    let mut slices = Slices::new();
+    let mut slices = Slices::default();
     for object in objects {
         let Object::EndpointSlice(slice) = &object.value else { continue };
         // A slice without the label belongs to no Service; that is allowed.

@@ -13,6 +13,7 @@ use super::endpoints::{Endpoints, Slices};
 use super::name::{NodeName, Protocol, ServiceName};
 use super::node::Node;
 use super::pool::Pools;
+use super::table::Table;
 use lb_api::objects::{self, EndpointSlice, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
 
@@ -74,10 +75,10 @@ pub(super) struct Context<'a> {
 }
 
 /// Which Service has a port of an address.
-type Taken<'a> = BTreeMap<(IpAddr, u16, Protocol), &'a Sourced<Object>>;
+type Taken<'a> = Table<(IpAddr, u16, Protocol), &'a Sourced<Object>>;
 
 /// What came of Services, by the places of their objects in memory.
-pub(super) type Judgements = BTreeMap<usize, Judgement>;
+pub(super) type Judgements = Table<usize, Judgement>;
 
 /// What came of a Service.
 #[derive(Clone, Debug)]
@@ -112,9 +113,9 @@ pub(super) fn build<'a>(
     before: &mut Judgements,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<ServiceName, Arc<Service>> {
-    let mut services = BTreeMap::new();
-    let mut judgements = Judgements::new();
-    let mut taken = Taken::new();
+    let mut services = Vec::with_capacity(before.len());
+    let mut judgements = Judgements::with_capacity_and_hasher(before.len(), Default::default());
+    let mut taken = Taken::with_capacity_and_hasher(before.len(), Default::default());
     for object in objects {
         let Object::Service(written) = &object.value else { continue };
         if !is_ours(written, context.class) {
@@ -133,12 +134,12 @@ pub(super) fn build<'a>(
         problems.extend_from_slice(&judgement.problems);
         if let Some(service) = &judgement.service {
             let name = ServiceName { namespace: namespace.to_owned(), name: name.to_owned() };
-            services.insert(name, Arc::clone(service));
+            services.push((name, Arc::clone(service)));
         }
         judgements.insert(place(object), judgement);
     }
     *before = judgements;
-    services
+    services.into_iter().collect()
 }
 
 /// A Service with no class is for the load balancer that serves no class in particular.

@@ -18,6 +18,8 @@ pub(super) enum Failure {
     Gone,
     /// The request makes no sense.
     BadRequest(String),
+    /// What is asked for is not to be had here.
+    Invalid(String),
     /// The verb is not for this.
     NotAllowed,
     /// The server has been told to fail.
@@ -39,6 +41,7 @@ impl Failure {
             }
             Self::Gone => (StatusCode::GONE, "Expired", "too old resource version".to_owned()),
             Self::BadRequest(words) => (StatusCode::BAD_REQUEST, "BadRequest", words.clone()),
+            Self::Invalid(words) => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid", words.clone()),
             Self::NotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "this verb is not for this".to_owned())
             }

@@ -34,6 +34,9 @@ pub(super) async fn respond(store: Arc<Store>, request: Request) -> Response {
     let is_new = || target.name.is_some() && store.read(&target).is_err();
     let is_apply_of_new = content_type.starts_with("application/apply-patch") && is_new();
     store.note(Access::of(&parts.method, &target, &query, is_apply_of_new));
+    if query.is_set("sendInitialEvents") && !store.streams() {
+        return Failure::Invalid("sendInitialEvents is forbidden for watch".to_owned()).into_response();
+    }
     if parts.method == Method::GET && query.is_set("watch") {
         return Watch { store, target, kind, query }.respond();
     }

@@ -1,7 +1,7 @@
 //! Objects, and what happened to them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
@@ -40,6 +40,8 @@ pub struct Store {
     writes: AtomicU64,
     /// What requests would have had to be allowed.
     accesses: Mutex<BTreeSet<Access>>,
+    /// Whether lists can be had as a stream.
+    streams: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -69,6 +71,7 @@ impl Default for Store {
             failing: AtomicU64::new(0),
             writes: AtomicU64::new(0),
             accesses: Mutex::default(),
+            streams: AtomicBool::new(true),
         }
     }
 }
@@ -159,6 +162,16 @@ impl Store {
         let number = self.writes.fetch_add(1, Ordering::Relaxed);
         let many = self.failing.load(Ordering::Relaxed);
         many != 0 && number.is_multiple_of(many)
+    }
+
+    /// Is from now on as a server before Kubernetes 1.32, which refuses to stream a list.
+    pub fn refuse_streams(&self) {
+        self.streams.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether lists can be had as a stream.
+    pub(super) fn streams(&self) -> bool {
+        self.streams.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

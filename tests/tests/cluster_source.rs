@@ -1,0 +1,140 @@
+//! An API server as a source of objects: what is read, what is shared, and what wakes an agent.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use fairlead_tests::cluster::{Cluster, NAMESPACE};
+use lb_agent::snapshot::Snapshot;
+use lb_agent::source::{Source, SourceOptions};
+use serde_json::{Value, json};
+
+const SOON: Duration = Duration::from_secs(20);
+/// Longer than a change takes to arrive.
+const QUIET: Duration = Duration::from_millis(500);
+
+#[tokio::test]
+async fn a_change_is_one_object_and_all_others_are_the_same_values() -> Result<()> {
+    const SERVICES: usize = 500;
+    let cluster = Cluster::start().await?;
+    for i in 0..SERVICES {
+        cluster.store.put(&service(i, 80))?;
+        cluster.store.put(&slice(i, true))?;
+    }
+    let mut source = open(&cluster).await?;
+    let first = read(&mut source).await?;
+    ensure!(first.objects.len() == 2 * SERVICES && first.problems.is_empty(), "{:?}", first.problems);
+    cluster.store.put(&slice(7, false))?;
+    let second = changed(&mut source).await?;
+    ensure!(different(&first, &second) == 1);
+    // A list from the start again, as after a long absence of the server, changes nothing.
+    cluster.store.forget_log();
+    cluster.store.put(&service(SERVICES, 80))?;
+    let third = changed(&mut source).await?;
+    ensure!(different(&second, &third) == 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_nobody_reads_wakes_nobody() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    cluster.store.put(&node("2026-11-21T08:00:00Z", "True"))?;
+    cluster.store.put(&service(1, 80))?;
+    let mut source = open(&cluster).await?;
+    let first = read(&mut source).await?;
+    while tokio::time::timeout(QUIET, source.changed()).await.is_ok() {}
+    cluster.store.put(&node("2026-11-21T08:05:00Z", "True"))?;
+    ensure!(tokio::time::timeout(QUIET, source.changed()).await.is_err(), "a heartbeat is no change");
+    cluster.store.put(&node("2026-11-21T08:10:00Z", "False"))?;
+    let second = changed(&mut source).await?;
+    ensure!(different(&first, &second) == 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_stream_lists_is_asked_for_whole_ones() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    cluster.store.refuse_streams();
+    cluster.store.put(&service(1, 80))?;
+    let mut source = open(&cluster).await?;
+    ensure!(read(&mut source).await?.objects.len() == 1);
+    cluster.store.put(&service(2, 80))?;
+    ensure!(changed(&mut source).await?.objects.len() == 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_object_that_becomes_wrong_stays_as_it_was_right() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    cluster.store.put(&service(1, 80))?;
+    let mut source = open(&cluster).await?;
+    let first = read(&mut source).await?;
+    cluster.store.put(&service(1, 70_000))?;
+    let second = changed(&mut source).await?;
+    ensure!(different(&first, &second) == 0 && second.problems.len() == 1, "{:?}", second.problems);
+    ensure!(second.problems[0].to_string().contains("Service shop/s1: spec.ports[0].port"));
+    Ok(())
+}
+
+async fn open(cluster: &Cluster) -> Result<Source> {
+    let kubeconfig: PathBuf = cluster.kubeconfig();
+    let options = SourceOptions::Kubernetes { kubeconfig: Some(kubeconfig), namespace: NAMESPACE.to_owned() };
+    Ok(Source::open(&options).await?)
+}
+
+/// Waits until every kind has been listed.
+async fn read(source: &mut Source) -> Result<Snapshot> {
+    let all = async {
+        loop {
+            if let Some(snapshot) = source.read() {
+                return snapshot;
+            }
+            source.changed().await;
+        }
+    };
+    tokio::time::timeout(SOON, all).await.context("not all has been listed")
+}
+
+/// Waits for a change, and for what comes with it.
+async fn changed(source: &mut Source) -> Result<Snapshot> {
+    tokio::time::timeout(SOON, source.changed()).await.context("no change")?;
+    while tokio::time::timeout(QUIET, source.changed()).await.is_ok() {}
+    source.read().context("it cannot be told")
+}
+
+/// How many objects of the second are not the very values of the first.
+fn different(first: &Snapshot, second: &Snapshot) -> usize {
+    let known: BTreeSet<usize> = first.objects.iter().map(|object| Arc::as_ptr(object).addr()).collect();
+    second.objects.iter().filter(|object| !known.contains(&Arc::as_ptr(object).addr())).count()
+}
+
+fn service(number: usize, port: u32) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": format!("s{number}"), "namespace": "shop", "managedFields": [{"manager": "x"}]},
+        "spec": {"type": "LoadBalancer", "clusterIPs": ["10.96.0.1"], "ports": [{"port": port}]},
+    })
+}
+
+fn slice(number: usize, ready: bool) -> Value {
+    json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {
+            "name": format!("s{number}"), "namespace": "shop",
+            "labels": {"kubernetes.io/service-name": format!("s{number}")},
+        },
+        "endpoints": [{"addresses": ["10.244.1.2"], "nodeName": "n1", "conditions": {"ready": ready}}],
+    })
+}
+
+fn node(heartbeat: &str, network_unavailable: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"},
+        "status": {
+            "addresses": [{"type": "InternalIP", "address": "10.0.0.1"}],
+            "conditions": [{"type": "NetworkUnavailable", "status": network_unavailable, "lastHeartbeatTime": heartbeat}],
+        },
+    })
+}
