@@ -80,7 +80,10 @@ fn with_each<R: Router>(
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
     let topology = (1..=4).fold(topology, |topology, number| topology.router('a', number));
     topology.service("web", "web", &[WEB_V4, WEB_V6], Policy::Local).run(|lab| {
-        let mut objects = vec![bfd_profile("watched", Bfd::every(BFD)), advertisement("all", |_| ())];
+        // Over several hops, BIRD sends with the TTL of any packet.
+        let mut watched = bfd_profile("watched", Bfd::every(BFD));
+        watched["spec"]["minimumTtl"] = json!(64);
+        let mut objects = vec![watched, advertisement("all", |_| ())];
         let mut routers = Vec::new();
         for (name, change, shape) in rows {
             let place = Place::of(lab, name)?;
