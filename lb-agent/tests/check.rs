@@ -25,7 +25,7 @@ const ROWS: &[Row] = &[
         &["peer-restart.yaml"],
         false,
         &[
-            "peer-restart.yaml:",
+            "peer-restart.yaml:12: ",
             "BGPPeer metallb-system/quick: spec.gracefulRestart: ",
             "write enableGracefulRestart: true",
         ],
@@ -115,7 +115,7 @@ fn objects_come_from_standard_input_too() {
     child.stdin.take().unwrap().write_all(text).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(
-        printed(&output).contains("-:1: IPAddressPool default/x: spec.addresses[0]: \"10.0.0.1\" is neither")
+        printed(&output).contains("-:4: IPAddressPool default/x: spec.addresses[0]: \"10.0.0.1\" is neither")
     );
     assert_eq!(output.status.code(), Some(1));
 }

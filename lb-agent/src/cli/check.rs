@@ -2,14 +2,18 @@
 
 mod cluster;
 mod input;
+mod locate;
 mod migration;
 mod screen;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use lb_api::objects::{Object, Sourced};
+use lb_api::problem::Problem;
 use lb_plan::preview::{self, Preview};
 
 /// Arguments of `fairlead check`.
@@ -71,13 +75,26 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode, CheckError> {
         return run_on_cluster(args);
     }
     let input = input::read(&args.paths)?;
-    let preview = preview::preview(&input.objects, input.problems, args.lb_class.as_deref());
+    let mut preview = preview::preview(&input.objects, input.problems, args.lb_class.as_deref());
+    preview.problems.iter_mut().for_each(|problem| at_field(problem, &input.objects, &input.texts));
     let text = match args.output {
         Output::Table => screen::render(&preview, &input.objects),
         Output::Json => format!("{:#}\n", screen::json(&preview)),
     };
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(code(is_right(&preview, args.strict)))
+}
+
+/// A problem of a field is told at the field's line, and not at that of its document; one of what could not be read has
+/// the parser's line already.
+fn at_field(problem: &mut Problem, objects: &[Sourced<Object>], texts: &BTreeMap<String, String>) {
+    let (Some(source), Some(line), Some(field)) = (&problem.source, problem.line, &problem.field) else {
+        return;
+    };
+    let is_document = objects.iter().any(|object| object.line == line && object.source == *source);
+    if let Some(text) = texts.get(source).filter(|_| is_document) {
+        problem.line = Some(locate::line(text, line, field));
+    }
 }
 
 fn run_on_cluster(args: &CheckArgs) -> Result<ExitCode, CheckError> {

@@ -1,5 +1,6 @@
 //! Objects out of files, directories and standard input.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,8 @@ pub(super) struct Input {
     pub(super) objects: Vec<Sourced<Object>>,
     /// What could not be read.
     pub(super) problems: Vec<Problem>,
+    /// The texts, by the names of their files.
+    pub(super) texts: BTreeMap<String, String>,
 }
 
 /// Why nothing can be read.
@@ -38,6 +41,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Input, InputError> {
             });
             input.objects.extend(objects);
             input.problems.extend(problems);
+            input.texts.insert(name, text);
         }
     }
     Ok(input)
