@@ -159,11 +159,13 @@ async fn undrain(Extracted(door): Extracted<Arc<Door>>) -> StatusCode {
 }
 
 async fn bgp(Extracted(door): Extracted<Arc<Door>>) -> Json<BgpShown> {
-    Json(BgpShown::from(&door.speaker.view().await))
+    let view = door.speaker.view().await;
+    let announced = Arc::clone(&door.state.borrow().announced);
+    Json(BgpShown::of(&view, &announced))
 }
 
 async fn bfd(Extracted(door): Extracted<Arc<Door>>) -> Json<BfdShown> {
-    Json(BfdShown::from(door.speaker.view().await.bfd.as_slice()))
+    Json(BfdShown::from(&door.speaker.view().await.bfd))
 }
 
 async fn ready(Extracted(door): Extracted<Arc<Door>>) -> StatusCode {

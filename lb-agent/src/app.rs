@@ -9,7 +9,7 @@ use lb_bfd::clock::{ProbeClock, TICKS_PER_INTERVAL};
 use lb_bgp::value::RouterId;
 use lb_common::hash::HashKey;
 use lb_common::maps::CONFIG_TOLD_TO_DRAIN;
-use lb_plan::model::NodeName;
+use lb_plan::model::{DrainRules, NodeName};
 use lb_plan::plan::{Forwarding, Liveness, Settings};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -23,11 +23,15 @@ use crate::dataplane::counters::Counters;
 use crate::dataplane::maps::{Maps, MapsError};
 use crate::dataplane::pins::Pins;
 use crate::dataplane::preflight::{self, Unfit};
+use crate::kube::client::ClientError;
 use crate::liveness::{Prober, Profile};
 use crate::net::observe::Network;
+use crate::net::unnumbered::Routers;
+use crate::net::uplinks;
 use crate::source::{Source, SourceError, SourceOptions};
 use crate::speaker::Speaker;
 use crate::state::State;
+use crate::telling::{self, Teller};
 
 /// What the agent is told.
 #[derive(Clone, Debug)]
@@ -36,7 +40,7 @@ pub struct Options {
     pub source: SourceOptions,
     /// Name of this node.
     pub node: NodeName,
-    /// Uplinks.
+    /// Uplinks; empty for those of the default routes.
     pub interfaces: Vec<String>,
     /// BPF file system for the pins.
     pub bpffs: PathBuf,
@@ -54,10 +58,16 @@ pub struct Options {
     pub ring_slots: u32,
     /// Services of this load-balancer class only.
     pub class: Option<String>,
+    /// Whether nodes may announce whose label says that they are none of the load balancer's.
+    pub ignore_exclude_label: bool,
+    /// By what nodes drain; the same on every node.
+    pub drain: DrainRules,
     /// How nodes are probed; `None`: nobody is ever found dead.
     pub liveness: Option<Profile>,
     /// For how long after a node's death flows that nobody knows wait, in case it comes back.
     pub orphan_grace: Duration,
+    /// What the cluster is told, where the objects come from one.
+    pub telling: telling::Options,
     /// How sessions with routers are held.
     pub speaker: SpeakerOptions,
     /// Where metrics and health are served; `None`: nowhere.
@@ -71,6 +81,8 @@ pub struct SpeakerOptions {
     pub port: u16,
     /// This node's BGP identifier; `None`: its address.
     pub router_id: Option<RouterId>,
+    /// Whether a node announces a Service with externalTrafficPolicy Local only if it has an endpoint of it.
+    pub local_needs_endpoint: bool,
     /// How long routers are asked to prefer other nodes before this one goes.
     pub grace: Duration,
 }
@@ -90,6 +102,9 @@ pub enum AppError {
     /// The source cannot be used.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The cluster cannot be told.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// The socket cannot be had.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -102,6 +117,9 @@ pub enum AppError {
     /// No metrics.
     #[error("cannot serve metrics on {0}: {1}; give another --metrics-address")]
     Metrics(SocketAddr, #[source] std::io::Error),
+    /// Nobody says what the uplinks are.
+    #[error("cannot ask the kernel for its default routes: {0}; name the uplinks with --interface")]
+    Routes(#[source] std::io::Error),
     /// No netlink.
     #[error("the kernel gives no netlink socket: {0}")]
     Netlink(#[source] std::io::Error),
@@ -115,8 +133,14 @@ pub enum AppError {
 ///
 /// # Errors
 /// See [`AppError`]. Nothing is attached when a check fails.
-pub async fn run(options: Options) -> Result<(), AppError> {
+pub async fn run(mut options: Options) -> Result<(), AppError> {
     let pins = Pins::below(&options.bpffs);
+    if options.interfaces.is_empty() {
+        options.interfaces = uplinks::of_default_routes().await.map_err(AppError::Routes)?;
+        if options.interfaces.is_empty() {
+            return Err(Unfit::NoUplink.into());
+        }
+    }
     preflight::check(&options.interfaces, &pins)?;
     let source = Source::open(&options.source).await?;
     let socket = admin::listen(&options.socket)?;
@@ -146,8 +170,16 @@ pub async fn run(options: Options) -> Result<(), AppError> {
     let metrics =
         serve_metrics(options.metrics, metrics::Source { state: shown.clone(), speaker: speaker.clone() })
             .await?;
-    let neighbours =
-        Neighbours { speaker: speaker.clone(), router_id: options.speaker.router_id, restarted: false };
+    let neighbours = Neighbours {
+        speaker: speaker.clone(),
+        router_id: options.speaker.router_id,
+        local_needs_endpoint: options.speaker.local_needs_endpoint,
+        restarted: false,
+        routers: Routers::new(std::process::id().into()).map_err(AppError::Netlink)?,
+    };
+    let teller = Teller { node: options.node.to_string(), state: shown.clone(), speaker: speaker.clone() };
+    // Ends with this.
+    let _telling = teller.start(&options.source, &options.telling).await?;
     let (drain, draining) = watch::channel(settings.draining);
     let control = Control {
         source,
@@ -155,11 +187,13 @@ pub async fn run(options: Options) -> Result<(), AppError> {
         maps,
         settings,
         class: options.class,
+        drain: options.drain,
         state,
         prober,
         neighbours,
         draining,
     };
+    let last = shown.clone();
     let door = Door {
         state: shown,
         counters,
@@ -178,8 +212,17 @@ pub async fn run(options: Options) -> Result<(), AppError> {
             told.map_err(|e| AppError::Ended("the wait for signals", e))
         }
     };
-    speaker.leave(options.speaker.grace).await;
+    if is_going(&last.borrow()) {
+        speaker.depart(options.speaker.grace).await;
+    } else {
+        speaker.leave(options.speaker.grace).await;
+    }
     outcome
+}
+
+/// Whether this node has been drained, and its part is taken over by others: where all drain, nobody leaves.
+fn is_going(state: &State) -> bool {
+    state.draining && state.nodes.iter().any(|node| !node.is_self && !node.draining)
 }
 
 /// Listens at once, so that an address that is taken is said at the start.
@@ -214,6 +257,7 @@ fn settings(options: &Options, maps: &Maps) -> Result<Settings, MapsError> {
         liveness: liveness(options),
         // What an agent before this one was told holds until somebody says otherwise.
         draining: flags & CONFIG_TOLD_TO_DRAIN != 0,
+        ignore_exclude_label: options.ignore_exclude_label,
         former_grace: Settings::FORMER_GRACE,
         udp_grace: Settings::UDP_GRACE,
         weight_settle: Settings::WEIGHT_SETTLE,

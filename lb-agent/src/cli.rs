@@ -1,6 +1,7 @@
 //! The subcommands.
 
 pub mod agent;
+pub mod check;
 mod client;
 pub mod controller;
 pub mod detach;
@@ -28,6 +29,8 @@ pub enum Command {
     Agent(Box<agent::AgentArgs>),
     /// Give Services their addresses: one for the whole cluster.
     Controller(controller::ControllerArgs),
+    /// Say what is wrong with objects, and what would come of them: before they are in a cluster.
+    Check(check::CheckArgs),
     /// Show what the agent of this machine does.
     Status(status::StatusArgs),
     /// Take no new flows on this node, and wait until the old ones are over.
@@ -50,6 +53,6 @@ pub struct SocketArgs {
 #[derive(Debug, Args)]
 pub struct PinArgs {
     /// The BPF file system to pin in.
-    #[arg(long, default_value = "/sys/fs/bpf", value_name = "DIR")]
+    #[arg(long, env = "FAIRLEAD_BPFFS", default_value = "/sys/fs/bpf", value_name = "DIR")]
     pub bpffs: PathBuf,
 }

@@ -2,7 +2,7 @@
 
 mod neighbours;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,17 +10,19 @@ use std::time::{Duration, Instant};
 use lb_api::problem::Problem;
 use lb_bfd::initiator::Target;
 use lb_plan::contents::{Contents, diff};
-use lb_plan::model::{Model, Modeller};
-use lb_plan::plan::{Facts, Plan, Planner, Settings};
+use lb_plan::model::{DrainRules, Model, Modeller, Node};
+use lb_plan::plan::{Facts, NodeState, Plan, Planner, Settings};
 use lb_plan::speaker::SpeakerSettings;
 use tokio::sync::watch;
 
 pub use self::neighbours::Neighbours;
+use self::neighbours::Told;
+use crate::configuration::Faults;
 use crate::dataplane::maps::{Maps, MapsError};
 use crate::liveness::{Probed, Prober, Silent, Targets};
 use crate::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation};
 use crate::source::Source;
-use crate::state::{Applied, State};
+use crate::state::{Applied, Reading, State};
 
 /// Changes that come together are taken together: a file is written in several steps, and a switch that
 /// comes back moves many neighbours.
@@ -40,6 +42,8 @@ pub struct Control {
     pub settings: Settings,
     /// Services of this load-balancer class only, or of none.
     pub class: Option<String>,
+    /// By what nodes drain.
+    pub drain: DrainRules,
     /// Where the outcome is shown.
     pub state: watch::Sender<Arc<State>>,
     /// Who probes the other nodes.
@@ -58,6 +62,8 @@ struct Memory {
     model: Model,
     /// What is wrong with the objects.
     problems: Vec<Problem>,
+    /// What became of reading them.
+    reading: Reading,
     observation: Observation,
     probed: Targets,
     started: Instant,
@@ -72,6 +78,8 @@ enum Wake {
     Ask,
     Confirm,
     Drain,
+    /// On an interface without addresses there is another router.
+    Router,
     /// Another node has gone silent, or is back.
     Silence,
     /// The plan has asked to be made again: a grace is over.
@@ -88,8 +96,9 @@ impl Control {
             planner: Planner::default(),
             installed: self.maps.read_back()?,
             modeller: Modeller::default(),
-            model: Model::default(),
+            model: Model { drain: self.drain.clone(), ..Model::default() },
             problems: Vec::new(),
+            reading: Reading::default(),
             observation: Observation::default(),
             probed: Targets::new(),
             started: Instant::now(),
@@ -102,6 +111,7 @@ impl Control {
         }
         // What is installed stays until it is known what shall be: what is not there may only not have come yet.
         while !self.read_source(&mut memory) {
+            self.state.send_modify(|state| Arc::make_mut(state).reading = memory.reading);
             self.source.changed().await;
         }
         self.observe(&mut memory).await;
@@ -118,6 +128,7 @@ impl Control {
                 _ = confirm.tick() => Wake::Confirm,
                 Ok(()) = self.draining.changed() => Wake::Drain,
                 () = changed(&mut silent) => Wake::Silence,
+                () = self.neighbours.routers.changed() => Wake::Router,
                 () = sleep_until(memory.wake) => Wake::Plan,
             };
             self.woken(wake, &mut memory).await;
@@ -151,7 +162,7 @@ impl Control {
                 tokio::time::sleep(DEBOUNCE).await;
                 self.turn(memory);
             }
-            Wake::Plan => self.turn(memory),
+            Wake::Plan | Wake::Router => self.turn(memory),
             Wake::Drain => {
                 self.settings.draining = *self.draining.borrow_and_update();
                 self.turn(memory);
@@ -166,11 +177,15 @@ impl Control {
 
     /// False where the source cannot tell now.
     fn read_source(&mut self, memory: &mut Memory) -> bool {
-        let Some(snapshot) = self.source.read() else { return false };
+        let Some(snapshot) = self.source.read() else {
+            memory.reading.failed();
+            return false;
+        };
         let class = self.class.as_deref();
         let (model, problems) = memory.modeller.after(&memory.model, &snapshot.objects, class);
         memory.problems = snapshot.problems;
         memory.problems.extend(problems);
+        memory.reading.succeeded(&memory.problems);
         memory.model = model;
         true
     }
@@ -218,16 +233,26 @@ impl Control {
             );
         }
         // Only now that packets are taken care of may they be asked for.
-        let failures = failures.iter().map(ToString::to_string).chain(self.tell(memory)).collect();
-        self.publish(memory, plan, applied, failures);
+        let told = self.tell(memory);
+        let failures = failures.iter().map(ToString::to_string).collect();
+        self.publish(memory, plan, applied, told, failures);
     }
 
     /// Has routers told what they shall know.
-    fn tell(&self, memory: &Memory) -> Vec<String> {
+    fn tell(&mut self, memory: &Memory) -> Option<Told> {
+        let settings = SpeakerSettings {
+            ignore_exclude_label: self.settings.ignore_exclude_label,
+            local_needs_endpoint: self.neighbours.local_needs_endpoint,
+            draining: self.is_draining(memory),
+        };
+        let is_ready = self.is_ready(memory);
+        self.neighbours.tell(&memory.model, &self.settings.node, &settings, is_ready)
+    }
+
+    /// Whether this node takes no new flows: it has been told so, or its Node object says so.
+    fn is_draining(&self, memory: &Memory) -> bool {
         let node = memory.model.nodes.get(&self.settings.node);
-        let draining = self.settings.draining || node.is_some_and(|node| node.draining);
-        let settings = SpeakerSettings { draining, ..SpeakerSettings::default() };
-        self.neighbours.tell(&memory.model, &self.settings.node, &settings, self.is_ready(memory))
+        self.settings.draining || node.is_some_and(Node::is_draining)
     }
 
     /// Whether packets for VIPs get to their nodes, or have done so before.
@@ -271,17 +296,31 @@ impl Control {
         (done, failures)
     }
 
-    fn publish(&self, memory: &Memory, plan: Plan, applied: Applied, failures: Vec<String>) {
+    fn publish(
+        &self,
+        memory: &Memory,
+        plan: Plan,
+        applied: Applied,
+        told: Option<Told>,
+        failures: Vec<String>,
+    ) {
+        let before = self.state.borrow().clone();
+        let (announced, troubles) = match told {
+            Some(told) => (told.services.into(), told.problems),
+            None => (Arc::clone(&before.announced), Vec::new()),
+        };
         let mut problems = memory.problems.clone();
         problems.extend(plan.problems);
-        let problems: Vec<String> = problems.iter().map(ToString::to_string).chain(failures).collect();
-        let before = self.state.borrow().clone();
+        let faults = Faults::of(&problems);
+        let problems: Vec<String> =
+            problems.iter().map(ToString::to_string).chain(failures).chain(troubles).collect();
         for problem in problems.iter().filter(|problem| !before.problems.contains(problem)) {
             tracing::warn!("{problem}");
         }
         for gone in before.problems.iter().filter(|problem| !problems.contains(problem)) {
             tracing::info!("no longer so: {gone}");
         }
+        say_drains(&before, &plan.nodes);
         let ready = self.is_ready(memory);
         let turns = before.turns + 1;
         self.state.send_replace(Arc::new(State {
@@ -290,10 +329,26 @@ impl Control {
             last: applied,
             services: plan.services,
             nodes: plan.nodes,
-            draining: self.settings.draining,
+            announced,
+            reading: memory.reading,
+            faults,
+            draining: self.is_draining(memory),
             problems,
             ..State::clone(&before)
         }));
+    }
+}
+
+/// Logs what has begun or ceased to drain by its Node object.
+fn say_drains(before: &State, nodes: &[NodeState]) {
+    let drained = before.nodes.iter().filter_map(|node| Some((&node.name, node.drain.as_deref()?)));
+    let drained: BTreeMap<_, _> = drained.collect();
+    for node in nodes {
+        match (drained.get(&node.name).copied(), node.drain.as_deref()) {
+            (was, Some(by)) if was != Some(by) => tracing::info!(node = %node.name, by, "drains"),
+            (Some(_), None) => tracing::info!(node = %node.name, "drains no more"),
+            _ => {}
+        }
     }
 }
 

@@ -4,21 +4,32 @@
 //! here is what keeps them in step with a server that tells of every write only some time after it was made.
 
 mod decide;
+pub mod hash_key;
+mod inspect;
+mod metrics;
 mod tell;
 mod write;
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::Api;
+use kube::{Api, Client};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::kube::client::{self, ClientError};
 use crate::kube::cluster::{Cluster, Watched};
+use crate::kube::events::Events;
 use crate::kube::lease::{Contender, Terms};
-use decide::Decider;
+use crate::kube::status;
+use crate::webhook::{self, Mode, Webhook};
+use decide::{Decided, Decider};
+use inspect::Inspector;
+pub use inspect::WATCHED as INSPECTED;
+use metrics::Shown;
 use tell::Teller;
 use write::Writer;
 
@@ -26,6 +37,8 @@ use write::Writer;
 pub const LEASE: &str = "fairlead-controller";
 /// Who writes, in the objects' managed fields.
 const MANAGER: &str = "fairlead-controller";
+/// Who tells Events, by the name that users of MetalLB know.
+const REPORTER: &str = "metallb-controller";
 /// Changes that come together are taken together.
 const DEBOUNCE: Duration = Duration::from_millis(20);
 /// Requests that are under way at once.
@@ -33,7 +46,7 @@ const AT_ONCE: usize = 16;
 /// When a write that has failed is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 /// What allocation depends on.
-const WATCHED: [Watched; 3] = [Watched::SERVICE, Watched::NAMESPACE, Watched::POOL];
+pub const WATCHED: [Watched; 3] = [Watched::SERVICE, Watched::NAMESPACE, Watched::POOL];
 
 /// What the controller is told.
 #[derive(Clone, Debug)]
@@ -46,6 +59,12 @@ pub struct Options {
     pub class: Option<String>,
     /// What this one is called among several.
     pub identity: String,
+    /// This pod, which owns the object that says whether the configuration is right.
+    pub pod: Option<String>,
+    /// Where metrics and health are served; `None`: nowhere.
+    pub metrics: Option<SocketAddr>,
+    /// Whether API servers are answered, and whether anything else is done.
+    pub webhook: webhook::Options,
 }
 
 /// Why the controller does not run.
@@ -57,6 +76,9 @@ pub enum ControllerError {
     /// Signals cannot be waited for.
     #[error("cannot wait for signals: {0}")]
     Signals(#[source] std::io::Error),
+    /// Metrics and health cannot be served.
+    #[error("cannot serve metrics: {0}; give another --metrics-address")]
+    Metrics(#[source] std::io::Error),
 }
 
 /// Runs until SIGTERM or SIGINT. What has been written stays; so does every address.
@@ -65,6 +87,37 @@ pub enum ControllerError {
 /// See [`ControllerError`]. A server that does not answer is waited for.
 pub async fn run(options: Options) -> Result<(), ControllerError> {
     let client = client::connect(options.kubeconfig.as_deref()).await?;
+    let listener = metrics::listen(options.metrics).await.map_err(ControllerError::Metrics)?;
+    let (shown, seen) = watch::channel(Shown::default());
+    let mut terminate = signal(SignalKind::terminate()).map_err(ControllerError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ControllerError::Signals)?;
+    tokio::select! {
+        () = answer(&client, &options) => {}
+        () = allocate(&client, &options, shown) => {}
+        ended = metrics::serve(listener, seen) => ended.map_err(ControllerError::Metrics)?,
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping: addresses stay as they are");
+    Ok(())
+}
+
+/// Answers API servers, on every controller.
+async fn answer(client: &Client, options: &Options) {
+    if options.webhook.mode == Mode::Disabled {
+        std::future::pending::<()>().await;
+    }
+    let namespace = options.namespace.clone();
+    Webhook { client: client.clone(), namespace, port: options.webhook.port }.run().await;
+}
+
+/// Does what only the leader does.
+async fn allocate(client: &Client, options: &Options, shown: watch::Sender<Shown>) {
+    if options.webhook.mode == Mode::OnlyWebhook {
+        shown.send_modify(|shown| shown.ready = true);
+        std::future::pending::<()>().await;
+    }
+    let key = hash_key::provide(client.clone(), &options.namespace);
     let (leads, leading) = watch::channel(false);
     let contender = Contender {
         api: Api::<Lease>::namespaced(client.clone(), &options.namespace),
@@ -72,23 +125,35 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
         identity: options.identity.clone(),
         terms: Terms::DEFAULT,
     };
+    let (events, telling) = Events::new(client.clone(), REPORTER, options.identity.clone());
+    let (wanted, states) = watch::channel(None);
+    let inspector = Inspector::new(client, &options.namespace, leading.clone(), events.clone(), wanted);
+    let states = status_writer(client, options).run(states);
     let controller = Controller {
-        cluster: Cluster::watch(&client, &WATCHED, &options.namespace),
+        cluster: Cluster::watch(client, &WATCHED, &options.namespace),
         leading,
         decider: Decider::new(options.class.clone()),
         writer: Writer::new(client.clone()),
-        teller: Teller::new(client, options.identity),
+        teller: Teller::new(events),
+        shown,
     };
-    let mut terminate = signal(SignalKind::terminate()).map_err(ControllerError::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(ControllerError::Signals)?;
     tokio::select! {
         () = contender.run(leads) => {}
-        () = controller.run() => {}
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = async { tokio::join!(key, controller.run()); } => {}
+        () = inspector.run() => {}
+        () = states => {}
+        () = telling => {}
     }
-    tracing::info!("stopping: addresses stay as they are");
-    Ok(())
+}
+
+fn status_writer(client: &Client, options: &Options) -> status::Writer {
+    status::Writer {
+        client: client.clone(),
+        namespace: options.namespace.clone(),
+        scope: status::Scope::Controller,
+        pod: options.pod.clone(),
+        terms: status::Terms::DEFAULT,
+    }
 }
 
 struct Controller {
@@ -97,6 +162,7 @@ struct Controller {
     decider: Decider,
     writer: Writer,
     teller: Teller,
+    shown: watch::Sender<Shown>,
 }
 
 impl Controller {
@@ -109,8 +175,18 @@ impl Controller {
                 () = tokio::time::sleep(RETRY), if retry => {}
             }
             tokio::time::sleep(DEBOUNCE).await;
-            retry = *self.leading.borrow_and_update() && !self.turn().await;
+            let leads = *self.leading.borrow_and_update();
+            if !leads {
+                self.stand_by();
+            }
+            retry = leads && !self.turn().await;
         }
+    }
+
+    /// Another leads: what that one decides is shown by it.
+    fn stand_by(&self) {
+        let ready = self.cluster.missing().is_empty();
+        self.shown.send_modify(|shown| *shown = Shown { ready, usage: BTreeMap::new(), ..shown.clone() });
     }
 
     /// One round; false where something could not be written, or is not known yet.
@@ -123,7 +199,17 @@ impl Controller {
         let written = self.writer.write(&decided, &self.leading).await;
         let complete = written.complete;
         self.decider.handle_written(written.services);
-        self.teller.tell(&snapshot, &decided).await;
+        self.show(&decided, complete);
+        self.teller.tell(&snapshot, &decided);
         complete
+    }
+
+    fn show(&self, decided: &Decided, complete: bool) {
+        self.shown.send_modify(|shown| {
+            shown.ready = true;
+            shown.reading.succeeded(&decided.problems);
+            shown.reading.errors += u64::from(!complete);
+            shown.usage.clone_from(&decided.allocation.usage);
+        });
     }
 }

@@ -2,5 +2,8 @@
 
 pub mod client;
 pub mod cluster;
+pub mod events;
 pub mod lease;
+mod pace;
+pub mod status;
 mod written;

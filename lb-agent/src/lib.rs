@@ -5,14 +5,18 @@
 //! | [`cli`] | 6 | the subcommands |
 //! | [`app`], [`control`] | 5 | the parts put together, and the loop |
 //! | [`controller`] | 5 | the loop that gives Services their addresses |
+//! | [`webhook`] | 5 | what an API server asks before it stores an object |
 //! | [`directory`], [`kube`], [`dataplane`], [`net`], [`liveness`], [`speaker`], [`admin`] | 4 | the world; they do not know each other |
+//! | [`telling`] | 5 | what a cluster is told of the agent |
 //! | [`source`] | 5 | directory or API server, whichever it is |
 //! | [`snapshot`] | | all objects at one moment |
+//! | [`configuration`] | | whether what configures the load balancer is right |
 //! | [`state`] | | what the agent shows of itself |
 
 pub mod admin;
 pub mod app;
 pub mod cli;
+pub mod configuration;
 pub mod control;
 pub mod controller;
 pub mod dataplane;
@@ -24,3 +28,5 @@ pub mod snapshot;
 pub mod source;
 pub mod speaker;
 pub mod state;
+pub mod telling;
+pub mod webhook;

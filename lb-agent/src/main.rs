@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("fairlead: {error:#}");
             ExitCode::FAILURE
@@ -18,21 +18,23 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Agent(args) => {
             log();
-            Ok(cli::agent::run(*args)?)
+            cli::agent::run(*args)?;
         }
         Command::Controller(args) => {
             log();
-            Ok(cli::controller::run(args)?)
+            cli::controller::run(args)?;
         }
-        Command::Status(args) => Ok(cli::status::run(&args)?),
-        Command::Drain(args) => Ok(cli::drain::run(&args)?),
-        Command::Detach(args) => cli::detach::run(&args).context("cannot detach"),
-        Command::Doctor(args) => Ok(cli::doctor::run(&args)?),
+        Command::Check(args) => return Ok(cli::check::run(&args)?),
+        Command::Status(args) => cli::status::run(&args)?,
+        Command::Drain(args) => cli::drain::run(&args)?,
+        Command::Detach(args) => cli::detach::run(&args).context("cannot detach")?,
+        Command::Doctor(args) => cli::doctor::run(&args)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// To standard error; `RUST_LOG` chooses what.

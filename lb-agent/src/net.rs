@@ -6,4 +6,6 @@
 
 pub mod link;
 pub mod observe;
+pub mod unnumbered;
+pub mod uplinks;
 pub mod way;

@@ -41,7 +41,7 @@ pub enum Source {
 }
 
 /// What an agent depends on.
-const WATCHED: [Watched; 10] = [
+pub const WATCHED: [Watched; 10] = [
     Watched::SERVICE,
     Watched::ENDPOINT_SLICE,
     Watched::NODE,

@@ -134,11 +134,22 @@ impl Speaker {
     /// are asked to prefer others and given `grace` to do so (RFC 8326); those that keep them for a
     /// successor (RFC 4724) are left without a word.
     pub async fn leave(&self, grace: Duration) {
+        self.end(grace, forgets, &Shutdown::Replacement).await;
+    }
+
+    /// Ends all sessions for good, and nobody takes over: routers must not keep routes that lead to a machine that
+    /// is going down, whatever was agreed. They are all asked to prefer others, and told good-bye.
+    pub async fn depart(&self, grace: Duration) {
+        let text = "the node has been drained".to_owned();
+        self.end(grace, |_| true, &Shutdown::Administrative { text }).await;
+    }
+
+    async fn end(&self, grace: Duration, is_asked: impl Fn(&PeerView) -> bool, shutdown: &Shutdown) {
         let view = self.view().await;
-        let forgetting: Vec<&str> =
-            view.neighbours.iter().filter(|it| forgets(&it.view)).map(|it| it.name.as_str()).collect();
+        let asked: Vec<&str> =
+            view.neighbours.iter().filter(|it| is_asked(&it.view)).map(|it| it.name.as_str()).collect();
         self.running().leaving = true;
-        if !grace.is_zero() && self.ask_to_prefer_others(&forgetting) {
+        if !grace.is_zero() && self.ask_to_prefer_others(&asked) {
             tracing::info!(seconds = grace.as_secs_f64(), "routers are asked to prefer other nodes");
             tokio::time::sleep(grace).await;
         }
@@ -147,7 +158,7 @@ impl Speaker {
             running.listeners.set(Vec::new());
             let neighbours = std::mem::take(&mut running.neighbours);
             let mut ending = std::mem::take(&mut running.ending);
-            ending.extend(neighbours.into_values().map(|driven| driven.end(Shutdown::Replacement)));
+            ending.extend(neighbours.into_values().map(|driven| driven.end(shutdown.clone())));
             ending
         };
         join_all(ending).await;

@@ -1,8 +1,15 @@
 //! What the agent shows of itself.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use lb_api::problem::{Problem, Reason, Severity};
+use lb_plan::model::ServiceName;
 use lb_plan::plan::{NodeState, ServiceState};
+use lb_plan::speaker::Silence;
 use serde::Serialize;
 
+use crate::configuration::Faults;
 use crate::dataplane::attach::Attached;
 
 /// One look at the agent, whole.
@@ -24,6 +31,15 @@ pub struct State {
     pub services: Vec<ServiceState>,
     /// The nodes of the cluster.
     pub nodes: Vec<NodeState>,
+    /// What this node says of each Service to routers.
+    #[serde(skip)]
+    pub announced: Arc<[Announced]>,
+    /// What became of reading the objects.
+    #[serde(skip)]
+    pub reading: Reading,
+    /// What is wrong with what configures the load balancer.
+    #[serde(skip)]
+    pub faults: Faults,
     /// Ticks of the probe clock without an answer after which a node is dead; zero: nobody ever is.
     pub liveness_limit: u32,
     /// Whether this node takes no new flows.
@@ -39,4 +55,70 @@ pub struct Applied {
     pub operations: usize,
     /// Time from the start of planning to the last write.
     pub microseconds: u64,
+}
+
+/// What this node says of a Service to routers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// The Service.
+    pub service: ServiceName,
+    /// The peers that are told, whether their sessions are up or not.
+    pub peers: Vec<String>,
+    /// Its addresses that they are told.
+    pub addresses: Vec<IpAddr>,
+    /// Why nobody shall be told.
+    pub silence: Option<Silence>,
+}
+
+/// What became of reading the objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Whether they have been read at all.
+    pub loaded: bool,
+    /// Whether what is in force is older than what is written, because that is wrong or cannot be read.
+    pub stale: bool,
+    /// How often they were read.
+    pub updates: u64,
+    /// How often something that is written could not be done then, or nothing could be read.
+    pub errors: u64,
+}
+
+impl Reading {
+    /// They could not be read.
+    pub fn failed(&mut self) {
+        self.updates += 1;
+        self.errors += 1;
+        self.stale = self.loaded;
+    }
+
+    /// They were read, with these problems.
+    pub fn succeeded(&mut self, problems: &[Problem]) {
+        self.updates += 1;
+        self.errors += u64::from(problems.iter().any(|problem| problem.severity() == Severity::Error));
+        self.loaded = true;
+        self.stale = problems.iter().any(|problem| problem.reason == Reason::StaysAsBefore);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_as_it_was_before_is_stale_and_so_is_what_cannot_be_read_any_more() {
+        let mut reading = Reading::default();
+        reading.failed();
+        assert_eq!(reading, Reading { loaded: false, stale: false, updates: 1, errors: 1 });
+        reading.succeeded(&[Problem::general(Reason::NoServingEndpoint)]);
+        assert_eq!(reading, Reading { loaded: true, stale: false, updates: 2, errors: 1 });
+        // New and wrong: there is nothing older that stays in force.
+        reading.succeeded(&[Problem::general(Reason::NoKind)]);
+        assert_eq!(reading, Reading { loaded: true, stale: false, updates: 3, errors: 2 });
+        reading.succeeded(&[Problem::general(Reason::NoKind), Problem::general(Reason::StaysAsBefore)]);
+        assert_eq!(reading, Reading { loaded: true, stale: true, updates: 4, errors: 3 });
+        reading.succeeded(&[]);
+        assert!(!reading.stale);
+        reading.failed();
+        assert!(reading.stale);
+    }
 }

@@ -3,8 +3,10 @@
 mod bgp;
 mod document;
 mod kinds;
+mod rule;
 mod secret;
 mod selector;
+pub mod status;
 
 pub use bgp::{
     BfdProfile, BfdProfileSpec, BgpAdvertisement, BgpAdvertisementSpec, BgpPeer, BgpPeerSpec, Community,
@@ -13,7 +15,8 @@ pub use bgp::{
 pub use kinds::{
     Conditions, Endpoint, EndpointPort, EndpointSlice, Ingress, IpAddressPool, IpAddressPoolSpec,
     L2Advertisement, L2AdvertisementSpec, LoadBalancerStatus, Metadata, Namespace, Node, NodeAddress,
-    NodeCondition, NodeStatus, Service, ServiceAllocation, ServicePort, ServiceSpec, ServiceStatus,
+    NodeCondition, NodeSpec, NodeStatus, PreferredNodes, Service, ServiceAllocation, ServicePort,
+    ServiceSpec, ServiceStatus, Taint,
 };
 pub use secret::{Hidden, Secret};
 pub use selector::{LabelSelector, Operator, Requirement};

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`state`] | the state machine of a session, whole |
 //! | [`session`] | a session: packets in and out, timers, polls, echoes |
+//! | [`echo`] | the echo packets of sessions over IPv4 |
 //! | [`demux`] | which session a packet is for |
 //! | [`initiator`], [`clock`] | which probe of a node is due, and the clock that its answer is measured by |
 //!
@@ -13,6 +14,7 @@
 
 pub mod clock;
 pub mod demux;
+pub mod echo;
 pub mod initiator;
 pub mod session;
 pub mod state;

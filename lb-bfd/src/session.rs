@@ -156,6 +156,12 @@ impl Session {
         self.settle(now);
     }
 
+    /// Time between two echo packets of the neighbor that this side can loop from now on; zero: it loops none. The
+    /// neighbor learns it with the next packet.
+    pub fn set_echo_receive(&mut self, interval: Duration) {
+        self.config.echo_receive = interval;
+    }
+
     /// Holds the session down, or lets it come up again.
     pub fn set_admin_down(&mut self, down: bool, now: Duration) {
         self.final_due &= !down;

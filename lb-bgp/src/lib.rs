@@ -9,4 +9,5 @@ pub mod codec;
 pub mod message;
 pub mod notification;
 pub mod session;
+pub mod unnumbered;
 pub mod value;

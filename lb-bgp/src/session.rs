@@ -31,6 +31,6 @@ pub use negotiation::{Missing, Negotiated};
 pub use peer::{Action, Peer, Way};
 pub use shutdown::Shutdown;
 pub use table::State;
-pub use view::{FamilyView, PeerView};
+pub use view::{FamilyView, PeerView, Unread};
 
 pub use crate::adj_out::Routes;

@@ -152,6 +152,7 @@ fn settings() -> Settings {
         slots_per_node: 256,
         ring_capacity: 1 << 24,
         draining: false,
+        ignore_exclude_label: false,
         former_grace: Settings::FORMER_GRACE,
         udp_grace: Settings::UDP_GRACE,
         weight_settle: Settings::WEIGHT_SETTLE,

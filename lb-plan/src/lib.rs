@@ -6,15 +6,19 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`model`] | what is meant: valid values, references resolved, conflicts decided |
+//! | [`preview`] | what would come of objects, before anybody runs them |
 //! | [`ring`] | the engine that ranks nodes for each slot |
+//! | [`admission`] | which changes of objects are let in |
 //! | [`contents`] | what the maps hold, and the ordered operations from one content to another |
 //! | [`ipam`] | which address each Service gets |
 //! | [`speaker`] | model → sessions with routers, and what each is told |
 //! | [`plan`] | model and facts of this machine → contents and states |
 
+pub mod admission;
 pub mod contents;
 pub mod ipam;
 pub mod model;
 pub mod plan;
+pub mod preview;
 pub mod ring;
 pub mod speaker;

@@ -5,6 +5,7 @@
 
 mod advertisement;
 mod bgp;
+mod drain;
 mod duration;
 mod endpoints;
 mod modeller;
@@ -17,7 +18,9 @@ mod table;
 
 pub use advertisement::L2Advertisement;
 pub use bgp::{BfdProfile, Bgp, BgpAdvertisement, Endpoint, Password, Peer, RemoteAs};
+pub use drain::{DrainCause, DrainRules, Mark, RuleError, TaintRule};
 pub use endpoints::Endpoints;
+pub(crate) use endpoints::SERVICE_LABEL;
 pub use modeller::Modeller;
 pub use name::{NodeName, PoolName, Protocol, ServiceName};
 pub use node::Node;
@@ -46,6 +49,8 @@ pub struct Model {
     pub l2_advertisements: Vec<L2Advertisement>,
     /// What is announced by BGP, and to whom.
     pub bgp: Bgp,
+    /// By what a node drains. It is chosen, not written: each model has it of the one before.
+    pub drain: DrainRules,
 }
 
 impl Model {
@@ -80,13 +85,14 @@ impl Model {
         let ordered = ordered(objects.iter().map(O::borrow), &mut problems);
         let of_kind = || ordered.iter().copied();
         let pools = Pools::build(of_kind(), &before.pools, &mut problems);
-        let nodes = node::build(of_kind(), &mut problems);
+        let nodes = node::build(of_kind(), &before.drain, &mut problems);
         let slices = endpoints::index(of_kind());
         let context = service::Context { pools: &pools, nodes: &nodes, slices: &slices, class };
         let services = service::build(of_kind(), &context, recollection.of(&context), &mut problems);
         let l2_advertisements = advertisement::build(of_kind());
         let bgp = Bgp::build(&ordered, &pools, &nodes, &before.bgp, &mut problems);
-        (Self { pools, services, nodes, l2_advertisements, bgp }, problems)
+        let drain = before.drain.clone();
+        (Self { pools, services, nodes, l2_advertisements, bgp, drain }, problems)
     }
 
     /// The addresses whose ways the facts should tell: the primary address of every other node.

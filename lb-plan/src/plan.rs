@@ -104,8 +104,9 @@ impl Planner {
             ring_capacity,
         };
         let kept = vips.install(&mut contents, &mut problems);
-        self.past.remember(&editions, &placement, &contents, settings.former_grace, &mut clock);
-        let announcers = announce::announce(&mut contents, model, &roster, installed, &mut problems);
+        self.past.remember(&editions, &placement, [installed, &contents], settings.former_grace, &mut clock);
+        let announcers =
+            announce::announce(&mut contents, model, &roster, settings, installed, &mut problems);
         roster.install(&mut contents, &kept, installed, &mut problems);
         let services = state::services(model, &wanted, &contents, &announcers);
         Plan { contents, services, nodes: roster.states(), problems, wake: clock.wake() }

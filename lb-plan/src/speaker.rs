@@ -9,6 +9,7 @@ mod silence;
 pub use silence::Silence;
 
 use std::collections::btree_map::{BTreeMap, Entry};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -27,6 +28,8 @@ pub struct SpeakerPlan {
     pub peers: BTreeMap<String, PeerPlan>,
     /// What came of every Service, by its name.
     pub services: BTreeMap<ServiceName, Announcement>,
+    /// Of each Service that some peer of this node is told of, the addresses that are told, in their order.
+    pub addresses: BTreeMap<ServiceName, Vec<IpAddr>>,
     /// Peers of this node that are not spoken to.
     pub problems: Vec<Problem>,
 }
@@ -73,8 +76,10 @@ pub fn plan(model: &Model, node: &NodeName, settings: &SpeakerSettings) -> Optio
         ((*name).clone(), PeerPlan { session: (*peer).clone(), routes })
     };
     let peers = speaker.peers.iter().map(plan).collect();
+    let addresses = told.iter().filter_map(|(name, told)| Some(((*name).clone(), speaker.addresses(told)?)));
+    let addresses = addresses.collect();
     let services = told.into_iter().map(|(name, told)| (name.clone(), speaker.announcement(&told))).collect();
-    Some(SpeakerPlan { peers, services, problems })
+    Some(SpeakerPlan { peers, services, addresses, problems })
 }
 
 /// The peers of a node, each another router: with two sessions to one, either would end the other as a collision
@@ -115,7 +120,7 @@ struct Speaker<'a> {
 
 /// An address of a Service, and the advertisements that announce it.
 struct Told<'a> {
-    address: std::net::IpAddr,
+    address: IpAddr,
     by: Vec<&'a BgpAdvertisement>,
 }
 
@@ -129,15 +134,24 @@ impl<'a> Speaker<'a> {
         match told {
             Err(silence) => Announcement::Silent(*silence),
             Ok(told) => {
-                let is_told = |name: &str, peer: &Peer| {
-                    told.iter().any(|told| {
-                        peer.takes(told.address.is_ipv4()) && told.by.iter().any(|by| by.selects_peer(name))
-                    })
-                };
+                let is_told = |name: &str, peer: &Peer| told.iter().any(|told| told.is_for(name, peer));
                 let peers = self.peers.iter().filter(|(name, peer)| is_told(name, peer));
                 Announcement::To(peers.map(|(name, _)| (*name).clone()).collect())
             }
         }
+    }
+
+    /// Those that somebody is told of; `None` where that is none.
+    fn addresses(&self, told: &Result<Vec<Told<'_>>, Silence>) -> Option<Vec<IpAddr>> {
+        let is_told = |told: &&Told<'_>| self.peers.iter().any(|(name, peer)| told.is_for(name, peer));
+        let addresses: Vec<_> = told.as_ref().ok()?.iter().filter(is_told).map(|told| told.address).collect();
+        (!addresses.is_empty()).then_some(addresses)
+    }
+}
+
+impl Told<'_> {
+    fn is_for(&self, name: &str, peer: &Peer) -> bool {
+        peer.takes(self.address.is_ipv4()) && self.by.iter().any(|by| by.selects_peer(name))
     }
 }
 

@@ -7,6 +7,7 @@
 //! collection. Lists within an object are replaced whole by an apply, except `conditions`, which go by their
 //! `type`.
 
+mod access;
 mod apply;
 mod definitions;
 mod error;
@@ -16,7 +17,8 @@ mod respond;
 mod store;
 mod watch;
 
-pub use definitions::definitions;
+pub use access::Access;
+pub use definitions::{definitions, status_definitions};
 pub use store::Store;
 
 use std::io;

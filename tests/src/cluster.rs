@@ -11,11 +11,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::api_server::{ApiServer, Store, definitions};
+use crate::api_server::{ApiServer, Store, definitions, status_definitions};
 use crate::lab::node::find_binary;
 
 /// Namespace of what configures the load balancer.
 pub const NAMESPACE: &str = "metallb-system";
+
+/// Whether a controller answers API servers.
+const WEBHOOK: &str = "--webhook-mode";
 
 /// An API server with the kinds that configure the load balancer, and what talks to it.
 pub struct Cluster {
@@ -46,10 +49,23 @@ impl Cluster {
         Ok(Self { store, address: server.address(), server: Some(server), directory })
     }
 
+    /// Defines the kinds that the cluster is told by.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn define_statuses(&self) -> Result<()> {
+        status_definitions().iter().try_for_each(|definition| self.store.put(definition))
+    }
+
     /// What a client is configured with.
     #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {
         self.directory.path().join("kubeconfig")
+    }
+
+    /// Ends the server, and breaks its connections.
+    pub fn stop_server(&mut self) {
+        self.server = None;
     }
 
     /// Ends the server, breaks its connections, and starts it again with what it has stored.
@@ -57,7 +73,7 @@ impl Cluster {
     /// # Errors
     /// When the address is not free again within a second.
     pub async fn restart_server(&mut self, away: Duration) -> Result<()> {
-        self.server = None;
+        self.stop_server();
         tokio::time::sleep(away).await;
         let deadline = Instant::now() + Duration::from_secs(1);
         loop {
@@ -79,11 +95,22 @@ impl Cluster {
     /// # Errors
     /// When the product's binary is missing.
     pub fn controller(&self, identity: &str) -> Result<Controller> {
+        self.controller_with(identity, &[])
+    }
+
+    /// Starts a controller with more arguments.
+    ///
+    /// # Errors
+    /// When the product's binary is missing.
+    pub fn controller_with(&self, identity: &str, arguments: &[&str]) -> Result<Controller> {
         let log = self.directory.path().join(format!("{identity}.log"));
         let output = std::fs::OpenOptions::new().create(true).append(true).open(&log)?;
         let child = Command::new(find_binary()?)
             .args(["controller", "--identity", identity, "--namespace", NAMESPACE, "--kubeconfig"])
-            .arg(self.directory.path().join("kubeconfig"))
+            .arg(self.kubeconfig())
+            .args(arguments)
+            // Several controllers are one machine's here, and its port is one's.
+            .args(if arguments.contains(&WEBHOOK) { &[][..] } else { &[WEBHOOK, "disabled"] })
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)

@@ -21,7 +21,7 @@ use kube::{Client, Config};
 use serde_json::{Value, json};
 
 use self::binaries::Binaries;
-use crate::api_server::{ApiServer, Store, definitions, kubeconfig};
+use crate::api_server::{ApiServer, Store, definitions, kubeconfig, status_definitions};
 use crate::cluster::NAMESPACE;
 use crate::lab::addresses::Segment;
 use crate::lab::node::find_binary;
@@ -72,6 +72,7 @@ impl ControlPlane {
         let plane = Self { host, server, kubeconfig };
         wait(READY_WITHIN, || plane.ready())?;
         plane.put(&definitions())?;
+        plane.put(&status_definitions())?;
         plane.put(&[json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})])?;
         Ok(plane)
     }
@@ -156,6 +157,19 @@ impl ControlPlane {
         let ingress = service.pointer("/status/loadBalancer/ingress").and_then(Value::as_array);
         let ips = ingress.into_iter().flatten().filter_map(|entry| entry["ip"].as_str());
         Ok(ips.map(str::parse).collect::<Result<_, _>>()?)
+    }
+
+    /// All objects of a kind in the load balancer's namespace.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub fn list(&self, api_version: &str, kind: &str) -> Result<Vec<Value>> {
+        self.with_client(|client| async move {
+            let objects =
+                Api::<DynamicObject>::namespaced_with(client, NAMESPACE, &resource(api_version, kind));
+            let all = objects.list(&ListParams::default()).await?.items;
+            Ok(all.into_iter().map(serde_json::to_value).collect::<Result<_, _>>()?)
+        })
     }
 
     /// The reasons of the Events about a Service.

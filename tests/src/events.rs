@@ -3,6 +3,7 @@
 
 mod crowd;
 mod ledger;
+mod scene;
 mod script;
 
 use std::thread;
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 pub use self::crowd::{Crowd, Toll};
 pub use self::ledger::Ledger;
+pub use self::scene::Scene;
 pub use self::script::{EVENTS, Event};
 use crate::lab::{AgentOptions, Lab, Policy, Topology, WEB_V4, WEB_V6};
 
@@ -195,7 +197,11 @@ impl<'lab> Stage<'lab> {
         Ok(())
     }
 
-    fn start_agents(&self, nodes: &[&str]) -> Result<()> {
+    /// Starts the agents of these nodes, side by side; where there are none, nothing.
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub fn start_agents(&self, nodes: &[&str]) -> Result<()> {
         if !self.has_agents() {
             return Ok(());
         }

@@ -15,6 +15,7 @@
 pub mod bird;
 pub mod config;
 pub mod exabgp;
+pub mod fake;
 pub mod frr;
 pub mod gobgp;
 pub mod view;

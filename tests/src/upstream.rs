@@ -11,14 +11,13 @@ use serde_json::{Value, json};
 use crate::lab::Lab;
 use crate::lab::addresses::{Addresses, Family};
 use crate::lab::topology::NodeSpec;
+use crate::objects::{bfd_profile, metallb, yaml};
 use crate::routers::{Bfd, Config, Frr, Peer, Router, wait_kernel_next_hops};
 
 /// The router's autonomous system.
 const ROUTERS_AS: u32 = 4_200_000_000;
 /// The nodes'.
 const NODES_AS: u32 = 4_200_000_001;
-/// Namespace of what configures the load balancer.
-const NAMESPACE: &str = "metallb-system";
 
 /// FRR as the router of a lab.
 #[derive(Debug)]
@@ -38,8 +37,7 @@ impl Upstream {
     /// When FRR does not start.
     pub fn start(lab: &Lab, racks: &[char], interval: Duration) -> Result<Self> {
         let upstream = Self::start_router(lab, racks, interval)?;
-        let text: String = upstream.objects().iter().map(|object| format!("---\n{object}\n")).collect();
-        fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), text)?;
+        fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), yaml(&upstream.objects()))?;
         Ok(upstream)
     }
 
@@ -147,13 +145,9 @@ fn config(nodes: &[NodeSpec], interval: Duration) -> Config {
 
 /// A BGPPeer for each rack and family, and what goes with them.
 fn objects(nodes: &[NodeSpec], interval: Duration) -> Vec<Value> {
-    let milliseconds = interval.as_millis() as u64;
-    let profile = json!({
-        "receiveInterval": milliseconds, "transmitInterval": milliseconds, "detectMultiplier": 3,
-    });
     let mut objects = vec![
-        object("v1beta1", "BFDProfile", "router", &profile),
-        object("v1beta1", "BGPAdvertisement", "all", &json!({ "ipAddressPools": ["lab"] })),
+        bfd_profile("router", Bfd::every(interval)),
+        metallb("v1beta1", "BGPAdvertisement", "all", &json!({ "ipAddressPools": ["lab"] })),
     ];
     let mut racks: Vec<&NodeSpec> = Vec::new();
     for node in nodes {
@@ -173,17 +167,8 @@ fn objects(nodes: &[NodeSpec], interval: Duration) -> Vec<Value> {
                 "nodeSelectors": [{ "matchLabels": { "topology.kubernetes.io/zone": node.segment().name } }],
             });
             let name = format!("router-{}-{}", node.rack, format!("{family:?}").to_lowercase());
-            objects.push(object("v1beta2", "BGPPeer", &name, &spec));
+            objects.push(metallb("v1beta2", "BGPPeer", &name, &spec));
         }
     }
     objects
-}
-
-fn object(version: &str, kind: &str, name: &str, spec: &Value) -> Value {
-    json!({
-        "apiVersion": format!("metallb.io/{version}"),
-        "kind": kind,
-        "metadata": { "name": name, "namespace": NAMESPACE },
-        "spec": spec,
-    })
 }

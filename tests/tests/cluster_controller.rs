@@ -25,6 +25,30 @@ fn service(name: &str, metadata: &str, spec: &str) -> String {
 }
 
 #[tokio::test]
+async fn the_key_of_the_flow_hash_is_made_once() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let key = || {
+        let secret = cluster.store.get("", "secrets", NAMESPACE, "fairlead-hash-key")?;
+        Some(secret["stringData"]["key"].as_str()?.to_owned())
+    };
+    let first = cluster.controller("one")?;
+    eventually("the key is made", SOON, || key().is_some()).await?;
+    let made = key().unwrap_or_default();
+    assert!(made.len() == 32 && made.bytes().all(|digit| digit.is_ascii_hexdigit()), "{made}");
+    first.kill()?;
+    let second = cluster.controller("two")?;
+    cluster.apply(&pool("a", "192.0.2.0/30"))?;
+    cluster.apply(&service("single", "", ""))?;
+    eventually("the second one works", Duration::from_secs(40), || {
+        !cluster.addresses("shop", "single").is_empty()
+    })
+    .await?;
+    second.kill()?;
+    assert_eq!(key().as_deref(), Some(made.as_str()));
+    Ok(())
+}
+
+#[tokio::test]
 async fn addresses_are_given_told_and_counted() -> Result<()> {
     let cluster = Cluster::start().await?;
     cluster.apply(&pool("a", "192.0.2.0/30, '2001:db8::/126'"))?;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::addresses::Family;
 use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4, WEB_V6};
+use fairlead_tests::objects::{bfd_profile, metallb, yaml};
 use fairlead_tests::routers::{
     Bfd, Config, Frr, GracefulRestart, Peer, Router, kernel_next_hops, wait, wait_kernel_next_hops,
 };
@@ -15,6 +16,9 @@ use serde_json::{Value, json};
 
 const ROUTERS_AS: u32 = 64_500;
 const AGENTS_AS: u32 = 64_501;
+/// Where the agent shows its metrics.
+const METRICS: &str = "127.0.0.1:9120";
+const STALE_0: &str = "metallb_k8s_client_config_stale_bool 0";
 const WITHIN: Duration = Duration::from_secs(30);
 /// How long a router's kernel is watched for a hole.
 const WATCHED_FOR: Duration = Duration::from_secs(4);
@@ -88,6 +92,76 @@ fn a_restarted_agent_leaves_its_routes_in_the_router() -> Result<()> {
     })
 }
 
+#[test]
+fn a_peer_that_goes_wrong_is_spoken_to_as_before_and_the_metrics_say_so() -> Result<()> {
+    run(|lab, node| {
+        let frr = router(lab, node, |peer| peer)?;
+        give(lab, 100, "64512:7", |_| ())?;
+        let arguments = ["--metrics-address", METRICS].map(str::to_owned).to_vec();
+        node.start_agent(&AgentOptions { arguments, ..AgentOptions::default() })?;
+        wait_community(&frr, "64512:7")?;
+        let announced = format!("metallb_speaker_announced{{ip=\"{WEB_V4}\",node=\"n1\",protocol=\"bgp\"");
+        wait_metrics(node, &[&announced, "metallb_k8s_client_config_loaded_bool 1", STALE_0])?;
+        let before = counters(&frr, node)?;
+
+        give(lab, 100, "64512:7", |spec| spec["holdTime"] = json!("1s"))?;
+        wait_metrics(node, &[&announced, "metallb_k8s_client_config_stale_bool 1"])?;
+        ensure!(counters(&frr, node)? == before, "{before:?}");
+        give(lab, 100, "64512:7", |_| ())?;
+        wait_metrics(node, &[&announced, STALE_0])?;
+        ensure!(counters(&frr, node)? == before, "{before:?}");
+        Ok(())
+    })
+}
+
+/// Waits until the metrics have lines that begin so.
+fn wait_metrics(node: &Node<'_>, lines: &[&str]) -> Result<()> {
+    let url = format!("http://{METRICS}/metrics");
+    wait(WITHIN, || {
+        let text = node.command("curl").args(["-sS", "-m", "5", &url]).text()?;
+        let missing = lines.iter().find(|wanted| !text.lines().any(|line| line.starts_with(**wanted)));
+        ensure!(missing.is_none(), "no {missing:?} in {text}");
+        Ok(())
+    })
+}
+
+/// To the kernel, a VRF is the interface that a socket is bound to; any interface will do to see that it is.
+#[test]
+fn sockets_are_bound_to_the_vrf_of_a_peer() -> Result<()> {
+    run(|lab, node| {
+        let frr = router(lab, node, |peer| peer.bfd(Bfd::every(Duration::from_millis(100))))?;
+        give(lab, 100, "64512:7", |spec| {
+            spec["bfdProfile"] = json!("router");
+            spec["vrf"] = json!("eth0");
+        })?;
+        node.start_agent(&AgentOptions::default())?;
+        wait_community(&frr, "64512:7")?;
+        let here = node.spec().addresses().of(Family::V4);
+        frr.wait_bfd_up(here, WITHIN)?;
+        let session = session(node)?;
+        ensure!(session["vrf"] == "eth0" && session["state"] == "established", "{session}");
+        let bound = node.command("ss").args(["-Htuanp"]).text()?;
+        let is_bound = |port: &str| bound.lines().any(|line| line.contains(&format!("%eth0:{port} ")));
+        ensure!(is_bound("179") && is_bound("3784"), "listeners for BGP and BFD: {bound}");
+
+        // Nobody is to be reached through the loopback.
+        give(lab, 100, "64512:7", |spec| spec["vrf"] = json!("lo"))?;
+        wait(WITHIN, || {
+            let session = self::session(node)?;
+            let error = session["last_error"].as_str().unwrap_or_default();
+            let is_lost = session["vrf"] == "lo" && session["state"] != "established";
+            ensure!(is_lost && error.contains("cannot connect"), "{session}");
+            Ok(())
+        })
+    })
+}
+
+/// What the agent says of its session.
+fn session(node: &Node<'_>) -> Result<Value> {
+    let status: Value = serde_json::from_str(&node.fairlead(&["status", "bgp", "-o", "json"])?)?;
+    Ok(status["sessions"][0].clone())
+}
+
 /// What FRR has counted of a neighbour.
 #[derive(Debug, PartialEq, Eq)]
 struct Counters {
@@ -145,27 +219,14 @@ fn give(lab: &Lab, milliseconds: u64, community: &str, change: fn(&mut Value)) -
         "connectTime": "1s",
     });
     change(&mut peer);
-    let profile = json!({
-        "receiveInterval": milliseconds, "transmitInterval": milliseconds, "detectMultiplier": 3,
-    });
     let advertisement = json!({ "ipAddressPools": ["lab"], "communities": [community] });
     let objects = [
-        object("v1beta1", "BFDProfile", &profile),
-        object("v1beta2", "BGPPeer", &peer),
-        object("v1beta1", "BGPAdvertisement", &advertisement),
+        bfd_profile("router", Bfd::every(Duration::from_millis(milliseconds))),
+        metallb("v1beta2", "BGPPeer", "router", &peer),
+        metallb("v1beta1", "BGPAdvertisement", "router", &advertisement),
     ];
-    let text: String = objects.iter().map(|object| format!("---\n{object}\n")).collect();
     let directory = lab.outside(&lab.manifests_directory());
     // The agent must not read half of it.
-    fs::write(directory.join(".bgp.draft"), text)?;
+    fs::write(directory.join(".bgp.draft"), yaml(&objects))?;
     Ok(fs::rename(directory.join(".bgp.draft"), directory.join("bgp.yaml"))?)
-}
-
-fn object(version: &str, kind: &str, spec: &Value) -> Value {
-    json!({
-        "apiVersion": format!("metallb.io/{version}"),
-        "kind": kind,
-        "metadata": { "name": "router", "namespace": "metallb-system" },
-        "spec": spec,
-    })
 }

@@ -2,31 +2,35 @@
 //! is not disturbed.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::addresses::Family;
-use fairlead_tests::lab::{AgentOptions, Host, Lab, Node, Policy, Topology, WEB_V4};
+use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4};
+use fairlead_tests::objects::metallb;
+use fairlead_tests::routers::fake::{Fake, Manner};
 use fairlead_tests::routers::{Config, Frr, Peer, Router, kernel_next_hops, wait, wait_kernel_next_hops};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 const ROUTERS_AS: u32 = 4_200_000_000;
 const AGENTS_AS: u32 = 4_200_000_001;
+/// Of a Service that nothing serves.
+const EMPTY: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 77));
 const WITHIN: Duration = Duration::from_secs(40);
 
 #[test]
 fn each_fault_has_its_name_and_disturbs_nobody_else() -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
     let topology = topology.service("web", "web", &[WEB_V4], Policy::Local);
+    let topology = topology.service("empty", "nobody", &[EMPTY], Policy::Cluster);
     (1..=4).fold(topology, |topology, number| topology.router('a', number)).run(|lab| {
         let node = lab.node("n1")?;
         let right = start(lab, "router", |peer| peer)?;
         let _stranger = start(lab, "r1", |peer| peer)?;
         let _secretive = start(lab, "r2", |peer| peer.password("theirs"))?;
-        babble(lab.host("r3")?)?;
+        let _babbler = Fake::start(lab.host("r3")?, ROUTERS_AS, address(lab, "r3")?, Manner::Babbles)?;
         let frozen = start(lab, "r4", |peer| peer)?;
         let peers = [
             peer(lab, "right", "router", |_| ())?,
@@ -60,9 +64,26 @@ fn each_fault_has_its_name_and_disturbs_nobody_else() -> Result<()> {
         let session = &sessions["right"];
         ensure!(session["state"] == "established" && session["counters"]["flaps"] == 0, "{session}");
         ensure!(kernel_next_hops(right.host(), WEB_V4.into())? == [here]);
+        silence_is_told(&node)?;
         frozen.wait_established(&here.to_string(), WITHIN)?;
         Ok(())
     })
+}
+
+/// Of the Service that has no endpoint nobody is told, and that is said; with no word about the one that is told.
+fn silence_is_told(node: &Node<'_>) -> Result<()> {
+    let status: Value = serde_json::from_str(&node.fairlead(&["status", "bgp", "-o", "json"])?)?;
+    let services = status["services"].as_array().context("no Services")?;
+    let find =
+        |name: &str| services.iter().find(|it| it["name"] == name).with_context(|| format!("no {name}"));
+    let (web, empty) = (find("web")?, find("empty")?);
+    ensure!(web["peers"] == json!(["babbler", "frozen", "right", "secretive", "stranger"]), "{web}");
+    ensure!(web["addresses"] == json!([WEB_V4.to_string()]) && web["silent"].is_null(), "{web}");
+    ensure!(empty["silent"] == "noEndpoints" && empty["peers"] == json!([]), "{empty}");
+    let screen = node.fairlead(&["status", "bgp"])?;
+    ensure!(screen.contains("Services announced: 1 to 5 peers; silent: 1"), "{screen}");
+    ensure!(screen.contains("default/empty") && screen.contains("no endpoint serves"), "{screen}");
+    Ok(())
 }
 
 /// FRR in a host, with a session to the node.
@@ -71,22 +92,6 @@ fn start(lab: &Lab, host: &str, shape: fn(Peer) -> Peer) -> Result<Frr> {
     let node = lab.node("n1")?.spec().addresses().of(Family::V4);
     let config = Config::new(ROUTERS_AS, own).peer(shape(Peer::at(node, AGENTS_AS).source(own)));
     Frr::start(lab.host(host)?, &config)
-}
-
-/// A host that takes connections on the port of BGP and answers what is no BGP.
-fn babble(host: &Host) -> Result<()> {
-    let listener = host.run(|| Ok(TcpListener::bind((Ipv4Addr::UNSPECIFIED, 179))?))?;
-    std::thread::spawn(move || {
-        // Ends with the test's process.
-        for mut stream in listener.incoming().flatten() {
-            let mut open = [0; 19];
-            if stream.read_exact(&mut open).is_ok() {
-                // That the other side hangs up is what is tested.
-                let _: std::io::Result<()> = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
-            }
-        }
-    });
-    Ok(())
 }
 
 fn address(lab: &Lab, host: &str) -> Result<Ipv4Addr> {
@@ -103,20 +108,11 @@ fn peer(lab: &Lab, name: &str, host: &str, change: fn(&mut Value)) -> Result<Val
         "connectTime": "2s",
     });
     change(&mut spec);
-    Ok(object("v1beta2", "BGPPeer", name, &spec))
-}
-
-fn object(version: &str, kind: &str, name: &str, spec: &Value) -> Value {
-    json!({
-        "apiVersion": format!("metallb.io/{version}"),
-        "kind": kind,
-        "metadata": { "name": name, "namespace": "metallb-system" },
-        "spec": spec,
-    })
+    Ok(metallb("v1beta2", "BGPPeer", name, &spec))
 }
 
 fn give(lab: &Lab, peers: &[Value]) -> Result<()> {
-    let advertisement = object("v1beta1", "BGPAdvertisement", "all", &json!({}));
+    let advertisement = metallb("v1beta1", "BGPAdvertisement", "all", &json!({}));
     let all = peers.iter().chain([&advertisement]);
     let text: String = all.map(|object| format!("---\n{object}\n")).collect();
     Ok(fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), text)?)

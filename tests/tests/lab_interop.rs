@@ -2,14 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::addresses::{Addresses, Family};
-use fairlead_tests::lab::{AgentOptions, Host, Lab, Node, Policy, Topology, WEB_V4, WEB_V6};
+use fairlead_tests::lab::addresses::Family;
+use fairlead_tests::lab::{Lab, Node, Policy, Topology, WEB_V4, WEB_V6};
+use fairlead_tests::neighbours::{
+    AGENTS_AS, Change, Place, ROUTERS_AS, Shape, advertisement, both, hops, node_addresses, start_agents,
+};
+use fairlead_tests::objects::{bfd_profile, metallb};
 use fairlead_tests::routers::{
-    Bfd, Bird, Capability, Config, Exabgp, Frr, Gobgp, GracefulRestart, Origin, Peer, Route, Router,
+    Bfd, Bird, Capability, Exabgp, Frr, Gobgp, GracefulRestart, Origin, Peer, Route, Router,
     kernel_next_hops, wait, wait_kernel_next_hops,
 };
 use ipnet::IpNet;
@@ -18,10 +22,6 @@ use serde_json::{Value, json};
 
 /// Sessions come up within seconds; a machine with other work to do takes longer.
 const WITHIN: Duration = Duration::from_secs(30);
-/// The routers' autonomous system, one of four octets.
-const ROUTERS_AS: u32 = 4_200_000_000;
-/// The agents'.
-const AGENTS_AS: u32 = 4_200_000_001;
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
 
 #[test]
@@ -31,7 +31,7 @@ fn every_router_sees_both_families_with_all_attributes() -> Result<()> {
         let place = |name: &str| Place::of(lab, name);
         let places = [place("router")?, place("r1")?, place("r2")?, place("r3")?];
         let bfd = Some(Bfd::every(Duration::from_millis(100)));
-        let config = |place: usize, bfd| router_config(lab, &places[place], &|peer| Peer { bfd, ..peer });
+        let config = |place: usize, bfd| places[place].config(lab, &|peer| Peer { bfd, ..peer });
         let mut listening = config(3, None)?;
         listening.peers.iter_mut().for_each(|peer| peer.passive = true);
         let routers: [Box<dyn Router>; 4] = [
@@ -40,9 +40,9 @@ fn every_router_sees_both_families_with_all_attributes() -> Result<()> {
             Box::new(Gobgp::start(&places[2].host, &config(2, None)?)?),
             Box::new(Exabgp::start(&places[3].host, &listening)?),
         ];
-        let mut objects = vec![profile("fast", 100), aliases()];
+        let mut objects = vec![bfd_profile("fast", Bfd::every(Duration::from_millis(100))), aliases()];
         for (number, place) in places.iter().enumerate() {
-            objects.extend(peers(&format!("p{number}"), place, AGENTS_AS, |spec| {
+            objects.extend(place.peers(&format!("p{number}"), AGENTS_AS, |spec| {
                 if number < 2 {
                     spec["bfdProfile"] = json!("fast");
                 }
@@ -98,12 +98,13 @@ fn sessions_come_up_with_every_option() -> Result<()> {
                 |peer| Peer { graceful_restart: GracefulRestart::Helper, ..peer },
             ),
         ];
-        let mut objects = vec![profile("slow", 100), advertisement("all", |_| ())];
+        let mut objects =
+            vec![bfd_profile("slow", Bfd::every(Duration::from_millis(100))), advertisement("all", |_| ())];
         let mut routers = Vec::new();
         for (name, change, shape) in options {
             let place = Place::of(lab, name)?;
-            objects.extend(peers(name, &place, AGENTS_AS, change));
-            routers.push(Frr::start(&place.host, &router_config(lab, &place, &shape)?)?);
+            objects.extend(place.peers(name, AGENTS_AS, change));
+            routers.push(Frr::start(&place.host, &place.config(lab, &shape)?)?);
         }
         start_agents(lab, &objects)?;
         for router in &routers {
@@ -135,14 +136,13 @@ fn a_wrong_secret_keeps_a_session_down_and_no_other() -> Result<()> {
     let topology = (1..=2).fold(web(), |topology, number| topology.router('a', number));
     topology.run(|lab| {
         let places = [Place::of(lab, "r1")?, Place::of(lab, "r2")?];
-        let start = |place: &Place| {
-            Bird::start(&place.host, &router_config(lab, place, &|peer| peer.password("theirs"))?)
-        };
+        let start =
+            |place: &Place| Bird::start(&place.host, &place.config(lab, &|peer| peer.password("theirs"))?);
         let (wrong, right) = (start(&places[0])?, start(&places[1])?);
         let secret = |password: &'static str| move |spec: &mut Value| spec["password"] = json!(password);
         let mut objects = vec![advertisement("all", |_| ())];
-        objects.extend(peers("wrong", &places[0], AGENTS_AS, secret("ours")));
-        objects.extend(peers("right", &places[1], AGENTS_AS, secret("theirs")));
+        objects.extend(places[0].peers("wrong", AGENTS_AS, secret("ours")));
+        objects.extend(places[1].peers("right", AGENTS_AS, secret("theirs")));
         start_agents(lab, &objects)?;
         for address in node_addresses(lab)?.into_iter().flat_map(both) {
             right.wait_established(&address.to_string(), WITHIN)?;
@@ -160,7 +160,7 @@ fn internal_routers_see_the_local_preference_of_an_aggregate() -> Result<()> {
     web().router('a', 1).run(|lab| {
         let place = Place::of(lab, "r1")?;
         let internal = |peer: Peer| Peer { asn: ROUTERS_AS, ..peer };
-        let frr = Frr::start(&place.host, &router_config(lab, &place, &internal)?)?;
+        let frr = Frr::start(&place.host, &place.config(lab, &internal)?)?;
         // A pool must hold the whole aggregate: the lab's own holds just the addresses in use.
         let mut objects = vec![json!({
             "apiVersion": "metallb.io/v1beta1",
@@ -168,7 +168,7 @@ fn internal_routers_see_the_local_preference_of_an_aggregate() -> Result<()> {
             "metadata": { "name": "lab", "namespace": "metallb-system" },
             "spec": { "addresses": ["203.0.113.0/24", "2001:db8:f::/64"] },
         })];
-        objects.extend(peers("internal", &place, ROUTERS_AS, |_| ()));
+        objects.extend(place.peers("internal", ROUTERS_AS, |_| ()));
         objects.push(advertisement("aggregate", |spec| {
             spec["aggregationLength"] = json!(24);
             spec["aggregationLengthV6"] = json!(64);
@@ -188,106 +188,10 @@ fn internal_routers_see_the_local_preference_of_an_aggregate() -> Result<()> {
     })
 }
 
-/// A change of what a BGPPeer's object says.
-type Change = fn(&mut Value);
-/// The same on the router's side.
-type Shape = fn(Peer) -> Peer;
-
-/// A host that is a router, and where the nodes find it.
-struct Place {
-    host: Host,
-    addresses: Addresses,
-}
-
-impl Place {
-    fn of(lab: &Lab, name: &str) -> Result<Self> {
-        let gateway = lab.node(NODES[0])?.spec().segment().gateway();
-        let addresses = lab.topology().find_router(name).map_or(gateway, |router| router.addresses());
-        Ok(Self { host: lab.host(name)?.clone(), addresses })
-    }
-}
-
-fn both(addresses: Addresses) -> [IpAddr; 2] {
-    Family::BOTH.map(|family| addresses.of(family))
-}
-
-fn node_addresses(lab: &Lab) -> Result<Vec<Addresses>> {
-    NODES.iter().map(|name| Ok(lab.node(name)?.spec().addresses())).collect()
-}
-
-/// All nodes, as next hops of an address.
-fn hops(lab: &Lab, vip: IpAddr) -> Result<Vec<IpAddr>> {
-    Ok(node_addresses(lab)?.into_iter().map(|addresses| addresses.of(Family::of(vip))).collect())
-}
-
-/// The router's side: sessions of both families with all nodes, in the given shape.
-fn router_config(lab: &Lab, place: &Place, shape: &dyn Fn(Peer) -> Peer) -> Result<Config> {
-    let mut config = Config::new(ROUTERS_AS, place.addresses.v4);
-    for addresses in node_addresses(lab)? {
-        for family in Family::BOTH {
-            let peer = Peer::at(addresses.of(family), AGENTS_AS).source(place.addresses.of(family));
-            config = config.peer(shape(peer));
-        }
-    }
-    Ok(config)
-}
-
-/// The agents' side: one BGPPeer for each family.
-fn peers(name: &str, place: &Place, my_asn: u32, change: impl Fn(&mut Value)) -> Vec<Value> {
-    let peer = |family: Family| {
-        let mut spec = json!({
-            "myASN": my_asn,
-            "peerASN": ROUTERS_AS,
-            "peerAddress": place.addresses.of(family).to_string(),
-            "holdTime": "9s",
-            "keepaliveTime": "3s",
-            "connectTime": "1s",
-        });
-        change(&mut spec);
-        let family = format!("{family:?}").to_lowercase();
-        object("v1beta2", "BGPPeer", &format!("{name}-{family}"), spec)
-    };
-    Family::BOTH.map(peer).into()
-}
-
-fn advertisement(name: &str, change: impl Fn(&mut Value)) -> Value {
-    let mut spec = json!({ "ipAddressPools": ["lab"] });
-    change(&mut spec);
-    object("v1beta1", "BGPAdvertisement", name, spec)
-}
-
-fn profile(name: &str, milliseconds: u32) -> Value {
-    let spec = json!({
-        "receiveInterval": milliseconds,
-        "transmitInterval": milliseconds,
-        "detectMultiplier": 3,
-    });
-    object("v1beta1", "BFDProfile", name, spec)
-}
-
 /// `edge` is 64512:8.
 fn aliases() -> Value {
     let spec = json!({ "communities": [{ "name": "edge", "value": "64512:8" }] });
-    object("v1beta1", "Community", "aliases", spec)
-}
-
-fn object(version: &str, kind: &str, name: &str, spec: Value) -> Value {
-    json!({
-        "apiVersion": format!("metallb.io/{version}"),
-        "kind": kind,
-        "metadata": { "name": name, "namespace": "metallb-system" },
-        "spec": spec,
-    })
-}
-
-/// Gives the agents these objects beside the lab's own, and starts them.
-fn start_agents(lab: &Lab, objects: &[Value]) -> Result<()> {
-    let text: String = objects.iter().map(|object| Ok(format!("---\n{object}\n"))).collect::<Result<_>>()?;
-    fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), text)?;
-    for node in lab.nodes()? {
-        node.launch_agent(&AgentOptions::default())?;
-    }
-    lab.nodes()?.iter().try_for_each(|node| node.wait_agent_ready(WITHIN))
+    metallb("v1beta1", "Community", "aliases", &spec)
 }
 
 /// Takes the lab's own pool away; it comes with an L2Advertisement, which goes too.

@@ -25,16 +25,22 @@ pub(crate) enum Lane {
     Cluster,
     /// Agents, servers and clients in network namespaces (as root)
     Lab,
+    /// Ten minutes each beside busy loops, not among all (as root)
+    Soak,
 }
 
 /// Lab tests that run at a time; each has a network of its own, and most of the time waits.
 const LAB_THREADS: &str = "--test-threads=2";
 
+/// One after the other, and with what they tell on the way.
+const SOAK_ARGS: [&str; 2] = ["--test-threads=1", "--nocapture"];
+
 /// Crates whose integration tests are lanes of their own.
 const LANE_CRATES: [&str; 2] = ["fairlead-tests", "fairlead-bench"];
 
 impl Lane {
-    const ALL: [Self; 5] = [Self::Tidy, Self::Unit, Self::Kernel, Self::Cluster, Self::Lab];
+    /// What runs when nothing else is asked for.
+    const ORDINARY: [Self; 5] = [Self::Tidy, Self::Unit, Self::Kernel, Self::Cluster, Self::Lab];
 
     const fn name(self) -> &'static str {
         match self {
@@ -43,11 +49,12 @@ impl Lane {
             Self::Kernel => "kernel",
             Self::Cluster => "cluster",
             Self::Lab => "lab",
+            Self::Soak => "soak",
         }
     }
 
     const fn needs_kernel(self) -> bool {
-        matches!(self, Self::Kernel | Self::Lab)
+        matches!(self, Self::Kernel | Self::Lab | Self::Soak)
     }
 
     const fn parts(self) -> &'static [Part] {
@@ -56,7 +63,7 @@ impl Lane {
             Self::Unit => &[],
             Self::Kernel => &[Part::BpfCore, Part::BpfLinker, Part::Lab],
             Self::Cluster => &[Part::BpfCore, Part::BpfLinker],
-            Self::Lab => &[Part::BpfCore, Part::BpfLinker, Part::Lab, Part::Routers],
+            Self::Lab | Self::Soak => &[Part::BpfCore, Part::BpfLinker, Part::Lab, Part::Routers],
         }
     }
 
@@ -68,11 +75,8 @@ impl Lane {
             Self::Unit => Ok(tests(unit_tests(), args)? + tests(unit_tests_of_lane_crates(), args)?),
             Self::Kernel => release_tests("kernel*", args),
             Self::Cluster => release_tests("cluster*", args),
-            Self::Lab => {
-                let args: Vec<String> =
-                    std::iter::once(LAB_THREADS.to_owned()).chain(args.iter().cloned()).collect();
-                release_tests("lab*", &args)
-            }
+            Self::Lab => release_tests("lab*", &[&[LAB_THREADS.to_owned()], args].concat()),
+            Self::Soak => release_tests("soak*", &[SOAK_ARGS.map(str::to_owned).as_slice(), args].concat()),
         }
     }
 }
@@ -95,7 +99,10 @@ pub(crate) fn run(asked: &[Lane], args: &[String]) -> Result<ExitCode> {
 }
 
 fn in_order(asked: &[Lane]) -> Vec<Lane> {
-    Lane::ALL.into_iter().filter(|lane| asked.is_empty() || asked.contains(lane)).collect()
+    let mut lanes = if asked.is_empty() { Lane::ORDINARY.to_vec() } else { asked.to_vec() };
+    lanes.sort_unstable();
+    lanes.dedup();
+    lanes
 }
 
 fn timed(lane: Lane, args: &[String]) -> (Lane, Totals, Duration) {
@@ -177,7 +184,8 @@ mod tests {
     #[test]
     fn lanes_run_from_cheap_to_dear_and_once() {
         assert_eq!(in_order(&[Lane::Lab, Lane::Tidy, Lane::Lab]), [Lane::Tidy, Lane::Lab]);
-        assert_eq!(in_order(&[]), Lane::ALL);
-        assert!(Lane::ALL.is_sorted());
+        assert_eq!(in_order(&[Lane::Soak, Lane::Unit]), [Lane::Unit, Lane::Soak]);
+        assert_eq!(in_order(&[]), Lane::ORDINARY);
+        assert!(Lane::ORDINARY.is_sorted());
     }
 }

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`setup`] | what a verb needs on this machine, and how it gets there |
 //! | [`ebpf`] | the XDP program: build it, check it |
+//! | [`deploy`] | files of `deploy/` that are made |
 //! | [`lanes`] | the tests, cheap to dear |
 //! | [`tidy`] | the rules of the tree that no compiler knows |
 //! | [`fuzz`] | fuzz targets |
@@ -11,6 +12,7 @@
 //! | [`run`] | programs of the workspace that run on the fresh object |
 //! | [`process`], [`workspace`], [`machine`] | child processes; places; the system underneath |
 
+mod deploy;
 mod ebpf;
 mod fuzz;
 mod lanes;
@@ -64,6 +66,12 @@ enum Verb {
         #[arg(long)]
         advisories: bool,
     },
+    /// Make the definitions of the kinds, from the types that read them
+    Crds,
+    /// Make plain manifests, from the chart
+    Manifests,
+    /// Build a static program, and the image of it as an OCI archive
+    Image,
     /// Feed parsers with what a fuzzer makes up
     Fuzz {
         /// One target instead of all
@@ -123,6 +131,9 @@ fn perform(verb: Verb) -> Result<ExitCode> {
         Verb::Demo { args } => run::demo(&args),
         Verb::Test { lanes, args } => lanes::run(&lanes, &args),
         Verb::Lint { advisories } => lint::run(advisories),
+        Verb::Crds => deploy::crds(),
+        Verb::Manifests => deploy::manifests(),
+        Verb::Image => deploy::image(),
         Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Verb::Bench { subject: Subject::Packet { args } } => run::bench("packet", &args),
         Verb::Bench { subject: Subject::Simulate { args } } => run::bench("simulate", &args),

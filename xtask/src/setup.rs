@@ -7,6 +7,7 @@ pub(crate) mod bpf_core;
 pub(crate) mod cargo_tool;
 mod lab;
 pub(crate) mod linker;
+pub(crate) mod musl;
 mod packages;
 mod toolchain;
 
@@ -26,6 +27,8 @@ pub(crate) enum Part {
     BpfCore,
     /// The linker of the BPF target.
     BpfLinker,
+    /// What static programs are built with.
+    StaticTarget,
     /// The judge of dependencies.
     CargoDeny,
     /// The driver of the fuzzer.
@@ -38,10 +41,11 @@ pub(crate) enum Part {
 
 impl Part {
     /// In the order in which they are provided.
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Components,
         Self::BpfCore,
         Self::BpfLinker,
+        Self::StaticTarget,
         Self::CargoDeny,
         Self::CargoFuzz,
         Self::Lab,
@@ -53,6 +57,7 @@ impl Part {
             Self::Components => "clippy, rustfmt".to_owned(),
             Self::BpfCore => "core for BPF".to_owned(),
             Self::BpfLinker => format!("bpf-linker {}", linker::VERSION),
+            Self::StaticTarget => format!("target {}", musl::TARGET),
             Self::CargoDeny => cargo_tool::DENY.title(),
             Self::CargoFuzz => cargo_tool::FUZZ.title(),
             Self::Lab => "programs of the lab".to_owned(),
@@ -66,6 +71,7 @@ impl Part {
             Self::Components => toolchain::missing(&["clippy", "rustfmt"]),
             Self::BpfCore => bpf_core::missing(),
             Self::BpfLinker => linker::missing(),
+            Self::StaticTarget => musl::missing(),
             Self::CargoDeny => cargo_tool::DENY.missing(),
             Self::CargoFuzz => cargo_tool::FUZZ.missing(),
             Self::Lab => Ok(lab::missing(lab::HOSTS)),
@@ -78,6 +84,7 @@ impl Part {
         match self {
             Self::Components | Self::BpfCore | Self::CargoDeny | Self::CargoFuzz => Ok(Vec::new()),
             Self::BpfLinker => linker::packages(),
+            Self::StaticTarget => Ok(musl::packages()),
             Self::Lab => Ok(lab::packages(lab::HOSTS)),
             Self::Routers => Ok(lab::packages(lab::ROUTERS)),
         }
@@ -88,6 +95,7 @@ impl Part {
             Self::Components => toolchain::add(&["clippy", "rustfmt"]),
             Self::BpfCore => bpf_core::install(),
             Self::BpfLinker => linker::install(),
+            Self::StaticTarget => musl::install(),
             Self::CargoDeny => cargo_tool::DENY.install(),
             Self::CargoFuzz => cargo_tool::FUZZ.install(),
             Self::Lab | Self::Routers => bail!("its packages are not installed"),

@@ -209,6 +209,7 @@ fn settings(node: &NodeName) -> Settings {
         ring_capacity: 1 << 20,
         liveness: Liveness::default(),
         draining: false,
+        ignore_exclude_label: false,
         former_grace: Settings::FORMER_GRACE,
         udp_grace: Settings::UDP_GRACE,
         weight_settle: Settings::WEIGHT_SETTLE,

@@ -13,7 +13,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use lb_bfd::state::State as BfdState;
 use lb_bgp::session::State as BgpState;
-use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry, TEXT_FORMAT, TextEncoder};
+use prometheus::{
+    GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TEXT_FORMAT, TextEncoder,
+};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -88,6 +90,42 @@ const BFD: [Metric<BfdViewed>; 7] = [
     }),
 ];
 
+/// A metric of the whole agent: its name, what it says, what it is, and how it is read.
+type Single = (&'static str, &'static str, Kind, fn(&SpeakerView, &State) -> u64);
+
+const SINGLE: [Single; 6] = [
+    (
+        "fairlead_bgp_unknown_connections_total",
+        "Connections that no peer is configured for, closed",
+        Counter,
+        |view, _| view.unknown,
+    ),
+    (
+        "fairlead_bfd_unknown_packets_total",
+        "BFD control packets received that are of no session",
+        Counter,
+        |view, _| view.bfd.unknown,
+    ),
+    ("metallb_k8s_client_updates_total", "Times that the objects were read", Counter, |_, state| {
+        state.reading.updates
+    }),
+    (
+        "metallb_k8s_client_update_errors_total",
+        "Times that the objects could not be read, or something in them not be done",
+        Counter,
+        |_, state| state.reading.errors,
+    ),
+    ("metallb_k8s_client_config_loaded_bool", "Whether the objects have been read", Gauge, |_, state| {
+        state.reading.loaded.into()
+    }),
+    (
+        "metallb_k8s_client_config_stale_bool",
+        "Whether what is in force is older than what is written, because that is wrong or cannot be read",
+        Gauge,
+        |_, state| state.reading.stale.into(),
+    ),
+];
+
 /// What MetalLB calls the VRF of a session without one.
 const DEFAULT_VRF: &str = "default";
 
@@ -117,25 +155,27 @@ async fn ready(Extracted(source): Extracted<Source>) -> StatusCode {
 }
 
 async fn metrics(Extracted(source): Extracted<Source>) -> Response {
-    match render(&source.speaker.view().await) {
+    let view = source.speaker.view().await;
+    let state = Arc::clone(&source.state.borrow());
+    match render(&view, &state) {
         Ok(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
 
 /// All metrics as text. They are made anew each time: so a session that is gone leaves nothing behind.
-fn render(view: &SpeakerView) -> Result<String, prometheus::Error> {
+fn render(view: &SpeakerView, state: &State) -> Result<String, prometheus::Error> {
     let registry = Registry::new();
     let bgp: Vec<_> = view.neighbours.iter().map(|it| (bgp_labels(it), it)).collect();
-    let bfd: Vec<_> = view.bfd.iter().map(|it| (bfd_labels(it), it)).collect();
+    let bfd: Vec<_> = view.bfd.sessions.iter().map(|it| (bfd_labels(it), it)).collect();
     BGP.iter().try_for_each(|metric| register(&registry, metric, &bgp))?;
+    unread(&registry, view)?;
+    down(&registry, view)?;
     BFD.iter().try_for_each(|metric| register(&registry, metric, &bfd))?;
-    let strangers = prometheus::IntCounter::new(
-        "fairlead_bgp_unknown_connections_total",
-        "Connections that no peer is configured for, closed",
-    )?;
-    strangers.inc_by(view.unknown);
-    registry.register(Box::new(strangers))?;
+    for (name, help, kind, read) in &SINGLE {
+        single(&registry, name, help, *kind, read(view, state))?;
+    }
+    announced(&registry, state)?;
     TextEncoder::new().encode_to_string(&registry.gather())
 }
 
@@ -164,6 +204,64 @@ fn register<Session>(
     }
 }
 
+/// How long routers have not read what they are sent. It is told of each, so that an alert finds it.
+fn unread(registry: &Registry, view: &SpeakerView) -> Result<(), prometheus::Error> {
+    let options =
+        Opts::new("fairlead_bgp_unread_seconds", "For how long the peer has read nothing of what it is sent");
+    let gauges = GaugeVec::new(options, &["peer", "vrf"])?;
+    for viewed in &view.neighbours {
+        let unread = viewed.view.unread.map(|unread| view.at.saturating_sub(unread.since));
+        gauges.with_label_values(&bgp_labels(viewed)).set(unread.unwrap_or_default().as_secs_f64());
+    }
+    registry.register(Box::new(gauges))
+}
+
+/// The sessions that are not up, and why.
+fn down(registry: &Registry, view: &SpeakerView) -> Result<(), prometheus::Error> {
+    let options = Opts::new("fairlead_bgp_session_down", "Why the session is not established");
+    let gauges = IntGaugeVec::new(options, &["peer", "vrf", "reason"])?;
+    for viewed in view.neighbours.iter().filter(|it| it.view.state != BgpState::Established) {
+        let [peer, vrf] = bgp_labels(viewed);
+        let reason = viewed.view.last_ending.as_ref().map_or("not_tried", |ending| ending.cause.label());
+        gauges.with_label_values(&[peer.as_str(), vrf.as_str(), reason]).set(1);
+    }
+    registry.register(Box::new(gauges))
+}
+
+fn single(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    kind: Kind,
+    value: u64,
+) -> Result<(), prometheus::Error> {
+    match kind {
+        Counter => {
+            let counter = IntCounter::new(name, help)?;
+            counter.inc_by(value);
+            registry.register(Box::new(counter))
+        }
+        Gauge => {
+            let gauge = IntGauge::new(name, help)?;
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+            registry.register(Box::new(gauge))
+        }
+    }
+}
+
+/// The addresses that routers are told.
+fn announced(registry: &Registry, state: &State) -> Result<(), prometheus::Error> {
+    let options = Opts::new("metallb_speaker_announced", "Addresses of Services that this node announces");
+    let gauges = IntGaugeVec::new(options, &["service", "protocol", "node", "ip"])?;
+    for announced in state.announced.iter() {
+        let service = format!("{}/{}", announced.service.namespace, announced.service.name);
+        for address in &announced.addresses {
+            gauges.with_label_values(&[&service, "bgp", &state.node, &address.to_string()]).set(1);
+        }
+    }
+    registry.register(Box::new(gauges))
+}
+
 fn bgp_labels(viewed: &Viewed) -> [String; 2] {
     let transport = &viewed.neighbour.transport;
     [SocketAddr::new(transport.address, transport.port).to_string(), vrf(transport.vrf())]
@@ -183,9 +281,11 @@ mod tests {
     use std::time::Duration;
 
     use lb_bfd::session::{Config, Discriminator, Hops, Profile, Session};
+    use lb_plan::model::ServiceName;
 
     use super::*;
-    use crate::speaker::bfd::Watched;
+    use crate::speaker::bfd::{BfdView, Watched};
+    use crate::state::{Announced, Reading};
 
     fn session(address: Ipv4Addr) -> BfdViewed {
         let profile = Profile::default();
@@ -205,19 +305,42 @@ mod tests {
 
     #[test]
     fn sessions_have_the_names_and_labels_of_metallb() {
-        let bfd = vec![session(Ipv4Addr::new(192, 0, 2, 1))];
-        let text = render(&SpeakerView { bfd, unknown: 3, ..SpeakerView::default() }).unwrap();
+        let bfd = BfdView { sessions: vec![session(Ipv4Addr::new(192, 0, 2, 1))], unknown: 5 };
+        let text =
+            render(&SpeakerView { bfd, unknown: 3, ..SpeakerView::default() }, &State::default()).unwrap();
         let line = "metallb_bfd_control_packet_output{peer=\"192.0.2.1\",vrf=\"default\"} 1";
         assert!(text.lines().any(|it| it == line), "{text}");
         assert!(text.contains("# TYPE metallb_bfd_control_packet_output counter"), "{text}");
         assert!(text.contains("# TYPE metallb_bfd_session_up gauge"), "{text}");
         assert!(text.contains("fairlead_bgp_unknown_connections_total 3"), "{text}");
+        assert!(text.contains("fairlead_bfd_unknown_packets_total 5"), "{text}");
+    }
+
+    #[test]
+    fn what_is_announced_and_whether_the_objects_are_in_force_is_told_as_metallb_tells_it() {
+        let service = ServiceName { namespace: "shop".into(), name: "web".into() };
+        let addresses = vec![Ipv4Addr::new(192, 0, 2, 1).into()];
+        let told = Announced { service, peers: vec!["tor".into()], addresses, silence: None };
+        let reading = Reading { loaded: true, stale: false, updates: 7, errors: 2 };
+        let state = State { node: "n1".into(), announced: vec![told].into(), reading, ..State::default() };
+        let text = render(&SpeakerView::default(), &state).unwrap();
+        for line in [
+            "metallb_speaker_announced{ip=\"192.0.2.1\",node=\"n1\",protocol=\"bgp\",service=\"shop/web\"} 1",
+            "# TYPE metallb_k8s_client_updates_total counter",
+            "metallb_k8s_client_updates_total 7",
+            "metallb_k8s_client_update_errors_total 2",
+            "metallb_k8s_client_config_loaded_bool 1",
+            "metallb_k8s_client_config_stale_bool 0",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line}: {text}");
+        }
     }
 
     #[test]
     fn two_objects_for_one_address_are_counted_together() {
-        let bfd = vec![session(Ipv4Addr::LOCALHOST), session(Ipv4Addr::LOCALHOST)];
-        let text = render(&SpeakerView { bfd, ..SpeakerView::default() }).unwrap();
+        let sessions = vec![session(Ipv4Addr::LOCALHOST), session(Ipv4Addr::LOCALHOST)];
+        let bfd = BfdView { sessions, unknown: 0 };
+        let text = render(&SpeakerView { bfd, ..SpeakerView::default() }, &State::default()).unwrap();
         assert!(
             text.contains("metallb_bfd_control_packet_output{peer=\"127.0.0.1\",vrf=\"default\"} 2"),
             "{text}"

@@ -8,13 +8,14 @@ use clap::{Args, ValueEnum};
 use lb_bgp::value::RouterId;
 use lb_common::hash::HashKey;
 use lb_common::maps::capacity;
-use lb_plan::model::NodeName;
+use lb_plan::model::{DrainRules, Mark, NodeName, TaintRule};
 use lb_plan::plan::Forwarding;
 
 use super::{PinArgs, SocketArgs};
 use crate::app::{self, AppError, Options, SpeakerOptions};
 use crate::liveness::Profile;
 use crate::source::SourceOptions;
+use crate::telling;
 
 /// Arguments of `fairlead agent`.
 #[derive(Debug, Args)]
@@ -29,11 +30,18 @@ pub struct AgentArgs {
     /// Namespace of the objects of metallb.io, and of their Secrets.
     #[arg(long, env = "FAIRLEAD_NAMESPACE", default_value = "metallb-system", value_name = "NAME")]
     namespace: String,
+    /// Pod that this agent runs in: it owns what the agent writes to the cluster, which goes with it.
+    #[arg(long, env = "FAIRLEAD_POD_NAME", value_name = "NAME")]
+    pod_name: Option<String>,
+    /// Status objects written to the cluster, a second, while there are any to write; 0 writes none, and no Events.
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    status_rate: u32,
     /// Name of this node, as its Node object has it.
     #[arg(long, env = "FAIRLEAD_NODE_NAME", value_name = "NAME")]
     node: String,
-    /// An uplink: packets for VIPs come in by it. May be given more than once.
-    #[arg(long = "interface", required = true, value_name = "IF")]
+    /// An uplink: packets for VIPs come in by it. May be given more than once; without it, the interfaces of the
+    /// default routes.
+    #[arg(long = "interface", value_name = "IF")]
     interfaces: Vec<String>,
     /// How packets get to other nodes.
     #[arg(long, value_enum, default_value = "auto")]
@@ -53,6 +61,16 @@ pub struct AgentArgs {
     /// Serve Services of this load-balancer class only; without it, those that name none.
     #[arg(long, value_name = "CLASS")]
     lb_class: Option<String>,
+    /// Let nodes announce that have label node.kubernetes.io/exclude-from-external-load-balancers; the same on every
+    /// node.
+    #[arg(long)]
+    ignore_exclude_lb: bool,
+    /// Announce a Service with externalTrafficPolicy Local by BGP only from nodes with an endpoint that serves, as
+    /// MetalLB does; without it, from every node, since packets go on to where the endpoints are.
+    #[arg(long)]
+    local_needs_endpoint: bool,
+    #[command(flatten)]
+    drain: DrainArgs,
     /// Time between two S-BFD probes of a node, in milliseconds; 0 probes nobody, and nobody is found dead.
     #[arg(long, default_value_t = 50, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=10_000))]
     liveness_interval: u64,
@@ -80,6 +98,36 @@ pub struct AgentArgs {
     pins: PinArgs,
     #[command(flatten)]
     socket: SocketArgs,
+}
+
+/// By what nodes drain. Every node must be told the same.
+#[derive(Debug, Args)]
+struct DrainArgs {
+    /// Drain a node that has this taint. May be given more than once.
+    #[arg(long, value_name = "KEY[=VALUE][:EFFECT]")]
+    drain_on_taint: Vec<TaintRule>,
+    /// Drain a node whose Node object has this annotation, beside fairlead.io/drain=true, which always does. May be
+    /// given more than once.
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    drain_annotation: Vec<Mark>,
+    /// Drain a node that is cordoned.
+    #[arg(long)]
+    drain_on_cordon: bool,
+    /// Drain a node whose kubelet says that the machine is shutting down; it learns of that if it has a
+    /// shutdownGracePeriod.
+    #[arg(long)]
+    drain_on_shutdown: bool,
+}
+
+impl From<DrainArgs> for DrainRules {
+    fn from(args: DrainArgs) -> Self {
+        Self {
+            annotations: args.drain_annotation,
+            taints: args.drain_on_taint,
+            cordon: args.drain_on_cordon,
+            shutdown: args.drain_on_shutdown,
+        }
+    }
 }
 
 /// How packets get to other nodes.
@@ -158,14 +206,18 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
         slots_per_node: args.slots_per_node,
         ring_slots: args.ring_slots,
         class: args.lb_class,
+        ignore_exclude_label: args.ignore_exclude_lb,
+        drain: args.drain.into(),
         liveness: (args.liveness_interval > 0).then(|| Profile {
             interval: Duration::from_millis(args.liveness_interval),
             multiplier: args.liveness_multiplier,
         }),
         orphan_grace: Duration::from_millis(args.orphan_grace),
+        telling: telling::Options { pod: args.pod_name, rate: args.status_rate },
         speaker: SpeakerOptions {
             port: args.bgp_port,
             router_id: args.router_id,
+            local_needs_endpoint: args.local_needs_endpoint,
             grace: Duration::from_millis(args.shutdown_grace),
         },
         metrics: args.metrics_address,

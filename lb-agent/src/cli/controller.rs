@@ -1,10 +1,12 @@
 //! `fairlead controller`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::controller::{self, ControllerError, Options};
+use crate::webhook::{self, Mode};
 
 /// Arguments of `fairlead controller`.
 #[derive(Debug, Args)]
@@ -18,9 +20,21 @@ pub struct ControllerArgs {
     /// Serve Services of this load-balancer class only; without it, those that name none.
     #[arg(long, value_name = "CLASS")]
     lb_class: Option<String>,
-    /// What this controller is called among several.
+    /// What this controller is called among several; without it, its pod's name.
+    #[arg(long, required_unless_present = "pod_name", value_name = "NAME")]
+    identity: Option<String>,
+    /// Pod that this controller runs in: it owns what the controller writes about itself, which goes with it.
     #[arg(long, env = "FAIRLEAD_POD_NAME", value_name = "NAME")]
-    identity: String,
+    pod_name: Option<String>,
+    /// Where metrics and health are served over HTTP.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics_address: Option<SocketAddr>,
+    /// Whether API servers are answered that ask whether an object is right.
+    #[arg(long, value_enum, default_value = "enabled")]
+    webhook_mode: Mode,
+    /// Port on which they are answered.
+    #[arg(long, default_value_t = 9443, value_name = "PORT")]
+    webhook_port: u16,
 }
 
 /// Why `fairlead controller` ends with an error.
@@ -43,7 +57,10 @@ pub fn run(args: ControllerArgs) -> Result<(), Error> {
         kubeconfig: args.kubeconfig,
         namespace: args.namespace,
         class: args.lb_class,
-        identity: args.identity,
+        identity: args.identity.or_else(|| args.pod_name.clone()).unwrap_or_default(),
+        pod: args.pod_name,
+        metrics: args.metrics_address,
+        webhook: webhook::Options { mode: args.webhook_mode, port: args.webhook_port },
     };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;

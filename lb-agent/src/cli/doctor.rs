@@ -49,7 +49,7 @@ pub fn run(args: &DoctorArgs) -> Result<(), DoctorError> {
     preflight::object()?;
     println!("XDP object: {} bytes", OBJECT.len());
     if args.object && preflight::capabilities().is_err() {
-        println!("not loaded for a closer look: that takes CAP_BPF and CAP_NET_ADMIN");
+        println!("not loaded for a closer look: that takes CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON");
         return Ok(());
     }
     if !args.object {

@@ -1,5 +1,6 @@
 //! `fairlead status`.
 
+mod announced;
 mod sessions;
 mod table;
 

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lb_bfd::session::{Hops, Profile};
-use lb_bgp::session::{BackOff, Config, RemoteAs, Routes};
+use lb_bgp::session::{BackOff, Config, NextHops, RemoteAs, Routes};
 use lb_bgp::value::RouterId;
 use lb_bgp::value::{Family, HoldTime};
 use lb_plan::model::{self, Endpoint, Model, NodeName, Peer};
-use lb_plan::speaker::{self, SpeakerPlan, SpeakerSettings};
+use lb_plan::speaker::{self, Announcement, SpeakerPlan, SpeakerSettings};
 
+use crate::net::unnumbered::{Found, Routers, Seen};
 use crate::speaker::wanted::{Bfd, Key, Neighbour, Transport, Wanted};
 use crate::speaker::{Identity, Speaker};
+use crate::state::Announced;
 
 /// For so many seconds routers keep our routes while this process is replaced. Meanwhile they do not heed BFD:
 /// a node that dies then is a hole for so long.
@@ -26,82 +28,152 @@ pub struct Neighbours {
     pub speaker: Speaker,
     /// This node's BGP identifier, if one was chosen.
     pub router_id: Option<RouterId>,
+    /// A node without an endpoint does not announce a Service with externalTrafficPolicy Local.
+    pub local_needs_endpoint: bool,
     /// There was an agent before this one, whose routes they may have kept.
     pub restarted: bool,
+    /// Who looks for routers where an interface is said instead of an address.
+    pub routers: Routers,
+}
+
+/// What came of telling routers.
+pub(super) struct Told {
+    /// What came of every Service.
+    pub(super) services: Vec<Announced>,
+    /// What cannot be done, a sentence each.
+    pub(super) problems: Vec<String>,
 }
 
 impl Neighbours {
     /// Has routers told all that they shall know; nothing of it yet while this node cannot take the packets,
-    /// `is_ready` being false. Says what cannot be done, a sentence each.
+    /// `is_ready` being false. `None` where this node is not known, and nothing has changed.
     pub(super) fn tell(
-        &self,
+        &mut self,
         model: &Model,
         node: &NodeName,
         settings: &SpeakerSettings,
         is_ready: bool,
-    ) -> Vec<String> {
-        let (Some(plan), Some(own)) = (speaker::plan(model, node, settings), model.nodes.get(node)) else {
-            // What is not known now may be so again in a moment: nothing is taken back.
-            return Vec::new();
-        };
+    ) -> Option<Told> {
+        // What is not known now may be so again in a moment: nothing is taken back.
+        let own = model.nodes.get(node)?;
+        let plan = speaker::plan(model, node, settings)?;
         let identity = Identity {
             name: node.to_string(),
             router_id: self.router_id,
             addresses: own.addresses().to_vec(),
         };
-        self.speaker.set(wanted(&plan, &identity, self.restarted, is_ready));
-        plan.problems.iter().map(ToString::to_string).chain(unnumbered(&plan)).collect()
+        self.routers.watch(&interfaces(&plan).map(|(_, interface)| interface.clone()).collect());
+        let found = self.routers.found();
+        let context = Context { identity: &identity, found: &found, restarted: self.restarted };
+        self.speaker.set(wanted(&plan, &context, is_ready));
+        let problems = plan
+            .problems
+            .iter()
+            .map(ToString::to_string)
+            .chain(unnumbered(&plan, &found))
+            .chain(without_echoes(&plan))
+            .collect();
+        Some(Told { services: announced(plan), problems })
     }
 }
 
-fn wanted(plan: &SpeakerPlan, identity: &Identity, restarted: bool, is_ready: bool) -> Wanted {
+fn announced(plan: SpeakerPlan) -> Vec<Announced> {
+    let SpeakerPlan { services, mut addresses, .. } = plan;
+    let announced = services.into_iter().map(|(service, announcement)| {
+        let addresses = addresses.remove(&service).unwrap_or_default();
+        match announcement {
+            Announcement::To(peers) => Announced { service, peers, addresses, silence: None },
+            Announcement::Silent(silence) => {
+                Announced { service, peers: Vec::new(), addresses, silence: Some(silence) }
+            }
+        }
+    });
+    announced.collect()
+}
+
+/// What neighbours are made from beside the plan.
+struct Context<'a> {
+    identity: &'a Identity,
+    found: &'a Found,
+    /// See [`Neighbours`].
+    restarted: bool,
+}
+
+fn wanted(plan: &SpeakerPlan, context: &Context<'_>, is_ready: bool) -> Wanted {
     let wanted = plan.peers.iter().filter_map(|(name, peer)| {
         let routes = is_ready.then(|| Arc::clone(&peer.routes));
-        Some((name.clone(), neighbour(&peer.session, identity, restarted, routes)?))
+        Some((name.clone(), neighbour(&peer.session, context, routes)?))
     });
     wanted.collect()
 }
 
-fn unnumbered(plan: &SpeakerPlan) -> Vec<String> {
-    let interfaces = plan.peers.iter().filter_map(|(name, peer)| match &peer.session.endpoint {
+/// The peers that are on an interface, whatever their address.
+fn interfaces(plan: &SpeakerPlan) -> impl Iterator<Item = (&String, &String)> {
+    plan.peers.iter().filter_map(|(name, peer)| match &peer.session.endpoint {
         Endpoint::Interface(interface) => Some((name, interface)),
         Endpoint::Address(_) => None,
-    });
-    let words = interfaces.map(|(name, interface)| {
-        format!("BGPPeer {name}: spec.interface: a router without an address ({interface}) cannot be spoken to; write its peerAddress")
+    })
+}
+
+/// What is wrong with these.
+fn unnumbered(plan: &SpeakerPlan, found: &Found) -> Vec<String> {
+    let words = interfaces(plan).filter_map(|(name, interface)| match found.get(interface) {
+        None => Some(format!(
+            "BGPPeer {name}: spec.interface: no router is known on {interface}: is it up, with a link-local address, \
+             and does the router send Router Advertisements?"
+        )),
+        Some(Seen { router, others: 1.. }) => Some(format!(
+            "BGPPeer {name}: spec.interface: several routers are on {interface}; {router} is spoken to. Write peerAddress \
+             to choose another"
+        )),
+        Some(Seen { others: 0, .. }) => None,
     });
     words.collect()
 }
 
-/// A router as a neighbour; `None` where it has no address. Without `routes` it is told nothing yet.
-/// `restarted`: see [`Neighbours`].
-fn neighbour(
-    peer: &Peer,
-    identity: &Identity,
-    restarted: bool,
-    routes: Option<Arc<Routes>>,
-) -> Option<Neighbour> {
-    let Endpoint::Address(address) = peer.endpoint else { return None };
+/// Echoes that are asked for where there can be none.
+fn without_echoes(plan: &SpeakerPlan) -> impl Iterator<Item = String> {
+    let asked = plan.peers.iter().filter(|(_, peer)| peer.session.bfd.is_some_and(|bfd| bfd.echo.is_some()));
+    let in_vain = asked.filter(|(_, peer)| {
+        peer.session.multihop || !matches!(peer.session.endpoint, Endpoint::Address(IpAddr::V4(_)))
+    });
+    in_vain.map(|(name, _)| {
+        format!("BGPPeer {name}: spec.bfdProfile: echoMode is for IPv4 over one hop; no echoes are sent to this router")
+    })
+}
+
+/// A router as a neighbour; `None` where it has no address as yet. Without `routes` it is told nothing yet.
+fn neighbour(peer: &Peer, context: &Context<'_>, routes: Option<Arc<Routes>>) -> Option<Neighbour> {
+    let address = match &peer.endpoint {
+        Endpoint::Address(address) => *address,
+        Endpoint::Interface(interface) => context.found.get(interface)?.router.into(),
+    };
     Some(Neighbour {
         transport: transport(peer, address),
-        config: config(peer, address, identity, restarted),
+        config: config(peer, address, context),
         bfd: peer.bfd.as_ref().map(|profile| bfd(profile, peer.multihop)),
         routes,
     })
 }
 
 fn transport(peer: &Peer, address: IpAddr) -> Transport {
+    let interface = match &peer.endpoint {
+        Endpoint::Interface(interface) => Some(interface),
+        Endpoint::Address(_) => None,
+    };
     Transport {
         address,
         port: peer.port,
-        source: peer.source,
-        device: peer.vrf.clone(),
+        source: peer.source.filter(|_| interface.is_none()),
+        // A socket that is bound to an interface of a VRF is in that VRF.
+        device: interface.or(peer.vrf.as_ref()).cloned(),
         key: peer.password.as_ref().and_then(|password| Key::new(password.octets())),
         minimum_ttl: None,
     }
 }
 
-fn config(peer: &Peer, address: IpAddr, identity: &Identity, restarted: bool) -> Config {
+fn config(peer: &Peer, address: IpAddr, context: &Context<'_>) -> Config {
+    let Context { identity, restarted, .. } = *context;
     let families = [(Family::Ipv4, true), (Family::Ipv6, false)];
     let spoken = families.into_iter().filter(|(_, is_ipv4)| peer.takes(*is_ipv4));
     Config {
@@ -116,7 +188,11 @@ fn config(peer: &Peer, address: IpAddr, identity: &Identity, restarted: bool) ->
         hold_time: peer.hold_time.unwrap_or(HoldTime::DEFAULT),
         keepalive: peer.keepalive,
         families: spoken.map(|(family, _)| family).collect(),
-        next_hops: identity.next_hops(address),
+        next_hops: match &peer.endpoint {
+            Endpoint::Address(_) => identity.next_hops(address),
+            // The router knows the way to the address that it speaks to, and to none of this node's others.
+            Endpoint::Interface(_) => NextHops::default(),
+        },
         graceful_restart: peer.graceful_restart.then_some(RESTART_TIME),
         restarted,
         passive: false,

@@ -2,70 +2,77 @@
 
 use std::collections::BTreeMap;
 
-use futures::StreamExt;
-use futures::stream;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::Client;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use lb_api::objects::{Object, Sourced};
 use lb_plan::ipam::{Change, Decision, Refusal};
 use lb_plan::model::ServiceName;
 
-use super::AT_ONCE;
 use super::decide::Decided;
+use crate::kube::events::{self, Events};
 use crate::snapshot::Snapshot;
 
-/// Who tells, by the name that users of MetalLB know.
-const REPORTER: &str = "metallb-controller";
+/// What is told of a Service: whether somebody must act, reason and words.
+type News = (bool, &'static str, String);
 
-/// What is told of a Service: reason and words.
-type News = (EventType, &'static str, String);
+const NORMAL: bool = false;
+const WARNING: bool = true;
 
 pub(super) struct Teller {
-    recorder: Recorder,
+    events: Events,
     /// What has been told of each Service; what is told by a write is not among it.
     told: BTreeMap<ServiceName, Vec<News>>,
 }
 
 impl Teller {
-    pub(super) fn new(client: Client, identity: String) -> Self {
-        let reporter = Reporter { controller: REPORTER.to_owned(), instance: Some(identity) };
-        Self { recorder: Recorder::new(client, reporter), told: BTreeMap::new() }
+    pub(super) fn new(events: Events) -> Self {
+        Self { events, told: BTreeMap::new() }
     }
 
-    /// Tells what is new. An Event that cannot be written is only an Event.
-    pub(super) async fn tell(&mut self, snapshot: &Snapshot, decided: &Decided) {
+    /// Tells what is new.
+    pub(super) fn tell(&mut self, snapshot: &Snapshot, decided: &Decided) {
         let mut news = BTreeMap::<ServiceName, Vec<News>>::new();
         for (name, change) in &decided.changes {
             let decision = decided.allocation.decisions.get(name);
             news.entry(name.clone()).or_default().extend(of_change(change, decision));
         }
-        let standing = standing(decided);
+        let mut standing = standing(decided);
         for (name, facts) in &standing {
             let told = self.told.get(name);
             let new = facts.iter().filter(|fact| told.is_none_or(|told| !told.contains(fact)));
             news.entry(name.clone()).or_default().extend(new.cloned());
         }
-        self.told = standing;
-        if news.values().all(Vec::is_empty) {
-            return;
+        news.retain(|_, news| !news.is_empty());
+        if !news.is_empty() {
+            for (name, fact) in self.offer(snapshot, news) {
+                // What is the case tomorrow as well is told then.
+                if let Some(facts) = standing.get_mut(&name) {
+                    facts.retain(|other| *other != fact);
+                }
+            }
         }
-        let services = snapshot.objects.iter().filter(|object| matches!(object.value, Object::Service(_)));
-        let told = services.flat_map(|object| {
-            let facts = news.remove(&name(object)).unwrap_or_default();
-            facts.into_iter().map(move |fact| (object, fact))
-        });
-        let recorder = &self.recorder;
-        let told = told.map(|(object, fact)| publish(recorder, object, fact));
-        stream::iter(told).for_each_concurrent(AT_ONCE, |told| told).await;
+        self.told = standing;
     }
-}
 
-async fn publish(recorder: &Recorder, object: &Sourced<Object>, (type_, reason, note): News) {
-    let (reason, action) = (reason.to_owned(), "Allocate".to_owned());
-    let event = Event { type_, reason, note: Some(note), action, secondary: None };
-    if let Err(error) = recorder.publish(&event, &reference(object)).await {
-        tracing::debug!(service = %name(object), %error, "the Event cannot be written");
+    /// Offers what is new, and says for what of it there is no room.
+    fn offer(
+        &self,
+        snapshot: &Snapshot,
+        mut news: BTreeMap<ServiceName, Vec<News>>,
+    ) -> Vec<(ServiceName, News)> {
+        let mut refused = Vec::new();
+        for object in &snapshot.objects {
+            let Object::Service(_) = &object.value else { continue };
+            let name = name(object);
+            for (warning, reason, note) in news.remove(&name).unwrap_or_default() {
+                let regarding = reference(object);
+                let offered =
+                    events::News { regarding, warning, reason, note: note.clone(), action: "Allocate" };
+                if !self.events.offer(offered) {
+                    refused.push((name.clone(), (warning, reason, note)));
+                }
+            }
+        }
+        refused
     }
 }
 
@@ -73,13 +80,13 @@ async fn publish(recorder: &Recorder, object: &Sourced<Object>, (type_, reason, 
 fn of_change(change: &Change, decision: Option<&Decision>) -> Vec<News> {
     let mut news = Vec::new();
     if let Some(cleared) = decision.and_then(|decision| decision.cleared.as_ref()) {
-        news.push((EventType::Normal, "ClearAssignment", format!("The address is taken back: {cleared}")));
+        news.push((NORMAL, "ClearAssignment", format!("The address is taken back: {cleared}")));
     }
     match change {
         Change::Give { addresses, .. } if decision.is_some_and(|decision| decision.is_news) => {
             let list: Vec<_> = addresses.iter().map(ToString::to_string).collect();
             let words = format!("Assigned IP [{}]", list.join(" "));
-            news.push((EventType::Normal, "IPAllocated", words));
+            news.push((NORMAL, "IPAllocated", words));
         }
         Change::Give { .. } | Change::Clear => {}
     }
@@ -100,7 +107,7 @@ fn standing(decided: &Decided) -> BTreeMap<ServiceName, Vec<News>> {
     for (name, keys) in &decided.deprecated {
         let facts = keys.iter().map(|key| {
             let words = format!("metallb.universe.tf/{key} is an old name; write metallb.io/{key}");
-            (EventType::Warning, "deprecatedAnnotation", words)
+            (WARNING, "deprecatedAnnotation", words)
         });
         standing.entry(name.clone()).or_default().extend(facts);
     }
@@ -112,7 +119,7 @@ fn standing(decided: &Decided) -> BTreeMap<ServiceName, Vec<News>> {
             namespace: object.namespace.clone().unwrap_or_default(),
             name: object.name.clone(),
         };
-        let fact = (EventType::Warning, "LoadBalancerFailed", problem.to_string());
+        let fact = (WARNING, "LoadBalancerFailed", problem.to_string());
         standing.entry(name).or_default().push(fact);
     }
     standing
@@ -120,9 +127,9 @@ fn standing(decided: &Decided) -> BTreeMap<ServiceName, Vec<News>> {
 
 fn of_refusal(refused: &Refusal, has_one: bool) -> News {
     if has_one {
-        (EventType::Normal, "AdditionalAssignFailed", format!("No second address: {refused}"))
+        (NORMAL, "AdditionalAssignFailed", format!("No second address: {refused}"))
     } else {
-        (EventType::Warning, refused.event_reason(), format!("No address: {refused}"))
+        (WARNING, refused.event_reason(), format!("No address: {refused}"))
     }
 }
 

@@ -28,6 +28,9 @@ pub enum Unfit {
         /// As it was given.
         name: String,
     },
+    /// None was named, and none is found.
+    #[error("no uplink: this machine has no default route that would name one, so name it with --interface")]
+    NoUplink,
     /// The file system for pins is not there.
     #[error("{} is no BPF file system: mount it by `mount -t bpf bpf {}`, or name another with --bpffs", .path.display(), .path.display())]
     NoBpffs {
@@ -80,6 +83,10 @@ pub fn capabilities() -> Result<(), Unfit> {
     }
     if !has(Capability::CAP_NET_ADMIN) {
         return Err(Unfit::Capability { missing: Capability::CAP_NET_ADMIN });
+    }
+    // Without it the verifier allows no arithmetic with pointers of which it does not know the size.
+    if !has(Capability::CAP_PERFMON) && !has(Capability::CAP_SYS_ADMIN) {
+        return Err(Unfit::Capability { missing: Capability::CAP_PERFMON });
     }
     Ok(())
 }

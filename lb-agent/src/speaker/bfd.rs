@@ -5,10 +5,13 @@
 //! is a router that takes this node for dead.
 
 mod drive;
+mod driven;
+mod echo;
 mod notes;
 mod priority;
 mod shown;
 mod socket;
+mod stamps;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -35,8 +38,24 @@ pub struct Watched {
     pub device: Option<String>,
     /// How far it is.
     pub hops: Hops,
-    /// How fast. No echo packets are sent, whatever it says.
+    /// How fast. Echo packets are sent over one hop of IPv4 only, whatever it says.
     pub profile: Profile,
+}
+
+impl Watched {
+    /// Whether echoes are to be sent. IPv6 has no form of them that routers agree on.
+    fn wants_echo(&self) -> bool {
+        self.profile.echo.is_some() && self.address.is_ipv4() && self.hops == Hops::Single
+    }
+}
+
+/// All sessions as they are now.
+#[derive(Clone, Debug, Default)]
+pub struct BfdView {
+    /// The sessions.
+    pub sessions: Vec<BfdViewed>,
+    /// Packets that came in and were of no session.
+    pub unknown: u64,
 }
 
 /// A session as it is now.
@@ -80,7 +99,7 @@ enum Order {
     /// Watch these from now on, and nobody else.
     Watch(Watch),
     /// How do they stand?
-    View(oneshot::Sender<Vec<BfdViewed>>),
+    View(oneshot::Sender<BfdView>),
 }
 
 impl Monitor {
@@ -109,7 +128,7 @@ impl Monitor {
     }
 
     /// All sessions as they are now.
-    pub(super) async fn view(&self) -> Vec<BfdViewed> {
+    pub(super) async fn view(&self) -> BfdView {
         let (answer, answered) = oneshot::channel();
         self.order(Order::View(answer));
         tokio::time::timeout(super::ANSWER_WITHIN, answered)

@@ -8,8 +8,12 @@ use lb_bgp::session::{Counters, Ending, Messages, PeerView, State};
 use lb_bgp::value::{Family, NextHop};
 use serde::Serialize;
 
-use super::bfd::BfdViewed;
+use super::bfd::BfdView;
 use super::wanted::Neighbour;
+use crate::state::Announced;
+
+/// Why nobody is told where nothing forbids it.
+const NO_PEER: &str = "no BGPPeer of this node takes its addresses";
 
 /// The speaker as it is now.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +23,7 @@ pub struct SpeakerView {
     /// The neighbours, by name.
     pub neighbours: Vec<Viewed>,
     /// The BFD sessions.
-    pub bfd: Vec<BfdViewed>,
+    pub bfd: BfdView,
     /// Connections of strangers that were closed.
     pub unknown: u64,
     /// What cannot be listened at, a sentence each.
@@ -46,6 +50,25 @@ pub struct BgpShown {
     pub unknown_connections: u64,
     /// What is wrong, a sentence each.
     pub problems: Vec<String>,
+    /// What routers are told of each Service.
+    pub services: Vec<ServiceShown>,
+}
+
+/// What routers are told of a Service.
+#[derive(Clone, Debug, Serialize)]
+pub struct ServiceShown {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The peers that are told.
+    pub peers: Vec<String>,
+    /// Its addresses that they are told.
+    pub addresses: Vec<IpAddr>,
+    /// MetalLB's word for why none is told, or `noPeer` where there is none to be told.
+    pub silent: Option<&'static str>,
+    /// The same as a sentence.
+    pub reason: Option<String>,
 }
 
 /// A session.
@@ -75,6 +98,10 @@ pub struct SessionShown {
     pub families: BTreeMap<&'static str, FamilyShown>,
     /// Routes of families that the neighbour does not speak.
     pub unsendable: usize,
+    /// For so many seconds the neighbour has read nothing of what it is sent.
+    pub unread_seconds: Option<u64>,
+    /// Seconds until it is given up for that.
+    pub given_up_seconds: Option<u64>,
     /// What BFD says, if it is asked.
     pub bfd: Option<bool>,
     /// Why the last session ended or none came up.
@@ -145,13 +172,33 @@ pub struct MessagesShown {
     pub route_refresh: u64,
 }
 
-impl From<&SpeakerView> for BgpShown {
-    fn from(view: &SpeakerView) -> Self {
+impl BgpShown {
+    /// Sessions, and what they are there for.
+    pub fn of(view: &SpeakerView, announced: &[Announced]) -> Self {
         Self {
             sessions: view.neighbours.iter().map(|viewed| session(viewed, view.at)).collect(),
             unknown_connections: view.unknown,
             problems: view.failures.clone(),
+            services: announced.iter().map(service).collect(),
         }
+    }
+}
+
+fn service(announced: &Announced) -> ServiceShown {
+    let Announced { service, peers, addresses, silence } = announced;
+    let silent = match silence {
+        Some(silence) => Some((silence.label(), silence.to_string())),
+        None if peers.is_empty() => Some(("noPeer", NO_PEER.to_owned())),
+        None => None,
+    };
+    let (silent, reason) = silent.unzip();
+    ServiceShown {
+        namespace: service.namespace.clone(),
+        name: service.name.clone(),
+        peers: peers.clone(),
+        addresses: addresses.clone(),
+        silent,
+        reason,
     }
 }
 
@@ -178,6 +225,8 @@ fn session(viewed: &Viewed, at: Duration) -> SessionShown {
         agreed,
         families: families(view),
         unsendable: view.unsendable,
+        unread_seconds: view.unread.map(|unread| at.saturating_sub(unread.since).as_secs()),
+        given_up_seconds: view.unread.map(|unread| unread.given_up_at.saturating_sub(at).as_secs()),
         bfd: view.bfd.filter(|_| neighbour.bfd.is_some()),
         last_error: ending.map(|ending| ending.cause.to_string()),
         advice: ending.filter(|_| view.state != State::Established).and_then(Ending::advice),

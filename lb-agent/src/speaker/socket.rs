@@ -37,7 +37,7 @@ pub(super) enum SocketError {
         source: io::Error,
     },
     /// The address or port is not ours.
-    #[error("cannot use the address {address}: {source}")]
+    #[error("cannot use the address {address}: {source}{}", hint(source))]
     Bind {
         /// The address.
         address: SocketAddr,
@@ -73,6 +73,15 @@ pub(super) async fn connect(transport: &Transport) -> Result<TcpStream, SocketEr
         .connect(remote)
         .await
         .map_err(|source| SocketError::Connect { remote, source })
+}
+
+/// What the kernel's "permission denied" to an address means.
+fn hint(error: &io::Error) -> &'static str {
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        "; a port below 1024 takes CAP_NET_BIND_SERVICE"
+    } else {
+        ""
+    }
 }
 
 /// Listens at all addresses of one family.

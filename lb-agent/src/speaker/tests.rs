@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -34,8 +35,7 @@ impl Pair {
             router: Speaker::new(0, "router", None).unwrap(),
             port: 0,
         }
-        .listening()
-        .await;
+        .listening();
         pair.router.set(
             [("node".into(), Neighbour { routes: Some(Arc::default()), ..neighbour(OURS, 0, 2, 1) })].into(),
         );
@@ -44,9 +44,8 @@ impl Pair {
         pair
     }
 
-    /// A port that is free now.
-    async fn listening(self) -> Self {
-        let port = TcpListener::bind((ROUTER, 0)).await.unwrap().local_addr().unwrap().port();
+    fn listening(self) -> Self {
+        let port = port();
         Self { router: Speaker::new(port, "router", None).unwrap(), port, ..self }
     }
 
@@ -58,6 +57,14 @@ impl Pair {
     async fn router_sees(&self, wanted: impl Fn(&PeerView) -> bool) -> PeerView {
         seen(&self.router, "node", wanted).await
     }
+}
+
+/// A port of this test's own: below those that the kernel gives to connections, one of which could have taken it.
+fn port() -> u16 {
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    const PORTS: u16 = 16;
+    let of_process = (std::process::id() % 512) as u16;
+    20_000 + of_process * PORTS + TAKEN.fetch_add(1, Ordering::Relaxed) % PORTS
 }
 
 async fn seen(speaker: &Speaker, name: &str, wanted: impl Fn(&PeerView) -> bool) -> PeerView {
@@ -154,8 +161,8 @@ async fn leaving_asks_to_prefer_others_before_it_ceases() {
     assert!(why.contains("administrative reset"), "{why}");
 }
 
-#[tokio::test]
-async fn a_neighbour_that_keeps_our_routes_is_left_without_a_word() {
+/// Two that keep each other's routes when they are left.
+async fn graceful() -> Pair {
     let graceful = |it: Neighbour| Neighbour {
         config: Config { graceful_restart: Some(8), ..it.config.clone() },
         routes: Some(Arc::new(routes(2))),
@@ -166,15 +173,31 @@ async fn a_neighbour_that_keeps_our_routes_is_left_without_a_word() {
         router: Speaker::new(0, "router", None).unwrap(),
         port: 0,
     }
-    .listening()
-    .await;
+    .listening();
     pair.router.set([("node".into(), graceful(neighbour(OURS, 0, 2, 1)))].into());
     pair.node.set([("router".into(), graceful(neighbour(ROUTER, pair.port, 1, 2)))].into());
+    pair
+}
+
+#[tokio::test]
+async fn a_neighbour_that_keeps_our_routes_is_left_without_a_word() {
+    let pair = graceful().await;
     let before = pair.router_sees(|view| view.counters.prefixes.ends_of_rib == 1).await.counters;
     pair.node.leave(Duration::from_millis(200)).await;
     let after = pair.router_sees(|view| view.counters.flaps == 1).await.counters;
     assert_eq!(after.received.notification, 0);
     assert_eq!(after.received.update, before.received.update);
+}
+
+#[tokio::test]
+async fn a_neighbour_that_would_keep_our_routes_is_told_when_nobody_takes_over() {
+    let pair = graceful().await;
+    let before = pair.router_sees(|view| view.counters.prefixes.ends_of_rib == 1).await.counters;
+    pair.node.depart(Duration::from_millis(200)).await;
+    let view = pair.router_sees(|view| view.counters.flaps == 1).await;
+    assert_eq!(view.counters.prefixes.accepted, before.prefixes.accepted + 2, "the community on both routes");
+    let why = view.last_ending.unwrap().cause.to_string();
+    assert!(why.contains("administrative shutdown") && why.contains("drained"), "{why}");
 }
 
 #[tokio::test]

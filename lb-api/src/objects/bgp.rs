@@ -1,11 +1,33 @@
 //! The kinds that say what is announced by BGP, and to whom: slim, as all that is read here.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::kinds::{Metadata, null_default};
+use super::rule::{Rule, UNCHANGED};
 use super::secret::Hidden;
 use super::selector::LabelSelector;
+
+/// What an API server checks of `connectTime`, beside that it is text.
+const CONNECT_TIME_RULES: [Rule; 2] = [
+    Rule {
+        rule: "duration(self).getSeconds() >= 1 && duration(self).getSeconds() <= 65535",
+        message: "connectTime is between one second and 65535 seconds",
+    },
+    Rule {
+        rule: "duration(self).getMilliseconds() % 1000 == 0",
+        message: "connectTime is a number of whole seconds",
+    },
+];
+
+/// What an API server checks of a BGPAdvertisement: a prefix that covers several Services cannot be for some of them.
+const AGGREGATION_RULES: [Rule; 1] = [Rule {
+    rule: "!has(self.serviceSelectors) || size(self.serviceSelectors) == 0 \
+           || ((!has(self.aggregationLength) || self.aggregationLength == 32) \
+           && (!has(self.aggregationLengthV6) || self.aggregationLengthV6 == 128))",
+    message: "serviceSelectors go with an aggregationLength of 32 and an aggregationLengthV6 of 128 only",
+}];
 
 /// `metallb.io/v1beta1` or `v1beta2` BGPPeer: the older version has a part of the newer one's fields.
 ///
@@ -21,36 +43,42 @@ pub struct BgpPeer {
 }
 
 /// Who a router is, and how it is spoken to.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BgpPeerSpec {
-    /// Our AS number.
+    /// Our AS number; it must not be zero.
     #[serde(rename = "myASN")]
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub my_asn: u32,
-    /// The router's AS number.
+    /// The router's AS number; this or `dynamicASN` must be written.
     #[serde(rename = "peerASN")]
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub peer_asn: Option<u32>,
     /// `internal` or `external`, instead of a number.
     #[serde(rename = "dynamicASN")]
+    #[schemars(extend("enum" = ["internal", "external"]))]
     pub dynamic_asn: Option<String>,
     /// The AS number that this router is shown instead of ours.
     #[serde(rename = "localASN")]
+    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
     pub local_asn: Option<u32>,
-    /// The router's address.
+    /// The router's address; this or `interface` must be written.
     pub peer_address: Option<String>,
     /// The interface that it is on, instead of an address.
     pub interface: Option<String>,
     /// Our address.
     pub source_address: Option<String>,
     /// The router's port.
+    #[schemars(range(min = 1, max = 16384), extend("x-default" = 179))]
     pub peer_port: Option<u16>,
-    /// Hold time.
+    /// Hold time, as `90s`: zero, or three seconds and more.
     pub hold_time: Option<String>,
-    /// Time between two keepalives.
+    /// Time between two keepalives, as `30s`; a third of the hold time if none is written.
     pub keepalive_time: Option<String>,
-    /// Time between two attempts to connect.
+    /// Time between two attempts to connect, as `10s`: whole seconds.
+    #[schemars(extend("x-kubernetes-validations" = CONNECT_TIME_RULES))]
     pub connect_time: Option<String>,
-    /// Our identifier.
+    /// Our identifier, written as an IPv4 address.
     #[serde(rename = "routerID")]
     pub router_id: Option<String>,
     /// Nodes that speak to it; empty for all.
@@ -64,6 +92,7 @@ pub struct BgpPeerSpec {
     pub bfd_profile: Option<String>,
     /// Whether routes are kept while the agent restarts.
     #[serde(default, deserialize_with = "null_default")]
+    #[schemars(extend("x-kubernetes-validations" = UNCHANGED))]
     pub enable_graceful_restart: bool,
     /// Whether there are other routers between.
     #[serde(default, deserialize_with = "null_default")]
@@ -73,12 +102,17 @@ pub struct BgpPeerSpec {
     /// Whether routes of the other IP version are told, too.
     #[serde(default, deserialize_with = "null_default")]
     pub dual_stack_address_family: bool,
+    /// Of no effect; taken, as older objects have it.
+    #[serde(default, rename = "disableMP", deserialize_with = "null_default")]
+    pub disable_mp: bool,
     /// No field, though guides have it.
+    #[schemars(skip)]
     pub graceful_restart: Option<IgnoredAny>,
 }
 
 /// Which Secret.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct SecretReference {
     /// Its name.
     pub name: Option<String>,
@@ -97,16 +131,19 @@ pub struct BgpAdvertisement {
 }
 
 /// What a BGPAdvertisement announces, and how.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = AGGREGATION_RULES))]
 pub struct BgpAdvertisementSpec {
-    /// Length of IPv4 prefixes.
+    /// Length of IPv4 prefixes, up to 32.
+    #[schemars(range(min = 1), extend("x-default" = 32))]
     pub aggregation_length: Option<i32>,
-    /// Length of IPv6 prefixes.
+    /// Length of IPv6 prefixes, up to 128.
+    #[schemars(extend("x-default" = 128))]
     pub aggregation_length_v6: Option<i32>,
     /// LOCAL_PREF; zero is none.
     pub local_pref: Option<u32>,
-    /// Communities, or names of them.
+    /// Communities (`64512:100`, `large:64512:1:2`), or names of them.
     #[serde(default, deserialize_with = "null_default")]
     pub communities: Vec<String>,
     /// Names of pools.
@@ -137,16 +174,20 @@ pub struct BfdProfile {
 }
 
 /// How a way is watched; times in milliseconds.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BfdProfileSpec {
     /// Time between two packets in, at least.
+    #[schemars(range(min = 10, max = 60000))]
     pub receive_interval: Option<u32>,
     /// Time between two packets out, at least.
+    #[schemars(range(min = 10, max = 60000))]
     pub transmit_interval: Option<u32>,
     /// Packets that may be missing.
+    #[schemars(range(min = 2, max = 255))]
     pub detect_multiplier: Option<u32>,
     /// Time between two echoes.
+    #[schemars(range(min = 10, max = 60000))]
     pub echo_interval: Option<u32>,
     /// Whether echoes are sent.
     #[serde(default, deserialize_with = "null_default")]
@@ -155,6 +196,7 @@ pub struct BfdProfileSpec {
     #[serde(default, deserialize_with = "null_default")]
     pub passive_mode: bool,
     /// Lowest TTL over several hops.
+    #[schemars(range(min = 1, max = 254))]
     pub minimum_ttl: Option<u32>,
 }
 
@@ -169,7 +211,7 @@ pub struct Community {
 }
 
 /// Names of communities.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct CommunitySpec {
     /// The names.
     #[serde(default, deserialize_with = "null_default")]
@@ -177,10 +219,10 @@ pub struct CommunitySpec {
 }
 
 /// A name of a community.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 pub struct CommunityAlias {
     /// The name.
     pub name: String,
-    /// The community.
+    /// The community: `64512:100` or `large:64512:1:2`.
     pub value: String,
 }

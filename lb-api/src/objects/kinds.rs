@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use super::selector::LabelSelector;
@@ -178,9 +179,34 @@ pub struct EndpointPort {
 pub struct Node {
     /// Name and labels.
     pub metadata: Metadata,
+    /// What is wanted of it.
+    #[serde(default, deserialize_with = "null_default")]
+    pub spec: NodeSpec,
     /// What is known of it.
     #[serde(default, deserialize_with = "null_default")]
     pub status: NodeStatus,
+}
+
+/// What is wanted of a Node.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct NodeSpec {
+    /// What keeps pods away from it.
+    #[serde(default, deserialize_with = "null_default")]
+    pub taints: Vec<Taint>,
+    /// Whether no pods are to come to it.
+    pub unschedulable: Option<bool>,
+}
+
+/// What keeps pods away from a Node.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Taint {
+    /// Which.
+    pub key: String,
+    /// Its value.
+    pub value: Option<String>,
+    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
+    #[serde(default, deserialize_with = "null_default")]
+    pub effect: String,
 }
 
 /// What is known of a Node.
@@ -201,6 +227,10 @@ pub struct NodeCondition {
     pub r#type: String,
     /// `True`, `False` or `Unknown`.
     pub status: String,
+    /// Why, in a word.
+    pub reason: Option<String>,
+    /// Why, in words.
+    pub message: Option<String>,
 }
 
 /// An address of a Node.
@@ -222,25 +252,28 @@ pub struct IpAddressPool {
 }
 
 /// What is in a pool.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IpAddressPoolSpec {
-    /// CIDRs and ranges.
+    /// CIDRs (`192.0.2.0/24`) and ranges (`192.0.2.10-192.0.2.20`), of IPv4 and IPv6.
+    #[schemars(length(min = 1))]
     pub addresses: Vec<String>,
     /// Whether addresses are given to Services that do not ask for this pool; not there is yes.
+    #[schemars(extend("x-default" = true))]
     pub auto_assign: Option<bool>,
     /// Whether IPv4 addresses that end with .0 or .255 are left out.
     #[serde(rename = "avoidBuggyIPs")]
+    #[schemars(extend("x-default" = false))]
     pub avoid_buggy_ips: Option<bool>,
     /// For which Services it is kept; not there is for all.
     pub service_allocation: Option<ServiceAllocation>,
 }
 
 /// For which Services a pool is kept.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceAllocation {
-    /// Which of several pools comes first.
+    /// Which of several pools comes first: the lowest number, and zero after all others.
     #[serde(default, deserialize_with = "null_default")]
     pub priority: i64,
     /// Namespaces by name.
@@ -265,7 +298,7 @@ pub struct L2Advertisement {
 }
 
 /// What an L2Advertisement announces, and where.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct L2AdvertisementSpec {
     /// Names of pools.
@@ -280,4 +313,20 @@ pub struct L2AdvertisementSpec {
     /// Interfaces to announce on; empty for all.
     #[serde(default, deserialize_with = "null_default")]
     pub interfaces: Vec<String>,
+    /// Services by label; empty for all.
+    #[serde(default, deserialize_with = "null_default")]
+    pub service_selectors: Vec<LabelSelector>,
+    /// Nodes that should announce rather than others, with weights that add up.
+    #[serde(default, deserialize_with = "null_default")]
+    pub preferred_node_selectors: Vec<PreferredNodes>,
+}
+
+/// Nodes that should announce rather than others.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+pub struct PreferredNodes {
+    /// How much rather, from 1 to 100.
+    #[schemars(range(min = 1, max = 100))]
+    pub weight: i32,
+    /// Which nodes; an empty selector selects every one.
+    pub preference: LabelSelector,
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use super::kinds::{Metadata, null_default};
@@ -24,7 +25,7 @@ pub struct Secret {
 }
 
 /// A text that is not to be shown.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, JsonSchema)]
 pub struct Hidden(String);
 
 impl Hidden {

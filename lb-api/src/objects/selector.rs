@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::kinds::null_default;
 
 /// What labels must be like. An empty selector selects everything; all that is written must hold.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct LabelSelector {
     /// Labels that must be there with these values.
     #[serde(default, deserialize_with = "null_default")]
@@ -19,7 +21,7 @@ pub struct LabelSelector {
 }
 
 /// What one label must be like.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 pub struct Requirement {
     /// Key of the label.
     pub key: String,
@@ -31,7 +33,7 @@ pub struct Requirement {
 }
 
 /// How a label relates to the values of a requirement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum Operator {
     /// It is there, with one of the values.
     In,

@@ -106,6 +106,20 @@ pub enum Reason {
         /// As written.
         written: String,
     },
+    /// A comparison with nothing.
+    #[error(
+        "In and NotIn compare with values, and there is none; write some, or operator Exists or DoesNotExist"
+    )]
+    SelectorWithoutValues,
+    /// Values that are compared with nothing.
+    #[error("Exists and DoesNotExist take no values; remove them, or write operator In or NotIn")]
+    SelectorWithValues,
+    /// An object that others need.
+    #[error("{by} needs it; change that first")]
+    InUse {
+        /// Who needs it.
+        by: String,
+    },
     /// An object that is not there, or not valid.
     #[error("there is no valid {kind} {name}; this waits until there is")]
     UnknownReference {
@@ -121,13 +135,18 @@ pub enum Reason {
         written: String,
     },
     /// A name of a community that no Community object defines.
-    #[error(
-        "no Community object defines {written:?}; define it, or write its value (no-export is 65535:65281, \
-         no-advertise 65535:65282)"
-    )]
+    #[error("no Community object defines {written:?}; define it, or write its value, as 65000:100")]
     UnknownCommunity {
         /// As written.
         written: String,
+    },
+    /// A name that routers know, and that no Community object defines.
+    #[error("no Community object defines {written:?}; write its value, {value}, or define the name")]
+    WellKnownCommunity {
+        /// As written.
+        written: String,
+        /// What it stands for.
+        value: &'static str,
     },
     /// Several hops to a router of our own AS.
     #[error(
@@ -403,9 +422,12 @@ impl Reason {
             Self::OutOfRange { .. } => "out_of_range",
             Self::NotADuration { .. } => "not_a_duration",
             Self::DuplicateEntry { .. } => "duplicate_entry",
+            Self::SelectorWithoutValues => "selector_without_values",
+            Self::SelectorWithValues => "selector_with_values",
+            Self::InUse { .. } => "in_use",
             Self::UnknownReference { .. } => "unknown_reference",
             Self::NotACommunity { .. } => "not_a_community",
-            Self::UnknownCommunity { .. } => "unknown_community",
+            Self::UnknownCommunity { .. } | Self::WellKnownCommunity { .. } => "unknown_community",
             Self::MultihopInternal => "multihop_internal",
             Self::SourceFamily { .. } => "source_family",
             Self::PasswordLength => "password_length",

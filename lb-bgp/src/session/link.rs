@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::negotiation::Negotiated;
+use super::view::Unread;
 use crate::message::{LONGEST, LONGEST_EXTENDED, Open};
 use crate::value::Family;
 
@@ -89,6 +90,11 @@ impl Link {
     /// When a neighbour that reads nothing is given up.
     pub(super) fn send_hold_at(&self) -> Option<Duration> {
         Some(self.unsent_since?.saturating_add(self.send_hold_time()))
+    }
+
+    /// What the neighbour does not read.
+    pub(super) fn unread(&self) -> Option<Unread> {
+        Some(Unread { since: self.unsent_since?, given_up_at: self.send_hold_at()? })
     }
 
     /// The earliest of its timers.

@@ -286,6 +286,7 @@ impl Peer {
             negotiated: link.and_then(|link| link.negotiated.clone()),
             families: spoken.map(family).collect(),
             unsendable: if self.negotiated().is_some() { self.adj_out.unspoken() } else { 0 },
+            unread: link.and_then(Link::unread),
             last_ending: self.last_ending.clone(),
             next_attempt: self
                 .opened

@@ -28,6 +28,8 @@ pub struct PeerView {
     pub families: BTreeMap<Family, FamilyView>,
     /// Routes of families that are not spoken.
     pub unsendable: usize,
+    /// What the neighbour does not read; `None` while it reads.
+    pub unread: Option<Unread>,
     /// Why the last session ended or none came up.
     pub last_ending: Option<Ending>,
     /// When the next attempt to connect is due.
@@ -36,6 +38,15 @@ pub struct PeerView {
     pub bfd: Option<bool>,
     /// What was counted.
     pub counters: Counters,
+}
+
+/// Octets that the neighbour is to read, and for which its window and the kernel have no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// Since when.
+    pub since: Duration,
+    /// When the session is given up for it (RFC 9687).
+    pub given_up_at: Duration,
 }
 
 /// A family of an Established session.

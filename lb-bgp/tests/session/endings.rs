@@ -107,10 +107,15 @@ fn updates_keep_it_alive_as_keepalives_do() {
 #[test]
 fn a_router_that_does_not_read_is_given_up_after_eight_minutes() {
     let mut bench = Bench::established(config(), open());
+    assert_eq!(bench.peer.view(bench.now).unread, None);
     bench.reads = false;
     bench.set_routes([(prefix(2), attributes(7))].into());
+    let begun = bench.now;
     bench.live(OPENED, 479 * SECOND);
     assert_eq!(bench.peer.state(), State::Established);
+    let unread = bench.peer.view(bench.now).unread.unwrap();
+    assert_eq!(unread.given_up_at - unread.since, 480 * SECOND);
+    assert!(unread.since - begun < SECOND, "{unread:?}");
     bench.forget();
     bench.live(OPENED, 2 * SECOND);
     assert_eq!(code(bench.notification()), Some((8, 0)));

@@ -9,7 +9,7 @@ use super::table::Table;
 use lb_api::objects::{Conditions, EndpointSlice, Object, Sourced};
 
 /// Label of an EndpointSlice that names its Service.
-const SERVICE_LABEL: &str = "kubernetes.io/service-name";
+pub(crate) const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
 /// How many endpoints of a port can serve, and where.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,16 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::drain::{DrainCause, DrainRules};
 use super::name::NodeName;
 use lb_api::objects::{self, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
 
 /// Label that keeps a node from announcing, whatever its value.
 const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
-
-/// Annotation that drains a node, with value [`DRAIN_VALUE`].
-const DRAIN_ANNOTATION: &str = "fairlead.io/drain";
-const DRAIN_VALUE: &str = "true";
 
 /// A node of the cluster.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,8 +19,8 @@ pub struct Node {
     addresses: Vec<IpAddr>,
     /// Labels, for advertisements that select by them.
     pub labels: BTreeMap<String, String>,
-    /// Whether it is to get no new flows.
-    pub draining: bool,
+    /// Why it is to get no new flows, if so.
+    pub drain: Option<DrainCause>,
     /// Whether its network is said not to work.
     pub network_unavailable: bool,
 }
@@ -33,7 +30,7 @@ impl Node {
     /// not drain.
     pub fn new(addresses: Vec<IpAddr>, labels: BTreeMap<String, String>) -> Option<Self> {
         let primary = *addresses.first()?;
-        Some(Self { primary, addresses, labels, draining: false, network_unavailable: false })
+        Some(Self { primary, addresses, labels, drain: None, network_unavailable: false })
     }
 
     /// The address that it is reached at.
@@ -46,6 +43,11 @@ impl Node {
         &self.addresses
     }
 
+    /// Whether it is to get no new flows.
+    pub fn is_draining(&self) -> bool {
+        self.drain.is_some()
+    }
+
     /// Whether it may announce VIPs at all.
     pub fn may_announce(&self) -> bool {
         !self.labels.contains_key(EXCLUDE_LABEL)
@@ -54,6 +56,7 @@ impl Node {
 
 pub(super) fn build<'a>(
     objects: impl Iterator<Item = &'a Sourced<Object>>,
+    rules: &DrainRules,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<NodeName, Node> {
     let mut nodes = BTreeMap::new();
@@ -64,9 +67,9 @@ pub(super) fn build<'a>(
         let addresses = addresses(object, written, &name, &mut taken, problems);
         match Node::new(addresses, written.metadata.labels.clone()) {
             Some(node) => {
-                let draining = is_draining(object, written, problems);
+                let drain = rules.judge(object, written, problems);
                 let network_unavailable = is_network_unavailable(written);
-                nodes.insert(name, Node { draining, network_unavailable, ..node });
+                nodes.insert(name, Node { drain, network_unavailable, ..node });
             }
             None => problems.push(Problem::at(object, "status.addresses", Reason::NodeWithoutAddress)),
         }
@@ -77,18 +80,6 @@ pub(super) fn build<'a>(
 /// Not known is no reason to withdraw anything.
 fn is_network_unavailable(written: &objects::Node) -> bool {
     written.status.conditions.iter().any(|it| it.r#type == "NetworkUnavailable" && it.status == "True")
-}
-
-fn is_draining(object: &Sourced<Object>, written: &objects::Node, problems: &mut Vec<Problem>) -> bool {
-    match written.metadata.annotations.get(DRAIN_ANNOTATION).map(String::as_str) {
-        None => false,
-        Some(DRAIN_VALUE) => true,
-        Some(other) => {
-            let reason = Reason::UnknownValue { written: other.to_owned(), allowed: DRAIN_VALUE };
-            problems.push(Problem::at(object, format!("metadata.annotations[{DRAIN_ANNOTATION}]"), reason));
-            false
-        }
-    }
 }
 
 /// The internal addresses of a node, in the order in which they are written, that no node before it has.

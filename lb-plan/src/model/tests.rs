@@ -376,18 +376,28 @@ fn an_advertisement_selects_pools_by_name_or_label_or_all() {
 }
 
 #[test]
-fn a_node_drains_by_its_annotation() {
-    let node = |value: &str| {
-        let annotation =
-            if value.is_empty() { String::new() } else { format!("fairlead.io/drain: '{value}'") };
-        let (model, problems) = build(&[&format!(
-            "{{apiVersion: v1, kind: Node, metadata: {{name: a, annotations: {{{annotation}}}}}, status: {{addresses: \
-             [{{type: InternalIP, address: 10.0.0.1}}]}}}}"
-        )]);
-        (model.nodes[&NodeName::from("a")].draining, problems)
+fn nodes_drain_by_the_same_rules_in_every_model_whatever_was_before() {
+    let rules = DrainRules { taints: vec!["reboot:NoExecute".parse().unwrap()], ..DrainRules::default() };
+    let node = |name: &str, address: &str, rest: &str| {
+        format!(
+            "{{apiVersion: v1, kind: Node, metadata: {{name: {name}}}, {rest} status: {{addresses: \
+             [{{type: InternalIP, address: {address}}}]}}}}"
+        )
     };
-    assert_eq!((node(""), node("true")), ((false, vec![]), (true, vec![])));
-    let (draining, problems) = node("yes");
-    assert!(!draining);
-    assert_problem(&problems, &["Node a: metadata.annotations[fairlead.io/drain]: ", "\"yes\"", "true"]);
+    let tainted = "spec: {taints: [{key: reboot, effect: NoExecute}]},";
+    let objects = |a: &str, b: &str| {
+        let text = [node("a", "10.0.0.1", a), node("b", "10.0.0.2", b)].join("\n---\n");
+        parse("test", &text).0
+    };
+    let drains = |model: &Model| model.nodes.values().map(Node::is_draining).collect::<Vec<_>>();
+    let fresh = Model { drain: rules, ..Model::default() };
+    let (first, _) = Model::after(&fresh, &objects("", ""), None);
+    let (second, _) = Model::after(&first, &objects(tainted, ""), None);
+    let (third, problems) = Model::after(&second, &objects("", tainted), None);
+    assert_eq!(
+        [&first, &second, &third].map(drains),
+        [vec![false, false], vec![true, false], vec![false, true]]
+    );
+    assert_eq!(problems, []);
+    assert_eq!(Model::after(&fresh, &objects("", tainted), None).0, third, "history does not count");
 }

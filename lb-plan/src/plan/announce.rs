@@ -8,6 +8,7 @@ use lb_common::ring::NodeIndex;
 
 use super::nodes::Roster;
 use super::room::Room;
+use super::settings::Settings;
 use crate::contents::Contents;
 use crate::model::{Model, NodeName, Pool, PoolName};
 use crate::ring::{mix, seed};
@@ -30,10 +31,11 @@ pub(super) fn announce(
     contents: &mut Contents,
     model: &Model,
     roster: &Roster<'_>,
+    settings: &Settings,
     installed: &Contents,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<IpAddr, NodeName> {
-    let candidates = candidates(model, roster);
+    let candidates = candidates(model, roster, settings);
     let mut announcers = BTreeMap::new();
     let mut room = Room::new(&mut contents.arp, &installed.arp, capacity::ARP);
     for key in contents.vips.keys().filter(|key| key.is_address()) {
@@ -59,18 +61,31 @@ fn best<'a>(candidates: &[Candidate<'a>], address: [u8; 4]) -> Option<Candidate<
 }
 
 /// The nodes that may announce the addresses of each pool.
-fn candidates<'a>(model: &'a Model, roster: &Roster<'a>) -> BTreeMap<&'a PoolName, Vec<Candidate<'a>>> {
-    model.pools.iter().map(|(name, pool)| (name, candidates_of(name, pool, model, roster))).collect()
+fn candidates<'a>(
+    model: &'a Model,
+    roster: &Roster<'a>,
+    settings: &Settings,
+) -> BTreeMap<&'a PoolName, Vec<Candidate<'a>>> {
+    let of = |name: &PoolName, pool: &Pool| candidates_of(name, pool, model, roster, settings);
+    model.pools.iter().map(|(name, pool)| (name, of(name, pool))).collect()
 }
 
-fn candidates_of<'a>(name: &PoolName, pool: &Pool, model: &Model, roster: &Roster<'a>) -> Vec<Candidate<'a>> {
+fn candidates_of<'a>(
+    name: &PoolName,
+    pool: &Pool,
+    model: &Model,
+    roster: &Roster<'a>,
+    settings: &Settings,
+) -> Vec<Candidate<'a>> {
     let of_pool: Vec<_> = model
         .l2_advertisements
         .iter()
         .filter(|advertisement| advertisement.selects_pool(name, pool))
         .collect();
     let may = |node| of_pool.iter().any(|advertisement| advertisement.selects_node(node));
-    let nodes = roster.nodes().filter(|(_, node, _)| node.may_announce() && may(node));
+    let nodes = roster
+        .nodes()
+        .filter(|(_, node, _)| (settings.ignore_exclude_label || node.may_announce()) && may(node));
     let candidate = |(name, _, index): (&'a NodeName, _, _)| Candidate {
         name,
         index,

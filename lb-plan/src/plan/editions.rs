@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lb_common::maps::VIP_YOUNG;
+use lb_common::maps::{VIP_YOUNG, Vip};
 use lb_common::ring::{NodeIndex, Slot};
 
 use super::clock::Clock;
@@ -158,15 +158,12 @@ impl Archive<'_> {
         if key.protocol != Protocol::Udp.number() {
             return false;
         }
-        let was_young = self.installed.vips.get(key).is_some_and(|vip| vip.flags & VIP_YOUNG != 0);
+        let was_young = is_young(&self.installed.vips, key);
         let known = before.get(key).copied().or(was_young.then_some(clock.now()));
         let just_now = came_to_lead.then_some(clock.now());
         let Some(since) = just_now.or(known) else { return false };
         let is_young = !clock.await_end(since, self.settings.udp_grace);
-        // As long as the flag is to be seen, it must be known how old it is.
-        if is_young || was_young {
-            past.came_to_lead.insert(*key, since);
-        }
+        past.came_to_lead.insert(*key, since);
         is_young
     }
 }
@@ -208,15 +205,17 @@ impl Editions {
 }
 
 impl Past {
-    /// Remembers when the regions that are in use came to what is in them.
+    /// Remembers when the regions that are in use came to what is in them, and how old each VIP's flag is for as
+    /// long as it is to be seen. A VIP for whose ring there was no room has not come to lead anything.
     pub(super) fn remember(
         &mut self,
         editions: &Editions,
         placement: &Placement,
-        contents: &Contents,
+        [installed, contents]: [&Contents; 2],
         former_grace: Duration,
         clock: &mut Clock,
     ) {
+        self.came_to_lead.retain(|key, _| is_young(&contents.vips, key) || is_young(&installed.vips, key));
         let in_use: BTreeSet<Region> = contents.vips.values().filter_map(Region::of).collect();
         self.noted.retain(|region, _| in_use.contains(region));
         for (edition, place) in editions.list.iter().zip(placement) {
@@ -229,4 +228,8 @@ impl Past {
             }
         }
     }
+}
+
+fn is_young(vips: &BTreeMap<VipKey, Vip>, key: &VipKey) -> bool {
+    vips.get(key).is_some_and(|vip| vip.flags & VIP_YOUNG != 0)
 }

@@ -65,7 +65,7 @@ impl<'a> Roster<'a> {
                     },
                 )
             };
-            let draining = node.draining || (node_name == own && settings.draining);
+            let draining = node.is_draining() || (node_name == own && settings.draining);
             let id = identities.get(node_name).copied().unwrap_or_default();
             let entry = maps::Node { id, ..way.entry };
             let silent = node_name != own && facts.silent.contains(&node.primary());
@@ -196,6 +196,7 @@ impl<'a> Roster<'a> {
             way: if *name == self.own { WayWord::Own } else { WayWord::of(&seat.way.entry) },
             is_self: *name == self.own,
             draining: seat.draining,
+            drain: seat.node.drain.as_ref().map(ToString::to_string),
         };
         self.seats.iter().map(state).collect()
     }

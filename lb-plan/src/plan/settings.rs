@@ -27,6 +27,8 @@ pub struct Settings {
     pub liveness: Liveness,
     /// Whether this machine has been told to drain; its Node can say so too.
     pub draining: bool,
+    /// Whether nodes may announce whose label says that they are none of the load balancer's; the same on all nodes.
+    pub ignore_exclude_label: bool,
     /// How long those that led a slot are asked for the flows that they may have;
     /// [`Self::FORMER_GRACE`] unless there is a reason.
     pub former_grace: Duration,

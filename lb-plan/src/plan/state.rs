@@ -83,6 +83,8 @@ pub struct NodeState {
     pub is_self: bool,
     /// Whether it is to get no new flows.
     pub draining: bool,
+    /// Why its Node object says so, if it does.
+    pub drain: Option<String>,
 }
 
 /// How a node is reached, as a word.

@@ -29,6 +29,21 @@ fn routers_that_shall_know_the_same_share_it() {
 }
 
 #[test]
+fn only_addresses_that_a_router_takes_are_announced() {
+    let world = World::of(&[
+        "peer p 10.0.0.1",
+        "ad a ipAddressPools:[net,six]",
+        "svc both 192.0.2.1,2001:db8::1",
+        "svc six 2001:db8::2",
+        "svc elsewhere 198.51.100.1",
+    ]);
+    let plan = world.plan();
+    let announced: Vec<_> =
+        plan.addresses.iter().map(|(name, told)| (name.name.as_str(), &told[..])).collect();
+    assert_eq!(announced, [("both", &[std::net::IpAddr::from([192, 0, 2, 1])][..])]);
+}
+
+#[test]
 fn a_node_that_is_not_known_is_told_nothing() {
     let world = World::of(&["peer p 10.0.0.1", "ad a", "svc web 192.0.2.1"]);
     assert_eq!(super::plan(&world.model, &"third".into(), &world.settings), None);

@@ -1,6 +1,9 @@
-//! Definitions of the kinds that configure the load balancer.
+//! Definitions of the kinds that configure the load balancer, and of those that tell of it.
 
 use serde_json::{Value, json};
+
+/// Group of what configures.
+const GROUP: &str = "metallb.io";
 
 /// Kind, plural and served versions, of which the last is stored.
 const KINDS: [(&str, &str, &[&str]); 6] = [
@@ -16,10 +19,23 @@ const KINDS: [(&str, &str, &[&str]); 6] = [
 /// what becomes of objects, and not what a schema keeps away.
 #[must_use]
 pub fn definitions() -> Vec<Value> {
-    KINDS.iter().map(|(kind, plural, versions)| definition(kind, plural, versions)).collect()
+    KINDS.iter().map(|(kind, plural, versions)| definition(GROUP, kind, plural, versions)).collect()
 }
 
-fn definition(kind: &str, plural: &str, versions: &[&str]) -> Value {
+/// Group, kind and plural of what tells.
+const STATUSES: [(&str, &str, &str); 3] = [
+    (GROUP, "ConfigurationState", "configurationstates"),
+    (GROUP, "ServiceBGPStatus", "servicebgpstatuses"),
+    ("frrk8s.metallb.io", "BGPSessionState", "bgpsessionstates"),
+];
+
+/// CustomResourceDefinitions of the kinds that a cluster is told by, which let everything pass as well.
+#[must_use]
+pub fn status_definitions() -> Vec<Value> {
+    STATUSES.iter().map(|(group, kind, plural)| definition(group, kind, plural, &["v1beta1"])).collect()
+}
+
+fn definition(group: &str, kind: &str, plural: &str, versions: &[&str]) -> Value {
     let stored = versions.last();
     let version = |name: &&str| {
         json!({
@@ -29,9 +45,9 @@ fn definition(kind: &str, plural: &str, versions: &[&str]) -> Value {
     };
     json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{plural}.metallb.io")},
+        "metadata": {"name": format!("{plural}.{group}")},
         "spec": {
-            "group": "metallb.io", "scope": "Namespaced",
+            "group": group, "scope": "Namespaced",
             "names": {"plural": plural, "singular": kind.to_lowercase(), "kind": kind},
             "versions": versions.iter().map(version).collect::<Vec<_>>(),
         },

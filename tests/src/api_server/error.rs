@@ -22,6 +22,8 @@ pub(super) enum Failure {
     Invalid(String),
     /// The verb is not for this.
     NotAllowed,
+    /// The server has been told to fail.
+    Broken,
 }
 
 impl Failure {
@@ -43,6 +45,7 @@ impl Failure {
             Self::NotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "this verb is not for this".to_owned())
             }
+            Self::Broken => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "it is broken".to_owned()),
         }
     }
 

@@ -9,6 +9,7 @@ use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::access::Access;
 use super::error::Failure;
 use super::kinds::Kind;
 use super::request::{Query, Target};
@@ -28,6 +29,11 @@ pub(super) async fn respond(store: Arc<Store>, request: Request) -> Response {
         Ok(kind) => kind,
         Err(failure) => return failure.into_response(),
     };
+    let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = content_type.unwrap_or_default();
+    let is_new = || target.name.is_some() && store.read(&target).is_err();
+    let is_apply_of_new = content_type.starts_with("application/apply-patch") && is_new();
+    store.note(Access::of(&parts.method, &target, &query, is_apply_of_new));
     if query.is_set("sendInitialEvents") && !store.streams() {
         return Failure::Invalid("sendInitialEvents is forbidden for watch".to_owned()).into_response();
     }
@@ -37,9 +43,11 @@ pub(super) async fn respond(store: Arc<Store>, request: Request) -> Response {
     let Ok(body) = to_bytes(body, LONGEST).await else {
         return Failure::BadRequest("the body cannot be read".to_owned()).into_response();
     };
-    let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if parts.method != Method::GET && store.fails_now() {
+        return Failure::Broken.into_response();
+    }
     let asked = Asked { store: &store, target: &target, kind: &kind, query: &query };
-    match asked.answer(&parts.method, content_type.unwrap_or_default(), &body) {
+    match asked.answer(&parts.method, content_type, &body) {
         Ok((status, value)) => (status, Json(value)).into_response(),
         Err(failure) => failure.into_response(),
     }

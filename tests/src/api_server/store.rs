@@ -1,7 +1,7 @@
 //! Objects, and what happened to them.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
+use super::access::Access;
 use super::error::Failure;
 use super::kinds::{Kind, built_in, defined_by};
 use super::request::Target;
@@ -23,6 +24,8 @@ pub(super) struct Change {
     /// `ADDED`, `MODIFIED` or `DELETED`.
     pub(super) what: &'static str,
     key: Key,
+    /// As it was, where it was there and still is.
+    pub(super) before: Option<Value>,
     pub(super) object: Value,
 }
 
@@ -33,6 +36,12 @@ pub struct Store {
     version: watch::Sender<u64>,
     /// Whether lists can be had as a stream.
     streams: AtomicBool,
+    /// Every so many-th write fails; zero: none.
+    failing: AtomicU64,
+    /// Writes that were asked for.
+    writes: AtomicU64,
+    /// What requests would have had to be allowed.
+    accesses: Mutex<BTreeSet<Access>>,
 }
 
 #[derive(Debug, Default)]
@@ -56,7 +65,14 @@ pub(super) enum Write<'a> {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { inner: Mutex::default(), version: watch::Sender::new(0), streams: AtomicBool::new(true) }
+        Self {
+            inner: Mutex::default(),
+            version: watch::Sender::new(0),
+            failing: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
+            accesses: Mutex::default(),
+            streams: AtomicBool::new(true),
+        }
     }
 }
 
@@ -130,6 +146,32 @@ impl Store {
     /// Whether lists can be had as a stream.
     pub(super) fn streams(&self) -> bool {
         self.streams.load(Ordering::Relaxed)
+    }
+
+    /// Lets every so many-th write of a client fail from now on; zero: none.
+    pub fn fail_every(&self, many: u64) {
+        self.failing.store(many, Ordering::Relaxed);
+    }
+
+    /// What clients would have had to be allowed for all that they have asked for.
+    pub fn accesses(&self) -> BTreeSet<Access> {
+        self.accesses.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn note(&self, accesses: impl Iterator<Item = Access>) {
+        self.accesses.lock().unwrap_or_else(PoisonError::into_inner).extend(accesses);
+    }
+
+    /// How many writes clients have asked for.
+    pub fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Relaxed)
+    }
+
+    /// Counts a write; true if it is to fail.
+    pub(super) fn fails_now(&self) -> bool {
+        let number = self.writes.fetch_add(1, Ordering::Relaxed);
+        let many = self.failing.load(Ordering::Relaxed);
+        many != 0 && number.is_multiple_of(many)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -307,7 +349,7 @@ impl Inner {
         after["metadata"]["resourceVersion"] = json!(next.to_string());
         let what = if before.is_some() { "MODIFIED" } else { "ADDED" };
         self.objects.insert(key.clone(), after.clone());
-        self.log.push(Change { version: next, what, key, object: after.clone() });
+        self.log.push(Change { version: next, what, key, before, object: after.clone() });
         after
     }
 
@@ -316,7 +358,8 @@ impl Inner {
         self.applied.retain(|(of, _), _| *of != key);
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        self.log.push(Change { version: self.version, what: "DELETED", key, object: object.clone() });
+        let what = "DELETED";
+        self.log.push(Change { version: self.version, what, key, before: None, object: object.clone() });
         Some(object)
     }
 }

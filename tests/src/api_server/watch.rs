@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::kinds::Kind;
 use super::request::{Query, Target};
-use super::store::Store;
+use super::store::{Change, Store};
 
 /// A watch, and how far it has told.
 pub(super) struct Watch {
@@ -48,8 +48,9 @@ impl Watch {
             versions.borrow_and_update();
             match self.store.since(&self.target, told) {
                 Ok((news, version)) => {
-                    for change in news.iter().filter(|change| self.query.selects(&change.object)) {
-                        send(sender, change.what, &change.object).await?;
+                    for (what, change) in news.iter().filter_map(|change| Some((self.seen(change)?, change)))
+                    {
+                        send(sender, what, &change.object).await?;
                     }
                     told = version;
                 }
@@ -59,6 +60,18 @@ impl Watch {
                 changed = versions.changed() => changed.map_err(|_| Left)?,
                 () = sender.closed() => return Err(Left),
             }
+        }
+    }
+
+    /// What a change is to who selects: an object may come to be selected, or cease to be.
+    fn seen(&self, change: &Change) -> Option<&'static str> {
+        let was = change.before.as_ref().is_some_and(|before| self.query.selects(before));
+        match (was, self.query.selects(&change.object)) {
+            (true, true) => Some("MODIFIED"),
+            (true, false) => Some("DELETED"),
+            (false, true) if change.what == "DELETED" => Some("DELETED"),
+            (false, true) => Some("ADDED"),
+            (false, false) => None,
         }
     }
 

@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::lab::{AgentOptions, Lab, WEB_V4};
+use crate::objects::{bfd_profile, metallb, yaml};
 use crate::routers::{Announcement, Bfd, Bird, Config, Peer};
 
 /// The router's autonomous system.
@@ -85,7 +86,7 @@ impl Balancer for AgentBalancer {
             handle.kill_agent()?;
         }
         let gateway = handle.spec().segment().gateway().v4.to_string();
-        let text: String = objects(&gateway, self.bfd).iter().map(|it| format!("---\n{it}\n")).collect();
+        let text = yaml(&objects(&gateway, self.bfd));
         fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), text)?;
         handle.launch_agent(&AgentOptions::default())?;
         self.node = Some(node.to_owned());
@@ -99,19 +100,6 @@ impl Balancer for AgentBalancer {
 
 /// What makes agents neighbours of the lab's router.
 fn objects(gateway: &str, bfd: Bfd) -> [Value; 3] {
-    let object = |version: &str, kind: &str, spec: Value| {
-        json!({
-            "apiVersion": format!("metallb.io/{version}"),
-            "kind": kind,
-            "metadata": { "name": "router", "namespace": "metallb-system" },
-            "spec": spec,
-        })
-    };
-    let profile = json!({
-        "receiveInterval": bfd.receive.as_millis() as u64,
-        "transmitInterval": bfd.transmit.as_millis() as u64,
-        "detectMultiplier": bfd.multiplier,
-    });
     let peer = json!({
         "myASN": BALANCER_AS,
         "peerASN": ROUTER_AS,
@@ -120,9 +108,10 @@ fn objects(gateway: &str, bfd: Bfd) -> [Value; 3] {
         "connectTime": "1s",
         "bfdProfile": "router",
     });
+    let advertisement = json!({ "ipAddressPools": ["lab"] });
     [
-        object("v1beta1", "BFDProfile", profile),
-        object("v1beta2", "BGPPeer", peer),
-        object("v1beta1", "BGPAdvertisement", json!({ "ipAddressPools": ["lab"] })),
+        bfd_profile("router", bfd),
+        metallb("v1beta2", "BGPPeer", "router", &peer),
+        metallb("v1beta1", "BGPAdvertisement", "router", &advertisement),
     ]
 }

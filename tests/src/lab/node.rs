@@ -23,6 +23,10 @@ const BPFFS: &str = "bpf";
 /// How an agent is started.
 #[derive(Clone, Debug)]
 pub struct AgentOptions {
+    /// Program and arguments that start it; empty: nobody between.
+    pub wrapper: Vec<String>,
+    /// Whether it is to find its uplink by itself.
+    pub finds_uplink: bool,
     /// Arguments after the ones that every agent of a lab gets.
     pub arguments: Vec<String>,
     /// The cluster that its objects come from, as the node's programs see the file; without it, they come from
@@ -37,6 +41,8 @@ pub struct AgentOptions {
 impl Default for AgentOptions {
     fn default() -> Self {
         Self {
+            wrapper: Vec::new(),
+            finds_uplink: false,
             arguments: Vec::new(),
             kubeconfig: None,
             environment: Vec::new(),
@@ -101,13 +107,17 @@ impl<'lab> Node<'lab> {
         if agents.contains_key(name) {
             bail!("an agent runs on {name} already");
         }
-        let binary = find_binary()?;
-        let mut command = self.host.command(&binary.to_string_lossy()).arg("agent");
+        let binary = find_binary()?.to_string_lossy().into_owned();
+        let mut words = options.wrapper.iter().map(String::as_str).chain([binary.as_str(), "agent"]);
+        let mut command = self.host.command(words.next().unwrap_or(&binary)).args(words);
         command = match &options.kubeconfig {
             Some(file) => command.arg("--kubeconfig").arg(file),
             None => command.arg("--source").arg(self.lab.manifests_directory()),
         };
-        command = command.args(["--node", name, "--interface", UPLINK]);
+        command = command.args(["--node", name]);
+        if !options.finds_uplink {
+            command = command.args(["--interface", UPLINK]);
+        }
         command = command.arg("--bpffs").arg(self.bpffs()).arg("--socket").arg(self.socket());
         command = command.args(&options.arguments);
         for (variable, value) in &options.environment {
@@ -165,6 +175,14 @@ impl<'lab> Node<'lab> {
     /// When no agent runs.
     pub fn signal_agent(&self, signal: Signal) -> Result<()> {
         self.with_agent(|agent| agent.signal(signal))
+    }
+
+    /// The agent's process.
+    ///
+    /// # Errors
+    /// When no agent runs.
+    pub fn agent_id(&self) -> Result<u32> {
+        self.with_agent(|agent| Ok(agent.id()))
     }
 
     /// Asks the agent to end and waits until it has.

@@ -63,6 +63,14 @@ impl Bird {
         self.process.signal(signal)
     }
 
+    /// Gives it precedence, as if the router had a machine of its own.
+    ///
+    /// # Errors
+    /// When the kernel does not let it.
+    pub fn prioritise(&self) -> Result<()> {
+        self.process.prioritise()
+    }
+
     /// Ends it as an operator would: sessions are closed, routes taken back.
     ///
     /// # Errors

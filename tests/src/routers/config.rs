@@ -74,6 +74,8 @@ pub struct Bfd {
     pub multiplier: u8,
     /// The lowest TTL that a multihop session accepts.
     pub minimum_ttl: Option<u8>,
+    /// Whether it sends echoes. Only FRR does.
+    pub echo: bool,
 }
 
 /// Graceful restart, from a router's side.
@@ -206,7 +208,7 @@ impl Bfd {
     /// The same interval both ways, three times missed.
     #[must_use]
     pub fn every(interval: Duration) -> Self {
-        Self { transmit: interval, receive: interval, multiplier: 3, minimum_ttl: None }
+        Self { transmit: interval, receive: interval, multiplier: 3, minimum_ttl: None, echo: false }
     }
 }
 

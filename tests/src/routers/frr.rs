@@ -83,6 +83,14 @@ impl Frr {
         self.daemons.values().try_for_each(|daemon| daemon.signal(signal))
     }
 
+    /// Gives all daemons precedence, as if the router had a machine of its own.
+    ///
+    /// # Errors
+    /// When the kernel does not let it.
+    pub fn prioritise(&self) -> Result<()> {
+        self.daemons.values().try_for_each(Process::prioritise)
+    }
+
     /// The log of one daemon (`zebra`, `bgpd`, `bfdd`), as the test process sees it.
     #[must_use]
     pub fn log(&self, daemon: &str) -> PathBuf {

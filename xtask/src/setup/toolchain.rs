@@ -32,6 +32,20 @@ fn evidence(component: &str) -> &'static str {
     }
 }
 
+/// What is missing of a target.
+pub(crate) fn missing_target(target: &str) -> Result<Option<String>> {
+    let is_there = sysroot()?.join("lib/rustlib").join(target).join("lib").exists();
+    Ok(if is_there { None } else { Some(format!("no standard library for {target}")) })
+}
+
+/// Adds a target's standard library.
+pub(crate) fn add_target(target: &str) -> Result<()> {
+    let by_hand = format!("add the toolchain target {target}");
+    machine::program("rustup").with_context(|| format!("there is no rustup here: {by_hand}"))?;
+    process::output(process::command("rustup").args(["target", "add", target])).context(by_hand)?;
+    Ok(())
+}
+
 fn sysroot() -> Result<PathBuf> {
     let path = process::output(process::command("rustc").args(["--print", "sysroot"]))?;
     Ok(PathBuf::from(path.trim()))

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use comfy_table::Table;
 use serde::Deserialize;
 
+use super::announced::{self, Service};
 use super::table::table;
 
 /// What the screen shows of the agent's answer about BGP.
@@ -14,6 +15,7 @@ pub(super) struct Bgp {
     sessions: Vec<BgpSession>,
     unknown_connections: u64,
     problems: Vec<String>,
+    services: Vec<Service>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -25,6 +27,8 @@ struct BgpSession {
     seconds: u64,
     agreed: Option<Agreed>,
     families: BTreeMap<String, Family>,
+    unread_seconds: Option<u64>,
+    given_up_seconds: Option<u64>,
     bfd: Option<bool>,
     last_error: Option<String>,
     #[serde(default)]
@@ -54,6 +58,7 @@ struct BgpCounters {
 #[derive(Debug, Deserialize)]
 pub(super) struct Bfd {
     sessions: Vec<BfdSession>,
+    unknown_packets: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -67,6 +72,9 @@ struct BfdSession {
     remote_state: String,
     transmit_ms: f64,
     detection_ms: f64,
+    echo_ms: Option<f64>,
+    echo_sent: u64,
+    echo_received: u64,
     sent: u64,
     received: u64,
     down_events: u64,
@@ -98,9 +106,11 @@ pub(super) fn bgp(shown: &Bgp) -> String {
         .sessions
         .iter()
         .filter_map(|session| Some(format!("{}: {}", session.peer, session.advice.as_ref()?)));
+    let unread = shown.sessions.iter().filter_map(unread);
     let strangers = shown.unknown_connections;
     let strangers = (strangers > 0).then(|| format!("{strangers} connections of strangers were closed"));
-    screen(&table, &shown.problems, advice.chain(strangers))
+    let sessions = screen(&table, &shown.problems, advice.chain(unread).chain(strangers));
+    format!("{sessions}\n{}", announced::services(&shown.services))
 }
 
 /// The BFD sessions.
@@ -114,12 +124,14 @@ pub(super) fn bfd(shown: &Bfd) -> String {
         "REMOTE",
         "EVERY",
         "DETECTION",
+        "ECHO",
+        "BACK",
         "SENT",
         "RECEIVED",
         "DOWNS",
         "LAST DIAGNOSTIC",
     ];
-    let mut table = table(header, &[4, 6, 7, 8, 9, 10]);
+    let mut table = table(header, &[4, 6, 7, 8, 9, 10, 11, 12]);
     for session in &shown.sessions {
         table.add_row([
             session.peer.clone(),
@@ -130,13 +142,30 @@ pub(super) fn bfd(shown: &Bfd) -> String {
             session.remote_state.clone(),
             format!("{:.0} ms", session.transmit_ms),
             format!("{:.0} ms", session.detection_ms),
+            session.echo_ms.map_or_else(dash, |echo| format!("{echo:.0} ms")),
+            session
+                .echo_ms
+                .map_or_else(dash, |_| format!("{} of {}", session.echo_received, session.echo_sent)),
             session.sent.to_string(),
             session.received.to_string(),
             session.down_events.to_string(),
             session.diagnostic.clone(),
         ]);
     }
-    screen(&table, &[], std::iter::empty())
+    let unknown = shown.unknown_packets;
+    let unknown = (unknown > 0).then(|| format!("{unknown} packets were of no session"));
+    screen(&table, &[], unknown.into_iter())
+}
+
+/// A moment of it is nothing to be told of.
+fn unread(session: &BgpSession) -> Option<String> {
+    let seconds = session.unread_seconds.filter(|seconds| *seconds > 0)?;
+    let left = time(session.given_up_seconds?);
+    let peer = &session.peer;
+    Some(format!(
+        "{peer}: the router has read nothing for {}; the session is given up in {left}",
+        time(seconds)
+    ))
 }
 
 fn screen(table: &Table, problems: &[String], remarks: impl Iterator<Item = String>) -> String {
@@ -202,15 +231,21 @@ mod tests {
     #[test]
     fn a_session_that_is_down_says_why_and_when_it_is_tried_again() {
         let session = r#"{"peer":"tor","address":"192.0.2.1","vrf":null,"state":"active","seconds":5,"agreed":null,
-            "families":{},"bfd":null,"last_error":"cannot connect: refused",
+            "families":{},"unread_seconds":61,"given_up_seconds":419,"bfd":null,"last_error":"cannot connect: refused",
             "advice":"look at the port","next_attempt":7,
             "counters":{"flaps":0}}"#;
-        let answer = format!(r#"{{"sessions":[{session}],"unknown_connections":2,"problems":["no port"]}}"#);
+        let answer = format!(
+            r#"{{"sessions":[{session}],"unknown_connections":2,"problems":["no port"],"services":[]}}"#
+        );
         let screen = bgp(&serde_json::from_str(&answer).unwrap());
         assert!(screen.starts_with("! no port\n"), "{screen}");
         assert!(screen.contains("cannot connect: refused; next attempt in 7 s"), "{screen}");
         assert!(
-            screen.ends_with("\ntor: look at the port\n2 connections of strangers were closed\n"),
+            screen.contains(
+                "\ntor: look at the port\n\
+                 tor: the router has read nothing for 1 min 1 s; the session is given up in 6 min 59 s\n\
+                 2 connections of strangers were closed\n"
+            ),
             "{screen}"
         );
     }

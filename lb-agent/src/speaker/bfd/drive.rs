@@ -1,7 +1,7 @@
 //! What stands between the sessions and the world: a loop without an opinion.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
+use std::io::Read;
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -9,21 +9,29 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 use lb_bfd::demux::Demultiplexer;
-use lb_bfd::session::{Change, Config, Discriminator, Hops, Profile, Received, Session};
+use lb_bfd::echo::Packet;
+use lb_bfd::session::{Discriminator, Received, Refusal};
 use lb_bfd::state::State;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
+use super::driven::Driven;
+use super::echo::Echoes;
 use super::notes::Notes;
 use super::socket::{self, Came, Ear};
-use super::{BfdViewed, Order, Watch, Watched, priority};
-use crate::dataplane::bfd::{self, BfdSessions};
+use super::stamps::Stamps;
+use super::{BfdView, BfdViewed, Order, Watch, Watched, priority};
+use crate::dataplane::bfd::BfdSessions;
 use crate::speaker::identity::hash;
 
 /// Octets of a packet that matter, and a few more: what is longer is judged by its start.
 const BUFFER: usize = 128;
-/// Packets taken from one socket before the next one's turn and the timers'.
-const BURST: usize = 256;
+/// Packets taken from one socket before the next one's turn and the timers', at most. A burst ends with the first
+/// packet that came after it began; so whatever came before the timers' time has been read when they are judged, and
+/// what comes meanwhile waits. A socket holds less than 300 packets unless the machine was told otherwise; this bound
+/// is for one that holds more, or stamps none: with some microseconds a packet, it is a fraction of the 10 ms that are
+/// the shortest interval.
+const BURST: usize = 1024;
 /// No sleep is longer: a socket that could not be had is asked for again.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
@@ -40,18 +48,15 @@ pub(super) struct Driver {
     notes: Option<Notes>,
     sessions: BTreeMap<Discriminator, Driven>,
     demultiplexer: Demultiplexer<Discriminator>,
+    stamps: Stamps,
     ears: BTreeMap<Ear, UdpSocket>,
+    /// While somebody's echoes are wanted.
+    echoes: Option<Echoes>,
+    /// Packets of no session.
+    unknown: u64,
     /// What keeps ears from being had: said once.
     deaf: BTreeSet<String>,
     buffer: [u8; BUFFER],
-}
-
-struct Driven {
-    name: String,
-    watched: Watched,
-    session: Session,
-    /// Where packets go out, once there is a way.
-    mouth: Option<UdpSocket>,
 }
 
 impl Driver {
@@ -65,7 +70,10 @@ impl Driver {
             notes: noted.and_then(|sessions| Notes::new(sessions, start)),
             sessions: BTreeMap::new(),
             demultiplexer: Demultiplexer::default(),
+            stamps: Stamps::new(start),
             ears: BTreeMap::new(),
+            echoes: None,
+            unknown: 0,
             deaf: BTreeSet::new(),
             buffer: [0; BUFFER],
         }
@@ -84,20 +92,27 @@ impl Driver {
                     Err(TryRecvError::Disconnected) => return,
                 }
             }
-            self.listen();
-            self.receive();
-            let now = self.start.elapsed();
-            for (discriminator, driven) in &mut self.sessions {
-                driven.believe(*discriminator, self.notes.as_ref(), now);
-                driven.session.handle_time(now);
-                driven.send(self.seed, now);
-            }
-            self.tell();
+            self.turn();
             self.sleep();
         }
     }
 
-    fn obey(&mut self, order: Order) {
+    /// Takes in what has come, and does what is due.
+    pub(super) fn turn(&mut self) {
+        self.listen();
+        let now = self.stamps.look();
+        self.receive(now);
+        self.receive_echoes(now);
+        for (discriminator, driven) in &mut self.sessions {
+            driven.believe(*discriminator, self.notes.as_ref(), now);
+            driven.session.handle_time(now);
+            driven.send(self.seed, self.echoes.as_ref(), now);
+        }
+        self.tell();
+    }
+
+    /// Does what it is told, or answers.
+    pub(super) fn obey(&mut self, order: Order) {
         match order {
             Order::Watch(watch) => self.watch(watch),
             Order::View(asked) => {
@@ -108,8 +123,9 @@ impl Driver {
                     view: driven.session.view(),
                     at,
                 };
+                let sessions = self.sessions.values().map(view).collect();
                 // Whoever asked may have gone.
-                let _ = asked.send(self.sessions.values().map(view).collect());
+                let _ = asked.send(BfdView { sessions, unknown: self.unknown });
             }
         }
     }
@@ -120,12 +136,7 @@ impl Driver {
         let mut gone = Vec::new();
         for (discriminator, driven) in &mut self.sessions {
             match watch.remove(&driven.name) {
-                Some(wanted) if driven.is_along(&wanted) => {
-                    if driven.watched.profile != wanted.profile {
-                        driven.session.set_profile(without_echo(wanted.profile), now);
-                    }
-                    driven.watched = wanted;
-                }
+                Some(wanted) if driven.is_along(&wanted) => driven.set(wanted, now),
                 other => {
                     gone.push(*discriminator);
                     watch.extend(other.map(|wanted| (driven.name.clone(), wanted)));
@@ -148,15 +159,7 @@ impl Driver {
 
     fn begin(&mut self, name: String, watched: Watched, now: Duration) {
         let local = self.discriminator(&name);
-        let config = Config {
-            local,
-            hops: watched.hops,
-            profile: without_echo(watched.profile),
-            control_plane_independent: false,
-            echo_receive: Duration::ZERO,
-        };
-        let session = Session::new(config, hash(self.seed, &name), now);
-        self.sessions.insert(local, Driven { name, watched, session, mouth: None });
+        self.sessions.insert(local, Driven::new(name, watched, local, self.seed, now));
     }
 
     /// The router is told that this is no failure (RFC 5880 section 6.8.16).
@@ -167,7 +170,7 @@ impl Driver {
         }
         if let Some(mut driven) = self.sessions.remove(&discriminator) {
             driven.session.set_admin_down(true, now);
-            driven.send(self.seed, now);
+            driven.send(self.seed, None, now);
         }
     }
 
@@ -194,17 +197,24 @@ impl Driver {
             }
             match ear.open() {
                 Ok(socket) => drop(self.ears.insert(ear, socket)),
-                Err(error) => {
-                    let failure = format!("cannot receive BFD ({ear:?}): {error}");
-                    if self.deaf.insert(failure.clone()) {
-                        tracing::error!("{failure}");
-                    }
-                }
+                Err(error) => complain(&mut self.deaf, format!("cannot receive BFD ({ear:?}): {error}")),
+            }
+        }
+        if !self.sessions.values().any(|driven| driven.watched.wants_echo()) {
+            self.echoes = None;
+        } else if self.echoes.is_none() {
+            match Echoes::open() {
+                Ok(echoes) => self.echoes = Some(echoes),
+                Err(error) => complain(
+                    &mut self.deaf,
+                    format!("cannot send BFD echoes, which takes CAP_NET_RAW: {error}"),
+                ),
             }
         }
     }
 
-    fn receive(&mut self) {
+    /// Hands in all that came before now.
+    fn receive(&mut self, now: Duration) {
         for (ear, socket) in &self.ears {
             for _ in 0..BURST {
                 let came = match ear.receive(socket, &mut self.buffer) {
@@ -216,8 +226,47 @@ impl Driver {
                     }
                 };
                 let bytes = self.buffer.get(..came.octets).unwrap_or(&self.buffer);
-                let at = self.start.elapsed();
-                take(&mut self.sessions, &self.demultiplexer, bytes, &came, at);
+                let stamped = self.stamps.place(came.stamp);
+                let at = stamped.unwrap_or(now);
+                if let Err(refusal) = take(&mut self.sessions, &self.demultiplexer, bytes, &came, at) {
+                    self.unknown += 1;
+                    tracing::trace!(remote = %came.path.remote, "a BFD packet of no session: {refusal}");
+                }
+                if at > now {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Hands in the echoes that came back before now.
+    fn receive_echoes(&mut self, now: Duration) {
+        let Some(echoes) = &self.echoes else { return };
+        for _ in 0..BURST {
+            let heard = match echoes.receive(&mut self.buffer) {
+                Ok(Some(heard)) => heard,
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::debug!(%error, "cannot receive BFD echoes");
+                    break;
+                }
+            };
+            let at = self.stamps.place(heard.stamp).unwrap_or(now);
+            match (heard.packet, heard.station) {
+                (Some(Packet::Control { source, destination }), Some(station)) => {
+                    for driven in self.sessions.values_mut() {
+                        driven.learn(source, destination, station, now);
+                    }
+                }
+                (Some(Packet::Echo { address, content }), _) => {
+                    if let Some(driven) = self.sessions.get_mut(&content.discriminator) {
+                        driven.take_echo(echoes, &content, address, at);
+                    }
+                }
+                _ => {}
+            }
+            if at > now {
+                break;
             }
         }
     }
@@ -240,7 +289,7 @@ impl Driver {
         let deadlines = self.sessions.values().filter_map(|driven| driven.session.next_deadline());
         let until = deadlines.min().unwrap_or(Duration::MAX);
         let time = until.saturating_sub(self.start.elapsed()).min(LONGEST_SLEEP);
-        let sockets = self.ears.values().map(AsFd::as_fd);
+        let sockets = self.ears.values().map(AsFd::as_fd).chain(self.echoes.as_ref().map(AsFd::as_fd));
         let mut waited: Vec<_> = std::iter::once(self.alarmed.as_fd())
             .chain(sockets)
             .map(|socket| PollFd::new(socket, PollFlags::POLLIN))
@@ -251,94 +300,33 @@ impl Driver {
     }
 }
 
-impl Driven {
-    /// Whether a session would be the same but for its profile.
-    fn is_along(&self, wanted: &Watched) -> bool {
-        let Watched { address, source, device, hops, profile: _ } = &self.watched;
-        (address, source, device, hops) == (&wanted.address, &wanted.source, &wanted.device, &wanted.hops)
-    }
-
-    /// Before a session is judged, what the kernel has seen of the router counts.
-    fn believe(&mut self, discriminator: Discriminator, notes: Option<&Notes>, now: Duration) {
-        let is_due = self.session.next_deadline().is_some_and(|deadline| deadline <= now);
-        if let (Some(notes), State::Up, true) = (notes, self.session.state(), is_due)
-            && let Some(at) = notes.heard(discriminator)
-        {
-            self.session.handle_heard(at);
-        }
-    }
-
-    /// The program notes packets of sessions that are up.
-    fn note(&self, discriminator: Discriminator, notes: Option<&mut Notes>) {
-        let Some(notes) = notes else { return };
-        let local = self.mouth.as_ref().and_then(|mouth| mouth.local_addr().ok());
-        match (self.session.state(), local) {
-            (State::Up, Some(local)) => {
-                let minimum_ttl = match self.watched.hops {
-                    Hops::Single => None,
-                    Hops::Multi { minimum_ttl } => Some(minimum_ttl),
-                };
-                let (remote, local) = (self.watched.address, local.ip());
-                notes.begin(discriminator, &bfd::Session { remote, local, minimum_ttl });
-            }
-            _ => notes.end(discriminator),
-        }
-    }
-
-    fn send(&mut self, seed: u64, now: Duration) {
-        while let Some(packet) = self.session.poll_packet(now) {
-            if let Err(error) = self.say(&packet, seed) {
-                // No way there, or nobody: which the router finds out by its silence.
-                tracing::trace!(peer = %self.name, %error, "cannot send a BFD packet");
-            }
-        }
-    }
-
-    fn say(&mut self, packet: &[u8], seed: u64) -> io::Result<()> {
-        let mouth = match self.mouth.take() {
-            Some(mouth) => mouth,
-            None => socket::mouth(&self.watched, hash(seed, &self.name))?,
-        };
-        match mouth.send(packet) {
-            Ok(_) => {}
-            // What an earlier packet met with.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                mouth.send(packet)?;
-            }
-            Err(error) => return Err(error),
-        }
-        self.mouth = Some(mouth);
-        Ok(())
-    }
-
-    fn log(&self, change: &Change) {
-        let peer = &self.name;
-        match change.to {
-            State::Up => tracing::info!(%peer, "BFD session is up"),
-            to if change.from == State::Up => {
-                tracing::warn!(%peer, state = to.name(), "BFD session is down: {}", change.diagnostic.words());
-            }
-            _ => {}
-        }
-    }
-}
-
+/// Hands a packet to its session, which counts what it refuses.
+///
+/// # Errors
+/// When there is no session that it is for.
 fn take(
     sessions: &mut BTreeMap<Discriminator, Driven>,
     demultiplexer: &Demultiplexer<Discriminator>,
     bytes: &[u8],
     came: &Came,
     at: Duration,
-) {
-    let taken = demultiplexer.find(bytes, &came.path).and_then(|found| match sessions.get_mut(&found) {
-        Some(driven) => driven.session.handle_packet(&Received { bytes, ttl: came.ttl, at }),
-        None => Ok(()),
-    });
-    if let Err(refusal) = taken {
-        tracing::trace!(remote = %came.path.remote, "a BFD packet counts for nothing: {refusal}");
+) -> Result<(), Refusal> {
+    let found = demultiplexer.find(bytes, &came.path)?;
+    if let Some(driven) = sessions.get_mut(&found) {
+        match driven.session.handle_packet(&Received { bytes, ttl: came.ttl, at }) {
+            Ok(()) => driven.link = came.path.link,
+            Err(refusal) => {
+                tracing::trace!(peer = %driven.name, "a BFD packet counts for nothing: {refusal}");
+            }
+        }
     }
+    Ok(())
 }
 
-fn without_echo(profile: Profile) -> Profile {
-    Profile { echo: None, ..profile }
+/// Says what goes wrong, once.
+fn complain(said: &mut BTreeSet<String>, failure: String) {
+    if !said.contains(&failure) {
+        tracing::error!("{failure}");
+        said.insert(failure);
+    }
 }

@@ -8,8 +8,10 @@ use std::io;
 /// # Errors
 /// Without CAP_SYS_NICE, as a rule.
 pub(super) fn raise() -> io::Result<()> {
-    let lowest = libc::sched_param { sched_priority: 1 };
+    // The kernel's `struct sched_param`. The call goes to the kernel itself: musl's function of that name refuses always.
+    let lowest: libc::c_int = 1;
     // SAFETY: the kernel reads `lowest`, which lives until the call is over; 0 is this thread.
-    let outcome = unsafe { libc::sched_setscheduler(0, libc::SCHED_RR, &raw const lowest) };
+    let outcome =
+        unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_RR, &raw const lowest) };
     if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

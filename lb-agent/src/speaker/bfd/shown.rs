@@ -7,13 +7,15 @@ use std::time::Duration;
 use lb_bfd::session::Hops;
 use serde::Serialize;
 
-use super::BfdViewed;
+use super::{BfdView, BfdViewed};
 
 /// What `GET /bfd` answers.
 #[derive(Clone, Debug, Serialize)]
 pub struct BfdShown {
     /// The sessions.
     pub sessions: Vec<BfdSessionShown>,
+    /// Packets that came in and were of no session.
+    pub unknown_packets: u64,
 }
 
 /// A session.
@@ -39,6 +41,12 @@ pub struct BfdSessionShown {
     pub transmit_ms: f64,
     /// Milliseconds without a packet in after which the neighbour is taken for dead.
     pub detection_ms: f64,
+    /// Milliseconds between two echoes out; `None` where none are sent.
+    pub echo_ms: Option<f64>,
+    /// Echoes out.
+    pub echo_sent: u64,
+    /// Echoes back.
+    pub echo_received: u64,
     /// Control packets out.
     pub sent: u64,
     /// Control packets in.
@@ -51,11 +59,11 @@ pub struct BfdSessionShown {
     pub refused: BTreeMap<&'static str, u64>,
 }
 
-impl From<&[BfdViewed]> for BfdShown {
-    fn from(sessions: &[BfdViewed]) -> Self {
-        let mut sessions: Vec<_> = sessions.iter().map(session).collect();
+impl From<&BfdView> for BfdShown {
+    fn from(view: &BfdView) -> Self {
+        let mut sessions: Vec<_> = view.sessions.iter().map(session).collect();
         sessions.sort_by(|one, other| one.peer.cmp(&other.peer));
-        Self { sessions }
+        Self { sessions, unknown_packets: view.unknown }
     }
 }
 
@@ -72,6 +80,9 @@ fn session(viewed: &BfdViewed) -> BfdSessionShown {
         remote_state: view.remote_state.name(),
         transmit_ms: milliseconds(view.transmit_interval),
         detection_ms: milliseconds(view.detection_time),
+        echo_ms: view.echo_interval.map(milliseconds),
+        echo_sent: view.counters.echo_sent,
+        echo_received: view.counters.echo_received,
         sent: view.counters.sent,
         received: view.counters.received,
         up_events: view.counters.up_events,

@@ -4,6 +4,7 @@
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use lb_bfd::demux::Path;
 use lb_bfd::session::Hops;
@@ -11,10 +12,12 @@ use nix::cmsg_space;
 use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt,
-    sockopt::{Ipv4PacketInfo, Ipv4RecvTtl, Ipv6RecvHopLimit, Ipv6RecvPacketInfo},
+    sockopt::{Ipv4PacketInfo, Ipv4RecvTtl, Ipv6RecvHopLimit, Ipv6RecvPacketInfo, ReceiveTimestampns},
 };
+use nix::sys::time::TimeSpec;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::echo::stamp;
 use super::{Watched, is_link_local};
 use crate::speaker::socket::any;
 
@@ -46,6 +49,8 @@ pub(super) struct Came {
     pub(super) octets: usize,
     pub(super) ttl: u8,
     pub(super) path: Path,
+    /// When the kernel received it, by the time of day.
+    pub(super) stamp: Option<Duration>,
 }
 
 impl Ear {
@@ -62,6 +67,7 @@ impl Ear {
     /// When the kernel refuses.
     pub(super) fn open(&self) -> io::Result<UdpSocket> {
         let socket = open(self.any, self.device.as_deref())?;
+        setsockopt(&socket, ReceiveTimestampns, &true)?;
         if self.any.is_ipv4() {
             setsockopt(&socket, Ipv4RecvTtl, &true)?;
             setsockopt(&socket, Ipv4PacketInfo, &true)?;
@@ -79,7 +85,7 @@ impl Ear {
     /// # Errors
     /// When the socket fails.
     pub(super) fn receive(&self, socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Option<Came>> {
-        let mut control = cmsg_space!(libc::in6_pktinfo, libc::c_int);
+        let mut control = cmsg_space!(libc::in6_pktinfo, libc::c_int, TimeSpec);
         let mut parts = [IoSliceMut::new(buffer)];
         let received =
             recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty());
@@ -94,6 +100,7 @@ impl Ear {
             // What does not say how far it has come has come too far.
             ttl: 0,
             path: Path { multihop: self.multihop, remote, local: None, link: None },
+            stamp: None,
         };
         for said in message.cmsgs()? {
             match said {
@@ -108,7 +115,7 @@ impl Ear {
                     came.path.local = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
                     came.path.link = Some(info.ipi6_ifindex);
                 }
-                _ => {}
+                other => came.stamp = came.stamp.or(stamp(&other)),
             }
         }
         Ok(Some(came))

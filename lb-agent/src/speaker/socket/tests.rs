@@ -63,6 +63,20 @@ async fn segments_leave_with_a_ttl_that_ttl_security_takes() {
 }
 
 #[tokio::test]
+async fn sockets_of_a_vrf_are_bound_to_it() {
+    for loopback in LOOPBACKS {
+        let address: IpAddr = loopback.parse().unwrap();
+        let listener = listen(any(address), 0, Some("lo")).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let inside = Transport { device: Some("lo".into()), ..transport(address, port, None) };
+        let ours = timeout(NO_ANSWER, connect(&inside)).await.unwrap().unwrap();
+        for bound in [SockRef::from(&listener), SockRef::from(&ours)] {
+            assert_eq!(bound.device().unwrap().as_deref(), Some(&b"lo"[..]));
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_ours_is_named() {
     let address: IpAddr = "127.0.0.1".parse().unwrap();
     let foreign = Transport { source: Some("192.0.2.1".parse().unwrap()), ..transport(address, 1, None) };

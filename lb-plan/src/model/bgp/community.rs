@@ -58,10 +58,51 @@ pub(super) fn parse(written: &str) -> Result<AnyCommunity, Reason> {
     }
 }
 
+/// Names that routers know (RFC 1997, RFC 8326, RFC 7999), and what they stand for. Nobody can write them without
+/// defining them: MetalLB does not know them either, and a manifest is to mean the same to both.
+const WELL_KNOWN: [(&str, &str); 7] = [
+    ("no-export", "65535:65281"),
+    ("no-advertise", "65535:65282"),
+    ("local-as", "65535:65283"),
+    ("local-AS", "65535:65283"),
+    ("no-export-subconfed", "65535:65283"),
+    ("graceful-shutdown", "65535:0"),
+    ("blackhole", "65535:666"),
+];
+
 /// A community, or a name of one.
 pub(super) fn resolve(written: &str, aliases: &Aliases) -> Result<AnyCommunity, Reason> {
     if written.contains(':') {
         return parse(written);
     }
-    aliases.get(written).copied().ok_or_else(|| Reason::UnknownCommunity { written: written.to_owned() })
+    if let Some(community) = aliases.get(written) {
+        return Ok(*community);
+    }
+    let written = written.to_owned();
+    Err(match WELL_KNOWN.iter().find(|(name, _)| *name == written) {
+        Some((_, value)) => Reason::WellKnownCommunity { written, value },
+        None => Reason::UnknownCommunity { written },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_routers_know_is_refused_with_its_value() {
+        for (name, value) in WELL_KNOWN {
+            let refused = resolve(name, &Aliases::new()).unwrap_err().to_string();
+            assert!(refused.contains(name) && refused.contains(value), "{refused}");
+            assert!(parse(value).is_ok(), "{value}");
+        }
+        assert_eq!(resolve("vpn", &Aliases::new()), Err(Reason::UnknownCommunity { written: "vpn".into() }));
+    }
+
+    #[test]
+    fn a_community_object_may_define_a_name_that_routers_know() {
+        let defined = parse("65000:1").unwrap();
+        let aliases = Aliases::from([("no-export".to_owned(), defined)]);
+        assert_eq!(resolve("no-export", &aliases), Ok(defined));
+    }
 }

@@ -93,6 +93,9 @@ fn selectors_and_the_exclude_label_narrow_the_nodes() {
     scenario.nodes.insert(3, "rack: x, node.kubernetes.io/exclude-from-external-load-balancers: ''");
     scenario.advertisements = vec!["nodeSelectors: [{matchLabels: {rack: x}}]"];
     assert_eq!(announcers(&scenario), BTreeSet::from(["n2".into()]));
+    scenario.settings.ignore_exclude_label = true;
+    assert_eq!(announcers(&scenario), BTreeSet::from(["n2".into(), "n3".into()]));
+    scenario.settings.ignore_exclude_label = false;
     scenario.advertisements = vec!["nodeSelectors: [{matchLabels: {rack: y}}]"];
     assert_eq!(announcers(&scenario), BTreeSet::new());
     scenario.advertisements = vec!["ipAddressPools: [q]"];

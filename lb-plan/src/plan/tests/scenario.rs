@@ -62,6 +62,7 @@ impl Scenario {
             slots_per_node: 64,
             ring_capacity: 8 * 256,
             draining: false,
+            ignore_exclude_label: false,
             former_grace: Duration::from_secs(100),
             udp_grace: Duration::from_secs(20),
             weight_settle: Duration::ZERO,

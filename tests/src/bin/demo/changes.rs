@@ -4,14 +4,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use fairlead_tests::events::{
-    Carrier, Crowd, EVERYBODY, NEWCOMER, NO_DOUBLING, RESIDENTS, Stage, Toll, cluster,
-};
-use fairlead_tests::lab::{Lab, WEB_V4, WEB_V6};
-use fairlead_tests::upstream::Upstream;
+use fairlead_tests::events::{Carrier, Crowd, EVERYBODY, NEWCOMER, Scene, Toll, cluster};
+use fairlead_tests::lab::Lab;
 use indicatif::ProgressBar;
 
-use crate::{BFD_INTERVAL, ROUTED_WITHIN, tables};
+use crate::{BFD_INTERVAL, tables};
 
 /// A change, and what is told of it.
 struct Step {
@@ -21,24 +18,17 @@ struct Step {
     hops: &'static [&'static str],
 }
 
-/// A stage, and the router above it.
-struct Scene<'lab> {
-    stage: Stage<'lab>,
-    /// The router that learns by BGP; `None` where its routes are set by hand.
-    upstream: Option<Upstream>,
-}
-
 const STEPS: &[Step] = &[
     Step {
         what: "router shuts its session with n2",
-        make: |scene| scene.upstream.as_ref().map_or(Ok(()), |upstream| upstream.set_open("n2", false)),
+        make: |scene| scene.set_open("n2", false),
         hops: &["n1", "n3", "n4"],
     },
     Step {
         what: "node n5 joins, and n2 is back",
         make: |scene| {
             scene.stage.join(NEWCOMER)?;
-            scene.upstream.as_ref().map_or(Ok(()), |upstream| upstream.set_open("n2", true))
+            scene.set_open("n2", true)
         },
         hops: &EVERYBODY,
     },
@@ -47,18 +37,7 @@ const STEPS: &[Step] = &[
         make: |scene| scene.stage.drain("n1", false),
         hops: &["n2", "n3", "n4", "n5"],
     },
-    Step {
-        what: "the cable of n3 is pulled",
-        make: |scene| {
-            scene.stage.lab.node("n3")?.cut_link()?;
-            if scene.upstream.is_none() {
-                // What BFD at 50 ms × 3 takes, and a router's table.
-                thread::sleep(Duration::from_millis(220));
-            }
-            Ok(())
-        },
-        hops: &["n2", "n4", "n5"],
-    },
+    Step { what: "the cable of n3 is pulled", make: |scene| scene.cut(DEAD), hops: &["n2", "n4", "n5"] },
 ];
 /// The node that dies at the end.
 const DEAD: &str = "n3";
@@ -87,7 +66,7 @@ pub(crate) fn play() -> Result<Vec<String>> {
 }
 
 fn act(lab: &Lab, carrier: Carrier) -> Result<Act> {
-    let scene = Scene::set(lab, carrier)?;
+    let scene = Scene::set(lab, carrier, BFD_INTERVAL)?;
     let crowd = Crowd::gather(lab)?;
     let who = if scene.stage.has_agents() { "with Fairlead" } else { "ECMP + kube-proxy" };
     let begun = Instant::now();
@@ -96,33 +75,12 @@ fn act(lab: &Lab, carrier: Carrier) -> Result<Act> {
     for step in STEPS {
         let (at, broken) = (begun.elapsed(), crowd.broken());
         (step.make)(&scene)?;
-        scene.route(step.hops)?;
+        scene.settle(step.hops)?;
         watch(&crowd, &format!("{who}: {}", step.what));
         timeline.push((at, crowd.broken() - broken));
     }
     let toll = crowd.disperse()?;
     Ok(Act { timeline, flows: toll.flows(), of_dead: toll.of_node(lab, DEAD), toll })
-}
-
-impl<'lab> Scene<'lab> {
-    fn set(lab: &'lab Lab, carrier: Carrier) -> Result<Self> {
-        if carrier == Carrier::Nothing {
-            return Ok(Self { stage: Stage::set(lab, carrier)?, upstream: None });
-        }
-        let upstream = Upstream::start(lab, &['a', 'b'], BFD_INTERVAL)?;
-        let stage = Stage::set_unrouted(lab, carrier, NO_DOUBLING)?;
-        let scene = Self { stage, upstream: Some(upstream) };
-        scene.route(&RESIDENTS)?;
-        Ok(scene)
-    }
-
-    /// Has the router spread over these nodes, or waits until it does so by itself.
-    fn route(&self, nodes: &[&str]) -> Result<()> {
-        match &self.upstream {
-            Some(upstream) => upstream.wait_next_hops(&[WEB_V4, WEB_V6], nodes, ROUTED_WITHIN),
-            None => self.stage.route(nodes),
-        }
-    }
 }
 
 fn watch(crowd: &Crowd, stage: &str) {

@@ -39,6 +39,9 @@ pub(super) fn bfdd(config: &Config) -> String {
         if let Some(ttl) = bfd.minimum_ttl {
             text += &format!("  minimum-ttl {ttl}\n");
         }
+        if bfd.echo {
+            text += "  echo-mode\n";
+        }
         text += " exit\n";
     }
     text + "exit\n"

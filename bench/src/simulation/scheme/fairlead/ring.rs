@@ -9,7 +9,7 @@ use lb_common::hash::HashKey;
 use lb_common::owner::Vitality;
 use lb_common::ring::{NO_NODE, NodeIndex, Slot};
 use lb_plan::contents::{Contents, VipKey, diff};
-use lb_plan::model::TrafficPolicy;
+use lb_plan::model::{DrainCause, TrafficPolicy};
 use lb_plan::model::{Endpoints, Model, Node, NodeName, Protocol, Service, ServiceName, ServiceVip};
 use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings};
 use lb_plan::ring::{Member, Preferences};
@@ -163,7 +163,7 @@ fn silent(view: &View) -> BTreeSet<IpAddr> {
 fn model(members: &Members) -> Model {
     let node = |(index, member): (&NodeIndex, &world::Member)| {
         let mut node = Node::new(vec![address(*index)], BTreeMap::new())?;
-        node.draining = member.draining;
+        node.drain = member.draining.then_some(DrainCause::Cordon);
         Some((name(*index), node))
     };
     let by_node = members.iter().map(|(node, member)| (name(*node), member.weight)).collect();
@@ -189,6 +189,7 @@ fn settings(own: NodeIndex) -> Settings {
         ring_capacity: RING_CAPACITY,
         liveness: Liveness::default(),
         draining: false,
+        ignore_exclude_label: false,
         former_grace: Settings::FORMER_GRACE,
         udp_grace: Settings::UDP_GRACE,
         // A trace gives weights, not numbers of endpoints that are to settle.

@@ -1,0 +1,263 @@
+//! The table of kinds: names, versions, columns of `kubectl get`.
+
+use lb_api::objects::{
+    BfdProfileSpec, BgpAdvertisementSpec, BgpPeerSpec, CommunitySpec, IpAddressPoolSpec, L2AdvertisementSpec,
+    status,
+};
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema};
+use serde_json::Value;
+
+/// Group of the kinds that MetalLB has.
+const METALLB: &str = "metallb.io";
+/// Group of the kinds of what speaks BGP for MetalLB.
+const FRR: &str = "frrk8s.metallb.io";
+
+/// A kind.
+pub struct Kind {
+    /// Group.
+    pub group: &'static str,
+    /// Kind.
+    pub kind: &'static str,
+    /// Its plural.
+    pub plural: &'static str,
+    /// What it is, in a sentence.
+    pub description: &'static str,
+    /// Whether an object without `spec` says nothing.
+    pub needs_spec: bool,
+    /// Versions, all of them served; the last one is stored.
+    pub versions: &'static [Version],
+    /// Schema of `status`.
+    pub status: fn() -> Schema,
+    /// What `kubectl get` shows.
+    pub columns: &'static [Column],
+}
+
+/// A version of a kind.
+pub struct Version {
+    /// Name.
+    pub name: &'static str,
+    /// The version to be written instead of it.
+    pub successor: Option<&'static str>,
+    /// Schema of `spec`.
+    pub spec: fn() -> Schema,
+}
+
+/// A column of `kubectl get`.
+pub struct Column {
+    /// Its head.
+    pub name: &'static str,
+    /// Type, as of a schema.
+    pub r#type: &'static str,
+    /// Where the value is.
+    pub path: &'static str,
+    /// Above zero: shown by `-o wide` only.
+    pub priority: u8,
+}
+
+impl Column {
+    const fn text(name: &'static str, path: &'static str) -> Self {
+        Self { name, r#type: "string", path, priority: 0 }
+    }
+
+    const fn of(name: &'static str, r#type: &'static str, path: &'static str) -> Self {
+        Self { name, r#type, path, priority: 0 }
+    }
+
+    const fn wide(name: &'static str, path: &'static str) -> Self {
+        Self { name, r#type: "string", path, priority: 10 }
+    }
+}
+
+impl Version {
+    const fn only(spec: fn() -> Schema) -> Self {
+        Self { name: "v1beta1", successor: None, spec }
+    }
+}
+
+/// All kinds.
+pub const KINDS: &[Kind] = &[
+    Kind {
+        group: METALLB,
+        kind: "IPAddressPool",
+        plural: "ipaddresspools",
+        description: "Addresses that Services are given.",
+        needs_spec: true,
+        versions: &[Version::only(schema_of::<IpAddressPoolSpec>)],
+        status: schema_of::<status::IpAddressPoolStatus>,
+        columns: &[
+            Column::of("Auto Assign", "boolean", ".spec.autoAssign"),
+            Column::of("Avoid Buggy IPs", "boolean", ".spec.avoidBuggyIPs"),
+            Column::text("Addresses", ".spec.addresses"),
+        ],
+    },
+    Kind {
+        group: METALLB,
+        kind: "L2Advertisement",
+        plural: "l2advertisements",
+        description: "Pools whose addresses are announced by ARP and NDP, and where.",
+        needs_spec: false,
+        versions: &[Version::only(schema_of::<L2AdvertisementSpec>)],
+        status: schema_of::<status::Nothing>,
+        columns: &[
+            Column::text("IPAddressPools", ".spec.ipAddressPools"),
+            Column::text("IPAddressPool Selectors", ".spec.ipAddressPoolSelectors"),
+            Column::text("Interfaces", ".spec.interfaces"),
+            Column::wide("Node Selectors", ".spec.nodeSelectors"),
+        ],
+    },
+    Kind {
+        group: METALLB,
+        kind: "BGPAdvertisement",
+        plural: "bgpadvertisements",
+        description: "Pools whose addresses are announced by BGP, how, and to whom.",
+        needs_spec: false,
+        versions: &[Version::only(schema_of::<BgpAdvertisementSpec>)],
+        status: schema_of::<status::Nothing>,
+        columns: &[
+            Column::text("IPAddressPools", ".spec.ipAddressPools"),
+            Column::text("IPAddressPool Selectors", ".spec.ipAddressPoolSelectors"),
+            Column::text("Peers", ".spec.peers"),
+            Column::wide("Node Selectors", ".spec.nodeSelectors"),
+        ],
+    },
+    Kind {
+        group: METALLB,
+        kind: "BGPPeer",
+        plural: "bgppeers",
+        description: "A router that nodes speak BGP with.",
+        needs_spec: true,
+        versions: &[
+            Version { name: "v1beta1", successor: Some("metallb.io/v1beta2"), spec: older_bgp_peer },
+            Version { name: "v1beta2", successor: None, spec: schema_of::<BgpPeerSpec> },
+        ],
+        status: schema_of::<status::Nothing>,
+        columns: &[
+            Column::text("Address", ".spec.peerAddress"),
+            Column::text("ASN", ".spec.peerASN"),
+            Column::text("BFD Profile", ".spec.bfdProfile"),
+            Column::text("Multi Hops", ".spec.ebgpMultiHop"),
+        ],
+    },
+    Kind {
+        group: METALLB,
+        kind: "BFDProfile",
+        plural: "bfdprofiles",
+        description: "How the way to a router is watched; times in milliseconds.",
+        needs_spec: false,
+        versions: &[Version::only(schema_of::<BfdProfileSpec>)],
+        status: schema_of::<status::Nothing>,
+        columns: &[
+            Column::of("Passive Mode", "boolean", ".spec.passiveMode"),
+            Column::of("Transmit Interval", "integer", ".spec.transmitInterval"),
+            Column::of("Receive Interval", "integer", ".spec.receiveInterval"),
+            Column::of("Multiplier", "integer", ".spec.detectMultiplier"),
+        ],
+    },
+    Kind {
+        group: METALLB,
+        kind: "Community",
+        plural: "communities",
+        description: "Names of BGP communities.",
+        needs_spec: false,
+        versions: &[Version::only(schema_of::<CommunitySpec>)],
+        status: schema_of::<status::Nothing>,
+        columns: &[],
+    },
+    Kind {
+        group: METALLB,
+        kind: "ServiceL2Status",
+        plural: "servicel2statuses",
+        description: "Who announces a Service by ARP and NDP. Written by agents.",
+        needs_spec: false,
+        versions: &[Version::only(schema_of::<status::Nothing>)],
+        status: schema_of::<status::ServiceL2Status>,
+        columns: &[
+            Column::text("Allocated Node", ".status.node"),
+            Column::text("Service Name", ".status.serviceName"),
+            Column::text("Service Namespace", ".status.serviceNamespace"),
+        ],
+    },
+    Kind {
+        group: METALLB,
+        kind: "ServiceBGPStatus",
+        plural: "servicebgpstatuses",
+        description: "Which routers a node announces a Service to. Written by agents.",
+        needs_spec: false,
+        versions: &[Version::only(schema_of::<status::Nothing>)],
+        status: schema_of::<status::ServiceBgpStatus>,
+        columns: &[
+            Column::text("Node", ".status.node"),
+            Column::text("Service Name", ".status.serviceName"),
+            Column::text("Service Namespace", ".status.serviceNamespace"),
+        ],
+    },
+    Kind {
+        group: METALLB,
+        kind: "ConfigurationState",
+        plural: "configurationstates",
+        description: "What the controller or the agent of a node makes of all objects. Written by both.",
+        needs_spec: false,
+        versions: &[Version::only(schema_of::<status::Nothing>)],
+        status: schema_of::<status::ConfigurationState>,
+        columns: &[
+            Column::text("Result", ".status.result"),
+            Column::text("ErrorSummary", ".status.errorSummary"),
+            Column::of("Age", "date", ".metadata.creationTimestamp"),
+        ],
+    },
+    Kind {
+        group: FRR,
+        kind: "BGPSessionState",
+        plural: "bgpsessionstates",
+        description: "How the session of a node with a router stands. Written by agents.",
+        needs_spec: false,
+        versions: &[Version::only(schema_of::<status::Nothing>)],
+        status: schema_of::<status::BgpSessionState>,
+        columns: &[
+            Column::text("Node", ".status.node"),
+            Column::text("Peer", ".status.peer"),
+            Column::text("VRF", ".status.vrf"),
+            Column::text("BGP", ".status.bgpStatus"),
+            Column::text("BFD", ".status.bfdStatus"),
+        ],
+    },
+];
+
+/// The schema of a type, in one piece: a server takes no references.
+fn schema_of<T: JsonSchema>() -> Schema {
+    let mut settings = SchemaSettings::draft2020_12();
+    settings.inline_subschemas = true;
+    settings.into_generator().into_root_schema_for::<T>()
+}
+
+/// Fields of a BGPPeer of `v1beta1`: those that `v1beta2` has from it.
+const OLDER_BGP_PEER: [&str; 12] = [
+    "myASN",
+    "peerASN",
+    "peerAddress",
+    "sourceAddress",
+    "peerPort",
+    "holdTime",
+    "keepaliveTime",
+    "routerID",
+    "nodeSelectors",
+    "password",
+    "bfdProfile",
+    "ebgpMultiHop",
+];
+
+/// The spec of a BGPPeer of `v1beta1`.
+fn older_bgp_peer() -> Schema {
+    let mut schema = schema_of::<BgpPeerSpec>();
+    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+        properties.retain(|name, _| OLDER_BGP_PEER.contains(&name.as_str()));
+        // Not written is zero in this version, and both are the standard port.
+        if let Some(Value::Object(port)) = properties.get_mut("peerPort") {
+            port.remove("x-default");
+            port.insert("minimum".to_owned(), 0.into());
+        }
+    }
+    schema.insert("required".to_owned(), serde_json::json!(["myASN", "peerASN", "peerAddress"]));
+    schema
+}

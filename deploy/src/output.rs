@@ -1,0 +1,84 @@
+//! Files that are made, not written.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use serde_yaml_ng::{Mapping, Value as Yaml};
+
+/// Everything that is made, by path below `deploy/`.
+pub type Files = BTreeMap<PathBuf, String>;
+
+/// The directory `deploy/` of the source tree.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// An object as YAML, fields in the order of the alphabet: the order of a map is not the same in every build.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn yaml(object: &Value) -> Result<String> {
+    Ok(serde_yaml_ng::to_string(&sorted(object)?)?)
+}
+
+fn sorted(value: &Value) -> Result<Yaml> {
+    Ok(match value {
+        Value::Object(fields) => {
+            let fields: BTreeMap<_, _> = fields.iter().collect();
+            let fields = fields.into_iter().map(|(name, value)| Ok((name.as_str().into(), sorted(value)?)));
+            Yaml::Mapping(fields.collect::<Result<Mapping>>()?)
+        }
+        Value::Array(items) => Yaml::Sequence(items.iter().map(sorted).collect::<Result<_>>()?),
+        leaf => serde_yaml_ng::to_value(leaf)?,
+    })
+}
+
+/// Writes what differs. Returns the paths that it wrote or removed.
+///
+/// # Errors
+/// When a file cannot be read, written or removed.
+pub fn write(files: &Files, root: &Path) -> Result<Vec<PathBuf>> {
+    let stale = stale(files, root)?;
+    for path in &stale {
+        let place = root.join(path);
+        match files.get(path) {
+            Some(text) => {
+                if let Some(directory) = place.parent() {
+                    fs::create_dir_all(directory)?;
+                }
+                fs::write(&place, text).with_context(|| format!("cannot write {}", place.display()))?;
+            }
+            None => {
+                fs::remove_file(&place).with_context(|| format!("cannot remove {}", place.display()))?;
+            }
+        }
+    }
+    Ok(stale)
+}
+
+/// The paths of files that are missing, differ, or stand in a directory of made files and are not made any more.
+///
+/// # Errors
+/// When a directory cannot be read.
+pub fn stale(files: &Files, root: &Path) -> Result<Vec<PathBuf>> {
+    let mut stale: Vec<PathBuf> = files
+        .iter()
+        .filter(|(path, text)| fs::read_to_string(root.join(path)).ok().as_ref() != Some(text))
+        .map(|(path, _)| path.clone())
+        .collect();
+    let mut directories: Vec<&Path> = files.keys().filter_map(|path| path.parent()).collect();
+    directories.dedup();
+    for directory in directories {
+        let Ok(entries) = fs::read_dir(root.join(directory)) else { continue };
+        for entry in entries {
+            let path = directory.join(entry?.file_name());
+            if path.extension().is_some_and(|it| it == "yaml") && !files.contains_key(&path) {
+                stale.push(path);
+            }
+        }
+    }
+    Ok(stale)
+}

@@ -1,0 +1,61 @@
+//! Whether what configures the load balancer is right.
+
+use std::sync::Arc;
+
+use lb_api::problem::{Problem, Severity};
+
+/// The kind of pools.
+const POOL: &str = "IPAddressPool";
+/// The other kinds that configure the load balancer, and the Secrets that they name.
+const OTHERS: [&str; 6] =
+    ["L2Advertisement", "BGPAdvertisement", "BGPPeer", "BFDProfile", "Community", "Secret"];
+
+/// What is wrong with what configures the load balancer, a sentence each. Services, their endpoints and Nodes do not:
+/// what is wrong with one of them is its own matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// With pools of addresses.
+    pub pools: Arc<[String]>,
+    /// With all else.
+    pub others: Arc<[String]>,
+}
+
+impl Faults {
+    /// Those among problems of all kinds.
+    pub fn of(problems: &[Problem]) -> Self {
+        let errors = || problems.iter().filter(|problem| problem.severity() == Severity::Error);
+        let is_of = |problem: &&Problem, kinds: &[&str]| {
+            problem.object.as_ref().is_some_and(|object| kinds.contains(&object.kind.as_str()))
+        };
+        Self {
+            pools: errors().filter(|it| is_of(it, &[POOL])).map(ToString::to_string).collect(),
+            others: errors().filter(|it| is_of(it, &OTHERS)).map(ToString::to_string).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lb_api::problem::{ObjectRef, Reason};
+
+    fn problem(kind: &str, reason: Reason) -> Problem {
+        Problem::about(ObjectRef { kind: kind.into(), namespace: None, name: "a".into() }, reason)
+    }
+
+    #[test]
+    fn faults_are_errors_of_what_configures() {
+        let problems = [
+            problem("BGPPeer", Reason::NoKind),
+            problem("Service", Reason::NoKind),
+            problem("IPAddressPool", Reason::NoServingEndpoint),
+            problem("IPAddressPool", Reason::EmptyPool),
+            Problem::general(Reason::NoKind),
+        ];
+        let expected = Faults {
+            pools: Arc::new([problems[3].to_string()]),
+            others: Arc::new([problems[0].to_string()]),
+        };
+        assert_eq!(Faults::of(&problems), expected);
+    }
+}

@@ -1,0 +1,138 @@
+//! What is wrong with what configures the load balancer: told in Events on the objects, and in one object on all.
+//!
+//! Apart from the giving of addresses, which needs none of these kinds but pools: that a kind cannot be watched must not
+//! keep a Service from its address.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
+use lb_api::objects::{Object, Sourced};
+use lb_api::problem::{ObjectRef, Problem, Severity};
+use lb_plan::model::Model;
+use tokio::sync::watch;
+
+use crate::configuration::Faults;
+use crate::kube::cluster::{Cluster, Watched};
+use crate::kube::events::{Events, News};
+use crate::kube::status::{Configuration, Wanted};
+use crate::snapshot::Snapshot;
+
+/// Changes that come together are taken together.
+const DEBOUNCE: Duration = Duration::from_millis(500);
+/// When what found no room is offered again.
+const OFFER_AGAIN: Duration = Duration::from_secs(10);
+/// What configures the load balancer, and the Nodes on which it may contradict itself.
+pub const WATCHED: [Watched; 7] = [
+    Watched::NODE,
+    Watched::POOL,
+    Watched::L2_ADVERTISEMENT,
+    Watched::BGP_ADVERTISEMENT,
+    Watched::BGP_PEER,
+    Watched::BFD_PROFILE,
+    Watched::COMMUNITY,
+];
+/// Secrets are not for the controller to read: agents say what is wrong with them.
+const NOT_SEEN: &str = "spec.passwordSecret";
+
+/// Says what is wrong.
+pub(super) struct Inspector {
+    cluster: Cluster,
+    leading: watch::Receiver<bool>,
+    events: Events,
+    wanted: watch::Sender<Option<Arc<Wanted>>>,
+    /// What was right before stays in force where it has become wrong.
+    before: Model,
+    told: BTreeSet<Fact>,
+}
+
+/// An object, and what is wrong with it.
+type Fact = (ObjectRef, String);
+
+impl Inspector {
+    /// Begins to watch. What the cluster is told of all comes out at `wanted`.
+    pub(super) fn new(
+        client: &Client,
+        namespace: &str,
+        leading: watch::Receiver<bool>,
+        events: Events,
+        wanted: watch::Sender<Option<Arc<Wanted>>>,
+    ) -> Self {
+        let cluster = Cluster::watch(client, &WATCHED, namespace);
+        Self { cluster, leading, events, wanted, before: Model::default(), told: BTreeSet::new() }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut again = false;
+        loop {
+            tokio::select! {
+                () = self.cluster.changed() => {}
+                Ok(()) = self.leading.changed() => {}
+                () = tokio::time::sleep(OFFER_AGAIN), if again => {}
+            }
+            tokio::time::sleep(DEBOUNCE).await;
+            again = if *self.leading.borrow_and_update() { self.inspect() } else { self.stand_by() };
+        }
+    }
+
+    /// Another leads, and tells.
+    fn stand_by(&self) -> bool {
+        self.wanted.send_replace(None);
+        false
+    }
+
+    /// True where not all could be told.
+    fn inspect(&mut self) -> bool {
+        let Some(snapshot) = self.cluster.read() else { return false };
+        let (model, problems) = Model::after(&self.before, &snapshot.objects, None);
+        self.before = model;
+        let mut all = snapshot.problems.clone();
+        all.extend(problems);
+        all.retain(|problem| problem.field.as_deref() != Some(NOT_SEEN));
+        let Faults { pools, others } = Faults::of(&all);
+        let mut wanted = Wanted::default();
+        wanted.configuration(Configuration::Controller, &pools, &others);
+        self.wanted.send_replace(Some(Arc::new(wanted)));
+        self.tell(&snapshot, &all)
+    }
+
+    fn tell(&mut self, snapshot: &Snapshot, problems: &[Problem]) -> bool {
+        let facts: BTreeSet<Fact> = problems.iter().filter_map(fact).collect();
+        let objects: BTreeMap<ObjectRef, &Sourced<Object>> =
+            snapshot.objects.iter().map(|object| (object.value.reference(), &**object)).collect();
+        let is_told = |fact: &Fact| {
+            let (object, words) = fact;
+            self.told.contains(fact) || self.events.offer(news(object, objects.get(object), words))
+        };
+        let (told, refused): (BTreeSet<_>, BTreeSet<_>) = facts.into_iter().partition(is_told);
+        self.told = told;
+        !refused.is_empty()
+    }
+}
+
+fn fact(problem: &Problem) -> Option<Fact> {
+    let object = problem.object.clone().filter(|_| problem.severity() == Severity::Error)?;
+    let words = match &problem.field {
+        Some(field) => format!("{field}: {}", problem.reason),
+        None => problem.reason.to_string(),
+    };
+    Some((object, words.replace(['\n', '\r'], " ")))
+}
+
+fn news(object: &ObjectRef, seen: Option<&&Sourced<Object>>, words: &str) -> News {
+    let watched = WATCHED.iter().find(|watched| watched.kind == object.kind);
+    let metadata = seen.map(|object| object.value.metadata());
+    let regarding = ObjectReference {
+        api_version: watched.map(|watched| watched.resource().api_version),
+        kind: Some(object.kind.clone()),
+        name: Some(object.name.clone()),
+        namespace: object.namespace.clone(),
+        uid: metadata.and_then(|metadata| metadata.uid.clone()),
+        resource_version: metadata.and_then(|metadata| metadata.resource_version.clone()),
+        ..ObjectReference::default()
+    };
+    let note = words.to_owned();
+    News { regarding, warning: true, reason: "ConfigurationError", note, action: "Configure" }
+}

@@ -1,0 +1,234 @@
+//! Echo packets over IPv4 (RFC 5880 section 5, RFC 5881 section 4): from this side to itself, by way of the
+//! neighbor, whose forwarding returns them and knows nothing of BFD.
+//!
+//! ```text
+//!   bytes  0..20  IPv4: source and destination are this side's address, TTL 255
+//!         20..28  UDP: port 3785 to port 3785
+//!         28..32  this side's discriminator
+//!         32..40  number: each echo of a session has another, a later one a higher
+//!         40..48  token: what nobody else can make
+//! ```
+
+use std::net::Ipv4Addr;
+
+use lb_common::wire::{bfd, checksum};
+
+use crate::session::Discriminator;
+
+/// Bytes of an echo packet.
+pub const LENGTH: usize = IP + UDP + CONTENT;
+
+const IP: usize = 20;
+const UDP: usize = 8;
+const CONTENT: usize = 20;
+const PROTOCOL: u8 = 17;
+const VERSION_AND_LENGTH: u8 = 0x45;
+/// Class selector 6, network control.
+const CLASS: u8 = 48 << 2;
+/// Of a packet that is whole and stays so.
+const DO_NOT_FRAGMENT: [u8; 2] = [0x40, 0];
+/// More fragments, and the fragment's offset.
+const FRAGMENT: u16 = 0x3fff;
+
+/// What an echo says to its sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// The session.
+    pub discriminator: Discriminator,
+    /// Which echo of the session.
+    pub number: u64,
+    /// What nobody else can make.
+    pub token: u64,
+}
+
+/// A packet to a port of BFD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packet {
+    /// A control packet of somebody on the link.
+    Control {
+        /// Who has sent it.
+        source: Ipv4Addr,
+        /// To whom.
+        destination: Ipv4Addr,
+    },
+    /// An echo that has been forwarded once.
+    Echo {
+        /// Who has sent it, to itself.
+        address: Ipv4Addr,
+        /// What it says.
+        content: Content,
+    },
+}
+
+/// An echo packet, from its IP header on.
+pub fn build(address: Ipv4Addr, content: &Content) -> [u8; LENGTH] {
+    let mut packet = [0; LENGTH];
+    let (ip, datagram) = packet.split_at_mut(IP);
+    let [high, low] = (LENGTH as u16).to_be_bytes();
+    let [a, b, c, d] = address.octets();
+    let [f0, f1] = DO_NOT_FRAGMENT;
+    let header = [
+        VERSION_AND_LENGTH,
+        CLASS,
+        high,
+        low,
+        0,
+        0,
+        f0,
+        f1,
+        bfd::TTL,
+        PROTOCOL,
+        0,
+        0,
+        a,
+        b,
+        c,
+        d,
+        a,
+        b,
+        c,
+        d,
+    ];
+    let [c0, c1] = checksum::finish(checksum::sum(&header));
+    ip.copy_from_slice(&header);
+    ip[10..12].copy_from_slice(&[c0, c1]);
+
+    let length = ((UDP + CONTENT) as u16).to_be_bytes();
+    datagram[..2].copy_from_slice(&bfd::ECHO_PORT);
+    datagram[2..4].copy_from_slice(&bfd::ECHO_PORT);
+    datagram[4..6].copy_from_slice(&length);
+    datagram[8..12].copy_from_slice(&content.discriminator.get().to_be_bytes());
+    datagram[12..20].copy_from_slice(&content.number.to_be_bytes());
+    datagram[20..28].copy_from_slice(&content.token.to_be_bytes());
+    let check = datagram_check(datagram, [a, b, c, d], length);
+    datagram[6..8].copy_from_slice(&check);
+    packet
+}
+
+/// RFC 768: over the addresses, the protocol and the datagram.
+fn datagram_check(datagram: &[u8], [a, b, c, d]: [u8; 4], [l0, l1]: [u8; 2]) -> [u8; 2] {
+    let pseudo = checksum::sum(&[a, b, c, d, a, b, c, d, 0, PROTOCOL, l0, l1]);
+    let words = datagram.chunks_exact(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]));
+    match checksum::finish(pseudo + words.sum::<u32>()) {
+        // Zero says that there is none.
+        [0, 0] => [0xff, 0xff],
+        check => check,
+    }
+}
+
+/// Reads a packet from its IP header on; `None` where it is neither.
+pub fn read(packet: &[u8]) -> Option<Packet> {
+    let (header, _) = packet.split_first_chunk::<IP>()?;
+    let length = usize::from(header[0] & 0x0f) * 4;
+    let fragment = u16::from_be_bytes([header[6], header[7]]) & FRAGMENT;
+    if header[0] >> 4 != 4 || length < IP || header[9] != PROTOCOL || fragment != 0 {
+        return None;
+    }
+    let ttl = header[8];
+    let source = Ipv4Addr::new(header[12], header[13], header[14], header[15]);
+    let destination = Ipv4Addr::new(header[16], header[17], header[18], header[19]);
+    let (udp, content) = packet.get(length..)?.split_first_chunk::<UDP>()?;
+    match [udp[2], udp[3]] {
+        bfd::SINGLE_HOP_PORT if ttl == bfd::TTL => Some(Packet::Control { source, destination }),
+        // One that still has all its hops has not been at the neighbor; one that lacks more was farther away.
+        bfd::ECHO_PORT if ttl == bfd::TTL - 1 && source == destination => {
+            Some(Packet::Echo { address: source, content: read_content(content)? })
+        }
+        _ => None,
+    }
+}
+
+fn read_content(content: &[u8]) -> Option<Content> {
+    let (discriminator, rest) = content.split_first_chunk::<4>()?;
+    let (number, rest) = rest.split_first_chunk::<8>()?;
+    let (token, _) = rest.split_first_chunk::<8>()?;
+    Some(Content {
+        discriminator: Discriminator::new(u32::from_be_bytes(*discriminator))?,
+        number: u64::from_be_bytes(*number),
+        token: u64::from_be_bytes(*token),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+    fn content() -> Content {
+        Content { discriminator: Discriminator::MAX, number: 0x0102_0304_0506_0708, token: 9 }
+    }
+
+    fn looped() -> [u8; LENGTH] {
+        let mut packet = build(HERE, &content());
+        packet[8] = 254;
+        packet
+    }
+
+    #[test]
+    fn an_echo_is_a_datagram_to_ourselves_with_both_sums_right() {
+        let packet = build(HERE, &content());
+        assert_eq!(
+            (packet[8], &packet[12..16], &packet[16..20]),
+            (255, &HERE.octets()[..], &HERE.octets()[..])
+        );
+        let header: &[u8; IP] = packet.first_chunk().unwrap();
+        assert_eq!(checksum::finish(checksum::sum(header)), [0, 0]);
+        // A sum over everything that the sum is of, the sum included, is zero.
+        let mut covered = [0; 12 + UDP + CONTENT];
+        covered[..8].copy_from_slice(&packet[12..20]);
+        covered[9..12].copy_from_slice(&[PROTOCOL, 0, (UDP + CONTENT) as u8]);
+        covered[12..].copy_from_slice(&packet[IP..]);
+        assert_eq!(checksum::finish(checksum::sum(&covered)), [0, 0]);
+        assert_eq!(&packet[IP..IP + 4], [14, 201, 14, 201]);
+    }
+
+    #[test]
+    fn what_was_sent_is_read_once_it_has_been_forwarded() {
+        assert_eq!(read(&looped()), Some(Packet::Echo { address: HERE, content: content() }));
+    }
+
+    #[test]
+    fn what_is_no_echo_of_ours_is_none() {
+        /// What it is, and the bytes that are other.
+        type Case = (&'static str, &'static [(usize, u8)]);
+        let cases: [Case; 9] = [
+            ("not forwarded yet", &[(8, 255)]),
+            ("from farther away", &[(8, 253)]),
+            ("from somebody else", &[(15, 2)]),
+            ("IPv6", &[(0, 0x65)]),
+            ("TCP", &[(9, 6)]),
+            ("a first fragment", &[(6, 0x20)]),
+            ("a later fragment", &[(7, 1)]),
+            ("to another port", &[(23, 202)]),
+            ("of no session", &[(28, 0), (29, 0), (30, 0), (31, 0)]),
+        ];
+        for (what, bytes) in cases {
+            let mut packet = looped();
+            bytes.iter().for_each(|(at, byte)| packet[*at] = *byte);
+            assert_eq!(read(&packet), None, "{what}");
+        }
+        for length in 0..LENGTH {
+            assert_eq!(read(&looped()[..length]), None, "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn options_are_skipped() {
+        let mut packet = looped().to_vec();
+        packet[0] = 0x46;
+        packet.splice(IP..IP, [0; 4]);
+        assert_eq!(read(&packet), Some(Packet::Echo { address: HERE, content: content() }));
+    }
+
+    #[test]
+    fn a_control_packet_tells_between_whom_it_is_if_it_comes_from_the_link() {
+        let mut packet = build(HERE, &content());
+        packet[19] = 2;
+        packet[22..24].copy_from_slice(&bfd::SINGLE_HOP_PORT);
+        let control = Packet::Control { source: HERE, destination: Ipv4Addr::new(192, 0, 2, 2) };
+        assert_eq!(read(&packet), Some(control));
+        packet[8] = 254;
+        assert_eq!(read(&packet), None);
+    }
+}

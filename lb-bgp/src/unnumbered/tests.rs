@@ -1,0 +1,126 @@
+use super::*;
+
+const HERE: u8 = 255;
+
+fn router(last: u16) -> Ipv6Addr {
+    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, last)
+}
+
+fn advertisement(lifetime: u16) -> [u8; 16] {
+    let mut bytes = packet::ADVERTISEMENT;
+    bytes[6..8].copy_from_slice(&lifetime.to_be_bytes());
+    bytes
+}
+
+/// What happens on a link, told by the last part of a router's address.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// It advertises itself, with this lifetime.
+    Says(u16, u16),
+    /// The kernel knows it as a router.
+    Known(u16),
+    /// The kernel does not reach it.
+    Fails(u16),
+}
+
+#[test]
+fn the_router_is_the_one_that_is_heard_until_it_fails_or_another_routes() {
+    use Event::{Fails, Known, Says};
+    /// What happens, and whom that leads to, and how many others there are.
+    type Case = (&'static [Event], Option<u16>, usize);
+    let cases: [Case; 13] = [
+        (&[], None, 0),
+        (&[Says(1, 0)], Some(1), 0),
+        (&[Says(1, 1800)], Some(1), 0),
+        (&[Known(1)], Some(1), 0),
+        (&[Fails(1)], None, 0),
+        // Two that are alike do not take turns, whatever their addresses.
+        (&[Says(2, 1800), Says(1, 1800), Says(3, 1800)], Some(2), 2),
+        (&[Says(1, 1800), Says(2, 1800), Says(1, 1800)], Some(1), 1),
+        // A node says of itself what we do; it is not the router if another one is.
+        (&[Says(1, 0), Says(2, 1800)], Some(2), 1),
+        (&[Known(1), Says(2, 0)], Some(2), 1),
+        // Replaced: the new one is heard before the kernel gives the old one up, or after.
+        (&[Says(1, 1800), Says(2, 1800), Fails(1)], Some(2), 0),
+        (&[Says(1, 1800), Fails(1), Says(2, 0)], Some(2), 0),
+        // With nobody else there is no choice, and one that is heard again has not failed.
+        (&[Says(1, 1800), Fails(1)], Some(1), 0),
+        (&[Says(1, 1800), Fails(1), Says(1, 1800), Says(2, 1800)], Some(1), 1),
+    ];
+    for (events, expected, others) in cases {
+        let mut discovery = Discovery::new(1, Duration::ZERO);
+        for event in events {
+            match *event {
+                Says(last, lifetime) => {
+                    discovery.handle_packet(router(last), HERE, &advertisement(lifetime)).unwrap();
+                }
+                Known(last) => discovery.handle_neighbour(router(last), Neighbour::Router),
+                Fails(last) => discovery.handle_neighbour(router(last), Neighbour::Failed),
+            }
+        }
+        assert_eq!((discovery.router(), discovery.others()), (expected.map(router), others), "{events:?}");
+    }
+}
+
+#[test]
+fn who_is_not_on_the_link_is_not_the_router() {
+    let mut discovery = Discovery::new(1, Duration::ZERO);
+    let global = "2001:db8::1".parse().unwrap();
+    let refused = [
+        (discovery.handle_packet(router(1), 254, &advertisement(0)), Refusal::Forwarded { hop_limit: 254 }),
+        (discovery.handle_packet(global, HERE, &advertisement(0)), Refusal::NotLinkLocal(global)),
+        (discovery.handle_packet(router(1), HERE, &packet::SOLICITATION), Refusal::OtherType(133)),
+    ];
+    for (outcome, refusal) in refused {
+        assert_eq!(outcome, Err(refusal));
+    }
+    discovery.handle_neighbour(global, Neighbour::Router);
+    assert_eq!(discovery.router(), None);
+}
+
+#[test]
+fn a_flood_of_routers_costs_bounded_memory_and_does_not_displace_the_router() {
+    let mut discovery = Discovery::new(1, Duration::ZERO);
+    for last in 1..1000 {
+        discovery.handle_packet(router(last), HERE, &advertisement(1800)).unwrap();
+    }
+    assert_eq!((discovery.router(), discovery.known.len()), (Some(router(1)), REMEMBERED));
+}
+
+/// What goes out in so many seconds, a router being heard after some of them.
+fn sent(seconds: u64, heard: Option<u64>) -> Vec<(u64, Ipv6Addr)> {
+    let mut discovery = Discovery::new(7, Duration::ZERO);
+    let mut sent = Vec::new();
+    for tenth in 0..seconds * 10 {
+        let now = Duration::from_millis(tenth * 100);
+        if heard.is_some_and(|second| now == Duration::from_secs(second)) {
+            discovery.handle_packet(router(1), HERE, &advertisement(0)).unwrap();
+        }
+        while let Some(packet) = discovery.poll_packet(now) {
+            assert!(packet.bytes == packet::SOLICITATION || packet.bytes == packet::ADVERTISEMENT);
+            sent.push((tenth, packet.destination));
+        }
+        assert!(discovery.next_deadline() > now);
+    }
+    sent
+}
+
+#[test]
+fn routers_are_asked_for_at_once_and_three_times_at_most() {
+    let asked = |heard| -> Vec<u64> {
+        let all = sent(60, heard).into_iter().filter(|(_, to)| *to == ALL_ROUTERS);
+        all.map(|(tenth, _)| tenth).collect()
+    };
+    assert_eq!(asked(None), [0, 40, 80]);
+    assert_eq!(asked(Some(3)), [0]);
+}
+
+#[test]
+fn we_say_that_we_are_here_at_once_and_every_three_to_four_seconds() {
+    let told: Vec<u64> =
+        sent(600, Some(1)).into_iter().filter(|(_, to)| *to == ALL_NODES).map(|(tenth, _)| tenth).collect();
+    assert_eq!(told[0], 0);
+    let gaps: Vec<u64> = told.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(gaps.iter().all(|gap| (30..=41).contains(gap)), "{gaps:?}");
+    assert!(gaps.iter().min() != gaps.iter().max(), "they are spread: {gaps:?}");
+}

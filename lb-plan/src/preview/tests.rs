@@ -1,0 +1,92 @@
+//! Manifests as users have them, before they are in a cluster.
+
+use lb_api::objects::parse;
+
+use super::*;
+
+const POOL: &str = "
+{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: net, namespace: lb}, spec: {addresses: [10.1.0.0/30]}}
+---
+{apiVersion: metallb.io/v1beta1, kind: BGPAdvertisement, metadata: {name: all, namespace: lb}}
+---
+{apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {name: tor, namespace: lb},
+ spec: {myASN: 64512, peerASN: 64513, peerAddress: 10.0.0.1, nodeSelectors: [{matchLabels: {rack: a}}]}}
+---
+";
+const NODES: &str = "
+{apiVersion: v1, kind: Node, metadata: {name: n1, labels: {rack: a}}, status: {addresses: [{type: InternalIP, address: 10.0.0.2}]}}
+---
+{apiVersion: v1, kind: Node, metadata: {name: n2, labels: {rack: b}}, status: {addresses: [{type: InternalIP, address: 10.0.0.3}]}}
+---
+";
+
+fn of(parts: &[&str]) -> Preview {
+    let (objects, problems) = parse("manifest", &parts.concat());
+    preview(&objects, problems, None)
+}
+
+fn service(more: &str) -> String {
+    format!(
+        "{{apiVersion: v1, kind: Service, metadata: {{name: web, namespace: shop}}, spec: {{type: LoadBalancer, ports: [{{port: 80}}]{more}}}}}\n---\n"
+    )
+}
+
+fn lines(preview: &Preview) -> Vec<String> {
+    preview.problems.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_service_without_a_cluster_gets_its_address_and_is_announced() {
+    let preview = of(&[POOL, NODES, &service("")]);
+    assert_eq!(lines(&preview), [""; 0]);
+    let [web] = &preview.services[..] else { panic!("{:?}", preview.services) };
+    assert_eq!((&web.addresses[..], web.held), (&["10.1.0.0".parse().unwrap()][..], false));
+    let told: Vec<_> = web.bgp.iter().map(|it| (it.node.as_str(), &it.peers[..], it.silent)).collect();
+    assert_eq!(told, [("n1", &["tor".to_owned()][..], None), ("n2", &[][..], None)]);
+    let pool = &preview.pools["lb/net"];
+    assert_eq!((pool.given, pool.free, &pool.peers[..], pool.layer2), (1, 3, &["tor".to_owned()][..], false));
+    assert_eq!(preview.peers["tor"].nodes.len(), 1);
+}
+
+#[test]
+fn without_nodes_pools_and_peers_are_told() {
+    let preview = of(&[POOL, &service("")]);
+    assert_eq!(lines(&preview), [""; 0]);
+    assert_eq!(preview.services[0].addresses.len(), 1);
+    assert!(preview.services[0].bgp.is_empty() && preview.peers["tor"].nodes.is_empty());
+}
+
+#[test]
+fn what_cannot_be_given_is_told_with_its_reason() {
+    let preview = of(&[POOL, NODES, &service(", loadBalancerIP: 10.2.0.1")]);
+    assert!(preview.services[0].refused.as_ref().unwrap().contains("10.2.0.1 is in no IPAddressPool"));
+    let preview = of(&[POOL, &service(", ipFamilyPolicy: RequireDualStack")]);
+    assert!(preview.services[0].refused.is_some() && preview.services[0].addresses.is_empty());
+}
+
+#[test]
+fn what_is_asked_for_by_ipv6_is_of_ipv6() {
+    let six = "{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: six, namespace: lb}, spec: {addresses: ['2001:db8::/124']}}\n---\n";
+    let preview = of(&[POOL, six, &service(", loadBalancerIP: '2001:db8::7'")]);
+    assert_eq!(preview.services[0].addresses, ["2001:db8::7".parse::<IpAddr>().unwrap()]);
+}
+
+#[test]
+fn a_service_that_holds_an_address_keeps_it() {
+    let held = "{apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop},
+        spec: {type: LoadBalancer, ports: [{port: 80}], clusterIPs: [10.96.0.1]}, status: {loadBalancer: {ingress: [{ip: 10.1.0.2}]}}}";
+    let preview = of(&[POOL, held]);
+    assert_eq!(preview.services[0].addresses, ["10.1.0.2".parse::<IpAddr>().unwrap()]);
+    assert!(preview.services[0].held);
+}
+
+#[test]
+fn what_is_waited_for_is_no_error() {
+    let later = "{apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {name: later, namespace: lb},
+        spec: {myASN: 1, peerASN: 2, peerAddress: 10.0.0.9, bfdProfile: later}}";
+    let preview = of(&[POOL, later]);
+    assert_eq!((preview.problems.len(), preview.errors().count()), (1, 0), "{:?}", lines(&preview));
+    let wrong = "{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: x, namespace: lb}, spec: {addresses: [x], serviceAllocation: {namespaces: [a, a]}}}";
+    let preview = of(&[POOL, wrong]);
+    assert_eq!(preview.errors().count(), 2, "{:?}", lines(&preview));
+}

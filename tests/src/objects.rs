@@ -1,0 +1,36 @@
+//! Objects of `metallb.io`, as tests write them.
+
+use serde_json::{Value, json};
+
+use crate::routers::Bfd;
+
+/// Namespace of what configures the load balancer.
+pub const NAMESPACE: &str = "metallb-system";
+
+/// An object of this version, kind and name.
+#[must_use]
+pub fn metallb(version: &str, kind: &str, name: &str, spec: &Value) -> Value {
+    json!({
+        "apiVersion": format!("metallb.io/{version}"),
+        "kind": kind,
+        "metadata": { "name": name, "namespace": NAMESPACE },
+        "spec": spec,
+    })
+}
+
+/// The BFDProfile that fits a router's own settings.
+#[must_use]
+pub fn bfd_profile(name: &str, bfd: Bfd) -> Value {
+    let spec = json!({
+        "receiveInterval": bfd.receive.as_millis() as u64,
+        "transmitInterval": bfd.transmit.as_millis() as u64,
+        "detectMultiplier": bfd.multiplier,
+    });
+    metallb("v1beta1", "BFDProfile", name, &spec)
+}
+
+/// A file of objects.
+#[must_use]
+pub fn yaml(objects: &[Value]) -> String {
+    objects.iter().map(|object| format!("---\n{object}\n")).collect()
+}

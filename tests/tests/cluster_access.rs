@@ -1,0 +1,229 @@
+//! What agent and controller ask of an API server, against the roles that their manifests grant.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use fairlead_tests::api_server::Access;
+use fairlead_tests::cluster::{Cluster, NAMESPACE, eventually};
+use lb_agent::kube::client;
+use lb_agent::kube::cluster::Cluster as Watching;
+use lb_agent::kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
+use lb_agent::source;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::watch;
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// A permission that a role grants.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Grant {
+    /// Whether only in the load balancer's namespace.
+    is_of_namespace: bool,
+    group: String,
+    resource: String,
+    verb: String,
+    /// Of the only object; `None` for any.
+    name: Option<String>,
+}
+
+impl Grant {
+    fn covers(&self, access: &Access) -> bool {
+        self.verb == access.verb
+            && self.group == access.group
+            && self.resource == access.resource
+            && (!self.is_of_namespace || access.namespace.as_deref() == Some(NAMESPACE))
+            && (self.name.is_none() || self.name == access.name)
+    }
+}
+
+fn deploy() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")
+}
+
+/// Defines the kinds of which files of `deploy/crds` are.
+fn define(cluster: &Cluster) -> Result<()> {
+    for entry in fs::read_dir(deploy().join("crds"))? {
+        let path = entry?.path();
+        if !path.ends_with("kustomization.yaml") {
+            cluster.apply(&fs::read_to_string(path)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// What the roles in a manifest grant.
+fn grants(manifest: &str) -> Result<Vec<Grant>> {
+    let path = deploy().join("manifests").join(manifest);
+    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let mut grants = Vec::new();
+    for document in serde_yaml_ng::Deserializer::from_str(&text) {
+        let role = Value::deserialize(document)?;
+        for rule in role["rules"].as_array().into_iter().flatten() {
+            let list = |key: &str| -> Vec<String> {
+                rule[key]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .map(str::to_owned)
+                    .collect()
+            };
+            let names = list("resourceNames");
+            let names: Vec<_> =
+                if names.is_empty() { vec![None] } else { names.into_iter().map(Some).collect() };
+            for (group, resource, verb, name) in
+                product(&list("apiGroups"), &list("resources"), &list("verbs"), &names)
+            {
+                grants.push(Grant { is_of_namespace: role["kind"] == "Role", group, resource, verb, name });
+            }
+        }
+    }
+    Ok(grants)
+}
+
+fn product(
+    groups: &[String],
+    resources: &[String],
+    verbs: &[String],
+    names: &[Option<String>],
+) -> Vec<(String, String, String, Option<String>)> {
+    let mut all = Vec::new();
+    for group in groups {
+        for resource in resources {
+            for verb in verbs {
+                let each =
+                    names.iter().map(|name| (group.clone(), resource.clone(), verb.clone(), name.clone()));
+                all.extend(each);
+            }
+        }
+    }
+    all
+}
+
+/// That everything which was asked for is granted, and everything that is granted was asked for but this.
+fn fits(asked: &BTreeSet<Access>, manifest: &str, unused: &[&str]) -> Result<()> {
+    let grants = grants(manifest)?;
+    let refused: Vec<_> = asked.iter().filter(|access| !grants.iter().any(|it| it.covers(access))).collect();
+    assert!(refused.is_empty(), "{manifest} does not grant {refused:#?}");
+    // A server that cannot stream a list as part of a watch is asked for it.
+    let as_list = |access: &Access| Access {
+        verb: if access.verb == "watch" { "list" } else { access.verb },
+        ..access.clone()
+    };
+    let is_used = |grant: &&Grant| asked.iter().any(|it| grant.covers(it) || grant.covers(&as_list(it)));
+    let idle = grants.iter().filter(|grant| !is_used(grant));
+    let idle: BTreeSet<String> = idle.map(|it| format!("{} {}", it.verb, it.resource)).collect();
+    let unused: BTreeSet<String> = unused.iter().map(|it| (*it).to_owned()).collect();
+    assert_eq!(idle, unused, "{manifest} grants what nobody asks for");
+    Ok(())
+}
+
+const SERVICE: &str = "{apiVersion: v1, kind: Service, metadata: {name: a, namespace: shop}, spec: {type: LoadBalancer, \
+                       clusterIPs: [10.96.0.1], ports: [{port: 80}]}}";
+
+#[tokio::test]
+async fn a_controller_may_do_what_it_does_and_no_more() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    define(&cluster)?;
+    cluster.apply(SERVICE)?;
+    cluster.apply(&format!(
+        "{{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {{name: p, namespace: {NAMESPACE}}}, \
+         spec: {{addresses: [192.0.2.0/30]}}}}"
+    ))?;
+    cluster.apply(&fs::read_to_string(deploy().join("manifests/webhook.yaml"))?)?;
+    let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port().to_string();
+    let controller =
+        cluster.controller_with("one", &["--webhook-mode", "enabled", "--webhook-port", &port])?;
+    eventually("the Service has an address", SOON, || !cluster.addresses("shop", "a").is_empty()).await?;
+    eventually("it is told", SOON, || !cluster.events("a").is_empty()).await?;
+    eventually("the Lease is held", SOON, || {
+        cluster.store.accesses().iter().any(|it| it.resource == "leases" && it.verb == "update")
+    })
+    .await?;
+    eventually("API servers are told whom to trust", SOON, || {
+        let group = "admissionregistration.k8s.io";
+        let all = cluster.store.all(group, "validatingwebhookconfigurations");
+        all.iter().any(|it| it["webhooks"][0]["clientConfig"]["caBundle"].is_string())
+    })
+    .await?;
+    eventually("its status is told", SOON, || {
+        !cluster.store.all("metallb.io", "configurationstates").is_empty()
+    })
+    .await?;
+    eventually("the key is made", SOON, || !cluster.store.all("", "secrets").is_empty()).await?;
+    controller.kill()?;
+    fits(
+        &cluster.store.accesses(),
+        "controller-rbac.yaml",
+        // An Event of a series; a status that is wanted no more; the pod that this one is not in; a certificate that is
+        // old, or of another type.
+        &["delete configurationstates", "delete secrets", "get pods", "patch events", "update secrets"],
+    )
+}
+
+#[tokio::test]
+async fn an_agent_may_do_what_it_does_and_no_more() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    define(&cluster)?;
+    cluster.apply(SERVICE)?;
+    let kubeconfig = cluster.kubeconfig();
+    let client = client::connect(Some(&kubeconfig)).await?;
+    let _watching = Watching::watch(&client, &source::WATCHED, NAMESPACE);
+    let writer = Writer {
+        client,
+        namespace: NAMESPACE.to_owned(),
+        scope: Scope::Node("n1".to_owned()),
+        pod: Some("fairlead-agent-x".to_owned()),
+        terms: Terms {
+            per_second: 1000.0,
+            burst: 1000.0,
+            gap: Duration::ZERO,
+            longest_gap: Duration::from_secs(1),
+        },
+    };
+    let (wanted, written) = watch::channel(None);
+    let task = tokio::spawn(writer.run(written));
+    let statuses = || ["servicebgpstatuses", "configurationstates", "bgpsessionstates"];
+    let count = |plural: &str| {
+        let group = if plural == "bgpsessionstates" { "frrk8s.metallb.io" } else { "metallb.io" };
+        cluster.store.all(group, plural).len()
+    };
+    let mut all = Wanted::default();
+    all.service("n1", "shop", "a", &["p".to_owned()]);
+    all.configuration(Configuration::Agent("n1"), &[], &[]);
+    all.session("n1", &Session { peer: "10.1.0.1".into(), vrf: None, bgp: "Established", bfd: None });
+    wanted.send_replace(Some(Arc::new(all)));
+    eventually("all is told", SOON, || statuses().iter().all(|plural| count(plural) == 1)).await?;
+    eventually("with an Event", SOON, || !cluster.events("a").is_empty()).await?;
+    wanted.send_replace(Some(Arc::new(Wanted::default())));
+    eventually("all is taken back", SOON, || statuses().iter().all(|plural| count(plural) == 0)).await?;
+    let watched = || {
+        let accesses = cluster.store.accesses();
+        source::WATCHED
+            .iter()
+            .filter(|kind| accesses.iter().any(|it| it.resource == kind.plural && it.verb == "watch"))
+            .count()
+    };
+    eventually("all kinds are watched", SOON, || watched() == source::WATCHED.len()).await?;
+    task.abort();
+    fits(
+        &cluster.store.accesses(),
+        "agent-rbac.yaml",
+        // An Event of a series; the status of L2, which is not written yet.
+        &[
+            "create servicel2statuses",
+            "delete servicel2statuses",
+            "list servicel2statuses",
+            "patch events",
+            "patch servicel2statuses",
+            "patch servicel2statuses/status",
+            "watch servicel2statuses",
+        ],
+    )
+}

@@ -1,0 +1,281 @@
+//! What an agent tells a cluster, against an API server that fails, goes away, and is meddled with.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use fairlead_tests::cluster::{Cluster, NAMESPACE, eventually};
+use lb_agent::kube::client;
+use lb_agent::kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+const SOON: Duration = Duration::from_secs(20);
+/// As fast as a test wants it.
+const FAST: Terms = Terms {
+    per_second: 10_000.0,
+    burst: 10_000.0,
+    gap: Duration::from_millis(100),
+    longest_gap: Duration::from_secs(1),
+};
+
+/// A writer that runs until it is dropped.
+struct Running {
+    wanted: watch::Sender<Option<Arc<Wanted>>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn start(cluster: &Cluster, node: &str, pod: Option<&str>, terms: Terms) -> Result<Running> {
+    let writer = Writer {
+        client: client::connect(Some(&cluster.kubeconfig())).await?,
+        namespace: NAMESPACE.to_owned(),
+        scope: Scope::Node(node.to_owned()),
+        pod: pod.map(str::to_owned),
+        terms,
+    };
+    let (wanted, written) = watch::channel(None);
+    Ok(Running { wanted, task: tokio::spawn(writer.run(written)) })
+}
+
+impl Running {
+    fn want(&self, wanted: Wanted) {
+        self.wanted.send_replace(Some(Arc::new(wanted)));
+    }
+}
+
+/// These Services, each told to these peers by node n1, and one session.
+fn wanted(services: &[(&str, &[&str])], bgp: &'static str) -> Wanted {
+    let mut wanted = Wanted::default();
+    for (name, peers) in services {
+        let peers: Vec<String> = peers.iter().map(|it| (*it).to_owned()).collect();
+        wanted.service("n1", "shop", name, &peers);
+    }
+    wanted.configuration(Configuration::Agent("n1"), &[], &[]);
+    wanted.session("n1", &Session { peer: "10.1.0.1".into(), vrf: None, bgp, bfd: Some("Up") });
+    wanted
+}
+
+/// The peers of each Service that node n1 tells, by our objects.
+fn told(cluster: &Cluster) -> BTreeMap<String, Vec<String>> {
+    let ours = cluster.store.all("metallb.io", "servicebgpstatuses").into_iter().filter(is_ours);
+    let of = |object: Value| {
+        let peers = object.pointer("/status/peers")?.as_array()?.iter();
+        let peers = peers.filter_map(|peer| Some(peer.as_str()?.to_owned())).collect();
+        Some((object.pointer("/status/serviceName")?.as_str()?.to_owned(), peers))
+    };
+    ours.filter_map(of).collect()
+}
+
+fn is_ours(object: &Value) -> bool {
+    object["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "fairlead"
+        && object["metadata"]["labels"]["metallb.io/node"] == "n1"
+}
+
+fn tells(cluster: &Cluster, services: &[(&str, &[&str])]) -> bool {
+    let of = |(name, peers): &(&str, &[&str])| {
+        ((*name).to_owned(), peers.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>())
+    };
+    told(cluster) == services.iter().map(of).collect()
+}
+
+fn session(cluster: &Cluster) -> Value {
+    let session = cluster.store.get("frrk8s.metallb.io", "bgpsessionstates", NAMESPACE, "n1-10.1.0.1");
+    session.unwrap_or_default()
+}
+
+/// An object of somebody else's about a Service of node n1.
+fn foreign(name: &str, labels: &Value) -> Value {
+    json!({
+        "apiVersion": "metallb.io/v1beta1", "kind": "ServiceBGPStatus",
+        "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
+        "status": {"node": "n1", "serviceName": "a", "serviceNamespace": "shop", "peers": ["theirs"]},
+    })
+}
+
+#[tokio::test]
+async fn what_is_wanted_is_written_and_what_is_not_any_more_goes() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    cluster.define_statuses()?;
+    let theirs = foreign("bgp-x7k2p", &json!({"metallb.io/node": "n1"}));
+    let elsewhere = foreign(
+        "bgp-a.shop.n2",
+        &json!({"metallb.io/node": "n2", "app.kubernetes.io/managed-by": "fairlead"}),
+    );
+    let left =
+        foreign("bgp-left", &json!({"metallb.io/node": "n1", "app.kubernetes.io/managed-by": "fairlead"}));
+    for object in [&theirs, &elsewhere, &left] {
+        cluster.store.put(object)?;
+    }
+    let writer = start(&cluster, "n1", None, FAST).await?;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(cluster.store.writes(), 0, "nothing is touched before it is known what is wanted");
+
+    let first: &[(&str, &[&str])] = &[("a", &["p", "q"]), ("b", &["p"])];
+    writer.want(wanted(first, "Established"));
+    eventually("two Services are told", SOON, || tells(&cluster, first)).await?;
+    let expected = json!({
+        "bgpStatus": "Established", "bfdStatus": "Up", "node": "n1", "peer": "10.1.0.1", "vrf": "",
+    });
+    eventually("the session is told", SOON, || session(&cluster)["status"] == expected).await?;
+    let state = cluster.store.get("metallb.io", "configurationstates", NAMESPACE, "speaker-n1");
+    let state = state.unwrap_or_default();
+    assert_eq!(state["metadata"]["labels"]["metallb.io/component-type"], "speaker");
+    assert_eq!(state["status"]["result"], "Valid");
+    assert_eq!(state["status"]["conditions"][0]["reason"], "Reconciled");
+    assert!(state["status"]["conditions"][0]["lastTransitionTime"].is_string());
+
+    let second: &[(&str, &[&str])] = &[("b", &["q"]), ("c", &["p"])];
+    writer.want(wanted(second, "Established"));
+    eventually("one is gone, one is another, one is new", SOON, || tells(&cluster, second)).await?;
+    let name = |object: &Value| object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let names: Vec<_> = cluster.store.all("metallb.io", "servicebgpstatuses").iter().map(name).collect();
+    let expected = ["bgp-a.shop.n2", "bgp-b.shop.n1", "bgp-c.shop.n1", "bgp-x7k2p"];
+    assert_eq!(names, expected, "another node's stay, and somebody else's");
+    assert!(!writer.task.is_finished());
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_converges_whatever_the_server_and_others_do() -> Result<()> {
+    let mut cluster = Cluster::start().await?;
+    cluster.define_statuses()?;
+    cluster.store.fail_every(2);
+    let writer = start(&cluster, "n1", None, FAST).await?;
+    let names: Vec<String> = (0..50).map(|i| format!("s{i}")).collect();
+    let all: Vec<(&str, &[&str])> = names.iter().map(|name| (name.as_str(), ["p"].as_slice())).collect();
+    writer.want(wanted(&all, "Established"));
+    eventually("half of the writes fail, and all is told", SOON, || tells(&cluster, &all)).await?;
+
+    // It goes away, and what is wanted meanwhile is another.
+    let some: Vec<(&str, &[&str])> =
+        names[10..].iter().map(|name| (name.as_str(), ["q"].as_slice())).collect();
+    writer.want(wanted(&some, "Active"));
+    cluster.restart_server(Duration::from_millis(300)).await?;
+    eventually("it is back, and all is told", Duration::from_secs(60), || tells(&cluster, &some)).await?;
+    eventually("the session too", SOON, || session(&cluster)["status"]["bgpStatus"] == "Active").await?;
+
+    // Somebody takes one away, changes one, and takes our label from one.
+    cluster.store.remove("metallb.io", "servicebgpstatuses", NAMESPACE, "bgp-s10.shop.n1");
+    let mut changed = session(&cluster);
+    changed["status"]["bgpStatus"] = json!("Nonsense");
+    cluster.store.put(&changed)?;
+    let mut unlabelled = cluster
+        .store
+        .get("metallb.io", "servicebgpstatuses", NAMESPACE, "bgp-s11.shop.n1")
+        .unwrap_or_default();
+    unlabelled["metadata"]["labels"] = json!({});
+    cluster.store.put(&unlabelled)?;
+    eventually("all is set right", SOON, || {
+        tells(&cluster, &some) && session(&cluster)["status"]["bgpStatus"] == "Active"
+    })
+    .await?;
+
+    // Nothing is wrong, so nothing is written.
+    cluster.store.fail_every(0);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let before = cluster.store.writes();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(cluster.store.writes(), before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn kinds_that_the_cluster_does_not_define_keep_none_of_the_others_back() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    cluster.define_statuses()?;
+    let definition = "servicebgpstatuses.metallb.io";
+    cluster.store.remove("apiextensions.k8s.io", "customresourcedefinitions", "", definition);
+    cluster.apply(SERVICE)?;
+    let writer = start(&cluster, "n1", None, FAST).await?;
+    writer.want(wanted(&[("a", &["p"])], "Established"));
+    eventually("the session is told", SOON, || session(&cluster)["status"]["peer"] == "10.1.0.1").await?;
+    eventually("so is the Event", SOON, || cluster.events("a") == ["nodeAssigned"]).await?;
+    assert!(told(&cluster).is_empty());
+    Ok(())
+}
+
+const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: shop}\n\
+                       spec: {type: LoadBalancer, ports: [{port: 80}]}\n";
+
+#[tokio::test]
+async fn that_a_service_is_announced_is_an_event_once_and_also_after_a_restart() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    cluster.define_statuses()?;
+    cluster.apply(SERVICE)?;
+    let a: &[(&str, &[&str])] = &[("a", &["p"])];
+    let writer = start(&cluster, "n1", None, FAST).await?;
+    writer.want(wanted(a, "Connect"));
+    eventually("the Event is told", SOON, || cluster.events("a") == ["nodeAssigned"]).await?;
+    let event = cluster.store.all("events.k8s.io", "events").pop().unwrap_or_default();
+    assert_eq!(event["note"], "announcing from node \"n1\" with protocol \"bgp\"");
+    assert_eq!(event["type"], "Normal");
+    assert_eq!(event["reportingController"], "metallb-speaker");
+    let service = cluster.store.get("", "services", "shop", "a").unwrap_or_default();
+    assert_eq!(event["regarding"]["uid"], service["metadata"]["uid"], "kubectl describe finds it by this");
+
+    drop(writer);
+    let writer = start(&cluster, "n1", None, FAST).await?;
+    // Other peers are no other announcement.
+    writer.want(wanted(&[("a", &["p", "q"])], "Established"));
+    eventually("the next agent has taken over", SOON, || tells(&cluster, &[("a", &["p", "q"])])).await?;
+    let events = cluster.store.all("events.k8s.io", "events");
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert!(events[0]["series"].is_null(), "{events:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_agents_pod_owns_what_it_writes_and_what_it_finds() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    cluster.define_statuses()?;
+    let pod = |name: &str| {
+        cluster.apply(&format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: {NAMESPACE}}}\n"
+        ))?;
+        let pod = cluster.store.get("", "pods", NAMESPACE, name).unwrap_or_default();
+        Ok::<_, anyhow::Error>(pod["metadata"]["uid"].clone())
+    };
+    let owner = || session(&cluster)["metadata"]["ownerReferences"].clone();
+    for name in ["speaker-1", "speaker-2"] {
+        let uid = pod(name)?;
+        let writer = start(&cluster, "n1", Some(name), FAST).await?;
+        writer.want(wanted(&[], "Established"));
+        let expected = json!([{"apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid}]);
+        eventually("it is the pod's", SOON, || owner() == expected).await?;
+    }
+    // One that there is not owns nothing, and keeps nothing from being told.
+    let writer = start(&cluster, "n1", Some("speaker-3"), FAST).await?;
+    writer.want(wanted(&[("a", &["p"])], "Established"));
+    eventually("a Service is told", SOON, || tells(&cluster, &[("a", &["p"])])).await.map(drop)
+}
+
+#[tokio::test]
+async fn a_session_that_flaps_and_thousands_of_services_are_a_trickle() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    cluster.define_statuses()?;
+    let names: Vec<String> = (0..2000).map(|i| format!("s{i}")).collect();
+    let all: Vec<(&str, &[&str])> = names.iter().map(|name| (name.as_str(), ["p"].as_slice())).collect();
+    let terms = Terms { per_second: 20.0, burst: 10.0, ..Terms::DEFAULT };
+    let writer = start(&cluster, "n1", None, terms).await?;
+    let begun = Instant::now();
+    for turn in 0..40 {
+        writer.want(wanted(&all, if turn % 2 == 0 { "Established" } else { "Active" }));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let objects = told(&cluster).len();
+    let bound = terms.burst + terms.per_second * begun.elapsed().as_secs_f64();
+    assert!(objects > 0 && (objects as f64) < bound, "{objects} of at most {bound}");
+    // An object that is new costs two writes: itself and its status. Events, none of which find their Service, none.
+    assert!((cluster.store.writes() as f64) < 2.0 * bound, "{} writes", cluster.store.writes());
+    let session = session(&cluster);
+    assert!(!session["status"].is_null(), "what is one of a few is not behind what is one of many");
+    Ok(())
+}

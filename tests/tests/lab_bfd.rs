@@ -1,0 +1,127 @@
+//! BFD with FRR beyond control packets: echoes both ways, and what their loss costs.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4};
+use fairlead_tests::objects::{metallb, yaml};
+use fairlead_tests::routers::{Bfd, Config, Frr, Peer, Router, wait};
+use serde_json::{Value, json};
+
+const ROUTERS_AS: u32 = 64_500;
+const AGENTS_AS: u32 = 64_501;
+const WITHIN: Duration = Duration::from_secs(30);
+/// Enough that some come back by more than chance.
+const ECHOES: u64 = 20;
+
+#[test]
+fn echoes_that_the_router_no_longer_forwards_end_a_session_that_is_heard() -> Result<()> {
+    run(false, |lab, node, frr| {
+        give(lab, |profile| {
+            profile["echoMode"] = json!(true);
+            profile["echoInterval"] = json!(50);
+        })?;
+        node.start_agent(&AgentOptions::default())?;
+        wait_echoes(node)?;
+        ensure!(session(node)?["down_events"] == 0, "{}", session(node)?);
+
+        // FRR goes on and sends control packets; only forwarding has stopped.
+        lab.router()?.sysctl(&[("net/ipv4/ip_forward", "0")])?;
+        wait(WITHIN, || {
+            let session = session(node)?;
+            ensure!(session["down_events"].as_u64() > Some(0), "{session}");
+            Ok(())
+        })?;
+        let log = node.agent_log();
+        ensure!(log.contains("BFD session is down: echo packets did not come back"), "{log}");
+
+        lab.router()?.sysctl(&[("net/ipv4/ip_forward", "1")])?;
+        wait_echoes(node)?;
+        frr.wait_established(&here(node).to_string(), WITHIN).map(drop)
+    })
+}
+
+#[test]
+fn a_router_that_sends_echoes_gets_them_back() -> Result<()> {
+    run(true, |lab, node, frr| {
+        give(lab, |_| ())?;
+        node.start_agent(&AgentOptions::default())?;
+        frr.wait_bfd_up(here(node).into(), WITHIN)?;
+        let returned = || -> Result<u64> {
+            let peers: Value = serde_json::from_str(&frr.vtysh("show bfd peers counters json")?)?;
+            peers[0]["echo-packet-input"].as_u64().with_context(|| format!("no counter in {peers}"))
+        };
+        wait(WITHIN, || {
+            let returned = returned()?;
+            ensure!(returned >= ECHOES, "{returned} echoes came back to FRR");
+            Ok(())
+        })?;
+        let status = node.status()?;
+        let outcomes = status["outcomes"].as_array().context("no outcomes")?;
+        let by_program = outcomes.iter().find(|it| it["name"] == "bfd_echo_returned");
+        ensure!(by_program.is_some_and(|it| it["packets"].as_u64() >= Some(ECHOES)), "{outcomes:?}");
+        ensure!(session(node)?["down_events"] == 0, "{}", session(node)?);
+        Ok(())
+    })
+}
+
+/// A node beside the lab's router, which runs FRR and watches the way, with `echo` by echoes of its own.
+fn run(echo: bool, test: impl FnOnce(&Lab, &Node<'_>, &Frr) -> Result<()>) -> Result<()> {
+    let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
+    topology.service("web", "web", &[WEB_V4], Policy::Local).run(|lab| {
+        let node = lab.node("n1")?;
+        let gateway = gateway(&node);
+        let peer = Peer::at(here(&node), AGENTS_AS)
+            .source(gateway)
+            .bfd(Bfd { echo, ..Bfd::every(Duration::from_millis(100)) });
+        let frr = Frr::start(&*lab.router()?, &Config::new(ROUTERS_AS, gateway).peer(peer))?;
+        test(lab, &node, &frr)
+    })
+}
+
+fn here(node: &Node<'_>) -> Ipv4Addr {
+    node.spec().addresses().v4
+}
+
+fn gateway(node: &Node<'_>) -> Ipv4Addr {
+    node.spec().segment().gateway().v4
+}
+
+/// What the agent says of its session.
+fn session(node: &Node<'_>) -> Result<Value> {
+    let status: Value = serde_json::from_str(&node.fairlead(&["status", "bfd", "-o", "json"])?)?;
+    Ok(status["sessions"][0].clone())
+}
+
+/// Waits until a session is up, and echoes that are sent from now on come back.
+fn wait_echoes(node: &Node<'_>) -> Result<()> {
+    let before = session(node)?["echo_received"].as_u64().unwrap_or_default();
+    wait(WITHIN, || {
+        let session = session(node)?;
+        let received = session["echo_received"].as_u64().unwrap_or_default();
+        let is_watched = session["state"] == "Up" && session["echo_ms"] == json!(50.0);
+        ensure!(is_watched && received >= before + ECHOES, "{session}");
+        Ok(())
+    })
+}
+
+/// Writes the objects that make the agent a neighbour of the router.
+fn give(lab: &Lab, change: fn(&mut Value)) -> Result<()> {
+    let peer = json!({
+        "myASN": AGENTS_AS,
+        "peerASN": ROUTERS_AS,
+        "peerAddress": gateway(&lab.node("n1")?).to_string(),
+        "connectTime": "1s",
+        "bfdProfile": "router",
+    });
+    let mut profile = json!({ "receiveInterval": 100, "transmitInterval": 100, "detectMultiplier": 3 });
+    change(&mut profile);
+    let objects = [
+        metallb("v1beta1", "BFDProfile", "router", &profile),
+        metallb("v1beta2", "BGPPeer", "router", &peer),
+        metallb("v1beta1", "BGPAdvertisement", "router", &json!({})),
+    ];
+    Ok(fs::write(lab.outside(&lab.manifests_directory()).join("bgp.yaml"), yaml(&objects))?)
+}

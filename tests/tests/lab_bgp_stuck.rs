@@ -1,0 +1,229 @@
+//! Routers that do not go on: one that reads nothing, one that hangs up, one that is replaced in mid-session by
+//! another without memory. Each has its name, and the router beside it notices nothing.
+
+use std::fmt::Write;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use fairlead_tests::lab::{AgentOptions, Lab, Node, Topology};
+use fairlead_tests::routers::fake::{Fake, Manner};
+use fairlead_tests::routers::{Config, Frr, Peer, Router, wait};
+use ipnet::IpNet;
+use serde_json::{Value, json};
+
+const ROUTERS_AS: u32 = 4_200_000_000;
+const AGENTS_AS: u32 = 4_200_000_001;
+const WITHIN: Duration = Duration::from_secs(60);
+/// Services: so many that the routes of a few changes are more than the kernel holds back for a router.
+const SERVICES: u32 = 3000;
+/// Changes of all routes after which the kernel must hold no more of them.
+const CHANGES: u32 = 60;
+/// Where the agent shows its metrics.
+const METRICS: &str = "127.0.0.1:9120";
+
+#[test]
+fn a_router_that_reads_nothing_is_told_apart_and_holds_nobody_up() -> Result<()> {
+    run(|lab, node| {
+        let right = frr(lab, "router", "router")?;
+        let stuck = Fake::start(lab.host("r1")?, ROUTERS_AS, address(lab, "r1")?, Manner::ReadsNothing)?;
+        put(lab, "peers", &(peer(lab, "right", "router")? + &peer(lab, "stuck", "r1")?))?;
+        services(lab)?;
+        announce(lab, 1)?;
+        node.launch_agent(&options())?;
+        wait(WITHIN, || knows(&right, 1))?;
+
+        // Every change is for both; one of them takes it.
+        let is_stuck =
+            || Ok::<_, anyhow::Error>(session(node, "stuck")?["unread_seconds"].as_u64() > Some(0));
+        let mut change = 1;
+        while !is_stuck()? {
+            change += 1;
+            ensure!(change < CHANGES, "the kernel takes it all: {}", session(node, "stuck")?);
+            announce(lab, change)?;
+            wait(WITHIN, || knows(&right, change))?;
+        }
+        println!("after {change} changes: {}", session(node, "stuck")?);
+        let shown = session(node, "stuck")?;
+        ensure!(shown["state"] == "established" && shown["given_up_seconds"].as_u64() > Some(400), "{shown}");
+        let screen = node.fairlead(&["status", "bgp"])?;
+        ensure!(screen.contains("stuck: the router has read nothing for"), "{screen}");
+        let peer = format!("peer=\"{}:179\"", address(lab, "r1")?);
+        ensure!(metric(node, "fairlead_bgp_unread_seconds", &[&peer])? > 0.0);
+
+        // Without KEEPALIVEs it is no riddle any more.
+        stuck.fall_silent();
+        wait(WITHIN, || {
+            let session = session(node, "stuck")?;
+            let error = session["last_error"].as_str().unwrap_or_default().to_owned();
+            ensure!(error.contains("the hold timer expired"), "{session}");
+            ensure!(session["counters"]["flaps"] == 1, "{session}");
+            Ok(())
+        })?;
+        announce(lab, CHANGES)?;
+        wait(WITHIN, || knows(&right, CHANGES))?;
+        is_undisturbed(node)
+    })
+}
+
+#[test]
+fn attempts_that_fail_come_further_and_further_apart() -> Result<()> {
+    run(|lab, node| {
+        let right = frr(lab, "router", "router")?;
+        let fake = Fake::start(lab.host("r1")?, ROUTERS_AS, address(lab, "r1")?, Manner::HangsUp)?;
+        put(lab, "peers", &(peer(lab, "right", "router")? + &peer(lab, "rude", "r1")?))?;
+        node.launch_agent(&options())?;
+        right.wait_established(&here(node).to_string(), WITHIN)?;
+        let accepted = wait(WITHIN, || {
+            let accepted = fake.accepted();
+            ensure!(accepted.len() >= 5, "{} connections", accepted.len());
+            Ok(accepted)
+        })?;
+        // Of waits that double and are shortened by a quarter at most, the next is always the longer one.
+        let gaps: Vec<Duration> = accepted.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        println!("{gaps:.2?}");
+        ensure!(gaps.is_sorted_by(|one, next| one < next), "{gaps:?}");
+        let peer = format!("peer=\"{}:179\"", address(lab, "r1")?);
+        ensure!(metric(node, "fairlead_bgp_session_down", &[&peer, "reason=\"closed\""])? == 1.0);
+        is_undisturbed(node)
+    })
+}
+
+#[test]
+fn a_router_that_is_replaced_in_mid_session_by_one_without_memory_is_spoken_to_again() -> Result<()> {
+    run(|lab, node| {
+        let right = frr(lab, "router", "router")?;
+        let former = frr(lab, "r1", "r1")?;
+        services(lab)?;
+        announce(lab, 1)?;
+        put(lab, "peers", &(peer(lab, "right", "router")? + &peer(lab, "replaced", "r1")?))?;
+        node.launch_agent(&options())?;
+        wait(WITHIN, || knows(&right, 1).and_then(|()| knows(&former, 1)))?;
+
+        // The machine is gone without a word; its successor has the address and another MAC.
+        let (begun, lost) = (Instant::now(), address(lab, "r1")?);
+        former.host().ip(&["link set eth0 down".to_owned()])?;
+        lab.host("r2")?.ip(&[format!("addr add {lost}/24 dev eth0")])?;
+        let successor = frr(lab, "r2", "r1")?;
+        wait(WITHIN, || knows(&successor, 1))?;
+        let session = session(node, "replaced")?;
+        println!("{:.1?} after the former was lost: {}", begun.elapsed(), session["last_error"]);
+        ensure!(session["state"] == "established" && session["counters"]["flaps"] == 1, "{session}");
+        ensure!(session["counters"]["established"] == 2, "{session}");
+        is_undisturbed(node)
+    })
+}
+
+/// A node, the lab's router, and two routers beside it.
+fn run(test: impl FnOnce(&Lab, &Node<'_>) -> Result<()>) -> Result<()> {
+    let topology = Topology::empty().node('a', 1).router('a', 1).router('a', 2);
+    topology.run(|lab| test(lab, &lab.node("n1")?))
+}
+
+fn options() -> AgentOptions {
+    let arguments = ["--metrics-address", METRICS].map(str::to_owned).to_vec();
+    AgentOptions { arguments, ..AgentOptions::default() }
+}
+
+fn here(node: &Node<'_>) -> Ipv4Addr {
+    node.spec().addresses().v4
+}
+
+fn address(lab: &Lab, host: &str) -> Result<Ipv4Addr> {
+    let gateway = lab.node("n1")?.spec().segment().gateway();
+    Ok(lab.topology().find_router(host).map_or(gateway, |router| router.addresses()).v4)
+}
+
+/// FRR in a host, with the address of one, in session with the node.
+fn frr(lab: &Lab, host: &str, address_of: &str) -> Result<Frr> {
+    let own = address(lab, address_of)?;
+    let peer = Peer::at(here(&lab.node("n1")?), AGENTS_AS).source(own);
+    Frr::start(lab.host(host)?, &Config::new(ROUTERS_AS, own).peer(peer))
+}
+
+fn peer(lab: &Lab, name: &str, host: &str) -> Result<String> {
+    let spec = json!({
+        "myASN": AGENTS_AS,
+        "peerASN": ROUTERS_AS,
+        "peerAddress": address(lab, host)?.to_string(),
+        "holdTime": "9s",
+    });
+    Ok(format!(
+        "---\n{{apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {{name: {name}}}, spec: {spec}}}\n"
+    ))
+}
+
+/// All routes with a community of their own.
+fn announce(lab: &Lab, change: u32) -> Result<()> {
+    let text = format!(
+        "---\n{{apiVersion: metallb.io/v1beta1, kind: BGPAdvertisement, metadata: {{name: all}}, \
+         spec: {{communities: ['64512:{change}']}}}}\n"
+    );
+    put(lab, "advertisement", &text)
+}
+
+/// Whether a router knows the last route as it was announced.
+fn knows(router: &Frr, change: u32) -> Result<()> {
+    let last: IpNet = format!("{}/32", Ipv4Addr::from_bits(first().to_bits() + SERVICES - 1)).parse()?;
+    let routes = router.routes(last)?;
+    let is_known = routes.iter().any(|route| route.communities == [(64_512, change as u16)].into());
+    ensure!(is_known, "{}: {routes:?}", router.host().name());
+    Ok(())
+}
+
+const fn first() -> Ipv4Addr {
+    Ipv4Addr::new(10, 128, 0, 0)
+}
+
+/// Services with an address and an endpoint each.
+fn services(lab: &Lab) -> Result<()> {
+    let mut text = String::from(
+        "---\n{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: many}, \
+         spec: {addresses: [10.128.0.0/16]}}\n",
+    );
+    for number in 0..SERVICES {
+        let address = Ipv4Addr::from_bits(first().to_bits() + number);
+        write!(
+            text,
+            "---\n{{apiVersion: v1, kind: Service, metadata: {{name: s{number}, namespace: d, annotations: \
+             {{metallb.io/loadBalancerIPs: {address}}}}}, spec: {{type: LoadBalancer, ports: [{{port: 80}}]}}}}\n\
+             ---\n{{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {{name: s{number}, namespace: d, \
+             labels: {{kubernetes.io/service-name: s{number}}}}}, addressType: IPv4, ports: [{{port: 80}}], \
+             endpoints: [{{addresses: [10.244.1.2], nodeName: n1}}]}}\n"
+        )?;
+    }
+    put(lab, "services-many", &text)
+}
+
+/// Renamed into place: nobody reads half a file.
+fn put(lab: &Lab, file: &str, text: &str) -> Result<()> {
+    let directory = lab.outside(&lab.manifests_directory());
+    let draft = directory.join(format!(".{file}.draft"));
+    fs::write(&draft, text)?;
+    Ok(fs::rename(draft, directory.join(format!("{file}.yaml")))?)
+}
+
+/// What the agent says of a session.
+fn session(node: &Node<'_>, peer: &str) -> Result<Value> {
+    let status: Value = serde_json::from_str(&node.fairlead(&["status", "bgp", "-o", "json"])?)?;
+    let sessions = status["sessions"].as_array().with_context(|| format!("no sessions in {status}"))?;
+    let session = sessions.iter().find(|session| session["peer"] == peer);
+    session.cloned().with_context(|| format!("no {peer} in {status}"))
+}
+
+/// The right router's session has gone on.
+fn is_undisturbed(node: &Node<'_>) -> Result<()> {
+    let session = session(node, "right")?;
+    let is_well = session["state"] == "established" && session["counters"]["flaps"] == 0;
+    ensure!(is_well && session["unread_seconds"].is_null(), "{session}");
+    Ok(())
+}
+
+/// The value of the metric with these labels.
+fn metric(node: &Node<'_>, name: &str, labels: &[&str]) -> Result<f64> {
+    let text = node.command("curl").args(["-sS", "-m", "5", &format!("http://{METRICS}/metrics")]).text()?;
+    let is_it = |line: &&str| line.starts_with(name) && labels.iter().all(|label| line.contains(label));
+    let line = text.lines().find(is_it).with_context(|| format!("no {name} with {labels:?}: {text}"))?;
+    Ok(line.rsplit(' ').next().unwrap_or_default().parse()?)
+}

@@ -1,0 +1,104 @@
+//! Every option of a session with every router that has it; FRR's stand in `lab_interop.rs`.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use fairlead_tests::lab::{Lab, Policy, Topology, WEB_V4, WEB_V6};
+use fairlead_tests::neighbours::{
+    AGENTS_AS, Change, Place, Shape, advertisement, both, hops, node_addresses, start_agents,
+};
+use fairlead_tests::objects::bfd_profile;
+use fairlead_tests::routers::{Bfd, Bird, Config, Exabgp, Gobgp, GracefulRestart, Peer, Router};
+use serde_json::json;
+
+const WITHIN: Duration = Duration::from_secs(30);
+const BFD: Duration = Duration::from_millis(100);
+
+/// The host of the router, and both sides of the option.
+type Row = (&'static str, Change, Shape);
+
+const SECRET: Row = ("r1", |spec| spec["password"] = json!("secret"), |peer| peer.password("secret"));
+const TTL: Row = ("r2", |_| (), |peer| Peer { ttl_security: Some(1), ..peer });
+const MULTIHOP: Row =
+    ("r3", |spec| spec["ebgpMultiHop"] = json!(true), |peer| Peer { multihop: Some(2), ..peer });
+const RESTART: Row = (
+    "r4",
+    |spec| spec["enableGracefulRestart"] = json!(true),
+    |peer| Peer { graceful_restart: GracefulRestart::Helper, ..peer },
+);
+/// Over several hops, and watched.
+const WATCHED: Row = (
+    "r3",
+    |spec| {
+        spec["ebgpMultiHop"] = json!(true);
+        spec["bfdProfile"] = json!("watched");
+    },
+    |peer| Peer { multihop: Some(2), ..peer }.bfd(Bfd::every(BFD)),
+);
+
+#[test]
+fn bird_takes_every_option() -> Result<()> {
+    with_each(
+        &[SECRET, TTL, WATCHED, RESTART],
+        |place, config| Bird::start(&place.host, config),
+        |lab, routers| {
+            for address in node_addresses(lab)?.into_iter().flat_map(both) {
+                let session = routers[2].wait_bfd_up(address, WITHIN)?;
+                ensure!(session.detection == BFD * 3, "{session:?}");
+            }
+            Ok(())
+        },
+    )
+}
+
+#[test]
+fn gobgp_takes_every_option() -> Result<()> {
+    with_each(
+        &[SECRET, TTL, MULTIHOP, RESTART],
+        |place, config| Gobgp::start(&place.host, config),
+        |_, _| Ok(()),
+    )
+}
+
+/// Agents open the sessions: it listens, and does not connect.
+#[test]
+fn exabgp_takes_every_option() -> Result<()> {
+    let start = |place: &Place, config: &Config| {
+        let mut listening = config.clone();
+        listening.peers.iter_mut().for_each(|peer| peer.passive = true);
+        Exabgp::start(&place.host, &listening)
+    };
+    with_each(&[SECRET, TTL, MULTIHOP], start, |_, _| Ok(()))
+}
+
+/// A router of this kind for each option, all at once: sessions of both families come up, and the routes are there.
+fn with_each<R: Router>(
+    rows: &[Row],
+    start: impl Fn(&Place, &Config) -> Result<R>,
+    more: impl FnOnce(&Lab, &[R]) -> Result<()>,
+) -> Result<()> {
+    let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
+    let topology = (1..=4).fold(topology, |topology, number| topology.router('a', number));
+    topology.service("web", "web", &[WEB_V4, WEB_V6], Policy::Local).run(|lab| {
+        let mut objects = vec![bfd_profile("watched", Bfd::every(BFD)), advertisement("all", |_| ())];
+        let mut routers = Vec::new();
+        for (name, change, shape) in rows {
+            let place = Place::of(lab, name)?;
+            objects.extend(place.peers(name, AGENTS_AS, change));
+            routers.push(start(&place, &place.config(lab, shape)?)?);
+        }
+        start_agents(lab, &objects)?;
+        for router in &routers {
+            for address in node_addresses(lab)?.into_iter().flat_map(both) {
+                router.wait_established(&address.to_string(), WITHIN)?;
+            }
+            for vip in [WEB_V4, WEB_V6] {
+                let hops = hops(lab, vip)?;
+                router.wait_routes(vip.into(), WITHIN, &|routes| {
+                    routes.iter().filter_map(|route| route.from).eq(hops.iter().copied())
+                })?;
+            }
+        }
+        more(lab, &routers)
+    })
+}

@@ -1,0 +1,176 @@
+//! The agent with what its manifest grants it, and with less.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use fairlead_tests::lab::node::find_binary;
+use fairlead_tests::lab::topology::HTTP_PORT;
+use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4};
+use fairlead_tests::objects::{metallb, yaml};
+use fairlead_tests::routers::wait;
+use fairlead_tests::upstream::Upstream;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Sessions are up in a few seconds; a machine with other work to do takes longer.
+const WITHIN: Duration = Duration::from_secs(30);
+/// How often BFD packets are sent.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// The capabilities that the manifest of the agent grants, as `setpriv` names them.
+fn granted() -> Result<Vec<String>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/manifests/agent.yaml");
+    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    for document in serde_yaml_ng::Deserializer::from_str(&text) {
+        let object = Value::deserialize(document)?;
+        let add = object.pointer("/spec/template/spec/containers/0/securityContext/capabilities/add");
+        if let Some(Value::Array(names)) = add {
+            return Ok(names.iter().filter_map(Value::as_str).map(str::to_lowercase).collect());
+        }
+    }
+    anyhow::bail!("{} grants nothing", path.display())
+}
+
+/// Starts a program as a container runtime would: as root, with these capabilities and no way to more.
+fn contained(capabilities: &[String]) -> Vec<String> {
+    let set: String = capabilities.iter().map(|name| format!(",+{name}")).collect();
+    let words = ["setpriv", "--no-new-privs", "--inh-caps", &format!("-all{set}"), "--bounding-set"];
+    words.into_iter().map(str::to_owned).chain([format!("-all{set}")]).collect()
+}
+
+/// What is said by an agent that may not go before the machine's other work.
+const NO_PRECEDENCE: &str = "BFD runs with the priority of the rest";
+
+/// Has the agent say that, too.
+fn talking() -> Vec<(String, String)> {
+    vec![("RUST_LOG".to_owned(), "info,lb_agent::speaker::bfd=debug".to_owned())]
+}
+
+fn without(capability: &str) -> Result<Vec<String>> {
+    let all = granted()?;
+    ensure!(all.iter().any(|name| name == capability), "{capability} is not granted: {all:?}");
+    Ok(contained(&all.into_iter().filter(|name| name != capability).collect::<Vec<_>>()))
+}
+
+fn with_one_node(test: impl FnOnce(&Lab, &Node<'_>) -> Result<()>) -> Result<()> {
+    let topology =
+        Topology::empty().node('a', 1).pods("n1", "web", 1).service("web", "web", &[WEB_V4], Policy::Local);
+    topology.run(|lab| test(lab, &lab.node("n1")?))
+}
+
+fn answers(lab: &Lab) -> Result<()> {
+    let url = format!("http://{}/", SocketAddr::new(WEB_V4, HTTP_PORT));
+    let curl =
+        lab.client()?.command("curl").args(["--silent", "--show-error", "--fail", "--max-time", "5", &url]);
+    curl.text().map(drop)
+}
+
+#[test]
+fn an_agent_needs_no_more_than_its_manifest_grants() -> Result<()> {
+    with_one_node(|lab, node| {
+        let router = Upstream::start(lab, &['a'], INTERVAL)?;
+        let options = AgentOptions {
+            wrapper: contained(&granted()?),
+            environment: talking(),
+            ..AgentOptions::default()
+        };
+        // The second one takes over what the first one has pinned.
+        for _ in 0..2 {
+            node.start_agent(&options)?;
+            router.wait_next_hops(&[WEB_V4], &["n1"], WITHIN)?;
+            router.wait_watched(&["n1"], WITHIN)?;
+            answers(lab)?;
+            node.stop_agent(WITHIN)?;
+        }
+        let log = node.agent_log();
+        ensure!(!log.contains("denied") && !log.contains("not permitted"), "{log}");
+        ensure!(!log.contains(NO_PRECEDENCE), "{log}");
+        Ok(())
+    })
+}
+
+#[test]
+fn an_agent_that_lacks_a_capability_names_it() -> Result<()> {
+    with_one_node(|lab, node| {
+        let source = lab.manifests_directory().to_string_lossy().into_owned();
+        let bpffs = node.bpffs().to_string_lossy().into_owned();
+        for capability in ["bpf", "net_admin", "perfmon"] {
+            let binary = find_binary()?.to_string_lossy().into_owned();
+            let wrapper = without(capability)?;
+            let (program, rest) = wrapper.split_first().context("a command has a program")?;
+            let command = node.command(program).args(rest).args([binary.as_str(), "agent", "--node", "n1"]);
+            let command = command.args(["--interface", "eth0", "--source", &source, "--bpffs", &bpffs]);
+            let output = command.env("RUST_LOG", "off").output()?;
+            let said = String::from_utf8_lossy(&output.stderr);
+            let name = format!("CAP_{}", capability.to_uppercase());
+            ensure!(!output.status.success(), "it must refuse: {said}");
+            ensure!(said.contains(&format!("missing capability {name}")), "{name}: {said}");
+            ensure!(!node.pins().directory().exists(), "something was left");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn what_is_only_better_with_a_capability_is_said_and_goes_on() -> Result<()> {
+    with_one_node(|lab, node| {
+        let router = Upstream::start(lab, &['a'], INTERVAL)?;
+        for (capability, words) in [("net_bind_service", "CAP_NET_BIND_SERVICE"), ("sys_nice", NO_PRECEDENCE)]
+        {
+            let wrapper = without(capability)?;
+            node.start_agent(&AgentOptions { wrapper, environment: talking(), ..AgentOptions::default() })?;
+            router.wait_next_hops(&[WEB_V4], &["n1"], WITHIN)?;
+            let log = node.agent_log();
+            ensure!(log.contains(words), "{capability}: {log}");
+            node.stop_agent(WITHIN)?;
+        }
+        Ok(())
+    })
+}
+
+/// Of what takes CAP_NET_RAW nothing fails with it, and all is told without it.
+#[test]
+fn echoes_and_routers_without_addresses_take_a_capability_and_say_which() -> Result<()> {
+    with_one_node(|lab, node| {
+        let gateway = node.spec().segment().gateway().v4.to_string();
+        let peer = |name: &str, key: &str, value: &str| {
+            let spec = json!({ "myASN": 64_501, "peerASN": 64_500, key: value, "bfdProfile": "echoing" });
+            metallb("v1beta2", "BGPPeer", name, &spec)
+        };
+        let objects = [
+            metallb("v1beta1", "BFDProfile", "echoing", &json!({ "echoMode": true })),
+            peer("numbered", "peerAddress", &gateway),
+            peer("unnumbered", "interface", "eth0"),
+        ];
+        fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), yaml(&objects))?;
+        let told = [
+            "cannot send BFD echoes, which takes CAP_NET_RAW",
+            "cannot look for a router, which takes CAP_NET_RAW",
+        ];
+        node.start_agent(&AgentOptions { wrapper: contained(&granted()?), ..AgentOptions::default() })?;
+        node.stop_agent(WITHIN)?;
+        let log = node.agent_log();
+        ensure!(!told.iter().any(|words| log.contains(words)), "{log}");
+
+        node.start_agent(&AgentOptions { wrapper: without("net_raw")?, ..AgentOptions::default() })?;
+        wait(WITHIN, || {
+            let log = node.agent_log();
+            ensure!(told.iter().all(|words| log.contains(words)), "{log}");
+            Ok(())
+        })
+    })
+}
+
+#[test]
+fn an_agent_finds_the_uplink_of_the_default_route() -> Result<()> {
+    with_one_node(|lab, node| {
+        lab.router()?.set_next_hops(WEB_V4, &["n1"])?;
+        node.start_agent(&AgentOptions { finds_uplink: true, ..AgentOptions::default() })?;
+        let interfaces = node.status()?["interfaces"].clone();
+        ensure!(interfaces[0]["interface"] == "eth0" && interfaces[1].is_null(), "{interfaces}");
+        answers(lab)
+    })
+}

@@ -1,0 +1,116 @@
+//! What real agents tell a cluster of themselves, and what the cluster's Node objects tell them.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use fairlead_tests::control_plane::ControlPlane;
+use fairlead_tests::lab::addresses::Family;
+use fairlead_tests::lab::{AgentOptions, Lab, Policy, Topology};
+use fairlead_tests::routers::{Router, wait};
+use fairlead_tests::upstream::Upstream;
+use serde_json::{Value, json};
+
+const NODES: [&str; 2] = ["n1", "n2"];
+const WITHIN: Duration = Duration::from_secs(40);
+/// Between packets of BFD.
+const INTERVAL: Duration = Duration::from_millis(100);
+const POOL: &str = "198.51.100.0/28";
+/// RFC 8326.
+const GRACEFUL_SHUTDOWN: (u16, u16) = (65535, 0);
+
+#[test]
+fn a_cluster_is_told_of_announcements_and_sessions_and_drains_a_node_by_a_taint() -> Result<()> {
+    let topology = Topology::empty().node('a', 1).node('a', 2).pods("n1", "web", 1).pods("n2", "web", 1);
+    topology.service("web", "web", &[], Policy::Cluster).run(|lab| {
+        let plane = ControlPlane::start(lab)?;
+        let upstream = Upstream::start_router(lab, &['a'], INTERVAL)?;
+        plane.put(&upstream.objects())?;
+        plane.put(&[json!({
+            "apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool",
+            "metadata": {"name": "lab", "namespace": "metallb-system"}, "spec": {"addresses": [POOL]},
+        })])?;
+        plane.put(&lab.topology().observed()?)?;
+        let _controller = plane.controller("controller-1")?;
+        let wish = lab.topology().wish("web", &[Family::V4], "SingleStack")?;
+        plane.put(&[wish])?;
+        let vip = wait(WITHIN, || plane.addresses("web")?.first().copied().context("no address"))?;
+        lab.update(|topology| {
+            topology.service_mut("web")?.vips = vec![vip];
+            Ok(())
+        })?;
+        plane.put(&lab.topology().observed()?)?;
+        let options = AgentOptions {
+            kubeconfig: Some(plane.kubeconfig()),
+            arguments: ["--drain-on-taint", "reboot:NoExecute"].map(String::from).into(),
+            ..AgentOptions::default()
+        };
+        NODES.iter().try_for_each(|name| lab.node(name)?.start_agent(&options))?;
+        upstream.wait_next_hops(&[vip], &NODES, WITHIN)?;
+        wait(WITHIN, || is_told(&plane))?;
+
+        taint(lab, &plane, "n2", &json!([{"key": "reboot", "effect": "NoExecute"}]))?;
+        wait(WITHIN, || asks_for_other_ways(&upstream, lab, vip, &["n2"]))?;
+        for name in NODES {
+            let drains = |node: &Value| node["name"] == "n2" && node["drain"] == "taint reboot";
+            wait(WITHIN, || {
+                let status = lab.node(name)?.status()?;
+                ensure!(status["nodes"].as_array().is_some_and(|it| it.iter().any(drains)), "{status}");
+                Ok(())
+            })?;
+        }
+        taint(lab, &plane, "n2", &json!([]))?;
+        wait(WITHIN, || asks_for_other_ways(&upstream, lab, vip, &[]))?;
+        is_told(&plane)
+    })
+}
+
+/// Each node tells of the Service, of all its sessions, and that nothing is wrong.
+fn is_told(plane: &ControlPlane) -> Result<()> {
+    let services = plane.list("metallb.io/v1beta1", "ServiceBGPStatus")?;
+    let of = |node: &str| services.iter().find(|it| it["status"]["node"] == node);
+    for node in NODES {
+        let status =
+            &of(node).with_context(|| format!("{node} tells of no Service: {services:?}"))?["status"];
+        ensure!(status["serviceName"] == "web" && status["serviceNamespace"] == "default", "{status}");
+        ensure!(status["peers"].as_array().is_some_and(|peers| !peers.is_empty()), "{status}");
+    }
+    ensure!(services.len() == NODES.len(), "{services:?}");
+    let sessions = plane.list("frrk8s.metallb.io/v1beta1", "BGPSessionState")?;
+    for node in NODES {
+        let mut of = sessions.iter().map(|it| &it["status"]).filter(|status| status["node"] == node);
+        ensure!(of.clone().count() == 2, "a session of each family: {sessions:?}");
+        let is_up = |status: &Value| status["bgpStatus"] == "Established" && status["bfdStatus"] == "Up";
+        ensure!(of.all(is_up), "{sessions:?}");
+    }
+    let mut states: Vec<_> = plane
+        .list("metallb.io/v1beta1", "ConfigurationState")?
+        .into_iter()
+        .map(|it| (it["metadata"]["name"].clone(), it["status"]["result"].clone()))
+        .collect();
+    states.sort_by_key(|(name, _)| name.to_string());
+    let expected = ["controller", "speaker-n1", "speaker-n2"].map(|name| (json!(name), json!("Valid")));
+    ensure!(states == expected, "{states:?}");
+    Ok(())
+}
+
+/// These nodes' routes to an address carry the community that asks for other ways, and no others'.
+fn asks_for_other_ways(upstream: &Upstream, lab: &Lab, vip: IpAddr, nodes: &[&str]) -> Result<()> {
+    let routes = upstream.frr().routes(vip.into())?;
+    for name in NODES {
+        let from = lab.node(name)?.spec().addresses().of(Family::V4);
+        let route = routes.iter().find(|route| route.from == Some(from));
+        let route = route.with_context(|| format!("{name} announces nothing: {routes:?}"))?;
+        let asks = route.communities.contains(&GRACEFUL_SHUTDOWN);
+        ensure!(asks == nodes.contains(&name), "{name}: {route:?}");
+    }
+    Ok(())
+}
+
+fn taint(lab: &Lab, plane: &ControlPlane, node: &str, taints: &Value) -> Result<()> {
+    let observed = lab.topology().observed()?;
+    let is_node = |object: &&Value| object["kind"] == "Node" && object["metadata"]["name"] == node;
+    let mut object = observed.iter().find(is_node).context("no such Node")?.clone();
+    object["spec"]["taints"] = taints.clone();
+    plane.put(&[object])
+}
