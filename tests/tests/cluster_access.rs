@@ -162,8 +162,15 @@ async fn a_controller_may_do_what_it_does_and_no_more() -> Result<()> {
         &cluster.store.accesses(),
         "controller-rbac.yaml",
         // An Event of a series; a status that is wanted no more; the pod that this one is not in; a certificate that is
-        // old, or of another type.
-        &["delete configurationstates", "delete secrets", "get pods", "patch events", "update secrets"],
+        // old, or of another type; a server that takes no annotation along with a status.
+        &[
+            "delete configurationstates",
+            "delete secrets",
+            "get pods",
+            "patch events",
+            "patch services",
+            "update secrets",
+        ],
     )
 }
 

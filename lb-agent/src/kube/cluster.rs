@@ -11,6 +11,7 @@ use futures::{StreamExt, TryStreamExt};
 use kube::Client;
 use kube::api::{Api, ApiResource};
 use kube::runtime::WatchStreamExt;
+use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event, InitialListStrategy, watcher};
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
@@ -179,6 +180,8 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
 
 /// How long a watch lasts before it is begun anew: a connection that died without a word is noticed by then.
 const WATCH_SECONDS: u32 = 60;
+/// A kind that is not defined is asked for again after this time.
+const ASKED_AGAIN: Duration = Duration::from_secs(30);
 /// A failure is told again when it has lasted this long.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
@@ -192,7 +195,7 @@ async fn follow(
     // Objects that come one by one are read one by one: a list is all of them at once.
     let config = watcher::Config::default().timeout(WATCH_SECONDS).streaming_lists();
     let mut strategy = InitialListStrategy::StreamingList;
-    let mut events = watcher(api.clone(), config.clone()).default_backoff().boxed();
+    let mut events = watcher(api.clone(), config.clone()).backoff(Patience::default()).boxed();
     let mut told: Option<tokio::time::Instant> = None;
     loop {
         match events.try_next().await {
@@ -208,12 +211,11 @@ async fn follow(
                 tracing::debug!(kind = watched.kind, "the server does not stream lists");
                 strategy = InitialListStrategy::ListWatch;
                 let config = watcher::Config { initial_list_strategy: strategy.clone(), ..config.clone() };
-                events = watcher(api.clone(), config).default_backoff().boxed();
+                events = watcher(api.clone(), config).backoff(Patience::default()).boxed();
             }
             Err(error) => {
-                if is_undefined(&error)
-                    && lock(&seen).kinds.entry(watched.kind).or_default().handle_undefined()
-                {
+                let is_undefined = is_undefined(&error);
+                if is_undefined && lock(&seen).kinds.entry(watched.kind).or_default().handle_undefined() {
                     tracing::warn!(
                         kind = watched.kind,
                         "the cluster does not define this kind: it counts as if there were none"
@@ -224,8 +226,34 @@ async fn follow(
                     tracing::warn!(kind = watched.kind, %error, "the API server cannot be watched; what was seen stays in force");
                     told = Some(tokio::time::Instant::now());
                 }
+                if is_undefined {
+                    tokio::time::sleep(ASKED_AGAIN).await;
+                }
             }
         }
+    }
+}
+
+/// How long to wait before a server is asked again that did not answer: as the library has it, but nobody waits
+/// longer than some seconds for what has changed meanwhile. The first waits, which are random, keep the nodes of a
+/// cluster from coming back in one moment.
+#[derive(Default)]
+struct Patience(watcher::DefaultBackoff);
+
+/// The longest wait.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Iterator for Patience {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(self.0.next()?.min(PATIENCE))
+    }
+}
+
+impl Backoff for Patience {
+    fn reset(&mut self) {
+        self.0.reset();
     }
 }
 
