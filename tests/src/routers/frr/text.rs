@@ -50,7 +50,9 @@ pub(super) fn bfdd(config: &Config) -> String {
 /// Sessions and announcements.
 pub(super) fn bgpd(config: &Config) -> String {
     // A next hop that both sides know by its global address is easier to recognise.
-    let mut text = String::from("debug bgp neighbor-events\nroute-map GLOBAL permit 10\n");
+    // FRR would ask for every table again some seconds after it has read its own route maps.
+    let mut text =
+        String::from("bgp route-map delay-timer 0\ndebug bgp neighbor-events\nroute-map GLOBAL permit 10\n");
     text += " set ipv6 next-hop prefer-global\nexit\n";
     // First: what refers to a map that is not there yet is judged again only seconds later.
     for (number, announcement) in config.announcements.iter().enumerate() {
