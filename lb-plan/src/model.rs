@@ -11,6 +11,7 @@ mod endpoints;
 mod modeller;
 mod name;
 mod node;
+mod order;
 mod pool;
 mod service;
 mod standing;
@@ -33,7 +34,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use lb_api::objects::{Object, Sourced};
-use lb_api::problem::{Problem, Reason};
+use lb_api::problem::Problem;
 use modeller::Recollection;
 
 /// Everything that is wanted, valid.
@@ -71,58 +72,22 @@ impl Model {
         objects: &[O],
         class: Option<&str>,
     ) -> (Self, Vec<Problem>) {
-        Self::recalling(before, objects, class, &mut Recollection::default())
+        let objects: Vec<&Sourced<Object>> = objects.iter().map(O::borrow).collect();
+        let mut model = before.remainder();
+        let problems = Recollection::default().update(&mut model, &objects, class);
+        (model, problems)
     }
 
-    /// The same, where what came of Services before is recalled.
-    fn recalling<O: Borrow<Sourced<Object>>>(
-        before: &Self,
-        objects: &[O],
-        class: Option<&str>,
-        recollection: &mut Recollection,
-    ) -> (Self, Vec<Problem>) {
-        let mut problems = Vec::new();
-        let ordered = ordered(objects.iter().map(O::borrow), &mut problems);
-        let of_kind = || ordered.iter().copied();
-        let pools = Pools::build(of_kind(), &before.pools, &mut problems);
-        let nodes = node::build(of_kind(), &before.drain, &mut problems);
-        let slices = endpoints::index(of_kind());
-        let context = service::Context { pools: &pools, nodes: &nodes, slices: &slices, class };
-        let services = service::build(of_kind(), &context, recollection.of(&context), &mut problems);
-        let l2_advertisements = advertisement::build(of_kind());
-        let bgp = Bgp::build(&ordered, &pools, &nodes, &before.bgp, &mut problems);
-        let drain = before.drain.clone();
-        (Self { pools, services, nodes, l2_advertisements, bgp, drain }, problems)
+    /// What of a model counts for the one after it.
+    fn remainder(&self) -> Self {
+        let (pools, bgp, drain) = (self.pools.clone(), self.bgp.clone(), self.drain.clone());
+        Self { pools, bgp, drain, ..Self::default() }
     }
 
     /// The addresses whose ways the facts should tell: the primary address of every other node.
     pub fn addresses_to_resolve(&self, own: &NodeName) -> BTreeSet<IpAddr> {
         self.nodes.iter().filter(|(name, _)| *name != own).map(|(_, node)| node.primary()).collect()
     }
-}
-
-/// The first of each object, and a problem for every other; in the order in which conflicts are decided, on every
-/// machine alike: what was made first comes first, then what is first by kind, namespace and name.
-fn ordered<'a>(
-    objects: impl Iterator<Item = &'a Sourced<Object>>,
-    problems: &mut Vec<Problem>,
-) -> Vec<&'a Sourced<Object>> {
-    let mut ordered: Vec<_> = objects.collect();
-    let key = |object: &&'a Sourced<Object>| {
-        (object.value.kind(), object.value.namespace(), &object.value.metadata().name)
-    };
-    // Mostly in this order already, by which it is quick.
-    ordered.sort_by_key(key);
-    ordered.dedup_by(|object, first| {
-        let is_double = key(object) == key(first);
-        if is_double {
-            let (source_name, line) = (first.source.clone(), first.line);
-            problems.push(Problem::of(object, Reason::Duplicate { source_name, line }));
-        }
-        is_double
-    });
-    ordered.sort_by_key(|object| object.value.metadata().creation_timestamp.as_deref());
-    ordered
 }
 
 #[cfg(test)]

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::name::{NodeName, Protocol};
+use super::name::{NodeName, Protocol, ServiceName};
 use super::node::Node;
-use super::table::Table;
 use lb_api::objects::{Conditions, EndpointSlice, Object, Sourced};
 
 /// Label of an EndpointSlice that names its Service.
@@ -27,20 +26,10 @@ impl Endpoints {
     }
 }
 
-/// EndpointSlices by namespace and name of their Service.
-pub(super) type Slices<'a> = Table<(&'a str, &'a str), Vec<&'a EndpointSlice>>;
-
-pub(super) fn index<'a>(objects: impl Iterator<Item = &'a Sourced<Object>>) -> Slices<'a> {
-    let mut slices = Slices::default();
-    for object in objects {
-        let Object::EndpointSlice(slice) = &object.value else { continue };
-        // A slice without the label belongs to no Service; that is allowed.
-        if let Some(service) = slice.metadata.labels.get(SERVICE_LABEL) {
-            let namespace = object.value.namespace().unwrap_or_default();
-            slices.entry((namespace, service)).or_default().push(slice);
-        }
-    }
-    slices
+/// The Service that an EndpointSlice is of. One without the label is of none; that is allowed.
+pub(super) fn service(slice: &Sourced<Object>) -> Option<ServiceName> {
+    let name = slice.value.metadata().labels.get(SERVICE_LABEL)?.clone();
+    Some(ServiceName { namespace: slice.value.namespace().unwrap_or_default().to_owned(), name })
 }
 
 /// A port of a VIP as EndpointSlices call it.
@@ -93,7 +82,7 @@ pub(super) fn count<'a>(
     let mut census =
         Census { endpoints: Endpoints::default(), unknown_nodes: BTreeSet::new(), without_node: false };
     for node in serving.values() {
-        match node.map(|name| (name, nodes.get_key_value(&NodeName::from(name)))) {
+        match node.map(|name| (name, nodes.get_key_value(name))) {
             Some((_, Some((name, _)))) => *census.endpoints.by_node.entry(name.clone()).or_default() += 1,
             Some((name, None)) => {
                 census.unknown_nodes.insert(name);

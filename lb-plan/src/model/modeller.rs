@@ -1,59 +1,106 @@
 //! Models one after another, of objects of which few have changed.
 
+mod seen;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
 
-use super::service::{Context, Judgements};
-use super::{Model, NodeName, Pools};
+use super::bgp::Bgp;
+use super::order::{self, Held, Ranked};
+use super::service::{Context, Subjects};
+use super::{Model, Pools, advertisement, node};
+use seen::Seen;
 
-/// Makes a model after another one, and looks only at the Services of which something is another than it was: the
-/// object, one of its EndpointSlices, the pools, or which nodes there are. The result is that of [`Model::after`].
+pub(super) use seen::Changes;
+
+/// Keeps a model of objects that change: after each update it is what [`Model::after`] would have made of the model
+/// before. It looks only at what has changed and at what depends on that.
 ///
 /// What is the same it knows by its place in memory, so it holds the objects that it has seen last.
 #[derive(Clone, Debug, Default)]
 pub struct Modeller {
-    objects: Vec<Arc<Sourced<Object>>>,
-    recollection: Recollection,
+    model: Model,
+    recollection: Recollection<Arc<Sourced<Object>>>,
 }
 
 impl Modeller {
-    /// The model of all objects after another one, as [`Model::after`] has it.
-    pub fn after(
-        &mut self,
-        before: &Model,
-        objects: &[Arc<Sourced<Object>>],
-        class: Option<&str>,
-    ) -> (Model, Vec<Problem>) {
-        let made = Model::recalling(before, objects, class, &mut self.recollection);
-        // Only now may those go that were seen before: nothing is recalled of them any more.
-        self.objects = objects.to_vec();
-        made
+    /// Begins after a model. Its Services and nodes do not count, and are not there until objects have been seen.
+    pub fn new(before: &Model) -> Self {
+        Self { model: before.remainder(), recollection: Recollection::default() }
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Has all objects as they are now, and tells what is wrong with them. `class` is as [`Model::build`] has it.
+    pub fn update(&mut self, objects: &[Arc<Sourced<Object>>], class: Option<&str>) -> Vec<Problem> {
+        self.recollection.update(&mut self.model, objects, class)
     }
 }
 
-/// What came of Services, and what that was judged against.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Recollection {
-    pools: Pools,
-    nodes: Vec<NodeName>,
+/// The objects of a model, and what came of them.
+#[derive(Clone, Debug)]
+pub(super) struct Recollection<O> {
     class: Option<String>,
-    judgements: Judgements,
+    seen: Seen<O>,
+    subjects: Subjects<O>,
+    /// Objects that are neither Services nor EndpointSlices: few.
+    others: BTreeSet<Ranked<O>>,
 }
 
-impl Recollection {
-    /// What came of Services in the same context; nothing if it was another.
-    pub(super) fn of(&mut self, context: &Context<'_>) -> &mut Judgements {
-        let is_same = self.class.as_deref() == context.class
-            && self.pools == *context.pools
-            && self.nodes.iter().eq(context.nodes.keys());
-        if !is_same {
-            self.judgements.clear();
-            self.class = context.class.map(str::to_owned);
-            self.pools = context.pools.clone();
-            self.nodes = context.nodes.keys().cloned().collect();
-        }
-        &mut self.judgements
+impl<O> Default for Recollection<O> {
+    fn default() -> Self {
+        Self { class: None, seen: Seen::default(), subjects: Subjects::default(), others: BTreeSet::new() }
     }
+}
+
+impl<O: Held> Recollection<O> {
+    /// Makes a model the one of these objects. Its Services must be those that are recalled.
+    pub(super) fn update(&mut self, model: &mut Model, objects: &[O], class: Option<&str>) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let changes = self.changes(model, objects, &mut problems);
+        self.take(&changes);
+        let others: Vec<_> = self.others.iter().map(|it| it.0.object()).collect();
+        let of_kind = || others.iter().copied();
+        let pools = Pools::build(of_kind(), &model.pools, &mut problems);
+        let nodes = node::build(of_kind(), &model.drain, &mut problems);
+        let is_same =
+            self.class.as_deref() == class && model.pools == pools && model.nodes.keys().eq(nodes.keys());
+        let context = Context { pools: &pools, nodes: &nodes, class };
+        self.subjects.update(&changes, &context, is_same, &mut model.services);
+        problems.extend(self.subjects.problems());
+        model.bgp = Bgp::build(&others, &pools, &nodes, &model.bgp, &mut problems);
+        model.l2_advertisements = advertisement::build(of_kind());
+        (model.pools, model.nodes) = (pools, nodes);
+        self.class = class.map(str::to_owned);
+        problems
+    }
+
+    /// What has changed since the last update; all is new if an object is there twice.
+    fn changes(&mut self, model: &mut Model, objects: &[O], problems: &mut Vec<Problem>) -> Changes<O> {
+        if let Some(changes) = self.seen.see(objects) {
+            return changes;
+        }
+        // This is a mistake in files, and no API server has it: no reason to be quick, only to be right.
+        *self = Self::default();
+        model.services.clear();
+        self.seen.see(&order::distinct(objects, problems)).unwrap_or_default()
+    }
+
+    fn take(&mut self, changes: &Changes<O>) {
+        for object in changes.gone.iter().filter(|it| is_other(it.object())) {
+            self.others.remove(&Ranked(object.clone()));
+        }
+        let come = changes.come.iter().filter(|it| is_other(it.object()));
+        self.others.extend(come.cloned().map(Ranked));
+    }
+}
+
+fn is_other(object: &Sourced<Object>) -> bool {
+    !matches!(object.value, Object::Service(_) | Object::EndpointSlice(_))
 }

@@ -1,11 +1,13 @@
 //! Names, each of its own type so that none is taken for another.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
 use lb_common::wire::ip;
 use serde::{Serialize, Serializer};
 
+use lb_api::objects::{Object, Sourced};
 use lb_api::problem::ObjectRef;
 
 /// Name of a Node. Cheap to clone: every ring names every node.
@@ -27,6 +29,13 @@ impl NodeName {
 impl From<&str> for NodeName {
     fn from(name: &str) -> Self {
         Self(name.into())
+    }
+}
+
+/// By which a table of nodes is asked without a new name.
+impl Borrow<str> for NodeName {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
@@ -52,6 +61,12 @@ pub struct ServiceName {
 }
 
 impl ServiceName {
+    /// The name of an object that is a Service.
+    pub(super) fn of(service: &Sourced<Object>) -> Self {
+        let namespace = service.value.namespace().unwrap_or_default().to_owned();
+        Self { namespace, name: service.value.metadata().name.clone() }
+    }
+
     /// What a problem calls the Service.
     pub fn reference(&self) -> ObjectRef {
         ObjectRef {

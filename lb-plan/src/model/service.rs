@@ -1,19 +1,23 @@
 //! Services that are to be served.
 
 mod address;
+mod claims;
 mod port;
+mod subjects;
+
+pub(super) use subjects::Subjects;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::endpoints::{Endpoints, Slices};
-use super::name::{NodeName, Protocol, ServiceName};
+use super::endpoints::Endpoints;
+use super::name::{NodeName, Protocol};
 use super::node::Node;
+use super::order::Held;
 use super::pool::Pools;
-use super::table::Table;
+use claims::Claims;
 use lb_api::objects::{self, EndpointSlice, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
 
@@ -52,8 +56,11 @@ pub struct ServiceVip {
     pub endpoints: Endpoints,
 }
 
+/// What only one Service can have.
+type VipKey = (IpAddr, u16, Protocol);
+
 impl ServiceVip {
-    fn key(&self) -> (IpAddr, u16, Protocol) {
+    fn key(&self) -> VipKey {
         (self.address, self.port, self.protocol)
     }
 
@@ -66,109 +73,61 @@ impl ServiceVip {
     }
 }
 
-/// What a Service is judged against.
+/// What Services are judged against.
 pub(super) struct Context<'a> {
     pub(super) pools: &'a Pools,
     pub(super) nodes: &'a BTreeMap<NodeName, Node>,
-    pub(super) slices: &'a Slices<'a>,
     pub(super) class: Option<&'a str>,
-}
-
-/// Which Service has a port of an address.
-type Taken<'a> = Table<(IpAddr, u16, Protocol), &'a Sourced<Object>>;
-
-/// What came of Services, by the places of their objects in memory.
-pub(super) type Judgements = Table<usize, Judgement>;
-
-/// What came of a Service.
-#[derive(Clone, Debug)]
-pub(super) struct Judgement {
-    /// Places of its EndpointSlices in memory, in their order.
-    slices: Vec<usize>,
-    service: Option<Arc<Service>>,
-    problems: Vec<Problem>,
-}
-
-impl Judgement {
-    /// Whether judging again would come to the same: no port is taken by another Service, now or then.
-    fn holds(&self, slices: &[&EndpointSlice], taken: &Taken<'_>) -> bool {
-        let collided = |problem: &Problem| matches!(problem.reason, Reason::PortTaken { .. });
-        self.slices.iter().copied().eq(slices.iter().map(|slice| place(*slice)))
-            && !self.problems.iter().any(collided)
-            && self.vips().all(|vip| !taken.contains_key(&vip.key()))
-    }
-
-    fn vips(&self) -> impl Iterator<Item = &ServiceVip> {
-        self.service.iter().flat_map(|service| &service.vips)
-    }
-}
-
-fn place<T>(value: &T) -> usize {
-    std::ptr::from_ref(value).addr()
-}
-
-pub(super) fn build<'a>(
-    objects: impl Iterator<Item = &'a Sourced<Object>>,
-    context: &Context<'_>,
-    before: &mut Judgements,
-    problems: &mut Vec<Problem>,
-) -> BTreeMap<ServiceName, Arc<Service>> {
-    let mut services = Vec::with_capacity(before.len());
-    let mut judgements = Judgements::with_capacity_and_hasher(before.len(), Default::default());
-    let mut taken = Taken::with_capacity_and_hasher(before.len(), Default::default());
-    for object in objects {
-        let Object::Service(written) = &object.value else { continue };
-        if !is_ours(written, context.class) {
-            continue;
-        }
-        let (namespace, name) = (object.value.namespace().unwrap_or_default(), &*written.metadata.name);
-        let slices = context.slices.get(&(namespace, name)).map_or(&[][..], Vec::as_slice);
-        let known = before.remove(&place(object)).filter(|known| known.holds(slices, &taken));
-        let judgement = known.unwrap_or_else(|| {
-            let mut candidate = Candidate { object, written, slices, context, problems: Vec::new() };
-            let service = candidate.judge(&mut taken).map(Arc::new);
-            let slices = slices.iter().map(|slice| place(*slice)).collect();
-            Judgement { slices, service, problems: candidate.problems }
-        });
-        taken.extend(judgement.vips().map(|vip| (vip.key(), object)));
-        problems.extend_from_slice(&judgement.problems);
-        if let Some(service) = &judgement.service {
-            let name = ServiceName { namespace: namespace.to_owned(), name: name.to_owned() };
-            services.push((name, Arc::clone(service)));
-        }
-        judgements.insert(place(object), judgement);
-    }
-    *before = judgements;
-    services.into_iter().collect()
-}
-
-/// A Service with no class is for the load balancer that serves no class in particular.
-fn is_ours(written: &objects::Service, class: Option<&str>) -> bool {
-    let spec = &written.spec;
-    spec.r#type.as_deref() == Some("LoadBalancer") && spec.load_balancer_class.as_deref() == class
 }
 
 /// A Service of ours while it is judged.
 struct Candidate<'a> {
     object: &'a Sourced<Object>,
     written: &'a objects::Service,
+    /// In the order of their ranks.
     slices: &'a [&'a EndpointSlice],
     context: &'a Context<'a>,
     problems: Vec<Problem>,
 }
 
 impl<'a> Candidate<'a> {
-    fn judge(&mut self, taken: &mut Taken<'a>) -> Option<Service> {
+    /// `None` for what is no Service, or not for us. One with no class is for the load balancer that serves no class
+    /// in particular.
+    fn of(
+        object: &'a Sourced<Object>,
+        slices: &'a [&'a EndpointSlice],
+        context: &'a Context<'a>,
+    ) -> Option<Self> {
+        let Object::Service(written) = &object.value else { return None };
+        let spec = &written.spec;
+        let is_ours = spec.r#type.as_deref() == Some("LoadBalancer")
+            && spec.load_balancer_class.as_deref() == context.class;
+        is_ours.then_some(Self { object, written, slices, context, problems: Vec::new() })
+    }
+
+    /// The ports of addresses that it wants, whoever has them.
+    fn claims(mut self) -> Vec<VipKey> {
+        let Some((_, _, addresses)) = self.terms() else { return Vec::new() };
+        let ports = self.written.spec.ports.iter();
+        let ports = ports.filter_map(|it| Some((it.port.get(), Protocol::parse(it.protocol.as_deref())?)));
+        ports.flat_map(|(port, protocol)| addresses.iter().map(move |it| (*it, port, protocol))).collect()
+    }
+
+    /// What comes of it, and what is wrong with it.
+    fn judge(mut self, claims: &Claims<impl Held>) -> (Option<Service>, Vec<Problem>) {
+        let Some((policy, affinity, addresses)) = self.terms() else { return (None, self.problems) };
+        let vips = self.vips(&addresses, policy, claims);
+        let labels = self.written.metadata.labels.clone();
+        (Some(Service { policy, affinity, labels, vips }), self.problems)
+    }
+
+    /// Its policy, affinity and addresses, if it can be served by them.
+    fn terms(&mut self) -> Option<(TrafficPolicy, bool, Vec<IpAddr>)> {
         let policy = self.policy();
         let affinity = self.affinity();
         let addresses = self.addresses();
-        let (policy, affinity) = (policy?, affinity?);
-        if addresses.is_empty() {
-            return None;
-        }
-        let vips = self.vips(&addresses, policy, taken);
-        let labels = self.written.metadata.labels.clone();
-        Some(Service { policy, affinity, labels, vips })
+        let terms = (policy?, affinity?, addresses);
+        (!terms.2.is_empty()).then_some(terms)
     }
 
     fn policy(&mut self) -> Option<TrafficPolicy> {

@@ -3,20 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::{Candidate, ServiceVip, Taken, TrafficPolicy};
+use super::claims::Claims;
+use super::{Candidate, ServiceVip, TrafficPolicy, VipKey};
 use crate::model::endpoints::{self, Target};
-use crate::model::name::Protocol;
+use crate::model::name::{Protocol, ServiceName};
+use crate::model::order::Held;
 use lb_api::problem::{Problem, Reason};
 
 impl<'a> Candidate<'a> {
-    /// Every address with every port that is served and that no Service before has.
+    /// Every address with every port that is served and that the Service has.
     pub(super) fn vips(
         &mut self,
         addresses: &[IpAddr],
         policy: TrafficPolicy,
-        taken: &mut Taken<'a>,
+        claims: &Claims<impl Held>,
     ) -> Vec<ServiceVip> {
-        let mut vips = Vec::new();
+        let mut vips: Vec<ServiceVip> = Vec::new();
         let mut survey = Survey::default();
         for (i, port) in self.written.spec.ports.iter().enumerate() {
             let Some(protocol) = Protocol::parse(port.protocol.as_deref()) else {
@@ -26,7 +28,10 @@ impl<'a> Candidate<'a> {
                 continue;
             };
             for &address in addresses {
-                if !self.take(taken, i, (address, port.port.get(), protocol)) {
+                let key = (address, port.port.get(), protocol);
+                if let Some(by) = self.holder(key, claims, &vips) {
+                    let reason = Reason::PortTaken { address, port: key.1, protocol: protocol.name(), by };
+                    self.refuse(format!("spec.ports[{i}].port"), reason);
                     continue;
                 }
                 let target =
@@ -41,17 +46,11 @@ impl<'a> Candidate<'a> {
         vips
     }
 
-    fn take(&mut self, taken: &mut Taken<'a>, i: usize, key: (IpAddr, u16, Protocol)) -> bool {
-        if let Some(by) = taken.get(&key) {
-            let (address, port, protocol) = key;
-            let metadata = (by.value.namespace().unwrap_or_default(), &by.value.metadata().name);
-            let by = format!("{}/{}", metadata.0, metadata.1);
-            let reason = Reason::PortTaken { address, port, protocol: protocol.name(), by };
-            self.refuse(format!("spec.ports[{i}].port"), reason);
-            return false;
-        }
-        taken.insert(key, self.object);
-        true
+    /// Who else has a port: another Service, or this one by a port before.
+    fn holder(&self, key: VipKey, claims: &Claims<impl Held>, vips: &[ServiceVip]) -> Option<String> {
+        let holder = claims.holder(key)?;
+        let is_free = std::ptr::eq(holder, self.object) && !vips.iter().any(|vip| vip.key() == key);
+        (!is_free).then(|| ServiceName::of(holder).to_string())
     }
 
     fn endpoints(&self, target: Target<'_>, survey: &mut Survey<'a>) -> crate::model::Endpoints {
