@@ -59,7 +59,6 @@ struct Memory {
     planner: Planner,
     installed: Contents,
     modeller: Modeller,
-    model: Model,
     /// What is wrong with the objects.
     problems: Vec<Problem>,
     /// What became of reading them.
@@ -95,8 +94,7 @@ impl Control {
         let mut memory = Memory {
             planner: Planner::default(),
             installed: self.maps.read_back()?,
-            modeller: Modeller::default(),
-            model: Model { drain: self.drain.clone(), ..Model::default() },
+            modeller: Modeller::new(&Model { drain: self.drain.clone(), ..Model::default() }),
             problems: Vec::new(),
             reading: Reading::default(),
             observation: Observation::default(),
@@ -172,7 +170,7 @@ impl Control {
     }
 
     fn wanted(&self, memory: &Memory) -> BTreeSet<IpAddr> {
-        memory.model.addresses_to_resolve(&self.settings.node)
+        memory.modeller.model().addresses_to_resolve(&self.settings.node)
     }
 
     /// False where the source cannot tell now.
@@ -181,12 +179,9 @@ impl Control {
             memory.reading.failed();
             return false;
         };
-        let class = self.class.as_deref();
-        let (model, problems) = memory.modeller.after(&memory.model, &snapshot.objects, class);
         memory.problems = snapshot.problems;
-        memory.problems.extend(problems);
+        memory.problems.extend(memory.modeller.update(&snapshot.objects, self.class.as_deref()));
         memory.reading.succeeded(&memory.problems);
-        memory.model = model;
         true
     }
 
@@ -214,7 +209,7 @@ impl Control {
         let silent = self.prober.as_ref().map(|prober| prober.silent().borrow().clone()).unwrap_or_default();
         let facts = Facts { silent, ..memory.observation.facts.clone() };
         let plan = memory.planner.plan(
-            &memory.model,
+            memory.modeller.model(),
             &facts,
             &self.settings,
             &memory.installed,
@@ -246,12 +241,12 @@ impl Control {
             draining: self.is_draining(memory),
         };
         let is_ready = self.is_ready(memory);
-        self.neighbours.tell(&memory.model, &self.settings.node, &settings, is_ready)
+        self.neighbours.tell(memory.modeller.model(), &self.settings.node, &settings, is_ready)
     }
 
     /// Whether this node takes no new flows: it has been told so, or its Node object says so.
     fn is_draining(&self, memory: &Memory) -> bool {
-        let node = memory.model.nodes.get(&self.settings.node);
+        let node = memory.modeller.model().nodes.get(&self.settings.node);
         self.settings.draining || node.is_some_and(Node::is_draining)
     }
 

@@ -132,7 +132,6 @@ pub async fn observe(options: &SourceOptions) -> Result<()> {
 #[derive(Default)]
 struct State {
     modeller: Modeller,
-    model: Model,
     planner: Planner,
     installed: Contents,
     facts: Option<Facts>,
@@ -145,21 +144,19 @@ impl State {
         snapshot: &lb_agent::snapshot::Snapshot,
         read: Duration,
     ) -> Result<Turn> {
-        let (modelled, model) = timed(|| self.modeller.after(&self.model, &snapshot.objects, None));
-        let (updated, problems) = modelled;
-        self.model = updated;
-        ensure!(self.model.nodes.contains_key(node), "the observer's node is not there");
-        let facts = self.facts.get_or_insert_with(|| facts(&self.model, node));
+        let (problems, modelled) = timed(|| self.modeller.update(&snapshot.objects, None));
+        let model = self.modeller.model();
+        ensure!(model.nodes.contains_key(node), "the observer's node is not there");
+        let facts = self.facts.get_or_insert_with(|| facts(model, node));
         let (operations, plan) = timed(|| {
-            let planned =
-                self.planner.plan(&self.model, facts, &settings(node), &self.installed, Duration::ZERO);
+            let planned = self.planner.plan(model, facts, &settings(node), &self.installed, Duration::ZERO);
             diff(&self.installed, &planned.contents)
         });
-        let (_, routes) = timed(|| speaker::plan(&self.model, node, &SpeakerSettings::default()));
+        let (_, routes) = timed(|| speaker::plan(model, node, &SpeakerSettings::default()));
         operations.iter().for_each(|operation| self.installed.apply(operation));
         Ok(Turn {
             read: milliseconds(read),
-            model: milliseconds(model),
+            model: milliseconds(modelled),
             plan: milliseconds(plan),
             routes: milliseconds(routes),
             operations: operations.len(),

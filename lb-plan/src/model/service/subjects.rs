@@ -56,7 +56,7 @@ impl<O: Held> Subjects<O> {
     ) {
         let mut concerned = self.take(changes);
         if !is_same {
-            concerned.extend(self.by_name.keys().cloned());
+            concerned = self.by_name.keys().cloned().collect();
         }
         // All claims are known before any is decided.
         let keys: BTreeSet<_> = concerned.iter().flat_map(|name| self.claim(name, context)).collect();
