@@ -6,8 +6,9 @@ mod key;
 pub use diff::diff;
 pub use key::{MapKey, VipKey, peer_key, peer_mac_key};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use lb_common::maps::{Announcer, Config, Link, Node, Vip};
 use lb_common::ring::{NodeIndex, Slot};
@@ -31,8 +32,9 @@ pub struct Contents {
     pub peer_macs: BTreeMap<[u8; 8], NodeIndex>,
     /// `lb_vips4` and `lb_vips6`.
     pub vips: BTreeMap<VipKey, Vip>,
-    /// The parts of `lb_rings` that a VIP refers to, by their first slot.
-    pub rings: BTreeMap<u32, Vec<Slot>>,
+    /// The parts of `lb_rings` that a VIP refers to, by their first slot. Contents with the same ring share it: so it
+    /// is known without a look at its slots, of which there may be millions, that it has not changed.
+    pub rings: BTreeMap<u32, Arc<[Slot]>>,
     /// `lb_arp`.
     pub arp: BTreeMap<Ipv4Addr, Announcer>,
 }
@@ -102,10 +104,18 @@ pub enum Op {
 
 impl Contents {
     /// The slots of the region that a VIP refers to; `None` if they are not known.
-    pub fn ring_of(&self, vip: &Vip) -> Option<&[Slot]> {
+    pub fn ring_of(&self, vip: &Vip) -> Option<&Arc<[Slot]>> {
         let region = Region::of(vip)?;
         let slots = self.rings.get(&region.first)?;
         (u32::try_from(slots.len()) == Ok(region.slots)).then_some(slots)
+    }
+
+    /// All regions that a VIP refers to.
+    pub fn regions(&self) -> BTreeSet<Region> {
+        let mut regions: Vec<Region> = self.vips.values().filter_map(Region::of).collect();
+        // Most VIPs share a few rings.
+        regions.dedup();
+        regions.into_iter().collect()
     }
 
     /// Does what `op` does to the maps. A region that no VIP refers to any more is forgotten, as it would be
@@ -139,12 +149,14 @@ impl Contents {
     fn write_slots(&mut self, first: u32, slots: &[Slot]) {
         if let Some((start, ring)) = self.rings.range_mut(..=first).next_back() {
             let within = (first - start) as usize;
-            if let Some(part) = ring.get_mut(within..within + slots.len()) {
-                part.copy_from_slice(slots);
+            if within + slots.len() <= ring.len() {
+                if let Some(part) = Arc::make_mut(ring).get_mut(within..within + slots.len()) {
+                    part.copy_from_slice(slots);
+                }
                 return;
             }
         }
-        self.rings.insert(first, slots.to_vec());
+        self.rings.insert(first, slots.into());
     }
 
     /// `key` is that of the VIP that has gone elsewhere. VIPs go in the order of their keys, so one that is

@@ -28,7 +28,7 @@ fn small() -> Contents {
         peers: BTreeMap::from([([1; 16], 0)]),
         peer_macs: BTreeMap::from([([1; 8], 0)]),
         vips: BTreeMap::from([(key(80), vip(8, 4, 5))]),
-        rings: BTreeMap::from([(8, vec![slot(0); 4])]),
+        rings: BTreeMap::from([(8, vec![slot(0); 4].into())]),
         arp: BTreeMap::from([([192, 0, 2, 1].into(), Announcer::only(0))]),
     }
 }
@@ -80,7 +80,7 @@ fn nothing_is_done_for_nothing() {
 fn only_runs_of_changed_slots_are_written() {
     let mut desired = small();
     desired.nodes.insert(1, node(2));
-    desired.rings.insert(8, vec![slot(1), slot(1), slot(0), slot(1)]);
+    desired.rings.insert(8, [slot(1), slot(1), slot(0), slot(1)].into());
     let ops = diff(&small(), &desired);
     let runs = [
         Op::WriteNode(1, node(2)),
@@ -95,7 +95,7 @@ fn only_runs_of_changed_slots_are_written() {
 fn a_vip_moves_when_its_new_region_is_complete() {
     let mut desired = small();
     desired.vips.insert(key(80), vip(16, 8, 5));
-    desired.rings = BTreeMap::from([(16, vec![slot(0); 8])]);
+    desired.rings = BTreeMap::from([(16, vec![slot(0); 8].into())]);
     let ops = diff(&small(), &desired);
     assert_eq!(
         ops,

@@ -26,8 +26,8 @@ pub(super) struct Inheritance {
 
 impl Heir<'_> {
     /// `ring` as the successor of `before`, which may be of another size.
-    pub(super) fn inherit(&self, ring: &Arc<[Slot]>, before: &[Slot]) -> Inheritance {
-        if before == &**ring {
+    pub(super) fn inherit(&self, ring: &Arc<[Slot]>, before: &Arc<[Slot]>) -> Inheritance {
+        if before == ring {
             return Inheritance { slots: ring.clone(), has_news: false, came_to_lead: false };
         }
         let mut inheritance = Inheritance { slots: ring.clone(), has_news: false, came_to_lead: false };
@@ -108,7 +108,7 @@ mod tests {
 
     /// Nodes 0 to 9 are there; this machine is 0.
     fn inherit(ring: &[Slot], before: &[Slot], keeps_former: bool) -> Inheritance {
-        Heir { seated: &[true; 10], own: 0, keeps_former }.inherit(&ring.into(), before)
+        Heir { seated: &[true; 10], own: 0, keeps_former }.inherit(&ring.into(), &before.into())
     }
 
     fn former(ring: &[Slot], before: &[Slot]) -> Vec<[NodeIndex; 4]> {

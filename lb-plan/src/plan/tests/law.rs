@@ -1,6 +1,7 @@
 //! The law of the operations, over random histories of a cluster.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use lb_common::maps::Vip;
 use lb_common::ring::{NO_NODE, Slot};
@@ -39,9 +40,11 @@ fn assert_own(now: &Contents, installed: &Contents, desired: &Contents) {
     for key in now.vips.keys().filter(|key| desired.vips.contains_key(key)) {
         let (now, before, after) = (ring(now, key).unwrap(), ring(installed, key), ring(desired, key));
         let [before, after] = [before, after].map(|ring| ring.filter(|ring| ring.len() == now.len()));
-        let is_of = |ring: &Option<Vec<_>>, i: usize, slot| ring.as_ref().is_some_and(|ring| ring[i] == slot);
+        let is_of = |ring: &Option<Arc<[Slot]>>, i: usize, slot: Slot| {
+            ring.as_ref().is_some_and(|ring| ring[i] == slot)
+        };
         let own = |(i, slot)| is_of(&before, i, slot) || is_of(&after, i, slot);
-        assert!(now.into_iter().enumerate().all(own), "{key:?} sees another VIP's ring");
+        assert!(now.iter().copied().enumerate().all(own), "{key:?} sees another VIP's ring");
     }
 }
 
