@@ -293,6 +293,8 @@ impl Control {
                 Err(error) => failures.push(error),
             }
         }
+        // So the next plan need not look into rings that stay.
+        installed.share_rings(&plan.contents);
         (done, failures)
     }
 

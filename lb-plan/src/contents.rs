@@ -2,13 +2,14 @@
 
 mod diff;
 mod key;
+mod slots;
 
 pub use diff::diff;
 pub use key::{MapKey, VipKey, peer_key, peer_mac_key};
+pub use slots::Slots;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 
 use lb_common::maps::{Announcer, Config, Link, Node, Vip};
 use lb_common::ring::{NodeIndex, Slot};
@@ -32,9 +33,8 @@ pub struct Contents {
     pub peer_macs: BTreeMap<[u8; 8], NodeIndex>,
     /// `lb_vips4` and `lb_vips6`.
     pub vips: BTreeMap<VipKey, Vip>,
-    /// The parts of `lb_rings` that a VIP refers to, by their first slot. Contents with the same ring share it: so it
-    /// is known without a look at its slots, of which there may be millions, that it has not changed.
-    pub rings: BTreeMap<u32, Arc<[Slot]>>,
+    /// The parts of `lb_rings` that a VIP refers to, by their first slot.
+    pub rings: BTreeMap<u32, Slots>,
     /// `lb_arp`.
     pub arp: BTreeMap<Ipv4Addr, Announcer>,
 }
@@ -104,7 +104,7 @@ pub enum Op {
 
 impl Contents {
     /// The slots of the region that a VIP refers to; `None` if they are not known.
-    pub fn ring_of(&self, vip: &Vip) -> Option<&Arc<[Slot]>> {
+    pub fn ring_of(&self, vip: &Vip) -> Option<&Slots> {
         let region = Region::of(vip)?;
         let slots = self.rings.get(&region.first)?;
         (u32::try_from(slots.len()) == Ok(region.slots)).then_some(slots)
@@ -116,6 +116,15 @@ impl Contents {
         // Most VIPs share a few rings.
         regions.dedup();
         regions.into_iter().collect()
+    }
+
+    /// Shares with another content the rings that both have, so that they are known to be the same from now on.
+    pub fn share_rings(&mut self, other: &Self) {
+        for (first, ring) in &mut self.rings {
+            if let Some(same) = other.rings.get(first).filter(|same| *same == ring) {
+                *ring = same.clone();
+            }
+        }
     }
 
     /// Does what `op` does to the maps. A region that no VIP refers to any more is forgotten, as it would be
@@ -149,10 +158,7 @@ impl Contents {
     fn write_slots(&mut self, first: u32, slots: &[Slot]) {
         if let Some((start, ring)) = self.rings.range_mut(..=first).next_back() {
             let within = (first - start) as usize;
-            if within + slots.len() <= ring.len() {
-                if let Some(part) = Arc::make_mut(ring).get_mut(within..within + slots.len()) {
-                    part.copy_from_slice(slots);
-                }
+            if ring.overwrite(within, slots) {
                 return;
             }
         }

@@ -153,10 +153,12 @@ impl State {
         let (operations, plan) = timed(|| {
             let planned =
                 self.planner.plan(&self.model, facts, &settings(node), &self.installed, Duration::ZERO);
-            diff(&self.installed, &planned.contents)
+            let operations = diff(&self.installed, &planned.contents);
+            operations.iter().for_each(|operation| self.installed.apply(operation));
+            self.installed.share_rings(&planned.contents);
+            operations
         });
         let (_, routes) = timed(|| speaker::plan(&self.model, node, &SpeakerSettings::default()));
-        operations.iter().for_each(|operation| self.installed.apply(operation));
         Ok(Turn {
             read: milliseconds(read),
             model: milliseconds(model),

@@ -89,7 +89,6 @@ fn write_rings(ops: &mut Vec<Op>, installed: &Contents, desired: &Contents) {
         let Some(slots) = desired.rings.get(&region.first) else { continue };
         // What lies in a region that no installed VIP refers to is not known, so all of it is written.
         let before = installed.rings.get(&region.first).filter(|_| known.contains(&region));
-        // The same ring is equal at a glance.
         if before != Some(slots) {
             write_slots(ops, region.first, before.map_or(&[][..], |before| before), slots);
         }

@@ -7,20 +7,19 @@
 mod inheritance;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use lb_common::maps::{VIP_YOUNG, Vip};
-use lb_common::ring::{NodeIndex, Slot};
+use lb_common::ring::NodeIndex;
 
 use super::clock::Clock;
 use super::placement::Placement;
 use super::rings::{Ring, RingId};
 use super::settings::Settings;
 use super::vips::{Wanted, WantedSet};
-use crate::contents::{Contents, Region, VipKey};
+use crate::contents::{Contents, Region, Slots, VipKey};
 use crate::model::Protocol;
-use inheritance::Heir;
+use inheritance::{Heir, Settled};
 
 /// Which edition: its place in the list.
 pub(super) type EditionId = usize;
@@ -31,7 +30,7 @@ pub(super) struct Edition {
     /// Number of slots.
     pub(super) size: usize,
     /// The slots; `None` if there are more than the array could ever hold.
-    pub(super) slots: Option<Arc<[Slot]>>,
+    pub(super) slots: Option<Slots>,
     /// When a former leader was last noted in it; `None` if all that it has are those of the ring.
     noted: Option<Duration>,
 }
@@ -55,6 +54,8 @@ pub(super) struct Past {
     noted: BTreeMap<Region, Duration>,
     /// When this machine last came to lead slots of a VIP.
     came_to_lead: BTreeMap<VipKey, Duration>,
+    /// What need not be found out again.
+    settled: Settled,
 }
 
 /// What editions are made from.
@@ -83,6 +84,7 @@ impl Archive<'_> {
         let mut editions = Editions { of_vips: vec![0; vips.len()], ..Editions::default() };
         let mut outcomes = BTreeMap::new();
         let before = std::mem::take(&mut past.came_to_lead);
+        past.settled.begin(self.own, &self.seated);
         let regions: Vec<_> = vips.iter().map(|vip| self.region(vip)).collect();
         // Those without a past come last: any edition is as good to them, so they take one that there is.
         for has_past in [true, false] {
@@ -116,7 +118,7 @@ impl Archive<'_> {
     }
 
     /// What a VIP had in place of a ring that it wants.
-    fn before<'a>(&'a self, ring: &'a Ring, region: Option<Region>) -> Option<&'a Arc<[Slot]>> {
+    fn before<'a>(&'a self, ring: &'a Ring, region: Option<Region>) -> Option<&'a Slots> {
         match region {
             Some(region) => self.installed.rings.get(&region.first),
             None => ring.without_own.as_ref(),
@@ -128,7 +130,7 @@ impl Archive<'_> {
         id: RingId,
         ring: &Ring,
         region: Option<Region>,
-        past: &Past,
+        past: &mut Past,
         clock: &Clock,
         editions: &mut Editions,
     ) -> Outcome {
@@ -141,7 +143,7 @@ impl Archive<'_> {
         let noted = known.unwrap_or(clock.now());
         let keeps_former = !clock.is_over(noted, self.settings.former_grace);
         let heir = Heir { seated: &self.seated, own: self.own, keeps_former };
-        let inheritance = heir.inherit(slots, before);
+        let inheritance = past.settled.inherit(&heir, slots, before);
         let noted = if inheritance.has_news { clock.now() } else { noted };
         let noted = (inheritance.slots != *slots).then_some(noted);
         let slots = Some(inheritance.slots);

@@ -9,7 +9,7 @@ use super::nodes::Roster;
 use super::settings::Settings;
 use super::state::Share;
 use super::vips::WantedSet;
-use crate::contents::VipKey;
+use crate::contents::{Slots, VipKey};
 use crate::model::NodeName;
 use crate::ring::{self, Member, Preferences};
 
@@ -25,9 +25,9 @@ pub(super) struct Ring {
     pub(super) size: usize,
     /// The slots; `None` if there are more than the array could ever hold, which are not worth building. A
     /// node that drains is the former leader of what it would lead.
-    pub(super) slots: Option<Arc<[Slot]>>,
+    pub(super) slots: Option<Slots>,
     /// What it would be without this machine, where that was asked for and it is a member.
-    pub(super) without_own: Option<Arc<[Slot]>>,
+    pub(super) without_own: Option<Slots>,
 }
 
 /// Members in the order of their names, and number of slots.
@@ -56,13 +56,12 @@ struct Built {
     seated: Option<Seated>,
 }
 
-/// Slots, and what they were made from beside the ring. Where that is the same they are the same in memory, so that
-/// whoever compares them need not look at them.
+/// Slots, and what they were made from beside the ring.
 #[derive(Clone, Debug)]
 struct Seated {
     indices: Vec<NodeIndex>,
     silent: Vec<bool>,
-    slots: Arc<[Slot]>,
+    slots: Slots,
 }
 
 impl Memo {
@@ -132,20 +131,20 @@ impl Built {
     }
 
     /// The slots, by indices of nodes.
-    fn slots(&mut self, members: &[Share], roster: &Roster<'_>) -> Arc<[Slot]> {
+    fn slots(&mut self, members: &[Share], roster: &Roster<'_>) -> Slots {
         let indices: Vec<NodeIndex> =
             members.iter().map(|share| roster.index(&share.node).unwrap_or(NO_NODE)).collect();
         let silent: Vec<bool> = members.iter().map(|share| roster.is_silent(&share.node)).collect();
         let is_same = |seated: &&Seated| seated.indices == indices && seated.silent == silent;
         if let Some(seated) = self.seated.as_ref().filter(is_same) {
-            return Arc::clone(&seated.slots);
+            return seated.slots.clone();
         }
         let slots = self.seat(&indices, &silent);
-        self.seated = Some(Seated { indices, silent, slots: Arc::clone(&slots) });
+        self.seated = Some(Seated { indices, silent, slots: slots.clone() });
         slots
     }
 
-    fn seat(&self, indices: &[NodeIndex], silent: &[bool]) -> Arc<[Slot]> {
+    fn seat(&self, indices: &[NodeIndex], silent: &[bool]) -> Slots {
         let index = |number: u16| indices.get(usize::from(number)).copied().unwrap_or(NO_NODE);
         let is_silent = |number: u16| silent.get(usize::from(number)).is_none_or(|silent| *silent);
         let slot = |(slot, order): (usize, &[u16; 4])| {
@@ -204,7 +203,7 @@ fn without(
     members: &[Share],
     roster: &Roster<'_>,
     settings: &Settings,
-) -> Option<Arc<[Slot]>> {
+) -> Option<Slots> {
     let others: Vec<Share> = members.iter().filter(|share| share.node != *node).cloned().collect();
     if others.len() == members.len() || others.is_empty() {
         return None;

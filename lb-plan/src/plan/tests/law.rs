@@ -1,7 +1,6 @@
 //! The law of the operations, over random histories of a cluster.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use lb_common::maps::Vip;
 use lb_common::ring::{NO_NODE, Slot};
@@ -9,7 +8,7 @@ use proptest::prelude::*;
 
 use super::scenario::Web;
 use super::*;
-use crate::contents::{Contents, Op};
+use crate::contents::{Contents, Op, Slots};
 
 /// What the program relies on at every moment.
 fn assert_whole(contents: &Contents) {
@@ -40,9 +39,8 @@ fn assert_own(now: &Contents, installed: &Contents, desired: &Contents) {
     for key in now.vips.keys().filter(|key| desired.vips.contains_key(key)) {
         let (now, before, after) = (ring(now, key).unwrap(), ring(installed, key), ring(desired, key));
         let [before, after] = [before, after].map(|ring| ring.filter(|ring| ring.len() == now.len()));
-        let is_of = |ring: &Option<Arc<[Slot]>>, i: usize, slot: Slot| {
-            ring.as_ref().is_some_and(|ring| ring[i] == slot)
-        };
+        let is_of =
+            |ring: &Option<Slots>, i: usize, slot: Slot| ring.as_ref().is_some_and(|ring| ring[i] == slot);
         let own = |(i, slot)| is_of(&before, i, slot) || is_of(&after, i, slot);
         assert!(now.iter().copied().enumerate().all(own), "{key:?} sees another VIP's ring");
     }

@@ -1,13 +1,11 @@
 //! The entries of the VIPs, with their rings and numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use lb_common::maps::{VIP_ECHO, VIP_YOUNG, Vip, capacity, name};
-use lb_common::ring::Slot;
 
 use super::{Port, Wanted, WantedSet};
-use crate::contents::Contents;
+use crate::contents::{Contents, Slots};
 use crate::model::ServiceName;
 use crate::plan::editions::Editions;
 use crate::plan::placement::Placement;
@@ -77,14 +75,14 @@ impl Installation<'_> {
     /// The slots of every ring that a VIP refers to: as they are wanted, or else as they are installed.
     fn install_rings(&self, contents: &mut Contents) -> BTreeSet<u32> {
         let places = self.placement.iter().zip(&self.editions.list);
-        let wanted: BTreeMap<u32, &Arc<[Slot]>> =
+        let wanted: BTreeMap<u32, &Slots> =
             places.filter_map(|(place, edition)| Some(((*place)?.first, edition.slots.as_ref()?))).collect();
         let mut kept = BTreeSet::new();
         for first in contents.regions().into_iter().map(|region| region.first) {
             if let Some(slots) = wanted.get(&first) {
-                contents.rings.insert(first, Arc::clone(slots));
+                contents.rings.insert(first, (*slots).clone());
             } else if let Some(slots) = self.installed.rings.get(&first) {
-                contents.rings.insert(first, Arc::clone(slots));
+                contents.rings.insert(first, slots.clone());
                 kept.insert(first);
             }
         }
