@@ -25,9 +25,8 @@ use crate::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation};
 use crate::source::Source;
 use crate::state::{Applied, Reading, State};
 
-/// Changes that come together are taken together: a file is written in several steps, and a switch that
-/// comes back moves many neighbours.
-pub const DEBOUNCE: Duration = Duration::from_millis(10);
+/// Changes that come together are taken together: a switch that comes back moves many neighbours.
+const DEBOUNCE: Duration = Duration::from_millis(10);
 /// Ready all the same, though a node's MAC is not known: that node may be down for good.
 const READY_ANYWAY: Duration = Duration::from_secs(5);
 
@@ -70,6 +69,8 @@ struct Memory {
     observation: Observation,
     probed: Targets,
     started: Instant,
+    /// When the last turn was over.
+    turned: Instant,
     /// When the plan wants to be made again, whatever happens.
     wake: Option<Instant>,
 }
@@ -105,6 +106,7 @@ impl Control {
             observation: Observation::default(),
             probed: Targets::new(),
             started: Instant::now(),
+            turned: Instant::now(),
             wake: None,
         };
         self.neighbours.restarted = memory.installed.config.is_some();
@@ -142,7 +144,7 @@ impl Control {
     async fn woken(&mut self, wake: Wake, memory: &mut Memory) {
         match wake {
             Wake::Source => {
-                tokio::time::sleep(DEBOUNCE).await;
+                self.source.settle(memory.turned).await;
                 self.read_source(memory);
                 self.observe(memory).await;
                 self.network.solicit(&memory.observation.unresolved).await;
@@ -245,6 +247,7 @@ impl Control {
         let told = self.tell(memory);
         let failures = failures.iter().map(ToString::to_string).collect();
         self.publish(memory, plan, applied, told, failures);
+        memory.turned = Instant::now();
     }
 
     /// Has routers told what they shall know.
@@ -302,6 +305,8 @@ impl Control {
                 Err(error) => failures.push(error),
             }
         }
+        // So the next plan need not look into rings that stay.
+        installed.share_rings(&plan.contents);
         (done, failures)
     }
 

@@ -1,6 +1,7 @@
 //! Where objects come from: an API server, or a directory of the same objects as files.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use crate::directory::{Directory, DirectoryError};
 use crate::kube::client::{self, ClientError};
@@ -54,6 +55,9 @@ pub const WATCHED: [Watched; 10] = [
     Watched::COMMUNITY,
 ];
 
+/// For how long changes are gathered.
+const DEBOUNCE: Duration = Duration::from_millis(10);
+
 impl Source {
     /// Starts to watch.
     ///
@@ -75,6 +79,17 @@ impl Source {
             Self::Directory(directory) => directory.changed().await,
             Self::Kubernetes(cluster) => cluster.changed().await,
         }
+    }
+
+    /// Waits after a change until it may be read, where the last one was dealt with at `dealt`. A file is written in
+    /// several steps. An object of a cluster comes whole: after a pause the first is taken at once, and those that
+    /// come meanwhile are taken together.
+    pub async fn settle(&self, dealt: Instant) {
+        let until = match self {
+            Self::Directory(_) => Instant::now() + DEBOUNCE,
+            Self::Kubernetes(_) => dealt + DEBOUNCE,
+        };
+        tokio::time::sleep_until(until.into()).await;
     }
 
     /// All objects; `None` while they cannot be told, and then what was told before stays in force.

@@ -16,7 +16,7 @@ use lb_plan::ring::{Member, Preferences, mix};
 fn main() {
     println!("Plans, from the model to the operations; then one node joins all Services\n");
     println!(
-        "Services  nodes  kind           rings     first      same     join   slots written   memory MB"
+        "Services  nodes  kind           rings     first      same     join     then   slots written   memory MB"
     );
     plans(1_000, 100, Kind::Cluster);
     plans(1_000, 100, Kind::Local);
@@ -120,12 +120,15 @@ fn plans(services: u32, nodes: u16, kind: Kind) {
     let (_, same) = turn(&mut planner, &mut installed, &before, 1);
     let after = model(services, nodes + 1, kind, true);
     let (written, join) = turn(&mut planner, &mut installed, &after, 2);
+    let (_, settled) =
+        (0..3).map(|i| turn(&mut planner, &mut installed, &after, 3 + i)).last().unwrap_or_default();
     println!(
-        "{services:8}  {nodes:5}  {kind:<12?}  {:6}  {:5.0} ms  {:5.0} ms  {:4.0} ms  {written:14}  {:10.0}",
+        "{services:8}  {nodes:5}  {kind:<12?}  {:6}  {:5.0} ms  {:5.0} ms  {:4.0} ms  {:4.0} ms  {written:14}  {:10.0}",
         installed.rings.len(),
         milliseconds(first),
         milliseconds(same),
         milliseconds(join),
+        milliseconds(settled),
         resident() - memory,
     );
 }
@@ -135,9 +138,11 @@ fn turn(planner: &mut Planner, installed: &mut Contents, model: &Model, second: 
     let now = Duration::from_secs(second);
     let (ops, time) = timed(|| {
         let plan = planner.plan(model, &Facts::default(), &settings(), installed, now);
-        diff(installed, &plan.contents)
+        let ops = diff(installed, &plan.contents);
+        ops.iter().for_each(|op| installed.apply(op));
+        installed.share_rings(&plan.contents);
+        ops
     });
-    ops.iter().for_each(|op| installed.apply(op));
     let slots = |op: &Op| if let Op::WriteSlots { slots, .. } = op { slots.len() } else { 0 };
     (ops.iter().map(slots).sum(), time)
 }

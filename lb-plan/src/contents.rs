@@ -2,11 +2,13 @@
 
 mod diff;
 mod key;
+mod slots;
 
 pub use diff::diff;
 pub use key::{MapKey, VipKey, peer_key, peer_mac_key};
+pub use slots::Slots;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use lb_common::maps::{Announcer, Config, Link, Node, Vip};
@@ -32,7 +34,7 @@ pub struct Contents {
     /// `lb_vips4` and `lb_vips6`.
     pub vips: BTreeMap<VipKey, Vip>,
     /// The parts of `lb_rings` that a VIP refers to, by their first slot.
-    pub rings: BTreeMap<u32, Vec<Slot>>,
+    pub rings: BTreeMap<u32, Slots>,
     /// `lb_arp`.
     pub arp: BTreeMap<Ipv4Addr, Announcer>,
 }
@@ -102,10 +104,27 @@ pub enum Op {
 
 impl Contents {
     /// The slots of the region that a VIP refers to; `None` if they are not known.
-    pub fn ring_of(&self, vip: &Vip) -> Option<&[Slot]> {
+    pub fn ring_of(&self, vip: &Vip) -> Option<&Slots> {
         let region = Region::of(vip)?;
         let slots = self.rings.get(&region.first)?;
         (u32::try_from(slots.len()) == Ok(region.slots)).then_some(slots)
+    }
+
+    /// All regions that a VIP refers to.
+    pub fn regions(&self) -> BTreeSet<Region> {
+        let mut regions: Vec<Region> = self.vips.values().filter_map(Region::of).collect();
+        // Most VIPs share a few rings.
+        regions.dedup();
+        regions.into_iter().collect()
+    }
+
+    /// Shares with another content the rings that both have, so that they are known to be the same from now on.
+    pub fn share_rings(&mut self, other: &Self) {
+        for (first, ring) in &mut self.rings {
+            if let Some(same) = other.rings.get(first).filter(|same| *same == ring) {
+                *ring = same.clone();
+            }
+        }
     }
 
     /// Does what `op` does to the maps. A region that no VIP refers to any more is forgotten, as it would be
@@ -139,12 +158,11 @@ impl Contents {
     fn write_slots(&mut self, first: u32, slots: &[Slot]) {
         if let Some((start, ring)) = self.rings.range_mut(..=first).next_back() {
             let within = (first - start) as usize;
-            if let Some(part) = ring.get_mut(within..within + slots.len()) {
-                part.copy_from_slice(slots);
+            if ring.overwrite(within, slots) {
                 return;
             }
         }
-        self.rings.insert(first, slots.to_vec());
+        self.rings.insert(first, slots.into());
     }
 
     /// `key` is that of the VIP that has gone elsewhere. VIPs go in the order of their keys, so one that is

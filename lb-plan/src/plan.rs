@@ -89,9 +89,9 @@ impl Planner {
             let contents = installed.clone();
             return Plan { contents, services: Vec::new(), nodes: Vec::new(), problems, wake: None };
         };
-        let wanted = self.wanted(model, &roster, settings, &mut clock);
+        let wanted = self.wanted(model, &roster, settings, installed, &mut clock);
         let editions = self.editions(&wanted, &roster, settings, installed, &mut clock);
-        let placement = placement::place(&editions, installed, settings.ring_capacity);
+        let placement = placement::place(&wanted, &editions, installed, settings.ring_capacity);
         let links = links(facts, &mut problems);
         let mut contents =
             Contents { config: Some(roster.config(settings, &links)), links, ..Contents::default() };
@@ -117,10 +117,11 @@ impl Planner {
         model: &'a Model,
         roster: &Roster<'_>,
         settings: &Settings,
+        installed: &'a Contents,
         clock: &mut Clock,
     ) -> WantedSet<'a> {
         self.weights.begin();
-        vips::wanted(model, roster, |vip: &ServiceVip| -> Vec<Share> {
+        vips::wanted(model, roster, installed, |vip: &ServiceVip| -> Vec<Share> {
             let seated = vip.endpoints.by_node.iter().filter(|(node, _)| roster.index(node).is_some());
             let counts = seated.map(|(node, count)| (node, *count));
             self.weights.shares(vips::vip_key(vip), counts, clock, settings.weight_settle)

@@ -3,10 +3,9 @@
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use lb_agent::control::DEBOUNCE;
 use lb_agent::source::{Source, SourceOptions};
 use lb_common::hash::HashKey;
 use lb_plan::contents::{Contents, diff};
@@ -124,8 +123,9 @@ pub async fn observe(options: &SourceOptions) -> Result<()> {
         output.flush()?;
         drop(output);
         drop(snapshot);
+        let dealt = Instant::now();
         source.changed().await;
-        tokio::time::sleep(DEBOUNCE).await;
+        source.settle(dealt).await;
     }
 }
 
@@ -153,10 +153,12 @@ impl State {
         let (operations, plan) = timed(|| {
             let planned =
                 self.planner.plan(&self.model, facts, &settings(node), &self.installed, Duration::ZERO);
-            diff(&self.installed, &planned.contents)
+            let operations = diff(&self.installed, &planned.contents);
+            operations.iter().for_each(|operation| self.installed.apply(operation));
+            self.installed.share_rings(&planned.contents);
+            operations
         });
         let (_, routes) = timed(|| speaker::plan(&self.model, node, &SpeakerSettings::default()));
-        operations.iter().for_each(|operation| self.installed.apply(operation));
         Ok(Turn {
             read: milliseconds(read),
             model: milliseconds(model),

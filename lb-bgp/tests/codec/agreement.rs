@@ -28,7 +28,9 @@ pub(crate) fn check(frame: &[u8], decoding: &Decoding<'_>) {
             let graver = ours.flaws.iter().filter(|flaw| flaw.remedy > Remedy::Discard);
             let graver: Vec<u8> = graver.map(|flaw| flaw.attribute).collect();
             let is_laxer = graver.iter().all(|&code| is_laxer(code, internal));
-            let is_stricter = grave.iter().all(|&code| is_stricter(code, internal));
+            // What is there twice is discarded the second time, unread (RFC 7606 section 3 (g)); theirs reads it.
+            let discarded = |code| ours.flaws.iter().any(|flaw| flaw.attribute == code);
+            let is_stricter = grave.iter().all(|&code| is_stricter(code, internal) || discarded(code));
             let agree = (is_laxer || !grave.is_empty()) && (is_stricter || !graver.is_empty());
             assert!(agree, "ours {graver:?}, theirs {grave:?} of {frame:x?}");
             if ours.flaws.is_empty() {

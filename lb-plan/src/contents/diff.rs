@@ -6,12 +6,12 @@
 //! removed   ARP → VIPs → peers → nodes → links
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use lb_common::maps::Vip;
 use lb_common::ring::Slot;
 
-use super::{Contents, Op, Region, VipKey};
+use super::{Contents, Op, VipKey};
 
 /// The operations that turn `installed` into `desired`, to be done in their order. Only what differs is
 /// written.
@@ -43,8 +43,8 @@ fn write<K: Ord + Copy, V: PartialEq + Copy>(
     desired: &BTreeMap<K, V>,
     op: impl Fn(K, V) -> Op,
 ) {
-    let changed = desired.iter().filter(|(key, value)| installed.get(key) != Some(value));
-    ops.extend(changed.map(|(key, value)| op(*key, *value)));
+    let changed = beside(desired, installed).filter(|(_, value, before)| *before != Some(*value));
+    ops.extend(changed.map(|(key, value, _)| op(*key, *value)));
 }
 
 fn remove<K: Ord + Copy, V>(
@@ -53,13 +53,26 @@ fn remove<K: Ord + Copy, V>(
     desired: &BTreeMap<K, V>,
     op: impl Fn(K) -> Op,
 ) {
-    ops.extend(installed.keys().filter(|key| !desired.contains_key(key)).map(|key| op(*key)));
+    let gone = beside(installed, desired).filter(|(_, _, after)| after.is_none());
+    ops.extend(gone.map(|(key, _, _)| op(*key)));
+}
+
+/// The entries of a map, each with what another one has of its key. Maps are in the order of their keys, so nothing
+/// need be searched for.
+fn beside<'a, K: Ord, V, W>(
+    map: &'a BTreeMap<K, V>,
+    other: &'a BTreeMap<K, W>,
+) -> impl Iterator<Item = (&'a K, &'a V, Option<&'a W>)> {
+    let mut others = other.iter().peekable();
+    map.iter().map(move |(key, value)| {
+        while others.next_if(|(other, _)| *other < key).is_some() {}
+        (key, value, others.next_if(|(other, _)| *other == key).map(|(_, value)| value))
+    })
 }
 
 /// A number that comes to another VIP is cleared first, or the VIP would begin with the other's traffic.
 fn write_vips(ops: &mut Vec<Op>, installed: &BTreeMap<VipKey, Vip>, desired: &BTreeMap<VipKey, Vip>) {
-    for (key, vip) in desired {
-        let before = installed.get(key);
+    for (key, vip, before) in beside(desired, installed) {
         if before == Some(vip) {
             continue;
         }
@@ -71,17 +84,15 @@ fn write_vips(ops: &mut Vec<Op>, installed: &BTreeMap<VipKey, Vip>, desired: &BT
 }
 
 fn write_rings(ops: &mut Vec<Op>, installed: &Contents, desired: &Contents) {
-    let known = regions(installed);
-    for region in regions(desired) {
+    let known = installed.regions();
+    for region in desired.regions() {
         let Some(slots) = desired.rings.get(&region.first) else { continue };
         // What lies in a region that no installed VIP refers to is not known, so all of it is written.
         let before = installed.rings.get(&region.first).filter(|_| known.contains(&region));
-        write_slots(ops, region.first, before.map_or(&[][..], Vec::as_slice), slots);
+        if before != Some(slots) {
+            write_slots(ops, region.first, before.map_or(&[][..], |before| before), slots);
+        }
     }
-}
-
-fn regions(contents: &Contents) -> BTreeSet<Region> {
-    contents.vips.values().filter_map(Region::of).collect()
 }
 
 /// Runs of slots that differ. A run ends at the first slot that does not.

@@ -28,7 +28,7 @@ fn small() -> Contents {
         peers: BTreeMap::from([([1; 16], 0)]),
         peer_macs: BTreeMap::from([([1; 8], 0)]),
         vips: BTreeMap::from([(key(80), vip(8, 4, 5))]),
-        rings: BTreeMap::from([(8, vec![slot(0); 4])]),
+        rings: BTreeMap::from([(8, vec![slot(0); 4].into())]),
         arp: BTreeMap::from([([192, 0, 2, 1].into(), Announcer::only(0))]),
     }
 }
@@ -80,7 +80,7 @@ fn nothing_is_done_for_nothing() {
 fn only_runs_of_changed_slots_are_written() {
     let mut desired = small();
     desired.nodes.insert(1, node(2));
-    desired.rings.insert(8, vec![slot(1), slot(1), slot(0), slot(1)]);
+    desired.rings.insert(8, vec![slot(1), slot(1), slot(0), slot(1)].into());
     let ops = diff(&small(), &desired);
     let runs = [
         Op::WriteNode(1, node(2)),
@@ -95,7 +95,7 @@ fn only_runs_of_changed_slots_are_written() {
 fn a_vip_moves_when_its_new_region_is_complete() {
     let mut desired = small();
     desired.vips.insert(key(80), vip(16, 8, 5));
-    desired.rings = BTreeMap::from([(16, vec![slot(0); 8])]);
+    desired.rings = BTreeMap::from([(16, vec![slot(0); 8].into())]);
     let ops = diff(&small(), &desired);
     assert_eq!(
         ops,
@@ -138,4 +138,19 @@ fn only_numbers_that_can_be_of_a_region_are_one() {
     assert_eq!(Region::of(&Vip { mask: u32::MAX, ..vip(8, 4, 0) }), None);
     assert_eq!(Region::of(&Vip { ring: u32::MAX, ..vip(8, 4, 0) }), None);
     assert_eq!(slot(3).successors, [NO_NODE; 3]);
+}
+
+#[test]
+fn rings_are_shared_where_they_are_equal_and_parted_by_a_write() {
+    let ring = |leader| Slots::from(vec![slot(leader); 4]);
+    let mut installed = Contents { rings: BTreeMap::from([(0, ring(1)), (4, ring(2))]), ..small() };
+    let desired = Contents { rings: BTreeMap::from([(0, ring(1)), (4, ring(3))]), ..small() };
+    assert!(!installed.rings[&0].is_same(&desired.rings[&0]));
+    installed.share_rings(&desired);
+    assert!(installed.rings[&0].is_same(&desired.rings[&0]));
+    assert_eq!(installed.rings[&4], ring(2));
+
+    installed.apply(&Op::WriteSlots { first: 3, slots: vec![slot(7)] });
+    assert_eq!(installed.rings[&0][..], [slot(1), slot(1), slot(1), slot(7)]);
+    assert_eq!(desired.rings[&0], ring(1));
 }

@@ -37,6 +37,9 @@ pub(super) fn announce(
 ) -> BTreeMap<IpAddr, NodeName> {
     let candidates = candidates(model, roster, settings);
     let mut announcers = BTreeMap::new();
+    if candidates.values().all(Vec::is_empty) {
+        return announcers;
+    }
     let mut room = Room::new(&mut contents.arp, &installed.arp, capacity::ARP);
     for key in contents.vips.keys().filter(|key| key.is_address()) {
         let IpAddr::V4(address) = key.address else { continue };

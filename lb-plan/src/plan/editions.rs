@@ -7,20 +7,19 @@
 mod inheritance;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use lb_common::maps::{VIP_YOUNG, Vip};
-use lb_common::ring::{NodeIndex, Slot};
+use lb_common::ring::NodeIndex;
 
 use super::clock::Clock;
 use super::placement::Placement;
 use super::rings::{Ring, RingId};
 use super::settings::Settings;
-use super::vips::WantedSet;
-use crate::contents::{Contents, Region, VipKey};
+use super::vips::{Wanted, WantedSet};
+use crate::contents::{Contents, Region, Slots, VipKey};
 use crate::model::Protocol;
-use inheritance::Heir;
+use inheritance::{Heir, Settled};
 
 /// Which edition: its place in the list.
 pub(super) type EditionId = usize;
@@ -31,7 +30,7 @@ pub(super) struct Edition {
     /// Number of slots.
     pub(super) size: usize,
     /// The slots; `None` if there are more than the array could ever hold.
-    pub(super) slots: Option<Arc<[Slot]>>,
+    pub(super) slots: Option<Slots>,
     /// When a former leader was last noted in it; `None` if all that it has are those of the ring.
     noted: Option<Duration>,
 }
@@ -41,8 +40,8 @@ pub(super) struct Edition {
 pub(super) struct Editions {
     /// The editions; those of one ring differ.
     pub(super) list: Vec<Edition>,
-    /// Edition of each VIP, addresses themselves included.
-    pub(super) of_vips: BTreeMap<VipKey, EditionId>,
+    /// Edition of each VIP, addresses themselves included, in the order in which the VIPs are wanted.
+    pub(super) of_vips: Vec<EditionId>,
     /// The UDP VIPs of which this machine has come to lead slots not long ago.
     pub(super) young: BTreeSet<VipKey>,
     of_rings: BTreeMap<RingId, Vec<EditionId>>,
@@ -55,6 +54,8 @@ pub(super) struct Past {
     noted: BTreeMap<Region, Duration>,
     /// When this machine last came to lead slots of a VIP.
     came_to_lead: BTreeMap<VipKey, Duration>,
+    /// What need not be found out again.
+    settled: Settled,
 }
 
 /// What editions are made from.
@@ -79,43 +80,48 @@ struct Outcome {
 impl Archive<'_> {
     /// An edition for each VIP.
     pub(super) fn editions(&self, past: &mut Past, clock: &mut Clock) -> Editions {
-        let mut editions = Editions::default();
+        let vips = &self.wanted.vips;
+        let mut editions = Editions { of_vips: vec![0; vips.len()], ..Editions::default() };
         let mut outcomes = BTreeMap::new();
         let before = std::mem::take(&mut past.came_to_lead);
+        past.settled.begin(self.own, &self.seated);
+        let regions: Vec<_> = vips.iter().map(|vip| self.region(vip)).collect();
         // Those without a past come last: any edition is as good to them, so they take one that there is.
         for has_past in [true, false] {
-            for key in self.wanted.ports.keys() {
-                let Some(&id) = self.wanted.vips.get(key) else { continue };
-                let Some(ring) = self.catalogue.get(id) else { continue };
-                let region = self.region(key);
+            for (place, (vip, &region)) in vips.iter().zip(&regions).enumerate() {
+                let Some(ring) = self.catalogue.get(vip.ring).filter(|_| vip.port.is_some()) else {
+                    continue;
+                };
                 if self.before(ring, region).is_some() != has_past {
                     continue;
                 }
                 let outcome = *outcomes
-                    .entry((id, region))
-                    .or_insert_with(|| self.outcome(id, ring, region, past, clock, &mut editions));
-                editions.of_vips.insert(*key, outcome.edition);
-                if self.is_young(key, outcome.came_to_lead, &before, past, clock) {
-                    editions.young.insert(*key);
+                    .entry((vip.ring, region))
+                    .or_insert_with(|| self.outcome(vip.ring, ring, region, past, clock, &mut editions));
+                if let Some(edition) = editions.of_vips.get_mut(place) {
+                    *edition = outcome.edition;
+                }
+                if self.is_young(vip, outcome.came_to_lead, &before, past, clock) {
+                    editions.young.insert(vip.key);
                 }
             }
         }
-        editions.add_addresses();
+        editions.add_addresses(self.wanted);
         editions
     }
 
-    /// The region that a VIP has, if what is in it is known.
-    fn region(&self, key: &VipKey) -> Option<Region> {
-        let vip = self.installed.vips.get(key)?;
-        self.installed.ring_of(vip)?;
-        Region::of(vip)
+    /// The region that a port has, if what is in it is known.
+    fn region(&self, vip: &Wanted<'_>) -> Option<Region> {
+        let installed = vip.installed?;
+        self.installed.ring_of(installed)?;
+        Region::of(installed)
     }
 
     /// What a VIP had in place of a ring that it wants.
-    fn before<'a>(&'a self, ring: &'a Ring, region: Option<Region>) -> Option<&'a [Slot]> {
+    fn before<'a>(&'a self, ring: &'a Ring, region: Option<Region>) -> Option<&'a Slots> {
         match region {
-            Some(region) => self.installed.rings.get(&region.first).map(Vec::as_slice),
-            None => ring.without_own.as_deref(),
+            Some(region) => self.installed.rings.get(&region.first),
+            None => ring.without_own.as_ref(),
         }
     }
 
@@ -124,7 +130,7 @@ impl Archive<'_> {
         id: RingId,
         ring: &Ring,
         region: Option<Region>,
-        past: &Past,
+        past: &mut Past,
         clock: &Clock,
         editions: &mut Editions,
     ) -> Outcome {
@@ -137,7 +143,7 @@ impl Archive<'_> {
         let noted = known.unwrap_or(clock.now());
         let keeps_former = !clock.is_over(noted, self.settings.former_grace);
         let heir = Heir { seated: &self.seated, own: self.own, keeps_former };
-        let inheritance = heir.inherit(slots, before);
+        let inheritance = past.settled.inherit(&heir, slots, before);
         let noted = if inheritance.has_news { clock.now() } else { noted };
         let noted = (inheritance.slots != *slots).then_some(noted);
         let slots = Some(inheritance.slots);
@@ -149,21 +155,21 @@ impl Archive<'_> {
     /// for each VIP.
     fn is_young(
         &self,
-        key: &VipKey,
+        vip: &Wanted<'_>,
         came_to_lead: bool,
         before: &BTreeMap<VipKey, Duration>,
         past: &mut Past,
         clock: &mut Clock,
     ) -> bool {
-        if key.protocol != Protocol::Udp.number() {
+        if vip.key.protocol != Protocol::Udp.number() {
             return false;
         }
-        let was_young = is_young(&self.installed.vips, key);
-        let known = before.get(key).copied().or(was_young.then_some(clock.now()));
+        let was_young = vip.installed.is_some_and(is_young);
+        let known = before.get(&vip.key).copied().or(was_young.then_some(clock.now()));
         let just_now = came_to_lead.then_some(clock.now());
         let Some(since) = just_now.or(known) else { return false };
         let is_young = !clock.await_end(since, self.settings.udp_grace);
-        past.came_to_lead.insert(*key, since);
+        past.came_to_lead.insert(vip.key, since);
         is_young
     }
 }
@@ -194,13 +200,15 @@ impl Editions {
         self.put(Edition { ring: id, size: ring.size, slots: ring.slots.clone(), noted: None })
     }
 
-    /// Each address, with the edition of its first port.
-    fn add_addresses(&mut self) {
-        let mut addresses = BTreeMap::new();
-        for (key, edition) in &self.of_vips {
-            addresses.entry(VipKey::of_address(key.address)).or_insert(*edition);
+    /// Each address, with the edition of its first port, which follows it.
+    fn add_addresses(&mut self, wanted: &WantedSet<'_>) {
+        let mut of_first_port = None;
+        for (edition, vip) in self.of_vips.iter_mut().zip(&wanted.vips).rev() {
+            match of_first_port.filter(|_| vip.port.is_none()) {
+                Some(of_port) => *edition = of_port,
+                None => of_first_port = Some(*edition),
+            }
         }
-        self.of_vips.extend(addresses);
     }
 }
 
@@ -215,8 +223,9 @@ impl Past {
         former_grace: Duration,
         clock: &mut Clock,
     ) {
-        self.came_to_lead.retain(|key, _| is_young(&contents.vips, key) || is_young(&installed.vips, key));
-        let in_use: BTreeSet<Region> = contents.vips.values().filter_map(Region::of).collect();
+        let is_seen = |of: &Contents, key: &VipKey| of.vips.get(key).is_some_and(is_young);
+        self.came_to_lead.retain(|key, _| is_seen(contents, key) || is_seen(installed, key));
+        let in_use = contents.regions();
         self.noted.retain(|region, _| in_use.contains(region));
         for (edition, place) in editions.list.iter().zip(placement) {
             let Some(region) = place.filter(|region| in_use.contains(region)) else { continue };
@@ -230,6 +239,6 @@ impl Past {
     }
 }
 
-fn is_young(vips: &BTreeMap<VipKey, Vip>, key: &VipKey) -> bool {
-    vips.get(key).is_some_and(|vip| vip.flags & VIP_YOUNG != 0)
+fn is_young(vip: &Vip) -> bool {
+    vip.flags & VIP_YOUNG != 0
 }

@@ -150,7 +150,7 @@ impl<'a> Roster<'a> {
         installed: &Contents,
         problems: &mut Vec<Problem>,
     ) {
-        let named = kept.iter().filter_map(|first| contents.rings.get(first)).flatten();
+        let named = kept.iter().filter_map(|first| contents.rings.get(first)).flat_map(|ring| ring.iter());
         for index in named.flat_map(numbering::named_in).collect::<BTreeSet<_>>() {
             let node = installed.nodes.get(&index).copied().unwrap_or(maps::Node::NONE);
             contents.nodes.insert(index, node);

@@ -5,24 +5,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_common::maps::Vip;
-
 use super::editions::{Edition, EditionId, Editions};
-use crate::contents::{Contents, Region, VipKey};
+use super::vips::{Wanted, WantedSet};
+use crate::contents::{Contents, Region};
 
 /// The region of each edition; `None` where there is no room for it.
 pub(super) type Placement = Vec<Option<Region>>;
 
-pub(super) fn place(editions: &Editions, installed: &Contents, capacity: u32) -> Placement {
+pub(super) fn place(
+    wanted: &WantedSet<'_>,
+    editions: &Editions,
+    installed: &Contents,
+    capacity: u32,
+) -> Placement {
+    let regions = installed.regions();
     let mut placer = Placer {
         editions: &editions.list,
         installed,
         capacity,
-        occupied: Occupied::by(&installed.vips),
+        occupied: Occupied::by(&regions),
         placement: vec![None; editions.list.len()],
     };
-    let users = users(&editions.of_vips, installed);
-    let usable = usable(&installed.vips, capacity);
+    let users = users(wanted, editions);
+    let usable = usable(&regions, capacity);
     let users: Vec<_> = users.iter().filter(|(region, _)| usable.contains(region)).collect();
     for (region, wanted) in &users {
         placer.leave_unchanged(**region, wanted);
@@ -35,26 +40,25 @@ pub(super) fn place(editions: &Editions, installed: &Contents, capacity: u32) ->
 }
 
 /// For each installed region the editions that the VIPs want which refer to it and stay.
-fn users(
-    wanted: &BTreeMap<VipKey, EditionId>,
-    installed: &Contents,
-) -> BTreeMap<Region, BTreeSet<EditionId>> {
+fn users(wanted: &WantedSet<'_>, editions: &Editions) -> BTreeMap<Region, BTreeSet<EditionId>> {
+    let region = |vip: &Wanted<'_>| vip.installed.and_then(Region::of);
+    let uses = wanted.vips.iter().zip(&editions.of_vips);
+    let mut uses: Vec<_> = uses.filter_map(|(vip, edition)| Some((region(vip)?, *edition))).collect();
+    // Most VIPs share a few rings.
+    uses.dedup();
     let mut users: BTreeMap<Region, BTreeSet<EditionId>> = BTreeMap::new();
-    for (key, vip) in &installed.vips {
-        if let (Some(region), Some(edition)) = (Region::of(vip), wanted.get(key)) {
-            users.entry(region).or_default().insert(*edition);
-        }
+    for (region, edition) in uses {
+        users.entry(region).or_default().insert(edition);
     }
     users
 }
 
 /// The installed regions that a ring may stay in: within the array, and apart from each other.
-fn usable(vips: &BTreeMap<VipKey, Vip>, capacity: u32) -> BTreeSet<Region> {
-    let regions: BTreeSet<Region> = vips.values().filter_map(Region::of).collect();
+fn usable(regions: &BTreeSet<Region>, capacity: u32) -> BTreeSet<Region> {
     let mut usable = BTreeSet::new();
     let mut end_before = 0;
     let mut following = regions.iter().skip(1);
-    for region in &regions {
+    for region in regions {
         let clear_after = following.next().is_none_or(|next| region.end() <= next.first);
         if region.first >= end_before && clear_after && region.end() <= capacity {
             usable.insert(*region);
@@ -77,7 +81,7 @@ impl Placer<'_> {
     fn leave_unchanged(&mut self, region: Region, wanted: &BTreeSet<EditionId>) {
         let Some(before) = self.installed.rings.get(&region.first) else { return };
         let is_there = |id: &&EditionId| {
-            self.editions.get(**id).and_then(|edition| edition.slots.as_deref()) == Some(before)
+            self.editions.get(**id).and_then(|edition| edition.slots.as_ref()) == Some(before)
         };
         if let Some(id) = wanted.iter().find(is_there) {
             self.settle(*id, region);
@@ -116,11 +120,9 @@ struct Occupied {
 }
 
 impl Occupied {
-    fn by(vips: &BTreeMap<VipKey, Vip>) -> Self {
+    fn by(regions: &BTreeSet<Region>) -> Self {
         let mut occupied = Self { spans: BTreeMap::new() };
-        for region in vips.values().filter_map(Region::of) {
-            occupied.take(region);
-        }
+        regions.iter().for_each(|region| occupied.take(*region));
         occupied
     }
 

@@ -9,7 +9,7 @@ use super::nodes::Roster;
 use super::settings::Settings;
 use super::state::Share;
 use super::vips::WantedSet;
-use crate::contents::VipKey;
+use crate::contents::{Slots, VipKey};
 use crate::model::NodeName;
 use crate::ring::{self, Member, Preferences};
 
@@ -25,9 +25,9 @@ pub(super) struct Ring {
     pub(super) size: usize,
     /// The slots; `None` if there are more than the array could ever hold, which are not worth building. A
     /// node that drains is the former leader of what it would lead.
-    pub(super) slots: Option<Arc<[Slot]>>,
+    pub(super) slots: Option<Slots>,
     /// What it would be without this machine, where that was asked for and it is a member.
-    pub(super) without_own: Option<Arc<[Slot]>>,
+    pub(super) without_own: Option<Slots>,
 }
 
 /// Members in the order of their names, and number of slots.
@@ -37,7 +37,10 @@ type Key = (Arc<[Share]>, usize);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Memo {
     built: BTreeMap<Key, Built>,
-    of_vips: BTreeMap<VipKey, Key>,
+    /// By the numbers that the rings had.
+    keys: Vec<Key>,
+    /// In the order of their keys.
+    of_vips: Vec<(VipKey, RingId)>,
 }
 
 /// A ring by the numbers of its members.
@@ -49,6 +52,16 @@ struct Built {
     order: Arc<[[u16; 4]]>,
     /// Who of those that drain has led while not all of them drained; empty if nobody does.
     drained: Arc<[[u16; 4]]>,
+    /// The slots that came of it last.
+    seated: Option<Seated>,
+}
+
+/// Slots, and what they were made from beside the ring.
+#[derive(Clone, Debug)]
+struct Seated {
+    indices: Vec<NodeIndex>,
+    silent: Vec<bool>,
+    slots: Slots,
 }
 
 impl Memo {
@@ -65,23 +78,21 @@ impl Memo {
         let first_vips = wanted.first_vips();
         let capacity = usize::try_from(settings.ring_capacity).unwrap_or(usize::MAX);
         let mut catalogue = Vec::with_capacity(wanted.rings.len());
-        let mut keys = Vec::with_capacity(wanted.rings.len());
         for (id, members) in wanted.rings.iter().enumerate() {
             let size = ring::slots_for(members.len(), settings.slots_per_node);
             let key = (members.clone(), size);
-            keys.push(key.clone());
+            self.keys.push(key.clone());
             if size > capacity {
                 catalogue.push(Ring { size, slots: None, without_own: None });
                 continue;
             }
-            let built = before.built(&key, first_vips.get(id).and_then(|vip| *vip), roster);
+            let mut built = before.built(&key, first_vips.get(id).and_then(|vip| *vip), roster);
             let without_own =
                 as_newcomer.then(|| without(roster.own(), &built, members, roster, settings)).flatten();
             catalogue.push(Ring { size, slots: Some(built.slots(members, roster)), without_own });
             self.built.insert(key, built);
         }
-        let key_of = |(vip, id): (&VipKey, &RingId)| Some((*vip, keys.get(*id)?.clone()));
-        self.of_vips = wanted.vips.iter().filter_map(key_of).collect();
+        self.of_vips = wanted.vips.iter().map(|vip| (vip.key, vip.ring)).collect();
         catalogue
     }
 
@@ -93,7 +104,7 @@ impl Memo {
         if let Some(built) = same.filter(|built| built.draining == draining) {
             return built.clone();
         }
-        let of_vip = || self.built.get(self.of_vips.get(&vip?)?);
+        let of_vip = || self.built.get(self.key_of(vip?)?);
         let preferences = match (same, of_vip()) {
             (Some(same), _) => same.preferences.clone(),
             (None, Some(base)) if base.preferences.slots() == *size => {
@@ -103,6 +114,12 @@ impl Memo {
         };
         Built::of(preferences, draining)
     }
+
+    /// What a VIP had wanted before.
+    fn key_of(&self, vip: VipKey) -> Option<&Key> {
+        let place = self.of_vips.binary_search_by_key(&vip, |(vip, _)| *vip).ok()?;
+        self.keys.get(self.of_vips.get(place)?.1)
+    }
 }
 
 impl Built {
@@ -110,14 +127,24 @@ impl Built {
         let leads = |number: u16| !draining.get(usize::from(number)).is_some_and(|draining| *draining);
         let order = preferences.order(leads).into();
         let drained = drained(&preferences, &draining).into();
-        Self { preferences, draining, order, drained }
+        Self { preferences, draining, order, drained, seated: None }
     }
 
     /// The slots, by indices of nodes.
-    fn slots(&self, members: &[Share], roster: &Roster<'_>) -> Arc<[Slot]> {
+    fn slots(&mut self, members: &[Share], roster: &Roster<'_>) -> Slots {
         let indices: Vec<NodeIndex> =
             members.iter().map(|share| roster.index(&share.node).unwrap_or(NO_NODE)).collect();
         let silent: Vec<bool> = members.iter().map(|share| roster.is_silent(&share.node)).collect();
+        let is_same = |seated: &&Seated| seated.indices == indices && seated.silent == silent;
+        if let Some(seated) = self.seated.as_ref().filter(is_same) {
+            return seated.slots.clone();
+        }
+        let slots = self.seat(&indices, &silent);
+        self.seated = Some(Seated { indices, silent, slots: slots.clone() });
+        slots
+    }
+
+    fn seat(&self, indices: &[NodeIndex], silent: &[bool]) -> Slots {
         let index = |number: u16| indices.get(usize::from(number)).copied().unwrap_or(NO_NODE);
         let is_silent = |number: u16| silent.get(usize::from(number)).is_none_or(|silent| *silent);
         let slot = |(slot, order): (usize, &[u16; 4])| {
@@ -176,7 +203,7 @@ fn without(
     members: &[Share],
     roster: &Roster<'_>,
     settings: &Settings,
-) -> Option<Arc<[Slot]>> {
+) -> Option<Slots> {
     let others: Vec<Share> = members.iter().filter(|share| share.node != *node).cloned().collect();
     if others.len() == members.len() || others.is_empty() {
         return None;
@@ -190,7 +217,7 @@ fn without(
     let draining = others.iter().map(|share| roster.is_draining(&share.node)).collect();
     let strangers = preferences.choices(NEXT_BEST);
     let index = |number: u16| roster.index(&others.get(usize::from(number))?.node);
-    let built = Built::of(Arc::new(preferences), draining);
+    let mut built = Built::of(Arc::new(preferences), draining);
     let with_strangers = |(slot, strangers): (&Slot, [u16; 4])| {
         let mut former = slot.former;
         strangers.into_iter().filter_map(index).for_each(|node| note(&mut former, node));

@@ -141,12 +141,10 @@ fn vip_state(
 ) -> VipState {
     let key = vip_key(vip);
     let installed = contents.vips.get(&key);
-    let members = wanted.vips.get(&key).and_then(|ring| wanted.rings.get(*ring));
-    let ring = installed.and_then(Region::of).zip(members).map(|(region, members)| RingState {
-        first: region.first,
-        slots: region.slots,
-        members: members.clone(),
-    });
+    let members = || wanted.members(&key);
+    let ring = installed.and_then(Region::of).and_then(|region| Some((region, members()?))).map(
+        |(region, members)| RingState { first: region.first, slots: region.slots, members: members.clone() },
+    );
     VipState {
         address: vip.address,
         port: vip.port,

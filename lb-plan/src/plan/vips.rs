@@ -7,23 +7,32 @@ pub(super) use installation::Installation;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lb_common::maps::VIP_AFFINITY;
+use lb_common::maps::{VIP_AFFINITY, Vip};
 
 use super::nodes::Roster;
 use super::rings::RingId;
 use super::state::Share;
-use crate::contents::VipKey;
+use crate::contents::{Contents, VipKey};
 use crate::model::{Model, ServiceName, ServiceVip, TrafficPolicy};
 
 /// The VIPs that are wanted, and their rings.
 #[derive(Default)]
 pub(super) struct WantedSet<'a> {
-    /// Ring of each VIP, addresses themselves included.
-    pub(super) vips: BTreeMap<VipKey, RingId>,
+    /// In the order of their keys, so each address comes before its ports. What is said of each elsewhere is said
+    /// in this order too: there are tens of thousands, and a search for each would be most of a plan's cost.
+    pub(super) vips: Vec<Wanted<'a>>,
     /// Members of each ring, in order of their names; no two lists are in the same proportion.
     pub(super) rings: Vec<Arc<[Share]>>,
-    /// The ports, without the addresses themselves.
-    pub(super) ports: BTreeMap<VipKey, Port<'a>>,
+}
+
+/// A VIP that is wanted.
+pub(super) struct Wanted<'a> {
+    pub(super) key: VipKey,
+    pub(super) ring: RingId,
+    /// `None` for an address itself.
+    pub(super) port: Option<Port<'a>>,
+    /// What is installed of it.
+    pub(super) installed: Option<&'a Vip>,
 }
 
 /// A port that is wanted.
@@ -36,12 +45,18 @@ impl WantedSet<'_> {
     /// For each ring one VIP that wants it.
     pub(super) fn first_vips(&self) -> Vec<Option<VipKey>> {
         let mut first = vec![None; self.rings.len()];
-        for (key, ring) in &self.vips {
-            if let Some(first @ None) = first.get_mut(*ring) {
-                *first = Some(*key);
+        for vip in &self.vips {
+            if let Some(first @ None) = first.get_mut(vip.ring) {
+                *first = Some(vip.key);
             }
         }
         first
+    }
+
+    /// Members of the ring of a VIP; `None` if the VIP is not wanted.
+    pub(super) fn members(&self, key: &VipKey) -> Option<&Arc<[Share]>> {
+        let place = self.vips.binary_search_by_key(key, |vip| vip.key).ok()?;
+        self.rings.get(self.vips.get(place)?.ring)
     }
 }
 
@@ -55,9 +70,10 @@ pub(super) fn vip_key(vip: &ServiceVip) -> VipKey {
 pub(super) fn wanted<'a>(
     model: &'a Model,
     roster: &Roster<'_>,
+    installed: &'a Contents,
     mut local_shares: impl FnMut(&ServiceVip) -> Vec<Share>,
 ) -> WantedSet<'a> {
-    let mut wanted = WantedSet::default();
+    let mut ports = Vec::with_capacity(model.services.len());
     let mut numbers = RingNumbers::default();
     // Numbered once, if at all: most Services want this ring, and it has the most members.
     let mut everybody = None;
@@ -68,15 +84,36 @@ pub(super) fn wanted<'a>(
                 TrafficPolicy::Cluster => *everybody.get_or_insert_with(|| numbers.of(roster.equal_shares())),
                 TrafficPolicy::Local => numbers.of(local_shares(vip)),
             };
-            if let Some(ring) = ring {
-                wanted.vips.insert(vip_key(vip), ring);
-                wanted.ports.insert(vip_key(vip), Port { service: name, flags });
-            }
+            let port = Some(Port { service: name, flags });
+            ports.extend(ring.map(|ring| Wanted { key: vip_key(vip), ring, port, installed: None }));
         }
     }
-    wanted.add_addresses();
-    wanted.rings = numbers.lists;
-    wanted
+    ports.sort_by_key(|port| port.key);
+    let mut vips = with_addresses(ports);
+    find_installed(&mut vips, installed);
+    WantedSet { vips, rings: numbers.lists }
+}
+
+/// Each address before its ports, with the ring of the first.
+fn with_addresses(ports: Vec<Wanted<'_>>) -> Vec<Wanted<'_>> {
+    let mut vips: Vec<Wanted<'_>> = Vec::with_capacity(2 * ports.len());
+    for port in ports {
+        let address = VipKey::of_address(port.key.address);
+        if vips.last().is_none_or(|last| last.key.address != address.address) {
+            vips.push(Wanted { key: address, ring: port.ring, port: None, installed: None });
+        }
+        vips.push(port);
+    }
+    vips
+}
+
+/// Both are in the order of the keys.
+fn find_installed<'a>(vips: &mut [Wanted<'a>], installed: &'a Contents) {
+    let mut rest = installed.vips.iter().peekable();
+    for vip in vips {
+        while rest.next_if(|(key, _)| **key < vip.key).is_some() {}
+        vip.installed = rest.next_if(|(key, _)| **key == vip.key).map(|(_, vip)| vip);
+    }
 }
 
 /// Numbers of rings by their members, so that VIPs with the same members share one.
@@ -108,15 +145,4 @@ impl RingNumbers {
 
 fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
-}
-
-impl WantedSet<'_> {
-    /// Each address, with the ring of its first port.
-    fn add_addresses(&mut self) {
-        let mut addresses: BTreeMap<VipKey, RingId> = BTreeMap::new();
-        for (key, ring) in &self.vips {
-            addresses.entry(VipKey::of_address(key.address)).or_insert(*ring);
-        }
-        self.vips.extend(addresses);
-    }
 }

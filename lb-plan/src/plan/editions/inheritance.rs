@@ -1,9 +1,11 @@
 //! What a ring takes over from the one that its VIPs had before: those who led, so that they are asked for
 //! the flows that they may still have.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use lb_common::ring::{NO_NODE, NodeIndex, Slot};
+
+use crate::contents::Slots;
 
 /// How a ring takes over.
 pub(super) struct Heir<'a> {
@@ -17,17 +19,68 @@ pub(super) struct Heir<'a> {
 
 /// A ring with what it took over.
 pub(super) struct Inheritance {
-    pub(super) slots: Arc<[Slot]>,
+    pub(super) slots: Slots,
     /// Whether a leader has become a former one just now.
     pub(super) has_news: bool,
     /// Whether this machine leads a slot that another one led.
     pub(super) came_to_lead: bool,
 }
 
+/// Rings that are what they would inherit from themselves, as nearly all are in nearly every plan: that is found out
+/// once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Settled {
+    own: NodeIndex,
+    seated: Vec<bool>,
+    /// By the place in memory of what lies in a region, which is held here.
+    rings: BTreeMap<usize, Fixed>,
+    /// Those of the plan before, while a plan is made.
+    before: BTreeMap<usize, Fixed>,
+}
+
+/// What stays as it is as the successor of itself in the shape of `ring`.
+#[derive(Clone, Debug)]
+struct Fixed {
+    ring: Slots,
+    slots: Slots,
+    keeps_former: bool,
+}
+
+impl Settled {
+    /// Begins a plan. What it does not ask for will be forgotten.
+    pub(super) fn begin(&mut self, own: NodeIndex, seated: &[bool]) {
+        self.before = std::mem::take(&mut self.rings);
+        if self.own != own || self.seated != seated {
+            self.before.clear();
+            self.own = own;
+            self.seated = seated.to_vec();
+        }
+    }
+
+    /// As [`Heir::inherit`].
+    pub(super) fn inherit(&mut self, heir: &Heir<'_>, ring: &Slots, before: &Slots) -> Inheritance {
+        let place = before.as_ptr().addr();
+        let keeps_former = heir.keeps_former;
+        let holds = |fixed: &Fixed| {
+            fixed.slots.is_same(before) && fixed.ring.is_same(ring) && fixed.keeps_former == keeps_former
+        };
+        let inheritance = match self.before.get(&place).filter(|fixed| holds(fixed)) {
+            Some(fixed) => Inheritance { slots: fixed.slots.clone(), has_news: false, came_to_lead: false },
+            None => heir.inherit(ring, before),
+        };
+        if inheritance.has_news || inheritance.came_to_lead || inheritance.slots != *before {
+            return inheritance;
+        }
+        let slots = before.clone();
+        self.rings.insert(place, Fixed { ring: ring.clone(), slots: slots.clone(), keeps_former });
+        Inheritance { slots, ..inheritance }
+    }
+}
+
 impl Heir<'_> {
     /// `ring` as the successor of `before`, which may be of another size.
-    pub(super) fn inherit(&self, ring: &Arc<[Slot]>, before: &[Slot]) -> Inheritance {
-        if before == &**ring {
+    pub(super) fn inherit(&self, ring: &Slots, before: &Slots) -> Inheritance {
+        if before == ring {
             return Inheritance { slots: ring.clone(), has_news: false, came_to_lead: false };
         }
         let mut inheritance = Inheritance { slots: ring.clone(), has_news: false, came_to_lead: false };
@@ -39,7 +92,7 @@ impl Heir<'_> {
             inheritance.has_news |= has_news;
             Slot { former, ..*slot }
         };
-        let slots: Arc<[Slot]> = ring.iter().enumerate().map(inherited).collect();
+        let slots: Slots = ring.iter().enumerate().map(inherited).collect();
         Inheritance { slots, ..inheritance }
     }
 
@@ -108,7 +161,7 @@ mod tests {
 
     /// Nodes 0 to 9 are there; this machine is 0.
     fn inherit(ring: &[Slot], before: &[Slot], keeps_former: bool) -> Inheritance {
-        Heir { seated: &[true; 10], own: 0, keeps_former }.inherit(&ring.into(), before)
+        Heir { seated: &[true; 10], own: 0, keeps_former }.inherit(&ring.into(), &before.into())
     }
 
     fn former(ring: &[Slot], before: &[Slot]) -> Vec<[NodeIndex; 4]> {

@@ -51,7 +51,7 @@ fn installed_index(node: &Node, installed: &Contents) -> Option<NodeIndex> {
 /// Every index that something installed still means a node by. The slots count too: an entry that is
 /// [`lb_common::maps::Node::NONE`] cannot be told from an unused one when it is read back.
 fn referred_to(installed: &Contents) -> BTreeSet<NodeIndex> {
-    let in_slots = installed.rings.values().flatten().flat_map(named_in);
+    let in_slots = installed.rings.values().flat_map(|ring| ring.iter()).flat_map(named_in);
     // A million slots name a thousand nodes, so they are told apart before they are sorted.
     let mut seen = vec![false; usize::from(NO_NODE)];
     for index in in_slots {

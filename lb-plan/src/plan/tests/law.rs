@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::scenario::Web;
 use super::*;
-use crate::contents::{Contents, Op};
+use crate::contents::{Contents, Op, Slots};
 
 /// What the program relies on at every moment.
 fn assert_whole(contents: &Contents) {
@@ -39,9 +39,10 @@ fn assert_own(now: &Contents, installed: &Contents, desired: &Contents) {
     for key in now.vips.keys().filter(|key| desired.vips.contains_key(key)) {
         let (now, before, after) = (ring(now, key).unwrap(), ring(installed, key), ring(desired, key));
         let [before, after] = [before, after].map(|ring| ring.filter(|ring| ring.len() == now.len()));
-        let is_of = |ring: &Option<Vec<_>>, i: usize, slot| ring.as_ref().is_some_and(|ring| ring[i] == slot);
+        let is_of =
+            |ring: &Option<Slots>, i: usize, slot: Slot| ring.as_ref().is_some_and(|ring| ring[i] == slot);
         let own = |(i, slot)| is_of(&before, i, slot) || is_of(&after, i, slot);
-        assert!(now.into_iter().enumerate().all(own), "{key:?} sees another VIP's ring");
+        assert!(now.iter().copied().enumerate().all(own), "{key:?} sees another VIP's ring");
     }
 }
 

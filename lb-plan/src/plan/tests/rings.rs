@@ -18,7 +18,7 @@ fn region(plan: &Plan, key: VipKey) -> Region {
 /// How many slots of a VIP each node leads, by index.
 fn led(plan: &Plan, key: VipKey) -> BTreeMap<u16, usize> {
     let mut led = BTreeMap::new();
-    for slot in &plan.contents.rings[&region(plan, key).first] {
+    for slot in plan.contents.rings[&region(plan, key).first].iter() {
         *led.entry(slot.leader).or_default() += 1;
     }
     led
@@ -93,7 +93,7 @@ fn a_ring_that_all_its_vips_leave_alike_is_rewritten_where_it_lies() {
     let after = scenario.plan_over(&before.contents);
     assert_eq!(region(&before, key(1, 80)), region(&after, key(1, 80)));
     let [before, after] = [&before, &after].map(|plan| &plan.contents.rings[&0]);
-    let moved = before.iter().zip(after).filter(|(before, after)| before.leader != after.leader);
+    let moved = before.iter().zip(after.iter()).filter(|(before, after)| before.leader != after.leader);
     // To the new node about a quarter, and to others hardly any.
     assert!((40..90).contains(&moved.clone().filter(|(_, after)| after.leader == 3).count()));
     assert!(moved.filter(|(_, after)| after.leader != 3).count() < 8);

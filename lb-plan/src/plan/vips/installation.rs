@@ -1,13 +1,11 @@
 //! The entries of the VIPs, with their rings and numbers.
 
-use std::collections::BTreeSet;
-use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::maps::{VIP_ECHO, VIP_YOUNG, Vip, capacity, name};
-use lb_common::ring::Slot;
 
-use super::{Port, WantedSet};
-use crate::contents::{Contents, VipKey};
+use super::{Port, Wanted, WantedSet};
+use crate::contents::{Contents, Slots};
 use crate::model::ServiceName;
 use crate::plan::editions::Editions;
 use crate::plan::placement::Placement;
@@ -31,48 +29,60 @@ impl Installation<'_> {
         problems: &mut Vec<Problem>,
     ) -> BTreeSet<u32> {
         let mut numbers = Numbers::by(self.installed);
-        let mut cramped = BTreeSet::new();
-        for (key, port) in &self.wanted.ports {
-            let young = if self.editions.young.contains(key) { VIP_YOUNG } else { 0 };
-            let flags = port.flags | young;
-            let entry = self.entry(key, flags);
-            if entry.is_none() && cramped.insert(port.service) {
-                problems.push(self.no_space(key, port));
-            }
-            if let Some(entry) = entry.or_else(|| self.installed_entry(key, flags)) {
-                let service = Some(port.service);
-                numbers.give(contents, *key, entry, service, problems);
-            }
-        }
-        self.install_addresses(contents, &mut numbers, problems);
+        let mut entries: Vec<Option<Vip>> = vec![None; self.wanted.vips.len()];
+        self.install_ports(&mut entries, &mut numbers, problems);
+        self.install_addresses(&mut entries, &mut numbers, problems);
+        let keys = self.wanted.vips.iter().map(|vip| vip.key);
+        contents.vips = keys.zip(entries).filter_map(|(key, entry)| Some((key, entry?))).collect();
         self.install_rings(contents)
     }
 
-    /// Each address with a port, in the ring that it wants, or else in that of a port.
-    fn install_addresses(&self, contents: &mut Contents, numbers: &mut Numbers, problems: &mut Vec<Problem>) {
-        let mut first_ports: BTreeMap<VipKey, Vip> = BTreeMap::new();
-        for (key, vip) in &contents.vips {
-            first_ports.entry(VipKey::of_address(key.address)).or_insert(*vip);
+    fn install_ports(&self, entries: &mut [Option<Vip>], numbers: &mut Numbers, problems: &mut Vec<Problem>) {
+        let mut cramped = BTreeSet::new();
+        for (place, (vip, entry)) in self.wanted.vips.iter().zip(entries).enumerate() {
+            let Some(port) = &vip.port else { continue };
+            let young = if self.editions.young.contains(&vip.key) { VIP_YOUNG } else { 0 };
+            let flags = port.flags | young;
+            let wanted = self.entry(place, flags);
+            if wanted.is_none() && cramped.insert(port.service) {
+                problems.push(self.no_space(place, port));
+            }
+            *entry = wanted.or_else(|| self.installed_entry(vip, flags)).and_then(|entry| {
+                let service = Some(port.service);
+                numbers.give(vip, entry, service, problems)
+            });
         }
-        for (key, of_port) in first_ports {
-            let entry = self.entry(&key, VIP_ECHO).unwrap_or(Vip { flags: VIP_ECHO, ..of_port });
-            numbers.give(contents, key, entry, None, problems);
+    }
+
+    /// Each address with a port, in the ring that it wants, or else in that of a port.
+    fn install_addresses(
+        &self,
+        entries: &mut [Option<Vip>],
+        numbers: &mut Numbers,
+        problems: &mut Vec<Problem>,
+    ) {
+        for (place, vip) in self.wanted.vips.iter().enumerate().filter(|(_, vip)| vip.port.is_none()) {
+            let ports = self.wanted.vips.iter().zip(&*entries).skip(place + 1);
+            let mut ports = ports.take_while(|(port, _)| port.key.address == vip.key.address);
+            let Some(of_port) = ports.find_map(|(_, entry)| *entry) else { continue };
+            let entry = self.entry(place, VIP_ECHO).unwrap_or(Vip { flags: VIP_ECHO, ..of_port });
+            if let Some(free) = entries.get_mut(place) {
+                *free = numbers.give(vip, entry, None, problems);
+            }
         }
     }
 
     /// The slots of every ring that a VIP refers to: as they are wanted, or else as they are installed.
     fn install_rings(&self, contents: &mut Contents) -> BTreeSet<u32> {
         let places = self.placement.iter().zip(&self.editions.list);
-        let wanted: BTreeMap<u32, &[Slot]> = places
-            .filter_map(|(place, edition)| Some(((*place)?.first, edition.slots.as_deref()?)))
-            .collect();
+        let wanted: BTreeMap<u32, &Slots> =
+            places.filter_map(|(place, edition)| Some(((*place)?.first, edition.slots.as_ref()?))).collect();
         let mut kept = BTreeSet::new();
-        for vip in contents.vips.values() {
-            let (Entry::Vacant(place), first) = (contents.rings.entry(vip.ring), vip.ring) else { continue };
+        for first in contents.regions().into_iter().map(|region| region.first) {
             if let Some(slots) = wanted.get(&first) {
-                place.insert(slots.to_vec());
+                contents.rings.insert(first, (*slots).clone());
             } else if let Some(slots) = self.installed.rings.get(&first) {
-                place.insert(slots.clone());
+                contents.rings.insert(first, slots.clone());
                 kept.insert(first);
             }
         }
@@ -80,20 +90,20 @@ impl Installation<'_> {
     }
 
     /// The entry in the ring that is wanted, without its number; `None` if the ring has no place.
-    fn entry(&self, key: &VipKey, flags: u32) -> Option<Vip> {
-        let region = (*self.placement.get(*self.editions.of_vips.get(key)?)?)?;
+    fn entry(&self, place: usize, flags: u32) -> Option<Vip> {
+        let region = (*self.placement.get(*self.editions.of_vips.get(place)?)?)?;
         Some(Vip { ring: region.first, mask: region.slots - 1, number: 0, flags })
     }
 
     /// The entry in the ring that is installed, if that is known.
-    fn installed_entry(&self, key: &VipKey, flags: u32) -> Option<Vip> {
-        let vip = self.installed.vips.get(key)?;
-        self.installed.ring_of(vip)?;
-        Some(Vip { flags, ..*vip })
+    fn installed_entry(&self, vip: &Wanted<'_>, flags: u32) -> Option<Vip> {
+        let installed = vip.installed?;
+        self.installed.ring_of(installed)?;
+        Some(Vip { flags, ..*installed })
     }
 
-    fn no_space(&self, key: &VipKey, port: &Port<'_>) -> Problem {
-        let edition = self.editions.of_vips.get(key).and_then(|edition| self.editions.list.get(*edition));
+    fn no_space(&self, place: usize, port: &Port<'_>) -> Problem {
+        let edition = self.editions.of_vips.get(place).and_then(|edition| self.editions.list.get(*edition));
         let slots = edition.map_or(0, |edition| edition.size);
         let reason = Reason::NoRingSpace { map: name::RINGS, slots, capacity: self.ring_capacity };
         Problem::about(port.service.reference(), reason)
@@ -105,53 +115,51 @@ const _: () = assert!(capacity::VIP_STATS <= capacity::VIPS);
 
 /// Numbers of VIPs in `lb_vip_stats`. A VIP keeps its number; one that is given up is not given to another
 /// VIP in the same plan, because it is in use until the plan has been carried out.
-struct Numbers<'a> {
-    installed: &'a Contents,
-    in_use: BTreeSet<u32>,
-    given: BTreeSet<u32>,
-    next: u32,
+struct Numbers {
+    /// By number.
+    in_use: Vec<bool>,
+    given: Vec<bool>,
+    /// None below is free.
+    next: usize,
 }
 
-impl<'a> Numbers<'a> {
-    fn by(installed: &'a Contents) -> Self {
-        let in_use = installed.vips.values().map(|vip| vip.number).collect();
-        Self { installed, in_use, given: BTreeSet::new(), next: 0 }
+impl Numbers {
+    fn by(installed: &Contents) -> Self {
+        let mut in_use = vec![false; capacity::VIP_STATS];
+        for vip in installed.vips.values() {
+            if let Some(in_use) = in_use.get_mut(vip.number as usize) {
+                *in_use = true;
+            }
+        }
+        Self { in_use, given: vec![false; capacity::VIP_STATS], next: 0 }
     }
 
-    /// Writes an entry with its number, if there is one.
+    /// An entry with its number, if there is one.
     fn give(
         &mut self,
-        contents: &mut Contents,
-        key: VipKey,
+        vip: &Wanted<'_>,
         entry: Vip,
         service: Option<&ServiceName>,
         problems: &mut Vec<Problem>,
-    ) {
-        if let Some(number) = self.number(&key) {
-            contents.vips.insert(key, Vip { number, ..entry });
-            return;
+    ) -> Option<Vip> {
+        let number = vip.installed.and_then(|vip| self.keep(vip.number)).or_else(|| self.lowest_free());
+        if number.is_none() {
+            let reason = Reason::MapFull { map: name::VIP_STATS, capacity: capacity::VIP_STATS };
+            let object = service.map(ServiceName::reference);
+            problems.push(Problem { object, ..Problem::general(reason) });
         }
-        let reason = Reason::MapFull { map: name::VIP_STATS, capacity: capacity::VIP_STATS };
-        let object = service.map(ServiceName::reference);
-        problems.push(Problem { object, ..Problem::general(reason) });
+        Some(Vip { number: number?, ..entry })
     }
 
-    fn number(&mut self, key: &VipKey) -> Option<u32> {
-        let before = self.installed.vips.get(key).map(|vip| vip.number);
-        let valid = before.filter(|number| is_number(*number) && self.given.insert(*number));
-        valid.or_else(|| self.lowest_free())
+    /// The number, unless it is none or has been given already: what is read back may be anything.
+    fn keep(&mut self, number: u32) -> Option<u32> {
+        let given = self.given.get_mut(number as usize)?;
+        (!std::mem::replace(given, true)).then_some(number)
     }
 
     fn lowest_free(&mut self) -> Option<u32> {
-        while self.in_use.contains(&self.next) {
-            self.next += 1;
-        }
-        let number = self.next;
-        self.next += 1;
-        is_number(number).then_some(number)
+        let free = self.in_use.iter().skip(self.next).position(|in_use| !in_use)? + self.next;
+        self.next = free + 1;
+        u32::try_from(free).ok()
     }
-}
-
-fn is_number(number: u32) -> bool {
-    usize::try_from(number).is_ok_and(|number| number < capacity::VIP_STATS)
 }

@@ -132,7 +132,7 @@ impl Ring {
         };
         let key = VipKey { address: VIP, port: PORT, protocol: Protocol::Tcp.number() };
         let ring = self.installed.vips.get(&key).and_then(|vip| self.installed.ring_of(vip));
-        self.slots = ring.unwrap_or_default().iter().map(slot).collect();
+        self.slots = ring.into_iter().flat_map(|ring| ring.iter()).map(slot).collect();
     }
 }
 

@@ -1,0 +1,59 @@
+//! The slots of a ring, shared by all who have the same.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use lb_common::ring::Slot;
+
+/// The slots of a ring. A copy is the same slots in memory, so that two are mostly known to be equal without a look
+/// at them, of which there may be millions.
+#[derive(Clone, Debug, Eq)]
+pub struct Slots(Arc<[Slot]>);
+
+impl Slots {
+    /// Writes over slots, the first of them number `first`; false if there are not so many.
+    pub(super) fn overwrite(&mut self, first: usize, slots: &[Slot]) -> bool {
+        let is_within = first.checked_add(slots.len()).is_some_and(|end| end <= self.0.len());
+        if let Some(part) = Arc::make_mut(&mut self.0).get_mut(first..).filter(|_| is_within) {
+            part.iter_mut().zip(slots).for_each(|(before, slot)| *before = *slot);
+        }
+        is_within
+    }
+
+    /// Whether they are the same in memory.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl PartialEq for Slots {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_same(other) || self.0 == other.0
+    }
+}
+
+impl Deref for Slots {
+    type Target = [Slot];
+
+    fn deref(&self) -> &[Slot] {
+        &self.0
+    }
+}
+
+impl From<&[Slot]> for Slots {
+    fn from(slots: &[Slot]) -> Self {
+        Self(slots.into())
+    }
+}
+
+impl From<Vec<Slot>> for Slots {
+    fn from(slots: Vec<Slot>) -> Self {
+        Self(slots.into())
+    }
+}
+
+impl FromIterator<Slot> for Slots {
+    fn from_iter<I: IntoIterator<Item = Slot>>(slots: I) -> Self {
+        Self(slots.into_iter().collect())
+    }
+}
