@@ -317,7 +317,16 @@ fn an_advertisement_that_others_have_left_no_place_takes_none_by_a_restart() {
     assert_eq!(before.1, ["b local_pref_conflict"]);
     agent.restart();
     agent.turn(&wrong);
-    assert_eq!((agent.shown(), agent.problems), before);
+    assert_eq!((agent.shown(), agent.problems.clone()), before);
+    // Nor does it come back when there is a place again, as it does not without a restart.
+    let alone = told([("d", 7, "s"), ("b", 8, "r"), ("c", 9, "r")]);
+    for _ in 0..2 {
+        agent.turn(&alone);
+        assert_eq!(agent.problems, ["b local_pref_conflict"]);
+        let advertisements = &agent.model().bgp.advertisements;
+        assert_eq!(advertisements.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["c", "d"]);
+        agent.restart();
+    }
 }
 
 #[test]
