@@ -14,6 +14,7 @@ use lb_plan::plan::{Forwarding, Liveness, Settings};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::accepted::AcceptedFile;
 use crate::admin::{self, AdminError, Door, metrics};
 use crate::control::{Control, Neighbours};
 use crate::dataplane::attach::{self, AttachError};
@@ -46,6 +47,8 @@ pub struct Options {
     pub bpffs: PathBuf,
     /// Socket for `fairlead status`.
     pub socket: PathBuf,
+    /// File with what was accepted last.
+    pub accepted: PathBuf,
     /// The cluster's secret.
     pub hash_key: HashKey,
     /// How packets get to other nodes.
@@ -183,6 +186,7 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
     let (drain, draining) = watch::channel(settings.draining);
     let control = Control {
         source,
+        accepted: AcceptedFile::at(options.accepted),
         network,
         maps,
         settings,

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 pub use self::neighbours::Neighbours;
 use self::neighbours::Told;
+use crate::accepted::AcceptedFile;
 use crate::configuration::Faults;
 use crate::dataplane::maps::{Maps, MapsError};
 use crate::liveness::{Probed, Prober, Silent, Targets};
@@ -33,6 +34,8 @@ const READY_ANYWAY: Duration = Duration::from_secs(5);
 pub struct Control {
     /// Where objects come from.
     pub source: Source,
+    /// What of them was accepted last.
+    pub accepted: AcceptedFile,
     /// What the network says.
     pub network: Network,
     /// The kernel's maps.
@@ -105,6 +108,7 @@ impl Control {
             wake: None,
         };
         self.neighbours.restarted = memory.installed.config.is_some();
+        self.accepted.read(memory.installed.config.is_some());
         // Answers to probes of the agent before this one are answers, and a restart writes nothing that was right.
         if let Some(config) = memory.installed.config.filter(|config| config.probe_nonce != 0) {
             self.settings.liveness.nonce = config.probe_nonce;
@@ -177,13 +181,18 @@ impl Control {
 
     /// False where the source cannot tell now.
     fn read_source(&mut self, memory: &mut Memory) -> bool {
-        let Some(snapshot) = self.source.read() else {
+        let Some(mut snapshot) = self.source.read() else {
             memory.reading.failed();
             return false;
         };
+        self.accepted.complete(&mut snapshot);
+        if let Some(recalled) = self.accepted.recall(&snapshot.objects) {
+            memory.modeller = Modeller::new(&Model { drain: self.drain.clone(), ..recalled });
+        }
         memory.problems = snapshot.problems;
         memory.problems.extend(memory.modeller.update(&snapshot.objects, self.class.as_deref()));
         memory.reading.succeeded(&memory.problems);
+        self.accepted.note(&snapshot.objects, &memory.problems, memory.modeller.model());
         true
     }
 

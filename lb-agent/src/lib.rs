@@ -9,10 +9,12 @@
 //! | [`directory`], [`kube`], [`dataplane`], [`net`], [`liveness`], [`speaker`], [`admin`] | 4 | the world; they do not know each other |
 //! | [`telling`] | 5 | what a cluster is told of the agent |
 //! | [`source`] | 5 | directory or API server, whichever it is |
+//! | [`accepted`] | 4 | what was accepted last, in a file for the agent after this one |
 //! | [`snapshot`] | | all objects at one moment |
 //! | [`configuration`] | | whether what configures the load balancer is right |
 //! | [`state`] | | what the agent shows of itself |
 
+pub mod accepted;
 pub mod admin;
 pub mod app;
 pub mod cli;

@@ -2,6 +2,7 @@
 
 mod bgp;
 mod document;
+mod json;
 mod kinds;
 mod rule;
 mod secret;

@@ -136,6 +136,19 @@ impl ControlPlane {
         })
     }
 
+    /// Takes away an object of the load balancer's namespace.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn delete(&self, api_version: &str, kind: &str, name: &str) -> Result<()> {
+        self.with_client(|client| async move {
+            let objects =
+                Api::<DynamicObject>::namespaced_with(client, NAMESPACE, &resource(api_version, kind));
+            objects.delete(name, &DeleteParams::default()).await?;
+            Ok(())
+        })
+    }
+
     /// A Service as it is now.
     ///
     /// # Errors

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::cluster::{Cluster, NAMESPACE};
+use lb_agent::accepted::AcceptedFile;
 use lb_agent::snapshot::Snapshot;
 use lb_agent::source::{Source, SourceOptions};
+use lb_plan::model::Model;
 use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -78,6 +80,36 @@ async fn an_object_that_becomes_wrong_stays_as_it_was_right() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn what_was_accepted_stands_in_for_what_an_agent_that_starts_cannot_read() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let place = tempfile::TempDir::new()?;
+    let path = place.path().join("accepted.json");
+    let pools = |snapshot: &Snapshot| Model::build(&snapshot.objects, None).0.pools.iter().count();
+    cluster.store.put(&pool(&json!(["192.0.2.0/24"])))?;
+    let first = read(&mut open(&cluster).await?).await?;
+    let (model, problems) = Model::build(&first.objects, None);
+    AcceptedFile::at(path.clone()).note(&first.objects, &problems, &model);
+
+    cluster.store.put(&pool(&json!(7)))?;
+    let mut source = open(&cluster).await?;
+    let mut accepted = AcceptedFile::at(path);
+    accepted.read(true);
+    let mut second = read(&mut source).await?;
+    ensure!(pools(&second) == 0);
+    accepted.complete(&mut second);
+    ensure!(pools(&second) == 1);
+    let said: Vec<String> = second.problems.iter().map(ToString::to_string).collect();
+    ensure!(said[0].starts_with("IPAddressPool metallb-system/a: spec.addresses: "), "{said:?}");
+    ensure!(said[1].contains("it stays in force as it was before"), "{said:?}");
+
+    ensure!(cluster.store.remove("metallb.io", "ipaddresspools", NAMESPACE, "a"));
+    let mut third = changed(&mut source).await?;
+    accepted.complete(&mut third);
+    ensure!(pools(&third) == 0 && third.problems.is_empty(), "{:?}", third.problems);
+    Ok(())
+}
+
 async fn open(cluster: &Cluster) -> Result<Source> {
     let kubeconfig: PathBuf = cluster.kubeconfig();
     let options = SourceOptions::Kubernetes { kubeconfig: Some(kubeconfig), namespace: NAMESPACE.to_owned() };
@@ -108,6 +140,13 @@ async fn changed(source: &mut Source) -> Result<Snapshot> {
 fn different(first: &Snapshot, second: &Snapshot) -> usize {
     let known: BTreeSet<usize> = first.objects.iter().map(|object| Arc::as_ptr(object).addr()).collect();
     second.objects.iter().filter(|object| !known.contains(&Arc::as_ptr(object).addr())).count()
+}
+
+fn pool(addresses: &Value) -> Value {
+    json!({
+        "apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool",
+        "metadata": {"name": "a", "namespace": NAMESPACE}, "spec": {"addresses": addresses},
+    })
 }
 
 fn service(number: usize, port: u32) -> Value {

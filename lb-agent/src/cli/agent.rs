@@ -94,6 +94,10 @@ pub struct AgentArgs {
     /// Where metrics and health are served over HTTP.
     #[arg(long, value_name = "ADDRESS:PORT")]
     metrics_address: Option<SocketAddr>,
+    /// File in which the agent notes the pools, routers and advertisements as it accepted them last, so that one that
+    /// is wrong stays as it was when the agent restarts; without it, beside the socket: agent.accepted.json.
+    #[arg(long, value_name = "FILE")]
+    accepted_file: Option<PathBuf>,
     #[command(flatten)]
     pins: PinArgs,
     #[command(flatten)]
@@ -194,6 +198,7 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
         node: NodeName::from(args.node.as_str()),
         interfaces: args.interfaces,
         bpffs: args.pins.bpffs,
+        accepted: args.accepted_file.unwrap_or_else(|| args.socket.socket.with_extension("accepted.json")),
         socket: args.socket.socket,
         hash_key,
         forwarding: match args.forwarding {

@@ -1,9 +1,10 @@
 //! The kinds that say what is announced by BGP, and to whom: slim, as all that is read here.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 
+use super::json::reveal;
 use super::kinds::{Metadata, null_default};
 use super::rule::{Rule, UNCHANGED};
 use super::secret::Hidden;
@@ -34,7 +35,7 @@ const AGGREGATION_RULES: [Rule; 1] = [Rule {
 /// A time that is not written is the speaker's own choice in both. (MetalLB's conversion makes an explicit zero of
 /// one that v1beta1 leaves out: no hold time, so a router that has vanished would be believed to be there for ever.
 /// Nobody asks for that by writing nothing.) A zero that is written is a zero.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct BgpPeer {
     /// Name.
     pub metadata: Metadata,
@@ -43,7 +44,7 @@ pub struct BgpPeer {
 }
 
 /// Who a router is, and how it is spoken to.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BgpPeerSpec {
     /// Our AS number; it must not be zero.
@@ -85,6 +86,7 @@ pub struct BgpPeerSpec {
     #[serde(default, deserialize_with = "null_default")]
     pub node_selectors: Vec<LabelSelector>,
     /// Password.
+    #[serde(serialize_with = "reveal")]
     pub password: Option<Hidden>,
     /// Secret with the password.
     pub password_secret: Option<SecretReference>,
@@ -106,12 +108,13 @@ pub struct BgpPeerSpec {
     #[serde(default, rename = "disableMP", deserialize_with = "null_default")]
     pub disable_mp: bool,
     /// No field, though guides have it.
+    #[serde(skip_serializing)]
     #[schemars(skip)]
     pub graceful_restart: Option<IgnoredAny>,
 }
 
 /// Which Secret.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct SecretReference {
     /// Its name.
@@ -121,7 +124,7 @@ pub struct SecretReference {
 }
 
 /// `metallb.io/v1beta1` BGPAdvertisement.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct BgpAdvertisement {
     /// Name.
     pub metadata: Metadata,
@@ -131,7 +134,7 @@ pub struct BgpAdvertisement {
 }
 
 /// What a BGPAdvertisement announces, and how.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = AGGREGATION_RULES))]
 pub struct BgpAdvertisementSpec {
@@ -164,7 +167,7 @@ pub struct BgpAdvertisementSpec {
 }
 
 /// `metallb.io/v1beta1` BFDProfile.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct BfdProfile {
     /// Name.
     pub metadata: Metadata,
@@ -174,7 +177,7 @@ pub struct BfdProfile {
 }
 
 /// How a way is watched; times in milliseconds.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BfdProfileSpec {
     /// Time between two packets in, at least.
@@ -201,7 +204,7 @@ pub struct BfdProfileSpec {
 }
 
 /// `metallb.io/v1beta1` Community: names of communities.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Community {
     /// Name.
     pub metadata: Metadata,
@@ -211,7 +214,7 @@ pub struct Community {
 }
 
 /// Names of communities.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct CommunitySpec {
     /// The names.
     #[serde(default, deserialize_with = "null_default")]
@@ -219,7 +222,7 @@ pub struct CommunitySpec {
 }
 
 /// A name of a community.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct CommunityAlias {
     /// The name.
     pub name: String,

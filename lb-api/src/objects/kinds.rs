@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::selector::LabelSelector;
 
@@ -18,7 +18,7 @@ where
 }
 
 /// What all objects have.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Metadata {
     /// Name, unique in kind and namespace.
@@ -243,7 +243,7 @@ pub struct NodeAddress {
 }
 
 /// `metallb.io/v1beta1` IPAddressPool.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct IpAddressPool {
     /// Name and labels.
     pub metadata: Metadata,
@@ -252,7 +252,7 @@ pub struct IpAddressPool {
 }
 
 /// What is in a pool.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IpAddressPoolSpec {
     /// CIDRs (`192.0.2.0/24`) and ranges (`192.0.2.10-192.0.2.20`), of IPv4 and IPv6.
@@ -270,7 +270,7 @@ pub struct IpAddressPoolSpec {
 }
 
 /// For which Services a pool is kept.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceAllocation {
     /// Which of several pools comes first: the lowest number, and zero after all others.
@@ -288,7 +288,7 @@ pub struct ServiceAllocation {
 }
 
 /// `metallb.io/v1beta1` L2Advertisement.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct L2Advertisement {
     /// Name.
     pub metadata: Metadata,
@@ -298,7 +298,7 @@ pub struct L2Advertisement {
 }
 
 /// What an L2Advertisement announces, and where.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct L2AdvertisementSpec {
     /// Names of pools.
@@ -322,7 +322,7 @@ pub struct L2AdvertisementSpec {
 }
 
 /// Nodes that should announce rather than others.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct PreferredNodes {
     /// How much rather, from 1 to 100.
     #[schemars(range(min = 1, max = 100))]

@@ -1,0 +1,162 @@
+//! Objects as JSON, as an API server has them.
+
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use super::{Hidden, Object};
+
+impl Object {
+    /// The object as JSON, of which [`from_json`](super::from_json) makes the same object again. `None` for kinds
+    /// that do not configure the load balancer: those are never written, above all no Secret.
+    ///
+    /// A password in a BGPPeer is in it.
+    pub fn to_json(&self) -> Option<Value> {
+        let version = match self {
+            Self::BgpPeer(_) => "metallb.io/v1beta2",
+            _ => "metallb.io/v1beta1",
+        };
+        let mut value = match self {
+            Self::IpAddressPool(pool) => serde_json::to_value(pool),
+            Self::L2Advertisement(advertisement) => serde_json::to_value(advertisement),
+            Self::BgpPeer(peer) => serde_json::to_value(peer),
+            Self::BgpAdvertisement(advertisement) => serde_json::to_value(advertisement),
+            Self::BfdProfile(profile) => serde_json::to_value(profile),
+            Self::Community(community) => serde_json::to_value(community),
+            Self::Service(_)
+            | Self::EndpointSlice(_)
+            | Self::Node(_)
+            | Self::Namespace(_)
+            | Self::Secret(_) => return None,
+        }
+        .ok()?;
+        value["apiVersion"] = version.into();
+        value["kind"] = self.kind().into();
+        Some(value)
+    }
+}
+
+/// Writes out a text that is not to be shown. Only a field that says so is written so.
+pub(super) fn reveal<S: Serializer>(hidden: &Option<Hidden>, serializer: S) -> Result<S::Ok, S::Error> {
+    hidden.as_ref().map(Hidden::reveal).serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::objects::{from_json, parse};
+
+    /// An object of each kind that configures the load balancer, with all that can be written in it.
+    const WHOLE: &str = r"
+apiVersion: metallb.io/v1beta1
+kind: IPAddressPool
+metadata:
+  name: p
+  namespace: lb
+  labels: {a: b}
+  annotations: {c: d}
+  creationTimestamp: '2026-01-01T00:00:00Z'
+  uid: u
+  resourceVersion: '7'
+spec:
+  addresses: [10.0.0.0/24]
+  autoAssign: false
+  avoidBuggyIPs: true
+  serviceAllocation:
+    priority: 3
+    namespaces: [n]
+    namespaceSelectors: [{matchLabels: {a: b}}]
+    serviceSelectors: [{matchExpressions: [{key: a, operator: NotIn, values: [b]}, {key: c, operator: Exists}]}]
+---
+apiVersion: metallb.io/v1beta1
+kind: L2Advertisement
+metadata: {name: l}
+spec:
+  ipAddressPools: [p]
+  ipAddressPoolSelectors: [{matchLabels: {a: b}}]
+  nodeSelectors: [{matchLabels: {a: b}}]
+  interfaces: [eth0]
+  serviceSelectors: [{matchLabels: {a: b}}]
+  preferredNodeSelectors: [{weight: 5, preference: {matchLabels: {a: b}}}]
+---
+apiVersion: metallb.io/v1beta1
+kind: BGPPeer
+metadata: {name: r}
+spec:
+  myASN: 1
+  peerASN: 2
+  dynamicASN: external
+  localASN: 3
+  peerAddress: 10.0.0.1
+  interface: eth1
+  sourceAddress: 10.0.0.2
+  peerPort: 1790
+  holdTime: 9s
+  keepaliveTime: 3s
+  connectTime: 1s
+  routerID: 10.0.0.3
+  nodeSelectors: [{matchLabels: {a: b}}]
+  password: secret
+  passwordSecret: {name: s, namespace: m}
+  bfdProfile: f
+  enableGracefulRestart: true
+  ebgpMultiHop: true
+  vrf: red
+  dualStackAddressFamily: true
+  disableMP: true
+---
+apiVersion: metallb.io/v1beta1
+kind: BGPAdvertisement
+metadata: {name: a}
+spec:
+  aggregationLength: 30
+  aggregationLengthV6: 127
+  localPref: 7
+  communities: [vpn]
+  ipAddressPools: [p]
+  ipAddressPoolSelectors: [{matchLabels: {a: b}}]
+  nodeSelectors: [{matchLabels: {a: b}}]
+  peers: [r]
+  serviceSelectors: [{matchLabels: {a: b}}]
+---
+apiVersion: metallb.io/v1beta1
+kind: BFDProfile
+metadata: {name: f}
+spec: {receiveInterval: 10, transmitInterval: 20, detectMultiplier: 4, echoInterval: 30, echoMode: true, passiveMode: true, minimumTtl: 250}
+---
+apiVersion: metallb.io/v1beta1
+kind: Community
+metadata: {name: c}
+spec: {communities: [{name: vpn, value: '1:2'}]}
+";
+
+    #[test]
+    fn what_is_written_is_read_as_the_same() {
+        let least = ["IPAddressPool", "L2Advertisement", "BGPPeer", "BGPAdvertisement", "BFDProfile", "Community"]
+            .map(|kind| {
+                format!(
+                    "{{apiVersion: metallb.io/v1beta1, kind: {kind}, metadata: {{name: x}}, spec: {{addresses: [], \
+                     myASN: 1}}}}"
+                )
+            });
+        for text in [WHOLE.to_owned(), least.join("\n---\n")] {
+            let (objects, problems) = parse("", &text);
+            assert_eq!((objects.len(), problems), (6, vec![]));
+            for object in objects {
+                let (again, problems) = from_json(object.value.to_json().unwrap());
+                assert_eq!(problems, []);
+                assert_eq!(again[0].value, object.value);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_else_is_written() {
+        let text = ["Service", "Node", "Namespace", "Secret"]
+            .map(|kind| {
+                format!("{{apiVersion: v1, kind: {kind}, metadata: {{name: x}}, data: {{password: eA==}}}}")
+            })
+            .join("\n---\n");
+        let (objects, problems) = parse("", &text);
+        assert_eq!((objects.len(), problems), (4, vec![]));
+        assert!(objects.iter().all(|object| object.value.to_json().is_none()));
+    }
+}

@@ -1,0 +1,301 @@
+//! What was accepted outlives the agent: objects that are wrong when one starts are as another one before it had them.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use fairlead_tests::control_plane::ControlPlane;
+use fairlead_tests::lab::addresses::Family;
+use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4};
+use fairlead_tests::objects::{metallb, yaml};
+use fairlead_tests::routers::{
+    Config, Frr, GracefulRestart, Peer, Router, kernel_next_hops, wait, wait_kernel_next_hops,
+};
+use serde_json::{Value, json};
+
+const ROUTERS_AS: u32 = 64_500;
+const AGENTS_AS: u32 = 64_501;
+const WITHIN: Duration = Duration::from_secs(30);
+/// How long a router's kernel is watched for a hole.
+const WATCHED_FOR: Duration = Duration::from_secs(4);
+/// What the agent says of an object that stays.
+const STAYS: &str = "it stays in force as it was before";
+
+#[test]
+fn objects_of_a_directory_that_are_wrong_when_an_agent_starts_are_as_they_were() -> Result<()> {
+    run(|lab, node| {
+        let scene = Scene::directory(lab, node)?;
+        let unread = |name, spec: &str| {
+            json!({"apiVersion": "metallb.io/v1beta1", "kind": name, "spec": spec,
+                "metadata": {"name": "lab", "namespace": "metallb-system"}})
+        };
+        scene.stays_over_a_restart(
+            || {
+                scene.put_pool(&unread("IPAddressPool", "nothing"))?;
+                scene.put_peer(&unread("BGPPeer", "nothing"))
+            },
+            &["IPAddressPool metallb-system/lab: spec", "BGPPeer metallb-system/lab: spec"],
+        )?;
+        scene.stays_over_a_restart(
+            || scene.put_file("pool", "---\n{"),
+            &[
+                "this document cannot be read",
+                "IPAddressPool metallb-system/lab: until what is wrong with it is mended",
+            ],
+        )?;
+        scene.judged_wrong_stays_over_a_restart()?;
+        scene.gone_is_gone()
+    })
+}
+
+#[test]
+fn objects_of_a_cluster_that_are_wrong_when_an_agent_starts_are_as_they_were() -> Result<()> {
+    run(|lab, node| {
+        let scene = Scene::cluster(lab, node)?;
+        scene.judged_wrong_stays_over_a_restart()?;
+        scene.gone_is_gone()
+    })
+}
+
+/// What the two tests above are held against.
+#[test]
+fn without_the_file_an_object_that_is_wrong_when_an_agent_starts_is_nothing() -> Result<()> {
+    run(|lab, node| {
+        let scene = Scene::directory(lab, node)?;
+        for content in [None, Some("{\"format\":1,\"obj")] {
+            scene.put_pool(&pool(&["203.0.113.10/33"]))?;
+            scene.wait_problems(&["IPAddressPool metallb-system/lab: spec.addresses[0]", STAYS])?;
+            node.kill_agent()?;
+            match content {
+                None => fs::remove_file(scene.file())?,
+                Some(content) => fs::write(scene.file(), content)?,
+            }
+            node.start_agent(&scene.options)?;
+            wait_kernel_next_hops(scene.frr.host(), WEB_V4.into(), &[], WITHIN)?;
+            let log = node.agent_log();
+            ensure!(log.contains("cannot read what was accepted before"), "{log}");
+            ensure!(!scene.problems()?.iter().any(|problem| problem.contains(STAYS)));
+            scene.mend("64512:1")?;
+        }
+        Ok(())
+    })
+}
+
+/// A node that announces an address to a router, and where its objects are written.
+struct Scene<'lab> {
+    lab: &'lab Lab,
+    node: &'lab Node<'lab>,
+    frr: Frr,
+    plane: Option<ControlPlane>,
+    options: AgentOptions,
+}
+
+impl<'lab> Scene<'lab> {
+    fn directory(lab: &'lab Lab, node: &'lab Node<'lab>) -> Result<Self> {
+        Self::start(lab, node, None, AgentOptions::default())
+    }
+
+    fn cluster(lab: &'lab Lab, node: &'lab Node<'lab>) -> Result<Self> {
+        let plane = ControlPlane::start(lab)?;
+        let options = AgentOptions { kubeconfig: Some(plane.kubeconfig()), ..AgentOptions::default() };
+        plane.put(&lab.topology().observed()?)?;
+        let mut service = lab.topology().wish("web", &[Family::V4], "SingleStack")?;
+        service["status"] = json!({ "loadBalancer": { "ingress": [{ "ip": WEB_V4 }] } });
+        plane.put(&[service])?;
+        Self::start(lab, node, Some(plane), options)
+    }
+
+    fn start(
+        lab: &'lab Lab,
+        node: &'lab Node<'lab>,
+        plane: Option<ControlPlane>,
+        options: AgentOptions,
+    ) -> Result<Self> {
+        let peer = Peer::at(node.spec().addresses().of(Family::V4), AGENTS_AS).source(gateway(node));
+        let peer = Peer { graceful_restart: GracefulRestart::Helper, ..peer };
+        let frr = Frr::start(&*lab.router()?, &Config::new(ROUTERS_AS, gateway(node)).peer(peer))?;
+        let scene = Self { lab, node, frr, plane, options };
+        // The lab's own pool would be the same one twice.
+        fs::remove_file(lab.outside(&lab.manifests_directory()).join("metallb.yaml"))?;
+        scene.put_right("64512:0")?;
+        node.start_agent(&scene.options)?;
+        scene.wait_community("64512:0")?;
+        wait_kernel_next_hops(scene.frr.host(), WEB_V4.into(), &scene.hops(), WITHIN)?;
+        Ok(scene)
+    }
+
+    /// What was accepted, as this process sees the file.
+    fn file(&self) -> PathBuf {
+        self.lab.outside(&self.node.socket().with_extension("accepted.json"))
+    }
+
+    fn hops(&self) -> [IpAddr; 1] {
+        [self.node.spec().addresses().of(Family::V4)]
+    }
+
+    fn put_right(&self, community: &str) -> Result<()> {
+        self.put_pool(&pool(&["203.0.113.10/32"]))?;
+        self.put_peer(&self.peer("9s"))?;
+        let advertisement = json!({ "ipAddressPools": ["lab"], "communities": [community] });
+        self.put("advertisement", &metallb("v1beta1", "BGPAdvertisement", "lab", &advertisement))
+    }
+
+    fn peer(&self, hold_time: &str) -> Value {
+        let spec = json!({
+            "myASN": AGENTS_AS,
+            "peerASN": ROUTERS_AS,
+            "peerAddress": gateway(self.node).to_string(),
+            "holdTime": hold_time,
+            "connectTime": "1s",
+            "enableGracefulRestart": true,
+        });
+        metallb("v1beta2", "BGPPeer", "lab", &spec)
+    }
+
+    fn put_pool(&self, pool: &Value) -> Result<()> {
+        self.put("pool", pool)
+    }
+
+    fn put_peer(&self, peer: &Value) -> Result<()> {
+        self.put("peer", peer)
+    }
+
+    fn put(&self, file: &str, object: &Value) -> Result<()> {
+        match &self.plane {
+            Some(plane) => plane.put(std::slice::from_ref(object)),
+            None => self.put_file(file, &yaml(std::slice::from_ref(object))),
+        }
+    }
+
+    fn put_file(&self, file: &str, text: &str) -> Result<()> {
+        let directory = self.lab.outside(&self.lab.manifests_directory());
+        // The agent must not read half of it.
+        fs::write(directory.join(".draft"), text)?;
+        Ok(fs::rename(directory.join(".draft"), directory.join(format!("{file}.yaml")))?)
+    }
+
+    fn judged_wrong_stays_over_a_restart(&self) -> Result<()> {
+        self.stays_over_a_restart(
+            || {
+                self.put_pool(&pool(&["203.0.113.10/33"]))?;
+                self.put_peer(&self.peer("1s"))
+            },
+            &[
+                "IPAddressPool metallb-system/lab: spec.addresses[0]",
+                "IPAddressPool metallb-system/lab: until what is wrong with it is mended",
+                "BGPPeer metallb-system/lab: spec.holdTime",
+                "BGPPeer metallb-system/lab: until what is wrong with it is mended",
+            ],
+        )
+    }
+
+    /// Has objects go wrong, kills the agent, starts another and one more, and mends them: the route is never gone.
+    fn stays_over_a_restart(&self, wrong: impl Fn() -> Result<()>, problems: &[&str]) -> Result<()> {
+        let mode = fs::metadata(self.file())?.permissions().mode() & 0o777;
+        ensure!(mode == 0o600, "others may read passwords: {mode:o}");
+        wrong()?;
+        self.wait_problems(&problems[..1])?;
+        for _ in 0..2 {
+            let before = self.established()?;
+            self.node.kill_agent()?;
+            self.node.launch_agent(&self.options)?;
+            self.watch_route()?;
+            wait(WITHIN, || {
+                let now = self.established()?;
+                ensure!(now > before, "no other session: {now}, {before} before");
+                Ok(())
+            })?;
+            self.wait_problems(problems)?;
+            // What the agent tells first would by now have replaced what the router had kept.
+            self.watch_route()?;
+        }
+        self.mend("64512:1")?;
+        self.watch_route()?;
+        self.mend("64512:0")
+    }
+
+    fn mend(&self, community: &str) -> Result<()> {
+        self.put_right(community)?;
+        self.wait_community(community)?;
+        wait(WITHIN, || {
+            let problems = self.problems()?;
+            ensure!(problems.is_empty(), "{problems:?}");
+            Ok(())
+        })
+    }
+
+    /// The pool goes while no agent runs, and comes back wrong.
+    fn gone_is_gone(&self) -> Result<()> {
+        self.node.kill_agent()?;
+        match &self.plane {
+            Some(plane) => plane.delete("metallb.io/v1beta1", "IPAddressPool", "lab")?,
+            None => fs::remove_file(self.lab.outside(&self.lab.manifests_directory()).join("pool.yaml"))?,
+        }
+        self.node.start_agent(&self.options)?;
+        wait_kernel_next_hops(self.frr.host(), WEB_V4.into(), &[], WITHIN)?;
+        self.put_pool(&pool(&["203.0.113.10/33"]))?;
+        self.wait_problems(&["IPAddressPool metallb-system/lab: spec.addresses[0]"])?;
+        ensure!(kernel_next_hops(self.frr.host(), WEB_V4.into())?.is_empty());
+        Ok(())
+    }
+
+    fn watch_route(&self) -> Result<()> {
+        let until = Instant::now() + WATCHED_FOR;
+        while Instant::now() < until {
+            let hops = kernel_next_hops(self.frr.host(), WEB_V4.into())?;
+            ensure!(hops == self.hops(), "the route is gone: {hops:?}\n{}", self.node.agent_log());
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    fn problems(&self) -> Result<Vec<String>> {
+        Ok(serde_json::from_value(self.node.status()?["problems"].take())?)
+    }
+
+    /// Waits until the agent's status tells all of these.
+    fn wait_problems(&self, wanted: &[&str]) -> Result<()> {
+        wait(WITHIN, || {
+            let problems = self.problems()?;
+            let missing = wanted.iter().find(|it| !problems.iter().any(|problem| problem.contains(**it)));
+            ensure!(missing.is_none(), "no {missing:?} in {problems:?}");
+            Ok(())
+        })
+    }
+
+    fn wait_community(&self, community: &str) -> Result<()> {
+        let (asn, value) = community.split_once(':').unwrap_or_default();
+        let community = (asn.parse()?, value.parse()?);
+        let has = |routes: &[fairlead_tests::routers::Route]| {
+            !routes.is_empty() && routes.iter().all(|route| route.communities == [community].into())
+        };
+        self.frr.wait_routes(WEB_V4.into(), WITHIN, &has).map(drop)
+    }
+
+    /// How many sessions the router has had with the node.
+    fn established(&self) -> Result<u64> {
+        let address = self.hops()[0].to_string();
+        let text = self.frr.vtysh(&format!("show bgp neighbors {address} json"))?;
+        let told: Value = serde_json::from_str(&text)?;
+        Ok(told[&address]["connectionsEstablished"].as_u64().unwrap_or_default())
+    }
+}
+
+fn pool(addresses: &[&str]) -> Value {
+    metallb("v1beta1", "IPAddressPool", "lab", &json!({ "addresses": addresses }))
+}
+
+fn gateway(node: &Node<'_>) -> Ipv4Addr {
+    node.spec().segment().gateway().v4
+}
+
+/// A node with a pod, in a lab of its own.
+fn run(test: impl FnOnce(&Lab, &Node<'_>) -> Result<()>) -> Result<()> {
+    let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
+    let topology = topology.service("web", "web", &[WEB_V4], Policy::Local);
+    topology.run(|lab| test(lab, &lab.node("n1")?))
+}
