@@ -8,13 +8,13 @@ use super::Severity;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
     /// Not YAML.
-    #[error("this document cannot be read: {words}; it is left out")]
+    #[error("this document cannot be read: {words}; as it is now, it does not count")]
     BadDocument {
         /// The parser's words.
         words: String,
     },
     /// YAML of another shape than the kind has.
-    #[error("{words}; the object is left out")]
+    #[error("{words}; as it is now, the object does not count")]
     BadField {
         /// The parser's words.
         words: String,
