@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::{FutureExt, StreamExt};
-use inotify::{Event, EventStream, Inotify, WatchMask};
+use inotify::{Event, EventMask, EventStream, Inotify, WatchMask};
 use lb_api::objects::{self, Object, Sourced};
 use lb_api::problem::{ObjectRef, Problem};
 
@@ -43,6 +43,8 @@ pub struct Directory {
     events: EventStream<[u8; 4096]>,
     files: BTreeMap<String, File>,
     unread: Unread,
+    /// Whether something that was not read has been written, and perhaps not to its end.
+    is_open: bool,
 }
 
 /// What is held of a file.
@@ -100,7 +102,13 @@ impl Directory {
             | WatchMask::ONLYDIR;
         inotify.watches().add(path, mask).map_err(error)?;
         let events = inotify.into_event_stream([0; 4096]).map_err(error)?;
-        Ok(Self { path: path.to_path_buf(), events, files: BTreeMap::new(), unread: Unread::All })
+        Ok(Self {
+            path: path.to_path_buf(),
+            events,
+            files: BTreeMap::new(),
+            unread: Unread::All,
+            is_open: false,
+        })
     }
 
     /// Waits for a change of any file.
@@ -117,10 +125,17 @@ impl Directory {
         }
     }
 
+    /// Whether a file that has changed may not be whole yet. One that is renamed into its place is.
+    pub fn may_be_half_written(&self) -> bool {
+        self.is_open
+    }
+
     fn note(&mut self, event: io::Result<Event<OsString>>) {
         // A queue that has overflown is told of without a name.
-        let name = event.ok().and_then(|event| event.name);
-        self.unread.note(name.as_deref().and_then(OsStr::to_str));
+        let (mask, name) = event.map_or((EventMask::empty(), None), |event| (event.mask, event.name));
+        let name = name.as_deref().and_then(OsStr::to_str);
+        self.is_open |= mask.intersects(EventMask::CREATE | EventMask::MODIFY) && name.is_some_and(is_source);
+        self.unread.note(name);
     }
 
     /// Reads the files that have changed.
@@ -141,6 +156,7 @@ impl Directory {
         }
         names.into_iter().try_for_each(|name| self.read_file(name))?;
         self.unread = Unread::Named(BTreeSet::new());
+        self.is_open = false;
         Ok(self.snapshot())
     }
 

@@ -81,13 +81,12 @@ impl Source {
         }
     }
 
-    /// Waits after a change until it may be read, where the last one was dealt with at `dealt`. A file is written in
-    /// several steps. An object of a cluster comes whole: after a pause the first is taken at once, and those that
-    /// come meanwhile are taken together.
+    /// Waits after a change until it may be read, where the last one was dealt with at `dealt`: after a pause the first
+    /// is taken at once, and those that come meanwhile are taken together. A file that is being written is waited for.
     pub async fn settle(&self, dealt: Instant) {
         let until = match self {
-            Self::Directory(_) => Instant::now() + DEBOUNCE,
-            Self::Kubernetes(_) => dealt + DEBOUNCE,
+            Self::Directory(directory) if directory.may_be_half_written() => Instant::now() + DEBOUNCE,
+            Self::Directory(_) | Self::Kubernetes(_) => dealt + DEBOUNCE,
         };
         tokio::time::sleep_until(until.into()).await;
     }

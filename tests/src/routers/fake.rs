@@ -1,4 +1,5 @@
-//! A router that does what no router should: a listener on the port of BGP with manners of its own.
+//! A router that does what no router should, or looks at a clock as none does: a listener on the port of BGP with
+//! manners of its own.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -22,6 +23,7 @@ const KEEPALIVE_EVERY: Duration = Duration::from_millis(500);
 const HOLD_TIME: u16 = 9;
 const MARKER: [u8; 16] = [0xff; 16];
 const OPEN: u8 = 1;
+const UPDATE: u8 = 2;
 const KEEPALIVE: u8 = 4;
 /// What stands in the OPEN's two octets for an AS number that needs four (RFC 6793).
 const AS_TRANS: [u8; 2] = 23_456u16.to_be_bytes();
@@ -35,6 +37,8 @@ pub enum Manner {
     HangsUp,
     /// Opens a session, sends KEEPALIVEs, and reads nothing more.
     ReadsNothing,
+    /// Opens a session, sends KEEPALIVEs, and notes when UPDATEs come.
+    NotesUpdates,
 }
 
 /// One that listens until it is dropped.
@@ -49,6 +53,7 @@ struct State {
     router_id: Ipv4Addr,
     manner: Manner,
     accepted: Mutex<Vec<Instant>>,
+    updates: Mutex<Vec<Instant>>,
     is_alive: AtomicBool,
 }
 
@@ -60,17 +65,18 @@ impl Fake {
     pub fn start(host: &Host, asn: u32, router_id: Ipv4Addr, manner: Manner) -> Result<Self> {
         let listener = host.run(|| {
             let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT))?;
-            setsockopt(&listener, RcvBuf, &BUFFER)?;
+            if manner == Manner::ReadsNothing {
+                setsockopt(&listener, RcvBuf, &BUFFER)?;
+            }
             Ok(listener)
         })?;
-        let state =
-            State { asn, router_id, manner, accepted: Mutex::default(), is_alive: AtomicBool::new(true) };
-        let state = Arc::new(state);
+        let (accepted, updates, is_alive) = (Mutex::default(), Mutex::default(), AtomicBool::new(true));
+        let state = Arc::new(State { asn, router_id, manner, accepted, updates, is_alive });
         let serving = Arc::clone(&state);
         // Ends with the test's process: what it listens in ends with the lab.
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                serving.note();
+                note(&serving.accepted);
                 let serving = Arc::clone(&serving);
                 thread::spawn(move || serving.treat(stream));
             }
@@ -82,6 +88,12 @@ impl Fake {
     #[must_use]
     pub fn accepted(&self) -> Vec<Instant> {
         self.state.accepted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// When UPDATEs came so far.
+    #[must_use]
+    pub fn updates(&self) -> Vec<Instant> {
+        self.state.updates.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Says nothing more on any connection, and keeps them.
@@ -96,25 +108,23 @@ impl Drop for Fake {
     }
 }
 
-impl State {
-    fn note(&self) {
-        self.accepted.lock().unwrap_or_else(PoisonError::into_inner).push(Instant::now());
-    }
+fn note(moments: &Mutex<Vec<Instant>>) {
+    moments.lock().unwrap_or_else(PoisonError::into_inner).push(Instant::now());
+}
 
+impl State {
     /// That the other side hangs up is what is tested.
     fn treat(&self, stream: TcpStream) {
         let _: std::io::Result<()> = match self.manner {
             Manner::HangsUp => Ok(()),
             Manner::Babbles => babble(stream),
             Manner::ReadsNothing => self.open_and_ignore(stream),
+            Manner::NotesUpdates => self.open_and_note(&stream),
         };
     }
 
     fn open_and_ignore(&self, mut stream: TcpStream) -> std::io::Result<()> {
-        let mut header = [0; 19];
-        stream.read_exact(&mut header)?;
-        let length = usize::from(u16::from_be_bytes([header[16], header[17]]));
-        stream.read_exact(&mut vec![0; length.saturating_sub(header.len())])?;
+        read(&mut stream)?;
         stream.write_all(&self.open())?;
         while self.is_alive.load(Ordering::Relaxed) {
             stream.write_all(&message(KEEPALIVE, &[]))?;
@@ -129,6 +139,26 @@ impl State {
         }
     }
 
+    fn open_and_note(&self, stream: &TcpStream) -> std::io::Result<()> {
+        let (mut reader, mut writer) = (stream, stream);
+        read(&mut reader)?;
+        writer.write_all(&self.open())?;
+        thread::scope(|scope| {
+            scope.spawn(|| -> std::io::Result<()> {
+                while self.is_alive.load(Ordering::Relaxed) {
+                    writer.write_all(&message(KEEPALIVE, &[]))?;
+                    thread::sleep(KEEPALIVE_EVERY);
+                }
+                Ok(())
+            });
+            loop {
+                if read(&mut reader)? == UPDATE {
+                    note(&self.updates);
+                }
+            }
+        })
+    }
+
     /// RFC 4271 section 4.2, with IPv4 unicast (RFC 4760) and an AS number of four octets (RFC 6793).
     fn open(&self) -> Vec<u8> {
         let mut capabilities = vec![1, 4, 0, 1, 0, 1, 65, 4];
@@ -141,6 +171,15 @@ impl State {
         body.extend(capabilities);
         message(OPEN, &body)
     }
+}
+
+/// Reads a message, and says of what type it is.
+fn read(stream: &mut impl Read) -> std::io::Result<u8> {
+    let mut header = [0; 19];
+    stream.read_exact(&mut header)?;
+    let length = usize::from(u16::from_be_bytes([header[16], header[17]]));
+    stream.read_exact(&mut vec![0; length.saturating_sub(header.len())])?;
+    Ok(header[18])
 }
 
 fn message(kind: u8, body: &[u8]) -> Vec<u8> {
