@@ -143,9 +143,13 @@ impl Control {
         match wake {
             Wake::Source => {
                 self.source.settle(memory.turned).await;
+                let before = self.wanted(memory);
                 self.read_source(memory);
-                self.observe(memory).await;
-                self.network.solicit(&memory.observation.unresolved).await;
+                // The kernel is asked for the way to each node: not for a Service's sake.
+                if self.wanted(memory) != before {
+                    self.observe(memory).await;
+                    self.network.solicit(&memory.observation.unresolved).await;
+                }
                 self.turn(memory);
             }
             Wake::Network => {

@@ -63,7 +63,7 @@ pub struct Announced {
     /// The Service.
     pub service: ServiceName,
     /// The peers that are told, whether their sessions are up or not.
-    pub peers: Vec<String>,
+    pub peers: Arc<[String]>,
     /// Its addresses that they are told.
     pub addresses: Vec<IpAddr>,
     /// Why nobody shall be told.

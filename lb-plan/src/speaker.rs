@@ -46,8 +46,8 @@ pub struct PeerPlan {
 /// What came of a Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Announcement {
-    /// These peers of this node are told, in the order of their names.
-    To(Vec<String>),
+    /// These peers of this node are told, in the order of their names. Services that are told to the same share them.
+    To(Arc<[String]>),
     /// Nobody is told by this node.
     Silent(Silence),
 }
@@ -78,7 +78,10 @@ pub fn plan(model: &Model, node: &NodeName, settings: &SpeakerSettings) -> Optio
     let peers = speaker.peers.iter().map(plan).collect();
     let addresses = told.iter().filter_map(|(name, told)| Some(((*name).clone(), speaker.addresses(told)?)));
     let addresses = addresses.collect();
-    let services = told.into_iter().map(|(name, told)| (name.clone(), speaker.announcement(&told))).collect();
+    let mut last = Arc::default();
+    let announcement =
+        |(name, told): (&ServiceName, _)| (name.clone(), speaker.announcement(&told, &mut last));
+    let services = told.into_iter().map(announcement).collect();
     Some(SpeakerPlan { peers, services, addresses, problems })
 }
 
@@ -130,15 +133,18 @@ impl<'a> Speaker<'a> {
         self.model.services.iter().map(|(name, service)| (name, silence::judge(self, service))).collect()
     }
 
-    fn announcement(&self, told: &Result<Vec<Told<'_>>, Silence>) -> Announcement {
-        match told {
-            Err(silence) => Announcement::Silent(*silence),
-            Ok(told) => {
-                let is_told = |name: &str, peer: &Peer| told.iter().any(|told| told.is_for(name, peer));
-                let peers = self.peers.iter().filter(|(name, peer)| is_told(name, peer));
-                Announcement::To(peers.map(|(name, _)| (*name).clone()).collect())
-            }
+    /// `last` is the list of peers that was made last.
+    fn announcement(&self, told: &Result<Vec<Told<'_>>, Silence>, last: &mut Arc<[String]>) -> Announcement {
+        let told = match told {
+            Err(silence) => return Announcement::Silent(*silence),
+            Ok(told) => told,
+        };
+        let is_told = |name: &str, peer: &Peer| told.iter().any(|told| told.is_for(name, peer));
+        let peers = || self.peers.iter().filter(|(name, peer)| is_told(name, peer)).map(|(name, _)| *name);
+        if !peers().eq(last.iter()) {
+            *last = peers().cloned().collect();
         }
+        Announcement::To(Arc::clone(last))
     }
 
     /// Those that somebody is told of; `None` where that is none.

@@ -320,7 +320,7 @@ mod tests {
     fn what_is_announced_and_whether_the_objects_are_in_force_is_told_as_metallb_tells_it() {
         let service = ServiceName { namespace: "shop".into(), name: "web".into() };
         let addresses = vec![Ipv4Addr::new(192, 0, 2, 1).into()];
-        let told = Announced { service, peers: vec!["tor".into()], addresses, silence: None };
+        let told = Announced { service, peers: ["tor".into()].into(), addresses, silence: None };
         let reading = Reading { loaded: true, stale: false, updates: 7, errors: 2 };
         let state = State { node: "n1".into(), announced: vec![told].into(), reading, ..State::default() };
         let text = render(&SpeakerView::default(), &state).unwrap();

@@ -84,7 +84,7 @@ fn announced(plan: SpeakerPlan) -> Vec<Announced> {
         match announcement {
             Announcement::To(peers) => Announced { service, peers, addresses, silence: None },
             Announcement::Silent(silence) => {
-                Announced { service, peers: Vec::new(), addresses, silence: Some(silence) }
+                Announced { service, peers: Arc::default(), addresses, silence: Some(silence) }
             }
         }
     });

@@ -195,7 +195,7 @@ fn service(announced: &Announced) -> ServiceShown {
     ServiceShown {
         namespace: service.namespace.clone(),
         name: service.name.clone(),
-        peers: peers.clone(),
+        peers: peers.to_vec(),
         addresses: addresses.clone(),
         silent,
         reason,

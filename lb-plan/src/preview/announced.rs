@@ -93,7 +93,7 @@ pub(super) fn services(model: &Model) -> BTreeMap<ServiceName, Vec<ByBgp>> {
         let Some(plan) = speaker::plan(model, node, &SpeakerSettings::default()) else { continue };
         for (service, announcement) in plan.services {
             let (peers, silent) = match announcement {
-                Announcement::To(peers) => (peers, None),
+                Announcement::To(peers) => (peers.to_vec(), None),
                 Announcement::Silent(silence) => (Vec::new(), Some(silence)),
             };
             services.entry(service).or_default().push(ByBgp { node: node.clone(), peers, silent });
