@@ -19,6 +19,8 @@ use crate::snapshot::Snapshot;
 #[derive(Debug)]
 pub struct AcceptedFile {
     path: PathBuf,
+    /// Where the objects come from: a node may be given to another cluster.
+    origin: String,
     accepted: Accepted,
     /// Whether it is known what an agent before this one accepted.
     recalled: bool,
@@ -29,16 +31,23 @@ pub struct AcceptedFile {
 }
 
 impl AcceptedFile {
-    /// The file of this path; nothing is read yet.
-    pub fn at(path: PathBuf) -> Self {
-        Self { path, accepted: Accepted::default(), recalled: false, is_written: false, failure: None }
+    /// The file of this path, for objects of this origin; nothing is read yet.
+    pub fn at(path: PathBuf, origin: String) -> Self {
+        Self {
+            path,
+            origin,
+            accepted: Accepted::default(),
+            recalled: false,
+            is_written: false,
+            failure: None,
+        }
     }
 
     /// Reads what an agent before this one accepted. `restarted` tells whether there was one, which should have
     /// left a file.
     pub fn read(&mut self, restarted: bool) {
         let path = self.path.display();
-        match file::read(&self.path) {
+        match file::read(&self.path, &self.origin) {
             Ok(accepted) => {
                 tracing::info!(%path, objects = accepted.objects().count(), "known from before: what was accepted last");
                 self.accepted = accepted;
@@ -80,7 +89,7 @@ impl AcceptedFile {
     }
 
     fn write(&mut self) {
-        match file::write(&self.path, &self.accepted) {
+        match file::write(&self.path, &self.origin, &self.accepted) {
             Ok(()) => {
                 self.is_written = true;
                 self.failure = None;

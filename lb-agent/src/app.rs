@@ -186,7 +186,7 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
     let (drain, draining) = watch::channel(settings.draining);
     let control = Control {
         source,
-        accepted: AcceptedFile::at(options.accepted),
+        accepted: AcceptedFile::at(options.accepted, options.source.identity(&options.hash_key)),
         network,
         maps,
         settings,

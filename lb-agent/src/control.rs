@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
 use lb_bfd::initiator::Target;
 use lb_plan::contents::{Contents, diff};
@@ -61,6 +62,8 @@ struct Memory {
     planner: Planner,
     installed: Contents,
     modeller: Modeller,
+    /// What was read last, until it has been noted what of it is accepted.
+    unnoted: Option<Vec<Arc<Sourced<Object>>>>,
     /// What is wrong with the objects.
     problems: Vec<Problem>,
     /// What became of reading them.
@@ -99,6 +102,7 @@ impl Control {
             planner: Planner::default(),
             installed: self.maps.read_back()?,
             modeller: Modeller::new(&Model { drain: self.drain.clone(), ..Model::default() }),
+            unnoted: None,
             problems: Vec::new(),
             reading: Reading::default(),
             observation: Observation::default(),
@@ -121,6 +125,7 @@ impl Control {
         self.observe(&mut memory).await;
         self.network.solicit(&memory.observation.unresolved).await;
         self.turn(&mut memory);
+        self.note_accepted(&mut memory);
         let mut silent = self.prober.as_ref().map(Prober::silent);
         let mut ask = tokio::time::interval(ASK_EVERY);
         let mut confirm = tokio::time::interval(CONFIRM_EVERY);
@@ -151,6 +156,7 @@ impl Control {
                     self.network.solicit(&memory.observation.unresolved).await;
                 }
                 self.turn(memory);
+                self.note_accepted(memory);
             }
             Wake::Network => {
                 tokio::time::sleep(DEBOUNCE).await;
@@ -196,8 +202,15 @@ impl Control {
         memory.problems = snapshot.problems;
         memory.problems.extend(memory.modeller.update(&snapshot.objects, self.class.as_deref()));
         memory.reading.succeeded(&memory.problems);
-        self.accepted.note(&snapshot.objects, &memory.problems, memory.modeller.model());
+        memory.unnoted = Some(snapshot.objects);
         true
+    }
+
+    /// Only after all else: it may take a disk's time.
+    fn note_accepted(&mut self, memory: &mut Memory) {
+        if let Some(objects) = memory.unnoted.take() {
+            self.accepted.note(&objects, &memory.problems, memory.modeller.model());
+        }
     }
 
     /// Looks at the network; true where something is different from the last look.
@@ -318,37 +331,48 @@ impl Control {
         failures: Vec<String>,
     ) {
         let before = self.state.borrow().clone();
-        let (announced, troubles) = match told {
-            Some(told) => (told.services.into(), told.problems),
-            None => (Arc::clone(&before.announced), Vec::new()),
-        };
         let mut problems = memory.problems.clone();
         problems.extend(plan.problems);
+        let (announced, troubles) = match told {
+            Some(told) => {
+                problems.extend(told.problems);
+                (told.services.into(), told.troubles)
+            }
+            None => (Arc::clone(&before.announced), Vec::new()),
+        };
         let faults = Faults::of(&problems);
         let problems: Vec<String> =
             problems.iter().map(ToString::to_string).chain(failures).chain(troubles).collect();
-        for problem in problems.iter().filter(|problem| !before.problems.contains(problem)) {
-            tracing::warn!("{problem}");
-        }
-        for gone in before.problems.iter().filter(|problem| !problems.contains(problem)) {
-            tracing::info!("no longer so: {gone}");
-        }
+        say_problems(&before.problems, &problems);
         say_drains(&before, &plan.nodes);
-        let ready = self.is_ready(memory);
-        let turns = before.turns + 1;
         self.state.send_replace(Arc::new(State {
-            ready,
-            turns,
+            node: before.node.clone(),
+            version: before.version,
+            ready: self.is_ready(memory),
+            interfaces: before.interfaces.clone(),
+            turns: before.turns + 1,
             last: applied,
             services: plan.services,
             nodes: plan.nodes,
             announced,
             reading: memory.reading,
             faults,
+            liveness_limit: before.liveness_limit,
             draining: self.is_draining(memory),
             problems,
-            ..State::clone(&before)
         }));
+    }
+}
+
+/// Logs what has become wrong or right.
+fn say_problems(before: &[String], now: &[String]) {
+    // There may be one for every Service.
+    let [was, is] = [before, now].map(|problems| problems.iter().collect::<BTreeSet<_>>());
+    for problem in now.iter().filter(|problem| !was.contains(problem)) {
+        tracing::warn!("{problem}");
+    }
+    for gone in before.iter().filter(|problem| !is.contains(problem)) {
+        tracing::info!("no longer so: {gone}");
     }
 }
 

@@ -43,8 +43,8 @@ pub struct Directory {
     events: EventStream<[u8; 4096]>,
     files: BTreeMap<String, File>,
     unread: Unread,
-    /// Whether something that was not read has been written, and perhaps not to its end.
-    is_open: bool,
+    /// Whether a file has been written, perhaps not to its end, or taken away, perhaps to be put back.
+    is_unsettled: bool,
 }
 
 /// What is held of a file.
@@ -107,7 +107,7 @@ impl Directory {
             events,
             files: BTreeMap::new(),
             unread: Unread::All,
-            is_open: false,
+            is_unsettled: false,
         })
     }
 
@@ -125,16 +125,25 @@ impl Directory {
         }
     }
 
-    /// Whether a file that has changed may not be whole yet. One that is renamed into its place is.
-    pub fn may_be_half_written(&self) -> bool {
-        self.is_open
+    /// Whether what has happened up to now may be half of a change. A file that is renamed into its place is whole;
+    /// one that is written may not be, and one that is gone may be about to be replaced.
+    pub fn is_unsettled(&mut self) -> bool {
+        self.note_all();
+        self.is_unsettled
+    }
+
+    fn note_all(&mut self) {
+        while let Some(Some(event)) = self.events.next().now_or_never() {
+            self.note(event);
+        }
     }
 
     fn note(&mut self, event: io::Result<Event<OsString>>) {
         // A queue that has overflown is told of without a name.
         let (mask, name) = event.map_or((EventMask::empty(), None), |event| (event.mask, event.name));
         let name = name.as_deref().and_then(OsStr::to_str);
-        self.is_open |= mask.intersects(EventMask::CREATE | EventMask::MODIFY) && name.is_some_and(is_source);
+        let half = EventMask::CREATE | EventMask::MODIFY | EventMask::DELETE | EventMask::MOVED_FROM;
+        self.is_unsettled |= mask.intersects(half) && name.is_some_and(is_source);
         self.unread.note(name);
     }
 
@@ -144,9 +153,7 @@ impl Directory {
     /// When the directory or a file cannot be read; what was read before is kept.
     pub fn read(&mut self) -> Result<Snapshot, DirectoryError> {
         // A file that is written makes many events; what has happened up to here is about to be read.
-        while let Some(Some(event)) = self.events.next().now_or_never() {
-            self.note(event);
-        }
+        self.note_all();
         let names = match &self.unread {
             Unread::All => self.names()?,
             Unread::Named(names) => names.clone(),
@@ -156,7 +163,7 @@ impl Directory {
         }
         names.into_iter().try_for_each(|name| self.read_file(name))?;
         self.unread = Unread::Named(BTreeSet::new());
-        self.is_open = false;
+        self.is_unsettled = false;
         Ok(self.snapshot())
     }
 

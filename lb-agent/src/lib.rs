@@ -6,10 +6,10 @@
 //! | [`app`], [`control`] | 5 | the parts put together, and the loop |
 //! | [`controller`] | 5 | the loop that gives Services their addresses |
 //! | [`webhook`] | 5 | what an API server asks before it stores an object |
+//! | [`accepted`] | 4 | what was accepted last, in a file for the agent after this one |
 //! | [`directory`], [`kube`], [`dataplane`], [`net`], [`liveness`], [`speaker`], [`admin`] | 4 | the world; they do not know each other |
 //! | [`telling`] | 5 | what a cluster is told of the agent |
 //! | [`source`] | 5 | directory or API server, whichever it is |
-//! | [`accepted`] | 4 | what was accepted last, in a file for the agent after this one |
 //! | [`snapshot`] | | all objects at one moment |
 //! | [`configuration`] | | whether what configures the load balancer is right |
 //! | [`state`] | | what the agent shows of itself |

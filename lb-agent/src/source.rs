@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use lb_common::hash::{FlowPorts, HashKey, flow_hash_v4};
+
 use crate::directory::{Directory, DirectoryError};
 use crate::kube::client::{self, ClientError};
 use crate::kube::cluster::{Cluster, Watched};
@@ -57,6 +59,22 @@ pub const WATCHED: [Watched; 10] = [
 
 /// For how long changes are gathered.
 const DEBOUNCE: Duration = Duration::from_millis(10);
+/// What happens to one file and then to another is seen together.
+const GLANCE: Duration = Duration::from_millis(1);
+
+impl SourceOptions {
+    /// What tells this source from others: the directory, or the cluster by its secret, of which nothing can be told
+    /// from this.
+    pub fn identity(&self, key: &HashKey) -> String {
+        match self {
+            Self::Directory(path) => format!("directory {}", path.display()),
+            Self::Kubernetes { .. } => {
+                let [nowhere, flow] = [[0; 4], [0; 4]];
+                format!("cluster {:016x}", flow_hash_v4(key, nowhere, flow, FlowPorts::AFFINITY))
+            }
+        }
+    }
+}
 
 impl Source {
     /// Starts to watch.
@@ -82,12 +100,16 @@ impl Source {
     }
 
     /// Waits after a change until it may be read, where the last one was dealt with at `dealt`: after a pause the first
-    /// is taken at once, and those that come meanwhile are taken together. A file that is being written is waited for.
-    pub async fn settle(&self, dealt: Instant) {
-        let until = match self {
-            Self::Directory(directory) if directory.may_be_half_written() => Instant::now() + DEBOUNCE,
-            Self::Directory(_) | Self::Kubernetes(_) => dealt + DEBOUNCE,
+    /// is taken at once, and those that come meanwhile are taken together. A file that is being written or replaced is waited for.
+    pub async fn settle(&mut self, dealt: Instant) {
+        let is_unsettled = match self {
+            Self::Directory(directory) => {
+                tokio::time::sleep(GLANCE).await;
+                directory.is_unsettled()
+            }
+            Self::Kubernetes(_) => false,
         };
+        let until = if is_unsettled { Instant::now() } else { dealt } + DEBOUNCE;
         tokio::time::sleep_until(until.into()).await;
     }
 

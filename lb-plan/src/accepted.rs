@@ -44,7 +44,9 @@ impl Accepted {
         let mut missing: BTreeMap<_, _> = self
             .objects
             .iter()
-            .filter(|(name, object)| wrong.names(name) || wrong.files.contains(object.source.as_str()))
+            .filter(|(name, object)| {
+                wrong.names(name, &object.source) || wrong.files.contains(object.source.as_str())
+            })
             .collect();
         if !missing.is_empty() {
             for object in objects.iter().filter(|object| is_kept(&object.value)) {
@@ -60,7 +62,13 @@ impl Accepted {
             matches!(object.value, Object::Node(_) | Object::Secret(_)) && !self.objects.is_empty()
         };
         let context = objects.iter().filter(is_context);
-        let all: Vec<_> = self.objects.values().chain(context).map(|object| &**object).collect();
+        let present = objects.iter().filter(|object| is_kept(&object.value));
+        let present: BTreeMap<_, _> = present.map(|object| (object.value.reference(), object)).collect();
+        let is_there = |(name, object): &(&ObjectRef, &Arc<Sourced<Object>>)| {
+            present.get(name).is_none_or(|present| may_be_one(object, present))
+        };
+        let accepted = self.objects.iter().filter(is_there).map(|(_, object)| object);
+        let all: Vec<_> = accepted.chain(context).map(|object| &**object).collect();
         Model::build(&all, None).0
     }
 
@@ -69,7 +77,7 @@ impl Accepted {
     pub fn note(&mut self, objects: &[Arc<Sourced<Object>>], problems: &[Problem], model: &Model) -> bool {
         let wrong = Wrong::among(problems);
         let mut now = BTreeMap::new();
-        let mut stays = false;
+        let mut staying = Vec::new();
         let mut seen = BTreeSet::new();
         for object in objects.iter().filter(|object| is_kept(&object.value)) {
             let name = object.value.reference();
@@ -77,38 +85,67 @@ impl Accepted {
                 continue;
             }
             let before = self.objects.get(&name);
-            let is_wrong = wrong.names(&name);
+            let is_wrong = wrong.names(&name, &object.source);
             let accepted = if is_wrong {
-                before.filter(|_| is_in(model, &name)).map(Arc::clone)
+                before.filter(|before| may_be_one(before, object) && is_in(model, &name)).map(Arc::clone)
             } else {
                 let slim = slim(object);
                 Some(before.filter(|before| ***before == slim).map_or_else(|| Arc::new(slim), Arc::clone))
             };
-            stays |= is_wrong && accepted.is_some();
+            staying.extend(accepted.clone().filter(|_| is_wrong));
             now.extend(accepted.map(|accepted| (name, accepted)));
         }
-        if stays {
-            now.extend(self.gone_references(&seen));
-        }
+        now.extend(self.gone_references(&References::of(&staying), &seen));
         let differs = now != self.objects;
         self.objects = now;
         differs
     }
 
-    /// What is not there any more, and what stays may refer to: that was right because these were there. They are of
+    /// What is not there any more, and what stays refers to: that was right because these were there. They are of
     /// no file: one that breaks is not to bring them back.
     fn gone_references(
         &self,
+        wanted: &References<'_>,
         seen: &BTreeSet<ObjectRef>,
     ) -> impl Iterator<Item = (ObjectRef, Arc<Sourced<Object>>)> {
-        let is_reference =
-            |object: &Sourced<Object>| matches!(object.value, Object::BfdProfile(_) | Object::Community(_));
         let gone =
-            self.objects.iter().filter(move |(name, object)| !seen.contains(*name) && is_reference(object));
+            self.objects.iter().filter(|(name, object)| !seen.contains(*name) && wanted.has(&object.value));
         gone.map(|(name, object)| {
             let object = Sourced { source: String::new(), ..Sourced::clone(object) };
             (name.clone(), Arc::new(object))
         })
+    }
+}
+
+/// What objects refer to by its name.
+struct References<'a> {
+    profiles: BTreeSet<&'a str>,
+    communities: BTreeSet<&'a str>,
+}
+
+impl<'a> References<'a> {
+    fn of(objects: &'a [Arc<Sourced<Object>>]) -> Self {
+        let mut references = Self { profiles: BTreeSet::new(), communities: BTreeSet::new() };
+        for object in objects {
+            match &object.value {
+                Object::BgpPeer(peer) => references.profiles.extend(peer.spec.bfd_profile.as_deref()),
+                Object::BgpAdvertisement(advertisement) => {
+                    references.communities.extend(advertisement.spec.communities.iter().map(String::as_str));
+                }
+                _ => {}
+            }
+        }
+        references
+    }
+
+    fn has(&self, object: &Object) -> bool {
+        match object {
+            Object::BfdProfile(profile) => self.profiles.contains(profile.metadata.name.as_str()),
+            Object::Community(community) => {
+                community.spec.communities.iter().any(|alias| self.communities.contains(alias.name.as_str()))
+            }
+            _ => false,
+        }
     }
 }
 
@@ -130,6 +167,12 @@ fn is_kept(object: &Object) -> bool {
     )
 }
 
+/// Whether objects of one name are one, and not one that went and another that came.
+fn may_be_one(before: &Sourced<Object>, now: &Sourced<Object>) -> bool {
+    let [before, now] = [before, now].map(|object| &object.value.metadata().uid);
+    before.is_none() || now.is_none() || before == now
+}
+
 /// An object without what may change while it says the same. A controller counts addresses in a pool's status, by
 /// which its version grows.
 fn slim(object: &Sourced<Object>) -> Sourced<Object> {
@@ -148,7 +191,6 @@ fn slim(object: &Sourced<Object>) -> Sourced<Object> {
         | Object::Secret(_) => return slim,
     };
     metadata.annotations.clear();
-    metadata.uid = None;
     metadata.resource_version = None;
     slim
 }
@@ -170,6 +212,8 @@ fn is_in(model: &Model, name: &ObjectRef) -> bool {
 /// What problems say to be wrong.
 struct Wrong<'a> {
     objects: BTreeSet<&'a ObjectRef>,
+    /// Objects that cannot be read and name no namespace, with their files.
+    homeless: BTreeSet<(&'a str, &'a ObjectRef)>,
     /// Files of which nobody knows what is in them.
     files: BTreeSet<&'a str>,
 }
@@ -180,21 +224,25 @@ impl<'a> Wrong<'a> {
         let errors = problems.iter().filter(|problem| {
             problem.severity() == Severity::Error && !matches!(problem.reason, Reason::Duplicate { .. })
         });
-        let mut wrong = Self { objects: BTreeSet::new(), files: BTreeSet::new() };
+        let mut wrong = Self { objects: BTreeSet::new(), homeless: BTreeSet::new(), files: BTreeSet::new() };
         for problem in errors {
             match &problem.object {
                 // Of Services there may be thousands.
                 Some(object) if !KINDS.contains(&object.kind.as_str()) => {}
-                Some(object) => drop(wrong.objects.insert(object)),
+                Some(object) => {
+                    wrong.objects.insert(object);
+                    let file = problem.source.as_deref().filter(|_| object.namespace.is_none());
+                    wrong.homeless.extend(file.map(|file| (file, object)));
+                }
                 None => wrong.files.extend(problem.source.as_deref()),
             }
         }
         wrong
     }
 
-    fn names(&self, name: &ObjectRef) -> bool {
-        // One that cannot be read may name no namespace.
-        self.objects.contains(name) || self.objects.contains(&ObjectRef { namespace: None, ..name.clone() })
+    fn names(&self, name: &ObjectRef, file: &str) -> bool {
+        let homeless = ObjectRef { namespace: None, ..name.clone() };
+        self.objects.contains(name) || self.homeless.contains(&(file, &homeless))
     }
 }
 

@@ -89,11 +89,11 @@ async fn what_was_accepted_stands_in_for_what_an_agent_that_starts_cannot_read()
     cluster.store.put(&pool(&json!(["192.0.2.0/24"])))?;
     let first = read(&mut open(&cluster).await?).await?;
     let (model, problems) = Model::build(&first.objects, None);
-    AcceptedFile::at(path.clone()).note(&first.objects, &problems, &model);
+    AcceptedFile::at(path.clone(), "here".into()).note(&first.objects, &problems, &model);
 
     cluster.store.put(&pool(&json!(7)))?;
     let mut source = open(&cluster).await?;
-    let mut accepted = AcceptedFile::at(path);
+    let mut accepted = AcceptedFile::at(path, "here".into());
     accepted.read(true);
     let mut second = read(&mut source).await?;
     ensure!(pools(&second) == 0);

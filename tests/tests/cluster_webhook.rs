@@ -266,6 +266,46 @@ async fn a_certificate_near_its_end_is_replaced_and_still_trusted() -> Result<()
     controller.kill()
 }
 
+/// Follows what the configuration says for as long as `old` is shown, and asks a webhook all the while.
+async fn follow_until_replaced(cluster: &Cluster, port: u16, old: &str) -> Result<u32> {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    let mut asked = 0;
+    loop {
+        let trusts = bundle(cluster, 0).context("a bundle")?;
+        let fresh = trusts.replace(old.trim(), "");
+        let object = pool("probe", "203.0.113.0/24");
+        let answer = Client { port, trusts }.review(VALIDATE, "CREATE", &object).await;
+        answer.with_context(|| format!("request {asked}"))?;
+        asked += 1;
+        if (Client { port, trusts: fresh }).connect().await.is_ok() {
+            return Ok(asked);
+        }
+        ensure!(
+            tokio::time::Instant::now() < deadline,
+            "the old certificate is shown after {asked} requests"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_runs_replaces_its_certificate_and_refuses_nobody() -> Result<()> {
+    let cluster = cluster().await?;
+    // Good for a few seconds more.
+    let old = issued(LIFETIME - RENEWED_BEFORE - Duration::from_secs(5))?;
+    put(&cluster, &old)?;
+    let (controller, port) = start(&cluster, "one", "enabled")?;
+    assert_eq!(client(&cluster, port).await?.trusts, old.authorities, "it is not replaced at the start");
+    let asked = follow_until_replaced(&cluster, port, &old.authorities).await?;
+    println!("answered {asked} times until the certificate was another");
+
+    let second = bundle(&cluster, 0).context("a bundle")?.replace(old.authorities.trim(), "");
+    assert!(cluster.store.remove("", "secrets", NAMESPACE, SECRET));
+    let asked = follow_until_replaced(&cluster, port, &second).await?;
+    println!("answered {asked} times after the Secret was deleted");
+    controller.kill()
+}
+
 #[tokio::test]
 async fn controllers_share_a_certificate_that_is_good_and_one_may_only_answer() -> Result<()> {
     let cluster = cluster().await?;

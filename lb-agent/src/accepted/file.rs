@@ -35,6 +35,9 @@ pub(super) enum ReadError {
     /// A later version wrote it.
     #[error("it is of format {0}, and this version of fairlead reads format {FORMAT}")]
     Format(u64),
+    /// It tells of other objects.
+    #[error("it is of {0}, and not of this source")]
+    Elsewhere(String),
 }
 
 /// What any format has.
@@ -46,6 +49,7 @@ struct Header {
 #[derive(Serialize, Deserialize)]
 struct Content {
     format: u64,
+    origin: String,
     objects: Vec<Entry>,
 }
 
@@ -58,7 +62,7 @@ struct Entry {
 }
 
 /// Reads the file. An object in it that cannot be read is a warning, and the others count.
-pub(super) fn read(path: &Path) -> Result<Accepted, ReadError> {
+pub(super) fn read(path: &Path, origin: &str) -> Result<Accepted, ReadError> {
     // Before it is opened: a pipe would wait for a writer.
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
@@ -74,14 +78,18 @@ pub(super) fn read(path: &Path) -> Result<Accepted, ReadError> {
         return Err(ReadError::Format(format));
     }
     let content: Content = serde_json::from_slice(&text)?;
+    if content.origin != origin {
+        return Err(ReadError::Elsewhere(content.origin));
+    }
     Ok(content.objects.into_iter().filter_map(|entry| entry.read(path)).collect())
 }
 
 /// Writes the file: whoever reads it finds the old content or the new one.
-pub(super) fn write(path: &Path, accepted: &Accepted) -> io::Result<()> {
+pub(super) fn write(path: &Path, origin: &str, accepted: &Accepted) -> io::Result<()> {
     let objects = accepted.objects().filter_map(Entry::of).collect();
-    let text = serde_json::to_vec(&Content { format: FORMAT, objects })?;
-    let draft = path.with_extension("draft");
+    let text = serde_json::to_vec(&Content { format: FORMAT, origin: origin.to_owned(), objects })?;
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".draft");
     // What an agent has left that was killed as it wrote.
     match fs::remove_file(&draft) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -89,6 +97,8 @@ pub(super) fn write(path: &Path, accepted: &Accepted) -> io::Result<()> {
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&draft)?;
     file.write_all(&text)?;
+    // Or the machine could lose its power between the name and what it names.
+    file.sync_all()?;
     fs::rename(&draft, path)
 }
 

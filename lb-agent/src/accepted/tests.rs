@@ -6,6 +6,7 @@ use lb_api::objects::parse;
 
 use super::*;
 
+const HERE: &str = "here";
 const POOL: &str = "{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: a}, spec: {addresses: [10.0.0.0/24]}}";
 const PEER: &str = "{apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {name: p}, spec: {myASN: 1, peerASN: 2, peerAddress: 10.0.0.1, password: inline}}";
 const SECRET: &str = "{apiVersion: v1, kind: Secret, metadata: {name: s}, type: kubernetes.io/basic-auth, stringData: {password: hidden}}";
@@ -17,7 +18,7 @@ fn snapshot(documents: &[&str]) -> Snapshot {
 
 /// An agent that starts, sees these, and is killed: the pools and routers that it has, and what it says.
 fn run(path: &Path, documents: &[&str]) -> (Vec<String>, Vec<&'static str>) {
-    let mut file = AcceptedFile::at(path.to_path_buf());
+    let mut file = AcceptedFile::at(path.to_path_buf(), HERE.into());
     file.read(true);
     let mut snapshot = snapshot(documents);
     file.complete(&mut snapshot);
@@ -53,7 +54,7 @@ fn the_file_is_roots_own_and_holds_no_secret() {
     let place = tempfile::TempDir::new().unwrap();
     let path = place.path().join("accepted.json");
     // An agent that was killed as it wrote has left something that others may read.
-    fs::write(path.with_extension("draft"), "{").unwrap();
+    fs::write(path.with_extension("json.draft"), "{").unwrap();
     run(&path, &[POOL, PEER, SECRET]);
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains("inline") && !text.contains("hidden"), "{text}");
@@ -85,10 +86,10 @@ fn a_file_that_says_nothing_keeps_no_agent_from_starting_and_is_written_anew() {
     let wrong = POOL.replace("/24", "/33");
     let truncated = &right[..right.len() / 2];
     let later = br#"{"format":2,"objects":{"all":"different"}}"#;
-    let odd = br#"{"format":1,"objects":[7]}"#;
+    let odd = br#"{"format":1,"origin":"here","objects":[7]}"#;
     for content in [b"".as_slice(), truncated, b"\xff\x00", b"[]", b"{}", b"format: 1", later, odd] {
         fs::write(&path, content).unwrap();
-        let mut file = AcceptedFile::at(path.clone());
+        let mut file = AcceptedFile::at(path.clone(), HERE.into());
         file.read(true);
         assert_eq!(file.accepted, Accepted::default());
         assert_eq!(run(&path, &[&wrong]).0, [""; 0]);
@@ -129,7 +130,7 @@ fn a_place_that_cannot_be_written_is_tried_again() {
     let place = tempfile::TempDir::new().unwrap();
     let directory = place.path().join("later");
     let path = directory.join("accepted.json");
-    let mut file = AcceptedFile::at(path.clone());
+    let mut file = AcceptedFile::at(path.clone(), HERE.into());
     let Snapshot { objects, problems } = snapshot(&[POOL]);
     let (model, _) = Model::build(&objects, None);
     file.note(&objects, &problems, &model);
@@ -137,4 +138,15 @@ fn a_place_that_cannot_be_written_is_tried_again() {
     fs::create_dir(directory).unwrap();
     file.note(&objects, &problems, &model);
     assert!(file.failure.is_none() && path.exists());
+}
+
+#[test]
+fn what_another_cluster_accepted_is_nothing_here() {
+    let place = tempfile::TempDir::new().unwrap();
+    let path = place.path().join("accepted.json");
+    run(&path, &[POOL]);
+    let mut file = AcceptedFile::at(path.clone(), "elsewhere".into());
+    file.read(true);
+    assert_eq!(file.accepted, Accepted::default());
+    assert_eq!(run(&path, &[&POOL.replace("/24", "/33")]).0, ["a"]);
 }

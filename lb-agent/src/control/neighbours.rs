@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lb_api::problem::Problem;
 use lb_bfd::session::{Hops, Profile};
 use lb_bgp::session::{BackOff, Config, NextHops, RemoteAs, Routes};
 use lb_bgp::value::RouterId;
@@ -40,8 +41,10 @@ pub struct Neighbours {
 pub(super) struct Told {
     /// What came of every Service.
     pub(super) services: Vec<Announced>,
-    /// What cannot be done, a sentence each.
-    pub(super) problems: Vec<String>,
+    /// What is wrong with the objects.
+    pub(super) problems: Vec<Problem>,
+    /// What else cannot be done, a sentence each.
+    pub(super) troubles: Vec<String>,
 }
 
 impl Neighbours {
@@ -66,14 +69,9 @@ impl Neighbours {
         let found = self.routers.found();
         let context = Context { identity: &identity, found: &found, restarted: self.restarted };
         self.speaker.set(wanted(&plan, &context, is_ready));
-        let problems = plan
-            .problems
-            .iter()
-            .map(ToString::to_string)
-            .chain(unnumbered(&plan, &found))
-            .chain(without_echoes(&plan))
-            .collect();
-        Some(Told { services: announced(plan), problems })
+        let troubles = unnumbered(&plan, &found).into_iter().chain(without_echoes(&plan)).collect();
+        let problems = plan.problems.clone();
+        Some(Told { services: announced(plan), problems, troubles })
     }
 }
 

@@ -57,6 +57,36 @@ async fn what_cannot_be_read_stays_as_it_was_and_what_is_gone_goes() {
     assert_eq!((names(&gone), gone.problems.len()), (vec!["c"], 0));
 }
 
+/// As editors and version control do: a file is taken away, or written, and is whole some moments later.
+#[tokio::test]
+async fn a_file_that_is_being_replaced_is_waited_for() {
+    let place = tempfile::TempDir::new().unwrap();
+    put(&place, "a.yaml", &service("a", "80"));
+    let mut directory = Directory::watch(place.path()).unwrap();
+    directory.read().unwrap();
+
+    let path = place.path().join("a.yaml");
+    fs::remove_file(&path).unwrap();
+    directory.changed().await;
+    assert!(directory.is_unsettled(), "gone, perhaps not for good");
+    fs::write(&path, "kind: [").unwrap();
+    assert_eq!(names(&directory.read().unwrap()), ["a"], "broken, and so as it was");
+
+    put(&place, "b.yaml", &service("b", "80"));
+    directory.changed().await;
+    directory.read().unwrap();
+    // What comes behind a whole file counts, too.
+    fs::rename(place.path().join("b.yaml"), place.path().join(".b")).unwrap();
+    directory.changed().await;
+    directory.read().unwrap();
+    fs::rename(place.path().join(".b"), place.path().join("b.yaml")).unwrap();
+    directory.changed().await;
+    assert!(!directory.is_unsettled(), "a file that is renamed into its place is whole");
+    fs::File::create(&path).unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(directory.is_unsettled(), "empty, perhaps not for long");
+}
+
 #[tokio::test]
 async fn files_behind_links_that_are_exchanged_are_read_again() {
     let place = tempfile::TempDir::new().unwrap();

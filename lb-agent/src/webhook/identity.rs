@@ -60,9 +60,9 @@ struct Round {
 impl Identity {
     /// Keeps certificate and configurations right for ever; `served` is what the server shows.
     pub(super) async fn keep(self, served: watch::Sender<Option<Arc<ServerConfig>>>) {
-        let mut shown = None;
+        let mut shown: Option<Certificate> = None;
         loop {
-            let pause = match self.round().await {
+            let pause = match self.round(shown.as_ref()).await {
                 Ok(round) => {
                     // An API server that does not know of a new authority yet is shown the old certificate, as long
                     // as that is any good.
@@ -85,8 +85,8 @@ impl Identity {
         }
     }
 
-    async fn round(&self) -> Result<Round, IdentityError> {
-        let certificate = self.certificate(now()?).await?;
+    async fn round(&self, shown: Option<&Certificate>) -> Result<Round, IdentityError> {
+        let certificate = self.certificate(now()?, shown).await?;
         let mut settled = true;
         for (name, told) in [
             (CONFIGURATION, self.tell_configuration(&certificate).await),
@@ -111,8 +111,13 @@ impl Identity {
     }
 
     /// The certificate of the Secret, made anew where it is time. Of several controllers one writes, and the others
-    /// read what it has written in their next round.
-    async fn certificate(&self, now: Duration) -> Result<Certificate, IdentityError> {
+    /// read what it has written in their next round. Until then they show what they have `shown`, which is trusted on
+    /// even if the Secret has been taken away.
+    async fn certificate(
+        &self,
+        now: Duration,
+        shown: Option<&Certificate>,
+    ) -> Result<Certificate, IdentityError> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
         let there = api.get_opt(SECRET).await?;
         let found = there.as_ref().and_then(read);
@@ -123,7 +128,7 @@ impl Identity {
         {
             return Ok(certificate.clone());
         }
-        let certificate = Certificate::issue(&names, now, found.as_ref())?;
+        let certificate = Certificate::issue(&names, now, found.as_ref().or(shown))?;
         let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         match there {
             // Says which version it replaces, so two that do so at once are one that does.

@@ -237,6 +237,21 @@ fn what_was_wrong_and_is_gone_and_comes_again_wrong_is_nothing() {
 }
 
 #[test]
+fn an_object_that_was_made_again_while_no_agent_ran_is_another() {
+    let wrong = |uid| file(&[("{name: a,", uid), ("10.0.0.0-10.0.0.9", "x")]);
+    for (uid, stays) in [("{uid: u, name: a,", true), ("{uid: v, name: a,", false), ("{name: a,", true)] {
+        let mut agent = Agent::default();
+        agent.turn(&file(&[("{name: a,", "{uid: u, name: a,")]));
+        agent.restart();
+        for _ in 0..2 {
+            agent.turn(&wrong(uid));
+            assert_eq!(agent.shown().iter().any(|line| line.starts_with("a ")), stays, "{uid}");
+            agent.restart();
+        }
+    }
+}
+
+#[test]
 fn an_object_that_is_right_counts_as_it_is_now() {
     let mut agent = Agent::default();
     agent.turn(&file(&[]));
@@ -336,7 +351,7 @@ fn what_changes_nothing_is_no_change() {
     assert!(agent.differs);
     agent.turn(&file(&[]));
     assert!(!agent.differs);
-    agent.turn(&file(&[("{name: a,", "{annotations: {x: y}, uid: u, resourceVersion: '9', name: a,")]));
+    agent.turn(&file(&[("{name: a,", "{annotations: {x: y}, resourceVersion: '9', name: a,")]));
     assert!(!agent.differs);
     agent.turn(&file(&[("{name: a,", "{labels: {x: y}, name: a,")]));
     assert!(agent.differs);

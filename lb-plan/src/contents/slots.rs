@@ -14,8 +14,9 @@ impl Slots {
     /// Writes over slots, the first of them number `first`; false if there are not so many.
     pub(super) fn overwrite(&mut self, first: usize, slots: &[Slot]) -> bool {
         let is_within = first.checked_add(slots.len()).is_some_and(|end| end <= self.0.len());
-        if let Some(part) = Arc::make_mut(&mut self.0).get_mut(first..).filter(|_| is_within) {
-            part.iter_mut().zip(slots).for_each(|(before, slot)| *before = *slot);
+        if is_within {
+            let behind = Arc::make_mut(&mut self.0).iter_mut().skip(first);
+            behind.zip(slots).for_each(|(before, slot)| *before = *slot);
         }
         is_within
     }

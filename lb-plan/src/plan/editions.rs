@@ -106,6 +106,7 @@ impl Archive<'_> {
                 }
             }
         }
+        past.settled.end();
         editions.add_addresses(self.wanted);
         editions
     }

@@ -45,8 +45,8 @@ impl<O> Default for Subject<O> {
 }
 
 impl<O: Held> Subjects<O> {
-    /// Takes in what has changed, and makes `services` what is to be served now. Before, it must be what it was after
-    /// the last update. `is_same` tells that the context is that of the last update.
+    /// Takes in what has changed, and makes `services` what is to be served now. They must be what the last
+    /// update left. `is_same` tells that the context is that of the last update.
     pub(in crate::model) fn update(
         &mut self,
         changes: &Changes<O>,

@@ -47,7 +47,12 @@ struct Fixed {
 }
 
 impl Settled {
-    /// Begins a plan. What it does not ask for will be forgotten.
+    /// Ends a plan: what it has not asked for is forgotten.
+    pub(super) fn end(&mut self) {
+        self.before.clear();
+    }
+
+    /// Begins a plan.
     pub(super) fn begin(&mut self, own: NodeIndex, seated: &[bool]) {
         self.before = std::mem::take(&mut self.rings);
         if self.own != own || self.seated != seated {

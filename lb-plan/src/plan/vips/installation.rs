@@ -158,8 +158,9 @@ impl Numbers {
     }
 
     fn lowest_free(&mut self) -> Option<u32> {
-        let free = self.in_use.iter().skip(self.next).position(|in_use| !in_use)? + self.next;
-        self.next = free + 1;
-        u32::try_from(free).ok()
+        let free = self.in_use.iter().skip(self.next).position(|in_use| !in_use);
+        let number = free.map(|free| free + self.next);
+        self.next = number.map_or(self.in_use.len(), |number| number + 1);
+        u32::try_from(number?).ok()
     }
 }
