@@ -28,7 +28,6 @@ use crate::kube::status;
 use crate::webhook::{self, Mode, Webhook};
 use decide::{Decided, Decider};
 use inspect::Inspector;
-pub use inspect::WATCHED as INSPECTED;
 use metrics::Shown;
 use tell::Teller;
 use write::Writer;

@@ -7,7 +7,7 @@ use lb_common::hash::{FlowPorts, HashKey, flow_hash_v4};
 
 use crate::directory::{Directory, DirectoryError};
 use crate::kube::client::{self, ClientError};
-use crate::kube::cluster::{Cluster, Watched};
+use crate::kube::cluster::{CONFIGURATION, Cluster, Watched};
 use crate::snapshot::Snapshot;
 
 /// Where objects are to come from.
@@ -44,18 +44,10 @@ pub enum Source {
 }
 
 /// What an agent depends on.
-pub const WATCHED: [Watched; 10] = [
-    Watched::SERVICE,
-    Watched::ENDPOINT_SLICE,
-    Watched::NODE,
-    Watched::SECRET,
-    Watched::POOL,
-    Watched::L2_ADVERTISEMENT,
-    Watched::BGP_ADVERTISEMENT,
-    Watched::BGP_PEER,
-    Watched::BFD_PROFILE,
-    Watched::COMMUNITY,
-];
+pub fn watched() -> Vec<Watched> {
+    let served = [Watched::SERVICE, Watched::ENDPOINT_SLICE, Watched::SECRET];
+    served.into_iter().chain(CONFIGURATION).collect()
+}
 
 /// For how long changes are gathered.
 const DEBOUNCE: Duration = Duration::from_millis(10);
@@ -86,7 +78,7 @@ impl Source {
             SourceOptions::Directory(path) => Self::Directory(Box::new(Directory::watch(path)?)),
             SourceOptions::Kubernetes { kubeconfig, namespace } => {
                 let client = client::connect(kubeconfig.as_deref()).await?;
-                Self::Kubernetes(Cluster::watch(&client, &WATCHED, namespace))
+                Self::Kubernetes(Cluster::watch(&client, &watched(), namespace))
             }
         })
     }

@@ -16,7 +16,7 @@ use clap::ValueEnum;
 use kube::Client;
 use tokio::sync::watch;
 
-use crate::kube::cluster::{Cluster, Watched};
+use crate::kube::cluster::{self, Cluster};
 use identity::Identity;
 use server::Server;
 
@@ -26,17 +26,6 @@ pub const CONFIGURATION: &str = "fairlead-webhook-configuration";
 pub const SERVICE: &str = "fairlead-webhook-service";
 /// Name of the Secret with the certificate.
 pub const SECRET: &str = "fairlead-webhook-cert";
-
-/// By what an object is judged. Secrets are not for the controller to read: agents say what is wrong with them.
-const WATCHED: [Watched; 7] = [
-    Watched::NODE,
-    Watched::POOL,
-    Watched::L2_ADVERTISEMENT,
-    Watched::BGP_ADVERTISEMENT,
-    Watched::BGP_PEER,
-    Watched::BFD_PROFILE,
-    Watched::COMMUNITY,
-];
 
 /// Whether API servers are answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -75,7 +64,7 @@ impl Webhook {
     pub async fn run(self) {
         let (served, current) = watch::channel(None);
         let identity = Identity { client: self.client.clone(), namespace: self.namespace.clone() };
-        let cluster = Cluster::watch(&self.client, &WATCHED, &self.namespace);
+        let cluster = Cluster::watch(&self.client, &cluster::CONFIGURATION, &self.namespace);
         let server = Server { port: self.port, cluster, identity: current };
         tokio::join!(identity.keep(served), server.run());
     }

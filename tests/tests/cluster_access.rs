@@ -181,7 +181,7 @@ async fn an_agent_may_do_what_it_does_and_no_more() -> Result<()> {
     cluster.apply(SERVICE)?;
     let kubeconfig = cluster.kubeconfig();
     let client = client::connect(Some(&kubeconfig)).await?;
-    let _watching = Watching::watch(&client, &source::WATCHED, NAMESPACE);
+    let _watching = Watching::watch(&client, &source::watched(), NAMESPACE);
     let writer = Writer {
         client,
         namespace: NAMESPACE.to_owned(),
@@ -212,12 +212,12 @@ async fn an_agent_may_do_what_it_does_and_no_more() -> Result<()> {
     eventually("all is taken back", SOON, || statuses().iter().all(|plural| count(plural) == 0)).await?;
     let watched = || {
         let accesses = cluster.store.accesses();
-        source::WATCHED
+        source::watched()
             .iter()
             .filter(|kind| accesses.iter().any(|it| it.resource == kind.plural && it.verb == "watch"))
             .count()
     };
-    eventually("all kinds are watched", SOON, || watched() == source::WATCHED.len()).await?;
+    eventually("all kinds are watched", SOON, || watched() == source::watched().len()).await?;
     task.abort();
     fits(
         &cluster.store.accesses(),

@@ -15,7 +15,7 @@ use lb_plan::model::Model;
 use tokio::sync::watch;
 
 use crate::configuration::Faults;
-use crate::kube::cluster::{Cluster, Watched};
+use crate::kube::cluster::{CONFIGURATION, Cluster};
 use crate::kube::events::{Events, News};
 use crate::kube::status::{Configuration, Wanted};
 use crate::snapshot::Snapshot;
@@ -24,17 +24,7 @@ use crate::snapshot::Snapshot;
 const DEBOUNCE: Duration = Duration::from_millis(500);
 /// When what found no room is offered again.
 const OFFER_AGAIN: Duration = Duration::from_secs(10);
-/// What configures the load balancer, and the Nodes on which it may contradict itself.
-pub const WATCHED: [Watched; 7] = [
-    Watched::NODE,
-    Watched::POOL,
-    Watched::L2_ADVERTISEMENT,
-    Watched::BGP_ADVERTISEMENT,
-    Watched::BGP_PEER,
-    Watched::BFD_PROFILE,
-    Watched::COMMUNITY,
-];
-/// Secrets are not for the controller to read: agents say what is wrong with them.
+/// Of Secrets, which the controller does not read, agents say what is wrong.
 const NOT_SEEN: &str = "spec.passwordSecret";
 
 /// Says what is wrong.
@@ -60,7 +50,7 @@ impl Inspector {
         events: Events,
         wanted: watch::Sender<Option<Arc<Wanted>>>,
     ) -> Self {
-        let cluster = Cluster::watch(client, &WATCHED, namespace);
+        let cluster = Cluster::watch(client, &CONFIGURATION, namespace);
         Self { cluster, leading, events, wanted, before: Model::default(), told: BTreeSet::new() }
     }
 
@@ -122,7 +112,7 @@ fn fact(problem: &Problem) -> Option<Fact> {
 }
 
 fn news(object: &ObjectRef, seen: Option<&&Sourced<Object>>, words: &str) -> News {
-    let watched = WATCHED.iter().find(|watched| watched.kind == object.kind);
+    let watched = CONFIGURATION.iter().find(|watched| watched.kind == object.kind);
     let metadata = seen.map(|object| object.value.metadata());
     let regarding = ObjectReference {
         api_version: watched.map(|watched| watched.resource().api_version),

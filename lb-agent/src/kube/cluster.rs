@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
-use kube::Client;
 use kube::api::{Api, ApiResource};
+use kube::core::DynamicResourceScope;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event, InitialListStrategy, watcher};
+use kube::{Client, Resource};
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
 use tokio::sync::watch;
@@ -43,6 +44,8 @@ impl Watched {
     pub const NODE: Self = Self::core("Node", "nodes");
     /// `v1` Secret, of the load balancer's namespace.
     pub const SECRET: Self = Self::core("Secret", "secrets");
+    /// `v1` ConfigMap, of the load balancer's namespace.
+    pub const CONFIG_MAP: Self = Self::core("ConfigMap", "configmaps");
     /// `discovery.k8s.io/v1` EndpointSlice.
     pub const ENDPOINT_SLICE: Self =
         Self { group: "discovery.k8s.io", version: "v1", kind: "EndpointSlice", plural: "endpointslices" };
@@ -69,7 +72,19 @@ impl Watched {
 
     /// Whether only those of the load balancer's namespace count.
     fn is_of_namespace(self) -> bool {
-        self.group == "metallb.io" || self == Self::SECRET
+        self.group == "metallb.io" || self == Self::SECRET || self == Self::CONFIG_MAP
+    }
+
+    /// The objects that count, where `namespace` is the load balancer's.
+    pub fn api<K>(self, client: Client, namespace: &str) -> Api<K>
+    where
+        K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
+    {
+        if self.is_of_namespace() {
+            Api::namespaced_with(client, namespace, &self.resource())
+        } else {
+            Api::all_with(client, &self.resource())
+        }
     }
 
     /// The same, as the client names it.
@@ -85,6 +100,18 @@ impl Watched {
         }
     }
 }
+
+/// What configures the load balancer, and the Nodes on which it may contradict itself. The Secrets that it names are
+/// not among it: they are the agents' to read, and not the controller's.
+pub const CONFIGURATION: [Watched; 7] = [
+    Watched::NODE,
+    Watched::POOL,
+    Watched::L2_ADVERTISEMENT,
+    Watched::BGP_ADVERTISEMENT,
+    Watched::BGP_PEER,
+    Watched::BFD_PROFILE,
+    Watched::COMMUNITY,
+];
 
 /// The watched kinds of a cluster.
 #[derive(Debug)]
@@ -133,11 +160,7 @@ impl Cluster {
         for kind in kinds {
             lock(&seen).kinds.insert(kind.kind, Kind::default());
             let resource = kind.resource();
-            let api: Api<Written> = if kind.is_of_namespace() {
-                Api::namespaced_with(client.clone(), namespace, &resource)
-            } else {
-                Api::all_with(client.clone(), &resource)
-            };
+            let api: Api<Written> = kind.api(client.clone(), namespace);
             tasks.spawn(follow(*kind, api, resource, Arc::clone(&seen), Arc::clone(&changed)));
         }
         Self { seen, changes, _tasks: tasks }
@@ -258,7 +281,7 @@ impl Backoff for Patience {
 }
 
 /// The server answers, and does not know the kind.
-fn is_undefined(error: &watcher::Error) -> bool {
+pub(super) fn is_undefined(error: &watcher::Error) -> bool {
     let (watcher::Error::InitialListFailed(source) | watcher::Error::WatchStartFailed(source)) = error else {
         return false;
     };

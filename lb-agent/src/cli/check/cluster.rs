@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::kube::client::{self, ClientError};
 use crate::kube::cluster::Watched;
+use crate::source;
 
 /// What was read.
 #[derive(Debug, Default)]
@@ -52,20 +53,10 @@ pub enum ClusterError {
 }
 
 /// What is read by what it means.
-const KINDS: [Watched; 11] = [
-    Watched::SERVICE,
-    Watched::NAMESPACE,
-    Watched::NODE,
-    Watched::ENDPOINT_SLICE,
-    Watched::SECRET,
-    Watched::POOL,
-    Watched::L2_ADVERTISEMENT,
-    Watched::BGP_ADVERTISEMENT,
-    Watched::BGP_PEER,
-    Watched::BFD_PROFILE,
-    Watched::COMMUNITY,
-];
-const CONFIG_MAP: Watched = Watched { group: "", version: "v1", kind: "ConfigMap", plural: "configmaps" };
+fn kinds() -> impl Iterator<Item = Watched> {
+    std::iter::once(Watched::NAMESPACE).chain(source::watched())
+}
+
 const FRR_CONFIGURATION: Watched = Watched {
     group: "frrk8s.metallb.io",
     version: "v1beta1",
@@ -88,7 +79,7 @@ pub(super) fn read(kubeconfig: Option<&Path>, namespace: &str) -> Result<Read, C
         let client = client::connect(kubeconfig).await?;
         let mut reader = Reader { client, namespace, denied: Vec::new() };
         let mut read = Read::default();
-        for kind in KINDS {
+        for kind in kinds() {
             let values = reader.list(kind).await?;
             for value in &values {
                 let (objects, problems) = objects::from_json(value.clone());
@@ -102,7 +93,7 @@ pub(super) fn read(kubeconfig: Option<&Path>, namespace: &str) -> Result<Read, C
                 _ => {}
             }
         }
-        read.config_maps = reader.list(CONFIG_MAP).await?;
+        read.config_maps = reader.list(Watched::CONFIG_MAP).await?;
         read.frr = reader.list(FRR_CONFIGURATION).await?;
         read.denied = reader.denied;
         Ok(read)
@@ -119,19 +110,7 @@ impl Reader<'_> {
     /// All objects of a kind, as they are written.
     async fn list(&mut self, kind: Watched) -> Result<Vec<Value>, ClusterError> {
         let resource = kind.resource();
-        let everywhere = matches!(
-            kind,
-            Watched::SERVICE
-                | Watched::NAMESPACE
-                | Watched::NODE
-                | Watched::ENDPOINT_SLICE
-                | FRR_CONFIGURATION
-        );
-        let api: Api<DynamicObject> = if everywhere {
-            Api::all_with(self.client.clone(), &resource)
-        } else {
-            Api::namespaced_with(self.client.clone(), self.namespace, &resource)
-        };
+        let api: Api<DynamicObject> = kind.api(self.client.clone(), self.namespace);
         match pages(&api, &resource).await {
             Ok(values) => Ok(values),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ObjectReference, Service};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use kube::{Api, Client};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::Value;
 
 use super::difference::Listed;
@@ -97,16 +97,7 @@ fn name(status: &Value) -> Option<Name> {
 
 /// With the UID, by which `kubectl describe` finds it.
 fn reference(service: &Service) -> ObjectReference {
-    let metadata = &service.metadata;
-    ObjectReference {
-        api_version: Some("v1".to_owned()),
-        kind: Some("Service".to_owned()),
-        name: metadata.name.clone(),
-        namespace: metadata.namespace.clone(),
-        uid: metadata.uid.clone(),
-        resource_version: metadata.resource_version.clone(),
-        ..ObjectReference::default()
-    }
+    ObjectReference { resource_version: service.resource_version(), ..service.object_ref(&()) }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::difference::{HeldObject, Listed};
 use super::kind::Kind;
+use crate::kube::cluster::is_undefined;
 
 /// How long a watch lasts before it is begun anew: a connection that died without a word is noticed by then.
 const WATCH_SECONDS: u32 = 290;
@@ -138,12 +139,4 @@ fn insert(objects: &mut BTreeMap<String, HeldObject>, object: &DynamicObject) {
         status: object.data.get("status").cloned().unwrap_or_default(),
     };
     objects.insert(name, held);
-}
-
-/// The server answers, and does not know the kind.
-fn is_undefined(error: &watcher::Error) -> bool {
-    let (watcher::Error::InitialListFailed(source) | watcher::Error::WatchStartFailed(source)) = error else {
-        return false;
-    };
-    matches!(source, kube::Error::Api(status) if status.code == 404)
 }
