@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use lb_api::problem::{Problem, Severity};
+use lb_plan::accepted::KINDS;
 
 /// The kind of pools.
 const POOL: &str = "IPAddressPool";
-/// The other kinds that configure the load balancer, and the Secrets that they name.
-const OTHERS: [&str; 6] =
-    ["L2Advertisement", "BGPAdvertisement", "BGPPeer", "BFDProfile", "Community", "Secret"];
+/// The kind of what holds the passwords of routers.
+const SECRET: &str = "Secret";
 
 /// What is wrong with what configures the load balancer, a sentence each. Services, their endpoints and Nodes do not:
 /// what is wrong with one of them is its own matter.
@@ -24,14 +24,17 @@ impl Faults {
     /// Those among problems of all kinds.
     pub fn of(problems: &[Problem]) -> Self {
         let errors = || problems.iter().filter(|problem| problem.severity() == Severity::Error);
-        let is_of = |problem: &&Problem, kinds: &[&str]| {
-            problem.object.as_ref().is_some_and(|object| kinds.contains(&object.kind.as_str()))
-        };
+        let is_other = |kind: &str| kind != POOL && (KINDS.contains(&kind) || kind == SECRET);
         Self {
-            pools: errors().filter(|it| is_of(it, &[POOL])).map(ToString::to_string).collect(),
-            others: errors().filter(|it| is_of(it, &OTHERS)).map(ToString::to_string).collect(),
+            pools: errors().filter(|it| kind(it) == POOL).map(ToString::to_string).collect(),
+            others: errors().filter(|it| is_other(kind(it))).map(ToString::to_string).collect(),
         }
     }
+}
+
+/// Empty where it is no object's.
+fn kind(problem: &Problem) -> &str {
+    problem.object.as_ref().map_or("", |object| &object.kind)
 }
 
 #[cfg(test)]

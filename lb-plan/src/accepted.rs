@@ -149,22 +149,14 @@ impl<'a> References<'a> {
     }
 }
 
-/// The kinds that are remembered, as problems name them.
-const KINDS: [&str; 6] =
+/// The kinds that configure the load balancer, as problems name them: what is accepted of them is remembered.
+pub const KINDS: [&str; 6] =
     ["IPAddressPool", "L2Advertisement", "BGPPeer", "BGPAdvertisement", "BFDProfile", "Community"];
 
 /// Whether an object is of one of these kinds. What else there is decides who leads a ring, where machines that have
 /// seen different histories must think alike; and Secrets are never written down.
 fn is_kept(object: &Object) -> bool {
-    matches!(
-        object,
-        Object::IpAddressPool(_)
-            | Object::L2Advertisement(_)
-            | Object::BgpPeer(_)
-            | Object::BgpAdvertisement(_)
-            | Object::BfdProfile(_)
-            | Object::Community(_)
-    )
+    KINDS.contains(&object.kind())
 }
 
 /// Whether objects of one name are one, and not one that went and another that came.

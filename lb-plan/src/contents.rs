@@ -1,9 +1,11 @@
 //! What the maps hold, as a value, and the ordered operations from one content to another.
 
+mod beside;
 mod diff;
 mod key;
 mod slots;
 
+pub(crate) use beside::Beside;
 pub use diff::diff;
 pub use key::{MapKey, VipKey, peer_key, peer_mac_key};
 pub use slots::Slots;

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use lb_common::maps::Vip;
 use lb_common::ring::Slot;
 
-use super::{Contents, Op, VipKey};
+use super::{Beside, Contents, Op, VipKey};
 
 /// The operations that turn `installed` into `desired`, to be done in their order. Only what differs is
 /// written.
@@ -57,17 +57,13 @@ fn remove<K: Ord + Copy, V>(
     ops.extend(gone.map(|(key, _, _)| op(*key)));
 }
 
-/// The entries of a map, each with what another one has of its key. Maps are in the order of their keys, so nothing
-/// need be searched for.
+/// The entries of a map, each with what another one has of its key.
 fn beside<'a, K: Ord, V, W>(
     map: &'a BTreeMap<K, V>,
     other: &'a BTreeMap<K, W>,
 ) -> impl Iterator<Item = (&'a K, &'a V, Option<&'a W>)> {
-    let mut others = other.iter().peekable();
-    map.iter().map(move |(key, value)| {
-        while others.next_if(|(other, _)| *other < key).is_some() {}
-        (key, value, others.next_if(|(other, _)| *other == key).map(|(_, value)| value))
-    })
+    let mut other = Beside::new(other);
+    map.iter().map(move |(key, value)| (key, value, other.get(key)))
 }
 
 /// A number that comes to another VIP is cleared first, or the VIP would begin with the other's traffic.

@@ -12,14 +12,14 @@ use lb_common::maps::{VIP_AFFINITY, Vip};
 use super::nodes::Roster;
 use super::rings::RingId;
 use super::state::Share;
-use crate::contents::{Contents, VipKey};
+use crate::contents::{Beside, Contents, VipKey};
 use crate::model::{Model, ServiceName, ServiceVip, TrafficPolicy};
 
 /// The VIPs that are wanted, and their rings.
 #[derive(Default)]
 pub(super) struct WantedSet<'a> {
     /// In the order of their keys, so each address comes before its ports. What is said of each elsewhere is said
-    /// in this order too: there are tens of thousands, and a search for each would be most of a plan's cost.
+    /// in this order too, so that none of tens of thousands need be searched for.
     pub(super) vips: Vec<Wanted<'a>>,
     /// Members of each ring, in order of their names; no two lists are in the same proportion.
     pub(super) rings: Vec<Arc<[Share]>>,
@@ -90,7 +90,8 @@ pub(super) fn wanted<'a>(
     }
     ports.sort_by_key(|port| port.key);
     let mut vips = with_addresses(ports);
-    find_installed(&mut vips, installed);
+    let mut installed = Beside::new(&installed.vips);
+    vips.iter_mut().for_each(|vip| vip.installed = installed.get(&vip.key));
     WantedSet { vips, rings: numbers.lists }
 }
 
@@ -105,15 +106,6 @@ fn with_addresses(ports: Vec<Wanted<'_>>) -> Vec<Wanted<'_>> {
         vips.push(port);
     }
     vips
-}
-
-/// Both are in the order of the keys.
-fn find_installed<'a>(vips: &mut [Wanted<'a>], installed: &'a Contents) {
-    let mut rest = installed.vips.iter().peekable();
-    for vip in vips {
-        while rest.next_if(|(key, _)| **key < vip.key).is_some() {}
-        vip.installed = rest.next_if(|(key, _)| **key == vip.key).map(|(_, vip)| vip);
-    }
 }
 
 /// Numbers of rings by their members, so that VIPs with the same members share one.
