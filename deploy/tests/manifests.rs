@@ -15,7 +15,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use lb_agent::cli::{Cli, Command};
 use lb_agent::controller::{self, hash_key};
-use lb_agent::kube::cluster::Watched;
+use lb_agent::kube::cluster::{self, Watched};
 use lb_agent::source;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -154,10 +154,8 @@ fn the_program_takes_the_arguments_that_it_is_given() -> Result<()> {
 #[test]
 fn who_watches_a_kind_may_and_nobody_may_watch_more() -> Result<()> {
     let objects = rendered(&json!({}))?;
-    let by_controllers = [&controller::WATCHED[..], &controller::INSPECTED].concat();
-    for (name, watched) in
-        [("fairlead-agent", &source::WATCHED[..]), ("fairlead-controller", &by_controllers)]
-    {
+    let by_controllers = [&controller::WATCHED[..], &cluster::CONFIGURATION].concat();
+    for (name, watched) in [("fairlead-agent", source::watched()), ("fairlead-controller", by_controllers)] {
         let watched: BTreeSet<_> =
             watched.iter().map(|kind| (kind.group.to_owned(), kind.plural.to_owned())).collect();
         let mut granted = BTreeSet::new();
