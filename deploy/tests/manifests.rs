@@ -50,6 +50,7 @@ fn others() -> [Value; 4] {
     controller["webhookMode"] = "disabled".into();
     let mut speaker = pod;
     speaker["interfaces"] = json!(["eth0", "eth1"]);
+    speaker["acceptedDirectory"] = "/var/lib/lb".into();
     speaker["extraArgs"] = json!(["--echo-rate=5"]);
     [
         json!({}),

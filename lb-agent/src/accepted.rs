@@ -26,6 +26,8 @@ pub struct AcceptedFile {
     recalled: bool,
     /// Whether the file says what is accepted.
     is_written: bool,
+    /// Whether what stands at the path is somebody else's.
+    is_foreign: bool,
     /// Why it could not be written, when that was last tried.
     failure: Option<String>,
 }
@@ -39,6 +41,7 @@ impl AcceptedFile {
             accepted: Accepted::default(),
             recalled: false,
             is_written: false,
+            is_foreign: false,
             failure: None,
         }
     }
@@ -54,12 +57,21 @@ impl AcceptedFile {
                 self.is_written = true;
             }
             Err(file::ReadError::Missing) if !restarted => {}
-            Err(error) => tracing::warn!(
+            Err(error) if error.may_be_replaced() => tracing::warn!(
                 %path,
                 %error,
                 "cannot read what was accepted before; a pool, router or advertisement that is wrong now counts for \
                  nothing until it is mended, and the file will be written anew"
             ),
+            Err(error) => {
+                tracing::warn!(
+                    %path,
+                    %error,
+                    "this is not a file of an agent and is left alone, so an agent after this one would not know what \
+                     was accepted; give another --accepted-file, or remove this one and restart the agent"
+                );
+                self.is_foreign = true;
+            }
         }
     }
 
@@ -83,7 +95,7 @@ impl AcceptedFile {
         if self.accepted.note(objects, problems, model) {
             self.is_written = false;
         }
-        if !self.is_written {
+        if !self.is_written && !self.is_foreign {
             self.write();
         }
     }

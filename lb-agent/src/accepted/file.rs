@@ -16,6 +16,8 @@ const FORMAT: u64 = 1;
 const LONGEST: u64 = 64 << 20;
 /// A BGPPeer may hold a password.
 const MODE: u32 = 0o600;
+/// What every format begins with: a file that begins otherwise is not an agent's.
+const BEGINNING: &[u8] = br#"{"format":"#;
 
 /// Why a file says nothing.
 #[derive(Debug, thiserror::Error)]
@@ -29,15 +31,28 @@ pub(super) enum ReadError {
     /// It is a directory, a pipe, or too long.
     #[error("this is no file of up to {} MiB", LONGEST >> 20)]
     NotAFile,
-    /// It is cut off, or another program's.
+    /// It is cut off, or somebody has written to it.
     #[error("it is not as an agent writes it: {0}")]
-    Foreign(#[from] serde_json::Error),
+    Damaged(#[from] serde_json::Error),
+    /// It is another program's.
+    #[error("it does not begin as an agent writes it")]
+    Foreign,
     /// A later version wrote it.
     #[error("it is of format {0}, and this version of fairlead reads format {FORMAT}")]
     Format(u64),
     /// It tells of other objects.
     #[error("it is of {0}, and not of this source")]
     Elsewhere(String),
+}
+
+impl ReadError {
+    /// Whether a file may be written in this one's place: nothing of anybody else is lost by it.
+    pub(super) fn may_be_replaced(&self) -> bool {
+        match self {
+            Self::Missing | Self::Damaged(_) | Self::Format(_) | Self::Elsewhere(_) => true,
+            Self::Io(_) | Self::NotAFile | Self::Foreign => false,
+        }
+    }
 }
 
 /// What any format has.
@@ -73,6 +88,9 @@ pub(super) fn read(path: &Path, origin: &str) -> Result<Accepted, ReadError> {
         return Err(ReadError::NotAFile);
     }
     let text = fs::read(path)?;
+    if !text.is_empty() && !text.starts_with(BEGINNING) {
+        return Err(ReadError::Foreign);
+    }
     let Header { format } = serde_json::from_slice(&text)?;
     if format != FORMAT {
         return Err(ReadError::Format(format));

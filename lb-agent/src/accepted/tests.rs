@@ -87,7 +87,8 @@ fn a_file_that_says_nothing_keeps_no_agent_from_starting_and_is_written_anew() {
     let truncated = &right[..right.len() / 2];
     let later = br#"{"format":2,"objects":{"all":"different"}}"#;
     let odd = br#"{"format":1,"origin":"here","objects":[7]}"#;
-    for content in [b"".as_slice(), truncated, b"\xff\x00", b"[]", b"{}", b"format: 1", later, odd] {
+    let cut = br#"{"format":"#;
+    for content in [b"".as_slice(), truncated, cut, later, odd] {
         fs::write(&path, content).unwrap();
         let mut file = AcceptedFile::at(path.clone(), HERE.into());
         file.read(true);
@@ -96,6 +97,20 @@ fn a_file_that_says_nothing_keeps_no_agent_from_starting_and_is_written_anew() {
         assert_eq!(run(&path, &[POOL]).0, ["a"]);
         assert_eq!(fs::read(&path).unwrap(), right);
     }
+}
+
+#[test]
+fn what_is_not_an_agents_keeps_no_agent_from_starting_and_is_left_alone() {
+    let place = tempfile::TempDir::new().unwrap();
+    let path = place.path().join("config.yaml");
+    for content in [b"\xff\x00".as_slice(), b"[]", b"{}", b"format: 1", b"{\"kind\":\"List\"}"] {
+        fs::write(&path, content).unwrap();
+        for _ in 0..2 {
+            assert_eq!(run(&path, &[POOL]).0, ["a"]);
+            assert_eq!(fs::read(&path).unwrap(), content);
+        }
+    }
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
 }
 
 #[test]
@@ -108,9 +123,12 @@ fn what_is_no_file_is_neither_read_nor_waited_for() {
     let nowhere = place.path().join("nowhere/accepted.json");
     let long = place.path().join("long");
     fs::File::create(&long).unwrap().set_len(1 << 40).unwrap();
-    for path in [directory, pipe, nowhere, long] {
-        assert_eq!(run(&path, &[POOL]).0, ["a"], "{}", path.display());
+    for path in [&directory, &pipe, &nowhere, &long] {
+        assert_eq!(run(path, &[POOL]).0, ["a"], "{}", path.display());
     }
+    assert!(directory.is_dir() && !nowhere.exists());
+    assert_eq!(fs::metadata(long).unwrap().len(), 1 << 40);
+    assert!(!fs::metadata(pipe).unwrap().is_file());
 }
 
 #[test]
