@@ -12,7 +12,7 @@ use std::sync::Arc;
 use futures::{FutureExt, StreamExt};
 use inotify::{Event, EventMask, EventStream, Inotify, WatchMask};
 use lb_api::objects::{self, Object, Sourced};
-use lb_api::problem::{ObjectRef, Problem};
+use lb_api::problem::{ObjectRef, Problem, Reason};
 
 use crate::snapshot::Snapshot;
 
@@ -207,7 +207,7 @@ impl Directory {
 /// What a file holds now, with what it held before in the place of what has become unreadable. An object that is what
 /// it was is the same value.
 fn reread(name: &str, text: String, before: &File) -> File {
-    let (read, problems) = objects::parse(name, &text);
+    let (read, mut problems) = objects::parse(name, &text);
     let mut known: BTreeMap<ObjectRef, &Arc<Sourced<Object>>> =
         before.objects.iter().map(|object| (object.value.reference(), object)).collect();
     let mut objects = Vec::new();
@@ -222,8 +222,10 @@ fn reread(name: &str, text: String, before: &File) -> File {
     let is_wrong = |old: &ObjectRef| {
         wrong.contains(old) || wrong.contains(&ObjectRef { namespace: None, ..old.clone() })
     };
-    let stay = known.into_iter().filter(|(reference, _)| unnamed || is_wrong(reference));
-    objects.extend(stay.map(|(_, object)| Arc::clone(object)));
+    for (reference, object) in known.into_iter().filter(|(reference, _)| unnamed || is_wrong(reference)) {
+        problems.push(Problem::about(reference, Reason::StaysAsBefore));
+        objects.push(Arc::clone(object));
+    }
     File { text, objects, problems }
 }
 

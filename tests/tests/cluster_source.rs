@@ -75,8 +75,9 @@ async fn an_object_that_becomes_wrong_stays_as_it_was_right() -> Result<()> {
     let first = read(&mut source).await?;
     cluster.store.put(&service(1, 70_000))?;
     let second = changed(&mut source).await?;
-    ensure!(different(&first, &second) == 0 && second.problems.len() == 1, "{:?}", second.problems);
+    ensure!(different(&first, &second) == 0 && second.problems.len() == 2, "{:?}", second.problems);
     ensure!(second.problems[0].to_string().contains("Service shop/s1: spec.ports[0].port"));
+    ensure!(second.problems[1].label() == "stays_as_before", "{:?}", second.problems);
     Ok(())
 }
 

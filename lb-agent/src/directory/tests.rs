@@ -49,9 +49,16 @@ async fn what_cannot_be_read_stays_as_it_was_and_what_is_gone_goes() {
     put(&place, "a.yaml", &(service("a", "80") + &service("b", "80") + &service("c", "80")));
     let mut directory = Directory::watch(place.path()).unwrap();
     directory.read().unwrap();
-    put(&place, "a.yaml", &(service("a", "none") + &service("c", "80")));
-    let wrong = next(&mut directory).await;
-    assert_eq!((names(&wrong), wrong.problems.len()), (vec!["c", "a"], 1));
+    for port in ["none", "nothing"] {
+        put(&place, "a.yaml", &(service("a", port) + &service("c", "80")));
+        let wrong = next(&mut directory).await;
+        assert_eq!(names(&wrong), ["c", "a"]);
+        let labels: Vec<_> = wrong.problems.iter().map(Problem::label).collect();
+        assert_eq!(labels, ["bad_field", "stays_as_before"]);
+        let staying =
+            ObjectRef { kind: "Service".into(), namespace: Some("default".into()), name: "a".into() };
+        assert_eq!(wrong.problems[1].object, Some(staying));
+    }
     put(&place, "a.yaml", &service("c", "80"));
     let gone = next(&mut directory).await;
     assert_eq!((names(&gone), gone.problems.len()), (vec!["c"], 0));

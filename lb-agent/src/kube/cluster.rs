@@ -15,7 +15,7 @@ use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event, InitialListStrategy, watcher};
 use kube::{Client, Resource};
 use lb_api::objects::{Object, Sourced};
-use lb_api::problem::Problem;
+use lb_api::problem::{Problem, Reason};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -334,12 +334,16 @@ impl Kind {
 
     /// What is seen of an object now. One that says what it said before is the same value.
     fn entry(&self, key: &Key, written: &Written, resource: &ApiResource) -> Entry {
-        let (read, problems) = written.read(resource);
+        let (read, mut problems) = written.read(resource);
         let before = self.entries.get(key).and_then(|entry| entry.object.clone());
         let object = match (read, before) {
             (Some(read), Some(before)) if *before == read => Some(before),
             (Some(read), _) => Some(Arc::new(read)),
-            (None, before) => before,
+            (None, before) => {
+                let stays = before.iter().map(|before| before.value.reference());
+                problems.extend(stays.map(|reference| Problem::about(reference, Reason::StaysAsBefore)));
+                before
+            }
         };
         Entry { object, problems }
     }
