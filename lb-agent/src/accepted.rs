@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lb_api::objects::{Object, Sourced};
-use lb_api::problem::{Problem, Reason};
+use lb_api::problem::Problem;
 use lb_plan::accepted::Accepted;
 use lb_plan::model::Model;
 
-use crate::snapshot::Snapshot;
+use crate::snapshot::{self, Snapshot};
 
 /// What was accepted last, and the file that it stands in.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl AcceptedFile {
                 tracing::warn!(
                     %path,
                     %error,
-                    "this is not a file of an agent and is left alone, so an agent after this one would not know what \
+                    "this cannot be told to be a file of an agent and is left alone, so an agent after this one would not know what \
                      was accepted; give another --accepted-file, or remove this one and restart the agent"
                 );
                 self.is_foreign = true;
@@ -79,7 +79,7 @@ impl AcceptedFile {
     pub fn complete(&self, snapshot: &mut Snapshot) {
         let stand_ins = self.accepted.stand_ins(&snapshot.objects, &snapshot.problems);
         for object in stand_ins {
-            snapshot.problems.push(Problem::about(object.value.reference(), Reason::StaysAsBefore));
+            snapshot.problems.extend(snapshot::staying(&object));
             snapshot.objects.push(object);
         }
     }

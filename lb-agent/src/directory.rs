@@ -12,9 +12,9 @@ use std::sync::Arc;
 use futures::{FutureExt, StreamExt};
 use inotify::{Event, EventMask, EventStream, Inotify, WatchMask};
 use lb_api::objects::{self, Object, Sourced};
-use lb_api::problem::{ObjectRef, Problem, Reason};
+use lb_api::problem::{ObjectRef, Problem};
 
-use crate::snapshot::Snapshot;
+use crate::snapshot::{self, Snapshot};
 
 /// Why a directory cannot be used as a source.
 #[derive(Debug, thiserror::Error)]
@@ -222,8 +222,8 @@ fn reread(name: &str, text: String, before: &File) -> File {
     let is_wrong = |old: &ObjectRef| {
         wrong.contains(old) || wrong.contains(&ObjectRef { namespace: None, ..old.clone() })
     };
-    for (reference, object) in known.into_iter().filter(|(reference, _)| unnamed || is_wrong(reference)) {
-        problems.push(Problem::about(reference, Reason::StaysAsBefore));
+    for (_, object) in known.into_iter().filter(|(reference, _)| unnamed || is_wrong(reference)) {
+        problems.extend(snapshot::staying(object));
         objects.push(Arc::clone(object));
     }
     File { text, objects, problems }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use lb_api::objects::{Object, Sourced};
-use lb_api::problem::Severity;
 use lb_plan::ipam::{Change, Decision, Refusal};
 use lb_plan::model::ServiceName;
 
@@ -112,7 +111,7 @@ fn standing(decided: &Decided) -> BTreeMap<ServiceName, Vec<News>> {
         });
         standing.entry(name.clone()).or_default().extend(facts);
     }
-    for problem in decided.problems.iter().filter(|problem| problem.severity() == Severity::Error) {
+    for problem in &decided.problems {
         let Some(object) = problem.object.as_ref().filter(|object| object.kind == "Service") else {
             continue;
         };

@@ -15,12 +15,12 @@ use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event, InitialListStrategy, watcher};
 use kube::{Client, Resource};
 use lb_api::objects::{Object, Sourced};
-use lb_api::problem::{Problem, Reason};
+use lb_api::problem::Problem;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::written::Written;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{self, Snapshot};
 
 /// A kind to be watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -340,8 +340,7 @@ impl Kind {
             (Some(read), Some(before)) if *before == read => Some(before),
             (Some(read), _) => Some(Arc::new(read)),
             (None, before) => {
-                let stays = before.iter().map(|before| before.value.reference());
-                problems.extend(stays.map(|reference| Problem::about(reference, Reason::StaysAsBefore)));
+                problems.extend(before.as_deref().and_then(snapshot::staying));
                 before
             }
         };
