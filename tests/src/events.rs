@@ -6,17 +6,15 @@ mod ledger;
 mod scene;
 mod script;
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use anyhow::Result;
 
 pub use self::crowd::{Crowd, Toll};
 pub use self::ledger::Ledger;
 pub use self::scene::Scene;
 pub use self::script::{EVENTS, Event};
-use crate::lab::{AgentOptions, Lab, Policy, Topology, WEB_V4, WEB_V6};
+use crate::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4, WEB_V6, agents};
 
 /// The nodes that serve from the start: three in one rack, one in the other.
 pub const RESIDENTS: [&str; 4] = ["n1", "n2", "n3", "n4"];
@@ -90,7 +88,6 @@ impl<'lab> Stage<'lab> {
     pub fn set_unrouted(lab: &'lab Lab, carrier: Carrier, slots_per_node: u32) -> Result<Self> {
         let stage = Self { lab, carrier, slots_per_node };
         stage.start_agents(&RESIDENTS)?;
-        stage.wait_alive(&RESIDENTS)?;
         Ok(stage)
     }
 
@@ -137,8 +134,10 @@ impl<'lab> Stage<'lab> {
         let gone = self.lab.node(node)?;
         gone.stop_agent(SETTLED_WITHIN)?;
         gone.detach()?;
-        self.wait_each(&RESIDENTS, "knows that the newcomer is gone", |status| {
-            Ok(list(status, "nodes")?.iter().all(|it| it["name"] != *node))
+        self.nodes(&RESIDENTS)?.iter().try_for_each(|resident| {
+            resident.wait_status("knows that the newcomer is gone", SETTLED_WITHIN, |status| {
+                Ok(agents::list(status, "nodes")?.iter().all(|it| it["name"] != *node))
+            })
         })
     }
 
@@ -172,32 +171,14 @@ impl<'lab> Stage<'lab> {
     /// # Errors
     /// When that is not so in time.
     pub fn wait_alive(&self, nodes: &[&str]) -> Result<()> {
-        self.wait_each(nodes, "hears of all others", |status| {
-            let (named, liveness) = (list(status, "nodes")?, list(status, "liveness")?);
-            let alive = |other: &&Value| {
-                let number = &other["index"];
-                liveness.iter().any(|cell| cell["number"] == *number && cell["state"] == "alive")
-            };
-            let others =
-                named.iter().filter(|it| it["is_self"] == false && nodes.iter().any(|n| it["name"] == *n));
-            Ok(others.filter(alive).count() == nodes.len() - 1)
-        })
+        if self.has_agents() { agents::wait_alive(&self.nodes(nodes)?, SETTLED_WITHIN) } else { Ok(()) }
     }
 
-    /// Waits until the status of each of these nodes' agents is as `wanted` says.
-    fn wait_each(&self, nodes: &[&str], what: &str, wanted: impl Fn(&Value) -> Result<bool>) -> Result<()> {
-        let until = Instant::now() + SETTLED_WITHIN;
-        for name in nodes.iter().filter(|_| self.has_agents()) {
-            let node = self.lab.node(name)?;
-            while !wanted(&node.status()?)? {
-                ensure!(Instant::now() < until, "{name}: it is not so that it {what}");
-                thread::sleep(Duration::from_millis(20));
-            }
-        }
-        Ok(())
+    fn nodes(&self, names: &[&str]) -> Result<Vec<Node<'lab>>> {
+        names.iter().map(|name| self.lab.node(name)).collect()
     }
 
-    /// Starts the agents of these nodes, side by side; where there are none, nothing.
+    /// Starts the agents of these nodes as [`agents::start`] does; where there are none, nothing.
     ///
     /// # Errors
     /// When one does not start.
@@ -207,18 +188,8 @@ impl<'lab> Stage<'lab> {
         }
         let arguments = ["--slots-per-node", &self.slots_per_node.to_string()].map(str::to_owned).into();
         let options = AgentOptions { arguments, ..AgentOptions::default() };
-        for name in nodes {
-            self.lab.node(name)?.launch_agent(&options)?;
-        }
-        for name in nodes {
-            self.lab.node(name)?.wait_agent_ready(options.ready_within)?;
-        }
-        Ok(())
+        agents::start(&self.nodes(nodes)?, &options)
     }
-}
-
-fn list<'a>(status: &'a Value, key: &str) -> Result<&'a Vec<Value>> {
-    status[key].as_array().with_context(|| format!("the status has no {key}"))
 }
 
 fn set_membership(cluster: &mut Topology, name: &str, member: bool) {

@@ -16,6 +16,7 @@
 //! nothing of them stays.
 
 pub mod addresses;
+pub mod agents;
 pub mod command;
 mod far_end;
 pub mod host;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::lab::addresses::{Addresses, Family};
-use crate::lab::{AgentOptions, Host, Lab};
+use crate::lab::{AgentOptions, Host, Lab, agents};
 use crate::objects::{metallb, yaml};
 use crate::routers::{Config, Peer};
 
@@ -112,8 +112,5 @@ pub fn advertisement(name: &str, change: impl Fn(&mut Value)) -> Value {
 /// When an agent does not start.
 pub fn start_agents(lab: &Lab, objects: &[Value]) -> Result<()> {
     fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), yaml(objects))?;
-    for node in lab.nodes()? {
-        node.launch_agent(&AgentOptions::default())?;
-    }
-    lab.nodes()?.iter().try_for_each(|node| node.wait_agent_ready(READY_WITHIN))
+    agents::start(&lab.nodes()?, &AgentOptions { ready_within: READY_WITHIN, ..AgentOptions::default() })
 }

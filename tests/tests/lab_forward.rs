@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
-use fairlead_tests::lab::{AgentOptions, FAR_V4, Lab, SHARED_V4, SHARED_V6, Topology, WEB_V4, WEB_V6};
+use fairlead_tests::lab::{
+    AgentOptions, FAR_V4, Lab, SHARED_V4, SHARED_V6, Topology, WEB_V4, WEB_V6, agents,
+};
 use fairlead_tests::traffic::{TcpLoad, UdpLoad};
 
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
@@ -22,12 +24,7 @@ fn with_agents_of(options: &AgentOptions, test: impl FnOnce(&Lab) -> Result<()>)
         for vip in [WEB_V4, WEB_V6, SHARED_V4, SHARED_V6, FAR_V4] {
             lab.router()?.set_next_hops(vip, &ENTRANCES)?;
         }
-        for node in lab.nodes()? {
-            node.launch_agent(options)?;
-        }
-        for node in lab.nodes()? {
-            node.wait_agent_ready(OPEN_WITHIN)?;
-        }
+        agents::start(&lab.nodes()?, options)?;
         test(lab)
     })
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use fairlead_tests::control_plane::ControlPlane;
 use fairlead_tests::lab::addresses::Family;
 use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
-use fairlead_tests::lab::{AgentOptions, Lab, Policy, Process, Topology};
+use fairlead_tests::lab::{AgentOptions, Lab, Policy, Process, Topology, agents};
 use fairlead_tests::routers::{Router, kernel_next_hops, wait};
 use fairlead_tests::traffic::{Running, TcpLoad, TcpReport, UdpLoad, UdpReport};
 use fairlead_tests::upstream::Upstream;
@@ -177,7 +177,11 @@ impl<'lab> Cluster<'lab> {
         plane.put(&[pool("lab", &POOL)])?;
         plane.put(&lab.topology().observed()?)?;
         let controller = plane.controller("controller-1")?;
-        let options = AgentOptions { kubeconfig: Some(plane.kubeconfig()), ..AgentOptions::default() };
+        let options = AgentOptions {
+            kubeconfig: Some(plane.kubeconfig()),
+            ready_within: WITHIN,
+            ..AgentOptions::default()
+        };
         let cluster = Self { lab, plane, upstream, controller, controllers: 1, options };
         for wish in &WISHES {
             let object = lab.topology().wish(wish.name, wish.families, wish.family_policy)?;
@@ -186,12 +190,8 @@ impl<'lab> Cluster<'lab> {
         for wish in &WISHES {
             cluster.wait_address(wish.name, wish.families.len())?;
         }
-        for name in NODES {
-            lab.node(name)?.launch_agent(&cluster.options)?;
-        }
-        for name in NODES {
-            lab.node(name)?.wait_agent_ready(WITHIN)?;
-        }
+        let nodes = NODES.iter().map(|name| lab.node(name)).collect::<Result<Vec<_>>>()?;
+        agents::start(&nodes, &cluster.options)?;
         for wish in &WISHES {
             cluster.upstream.wait_next_hops(&cluster.addresses_of(wish.name)?, &NODES, WITHIN)?;
         }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 use fairlead_tests::events::{Carrier, Crowd, RESIDENTS, Stage, cluster};
 use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT, ServiceSpec};
-use fairlead_tests::lab::{AgentOptions, Lab, Policy, Topology, WEB_V4};
+use fairlead_tests::lab::{AgentOptions, Lab, Policy, Topology, WEB_V4, agents};
 use fairlead_tests::traffic::probes::Outage;
 use fairlead_tests::traffic::{Probes, TcpLoad};
 use lb_agent::dataplane::cells::LivenessCells;
@@ -193,12 +193,7 @@ fn measure(setting: Setting) -> Result<Vec<Outage>> {
             vec!["--liveness-interval".into(), interval, "--liveness-multiplier".into(), multiplier];
         let options =
             AgentOptions { arguments, ready_within: Duration::from_secs(60), ..AgentOptions::default() };
-        for node in lab.nodes()? {
-            node.launch_agent(&options)?;
-        }
-        for node in lab.nodes()? {
-            node.wait_agent_ready(options.ready_within)?;
-        }
+        agents::start(&lab.nodes()?, &options)?;
         wait_served(lab, setting.services)?;
         let mut outages = (0..TRIES).map(|_| one_try(lab)).collect::<Result<Vec<_>>>()?;
         outages.sort_unstable_by_key(|outage| outage.at_most);

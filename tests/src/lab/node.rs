@@ -132,10 +132,25 @@ impl<'lab> Node<'lab> {
     /// # Errors
     /// When the agent ends or is not ready in time.
     pub fn wait_agent_ready(&self, within: Duration) -> Result<()> {
+        self.wait_status("is ready", within, |status| Ok(status["ready"] == true))
+    }
+
+    /// Waits until the agent says of itself what is `wanted`, which is called `what`.
+    ///
+    /// # Errors
+    /// When the agent ends, or does not say so in time.
+    pub fn wait_status(
+        &self,
+        what: &str,
+        within: Duration,
+        wanted: impl Fn(&Value) -> Result<bool>,
+    ) -> Result<()> {
         let until = Instant::now() + within;
         loop {
             let status = self.status();
-            if status.as_ref().is_ok_and(|status| status["ready"] == true) {
+            if let Ok(status) = &status
+                && wanted(status)?
+            {
                 return Ok(());
             }
             let name = self.host.name();
@@ -143,9 +158,12 @@ impl<'lab> Node<'lab> {
                 bail!("{name}: the agent ended: {end}\n{}", self.agent_log());
             }
             if Instant::now() > until {
-                bail!("{name}: not ready after {within:?}: {status:?}\n{}", self.agent_log());
+                bail!(
+                    "{name}: after {within:?} it is not so that it {what}: {status:?}\n{}",
+                    self.agent_log()
+                );
             }
-            thread::sleep(Duration::from_millis(50));
+            thread::sleep(Duration::from_millis(20));
         }
     }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
-use fairlead_tests::lab::{AgentOptions, FAR_V4, Lab, Node, Topology, WEB_V4, WEB_V6};
+use fairlead_tests::lab::{AgentOptions, FAR_V4, Lab, Node, Topology, WEB_V4, WEB_V6, agents};
 use fairlead_tests::traffic::{Running, TcpLoad, TcpReport, UdpLoad, UdpReport};
 use fairlead_tests::upstream::Upstream;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -85,10 +85,7 @@ fn demonstrate(lab: &Lab) -> Result<Vec<String>> {
 fn start_agents(lab: &Lab) -> Result<()> {
     let spinner = ProgressBar::new_spinner().with_message("starting five agents");
     spinner.enable_steady_tick(Duration::from_millis(100));
-    let options = AgentOptions::default();
-    let nodes = lab.nodes()?;
-    nodes.iter().try_for_each(|node| node.launch_agent(&options))?;
-    nodes.iter().try_for_each(|node| node.wait_agent_ready(options.ready_within))?;
+    agents::start(&lab.nodes()?, &AgentOptions::default())?;
     spinner.finish_and_clear();
     Ok(())
 }

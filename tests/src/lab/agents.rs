@@ -1,0 +1,46 @@
+//! The agents of several nodes.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::node::{AgentOptions, Node};
+
+/// Starts the agents of these nodes side by side, and waits until each is ready and hears of all others. Before that,
+/// a node that was slow to start is dead to one that was quick, and gets no new flows.
+///
+/// # Errors
+/// When one ends or does not come so far in time.
+pub fn start(nodes: &[Node<'_>], options: &AgentOptions) -> Result<()> {
+    nodes.iter().try_for_each(|node| node.launch_agent(options))?;
+    nodes.iter().try_for_each(|node| node.wait_agent_ready(options.ready_within))?;
+    wait_alive(nodes, options.ready_within)
+}
+
+/// Waits until each of these nodes knows each other of them to be alive.
+///
+/// # Errors
+/// When that is not so in time.
+pub fn wait_alive(nodes: &[Node<'_>], within: Duration) -> Result<()> {
+    let wanted = |status: &Value| {
+        let (named, liveness) = (list(status, "nodes")?, list(status, "liveness")?);
+        let alive = |other: &&Value| {
+            let number = &other["index"];
+            liveness.iter().any(|cell| cell["number"] == *number && cell["state"] == "alive")
+        };
+        let others = named
+            .iter()
+            .filter(|it| it["is_self"] == false && nodes.iter().any(|node| it["name"] == *node.spec().name));
+        Ok(others.filter(alive).count() + 1 == nodes.len())
+    };
+    nodes.iter().try_for_each(|node| node.wait_status("hears of all others", within, wanted))
+}
+
+/// A list of an agent's status.
+///
+/// # Errors
+/// When there is no such list.
+pub fn list<'a>(status: &'a Value, key: &str) -> Result<&'a Vec<Value>> {
+    status[key].as_array().with_context(|| format!("the status has no {key}"))
+}
