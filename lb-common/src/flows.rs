@@ -1,16 +1,18 @@
 //! The table of flows that a node owns or has delegated: eight ways a set, a set a cache line.
 //!
 //! ```text
-//! way  | tag 32 | node 16 | state 2 | age 14 |     all zero: empty
+//! way  | tag 32 | node 16 | standing 3 | age 13 |     all zero: empty
 //! ```
+//!
+//! The table is a cache: the owner rule ([`crate::owner`]) finds a flow without its entry, by a detour. So an entry
+//! is worth what that detour costs, and the shares of a set follow from it: what only a stranger could have made
+//! ([`Standing::is_unproven`]) has [`UNPROVEN_WAYS`] ways and never pushes out anything else; UDP has at most
+//! [`UDP_WAYS`] of the rest, and gives them up for TCP; among confirmed TCP flows, those that another node would have
+//! to be asked for ([`Standing::Moved`]) go last. What has been silent for [`STALE`] units makes room for anything.
 //!
 //! Two flows that share set and tag share a way; that is one in 2^32 for each pair in a set, and its price is
 //! one flow that takes a detour. Ways are plain 64-bit loads and stores without a lock: two CPUs that write
 //! one set at the same time lose one of the writes, which the next packet of that flow makes up for.
-//!
-//! Nothing here expires by time. Who has to go when a set is full is decided by [`FlowSet::put`]:
-//! half-open flows are confined to [`HALF_OPEN_WAYS`] ways and the others to the rest, so that a flood of
-//! SYNs, however large, pushes out nothing but SYNs.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,21 +20,60 @@ use crate::ring::{NO_NODE, NodeIndex};
 
 /// Ways of a set.
 pub const WAYS: usize = 8;
-/// Ways that half-open flows may hold.
-pub const HALF_OPEN_WAYS: usize = 2;
+/// Ways that unproven flows hold at most; nothing else takes them.
+pub const UNPROVEN_WAYS: usize = 2;
+/// Ways of the rest that UDP flows hold at most.
+pub const UDP_WAYS: usize = 2;
 /// Bits of [`Entry::age`].
-pub const AGE_BITS: u32 = 14;
+pub const AGE_BITS: u32 = 13;
+/// Units of the clock of ages after which a silent flow makes room for any other: two hours and a quarter of
+/// 17.2 s each, a little more than the two hours after which TCP asks whether the other end is still there.
+pub const STALE: u16 = 472;
 const AGE_MASK: u64 = (1 << AGE_BITS) - 1;
 
-/// How far a flow has come.
+/// What is known of a flow's life, and from whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
 pub enum Standing {
     /// A SYN has been seen, and nothing after it.
-    HalfOpen,
-    /// More than that; UDP flows always.
-    Open,
+    HalfOpen = 1,
+    /// Something has been seen that a stranger could have sent, and nothing has confirmed it: a segment of an unknown
+    /// flow, the first datagram, a node that has been asked and has not answered yet.
+    Unconfirmed = 2,
+    /// A UDP flow of more than one datagram.
+    Udp = 3,
+    /// A confirmed TCP flow at the node that leads its slot, where it is found again without an entry.
+    Open = 4,
+    /// A confirmed TCP flow away from the leader: without this entry others have to be asked for it.
+    Moved = 5,
     /// A FIN or RST has been seen.
-    Closed,
+    Closed = 6,
+}
+
+impl Standing {
+    /// Whether a stranger who only sends could have brought a flow this far.
+    #[inline(always)]
+    pub const fn is_unproven(self) -> bool {
+        matches!(self, Self::HalfOpen | Self::Unconfirmed)
+    }
+
+    #[inline(always)]
+    const fn bits(self) -> u64 {
+        self as u64
+    }
+
+    #[inline(always)]
+    const fn of(bits: u64) -> Option<Self> {
+        Some(match bits {
+            1 => Self::HalfOpen,
+            2 => Self::Unconfirmed,
+            3 => Self::Udp,
+            4 => Self::Open,
+            5 => Self::Moved,
+            6 => Self::Closed,
+            _ => return None,
+        })
+    }
 }
 
 /// What is known of a flow.
@@ -42,7 +83,7 @@ pub struct Entry {
     pub node: NodeIndex,
     /// How far it has come.
     pub standing: Standing,
-    /// When it last sent something, in units of the caller's coarse clock; only the lowest 14 bits are kept.
+    /// When it last sent something, in units of the caller's coarse clock; only the lowest 13 bits are kept.
     pub age: u16,
 }
 
@@ -107,7 +148,7 @@ impl<W: Word> FlowSet<W> {
         Entry::from_bits(self.get_bits(tag))
     }
 
-    /// The same, packed as by [`Entry::to_bits`]; 0 for nothing. [`holder`] and [`is_closed`] read it.
+    /// The same, packed as by [`Entry::to_bits`]; 0 for nothing. [`holder`] and [`standing`] read it.
     ///
     /// An optional structure leaves its content open where there is none, and the verifier forbids to so
     /// much as move that about.
@@ -125,102 +166,130 @@ impl<W: Word> FlowSet<W> {
         bits as u32
     }
 
-    /// Notes a flow, in its own way if it has one, else in the way of whoever has to go.
+    /// Notes a flow: in its own way where its class has room there, else in a free way, else in the way of whoever
+    /// has to go. Where nobody has to go for it, everything stays as it is.
     #[inline(always)]
     pub fn put(&self, tag: u32, entry: Entry) {
         let word = pack(tag, entry);
-        let mut survey = Survey { own: 0, halves: 0, opens: 0, free: 0, rival: 0 };
+        let mut census = Census::default();
         for way in &self.ways {
-            survey.see(way.load(), tag, entry);
+            census.count(way.load(), tag, entry);
         }
-        let place = survey.place(entry.standing);
-        let mut stored = false;
+        let ranks = census.ranks(entry.standing);
+        let mut best = 0;
+        for way in &self.ways {
+            best = greater(best, score(way.load(), tag, entry, ranks));
+        }
+        let mut left = u64::from(best != 0);
         for way in &self.ways {
             let held = way.load();
-            let chosen = match place {
-                Place::Own => is_own(held, tag),
-                Place::Free => free_score(held, entry) == survey.free,
-                Place::Rival => rival_score(held, tag, entry) == survey.rival,
-                Place::Nowhere => false,
-            };
-            if chosen && !stored {
+            if left != 0 && score(held, tag, entry, ranks) == best {
                 way.store(word);
-                stored = true;
-            } else if is_own(held, tag) {
+                left = 0;
+            } else if best != 0 && is_own(held, tag) {
                 way.store(0);
             }
         }
     }
 }
 
-/// What a look at all ways has found, for one entry.
+/// How many ways of a set flows other than the one to be noted hold.
 ///
-/// It holds numbers and no places, and adds without asking: the verifier follows every branch with every
-/// place that it could have remembered, and eight ways have too many of them.
-struct Survey {
-    /// 0: the flow has no way. Else the way's standing, as it is packed.
+/// It adds without asking, and what goes is found by comparing scores: the verifier follows every branch with every
+/// place that could be remembered, and eight ways have too many of them.
+#[derive(Default)]
+struct Census {
+    /// 0: the flow has no way. Else its standing.
     own: u64,
-    /// Half-open flows, others' than this one.
-    halves: u64,
-    /// Open flows, others' than this one.
-    opens: u64,
-    /// The best [`free_score`].
-    free: u64,
-    /// The best [`rival_score`].
-    rival: u64,
+    unproven: u64,
+    udp: u64,
+    confirmed: u64,
 }
 
-/// Where an entry goes.
-#[derive(Clone, Copy)]
-enum Place {
-    /// Its own way.
-    Own,
-    /// An empty way, or the longest silent closed flow's.
-    Free,
-    /// That of the longest silent flow of the same standing.
-    Rival,
-    /// Nobody has to go for it.
-    Nowhere,
+/// Rank of a way by the standing of what holds it, four bits each; 0: it does not go.
+type Ranks = u64;
+
+const EMPTY: u64 = 0;
+/// Rank of the flow's own way, above all others.
+const OWN: u64 = 8;
+
+#[inline(always)]
+const fn rank(standing: u64, rank: u64) -> Ranks {
+    rank << (4 * standing)
 }
 
-impl Survey {
+impl Census {
     #[inline(always)]
-    fn see(&mut self, held: u64, tag: u32, entry: Entry) {
-        let standing = standing_bits(held);
-        if is_own(held, tag) {
-            self.own = standing;
-        } else {
-            self.halves += standing & !(standing >> 1) & 1;
-            self.opens += (standing >> 1) & !standing & 1;
-        }
-        self.free = self.free.max(free_score(held, entry));
-        self.rival = self.rival.max(rival_score(held, tag, entry));
+    fn count(&mut self, held: u64, tag: u32, entry: Entry) {
+        let standing = effective(held, entry);
+        let own = u64::from(is_own(held, tag));
+        let other = 1 - own;
+        // Which of its own it has is asked of what is written, not of what silence has made of it.
+        self.own |= standing_bits(held) * own;
+        self.unproven += other & (is(standing, Standing::HalfOpen) | is(standing, Standing::Unconfirmed));
+        self.udp += other & is(standing, Standing::Udp);
+        self.confirmed += other & (is(standing, Standing::Open) | is(standing, Standing::Moved));
     }
 
+    /// Which ways may go for a flow of this standing, and in which order.
     #[inline(always)]
-    fn place(&self, standing: Standing) -> Place {
-        let room = match standing {
-            Standing::HalfOpen => self.halves < HALF_OPEN_WAYS as u64,
-            Standing::Open => self.opens < (WAYS - HALF_OPEN_WAYS) as u64,
+    fn ranks(&self, standing: Standing) -> Ranks {
+        let rest = self.udp + self.confirmed;
+        let has_room = match standing {
+            Standing::HalfOpen | Standing::Unconfirmed => self.unproven < UNPROVEN_WAYS as u64,
+            Standing::Udp => self.udp < UDP_WAYS as u64 && rest < (WAYS - UNPROVEN_WAYS) as u64,
+            Standing::Open | Standing::Moved => rest < (WAYS - UNPROVEN_WAYS) as u64,
             Standing::Closed => true,
         };
-        // In its own way a flow that stays what it is takes up no more than before.
-        if self.own != 0 && (room || self.own == bits(standing)) {
-            Place::Own
-        } else if room && self.free != 0 {
-            Place::Free
-        } else if !room && self.rival != 0 {
-            Place::Rival
-        } else {
-            Place::Nowhere
+        if has_room {
+            return rank(EMPTY, 7) | rank(Standing::Closed.bits(), 6) | rank(OWN_WAY, OWN);
+        }
+        match standing {
+            Standing::HalfOpen | Standing::Unconfirmed => {
+                rank(Standing::HalfOpen.bits(), 1) | rank(Standing::Unconfirmed.bits(), 1)
+            }
+            Standing::Udp => rank(Standing::Udp.bits(), 1),
+            Standing::Open => rank(Standing::Udp.bits(), 3) | rank(Standing::Open.bits(), 2),
+            Standing::Moved | Standing::Closed => {
+                rank(Standing::Udp.bits(), 3) | rank(Standing::Open.bits(), 2) | rank(Standing::Moved.bits(), 1)
+            }
         }
     }
 }
 
-/// Whether the way is this flow's.
+/// Where [`Ranks`] keep the rank of the flow's own way: behind all standings.
+const OWN_WAY: u64 = 7;
+
+/// How much sooner than others a way goes for a flow: by rank, then by silence. 0: not at all.
 #[inline(always)]
-const fn is_own(held: u64, tag: u32) -> bool {
-    (held >> 32) as u32 == tag && standing_bits(held) != 0
+fn score(held: u64, tag: u32, entry: Entry, ranks: Ranks) -> u64 {
+    let own = u64::from(is_own(held, tag));
+    let standing = effective(held, entry) * (1 - own) + OWN_WAY * own;
+    let rank = (ranks >> (4 * standing)) & 0xf;
+    (rank << AGE_BITS | silence(held, entry)) * u64::from(rank != 0)
+}
+
+/// The standing of a way, as a number; of a flow that has been silent for too long, that of a closed one.
+#[inline(always)]
+fn effective(held: u64, entry: Entry) -> u64 {
+    let standing = standing_bits(held);
+    let stale = u64::from(silence(held, entry) > u64::from(STALE)) & u64::from(standing != EMPTY);
+    standing * (1 - stale) + Standing::Closed.bits() * stale
+}
+
+#[inline(always)]
+fn is(standing: u64, wanted: Standing) -> u64 {
+    u64::from(standing == wanted.bits())
+}
+
+#[inline(always)]
+fn is_own(held: u64, tag: u32) -> bool {
+    held != 0 && (held >> 32) as u32 == tag
+}
+
+#[inline(always)]
+const fn greater(a: u64, b: u64) -> u64 {
+    if a > b { a } else { b }
 }
 
 /// How much an entry silences the flow of a way, in units of its clock.
@@ -229,38 +298,9 @@ fn silence(held: u64, entry: Entry) -> u64 {
     u64::from(entry.age.wrapping_sub(held as u16)) & AGE_MASK
 }
 
-/// 0: the way is in use. Else how free it is: empty most of all, then closed the longest.
-#[inline(always)]
-fn free_score(held: u64, entry: Entry) -> u64 {
-    match standing_bits(held) {
-        0 => AGE_MASK + 2,
-        3 => silence(held, entry) + 1,
-        _ => 0,
-    }
-}
-
-/// 0: the way is not held by another flow of the same standing. Else how long that one has been silent.
-#[inline(always)]
-fn rival_score(held: u64, tag: u32, entry: Entry) -> u64 {
-    if standing_bits(held) == bits(entry.standing) && !is_own(held, tag) {
-        silence(held, entry) + 1
-    } else {
-        0
-    }
-}
-
 #[inline(always)]
 const fn standing_bits(word: u64) -> u64 {
-    (word >> AGE_BITS) & 3
-}
-
-#[inline(always)]
-const fn bits(standing: Standing) -> u64 {
-    match standing {
-        Standing::HalfOpen => 1,
-        Standing::Open => 2,
-        Standing::Closed => 3,
-    }
+    (word >> AGE_BITS) & 7
 }
 
 impl Entry {
@@ -283,28 +323,41 @@ pub const fn holder(bits: u32) -> NodeIndex {
     if bits == 0 { NO_NODE } else { (bits >> 16) as NodeIndex }
 }
 
+/// How far the flow of a packed entry has come, as the number of a [`Standing`]; 0 for nothing.
+#[inline(always)]
+pub const fn standing(packed: u32) -> u32 {
+    standing_bits(packed as u64) as u32
+}
+
+/// When the flow of a packed entry was last noted.
+#[inline(always)]
+pub const fn age(packed: u32) -> u16 {
+    (packed as u64 & AGE_MASK) as u16
+}
+
 /// Whether the flow of a packed entry is over.
 #[inline(always)]
 pub const fn is_closed(packed: u32) -> bool {
-    standing_bits(packed as u64) == bits(Standing::Closed)
+    standing(packed) == Standing::Closed as u32
+}
+
+/// Whether a packed entry is of a flow that has been confirmed, over or not.
+#[inline(always)]
+pub const fn is_confirmed(packed: u32) -> bool {
+    standing(packed) > Standing::Unconfirmed as u32
 }
 
 #[inline(always)]
 fn pack(tag: u32, entry: Entry) -> u64 {
     u64::from(tag) << 32
         | u64::from(entry.node) << 16
-        | bits(entry.standing) << AGE_BITS
+        | entry.standing.bits() << AGE_BITS
         | u64::from(entry.age) & AGE_MASK
 }
 
 #[inline(always)]
 fn unpack(word: u64) -> Option<Entry> {
-    let standing = match standing_bits(word) {
-        0 => return None,
-        1 => Standing::HalfOpen,
-        2 => Standing::Open,
-        _ => Standing::Closed,
-    };
+    let standing = Standing::of(standing_bits(word))?;
     Some(Entry { node: (word >> 16) as u16, standing, age: (word & AGE_MASK) as u16 })
 }
 

@@ -1,6 +1,7 @@
 //! A packet that can be read, written and moved, in the kernel or on the host.
 
 use crate::pipeline::{self, Packet};
+use crate::owner::KernelAnswer;
 use crate::ring::NodeIndex;
 use crate::tables::Tables;
 use crate::verdict::{Forward, Refusal};
@@ -122,6 +123,17 @@ pub trait Frame {
         Self: Sized,
     {
         pipeline::follow_fragment(self, tables, packet)
+    }
+
+    /// What this node's kernel says of the packet's TCP flow; in the kernel a function of its own, as [`Frame::serve`]
+    /// is. Where there is no kernel to be asked, it cannot tell.
+    #[inline(always)]
+    fn ask_kernel<T: Tables>(&self, tables: &T, packet: &Packet) -> KernelAnswer
+    where
+        Self: Sized,
+    {
+        let _ = (tables, packet);
+        KernelAnswer::CannotTell
     }
 
     /// [`pipeline::serve`], the second half of a packet's way. In the kernel a function of its own: the

@@ -14,7 +14,7 @@ use crate::ring::{NO_NODE, NodeIndex};
 
 /// Version of everything in this file. It is part of the path that the maps are pinned under, so an agent
 /// never reads maps of another layout as its own.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 
 /// Names of the maps; the kernel keeps at most 15 bytes.
 pub mod name {
@@ -87,7 +87,7 @@ pub mod name {
 pub mod capacity {
     /// IPv4 and IPv6 VIP entries each: one a Service port, one a VIP address.
     pub const VIPS: usize = 32_768;
-    /// Slots of all rings together; 16 bytes each.
+    /// Slots of all rings together; 32 bytes each.
     pub const RINGS: usize = 1 << 20;
     /// Nodes of a cluster.
     pub const NODES: usize = 1_024;

@@ -40,7 +40,7 @@ pub use quoted::read_quoted;
 use crate::frame::Frame;
 use crate::hash::FlowPorts;
 use crate::maps::{Config, VIP_AFFINITY, Vip};
-use crate::owner::{Kind, MAX_ASKED};
+use crate::owner::{Kind, MAX_ASKED, Trail};
 use crate::ring::NO_NODE;
 use crate::tables::Tables;
 use crate::verdict::{Forward, Outcome, Refusal};
@@ -275,9 +275,6 @@ pub struct Packet {
     flow: u64,
     /// What it says of its flow's life.
     kind: Kind,
-    /// The slot that it falls in, as two words.
-    order: u64,
-    former: u64,
     /// What the table says of its flow, packed; see [`crate::flows::FlowSet::get_bits`].
     entry: u32,
     /// Of a fragment: identification and protocol of the whole, and whether it is the first.
@@ -309,8 +306,6 @@ impl Packet {
         hash: 0,
         flow: 0,
         kind: Kind::Tcp,
-        order: 0,
-        former: 0,
         entry: 0,
         fragment_id: 0,
         protocol: 0,
@@ -333,6 +328,8 @@ impl Packet {
         self.local = Outcome::Local;
         self.asked.by_peer = false;
         self.asked.count = 0;
+        self.asked.trail.marks = 0;
+        self.asked.trail.home = 0;
     }
 
     /// Notes which VIP the packet is for, and its hashes, which `hash` makes of ports.
@@ -369,12 +366,13 @@ struct Asked {
     /// A peer has sent the packet to this node in particular.
     by_peer: bool,
     count: usize,
+    trail: Trail,
     /// Behind `count` stands what another packet has left.
     ids: [u32; MAX_ASKED - 1],
 }
 
 impl Asked {
-    const NOBODY: Self = Self { by_peer: false, count: 0, ids: [0; MAX_ASKED - 1] };
+    const NOBODY: Self = Self { by_peer: false, count: 0, trail: Trail { marks: 0, home: 0 }, ids: [0; MAX_ASKED - 1] };
 
     /// Adds a node; a full list stays as it is.
     #[inline(always)]
@@ -383,6 +381,18 @@ impl Asked {
             *place = id;
             self.count += 1;
         }
+    }
+
+    /// The flow's home; 0, which is no node's, where the list does not name it.
+    #[inline(always)]
+    fn home_id(&self) -> u32 {
+        let mut home = 0;
+        for (place, id) in self.ids.into_iter().enumerate() {
+            if place < self.count && place as u32 == self.trail.home {
+                home = id;
+            }
+        }
+        home
     }
 
     #[inline(always)]

@@ -7,26 +7,31 @@ pub const NO_NODE: u16 = u16::MAX;
 /// the cluster differently, so what is put on a wire is an address.
 pub type NodeIndex = u16;
 
+/// Former leaders that a slot remembers.
+pub const FORMER: usize = 12;
+/// 64-bit words of a slot.
+pub const WORDS: usize = 1 + FORMER / 4;
+
 /// One slot of a ring: who gets its flows.
 ///
-/// It is read and written as two 64-bit words, each of them at once, so a reader sees a word from before
-/// or from after a change and never a mixture.
-#[repr(C, align(8))]
+/// It is read and written as [`WORDS`] 64-bit words, each of them at once, so a reader sees a word from before
+/// or from after a change and never a mixture. A packet that is forwarded needs the first word alone.
+#[repr(C, align(32))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Slot {
     /// Word 0, first part: the node that new flows go to, or [`NO_NODE`].
     pub leader: NodeIndex,
     /// Word 0, rest: who takes over when the leader is dead, in this order; filled up with [`NO_NODE`].
     pub successors: [NodeIndex; 3],
-    /// Word 1: who led before, newest first: older flows may still live there; filled up with [`NO_NODE`].
-    pub former: [NodeIndex; 4],
+    /// Words 1 to 3: who led before, newest first: older flows may still live there; filled up with [`NO_NODE`].
+    pub former: [NodeIndex; FORMER],
 }
 
-const _: () = assert!(size_of::<Slot>() == 16 && align_of::<Slot>() == 8);
+const _: () = assert!(size_of::<Slot>() == 8 * WORDS && align_of::<Slot>() == 32);
 
 impl Slot {
     /// A slot that names nobody.
-    pub const EMPTY: Self = Self { leader: NO_NODE, successors: [NO_NODE; 3], former: [NO_NODE; 4] };
+    pub const EMPTY: Self = Self { leader: NO_NODE, successors: [NO_NODE; 3], former: [NO_NODE; FORMER] };
 
     /// Word 0 as it lies in memory: leader and successors.
     #[inline(always)]
@@ -34,17 +39,27 @@ impl Slot {
         pack([self.leader, self.successors[0], self.successors[1], self.successors[2]])
     }
 
-    /// Word 1 as it lies in memory: the former leaders.
+    /// Whether a node is one of the former leaders.
     #[inline(always)]
-    pub const fn former_word(self) -> u64 {
-        pack(self.former)
+    pub const fn has_led(self, node: NodeIndex) -> bool {
+        let [_, a, b, c] = self.to_words();
+        word_has(a, node) || word_has(b, node) || word_has(c, node)
     }
 
-    /// The slot of two words as they lie in memory.
+    /// All words as they lie in memory: the order word, then the former leaders.
     #[inline(always)]
-    pub const fn from_words(order: u64, former: u64) -> Self {
-        let [leader, a, b, c] = unpack(order);
-        Self { leader, successors: [a, b, c], former: unpack(former) }
+    pub const fn to_words(self) -> [u64; WORDS] {
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = self.former;
+        [self.order_word(), pack([a, b, c, d]), pack([e, f, g, h]), pack([i, j, k, l])]
+    }
+
+    /// The slot of its words as they lie in memory.
+    #[inline(always)]
+    pub const fn from_words(words: [u64; WORDS]) -> Self {
+        let [order, first, second, third] = words;
+        let [leader, x, y, z] = unpack(order);
+        let ([a, b, c, d], [e, f, g, h], [i, j, k, l]) = (unpack(first), unpack(second), unpack(third));
+        Self { leader, successors: [x, y, z], former: [a, b, c, d, e, f, g, h, i, j, k, l] }
     }
 }
 
@@ -52,6 +67,22 @@ impl Slot {
 #[inline(always)]
 pub const fn leader_of(order: u64) -> NodeIndex {
     unpack(order)[0]
+}
+
+/// The four nodes of a word of a slot.
+#[inline(always)]
+pub const fn nodes_of(word: u64) -> [NodeIndex; 4] {
+    unpack(word)
+}
+
+/// Whether one of the four nodes of a word is this one, found in all of them at once.
+#[inline(always)]
+pub const fn word_has(word: u64, node: NodeIndex) -> bool {
+    const ONES: u64 = 0x0001_0001_0001_0001;
+    const TOPS: u64 = 0x8000_8000_8000_8000;
+    // Where they are equal nothing is left, and to take one from nothing borrows from the top.
+    let differs = word ^ (node as u64 * ONES);
+    differs.wrapping_sub(ONES) & !differs & TOPS != 0
 }
 
 #[inline(always)]
@@ -79,18 +110,28 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_slot_survives_its_words(leader: u16, successors: [u16; 3], former: [u16; 4]) {
+        fn a_slot_survives_its_words(leader: u16, successors: [u16; 3], former: [u16; FORMER]) {
             let slot = Slot { leader, successors, former };
-            prop_assert_eq!(Slot::from_words(slot.order_word(), slot.former_word()), slot);
+            prop_assert_eq!(Slot::from_words(slot.to_words()), slot);
             prop_assert_eq!(leader_of(slot.order_word()), leader);
+        }
+
+        #[test]
+        fn a_node_is_found_wherever_it_stands(word: [NodeIndex; 4], node in 0u16..4, narrow: bool) {
+            // Few numbers meet often, and those next to zero are where arithmetic on four at once goes wrong.
+            let word = if narrow { word.map(|index| index % 5) } else { word };
+            prop_assert_eq!(word_has(pack(word), node), word.contains(&node));
+            prop_assert!(word.into_iter().all(|index| word_has(pack(word), index)));
         }
     }
 
     #[test]
     fn the_words_are_the_fields_in_memory_order() {
-        let slot = Slot { leader: 0x0102, successors: [0x0304, 0x0506, 0x0708], former: [1, 2, 3, 4] };
+        let former = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+        let slot = Slot { leader: 0x0102, successors: [0x0304, 0x0506, 0x0708], former };
         let bytes: [u8; 8] = slot.order_word().to_ne_bytes();
         assert_eq!(&bytes[..2], &0x0102u16.to_ne_bytes());
         assert_eq!(&bytes[6..], &0x0708u16.to_ne_bytes());
+        assert_eq!(&slot.to_words()[2].to_ne_bytes()[..2], &5u16.to_ne_bytes());
     }
 }

@@ -6,7 +6,7 @@ use crate::maps::{
     Vip6Key,
 };
 use crate::owner::Vitality;
-use crate::ring::{NodeIndex, Slot};
+use crate::ring::{NO_NODE, NodeIndex, Slot, nodes_of};
 use crate::vitality;
 
 /// The maps, in the kernel or on the host.
@@ -18,8 +18,21 @@ pub trait Tables {
     fn vip4(&self, key: &Vip4Key) -> Option<&Vip>;
     /// The VIP of an IPv6 key.
     fn vip6(&self, key: &Vip6Key) -> Option<&Vip>;
+    /// Leader and successors of a slot of a ring: all that most packets need.
+    fn order(&self, slot: u32) -> Option<u64>;
     /// A slot of a ring.
     fn slot(&self, slot: u32) -> Option<Slot>;
+    /// Whether a node is one of a slot's former leaders.
+    fn has_led(&self, slot: u32, node: NodeIndex) -> bool;
+    /// The node of a slot that has this identity on the wire, or [`NO_NODE`]. In the kernel a function of its own, as
+    /// [`Tables::note_flow`] is.
+    #[inline(always)]
+    fn find_node(&self, slot: u32, id: u32) -> NodeIndex
+    where
+        Self: Sized,
+    {
+        find_node(self, slot, id)
+    }
     /// A node.
     fn node(&self, index: NodeIndex) -> Option<&Node>;
     /// The node with this address, from which encapsulated packets are taken.
@@ -44,13 +57,13 @@ pub trait Tables {
     {
         vitality::of(self, node)
     }
-    /// [`crate::vitality::is_bereaved`]. In the kernel a function of its own, as [`Tables::note_flow`] is.
+    /// [`crate::vitality::has_recent_death`] of a slot. In the kernel a function of its own, as [`Tables::note_flow`] is.
     #[inline(always)]
-    fn is_bereaved(&self, slot: Slot) -> bool
+    fn has_recent_death(&self, slot: u32) -> bool
     where
         Self: Sized,
     {
-        vitality::is_bereaved(self, slot)
+        self.slot(slot).is_some_and(|slot| vitality::has_recent_death(self, slot))
     }
     /// A BFD session by this node's discriminator.
     fn bfd_session(&self, discriminator: u32) -> Option<&BfdSession>;
@@ -87,4 +100,22 @@ pub trait Tables {
     fn echo_budget(&self, f: impl FnOnce(&mut EchoBudget) -> bool) -> bool;
     /// A coarse clock in seconds, from any start.
     fn now_seconds(&self) -> u64;
+}
+
+/// [`Tables::find_node`], by what the other tables say.
+#[inline(always)]
+pub fn find_node<T: Tables>(tables: &T, slot: u32, id: u32) -> NodeIndex {
+    let Some(slot) = tables.slot(slot) else { return NO_NODE };
+    let is_it = |node: NodeIndex| node != NO_NODE && tables.node(node).is_some_and(|node| node.id == id);
+    for node in nodes_of(slot.order_word()) {
+        if is_it(node) {
+            return node;
+        }
+    }
+    for node in slot.former {
+        if is_it(node) {
+            return node;
+        }
+    }
+    NO_NODE
 }

@@ -149,6 +149,10 @@ outcomes! {
         Orphaned = 43, "orphaned", Drop;
         /// S-BFD from a peer that is not what was sent or asked for.
         BadProbe = 44, "bad_probe", Drop;
+        /// Nobody in this part of the slot knows the flow; the client's next packet is asked further on.
+        Searching = 52, "searching", Drop;
+        /// Nobody knows the flow, and its home, which would decide, cannot be told.
+        NoHome = 53, "no_home", Drop;
     }
 }
 

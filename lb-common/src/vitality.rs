@@ -2,7 +2,7 @@
 
 use crate::maps::{Config, LIVENESS_ADMIN_DOWN};
 use crate::owner::Vitality;
-use crate::ring::{NodeIndex, Slot};
+use crate::ring::{NO_NODE, NodeIndex, Slot, nodes_of};
 use crate::tables::Tables;
 
 /// Whether a node answers, and whether it takes new flows.
@@ -24,12 +24,18 @@ pub fn of<T: Tables>(tables: &T, node: NodeIndex) -> Vitality {
 
 /// Whether a node of the slot has gone silent so recently that it may be back at once.
 #[inline(always)]
-pub fn is_bereaved<T: Tables>(tables: &T, slot: Slot) -> bool {
+pub fn has_recent_death<T: Tables>(tables: &T, slot: Slot) -> bool {
     let Some(config) = tables.config() else { return false };
-    let [a, b, c] = slot.successors;
-    let [e, f, g, h] = slot.former;
     let clock = tables.clock();
-    for node in [slot.leader, a, b, c, e, f, g, h] {
+    for node in nodes_of(slot.order_word()) {
+        if node != config.self_node && died_lately(tables, config, clock, node) {
+            return true;
+        }
+    }
+    for node in slot.former {
+        if node == NO_NODE {
+            return false;
+        }
         if node != config.self_node && died_lately(tables, config, clock, node) {
             return true;
         }

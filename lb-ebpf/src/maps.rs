@@ -4,17 +4,17 @@
 use core::cell::UnsafeCell;
 
 use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray};
-use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_ns, bpf_redirect};
+use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_coarse_ns, bpf_ktime_get_ns, bpf_redirect};
 use aya_ebpf::macros::btf_map;
-use lb_common::flows::{Entry, FlowKey, FlowSet, Word};
+use lb_common::flows::{AGE_BITS, Entry, FlowKey, FlowSet, Word};
 use lb_common::maps::{
     Announcer, BfdSession, Config, EchoBudget, FragmentFlow, FragmentKey, Link, Liveness, Node, Traffic, Vip,
     Vip4Key, Vip6Key, capacity,
 };
 use lb_common::owner::Vitality;
 use lb_common::pipeline::Packet;
-use lb_common::ring::{NodeIndex, Slot};
-use lb_common::tables::Tables;
+use lb_common::ring::{self, NodeIndex, Slot, word_has};
+use lb_common::tables::{self, Tables};
 use lb_common::vitality;
 
 use crate::frame::opaque;
@@ -109,12 +109,28 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
+    fn order(&self, slot: u32) -> Option<u64> {
+        let [order, ..] = slot_words(slot)?;
+        Some(order.load())
+    }
+
+    #[inline(always)]
     fn slot(&self, slot: u32) -> Option<Slot> {
-        let words = RINGS.get_ptr(slot)?.cast::<[SharedWord; 2]>();
-        // SAFETY: a slot is two aligned 64-bit words; the agent may store to them at the same time, which
-        // each load sees before or after.
-        let [order, former] = unsafe { &*words };
-        Some(Slot::from_words(order.load(), former.load()))
+        let [order, a, b, c] = slot_words(slot)?;
+        Some(Slot::from_words([order.load(), a.load(), b.load(), c.load()]))
+    }
+
+    #[inline(always)]
+    fn has_led(&self, slot: u32, node: NodeIndex) -> bool {
+        let Some([_, a, b, c]) = slot_words(slot) else { return false };
+        let first = a.load();
+        // They stand in front: where the first word names nobody, nobody has led.
+        first != u64::MAX && (word_has(first, node) || word_has(b.load(), node) || word_has(c.load(), node))
+    }
+
+    #[inline(always)]
+    fn find_node(&self, slot: u32, id: u32) -> NodeIndex {
+        lb_find_node(slot, id) as NodeIndex
     }
 
     #[inline(always)]
@@ -207,8 +223,8 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn is_bereaved(&self, slot: Slot) -> bool {
-        lb_is_bereaved(slot.order_word(), slot.former_word()) != 0
+    fn has_recent_death(&self, slot: u32) -> bool {
+        lb_recent_death(slot) != 0
     }
 
     #[inline(always)]
@@ -218,9 +234,9 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn flow_age(&self) -> u16 {
-        // SAFETY: the helper takes nothing and reads the tick counter. 4,096 ticks are 4 to 40 seconds; the
-        // 14 bits that are kept come round after the better part of a day or later.
-        ((unsafe { bpf_jiffies64() } >> 12) & 0x3fff) as u16
+        // SAFETY: the helper takes nothing and reads a clock that each tick moves. 2^34 ns are 17.2 s; the bits that
+        // are kept come round after a day and a half.
+        ((unsafe { bpf_ktime_get_coarse_ns() } >> 34) & ((1 << AGE_BITS) - 1)) as u16
     }
 
     #[inline(always)]
@@ -294,11 +310,28 @@ pub extern "C" fn lb_vitality(node: u32) -> u32 {
     }
 }
 
-/// [`Tables::is_bereaved`] as a global function.
+/// [`Tables::has_recent_death`] as a global function.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn lb_is_bereaved(order: u64, former: u64) -> u32 {
-    vitality::is_bereaved(&Maps, Slot::from_words(order, former)).into()
+pub extern "C" fn lb_recent_death(slot: u32) -> u32 {
+    let Some(slot) = Maps.slot(slot) else { return 0 };
+    vitality::has_recent_death(&Maps, slot).into()
+}
+
+/// [`Tables::find_node`] as a global function.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_find_node(slot: u32, id: u32) -> u32 {
+    tables::find_node(&Maps, slot, id).into()
+}
+
+/// The words of a slot.
+#[inline(always)]
+fn slot_words<'a>(slot: u32) -> Option<&'a [SharedWord; ring::WORDS]> {
+    let words = RINGS.get_ptr(slot)?.cast::<[SharedWord; ring::WORDS]>();
+    // SAFETY: a slot is so many aligned 64-bit words and lives as long as the map; the agent may store to them at the
+    // same time, which each load sees before or after.
+    Some(unsafe { &*words })
 }
 
 /// A cell of `lb_liveness`, as one word.

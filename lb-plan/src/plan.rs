@@ -144,7 +144,7 @@ impl Planner {
             installed,
             settings,
             own: roster.index(roster.own()).unwrap_or(NO_NODE),
-            seated: roster.seated(),
+            seated: roster.seated(installed),
         };
         archive.editions(&mut self.past, clock)
     }

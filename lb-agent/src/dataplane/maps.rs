@@ -51,7 +51,7 @@ pub enum MapsError {
 }
 
 /// 64-bit words of a [`Slot`].
-const WORDS_A_SLOT: usize = size_of::<Slot>() / 8;
+const WORDS_A_SLOT: usize = lb_common::ring::WORDS;
 
 /// All maps that the agent writes.
 pub struct Maps {
@@ -154,10 +154,10 @@ impl Maps {
             let at = slot * WORDS_A_SLOT;
             // The former leaders go first: a program that already sees the new leader then also sees whom
             // it is to ask.
-            let written =
-                self.rings.write(at + 1, value.former_word()) && self.rings.write(at, value.order_word());
-            if !written {
-                return Err(MapsError::NoSuchSlot(slot));
+            for (place, word) in value.to_words().into_iter().enumerate().rev() {
+                if !self.rings.write(at + place, word) {
+                    return Err(MapsError::NoSuchSlot(slot));
+                }
             }
         }
         Ok(())
@@ -171,7 +171,11 @@ impl Maps {
 
     fn slot(&self, slot: usize) -> Option<Slot> {
         let at = slot * WORDS_A_SLOT;
-        Some(Slot::from_words(self.rings.read(at)?, self.rings.read(at + 1)?))
+        let mut words = [0; WORDS_A_SLOT];
+        for (place, word) in words.iter_mut().enumerate() {
+            *word = self.rings.read(at + place)?;
+        }
+        Some(Slot::from_words(words))
     }
 
     /// What the maps hold now. Of the rings only those that a VIP leads to are read.

@@ -3,11 +3,12 @@
 //! GUE with anything else inside is dropped, because its port is the program's. IP in IP is not: the host may have
 //! tunnels of its own, also to other nodes of the cluster.
 
+use super::encapsulate::STATE_WORDS;
 use super::ipv4::holds;
 use super::{Family, Found, Packet, configured};
 use crate::frame::Frame;
 use crate::maps::Config;
-use crate::owner::MAX_ASKED;
+use crate::owner::{MARK_LAST, MAX_ASKED};
 use crate::ring::NodeIndex;
 use crate::tables::Tables;
 use crate::verdict::{Fate, Refusal};
@@ -48,7 +49,7 @@ fn find_in_gue<F: Frame>(frame: &F, packet: &mut Packet) -> Result<[u8; 2], Refu
     let header = gue_header(frame, packet)?;
     let words = (header[0] & gue::OPTIONAL_WORDS) as usize;
     packet.outer = packet.l4 + ip::UDP_HEADER + gue::HEADER + words * 4 - packet.l3;
-    if words >= MAX_ASKED || packet.outer as u32 > packet.length {
+    if words >= STATE_WORDS + MAX_ASKED || packet.outer as u32 > packet.length {
         return Err(Refusal::BadGue);
     }
     read_asked(frame, packet, words)?;
@@ -137,10 +138,15 @@ fn gue_header<F: Frame>(frame: &F, packet: &Packet) -> Result<[u8; gue::HEADER],
 #[inline(always)]
 fn read_asked<F: Frame>(frame: &F, packet: &mut Packet, words: usize) -> Result<(), Refusal> {
     let list = packet.l4 + ip::UDP_HEADER + gue::HEADER;
-    packet.asked.count = words;
+    let Some(count) = words.checked_sub(STATE_WORDS) else { return Ok(()) };
+    let [_, marks, home, _] = *frame.view::<4>(list).ok_or(Refusal::BadGue)?;
+    packet.asked.trail.marks = u32::from(marks) & !MARK_LAST;
+    packet.asked.trail.home = u32::from(home);
+    packet.asked.count = count;
     for (place, id) in packet.asked.ids.iter_mut().enumerate() {
-        if place < words {
-            *id = u32::from_be_bytes(*frame.view::<4>(list + place * 4).ok_or(Refusal::BadGue)?);
+        if place < count {
+            let at = list + (STATE_WORDS + place) * 4;
+            *id = u32::from_be_bytes(*frame.view::<4>(at).ok_or(Refusal::BadGue)?);
         }
     }
     Ok(())

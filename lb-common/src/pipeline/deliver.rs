@@ -1,11 +1,13 @@
 //! A packet for a VIP: whose is it, and how does it get there.
 
-use super::{Family, Packet, configured, second};
+use super::{Family, Packet, configured, encapsulate, second};
 use crate::flows::{self, Entry, FlowKey, Standing};
 use crate::frame::Frame;
 use crate::maps::{Node, VIP_YOUNG, way};
-use crate::owner::{self, Decision, Kind, Question, Vitality};
-use crate::ring::{NO_NODE, NodeIndex, Slot};
+use crate::owner::{
+    self, Action, KernelAnswer, Kind, MARK_LAST, MARK_NOBODY, Question, Step, Vitality, World,
+};
+use crate::ring::{NO_NODE, NodeIndex, leader_of, nodes_of};
 use crate::tables::Tables;
 use crate::verdict::{Forward, Outcome, Refusal};
 use crate::vitality;
@@ -22,42 +24,80 @@ pub(super) fn judge<F: Frame, T: Tables>(
     packet: &mut Packet,
 ) -> Result<Forward, Refusal> {
     let config = configured(tables)?;
-    let slot = tables.slot(packet.slot).ok_or(Refusal::NoSlot)?;
+    let order = tables.order(packet.slot).ok_or(Refusal::NoSlot)?;
     tables.count_vip(packet.vip, packet.length);
-    packet.order = slot.order_word();
-    packet.former = slot.former_word();
     if packet.asked.by_peer {
         packet.local = Outcome::Decapsulated;
         packet.entry = look_up(tables, packet);
         return frame.serve(tables, packet);
     }
-    // What this node owns it serves, whoever leads the slot by now. A flow that is over may have a successor
-    // of the same addresses and ports at the leader; what still comes of the old one finds its way back here.
-    if packet.kind != Kind::Opening && owner::stands_in(slot, config.self_node) {
-        packet.entry = look_up(tables, packet);
-    }
-    let own = flows::holder(packet.entry) == config.self_node && !flows::is_closed(packet.entry);
     // Nearly always the leader is alive, which is not worth a call.
-    let node = match vitality::of(tables, slot.leader) {
-        Vitality::Accepting => slot.leader,
-        Vitality::Draining | Vitality::Dead => owner::candidate(slot, |node| tables.vitality(node)),
+    let node = match vitality::of(tables, leader_of(order)) {
+        Vitality::Accepting => leader_of(order),
+        Vitality::Draining | Vitality::Dead => {
+            owner::candidate(nodes_of(order), |node| tables.vitality(node))
+        }
     };
-    if node != config.self_node && !own {
-        // A peer has chosen this node. To choose again, by a ring that differs from the peer's for a
+    if node != config.self_node {
+        // A node that has never led the slot owns nothing in it, and does not look into the table.
+        if tables.has_led(packet.slot, config.self_node) && is_own(frame, tables, packet, config.self_node) {
+            return frame.serve(tables, packet);
+        }
+        // A node of the cluster has chosen this one. To choose again, by a ring that differs from its own for a
         // moment, could send the packet back and forth.
         if !is_from_peer(frame, tables) {
             return send_first(frame, tables, packet, node);
         }
         packet.local = Outcome::LocalFromPeer;
-        packet.entry = look_up(tables, packet);
     }
+    packet.entry = look_up(tables, packet);
     frame.serve(tables, packet)
+}
+
+/// Whether this node, which does not lead the slot, has the flow: then it serves it without a detour. A flow that is
+/// over may have a successor of the same addresses and ports at the leader; so may one that the kernel does not have.
+#[inline(always)]
+fn is_own<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &mut Packet, own: NodeIndex) -> bool {
+    if packet.kind == Kind::Opening {
+        return false;
+    }
+    packet.entry = look_up(tables, packet);
+    flows::holder(packet.entry) == own
+        && flows::is_confirmed(packet.entry)
+        && !flows::is_closed(packet.entry)
+        && (packet.kind == Kind::Udp || frame.ask_kernel(tables, packet) != KernelAnswer::No)
 }
 
 #[inline(always)]
 fn look_up<T: Tables>(tables: &T, packet: &Packet) -> u32 {
     let key = FlowKey::of(packet.flow);
     tables.flow_set(key.set).map_or(0, |set| set.get_bits(key.tag))
+}
+
+/// What a candidate can find out, for [`owner::decide`].
+struct Around<'a, F, T> {
+    frame: &'a F,
+    tables: &'a T,
+    packet: &'a Packet,
+}
+
+impl<F: Frame, T: Tables> World for Around<'_, F, T> {
+    #[inline(always)]
+    fn can_ask(&self, node: NodeIndex) -> bool {
+        self.tables.vitality(node) != Vitality::Dead
+            && (self.packet.asked.count == 0
+                || self.tables.node(node).is_some_and(|node| !self.packet.asked.contains(node.id)))
+    }
+
+    #[inline(always)]
+    fn has_recent_death(&self) -> bool {
+        self.tables.has_recent_death(self.packet.slot)
+    }
+
+    #[inline(always)]
+    fn kernel(&self) -> KernelAnswer {
+        self.frame.ask_kernel(self.tables, self.packet)
+    }
 }
 
 /// The candidate's part: own the flow, or ask somebody else, or give the packet to the stack.
@@ -70,35 +110,43 @@ pub fn serve<F: Frame, T: Tables>(
     tables: &T,
     packet: &mut Packet,
 ) -> Result<Forward, Refusal> {
-    let config = configured(tables)?;
-    let own = config.self_node;
-    let slot = Slot::from_words(packet.order, packet.former);
+    let own = configured(tables)?.self_node;
+    let slot = tables.slot(packet.slot).ok_or(Refusal::NoSlot)?;
+    let holder = flows::holder(packet.entry);
+    packet.asked.trail = packet.asked.trail.arrived(slot, own, holder, packet.asked.count);
     let question = Question {
         slot,
         own,
         kind: packet.kind,
-        holder: flows::holder(packet.entry),
+        holder,
+        standing: flows::standing(packet.entry),
+        settled: flows::age(packet.entry) != tables.flow_age(),
         asked: packet.asked.count,
+        marks: packet.asked.trail.marks,
         young: packet.flags & VIP_YOUNG != 0,
     };
-    let can_ask = |node: NodeIndex| {
-        tables.vitality(node) != Vitality::Dead
-            && (packet.asked.count == 0
-                || tables.node(node).is_some_and(|node| !packet.asked.contains(node.id)))
-    };
-    match owner::decide(&question, can_ask, || tables.is_bereaved(slot)) {
-        Decision::Own => {
-            note(tables, packet, packet.entry, own);
+    let Step { action, node, standing } = owner::decide(&question, &Around { frame, tables, packet });
+    match action {
+        Action::Own => {
+            note(tables, packet, own, standing);
             Ok(Forward::Pass(packet.local))
         }
-        decision @ (Decision::Delegate(node) | Decision::Ask(node)) => {
-            if decision == Decision::Delegate(node) {
-                note(tables, packet, packet.entry, node);
+        Action::Delegate | Action::Ask => {
+            if action == Action::Delegate {
+                note(tables, packet, node, standing);
             }
             ask(frame, tables, packet, node)
         }
-        Decision::Orphan => Err(Refusal::Orphaned),
-        Decision::Unknown => Ok(Forward::Pass(Outcome::Unowned)),
+        Action::Return => give_back(frame, tables, packet),
+        Action::Search => {
+            note(tables, packet, node, standing);
+            Err(Refusal::Searching)
+        }
+        Action::Hold => Err(Refusal::Orphaned),
+        Action::Unknown => {
+            note(tables, packet, own, standing);
+            Ok(Forward::Pass(Outcome::Unowned))
+        }
     }
 }
 
@@ -112,28 +160,43 @@ fn ask<F: Frame, T: Tables>(
 ) -> Result<Forward, Refusal> {
     let own_id = configured(tables)?.id;
     let to = tables.node(node).ok_or(Refusal::NoWay)?;
+    packet.asked.trail = packet.asked.trail.going_on(flows::standing(packet.entry), packet.asked.count);
     let outcome = second::send(frame, tables, node, packet, own_id)?;
     tables.count_node(node, packet.length);
     Ok(out(frame, to, outcome))
 }
 
-/// Notes who has the flow, where that or its age is not what the table says already.
+/// Back to the flow's home, because nobody knows it.
 #[inline(always)]
-fn note<T: Tables>(tables: &T, packet: &Packet, before: u32, node: NodeIndex) {
+fn give_back<F: Frame, T: Tables>(
+    frame: &mut F,
+    tables: &T,
+    packet: &mut Packet,
+) -> Result<Forward, Refusal> {
+    let home = tables.find_node(packet.slot, packet.asked.home_id());
+    if home == NO_NODE || tables.vitality(home) == Vitality::Dead {
+        return Err(Refusal::NoHome);
+    }
+    if packet.asked.trail.marks & MARK_LAST != 0 {
+        // What is smaller goes in GUE, which knows the way back.
+        let node = tables.node(home).ok_or(Refusal::NoWay)?;
+        return Err(encapsulate::too_big(node, packet));
+    }
+    packet.asked.trail.marks |= MARK_NOBODY;
+    ask(frame, tables, packet, home)
+}
+
+/// Notes who has the flow and how far it has come, where that or its age is not what the table says already.
+#[inline(always)]
+fn note<T: Tables>(tables: &T, packet: &Packet, node: NodeIndex, standing: Standing) {
     // An error about a flow neither begins it nor keeps it alive.
     if packet.is_error {
         return;
     }
-    let mut standing = packet.kind.standing();
-    // After a FIN there are still segments to come; only a SYN opens the flow again.
-    if packet.kind == Kind::Tcp && flows::is_closed(before) {
-        standing = Standing::Closed;
-    }
     let entry = Entry { node, standing, age: tables.flow_age() };
-    if before == entry.to_bits() {
-        return;
+    if packet.entry != entry.to_bits() {
+        tables.note_flow(FlowKey::of(packet.flow), entry);
     }
-    tables.note_flow(FlowKey::of(packet.flow), entry);
 }
 
 #[inline(always)]

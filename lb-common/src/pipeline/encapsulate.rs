@@ -20,6 +20,8 @@ use crate::wire::{checksum, ethernet, gue};
 const UDP_AND_GUE: usize = ip::UDP_HEADER + gue::HEADER;
 /// Bytes of a node's wire identity in the list of those asked.
 const ID: usize = 4;
+/// Words in front of that list.
+pub(super) const STATE_WORDS: usize = 1;
 
 /// Whether the packet goes to the node right in IP.
 #[inline(always)]
@@ -30,7 +32,13 @@ const fn is_bare(node: &Node, packet: &Packet) -> bool {
 /// Bytes of UDP, GUE and the list.
 #[inline(always)]
 const fn tunnel_bytes(node: &Node, packet: &Packet) -> usize {
-    if is_bare(node, packet) { 0 } else { UDP_AND_GUE + packet.asked.count * ID }
+    if is_bare(node, packet) { 0 } else { UDP_AND_GUE + words(packet) * 4 }
+}
+
+/// Words of private data: marks and home, and those asked; none where nobody has been.
+#[inline(always)]
+const fn words(packet: &Packet) -> usize {
+    if packet.asked.count == 0 { 0 } else { STATE_WORDS + packet.asked.count }
 }
 
 #[inline(always)]
@@ -189,12 +197,17 @@ fn write_udp_and_gue<F: Frame>(
     let [l0, l1] = ((packet.length + bytes as u32) as u16).to_be_bytes();
     let inner = inner_protocol(packet);
     // No UDP checksum: the inner packet has its own (RFC 6935 for IPv6).
-    let words = packet.asked.count as u8;
-    let header = [s0, s1, gue::PORT[0], gue::PORT[1], l0, l1, 0, 0, words, inner, 0, 0];
+    let header = [s0, s1, gue::PORT[0], gue::PORT[1], l0, l1, 0, 0, words(packet) as u8, inner, 0, 0];
     *frame.view_mut::<UDP_AND_GUE>(at).ok_or(Refusal::NoHeadroom)? = header;
+    if packet.asked.count == 0 {
+        return Ok(());
+    }
+    let state = frame.view_mut::<ID>(at + UDP_AND_GUE).ok_or(Refusal::NoHeadroom)?;
+    *state = [0, packet.asked.trail.marks as u8, packet.asked.trail.home as u8, 0];
+    let list = at + UDP_AND_GUE + STATE_WORDS * ID;
     for (place, id) in packet.asked.ids.into_iter().enumerate() {
         if place < packet.asked.count {
-            let word = frame.view_mut::<ID>(at + UDP_AND_GUE + place * ID).ok_or(Refusal::NoHeadroom)?;
+            let word = frame.view_mut::<ID>(list + place * ID).ok_or(Refusal::NoHeadroom)?;
             *word = id.to_be_bytes();
         }
     }

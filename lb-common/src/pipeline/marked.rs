@@ -2,7 +2,7 @@
 
 use super::{Family, Found, Packet};
 use crate::frame::Frame;
-use crate::owner::MAX_ASKED;
+use crate::owner::{MARK_LAST, MARK_LED, MAX_ASKED};
 use crate::tables::Tables;
 use crate::verdict::Refusal;
 use crate::wire::ethernet;
@@ -45,8 +45,10 @@ fn recognise<F: Frame, T: Tables>(
     let [version] = frame.view::<1>(packet.l3)?;
     packet.asked.by_peer = true;
     packet.asked.ids[0] = tables.node(sender)?.id;
-    // Of several only the last is known by its MAC, so nobody else can be asked any more.
-    packet.asked.count = if mark == ethernet::ASKED_ONE { 1 } else { MAX_ASKED - 1 };
+    // Of several only the last is known by its MAC, so nobody else can be asked any more. One alone is home.
+    let is_alone = mark == ethernet::ASKED_ONE;
+    packet.asked.count = if is_alone { 1 } else { MAX_ASKED - 1 };
+    packet.asked.trail.marks = if is_alone { MARK_LED } else { MARK_LED | MARK_LAST };
     match version >> 4 {
         4 => Some(ethernet::IPV4),
         6 => Some(ethernet::IPV6),

@@ -66,7 +66,7 @@ pub(super) struct Archive<'a> {
     pub(super) settings: &'a Settings,
     /// This machine's index.
     pub(super) own: NodeIndex,
-    /// Whether an index is that of a node that is there.
+    /// Whether an index means a node, that is there or away.
     pub(super) seated: Vec<bool>,
 }
 

@@ -94,9 +94,15 @@ impl<'a> Roster<'a> {
         self.seats.get(node).is_none_or(|seat| seat.silent)
     }
 
-    /// Which indices are those of nodes that are there.
-    pub(super) fn seated(&self) -> Vec<bool> {
+    /// Which indices are those of nodes that are there, or installed: a Node object that is gone for a moment takes
+    /// no connections with it, so a node that is away stays a former leader for as long as the others do.
+    pub(super) fn seated(&self, installed: &Contents) -> Vec<bool> {
         let mut seated = vec![false; capacity::NODES];
+        for index in installed.peers.values() {
+            if let Some(is_seated) = seated.get_mut(usize::from(*index)) {
+                *is_seated = true;
+            }
+        }
         for seat in self.seats.values() {
             if let Some(is_seated) = seated.get_mut(usize::from(seat.index)) {
                 *is_seated = true;
@@ -141,8 +147,9 @@ impl<'a> Roster<'a> {
         }
     }
 
-    /// Writes the nodes and how they are known. Nodes that are gone and stand in a ring that stays (`kept`,
-    /// by first slot) stay too, until no slot names them.
+    /// Writes the nodes and how they are known. Nodes that are gone and stand in a ring stay too, until no slot names
+    /// them: those of a ring that stays as it is (`kept`, by first slot), and former leaders, with their addresses,
+    /// under which they are recognised when they are back.
     pub(super) fn install(
         &self,
         contents: &mut Contents,
@@ -156,8 +163,26 @@ impl<'a> Roster<'a> {
             contents.nodes.insert(index, node);
         }
         contents.nodes.extend(self.seats.values().map(|seat| (seat.index, seat.way.entry)));
+        self.install_away(contents, installed);
         self.install_peers(contents, installed, problems);
         self.install_peer_macs(contents, installed, problems);
+    }
+
+    fn install_away(&self, contents: &mut Contents, installed: &Contents) {
+        let is_there = self.seated(&Contents::default());
+        let is_there = |index: NodeIndex| is_there.get(usize::from(index)).is_some_and(|is_there| *is_there);
+        if installed.peers.values().all(|index| is_there(*index)) {
+            return;
+        }
+        let named = numbering::named_in_all(contents.rings.values());
+        let is_named = |index: NodeIndex| named.get(usize::from(index)).is_some_and(|named| *named);
+        let is_away = |index: NodeIndex| is_named(index) && !is_there(index);
+        let entries = installed.nodes.iter().filter(|(index, _)| is_away(**index));
+        contents.nodes.extend(entries.map(|(index, entry)| (*index, *entry)));
+        let addresses = installed.peers.iter().filter(|(_, index)| is_away(**index));
+        contents.peers.extend(addresses.map(|(address, index)| (*address, *index)));
+        let macs = installed.peer_macs.iter().filter(|(_, index)| is_away(**index));
+        contents.peer_macs.extend(macs.map(|(mac, index)| (*mac, *index)));
     }
 
     fn install_peers(&self, contents: &mut Contents, installed: &Contents, problems: &mut Vec<Problem>) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lb_common::ring::{NO_NODE, NodeIndex, Slot};
+use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 
 use super::nodes::Roster;
 use super::settings::Settings;
@@ -148,7 +148,7 @@ impl Built {
         let index = |number: u16| indices.get(usize::from(number)).copied().unwrap_or(NO_NODE);
         let is_silent = |number: u16| silent.get(usize::from(number)).is_none_or(|silent| *silent);
         let slot = |(slot, order): (usize, &[u16; 4])| {
-            let mut former = [NO_NODE; 4];
+            let mut former = [NO_NODE; FORMER];
             // Who takes new flows in place of a silent leader has them also when that one is back, or has
             // been taken out and the ring has moved on.
             let acting = order.iter().copied().find(|number| !is_silent(*number)).unwrap_or(order[0]);
@@ -185,7 +185,7 @@ fn drained(preferences: &Preferences, draining: &[bool]) -> Vec<[u16; 4]> {
 }
 
 /// Puts a node behind those that are there, if it is none of them and there is room.
-fn note(noted: &mut [u16; 4], node: u16) {
+fn note(noted: &mut [u16], node: u16) {
     let place = noted.iter().position(|other| *other == NO_NODE || *other == node);
     if let Some(place) = place.and_then(|place| noted.get_mut(place)) {
         *place = node;
@@ -215,10 +215,10 @@ fn without(
         Preferences::new(&ring_members(&others), size)
     };
     let draining = others.iter().map(|share| roster.is_draining(&share.node)).collect();
-    let strangers = preferences.choices(NEXT_BEST);
+    let strangers: Vec<Vec<u16>> = preferences.choices(NEXT_BEST).map(<[u16]>::to_vec).collect();
     let index = |number: u16| roster.index(&others.get(usize::from(number))?.node);
     let mut built = Built::of(Arc::new(preferences), draining);
-    let with_strangers = |(slot, strangers): (&Slot, [u16; 4])| {
+    let with_strangers = |(slot, strangers): (&Slot, Vec<u16>)| {
         let mut former = slot.former;
         strangers.into_iter().filter_map(index).for_each(|node| note(&mut former, node));
         Slot { former, ..*slot }

@@ -41,8 +41,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// A flow that sends anything within an hour finds its owner again for good.
-    pub const FORMER_GRACE: Duration = Duration::from_secs(3600);
+    /// Longer than TCP takes to ask whether the other end of a silent connection is still there: two hours, and some
+    /// minutes until it gives up (RFC 1122 section 4.2.3.6, and the defaults of Linux).
+    pub const FORMER_GRACE: Duration = Duration::from_secs(8100);
     /// Longer than most resolvers, and most middle boxes, remember a UDP flow.
     pub const UDP_GRACE: Duration = Duration::from_secs(60);
     /// Longer than a pod is replaced by the next in a rolling update.

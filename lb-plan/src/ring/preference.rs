@@ -64,12 +64,12 @@ impl Preferences {
         self.contenders.len()
     }
 
-    /// For each slot the member that it prefers to all but `first` others, and the next ones; filled up with
-    /// [`NO_NODE`].
-    pub fn choices(&self, first: usize) -> Vec<[u16; 4]> {
-        let mut reader = self.reader();
-        let mut choice = |slot, nth| reader.choice(slot, nth).unwrap_or(NO_NODE);
-        (0..self.slots()).map(|slot| std::array::from_fn(|nth| choice(slot, first + nth))).collect()
+    /// For each slot the member that it prefers to all but `first` others, and the next ones as far as they are kept.
+    pub fn choices(&self, first: usize) -> impl Iterator<Item = &[u16]> {
+        self.choices.iter().map(move |choices| {
+            let kept = choices.iter().position(|number| *number == NO_NODE).unwrap_or(CHOICES);
+            choices.get(first..kept).unwrap_or_default()
+        })
     }
 
     /// What a member drew for a slot.

@@ -9,7 +9,7 @@ use lb_common::maps::{
     Announcer, BfdSession, Config, EchoBudget, FragmentFlow, FragmentKey, Link, Liveness, Node, Traffic, Vip,
     Vip4Key, Vip6Key, capacity,
 };
-use lb_common::ring::{NodeIndex, Slot};
+use lb_common::ring::{NodeIndex, Slot, WORDS};
 use lb_common::tables::Tables;
 
 /// Entries of the maps whose size a packet can find out.
@@ -108,7 +108,7 @@ pub struct HostTables {
 impl HostTables {
     /// Empty maps of these sizes.
     pub fn new(sizes: Sizes, config: Config) -> Self {
-        let zero = Slot::from_words(0, 0);
+        let zero = Slot::from_words([0; WORDS]);
         Self {
             sizes,
             vips4: HashMap::new(),
@@ -209,6 +209,14 @@ impl Tables for HostTables {
 
     fn slot(&self, slot: u32) -> Option<Slot> {
         self.slots.get(slot as usize).copied()
+    }
+
+    fn order(&self, slot: u32) -> Option<u64> {
+        self.slot(slot).map(Slot::order_word)
+    }
+
+    fn has_led(&self, slot: u32, node: NodeIndex) -> bool {
+        self.slot(slot).is_some_and(|slot| slot.has_led(node))
     }
 
     fn node(&self, index: NodeIndex) -> Option<&Node> {

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use lb_common::ring::{NO_NODE, NodeIndex, Slot};
+use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 
 use crate::contents::Slots;
 
 /// How a ring takes over.
 pub(super) struct Heir<'a> {
-    /// Whether an index is that of a node that is there; others are left out.
+    /// Whether an index means a node: one that is there, or one that is away and may be back. Others are left out.
     pub(super) seated: &'a [bool],
     /// This machine's index.
     pub(super) own: NodeIndex,
@@ -106,8 +106,8 @@ impl Heir<'_> {
         &self,
         slot: &Slot,
         ancestors: impl Iterator<Item = &'a Slot> + Clone,
-    ) -> ([NodeIndex; 4], bool) {
-        let mut former = Former { leader: slot.leader, nodes: [NO_NODE; 4] };
+    ) -> ([NodeIndex; FORMER], bool) {
+        let mut former = Former { leader: slot.leader, nodes: [NO_NODE; FORMER] };
         for ancestor in ancestors.clone().filter(|ancestor| self.is_seated(ancestor.leader)) {
             former.push(ancestor.leader);
         }
@@ -139,7 +139,7 @@ fn ancestors(before: &[Slot], number: usize, slots: usize) -> impl Iterator<Item
 /// A list of former leaders while it grows.
 struct Former {
     leader: NodeIndex,
-    nodes: [NodeIndex; 4],
+    nodes: [NodeIndex; FORMER],
 }
 
 impl Former {
@@ -169,8 +169,10 @@ mod tests {
         Heir { seated: &[true; 10], own: 0, keeps_former }.inherit(&ring.into(), &before.into())
     }
 
-    fn former(ring: &[Slot], before: &[Slot]) -> Vec<[NodeIndex; 4]> {
-        inherit(ring, before, true).slots.iter().map(|slot| slot.former).collect()
+    /// The former leaders of each slot, without the rest of their places.
+    fn former(ring: &[Slot], before: &[Slot]) -> Vec<Vec<NodeIndex>> {
+        let named = |slot: &Slot| slot.former.into_iter().take_while(|node| *node != NO_NODE).collect();
+        inherit(ring, before, true).slots.iter().map(named).collect()
     }
 
     const NO: NodeIndex = NO_NODE;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use lb_common::maps::capacity;
 use lb_common::ring::{NO_NODE, NodeIndex, Slot};
 
-use crate::contents::{Contents, peer_key};
+use crate::contents::{Contents, Slots, peer_key};
 use crate::model::{Node, NodeName};
 
 /// An index for each node for which there is one: the installed one, or else the lowest that nothing
@@ -51,18 +51,23 @@ fn installed_index(node: &Node, installed: &Contents) -> Option<NodeIndex> {
 /// Every index that something installed still means a node by. The slots count too: an entry that is
 /// [`lb_common::maps::Node::NONE`] cannot be told from an unused one when it is read back.
 fn referred_to(installed: &Contents) -> BTreeSet<NodeIndex> {
-    let in_slots = installed.rings.values().flat_map(|ring| ring.iter()).flat_map(named_in);
-    // A million slots name a thousand nodes, so they are told apart before they are sorted.
-    let mut seen = vec![false; usize::from(NO_NODE)];
-    for index in in_slots {
-        seen[usize::from(index)] = true;
-    }
-    let in_slots = (0..NO_NODE).zip(seen).filter_map(|(index, is_named)| is_named.then_some(index));
+    let named = named_in_all(installed.rings.values());
+    let in_slots = (0..NO_NODE).zip(named).filter_map(|(index, is_named)| is_named.then_some(index));
     in_slots.chain(installed.nodes.keys().copied()).chain(installed.peers.values().copied()).collect()
+}
+
+/// Of every index, whether a slot names it.
+pub(super) fn named_in_all<'a>(rings: impl Iterator<Item = &'a Slots>) -> Vec<bool> {
+    // A million slots name a thousand nodes, so they are told apart before they are sorted.
+    let mut named = vec![false; usize::from(NO_NODE)];
+    for index in rings.flat_map(|ring| ring.iter()).flat_map(named_in) {
+        named[usize::from(index)] = true;
+    }
+    named
 }
 
 /// The nodes that a slot names.
 pub(super) fn named_in(slot: &Slot) -> impl Iterator<Item = NodeIndex> + use<> {
     let order = std::iter::once(slot.leader).chain(slot.successors);
-    order.chain(slot.former).filter(|index| *index != NO_NODE)
+    order.chain(slot.former.into_iter().take_while(|index| *index != NO_NODE)).filter(|index| *index != NO_NODE)
 }

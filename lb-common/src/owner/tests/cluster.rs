@@ -1,0 +1,218 @@
+//! Many nodes, each with its own idea of the slot, its own entries and its own kernel: where a packet ends.
+
+extern crate std;
+
+use std::vec::Vec;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+
+const NODES: usize = 12;
+
+/// One flow, as each node sees it.
+#[derive(Clone, Debug)]
+struct Cluster {
+    slots: Vec<Slot>,
+    entries: Vec<Option<(NodeIndex, Standing)>>,
+    /// Whom each node takes for alive.
+    alive: Vec<Vec<bool>>,
+    /// The node whose kernel has the connection.
+    owner: NodeIndex,
+    /// Whether kernels can be asked.
+    can_tell: bool,
+}
+
+/// Where a packet ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum End {
+    /// In this node's stack.
+    Stack(NodeIndex),
+    /// It was dropped, for the client to send again.
+    Dropped,
+}
+
+impl Cluster {
+    /// Sends a packet from a director that has chosen `first`; returns who was asked, in order, and the end.
+    fn send(&mut self, kind: Kind, first: NodeIndex) -> (Vec<NodeIndex>, End) {
+        let mut asked: Vec<NodeIndex> = Vec::new();
+        let mut trail = Trail::default();
+        let mut at = first;
+        loop {
+            let place = usize::from(at);
+            let known = self.entries[place];
+            trail = trail.arrived(self.slots[place], at, known.map_or(NO_NODE, |(node, _)| node), asked.len());
+            let step = self.step(kind, at, &asked, trail);
+            if trail.marks & MARK_NOBODY == 0 {
+                asked.push(at);
+            }
+            if matches!(step.action, Action::Own | Action::Unknown | Action::Search | Action::Delegate) {
+                self.entries[place] = Some((step.node, step.standing));
+            }
+            match step.action {
+                Action::Own | Action::Unknown => return (asked, End::Stack(at)),
+                Action::Hold | Action::Search => return (asked, End::Dropped),
+                Action::Delegate | Action::Ask => {
+                    let standing = known.map_or(0, |(_, standing)| standing as u32);
+                    trail = trail.going_on(standing, asked.len() - 1);
+                    at = step.node;
+                }
+                Action::Return => {
+                    at = asked[trail.home as usize];
+                    if !self.alive[place][usize::from(at)] {
+                        return (asked, End::Dropped);
+                    }
+                    trail.marks |= MARK_NOBODY;
+                }
+            }
+        }
+    }
+
+    fn step(&self, kind: Kind, at: NodeIndex, asked: &[NodeIndex], trail: Trail) -> Step {
+        let place = usize::from(at);
+        let known = self.entries[place];
+        let question = Question {
+            slot: self.slots[place],
+            own: at,
+            kind,
+            holder: known.map_or(NO_NODE, |(node, _)| node),
+            standing: known.map_or(0, |(_, standing)| standing as u32),
+            settled: true,
+            asked: asked.len(),
+            marks: trail.marks,
+            young: true,
+        };
+        let world = Around {
+            can_ask: |node: NodeIndex| self.alive[place][usize::from(node)] && !asked.contains(&node),
+            recent_death: false,
+            kernel: || match (self.can_tell, self.owner == at) {
+                (false, _) => KernelAnswer::CannotTell,
+                (true, true) => KernelAnswer::Has,
+                (true, false) => KernelAnswer::No,
+            },
+        };
+        super::super::decide(&question, &world)
+    }
+
+    /// Where the flow's packets end, once they are no longer dropped: each of three windows may cost one.
+    fn end(&mut self, kind: Kind, first: NodeIndex) -> Option<NodeIndex> {
+        (0..3).find_map(|_| match self.send(kind, first).1 {
+            End::Stack(node) => Some(node),
+            End::Dropped => None,
+        })
+    }
+}
+
+fn any_node() -> impl Strategy<Value = NodeIndex> {
+    0..NODES as NodeIndex
+}
+
+/// A leader, up to three successors and up to twelve former leaders, as it comes.
+fn any_slot() -> impl Strategy<Value = Slot> {
+    (any_node(), vec(any_node(), 0..=3), vec(any_node(), 0..=FORMER)).prop_map(|(leader, next, led)| {
+        let mut order = [NO_NODE; 4];
+        order[0] = leader;
+        order[1..=next.len()].copy_from_slice(&next);
+        led_by(leader, slot(order, &led))
+    })
+}
+
+/// The slot with another leader, who then is no former one.
+fn led_by(leader: NodeIndex, other: Slot) -> Slot {
+    let led: Vec<_> = other.former.into_iter().filter(|node| *node != leader && *node != NO_NODE).collect();
+    let [a, b, c] = other.successors;
+    slot([leader, a, b, c], &led)
+}
+
+fn any_standing() -> impl Strategy<Value = Standing> {
+    prop_oneof![Just(HalfOpen), Just(Unconfirmed), Just(Udp), Just(Open), Just(Moved), Just(Closed)]
+}
+
+fn any_kind() -> impl Strategy<Value = Kind> {
+    prop_oneof![Just(Kind::Opening), Just(Kind::Tcp), Just(Kind::Closing), Just(Kind::Udp)]
+}
+
+fn any_cluster() -> impl Strategy<Value = Cluster> {
+    (
+        vec(any_slot(), NODES),
+        vec(proptest::option::of((any_node(), any_standing())), NODES),
+        vec(vec(proptest::bool::weighted(0.8), NODES), NODES),
+        any_node(),
+        any::<bool>(),
+    )
+        .prop_map(|(slots, entries, alive, owner, can_tell)| Cluster { slots, entries, alive, owner, can_tell })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn no_node_is_asked_twice_and_none_after_the_sixth(
+        mut cluster in any_cluster(),
+        kind in any_kind(),
+        first in any_node(),
+    ) {
+        let (asked, _) = cluster.send(kind, first);
+        prop_assert!(asked.len() <= MAX_ASKED, "{asked:?}");
+        let mut once = asked.clone();
+        once.sort_unstable();
+        once.dedup();
+        prop_assert_eq!(once.len(), asked.len(), "asked twice: {:?}", asked);
+    }
+
+    /// No entry is left anywhere, nobody agrees with anybody about anything, and no kernel can be asked.
+    #[test]
+    fn a_flow_at_its_home_needs_no_entry(
+        mut cluster in any_cluster(),
+        kind in prop_oneof![Just(Kind::Tcp), Just(Kind::Closing)],
+        home in any_node(),
+    ) {
+        cluster.entries.fill(None);
+        cluster.can_tell = false;
+        let slot = &mut cluster.slots[usize::from(home)];
+        *slot = led_by(home, *slot);
+        match cluster.end(kind, home) {
+            Some(node) => prop_assert_eq!(node, home),
+            None => {
+                let is_told = cluster.alive.iter().all(|view| view[usize::from(home)]);
+                prop_assert!(!is_told, "only who takes home for dead does not tell it");
+            }
+        }
+    }
+
+    /// All agree about the slot, whatever it is; the flow lives with one of those that stand in it; which entries are
+    /// lost is arbitrary; kernels can be asked.
+    #[test]
+    fn a_flow_that_has_moved_needs_no_entry_where_kernels_can_be_asked(
+        common in any_slot(),
+        kept in vec(any::<bool>(), NODES),
+        place in 0..FORMER + 4,
+        kind in prop_oneof![Just(Kind::Tcp), Just(Kind::Closing), Just(Kind::Opening)],
+        stray_syn in any::<bool>(),
+    ) {
+        let home = common.leader;
+        let named = std::iter::once(home).chain(common.former).chain(common.successors);
+        let named: Vec<_> = named.filter(|node| *node != NO_NODE).collect();
+        let owner = named[place % named.len()];
+        // A stranger's SYN can hide a flow only from a home that never noted where it lives, and from five former
+        // leaders on.
+        let at_home = if stray_syn { (home, HalfOpen) } else { (owner, Moved) };
+        prop_assume!(kind != Kind::Opening || home == owner || (kept[usize::from(home)] && !stray_syn));
+        let is_near = common.former[..WINDOW].contains(&owner);
+        prop_assume!(!stray_syn || home == owner || is_near);
+        let entry = |node: usize| {
+            let truth = (node == usize::from(owner)).then_some((owner, Moved));
+            let truth = if node == usize::from(home) { Some(at_home) } else { truth };
+            truth.filter(|_| kept[node])
+        };
+        let mut cluster = Cluster {
+            slots: std::iter::repeat_n(common, NODES).collect(),
+            entries: (0..NODES).map(entry).collect(),
+            alive: std::iter::repeat_n(std::iter::repeat_n(true, NODES).collect(), NODES).collect(),
+            owner,
+            can_tell: true,
+        };
+        prop_assert_eq!(cluster.end(kind, home), Some(owner));
+    }
+}
