@@ -170,48 +170,109 @@ impl<W: Word> FlowSet<W> {
     /// has to go. Where nobody has to go for it, everything stays as it is.
     #[inline(always)]
     pub fn put(&self, tag: u32, entry: Entry) {
-        let word = pack(tag, entry);
         let mut census = Census::default();
-        for way in &self.ways {
-            census.count(way.load(), tag, entry);
+        let mut own_at = 0;
+        let mut place = 0;
+        while place < WAYS as u64 {
+            let held = Held::of::<W>(self.way(place).load(), tag, entry);
+            census.count(held);
+            own_at |= held.own * (place + 1);
+            place = W::opaque(place + 1);
         }
         let ranks = census.ranks(entry.standing);
         let mut best = 0;
-        for way in &self.ways {
-            best = greater(best, score(way.load(), tag, entry, ranks));
+        place = 0;
+        while place < WAYS as u64 {
+            let score = Held::of::<W>(self.way(place).load(), tag, entry).score(ranks) << 3 | place;
+            best = greater::<W>(best, score);
+            place = W::opaque(place + 1);
         }
-        let mut left = u64::from(best != 0);
-        for way in &self.ways {
-            let held = way.load();
-            if left != 0 && score(held, tag, entry, ranks) == best {
-                way.store(word);
-                left = 0;
-            } else if best != 0 && is_own(held, tag) {
-                way.store(0);
-            }
+        if best < WAYS as u64 {
+            return;
         }
+        if own_at != 0 {
+            self.way(own_at - 1).store(0);
+        }
+        self.way(best).store(pack(tag, entry));
+    }
+
+    /// The way with the number in the lowest three bits.
+    #[inline(always)]
+    const fn way(&self, place: u64) -> &W {
+        &self.ways[(place & (WAYS as u64 - 1)) as usize]
     }
 }
 
-/// How many ways of a set flows other than the one to be noted hold.
+/// A way of a set, as it looks to a flow that is to be noted.
 ///
-/// It adds without asking, and what goes is found by comparing scores: the verifier follows every branch with every
-/// place that could be remembered, and eight ways have too many of them.
+/// Everything here is arithmetic: the verifier follows every branch with all that could be remembered, and eight ways
+/// have too many of them. A number that is 0 or 1 stands for a truth.
+#[derive(Clone, Copy)]
+struct Held {
+    /// 1: it is the flow's own way.
+    own: u64,
+    /// The number of its standing, 0 for an empty one, [`Standing::Closed`] for one that has been silent for too long.
+    standing: u64,
+    /// For how long it has been silent.
+    silence: u64,
+}
+
+/// Where [`Ranks`] keep the rank of the flow's own way: behind all standings.
+const OWN_WAY: u64 = 7;
+
+impl Held {
+    #[inline(always)]
+    fn of<W: Word>(word: u64, tag: u32, entry: Entry) -> Self {
+        let is_held = (standing_bits(word) + 7) >> 3;
+        let own = (W::opaque((word >> 32) ^ u64::from(tag)).wrapping_sub(1) >> 63) & is_held;
+        let silence = u64::from(entry.age.wrapping_sub(word as u16)) & AGE_MASK;
+        let stale = W::opaque(u64::from(STALE).wrapping_sub(silence)) >> 63;
+        Self { own, standing: select(stale, Standing::Closed.bits(), standing_bits(word)), silence }
+    }
+
+    /// How much sooner than others it goes: by rank, then by silence. 0: not at all.
+    #[inline(always)]
+    const fn score(self, ranks: Ranks) -> u64 {
+        let rank = (ranks >> (4 * select(self.own, OWN_WAY, self.standing))) & 0xf;
+        let goes = (rank + 0xf) >> 4;
+        (rank << AGE_BITS | self.silence) * goes
+    }
+}
+
+/// `yes` where `which` is 1, `no` where it is 0.
+#[inline(always)]
+const fn select(which: u64, yes: u64, no: u64) -> u64 {
+    which * yes + (1 - which) * no
+}
+
+#[inline(always)]
+fn greater<W: Word>(a: u64, b: u64) -> u64 {
+    let less = 0u64.wrapping_sub(W::opaque(a.wrapping_sub(b)) >> 63);
+    a ^ ((a ^ b) & less)
+}
+
+/// How many ways of a set flows other than the one to be noted hold, by classes: four bits each.
 #[derive(Default)]
 struct Census {
-    /// 0: the flow has no way. Else its standing.
-    own: u64,
-    unproven: u64,
-    udp: u64,
-    confirmed: u64,
+    counts: u64,
 }
 
 /// Rank of a way by the standing of what holds it, four bits each; 0: it does not go.
 type Ranks = u64;
 
-const EMPTY: u64 = 0;
 /// Rank of the flow's own way, above all others.
 const OWN: u64 = 8;
+const EMPTY: u64 = 0;
+
+const UNPROVEN: u64 = 4;
+const UDP: u64 = 8;
+const CONFIRMED: u64 = 12;
+/// By standing, four bits each: where [`Census::counts`] count it. What is free is counted where nobody looks.
+const CLASSES: u64 = CONFIRMED << (4 * Standing::Open.bits())
+    | CONFIRMED << (4 * Standing::Moved.bits())
+    | UDP << (4 * Standing::Udp.bits())
+    | UNPROVEN << (4 * Standing::HalfOpen.bits())
+    | UNPROVEN << (4 * Standing::Unconfirmed.bits());
 
 #[inline(always)]
 const fn rank(standing: u64, rank: u64) -> Ranks {
@@ -220,24 +281,23 @@ const fn rank(standing: u64, rank: u64) -> Ranks {
 
 impl Census {
     #[inline(always)]
-    fn count(&mut self, held: u64, tag: u32, entry: Entry) {
-        let standing = effective(held, entry);
-        let own = u64::from(is_own(held, tag));
-        let other = 1 - own;
-        // Which of its own it has is asked of what is written, not of what silence has made of it.
-        self.own |= standing_bits(held) * own;
-        self.unproven += other & (is(standing, Standing::HalfOpen) | is(standing, Standing::Unconfirmed));
-        self.udp += other & is(standing, Standing::Udp);
-        self.confirmed += other & (is(standing, Standing::Open) | is(standing, Standing::Moved));
+    const fn count(&mut self, held: Held) {
+        let class = (CLASSES >> (4 * held.standing)) & 0xf;
+        self.counts += (1 - held.own) << class;
+    }
+
+    #[inline(always)]
+    const fn of(&self, class: u64) -> u64 {
+        (self.counts >> class) & 0xf
     }
 
     /// Which ways may go for a flow of this standing, and in which order.
     #[inline(always)]
-    fn ranks(&self, standing: Standing) -> Ranks {
-        let rest = self.udp + self.confirmed;
+    const fn ranks(&self, standing: Standing) -> Ranks {
+        let rest = self.of(UDP) + self.of(CONFIRMED);
         let has_room = match standing {
-            Standing::HalfOpen | Standing::Unconfirmed => self.unproven < UNPROVEN_WAYS as u64,
-            Standing::Udp => self.udp < UDP_WAYS as u64 && rest < (WAYS - UNPROVEN_WAYS) as u64,
+            Standing::HalfOpen | Standing::Unconfirmed => self.of(UNPROVEN) < UNPROVEN_WAYS as u64,
+            Standing::Udp => self.of(UDP) < UDP_WAYS as u64 && rest < (WAYS - UNPROVEN_WAYS) as u64,
             Standing::Open | Standing::Moved => rest < (WAYS - UNPROVEN_WAYS) as u64,
             Standing::Closed => true,
         };
@@ -255,47 +315,6 @@ impl Census {
             }
         }
     }
-}
-
-/// Where [`Ranks`] keep the rank of the flow's own way: behind all standings.
-const OWN_WAY: u64 = 7;
-
-/// How much sooner than others a way goes for a flow: by rank, then by silence. 0: not at all.
-#[inline(always)]
-fn score(held: u64, tag: u32, entry: Entry, ranks: Ranks) -> u64 {
-    let own = u64::from(is_own(held, tag));
-    let standing = effective(held, entry) * (1 - own) + OWN_WAY * own;
-    let rank = (ranks >> (4 * standing)) & 0xf;
-    (rank << AGE_BITS | silence(held, entry)) * u64::from(rank != 0)
-}
-
-/// The standing of a way, as a number; of a flow that has been silent for too long, that of a closed one.
-#[inline(always)]
-fn effective(held: u64, entry: Entry) -> u64 {
-    let standing = standing_bits(held);
-    let stale = u64::from(silence(held, entry) > u64::from(STALE)) & u64::from(standing != EMPTY);
-    standing * (1 - stale) + Standing::Closed.bits() * stale
-}
-
-#[inline(always)]
-fn is(standing: u64, wanted: Standing) -> u64 {
-    u64::from(standing == wanted.bits())
-}
-
-#[inline(always)]
-fn is_own(held: u64, tag: u32) -> bool {
-    held != 0 && (held >> 32) as u32 == tag
-}
-
-#[inline(always)]
-const fn greater(a: u64, b: u64) -> u64 {
-    if a > b { a } else { b }
-}
-
-/// How much an entry silences the flow of a way, in units of its clock.
-#[inline(always)]
-fn silence(held: u64, entry: Entry) -> u64 {
-    u64::from(entry.age.wrapping_sub(held as u16)) & AGE_MASK
 }
 
 #[inline(always)]

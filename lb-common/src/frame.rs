@@ -1,7 +1,7 @@
 //! A packet that can be read, written and moved, in the kernel or on the host.
 
 use crate::pipeline::{self, Packet};
-use crate::owner::KernelAnswer;
+use crate::owner::{KernelAnswer, Part};
 use crate::ring::NodeIndex;
 use crate::tables::Tables;
 use crate::verdict::{Forward, Refusal};
@@ -134,6 +134,24 @@ pub trait Frame {
     {
         let _ = (tables, packet);
         KernelAnswer::CannotTell
+    }
+
+    /// [`pipeline::can_ask`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    #[inline(always)]
+    fn can_ask<T: Tables>(&self, tables: &T, packet: &Packet, node: NodeIndex) -> bool
+    where
+        Self: Sized,
+    {
+        pipeline::can_ask(tables, packet, node)
+    }
+
+    /// [`pipeline::find_to_ask`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    #[inline(always)]
+    fn find_to_ask<T: Tables>(&self, tables: &T, packet: &Packet, part: Part) -> NodeIndex
+    where
+        Self: Sized,
+    {
+        pipeline::find_to_ask(tables, packet, part, |node| self.can_ask(tables, packet, node))
     }
 
     /// [`pipeline::serve`], the second half of a packet's way. In the kernel a function of its own: the

@@ -197,10 +197,32 @@ pub struct Question {
 pub trait World {
     /// Whether a node answers and has not been asked. Never called for this node itself.
     fn can_ask(&self, node: NodeIndex) -> bool;
+    /// [`find`] in this slot.
+    fn find(&self, part: Part) -> NodeIndex;
     /// Whether a node of this slot has gone silent so recently that it may be back at once.
     fn has_recent_death(&self) -> bool;
     /// What this node's own kernel says of the flow.
     fn kernel(&self) -> KernelAnswer;
+}
+
+/// Which nodes of a slot are looked through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Position from which on: former leaders, newest first, then successors.
+    pub first: u32,
+    /// Not the successors.
+    pub only_former: bool,
+}
+
+impl Part {
+    /// Former leaders alone.
+    pub const FORMER: Self = Self { first: 0, only_former: true };
+
+    /// All from a position on.
+    #[inline(always)]
+    pub const fn from(first: u32) -> Self {
+        Self { first, only_former: false }
+    }
 }
 
 /// What a candidate does.
@@ -332,7 +354,7 @@ fn is_ours<W: World>(question: &Question, world: &W) -> bool {
     }
     // A SYN may have been a stranger's, or one sent again after the ring had changed, while the connection lives with
     // somebody who led before.
-    !(first && question.is(Standing::HalfOpen) && has_former(question, world))
+    !(first && question.is(Standing::HalfOpen) && world.find(Part::FORMER) != NO_NODE)
 }
 
 /// Whether the packet begins anew what is over at another node.
@@ -412,25 +434,11 @@ fn end<W: World>(question: &Question, world: &W) -> Step {
         return question.quietly(Action::Hold, question.own);
     }
     let window = question.window() + 1;
-    let next = from_position(question, world, window as usize * WINDOW);
+    let next = world.find(Part::from(window * WINDOW as u32));
     if next != NO_NODE {
         return question.quietly(Action::Search, next);
     }
     question.quietly(Action::Unknown, question.own)
-}
-
-/// Whether somebody who led this slot can be asked.
-#[inline(always)]
-fn has_former<W: World>(question: &Question, world: &W) -> bool {
-    for node in question.slot.former {
-        if node == NO_NODE {
-            return false;
-        }
-        if node != question.own && world.can_ask(node) {
-            return true;
-        }
-    }
-    false
 }
 
 /// The leader, then the slot from the beginning of the window.
@@ -443,33 +451,44 @@ fn next_to_ask<W: World>(question: &Question, world: &W) -> NodeIndex {
     if leader != NO_NODE && leader != question.own && world.can_ask(leader) {
         return leader;
     }
-    from_position(question, world, question.window() as usize * WINDOW)
+    world.find(Part::from(question.window() * WINDOW as u32))
 }
 
-/// The first node that can be asked, of former leaders, newest first, and successors, without those before a position.
+/// The first node that can be asked in a part of a slot, seen from the node `own`; [`NO_NODE`] if there is none.
+/// `can_ask` is never called for that node itself.
 #[inline(always)]
-fn from_position<W: World>(question: &Question, world: &W, first: usize) -> NodeIndex {
-    let Question { slot, own, kind, .. } = *question;
+pub fn find(
+    slot: Slot,
+    own: NodeIndex,
+    kind: Kind,
+    part: Part,
+    can_ask: impl Fn(NodeIndex) -> bool,
+) -> NodeIndex {
+    let Part { first, only_former } = part;
     let mut position = 0;
     for node in slot.former {
         if node == NO_NODE {
             break;
         }
-        if position >= first && node != own && world.can_ask(node) {
+        if position >= first && node != own && can_ask(node) {
             return node;
         }
         position += 1;
     }
     // Of leader and successors, a datagram asks one.
-    let mut left = if kind == Kind::Udp { u8::from(slot.leader == own) } else { 3 };
+    let mut left = match kind {
+        _ if only_former => 0,
+        Kind::Udp => u8::from(slot.leader == own),
+        _ => 3,
+    };
     for node in slot.successors {
         if node != own && node != NO_NODE && left != 0 {
             left -= 1;
-            if position >= first && !slot.has_led(node) && world.can_ask(node) {
+            if position >= first && !slot.has_led(node) && can_ask(node) {
                 return node;
             }
         }
-        position += u8::from(counts(slot, node)) as usize;
+        position += u32::from(counts(slot, node));
     }
     NO_NODE
 }

@@ -31,7 +31,7 @@ mod second;
 
 pub use bfd::judge_bfd;
 pub use complain::complain;
-pub use deliver::serve;
+pub use deliver::{can_ask, find_to_ask, serve};
 pub use echo::judge_echo;
 pub use encapsulate::encapsulate;
 pub use fragment::{follow_fragment, note_fragment};

@@ -7,7 +7,8 @@ use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_get_buff_len};
 use lb_common::frame::Frame;
 use lb_common::pipeline::{self, Packet};
-use lb_common::ring::NodeIndex;
+use lb_common::owner::Part;
+use lb_common::ring::{NO_NODE, NodeIndex};
 use lb_common::tables::Tables;
 use lb_common::verdict::{Forward, Refusal};
 
@@ -167,6 +168,16 @@ impl Frame for XdpFrame {
     }
 
     #[inline(always)]
+    fn can_ask<T: Tables>(&self, _tables: &T, _packet: &Packet, node: NodeIndex) -> bool {
+        lb_can_ask(node.into()) != 0
+    }
+
+    #[inline(always)]
+    fn find_to_ask<T: Tables>(&self, _tables: &T, _packet: &Packet, part: Part) -> NodeIndex {
+        lb_find_to_ask(part.first, part.only_former.into()) as NodeIndex
+    }
+
+    #[inline(always)]
     fn serve<T: Tables>(&mut self, _tables: &T, _packet: &mut Packet) -> Result<Forward, Refusal> {
         // Both halves have the packet's description from `maps::packet`.
         match lb_serve(self.context) {
@@ -175,6 +186,23 @@ impl Frame for XdpFrame {
             action => Ok(Forward::Served(action)),
         }
     }
+}
+
+/// Whether a node can be asked for the packet, as a global function: see [`lb_serve`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_can_ask(node: u32) -> u32 {
+    let Some(packet) = maps::packet() else { return 0 };
+    pipeline::can_ask(&Maps, packet, node as NodeIndex).into()
+}
+
+/// The next node to be asked for the packet, as a global function: see [`lb_serve`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_find_to_ask(first: u32, only_former: u32) -> u32 {
+    let Some(packet) = maps::packet() else { return NO_NODE.into() };
+    let part = Part { first, only_former: only_former != 0 };
+    pipeline::find_to_ask(&Maps, packet, part, |node| lb_can_ask(node.into()) != 0).into()
 }
 
 /// [`lb_serve`]: no XDP action, but [`Refusal::TtlExpired`].

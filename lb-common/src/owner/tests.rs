@@ -9,15 +9,21 @@ const OWN: NodeIndex = 7;
 const HOME: u32 = MARK_LED;
 
 /// What a node could find out, given what it would find.
-struct Around<A, K> {
+struct Around<'a, A, K> {
+    question: &'a Question,
     can_ask: A,
     recent_death: bool,
     kernel: K,
 }
 
-impl<A: Fn(NodeIndex) -> bool, K: Fn() -> KernelAnswer> World for Around<A, K> {
+impl<A: Fn(NodeIndex) -> bool, K: Fn() -> KernelAnswer> World for Around<'_, A, K> {
     fn can_ask(&self, node: NodeIndex) -> bool {
         (self.can_ask)(node)
+    }
+
+    fn find(&self, part: Part) -> NodeIndex {
+        let Question { slot, own, kind, .. } = *self.question;
+        find(slot, own, kind, part, &self.can_ask)
     }
 
     fn has_recent_death(&self) -> bool {
@@ -34,11 +40,11 @@ fn decide(question: &Question, can_ask: impl Fn(NodeIndex) -> bool) -> Step {
 }
 
 fn asking(question: &Question, can_ask: impl Fn(NodeIndex) -> bool, kernel: KernelAnswer) -> Step {
-    super::decide(question, &Around { can_ask, recent_death: false, kernel: || kernel })
+    super::decide(question, &Around { question, can_ask, recent_death: false, kernel: || kernel })
 }
 
 fn after_a_death(question: &Question, can_ask: impl Fn(NodeIndex) -> bool) -> Step {
-    super::decide(question, &Around { can_ask, recent_death: true, kernel: || KernelAnswer::CannotTell })
+    super::decide(question, &Around { question, can_ask, recent_death: true, kernel: || KernelAnswer::CannotTell })
 }
 
 fn slot(order: [NodeIndex; 4], led: &[NodeIndex]) -> Slot {

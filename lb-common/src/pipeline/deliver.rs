@@ -5,7 +5,7 @@ use crate::flows::{self, Entry, FlowKey, Standing};
 use crate::frame::Frame;
 use crate::maps::{Node, VIP_YOUNG, way};
 use crate::owner::{
-    self, Action, KernelAnswer, Kind, MARK_LAST, MARK_NOBODY, Question, Step, Vitality, World,
+    self, Action, KernelAnswer, Kind, MARK_LAST, MARK_NOBODY, Part, Question, Step, Vitality, World,
 };
 use crate::ring::{NO_NODE, NodeIndex, leader_of, nodes_of};
 use crate::tables::Tables;
@@ -84,9 +84,12 @@ struct Around<'a, F, T> {
 impl<F: Frame, T: Tables> World for Around<'_, F, T> {
     #[inline(always)]
     fn can_ask(&self, node: NodeIndex) -> bool {
-        self.tables.vitality(node) != Vitality::Dead
-            && (self.packet.asked.count == 0
-                || self.tables.node(node).is_some_and(|node| !self.packet.asked.contains(node.id)))
+        self.frame.can_ask(self.tables, self.packet, node)
+    }
+
+    #[inline(always)]
+    fn find(&self, part: Part) -> NodeIndex {
+        self.frame.find_to_ask(self.tables, self.packet, part)
     }
 
     #[inline(always)]
@@ -98,6 +101,28 @@ impl<F: Frame, T: Tables> World for Around<'_, F, T> {
     fn kernel(&self) -> KernelAnswer {
         self.frame.ask_kernel(self.tables, self.packet)
     }
+}
+
+/// Whether a node answers and has not been asked for the packet.
+#[inline(always)]
+pub fn can_ask<T: Tables>(tables: &T, packet: &Packet, node: NodeIndex) -> bool {
+    tables.vitality(node) != Vitality::Dead
+        && (packet.asked.count == 0
+            || tables.node(node).is_some_and(|node| !packet.asked.contains(node.id)))
+}
+
+/// [`owner::find`] in the packet's slot.
+#[inline(always)]
+pub fn find_to_ask<T: Tables>(
+    tables: &T,
+    packet: &Packet,
+    part: Part,
+    can_ask: impl Fn(NodeIndex) -> bool,
+) -> NodeIndex {
+    // The slot last: whatever else is looked up meanwhile would be done with a slot that may not be there.
+    let Some(config) = tables.config() else { return NO_NODE };
+    let Some(slot) = tables.slot(packet.slot) else { return NO_NODE };
+    owner::find(slot, config.self_node, packet.kind, part, can_ask)
 }
 
 /// The candidate's part: own the flow, or ask somebody else, or give the packet to the stack.

@@ -84,6 +84,7 @@ impl Cluster {
             young: true,
         };
         let world = Around {
+            question: &question,
             can_ask: |node: NodeIndex| self.alive[place][usize::from(node)] && !asked.contains(&node),
             recent_death: false,
             kernel: || match (self.can_tell, self.owner == at) {

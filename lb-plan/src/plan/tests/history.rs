@@ -1,7 +1,7 @@
 //! Former leaders, drains and young VIPs, over time.
 
 use lb_common::maps::VIP_YOUNG;
-use lb_common::ring::{NO_NODE, Slot};
+use lb_common::ring::{FORMER, NO_NODE, Slot};
 
 use super::scenario::{Web, carried_out};
 use super::*;
@@ -15,7 +15,7 @@ fn ring(plan: &Plan, service: u8) -> &[Slot] {
 }
 
 fn has_former(plan: &Plan, service: u8) -> bool {
-    ring(plan, service).iter().any(|slot| slot.former != [NO_NODE; 4])
+    ring(plan, service).iter().any(|slot| slot.former != [NO_NODE; FORMER])
 }
 
 fn seconds(wake: Option<Duration>) -> Option<u64> {
@@ -55,7 +55,7 @@ fn former_leaders_are_kept_for_a_grace() {
     let joined = agent.turn(&scenario, 10);
     for (old, new) in ring(&before, 1).iter().zip(ring(&joined, 1)) {
         let expected = if old.leader == new.leader { NO_NODE } else { old.leader };
-        assert_eq!(new.former, [expected, NO_NODE, NO_NODE, NO_NODE]);
+        assert_eq!(new.former[..2], [expected, NO_NODE]);
     }
     assert_eq!(seconds(joined.wake), Some(110));
     assert_eq!(agent.turn(&scenario, 109).contents, joined.contents);
@@ -116,8 +116,37 @@ fn only_slots_that_change_are_written() {
     }
     let differ = ring(&before, 1).iter().zip(ring(&after, 1)).filter(|(old, new)| old != new).count();
     assert_eq!(written, differ);
-    // A node that is gone is nobody's former leader.
-    assert!(ring(&after, 1).iter().all(|slot| !slot.former.contains(&3)));
+}
+
+#[test]
+fn a_node_object_that_is_away_for_a_moment_is_not_forgotten() {
+    let mut scenario = Scenario::of(4).with(1, Web::cluster());
+    let mut agent = Agent::alone(&scenario);
+    let before = agent.turn(&scenario, 0);
+    let there = scenario.clone();
+    scenario.nodes.remove(&4);
+    for second in [10, 20] {
+        let away = agent.turn(&scenario, second);
+        for (old, new) in ring(&before, 1).iter().zip(ring(&away, 1)) {
+            assert_eq!(new.former.contains(&3), old.leader == 3, "{new:?}");
+        }
+    }
+    // A node that is new meanwhile takes no place of another's.
+    scenario.add(5);
+    let joined = agent.turn(&scenario, 30);
+    assert!(joined.nodes.iter().all(|node| node.index != 3));
+    let back = agent.turn(&there, 40);
+    assert!(back.nodes.iter().any(|node| node.name == "n4".into() && node.index == 3));
+    for (old, new) in ring(&before, 1).iter().zip(ring(&back, 1)) {
+        assert_eq!(old.leader, new.leader);
+    }
+    // Once it has been away for the grace, nothing of it is left.
+    scenario.nodes.remove(&5);
+    agent.turn(&scenario, 50);
+    let forgotten = agent.turn(&scenario, 200);
+    assert!(!has_former(&forgotten, 1));
+    let forgotten = agent.turn(&scenario, 201);
+    assert!(!forgotten.contents.nodes.contains_key(&3) && forgotten.contents.peers.len() == 3);
 }
 
 #[test]
@@ -184,7 +213,7 @@ fn who_takes_new_flows_in_place_of_a_silent_leader_is_asked_afterwards() {
     let acting = agent.turn(&scenario, 10);
     for slot in ring(&acting, 1) {
         let expected = if slot.leader == 1 { slot.successors[0] } else { NO_NODE };
-        assert_eq!(slot.former, [expected, NO_NODE, NO_NODE, NO_NODE]);
+        assert_eq!(slot.former[..2], [expected, NO_NODE]);
     }
     // The next one takes over from those who are silent, too, and the first is not forgotten.
     scenario.facts.silent = silent(&[2, 3]);

@@ -1,7 +1,9 @@
 //! No change of a cluster breaks a flow that some node still owns: the owner is asked, whoever gets the packet.
 
-use lb_common::owner::{Decision, Direction, Kind, MAX_ASKED, Question, Vitality, decide, direct};
-use lb_common::ring::{NO_NODE, Slot};
+use lb_common::owner::{
+    Action, Direction, KernelAnswer, Kind, MAX_ASKED, Part, Question, Trail, Vitality, World, decide, direct, find,
+};
+use lb_common::ring::{NO_NODE, NodeIndex, Slot};
 use proptest::prelude::*;
 
 use super::scenario::{Web, carried_out};
@@ -38,11 +40,42 @@ impl Agent {
     }
 
     fn name(&self, index: u16) -> u8 {
-        *self.indices.iter().find(|(_, own)| **own == index).unwrap().0
+        self.try_name(index).unwrap()
+    }
+
+    /// `None` for a node that is away.
+    fn try_name(&self, index: u16) -> Option<u8> {
+        self.indices.iter().find(|(_, own)| **own == index).map(|(name, _)| *name)
     }
 
     fn own(&self) -> u16 {
         self.indices[&self.node]
+    }
+}
+
+/// What a node finds out that knows nothing but the slot.
+struct Unknown<'a> {
+    question: &'a Question,
+    agent: &'a Agent,
+    asked: &'a [u8],
+}
+
+impl World for Unknown<'_> {
+    fn can_ask(&self, node: NodeIndex) -> bool {
+        self.agent.try_name(node).is_some_and(|name| !self.asked.contains(&name))
+    }
+
+    fn find(&self, part: Part) -> NodeIndex {
+        let Question { slot, own, kind, .. } = *self.question;
+        find(slot, own, kind, part, |node| self.can_ask(node))
+    }
+
+    fn has_recent_death(&self) -> bool {
+        false
+    }
+
+    fn kernel(&self) -> KernelAnswer {
+        KernelAnswer::CannotTell
     }
 }
 
@@ -89,20 +122,29 @@ impl Cluster {
             Direction::Nobody => return false,
         };
         let mut asked = vec![at];
-        // The table of the director itself is looked into first.
-        while at != owner && director != owner {
+        let mut trail = Trail::default();
+        while at != owner {
             let agent = &self.agents[&at];
+            let (slot, own, before) = (agent.slot(key, hash), agent.own(), asked.len() - 1);
+            trail = trail.arrived(slot, own, NO_NODE, before);
             let question = Question {
-                slot: agent.slot(key, hash),
-                own: agent.own(),
+                slot,
+                own,
                 kind: Kind::Tcp,
                 holder: NO_NODE,
-                asked: asked.len() - 1,
+                standing: 0,
+                settled: false,
+                asked: before,
+                marks: trail.marks,
                 young: false,
             };
-            let can_ask = |index| !asked.contains(&agent.name(index));
-            let Decision::Delegate(next) = decide(&question, can_ask, || false) else { return false };
-            at = agent.name(next);
+            let step = decide(&question, &Unknown { question: &question, agent, asked: &asked });
+            at = match step.action {
+                Action::Delegate | Action::Ask => agent.name(step.node),
+                // Nobody knows it: home has it, or nobody.
+                Action::Return => return asked[trail.home as usize] == owner,
+                _ => return false,
+            };
             asked.push(at);
         }
         assert!(asked.len() <= MAX_ASKED);

@@ -48,7 +48,7 @@ fn a_local_service_is_shared_by_its_endpoints() {
     assert_eq!(led.keys().copied().collect::<Vec<_>>(), [1, 2]);
     assert!(led[&2] > 2 * led[&1], "{led:?}");
     let slot = plan.contents.rings[&0][0];
-    assert_eq!((slot.successors[1], slot.former), (NO_NODE, [NO_NODE; 4]));
+    assert_eq!((slot.successors[1], slot.former), (NO_NODE, [NO_NODE; lb_common::ring::FORMER]));
 }
 
 #[test]
