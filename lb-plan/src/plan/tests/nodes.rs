@@ -130,9 +130,16 @@ fn indices_stay_and_are_not_given_on_at_once() {
     scenario.add(0);
     let second = scenario.plan_over(&first.contents);
     assert_eq!(["n0", "n1", "n3"].map(|name| node(&second, name).0), [3, 0, 2]);
-    assert!(!second.contents.nodes.contains_key(&1));
+    // Who led stays known for the grace, and keeps its index.
+    assert!(second.contents.nodes.contains_key(&1));
     scenario.add(4);
-    assert_eq!(node(&scenario.plan_over(&second.contents), "n4").0, 1);
+    assert_eq!(node(&scenario.plan_over(&second.contents), "n4").0, 4);
+    let mut planner = Planner::new();
+    let third = scenario.plan_by(&mut planner, &second.contents, 0);
+    let over = scenario.plan_by(&mut planner, &third.contents, 101);
+    assert!(!over.contents.nodes.contains_key(&1));
+    scenario.add(5);
+    assert_eq!(node(&scenario.plan_over(&over.contents), "n5").0, 1);
 }
 
 #[test]

@@ -152,11 +152,14 @@ fn a_node_that_is_gone_stays_while_a_ring_that_is_kept_names_it() {
     let after = scenario.plan_over(&before.contents);
     assert_eq!(after.contents.nodes[&2], before.contents.nodes[&2]);
     assert_eq!(after.nodes.iter().map(|node| node.index).collect::<Vec<_>>(), [0, 1, 3]);
-    // As soon as there is room, the node goes.
+    // As soon as there is room, it is a former leader, and goes with the grace.
     scenario.settings.ring_capacity = 1024;
-    let later = scenario.plan_over(&after.contents);
+    let mut planner = Planner::new();
+    let later = scenario.plan_by(&mut planner, &after.contents, 0);
     assert_eq!(labels(&later), [] as [&str; 0]);
-    assert!(!later.contents.nodes.contains_key(&2));
+    assert_eq!(later.contents.nodes[&2], before.contents.nodes[&2]);
+    let over = scenario.plan_by(&mut planner, &later.contents, 101);
+    assert!(!over.contents.nodes.contains_key(&2));
 }
 
 #[test]
