@@ -311,7 +311,9 @@ impl Census {
             Standing::Udp => rank(Standing::Udp.bits(), 1),
             Standing::Open => rank(Standing::Udp.bits(), 3) | rank(Standing::Open.bits(), 2),
             Standing::Moved | Standing::Closed => {
-                rank(Standing::Udp.bits(), 3) | rank(Standing::Open.bits(), 2) | rank(Standing::Moved.bits(), 1)
+                rank(Standing::Udp.bits(), 3)
+                    | rank(Standing::Open.bits(), 2)
+                    | rank(Standing::Moved.bits(), 1)
             }
         }
     }

@@ -1,7 +1,7 @@
 //! A packet that can be read, written and moved, in the kernel or on the host.
 
-use crate::pipeline::{self, Packet};
 use crate::owner::{KernelAnswer, Part};
+use crate::pipeline::{self, Packet};
 use crate::ring::NodeIndex;
 use crate::tables::Tables;
 use crate::verdict::{Forward, Refusal};

@@ -320,7 +320,11 @@ fn decide_tcp<W: World>(question: &Question, world: &W) -> Step {
     if question.is_own() && is_ours(question, world) {
         return of_own(question, world);
     }
-    if question.is_elsewhere() && question.may_ask() && !is_reopened(question) && world.can_ask(question.holder) {
+    if question.is_elsewhere()
+        && question.may_ask()
+        && !is_reopened(question)
+        && world.can_ask(question.holder)
+    {
         return to_holder(question);
     }
     let first = question.asked == 0;

@@ -372,7 +372,8 @@ struct Asked {
 }
 
 impl Asked {
-    const NOBODY: Self = Self { by_peer: false, count: 0, trail: Trail { marks: 0, home: 0 }, ids: [0; MAX_ASKED - 1] };
+    const NOBODY: Self =
+        Self { by_peer: false, count: 0, trail: Trail { marks: 0, home: 0 }, ids: [0; MAX_ASKED - 1] };
 
     /// Adds a node; a full list stays as it is.
     #[inline(always)]

@@ -46,6 +46,9 @@ struct Arguments {
     /// What Fairlead's rings remember of who took new flows before.
     #[arg(long, value_enum, default_value_t = Former::Agent)]
     former: Former,
+    /// Let Fairlead's nodes ask their own kernels whether they have a connection.
+    #[arg(long)]
+    ask_kernels: bool,
     /// Fairlead alone, without the other schemes.
     #[arg(long)]
     alone: bool,
@@ -167,7 +170,7 @@ fn simulate(arguments: &Arguments) -> Result<Report> {
     };
     let progress = Progress::new(subjects.iter().map(packets).sum())?;
     let schemes = || {
-        let mut all = scheme::all(sets, memory);
+        let mut all = scheme::all(sets, memory, arguments.ask_kernels);
         all.drain(..if arguments.alone { all.len() - 1 } else { 0 });
         all
     };

@@ -87,15 +87,16 @@ pub trait Scheme {
     }
 }
 
-/// All schemes, Fairlead last. Tables of flows have this many sets of eight; Fairlead's rings remember this.
-pub fn all(sets: usize, memory: Memory) -> Vec<Box<dyn Scheme>> {
+/// All schemes, Fairlead last. Tables of flows have this many sets of eight; Fairlead's rings remember this, and its
+/// nodes ask their kernels if they can.
+pub fn all(sets: usize, memory: Memory, ask_kernels: bool) -> Vec<Box<dyn Scheme>> {
     vec![
         Box::new(PlainEcmp),
         Box::new(ResilientEcmp::default()),
         Box::new(Maglev::default()),
         Box::new(MaglevWithConnections::new(sets)),
         Box::new(Glb::default()),
-        Box::new(Fairlead::new(sets, memory)),
+        Box::new(Fairlead::new(sets, memory, ask_kernels)),
     ]
 }
 

@@ -18,7 +18,7 @@ fn broken(outcome: &Outcome, wanted: impl Fn(&Score) -> bool) -> u64 {
 }
 
 fn fairlead(setup: &Setup, memory: Memory) -> Outcome {
-    run(setup, vec![Box::new(Fairlead::new(SETS, memory)) as Box<dyn Scheme>], |_| ())
+    run(setup, vec![Box::new(Fairlead::new(SETS, memory, false)) as Box<dyn Scheme>], |_| ())
 }
 
 fn single() -> impl Iterator<Item = Subject> {
@@ -32,7 +32,7 @@ fn a_single_change_breaks_nothing_where_others_break() {
         let schemes: Vec<Box<dyn Scheme>> = vec![
             Box::new(PlainEcmp),
             Box::new(Maglev::default()),
-            Box::new(Fairlead::new(SETS, Memory::Agent)),
+            Box::new(Fairlead::new(SETS, Memory::Agent, false)),
         ];
         let outcome = run(&setup(subject, Ingress::Router, 1), schemes, |_| ());
         assert_eq!(broken(&outcome, |score| score.scheme == OURS), 0, "{subject:?}");
@@ -49,6 +49,29 @@ fn a_single_change_breaks_nothing_from_any_director() {
     }
 }
 
+/// Fairlead with tables that hold one flow in ten.
+fn cramped(setup: &Setup, ask_kernels: bool) -> Outcome {
+    run(setup, vec![Box::new(Fairlead::new(16, Memory::Agent, ask_kernels)) as Box<dyn Scheme>], |_| ())
+}
+
+#[test]
+fn without_room_for_entries_nothing_breaks_where_nothing_has_moved() {
+    for subject in [Subject::Flap, Subject::Session] {
+        for ask_kernels in [false, true] {
+            let outcome = cramped(&setup(subject, Ingress::Anywhere, 3), ask_kernels);
+            assert_eq!(broken(&outcome, |_| true), 0, "{subject:?}");
+        }
+    }
+}
+
+#[test]
+fn without_room_for_entries_nothing_breaks_where_kernels_are_asked() {
+    for (subject, seed) in single().zip(1..) {
+        let outcome = cramped(&setup(subject, Ingress::Router, seed), true);
+        assert_eq!(broken(&outcome, |_| true), 0, "{subject:?}");
+    }
+}
+
 #[test]
 fn upheaval_stays_within_its_bound_and_former_leaders_are_why() {
     let setup = Setup { nodes: 12, flows: 5000, ..setup(Subject::Upheaval, Ingress::Router, 1) };
@@ -61,7 +84,7 @@ fn upheaval_stays_within_its_bound_and_former_leaders_are_why() {
 fn a_seed_determines_everything_and_no_connection_ends_twice() {
     let outcome = |seed| {
         let setup = Setup { flows: 500, ..setup(Subject::Reboot, Ingress::Router, seed) };
-        run(&setup, scheme::all(SETS, Memory::Agent), |_| ())
+        run(&setup, scheme::all(SETS, Memory::Agent, false), |_| ())
     };
     let first = outcome(7);
     assert_eq!(first, outcome(7));

@@ -58,6 +58,8 @@ pub enum Subject {
     Absence,
     /// The router loses one node's BGP session.
     Session,
+    /// Ninety nodes join ten, one after the other, and eighty of the first are drained, while no flow sends anything.
+    Scale,
     /// All of it but reboots, each event on the heels of the last.
     Upheaval,
     /// All of it.
@@ -66,7 +68,7 @@ pub enum Subject {
 
 impl Subject {
     /// All of them, single changes first.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Join,
         Self::Doubling,
         Self::Drain,
@@ -78,6 +80,7 @@ impl Subject {
         Self::Flap,
         Self::Absence,
         Self::Session,
+        Self::Scale,
         Self::Upheaval,
         Self::UpheavalWithReboots,
     ];
@@ -96,6 +99,7 @@ impl Subject {
             Self::Flap => "flap 100 ms",
             Self::Absence => "absence 400 ms",
             Self::Session => "BGP session reset",
+            Self::Scale => "scale, all silent",
             Self::Upheaval => "all, overlapping",
             Self::UpheavalWithReboots => "all, with reboots",
         }
@@ -126,6 +130,8 @@ pub struct Trace {
     pub events: Vec<(Tick, Event)>,
     /// When flows open.
     pub opening: Range<Tick>,
+    /// Until when flows that are open send nothing.
+    pub silent_until: Tick,
     /// How long it takes.
     pub ticks: Tick,
 }
@@ -145,6 +151,7 @@ impl Trace {
     /// The trace of a subject in a cluster of so many nodes at first.
     pub fn new(subject: Subject, nodes: u16, seed: u64) -> Self {
         let event = match subject {
+            Subject::Scale => return Self::scale(),
             Subject::Upheaval => return upheaval::trace(nodes, false, Random::new(seed, "upheaval")),
             Subject::UpheavalWithReboots => {
                 return upheaval::trace(nodes, true, Random::new(seed, "upheaval with reboots"));
@@ -166,7 +173,23 @@ impl Trace {
         if subject == Subject::Undrain {
             members[usize::from(SUBJECT)].draining = true;
         }
-        Self { members, events: vec![(EVENT, event)], opening: 0..EVENT * 2, ticks: SINGLE }
+        Self { members, events: vec![(EVENT, event)], opening: 0..EVENT * 2, silent_until: 0, ticks: SINGLE }
+    }
+
+    /// From ten nodes to a hundred and down to twenty in an hour of silence.
+    fn scale() -> Self {
+        const FIRST: u16 = 10;
+        const JOINS: u16 = 90;
+        const DRAINS: u16 = 80;
+        /// 21 s.
+        const SPACING: Tick = 424;
+        let joins = (0..JOINS).map(|_| Event::Join(WEIGHT));
+        let changes = joins.chain((0..DRAINS).map(Event::Drain));
+        let at = |(place, event): (usize, Event)| (EVENT + SPACING * (place as Tick + 1), event);
+        let events: Vec<_> = changes.enumerate().map(at).collect();
+        let silent_until = EVENT + SPACING * (Tick::from(JOINS) + Tick::from(DRAINS) + 1);
+        let members = vec![Member { weight: WEIGHT, draining: false }; usize::from(FIRST)];
+        Self { members, events, opening: 0..EVENT, silent_until, ticks: silent_until + SINGLE }
     }
 
     /// When the first event happens.

@@ -18,6 +18,7 @@ pub struct Traffic {
     calendar: Vec<Vec<Flow>>,
     /// Who opens in each tick.
     openings: Vec<Vec<Flow>>,
+    silent_until: Tick,
 }
 
 impl Traffic {
@@ -31,7 +32,13 @@ impl Traffic {
         for flow in 0..flows {
             openings[(trace.opening.start + random.below(length)) as usize].push(flow);
         }
-        Self { random, hashes: (0..flows).map(|flow| hash(&key, flow)).collect(), calendar, openings }
+        Self {
+            random,
+            hashes: (0..flows).map(|flow| hash(&key, flow)).collect(),
+            calendar,
+            openings,
+            silent_until: trace.silent_until,
+        }
     }
 
     /// The flows that send now; each is entered again for the next time.
@@ -40,7 +47,8 @@ impl Traffic {
         let opening = self.openings.get_mut(now as usize).map(std::mem::take).unwrap_or_default();
         for flow in &due {
             let pause = self.random.below(2 * period(*flow) - 1);
-            self.enter(now + 1 + pause, *flow);
+            // Once the handshake is done.
+            self.enter((now + 1 + pause).max(self.silent_until + pause), *flow);
         }
         for flow in &opening {
             // The client's ACK follows its SYN at once, but may meet a cluster that has moved on meanwhile.

@@ -39,7 +39,9 @@ fn what_is_put_is_got() {
     assert_eq!(held(&set, &[Open]), 0);
     let bits = set.get_bits(9);
     assert_eq!((holder(bits), standing(bits), age(bits)), (8, Closed as u32, 4));
-    assert!(is_closed(bits) && is_confirmed(bits) && !is_closed(0) && !is_confirmed(0) && holder(0) == NO_NODE);
+    assert!(
+        is_closed(bits) && is_confirmed(bits) && !is_closed(0) && !is_confirmed(0) && holder(0) == NO_NODE
+    );
 }
 
 #[test]

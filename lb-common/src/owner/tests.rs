@@ -44,7 +44,10 @@ fn asking(question: &Question, can_ask: impl Fn(NodeIndex) -> bool, kernel: Kern
 }
 
 fn after_a_death(question: &Question, can_ask: impl Fn(NodeIndex) -> bool) -> Step {
-    super::decide(question, &Around { question, can_ask, recent_death: true, kernel: || KernelAnswer::CannotTell })
+    super::decide(
+        question,
+        &Around { question, can_ask, recent_death: true, kernel: || KernelAnswer::CannotTell },
+    )
 }
 
 fn slot(order: [NodeIndex; 4], led: &[NodeIndex]) -> Slot {
@@ -98,7 +101,8 @@ fn a_syn_changes_nothing_of_a_flow_that_lives() {
     assert_eq!(decide(&Question { holder: OWN, standing: Open as u32, ..asked }, |_| true), own(Moved));
     assert_eq!(decide(&asked, |node| node == 4), step(Action::Ask, 4));
     assert_eq!(decide(&asked, |_| false), step(Action::Return, OWN));
-    let nobodys = Question { asked: 2, marks: HOME | MARK_NOBODY, ..question(Kind::Opening, Some((3, Moved))) };
+    let nobodys =
+        Question { asked: 2, marks: HOME | MARK_NOBODY, ..question(Kind::Opening, Some((3, Moved))) };
     assert_eq!(decide(&nobodys, |_| true), own(HalfOpen));
 }
 
@@ -134,7 +138,11 @@ fn after_a_syn_at_home_only_what_is_certain_is_an_older_flow() {
 #[test]
 fn a_flow_is_confirmed_by_the_kernel_where_it_can_tell() {
     let acked = Question { slot: slot([OWN, 1, 2, 3], &[]), ..question(Kind::Tcp, Some((OWN, HalfOpen))) };
-    assert_eq!(asking(&acked, |_| true, KernelAnswer::No), own(Unconfirmed), "it has not seen this packet yet");
+    assert_eq!(
+        asking(&acked, |_| true, KernelAnswer::No),
+        own(Unconfirmed),
+        "it has not seen this packet yet"
+    );
     assert_eq!(asking(&acked, |_| true, KernelAnswer::Has), own(Open));
     assert_eq!(decide(&acked, |_| true), own(Open));
     let next = question(Kind::Tcp, Some((OWN, Unconfirmed)));
@@ -188,7 +196,8 @@ fn what_nobody_knows_goes_home_and_ends_there() {
         let unknown = question(kind, None);
         assert_eq!(decide(&unknown, |_| false), step(Action::Unknown, OWN), "alone, it is home");
         assert_eq!(decide(&Question { asked: 1, ..unknown }, |_| false), step(Action::Return, OWN));
-        let nobodys = Question { asked: 3, marks: HOME | MARK_NOBODY, ..question(kind, Some((4, Unconfirmed))) };
+        let nobodys =
+            Question { asked: 3, marks: HOME | MARK_NOBODY, ..question(kind, Some((4, Unconfirmed))) };
         assert_eq!(decide(&nobodys, |_| true), step(Action::Unknown, OWN));
         assert_eq!(after_a_death(&nobodys, |_| true), step(Action::Hold, OWN));
         assert_eq!(asking(&nobodys, |_| true, KernelAnswer::Has).action, Action::Own);
@@ -219,7 +228,8 @@ fn a_long_history_is_searched_window_by_window() {
 
 #[test]
 fn home_is_the_first_that_leads() {
-    let arrived = |trail: Trail, leader, asked| trail.arrived(slot([leader, 1, 2, 3], &[]), OWN, NO_NODE, asked);
+    let arrived =
+        |trail: Trail, leader, asked| trail.arrived(slot([leader, 1, 2, 3], &[]), OWN, NO_NODE, asked);
     let first = arrived(Trail { marks: MARK_NOBODY, home: 3 }, 1, 0);
     assert_eq!(first, Trail { marks: 0, home: 0 }, "nothing of another packet is left");
     assert_eq!(arrived(first, OWN, 1), Trail { marks: MARK_LED, home: 1 });
@@ -234,7 +244,11 @@ fn while_a_node_is_silent_nothing_new_is_noted() {
     let ask = |known| after_a_death(&question(Kind::Tcp, known), |n| n != 4);
     assert_eq!(ask(None), step(Action::Ask, 5));
     let held = step(Action::Hold, OWN);
-    assert_eq!(ask(Some((4, Moved))), held, "who is noted may be back at once, and nobody else need know of it");
+    assert_eq!(
+        ask(Some((4, Moved))),
+        held,
+        "who is noted may be back at once, and nobody else need know of it"
+    );
     let udp = after_a_death(&question(Kind::Udp, Some((4, Udp))), |n| n != 4);
     assert_eq!((udp.action, udp.node), (Action::Ask, 5), "UDP does not wait for one node");
     assert_eq!(ask(Some((3, Moved))), delegate(3, Moved), "what was noted before holds");
@@ -255,7 +269,11 @@ fn udp_asks_former_leaders_and_one_successor_while_young() {
     assert_eq!(decide(&unknown, |n| n == 1), delegate(1, Unconfirmed));
     assert_eq!(decide(&unknown, |n| n == 2), own(Unconfirmed));
     assert_eq!(decide(&Question { young: false, ..unknown }, |_| true), own(Unconfirmed));
-    assert_eq!(decide(&question(Kind::Udp, Some((OWN, Unconfirmed))), |_| true), own(Udp), "the second datagram");
+    assert_eq!(
+        decide(&question(Kind::Udp, Some((OWN, Unconfirmed))), |_| true),
+        own(Udp),
+        "the second datagram"
+    );
 }
 
 #[test]

@@ -107,8 +107,7 @@ impl<F: Frame, T: Tables> World for Around<'_, F, T> {
 #[inline(always)]
 pub fn can_ask<T: Tables>(tables: &T, packet: &Packet, node: NodeIndex) -> bool {
     tables.vitality(node) != Vitality::Dead
-        && (packet.asked.count == 0
-            || tables.node(node).is_some_and(|node| !packet.asked.contains(node.id)))
+        && (packet.asked.count == 0 || tables.node(node).is_some_and(|node| !packet.asked.contains(node.id)))
 }
 
 /// [`owner::find`] in the packet's slot.

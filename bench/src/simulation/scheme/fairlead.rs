@@ -2,8 +2,13 @@
 
 mod ring;
 
-use lb_common::flows::{Entry, FlowKey, FlowSet};
-use lb_common::owner::{Decision, Direction, Kind, MAX_ASKED, Question, Vitality, decide, direct, stands_in};
+use std::collections::HashMap;
+
+use lb_common::flows::{Entry, FlowKey, FlowSet, Standing};
+use lb_common::owner::{
+    self, Action, Direction, KernelAnswer, Kind, MARK_NOBODY, MAX_ASKED, Part, Question, Step, Trail,
+    Vitality, World, decide, direct,
+};
 use lb_common::ring::{NO_NODE, NodeIndex, Slot};
 
 use super::{Arrival, Asked, Packet, Scheme};
@@ -23,15 +28,18 @@ struct Agent {
     table: Vec<FlowSet>,
 }
 
-/// The nodes that a packet has been asked of, as it carries them along.
-struct Trail {
+/// What a packet carries along: the nodes that it has been asked of, and the rest.
+struct Carried {
     nodes: [NodeIndex; MAX_ASKED],
     count: usize,
+    trail: Trail,
 }
 
-impl Trail {
-    fn contains(&self, node: NodeIndex) -> bool {
-        self.nodes[..self.count].contains(&node)
+impl Carried {
+    const NOTHING: Self = Self { nodes: [NO_NODE; MAX_ASKED], count: 0, trail: Trail { marks: 0, home: 0 } };
+
+    fn asked(&self) -> &[NodeIndex] {
+        &self.nodes[..self.count]
     }
 
     fn push(&mut self, node: NodeIndex) {
@@ -50,9 +58,10 @@ impl Agent {
     }
 
     /// A node of this slot has been silent for no longer than the grace.
-    fn bereaved(&self, slot: Slot, now: Tick) -> bool {
+    fn has_recent_death(&self, slot: Slot, now: Tick) -> bool {
+        let stands = |node| slot.leader == node || slot.successors.contains(&node) || slot.has_led(node);
         (0..).zip(&self.peers).any(|(node, peer)| {
-            peer.dead_since.is_some_and(|since| now < since + ORPHAN_GRACE) && stands_in(slot, node)
+            peer.dead_since.is_some_and(|since| now < since + ORPHAN_GRACE) && stands(node)
         })
     }
 
@@ -65,87 +74,171 @@ impl Agent {
         self.set(key).get(key.tag)
     }
 
-    fn put(&self, packet: &Packet<'_>, node: NodeIndex) {
+    fn put(&self, packet: &Packet<'_>, node: NodeIndex, standing: Standing) {
         let key = FlowKey::of(packet.hash);
-        let entry = Entry { node, standing: packet.kind.standing(), age: packet.now as u16 };
-        self.set(key).put(key.tag, entry);
+        self.set(key).put(key.tag, Entry { node, standing, age: age(packet.now) });
     }
 
     /// The first node that a packet is asked of, or that it is this director's own.
     fn direct(&self, packet: &Packet<'_>, own: NodeIndex) -> First {
         let slot = self.ring.slot(packet.hash);
-        let may_be_own = packet.kind != Kind::Opening && stands_in(slot, own);
-        if may_be_own && self.get(packet.hash).is_some_and(|entry| entry.node == own) {
-            self.put(packet, own);
-            return First::Own;
-        }
-        match direct(slot, own, |node| self.vitality(node)) {
-            Direction::Here => First::Ask(own),
-            Direction::To(node) => First::Ask(node),
-            Direction::Nobody => First::Nobody,
+        let candidate = direct(slot, own, |node| self.vitality(node));
+        let is_own = |entry: Entry| {
+            entry.node == own && !entry.standing.is_unproven() && entry.standing != Standing::Closed
+        };
+        match candidate {
+            Direction::To(_) if packet.kind != Kind::Opening && slot.has_led(own) => {
+                match self.get(packet.hash).filter(|entry| is_own(*entry)) {
+                    Some(_) => First::Ask(own),
+                    None => First::of(candidate, own),
+                }
+            }
+            _ => First::of(candidate, own),
         }
     }
 
     /// What this node decides as a candidate, and notes.
-    fn decide(&self, packet: &Packet<'_>, own: NodeIndex, trail: &Trail) -> Decision {
+    fn decide(
+        &self,
+        packet: &Packet<'_>,
+        own: NodeIndex,
+        carried: &mut Carried,
+        kernel: KernelAnswer,
+    ) -> Step {
         let slot = self.ring.slot(packet.hash);
+        let known = self.get(packet.hash);
+        let holder = known.map_or(NO_NODE, |entry| entry.node);
+        let standing = known.map_or(0, |entry| entry.standing as u32);
+        let asked = carried.count;
+        carried.trail = carried.trail.arrived(slot, own, holder, asked);
         let question = Question {
             slot,
             own,
             kind: packet.kind,
-            holder: self.get(packet.hash).map_or(NO_NODE, |entry| entry.node),
-            asked: trail.count,
+            holder,
+            standing,
+            settled: known.is_some_and(|entry| entry.age != age(packet.now)),
+            asked,
+            marks: carried.trail.marks,
             young: true,
         };
-        let can_ask = |node| self.vitality(node) != Vitality::Dead && !trail.contains(node);
-        let decision = decide(&question, can_ask, || self.bereaved(slot, packet.now));
-        match decision {
-            Decision::Own => self.put(packet, own),
-            Decision::Delegate(node) => self.put(packet, node),
-            Decision::Ask(_) | Decision::Orphan | Decision::Unknown => {}
+        let step = decide(&question, &Around { agent: self, packet, question: &question, carried, kernel });
+        let notes = matches!(step.action, Action::Own | Action::Unknown | Action::Search | Action::Delegate);
+        if notes {
+            self.put(packet, step.node, step.standing);
         }
-        decision
+        carried.trail = carried.trail.going_on(standing, asked);
+        step
     }
+}
+
+/// What a node finds out about a packet's flow.
+struct Around<'a> {
+    agent: &'a Agent,
+    packet: &'a Packet<'a>,
+    question: &'a Question,
+    carried: &'a Carried,
+    kernel: KernelAnswer,
+}
+
+impl World for Around<'_> {
+    fn can_ask(&self, node: NodeIndex) -> bool {
+        self.agent.vitality(node) != Vitality::Dead && !self.carried.asked().contains(&node)
+    }
+
+    fn find(&self, part: Part) -> NodeIndex {
+        let Question { slot, own, kind, .. } = *self.question;
+        owner::find(slot, own, kind, part, |node| self.can_ask(node))
+    }
+
+    fn has_recent_death(&self) -> bool {
+        self.agent.has_recent_death(self.question.slot, self.packet.now)
+    }
+
+    fn kernel(&self) -> KernelAnswer {
+        self.kernel
+    }
+}
+
+/// The clock of ages, 17.2 s a unit.
+const fn age(now: Tick) -> u16 {
+    (now / 344) as u16
 }
 
 /// What a director finds.
 enum First {
-    Own,
     Ask(NodeIndex),
     Nobody,
+}
+
+impl First {
+    const fn of(direction: Direction, own: NodeIndex) -> Self {
+        match direction {
+            Direction::Here => Self::Ask(own),
+            Direction::To(node) => Self::Ask(node),
+            Direction::Nobody => Self::Nobody,
+        }
+    }
 }
 
 /// Fairlead.
 pub struct Fairlead {
     sets: usize,
     memory: Memory,
+    /// Who has each connection, where kernels can be asked.
+    kernels: Option<HashMap<u64, NodeIndex>>,
     agents: Vec<Agent>,
     asked: Asked,
 }
 
 impl Fairlead {
-    /// With a table of so many sets on each node; a power of two.
-    pub fn new(sets: usize, memory: Memory) -> Self {
-        Self { sets, memory, agents: Vec::new(), asked: [0; _] }
+    /// With a table of so many sets on each node; a power of two. `ask_kernels`: nodes can ask their own.
+    pub fn new(sets: usize, memory: Memory, ask_kernels: bool) -> Self {
+        Self { sets, memory, kernels: ask_kernels.then(HashMap::new), agents: Vec::new(), asked: [0; _] }
+    }
+
+    fn kernel(&self, hash: u64, node: NodeIndex) -> KernelAnswer {
+        match &self.kernels {
+            None => KernelAnswer::CannotTell,
+            Some(owners) if owners.get(&hash) == Some(&node) => KernelAnswer::Has,
+            Some(_) => KernelAnswer::No,
+        }
     }
 
     fn ask(&mut self, packet: &Packet<'_>, first: NodeIndex) -> Arrival {
-        let mut trail = Trail { nodes: [NO_NODE; _], count: 0 };
+        let mut carried = Carried::NOTHING;
         let mut at = first;
         let arrival = loop {
             if !packet.reaches(at) {
                 break Arrival::Lost;
             }
-            let decision = self.agents[usize::from(at)].decide(packet, at, &trail);
-            trail.push(at);
-            match decision {
+            let kernel = self.kernel(packet.hash, at);
+            let agent = &self.agents[usize::from(at)];
+            let step = agent.decide(packet, at, &mut carried, kernel);
+            if carried.trail.marks & MARK_NOBODY == 0 {
+                carried.push(at);
+            }
+            match step.action {
                 // A stack that gets a packet of an unknown flow may know the connection all the same.
-                Decision::Own | Decision::Unknown => break Arrival::Served(at),
-                Decision::Orphan => break Arrival::Lost,
-                Decision::Delegate(next) | Decision::Ask(next) => at = next,
+                Action::Own | Action::Unknown => break Arrival::Served(at),
+                Action::Hold | Action::Search => break Arrival::Lost,
+                Action::Delegate | Action::Ask => at = step.node,
+                Action::Return => {
+                    let home = carried.nodes[carried.trail.home as usize];
+                    if agent.vitality(home) == Vitality::Dead {
+                        break Arrival::Lost;
+                    }
+                    carried.trail.marks |= MARK_NOBODY;
+                    at = home;
+                }
             }
         };
-        self.asked[trail.count] += 1;
+        self.asked[carried.count] += 1;
+        if let (Some(owners), Kind::Opening, Arrival::Served(node)) =
+            (&mut self.kernels, packet.kind, arrival)
+        {
+            owners.insert(packet.hash, node);
+        }
         arrival
     }
 }
@@ -180,10 +273,6 @@ impl Scheme for Fairlead {
             return Arrival::Lost;
         }
         match self.agents[usize::from(director)].direct(packet, director) {
-            First::Own => {
-                self.asked[0] += 1;
-                Arrival::Served(director)
-            }
             First::Ask(first) => self.ask(packet, first),
             First::Nobody => Arrival::Lost,
         }

@@ -36,7 +36,7 @@ pub(super) fn trace(nodes: u16, reboots: bool, mut random: Random) -> Trace {
         events.push((at, event));
     }
     let members = vec![Member { weight: WEIGHT, draining: false }; usize::from(nodes)];
-    Trace { members, events, opening: 0..TICKS - REST, ticks: TICKS }
+    Trace { members, events, opening: 0..TICKS - REST, silent_until: 0, ticks: TICKS }
 }
 
 /// An event of this kind, or a join where no node can have one.

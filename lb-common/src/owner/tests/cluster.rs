@@ -42,7 +42,8 @@ impl Cluster {
         loop {
             let place = usize::from(at);
             let known = self.entries[place];
-            trail = trail.arrived(self.slots[place], at, known.map_or(NO_NODE, |(node, _)| node), asked.len());
+            trail =
+                trail.arrived(self.slots[place], at, known.map_or(NO_NODE, |(node, _)| node), asked.len());
             let step = self.step(kind, at, &asked, trail);
             if trail.marks & MARK_NOBODY == 0 {
                 asked.push(at);
@@ -142,7 +143,13 @@ fn any_cluster() -> impl Strategy<Value = Cluster> {
         any_node(),
         any::<bool>(),
     )
-        .prop_map(|(slots, entries, alive, owner, can_tell)| Cluster { slots, entries, alive, owner, can_tell })
+        .prop_map(|(slots, entries, alive, owner, can_tell)| Cluster {
+            slots,
+            entries,
+            alive,
+            owner,
+            can_tell,
+        })
 }
 
 proptest! {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lb_common::hash::HashKey;
 use lb_common::owner::Vitality;
-use lb_common::ring::{NO_NODE, NodeIndex, Slot};
+use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 use lb_plan::contents::{Contents, VipKey, diff};
 use lb_plan::model::{DrainCause, TrafficPolicy};
 use lb_plan::model::{Endpoints, Model, Node, NodeName, Protocol, Service, ServiceName, ServiceVip};
@@ -121,8 +121,8 @@ impl Ring {
         let indices: BTreeMap<NodeIndex, NodeIndex> =
             plan.nodes.iter().map(|node| node.index).zip(self.model.nodes.values().map(index)).collect();
         let index = |node: NodeIndex| indices.get(&node).copied().unwrap_or(NO_NODE);
-        let former = |former: [NodeIndex; 4]| match self.memory {
-            Memory::Nothing => [NO_NODE; 4],
+        let former = |former: [NodeIndex; FORMER]| match self.memory {
+            Memory::Nothing => [NO_NODE; FORMER],
             Memory::Leaders | Memory::Agent => former.map(index),
         };
         let slot = |slot: &Slot| Slot {
@@ -237,11 +237,11 @@ mod tests {
         let views = [view(8, NO_NODE), view(8, NO_NODE), view(8, 3)];
         let former = |memory| slots(memory, &views).iter().map(|slot| slot.former).collect::<Vec<_>>();
         // The first nodes have been there for long: nobody is former before something happens.
-        assert!(former(Memory::Leaders).iter().all(|former| *former == [NO_NODE; 4]));
+        assert!(former(Memory::Leaders).iter().all(|former| *former == [NO_NODE; FORMER]));
         for slot in slots(Memory::Agent, &views) {
             let acting = if slot.leader == 3 { slot.successors[0] } else { NO_NODE };
-            assert_eq!(slot.former, [acting, NO_NODE, NO_NODE, NO_NODE]);
+            assert_eq!(slot.former[..2], [acting, NO_NODE]);
         }
-        assert!(former(Memory::Nothing).iter().all(|former| *former == [NO_NODE; 4]));
+        assert!(former(Memory::Nothing).iter().all(|former| *former == [NO_NODE; FORMER]));
     }
 }
