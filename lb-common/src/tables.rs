@@ -106,7 +106,10 @@ pub trait Tables {
 #[inline(always)]
 pub fn find_node<T: Tables>(tables: &T, slot: u32, id: u32) -> NodeIndex {
     let Some(slot) = tables.slot(slot) else { return NO_NODE };
-    let is_it = |node: NodeIndex| node != NO_NODE && tables.node(node).is_some_and(|node| node.id == id);
+    // An entry without an identity, as this node's own, has 0, which is nobody's.
+    let is_it = |node: NodeIndex| {
+        node != NO_NODE && id != 0 && tables.node(node).is_some_and(|node| node.id == id)
+    };
     for node in nodes_of(slot.order_word()) {
         if is_it(node) {
             return node;

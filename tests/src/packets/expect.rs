@@ -3,6 +3,7 @@
 
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use lb_common::maps::Node;
+use lb_common::owner::MARK_LED;
 use lb_common::ring::NodeIndex;
 use lb_common::verdict::{Fate, Outcome, Refusal};
 
@@ -51,17 +52,15 @@ pub fn encapsulated(frame: &Frame, to: NodeIndex) -> Expect {
     tunnelled(frame, to, Outcome::ForwardedGue, &[])
 }
 
-/// Sent on to a node in GUE, one hop further, with the wire identities of those who have been asked.
-pub fn asked_gue(frame: &Frame, to: NodeIndex, asked: &[u32]) -> Expect {
+/// Sent on to a node in GUE, one hop further, with what goes with it.
+pub fn asked_gue(frame: &Frame, to: NodeIndex, asked: impl Into<Asked>) -> Expect {
     tunnelled(frame, to, Outcome::AskedGue, asked)
 }
 
-fn tunnelled(frame: &Frame, to: NodeIndex, outcome: Outcome, asked: &[u32]) -> Expect {
+fn tunnelled(frame: &Frame, to: NodeIndex, outcome: Outcome, asked: impl Into<Asked>) -> Expect {
     let inner = Frame { ttl: frame.ttl - 1, ..frame.clone() };
-    let header = [asked.len() as u8, protocol(frame), 0, 0];
     let (outer, action) = outer(frame, to);
-    let outer = outer.gue(0, header, &listed(asked, &inner.ip()));
-    Expect::Encapsulated(action, outcome, Box::new(outer))
+    Expect::Encapsulated(action, outcome, Box::new(listed(outer, 0, asked, &inner)))
 }
 
 /// Sent to a node in IP, one hop further.
@@ -87,10 +86,63 @@ const fn protocol(frame: &Frame) -> u8 {
     if frame.is_v4() { 4 } else { 41 }
 }
 
-/// What follows the header of GUE: who has been asked, then the packet.
-pub fn listed(asked: &[u32], inner: &[u8]) -> Vec<u8> {
-    let list: Vec<u8> = asked.iter().flat_map(|id| id.to_be_bytes()).collect();
-    [&list, inner].concat()
+/// What goes with a packet in GUE once somebody has been asked.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// `MARK_*`.
+    pub marks: u32,
+    /// Place of the flow's home in the list.
+    pub home: u8,
+    /// Wire identities of those who have been asked, in order.
+    pub ids: Vec<u32>,
+}
+
+impl Asked {
+    /// With these marks instead.
+    pub fn marks(self, marks: u32) -> Self {
+        Self { marks, ..self }
+    }
+
+    /// With another place for the home.
+    pub fn home(self, home: u8) -> Self {
+        Self { home, ..self }
+    }
+
+    /// The private data of GUE.
+    fn words(&self) -> Vec<u8> {
+        if self.ids.is_empty() {
+            return Vec::new();
+        }
+        let state = [0, self.marks as u8, self.home, 0];
+        let ids = self.ids.iter().map(|id| id.to_be_bytes());
+        std::iter::once(state).chain(ids).flatten().collect()
+    }
+}
+
+/// As nearly always: the first of them leads the slot.
+impl From<&[u32]> for Asked {
+    fn from(ids: &[u32]) -> Self {
+        Self { marks: MARK_LED, home: 0, ids: ids.to_vec() }
+    }
+}
+
+impl<const N: usize> From<&[u32; N]> for Asked {
+    fn from(ids: &[u32; N]) -> Self {
+        Self::from(ids.as_slice())
+    }
+}
+
+impl From<&Vec<u32>> for Asked {
+    fn from(ids: &Vec<u32>) -> Self {
+        Self::from(ids.as_slice())
+    }
+}
+
+/// GUE in the frame `outer`, from this source port, around `inner`, with what goes with that.
+pub fn listed(outer: Frame, source_port: u16, asked: impl Into<Asked>, inner: &Frame) -> Frame {
+    let words = asked.into().words();
+    let header = [(words.len() / 4) as u8, protocol(inner), 0, 0];
+    outer.gue(source_port, header, &[words, inner.ip()].concat())
 }
 
 /// Sent on to a node by new MAC addresses under this type, one hop further.

@@ -7,7 +7,7 @@ use lb_common::maps::{
     Announcer, BfdSession, CONFIG_DRAINING, Config, LIVENESS_ADMIN_DOWN, LIVENESS_UP, Link, Liveness, Node,
     VIP_AFFINITY, VIP_ECHO, VIP_YOUNG, Vip, Vip4Key, Vip6Key, capacity, way,
 };
-use lb_common::ring::{NO_NODE, NodeIndex, Slot};
+use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 use lb_common::wire::{bfd, gue};
 
 use super::build::Mac;
@@ -210,6 +210,18 @@ pub mod port {
     pub const FORMER_IPIP4: u16 = 8045;
     /// Led by this node, and before by [`super::node::IPIP6`].
     pub const FORMER_IPIP6: u16 = 8046;
+    /// Led by [`super::node::FAR4`], and before by this node.
+    pub const FAR4_FORMER_SELF: u16 = 8047;
+    /// Led by [`super::node::FAR6`], and before by this node.
+    pub const FAR6_FORMER_SELF: u16 = 8048;
+    /// Led by [`super::node::NEAR`], with this node behind it.
+    pub const NEAR_SELF: u16 = 8049;
+    /// Led by [`super::node::NEAR`], before by this node, and before that by [`super::node::FAR4`].
+    pub const NEAR_FORMERS: u16 = 8050;
+    /// Led by this node, and before by [`super::LONG_FORMER`].
+    pub const LONG: u16 = 8051;
+    /// Led by a dead node, with this one behind it; before by this one and [`super::node::FAR4`].
+    pub const DEAD_FORMERS: u16 = 8052;
     /// The port of S-BFD, as a VIP's: leads to [`super::node::NEAR`].
     pub const SBFD: u16 = 7784;
     /// The port of GUE, as a VIP's: leads to [`super::node::SELF`].
@@ -390,9 +402,25 @@ fn add_sessions(tables: &mut HostTables) {
     add(session::NEXT6, ROUTER6, SELF6, bfd::SINGLE_HOP_PORT, 255);
 }
 
+/// As many former leaders as a slot remembers, and one of them has been silent for too long.
+pub const LONG_FORMER: [NodeIndex; FORMER] = [
+    node::FAR4,
+    node::FAR4_SECOND,
+    node::NEAR,
+    node::NEAR_SECOND,
+    node::NEAR_GUE4,
+    node::NEAR_GUE6,
+    node::FAR6,
+    node::IPIP4,
+    node::IPIP6,
+    node::DRAINING,
+    node::DEAD,
+    node::DRAINING_SECOND,
+];
+
 /// A slot with these leaders and former leaders.
 fn slot(order: &[NodeIndex], former: &[NodeIndex]) -> Slot {
-    let [mut o, mut f] = [[NO_NODE; 4]; 2];
+    let (mut o, mut f) = ([NO_NODE; 4], [NO_NODE; FORMER]);
     o[..order.len()].copy_from_slice(order);
     f[..former.len()].copy_from_slice(former);
     let [leader, a, b, c] = o;
@@ -441,6 +469,12 @@ fn plain_rings() -> Vec<(u16, Slot, u32)> {
         (port::IPIP6, slot(&[IPIP6], &[]), 0),
         (port::FORMER_IPIP4, slot(&[SELF], &[IPIP4]), 0),
         (port::FORMER_IPIP6, slot(&[SELF], &[IPIP6]), 0),
+        (port::FAR4_FORMER_SELF, slot(&[FAR4], &[SELF]), 0),
+        (port::FAR6_FORMER_SELF, slot(&[FAR6], &[SELF]), 0),
+        (port::NEAR_SELF, slot(&[NEAR, SELF], &[]), 0),
+        (port::NEAR_FORMERS, slot(&[NEAR], &[SELF, FAR4]), 0),
+        (port::LONG, slot(&[SELF], &LONG_FORMER), 0),
+        (port::DEAD_FORMERS, slot(&[DEAD, SELF], &[SELF, FAR4]), 0),
         (port::TAKEN_OVER_AFFINITY, slot(&[SELF], &[FAR4]), VIP_AFFINITY),
     ]
 }

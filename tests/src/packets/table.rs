@@ -24,7 +24,7 @@ use lb_common::verdict::Outcome;
 
 use super::build::Frame;
 use super::expect::Expect;
-use super::fixture::Fixture;
+use super::fixture::{Fixture, node};
 use crate::model::Packet;
 
 /// A packet, the cluster that it meets, and what must become of it.
@@ -48,10 +48,17 @@ pub struct Row {
     pub hears_router: Option<(u32, u8)>,
 }
 
+const UNOWNED: u32 = Outcome::Unowned as u32;
+
 impl Row {
+    /// What nobody knows is noted, so that its next packet asks nobody; what is served is noted as its row says.
     fn new(name: impl Into<String>, packet: Packet, expect: Expect) -> Self {
         let served = [Outcome::Local, Outcome::LocalFromPeer, Outcome::Decapsulated].map(|o| o as u32);
-        let leaves = if served.contains(&expect.counter()) { None } else { Some(Vec::new()) };
+        let leaves = match expect.counter() {
+            counter if served.contains(&counter) => None,
+            UNOWNED => Some(vec![(node::SELF, Standing::Unconfirmed)]),
+            _ => Some(Vec::new()),
+        };
         Self {
             name: name.into(),
             fixture: Fixture::Standard,
@@ -146,3 +153,6 @@ fn edited(mut bytes: Vec<u8>, at: usize, new: &[u8]) -> Vec<u8> {
     bytes[at..at + new.len()].copy_from_slice(new);
     bytes
 }
+
+#[cfg(test)]
+mod tests;

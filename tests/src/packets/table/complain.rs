@@ -1,13 +1,13 @@
 //! What is told to the sender of a packet that cannot be forwarded, and when nothing is.
 
-use lb_common::flows::Standing::Open;
+use lb_common::flows::Standing::Unconfirmed;
 use lb_common::verdict::Refusal;
 
 use super::Row;
 use crate::model::Packet;
 use crate::packets::build::Frame;
 use crate::packets::expect::{
-    Expect, encapsulated, refused, rewritten, time_exceeded, time_exceeded_readable, too_big,
+    Expect, encapsulated, listed, refused, rewritten, time_exceeded, time_exceeded_readable, too_big,
     too_big_readable,
 };
 use crate::packets::fixture::{
@@ -109,8 +109,8 @@ fn shapes() -> Vec<Row> {
         Row::bytes("an empty datagram in a padded frame, time exceeded", padded(&udp), time_exceeded(&udp)),
         Row::frame("too big, and may be fragmented", &may_fragment, too_big(&may_fragment, LARGEST)),
         Row::frame("too big behind an extension header", &extended, too_big(&extended, LARGEST)),
-        Row::frame("too big with a list of those asked", &list, too_big(&list, LARGEST - 4))
-            .leaves(&[(node::FAR4, Open)]),
+        Row::frame("too big with a list of those asked", &list, too_big(&list, LARGEST - 8))
+            .leaves(&[(node::FAR4, Unconfirmed)]),
     ]);
     rows
 }
@@ -159,33 +159,24 @@ fn in_buffers() -> Vec<Row> {
 fn from_peers() -> Vec<Row> {
     let mut rows = Vec::new();
     let asked = [wire_id(node::NEAR)];
-    for (family, number, inner) in [("IPv4", 4, v4(port::TAKEN_OVER)), ("IPv6", 41, v6(port::TAKEN_OVER))] {
-        let outer = |inner: &Frame| {
-            let bytes = crate::packets::expect::listed(&asked, &inner.ip());
-            Frame::v4(PEER4, SELF4).gue(50_000, [1, number, 0, 0], &bytes)
-        };
+    for (family, inner) in [("IPv4", v4(port::TAKEN_OVER)), ("IPv6", v6(port::TAKEN_OVER))] {
+        let outer = |inner: &Frame| listed(Frame::v4(PEER4, SELF4), 50_000, &asked, inner);
         let (expired, large) = (inner.clone().ttl(1), large(inner));
-        rows.extend(
-            [
-                Row::frame(
-                    format!("{family} out of GUE, time exceeded"),
-                    &outer(&expired),
-                    time_exceeded(&expired),
-                ),
-                Row::frame(
-                    format!("{family} out of GUE, too big"),
-                    &outer(&large),
-                    too_big(&large, LARGEST - 8),
-                ),
-            ]
-            .map(|row| row.leaves(&[(node::FAR4, Open)])),
-        );
+        rows.extend([
+            Row::frame(
+                format!("{family} out of GUE, time exceeded"),
+                &outer(&expired),
+                time_exceeded(&expired),
+            ),
+            Row::frame(
+                format!("{family} out of GUE, too big"),
+                &outer(&large),
+                too_big(&large, LARGEST - 12),
+            ),
+        ]);
     }
     let marked = v4(port::TAKEN_OVER).sized(1500).macs(SELF_MAC, PEER_MAC);
-    rows.push(
-        Row::bytes("marked, too big", marked.marked(0x88b5), too_big(&marked, LARGEST - 8))
-            .leaves(&[(node::FAR4, Open)]),
-    );
+    rows.push(Row::bytes("marked, too big", marked.marked(0x88b5), too_big(&marked, LARGEST - 12)));
     rows
 }
 

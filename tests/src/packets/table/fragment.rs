@@ -1,6 +1,6 @@
 //! Fragments: the first has ports, and the others follow it or go by their addresses.
 
-use lb_common::flows::Standing::Open;
+use lb_common::flows::Standing::{Moved, Open, Unconfirmed};
 use lb_common::verdict::{Outcome, Refusal};
 
 use super::{Row, edited};
@@ -156,15 +156,18 @@ fn at_owners() -> Vec<Row> {
                 .after(&[&new, &first])
                 .leaves(&[(node::SELF, Open)]),
             row("first fragment of nobody's flow", &first, UNOWNED),
-            row("last fragment of nobody's flow", &last, UNOWNED).after(&[&first]),
+            row("last fragment of nobody's flow", &last, LOCAL)
+                .after(&[&first])
+                .leaves(&[(node::SELF, Unconfirmed)]),
         ]);
         let first = FIRST.of(base.clone().tcp(4000, port::TAKEN_OVER));
         let asked = |frame: &Frame| asked_gue(frame, node::FAR4, &[wire_id(node::SELF)]);
         rows.extend([
-            row("first fragment to the former leader", &first, asked(&first)).leaves(&[(node::FAR4, Open)]),
+            row("first fragment to the former leader", &first, asked(&first))
+                .leaves(&[(node::FAR4, Unconfirmed)]),
             row("last fragment to the former leader", &last, asked(&last))
                 .after(&[&first])
-                .leaves(&[(node::FAR4, Open)]),
+                .leaves(&[(node::FAR4, Unconfirmed)]),
         ]);
     }
     rows
@@ -178,7 +181,7 @@ fn tunnelled() -> Vec<Row> {
         let first = FIRST.of(base.clone().tcp(4000, port::NEAR));
         let last = LAST.of(middle(&first));
         let last = Frame { extensions: LAST.of(base.clone()).extensions, ..last };
-        let both = &[(node::SELF, Open)];
+        let both = &[(node::SELF, Moved)];
         let row = |name: &str, inner: &Frame, outcome| {
             Row::frame(format!("{family} {name} in GUE"), &gue(inner), opened(&gue(inner), inner, outcome))
         };
@@ -206,7 +209,7 @@ fn tunnelled() -> Vec<Row> {
             row("last fragment", &last, restored(&last, Outcome::Decapsulated))
                 .after(&[&new, &gue(&first)])
                 .leaves(both),
-            row("TCP fragment alone", &last, restored(&last, Outcome::Unowned)),
+            row("TCP fragment alone", &last, refused(Refusal::NoHome)),
             row("fragment for no VIP", &elsewhere, NOT_OURS),
         ]);
     }

@@ -1,6 +1,6 @@
 //! IP in IP: to nodes that are reached so, and from peers.
 
-use lb_common::flows::Standing::Open;
+use lb_common::flows::Standing::Unconfirmed;
 use lb_common::verdict::Refusal;
 
 use super::{Row, edited};
@@ -97,7 +97,7 @@ fn second_chances() -> Vec<Row> {
             let expect = asked_gue(&frame, node, &[wire_id(node::SELF)]);
             rows.push(
                 Row::frame(format!("{family} asked of a node by IP in {way}"), &frame, expect)
-                    .leaves(&[(node, Open)]),
+                    .leaves(&[(node, Unconfirmed)]),
             );
         }
     }
@@ -221,7 +221,8 @@ fn parts() -> Vec<Row> {
     vec![
         Row::frame("IP in IP around an error about nobody's flow", &over4(&error), {
             opened(&over4(&error), &error, lb_common::verdict::Outcome::Unowned)
-        }),
+        })
+        .leaves(&[]),
         Row::frame("IP in IP around an error about another's packet", &over6(&about_others), alone),
         Row::frame("IP in IP around a first fragment", &over6(&first), decapsulated(&over6(&first), &first)),
         Row::frame("IP in IP around a later fragment", &over4(&later), decapsulated(&over4(&later), &later))

@@ -1,12 +1,13 @@
 //! ICMP errors about packets from a VIP, and what looks like them.
 
-use lb_common::flows::Standing::HalfOpen;
+use lb_common::flows::Standing::{HalfOpen, Moved, Open};
+use lb_common::owner::{MARK_LED, MARK_NOBODY, MARK_OPENING};
 use lb_common::verdict::{Outcome, Refusal};
 
 use super::{Row, edited};
 use crate::packets::build::{Addresses, Frame};
 use crate::packets::expect::{
-    Expect, LOCAL, NOT_OURS, asked_gue, asked_l2, encapsulated, listed, opened, refused, rewritten,
+    Asked, Expect, LOCAL, NOT_OURS, asked_gue, asked_l2, encapsulated, listed, opened, refused, rewritten,
 };
 use crate::packets::fixture::{
     CLIENT4, CLIENT6, Fixture, PEER_MAC, PEER4, PLAIN4, PLAIN6, SELF_MAC, SELF4, VIP4, VIP6, node, port,
@@ -106,9 +107,11 @@ fn leaders() -> Vec<Row> {
         row("a far owner over IPv6", port::FAR6, &|f| encapsulated(f, node::FAR6));
         row("an owner past a dead leader", port::BEHIND_DEAD, &|f| rewritten(f, node::NEAR));
         row("no owner", port::LEADERLESS, &|_| refused(Refusal::NoLiveNode));
-        row("nobody's flow here", port::LOCAL, &|_| UNOWNED);
         row("a ring outside the map", port::RINGLESS, &|_| refused(Refusal::NoSlot));
         row("an unused port", port::UNUSED, &|_| NOT_OURS);
+        // It notes nothing: it neither begins a flow nor keeps it alive.
+        let frame = about(&sent(port::LOCAL).tag(3));
+        rows.push(Row::frame(format!("{family} error to nobody's flow here"), &frame, UNOWNED).leaves(&[]));
     }
     rows
 }
@@ -119,16 +122,27 @@ fn own_flows() -> Vec<Row> {
     for (family, sent, client) in families() {
         for port in [port::LOCAL, port::TAKEN_OVER_AFFINITY, port::TAKEN_OVER] {
             let new = client.clone().syn(4000, port);
+            let nobodys = Asked::from(&[wire_id(node::SELF)]).marks(MARK_LED | MARK_NOBODY);
+            let nobodys = listed(Frame::v4(PEER4, SELF4), 50_000, nobodys, &client.clone().tcp(4000, port));
             rows.push(
                 Row::frame(
                     format!("{family} error to this node's own flow of port {port}"),
                     &about(&sent(port)),
                     LOCAL,
                 )
-                .after(&[&new])
-                .leaves(&[(node::SELF, HalfOpen)]),
+                .after(&[&new, &nobodys])
+                .leaves(&[(node::SELF, Open)]),
             );
         }
+        let begun = about(&sent(port::TAKEN_OVER));
+        let opening = Asked::from(&[wire_id(node::SELF)]).marks(MARK_LED | MARK_OPENING);
+        rows.push(
+            Row::frame(format!("{family} error to a flow that has begun, to the former leader"), &begun, {
+                asked_gue(&begun, node::FAR4, opening)
+            })
+            .after(&[&client.clone().syn(4000, port::TAKEN_OVER)])
+            .leaves(&[(node::SELF, HalfOpen)]),
+        );
         let own = client.clone().syn(4000, port::LOCAL).macs(SELF_MAC, PEER_MAC);
         let other = Frame { upper: sent(port::LOCAL).tcp(port::LOCAL, 4001).upper, ..sent(port::LOCAL) };
         rows.extend([
@@ -137,8 +151,11 @@ fn own_flows() -> Vec<Row> {
                 &about(&sent(port::FORMER_SELF)),
                 LOCAL,
             )
-            .after(&[&client.clone().syn(4000, port::FORMER_SELF).macs(SELF_MAC, PEER_MAC)])
-            .leaves(&[(node::SELF, HalfOpen)]),
+            .after(&[
+                &client.clone().syn(4000, port::FORMER_SELF).macs(SELF_MAC, PEER_MAC),
+                &client.clone().tcp(4000, port::FORMER_SELF).macs(SELF_MAC, PEER_MAC),
+            ])
+            .leaves(&[(node::SELF, Moved)]),
             {
                 let frame = about(&sent(port::TAKEN_OVER));
                 Row::frame(format!("{family} error to the former leader"), &frame, {
@@ -177,7 +194,7 @@ fn shapes() -> Vec<Row> {
         Row::frame("error about a packet with options", &options, rewritten(&options, node::NEAR)),
         Row::frame("error with a long quote", &whole, rewritten(&whole, node::NEAR)),
         Row::frame("error about a first fragment", &first, rewritten(&first, node::NEAR)),
-        Row::frame("error from a peer by its MAC", &peer, asked_l2(&peer, node::NEAR, 0x88b5)).leaves(&[]),
+        Row::frame("error from a peer by its MAC", &peer, asked_l2(&peer, node::NEAR, 0x88b5)),
     ]
 }
 
@@ -249,9 +266,7 @@ fn in_gue() -> Vec<Row> {
     ] {
         let error = about(&sent(port::NEAR));
         let unknown = about(&sent(port::UNUSED));
-        let list = listed(&[77], &about(&sent(port::TAKEN_OVER)).ip());
-        let number = if error.is_v4() { 4 } else { 41 };
-        let asked = Frame::v4(PEER4, SELF4).gue(50_000, [1, number, 0, 0], &list);
+        let asked = listed(Frame::v4(PEER4, SELF4), 50_000, &[77], &about(&sent(port::TAKEN_OVER)));
         let nobodys = about(&sent(port::LOCAL));
         let again = outer(&outer(&error));
         rows.extend([
@@ -262,7 +277,8 @@ fn in_gue() -> Vec<Row> {
             .leaves(&[(node::SELF, HalfOpen)]),
             Row::frame(format!("{family} error in GUE about nobody's flow"), &outer(&nobodys), {
                 opened(&outer(&nobodys), &nobodys, Outcome::Unowned)
-            }),
+            })
+            .leaves(&[]),
             Row::frame(format!("{family} error in GUE, asked on"), &asked, {
                 asked_gue(&about(&sent(port::TAKEN_OVER)), node::FAR4, &[77, wire_id(node::SELF)])
             })

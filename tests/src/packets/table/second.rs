@@ -1,13 +1,14 @@
 //! Ways of a second chance: in GUE, under the experimental EtherTypes, and back from there.
 
-use lb_common::flows::Standing::{HalfOpen, Open};
+use lb_common::flows::Standing::{Moved, Unconfirmed};
+use lb_common::owner::{MARK_LED, MARK_NOBODY};
 use lb_common::verdict::{Outcome, Refusal};
 
 use super::Row;
 use crate::model::Action;
 use crate::packets::build::{Arp, Frame, ethernet};
 use crate::packets::expect::{
-    Expect, NOT_OURS, asked_gue, asked_l2, listed, refused, time_exceeded, too_big,
+    Asked, Expect, NOT_OURS, asked_gue, asked_l2, listed, refused, time_exceeded, too_big,
 };
 use crate::packets::fixture::{
     CLIENT4, CLIENT6, Fixture, MTU, OTHER_MAC, PEER_MAC, PEER4, PLAIN4, ROUTER_MAC, SELF_MAC, SELF4, VIP4,
@@ -17,8 +18,8 @@ use crate::packets::fixture::{
 const SELF: u32 = wire_id(node::SELF);
 const ASKED_ONE: u16 = 0x88b5;
 const ASKED_MORE: u16 = 0x88b6;
-/// Bytes of outer IPv4, UDP, GUE and one who has been asked.
-const OVER4: usize = 20 + 8 + 4 + 4;
+/// Bytes of outer IPv4, UDP, GUE, marks and home, and one who has been asked.
+const OVER4: usize = 20 + 8 + 4 + 4 + 4;
 /// The same for IPv6.
 const OVER6: usize = OVER4 + 20;
 
@@ -35,7 +36,7 @@ const SHAPES: [Shape; 6] = [
 ];
 
 pub(super) fn rows() -> Vec<Row> {
-    [ways(), sizes(), lists(), restored(), passed_on(), of_others(), refusals()].concat()
+    [ways(), sizes(), lists(), restored(), passed_on(), given_back(), of_others(), refusals()].concat()
 }
 
 fn v4(port: u16) -> Frame {
@@ -52,7 +53,7 @@ fn ways() -> Vec<Row> {
         let mut row = |name: &str, port, to, expect: &dyn Fn(&Frame) -> Expect| {
             let frame = frame(port).class(0xb8);
             let row = Row::frame(format!("{shape}, second chance {name}"), &frame, expect(&frame));
-            rows.push(row.leaves(&[(to, Open)]));
+            rows.push(row.leaves(&[(to, Unconfirmed)]));
         };
         let (gue4, gue6) = (node::NEAR_GUE4, node::NEAR_GUE6);
         row("to a near node in GUE4", port::FORMER_NEAR_GUE4, gue4, &|f| asked_gue(f, gue4, &[SELF]));
@@ -79,7 +80,7 @@ fn sizes() -> Vec<Row> {
             let jumbo = frame(port).sized(9000);
             let row = |size: usize, what: &str, frame: &Frame, expect| {
                 let name = format!("{family} of {size} bytes, second chance {what} for +{over}");
-                Row::frame(name, frame, expect).leaves(&[(to, Open)])
+                Row::frame(name, frame, expect).leaves(&[(to, Unconfirmed)])
             };
             rows.extend([
                 row(mtu - over, "in GUE", &fits, asked_gue(&fits, to, &[SELF])),
@@ -93,11 +94,11 @@ fn sizes() -> Vec<Row> {
             Row::frame(format!("{family}, the largest second chance to a far node"), &fits, {
                 asked_gue(&fits, node::FAR4, &[SELF])
             })
-            .leaves(&[(node::FAR4, Open)]),
+            .leaves(&[(node::FAR4, Unconfirmed)]),
             Row::frame(format!("{family}, too large a second chance to a far node"), &large, {
                 too_big(&large, (mtu - OVER4) as u32)
             })
-            .leaves(&[(node::FAR4, Open)]),
+            .leaves(&[(node::FAR4, Unconfirmed)]),
         ]);
     }
     rows
@@ -107,22 +108,18 @@ fn sizes() -> Vec<Row> {
 fn lists() -> Vec<Row> {
     let asked = [70, 71, 72, 73];
     let at = port::FORMER_NEAR_GUE4;
-    let to = [(node::NEAR_GUE4, Open)];
     let mut rows = Vec::new();
     for count in 1..=asked.len() {
         let list = &asked[..count];
         let largest = usize::from(MTU) - OVER4 - 4 * count;
-        let ask = |inner: &Frame| {
-            Frame::v4(PEER4, SELF4).gue(50_000, [count as u8, 4, 0, 0], &listed(list, &inner.ip()))
-        };
+        let ask = |inner: &Frame| listed(Frame::v4(PEER4, SELF4), 50_000, list, inner);
         let (fits, large) = (v4(at).sized(largest), v4(at).sized(largest + 1));
         let sent = asked_gue(&fits, node::NEAR_GUE4, &[list, &[SELF]].concat());
         rows.extend([
-            Row::frame(format!("the largest packet after {count} in GUE"), &ask(&fits), sent).leaves(&to),
+            Row::frame(format!("the largest packet after {count} in GUE"), &ask(&fits), sent),
             Row::frame(format!("too large a packet after {count} in GUE"), &ask(&large), {
                 asked_l2(&large, node::NEAR_GUE4, ASKED_MORE)
-            })
-            .leaves(&to),
+            }),
         ]);
     }
     rows
@@ -140,53 +137,41 @@ fn without_mark(frame: &Frame, outcome: Outcome) -> Expect {
 
 fn restored() -> Vec<Row> {
     let mut rows = Vec::new();
+    for (shape, frame) in SHAPES {
+        let mut row = |what: &str, frame: &Frame, outcome| {
+            let name = format!("{shape} under 0x88b6, {what}");
+            rows.push(Row::bytes(name, marked(frame, ASKED_MORE), without_mark(frame, outcome)));
+        };
+        let of = |upper| Frame { upper, ..frame(port::LOCAL) };
+        // Nobody else can be asked, so the stack of who leads decides.
+        row("new", &of(v4(0).syn(4000, port::LOCAL).upper), Outcome::Decapsulated);
+        row("unknown", &frame(port::LOCAL), Outcome::Unowned);
+        row("unknown, former leaders", &frame(port::TAKEN_OVER), Outcome::Unowned);
+        row("unknown, its last hop", &frame(port::LOCAL).ttl(1), Outcome::Unowned);
+        row("UDP", &of(v4(0).udp(4000, port::YOUNG_SUCCESSORS).upper), Outcome::Decapsulated);
+        row("UDP, led by another", &of(v4(0).udp(4000, port::NEAR).upper), Outcome::Decapsulated);
+    }
     for (mark, name) in [(ASKED_ONE, "0x88b5"), (ASKED_MORE, "0x88b6")] {
-        for (shape, frame) in SHAPES {
-            let mut row = |what: &str, frame: &Frame, outcome| {
-                let name = format!("{shape} under {name}, {what}");
-                rows.push(Row::bytes(name, marked(frame, mark), without_mark(frame, outcome)));
-            };
-            let opening = Frame { upper: v4(0).syn(4000, port::NEAR).upper, ..frame(port::NEAR) };
-            row("new", &opening, Outcome::Decapsulated);
-            row("unknown", &frame(port::LOCAL), Outcome::Unowned);
-            row("unknown, its last hop", &frame(port::LOCAL).ttl(1), Outcome::Unowned);
-            let datagram =
-                Frame { upper: v4(0).udp(4000, port::YOUNG_SUCCESSORS).upper, ..frame(port::NEAR) };
-            if mark == ASKED_MORE {
-                row("UDP", &datagram, Outcome::Decapsulated);
-            }
-        }
         let (new, old) = (v4(0).syn(4000, port::NEAR), v4(port::NEAR));
         rows.push(
             Row::bytes(format!("owned, under {name}"), marked(&old, mark), {
                 without_mark(&old, Outcome::Decapsulated)
             })
             .after(&[&new.macs(SELF_MAC, PEER_MAC)])
-            .leaves(&[(node::SELF, Open)]),
-        );
-        let short = v4(port::NEAR).sized(40);
-        rows.push(
-            Row::bytes(format!("padded, under {name}"), marked(&short, ASKED_MORE), {
-                without_mark(&short, Outcome::Unowned)
-            })
-            .padded(&[0; 6]),
+            .leaves(&[(node::SELF, Moved)]),
         );
     }
+    let short = v4(port::LOCAL).sized(40);
     let jumbo = v4(port::LOCAL).sized(9000);
-    let row = Row::bytes("9000 bytes under 0x88b5", marked(&jumbo, ASKED_ONE), {
-        without_mark(&jumbo, Outcome::Unowned)
-    });
-    rows.push(row.split_at(2048));
-    rows.push(
-        Row::bytes("new, under 0x88b5, noted", marked(&v4(0).syn(4000, port::NEAR), ASKED_ONE), {
-            without_mark(&v4(0).syn(4000, port::NEAR), Outcome::Decapsulated)
-        })
-        .leaves(&[(node::SELF, HalfOpen)]),
-    );
+    let row = |name: &str, frame: &Frame| {
+        Row::bytes(name, marked(frame, ASKED_MORE), without_mark(frame, Outcome::Unowned))
+    };
+    rows.push(row("padded, under 0x88b6", &short).padded(&[0; 6]));
+    rows.push(row("9000 bytes under 0x88b6", &jumbo).split_at(2048));
     rows
 }
 
-/// The sender, known by its MAC, has been asked; behind 0x88b6 nobody is asked any more.
+/// The sender, known by its MAC, has been asked.
 fn passed_on() -> Vec<Row> {
     let mut rows = Vec::new();
     let sender = wire_id(node::NEAR);
@@ -195,21 +180,70 @@ fn passed_on() -> Vec<Row> {
         rows.extend([
             Row::bytes(format!("{shape} under 0x88b5, on in GUE"), marked(&far, ASKED_ONE), {
                 asked_gue(&far, node::FAR4, &[sender, SELF])
-            })
-            .leaves(&[(node::FAR4, Open)]),
+            }),
             Row::bytes(format!("{shape} under 0x88b5, on under 0x88b6"), marked(&near, ASKED_ONE), {
                 asked_l2(&near, node::NEAR_SECOND, ASKED_MORE)
-            })
-            .leaves(&[(node::NEAR_SECOND, Open)]),
-            Row::bytes(format!("{shape} under 0x88b6, on to nobody"), marked(&far, ASKED_MORE), {
-                without_mark(&far, Outcome::Unowned)
             }),
         ]);
     }
-    let back = v4(port::FORMER_NEAR);
-    rows.push(Row::bytes("under 0x88b5, not back to its sender", marked(&back, ASKED_ONE), {
-        without_mark(&back, Outcome::Unowned)
-    }));
+    rows
+}
+
+/// Bytes of what is larger on the way home: IP, UDP, GUE, marks and home, and five who have been asked.
+const FULL: usize = 40 + 8 + 4 + 4 + 5 * 4;
+
+/// What nobody knows: its home is the sender of 0x88b5; behind 0x88b6 it is not known, but in GUE it would be.
+fn given_back() -> Vec<Row> {
+    let mut rows = Vec::new();
+    let smaller = u32::from(MTU) - FULL as u32;
+    for (shape, frame) in SHAPES {
+        let syn = |port| Frame { upper: v4(0).syn(4000, port).upper, ..frame(port) };
+        for (kind, to_leader, to_former) in [
+            ("unknown", frame(port::NEAR), frame(port::FORMER_NEAR)),
+            ("new", syn(port::NEAR), syn(port::FORMER_NEAR)),
+        ] {
+            let back = |frame: &Frame| asked_l2(frame, node::NEAR, ASKED_MORE);
+            let mut row = |name: &str, frame: &Frame, mark, expect| {
+                rows.push(Row::bytes(format!("{shape} {kind}, {name}"), marked(frame, mark), expect));
+            };
+            let seen = to_leader.clone().macs(SELF_MAC, PEER_MAC);
+            row("under 0x88b5, back to its sender", &to_leader, ASKED_ONE, back(&to_leader));
+            row("under 0x88b5, back to a former leader", &to_former, ASKED_ONE, back(&to_former));
+            row("under 0x88b6, home not known", &to_leader, ASKED_MORE, too_big(&seen, smaller));
+        }
+    }
+    let jumbo = v4(port::NEAR).sized(9000);
+    let row = |name: &str, frame: &Frame, mark, expect| Row::bytes(name, marked(frame, mark), expect);
+    let homeless = || refused(Refusal::NoHome);
+    rows.extend([
+        row(
+            "9000 bytes, back home under 0x88b6",
+            &jumbo,
+            ASKED_ONE,
+            asked_l2(&jumbo, node::NEAR, ASKED_MORE),
+        )
+        .split_at(2048),
+        row("under 0x88b5, its sender not in the slot", &v4(port::LOCAL), ASKED_ONE, homeless()),
+        row("under 0x88b6, its sender not in the slot", &v4(port::FAR4), ASKED_MORE, homeless()),
+        row("under 0x88b5, back home, its last hop", &v4(port::NEAR).ttl(1), ASKED_ONE, {
+            time_exceeded(&v4(port::NEAR).ttl(1).macs(SELF_MAC, PEER_MAC))
+        }),
+    ]);
+    for (family, frame) in [("IPv4", v4 as fn(u16) -> Frame), ("IPv6", v6)] {
+        let list = [wire_id(node::NEAR_GUE4)];
+        let largest = usize::from(MTU) - OVER4 - 4;
+        let [fits, large] = [largest, largest + 1].map(|size| frame(port::FORMER_NEAR_GUE4).sized(size));
+        let ask = |inner: &Frame| listed(Frame::v4(PEER4, SELF4), 50_000, &list, inner);
+        let back = Asked::from(&[list[0], SELF]).marks(MARK_LED | MARK_NOBODY);
+        rows.extend([
+            Row::frame(format!("{family}, the largest back home in GUE"), &ask(&fits), {
+                asked_gue(&fits, node::NEAR_GUE4, back)
+            }),
+            Row::frame(format!("{family}, too large to go back home in GUE"), &ask(&large), {
+                asked_l2(&large, node::NEAR_GUE4, ASKED_MORE)
+            }),
+        ]);
+    }
     rows
 }
 
@@ -247,20 +281,19 @@ fn refusals() -> Vec<Row> {
     let mut longer = marked(&v4(port::LOCAL), ASKED_ONE);
     longer.truncate(longer.len() - 1);
     let mut crowded = Row::frame("no headroom left for a list", &ahead, refused(Refusal::NoHeadroom))
-        .leaves(&[(node::FAR4, Open)]);
-    crowded.packet.metadata = 184;
+        .leaves(&[(node::FAR4, Unconfirmed)]);
+    crowded.packet.metadata = 180;
     let mut roomy =
         Row::frame("just enough headroom for a list", &ahead, asked_gue(&ahead, node::FAR4, &[SELF]))
-            .leaves(&[(node::FAR4, Open)]);
-    roomy.packet.metadata = 180;
+            .leaves(&[(node::FAR4, Unconfirmed)]);
+    roomy.packet.metadata = 176;
     let last_hop = v4(port::FORMER_NEAR).ttl(1);
     vec![
         Row::bytes("0x88b5 on, its last hop", marked(&ahead.clone().ttl(1), ASKED_ONE), {
             time_exceeded(&ahead.clone().ttl(1).macs(SELF_MAC, PEER_MAC))
-        })
-        .leaves(&[(node::FAR4, Open)]),
+        }),
         Row::frame("second chance, marked, its last hop", &last_hop, time_exceeded(&last_hop))
-            .leaves(&[(node::NEAR, Open)]),
+            .leaves(&[(node::NEAR, Unconfirmed)]),
         one("0x88b5 around a VIP without a ring", &v4(port::RINGLESS), Refusal::NoSlot),
         one("0x88b5 around half a header", &Frame::v4(CLIENT4, VIP4).raw(6, &[0; 2]), Refusal::Truncated),
         one("0x88b5 before the configuration", &v4(port::LOCAL), Refusal::NotConfigured)

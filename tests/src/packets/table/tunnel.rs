@@ -109,8 +109,8 @@ fn unreadable() -> Vec<Row> {
         Row::frame("GUE without its header", &Frame::v4(PEER4, SELF4).udp(1, 6080).sized(28), bad()),
         Row::frame("GUE with half a header", &Frame::v6(PEER6, SELF6).udp(1, 6080).sized(50), bad()),
         Row::frame(
-            "GUE with six words of options",
-            &over4([6, 4, 0, 0], &[vec![0; 24], inner.clone()].concat()),
+            "GUE with seven words of options",
+            &over4([7, 4, 0, 0], &[vec![0; 28], inner.clone()].concat()),
             bad(),
         ),
         Row::frame(

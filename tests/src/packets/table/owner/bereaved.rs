@@ -1,0 +1,86 @@
+//! The flow's owner, or who is to be asked, is gone or cannot be reached.
+
+use lb_common::flows::Standing::{HalfOpen, Moved, Open, Unconfirmed};
+use lb_common::verdict::Refusal;
+
+use super::opening::opening;
+use super::{SELF, UNOWNED, by_mac, fin, given_back, in_gue, nobodys, syn, taken, tcp, udp, v6};
+use crate::packets::expect::{LOCAL, asked_gue, refused};
+use crate::packets::fixture::{node, port, wire_id};
+use crate::packets::table::Row;
+
+pub(super) fn rows() -> Vec<Row> {
+    [bereaved(), without_a_way()].concat()
+}
+
+/// Nobody knows the flow, and its owner may be a node that is gone for a moment.
+fn bereaved() -> Vec<Row> {
+    let orphaned = || refused(Refusal::Orphaned);
+    let lost = in_gue(&[], &tcp(port::FORMER_LOST));
+    let others_asked = in_gue(&[wire_id(node::FAR4)], &tcp(port::FORMERS_LOST));
+    let asked = [SELF, wire_id(node::FAR4)];
+    let home = nobodys(&asked, &tcp(port::FORMERS_LOST));
+    let home_fin = nobodys(&asked, &fin(port::FORMERS_LOST));
+    let home_syn = nobodys(&asked, &syn(port::FORMERS_LOST));
+    vec![
+        Row::frame("unknown, the leader just lost", &tcp(port::SELF_BEHIND_LOST), orphaned()),
+        Row::frame("FIN, unknown, the leader just lost", &fin(port::SELF_BEHIND_LOST), orphaned()),
+        Row::frame(
+            "IPv6, unknown, the leader just lost",
+            &v6().tcp(4000, port::SELF_BEHIND_LOST),
+            orphaned(),
+        ),
+        Row::frame("unknown, the former leader just lost", &tcp(port::FORMER_LOST), orphaned()),
+        Row::frame(
+            "unknown, from a peer, the former leader just lost",
+            &by_mac(tcp(port::FORMER_LOST)),
+            orphaned(),
+        ),
+        Row::frame("unknown, in GUE, the former leader just lost", &lost, orphaned()),
+        Row::frame("unknown, a former leader just lost, to the other", &tcp(port::FORMERS_LOST), {
+            asked_gue(&tcp(port::FORMERS_LOST), node::FAR4, &[SELF])
+        }),
+        Row::frame("UDP, young, a former leader just lost, to the other", &udp(port::YOUNG_FORMERS_LOST), {
+            asked_gue(&udp(port::YOUNG_FORMERS_LOST), node::FAR4, &[SELF])
+        }),
+        Row::frame("unknown, a former leader just lost, the other asked", &others_asked, {
+            given_back(&tcp(port::FORMERS_LOST), node::FAR4, &[wire_id(node::FAR4)])
+        }),
+        Row::frame("nobody's, a former leader just lost", &home, orphaned()),
+        Row::frame("FIN, nobody's, a former leader just lost", &home_fin, orphaned()),
+        Row::frame("SYN, nobody's, a former leader just lost", &home_syn, {
+            taken(&home_syn, &syn(port::FORMERS_LOST))
+        })
+        .leaves(&[(node::SELF, HalfOpen)]),
+        Row::frame("begun, a former leader just lost, to the other", &tcp(port::FORMERS_LOST), {
+            asked_gue(&tcp(port::FORMERS_LOST), node::FAR4, opening(&[SELF]))
+        })
+        .after(&[&syn(port::FORMERS_LOST)])
+        .leaves(&[(node::SELF, HalfOpen)]),
+        Row::frame("begun, the only former leader just lost", &tcp(port::FORMER_LOST), LOCAL)
+            .after(&[&syn(port::FORMER_LOST)])
+            .leaves(&[(node::SELF, Open)]),
+        Row::frame("SYN, a former leader just lost", &syn(port::FORMERS_LOST), LOCAL)
+            .leaves(&[(node::SELF, HalfOpen)]),
+        Row::frame("unknown, the leader long dead", &tcp(port::SELF_BEHIND_DEAD), UNOWNED),
+        Row::frame("SYN, the leader just lost", &syn(port::SELF_BEHIND_LOST), LOCAL)
+            .leaves(&[(node::SELF, HalfOpen)]),
+        Row::frame("UDP, the leader just lost", &udp(port::SELF_BEHIND_LOST), LOCAL)
+            .leaves(&[(node::SELF, Unconfirmed)]),
+        Row::frame("owned, the leader just lost", &tcp(port::SELF_BEHIND_LOST), LOCAL)
+            .after(&[&syn(port::SELF_BEHIND_LOST)])
+            .leaves(&[(node::SELF, Moved)]),
+    ]
+}
+
+/// It is noted all the same: when the way is there again, that node is asked first.
+fn without_a_way() -> Vec<Row> {
+    [
+        ("an unresolved node", port::FORMER_UNRESOLVED, node::UNRESOLVED),
+        ("a node outside the map", port::FORMER_OUTSIDE, node::OUTSIDE),
+    ]
+    .map(|(name, port, to)| {
+        Row::frame(format!("to ask {name}"), &tcp(port), refused(Refusal::NoWay)).leaves(&[(to, Unconfirmed)])
+    })
+    .to_vec()
+}

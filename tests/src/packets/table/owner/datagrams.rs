@@ -1,0 +1,64 @@
+//! UDP has no beginning: it is asked for only while older flows may live elsewhere.
+
+use lb_common::flows::Standing::{Udp, Unconfirmed};
+
+use super::{SELF, by_mac, in_gue, passed_on, taken, udp};
+use crate::packets::expect::{LOCAL, asked_gue, rewritten};
+use crate::packets::fixture::{node, port, wire_id};
+use crate::packets::table::Row;
+
+pub(super) fn rows() -> Vec<Row> {
+    datagrams()
+}
+
+/// UDP has no beginning: it is asked for only while older flows may live elsewhere.
+fn datagrams() -> Vec<Row> {
+    let young = udp(port::YOUNG);
+    let successors = udp(port::YOUNG_SUCCESSORS);
+    let ids = [node::FAR4, node::FAR4_SECOND, node::NEAR_GUE4].map(wire_id);
+    let all = in_gue(&ids, &young);
+    let one = in_gue(&ids[..1], &successors);
+    let datagram = udp(port::FORMER_SELF);
+    let by_peer = by_mac(datagram.clone());
+    let settled = udp(port::TAKEN_OVER);
+    let mine = |row: Row| row.leaves(&[(node::SELF, Unconfirmed)]);
+    vec![
+        mine(Row::frame("UDP, settled, former leaders", &settled, LOCAL)),
+        mine(Row::frame("UDP, settled, successors", &udp(port::SUCCESSORS), LOCAL)),
+        mine(Row::frame("UDP from a peer, settled", &in_gue(&[], &settled), {
+            taken(&in_gue(&[], &settled), &settled)
+        })),
+        Row::frame("UDP, young, to the former leader", &young, asked_gue(&young, node::FAR4, &[SELF]))
+            .leaves(&[(node::FAR4, Unconfirmed)]),
+        Row::frame("UDP, young, one asked", &in_gue(&ids[..1], &young), {
+            passed_on(&young, node::FAR4_SECOND, &ids[..1])
+        })
+        .leaves(&[(node::FAR4_SECOND, Unconfirmed)]),
+        Row::frame("UDP, young, to one successor", &in_gue(&ids[..2], &young), {
+            passed_on(&young, node::NEAR_GUE4, &ids[..2])
+        })
+        .leaves(&[(node::NEAR_GUE4, Unconfirmed)]),
+        mine(Row::frame("UDP, young, no second successor", &all, taken(&all, &young))),
+        Row::frame("UDP, young, successors alone", &successors, asked_gue(&successors, node::FAR4, &[SELF]))
+            .leaves(&[(node::FAR4, Unconfirmed)]),
+        mine(Row::frame("UDP, young, the one successor asked", &one, taken(&one, &successors))),
+        Row::frame("UDP delegated, to that node", &young, { asked_gue(&young, node::FAR4_SECOND, &[SELF]) })
+            .after(&[&in_gue(&ids[..1], &young)])
+            .leaves(&[(node::FAR4_SECOND, Udp)]),
+        Row::frame("UDP delegated, asked by another", &in_gue(&[77], &young), {
+            passed_on(&young, node::FAR4, &[77])
+        })
+        .after(&[&young])
+        .leaves(&[(node::FAR4, Udp)]),
+        Row::frame("UDP delegated to a node that has been asked", &all, taken(&all, &young))
+            .after(&[&young])
+            .leaves(&[(node::SELF, Udp)]),
+        Row::frame("UDP owned, led by another by now", &datagram, LOCAL)
+            .after(&[&by_peer, &by_peer])
+            .leaves(&[(node::SELF, Udp)]),
+        // A stranger could have sent the one that came.
+        Row::frame("UDP begun, led by another by now", &datagram, rewritten(&datagram, node::NEAR))
+            .after(&[&by_peer])
+            .leaves(&[(node::SELF, Unconfirmed)]),
+    ]
+}

@@ -1,0 +1,125 @@
+//! What nobody knows goes back to its home, which decides.
+
+use lb_common::flows::Standing::{Closed, HalfOpen, Open, Unconfirmed};
+use lb_common::verdict::Refusal;
+
+use super::{ASKED_MORE, SELF, fin, given_back, in_gue, nobodys, syn, taken, tcp, unowned, v4, v6};
+use crate::packets::build::Frame;
+use crate::packets::expect::{Asked, LOCAL, asked_l2, listed, refused};
+use crate::packets::fixture::{PEER6, SELF6, node, port, wire_id};
+use crate::packets::table::Row;
+
+pub(super) fn rows() -> Vec<Row> {
+    [returned(), homeless(), decided(), known()].concat()
+}
+
+/// This node is the last that could be asked.
+fn returned() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (way, port, home) in [
+        ("GUE4", port::FAR4, node::FAR4),
+        ("GUE6", port::FAR6, node::FAR6),
+        ("GUE4, a former leader's", port::FAR4_FORMER_SELF, node::FAR4),
+        ("GUE6, a former leader's", port::FAR6_FORMER_SELF, node::FAR6),
+    ] {
+        for (kind, frame) in
+            [("IPv4", tcp(port)), ("IPv6", v6().tcp(4000, port)), ("SYN", syn(port)), ("FIN", fin(port))]
+        {
+            let asked = [wire_id(home)];
+            rows.push(Row::frame(format!("{kind}, back home in {way}"), &in_gue(&asked, &frame), {
+                given_back(&frame, home, &asked)
+            }));
+        }
+    }
+    let (far, near) = (tcp(port::FAR4), tcp(port::NEAR));
+    let asked = [wire_id(node::FAR4)];
+    let second = Asked::from(&[77, asked[0]]).home(1);
+    rows.extend([
+        Row::frame("back home, marked", &in_gue(&[wire_id(node::NEAR)], &near), {
+            asked_l2(&near, node::NEAR, ASKED_MORE)
+        }),
+        Row::frame("back home, which is the second", &in_gue(second.clone(), &far), {
+            given_back(&far, node::FAR4, second)
+        }),
+        Row::frame("back home, which does not lead", &in_gue(Asked::from(&asked).marks(0), &far), {
+            given_back(&far, node::FAR4, Asked::from(&asked).marks(0))
+        }),
+    ]);
+    rows
+}
+
+/// There is nobody to tell.
+fn homeless() -> Vec<Row> {
+    let far = tcp(port::FAR4_FORMER_SELF);
+    let asked = Asked::from(&[wire_id(node::FAR4)]);
+    let dead = [node::DEAD, node::NEAR].map(wire_id);
+    let row =
+        |name: &str, asked, frame: &Frame| Row::frame(name, &in_gue(asked, frame), refused(Refusal::NoHome));
+    vec![
+        row("home has been silent for too long", Asked::from(&dead), &tcp(port::DEAD)),
+        row("home is not on the list", asked.clone().home(1), &far),
+        row("home is behind every list", asked.home(0xff), &far),
+        row("home does not stand in the slot", Asked::from(&[wire_id(node::FAR6)]), &tcp(port::LOCAL)),
+        row("home is nobody's identity", Asked::from(&[77]), &tcp(port::LEADERLESS)),
+        row("home has no identity", Asked::from(&[0]), &tcp(port::LEADERLESS)),
+    ]
+}
+
+/// At home, for what the others do not know.
+fn decided() -> Vec<Row> {
+    let mut rows = Vec::new();
+    let asked = [SELF, wire_id(node::FAR4), wire_id(node::FAR4_SECOND)];
+    for (family, base) in [("IPv4", v4()), ("IPv6", v6())] {
+        let frame = base.tcp(4000, port::TAKEN_OVER);
+        let back = nobodys(&asked, &frame);
+        rows.push(Row::frame(format!("{family}, nobody's, decided at home"), &back, unowned(&back, &frame)));
+    }
+    let (frame, end, new) = (tcp(port::TAKEN_OVER), fin(port::TAKEN_OVER), syn(port::TAKEN_OVER));
+    let [back, back_end, back_new] = [&frame, &end, &new].map(|inner| nobodys(&asked, inner));
+    let no_longer = tcp(port::FAR4_FORMER_SELF);
+    let at_former = nobodys(&[SELF], &no_longer);
+    let marked = Asked::from(&asked).marks(lb_common::owner::MARK_LED | lb_common::owner::MARK_NOBODY);
+    let over_v6 = listed(Frame::v6(PEER6, SELF6), 50_000, marked, &frame);
+    rows.extend([
+        Row::frame("nobody's, over IPv6, decided at home", &over_v6, unowned(&over_v6, &frame)),
+        Row::frame("FIN, nobody's, decided at home", &back_end, unowned(&back_end, &end)),
+        Row::frame("nobody's, delegated, decided at home", &back, unowned(&back, &frame)).after(&[&frame]),
+        Row::frame("nobody's, decided at home, again", &frame, LOCAL)
+            .after(&[&frame, &back])
+            .leaves(&[(node::SELF, Unconfirmed)]),
+        Row::frame("nobody's, decided where another leads by now", &at_former, {
+            unowned(&at_former, &no_longer)
+        }),
+        Row::frame("SYN, nobody's, begins at home", &back_new, taken(&back_new, &new))
+            .leaves(&[(node::SELF, HalfOpen)]),
+        Row::frame("SYN, nobody's, delegated, begins at home", &back_new, taken(&back_new, &new))
+            .after(&[&frame])
+            .leaves(&[(node::SELF, HalfOpen)]),
+    ]);
+    rows
+}
+
+/// Home may have come to know the flow meanwhile.
+fn known() -> Vec<Row> {
+    let asked = [SELF, wire_id(node::FAR4), wire_id(node::FAR4_SECOND)];
+    let (frame, end, new) = (tcp(port::TAKEN_OVER), fin(port::TAKEN_OVER), syn(port::TAKEN_OVER));
+    let [back, back_end, back_new] = [&frame, &end, &new].map(|inner| nobodys(&asked, inner));
+    let row = |name: &str, before: &[&Frame], outer: &Frame, inner: &Frame, standing| {
+        Row::frame(name, outer, taken(outer, inner)).after(before).leaves(&[(node::SELF, standing)])
+    };
+    let mine = |name: &str, before: &[&Frame], frame: &Frame, standing| {
+        Row::frame(name, frame, LOCAL).after(before).leaves(&[(node::SELF, standing)])
+    };
+    vec![
+        row("nobody else's, begun at home", &[&new], &back, &frame, Open),
+        row("FIN, nobody else's, begun at home", &[&new], &back_end, &end, Closed),
+        row("SYN, nobody else's, begun at home", &[&new], &back_new, &new, HalfOpen),
+        row("nobody else's, owned at home", &[&new, &back], &back, &frame, Open),
+        row("SYN, nobody else's, owned at home", &[&new, &back], &back_new, &new, Open),
+        row("nobody else's, closed at home", &[&new, &back_end], &back, &frame, Closed),
+        row("SYN, nobody else's, closed at home", &[&new, &back_end], &back_new, &new, HalfOpen),
+        mine("owned is not for the former leader", &[&new, &back], &frame, Open),
+        mine("SYN, owned, is not for the former leader", &[&new, &back], &new, Open),
+        mine("closed is not for the former leader", &[&new, &back_end], &frame, Closed),
+    ]
+}

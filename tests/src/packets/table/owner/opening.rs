@@ -1,0 +1,115 @@
+//! A SYN may be a stranger's, while the connection lives with somebody who led before: the ACK after it is asked of them.
+
+use lb_common::flows::Standing::{self, Closed, HalfOpen, Moved, Open, Unconfirmed};
+use lb_common::owner::{MARK_LED, MARK_OPENING};
+
+use super::{SELF, by_mac, fin, given_back, in_gue, nobodys, syn, taken, tcp, v4, v6};
+use crate::packets::build::{Frame, flags};
+use crate::packets::expect::{Asked, Expect, LOCAL, asked_gue};
+use crate::packets::fixture::{node, port, wire_id};
+use crate::packets::table::Row;
+
+pub(super) fn rows() -> Vec<Row> {
+    [begun(), led_by_another(), asked(), syns()].concat()
+}
+
+/// Home, the first of these, has seen a SYN.
+pub(super) fn opening(asked: &[u32]) -> Asked {
+    Asked::from(asked).marks(MARK_LED | MARK_OPENING)
+}
+
+/// At home.
+fn begun() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (family, base) in [("IPv4", v4()), ("IPv6", v6())] {
+        for (kind, flags) in [("ACK", flags::ACK), ("FIN", flags::FIN | flags::ACK), ("RST", flags::RST)] {
+            let frame = base.clone().segment(4000, port::TAKEN_OVER, flags);
+            let row = Row::frame(format!("{family} {kind} after SYN, to the former leader"), &frame, {
+                asked_gue(&frame, node::FAR4, opening(&[SELF]))
+            });
+            let row = row.after(&[&base.clone().syn(4000, port::TAKEN_OVER)]);
+            rows.push(row.leaves(&[(node::SELF, HalfOpen)]));
+        }
+    }
+    let new = syn(port::TAKEN_OVER);
+    rows.extend([
+        Row::frame("SYN after SYN is not for the former leader", &new, LOCAL)
+            .after(&[&new])
+            .leaves(&[(node::SELF, HalfOpen)]),
+        Row::frame("ACK after SYN, the former leader is lost", &tcp(port::FORMER_LOST), LOCAL)
+            .after(&[&syn(port::FORMER_LOST)])
+            .leaves(&[(node::SELF, Open)]),
+        // Only who led can have what is older than the SYN.
+        Row::frame("ACK after SYN is not for successors", &tcp(port::SUCCESSORS), LOCAL)
+            .after(&[&syn(port::SUCCESSORS)])
+            .leaves(&[(node::SELF, Open)]),
+    ]);
+    rows
+}
+
+/// Where this node stands in for a dead leader.
+fn led_by_another() -> Vec<Row> {
+    let (frame, new) = (tcp(port::DEAD_FORMERS), syn(port::DEAD_FORMERS));
+    let back = nobodys(&[SELF, wire_id(node::FAR4)], &frame);
+    vec![
+        Row::frame("ACK after SYN behind a dead leader, to the former one", &frame, {
+            asked_gue(&frame, node::FAR4, Asked::from(&[SELF]).marks(MARK_OPENING))
+        })
+        .after(&[&new])
+        .leaves(&[(node::SELF, HalfOpen)]),
+        Row::frame("nobody else's, begun behind a dead leader", &back, taken(&back, &frame))
+            .after(&[&new])
+            .leaves(&[(node::SELF, Moved)]),
+        Row::frame("owned behind a dead leader is not for the former one", &frame, LOCAL)
+            .after(&[&new, &back])
+            .leaves(&[(node::SELF, Moved)]),
+    ]
+}
+
+/// Where the former leader is asked: it takes what is certainly an older flow of its own.
+fn asked() -> Vec<Row> {
+    let at = port::FAR4_FORMER_SELF;
+    let home = [wire_id(node::FAR4)];
+    let (new, old, end) = (by_mac(syn(at)), by_mac(tcp(at)), by_mac(fin(at)));
+    let (asked, asked_end) = (in_gue(opening(&home), &tcp(at)), in_gue(opening(&home), &fin(at)));
+    let row = |name: &str, before: &[&Frame], outer: &Frame, expect: Expect, standing: Standing| {
+        Row::frame(format!("after a SYN at home, {name}"), outer, expect)
+            .after(before)
+            .leaves(&[(node::SELF, standing)])
+    };
+    let back = || given_back(&tcp(at), node::FAR4, opening(&home));
+    let local = in_gue(opening(&[77]), &tcp(port::LOCAL));
+    vec![
+        row("moved here", &[&new, &old], &asked, taken(&asked, &tcp(at)), Moved),
+        row("FIN, moved here", &[&new, &old], &asked_end, taken(&asked_end, &fin(at)), Closed),
+        row(
+            "open here",
+            &[&syn(port::LOCAL), &tcp(port::LOCAL)],
+            &local,
+            taken(&local, &tcp(port::LOCAL)),
+            Open,
+        ),
+        row("closed here", &[&new, &end], &asked, back(), Closed),
+        row("begun here too", &[&new], &asked, back(), HalfOpen),
+        row("unconfirmed here", &[&nobodys(&[SELF], &tcp(at))], &asked, back(), Unconfirmed),
+        Row::frame("after a SYN at home, unknown here", &asked, back()),
+    ]
+}
+
+/// A SYN that home has sent to the node that it has noted.
+fn syns() -> Vec<Row> {
+    let at = port::FAR4_FORMER_SELF;
+    let home = [wire_id(node::FAR4)];
+    let (new, old, end) = (by_mac(syn(at)), by_mac(tcp(at)), by_mac(fin(at)));
+    let asked = in_gue(&home, &syn(at));
+    let row = |name: &str, before: &[&Frame], expect: Expect, standing: Standing| {
+        Row::frame(format!("SYN from home, {name}"), &asked, expect)
+            .after(before)
+            .leaves(&[(node::SELF, standing)])
+    };
+    vec![
+        row("moved here", &[&new, &old], taken(&asked, &syn(at)), Moved),
+        row("begun here", &[&new], taken(&asked, &syn(at)), HalfOpen),
+        row("closed here", &[&new, &end], given_back(&syn(at), node::FAR4, &home), Closed),
+    ]
+}
