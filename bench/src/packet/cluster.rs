@@ -5,7 +5,7 @@ use fairlead_tests::model::{HostTables, Sizes};
 use fairlead_tests::packets::build::Mac;
 use lb_common::hash::HashKey;
 use lb_common::maps::{Config, LIVENESS_UP, Link, Liveness, Node, Vip, Vip4Key, Vip6Key, capacity, way};
-use lb_common::ring::{NO_NODE, NodeIndex, Slot};
+use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 use lb_common::wire::gue;
 
 use super::cases::{Case, Kind};
@@ -116,7 +116,9 @@ const fn slot_of(index: u32, leads: Leads) -> Slot {
         Leads::Others => Slot { leader: first, successors: others, ..Slot::EMPTY },
         Leads::Self_ => Slot { leader: SELF, successors: others, ..Slot::EMPTY },
         Leads::TakenOver => {
-            Slot { leader: SELF, successors: others, former: [first, NO_NODE, NO_NODE, NO_NODE] }
+            let mut former = [NO_NODE; FORMER];
+            former[0] = first;
+            Slot { leader: SELF, successors: others, former }
         }
     }
 }

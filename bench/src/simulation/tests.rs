@@ -22,7 +22,9 @@ fn fairlead(setup: &Setup, memory: Memory) -> Outcome {
 }
 
 fn single() -> impl Iterator<Item = Subject> {
-    let is_single = |subject: &Subject| !matches!(subject, Subject::Upheaval | Subject::UpheavalWithReboots);
+    let is_single = |subject: &Subject| {
+        !matches!(subject, Subject::Scale | Subject::Upheaval | Subject::UpheavalWithReboots)
+    };
     Subject::ALL.into_iter().filter(is_single)
 }
 

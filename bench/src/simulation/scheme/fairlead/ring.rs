@@ -123,7 +123,11 @@ impl Ring {
         let index = |node: NodeIndex| indices.get(&node).copied().unwrap_or(NO_NODE);
         let former = |former: [NodeIndex; FORMER]| match self.memory {
             Memory::Nothing => [NO_NODE; FORMER],
-            Memory::Leaders | Memory::Agent => former.map(index),
+            Memory::Leaders | Memory::Agent => {
+                // A node that is away has no index in the simulation; nobody could be asked there.
+                let mut there = former.into_iter().map(index).filter(|node| *node != NO_NODE);
+                std::array::from_fn(|_| there.next().unwrap_or(NO_NODE))
+            }
         };
         let slot = |slot: &Slot| Slot {
             leader: index(slot.leader),
