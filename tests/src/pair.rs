@@ -1,6 +1,10 @@
 //! One cluster on the host and in the kernel, in step.
 
+use std::thread;
+use std::time::Duration;
+
 use anyhow::Result;
+use nix::time::{ClockId, clock_gettime};
 
 use crate::kernel::{INGRESS, Kernel};
 use crate::model::{self, Action, HostTables, Judged, Packet, State};
@@ -59,13 +63,34 @@ impl Pair {
         Ok((host, differs))
     }
 
-    /// Forgets what packets have left behind, but for the counters.
+    /// Forgets what packets have left behind, but for the counters; not shortly before a unit of the kernel's clock of
+    /// ages ends, which stands still on the host.
     ///
     /// # Errors
-    /// When a map cannot be written.
+    /// When a map cannot be written, or there is no clock.
     pub fn begin_anew(&mut self) -> Result<()> {
+        let left = left_of_age()?;
+        if left < UNDISTURBED {
+            thread::sleep(left);
+        }
         let sets = self.tables.forget_flows();
         self.fixture.begin_anew(&self.tables);
         self.kernel.begin_anew(&self.tables, &sets)
     }
+}
+
+/// For so long the age of flows stays the same after [`Pair::begin_anew`]: far longer than a row or a batch takes.
+const UNDISTURBED: Duration = Duration::from_secs(2);
+/// A unit of the age of flows, as the program counts it.
+const AGE_UNIT: Duration = Duration::from_nanos(1 << 34);
+
+/// For how long the kernel's clock of ages still shows what it shows now; a tick longer, because that clock is coarse.
+///
+/// # Errors
+/// When there is no clock.
+pub fn left_of_age() -> Result<Duration> {
+    const TICK: Duration = Duration::from_millis(10);
+    let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?);
+    let gone = now.as_nanos() % AGE_UNIT.as_nanos();
+    Ok(AGE_UNIT - Duration::from_nanos(gone as u64) + TICK)
 }

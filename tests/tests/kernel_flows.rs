@@ -1,13 +1,15 @@
 //! What many packets of one fixture show together: flows keep to one node, and spread over nodes.
 
 use std::collections::BTreeSet;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use fairlead_tests::kernel::Kernel;
 use fairlead_tests::packets::build::{Frame, flags};
 use fairlead_tests::packets::fixture::{CLIENT4, CLIENT6, Fixture, VIP4, VIP6, node, port};
-use fairlead_tests::pair::Pair;
-use lb_common::flows::{FlowKey, HALF_OPEN_WAYS, Standing, WAYS};
+use fairlead_tests::pair::{Pair, left_of_age};
+use lb_common::flows::{FlowKey, Standing, UDP_WAYS, UNPROVEN_WAYS, WAYS};
 use lb_common::hash::{FlowPorts, flow_hash_v4};
 use lb_common::maps::capacity;
 use lb_common::verdict::Outcome;
@@ -93,13 +95,13 @@ fn the_outer_source_port_is_the_flows() -> Result<()> {
     Ok(())
 }
 
-/// Clients whose flows to this node fall in one set of the table.
-fn clients_of_one_set(count: usize) -> Vec<[u8; 4]> {
+/// Clients whose flows of this protocol to this node fall in one set of the table.
+fn clients_of_one_set(protocol: u8, count: usize) -> Vec<[u8; 4]> {
     let key = Fixture::Standard.tables().config.hash_key;
     let [a, b] = SOURCE.to_be_bytes();
     let [c, d] = port::LOCAL.to_be_bytes();
     let set = |client| {
-        let hash = flow_hash_v4(&key, client, VIP4, FlowPorts { ports: [a, b, c, d], protocol: 6 });
+        let hash = flow_hash_v4(&key, client, VIP4, FlowPorts { ports: [a, b, c, d], protocol });
         FlowKey::of(hash).set & (capacity::FLOW_SETS as u32 - 1)
     };
     let clients = (0x0a00_0000u32..).map(u32::to_be_bytes);
@@ -108,65 +110,132 @@ fn clients_of_one_set(count: usize) -> Vec<[u8; 4]> {
 
 const SOURCE: u16 = 4000;
 
-/// However many SYNs come, they push out nothing but SYNs.
-#[test]
-fn a_flood_of_syns_leaves_open_flows_alone() -> Result<()> {
-    let clients = clients_of_one_set(40);
-    let (open, flood) = clients.split_at(WAYS - HALF_OPEN_WAYS);
-    let mut pair = Pair::new(Fixture::Standard)?;
-    for client in open {
-        for frame in [Frame::v4(*client, VIP4).syn(SOURCE, port::LOCAL), from(*client)] {
-            assert_eq!(pair.judge(&frame.packet())?.2, None);
+/// Ways that only confirmed flows take.
+const REST: usize = WAYS - UNPROVEN_WAYS;
+
+/// A set of the table, filled on the host and in the kernel.
+struct Set {
+    pair: Pair,
+}
+
+impl Set {
+    fn new() -> Result<Self> {
+        Ok(Self { pair: Pair::new(Fixture::Standard)? })
+    }
+
+    /// What a frame is counted as.
+    fn judge(&mut self, frame: &Frame) -> Result<u32> {
+        let (judged, _, differs) = self.pair.judge(&frame.packet())?;
+        assert_eq!(differs, None);
+        Ok(judged.counter)
+    }
+
+    /// Opens the flows of these clients.
+    fn open(&mut self, clients: &[[u8; 4]]) -> Result<()> {
+        for client in clients {
+            self.judge(&syn(*client))?;
+            self.judge(&from(*client))?;
         }
+        Ok(())
     }
-    for client in flood {
-        let frame = Frame::v4(*client, VIP4).syn(SOURCE, port::LOCAL);
-        assert_eq!(pair.judge(&frame.packet())?.2, None);
+
+    /// How many of this node's flows have come so far. Which ones they are is the kernel's clock's business.
+    fn held(&self, standing: Standing) -> Result<usize> {
+        let left = self.pair.kernel.whole_state(&self.pair.tables)?.noted();
+        assert_eq!(left, self.pair.tables.state().noted());
+        Ok(left.into_iter().filter(|noted| *noted == (node::SELF, standing)).count())
     }
-    // Which of the SYNs are left is the kernel's clock's business.
-    let left = pair.kernel.whole_state(&pair.tables)?.noted();
-    assert_eq!(left, pair.tables.state().noted());
-    let of = |standing| left.iter().filter(|noted| **noted == (node::SELF, standing)).count();
-    assert_eq!((of(Standing::Open), of(Standing::HalfOpen)), (open.len(), HALF_OPEN_WAYS));
-    for client in open {
-        let (judged, _, differs) = pair.judge(&from(*client).packet())?;
-        assert_eq!((judged.counter, differs), (Outcome::Local as u32, None));
+}
+
+fn syn(client: [u8; 4]) -> Frame {
+    Frame::v4(client, VIP4).syn(SOURCE, port::LOCAL)
+}
+
+fn from(client: [u8; 4]) -> Frame {
+    Frame::v4(client, VIP4).tcp(SOURCE, port::LOCAL)
+}
+
+fn fin(client: [u8; 4]) -> Frame {
+    Frame::v4(client, VIP4).segment(SOURCE, port::LOCAL, flags::FIN | flags::ACK)
+}
+
+/// What a stranger who only sends can bring about, however much of it comes, pushes out nothing else.
+#[test]
+fn a_flood_leaves_open_flows_alone() -> Result<()> {
+    for (flood, standing) in [
+        (syn as fn([u8; 4]) -> Frame, Standing::HalfOpen),
+        (from, Standing::Unconfirmed),
+        (fin, Standing::Unconfirmed),
+    ] {
+        let clients = clients_of_one_set(6, 40);
+        let (open, strangers) = clients.split_at(REST);
+        let mut set = Set::new()?;
+        set.open(open)?;
+        for client in strangers {
+            set.judge(&flood(*client))?;
+        }
+        assert_eq!((set.held(Standing::Open)?, set.held(standing)?), (open.len(), UNPROVEN_WAYS));
+        for client in open {
+            assert_eq!(set.judge(&from(*client))?, Outcome::Local as u32);
+        }
+        assert_eq!(set.held(Standing::Open)?, open.len());
     }
+    Ok(())
+}
+
+/// UDP holds its share, and gives it up for TCP.
+#[test]
+fn udp_holds_its_share_and_gives_it_up_for_tcp() -> Result<()> {
+    let mut set = Set::new()?;
+    for client in clients_of_one_set(17, 20) {
+        let datagram = Frame::v4(client, VIP4).udp(SOURCE, port::LOCAL);
+        set.judge(&datagram)?;
+        set.judge(&datagram)?;
+    }
+    let held = (set.held(Standing::Udp)?, set.held(Standing::Unconfirmed)?);
+    // The last that was pushed out has come again since, as one that nobody knew.
+    assert_eq!(held.0, UDP_WAYS);
+    assert!(held.1 <= UNPROVEN_WAYS, "{held:?}");
+    set.open(&clients_of_one_set(6, REST))?;
+    assert_eq!((set.held(Standing::Open)?, set.held(Standing::Udp)?), (REST, 0));
     Ok(())
 }
 
 /// A full set gives up a closed flow before any other.
 #[test]
 fn a_full_set_gives_up_closed_flows_first() -> Result<()> {
-    let clients = clients_of_one_set(WAYS + 1);
-    let (newcomer, held) = clients.split_last().context("nine clients")?;
-    let (open, half) = held.split_at(WAYS - HALF_OPEN_WAYS);
-    let closed = open.first().context("six of them")?;
-    let mut pair = Pair::new(Fixture::Standard)?;
-    let mut judge = |frame: Frame| -> Result<u32> {
-        let (judged, _, differs) = pair.judge(&frame.packet())?;
-        assert_eq!(differs, None);
-        Ok(judged.counter)
-    };
-    let syn = |client| Frame::v4(client, VIP4).syn(SOURCE, port::LOCAL);
-    for client in open {
-        judge(syn(*client))?;
-        judge(from(*client))?;
-    }
-    for client in half {
-        judge(syn(*client))?;
-    }
-    judge(Frame::v4(*closed, VIP4).segment(SOURCE, port::LOCAL, flags::FIN | flags::ACK))?;
-    // Of the half-open ones the first opens too, so that there is room for another such, but no empty way.
-    judge(from(half[0]))?;
-    judge(syn(*newcomer))?;
-    assert_eq!(judge(from(*closed))?, Outcome::Unowned as u32, "the closed flow is still there");
-    for client in open.iter().skip(1).chain(half).chain([newcomer]) {
-        assert_eq!(judge(from(*client))?, Outcome::Local as u32, "{client:?}");
+    let clients = clients_of_one_set(6, REST + 1);
+    let (newcomer, open) = clients.split_last().context("seven clients")?;
+    let (closed, kept) = open.split_first().context("six of them")?;
+    let mut set = Set::new()?;
+    set.open(open)?;
+    set.judge(&fin(*closed))?;
+    assert_eq!((set.held(Standing::Open)?, set.held(Standing::Closed)?), (kept.len(), 1));
+    set.open(&[*newcomer])?;
+    assert_eq!((set.held(Standing::Open)?, set.held(Standing::Closed)?), (REST, 0));
+    assert_eq!(set.judge(&from(*closed))?, Outcome::Unowned as u32, "the closed flow is still there");
+    for client in kept.iter().chain([newcomer]) {
+        assert_eq!(set.judge(&from(*client))?, Outcome::Local as u32, "{client:?}");
     }
     Ok(())
 }
 
-fn from(client: [u8; 4]) -> Frame {
-    Frame::v4(client, VIP4).tcp(SOURCE, port::LOCAL)
+/// Whom home has asked has the flow if nobody has sent it back for a while.
+#[test]
+fn a_delegation_is_confirmed_in_time() -> Result<()> {
+    let tables = Fixture::Standard.tables();
+    let mut kernel = Kernel::load(&tables)?;
+    let frame = client4().tcp(SOURCE, port::TAKEN_OVER);
+    // So that both of the first two are of one age.
+    if left_of_age()? < Duration::from_secs(5) {
+        thread::sleep(left_of_age()?);
+    }
+    for standing in [Standing::Unconfirmed, Standing::Unconfirmed, Standing::Moved] {
+        if standing == Standing::Moved {
+            thread::sleep(left_of_age()?);
+        }
+        kernel.run(&frame.packet())?;
+        assert_eq!(kernel.whole_state(&tables)?.noted(), [(node::FAR4, standing)]);
+    }
+    Ok(())
 }

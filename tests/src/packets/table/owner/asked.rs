@@ -168,7 +168,7 @@ fn leaders() -> Vec<Row> {
         Row::frame(
             "asked by the leader, SYN to a former leader",
             &in_gue(&near, &syn(port::NEAR_FORMERS)),
-            { passed_on(&syn(port::NEAR_FORMERS), node::FAR4, &near) },
+            passed_on(&syn(port::NEAR_FORMERS), node::FAR4, &near),
         ),
         Row::frame(
             "asked of no leader, this node leads",

@@ -42,7 +42,7 @@ fn datagrams() -> Vec<Row> {
         Row::frame("UDP, young, successors alone", &successors, asked_gue(&successors, node::FAR4, &[SELF]))
             .leaves(&[(node::FAR4, Unconfirmed)]),
         mine(Row::frame("UDP, young, the one successor asked", &one, taken(&one, &successors))),
-        Row::frame("UDP delegated, to that node", &young, { asked_gue(&young, node::FAR4_SECOND, &[SELF]) })
+        Row::frame("UDP delegated, to that node", &young, asked_gue(&young, node::FAR4_SECOND, &[SELF]))
             .after(&[&in_gue(&ids[..1], &young)])
             .leaves(&[(node::FAR4_SECOND, Udp)]),
         Row::frame("UDP delegated, asked by another", &in_gue(&[77], &young), {
