@@ -1,5 +1,6 @@
 //! A packet that can be read, written and moved, in the kernel or on the host.
 
+use crate::kernel::KernelAnswer;
 use crate::pipeline::{self, Packet};
 use crate::ring::NodeIndex;
 use crate::tables::Tables;
@@ -122,6 +123,16 @@ pub trait Frame {
         Self: Sized,
     {
         pipeline::follow_fragment(self, tables, packet)
+    }
+
+    /// Whether this node's kernel has the packet's TCP connection. Off the kernel there is nobody to ask. In the kernel a
+    /// function of its own, as [`Frame::serve`] is.
+    #[inline(always)]
+    fn ask_kernel<T: Tables>(&mut self, _tables: &T, _packet: &Packet) -> KernelAnswer
+    where
+        Self: Sized,
+    {
+        KernelAnswer::CannotTell
     }
 
     /// [`pipeline::serve`], the second half of a packet's way. In the kernel a function of its own: the

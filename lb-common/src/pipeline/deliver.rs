@@ -3,6 +3,7 @@
 use super::{Family, Packet, configured, second};
 use crate::flows::{self, Entry, FlowKey, Standing};
 use crate::frame::Frame;
+use crate::kernel::KernelAnswer;
 use crate::maps::{Node, VIP_YOUNG, way};
 use crate::owner::{self, Decision, Kind, Question, Vitality};
 use crate::ring::{NO_NODE, NodeIndex, Slot};
@@ -81,6 +82,14 @@ pub fn serve<F: Frame, T: Tables>(
         asked: packet.asked.count,
         young: packet.flags & VIP_YOUNG != 0,
     };
+    // Before anybody else is asked, or the client is told that nobody knows its flow.
+    if question.holder == NO_NODE
+        && matches!(packet.kind, Kind::Tcp | Kind::Closing)
+        && frame.ask_kernel(tables, packet) == KernelAnswer::Has
+    {
+        note(tables, packet, packet.entry, own);
+        return Ok(Forward::Pass(Outcome::LocalByKernel));
+    }
     let can_ask = |node: NodeIndex| {
         tables.vitality(node) != Vitality::Dead
             && (packet.asked.count == 0
