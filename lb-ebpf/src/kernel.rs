@@ -3,7 +3,10 @@
 //! Sockets are asked by a helper, tracked connections by functions of the kernel (kfuncs), which are called by their
 //! number in this kernel's BTF. The numbers are not known here, so there are gaps that the agent fills:
 //! [`lb_common::kernel::marker`].
-#![allow(unsafe_code, reason = "helpers take pointers; kernel functions are called by instructions that the agent completes")]
+#![allow(
+    unsafe_code,
+    reason = "helpers take pointers; kernel functions are called by instructions that the agent completes"
+)]
 
 use core::arch::asm;
 

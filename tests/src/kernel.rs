@@ -40,10 +40,7 @@ impl Kernel {
     /// # Errors
     /// As [`Kernel::load`].
     pub fn load_object(tables: &HostTables, object: &[u8]) -> Result<Self> {
-        ensure!(
-            !object.is_empty(),
-            "built without the XDP object: run `cargo xtask build-ebpf` first"
-        );
+        ensure!(!object.is_empty(), "built without the XDP object: run `cargo xtask build-ebpf` first");
         let mut ebpf = EbpfLoader::new()
             .map_max_entries(name::RINGS, tables.sizes.slots)
             .map_max_entries(name::NODES, tables.sizes.nodes)

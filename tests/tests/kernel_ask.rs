@@ -1,7 +1,6 @@
 //! The program asks the kernel for a connection: with real sockets and really tracked connections, in a network namespace
 //! of each test's own.
 
-use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -65,7 +64,8 @@ fn in_namespace(test: impl FnOnce() -> Result<()> + Send) -> Result<()> {
 }
 
 fn run(program: &str, args: &[&str], input: &str) -> Result<()> {
-    let mut child = Command::new(program).args(args).stdin(Stdio::piped()).spawn().context(program.to_owned())?;
+    let mut child =
+        Command::new(program).args(args).stdin(Stdio::piped()).spawn().context(program.to_owned())?;
     child.stdin.take().context("no input")?.write_all(input.as_bytes())?;
     ensure!(child.wait()?.success(), "{program} {args:?} failed on {input:?}");
     Ok(())
@@ -83,7 +83,8 @@ fn redirect() -> Result<()> {
         })
         .map(|rule| format!("add rule inet services out {rule}\n"))
         .collect();
-    let chain = "add table inet services\nadd chain inet services out { type nat hook output priority -100; }\n";
+    let chain =
+        "add table inet services\nadd chain inet services out { type nat hook output priority -100; }\n";
     run("nft", &["-f", "-"], &(chain.to_owned() + &rules))
 }
 
@@ -114,7 +115,7 @@ impl Connected {
         drop(self.client);
         let started = Instant::now();
         // The other end has gone when it says so.
-        while !matches!(self.server.take_error()?, Some(error) if error.kind() == ErrorKind::ConnectionReset) {
+        while self.server.take_error()?.is_none() {
             ensure!(started.elapsed() < Duration::from_secs(5), "the RST does not arrive");
             thread::sleep(Duration::from_millis(1));
         }
@@ -151,7 +152,8 @@ fn without(to: u16) -> &'static str {
 fn a_socket_of_this_node_is_found_while_its_connection_lives() -> Result<()> {
     in_namespace(|| {
         let mut kernel = asking()?;
-        let mut silent = Kernel::load_object(&Fixture::Standard.tables(), &ask::prepare(AskKernel::Off).object)?;
+        let mut silent =
+            Kernel::load_object(&Fixture::Standard.tables(), &ask::prepare(AskKernel::Off).object)?;
         for side in SIDES {
             for to in PORTS {
                 let listener = TcpListener::bind((side.vip, to))?;
@@ -163,7 +165,12 @@ fn a_socket_of_this_node_is_found_while_its_connection_lives() -> Result<()> {
                 connected.client.shutdown(std::net::Shutdown::Write)?;
                 assert_eq!(verdict(&mut kernel, side, to)?, "local_by_kernel", "half closed");
                 connected.abort()?;
-                assert_eq!(verdict(&mut kernel, side, to)?, without(to), "{} port {to}: it is over", side.vip);
+                assert_eq!(
+                    verdict(&mut kernel, side, to)?,
+                    without(to),
+                    "{} port {to}: it is over",
+                    side.vip
+                );
             }
         }
         Ok(())
@@ -199,7 +206,12 @@ fn a_tracked_connection_is_found_while_it_lives() -> Result<()> {
                 let connected = Connected::open(side, to, (side.pod, POD).into())?;
                 assert_eq!(verdict(&mut kernel, side, to)?, "local_by_kernel", "{} port {to}", side.vip);
                 connected.abort()?;
-                assert_eq!(verdict(&mut kernel, side, to)?, without(to), "{} port {to}: it is over", side.vip);
+                assert_eq!(
+                    verdict(&mut kernel, side, to)?,
+                    without(to),
+                    "{} port {to}: it is over",
+                    side.vip
+                );
             }
         }
         drop_answers()?;
@@ -222,7 +234,8 @@ fn what_the_kernel_has_becomes_the_nodes_own() -> Result<()> {
         let connection = Connection::v4(CLIENT4, VIP4, [f0, f1, t0, t1]);
         tables.kernel.insert(connection, KernelAnswer::Has);
         let mut kernel = asking()?;
-        let _connected = Connected::open(SIDES[0], port::FORMER_NEAR, (SIDES[0].vip, port::FORMER_NEAR).into())?;
+        let _connected =
+            Connected::open(SIDES[0], port::FORMER_NEAR, (SIDES[0].vip, port::FORMER_NEAR).into())?;
         for expected in [Outcome::LocalByKernel, Outcome::Local] {
             let packet = Frame::v4(CLIENT4, VIP4).segment(FROM, port::FORMER_NEAR, flags::ACK).packet();
             let host = model::run(&tables, &packet, INGRESS).0;

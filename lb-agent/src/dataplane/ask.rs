@@ -84,7 +84,10 @@ pub fn prepare(ask: AskKernel) -> Prepared {
     };
     let refusal = match attempt(numbers) {
         Ok(object) => {
-            return Prepared { object: object.into(), questions: Questions { sockets: None, conntrack: missing } };
+            return Prepared {
+                object: object.into(),
+                questions: Questions { sockets: None, conntrack: missing },
+            };
         }
         Err(refusal) => refusal,
     };
@@ -136,7 +139,11 @@ fn fill(object: &mut [u8], marker: i32, by: [u8; 8]) -> Result<(), String> {
             places += 1;
         }
     }
-    if places == 0 { Err(format!("the XDP object has no gap {marker:#x}: this binary was built wrongly")) } else { Ok(()) }
+    if places == 0 {
+        Err(format!("the XDP object has no gap {marker:#x}: this binary was built wrongly"))
+    } else {
+        Ok(())
+    }
 }
 
 /// Numbers of what asks the table of tracked connections, in the kernel that runs.
@@ -193,7 +200,8 @@ fn try_load(object: &[u8]) -> Result<(), String> {
 
 /// The verifier tells a long story; its end says why.
 fn last_line(story: &str) -> String {
-    let mut lines = story.lines().rev().filter(|line| !line.trim().is_empty() && !line.starts_with("processed "));
+    let mut lines =
+        story.lines().rev().filter(|line| !line.trim().is_empty() && !line.starts_with("processed "));
     lines.next().unwrap_or(story).trim().to_owned()
 }
 
