@@ -1,7 +1,8 @@
 //! The program asks the kernel for a connection: with real sockets and really tracked connections, in a network namespace
 //! of each test's own.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::AsRawFd as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{io::Write as _, thread};
@@ -17,6 +18,9 @@ use lb_common::kernel::{Connection, KernelAnswer};
 use lb_common::maps::capacity;
 use lb_common::verdict::Outcome;
 use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, unshare};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,
+};
 use nix::unistd::Pid;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -220,6 +224,30 @@ fn a_tracked_connection_is_found_while_it_lives() -> Result<()> {
             ensure!(connect(side, port::LOCAL).is_err(), "the answer was not dropped");
             assert_eq!(verdict(&mut kernel, side, port::LOCAL)?, "unowned", "half open");
         }
+        Ok(())
+    })
+}
+
+/// By default the kernel takes connections up in the middle, so that a forged ACK leaves one that says ESTABLISHED.
+#[test]
+fn a_connection_that_only_a_stranger_speaks_on_is_none_that_lives() -> Result<()> {
+    if let Some(reason) = ask::prepare(AskKernel::Auto).questions.conntrack {
+        eprintln!("not tested: {reason}");
+        return Ok(());
+    }
+    in_namespace(|| {
+        redirect()?;
+        let mute = "add table inet mute\nadd chain inet mute in { type filter hook input priority 0; }\n\
+                    add rule inet mute in tcp dport 8080 counter drop\n";
+        run("nft", &["-f", "-"], mute)?;
+        let mut kernel = asking()?;
+        let raw = socket(AddressFamily::Inet, SockType::Raw, SockFlag::empty(), SockProtocol::Raw)?;
+        let segment = Frame::v4(CLIENT4, VIP4).segment(FROM, port::LOCAL, flags::ACK).ip();
+        let to = SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::from_octets(VIP4), 0));
+        sendto(raw.as_raw_fd(), &segment, &to, MsgFlags::empty())?;
+        let tracked = std::fs::read_to_string("/proc/thread-self/net/nf_conntrack").unwrap_or_default();
+        ensure!(tracked.is_empty() || tracked.contains("ESTABLISHED"), "not taken up: {tracked}");
+        assert_eq!(verdict(&mut kernel, SIDES[0], port::LOCAL)?, "unowned", "{tracked}");
         Ok(())
     })
 }

@@ -74,22 +74,23 @@ pub fn serve<F: Frame, T: Tables>(
     let config = configured(tables)?;
     let own = config.self_node;
     let slot = Slot::from_words(packet.order, packet.former);
+    let mut holder = flows::holder(packet.entry);
+    // Before anybody else is asked, or the client is told that nobody knows its flow.
+    if holder == NO_NODE
+        && matches!(packet.kind, Kind::Tcp | Kind::Closing)
+        && frame.ask_kernel(tables, packet) == KernelAnswer::Has
+    {
+        holder = own;
+        packet.local = Outcome::LocalByKernel;
+    }
     let question = Question {
         slot,
         own,
         kind: packet.kind,
-        holder: flows::holder(packet.entry),
+        holder,
         asked: packet.asked.count,
         young: packet.flags & VIP_YOUNG != 0,
     };
-    // Before anybody else is asked, or the client is told that nobody knows its flow.
-    if question.holder == NO_NODE
-        && matches!(packet.kind, Kind::Tcp | Kind::Closing)
-        && frame.ask_kernel(tables, packet) == KernelAnswer::Has
-    {
-        note(tables, packet, packet.entry, own);
-        return Ok(Forward::Pass(Outcome::LocalByKernel));
-    }
     let can_ask = |node: NodeIndex| {
         tables.vitality(node) != Vitality::Dead
             && (packet.asked.count == 0
