@@ -111,8 +111,15 @@ impl<'lab> Field<'lab> {
     }
 }
 
+/// Nodes do not ask their kernels: many cannot, and what is promised must not depend on it. `FAIRLEAD_ASK_KERNEL=auto` shows
+/// what asking gives.
 fn options() -> AgentOptions {
-    AgentOptions { ready_within: READY_WITHIN, ..AgentOptions::default() }
+    let ask = std::env::var("FAIRLEAD_ASK_KERNEL").unwrap_or_else(|_| "off".into());
+    AgentOptions {
+        arguments: vec!["--ask-kernel".into(), ask],
+        ready_within: READY_WITHIN,
+        ..AgentOptions::default()
+    }
 }
 
 /// Lets a storm come over a cluster of `nodes` nodes with silent and talking connections.
