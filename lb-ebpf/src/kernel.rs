@@ -82,8 +82,10 @@ fn has_socket(context: *mut xdp_md, connection: &mut Connection, bytes: u32) -> 
     if socket.is_null() {
         return false;
     }
-    // SAFETY: the kernel has handed out a reference; the field is one that programs may read.
-    let state = unsafe { (&raw const (*socket).state).read_volatile() };
+    // SAFETY: the kernel has handed out a reference; only the place of a field is taken.
+    let state_at = unsafe { &raw const (*socket).state };
+    // SAFETY: the field is one that programs may read.
+    let state = unsafe { state_at.read_volatile() };
     // SAFETY: the reference is given back once, and not used any more.
     unsafe { bpf_sk_release(socket.cast()) };
     socket::is_alive(state)
