@@ -103,6 +103,10 @@ pub mod marker {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
+    use std::vec::Vec;
+
     use super::{conntrack, socket};
 
     #[test]
