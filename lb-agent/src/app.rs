@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::accepted::AcceptedFile;
 use crate::admin::{self, AdminError, Door, metrics};
 use crate::control::{Control, Neighbours};
+use crate::dataplane::ask::{self, AskKernel};
 use crate::dataplane::attach::{self, AttachError};
 use crate::dataplane::bfd::BfdSessions;
 use crate::dataplane::cells::{Flows, LivenessCells};
@@ -59,6 +60,8 @@ pub struct Options {
     pub slots_per_node: u32,
     /// Slots of all rings.
     pub ring_slots: u32,
+    /// Whether the program asks this node's kernel for connections.
+    pub ask_kernel: AskKernel,
     /// Services of this load-balancer class only.
     pub class: Option<String>,
     /// Whether nodes may announce whose label says that they are none of the load balancer's.
@@ -148,7 +151,9 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
     let source = Source::open(&options.source).await?;
     let socket = admin::listen(&options.socket)?;
     let network = Network::open(&options.interfaces).map_err(AppError::Netlink)?;
-    let interfaces = attach::attach(&pins, &options.interfaces, options.ring_slots)?;
+    let prepared = ask::prepare(options.ask_kernel);
+    tracing::info!(asks_kernel = %prepared.questions, "prepared the XDP program");
+    let interfaces = attach::attach(&pins, &options.interfaces, options.ring_slots, &prepared)?;
     for attached in &interfaces {
         tracing::info!(interface = %attached.interface, mode = ?attached.mode, "attached");
     }
@@ -158,6 +163,7 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
         node: options.node.to_string(),
         version: env!("CARGO_PKG_VERSION"),
         interfaces,
+        asks_kernel: prepared.questions,
         liveness_limit: liveness(&options).limit,
         ..State::default()
     }));

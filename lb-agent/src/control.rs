@@ -350,6 +350,7 @@ impl Control {
             version: before.version,
             ready: self.is_ready(memory),
             interfaces: before.interfaces.clone(),
+            asks_kernel: before.asks_kernel.clone(),
             turns: before.turns + 1,
             last: applied,
             services: plan.services,

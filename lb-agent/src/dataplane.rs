@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! preflight ── what must be so before anything is touched
+//! ask       ── what the program can ask this kernel: the object's gaps filled, from the kernel's btf
 //! attach    ── object → maps pinned, program loaded, a pinned link on each uplink
 //! maps      ── Op → map write;  maps → Contents (read back)
 //! mapping   ── a map as memory: the rings, and in cells liveness and flows
@@ -9,8 +10,10 @@
 //! counters  ── what the program counted
 //! ```
 
+pub mod ask;
 pub mod attach;
 pub mod bfd;
+pub mod btf;
 pub mod cells;
 pub mod counters;
 pub mod mapping;

@@ -10,6 +10,7 @@ use lb_plan::speaker::Silence;
 use serde::Serialize;
 
 use crate::configuration::Faults;
+use crate::dataplane::ask::Questions;
 use crate::dataplane::attach::Attached;
 
 /// One look at the agent, whole.
@@ -23,6 +24,8 @@ pub struct State {
     pub ready: bool,
     /// Where the program is.
     pub interfaces: Vec<Attached>,
+    /// What the program can ask this node's kernel.
+    pub asks_kernel: Questions,
     /// How often the loop has planned.
     pub turns: u64,
     /// What the last turn did.

@@ -1,6 +1,7 @@
 //! A packet that can be read, written and moved, in the kernel or on the host.
 
-use crate::owner::{KernelAnswer, Part};
+use crate::kernel::KernelAnswer;
+use crate::owner::Part;
 use crate::pipeline::{self, Packet};
 use crate::ring::NodeIndex;
 use crate::tables::Tables;
@@ -125,17 +126,6 @@ pub trait Frame {
         pipeline::follow_fragment(self, tables, packet)
     }
 
-    /// What this node's kernel says of the packet's TCP flow; in the kernel a function of its own, as [`Frame::serve`]
-    /// is. Where there is no kernel to be asked, it cannot tell.
-    #[inline(always)]
-    fn ask_kernel<T: Tables>(&self, tables: &T, packet: &Packet) -> KernelAnswer
-    where
-        Self: Sized,
-    {
-        let _ = (tables, packet);
-        KernelAnswer::CannotTell
-    }
-
     /// [`pipeline::can_ask`]. In the kernel a function of its own, as [`Frame::serve`] is.
     #[inline(always)]
     fn can_ask<T: Tables>(&self, tables: &T, packet: &Packet, node: NodeIndex) -> bool
@@ -152,6 +142,16 @@ pub trait Frame {
         Self: Sized,
     {
         pipeline::find_to_ask(tables, packet, part, |node| self.can_ask(tables, packet, node))
+    }
+
+    /// Whether this node's kernel has the packet's TCP connection. Off the kernel there is nobody to ask. In the kernel a
+    /// function of its own, as [`Frame::serve`] is.
+    #[inline(always)]
+    fn ask_kernel<T: Tables>(&self, _tables: &T, _packet: &Packet) -> KernelAnswer
+    where
+        Self: Sized,
+    {
+        KernelAnswer::CannotTell
     }
 
     /// [`pipeline::serve`], the second half of a packet's way. In the kernel a function of its own: the

@@ -17,6 +17,7 @@
 //! | [`vitality`] | who is alive |
 //! | [`flows`] | the table of flows that a node owns or has delegated |
 //! | [`hash`] | the keyed flow hash |
+//! | [`kernel`] | the question to the node's own kernel, and its answer |
 //! | [`wire`] | headers as byte arrays, check sums |
 
 #![no_std]
@@ -24,6 +25,7 @@
 pub mod flows;
 pub mod frame;
 pub mod hash;
+pub mod kernel;
 pub mod maps;
 pub mod owner;
 pub mod pipeline;

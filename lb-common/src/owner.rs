@@ -19,6 +19,7 @@
 //! This module decides and touches nothing: what is known goes in as values, what is to be done comes out.
 
 use crate::flows::Standing;
+use crate::kernel::KernelAnswer;
 use crate::ring::{FORMER, NO_NODE, NodeIndex, Slot, nodes_of};
 
 /// Nodes that a packet may be asked of, the first candidate included.
@@ -37,18 +38,6 @@ pub const MARK_LED: u32 = 4;
 pub const MARK_LAST: u32 = 8;
 /// Marks whose upper bits hold the number of the window that is searched.
 pub const MARK_WINDOW_SHIFT: u32 = 4;
-
-/// What a node's kernel says of a TCP flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum KernelAnswer {
-    /// It cannot be asked, or not about all that it could have.
-    CannotTell = 0,
-    /// It has no such connection.
-    No = 1,
-    /// It has the connection.
-    Has = 2,
-}
 
 /// What a packet says of its flow's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,6 +17,7 @@
 mod arp;
 mod bfd;
 mod complain;
+mod connection;
 mod decapsulate;
 mod deliver;
 mod echo;
@@ -31,6 +32,7 @@ mod second;
 
 pub use bfd::judge_bfd;
 pub use complain::complain;
+pub use connection::read_connection;
 pub use deliver::{can_ask, find_to_ask, serve};
 pub use echo::judge_echo;
 pub use encapsulate::encapsulate;

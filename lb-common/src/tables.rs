@@ -107,9 +107,8 @@ pub trait Tables {
 pub fn find_node<T: Tables>(tables: &T, slot: u32, id: u32) -> NodeIndex {
     let Some(slot) = tables.slot(slot) else { return NO_NODE };
     // An entry without an identity, as this node's own, has 0, which is nobody's.
-    let is_it = |node: NodeIndex| {
-        node != NO_NODE && id != 0 && tables.node(node).is_some_and(|node| node.id == id)
-    };
+    let is_it =
+        |node: NodeIndex| node != NO_NODE && id != 0 && tables.node(node).is_some_and(|node| node.id == id);
     for node in nodes_of(slot.order_word()) {
         if is_it(node) {
             return node;

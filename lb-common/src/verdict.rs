@@ -111,6 +111,8 @@ outcomes! {
         BfdHeard = 16, "bfd_heard";
         /// BFD echo of such a router, sent back.
         BfdEchoReturned = 17, "bfd_echo_returned";
+        /// For a VIP; no node is noted for the flow, but this node's kernel has its connection.
+        LocalByKernel = 18, "local_by_kernel";
     }
     refusals {
         /// Too short for the header that it announces; not certain to be ours.

@@ -11,6 +11,7 @@
 
 mod entry;
 mod frame;
+mod kernel;
 mod maps;
 mod runtime;
 

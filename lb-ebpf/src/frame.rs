@@ -6,14 +6,15 @@ use core::arch::asm;
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_get_buff_len};
 use lb_common::frame::Frame;
-use lb_common::pipeline::{self, Packet};
+use lb_common::kernel::KernelAnswer;
 use lb_common::owner::Part;
+use lb_common::pipeline::{self, Packet};
 use lb_common::ring::{NO_NODE, NodeIndex};
 use lb_common::tables::Tables;
 use lb_common::verdict::{Forward, Refusal};
 
 use crate::maps::Maps;
-use crate::{entry, maps};
+use crate::{entry, kernel, maps};
 
 /// No header that is looked at starts behind this offset. The verifier needs a bound on what is added to a
 /// packet pointer, or it takes the sum for one that could wrap.
@@ -165,6 +166,11 @@ impl Frame for XdpFrame {
     #[inline(always)]
     fn follow_fragment<T: Tables>(&mut self, _tables: &T, _packet: &mut Packet) -> bool {
         lb_follow_frag(self.context) != 0
+    }
+
+    #[inline(always)]
+    fn ask_kernel<T: Tables>(&self, _tables: &T, _packet: &Packet) -> KernelAnswer {
+        KernelAnswer::from_number(kernel::lb_ask_kernel(self.context))
     }
 
     #[inline(always)]

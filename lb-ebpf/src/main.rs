@@ -1,8 +1,8 @@
 //! Fairlead's XDP program: one packet in, one XDP action out.
 //!
 //! The way of a packet is [`lb_common::pipeline`], the same code that runs on the host. Here stand its
-//! three ties to the kernel: the packet's memory ([`frame`]), the maps ([`maps`]), and the translation of
-//! an outcome into an action ([`entry`]).
+//! four ties to the kernel: the packet's memory ([`frame`]), the maps ([`maps`]), the question whether the kernel has
+//! a connection ([`kernel`]), and the translation of an outcome into an action ([`entry`]).
 
 #![feature(asm_experimental_arch)]
 #![no_std]
@@ -11,6 +11,7 @@
 
 mod entry;
 mod frame;
+mod kernel;
 mod maps;
 mod runtime;
 
@@ -31,6 +32,13 @@ pub fn fairlead(context: XdpContext) -> u32 {
 #[xdp(frags)]
 pub fn nothing(_context: XdpContext) -> u32 {
     XDP_PASS
+}
+
+/// The question to the kernel alone, about the packet that `lb_packet` describes; its answer instead of an action. The
+/// agent loads it to find out whether this kernel lets the program ask.
+#[xdp(frags)]
+pub fn asks(context: XdpContext) -> u32 {
+    kernel::lb_ask_kernel(context.ctx)
 }
 
 const _: () = assert!(XDP_ABORTED == 0 && XDP_REDIRECT == 4);

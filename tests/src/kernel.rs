@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, bail, ensure};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
-use lb_agent::dataplane::object;
+use lb_agent::dataplane::object::{self, ASKING_PROGRAM, EMPTY_PROGRAM, PROGRAM};
 use lb_common::maps::{capacity, name};
 
 pub use maps::fill;
@@ -32,20 +32,27 @@ impl Kernel {
     /// # Errors
     /// When the object is missing, the kernel refuses it, or this process may not load programs.
     pub fn load(tables: &HostTables) -> Result<Self> {
-        ensure!(
-            !object::OBJECT.is_empty(),
-            "built without the XDP object: run `cargo xtask build-ebpf` first"
-        );
+        Self::load_object(tables, object::OBJECT)
+    }
+
+    /// As [`Kernel::load`], with an object whose gaps may be filled.
+    ///
+    /// # Errors
+    /// As [`Kernel::load`].
+    pub fn load_object(tables: &HostTables, object: &[u8]) -> Result<Self> {
+        ensure!(!object.is_empty(), "built without the XDP object: run `cargo xtask build-ebpf` first");
         let mut ebpf = EbpfLoader::new()
             .map_max_entries(name::RINGS, tables.sizes.slots)
             .map_max_entries(name::NODES, tables.sizes.nodes)
             .map_max_entries(name::NODE_STATS, tables.sizes.nodes)
             .map_max_entries(name::VIP_STATS, tables.sizes.vip_stats)
-            .load(object::OBJECT)
+            .load(object)
             .context("load the XDP object (needs root)")?;
         fill(&mut ebpf, tables)?;
-        let program: &mut Xdp = ebpf.program_mut(object::PROGRAM).context("no such program")?.try_into()?;
-        program.load().context("the verifier refuses the program")?;
+        for name in [PROGRAM, ASKING_PROGRAM, EMPTY_PROGRAM] {
+            let program: &mut Xdp = ebpf.program_mut(name).context("no such program")?.try_into()?;
+            program.load().with_context(|| format!("the verifier refuses program {name}"))?;
+        }
         Ok(Self { ebpf, out: Vec::new() })
     }
 
@@ -83,6 +90,20 @@ impl Kernel {
         let code = result.return_value;
         let action = Action::from_code(code).with_context(|| format!("the program returned {code}"))?;
         Ok((action, bytes.to_vec()))
+    }
+
+    /// What one run of a program costs, in nanoseconds, its harness included, and what it returned. `asks` looks at the packet
+    /// that this CPU judged last.
+    ///
+    /// # Errors
+    /// When the kernel refuses to run it.
+    pub fn cost(&mut self, program: &str, packet: &Packet, repeat: u32) -> Result<(u64, u32)> {
+        let program: &Xdp = self.ebpf.program(program).context("no such program")?.try_into()?;
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(&packet.bytes);
+        options.repeat = repeat;
+        let result = program.test_run(options).context("BPF_PROG_TEST_RUN")?;
+        Ok((result.duration.as_nanos() as u64, result.return_value))
     }
 
     /// Whether this kernel runs tests on packets that are split where one likes; those before 6.18 do not.

@@ -14,5 +14,6 @@ pub mod packets;
 pub mod pair;
 pub mod pressure;
 pub mod routers;
+pub mod storm;
 pub mod traffic;
 pub mod upstream;

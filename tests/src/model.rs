@@ -77,7 +77,7 @@ pub fn counter_name(number: u32) -> &'static str {
 
 /// Judges a packet that came in by interface `ingress`; also tells the interface that it is redirected to.
 pub fn run(tables: &HostTables, packet: &Packet, ingress: u32) -> (Judged, Option<u32>) {
-    let mut frame = SliceFrame::new(packet, ingress);
+    let mut frame = SliceFrame::new(packet, ingress).with_answers(tables.kernel.clone());
     // The kernel's is not new for each packet: what one packet leaves there must not matter to the next.
     let mut read = pipeline::Packet::EMPTY;
     let judgement = pipeline::judge(&mut frame, tables, &mut read);

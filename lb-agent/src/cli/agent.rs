@@ -13,6 +13,7 @@ use lb_plan::plan::Forwarding;
 
 use super::{PinArgs, SocketArgs};
 use crate::app::{self, AppError, Options, SpeakerOptions};
+use crate::dataplane::ask::AskKernel;
 use crate::liveness::Profile;
 use crate::source::SourceOptions;
 use crate::telling;
@@ -58,6 +59,10 @@ pub struct AgentArgs {
     /// Slots of all rings together; 16 bytes of kernel memory each.
     #[arg(long, default_value_t = capacity::RINGS as u32, value_name = "N")]
     ring_slots: u32,
+    /// Whether the XDP program asks this node's kernel if it has a TCP connection that the flow table does not know,
+    /// before it sends a packet on to another node.
+    #[arg(long, value_enum, default_value = "auto")]
+    ask_kernel: AskKernel,
     /// Serve Services of this load-balancer class only; without it, those that name none.
     #[arg(long, value_name = "CLASS")]
     lb_class: Option<String>,
@@ -210,6 +215,7 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
         echo_rate: args.echo_rate,
         slots_per_node: args.slots_per_node,
         ring_slots: args.ring_slots,
+        ask_kernel: args.ask_kernel,
         class: args.lb_class,
         ignore_exclude_label: args.ignore_exclude_lb,
         drain: args.drain.into(),

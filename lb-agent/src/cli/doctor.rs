@@ -6,6 +6,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
 use super::PinArgs;
+use crate::dataplane::ask::{self, AskKernel};
 use crate::dataplane::attach::{self, AttachError};
 use crate::dataplane::object::{EMPTY_PROGRAM, OBJECT, PROGRAM};
 use crate::dataplane::pins::Pins;
@@ -63,7 +64,9 @@ pub fn run(args: &DoctorArgs) -> Result<(), DoctorError> {
 }
 
 fn show_object() -> Result<(), DoctorError> {
-    let mut ebpf = attach::load(None, FEW_SLOTS).map_err(AttachError::Maps)?;
+    let prepared = ask::prepare(AskKernel::Auto);
+    println!("asks the kernel for connections: {}", prepared.questions);
+    let mut ebpf = attach::load_object(&prepared.object, None, FEW_SLOTS).map_err(AttachError::Maps)?;
     let mut programs = table(["program", "instructions", "bytes", "verifier processed"]);
     for name in [PROGRAM, EMPTY_PROGRAM] {
         let program = attach::loaded_program(&mut ebpf, name)?;

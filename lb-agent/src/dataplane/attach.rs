@@ -10,6 +10,7 @@ use aya::{Ebpf, EbpfError, EbpfLoader};
 use lb_common::maps::name;
 use serde::Serialize;
 
+use super::ask::Prepared;
 use super::object::{EMPTY_PROGRAM, OBJECT, PROGRAM};
 use super::pins::Pins;
 
@@ -91,12 +92,17 @@ pub struct Attached {
 ///
 /// # Errors
 /// See [`AttachError`]; nothing is left behind that was not there before.
-pub fn attach(pins: &Pins, interfaces: &[String], ring_slots: u32) -> Result<Vec<Attached>, AttachError> {
+pub fn attach(
+    pins: &Pins,
+    interfaces: &[String],
+    ring_slots: u32,
+    prepared: &Prepared,
+) -> Result<Vec<Attached>, AttachError> {
     let fresh = !pins.directory().exists();
     let directory = pins.directory();
     fs::create_dir_all(&directory).map_err(|source| AttachError::Directory { path: directory, source })?;
     let mut undo = Undo { pins, links: Vec::new(), everything: fresh };
-    let mut ebpf = load(Some(pins), ring_slots).map_err(AttachError::Maps)?;
+    let mut ebpf = load_object(&prepared.object, Some(pins), ring_slots).map_err(AttachError::Maps)?;
     let program = loaded_program(&mut ebpf, PROGRAM)?;
     let mut attached = Vec::new();
     for interface in interfaces {
@@ -109,18 +115,26 @@ pub fn attach(pins: &Pins, interfaces: &[String], ring_slots: u32) -> Result<Vec
     Ok(attached)
 }
 
-/// The object's maps, created or found pinned, and its programs, not yet loaded.
+/// The object as it is built: its program asks the kernel nothing. See [`load_object`].
 ///
 /// # Errors
 /// When the kernel refuses a map.
 pub fn load(pins: Option<&Pins>, ring_slots: u32) -> Result<Ebpf, EbpfError> {
+    load_object(OBJECT, pins, ring_slots)
+}
+
+/// The object's maps, created or found pinned, and its programs, not yet loaded.
+///
+/// # Errors
+/// When the kernel refuses a map.
+pub fn load_object(object: &[u8], pins: Option<&Pins>, ring_slots: u32) -> Result<Ebpf, EbpfError> {
     let paths: Vec<_> = pins.map(|p| name::ALL.map(|map| (map, p.map(map)))).into_iter().flatten().collect();
     let mut loader = EbpfLoader::new();
     loader.map_max_entries(name::RINGS, ring_slots);
     for (map, path) in &paths {
         loader.map_pin_path(map, path.as_path());
     }
-    loader.load(OBJECT)
+    loader.load(object)
 }
 
 /// A program of the object, loaded.

@@ -78,7 +78,10 @@ pub(super) fn open<T: TryFrom<Map, Error = MapError>>(
 }
 
 /// Maps a pinned array whose entries have that many 64-bit words.
-pub(super) fn open_mapped(pins: &Pins, name: &'static str, words: usize) -> Result<MappedWords, MapsError> {
+///
+/// # Errors
+/// When it is not pinned or cannot be mapped.
+pub fn open_mapped(pins: &Pins, name: &'static str, words: usize) -> Result<MappedWords, MapsError> {
     let opened = MapData::from_pin(pins.map(name)).and_then(|map| Ok((map.info()?.max_entries(), map)));
     let (entries, map) = opened.map_err(|source| MapsError::Open { map: name, source: Box::new(source) })?;
     MappedWords::new(map.fd(), entries as usize * words).map_err(MapsError::Mapping)

@@ -3,10 +3,9 @@
 use super::{Family, Packet, configured, encapsulate, second};
 use crate::flows::{self, Entry, FlowKey, Standing};
 use crate::frame::Frame;
+use crate::kernel::KernelAnswer;
 use crate::maps::{Node, VIP_YOUNG, way};
-use crate::owner::{
-    self, Action, KernelAnswer, Kind, MARK_LAST, MARK_NOBODY, Part, Question, Step, Vitality, World,
-};
+use crate::owner::{self, Action, Kind, MARK_LAST, MARK_NOBODY, Part, Question, Step, Vitality, World};
 use crate::ring::{NO_NODE, NodeIndex, leader_of, nodes_of};
 use crate::tables::Tables;
 use crate::verdict::{Forward, Outcome, Refusal};
@@ -152,6 +151,9 @@ pub fn serve<F: Frame, T: Tables>(
     let Step { action, node, standing } = owner::decide(&question, &Around { frame, tables, packet });
     match action {
         Action::Own => {
+            if holder == NO_NODE && matches!(packet.kind, Kind::Tcp | Kind::Closing) {
+                packet.local = Outcome::LocalByKernel;
+            }
             note(tables, packet, own, standing);
             Ok(Forward::Pass(packet.local))
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::AtomicU64;
 
 use lb_common::flows::{AGE_BITS, Entry, FlowSet, Standing, WAYS, Word};
+use lb_common::kernel::{Connection, KernelAnswer};
 use lb_common::maps::{
     Announcer, BfdSession, Config, EchoBudget, FragmentFlow, FragmentKey, Link, Liveness, Node, Traffic, Vip,
     Vip4Key, Vip6Key, capacity,
@@ -94,6 +95,8 @@ pub struct HostTables {
     pub bfd_peers: HashMap<[u8; 16], u32>,
     /// `lb_config`.
     pub config: Config,
+    /// What this node's kernel says of TCP connections, if it is asked.
+    pub kernel: HashMap<Connection, KernelAnswer>,
     /// `lb_liveness` and, in the cell behind the last node, the probe clock.
     liveness: Vec<Cell<Liveness>>,
     flows: Vec<FlowSet>,
@@ -122,6 +125,7 @@ impl HostTables {
             bfd: HashMap::new(),
             bfd_peers: HashMap::new(),
             config,
+            kernel: HashMap::new(),
             liveness: vec![Cell::default(); capacity::LIVENESS],
             flows: std::iter::repeat_with(FlowSet::default).take(capacity::FLOW_SETS).collect(),
             touched: RefCell::default(),

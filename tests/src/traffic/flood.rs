@@ -1,4 +1,4 @@
-//! A flood of SYNs that nobody means, from addresses that nobody has.
+//! Floods that nobody means: packets as fast as they go, each of a flow of its own.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -13,50 +13,100 @@ use nix::sys::socket::{
 
 use super::payload::Stream;
 
-/// Where the SYNs say that they are from: a network for benchmarks (RFC 2544), which no route leads to.
+/// Where the packets say that they are from: a network for benchmarks (RFC 2544), which no route leads to.
 pub const SOURCES: &str = "198.18.0.0/15";
 /// How much the kernel may hold of what is on its way.
 const PACE: Duration = Duration::from_micros(50);
+/// Packets between two looks at the clock.
+const LOOK_EVERY: u64 = 1024;
+/// Offsets in a packet without IP options.
+const SOURCE: usize = 12;
+const PORT: usize = 20;
+
+/// What a flood consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// TCP segments with SYN.
+    Syn,
+    /// TCP segments with ACK, as of connections under way.
+    Ack,
+    /// UDP datagrams.
+    Datagram,
+}
 
 /// What a flood was.
 #[derive(Clone, Copy, Debug)]
 pub struct Flood {
-    /// SYNs sent.
+    /// Packets sent.
     pub sent: u64,
     /// How long it took.
     pub took: Duration,
 }
 
-/// Sends `count` SYNs to `target`, each from an address and port of its own, as fast as it goes. To be called
-/// inside a host.
+/// Sends `count` packets to `target`, each from an address and port of its own, as fast as it goes, but for no longer
+/// than `within`. To be called inside a host.
 ///
 /// # Errors
 /// When the kernel gives no raw socket, or will not send.
-pub fn syns(target: SocketAddrV4, count: u64) -> Result<Flood> {
-    let raw = socket(AddressFamily::Inet, SockType::Raw, SockFlag::empty(), SockProtocol::Raw)
-        .context("a raw socket")?;
+pub fn strangers(kind: Kind, target: SocketAddrV4, count: u64, within: Duration) -> Result<Flood> {
+    let raw = raw_socket()?;
     let begun = Instant::now();
     let mut random = Stream::new(count);
-    let mut packet = Vec::with_capacity(64);
-    for _ in 0..count {
-        packet.clear();
-        write_syn(&mut packet, &mut random, target)?;
+    // Only what makes the flow differs: nothing behind the load balancer looks at the check sum.
+    let mut packet = template(kind, target)?;
+    let mut sent = 0;
+    while sent < count && (sent % LOOK_EVERY != 0 || begun.elapsed() < within) {
+        let mut dice = [0; 5];
+        random.fill(&mut dice);
+        let [a, b, c, d, e] = dice;
+        packet[SOURCE..SOURCE + 4].copy_from_slice(&[198, 18 | (a & 1), b, c]);
+        packet[PORT..PORT + 2].copy_from_slice(&(1024 | u16::from_be_bytes([d, e])).to_be_bytes());
         send(&raw, &packet, target)?;
+        sent += 1;
     }
-    Ok(Flood { sent: count, took: begun.elapsed() })
+    Ok(Flood { sent, took: begun.elapsed() })
 }
 
-fn write_syn(packet: &mut Vec<u8>, random: &mut Stream, target: SocketAddrV4) -> Result<()> {
-    let mut dice = [0; 9];
-    random.fill(&mut dice);
-    let [a, b, c, d, e, sequence @ ..] = dice;
-    let source = Ipv4Addr::new(198, 18 | (a & 1), b, c);
-    let port = 1024 | u16::from_be_bytes([d, e]);
-    PacketBuilder::ipv4(source.octets(), target.ip().octets(), 64)
-        .tcp(port, target.port(), u32::from_be_bytes(sequence), 64_240)
-        .syn()
-        .write(packet, &[])?;
-    Ok(())
+/// Sends `count` SYNs as [`strangers`] does, however long it takes.
+///
+/// # Errors
+/// As [`strangers`].
+pub fn syns(target: SocketAddrV4, count: u64) -> Result<Flood> {
+    strangers(Kind::Syn, target, count, Duration::MAX)
+}
+
+/// Sends one valid SYN from each port of `source` but zero: of a client, the ports of its connections included.
+///
+/// # Errors
+/// As [`strangers`].
+pub fn blind_syns(source: Ipv4Addr, target: SocketAddrV4) -> Result<Flood> {
+    let raw = raw_socket()?;
+    let begun = Instant::now();
+    let mut packet = Vec::with_capacity(64);
+    for port in 1..=u16::MAX {
+        packet.clear();
+        PacketBuilder::ipv4(source.octets(), target.ip().octets(), 64)
+            .tcp(port, target.port(), u32::from(port).wrapping_mul(0x9e37_79b1), 64_240)
+            .syn()
+            .write(&mut packet, &[])?;
+        send(&raw, &packet, target)?;
+    }
+    Ok(Flood { sent: u16::MAX.into(), took: begun.elapsed() })
+}
+
+fn raw_socket() -> Result<OwnedFd> {
+    socket(AddressFamily::Inet, SockType::Raw, SockFlag::empty(), SockProtocol::Raw).context("a raw socket")
+}
+
+fn template(kind: Kind, target: SocketAddrV4) -> Result<Vec<u8>> {
+    let mut packet = Vec::with_capacity(64);
+    let ip = PacketBuilder::ipv4([198, 18, 0, 0], target.ip().octets(), 64);
+    match kind {
+        Kind::Syn => ip.tcp(0, target.port(), 1, 64_240).syn().write(&mut packet, &[])?,
+        Kind::Ack => ip.tcp(0, target.port(), 1, 64_240).ack(1).write(&mut packet, &[])?,
+        Kind::Datagram => ip.udp(0, target.port()).write(&mut packet, b"?")?,
+    }
+    Ok(packet)
 }
 
 /// A full queue is waited for: what is counted as sent has been sent.
@@ -66,7 +116,7 @@ fn send(raw: &OwnedFd, packet: &[u8], target: SocketAddrV4) -> Result<()> {
         match sendto(raw.as_raw_fd(), packet, &to, MsgFlags::empty()) {
             Ok(_) => return Ok(()),
             Err(Errno::ENOBUFS | Errno::EAGAIN) => std::thread::sleep(PACE),
-            Err(error) => return Err(error).context("send a SYN"),
+            Err(error) => return Err(error).context("send a packet of a flood"),
         }
     }
 }

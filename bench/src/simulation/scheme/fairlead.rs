@@ -5,9 +5,10 @@ mod ring;
 use std::collections::HashMap;
 
 use lb_common::flows::{Entry, FlowKey, FlowSet, Standing};
+use lb_common::kernel::KernelAnswer;
 use lb_common::owner::{
-    self, Action, Direction, KernelAnswer, Kind, MARK_NOBODY, MAX_ASKED, Part, Question, Step, Trail,
-    Vitality, World, decide, direct,
+    self, Action, Direction, Kind, MARK_NOBODY, MAX_ASKED, Part, Question, Step, Trail, Vitality, World,
+    decide, direct,
 };
 use lb_common::ring::{NO_NODE, NodeIndex, Slot};
 

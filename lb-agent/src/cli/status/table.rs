@@ -7,6 +7,8 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use serde::Deserialize;
 
+use crate::dataplane::ask::Questions;
+
 /// What the screen shows of the agent's answer.
 #[derive(Debug, Deserialize)]
 pub(super) struct Shown {
@@ -14,6 +16,8 @@ pub(super) struct Shown {
     version: String,
     ready: bool,
     interfaces: Vec<Interface>,
+    #[serde(default)]
+    asks_kernel: Questions,
     turns: u64,
     last: Last,
     services: Vec<Service>,
@@ -128,6 +132,9 @@ pub(super) fn render(shown: &Shown) -> String {
         shown.last.operations,
         shown.last.microseconds as f64 / 1000.0,
     );
+    if shown.asks_kernel != Questions::default() {
+        let _ = writeln!(screen, "asks the kernel for connections: {}\n", shown.asks_kernel);
+    }
     for problem in &shown.problems {
         let _ = writeln!(screen, "! {problem}");
     }

@@ -1,8 +1,8 @@
 //! No change of a cluster breaks a flow that some node still owns: the owner is asked, whoever gets the packet.
 
+use lb_common::kernel::KernelAnswer;
 use lb_common::owner::{
-    Action, Direction, KernelAnswer, Kind, MAX_ASKED, Part, Question, Trail, Vitality, World, decide, direct,
-    find,
+    Action, Direction, Kind, MAX_ASKED, Part, Question, Trail, Vitality, World, decide, direct, find,
 };
 use lb_common::ring::{NO_NODE, NodeIndex, Slot};
 use proptest::prelude::*;

@@ -1,0 +1,124 @@
+//! The question to the node's own kernel: does it have a TCP connection?
+//!
+//! The answer comes from the kernel's tables of sockets and of tracked connections. How these can be asked differs
+//! between kernels, so the program is compiled with gaps, the [`marker`]s, which the agent fills when it loads it. A
+//! program whose gaps are left as they are asks nothing and works everywhere.
+
+/// What the node's own kernel says of a TCP connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum KernelAnswer {
+    /// It was not asked, or not every table could be: nothing follows.
+    CannotTell = 0,
+    /// It has neither a socket nor a tracked connection that is alive. That is no proof: what takes packets to their
+    /// pods past the kernel's tables (an eBPF replacement of kube-proxy) is not seen.
+    No = 1,
+    /// It has a socket or a tracked connection, past its handshake and not yet over.
+    Has = 2,
+}
+
+impl KernelAnswer {
+    /// The answer of this number; an unknown one tells nothing.
+    #[inline(always)]
+    pub const fn from_number(number: u32) -> Self {
+        match number {
+            1 => Self::No,
+            2 => Self::Has,
+            _ => Self::CannotTell,
+        }
+    }
+}
+
+/// Addresses and ports of a TCP connection, seen from its client, as they lie on the wire: the kernel's
+/// `struct bpf_sock_tuple`. IPv4 takes the first [`Connection::V4_BYTES`]. Aligned, so that two words can be
+/// written at once.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Connection {
+    /// Source, destination, both ports. Words, because the BPF compiler copies bytes one by one.
+    pub words: [u32; 9],
+}
+
+impl Connection {
+    /// Bytes of an IPv4 connection.
+    pub const V4_BYTES: u32 = 12;
+    /// Bytes of an IPv6 connection.
+    pub const V6_BYTES: u32 = 36;
+
+    /// Nothing, to be filled.
+    pub const EMPTY: Self = Self { words: [0; 9] };
+
+    /// An IPv4 connection; `ports` are those of source and destination in wire order.
+    pub const fn v4(source: [u8; 4], destination: [u8; 4], ports: [u8; 4]) -> Self {
+        let [source, destination, ports] =
+            [u32::from_ne_bytes(source), u32::from_ne_bytes(destination), u32::from_ne_bytes(ports)];
+        Self { words: [source, destination, ports, 0, 0, 0, 0, 0, 0] }
+    }
+}
+
+const _: () = assert!(size_of::<Connection>() == 40);
+
+/// States of the kernel's sockets (`TCP_*` in `net/tcp_states.h`).
+pub mod socket {
+    /// The states in which a connection is alive: ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, LAST_ACK, CLOSING. Not
+    /// SYN_SENT, SYN_RECV, NEW_SYN_RECV: a stranger's SYN makes these. Not LISTEN. Not TIME_WAIT, CLOSE: it is over.
+    const ALIVE: u32 = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11;
+
+    /// Whether a connection in this state is alive.
+    #[inline(always)]
+    pub const fn is_alive(state: u32) -> bool {
+        state < 32 && ALIVE >> state & 1 != 0
+    }
+}
+
+/// States of the kernel's tracked connections (`enum tcp_conntrack`, `enum ip_conntrack_status`).
+pub mod conntrack {
+    /// ESTABLISHED, FIN_WAIT, CLOSE_WAIT, LAST_ACK; SYN_SENT and SYN_RECV are before, TIME_WAIT and CLOSE behind.
+    const ALIVE: u64 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6;
+    /// Both sides have spoken. Without it, what is tracked may be what a single forged ACK has left: by default the kernel
+    /// takes connections up in the middle.
+    const ASSURED: u64 = 1 << 2;
+
+    /// Whether a tracked TCP connection in this state, with this status, is alive.
+    #[inline(always)]
+    pub const fn is_alive(state: u64, status: u64) -> bool {
+        state < 64 && ALIVE >> state & 1 != 0 && status & ASSURED != 0
+    }
+}
+
+/// Gaps in the program's code. Each is a move of one of these numbers into a register, and behind it the instruction that
+/// the agent replaces. As they are compiled, the instructions behind say that nothing can be asked.
+pub mod marker {
+    /// `r0 = 0` → `r0 = 1`: the kernel may be asked.
+    pub const ALLOWED: i32 = 0x6c62_6101;
+    /// `r0 = 0` → call of the kernel's function `bpf_xdp_ct_lookup`.
+    pub const CT_LOOKUP: i32 = 0x6c62_6102;
+    /// `r0 = 0` → call of the kernel's function `bpf_ct_release`.
+    pub const CT_RELEASE: i32 = 0x6c62_6103;
+    /// `r0 = 0` → load of a byte at r1 plus the offset of a tracked connection's TCP state.
+    pub const CT_STATE: i32 = 0x6c62_6104;
+    /// `r0 = 0` → load of a byte at r1 plus the offset of a tracked connection's status.
+    pub const CT_STATUS: i32 = 0x6c62_6105;
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::vec::Vec;
+
+    use super::{conntrack, socket};
+
+    #[test]
+    fn a_socket_is_alive_between_its_handshake_and_its_end() {
+        let alive: Vec<u32> = (0..40).filter(|state| socket::is_alive(*state)).collect();
+        assert_eq!(alive, [1, 4, 5, 8, 9, 11]);
+    }
+
+    #[test]
+    fn a_tracked_connection_is_alive_once_both_sides_have_spoken() {
+        let alive: Vec<u64> = (0..70).filter(|state| conntrack::is_alive(*state, 0b1110)).collect();
+        assert_eq!(alive, [3, 4, 5, 6]);
+        assert!(!conntrack::is_alive(3, 0b1000), "taken up in the middle by one packet");
+    }
+}

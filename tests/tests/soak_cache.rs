@@ -1,0 +1,33 @@
+//! The flow table is a cache, with two nodes and with eight: `lab_cache.rs` shows it with three.
+
+use anyhow::Result;
+use fairlead_tests::storm::{Membership, Storm, endure};
+use fairlead_tests::traffic::flood::Kind;
+
+const STORMS: [Storm; 5] = [
+    Storm::Flood(Kind::Datagram, 2_400_000),
+    Storm::Flood(Kind::Ack, 2_000_000),
+    Storm::Flood(Kind::Syn, 2_000_000),
+    Storm::FullTable,
+    Storm::EmptiedTable,
+];
+
+fn all_storms(nodes: u8) -> Result<()> {
+    let all = STORMS.iter().flat_map(|storm| [(*storm, Membership::Stable), (*storm, Membership::NodeJoins)]);
+    let broken: Vec<String> = all
+        .filter_map(|(storm, membership)| endure(nodes, storm, membership).err())
+        .map(|error| format!("{error:#}"))
+        .collect();
+    anyhow::ensure!(broken.is_empty(), "{}", broken.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn no_storm_breaks_a_connection_of_two_nodes() -> Result<()> {
+    all_storms(2)
+}
+
+#[test]
+fn no_storm_breaks_a_connection_of_eight_nodes() -> Result<()> {
+    all_storms(8)
+}
