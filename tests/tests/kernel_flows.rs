@@ -204,17 +204,21 @@ fn udp_holds_its_share_and_gives_it_up_for_tcp() -> Result<()> {
 /// A full set gives up a closed flow before any other.
 #[test]
 fn a_full_set_gives_up_closed_flows_first() -> Result<()> {
-    let clients = clients_of_one_set(6, REST + 1);
-    let (newcomer, open) = clients.split_last().context("seven clients")?;
-    let (closed, kept) = open.split_first().context("six of them")?;
+    let clients = clients_of_one_set(6, REST + 1 + UNPROVEN_WAYS);
+    let (closed, rest) = clients.split_first().context("nine clients")?;
+    let (kept, strangers) = rest.split_at(REST);
     let mut set = Set::new()?;
-    set.open(open)?;
+    set.open(&[*closed])?;
     set.judge(&fin(*closed))?;
-    assert_eq!((set.held(Standing::Open)?, set.held(Standing::Closed)?), (kept.len(), 1));
-    set.open(&[*newcomer])?;
-    assert_eq!((set.held(Standing::Open)?, set.held(Standing::Closed)?), (REST, 0));
+    set.open(kept)?;
+    assert_eq!((set.held(Standing::Open)?, set.held(Standing::Closed)?), (REST, 1), "there is room for all");
+    for client in strangers {
+        set.judge(&syn(*client))?;
+    }
+    let held = (set.held(Standing::Open)?, set.held(Standing::Closed)?, set.held(Standing::HalfOpen)?);
+    assert_eq!(held, (REST, 0, UNPROVEN_WAYS));
     assert_eq!(set.judge(&from(*closed))?, Outcome::Unowned as u32, "the closed flow is still there");
-    for client in kept.iter().chain([newcomer]) {
+    for client in kept {
         assert_eq!(set.judge(&from(*client))?, Outcome::Local as u32, "{client:?}");
     }
     Ok(())
