@@ -36,6 +36,9 @@ pub const MARK_LED: u32 = 4;
 /// [`Question::marks`]: of those that were asked only the last is known, so that nobody else can be asked, and home
 /// cannot be told. Never on a wire.
 pub const MARK_LAST: u32 = 8;
+/// [`Question::marks`]: nobody who was asked before led the slot, and this node does: it is home itself. Never on a
+/// wire, where marks have eight bits.
+pub const MARK_HERE: u32 = 0x100;
 /// Marks whose upper bits hold the number of the window that is searched.
 pub const MARK_WINDOW_SHIFT: u32 = 4;
 
@@ -363,7 +366,9 @@ fn of_own<W: World>(question: &Question, world: &W) -> Step {
         return begun(question, world);
     }
     if question.is(Standing::Unconfirmed) && world.kernel() != KernelAnswer::Has {
-        return question.own_as(Standing::Unconfirmed);
+        // What nobody has confirmed may well begin now.
+        let opening = question.kind == Kind::Opening;
+        return question.own_as(if opening { Standing::HalfOpen } else { Standing::Unconfirmed });
     }
     question.own_as(question.confirmed())
 }
@@ -411,7 +416,7 @@ fn ask_others<W: World>(question: &Question, world: &W) -> Step {
         let notes = question.asked == 0 && !question.is_own() && !recent_death;
         return question.quietly(if notes { Action::Delegate } else { Action::Ask }, next);
     }
-    if question.asked != 0 {
+    if question.asked != 0 && question.marks & MARK_HERE == 0 {
         return question.quietly(Action::Return, question.own);
     }
     end(question, world)
@@ -519,7 +524,7 @@ impl Trail {
             trail.marks |= MARK_NOBODY;
         }
         if trail.marks & MARK_LED == 0 {
-            trail.marks |= MARK_LED;
+            trail.marks |= MARK_LED | MARK_HERE;
             trail.home = asked as u32;
         }
         trail
@@ -529,7 +534,7 @@ impl Trail {
     #[inline(always)]
     pub const fn going_on(self, standing: u32, asked: usize) -> Self {
         let is_opening = asked == 0 && standing == Standing::HalfOpen as u32;
-        Self { marks: self.marks | if is_opening { MARK_OPENING } else { 0 }, home: self.home }
+        Self { marks: self.marks & !MARK_HERE | if is_opening { MARK_OPENING } else { 0 }, home: self.home }
     }
 }
 

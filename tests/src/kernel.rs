@@ -76,7 +76,7 @@ impl Kernel {
     /// # Errors
     /// When the kernel refuses to run it, or the program returned something that is no verdict.
     pub fn run(&mut self, packet: &Packet) -> Result<(Action, Vec<u8>)> {
-        let program: &Xdp = self.ebpf.program(object::PROGRAM).context("no such program")?.try_into()?;
+        let program: &Xdp = self.ebpf.program(PROGRAM).context("no such program")?.try_into()?;
         let mut data_in = vec![0; packet.metadata];
         data_in.extend_from_slice(&packet.bytes);
         self.out.resize(data_in.len() + GROWTH, 0);

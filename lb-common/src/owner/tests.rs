@@ -149,6 +149,7 @@ fn a_flow_is_confirmed_by_the_kernel_where_it_can_tell() {
     assert_eq!(asking(&next, |_| true, KernelAnswer::Has), own(Open));
     assert_eq!(asking(&next, |_| true, KernelAnswer::No), own(Unconfirmed));
     assert_eq!(decide(&next, |_| true), own(Unconfirmed));
+    assert_eq!(decide(&Question { kind: Kind::Opening, ..next }, |_| true), own(HalfOpen));
 }
 
 #[test]
@@ -220,7 +221,7 @@ fn a_long_history_is_searched_window_by_window() {
     assert_eq!(decide(&nobodys(1), |_| true), step(Action::Search, 20));
     assert_eq!(decide(&nobodys(2), |_| true), step(Action::Unknown, OWN));
     // The next packet goes there, and those that are asked go on from there.
-    let arrived = |holder| Trail::default().arrived(unknown.slot, OWN, holder, 0).marks >> MARK_WINDOW_SHIFT;
+    let arrived = |holder| Trail::default().arrived(unknown.slot, OWN, holder, 0).marks >> MARK_WINDOW_SHIFT & 3;
     assert_eq!([10, 14, 15, 20, 2].map(arrived), [0, 0, 1, 2, 2]);
     let second = Question { asked: 1, marks: HOME | 1 << MARK_WINDOW_SHIFT, own: 15, ..unknown };
     assert_eq!(decide(&second, |n| n != OWN), step(Action::Ask, 16));
@@ -232,7 +233,12 @@ fn home_is_the_first_that_leads() {
         |trail: Trail, leader, asked| trail.arrived(slot([leader, 1, 2, 3], &[]), OWN, NO_NODE, asked);
     let first = arrived(Trail { marks: MARK_NOBODY, home: 3 }, 1, 0);
     assert_eq!(first, Trail { marks: 0, home: 0 }, "nothing of another packet is left");
-    assert_eq!(arrived(first, OWN, 1), Trail { marks: MARK_LED, home: 1 });
+    let here = arrived(first, OWN, 1);
+    assert_eq!(here, Trail { marks: MARK_LED | MARK_HERE, home: 1 });
+    assert_eq!(here.going_on(0, 1), Trail { marks: MARK_LED, home: 1 });
+    // With nobody left to be asked it decides, as if it had been asked first.
+    let unknown = Question { asked: 1, marks: here.marks, ..question(Kind::Tcp, None) };
+    assert_eq!(decide(&unknown, |_| false), step(Action::Unknown, OWN));
     assert_eq!(arrived(Trail { marks: MARK_LED, home: 0 }, OWN, 1), Trail { marks: MARK_LED, home: 0 });
     let last = Trail { marks: MARK_LED | MARK_LAST, home: 0 };
     assert_eq!(arrived(last, OWN, 5).marks, last.marks | MARK_NOBODY);

@@ -110,7 +110,7 @@ fn any_node() -> impl Strategy<Value = NodeIndex> {
     0..NODES as NodeIndex
 }
 
-/// A leader, up to three successors and up to twelve former leaders, as it comes.
+/// A leader, up to three successors and up to twelve former leaders, none of them twice among these.
 fn any_slot() -> impl Strategy<Value = Slot> {
     (any_node(), vec(any_node(), 0..=3), vec(any_node(), 0..=FORMER)).prop_map(|(leader, next, led)| {
         let mut order = [NO_NODE; 4];
@@ -122,7 +122,12 @@ fn any_slot() -> impl Strategy<Value = Slot> {
 
 /// The slot with another leader, who then is no former one.
 fn led_by(leader: NodeIndex, other: Slot) -> Slot {
-    let led: Vec<_> = other.former.into_iter().filter(|node| *node != leader && *node != NO_NODE).collect();
+    let mut led: Vec<_> = Vec::new();
+    for node in other.former {
+        if node != leader && node != NO_NODE && !led.contains(&node) {
+            led.push(node);
+        }
+    }
     let [a, b, c] = other.successors;
     slot([leader, a, b, c], &led)
 }

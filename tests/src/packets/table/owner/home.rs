@@ -10,7 +10,7 @@ use crate::packets::fixture::{PEER6, SELF6, node, port, wire_id};
 use crate::packets::table::Row;
 
 pub(super) fn rows() -> Vec<Row> {
-    [returned(), homeless(), decided(), known()].concat()
+    [returned(), homeless(), decided(), known(), itself()].concat()
 }
 
 /// This node is the last that could be asked.
@@ -121,5 +121,18 @@ fn known() -> Vec<Row> {
         mine("owned is not for the former leader", &[&new, &back], &frame, Open),
         mine("SYN, owned, is not for the former leader", &[&new, &back], &new, Open),
         mine("closed is not for the former leader", &[&new, &back_end], &frame, Closed),
+    ]
+}
+
+/// Home, which those before did not lead, is this node itself, and nobody is left to be asked.
+fn itself() -> Vec<Row> {
+    let (frame, new) = (tcp(port::LOCAL), syn(port::LOCAL));
+    let [outer, outer_new] = [&frame, &new].map(|inner| in_gue(Asked::from(&[77]).marks(0), inner));
+    let five = in_gue(Asked::from(&[71, 72, 73, 74, 75]).marks(0), &tcp(port::TAKEN_OVER));
+    vec![
+        Row::frame("the last that is asked is home", &outer, unowned(&outer, &frame)),
+        Row::frame("SYN, the last that is asked is home", &outer_new, taken(&outer_new, &new))
+            .leaves(&[(node::SELF, HalfOpen)]),
+        Row::frame("the sixth that is asked is home", &five, unowned(&five, &tcp(port::TAKEN_OVER))),
     ]
 }
