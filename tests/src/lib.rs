@@ -1,6 +1,7 @@
 //! Tests that need more than one crate, root, or a network; and what they stand on.
 
 pub mod api_server;
+pub mod bpffs;
 pub mod cluster;
 pub mod control_plane;
 pub mod events;

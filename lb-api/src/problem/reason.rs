@@ -19,6 +19,26 @@ pub enum Reason {
         /// The parser's words.
         words: String,
     },
+    /// A file that cannot be read as a whole.
+    #[error("{error}; until this is fixed, the file counts as it was last read")]
+    UnreadableFile {
+        /// What is in the way.
+        error: String,
+    },
+    /// A directory of objects that cannot be read.
+    #[error("{error}; everything that was read before stays in force")]
+    UnreadableDirectory {
+        /// What is in the way, and what to do.
+        error: String,
+    },
+    /// More files than are read.
+    #[error("{count} more files than the {limit} that are read are ignored; put objects together into fewer files")]
+    TooManyFiles {
+        /// How many are ignored.
+        count: usize,
+        /// How many are read.
+        limit: usize,
+    },
     /// No `apiVersion` or no `kind`.
     #[error("no apiVersion or no kind; every object needs both")]
     NoKind,
@@ -409,6 +429,9 @@ impl Reason {
         match self {
             Self::BadDocument { .. } => "bad_document",
             Self::BadField { .. } => "bad_field",
+            Self::UnreadableFile { .. } => "unreadable_file",
+            Self::UnreadableDirectory { .. } => "unreadable_directory",
+            Self::TooManyFiles { .. } => "too_many_files",
             Self::NoKind => "no_kind",
             Self::UnknownKind { .. } => "unknown_kind",
             Self::Duplicate { .. } => "duplicate",
