@@ -76,16 +76,17 @@ pub(super) struct Moment {
 }
 
 impl Files {
-    /// Sets which files there are.
-    pub(super) fn list(&mut self, present: BTreeSet<String>) {
+    /// Sets which files there are. True where another number of them is ignored than before.
+    pub(super) fn list(&mut self, present: BTreeSet<String>) -> bool {
         // Those that are known come first: a file too many costs no other.
         let (known, new): (Vec<_>, Vec<_>) =
             present.into_iter().partition(|name| self.held.contains_key(name));
         let room = MAX_FILES.saturating_sub(known.len());
-        self.ignored = new.len().saturating_sub(room);
+        let before = std::mem::replace(&mut self.ignored, new.len().saturating_sub(room));
         for name in new.into_iter().take(room) {
             self.held.insert(name, Held::default());
         }
+        self.ignored != before
     }
 
     /// Notes that there is a file, or may be.
@@ -277,9 +278,7 @@ impl Held {
     fn report(&self, name: &str, objects: &[Arc<Sourced<Object>>]) -> Vec<Problem> {
         let error = match &self.delay {
             Some(Delay::Unfit(error)) => error.clone(),
-            Some(Delay::Written { is_reported: true, .. }) => {
-                "a process has it open for writing".to_owned()
-            }
+            Some(Delay::Written { is_reported: true, .. }) => "a process has it open for writing".to_owned(),
             _ => return Vec::new(),
         };
         let reason = Reason::UnreadableFile { error };

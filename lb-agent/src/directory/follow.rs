@@ -103,11 +103,8 @@ impl Follower {
             is_all |= self.follow();
         }
         is_all |= self.is_replaced;
-        let mut names: BTreeSet<String> = self.files.unobserved();
-        if is_all {
-            self.list(now);
-            names = self.files.names();
-        }
+        let mut is_changed = is_all && self.list(now);
+        let mut names = if is_all { self.files.names() } else { self.files.unobserved() };
         if self.trouble.is_some() {
             // The files are as they were; whatever has happened to them is looked at with all the others later.
             return self.trouble != before;
@@ -117,7 +114,7 @@ impl Follower {
             names.insert(name.clone());
         }
         let moment = Moment { now, last_event: self.last_event };
-        let mut is_changed = self.trouble != before;
+        is_changed |= self.trouble != before;
         for name in names {
             let observed = observed.names.get(&name).copied();
             is_changed |= self.files.look(&self.path, &name, observed, moment);
@@ -143,7 +140,8 @@ impl Follower {
         }
     }
 
-    fn list(&mut self, now: Instant) {
+    /// True where another number of files is ignored than before.
+    fn list(&mut self, now: Instant) -> bool {
         match names(&self.path) {
             // A mount that is away leaves such a directory behind, and one that is made anew begins so.
             Ok(names) if names.is_empty() && self.is_replaced && !self.files.names().is_empty() => {
@@ -152,21 +150,26 @@ impl Follower {
                      restart the agent if there are to be none",
                     self.path.display()
                 ));
+                false
             }
             Ok(names) => {
-                self.files.list(names);
                 self.listed = Some(now);
                 self.is_replaced = false;
                 self.trouble = None;
+                self.files.list(names)
             }
-            Err(error) => self.trouble = Some(format!("cannot read {}: {error}", self.path.display())),
+            Err(error) => {
+                self.trouble = Some(format!("cannot read {}: {error}", self.path.display()));
+                false
+            }
         }
     }
 
     fn publish(&self) {
         // A file that is being written when the agent starts is waited for: without it, its Services would go.
         let is_first = self.publish.borrow().is_none();
-        if is_first && self.files.awaits_first() && self.started.elapsed() < WRITTEN_UNREPORTED + CHECK_EVERY {
+        if is_first && self.files.awaits_first() && self.started.elapsed() < WRITTEN_UNREPORTED + CHECK_EVERY
+        {
             return;
         }
         let mut snapshot = self.files.snapshot();

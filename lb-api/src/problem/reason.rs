@@ -19,6 +19,12 @@ pub enum Reason {
         /// The parser's words.
         words: String,
     },
+    /// Documents of a file beyond those that are named.
+    #[error("{count} more documents of this file do not count; mend those that are named first")]
+    MoreDocuments {
+        /// How many.
+        count: usize,
+    },
     /// A file that cannot be read as a whole.
     #[error("{error}; until this is fixed, the file counts as it was last read")]
     UnreadableFile {
@@ -32,7 +38,9 @@ pub enum Reason {
         error: String,
     },
     /// More files than are read.
-    #[error("{count} more files than the {limit} that are read are ignored; put objects together into fewer files")]
+    #[error(
+        "{count} more files than the {limit} that are read are ignored; put objects together into fewer files"
+    )]
     TooManyFiles {
         /// How many are ignored.
         count: usize,
@@ -429,6 +437,7 @@ impl Reason {
         match self {
             Self::BadDocument { .. } => "bad_document",
             Self::BadField { .. } => "bad_field",
+            Self::MoreDocuments { .. } => "more_documents",
             Self::UnreadableFile { .. } => "unreadable_file",
             Self::UnreadableDirectory { .. } => "unreadable_directory",
             Self::TooManyFiles { .. } => "too_many_files",
