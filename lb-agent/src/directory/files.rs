@@ -96,6 +96,15 @@ impl Files {
         }
     }
 
+    /// The directory has been away: what has not come back yet is given as long as what has just vanished.
+    pub(super) fn came_back(&mut self, now: Instant) {
+        for held in self.held.values_mut() {
+            if let Some(Delay::Gone(since)) = &mut held.delay {
+                *since = now;
+            }
+        }
+    }
+
     /// The names of all files.
     pub(super) fn names(&self) -> BTreeSet<String> {
         self.held.keys().cloned().collect()

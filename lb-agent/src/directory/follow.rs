@@ -154,7 +154,10 @@ impl Follower {
             }
             Ok(names) => {
                 self.listed = Some(now);
-                self.is_replaced = false;
+                if std::mem::take(&mut self.is_replaced) {
+                    self.files.came_back(now);
+                    self.last_event = now;
+                }
                 self.trouble = None;
                 self.files.list(names)
             }
