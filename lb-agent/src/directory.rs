@@ -18,6 +18,7 @@ use std::thread;
 use tokio::sync::watch as latest;
 
 use self::follow::Follower;
+pub(crate) use self::open::read_once;
 use crate::snapshot::Snapshot;
 
 /// Why a directory cannot be used as a source.

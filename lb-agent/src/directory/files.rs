@@ -10,13 +10,11 @@ use std::time::{Duration, Instant};
 use lb_api::objects::{self, Object, Sourced};
 use lb_api::problem::{ObjectRef, Problem, Reason};
 
-use super::open::{self, Content, Known, Limits, Stamp};
+use super::open::{self, BEING_WRITTEN, Content, Known, Limits, MAX_FILE, Stamp};
 use crate::snapshot::{self, Snapshot};
 
 /// Files that are read of a directory.
 pub(super) const MAX_FILES: usize = 10_000;
-/// Bytes that are read of a file.
-const MAX_FILE: u64 = 32 << 20;
 /// Bytes that are read of all files together.
 const MAX_TOTAL: u64 = 128 << 20;
 
@@ -287,7 +285,7 @@ impl Held {
     fn report(&self, name: &str, objects: &[Arc<Sourced<Object>>]) -> Vec<Problem> {
         let error = match &self.delay {
             Some(Delay::Unfit(error)) => error.clone(),
-            Some(Delay::Written { is_reported: true, .. }) => "a process has it open for writing".to_owned(),
+            Some(Delay::Written { is_reported: true, .. }) => BEING_WRITTEN.to_owned(),
             _ => return Vec::new(),
         };
         let reason = Reason::UnreadableFile { error };

@@ -7,8 +7,13 @@ use std::os::fd::AsRawFd;
 
 use libc::{F_RDLCK, F_SETLEASE, F_UNLCK, SIGURG, c_int};
 
+use nix::sys::statfs::fstatfs;
+
 /// asm-generic/fcntl.h; libc has it for other systems only.
 const F_SETSIG: c_int = 10;
+/// File systems that refuse a lease as if there were a writer when it is only their server that grants none: NFS, SMB
+/// and CIFS (linux/magic.h).
+const REMOTE: [u32; 3] = [0x6969, 0xfe53_4d42, 0xff53_4d42];
 
 /// What the kernel says of the writers of a file.
 #[derive(Debug)]
@@ -17,7 +22,7 @@ pub(super) enum Writers<'a> {
     None(Lease<'a>),
     /// There is at least one.
     Some,
-    /// It does not say: the file is another user's and CAP_LEASE is missing, or the file system has no leases.
+    /// It does not say: the file is another user's and CAP_LEASE is missing, or the file system knows no leases.
     Unknown,
 }
 
@@ -27,6 +32,9 @@ pub(super) struct Lease<'a>(&'a File);
 
 /// Asks for a read lease on a file that is open for reading.
 pub(super) fn take(file: &File) -> Writers<'_> {
+    if fstatfs(file).is_ok_and(|it| REMOTE.contains(&(it.filesystem_type().0 as u32))) {
+        return Writers::Unknown;
+    }
     // A writer that has to wait is reported by a signal. That would be SIGIO, which ends a process; SIGURG does not.
     match fcntl(file, F_SETSIG, SIGURG).and_then(|()| fcntl(file, F_SETLEASE, F_RDLCK)) {
         Ok(()) => Writers::None(Lease(file)),

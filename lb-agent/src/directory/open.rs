@@ -9,6 +9,11 @@ use libc::{O_NOCTTY, O_NONBLOCK};
 
 use super::lease::{self, Writers};
 
+/// Bytes that are read of a file.
+pub(super) const MAX_FILE: u64 = 32 << 20;
+/// What is reported of a file that is not read for this.
+pub(super) const BEING_WRITTEN: &str = "a process has it open for writing";
+
 /// What tells one content of a path from another without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
@@ -93,6 +98,20 @@ impl Limits {
     }
 }
 
+/// Reads a file that nothing is known of.
+///
+/// # Errors
+/// What is in the way.
+pub(crate) fn read_once(path: &Path) -> Result<String, String> {
+    match read(path, Known { is_whole: true, ..Known::default() }, Limits { file: MAX_FILE, left: MAX_FILE })
+    {
+        Content::Text { text, .. } => Ok(text),
+        Content::Unfit { error, .. } => Err(error),
+        Content::BeingWritten(_) => Err(BEING_WRITTEN.to_owned()),
+        Content::Missing | Content::Unchanged => Err("it is not there".to_owned()),
+    }
+}
+
 /// Reads a path, following links.
 pub(super) fn read(path: &Path, known: Known, limits: Limits) -> Content {
     let unfit = |error: String, stamp| Content::Unfit { error, stamp };
@@ -110,7 +129,7 @@ pub(super) fn read(path: &Path, known: Known, limits: Limits) -> Content {
     }
     let fit = regular(metadata.file_type()).and_then(|()| limits.check(metadata.len()));
     match fit.and_then(|()| open(path)) {
-        Ok(file) => read_open(&file, known, limits)
+        Ok(file) => read_open(&file, lease::take(&file), known, limits)
             .unwrap_or_else(|error| unfit(format!("cannot be read: {error}"), Some(stamp))),
         Err(error) => unfit(error, Some(stamp)),
     }
@@ -134,14 +153,14 @@ fn open(path: &Path) -> Result<File, String> {
     options.map_err(|error| format!("cannot be opened: {error}"))
 }
 
-fn read_open(file: &File, known: Known, limits: Limits) -> io::Result<Content> {
+fn read_open(file: &File, writers: Writers<'_>, known: Known, limits: Limits) -> io::Result<Content> {
     let metadata = file.metadata()?;
     let stamp = Stamp::of(&metadata);
     let unfit = |error: String| Ok(Content::Unfit { error, stamp: Some(stamp) });
     if let Err(error) = regular(metadata.file_type()) {
         return unfit(error);
     }
-    let _lease = match lease::take(file) {
+    let _lease = match writers {
         Writers::None(lease) => Some(lease),
         Writers::Some => return Ok(Content::BeingWritten(stamp)),
         Writers::Unknown if known.is_whole || known.whole == Some(stamp) => None,
@@ -164,5 +183,47 @@ fn read_open(file: &File, known: Known, limits: Limits) -> io::Result<Content> {
             let line = good.iter().filter(|&&byte| byte == b'\n').count() + 1;
             unfit(format!("line {line} is not UTF-8; save the file in this encoding"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { file: 10, left: 10 };
+
+    /// Where the kernel does not say who writes a file, it counts by what has been observed of it.
+    #[test]
+    fn without_a_lease_a_file_is_read_when_it_is_whole_by_what_was_observed() {
+        let place = tempfile::TempDir::new().unwrap();
+        let path = place.path().join("a.yaml");
+        fs::write(&path, "a: b").unwrap();
+        let file = File::open(&path).unwrap();
+        let stamp = Stamp::of(&file.metadata().unwrap());
+        let read = |known| read_open(&file, Writers::Unknown, known, LIMITS).unwrap();
+        let text = Content::Text { text: "a: b".into(), stamp };
+        assert_eq!(read(Known::default()), Content::BeingWritten(stamp));
+        assert_eq!(read(Known { is_whole: true, ..Known::default() }), text);
+        assert_eq!(read(Known { whole: Some(stamp), ..Known::default() }), text);
+        let other = Some(Stamp { length: 5, ..stamp });
+        assert_eq!(read(Known { whole: other, ..Known::default() }), Content::BeingWritten(stamp));
+    }
+
+    #[test]
+    fn who_opens_a_file_for_writing_meanwhile_waits_and_nobody_is_ended_by_a_signal() {
+        let place = tempfile::TempDir::new().unwrap();
+        let path = place.path().join("a.yaml");
+        fs::write(&path, "a: b").unwrap();
+        let file = File::open(&path).unwrap();
+        let Writers::None(lease) = lease::take(&file) else { panic!("no lease") };
+        let writer = std::thread::spawn(move || File::create(path).unwrap());
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert!(!writer.is_finished());
+        assert_eq!(file.metadata().unwrap().len(), 4);
+        drop(lease);
+        let writer = writer.join().unwrap();
+        assert!(matches!(lease::take(&file), Writers::Some));
+        drop(writer);
+        assert!(matches!(lease::take(&file), Writers::None(_)));
     }
 }
