@@ -15,12 +15,11 @@ impl Random {
 
     /// A number below `bound`, near enough to evenly; 0 where there is none.
     pub fn below(&mut self, bound: usize) -> usize {
-        self.next().checked_rem(bound as u64).unwrap_or(0) as usize
+        self.draw().checked_rem(bound as u64).unwrap_or(0) as usize
     }
 
     /// All 64 bits of the state, mixed.
-    #[expect(clippy::should_implement_trait, reason = "it is no iterator: it does not end")]
-    pub const fn next(&mut self) -> u64 {
+    pub const fn draw(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

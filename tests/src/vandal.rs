@@ -76,7 +76,7 @@ impl Vandal {
 
     /// A number that goes with what is done.
     pub fn seed(&mut self) -> u64 {
-        self.random.next()
+        self.random.draw()
     }
 
     /// Does one thing.

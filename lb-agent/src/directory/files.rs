@@ -144,9 +144,8 @@ impl Files {
         held.is_link = path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
         match open::read(&path, held.known(observed, moment.now), limits) {
             Content::Missing if held.is_gone(moment) => {
-                self.held.remove(name);
                 self.total = others;
-                true
+                self.held.remove(name).is_some_and(|held| held.text.is_some() || held.delay.is_some())
             }
             Content::Missing => held.delayed(Delay::Gone(moment.now)),
             Content::Unchanged => false,

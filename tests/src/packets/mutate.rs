@@ -104,6 +104,6 @@ impl Mutator {
     }
 
     const fn next(&mut self) -> u64 {
-        self.random.next()
+        self.random.draw()
     }
 }
