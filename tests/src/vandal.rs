@@ -258,7 +258,7 @@ impl Vandal {
             directory.to_path_buf()
         };
         if is_link && self.path.is_symlink() {
-            let target = fs::canonicalize(&self.path)?;
+            let target = self.path.with_file_name(fs::read_link(&self.path)?);
             fs::rename(new, &self.path)?;
             return Ok(fs::remove_dir_all(target)?);
         }
