@@ -198,9 +198,11 @@ mod tests {
         let place = tempfile::TempDir::new().unwrap();
         let path = place.path().join("a.yaml");
         fs::write(&path, "a: b").unwrap();
-        let file = File::open(&path).unwrap();
-        let stamp = Stamp::of(&file.metadata().unwrap());
-        let read = |known| read_open(&file, Writers::Unknown, known, LIMITS).unwrap();
+        let stamp = Stamp::of(&fs::metadata(&path).unwrap());
+        let read = |known| {
+            let file = File::open(&path).unwrap();
+            read_open(&file, Writers::Unknown, known, LIMITS).unwrap()
+        };
         let text = Content::Text { text: "a: b".into(), stamp };
         assert_eq!(read(Known::default()), Content::BeingWritten(stamp));
         assert_eq!(read(Known { is_whole: true, ..Known::default() }), text);
