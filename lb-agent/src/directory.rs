@@ -77,4 +77,6 @@ impl Directory {
 }
 
 #[cfg(test)]
+mod cost;
+#[cfg(test)]
 mod tests;
