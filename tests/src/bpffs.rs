@@ -24,7 +24,8 @@ impl Bpffs {
         let none = None::<&str>;
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).context("keep mounts private")?;
         let directory = TempDir::new().context("make a temporary directory")?;
-        mount_at(directory.path())?;
+        mount(Some("bpf"), directory.path(), Some("bpf"), MsFlags::empty(), none)
+            .with_context(|| format!("mount a BPF file system on {}", directory.path().display()))?;
         Ok(Self { directory })
     }
 
@@ -40,13 +41,4 @@ impl Drop for Bpffs {
         // What fails here vanishes with the thread's mount namespace.
         let _ = umount2(self.path(), MntFlags::MNT_DETACH);
     }
-}
-
-/// Mounts a BPF file system on a directory, in the mount namespace of the calling thread.
-///
-/// # Errors
-/// When the kernel refuses.
-pub fn mount_at(directory: &Path) -> Result<()> {
-    mount(Some("bpf"), directory, Some("bpf"), MsFlags::empty(), None::<&str>)
-        .with_context(|| format!("mount a BPF file system on {}", directory.display()))
 }

@@ -37,6 +37,7 @@ use std::time::Duration;
 use std::{env, fs, thread};
 
 use anyhow::{Context, Result, anyhow};
+use nix::mount::{MsFlags, mount};
 
 use self::addresses::{Addresses, Family};
 pub use self::command::Process;
@@ -48,7 +49,6 @@ use self::pod::Pod;
 pub use self::router::Router;
 pub use self::topology::{FAR_V4, Policy, SHARED_V4, SHARED_V6, Topology, WEB_V4, WEB_V6};
 use self::wiring::Wired;
-use crate::bpffs;
 
 /// Lines of each log that are shown of a failed test: routers that trace their sessions write thousands.
 const SHOWN_LINES: usize = 300;
@@ -230,10 +230,11 @@ impl Lab {
     /// Gives every node a bpffs of its own, so that pinned names of one node never meet another's.
     fn prepare_nodes(&self) -> Result<()> {
         for node in self.nodes()? {
-            let directory = node.bpffs();
+            let bpffs = node.bpffs();
             node.run(|| {
-                fs::create_dir_all(&directory)?;
-                bpffs::mount_at(&directory)
+                fs::create_dir_all(&bpffs)?;
+                let none = None::<&str>;
+                mount(Some("bpf"), &bpffs, Some("bpf"), MsFlags::empty(), none).context("mount a bpffs")
             })?;
         }
         Ok(())
