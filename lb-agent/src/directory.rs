@@ -62,7 +62,7 @@ impl Directory {
         Ok(Self { latest })
     }
 
-    /// Waits for a change of any object, or of what is wrong with them.
+    /// Waits for a change of any object or problem.
     pub async fn changed(&mut self) {
         if self.latest.changed().await.is_err() {
             // The thread ends only with this.

@@ -18,7 +18,7 @@ impl Bpffs {
     /// Gives the calling thread mounts of its own, and mounts a BPF file system among them.
     ///
     /// # Errors
-    /// When the kernel refuses, which it does to anybody but root.
+    /// When the kernel refuses; it needs root.
     pub fn mount() -> Result<Self> {
         unshare(CloneFlags::CLONE_NEWNS).context("make a mount namespace (needs root)")?;
         let none = None::<&str>;

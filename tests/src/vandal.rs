@@ -32,7 +32,7 @@ pub struct Vandal {
     random: Random,
     /// Directories that have stood in its place.
     versions: usize,
-    /// Files that are being written, how far, and what they shall hold.
+    /// Files that are being written, how far, and what they will hold.
     writing: Vec<(File, usize, String)>,
     /// How often each thing was done.
     pub done: BTreeMap<&'static str, usize>,

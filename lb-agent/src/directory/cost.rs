@@ -1,4 +1,4 @@
-//! What it costs to read a file in which somebody wants it to cost much.
+//! The cost of parsing hostile files.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! What is held of each file. A file that cannot be read, is being written or has just vanished counts as it was
-//! last read.
+//! The last-known-good content of each file: it counts while the file cannot be read, is being written or has just
+//! vanished.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};

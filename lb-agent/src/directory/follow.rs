@@ -1,4 +1,4 @@
-//! The thread that follows a directory: it waits for events, reads what they are about, and publishes what changes.
+//! The thread that follows a directory: waits for events, reads the files they name, publishes changes.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -63,7 +63,7 @@ impl Follower {
         Ok(follower)
     }
 
-    /// Follows it until nobody wants to know any more.
+    /// Follows it until the receiver is dropped.
     pub(super) fn run(mut self) {
         while !self.publish.is_closed() {
             let is_changed = self.look(Instant::now());

@@ -1,4 +1,4 @@
-//! Read leases (fcntl(2), "Leases"): the kernel says whether anybody has a file open for writing.
+//! Read leases (fcntl(2), "Leases"): they show whether a process has a file open for writing.
 #![allow(unsafe_code, reason = "no crate wraps F_SETLEASE")]
 
 use std::fs::File;

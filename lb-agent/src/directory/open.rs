@@ -1,4 +1,4 @@
-//! One file, read as a whole or not at all, whatever it is: nothing here waits for another process.
+//! Reading of one file, as a whole or not at all. Nothing here waits for another process, whatever the file is.
 
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -14,7 +14,7 @@ pub(super) const MAX_FILE: u64 = 32 << 20;
 /// What is reported of a file that is not read for this.
 pub(super) const BEING_WRITTEN: &str = "a process has it open for writing";
 
-/// What tells one content of a path from another without reading it.
+/// Identity of a path's content, without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     device: u64,
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn who_opens_a_file_for_writing_meanwhile_waits_and_nobody_is_ended_by_a_signal() {
+    fn a_writer_waits_for_the_lease_and_no_signal_ends_the_process() {
         let place = tempfile::TempDir::new().unwrap();
         let path = place.path().join("a.yaml");
         fs::write(&path, "a: b").unwrap();

@@ -1,4 +1,4 @@
-//! What happens in the directory and to its path, by inotify.
+//! Inotify events of the directory and of its path.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -113,7 +113,7 @@ impl Watches {
     pub(super) fn drain(&mut self, observed: &mut Observed) -> bool {
         let mut buffer = [0; 4096];
         let mut is_any = false;
-        // An empty queue is an error, too; of another one nobody can be told more than at the next look.
+        // An empty queue is an error, too; after any other one the periodic look finds what has changed.
         while let Ok(events) = self.inotify.read_events(&mut buffer) {
             for event in events {
                 is_any |= note(

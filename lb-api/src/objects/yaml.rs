@@ -15,7 +15,7 @@ const MAX_NODES: usize = 10_000_000;
 
 /// Why a text is no YAML, or more than is read.
 pub(super) struct Invalid {
-    /// Line of the text, from 1, where the parser tells it.
+    /// Line of the text, from 1, where the parser reports it.
     pub(super) line: Option<usize>,
     /// The parser's words.
     pub(super) words: String,
