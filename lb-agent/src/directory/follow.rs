@@ -102,7 +102,7 @@ impl Follower {
         if observed.path || is_check {
             is_all |= self.follow();
         }
-        is_all |= self.is_replaced;
+        is_all |= self.is_replaced || self.trouble.is_some();
         let mut is_changed = is_all && self.list(now);
         let mut names = if is_all { self.files.names() } else { self.files.unobserved() };
         if self.trouble.is_some() {

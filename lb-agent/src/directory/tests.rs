@@ -301,6 +301,14 @@ async fn a_directory_that_is_replaced_is_followed_and_its_absence_changes_nothin
     fs::rename(second, &path).unwrap();
     scene.still_takes("c", &["a", "b"]).await;
     fs::write(away.join("old.yaml"), service("old", "80")).unwrap();
+    // A file in its place is no directory.
+    fs::rename(&path, scene.place.path().join("kept")).unwrap();
+    fs::write(&path, "").unwrap();
+    let file = scene.until(|snapshot| words(snapshot).contains("ot a directory")).await;
+    assert_eq!(names(&file), ["a", "b", "c"]);
+    fs::remove_file(&path).unwrap();
+    fs::rename(scene.place.path().join("kept"), &path).unwrap();
+    scene.until(|snapshot| snapshot.problems.is_empty()).await;
     // Removed, and made again.
     fs::remove_dir_all(&path).unwrap();
     let gone = scene.until(|snapshot| !snapshot.problems.is_empty()).await;
