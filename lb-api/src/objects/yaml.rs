@@ -22,7 +22,7 @@ pub(super) struct Invalid {
 }
 
 /// Parts of a document that are written once and used again may make it this much longer, and as long again.
-const MAX_REPEATED: usize = 1000;
+const MAX_REPEATED: usize = 200;
 
 fn options(text: &str) -> Options {
     serde_saphyr::options! {
