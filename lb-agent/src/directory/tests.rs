@@ -3,7 +3,7 @@ use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
@@ -243,15 +243,21 @@ async fn a_file_that_stays_open_is_named_and_a_start_waits_for_one_only_for_a_wh
 async fn a_file_that_is_away_for_a_moment_was_never_gone() {
     let mut scene = Scene::of(&["a", "b"]).await;
     let path = scene.path().join("a.yaml");
+    let mut short = 0;
     for _ in 0..20 {
+        let begun = Instant::now();
         fs::remove_file(&path).unwrap();
         scene.put("b.yaml", &service("b", "82"));
         sleep(Duration::from_millis(20)).await;
         fs::write(&path, service("a", "80")).unwrap();
-        assert_eq!(names(&scene.directory.read().unwrap()), ["a", "b"]);
+        // On a machine with other work to do it has been away for longer.
+        let was_short = begun.elapsed() < Duration::from_millis(80);
         sleep(Duration::from_millis(5)).await;
-        assert_eq!(names(&scene.directory.read().unwrap()), ["a", "b"]);
+        assert!(!was_short || names(&scene.directory.read().unwrap()) == ["a", "b"]);
+        short += usize::from(was_short);
+        scene.until(|snapshot| names(snapshot) == ["a", "b"]).await;
     }
+    assert!(short > 0, "it was never away for a moment only");
     // Under another name it is the same objects, once.
     fs::rename(&path, scene.path().join("z.yaml")).unwrap();
     let moved = scene.until(|snapshot| snapshot.objects.iter().any(|object| object.source == "z.yaml")).await;
