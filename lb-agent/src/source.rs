@@ -38,7 +38,7 @@ pub enum SourceError {
 /// Where objects come from.
 pub enum Source {
     /// A directory of YAML files.
-    Directory(Box<Directory>),
+    Directory(Directory),
     /// An API server.
     Kubernetes(Cluster),
 }
@@ -51,8 +51,8 @@ pub fn watched() -> Vec<Watched> {
 
 /// For how long changes are gathered.
 const DEBOUNCE: Duration = Duration::from_millis(10);
-/// What happens to one file and then to another is seen together.
-const GLANCE: Duration = Duration::from_millis(1);
+/// For how long a directory is waited for at the start; what is on a disk is there by then.
+const FIRST: Duration = Duration::from_secs(1);
 
 impl SourceOptions {
     /// What tells this source from others: the directory, or the cluster by its secret, of which nothing can be told
@@ -75,7 +75,12 @@ impl Source {
     /// When the directory is not there, or no cluster is known. A server that does not answer is waited for.
     pub async fn open(options: &SourceOptions) -> Result<Self, SourceError> {
         Ok(match options {
-            SourceOptions::Directory(path) => Self::Directory(Box::new(Directory::watch(path)?)),
+            SourceOptions::Directory(path) => {
+                let mut directory = Directory::watch(path)?;
+                // One that takes longer is waited for as an API server is.
+                let _ = tokio::time::timeout(FIRST, directory.changed()).await;
+                Self::Directory(directory)
+            }
             SourceOptions::Kubernetes { kubeconfig, namespace } => {
                 let client = client::connect(kubeconfig.as_deref()).await?;
                 Self::Kubernetes(Cluster::watch(&client, &watched(), namespace))
@@ -92,29 +97,21 @@ impl Source {
     }
 
     /// Waits after a change until it may be read, where the last one was dealt with at `dealt`: after a pause the first
-    /// is taken at once, and those that come meanwhile are taken together. A file that is being written or replaced is waited for.
-    pub async fn settle(&mut self, dealt: Instant) {
-        let is_unsettled = match self {
-            Self::Directory(directory) => {
-                tokio::time::sleep(GLANCE).await;
-                directory.is_unsettled()
-            }
-            Self::Kubernetes(_) => false,
-        };
-        let until = if is_unsettled { Instant::now() } else { dealt } + DEBOUNCE;
-        tokio::time::sleep_until(until.into()).await;
+    /// is taken at once, and those that come meanwhile are taken together.
+    pub async fn settle(&self, dealt: Instant) {
+        tokio::time::sleep_until((dealt + DEBOUNCE).into()).await;
     }
 
     /// All objects; `None` while they cannot be told, and then what was told before stays in force.
     pub fn read(&mut self) -> Option<Snapshot> {
         match self {
-            Self::Directory(directory) => match directory.read() {
-                Ok(snapshot) => Some(snapshot),
-                Err(error) => {
-                    tracing::error!(%error, "the source cannot be read");
-                    None
+            Self::Directory(directory) => {
+                let snapshot = directory.read();
+                if snapshot.is_none() {
+                    tracing::info!("waiting for the directory to be read");
                 }
-            },
+                snapshot
+            }
             Self::Kubernetes(cluster) => {
                 let snapshot = cluster.read();
                 if snapshot.is_none() {

@@ -99,7 +99,9 @@ impl Reading {
         self.updates += 1;
         self.errors += u64::from(problems.iter().any(|problem| problem.severity() == Severity::Error));
         self.loaded = true;
-        self.stale = problems.iter().any(|problem| problem.reason == Reason::StaysAsBefore);
+        let is_stale =
+            |reason: &Reason| matches!(reason, Reason::StaysAsBefore | Reason::UnreadableDirectory { .. });
+        self.stale = problems.iter().any(|problem| is_stale(&problem.reason));
     }
 }
 

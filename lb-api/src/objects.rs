@@ -8,6 +8,7 @@ mod rule;
 mod secret;
 mod selector;
 pub mod status;
+mod yaml;
 
 pub use bgp::{
     BfdProfile, BfdProfileSpec, BgpAdvertisement, BgpAdvertisementSpec, BgpPeer, BgpPeerSpec, Community,
@@ -123,25 +124,31 @@ impl Object {
 ///
 /// A document that cannot be read costs only itself, and an item of a `List` only that item.
 pub fn parse(source: &str, text: &str) -> (Vec<Sourced<Object>>, Vec<Problem>) {
-    let mut reader = Reader { source, objects: Vec::new(), problems: Vec::new() };
+    let mut reader = Reader::of(source);
     for document in document::split(text) {
         reader.document(&document);
     }
-    (reader.objects, reader.problems)
+    reader.finish()
 }
 
 /// Reads an object that came from an API server, and stands in no file.
 pub fn from_json(value: serde_json::Value) -> (Vec<Sourced<Object>>, Vec<Problem>) {
-    let mut reader = Reader { source: "", objects: Vec::new(), problems: Vec::new() };
+    let mut reader = Reader::of("");
     reader.document(&Document::json(value));
-    (reader.objects, reader.problems)
+    reader.finish()
 }
 
 struct Reader<'a> {
     source: &'a str,
     objects: Vec<Sourced<Object>>,
     problems: Vec<Problem>,
+    /// How many of the problems are no object's.
+    unnamed: usize,
 }
+
+/// Documents that are no object's and are named for what is wrong with them: a file of something else may hold
+/// millions.
+const MAX_UNNAMED: usize = 100;
 
 /// What a document turned out to be.
 #[expect(clippy::large_enum_variant, reason = "there is one at a time")]
@@ -151,7 +158,26 @@ enum Known {
     Ignored,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn of(source: &'a str) -> Self {
+        Self { source, objects: Vec::new(), problems: Vec::new(), unnamed: 0 }
+    }
+
+    fn finish(mut self) -> (Vec<Sourced<Object>>, Vec<Problem>) {
+        if let Some(count) = self.unnamed.checked_sub(MAX_UNNAMED).filter(|&count| count > 0) {
+            let source = place(self.source, 0).0;
+            self.problems.push(Problem { source, ..Problem::general(Reason::MoreDocuments { count }) });
+        }
+        (self.objects, self.problems)
+    }
+
+    fn push(&mut self, problem: Problem) {
+        self.unnamed += usize::from(problem.object.is_none());
+        if problem.object.is_some() || self.unnamed <= MAX_UNNAMED {
+            self.problems.push(problem);
+        }
+    }
+
     fn document(&mut self, document: &Document<'_>) {
         match document.read::<Header>() {
             Ok(header) => self.headed(document, &header),
@@ -188,7 +214,7 @@ impl Reader<'_> {
             None => Reason::BadDocument { words: flaw.words },
         };
         let (source, line) = place(self.source, flaw.line.unwrap_or(document.line));
-        self.problems.push(Problem { source, line, object, field: flaw.field, reason });
+        self.push(Problem { source, line, object, field: flaw.field, reason });
     }
 
     fn problem(
@@ -199,7 +225,7 @@ impl Reader<'_> {
         reason: Reason,
     ) {
         let (source, line) = place(self.source, document.line);
-        self.problems.push(Problem { source, line, object, field, reason });
+        self.push(Problem { source, line, object, field, reason });
     }
 }
 

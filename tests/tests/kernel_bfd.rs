@@ -1,12 +1,12 @@
 //! The agent's side of BFD sessions: what it writes the program goes by, and what the program notes it reads.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use aya::Ebpf;
 use aya::programs::{TestRun, TestRunOptions};
+use fairlead_tests::bpffs::Bpffs;
 use fairlead_tests::packets::build::Frame;
 use fairlead_tests::packets::fixture::{ROUTER4, SELF4};
 use lb_agent::dataplane::attach::{load, loaded_program};
@@ -18,19 +18,19 @@ const SLOTS: u32 = 1024;
 const PASS: u32 = 2;
 const TX: u32 = 3;
 
-/// The program with its maps pinned in a directory of its own, which goes with it.
+/// The program with its maps pinned in a BPF file system of its own, which goes with it.
 struct Pinned {
-    root: PathBuf,
     pins: Pins,
     ebpf: Ebpf,
+    _bpffs: Bpffs,
 }
 
 impl Pinned {
-    fn new(name: &str) -> Result<Self> {
-        let root = Path::new("/sys/fs/bpf").join(format!("{name}-{}", std::process::id()));
-        let pins = Pins::below(&root);
+    fn new() -> Result<Self> {
+        let bpffs = Bpffs::mount()?;
+        let pins = Pins::below(bpffs.path());
         fs::create_dir_all(pins.directory())?;
-        let mut pinned = Self { ebpf: load(Some(&pins), SLOTS)?, root, pins };
+        let mut pinned = Self { ebpf: load(Some(&pins), SLOTS)?, pins, _bpffs: bpffs };
         loaded_program(&mut pinned.ebpf, PROGRAM)?;
         Ok(pinned)
     }
@@ -42,13 +42,6 @@ impl Pinned {
         options.data_in = Some(&data);
         options.data_out = Some(&mut out);
         Ok(program.test_run(options)?.return_value)
-    }
-}
-
-impl Drop for Pinned {
-    fn drop(&mut self) {
-        let _ = self.pins.remove_all();
-        let _ = fs::remove_dir_all(&self.root);
     }
 }
 
@@ -64,7 +57,7 @@ fn control(port: u16, yours: u32) -> Frame {
 
 #[test]
 fn the_agent_reads_when_a_router_was_heard_of() -> Result<()> {
-    let mut pinned = Pinned::new("fairlead-bfd-heard")?;
+    let mut pinned = Pinned::new()?;
     let mut sessions = BfdSessions::open(&pinned.pins)?;
     sessions.write(7, &session(None))?;
     sessions.write(8, &session(Some(250)))?;
@@ -89,7 +82,7 @@ fn the_agent_reads_when_a_router_was_heard_of() -> Result<()> {
 
 #[test]
 fn echoes_are_returned_while_there_is_any_session_with_their_sender() -> Result<()> {
-    let mut pinned = Pinned::new("fairlead-bfd-echo")?;
+    let mut pinned = Pinned::new()?;
     let mut sessions = BfdSessions::open(&pinned.pins)?;
     let echo = Frame::v4(ROUTER4, ROUTER4).ttl(255).datagram(3785, 3785, &[1; 20]);
     assert_eq!(pinned.run(&echo)?, PASS);

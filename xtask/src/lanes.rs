@@ -25,7 +25,7 @@ pub(crate) enum Lane {
     Cluster,
     /// Agents, servers and clients in network namespaces (as root)
     Lab,
-    /// Ten minutes each beside busy loops, not among all (as root)
+    /// Ten minutes each beside busy loops or damage, not among all (as root)
     Soak,
 }
 

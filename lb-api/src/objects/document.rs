@@ -2,27 +2,26 @@
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_yaml_ng::{Deserializer, Value};
+use serde_json::Value;
 
 use super::kinds::null_default;
+use super::yaml;
 use crate::problem::ObjectRef;
 
-/// A document that has not been read yet.
+/// A document that has been parsed, or why it cannot be.
 pub(super) struct Document<'a> {
     /// Line of its first line in the text, from 1.
     pub(super) line: usize,
-    body: Body<'a>,
-}
-
-enum Body<'a> {
-    Text(&'a str),
-    Item { path: String, value: Value },
-    Json(serde_json::Value),
+    /// The text, where it is a document of one.
+    text: Option<&'a str>,
+    /// Path of the item in the document.
+    path: String,
+    body: Result<Value, yaml::Invalid>,
 }
 
 /// Why a document could not be read.
 pub(super) struct Flaw {
-    /// Line in the text, where the parser tells it.
+    /// Line in the text, where it is known.
     pub(super) line: Option<usize>,
     /// Path of the field, as `spec.ports[0].port`; `None` if it is the document as a whole.
     pub(super) field: Option<String>,
@@ -67,44 +66,36 @@ impl Header {
 impl Document<'_> {
     /// Reads it as a `T`.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Flaw> {
-        match &self.body {
-            Body::Text(text) => {
-                serde_path_to_error::deserialize(Deserializer::from_str(text)).map_err(|e| self.flaw(&e, ""))
-            }
-            Body::Item { path, value } => {
-                serde_path_to_error::deserialize(value.clone()).map_err(|e| self.flaw(&e, path))
-            }
-            Body::Json(value) => serde_path_to_error::deserialize(value).map_err(|e| {
-                let path = e.path().to_string();
-                let words = words(&e.inner().to_string(), &path);
-                let field = (path != NO_PATH && path != UNKNOWN_PATH).then_some(path);
-                Flaw { line: None, field, words }
-            }),
-        }
+        let value = self.body.as_ref().map_err(|invalid| Flaw {
+            line: invalid.line.map(|line| self.line + line.saturating_sub(1)),
+            field: None,
+            words: words(&invalid.words, ""),
+        })?;
+        serde_path_to_error::deserialize(value).map_err(|error| self.flaw(&error))
     }
 
     /// The items of a `List` as documents.
     pub(super) fn items(&self, list: List) -> impl Iterator<Item = Document<'static>> {
         let line = self.line;
-        let prefix = match &self.body {
-            Body::Text(_) | Body::Json(_) => String::new(),
-            Body::Item { path, .. } => format!("{path}."),
-        };
+        let prefix = if self.path.is_empty() { String::new() } else { format!("{}.", self.path) };
         list.items.into_iter().enumerate().map(move |(i, value)| Document {
             line,
-            body: Body::Item { path: format!("{prefix}items[{i}]"), value },
+            text: None,
+            path: format!("{prefix}items[{i}]"),
+            body: Ok(value),
         })
     }
 
-    fn flaw(&self, error: &serde_path_to_error::Error<serde_yaml_ng::Error>, prefix: &str) -> Flaw {
+    fn flaw(&self, error: &serde_path_to_error::Error<serde_json::Error>) -> Flaw {
         let path = error.path().to_string();
-        let field = match (prefix, path.as_str()) {
+        let field = match (self.path.as_str(), path.as_str()) {
             ("", NO_PATH | UNKNOWN_PATH) => None,
             (prefix, NO_PATH | UNKNOWN_PATH) => Some(prefix.to_owned()),
             ("", path) => Some(path.to_owned()),
             (prefix, path) => Some(format!("{prefix}.{path}")),
         };
-        let line = error.inner().location().map(|at| self.line + at.line().saturating_sub(1));
+        let line = self.text.and_then(|text| yaml::line_of(text, error.path()));
+        let line = line.map(|line| self.line + line.saturating_sub(1));
         Flaw { line, field, words: words(&error.inner().to_string(), &path) }
     }
 }
@@ -126,7 +117,7 @@ fn words(message: &str, path: &str) -> String {
 ///
 /// A separator at the start of a line ends a document wherever it stands (YAML 1.2 section 9.1.2), so no
 /// knowledge of the document's structure is needed.
-pub(super) fn split(text: &str) -> Vec<Document<'_>> {
+pub(super) fn split(text: &str) -> impl Iterator<Item = Document<'_>> {
     let mut documents = Vec::new();
     let (mut start, mut line, mut at) = (0, 1, 0);
     for (number, row) in (1..).zip(text.split_inclusive('\n')) {
@@ -138,11 +129,7 @@ pub(super) fn split(text: &str) -> Vec<Document<'_>> {
         at += row.len();
     }
     documents.push((line, &text[start..]));
-    documents
-        .into_iter()
-        .filter(|(_, text)| has_content(text))
-        .map(|(line, text)| Document::of(line, text))
-        .collect()
+    documents.into_iter().filter(|(_, text)| has_content(text)).map(|(line, text)| Document::of(line, text))
 }
 
 const SEPARATOR_LENGTH: usize = 3;
@@ -159,8 +146,8 @@ fn has_content(text: &str) -> bool {
 
 impl<'a> Document<'a> {
     /// An object that stands in no text.
-    pub(super) fn json(value: serde_json::Value) -> Self {
-        Self { line: 0, body: Body::Json(value) }
+    pub(super) fn json(value: Value) -> Self {
+        Self { line: 0, text: None, path: String::new(), body: Ok(value) }
     }
 
     /// A document of its text, which may begin with empty lines: it counts from its first line with content.
@@ -168,6 +155,7 @@ impl<'a> Document<'a> {
         let skipped: usize =
             text.split_inclusive('\n').take_while(|row| row.trim().is_empty()).map(str::len).sum();
         let line = line + text[..skipped].matches('\n').count();
-        Self { line, body: Body::Text(&text[skipped..]) }
+        let text = &text[skipped..];
+        Self { line, text: Some(text), path: String::new(), body: yaml::parse(text) }
     }
 }

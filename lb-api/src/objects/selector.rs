@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     fn selects(selector: &str, labels: &[(&str, &str)]) -> bool {
-        let selector: LabelSelector = serde_yaml_ng::from_str(selector).unwrap();
+        let selector: LabelSelector = serde_saphyr::from_str(selector).unwrap();
         selector.matches(&labels.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect())
     }
 

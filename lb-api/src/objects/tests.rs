@@ -211,3 +211,29 @@ fn an_object_of_an_api_server_stands_in_no_file() {
     let words = problems[0].to_string();
     assert!(words.starts_with("Service a: spec.ports[0].port: "), "{words}");
 }
+
+#[test]
+fn of_a_file_of_something_else_not_every_document_is_named() {
+    let (objects, problems) = parse("test.yaml", &("---\n{\n".repeat(5000) + "---\n" + NODE_A));
+    assert_eq!((objects.len(), problems.len()), (1, 101));
+    let more = problems[100].to_string();
+    assert!(more.starts_with("test.yaml: 4900 more documents of this file"), "{more}");
+}
+
+/// A byte order mark and merge keys, as kubectl reads them.
+#[test]
+fn yaml_is_read_as_kubectl_reads_it() {
+    let marked = format!("\u{feff}{NODE_A}");
+    assert_eq!(names_and_lines(&marked), [("a".into(), 1)]);
+    let merged = "\
+apiVersion: v1
+kind: Service
+metadata:
+  name: a
+  labels: &labels {app: web}
+  annotations: {<<: *labels, x: y}
+";
+    let objects = read(merged);
+    let annotations = &objects[0].value.metadata().annotations;
+    assert_eq!(annotations.len(), 2, "{annotations:?}");
+}

@@ -19,6 +19,34 @@ pub enum Reason {
         /// The parser's words.
         words: String,
     },
+    /// Documents of a file beyond those that are named.
+    #[error("{count} more documents of this file do not count; mend those that are named first")]
+    MoreDocuments {
+        /// How many.
+        count: usize,
+    },
+    /// A file that cannot be read as a whole.
+    #[error("{error}; until this is fixed, the file counts as it was last read")]
+    UnreadableFile {
+        /// What is in the way.
+        error: String,
+    },
+    /// A directory of objects that cannot be read.
+    #[error("{error}; everything that was read before stays in force")]
+    UnreadableDirectory {
+        /// What is in the way, and what to do.
+        error: String,
+    },
+    /// More files than are read.
+    #[error(
+        "{count} more files than the {limit} that are read are ignored; put objects together into fewer files"
+    )]
+    TooManyFiles {
+        /// How many are ignored.
+        count: usize,
+        /// How many are read.
+        limit: usize,
+    },
     /// No `apiVersion` or no `kind`.
     #[error("no apiVersion or no kind; every object needs both")]
     NoKind,
@@ -409,6 +437,10 @@ impl Reason {
         match self {
             Self::BadDocument { .. } => "bad_document",
             Self::BadField { .. } => "bad_field",
+            Self::MoreDocuments { .. } => "more_documents",
+            Self::UnreadableFile { .. } => "unreadable_file",
+            Self::UnreadableDirectory { .. } => "unreadable_directory",
+            Self::TooManyFiles { .. } => "too_many_files",
             Self::NoKind => "no_kind",
             Self::UnknownKind { .. } => "unknown_kind",
             Self::Duplicate { .. } => "duplicate",

@@ -3,6 +3,7 @@
 
 use super::table::Row;
 use crate::model::Packet;
+use crate::random::Random;
 
 /// Bytes that stand at the borders of what fields may hold.
 const BORDERS: [u8; 16] =
@@ -14,7 +15,7 @@ const SHORTEST: usize = 14;
 
 /// An endless sequence of packets.
 pub struct Mutator {
-    state: u64,
+    random: Random,
     seeds: Vec<Packet>,
 }
 
@@ -22,7 +23,7 @@ impl Mutator {
     /// Mutants of these rows.
     pub fn new(seed: u64, rows: &[Row]) -> Self {
         let seeds = rows.iter().flat_map(|row| row.before.iter().chain([&row.packet])).cloned().collect();
-        Self { state: seed, seeds }
+        Self { random: Random::new(seed), seeds }
     }
 
     /// The next one.
@@ -98,17 +99,11 @@ impl Mutator {
         }
     }
 
-    /// A number below `bound`, near enough to evenly.
     fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
+        self.random.below(bound)
     }
 
-    /// `SplitMix64`: all 64 bits of the state, mixed.
     const fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.random.draw()
     }
 }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use lb_api::objects::{self, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
 
+use crate::directory;
+
 /// What was read.
 #[derive(Debug, Default)]
 pub(super) struct Input {
@@ -33,7 +35,9 @@ const OURS: &str = "metallb.io/";
 pub(super) fn read(paths: &[PathBuf]) -> Result<Input, InputError> {
     let mut input = Input::default();
     for path in paths {
-        for (name, text) in texts(path)? {
+        let (texts, unreadable) = texts(path)?;
+        input.problems.extend(unreadable);
+        for (name, text) in texts {
             let (objects, mut problems) = objects::parse(&name, &text);
             problems.retain(|problem| match &problem.reason {
                 Reason::UnknownKind { api_version, .. } => api_version.starts_with(OURS),
@@ -47,8 +51,11 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Input, InputError> {
     Ok(input)
 }
 
-/// The name and the text of every file that is meant.
-fn texts(path: &Path) -> Result<Vec<(String, String)>, InputError> {
+/// Files by name, with their texts.
+type Texts = Vec<(String, String)>;
+
+/// Every file that is meant, and what is in the way of reading the others of a directory.
+fn texts(path: &Path) -> Result<(Texts, Vec<Problem>), InputError> {
     let at = |path: &Path| {
         let path = path.to_path_buf();
         move |source| InputError { path, source }
@@ -56,14 +63,23 @@ fn texts(path: &Path) -> Result<Vec<(String, String)>, InputError> {
     if path == Path::new("-") {
         let mut text = String::new();
         io::stdin().read_to_string(&mut text).map_err(at(path))?;
-        return Ok(vec![("-".to_owned(), text)]);
+        return Ok((vec![("-".to_owned(), text)], Vec::new()));
     }
-    let files = if path.is_dir() { manifests(path).map_err(at(path))? } else { vec![path.to_path_buf()] };
-    let text = |file: PathBuf| {
-        let text = std::fs::read_to_string(&file).map_err(at(&file))?;
-        Ok((file.display().to_string(), text))
-    };
-    files.into_iter().map(text).collect()
+    if !path.is_dir() {
+        // It was asked for, and may be a pipe.
+        let text = std::fs::read_to_string(path).map_err(at(path))?;
+        return Ok((vec![(path.display().to_string(), text)], Vec::new()));
+    }
+    let (mut texts, mut problems) = (Vec::new(), Vec::new());
+    for file in manifests(path).map_err(at(path))? {
+        let name = file.display().to_string();
+        match directory::read_once(&file) {
+            Ok(text) => texts.push((name, text)),
+            Err(error) => problems
+                .push(Problem { source: Some(name), ..Problem::general(Reason::UnreadableFile { error }) }),
+        }
+    }
+    Ok((texts, problems))
 }
 
 /// The manifests of a directory, in the order of their names.
@@ -72,10 +88,35 @@ fn manifests(directory: &Path) -> io::Result<Vec<PathBuf>> {
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
         let extension = path.extension().and_then(|extension| extension.to_str());
-        if extension.is_some_and(|it| matches!(it, "yaml" | "yml" | "json")) && path.is_file() {
+        if extension.is_some_and(|it| matches!(it, "yaml" | "yml" | "json")) {
             files.push(path);
         }
     }
     files.sort_unstable();
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
+    use super::read;
+
+    #[test]
+    fn a_file_of_a_directory_that_cannot_be_read_is_named_and_costs_itself() {
+        let place = tempfile::TempDir::new().unwrap();
+        let path = place.path();
+        fs::write(path.join("a.yaml"), "{apiVersion: v1, kind: Node, metadata: {name: a}}").unwrap();
+        fs::write(path.join("b.yaml"), b"# caf\xe9\n").unwrap();
+        mkfifo(&path.join("c.yaml"), Mode::S_IRWXU).unwrap();
+        let input = read(&[path.to_path_buf()]).unwrap();
+        assert_eq!(input.objects.len(), 1);
+        let problems: Vec<_> = input.problems.iter().map(ToString::to_string).collect();
+        assert!(problems[0].contains("b.yaml: line 1 is not UTF-8"), "{problems:?}");
+        assert!(problems[1].contains("c.yaml: it is a named pipe"), "{problems:?}");
+        assert!(read(&[path.join("nowhere")]).is_err());
+    }
 }

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use lb_bfd::session::{Hops, Profile};
 use lb_bfd::state::State;
 use lb_common::wire::bfd::{self, Control};
+use nix::sched::{CloneFlags, unshare};
 use nix::time::{ClockId, clock_gettime};
+use rtnetlink::LinkUnspec;
 use socket2::SockRef;
 use tokio::sync::{Mutex, oneshot};
 
@@ -42,12 +44,34 @@ async fn viewed(monitor: &Monitor, name: &str) -> BfdViewed {
     monitor.view().await.sessions.into_iter().find(|session| session.name == name).unwrap()
 }
 
-/// The ports are fixed: who uses them is alone.
+/// The ports are fixed: who uses them is alone, among the tests and, as root, on the machine.
 static PORTS: Mutex<()> = Mutex::const_new(());
+
+/// Gives the calling thread, and those that it starts from now on, a network of their own. Anybody but root shares
+/// that of the machine, where nobody else may speak BFD.
+async fn own_network() {
+    if unshare(CloneFlags::CLONE_NEWNET).is_err() {
+        return;
+    }
+    let (connection, handle, _) = rtnetlink::new_connection().unwrap();
+    let connection = tokio::spawn(connection);
+    handle.link().set(LinkUnspec::new_with_index(LOOPBACK).up().build()).execute().await.unwrap();
+    connection.abort();
+}
+
+/// As [`own_network`], where there is no runtime.
+fn own_network_now() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(own_network());
+}
+
+/// The index of `lo`, in every network namespace.
+const LOOPBACK: u32 = 1;
 
 #[tokio::test]
 async fn sessions_come_up_and_those_who_are_left_on_purpose_report_no_failure() {
     let _alone = PORTS.lock().await;
+    own_network().await;
     let (reports, reported) = channel();
     let monitor =
         Monitor::start(1, None, move |name, up| reports.send((name.to_owned(), up)).unwrap()).unwrap();
@@ -85,6 +109,7 @@ async fn sessions_come_up_and_those_who_are_left_on_purpose_report_no_failure() 
 
 #[test]
 fn packets_say_when_the_kernel_received_them() {
+    own_network_now();
     let time = || Duration::from(clock_gettime(ClockId::CLOCK_REALTIME).unwrap());
     let ear = Ear::of(&watched("::1", "::1", MULTIHOP));
     let socket = ear.open().unwrap();
@@ -153,6 +178,7 @@ impl Turns {
 #[test]
 fn a_thread_that_stood_still_judges_a_router_by_when_its_packets_came() {
     let _alone = PORTS.blocking_lock();
+    own_network_now();
     let mut turns = Turns::up();
     // It has gone on speaking: the last of its packets is young, whenever it is read.
     for _ in 0..12 {

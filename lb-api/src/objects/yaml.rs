@@ -1,0 +1,136 @@
+//! YAML, parsed within bounds: what it costs grows with the length of the text and with nothing else.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+use serde_path_to_error::{Path, Segment};
+use serde_saphyr::{Error, Options, Spanned, with_deserializer_from_str_with_options};
+
+/// Mappings and sequences within each other; no object that is read has half as many.
+const MAX_DEPTH: usize = 64;
+/// Values of a document. A `List` may hold a whole cluster.
+const MAX_NODES: usize = 10_000_000;
+
+/// Why a text is no YAML, or more than is read.
+pub(super) struct Invalid {
+    /// Line of the text, from 1, where the parser reports it.
+    pub(super) line: Option<usize>,
+    /// The parser's words.
+    pub(super) words: String,
+}
+
+/// Parts of a document that are written once and used again may make it this much longer, and as long again.
+const MAX_REPEATED: usize = 200;
+
+fn options(text: &str) -> Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: MAX_DEPTH,
+            flow_nesting_limit: MAX_DEPTH,
+            max_events: 3 * MAX_NODES,
+            max_nodes: MAX_NODES,
+        },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_REPEATED + text.len() },
+        // YAML 1.2, as it has always been read here.
+        strict_booleans: true,
+        with_snippet: false,
+    }
+}
+
+/// Parses one document.
+pub(super) fn parse(text: &str) -> Result<Value, Invalid> {
+    let parsed = with_deserializer_from_str_with_options(text, options(text), |it| Value::deserialize(it));
+    parsed.map_err(|error| Invalid {
+        line: error.location().map(|at| at.line() as usize),
+        words: error.to_string(),
+    })
+}
+
+/// The line, from 1, on which the value of this path stands in a text that can be parsed.
+pub(super) fn line_of(text: &str, path: &Path) -> Option<usize> {
+    let path: Vec<&Segment> = path.iter().collect();
+    let find = |it: serde_saphyr::Deserializer<'_, '_>| Find(&path).deserialize(it);
+    let found: Result<Option<usize>, Error> =
+        with_deserializer_from_str_with_options(text, options(text), find);
+    found.ok().flatten()
+}
+
+/// Finds the line of what is below the value at hand by this path.
+struct Find<'a>(&'a [&'a Segment]);
+
+impl<'de> DeserializeSeed<'de> for Find<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        if self.0.is_empty() {
+            let value = Spanned::<IgnoredAny>::deserialize(deserializer)?;
+            return Ok(Some(value.referenced.line() as usize));
+        }
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Find<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("what the path goes through")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(name) = map.next_key::<String>()? {
+            match self.0.split_first() {
+                Some((Segment::Map { key }, rest)) if *key == name => {
+                    found = map.next_value_seed(Find(rest))?
+                }
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(found)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        for number in 0.. {
+            let is_next = match self.0.split_first() {
+                Some((Segment::Seq { index }, rest)) if *index == number => {
+                    let line = items.next_element_seed(Find(rest))?;
+                    found = line.flatten().or(found);
+                    line.is_some()
+                }
+                _ => items.next_element::<IgnoredAny>()?.is_some(),
+            };
+            if !is_next {
+                break;
+            }
+        }
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn what_is_repeated_is_bounded_by_the_length() {
+        let few = "a: &a {b: c}\nd: [*a, *a]\ne: {<<: *a, f: g}\n";
+        let value = parse(few).ok().unwrap();
+        assert_eq!(value["d"][1]["b"], "c");
+        assert_eq!(value["e"], serde_json::json!({"b": "c", "f": "g"}));
+        let doubled: String = (1..20).map(|i| format!("a{i}: &a{i} [*a{}, *a{}]\n", i - 1, i - 1)).collect();
+        assert!(parse(&format!("a0: &a0 x\n{doubled}")).is_err());
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_says_so() {
+        for text in ["{a: ".repeat(70) + &"}".repeat(70), "[".repeat(70) + &"]".repeat(70)] {
+            let invalid = parse(&text).err().unwrap();
+            assert!(invalid.words.contains("limit exceeded"), "{}", invalid.words);
+        }
+        assert!(parse(&("{a: ".repeat(60) + &"}".repeat(60))).is_ok());
+    }
+}

@@ -1,0 +1,29 @@
+//! Chance from a seed, the same everywhere: SplitMix64.
+
+/// A sequence of numbers.
+#[derive(Clone, Debug)]
+pub struct Random {
+    state: u64,
+}
+
+impl Random {
+    /// The sequence of this seed.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self { state: seed }
+    }
+
+    /// A number below `bound`, near enough to evenly; 0 where there is none.
+    pub fn below(&mut self, bound: usize) -> usize {
+        self.draw().checked_rem(bound as u64).unwrap_or(0) as usize
+    }
+
+    /// All 64 bits of the state, mixed.
+    pub const fn draw(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}

@@ -1,0 +1,92 @@
+//! A directory of objects whose files are written slowly, and one that is damaged in every way, under connections.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fs::{self, File};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use fairlead_tests::damage;
+use fairlead_tests::lab::topology::ECHO_PORT;
+use fairlead_tests::lab::{AgentOptions, Policy, Topology, WEB_V4, WEB_V6};
+use fairlead_tests::routers::wait;
+use fairlead_tests::traffic::TcpLoad;
+use serde_json::Value;
+
+const CONNECTIONS: usize = 200;
+const WITHIN: Duration = Duration::from_secs(30);
+const NODES: [&str; 3] = ["n1", "n2", "n3"];
+/// Between the first half of a file and the second.
+const GAP: Duration = Duration::from_millis(300);
+const SEED: u64 = 0xfa1e_1ead;
+
+/// As `cp` of a large file, `scp` and a redirect do. Each file, and all of them at once.
+#[test]
+fn a_file_that_is_written_in_two_pieces_breaks_no_connection() -> Result<()> {
+    let mut topology = Topology::empty();
+    for (number, node) in (1..).zip(NODES) {
+        topology = topology.node('a', number).pods(node, "web", 1);
+    }
+    topology.service("web", "web", &[WEB_V4, WEB_V6], Policy::Local).run(|lab| {
+        lab.router()?.set_next_hops(WEB_V4, &NODES)?;
+        for node in lab.nodes()? {
+            node.start_agent(&AgentOptions::default())?;
+        }
+        let load = TcpLoad::to(SocketAddr::new(WEB_V4, ECHO_PORT)).connections(CONNECTIONS);
+        let load = load.rest(Duration::from_millis(100)).start(lab.client()?)?;
+        load.wait_open(CONNECTIONS as u64, WITHIN)?;
+        let directory = lab.outside(&lab.manifests_directory());
+        let files = ["services", "endpointslices", "nodes", "metallb"];
+        let paths = files.map(|name| directory.join(format!("{name}.yaml")));
+        let rounds = paths.iter().map(|path| vec![path]).chain([paths.iter().collect()]);
+        for paths in rounds {
+            let mut writing = Vec::new();
+            for path in paths {
+                let text = fs::read_to_string(path)?;
+                let (first, rest) = text.split_at(text.len() / 2);
+                let mut file = File::create(path)?;
+                file.write_all(first.as_bytes())?;
+                writing.push((file, rest.to_owned()));
+            }
+            sleep(GAP);
+            for node in lab.nodes()? {
+                serves(&node.status()?, 2)?;
+            }
+            load.wait_bytes(200 * 512, WITHIN)?;
+            for (mut file, rest) in writing {
+                file.write_all(rest.as_bytes())?;
+            }
+            load.wait_bytes(200 * 512, WITHIN)?;
+        }
+        let broken = load.finish()?.failures().count();
+        ensure!(broken == 0, "{broken} of {CONNECTIONS} connections broke");
+        // What is whole counts: here an address outside every pool.
+        let path = directory.join("services.yaml");
+        fs::write(&path, fs::read_to_string(&path)?.replace(&WEB_V4.to_string(), "203.0.113.99"))?;
+        for node in lab.nodes()? {
+            wait(WITHIN, || serves(&node.status()?, 1))?;
+        }
+        Ok(())
+    })
+}
+
+fn serves(status: &Value, vips: usize) -> Result<()> {
+    let ports = status["services"][0]["vips"].as_array().context("no VIPs")?;
+    let served: BTreeSet<_> = ports.iter().filter_map(|port| port["address"].as_str()).collect();
+    ensure!(served.len() == vips, "{served:?}: {status:#}");
+    Ok(())
+}
+
+/// `FAIRLEAD_SEED` gives another sequence, and `FAIRLEAD_DAMAGE_SECONDS` another duration.
+#[test]
+fn no_damage_to_the_directory_stops_an_agent_or_costs_what_is_right() -> Result<()> {
+    let number = |name: &str| env::var(name).ok().and_then(|text| text.parse().ok());
+    let seed = number("FAIRLEAD_SEED").unwrap_or(SEED);
+    println!("seed {seed}");
+    let report = damage::run(seed, Duration::from_secs(number("FAIRLEAD_DAMAGE_SECONDS").unwrap_or(20)))?;
+    println!("{report}");
+    Ok(())
+}

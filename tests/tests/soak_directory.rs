@@ -1,0 +1,18 @@
+//! Ten minutes of damage to the directory of agents. `FAIRLEAD_SOAK_SECONDS` says how long instead.
+
+use std::env;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+use fairlead_tests::damage;
+
+#[test]
+fn no_damage_to_the_directory_stops_an_agent_for_ten_minutes() -> Result<()> {
+    let number = |name: &str| env::var(name).ok().and_then(|text| text.parse().ok());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let seed = number("FAIRLEAD_SEED").unwrap_or(now);
+    println!("seed {seed}");
+    let report = damage::run(seed, Duration::from_secs(number("FAIRLEAD_SOAK_SECONDS").unwrap_or(600)))?;
+    println!("{report}");
+    Ok(())
+}
