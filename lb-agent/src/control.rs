@@ -25,6 +25,7 @@ use crate::liveness::{Probed, Prober, Silent, Targets};
 use crate::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation};
 use crate::source::Source;
 use crate::state::{Applied, Reading, State};
+use crate::watchdog::Heart;
 
 /// Changes that come together are taken together: a switch that comes back moves many neighbours.
 const DEBOUNCE: Duration = Duration::from_millis(10);
@@ -55,6 +56,8 @@ pub struct Control {
     pub neighbours: Neighbours,
     /// Whether this node has been told to take no new flows.
     pub draining: watch::Receiver<bool>,
+    /// Beats while the loop goes on.
+    pub heart: Heart,
 }
 
 /// What the loop remembers from one turn to the next.
@@ -120,7 +123,7 @@ impl Control {
         // What is installed stays until it is known what shall be: what is not there may only not have come yet.
         while !self.read_source(&mut memory) {
             self.state.send_modify(|state| Arc::make_mut(state).reading = memory.reading);
-            self.source.changed().await;
+            self.heart.beating(self.source.changed()).await;
         }
         self.observe(&mut memory).await;
         self.network.solicit(&memory.observation.unresolved).await;
@@ -130,16 +133,19 @@ impl Control {
         let mut ask = tokio::time::interval(ASK_EVERY);
         let mut confirm = tokio::time::interval(CONFIRM_EVERY);
         loop {
-            let wake = tokio::select! {
-                () = self.source.changed() => Wake::Source,
-                true = self.network.changed() => Wake::Network,
-                _ = ask.tick() => Wake::Ask,
-                _ = confirm.tick() => Wake::Confirm,
-                Ok(()) = self.draining.changed() => Wake::Drain,
-                () = changed(&mut silent) => Wake::Silence,
-                () = self.neighbours.routers.changed() => Wake::Router,
-                () = sleep_until(memory.wake) => Wake::Plan,
+            let event = async {
+                tokio::select! {
+                    () = self.source.changed() => Wake::Source,
+                    true = self.network.changed() => Wake::Network,
+                    _ = ask.tick() => Wake::Ask,
+                    _ = confirm.tick() => Wake::Confirm,
+                    Ok(()) = self.draining.changed() => Wake::Drain,
+                    () = changed(&mut silent) => Wake::Silence,
+                    () = self.neighbours.routers.changed() => Wake::Router,
+                    () = sleep_until(memory.wake) => Wake::Plan,
+                }
             };
+            let wake = self.heart.beating(event).await;
             self.woken(wake, &mut memory).await;
         }
     }

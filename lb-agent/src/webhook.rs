@@ -16,6 +16,7 @@ use clap::ValueEnum;
 use kube::Client;
 use tokio::sync::watch;
 
+use crate::http::Limits;
 use crate::kube::cluster::{self, Cluster};
 use identity::Identity;
 use server::Server;
@@ -57,6 +58,8 @@ pub struct Webhook {
     pub namespace: String,
     /// Port that it listens on.
     pub port: u16,
+    /// What its clients may use.
+    pub limits: Limits,
 }
 
 impl Webhook {
@@ -65,7 +68,7 @@ impl Webhook {
         let (served, current) = watch::channel(None);
         let identity = Identity { client: self.client.clone(), namespace: self.namespace.clone() };
         let cluster = Cluster::watch(&self.client, &cluster::CONFIGURATION, &self.namespace);
-        let server = Server { port: self.port, cluster, identity: current };
+        let server = Server { port: self.port, limits: self.limits, cluster, identity: current };
         tokio::join!(identity.keep(served), server.run());
     }
 }
