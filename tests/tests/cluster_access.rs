@@ -162,16 +162,30 @@ async fn a_controller_may_do_what_it_does_and_no_more() -> Result<()> {
         &cluster.store.accesses(),
         "controller-rbac.yaml",
         // An Event of a series; a status that is wanted no more; the pod that this one is not in; a certificate that is
-        // old, or of another type; a server that takes no annotation along with a status.
-        &[
-            "delete configurationstates",
-            "delete secrets",
-            "get pods",
-            "patch events",
-            "patch services",
-            "update secrets",
-        ],
+        // old, or of another type.
+        &["delete configurationstates", "delete secrets", "get pods", "patch events", "update secrets"],
     )
+}
+
+fn peer(name: &str, secret: &str) -> String {
+    format!(
+        "{{apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {{name: {name}, namespace: {NAMESPACE}}}, spec: {{myASN: 1, \
+         peerASN: 2, peerAddress: 192.0.2.1, passwordSecret: {{name: {secret}}}}}}}"
+    )
+}
+
+fn secret(name: &str) -> String {
+    format!(
+        "{{apiVersion: v1, kind: Secret, metadata: {{name: {name}, namespace: {NAMESPACE}}}, type: \
+         kubernetes.io/basic-auth, data: {{password: eA==}}}}"
+    )
+}
+
+/// The names of the Secrets that have been seen.
+fn secrets(watching: &Watching) -> Vec<String> {
+    let objects = watching.read().map(|snapshot| snapshot.objects).unwrap_or_default();
+    let references = objects.iter().map(|it| it.value.reference());
+    references.filter(|it| it.kind == "Secret").map(|it| it.name).collect()
 }
 
 #[tokio::test]
@@ -179,9 +193,12 @@ async fn an_agent_may_do_what_it_does_and_no_more() -> Result<()> {
     let cluster = Cluster::start().await?;
     define(&cluster)?;
     cluster.apply(SERVICE)?;
+    cluster.apply(&peer("tor", "password-of-tor"))?;
+    cluster.apply(&secret("password-of-tor"))?;
+    cluster.apply(&secret("fairlead-webhook-cert"))?;
     let kubeconfig = cluster.kubeconfig();
     let client = client::connect(Some(&kubeconfig)).await?;
-    let _watching = Watching::watch(&client, &source::watched(), NAMESPACE);
+    let watching = Watching::watch(&client, &source::watched(), NAMESPACE);
     let writer = Writer {
         client,
         namespace: NAMESPACE.to_owned(),
@@ -217,7 +234,19 @@ async fn an_agent_may_do_what_it_does_and_no_more() -> Result<()> {
             .filter(|kind| accesses.iter().any(|it| it.resource == kind.plural && it.verb == "watch"))
             .count()
     };
-    eventually("all kinds are watched", SOON, || watched() == source::watched().len()).await?;
+    eventually("all kinds but Secrets are watched", SOON, || watched() == source::watched().len() - 1)
+        .await?;
+    eventually("the Secret of the peer is seen", SOON, || secrets(&watching) == ["password-of-tor"]).await?;
+    cluster.apply(&secret("another"))?;
+    cluster.apply(&peer("tor", "another"))?;
+    eventually("another is seen in its place", SOON, || secrets(&watching) == ["another"]).await?;
+    cluster.apply(&peer("tor", "none"))?;
+    eventually("one that is not there is nothing", SOON, || secrets(&watching).is_empty()).await?;
+    let asked: BTreeSet<_> =
+        cluster.store.accesses().into_iter().filter(|it| it.resource == "secrets").collect();
+    let by_name = ["another", "none", "password-of-tor"];
+    assert!(asked.iter().all(|it| it.verb == "get"), "{asked:?}");
+    assert_eq!(asked.iter().filter_map(|it| it.name.as_deref()).collect::<BTreeSet<_>>(), by_name.into());
     task.abort();
     fits(
         &cluster.store.accesses(),
