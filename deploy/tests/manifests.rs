@@ -183,6 +183,10 @@ fn who_watches_a_kind_may_and_nobody_may_watch_more() -> Result<()> {
 
 #[test]
 fn agents_get_secrets_by_name_and_only_those_that_are_given() -> Result<()> {
+    let webhook = rendered(&json!({}))?;
+    let of_webhook = &find(&webhook, "Role", "fairlead-webhook")?["metadata"]["namespace"];
+    assert_ne!(*of_webhook, manifests::NAMESPACE, "the webhook's certificate is where agents have no rights");
+    find(&webhook, "Namespace", of_webhook.as_str().context("a namespace")?)?;
     for (names, given) in [(json!([]), Value::Null), (json!(["tor", "spine"]), json!(["tor", "spine"]))] {
         let objects = rendered(&json!({"speaker": {"passwordSecrets": names}}))?;
         let role = find(&objects, "Role", "fairlead-agent")?;

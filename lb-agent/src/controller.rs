@@ -112,7 +112,9 @@ async fn answer(client: &Client, options: &Options, limits: Limits) {
         std::future::pending::<()>().await;
     }
     let namespace = options.namespace.clone();
-    Webhook { client: client.clone(), namespace, port: options.webhook.port, limits }.run().await;
+    let secret_namespace = options.webhook.secret_namespace.clone().unwrap_or_else(|| namespace.clone());
+    let port = options.webhook.port;
+    Webhook { client: client.clone(), namespace, secret_namespace, port, limits }.run().await;
 }
 
 /// Does what only the leader does.

@@ -18,13 +18,15 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::watch;
 
+/// Where the chart has the webhook's certificate.
+const WEBHOOK_NAMESPACE: &str = "metallb-system-webhook";
 const SOON: Duration = Duration::from_secs(20);
 
 /// A permission that a role grants.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Grant {
-    /// Whether only in the load balancer's namespace.
-    is_of_namespace: bool,
+    /// Only in this namespace; `None` for everywhere.
+    namespace: Option<String>,
     group: String,
     resource: String,
     verb: String,
@@ -37,7 +39,7 @@ impl Grant {
         self.verb == access.verb
             && self.group == access.group
             && self.resource == access.resource
-            && (!self.is_of_namespace || access.namespace.as_deref() == Some(NAMESPACE))
+            && (self.namespace.is_none() || self.namespace == access.namespace)
             && (self.name.is_none() || self.name == access.name)
     }
 }
@@ -80,7 +82,8 @@ fn grants(manifest: &str) -> Result<Vec<Grant>> {
             for (group, resource, verb, name) in
                 product(&list("apiGroups"), &list("resources"), &list("verbs"), &names)
             {
-                grants.push(Grant { is_of_namespace: role["kind"] == "Role", group, resource, verb, name });
+                let namespace = role["metadata"]["namespace"].as_str().map(str::to_owned);
+                grants.push(Grant { namespace, group, resource, verb, name });
             }
         }
     }
@@ -138,8 +141,17 @@ async fn a_controller_may_do_what_it_does_and_no_more() -> Result<()> {
     ))?;
     cluster.apply(&fs::read_to_string(deploy().join("manifests/webhook.yaml"))?)?;
     let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port().to_string();
-    let controller =
-        cluster.controller_with("one", &["--webhook-mode", "enabled", "--webhook-port", &port])?;
+    let controller = cluster.controller_with(
+        "one",
+        &[
+            "--webhook-mode",
+            "enabled",
+            "--webhook-port",
+            &port,
+            "--webhook-secret-namespace",
+            WEBHOOK_NAMESPACE,
+        ],
+    )?;
     eventually("the Service has an address", SOON, || !cluster.addresses("shop", "a").is_empty()).await?;
     eventually("it is told", SOON, || !cluster.events("a").is_empty()).await?;
     eventually("the Lease is held", SOON, || {
