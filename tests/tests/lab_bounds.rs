@@ -85,7 +85,7 @@ fn list<'a>(value: &'a Value, key: &str) -> Result<&'a Vec<Value>> {
 /// A connection that begins a request and does not go on; some say nothing at all. One that is refused is as good.
 fn half_open(address: SocketAddr, number: usize) -> Option<TcpStream> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nX: ");
     }
     Some(stream)
