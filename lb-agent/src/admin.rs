@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use crate::dataplane::cells::{FlowCount, Flows, LivenessCells};
 use crate::dataplane::counters::{Counters, OutcomeCount};
-use crate::http::{Door, Limits};
+use crate::http::{HttpServer, Limits};
 use crate::speaker::bfd::BfdShown;
 use crate::speaker::{BgpShown, Speaker};
 use crate::state::State;
@@ -143,7 +143,7 @@ pub async fn serve(socket: Socket, state: AdminState, limits: Limits) {
         .route("/drain", post(drain).delete(undrain))
         .with_state(Arc::new(state));
     let Socket { listener, file: _file } = socket;
-    Door::new("the status socket", limits).serve(listener, router).await;
+    HttpServer::new("the status socket", limits).serve(listener, router).await;
 }
 
 async fn drain(Extracted(admin): Extracted<Arc<AdminState>>) -> StatusCode {

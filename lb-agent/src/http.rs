@@ -1,4 +1,4 @@
-//! The one HTTP server: metrics, health, the webhook and the status socket are doors of it.
+//! The HTTP server behind metrics, health, the webhook and the status socket.
 //!
 //! ```text
 //!   accept ──► Table (connections, bytes) ──► handshake ──► head ──► router ──► answer ─┐
@@ -27,12 +27,12 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-pub use self::connection::{BodyError, Seat};
+pub use self::connection::{BodyError, ConnectionSlot};
 pub use self::listener::{Listener, Origin};
 use self::table::Table;
 use crate::descriptors::{self, AcceptErrors};
 
-/// What the clients of one door may use.
+/// What the clients of one server may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections at once.
@@ -78,12 +78,12 @@ impl Limits {
 
 /// What listens, with the table of its connections.
 #[derive(Debug)]
-pub struct Door {
+pub struct HttpServer {
     table: Arc<Table>,
 }
 
-impl Door {
-    /// A door that nobody has come in by. `name` stands in the log.
+impl HttpServer {
+    /// A server without connections; `name` stands in the log.
     pub fn new(name: &'static str, limits: Limits) -> Self {
         Self { table: Arc::new(Table::new(name, limits)) }
     }
@@ -122,11 +122,12 @@ impl Door {
                 Ok((stream, origin)) => {
                     errors.succeeded();
                     // Refused: every connection is being worked for, and none waits for its client.
-                    let Some((seat, closed)) = Seat::take(&self.table, origin, Instant::now()) else {
+                    let Some((slot, closed)) = ConnectionSlot::take(&self.table, origin, Instant::now())
+                    else {
                         continue;
                     };
                     let secured = secure(stream);
-                    tokio::spawn(connection::serve(secured, seat, closed, router.clone()));
+                    tokio::spawn(connection::serve(secured, slot, closed, router.clone()));
                 }
                 Err(error) => tokio::time::sleep(errors.failed(self.table.name, &error)).await,
             }

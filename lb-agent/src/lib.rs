@@ -10,7 +10,7 @@
 //! | [`directory`], [`kube`], [`dataplane`], [`net`], [`liveness`], [`speaker`], [`admin`] | 4 | the world; they do not know each other |
 //! | [`telling`] | 5 | what a cluster is told of the agent |
 //! | [`source`] | 5 | directory or API server, whichever it is |
-//! | [`http`] | 3 | the HTTP server behind every door, with bounds |
+//! | [`http`] | 3 | the HTTP server behind every port and socket, with bounds |
 //! | [`descriptors`], [`watchdog`] | 3 | open files; loops that are stuck |
 //! | [`snapshot`] | | all objects at one moment |
 //! | [`configuration`] | | whether what configures the load balancer is right |

@@ -19,7 +19,7 @@ use prometheus::{
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::http::{Door, Limits};
+use crate::http::{HttpServer, Limits};
 use crate::speaker::bfd::BfdViewed;
 use crate::speaker::{Speaker, SpeakerView, Viewed};
 use crate::state::State;
@@ -148,7 +148,7 @@ pub async fn serve(listener: TcpListener, source: Source, limits: Limits) {
         .route("/healthz", get(healthy))
         .route("/readyz", get(ready))
         .with_state(source);
-    Door::new("the metrics port", limits).serve(listener, router).await;
+    HttpServer::new("the metrics port", limits).serve(listener, router).await;
 }
 
 async fn healthy(Extracted(source): Extracted<Source>) -> Response {

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::admin::metrics::health;
-use crate::http::{Door, Limits};
+use crate::http::{HttpServer, Limits};
 use crate::state::Reading;
 use crate::watchdog::Watchdog;
 
@@ -73,7 +73,7 @@ pub(super) async fn serve(
         .route("/healthz", get(move || async move { health(&watchdog) }))
         .route("/readyz", get(ready))
         .with_state(shown);
-    Door::new("the metrics port", limits).serve(listener, router).await;
+    HttpServer::new("the metrics port", limits).serve(listener, router).await;
 }
 
 /// Listens at once, so that an address that is taken is said at the start.

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -22,12 +22,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::Origin;
 use super::table::{Closed, Number, Table};
 
+/// A request that takes too long is answered so before its connection is closed.
+const MARGIN: Duration = Duration::from_secs(1);
 /// Bytes of a head, and of what is read or written at once.
 const BUFFER: usize = 16 << 10;
 
-/// A connection's place at its door; clones are the same place. Every request carries it as an extension.
+/// A connection's slot at its server; clones are the same slot. Every request carries it as an extension.
 #[derive(Clone, Debug)]
-pub struct Seat(Arc<Place>);
+pub struct ConnectionSlot(Arc<Place>);
 
 #[derive(Debug)]
 struct Place {
@@ -66,8 +68,8 @@ impl IntoResponse for BodyError {
     }
 }
 
-impl Seat {
-    /// A place at a door; `None` where there is none.
+impl ConnectionSlot {
+    /// A slot for a new connection; `None` where there is none.
     pub(super) fn take(table: &Arc<Table>, origin: Origin, now: Instant) -> Option<(Self, Closed)> {
         let (number, closed) = table.admit(origin, now)?;
         Some((Self(Arc::new(Place { table: Arc::clone(table), number })), closed))
@@ -94,9 +96,9 @@ impl Seat {
     /// asks for less.
     pub async fn queue<F: Future>(&self, waiting: F) -> F::Output {
         let Place { table, number } = &*self.0;
-        table.wait(*number, table.limits.request, Instant::now());
+        table.wait(*number, table.limits.request + MARGIN, Instant::now());
         let output = waiting.await;
-        table.work(*number, table.limits.request, Instant::now());
+        table.work(*number, table.limits.request + MARGIN, Instant::now());
         output
     }
 
@@ -126,7 +128,7 @@ impl Seat {
         let Place { table, number } = &*self.0;
         let limits = table.limits;
         table.release(*number);
-        table.work(*number, limits.request, Instant::now());
+        table.work(*number, limits.request + MARGIN, Instant::now());
         request.extensions_mut().insert(self.clone());
         let answer = match tokio::time::timeout(limits.request, router.call(request)).await {
             Ok(Ok(answer)) => answer,
@@ -156,7 +158,7 @@ fn closing(status: StatusCode, words: &'static str) -> Response<Body> {
 /// Serves one connection until it is over, overdue, or has lost its place.
 pub(super) async fn serve<S>(
     secured: impl Future<Output = io::Result<S>>,
-    seat: Seat,
+    slot: ConnectionSlot,
     closed: Closed,
     router: Router,
 ) where
@@ -165,17 +167,17 @@ pub(super) async fn serve<S>(
     let router = TowerToHyperService::new(router);
     let exchange = async {
         let stream = secured.await.map_err(|error| error.to_string())?;
-        let service = service_fn(async |request| Ok::<_, Infallible>(seat.answer(&router, request).await));
+        let service = service_fn(async |request| Ok::<_, Infallible>(slot.answer(&router, request).await));
         let mut server = http1::Builder::new();
         server.max_buf_size(BUFFER);
         server.serve_connection(TokioIo::new(stream), service).await.map_err(|error| error.to_string())
     };
     let ended = tokio::select! {
         ended = exchange => ended,
-        () = seat.overdue() => Err("the client took too long".to_owned()),
+        () = slot.overdue() => Err("the client took too long".to_owned()),
         _ = closed => Err("another client took its place".to_owned()),
     };
     if let Err(error) = ended {
-        tracing::debug!(error, "closed a connection to {}", seat.0.table.name);
+        tracing::debug!(error, "closed a connection to {}", slot.0.table.name);
     }
 }

@@ -1,4 +1,4 @@
-//! The connections of a door: who has a place, what each holds, and who has to go for another.
+//! The connections of a server: what each holds, and which is closed for another.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,19 +8,19 @@ use tokio::sync::oneshot;
 
 use super::{Limits, Origin};
 
-/// That a door is full is said again after this time, while it is.
+/// That a server is full is logged again after this time, while it is.
 const SAID_AGAIN: Duration = Duration::from_secs(60);
 
-/// All connections of a door.
+/// All connections of a server.
 #[derive(Debug)]
 pub(super) struct Table {
-    /// Of the door, for the log.
+    /// Of the server, for the log.
     pub(super) name: &'static str,
     pub(super) limits: Limits,
     places: Mutex<Places>,
 }
 
-/// Names a connection for as long as the door is open.
+/// Names a connection for as long as the server runs.
 pub(super) type Number = u64;
 
 /// Resolves when the connection has lost its place.
@@ -32,7 +32,7 @@ struct Places {
     connections: BTreeMap<Number, Connection>,
     /// Bytes that they hold together.
     held: usize,
-    /// When it was last said that the door is full.
+    /// When it was last logged that the server is full.
     said: Option<Instant>,
 }
 

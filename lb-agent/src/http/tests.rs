@@ -19,8 +19,8 @@ const LIMITS: Limits = Limits {
     bytes: 1500,
 };
 
-/// Where a door with these limits is.
-async fn door(limits: Limits) -> SocketAddr {
+/// Where a server with these limits is.
+async fn server(limits: Limits) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let router = Router::new()
@@ -28,12 +28,12 @@ async fn door(limits: Limits) -> SocketAddr {
         .route("/long", get(async || vec![b'x'; 10_000_000]))
         .route("/never", get(async || std::future::pending::<()>().await))
         .route("/length", post(length));
-    tokio::spawn(Door::new("a test", limits).serve(listener, router));
+    tokio::spawn(HttpServer::new("a test", limits).serve(listener, router));
     address
 }
 
-async fn length(Extension(seat): Extension<Seat>, body: Body) -> Result<String, BodyError> {
-    Ok(seat.read(body).await?.len().to_string())
+async fn length(Extension(slot): Extension<ConnectionSlot>, body: Body) -> Result<String, BodyError> {
+    Ok(slot.read(body).await?.len().to_string())
 }
 
 async fn say(address: SocketAddr, words: &str) -> TcpStream {
@@ -60,7 +60,7 @@ fn post_of(length: usize) -> String {
 
 #[tokio::test]
 async fn health_is_answered_while_thousands_say_nothing() {
-    let address = door(Limits { head: PATIENCE, ..LIMITS }).await;
+    let address = server(Limits { head: PATIENCE, ..LIMITS }).await;
     let mut silent = Vec::new();
     for number in 0..400 {
         silent.push(say(address, if number % 2 == 0 { "GET /health HTTP/1.1\r\nX: " } else { "" }).await);
@@ -72,7 +72,7 @@ async fn health_is_answered_while_thousands_say_nothing() {
 
 #[tokio::test]
 async fn a_head_that_does_not_come_and_a_connection_without_requests_are_closed_in_time() {
-    let address = door(LIMITS).await;
+    let address = server(LIMITS).await;
     for (words, at_least) in [
         ("", LIMITS.head),
         ("GET /health HTTP/1.1\r\nX: ", LIMITS.head),
@@ -87,7 +87,7 @@ async fn a_head_that_does_not_come_and_a_connection_without_requests_are_closed_
 
 #[tokio::test]
 async fn a_request_that_is_not_answered_in_time_fails() {
-    let address = door(LIMITS).await;
+    let address = server(LIMITS).await;
     assert!(get_once(address, "/never").await.starts_with("HTTP/1.1 408"));
     let never_comes = say(address, &post_of(10)).await;
     let heard = hear(never_comes).await;
@@ -96,7 +96,7 @@ async fn a_request_that_is_not_answered_in_time_fails() {
 
 #[tokio::test]
 async fn a_head_has_an_end() {
-    let address = door(LIMITS).await;
+    let address = server(LIMITS).await;
     let head = format!("GET /health HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(100_000));
     let mut stream = TcpStream::connect(address).await.unwrap();
     // The server may hang up before all is written.
@@ -107,7 +107,7 @@ async fn a_head_has_an_end() {
 
 #[tokio::test]
 async fn bodies_are_bounded_one_by_one_and_together() {
-    let address = door(Limits { request: PATIENCE, ..LIMITS }).await;
+    let address = server(Limits { request: PATIENCE, ..LIMITS }).await;
     let whole = |length: usize| post_of(length) + &"x".repeat(length);
     assert!(hear(say(address, &whole(1000)).await).await.ends_with("\r\n1000"));
     assert!(hear(say(address, &whole(1001)).await).await.starts_with("HTTP/1.1 413"));
@@ -121,7 +121,7 @@ async fn bodies_are_bounded_one_by_one_and_together() {
 
 #[tokio::test]
 async fn a_long_answer_reaches_its_client_and_those_that_do_not_read_lose_theirs() {
-    let address = door(LIMITS).await;
+    let address = server(LIMITS).await;
     let request = "GET /long HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let mut unread = Vec::new();
     for _ in 0..5 {

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use super::{RETRY, conversion, review};
-use crate::http::{Door, Limits, Seat};
+use crate::http::{ConnectionSlot, HttpServer, Limits};
 use crate::kube::cluster::Cluster;
 use crate::snapshot::Snapshot;
 
@@ -76,7 +76,7 @@ impl Server {
             router = router.route(path, post(validate));
         }
         let router = router.with_state(Arc::new(reviewer));
-        Door::new("the webhook port", self.limits).serve_tls(listener, self.identity, router).await;
+        HttpServer::new("the webhook port", self.limits).serve_tls(listener, self.identity, router).await;
     }
 }
 
@@ -92,18 +92,18 @@ async fn listen(port: u16) -> io::Result<TcpListener> {
 
 async fn convert(
     State(reviewer): State<Arc<Reviewer>>,
-    Extension(seat): Extension<Seat>,
+    Extension(slot): Extension<ConnectionSlot>,
     request: Request,
 ) -> Response {
     let answer = |asked: Value| {
         conversion::convert(&asked).ok_or((StatusCode::BAD_REQUEST, "this is no ConversionReview"))
     };
-    reviewer.respond(&seat, request.into_body(), answer).await
+    reviewer.respond(&slot, request.into_body(), answer).await
 }
 
 async fn validate(
     State(reviewer): State<Arc<Reviewer>>,
-    Extension(seat): Extension<Seat>,
+    Extension(slot): Extension<ConnectionSlot>,
     request: Request,
 ) -> Response {
     // What is there is not known yet, so nothing is known to be right; the configuration says what to do then.
@@ -114,23 +114,23 @@ async fn validate(
         let Snapshot { objects, .. } = &there;
         review::answer(&asked, objects).ok_or((StatusCode::BAD_REQUEST, "this is no AdmissionReview"))
     };
-    reviewer.respond(&seat, request.into_body(), answer).await
+    reviewer.respond(&slot, request.into_body(), answer).await
 }
 
 impl Reviewer {
     /// Reads a body and has it answered by a thread of its own: leadership must not wait for it.
     async fn respond(
         &self,
-        seat: &Seat,
+        slot: &ConnectionSlot,
         body: Body,
         answer: impl FnOnce(Value) -> Result<Value, Refusal> + Send + 'static,
     ) -> Response {
-        let body = match seat.read(body).await {
+        let body = match slot.read(body).await {
             Ok(body) => body,
             Err(error) => return error.into_response(),
         };
         let lane = if body.len() <= SMALL { &self.small } else { &self.long };
-        let Ok(permit) = seat.queue(Arc::clone(lane).acquire_owned()).await else {
+        let Ok(permit) = slot.queue(Arc::clone(lane).acquire_owned()).await else {
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
         };
         let answered = tokio::task::spawn_blocking(move || {

@@ -20,7 +20,7 @@ fn is_closed(closed: &mut Closed) -> bool {
 }
 
 #[test]
-fn a_full_door_closes_the_connection_that_has_waited_longest() {
+fn a_full_server_closes_the_connection_that_has_waited_longest() {
     let (table, start) = (table(2, 0), Instant::now());
     let (first, mut first_closed) = table.admit(origin(1), start).unwrap();
     let (_second, mut second_closed) = table.admit(origin(1), start + SECOND).unwrap();
