@@ -1,4 +1,4 @@
-//! The admin server: status as JSON over a Unix socket, and metrics and health over HTTP.
+//! The agent's own door: state as JSON over a Unix socket, and metrics over HTTP.
 
 pub mod metrics;
 
@@ -82,7 +82,7 @@ pub struct NumberedTraffic {
 }
 
 /// What the answers are made from.
-pub struct AdminState {
+pub struct Door {
     /// The agent's state.
     pub state: watch::Receiver<Arc<State>>,
     /// The program's counters.
@@ -134,45 +134,45 @@ pub fn listen(path: &Path) -> Result<Socket, AdminError> {
 }
 
 /// Answers until the task is ended.
-pub async fn serve(socket: Socket, state: AdminState, limits: Limits) {
+pub async fn serve(socket: Socket, door: Door, limits: Limits) {
     let router = Router::new()
         .route("/status", get(status))
         .route("/bgp", get(bgp))
         .route("/bfd", get(bfd))
         .route("/readyz", get(ready))
         .route("/drain", post(drain).delete(undrain))
-        .with_state(Arc::new(state));
+        .with_state(Arc::new(door));
     let Socket { listener, file: _file } = socket;
     HttpServer::new("the status socket", limits).serve(listener, router).await;
 }
 
-async fn drain(Extracted(admin): Extracted<Arc<AdminState>>) -> StatusCode {
-    admin.drain.send_replace(true);
+async fn drain(Extracted(door): Extracted<Arc<Door>>) -> StatusCode {
+    door.drain.send_replace(true);
     StatusCode::NO_CONTENT
 }
 
-async fn undrain(Extracted(admin): Extracted<Arc<AdminState>>) -> StatusCode {
-    admin.drain.send_replace(false);
+async fn undrain(Extracted(door): Extracted<Arc<Door>>) -> StatusCode {
+    door.drain.send_replace(false);
     StatusCode::NO_CONTENT
 }
 
-async fn bgp(Extracted(admin): Extracted<Arc<AdminState>>) -> Json<BgpShown> {
-    let view = admin.speaker.view().await;
-    let announced = Arc::clone(&admin.state.borrow().announced);
+async fn bgp(Extracted(door): Extracted<Arc<Door>>) -> Json<BgpShown> {
+    let view = door.speaker.view().await;
+    let announced = Arc::clone(&door.state.borrow().announced);
     Json(BgpShown::of(&view, &announced))
 }
 
-async fn bfd(Extracted(admin): Extracted<Arc<AdminState>>) -> Json<BfdShown> {
-    Json(BfdShown::from(&admin.speaker.view().await.bfd))
+async fn bfd(Extracted(door): Extracted<Arc<Door>>) -> Json<BfdShown> {
+    Json(BfdShown::from(&door.speaker.view().await.bfd))
 }
 
-async fn ready(Extracted(admin): Extracted<Arc<AdminState>>) -> StatusCode {
-    if admin.state.borrow().ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+async fn ready(Extracted(door): Extracted<Arc<Door>>) -> StatusCode {
+    if door.state.borrow().ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
-async fn status(Extracted(admin): Extracted<Arc<AdminState>>) -> Response {
-    let state = State::clone(&admin.state.borrow());
-    match with_counters(state, &admin) {
+async fn status(Extracted(door): Extracted<Arc<Door>>) -> Response {
+    let state = State::clone(&door.state.borrow());
+    match with_counters(state, &door) {
         Ok(status) => Json(status).into_response(),
         Err(error) => {
             (StatusCode::INTERNAL_SERVER_ERROR, format!("cannot read the counters: {error}")).into_response()
@@ -180,8 +180,8 @@ async fn status(Extracted(admin): Extracted<Arc<AdminState>>) -> Response {
     }
 }
 
-fn with_counters(state: State, admin: &AdminState) -> Result<Status, aya::maps::MapError> {
-    let counters = &admin.counters;
+fn with_counters(state: State, door: &Door) -> Result<Status, aya::maps::MapError> {
+    let counters = &door.counters;
     let numbers = state.services.iter().flat_map(|service| service.vips.iter().filter_map(|vip| vip.number));
     let vip_traffic = numbers
         .map(|number| {
@@ -197,18 +197,18 @@ fn with_counters(state: State, admin: &AdminState) -> Result<Status, aya::maps::
         })
         .collect::<Result<_, _>>()?;
     let own = state.nodes.iter().find(|node| node.is_self);
-    let flows = own.map(|node| admin.flows.count(node.index)).unwrap_or_default();
-    let liveness = liveness(&state, admin);
+    let flows = own.map(|node| door.flows.count(node.index)).unwrap_or_default();
+    let liveness = liveness(&state, door);
     Ok(Status { outcomes: counters.outcomes()?, vip_traffic, node_traffic, liveness, flows, state })
 }
 
-fn liveness(state: &State, admin: &AdminState) -> Vec<NodeLiveness> {
-    if admin.tick.is_zero() {
+fn liveness(state: &State, door: &Door) -> Vec<NodeLiveness> {
+    if door.tick.is_zero() {
         return Vec::new();
     }
-    let clock = admin.cells.clock();
+    let clock = door.cells.clock();
     let of = |node: &NodeState| {
-        let cell = admin.cells.of(node.index);
+        let cell = door.cells.of(node.index);
         let silence = cell.silence(clock);
         let word = if silence >= state.liveness_limit {
             "dead"
@@ -217,7 +217,7 @@ fn liveness(state: &State, admin: &AdminState) -> Vec<NodeLiveness> {
         } else {
             "alive"
         };
-        let silent_ms = (admin.tick * silence).as_millis() as u64;
+        let silent_ms = (door.tick * silence).as_millis() as u64;
         NodeLiveness { number: node.index.into(), state: word, silent_ms }
     };
     state.nodes.iter().filter(|node| !node.is_self).map(of).collect()

@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::accepted::AcceptedFile;
-use crate::admin::{self, AdminError, AdminState, metrics};
+use crate::admin::{self, AdminError, Door, metrics};
 use crate::control::{Control, Neighbours};
 use crate::dataplane::attach::{self, AttachError};
 use crate::dataplane::bfd::BfdSessions;
@@ -210,7 +210,7 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
         heart: watchdog.heart("control", watchdog::TASK_LIMIT),
     };
     let last = shown.clone();
-    let admin_state = AdminState {
+    let door = Door {
         state: shown,
         counters,
         cells: LivenessCells::open(&pins)?,
@@ -222,7 +222,7 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
     let outcome = tokio::select! {
         ended = control.run() => ended.map_err(AppError::from),
         () = metrics => Ok(()),
-        () = admin::serve(socket, admin_state, limits) => Ok(()),
+        () = admin::serve(socket, door, limits) => Ok(()),
         told = told_to_stop() => {
             tracing::info!("stopping: the program stays attached and goes on forwarding; `fairlead detach` removes it");
             told.map_err(|e| AppError::Ended("the wait for signals", e))
