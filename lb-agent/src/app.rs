@@ -207,7 +207,6 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
         prober,
         neighbours,
         draining,
-        heart: watchdog.heart("control", watchdog::TASK_LIMIT),
     };
     let last = shown.clone();
     let door = Door {
@@ -220,7 +219,7 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
         tick,
     };
     let outcome = tokio::select! {
-        ended = control.run() => ended.map_err(AppError::from),
+        ended = control.run(&watchdog) => ended.map_err(AppError::from),
         () = metrics => Ok(()),
         () = admin::serve(socket, door, limits) => Ok(()),
         told = told_to_stop() => {

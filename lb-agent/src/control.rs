@@ -25,7 +25,7 @@ use crate::liveness::{Probed, Prober, Silent, Targets};
 use crate::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation};
 use crate::source::Source;
 use crate::state::{Applied, Reading, State};
-use crate::watchdog::Heart;
+use crate::watchdog::{TASK_LIMIT, Watchdog};
 
 /// Changes that come together are taken together: a switch that comes back moves many neighbours.
 const DEBOUNCE: Duration = Duration::from_millis(10);
@@ -56,8 +56,6 @@ pub struct Control {
     pub neighbours: Neighbours,
     /// Whether this node has been told to take no new flows.
     pub draining: watch::Receiver<bool>,
-    /// Beats while the loop goes on.
-    pub heart: Heart,
 }
 
 /// What the loop remembers from one turn to the next.
@@ -96,11 +94,12 @@ enum Wake {
 }
 
 impl Control {
-    /// Runs until the task is ended.
+    /// Runs until the task is ended. The heart of the loop beats from the first plan on: the wait for the source before it
+    /// may take as long as it likes.
     ///
     /// # Errors
     /// When the maps cannot be read at the start.
-    pub async fn run(mut self) -> Result<(), MapsError> {
+    pub async fn run(mut self, watchdog: &Watchdog) -> Result<(), MapsError> {
         let mut memory = Memory {
             planner: Planner::default(),
             installed: self.maps.read_back()?,
@@ -123,29 +122,29 @@ impl Control {
         // What is installed stays until it is known what shall be: what is not there may only not have come yet.
         while !self.read_source(&mut memory) {
             self.state.send_modify(|state| Arc::make_mut(state).reading = memory.reading);
-            self.heart.beating(self.source.changed()).await;
+            self.source.changed().await;
         }
         self.observe(&mut memory).await;
         self.network.solicit(&memory.observation.unresolved).await;
         self.turn(&mut memory);
         self.note_accepted(&mut memory);
         let mut silent = self.prober.as_ref().map(Prober::silent);
+        // Beats with every wake, and so at least as often as neighbours are asked for.
+        let heart = watchdog.heart("control", TASK_LIMIT);
         let mut ask = tokio::time::interval(ASK_EVERY);
         let mut confirm = tokio::time::interval(CONFIRM_EVERY);
         loop {
-            let event = async {
-                tokio::select! {
-                    () = self.source.changed() => Wake::Source,
-                    true = self.network.changed() => Wake::Network,
-                    _ = ask.tick() => Wake::Ask,
-                    _ = confirm.tick() => Wake::Confirm,
-                    Ok(()) = self.draining.changed() => Wake::Drain,
-                    () = changed(&mut silent) => Wake::Silence,
-                    () = self.neighbours.routers.changed() => Wake::Router,
-                    () = sleep_until(memory.wake) => Wake::Plan,
-                }
+            let wake = tokio::select! {
+                () = self.source.changed() => Wake::Source,
+                true = self.network.changed() => Wake::Network,
+                _ = ask.tick() => Wake::Ask,
+                _ = confirm.tick() => Wake::Confirm,
+                Ok(()) = self.draining.changed() => Wake::Drain,
+                () = changed(&mut silent) => Wake::Silence,
+                () = self.neighbours.routers.changed() => Wake::Router,
+                () = sleep_until(memory.wake) => Wake::Plan,
             };
-            let wake = self.heart.beating(event).await;
+            heart.beat();
             self.woken(wake, &mut memory).await;
         }
     }
