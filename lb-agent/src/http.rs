@@ -24,13 +24,16 @@ use axum::Router;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 pub use self::connection::{BodyError, ConnectionSlot};
 pub use self::listener::{Listener, Origin};
 use self::table::Table;
 use crate::descriptors::{self, AcceptErrors};
+
+/// Connections without a slot whose descriptors are not closed yet, at most.
+const CLOSING: usize = 8;
 
 /// What the clients of one server may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +120,10 @@ impl HttpServer {
         F: Future<Output = io::Result<S>> + Send + 'static,
     {
         let mut errors = AcceptErrors::default();
+        let open = Arc::new(Semaphore::new(self.table.limits.connections + CLOSING));
         loop {
+            // A connection that has lost its slot has its descriptor until its task has run.
+            let Ok(permit) = Arc::clone(&open).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, origin)) => {
                     errors.succeeded();
@@ -127,7 +133,7 @@ impl HttpServer {
                         continue;
                     };
                     let secured = secure(stream);
-                    tokio::spawn(connection::serve(secured, slot, closed, router.clone()));
+                    tokio::spawn(connection::serve(secured, slot, closed, router.clone(), permit));
                 }
                 Err(error) => tokio::time::sleep(errors.failed(self.table.name, &error)).await,
             }

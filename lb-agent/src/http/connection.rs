@@ -18,6 +18,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Origin;
 use super::table::{Closed, Number, Table};
@@ -161,6 +162,8 @@ pub(super) async fn serve<S>(
     slot: ConnectionSlot,
     closed: Closed,
     router: Router,
+    // Dropped after the stream.
+    _permit: OwnedSemaphorePermit,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
