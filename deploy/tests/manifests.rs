@@ -157,8 +157,10 @@ fn who_watches_a_kind_may_and_nobody_may_watch_more() -> Result<()> {
     let objects = rendered(&json!({}))?;
     let by_controllers = [&controller::WATCHED[..], &cluster::CONFIGURATION].concat();
     for (name, watched) in [("fairlead-agent", source::watched()), ("fairlead-controller", by_controllers)] {
+        // Secrets are got by name.
+        let watched = watched.iter().filter(|kind| **kind != Watched::SECRET);
         let watched: BTreeSet<_> =
-            watched.iter().map(|kind| (kind.group.to_owned(), kind.plural.to_owned())).collect();
+            watched.map(|kind| (kind.group.to_owned(), kind.plural.to_owned())).collect();
         let mut granted = BTreeSet::new();
         for kind in ["ClusterRole", "Role"] {
             for rule in find(&objects, kind, name)?["rules"].as_array().context("rules")? {
@@ -175,6 +177,23 @@ fn who_watches_a_kind_may_and_nobody_may_watch_more() -> Result<()> {
             }
         }
         assert_eq!(granted, watched, "{name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn agents_get_secrets_by_name_and_only_those_that_are_given() -> Result<()> {
+    let webhook = rendered(&json!({}))?;
+    let of_webhook = &find(&webhook, "Role", "fairlead-webhook")?["metadata"]["namespace"];
+    assert_ne!(*of_webhook, manifests::NAMESPACE, "the webhook's certificate is where agents have no rights");
+    find(&webhook, "Namespace", of_webhook.as_str().context("a namespace")?)?;
+    for (names, given) in [(json!([]), Value::Null), (json!(["tor", "spine"]), json!(["tor", "spine"]))] {
+        let objects = rendered(&json!({"speaker": {"passwordSecrets": names}}))?;
+        let role = find(&objects, "Role", "fairlead-agent")?;
+        let rules = role["rules"].as_array().into_iter().flatten();
+        let rules: Vec<_> = rules.filter(|rule| texts(&rule["resources"]).contains(&"secrets")).collect();
+        let [rule] = rules[..] else { anyhow::bail!("one rule: {role}") };
+        assert_eq!((texts(&rule["verbs"]), &rule["resourceNames"]), (vec!["get"], &given));
     }
     Ok(())
 }

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::dataplane::cells::{FlowCount, Flows, LivenessCells};
 use crate::dataplane::counters::{Counters, OutcomeCount};
+use crate::http::{HttpServer, Limits};
 use crate::speaker::bfd::BfdShown;
 use crate::speaker::{BgpShown, Speaker};
 use crate::state::State;
@@ -133,10 +134,7 @@ pub fn listen(path: &Path) -> Result<Socket, AdminError> {
 }
 
 /// Answers until the task is ended.
-///
-/// # Errors
-/// When the socket fails.
-pub async fn serve(socket: Socket, door: Door) -> io::Result<()> {
+pub async fn serve(socket: Socket, door: Door, limits: Limits) {
     let router = Router::new()
         .route("/status", get(status))
         .route("/bgp", get(bgp))
@@ -145,7 +143,7 @@ pub async fn serve(socket: Socket, door: Door) -> io::Result<()> {
         .route("/drain", post(drain).delete(undrain))
         .with_state(Arc::new(door));
     let Socket { listener, file: _file } = socket;
-    axum::serve(listener, router).await
+    HttpServer::new("the status socket", limits).serve(listener, router).await;
 }
 
 async fn drain(Extracted(door): Extracted<Arc<Door>>) -> StatusCode {

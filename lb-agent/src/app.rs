@@ -25,6 +25,8 @@ use crate::dataplane::counters::Counters;
 use crate::dataplane::maps::{Maps, MapsError};
 use crate::dataplane::pins::Pins;
 use crate::dataplane::preflight::{self, Unfit};
+use crate::descriptors;
+use crate::http::Limits;
 use crate::kube::client::ClientError;
 use crate::liveness::{Prober, Profile};
 use crate::net::observe::Network;
@@ -34,6 +36,7 @@ use crate::source::{Source, SourceError, SourceOptions};
 use crate::speaker::Speaker;
 use crate::state::State;
 use crate::telling::{self, Teller};
+use crate::watchdog::{self, Watchdog};
 
 /// What the agent is told.
 #[derive(Clone, Debug)]
@@ -140,6 +143,8 @@ pub enum AppError {
 /// # Errors
 /// See [`AppError`]. Nothing is attached when a check fails.
 pub async fn run(mut options: Options) -> Result<(), AppError> {
+    let limits = Limits::of_questions(descriptors::raise());
+    let watchdog = Watchdog::default();
     let pins = Pins::below(&options.bpffs);
     if options.interfaces.is_empty() {
         options.interfaces = uplinks::of_default_routes().await.map_err(AppError::Routes)?;
@@ -170,15 +175,21 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
     let settings = settings(&options, &maps)?;
     let tick = options.liveness.map_or(Duration::ZERO, |profile| profile.interval / TICKS_PER_INTERVAL);
     let prober = match options.liveness {
-        Some(profile) => Some(Prober::start(profile, LivenessCells::open(&pins)?).map_err(AppError::Thread)?),
+        Some(profile) => {
+            let heart = watchdog.heart("liveness", watchdog::THREAD_LIMIT);
+            Some(Prober::start(profile, LivenessCells::open(&pins)?, heart).map_err(AppError::Thread)?)
+        }
         None => None,
     };
     let noted = BfdSessions::open(&pins)?;
-    let speaker = Speaker::new(options.speaker.port, &options.node.to_string(), Some(noted));
+    let speaker = Speaker::new(options.speaker.port, &options.node.to_string(), Some(noted), &watchdog);
     let speaker = speaker.map_err(AppError::Thread)?;
-    let metrics =
-        serve_metrics(options.metrics, metrics::Source { state: shown.clone(), speaker: speaker.clone() })
-            .await?;
+    let metrics = serve_metrics(
+        options.metrics,
+        metrics::Source { watchdog: watchdog.clone(), state: shown.clone(), speaker: speaker.clone() },
+        limits,
+    )
+    .await?;
     let neighbours = Neighbours {
         speaker: speaker.clone(),
         router_id: options.speaker.router_id,
@@ -214,9 +225,9 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
         tick,
     };
     let outcome = tokio::select! {
-        ended = control.run() => ended.map_err(AppError::from),
-        ended = metrics => ended.map_err(|e| AppError::Ended("the metrics", e)),
-        ended = admin::serve(socket, door) => ended.map_err(|e| AppError::Ended("the admin socket", e)),
+        ended = control.run(&watchdog) => ended.map_err(AppError::from),
+        () = metrics => Ok(()),
+        () = admin::serve(socket, door, limits) => Ok(()),
         told = told_to_stop() => {
             tracing::info!("stopping: the program stays attached and goes on forwarding; `fairlead detach` removes it");
             told.map_err(|e| AppError::Ended("the wait for signals", e))
@@ -239,16 +250,17 @@ fn is_going(state: &State) -> bool {
 async fn serve_metrics(
     address: Option<SocketAddr>,
     source: metrics::Source,
-) -> Result<impl Future<Output = std::io::Result<()>>, AppError> {
+    limits: Limits,
+) -> Result<impl Future<Output = ()>, AppError> {
     let listener = match address {
         Some(address) => {
             Some(metrics::listen(address).await.map_err(|error| AppError::Metrics(address, error))?)
         }
         None => None,
     };
-    Ok(async {
+    Ok(async move {
         match listener {
-            Some(listener) => metrics::serve(listener, source).await,
+            Some(listener) => metrics::serve(listener, source, limits).await,
             None => std::future::pending().await,
         }
     })

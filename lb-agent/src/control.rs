@@ -25,6 +25,7 @@ use crate::liveness::{Probed, Prober, Silent, Targets};
 use crate::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation};
 use crate::source::Source;
 use crate::state::{Applied, Reading, State};
+use crate::watchdog::{TASK_LIMIT, Watchdog};
 
 /// Changes that come together are taken together: a switch that comes back moves many neighbours.
 const DEBOUNCE: Duration = Duration::from_millis(10);
@@ -93,11 +94,12 @@ enum Wake {
 }
 
 impl Control {
-    /// Runs until the task is ended.
+    /// Runs until the task is ended. The heart of the loop beats from the first plan on: the wait for the source before it
+    /// may take as long as it likes.
     ///
     /// # Errors
     /// When the maps cannot be read at the start.
-    pub async fn run(mut self) -> Result<(), MapsError> {
+    pub async fn run(mut self, watchdog: &Watchdog) -> Result<(), MapsError> {
         let mut memory = Memory {
             planner: Planner::default(),
             installed: self.maps.read_back()?,
@@ -127,6 +129,8 @@ impl Control {
         self.turn(&mut memory);
         self.note_accepted(&mut memory);
         let mut silent = self.prober.as_ref().map(Prober::silent);
+        // Beats with every wake, and so at least as often as neighbours are asked for.
+        let heart = watchdog.heart("control", TASK_LIMIT);
         let mut ask = tokio::time::interval(ASK_EVERY);
         let mut confirm = tokio::time::interval(CONFIRM_EVERY);
         loop {
@@ -140,6 +144,7 @@ impl Control {
                 () = self.neighbours.routers.changed() => Wake::Router,
                 () = sleep_until(memory.wake) => Wake::Plan,
             };
+            heart.beat();
             self.woken(wake, &mut memory).await;
         }
     }

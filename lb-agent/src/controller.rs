@@ -20,11 +20,14 @@ use kube::{Api, Client};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::descriptors;
+use crate::http::Limits;
 use crate::kube::client::{self, ClientError};
 use crate::kube::cluster::{Cluster, Watched};
 use crate::kube::events::Events;
 use crate::kube::lease::{Contender, Terms};
 use crate::kube::status;
+use crate::watchdog::{Heart, REQUEST_LIMIT, Watchdog};
 use crate::webhook::{self, Mode, Webhook};
 use decide::{Decided, Decider};
 use inspect::Inspector;
@@ -85,15 +88,17 @@ pub enum ControllerError {
 /// # Errors
 /// See [`ControllerError`]. A server that does not answer is waited for.
 pub async fn run(options: Options) -> Result<(), ControllerError> {
+    let files = descriptors::raise();
+    let watchdog = Watchdog::default();
     let client = client::connect(options.kubeconfig.as_deref()).await?;
     let listener = metrics::listen(options.metrics).await.map_err(ControllerError::Metrics)?;
     let (shown, seen) = watch::channel(Shown::default());
     let mut terminate = signal(SignalKind::terminate()).map_err(ControllerError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ControllerError::Signals)?;
     tokio::select! {
-        () = answer(&client, &options) => {}
-        () = allocate(&client, &options, shown) => {}
-        ended = metrics::serve(listener, seen) => ended.map_err(ControllerError::Metrics)?,
+        () = answer(&client, &options, Limits::of_reviews(files)) => {}
+        () = allocate(&client, &options, shown, &watchdog) => {}
+        () = metrics::serve(listener, seen, watchdog.clone(), Limits::of_questions(files)) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
@@ -102,16 +107,18 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
 }
 
 /// Answers API servers, on every controller.
-async fn answer(client: &Client, options: &Options) {
+async fn answer(client: &Client, options: &Options, limits: Limits) {
     if options.webhook.mode == Mode::Disabled {
         std::future::pending::<()>().await;
     }
     let namespace = options.namespace.clone();
-    Webhook { client: client.clone(), namespace, port: options.webhook.port }.run().await;
+    let secret_namespace = options.webhook.secret_namespace.clone().unwrap_or_else(|| namespace.clone());
+    let port = options.webhook.port;
+    Webhook { client: client.clone(), namespace, secret_namespace, port, limits }.run().await;
 }
 
 /// Does what only the leader does.
-async fn allocate(client: &Client, options: &Options, shown: watch::Sender<Shown>) {
+async fn allocate(client: &Client, options: &Options, shown: watch::Sender<Shown>, watchdog: &Watchdog) {
     if options.webhook.mode == Mode::OnlyWebhook {
         shown.send_modify(|shown| shown.ready = true);
         std::future::pending::<()>().await;
@@ -123,10 +130,12 @@ async fn allocate(client: &Client, options: &Options, shown: watch::Sender<Shown
         name: LEASE.to_owned(),
         identity: options.identity.clone(),
         terms: Terms::DEFAULT,
+        heart: watchdog.heart("leader election", REQUEST_LIMIT),
     };
     let (events, telling) = Events::new(client.clone(), REPORTER, options.identity.clone());
     let (wanted, states) = watch::channel(None);
     let inspector = Inspector::new(client, &options.namespace, leading.clone(), events.clone(), wanted);
+    let inspecting = watchdog.heart("configuration check", REQUEST_LIMIT);
     let states = status_writer(client, options).run(states);
     let controller = Controller {
         cluster: Cluster::watch(client, &WATCHED, &options.namespace),
@@ -135,11 +144,12 @@ async fn allocate(client: &Client, options: &Options, shown: watch::Sender<Shown
         writer: Writer::new(client.clone()),
         teller: Teller::new(events),
         shown,
+        heart: watchdog.heart("address allocation", REQUEST_LIMIT),
     };
     tokio::select! {
         () = contender.run(leads) => {}
         () = async { tokio::join!(key, controller.run()); } => {}
-        () = inspector.run() => {}
+        () = inspector.run(inspecting) => {}
         () = states => {}
         () = telling => {}
     }
@@ -162,17 +172,21 @@ struct Controller {
     writer: Writer,
     teller: Teller,
     shown: watch::Sender<Shown>,
+    heart: Heart,
 }
 
 impl Controller {
     async fn run(mut self) {
         let mut retry = false;
         loop {
-            tokio::select! {
-                () = self.cluster.changed() => {}
-                Ok(()) = self.leading.changed() => {}
-                () = tokio::time::sleep(RETRY), if retry => {}
-            }
+            let event = async {
+                tokio::select! {
+                    () = self.cluster.changed() => {}
+                    Ok(()) = self.leading.changed() => {}
+                    () = tokio::time::sleep(RETRY), if retry => {}
+                }
+            };
+            self.heart.beating(event).await;
             tokio::time::sleep(DEBOUNCE).await;
             let leads = *self.leading.borrow_and_update();
             if !leads {

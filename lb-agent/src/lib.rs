@@ -10,6 +10,8 @@
 //! | [`directory`], [`kube`], [`dataplane`], [`net`], [`liveness`], [`speaker`], [`admin`] | 4 | the world; they do not know each other |
 //! | [`telling`] | 5 | what a cluster is told of the agent |
 //! | [`source`] | 5 | directory or API server, whichever it is |
+//! | [`http`] | 3 | the HTTP server behind every port and socket, with bounds |
+//! | [`descriptors`], [`watchdog`] | 3 | open files; loops that are stuck |
 //! | [`snapshot`] | | all objects at one moment |
 //! | [`configuration`] | | whether what configures the load balancer is right |
 //! | [`state`] | | what the agent shows of itself |
@@ -22,7 +24,9 @@ pub mod configuration;
 pub mod control;
 pub mod controller;
 pub mod dataplane;
+pub mod descriptors;
 pub mod directory;
+pub mod http;
 pub mod kube;
 pub mod liveness;
 pub mod net;
@@ -31,4 +35,5 @@ pub mod source;
 pub mod speaker;
 pub mod state;
 pub mod telling;
+pub mod watchdog;
 pub mod webhook;

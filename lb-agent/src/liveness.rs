@@ -19,6 +19,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use tokio::sync::watch;
 
 use crate::dataplane::cells::LivenessCells;
+use crate::watchdog::Heart;
 
 /// How nodes are probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,11 +62,11 @@ impl Prober {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(profile: Profile, cells: LivenessCells) -> io::Result<Self> {
+    pub fn start(profile: Profile, cells: LivenessCells, heart: Heart) -> io::Result<Self> {
         let (targets, changes) = channel();
         let (found, silent) = watch::channel(Silent::new());
         let mut driver = Driver::new(profile, cells, found);
-        thread::Builder::new().name("liveness".into()).spawn(move || driver.run(&changes))?;
+        thread::Builder::new().name("liveness".into()).spawn(move || driver.run(&changes, &heart))?;
         Ok(Self { targets, silent })
     }
 
@@ -113,8 +114,9 @@ impl Driver {
         }
     }
 
-    fn run(&mut self, changes: &Receiver<Targets>) {
+    fn run(&mut self, changes: &Receiver<Targets>, heart: &Heart) {
         loop {
+            heart.beat();
             match changes.try_recv() {
                 Ok(targets) => self.change(targets),
                 Err(TryRecvError::Empty) => {}

@@ -18,7 +18,7 @@ pub mod shown;
 mod socket;
 pub mod wanted;
 
-use std::collections::{BTreeMap, btree_map};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -38,6 +38,7 @@ use self::listener::{Expected, Listeners};
 pub use self::shown::{BgpShown, SpeakerView, Viewed};
 use self::wanted::{Neighbour, Wanted};
 use crate::dataplane::bfd::BfdSessions;
+use crate::watchdog::{TASK_LIMIT, THREAD_LIMIT, Watchdog};
 
 /// A driver that is asked answers at once; one that ends need not.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
@@ -62,6 +63,7 @@ struct Running {
     /// Of neighbours that are gone: they still say good-bye.
     ending: Vec<JoinHandle<()>>,
     listeners: Listeners,
+    watchdog: Watchdog,
     /// Nothing is to be started any more.
     leaving: bool,
 }
@@ -69,21 +71,25 @@ struct Running {
 impl Speaker {
     /// A speaker without neighbours. It listens on `port` once it has some; with 0 it never does. `node` is
     /// this node's name, and `noted` is where
-    /// the program in the kernel notes BFD packets, if it does.
+    /// the program in the kernel notes BFD packets, if it does. `watchdog` watches its loops.
     ///
     /// # Errors
     /// When the system gives no thread for BFD.
-    pub fn new(port: u16, node: &str, noted: Option<BfdSessions>) -> io::Result<Self> {
+    pub fn new(port: u16, node: &str, noted: Option<BfdSessions>, watchdog: &Watchdog) -> io::Result<Self> {
         let seed = hash(0, node);
         let running = Running {
             neighbours: BTreeMap::new(),
             ending: Vec::new(),
             listeners: Listeners::new(port),
+            watchdog: watchdog.clone(),
             leaving: false,
         };
         let addressees = Arc::<Mutex<Addressees>>::default();
         let told = Arc::clone(&addressees);
-        let monitor = Monitor::start(seed, noted, move |neighbour, up| report(&told, neighbour, up))?;
+        let monitor =
+            Monitor::start(seed, noted, watchdog.heart("bfd", THREAD_LIMIT), move |neighbour, up| {
+                report(&told, neighbour, up);
+            })?;
         let running = Arc::new(Mutex::new(running));
         Ok(Self { start: Instant::now(), seed, running, addressees, monitor: Arc::new(monitor) })
     }
@@ -195,27 +201,21 @@ impl Running {
     }
 
     fn set(&mut self, name: String, neighbour: Neighbour, seed: u64, start: Instant) {
-        match self.neighbours.entry(name) {
-            btree_map::Entry::Vacant(entry) => {
-                let driven = Driven::start(entry.key().clone(), neighbour, seed, start, None);
-                entry.insert(driven);
-            }
-            btree_map::Entry::Occupied(entry)
-                if entry.get().wish.borrow().transport == neighbour.transport =>
-            {
-                entry.get().wish.send_if_modified(|wish| {
-                    let differs = *wish != neighbour;
-                    *wish = neighbour;
-                    differs
-                });
-            }
-            btree_map::Entry::Occupied(entry) => {
-                let (name, former) = entry.remove_entry();
-                let ended = former.end(Shutdown::Reset { text: String::new() });
-                let driven = Driven::start(name.clone(), neighbour, seed, start, Some(ended));
-                self.neighbours.insert(name, driven);
-            }
+        if let Some(driven) = self.neighbours.get(&name)
+            && driven.wish.borrow().transport == neighbour.transport
+        {
+            driven.wish.send_if_modified(|wish| {
+                let differs = *wish != neighbour;
+                *wish = neighbour;
+                differs
+            });
+            return;
         }
+        let former = self.neighbours.remove(&name);
+        let ended = former.map(|former| former.end(Shutdown::Reset { text: String::new() }));
+        let heart = self.watchdog.heart(format!("BGP peer {name}"), TASK_LIMIT);
+        let driven = Driven::start(name.clone(), neighbour, seed, start, heart, ended);
+        self.neighbours.insert(name, driven);
     }
 }
 

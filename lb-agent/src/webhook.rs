@@ -16,6 +16,7 @@ use clap::ValueEnum;
 use kube::Client;
 use tokio::sync::watch;
 
+use crate::http::Limits;
 use crate::kube::cluster::{self, Cluster};
 use identity::Identity;
 use server::Server;
@@ -41,31 +42,41 @@ pub enum Mode {
 }
 
 /// What a webhook is told.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Whether there is one.
     pub mode: Mode,
     /// Port that it listens on.
     pub port: u16,
+    /// Namespace of the Secret; `None` for that of all else.
+    pub secret_namespace: Option<String>,
 }
 
 /// What answers API servers.
 pub struct Webhook {
     /// What the cluster is read and written by.
     pub client: Client,
-    /// Namespace in which objects of `metallb.io` count, and of the Secret.
+    /// Namespace in which objects of `metallb.io` count.
     pub namespace: String,
+    /// Namespace of the Secret: another one is out of reach of whoever may get Secrets beside the agents.
+    pub secret_namespace: String,
     /// Port that it listens on.
     pub port: u16,
+    /// What its clients may use.
+    pub limits: Limits,
 }
 
 impl Webhook {
     /// Answers for ever. What goes wrong is logged and tried again: no Service waits for an address because of it.
     pub async fn run(self) {
         let (served, current) = watch::channel(None);
-        let identity = Identity { client: self.client.clone(), namespace: self.namespace.clone() };
+        let identity = Identity {
+            client: self.client.clone(),
+            namespace: self.namespace.clone(),
+            secret_namespace: self.secret_namespace,
+        };
         let cluster = Cluster::watch(&self.client, &cluster::CONFIGURATION, &self.namespace);
-        let server = Server { port: self.port, cluster, identity: current };
+        let server = Server { port: self.port, limits: self.limits, cluster, identity: current };
         tokio::join!(identity.keep(served), server.run());
     }
 }

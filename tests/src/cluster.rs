@@ -169,6 +169,12 @@ impl Controller {
         Ok(())
     }
 
+    /// Its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has logged.
     #[must_use]
     pub fn log(&self) -> String {

@@ -18,13 +18,15 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::watch;
 
+/// Where the chart has the webhook's certificate.
+const WEBHOOK_NAMESPACE: &str = "metallb-system-webhook";
 const SOON: Duration = Duration::from_secs(20);
 
 /// A permission that a role grants.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Grant {
-    /// Whether only in the load balancer's namespace.
-    is_of_namespace: bool,
+    /// Only in this namespace; `None` for everywhere.
+    namespace: Option<String>,
     group: String,
     resource: String,
     verb: String,
@@ -37,7 +39,7 @@ impl Grant {
         self.verb == access.verb
             && self.group == access.group
             && self.resource == access.resource
-            && (!self.is_of_namespace || access.namespace.as_deref() == Some(NAMESPACE))
+            && (self.namespace.is_none() || self.namespace == access.namespace)
             && (self.name.is_none() || self.name == access.name)
     }
 }
@@ -80,7 +82,8 @@ fn grants(manifest: &str) -> Result<Vec<Grant>> {
             for (group, resource, verb, name) in
                 product(&list("apiGroups"), &list("resources"), &list("verbs"), &names)
             {
-                grants.push(Grant { is_of_namespace: role["kind"] == "Role", group, resource, verb, name });
+                let namespace = role["metadata"]["namespace"].as_str().map(str::to_owned);
+                grants.push(Grant { namespace, group, resource, verb, name });
             }
         }
     }
@@ -138,8 +141,17 @@ async fn a_controller_may_do_what_it_does_and_no_more() -> Result<()> {
     ))?;
     cluster.apply(&fs::read_to_string(deploy().join("manifests/webhook.yaml"))?)?;
     let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port().to_string();
-    let controller =
-        cluster.controller_with("one", &["--webhook-mode", "enabled", "--webhook-port", &port])?;
+    let controller = cluster.controller_with(
+        "one",
+        &[
+            "--webhook-mode",
+            "enabled",
+            "--webhook-port",
+            &port,
+            "--webhook-secret-namespace",
+            WEBHOOK_NAMESPACE,
+        ],
+    )?;
     eventually("the Service has an address", SOON, || !cluster.addresses("shop", "a").is_empty()).await?;
     eventually("it is told", SOON, || !cluster.events("a").is_empty()).await?;
     eventually("the Lease is held", SOON, || {
@@ -162,16 +174,30 @@ async fn a_controller_may_do_what_it_does_and_no_more() -> Result<()> {
         &cluster.store.accesses(),
         "controller-rbac.yaml",
         // An Event of a series; a status that is wanted no more; the pod that this one is not in; a certificate that is
-        // old, or of another type; a server that takes no annotation along with a status.
-        &[
-            "delete configurationstates",
-            "delete secrets",
-            "get pods",
-            "patch events",
-            "patch services",
-            "update secrets",
-        ],
+        // old, or of another type.
+        &["delete configurationstates", "delete secrets", "get pods", "patch events", "update secrets"],
     )
+}
+
+fn peer(name: &str, secret: &str) -> String {
+    format!(
+        "{{apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {{name: {name}, namespace: {NAMESPACE}}}, spec: {{myASN: 1, \
+         peerASN: 2, peerAddress: 192.0.2.1, passwordSecret: {{name: {secret}}}}}}}"
+    )
+}
+
+fn secret(name: &str) -> String {
+    format!(
+        "{{apiVersion: v1, kind: Secret, metadata: {{name: {name}, namespace: {NAMESPACE}}}, type: \
+         kubernetes.io/basic-auth, data: {{password: eA==}}}}"
+    )
+}
+
+/// The names of the Secrets that have been seen.
+fn secrets(watching: &Watching) -> Vec<String> {
+    let objects = watching.read().map(|snapshot| snapshot.objects).unwrap_or_default();
+    let references = objects.iter().map(|it| it.value.reference());
+    references.filter(|it| it.kind == "Secret").map(|it| it.name).collect()
 }
 
 #[tokio::test]
@@ -179,9 +205,12 @@ async fn an_agent_may_do_what_it_does_and_no_more() -> Result<()> {
     let cluster = Cluster::start().await?;
     define(&cluster)?;
     cluster.apply(SERVICE)?;
+    cluster.apply(&peer("tor", "password-of-tor"))?;
+    cluster.apply(&secret("password-of-tor"))?;
+    cluster.apply(&secret("fairlead-webhook-cert"))?;
     let kubeconfig = cluster.kubeconfig();
     let client = client::connect(Some(&kubeconfig)).await?;
-    let _watching = Watching::watch(&client, &source::watched(), NAMESPACE);
+    let watching = Watching::watch(&client, &source::watched(), NAMESPACE);
     let writer = Writer {
         client,
         namespace: NAMESPACE.to_owned(),
@@ -217,7 +246,19 @@ async fn an_agent_may_do_what_it_does_and_no_more() -> Result<()> {
             .filter(|kind| accesses.iter().any(|it| it.resource == kind.plural && it.verb == "watch"))
             .count()
     };
-    eventually("all kinds are watched", SOON, || watched() == source::watched().len()).await?;
+    eventually("all kinds but Secrets are watched", SOON, || watched() == source::watched().len() - 1)
+        .await?;
+    eventually("the Secret of the peer is seen", SOON, || secrets(&watching) == ["password-of-tor"]).await?;
+    cluster.apply(&secret("another"))?;
+    cluster.apply(&peer("tor", "another"))?;
+    eventually("another is seen in its place", SOON, || secrets(&watching) == ["another"]).await?;
+    cluster.apply(&peer("tor", "none"))?;
+    eventually("one that is not there is nothing", SOON, || secrets(&watching).is_empty()).await?;
+    let asked: BTreeSet<_> =
+        cluster.store.accesses().into_iter().filter(|it| it.resource == "secrets").collect();
+    let by_name = ["another", "none", "password-of-tor"];
+    assert!(asked.iter().all(|it| it.verb == "get"), "{asked:?}");
+    assert_eq!(asked.iter().filter_map(|it| it.name.as_deref()).collect::<BTreeSet<_>>(), by_name.into());
     task.abort();
     fits(
         &cluster.store.accesses(),

@@ -19,13 +19,17 @@ use prometheus::{
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::http::{HttpServer, Limits};
 use crate::speaker::bfd::BfdViewed;
 use crate::speaker::{Speaker, SpeakerView, Viewed};
 use crate::state::State;
+use crate::watchdog::Watchdog;
 
 /// What the answers are made from.
 #[derive(Clone)]
 pub struct Source {
+    /// The loops that must go on.
+    pub watchdog: Watchdog,
     /// The agent's state.
     pub state: watch::Receiver<Arc<State>>,
     /// The sessions.
@@ -138,16 +142,28 @@ pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Answers until the task is ended.
-///
-/// # Errors
-/// When the socket fails.
-pub async fn serve(listener: TcpListener, source: Source) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, source: Source, limits: Limits) {
     let router = Router::new()
         .route("/metrics", get(metrics))
-        .route("/healthz", get(|| async { StatusCode::OK }))
+        .route("/healthz", get(healthy))
         .route("/readyz", get(ready))
         .with_state(source);
-    axum::serve(listener, router).await
+    HttpServer::new("the metrics port", limits).serve(listener, router).await;
+}
+
+async fn healthy(Extracted(source): Extracted<Source>) -> Response {
+    health(&source.watchdog)
+}
+
+/// Fails while a loop is stuck, and names it.
+pub(crate) fn health(watchdog: &Watchdog) -> Response {
+    let stuck: Vec<String> = watchdog.stuck().iter().map(ToString::to_string).collect();
+    if stuck.is_empty() {
+        return StatusCode::OK.into_response();
+    }
+    let words = stuck.join("\n");
+    tracing::error!("unhealthy: {words}");
+    (StatusCode::SERVICE_UNAVAILABLE, words + "\n").into_response()
 }
 
 async fn ready(Extracted(source): Extracted<Source>) -> StatusCode {

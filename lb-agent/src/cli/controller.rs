@@ -35,6 +35,9 @@ pub struct ControllerArgs {
     /// Port on which they are answered.
     #[arg(long, default_value_t = 9443, value_name = "PORT")]
     webhook_port: u16,
+    /// Namespace of the Secret with the webhook's certificate; without it, that of the IPAddressPools.
+    #[arg(long, value_name = "NAME")]
+    webhook_secret_namespace: Option<String>,
 }
 
 /// Why `fairlead controller` ends with an error.
@@ -60,7 +63,11 @@ pub fn run(args: ControllerArgs) -> Result<(), Error> {
         identity: args.identity.or_else(|| args.pod_name.clone()).unwrap_or_default(),
         pod: args.pod_name,
         metrics: args.metrics_address,
-        webhook: webhook::Options { mode: args.webhook_mode, port: args.webhook_port },
+        webhook: webhook::Options {
+            mode: args.webhook_mode,
+            port: args.webhook_port,
+            secret_namespace: args.webhook_secret_namespace,
+        },
     };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;

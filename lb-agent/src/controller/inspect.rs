@@ -19,6 +19,7 @@ use crate::kube::cluster::{CONFIGURATION, Cluster};
 use crate::kube::events::{Events, News};
 use crate::kube::status::{Configuration, Wanted};
 use crate::snapshot::Snapshot;
+use crate::watchdog::Heart;
 
 /// Changes that come together are taken together.
 const DEBOUNCE: Duration = Duration::from_millis(500);
@@ -54,14 +55,17 @@ impl Inspector {
         Self { cluster, leading, events, wanted, before: Model::default(), told: BTreeSet::new() }
     }
 
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self, heart: Heart) {
         let mut again = false;
         loop {
-            tokio::select! {
-                () = self.cluster.changed() => {}
-                Ok(()) = self.leading.changed() => {}
-                () = tokio::time::sleep(OFFER_AGAIN), if again => {}
-            }
+            let event = async {
+                tokio::select! {
+                    () = self.cluster.changed() => {}
+                    Ok(()) = self.leading.changed() => {}
+                    () = tokio::time::sleep(OFFER_AGAIN), if again => {}
+                }
+            };
+            heart.beating(event).await;
             tokio::time::sleep(DEBOUNCE).await;
             again = if *self.leading.borrow_and_update() { self.inspect() } else { self.stand_by() };
         }

@@ -16,7 +16,10 @@ use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TEXT_FORMAT,
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::admin::metrics::health;
+use crate::http::{HttpServer, Limits};
 use crate::state::Reading;
+use crate::watchdog::Watchdog;
 
 /// What is shown of the controller.
 #[derive(Clone, Debug, Default)]
@@ -57,18 +60,20 @@ fn total_v6(usage: &Usage) -> i64 {
     usage.assigned_ipv6.saturating_add(usage.available_ipv6)
 }
 
-/// Answers until the task is ended; without an address it only waits.
-///
-/// # Errors
-/// When the socket fails.
-pub(super) async fn serve(listener: Option<TcpListener>, shown: watch::Receiver<Shown>) -> io::Result<()> {
+/// Answers until the task is ended; without a listener it only waits.
+pub(super) async fn serve(
+    listener: Option<TcpListener>,
+    shown: watch::Receiver<Shown>,
+    watchdog: Watchdog,
+    limits: Limits,
+) {
     let Some(listener) = listener else { return std::future::pending().await };
     let router = Router::new()
         .route("/metrics", get(metrics))
-        .route("/healthz", get(|| async { StatusCode::OK }))
+        .route("/healthz", get(move || async move { health(&watchdog) }))
         .route("/readyz", get(ready))
         .with_state(shown);
-    axum::serve(listener, router).await
+    HttpServer::new("the metrics port", limits).serve(listener, router).await;
 }
 
 /// Listens at once, so that an address that is taken is said at the start.

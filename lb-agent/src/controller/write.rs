@@ -110,7 +110,8 @@ async fn service(client: &Client, name: &ServiceName, change: &Change) -> Option
     }
 }
 
-/// Both at once, as the server takes annotations with a status: whoever waits for the address finds the annotation.
+/// The annotation goes with the status, as API servers take metadata with it: whoever waits for the address finds the
+/// annotation, and the controller needs no right to change Services otherwise.
 async fn give(
     services: &Api<Service>,
     name: &str,
@@ -118,29 +119,21 @@ async fn give(
     pool: &PoolName,
 ) -> kube::Result<Service> {
     let ingress: Vec<_> = addresses.iter().map(|ip| json!({"ip": ip})).collect();
-    let annotation = json!({
+    let both = json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {"annotations": {(Change::ANNOTATION): pool.name}},
+        "status": {"loadBalancer": {"ingress": ingress}},
     });
-    let mut both = annotation.clone();
-    both["status"] = json!({"loadBalancer": {"ingress": ingress}});
     let params = PatchParams::apply(MANAGER).force();
-    let written = services.patch_status(name, &params, &Patch::Apply(&both)).await?;
-    if written.annotations().get(Change::ANNOTATION) == Some(&pool.name) {
-        return Ok(written);
-    }
-    services.patch(name, &params, &Patch::Apply(&annotation)).await
+    services.patch_status(name, &params, &Patch::Apply(&both)).await
 }
 
 /// By a merge, which takes away what another manager has written as well.
 async fn clear(services: &Api<Service>, name: &str) -> kube::Result<Service> {
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-    let annotation = json!({"metadata": {"annotations": {(Change::ANNOTATION): null}}});
-    let mut both = annotation.clone();
-    both["status"] = json!({"loadBalancer": {"ingress": null}});
-    let written = services.patch_status(name, &params, &Patch::Merge(&both)).await?;
-    if !written.annotations().contains_key(Change::ANNOTATION) {
-        return Ok(written);
-    }
-    services.patch(name, &params, &Patch::Merge(&annotation)).await
+    let both = json!({
+        "metadata": {"annotations": {(Change::ANNOTATION): null}},
+        "status": {"loadBalancer": {"ingress": null}},
+    });
+    services.patch_status(name, &params, &Patch::Merge(&both)).await
 }

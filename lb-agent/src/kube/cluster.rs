@@ -1,9 +1,11 @@
 //! Objects out of the API server.
 //!
-//! Every kind is watched by a task of its own. While the server does not answer, what was last seen stays; an
+//! Every kind is watched by a task of its own, but for Secrets, which are got by their names. While the server does not answer, what was last seen stays; an
 //! object that has become wrong stays as it was last right.
 
-use std::collections::BTreeMap;
+mod secrets;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use lb_api::problem::Problem;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::secrets::Secrets;
 use super::written::Written;
 use crate::snapshot::{self, Snapshot};
 
@@ -42,7 +45,7 @@ impl Watched {
     pub const NAMESPACE: Self = Self::core("Namespace", "namespaces");
     /// `v1` Node.
     pub const NODE: Self = Self::core("Node", "nodes");
-    /// `v1` Secret, of the load balancer's namespace.
+    /// `v1` Secret, of the load balancer's namespace: those that BGPPeers name.
     pub const SECRET: Self = Self::core("Secret", "secrets");
     /// `v1` ConfigMap, of the load balancer's namespace.
     pub const CONFIG_MAP: Self = Self::core("ConfigMap", "configmaps");
@@ -150,7 +153,7 @@ struct Entry {
 }
 
 impl Cluster {
-    /// Starts to watch; `namespace` is where objects of `metallb.io` and Secrets count, those of other kinds
+    /// Starts to watch; of Secrets, those that BGPPeers name, which have to be among the kinds. `namespace` is where objects of `metallb.io` and Secrets count, those of other kinds
     /// count everywhere.
     pub fn watch(client: &Client, kinds: &[Watched], namespace: &str) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -161,6 +164,18 @@ impl Cluster {
             lock(&seen).kinds.insert(kind.kind, Kind::default());
             let resource = kind.resource();
             let api: Api<Written> = kind.api(client.clone(), namespace);
+            if *kind == Watched::SECRET {
+                let secrets = Secrets {
+                    api,
+                    resource,
+                    namespace: namespace.to_owned(),
+                    seen: Arc::clone(&seen),
+                    changed: Arc::clone(&changed),
+                    denied: BTreeSet::new(),
+                };
+                tasks.spawn(secrets.follow());
+                continue;
+            }
             tasks.spawn(follow(*kind, api, resource, Arc::clone(&seen), Arc::clone(&changed)));
         }
         Self { seen, changes, _tasks: tasks }
@@ -321,15 +336,18 @@ impl Kind {
                 self.synced = true;
                 differs
             }
-            Event::Apply(written) => {
-                let key = written.key();
-                let entry = self.entry(&key, &written, resource);
-                let differs = self.entries.get(&key) != Some(&entry);
-                self.entries.insert(key, entry);
-                differs
-            }
+            Event::Apply(written) => self.apply(&written, resource),
             Event::Delete(written) => self.entries.remove(&written.key()).is_some(),
         }
+    }
+
+    /// Takes in an object as it is now; true where it is different from what has been seen.
+    fn apply(&mut self, written: &Written, resource: &ApiResource) -> bool {
+        let key = written.key();
+        let entry = self.entry(&key, written, resource);
+        let differs = self.entries.get(&key) != Some(&entry);
+        self.entries.insert(key, entry);
+        differs
     }
 
     /// What is seen of an object now. One that says what it said before is the same value.

@@ -16,6 +16,8 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ObjectMeta, PostParams};
 use tokio::sync::watch;
 
+use crate::watchdog::Heart;
+
 /// A Lease, and who wants it.
 pub struct Contender {
     /// Leases of its namespace.
@@ -26,6 +28,8 @@ pub struct Contender {
     pub identity: String,
     /// How long it is held, and how often renewed.
     pub terms: Terms,
+    /// Beats with every look.
+    pub heart: Heart,
 }
 
 impl Contender {
@@ -34,6 +38,7 @@ impl Contender {
         let start = Instant::now();
         let mut election = Election::new(self.identity.clone(), self.terms);
         loop {
+            self.heart.beat();
             match self.api.get_opt(&self.name).await {
                 Ok(lease) => {
                     let record = lease.as_ref().map(record);

@@ -26,6 +26,7 @@ use tokio::sync::oneshot;
 use self::drive::Driver;
 pub use self::shown::{BfdSessionShown, BfdShown};
 use crate::dataplane::bfd::BfdSessions;
+use crate::watchdog::Heart;
 
 /// A neighbour that the way to is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +112,7 @@ impl Monitor {
     pub(super) fn start(
         seed: u64,
         noted: Option<BfdSessions>,
+        heart: Heart,
         report: impl Fn(&str, bool) + Send + 'static,
     ) -> io::Result<Self> {
         let (orders, ordered) = channel();
@@ -118,7 +120,7 @@ impl Monitor {
         alarm.set_nonblocking(true)?;
         alarmed.set_nonblocking(true)?;
         let driver = Driver::new(seed, noted, alarmed, Box::new(report));
-        thread::Builder::new().name("bfd".into()).spawn(move || driver.run(&ordered))?;
+        thread::Builder::new().name("bfd".into()).spawn(move || driver.run(&ordered, &heart))?;
         Ok(Self { orders, alarm })
     }
 

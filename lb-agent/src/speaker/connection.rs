@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// No last word takes longer: a neighbour that reads nothing must not hold us up.
@@ -118,6 +119,52 @@ impl Connection {
     }
 }
 
+/// Connections of a neighbour that are being closed: each is gone after two seconds at the latest.
+#[derive(Debug, Default)]
+pub(super) struct Farewells(JoinSet<()>);
+
+impl Farewells {
+    /// At once; beyond that connections are closed without delay, and what is unsent of them may be lost, as
+    /// NOTIFICATIONs may be.
+    const MOST: usize = 8;
+
+    /// Closes a connection in its own time.
+    pub(super) fn add(&mut self, connection: Connection) {
+        while self.0.try_join_next().is_some() {}
+        if self.0.len() < Self::MOST {
+            self.0.spawn(connection.part());
+        }
+    }
+
+    /// Waits until one more is closed; `None` if there is none.
+    pub(super) async fn next(&mut self) -> Option<()> {
+        // However it ended: the connection is closed.
+        self.0.join_next().await.map(drop)
+    }
+}
+
 fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_that_are_being_closed_are_few_and_soon_gone() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let mut farewells = Farewells::default();
+        let mut clients = Vec::new();
+        for _ in 0..3 * Farewells::MOST {
+            clients.push(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
+            farewells.add(Connection::new(listener.accept().await.unwrap().0));
+        }
+        assert_eq!(farewells.0.len(), Farewells::MOST, "the clients do not hang up");
+        clients.clear();
+        timeout(LONGEST_FAREWELL * 2, async { while farewells.next().await.is_some() {} }).await.unwrap();
+        assert_eq!(farewells.0.len(), 0);
+    }
 }

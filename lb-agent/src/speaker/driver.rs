@@ -8,11 +8,12 @@ use lb_bgp::session::ending::By;
 use lb_bgp::session::{Action, Peer, PeerView, Shutdown, Way};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
-use super::connection::{Connection, Read};
+use super::connection::{Connection, Farewells, Read};
 use super::socket::{self, SocketError};
 use super::wanted::{Neighbour, Transport};
+use crate::watchdog::Heart;
 
 /// Connections of a neighbour that wait to be looked at; it can have no use for more.
 const CONNECTIONS: usize = 4;
@@ -49,7 +50,7 @@ struct Driver {
     attempt: Option<Attempt>,
     /// In the order of [`Way::BOTH`].
     connections: [Option<Connection>; 2],
-    farewells: JoinSet<()>,
+    farewells: Farewells,
     buffer: Vec<u8>,
 }
 
@@ -60,6 +61,8 @@ enum Wake {
     Accepted(TcpStream),
     Attempted(Result<TcpStream, SocketError>),
     Ready,
+    /// A connection has been closed for good.
+    Parted,
     Time,
 }
 
@@ -70,6 +73,7 @@ impl Driven {
         neighbour: Neighbour,
         seed: u64,
         start: Instant,
+        heart: Heart,
         after: Option<JoinHandle<()>>,
     ) -> Self {
         let (wish, wishes) = watch::channel(neighbour);
@@ -78,10 +82,10 @@ impl Driven {
         let task = tokio::spawn(async move {
             if let Some(former) = after {
                 // However it ended: its connections are gone.
-                let _ = former.await;
+                let _ = heart.beating(former).await;
             }
             let driver = Driver::new(name, &wishes.borrow(), seed, start);
-            driver.run(wishes, told, accepted).await;
+            driver.run(wishes, told, accepted, &heart).await;
         });
         Self { wish, commands, connections, task }
     }
@@ -100,7 +104,7 @@ impl Driver {
             start,
             attempt: None,
             connections: [None, None],
-            farewells: JoinSet::new(),
+            farewells: Farewells::default(),
             buffer: Connection::buffer(),
         }
     }
@@ -110,17 +114,22 @@ impl Driver {
         mut wishes: watch::Receiver<Neighbour>,
         mut told: mpsc::UnboundedReceiver<Command>,
         mut accepted: mpsc::Receiver<TcpStream>,
+        heart: &Heart,
     ) {
         loop {
             self.settle();
-            let wake = tokio::select! {
-                Ok(()) = wishes.changed() => Wake::Wish,
-                command = told.recv() => Wake::Command(command),
-                Some(stream) = accepted.recv() => Wake::Accepted(stream),
-                outcome = attempted(&mut self.attempt) => Wake::Attempted(outcome),
-                () = ready(&self.connections) => Wake::Ready,
-                () = sleep_until(self.start, self.peer.next_deadline()) => Wake::Time,
+            let event = async {
+                tokio::select! {
+                    Ok(()) = wishes.changed() => Wake::Wish,
+                    command = told.recv() => Wake::Command(command),
+                    Some(stream) = accepted.recv() => Wake::Accepted(stream),
+                    outcome = attempted(&mut self.attempt) => Wake::Attempted(outcome),
+                    () = ready(&self.connections) => Wake::Ready,
+                    Some(()) = self.farewells.next() => Wake::Parted,
+                    () = sleep_until(self.start, self.peer.next_deadline()) => Wake::Time,
+                }
             };
+            let wake = heart.beating(event).await;
             if !self.handle(wake, &mut wishes) {
                 break;
             }
@@ -128,7 +137,7 @@ impl Driver {
             self.peer.handle_time(self.now());
         }
         self.settle();
-        while self.farewells.join_next().await.is_some() {}
+        while self.farewells.next().await.is_some() {}
     }
 
     /// False at the end of it all.
@@ -160,7 +169,7 @@ impl Driver {
                     Err(error) => self.peer.handle_connect_failed(error.to_string(), self.now()),
                 }
             }
-            Wake::Ready | Wake::Time => {}
+            Wake::Ready | Wake::Parted | Wake::Time => {}
         }
         true
     }
@@ -211,7 +220,7 @@ impl Driver {
                 let last_words = self.peer.poll_bytes(way, self.now());
                 if let Some(mut connection) = self.connections[way as usize].take() {
                     connection.push(last_words.unwrap_or_default());
-                    self.farewells.spawn(connection.part());
+                    self.farewells.add(connection);
                 }
             }
             Action::Established(way) => {

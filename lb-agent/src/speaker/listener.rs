@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use nix::net::if_::if_nametoindex;
 use tokio::net::{TcpListener, TcpStream};
@@ -14,9 +13,7 @@ use tokio::task::JoinHandle;
 use super::bfd::is_link_local;
 use super::socket;
 use super::wanted::{Key, Transport};
-
-/// How long to wait after the kernel could not give a connection: it lacks descriptors or memory.
-const PAUSE: Duration = Duration::from_millis(100);
+use crate::descriptors::AcceptErrors;
 
 /// What a listener is bound to: all addresses of a family, and a VRF if there is one.
 type Place = (IpAddr, Option<String>);
@@ -135,13 +132,14 @@ impl Drop for Listening {
 
 /// Takes connections and gives them to whom they belong.
 async fn serve(listener: Arc<TcpListener>, device: Option<String>, directory: Arc<Directory>) {
+    let mut errors = AcceptErrors::default();
     loop {
         match listener.accept().await {
-            Ok((stream, remote)) => directory.dispatch(stream, remote, device.as_deref()),
-            Err(error) => {
-                tracing::debug!(%error, "cannot accept a connection");
-                tokio::time::sleep(PAUSE).await;
+            Ok((stream, remote)) => {
+                errors.succeeded();
+                directory.dispatch(stream, remote, device.as_deref());
             }
+            Err(error) => tokio::time::sleep(errors.failed("the BGP port", &error)).await,
         }
     }
 }

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::Speaker;
 use super::wanted::{Key, Neighbour, Transport};
+use crate::watchdog::Watchdog;
 
 const OURS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1));
 const ROUTER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
@@ -31,8 +32,8 @@ struct Pair {
 impl Pair {
     async fn established(routes: Routes) -> Self {
         let pair = Self {
-            node: Speaker::new(0, "node", None).unwrap(),
-            router: Speaker::new(0, "router", None).unwrap(),
+            node: Speaker::new(0, "node", None, &Watchdog::default()).unwrap(),
+            router: Speaker::new(0, "router", None, &Watchdog::default()).unwrap(),
             port: 0,
         }
         .listening();
@@ -46,7 +47,7 @@ impl Pair {
 
     fn listening(self) -> Self {
         let port = port();
-        Self { router: Speaker::new(port, "router", None).unwrap(), port, ..self }
+        Self { router: Speaker::new(port, "router", None, &Watchdog::default()).unwrap(), port, ..self }
     }
 
     fn tell(&self, routes: Routes) {
@@ -169,8 +170,8 @@ async fn graceful() -> Pair {
         ..it
     };
     let pair = Pair {
-        node: Speaker::new(0, "node", None).unwrap(),
-        router: Speaker::new(0, "router", None).unwrap(),
+        node: Speaker::new(0, "node", None, &Watchdog::default()).unwrap(),
+        router: Speaker::new(0, "router", None, &Watchdog::default()).unwrap(),
         port: 0,
     }
     .listening();

@@ -31,7 +31,9 @@ const MANAGER: &str = "fairlead-webhook";
 /// What a webhook is known by.
 pub(super) struct Identity {
     pub(super) client: Client,
+    /// Of the webhook's Service.
     pub(super) namespace: String,
+    pub(super) secret_namespace: String,
 }
 
 /// Why a webhook cannot be known by anything now.
@@ -118,7 +120,7 @@ impl Identity {
         now: Duration,
         shown: Option<&Certificate>,
     ) -> Result<Certificate, IdentityError> {
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.secret_namespace);
         let there = api.get_opt(SECRET).await?;
         let found = there.as_ref().and_then(read);
         let names = names(SERVICE, &self.namespace);
@@ -153,7 +155,7 @@ impl Identity {
         Secret {
             metadata: ObjectMeta {
                 name: Some(SECRET.to_owned()),
-                namespace: Some(self.namespace.clone()),
+                namespace: Some(self.secret_namespace.clone()),
                 ..ObjectMeta::default()
             },
             type_: Some(SECRET_TYPE.to_owned()),

@@ -1,33 +1,28 @@
 //! HTTPS for API servers.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Extension, Request, State};
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
 use rustls::ServerConfig;
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
-use tokio_rustls::TlsAcceptor;
 
 use super::{RETRY, conversion, review};
+use crate::http::{ConnectionSlot, HttpServer, Limits};
 use crate::kube::cluster::Cluster;
+use crate::snapshot::Snapshot;
 
-/// Longest body: an object is no longer than 1.5 MiB, and a review holds it twice.
-const LONGEST: usize = 8 << 20;
-/// Connections at a time; each API server has a few.
-const CONNECTIONS: usize = 256;
-/// Time for a handshake, and for the head of a request.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of a body that is small: nearly every review is.
+const SMALL: usize = 256 << 10;
 
 /// Where reviews are sent: to one path for all kinds, or to one for each as MetalLB has them.
 const REVIEWS: [&str; 7] = [
@@ -44,10 +39,23 @@ const CONVERSION: &str = "/convert";
 /// What answers.
 pub(super) struct Server {
     pub(super) port: u16,
+    pub(super) limits: Limits,
     pub(super) cluster: Cluster,
     /// What it shows itself by; `None` until there is something.
     pub(super) identity: watch::Receiver<Option<Arc<ServerConfig>>>,
 }
+
+/// What the answers are made from.
+struct Reviewer {
+    cluster: Cluster,
+    /// Parsed JSON takes many times its bytes, and time: so one long body is parsed at once, and beside it two small
+    /// ones, which do not wait for it.
+    long: Arc<Semaphore>,
+    small: Arc<Semaphore>,
+}
+
+/// What is not an answer to a review.
+type Refusal = (StatusCode, &'static str);
 
 impl Server {
     /// Answers for ever.
@@ -61,28 +69,14 @@ impl Server {
                 }
             }
         };
-        let cluster = Arc::new(self.cluster);
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
-        loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let (cluster, identity) = (Arc::clone(&cluster), self.identity.borrow().clone());
-                    tokio::spawn(async move {
-                        if let Some(identity) = identity
-                            && let Err(error) = serve(stream, identity, cluster).await
-                        {
-                            tracing::debug!(error, "a connection of an API server has ended");
-                        }
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a connection cannot be taken");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
+        let [long, small] = [1, 2].map(|at_once| Arc::new(Semaphore::new(at_once)));
+        let reviewer = Reviewer { cluster: self.cluster, long, small };
+        let mut router = Router::new().route(CONVERSION, post(convert));
+        for path in REVIEWS {
+            router = router.route(path, post(validate));
         }
+        let router = router.with_state(Arc::new(reviewer));
+        HttpServer::new("the webhook port", self.limits).serve_tls(listener, self.identity, router).await;
     }
 }
 
@@ -96,51 +90,63 @@ async fn listen(port: u16) -> io::Result<TcpListener> {
     }
 }
 
-async fn serve(stream: TcpStream, identity: Arc<ServerConfig>, cluster: Arc<Cluster>) -> Result<(), String> {
-    let accepted = tokio::time::timeout(PATIENCE, TlsAcceptor::from(identity).accept(stream)).await;
-    let stream = accepted.map_err(|_| "no handshake".to_owned())?.map_err(|error| error.to_string())?;
-    let service = service_fn(|request| {
-        let cluster = Arc::clone(&cluster);
-        async move { Ok::<_, Infallible>(respond(request, &cluster).await) }
-    });
-    let mut connection = http1::Builder::new();
-    connection.timer(TokioTimer::new()).header_read_timeout(PATIENCE.saturating_mul(6));
-    connection.serve_connection(TokioIo::new(stream), service).await.map_err(|error| error.to_string())
+async fn convert(
+    State(reviewer): State<Arc<Reviewer>>,
+    Extension(slot): Extension<ConnectionSlot>,
+    request: Request,
+) -> Response {
+    let answer = |asked: Value| {
+        conversion::convert(&asked).ok_or((StatusCode::BAD_REQUEST, "this is no ConversionReview"))
+    };
+    reviewer.respond(&slot, request.into_body(), answer).await
 }
 
-async fn respond(request: Request<Incoming>, cluster: &Cluster) -> Response<Full<Bytes>> {
-    match answer(request, cluster).await {
-        Ok(value) => {
-            let mut response = Response::new(Full::from(value.to_string()));
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            response
-        }
-        Err((status, words)) => {
-            let mut response = Response::new(Full::from(words));
-            *response.status_mut() = status;
-            response
-        }
-    }
-}
-
-async fn answer(request: Request<Incoming>, cluster: &Cluster) -> Result<Value, (StatusCode, &'static str)> {
-    let path = request.uri().path().to_owned();
-    if !REVIEWS.contains(&path.as_str()) && path != CONVERSION {
-        return Err((StatusCode::NOT_FOUND, "nothing is answered here"));
-    }
-    if request.method() != Method::POST {
-        return Err((StatusCode::METHOD_NOT_ALLOWED, "reviews are posted"));
-    }
-    let body = tokio::time::timeout(PATIENCE, Limited::new(request.into_body(), LONGEST).collect()).await;
-    let body = body.map_err(|_| (StatusCode::REQUEST_TIMEOUT, "the body did not come"))?;
-    let body = body.map_err(|_| (StatusCode::BAD_REQUEST, "the body cannot be read"))?.to_bytes();
-    let asked: Value =
-        serde_json::from_slice(&body).map_err(|_| (StatusCode::BAD_REQUEST, "the body is no JSON"))?;
-    if path == CONVERSION {
-        return conversion::convert(&asked).ok_or((StatusCode::BAD_REQUEST, "this is no ConversionReview"));
-    }
+async fn validate(
+    State(reviewer): State<Arc<Reviewer>>,
+    Extension(slot): Extension<ConnectionSlot>,
+    request: Request,
+) -> Response {
     // What is there is not known yet, so nothing is known to be right; the configuration says what to do then.
-    let there =
-        cluster.read().ok_or((StatusCode::SERVICE_UNAVAILABLE, "not all objects have been listed yet"))?;
-    review::answer(&asked, &there.objects).ok_or((StatusCode::BAD_REQUEST, "this is no AdmissionReview"))
+    let Some(there) = reviewer.cluster.read() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "not all objects have been listed yet").into_response();
+    };
+    let answer = move |asked: Value| {
+        let Snapshot { objects, .. } = &there;
+        review::answer(&asked, objects).ok_or((StatusCode::BAD_REQUEST, "this is no AdmissionReview"))
+    };
+    reviewer.respond(&slot, request.into_body(), answer).await
+}
+
+impl Reviewer {
+    /// Reads a body and has it answered by a thread of its own: leadership must not wait for it.
+    async fn respond(
+        &self,
+        slot: &ConnectionSlot,
+        body: Body,
+        answer: impl FnOnce(Value) -> Result<Value, Refusal> + Send + 'static,
+    ) -> Response {
+        let body = match slot.read(body).await {
+            Ok(body) => body,
+            Err(error) => return error.into_response(),
+        };
+        let lane = if body.len() <= SMALL { &self.small } else { &self.long };
+        let Ok(permit) = slot.queue(Arc::clone(lane).acquire_owned()).await else {
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        };
+        let answered = tokio::task::spawn_blocking(move || {
+            // Whoever asked may give up; the thread goes on, and is counted for as long.
+            let _permit = permit;
+            let asked = serde_json::from_slice(&body)
+                .map_err(|_| (StatusCode::BAD_REQUEST, "the body is no JSON"))?;
+            drop(body);
+            answer(asked).map(|answer| Bytes::from(answer.to_string()))
+        });
+        match answered.await {
+            Ok(Ok(text)) => {
+                ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response()
+            }
+            Ok(Err(refusal)) => refusal.into_response(),
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        }
+    }
 }

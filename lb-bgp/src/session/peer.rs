@@ -16,7 +16,7 @@ use super::ending::{Cause, Ending};
 use super::link::Link;
 use super::machine::Machine;
 use super::negotiation::{self, Circumstances, Negotiated};
-use super::retry::{Random, Retry};
+use super::retry::{Damping, Random, Retry};
 use super::shutdown::Shutdown;
 use super::table::{Event, State};
 use super::view::{FamilyView, PeerView};
@@ -51,6 +51,7 @@ pub struct Peer {
     config: Config,
     random: Random,
     retry: Retry,
+    damping: Damping,
     opened: Machine,
     accepted: Machine,
     adj_out: AdjOut,
@@ -89,6 +90,7 @@ impl Peer {
             config,
             random: Random::new(seed),
             retry: Retry::default(),
+            damping: Damping::default(),
             opened: Machine::IDLE,
             accepted: Machine::IDLE,
             adj_out: AdjOut::default(),
@@ -113,6 +115,7 @@ impl Peer {
         }
         self.running = true;
         self.retry.reset();
+        self.damping.reset();
         self.step(Way::Accepted, Event::ManualStartPassive, now);
         if !self.config.passive {
             self.step(Way::Opened, Event::ManualStart, now);
@@ -130,6 +133,7 @@ impl Peer {
             self.reconsider(way, now);
         }
         self.retry.reset();
+        self.damping.reset();
         self.reschedule(now);
     }
 

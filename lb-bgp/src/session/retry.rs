@@ -57,6 +57,40 @@ impl Retry {
     }
 }
 
+/// NOTIFICATIONs that a neighbour has sent in a row on connections of its own.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Damping {
+    free: u32,
+    retry: Retry,
+}
+
+impl Damping {
+    /// So many are free: a router whose operator resets the session comes back at once, and again.
+    const FREE: u32 = 3;
+
+    /// How long the neighbour's connections are refused after one more (RFC 4271 section 8.1.1,
+    /// DampPeerOscillations).
+    pub(super) fn wait(&mut self, back_off: BackOff, random: &mut Random) -> Option<Duration> {
+        if self.free < Self::FREE {
+            self.free += 1;
+            return None;
+        }
+        Some(self.retry.wait(back_off, random))
+    }
+
+    /// A session is over that lasted so long.
+    pub(super) fn note_session(&mut self, back_off: BackOff, lasted: Duration) {
+        if lasted >= back_off.longest {
+            self.reset();
+        }
+    }
+
+    /// Someone who knows better wants the neighbour heard.
+    pub(super) fn reset(&mut self) {
+        *self = Self::default();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

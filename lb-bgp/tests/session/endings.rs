@@ -82,6 +82,43 @@ fn a_shutdown_while_connecting_gives_the_attempt_up() {
     assert_eq!(bench.actions(), [Action::Connect]);
 }
 
+/// The router connects, says OPEN and a NOTIFICATION; whether it was let in.
+fn resets(bench: &mut Bench) -> bool {
+    let is_in = bench.connect(Way::Accepted);
+    if is_in {
+        bench.say(Way::Accepted, Message::Open(open()));
+        bench.say(Way::Accepted, Message::Notification(Notification::new(6, 4)));
+        bench.pump();
+    }
+    is_in
+}
+
+#[test]
+fn a_router_that_connects_only_to_send_notifications_is_held_down_for_longer_and_longer() {
+    let mut bench = Bench::new(Config { passive: true, ..config() });
+    assert!((0..3).all(|_| resets(&mut bench)), "an operator may reset a session more than once");
+    for whole in [1, 2, 4, 8, 8, 8] {
+        assert!(resets(&mut bench));
+        assert!(!resets(&mut bench), "the next connection is refused");
+        bench.wait(SECOND * whole * 3 / 4 - SECOND / 100);
+        assert!(!resets(&mut bench), "before three quarters of {whole} s");
+        bench.wait(SECOND * whole / 4 + SECOND / 50);
+    }
+    // A session that lasts makes up for it all.
+    bench.establish(Way::Accepted, open());
+    bench.live(Way::Accepted, 9 * SECOND);
+    bench.say(Way::Accepted, Message::Notification(Notification::new(6, 4)));
+    assert!(resets(&mut bench) && resets(&mut bench));
+}
+
+#[test]
+fn a_new_configuration_hears_a_router_that_is_held_down() {
+    let mut bench = Bench::new(Config { passive: true, ..config() });
+    while resets(&mut bench) {}
+    bench.peer.set_config(Config { passive: true, host_name: "other".to_owned(), ..config() }, bench.now);
+    assert!(resets(&mut bench));
+}
+
 #[test]
 fn silence_ends_it_when_the_hold_time_is_over() {
     let mut bench = Bench::established(config(), open());

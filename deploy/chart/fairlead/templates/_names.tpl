@@ -9,6 +9,10 @@ app.kubernetes.io/name: fairlead
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{- define "fairlead.webhookNamespace" -}}
+{{ .Release.Namespace }}-webhook
+{{- end }}
+
 {{- define "fairlead.image" -}}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}

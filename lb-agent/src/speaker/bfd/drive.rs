@@ -23,6 +23,7 @@ use super::stamps::Stamps;
 use super::{BfdView, BfdViewed, Order, Watch, Watched, priority};
 use crate::dataplane::bfd::BfdSessions;
 use crate::speaker::identity::hash;
+use crate::watchdog::Heart;
 
 /// Octets of a packet that matter, and a few more: what is longer is judged by its start.
 const BUFFER: usize = 128;
@@ -80,11 +81,12 @@ impl Driver {
     }
 
     /// Runs until whoever gives orders is gone.
-    pub(super) fn run(mut self, orders: &Receiver<Order>) {
+    pub(super) fn run(mut self, orders: &Receiver<Order>, heart: &Heart) {
         if let Err(error) = priority::raise() {
             tracing::debug!(%error, "BFD runs with the priority of the rest");
         }
         loop {
+            heart.beat();
             loop {
                 match orders.try_recv() {
                     Ok(order) => self.obey(order),

@@ -18,6 +18,7 @@ use super::drive::Driver;
 use super::socket::Ear;
 use super::{BfdViewed, Monitor, Order, Watch, Watched};
 use crate::speaker::identity::hash;
+use crate::watchdog::{THREAD_LIMIT, Watchdog};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const MULTIHOP: Hops = Hops::Multi { minimum_ttl: 254 };
@@ -73,8 +74,9 @@ async fn sessions_come_up_and_those_who_are_left_on_purpose_report_no_failure() 
     let _alone = PORTS.lock().await;
     own_network().await;
     let (reports, reported) = channel();
+    let heart = Watchdog::default().heart("bfd", THREAD_LIMIT);
     let monitor =
-        Monitor::start(1, None, move |name, up| reports.send((name.to_owned(), up)).unwrap()).unwrap();
+        Monitor::start(1, None, heart, move |name, up| reports.send((name.to_owned(), up)).unwrap()).unwrap();
     monitor.set(all());
     let up: BTreeSet<_> = (0..5).map(|_| reported.recv_timeout(PATIENCE).unwrap()).collect();
     assert_eq!(up, all().into_keys().map(|name| (name, true)).collect());

@@ -91,6 +91,7 @@ impl Peer {
         let has_failed = is_alone && !cause.makes_room();
         let back_off = self.config.back_off;
         self.retry.note_session(back_off, lasted.unwrap_or_default());
+        self.damping.note_session(back_off, lasted.unwrap_or_default());
         let at = if has_failed || cause.holds_down() {
             now.saturating_add(self.retry.wait(back_off, &mut self.random))
         } else {
@@ -98,6 +99,12 @@ impl Peer {
         };
         if way == Way::Accepted && cause.holds_down() {
             self.accepted.timer = Some(at);
+        } else if way == Way::Accepted
+            && is_alone
+            && matches!(cause, Cause::Received(_))
+            && let Some(wait) = self.damping.wait(back_off, &mut self.random)
+        {
+            self.accepted.timer = Some(now.saturating_add(wait));
         } else if self.accepted.state == State::Idle && self.accepted.timer.is_none() {
             self.step(Way::Accepted, Event::AutomaticStartPassive, now);
         }

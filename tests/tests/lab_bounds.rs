@@ -1,0 +1,196 @@
+//! What strangers can make an agent hold, and loops that stand still.
+
+use std::fs;
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use fairlead_tests::lab::addresses::Family;
+use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4};
+use fairlead_tests::routers::wait;
+use fairlead_tests::upstream::Upstream;
+use nix::sys::ptrace;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+const WITHIN: Duration = Duration::from_secs(30);
+const INTERVAL: Duration = Duration::from_millis(100);
+const METRICS: u16 = 9125;
+const BGP: u16 = 179;
+/// Connections to a port that say nothing whole.
+const HALF_OPEN: usize = 10_000;
+/// What they may cost together, in KiB.
+const COST: u64 = 32 << 10;
+/// Files that the agent may open: a stranger could take as many.
+const FILES: usize = 512;
+/// How soon health and status are answered all the while.
+const SOON: Duration = Duration::from_secs(3);
+
+fn run(test: impl FnOnce(&Lab, &Node<'_>, &Upstream) -> Result<()>) -> Result<()> {
+    let topology =
+        Topology::empty().node('a', 1).pods("n1", "web", 1).service("web", "web", &[WEB_V4], Policy::Local);
+    topology.run(|lab| {
+        let node = lab.node("n1")?;
+        let router = Upstream::start(lab, &['a'], INTERVAL)?;
+        let arguments = vec!["--metrics-address".to_owned(), format!("0.0.0.0:{METRICS}")];
+        let wrapper = vec!["prlimit".to_owned(), format!("--nofile={FILES}:{FILES}"), "--".to_owned()];
+        node.start_agent(&AgentOptions { arguments, wrapper, ..AgentOptions::default() })?;
+        router.wait_next_hops(&[WEB_V4], &["n1"], WITHIN)?;
+        router.wait_watched(&["n1"], WITHIN)?;
+        test(lab, &node, &router)
+    })
+}
+
+/// The answer of the metrics port, and the status code on its last line.
+fn health(node: &Node<'_>, path: &str) -> Result<String> {
+    let url = format!("http://127.0.0.1:{METRICS}{path}");
+    node.command("curl").args(["-sS", "-m", "5", "-w", "\n%{http_code}", &url]).text()
+}
+
+fn is_healthy(node: &Node<'_>) -> Result<()> {
+    let answer = health(node, "/healthz")?;
+    ensure!(answer.ends_with("\n200"), "{answer}");
+    Ok(())
+}
+
+/// Resident KiB and open descriptors of the agent.
+fn usage(node: &Node<'_>) -> Result<(u64, usize)> {
+    let process = format!("/proc/{}", node.agent_id()?);
+    let status = fs::read_to_string(format!("{process}/status"))?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
+    let resident = line.split_whitespace().nth(1).context("no number")?.parse()?;
+    Ok((resident, fs::read_dir(format!("{process}/fd"))?.count()))
+}
+
+/// What would be another number if a session had been lost.
+fn sessions(node: &Node<'_>) -> Result<[Value; 2]> {
+    let ask = |what: &str| -> Result<Value> {
+        Ok(serde_json::from_str(&node.fairlead(&["status", what, "-o", "json"])?)?)
+    };
+    let (bgp, bfd) = (ask("bgp")?, ask("bfd")?);
+    let flaps: Vec<_> =
+        list(&bgp, "sessions")?.iter().map(|it| [&it["state"], &it["counters"]["flaps"]]).collect();
+    let downs: Vec<_> = list(&bfd, "sessions")?.iter().map(|it| [&it["state"], &it["down_events"]]).collect();
+    ensure!(!flaps.is_empty() && !downs.is_empty(), "{bgp} {bfd}");
+    Ok([serde_json::to_value(flaps)?, serde_json::to_value(downs)?])
+}
+
+fn list<'a>(value: &'a Value, key: &str) -> Result<&'a Vec<Value>> {
+    value[key].as_array().with_context(|| format!("no {key}: {value}"))
+}
+
+/// A connection that begins a request and does not go on; some say nothing at all. One that is refused is as good.
+fn half_open(address: SocketAddr, number: usize) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
+    if number.is_multiple_of(2) {
+        let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nX: ");
+    }
+    Some(stream)
+}
+
+/// That the agent does as before.
+fn does_as_before(lab: &Lab, node: &Node<'_>, before: &[Value; 2]) -> Result<()> {
+    let begun = Instant::now();
+    is_healthy(node)?;
+    ensure!(node.status()?["ready"] == true);
+    ensure!(begun.elapsed() < SOON, "answered after {:?}", begun.elapsed());
+    let now = sessions(node)?;
+    ensure!(now == *before, "{now:?} was {before:?}");
+    let url = format!("http://{}/", SocketAddr::new(WEB_V4, 80));
+    lab.client()?.command("curl").args(["-sS", "-f", "-m", "5", "-o", "/dev/null", &url]).text().map(drop)
+}
+
+#[test]
+fn ten_thousand_half_open_connections_to_each_port_cost_little_and_change_nothing() -> Result<()> {
+    run(|lab, node, _| {
+        let before = sessions(node)?;
+        let (resident, open) = usage(node)?;
+        println!("before: {resident} KiB resident, {open} descriptors");
+        let address: IpAddr = node.spec().addresses().of(Family::V4);
+        for port in [METRICS, BGP] {
+            let target = SocketAddr::new(address, port);
+            let held =
+                lab.client()?.run(|| Ok((0..HALF_OPEN).map(|n| half_open(target, n)).collect::<Vec<_>>()))?;
+            ensure!(held.iter().flatten().count() > HALF_OPEN * 9 / 10, "most get through to port {port}");
+            bounded(node, &format!("port {port}"), resident, open)?;
+            does_as_before(lab, node, &before)?;
+            learns(lab, node, &format!("192.0.2.{}", port % 200))?;
+        }
+        let socket = lab.outside(&node.socket());
+        let held: Vec<_> = (0..HALF_OPEN).map(|_| UnixStream::connect(&socket)).collect();
+        ensure!(held.iter().flatten().count() > HALF_OPEN * 9 / 10, "most get through to the socket");
+        bounded(node, "the status socket", resident, open)?;
+        does_as_before(lab, node, &before)
+    })
+}
+
+fn bounded(node: &Node<'_>, to: &str, before: u64, open_before: usize) -> Result<()> {
+    let (resident, open) = usage(node)?;
+    println!("{HALF_OPEN} to {to}: {resident} KiB resident, {open} descriptors");
+    ensure!(resident < before + COST, "{resident} KiB, {before} before");
+    ensure!(open < open_before + FILES / 4, "{open} descriptors, {open_before} before");
+    Ok(())
+}
+
+/// That the agent opens files as ever: it takes in an object.
+fn learns(lab: &Lab, node: &Node<'_>, address: &str) -> Result<()> {
+    let service = format!(
+        "{{apiVersion: v1, kind: Service, metadata: {{name: x, namespace: default}}, spec: {{type: LoadBalancer, ports: \
+         [{{port: 7000}}]}}, status: {{loadBalancer: {{ingress: [{{ip: {address}}}]}}}}}}"
+    );
+    fs::write(lab.outside(&lab.manifests_directory().join("x.yaml")), service)?;
+    wait(WITHIN, || {
+        let status = node.status()?.to_string();
+        ensure!(status.contains(address), "{address} is not known: {status}");
+        Ok(())
+    })
+}
+
+/// Stops one thread as a debugger does, and lets it go on when dropped.
+struct Stopped(Pid);
+
+impl Stopped {
+    fn stop(node: &Node<'_>, name: &str) -> Result<Self> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", node.agent_id()?))?;
+        for task in tasks {
+            let path = task?.path();
+            if fs::read_to_string(path.join("comm"))?.trim() == name {
+                let id = path.file_name().and_then(|id| id.to_str()).context("no thread ID")?;
+                let thread = Pid::from_raw(id.parse()?);
+                ptrace::attach(thread)?;
+                waitpid(thread, Some(WaitPidFlag::__WALL))?;
+                return Ok(Self(thread));
+            }
+        }
+        anyhow::bail!("no thread is called {name}")
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let _ = ptrace::detach(self.0, None);
+    }
+}
+
+#[test]
+fn health_names_a_loop_that_is_stuck_until_it_goes_on() -> Result<()> {
+    run(|_, node, _| {
+        is_healthy(node)?;
+        for name in ["liveness", "bfd"] {
+            let stopped = Stopped::stop(node, name)?;
+            let words = format!("loop \"{name}\" has been stuck for ");
+            wait(WITHIN, || {
+                let answer = health(node, "/healthz")?;
+                ensure!(answer.contains(&words) && answer.ends_with("\n503"), "{answer}");
+                Ok(())
+            })?;
+            ensure!(node.status()?["ready"] == true, "status is answered");
+            drop(stopped);
+            wait(WITHIN, || is_healthy(node))?;
+        }
+        Ok(())
+    })
+}
