@@ -1,6 +1,8 @@
 //! The loop: observe → plan → diff → apply, on every change, for as long as the agent runs.
 
 mod neighbours;
+mod readiness;
+mod uplinks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -18,18 +20,20 @@ use tokio::sync::watch;
 
 pub use self::neighbours::Neighbours;
 use self::neighbours::Told;
+use self::readiness::{Readiness, Ready};
+use self::uplinks::Standing;
+pub use self::uplinks::interface;
 use crate::accepted::AcceptedFile;
 use crate::configuration::Faults;
+use crate::dataplane::attachment::Attachment;
 use crate::dataplane::maps::{Maps, MapsError};
 use crate::liveness::{Probed, Prober, Silent, Targets};
-use crate::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation};
+use crate::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation, WATCH_EVERY};
 use crate::source::Source;
 use crate::state::{Applied, Reading, State};
 
 /// Changes that come together are taken together: a switch that comes back moves many neighbours.
 const DEBOUNCE: Duration = Duration::from_millis(10);
-/// Ready all the same, though a node's MAC is not known: that node may be down for good.
-const READY_ANYWAY: Duration = Duration::from_secs(5);
 
 /// Everything the loop works on.
 pub struct Control {
@@ -39,6 +43,8 @@ pub struct Control {
     pub accepted: AcceptedFile,
     /// What the network says.
     pub network: Network,
+    /// The program on the uplinks.
+    pub attachment: Attachment,
     /// The kernel's maps.
     pub maps: Maps,
     /// What does not change while the agent runs.
@@ -55,6 +61,8 @@ pub struct Control {
     pub neighbours: Neighbours,
     /// Whether this node has been told to take no new flows.
     pub draining: watch::Receiver<bool>,
+    /// Whether the program is to be taken off the uplinks.
+    pub detaching: watch::Receiver<bool>,
 }
 
 /// What the loop remembers from one turn to the next.
@@ -69,6 +77,10 @@ struct Memory {
     /// What became of reading them.
     reading: Reading,
     observation: Observation,
+    standing: Standing,
+    readiness: Readiness,
+    ready: Ready,
+    greet_until: Option<Instant>,
     probed: Targets,
     started: Instant,
     /// When the last turn was over.
@@ -83,7 +95,10 @@ enum Wake {
     Network,
     Ask,
     Confirm,
+    /// Uplinks and pins are to be looked at.
+    Watch,
     Drain,
+    Detach,
     /// On an interface without addresses there is another router.
     Router,
     /// Another node has gone silent, or is back.
@@ -106,6 +121,10 @@ impl Control {
             problems: Vec::new(),
             reading: Reading::default(),
             observation: Observation::default(),
+            standing: Standing::default(),
+            readiness: Readiness::new(Instant::now()),
+            ready: Ready::NotYet,
+            greet_until: None,
             probed: Targets::new(),
             started: Instant::now(),
             turned: Instant::now(),
@@ -129,12 +148,15 @@ impl Control {
         let mut silent = self.prober.as_ref().map(Prober::silent);
         let mut ask = tokio::time::interval(ASK_EVERY);
         let mut confirm = tokio::time::interval(CONFIRM_EVERY);
+        let mut watch = tokio::time::interval(WATCH_EVERY);
         loop {
             let wake = tokio::select! {
                 () = self.source.changed() => Wake::Source,
                 true = self.network.changed() => Wake::Network,
                 _ = ask.tick() => Wake::Ask,
                 _ = confirm.tick() => Wake::Confirm,
+                _ = watch.tick() => Wake::Watch,
+                Ok(()) = self.detaching.changed() => Wake::Detach,
                 Ok(()) = self.draining.changed() => Wake::Drain,
                 () = changed(&mut silent) => Wake::Silence,
                 () = self.neighbours.routers.changed() => Wake::Router,
@@ -164,13 +186,31 @@ impl Control {
                 if self.observe(memory).await {
                     self.turn(memory);
                 }
+                if memory.ready != Ready::Yes {
+                    self.network.solicit(&memory.observation.unresolved).await;
+                }
             }
             Wake::Ask => {
                 self.network.solicit(&memory.observation.unresolved).await;
+                self.greet(memory).await;
                 // Time alone can make the agent ready.
-                if self.observe(memory).await || !self.state.borrow().ready {
+                if self.observe(memory).await || memory.ready != Ready::Yes {
                     self.turn(memory);
                 }
+            }
+            Wake::Watch => {
+                if self.watch_alone(memory).await {
+                    self.observe(memory).await;
+                    self.turn(memory);
+                } else if self.judge(memory) != memory.ready {
+                    self.turn(memory);
+                }
+            }
+            Wake::Detach => {
+                self.attachment.detach();
+                self.watch_alone(memory).await;
+                self.observe(memory).await;
+                self.turn(memory);
             }
             Wake::Silence => {
                 tokio::time::sleep(DEBOUNCE).await;
@@ -214,13 +254,15 @@ impl Control {
     }
 
     /// Looks at the network; true where something is different from the last look.
-    async fn observe(&self, memory: &mut Memory) -> bool {
-        match self.network.observe(&self.wanted(memory)).await {
+    async fn observe(&mut self, memory: &mut Memory) -> bool {
+        let standing = memory.standing.clone();
+        match self.observation(memory).await {
             Ok(mut observation) => {
                 self.network.revive(observation.revived(&memory.observation)).await;
                 observation.remember(&memory.observation);
                 let differs = observation.facts != memory.observation.facts
-                    || observation.unresolved != memory.observation.unresolved;
+                    || observation.unresolved != memory.observation.unresolved
+                    || standing != memory.standing;
                 memory.observation = observation;
                 differs
             }
@@ -235,7 +277,9 @@ impl Control {
     fn turn(&mut self, memory: &mut Memory) {
         let begun = Instant::now();
         let silent = self.prober.as_ref().map(|prober| prober.silent().borrow().clone()).unwrap_or_default();
-        let facts = Facts { silent, ..memory.observation.facts.clone() };
+        memory.ready = self.judge(memory);
+        let withdrawn = memory.ready == Ready::No;
+        let facts = Facts { silent, withdrawn, ..memory.observation.facts.clone() };
         let plan = memory.planner.plan(
             memory.modeller.model(),
             &facts,
@@ -255,7 +299,8 @@ impl Control {
                 "maps written"
             );
         }
-        // Only now that packets are taken care of may they be asked for.
+        // Only now that packets are taken care of may they be asked for. The first plan can make the node ready.
+        memory.ready = self.judge(memory);
         let told = self.tell(memory);
         let failures = failures.iter().map(ToString::to_string).collect();
         self.publish(memory, plan, applied, told, failures);
@@ -268,21 +313,16 @@ impl Control {
             ignore_exclude_label: self.settings.ignore_exclude_label,
             local_needs_endpoint: self.neighbours.local_needs_endpoint,
             draining: self.is_draining(memory),
+            withdrawn: memory.ready == Ready::No,
         };
-        let is_ready = self.is_ready(memory);
-        self.neighbours.tell(memory.modeller.model(), &self.settings.node, &settings, is_ready)
+        let may_tell = memory.ready != Ready::NotYet;
+        self.neighbours.tell(memory.modeller.model(), &self.settings.node, &settings, may_tell)
     }
 
     /// Whether this node takes no new flows: it has been told so, or its Node object says so.
     fn is_draining(&self, memory: &Memory) -> bool {
         let node = memory.modeller.model().nodes.get(&self.settings.node);
         self.settings.draining || node.is_some_and(Node::is_draining)
-    }
-
-    /// Whether packets for VIPs get to their nodes, or have done so before.
-    fn is_ready(&self, memory: &Memory) -> bool {
-        let resolved = memory.observation.unresolved.is_empty() || memory.started.elapsed() > READY_ANYWAY;
-        self.state.borrow().ready || (memory.installed.config.is_some() && resolved)
     }
 
     /// Has the other nodes probed, those that a way is known to.
@@ -341,15 +381,16 @@ impl Control {
             None => (Arc::clone(&before.announced), Vec::new()),
         };
         let faults = Faults::of(&problems);
-        let problems: Vec<String> =
+        let mut problems: Vec<String> =
             problems.iter().map(ToString::to_string).chain(failures).chain(troubles).collect();
+        problems.extend(memory.standing.problems.iter().cloned());
         say_problems(&before.problems, &problems);
         say_drains(&before, &plan.nodes);
         self.state.send_replace(Arc::new(State {
             node: before.node.clone(),
             version: before.version,
-            ready: self.is_ready(memory),
-            interfaces: before.interfaces.clone(),
+            ready: memory.ready == Ready::Yes,
+            interfaces: memory.standing.attached.clone(),
             turns: before.turns + 1,
             last: applied,
             services: plan.services,

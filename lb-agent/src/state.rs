@@ -19,9 +19,10 @@ pub struct State {
     pub node: String,
     /// Version of this binary.
     pub version: &'static str,
-    /// Whether the maps hold a whole plan and every node that can be reached is known by its MAC.
+    /// Whether packets are carried: the program is on every uplink that is there, one of them has a carrier, the maps
+    /// hold a whole plan, and every node that can be reached is known by its MAC.
     pub ready: bool,
-    /// Where the program is.
+    /// The uplinks, and how the program runs on each.
     pub interfaces: Vec<Attached>,
     /// How often the loop has planned.
     pub turns: u64,

@@ -106,7 +106,7 @@ impl Planner {
         let kept = vips.install(&mut contents, &mut problems);
         self.past.remember(&editions, &placement, [installed, &contents], settings.former_grace, &mut clock);
         let announcers =
-            announce::announce(&mut contents, model, &roster, settings, installed, &mut problems);
+            announce::announce(&mut contents, model, &roster, settings, facts, installed, &mut problems);
         roster.install(&mut contents, &kept, installed, &mut problems);
         let services = state::services(model, &wanted, &contents, &announcers);
         Plan { contents, services, nodes: roster.states(), problems, wake: clock.wake() }
@@ -152,12 +152,16 @@ impl Planner {
 
 /// Interfaces with the program, as many as the map can hold.
 fn links(facts: &Facts, problems: &mut Vec<Problem>) -> BTreeMap<u32, Link> {
-    if facts.uplinks.len() > capacity::LINKS {
+    let of_uplink = |(index, uplink): (&u32, &Uplink)| -> Vec<(u32, Link)> {
+        let link = Link { mac: uplink.mac, pad: [0; 2] };
+        std::iter::once(index).chain(&uplink.members).map(|index| (*index, link)).collect()
+    };
+    let links: BTreeMap<u32, Link> = facts.uplinks.iter().flat_map(of_uplink).collect();
+    if links.len() > capacity::LINKS {
         let reason = Reason::MapFull { map: name::LINKS, capacity: capacity::LINKS };
         problems.push(Problem::general(reason));
     }
-    let uplinks = facts.uplinks.iter().take(capacity::LINKS);
-    uplinks.map(|(ifindex, uplink)| (*ifindex, Link { mac: uplink.mac, pad: [0; 2] })).collect()
+    links.into_iter().take(capacity::LINKS).collect()
 }
 
 #[cfg(test)]

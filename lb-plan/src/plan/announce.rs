@@ -8,7 +8,7 @@ use lb_common::ring::NodeIndex;
 
 use super::nodes::Roster;
 use super::room::Room;
-use super::settings::Settings;
+use super::settings::{Facts, Settings};
 use crate::contents::Contents;
 use crate::model::{Model, NodeName, Pool, PoolName};
 use crate::ring::{mix, seed};
@@ -26,15 +26,17 @@ struct Candidate<'a> {
 ///
 /// One node answers for an address, chosen by its name and the address alone, so every node chooses the same
 /// one; a node that drains does only where all that may do. It has no successor yet: while it is down, nobody
-/// answers.
+/// answers. A node that cannot carry packets does not answer either.
 pub(super) fn announce(
     contents: &mut Contents,
     model: &Model,
     roster: &Roster<'_>,
     settings: &Settings,
+    facts: &Facts,
     installed: &Contents,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<IpAddr, NodeName> {
+    let withdrawn = facts.withdrawn;
     let candidates = candidates(model, roster, settings);
     let mut announcers = BTreeMap::new();
     if candidates.values().all(Vec::is_empty) {
@@ -45,6 +47,9 @@ pub(super) fn announce(
         let IpAddr::V4(address) = key.address else { continue };
         let of_pool = model.pools.of(key.address).and_then(|(pool, _)| candidates.get(pool));
         let Some(best) = of_pool.and_then(|candidates| best(candidates, address.octets())) else { continue };
+        if withdrawn && best.name == roster.own() {
+            continue;
+        }
         if room.insert(address, Announcer::only(best.index)) {
             announcers.insert(key.address, best.name.clone());
         } else {

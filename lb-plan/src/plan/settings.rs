@@ -85,10 +85,12 @@ pub struct Facts {
     /// Primary addresses of the nodes that take no new flows now, as far as this machine's probes tell: those
     /// that do not answer, and those that answer that they drain.
     pub silent: BTreeSet<IpAddr>,
+    /// Whether this machine cannot carry packets, and so announces nothing.
+    pub withdrawn: bool,
 }
 
 /// An interface with the program.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Uplink {
     /// Its name.
     pub name: String,
@@ -96,6 +98,9 @@ pub struct Uplink {
     pub mac: [u8; 6],
     /// Its MTU in bytes.
     pub mtu: u16,
+    /// Interface indices of its members, where it is a bond: in native mode the program runs on them, and they are
+    /// where packets come in.
+    pub members: BTreeSet<u32>,
 }
 
 /// How an address is reached.

@@ -44,6 +44,15 @@ fn the_configuration_is_of_this_machine() {
 }
 
 #[test]
+fn the_members_of_a_bond_are_known_by_its_mac() {
+    let mut scenario = Scenario::of(1);
+    scenario.facts.uplinks.get_mut(&IFINDEX).unwrap().members = BTreeSet::from([IFINDEX + 7, IFINDEX + 8]);
+    let links = scenario.plan().contents.links;
+    assert_eq!(links.keys().copied().collect::<Vec<_>>(), [IFINDEX, IFINDEX + 7, IFINDEX + 8]);
+    assert!(links.values().all(|link| link.mac == [2, 0, 0, 0, 0, 1]), "{links:?}");
+}
+
+#[test]
 fn a_node_on_link_gets_new_macs() {
     let plan = Scenario::of(2).plan();
     let n2 = entry(&plan, "n2");

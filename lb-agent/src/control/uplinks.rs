@@ -1,0 +1,100 @@
+//! The uplinks in the loop: looked at, and put right.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use super::{Control, Memory};
+use crate::control::readiness::{Look, Ready};
+use crate::dataplane::attach::{Attached, Mode};
+use crate::dataplane::attachment::{Interface, Program};
+use crate::net::link::{Device, DeviceKind};
+use crate::net::observe::Observation;
+
+/// For so long after an uplink is another one, others are asked for every second: its addresses and routes come after
+/// it.
+const GREET_FOR: Duration = Duration::from_secs(3);
+
+/// What is known of the uplinks beside the facts of a plan.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Standing {
+    /// The uplinks, to be shown.
+    pub(super) attached: Vec<Attached>,
+    /// What is wrong with them.
+    pub(super) problems: Vec<String>,
+    /// Interface and MAC of those that have the program.
+    carried: BTreeSet<(u32, Option<[u8; 6]>)>,
+    has_carrier: bool,
+}
+
+/// The device as the attachment sees it.
+pub fn interface(device: &Device) -> Interface {
+    let program = device.program.map(|program| Program {
+        id: program.id,
+        mode: if program.is_generic { Mode::Generic } else { Mode::Native },
+    });
+    let is_veth = device.kind == DeviceKind::Veth;
+    Interface { index: device.index, name: device.name.clone(), is_veth, program }
+}
+
+impl Control {
+    /// Looks at the uplinks, puts right what is not as it should be, and returns those that have the program.
+    pub(super) async fn watch(&mut self, memory: &mut Memory) -> Result<Vec<Device>, rtnetlink::Error> {
+        let mut devices = self.network.devices(self.attachment.names(), self.attachment.indices()).await?;
+        let interfaces: Vec<Interface> = devices.iter().map(interface).collect();
+        self.attachment.reconcile(&interfaces);
+        devices.retain(|device| self.attachment.carries(device.index));
+        let carried: BTreeSet<_> = devices.iter().map(|device| (device.index, device.mac)).collect();
+        if !carried.is_subset(&memory.standing.carried) {
+            memory.greet_until = Some(Instant::now() + GREET_FOR);
+        }
+        memory.standing = Standing {
+            attached: self.attachment.shown(),
+            problems: self.attachment.problems(),
+            has_carrier: devices.iter().any(|device| device.has_carrier),
+            carried,
+        };
+        Ok(devices)
+    }
+
+    /// Looks at the uplinks alone; true where something is different.
+    pub(super) async fn watch_alone(&mut self, memory: &mut Memory) -> bool {
+        let before = memory.standing.clone();
+        match self.watch(memory).await {
+            Ok(_) => memory.standing != before,
+            Err(error) => {
+                tracing::error!(%error, "the kernel does not say what the uplinks are");
+                false
+            }
+        }
+    }
+
+    /// Looks at uplinks and network.
+    pub(super) async fn observation(&mut self, memory: &mut Memory) -> Result<Observation, rtnetlink::Error> {
+        let devices = self.watch(memory).await?;
+        let wanted = self.wanted(memory);
+        let observation = self.network.observe(&wanted, &devices.iter().collect::<Vec<_>>()).await?;
+        Ok(observation)
+    }
+
+    /// Has others learn of an uplink that is another one.
+    pub(super) async fn greet(&self, memory: &mut Memory) {
+        if let Some(until) = memory.greet_until {
+            self.network.greet(&self.wanted(memory)).await;
+            memory.greet_until = Some(until).filter(|until| Instant::now() < *until);
+        }
+    }
+
+    /// Whether packets for VIPs get to their nodes.
+    pub(super) fn judge(&self, memory: &mut Memory) -> Ready {
+        let uplinks = memory.standing.carried.iter().map(|(index, _)| *index).collect();
+        let look = Look {
+            now: Instant::now(),
+            is_whole: self.attachment.is_whole(),
+            uplinks: &uplinks,
+            has_carrier: memory.standing.has_carrier,
+            unresolved: &memory.observation.unresolved,
+            is_installed: memory.installed.config.is_some(),
+        };
+        memory.readiness.judge(&look)
+    }
+}
