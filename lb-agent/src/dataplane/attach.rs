@@ -77,9 +77,7 @@ pub enum AttachError {
         path: PathBuf,
     },
     /// There is no such interface.
-    #[error(
-        "uplink {interface} is gone: it is served again as soon as there is an interface of that name"
-    )]
+    #[error("uplink {interface} is gone: it is served again as soon as there is an interface of that name")]
     Absent {
         /// The interface.
         interface: String,

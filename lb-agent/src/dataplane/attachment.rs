@@ -10,6 +10,7 @@ mod pinning;
 pub use decide::{Interface, Program};
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use aya::Ebpf;
 use aya::maps::MapData;
@@ -20,6 +21,9 @@ use self::links::HeldLink;
 use super::attach::{AttachError, Attached, Mode, ModeChoice, load, loaded_program};
 use super::object::PROGRAM;
 use super::pins::Pins;
+
+/// How often pins are looked at, which costs more than to look at an interface.
+const PIN_EVERY: Duration = Duration::from_millis(500);
 
 /// The program on the uplinks.
 pub struct Attachment {
@@ -32,6 +36,8 @@ pub struct Attachment {
     uplinks: Vec<Uplink>,
     /// Why not everything is pinned.
     unpinned: Option<AttachError>,
+    /// When that was looked at last; `None`: there is something new to pin.
+    pinned_at: Option<Instant>,
     /// It has been taken off on request, and stays off.
     is_detached: bool,
 }
@@ -81,6 +87,7 @@ impl Attachment {
             maps: pinning::open_all(pins)?,
             uplinks: names.iter().map(|name| Uplink::new(name)).collect(),
             unpinned: None,
+            pinned_at: None,
             is_detached: false,
         };
         let interfaces = attachment.take_over(interfaces)?;
@@ -115,19 +122,20 @@ impl Attachment {
             }
         }
         self.uplinks = uplinks;
-        self.unpinned = self.pin_all().err();
+        if self.pinned_at.is_none_or(|at| at.elapsed() >= PIN_EVERY) {
+            self.unpinned = self.pin_all().err();
+            self.pinned_at = Some(Instant::now());
+        }
     }
 
-    fn reconcile_uplink(
-        &mut self,
-        uplink: &mut Uplink,
-        interfaces: &[Interface],
-    ) -> Result<(), AttachError> {
+    fn reconcile_uplink(&mut self, uplink: &mut Uplink, interfaces: &[Interface]) -> Result<(), AttachError> {
         uplink.error = None;
         let desired = Desired { name: &uplink.name, program: self.program, mode: self.mode };
         let held = uplink.held.as_ref().map(HeldLink::held);
         let Decision { interface, release, step } = decide(desired, held, interfaces);
         if release {
+            // A pin would keep the link, and the link the interface.
+            self.unpin(&uplink.name);
             uplink.held = None;
         }
         uplink.interface = interface.map(|it| (it.index, it.name.clone()));
@@ -141,10 +149,12 @@ impl Attachment {
                 let (link, mode) = self.attach(interface)?;
                 tracing::info!(interface = %interface.name, ?mode, "attached");
                 (uplink.held, uplink.mode) = (Some(link), mode);
+                self.pinned_at = None;
             }
             Step::Restore => {
                 tracing::warn!(interface = %interface.name, "somebody has replaced the program; it is put back");
-                uplink.held = uplink.held.take().map(|link| self.restore(link, &interface.name)).transpose()?;
+                uplink.held =
+                    uplink.held.take().map(|link| self.restore(link, &interface.name)).transpose()?;
                 uplink.mode = interface.program.map_or(Mode::Off, |program| program.mode);
             }
             Step::Wait => return Err(links::occupied(interface)),

@@ -18,8 +18,9 @@ use super::{uplinks, way};
 /// How often neighbours that are known are confirmed: a host that came back with another MAC and said
 /// nothing is found out after this long.
 pub const CONFIRM_EVERY: Duration = Duration::from_secs(10);
-/// How often uplinks and pins are looked at: what is detached or unpinned is not notified.
-pub const WATCH_EVERY: Duration = Duration::from_millis(500);
+/// How often uplinks are looked at: a program that is detached or replaced is not notified, and meanwhile the node's own
+/// stack refuses the packets of others' connections.
+pub const WATCH_EVERY: Duration = Duration::from_millis(100);
 /// How often neighbours that are not known are asked for.
 pub const ASK_EVERY: Duration = Duration::from_secs(1);
 
@@ -124,7 +125,8 @@ impl Network {
         devices: &[&Device],
     ) -> Result<Observation, rtnetlink::Error> {
         let uplinks = self.uplinks(devices).await?;
-        let carriers = devices.iter().filter(|device| device.has_carrier).map(|device| device.index).collect();
+        let carriers =
+            devices.iter().filter(|device| device.has_carrier).map(|device| device.index).collect();
         let mut facts = Facts { uplinks, ..Facts::default() };
         let neighbours = way::neighbours(&self.handle).await?;
         let mut unresolved = BTreeSet::new();

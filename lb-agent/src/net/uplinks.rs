@@ -32,7 +32,12 @@ pub async fn of_default_routes() -> io::Result<Vec<String>> {
 
 /// Interface and address of every gateway of a default route.
 pub(super) async fn gateways(handle: &Handle) -> Result<BTreeSet<(u32, IpAddr)>, rtnetlink::Error> {
-    Ok(default_routes(handle).await?.iter().flat_map(hops).filter_map(|(index, via)| Some((index, via?))).collect())
+    Ok(default_routes(handle)
+        .await?
+        .iter()
+        .flat_map(hops)
+        .filter_map(|(index, via)| Some((index, via?)))
+        .collect())
 }
 
 async fn indices(handle: &Handle) -> Result<BTreeSet<u32>, rtnetlink::Error> {

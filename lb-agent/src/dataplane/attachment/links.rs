@@ -7,7 +7,7 @@ use aya::programs::xdp::{XdpLink, XdpLinkId};
 use aya::programs::{ProgramError, Xdp, XdpMode};
 
 use super::decide::{Held, Interface, Program, locate};
-use super::{Attachment, AttachError, Mode};
+use super::{AttachError, Attachment, Mode};
 
 /// A link that is held.
 pub(super) struct HeldLink {
@@ -85,7 +85,8 @@ impl Attachment {
     pub(super) fn restore(&mut self, held: HeldLink, interface: &str) -> Result<HeldLink, AttachError> {
         let program = self.xdp().map_err(AttachError::Load)?;
         let link = held.link.map(|link| update(program, link)).transpose();
-        let error = |e: ProgramError| AttachError::Link { interface: interface.into(), reason: e.to_string() };
+        let error =
+            |e: ProgramError| AttachError::Link { interface: interface.into(), reason: e.to_string() };
         Ok(HeldLink { link: link.map_err(error)?, ..held })
     }
 }

@@ -45,6 +45,14 @@ impl Attachment {
         Ok(())
     }
 
+    /// Removes the pins of an uplink's link.
+    pub(super) fn unpin(&self, uplink: &str) {
+        for (_, path) in self.pins.links().unwrap_or_default().into_iter().filter(|(name, _)| name == uplink)
+        {
+            let _ = fs::remove_file(path);
+        }
+    }
+
     fn remove_stale_pins(&self) {
         for (name, path) in self.pins.links().unwrap_or_default() {
             let is_held = |it: &super::Uplink| it.name == name && it.held.is_some();
