@@ -3,6 +3,7 @@
 mod announce;
 mod clock;
 mod editions;
+mod lan;
 mod nodes;
 mod placement;
 mod rings;
@@ -152,11 +153,11 @@ impl Planner {
 
 /// Interfaces with the program, as many as the map can hold.
 fn links(facts: &Facts, problems: &mut Vec<Problem>) -> BTreeMap<u32, Link> {
-    let of_uplink = |(index, uplink): (&u32, &Uplink)| -> Vec<(u32, Link)> {
-        let link = Link { mac: uplink.mac, pad: [0; 2] };
+    let of_uplink = |(number, (index, uplink)): (u16, (&u32, &Uplink))| -> Vec<(u32, Link)> {
+        let link = Link { mac: uplink.mac, number };
         std::iter::once(index).chain(&uplink.members).map(|index| (*index, link)).collect()
     };
-    let links: BTreeMap<u32, Link> = facts.uplinks.iter().flat_map(of_uplink).collect();
+    let links: BTreeMap<u32, Link> = (0..).zip(&facts.uplinks).flat_map(of_uplink).collect();
     if links.len() > capacity::LINKS {
         let reason = Reason::MapFull { map: name::LINKS, capacity: capacity::LINKS };
         problems.push(Problem::general(reason));

@@ -227,13 +227,13 @@ impl Lab {
     }
 
     /// Makes a link from a host to a switch, as the wiring has made them.
-    pub(crate) fn wire_uplink(&self, host: &Host, name: &str, switch: &Host) -> Result<()> {
+    pub(crate) fn wire_port(&self, host: &Host, name: &str, switch: &Host, far: &str) -> Result<()> {
         let place = Host::wiring_place(&self.namespaces)?;
-        place.ip(&[wiring::veth(host.name(), name, switch.name(), host.name())])?;
+        place.ip(&[wiring::veth(host.name(), name, switch.name(), far)])?;
         switch_offload_off(host, &[name.to_owned()])?;
-        switch_offload_off(switch, &[host.name().to_owned()])?;
-        switch.ip(&[format!("link set {} master br0 up", host.name())])?;
-        lock(&self.far_ends).attach(switch, host.name())
+        switch_offload_off(switch, &[far.to_owned()])?;
+        switch.ip(&[format!("link set {far} master br0 up")])?;
+        lock(&self.far_ends).attach(switch, far)
     }
 
     /// Gives every node a bpffs of its own, so that pinned names of one node never meet another's.

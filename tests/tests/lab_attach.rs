@@ -2,7 +2,7 @@
 //! within one, and never said to be what it is not.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -66,8 +66,11 @@ fn outage(lab: &Lab, node: &Node<'_>, what: &str, act: impl FnOnce() -> Result<(
     let began = Instant::now();
     act().with_context(|| what.to_owned())?;
     std::thread::sleep((SERVED_WITHIN + BLUR).saturating_sub(began.elapsed()));
-    let status = node.status()?;
+    let (status, now) = (node.status()?, Instant::now());
     let report = probes.finish()?;
+    // Without the program n1 answers everything itself.
+    let pods = report.pods_between(now.checked_sub(BLUR).unwrap_or(now), now);
+    ensure!(pods.len() == 3, "{what}: only {pods:?} are served");
     let outage = report.outage(began).map_or(Duration::ZERO, |outage| outage.at_most);
     println!("{what}: {outage:.3?}; {} {}", status["ready"], status["interfaces"]);
     ensure!(outage <= SERVED_WITHIN + BLUR, "{what}: {outage:?}");
@@ -289,4 +292,50 @@ fn a_detached_agent_stays_detached_until_it_is_restarted() -> Result<()> {
         node.stop_agent(OPEN_WITHIN)?;
         node.start_agent(&options("native"))
     })
+}
+
+/// Both uplinks hear every request; who asks must get one answer, always with the same MAC.
+#[test]
+fn two_uplinks_on_one_lan_answer_once() -> Result<()> {
+    let inside = IpAddr::from([10, 1, 0, 200]);
+    let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
+    topology.service("web", "web", &[WEB_V4, inside], Policy::Local).run(|lab| {
+        let node = lab.node("n1")?;
+        node.add_port("eth1")?;
+        lab.router()?.ip(&[format!("route replace {WEB_V4}/32 dev rack-a")])?;
+        let arguments = ["--interface", "eth1"].map(str::to_owned).into();
+        node.start_agent(&AgentOptions { arguments, ..AgentOptions::default() })?;
+        let status = node.status()?;
+        let uplinks = agents::list(&status, "interfaces")?;
+        ensure!(uplinks.len() == 2 && uplinks.iter().all(|it| it["mode"] == "native"), "{uplinks:?}");
+        // Of a port without an address nothing is known, but that the address is not on-link with it.
+        answered_once(lab, &node, inside)?;
+        ip(&node, &["addr add 10.1.0.111/24 dev eth1"])?;
+        std::thread::sleep(BLUR);
+        answered_once(lab, &node, inside)?;
+        answered_once(lab, &node, WEB_V4)
+    })
+}
+
+/// Three requests, three answers, all with the MAC of eth0.
+fn answered_once(lab: &Lab, node: &Node<'_>, vip: IpAddr) -> Result<()> {
+    let (router, vip) = (lab.router()?, vip.to_string());
+    let mac = node.command("cat").arg("/sys/class/net/eth0/address").text()?;
+    let before = counted(node, "arp_answered")?;
+    for _ in 0..3 {
+        router.command("ip").args(["neigh", "flush", "to", &vip, "dev", "rack-a"]).text()?;
+        router.command("ping").args(["-q", "-c", "1", "-W", "2", &vip]).text().context("ping")?;
+        let known = router.command("ip").args(["neigh", "show", &vip]).text()?;
+        ensure!(known.contains(mac.trim()), "{known}: not {mac}");
+    }
+    let answers = counted(node, "arp_answered")? - before;
+    println!("{vip}: {answers} answers to 3 requests, with {}", mac.trim());
+    ensure!(answers == 3, "{vip}: {answers} answers to 3 requests");
+    Ok(())
+}
+
+fn counted(node: &Node<'_>, outcome: &str) -> Result<u64> {
+    let status = node.status()?;
+    let found = agents::list(&status, "outcomes")?.iter().find(|it| it["name"] == outcome);
+    found.and_then(|it| it["packets"].as_u64()).context("no such outcome")
 }

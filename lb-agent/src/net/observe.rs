@@ -13,7 +13,7 @@ use rtnetlink::sys::SocketAddr;
 use rtnetlink::{Handle, MulticastGroup};
 
 use super::link::{self, Device, DeviceKind};
-use super::{uplinks, way};
+use super::{address, uplinks, way};
 
 /// How often neighbours that are known are confirmed: a host that came back with another MAC and said
 /// nothing is found out after this long.
@@ -148,6 +148,7 @@ impl Network {
 
     /// The devices as uplinks; without an Ethernet address, one is none.
     async fn uplinks(&self, devices: &[&Device]) -> Result<BTreeMap<u32, Uplink>, rtnetlink::Error> {
+        let mut networks = address::networks(&self.handle).await?;
         let mut uplinks = BTreeMap::new();
         for device in devices {
             let Some(mac) = device.mac else { continue };
@@ -156,7 +157,9 @@ impl Network {
                 DeviceKind::Veth | DeviceKind::Other => Vec::new(),
             };
             let members = members.into_iter().collect();
-            uplinks.insert(device.index, Uplink { name: device.name.clone(), mac, mtu: device.mtu, members });
+            let Device { name, mtu, has_carrier, .. } = (*device).clone();
+            let networks = networks.remove(&device.index).unwrap_or_default();
+            uplinks.insert(device.index, Uplink { name, mac, mtu, members, networks, has_carrier });
         }
         Ok(uplinks)
     }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use lb_common::maps::{Announcer, capacity, name};
 use lb_common::ring::NodeIndex;
 
+use super::lan;
 use super::nodes::Roster;
 use super::room::Room;
 use super::settings::{Facts, Settings};
@@ -36,7 +37,6 @@ pub(super) fn announce(
     installed: &Contents,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<IpAddr, NodeName> {
-    let withdrawn = facts.withdrawn;
     let candidates = candidates(model, roster, settings);
     let mut announcers = BTreeMap::new();
     if candidates.values().all(Vec::is_empty) {
@@ -47,10 +47,12 @@ pub(super) fn announce(
         let IpAddr::V4(address) = key.address else { continue };
         let of_pool = model.pools.of(key.address).and_then(|(pool, _)| candidates.get(pool));
         let Some(best) = of_pool.and_then(|candidates| best(candidates, address.octets())) else { continue };
-        if withdrawn && best.name == roster.own() {
+        let is_own = best.name == roster.own();
+        if is_own && facts.withdrawn {
             continue;
         }
-        if room.insert(address, Announcer::only(best.index)) {
+        let uplinks = if is_own { lan::answering(&facts.uplinks, address) } else { u64::MAX };
+        if room.insert(address, Announcer::on(best.index, uplinks)) {
             announcers.insert(key.address, best.name.clone());
         } else {
             problems.push(Problem::general(Reason::MapFull { map: name::ARP, capacity: capacity::ARP }));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ipnet::Ipv4Net;
 use lb_common::hash::HashKey;
 
 use crate::model::NodeName;
@@ -101,6 +102,10 @@ pub struct Uplink {
     /// Interface indices of its members, where it is a bond: in native mode the program runs on them, and they are
     /// where packets come in.
     pub members: BTreeSet<u32>,
+    /// Its IPv4 addresses, each with the length of the prefix that is on-link with it.
+    pub networks: BTreeSet<Ipv4Net>,
+    /// Whether it has a carrier.
+    pub has_carrier: bool,
 }
 
 /// How an address is reached.

@@ -283,7 +283,7 @@ impl<'lab> Node<'lab> {
     /// When the kernel refuses.
     pub fn make_uplink(&self, name: &str) -> Result<()> {
         let switch = self.lab.host(&self.spec.segment().switch())?;
-        self.lab.wire_uplink(self.host, name, switch)
+        self.lab.wire_port(self.host, name, switch, self.host.name())
     }
 
     /// Gives an interface the uplink's addresses and routes, and has it up.
@@ -305,6 +305,17 @@ impl<'lab> Node<'lab> {
         let lines = wiring::node_uplink(&topology, &self.spec, &name);
         let lines: Vec<String> = lines.iter().map(|line| line.replace(" add ", " replace ")).collect();
         self.host.ip(&lines)
+    }
+
+    /// Adds a second port on the same switch: an interface without addresses, which is up.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn add_port(&self, name: &str) -> Result<()> {
+        let switch = self.lab.host(&self.spec.segment().switch())?;
+        let far = format!("{}-{name}", self.host.name());
+        self.lab.wire_port(self.host, name, switch, &far)?;
+        self.host.ip(&[format!("link set {name} up")])
     }
 
     /// What the interface with the node's address is called.

@@ -122,5 +122,5 @@ fn only_served_ipv4_addresses_are_announced() {
     scenario.advertisements = vec![""];
     let plan = scenario.plan();
     assert_eq!(plan.contents.vips.len(), 4);
-    assert_eq!(plan.contents.arp, BTreeMap::from([([192, 0, 2, 1].into(), Announcer::only(0))]));
+    assert_eq!(plan.contents.arp, BTreeMap::from([([192, 0, 2, 1].into(), Announcer::on(0, 1))]));
 }

@@ -1,5 +1,6 @@
 //! Indices and ways of nodes.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use lb_common::maps::{self, way};
