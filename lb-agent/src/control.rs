@@ -344,6 +344,14 @@ impl Control {
         }
     }
 
+    /// Whether the uplink may be why all other nodes are dead.
+    fn deaf_veth(&self, memory: &Memory, nodes: &[NodeState]) -> Option<String> {
+        let silent = self.prober.as_ref()?.silent();
+        let silent = silent.borrow();
+        let others = nodes.iter().filter(|node| !node.is_self);
+        memory.standing.deaf_veth(others.map(|node| !silent.contains(&node.address)))
+    }
+
     fn apply(&mut self, plan: &Plan, installed: &mut Contents) -> (usize, Vec<MapsError>) {
         let mut done = 0;
         let mut failures = Vec::new();
@@ -384,6 +392,7 @@ impl Control {
         let mut problems: Vec<String> =
             problems.iter().map(ToString::to_string).chain(failures).chain(troubles).collect();
         problems.extend(memory.standing.problems.iter().cloned());
+        problems.extend(self.deaf_veth(memory, &plan.nodes));
         say_problems(&before.problems, &problems);
         say_drains(&before, &plan.nodes);
         self.state.send_replace(Arc::new(State {

@@ -24,6 +24,22 @@ pub(super) struct Standing {
     /// Interface and MAC of those that have the program.
     carried: BTreeSet<(u32, Option<[u8; 6]>)>,
     has_carrier: bool,
+    /// A veth on which the program runs in native mode.
+    native_veth: Option<String>,
+}
+
+impl Standing {
+    /// Why no other node answers, where the uplink may be the reason. `answers` says of each whether it does.
+    pub(super) fn deaf_veth(&self, mut answers: impl Iterator<Item = bool>) -> Option<String> {
+        let name = self.native_veth.as_ref()?;
+        let is_alone = answers.next() == Some(false) && !answers.any(|answers| answers);
+        is_alone.then(|| {
+            format!(
+                "no other node answers, and uplink {name} is a veth in native mode: what the program sends is lost unless \
+                 the other end of the veth has an XDP program or GRO. Start the agent with --xdp-mode auto"
+            )
+        })
+    }
 }
 
 /// The device as the attachment sees it.
@@ -34,6 +50,11 @@ pub fn interface(device: &Device) -> Interface {
     });
     let is_veth = device.kind == DeviceKind::Veth;
     Interface { index: device.index, name: device.name.clone(), is_veth, program }
+}
+
+fn native_veth(devices: &[Device]) -> Option<&Device> {
+    let is_native = |device: &&Device| device.program.is_some_and(|program| !program.is_generic);
+    devices.iter().filter(|device| device.kind == DeviceKind::Veth).find(is_native)
 }
 
 impl Control {
@@ -51,6 +72,7 @@ impl Control {
             attached: self.attachment.shown(),
             problems: self.attachment.problems(),
             has_carrier: devices.iter().any(|device| device.has_carrier),
+            native_veth: native_veth(&devices).map(|device| device.name.clone()),
             carried,
         };
         Ok(devices)
@@ -96,5 +118,19 @@ impl Control {
             is_installed: memory.installed.config.is_some(),
         };
         memory.readiness.judge(&look)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_native_veth_is_named_where_nobody_answers() {
+        let standing = Standing { native_veth: Some("eth0".into()), ..Standing::default() };
+        let says = |answers: &[bool]| standing.deaf_veth(answers.iter().copied()).is_some();
+        assert!(says(&[false]) && says(&[false, false]));
+        assert!(!says(&[]) && !says(&[true]) && !says(&[false, true]));
+        assert_eq!(Standing::default().deaf_veth([false].into_iter()), None);
     }
 }

@@ -62,6 +62,16 @@ pub async fn by_index(handle: &Handle, index: u32) -> Result<Option<Device>, rtn
     one(handle.link().get().match_index(index).execute()).await
 }
 
+/// An interface by its name, asked in a small runtime of its own; `None` also where the kernel does not answer.
+pub fn look(name: &str) -> Option<Device> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().ok()?;
+    runtime.block_on(async {
+        let (connection, handle, _) = rtnetlink::new_connection().ok()?;
+        tokio::spawn(connection);
+        by_name(&handle, name).await.ok()?
+    })
+}
+
 /// All interfaces.
 ///
 /// # Errors
