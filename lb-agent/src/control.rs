@@ -1,10 +1,11 @@
 //! The loop: observe → plan → diff → apply, on every change, for as long as the agent runs.
 
+mod log;
 mod neighbours;
 mod readiness;
 mod uplinks;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -121,7 +122,7 @@ impl Control {
             problems: Vec::new(),
             reading: Reading::default(),
             observation: Observation::default(),
-            standing: Standing::default(),
+            standing: Standing::of(self.attachment.shown()),
             readiness: Readiness::new(Instant::now()),
             ready: Ready::NotYet,
             greet_until: None,
@@ -138,8 +139,7 @@ impl Control {
         }
         // What is installed stays until it is known what shall be: what is not there may only not have come yet.
         while !self.read_source(&mut memory) {
-            self.state.send_modify(|state| Arc::make_mut(state).reading = memory.reading);
-            self.source.changed().await;
+            self.wait_source(&mut memory).await;
         }
         self.observe(&mut memory).await;
         self.network.solicit(&memory.observation.unresolved).await;
@@ -163,6 +163,29 @@ impl Control {
                 () = sleep_until(memory.wake) => Wake::Plan,
             };
             self.woken(wake, &mut memory).await;
+        }
+    }
+
+    /// Waits until the source may be able to tell. What is attached is watched over all the same: it may carry packets
+    /// by what an agent before this one has installed.
+    async fn wait_source(&mut self, memory: &mut Memory) {
+        let mut watch = tokio::time::interval(WATCH_EVERY);
+        loop {
+            self.state.send_if_modified(|state| {
+                let is_same = state.reading == memory.reading && state.interfaces == memory.standing.attached;
+                let state = Arc::make_mut(state);
+                state.reading = memory.reading;
+                state.interfaces.clone_from(&memory.standing.attached);
+                !is_same
+            });
+            tokio::select! {
+                () = self.source.changed() => return,
+                Ok(()) = self.detaching.changed() => self.attachment.detach(),
+                _ = watch.tick() => {}
+            }
+            if self.watch_alone(memory).await {
+                memory.standing.problems.iter().for_each(|problem| tracing::warn!("{problem}"));
+            }
         }
     }
 
@@ -393,8 +416,8 @@ impl Control {
             problems.iter().map(ToString::to_string).chain(failures).chain(troubles).collect();
         problems.extend(memory.standing.problems.iter().cloned());
         problems.extend(self.deaf_veth(memory, &plan.nodes));
-        say_problems(&before.problems, &problems);
-        say_drains(&before, &plan.nodes);
+        log::problems(&before.problems, &problems);
+        log::drains(&before, &plan.nodes);
         self.state.send_replace(Arc::new(State {
             node: before.node.clone(),
             version: before.version,
@@ -411,31 +434,6 @@ impl Control {
             draining: self.is_draining(memory),
             problems,
         }));
-    }
-}
-
-/// Logs what has become wrong or right.
-fn say_problems(before: &[String], now: &[String]) {
-    // There may be one for every Service.
-    let [was, is] = [before, now].map(|problems| problems.iter().collect::<BTreeSet<_>>());
-    for problem in now.iter().filter(|problem| !was.contains(problem)) {
-        tracing::warn!("{problem}");
-    }
-    for gone in before.iter().filter(|problem| !is.contains(problem)) {
-        tracing::info!("no longer so: {gone}");
-    }
-}
-
-/// Logs what has begun or ceased to drain by its Node object.
-fn say_drains(before: &State, nodes: &[NodeState]) {
-    let drained = before.nodes.iter().filter_map(|node| Some((&node.name, node.drain.as_deref()?)));
-    let drained: BTreeMap<_, _> = drained.collect();
-    for node in nodes {
-        match (drained.get(&node.name).copied(), node.drain.as_deref()) {
-            (was, Some(by)) if was != Some(by) => tracing::info!(node = %node.name, by, "drains"),
-            (Some(_), None) => tracing::info!(node = %node.name, "drains no more"),
-            _ => {}
-        }
     }
 }
 

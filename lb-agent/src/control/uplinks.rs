@@ -29,6 +29,11 @@ pub(super) struct Standing {
 }
 
 impl Standing {
+    /// These uplinks, which have not been looked at yet.
+    pub(super) fn of(attached: Vec<Attached>) -> Self {
+        Self { attached, ..Self::default() }
+    }
+
     /// Why no other node answers, where the uplink may be the reason. `answers` says of each whether it does.
     pub(super) fn deaf_veth(&self, mut answers: impl Iterator<Item = bool>) -> Option<String> {
         let name = self.native_veth.as_ref()?;

@@ -203,11 +203,6 @@ impl Attachment {
         there.peek().is_some() && there.all(|uplink| uplink.mode != Mode::Off)
     }
 
-    /// Whether what is attached outlives this agent.
-    pub fn is_pinned(&self) -> bool {
-        self.unpinned.is_none()
-    }
-
     /// The uplinks, to be shown.
     pub fn shown(&self) -> Vec<Attached> {
         let shown = |uplink: &Uplink| Attached {
