@@ -322,6 +322,9 @@ impl Control {
                 "maps written"
             );
         }
+        if memory.installed.config.is_some() {
+            self.attachment.note_maps_written();
+        }
         // Only now that packets are taken care of may they be asked for. The first plan can make the node ready.
         memory.ready = self.judge(memory);
         let told = self.tell(memory);

@@ -156,7 +156,18 @@ fn what_is_unpinned_is_carried_on_and_pinned_again() -> Result<()> {
         node.kill_agent()?;
         outage(lab, node, "another agent", || node.start_agent(&options("native")))?;
         ensure!(node.agent_log().contains("taken over"), "{}", node.agent_log());
-        Ok(())
+        // An agent of another version has left its link elsewhere, with maps that this one cannot read.
+        node.kill_agent()?;
+        let other = all.join("v1");
+        node.command("mv").arg(inside.directory()).arg(&other).text()?;
+        unpinned("an agent with another layout", &|| node.start_agent(&options("native")))?;
+        ensure!(is_pinned() && node.agent_log().contains("of another version"), "{}", node.agent_log());
+        node.command("test")
+            .args(["!", "-e"])
+            .arg(&other)
+            .text()
+            .map(drop)
+            .context("the other's pins are left")
     })
 }
 

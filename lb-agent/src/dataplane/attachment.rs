@@ -38,6 +38,7 @@ pub struct Attachment {
     unpinned: Option<AttachError>,
     /// When that was looked at last; `None`: there is something new to pin.
     pinned_at: Option<Instant>,
+    are_maps_written: bool,
     /// It has been taken off on request, and stays off.
     is_detached: bool,
 }
@@ -88,14 +89,12 @@ impl Attachment {
             uplinks: names.iter().map(|name| Uplink::new(name)).collect(),
             unpinned: None,
             pinned_at: None,
+            are_maps_written: false,
             is_detached: false,
         };
         let interfaces = attachment.take_over(interfaces)?;
         attachment.attach_all(&interfaces)?;
         undo.keep();
-        if let Err(error) = pins.remove_other_layouts() {
-            tracing::warn!(%error, "cannot remove the pins of an agent of another version");
-        }
         Ok(attachment)
     }
 
@@ -152,9 +151,7 @@ impl Attachment {
                 self.pinned_at = None;
             }
             Step::Restore => {
-                tracing::warn!(interface = %interface.name, "somebody has replaced the program; it is put back");
-                uplink.held =
-                    uplink.held.take().map(|link| self.restore(link, &interface.name)).transpose()?;
+                uplink.held = uplink.held.take().map(|it| self.put_back(it, &interface.name)).transpose()?;
                 uplink.mode = interface.program.map_or(Mode::Off, |program| program.mode);
             }
             Step::Wait => return Err(links::occupied(interface)),
@@ -163,6 +160,27 @@ impl Attachment {
             return Ok(());
         }
         Err(AttachError::Renamed { interface: uplink.name.clone(), name: interface.name.clone() })
+    }
+
+    /// Puts the agent's program back onto a link, or onto one that ran another version's: that one once there are maps.
+    fn put_back(&mut self, link: HeldLink, interface: &str) -> Result<HeldLink, AttachError> {
+        match link.is_of_other_layout {
+            true if !self.are_maps_written => return Ok(link),
+            true => tracing::info!(interface, "taken over from an agent of another version"),
+            false => tracing::warn!(interface, "somebody has replaced the program; it is put back"),
+        }
+        self.restore(link, interface)
+    }
+
+    /// Says that the maps hold a plan: links that still run the program of an agent with another layout get this agent's,
+    /// and nothing of the other layout is left.
+    pub fn note_maps_written(&mut self) {
+        if std::mem::replace(&mut self.are_maps_written, true) {
+            return;
+        }
+        if let Err(error) = self.pins.remove_other_layouts() {
+            tracing::warn!(%error, "cannot remove the pins of an agent of another version");
+        }
     }
 
     /// Takes the program off, and removes all pins, until another agent starts.

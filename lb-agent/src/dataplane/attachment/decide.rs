@@ -89,7 +89,7 @@ pub(super) fn decide<'a>(
     match interface.program {
         // Somebody has detached the link; an index can also be an interface's that was made again.
         None => decision(true, Step::Attach),
-        Some(program) if program.id != held.program => decision(true, Step::Wait),
+        Some(program) if ![held.program, desired.program].contains(&program.id) => decision(true, Step::Wait),
         Some(_) if held.program != desired.program => decision(false, Step::Restore),
         Some(program) if desired.mode.of(interface.is_veth).is_some_and(|mode| mode != program.mode) => {
             decision(true, Step::Attach)

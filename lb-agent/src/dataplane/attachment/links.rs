@@ -16,9 +16,16 @@ pub(super) struct HeldLink {
     index: u32,
     /// Whether this agent has made it.
     pub(super) is_fresh: bool,
+    /// Whether it still runs the program of an agent with another layout of maps, which goes on until this agent's maps
+    /// are written: with empty maps, the program would pass all packets to the node's own stack.
+    pub(super) is_of_other_layout: bool,
 }
 
 impl HeldLink {
+    fn new(link: FdLink, index: u32, is_fresh: bool) -> Self {
+        Self { link: Some(link), index, is_fresh, is_of_other_layout: false }
+    }
+
     /// What the kernel says of it; a link that cannot be asked runs nothing.
     pub(super) fn held(&self) -> Held {
         let info = self.link.as_ref().and_then(|link| link.info().ok());
@@ -52,10 +59,14 @@ impl Attachment {
                 interface.program = None;
                 continue;
             };
-            let link = update(self.xdp().map_err(AttachError::Load)?, link);
-            match link {
-                Ok(link) => {
-                    let held = HeldLink { link: Some(link), index: interface.index, is_fresh: false };
+            let mut held = HeldLink::new(link, interface.index, false);
+            if path != self.pins.link(&interface.name) {
+                held.is_of_other_layout = true;
+                self.uplinks[uplink].held = Some(held);
+                continue;
+            }
+            match self.restore(held, &interface.name) {
+                Ok(held) => {
                     self.uplinks[uplink].held = Some(held);
                     let (id, mode) = (self.program, interface.program.map_or(Mode::Off, |it| it.mode));
                     interface.program = Some(Program { id, mode });
@@ -78,7 +89,7 @@ impl Attachment {
         let link: FdLink = link
             .try_into()
             .map_err(|e: LinkError| error(format!("{e}; Linux 5.9 or later is needed for XDP links")))?;
-        Ok((HeldLink { link: Some(link), index: interface.index, is_fresh: true }, mode))
+        Ok((HeldLink::new(link, interface.index, true), mode))
     }
 
     /// Puts the agent's program back onto a link.
@@ -87,7 +98,7 @@ impl Attachment {
         let link = held.link.map(|link| update(program, link)).transpose();
         let error =
             |e: ProgramError| AttachError::Link { interface: interface.into(), reason: e.to_string() };
-        Ok(HeldLink { link: link.map_err(error)?, ..held })
+        Ok(HeldLink { link: link.map_err(error)?, is_of_other_layout: false, ..held })
     }
 }
 

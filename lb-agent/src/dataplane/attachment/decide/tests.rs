@@ -42,6 +42,12 @@ fn rows() -> Vec<Row> {
         ("detached, and another attached", held(2, OURS), vec![theirs(2)], (Some(2), true, Step::Wait)),
         ("the link's program is replaced", held(2, THEIRS), vec![theirs(2)], (Some(2), false, Step::Restore)),
         (
+            "replaced since the interface was looked at",
+            held(2, THEIRS),
+            vec![ours(2, "eth0")],
+            (Some(2), false, Step::Restore),
+        ),
+        (
             "others do not matter",
             held(2, OURS),
             vec![interface(3, "eth1", None), ours(2, "eth0")],
