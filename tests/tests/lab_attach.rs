@@ -113,6 +113,10 @@ fn an_uplink_that_changes_is_served_again() -> Result<()> {
         outage(lab, node, "renamed back", || rename(node, "ens3", "eth0"))?;
         wait_problem(node, "now called ens3", false, SERVED_WITHIN)?;
         outage(lab, node, "another MAC", || ip(node, &["link set eth0 address 02:00:00:00:11:11"]))?;
+        let other = lab.node("n2")?;
+        outage(lab, &other, "another node's MAC", || {
+            ip(&other, &["link set eth0 address 02:00:00:00:22:22"])
+        })?;
         outage(lab, node, "another MTU", || ip(node, &["link set eth0 mtu 1400"]))?;
         outage(lab, node, "its MTU again", || ip(node, &["link set eth0 mtu 1500"])).map(drop)
     })
