@@ -18,6 +18,7 @@ use lb_plan::model::{DrainRules, Model, Modeller, Node};
 use lb_plan::plan::{Facts, NodeState, Plan, Planner, Settings};
 use lb_plan::speaker::SpeakerSettings;
 use tokio::sync::watch;
+use tokio::time::{Interval, MissedTickBehavior};
 
 pub use self::neighbours::Neighbours;
 use self::neighbours::Told;
@@ -148,7 +149,7 @@ impl Control {
         let mut silent = self.prober.as_ref().map(Prober::silent);
         let mut ask = tokio::time::interval(ASK_EVERY);
         let mut confirm = tokio::time::interval(CONFIRM_EVERY);
-        let mut watch = tokio::time::interval(WATCH_EVERY);
+        let mut watch = watch_ticks();
         loop {
             let wake = tokio::select! {
                 () = self.source.changed() => Wake::Source,
@@ -169,7 +170,7 @@ impl Control {
     /// Waits until the source may be able to tell. What is attached is watched over all the same: it may carry packets
     /// by what an agent before this one has installed.
     async fn wait_source(&mut self, memory: &mut Memory) {
-        let mut watch = tokio::time::interval(WATCH_EVERY);
+        let mut watch = watch_ticks();
         loop {
             self.state.send_if_modified(|state| {
                 let is_same = state.reading == memory.reading && state.interfaces == memory.standing.attached;
@@ -438,6 +439,13 @@ impl Control {
             problems,
         }));
     }
+}
+
+/// When uplinks are looked at. Looks that were missed in a long turn are not made up for.
+fn watch_ticks() -> Interval {
+    let mut ticks = tokio::time::interval(WATCH_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 /// Waits until others are silent than before; without a prober for ever.

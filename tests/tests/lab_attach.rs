@@ -175,7 +175,7 @@ fn what_is_unpinned_is_carried_on_and_pinned_again() -> Result<()> {
     })
 }
 
-/// The program that does nothing, in somebody else's hands.
+/// The program that does nothing, as another process has loaded it.
 fn others_program() -> Result<Ebpf> {
     let mut object = Ebpf::load(OBJECT)?;
     others(&mut object)?.load()?;
@@ -207,7 +207,7 @@ fn a_program_that_is_replaced_or_detached_is_put_back() -> Result<()> {
             Ok(())
         })?;
         outage(lab, node, "link detached", || detach_link(node))?;
-        ensure!(node.agent_log().contains("somebody has replaced the program"), "it is logged");
+        ensure!(node.agent_log().contains("another process has replaced the program"), "it is logged");
         Ok(())
     })
 }
@@ -271,7 +271,7 @@ fn an_uplink_that_cannot_be_served_is_withdrawn_and_named() -> Result<()> {
     })
 }
 
-/// Somebody detaches the agent's link and attaches another program before the agent attaches its own again.
+/// Detaches the agent's link and attaches another program before the agent attaches its own again.
 fn occupy(node: &Node<'_>, object: &mut Ebpf) -> Result<aya::programs::xdp::XdpLinkId> {
     let program = others(object)?;
     for _ in 0..20 {

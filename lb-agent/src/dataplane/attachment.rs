@@ -167,7 +167,7 @@ impl Attachment {
         match link.is_of_other_layout {
             true if !self.are_maps_written => return Ok(link),
             true => tracing::info!(interface, "taken over from an agent of another version"),
-            false => tracing::warn!(interface, "somebody has replaced the program; it is put back"),
+            false => tracing::warn!(interface, "another process has replaced the program; restored"),
         }
         self.restore(link, interface)
     }

@@ -62,9 +62,9 @@ pub(super) enum Step {
     Keep,
     /// Attach the program by a new link.
     Attach,
-    /// Put the agent's program back onto the link: somebody has replaced it there.
+    /// Put the agent's program back onto the link: another process has replaced it there.
     Restore,
-    /// Wait: there is no interface, or it has somebody else's program, which is not ours to remove.
+    /// Wait: there is no interface, or it has another program, which is not ours to remove.
     Wait,
 }
 
@@ -87,7 +87,7 @@ pub(super) fn decide<'a>(
         return decision(true, fresh());
     }
     match interface.program {
-        // Somebody has detached the link; an index can also be an interface's that was made again.
+        // The link has been detached; an index can also be an interface's that was made again.
         None => decision(true, Step::Attach),
         Some(program) if ![held.program, desired.program].contains(&program.id) => decision(true, Step::Wait),
         Some(_) if held.program != desired.program => decision(false, Step::Restore),
