@@ -18,6 +18,7 @@ use serde::Serialize;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
+use crate::dataplane::attach::Mode;
 use crate::dataplane::cells::{FlowCount, Flows, LivenessCells};
 use crate::dataplane::counters::{Counters, OutcomeCount};
 use crate::http::{HttpServer, Limits};
@@ -95,6 +96,8 @@ pub struct Door {
     pub speaker: Speaker,
     /// Where a drain is told.
     pub drain: watch::Sender<bool>,
+    /// Where a detachment is told.
+    pub detach: watch::Sender<bool>,
     /// A tick of the probe clock; zero where nobody is probed.
     pub tick: Duration,
 }
@@ -141,6 +144,7 @@ pub async fn serve(socket: Socket, door: Door, limits: Limits) {
         .route("/bfd", get(bfd))
         .route("/readyz", get(ready))
         .route("/drain", post(drain).delete(undrain))
+        .route("/detach", post(detach))
         .with_state(Arc::new(door));
     let Socket { listener, file: _file } = socket;
     HttpServer::new("the status socket", limits).serve(listener, router).await;
@@ -154,6 +158,17 @@ async fn drain(Extracted(door): Extracted<Arc<Door>>) -> StatusCode {
 async fn undrain(Extracted(door): Extracted<Arc<Door>>) -> StatusCode {
     door.drain.send_replace(false);
     StatusCode::NO_CONTENT
+}
+
+/// Answers when the program is off.
+async fn detach(Extracted(door): Extracted<Arc<Door>>) -> StatusCode {
+    door.detach.send_replace(true);
+    let mut state = door.state.clone();
+    let is_off = |state: &Arc<State>| state.interfaces.iter().all(|it| it.mode == Mode::Off);
+    match state.wait_for(is_off).await {
+        Ok(_) => StatusCode::NO_CONTENT,
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
 }
 
 async fn bgp(Extracted(door): Extracted<Arc<Door>>) -> Json<BgpShown> {

@@ -16,9 +16,10 @@ use tokio::sync::watch;
 
 use crate::accepted::AcceptedFile;
 use crate::admin::{self, AdminError, Door, metrics};
-use crate::control::{Control, Neighbours};
-use crate::dataplane::ask::{self, AskKernel};
-use crate::dataplane::attach::{self, AttachError};
+use crate::control::{self, Control, Neighbours};
+use crate::dataplane::ask::{self, AskKernel, Prepared};
+use crate::dataplane::attach::{AttachError, ModeChoice};
+use crate::dataplane::attachment::Attachment;
 use crate::dataplane::bfd::BfdSessions;
 use crate::dataplane::cells::{Flows, LivenessCells};
 use crate::dataplane::counters::Counters;
@@ -47,6 +48,8 @@ pub struct Options {
     pub node: NodeName,
     /// Uplinks; empty for those of the default routes.
     pub interfaces: Vec<String>,
+    /// How the program is to run on them.
+    pub mode: ModeChoice,
     /// BPF file system for the pins.
     pub bpffs: PathBuf,
     /// Socket for `fairlead status`.
@@ -126,6 +129,9 @@ pub enum AppError {
     /// No metrics.
     #[error("cannot serve metrics on {0}: {1}; give another --metrics-address")]
     Metrics(SocketAddr, #[source] std::io::Error),
+    /// Nobody says what the interfaces are.
+    #[error("cannot ask the kernel for its interfaces: {0}")]
+    Interfaces(#[source] std::io::Error),
     /// Nobody says what the uplinks are.
     #[error("cannot ask the kernel for its default routes: {0}; name the uplinks with --interface")]
     Routes(#[source] std::io::Error),
@@ -155,19 +161,16 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
     preflight::check(&options.interfaces, &pins)?;
     let source = Source::open(&options.source).await?;
     let socket = admin::listen(&options.socket)?;
-    let network = Network::open(&options.interfaces).map_err(AppError::Netlink)?;
+    let network = Network::open().map_err(AppError::Netlink)?;
     let prepared = ask::prepare(options.ask_kernel);
     tracing::info!(asks_kernel = %prepared.questions, "prepared the XDP program");
-    let interfaces = attach::attach(&pins, &options.interfaces, options.ring_slots, &prepared)?;
-    for attached in &interfaces {
-        tracing::info!(interface = %attached.interface, mode = ?attached.mode, "attached");
-    }
+    let attachment = attach(&network, &pins, &options, &prepared).await?;
     let maps = Maps::open(&pins)?;
     let counters = Counters::open(&pins).map_err(AppError::Counters)?;
     let (state, shown) = watch::channel(Arc::new(State {
         node: options.node.to_string(),
         version: env!("CARGO_PKG_VERSION"),
-        interfaces,
+        interfaces: attachment.shown(),
         asks_kernel: prepared.questions,
         liveness_limit: liveness(&options).limit,
         ..State::default()
@@ -201,10 +204,12 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
     // Ends with this.
     let _telling = teller.start(&options.source, &options.telling).await?;
     let (drain, draining) = watch::channel(settings.draining);
+    let (detach, detaching) = watch::channel(false);
     let control = Control {
         source,
         accepted: AcceptedFile::at(options.accepted, options.source.identity(&options.hash_key)),
         network,
+        attachment,
         maps,
         settings,
         class: options.class,
@@ -213,6 +218,7 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
         prober,
         neighbours,
         draining,
+        detaching,
     };
     let last = shown.clone();
     let door = Door {
@@ -222,6 +228,7 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
         flows: Flows::open(&pins)?,
         speaker: speaker.clone(),
         drain,
+        detach,
         tick,
     };
     let outcome = tokio::select! {
@@ -239,6 +246,19 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
         speaker.leave(options.speaker.grace).await;
     }
     outcome
+}
+
+/// Attaches the program to the uplinks, or takes over what an agent before this one has left there.
+async fn attach(
+    network: &Network,
+    pins: &Pins,
+    options: &Options,
+    prepared: &Prepared,
+) -> Result<Attachment, AppError> {
+    let devices = network.all_devices().await.map_err(|e| AppError::Interfaces(std::io::Error::other(e)))?;
+    let interfaces = devices.iter().map(control::interface).collect();
+    let names = &options.interfaces;
+    Ok(Attachment::start(pins, names, interfaces, options.mode, options.ring_slots, &prepared.object)?)
 }
 
 /// Whether this node has been drained, and its part is taken over by others: where all drain, nobody leaves.

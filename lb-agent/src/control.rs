@@ -1,8 +1,11 @@
 //! The loop: observe → plan → diff → apply, on every change, for as long as the agent runs.
 
+mod log;
 mod neighbours;
+mod readiness;
+mod uplinks;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,22 +18,25 @@ use lb_plan::model::{DrainRules, Model, Modeller, Node};
 use lb_plan::plan::{Facts, NodeState, Plan, Planner, Settings};
 use lb_plan::speaker::SpeakerSettings;
 use tokio::sync::watch;
+use tokio::time::{Interval, MissedTickBehavior};
 
 pub use self::neighbours::Neighbours;
 use self::neighbours::Told;
+use self::readiness::{Readiness, Ready};
+use self::uplinks::Standing;
+pub use self::uplinks::interface;
 use crate::accepted::AcceptedFile;
 use crate::configuration::Faults;
+use crate::dataplane::attachment::Attachment;
 use crate::dataplane::maps::{Maps, MapsError};
 use crate::liveness::{Probed, Prober, Silent, Targets};
-use crate::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation};
+use crate::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation, WATCH_EVERY};
 use crate::source::Source;
 use crate::state::{Applied, Reading, State};
 use crate::watchdog::{TASK_LIMIT, Watchdog};
 
 /// Changes that come together are taken together: a switch that comes back moves many neighbours.
 const DEBOUNCE: Duration = Duration::from_millis(10);
-/// Ready all the same, though a node's MAC is not known: that node may be down for good.
-const READY_ANYWAY: Duration = Duration::from_secs(5);
 
 /// Everything the loop works on.
 pub struct Control {
@@ -40,6 +46,8 @@ pub struct Control {
     pub accepted: AcceptedFile,
     /// What the network says.
     pub network: Network,
+    /// The program on the uplinks.
+    pub attachment: Attachment,
     /// The kernel's maps.
     pub maps: Maps,
     /// What does not change while the agent runs.
@@ -56,6 +64,8 @@ pub struct Control {
     pub neighbours: Neighbours,
     /// Whether this node has been told to take no new flows.
     pub draining: watch::Receiver<bool>,
+    /// Whether the program is to be taken off the uplinks.
+    pub detaching: watch::Receiver<bool>,
 }
 
 /// What the loop remembers from one turn to the next.
@@ -70,6 +80,10 @@ struct Memory {
     /// What became of reading them.
     reading: Reading,
     observation: Observation,
+    standing: Standing,
+    readiness: Readiness,
+    ready: Ready,
+    greet_until: Option<Instant>,
     probed: Targets,
     started: Instant,
     /// When the last turn was over.
@@ -84,7 +98,10 @@ enum Wake {
     Network,
     Ask,
     Confirm,
+    /// Uplinks and pins are to be looked at.
+    Watch,
     Drain,
+    Detach,
     /// On an interface without addresses there is another router.
     Router,
     /// Another node has gone silent, or is back.
@@ -108,6 +125,10 @@ impl Control {
             problems: Vec::new(),
             reading: Reading::default(),
             observation: Observation::default(),
+            standing: Standing::of(self.attachment.shown()),
+            readiness: Readiness::new(Instant::now()),
+            ready: Ready::NotYet,
+            greet_until: None,
             probed: Targets::new(),
             started: Instant::now(),
             turned: Instant::now(),
@@ -121,8 +142,7 @@ impl Control {
         }
         // What is installed stays until it is known what shall be: what is not there may only not have come yet.
         while !self.read_source(&mut memory) {
-            self.state.send_modify(|state| Arc::make_mut(state).reading = memory.reading);
-            self.source.changed().await;
+            self.wait_source(&mut memory).await;
         }
         self.observe(&mut memory).await;
         self.network.solicit(&memory.observation.unresolved).await;
@@ -133,12 +153,15 @@ impl Control {
         let heart = watchdog.heart("control", TASK_LIMIT);
         let mut ask = tokio::time::interval(ASK_EVERY);
         let mut confirm = tokio::time::interval(CONFIRM_EVERY);
+        let mut watch = watch_ticks();
         loop {
             let wake = tokio::select! {
                 () = self.source.changed() => Wake::Source,
                 true = self.network.changed() => Wake::Network,
                 _ = ask.tick() => Wake::Ask,
                 _ = confirm.tick() => Wake::Confirm,
+                _ = watch.tick() => Wake::Watch,
+                Ok(()) = self.detaching.changed() => Wake::Detach,
                 Ok(()) = self.draining.changed() => Wake::Drain,
                 () = changed(&mut silent) => Wake::Silence,
                 () = self.neighbours.routers.changed() => Wake::Router,
@@ -146,6 +169,29 @@ impl Control {
             };
             heart.beat();
             self.woken(wake, &mut memory).await;
+        }
+    }
+
+    /// Waits until the source may be able to tell. What is attached is watched over all the same: it may carry packets
+    /// by what an agent before this one has installed.
+    async fn wait_source(&mut self, memory: &mut Memory) {
+        let mut watch = watch_ticks();
+        loop {
+            self.state.send_if_modified(|state| {
+                let is_same = state.reading == memory.reading && state.interfaces == memory.standing.attached;
+                let state = Arc::make_mut(state);
+                state.reading = memory.reading;
+                state.interfaces.clone_from(&memory.standing.attached);
+                !is_same
+            });
+            tokio::select! {
+                () = self.source.changed() => return,
+                Ok(()) = self.detaching.changed() => self.attachment.detach(),
+                _ = watch.tick() => {}
+            }
+            if self.watch_alone(memory).await {
+                memory.standing.problems.iter().for_each(|problem| tracing::warn!("{problem}"));
+            }
         }
     }
 
@@ -169,13 +215,31 @@ impl Control {
                 if self.observe(memory).await {
                     self.turn(memory);
                 }
+                if memory.ready != Ready::Yes {
+                    self.network.solicit(&memory.observation.unresolved).await;
+                }
             }
             Wake::Ask => {
                 self.network.solicit(&memory.observation.unresolved).await;
+                self.greet(memory).await;
                 // Time alone can make the agent ready.
-                if self.observe(memory).await || !self.state.borrow().ready {
+                if self.observe(memory).await || memory.ready != Ready::Yes {
                     self.turn(memory);
                 }
+            }
+            Wake::Watch => {
+                if self.watch_alone(memory).await {
+                    self.observe(memory).await;
+                    self.turn(memory);
+                } else if self.judge(memory) != memory.ready {
+                    self.turn(memory);
+                }
+            }
+            Wake::Detach => {
+                self.attachment.detach();
+                self.watch_alone(memory).await;
+                self.observe(memory).await;
+                self.turn(memory);
             }
             Wake::Silence => {
                 tokio::time::sleep(DEBOUNCE).await;
@@ -219,13 +283,15 @@ impl Control {
     }
 
     /// Looks at the network; true where something is different from the last look.
-    async fn observe(&self, memory: &mut Memory) -> bool {
-        match self.network.observe(&self.wanted(memory)).await {
+    async fn observe(&mut self, memory: &mut Memory) -> bool {
+        let standing = memory.standing.clone();
+        match self.observation(memory).await {
             Ok(mut observation) => {
                 self.network.revive(observation.revived(&memory.observation)).await;
                 observation.remember(&memory.observation);
                 let differs = observation.facts != memory.observation.facts
-                    || observation.unresolved != memory.observation.unresolved;
+                    || observation.unresolved != memory.observation.unresolved
+                    || standing != memory.standing;
                 memory.observation = observation;
                 differs
             }
@@ -240,7 +306,9 @@ impl Control {
     fn turn(&mut self, memory: &mut Memory) {
         let begun = Instant::now();
         let silent = self.prober.as_ref().map(|prober| prober.silent().borrow().clone()).unwrap_or_default();
-        let facts = Facts { silent, ..memory.observation.facts.clone() };
+        memory.ready = self.judge(memory);
+        let withdrawn = memory.ready == Ready::No;
+        let facts = Facts { silent, withdrawn, ..memory.observation.facts.clone() };
         let plan = memory.planner.plan(
             memory.modeller.model(),
             &facts,
@@ -260,7 +328,11 @@ impl Control {
                 "maps written"
             );
         }
-        // Only now that packets are taken care of may they be asked for.
+        if memory.installed.config.is_some() {
+            self.attachment.note_maps_written();
+        }
+        // Only now that packets are taken care of may they be asked for. The first plan can make the node ready.
+        memory.ready = self.judge(memory);
         let told = self.tell(memory);
         let failures = failures.iter().map(ToString::to_string).collect();
         self.publish(memory, plan, applied, told, failures);
@@ -273,21 +345,16 @@ impl Control {
             ignore_exclude_label: self.settings.ignore_exclude_label,
             local_needs_endpoint: self.neighbours.local_needs_endpoint,
             draining: self.is_draining(memory),
+            withdrawn: memory.ready == Ready::No,
         };
-        let is_ready = self.is_ready(memory);
-        self.neighbours.tell(memory.modeller.model(), &self.settings.node, &settings, is_ready)
+        let may_tell = memory.ready != Ready::NotYet;
+        self.neighbours.tell(memory.modeller.model(), &self.settings.node, &settings, may_tell)
     }
 
     /// Whether this node takes no new flows: it has been told so, or its Node object says so.
     fn is_draining(&self, memory: &Memory) -> bool {
         let node = memory.modeller.model().nodes.get(&self.settings.node);
         self.settings.draining || node.is_some_and(Node::is_draining)
-    }
-
-    /// Whether packets for VIPs get to their nodes, or have done so before.
-    fn is_ready(&self, memory: &Memory) -> bool {
-        let resolved = memory.observation.unresolved.is_empty() || memory.started.elapsed() > READY_ANYWAY;
-        self.state.borrow().ready || (memory.installed.config.is_some() && resolved)
     }
 
     /// Has the other nodes probed, those that a way is known to.
@@ -307,6 +374,14 @@ impl Control {
             prober.set_targets(targets.clone());
             memory.probed = targets;
         }
+    }
+
+    /// Whether the uplink may be why all other nodes are dead.
+    fn deaf_veth(&self, memory: &Memory, nodes: &[NodeState]) -> Option<String> {
+        let silent = self.prober.as_ref()?.silent();
+        let silent = silent.borrow();
+        let others = nodes.iter().filter(|node| !node.is_self);
+        memory.standing.deaf_veth(others.map(|node| !silent.contains(&node.address)))
     }
 
     fn apply(&mut self, plan: &Plan, installed: &mut Contents) -> (usize, Vec<MapsError>) {
@@ -346,15 +421,17 @@ impl Control {
             None => (Arc::clone(&before.announced), Vec::new()),
         };
         let faults = Faults::of(&problems);
-        let problems: Vec<String> =
+        let mut problems: Vec<String> =
             problems.iter().map(ToString::to_string).chain(failures).chain(troubles).collect();
-        say_problems(&before.problems, &problems);
-        say_drains(&before, &plan.nodes);
+        problems.extend(memory.standing.problems.iter().cloned());
+        problems.extend(self.deaf_veth(memory, &plan.nodes));
+        log::problems(&before.problems, &problems);
+        log::drains(&before, &plan.nodes);
         self.state.send_replace(Arc::new(State {
             node: before.node.clone(),
             version: before.version,
-            ready: self.is_ready(memory),
-            interfaces: before.interfaces.clone(),
+            ready: memory.ready == Ready::Yes,
+            interfaces: memory.standing.attached.clone(),
             asks_kernel: before.asks_kernel.clone(),
             turns: before.turns + 1,
             last: applied,
@@ -370,29 +447,11 @@ impl Control {
     }
 }
 
-/// Logs what has become wrong or right.
-fn say_problems(before: &[String], now: &[String]) {
-    // There may be one for every Service.
-    let [was, is] = [before, now].map(|problems| problems.iter().collect::<BTreeSet<_>>());
-    for problem in now.iter().filter(|problem| !was.contains(problem)) {
-        tracing::warn!("{problem}");
-    }
-    for gone in before.iter().filter(|problem| !is.contains(problem)) {
-        tracing::info!("no longer so: {gone}");
-    }
-}
-
-/// Logs what has begun or ceased to drain by its Node object.
-fn say_drains(before: &State, nodes: &[NodeState]) {
-    let drained = before.nodes.iter().filter_map(|node| Some((&node.name, node.drain.as_deref()?)));
-    let drained: BTreeMap<_, _> = drained.collect();
-    for node in nodes {
-        match (drained.get(&node.name).copied(), node.drain.as_deref()) {
-            (was, Some(by)) if was != Some(by) => tracing::info!(node = %node.name, by, "drains"),
-            (Some(_), None) => tracing::info!(node = %node.name, "drains no more"),
-            _ => {}
-        }
-    }
+/// When uplinks are looked at. Looks that were missed in a long turn are not made up for.
+fn watch_ticks() -> Interval {
+    let mut ticks = tokio::time::interval(WATCH_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 /// Waits until others are silent than before; without a prober for ever.

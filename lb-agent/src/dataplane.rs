@@ -1,17 +1,19 @@
 //! The kernel side: load, pin, attach; operations into map writes; counters.
 //!
 //! ```text
-//! preflight ── what must be so before anything is touched
-//! ask       ── what the program can ask this kernel: the object's gaps filled, from the kernel's btf
-//! attach    ── object → maps pinned, program loaded, a pinned link on each uplink
-//! maps      ── Op → map write;  maps → Contents (read back)
-//! mapping   ── a map as memory: the rings, and in cells liveness and flows
-//! bfd       ── sessions with routers
-//! counters  ── what the program counted
+//! preflight  ── what must be so before anything is touched
+//! ask        ── what the program can ask this kernel: the object's gaps filled, from the kernel's btf
+//! attach     ── object → maps and program, loaded
+//! attachment ── a pinned link on each uplink, as desired state
+//! maps       ── Op → map write;  maps → Contents (read back)
+//! mapping    ── a map as memory: the rings, and in cells liveness and flows
+//! bfd        ── sessions with routers
+//! counters   ── what the program counted
 //! ```
 
 pub mod ask;
 pub mod attach;
+pub mod attachment;
 pub mod bfd;
 pub mod btf;
 pub mod cells;

@@ -20,9 +20,10 @@ pub struct State {
     pub node: String,
     /// Version of this binary.
     pub version: &'static str,
-    /// Whether the maps hold a whole plan and every node that can be reached is known by its MAC.
+    /// Whether packets are carried: the program is on every uplink that is there, one of them has a carrier, the maps
+    /// hold a whole plan, and every node that can be reached is known by its MAC.
     pub ready: bool,
-    /// Where the program is.
+    /// The uplinks, and how the program runs on each.
     pub interfaces: Vec<Attached>,
     /// What the program can ask this node's kernel.
     pub asks_kernel: Questions,

@@ -265,12 +265,26 @@ impl Node {
 pub struct Announcer {
     /// Node indices in order of rank.
     pub ranks: [NodeIndex; 4],
+    /// The uplinks of this node on which it answers, a bit for each [`Link::number`]: of several on one LAN only one.
+    pub uplinks: u64,
 }
 
 impl Announcer {
-    /// One node, and nobody behind it.
+    /// One node on all its uplinks, and nobody behind it.
     pub const fn only(node: NodeIndex) -> Self {
-        Self { ranks: [node, NO_NODE, NO_NODE, NO_NODE] }
+        Self::on(node, u64::MAX)
+    }
+
+    /// One node on these of its uplinks, and nobody behind it.
+    pub const fn on(node: NodeIndex, uplinks: u64) -> Self {
+        Self { ranks: [node, NO_NODE, NO_NODE, NO_NODE], uplinks }
+    }
+
+    /// Whether an uplink is one of those that answer.
+    #[inline(always)]
+    pub const fn answers_on(&self, link: &Link) -> bool {
+        // What is masked cannot be shifted out, which the verifier wants to see.
+        self.uplinks >> (link.number & 63) & 1 != 0
     }
 }
 
@@ -312,17 +326,19 @@ const _: () = assert!(size_of::<FragmentKey>() == 40 && size_of::<FragmentFlow>(
 pub struct Link {
     /// Its MAC address.
     pub mac: [u8; 6],
-    /// Zero.
-    pub pad: [u8; 2],
+    /// Number of the uplink, below 64; the members of a bond have its number.
+    pub number: u16,
 }
+
+const _: () = assert!(size_of::<Link>() == 8 && capacity::LINKS <= 64);
 
 impl Link {
     /// No interface.
-    pub const NONE: Self = Self { mac: [0; 6], pad: [0; 2] };
+    pub const NONE: Self = Self { mac: [0; 6], number: 0 };
 
     /// The MAC address as a number, its first byte the lowest.
     #[inline(always)]
-    pub const fn number(&self) -> u64 {
+    pub const fn mac_word(&self) -> u64 {
         let [a, b, c, d, e, f] = self.mac;
         u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
     }

@@ -134,10 +134,10 @@ fn is_addressed_here<F: Frame, T: Tables>(frame: &F, tables: &T) -> bool {
     let Some(config) = tables.config() else { return true };
     let ingress = frame.ingress();
     if config.uplink == ingress {
-        return config.uplink_link.number() == destination;
+        return config.uplink_link.mac_word() == destination;
     }
     // Of an interface that the agent has not told of yet nothing is known.
-    tables.link(ingress).is_none_or(|link| link.number() == destination)
+    tables.link(ingress).is_none_or(|link| link.mac_word() == destination)
 }
 
 /// Whether an ICMP message is an error.

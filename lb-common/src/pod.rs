@@ -31,8 +31,8 @@ pod! {
     Node {
         way, outer_family, mtu, ifindex, next_hop_mac, source_mac, outer_sum, outer_source, outer_destination, id, pad
     }
-    Announcer { ranks }
-    Link { mac, pad }
+    Announcer { ranks, uplinks }
+    Link { mac, number }
     Config { hash_key, address4, self_node, flags, address6, echo_rate, id, liveness_limit, orphan_grace, probe_nonce, pad, uplink, uplink_link }
     EchoBudget { second, left }
     Liveness { last_seen, state }

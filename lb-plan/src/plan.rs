@@ -3,6 +3,7 @@
 mod announce;
 mod clock;
 mod editions;
+mod lan;
 mod nodes;
 mod placement;
 mod rings;
@@ -106,7 +107,7 @@ impl Planner {
         let kept = vips.install(&mut contents, &mut problems);
         self.past.remember(&editions, &placement, [installed, &contents], settings.former_grace, &mut clock);
         let announcers =
-            announce::announce(&mut contents, model, &roster, settings, installed, &mut problems);
+            announce::announce(&mut contents, model, &roster, settings, facts, installed, &mut problems);
         roster.install(&mut contents, &kept, installed, &mut problems);
         let services = state::services(model, &wanted, &contents, &announcers);
         Plan { contents, services, nodes: roster.states(), problems, wake: clock.wake() }
@@ -152,12 +153,16 @@ impl Planner {
 
 /// Interfaces with the program, as many as the map can hold.
 fn links(facts: &Facts, problems: &mut Vec<Problem>) -> BTreeMap<u32, Link> {
-    if facts.uplinks.len() > capacity::LINKS {
+    let of_uplink = |(number, (index, uplink)): (u16, (&u32, &Uplink))| -> Vec<(u32, Link)> {
+        let link = Link { mac: uplink.mac, number };
+        std::iter::once(index).chain(&uplink.members).map(|index| (*index, link)).collect()
+    };
+    let links: BTreeMap<u32, Link> = (0..).zip(&facts.uplinks).flat_map(of_uplink).collect();
+    if links.len() > capacity::LINKS {
         let reason = Reason::MapFull { map: name::LINKS, capacity: capacity::LINKS };
         problems.push(Problem::general(reason));
     }
-    let uplinks = facts.uplinks.iter().take(capacity::LINKS);
-    uplinks.map(|(ifindex, uplink)| (*ifindex, Link { mac: uplink.mac, pad: [0; 2] })).collect()
+    links.into_iter().take(capacity::LINKS).collect()
 }
 
 #[cfg(test)]

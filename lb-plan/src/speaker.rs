@@ -62,6 +62,8 @@ pub struct SpeakerSettings {
     pub local_needs_endpoint: bool,
     /// The node is about to go: routers are asked to prefer other ways (RFC 8326).
     pub draining: bool,
+    /// The node cannot carry packets: it advertises nothing.
+    pub withdrawn: bool,
 }
 
 /// Plans for a node; `None` if the node is not known: then nothing is to be changed.

@@ -37,7 +37,6 @@ use std::time::Duration;
 use std::{env, fs, thread};
 
 use anyhow::{Context, Result, anyhow};
-use nix::mount::{MsFlags, mount};
 
 use self::addresses::{Addresses, Family};
 pub use self::command::Process;
@@ -58,7 +57,7 @@ const SHOWN_LINES: usize = 300;
 pub struct Lab {
     agents: Mutex<BTreeMap<String, Process>>,
     pods: Mutex<BTreeMap<String, Pod>>,
-    _far_ends: FarEnds,
+    far_ends: Mutex<FarEnds>,
     hosts: BTreeMap<String, Host>,
     topology: Mutex<Topology>,
     namespaces: Arc<Namespaces>,
@@ -99,7 +98,7 @@ impl Lab {
         let lab = Self {
             agents: Mutex::default(),
             pods: Mutex::default(),
-            _far_ends: far_ends,
+            far_ends: Mutex::new(far_ends),
             hosts,
             topology: Mutex::new(topology),
             namespaces,
@@ -227,15 +226,20 @@ impl Lab {
         lock(&self.agents)
     }
 
+    /// Makes a link from a host to a switch, as the wiring has made them.
+    pub(crate) fn wire_port(&self, host: &Host, name: &str, switch: &Host, far: &str) -> Result<()> {
+        let place = Host::wiring_place(&self.namespaces)?;
+        place.ip(&[wiring::veth(host.name(), name, switch.name(), far)])?;
+        switch_offload_off(host, &[name.to_owned()])?;
+        switch_offload_off(switch, &[far.to_owned()])?;
+        switch.ip(&[format!("link set {far} master br0 up")])?;
+        lock(&self.far_ends).attach(switch, far)
+    }
+
     /// Gives every node a bpffs of its own, so that pinned names of one node never meet another's.
     fn prepare_nodes(&self) -> Result<()> {
         for node in self.nodes()? {
-            let bpffs = node.bpffs();
-            node.run(|| {
-                fs::create_dir_all(&bpffs)?;
-                let none = None::<&str>;
-                mount(Some("bpf"), &bpffs, Some("bpf"), MsFlags::empty(), none).context("mount a bpffs")
-            })?;
+            node.mount_bpffs()?;
         }
         Ok(())
     }

@@ -191,7 +191,7 @@ fn memory(key: &str) -> Result<u64> {
 
 /// Every node is on-link.
 fn facts(model: &Model, own: &NodeName) -> Facts {
-    let uplink = Uplink { name: "eth0".into(), mac: [2, 0, 0, 0, 0, 1], mtu: 1500 };
+    let uplink = Uplink { name: "eth0".into(), mac: [2, 0, 0, 0, 0, 1], mtu: 1500, ..Uplink::default() };
     let source = model.nodes.get(own).map_or(std::net::Ipv4Addr::LOCALHOST.into(), |node| node.primary());
     let way = Way { ifindex: 2, next_hop_mac: [2, 0, 0, 0, 0, 2], on_link: true, mtu: 1500, source };
     let ways = model.addresses_to_resolve(own).into_iter().map(|address| (address, way.clone())).collect();

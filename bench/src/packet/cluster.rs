@@ -76,7 +76,7 @@ pub fn tables(case: &Case) -> HostTables {
         probe_nonce: 1,
         pad: [0; 2],
         uplink: INGRESS,
-        uplink_link: Link { mac: SELF_MAC, pad: [0; 2] },
+        uplink_link: Link { mac: SELF_MAC, number: 0 },
     };
     let slots = u32::from(rings) * SLOTS;
     let sizes = Sizes { slots, nodes: u32::from(NODES) + 1, vip_stats: u32::from(vips) };

@@ -19,6 +19,7 @@ use prometheus::{
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::dataplane::attach::Mode;
 use crate::http::{HttpServer, Limits};
 use crate::speaker::bfd::BfdViewed;
 use crate::speaker::{Speaker, SpeakerView, Viewed};
@@ -97,7 +98,8 @@ const BFD: [Metric<BfdViewed>; 7] = [
 /// A metric of the whole agent: its name, what it says, what it is, and how it is read.
 type Single = (&'static str, &'static str, Kind, fn(&SpeakerView, &State) -> u64);
 
-const SINGLE: [Single; 6] = [
+const SINGLE: [Single; 7] = [
+    ("fairlead_ready", "Whether this node carries packets", Gauge, |_, state| state.ready.into()),
     (
         "fairlead_bgp_unknown_connections_total",
         "Connections that no peer is configured for, closed",
@@ -192,6 +194,7 @@ fn render(view: &SpeakerView, state: &State) -> Result<String, prometheus::Error
         single(&registry, name, help, *kind, read(view, state))?;
     }
     announced(&registry, state)?;
+    uplinks(&registry, state)?;
     TextEncoder::new().encode_to_string(&registry.gather())
 }
 
@@ -274,6 +277,16 @@ fn announced(registry: &Registry, state: &State) -> Result<(), prometheus::Error
         for address in &announced.addresses {
             gauges.with_label_values(&[&service, "bgp", &state.node, &address.to_string()]).set(1);
         }
+    }
+    registry.register(Box::new(gauges))
+}
+
+/// Whether the program runs on each uplink.
+fn uplinks(registry: &Registry, state: &State) -> Result<(), prometheus::Error> {
+    let options = Opts::new("fairlead_uplink_attached", "Whether the XDP program runs on the uplink");
+    let gauges = IntGaugeVec::new(options, &["interface"])?;
+    for uplink in &state.interfaces {
+        gauges.with_label_values(&[&uplink.interface]).set(i64::from(uplink.mode != Mode::Off));
     }
     registry.register(Box::new(gauges))
 }

@@ -14,6 +14,7 @@ use lb_plan::plan::Forwarding;
 use super::{PinArgs, SocketArgs};
 use crate::app::{self, AppError, Options, SpeakerOptions};
 use crate::dataplane::ask::AskKernel;
+use crate::dataplane::attach::ModeChoice;
 use crate::liveness::Profile;
 use crate::source::SourceOptions;
 use crate::telling;
@@ -44,6 +45,9 @@ pub struct AgentArgs {
     /// default routes.
     #[arg(long = "interface", value_name = "IF")]
     interfaces: Vec<String>,
+    /// How the XDP program runs on the uplinks.
+    #[arg(long, value_enum, default_value = "auto")]
+    xdp_mode: XdpModeArg,
     /// How packets get to other nodes.
     #[arg(long, value_enum, default_value = "auto")]
     forwarding: ForwardingArg,
@@ -139,6 +143,17 @@ impl From<DrainArgs> for DrainRules {
     }
 }
 
+/// How the XDP program runs on the uplinks.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum XdpModeArg {
+    /// In the driver where it has XDP; in the stack elsewhere, and on a veth.
+    Auto,
+    /// In the driver only. The other end of a veth then needs an XDP program or GRO.
+    Native,
+    /// In the stack, which costs several times as much.
+    Generic,
+}
+
 /// How packets get to other nodes.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ForwardingArg {
@@ -202,6 +217,11 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
         },
         node: NodeName::from(args.node.as_str()),
         interfaces: args.interfaces,
+        mode: match args.xdp_mode {
+            XdpModeArg::Auto => ModeChoice::Auto,
+            XdpModeArg::Native => ModeChoice::Native,
+            XdpModeArg::Generic => ModeChoice::Generic,
+        },
         bpffs: args.pins.bpffs,
         accepted: args.accepted_file.unwrap_or_else(|| args.socket.socket.with_extension("accepted.json")),
         socket: args.socket.socket,

@@ -1,8 +1,10 @@
 //! `fairlead detach`.
 
 use clap::Args;
+use hyper::Method;
 
-use super::PinArgs;
+use super::client::{self, ClientError};
+use super::{PinArgs, SocketArgs};
 use crate::dataplane::pins::Pins;
 
 /// Arguments of `fairlead detach`.
@@ -10,14 +12,34 @@ use crate::dataplane::pins::Pins;
 pub struct DetachArgs {
     #[command(flatten)]
     pins: PinArgs,
+    #[command(flatten)]
+    socket: SocketArgs,
 }
 
-/// Removes links and maps, and says which.
+/// Why not all is removed.
+#[derive(Debug, thiserror::Error)]
+pub enum DetachError {
+    /// The agent does not let go.
+    #[error("the agent that runs here does not detach: {0}")]
+    Agent(#[from] ClientError),
+    /// A pin is there and cannot be removed.
+    #[error("cannot remove all pins: {0}")]
+    Pins(#[from] std::io::Error),
+}
+
+/// Has an agent that runs let go, removes links and maps, and says which.
 ///
 /// # Errors
-/// When a pin is there and cannot be removed.
-pub fn run(args: &DetachArgs) -> std::io::Result<()> {
+/// When the agent does not let go, or a pin is there and cannot be removed.
+pub fn run(args: &DetachArgs) -> Result<(), DetachError> {
     let pins = Pins::below(&args.pins.bpffs);
+    let socket = &args.socket.socket;
+    // An agent holds what it has attached, and would pin it again.
+    if std::os::unix::net::UnixStream::connect(socket).is_ok() {
+        client::ask(socket, &Method::POST, "/detach")?;
+        println!("the agent has detached; it attaches again when it is restarted");
+        return Ok(());
+    }
     let removed = pins.remove_all()?;
     if removed.is_empty() {
         println!("nothing is pinned in {}", pins.directory().display());

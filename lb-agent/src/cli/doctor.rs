@@ -11,6 +11,7 @@ use crate::dataplane::attach::{self, AttachError};
 use crate::dataplane::object::{EMPTY_PROGRAM, OBJECT, PROGRAM};
 use crate::dataplane::pins::Pins;
 use crate::dataplane::preflight::{self, Unfit};
+use crate::net::link::{self, DeviceKind};
 
 /// Arguments of `fairlead doctor`.
 #[derive(Debug, Args)]
@@ -58,9 +59,26 @@ pub fn run(args: &DoctorArgs) -> Result<(), DoctorError> {
     }
     show_object()?;
     if !args.object {
+        args.interfaces.iter().for_each(|name| show_uplink(name));
         println!("fit for `fairlead agent`");
     }
     Ok(())
+}
+
+/// What makes a difference to how the program would run on an uplink.
+fn show_uplink(name: &str) {
+    let Some(device) = link::look(name) else { return };
+    if device.kind == DeviceKind::Veth {
+        println!(
+            "{name} is a veth: the program runs in the stack. --xdp-mode native needs an XDP program or GRO at its other end: without, what the program sends is lost, and other nodes take this one for dead"
+        );
+    }
+    if let Some(program) = device.program {
+        println!(
+            "{name} has XDP program {}: one of another Fairlead is taken over, others are not",
+            program.id
+        );
+    }
 }
 
 fn show_object() -> Result<(), DoctorError> {

@@ -48,14 +48,14 @@ pub(super) struct Told {
 }
 
 impl Neighbours {
-    /// Has routers told all that they shall know; nothing of it yet while this node cannot take the packets,
-    /// `is_ready` being false. `None` where this node is not known, and nothing has changed.
+    /// Has routers told all that they shall know; nothing of it yet while it is not known whether this node can take
+    /// the packets, `may_tell` being false. `None` where this node is not known, and nothing has changed.
     pub(super) fn tell(
         &mut self,
         model: &Model,
         node: &NodeName,
         settings: &SpeakerSettings,
-        is_ready: bool,
+        may_tell: bool,
     ) -> Option<Told> {
         // What is not known now may be so again in a moment: nothing is taken back.
         let own = model.nodes.get(node)?;
@@ -68,7 +68,7 @@ impl Neighbours {
         self.routers.watch(&interfaces(&plan).map(|(_, interface)| interface.clone()).collect());
         let found = self.routers.found();
         let context = Context { identity: &identity, found: &found, restarted: self.restarted };
-        self.speaker.set(wanted(&plan, &context, is_ready));
+        self.speaker.set(wanted(&plan, &context, may_tell));
         let troubles = unnumbered(&plan, &found).into_iter().chain(without_echoes(&plan)).collect();
         let problems = plan.problems.clone();
         Some(Told { services: announced(plan), problems, troubles })
@@ -97,9 +97,9 @@ struct Context<'a> {
     restarted: bool,
 }
 
-fn wanted(plan: &SpeakerPlan, context: &Context<'_>, is_ready: bool) -> Wanted {
+fn wanted(plan: &SpeakerPlan, context: &Context<'_>, may_tell: bool) -> Wanted {
     let wanted = plan.peers.iter().filter_map(|(name, peer)| {
-        let routes = is_ready.then(|| Arc::clone(&peer.routes));
+        let routes = may_tell.then(|| Arc::clone(&peer.routes));
         Some((name.clone(), neighbour(&peer.session, context, routes)?))
     });
     wanted.collect()

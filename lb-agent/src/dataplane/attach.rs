@@ -1,16 +1,13 @@
-//! The program onto the uplinks: maps pinned or found pinned, a pinned link an interface, all or nothing.
+//! The program and its maps: loaded, and why they are not on an uplink.
 
+use std::io;
 use std::path::PathBuf;
-use std::{fs, io};
 
-use aya::programs::links::{FdLink, LinkError, PinnedLink};
-use aya::programs::xdp::XdpLink;
-use aya::programs::{ProgramError, Xdp, XdpMode};
+use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use lb_common::maps::name;
 use serde::Serialize;
 
-use super::ask::Prepared;
 use super::object::{EMPTY_PROGRAM, OBJECT, PROGRAM};
 use super::pins::Pins;
 
@@ -54,16 +51,50 @@ pub enum AttachError {
         /// What the kernel said.
         source: ProgramError,
     },
-    /// The link cannot be pinned or taken over.
-    #[error("cannot keep the attachment of {interface} at {}: {reason}", .path.display())]
+    /// The link cannot be used.
+    #[error("cannot keep the attachment of {interface}: {reason}")]
     Link {
         /// The interface.
         interface: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// Something cannot be pinned.
+    #[error("cannot pin {}: {reason}", .path.display())]
+    Pin {
         /// The pin.
         path: PathBuf,
         /// What went wrong.
         reason: String,
     },
+    /// The BPF file system is gone.
+    #[error(
+        "{} is no BPF file system any more: forwarding goes on, but ends with this agent; mount it by `mount -t bpf bpf {}`, and the agent pins everything again",
+        .path.display(), .path.display()
+    )]
+    NoBpffs {
+        /// Where it was.
+        path: PathBuf,
+    },
+    /// There is no such interface.
+    #[error("uplink {interface} is gone: it is served again as soon as there is an interface of that name")]
+    Absent {
+        /// The interface.
+        interface: String,
+    },
+    /// The interface has another name.
+    #[error(
+        "uplink {interface} is now called {name}: it is still served, but an agent that starts looks for {interface}: rename it back, or give --interface {name}"
+    )]
+    Renamed {
+        /// As it was given.
+        interface: String,
+        /// As it is called now.
+        name: String,
+    },
+    /// It has been taken off on request.
+    #[error("`fairlead detach` has detached the program: restart the agent to attach it again")]
+    Detached,
 }
 
 /// How the program runs on an interface.
@@ -74,45 +105,43 @@ pub enum Mode {
     Native,
     /// In the stack, which costs several times as much.
     Generic,
-    /// Attached by an agent before this one, in the mode that it found.
-    TakenOver,
+    /// Not at all.
+    Off,
 }
 
-/// An interface with the program.
-#[derive(Clone, Debug, Serialize)]
+/// How the program is to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ModeChoice {
+    /// In the driver where it has XDP, in the stack elsewhere, and on a veth.
+    ///
+    /// What a native program sends back out of a veth is lost unless the other end has an XDP program or GRO, which
+    /// cannot be seen from here: the other end is mostly in another network namespace.
+    #[default]
+    Auto,
+    /// In the driver.
+    Native,
+    /// In the stack.
+    Generic,
+}
+
+impl ModeChoice {
+    /// The one mode that will do; `None`: the best that the driver has.
+    pub(super) fn of(self, is_veth: bool) -> Option<Mode> {
+        match self {
+            Self::Auto => is_veth.then_some(Mode::Generic),
+            Self::Native => Some(Mode::Native),
+            Self::Generic => Some(Mode::Generic),
+        }
+    }
+}
+
+/// An uplink, and how the program runs on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Attached {
-    /// Its name.
+    /// The interface's name as it is now.
     pub interface: String,
     /// How the program runs on it.
     pub mode: Mode,
-}
-
-/// Loads the program and puts it on the interfaces. Pinned maps and links of an agent before this one are
-/// taken over: the maps keep their content, and the program on a link is replaced in one step.
-///
-/// # Errors
-/// See [`AttachError`]; nothing is left behind that was not there before.
-pub fn attach(
-    pins: &Pins,
-    interfaces: &[String],
-    ring_slots: u32,
-    prepared: &Prepared,
-) -> Result<Vec<Attached>, AttachError> {
-    let fresh = !pins.directory().exists();
-    let directory = pins.directory();
-    fs::create_dir_all(&directory).map_err(|source| AttachError::Directory { path: directory, source })?;
-    let mut undo = Undo { pins, links: Vec::new(), everything: fresh };
-    let mut ebpf = load_object(&prepared.object, Some(pins), ring_slots).map_err(AttachError::Maps)?;
-    let program = loaded_program(&mut ebpf, PROGRAM)?;
-    let mut attached = Vec::new();
-    for interface in interfaces {
-        attached.push(Attached {
-            interface: interface.clone(),
-            mode: attach_one(program, pins, interface, &mut undo)?,
-        });
-    }
-    undo.keep();
-    Ok(attached)
 }
 
 /// The object as it is built: its program asks the kernel nothing. See [`load_object`].
@@ -147,99 +176,4 @@ pub fn loaded_program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a 
     let program: &mut Xdp = program.try_into().map_err(|_| AttachError::NoProgram(name))?;
     program.load().map_err(AttachError::Load)?;
     Ok(program)
-}
-
-fn attach_one(
-    program: &mut Xdp,
-    pins: &Pins,
-    interface: &str,
-    undo: &mut Undo<'_>,
-) -> Result<Mode, AttachError> {
-    let path = pins.link(interface);
-    let link_error =
-        |reason: String| AttachError::Link { interface: interface.into(), path: path.clone(), reason };
-    if let Ok(pinned) = PinnedLink::from_pin(&path) {
-        match take_over(program, pinned) {
-            Ok(()) => return Ok(Mode::TakenOver),
-            // The interface is gone, and perhaps another one has its name now: the pin leads nowhere.
-            Err(_) => fs::remove_file(&path).map_err(|e| link_error(e.to_string()))?,
-        }
-    }
-    let (link, mode) = fresh_link(program, interface)?;
-    let link = program.take_link(link).map_err(|e| link_error(e.to_string()))?;
-    let link: FdLink = link
-        .try_into()
-        .map_err(|e: LinkError| link_error(format!("{e}; Linux 5.9 or later is needed for XDP links")))?;
-    link.pin(&path).map_err(|e| link_error(e.to_string()))?;
-    undo.links.push(path);
-    Ok(mode)
-}
-
-fn take_over(program: &mut Xdp, pinned: PinnedLink) -> Result<(), ProgramError> {
-    let link: XdpLink = FdLink::from(pinned).try_into().map_err(|_| ProgramError::NotAttached)?;
-    // The link that the program now holds is dropped with it; the pin keeps the attachment.
-    program.attach_to_link(link).map(drop)
-}
-
-fn fresh_link(
-    program: &mut Xdp,
-    interface: &str,
-) -> Result<(aya::programs::xdp::XdpLinkId, Mode), AttachError> {
-    match program.attach(interface, XdpMode::Driver) {
-        Ok(link) => Ok((link, Mode::Native)),
-        Err(error) if is_errno(&error, libc::EBUSY) || is_errno(&error, libc::EEXIST) => {
-            Err(AttachError::Occupied { interface: interface.into(), holder: holder(interface) })
-        }
-        Err(native) => match program.attach(interface, XdpMode::Skb) {
-            Ok(link) => {
-                tracing::warn!(interface, %native, "the driver has no XDP: running in the stack, which costs several times as much");
-                Ok((link, Mode::Generic))
-            }
-            Err(source) => Err(AttachError::Attach { interface: interface.into(), source }),
-        },
-    }
-}
-
-fn is_errno(error: &ProgramError, errno: i32) -> bool {
-    matches!(error, ProgramError::SyscallError(e) if e.io_error.raw_os_error() == Some(errno))
-}
-
-/// What is known of the program on an interface, for a sentence.
-fn holder(interface: &str) -> String {
-    let Some(id) = crate::net::link::xdp_program_of(interface) else {
-        return "one that cannot be named".into();
-    };
-    let name = aya::programs::loaded_programs()
-        .filter_map(Result::ok)
-        .find(|program| program.id() == id)
-        .and_then(|program| program.name_as_str().map(str::to_owned));
-    match name {
-        Some(name) => format!("{name:?} (id {id})"),
-        None => format!("id {id}"),
-    }
-}
-
-/// Takes back, unless it is told to keep, what was pinned.
-struct Undo<'a> {
-    pins: &'a Pins,
-    links: Vec<PathBuf>,
-    everything: bool,
-}
-
-impl Undo<'_> {
-    fn keep(mut self) {
-        self.links.clear();
-        self.everything = false;
-    }
-}
-
-impl Drop for Undo<'_> {
-    fn drop(&mut self) {
-        for link in &self.links {
-            let _ = fs::remove_file(link);
-        }
-        if self.everything {
-            let _ = self.pins.remove_all();
-        }
-    }
 }

@@ -48,18 +48,42 @@ impl Pins {
     /// # Errors
     /// When the directory exists and cannot be read.
     pub fn linked_interfaces(&self) -> io::Result<Vec<String>> {
-        let entries = match fs::read_dir(self.directory()) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        let mut interfaces = Vec::new();
-        for entry in entries {
-            let name = entry?.file_name();
-            interfaces.extend(name.to_str().and_then(|n| n.strip_prefix(LINK_PREFIX)).map(str::to_owned));
+        let names = entries(&self.directory())?.into_iter().filter_map(|path| linked(&path));
+        Ok(names.collect())
+    }
+
+    /// Every pinned link, of other layouts too: the interface that it is pinned for, and its path.
+    ///
+    /// # Errors
+    /// When a directory exists and cannot be read.
+    pub fn links(&self) -> io::Result<Vec<(String, PathBuf)>> {
+        let mut links = Vec::new();
+        for layout in self.layouts()? {
+            links.extend(entries(&layout)?.into_iter().filter_map(|path| Some((linked(&path)?, path))));
         }
-        interfaces.sort();
-        Ok(interfaces)
+        Ok(links)
+    }
+
+    /// Removes all that is pinned in other layouts: what an agent of another version has left.
+    ///
+    /// # Errors
+    /// When a pin is there and cannot be removed.
+    pub fn remove_other_layouts(&self) -> io::Result<()> {
+        for layout in self.layouts()?.into_iter().filter(|layout| *layout != self.directory()) {
+            for path in entries(&layout)? {
+                remove(path, &mut Vec::new())?;
+            }
+            fs::remove_dir(layout)?;
+        }
+        Ok(())
+    }
+
+    fn layouts(&self) -> io::Result<Vec<PathBuf>> {
+        let is_layout = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.and_then(|name| name.strip_prefix('v')).is_some_and(|number| number.parse::<u32>().is_ok())
+        };
+        Ok(entries(&self.bpffs.join("fairlead"))?.into_iter().filter(is_layout).collect())
     }
 
     /// Removes every pin of this layout, links first, so that no packet meets half a program; then the
@@ -85,6 +109,23 @@ impl Pins {
 }
 
 const LINK_PREFIX: &str = "link_";
+
+/// What is in a directory, in order; nothing where there is no such directory.
+fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// The interface whose link is pinned there.
+fn linked(path: &Path) -> Option<String> {
+    path.file_name()?.to_str()?.strip_prefix(LINK_PREFIX).map(str::to_owned)
+}
 
 fn remove(path: PathBuf, removed: &mut Vec<PathBuf>) -> io::Result<()> {
     match fs::remove_file(&path) {

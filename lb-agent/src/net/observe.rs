@@ -12,11 +12,15 @@ use netlink_packet_route::RouteNetlinkMessage;
 use rtnetlink::sys::SocketAddr;
 use rtnetlink::{Handle, MulticastGroup};
 
-use super::{link, way};
+use super::link::{self, Device, DeviceKind};
+use super::{address, uplinks, way};
 
 /// How often neighbours that are known are confirmed: a host that came back with another MAC and said
 /// nothing is found out after this long.
 pub const CONFIRM_EVERY: Duration = Duration::from_secs(10);
+/// How often uplinks are looked at: a program that is detached or replaced is not notified, and meanwhile the node's own
+/// stack refuses the packets of others' connections.
+pub const WATCH_EVERY: Duration = Duration::from_millis(100);
 /// How often neighbours that are not known are asked for.
 pub const ASK_EVERY: Duration = Duration::from_secs(1);
 
@@ -24,7 +28,6 @@ pub const ASK_EVERY: Duration = Duration::from_secs(1);
 pub struct Network {
     handle: Handle,
     notifications: UnboundedReceiver<(NetlinkMessage<RouteNetlinkMessage>, SocketAddr)>,
-    interfaces: Vec<String>,
 }
 
 /// What was found.
@@ -60,7 +63,7 @@ impl Network {
     ///
     /// # Errors
     /// When the kernel gives no netlink socket.
-    pub fn open(interfaces: &[String]) -> std::io::Result<Self> {
+    pub fn open() -> std::io::Result<Self> {
         let (connection, handle, notifications) = rtnetlink::new_multicast_connection(&[
             MulticastGroup::Link,
             MulticastGroup::Neigh,
@@ -70,7 +73,7 @@ impl Network {
             MulticastGroup::Ipv6Route,
         ])?;
         tokio::spawn(connection);
-        Ok(Self { handle, notifications, interfaces: interfaces.to_vec() })
+        Ok(Self { handle, notifications })
     }
 
     /// Waits until something in the network has changed; false when the kernel has hung up.
@@ -83,12 +86,47 @@ impl Network {
         while self.notifications.try_recv().is_ok() {}
     }
 
-    /// Looks at everything: uplinks, routes to `addresses`, neighbours.
+    /// All interfaces.
     ///
     /// # Errors
     /// When the kernel does not answer.
-    pub async fn observe(&self, addresses: &BTreeSet<IpAddr>) -> Result<Observation, rtnetlink::Error> {
-        let (uplinks, carriers) = self.uplinks().await?;
+    pub async fn all_devices(&self) -> Result<Vec<Device>, rtnetlink::Error> {
+        link::all(&self.handle).await
+    }
+
+    /// The interfaces of these names and these indices, as far as they are there; each once.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub async fn devices(
+        &self,
+        names: impl IntoIterator<Item = &str>,
+        indices: impl IntoIterator<Item = u32>,
+    ) -> Result<Vec<Device>, rtnetlink::Error> {
+        let mut devices: Vec<Device> = Vec::new();
+        for name in names {
+            devices.extend(link::by_name(&self.handle, name).await?);
+        }
+        for index in indices {
+            if devices.iter().all(|device| device.index != index) {
+                devices.extend(link::by_index(&self.handle, index).await?);
+            }
+        }
+        Ok(devices)
+    }
+
+    /// Looks at everything: the uplinks, which are these devices, routes to `addresses`, neighbours.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub async fn observe(
+        &self,
+        addresses: &BTreeSet<IpAddr>,
+        devices: &[&Device],
+    ) -> Result<Observation, rtnetlink::Error> {
+        let uplinks = self.uplinks(devices).await?;
+        let carriers =
+            devices.iter().filter(|device| device.has_carrier).map(|device| device.index).collect();
         let mut facts = Facts { uplinks, ..Facts::default() };
         let neighbours = way::neighbours(&self.handle).await?;
         let mut unresolved = BTreeSet::new();
@@ -108,17 +146,22 @@ impl Network {
         Ok(Observation { facts, unresolved, carriers, neighbours: known })
     }
 
-    /// The uplinks, and which of them have a carrier.
-    async fn uplinks(&self) -> Result<(BTreeMap<u32, Uplink>, BTreeSet<u32>), rtnetlink::Error> {
+    /// The devices as uplinks; without an Ethernet address, one is none.
+    async fn uplinks(&self, devices: &[&Device]) -> Result<BTreeMap<u32, Uplink>, rtnetlink::Error> {
+        let mut networks = address::networks(&self.handle).await?;
         let mut uplinks = BTreeMap::new();
-        let mut carriers = BTreeSet::new();
-        for name in &self.interfaces {
-            if let Some((ifindex, uplink, has_carrier)) = link::uplink(&self.handle, name).await? {
-                uplinks.insert(ifindex, uplink);
-                carriers.extend(has_carrier.then_some(ifindex));
-            }
+        for device in devices {
+            let Some(mac) = device.mac else { continue };
+            let members = match device.kind {
+                DeviceKind::Bond => link::members(&self.handle, device.index).await?,
+                DeviceKind::Veth | DeviceKind::Other => Vec::new(),
+            };
+            let members = members.into_iter().collect();
+            let Device { name, mtu, has_carrier, .. } = (*device).clone();
+            let networks = networks.remove(&device.index).unwrap_or_default();
+            uplinks.insert(device.index, Uplink { name, mac, mtu, members, networks, has_carrier });
         }
-        Ok((uplinks, carriers))
+        Ok(uplinks)
     }
 
     /// Has the kernel ask at once for neighbours that it asked for in vain while there was no carrier: left to
@@ -137,6 +180,16 @@ impl Network {
                 way::solicit(&self.handle, route.ifindex, route.next_hop).await;
             }
         }
+    }
+
+    /// Has the kernel ask for these and for the gateways of the default routes at once. Who is asked learns this
+    /// machine's MAC: after an uplink was made again or got another MAC, others still have the old one, while the
+    /// kernel has forgotten theirs.
+    pub async fn greet(&self, addresses: impl IntoIterator<Item = &IpAddr>) {
+        for (ifindex, gateway) in uplinks::gateways(&self.handle).await.unwrap_or_default() {
+            way::solicit(&self.handle, ifindex, gateway).await;
+        }
+        self.solicit(addresses).await;
     }
 }
 

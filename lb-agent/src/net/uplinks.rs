@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use futures::TryStreamExt;
 use netlink_packet_route::route::{RouteAttribute, RouteHeader, RouteMessage, RouteType};
 use nix::net::if_::if_indextoname;
 use rtnetlink::{Handle, RouteMessageBuilder};
+
+use super::way;
 
 /// Names of the interfaces that default routes of the main table lead out by, in the order of the alphabet; of a
 /// route with several next hops all of them.
@@ -28,39 +30,66 @@ pub async fn of_default_routes() -> io::Result<Vec<String>> {
     Ok(names)
 }
 
+/// Interface and address of every gateway of a default route.
+pub(super) async fn gateways(handle: &Handle) -> Result<BTreeSet<(u32, IpAddr)>, rtnetlink::Error> {
+    Ok(default_routes(handle)
+        .await?
+        .iter()
+        .flat_map(hops)
+        .filter_map(|(index, via)| Some((index, via?)))
+        .collect())
+}
+
 async fn indices(handle: &Handle) -> Result<BTreeSet<u32>, rtnetlink::Error> {
-    let mut indices = BTreeSet::new();
+    Ok(default_routes(handle).await?.iter().flat_map(hops).map(|(index, _)| index).collect())
+}
+
+async fn default_routes(handle: &Handle) -> Result<Vec<RouteMessage>, rtnetlink::Error> {
+    let mut found = Vec::new();
     let requests =
         [RouteMessageBuilder::<Ipv4Addr>::new().build(), RouteMessageBuilder::<Ipv6Addr>::new().build()];
     for request in requests {
         let mut routes = handle.route().get(request).execute();
         while let Some(route) = routes.try_next().await? {
-            indices.extend(interfaces(&route));
+            found.extend(is_default(&route).then_some(route));
         }
     }
-    Ok(indices)
+    Ok(found)
 }
 
-/// Interfaces of a default route; none of any other.
-fn interfaces(route: &RouteMessage) -> Vec<u32> {
+fn is_default(route: &RouteMessage) -> bool {
     let header = &route.header;
-    let is_default = header.destination_prefix_length == 0
+    header.destination_prefix_length == 0
         && header.table == RouteHeader::RT_TABLE_MAIN
-        && header.kind == RouteType::Unicast;
-    if !is_default {
-        return Vec::new();
+        && header.kind == RouteType::Unicast
+}
+
+/// Interface of each next hop of a route, and its gateway where it has one.
+fn hops(route: &RouteMessage) -> Vec<(u32, Option<IpAddr>)> {
+    let (mut hops, mut interface) = (Vec::new(), None);
+    for attribute in &route.attributes {
+        match attribute {
+            RouteAttribute::Oif(index) => interface = Some(*index),
+            RouteAttribute::MultiPath(several) => {
+                hops.extend(several.iter().map(|hop| (hop.interface_index, gateway(&hop.attributes))));
+            }
+            _ => {}
+        }
     }
-    let of_attribute = |attribute: &RouteAttribute| match attribute {
-        RouteAttribute::Oif(index) => vec![*index],
-        RouteAttribute::MultiPath(hops) => hops.iter().map(|hop| hop.interface_index).collect(),
-        _ => Vec::new(),
-    };
-    route.attributes.iter().flat_map(of_attribute).collect()
+    hops.extend(interface.map(|index| (index, gateway(&route.attributes))));
+    hops
+}
+
+fn gateway(attributes: &[RouteAttribute]) -> Option<IpAddr> {
+    attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Gateway(address) => way::ip(address),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use netlink_packet_route::route::RouteNextHop;
+    use netlink_packet_route::route::{RouteAddress, RouteNextHop};
 
     use super::*;
 
@@ -75,21 +104,24 @@ mod tests {
 
     #[test]
     fn only_default_routes_of_the_main_table_name_uplinks() {
-        assert_eq!(interfaces(&route(|_| ())), [7]);
-        let none: [u32; 0] = [];
-        assert_eq!(interfaces(&route(|it| it.header.destination_prefix_length = 24)), none);
-        assert_eq!(interfaces(&route(|it| it.header.table = 100)), none);
-        assert_eq!(interfaces(&route(|it| it.header.kind = RouteType::Unreachable)), none);
+        assert!(is_default(&route(|_| ())));
+        assert!(!is_default(&route(|it| it.header.destination_prefix_length = 24)));
+        assert!(!is_default(&route(|it| it.header.table = 100)));
+        assert!(!is_default(&route(|it| it.header.kind = RouteType::Unreachable)));
+        assert_eq!(hops(&route(|_| ())), [(7, None)]);
     }
 
     #[test]
     fn a_route_with_several_next_hops_names_all_of_them() {
-        let hop = |index| {
+        let via = |last| RouteAttribute::Gateway(RouteAddress::Inet(Ipv4Addr::new(10, 0, 0, last)));
+        let hop = |index, last| {
             let mut hop = RouteNextHop::default();
             hop.interface_index = index;
+            hop.attributes = vec![via(last)];
             hop
         };
-        let route = route(|it| it.attributes = vec![RouteAttribute::MultiPath(vec![hop(3), hop(5)])]);
-        assert_eq!(interfaces(&route), [3, 5]);
+        let route = route(|it| it.attributes = vec![RouteAttribute::MultiPath(vec![hop(3, 1), hop(5, 2)])]);
+        let gateway = |last| Some(IpAddr::from([10, 0, 0, last]));
+        assert_eq!(hops(&route), [(3, gateway(1)), (5, gateway(2))]);
     }
 }

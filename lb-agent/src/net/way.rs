@@ -67,7 +67,7 @@ fn route_mtu(metric: &RouteMetric) -> Option<u16> {
     if let RouteMetric::Mtu(mtu) = metric { u16::try_from(*mtu).ok().filter(|mtu| *mtu > 0) } else { None }
 }
 
-fn ip(address: &RouteAddress) -> Option<IpAddr> {
+pub(super) fn ip(address: &RouteAddress) -> Option<IpAddr> {
     match address {
         RouteAddress::Inet(a) => Some(IpAddr::V4(*a)),
         RouteAddress::Inet6(a) => Some(IpAddr::V6(*a)),

@@ -28,7 +28,8 @@ pub(super) fn judge<F: Frame, T: Tables>(frame: &mut F, tables: &T, l3: usize) -
     if !ethernet::is_group(*first) && !is_addressed_here(frame, tables) {
         return NOT_OURS;
     }
-    if announcer.ranks[0] != config.self_node {
+    // Of several uplinks on one LAN one answers: the asker would take the last of two answers.
+    if announcer.ranks[0] != config.self_node || !announcer.answers_on(link) {
         return Err(Refusal::ArpNotAnswered);
     }
     answer(frame, l3, Answer { mac: link.mac, vip, asker, sender })

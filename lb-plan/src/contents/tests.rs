@@ -23,7 +23,7 @@ fn node(ifindex: u32) -> Node {
 fn small() -> Contents {
     Contents {
         config: None,
-        links: BTreeMap::from([(2, Link { mac: [2; 6], pad: [0; 2] })]),
+        links: BTreeMap::from([(2, Link { mac: [2; 6], number: 0 })]),
         nodes: BTreeMap::from([(0, node(2))]),
         peers: BTreeMap::from([([1; 16], 0)]),
         peer_macs: BTreeMap::from([([1; 8], 0)]),

@@ -6,9 +6,10 @@ use std::net::IpAddr;
 use lb_common::maps::{Announcer, capacity, name};
 use lb_common::ring::NodeIndex;
 
+use super::lan;
 use super::nodes::Roster;
 use super::room::Room;
-use super::settings::Settings;
+use super::settings::{Facts, Settings};
 use crate::contents::Contents;
 use crate::model::{Model, NodeName, Pool, PoolName};
 use crate::ring::{mix, seed};
@@ -26,12 +27,13 @@ struct Candidate<'a> {
 ///
 /// One node answers for an address, chosen by its name and the address alone, so every node chooses the same
 /// one; a node that drains does only where all that may do. It has no successor yet: while it is down, nobody
-/// answers.
+/// answers. A node that cannot carry packets does not answer either.
 pub(super) fn announce(
     contents: &mut Contents,
     model: &Model,
     roster: &Roster<'_>,
     settings: &Settings,
+    facts: &Facts,
     installed: &Contents,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<IpAddr, NodeName> {
@@ -45,7 +47,12 @@ pub(super) fn announce(
         let IpAddr::V4(address) = key.address else { continue };
         let of_pool = model.pools.of(key.address).and_then(|(pool, _)| candidates.get(pool));
         let Some(best) = of_pool.and_then(|candidates| best(candidates, address.octets())) else { continue };
-        if room.insert(address, Announcer::only(best.index)) {
+        let is_own = best.name == roster.own();
+        if is_own && facts.withdrawn {
+            continue;
+        }
+        let uplinks = if is_own { lan::answering(&facts.uplinks, address) } else { u64::MAX };
+        if room.insert(address, Announcer::on(best.index, uplinks)) {
             announcers.insert(key.address, best.name.clone());
         } else {
             problems.push(Problem::general(Reason::MapFull { map: name::ARP, capacity: capacity::ARP }));

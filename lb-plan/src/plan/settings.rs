@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ipnet::Ipv4Net;
 use lb_common::hash::HashKey;
 
 use crate::model::NodeName;
@@ -86,10 +87,12 @@ pub struct Facts {
     /// Primary addresses of the nodes that take no new flows now, as far as this machine's probes tell: those
     /// that do not answer, and those that answer that they drain.
     pub silent: BTreeSet<IpAddr>,
+    /// Whether this machine cannot carry packets, and so announces nothing.
+    pub withdrawn: bool,
 }
 
 /// An interface with the program.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Uplink {
     /// Its name.
     pub name: String,
@@ -97,6 +100,13 @@ pub struct Uplink {
     pub mac: [u8; 6],
     /// Its MTU in bytes.
     pub mtu: u16,
+    /// Interface indices of its members, where it is a bond: in native mode the program runs on them, and they are
+    /// where packets come in.
+    pub members: BTreeSet<u32>,
+    /// Its IPv4 addresses, each with the length of the prefix that is on-link with it.
+    pub networks: BTreeSet<Ipv4Net>,
+    /// Whether it has a carrier.
+    pub has_carrier: bool,
 }
 
 /// How an address is reached.

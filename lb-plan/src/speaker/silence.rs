@@ -32,6 +32,9 @@ pub enum Silence {
     /// Nothing serves it.
     #[error("no endpoint serves")]
     NoEndpoints,
+    /// The node cannot carry packets.
+    #[error("this node is not ready: packets that come by its uplinks are not carried")]
+    NotReady,
 }
 
 impl Silence {
@@ -45,6 +48,8 @@ impl Silence {
             Self::NodeLabeledExcludeBalancers => "nodeLabeledExcludeBalancers",
             Self::NoLocalEndpoints => "noLocalEndpoints",
             Self::NoEndpoints => "noEndpoints",
+            // MetalLB has no such reason.
+            Self::NotReady => "notReady",
         }
     }
 }
@@ -95,6 +100,9 @@ fn advertisements<'a>(
 }
 
 fn may_speak(speaker: &Speaker<'_>) -> Result<(), Silence> {
+    if speaker.settings.withdrawn {
+        return Err(Silence::NotReady);
+    }
     if speaker.node.network_unavailable {
         return Err(Silence::NodeNetworkUnavailable);
     }

@@ -8,6 +8,7 @@ use std::{env, fs, thread};
 
 use anyhow::{Context, Result, bail};
 use lb_agent::dataplane::pins::Pins;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -15,7 +16,7 @@ use super::Lab;
 use super::command::Process;
 use super::host::Host;
 use super::topology::NodeSpec;
-use super::wiring::UPLINK;
+use super::wiring::{self, UPLINK};
 
 /// A node's own bpffs, below its directory.
 const BPFFS: &str = "bpf";
@@ -27,6 +28,9 @@ pub struct AgentOptions {
     pub wrapper: Vec<String>,
     /// Whether it is to find its uplink by itself.
     pub finds_uplink: bool,
+    /// How its program runs: the far ends of a lab's uplinks have a program, so `native` does, which is what machines
+    /// have.
+    pub xdp_mode: &'static str,
     /// Arguments after the ones that every agent of a lab gets.
     pub arguments: Vec<String>,
     /// The cluster that its objects come from, as the node's programs see the file; without it, they come from
@@ -43,6 +47,7 @@ impl Default for AgentOptions {
         Self {
             wrapper: Vec::new(),
             finds_uplink: false,
+            xdp_mode: "native",
             arguments: Vec::new(),
             kubeconfig: None,
             environment: Vec::new(),
@@ -118,6 +123,7 @@ impl<'lab> Node<'lab> {
         if !options.finds_uplink {
             command = command.args(["--interface", UPLINK]);
         }
+        command = command.args(["--xdp-mode", options.xdp_mode]);
         command = command.arg("--bpffs").arg(self.bpffs()).arg("--socket").arg(self.socket());
         command = command.args(&options.arguments);
         for (variable, value) in &options.environment {
@@ -250,6 +256,96 @@ impl<'lab> Node<'lab> {
     /// When there is no such link.
     pub fn restore_link(&self) -> Result<()> {
         self.set_switch_port("up")
+    }
+
+    /// Deletes the uplink and makes another one of the same name: a driver that is loaded again, a bond or VLAN that
+    /// the network's manager makes anew. Addresses and routes are as before, the index and the MAC are others.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn remake_uplink(&self) -> Result<()> {
+        self.delete_uplink()?;
+        self.make_uplink(UPLINK)?;
+        self.configure_uplink(UPLINK)
+    }
+
+    /// Deletes the uplink.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn delete_uplink(&self) -> Result<()> {
+        self.host.ip(&[format!("link del {UPLINK}")])
+    }
+
+    /// Makes an interface of this name that is wired as the uplink was, without addresses and down.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn make_uplink(&self, name: &str) -> Result<()> {
+        let switch = self.lab.host(&self.spec.segment().switch())?;
+        self.lab.wire_port(self.host, name, switch, self.host.name())
+    }
+
+    /// Gives an interface the uplink's addresses and routes, and has it up.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn configure_uplink(&self, name: &str) -> Result<()> {
+        let topology = self.lab.topology();
+        self.host.ip(&wiring::node_uplink(&topology, &self.spec, name))
+    }
+
+    /// Gives the uplink its IPv6 address and its routes, which the kernel takes from an interface that is down.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn configure_routes(&self) -> Result<()> {
+        let topology = self.lab.topology();
+        let name = self.uplink()?;
+        let lines = wiring::node_uplink(&topology, &self.spec, &name);
+        let lines: Vec<String> = lines.iter().map(|line| line.replace(" add ", " replace ")).collect();
+        self.host.ip(&lines)
+    }
+
+    /// Adds a second port on the same switch: an interface without addresses, which is up.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn add_port(&self, name: &str) -> Result<()> {
+        let switch = self.lab.host(&self.spec.segment().switch())?;
+        let far = format!("{}-{name}", self.host.name());
+        self.lab.wire_port(self.host, name, switch, &far)?;
+        self.host.ip(&[format!("link set {name} up")])
+    }
+
+    /// What the interface with the node's address is called.
+    fn uplink(&self) -> Result<String> {
+        let address = self.spec.addresses().v4.to_string();
+        let text = self.host.command("ip").args(["-brief", "address", "show", "to", &address]).text()?;
+        let name = text.split(['@', ' ']).next().filter(|name| !name.is_empty());
+        name.map(str::to_owned).context("no interface has the node's address")
+    }
+
+    /// Unmounts the node's bpffs.
+    ///
+    /// # Errors
+    /// When it is not mounted.
+    pub fn unmount_bpffs(&self, flags: MntFlags) -> Result<()> {
+        let bpffs = self.bpffs();
+        self.host.run(|| umount2(&bpffs, flags).context("unmount the bpffs"))
+    }
+
+    /// Mounts a new bpffs where the node's was.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn mount_bpffs(&self) -> Result<()> {
+        let bpffs = self.bpffs();
+        self.host.run(|| {
+            fs::create_dir_all(&bpffs)?;
+            let none = None::<&str>;
+            mount(Some("bpf"), &bpffs, Some("bpf"), MsFlags::empty(), none).context("mount a bpffs")
+        })
     }
 
     fn set_switch_port(&self, state: &str) -> Result<()> {

@@ -96,7 +96,7 @@ fn pod_link(pod: &PodSpec) -> String {
     format!("pod-{}", pod.number)
 }
 
-fn veth(host: &str, link: &str, peer_host: &str, peer_link: &str) -> String {
+pub(crate) fn veth(host: &str, link: &str, peer_host: &str, peer_link: &str) -> String {
     format!("link add {link} netns {host} type veth peer name {peer_link} netns {peer_host}")
 }
 
@@ -138,16 +138,22 @@ fn side_router(router: &RouterSpec) -> Wired {
     Wired { name: router.name.clone(), sysctls: FORWARDER, links: vec![UPLINK.into()], setup, gateway }
 }
 
-fn node(topology: &Topology, node: &NodeSpec) -> Wired {
-    let mut setup = vec!["link set lo up".into()];
-    setup.extend(up(UPLINK, node.addresses(), Width::Segment));
-    let gateway = node.segment().gateway();
-    setup.extend(default_routes(gateway));
+/// Lines that give an uplink of a node its addresses and routes.
+pub(crate) fn node_uplink(topology: &Topology, node: &NodeSpec, link: &str) -> Vec<String> {
+    let mut setup = up(link, node.addresses(), Width::Segment);
+    setup.extend(default_routes(node.segment().gateway()));
     // The other rack's pods are behind the router, who knows where.
     let neighbours = topology.nodes.iter().filter(|it| it.rack == node.rack && it.name != node.name);
     for neighbour in neighbours {
         setup.extend(pods_route(neighbour, neighbour.addresses()));
     }
+    setup
+}
+
+fn node(topology: &Topology, node: &NodeSpec) -> Wired {
+    let mut setup = vec!["link set lo up".into()];
+    setup.extend(node_uplink(topology, node, UPLINK));
+    let gateway = node.segment().gateway();
     let mut links = vec![UPLINK.to_string()];
     for pod in topology.pods.iter().filter(|pod| pod.node == node.name) {
         let link = pod_link(pod);

@@ -36,6 +36,8 @@ pub const VIP6: [u8; 16] = v6(0x10, 10);
 /// A VIP that another node announces, and that does not answer echo requests. Its later fragments go to
 /// [`node::NEAR`], those of the VIPs above to this node.
 pub const QUIET4: [u8; 4] = [198, 51, 100, 11];
+/// A VIP that this node announces on another uplink than the one that packets come in by.
+pub const BESIDE4: [u8; 4] = [198, 51, 100, 12];
 /// A VIP that does not answer echo requests.
 pub const QUIET6: [u8; 16] = v6(0x10, 11);
 /// An address that is no VIP.
@@ -288,7 +290,7 @@ impl Fixture {
             pad: [0; 2],
             // Another than packets come in by: the map has to be asked.
             uplink: SECOND_LINK,
-            uplink_link: Link { mac: SECOND_MAC, pad: [0; 2] },
+            uplink_link: Link { mac: SECOND_MAC, number: 0 },
         };
         match self {
             Self::Standard => {}
@@ -303,12 +305,12 @@ impl Fixture {
             Self::Draining => config.flags = CONFIG_DRAINING,
             Self::FirstUplink => {
                 config.uplink = INGRESS;
-                config.uplink_link = Link { mac: SELF_MAC, pad: [0; 2] };
+                config.uplink_link = Link { mac: SELF_MAC, number: 0 };
             }
         }
         let mut tables = HostTables::new(Sizes { slots: 1024, nodes: NODES as u32, vip_stats: 64 }, config);
         if self != Self::Unconfigured {
-            tables.links.insert(INGRESS, Link { mac: SELF_MAC, pad: [0; 2] });
+            tables.links.insert(INGRESS, Link { mac: SELF_MAC, number: 0 });
         }
         tables.nodes = nodes();
         add_peers(&mut tables);
@@ -506,6 +508,7 @@ fn add_vips(tables: &mut HostTables) {
     tables.vips6.insert(Vip6Key::address(QUIET6), address(0));
     tables.arp.insert(VIP4, Announcer::only(node::SELF));
     tables.arp.insert(QUIET4, Announcer::only(node::NEAR));
+    tables.arp.insert(BESIDE4, Announcer::on(node::SELF, !1));
 }
 
 fn add_ports(tables: &mut HostTables, port: u16, vip: Vip) {

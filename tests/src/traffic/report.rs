@@ -86,6 +86,15 @@ impl TcpReport {
         self.failures().count()
     }
 
+    /// How many connections failed that were not on this node.
+    #[must_use]
+    pub fn failed_elsewhere(&self, lab: &Lab, node: &str) -> usize {
+        let is_here = |pod: &Option<String>| {
+            pod.as_deref().and_then(|pod| lab.node_of_pod(pod)).as_deref() == Some(node)
+        };
+        self.connections.iter().filter(|it| it.failure.is_some() && !is_here(&it.pod)).count()
+    }
+
     /// How many connections failed of each cause.
     #[must_use]
     pub fn causes(&self) -> BTreeMap<Cause, usize> {

@@ -79,6 +79,16 @@ fn a_node_that_drains_announces_only_where_all_drain() {
 }
 
 #[test]
+fn a_node_that_cannot_carry_packets_does_not_announce_and_others_go_on() {
+    let mut scenario = Scenario { advertisements: vec![""], ..scenario() };
+    let before = scenario.plan().contents.arp;
+    scenario.facts.withdrawn = true;
+    let withdrawn = scenario.plan().contents.arp;
+    let of_others: BTreeMap<_, _> = before.into_iter().filter(|(_, it)| it.ranks[0] != 0).collect();
+    assert_eq!(withdrawn, of_others);
+}
+
+#[test]
 fn the_announcer_is_who_it_always_was() {
     let plan = Scenario { advertisements: vec![""], ..scenario() }.plan();
     let first: Vec<_> = plan.contents.arp.values().take(6).map(|announcer| announcer.ranks[0] + 1).collect();
@@ -112,5 +122,5 @@ fn only_served_ipv4_addresses_are_announced() {
     scenario.advertisements = vec![""];
     let plan = scenario.plan();
     assert_eq!(plan.contents.vips.len(), 4);
-    assert_eq!(plan.contents.arp, BTreeMap::from([([192, 0, 2, 1].into(), Announcer::only(0))]));
+    assert_eq!(plan.contents.arp, BTreeMap::from([([192, 0, 2, 1].into(), Announcer::on(0, 1))]));
 }

@@ -1,5 +1,6 @@
 //! Indices and ways of nodes.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use lb_common::maps::{self, way};
@@ -41,6 +42,15 @@ fn the_configuration_is_of_this_machine() {
     assert_eq!(node(&plan, "n1"), (0, WayWord::Own));
     assert_leads_nowhere(&plan, "n1");
     assert_eq!(config.id, entry(&plan, "n1").id);
+}
+
+#[test]
+fn the_members_of_a_bond_are_known_by_its_mac() {
+    let mut scenario = Scenario::of(1);
+    scenario.facts.uplinks.get_mut(&IFINDEX).unwrap().members = BTreeSet::from([IFINDEX + 7, IFINDEX + 8]);
+    let links = scenario.plan().contents.links;
+    assert_eq!(links.keys().copied().collect::<Vec<_>>(), [IFINDEX, IFINDEX + 7, IFINDEX + 8]);
+    assert!(links.values().all(|link| link.mac == [2, 0, 0, 0, 0, 1]), "{links:?}");
 }
 
 #[test]

@@ -52,7 +52,7 @@ impl Web {
 impl Scenario {
     /// Nodes `n1` to `n{count}`, all on-link, without Services.
     pub(super) fn of(count: u8) -> Self {
-        let uplink = Uplink { name: "eth0".into(), mac: [2, 0, 0, 0, 0, 1], mtu: 1500 };
+        let uplink = Uplink { name: "eth0".into(), mac: [2, 0, 0, 0, 0, 1], mtu: 1500, ..Uplink::default() };
         let settings = Settings {
             liveness: Liveness::default(),
             node: "n1".into(),

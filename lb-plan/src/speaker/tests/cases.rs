@@ -248,6 +248,11 @@ pub(super) const CASES: &[Case] = &[
         &["say drain", P, "ad a communities:['1:1']", WEB],
         &["p 192.0.2.7/32 1:1 65535:0"],
     ),
+    case(
+        "a node that cannot carry packets says nothing",
+        &["say withdraw", P, "ad a", WEB],
+        &["web notReady"],
+    ),
     // Families.
     case(
         "IPv6 goes to a peer of IPv6",

@@ -42,6 +42,7 @@ impl World {
                 ["ad", name, spec @ ..] => text += &advertisement(name, spec),
                 ["svc", name, addresses, rest @ ..] => text += &service(name, addresses, rest),
                 ["say", "drain"] => settings.draining = true,
+                ["say", "withdraw"] => settings.withdrawn = true,
                 ["say", "strict"] => settings.local_needs_endpoint = true,
                 ["say", "anyway"] => settings.ignore_exclude_label = true,
                 _ => panic!("{line}"),

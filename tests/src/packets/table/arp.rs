@@ -6,7 +6,7 @@ use super::{Row, edited};
 use crate::model::Action;
 use crate::packets::build::{Arp, ethernet};
 use crate::packets::expect::{Expect, NOT_OURS, refused};
-use crate::packets::fixture::{Fixture, OTHER_MAC, PLAIN4, QUIET4, SELF_MAC, VIP4};
+use crate::packets::fixture::{BESIDE4, Fixture, OTHER_MAC, PLAIN4, QUIET4, SELF_MAC, VIP4};
 
 pub(super) fn rows() -> Vec<Row> {
     [answered(), passed()].concat()
@@ -50,6 +50,11 @@ fn passed() -> Vec<Row> {
     vec![
         row("ARP request for another node's VIP", Arp::request(QUIET4), refused(Refusal::ArpNotAnswered)),
         row("ARP request for another node's VIP, to that node", foreign, NOT_OURS),
+        row(
+            "ARP request on another uplink of the LAN",
+            Arp::request(BESIDE4),
+            refused(Refusal::ArpNotAnswered),
+        ),
         row("ARP request for no VIP", Arp::request(PLAIN4), NOT_OURS),
         row("ARP request to another MAC", to_other, NOT_OURS),
         row("ARP reply", Arp { operation: 2, ..request }, NOT_OURS),

@@ -1,0 +1,32 @@
+//! What is logged of a turn: differences to the one before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lb_plan::plan::NodeState;
+
+use crate::state::State;
+
+/// Logs what has become wrong or right.
+pub(super) fn problems(before: &[String], now: &[String]) {
+    // There may be one for every Service.
+    let [was, is] = [before, now].map(|problems| problems.iter().collect::<BTreeSet<_>>());
+    for problem in now.iter().filter(|problem| !was.contains(problem)) {
+        tracing::warn!("{problem}");
+    }
+    for gone in before.iter().filter(|problem| !is.contains(problem)) {
+        tracing::info!("no longer so: {gone}");
+    }
+}
+
+/// Logs what has begun or ceased to drain by its Node object.
+pub(super) fn drains(before: &State, nodes: &[NodeState]) {
+    let drained = before.nodes.iter().filter_map(|node| Some((&node.name, node.drain.as_deref()?)));
+    let drained: BTreeMap<_, _> = drained.collect();
+    for node in nodes {
+        match (drained.get(&node.name).copied(), node.drain.as_deref()) {
+            (was, Some(by)) if was != Some(by) => tracing::info!(node = %node.name, by, "drains"),
+            (Some(_), None) => tracing::info!(node = %node.name, "drains no more"),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Which uplinks answer ARP for an address: on each LAN one, so that who asks gets one answer.
+//!
+//! Two uplinks are on one LAN if a prefix that is on-link with one is, or contains, one that is on-link with the other.
+//! Of an uplink without an IPv4 address nothing is known; it answers for addresses that are on-link with no uplink.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use lb_common::maps::capacity;
+
+use super::settings::Uplink;
+
+/// A bit for each uplink that answers, by its number: its place in the order of interface indices.
+///
+/// An address that is on-link with an uplink is answered there alone: on the first with a carrier. Any other is answered
+/// once on each LAN.
+pub(super) fn answering(uplinks: &BTreeMap<u32, Uplink>, address: Ipv4Addr) -> u64 {
+    let numbered = (0..).zip(uplinks.values()).take(capacity::LINKS);
+    let (with, without): (Vec<_>, Vec<_>) = numbered.partition(|(_, uplink)| uplink.has_carrier);
+    // In the order in which they are preferred.
+    let ordered = || with.iter().chain(&without);
+    let on_link = ordered().find(|(_, uplink)| uplink.networks.iter().any(|net| net.contains(&address)));
+    if let Some((number, _)) = on_link {
+        return 1 << number;
+    }
+    let (mut chosen, mut lans) = (0, BTreeSet::new());
+    for (number, uplink) in ordered() {
+        if is_disjoint(&uplink.networks, &lans) {
+            chosen |= 1 << number;
+            lans.extend(&uplink.networks);
+        }
+    }
+    chosen
+}
+
+fn is_disjoint(networks: &BTreeSet<Ipv4Net>, lans: &BTreeSet<Ipv4Net>) -> bool {
+    // A host address, as of an anycast service, is on-link with nothing.
+    let lan = |net: &&Ipv4Net| net.prefix_len() < 32;
+    let meets = |one: &Ipv4Net| lans.iter().filter(lan).any(|it| it.contains(one) || one.contains(it));
+    !networks.iter().filter(lan).any(meets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Uplinks by their networks; one that begins with `-` has no carrier.
+    fn answered(uplinks: &[&str], address: &str) -> Vec<u32> {
+        let uplink = |text: &&str| {
+            let networks = text.trim_start_matches('-').split_whitespace();
+            let networks = networks.map(|net| net.parse().unwrap()).collect();
+            Uplink { has_carrier: !text.starts_with('-'), networks, ..Uplink::default() }
+        };
+        let uplinks: BTreeMap<u32, Uplink> = (10..).zip(uplinks.iter().map(uplink)).collect();
+        let bits = answering(&uplinks, address.parse().unwrap());
+        (0..64).filter(|number| bits >> number & 1 != 0).collect()
+    }
+
+    #[test]
+    fn an_address_is_answered_once_on_each_lan() {
+        let lan = "10.1.0.11/24";
+        for (what, uplinks, address, expected) in [
+            ("one uplink", &[lan][..], "10.1.0.200", &[0][..]),
+            ("one without an address", &[""], "10.1.0.200", &[0]),
+            ("the second port has no address", &[lan, ""], "10.1.0.200", &[0]),
+            ("nor has the first", &["", lan], "10.1.0.200", &[1]),
+            ("both have", &[lan, "10.1.0.12/24"], "10.1.0.200", &[0]),
+            ("the first has no carrier", &["-10.1.0.11/24", "10.1.0.12/24"], "10.1.0.200", &[1]),
+            ("none has", &["-10.1.0.11/24", "-10.1.0.12/24"], "10.1.0.200", &[0]),
+            ("two LANs, and the address is of one", &[lan, "10.2.0.11/24"], "10.2.0.200", &[1]),
+            ("of neither", &[lan, "10.2.0.11/24"], "203.0.113.1", &[0, 1]),
+            (
+                "of neither, and two are on one",
+                &[lan, "10.1.0.12/24", "10.2.0.11/24"],
+                "203.0.113.1",
+                &[0, 2],
+            ),
+            ("prefixes of two lengths", &[lan, "10.1.0.12/16"], "203.0.113.1", &[0]),
+            ("a LAN of which nothing is known", &[lan, ""], "203.0.113.1", &[0, 1]),
+            ("host addresses make no LAN", &["192.0.2.1/32", "192.0.2.1/32"], "203.0.113.1", &[0, 1]),
+        ] {
+            assert_eq!(answered(uplinks, address), expected, "{what}");
+        }
+    }
+}
