@@ -111,6 +111,8 @@ outcomes! {
         BfdHeard = 16, "bfd_heard";
         /// BFD echo of such a router, sent back.
         BfdEchoReturned = 17, "bfd_echo_returned";
+        /// For a VIP, but for no port of its Services; its sender has been answered by port unreachable.
+        PortUnreachableSent = 18, "port_unreachable_sent";
     }
     refusals {
         /// Too short for the header that it announces; not certain to be ours.
@@ -119,10 +121,12 @@ outcomes! {
         BadIpHeader = 25, "bad_ip_header", Pass;
         /// More IPv6 extension headers than are followed.
         TooManyHeaders = 26, "too_many_headers", Pass;
-        /// An ICMP echo request to a VIP that is not ours to answer, or over the rate.
+        /// An ICMP echo request to a VIP that is open, not ours to answer or over the rate.
         EchoNotAnswered = 28, "echo_not_answered", Pass;
         /// The agent has not written its configuration yet.
         NotConfigured = 29, "not_configured", Pass;
+        /// An ICMP error about a packet from a VIP, but addressed to somebody else.
+        ForeignIcmpError = 30, "foreign_icmp_error", Pass;
         /// For a VIP, but its lengths contradict each other or the frame.
         BadLength = 32, "bad_length", Drop;
         /// For a VIP, but the ring names a slot outside the map.
@@ -137,8 +141,6 @@ outcomes! {
         TooBig = 37, "too_big", Drop;
         /// The driver left no room to encapsulate or could not cut.
         NoHeadroom = 38, "no_headroom", Drop;
-        /// GUE to this node from a sender that is not a node of the cluster.
-        UnknownPeer = 39, "unknown_peer", Drop;
         /// GUE from a peer that cannot be read.
         BadGue = 40, "bad_gue", Drop;
         /// GUE from a peer with a packet inside that is for no VIP here.
@@ -149,6 +151,12 @@ outcomes! {
         Orphaned = 43, "orphaned", Drop;
         /// S-BFD from a peer that is not what was sent or asked for.
         BadProbe = 44, "bad_probe", Drop;
+        /// For a VIP, but for no port of its Services.
+        UndeclaredPort = 50, "undeclared_port", Drop;
+        /// BFD to a port that the agent receives, from no peer of its sessions, or from farther away than that peer.
+        BfdStranger = 51, "bfd_stranger", Drop;
+        /// An ICMP echo request to a VIP over the rate, or that nobody could be answered: in the stack it would go round.
+        EchoDropped = 52, "echo_dropped", Drop;
     }
 }
 
