@@ -26,6 +26,7 @@ use crate::dataplane::pins::Pins;
 use crate::dataplane::preflight::{self, Unfit};
 use crate::kube::client::ClientError;
 use crate::liveness::{Prober, Profile};
+use crate::net::blackhole::Blackholes;
 use crate::net::observe::Network;
 use crate::net::unnumbered::Routers;
 use crate::net::uplinks;
@@ -183,6 +184,7 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
         local_needs_endpoint: options.speaker.local_needs_endpoint,
         restarted: false,
         routers: Routers::new(std::process::id().into()).map_err(AppError::Netlink)?,
+        blackholes: Blackholes::start(options.interfaces.clone()).map_err(AppError::Netlink)?,
     };
     let teller = Teller { node: options.node.to_string(), state: shown.clone(), speaker: speaker.clone() };
     // Ends with this.

@@ -4,6 +4,7 @@
 //! again: facts are levels, so a notification that was lost costs a second at most and never an error that
 //! stays.
 
+pub mod blackhole;
 pub mod link;
 pub mod observe;
 pub mod unnumbered;

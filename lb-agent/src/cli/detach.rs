@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::PinArgs;
 use crate::dataplane::pins::Pins;
+use crate::net::blackhole;
 
 /// Arguments of `fairlead detach`.
 #[derive(Debug, Args)]
@@ -12,10 +13,10 @@ pub struct DetachArgs {
     pins: PinArgs,
 }
 
-/// Removes links and maps, and says which.
+/// Removes links and maps, and the blackholes of aggregates, and says which.
 ///
 /// # Errors
-/// When a pin is there and cannot be removed.
+/// When a pin or a route is there and cannot be removed.
 pub fn run(args: &DetachArgs) -> std::io::Result<()> {
     let pins = Pins::below(&args.pins.bpffs);
     let removed = pins.remove_all()?;
@@ -24,6 +25,10 @@ pub fn run(args: &DetachArgs) -> std::io::Result<()> {
     }
     for path in removed {
         println!("removed {}", path.display());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    for removed in runtime.block_on(blackhole::remove_all())? {
+        println!("removed {removed}");
     }
     Ok(())
 }
