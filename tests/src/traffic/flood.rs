@@ -1,22 +1,16 @@
 //! A flood of SYNs that nobody means, from addresses that nobody has.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use etherparse::PacketBuilder;
-use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,
-};
 
 use super::payload::Stream;
+use super::raw::RawSocket;
 
 /// Where the SYNs say that they are from: a network for benchmarks (RFC 2544), which no route leads to.
 pub const SOURCES: &str = "198.18.0.0/15";
-/// How much the kernel may hold of what is on its way.
-const PACE: Duration = Duration::from_micros(50);
 
 /// What a flood was.
 #[derive(Clone, Copy, Debug)]
@@ -33,15 +27,14 @@ pub struct Flood {
 /// # Errors
 /// When the kernel gives no raw socket, or will not send.
 pub fn syns(target: SocketAddrV4, count: u64) -> Result<Flood> {
-    let raw = socket(AddressFamily::Inet, SockType::Raw, SockFlag::empty(), SockProtocol::Raw)
-        .context("a raw socket")?;
+    let raw = RawSocket::open()?;
     let begun = Instant::now();
     let mut random = Stream::new(count);
     let mut packet = Vec::with_capacity(64);
     for _ in 0..count {
         packet.clear();
         write_syn(&mut packet, &mut random, target)?;
-        send(&raw, &packet, target)?;
+        raw.send(&packet)?;
     }
     Ok(Flood { sent: count, took: begun.elapsed() })
 }
@@ -57,16 +50,4 @@ fn write_syn(packet: &mut Vec<u8>, random: &mut Stream, target: SocketAddrV4) ->
         .syn()
         .write(packet, &[])?;
     Ok(())
-}
-
-/// A full queue is waited for: what is counted as sent has been sent.
-fn send(raw: &OwnedFd, packet: &[u8], target: SocketAddrV4) -> Result<()> {
-    let to = SockaddrIn::from(SocketAddrV4::new(*target.ip(), 0));
-    loop {
-        match sendto(raw.as_raw_fd(), packet, &to, MsgFlags::empty()) {
-            Ok(_) => return Ok(()),
-            Err(Errno::ENOBUFS | Errno::EAGAIN) => std::thread::sleep(PACE),
-            Err(error) => return Err(error).context("send a SYN"),
-        }
-    }
 }
