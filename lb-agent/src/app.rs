@@ -10,7 +10,7 @@ use lb_bgp::value::RouterId;
 use lb_common::hash::HashKey;
 use lb_common::maps::CONFIG_TOLD_TO_DRAIN;
 use lb_plan::model::{DrainRules, NodeName};
-use lb_plan::plan::{Forwarding, Liveness, Settings};
+use lb_plan::plan::{Forwarding, Liveness, Settings, UndeclaredPorts};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -30,6 +30,7 @@ use crate::descriptors;
 use crate::http::Limits;
 use crate::kube::client::ClientError;
 use crate::liveness::{Prober, Profile};
+use crate::net::blackhole::Blackholes;
 use crate::net::observe::Network;
 use crate::net::unnumbered::Routers;
 use crate::net::uplinks;
@@ -62,6 +63,10 @@ pub struct Options {
     pub forwarding: Forwarding,
     /// Echo answers a second and CPU.
     pub echo_rate: u32,
+    /// ICMP errors a second and CPU.
+    pub icmp_error_rate: u32,
+    /// What becomes of packets to ports of a VIP that are none of its Services'.
+    pub undeclared: UndeclaredPorts,
     /// Slots of a ring for each of its nodes, at least.
     pub slots_per_node: u32,
     /// Slots of all rings.
@@ -199,6 +204,7 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
         local_needs_endpoint: options.speaker.local_needs_endpoint,
         restarted: false,
         routers: Routers::new(std::process::id().into()).map_err(AppError::Netlink)?,
+        blackholes: Blackholes::start(options.interfaces.clone()).map_err(AppError::Netlink)?,
     };
     let teller = Teller { node: options.node.to_string(), state: shown.clone(), speaker: speaker.clone() };
     // Ends with this.
@@ -292,6 +298,8 @@ fn settings(options: &Options, maps: &Maps) -> Result<Settings, MapsError> {
         node: options.node.clone(),
         hash_key: options.hash_key,
         echo_rate: options.echo_rate,
+        icmp_error_rate: options.icmp_error_rate,
+        undeclared: options.undeclared,
         forwarding: options.forwarding,
         slots_per_node: options.slots_per_node,
         // Found pinned, the map may have another size than the option says.

@@ -5,6 +5,7 @@
 //! stays.
 
 mod address;
+pub mod blackhole;
 pub mod link;
 pub mod observe;
 pub mod unnumbered;

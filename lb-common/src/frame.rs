@@ -84,6 +84,15 @@ pub trait Frame {
         pipeline::read_quoted(self, tables, packet)
     }
 
+    /// [`pipeline::is_undeclared`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    #[inline(always)]
+    fn is_undeclared<T: Tables>(&self, tables: &T, packet: &Packet) -> bool
+    where
+        Self: Sized,
+    {
+        pipeline::is_undeclared(self, tables, packet)
+    }
+
     /// [`pipeline::judge_echo`]. In the kernel a function of its own, as [`Frame::serve`] is.
     ///
     /// # Errors

@@ -4,9 +4,13 @@
 //! `bool`, `enum` or `Option`, because the other side of the border could hold any bit pattern.
 
 mod bfd;
+mod budget;
+mod filter;
 mod liveness;
 
-pub use bfd::BfdSession;
+pub use bfd::{BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress, BfdSession};
+pub use budget::{Allowance, Budget};
+pub use filter::AddressFilter;
 pub use liveness::{LIVENESS_ADMIN_DOWN, LIVENESS_UP, Liveness};
 
 use crate::hash::HashKey;
@@ -42,8 +46,8 @@ pub mod name {
     pub const NODE_STATS: &str = "lb_node_stats";
     /// [`crate::verdict::Outcome`] number → packets, per CPU: every verdict and every refusal.
     pub const REFUSALS: &str = "lb_refusals";
-    /// 0 → [`super::EchoBudget`], per CPU.
-    pub const ECHO_BUDGET: &str = "lb_echo_budget";
+    /// [`super::Budget`] → [`super::Allowance`], per CPU.
+    pub const ICMP_BUDGET: &str = "lb_icmp_budget";
     /// [`crate::ring::NodeIndex`] → [`super::Liveness`], a mapped array; behind the last node the probe clock.
     pub const LIVENESS: &str = "lb_liveness";
     /// set number → [`crate::flows::FlowSet`], a mapped array.
@@ -55,9 +59,9 @@ pub mod name {
 
     /// Discriminator of this node → [`super::BfdSession`], a hash: BFD sessions with routers that are up.
     pub const BFD: &str = "lb_bfd";
-    /// address of a router (IPv4 as `::ffff:a.b.c.d`) → this node's discriminator of a session with it, a hash: whose
-    /// BFD echoes are returned.
-    pub const BFD_PEERS: &str = "lb_bfd_peers";
+    /// address (IPv4 as `::ffff:a.b.c.d`) → [`super::BfdAddress`], a hash: peers that this node has BFD sessions with, up
+    /// or not, and its own addresses that it speaks from.
+    pub const BFD_ADDRESSES: &str = "lb_bfd_addrs";
 
     /// All of them.
     pub const ALL: [&str; 19] = [
@@ -73,13 +77,13 @@ pub mod name {
         VIP_STATS,
         NODE_STATS,
         REFUSALS,
-        ECHO_BUDGET,
+        ICMP_BUDGET,
         LIVENESS,
         FLOWS,
         FRAGMENTS,
         PACKET,
         BFD,
-        BFD_PEERS,
+        BFD_ADDRESSES,
     ];
 }
 
@@ -105,8 +109,10 @@ pub mod capacity {
     pub const FLOW_SETS: usize = 1 << 17;
     /// Fragmented packets under way.
     pub const FRAGMENTS: usize = 8_192;
-    /// BFD sessions, and as many routers.
+    /// BFD sessions.
     pub const BFD: usize = 1_024;
+    /// Both addresses of each.
+    pub const BFD_ADDRESSES: usize = 2 * BFD;
     /// Cells of `lb_liveness`: the nodes, and the probe clock.
     pub const LIVENESS: usize = NODES + 1;
     /// The probe clock's cell.
@@ -194,6 +200,9 @@ pub const VIP_ECHO: u32 = 2;
 /// [`Vip::flags`]: this node has come to lead slots of the ring so recently that UDP flows may still live
 /// elsewhere.
 pub const VIP_YOUNG: u32 = 4;
+
+/// [`Vip::flags`] of an address: what comes to another port of TCP or UDP than those of its Services is refused.
+pub const VIP_CLOSED: u32 = 8;
 
 /// How a packet gets to a node: [`Node::way`].
 pub mod way {
@@ -375,9 +384,15 @@ pub struct Config {
     pub uplink: u32,
     /// That entry.
     pub uplink_link: Link,
+    /// ICMP errors a second and CPU, of each [`Budget`] of errors; zero sends none.
+    pub icmp_error_rate: u32,
+    /// Zero.
+    pub unused: [u8; 4],
+    /// The VIPs with [`VIP_CLOSED`].
+    pub closed: AddressFilter,
 }
 
-const _: () = assert!(size_of::<Config>() == 72);
+const _: () = assert!(size_of::<Config>() == 592);
 
 /// [`Config::flags`]: this node drains: its reflector answers AdminDown.
 pub const CONFIG_DRAINING: u16 = 1;
@@ -385,15 +400,8 @@ pub const CONFIG_DRAINING: u16 = 1;
 /// program asks; the next agent does.
 pub const CONFIG_TOLD_TO_DRAIN: u16 = 2;
 
-/// What one CPU may still answer to ICMP echo requests.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct EchoBudget {
-    /// Second ([`crate::tables::Tables::now_seconds`]) that `left` is for.
-    pub second: u64,
-    /// Answers left in it.
-    pub left: u64,
-}
+/// [`Config::flags`]: who sends to a port that is refused is answered by port unreachable.
+pub const CONFIG_UNREACHABLE: u16 = 4;
 
 /// Packets and bytes.
 #[repr(C)]

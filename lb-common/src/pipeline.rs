@@ -10,6 +10,7 @@
 //! │              echo to a VIP?    ── answer
 //! │              S-BFD?            ── reflect a probe, note an answer
 //! │              BFD of a router?  ── note it; return an echo
+//! │              another port of a VIP? ── port unreachable
 //! ├─ ARP request for a VIP?        ── answer
 //! └─ anything else                 ── pass untouched
 //! ```
@@ -29,6 +30,7 @@ mod marked;
 mod probe;
 mod quoted;
 mod second;
+mod undeclared;
 
 pub use bfd::judge_bfd;
 pub use complain::complain;
@@ -38,6 +40,7 @@ pub use echo::judge_echo;
 pub use encapsulate::encapsulate;
 pub use fragment::{follow_fragment, note_fragment};
 pub use quoted::read_quoted;
+pub use undeclared::is_undeclared;
 
 use crate::frame::Frame;
 use crate::hash::FlowPorts;
@@ -74,6 +77,9 @@ pub fn judge<F: Frame, T: Tables>(
         ethernet::ASKED_ONE | ethernet::ASKED_MORE => marked::read(frame, tables, packet, ether_type)?,
         _ => return NOT_OURS,
     };
+    if packet.may_be_closed && !marked && frame.is_undeclared(tables, packet) {
+        return undeclared::refuse(frame, tables, packet);
+    }
     let tunnel = found;
     let tunnelled = matches!(found, Found::Gue | Found::Ipip);
     if tunnelled {
@@ -96,7 +102,13 @@ pub fn judge<F: Frame, T: Tables>(
     }
     if found == Found::Icmp && is_error(frame, packet) {
         packet.is_error = true;
-        found = if frame.read_quoted(tables, packet)? { Found::Target } else { Found::Nothing };
+        found = match frame.read_quoted(tables, packet) {
+            Ok(true) => Found::Target,
+            // In a packet of the cluster it is none that the cluster moves.
+            Err(Refusal::ForeignIcmpError) if tunnelled || marked => Found::Nothing,
+            Ok(false) => Found::Nothing,
+            Err(refusal) => return Err(refusal),
+        };
     }
     if marked {
         if found != Found::Target {
@@ -285,6 +297,8 @@ pub struct Packet {
     is_first_fragment: bool,
     /// It is an ICMP error about a packet from a VIP.
     is_error: bool,
+    /// It is TCP or UDP for no port that is known, and its destination may be a VIP.
+    may_be_closed: bool,
     /// Where it was too big: what would have been small enough.
     path_mtu: u32,
     /// How it is counted if it stays here.
@@ -313,6 +327,7 @@ impl Packet {
         protocol: 0,
         is_first_fragment: false,
         is_error: false,
+        may_be_closed: false,
         path_mtu: 0,
         local: Outcome::Local,
         asked: Asked::NOBODY,
@@ -326,6 +341,7 @@ impl Packet {
         self.entry = 0;
         self.is_first_fragment = false;
         self.is_error = false;
+        self.may_be_closed = false;
         self.path_mtu = 0;
         self.local = Outcome::Local;
         self.asked.by_peer = false;

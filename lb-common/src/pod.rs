@@ -4,8 +4,8 @@
 use aya::Pod;
 
 use crate::maps::{
-    Announcer, BfdSession, Config, EchoBudget, FragmentFlow, FragmentKey, Link, Liveness, Node, Traffic, Vip,
-    Vip4Key, Vip6Key,
+    Allowance, Announcer, BfdAddress, BfdSession, Config, FragmentFlow, FragmentKey, Link, Liveness, Node,
+    Traffic, Vip, Vip4Key, Vip6Key,
 };
 use crate::ring::Slot;
 
@@ -33,11 +33,12 @@ pod! {
     }
     Announcer { ranks, uplinks }
     Link { mac, number }
-    Config { hash_key, address4, self_node, flags, address6, echo_rate, id, liveness_limit, orphan_grace, probe_nonce, pad, uplink, uplink_link }
-    EchoBudget { second, left }
+    Config { hash_key, address4, self_node, flags, address6, echo_rate, id, liveness_limit, orphan_grace, probe_nonce, pad, uplink, uplink_link, icmp_error_rate, unused, closed }
+    Allowance { second, left }
     Liveness { last_seen, state }
     FragmentKey { addresses, id, protocol }
     FragmentFlow { slot, vip, flags, pad, hash, flow }
+    BfdAddress { discriminator, flags, minimum_ttl, pad }
     BfdSession { remote, local, heard, port, minimum_ttl, pad, state }
     Traffic { packets, bytes }
     Slot { leader, successors, former }

@@ -2,8 +2,8 @@
 
 use crate::flows::{Entry, FlowKey, FlowSet, Word};
 use crate::maps::{
-    Announcer, BfdSession, Config, EchoBudget, FragmentFlow, FragmentKey, Link, Liveness, Node, Vip, Vip4Key,
-    Vip6Key,
+    Allowance, Announcer, BfdAddress, BfdSession, Budget, Config, FragmentFlow, FragmentKey, Link, Liveness,
+    Node, Vip, Vip4Key, Vip6Key,
 };
 use crate::owner::Vitality;
 use crate::ring::{NO_NODE, NodeIndex, Slot, nodes_of};
@@ -69,8 +69,8 @@ pub trait Tables {
     fn bfd_session(&self, discriminator: u32) -> Option<&BfdSession>;
     /// Notes that the router of a session has been heard of now, in this state.
     fn note_bfd(&self, discriminator: u32, state: u8);
-    /// This node's discriminator of a session with the router of this address, which is given as two words of memory.
-    fn bfd_peer(&self, address: &[u64; 2]) -> Option<u32>;
+    /// Whose this address is as far as BFD goes; it is given as two words of memory.
+    fn bfd_address(&self, address: &[u64; 2]) -> Option<BfdAddress>;
     /// Where the fragments of a packet go.
     fn fragment(&self, key: &FragmentKey) -> Option<&FragmentFlow>;
     /// Notes where the fragments of a packet go.
@@ -96,9 +96,9 @@ pub trait Tables {
     fn count_vip(&self, number: u32, bytes: u32);
     /// Counts a packet forwarded to a node.
     fn count_node(&self, node: NodeIndex, bytes: u32);
-    /// This CPU's budget of ICMP echo answers, changed by `f`; false where there is none.
-    fn echo_budget(&self, f: impl FnOnce(&mut EchoBudget) -> bool) -> bool;
-    /// A coarse clock in seconds, from any start.
+    /// What is left of a budget on this CPU, changed by `f`; false where there is none.
+    fn allowance(&self, budget: Budget, f: impl FnOnce(&mut Allowance) -> bool) -> bool;
+    /// A clock in seconds, from any start.
     fn now_seconds(&self) -> u64;
 }
 

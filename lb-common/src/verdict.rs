@@ -113,6 +113,8 @@ outcomes! {
         BfdEchoReturned = 17, "bfd_echo_returned";
         /// For a VIP; no node is noted for the flow, but this node's kernel has its connection.
         LocalByKernel = 18, "local_by_kernel";
+        /// For a VIP, but for no port of its Services; its sender has been answered by port unreachable.
+        PortUnreachableSent = 19, "port_unreachable_sent";
     }
     refusals {
         /// Too short for the header that it announces; not certain to be ours.
@@ -121,10 +123,12 @@ outcomes! {
         BadIpHeader = 25, "bad_ip_header", Pass;
         /// More IPv6 extension headers than are followed.
         TooManyHeaders = 26, "too_many_headers", Pass;
-        /// An ICMP echo request to a VIP that is not ours to answer, or over the rate.
+        /// An ICMP echo request to a VIP that is open, not ours to answer or over the rate.
         EchoNotAnswered = 28, "echo_not_answered", Pass;
         /// The agent has not written its configuration yet.
         NotConfigured = 29, "not_configured", Pass;
+        /// An ICMP error about a packet from a VIP, but addressed to somebody else.
+        ForeignIcmpError = 30, "foreign_icmp_error", Pass;
         /// For a VIP, but its lengths contradict each other or the frame.
         BadLength = 32, "bad_length", Drop;
         /// For a VIP, but the ring names a slot outside the map.
@@ -139,8 +143,6 @@ outcomes! {
         TooBig = 37, "too_big", Drop;
         /// The driver left no room to encapsulate or could not cut.
         NoHeadroom = 38, "no_headroom", Drop;
-        /// GUE to this node from a sender that is not a node of the cluster.
-        UnknownPeer = 39, "unknown_peer", Drop;
         /// GUE from a peer that cannot be read.
         BadGue = 40, "bad_gue", Drop;
         /// GUE from a peer with a packet inside that is for no VIP here.
@@ -151,10 +153,16 @@ outcomes! {
         Orphaned = 43, "orphaned", Drop;
         /// S-BFD from a peer that is not what was sent or asked for.
         BadProbe = 44, "bad_probe", Drop;
+        /// For a VIP, but for no port of its Services.
+        UndeclaredPort = 50, "undeclared_port", Drop;
+        /// BFD to a port that the agent receives, from no peer of its sessions, or from farther away than that peer.
+        BfdStranger = 51, "bfd_stranger", Drop;
+        /// An ICMP echo request to a VIP over the rate, or that nobody could be answered: in the stack it would go round.
+        EchoDropped = 52, "echo_dropped", Drop;
         /// Nobody in this part of the slot knows the flow; the client's next packet is asked further on.
-        Searching = 52, "searching", Drop;
+        Searching = 53, "searching", Drop;
         /// Nobody knows the flow, and its home, which would decide, cannot be told.
-        NoHome = 53, "no_home", Drop;
+        NoHome = 54, "no_home", Drop;
     }
 }
 

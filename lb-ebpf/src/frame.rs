@@ -123,7 +123,7 @@ impl Frame for XdpFrame {
         _packet: &Packet,
         refusal: Refusal,
     ) -> Result<Forward, Refusal> {
-        Ok(Forward::Served(lb_complain(self.context, (refusal == Refusal::TooBig).into())))
+        Ok(Forward::Served(lb_complain(self.context, refusal as u32)))
     }
 
     #[inline(always)]
@@ -145,7 +145,17 @@ impl Frame for XdpFrame {
 
     #[inline(always)]
     fn read_quoted<T: Tables>(&mut self, _tables: &T, _packet: &mut Packet) -> Result<bool, Refusal> {
-        Ok(lb_read_quoted(self.context) != 0)
+        match lb_read_quoted(self.context) {
+            OF_NO_VIP => Ok(false),
+            OF_A_VIP => Ok(true),
+            FOREIGN => Err(Refusal::ForeignIcmpError),
+            _ => Err(Refusal::NotConfigured),
+        }
+    }
+
+    #[inline(always)]
+    fn is_undeclared<T: Tables>(&self, _tables: &T, _packet: &Packet) -> bool {
+        lb_is_undeclared(self.context) != 0
     }
 
     #[inline(always)]
@@ -231,12 +241,18 @@ pub extern "C" fn lb_serve(context: *mut xdp_md) -> u32 {
     }
 }
 
-/// The end of a packet that cannot be forwarded, as a global function: see [`lb_serve`]. `too_big` is 1 for that, 0
-/// for a TTL that is used up. Returns the XDP action.
+/// The end of a packet that cannot be forwarded, as a global function: see [`lb_serve`]. `refusal` is the number of
+/// the reason. Returns the XDP action.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn lb_complain(context: *mut xdp_md, too_big: u32) -> u32 {
-    let refusal = if too_big == 0 { Refusal::TtlExpired } else { Refusal::TooBig };
+pub extern "C" fn lb_complain(context: *mut xdp_md, refusal: u32) -> u32 {
+    const TOO_BIG: u32 = Refusal::TooBig as u32;
+    const UNDECLARED_PORT: u32 = Refusal::UndeclaredPort as u32;
+    let refusal = match refusal {
+        TOO_BIG => Refusal::TooBig,
+        UNDECLARED_PORT => Refusal::UndeclaredPort,
+        _ => Refusal::TtlExpired,
+    };
     let Some(packet) = maps::packet() else { return entry::conclude(Err(refusal)) };
     entry::conclude(pipeline::complain(&mut XdpFrame::new(context), &Maps, packet, refusal))
 }
@@ -252,12 +268,35 @@ pub extern "C" fn lb_encapsulate(context: *mut xdp_md, node: u32) -> u32 {
     }
 }
 
-/// The packet that an ICMP error is about, as a global function: see [`lb_serve`]. Returns whether it is a VIP's.
+/// [`lb_read_quoted`]: the packet is no VIP's.
+const OF_NO_VIP: u32 = 0;
+/// [`lb_read_quoted`]: the packet is a VIP's.
+const OF_A_VIP: u32 = 1;
+/// [`lb_read_quoted`]: [`Refusal::ForeignIcmpError`].
+const FOREIGN: u32 = 2;
+/// [`lb_read_quoted`]: [`Refusal::NotConfigured`].
+const NOT_CONFIGURED: u32 = 3;
+
+/// The packet that an ICMP error is about, as a global function: see [`lb_serve`]. Returns whether it is a VIP's, or why
+/// it is refused.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn lb_read_quoted(context: *mut xdp_md) -> u32 {
+    let Some(packet) = maps::packet() else { return NOT_CONFIGURED };
+    match pipeline::read_quoted(&XdpFrame::new(context), &Maps, packet) {
+        Ok(false) => OF_NO_VIP,
+        Ok(true) => OF_A_VIP,
+        Err(Refusal::ForeignIcmpError) => FOREIGN,
+        Err(_) => NOT_CONFIGURED,
+    }
+}
+
+/// Whether a packet is for a port of a VIP that is to be refused, as a global function: see [`lb_serve`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_is_undeclared(context: *mut xdp_md) -> u32 {
     let Some(packet) = maps::packet() else { return 0 };
-    pipeline::read_quoted(&XdpFrame::new(context), &Maps, packet).unwrap_or(false).into()
+    pipeline::is_undeclared(&XdpFrame::new(context), &Maps, packet).into()
 }
 
 /// ICMP that is no error, as a global function: see [`lb_serve`]. Returns the XDP action.

@@ -4,12 +4,12 @@
 use core::cell::UnsafeCell;
 
 use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray};
-use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_coarse_ns, bpf_ktime_get_ns, bpf_redirect};
+use aya_ebpf::helpers::{bpf_ktime_get_coarse_ns, bpf_ktime_get_ns, bpf_redirect};
 use aya_ebpf::macros::btf_map;
 use lb_common::flows::{AGE_BITS, Entry, FlowKey, FlowSet, Word};
 use lb_common::maps::{
-    Announcer, BfdSession, Config, EchoBudget, FragmentFlow, FragmentKey, Link, Liveness, Node, Traffic, Vip,
-    Vip4Key, Vip6Key, capacity,
+    Allowance, Announcer, BfdAddress, BfdSession, Budget, Config, FragmentFlow, FragmentKey, Link, Liveness,
+    Node, Traffic, Vip, Vip4Key, Vip6Key, capacity,
 };
 use lb_common::owner::Vitality;
 use lb_common::pipeline::Packet;
@@ -51,8 +51,8 @@ static VIP_STATS: PerCpuArray<Traffic, { capacity::VIP_STATS }> = PerCpuArray::n
 static NODE_STATS: PerCpuArray<Traffic, { capacity::NODES }> = PerCpuArray::new();
 #[btf_map(name = "lb_refusals")]
 static REFUSALS: PerCpuArray<u64, { capacity::REFUSALS }> = PerCpuArray::new();
-#[btf_map(name = "lb_echo_budget")]
-static ECHO_BUDGET: PerCpuArray<EchoBudget, 1> = PerCpuArray::new();
+#[btf_map(name = "lb_icmp_budget")]
+static ICMP_BUDGET: PerCpuArray<Allowance, { Budget::COUNT }> = PerCpuArray::new();
 #[btf_map(name = "lb_liveness")]
 static LIVENESS: Array<Liveness, { capacity::LIVENESS }, MAPPED> = Array::new();
 #[btf_map(name = "lb_flows")]
@@ -60,8 +60,8 @@ static FLOWS: Array<FlowSet<SharedWord>, { capacity::FLOW_SETS }, MAPPED> = Arra
 
 #[btf_map(name = "lb_bfd")]
 static BFD: HashMap<u32, BfdSession, { capacity::BFD }> = HashMap::new();
-#[btf_map(name = "lb_bfd_peers")]
-static BFD_PEERS: HashMap<[u64; 2], u32, { capacity::BFD }> = HashMap::new();
+#[btf_map(name = "lb_bfd_addrs")]
+static BFD_ADDRESSES: HashMap<[u64; 2], BfdAddress, { capacity::BFD_ADDRESSES }> = HashMap::new();
 
 /// 64 bits of a map that the agent or other CPUs read and write at the same time.
 #[repr(transparent)]
@@ -191,9 +191,9 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn bfd_peer(&self, address: &[u64; 2]) -> Option<u32> {
+    fn bfd_address(&self, address: &[u64; 2]) -> Option<BfdAddress> {
         // SAFETY: as for `vip4`.
-        unsafe { BFD_PEERS.get(address) }.copied()
+        unsafe { BFD_ADDRESSES.get(address) }.copied()
     }
 
     #[inline(always)]
@@ -267,17 +267,16 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn echo_budget(&self, f: impl FnOnce(&mut EchoBudget) -> bool) -> bool {
-        let Some(budget) = ECHO_BUDGET.get_ptr_mut(0) else { return false };
+    fn allowance(&self, budget: Budget, f: impl FnOnce(&mut Allowance) -> bool) -> bool {
+        let Some(allowance) = ICMP_BUDGET.get_ptr_mut(budget as u32) else { return false };
         // SAFETY: the value is this CPU's own, and an XDP program is not preempted by another one.
-        f(unsafe { &mut *budget })
+        f(unsafe { &mut *allowance })
     }
 
     #[inline(always)]
     fn now_seconds(&self) -> u64 {
-        // SAFETY: the helper takes nothing and reads the tick counter. 1,024 ticks stand in for a second:
-        // at the usual 100 to 1,000 Hz a longer one, which makes a rate limit stricter, never looser.
-        (unsafe { bpf_jiffies64() }) >> 10
+        // SAFETY: the helper takes nothing and reads the clock as of the last tick.
+        (unsafe { bpf_ktime_get_coarse_ns() }) / 1_000_000_000
     }
 }
 

@@ -10,7 +10,7 @@ use lb_plan::contents::{Contents, Op, diff};
 use lb_plan::model::{
     Endpoints, Model, Node, NodeName, Protocol, Service, ServiceName, ServiceVip, TrafficPolicy,
 };
-use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings};
+use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings, UndeclaredPorts};
 use lb_plan::ring::{Member, Preferences, mix};
 
 fn main() {
@@ -153,6 +153,8 @@ fn settings() -> Settings {
         node: name(0),
         hash_key: HashKey::default(),
         echo_rate: 0,
+        icmp_error_rate: 0,
+        undeclared: UndeclaredPorts::Pass,
         forwarding: Forwarding::Auto,
         slots_per_node: 256,
         ring_capacity: 1 << 24,

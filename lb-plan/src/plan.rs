@@ -2,6 +2,7 @@
 
 mod announce;
 mod clock;
+mod closed;
 mod editions;
 mod lan;
 mod nodes;
@@ -13,7 +14,7 @@ mod state;
 mod vips;
 mod weights;
 
-pub use settings::{Facts, Forwarding, Liveness, Settings, Uplink, Way};
+pub use settings::{Facts, Forwarding, Liveness, Settings, UndeclaredPorts, Uplink, Way};
 pub use state::{NodeState, RingState, ServiceState, Share, VipState, WayWord};
 
 use std::collections::BTreeMap;
@@ -109,6 +110,7 @@ impl Planner {
         let announcers =
             announce::announce(&mut contents, model, &roster, settings, facts, installed, &mut problems);
         roster.install(&mut contents, &kept, installed, &mut problems);
+        closed::close(&mut contents, &wanted, model, facts, settings);
         let services = state::services(model, &wanted, &contents, &announcers);
         Plan { contents, services, nodes: roster.states(), problems, wake: clock.wake() }
     }

@@ -8,6 +8,7 @@
 pub mod flood;
 pub mod payload;
 pub mod probes;
+pub mod raw;
 pub mod report;
 mod running;
 pub mod server;
@@ -15,6 +16,7 @@ pub mod tcp;
 pub mod udp;
 
 pub use self::probes::{ProbeReport, Probes};
+pub use self::raw::RawSocket;
 pub use self::report::{Cause, Failure, Share, TcpReport, UdpReport};
 pub use self::running::Running;
 pub use self::tcp::TcpLoad;

@@ -1,6 +1,8 @@
 //! The agent's side of BFD sessions: what it writes the program goes by, and what the program notes it reads.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::net::IpAddr;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -13,6 +15,7 @@ use lb_agent::dataplane::attach::{load, loaded_program};
 use lb_agent::dataplane::bfd::{BfdSessions, Session};
 use lb_agent::dataplane::object::PROGRAM;
 use lb_agent::dataplane::pins::Pins;
+use lb_common::maps::{BFD_LISTENS, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress};
 
 const SLOTS: u32 = 1024;
 const PASS: u32 = 2;
@@ -88,12 +91,45 @@ fn echoes_are_returned_while_there_is_any_session_with_their_sender() -> Result<
     assert_eq!(pinned.run(&echo)?, PASS);
     sessions.write(7, &session(None))?;
     sessions.write(8, &session(Some(250)))?;
+    assert_eq!(pinned.run(&echo)?, PASS, "the address is not known yet");
+    sessions.set_addresses(&peer(8, BFD_PEER | BFD_PEER_MULTIHOP))?;
     assert_eq!(pinned.run(&echo)?, TX);
     sessions.remove(8)?;
+    assert_eq!(pinned.run(&echo)?, PASS, "the session that the address names is gone");
+    sessions.set_addresses(&peer(7, BFD_PEER))?;
     assert_eq!(pinned.run(&echo)?, TX, "the other session is still there");
     sessions.remove(7)?;
     sessions.remove(7)?;
     assert_eq!(pinned.run(&echo)?, PASS);
     assert!(sessions.discriminators()?.is_empty());
+    Ok(())
+}
+
+fn peer(discriminator: u32, flags: u8) -> BTreeMap<IpAddr, BfdAddress> {
+    BTreeMap::from([(ROUTER4.into(), BfdAddress { discriminator, flags, ..BfdAddress::default() })])
+}
+
+/// A stranger's packet costs the agent nothing, and nobody else's is touched.
+#[test]
+fn strangers_are_dropped_only_where_the_agent_receives() -> Result<()> {
+    const DROP: u32 = 1;
+    let mut pinned = Pinned::new()?;
+    let mut sessions = BfdSessions::open(&pinned.pins)?;
+    let from = |source: [u8; 4]| {
+        let down = [0x20, 0x40, 3, 24, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0];
+        Frame::v4(source, SELF4).ttl(255).datagram(50_000, 3784, &down)
+    };
+    let (peers, stranger) = (from(ROUTER4), from([203, 0, 113, 1]));
+    assert_eq!(pinned.run(&stranger)?, PASS, "the agent has no session");
+    sessions.set_addresses(&peer(0, BFD_PEER))?;
+    assert_eq!(pinned.run(&stranger)?, PASS, "the agent does not receive");
+    let mut received = peer(0, BFD_PEER);
+    received.insert(SELF4.into(), BfdAddress { flags: BFD_LISTENS, ..BfdAddress::default() });
+    sessions.set_addresses(&received)?;
+    assert_eq!(pinned.run(&stranger)?, DROP);
+    assert_eq!(pinned.run(&peers)?, PASS, "a session comes up");
+    assert_eq!(pinned.run(&peers.clone().ttl(254))?, DROP, "from farther away than the peer is");
+    sessions.set_addresses(&BTreeMap::new())?;
+    assert_eq!(pinned.run(&stranger)?, PASS, "the sessions are gone");
     Ok(())
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4};
 use fairlead_tests::objects::{metallb, yaml};
+use fairlead_tests::packets::build::Frame;
 use fairlead_tests::routers::{Bfd, Config, Frr, Peer, Router, wait};
+use fairlead_tests::traffic::RawSocket;
 use serde_json::{Value, json};
 
 const ROUTERS_AS: u32 = 64_500;
@@ -65,6 +67,66 @@ fn a_router_that_sends_echoes_gets_them_back() -> Result<()> {
         ensure!(session(node)?["down_events"] == 0, "{}", session(node)?);
         Ok(())
     })
+}
+
+/// They come from two hops away, some in the router's name and some with what a session would take.
+#[test]
+fn strangers_cost_the_agent_nothing_and_change_no_state() -> Result<()> {
+    run(false, |lab, node, frr| {
+        give(lab, |_| ())?;
+        node.start_agent(&AgentOptions::default())?;
+        frr.wait_bfd_up(here(node).into(), WITHIN)?;
+        frr.wait_established(&here(node).to_string(), WITHIN)?;
+        // The program knows what is the agent's to receive within a second.
+        std::thread::sleep(Duration::from_secs(2));
+        let discriminator = session(node)?["local"].as_u64().unwrap_or(1) as u32;
+        let forged: Vec<Vec<u8>> =
+            (0..64).flat_map(|number| forged(here(node), discriminator, number)).collect();
+        let before = outcome(node, "bfd_stranger")?;
+        let sent = lab
+            .client()?
+            .run(|| RawSocket::open()?.send_for(&forged, 30_000, Duration::from_secs(10), || false))?;
+        let dropped = wait(WITHIN, || {
+            let dropped = outcome(node, "bfd_stranger")? - before;
+            ensure!(
+                dropped * 100 > sent * 95,
+                "{dropped} of {sent} strangers' packets are counted as dropped"
+            );
+            Ok(dropped)
+        })?;
+        let status: Value = serde_json::from_str(&node.fairlead(&["status", "bfd", "-o", "json"])?)?;
+        println!("{sent} forged packets, {dropped} dropped by the program; {status}");
+        ensure!(status["unknown_packets"] == 0, "strangers' packets reached the agent: {status}");
+        let session = session(node)?;
+        ensure!(session["state"] == "Up" && session["down_events"] == 0, "{session}");
+        frr.wait_established(&here(node).to_string(), WITHIN).map(drop)
+    })
+}
+
+/// A packet of a session with this discriminator, and one that asks for a new one, and noise, all to the port of BFD.
+fn forged(to: Ipv4Addr, discriminator: u32, number: u8) -> [Vec<u8>; 4] {
+    let control = |state: u8, yours: u32| -> Vec<u8> {
+        let words = [7, yours, 300_000, 300_000, 0].into_iter().flat_map(u32::to_be_bytes);
+        [0x20, state, 3, 24].into_iter().chain(words).collect()
+    };
+    let packet = |port, payload: &[u8]| {
+        let source = [198, 18, number, 1 + number];
+        Frame::v4(source, to.octets()).ttl(255).datagram(50_000, port, payload).ip()
+    };
+    let (down, new) = (control(0x40, discriminator), control(0x40, 0));
+    [
+        packet(3784, &down),
+        packet(3784, &new),
+        packet(3784, &control(0, discriminator)),
+        packet(3784, b"noise"),
+    ]
+}
+
+fn outcome(node: &Node<'_>, name: &str) -> Result<u64> {
+    let status = node.status()?;
+    let outcomes = status["outcomes"].as_array().context("no outcomes")?;
+    let found = outcomes.iter().find(|it| it["name"] == name);
+    Ok(found.and_then(|it| it["packets"].as_u64()).unwrap_or_default())
 }
 
 /// A node beside the lab's router, which runs FRR and watches the way, with `echo` by echoes of its own.

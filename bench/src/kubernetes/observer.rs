@@ -10,7 +10,7 @@ use lb_agent::source::{Source, SourceOptions};
 use lb_common::hash::HashKey;
 use lb_plan::contents::{Contents, diff};
 use lb_plan::model::{Model, Modeller, NodeName};
-use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings, Uplink, Way};
+use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings, UndeclaredPorts, Uplink, Way};
 use lb_plan::speaker::{self, SpeakerSettings};
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
@@ -203,6 +203,8 @@ fn settings(node: &NodeName) -> Settings {
         node: node.clone(),
         hash_key: HashKey::default(),
         echo_rate: 1000,
+        icmp_error_rate: 1000,
+        undeclared: UndeclaredPorts::Pass,
         forwarding: Forwarding::Auto,
         slots_per_node: 256,
         ring_capacity: 1 << 20,

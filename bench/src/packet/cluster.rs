@@ -4,7 +4,9 @@ use fairlead_tests::kernel::INGRESS;
 use fairlead_tests::model::{HostTables, Sizes};
 use fairlead_tests::packets::build::Mac;
 use lb_common::hash::HashKey;
-use lb_common::maps::{Config, LIVENESS_UP, Link, Liveness, Node, Vip, Vip4Key, Vip6Key, capacity, way};
+use lb_common::maps::{
+    AddressFilter, Config, LIVENESS_UP, Link, Liveness, Node, Vip, Vip4Key, Vip6Key, capacity, way,
+};
 use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 use lb_common::wire::gue;
 
@@ -63,6 +65,11 @@ pub const fn v6(net: u8, n: u16) -> [u8; 16] {
 pub fn tables(case: &Case) -> HostTables {
     let Case { vips, rings, .. } = *case;
     let Kind { leads, way, protocol, .. } = case.kind;
+    let mut closed = AddressFilter::EMPTY;
+    for number in 0..vips {
+        closed.add4(vip4(number));
+        closed.add6(vip6(number));
+    }
     let config = Config {
         hash_key: HASH_KEY,
         address4: SELF4,
@@ -77,6 +84,9 @@ pub fn tables(case: &Case) -> HostTables {
         pad: [0; 2],
         uplink: INGRESS,
         uplink_link: Link { mac: SELF_MAC, number: 0 },
+        icmp_error_rate: 0,
+        unused: [0; 4],
+        closed,
     };
     let slots = u32::from(rings) * SLOTS;
     let sizes = Sizes { slots, nodes: u32::from(NODES) + 1, vip_stats: u32::from(vips) };

@@ -9,7 +9,7 @@ use lb_bgp::value::RouterId;
 use lb_common::hash::HashKey;
 use lb_common::maps::capacity;
 use lb_plan::model::{DrainRules, Mark, NodeName, TaintRule};
-use lb_plan::plan::Forwarding;
+use lb_plan::plan::{Forwarding, UndeclaredPorts};
 
 use super::{PinArgs, SocketArgs};
 use crate::app::{self, AppError, Options, SpeakerOptions};
@@ -57,6 +57,13 @@ pub struct AgentArgs {
     /// ICMP echo requests to a VIP that are answered, a second and CPU; 0 answers none.
     #[arg(long, default_value_t = 1000, value_name = "N")]
     echo_rate: u32,
+    /// ICMP errors that are sent about packets to VIPs, a second and CPU: so many that a packet is too big, and so many
+    /// others; 0 sends none.
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    icmp_error_rate: u32,
+    /// What becomes of TCP and UDP to ports of a VIP that are none of its Services'.
+    #[arg(long, value_enum, default_value = "unreachable")]
+    undeclared_ports: UndeclaredPortsArg,
     /// Slots of a ring for each of its nodes, at least.
     #[arg(long, default_value_t = 256, value_name = "N")]
     slots_per_node: u32,
@@ -167,6 +174,17 @@ enum ForwardingArg {
     Ipip,
 }
 
+/// What becomes of packets to undeclared ports of a VIP.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum UndeclaredPortsArg {
+    /// Drop them, and answer with ICMP port unreachable within --icmp-error-rate.
+    Unreachable,
+    /// Drop them.
+    Drop,
+    /// Leave them to the node's network stack, which sends them back to where they came from.
+    Pass,
+}
+
 /// Why `fairlead agent` ends with an error.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
@@ -233,6 +251,12 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
             ForwardingArg::Ipip => Forwarding::Ipip,
         },
         echo_rate: args.echo_rate,
+        icmp_error_rate: args.icmp_error_rate,
+        undeclared: match args.undeclared_ports {
+            UndeclaredPortsArg::Unreachable => UndeclaredPorts::Unreachable,
+            UndeclaredPortsArg::Drop => UndeclaredPorts::Drop,
+            UndeclaredPortsArg::Pass => UndeclaredPorts::Pass,
+        },
         slots_per_node: args.slots_per_node,
         ring_slots: args.ring_slots,
         ask_kernel: args.ask_kernel,

@@ -6,6 +6,7 @@ use hyper::Method;
 use super::client::{self, ClientError};
 use super::{PinArgs, SocketArgs};
 use crate::dataplane::pins::Pins;
+use crate::net::blackhole;
 
 /// Arguments of `fairlead detach`.
 #[derive(Debug, Args)]
@@ -22,15 +23,15 @@ pub enum DetachError {
     /// The agent does not let go.
     #[error("the agent that runs here does not detach: {0}")]
     Agent(#[from] ClientError),
-    /// A pin is there and cannot be removed.
-    #[error("cannot remove all pins: {0}")]
+    /// A pin or a route is there and cannot be removed.
+    #[error("cannot remove all pins and routes: {0}")]
     Pins(#[from] std::io::Error),
 }
 
-/// Has an agent that runs let go, removes links and maps, and says which.
+/// Has an agent that runs let go, removes links and maps, and the blackholes of aggregates, and says which.
 ///
 /// # Errors
-/// When the agent does not let go, or a pin is there and cannot be removed.
+/// When the agent does not let go, or a pin or a route is there and cannot be removed.
 pub fn run(args: &DetachArgs) -> Result<(), DetachError> {
     let pins = Pins::below(&args.pins.bpffs);
     let socket = &args.socket.socket;
@@ -38,7 +39,7 @@ pub fn run(args: &DetachArgs) -> Result<(), DetachError> {
     if std::os::unix::net::UnixStream::connect(socket).is_ok() {
         client::ask(socket, &Method::POST, "/detach")?;
         println!("the agent has detached; it attaches again when it is restarted");
-        return Ok(());
+        return remove_blackholes();
     }
     let removed = pins.remove_all()?;
     if removed.is_empty() {
@@ -46,6 +47,14 @@ pub fn run(args: &DetachArgs) -> Result<(), DetachError> {
     }
     for path in removed {
         println!("removed {}", path.display());
+    }
+    remove_blackholes()
+}
+
+fn remove_blackholes() -> Result<(), DetachError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    for removed in runtime.block_on(blackhole::remove_all())? {
+        println!("removed {removed}");
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use lb_bgp::value::{Family, HoldTime};
 use lb_plan::model::{self, Endpoint, Model, NodeName, Peer};
 use lb_plan::speaker::{self, Announcement, SpeakerPlan, SpeakerSettings};
 
+use crate::net::blackhole::Blackholes;
 use crate::net::unnumbered::{Found, Routers, Seen};
 use crate::speaker::wanted::{Bfd, Key, Neighbour, Transport, Wanted};
 use crate::speaker::{Identity, Speaker};
@@ -35,6 +36,8 @@ pub struct Neighbours {
     pub restarted: bool,
     /// Who looks for routers where an interface is said instead of an address.
     pub routers: Routers,
+    /// Who has packets for an announced aggregate end here that are for none of its VIPs.
+    pub blackholes: Blackholes,
 }
 
 /// What came of telling routers.
@@ -68,6 +71,9 @@ impl Neighbours {
         self.routers.watch(&interfaces(&plan).map(|(_, interface)| interface.clone()).collect());
         let found = self.routers.found();
         let context = Context { identity: &identity, found: &found, restarted: self.restarted };
+        if may_tell {
+            self.blackholes.set(plan.peers.values().flat_map(|peer| peer.routes.keys().copied()));
+        }
         self.speaker.set(wanted(&plan, &context, may_tell));
         let troubles = unnumbered(&plan, &found).into_iter().chain(without_echoes(&plan)).collect();
         let problems = plan.problems.clone();

@@ -1,10 +1,12 @@
-//! BFD sessions in `lb_bfd` and `lb_bfd_peers`: written for the program, and what it has noted read back.
+//! BFD sessions in `lb_bfd` and their addresses in `lb_bfd_addrs`: written for the program, and what it has noted read
+//! back.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use aya::maps::{HashMap, MapData, MapError};
-use lb_common::maps::{BfdSession, name};
+use lb_common::maps::{BFD_LISTENS, BFD_LISTENS_MULTIHOP, BfdAddress, BfdSession, name};
 use lb_common::wire::bfd;
 
 use super::maps::{MapsError, open, read_error, removed, written};
@@ -13,7 +15,7 @@ use super::pins::Pins;
 /// The sessions that the program knows.
 pub struct BfdSessions {
     sessions: HashMap<MapData, u32, BfdSession>,
-    peers: HashMap<MapData, [u8; 16], u32>,
+    addresses: HashMap<MapData, [u8; 16], BfdAddress>,
 }
 
 /// What the program is told of a session.
@@ -50,11 +52,11 @@ impl BfdSessions {
     /// # Errors
     /// When one is not pinned or not of this layout.
     pub fn open(pins: &Pins) -> Result<Self, MapsError> {
-        Ok(Self { sessions: open(pins, name::BFD)?, peers: open(pins, name::BFD_PEERS)? })
+        Ok(Self { sessions: open(pins, name::BFD)?, addresses: open(pins, name::BFD_ADDRESSES)? })
     }
 
-    /// Has the program note packets of a session, which is known by this machine's discriminator, and return the
-    /// router's echoes. What was noted of a session that is there already is forgotten.
+    /// Has the program note packets of a session, which is known by this machine's discriminator. What was noted of a
+    /// session that is there already is forgotten.
     ///
     /// # Errors
     /// When the kernel refuses: a map is full.
@@ -68,8 +70,7 @@ impl BfdSessions {
             pad: 0,
             state: 0,
         };
-        written(name::BFD, session, self.sessions.insert(discriminator, value, 0))?;
-        written(name::BFD_PEERS, session, self.peers.insert(value.remote, discriminator, 0))
+        written(name::BFD, session, self.sessions.insert(discriminator, value, 0))
     }
 
     /// Has the program forget a session. One that it does not know needs no removal.
@@ -77,17 +78,33 @@ impl BfdSessions {
     /// # Errors
     /// When the kernel refuses.
     pub fn remove(&mut self, discriminator: u32) -> Result<(), MapsError> {
-        let Some(session) = self.session(discriminator)? else { return Ok(()) };
-        removed(name::BFD, &discriminator, self.sessions.remove(&discriminator))?;
-        // Another session with the router may have taken the entry over; and that one may be gone before this one.
-        let holder = found(name::BFD_PEERS, self.peers.get(&session.remote, 0))?;
-        if holder != Some(discriminator) {
-            return Ok(());
+        removed(name::BFD, &discriminator, self.sessions.remove(&discriminator))
+    }
+
+    /// Has the program know these addresses and no others, those that an agent before this one has left included.
+    ///
+    /// Peers are known before anything is refused that is from no peer.
+    ///
+    /// # Errors
+    /// When the kernel refuses: a map is full. What could not be written passes to the agent.
+    pub fn set_addresses(&mut self, wanted: &BTreeMap<IpAddr, BfdAddress>) -> Result<(), MapsError> {
+        let wanted: BTreeMap<_, _> =
+            wanted.iter().map(|(address, entry)| (octets(*address), *entry)).collect();
+        let listens = |entry: &BfdAddress| entry.flags & (BFD_LISTENS | BFD_LISTENS_MULTIHOP) != 0;
+        for now in [false, true] {
+            for (key, entry) in wanted.iter().filter(|(_, entry)| listens(entry) == now) {
+                if found(name::BFD_ADDRESSES, self.addresses.get(key, 0))? != Some(*entry) {
+                    written(name::BFD_ADDRESSES, entry, self.addresses.insert(key, entry, 0))?;
+                }
+            }
         }
-        match self.other_with(session.remote)? {
-            Some(other) => written(name::BFD_PEERS, &other, self.peers.insert(session.remote, other, 0)),
-            None => removed(name::BFD_PEERS, &discriminator, self.peers.remove(&session.remote)),
+        let installed: Result<Vec<_>, _> = self.addresses.keys().collect();
+        for key in installed.map_err(|e| read_error(name::BFD_ADDRESSES, e))? {
+            if !wanted.contains_key(&key) {
+                removed(name::BFD_ADDRESSES, &key, self.addresses.remove(&key))?;
+            }
         }
+        Ok(())
     }
 
     /// When the router of a session was last heard of; `None` where it was not since the session was written, and
@@ -110,15 +127,6 @@ impl BfdSessions {
 
     fn session(&self, discriminator: u32) -> Result<Option<BfdSession>, MapsError> {
         found(name::BFD, self.sessions.get(&discriminator, 0))
-    }
-
-    fn other_with(&self, remote: [u8; 16]) -> Result<Option<u32>, MapsError> {
-        for discriminator in self.discriminators()? {
-            if self.session(discriminator)?.is_some_and(|session| session.remote == remote) {
-                return Ok(Some(discriminator));
-            }
-        }
-        Ok(None)
     }
 }
 

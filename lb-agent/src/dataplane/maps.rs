@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
 use aya::util::nr_cpus;
-use lb_common::maps::{Announcer, Config, Link, Node, Traffic, Vip, Vip4Key, Vip6Key, name};
+use lb_common::maps::{AddressFilter, Announcer, Config, Link, Node, Traffic, Vip, Vip4Key, Vip6Key, name};
 use lb_common::ring::Slot;
 use lb_plan::contents::{Contents, Op, VipKey};
 
@@ -232,6 +232,9 @@ const ZERO_CONFIG: Config = Config {
     pad: [0; 2],
     uplink: 0,
     uplink_link: Link::NONE,
+    icmp_error_rate: 0,
+    unused: [0; 4],
+    closed: AddressFilter::EMPTY,
 };
 
 enum Key {

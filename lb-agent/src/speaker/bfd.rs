@@ -4,6 +4,7 @@
 //! A thread of its own, before the rest of the agent where the system allows that: a packet that is sent late
 //! is a router that takes this node for dead.
 
+mod addresses;
 mod drive;
 mod driven;
 mod echo;

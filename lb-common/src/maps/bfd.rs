@@ -1,4 +1,4 @@
-//! BFD sessions with routers, as far as the program has a part in them.
+//! BFD sessions with peers, as far as the program has a part in them.
 
 /// A session. The agent writes it when the session is up; the program notes in it when it heard of the router last.
 #[repr(C, align(8))]
@@ -21,3 +21,29 @@ pub struct BfdSession {
 }
 
 const _: () = assert!(size_of::<BfdSession>() == 48);
+
+/// Who has an address, as far as BFD goes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct BfdAddress {
+    /// Of a peer: this node's discriminator of a session with it that is up; zero: none is.
+    pub discriminator: u32,
+    /// `BFD_*` bits.
+    pub flags: u8,
+    /// Of a peer over several hops: TTL or hop limit that its packets must have at least.
+    pub minimum_ttl: u8,
+    /// Zero.
+    pub pad: [u8; 2],
+}
+
+const _: () = assert!(size_of::<BfdAddress>() == 8);
+
+/// [`BfdAddress::flags`]: a peer one hop away, whose session may be up or not.
+pub const BFD_PEER: u8 = 1;
+/// [`BfdAddress::flags`]: a peer over several hops, whose session may be up or not.
+pub const BFD_PEER_MULTIHOP: u8 = 2;
+/// [`BfdAddress::flags`]: an address of this node where the agent, and nobody else, receives
+/// [`crate::wire::bfd::SINGLE_HOP_PORT`].
+pub const BFD_LISTENS: u8 = 4;
+/// [`BfdAddress::flags`]: the same for [`crate::wire::bfd::MULTIHOP_PORT`].
+pub const BFD_LISTENS_MULTIHOP: u8 = 8;

@@ -221,7 +221,8 @@ fn a_long_history_is_searched_window_by_window() {
     assert_eq!(decide(&nobodys(1), |_| true), step(Action::Search, 20));
     assert_eq!(decide(&nobodys(2), |_| true), step(Action::Unknown, OWN));
     // The next packet goes there, and those that are asked go on from there.
-    let arrived = |holder| Trail::default().arrived(unknown.slot, OWN, holder, 0).marks >> MARK_WINDOW_SHIFT & 3;
+    let arrived =
+        |holder| Trail::default().arrived(unknown.slot, OWN, holder, 0).marks >> MARK_WINDOW_SHIFT & 3;
     assert_eq!([10, 14, 15, 20, 2].map(arrived), [0, 0, 1, 2, 2]);
     let second = Question { asked: 1, marks: HOME | 1 << MARK_WINDOW_SHIFT, own: 15, ..unknown };
     assert_eq!(decide(&second, |n| n != OWN), step(Action::Ask, 16));

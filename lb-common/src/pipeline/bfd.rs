@@ -4,12 +4,15 @@
 //! live router for dead. Echo packets (RFC 5880 section 5) are for the forwarding plane: they go straight back. Two
 //! forms are about: to the router's own address, which forwarding returns as it is, and to this node's, which the
 //! other end returns with addresses and ports turned round. Either way one hop is taken off, so nothing goes twice.
-//! What is from nobody with a session passes.
+//!
+//! Control packets that only the agent could receive, and that it would refuse, end here: from no peer, or from farther
+//! away than the peer is. A stranger's packets would cost a thread that runs before all others. What goes to an address
+//! that the agent does not receive at passes: it may be a pod's, or another daemon's.
 
 use super::probe::{Probe, probe};
 use super::{Family, NOT_OURS, Packet};
 use crate::frame::Frame;
-use crate::maps::BfdSession;
+use crate::maps::{BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress, BfdSession};
 use crate::tables::Tables;
 use crate::verdict::{Forward, Outcome, Refusal};
 use crate::wire::{bfd, checksum, ethernet, ip};
@@ -24,7 +27,7 @@ const V4_TTL: usize = 8;
 /// Judges UDP to one of the ports of BFD.
 ///
 /// # Errors
-/// [`Refusal::Truncated`].
+/// [`Refusal::Truncated`], [`Refusal::BfdStranger`].
 #[inline(always)]
 pub fn judge_bfd<F: Frame, T: Tables>(
     frame: &mut F,
@@ -37,13 +40,35 @@ pub fn judge_bfd<F: Frame, T: Tables>(
     if port == bfd::ECHO_PORT {
         return give_back(frame, tables, packet, &head);
     }
-    let Ok(Probe { head: first, yours, .. }) = probe(frame, packet) else { return NOT_OURS };
-    let Some(session) = tables.bfd_session(yours) else { return NOT_OURS };
+    let Ok(Probe { head: first, yours, .. }) = probe(frame, packet) else {
+        return of_no_session(tables, &head, port);
+    };
+    let Some(session) = tables.bfd_session(yours) else { return of_no_session(tables, &head, port) };
     if session.port != port || head.ttl < session.minimum_ttl || !head.is_of(session) {
-        return NOT_OURS;
+        return of_no_session(tables, &head, port);
     }
     tables.note_bfd(yours, (first >> 16) as u8);
     Ok(Forward::Pass(Outcome::BfdHeard))
+}
+
+/// A packet of no session that is up: the agent must see it if it may be of one that comes up.
+#[inline(always)]
+fn of_no_session<T: Tables>(tables: &T, head: &Head, port: [u8; 2]) -> Result<Forward, Refusal> {
+    let flags = |found: Option<BfdAddress>| found.map_or(0, |address| address.flags);
+    let multihop = port == bfd::MULTIHOP_PORT;
+    let listens = if multihop { BFD_LISTENS_MULTIHOP } else { BFD_LISTENS };
+    if flags(tables.bfd_address(&head.destination)) & listens == 0 {
+        return NOT_OURS;
+    }
+    let peer = tables.bfd_address(&head.source);
+    let (kind, minimum_ttl) = match peer {
+        Some(peer) if multihop => (BFD_PEER_MULTIHOP, peer.minimum_ttl),
+        _ => (BFD_PEER, bfd::TTL),
+    };
+    if flags(peer) & kind == 0 || head.ttl < minimum_ttl {
+        return Err(Refusal::BfdStranger);
+    }
+    NOT_OURS
 }
 
 /// An address as in `lb_bfd`, in words: the verifier wants what is on the stack aligned.
@@ -109,11 +134,8 @@ fn give_back<F: Frame, T: Tables>(
     if head.ttl != bfd::TTL {
         return NOT_OURS;
     }
-    if tables.bfd_peer(&head.destination).is_none() {
-        let Some(session) = tables.bfd_peer(&head.source).and_then(|number| tables.bfd_session(number))
-        else {
-            return NOT_OURS;
-        };
+    if session_with(tables, &head.destination).is_none() {
+        let Some(session) = session_with(tables, &head.source) else { return NOT_OURS };
         if words(&session.local) != head.destination {
             return NOT_OURS;
         }
@@ -124,6 +146,12 @@ fn give_back<F: Frame, T: Tables>(
     let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5] = *macs;
     *macs = [s0, s1, s2, s3, s4, s5, d0, d1, d2, d3, d4, d5];
     Ok(Forward::Transmit(Outcome::BfdEchoReturned))
+}
+
+/// A session with the router of this address that is up.
+#[inline(always)]
+fn session_with<'a, T: Tables>(tables: &'a T, address: &Words) -> Option<&'a BfdSession> {
+    tables.bfd_session(tables.bfd_address(address)?.discriminator)
 }
 
 /// Turns addresses and ports round, which no sum minds.

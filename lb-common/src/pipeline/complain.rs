@@ -1,4 +1,5 @@
-//! What cannot be forwarded is told to its sender: time exceeded, and fragmentation needed or packet too big.
+//! What cannot be forwarded is told to its sender: time exceeded, fragmentation needed or packet too big, and port
+//! unreachable for a port of a VIP that is none of its Services'.
 //!
 //! The message is made in place: room is made in front, and what is left of the packet is the quote, as much of it as
 //! the RFCs ask for and the directly readable part holds.
@@ -8,11 +9,10 @@
 //! after  | MACs | tags | type | IP to the sender | ICMP | IP | … up to a message of 576 or 1,280 bytes |
 //! ```
 
-use super::echo::may_answer;
 use super::encapsulate::{Room, make_room};
 use super::{Family, Packet, configured};
 use crate::frame::Frame;
-use crate::maps::Config;
+use crate::maps::{Budget, Config};
 use crate::tables::Tables;
 use crate::verdict::{Forward, Outcome, Refusal};
 use crate::wire::ip::{self, protocol};
@@ -29,7 +29,7 @@ const MOST_V4: usize = 576 - FRONT_V4;
 /// Bytes of an IPv6 packet that are quoted at most (RFC 4443 section 2.4).
 const MOST_V6: usize = 1280 - FRONT_V6;
 
-/// Answers a packet that was refused for its TTL or its size, which has not been touched yet.
+/// Answers a packet that was refused for its TTL, its size or its port, which has not been touched yet.
 ///
 /// # Errors
 /// The refusal itself, where its sender cannot or may not be told.
@@ -41,8 +41,13 @@ pub fn complain<F: Frame, T: Tables>(
     refusal: Refusal,
 ) -> Result<Forward, Refusal> {
     let config = configured(tables)?;
-    let told = if refusal == Refusal::TooBig { Outcome::TooBigSent } else { Outcome::TimeExceededSent };
-    if !may_answer(tables) {
+    let (told, budget) = match refusal {
+        Refusal::TooBig => (Outcome::TooBigSent, Budget::TooBig),
+        Refusal::UndeclaredPort => (Outcome::PortUnreachableSent, Budget::Error),
+        _ => (Outcome::TimeExceededSent, Budget::Error),
+    };
+    let second = tables.now_seconds();
+    if !tables.allowance(budget, |left| left.spend(config.icmp_error_rate, second)) {
         return Err(refusal);
     }
     match packet.family {
@@ -119,7 +124,12 @@ fn answer_v4<F: Frame>(
     let plain = first == 0x45 && to[0] != 0 && to[0] != 127 && to[0] < 224;
     // Of a packet in fragments only the first is answered (RFC 1122 section 3.2.2).
     let later_part = u16::from_be_bytes([f0, f1]) & 0x1fff != 0;
-    if !plain || later_part || config.address4 == [0; 4] {
+    // A host says of its own ports that they are closed, and here the VIP is the host (RFC 1122 section 3.2.2.1).
+    let from = match refusal {
+        Refusal::UndeclaredPort => *frame.view::<4>(packet.l3 + 16).ok_or(refusal)?,
+        _ => config.address4,
+    };
+    if !plain || later_part || from == [0; 4] {
         return Err(refusal);
     }
     let quoted = quotable(frame, packet).min(MOST_V4);
@@ -130,16 +140,17 @@ fn answer_v4<F: Frame>(
     let quote = sum(frame, packet.l3 + FRONT_V4, quoted);
     let [l0, l1] = ((FRONT_V4 + quoted) as u16).to_be_bytes();
     let first = [0x45, 0, l0, l1, 0, 0, 0, 0, ip::DEFAULT_TTL, protocol::ICMP];
-    let sum = checksum::sum(&first) + checksum::sum(&config.address4) + checksum::sum(&to);
+    let sum = checksum::sum(&first) + checksum::sum(&from) + checksum::sum(&to);
     let [c0, c1] = checksum::finish(sum);
     let [f0, f1, f2, f3, f4, f5, f6, f7, f8, f9] = first;
     *frame.view_mut::<12>(packet.l3).ok_or(refusal)? = [f0, f1, f2, f3, f4, f5, f6, f7, f8, f9, c0, c1];
-    *frame.view_mut::<4>(packet.l3 + 12).ok_or(refusal)? = config.address4;
+    *frame.view_mut::<4>(packet.l3 + 12).ok_or(refusal)? = from;
     *frame.view_mut::<4>(packet.l3 + 16).ok_or(refusal)? = to;
     let [m0, m1] = (packet.path_mtu as u16).to_be_bytes();
     let message = match refusal {
         // RFC 1191 section 4: the MTU is in the last two bytes.
         Refusal::TooBig => [icmp::FRAGMENTATION_NEEDED[0], icmp::FRAGMENTATION_NEEDED[1], 0, 0, 0, 0, m0, m1],
+        Refusal::UndeclaredPort => [icmp::PORT_UNREACHABLE[0], icmp::PORT_UNREACHABLE[1], 0, 0, 0, 0, 0, 0],
         _ => [icmp::TIME_EXCEEDED[0], icmp::TIME_EXCEEDED[1], 0, 0, 0, 0, 0, 0],
     };
     write_message(frame, packet.l3 + ip::V4_HEADER, message, quote)
@@ -153,7 +164,10 @@ fn answer_v6<F: Frame>(
     refusal: Refusal,
 ) -> Result<(), Refusal> {
     let to = u128::from_ne_bytes(*frame.view::<16>(packet.l3 + 8).ok_or(refusal)?);
-    let from = u128::from_ne_bytes(config.address6);
+    let from = match refusal {
+        Refusal::UndeclaredPort => u128::from_ne_bytes(*frame.view::<16>(packet.l3 + 24).ok_or(refusal)?),
+        _ => u128::from_ne_bytes(config.address6),
+    };
     let multicast = to.to_ne_bytes()[0] == 0xff;
     if from == 0 || to == 0 || multicast {
         return Err(refusal);
@@ -176,6 +190,9 @@ fn answer_v6<F: Frame>(
     let [m0, m1, m2, m3] = packet.path_mtu.to_be_bytes();
     let message = match refusal {
         Refusal::TooBig => [icmp::PACKET_TOO_BIG_V6[0], icmp::PACKET_TOO_BIG_V6[1], 0, 0, m0, m1, m2, m3],
+        Refusal::UndeclaredPort => {
+            [icmp::PORT_UNREACHABLE_V6[0], icmp::PORT_UNREACHABLE_V6[1], 0, 0, 0, 0, 0, 0]
+        }
         _ => [icmp::TIME_EXCEEDED_V6[0], icmp::TIME_EXCEEDED_V6[1], 0, 0, 0, 0, 0, 0],
     };
     write_message(frame, packet.l3 + ip::V6_HEADER, message, sum)

@@ -1,7 +1,7 @@
 //! GUE and IP in IP to this node: taken from nodes of the cluster only, and only with a packet for a VIP inside.
 //!
-//! GUE with anything else inside is dropped, because its port is the program's. IP in IP is not: the host may have
-//! tunnels of its own, also to other nodes of the cluster.
+//! GUE of a node with anything else inside is dropped, because between nodes the port is the program's. IP in IP is not:
+//! the host may have tunnels of its own, also to other nodes of the cluster. What others send to the port passes.
 
 use super::encapsulate::STATE_WORDS;
 use super::ipv4::holds;
@@ -34,8 +34,7 @@ pub(super) fn find<F: Frame, T: Tables>(
     let config = configured(tables)?;
     match sender(frame, tables, config, packet) {
         Sender::Peer(_) => {}
-        // Nobody else speaks GUE to the program's port; IP in IP anybody may.
-        Sender::Stranger if tunnel == Found::Gue => return Err(Refusal::UnknownPeer),
+        // An answer to this node's own query may come to any port of its own, the port of GUE too.
         Sender::Stranger | Sender::ToSomebodyElse => return Ok(NOT_OURS),
     }
     packet.asked.by_peer = true;

@@ -3,7 +3,7 @@
 use super::ipv4::holds;
 use super::{Family, NOT_OURS, Packet};
 use crate::frame::Frame;
-use crate::maps::{Config, EchoBudget, VIP_ECHO, Vip4Key, Vip6Key};
+use crate::maps::{Budget, VIP_CLOSED, VIP_ECHO, Vip, Vip4Key, Vip6Key};
 use crate::tables::Tables;
 use crate::verdict::{Forward, Outcome, Refusal};
 use crate::wire::{checksum, ethernet, icmp, ip};
@@ -11,7 +11,7 @@ use crate::wire::{checksum, ethernet, icmp, ip};
 /// Judges ICMP right behind an IP header without options or extensions.
 ///
 /// # Errors
-/// [`Refusal::EchoNotAnswered`], [`Refusal::Truncated`].
+/// [`Refusal::EchoNotAnswered`], [`Refusal::EchoDropped`], [`Refusal::Truncated`].
 #[inline(always)]
 pub fn judge_echo<F: Frame, T: Tables>(
     frame: &mut F,
@@ -45,7 +45,7 @@ fn judge_v4<F: Frame, T: Tables>(
     // 0/8, loopback, multicast and broadcast are no sources that can be answered.
     let answerable = s[0] != 0 && s[0] != 127 && s[0] < 224;
     if !fits || !answerable || vip.flags & VIP_ECHO == 0 || !may_answer(tables) {
-        return Err(Refusal::EchoNotAnswered);
+        return Err(not_answered(vip));
     }
     let [c0, c1] =
         checksum::update([header[10], header[11]], [header[8], header[9]], [ip::DEFAULT_TTL, header[9]]);
@@ -75,7 +75,7 @@ fn judge_v6<F: Frame, T: Tables>(
     let fits = length >= (ip::V6_HEADER + icmp::ECHO_HEADER) as u32 && holds(frame, l3, length);
     let answerable = !multicast && u128::from_ne_bytes(source) != 0;
     if !fits || !answerable || vip.flags & VIP_ECHO == 0 || !may_answer(tables) {
-        return Err(Refusal::EchoNotAnswered);
+        return Err(not_answered(vip));
     }
     *frame.view_mut::<1>(l3 + 7).ok_or(Refusal::Truncated)? = [ip::DEFAULT_TTL];
     *frame.view_mut::<16>(l3 + 8).ok_or(Refusal::Truncated)? = destination;
@@ -83,25 +83,18 @@ fn judge_v6<F: Frame, T: Tables>(
     answer(frame, at, icmp::ECHO_REQUEST_V6, icmp::ECHO_REPLY_V6)
 }
 
-/// Within the rate: an answer is a packet of the sender's choice to an address of the sender's choice.
+/// A request for a VIP that is closed is for nobody else on this node.
 #[inline(always)]
-pub(super) fn may_answer<T: Tables>(tables: &T) -> bool {
-    let Some(config) = tables.config() else { return false };
-    let second = tables.now_seconds();
-    tables.echo_budget(|budget| spend(budget, config, second))
+const fn not_answered(vip: &Vip) -> Refusal {
+    if vip.flags & VIP_CLOSED == 0 { Refusal::EchoNotAnswered } else { Refusal::EchoDropped }
 }
 
-/// Takes one answer from the budget of this second.
+/// Within the rate: an answer is a packet of the sender's choice to an address of the sender's choice.
 #[inline(always)]
-fn spend(budget: &mut EchoBudget, config: &Config, second: u64) -> bool {
-    if budget.second != second {
-        *budget = EchoBudget { second, left: u64::from(config.echo_rate) };
-    }
-    if budget.left == 0 {
-        return false;
-    }
-    budget.left -= 1;
-    true
+fn may_answer<T: Tables>(tables: &T) -> bool {
+    let Some(config) = tables.config() else { return false };
+    let second = tables.now_seconds();
+    tables.allowance(Budget::Echo, |left| left.spend(config.echo_rate, second))
 }
 
 #[inline(always)]

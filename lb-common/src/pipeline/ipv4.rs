@@ -47,6 +47,7 @@ pub(super) fn read<F: Frame, T: Tables>(
     let ports = *frame.view::<4>(l4).ok_or(Refusal::Truncated)?;
     let key = Vip4Key::port(destination, [ports[2], ports[3]], header[9]);
     let Some(vip) = tables.vip4(&key) else {
+        packet.may_be_closed = tables.config().is_some_and(|config| config.closed.may_hold4(destination));
         let udp = fragment == 0 && header[9] == protocol::UDP;
         return Ok(if udp { Found::udp(ports) } else { Found::Nothing });
     };

@@ -1,7 +1,8 @@
 //! ICMP errors about packets from a VIP: they go to the node that owns the flow.
 //!
 //! A quote is the IP header of a packet that went from the VIP to the client, and at least eight bytes behind it. Seen
-//! from here that is the flow turned round.
+//! from here that is the flow turned round. An error is addressed to whom it quotes as the source; one that is not,
+//! whatever it quotes, is somebody else's and passes.
 
 use super::ipv4::holds;
 use super::{Family, Found, Packet};
@@ -14,10 +15,14 @@ use crate::verdict::Refusal;
 use crate::wire::icmp;
 use crate::wire::ip::{self, protocol};
 
-/// Reads an ICMP error whose ICMP header has been found.
+/// Offsets of the destination address.
+const V4_DESTINATION: usize = 16;
+const V6_DESTINATION: usize = 24;
+
+/// Reads an ICMP error whose ICMP header has been found. Returns whether it is a VIP's.
 ///
 /// # Errors
-/// [`Refusal::NotConfigured`].
+/// [`Refusal::NotConfigured`], [`Refusal::ForeignIcmpError`].
 #[inline(always)]
 pub fn read_quoted<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> Result<bool, Refusal> {
     let found = match packet.family {
@@ -43,6 +48,9 @@ fn read_v4<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> R
     let Some(vip) = tables.vip4(&Vip4Key::port(vip_address, [ports[0], ports[1]], protocol)) else {
         return Ok(Found::Nothing);
     };
+    if frame.view::<4>(packet.l3 + V4_DESTINATION).is_none_or(|to| *to != vip_address) {
+        return Err(Refusal::ForeignIcmpError);
+    }
     let key = &tables.config().ok_or(Refusal::NotConfigured)?.hash_key;
     let ports = FlowPorts { ports: turned(ports), protocol };
     packet.set_flow(vip, ports, |ports| flow_hash_v4(key, client, vip_address, ports));
@@ -64,6 +72,10 @@ fn read_v6<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> R
     let Some(vip) = tables.vip6(&Vip6Key::port(vip_address, [ports[0], ports[1]], protocol)) else {
         return Ok(Found::Nothing);
     };
+    let to = frame.view::<16>(packet.l3 + V6_DESTINATION).map(|to| u128::from_ne_bytes(*to));
+    if to != Some(u128::from_ne_bytes(vip_address)) {
+        return Err(Refusal::ForeignIcmpError);
+    }
     let key = &tables.config().ok_or(Refusal::NotConfigured)?.hash_key;
     let ports = FlowPorts { ports: turned(ports), protocol };
     packet.set_flow(vip, ports, |ports| flow_hash_v6(key, &client, &vip_address, ports));

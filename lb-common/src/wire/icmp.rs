@@ -2,6 +2,10 @@
 
 /// Bytes of a header.
 pub const HEADER: usize = 8;
+/// Type and code of port unreachable.
+pub const PORT_UNREACHABLE: [u8; 2] = [3, 3];
+/// Type and code of ICMPv6 port unreachable.
+pub const PORT_UNREACHABLE_V6: [u8; 2] = [1, 4];
 /// Type and code of fragmentation needed.
 pub const FRAGMENTATION_NEEDED: [u8; 2] = [3, 4];
 /// Type and code of time exceeded in transit.

@@ -7,7 +7,9 @@ mod way;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use lb_common::maps::{self, CONFIG_DRAINING, CONFIG_TOLD_TO_DRAIN, Config, Link, capacity, name};
+use lb_common::maps::{
+    self, AddressFilter, CONFIG_DRAINING, CONFIG_TOLD_TO_DRAIN, Config, Link, capacity, name,
+};
 use lb_common::ring::{NO_NODE, NodeIndex};
 
 use super::room::Room;
@@ -144,6 +146,9 @@ impl<'a> Roster<'a> {
             pad: [0; 2],
             uplink,
             uplink_link,
+            icmp_error_rate: settings.icmp_error_rate,
+            unused: [0; 4],
+            closed: AddressFilter::EMPTY,
         }
     }
 

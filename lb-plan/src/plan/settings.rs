@@ -18,6 +18,10 @@ pub struct Settings {
     pub hash_key: HashKey,
     /// ICMP echo answers a second and CPU; zero answers none.
     pub echo_rate: u32,
+    /// ICMP errors a second and CPU, of each [`lb_common::maps::Budget`] of errors; zero sends none.
+    pub icmp_error_rate: u32,
+    /// What becomes of packets to ports of a VIP that are none of its Services'.
+    pub undeclared: UndeclaredPorts,
     /// How packets get to other nodes.
     pub forwarding: Forwarding,
     /// Slots of a ring for each of its nodes, at least.
@@ -60,6 +64,18 @@ pub struct Liveness {
     pub orphan_grace: u32,
     /// What this machine's probes are told from others' by.
     pub nonce: u16,
+}
+
+/// What becomes of packets to ports of a VIP that are none of its Services'.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UndeclaredPorts {
+    /// They are dropped, and their sender is answered by ICMP port unreachable.
+    #[default]
+    Unreachable,
+    /// They are dropped.
+    Drop,
+    /// They go to the node's network stack.
+    Pass,
 }
 
 /// How packets get to other nodes.

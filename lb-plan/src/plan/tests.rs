@@ -1,4 +1,5 @@
 mod announcing;
+mod closed;
 mod history;
 mod law;
 mod nodes;

@@ -21,7 +21,7 @@ pub fn fill(ebpf: &mut Ebpf, tables: &HostTables) -> Result<()> {
     insert(ebpf, name::ARP, &tables.arp)?;
     insert(ebpf, name::LINKS, &tables.links)?;
     insert(ebpf, name::BFD, &tables.bfd)?;
-    insert(ebpf, name::BFD_PEERS, &tables.bfd_peers)?;
+    insert(ebpf, name::BFD_ADDRESSES, &tables.bfd_addresses)?;
     write(ebpf, name::RINGS, &tables.slots)?;
     write(ebpf, name::NODES, &tables.nodes)?;
     write(ebpf, name::CONFIG, &[tables.config])?;

@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicU64;
 use lb_common::flows::{AGE_BITS, Entry, FlowSet, Standing, WAYS, Word};
 use lb_common::kernel::{Connection, KernelAnswer};
 use lb_common::maps::{
-    Announcer, BfdSession, Config, EchoBudget, FragmentFlow, FragmentKey, Link, Liveness, Node, Traffic, Vip,
-    Vip4Key, Vip6Key, capacity,
+    Allowance, Announcer, BfdAddress, BfdSession, Budget, Config, FragmentFlow, FragmentKey, Link, Liveness,
+    Node, Traffic, Vip, Vip4Key, Vip6Key, capacity,
 };
 use lb_common::ring::{NodeIndex, Slot, WORDS};
 use lb_common::tables::Tables;
@@ -91,8 +91,8 @@ pub struct HostTables {
     pub links: HashMap<u32, Link>,
     /// `lb_bfd`, as the agent has written it.
     pub bfd: HashMap<u32, BfdSession>,
-    /// `lb_bfd_peers`.
-    pub bfd_peers: HashMap<[u8; 16], u32>,
+    /// `lb_bfd_addrs`.
+    pub bfd_addresses: HashMap<[u8; 16], BfdAddress>,
     /// `lb_config`.
     pub config: Config,
     /// What this node's kernel says of TCP connections, if it is asked.
@@ -104,7 +104,7 @@ pub struct HostTables {
     /// Leaked, because a reference into it outlives the next note: a few bytes for each first fragment of a test.
     fragments: RefCell<HashMap<FragmentKey, &'static FragmentFlow>>,
     routers_heard: RefCell<BTreeMap<u32, u32>>,
-    budget: RefCell<EchoBudget>,
+    allowances: RefCell<[Allowance; Budget::COUNT]>,
     totals: RefCell<Totals>,
 }
 
@@ -123,7 +123,7 @@ impl HostTables {
             arp: HashMap::new(),
             links: HashMap::new(),
             bfd: HashMap::new(),
-            bfd_peers: HashMap::new(),
+            bfd_addresses: HashMap::new(),
             config,
             kernel: HashMap::new(),
             liveness: vec![Cell::default(); capacity::LIVENESS],
@@ -131,7 +131,7 @@ impl HostTables {
             touched: RefCell::default(),
             fragments: RefCell::default(),
             routers_heard: RefCell::default(),
-            budget: RefCell::default(),
+            allowances: RefCell::default(),
             totals: RefCell::default(),
         }
     }
@@ -265,11 +265,11 @@ impl Tables for HostTables {
         self.routers_heard.borrow_mut().insert(discriminator, u32::from(state));
     }
 
-    fn bfd_peer(&self, [first, second]: &[u64; 2]) -> Option<u32> {
+    fn bfd_address(&self, [first, second]: &[u64; 2]) -> Option<BfdAddress> {
         let mut address = [0; 16];
         address[..8].copy_from_slice(&first.to_ne_bytes());
         address[8..].copy_from_slice(&second.to_ne_bytes());
-        self.bfd_peers.get(&address).copied()
+        self.bfd_addresses.get(&address).copied()
     }
 
     fn fragment(&self, key: &FragmentKey) -> Option<&FragmentFlow> {
@@ -302,8 +302,8 @@ impl Tables for HostTables {
         add(&mut self.totals.borrow_mut().nodes, u32::from(node), self.sizes.nodes, bytes);
     }
 
-    fn echo_budget(&self, f: impl FnOnce(&mut EchoBudget) -> bool) -> bool {
-        f(&mut self.budget.borrow_mut())
+    fn allowance(&self, budget: Budget, f: impl FnOnce(&mut Allowance) -> bool) -> bool {
+        f(&mut self.allowances.borrow_mut()[budget as usize])
     }
 
     fn now_seconds(&self) -> u64 {

@@ -186,13 +186,39 @@ pub fn too_big_readable(frame: &Frame, mtu: u32, linear: usize) -> Expect {
     complaint(frame, Outcome::TooBigSent, [kind, code], mtu, linear)
 }
 
+/// Answered with port unreachable, by the VIP itself.
+pub fn port_unreachable(frame: &Frame) -> Expect {
+    port_unreachable_readable(frame, usize::MAX)
+}
+
+/// The same where so many bytes of the frame can be read.
+pub fn port_unreachable_readable(frame: &Frame, linear: usize) -> Expect {
+    let ([kind, code], answer) = match frame.addresses {
+        Addresses::V4(source, destination) => ([3, 3], Frame::v4(destination, source)),
+        Addresses::V6(source, destination) => ([1, 4], Frame::v6(destination, source)),
+    };
+    message(frame, answer, Outcome::PortUnreachableSent, [kind, code], 0, linear)
+}
+
 /// From this node to the frame's sender: as much of the frame's IP packet as can be read and may be quoted.
 fn complaint(frame: &Frame, outcome: Outcome, [kind, code]: [u8; 2], word: u32, linear: usize) -> Expect {
-    let [to, from] = frame.macs;
-    let (answer, most) = match frame.addresses {
-        Addresses::V4(source, _) => (Frame::v4(fixture::SELF4, source), 576 - 28),
-        Addresses::V6(source, _) => (Frame::v6(fixture::SELF6, source), 1280 - 48),
+    let answer = match frame.addresses {
+        Addresses::V4(source, _) => Frame::v4(fixture::SELF4, source),
+        Addresses::V6(source, _) => Frame::v6(fixture::SELF6, source),
     };
+    message(frame, answer, outcome, [kind, code], word, linear)
+}
+
+fn message(
+    frame: &Frame,
+    answer: Frame,
+    outcome: Outcome,
+    [kind, code]: [u8; 2],
+    word: u32,
+    linear: usize,
+) -> Expect {
+    let [to, from] = frame.macs;
+    let most = if frame.is_v4() { 576 - 28 } else { 1280 - 48 };
     let packet = frame.ip();
     let ethernet = 14 + 4 * frame.tags.len();
     let quoted = packet.len().min(most).min(linear - ethernet);

@@ -4,8 +4,9 @@ use std::net::Ipv4Addr;
 
 use lb_common::hash::HashKey;
 use lb_common::maps::{
-    Announcer, BfdSession, CONFIG_DRAINING, Config, LIVENESS_ADMIN_DOWN, LIVENESS_UP, Link, Liveness, Node,
-    VIP_AFFINITY, VIP_ECHO, VIP_YOUNG, Vip, Vip4Key, Vip6Key, capacity, way,
+    AddressFilter, Announcer, BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress,
+    BfdSession, CONFIG_DRAINING, CONFIG_UNREACHABLE, Config, LIVENESS_ADMIN_DOWN, LIVENESS_UP, Link,
+    Liveness, Node, VIP_AFFINITY, VIP_CLOSED, VIP_ECHO, VIP_YOUNG, Vip, Vip4Key, Vip6Key, capacity, way,
 };
 use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 use lb_common::wire::{bfd, gue};
@@ -31,7 +32,7 @@ pub const CLIENT4: [u8; 4] = [203, 0, 113, 9];
 pub const CLIENT6: [u8; 16] = v6(0xc, 9);
 /// A VIP that this node announces and that answers echo requests.
 pub const VIP4: [u8; 4] = [198, 51, 100, 10];
-/// A VIP that answers echo requests.
+/// A VIP that answers echo requests, and whose other ports are refused, as those of [`VIP4`].
 pub const VIP6: [u8; 16] = v6(0x10, 10);
 /// A VIP that another node announces, and that does not answer echo requests. Its later fragments go to
 /// [`node::NEAR`], those of the VIPs above to this node.
@@ -55,6 +56,8 @@ pub const PEER6: [u8; 16] = v6(0, 2);
 
 /// A router that this node speaks BFD with.
 pub const ROUTER4: [u8; 4] = [192, 0, 2, 254];
+/// A router one hop away whose BFD session is not up.
+pub const DOWN_ROUTER4: [u8; 4] = [192, 0, 2, 253];
 /// A router that this node speaks BFD with.
 pub const ROUTER6: [u8; 16] = v6(0, 254);
 
@@ -260,17 +263,20 @@ pub enum Fixture {
     Addressless,
     /// The interface that packets come in by is the one that the configuration names.
     FirstUplink,
+    /// What is for an undeclared port is dropped.
+    Dropping,
 }
 
 impl Fixture {
     /// Every one.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Standard,
         Self::Unconfigured,
         Self::Silent,
         Self::Draining,
         Self::Addressless,
         Self::FirstUplink,
+        Self::Dropping,
     ];
 
     /// The maps.
@@ -279,7 +285,7 @@ impl Fixture {
             hash_key: HashKey { k0: 0x0123_4567_89ab_cdef, k1: 0xfedc_ba98_7654_3210 },
             address4: SELF4,
             self_node: node::SELF,
-            flags: 0,
+            flags: CONFIG_UNREACHABLE,
             address6: SELF6,
             // More than any test asks for, so that the clock does not matter.
             echo_rate: u32::MAX,
@@ -291,18 +297,30 @@ impl Fixture {
             // Another than packets come in by: the map has to be asked.
             uplink: SECOND_LINK,
             uplink_link: Link { mac: SECOND_MAC, number: 0 },
+            icmp_error_rate: u32::MAX,
+            unused: [0; 4],
+            closed: AddressFilter::EMPTY,
         };
+        config.closed.add4(VIP4);
+        config.closed.add6(VIP6);
+        // In vain: in the way of a false positive of the filter.
+        config.closed.add4(QUIET4);
+        config.closed.add6(QUIET6);
+        config.closed.add4(SELF4);
+        config.closed.add6(SELF6);
         match self {
             Self::Standard => {}
             Self::Unconfigured => {
                 (config.self_node, config.uplink, config.uplink_link) = (NO_NODE, 0, Link::NONE);
+                (config.flags, config.closed) = (0, AddressFilter::EMPTY);
             }
             Self::Silent => {
                 (config.address4, config.address6) = ([0; 4], [0; 16]);
-                (config.echo_rate, config.liveness_limit) = (0, 0);
+                (config.echo_rate, config.icmp_error_rate, config.liveness_limit) = (0, 0, 0);
             }
             Self::Addressless => (config.address4, config.address6) = ([0; 4], [0; 16]),
-            Self::Draining => config.flags = CONFIG_DRAINING,
+            Self::Draining => config.flags |= CONFIG_DRAINING,
+            Self::Dropping => config.flags = 0,
             Self::FirstUplink => {
                 config.uplink = INGRESS;
                 config.uplink_link = Link { mac: SELF_MAC, number: 0 };
@@ -396,12 +414,23 @@ fn add_sessions(tables: &mut HostTables) {
     let mut add = |discriminator, remote, local, port, minimum_ttl| {
         let session = BfdSession { remote, local, heard: 0, port, minimum_ttl, pad: 0, state: 0 };
         tables.bfd.insert(discriminator, session);
-        tables.bfd_peers.insert(remote, discriminator);
+        let [peer, listens] = match port {
+            bfd::SINGLE_HOP_PORT => [BFD_PEER, BFD_LISTENS],
+            _ => [BFD_PEER_MULTIHOP, BFD_LISTENS_MULTIHOP],
+        };
+        let remote = tables.bfd_addresses.entry(remote).or_default();
+        (remote.discriminator, remote.flags) = (discriminator, remote.flags | peer);
+        if port == bfd::MULTIHOP_PORT {
+            remote.minimum_ttl = minimum_ttl;
+        }
+        tables.bfd_addresses.entry(local).or_default().flags |= listens;
     };
     add(session::FAR4, mapped(ROUTER4), mapped(SELF4), bfd::MULTIHOP_PORT, 250);
     add(session::FAR6, ROUTER6, SELF6, bfd::MULTIHOP_PORT, 254);
     add(session::NEXT4, mapped(ROUTER4), mapped(SELF4), bfd::SINGLE_HOP_PORT, 255);
     add(session::NEXT6, ROUTER6, SELF6, bfd::SINGLE_HOP_PORT, 255);
+    let coming_up = BfdAddress { flags: BFD_PEER, ..BfdAddress::default() };
+    tables.bfd_addresses.insert(mapped(DOWN_ROUTER4), coming_up);
 }
 
 /// As many former leaders as a slot remembers, and one of them has been silent for too long.
@@ -502,9 +531,9 @@ fn add_vips(tables: &mut HostTables) {
     add_ports(tables, port::UNCOUNTED, Vip { ring: near, mask: 3, number: 64, flags: 0 });
 
     let address = |flags| Vip { ring: if flags == 0 { near } else { 0 }, mask: 3, number: 63, flags };
-    tables.vips4.insert(Vip4Key::address(VIP4), address(VIP_ECHO));
+    tables.vips4.insert(Vip4Key::address(VIP4), address(VIP_ECHO | VIP_CLOSED));
     tables.vips4.insert(Vip4Key::address(QUIET4), address(0));
-    tables.vips6.insert(Vip6Key::address(VIP6), address(VIP_ECHO));
+    tables.vips6.insert(Vip6Key::address(VIP6), address(VIP_ECHO | VIP_CLOSED));
     tables.vips6.insert(Vip6Key::address(QUIET6), address(0));
     tables.arp.insert(VIP4, Announcer::only(node::SELF));
     tables.arp.insert(QUIET4, Announcer::only(node::NEAR));

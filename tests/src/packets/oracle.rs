@@ -6,13 +6,16 @@ use etherparse::{
     ArpOperation, ArpPacketSlice, EtherType, Ethernet2HeaderSlice, IpNumber, Ipv4HeaderSlice,
     Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice, SingleVlanHeaderSlice, ether_type,
 };
-use lb_common::maps::{BfdSession, Vip4Key, Vip6Key};
+use lb_common::maps::{
+    BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdSession, VIP_CLOSED, Vip4Key, Vip6Key,
+};
 
 use crate::kernel::INGRESS;
 use crate::model::{HostTables, Packet};
 
-/// Whether the packet is for another MAC, or for no VIP port, no fragment for a VIP, no ICMP error about a packet from a VIP, no ARP or
-/// echo request for a VIP, and no GUE or S-BFD to this node.
+/// Whether the packet is for another MAC, or for no port of a VIP that is served or refused, no fragment for a VIP, no
+/// ICMP error to a VIP about a packet of its own, no ARP or echo request for a VIP, no GUE or S-BFD of a peer to this
+/// node, and no BFD that the agent would refuse.
 pub fn is_stranger(tables: &HostTables, packet: &Packet) -> bool {
     let readable = packet.bytes.get(..packet.linear).unwrap_or_default();
     !concerns_us(tables, readable).unwrap_or(false)
@@ -86,18 +89,25 @@ fn is_bfd(tables: &HostTables, source: [u8; 16], destination: [u8; 16], ttl: u8,
         tables.bfd.values().filter(is_of).any(|s| s.port == port.to_be_bytes() && ttl >= s.minimum_ttl)
     };
     let is_router = |address| tables.bfd.values().any(|session| session.remote == address);
+    let flags = |address| tables.bfd_addresses.get(&address).map_or(0, |entry| entry.flags);
+    let least = |address| tables.bfd_addresses.get(&address).map_or(0, |entry| entry.minimum_ttl);
+    let refused = |listens: u8, peer: u8, minimum_ttl| {
+        flags(destination) & listens != 0 && (flags(source) & peer == 0 || ttl < minimum_ttl)
+    };
     match u16::from_be_bytes([ports[2], ports[3]]) {
-        port @ (3784 | 4784) => of(port),
+        3784 => of(3784) || refused(BFD_LISTENS, BFD_PEER, 255),
+        4784 => of(4784) || refused(BFD_LISTENS_MULTIHOP, BFD_PEER_MULTIHOP, least(source)),
         3785 => ttl == 255 && (is_router(destination) || is_router(source)),
         _ => false,
     }
 }
 
-/// Whether UDP to this node's address with these ports is for the program: GUE from anybody, S-BFD from peers.
+/// Whether UDP to this node's address with these ports is for the program: GUE and S-BFD, both from peers.
 fn is_node_udp(tables: &HostTables, source: [u8; 16], ports: &[u8; 4]) -> bool {
     const SBFD: [u8; 2] = 7784u16.to_be_bytes();
     let [from, to] = [[ports[0], ports[1]], [ports[2], ports[3]]];
-    to == 6080u16.to_be_bytes() || (from == SBFD || to == SBFD) && tables.peers.contains_key(&source)
+    let tunnel = to == 6080u16.to_be_bytes();
+    (tunnel || from == SBFD || to == SBFD) && tables.peers.contains_key(&source)
 }
 
 fn arp(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
@@ -127,7 +137,9 @@ fn ipv4(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
             let target = header.destination_addr().to_ipv6_mapped().octets();
             let bfd = || protocol == IpNumber::UDP && is_bfd(tables, source, target, header.ttl(), ports);
             let own = || to_us && is_node_udp(tables, source, ports) || bfd();
-            is_vip || arrival == Arrival::Plain && whole && own()
+            let address = tables.vips4.get(&Vip4Key::address(to));
+            let closed = address.is_some_and(|vip| vip.flags & VIP_CLOSED != 0);
+            is_vip || arrival == Arrival::Plain && (closed || whole && own())
         }
         IpNumber::IPV4 | IpNumber::IPV6 if whole && arrival == Arrival::Plain => {
             let source = header.source_addr().to_ipv6_mapped().octets();
@@ -137,7 +149,7 @@ fn ipv4(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
         IpNumber::ICMP if whole && header.options().is_empty() => {
             let is_vip = tables.vips4.contains_key(&Vip4Key::address(to));
             let echo = arrival == Arrival::Plain && upper.starts_with(&[8, 0]) && is_vip;
-            echo || matches!(upper.first()?, 3 | 4 | 11 | 12) && quotes_vip4(tables, upper.get(8..)?)?
+            echo || matches!(upper.first()?, 3 | 4 | 11 | 12) && quotes_vip4(tables, to, upper.get(8..)?)?
         }
         _ => false,
     })
@@ -152,22 +164,23 @@ fn is_later_fragment(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
     Some(has_ports && offset != 0 && tables.vips4.contains_key(&Vip4Key::address(address)))
 }
 
-/// Whether what an ICMP error quotes came from a VIP's port.
-fn quotes_vip4(tables: &HostTables, quote: &[u8]) -> Option<bool> {
+/// Whether what an ICMP error to this address quotes came from there, and from a VIP's port.
+fn quotes_vip4(tables: &HostTables, to: [u8; 4], quote: &[u8]) -> Option<bool> {
     let header = Ipv4HeaderSlice::from_slice(quote).ok()?;
     let ports: &[u8; 4] = quote.get(header.slice().len()..)?.first_chunk()?;
     let key = Vip4Key::port(header.source(), [ports[0], ports[1]], header.protocol().0);
     let has_ports = matches!(header.protocol(), IpNumber::TCP | IpNumber::UDP);
-    Some(has_ports && header.fragments_offset().value() == 0 && tables.vips4.contains_key(&key))
+    let is_whole = header.fragments_offset().value() == 0;
+    Some(has_ports && is_whole && header.source() == to && tables.vips4.contains_key(&key))
 }
 
 /// The same of ICMPv6.
-fn quotes_vip6(tables: &HostTables, quote: &[u8]) -> Option<bool> {
+fn quotes_vip6(tables: &HostTables, to: [u8; 16], quote: &[u8]) -> Option<bool> {
     let header = Ipv6HeaderSlice::from_slice(quote).ok()?;
     let ports: &[u8; 4] = quote.get(header.slice().len()..)?.first_chunk()?;
     let key = Vip6Key::port(header.source(), [ports[0], ports[1]], header.next_header().0);
     let has_ports = matches!(header.next_header(), IpNumber::TCP | IpNumber::UDP);
-    Some(has_ports && tables.vips6.contains_key(&key))
+    Some(has_ports && header.source() == to && tables.vips6.contains_key(&key))
 }
 
 fn ipv6(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
@@ -187,7 +200,9 @@ fn ipv6(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
             let from = header.source();
             let bfd = || protocol == IpNumber::UDP && is_bfd(tables, from, to, header.hop_limit(), ports);
             let own = || to_us && is_node_udp(tables, from, ports) || bfd();
-            is_vip || arrival == Arrival::Plain && part == Part::Whole && own()
+            let address = tables.vips6.get(&Vip6Key::address(to));
+            let closed = address.is_some_and(|vip| vip.flags & VIP_CLOSED != 0);
+            is_vip || arrival == Arrival::Plain && (closed || part == Part::Whole && own())
         }
         IpNumber::IPV4 | IpNumber::IPV6 if part == Part::Whole && arrival == Arrival::Plain => {
             let to_us = to == tables.config.address6 && tables.peers.contains_key(&header.source());
@@ -196,7 +211,7 @@ fn ipv6(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
         IpNumber::IPV6_ICMP if upper.len() == behind.len() => {
             let is_vip = tables.vips6.contains_key(&Vip6Key::address(to));
             let echo = arrival == Arrival::Plain && upper.starts_with(&[128, 0]) && is_vip;
-            echo || matches!(upper.first()?, 1..=127) && quotes_vip6(tables, upper.get(8..)?)?
+            echo || matches!(upper.first()?, 1..=127) && quotes_vip6(tables, to, upper.get(8..)?)?
         }
         _ => false,
     })

@@ -17,6 +17,7 @@ mod probe;
 mod quoted;
 mod second;
 mod tunnel;
+mod undeclared;
 
 use lb_common::flows::Standing;
 use lb_common::ring::NodeIndex;
@@ -144,6 +145,7 @@ pub fn written() -> Vec<Row> {
         complain::rows(),
         quoted::rows(),
         fragment::rows(),
+        undeclared::rows(),
     ]
     .concat()
 }

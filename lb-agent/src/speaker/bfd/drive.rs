@@ -15,6 +15,7 @@ use lb_bfd::state::State;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
+use super::addresses;
 use super::driven::Driven;
 use super::echo::Echoes;
 use super::notes::Notes;
@@ -57,6 +58,9 @@ pub(super) struct Driver {
     unknown: u64,
     /// What keeps ears from being had: said once.
     deaf: BTreeSet<String>,
+    /// When the program is told of addresses anew though nothing is known to have changed: a route may have, and with it
+    /// the address that this machine speaks from.
+    readdress: Duration,
     buffer: [u8; BUFFER],
 }
 
@@ -76,6 +80,7 @@ impl Driver {
             echoes: None,
             unknown: 0,
             deaf: BTreeSet::new(),
+            readdress: Duration::ZERO,
             buffer: [0; BUFFER],
         }
     }
@@ -111,6 +116,18 @@ impl Driver {
             driven.send(self.seed, self.echoes.as_ref(), now);
         }
         self.tell();
+        self.tell_addresses(now);
+    }
+
+    /// Has the program know whose packets are to be passed.
+    fn tell_addresses(&mut self, now: Duration) {
+        let Some(notes) = self.notes.as_mut().filter(|_| now >= self.readdress) else { return };
+        self.readdress = now + LONGEST_SLEEP;
+        let ends = self.sessions.iter().map(|(discriminator, driven)| {
+            let ear = Ear::of(&driven.watched);
+            driven.ends(*discriminator, !ear.is_in_vrf() && self.ears.contains_key(&ear))
+        });
+        notes.set_addresses(addresses::of(ends));
     }
 
     /// Does what it is told, or answers.
@@ -151,6 +168,7 @@ impl Driver {
         for (name, watched) in watch {
             self.begin(name, watched, now);
         }
+        self.readdress = Duration::ZERO;
         let wanted: BTreeSet<Ear> = self.sessions.values().map(|driven| Ear::of(&driven.watched)).collect();
         self.ears.retain(|ear, _| wanted.contains(ear));
         // A BGP session may be new where this one is not.
@@ -277,6 +295,7 @@ impl Driver {
         for (discriminator, driven) in &mut self.sessions {
             while let Some(change) = driven.session.poll_change() {
                 driven.log(&change);
+                self.readdress = Duration::ZERO;
                 driven.note(*discriminator, self.notes.as_mut());
                 // RFC 5882 section 3.2: a router that is AdminDown does not say that the way is gone.
                 let is_down = change.from == State::Up && change.remote != State::AdminDown;

@@ -8,6 +8,7 @@ use lb_bfd::session::{Change, Config, Discriminator, Hops, Profile, Session};
 use lb_bfd::state::State;
 use nix::sys::socket::LinkAddr;
 
+use super::addresses::Ends;
 use super::echo::{Echoes, Exchange};
 use super::notes::Notes;
 use super::{Watched, socket};
@@ -175,6 +176,18 @@ impl Driven {
         let Profile { echo, .. } = self.watched.profile;
         let echo = echo.filter(|_| self.exchange.is_some());
         self.session.set_profile(Profile { echo, ..self.watched.profile }, now);
+    }
+
+    /// Its addresses, where `received` says whether the agent alone receives its packets.
+    pub(super) fn ends(&self, discriminator: Discriminator, received: bool) -> Ends {
+        Ends {
+            discriminator: discriminator.get(),
+            remote: self.watched.address,
+            local: self.local(),
+            hops: self.watched.hops,
+            up: self.session.state() == State::Up,
+            received,
+        }
     }
 
     fn local(&self) -> Option<IpAddr> {

@@ -1,9 +1,12 @@
 //! What the program in the kernel has noted of sessions: when it saw a router's packet, even if this process did not
 //! get to read it. A process that is kept from running does not take its own sleep for the router's death.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use lb_bfd::session::Discriminator;
+use lb_common::maps::BfdAddress;
 use nix::time::{ClockId, clock_gettime};
 
 use crate::dataplane::bfd::{BfdSessions, Session};
@@ -13,6 +16,8 @@ pub(super) struct Notes {
     sessions: BfdSessions,
     /// The driver's start by the kernel's clock.
     start: Duration,
+    /// The addresses that the program knows; `None` before they have been written, and after that has failed.
+    addresses: Option<BTreeMap<IpAddr, BfdAddress>>,
 }
 
 impl Notes {
@@ -23,7 +28,7 @@ impl Notes {
         for left in sessions.discriminators().unwrap_or_default() {
             told(sessions.remove(left));
         }
-        Some(Self { sessions, start: now.saturating_sub(start.elapsed()) })
+        Some(Self { sessions, start: now.saturating_sub(start.elapsed()), addresses: None })
     }
 
     /// Has the program note the packets of a session.
@@ -34,6 +39,20 @@ impl Notes {
     /// Has the program forget a session.
     pub(super) fn end(&mut self, discriminator: Discriminator) {
         told(self.sessions.remove(discriminator.get()));
+    }
+
+    /// Has the program know these addresses and no others.
+    pub(super) fn set_addresses(&mut self, addresses: BTreeMap<IpAddr, BfdAddress>) {
+        if self.addresses.as_ref() == Some(&addresses) {
+            return;
+        }
+        match self.sessions.set_addresses(&addresses) {
+            Ok(()) => self.addresses = Some(addresses),
+            Err(error) => {
+                self.addresses = None;
+                tracing::warn!(%error, "cannot tell the program whose BFD packets to pass; strangers' reach the agent");
+            }
+        }
     }
 
     /// When the program last saw the router say that the session is up.

@@ -61,7 +61,12 @@ impl Ear {
         Self { any: any(watched.address), multihop: is_multihop(watched), device }
     }
 
-    /// Listens.
+    /// Whether it hears in a VRF, where addresses may be others' outside of it.
+    pub(super) const fn is_in_vrf(&self) -> bool {
+        self.device.is_some()
+    }
+
+    /// Listens. It shares its port with nobody: another daemon that has it keeps it.
     ///
     /// # Errors
     /// When the kernel refuses.

@@ -18,7 +18,11 @@ fn assert_whole(contents: &Contents) {
         let named = ring.iter().flat_map(|slot| {
             assert!(!slot.former.contains(&slot.leader), "{key:?} has a leader that is its own former one");
             let led: Vec<_> = slot.former.into_iter().take_while(|node| *node != NO_NODE).collect();
-            assert_eq!(led.iter().collect::<BTreeSet<_>>().len(), led.len(), "{key:?} remembers a leader twice");
+            assert_eq!(
+                led.iter().collect::<BTreeSet<_>>().len(),
+                led.len(),
+                "{key:?} remembers a leader twice"
+            );
             assert!(slot.former[led.len()..].iter().all(|node| *node == NO_NODE), "{key:?} has a gap");
             [slot.leader].into_iter().chain(slot.successors).chain(slot.former)
         });

@@ -1,6 +1,6 @@
 //! VIPs, their rings and their numbers.
 
-use lb_common::maps::{VIP_AFFINITY, VIP_ECHO};
+use lb_common::maps::{VIP_AFFINITY, VIP_CLOSED, VIP_ECHO};
 use lb_common::ring::NO_NODE;
 
 use super::scenario::{Web, carried_out};
@@ -70,7 +70,7 @@ fn an_address_answers_pings_and_has_the_ring_of_its_first_port() {
     assert_eq!(vips.len(), 4);
     assert_eq!([60, 70, 90].map(|port| vips[&key(1, port)].flags), [0, VIP_AFFINITY, VIP_AFFINITY]);
     let address = vips[&VipKey::of_address([192, 0, 2, 1].into())];
-    assert_eq!((address.flags, address.ring), (VIP_ECHO, vips[&key(1, 60)].ring));
+    assert_eq!((address.flags, address.ring), (VIP_ECHO | VIP_CLOSED, vips[&key(1, 60)].ring));
     assert_ne!(address.ring, vips[&key(1, 70)].ring);
 }
 

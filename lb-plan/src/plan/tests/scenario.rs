@@ -9,7 +9,7 @@ use lb_common::hash::HashKey;
 
 use crate::contents::{Contents, diff};
 use crate::model::Model;
-use crate::plan::{Facts, Forwarding, Liveness, Plan, Planner, Settings, Uplink, Way};
+use crate::plan::{Facts, Forwarding, Liveness, Plan, Planner, Settings, UndeclaredPorts, Uplink, Way};
 use lb_api::objects::parse;
 
 /// Interface of every way.
@@ -58,6 +58,8 @@ impl Scenario {
             node: "n1".into(),
             hash_key: HashKey { k0: 1, k1: 2 },
             echo_rate: 100,
+            icmp_error_rate: 200,
+            undeclared: UndeclaredPorts::Unreachable,
             forwarding: Forwarding::Auto,
             slots_per_node: 64,
             ring_capacity: 8 * 256,
@@ -123,7 +125,7 @@ impl Scenario {
     fn text(&self) -> String {
         let mut text = String::from(
             "{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: p, labels: {tier: x}}, spec: \
-             {addresses: [192.0.2.0/24, '2001:db8::/64']}}\n---\n",
+             {addresses: [192.0.2.0/24, 10.0.0.0/30, '2001:db8::/64']}}\n---\n",
         );
         for (node, labels) in &self.nodes {
             let address = address(*node);

@@ -7,7 +7,7 @@ use crate::model::Action;
 use crate::packets::build::{Addresses, Frame, Upper};
 use crate::packets::expect::{Expect, NOT_OURS, refused};
 use crate::packets::fixture::{
-    CLIENT4, Fixture, PEER4, PLAIN4, PLAIN6, ROUTER4, ROUTER6, SELF4, SELF6, VIP4, session,
+    CLIENT4, CLIENT6, DOWN_ROUTER4, Fixture, PEER4, PLAIN4, PLAIN6, ROUTER4, ROUTER6, SELF4, SELF6, session,
 };
 
 const SINGLE_HOP: u16 = 3784;
@@ -17,7 +17,7 @@ const UP: u8 = 0xc0;
 const MINE: u32 = 0x0a0b_0c0d;
 
 pub(super) fn rows() -> Vec<Row> {
-    [noted(), of_another(), unsound(), returned(), not_returned()].concat()
+    [noted(), of_another(), of_strangers(), unsound(), returned(), not_returned()].concat()
 }
 
 fn control(state: u8, yours: u32) -> Vec<u8> {
@@ -69,19 +69,40 @@ fn of_another() -> Vec<Row> {
     vec![
         row("BFD of an unknown session", router4(), SINGLE_HOP, 99),
         row("BFD of session 0", router4(), SINGLE_HOP, 0),
-        row("BFD with TTL 254", router4().ttl(254), SINGLE_HOP, session::NEXT4),
-        row("BFD with hop limit 254", router6().ttl(254), SINGLE_HOP, session::NEXT6),
-        row("BFD over one hop too many", router4().ttl(249), MULTIHOP, session::FAR4),
         row("BFD of a single hop to the port of several", router4(), MULTIHOP, session::NEXT4),
         row("BFD of several hops to the port of one", router4(), SINGLE_HOP, session::FAR4),
-        row("BFD from another address", Frame::v4(PEER4, SELF4).ttl(255), SINGLE_HOP, session::NEXT4),
+        row("BFD of a session that comes up", Frame::v4(DOWN_ROUTER4, SELF4).ttl(255), SINGLE_HOP, 0),
+        row("BFD over several hops of an unknown session", router4().ttl(250), MULTIHOP, 0),
+        row("BFD of a stranger to another address", Frame::v4(CLIENT4, PLAIN4).ttl(255), SINGLE_HOP, 0),
+        row("BFD of a stranger to another IPv6 address", Frame::v6(CLIENT6, PLAIN6).ttl(255), MULTIHOP, 0),
         row("BFD to another address", Frame::v4(ROUTER4, PLAIN4).ttl(255), SINGLE_HOP, session::NEXT4),
-        row("BFD from another IPv6 address", Frame::v6(PLAIN6, SELF6).ttl(255), SINGLE_HOP, session::NEXT6),
         row("BFD to another IPv6 address", Frame::v6(ROUTER6, PLAIN6).ttl(255), SINGLE_HOP, session::NEXT6),
         row("BFD of the session of another IP version", router6(), SINGLE_HOP, session::NEXT4),
         row("BFD, first fragment", router4().fragment(0, true), SINGLE_HOP, session::NEXT4),
-        row("BFD from the port of BFD", Frame::v4(ROUTER4, VIP4).ttl(255), SINGLE_HOP, session::NEXT4),
         Row::frame("TCP to the port of BFD", &router4().tcp(50_000, SINGLE_HOP), NOT_OURS),
+    ]
+}
+
+/// What the agent, which alone receives here, would refuse.
+fn of_strangers() -> Vec<Row> {
+    let row = |name: &str, base: Frame, port, yours| {
+        Row::frame(name, &base.datagram(50_000, port, &control(UP, yours)), refused(Refusal::BfdStranger))
+    };
+    let far = |source| Frame::v4(source, SELF4).ttl(253);
+    vec![
+        row("BFD with TTL 254", router4().ttl(254), SINGLE_HOP, session::NEXT4),
+        row("BFD with hop limit 254", router6().ttl(254), SINGLE_HOP, session::NEXT6),
+        row("BFD over one hop too many", router4().ttl(249), MULTIHOP, session::FAR4),
+        row("BFD over several IPv6 hops, one too many", router6().ttl(253), MULTIHOP, session::FAR6),
+        row("BFD from another address", Frame::v4(PEER4, SELF4).ttl(255), SINGLE_HOP, session::NEXT4),
+        row("BFD from another IPv6 address", Frame::v6(PLAIN6, SELF6).ttl(255), SINGLE_HOP, session::NEXT6),
+        row("BFD of a stranger", far(CLIENT4), SINGLE_HOP, 0),
+        row("BFD of a stranger over several hops", far(CLIENT4), MULTIHOP, 0),
+        row("BFD with TTL 64 of a session that comes up", far(DOWN_ROUTER4).ttl(64), SINGLE_HOP, 0),
+        row("BFD over several hops of a router one hop away", far(DOWN_ROUTER4), MULTIHOP, 0),
+        Row::frame("noise to the port of BFD", &far(CLIENT4).datagram(9, SINGLE_HOP, b"noise"), {
+            refused(Refusal::BfdStranger)
+        }),
     ]
 }
 
@@ -170,7 +191,6 @@ fn not_returned() -> Vec<Row> {
         row("BFD echo to this node, hop limit 254", router6().ttl(254)),
         row("BFD echo of somebody else", Frame::v4(PEER4, PEER4).ttl(255)),
         row("BFD echo of somebody else to this node", Frame::v4(PEER4, SELF4).ttl(255)),
-        row("BFD echo of a router to a VIP", Frame::v4(ROUTER4, VIP4).ttl(255)),
         row("BFD echo of a router to another IPv6 address", Frame::v6(ROUTER6, PLAIN6).ttl(255)),
         row("BFD echo, first fragment", router4().fragment(0, true)),
         Row::frame("BFD echo from the port of echoes", &router4().datagram(ECHO, 50_000, &[7; 30]), NOT_OURS),

@@ -68,7 +68,7 @@ fn by_hand() -> Vec<Row> {
 }
 
 /// RFC 1071, the slow way.
-fn checksum(bytes: &[u8]) -> [u8; 2] {
+pub(super) fn checksum(bytes: &[u8]) -> [u8; 2] {
     let low = |word: &[u8]| word.get(1).map_or(0, |low| u32::from(*low));
     let words = bytes.chunks(2).map(|word| u32::from(word[0]) << 8 | low(word));
     let sum = words.fold(0, |sum, word| (sum + word) % 0xffff);

@@ -81,7 +81,7 @@ fn whole_v6() -> Vec<(&'static str, Vec<u8>, Vec<Step>)> {
 }
 
 fn whole_others() -> Vec<(&'static str, Vec<u8>, Vec<Step>)> {
-    let not_answered = || refused(Refusal::EchoNotAnswered);
+    let not_answered = || refused(Refusal::EchoDropped);
     let bad_gue = || refused(Refusal::BadGue);
     let over4 = Frame::v4(PEER4, SELF4).gue(50_000, [0, 4, 0, 0], &v4().ip());
     let over6 = Frame::v6(PEER6, SELF6).gue(50_000, [0, 41, 0, 0], &v6().ip());

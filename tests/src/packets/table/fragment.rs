@@ -5,7 +5,9 @@ use lb_common::verdict::{Outcome, Refusal};
 
 use super::{Row, edited};
 use crate::packets::build::Frame;
-use crate::packets::expect::{Expect, LOCAL, NOT_OURS, asked_gue, encapsulated, opened, refused, rewritten};
+use crate::packets::expect::{
+    Expect, LOCAL, NOT_OURS, asked_gue, encapsulated, opened, port_unreachable, refused, rewritten,
+};
 use crate::packets::fixture::{
     CLIENT4, CLIENT6, Fixture, PEER_MAC, PEER4, PLAIN4, PLAIN6, QUIET4, QUIET6, SELF_MAC, SELF4, VIP4, VIP6,
     node, port, wire_id,
@@ -136,7 +138,7 @@ fn by_addresses() -> Vec<Row> {
     rows.push(Row::frame("fragment of another client", &stranger, LOCAL).after(&[&first]));
     let unused = FIRST.of(v4(VIP4).udp(4000, port::UNUSED));
     rows.extend([
-        Row::frame("first fragment to an unused port", &unused, NOT_OURS),
+        Row::frame("first fragment to an unused port", &unused, port_unreachable(&unused)),
         Row::frame("fragment behind one to an unused port", &MIDDLE.of(middle(&unused)), LOCAL)
             .after(&[&unused]),
     ]);

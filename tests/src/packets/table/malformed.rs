@@ -5,7 +5,7 @@ use lb_common::verdict::{Outcome, Refusal};
 use super::{Row, edited};
 use crate::model::Action;
 use crate::packets::build::{Frame, ethernet};
-use crate::packets::expect::{Expect, NOT_OURS, refused, rewritten};
+use crate::packets::expect::{Expect, port_unreachable, refused, rewritten};
 use crate::packets::fixture::{CLIENT4, CLIENT6, ROUTER_MAC, SELF_MAC, VIP4, VIP6, node, port};
 
 pub(super) fn rows() -> Vec<Row> {
@@ -94,6 +94,7 @@ fn transport() -> Vec<Row> {
     let sent = Frame { macs: macs_to_near(), ..v4().ttl(63) };
     let udp = Frame::v4(CLIENT4, VIP4).udp(4000, port::NEAR);
     let udp_sent = Frame { macs: macs_to_near(), ..udp.clone().ttl(63) };
+    let ports_zero = Frame::v4(CLIENT4, VIP4).tcp(0, 0);
     let becomes = |bytes| Expect::Becomes(Action::Transmit, Outcome::ForwardedL2, bytes);
     vec![
         Row::bytes("TCP with data offset 0", tcp, becomes(edited(sent.bytes(), 14 + 20 + 12, &[0x00]))),
@@ -102,7 +103,7 @@ fn transport() -> Vec<Row> {
             edited(udp.bytes(), 14 + 20 + 4, &[0xff, 0xff]),
             becomes(edited(udp_sent.bytes(), 14 + 20 + 4, &[0xff, 0xff])),
         ),
-        Row::frame("TCP from port 0 to port 0", &Frame::v4(CLIENT4, VIP4).tcp(0, 0), NOT_OURS),
+        Row::frame("TCP from port 0 to port 0", &ports_zero, port_unreachable(&ports_zero)),
     ]
 }
 

@@ -14,17 +14,15 @@ pub(super) fn rows() -> Vec<Row> {
 fn ports() -> Vec<Row> {
     let row = |name: &str, frame: Frame| Row::frame(name, &frame, NOT_OURS);
     vec![
-        row("TCP to another port of a VIP", Frame::v4(CLIENT4, VIP4).tcp(4000, port::UNUSED)),
-        row("UDP to another port of a VIP", Frame::v4(CLIENT4, VIP4).udp(4000, port::UNUSED)),
-        row("IPv6 TCP to another port of a VIP", Frame::v6(CLIENT6, VIP6).tcp(4000, port::UNUSED)),
-        row("IPv6 UDP to another port of a VIP", Frame::v6(CLIENT6, VIP6).udp(4000, port::UNUSED)),
         row("TCP to a VIP's port on another address", Frame::v4(CLIENT4, PLAIN4).tcp(4000, port::NEAR)),
         row("IPv6 TCP to a VIP's port on another address", Frame::v6(CLIENT6, PLAIN6).tcp(4000, port::NEAR)),
-        row("TCP to a VIP's port on another VIP", Frame::v4(CLIENT4, QUIET4).tcp(4000, port::NEAR)),
+        row(
+            "TCP to a VIP's port on another VIP that is open",
+            Frame::v4(CLIENT4, QUIET4).tcp(4000, port::NEAR),
+        ),
         row("TCP from a VIP's address and port", Frame::v4(VIP4, CLIENT4).tcp(port::NEAR, 4000)),
         row("TCP on its last hop to another address", Frame::v4(CLIENT4, PLAIN4).tcp(1, 2).ttl(1)),
         row("VXLAN", Frame::v4(CLIENT4, PLAIN4).udp(50_000, 4789)),
-        row("VXLAN to a VIP's address", Frame::v4(CLIENT4, VIP4).udp(50_000, 4789)),
         row("VXLAN around a VIP's packet", vxlan()),
         row("BFD", Frame::v4(CLIENT4, PLAIN4).udp(50_000, 3784).ttl(255)),
         row("DHCP", Frame::v4([0; 4], [255; 4]).udp(68, 67).macs(BROADCAST, ROUTER_MAC)),

@@ -10,7 +10,7 @@ use crate::model::Action;
 use crate::packets::build::{Addresses, Frame, Upper};
 use crate::packets::expect::{Expect, NOT_OURS, refused};
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, PEER4, PEER6, PLAIN4, PLAIN6, PROBE_NONCE, SELF4, SELF6, VIP4, node, wire_id,
+    CLIENT4, CLIENT6, Fixture, PEER4, PEER6, PLAIN4, PLAIN6, PROBE_NONCE, SELF4, SELF6, node, wire_id,
 };
 
 const PORT: u16 = 7784;
@@ -237,7 +237,6 @@ fn of_others() -> Vec<Row> {
         row("of a stranger over IPv6", Frame::v6(CLIENT6, SELF6), Fixture::Standard);
         row("of a peer to another address", Frame::v4(PEER4, PLAIN4), Fixture::Standard);
         row("of a peer to another IPv6 address", Frame::v6(PEER6, PLAIN6), Fixture::Standard);
-        row("of a peer to a VIP", Frame::v4(PEER4, VIP4).udp(1, 1), Fixture::Standard);
         row("of a peer to 0.0.0.0, without an address", Frame::v4(PEER4, [0; 4]), Fixture::Silent);
         row("of a peer to ::, without an address", Frame::v6(PEER6, [0; 16]), Fixture::Silent);
         row("of a peer, a first fragment", peer4().fragment(0, true), Fixture::Standard);
@@ -247,7 +246,5 @@ fn of_others() -> Vec<Row> {
             NOT_OURS,
         ));
     }
-    // That port of the VIP is declared.
-    rows.retain(|row| row.name != "probe of a peer to a VIP");
     rows
 }

@@ -10,8 +10,8 @@ use crate::packets::expect::{
     Asked, Expect, LOCAL, NOT_OURS, asked_gue, asked_l2, encapsulated, listed, opened, refused, rewritten,
 };
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, PEER_MAC, PEER4, PLAIN4, PLAIN6, SELF_MAC, SELF4, VIP4, VIP6, node, port,
-    wire_id,
+    CLIENT4, CLIENT6, Fixture, PEER_MAC, PEER4, PLAIN4, PLAIN6, QUIET4, QUIET6, SELF_MAC, SELF4, VIP4, VIP6,
+    node, port, wire_id,
 };
 
 /// A router on the way to the client.
@@ -20,6 +20,7 @@ const UNOWNED: Expect = Expect::Untouched(Outcome::Unowned as u32);
 
 pub(super) fn rows() -> Vec<Row> {
     [
+        addressed_to_another(),
         kinds(),
         leaders(),
         own_flows(),
@@ -91,6 +92,29 @@ type Side = (&'static str, fn(u16) -> Frame, Frame);
 
 fn families() -> [Side; 2] {
     [("IPv4", sent4, Frame::v4(CLIENT4, VIP4)), ("IPv6", sent6, Frame::v6(CLIENT6, VIP6))]
+}
+
+/// An error is addressed to whom it quotes; else whoever invents one has nodes carry it about.
+fn addressed_to_another() -> Vec<Row> {
+    let foreign = || refused(Refusal::ForeignIcmpError);
+    let (sent4, sent6) = (sent4(port::NEAR), sent6(port::NEAR));
+    let to4 = |to| Frame { addresses: Addresses::V4(ROUTER4, to), ..about(&sent4) };
+    let to6 = |to| Frame { addresses: Addresses::V6(PLAIN6, to), ..about(&sent6) };
+    let marked = to4(PLAIN4).macs(SELF_MAC, PEER_MAC);
+    vec![
+        Row::frame("error about a VIP's packet, to a pod", &to4(PLAIN4), foreign()),
+        Row::frame("error about a VIP's packet, to this node", &to4(SELF4), foreign()),
+        Row::frame("error about a VIP's packet, to another VIP", &to4(QUIET4), foreign()),
+        Row::frame("ICMPv6 error about a VIP's packet, to a pod", &to6(PLAIN6), foreign()),
+        Row::frame("ICMPv6 error about a VIP's packet, to another VIP", &to6(QUIET6), foreign()),
+        Row::frame("error about a VIP's packet, to a pod, in GUE", &outer(&to4(PLAIN4)), {
+            refused(Refusal::InnerNotVip)
+        }),
+        Row::frame("ICMPv6 error about a VIP's packet, to a pod, in GUE", &outer(&to6(PLAIN6)), {
+            refused(Refusal::InnerNotVip)
+        }),
+        Row::bytes("error about a VIP's packet, to a pod, marked", marked.marked(0x88b5), NOT_OURS),
+    ]
 }
 
 /// By the ring alone.

@@ -69,12 +69,21 @@ fn taken() -> Vec<Row> {
 
 fn not_for_us() -> Vec<Row> {
     let inner = inner4().ip();
-    let unknown = || refused(Refusal::UnknownPeer);
     let to = |source, destination| Frame::v4(source, destination).gue(50_000, INNER_V4, &inner);
     let to6 = |source, destination| Frame::v6(source, destination).gue(50_000, INNER_V4, &inner);
     vec![
-        Row::frame("GUE from a stranger over IPv4", &to(CLIENT4, SELF4), unknown()),
-        Row::frame("GUE from a stranger over IPv6", &to6(CLIENT6, SELF6), unknown()),
+        Row::frame("GUE from a stranger over IPv4", &to(CLIENT4, SELF4), NOT_OURS),
+        Row::frame("GUE from a stranger over IPv6", &to6(CLIENT6, SELF6), NOT_OURS),
+        Row::frame(
+            "an answer to a query from the port of GUE",
+            &Frame::v4(CLIENT4, SELF4).udp(53, 6080),
+            NOT_OURS,
+        ),
+        Row::frame(
+            "an answer to an IPv6 query from the port of GUE",
+            &Frame::v6(CLIENT6, SELF6).udp(53, 6080),
+            NOT_OURS,
+        ),
         Row::frame("GUE to another IPv4 address", &to(PEER4, PLAIN4), NOT_OURS),
         Row::frame("GUE to another IPv6 address", &to6(PEER6, PLAIN6), NOT_OURS),
         Row::frame("TCP to the port of GUE", &Frame::v4(PEER4, SELF4).tcp(1, 6080), NOT_OURS),

@@ -11,7 +11,7 @@ use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 use lb_plan::contents::{Contents, VipKey, diff};
 use lb_plan::model::{DrainCause, TrafficPolicy};
 use lb_plan::model::{Endpoints, Model, Node, NodeName, Protocol, Service, ServiceName, ServiceVip};
-use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings};
+use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings, UndeclaredPorts};
 use lb_plan::ring::{Member, Preferences};
 
 use crate::simulation::Tick;
@@ -188,6 +188,8 @@ fn settings(own: NodeIndex) -> Settings {
         node: name(own),
         hash_key: HashKey { k0: 0, k1: 0 },
         echo_rate: 0,
+        icmp_error_rate: 0,
+        undeclared: UndeclaredPorts::Pass,
         forwarding: Forwarding::Auto,
         slots_per_node: SLOTS_PER_NODE,
         ring_capacity: RING_CAPACITY,

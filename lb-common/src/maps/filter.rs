@@ -1,0 +1,111 @@
+//! A filter in front of the look-up of a VIP's address: packets that are for no VIP must not pay for it.
+
+/// Words of the filter.
+const WORDS: usize = 64;
+/// Bits of a place in it.
+const BITS: u32 = (WORDS * 64).ilog2();
+
+/// A set of addresses that may say yes of one that is not in it, and never no of one that is.
+///
+/// Addresses that follow each other, as those of a pool do, have places of their own: 4,000 of them fill the filter
+/// without two on one place. So of packets for other addresses about as many are looked up in vain as the set has
+/// addresses in 4,096.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressFilter {
+    words: [u64; WORDS],
+}
+
+impl AddressFilter {
+    /// The empty set.
+    pub const EMPTY: Self = Self { words: [0; WORDS] };
+
+    /// Adds an IPv4 address.
+    pub fn add4(&mut self, address: [u8; 4]) {
+        self.set(place4(address));
+    }
+
+    /// Adds an IPv6 address.
+    pub fn add6(&mut self, address: [u8; 16]) {
+        self.set(place6(address));
+    }
+
+    /// Whether an IPv4 address may be in the set.
+    #[inline(always)]
+    pub fn may_hold4(&self, address: [u8; 4]) -> bool {
+        self.get(place4(address))
+    }
+
+    /// Whether an IPv6 address may be in the set.
+    #[inline(always)]
+    pub fn may_hold6(&self, address: [u8; 16]) -> bool {
+        self.get(place6(address))
+    }
+
+    fn set(&mut self, place: u32) {
+        if let Some(word) = self.words.get_mut((place >> 6) as usize % WORDS) {
+            *word |= 1 << (place & 63);
+        }
+    }
+
+    #[inline(always)]
+    fn get(&self, place: u32) -> bool {
+        let word = self.words.get((place >> 6) as usize % WORDS).copied().unwrap_or(0);
+        word >> (place & 63) & 1 != 0
+    }
+}
+
+/// Multiplied by the golden ratio, numbers that follow each other are as far from each other as can be.
+#[inline(always)]
+const fn place4(address: [u8; 4]) -> u32 {
+    u32::from_be_bytes(address).wrapping_mul(0x9e37_79b1) >> (32 - BITS)
+}
+
+#[inline(always)]
+const fn place6(address: [u8; 16]) -> u32 {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = address;
+    let network = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+    let host = u64::from_be_bytes([i, j, k, l, m, n, o, p]);
+    let mixed = network.wrapping_mul(0xff51_afd7_ed55_8ccd).wrapping_add(host);
+    (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BITS)) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holds_what_was_added_and_pools_do_not_collide() {
+        let mut filter = AddressFilter::EMPTY;
+        let pool = |n: u16| [198, 51, (n >> 8) as u8, n as u8];
+        for n in 0..1024 {
+            filter.add4(pool(n));
+        }
+        assert!((0..1024).all(|n| filter.may_hold4(pool(n))));
+        let bits: u32 = filter.words.iter().map(|word| word.count_ones()).sum();
+        assert_eq!(bits, 1024, "addresses of one pool share places");
+        let others = (0..=u16::MAX).filter(|n| filter.may_hold4([10, 9, (n >> 8) as u8, *n as u8])).count();
+        assert!((12_000..21_000).contains(&others), "{others} of 65,536 other addresses pay for a look-up");
+    }
+
+    #[test]
+    fn holds_ipv6_addresses_too() {
+        let mut filter = AddressFilter::EMPTY;
+        let host = |net: u8, n: u16| {
+            let [high, low] = n.to_be_bytes();
+            [0x20, 1, 0xd, 0xb8, 0, net, 0, 0, 0, 0, 0, 0, 0, 0, high, low]
+        };
+        (0..1024).for_each(|n| filter.add6(host(1, n)));
+        assert!((0..1024).all(|n| filter.may_hold6(host(1, n))));
+        let bits: u32 = filter.words.iter().map(|word| word.count_ones()).sum();
+        assert_eq!(bits, 1024, "addresses of one pool share places");
+        let others = (0..=u16::MAX).filter(|n| filter.may_hold6(host(2, *n))).count();
+        assert!((12_000..21_000).contains(&others), "{others} of 65,536 other addresses pay for a look-up");
+    }
+
+    #[test]
+    fn the_empty_filter_holds_nothing() {
+        assert!((0..=u16::MAX).all(|n| !AddressFilter::EMPTY.may_hold4([192, 0, (n >> 8) as u8, n as u8])));
+        assert!(!AddressFilter::EMPTY.may_hold6([0; 16]));
+    }
+}

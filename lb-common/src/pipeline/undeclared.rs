@@ -1,0 +1,43 @@
+//! Ports of a VIP that are none of its Services': refused here, or the packet would go back to the router that sends all
+//! of the VIP's packets to its nodes, and to and fro until its TTL ends.
+//!
+//! A VIP that is an address of a node, too, is not closed: its other ports are the node's own.
+
+use super::ipv4::holds;
+use super::{Family, Packet};
+use crate::frame::Frame;
+use crate::maps::{CONFIG_UNREACHABLE, VIP_CLOSED, Vip4Key, Vip6Key};
+use crate::tables::Tables;
+use crate::verdict::{Forward, Refusal};
+
+/// Offsets of the destination address.
+const V4_DESTINATION: usize = 16;
+const V6_DESTINATION: usize = 24;
+
+/// Whether TCP or UDP to no port of a VIP that the program knows is to be refused: its destination is a VIP.
+#[inline(always)]
+pub fn is_undeclared<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &Packet) -> bool {
+    let vip = match packet.family {
+        Family::V4 => frame
+            .view::<4>(packet.l3 + V4_DESTINATION)
+            .and_then(|address| tables.vip4(&Vip4Key::address(*address))),
+        Family::V6 => frame
+            .view::<16>(packet.l3 + V6_DESTINATION)
+            .and_then(|address| tables.vip6(&Vip6Key::address(*address))),
+    };
+    vip.is_some_and(|vip| vip.flags & VIP_CLOSED != 0)
+}
+
+/// Refuses such a packet.
+#[inline(always)]
+pub(super) fn refuse<F: Frame, T: Tables>(
+    frame: &mut F,
+    tables: &T,
+    packet: &Packet,
+) -> Result<Forward, Refusal> {
+    let answers = tables.config().is_some_and(|config| config.flags & CONFIG_UNREACHABLE != 0);
+    if !answers || !holds(frame, packet.l3, packet.length) {
+        return Err(Refusal::UndeclaredPort);
+    }
+    frame.complain(tables, packet, Refusal::UndeclaredPort)
+}

@@ -1,0 +1,43 @@
+//! The VIPs whose undeclared ports the program refuses.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use lb_common::maps::{CONFIG_UNREACHABLE, VIP_CLOSED};
+
+use super::vips::WantedSet;
+use super::{Facts, Settings, UndeclaredPorts};
+use crate::contents::{Contents, VipKey};
+use crate::model::Model;
+
+/// Closes every VIP but those that are a node's own address, too, and those with a port that found no room in the maps:
+/// the node's network stack still knows what to do with it.
+pub(super) fn close(
+    contents: &mut Contents,
+    wanted: &WantedSet<'_>,
+    model: &Model,
+    facts: &Facts,
+    settings: &Settings,
+) {
+    let Some(config) = contents.config.as_mut().filter(|_| settings.undeclared != UndeclaredPorts::Pass)
+    else {
+        return;
+    };
+    if settings.undeclared == UndeclaredPorts::Unreachable {
+        config.flags |= CONFIG_UNREACHABLE;
+    }
+    let nodes = model.nodes.values().flat_map(|node| node.addresses());
+    let own: BTreeSet<IpAddr> = nodes.copied().chain(facts.ways.values().map(|way| way.source)).collect();
+    let lacking = wanted.vips.iter().filter(|vip| !contents.vips.contains_key(&vip.key));
+    let open: BTreeSet<IpAddr> = lacking.map(|vip| vip.key.address).chain(own).collect();
+    for vip in wanted.vips.iter().filter(|vip| vip.key.is_address() && !open.contains(&vip.key.address)) {
+        let address = vip.key.address;
+        if let Some(entry) = contents.vips.get_mut(&VipKey::of_address(address)) {
+            entry.flags |= VIP_CLOSED;
+            match address {
+                IpAddr::V4(v4) => config.closed.add4(v4.octets()),
+                IpAddr::V6(v6) => config.closed.add6(v6.octets()),
+            }
+        }
+    }
+}
