@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
 use lb_bfd::initiator::Target;
+use lb_common::tag;
 use lb_plan::contents::{Contents, diff};
 use lb_plan::model::{DrainRules, Model, Modeller, Node};
 use lb_plan::plan::{Facts, NodeState, Plan, Planner, Settings};
@@ -21,10 +22,11 @@ use self::neighbours::Told;
 use crate::accepted::AcceptedFile;
 use crate::configuration::Faults;
 use crate::dataplane::maps::{Maps, MapsError};
-use crate::liveness::{Probed, Prober, Silent, Targets};
+use crate::liveness::{Probed, Prober, Probing, Silent, Targets};
 use crate::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation};
 use crate::source::Source;
 use crate::state::{Applied, Reading, State};
+use crate::tag_keys::TagKeysRead;
 
 /// Changes that come together are taken together: a switch that comes back moves many neighbours.
 const DEBOUNCE: Duration = Duration::from_millis(10);
@@ -55,6 +57,8 @@ pub struct Control {
     pub neighbours: Neighbours,
     /// Whether this node has been told to take no new flows.
     pub draining: watch::Receiver<bool>,
+    /// The keys of the tags on what nodes say to each other, read again where their file has changed.
+    pub tag_keys: watch::Receiver<TagKeysRead>,
 }
 
 /// What the loop remembers from one turn to the next.
@@ -69,7 +73,7 @@ struct Memory {
     /// What became of reading them.
     reading: Reading,
     observation: Observation,
-    probed: Targets,
+    probed: Option<Probing>,
     started: Instant,
     /// When the last turn was over.
     turned: Instant,
@@ -84,6 +88,7 @@ enum Wake {
     Ask,
     Confirm,
     Drain,
+    Keys,
     /// On an interface without addresses there is another router.
     Router,
     /// Another node has gone silent, or is back.
@@ -106,7 +111,7 @@ impl Control {
             problems: Vec::new(),
             reading: Reading::default(),
             observation: Observation::default(),
-            probed: Targets::new(),
+            probed: None,
             started: Instant::now(),
             turned: Instant::now(),
             wake: None,
@@ -136,6 +141,7 @@ impl Control {
                 _ = ask.tick() => Wake::Ask,
                 _ = confirm.tick() => Wake::Confirm,
                 Ok(()) = self.draining.changed() => Wake::Drain,
+                Ok(()) = self.tag_keys.changed() => Wake::Keys,
                 () = changed(&mut silent) => Wake::Silence,
                 () = self.neighbours.routers.changed() => Wake::Router,
                 () = sleep_until(memory.wake) => Wake::Plan,
@@ -179,6 +185,10 @@ impl Control {
             Wake::Plan | Wake::Router => self.turn(memory),
             Wake::Drain => {
                 self.settings.draining = *self.draining.borrow_and_update();
+                self.turn(memory);
+            }
+            Wake::Keys => {
+                self.settings.tag_keys = self.tag_keys.borrow_and_update().keys;
                 self.turn(memory);
             }
             Wake::Confirm => self.network.solicit(&self.wanted(memory)).await,
@@ -293,14 +303,16 @@ impl Control {
             .filter(|node| !node.is_self)
             .filter_map(|node| {
                 let way = memory.observation.facts.ways.get(&node.address)?;
-                let own_discriminator = u32::from(self.settings.liveness.nonce) << 16 | u32::from(node.index);
+                let own_discriminator = tag::discriminator(self.settings.liveness.nonce, node.index);
                 let target = Target { discriminator: node.id, own_discriminator };
                 Some((node.index, Probed { address: node.address, source: way.source, target }))
             })
             .collect();
-        if let Some(prober) = self.prober.as_ref().filter(|_| targets != memory.probed) {
-            prober.set_targets(targets.clone());
-            memory.probed = targets;
+        let probing = Probing { targets, key: self.settings.tag_keys.current };
+        let is_new = memory.probed.as_ref() != Some(&probing);
+        if let Some(prober) = self.prober.as_ref().filter(|_| is_new) {
+            prober.set(probing.clone());
+            memory.probed = Some(probing);
         }
     }
 
@@ -341,8 +353,9 @@ impl Control {
             None => (Arc::clone(&before.announced), Vec::new()),
         };
         let faults = Faults::of(&problems);
+        let keys = self.tag_keys.borrow().problem.clone();
         let problems: Vec<String> =
-            problems.iter().map(ToString::to_string).chain(failures).chain(troubles).collect();
+            problems.iter().map(ToString::to_string).chain(failures).chain(troubles).chain(keys).collect();
         say_problems(&before.problems, &problems);
         say_drains(&before, &plan.nodes);
         self.state.send_replace(Arc::new(State {

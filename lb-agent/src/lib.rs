@@ -12,6 +12,7 @@
 //! | [`source`] | 5 | directory or API server, whichever it is |
 //! | [`snapshot`] | | all objects at one moment |
 //! | [`configuration`] | | whether what configures the load balancer is right |
+//! | [`tag_keys`], [`random`] | | keys out of a file; random bytes |
 //! | [`state`] | | what the agent shows of itself |
 
 pub mod accepted;
@@ -26,9 +27,11 @@ pub mod directory;
 pub mod kube;
 pub mod liveness;
 pub mod net;
+pub mod random;
 pub mod snapshot;
 pub mod source;
 pub mod speaker;
 pub mod state;
+pub mod tag_keys;
 pub mod telling;
 pub mod webhook;

@@ -94,6 +94,27 @@ pub trait Frame {
         pipeline::judge_echo(self, tables, packet)
     }
 
+    /// [`pipeline::judge_probe`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    ///
+    /// # Errors
+    /// As for [`pipeline::judge_probe`].
+    #[inline(always)]
+    fn judge_probe<T: Tables>(&mut self, tables: &T, packet: &Packet, asks: bool) -> Result<Forward, Refusal>
+    where
+        Self: Sized,
+    {
+        pipeline::judge_probe(self, tables, packet, asks)
+    }
+
+    /// [`pipeline::has_valid_tag`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    #[inline(always)]
+    fn has_valid_tag<T: Tables>(&self, tables: &T, packet: &Packet) -> bool
+    where
+        Self: Sized,
+    {
+        pipeline::has_valid_tag(tables, packet)
+    }
+
     /// [`pipeline::judge_bfd`]. In the kernel a function of its own, as [`Frame::serve`] is.
     ///
     /// # Errors

@@ -17,6 +17,7 @@
 //! | [`vitality`] | who is alive |
 //! | [`flows`] | the table of flows that a node owns or has delegated |
 //! | [`hash`] | the keyed flow hash |
+//! | [`tag`] | the keyed tag of what nodes say to each other |
 //! | [`wire`] | headers as byte arrays, check sums |
 
 #![no_std]
@@ -31,6 +32,7 @@ pub mod pipeline;
 mod pod;
 pub mod ring;
 pub mod tables;
+pub mod tag;
 pub mod verdict;
 pub mod vitality;
 pub mod wire;

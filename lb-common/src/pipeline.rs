@@ -4,7 +4,7 @@
 //! ```text
 //! Ethernet, up to two tags, to this link's MAC or, for ARP, to a group
 //! ├─ IPv4, IPv6: to a VIP's port?  ── deliver: ring → slot → owner rule → here, MAC rewrite, or GUE
-//! │              GUE to this node? ── decapsulate, and deliver as asked by a peer
+//! │              GUE to this node? ── check its tag, decapsulate, and deliver as asked by a peer
 //! │              IP from a peer?   ── the same, where a packet for a VIP is inside
 //! │              ICMP error about a packet from a VIP? ── to the owner of its flow
 //! │              echo to a VIP?    ── answer
@@ -31,10 +31,12 @@ mod second;
 
 pub use bfd::judge_bfd;
 pub use complain::complain;
+pub use decapsulate::has_valid_tag;
 pub use deliver::serve;
 pub use echo::judge_echo;
 pub use encapsulate::encapsulate;
 pub use fragment::{follow_fragment, note_fragment};
+pub use probe::judge_probe;
 pub use quoted::read_quoted;
 
 use crate::frame::Frame;
@@ -89,8 +91,6 @@ pub fn judge<F: Frame, T: Tables>(
         if found == Found::Target && !holds(frame, packet.l3, packet.length) {
             return Err(Refusal::BadLength);
         }
-    } else if packet.is_first_fragment && found == Found::Target {
-        frame.note_fragment(tables, packet);
     }
     if found == Found::Icmp && is_error(frame, packet) {
         packet.is_error = true;
@@ -103,6 +103,12 @@ pub fn judge<F: Frame, T: Tables>(
         configured(tables)?;
         marked::restore(frame, packet)?;
     }
+    if tunnel == Found::Gue && found == Found::Target && !frame.has_valid_tag(tables, packet) {
+        return Err(Refusal::BadTag);
+    }
+    if packet.is_first_fragment && found == Found::Target {
+        frame.note_fragment(tables, packet);
+    }
     if tunnelled && found == Found::Target {
         decapsulate::open(frame, packet)?;
     }
@@ -112,8 +118,8 @@ pub fn judge<F: Frame, T: Tables>(
         // The host may have such tunnels of its own, also between nodes of the cluster.
         _ if tunnel == Found::Ipip => NOT_OURS,
         Found::Icmp => frame.judge_echo(tables, packet),
-        Found::Probe => probe::reflect(frame, tables, packet),
-        Found::ProbeAnswer => probe::note(frame, tables, packet),
+        Found::Probe => frame.judge_probe(tables, packet, true),
+        Found::ProbeAnswer => frame.judge_probe(tables, packet, false),
         Found::Bfd => frame.judge_bfd(tables, packet),
         Found::Gue | Found::Ipip | Found::Fragment | Found::Nothing => NOT_OURS,
     }
@@ -273,6 +279,11 @@ pub struct Packet {
     hash: u64,
     /// Names the flow in the table; another than `hash` where a Service wants a client on one node.
     flow: u64,
+    /// Names the flow by the packet alone, whatever this node knows of others: what the tag of GUE covers.
+    name: u64,
+    /// The tag that it has come with in GUE, and the number of its key.
+    tag: u32,
+    tag_key: u32,
     /// What it says of its flow's life.
     kind: Kind,
     /// The slot that it falls in, as two words.
@@ -308,6 +319,9 @@ impl Packet {
         flags: 0,
         hash: 0,
         flow: 0,
+        name: 0,
+        tag: 0,
+        tag_key: 0,
         kind: Kind::Tcp,
         order: 0,
         former: 0,
@@ -333,6 +347,8 @@ impl Packet {
         self.local = Outcome::Local;
         self.asked.by_peer = false;
         self.asked.count = 0;
+        self.asked.marks = 0;
+        self.asked.home = 0;
     }
 
     /// Notes which VIP the packet is for, and its hashes, which `hash` makes of ports.
@@ -351,6 +367,7 @@ impl Packet {
         self.vip = vip.number;
         self.flags = vip.flags;
         self.flow = flow;
+        self.name = flow;
         self.hash = hash;
     }
 }
@@ -369,12 +386,16 @@ struct Asked {
     /// A peer has sent the packet to this node in particular.
     by_peer: bool,
     count: usize,
+    /// Bits that one node has for the next, of which eight are carried.
+    marks: u32,
+    /// A place in the list or a number that one node has for the next, of which eight bits are carried.
+    home: u32,
     /// Behind `count` stands what another packet has left.
     ids: [u32; MAX_ASKED - 1],
 }
 
 impl Asked {
-    const NOBODY: Self = Self { by_peer: false, count: 0, ids: [0; MAX_ASKED - 1] };
+    const NOBODY: Self = Self { by_peer: false, count: 0, marks: 0, home: 0, ids: [0; MAX_ASKED - 1] };
 
     /// Adds a node; a full list stays as it is.
     #[inline(always)]

@@ -149,6 +149,10 @@ outcomes! {
         Orphaned = 43, "orphaned", Drop;
         /// S-BFD from a peer that is not what was sent or asked for.
         BadProbe = 44, "bad_probe", Drop;
+        /// S-BFD or GUE from a node's address without a valid tag of the cluster.
+        BadTag = 48, "bad_tag", Drop;
+        /// Answer of a peer to a probe that is too old, or older than one that was answered.
+        StaleProbe = 49, "stale_probe", Drop;
     }
 }
 

@@ -152,6 +152,21 @@ impl Frame for XdpFrame {
     }
 
     #[inline(always)]
+    fn judge_probe<T: Tables>(
+        &mut self,
+        _tables: &T,
+        _packet: &Packet,
+        asks: bool,
+    ) -> Result<Forward, Refusal> {
+        Ok(Forward::Served(lb_judge_probe(self.context, asks.into())))
+    }
+
+    #[inline(always)]
+    fn has_valid_tag<T: Tables>(&self, _tables: &T, _packet: &Packet) -> bool {
+        lb_valid_tag(self.context) != 0
+    }
+
+    #[inline(always)]
     fn judge_bfd<T: Tables>(&mut self, _tables: &T, _packet: &Packet) -> Result<Forward, Refusal> {
         Ok(Forward::Served(lb_judge_bfd(self.context)))
     }
@@ -232,6 +247,22 @@ pub extern "C" fn lb_read_quoted(context: *mut xdp_md) -> u32 {
 pub extern "C" fn lb_judge_echo(context: *mut xdp_md) -> u32 {
     let Some(packet) = maps::packet() else { return entry::conclude(Err(Refusal::NotConfigured)) };
     entry::conclude(pipeline::judge_echo(&mut XdpFrame::new(context), &Maps, packet))
+}
+
+/// S-BFD, as a global function: see [`lb_serve`]. `asks` is 1 for a probe, 0 for an answer. Returns the XDP action.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_judge_probe(context: *mut xdp_md, asks: u32) -> u32 {
+    let Some(packet) = maps::packet() else { return entry::conclude(Err(Refusal::NotConfigured)) };
+    entry::conclude(pipeline::judge_probe(&mut XdpFrame::new(context), &Maps, packet, asks != 0))
+}
+
+/// Whether what has come in GUE has a valid tag, as a global function: see [`lb_serve`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_valid_tag(_context: *mut xdp_md) -> u32 {
+    let Some(packet) = maps::packet() else { return 0 };
+    pipeline::has_valid_tag(&Maps, packet).into()
 }
 
 /// BFD of a router, as a global function: see [`lb_serve`]. Returns the XDP action.

@@ -3,9 +3,11 @@
 use fairlead_tests::kernel::INGRESS;
 use fairlead_tests::model::{HostTables, Sizes};
 use fairlead_tests::packets::build::Mac;
+use fairlead_tests::packets::fixture;
 use lb_common::hash::HashKey;
 use lb_common::maps::{Config, LIVENESS_UP, Link, Liveness, Node, Vip, Vip4Key, Vip6Key, capacity, way};
 use lb_common::ring::{NO_NODE, NodeIndex, Slot};
+use lb_common::tag::TagKey;
 use lb_common::wire::gue;
 
 use super::cases::{Case, Kind};
@@ -24,7 +26,9 @@ pub const PEER4: [u8; 4] = [192, 0, 2, 2];
 /// This node's index.
 pub const SELF: NodeIndex = 0;
 /// The secret of the flow hash.
-pub const HASH_KEY: HashKey = HashKey { k0: 0x0123_4567_89ab_cdef, k1: 0xfedc_ba98_7654_3210 };
+pub const HASH_KEY: HashKey = fixture::HASH_KEY;
+/// The keys of tags, that of the frames first.
+const TAG: [TagKey; 2] = fixture::TAG_KEYS;
 
 /// Who leads the slots of the rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +69,8 @@ pub fn tables(case: &Case) -> HostTables {
     let Kind { leads, way, protocol, .. } = case.kind;
     let config = Config {
         hash_key: HASH_KEY,
+        tag_keys: TAG.map(|key| key.key),
+        probe_nonce: 1,
         address4: SELF4,
         self_node: SELF,
         flags: 0,
@@ -73,7 +79,7 @@ pub fn tables(case: &Case) -> HostTables {
         id: wire_id(SELF),
         liveness_limit: 15,
         orphan_grace: 100,
-        probe_nonce: 1,
+        tag_key_ids: TAG.map(|key| key.id),
         pad: [0; 2],
         uplink: INGRESS,
         uplink_link: Link { mac: SELF_MAC, pad: [0; 2] },

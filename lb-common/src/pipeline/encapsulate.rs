@@ -1,14 +1,15 @@
-//! GUE in front of a packet: outer IP, UDP 6080, four bytes of GUE, four more for each node that has been
-//! asked; or outer IP alone, where that is the way to the node and nobody has been asked yet.
+//! GUE in front of a packet: outer IP, UDP 6080, four bytes of GUE, eight that say that a node of the cluster has sent
+//! it, four more for each node that has been asked; or outer IP alone, where that is the way to the node and nobody has been asked yet.
 //!
 //! ```text
 //! before    | MACs | tags | type | inner …
-//! GUE       | MACs | tags | type | outer IP | UDP | GUE | asked … | inner …
+//! GUE       | MACs | tags | type | outer IP | UDP | GUE | key, marks, home, 0 | tag | asked … | inner …
 //! IP in IP  | MACs | tags | type | outer IP | inner …
 //! ```
 
+use super::decapsulate::tag_of;
 use super::deliver::{decrement_ttl, macs_to};
-use super::{Family, Packet};
+use super::{Family, Packet, configured};
 use crate::frame::Frame;
 use crate::maps::{Node, way};
 use crate::ring::NodeIndex;
@@ -18,6 +19,8 @@ use crate::wire::ip::{self, protocol};
 use crate::wire::{checksum, ethernet, gue};
 
 const UDP_AND_GUE: usize = ip::UDP_HEADER + gue::HEADER;
+/// Bytes in front of the list of those asked.
+const IN_FRONT: usize = UDP_AND_GUE + gue::TAG_WORDS * 4;
 /// Bytes of a node's wire identity in the list of those asked.
 const ID: usize = 4;
 
@@ -30,7 +33,7 @@ const fn is_bare(node: &Node, packet: &Packet) -> bool {
 /// Bytes of UDP, GUE and the list.
 #[inline(always)]
 const fn tunnel_bytes(node: &Node, packet: &Packet) -> usize {
-    if is_bare(node, packet) { 0 } else { UDP_AND_GUE + packet.asked.count * ID }
+    if is_bare(node, packet) { 0 } else { IN_FRONT + packet.asked.count * ID }
 }
 
 #[inline(always)]
@@ -86,7 +89,10 @@ pub fn encapsulate<F: Frame, T: Tables>(
     if is_bare(node, packet) {
         return Ok(());
     }
-    write_udp_and_gue(frame, packet, packet.l3 + outer_header(node), tunnel_bytes(node, packet))
+    let config = configured(tables)?;
+    let ([key, _], [key_id, _]) = (&config.tag_keys, config.tag_key_ids);
+    let tag = Tag { key_id, tag: tag_of(key, packet, key_id, node.id) };
+    write_udp_and_gue(frame, packet, packet.l3 + outer_header(node), tunnel_bytes(node, packet), tag)
 }
 
 /// Protocol number of what is inside.
@@ -177,24 +183,34 @@ pub(super) fn make_room<F: Frame>(frame: &mut F, packet: &Packet, room: Room) ->
     Ok(())
 }
 
+/// What says that a node of the cluster has sent a packet.
+struct Tag {
+    key_id: u8,
+    tag: u32,
+}
+
 #[inline(always)]
 fn write_udp_and_gue<F: Frame>(
     frame: &mut F,
     packet: &Packet,
     at: usize,
     bytes: usize,
+    tag: Tag,
 ) -> Result<(), Refusal> {
     let entropy = (packet.flow >> 32) as u16 & !gue::SOURCE_PORT_BASE;
     let [s0, s1] = (gue::SOURCE_PORT_BASE | entropy).to_be_bytes();
     let [l0, l1] = ((packet.length + bytes as u32) as u16).to_be_bytes();
     let inner = inner_protocol(packet);
     // No UDP checksum: the inner packet has its own (RFC 6935 for IPv6).
-    let words = packet.asked.count as u8;
+    let words = (gue::TAG_WORDS + packet.asked.count) as u8;
     let header = [s0, s1, gue::PORT[0], gue::PORT[1], l0, l1, 0, 0, words, inner, 0, 0];
     *frame.view_mut::<UDP_AND_GUE>(at).ok_or(Refusal::NoHeadroom)? = header;
+    let [t0, t1, t2, t3] = tag.tag.to_be_bytes();
+    let front = [tag.key_id, packet.asked.marks as u8, packet.asked.home as u8, 0, t0, t1, t2, t3];
+    *frame.view_mut::<8>(at + UDP_AND_GUE).ok_or(Refusal::NoHeadroom)? = front;
     for (place, id) in packet.asked.ids.into_iter().enumerate() {
         if place < packet.asked.count {
-            let word = frame.view_mut::<ID>(at + UDP_AND_GUE + place * ID).ok_or(Refusal::NoHeadroom)?;
+            let word = frame.view_mut::<ID>(at + IN_FRONT + place * ID).ok_or(Refusal::NoHeadroom)?;
             *word = id.to_be_bytes();
         }
     }

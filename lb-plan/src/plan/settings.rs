@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use lb_common::hash::HashKey;
+use lb_common::tag::TagKeys;
 
 use crate::model::NodeName;
 
@@ -15,6 +16,10 @@ pub struct Settings {
     pub node: NodeName,
     /// The cluster's secret for the flow hash.
     pub hash_key: HashKey,
+    /// The keys of the tags on what nodes say to each other.
+    pub tag_keys: TagKeys,
+    /// Whether IP in IP is taken from other nodes, though nothing but its source says that it is theirs.
+    pub accept_ipip: bool,
     /// ICMP echo answers a second and CPU; zero answers none.
     pub echo_rate: u32,
     /// How packets get to other nodes.
@@ -56,8 +61,8 @@ pub struct Liveness {
     pub limit: u32,
     /// Ticks after that for which flows that nobody knows wait, in case the node comes back.
     pub orphan_grace: u32,
-    /// What this machine's probes are told from others' by.
-    pub nonce: u16,
+    /// What this machine's discriminators are made with: random.
+    pub nonce: u64,
 }
 
 /// How packets get to other nodes.

@@ -60,7 +60,7 @@ fn tunnelled(frame: &Frame, to: NodeIndex, outcome: Outcome, asked: &[u32]) -> E
     let inner = Frame { ttl: frame.ttl - 1, ..frame.clone() };
     let header = [asked.len() as u8, protocol(frame), 0, 0];
     let (outer, action) = outer(frame, to);
-    let outer = outer.gue(0, header, &listed(asked, &inner.ip()));
+    let outer = outer.gue_to(to, 0, header, &listed(asked, &inner.ip()));
     Expect::Encapsulated(action, outcome, Box::new(outer))
 }
 

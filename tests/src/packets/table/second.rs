@@ -17,8 +17,8 @@ use crate::packets::fixture::{
 const SELF: u32 = wire_id(node::SELF);
 const ASKED_ONE: u16 = 0x88b5;
 const ASKED_MORE: u16 = 0x88b6;
-/// Bytes of outer IPv4, UDP, GUE and one who has been asked.
-const OVER4: usize = 20 + 8 + 4 + 4;
+/// Bytes of outer IPv4, UDP, GUE, a tag and one who has been asked.
+const OVER4: usize = 20 + 8 + 4 + 8 + 4;
 /// The same for IPv6.
 const OVER6: usize = OVER4 + 20;
 
@@ -248,11 +248,11 @@ fn refusals() -> Vec<Row> {
     longer.truncate(longer.len() - 1);
     let mut crowded = Row::frame("no headroom left for a list", &ahead, refused(Refusal::NoHeadroom))
         .leaves(&[(node::FAR4, Open)]);
-    crowded.packet.metadata = 184;
+    crowded.packet.metadata = 176;
     let mut roomy =
         Row::frame("just enough headroom for a list", &ahead, asked_gue(&ahead, node::FAR4, &[SELF]))
             .leaves(&[(node::FAR4, Open)]);
-    roomy.packet.metadata = 180;
+    roomy.packet.metadata = 172;
     let last_hop = v4(port::FORMER_NEAR).ttl(1);
     vec![
         Row::bytes("0x88b5 on, its last hop", marked(&ahead.clone().ttl(1), ASKED_ONE), {

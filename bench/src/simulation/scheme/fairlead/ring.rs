@@ -183,6 +183,8 @@ fn settings(own: NodeIndex) -> Settings {
     Settings {
         node: name(own),
         hash_key: HashKey { k0: 0, k1: 0 },
+        tag_keys: lb_common::tag::TagKeys::derived(&HashKey::default()),
+        accept_ipip: false,
         echo_rate: 0,
         forwarding: Forwarding::Auto,
         slots_per_node: SLOTS_PER_NODE,
