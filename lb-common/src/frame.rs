@@ -53,7 +53,7 @@ pub trait Frame {
         pipeline::complain(self, tables, packet, refusal)
     }
 
-    /// [`pipeline::encapsulate`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    /// [`pipeline::sign`] and [`pipeline::encapsulate`]. In the kernel functions of their own, as [`Frame::serve`] is.
     ///
     /// # Errors
     /// As for [`pipeline::encapsulate`].
@@ -67,6 +67,7 @@ pub trait Frame {
     where
         Self: Sized,
     {
+        pipeline::sign(tables, node, packet);
         pipeline::encapsulate(self, tables, node, packet)
     }
 
@@ -106,13 +107,13 @@ pub trait Frame {
         pipeline::judge_probe(self, tables, packet, asks)
     }
 
-    /// [`pipeline::has_valid_tag`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    /// [`pipeline::authenticate`]. In the kernel a function of its own, as [`Frame::serve`] is.
     #[inline(always)]
-    fn has_valid_tag<T: Tables>(&self, tables: &T, packet: &Packet) -> bool
+    fn authenticate<T: Tables>(&self, tables: &T, packet: &Packet) -> bool
     where
         Self: Sized,
     {
-        pipeline::has_valid_tag(tables, packet)
+        pipeline::authenticate(self, tables, packet)
     }
 
     /// [`pipeline::judge_bfd`]. In the kernel a function of its own, as [`Frame::serve`] is.

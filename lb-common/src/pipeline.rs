@@ -31,10 +31,10 @@ mod second;
 
 pub use bfd::judge_bfd;
 pub use complain::complain;
-pub use decapsulate::has_valid_tag;
+pub use decapsulate::authenticate;
 pub use deliver::serve;
 pub use echo::judge_echo;
-pub use encapsulate::encapsulate;
+pub use encapsulate::{encapsulate, sign};
 pub use fragment::{follow_fragment, note_fragment};
 pub use probe::judge_probe;
 pub use quoted::read_quoted;
@@ -91,6 +91,8 @@ pub fn judge<F: Frame, T: Tables>(
         if found == Found::Target && !holds(frame, packet.l3, packet.length) {
             return Err(Refusal::BadLength);
         }
+    } else if packet.is_first_fragment && found == Found::Target && tunnel != Found::Gue {
+        frame.note_fragment(tables, packet);
     }
     if found == Found::Icmp && is_error(frame, packet) {
         packet.is_error = true;
@@ -103,11 +105,8 @@ pub fn judge<F: Frame, T: Tables>(
         configured(tables)?;
         marked::restore(frame, packet)?;
     }
-    if tunnel == Found::Gue && found == Found::Target && !frame.has_valid_tag(tables, packet) {
+    if tunnel == Found::Gue && found == Found::Target && !frame.authenticate(tables, packet) {
         return Err(Refusal::BadTag);
-    }
-    if packet.is_first_fragment && found == Found::Target {
-        frame.note_fragment(tables, packet);
     }
     if tunnelled && found == Found::Target {
         decapsulate::open(frame, packet)?;
@@ -281,7 +280,7 @@ pub struct Packet {
     flow: u64,
     /// Names the flow by the packet alone, whatever this node knows of others: what the tag of GUE covers.
     name: u64,
-    /// The tag that it has come with in GUE, and the number of its key.
+    /// The tag that it has come with in GUE or is to be sent with, and the number of its key.
     tag: u32,
     tag_key: u32,
     /// What it says of its flow's life.

@@ -133,6 +133,7 @@ impl Frame for XdpFrame {
     ) -> Result<(), Refusal> {
         const TTL_EXPIRED: u32 = Refusal::TtlExpired as u32;
         const TOO_BIG: u32 = Refusal::TooBig as u32;
+        lb_sign(node.into());
         match lb_encapsulate(self.context, node.into()) {
             0 => Ok(()),
             TTL_EXPIRED => Err(Refusal::TtlExpired),
@@ -162,8 +163,8 @@ impl Frame for XdpFrame {
     }
 
     #[inline(always)]
-    fn has_valid_tag<T: Tables>(&self, _tables: &T, _packet: &Packet) -> bool {
-        lb_valid_tag(self.context) != 0
+    fn authenticate<T: Tables>(&self, _tables: &T, _packet: &Packet) -> bool {
+        lb_authenticate(self.context) != 0
     }
 
     #[inline(always)]
@@ -260,9 +261,18 @@ pub extern "C" fn lb_judge_probe(context: *mut xdp_md, asks: u32) -> u32 {
 /// Whether what has come in GUE has a valid tag, as a global function: see [`lb_serve`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn lb_valid_tag(_context: *mut xdp_md) -> u32 {
+pub extern "C" fn lb_authenticate(context: *mut xdp_md) -> u32 {
     let Some(packet) = maps::packet() else { return 0 };
-    pipeline::has_valid_tag(&Maps, packet).into()
+    pipeline::authenticate(&XdpFrame::new(context), &Maps, packet).into()
+}
+
+/// The tag of what goes to a node in GUE, as a global function: see [`lb_serve`]. Returns whether there was a packet.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_sign(node: u32) -> u32 {
+    let Some(packet) = maps::packet() else { return 0 };
+    pipeline::sign(&Maps, node as NodeIndex, packet);
+    1
 }
 
 /// BFD of a router, as a global function: see [`lb_serve`]. Returns the XDP action.

@@ -6,6 +6,7 @@
 //! GUE with anything else inside is dropped, because its port is the program's. IP in IP is not: the host may have
 //! tunnels of its own, also to other nodes of the cluster.
 
+use super::fragment::note_fragment;
 use super::ipv4::holds;
 use super::{Asked, Family, Found, Packet, configured};
 use crate::frame::Frame;
@@ -163,12 +164,18 @@ fn read_tag<F: Frame>(frame: &F, packet: &mut Packet) -> Result<(), Refusal> {
 }
 
 /// Whether the tag that a packet has come with in GUE is the cluster's. The packet inside has been read: the tag names
-/// its flow.
+/// its flow. A first fragment is noted only then.
 #[inline(always)]
-pub fn has_valid_tag<T: Tables>(tables: &T, packet: &Packet) -> bool {
+pub fn authenticate<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &Packet) -> bool {
     let Some(config) = tables.config() else { return false };
     let Some(key) = config.tag_key(packet.tag_key as u8) else { return false };
-    packet.tag == tag_of(key, packet, packet.tag_key as u8, config.id)
+    if packet.tag != tag_of(key, packet, packet.tag_key as u8, config.id) {
+        return false;
+    }
+    if packet.is_first_fragment {
+        note_fragment(frame, tables, packet);
+    }
+    true
 }
 
 /// The tag of a packet in GUE under the key of this number, for the node of this wire identity.

@@ -9,7 +9,7 @@
 
 use super::decapsulate::tag_of;
 use super::deliver::{decrement_ttl, macs_to};
-use super::{Family, Packet, configured};
+use super::{Family, Packet};
 use crate::frame::Frame;
 use crate::maps::{Node, way};
 use crate::ring::NodeIndex;
@@ -60,7 +60,20 @@ pub(super) fn too_big(node: &Node, packet: &mut Packet) -> Refusal {
     Refusal::TooBig
 }
 
-/// Encapsulates the packet on its way to a node.
+/// Makes the tag with which the packet goes to a node in GUE. Before [`encapsulate`] and not in it, whose stack would
+/// not have room for both.
+#[inline(always)]
+pub fn sign<T: Tables>(tables: &T, node: NodeIndex, packet: &mut Packet) {
+    let (Some(config), Some(node)) = (tables.config(), tables.node(node)) else { return };
+    if is_bare(node, packet) {
+        return;
+    }
+    let ([key, _], [key_id, _]) = (&config.tag_keys, config.tag_key_ids);
+    packet.tag_key = u32::from(key_id);
+    packet.tag = tag_of(key, packet, key_id, node.id);
+}
+
+/// Encapsulates the packet on its way to a node. [`sign`] has been called for the same node.
 ///
 /// # Errors
 /// [`Refusal::NoWay`], [`Refusal::TooBig`], [`Refusal::TtlExpired`]: the packet is as it was.
@@ -89,10 +102,7 @@ pub fn encapsulate<F: Frame, T: Tables>(
     if is_bare(node, packet) {
         return Ok(());
     }
-    let config = configured(tables)?;
-    let ([key, _], [key_id, _]) = (&config.tag_keys, config.tag_key_ids);
-    let tag = Tag { key_id, tag: tag_of(key, packet, key_id, node.id) };
-    write_udp_and_gue(frame, packet, packet.l3 + outer_header(node), tunnel_bytes(node, packet), tag)
+    write_udp_and_gue(frame, packet, packet.l3 + outer_header(node), tunnel_bytes(node, packet))
 }
 
 /// Protocol number of what is inside.
@@ -183,19 +193,12 @@ pub(super) fn make_room<F: Frame>(frame: &mut F, packet: &Packet, room: Room) ->
     Ok(())
 }
 
-/// What says that a node of the cluster has sent a packet.
-struct Tag {
-    key_id: u8,
-    tag: u32,
-}
-
 #[inline(always)]
 fn write_udp_and_gue<F: Frame>(
     frame: &mut F,
     packet: &Packet,
     at: usize,
     bytes: usize,
-    tag: Tag,
 ) -> Result<(), Refusal> {
     let entropy = (packet.flow >> 32) as u16 & !gue::SOURCE_PORT_BASE;
     let [s0, s1] = (gue::SOURCE_PORT_BASE | entropy).to_be_bytes();
@@ -205,8 +208,8 @@ fn write_udp_and_gue<F: Frame>(
     let words = (gue::TAG_WORDS + packet.asked.count) as u8;
     let header = [s0, s1, gue::PORT[0], gue::PORT[1], l0, l1, 0, 0, words, inner, 0, 0];
     *frame.view_mut::<UDP_AND_GUE>(at).ok_or(Refusal::NoHeadroom)? = header;
-    let [t0, t1, t2, t3] = tag.tag.to_be_bytes();
-    let front = [tag.key_id, packet.asked.marks as u8, packet.asked.home as u8, 0, t0, t1, t2, t3];
+    let [t0, t1, t2, t3] = packet.tag.to_be_bytes();
+    let front = [packet.tag_key as u8, packet.asked.marks as u8, packet.asked.home as u8, 0, t0, t1, t2, t3];
     *frame.view_mut::<8>(at + UDP_AND_GUE).ok_or(Refusal::NoHeadroom)? = front;
     for (place, id) in packet.asked.ids.into_iter().enumerate() {
         if place < packet.asked.count {

@@ -97,10 +97,11 @@ fn note<T: Tables>(
     if tables.node(node).is_none_or(|node| node.discriminator == 0 || node.discriminator != probe.yours) {
         return Err(Refusal::BadProbe);
     }
+    // Not as an option that is mapped: the compiler then subtracts before it asks whether there is a cell.
+    let Some(cell) = tables.liveness(node) else { return Err(Refusal::BadProbe) };
     let clock = tables.clock();
     let age = clock.wrapping_sub(section.sequence);
-    let known = tables.liveness(node).map_or(u32::MAX, |cell| clock.wrapping_sub(cell.last_seen));
-    if age >= config.liveness_limit || age > known {
+    if age >= config.liveness_limit || age > clock.wrapping_sub(cell.last_seen) {
         return Err(Refusal::StaleProbe);
     }
     tables.note_liveness(node, Liveness { last_seen: section.sequence, state });
