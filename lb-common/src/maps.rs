@@ -369,10 +369,10 @@ pub struct Config {
 const _: () = assert!(size_of::<Config>() == 112);
 
 impl Config {
-    /// The key of tags with this number.
+    /// The key of tags with this number. By value: of two places in memory the verifier would follow each to the end.
     #[inline(always)]
-    pub const fn tag_key(&self, id: u8) -> Option<&HashKey> {
-        let ([first, second], [a, b]) = (&self.tag_keys, self.tag_key_ids);
+    pub const fn tag_key(&self, id: u8) -> Option<HashKey> {
+        let ([first, second], [a, b]) = (self.tag_keys, self.tag_key_ids);
         if id == a {
             Some(first)
         } else if id == b {

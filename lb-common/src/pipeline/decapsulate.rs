@@ -169,7 +169,7 @@ fn read_tag<F: Frame>(frame: &F, packet: &mut Packet) -> Result<(), Refusal> {
 pub fn authenticate<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &Packet) -> bool {
     let Some(config) = tables.config() else { return false };
     let Some(key) = config.tag_key(packet.tag_key as u8) else { return false };
-    if packet.tag != tag_of(key, packet, packet.tag_key as u8, config.id) {
+    if packet.tag != tag_of(&key, packet, packet.tag_key as u8, config.id) {
         return false;
     }
     if packet.is_first_fragment {

@@ -37,7 +37,7 @@ pub fn judge_probe<F: Frame, T: Tables>(
     let probe = sound(frame, packet, true)?;
     let section = section(frame, packet, &probe)?;
     let key = config.tag_key(section.key).ok_or(Refusal::BadTag)?;
-    if section.tag != make_tag(key, &probe, &section) {
+    if section.tag != make_tag(&key, &probe, &section) {
         return Err(Refusal::BadTag);
     }
     if asks {
@@ -48,10 +48,10 @@ pub fn judge_probe<F: Frame, T: Tables>(
 }
 
 /// A packet whose tag is valid.
-struct Tagged<'a> {
+struct Tagged {
     probe: Probe,
     section: Section,
-    key: &'a HashKey,
+    key: HashKey,
 }
 
 /// A probe to this node's reflector: sent back with this node's state.
@@ -60,7 +60,7 @@ fn reflect<F: Frame>(
     frame: &mut F,
     config: &Config,
     packet: &Packet,
-    tagged: Tagged<'_>,
+    tagged: Tagged,
 ) -> Result<Forward, Refusal> {
     // An answer has no demand bit. Were it reflected, two reflectors could be made to answer each other for
     // ever (RFC 7880 appendix A).
@@ -86,7 +86,7 @@ fn note<T: Tables>(
     tables: &T,
     config: &Config,
     node: NodeIndex,
-    tagged: Tagged<'_>,
+    tagged: Tagged,
 ) -> Result<Forward, Refusal> {
     let Tagged { probe, section, .. } = tagged;
     let state = match (probe.head >> 16) as u8 & bfd::STATE_MASK {
@@ -184,7 +184,7 @@ fn sound<F: Frame>(frame: &F, packet: &Packet, may_be_authenticated: bool) -> Re
 /// a final (RFC 7880 section 7.2.2). The tag is made with the key that the probe's was made with: whoever sent it
 /// knows that one. The sum does not mind that ports and discriminators change places.
 #[inline(always)]
-fn answer<F: Frame>(frame: &mut F, udp: usize, tagged: &Tagged<'_>, state: u8) -> Result<(), Refusal> {
+fn answer<F: Frame>(frame: &mut F, udp: usize, tagged: &Tagged, state: u8) -> Result<(), Refusal> {
     let Tagged { probe, section, key } = tagged;
     let [v0, f0, multiplier, length] = probe.head.to_be_bytes();
     let new = [bfd::VERSION, state | bfd::FINAL | bfd::AUTHENTICATION];
