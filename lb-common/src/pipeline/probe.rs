@@ -82,12 +82,7 @@ fn reflect<F: Frame>(
 
 /// A peer's answer to this node's probe: noted is when it was probed, and what it says of itself.
 #[inline(always)]
-fn note<T: Tables>(
-    tables: &T,
-    config: &Config,
-    node: NodeIndex,
-    tagged: Tagged,
-) -> Result<Forward, Refusal> {
+fn note<T: Tables>(tables: &T, config: &Config, node: NodeIndex, tagged: Tagged) -> Result<Forward, Refusal> {
     let Tagged { probe, section, .. } = tagged;
     let state = match (probe.head >> 16) as u8 & bfd::STATE_MASK {
         bfd::UP => LIVENESS_UP,
