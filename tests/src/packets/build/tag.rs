@@ -20,7 +20,7 @@ pub struct Said {
 }
 
 /// The two words for a packet to the node of this wire identity.
-pub fn words(said: Said, receiver: u32, asked: &[u32], inner: &[u8]) -> [u8; 8] {
+pub(super) fn words(said: Said, receiver: u32, asked: &[u32], inner: &[u8]) -> [u8; 8] {
     let head = [said.key.id, said.marks, said.home, 0];
     let mut ids = [0; 5];
     let count = asked.len().min(ids.len());
