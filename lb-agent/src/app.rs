@@ -34,9 +34,11 @@ use crate::net::blackhole::Blackholes;
 use crate::net::observe::Network;
 use crate::net::unnumbered::Routers;
 use crate::net::uplinks;
+use crate::random;
 use crate::source::{Source, SourceError, SourceOptions};
 use crate::speaker::Speaker;
 use crate::state::State;
+use crate::tag_keys::TagKeysFile;
 use crate::telling::{self, Teller};
 use crate::watchdog::{self, Watchdog};
 
@@ -59,6 +61,10 @@ pub struct Options {
     pub accepted: PathBuf,
     /// The cluster's secret.
     pub hash_key: HashKey,
+    /// The keys of the tags on what nodes say to each other.
+    pub tag_keys: TagKeysFile,
+    /// Whether IP in IP is taken from other nodes.
+    pub accept_ipip: bool,
     /// How packets get to other nodes.
     pub forwarding: Forwarding,
     /// Echo answers a second and CPU.
@@ -128,6 +134,9 @@ pub enum AppError {
     /// The counters cannot be opened.
     #[error("cannot open the counters: {0}")]
     Counters(#[source] aya::maps::MapError),
+    /// No randomness.
+    #[error("the kernel gives no random bytes: {0}")]
+    Random(#[source] std::io::Error),
     /// No thread.
     #[error("the system gives no thread: {0}")]
     Thread(#[source] std::io::Error),
@@ -177,15 +186,17 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
         version: env!("CARGO_PKG_VERSION"),
         interfaces: attachment.shown(),
         asks_kernel: prepared.questions,
-        liveness_limit: liveness(&options).limit,
+        liveness_limit: liveness(&options, 0).limit,
         ..State::default()
     }));
-    let settings = settings(&options, &maps)?;
+    let nonce = u64::from_ne_bytes(random::bytes().map_err(AppError::Random)?);
+    let settings = settings(&options, &maps, nonce)?;
     let tick = options.liveness.map_or(Duration::ZERO, |profile| profile.interval / TICKS_PER_INTERVAL);
     let prober = match options.liveness {
         Some(profile) => {
             let heart = watchdog.heart("liveness", watchdog::THREAD_LIMIT);
-            Some(Prober::start(profile, LivenessCells::open(&pins)?, heart).map_err(AppError::Thread)?)
+            let cells = LivenessCells::open(&pins)?;
+            Some(Prober::start(profile, cells, settings.tag_keys.current, heart).map_err(AppError::Thread)?)
         }
         None => None,
     };
@@ -225,6 +236,7 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
         neighbours,
         draining,
         detaching,
+        tag_keys: options.tag_keys.watch(),
     };
     let last = shown.clone();
     let door = Door {
@@ -292,11 +304,13 @@ async fn serve_metrics(
     })
 }
 
-fn settings(options: &Options, maps: &Maps) -> Result<Settings, MapsError> {
+fn settings(options: &Options, maps: &Maps, nonce: u64) -> Result<Settings, MapsError> {
     let flags = maps.read_back()?.config.map_or(0, |config| config.flags);
     Ok(Settings {
         node: options.node.clone(),
         hash_key: options.hash_key,
+        tag_keys: options.tag_keys.keys(),
+        accept_ipip: options.accept_ipip,
         echo_rate: options.echo_rate,
         icmp_error_rate: options.icmp_error_rate,
         undeclared: options.undeclared,
@@ -304,7 +318,7 @@ fn settings(options: &Options, maps: &Maps) -> Result<Settings, MapsError> {
         slots_per_node: options.slots_per_node,
         // Found pinned, the map may have another size than the option says.
         ring_capacity: maps.ring_capacity() as u32,
-        liveness: liveness(options),
+        liveness: liveness(options, nonce),
         // What an agent before this one was told holds until somebody says otherwise.
         draining: flags & CONFIG_TOLD_TO_DRAIN != 0,
         ignore_exclude_label: options.ignore_exclude_label,
@@ -314,14 +328,13 @@ fn settings(options: &Options, maps: &Maps) -> Result<Settings, MapsError> {
     })
 }
 
-fn liveness(options: &Options) -> Liveness {
+fn liveness(options: &Options, nonce: u64) -> Liveness {
     let Some(profile) = options.liveness else { return Liveness::default() };
     let tick = profile.interval / TICKS_PER_INTERVAL;
     Liveness {
         limit: ProbeClock::limit(profile.multiplier.into()),
         orphan_grace: (options.orphan_grace.as_micros() / tick.as_micros().max(1)) as u32,
-        // Any number will do that another agent on this machine, a moment ago, is not likely to have used.
-        nonce: std::process::id() as u16,
+        nonce,
     }
 }
 

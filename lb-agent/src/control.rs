@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
 use lb_bfd::initiator::Target;
+use lb_common::tag;
 use lb_plan::contents::{Contents, diff};
 use lb_plan::model::{DrainRules, Model, Modeller, Node};
 use lb_plan::plan::{Facts, NodeState, Plan, Planner, Settings};
@@ -29,10 +30,11 @@ use crate::accepted::AcceptedFile;
 use crate::configuration::Faults;
 use crate::dataplane::attachment::Attachment;
 use crate::dataplane::maps::{Maps, MapsError};
-use crate::liveness::{Probed, Prober, Silent, Targets};
+use crate::liveness::{Probed, Prober, Probing, Silent, Targets};
 use crate::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation, WATCH_EVERY};
 use crate::source::Source;
 use crate::state::{Applied, Reading, State};
+use crate::tag_keys::TagKeysRead;
 use crate::watchdog::{TASK_LIMIT, Watchdog};
 
 /// Changes that come together are taken together: a switch that comes back moves many neighbours.
@@ -66,6 +68,8 @@ pub struct Control {
     pub draining: watch::Receiver<bool>,
     /// Whether the program is to be taken off the uplinks.
     pub detaching: watch::Receiver<bool>,
+    /// The keys of the tags on what nodes say to each other, read again where their file has changed.
+    pub tag_keys: watch::Receiver<TagKeysRead>,
 }
 
 /// What the loop remembers from one turn to the next.
@@ -84,7 +88,7 @@ struct Memory {
     readiness: Readiness,
     ready: Ready,
     greet_until: Option<Instant>,
-    probed: Targets,
+    probed: Option<Probing>,
     started: Instant,
     /// When the last turn was over.
     turned: Instant,
@@ -102,6 +106,7 @@ enum Wake {
     Watch,
     Drain,
     Detach,
+    Keys,
     /// On an interface without addresses there is another router.
     Router,
     /// Another node has gone silent, or is back.
@@ -129,7 +134,7 @@ impl Control {
             readiness: Readiness::new(Instant::now()),
             ready: Ready::NotYet,
             greet_until: None,
-            probed: Targets::new(),
+            probed: None,
             started: Instant::now(),
             turned: Instant::now(),
             wake: None,
@@ -163,6 +168,7 @@ impl Control {
                 _ = watch.tick() => Wake::Watch,
                 Ok(()) = self.detaching.changed() => Wake::Detach,
                 Ok(()) = self.draining.changed() => Wake::Drain,
+                Ok(()) = self.tag_keys.changed() => Wake::Keys,
                 () = changed(&mut silent) => Wake::Silence,
                 () = self.neighbours.routers.changed() => Wake::Router,
                 () = sleep_until(memory.wake) => Wake::Plan,
@@ -248,6 +254,10 @@ impl Control {
             Wake::Plan | Wake::Router => self.turn(memory),
             Wake::Drain => {
                 self.settings.draining = *self.draining.borrow_and_update();
+                self.turn(memory);
+            }
+            Wake::Keys => {
+                self.settings.tag_keys = self.tag_keys.borrow_and_update().keys;
                 self.turn(memory);
             }
             Wake::Confirm => self.network.solicit(&self.wanted(memory)).await,
@@ -365,14 +375,16 @@ impl Control {
             .filter(|node| !node.is_self)
             .filter_map(|node| {
                 let way = memory.observation.facts.ways.get(&node.address)?;
-                let own_discriminator = u32::from(self.settings.liveness.nonce) << 16 | u32::from(node.index);
+                let own_discriminator = tag::discriminator(self.settings.liveness.nonce, node.index);
                 let target = Target { discriminator: node.id, own_discriminator };
                 Some((node.index, Probed { address: node.address, source: way.source, target }))
             })
             .collect();
-        if let Some(prober) = self.prober.as_ref().filter(|_| targets != memory.probed) {
-            prober.set_targets(targets.clone());
-            memory.probed = targets;
+        let probing = Probing { targets, key: self.settings.tag_keys.current };
+        let is_new = memory.probed.as_ref() != Some(&probing);
+        if let Some(prober) = self.prober.as_ref().filter(|_| is_new) {
+            prober.set(probing.clone());
+            memory.probed = Some(probing);
         }
     }
 
@@ -421,8 +433,9 @@ impl Control {
             None => (Arc::clone(&before.announced), Vec::new()),
         };
         let faults = Faults::of(&problems);
+        let keys = self.tag_keys.borrow().problem.clone();
         let mut problems: Vec<String> =
-            problems.iter().map(ToString::to_string).chain(failures).chain(troubles).collect();
+            problems.iter().map(ToString::to_string).chain(failures).chain(troubles).chain(keys).collect();
         problems.extend(memory.standing.problems.iter().cloned());
         problems.extend(self.deaf_veth(memory, &plan.nodes));
         log::problems(&before.problems, &problems);

@@ -14,6 +14,7 @@
 //! | [`descriptors`], [`watchdog`] | 3 | open files; loops that are stuck |
 //! | [`snapshot`] | | all objects at one moment |
 //! | [`configuration`] | | whether what configures the load balancer is right |
+//! | [`tag_keys`], [`random`] | | keys out of a file; random bytes |
 //! | [`state`] | | what the agent shows of itself |
 
 pub mod accepted;
@@ -30,10 +31,12 @@ pub mod http;
 pub mod kube;
 pub mod liveness;
 pub mod net;
+pub mod random;
 pub mod snapshot;
 pub mod source;
 pub mod speaker;
 pub mod state;
+pub mod tag_keys;
 pub mod telling;
 pub mod watchdog;
 pub mod webhook;

@@ -14,6 +14,7 @@ use lb_bfd::clock::ProbeClock;
 use lb_bfd::initiator::{Initiator, Target};
 use lb_common::maps::LIVENESS_ADMIN_DOWN;
 use lb_common::ring::NodeIndex;
+use lb_common::tag::TagKey;
 use lb_common::wire::bfd;
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::sync::watch;
@@ -44,13 +45,22 @@ pub struct Probed {
 /// Whom to probe, all of them.
 pub type Targets = BTreeMap<NodeIndex, Probed>;
 
+/// Whom to probe, and with which key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probing {
+    /// Whom.
+    pub targets: Targets,
+    /// Makes the probes' tags.
+    pub key: TagKey,
+}
+
 /// The addresses of the nodes that take no new flows now: they do not answer, or answer that they drain.
 pub type Silent = BTreeSet<IpAddr>;
 
 /// The thread's handle: dropped, it ends.
 #[derive(Debug)]
 pub struct Prober {
-    targets: Sender<Targets>,
+    probing: Sender<Probing>,
     silent: watch::Receiver<Silent>,
 }
 
@@ -58,16 +68,16 @@ pub struct Prober {
 const LONGEST_SLEEP: Duration = Duration::from_millis(20);
 
 impl Prober {
-    /// Starts the thread.
+    /// Starts the thread, which probes nobody yet. Tags are made with `key`.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(profile: Profile, cells: LivenessCells, heart: Heart) -> io::Result<Self> {
-        let (targets, changes) = channel();
+    pub fn start(profile: Profile, cells: LivenessCells, key: TagKey, heart: Heart) -> io::Result<Self> {
+        let (probing, changes) = channel();
         let (found, silent) = watch::channel(Silent::new());
-        let mut driver = Driver::new(profile, cells, found);
+        let mut driver = Driver::new(profile, cells, key, found);
         thread::Builder::new().name("liveness".into()).spawn(move || driver.run(&changes, &heart))?;
-        Ok(Self { targets, silent })
+        Ok(Self { probing, silent })
     }
 
     /// Who takes no new flows now.
@@ -76,8 +86,8 @@ impl Prober {
     }
 
     /// Probes these from now on, and nobody else.
-    pub fn set_targets(&self, targets: Targets) {
-        if self.targets.send(targets).is_err() {
+    pub fn set(&self, probing: Probing) {
+        if self.probing.send(probing).is_err() {
             tracing::error!("the liveness thread has ended: no node will be found dead any more");
         }
     }
@@ -98,7 +108,7 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(profile: Profile, cells: LivenessCells, found: watch::Sender<Silent>) -> Self {
+    fn new(profile: Profile, cells: LivenessCells, key: TagKey, found: watch::Sender<Silent>) -> Self {
         // The clock goes on from where an agent before this one has left it.
         let clock = ProbeClock::new(profile.interval, u64::from(cells.clock()), Duration::ZERO);
         Self {
@@ -107,18 +117,21 @@ impl Driver {
             clock,
             limit: ProbeClock::limit(profile.multiplier.into()),
             found,
-            initiator: Initiator::new(profile.interval, profile.multiplier),
+            initiator: Initiator::new(profile.interval, profile.multiplier, key),
             targets: Targets::new(),
             addresses: BTreeMap::new(),
             sockets: BTreeMap::new(),
         }
     }
 
-    fn run(&mut self, changes: &Receiver<Targets>, heart: &Heart) {
+    fn run(&mut self, changes: &Receiver<Probing>, heart: &Heart) {
         loop {
             heart.beat();
             match changes.try_recv() {
-                Ok(targets) => self.change(targets),
+                Ok(Probing { targets, key }) => {
+                    self.initiator.set_key(key);
+                    self.change(targets);
+                }
                 Err(TryRecvError::Empty) => {}
                 Err(TryRecvError::Disconnected) => return,
             }
@@ -128,7 +141,7 @@ impl Driver {
                 self.cells.set_clock(self.clock.value() as u32);
                 self.look();
             }
-            while let Some(probe) = self.initiator.poll_probe(now) {
+            while let Some(probe) = self.initiator.poll_probe(now, self.clock.value() as u32) {
                 self.send(probe.key, &probe.packet);
             }
             thread::sleep(self.until_next());
@@ -174,7 +187,7 @@ impl Driver {
     }
 
     /// A probe that cannot be sent is a probe that is not answered, which is all that need be said of it.
-    fn send(&mut self, node: NodeIndex, packet: &[u8; bfd::LENGTH]) {
+    fn send(&mut self, node: NodeIndex, packet: &[u8; bfd::TAGGED_LENGTH]) {
         let Some(probed) = self.targets.get(&node) else { return };
         let sent = socket(&mut self.sockets, probed.source).and_then(|socket| {
             socket.send_to(packet, SocketAddr::new(probed.address, u16::from_be_bytes(bfd::SBFD_PORT)))

@@ -1,9 +1,13 @@
 //! The S-BFD initiator (RFC 7880 section 7.3): each target is probed once an interval, and the targets are
 //! spread over it, so that a hundred nodes are a trickle and not a burst.
+//!
+//! A probe carries a tag that only nodes of the cluster can make, and the time at which it was sent: an answer has the
+//! same, so that one that was recorded is of no use later.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use lb_common::tag::{self, ProbeWords, TagKey};
 use lb_common::wire::bfd::{self, Control};
 
 /// A node to be probed.
@@ -21,7 +25,7 @@ pub struct Probe<K> {
     /// The target.
     pub key: K,
     /// What to send to it.
-    pub packet: [u8; bfd::LENGTH],
+    pub packet: [u8; bfd::TAGGED_LENGTH],
 }
 
 /// Whom to probe, and when next.
@@ -29,6 +33,7 @@ pub struct Probe<K> {
 pub struct Initiator<K> {
     interval: Duration,
     multiplier: u8,
+    key: TagKey,
     targets: BTreeMap<K, Scheduled>,
 }
 
@@ -39,9 +44,14 @@ struct Scheduled {
 }
 
 impl<K: Ord + Copy> Initiator<K> {
-    /// An initiator without targets.
-    pub const fn new(interval: Duration, multiplier: u8) -> Self {
-        Self { interval, multiplier, targets: BTreeMap::new() }
+    /// An initiator without targets, whose tags are made with `key`.
+    pub const fn new(interval: Duration, multiplier: u8, key: TagKey) -> Self {
+        Self { interval, multiplier, key, targets: BTreeMap::new() }
+    }
+
+    /// Makes tags with this key from now on.
+    pub const fn set_key(&mut self, key: TagKey) {
+        self.key = key;
     }
 
     /// The targets, all of them: those that are new are probed soon, those that are not there any more never
@@ -60,37 +70,62 @@ impl<K: Ord + Copy> Initiator<K> {
         self.targets.values().map(|scheduled| scheduled.due).min()
     }
 
-    /// A probe that is due now; to be asked until there is none.
-    pub fn poll_probe(&mut self, now: Duration) -> Option<Probe<K>> {
-        let (interval, multiplier) = (self.interval, self.multiplier);
-        let (key, scheduled) = self.targets.iter_mut().find(|(_, scheduled)| scheduled.due <= now)?;
+    /// A probe that is due now; to be asked until there is none. `sequence` is the probe clock
+    /// ([`crate::clock::ProbeClock`]), by which the program judges the answer's age.
+    pub fn poll_probe(&mut self, now: Duration, sequence: u32) -> Option<Probe<K>> {
+        let (interval, multiplier, key) = (self.interval, self.multiplier, self.key);
+        let (target, scheduled) = self.targets.iter_mut().find(|(_, scheduled)| scheduled.due <= now)?;
         // Late by more than an interval: go on from now, a burst of probes would be one answer.
         scheduled.due =
             if now < scheduled.due + interval { scheduled.due + interval } else { now + interval };
-        Some(Probe { key: *key, packet: packet(scheduled.target, interval, multiplier) })
+        let control = control(scheduled.target, interval, multiplier);
+        Some(Probe { key: *target, packet: tagged(control, key, sequence) })
     }
 }
 
 /// A probe: state Up, demand and poll set (RFC 7880 sections 7.3.1 and 7.3.2: the reflector answers a poll).
-fn packet(target: Target, interval: Duration, multiplier: u8) -> [u8; bfd::LENGTH] {
+fn control(target: Target, interval: Duration, multiplier: u8) -> Control {
     let micros = u32::try_from(interval.as_micros()).unwrap_or(u32::MAX).to_be_bytes();
     Control {
         version_and_diagnostic: bfd::VERSION,
-        state_and_flags: bfd::UP | bfd::POLL | bfd::DEMAND,
+        state_and_flags: bfd::UP | bfd::POLL | bfd::DEMAND | bfd::AUTHENTICATION,
         multiplier,
-        length: bfd::LENGTH as u8,
+        length: bfd::TAGGED_LENGTH as u8,
         my_discriminator: target.own_discriminator.to_be_bytes(),
         your_discriminator: target.discriminator.to_be_bytes(),
         intervals: [micros, [0; 4], [0; 4]],
     }
-    .to_bytes()
+}
+
+/// The packet with its section of authentication: [`bfd::TAG_SECTION`].
+fn tagged(control: Control, key: TagKey, sequence: u32) -> [u8; bfd::TAGGED_LENGTH] {
+    let [kind, length] = bfd::TAG_SECTION;
+    let section = [kind, length, key.id, 0];
+    let words = ProbeWords {
+        head: [control.version_and_diagnostic, control.state_and_flags, control.multiplier, control.length],
+        section,
+        mine: u32::from_be_bytes(control.my_discriminator),
+        yours: u32::from_be_bytes(control.your_discriminator),
+        sequence,
+    };
+    let mut packet = [0; bfd::TAGGED_LENGTH];
+    let (mandatory, behind) = packet.split_at_mut(bfd::LENGTH);
+    mandatory.copy_from_slice(&control.to_bytes());
+    let (front, tag) = behind.split_at_mut(8);
+    let (first, clock) = front.split_at_mut(4);
+    first.copy_from_slice(&section);
+    clock.copy_from_slice(&sequence.to_be_bytes());
+    tag.copy_from_slice(&tag::probe_tag(&key.key, words).to_be_bytes());
+    packet
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lb_common::hash::HashKey;
 
     const INTERVAL: Duration = Duration::from_millis(50);
+    const KEY: TagKey = TagKey { id: 3, key: HashKey { k0: 1, k1: 2 } };
 
     fn targets(count: u16) -> BTreeMap<u16, Target> {
         (0..count)
@@ -101,7 +136,7 @@ mod tests {
     fn drive(initiator: &mut Initiator<u16>, from_ms: u64, to_ms: u64) -> Vec<(u64, u16)> {
         let mut sent = Vec::new();
         for ms in from_ms..to_ms {
-            while let Some(probe) = initiator.poll_probe(Duration::from_millis(ms)) {
+            while let Some(probe) = initiator.poll_probe(Duration::from_millis(ms), 7) {
                 sent.push((ms, probe.key));
             }
         }
@@ -110,7 +145,7 @@ mod tests {
 
     #[test]
     fn each_target_once_an_interval_and_spread_over_it() {
-        let mut initiator = Initiator::new(INTERVAL, 3);
+        let mut initiator = Initiator::new(INTERVAL, 3, KEY);
         initiator.set_targets(&targets(10), Duration::ZERO);
         let sent = drive(&mut initiator, 0, 1000);
         assert_eq!(sent.len(), 10 * 20);
@@ -121,7 +156,7 @@ mod tests {
 
     #[test]
     fn after_a_stall_one_probe_each() {
-        let mut initiator = Initiator::new(INTERVAL, 3);
+        let mut initiator = Initiator::new(INTERVAL, 3, KEY);
         initiator.set_targets(&targets(4), Duration::ZERO);
         drive(&mut initiator, 0, 100);
         assert_eq!(drive(&mut initiator, 60_000, 60_001).len(), 4);
@@ -129,7 +164,7 @@ mod tests {
 
     #[test]
     fn targets_come_and_go_without_disturbing_the_others() {
-        let mut initiator = Initiator::new(INTERVAL, 3);
+        let mut initiator = Initiator::new(INTERVAL, 3, KEY);
         initiator.set_targets(&targets(2), Duration::ZERO);
         drive(&mut initiator, 0, 60);
         let due = initiator.next_deadline();
@@ -143,10 +178,25 @@ mod tests {
     #[test]
     fn a_probe_is_a_sound_control_packet() {
         let target = Target { discriminator: 0x0102_0304, own_discriminator: 0x0506_0708 };
-        let control = Control::from_bytes(&packet(target, INTERVAL, 3));
-        assert!(control.is_sound());
+        let packet = tagged(control(target, INTERVAL, 3), KEY, 0x0a0b_0c0d);
+        let control = Control::from_bytes(packet.first_chunk().unwrap());
+        let head = [control.version_and_diagnostic, control.state_and_flags, 3, control.length];
+        assert!(bfd::is_sound_apart_from_tag(head, 1) && !control.is_sound());
         assert_eq!(control.your_discriminator, [1, 2, 3, 4]);
         assert_eq!(control.my_discriminator, [5, 6, 7, 8]);
         assert_eq!(control.intervals[0], 50_000u32.to_be_bytes());
+        assert_eq!(usize::from(control.length), packet.len());
+        assert_eq!(packet[24..32], [254, 16, 3, 0, 0x0a, 0x0b, 0x0c, 0x0d]);
+    }
+
+    #[test]
+    fn another_key_makes_another_tag_from_then_on() {
+        let mut initiator = Initiator::new(INTERVAL, 3, KEY);
+        initiator.set_targets(&targets(1), Duration::ZERO);
+        let first = initiator.poll_probe(Duration::ZERO, 1).unwrap().packet;
+        initiator.set_key(TagKey { id: 4, ..KEY });
+        let second = initiator.poll_probe(INTERVAL, 1).unwrap().packet;
+        assert_eq!((first[26], second[26]), (3, 4));
+        assert_ne!(first[32..], second[32..]);
     }
 }

@@ -55,7 +55,7 @@ pub trait Frame {
         pipeline::complain(self, tables, packet, refusal)
     }
 
-    /// [`pipeline::encapsulate`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    /// [`pipeline::sign`] and [`pipeline::encapsulate`]. In the kernel functions of their own, as [`Frame::serve`] is.
     ///
     /// # Errors
     /// As for [`pipeline::encapsulate`].
@@ -69,6 +69,7 @@ pub trait Frame {
     where
         Self: Sized,
     {
+        pipeline::sign(tables, node, packet);
         pipeline::encapsulate(self, tables, node, packet)
     }
 
@@ -103,6 +104,27 @@ pub trait Frame {
         Self: Sized,
     {
         pipeline::judge_echo(self, tables, packet)
+    }
+
+    /// [`pipeline::judge_probe`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    ///
+    /// # Errors
+    /// As for [`pipeline::judge_probe`].
+    #[inline(always)]
+    fn judge_probe<T: Tables>(&mut self, tables: &T, packet: &Packet, asks: bool) -> Result<Forward, Refusal>
+    where
+        Self: Sized,
+    {
+        pipeline::judge_probe(self, tables, packet, asks)
+    }
+
+    /// [`pipeline::authenticate`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    #[inline(always)]
+    fn authenticate<T: Tables>(&self, tables: &T, packet: &Packet) -> bool
+    where
+        Self: Sized,
+    {
+        pipeline::authenticate(self, tables, packet)
     }
 
     /// [`pipeline::judge_bfd`]. In the kernel a function of its own, as [`Frame::serve`] is.

@@ -14,7 +14,8 @@ pub struct HashKey {
     pub k1: u64,
 }
 
-struct Sip {
+/// SipHash-1-3 under way, fed with words.
+pub(crate) struct Sip {
     v0: u64,
     v1: u64,
     v2: u64,
@@ -23,7 +24,7 @@ struct Sip {
 
 impl Sip {
     #[inline(always)]
-    const fn new(key: &HashKey) -> Self {
+    pub(crate) const fn new(key: &HashKey) -> Self {
         Self {
             v0: key.k0 ^ 0x736f_6d65_7073_6575,
             v1: key.k1 ^ 0x646f_7261_6e64_6f6d,
@@ -33,7 +34,7 @@ impl Sip {
     }
 
     #[inline(always)]
-    fn round(&mut self) {
+    const fn round(&mut self) {
         self.v0 = self.v0.wrapping_add(self.v1);
         self.v1 = self.v1.rotate_left(13) ^ self.v0;
         self.v0 = self.v0.rotate_left(32);
@@ -47,14 +48,14 @@ impl Sip {
     }
 
     #[inline(always)]
-    fn word(&mut self, word: u64) {
+    pub(crate) const fn word(&mut self, word: u64) {
         self.v3 ^= word;
         self.round();
         self.v0 ^= word;
     }
 
     #[inline(always)]
-    fn finish(mut self) -> u64 {
+    pub(crate) const fn finish(mut self) -> u64 {
         self.v2 ^= 0xff;
         self.round();
         self.round();

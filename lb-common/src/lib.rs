@@ -18,6 +18,7 @@
 //! | [`flows`] | the table of flows that a node owns or has delegated |
 //! | [`hash`] | the keyed flow hash |
 //! | [`kernel`] | the question to the node's own kernel, and its answer |
+//! | [`tag`] | the keyed tag of what nodes say to each other |
 //! | [`wire`] | headers as byte arrays, check sums |
 
 #![no_std]
@@ -33,6 +34,7 @@ pub mod pipeline;
 mod pod;
 pub mod ring;
 pub mod tables;
+pub mod tag;
 pub mod verdict;
 pub mod vitality;
 pub mod wire;

@@ -245,8 +245,8 @@ pub struct Node {
     pub outer_destination: [u8; 16],
     /// Who it is on the wire: the same on every node, made from its name; never zero.
     pub id: u32,
-    /// Zero.
-    pub pad: [u8; 4],
+    /// This node's discriminator in S-BFD towards it: [`crate::tag::discriminator`].
+    pub discriminator: u32,
 }
 
 const _: () = assert!(size_of::<Node>() == 64);
@@ -264,7 +264,7 @@ impl Node {
         outer_source: [0; 16],
         outer_destination: [0; 16],
         id: 0,
-        pad: [0; 4],
+        discriminator: 0,
     };
 }
 
@@ -359,6 +359,11 @@ impl Link {
 pub struct Config {
     /// The cluster's secret for the flow hash.
     pub hash_key: HashKey,
+    /// Keys of the tags on what nodes say to each other: the first makes them, both are valid. Without a second one,
+    /// the first twice.
+    pub tag_keys: [HashKey; 2],
+    /// What this node's discriminators are made with. Nothing in the program asks; the next agent does.
+    pub probe_nonce: u64,
     /// This node's IPv4 address for encapsulated packets; zero for none.
     pub address4: [u8; 4],
     /// Index of this node in `lb_nodes`, or [`NO_NODE`] before the agent has written it.
@@ -375,8 +380,8 @@ pub struct Config {
     pub liveness_limit: u32,
     /// Ticks after that for which flows that nobody knows wait, in case it comes back.
     pub orphan_grace: u32,
-    /// Upper half of the discriminators of this node's probes; the lower half is the target's index.
-    pub probe_nonce: u16,
+    /// Numbers of the keys of tags.
+    pub tag_key_ids: [u8; 2],
     /// Zero.
     pub pad: [u8; 2],
     /// An interface with the program, or zero: its entry of `lb_links` is here too, where it is at hand for every
@@ -392,13 +397,30 @@ pub struct Config {
     pub closed: AddressFilter,
 }
 
-const _: () = assert!(size_of::<Config>() == 592);
+const _: () = assert!(size_of::<Config>() == 632);
+
+impl Config {
+    /// The key of tags with this number. By value: of two places in memory the verifier would follow each to the end.
+    #[inline(always)]
+    pub const fn tag_key(&self, id: u8) -> Option<HashKey> {
+        let ([first, second], [a, b]) = (self.tag_keys, self.tag_key_ids);
+        if id == a {
+            Some(first)
+        } else if id == b {
+            Some(second)
+        } else {
+            None
+        }
+    }
+}
 
 /// [`Config::flags`]: this node drains: its reflector answers AdminDown.
 pub const CONFIG_DRAINING: u16 = 1;
 /// [`Config::flags`]: it does so because it has been told to, whatever its Node object says. Nothing in the
 /// program asks; the next agent does.
 pub const CONFIG_TOLD_TO_DRAIN: u16 = 2;
+/// [`Config::flags`]: IP in IP is taken from nodes of the cluster.
+pub const CONFIG_IPIP: u16 = 8;
 
 /// [`Config::flags`]: who sends to a port that is refused is answered by port unreachable.
 pub const CONFIG_UNREACHABLE: u16 = 4;

@@ -4,7 +4,7 @@
 //! ```text
 //! Ethernet, up to two tags, to this link's MAC or, for ARP, to a group
 //! ├─ IPv4, IPv6: to a VIP's port?  ── deliver: ring → slot → owner rule → here, MAC rewrite, or GUE
-//! │              GUE to this node? ── decapsulate, and deliver as asked by a peer
+//! │              GUE to this node? ── check its tag, decapsulate, and deliver as asked by a peer
 //! │              IP from a peer?   ── the same, where a packet for a VIP is inside
 //! │              ICMP error about a packet from a VIP? ── to the owner of its flow
 //! │              echo to a VIP?    ── answer
@@ -35,10 +35,12 @@ mod undeclared;
 pub use bfd::judge_bfd;
 pub use complain::complain;
 pub use connection::read_connection;
+pub use decapsulate::authenticate;
 pub use deliver::{can_ask, find_to_ask, serve};
 pub use echo::judge_echo;
-pub use encapsulate::encapsulate;
+pub use encapsulate::{encapsulate, sign};
 pub use fragment::{follow_fragment, note_fragment};
+pub use probe::judge_probe;
 pub use quoted::read_quoted;
 pub use undeclared::is_undeclared;
 
@@ -97,7 +99,7 @@ pub fn judge<F: Frame, T: Tables>(
         if found == Found::Target && !holds(frame, packet.l3, packet.length) {
             return Err(Refusal::BadLength);
         }
-    } else if packet.is_first_fragment && found == Found::Target {
+    } else if packet.is_first_fragment && found == Found::Target && tunnel != Found::Gue {
         frame.note_fragment(tables, packet);
     }
     if found == Found::Icmp && is_error(frame, packet) {
@@ -117,6 +119,9 @@ pub fn judge<F: Frame, T: Tables>(
         configured(tables)?;
         marked::restore(frame, packet)?;
     }
+    if tunnel == Found::Gue && found == Found::Target && !frame.authenticate(tables, packet) {
+        return Err(Refusal::BadTag);
+    }
     if tunnelled && found == Found::Target {
         decapsulate::open(frame, packet)?;
     }
@@ -126,8 +131,8 @@ pub fn judge<F: Frame, T: Tables>(
         // The host may have such tunnels of its own, also between nodes of the cluster.
         _ if tunnel == Found::Ipip => NOT_OURS,
         Found::Icmp => frame.judge_echo(tables, packet),
-        Found::Probe => probe::reflect(frame, tables, packet),
-        Found::ProbeAnswer => probe::note(frame, tables, packet),
+        Found::Probe => frame.judge_probe(tables, packet, true),
+        Found::ProbeAnswer => frame.judge_probe(tables, packet, false),
         Found::Bfd => frame.judge_bfd(tables, packet),
         Found::Gue | Found::Ipip | Found::Fragment | Found::Nothing => NOT_OURS,
     }
@@ -287,6 +292,11 @@ pub struct Packet {
     hash: u64,
     /// Names the flow in the table; another than `hash` where a Service wants a client on one node.
     flow: u64,
+    /// Names the flow by the packet alone, whatever this node knows of others: what the tag of GUE covers.
+    name: u64,
+    /// The tag that it has come with in GUE or is to be sent with, and the number of its key.
+    tag: u32,
+    tag_key: u32,
     /// What it says of its flow's life.
     kind: Kind,
     /// What the table says of its flow, packed; see [`crate::flows::FlowSet::get_bits`].
@@ -321,6 +331,9 @@ impl Packet {
         flags: 0,
         hash: 0,
         flow: 0,
+        name: 0,
+        tag: 0,
+        tag_key: 0,
         kind: Kind::Tcp,
         entry: 0,
         fragment_id: 0,
@@ -366,6 +379,7 @@ impl Packet {
         self.vip = vip.number;
         self.flags = vip.flags;
         self.flow = flow;
+        self.name = flow;
         self.hash = hash;
     }
 }

@@ -29,11 +29,14 @@ pod! {
     Vip6Key { address, port, protocol, pad }
     Vip { ring, mask, number, flags }
     Node {
-        way, outer_family, mtu, ifindex, next_hop_mac, source_mac, outer_sum, outer_source, outer_destination, id, pad
+        way, outer_family, mtu, ifindex, next_hop_mac, source_mac, outer_sum, outer_source, outer_destination, id, discriminator
     }
     Announcer { ranks, uplinks }
     Link { mac, number }
-    Config { hash_key, address4, self_node, flags, address6, echo_rate, id, liveness_limit, orphan_grace, probe_nonce, pad, uplink, uplink_link, icmp_error_rate, unused, closed }
+    Config {
+        hash_key, tag_keys, probe_nonce, address4, self_node, flags, address6, echo_rate, id, liveness_limit,
+        orphan_grace, tag_key_ids, pad, uplink, uplink_link, icmp_error_rate, unused, closed
+    }
     Allowance { second, left }
     Liveness { last_seen, state }
     FragmentKey { addresses, id, protocol }

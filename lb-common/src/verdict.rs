@@ -153,6 +153,10 @@ outcomes! {
         Orphaned = 43, "orphaned", Drop;
         /// S-BFD from a peer that is not what was sent or asked for.
         BadProbe = 44, "bad_probe", Drop;
+        /// S-BFD or GUE from a node's address without a valid tag of the cluster.
+        BadTag = 48, "bad_tag", Drop;
+        /// Answer of a peer to a probe that is too old, or older than one that was answered.
+        StaleProbe = 49, "stale_probe", Drop;
         /// For a VIP, but for no port of its Services.
         UndeclaredPort = 50, "undeclared_port", Drop;
         /// BFD to a port that the agent receives, from no peer of its sessions, or from farther away than that peer.

@@ -135,6 +135,7 @@ impl Frame for XdpFrame {
     ) -> Result<(), Refusal> {
         const TTL_EXPIRED: u32 = Refusal::TtlExpired as u32;
         const TOO_BIG: u32 = Refusal::TooBig as u32;
+        lb_sign(node.into());
         match lb_encapsulate(self.context, node.into()) {
             0 => Ok(()),
             TTL_EXPIRED => Err(Refusal::TtlExpired),
@@ -161,6 +162,21 @@ impl Frame for XdpFrame {
     #[inline(always)]
     fn judge_echo<T: Tables>(&mut self, _tables: &T, _packet: &Packet) -> Result<Forward, Refusal> {
         Ok(Forward::Served(lb_judge_echo(self.context)))
+    }
+
+    #[inline(always)]
+    fn judge_probe<T: Tables>(
+        &mut self,
+        _tables: &T,
+        _packet: &Packet,
+        asks: bool,
+    ) -> Result<Forward, Refusal> {
+        Ok(Forward::Served(lb_judge_probe(self.context, asks.into())))
+    }
+
+    #[inline(always)]
+    fn authenticate<T: Tables>(&self, _tables: &T, _packet: &Packet) -> bool {
+        lb_authenticate(self.context) != 0
     }
 
     #[inline(always)]
@@ -305,6 +321,31 @@ pub extern "C" fn lb_is_undeclared(context: *mut xdp_md) -> u32 {
 pub extern "C" fn lb_judge_echo(context: *mut xdp_md) -> u32 {
     let Some(packet) = maps::packet() else { return entry::conclude(Err(Refusal::NotConfigured)) };
     entry::conclude(pipeline::judge_echo(&mut XdpFrame::new(context), &Maps, packet))
+}
+
+/// S-BFD, as a global function: see [`lb_serve`]. `asks` is 1 for a probe, 0 for an answer. Returns the XDP action.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_judge_probe(context: *mut xdp_md, asks: u32) -> u32 {
+    let Some(packet) = maps::packet() else { return entry::conclude(Err(Refusal::NotConfigured)) };
+    entry::conclude(pipeline::judge_probe(&mut XdpFrame::new(context), &Maps, packet, asks != 0))
+}
+
+/// Whether what has come in GUE has a valid tag, as a global function: see [`lb_serve`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_authenticate(context: *mut xdp_md) -> u32 {
+    let Some(packet) = maps::packet() else { return 0 };
+    pipeline::authenticate(&XdpFrame::new(context), &Maps, packet).into()
+}
+
+/// The tag of what goes to a node in GUE, as a global function: see [`lb_serve`]. Returns whether there was a packet.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_sign(node: u32) -> u32 {
+    let Some(packet) = maps::packet() else { return 0 };
+    pipeline::sign(&Maps, node as NodeIndex, packet);
+    1
 }
 
 /// BFD of a router, as a global function: see [`lb_serve`]. Returns the XDP action.

@@ -152,6 +152,8 @@ fn settings() -> Settings {
         liveness: Liveness::default(),
         node: name(0),
         hash_key: HashKey::default(),
+        tag_keys: lb_common::tag::TagKeys::derived(&HashKey::default()),
+        accept_ipip: false,
         echo_rate: 0,
         icmp_error_rate: 0,
         undeclared: UndeclaredPorts::Pass,

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use anyhow::Result;
 use fairlead_tests::kernel::{INGRESS, Kernel};
 use fairlead_tests::model::{Action, counter_name};
-use fairlead_tests::packets::fixture::{CLOCK, Fixture};
+use fairlead_tests::packets::fixture::Fixture;
 use fairlead_tests::packets::oracle::is_stranger;
 use fairlead_tests::packets::table::{self, Row};
 use fairlead_tests::pair::Pair;
@@ -41,8 +41,8 @@ fn judge(pair: &mut Pair, row: &Row) -> Result<Vec<String>> {
         wrong.push(format!("heard routers {:?}, not {routers:?}", state.routers_heard));
     }
     let mut heard = heard_before;
-    if let Some((node, state)) = row.hears {
-        heard[usize::from(node)] = Liveness { last_seen: CLOCK, state };
+    if let Some((node, cell)) = row.hears {
+        heard[usize::from(node)] = cell;
     }
     if heard != state.liveness {
         wrong.push(format!("heard {:?}, not {heard:?}", state.liveness));

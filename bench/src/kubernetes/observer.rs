@@ -202,6 +202,8 @@ fn settings(node: &NodeName) -> Settings {
     Settings {
         node: node.clone(),
         hash_key: HashKey::default(),
+        tag_keys: lb_common::tag::TagKeys::derived(&HashKey::default()),
+        accept_ipip: false,
         echo_rate: 1000,
         icmp_error_rate: 1000,
         undeclared: UndeclaredPorts::Pass,

@@ -3,11 +3,13 @@
 use fairlead_tests::kernel::INGRESS;
 use fairlead_tests::model::{HostTables, Sizes};
 use fairlead_tests::packets::build::Mac;
+use fairlead_tests::packets::fixture;
 use lb_common::hash::HashKey;
 use lb_common::maps::{
     AddressFilter, Config, LIVENESS_UP, Link, Liveness, Node, Vip, Vip4Key, Vip6Key, capacity, way,
 };
 use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
+use lb_common::tag::TagKey;
 use lb_common::wire::gue;
 
 use super::cases::{Case, Kind};
@@ -26,7 +28,9 @@ pub const PEER4: [u8; 4] = [192, 0, 2, 2];
 /// This node's index.
 pub const SELF: NodeIndex = 0;
 /// The secret of the flow hash.
-pub const HASH_KEY: HashKey = HashKey { k0: 0x0123_4567_89ab_cdef, k1: 0xfedc_ba98_7654_3210 };
+pub const HASH_KEY: HashKey = fixture::HASH_KEY;
+/// The keys of tags, that of the frames first.
+const TAG: [TagKey; 2] = fixture::TAG_KEYS;
 
 /// Who leads the slots of the rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +76,8 @@ pub fn tables(case: &Case) -> HostTables {
     }
     let config = Config {
         hash_key: HASH_KEY,
+        tag_keys: TAG.map(|key| key.key),
+        probe_nonce: 1,
         address4: SELF4,
         self_node: SELF,
         flags: 0,
@@ -80,7 +86,7 @@ pub fn tables(case: &Case) -> HostTables {
         id: wire_id(SELF),
         liveness_limit: 15,
         orphan_grace: 100,
-        probe_nonce: 1,
+        tag_key_ids: TAG.map(|key| key.id),
         pad: [0; 2],
         uplink: INGRESS,
         uplink_link: Link { mac: SELF_MAC, number: 0 },

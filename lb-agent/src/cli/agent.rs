@@ -17,6 +17,7 @@ use crate::dataplane::ask::AskKernel;
 use crate::dataplane::attach::ModeChoice;
 use crate::liveness::Profile;
 use crate::source::SourceOptions;
+use crate::tag_keys::{TagKeysError, TagKeysFile};
 use crate::telling;
 
 /// Arguments of `fairlead agent`.
@@ -51,9 +52,18 @@ pub struct AgentArgs {
     /// How packets get to other nodes.
     #[arg(long, value_enum, default_value = "auto")]
     forwarding: ForwardingArg,
+    /// Take IP in IP from other nodes, before they send it; always on with --forwarding ipip. Nothing but its source
+    /// address says that such a packet is a node's: filter node addresses as sources at the network's border.
+    #[arg(long)]
+    accept_ipip: bool,
     /// File with the cluster's secret for the flow hash: 32 hexadecimal digits, the same on every node.
     #[arg(long, value_name = "FILE")]
     hash_key_file: Option<PathBuf>,
+    /// File with the keys that prove to a node that a packet is another node's, the same on every node: a line each, the
+    /// one in use first, one more that is accepted: a number from 0 to 255 and 32 hexadecimal digits. Read again when it
+    /// changes. Without it or while it is missing, the key is derived from the hash key: "0 hash-key".
+    #[arg(long, value_name = "FILE")]
+    tag_keys_file: Option<PathBuf>,
     /// ICMP echo requests to a VIP that are answered, a second and CPU; 0 answers none.
     #[arg(long, default_value_t = 1000, value_name = "N")]
     echo_rate: u32,
@@ -170,7 +180,8 @@ enum ForwardingArg {
     L2,
     /// GUE only.
     Gue,
-    /// IP in IP, and GUE where a packet has to say who has been asked for it before.
+    /// IP in IP, and GUE where a packet has to say who has been asked for it before. Nothing but its source address says
+    /// that a packet is a node's: filter node addresses as sources at the network's border.
     Ipip,
 }
 
@@ -195,6 +206,15 @@ pub enum AgentError {
         path: PathBuf,
         /// What is wrong.
         reason: String,
+    },
+    /// The keys of tags cannot be read.
+    #[error("cannot read the tag keys {}: {reason}", .path.display())]
+    TagKeys {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        reason: TagKeysError,
     },
     /// The runtime cannot be built.
     #[error("cannot start: {0}")]
@@ -223,11 +243,15 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
         Some(path) => read_hash_key(path)?,
         None => {
             tracing::warn!(
-                "no --hash-key-file: the flow hash is not secret, so a client can aim at one node"
+                "no --hash-key-file: the flow hash is not secret, so a client can aim at one node, and without \
+                 --tag-keys-file anybody can speak for a node"
             );
             HashKey::default()
         }
     };
+    let path = args.tag_keys_file.clone().unwrap_or_default();
+    let tag_keys = TagKeysFile::open(args.tag_keys_file, hash_key)
+        .map_err(|reason| AgentError::TagKeys { path, reason })?;
     Ok(Options {
         source: match args.source {
             Some(directory) => SourceOptions::Directory(directory),
@@ -244,6 +268,8 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
         accepted: args.accepted_file.unwrap_or_else(|| args.socket.socket.with_extension("accepted.json")),
         socket: args.socket.socket,
         hash_key,
+        tag_keys,
+        accept_ipip: args.accept_ipip || matches!(args.forwarding, ForwardingArg::Ipip),
         forwarding: match args.forwarding {
             ForwardingArg::Auto => Forwarding::Auto,
             ForwardingArg::L2 => Forwarding::L2,
@@ -287,11 +313,11 @@ fn router_id(text: &str) -> Result<RouterId, String> {
 fn read_hash_key(path: &Path) -> Result<HashKey, AgentError> {
     let error = |reason: String| AgentError::HashKey { path: path.to_path_buf(), reason };
     let text = std::fs::read_to_string(path).map_err(|e| error(e.to_string()))?;
-    parse_hash_key(&text).ok_or_else(|| error("it must hold 32 hexadecimal digits".into()))
+    parse_key(text.trim()).ok_or_else(|| error("it must hold 32 hexadecimal digits".into()))
 }
 
-fn parse_hash_key(text: &str) -> Option<HashKey> {
-    let digits = text.trim();
+/// A key of 32 hexadecimal digits.
+pub(crate) fn parse_key(digits: &str) -> Option<HashKey> {
     if digits.len() != 32 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;
     }
@@ -305,10 +331,10 @@ mod tests {
 
     #[test]
     fn a_hash_key_is_32_hexadecimal_digits() {
-        let key = parse_hash_key("0123456789abcdefFEDCBA9876543210\n").unwrap();
+        let key = parse_key("0123456789abcdefFEDCBA9876543210").unwrap();
         assert_eq!(key, HashKey { k0: 0x0123_4567_89ab_cdef, k1: 0xfedc_ba98_7654_3210 });
         for wrong in ["", "0123", "+123456789abcdef0123456789abcdef", "é123456789abcdef0123456789abcde"] {
-            assert_eq!(parse_hash_key(wrong), None, "{wrong:?}");
+            assert_eq!(parse_key(wrong), None, "{wrong:?}");
         }
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! Agents have it as a file of their pods, so none starts before it is there.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::api::{Api, ObjectMeta, PostParams};
+
+use crate::random;
 
 /// Name of the Secret.
 pub const SECRET: &str = "fairlead-hash-key";
@@ -56,9 +57,7 @@ enum Failure {
 }
 
 fn random_key() -> io::Result<String> {
-    let mut bytes = [0; 16];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+    Ok(format!("{:032x}", u128::from_be_bytes(random::bytes()?)))
 }
 
 #[cfg(test)]

@@ -220,6 +220,8 @@ impl Maps {
 
 const ZERO_CONFIG: Config = Config {
     hash_key: lb_common::hash::HashKey { k0: 0, k1: 0 },
+    tag_keys: [lb_common::hash::HashKey { k0: 0, k1: 0 }; 2],
+    probe_nonce: 0,
     address4: [0; 4],
     self_node: 0,
     flags: 0,
@@ -228,7 +230,7 @@ const ZERO_CONFIG: Config = Config {
     id: 0,
     liveness_limit: 0,
     orphan_grace: 0,
-    probe_nonce: 0,
+    tag_key_ids: [0; 2],
     pad: [0; 2],
     uplink: 0,
     uplink_link: Link::NONE,

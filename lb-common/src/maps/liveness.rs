@@ -4,7 +4,7 @@
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Liveness {
-    /// The probe clock when its last answer came; the clock itself in the clock's cell.
+    /// The probe clock when the last probe was sent that it has answered; the clock itself in the clock's cell.
     pub last_seen: u32,
     /// One of `LIVENESS_*`.
     pub state: u32,

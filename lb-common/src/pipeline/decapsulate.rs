@@ -1,16 +1,21 @@
 //! GUE and IP in IP to this node: taken from nodes of the cluster only, and only with a packet for a VIP inside.
 //!
+//! GUE carries a tag that only they can make. IP in IP has nothing but the sender's address for that, so it is taken
+//! only where the cluster has been told to use it.
+//!
 //! GUE of a node with anything else inside is dropped, because between nodes the port is the program's. IP in IP is not:
 //! the host may have tunnels of its own, also to other nodes of the cluster. What others send to the port passes.
 
-use super::encapsulate::STATE_WORDS;
+use super::fragment::note_fragment;
 use super::ipv4::holds;
-use super::{Family, Found, Packet, configured};
+use super::{Asked, Family, Found, Packet, configured};
 use crate::frame::Frame;
-use crate::maps::Config;
+use crate::hash::HashKey;
+use crate::maps::{CONFIG_IPIP, Config};
 use crate::owner::{MARK_LAST, MAX_ASKED};
 use crate::ring::NodeIndex;
 use crate::tables::Tables;
+use crate::tag::{self, GueWords};
 use crate::verdict::{Fate, Refusal};
 use crate::wire::ip::{self, protocol};
 use crate::wire::{ethernet, gue};
@@ -32,6 +37,9 @@ pub(super) fn find<F: Frame, T: Tables>(
     tunnel: Found,
 ) -> Result<[u8; 2], Refusal> {
     let config = configured(tables)?;
+    if tunnel == Found::Ipip && config.flags & CONFIG_IPIP == 0 {
+        return Ok(NOT_OURS);
+    }
     match sender(frame, tables, config, packet) {
         Sender::Peer(_) => {}
         // An answer to this node's own query may come to any port of its own, the port of GUE too.
@@ -48,10 +56,15 @@ fn find_in_gue<F: Frame>(frame: &F, packet: &mut Packet) -> Result<[u8; 2], Refu
     let header = gue_header(frame, packet)?;
     let words = (header[0] & gue::OPTIONAL_WORDS) as usize;
     packet.outer = packet.l4 + ip::UDP_HEADER + gue::HEADER + words * 4 - packet.l3;
-    if words >= STATE_WORDS + MAX_ASKED || packet.outer as u32 > packet.length {
+    let asked = words.wrapping_sub(gue::TAG_WORDS);
+    if words < gue::TAG_WORDS {
+        return Err(Refusal::BadTag);
+    }
+    if asked >= MAX_ASKED || packet.outer as u32 > packet.length {
         return Err(Refusal::BadGue);
     }
-    read_asked(frame, packet, words)?;
+    read_tag(frame, packet)?;
+    read_asked(frame, packet, asked)?;
     Ok(ether_type(header[1]))
 }
 
@@ -72,7 +85,8 @@ const fn ether_type(number: u8) -> [u8; 2] {
 pub(super) fn open<F: Frame>(frame: &mut F, packet: &mut Packet) -> Result<(), Refusal> {
     let by = packet.outer;
     packet.l3 -= by;
-    packet.l4 -= by;
+    // Of a later fragment it is nowhere, and nobody asks.
+    packet.l4 = packet.l4.wrapping_sub(by);
     let ether_type = match packet.family {
         Family::V4 => ethernet::IPV4,
         Family::V6 => ethernet::IPV6,
@@ -134,18 +148,52 @@ fn gue_header<F: Frame>(frame: &F, packet: &Packet) -> Result<[u8; gue::HEADER],
     if known && header[0] & gue::VERSION_AND_CONTROL == 0 { Ok(header) } else { Err(Refusal::BadGue) }
 }
 
+/// Reads what stands in front of the list of those asked.
+#[inline(always)]
+fn read_tag<F: Frame>(frame: &F, packet: &mut Packet) -> Result<(), Refusal> {
+    let at = packet.l4 + ip::UDP_HEADER + gue::HEADER;
+    let [key, marks, home, zero, tag @ ..] = *frame.view::<8>(at).ok_or(Refusal::BadGue)?;
+    // What is for one node's own use is on no wire.
+    if zero != 0 || u32::from(marks) & MARK_LAST != 0 {
+        return Err(Refusal::BadTag);
+    }
+    packet.tag_key = u32::from(key);
+    packet.tag = u32::from_be_bytes(tag);
+    packet.asked.trail.marks = u32::from(marks);
+    packet.asked.trail.home = u32::from(home);
+    Ok(())
+}
+
+/// Whether the tag that a packet has come with in GUE is the cluster's. The packet inside has been read: the tag names
+/// its flow. A first fragment is noted only then.
+#[inline(always)]
+pub fn authenticate<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &Packet) -> bool {
+    let Some(config) = tables.config() else { return false };
+    let Some(key) = config.tag_key(packet.tag_key as u8) else { return false };
+    if packet.tag != tag_of(&key, packet, packet.tag_key as u8, config.id) {
+        return false;
+    }
+    if packet.is_first_fragment {
+        note_fragment(frame, tables, packet);
+    }
+    true
+}
+
+/// The tag of a packet in GUE under the key of this number, for the node of this wire identity.
+#[inline(always)]
+pub(super) fn tag_of(key: &HashKey, packet: &Packet, id: u8, receiver: u32) -> u32 {
+    let Asked { trail, count, ids, .. } = &packet.asked;
+    let head = [id, trail.marks as u8, trail.home as u8, 0];
+    tag::gue_tag(key, &GueWords { head, receiver, name: packet.name, asked: ids, count: *count })
+}
+
 #[inline(always)]
 fn read_asked<F: Frame>(frame: &F, packet: &mut Packet, words: usize) -> Result<(), Refusal> {
-    let list = packet.l4 + ip::UDP_HEADER + gue::HEADER;
-    let Some(count) = words.checked_sub(STATE_WORDS) else { return Ok(()) };
-    let [_, marks, home, _] = *frame.view::<4>(list).ok_or(Refusal::BadGue)?;
-    packet.asked.trail.marks = u32::from(marks) & !MARK_LAST;
-    packet.asked.trail.home = u32::from(home);
-    packet.asked.count = count;
+    let list = packet.l4 + ip::UDP_HEADER + gue::HEADER + gue::TAG_WORDS * 4;
+    packet.asked.count = words;
     for (place, id) in packet.asked.ids.iter_mut().enumerate() {
-        if place < count {
-            let at = list + (STATE_WORDS + place) * 4;
-            *id = u32::from_be_bytes(*frame.view::<4>(at).ok_or(Refusal::BadGue)?);
+        if place < words {
+            *id = u32::from_be_bytes(*frame.view::<4>(list + place * 4).ok_or(Refusal::BadGue)?);
         }
     }
     Ok(())

@@ -1,12 +1,13 @@
-//! GUE in front of a packet: outer IP, UDP 6080, four bytes of GUE, four more for each node that has been
-//! asked; or outer IP alone, where that is the way to the node and nobody has been asked yet.
+//! GUE in front of a packet: outer IP, UDP 6080, four bytes of GUE, eight that say that a node of the cluster has sent
+//! it, four more for each node that has been asked; or outer IP alone, where that is the way to the node and nobody has been asked yet.
 //!
 //! ```text
 //! before    | MACs | tags | type | inner …
-//! GUE       | MACs | tags | type | outer IP | UDP | GUE | asked … | inner …
+//! GUE       | MACs | tags | type | outer IP | UDP | GUE | key, marks, home, 0 | tag | asked … | inner …
 //! IP in IP  | MACs | tags | type | outer IP | inner …
 //! ```
 
+use super::decapsulate::tag_of;
 use super::deliver::{decrement_ttl, macs_to};
 use super::{Family, Packet};
 use crate::frame::Frame;
@@ -18,10 +19,10 @@ use crate::wire::ip::{self, protocol};
 use crate::wire::{checksum, ethernet, gue};
 
 const UDP_AND_GUE: usize = ip::UDP_HEADER + gue::HEADER;
+/// Bytes in front of the list of those asked.
+const IN_FRONT: usize = UDP_AND_GUE + gue::TAG_WORDS * 4;
 /// Bytes of a node's wire identity in the list of those asked.
 const ID: usize = 4;
-/// Words in front of that list.
-pub(super) const STATE_WORDS: usize = 1;
 
 /// Whether the packet goes to the node right in IP.
 #[inline(always)]
@@ -32,13 +33,7 @@ const fn is_bare(node: &Node, packet: &Packet) -> bool {
 /// Bytes of UDP, GUE and the list.
 #[inline(always)]
 const fn tunnel_bytes(node: &Node, packet: &Packet) -> usize {
-    if is_bare(node, packet) { 0 } else { UDP_AND_GUE + words(packet) * 4 }
-}
-
-/// Words of private data: marks and home, and those asked; none where nobody has been.
-#[inline(always)]
-const fn words(packet: &Packet) -> usize {
-    if packet.asked.count == 0 { 0 } else { STATE_WORDS + packet.asked.count }
+    if is_bare(node, packet) { 0 } else { IN_FRONT + packet.asked.count * ID }
 }
 
 #[inline(always)]
@@ -65,7 +60,20 @@ pub(super) fn too_big(node: &Node, packet: &mut Packet) -> Refusal {
     Refusal::TooBig
 }
 
-/// Encapsulates the packet on its way to a node.
+/// Makes the tag with which the packet goes to a node in GUE. Before [`encapsulate`] and not in it, whose stack would
+/// not have room for both.
+#[inline(always)]
+pub fn sign<T: Tables>(tables: &T, node: NodeIndex, packet: &mut Packet) {
+    let (Some(config), Some(node)) = (tables.config(), tables.node(node)) else { return };
+    if is_bare(node, packet) {
+        return;
+    }
+    let ([key, _], [key_id, _]) = (&config.tag_keys, config.tag_key_ids);
+    packet.tag_key = u32::from(key_id);
+    packet.tag = tag_of(key, packet, key_id, node.id);
+}
+
+/// Encapsulates the packet on its way to a node. [`sign`] has been called for the same node.
 ///
 /// # Errors
 /// [`Refusal::NoWay`], [`Refusal::TooBig`], [`Refusal::TtlExpired`]: the packet is as it was.
@@ -197,17 +205,16 @@ fn write_udp_and_gue<F: Frame>(
     let [l0, l1] = ((packet.length + bytes as u32) as u16).to_be_bytes();
     let inner = inner_protocol(packet);
     // No UDP checksum: the inner packet has its own (RFC 6935 for IPv6).
-    let header = [s0, s1, gue::PORT[0], gue::PORT[1], l0, l1, 0, 0, words(packet) as u8, inner, 0, 0];
+    let words = (gue::TAG_WORDS + packet.asked.count) as u8;
+    let header = [s0, s1, gue::PORT[0], gue::PORT[1], l0, l1, 0, 0, words, inner, 0, 0];
     *frame.view_mut::<UDP_AND_GUE>(at).ok_or(Refusal::NoHeadroom)? = header;
-    if packet.asked.count == 0 {
-        return Ok(());
-    }
-    let state = frame.view_mut::<ID>(at + UDP_AND_GUE).ok_or(Refusal::NoHeadroom)?;
-    *state = [0, packet.asked.trail.marks as u8, packet.asked.trail.home as u8, 0];
-    let list = at + UDP_AND_GUE + STATE_WORDS * ID;
+    let [t0, t1, t2, t3] = packet.tag.to_be_bytes();
+    let trail = packet.asked.trail;
+    let front = [packet.tag_key as u8, trail.marks as u8, trail.home as u8, 0, t0, t1, t2, t3];
+    *frame.view_mut::<8>(at + UDP_AND_GUE).ok_or(Refusal::NoHeadroom)? = front;
     for (place, id) in packet.asked.ids.into_iter().enumerate() {
         if place < packet.asked.count {
-            let word = frame.view_mut::<ID>(list + place * ID).ok_or(Refusal::NoHeadroom)?;
+            let word = frame.view_mut::<ID>(at + IN_FRONT + place * ID).ok_or(Refusal::NoHeadroom)?;
             *word = id.to_be_bytes();
         }
     }

@@ -29,6 +29,9 @@ pub fn note_fragment<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &Packet
 pub fn follow_fragment<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> bool {
     packet.kind = if packet.protocol == u32::from(protocol::UDP) { Kind::Udp } else { Kind::Tcp };
     let Some(key) = key(frame, packet) else { return false };
+    let Some(hash) = hash_of_addresses(frame, tables, packet) else { return false };
+    // Not every node that it comes to has seen the first.
+    packet.name = hash;
     if let Some(first) = tables.fragment(&key) {
         packet.slot = first.slot;
         packet.vip = first.vip;
@@ -37,7 +40,7 @@ pub fn follow_fragment<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut 
         packet.flow = first.flow;
         return true;
     }
-    by_addresses(frame, tables, packet)
+    by_addresses(frame, tables, packet, hash)
 }
 
 #[inline(always)]
@@ -53,27 +56,34 @@ fn key<F: Frame>(frame: &F, packet: &Packet) -> Option<FragmentKey> {
     Some(FragmentKey { addresses, id: packet.fragment_id, protocol: packet.protocol })
 }
 
+/// The hash of addresses and protocol.
 #[inline(always)]
-fn by_addresses<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> bool {
-    let Some(config) = tables.config() else { return false };
+fn hash_of_addresses<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &Packet) -> Option<u64> {
+    let secret = &tables.config()?.hash_key;
     let flow = FlowPorts { ports: [0; 4], protocol: packet.protocol as u8 };
-    let hash;
-    let found = match packet.family {
+    Some(match packet.family {
         Family::V4 => {
-            let Some(&[s0, s1, s2, s3, d0, d1, d2, d3]) = frame.view::<8>(packet.l3 + V4_SOURCE) else {
-                return false;
-            };
-            let (source, destination) = ([s0, s1, s2, s3], [d0, d1, d2, d3]);
-            hash = flow_hash_v4(&config.hash_key, source, destination, flow);
-            tables.vip4(&Vip4Key::address(destination))
+            let [s0, s1, s2, s3, d0, d1, d2, d3] = *frame.view::<8>(packet.l3 + V4_SOURCE)?;
+            flow_hash_v4(secret, [s0, s1, s2, s3], [d0, d1, d2, d3], flow)
         }
         Family::V6 => {
-            let Some(source) = frame.view::<16>(packet.l3 + V6_SOURCE).copied() else { return false };
-            let Some(destination) = frame.view::<16>(packet.l3 + V6_SOURCE + 16).copied() else {
-                return false;
-            };
-            hash = flow_hash_v6(&config.hash_key, &source, &destination, flow);
-            tables.vip6(&Vip6Key::address(destination))
+            let source = frame.view::<16>(packet.l3 + V6_SOURCE)?;
+            let destination = frame.view::<16>(packet.l3 + V6_SOURCE + 16)?;
+            flow_hash_v6(secret, source, destination, flow)
+        }
+    })
+}
+
+#[inline(always)]
+fn by_addresses<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet, hash: u64) -> bool {
+    let found = match packet.family {
+        Family::V4 => {
+            let Some(destination) = frame.view::<4>(packet.l3 + V4_SOURCE + 4) else { return false };
+            tables.vip4(&Vip4Key::address(*destination))
+        }
+        Family::V6 => {
+            let Some(destination) = frame.view::<16>(packet.l3 + V6_SOURCE + 16) else { return false };
+            tables.vip6(&Vip6Key::address(*destination))
         }
     };
     match found {

@@ -12,6 +12,15 @@ pub const MULTIHOP_PORT: [u8; 2] = 4784u16.to_be_bytes();
 pub const TTL: u8 = 255;
 /// Bytes of the mandatory section.
 pub const LENGTH: usize = 24;
+/// Bytes of a packet between nodes: the mandatory section, and one of authentication.
+pub const TAGGED_LENGTH: usize = LENGTH + 16;
+/// First two bytes of an authentication section with a tag of the cluster: a type that is not assigned (RFC 5880
+/// section 4.1), and the section's length. A key's number, a zero, the initiator's clock and the tag follow.
+///
+/// ```text
+/// | 254 | 16 | key | 0 | sequence (32 bits) | tag (64 bits) |
+/// ```
+pub const TAG_SECTION: [u8; 2] = [254, (TAGGED_LENGTH - LENGTH) as u8];
 /// Version 1 in the upper three bits of the first byte; the diagnostic is below.
 pub const VERSION: u8 = 1 << 5;
 /// The version's bits.
@@ -121,10 +130,17 @@ impl Control {
 /// RFC 5880 section 6.8.6 that need no session.
 #[inline(always)]
 pub const fn is_sound(head: [u8; 4], my_discriminator: u32) -> bool {
+    // The agent's sessions with routers know no authentication.
+    head[1] & AUTHENTICATION == 0 && is_sound_apart_from_tag(head, my_discriminator)
+}
+
+/// The same, whether it is authenticated or not.
+#[inline(always)]
+pub const fn is_sound_apart_from_tag(head: [u8; 4], my_discriminator: u32) -> bool {
     let [version_and_diagnostic, state_and_flags, multiplier, length] = head;
     version_and_diagnostic & VERSION_MASK == VERSION
         && length as usize >= LENGTH
         && multiplier != 0
-        && state_and_flags & (MULTIPOINT | AUTHENTICATION) == 0
+        && state_and_flags & MULTIPOINT == 0
         && my_discriminator != 0
 }

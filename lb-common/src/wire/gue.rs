@@ -6,6 +6,9 @@ use super::{checksum, ip};
 pub const PORT: [u8; 2] = 6080u16.to_be_bytes();
 /// Bytes of the header without optional fields.
 pub const HEADER: usize = 4;
+/// Words of the private data that come first: one of four bytes (number of the key, marks, home, zero), and the tag.
+/// The identities of those who have been asked follow, a word each.
+pub const TAG_WORDS: usize = 2;
 /// Lowest source port: the flow's entropy goes into the 14 bits below (RFC 6335 dynamic range).
 pub const SOURCE_PORT_BASE: u16 = 0xc000;
 /// First byte: version and control bit must be zero.

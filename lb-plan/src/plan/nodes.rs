@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use lb_common::maps::{
-    self, AddressFilter, CONFIG_DRAINING, CONFIG_TOLD_TO_DRAIN, Config, Link, capacity, name,
+    self, AddressFilter, CONFIG_DRAINING, CONFIG_IPIP, CONFIG_TOLD_TO_DRAIN, Config, Link, capacity, name,
 };
 use lb_common::ring::{NO_NODE, NodeIndex};
+use lb_common::tag::{self, TagKeys};
 
 use super::room::Room;
 use super::settings::{Facts, Settings};
@@ -69,7 +70,9 @@ impl<'a> Roster<'a> {
             };
             let draining = node.is_draining() || (node_name == own && settings.draining);
             let id = identities.get(node_name).copied().unwrap_or_default();
-            let entry = maps::Node { id, ..way.entry };
+            let discriminator =
+                if node_name == own { 0 } else { tag::discriminator(settings.liveness.nonce, index) };
+            let entry = maps::Node { id, discriminator, ..way.entry };
             let silent = node_name != own && facts.silent.contains(&node.primary());
             seats.insert(node_name, Seat { index, node, way: Resolved { entry, ..way }, draining, silent });
         }
@@ -131,18 +134,23 @@ impl<'a> Roster<'a> {
         let v6 = |address: &IpAddr| if let IpAddr::V6(v6) = address { Some(v6.octets()) } else { None };
         let (uplink, uplink_link) =
             links.first_key_value().map_or((0, Link::NONE), |(index, link)| (*index, *link));
+        let TagKeys { current, other } = settings.tag_keys;
+        let other = other.unwrap_or(current);
         Config {
             hash_key: settings.hash_key,
+            tag_keys: [current.key, other.key],
+            probe_nonce: settings.liveness.nonce,
             address4: addresses().find_map(v4).unwrap_or_default(),
             self_node: own.map_or(NO_NODE, |seat| seat.index),
             flags: if own.is_some_and(|seat| seat.draining) { CONFIG_DRAINING } else { 0 }
-                | if settings.draining { CONFIG_TOLD_TO_DRAIN } else { 0 },
+                | if settings.draining { CONFIG_TOLD_TO_DRAIN } else { 0 }
+                | if settings.accept_ipip { CONFIG_IPIP } else { 0 },
             address6: addresses().find_map(v6).unwrap_or_default(),
             echo_rate: settings.echo_rate,
             id: own.map_or(0, |seat| seat.way.entry.id),
             liveness_limit: settings.liveness.limit,
             orphan_grace: settings.liveness.orphan_grace,
-            probe_nonce: settings.liveness.nonce,
+            tag_key_ids: [current.id, other.id],
             pad: [0; 2],
             uplink,
             uplink_link,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::Ipv4Net;
 use lb_common::hash::HashKey;
+use lb_common::tag::TagKeys;
 
 use crate::model::NodeName;
 
@@ -16,6 +17,10 @@ pub struct Settings {
     pub node: NodeName,
     /// The cluster's secret for the flow hash.
     pub hash_key: HashKey,
+    /// The keys of the tags on what nodes say to each other.
+    pub tag_keys: TagKeys,
+    /// Whether IP in IP is taken from other nodes, though nothing but its source says that it is theirs.
+    pub accept_ipip: bool,
     /// ICMP echo answers a second and CPU; zero answers none.
     pub echo_rate: u32,
     /// ICMP errors a second and CPU, of each [`lb_common::maps::Budget`] of errors; zero sends none.
@@ -62,8 +67,8 @@ pub struct Liveness {
     pub limit: u32,
     /// Ticks after that for which flows that nobody knows wait, in case the node comes back.
     pub orphan_grace: u32,
-    /// What this machine's probes are told from others' by.
-    pub nonce: u16,
+    /// What this machine's discriminators are made with: random.
+    pub nonce: u64,
 }
 
 /// What becomes of packets to ports of a VIP that are none of its Services'.

@@ -8,11 +8,15 @@ use etherparse::{
     IpDscp, IpEcn, IpFragOffset, IpNumber, Ipv4Header, Ipv4Options, Ipv6Header, TcpHeader, UdpHeader,
 };
 
+use super::fixture::{TAG_KEYS, node, wire_id};
 use crate::model::Packet;
+use lb_common::ring::NodeIndex;
 
 mod arp;
+mod tag;
 mod upper;
 pub use arp::{Arp, BROADCAST};
+pub use tag::Said;
 pub use upper::{Upper, flags};
 
 /// A MAC address.
@@ -129,9 +133,34 @@ impl Frame {
         self.upper(Upper::Raw(protocol, bytes.to_vec()))
     }
 
-    /// UDP to port 6080 with a GUE header in front of `inner`.
-    pub fn gue(self, source_port: u16, header: [u8; 4], inner: &[u8]) -> Self {
-        self.upper(Upper::PlainUdp(source_port, 6080, [header.as_slice(), inner].concat()))
+    /// UDP to port 6080 of this node, as another node of the cluster sends it. The header's length is that of the list
+    /// of those asked, which `rest` begins with.
+    pub fn gue(self, source_port: u16, header: [u8; 4], rest: &[u8]) -> Self {
+        self.gue_to(node::SELF, source_port, header, rest)
+    }
+
+    /// The same to another node.
+    pub fn gue_to(self, to: NodeIndex, source_port: u16, header: [u8; 4], rest: &[u8]) -> Self {
+        let said = Said { key: TAG_KEYS[0], marks: 0, home: 0 };
+        self.gue_saying(said, to, source_port, header, rest)
+    }
+
+    /// The same with what the sender says.
+    pub fn gue_saying(self, said: Said, to: NodeIndex, port: u16, header: [u8; 4], rest: &[u8]) -> Self {
+        let count = usize::from(header[0] & 0x1f);
+        let (list, inner) = rest.split_at_checked(count * 4).unwrap_or((&[], rest));
+        let asked: Vec<u32> =
+            list.chunks_exact(4).map(|id| u32::from_be_bytes([id[0], id[1], id[2], id[3]])).collect();
+        let words = tag::words(said, wire_id(to), &asked, inner);
+        // A header that is full has no room for more.
+        let (more, words) = if count + 2 < 32 { (2, words.as_slice()) } else { (0, [].as_slice()) };
+        let header = [header[0] + more, header[1], header[2], header[3]];
+        self.untagged_gue(port, header, &[words, rest].concat())
+    }
+
+    /// UDP to port 6080 with this GUE header in front of `rest`.
+    pub fn untagged_gue(self, source_port: u16, header: [u8; 4], rest: &[u8]) -> Self {
+        self.upper(Upper::PlainUdp(source_port, 6080, [header.as_slice(), rest].concat()))
     }
 
     fn upper(self, upper: Upper) -> Self {

@@ -7,8 +7,8 @@ use lb_common::owner::MARK_LED;
 use lb_common::ring::NodeIndex;
 use lb_common::verdict::{Fate, Outcome, Refusal};
 
-use super::build::{Addresses, Frame, Upper};
-use super::fixture;
+use super::build::{Addresses, Frame, Said, Upper};
+use super::fixture::{self, TAG_KEYS, node};
 use crate::kernel::INGRESS;
 use crate::model::{Action, Judged, Packet, counter_name};
 
@@ -60,7 +60,7 @@ pub fn asked_gue(frame: &Frame, to: NodeIndex, asked: impl Into<Asked>) -> Expec
 fn tunnelled(frame: &Frame, to: NodeIndex, outcome: Outcome, asked: impl Into<Asked>) -> Expect {
     let inner = Frame { ttl: frame.ttl - 1, ..frame.clone() };
     let (outer, action) = outer(frame, to);
-    Expect::Encapsulated(action, outcome, Box::new(listed(outer, 0, asked, &inner)))
+    Expect::Encapsulated(action, outcome, Box::new(listed_to(to, outer, 0, asked, &inner)))
 }
 
 /// Sent to a node in IP, one hop further.
@@ -108,14 +108,10 @@ impl Asked {
         Self { home, ..self }
     }
 
-    /// The private data of GUE.
-    fn words(&self) -> Vec<u8> {
-        if self.ids.is_empty() {
-            return Vec::new();
-        }
-        let state = [0, self.marks as u8, self.home, 0];
-        let ids = self.ids.iter().map(|id| id.to_be_bytes());
-        std::iter::once(state).chain(ids).flatten().collect()
+    /// What goes with the list. A first hop has none, and nothing to say.
+    fn said(&self) -> Said {
+        let (marks, home) = if self.ids.is_empty() { (0, 0) } else { (self.marks as u8, self.home) };
+        Said { key: TAG_KEYS[0], marks, home }
     }
 }
 
@@ -138,11 +134,18 @@ impl From<&Vec<u32>> for Asked {
     }
 }
 
-/// GUE in the frame `outer`, from this source port, around `inner`, with what goes with that.
+/// GUE to this node in the frame `outer`, from this source port, around `inner`, with what goes with that.
 pub fn listed(outer: Frame, source_port: u16, asked: impl Into<Asked>, inner: &Frame) -> Frame {
-    let words = asked.into().words();
-    let header = [(words.len() / 4) as u8, protocol(inner), 0, 0];
-    outer.gue(source_port, header, &[words, inner.ip()].concat())
+    listed_to(node::SELF, outer, source_port, asked, inner)
+}
+
+/// The same to another node.
+fn listed_to(to: NodeIndex, outer: Frame, source_port: u16, asked: impl Into<Asked>, inner: &Frame) -> Frame {
+    let asked = asked.into();
+    let header = [asked.ids.len() as u8, protocol(inner), 0, 0];
+    let ids = asked.ids.iter().flat_map(|id| id.to_be_bytes());
+    let rest: Vec<u8> = ids.chain(inner.ip()).collect();
+    outer.gue_saying(asked.said(), to, source_port, header, &rest)
 }
 
 /// Sent on to a node by new MAC addresses under this type, one hop further.

@@ -5,10 +5,12 @@ use std::net::Ipv4Addr;
 use lb_common::hash::HashKey;
 use lb_common::maps::{
     AddressFilter, Announcer, BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress,
-    BfdSession, CONFIG_DRAINING, CONFIG_UNREACHABLE, Config, LIVENESS_ADMIN_DOWN, LIVENESS_UP, Link,
-    Liveness, Node, VIP_AFFINITY, VIP_CLOSED, VIP_ECHO, VIP_YOUNG, Vip, Vip4Key, Vip6Key, capacity, way,
+    BfdSession, CONFIG_DRAINING, CONFIG_IPIP, CONFIG_UNREACHABLE, Config, LIVENESS_ADMIN_DOWN, LIVENESS_UP,
+    Link, Liveness, Node, VIP_AFFINITY, VIP_CLOSED, VIP_ECHO, VIP_YOUNG, Vip, Vip4Key, Vip6Key, capacity,
+    way,
 };
 use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
+use lb_common::tag::{self, TagKey};
 use lb_common::wire::{bfd, gue};
 
 use super::build::Mac;
@@ -72,8 +74,15 @@ pub const CLOCK: u32 = 1000;
 pub const LIVENESS_LIMIT: u32 = 15;
 /// Ticks for which flows wait for a node that has died.
 pub const ORPHAN_GRACE: u32 = 20;
-/// Upper half of the discriminators of this node's probes.
-pub const PROBE_NONCE: u16 = 0xbeef;
+/// What this node's discriminators are made with.
+const PROBE_NONCE: u64 = 0xbeef;
+/// The cluster's secret for the flow hash.
+pub const HASH_KEY: HashKey = HashKey { k0: 0x0123_4567_89ab_cdef, k1: 0xfedc_ba98_7654_3210 };
+/// The keys of tags: the one in use, and the one before it.
+pub const TAG_KEYS: [TagKey; 2] = [
+    TagKey { id: 9, key: HashKey { k0: 0x0f1e_2d3c_4b5a_6978, k1: 0x8796_a5b4_c3d2_e1f0 } },
+    TagKey { id: 8, key: HashKey { k0: 0x1122_3344_5566_7788, k1: 0x99aa_bbcc_ddee_ff00 } },
+];
 
 /// Room for nodes.
 const NODES: usize = 18;
@@ -81,6 +90,11 @@ const NODES: usize = 18;
 /// Who a node is on the wire.
 pub const fn wire_id(index: NodeIndex) -> u32 {
     0xfa1e_0000 | index as u32
+}
+
+/// This node's discriminator towards a node.
+pub const fn discriminator(index: NodeIndex) -> u32 {
+    tag::discriminator(PROBE_NONCE, index)
 }
 
 /// `2001:db8:<net>::<host>`.
@@ -261,7 +275,7 @@ pub enum Fixture {
     Draining,
     /// This node has no address for encapsulated packets.
     Addressless,
-    /// The interface that packets come in by is the one that the configuration names.
+    /// The interface that packets come in by is the one that the configuration names, and IP in IP is not taken.
     FirstUplink,
     /// What is for an undeclared port is dropped.
     Dropping,
@@ -282,17 +296,19 @@ impl Fixture {
     /// The maps.
     pub fn tables(self) -> HostTables {
         let mut config = Config {
-            hash_key: HashKey { k0: 0x0123_4567_89ab_cdef, k1: 0xfedc_ba98_7654_3210 },
+            hash_key: HASH_KEY,
+            tag_keys: TAG_KEYS.map(|key| key.key),
+            probe_nonce: PROBE_NONCE,
             address4: SELF4,
             self_node: node::SELF,
-            flags: CONFIG_UNREACHABLE,
+            flags: CONFIG_UNREACHABLE | CONFIG_IPIP,
             address6: SELF6,
             // More than any test asks for, so that the clock does not matter.
             echo_rate: u32::MAX,
             id: wire_id(node::SELF),
             liveness_limit: LIVENESS_LIMIT,
             orphan_grace: ORPHAN_GRACE,
-            probe_nonce: PROBE_NONCE,
+            tag_key_ids: TAG_KEYS.map(|key| key.id),
             pad: [0; 2],
             // Another than packets come in by: the map has to be asked.
             uplink: SECOND_LINK,
@@ -320,9 +336,10 @@ impl Fixture {
             }
             Self::Addressless => (config.address4, config.address6) = ([0; 4], [0; 16]),
             Self::Draining => config.flags |= CONFIG_DRAINING,
-            Self::Dropping => config.flags = 0,
+            Self::Dropping => config.flags &= !CONFIG_UNREACHABLE,
             Self::FirstUplink => {
                 config.uplink = INGRESS;
+                config.flags &= !CONFIG_IPIP;
                 config.uplink_link = Link { mac: SELF_MAC, number: 0 };
             }
         }
@@ -369,6 +386,7 @@ pub fn nodes() -> Vec<Node> {
             next_hop_mac: mac(index),
             source_mac,
             id: wire_id(index),
+            discriminator: discriminator(index),
             ..Node::NONE
         };
         match outer_family {

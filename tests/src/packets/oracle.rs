@@ -7,7 +7,8 @@ use etherparse::{
     Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice, SingleVlanHeaderSlice, ether_type,
 };
 use lb_common::maps::{
-    BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdSession, VIP_CLOSED, Vip4Key, Vip6Key,
+    BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdSession, CONFIG_IPIP, VIP_CLOSED,
+    Vip4Key, Vip6Key,
 };
 
 use crate::kernel::INGRESS;
@@ -62,6 +63,11 @@ fn second_chance(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
         6 => ipv6(tables, bytes, Arrival::Inside),
         _ => Some(false),
     }
+}
+
+/// Whether this node takes IP in IP at all.
+const fn takes_ipip(tables: &HostTables) -> bool {
+    tables.config.flags & CONFIG_IPIP != 0
 }
 
 /// Whether what comes right in IP is for a VIP's port.
@@ -143,7 +149,8 @@ fn ipv4(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
         }
         IpNumber::IPV4 | IpNumber::IPV6 if whole && arrival == Arrival::Plain => {
             let source = header.source_addr().to_ipv6_mapped().octets();
-            let to_us = to == tables.config.address4 && tables.peers.contains_key(&source);
+            let to_us =
+                takes_ipip(tables) && to == tables.config.address4 && tables.peers.contains_key(&source);
             to_us && carried(tables, header.protocol(), upper)?
         }
         IpNumber::ICMP if whole && header.options().is_empty() => {
@@ -205,7 +212,8 @@ fn ipv6(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
             is_vip || arrival == Arrival::Plain && (closed || part == Part::Whole && own())
         }
         IpNumber::IPV4 | IpNumber::IPV6 if part == Part::Whole && arrival == Arrival::Plain => {
-            let to_us = to == tables.config.address6 && tables.peers.contains_key(&header.source());
+            let is_peer = tables.peers.contains_key(&header.source());
+            let to_us = takes_ipip(tables) && to == tables.config.address6 && is_peer;
             to_us && carried(tables, protocol, upper)?
         }
         IpNumber::IPV6_ICMP if upper.len() == behind.len() => {
@@ -219,15 +227,18 @@ fn ipv6(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
 
 /// How much of a packet there is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
+    /// All of it.
     Whole,
+    /// Its first fragment.
     First,
+    /// Another fragment.
     Later,
 }
 
 /// Number and bytes of what follows the extension headers, up to the header of a later fragment; `None` for a packet
 /// that has not yet reached its last destination.
-fn upper_layer(first: IpNumber, behind: &[u8]) -> Option<(IpNumber, Part, &[u8])> {
+pub(super) fn upper_layer(first: IpNumber, behind: &[u8]) -> Option<(IpNumber, Part, &[u8])> {
     let (mut next, mut part, mut rest) = (first, Part::Whole, behind);
     loop {
         match next {

@@ -20,12 +20,13 @@ mod tunnel;
 mod undeclared;
 
 use lb_common::flows::Standing;
+use lb_common::maps::Liveness;
 use lb_common::ring::NodeIndex;
 use lb_common::verdict::Outcome;
 
 use super::build::Frame;
 use super::expect::Expect;
-use super::fixture::{Fixture, node};
+use super::fixture::{CLOCK, Fixture, node};
 use crate::model::Packet;
 
 /// A packet, the cluster that it meets, and what must become of it.
@@ -43,8 +44,8 @@ pub struct Row {
     pub expect: Expect,
     /// The flows that are noted afterwards, those of the packets before included; `None`: whatever they are.
     pub leaves: Option<Vec<(NodeIndex, Standing)>>,
-    /// A node that has been heard of, and as what (`LIVENESS_*`).
-    pub hears: Option<(NodeIndex, u32)>,
+    /// A node that has been heard of, and its cell of `lb_liveness` then.
+    pub hears: Option<(NodeIndex, Liveness)>,
     /// A BFD session whose router has been heard of, and its state byte.
     pub hears_router: Option<(u32, u8)>,
 }
@@ -98,7 +99,12 @@ impl Row {
 
     /// With this node heard of.
     fn hears(self, node: NodeIndex, state: u32) -> Self {
-        Self { hears: Some((node, state)), ..self }
+        self.hears_at(node, Liveness { last_seen: CLOCK, state })
+    }
+
+    /// With this node heard of at another time than now.
+    fn hears_at(self, node: NodeIndex, heard: Liveness) -> Self {
+        Self { hears: Some((node, heard)), ..self }
     }
 
     /// With this session's router heard of.

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use lb_common::maps::{self, way};
+use lb_common::hash::HashKey;
+use lb_common::maps::{self, CONFIG_IPIP, way};
+use lb_common::tag::{self, TagKey, TagKeys};
 use lb_common::wire::gue;
 
 use super::scenario::{IFINDEX, Web, address, mac};
 use super::*;
-use crate::contents::{Contents, peer_key, peer_mac_key};
+use crate::contents::{Contents, diff, peer_key, peer_mac_key};
 
 fn node(plan: &Plan, name: &str) -> (u16, WayWord) {
     let state = plan.nodes.iter().find(|node| node.name == NodeName::from(name)).unwrap();
@@ -23,12 +25,58 @@ fn entry(plan: &Plan, name: &str) -> maps::Node {
 fn assert_leads_nowhere(plan: &Plan, name: &str) {
     let entry = entry(plan, name);
     assert_ne!(entry.id, 0);
-    assert_eq!(maps::Node { id: 0, ..entry }, maps::Node::NONE);
+    assert_eq!(maps::Node { id: 0, discriminator: 0, ..entry }, maps::Node::NONE);
 }
 
 fn only_problem(plan: &Plan) -> String {
     assert_eq!(plan.problems.len(), 1, "{:?}", plan.problems);
     plan.problems[0].to_string()
+}
+
+#[test]
+fn a_rotation_of_tag_keys_writes_the_configuration_and_nothing_else() {
+    let mut scenario = Scenario::of(3);
+    let before = scenario.plan_over(&Contents::default()).contents;
+    let config = before.config.unwrap();
+    let old = scenario.settings.tag_keys.current;
+    assert_eq!((config.tag_keys, config.tag_key_ids), ([old.key; 2], [old.id; 2]));
+    let new = TagKey { id: 7, key: HashKey { k0: 3, k1: 4 } };
+    scenario.settings.tag_keys = TagKeys { current: new, other: Some(old) };
+    let after = scenario.plan_over(&before).contents;
+    let config = after.config.unwrap();
+    assert_eq!((config.tag_keys, config.tag_key_ids), ([new.key, old.key], [7, old.id]));
+    assert_eq!(
+        (config.tag_key(7), config.tag_key(old.id), config.tag_key(9)),
+        (Some(new.key), Some(old.key), None)
+    );
+    assert_eq!(diff(&before, &after).len(), 1);
+}
+
+#[test]
+fn discriminators_are_made_with_the_nonce() {
+    let mut scenario = Scenario::of(3);
+    let numbers = |scenario: &Scenario| {
+        let plan = scenario.plan_over(&Contents::default());
+        assert_eq!(plan.contents.config.unwrap().probe_nonce, scenario.settings.liveness.nonce);
+        ["n1", "n2", "n3"].map(|node| entry(&plan, node).discriminator)
+    };
+    let [own, before @ ..] = numbers(&scenario);
+    assert_eq!(own, 0);
+    scenario.settings.liveness.nonce = 99;
+    let [_, after @ ..] = numbers(&scenario);
+    assert_eq!(after, [1, 2].map(|index| tag::discriminator(99, index)));
+    assert!(before.iter().all(|number| !after.contains(number)));
+}
+
+#[test]
+fn ip_in_ip_is_taken_only_where_it_was_asked_for() {
+    let mut scenario = Scenario::of(2);
+    let takes = |scenario: &Scenario| {
+        scenario.plan_over(&Contents::default()).contents.config.unwrap().flags & CONFIG_IPIP != 0
+    };
+    assert!(!takes(&scenario));
+    scenario.settings.accept_ipip = true;
+    assert!(takes(&scenario));
 }
 
 #[test]

@@ -57,6 +57,8 @@ impl Scenario {
             liveness: Liveness::default(),
             node: "n1".into(),
             hash_key: HashKey { k0: 1, k1: 2 },
+            tag_keys: lb_common::tag::TagKeys::derived(&HashKey::default()),
+            accept_ipip: false,
             echo_rate: 100,
             icmp_error_rate: 200,
             undeclared: UndeclaredPorts::Unreachable,

@@ -16,7 +16,7 @@ use crate::packets::fixture::{
 };
 
 /// The largest packet to [`node::FAR4`].
-const LARGEST: u32 = MTU as u32 - 32;
+const LARGEST: u32 = MTU as u32 - 40;
 
 /// A word for a shape, and how a frame comes to have it.
 type Shape = (&'static str, fn(Frame) -> Frame);
@@ -51,7 +51,7 @@ fn by_hand() -> Vec<Row> {
     let told4 = [macs.as_slice(), &[8, 0], &ip, &icmp].concat();
 
     let addresses = [crate::packets::fixture::SELF6, CLIENT6].concat();
-    let mut icmp = [&[2, 0, 0, 0, 0, 0, 0x05, 0xbc], &large.ip()[..1232]].concat();
+    let mut icmp = [&[2, 0, 0, 0, 0, 0, 0x05, 0xb4], &large.ip()[..1232]].concat();
     let sum = checksum(&[&addresses, [0, 0, 0x04, 0xd8, 0, 0, 0, 58].as_slice(), &icmp].concat());
     icmp[2..4].copy_from_slice(&sum);
     let told6 =
@@ -109,7 +109,7 @@ fn shapes() -> Vec<Row> {
         Row::bytes("an empty datagram in a padded frame, time exceeded", padded(&udp), time_exceeded(&udp)),
         Row::frame("too big, and may be fragmented", &may_fragment, too_big(&may_fragment, LARGEST)),
         Row::frame("too big behind an extension header", &extended, too_big(&extended, LARGEST)),
-        Row::frame("too big with a list of those asked", &list, too_big(&list, LARGEST - 8))
+        Row::frame("too big with a list of those asked", &list, too_big(&list, LARGEST - 4))
             .leaves(&[(node::FAR4, Unconfirmed)]),
     ]);
     rows
@@ -168,15 +168,11 @@ fn from_peers() -> Vec<Row> {
                 &outer(&expired),
                 time_exceeded(&expired),
             ),
-            Row::frame(
-                format!("{family} out of GUE, too big"),
-                &outer(&large),
-                too_big(&large, LARGEST - 12),
-            ),
+            Row::frame(format!("{family} out of GUE, too big"), &outer(&large), too_big(&large, LARGEST - 8)),
         ]);
     }
     let marked = v4(port::TAKEN_OVER).sized(1500).macs(SELF_MAC, PEER_MAC);
-    rows.push(Row::bytes("marked, too big", marked.marked(0x88b5), too_big(&marked, LARGEST - 12)));
+    rows.push(Row::bytes("marked, too big", marked.marked(0x88b5), too_big(&marked, LARGEST - 8)));
     rows
 }
 

@@ -115,7 +115,7 @@ fn split() -> Vec<(&'static str, Vec<u8>, Vec<Step>)> {
         (
             "GUE from a peer",
             gue.bytes(),
-            vec![truncated(14), (38, refused(Refusal::BadGue)), bad_length(70), (80, taken)],
+            vec![truncated(14), (38, refused(Refusal::BadGue)), bad_length(78), (88, taken)],
         ),
     ]
 }

@@ -165,6 +165,8 @@ fn passed() -> Vec<Row> {
         row("IP in IP from a peer to another address", from(PEER4, PLAIN4)),
         row("IP in IPv6 from a peer to another address", from6(PEER6, PLAIN6)),
         row("IP in IP from a peer to a VIP", from(PEER4, VIP4)),
+        row("IP in IP where it was not asked for", over4(&i4)).meets(Fixture::FirstUplink),
+        row("IP in IPv6 where it was not asked for", over6(&i6)).meets(Fixture::FirstUplink),
         row("IP in IP around IPv4 for no VIP", over4(&plain4)),
         row("IP in IP around IPv6 for no VIP", over6(&plain6)),
         row("IP in IP around an unused port of a VIP", over4(&unused)),

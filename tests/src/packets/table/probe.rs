@@ -1,8 +1,8 @@
 //! S-BFD: probes of peers, the answers to one's own, and what is neither.
 #![allow(clippy::expect_used, reason = "a frame that cannot be made is a mistake in the table")]
 
-use lb_common::maps::{LIVENESS_ADMIN_DOWN, LIVENESS_UP};
-use lb_common::ring::NodeIndex;
+use lb_common::maps::{LIVENESS_ADMIN_DOWN, LIVENESS_UP, Liveness};
+use lb_common::tag::{self, ProbeWords, TagKey, probe_tag};
 use lb_common::verdict::{Outcome, Refusal};
 
 use super::{Row, edited};
@@ -10,7 +10,8 @@ use crate::model::Action;
 use crate::packets::build::{Addresses, Frame, Upper};
 use crate::packets::expect::{Expect, NOT_OURS, refused};
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, PEER4, PEER6, PLAIN4, PLAIN6, PROBE_NONCE, SELF4, SELF6, node, wire_id,
+    CLIENT4, CLIENT6, CLOCK, Fixture, HASH_KEY, LIVENESS_LIMIT, PEER4, PEER6, PLAIN4, PLAIN6, SELF4, SELF6,
+    TAG_KEYS, discriminator, node, wire_id,
 };
 
 const PORT: u16 = 7784;
@@ -19,6 +20,7 @@ const ADMIN_DOWN: u8 = 0;
 const POLL: u8 = 0x20;
 const FINAL: u8 = 0x10;
 const DEMAND: u8 = 0x02;
+const AUTHENTICATED: u8 = 0x04;
 /// State and flags of a probe.
 const PROBE: u8 = UP | POLL | DEMAND;
 /// State and flags of an answer.
@@ -28,14 +30,37 @@ const SELF: u32 = wire_id(node::SELF);
 const MINE: u32 = 0x0102_0304;
 
 pub(super) fn rows() -> Vec<Row> {
-    [reflected(), not_reflected(), unsound(), noted(), not_noted(), of_others()].concat()
+    [reflected(), not_reflected(), unsound(), forged(), noted(), not_noted(), stale(), of_others()].concat()
 }
 
-/// A control packet.
+/// A control packet with the tag of the key that is in use, sent at this moment.
 fn control(flags: u8, mine: u32, yours: u32) -> Vec<u8> {
+    signed(bare(flags, mine, yours), TAG_KEYS[0], CLOCK)
+}
+
+/// A control packet without a tag.
+fn bare(flags: u8, mine: u32, yours: u32) -> Vec<u8> {
     let intervals = [50_000u32, 0, 0];
     let words = [mine, yours].into_iter().chain(intervals).flat_map(u32::to_be_bytes);
     [0x20, flags, 3, 24].into_iter().chain(words).collect()
+}
+
+/// The packet with a section of authentication, the bit that says so and the length.
+fn signed(mut packet: Vec<u8>, key: TagKey, sequence: u32) -> Vec<u8> {
+    packet.truncate(24);
+    packet[1] |= AUTHENTICATED;
+    packet[3] = 40;
+    let word = |at: usize| [packet[at], packet[at + 1], packet[at + 2], packet[at + 3]];
+    let section = [254, 16, key.id, 0];
+    let words = ProbeWords {
+        head: word(0),
+        section,
+        mine: u32::from_be_bytes(word(4)),
+        yours: u32::from_be_bytes(word(8)),
+        sequence,
+    };
+    let tag = probe_tag(&key.key, words);
+    [&packet[..], &section, &sequence.to_be_bytes(), &tag.to_be_bytes()].concat()
 }
 
 fn peer4() -> Frame {
@@ -66,6 +91,10 @@ fn reflection(frame: &Frame, state: u8) -> Expect {
         payload[..2].copy_from_slice(&[0x20, state | FINAL]);
         payload[4..8].copy_from_slice(&yours);
         payload[8..12].copy_from_slice(&mine);
+        let key = TAG_KEYS.into_iter().find(|key| key.id == payload[26]).expect("a key of the cluster");
+        let sequence = u32::from_be_bytes([payload[28], payload[29], payload[30], payload[31]]);
+        let behind = payload.split_off(40);
+        *payload = [signed(payload.clone(), key, sequence), behind].concat();
     }
     Expect::Becomes(Action::Transmit, Outcome::ProbeReflected, answer.bytes())
 }
@@ -73,8 +102,9 @@ fn reflection(frame: &Frame, state: u8) -> Expect {
 fn reflected() -> Vec<Row> {
     let up = |name: &str, frame: Frame| Row::frame(name, &frame, reflection(&frame, UP));
     let plain = |base: Frame| base.plain_datagram(50_000, PORT, &control(PROBE, MINE, SELF));
-    let mut diagnosed = control(PROBE, MINE, SELF);
-    diagnosed[0] = 0x27;
+    let diagnosed = signed(edited(bare(PROBE, MINE, SELF), 0, &[0x27]), TAG_KEYS[0], CLOCK);
+    let of_old_key = signed(bare(PROBE, MINE, SELF), TAG_KEYS[1], CLOCK);
+    let of_other_clock = signed(bare(PROBE, MINE, SELF), TAG_KEYS[0], !CLOCK);
     let long = [control(PROBE, MINE, SELF), vec![0x77; 9]].concat();
     let mut rows = vec![
         up("probe", probe(peer4())),
@@ -93,6 +123,8 @@ fn reflected() -> Vec<Row> {
         up("probe in state Down", peer4().datagram(50_000, PORT, &control(0x40 | DEMAND, MINE, SELF))),
         up("probe with more behind it", peer4().datagram(50_000, PORT, &long)),
         up("probe from port 7784", peer4().datagram(PORT, PORT, &control(PROBE, MINE, SELF))),
+        up("probe with the other key's tag", peer4().datagram(50_000, PORT, &of_old_key)),
+        up("probe by another node's clock", peer6().datagram(50_000, PORT, &of_other_clock)),
         up("probe padded", probe(peer4())).padded(&[0; 3]),
         up("probe whose answer has the sum zero", sums_to_zero(peer4())),
         up("IPv6 probe whose answer has the sum zero", sums_to_zero(peer6())),
@@ -110,7 +142,9 @@ fn sums_to_zero(base: Frame) -> Frame {
     let at = base.bytes().len() + 6;
     (0..=u16::MAX)
         .map(|low| {
-            base.clone().datagram(50_000, PORT, &control(PROBE, MINE & !0xffff | u32::from(low), SELF))
+            // The tag does not cover the intervals.
+            let probe = edited(control(PROBE, MINE, SELF), 22, &low.to_be_bytes());
+            base.clone().datagram(50_000, PORT, &probe)
         })
         .find(|frame| match reflection(frame, UP) {
             Expect::Becomes(_, _, answer) => answer[at..at + 2] == [0xff; 2],
@@ -131,7 +165,6 @@ fn not_reflected() -> Vec<Row> {
         bad("probe of another reflector", PROBE, wire_id(node::NEAR)),
         bad("probe of discriminator 0", PROBE, 0),
         bad("answer to the port of probes", ANSWER, SELF),
-        bad("probe with authentication", PROBE | 0x04, SELF),
         bad("probe to many", PROBE | 0x01, SELF),
         Row::frame("probe before the configuration", &probe(peer4()), refused(Refusal::NotConfigured))
             .meets(Fixture::Unconfigured),
@@ -142,7 +175,7 @@ fn not_reflected() -> Vec<Row> {
 fn unsound() -> Vec<Row> {
     let mut rows = Vec::new();
     let kinds =
-        [("probe", PROBE, SELF, 50_000, PORT), ("answer", ANSWER, answer_to(node::FAR4), PORT, 50_000)];
+        [("probe", PROBE, SELF, 50_000, PORT), ("answer", ANSWER, discriminator(node::FAR4), PORT, 50_000)];
     for (kind, flags, yours, source, destination) in kinds {
         let good = control(flags, MINE, yours);
         let mut row = |what: &str, payload: &[u8]| {
@@ -152,10 +185,12 @@ fn unsound() -> Vec<Row> {
         row("of version 0", &edited(good.clone(), 0, &[0x00]));
         row("of version 2", &edited(good.clone(), 0, &[0x40]));
         row("that says it has 23 bytes", &edited(good.clone(), 3, &[23]));
-        row("that says it has 25 bytes", &edited(good.clone(), 3, &[25]));
+        row("that says it has 41 bytes", &edited(good.clone(), 3, &[41]));
         row("with multiplier 0", &edited(good.clone(), 2, &[0]));
         row("from discriminator 0", &edited(good.clone(), 4, &[0; 4]));
         row("of 23 bytes", &good[..23]);
+        row("without the section that it announces", &good[..24]);
+        row("without the last byte", &good[..39]);
         row("of no bytes", &[]);
         // The Ethernet frame may be longer than the packet in it.
         let frame = peer4().datagram(source, destination, &good[..20]);
@@ -167,9 +202,68 @@ fn unsound() -> Vec<Row> {
     rows
 }
 
-/// The discriminator of this node's probe to another.
-fn answer_to(node: NodeIndex) -> u32 {
-    u32::from(PROBE_NONCE) << 16 | u32::from(node)
+/// From a node's address, and not by a node.
+fn forged() -> Vec<Row> {
+    let mut rows = Vec::new();
+    let kinds = [
+        ("probe", PROBE, SELF, 50_000, PORT),
+        ("answer", ANSWER, discriminator(node::FAR4), PORT, 50_000),
+        ("answer of a draining node", FINAL, discriminator(node::FAR4), PORT, 50_000),
+    ];
+    for (kind, flags, yours, source, destination) in kinds {
+        let good = control(flags, MINE, yours);
+        let stranger = TagKey { id: TAG_KEYS[0].id, key: HASH_KEY };
+        let mut row = |what: &str, payload: &[u8]| {
+            let frame = peer4().datagram(source, destination, payload);
+            rows.push(Row::frame(format!("{kind} {what}"), &frame, refused(Refusal::BadTag)));
+            let frame = peer6().datagram(source, destination, payload);
+            rows.push(Row::frame(format!("{kind} over IPv6 {what}"), &frame, refused(Refusal::BadTag)));
+        };
+        row("without a tag", &bare(flags, MINE, yours));
+        row("without a tag, and something behind it", &[bare(flags, MINE, yours), vec![0; 16]].concat());
+        row("that says it has 25 bytes", &edited(good.clone(), 3, &[25]));
+        row("with a tag that it does not announce", &edited(good.clone(), 1, &[flags]));
+        row("with a tag of another kind", &edited(good.clone(), 24, &[253]));
+        row("with a section of another length", &edited(good.clone(), 25, &[15]));
+        row("with something in the reserved byte", &edited(good.clone(), 27, &[1]));
+        row("with the number of the other key", &edited(good.clone(), 26, &[TAG_KEYS[1].id]));
+        row("with the number of no key", &edited(good.clone(), 26, &[77]));
+        row("with a stranger's tag", &signed(bare(flags, MINE, yours), stranger, CLOCK));
+        row("of another moment", &edited(good.clone(), 28, &(CLOCK + 1).to_be_bytes()));
+        row("with another state", &edited(good.clone(), 1, &[good[1] ^ 0xc0]));
+        row("from another discriminator", &edited(good.clone(), 7, &[good[7] ^ 1]));
+        row("to another discriminator", &edited(good.clone(), 11, &[good[11] ^ 1]));
+        for at in 32..40 {
+            row(&format!("with byte {at} of its tag wrong"), &edited(good.clone(), at, &[good[at] ^ 1]));
+        }
+    }
+    rows
+}
+
+/// An answer that is old, or older than one that has come.
+fn stale() -> Vec<Row> {
+    let frame = |flags, sequence| {
+        let yours = discriminator(node::FAR4);
+        peer4().datagram(PORT, 50_000, &signed(bare(flags, MINE, yours), TAG_KEYS[0], sequence))
+    };
+    let row =
+        |name: &str, flags, sequence| Row::frame(name, &frame(flags, sequence), refused(Refusal::StaleProbe));
+    let noted = |name: &str, flags, sequence, state| {
+        Row::frame(name, &frame(flags, sequence), Expect::Consumed(Outcome::ProbeAnswered))
+            .hears_at(node::FAR4, Liveness { last_seen: sequence, state })
+    };
+    let oldest = CLOCK - LIVENESS_LIMIT + 1;
+    vec![
+        row("answer to a probe after which a node is dead", ANSWER, oldest - 1),
+        row("answer to a probe of long ago", ANSWER, 0),
+        row("answer to a probe that has not been sent", ANSWER, CLOCK + 1),
+        noted("answer to the oldest probe that counts", FINAL, oldest, LIVENESS_ADMIN_DOWN),
+        noted("answer after some time", ANSWER, CLOCK - 5, LIVENESS_UP),
+        row("answer of a draining node, overtaken", FINAL, CLOCK - 1)
+            .after(&[&frame(ANSWER, CLOCK)])
+            .hears(node::FAR4, LIVENESS_UP),
+        noted("answer sent again", ANSWER, CLOCK, LIVENESS_UP).after(&[&frame(ANSWER, CLOCK)]),
+    ]
 }
 
 fn answer(base: Frame, flags: u8, yours: u32) -> Frame {
@@ -180,8 +274,9 @@ fn noted() -> Vec<Row> {
     let row = |name: &str, frame: Frame, node, state| {
         Row::frame(name, &frame, Expect::Consumed(Outcome::ProbeAnswered)).hears(node, state)
     };
-    let (to4, to6) = (answer_to(node::FAR4), answer_to(node::FAR6));
+    let (to4, to6) = (discriminator(node::FAR4), discriminator(node::FAR6));
     let plain = peer4().plain_datagram(PORT, 50_000, &control(ANSWER, MINE, to4));
+    let of_old_key = peer4().datagram(PORT, 50_000, &signed(bare(ANSWER, MINE, to4), TAG_KEYS[1], CLOCK));
     vec![
         row("answer", answer(peer4(), ANSWER, to4), node::FAR4, LIVENESS_UP),
         row("IPv6 answer", answer(peer6(), ANSWER, to6), node::FAR6, LIVENESS_UP),
@@ -199,6 +294,7 @@ fn noted() -> Vec<Row> {
         ),
         row("answer without a sum", plain, node::FAR4, LIVENESS_UP),
         row("answer without final", answer(peer4(), UP, to4), node::FAR4, LIVENESS_UP),
+        row("answer with the other key's tag", of_old_key, node::FAR4, LIVENESS_UP),
         row("answer behind a tag", answer(peer4().tag(2), ANSWER, to4), node::FAR4, LIVENESS_UP),
         row("answer that has come far", answer(peer4().ttl(1), ANSWER, to4), node::FAR4, LIVENESS_UP),
         row("answer, after that of a draining node", answer(peer4(), ANSWER, to4), node::FAR4, LIVENESS_UP)
@@ -210,14 +306,14 @@ fn not_noted() -> Vec<Row> {
     let bad = |name: &str, flags, yours| {
         Row::frame(name, &answer(peer4(), flags, yours), refused(Refusal::BadProbe))
     };
-    let of_before = u32::from(PROBE_NONCE - 1) << 16 | u32::from(node::FAR4);
+    let of_before = tag::discriminator(1, node::FAR4);
     vec![
         bad("answer to another agent's probe", ANSWER, of_before),
-        bad("answer for another node", ANSWER, answer_to(node::FAR6)),
+        bad("answer for another node", ANSWER, discriminator(node::FAR6)),
         bad("answer to nobody", ANSWER, 0),
-        bad("answer in state Down", 0x40 | FINAL, answer_to(node::FAR4)),
-        bad("answer in state Init", 0x80 | FINAL, answer_to(node::FAR4)),
-        Row::frame("answer before the configuration", &answer(peer4(), ANSWER, answer_to(node::FAR4)), {
+        bad("answer in state Down", 0x40 | FINAL, discriminator(node::FAR4)),
+        bad("answer in state Init", 0x80 | FINAL, discriminator(node::FAR4)),
+        Row::frame("answer before the configuration", &answer(peer4(), ANSWER, discriminator(node::FAR4)), {
             refused(Refusal::NotConfigured)
         })
         .meets(Fixture::Unconfigured),

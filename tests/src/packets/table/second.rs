@@ -18,8 +18,8 @@ use crate::packets::fixture::{
 const SELF: u32 = wire_id(node::SELF);
 const ASKED_ONE: u16 = 0x88b5;
 const ASKED_MORE: u16 = 0x88b6;
-/// Bytes of outer IPv4, UDP, GUE, marks and home, and one who has been asked.
-const OVER4: usize = 20 + 8 + 4 + 4 + 4;
+/// Bytes of outer IPv4, UDP, GUE, a tag and one who has been asked.
+const OVER4: usize = 20 + 8 + 4 + 8 + 4;
 /// The same for IPv6.
 const OVER6: usize = OVER4 + 20;
 
@@ -189,8 +189,8 @@ fn passed_on() -> Vec<Row> {
     rows
 }
 
-/// Bytes of what is larger on the way home: IP, UDP, GUE, marks and home, and five who have been asked.
-const FULL: usize = 40 + 8 + 4 + 4 + 5 * 4;
+/// Bytes of what is larger on the way home: IP, UDP, GUE, marks and tag, and five who have been asked.
+const FULL: usize = 40 + 8 + 4 + 8 + 5 * 4;
 
 /// What nobody knows: its home is the sender of 0x88b5; behind 0x88b6 it is not known, but in GUE it would be.
 fn given_back() -> Vec<Row> {
@@ -282,11 +282,11 @@ fn refusals() -> Vec<Row> {
     longer.truncate(longer.len() - 1);
     let mut crowded = Row::frame("no headroom left for a list", &ahead, refused(Refusal::NoHeadroom))
         .leaves(&[(node::FAR4, Unconfirmed)]);
-    crowded.packet.metadata = 180;
+    crowded.packet.metadata = 176;
     let mut roomy =
         Row::frame("just enough headroom for a list", &ahead, asked_gue(&ahead, node::FAR4, &[SELF]))
             .leaves(&[(node::FAR4, Unconfirmed)]);
-    roomy.packet.metadata = 176;
+    roomy.packet.metadata = 172;
     let last_hop = v4(port::FORMER_NEAR).ttl(1);
     vec![
         Row::bytes("0x88b5 on, its last hop", marked(&ahead.clone().ttl(1), ASKED_ONE), {

@@ -1,19 +1,21 @@
 //! GUE to this node: from peers and from others, well-formed and not.
 
+use lb_common::tag::TagKey;
 use lb_common::verdict::Refusal;
 
 use super::{Row, edited};
-use crate::packets::build::Frame;
+use crate::packets::build::{Frame, Said};
 use crate::packets::expect::{NOT_OURS, decapsulated, refused};
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, PEER4, PEER6, PLAIN4, PLAIN6, SELF4, SELF6, VIP4, VIP6, port,
+    CLIENT4, CLIENT6, Fixture, HASH_KEY, PEER4, PEER6, PLAIN4, PLAIN6, SELF4, SELF6, TAG_KEYS, VIP4, VIP6,
+    node, port, wire_id,
 };
 
 const INNER_V4: [u8; 4] = [0, 4, 0, 0];
 const INNER_V6: [u8; 4] = [0, 41, 0, 0];
 
 pub(super) fn rows() -> Vec<Row> {
-    [taken(), not_for_us(), unreadable(), inside(), lengths()].concat()
+    [taken(), tagged(), not_for_us(), unreadable(), inside(), lengths()].concat()
 }
 
 fn inner4() -> Frame {
@@ -55,7 +57,6 @@ fn taken() -> Vec<Row> {
             over6(INNER_V4, &i4.ip()).extension(60, &[0, 0, 1, 4, 0, 0, 0, 0]),
             &i4,
         ),
-        row("GUE with a word of options", over4([1, 4, 0, 0], &[vec![0; 4], i4.ip()].concat()), &i4),
         row("GUE with five words of options", over4([5, 41, 0, 0], &[vec![0; 20], i6.ip()].concat()), &i6),
         row("GUE with flags", over4([0, 4, 0x12, 0x34], &i4.ip()), &i4),
         row("GUE around a packet on its last hop", over4(INNER_V4, &last_hop.ip()), &last_hop),
@@ -65,6 +66,50 @@ fn taken() -> Vec<Row> {
         row("GUE in two buffers", over4(INNER_V4, &i4.clone().sized(1400).ip()), &i4.sized(1400))
             .split_at(200),
     ]
+}
+
+/// With the tag of the cluster, and with none, from a node's address.
+fn tagged() -> Vec<Row> {
+    let mut rows = Vec::new();
+    let said = Said { key: TAG_KEYS[0], marks: 1, home: 5 };
+    let stranger = TagKey { id: TAG_KEYS[0].id, key: HASH_KEY };
+    let list = [wire_id(node::FAR6).to_be_bytes().to_vec(), inner4().ip()].concat();
+    let saying = |said, to| Frame::v4(PEER4, SELF4).gue_saying(said, to, 50_000, [1, 4, 0, 0], &list);
+    for (name, key) in [("the key in use", TAG_KEYS[0]), ("the other key", TAG_KEYS[1])] {
+        let frame = saying(Said { key, ..said }, node::SELF);
+        rows.push(Row::frame(format!("GUE with a tag of {name}"), &frame, decapsulated(&frame, &inner4())));
+    }
+    let bad = |name: String, frame: &Frame| Row::frame(name, frame, refused(Refusal::BadTag));
+    let good = saying(said, node::SELF).bytes();
+    // Behind Ethernet, IPv4, UDP and GUE: number, marks, home, zero, four bytes of tag, the list.
+    for (at, what) in (46..58)
+        .zip(["number", "marks", "home", "zero", "tag", "tag", "tag", "tag", "list", "list", "list", "list"])
+    {
+        let bytes = edited(good.clone(), at, &[good[at] ^ 1]);
+        rows.push(Row::bytes(format!("GUE with byte {at} wrong, of its {what}"), bytes, {
+            refused(Refusal::BadTag)
+        }));
+    }
+    let other = Frame::v4(CLIENT4, VIP4).syn(4001, port::NEAR).ip();
+    let replaced = [&good[..58], &other].concat();
+    let untagged =
+        |words: u8, rest: &[u8]| Frame::v4(PEER4, SELF4).untagged_gue(50_000, [words, 4, 0, 0], rest);
+    let first = Frame::v4(CLIENT4, VIP4).tcp(4000, port::NEAR).fragment(0, true).sized(68).ip();
+    rows.extend([
+        Row::bytes("GUE with another packet's tag", replaced, refused(Refusal::BadTag)),
+        bad("GUE with a stranger's tag".into(), &saying(Said { key: stranger, ..said }, node::SELF)),
+        bad("GUE with the tag for another node".into(), &saying(said, node::FAR6)),
+        bad("GUE without private data".into(), &untagged(0, &inner4().ip())),
+        bad("GUE with one word".into(), &untagged(1, &[vec![0; 4], inner4().ip()].concat())),
+        bad("GUE with two words of zeros".into(), &untagged(2, &[vec![0; 8], inner4().ip()].concat())),
+        // Nothing is noted of it.
+        bad("GUE around a first fragment, forged".into(), &untagged(2, &[vec![0; 8], first].concat())),
+        bad(
+            "GUE over IPv6, forged".into(),
+            &Frame::v6(PEER6, SELF6).untagged_gue(1, [0, 41, 0, 0], &inner6().ip()),
+        ),
+    ]);
+    rows
 }
 
 fn not_for_us() -> Vec<Row> {

@@ -187,6 +187,8 @@ fn settings(own: NodeIndex) -> Settings {
     Settings {
         node: name(own),
         hash_key: HashKey { k0: 0, k1: 0 },
+        tag_keys: lb_common::tag::TagKeys::derived(&HashKey::default()),
+        accept_ipip: false,
         echo_rate: 0,
         icmp_error_rate: 0,
         undeclared: UndeclaredPorts::Pass,
