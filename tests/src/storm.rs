@@ -19,10 +19,6 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 /// Silent connections, and as many that talk all the time.
 const CONNECTIONS: usize = 300;
 const TALK_EVERY: Duration = Duration::from_millis(300);
-/// For so long a silent connection says nothing, and a storm must be over.
-const SILENCE: Duration = Duration::from_secs(75);
-/// How long a flood may take.
-const FLOOD: Duration = Duration::from_secs(40);
 /// Fewer packets are no flood.
 const FEWEST: u64 = 100_000;
 /// How long the last word of the silent ones may take.
@@ -40,6 +36,22 @@ pub enum Storm {
     FullTable,
     /// Every node's table is emptied.
     EmptiedTable,
+}
+
+/// How long a storm takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent {
+    /// How long a flood may take; what has not been sent by then is not sent.
+    pub flood: Duration,
+    /// For so long a silent connection says nothing, and a storm must be over.
+    pub silence: Duration,
+}
+
+impl Extent {
+    /// As much as a few seconds hold.
+    pub const SHORT: Self = Self { flood: Duration::from_secs(8), silence: Duration::from_secs(20) };
+    /// As long as all of it takes.
+    pub const WHOLE: Self = Self { flood: Duration::from_secs(120), silence: Duration::from_secs(140) };
 }
 
 /// Whether the cluster stays as it is meanwhile.
@@ -74,13 +86,14 @@ struct Field<'lab> {
     lab: &'lab Lab,
     residents: Vec<String>,
     newcomer: String,
+    options: AgentOptions,
 }
 
 impl<'lab> Field<'lab> {
-    fn set(lab: &'lab Lab, nodes: u8) -> Result<Self> {
+    fn set(lab: &'lab Lab, nodes: u8, options: AgentOptions) -> Result<Self> {
         let residents: Vec<String> = (1..=nodes).map(|number| format!("n{number}")).collect();
-        let field = Self { lab, residents, newcomer: format!("n{}", nodes + 1) };
-        agents::start(&field.residents()?, &options())?;
+        let field = Self { lab, residents, newcomer: format!("n{}", nodes + 1), options };
+        agents::start(&field.residents()?, &field.options)?;
         field.route(&field.residents)?;
         Ok(field)
     }
@@ -99,7 +112,7 @@ impl<'lab> Field<'lab> {
             set_member(cluster, &self.newcomer, true);
             Ok(())
         })?;
-        agents::start(&[self.lab.node(&self.newcomer)?], &options())?;
+        agents::start(&[self.lab.node(&self.newcomer)?], &self.options)?;
         self.route(&[&self.residents[..], std::slice::from_ref(&self.newcomer)].concat())
     }
 
@@ -111,12 +124,13 @@ impl<'lab> Field<'lab> {
     }
 }
 
-/// Nodes do not ask their kernels: many cannot, and what is promised must not depend on it. `FAIRLEAD_ASK_KERNEL=auto` shows
-/// what asking gives.
-fn options() -> AgentOptions {
-    let ask = std::env::var("FAIRLEAD_ASK_KERNEL").unwrap_or_else(|_| "off".into());
+/// Nodes ask their kernels only where what is promised depends on it: many cannot. That is where a flow has moved and
+/// its entries are lost at its node, too.
+fn options(storm: Storm, membership: Membership) -> AgentOptions {
+    let lost = matches!(storm, Storm::FullTable | Storm::EmptiedTable);
+    let ask = if lost && membership == Membership::NodeJoins { "auto" } else { "off" };
     AgentOptions {
-        arguments: vec!["--ask-kernel".into(), ask],
+        arguments: vec!["--ask-kernel".into(), ask.into()],
         ready_within: READY_WITHIN,
         ..AgentOptions::default()
     }
@@ -126,19 +140,20 @@ fn options() -> AgentOptions {
 ///
 /// # Errors
 /// When a connection breaks, or the storm was none.
-pub fn endure(nodes: u8, storm: Storm, membership: Membership) -> Result<()> {
+pub fn endure(nodes: u8, storm: Storm, membership: Membership, extent: Extent) -> Result<()> {
     cluster(nodes).run(|lab| {
-        let field = Field::set(lab, nodes)?;
+        let silence = extent.silence;
+        let field = Field::set(lab, nodes, options(storm, membership))?;
         for node in lab.nodes()? {
             drop_strangers(&node)?;
         }
         let began = Instant::now();
-        let silent = field.connections(CONNECTIONS, SILENCE)?;
+        let silent = field.connections(CONNECTIONS, silence)?;
         let talking = field.connections(CONNECTIONS, TALK_EVERY)?;
-        rage(&field, storm, membership)?;
-        ensure!(began.elapsed() < SILENCE, "the storm took longer than the silence: {:?}", began.elapsed());
+        rage(&field, storm, membership, extent.flood)?;
+        ensure!(began.elapsed() < silence, "the storm took longer than the silence: {:?}", began.elapsed());
         let words = 2 * CONNECTIONS as u64 * CHUNK;
-        let last = began + SILENCE + ANSWER_WITHIN;
+        let last = began + silence + ANSWER_WITHIN;
         while silent.bytes() + silent.failed() * CHUNK < words && Instant::now() < last {
             sleep(Duration::from_millis(100));
         }
@@ -152,14 +167,14 @@ pub fn endure(nodes: u8, storm: Storm, membership: Membership) -> Result<()> {
     })
 }
 
-fn rage(field: &Field<'_>, storm: Storm, membership: Membership) -> Result<()> {
+fn rage(field: &Field<'_>, storm: Storm, membership: Membership, within: Duration) -> Result<()> {
     let joins = membership == Membership::NodeJoins;
     match storm {
         Storm::Flood(kind, count) => {
             let target = target(if kind == flood::Kind::Datagram { DATAGRAM_PORT } else { ECHO_PORT })?;
-            let flood = field.lab.client()?.thread(move || flood::strangers(kind, target, count, FLOOD))?;
+            let flood = field.lab.client()?.thread(move || flood::strangers(kind, target, count, within))?;
             if joins {
-                sleep(FLOOD / 8);
+                sleep(within / 8);
                 field.join()?;
             }
             let flood = flood.join().map_err(|_| anyhow::anyhow!("the flood panicked"))??;
@@ -229,7 +244,7 @@ fn target(port: u16) -> Result<SocketAddrV4> {
 /// When a connection breaks.
 pub fn endure_blind_syns() -> Result<()> {
     cluster(2).run(|lab| {
-        let field = Field::set(lab, 2)?;
+        let field = Field::set(lab, 2, options(Storm::Flood(flood::Kind::Syn, 0), Membership::NodeJoins))?;
         let connections = field.connections(MOVED, TALK_EVERY)?;
         field.join()?;
         connections.wait_bytes(MOVED as u64 * CHUNK, ANSWER_WITHIN)?;

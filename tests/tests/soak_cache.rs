@@ -1,7 +1,7 @@
-//! The flow table is a cache, with two nodes and with eight: `lab_cache.rs` shows it with three.
+//! The flow table is a cache: all storms at their whole length, with two, three and eight nodes. `lab_cache.rs` shows short ones.
 
 use anyhow::Result;
-use fairlead_tests::storm::{Membership, Storm, endure};
+use fairlead_tests::storm::{Extent, Membership, Storm, endure};
 use fairlead_tests::traffic::flood::Kind;
 
 const STORMS: [Storm; 5] = [
@@ -15,7 +15,7 @@ const STORMS: [Storm; 5] = [
 fn all_storms(nodes: u8) -> Result<()> {
     let all = STORMS.iter().flat_map(|storm| [(*storm, Membership::Stable), (*storm, Membership::NodeJoins)]);
     let broken: Vec<String> = all
-        .filter_map(|(storm, membership)| endure(nodes, storm, membership).err())
+        .filter_map(|(storm, membership)| endure(nodes, storm, membership, Extent::WHOLE).err())
         .map(|error| format!("{error:#}"))
         .collect();
     anyhow::ensure!(broken.is_empty(), "{}", broken.join("\n"));
@@ -25,6 +25,11 @@ fn all_storms(nodes: u8) -> Result<()> {
 #[test]
 fn no_storm_breaks_a_connection_of_two_nodes() -> Result<()> {
     all_storms(2)
+}
+
+#[test]
+fn no_storm_breaks_a_connection_of_three_nodes() -> Result<()> {
+    all_storms(3)
 }
 
 #[test]
