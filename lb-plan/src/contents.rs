@@ -68,7 +68,7 @@ impl Region {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
     /// Writes the configuration.
-    WriteConfig(Config),
+    WriteConfig(Box<Config>),
     /// Writes an interface.
     WriteLink(u32, Link),
     /// Removes an interface.
@@ -133,7 +133,7 @@ impl Contents {
     /// by reading back.
     pub fn apply(&mut self, op: &Op) {
         match op {
-            Op::WriteConfig(config) => self.config = Some(*config),
+            Op::WriteConfig(config) => self.config = Some(**config),
             Op::WriteLink(ifindex, link) => put(&mut self.links, *ifindex, *link),
             Op::RemoveLink(ifindex) => drop_entry(&mut self.links, ifindex),
             Op::WriteNode(index, node) => put(&mut self.nodes, *index, *node),

@@ -118,7 +118,7 @@ impl Maps {
     /// When the kernel refuses; the operation has then done nothing.
     pub fn apply(&mut self, op: &Op) -> Result<(), MapsError> {
         match op {
-            Op::WriteConfig(config) => written(name::CONFIG, op, self.config.set(0, config, 0)),
+            Op::WriteConfig(config) => written(name::CONFIG, op, self.config.set(0, **config, 0)),
             Op::WriteLink(ifindex, link) => written(name::LINKS, op, self.links.insert(ifindex, link, 0)),
             Op::RemoveLink(ifindex) => removed(name::LINKS, op, self.links.remove(ifindex)),
             Op::WriteNode(index, node) => {

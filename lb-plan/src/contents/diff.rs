@@ -22,7 +22,7 @@ pub fn diff(installed: &Contents, desired: &Contents) -> Vec<Op> {
     write(&mut ops, &installed.peers, &desired.peers, Op::WritePeer);
     write(&mut ops, &installed.peer_macs, &desired.peer_macs, Op::WritePeerMac);
     if let Some(config) = desired.config.filter(|config| installed.config != Some(*config)) {
-        ops.push(Op::WriteConfig(config));
+        ops.push(Op::WriteConfig(Box::new(config)));
     }
     write_rings(&mut ops, installed, desired);
     write_vips(&mut ops, &installed.vips, &desired.vips);
