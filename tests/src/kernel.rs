@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, bail, ensure};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
-use lb_agent::dataplane::object::{self, ASKING_PROGRAM, EMPTY_PROGRAM, PROGRAM};
+use lb_agent::dataplane::object::{ASKING_PROGRAM, EMPTY_PROGRAM, OBJECT, PROGRAM};
 use lb_common::maps::{capacity, name};
 
 pub use maps::fill;
@@ -32,7 +32,7 @@ impl Kernel {
     /// # Errors
     /// When the object is missing, the kernel refuses it, or this process may not load programs.
     pub fn load(tables: &HostTables) -> Result<Self> {
-        Self::load_object(tables, object::OBJECT)
+        Self::load_object(tables, OBJECT)
     }
 
     /// As [`Kernel::load`], with an object whose gaps may be filled.
