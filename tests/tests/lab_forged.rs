@@ -119,6 +119,9 @@ fn watched<T: Send>(job: impl FnOnce() -> Result<T> + Send, holds: impl Fn() -> 
     })
 }
 
+/// The packet of this number.
+type Forge = fn(&Known, u32) -> Vec<u8>;
+
 const UP: u8 = 0xc0;
 const ADMIN_DOWN: u8 = 0;
 
@@ -129,13 +132,13 @@ fn forged_answers_and_gue_change_nothing_and_are_counted() -> Result<()> {
         let crowd = Crowd::gather(lab)?;
         let known = Known::of(lab)?;
         let all_alive = || {
-            for node in 0..known.others.len() {
+            for (node, (_, name)) in OTHERS.into_iter().enumerate() {
                 let (silence, cell) = known.silence(node);
-                ensure!(silence < LIMIT && cell.state == LIVENESS_UP, "{}: {cell:?}", OTHERS[node].1);
+                ensure!(silence < LIMIT && cell.state == LIVENESS_UP, "{name}: {cell:?}");
             }
             Ok(())
         };
-        let forgeries: [(&str, fn(&Known, u32) -> Vec<u8>); 2] = [
+        let forgeries: [(&str, Forge); 2] = [
             ("AdminDown", |known, n| known.answer(n as usize % 3, ADMIN_DOWN, u64::from(n))),
             ("GUE", |known, n| known.gue(n as usize % 3, n as u16, n)),
         ];
