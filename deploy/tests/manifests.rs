@@ -261,7 +261,7 @@ fn agents_find_the_key_that_a_controller_makes_and_have_time_to_leave() -> Resul
     let keys = volumes.iter().find(|volume| volume["secret"]["secretName"] == "fairlead-tag-keys");
     // No cluster has to have any.
     ensure!(keys.is_some_and(|volume| volume["secret"]["optional"] == true), "{volumes:?}");
-    ensure!(arguments.iter().any(|it| *it == "--tag-keys-file=/etc/fairlead/tag-keys/keys"), "{arguments:?}");
+    ensure!(arguments.contains(&"--tag-keys-file=/etc/fairlead/tag-keys/keys"), "{arguments:?}");
     let grace = arguments.iter().find_map(|it| it.strip_prefix("--shutdown-grace=")).context("no grace")?;
     let period = pod["terminationGracePeriodSeconds"].as_u64().context("a period")?;
     ensure!(period * 1000 >= 2 * grace.parse::<u64>()?, "{period} s for {grace} ms");
