@@ -319,6 +319,9 @@ fn decide_tcp<W: World>(question: &Question, world: &W) -> Step {
     {
         return to_holder(question);
     }
+    if is_held(question, world) {
+        return question.quietly(Action::Hold, question.own);
+    }
     let first = question.asked == 0;
     // A SYN begins a flow where it comes first. If it is noted as another's, that one is asked: so a blind SYN does not
     // end what lives there. (A SYN of a live connection is answered by its kernel alone, RFC 5961 section 4.)
@@ -350,7 +353,26 @@ fn is_ours<W: World>(question: &Question, world: &W) -> bool {
     }
     // A SYN may have been a stranger's, or one sent again after the ring had changed, while the connection lives with
     // somebody who led before.
-    !(first && question.is(Standing::HalfOpen) && world.find(Part::FORMER) != NO_NODE)
+    let [last, before, ..] = question.slot.former;
+    let others_led = last != NO_NODE && (last != question.own || before != NO_NODE);
+    let may_be_elsewhere = || world.find(Part::FORMER) != NO_NODE || world.has_recent_death();
+    !(first && question.is(Standing::HalfOpen) && others_led && may_be_elsewhere())
+}
+
+/// Whether somebody else may have the flow who has just gone silent, and is likely to be back: then a SYN, which may be a
+/// stranger's, is not to begin it here, and what follows a SYN not to be believed.
+#[inline(always)]
+fn is_held<W: World>(question: &Question, world: &W) -> bool {
+    if question.asked != 0 {
+        return false;
+    }
+    if question.is_own() {
+        return question.is(Standing::HalfOpen) && world.find(Part::FORMER) == NO_NODE;
+    }
+    question.kind == Kind::Opening
+        && question.is_elsewhere()
+        && !question.is(Standing::Closed)
+        && world.has_recent_death()
 }
 
 /// Whether the packet begins anew what is over at another node.

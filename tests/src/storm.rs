@@ -26,6 +26,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// Connections that a join moves, and that blind SYNs are sent for.
 const MOVED: usize = 400;
 const CHUNK: u64 = 512;
+/// Blind SYNs a second.
+const SYN_RATE: u64 = 20_000;
 
 /// What comes over the nodes.
 #[derive(Clone, Copy, Debug)]
@@ -43,15 +45,20 @@ pub enum Storm {
 pub struct Extent {
     /// How long a flood may take; what has not been sent by then is not sent.
     pub flood: Duration,
+    /// Packets of a flood a second. Clients, router and nodes share the processors of one machine: as fast as it goes would
+    /// starve the probes between nodes, and tell nothing of the table.
+    pub rate: u64,
     /// For so long a silent connection says nothing, and a storm must be over.
     pub silence: Duration,
 }
 
 impl Extent {
     /// As much as a few seconds hold.
-    pub const SHORT: Self = Self { flood: Duration::from_secs(8), silence: Duration::from_secs(20) };
+    pub const SHORT: Self =
+        Self { flood: Duration::from_secs(8), rate: 50_000, silence: Duration::from_secs(20) };
     /// As long as all of it takes.
-    pub const WHOLE: Self = Self { flood: Duration::from_secs(120), silence: Duration::from_secs(140) };
+    pub const WHOLE: Self =
+        Self { flood: Duration::from_secs(120), rate: 25_000, silence: Duration::from_secs(140) };
 }
 
 /// Whether the cluster stays as it is meanwhile.
@@ -150,7 +157,7 @@ pub fn endure(nodes: u8, storm: Storm, membership: Membership, extent: Extent) -
         let began = Instant::now();
         let silent = field.connections(CONNECTIONS, silence)?;
         let talking = field.connections(CONNECTIONS, TALK_EVERY)?;
-        rage(&field, storm, membership, extent.flood)?;
+        rage(&field, storm, membership, extent)?;
         ensure!(began.elapsed() < silence, "the storm took longer than the silence: {:?}", began.elapsed());
         let words = 2 * CONNECTIONS as u64 * CHUNK;
         let last = began + silence + ANSWER_WITHIN;
@@ -159,6 +166,7 @@ pub fn endure(nodes: u8, storm: Storm, membership: Membership, extent: Extent) -
         }
         println!("{nodes} nodes, {storm:?}, {membership:?}:");
         let reports = [("silent", silent.finish()?), ("talking", talking.finish()?)];
+        show_outcomes(lab)?;
         reports.iter().for_each(|(name, report)| println!("  {name}: {report}"));
         for (name, report) in reports {
             ensure!(report.failed() == 0, "{nodes} nodes, {storm:?}, {membership:?}: {name}: {report}");
@@ -167,12 +175,14 @@ pub fn endure(nodes: u8, storm: Storm, membership: Membership, extent: Extent) -
     })
 }
 
-fn rage(field: &Field<'_>, storm: Storm, membership: Membership, within: Duration) -> Result<()> {
+fn rage(field: &Field<'_>, storm: Storm, membership: Membership, extent: Extent) -> Result<()> {
+    let Extent { flood: within, rate, .. } = extent;
     let joins = membership == Membership::NodeJoins;
     match storm {
         Storm::Flood(kind, count) => {
             let target = target(if kind == flood::Kind::Datagram { DATAGRAM_PORT } else { ECHO_PORT })?;
-            let flood = field.lab.client()?.thread(move || flood::strangers(kind, target, count, within))?;
+            let flood =
+                field.lab.client()?.thread(move || flood::strangers(kind, target, count, rate, within))?;
             if joins {
                 sleep(within / 8);
                 field.join()?;
@@ -249,14 +259,27 @@ pub fn endure_blind_syns() -> Result<()> {
         field.join()?;
         connections.wait_bytes(MOVED as u64 * CHUNK, ANSWER_WITHIN)?;
         let target = target(ECHO_PORT)?;
-        let flood = lab.client()?.run(|| flood::blind_syns(source(target)?, target))?;
+        let flood = lab.client()?.run(|| flood::blind_syns(source(target)?, target, SYN_RATE))?;
         println!("{} SYNs in {:.1?}", flood.sent, flood.took);
         connections.wait_bytes(MOVED as u64 * CHUNK, ANSWER_WITHIN).context("after the SYNs")?;
         let report = connections.finish()?;
         println!("{report}");
+        show_outcomes(lab)?;
         ensure!(report.failed() == 0, "{report}");
         Ok(())
     })
+}
+
+/// Prints what the nodes have made of packets: where a connection breaks, this says how.
+fn show_outcomes(lab: &Lab) -> Result<()> {
+    for node in lab.nodes()? {
+        // One that has not joined has no agent.
+        let Ok(status) = node.status() else { continue };
+        let outcomes = agents::list(&status, "outcomes")?.iter().filter(|it| it["packets"] != 0);
+        let counts: Vec<String> = outcomes.map(|it| format!("{} {}", it["name"], it["packets"])).collect();
+        println!("  {}: {}", node.name(), counts.join(", "));
+    }
+    Ok(())
 }
 
 /// The address that this host speaks to a target from.

@@ -118,6 +118,25 @@ fn a_syn_that_may_have_been_a_strangers_does_not_hide_who_led_before() {
 }
 
 #[test]
+fn while_a_node_is_silent_no_syn_takes_over_what_it_may_have() {
+    let held = step(Action::Hold, OWN);
+    let syn = |known| after_a_death(&question(Kind::Opening, known), |n| n != 4);
+    assert_eq!(syn(Some((4, Moved))), held);
+    assert_eq!((syn(Some((4, Closed))), syn(None)), (own(HalfOpen), own(HalfOpen)));
+    let acked = question(Kind::Tcp, Some((OWN, HalfOpen)));
+    assert_eq!(after_a_death(&acked, |n| n < 4), held, "who led may be back at once");
+    assert_eq!(after_a_death(&acked, |n| n == 5), step(Action::Ask, 5));
+    let unled = Question { slot: slot([OWN, 1, 2, 3], &[]), ..acked };
+    assert_eq!(after_a_death(&unled, |_| false), own(Open), "nobody led");
+    let stands_in = Question { slot: slot([1, OWN, 2, 3], &[OWN]), ..acked };
+    assert_eq!(
+        after_a_death(&stands_in, |_| false),
+        own(Moved),
+        "nobody but this node in place of the dead leader"
+    );
+}
+
+#[test]
 fn after_a_syn_at_home_only_what_is_certain_is_an_older_flow() {
     let asked = |standing| Question {
         slot: slot([1, OWN, 2, 3], &[OWN]),

@@ -19,6 +19,8 @@ pub const SOURCES: &str = "198.18.0.0/15";
 const PACE: Duration = Duration::from_micros(50);
 /// Packets between two looks at the clock.
 const LOOK_EVERY: u64 = 1024;
+/// Packets that are sent at once where there is a rate.
+const BURST: u64 = 64;
 /// Offsets in a packet without IP options.
 const SOURCE: usize = 12;
 const PORT: usize = 20;
@@ -43,12 +45,12 @@ pub struct Flood {
     pub took: Duration,
 }
 
-/// Sends `count` packets to `target`, each from an address and port of its own, as fast as it goes, but for no longer
-/// than `within`. To be called inside a host.
+/// Sends `count` packets to `target`, each from an address and port of its own, at `rate` a second or as fast as it goes,
+/// but for no longer than `within`. To be called inside a host.
 ///
 /// # Errors
 /// When the kernel gives no raw socket, or will not send.
-pub fn strangers(kind: Kind, target: SocketAddrV4, count: u64, within: Duration) -> Result<Flood> {
+pub fn strangers(kind: Kind, target: SocketAddrV4, count: u64, rate: u64, within: Duration) -> Result<Flood> {
     let raw = raw_socket()?;
     let begun = Instant::now();
     let mut random = Stream::new(count);
@@ -63,6 +65,7 @@ pub fn strangers(kind: Kind, target: SocketAddrV4, count: u64, within: Duration)
         packet[PORT..PORT + 2].copy_from_slice(&(1024 | u16::from_be_bytes([d, e])).to_be_bytes());
         send(&raw, &packet, target)?;
         sent += 1;
+        keep_pace(begun, sent, rate);
     }
     Ok(Flood { sent, took: begun.elapsed() })
 }
@@ -72,14 +75,23 @@ pub fn strangers(kind: Kind, target: SocketAddrV4, count: u64, within: Duration)
 /// # Errors
 /// As [`strangers`].
 pub fn syns(target: SocketAddrV4, count: u64) -> Result<Flood> {
-    strangers(Kind::Syn, target, count, Duration::MAX)
+    strangers(Kind::Syn, target, count, u64::MAX, Duration::MAX)
 }
 
-/// Sends one valid SYN from each port of `source` but zero: of a client, the ports of its connections included.
+/// Waits where more has been sent than the rate allows.
+fn keep_pace(begun: Instant, sent: u64, rate: u64) {
+    if sent % BURST == 0 {
+        let due = Duration::from_micros(sent.saturating_mul(1_000_000) / rate);
+        std::thread::sleep(due.saturating_sub(begun.elapsed()));
+    }
+}
+
+/// Sends one valid SYN from each port of `source` but zero, at `rate` a second: of a client, the ports of its connections
+/// included.
 ///
 /// # Errors
 /// As [`strangers`].
-pub fn blind_syns(source: Ipv4Addr, target: SocketAddrV4) -> Result<Flood> {
+pub fn blind_syns(source: Ipv4Addr, target: SocketAddrV4, rate: u64) -> Result<Flood> {
     let raw = raw_socket()?;
     let begun = Instant::now();
     let mut packet = Vec::with_capacity(64);
@@ -90,6 +102,7 @@ pub fn blind_syns(source: Ipv4Addr, target: SocketAddrV4) -> Result<Flood> {
             .syn()
             .write(&mut packet, &[])?;
         send(&raw, &packet, target)?;
+        keep_pace(begun, port.into(), rate);
     }
     Ok(Flood { sent: u16::MAX.into(), took: begun.elapsed() })
 }

@@ -57,9 +57,9 @@ fn bereaved() -> Vec<Row> {
         })
         .after(&[&syn(port::FORMERS_LOST)])
         .leaves(&[(node::SELF, HalfOpen)]),
-        Row::frame("begun, the only former leader just lost", &tcp(port::FORMER_LOST), LOCAL)
+        Row::frame("begun, the only former leader just lost", &tcp(port::FORMER_LOST), orphaned())
             .after(&[&syn(port::FORMER_LOST)])
-            .leaves(&[(node::SELF, Open)]),
+            .leaves(&[(node::SELF, HalfOpen)]),
         Row::frame("SYN, a former leader just lost", &syn(port::FORMERS_LOST), LOCAL)
             .leaves(&[(node::SELF, HalfOpen)]),
         Row::frame("unknown, the leader long dead", &tcp(port::SELF_BEHIND_DEAD), UNOWNED),

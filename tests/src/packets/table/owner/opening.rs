@@ -36,9 +36,6 @@ fn begun() -> Vec<Row> {
         Row::frame("SYN after SYN is not for the former leader", &new, LOCAL)
             .after(&[&new])
             .leaves(&[(node::SELF, HalfOpen)]),
-        Row::frame("ACK after SYN, the former leader is lost", &tcp(port::FORMER_LOST), LOCAL)
-            .after(&[&syn(port::FORMER_LOST)])
-            .leaves(&[(node::SELF, Open)]),
         // Only who led can have what is older than the SYN.
         Row::frame("ACK after SYN is not for successors", &tcp(port::SUCCESSORS), LOCAL)
             .after(&[&syn(port::SUCCESSORS)])
