@@ -80,7 +80,7 @@ pub fn syns(target: SocketAddrV4, count: u64) -> Result<Flood> {
 
 /// Waits where more has been sent than the rate allows.
 fn keep_pace(begun: Instant, sent: u64, rate: u64) {
-    if sent % BURST == 0 {
+    if sent.is_multiple_of(BURST) {
         let due = Duration::from_micros(sent.saturating_mul(1_000_000) / rate);
         std::thread::sleep(due.saturating_sub(begun.elapsed()));
     }

@@ -1,6 +1,6 @@
 //! The flow's owner, or who is to be asked, is gone or cannot be reached.
 
-use lb_common::flows::Standing::{HalfOpen, Moved, Open, Unconfirmed};
+use lb_common::flows::Standing::{HalfOpen, Moved, Unconfirmed};
 use lb_common::verdict::Refusal;
 
 use super::opening::opening;
