@@ -9,7 +9,6 @@ use fairlead_tests::packets::fixture::Fixture;
 use fairlead_tests::packets::oracle::is_stranger;
 use fairlead_tests::packets::table::{self, Row};
 use fairlead_tests::pair::Pair;
-use lb_common::maps::Liveness;
 use lb_common::verdict::{COUNTERS, Outcome};
 
 /// What is wrong with a row, one line for each.
