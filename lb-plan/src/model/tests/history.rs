@@ -222,7 +222,7 @@ fn what_is_told_to_routers_stays_while_anything_of_it_is_wrong() {
             &["fast out_of_range", "p unknown_reference", "p stays_as_before"],
         ),
         (("kind: Community", ""), &["a unknown_community", "a stays_as_before"]),
-        (("communities: [vpn]", "communities: [1]"), &["a unknown_community", "a stays_as_before"]),
+        (("communities: [vpn]", "communities: ['1']"), &["a unknown_community", "a stays_as_before"]),
         (("localPref: 7", "aggregationLength: 33"), &["a out_of_range", "a stays_as_before"]),
     ] {
         let (model, problems) = after(&[speaking(&[]), speaking(&[change]), speaking(&[change])]);
