@@ -60,20 +60,25 @@ fn an_announced_aggregate_ends_at_the_node_and_hides_nothing() -> Result<()> {
     })
 }
 
-/// Datagrams for nobody are received once each, with little else.
+/// Datagrams for nobody are received once each, with little else. The router's kernel may have the route a moment later
+/// than its BGP.
 fn goes_round_no_more(lab: &Lab, node: &Node<'_>) -> Result<()> {
-    let before = received(node)?;
-    lab.client()?.run(|| {
-        let socket = UdpSocket::bind("0.0.0.0:0")?;
-        socket.set_ttl(255)?;
-        for _ in 0..10 {
-            socket.send_to(b"x", (NOBODY, 9))?;
-        }
-        Ok(())
+    let received_as = wait(WITHIN, || {
+        let before = received(node)?;
+        lab.client()?.run(|| {
+            let socket = UdpSocket::bind("0.0.0.0:0")?;
+            socket.set_ttl(255)?;
+            for _ in 0..10 {
+                socket.send_to(b"x", (NOBODY, 9))?;
+            }
+            Ok(())
+        })?;
+        sleep(Duration::from_millis(500));
+        let received_as = received(node)? - before;
+        ensure!(received_as >= 10, "10 datagrams for nobody were received as {received_as} packets");
+        Ok(received_as)
     })?;
-    sleep(Duration::from_millis(500));
-    let received = received(node)? - before;
-    ensure!((10..200).contains(&received), "10 datagrams for nobody were received as {received} packets");
+    ensure!(received_as < 200, "10 datagrams for nobody were received as {received_as} packets");
     Ok(())
 }
 
