@@ -4,7 +4,7 @@ use fairlead_tests::packets::build::Frame;
 use lb_common::maps::way;
 use lb_common::verdict::Outcome;
 
-use super::cluster::{Leads, PEER4, PORT, SELF4, v6, vip4, vip6};
+use super::cluster::{Leads, PORT, v6, vip4, vip6};
 
 /// Which program of the object is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,13 +109,11 @@ pub fn all() -> Vec<Case> {
         smallest(floor("harness", Program::Harness)),
         largest(floor("harness", Program::Harness)),
     ];
-    for kind in [miss(), suspect(), l2_v4(), gue_v4(), ipip_v4(), decapsulation(), owner(), delegation()] {
+    for kind in [miss(), suspect(), l2_v4(), gue_v4(), ipip_v4(), owner(), delegation()] {
         for (vips, rings) in VIPS_AND_RINGS {
             cases.extend(FLOWS.map(|flows| Case { kind: kind.clone(), flows, vips, rings }));
         }
     }
-    // Its tag is that of one flow, which the harness cannot make for another.
-    cases.push(smallest(decapsulation()));
     // No two Services share a ring, and every flow meets a slot of its own: the worst for the caches.
     cases.extend([l2_v4(), gue_v4()].map(|kind| Case { rings: vips, ..largest(kind) }));
     cases.extend([owner_new(), owner_udp(), l2_v6(), gue_v6()].map(largest));
@@ -180,22 +178,6 @@ fn ipip_v4() -> Kind {
         outcome: Outcome::ForwardedIpip,
         way: way::IPIP4,
         growth: IPIP4,
-        goal: None,
-        ..l2_v4()
-    }
-}
-
-fn decapsulation() -> Kind {
-    Kind {
-        name: "decapsulate",
-        frame: Frame::v4(PEER4, SELF4).gue(50_000, [0, 4, 0, 0], &v4().ip()),
-        outcome: Outcome::Decapsulated,
-        leads: Leads::Self_,
-        known: true,
-        flow_at: V4_AT[0] + GUE4,
-        port_at: V4_AT[2] + GUE4,
-        vip_at: V4_AT[1] + GUE4,
-        growth: -(GUE4 as i32),
         goal: None,
         ..l2_v4()
     }
