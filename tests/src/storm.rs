@@ -230,8 +230,12 @@ fn own_index(node: &Node<'_>) -> Result<NodeIndex> {
     Ok(own["index"].as_u64().context("no index")?.try_into()?)
 }
 
-/// Before connection tracking, which hooks in at priority -200: it has its own limits, and they are not what is tested.
-fn drop_strangers(host: &Host) -> Result<()> {
+/// Has a host drop what a flood sends, before connection tracking, which hooks in at priority -200: it has its own limits,
+/// and they are not what is tested.
+///
+/// # Errors
+/// When the rules are refused.
+pub fn drop_strangers(host: &Host) -> Result<()> {
     let rules = format!(
         "table ip flood {{ chain before-conntrack {{ \
          type filter hook prerouting priority raw; ip saddr {} drop; }}; }}",

@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use fairlead_tests::events::{Carrier, EVERYBODY, NEWCOMER, RESIDENTS, Stage, cluster};
 use fairlead_tests::lab::topology::ECHO_PORT;
-use fairlead_tests::lab::{Host, Lab, WEB_V4};
+use fairlead_tests::lab::{Lab, WEB_V4};
+use fairlead_tests::storm::drop_strangers;
 use fairlead_tests::traffic::{TcpLoad, flood};
 
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
@@ -28,7 +29,7 @@ fn a_flood_of_syns_pushes_no_connection_out() -> Result<()> {
     cluster().run(|lab| {
         let stage = Stage::set(lab, Carrier::Fairlead)?;
         for node in lab.nodes()? {
-            drop_spoofed(&node)?;
+            drop_strangers(&node)?;
         }
         let SocketAddr::V4(target) = SocketAddr::new(WEB_V4, ECHO_PORT) else { bail!("an IPv4 VIP") };
         let client = lab.client()?;
@@ -54,16 +55,6 @@ fn a_flood_of_syns_pushes_no_connection_out() -> Result<()> {
         }
         Ok(())
     })
-}
-
-/// Before connection tracking, which hooks in at priority -200.
-fn drop_spoofed(host: &Host) -> Result<()> {
-    let rules = format!(
-        "table ip flood {{ chain before-conntrack {{ \
-         type filter hook prerouting priority raw; ip saddr {} drop; }}; }}",
-        flood::SOURCES
-    );
-    host.command("nft").args(["-f", "-"]).feed(rules).text().map(drop)
 }
 
 /// Packets for VIPs that have come to the node that is to have them, over all nodes.

@@ -227,23 +227,21 @@ fn own_route(route: &RouteMessage) -> Option<IpNet> {
 }
 
 fn route(net: IpNet) -> RouteMessage {
-    let protocol = RouteProtocol::from(PROTOCOL);
     match net {
-        IpNet::V4(net) => RouteMessageBuilder::<std::net::Ipv4Addr>::new()
-            .destination_prefix(net.network(), net.prefix_len())
-            .table_id(TABLE)
-            .protocol(protocol)
-            .scope(RouteScope::Universe)
-            .kind(RouteType::BlackHole)
-            .build(),
-        IpNet::V6(net) => RouteMessageBuilder::<std::net::Ipv6Addr>::new()
-            .destination_prefix(net.network(), net.prefix_len())
-            .table_id(TABLE)
-            .protocol(protocol)
-            .scope(RouteScope::Universe)
-            .kind(RouteType::BlackHole)
-            .build(),
+        IpNet::V4(net) => blackhole(
+            RouteMessageBuilder::<std::net::Ipv4Addr>::new()
+                .destination_prefix(net.network(), net.prefix_len()),
+        ),
+        IpNet::V6(net) => blackhole(
+            RouteMessageBuilder::<std::net::Ipv6Addr>::new()
+                .destination_prefix(net.network(), net.prefix_len()),
+        ),
     }
+}
+
+fn blackhole<T>(builder: RouteMessageBuilder<T>) -> RouteMessage {
+    let builder = builder.table_id(TABLE).protocol(RouteProtocol::from(PROTOCOL));
+    builder.scope(RouteScope::Universe).kind(RouteType::BlackHole).build()
 }
 
 /// What is there already, or gone already, is as it shall be.

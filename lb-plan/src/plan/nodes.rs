@@ -102,18 +102,11 @@ impl<'a> Roster<'a> {
     /// Which indices are those of nodes that are there, or installed: a Node object that is gone for a moment takes
     /// no connections with it, so a node that is away stays a former leader for as long as the others do.
     pub(super) fn seated(&self, installed: &Contents) -> Vec<bool> {
-        let mut seated = vec![false; capacity::NODES];
-        for index in installed.peers.values() {
-            if let Some(is_seated) = seated.get_mut(usize::from(*index)) {
-                *is_seated = true;
-            }
-        }
-        for seat in self.seats.values() {
-            if let Some(is_seated) = seated.get_mut(usize::from(seat.index)) {
-                *is_seated = true;
-            }
-        }
-        seated
+        marked(self.indices().chain(installed.peers.values().copied()))
+    }
+
+    fn indices(&self) -> impl Iterator<Item = NodeIndex> {
+        self.seats.values().map(|seat| seat.index)
     }
 
     /// All nodes with equal shares.
@@ -182,7 +175,7 @@ impl<'a> Roster<'a> {
     }
 
     fn install_away(&self, contents: &mut Contents, installed: &Contents) {
-        let is_there = self.seated(&Contents::default());
+        let is_there = marked(self.indices());
         let is_there = |index: NodeIndex| is_there.get(usize::from(index)).is_some_and(|is_there| *is_there);
         if installed.peers.values().all(|index| is_there(*index)) {
             return;
@@ -238,6 +231,17 @@ impl<'a> Roster<'a> {
         };
         self.seats.iter().map(state).collect()
     }
+}
+
+/// Of every index that there can be, whether it is one of these.
+fn marked(indices: impl Iterator<Item = NodeIndex>) -> Vec<bool> {
+    let mut marked = vec![false; capacity::NODES];
+    for index in indices {
+        if let Some(is_marked) = marked.get_mut(usize::from(index)) {
+            *is_marked = true;
+        }
+    }
+    marked
 }
 
 fn mac_of(installed: &Contents, index: NodeIndex) -> Option<[u8; 8]> {

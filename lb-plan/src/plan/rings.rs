@@ -215,15 +215,17 @@ fn without(
         Preferences::new(&ring_members(&others), size)
     };
     let draining = others.iter().map(|share| roster.is_draining(&share.node)).collect();
-    let strangers: Vec<Vec<u16>> = preferences.choices(NEXT_BEST).map(<[u16]>::to_vec).collect();
+    let preferences = Arc::new(preferences);
     let index = |number: u16| roster.index(&others.get(usize::from(number))?.node);
-    let mut built = Built::of(Arc::new(preferences), draining);
-    let with_strangers = |(slot, strangers): (&Slot, Vec<u16>)| {
+    let mut built = Built::of(preferences.clone(), draining);
+    let with_strangers = |(slot, strangers): (&Slot, &[u16])| {
         let mut former = slot.former;
-        strangers.into_iter().filter_map(index).for_each(|node| note(&mut former, node));
+        strangers.iter().copied().filter_map(index).for_each(|node| note(&mut former, node));
         Slot { former, ..*slot }
     };
-    Some(built.slots(&others, roster).iter().zip(strangers).map(with_strangers).collect())
+    Some(
+        built.slots(&others, roster).iter().zip(preferences.choices(NEXT_BEST)).map(with_strangers).collect(),
+    )
 }
 
 fn ring_members(members: &[Share]) -> Vec<Member<'_>> {

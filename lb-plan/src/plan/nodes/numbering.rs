@@ -69,7 +69,6 @@ pub(super) fn named_in_all<'a>(rings: impl Iterator<Item = &'a Slots>) -> Vec<bo
 /// The nodes that a slot names.
 pub(super) fn named_in(slot: &Slot) -> impl Iterator<Item = NodeIndex> + use<> {
     let order = std::iter::once(slot.leader).chain(slot.successors);
-    order
-        .chain(slot.former.into_iter().take_while(|index| *index != NO_NODE))
-        .filter(|index| *index != NO_NODE)
+    let former = slot.former.into_iter().take_while(|index| *index != NO_NODE);
+    order.filter(|index| *index != NO_NODE).chain(former)
 }
