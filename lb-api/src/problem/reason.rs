@@ -323,7 +323,7 @@ pub enum Reason {
     #[error("spec.loadBalancerIP asks for an address, too; write only the annotation")]
     AddressAskedTwice,
     /// A protocol that is not served.
-    #[error("{protocol} is not served, only TCP and UDP; port {port} is left out")]
+    #[error("{protocol} is not served, only TCP, UDP and SCTP; port {port} is left out")]
     UnservedProtocol {
         /// As written.
         protocol: String,

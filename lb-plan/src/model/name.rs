@@ -106,6 +106,8 @@ pub enum Protocol {
     Tcp,
     /// UDP.
     Udp,
+    /// SCTP.
+    Sctp,
 }
 
 impl Protocol {
@@ -114,6 +116,7 @@ impl Protocol {
         match written {
             None | Some("TCP") => Some(Self::Tcp),
             Some("UDP") => Some(Self::Udp),
+            Some("SCTP") => Some(Self::Sctp),
             Some(_) => None,
         }
     }
@@ -123,6 +126,7 @@ impl Protocol {
         match self {
             Self::Tcp => ip::protocol::TCP,
             Self::Udp => ip::protocol::UDP,
+            Self::Sctp => ip::protocol::SCTP,
         }
     }
 
@@ -131,6 +135,7 @@ impl Protocol {
         match self {
             Self::Tcp => "TCP",
             Self::Udp => "UDP",
+            Self::Sctp => "SCTP",
         }
     }
 }

@@ -210,16 +210,17 @@ fn of_two_services_with_a_port_the_later_by_name_loses_it() {
 }
 
 #[test]
-fn tcp_and_udp_share_a_port_and_sctp_is_refused() {
-    let three = service("s", "").replace(
+fn protocols_share_a_port_and_an_unknown_one_is_refused() {
+    let four = service("s", "").replace(
         "[{port: 80}]",
-        "[{name: t, port: 80, protocol: TCP}, {name: u, port: 80, protocol: UDP}, {name: s, port: 80, protocol: SCTP}]",
+        "[{name: t, port: 80, protocol: TCP}, {name: u, port: 80, protocol: UDP}, {name: s, port: 80, protocol: SCTP}, \
+         {name: d, port: 80, protocol: DCCP}]",
     );
-    let (model, mut problems) = build(&[BASE, &three]);
+    let (model, mut problems) = build(&[BASE, &four]);
     problems.retain(|problem| !problem.contains("no endpoint can serve"));
-    assert_problem(&problems, &["spec.ports[2].protocol: ", "SCTP"]);
+    assert_problem(&problems, &["spec.ports[3].protocol: ", "DCCP"]);
     let protocols: Vec<_> = model.services[&name("s")].vips.iter().map(|vip| vip.protocol).collect();
-    assert_eq!(protocols, [Protocol::Tcp, Protocol::Udp]);
+    assert_eq!(protocols, [Protocol::Tcp, Protocol::Udp, Protocol::Sctp]);
 }
 
 #[test]

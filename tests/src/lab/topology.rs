@@ -120,6 +120,8 @@ pub enum Protocol {
     Tcp,
     /// UDP.
     Udp,
+    /// SCTP.
+    Sctp,
 }
 
 /// The VIP of the standard lab's Service `web` (policy Local, pods on n1 to n3).
@@ -139,6 +141,8 @@ pub const HTTP_PORT: u16 = 80;
 pub const ECHO_PORT: u16 = 7000;
 /// The port of every pod's datagram echo server.
 pub const DATAGRAM_PORT: u16 = 7001;
+/// The port for SCTP, which pods serve where a test starts a server for it.
+pub const SCTP_PORT: u16 = 3868;
 
 impl Topology {
     /// A client, the router, n1 to n3 in rack a, n4 and n5 in rack b, two pods a node; the Services `web`,
@@ -222,6 +226,17 @@ impl Topology {
                 port("datagram", Protocol::Udp, DATAGRAM_PORT),
             ],
         });
+        self
+    }
+
+    /// Gives every Service a port for SCTP.
+    #[must_use]
+    pub fn with_sctp(mut self) -> Self {
+        for service in &mut self.services {
+            let port =
+                PortSpec { name: "sctp", protocol: Protocol::Sctp, port: SCTP_PORT, target: SCTP_PORT };
+            service.ports.push(port);
+        }
         self
     }
 
