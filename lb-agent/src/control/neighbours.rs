@@ -156,6 +156,7 @@ fn neighbour(peer: &Peer, context: &Context<'_>, routes: Option<Arc<Routes>>) ->
         transport: transport(peer, address),
         config: config(peer, address, context),
         bfd: peer.bfd.as_ref().map(|profile| bfd(profile, peer.multihop)),
+        multihop: peer.multihop,
         routes,
     })
 }

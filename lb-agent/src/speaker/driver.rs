@@ -234,6 +234,11 @@ impl Driver {
             Action::Down(ending) => {
                 tracing::warn!(peer = %self.name, "BGP session is down: {}", ending.cause)
             }
+            Action::Refused(refused) => tracing::warn!(
+                peer = %self.name,
+                "the router refuses capabilities ({}); the next OPEN goes without",
+                refused.names().join(", ")
+            ),
         }
     }
 

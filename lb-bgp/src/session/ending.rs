@@ -1,6 +1,9 @@
 //! Why a session ended or did not come up, in words that help.
 
+mod advice;
 mod words;
+
+pub use advice::Setup;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lb_bgp::message::{Message, Notification, Update};
 use lb_bgp::session::ending::By;
-use lb_bgp::session::{Action, Config, RemoteAs, Shutdown, State, Way};
+use lb_bgp::session::{Action, Config, RemoteAs, Setup, Shutdown, State, Way};
 use lb_bgp::value::{Asn, Family, RouterId};
 use proptest::prelude::*;
 
@@ -13,6 +13,8 @@ use crate::router::{Bench, config, graceful_open, open};
 
 const SECOND: Duration = Duration::from_secs(1);
 const OPENED: Way = Way::Opened;
+
+const SETUP: Setup = Setup { asn: Asn::new(65001).unwrap(), password: false, multihop: false };
 
 fn graceful() -> Config {
     Config { graceful_restart: Some(8), ..config() }
@@ -219,7 +221,7 @@ fn an_open_that_does_not_suit_is_refused_with_the_reason() {
         assert_eq!(code(heard), Some(said));
         let ending = bench.ending();
         assert!(ending.to_string().contains(words), "{ending}");
-        assert!(ending.advice().unwrap().contains(advice), "{:?}", ending.advice());
+        assert!(ending.advice(SETUP).unwrap().contains(advice), "{:?}", ending.advice(SETUP));
         assert!(bench.time_to_connect() >= SECOND * 3 / 4);
     }
 }
@@ -237,7 +239,7 @@ fn what_the_router_says_at_the_end_is_told_by_name_and_with_advice() {
             Some("myASN or localASN"),
         ),
         (4, 0, vec![], "the router ended the session: hold timer expired (4/0)", Some("starved of CPU")),
-        (6, 2, shutdown, "administrative shutdown (6/2): \"rack moves\"", Some("by a person")),
+        (6, 2, shutdown, "administrative shutdown (6/2): \"rack moves\"", Some("an operator")),
         (6, 10, vec![], "BFD down (6/10)", Some("BFD profiles")),
         (6, 0, vec![], "cease (6/0)", None),
     ];
@@ -251,11 +253,11 @@ fn what_the_router_says_at_the_end_is_told_by_name_and_with_advice() {
         assert_eq!(bench.notification(), None, "a NOTIFICATION is not answered");
         let ending = bench.ending();
         assert!(ending.to_string().contains(words), "{ending}");
-        assert_eq!(ending.advice().is_some(), advice.is_some());
+        assert_eq!(ending.advice(SETUP).is_some(), advice.is_some());
         assert!(
-            ending.advice().unwrap_or_default().contains(advice.unwrap_or_default()),
+            ending.advice(SETUP).unwrap_or_default().contains(advice.unwrap_or_default()),
             "{:?}",
-            ending.advice()
+            ending.advice(SETUP)
         );
         assert_eq!(ending.cause.by(), By::Neighbour);
     }
@@ -323,7 +325,7 @@ fn no_answer_hints_at_the_password() {
     bench.wait(10 * SECOND);
     let ending = bench.ending();
     assert_eq!(ending.to_string(), "cannot connect: no answer for 10s, in Connect");
-    assert!(ending.advice().unwrap().contains("TCP-MD5 password"));
+    assert!(ending.advice(SETUP).unwrap().contains("TCP-MD5 password"));
     assert_eq!(bench.actions(), [Action::Connect, Action::Connect]);
     assert_eq!(bench.peer.view(bench.now).counters.connects_failed, 1);
 }
