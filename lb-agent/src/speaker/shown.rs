@@ -152,6 +152,8 @@ pub struct CountersShown {
     pub prefixes_received: u64,
     /// Messages received that could not be read.
     pub malformed: u64,
+    /// Attempts to connect.
+    pub connects: u64,
     /// Sessions that came up.
     pub established: u64,
     /// Sessions that went down without our wish.
@@ -277,6 +279,7 @@ const fn counters(counters: &Counters) -> CountersShown {
         received: messages(&counters.received),
         prefixes_received: counters.prefixes.accepted,
         malformed: counters.malformed,
+        connects: counters.connects,
         established: counters.established,
         flaps: counters.flaps,
     }
