@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use fairlead_tests::lab::addresses::Family;
 use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4, WEB_V6};
 use fairlead_tests::neighbours::{AGENTS_AS, ROUTERS_AS};
 use fairlead_tests::objects::{NAMESPACE, bfd_profile, metallb, yaml};
@@ -56,8 +57,8 @@ const UP: [Row; 7] = [
     ),
 ];
 
-/// Those that stay down, because of the AS number that the router has.
-const WRONG: [Row; 4] = [
+/// Those that stay down, because of what the router has: another AS number, or IPv6 alone.
+const WRONG: [Row; 5] = [
     ("wrong-peer", |spec| spec["peerASN"] = json!(NOBODYS_AS), waits),
     ("wrong-internal", |spec| dynamic(spec, "internal"), waits),
     (
@@ -69,6 +70,7 @@ const WRONG: [Row; 4] = [
         |peer| Peer { asn: ROUTERS_AS, ..waits(peer) },
     ),
     ("wrong-own", |_| (), |peer| Peer { asn: NOBODYS_AS, ..waits(peer) }),
+    ("no-family", |_| (), |peer| Peer { families: vec![Family::V6], ..waits(peer) }),
 ];
 
 /// Those that stay down until their Secret changes, or come up without what they ask for.
@@ -119,6 +121,7 @@ fn every_setting_works_with_frr_and_bird_and_every_wrong_one_is_named() -> Resul
             ensure!(problems.matches("BFD is not up").count() == 2, "{problems}");
             Ok(())
         })?;
+        the_log_explains_each_once(&node, &places)?;
         a_secret_is_rotated(lab, &node, &routers, &mut objects)
     })
 }
@@ -203,6 +206,8 @@ fn wrong_numbers_are_named(place: &Place, node: &Node<'_>) -> Result<()> {
             "bad peer AS (2/2)".to_owned(),
             "expects another AS number of this node than 4200000001",
         ),
+        // Whoever reads the other's OPEN first says so.
+        ("no-family", String::new(), "activate the address family for this node on the router"),
     ];
     for (name, error, advice) in wanted {
         wait(WITHIN, || {
@@ -217,6 +222,21 @@ fn wrong_numbers_are_named(place: &Place, node: &Node<'_>) -> Result<()> {
     Ok(())
 }
 
+/// The log says the same, once for every kind of failure.
+fn the_log_explains_each_once(node: &Node<'_>, places: &[Place]) -> Result<()> {
+    let log = node.agent_log();
+    for place in places {
+        for (name, advice) in [("wrong-peer", "set peerASN to"), ("wrong-internal", "dynamicASN to external")]
+        {
+            let peer = format!("peer={}", place.name(name));
+            let is_it = |line: &&str| line.ends_with(&peer) && line.contains("no BGP session");
+            let lines: Vec<_> = log.lines().filter(is_it).collect();
+            ensure!(lines.len() == 1 && lines[0].contains(advice), "{peer}: {lines:#?}");
+        }
+    }
+    Ok(())
+}
+
 /// No two attempts are further apart than `connectTime`, and the advice names what a router does that has no such peer.
 fn a_stranger_is_tried_as_often_as_connect_time_says(
     place: &Place,
@@ -227,7 +247,10 @@ fn a_stranger_is_tried_as_often_as_connect_time_says(
     let attempts =
         || -> Result<u64> { node.session(&name)?["counters"]["connects"].as_u64().context("no counter") };
     // By then it would be four seconds to the next, and then eight, if they doubled further.
-    wait(WITHIN, || Ok(ensure!(attempts()? >= ATTEMPTS)))?;
+    wait(WITHIN, || {
+        ensure!(attempts()? >= ATTEMPTS);
+        Ok(())
+    })?;
     let before = attempts()?;
     thread::sleep(Duration::from_secs(5));
     let made = attempts()? - before;

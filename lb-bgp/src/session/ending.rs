@@ -141,7 +141,7 @@ impl Cause {
     }
 
     /// Whether somebody here wanted it.
-    pub(super) const fn is_our_wish(&self) -> bool {
+    pub const fn is_our_wish(&self) -> bool {
         matches!(self, Self::Stopped(_) | Self::ConfigurationChanged)
     }
 

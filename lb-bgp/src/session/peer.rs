@@ -283,6 +283,11 @@ impl Peer {
         machine.link.as_ref().filter(|_| machine.state == State::Established)?.negotiated.as_ref()
     }
 
+    /// Why the last session ended or none came up: of the last attempts, the one that says most.
+    pub const fn last_ending(&self) -> Option<&Ending> {
+        self.reasons.telling.as_ref()
+    }
+
     /// The configuration.
     pub const fn config(&self) -> &Config {
         &self.config

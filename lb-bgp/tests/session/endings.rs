@@ -180,6 +180,7 @@ fn bfd_ends_a_session_when_it_goes_down_and_not_when_it_never_was_up() {
     bench.pump();
     assert_eq!(code(bench.notification()), Some((6, 10)));
     assert_eq!(bench.ending().cause.label(), "bfd_down");
+    assert!(bench.ending().advice(SETUP).unwrap().contains("BFD profiles"));
     assert!(bench.connect(Way::Accepted), "the router may come back at any time");
 }
 

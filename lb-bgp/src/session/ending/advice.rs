@@ -88,14 +88,14 @@ const fn closed(state: State) -> &'static str {
 }
 
 fn silent(state: State, setup: Setup) -> String {
+    if state != State::Established {
+        return "the router took the connection and sent no OPEN: is its BGP process hanging?".to_owned();
+    }
     let password =
         if setup.password { ", and whether the TCP-MD5 password was changed on one side only" } else { "" };
-    match state {
-        State::Established => {
-            format!("check the link to the router, whether the router is overloaded{password}")
-        }
-        _ => "the router took the connection and sent no OPEN: is its BGP process hanging?".to_owned(),
-    }
+    format!(
+        "check the link to the router, whether the router is overloaded or its BGP process hangs{password}"
+    )
 }
 
 fn advice_on(said: &Notification, setup: Setup) -> Option<String> {

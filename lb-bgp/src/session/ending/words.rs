@@ -66,8 +66,12 @@ impl fmt::Display for Cause {
             },
             Self::SameRouterId(id) => write!(formatter, "the router has our own BGP identifier, {id}"),
             Self::NoCommonFamily(missing) => {
-                write!(formatter, "there is no address family that both sides can speak:")?;
-                missing.iter().try_for_each(|(family, why)| write!(formatter, " {};", why.words(*family)))
+                let words: Vec<_> = missing.iter().map(|(family, why)| why.words(*family)).collect();
+                write!(
+                    formatter,
+                    "there is no address family that both sides can speak: {}",
+                    words.join("; ")
+                )
             }
             Self::Malformed(error) => write!(formatter, "the router sent what cannot be read: {error}"),
             Self::Unexpected { message, state } => {
