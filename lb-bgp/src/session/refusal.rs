@@ -37,14 +37,17 @@ impl Refused {
     const NOTHING: Self = Self::Some { families: BTreeSet::new(), codes: BTreeSet::new() };
 
     /// What is to be left out after a NOTIFICATION that answers an OPEN with `offered`; `None` where that would
-    /// not be less.
+    /// not be less. A peer that still names what was left out before minds the parameter itself: it gets none.
     pub(super) fn after(before: Option<&Self>, said: &Notification, offered: &Capabilities) -> Option<Self> {
         if !is_one(said) || *offered == Capabilities::default() {
             return None;
         }
         match said.subcode {
             UNSUPPORTED_PARAMETER => Some(Self::All),
-            UNSUPPORTED_CAPABILITY => before.unwrap_or(&Self::NOTHING).and(&said.data, offered),
+            UNSUPPORTED_CAPABILITY => {
+                let less = before.unwrap_or(&Self::NOTHING).and(&said.data, offered);
+                less.or_else(|| before.is_some().then_some(Self::All))
+            }
             _ => None,
         }
     }

@@ -112,6 +112,17 @@ fn refusals_add_up() {
     assert_eq!(next_open(&mut bench).capabilities, Capabilities::default());
 }
 
+/// It names one capability, and takes no OPEN with any.
+#[test]
+fn a_router_that_names_again_what_was_left_out_gets_an_open_without_any() {
+    let mut bench = refused(config(), refusal(7, &[6, 0]));
+    assert!(!next_open(&mut bench).capabilities.extended_message);
+    bench.say(OPENED, refusal(7, &[6, 0]));
+    assert_eq!(next_open(&mut bench).capabilities, Capabilities::default());
+    come_up(&mut bench, plain_open());
+    assert_eq!(bench.peer.view(bench.now).refused, Some(Refused::All));
+}
+
 #[test]
 fn what_the_configuration_needs_is_offered_again_later_and_later_and_the_hint_says_so() {
     let only_v6 = || Config { families: vec![Family::Ipv6], ..config() };
