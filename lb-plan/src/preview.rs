@@ -105,7 +105,10 @@ impl Preview {
 /// Whether a reason is one to know and not one to act on: what is referred to may still come.
 pub fn is_warning(reason: &Reason) -> bool {
     admission::is_waiting(reason)
-        || matches!(reason, Reason::NoAddress | Reason::NoServingEndpoint | Reason::StaysAsBefore)
+        || matches!(
+            reason,
+            Reason::NoAddress | Reason::NoServingEndpoint | Reason::StaysAsBefore | Reason::NoEffect { .. }
+        )
 }
 
 #[cfg(test)]

@@ -96,6 +96,12 @@ pub enum Reason {
         /// What can be written.
         allowed: &'static str,
     },
+    /// A value without effect; the rest of the object counts.
+    #[error("this has no effect: {why}")]
+    NoEffect {
+        /// Why, and what to do.
+        why: &'static str,
+    },
     /// A field that the kind does not have.
     #[error("this kind has no such field; write {instead}")]
     NoSuchField {
@@ -448,6 +454,7 @@ impl Reason {
             Self::StaysAsBefore => "stays_as_before",
             Self::RouterTaken { .. } => "router_taken",
             Self::UnknownValue { .. } => "unknown_value",
+            Self::NoEffect { .. } => "no_effect",
             Self::NoSuchField { .. } => "no_such_field",
             Self::Excludes { .. } => "excludes",
             Self::OneOf { .. } => "one_of",
@@ -500,7 +507,10 @@ impl Reason {
 
     /// Whether somebody must act.
     pub fn severity(&self) -> Severity {
-        let explains = matches!(self, Self::NoAddress | Self::NoServingEndpoint | Self::StaysAsBefore);
+        let explains = matches!(
+            self,
+            Self::NoAddress | Self::NoServingEndpoint | Self::StaysAsBefore | Self::NoEffect { .. }
+        );
         if explains { Severity::Notice } else { Severity::Error }
     }
 }

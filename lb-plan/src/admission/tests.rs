@@ -219,6 +219,12 @@ const ROWS: &[Row] = &[
     (
         PEER,
         "new",
+        "myASN: 1, peerASN: 2, peerAddress: 10.0.0.2, disableMP: true",
+        "wait spec.disableMP: no_effect",
+    ),
+    (
+        PEER,
+        "new",
         "myASN: 1, peerASN: 2, peerAddress: 10.0.0.2, bfdProfile: later",
         "wait spec.bfdProfile: unknown_reference",
     ),
