@@ -56,7 +56,8 @@ async fn a_pool_that_is_made_anew_gives_every_service_its_address_again() -> Res
 }
 
 #[tokio::test]
-async fn a_service_that_is_no_load_balancer_any_more_keeps_no_annotation_whatever_its_class_was() -> Result<()> {
+async fn a_service_that_is_no_load_balancer_any_more_keeps_no_annotation_whatever_its_class_was() -> Result<()>
+{
     let cluster = Cluster::start().await?;
     cluster.apply(&pool("a", "192.0.2.0/28"))?;
     cluster.apply(&service("web", "", ", loadBalancerClass: fairlead.io/lb"))?;
