@@ -338,24 +338,6 @@ fn a_node_has_its_internal_addresses_in_their_order() {
 }
 
 #[test]
-fn a_node_without_a_usable_address_is_left_out() {
-    let (model, problems) = build(&[&node("n", "{type: Hostname, address: n}")]);
-    assert_problem(&problems, &["Node n: status.addresses: ", "InternalIP", "ExternalIP"]);
-    assert!(model.nodes.is_empty());
-    let (_, problems) = build(&[&node("n", "{type: InternalIP, address: x}")]);
-    assert_eq!(problems.len(), 2);
-    assert!(problems[0].contains("status.addresses[0].address: \"x\""), "{problems:?}");
-}
-
-#[test]
-fn an_address_belongs_to_one_node() {
-    let [m, n] = ["m", "n"].map(|name| node(name, "{type: InternalIP, address: 10.0.0.1}"));
-    let (model, problems) = build(&[&n, &m]);
-    assert!(problems[0].contains("Node n: ") && problems[0].contains("Node m"), "{problems:?}");
-    assert_eq!(model.nodes.keys().map(NodeName::as_str).collect::<Vec<_>>(), ["m"]);
-}
-
-#[test]
 fn an_advertisement_selects_pools_by_name_or_label_or_all() {
     let labelled =
         pool("labelled", "203.0.113.0/24").replace("{name: labelled}", "{name: labelled, labels: {a: b}}");

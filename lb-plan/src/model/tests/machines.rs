@@ -41,6 +41,24 @@ fn of_two_nodes_with_one_address_the_one_that_is_ready_has_it_or_else_the_younge
 }
 
 #[test]
+fn a_node_without_a_usable_address_is_left_out() {
+    let (model, problems) = build(&[&node("n", "{type: Hostname, address: n}")]);
+    assert_problem(&problems, &["Node n: status.addresses: ", "InternalIP", "ExternalIP"]);
+    assert!(model.nodes.is_empty());
+    let (_, problems) = build(&[&node("n", "{type: InternalIP, address: x}")]);
+    assert_eq!(problems.len(), 2);
+    assert!(problems[0].contains("status.addresses[0].address: \"x\""), "{problems:?}");
+}
+
+#[test]
+fn an_address_belongs_to_one_node() {
+    let [m, n] = ["m", "n"].map(|name| node(name, "{type: InternalIP, address: 10.0.0.1}"));
+    let (model, problems) = build(&[&n, &m]);
+    assert!(problems[0].contains("Node n: ") && problems[0].contains("Node m"), "{problems:?}");
+    assert_eq!(model.nodes.keys().map(NodeName::as_str).collect::<Vec<_>>(), ["m"]);
+}
+
+#[test]
 fn a_node_with_external_addresses_only_is_reached_there() {
     let external = machine("n", "", &[("Hostname", "n"), ("ExternalIP", "198.51.100.1")], "");
     let (model, problems) = build(&[&external]);
