@@ -85,7 +85,7 @@ fn service(name: &ServiceName, decision: &Decision, held: &[IpAddr], bgp: Vec<By
     let addresses = assignment.map(|it| it.addresses.clone()).unwrap_or_default();
     ServicePreview {
         service: name.clone(),
-        held: !addresses.is_empty() && addresses == held,
+        held: !addresses.is_empty() && addresses.iter().all(|address| held.contains(address)),
         addresses,
         pool: assignment.map(|it| it.pool.to_string()),
         refused: decision.refused.as_ref().map(ToString::to_string),
