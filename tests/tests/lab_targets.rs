@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::topology::ECHO_PORT;
 use fairlead_tests::lab::{AgentOptions, FAR_V4, Lab, Policy, SHARED_V4, Topology, WEB_V4, agents};
 use fairlead_tests::objects::{metallb, yaml};
-use fairlead_tests::routers::kernel_next_hops;
+use fairlead_tests::routers::{Router, kernel_next_hops};
 use fairlead_tests::traffic::TcpLoad;
 use fairlead_tests::upstream::Upstream;
 use serde_json::{Value, json};

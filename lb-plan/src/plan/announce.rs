@@ -54,6 +54,12 @@ pub(super) fn announce(
         if is_own && facts.withdrawn {
             continue;
         }
+        // In a cluster without BGP no object says which address is the router's; all nodes on its LAN see it alike.
+        if is_own && facts.gateways.contains(&key.address) {
+            let (pool, owner) = (pool.to_string(), "the default gateway of this node".to_owned());
+            problems.push(Problem::general(Reason::ReservedAddress { address: key.address, pool, owner }));
+            continue;
+        }
         let uplinks = if is_own {
             let uplinks = lan::answering(&facts.uplinks, |uplink| election.may_use(&by, uplink), address);
             without_uplink.extend((uplinks == 0).then_some(pool));
