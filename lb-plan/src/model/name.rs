@@ -92,6 +92,14 @@ pub struct PoolName {
     pub name: String,
 }
 
+impl PoolName {
+    /// What a problem calls the pool.
+    pub fn reference(&self) -> ObjectRef {
+        let (namespace, name) = (Some(self.namespace.clone()), self.name.clone());
+        ObjectRef { kind: "IPAddressPool".to_owned(), namespace, name }
+    }
+}
+
 impl fmt::Display for PoolName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)

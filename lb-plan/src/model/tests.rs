@@ -1,5 +1,8 @@
 mod history;
+mod holders;
+mod machines;
 mod modeller;
+mod targets;
 
 use super::*;
 use lb_api::objects::parse;
@@ -286,7 +289,7 @@ fn an_unknown_node_of_endpoints_is_told_once() {
     let (model, problems) = build(&[BASE, &two_ports, &slice("e", "s", "IPv4", &two)]);
     assert_problem(&problems, &["Service default/s: ", "Node x"]);
     let vip = &model.services[&name("s")].vips[0];
-    assert_eq!(vip.endpoints, Endpoints { by_node: BTreeMap::new(), elsewhere: 2 });
+    assert_eq!(vip.endpoints, Endpoints { elsewhere: 2, ..Endpoints::default() });
     // Somebody serves, so a node may take the traffic; but no node can be told to keep it.
     assert!(vip.is_served(TrafficPolicy::Cluster) && !vip.is_served(TrafficPolicy::Local));
 }
@@ -333,24 +336,6 @@ fn a_node_has_its_internal_addresses_in_their_order() {
     assert_eq!(n.addresses(), ["fd00::1".parse::<IpAddr>().unwrap(), [10, 0, 0, 9].into()]);
     let others = model.addresses_to_resolve(&NodeName::from("m"));
     assert_eq!(others.into_iter().collect::<Vec<_>>(), ["fd00::1".parse::<IpAddr>().unwrap()]);
-}
-
-#[test]
-fn a_node_without_a_usable_address_is_left_out() {
-    let (model, problems) = build(&[&node("n", "{type: ExternalIP, address: 198.51.100.1}")]);
-    assert_problem(&problems, &["Node n: status.addresses: ", "InternalIP"]);
-    assert!(model.nodes.is_empty());
-    let (_, problems) = build(&[&node("n", "{type: InternalIP, address: x}")]);
-    assert_eq!(problems.len(), 2);
-    assert!(problems[0].contains("status.addresses[0].address: \"x\""), "{problems:?}");
-}
-
-#[test]
-fn an_address_belongs_to_one_node() {
-    let [m, n] = ["m", "n"].map(|name| node(name, "{type: InternalIP, address: 10.0.0.1}"));
-    let (model, problems) = build(&[&n, &m]);
-    assert!(problems[0].contains("Node n: ") && problems[0].contains("Node m"), "{problems:?}");
-    assert_eq!(model.nodes.keys().map(NodeName::as_str).collect::<Vec<_>>(), ["m"]);
 }
 
 #[test]

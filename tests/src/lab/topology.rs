@@ -51,6 +51,8 @@ pub struct NodeSpec {
     pub number: u8,
     /// The letter of its rack, from `a`.
     pub rack: char,
+    /// Labels on the Node object, beside its name and zone.
+    pub labels: BTreeMap<String, String>,
     /// Annotations on the Node object.
     pub annotations: BTreeMap<String, String>,
     /// Keys of `NoSchedule` taints on the Node object.
@@ -74,6 +76,8 @@ pub struct PodSpec {
     pub app: String,
     /// Whether its endpoint is ready.
     pub ready: bool,
+    /// Whether it has been told to end, and serves until then.
+    pub terminating: bool,
 }
 
 /// One Service of type `LoadBalancer`.
@@ -179,6 +183,7 @@ impl Topology {
             name,
             number,
             rack,
+            labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
             taints: Vec::new(),
             ready: true,
@@ -206,6 +211,7 @@ impl Topology {
                 number,
                 app: app.into(),
                 ready: true,
+                terminating: false,
             });
         }
         self

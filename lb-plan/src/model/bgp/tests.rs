@@ -210,7 +210,7 @@ const ROWS: &[Row] = &[
     (
         "BGPAdvertisement",
         "ipAddressPools: [told], peers: [p], localPref: 7, nodeSelectors: [{matchLabels: {of: them}}]",
-        "spec: same_as",
+        "ok",
     ),
     ("BGPAdvertisement", "ipAddressPools: [told], localPref: 8", "spec.localPref: local_pref_conflict"),
     ("BGPAdvertisement", "ipAddressPools: [told], localPref: 7", "ok"),
