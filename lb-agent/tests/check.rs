@@ -27,7 +27,7 @@ const ROWS: &[Row] = &[
         &[
             "peer-restart.yaml:12: ",
             "BGPPeer metallb-system/quick: spec.gracefulRestart: ",
-            "write enableGracefulRestart: true",
+            "unknown field, which has no effect; did you mean enableGracefulRestart?",
         ],
     ),
     (&["profile.yaml"], true, &["1 BFDProfile", "0 wrong"]),

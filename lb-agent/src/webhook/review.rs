@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 
 use lb_api::objects::{self, Object, Sourced};
-use lb_api::problem::{ObjectRef, Problem};
+use lb_api::problem::{ObjectRef, Problem, Severity};
 use lb_plan::admission::{self, Change, Verdict};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -74,13 +74,16 @@ fn written<O: Borrow<Sourced<Object>>>(object: &Value, existing: &[O]) -> Verdic
         return Verdict::default();
     }
     let (read, problems) = objects::from_json(object.clone());
-    if !problems.is_empty() {
-        return Verdict { refusals: problems, warnings: Vec::new() };
-    }
-    match read.first() {
+    // The server has removed the fields that its definition of the kind does not have, or has refused them. What is left
+    // and unknown here is of another version's definition: to refuse it would stop who goes from one to the other.
+    let (warnings, refusals): (Vec<_>, _) =
+        problems.into_iter().partition(|problem| problem.severity() < Severity::Error);
+    let mut verdict = match read.first().filter(|_| refusals.is_empty()) {
         Some(object) => admission::review(existing, &Change::Write(object)),
-        None => Verdict::default(),
-    }
+        None => Verdict { refusals, warnings: Vec::new() },
+    };
+    verdict.warnings.splice(..0, warnings);
+    verdict
 }
 
 #[cfg(test)]
@@ -143,6 +146,19 @@ mod tests {
         let response = respond("CREATE", &peer);
         assert_eq!(response["allowed"], true);
         assert!(response["warnings"][0].as_str().unwrap().contains("BFDProfile none"), "{response}");
+    }
+
+    #[test]
+    fn a_field_that_only_the_server_knows_is_taken_with_a_warning() {
+        let mut newer = pool("b", "10.0.1.0/24");
+        newer["spec"]["autoassign"] = true.into();
+        let response = respond("CREATE", &newer);
+        assert_eq!(response["allowed"], true);
+        let warning = response["warnings"][0].as_str().unwrap();
+        assert!(
+            warning.contains("spec.autoassign: unknown field") && warning.contains("autoAssign?"),
+            "{warning}"
+        );
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What can be wrong, and what to do about it.
 
+mod label;
+
 use std::net::IpAddr;
 
-use super::Severity;
+use super::excerpt::{bare, named, quoted};
 
 /// What is wrong, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,10 +54,9 @@ pub enum Reason {
     NoKind,
     /// A kind that is not read.
     #[error(
-        "unknown kind {api_version} {kind}; these are read: v1 Service, Node and List, discovery.k8s.io/v1 \
+        "unknown kind {} {}; these are read: v1 Service, Node and List, discovery.k8s.io/v1 \
          EndpointSlice, metallb.io/v1beta1 IPAddressPool, L2Advertisement, BGPAdvertisement, BFDProfile, \
-         Community and BGPPeer (this one also v1beta2), v1 Namespace and Secret"
-    )]
+         Community and BGPPeer (this one also v1beta2), v1 Namespace and Secret", named(.api_version), named(.kind))]
     UnknownKind {
         /// As written.
         api_version: String,
@@ -63,7 +64,7 @@ pub enum Reason {
         kind: String,
     },
     /// The same object in two places.
-    #[error("already defined at {source_name}:{line}, which counts; remove one of them")]
+    #[error("already defined at {}:{line}, which counts; remove one of them", named(.source_name))]
     Duplicate {
         /// File of the first.
         source_name: String,
@@ -71,7 +72,7 @@ pub enum Reason {
         line: usize,
     },
     /// The name of another object, where others refer to a kind by the name alone.
-    #[error("{by} has this name and counts; give this one another, namespaces do not tell them apart")]
+    #[error("{} has this name and counts; give this one another, namespaces do not tell them apart", named(.by))]
     NameTaken {
         /// The other object.
         by: String,
@@ -81,15 +82,14 @@ pub enum Reason {
     StaysAsBefore,
     /// A router that this node speaks to already.
     #[error(
-        "{by} has the same router on this node and counts; a router takes one session of a node: keep one of them \
-         here, or keep them apart by nodeSelectors"
-    )]
+        "{} has the same router on this node and counts; a router takes one session of a node: keep one of them \
+         here, or keep them apart by nodeSelectors", named(.by))]
     RouterTaken {
         /// The peer that has it.
         by: String,
     },
     /// A value that the field cannot have.
-    #[error("{written:?} is not one of {allowed}")]
+    #[error("{} is not one of {allowed}", quoted(.written))]
     UnknownValue {
         /// As written.
         written: String,
@@ -97,10 +97,22 @@ pub enum Reason {
         allowed: &'static str,
     },
     /// A field that the kind does not have.
-    #[error("this kind has no such field; write {instead}")]
+    #[error("unknown field, which has no effect{}", hint(.instead.as_deref()))]
     NoSuchField {
-        /// What to write.
-        instead: &'static str,
+        /// What was probably meant.
+        instead: Option<String>,
+    },
+    /// Fields that the kind does not have, beyond those that are named.
+    #[error("{count} more unknown fields, which have no effect; correct those that are named first")]
+    MoreFields {
+        /// How many.
+        count: usize,
+    },
+    /// An annotation of MetalLB's that nobody reads.
+    #[error("unknown annotation, which has no effect{}", hint(.instead.as_deref()))]
+    UnknownAnnotation {
+        /// What was probably meant.
+        instead: Option<String>,
     },
     /// Two fields that exclude each other.
     #[error("{other} is written, too; write only one of them")]
@@ -115,7 +127,7 @@ pub enum Reason {
         fields: &'static str,
     },
     /// A value that the field cannot have.
-    #[error("{written} is not allowed here; allowed is {allowed}")]
+    #[error("{} is not allowed here; allowed is {allowed}", bare(.written))]
     OutOfRange {
         /// As written.
         written: String,
@@ -123,13 +135,13 @@ pub enum Reason {
         allowed: &'static str,
     },
     /// Not a duration.
-    #[error("{written:?} is not a duration; write 90s or 1m30s")]
+    #[error("{} is not a duration; write 90s or 1m30s", quoted(.written))]
     NotADuration {
         /// As written.
         written: String,
     },
     /// The same entry twice.
-    #[error("{written} is there twice; remove one of them")]
+    #[error("{} is there twice; remove one of them", bare(.written))]
     DuplicateEntry {
         /// As written.
         written: String,
@@ -143,13 +155,13 @@ pub enum Reason {
     #[error("Exists and DoesNotExist take no values; remove them, or write operator In or NotIn")]
     SelectorWithValues,
     /// An object that others need.
-    #[error("{by} needs it; change that first")]
+    #[error("{} needs it; change that first", named(.by))]
     InUse {
         /// Who needs it.
         by: String,
     },
     /// An object that is not there, or not valid.
-    #[error("there is no valid {kind} {name}; this waits until there is")]
+    #[error("there is no valid {kind} {}; this waits until there is", named(.name))]
     UnknownReference {
         /// The kind.
         kind: &'static str,
@@ -157,19 +169,19 @@ pub enum Reason {
         name: String,
     },
     /// Not a community.
-    #[error("{written:?} is not a community; write 65000:100, or large:65000:100:1")]
+    #[error("{} is not a community; write 65000:100, or large:65000:100:1", quoted(.written))]
     NotACommunity {
         /// As written.
         written: String,
     },
     /// A name of a community that no Community object defines.
-    #[error("no Community object defines {written:?}; define it, or write its value, as 65000:100")]
+    #[error("no Community object defines {}; define it, or write its value, as 65000:100", quoted(.written))]
     UnknownCommunity {
         /// As written.
         written: String,
     },
     /// A name that routers know, and that no Community object defines.
-    #[error("no Community object defines {written:?}; write its value, {value}, or define the name")]
+    #[error("no Community object defines {}; write its value, {value}, or define the name", quoted(.written))]
     WellKnownCommunity {
         /// As written.
         written: String,
@@ -182,7 +194,7 @@ pub enum Reason {
     )]
     MultihopInternal,
     /// A source address of the other IP version.
-    #[error("{written} is not of the IP version of peerAddress")]
+    #[error("{} is not of the IP version of peerAddress", bare(.written))]
     SourceFamily {
         /// As written.
         written: String,
@@ -191,7 +203,7 @@ pub enum Reason {
     #[error("a password has 1 to 80 octets")]
     PasswordLength,
     /// A Secret of another type.
-    #[error("Secret {name} must be of type {wanted}")]
+    #[error("Secret {} must be of type {wanted}", named(.name))]
     SecretType {
         /// The Secret, as `namespace/name`.
         name: String,
@@ -199,7 +211,7 @@ pub enum Reason {
         wanted: &'static str,
     },
     /// A Secret without a password.
-    #[error("Secret {name} has no {key}, or not in base64")]
+    #[error("Secret {} has no {key}, or not in base64", named(.name))]
     SecretWithout {
         /// The Secret, as `namespace/name`.
         name: String,
@@ -208,8 +220,7 @@ pub enum Reason {
     },
     /// Prefixes beyond the pool.
     #[error(
-        "a prefix of length {length} would hold addresses that pool {pool} has not; write at least {least}"
-    )]
+        "a prefix of length {length} would hold addresses that pool {} has not; write at least {least}", named(.pool))]
     AggregationTooShort {
         /// As written.
         length: u8,
@@ -224,21 +235,20 @@ pub enum Reason {
     )]
     SelectorsWithAggregation,
     /// Two equal objects.
-    #[error("it says the same as {other}; remove one of them")]
+    #[error("it says the same as {}; remove one of them", named(.other))]
     SameAs {
         /// Name of the other.
         other: String,
     },
     /// Two local preferences for one prefix.
     #[error(
-        "{other} announces the same prefixes to the same peers with another localPref; write the same in both"
-    )]
+        "{} announces the same prefixes to the same peers with another localPref; write the same in both", named(.other))]
     LocalPrefConflict {
         /// Name of the other.
         other: String,
     },
     /// Not an IP address.
-    #[error("{written:?} is not an IP address")]
+    #[error("{} is not an IP address", quoted(.written))]
     NotAnAddress {
         /// As written.
         written: String,
@@ -246,9 +256,8 @@ pub enum Reason {
 
     /// Neither a CIDR nor a range.
     #[error(
-        "{written:?} is neither a CIDR nor a range; write 192.0.2.0/24, 192.0.2.10-192.0.2.20, or \
-         192.0.2.10/32 for one address"
-    )]
+        "{} is neither a CIDR nor a range; write 192.0.2.0/24, 192.0.2.10-192.0.2.20, or \
+         192.0.2.10/32 for one address", quoted(.written))]
     NotARange {
         /// As written.
         written: String,
@@ -282,8 +291,7 @@ pub enum Reason {
     },
     /// Overlap with another pool.
     #[error(
-        "{start}-{end} is already in pool {other}; this pool is left out until it is in one of them only"
-    )]
+        "{start}-{end} is already in pool {}; this pool is left out until it is in one of them only", named(.other))]
     PoolOverlap {
         /// The other pool, as `namespace/name`.
         other: String,
@@ -306,7 +314,7 @@ pub enum Reason {
         address: IpAddr,
     },
     /// An address that its pool leaves out.
-    #[error("pool {pool} has avoidBuggyIPs and so leaves out {address}; choose another address")]
+    #[error("pool {} has avoidBuggyIPs and so leaves out {address}; choose another address", named(.pool))]
     AvoidedAddress {
         /// The address.
         address: IpAddr,
@@ -314,7 +322,7 @@ pub enum Reason {
         pool: String,
     },
     /// More wanted addresses than one of each family.
-    #[error("{written:?} is more than one IPv4 and one IPv6 address; write at most one of each")]
+    #[error("{} is more than one IPv4 and one IPv6 address; write at most one of each", quoted(.written))]
     TooManyAddresses {
         /// As written.
         written: String,
@@ -323,7 +331,7 @@ pub enum Reason {
     #[error("spec.loadBalancerIP asks for an address, too; write only the annotation")]
     AddressAskedTwice,
     /// A protocol that is not served.
-    #[error("{protocol} is not served, only TCP and UDP; port {port} is left out")]
+    #[error("{} is not served, only TCP and UDP; port {port} is left out", named(.protocol))]
     UnservedProtocol {
         /// As written.
         protocol: String,
@@ -332,8 +340,7 @@ pub enum Reason {
     },
     /// A port of an address that another Service has.
     #[error(
-        "{address} port {port}/{protocol} already belongs to Service {by}; choose another port or address"
-    )]
+        "{address} port {port}/{protocol} already belongs to Service {}; choose another port or address", named(.by))]
     PortTaken {
         /// The address.
         address: IpAddr,
@@ -351,7 +358,7 @@ pub enum Reason {
     #[error("an endpoint has no nodeName, so externalTrafficPolicy Local cannot send anything to it")]
     EndpointWithoutNode,
     /// An endpoint on a node that is not there.
-    #[error("an endpoint is on Node {node}, which is not known; add the Node, or correct nodeName")]
+    #[error("an endpoint is on Node {}, which is not known; add the Node, or correct nodeName", named(.node))]
     EndpointNodeUnknown {
         /// The node's name.
         node: String,
@@ -361,7 +368,7 @@ pub enum Reason {
     #[error("the Node has no usable InternalIP in status.addresses, so nothing can be sent to it")]
     NodeWithoutAddress,
     /// A Node with another's address.
-    #[error("{address} already belongs to Node {by}; every Node needs addresses of its own")]
+    #[error("{address} already belongs to Node {}; every Node needs addresses of its own", named(.by))]
     NodeAddressTaken {
         /// The address.
         address: IpAddr,
@@ -370,15 +377,14 @@ pub enum Reason {
     },
     /// A Node whose name makes the same number as another's.
     #[error(
-        "by its name the Node is the same to other nodes as Node {by}; it is known by another number, which changes \
-         when {by} comes or goes; give one of them another name"
-    )]
+        "by its name the Node is the same to other nodes as Node {}; it is known by another number, which changes \
+         when {} comes or goes; give one of them another name", named(.by), named(.by))]
     NodeIdentityTaken {
         /// Name of the Node that has the number.
         by: String,
     },
     /// This machine is not among the Nodes.
-    #[error("this machine is Node {node}, which is not known; nothing is changed until it is")]
+    #[error("this machine is Node {}, which is not known; nothing is changed until it is", named(.node))]
     OwnNodeUnknown {
         /// This machine's name.
         node: String,
@@ -431,76 +437,7 @@ pub enum Reason {
     },
 }
 
-impl Reason {
-    /// A fixed word for a metric.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::BadDocument { .. } => "bad_document",
-            Self::BadField { .. } => "bad_field",
-            Self::MoreDocuments { .. } => "more_documents",
-            Self::UnreadableFile { .. } => "unreadable_file",
-            Self::UnreadableDirectory { .. } => "unreadable_directory",
-            Self::TooManyFiles { .. } => "too_many_files",
-            Self::NoKind => "no_kind",
-            Self::UnknownKind { .. } => "unknown_kind",
-            Self::Duplicate { .. } => "duplicate",
-            Self::NameTaken { .. } => "name_taken",
-            Self::StaysAsBefore => "stays_as_before",
-            Self::RouterTaken { .. } => "router_taken",
-            Self::UnknownValue { .. } => "unknown_value",
-            Self::NoSuchField { .. } => "no_such_field",
-            Self::Excludes { .. } => "excludes",
-            Self::OneOf { .. } => "one_of",
-            Self::OutOfRange { .. } => "out_of_range",
-            Self::NotADuration { .. } => "not_a_duration",
-            Self::DuplicateEntry { .. } => "duplicate_entry",
-            Self::SelectorWithoutValues => "selector_without_values",
-            Self::SelectorWithValues => "selector_with_values",
-            Self::InUse { .. } => "in_use",
-            Self::UnknownReference { .. } => "unknown_reference",
-            Self::NotACommunity { .. } => "not_a_community",
-            Self::UnknownCommunity { .. } | Self::WellKnownCommunity { .. } => "unknown_community",
-            Self::MultihopInternal => "multihop_internal",
-            Self::SourceFamily { .. } => "source_family",
-            Self::PasswordLength => "password_length",
-            Self::SecretType { .. } => "secret_type",
-            Self::SecretWithout { .. } => "secret_without",
-            Self::AggregationTooShort { .. } => "aggregation_too_short",
-            Self::SelectorsWithAggregation => "selectors_with_aggregation",
-            Self::SameAs { .. } => "same_as",
-            Self::LocalPrefConflict { .. } => "local_pref_conflict",
-            Self::NotAnAddress { .. } => "not_an_address",
-            Self::NotARange { .. } => "not_a_range",
-            Self::RangeFamilies { .. } => "range_families",
-            Self::RangeReversed { .. } => "range_reversed",
-            Self::EmptyPool => "empty_pool",
-            Self::PoolOverlapsItself { .. } => "pool_overlaps_itself",
-            Self::PoolOverlap { .. } => "pool_overlap",
-            Self::NoAddress => "no_address",
-            Self::NotInPool { .. } => "not_in_pool",
-            Self::AvoidedAddress { .. } => "avoided_address",
-            Self::TooManyAddresses { .. } => "too_many_addresses",
-            Self::AddressAskedTwice => "address_asked_twice",
-            Self::UnservedProtocol { .. } => "unserved_protocol",
-            Self::PortTaken { .. } => "port_taken",
-            Self::NoServingEndpoint => "no_serving_endpoint",
-            Self::EndpointWithoutNode => "endpoint_without_node",
-            Self::EndpointNodeUnknown { .. } => "endpoint_node_unknown",
-            Self::NodeWithoutAddress => "node_without_address",
-            Self::NodeAddressTaken { .. } => "node_address_taken",
-            Self::NodeIdentityTaken { .. } => "node_identity_taken",
-            Self::OwnNodeUnknown { .. } => "own_node_unknown",
-            Self::NotOnLink { .. } => "not_on_link",
-            Self::NotAnUplink { .. } => "not_an_uplink",
-            Self::WayFamilies { .. } => "way_families",
-            Self::MapFull { .. } => "map_full",
-            Self::NoRingSpace { .. } => "no_ring_space",
-        }
-    }
-
-    /// Whether somebody must act.
-    pub fn severity(&self) -> Severity {
-        let explains = matches!(self, Self::NoAddress | Self::NoServingEndpoint | Self::StaysAsBefore);
-        if explains { Severity::Notice } else { Severity::Error }
-    }
+/// What to do about a name that nobody knows.
+fn hint(instead: Option<&str>) -> String {
+    instead.map_or_else(|| "; remove it".to_owned(), |instead| format!("; did you mean {instead}?"))
 }

@@ -200,7 +200,7 @@ fn addresses_that_a_pool_avoids_are_refused() {
 
 #[test]
 fn of_two_services_with_a_port_the_later_by_name_loses_it() {
-    let two_ports = service("b", "").replace("[{port: 80}]", "[{name: x, port: 80}, {name: y, port: 81}]");
+    let two_ports = service("b", "").replace("[{port: 80}]", "[{name: x, port: 80}, {name: 'y', port: 81}]");
     let (model, mut problems) = build(&[BASE, &two_ports, &service("a", "")]);
     problems.retain(|problem| !problem.contains("no endpoint can serve"));
     assert_problem(&problems, &["Service default/b: spec.ports[0].port: 192.0.2.1 port 80/TCP", "default/a"]);
@@ -300,9 +300,9 @@ fn no_endpoint_is_a_notice_once_or_by_port() {
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert_eq!((problems[0].severity(), problems[0].label()), (Severity::Notice, "no_serving_endpoint"));
 
-    let named = service("s", "").replace("{port: 80}", "{name: x, port: 80}, {name: y, port: 81}");
+    let named = service("s", "").replace("{port: 80}", "{name: x, port: 80}, {name: 'y', port: 81}");
     let only_y =
-        slice("e", "s", "IPv4", &on_node("10.1.0.1", "a")).replace("{port: 8080}", "{name: y, port: 1}");
+        slice("e", "s", "IPv4", &on_node("10.1.0.1", "a")).replace("{port: 8080}", "{name: 'y', port: 1}");
     assert_problem(&build(&[BASE, &named, &only_y]).1, &["spec.ports[0]: no endpoint can serve"]);
 }
 
@@ -316,13 +316,13 @@ fn an_endpoint_without_a_node_is_a_problem_for_local_only() {
 
 fn node(name: &str, addresses: &str) -> String {
     format!(
-        "{{apiVersion: v1, kind: Node, metadata: {{name: {name}}}, status: {{addresses: [{addresses}]}}}}"
+        "{{apiVersion: v1, kind: Node, metadata: {{name: '{name}'}}, status: {{addresses: [{addresses}]}}}}"
     )
 }
 
 #[test]
 fn a_node_has_its_internal_addresses_in_their_order() {
-    let written = "{type: Hostname, address: n}, {type: InternalIP, address: 'fd00::1'}, {type: ExternalIP, address: \
+    let written = "{type: Hostname, address: host}, {type: InternalIP, address: 'fd00::1'}, {type: ExternalIP, address: \
                    198.51.100.1}, {type: InternalIP, address: 10.0.0.9}, {type: InternalIP, address: 10.0.0.9}";
     let (model, problems) =
         build(&[&node("n", written), &node("m", "{type: InternalIP, address: 10.0.0.8}")]);

@@ -148,10 +148,6 @@ impl Reader<'_> {
     /// that is wrong is told at once.
     fn read(&self, judge: &mut Judge<'_>) -> Option<Peer> {
         let spec = self.spec;
-        if spec.graceful_restart.is_some() {
-            let instead = "enableGracefulRestart: true";
-            judge.refuse("spec.gracefulRestart", Reason::NoSuchField { instead });
-        }
         judge.distinct("spec.nodeSelectors", &spec.node_selectors, |selector| format!("{selector:?}"));
         let my_asn = judge.value("spec.myASN", asn(spec.my_asn));
         let local_asn = spec.local_asn.map(|number| judge.value("spec.localASN", asn(number)));
