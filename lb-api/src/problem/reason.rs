@@ -88,6 +88,41 @@ pub enum Reason {
         /// The peer that has it.
         by: String,
     },
+    /// No key of a label.
+    #[error(
+        "{} is no key of a label; write letters, digits, -, _ and ., and a DNS name with / before them if any",
+        quoted(.written)
+    )]
+    NotALabelKey {
+        /// As written.
+        written: String,
+    },
+    /// No value of a label.
+    #[error("{} is no value of a label; write up to 63 letters, digits, -, _ and .", quoted(.written))]
+    NotALabelValue {
+        /// As written.
+        written: String,
+    },
+    /// A name that no object has.
+    #[error("there is no {kind} {}, so this has no effect; make it, or correct the name", named(.name))]
+    NothingNamed {
+        /// The kind.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A selector that selects nothing.
+    #[error("this selects no {kind}; correct it, or set the labels")]
+    SelectsNothing {
+        /// The kind.
+        kind: &'static str,
+    },
+    /// An object of a namespace that is not read.
+    #[error("Fairlead reads objects of metallb.io in namespace {} only, so this has no effect; create it there", named(.read))]
+    OtherNamespace {
+        /// The namespace that is read.
+        read: String,
+    },
     /// A value that the field cannot have.
     #[error("{} is not one of {allowed}", quoted(.written))]
     UnknownValue {
@@ -199,6 +234,11 @@ pub enum Reason {
         /// As written.
         written: String,
     },
+    /// A password with a line break.
+    #[error(
+        "the password has a line break, which no router has in its own; write it without, as `printf` does"
+    )]
+    PasswordLineBreak,
     /// A password that TCP-MD5 cannot take.
     #[error("a password has 1 to 80 octets")]
     PasswordLength,
@@ -261,6 +301,25 @@ pub enum Reason {
     NotARange {
         /// As written.
         written: String,
+    },
+    /// A router that is this node.
+    #[error("peerAddress is this node's own, so this node has no session with it; other nodes have")]
+    OwnAddress,
+    /// An address that no machine can have.
+    #[error("{address} is {what}; no machine can have it, so write another")]
+    SpecialAddress {
+        /// The address.
+        address: IpAddr,
+        /// What it is.
+        what: &'static str,
+    },
+    /// A link-local address, which is on every link.
+    #[error(
+        "{address} is link-local, on no link in particular; write the interface that the router is on instead"
+    )]
+    LinkLocalWithoutInterface {
+        /// The address.
+        address: IpAddr,
     },
     /// A range between families.
     #[error("the range {start}-{end} begins in one IP version and ends in the other; write two ranges")]

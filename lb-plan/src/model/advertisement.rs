@@ -1,13 +1,17 @@
 //! Advertisements: which pools are announced on the local network, and by whom.
 
+use super::lists;
 use super::name::PoolName;
 use super::node::Node;
 use super::pool::Pool;
 use lb_api::objects::{L2AdvertisementSpec, Object, Sourced};
+use lb_api::problem::{Problem, Reason};
 
 /// An L2Advertisement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct L2Advertisement {
+    /// Namespace and name of its object.
+    key: (String, String),
     spec: L2AdvertisementSpec,
 }
 
@@ -30,15 +34,29 @@ impl L2Advertisement {
 
 impl From<L2AdvertisementSpec> for L2Advertisement {
     fn from(spec: L2AdvertisementSpec) -> Self {
-        Self { spec }
+        Self { key: Default::default(), spec }
     }
 }
 
-pub(super) fn build<'a>(objects: impl Iterator<Item = &'a Sourced<Object>>) -> Vec<L2Advertisement> {
+/// The advertisements after those `before`: one that has become invalid stays as it was.
+pub(super) fn build<'a>(
+    objects: impl Iterator<Item = &'a Sourced<Object>>,
+    before: &[L2Advertisement],
+    problems: &mut Vec<Problem>,
+) -> Vec<L2Advertisement> {
     let mut advertisements = Vec::new();
     for object in objects {
-        if let Object::L2Advertisement(written) = &object.value {
-            advertisements.push(written.spec.clone().into());
+        let Object::L2Advertisement(written) = &object.value else { continue };
+        let key = (object.value.namespace().unwrap_or_default().to_owned(), written.metadata.name.clone());
+        let faults = lists::problems(object);
+        if faults.is_empty() {
+            advertisements.push(L2Advertisement { key, spec: written.spec.clone() });
+            continue;
+        }
+        problems.extend(faults);
+        if let Some(former) = before.iter().find(|former| former.key == key) {
+            problems.push(Problem::of(object, Reason::StaysAsBefore));
+            advertisements.push(former.clone());
         }
     }
     advertisements

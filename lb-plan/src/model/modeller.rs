@@ -75,7 +75,7 @@ impl<O: Held> Recollection<O> {
         self.subjects.update(&changes, &context, is_same, &mut model.services);
         problems.extend(self.subjects.problems());
         model.bgp = Bgp::build(&others, &pools, &nodes, &model.bgp, &mut problems);
-        model.l2_advertisements = advertisement::build(of_kind());
+        model.l2_advertisements = advertisement::build(of_kind(), &model.l2_advertisements, &mut problems);
         (model.pools, model.nodes) = (pools, nodes);
         self.class = class.map(str::to_owned);
         problems

@@ -19,6 +19,10 @@ impl Reason {
             Self::NameTaken { .. } => "name_taken",
             Self::StaysAsBefore => "stays_as_before",
             Self::RouterTaken { .. } => "router_taken",
+            Self::NotALabelKey { .. } | Self::NotALabelValue { .. } => "not_a_label",
+            Self::OtherNamespace { .. } => "other_namespace",
+            Self::NothingNamed { .. } => "nothing_named",
+            Self::SelectsNothing { .. } => "selects_nothing",
             Self::UnknownValue { .. } => "unknown_value",
             Self::NoSuchField { .. } | Self::MoreFields { .. } => "no_such_field",
             Self::UnknownAnnotation { .. } => "unknown_annotation",
@@ -35,6 +39,7 @@ impl Reason {
             Self::UnknownCommunity { .. } | Self::WellKnownCommunity { .. } => "unknown_community",
             Self::MultihopInternal => "multihop_internal",
             Self::SourceFamily { .. } => "source_family",
+            Self::PasswordLineBreak => "password_line_break",
             Self::PasswordLength => "password_length",
             Self::SecretType { .. } => "secret_type",
             Self::SecretWithout { .. } => "secret_without",
@@ -44,6 +49,8 @@ impl Reason {
             Self::LocalPrefConflict { .. } => "local_pref_conflict",
             Self::NotAnAddress { .. } => "not_an_address",
             Self::NotARange { .. } => "not_a_range",
+            Self::OwnAddress => "own_address",
+            Self::SpecialAddress { .. } | Self::LinkLocalWithoutInterface { .. } => "special_address",
             Self::RangeFamilies { .. } => "range_families",
             Self::RangeReversed { .. } => "range_reversed",
             Self::EmptyPool => "empty_pool",
@@ -74,10 +81,15 @@ impl Reason {
     /// Whether somebody must act.
     pub fn severity(&self) -> Severity {
         match self {
-            Self::NoAddress | Self::NoServingEndpoint | Self::StaysAsBefore => Severity::Notice,
-            Self::NoSuchField { .. } | Self::MoreFields { .. } | Self::UnknownAnnotation { .. } => {
-                Severity::Warning
+            Self::NoAddress | Self::NoServingEndpoint | Self::StaysAsBefore | Self::OwnAddress => {
+                Severity::Notice
             }
+            Self::NoSuchField { .. }
+            | Self::MoreFields { .. }
+            | Self::UnknownAnnotation { .. }
+            | Self::OtherNamespace { .. }
+            | Self::NothingNamed { .. }
+            | Self::SelectsNothing { .. } => Severity::Warning,
             _ => Severity::Error,
         }
     }

@@ -32,6 +32,20 @@ const ROWS: &[Row] = &[
     ("BGPPeer", "myASN: 1, peerASN: 2", "spec.peerAddress: one_of"),
     ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: router", "spec.peerAddress: not_an_address"),
     ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: 'fd00::1'", "ok"),
+    ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: 10.1.0.01", "spec.peerAddress: not_an_address"),
+    ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: ' 10.1.0.1'", "spec.peerAddress: not_an_address"),
+    ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: 10.1.0.1/32", "spec.peerAddress: not_an_address"),
+    ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: 'fe80::1'", "spec.peerAddress: special_address"),
+    ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: 0.0.0.0", "spec.peerAddress: special_address"),
+    ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: '::'", "spec.peerAddress: special_address"),
+    ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: 224.0.0.5", "spec.peerAddress: special_address"),
+    ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: 255.255.255.255", "spec.peerAddress: special_address"),
+    ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: '::ffff:10.1.0.1'", "spec.peerAddress: special_address"),
+    // A router on the node itself.
+    ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: 127.0.0.1", "ok"),
+    ("BGPPeer", peer!(", sourceAddress: 224.0.0.1"), "spec.sourceAddress: special_address"),
+    ("BGPPeer", peer!(", password: \"hush\\n\""), "spec.password: password_line_break"),
+    ("BGPPeer", peer!(", passwordSecret: {name: echoed}"), "spec.passwordSecret: password_line_break"),
     ("BGPPeer", "myASN: 1, peerASN: 2, interface: eth0", "ok"),
     ("BGPPeer", peer!(", interface: eth0"), "spec.interface: excludes"),
     ("BGPPeer", peer!(", peerPort: 1179"), "ok"),
@@ -55,7 +69,11 @@ const ROWS: &[Row] = &[
     ("BGPPeer", peer!(", holdTime: 0s"), "ok"),
     ("BGPPeer", peer!(", holdTime: 3s"), "ok"),
     ("BGPPeer", peer!(", holdTime: 2s"), "spec.holdTime: out_of_range"),
-    ("BGPPeer", peer!(", holdTime: 3500ms"), "spec.holdTime: out_of_range"),
+    ("BGPPeer", peer!(", holdTime: 3500ms"), "ok"),
+    ("BGPPeer", peer!(", holdTime: 3.5s, keepaliveTime: 3.5s"), "ok"),
+    ("BGPPeer", peer!(", holdTime: 3.5s, keepaliveTime: 3.6s"), "spec.keepaliveTime: out_of_range"),
+    ("BGPPeer", peer!(", holdTime: 2999ms"), "spec.holdTime: out_of_range"),
+    ("BGPPeer", peer!(", holdTime: 500ms"), "spec.holdTime: out_of_range"),
     ("BGPPeer", peer!(", holdTime: 20h"), "spec.holdTime: out_of_range"),
     ("BGPPeer", peer!(", holdTime: soon"), "spec.holdTime: not_a_duration"),
     ("BGPPeer", peer!(", holdTime: '90'"), "spec.holdTime: not_a_duration"),
@@ -105,6 +123,11 @@ const ROWS: &[Row] = &[
         "spec.gracefulRestart: no_such_field",
     ),
     ("BGPPeer", peer!(", nodeSelectors: [{matchLabels: {a: b}}, {matchLabels: {a: c}}]"), "ok"),
+    (
+        "BGPPeer",
+        peer!(", nodeSelectors: [{matchExpressions: [{key: a, operator: In}]}]"),
+        "spec.nodeSelectors[0].matchExpressions[0].values: selector_without_values",
+    ),
     (
         "BGPPeer",
         peer!(", nodeSelectors: [{matchLabels: {a: b}}, {matchLabels: {a: b}}]"),
@@ -229,6 +252,8 @@ const WORLD: &str = "
 {apiVersion: v1, kind: Secret, metadata: {name: good, namespace: lb}, type: kubernetes.io/basic-auth, stringData: {password: x}}
 ---
 {apiVersion: v1, kind: Secret, metadata: {name: coded, namespace: lb}, type: kubernetes.io/basic-auth, data: {password: aHVzaA==}}
+---
+{apiVersion: v1, kind: Secret, metadata: {name: echoed, namespace: lb}, type: kubernetes.io/basic-auth, data: {password: aHVzaAo=}}
 ---
 {apiVersion: v1, kind: Secret, metadata: {name: garbled, namespace: lb}, type: kubernetes.io/basic-auth, data: {password: '*'}}
 ---

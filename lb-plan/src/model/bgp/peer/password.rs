@@ -22,12 +22,15 @@ const LONGEST: usize = 80;
 pub struct Password(Vec<u8>);
 
 impl Password {
-    /// Its octets: 1 to 80 of them.
+    /// Its octets: 1 to 80 of them, and no line break among them.
     pub fn octets(&self) -> &[u8] {
         &self.0
     }
 
     fn new(octets: Vec<u8>) -> Result<Self, Reason> {
+        if octets.contains(&b'\n') || octets.contains(&b'\r') {
+            return Err(Reason::PasswordLineBreak);
+        }
         if (1..=LONGEST).contains(&octets.len()) { Ok(Self(octets)) } else { Err(Reason::PasswordLength) }
     }
 }
