@@ -105,6 +105,8 @@ fn served(objects: &[Sourced<Object>], given: &[&ServicePreview]) {
         let ingress = found.into_iter().flat_map(|it| &it.addresses);
         service.status.load_balancer.ingress =
             ingress.map(|address| Ingress { ip: Some(address.to_string()) }).collect();
+        // In a cluster what is given counts, and nothing that is only asked for.
+        service.metadata.annotations.clear();
     }
     let (model, problems) = Model::build(&objects, None);
     for service in given {
