@@ -58,8 +58,8 @@ pub(super) fn elsewhere(objects: &[Sourced<Object>], namespace: &str) -> String 
     let others = namespaces.into_iter().filter(|(other, _)| *other != namespace);
     let line = |(other, count)| {
         format!(
-            "note   {count} objects of metallb.io are in namespace {other}: in a cluster, those in namespace {namespace} \
-             count (--namespace names another)\n"
+            "note   namespace {other} has {count} of the objects of metallb.io; in a cluster, only those of namespace \
+             {namespace} count (--namespace names another)\n"
         )
     };
     others.map(line).collect()
