@@ -31,6 +31,7 @@ pub use selector::{LabelSelector, Operator, Requirement};
 use crate::problem::{ObjectRef, Problem, Reason, place};
 use document::{Document, Flaw, Header, List};
 use fields::Pruned;
+use spelling::nearest;
 
 /// Namespace of an object of a namespaced kind that names none.
 const DEFAULT_NAMESPACE: &str = "default";
@@ -215,7 +216,8 @@ impl<'a> Reader<'a> {
             Some(Ok(Known::Ignored)) => {}
             Some(Err(flaw)) => self.flawed(document, header.reference(), flaw),
             None => {
-                let reason = Reason::UnknownKind { api_version: api_version.clone(), kind: kind.clone() };
+                let (api_version, kind) = (api_version.clone(), kind.clone());
+                let reason = Reason::UnknownKind { instead: kind_meant(&kind), api_version, kind };
                 self.problem(document, header.reference(), None, reason);
             }
         }
@@ -279,6 +281,13 @@ fn item_of<'a>(api_version: &'a str, kind: &'a str) -> Option<(&'a str, &'a str)
 fn is_known(api_version: &str, kind: &str) -> bool {
     let is_of = |(version, kinds): &(&str, &[&str])| *version == api_version && kinds.contains(&kind);
     KINDS.iter().any(is_of)
+}
+
+/// The kind that was probably meant, in the newest version that is read.
+fn kind_meant(kind: &str) -> Option<String> {
+    let kind = nearest(kind, KINDS.iter().flat_map(|(_, kinds)| kinds.iter().copied()))?;
+    let (api_version, _) = KINDS.iter().rev().find(|(_, kinds)| kinds.contains(&kind))?;
+    Some(format!("{api_version} {kind}"))
 }
 
 /// The kinds that are read. [`Reason::UnknownKind`] lists them.

@@ -165,14 +165,18 @@ fn items_of_a_list_are_read_each_for_itself() {
 
 #[test]
 fn an_unknown_kind_is_told_what_is_read() {
-    for (api_version, kind) in
-        [("apps/v1", "Deployment"), ("metallb.io/v1alpha1", "IPAddressPool"), ("v2", "Node")]
-    {
+    for (api_version, kind, told) in [
+        ("apps/v1", "Deployment", "EndpointSlice"),
+        ("metallb.io/v1alpha1", "IPAddressPool", "; did you mean metallb.io/v1beta1 IPAddressPool?"),
+        ("metallb.io/v1beta1", "AddressPool", "; did you mean metallb.io/v1beta1 IPAddressPool?"),
+        ("metallb.io/v1beta1", "BgpPeers", "; did you mean metallb.io/v1beta2 BGPPeer?"),
+        ("v2", "Node", "; did you mean v1 Node?"),
+    ] {
         let words = problem(&format!("{{apiVersion: {api_version}, kind: {kind}, metadata: {{name: x}}}}"));
         assert!(words.contains(&format!("unknown kind {api_version} {kind}")), "{words}");
-        assert!(words.contains("EndpointSlice"), "{words}");
+        assert!(words.contains(told), "{words}");
     }
-    assert!(problem("{kind: Node}").contains("no apiVersion"));
+    assert!(problem("{kind: Node}").contains("apiVersion or kind is missing"));
     assert!(problem("just words").contains("cannot be read"));
 }
 

@@ -10,31 +10,31 @@ use super::excerpt::{bare, named, quoted};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
     /// Not YAML.
-    #[error("this document cannot be read: {words}; as it is now, it does not count")]
+    #[error("this document cannot be read: {words}; it is ignored until you correct it")]
     BadDocument {
         /// The parser's words.
         words: String,
     },
     /// YAML of another shape than the kind has.
-    #[error("{words}; as it is now, the object does not count")]
+    #[error("{words}; the object is invalid until you correct it")]
     BadField {
         /// The parser's words.
         words: String,
     },
     /// Documents of a file beyond those that are named.
-    #[error("{count} more documents of this file do not count; mend those that are named first")]
+    #[error("{count} more documents of this file are ignored; correct those that are named first")]
     MoreDocuments {
         /// How many.
         count: usize,
     },
     /// A file that cannot be read as a whole.
-    #[error("{error}; until this is fixed, the file counts as it was last read")]
+    #[error("{error}; the last-known-good content of the file stays in force")]
     UnreadableFile {
         /// What is in the way.
         error: String,
     },
     /// A directory of objects that cannot be read.
-    #[error("{error}; everything that was read before stays in force")]
+    #[error("{error}; the last-known-good configuration stays in force")]
     UnreadableDirectory {
         /// What is in the way, and what to do.
         error: String,
@@ -50,21 +50,20 @@ pub enum Reason {
         limit: usize,
     },
     /// No `apiVersion` or no `kind`.
-    #[error("no apiVersion or no kind; every object needs both")]
+    #[error("apiVersion or kind is missing; write both")]
     NoKind,
     /// A kind that is not read.
-    #[error(
-        "unknown kind {} {}; these are read: v1 Service, Node and List, discovery.k8s.io/v1 \
-         EndpointSlice, metallb.io/v1beta1 IPAddressPool, L2Advertisement, BGPAdvertisement, BFDProfile, \
-         Community and BGPPeer (this one also v1beta2), v1 Namespace and Secret", named(.api_version), named(.kind))]
+    #[error("unknown kind {} {}{}", named(.api_version), named(.kind), kinds(.instead.as_deref()))]
     UnknownKind {
         /// As written.
         api_version: String,
         /// As written.
         kind: String,
+        /// What was probably meant, with its version.
+        instead: Option<String>,
     },
     /// The same object in two places.
-    #[error("already defined at {}:{line}, which counts; remove one of them", named(.source_name))]
+    #[error("{}:{line} defines this object, too, and takes precedence; remove one of them", named(.source_name))]
     Duplicate {
         /// File of the first.
         source_name: String,
@@ -72,18 +71,18 @@ pub enum Reason {
         line: usize,
     },
     /// The name of another object, where others refer to a kind by the name alone.
-    #[error("{} has this name and counts; give this one another, namespaces do not tell them apart", named(.by))]
+    #[error("{} has the same name and takes precedence; rename one, as namespaces do not distinguish them", named(.by))]
     NameTaken {
         /// The other object.
         by: String,
     },
     /// What was right before is not forgotten for something that is wrong.
-    #[error("until what is wrong with it is mended, it stays in force as it was before")]
+    #[error("the object is invalid; its last-known-good configuration stays in force until you correct it")]
     StaysAsBefore,
     /// A router that this node speaks to already.
     #[error(
-        "{} has the same router on this node and counts; a router takes one session of a node: keep one of them \
-         here, or keep them apart by nodeSelectors", named(.by))]
+        "{} is the same BGP peer on this node and takes precedence; a peer accepts one session from a node: remove one \
+         of them, or select different nodes by nodeSelectors", named(.by))]
     RouterTaken {
         /// The peer that has it.
         by: String,
@@ -104,7 +103,7 @@ pub enum Reason {
         written: String,
     },
     /// A name that no object has.
-    #[error("there is no {kind} {}, so this has no effect; make it, or correct the name", named(.name))]
+    #[error("there is no {kind} {}, so this has no effect; create it, or correct the name", named(.name))]
     NothingNamed {
         /// The kind.
         kind: &'static str,
@@ -124,7 +123,7 @@ pub enum Reason {
         read: String,
     },
     /// A value that the field cannot have.
-    #[error("{} is not one of {allowed}", quoted(.written))]
+    #[error("{} is not one of {allowed}; write one of them", quoted(.written))]
     UnknownValue {
         /// As written.
         written: String,
@@ -150,19 +149,19 @@ pub enum Reason {
         instead: Option<String>,
     },
     /// Two fields that exclude each other.
-    #[error("{other} is written, too; write only one of them")]
+    #[error("this excludes {other}, which is set, too; remove one of them")]
     Excludes {
         /// The other field.
         other: &'static str,
     },
     /// None of some fields of which one is needed.
-    #[error("one of these is needed: {fields}")]
+    #[error("none of {fields} is set; set one of them")]
     OneOf {
         /// The fields.
         fields: &'static str,
     },
     /// A value that the field cannot have.
-    #[error("{} is not allowed here; allowed is {allowed}", bare(.written))]
+    #[error("{} is out of range; write {allowed}", bare(.written))]
     OutOfRange {
         /// As written.
         written: String,
@@ -176,27 +175,27 @@ pub enum Reason {
         written: String,
     },
     /// The same entry twice.
-    #[error("{} is there twice; remove one of them", bare(.written))]
+    #[error("{} is listed twice; remove one of them", bare(.written))]
     DuplicateEntry {
         /// As written.
         written: String,
     },
     /// A comparison with nothing.
     #[error(
-        "In and NotIn compare with values, and there is none; write some, or operator Exists or DoesNotExist"
+        "operators In and NotIn need values, and there is none; add some, or write operator Exists or DoesNotExist"
     )]
     SelectorWithoutValues,
     /// Values that are compared with nothing.
-    #[error("Exists and DoesNotExist take no values; remove them, or write operator In or NotIn")]
+    #[error("operators Exists and DoesNotExist take no values; remove them, or write operator In or NotIn")]
     SelectorWithValues,
     /// An object that others need.
-    #[error("{} needs it; change that first", named(.by))]
+    #[error("{} uses this object; change that one first", named(.by))]
     InUse {
         /// Who needs it.
         by: String,
     },
     /// An object that is not there, or not valid.
-    #[error("there is no valid {kind} {}; this waits until there is", named(.name))]
+    #[error("there is no valid {kind} {}; create it, or correct the name: until then this object has no effect", named(.name))]
     UnknownReference {
         /// The kind.
         kind: &'static str,
@@ -225,25 +224,28 @@ pub enum Reason {
     },
     /// Several hops to a router of our own AS.
     #[error(
-        "peerASN is myASN, and ebgpMultiHop is for other ASes only; remove it, internal sessions take any way"
+        "peerASN equals myASN, and ebgpMultiHop is for external sessions only; remove it, as internal sessions may cross routers"
     )]
     MultihopInternal,
     /// A source address of the other IP version.
-    #[error("{} is not of the IP version of peerAddress", bare(.written))]
+    #[error("{} is of another IP version than peerAddress; write an address of the same version", bare(.written))]
     SourceFamily {
         /// As written.
         written: String,
     },
+    /// Something else where the name of a Secret belongs: perhaps the password, so it is not shown.
+    #[error("this is no name that a Secret can have; write the name of a Secret, and the password into that")]
+    NotASecretName,
     /// A password with a line break.
     #[error(
-        "the password has a line break, which no router has in its own; write it without, as `printf` does"
+        "the password contains a line break, so no peer would accept it; create it without one: with `printf`, not `echo`"
     )]
     PasswordLineBreak,
     /// A password that TCP-MD5 cannot take.
-    #[error("a password has 1 to 80 octets")]
+    #[error("the password is empty or longer than 80 octets, the limit of TCP-MD5; write another")]
     PasswordLength,
     /// A Secret of another type.
-    #[error("Secret {} must be of type {wanted}", named(.name))]
+    #[error("Secret {} is of another type than {wanted}; create it with that type", named(.name))]
     SecretType {
         /// The Secret, as `namespace/name`.
         name: String,
@@ -251,7 +253,7 @@ pub enum Reason {
         wanted: &'static str,
     },
     /// A Secret without a password.
-    #[error("Secret {} has no {key}, or not in base64", named(.name))]
+    #[error("Secret {} has no {key} in base64; add the key", named(.name))]
     SecretWithout {
         /// The Secret, as `namespace/name`.
         name: String,
@@ -260,7 +262,7 @@ pub enum Reason {
     },
     /// Prefixes beyond the pool.
     #[error(
-        "a prefix of length {length} would hold addresses that pool {} has not; write at least {least}", named(.pool))]
+        "a prefix of length {length} would cover addresses outside pool {}; write at least {least}", named(.pool))]
     AggregationTooShort {
         /// As written.
         length: u8,
@@ -271,24 +273,24 @@ pub enum Reason {
     },
     /// A choice among Services of one prefix.
     #[error(
-        "serviceSelectors need aggregationLength 32 and aggregationLengthV6 128: a longer prefix is of several Services"
+        "a shorter prefix covers several Services, and serviceSelectors choose among them; write aggregationLength 32 and aggregationLengthV6 128, or remove the selectors"
     )]
     SelectorsWithAggregation,
     /// Two equal objects.
-    #[error("it says the same as {}; remove one of them", named(.other))]
+    #[error("{} is equal to this object; remove one of them", named(.other))]
     SameAs {
         /// Name of the other.
         other: String,
     },
     /// Two local preferences for one prefix.
     #[error(
-        "{} announces the same prefixes to the same peers with another localPref; write the same in both", named(.other))]
+        "{} advertises the same prefixes to the same peers with another localPref; write the same value in both", named(.other))]
     LocalPrefConflict {
         /// Name of the other.
         other: String,
     },
     /// Not an IP address.
-    #[error("{} is not an IP address", quoted(.written))]
+    #[error("{} is not an IP address; write one without leading zeros, blanks or a prefix length", quoted(.written))]
     NotAnAddress {
         /// As written.
         written: String,
@@ -303,10 +305,10 @@ pub enum Reason {
         written: String,
     },
     /// A router that is this node.
-    #[error("peerAddress is this node's own, so this node has no session with it; other nodes have")]
+    #[error("peerAddress is an address of this node, so this node opens no session; other nodes do")]
     OwnAddress,
     /// An address that no machine can have.
-    #[error("{address} is {what}; no machine can have it, so write another")]
+    #[error("{address} is {what}, so no host can have it; write another")]
     SpecialAddress {
         /// The address.
         address: IpAddr,
@@ -314,15 +316,13 @@ pub enum Reason {
         what: &'static str,
     },
     /// A link-local address, which is on every link.
-    #[error(
-        "{address} is link-local, on no link in particular; write the interface that the router is on instead"
-    )]
+    #[error("{address} is link-local, and so ambiguous; write the interface of the peer instead")]
     LinkLocalWithoutInterface {
         /// The address.
         address: IpAddr,
     },
     /// A range between families.
-    #[error("the range {start}-{end} begins in one IP version and ends in the other; write two ranges")]
+    #[error("the range {start}-{end} mixes IPv4 and IPv6; write two ranges")]
     RangeFamilies {
         /// First address.
         start: IpAddr,
@@ -341,7 +341,7 @@ pub enum Reason {
     #[error("the pool has no addresses; write at least one CIDR or range")]
     EmptyPool,
     /// Overlap inside a pool.
-    #[error("{start}-{end} stands in this pool twice; remove it from one of its entries")]
+    #[error("{start}-{end} is in two entries of this pool; remove it from one of them")]
     PoolOverlapsItself {
         /// First common address.
         start: IpAddr,
@@ -350,7 +350,7 @@ pub enum Reason {
     },
     /// Overlap with another pool.
     #[error(
-        "{start}-{end} is already in pool {}; this pool is left out until it is in one of them only", named(.other))]
+        "{start}-{end} is already in pool {}, which takes precedence; remove it from one of them", named(.other))]
     PoolOverlap {
         /// The other pool, as `namespace/name`.
         other: String,
@@ -390,7 +390,7 @@ pub enum Reason {
     #[error("spec.loadBalancerIP asks for an address, too; write only the annotation")]
     AddressAskedTwice,
     /// A protocol that is not served.
-    #[error("{} is not served, only TCP and UDP; port {port} is left out", named(.protocol))]
+    #[error("protocol {} of port {port} is not supported; only TCP and UDP are", named(.protocol))]
     UnservedProtocol {
         /// As written.
         protocol: String,
@@ -411,20 +411,22 @@ pub enum Reason {
         by: String,
     },
     /// No endpoint can serve.
-    #[error("no endpoint can serve now, so its traffic is not taken; look at the readiness of its pods")]
+    #[error("no endpoint is ready, so traffic is not accepted; check the readiness of the pods")]
     NoServingEndpoint,
     /// An endpoint of a Service with policy Local that is on no node.
-    #[error("an endpoint has no nodeName, so externalTrafficPolicy Local cannot send anything to it")]
+    #[error("an endpoint has no nodeName, so externalTrafficPolicy Local sends it nothing; set nodeName")]
     EndpointWithoutNode,
     /// An endpoint on a node that is not there.
-    #[error("an endpoint is on Node {}, which is not known; add the Node, or correct nodeName", named(.node))]
+    #[error("an endpoint is on Node {}, which does not exist; add the Node, or correct nodeName", named(.node))]
     EndpointNodeUnknown {
         /// The node's name.
         node: String,
     },
 
     /// A Node without an address.
-    #[error("the Node has no usable InternalIP in status.addresses, so nothing can be sent to it")]
+    #[error(
+        "the Node has no usable InternalIP in status.addresses, so no packet is forwarded to it; add one"
+    )]
     NodeWithoutAddress,
     /// A Node with another's address.
     #[error("{address} already belongs to Node {}; every Node needs addresses of its own", named(.by))]
@@ -436,14 +438,13 @@ pub enum Reason {
     },
     /// A Node whose name makes the same number as another's.
     #[error(
-        "by its name the Node is the same to other nodes as Node {}; it is known by another number, which changes \
-         when {} comes or goes; give one of them another name", named(.by), named(.by))]
+        "the name of this Node has the same hash as that of Node {}, so its number changes when {} comes or goes; rename one of them", named(.by), named(.by))]
     NodeIdentityTaken {
         /// Name of the Node that has the number.
         by: String,
     },
     /// This machine is not among the Nodes.
-    #[error("this machine is Node {}, which is not known; nothing is changed until it is", named(.node))]
+    #[error("this machine is Node {}, which does not exist; add the Node, or correct --node: until then nothing changes", named(.node))]
     OwnNodeUnknown {
         /// This machine's name.
         node: String,
@@ -456,7 +457,7 @@ pub enum Reason {
     },
     /// A way through an interface without the program.
     #[error(
-        "the way to {address} leads through interface {ifindex}, which is not an uplink; add it to the uplinks"
+        "the route to {address} uses interface {ifindex}, which is not an uplink; add it with --interface"
     )]
     NotAnUplink {
         /// The node's address.
@@ -465,7 +466,9 @@ pub enum Reason {
         ifindex: u32,
     },
     /// A source address of the other family.
-    #[error("the way to {address} has {source_address} as its source; both must be of one IP version")]
+    #[error(
+        "the route to {address} has source address {source_address}, of the other IP version; correct the route"
+    )]
     WayFamilies {
         /// The node's address.
         address: IpAddr,
@@ -474,7 +477,7 @@ pub enum Reason {
     },
 
     /// A table is full.
-    #[error("{map} is full with {capacity} entries; this has no place in it")]
+    #[error("{map} is full with {capacity} entries, so this is left out; remove others")]
     MapFull {
         /// Name of the map.
         map: &'static str,
@@ -499,4 +502,15 @@ pub enum Reason {
 /// What to do about a name that nobody knows.
 fn hint(instead: Option<&str>) -> String {
     instead.map_or_else(|| "; remove it".to_owned(), |instead| format!("; did you mean {instead}?"))
+}
+
+/// What to do about a kind that nobody knows.
+fn kinds(instead: Option<&str>) -> String {
+    match instead {
+        Some(_) => hint(instead),
+        None => "; write one of v1 Service, Node, Namespace, Secret and List, discovery.k8s.io/v1 EndpointSlice, \
+                 metallb.io/v1beta1 IPAddressPool, L2Advertisement, BGPAdvertisement, BFDProfile and Community, \
+                 metallb.io/v1beta2 BGPPeer"
+            .to_owned(),
+    }
 }

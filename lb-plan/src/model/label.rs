@@ -26,7 +26,8 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(is_inner)
 }
 
-fn is_dns_name(name: &str) -> bool {
+/// Whether it is a DNS name, as names of most objects are.
+pub(in crate::model) fn is_dns_name(name: &str) -> bool {
     let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let is_label = |label: &str| {
         !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.bytes().all(is_inner)

@@ -109,7 +109,7 @@ fn of_two_pools_that_overlap_the_later_by_name_is_refused() {
 #[test]
 fn a_pool_that_overlaps_itself_is_refused() {
     let (_, problems) = build(&[&pool("p", "192.0.2.0/24, 192.0.2.255/32")]);
-    assert_problem(&problems, &["spec.addresses[1]", "192.0.2.255-192.0.2.255", "twice"]);
+    assert_problem(&problems, &["spec.addresses[1]", "192.0.2.255-192.0.2.255", "in two entries"]);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn addresses(annotations: &str, spec: &str, status: &str) -> (Vec<String>, Vec<S
          ports: [{{port: 80}}], {spec}}}, status: {{loadBalancer: {{ingress: [{status}]}}}}}}"
     );
     let (model, mut problems) = build(&[BASE, &text]);
-    problems.retain(|problem| !problem.contains("no endpoint can serve"));
+    problems.retain(|problem| !problem.contains("no endpoint is ready"));
     let vips = model.services.get(&name("s")).map(|service| service.vips.clone()).unwrap_or_default();
     (vips.iter().map(|vip| vip.address.to_string()).collect(), problems)
 }
@@ -202,7 +202,7 @@ fn addresses_that_a_pool_avoids_are_refused() {
 fn of_two_services_with_a_port_the_later_by_name_loses_it() {
     let two_ports = service("b", "").replace("[{port: 80}]", "[{name: x, port: 80}, {name: 'y', port: 81}]");
     let (model, mut problems) = build(&[BASE, &two_ports, &service("a", "")]);
-    problems.retain(|problem| !problem.contains("no endpoint can serve"));
+    problems.retain(|problem| !problem.contains("no endpoint is ready"));
     assert_problem(&problems, &["Service default/b: spec.ports[0].port: 192.0.2.1 port 80/TCP", "default/a"]);
     let ports =
         |service: &str| model.services[&name(service)].vips.iter().map(|vip| vip.port).collect::<Vec<_>>();
@@ -216,7 +216,7 @@ fn tcp_and_udp_share_a_port_and_sctp_is_refused() {
         "[{name: t, port: 80, protocol: TCP}, {name: u, port: 80, protocol: UDP}, {name: s, port: 80, protocol: SCTP}]",
     );
     let (model, mut problems) = build(&[BASE, &three]);
-    problems.retain(|problem| !problem.contains("no endpoint can serve"));
+    problems.retain(|problem| !problem.contains("no endpoint is ready"));
     assert_problem(&problems, &["spec.ports[2].protocol: ", "SCTP"]);
     let protocols: Vec<_> = model.services[&name("s")].vips.iter().map(|vip| vip.protocol).collect();
     assert_eq!(protocols, [Protocol::Tcp, Protocol::Udp]);
@@ -303,7 +303,7 @@ fn no_endpoint_is_a_notice_once_or_by_port() {
     let named = service("s", "").replace("{port: 80}", "{name: x, port: 80}, {name: 'y', port: 81}");
     let only_y =
         slice("e", "s", "IPv4", &on_node("10.1.0.1", "a")).replace("{port: 8080}", "{name: 'y', port: 1}");
-    assert_problem(&build(&[BASE, &named, &only_y]).1, &["spec.ports[0]: no endpoint can serve"]);
+    assert_problem(&build(&[BASE, &named, &only_y]).1, &["spec.ports[0]: no endpoint is ready"]);
 }
 
 #[test]

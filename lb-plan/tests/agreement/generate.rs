@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::random::Random;
 
 /// What must never be in a problem.
-pub(crate) const HUSH: &str = "hush-hush";
+pub(crate) const HUSH: &str = "Hush, hush!";
 
 /// Kinds with their versions and the schemas of their specs.
 pub(crate) struct Generator {
@@ -187,7 +187,7 @@ fn words(field: &str) -> (&'static [&'static str], &'static [&'static str]) {
         "namespaces" | "namespace" => (&["shop", "lb"], &["none", ""]),
         "key" => (&["team", "rack", "example.org/zone"], &["", "two words", "a/b/c", "-a"]),
         "values" | "value of a label" => (&["a", "b"], &["", "two words", "-a"]),
-        "password" => (&[HUSH], &["", "hush-hush\n", "hush-hush\r"]),
+        "password" => (&[HUSH], &["", "Hush, hush!\n", "Hush, hush!\r"]),
         "interface" | "interfaces" | "vrf" => (&["eth0", "eth1"], &["", "no such interface"]),
         "routerID" => (&["10.0.0.9"], &["0.0.0.0", "255.255.255.255", "fd00::1", ""]),
         _ => (&["a", "b"], &["", "\u{1f600}", "null", "yes", "{}", "\n"]),

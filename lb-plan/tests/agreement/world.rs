@@ -14,15 +14,15 @@ use crate::judges::{self, Agent};
 use crate::random::Random;
 
 /// What is there before anything else.
-const BASE: &str = "
+const BASE: &str = r#"
 {apiVersion: v1, kind: Node, metadata: {name: n1, labels: {rack: a, team: a}}, status: {addresses: [{type: InternalIP, address: 10.8.0.1}]}}
 ---
 {apiVersion: v1, kind: Node, metadata: {name: n2, labels: {rack: b}}, status: {addresses: [{type: InternalIP, address: 10.8.0.2}]}}
 ---
 {apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: a}}}
 ---
-{apiVersion: v1, kind: Secret, metadata: {name: key, namespace: lb}, type: kubernetes.io/basic-auth, stringData: {password: hush-hush}}
-";
+{apiVersion: v1, kind: Secret, metadata: {name: key, namespace: lb}, type: kubernetes.io/basic-auth, stringData: {password: "Hush, hush!"}}
+"#;
 
 /// Bytes of a problem as it is shown.
 const LONGEST_PROBLEM: usize = 1200;

@@ -39,6 +39,7 @@ impl Reason {
             Self::UnknownCommunity { .. } | Self::WellKnownCommunity { .. } => "unknown_community",
             Self::MultihopInternal => "multihop_internal",
             Self::SourceFamily { .. } => "source_family",
+            Self::NotASecretName => "not_a_secret_name",
             Self::PasswordLineBreak => "password_line_break",
             Self::PasswordLength => "password_length",
             Self::SecretType { .. } => "secret_type",

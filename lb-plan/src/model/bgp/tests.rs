@@ -45,6 +45,11 @@ const ROWS: &[Row] = &[
     ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: 127.0.0.1", "ok"),
     ("BGPPeer", peer!(", sourceAddress: 224.0.0.1"), "spec.sourceAddress: special_address"),
     ("BGPPeer", peer!(", password: \"hush\\n\""), "spec.password: password_line_break"),
+    (
+        "BGPPeer",
+        peer!(", passwordSecret: {name: 'pass word!'}"),
+        "spec.passwordSecret.name: not_a_secret_name",
+    ),
     ("BGPPeer", peer!(", passwordSecret: {name: echoed}"), "spec.passwordSecret: password_line_break"),
     ("BGPPeer", "myASN: 1, peerASN: 2, interface: eth0", "ok"),
     ("BGPPeer", peer!(", interface: eth0"), "spec.interface: excludes"),
