@@ -16,20 +16,25 @@ mod name;
 mod node;
 mod order;
 mod pool;
+mod reserved;
 mod service;
 mod standing;
 mod table;
+mod target;
 
 pub use advertisement::L2Advertisement;
 pub use bgp::{BfdProfile, Bgp, BgpAdvertisement, Endpoint, Password, Peer, RemoteAs};
 pub use drain::{DrainCause, DrainRules, Mark, RuleError, TaintRule};
 pub use endpoints::Endpoints;
+pub(crate) use bgp::{SECRET_KEY, SECRET_TYPE};
 pub(crate) use endpoints::SERVICE_LABEL;
 pub use modeller::Modeller;
 pub use name::{NodeName, PoolName, Protocol, ServiceName};
 pub use node::Node;
-pub use pool::{AddressRange, Pool, Pools, ServiceAllocation};
-pub use service::{Service, ServiceVip, TrafficPolicy};
+pub use pool::{AddressRange, Namespaces, Pool, Pools, ServiceAllocation};
+pub use reserved::{Owner, Reserved};
+pub use service::{AddressRule, Service, ServiceVip, TrafficPolicy};
+pub use target::{Exclusion, Tier, exclusion};
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,6 +60,8 @@ pub struct Model {
     pub bgp: Bgp,
     /// By what a node drains. It is chosen, not written: each model has it of the one before.
     pub drain: DrainRules,
+    /// Which addresses count as a Service's. It is chosen, too.
+    pub addresses: AddressRule,
 }
 
 impl Model {
@@ -84,7 +91,8 @@ impl Model {
     /// What of a model counts for the one after it.
     fn remainder(&self) -> Self {
         let (pools, bgp, drain) = (self.pools.clone(), self.bgp.clone(), self.drain.clone());
-        Self { pools, bgp, drain, l2_advertisements: self.l2_advertisements.clone(), ..Self::default() }
+        let l2_advertisements = self.l2_advertisements.clone();
+        Self { pools, bgp, drain, l2_advertisements, addresses: self.addresses, ..Self::default() }
     }
 
     /// The addresses whose ways the facts should tell: the primary address of every other node.

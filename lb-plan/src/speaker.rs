@@ -112,6 +112,23 @@ fn routers<'a>(model: &'a Model, node: &Node) -> (BTreeMap<&'a String, &'a Peer>
     (peers, problems)
 }
 
+/// The peers that are one router with another on some node: only one of them could be spoken to there. Where no Node is
+/// known, those that would be on any.
+pub fn contested(model: &Model) -> Vec<Problem> {
+    let nowhere = Node::new(vec![std::net::Ipv4Addr::UNSPECIFIED.into()], BTreeMap::new());
+    let nowhere = nowhere.filter(|_| model.nodes.is_empty());
+    let mut problems: Vec<Problem> = Vec::new();
+    for node in model.nodes.values().chain(&nowhere) {
+        let is_taken = |problem: &Problem| matches!(problem.reason, Reason::RouterTaken { .. });
+        for problem in routers(model, node).1.into_iter().filter(is_taken) {
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
+    }
+    problems
+}
+
 fn taken(name: &str, peer: &Peer, by: &str) -> Problem {
     Problem::about(reference(name, peer), Reason::RouterTaken { by: by.to_owned() })
 }

@@ -130,6 +130,12 @@ pub enum Reason {
         /// What can be written.
         allowed: &'static str,
     },
+    /// A value without effect; the rest of the object counts.
+    #[error("this has no effect: {why}")]
+    NoEffect {
+        /// Why, and what to do.
+        why: &'static str,
+    },
     /// A field that the kind does not have.
     #[error("unknown field, which has no effect{}", hint(.instead.as_deref()))]
     NoSuchField {
@@ -276,12 +282,6 @@ pub enum Reason {
         "a shorter prefix covers several Services, and serviceSelectors choose among them; write aggregationLength 32 and aggregationLengthV6 128, or remove the selectors"
     )]
     SelectorsWithAggregation,
-    /// Two equal objects.
-    #[error("{} is equal to this object; remove one of them", named(.other))]
-    SameAs {
-        /// Name of the other.
-        other: String,
-    },
     /// Two local preferences for one prefix.
     #[error(
         "{} advertises the same prefixes to the same peers with another localPref; write the same value in both", named(.other))]
@@ -372,6 +372,42 @@ pub enum Reason {
         /// The address.
         address: IpAddr,
     },
+    /// An address of a Node or of a BGP peer.
+    #[error(
+        "{address} of pool {pool} is the address of {owner}, so it is neither announced nor served for a Service; \
+         choose another address, and take this one out of the pool"
+    )]
+    ReservedAddress {
+        /// The address.
+        address: IpAddr,
+        /// Its pool, as `namespace/name`.
+        pool: String,
+        /// The Node or BGPPeer.
+        owner: String,
+    },
+    /// A pool with addresses of Nodes or BGP peers.
+    #[error("the pool contains {addresses}: no Service gets them; take them out of spec.addresses")]
+    PoolHoldsReserved {
+        /// The first of them, with their owners, and how many more there are.
+        addresses: String,
+    },
+    /// An address of a pool that is kept for other Services.
+    #[error(
+        "serviceAllocation of pool {pool} does not admit this Service to {address}; choose another address, or \
+         change the namespaces and selectors of the pool"
+    )]
+    NotAdmitted {
+        /// The address.
+        address: IpAddr,
+        /// Its pool, as `namespace/name`.
+        pool: String,
+    },
+    /// A Service of a cluster whose controller has given it no address.
+    #[error(
+        "the Service has no address yet: status.loadBalancer.ingress is empty; the controller fills it in, and its \
+         Events say why it has not"
+    )]
+    NotAllocated,
     /// An address that its pool leaves out.
     #[error("pool {} has avoidBuggyIPs and so leaves out {address}; choose another address", named(.pool))]
     AvoidedAddress {
@@ -390,7 +426,7 @@ pub enum Reason {
     #[error("spec.loadBalancerIP asks for an address, too; write only the annotation")]
     AddressAskedTwice,
     /// A protocol that is not served.
-    #[error("protocol {} of port {port} is not supported; only TCP and UDP are", named(.protocol))]
+    #[error("protocol {} of port {port} is not supported; only TCP, UDP and SCTP are", named(.protocol))]
     UnservedProtocol {
         /// As written.
         protocol: String,
@@ -423,13 +459,45 @@ pub enum Reason {
         node: String,
     },
 
+    /// None of the interfaces that advertisements name is an uplink.
+    #[error(
+        "this node is to announce addresses of the pool, and none of the interfaces that the pool's L2Advertisements name \
+         is one of its uplinks: nobody answers ARP for them; add the interface to the uplinks of the agent, or to \
+         spec.interfaces"
+    )]
+    NoSuchUplink,
+    /// IPv6 addresses that only an L2Advertisement announces.
+    #[error(
+        "IPv6 addresses of {pools} are not announced: on the local network only ARP is answered; announce them by a \
+         BGPAdvertisement"
+    )]
+    NoNeighborDiscovery {
+        /// Names of the pools.
+        pools: String,
+    },
+    /// Every Node is excluded.
+    #[error(
+        "every Node is excluded from load balancing, by label node.kubernetes.io/exclude-from-external-load-balancers or \
+         condition NetworkUnavailable: no node announces anything, and what arrives is shared among all of them; remove \
+         the label, or start with --ignore-exclude-lb"
+    )]
+    AllNodesExcluded,
+    /// A Service with policy Local whose endpoints are on excluded Nodes only.
+    #[error(
+        "all its endpoints are on Nodes that are excluded from load balancing, which serve it for want of others; \
+         schedule its pods on other Nodes"
+    )]
+    EndpointsExcluded,
     /// A Node without an address.
     #[error(
-        "the Node has no usable InternalIP in status.addresses, so no packet is forwarded to it; add one"
+        "the Node has no usable InternalIP or ExternalIP in status.addresses, so no packet is forwarded to it; add one"
     )]
     NodeWithoutAddress,
     /// A Node with another's address.
-    #[error("{address} already belongs to Node {}; every Node needs addresses of its own", named(.by))]
+    #[error(
+        "{address} belongs to Node {}, which is Ready or younger; delete the Node object of the machine that is gone",
+        named(.by)
+    )]
     NodeAddressTaken {
         /// The address.
         address: IpAddr,

@@ -7,6 +7,7 @@ mod profile;
 
 pub use advertisement::BgpAdvertisement;
 pub use peer::{Endpoint, Password, Peer, RemoteAs};
+pub(crate) use peer::{SECRET_KEY, SECRET_TYPE};
 pub use profile::BfdProfile;
 
 use std::collections::BTreeMap;
@@ -83,6 +84,11 @@ impl<'a> Judge<'a> {
 
     fn refuse(&mut self, field: impl Into<String>, reason: Reason) {
         self.sound = false;
+        self.problems.push(Problem::at(self.object, field, reason));
+    }
+
+    /// Something that is of no effect, while the object counts.
+    fn warn(&mut self, field: impl Into<String>, reason: Reason) {
         self.problems.push(Problem::at(self.object, field, reason));
     }
 

@@ -24,6 +24,7 @@ impl Reason {
             Self::NothingNamed { .. } => "nothing_named",
             Self::SelectsNothing { .. } => "selects_nothing",
             Self::UnknownValue { .. } => "unknown_value",
+            Self::NoEffect { .. } => "no_effect",
             Self::NoSuchField { .. } | Self::MoreFields { .. } => "no_such_field",
             Self::UnknownAnnotation { .. } => "unknown_annotation",
             Self::Excludes { .. } => "excludes",
@@ -46,7 +47,6 @@ impl Reason {
             Self::SecretWithout { .. } => "secret_without",
             Self::AggregationTooShort { .. } => "aggregation_too_short",
             Self::SelectorsWithAggregation => "selectors_with_aggregation",
-            Self::SameAs { .. } => "same_as",
             Self::LocalPrefConflict { .. } => "local_pref_conflict",
             Self::NotAnAddress { .. } => "not_an_address",
             Self::NotARange { .. } => "not_a_range",
@@ -59,6 +59,10 @@ impl Reason {
             Self::PoolOverlap { .. } => "pool_overlap",
             Self::NoAddress => "no_address",
             Self::NotInPool { .. } => "not_in_pool",
+            Self::ReservedAddress { .. } => "reserved_address",
+            Self::PoolHoldsReserved { .. } => "pool_holds_reserved",
+            Self::NotAdmitted { .. } => "not_admitted",
+            Self::NotAllocated => "not_allocated",
             Self::AvoidedAddress { .. } => "avoided_address",
             Self::TooManyAddresses { .. } => "too_many_addresses",
             Self::AddressAskedTwice => "address_asked_twice",
@@ -67,6 +71,10 @@ impl Reason {
             Self::NoServingEndpoint => "no_serving_endpoint",
             Self::EndpointWithoutNode => "endpoint_without_node",
             Self::EndpointNodeUnknown { .. } => "endpoint_node_unknown",
+            Self::NoSuchUplink => "no_such_uplink",
+            Self::NoNeighborDiscovery { .. } => "no_neighbor_discovery",
+            Self::AllNodesExcluded => "all_nodes_excluded",
+            Self::EndpointsExcluded => "endpoints_excluded",
             Self::NodeWithoutAddress => "node_without_address",
             Self::NodeAddressTaken { .. } => "node_address_taken",
             Self::NodeIdentityTaken { .. } => "node_identity_taken",
@@ -82,9 +90,16 @@ impl Reason {
     /// Whether somebody must act.
     pub fn severity(&self) -> Severity {
         match self {
-            Self::NoAddress | Self::NoServingEndpoint | Self::StaysAsBefore | Self::OwnAddress => {
-                Severity::Notice
-            }
+            Self::NoAddress
+            | Self::NotAllocated
+            | Self::NoServingEndpoint
+            | Self::StaysAsBefore
+            | Self::NoEffect { .. }
+            | Self::PoolHoldsReserved { .. }
+            | Self::NoNeighborDiscovery { .. }
+            | Self::AllNodesExcluded
+            | Self::EndpointsExcluded
+            | Self::OwnAddress => Severity::Notice,
             Self::NoSuchField { .. }
             | Self::MoreFields { .. }
             | Self::UnknownAnnotation { .. }
