@@ -34,9 +34,7 @@ const ROWS: &[Row] = &[
     (
         &["profile-too-fast.yaml"],
         false,
-        &[
-            "BFDProfile metallb-system/quickest: spec.receiveInterval: 5 is out of range; write 10 to 60000",
-        ],
+        &["BFDProfile metallb-system/quickest: spec.receiveInterval: 5 is out of range; write 10 to 60000"],
     ),
     (&["peer-bfd.yaml", "profile.yaml"], true, &["watched", "10.7.0.2", "64703", "yes"]),
     (&["peer-bfd.yaml"], true, &["waits", "spec.bfdProfile: there is no valid BFDProfile quick"]),
