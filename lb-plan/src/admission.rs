@@ -6,12 +6,12 @@
 mod references;
 
 use std::borrow::Borrow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use lb_api::objects::{Object, Sourced};
+use lb_api::objects::{Hidden, Metadata, Object, Secret, Sourced};
 use lb_api::problem::{ObjectRef, Problem, Reason, Severity};
 
-use crate::model::Model;
+use crate::model::{Model, SECRET_KEY, SECRET_TYPE};
 use crate::speaker;
 use references::Known;
 
@@ -56,6 +56,31 @@ pub fn dangling<O: Borrow<Sourced<Object>>>(objects: &[O]) -> Vec<Problem> {
     objects.iter().flat_map(|object| known.dangling(object)).collect()
 }
 
+/// The Secrets that peers name, as if they were there and right: for those who judge peers and may not read Secrets.
+pub fn presumed_secrets<'a>(objects: impl Iterator<Item = &'a Sourced<Object>>) -> Vec<Sourced<Object>> {
+    let secret = |object: &Sourced<Object>| {
+        let Object::BgpPeer(peer) = &object.value else { return None };
+        let reference = peer.spec.password_secret.as_ref()?;
+        let namespace = reference.namespace.as_deref().filter(|namespace| !namespace.is_empty());
+        let metadata = Metadata {
+            name: reference.name.clone()?,
+            namespace: namespace.or(object.value.namespace()).map(str::to_owned),
+            ..Metadata::default()
+        };
+        let password = (SECRET_KEY.to_owned(), Hidden::from("presumed".to_owned()));
+        let value = Object::Secret(Box::new(Secret {
+            metadata,
+            r#type: Some(SECRET_TYPE.to_owned()),
+            data: BTreeMap::new(),
+            string_data: BTreeMap::from([password]),
+        }));
+        Some(Sourced { source: String::new(), line: 0, value })
+    };
+    let secrets: BTreeMap<_, _> =
+        objects.filter_map(secret).map(|object| (object.value.reference(), object)).collect();
+    secrets.into_values().collect()
+}
+
 /// Whether an object is right but for something that may still come.
 pub fn is_waiting(reason: &Reason) -> bool {
     matches!(
@@ -78,13 +103,12 @@ fn write(existing: &[&Sourced<Object>], object: &Sourced<Object>) -> Verdict {
     let known: BTreeSet<_> = known.iter().chain(&speaker::contested(&before)).map(told).collect();
     let mut verdict = Verdict::default();
     let (model, problems) = Model::after(&before, &after, None);
-    let dangling = Known::of(&after).dangling(object);
-    let problems = problems.into_iter().chain(speaker::contested(&model)).chain(dangling);
+    let problems =
+        problems.into_iter().chain(speaker::contested(&model)).chain(Known::of(&after).dangling(object));
     for problem in problems.filter(|problem| problem.reason != Reason::StaysAsBefore) {
         let is_own = problem.object.as_ref() == Some(&reference);
         let is_new = is_configuration(&problem) && !known.contains(&told(&problem));
-        let is_warning = is_own && (is_waiting(&problem.reason) || problem.severity() < Severity::Error);
-        if is_warning || problem.severity() == Severity::Notice {
+        if problem.severity() < Severity::Error || (is_own && is_waiting(&problem.reason)) {
             verdict.warnings.extend((is_own || is_new).then_some(problem));
         } else if is_own || is_new {
             verdict.refusals.push(problem);

@@ -24,6 +24,7 @@ mod target;
 
 pub use advertisement::L2Advertisement;
 pub use bgp::{BfdProfile, Bgp, BgpAdvertisement, Endpoint, Password, Peer, RemoteAs};
+pub(crate) use bgp::{SECRET_KEY, SECRET_TYPE};
 pub use drain::{DrainCause, DrainRules, Mark, RuleError, TaintRule};
 pub use endpoints::Endpoints;
 pub(crate) use endpoints::SERVICE_LABEL;

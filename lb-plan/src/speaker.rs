@@ -119,7 +119,8 @@ pub fn contested(model: &Model) -> Vec<Problem> {
     let nowhere = nowhere.filter(|_| model.nodes.is_empty());
     let mut problems: Vec<Problem> = Vec::new();
     for node in model.nodes.values().chain(&nowhere) {
-        for problem in routers(model, node).1 {
+        let is_taken = |problem: &Problem| matches!(problem.reason, Reason::RouterTaken { .. });
+        for problem in routers(model, node).1.into_iter().filter(is_taken) {
             if !problems.contains(&problem) {
                 problems.push(problem);
             }

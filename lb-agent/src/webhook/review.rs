@@ -45,9 +45,7 @@ pub(super) fn answer<O: Borrow<Sourced<Object>>>(
 ) -> Option<Value> {
     let request = Request::deserialize(review.get("request")?).ok()?;
     let is_elsewhere = request.namespace.as_deref().is_some_and(|of| of != namespace);
-    let mut verdict = if is_elsewhere { elsewhere(&request, namespace) } else { judge(&request, existing) };
-    // Secrets are the agents' to read, so nobody knows here whether one is there.
-    verdict.warnings.retain(|problem| !is_of_secret(&problem.reason));
+    let verdict = if is_elsewhere { elsewhere(&request, namespace) } else { judge(&request, existing) };
     let mut response = json!({"uid": request.uid, "allowed": verdict.is_admitted()});
     if !verdict.is_admitted() {
         let message = words(&verdict.refusals).join("; ");
@@ -76,10 +74,6 @@ fn elsewhere(request: &Request, namespace: &str) -> Verdict {
     verdict
 }
 
-fn is_of_secret(reason: &Reason) -> bool {
-    matches!(reason, Reason::UnknownReference { kind: "Secret", .. })
-}
-
 fn judge<O: Borrow<Sourced<Object>>>(request: &Request, existing: &[O]) -> Verdict {
     match request.operation.as_str() {
         "CREATE" | "UPDATE" => written(&request.object, existing),
@@ -100,7 +94,13 @@ fn written<O: Borrow<Sourced<Object>>>(object: &Value, existing: &[O]) -> Verdic
     let (warnings, refusals): (Vec<_>, _) =
         problems.into_iter().partition(|problem| problem.severity() < Severity::Error);
     let mut verdict = match read.first().filter(|_| refusals.is_empty()) {
-        Some(object) => admission::review(existing, &Change::Write(object)),
+        Some(object) => {
+            // Secrets are the agents' to read: here they are taken to be there.
+            let existing: Vec<_> = existing.iter().map(O::borrow).collect();
+            let secrets = admission::presumed_secrets(existing.iter().copied().chain([object]));
+            let all: Vec<_> = existing.into_iter().chain(&secrets).collect();
+            admission::review(&all, &Change::Write(object))
+        }
         None => Verdict { refusals, warnings: Vec::new() },
     };
     verdict.warnings.splice(..0, warnings);

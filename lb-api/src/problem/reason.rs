@@ -495,7 +495,8 @@ pub enum Reason {
     NodeWithoutAddress,
     /// A Node with another's address.
     #[error(
-        "{address} belongs to Node {}, which is Ready or younger; delete the Node object of the machine that is gone", named(.by)
+        "{address} belongs to Node {}, which is Ready or younger; delete the Node object of the machine that is gone",
+        named(.by)
     )]
     NodeAddressTaken {
         /// The address.

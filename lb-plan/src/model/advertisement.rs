@@ -69,9 +69,9 @@ impl From<L2AdvertisementSpec> for L2Advertisement {
 /// The advertisements after those `before`: one that has become invalid stays as it was.
 pub(super) fn build<'a>(
     objects: impl Iterator<Item = &'a Sourced<Object>>,
-    before: &[L2Advertisement],
     pools: &Pools,
     bgp: &Bgp,
+    before: &[L2Advertisement],
     problems: &mut Vec<Problem>,
 ) -> Vec<L2Advertisement> {
     let mut advertisements = Vec::new();
@@ -79,19 +79,20 @@ pub(super) fn build<'a>(
         let Object::L2Advertisement(written) = &object.value else { continue };
         let key = (object.value.namespace().unwrap_or_default().to_owned(), written.metadata.name.clone());
         let faults = lists::problems(object);
-        let advertisement = if faults.is_empty() {
-            L2Advertisement { key, spec: written.spec.clone() }
-        } else {
-            problems.extend(faults);
-            let Some(former) = before.iter().find(|former| former.key == key) else { continue };
-            problems.push(Problem::of(object, Reason::StaysAsBefore));
-            former.clone()
-        };
-        let silent = without_effect(&advertisement, pools, bgp);
-        if !silent.is_empty() {
-            problems.push(Problem::of(object, Reason::NoNeighborDiscovery { pools: silent.join(", ") }));
+        if faults.is_empty() {
+            let advertisement = L2Advertisement { key, spec: written.spec.clone() };
+            let silent = without_effect(&advertisement, pools, bgp);
+            if !silent.is_empty() {
+                problems.push(Problem::of(object, Reason::NoNeighborDiscovery { pools: silent.join(", ") }));
+            }
+            advertisements.push(advertisement);
+            continue;
         }
-        advertisements.push(advertisement);
+        problems.extend(faults);
+        if let Some(former) = before.iter().find(|former| former.key == key) {
+            problems.push(Problem::of(object, Reason::StaysAsBefore));
+            advertisements.push(former.clone());
+        }
     }
     advertisements
 }

@@ -7,6 +7,7 @@ mod profile;
 
 pub use advertisement::BgpAdvertisement;
 pub use peer::{Endpoint, Password, Peer, RemoteAs};
+pub(crate) use peer::{SECRET_KEY, SECRET_TYPE};
 pub use profile::BfdProfile;
 
 use std::collections::BTreeMap;

@@ -138,7 +138,7 @@ fn a_service_that_is_refused_takes_nothing_from_who_holds_it() {
 
 #[test]
 fn a_pool_with_addresses_of_machines_is_told_of_and_gives_the_others() {
-    let near = "{apiVersion: v1, kind: Node, metadata: {name: near}, status: {addresses: [{type: InternalIP, address: 10.1.0.0}]}}\n---\n";
+    let near = "{apiVersion: v1, kind: Node, metadata: {name: near, labels: {rack: a}}, status: {addresses: [{type: InternalIP, address: 10.1.0.0}]}}\n---\n";
     let preview = of(&[POOL, near, &service("")]);
     assert_eq!(preview.services[0].addresses, ["10.1.0.1".parse::<IpAddr>().unwrap()]);
     let labels: Vec<_> = preview.problems.iter().map(Problem::label).collect();

@@ -34,6 +34,8 @@ pub(crate) fn webhook(existing: &Objects, new: &Sourced<Object>, unread: &[Probl
     let told = unread.iter().map(|problem| (problem.severity() == Severity::Error, problem.clone()));
     let mut told: Vec<_> = told.collect();
     if KINDS.contains(&new.value.kind()) {
+        let secrets = admission::presumed_secrets(existing.iter().map(|object| &**object).chain([new]));
+        let existing: Vec<_> = existing.iter().map(|object| &**object).chain(&secrets).collect();
         let verdict = admission::review(&existing, &Change::Write(new));
         told.extend(verdict.refusals.into_iter().map(|problem| (true, problem)));
         told.extend(verdict.warnings.into_iter().map(|problem| (false, problem)));

@@ -95,11 +95,11 @@ impl Reason {
             | Self::NoServingEndpoint
             | Self::StaysAsBefore
             | Self::NoEffect { .. }
-            | Self::OwnAddress
             | Self::PoolHoldsReserved { .. }
             | Self::NoNeighborDiscovery { .. }
             | Self::AllNodesExcluded
-            | Self::EndpointsExcluded => Severity::Notice,
+            | Self::EndpointsExcluded
+            | Self::OwnAddress => Severity::Notice,
             Self::NoSuchField { .. }
             | Self::MoreFields { .. }
             | Self::UnknownAnnotation { .. }

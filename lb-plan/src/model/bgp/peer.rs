@@ -3,6 +3,7 @@
 mod password;
 
 pub use password::Password;
+pub(crate) use password::{SECRET_KEY, SECRET_TYPE};
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};

@@ -7,7 +7,7 @@ fn machine(name: &str, more: &str, addresses: &[(&str, &str)], conditions: &str)
     let addresses: Vec<_> =
         addresses.iter().map(|(kind, it)| format!("{{type: {kind}, address: '{it}'}}")).collect();
     format!(
-        "{{apiVersion: v1, kind: Node, metadata: {{name: {name}, {more}}}, status: {{addresses: [{}], conditions: \
+        "{{apiVersion: v1, kind: Node, metadata: {{name: '{name}', {more}}}, status: {{addresses: [{}], conditions: \
          [{conditions}]}}}}",
         addresses.join(", ")
     )
@@ -42,8 +42,8 @@ fn of_two_nodes_with_one_address_the_one_that_is_ready_has_it_or_else_the_younge
 
 #[test]
 fn a_node_without_a_usable_address_is_left_out() {
-    let (model, problems) = build(&[&node("n1", "{type: Hostname, address: n1}")]);
-    assert_problem(&problems, &["Node n1: status.addresses: ", "InternalIP", "ExternalIP"]);
+    let (model, problems) = build(&[&node("n", "{type: Hostname, address: host}")]);
+    assert_problem(&problems, &["Node n: status.addresses: ", "InternalIP", "ExternalIP"]);
     assert!(model.nodes.is_empty());
     let (_, problems) = build(&[&node("n1", "{type: InternalIP, address: x}")]);
     assert_eq!(problems.len(), 2);

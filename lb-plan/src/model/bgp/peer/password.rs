@@ -12,9 +12,9 @@ use lb_api::objects::{BgpPeerSpec, Object, Secret, Sourced};
 use lb_api::problem::Reason;
 
 /// Its type, which `kubectl create secret --type` gives it.
-const TYPE: &str = "kubernetes.io/basic-auth";
+pub(crate) const SECRET_TYPE: &str = "kubernetes.io/basic-auth";
 /// The key of a Secret that holds the password.
-const KEY: &str = "password";
+pub(crate) const SECRET_KEY: &str = "password";
 /// TCP-MD5 takes no longer one on Linux.
 const LONGEST: usize = 80;
 
@@ -89,11 +89,11 @@ impl<'a> Secrets<'a> {
         let called = || format!("{namespace}/{name}");
         let secret = self.by_name.get(&(namespace, name));
         let secret = secret.ok_or_else(|| Reason::UnknownReference { kind: "Secret", name: called() })?;
-        if secret.r#type.as_deref() != Some(TYPE) {
-            return Err(Reason::SecretType { name: called(), wanted: TYPE });
+        if secret.r#type.as_deref() != Some(SECRET_TYPE) {
+            return Err(Reason::SecretType { name: called(), wanted: SECRET_TYPE });
         }
-        let without = || Reason::SecretWithout { name: called(), key: KEY };
-        match (secret.string_data.get(KEY), secret.data.get(KEY)) {
+        let without = || Reason::SecretWithout { name: called(), key: SECRET_KEY };
+        match (secret.string_data.get(SECRET_KEY), secret.data.get(SECRET_KEY)) {
             (Some(text), _) => Password::new(text.reveal().as_bytes().to_vec()),
             (None, Some(text)) => {
                 Password::new(STANDARD.decode(text.reveal().trim()).map_err(|_| without())?)
