@@ -81,8 +81,8 @@ pub enum Reason {
     StaysAsBefore,
     /// A router that this node speaks to already.
     #[error(
-        "{by} has the same router on this node and counts; a router takes one session of a node: keep one of them \
-         here, or keep them apart by nodeSelectors"
+        "{by} is the same router on a node that both select, and counts there; a router takes one session of a node: \
+         keep one of them, or keep them apart by nodeSelectors"
     )]
     RouterTaken {
         /// The peer that has it.
