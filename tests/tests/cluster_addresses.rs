@@ -127,7 +127,7 @@ async fn addresses_stay_while_families_come_and_go() -> Result<()> {
         let mut web = stored(&cluster, "web")?;
         web["spec"]["ipFamilyPolicy"] = json!(policy);
         web["spec"]["clusterIPs"] = ips;
-        Ok(cluster.store.put(&web)?)
+        cluster.store.put(&web)
     };
     let held = || cluster.addresses("shop", "web");
     change("RequireDualStack", json!(["10.96.0.1", "fd00::1"]))?;

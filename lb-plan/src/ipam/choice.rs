@@ -64,6 +64,11 @@ impl<'a> Chooser<'a> {
         // What its policy or its families do not ask for any more goes, and what they ask for now is added later.
         let mut kept = in_order(&request.held);
         kept.retain(|address| request.wanted().contains(&IpFamily::of(*address)));
+        // A range that has gone takes one of two addresses with it, and not the other.
+        let is_there = |address: &IpAddr| self.pools.of(*address).is_some();
+        if kept.iter().any(is_there) {
+            kept.retain(is_there);
+        }
         let has_two_of_one =
             families(&kept).windows(2).any(|pair| matches!(pair, [one, other] if one == other));
         if kept.is_empty() || has_two_of_one {

@@ -54,6 +54,12 @@ pub(super) const CASES: &[Case] = &[
         &["x v4v6 prefer hold=10.0.0.2 ask=10.0.0.2,2001:db8::3"],
         &["x 10.0.0.2,2001:db8::3 of a news cleared:AsksForOthers"],
     ),
+    case(
+        "one of two ranges is gone: the address of the other stays",
+        &["a 10.0.0.0/30"],
+        &["x v4v6 prefer hold=10.0.0.2,2001:db8::2", "y v4v6 require hold=10.0.0.3,2001:db8::3"],
+        &["x 10.0.0.2 of a refused:PoolFull", "y - cleared:Families refused:AllFull"],
+    ),
     // A pool that is kept for the Service.
     case(
         "both are preferred: one of its own pool before two of a pool for all",
