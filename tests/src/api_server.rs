@@ -8,14 +8,22 @@
 //! `type`.
 
 mod access;
+mod builtin;
 mod apply;
 mod definitions;
 mod error;
 mod faults;
+mod form;
 mod kinds;
+mod merge;
+mod patch;
+mod refusal;
 mod request;
 mod respond;
+mod schema;
 mod store;
+mod text;
+mod types;
 mod watch;
 
 pub use access::Access;
