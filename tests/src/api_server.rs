@@ -8,23 +8,37 @@
 //! `type`.
 
 mod access;
+mod admission;
+mod answer;
+mod background;
 mod builtin;
-mod apply;
+mod call;
+mod decode;
+mod definition;
 mod definitions;
+mod discovery;
 mod error;
 mod faults;
 mod form;
 mod kinds;
 mod merge;
+mod negotiate;
+mod objects;
 mod patch;
 mod refusal;
 mod request;
 mod respond;
+mod reviews;
 mod schema;
+mod selectors;
+mod shape;
 mod store;
+mod table;
 mod text;
 mod types;
+mod users;
 mod watch;
+mod yaml;
 
 pub use access::Access;
 pub use definitions::{definitions, status_definitions};
@@ -71,6 +85,7 @@ impl ApiServer {
             let _entered = runtime.enter();
             tokio::net::TcpListener::from_std(listener)?
         };
+        runtime.spawn(background::run(Arc::clone(&store)));
         runtime.spawn(accept(store, listener));
         Ok(Self { address, runtime: Some(runtime) })
     }
