@@ -115,7 +115,12 @@ impl Form {
     ///
     /// # Errors
     /// When it is no object of the kind.
-    pub(super) fn read(&self, body: &str, notation: Notation, strictness: Strictness) -> Result<Read, Refusal> {
+    pub(super) fn read(
+        &self,
+        body: &str,
+        notation: Notation,
+        strictness: Strictness,
+    ) -> Result<Read, Refusal> {
         let mut read = match notation {
             Notation::Json => text::json(body).map_err(|error| self.unread(&error.to_string()))?,
             Notation::Yaml => text::yaml(body).map_err(|error| self.unread(&error.to_string()))?,
@@ -125,7 +130,12 @@ impl Form {
             Notation::Yaml => text::yaml_duplicate(body, path),
         };
         let mut complaints: Vec<String> = read.duplicates.iter().map(twice).collect();
-        complaints.extend(self.fit(&mut read.value).map_err(|words| self.unread(&words))?);
+        let mut unknown = self.fit(&mut read.value).map_err(|words| self.unread(&words))?;
+        if matches!(self.0.source, Source::BuiltIn) {
+            // The real server meets them in the order of the body.
+            unknown.sort_by_key(|path| place_in(body, path));
+        }
+        complaints.extend(unknown.iter().map(|path| unknown_field(path)));
         if strictness == Strictness::Strict && !complaints.is_empty() {
             return Err(self.unread(&format!("strict decoding error: {}", complaints.join(", "))));
         }
@@ -138,7 +148,8 @@ impl Form {
     /// When it is no object of the kind any more.
     pub(super) fn read_patched(&self, mut object: Value, strictness: Strictness) -> Result<Read, Refusal> {
         let patched = object.clone();
-        let complaints = self.fit(&mut object).map_err(|words| invalid_patch(&patched, &words))?;
+        let unknown = self.fit(&mut object).map_err(|words| invalid_patch(&patched, &words))?;
+        let complaints: Vec<String> = unknown.iter().map(|path| unknown_field(path)).collect();
         if strictness == Strictness::Strict && !complaints.is_empty() {
             let words = format!("strict decoding error: {}", complaints.join(", "));
             return Err(invalid_patch(&patched, &words));
@@ -152,8 +163,9 @@ impl Form {
     /// When it is no object.
     pub(super) fn read_applied(&self, body: &str, strictness: Strictness) -> Result<Read, Refusal> {
         let refuse = |words: &str| Refusal::bad_request(format!("error decoding YAML: {words}"));
-        let read = text::yaml(body)
-            .map_err(|error| refuse(&format!("error converting YAML to JSON: yaml: {}", yaml_words(body, &error))))?;
+        let read = text::yaml(body).map_err(|error| {
+            refuse(&format!("error converting YAML to JSON: yaml: {}", yaml_words(body, &error)))
+        })?;
         let value = match read.value {
             Value::Null => json!({}),
             value @ Value::Object(_) => value,
@@ -182,10 +194,12 @@ impl Form {
 
     fn unread(&self, words: &str) -> Refusal {
         let Inner { version, kind, .. } = &*self.0;
-        Refusal::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {words}"))
+        Refusal::bad_request(format!(
+            "{kind} in version \"{version}\" cannot be handled as a {kind}: {words}"
+        ))
     }
 
-    /// Makes an object one of the kind: what nobody knows goes, defaults come. What the client is to be told of.
+    /// Makes an object one of the kind: what nobody knows goes, defaults come. The paths of what went.
     fn fit(&self, object: &mut Value) -> Result<Vec<String>, String> {
         let unknown = match &self.0.source {
             Source::BuiltIn => {
@@ -196,7 +210,7 @@ impl Form {
             Source::Custom { schema, .. } => self.fit_custom(schema, object)?,
         };
         self.default(object);
-        Ok(unknown.into_iter().map(|path| format!("unknown field \"{path}\"")).collect())
+        Ok(unknown)
     }
 
     fn fit_custom(&self, schema: &Schema, object: &mut Value) -> Result<Vec<String>, String> {
@@ -283,13 +297,27 @@ impl Form {
     }
 }
 
+fn unknown_field(path: &str) -> String {
+    format!("unknown field \"{path}\"")
+}
+
+/// Where the last key of a path is first met in a body.
+fn place_in(body: &str, path: &str) -> Option<usize> {
+    let key = path.rsplit('.').next()?;
+    let quoted = format!("\"{key}\"");
+    let is_key = |place: &usize| body[place + quoted.len()..].trim_start().starts_with(':');
+    let found = body.match_indices(&quoted).map(|(place, _)| place).find(is_key);
+    found.or_else(|| body.find(&format!("{key}:")))
+}
+
 fn warned(complaints: Vec<String>, strictness: Strictness) -> Vec<String> {
     if strictness == Strictness::Ignore { Vec::new() } else { complaints }
 }
 
 /// The words of the real server's reader of YAML, for the mistakes that we know of.
 fn yaml_words(body: &str, error: &serde_yaml_ng::Error) -> String {
-    let line = error.location().map_or(1, |location| location.line());
+    let lines = body.trim_end().lines().count().max(1);
+    let line = error.location().map_or(1, |location| location.line()).min(lines);
     let last = body.trim_end().chars().last();
     match last {
         Some(':' | '{' | '[' | ',') => format!("line {line}: did not find expected node content"),
@@ -340,14 +368,16 @@ fn prepare_custom(has_status: bool, new: &mut Value, old: Option<&Value>, subres
         Some(old) => {
             let content = |object: &Map<String, Value>| {
                 let mut content = object.clone();
-                content.remove("metadata");
-                if has_status {
-                    content.remove("status");
-                }
+                let apart = ["apiVersion", "metadata"].into_iter().chain(has_status.then_some("status"));
+                apart.for_each(|name| {
+                    content.remove(name);
+                });
                 content
             };
             let changed = old.as_object().is_none_or(|old| content(old) != content(fields));
-            let deleted = |metadata: Option<&Value>| metadata.is_some_and(|metadata| metadata.get("deletionTimestamp").is_some());
+            let deleted = |metadata: Option<&Value>| {
+                metadata.is_some_and(|metadata| metadata.get("deletionTimestamp").is_some())
+            };
             let dying = deleted(fields.get("metadata")) && !deleted(old.get("metadata"));
             let last = old.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
             last + i64::from(changed || dying)

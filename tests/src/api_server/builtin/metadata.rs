@@ -23,12 +23,7 @@ const OF_CORE: [&str; 9] = [
 ];
 
 /// What is wrong with the metadata of an object.
-pub(in crate::api_server) fn check(
-    group: &str,
-    kind: &str,
-    new: &Value,
-    old: Option<&Value>,
-) -> Vec<Cause> {
+pub(in crate::api_server) fn check(group: &str, kind: &str, new: &Value, old: Option<&Value>) -> Vec<Cause> {
     let metadata = &new["metadata"];
     let mut causes = Vec::new();
     if old.is_none() {
@@ -59,7 +54,8 @@ fn check_finalizers(kind: &str, metadata: &Value, causes: &mut Vec<Cause>) {
 
 /// What the client is warned of in finalizers.
 pub(in crate::api_server) fn finalizer_warnings(object: &Value) -> Vec<String> {
-    let finalizers = object["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let finalizers =
+        object["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let plain = finalizers.filter(|name| !name.contains('/') && !STANDARD.contains(name));
     plain
         .map(|name| {
@@ -81,7 +77,11 @@ fn check_name(group: &str, kind: &str, metadata: &Value, causes: &mut Vec<Cause>
         causes.push(Cause::required("metadata.name", "name or generateName is required"));
         return;
     };
-    causes.extend(words_of(group, kind, name).into_iter().map(|words| Cause::invalid("metadata.name", &metadata["name"], words)));
+    causes.extend(
+        words_of(group, kind, name)
+            .into_iter()
+            .map(|words| Cause::invalid("metadata.name", &metadata["name"], words)),
+    );
 }
 
 fn words_of(group: &str, kind: &str, name: &str) -> Vec<String> {
@@ -94,10 +94,13 @@ fn words_of(group: &str, kind: &str, name: &str) -> Vec<String> {
 
 fn check_labels(metadata: &Value, causes: &mut Vec<Cause>) {
     for (key, value) in metadata["labels"].as_object().into_iter().flatten() {
-        let words = qualified(key).into_iter().map(|words| Cause::invalid("metadata.labels", &json!(key), words));
+        let words =
+            qualified(key).into_iter().map(|words| Cause::invalid("metadata.labels", &json!(key), words));
         causes.extend(words);
         let text = value.as_str().unwrap_or_default();
-        causes.extend(label_value(text).into_iter().map(|words| Cause::invalid("metadata.labels", value, words)));
+        causes.extend(
+            label_value(text).into_iter().map(|words| Cause::invalid("metadata.labels", value, words)),
+        );
     }
     for key in metadata["annotations"].as_object().into_iter().flatten().map(|(key, _)| key) {
         let words = qualified(&key.to_lowercase());
@@ -110,9 +113,12 @@ fn check_owners(metadata: &Value, causes: &mut Vec<Cause>) {
     let owners: Vec<&Value> = metadata["ownerReferences"].as_array().into_iter().flatten().collect();
     let text = |owner: &Value, name: &str| owner[name].as_str().unwrap_or_default().to_owned();
     for owner in &owners {
-        for (name, words) in
-            [("apiVersion", "version must not be empty"), ("kind", "must not be empty"), ("name", "must not be empty"), ("uid", "must not be empty")]
-        {
+        for (name, words) in [
+            ("apiVersion", "version must not be empty"),
+            ("kind", "must not be empty"),
+            ("name", "must not be empty"),
+            ("uid", "must not be empty"),
+        ] {
             if text(owner, name).is_empty() {
                 causes.push(Cause::invalid(format!("metadata.ownerReferences.{name}"), &json!(""), words));
             }
