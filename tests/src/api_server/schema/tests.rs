@@ -102,6 +102,11 @@ fn each_constraint_is_told_as_the_real_server_does() {
         fraction[1],
         "<nil>: Invalid value: \"\": Checked value must be of type integer with format int64 in spec.f (FieldValueInvalid)"
     );
+    let large = mistakes(json!({"type": "integer", "maximum": 60000}), json!(1e20));
+    assert_eq!(
+        large[2],
+        "spec.f: Invalid value: 1e+20: spec.f in body should be less than or equal to 60000 (FieldValueInvalid)"
+    );
     for (of_field, value) in [
         (json!({"type": "number"}), json!(3)),
         (json!({"type": "string", "nullable": true}), json!(null)),
