@@ -75,9 +75,10 @@ pub(in crate::api_server::builtin) fn prepare(new: &mut Value, old: Option<&Valu
 fn agree_on_addresses(new: &mut Value, old: Option<&Value>) {
     let first = text(new, "clusterIP").to_owned();
     let all = list(new, "clusterIPs").to_vec();
-    let (old_first, old_all) =
-        old.map_or_else(Default::default, |old| (text(old, "clusterIP").to_owned(), list(old, "clusterIPs").to_vec()));
-    let Some(spec) = new["spec"].as_object_mut() else { return };
+    let (old_first, old_all) = old.map_or_else(Default::default, |old| {
+        (text(old, "clusterIP").to_owned(), list(old, "clusterIPs").to_vec())
+    });
+    let Some(spec) = new.pointer_mut("/spec").and_then(Value::as_object_mut) else { return };
     if old.is_none() || old_first.is_empty() {
         if !first.is_empty() && all.is_empty() {
             spec.insert("clusterIPs".to_owned(), json!([first]));
@@ -107,7 +108,9 @@ fn keep_allocated(new: &mut Value, old: Option<&Value>) {
         for name in ["clusterIP", "clusterIPs"] {
             if new["spec"].get(name).is_none() && text(new, "clusterIP") != "None" {
                 let kept = old["spec"].get(name).cloned();
-                if let (Some(spec), Some(kept)) = (new["spec"].as_object_mut(), kept) {
+                if let (Some(spec), Some(kept)) =
+                    (new.pointer_mut("/spec").and_then(Value::as_object_mut), kept)
+                {
                     spec.insert(name.to_owned(), kept);
                 }
             }
@@ -119,9 +122,11 @@ fn keep_allocated(new: &mut Value, old: Option<&Value>) {
         }
     }
     if has_node_ports(old) && has_node_ports(new) {
-        let named: Vec<Value> = list(new, "ports").iter().filter_map(|port| port.get("nodePort")).cloned().collect();
-        for port in new["spec"]["ports"].as_array_mut().into_iter().flatten() {
-            let same = |other: &&Value| other["port"] == port["port"] && other["protocol"] == port["protocol"];
+        let named: Vec<Value> =
+            list(new, "ports").iter().filter_map(|port| port.get("nodePort")).cloned().collect();
+        for port in new.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten() {
+            let same =
+                |other: &&Value| other["port"] == port["port"] && other["protocol"] == port["protocol"];
             let kept = list(old, "ports").iter().find(same).and_then(|other| other.get("nodePort"));
             if let Some(kept) = kept.filter(|kept| port.get("nodePort").is_none() && !named.contains(kept)) {
                 port["nodePort"] = kept.clone();
@@ -144,14 +149,16 @@ fn drop_of_type(new: &mut Value, old: &Value) {
         gone.push("healthCheckNodePort");
     }
     if balances(old) && !balances(new) {
-        gone.extend(["allocateLoadBalancerNodePorts", "loadBalancerClass"].iter().filter(|name| same(new, name)));
+        gone.extend(
+            ["allocateLoadBalancerNodePorts", "loadBalancerClass"].iter().filter(|name| same(new, name)),
+        );
     }
     if is_external(old) && !is_external(new) && same(new, "externalTrafficPolicy") {
         gone.push("externalTrafficPolicy");
     }
     let ports_go = has_node_ports(old) && !has_node_ports(new) && text(new, "type") != "LoadBalancer";
     let ports_go = ports_go && node_ports(new) == node_ports(old);
-    let Some(spec) = new["spec"].as_object_mut() else { return };
+    let Some(spec) = new.pointer_mut("/spec").and_then(Value::as_object_mut) else { return };
     for name in gone {
         set(spec, name, None);
     }
@@ -172,7 +179,7 @@ fn go_back_to_one(new: &mut Value, old: &Value) {
     }
     for name in ["clusterIPs", "ipFamilies"] {
         if new["spec"].get(name) == old["spec"].get(name)
-            && let Some(items) = new["spec"][name].as_array_mut()
+            && let Some(items) = new.pointer_mut(&format!("/spec/{name}")).and_then(Value::as_array_mut)
         {
             items.truncate(1);
         }
