@@ -86,7 +86,7 @@ fn due(
     if kind.group == "admissionregistration.k8s.io" {
         return Vec::new();
     }
-    let configurations = inner.objects.iter().filter(|(key, _)| key.1 == "validatingwebhookconfigurations");
+    let configurations = inner.of_kind("admissionregistration.k8s.io", "validatingwebhookconfigurations");
     let webhooks = configurations.flat_map(|(_, object)| {
         object.get("webhooks").and_then(Value::as_array).cloned().unwrap_or_default()
     });

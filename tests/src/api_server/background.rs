@@ -165,7 +165,7 @@ fn namespace(inner: &mut Inner, agenda: &mut Agenda, name: &str) {
 }
 
 fn definitions(inner: &mut Inner, agenda: &mut Agenda) {
-    let all = inner.objects.iter().filter(|(key, _)| key.1 == DEFINITIONS);
+    let all = inner.of_kind("apiextensions.k8s.io", DEFINITIONS);
     let all: Vec<(Key, Arc<Value>)> = all.map(|(key, object)| (key.clone(), Arc::clone(object))).collect();
     for (key, object) in all {
         if is_deleted(&object) {
@@ -205,12 +205,10 @@ fn owned(inner: &Inner, before: &Value, after: Value) -> Value {
 /// A definition goes when its objects have gone.
 fn end_definition(inner: &mut Inner, key: &Key, definition: &Value) {
     let (group, plural) = (text(definition, "/spec/group"), text(definition, "/spec/names/plural"));
-    let is_own = |key: &&Key| key.0 == group && key.1 == plural;
     if inner.kinds.defined(&key.3).is_some() {
-        let objects: Vec<Key> = inner.objects.keys().filter(is_own).cloned().collect();
-        objects.iter().for_each(|key| delete(inner, key));
+        inner.keys_of(group, plural).iter().for_each(|key| delete(inner, key));
     }
-    if inner.objects.keys().filter(is_own).count() == 0 {
+    if inner.of_kind(group, plural).next().is_none() {
         inner.kinds.forget(&key.3);
         release(inner, key, CLEANUP);
     }

@@ -63,10 +63,10 @@ async fn answer(
         return answer;
     }
     let wanted = Wanted::for_objects(accept(&parts.headers), kind.habits.is_custom)?;
+    note(store, verb, &target, parts);
     if verb == "watch" {
         return Watch::begin(store, kind, target, &query, &parts.headers).map(Answer::Stream);
     }
-    note(store, verb, &target, parts);
     if parts.method != Method::GET && store.fails_now() {
         return Err(error::injected(500));
     }

@@ -115,9 +115,21 @@ impl Store {
 }
 
 impl Inner {
+    /// All of a kind, which stand together.
+    pub(super) fn of_kind(&self, group: &str, plural: &str) -> impl Iterator<Item = (&Key, &Arc<Value>)> {
+        let first: Key = (group.to_owned(), plural.to_owned(), String::new(), String::new());
+        let (group, plural) = (group.to_owned(), plural.to_owned());
+        self.objects.range(first..).take_while(move |(key, _)| key.0 == group && key.1 == plural)
+    }
+
+    pub(super) fn keys_of(&self, group: &str, plural: &str) -> Vec<Key> {
+        self.of_kind(group, plural).map(|(key, _)| key.clone()).collect()
+    }
+
     /// All of a kind in a namespace, or in all of them.
     pub(super) fn list(&self, kind: &Kind, namespace: Option<&str>) -> Vec<Arc<Value>> {
-        let found = self.objects.iter().filter(|(key, _)| is_of(key, kind, namespace));
+        let (group, plural) = kind.key();
+        let found = self.of_kind(group, plural).filter(|(key, _)| is_of(key, kind, namespace));
         found.map(|(_, object)| Arc::clone(object)).collect()
     }
 
@@ -129,7 +141,8 @@ impl Inner {
         version: u64,
     ) -> Result<Vec<Arc<Value>>, Forgotten> {
         let mut objects: BTreeMap<&Key, Arc<Value>> = BTreeMap::new();
-        let found = self.objects.iter().filter(|(key, _)| is_of(key, kind, namespace));
+        let (group, plural) = kind.key();
+        let found = self.of_kind(group, plural).filter(|(key, _)| is_of(key, kind, namespace));
         objects.extend(found.map(|(key, object)| (key, Arc::clone(object))));
         for change in self.logged(version)?.iter().rev().filter(|change| is_of(&change.key, kind, namespace)) {
             match &change.before {

@@ -13,6 +13,10 @@ use crate::api_server::{ApiServer, Store, definitions, status_definitions};
 
 /// Of an administrator.
 const TOKEN: &str = "administrator";
+/// Longest pause that is for times to differ, and not for something to happen.
+const SHORT: f64 = 1.2;
+/// Within which what takes a real server seconds has happened.
+const SETTLES_WITHIN: Duration = Duration::from_millis(500);
 /// The server forgets what was long ago, where a recording waits longer than this for it.
 const FORGETS_AFTER: f64 = 10.0;
 
@@ -63,7 +67,7 @@ impl Server {
             self.store.forget_log();
         } else if seconds > 0.0 {
             // What takes a real server seconds takes this one some milliseconds; but times are told in seconds.
-            sleep(Duration::from_millis(100).max(Duration::from_secs_f64(seconds.min(1.1)))).await;
+            sleep(if seconds < SHORT { Duration::from_secs_f64(seconds) } else { SETTLES_WITHIN }).await;
         }
     }
 }

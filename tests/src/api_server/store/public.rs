@@ -84,10 +84,17 @@ impl Store {
         Ok(())
     }
 
-    /// Takes an object away; true if it was there.
+    /// Takes an object away, and with a definition all objects of its kind; true if it was there.
     pub fn remove(&self, group: &str, plural: &str, namespace: &str, name: &str) -> bool {
         let mut inner = self.lock();
         let removed = inner.remove(&key(group, plural, namespace, name));
+        if plural == "customresourcedefinitions"
+            && let Some(kind) = inner.kinds.forget(name)
+        {
+            for key in inner.keys_of(&kind.group, &kind.plural) {
+                inner.remove(&key);
+            }
+        }
         self.tell(inner);
         removed.is_some()
     }
