@@ -1,11 +1,20 @@
 //! A small Kubernetes API server in this process, for tests where no real one is at hand.
 //!
-//! It stores objects and tells of their changes as the real one does: list, watch (resource versions, bookmarks,
-//! streamed lists, 410 for a version that is too old), get, create, replace, patch (merge, JSON, server-side
-//! apply), delete; status apart from the rest; conflicts; generated names; kinds from
-//! CustomResourceDefinitions. It knows no admission, no defaults, no schemas, no access control and no garbage
-//! collection. Lists within an object are replaced whole by an apply, except `conditions`, which go by their
-//! `type`.
+//! It answers what one of Kubernetes 1.36 answers, refusals included, as `crate::replay` judges it by recorded
+//! requests: objects and their versions; server-side apply, patches and their owners of fields; schemas, defaults
+//! and rules of definitions and of the kinds that the load balancer is about; status and metadata apart; names,
+//! namespaces, preconditions, finalizers, owners; lists in parts and of earlier versions, selectors, tables;
+//! watches with bookmarks; discovery; users, roles and tokens, once [`Store::protect`] asks for them; validating
+//! webhooks. `Faults` lets it fail.
+//!
+//! A request goes from `respond` (who, what, in which form) to `call` (create, update, delete, list), which asks
+//! `form`, `merge`, `patch` and `builtin` (what of objects is right) and `admission` (webhooks), and stores in
+//! `store`, of which `watch` tells. `background` does what controllers do: it establishes definitions, and collects
+//! what has no owner or no namespace any more.
+//!
+//! It knows no webhooks that change or convert objects, no priorities, quotas or audit, no controllers of workloads
+//! and nodes, no aggregated servers, and of OpenAPI only what kubectl and helm look at. Of kinds that neither the
+//! load balancer nor its chart is about it checks metadata only. What it stores is gone with the [`Store`].
 
 mod access;
 mod admission;

@@ -2,8 +2,7 @@
 //!
 //! `tests/data/api_server` holds the requests and answers of Kubernetes 1.36. What differs from run to run stands there
 //! as a placeholder: `<rv>`, `<uid>`, `<time>` and others by their form; `<rv-a>` by what an earlier answer held.
-//! Each recording has a server of its own: the one of this process, or, where `KUBEBUILDER_ASSETS` names a directory
-//! with `etcd` and `kube-apiserver`, one namespace of that.
+//! Each recording has a server of its own, with the definitions of `deploy/crds` and a namespace.
 
 mod client;
 mod placeholders;

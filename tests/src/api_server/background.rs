@@ -79,7 +79,8 @@ fn work(inner: &mut Inner, agenda: &mut Agenda) -> bool {
             _ => {}
         }
         // Objects of a definition may be what it waits for.
-        definitions_changed |= object.is_none() && inner.kinds.of(&key.0, &key.1).is_some_and(|k| k.habits.is_custom);
+        definitions_changed |=
+            object.is_none() && inner.kinds.of(&key.0, &key.1).is_some_and(|k| k.habits.is_custom);
         owners_changed |= object.is_none_or(|object| {
             object.pointer("/metadata/ownerReferences").is_some() || is_deleted(&object)
         });

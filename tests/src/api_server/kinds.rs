@@ -127,11 +127,6 @@ impl Kinds {
         self.all().find(|kind| kind.group == group && kind.kind == name)
     }
 
-    /// Whether anything of a group is defined.
-    pub(super) fn has_custom_group(&self, group: &str) -> bool {
-        self.custom.values().any(|kind| kind.group == group)
-    }
-
     /// Serves what a definition defines, from now on.
     pub(super) fn define(&mut self, definition: &Value) {
         if let (Some(name), Some(kind)) =

@@ -57,11 +57,6 @@ impl Target {
         })
     }
 
-    /// As it stands in an object.
-    pub(super) fn api_version(&self) -> String {
-        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
-    }
-
     /// As an error names it.
     pub(super) fn resource(&self) -> String {
         qualified(&self.plural, &self.group)
@@ -112,7 +107,7 @@ mod tests {
         let part = |part: Option<String>| part.unwrap_or_else(|| "-".to_owned());
         format!(
             "{} {} {} {} {}",
-            target.api_version(),
+            qualified(&target.version, &target.group),
             target.plural,
             part(target.namespace.clone()),
             part(target.name.clone()),
@@ -127,10 +122,10 @@ mod tests {
         assert_eq!(parse("/api/v1/namespaces/a"), "v1 namespaces - a -");
         assert_eq!(parse("/api/v1/namespaces/a/status"), "v1 namespaces - a status");
         assert_eq!(parse("/api/v1/namespaces/a/services/b/status"), "v1 services a b status");
-        assert_eq!(parse("/apis/g/v1/namespaces//things/"), "g/v1 things - - -");
+        assert_eq!(parse("/apis/g/v1/namespaces//things/"), "v1.g things - - -");
         assert_eq!(
             parse("/apis/metallb.io/v1beta2/namespaces/a/bgppeers"),
-            "metallb.io/v1beta2 bgppeers a - -"
+            "v1beta2.metallb.io bgppeers a - -"
         );
         assert_eq!(Target::parse("/version"), None);
         assert_eq!(Target::parse("/apis/g/v1"), None);

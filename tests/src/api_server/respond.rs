@@ -164,7 +164,7 @@ fn route(
     let is_status = subresource == Some("status") && version.has_status;
     if kind.habits.is_custom {
         let refused = match (target.name.as_deref(), subresource) {
-            _ if !has_scope && !(reads_all && kind.namespaced) => return Some(Ok(Answer::no_page())),
+            _ if !(has_scope || reads_all && kind.namespaced) => return Some(Ok(Answer::no_page())),
             _ if verb.is_empty() => error::not_supported(kind, ""),
             (Some(name), Some(_)) if !is_status => error::not_found(kind, name),
             (_, Some(_)) if !matches!(verb, "get" | "update" | "patch") => error::not_supported(kind, verb),

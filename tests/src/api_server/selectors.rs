@@ -37,12 +37,6 @@ impl Selectors {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
-    /// The name that alone can be selected.
-    pub(super) fn name(&self) -> Option<&str> {
-        let is_name = |(path, equal, _): &&(String, bool, String)| *equal && path == "metadata.name";
-        self.fields.iter().find(is_name).map(|(_, _, value)| value.as_str())
-    }
-
     pub(super) fn select(&self, object: &Value) -> bool {
         let labels = object.pointer("/metadata/labels");
         let label = |key: &str| labels.and_then(|labels| labels.get(key)).and_then(Value::as_str);

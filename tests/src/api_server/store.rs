@@ -144,7 +144,8 @@ impl Inner {
         let (group, plural) = kind.key();
         let found = self.of_kind(group, plural).filter(|(key, _)| is_of(key, kind, namespace));
         objects.extend(found.map(|(key, object)| (key, Arc::clone(object))));
-        for change in self.logged(version)?.iter().rev().filter(|change| is_of(&change.key, kind, namespace)) {
+        for change in self.logged(version)?.iter().rev().filter(|change| is_of(&change.key, kind, namespace))
+        {
             match &change.before {
                 Some(before) => objects.insert(&change.key, Arc::clone(before)),
                 None => objects.remove(&change.key),

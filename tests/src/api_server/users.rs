@@ -94,12 +94,11 @@ impl User {
 
     /// Whether it may see a path that is no object's.
     pub(super) fn may_see(&self, path: &str) -> bool {
-        let is_below = |base: &&str| {
-            path.strip_prefix(*base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
+        let is_below =
+            |base: &str| path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         self.is_in(MASTERS)
-            || OPEN_PATHS.iter().any(|base| is_below(&base))
-            || (self.is_in("system:authenticated") && KNOWN_PATHS.iter().any(|base| is_below(&base)))
+            || OPEN_PATHS.iter().any(|base| is_below(base))
+            || (self.is_in("system:authenticated") && KNOWN_PATHS.iter().any(|base| is_below(base)))
     }
 
     /// Why it may do something; `None`: it may not.

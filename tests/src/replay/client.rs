@@ -13,7 +13,6 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsConnector;
 
 /// Longest wait for an answer.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
@@ -25,8 +24,6 @@ const HEADERS: [&str; 7] =
 #[derive(Clone)]
 pub(super) struct Client {
     pub(super) address: SocketAddr,
-    /// How a server that is no part of this process is spoken to.
-    pub(super) tls: Option<TlsConnector>,
     /// Of an administrator.
     pub(super) token: String,
 }
@@ -111,13 +108,7 @@ impl Client {
             request = request.header(name, value);
         }
         let request = request.body(Full::new(Bytes::from(sent.body)))?;
-        match &self.tls {
-            None => exchange(TokioIo::new(stream), request).await,
-            Some(connector) => {
-                let name = rustls::pki_types::ServerName::from(self.address.ip());
-                exchange(TokioIo::new(connector.connect(name, stream).await?), request).await
-            }
-        }
+        exchange(TokioIo::new(stream), request).await
     }
 }
 

@@ -228,7 +228,9 @@ impl Replay<'_> {
 /// An error with its causes in order: the real server has that of a map, which is another with each run.
 fn sorted(mut body: Value) -> Value {
     sort_managers(&mut body);
-    if let Some((words, fields)) = body["message"].as_str().and_then(|m| m.split_once("strict decoding error: ")) {
+    if let Some((words, fields)) =
+        body["message"].as_str().and_then(|m| m.split_once("strict decoding error: "))
+    {
         let mut fields: Vec<&str> = fields.split(", ").collect();
         fields.sort_unstable();
         body["message"] = json!(format!("{words}strict decoding error: {}", fields.join(", ")));
@@ -255,7 +257,8 @@ fn sorted(mut body: Value) -> Value {
 fn with_sorted_warnings(headers: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut headers = headers.clone();
     if let Some(warnings) = headers.get_mut("Warning") {
-        let mut all: Vec<&str> = warnings.split(", 299 - ").map(|one| one.trim_start_matches("299 - ")).collect();
+        let mut all: Vec<&str> =
+            warnings.split(", 299 - ").map(|one| one.trim_start_matches("299 - ")).collect();
         all.sort_unstable();
         *warnings = all.join(", ");
     }

@@ -41,7 +41,7 @@ impl Server {
     }
 
     pub(super) fn client(&self) -> Client {
-        Client { address: self.server.address(), tls: None, token: TOKEN.to_owned() }
+        Client { address: self.server.address(), token: TOKEN.to_owned() }
     }
 
     /// Waits until a namespace has what every namespace is given.

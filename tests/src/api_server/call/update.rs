@@ -110,8 +110,7 @@ impl Call {
             let Some(old) = old else { return self.change_missing(change, options).await };
             let Changed { object, is_new } = self.changed(change, &old, options)?;
             let shown_old = self.shown(&old);
-            admission::ask(self, Operation::Update, Some(&object), Some(&shown_old), options.is_dry)
-                    .await?;
+            admission::ask(self, Operation::Update, Some(&object), Some(&shown_old), options.is_dry).await?;
             match self.commit(&old, object, is_new, options)? {
                 Some(shown) => return Ok((200, shown)),
                 None if matches!(change, Change::Put(object) if !version(object).is_empty()) => break,
