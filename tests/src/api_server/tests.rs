@@ -60,12 +60,12 @@ async fn status_is_written_apart_and_an_apply_that_says_nothing_new_is_no_change
     services.create(&PostParams::default(), &service("web")).await.unwrap();
     let status = json!({
         "apiVersion": "v1", "kind": "Service",
-        "spec": {"type": "ClusterIP"},
+        "spec": {"sessionAffinity": "ClientIP"},
         "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}},
     });
     let params = PatchParams::apply("controller").force();
     let first = services.patch_status("web", &params, &Patch::Apply(&status)).await.unwrap();
-    assert_eq!(first.spec.unwrap().type_.as_deref(), Some("LoadBalancer"));
+    assert_eq!(first.spec.unwrap().session_affinity.as_deref(), Some("None"));
     let ingress = |service: &Service| {
         service.status.clone().unwrap().load_balancer.unwrap().ingress.unwrap_or_default()
     };
