@@ -259,6 +259,9 @@ fn write_fields(record: &Record, fields: &mut Map<String, Value>) {
             *value = if matches!(of, Type::Scalar(Scalar::String)) { json!("") } else { Value::Null };
             return true;
         }
+        if value.is_null() && field.is_some_and(|field| field.embedded) {
+            *value = json!({});
+        }
         write(of, value);
         let always = field.is_none_or(|field| field.required || field.embedded);
         let place = (record.name.as_str(), name.as_str());
