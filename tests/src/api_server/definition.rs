@@ -8,15 +8,17 @@ use super::store::Inner;
 /// Namespaces of every cluster.
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
+/// A namespace as the server makes it.
+pub(super) fn namespace(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
+        "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
+    })
+}
+
 /// What is there before anybody has made anything.
 pub(super) fn system_objects() -> Vec<Value> {
-    let namespace = |name: &str| {
-        json!({
-            "apiVersion": "v1", "kind": "Namespace",
-            "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
-            "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
-        })
-    };
     let service = json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {
@@ -63,6 +65,16 @@ pub(super) fn establish(definition: &mut Value) {
         condition("NamesAccepted", "True", "NoConflicts", "no conflicts found"),
         condition("Established", "True", "InitialNamesAccepted", "the initial names have been accepted"),
     ]);
+}
+
+/// Says of a definition that it is about to go.
+pub(super) fn terminate(definition: &mut Value) {
+    let message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
+    let about = condition("Terminating", "True", "InstanceDeletionPending", message);
+    match definition.pointer_mut("/status/conditions").and_then(Value::as_array_mut) {
+        Some(conditions) => conditions.push(about),
+        None => definition["status"]["conditions"] = json!([about]),
+    }
 }
 
 /// A definition after its names have been looked at: it is served, or says why not.
