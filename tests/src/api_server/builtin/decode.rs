@@ -250,6 +250,10 @@ fn empty(field: &Field) -> Option<Value> {
 fn write_fields(record: &Record, fields: &mut Map<String, Value>) {
     fields.retain(|name, value| {
         let Some(of) = record.field(name) else { return true };
+        if matches!(of, Type::Any) {
+            // Kept as it came, be it empty.
+            return !value.is_null();
+        }
         if let Type::Scalar(Scalar::MicroTime) = of {
             micro(value);
         }

@@ -354,6 +354,11 @@ fn a_definition_is_completed_and_must_be_structural() {
         (&stored["spec"]["conversion"], &stored["status"]["storedVersions"]),
         (&json!({"strategy": "None"}), &json!(["v1"]))
     );
+    let mut with_status = definition(&version(json!({"type": "object", "default": {}})));
+    with_status["spec"]["versions"][0]["subresources"] = json!({"status": {}});
+    let kept = &written(&form, &with_status, None, &[]).unwrap()["spec"]["versions"][0];
+    assert_eq!(kept["subresources"], json!({"status": {}}));
+    assert_eq!(kept["schema"]["openAPIV3Schema"]["properties"]["spec"]["default"], json!({}));
     let place = "spec.validation.openAPIV3Schema.properties[spec]";
     let untyped = definition(&version(json!({"properties": {"a": {"type": "string"}}})));
     assert_eq!(
