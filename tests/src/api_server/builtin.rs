@@ -74,6 +74,8 @@ pub(super) fn prepare(kind: &str, new: &mut Value, old: Option<&Value>, subresou
     keep_generation(new, old);
     match (kind, subresource) {
         ("Service", None) => service::prepare(new, old),
+        // What its addresses default to depends on the type that it has, and not on one that was sent.
+        ("Service", _) => service::default(new),
         ("Lease", _) => simple::prepare_lease(new),
         ("Namespace", _) => simple::prepare_namespace(new, old, subresource),
         ("Node", None) => simple::prepare_node(new, old),

@@ -57,7 +57,7 @@ pub(super) fn establish(definition: &mut Value) {
     if definition["spec"].get("conversion").is_none() {
         definition["spec"]["conversion"] = json!({"strategy": "None"});
     }
-    if !definition.pointer("/status/storedVersions").is_some_and(Value::is_array) {
+    if definition.pointer("/status/storedVersions").is_none_or(Value::is_null) {
         definition["status"]["storedVersions"] = json!(stored);
     }
     definition["status"]["acceptedNames"] = names;

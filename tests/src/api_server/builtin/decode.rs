@@ -250,6 +250,10 @@ fn empty(field: &Field) -> Option<Value> {
 fn write_fields(record: &Record, fields: &mut Map<String, Value>) {
     fields.retain(|name, value| {
         let Some(of) = record.field(name) else { return true };
+        if matches!(of, Type::Any) {
+            // Kept as it came, be it empty.
+            return !value.is_null();
+        }
         if let Type::Scalar(Scalar::MicroTime) = of {
             micro(value);
         }
@@ -258,6 +262,9 @@ fn write_fields(record: &Record, fields: &mut Map<String, Value>) {
             // A text in a map is never null in Go.
             *value = if matches!(of, Type::Scalar(Scalar::String)) { json!("") } else { Value::Null };
             return true;
+        }
+        if value.is_null() && field.is_some_and(|field| field.embedded) {
+            *value = json!({});
         }
         write(of, value);
         let always = field.is_none_or(|field| field.required || field.embedded);

@@ -5,6 +5,8 @@ mod check;
 mod families;
 mod prepare;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub(in crate::api_server) use allocate::allocate;
 pub(super) use check::check;

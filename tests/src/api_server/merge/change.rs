@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::managers::{Manager, Managers, Owned};
 use super::set::{FieldSet, path_text};
 use super::typed::{field_set, with_holders};
-use super::walk::{Difference, merged, removed};
+use super::walk::{Difference, emptied, merged, removed};
 use super::{Versions, Writer};
 use crate::api_server::refusal::Refusal;
 use crate::api_server::types::Type;
@@ -34,10 +34,11 @@ impl Change<'_> {
         let fields = field_set(self.of, applied).without(&self.reset(self.writer.api_version));
         let version = self.writer.api_version.to_owned();
         managers.insert(me.clone(), Owned { fields, version, time: None });
-        let object = match last {
+        let mut object = match last {
             Some(last) if !last.fields.is_empty() => self.prune(whole, &last, managers)?,
             _ => whole,
         };
+        emptied(self.of, applied, self.there, &mut object);
         let difference = self.spread(&object, managers, &me, force)?;
         Ok((object, difference.is_none()))
     }

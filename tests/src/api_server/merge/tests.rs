@@ -141,6 +141,14 @@ fn a_null_owns_its_field_and_what_was_below_goes() {
 }
 
 #[test]
+fn what_nothing_is_left_of_is_null() {
+    let there =
+        applied(None, "m1", &json!({"part": {"x": 1}, "conditions": [{"type": "A"}]}), false).unwrap();
+    let new = applied(Some(&there), "m1", &json!({"part": {}, "conditions": null}), false).unwrap();
+    assert_eq!(new["spec"], json!({"part": null, "conditions": null}));
+}
+
+#[test]
 fn items_of_a_list_with_keys_are_owned_one_by_one() {
     let conditions = |names: &[(&str, &str)]| {
         let items: Vec<Value> =

@@ -210,7 +210,27 @@ fn order(there: &[Element], wanted: &[Element]) -> Vec<Element> {
     out
 }
 
-/// What is left of a value without some fields.
+/// An object that was stated to be null, and of which nothing is left, is there without its fields; a map or list is
+/// null.
+pub(super) fn emptied(of: &Type, stated: &Value, there: &Value, result: &mut Value) {
+    let Some(record) = of.record().filter(|record| !record.atomic) else { return };
+    match (stated, there) {
+        (Value::Null, Value::Object(_)) if result.is_null() && record.rest.is_none() => {
+            *result = Value::Object(Map::new());
+        }
+        (Value::Object(stated), Value::Object(there)) => {
+            for (name, stated) in stated {
+                let below = (record.field(name), there.get(name), result.get_mut(name));
+                if let (Some(of), Some(there), Some(result)) = below {
+                    emptied(of, stated, there, result);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What is left of a value without some fields. What nothing is left of is null, as the real server has it.
 pub(super) fn removed(of: &Type, value: &Value, fields: &FieldSet) -> Value {
     match (of.shape(value), value) {
         (Shape::Record(record), Value::Object(all)) if !record.atomic => {
@@ -219,14 +239,16 @@ pub(super) fn removed(of: &Type, value: &Value, fields: &FieldSet) -> Value {
                 let of = record.field(name).unwrap_or(&Type::Any);
                 Some((name.clone(), left_of(of, value, &step, fields)?))
             });
-            Value::Object(left.collect())
+            let left: Map<_, _> = left.collect();
+            if left.is_empty() { Value::Null } else { Value::Object(left) }
         }
         (Shape::List(list), Value::Array(items)) if list.items != Items::Atomic => {
             let left = items.iter().filter_map(|item| match step_of(&list, item) {
                 Ok(step) => left_of(&list.element, item, &step, fields),
                 Err(_) => Some(item.clone()),
             });
-            Value::Array(left.collect())
+            let left: Vec<_> = left.collect();
+            if left.is_empty() { Value::Null } else { Value::Array(left) }
         }
         _ => value.clone(),
     }

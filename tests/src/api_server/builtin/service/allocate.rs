@@ -50,10 +50,11 @@ pub(in crate::api_server) fn allocate(
             None => {}
         }
     }
-    if has_health_port(new) && new["spec"].get("healthCheckNodePort").is_none() {
-        if let Some(number) = free(&taken, "TCP") {
-            new["spec"]["healthCheckNodePort"] = json!(number);
-        }
+    if has_health_port(new)
+        && new["spec"].get("healthCheckNodePort").is_none()
+        && let Some(number) = free(&taken, "TCP")
+    {
+        new["spec"]["healthCheckNodePort"] = json!(number);
     }
     if causes.is_empty() { Ok(()) } else { Err(causes) }
 }

@@ -116,10 +116,12 @@ fn keep_allocated(new: &mut Value, old: Option<&Value>) {
             }
         }
     }
-    if has_health_port(old) && has_health_port(new) && new["spec"].get("healthCheckNodePort").is_none() {
-        if let Some(port) = old["spec"].get("healthCheckNodePort") {
-            new["spec"]["healthCheckNodePort"] = port.clone();
-        }
+    if has_health_port(old)
+        && has_health_port(new)
+        && new["spec"].get("healthCheckNodePort").is_none()
+        && let Some(port) = old["spec"].get("healthCheckNodePort")
+    {
+        new["spec"]["healthCheckNodePort"] = port.clone();
     }
     if has_node_ports(old) && has_node_ports(new) {
         let named: Vec<Value> =
