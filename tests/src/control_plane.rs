@@ -12,7 +12,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 use std::{env, fmt};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
 };
@@ -73,6 +73,7 @@ impl ControlPlane {
         wait(READY_WITHIN, || plane.ready())?;
         plane.put(&definitions())?;
         plane.put(&status_definitions())?;
+        wait(READY_WITHIN, || plane.established())?;
         plane.put(&[json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})])?;
         Ok(plane)
     }
@@ -206,6 +207,22 @@ impl ControlPlane {
         })
     }
 
+    /// Whether all kinds that have been defined are served.
+    fn established(&self) -> Result<()> {
+        self.with_client(|client| async move {
+            let kind = resource("apiextensions.k8s.io/v1", "CustomResourceDefinition");
+            for definition in
+                Api::<DynamicObject>::all_with(client, &kind).list(&ListParams::default()).await?
+            {
+                let conditions = definition.data.pointer("/status/conditions").and_then(Value::as_array);
+                let mut conditions = conditions.into_iter().flatten();
+                let is_served = conditions.any(|c| c["type"] == "Established" && c["status"] == "True");
+                ensure!(is_served, "{:?} is not served yet", definition.metadata.name);
+            }
+            Ok(())
+        })
+    }
+
     /// Runs a request in the lab's network.
     fn with_client<T, F>(&self, request: impl FnOnce(Client) -> F + Send) -> Result<T>
     where
@@ -264,7 +281,8 @@ async fn apply(client: &Client, object: &Value) -> Result<()> {
     let status = body.as_object_mut().and_then(|fields| fields.remove("status"));
     api.patch(name, &params, &Patch::Apply(&body)).await?;
     if let Some(status) = status {
-        let body = json!({"apiVersion": body["apiVersion"], "kind": body["kind"], "status": status});
+        let metadata = json!({"name": name, "namespace": object["metadata"]["namespace"]});
+        let body = json!({"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": metadata, "status": status});
         api.patch_status(name, &params, &Patch::Apply(&body)).await?;
     }
     Ok(())

@@ -8,12 +8,7 @@ use fairlead_tests::lab::node::find_binary;
 use serde_json::{Value, json};
 
 /// Kinds, by group, name and plural.
-const KINDS: [[&str; 3]; 4] = [
-    ["metallb.io", "BGPPeer", "bgppeers"],
-    ["metallb.io", "BGPAdvertisement", "bgpadvertisements"],
-    ["metallb.io", "L2Advertisement", "l2advertisements"],
-    ["frrk8s.metallb.io", "FRRConfiguration", "frrconfigurations"],
-];
+const KINDS: [[&str; 3]; 1] = [["frrk8s.metallb.io", "FRRConfiguration", "frrconfigurations"]];
 
 /// A pool that is told to a router, a Service that holds one of its addresses, and one that wants one.
 const OBJECTS: &str = "

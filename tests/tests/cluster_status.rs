@@ -125,10 +125,13 @@ async fn what_is_wanted_is_written_and_what_is_not_any_more_goes() -> Result<()>
         "bgpStatus": "Established", "bfdStatus": "Up", "node": "n1", "peer": "10.1.0.1", "vrf": "",
     });
     eventually("the session is told", SOON, || session(&cluster)["status"] == expected).await?;
-    let state = cluster.store.get("metallb.io", "configurationstates", NAMESPACE, "speaker-n1");
-    let state = state.unwrap_or_default();
+    let state = || {
+        let state = cluster.store.get("metallb.io", "configurationstates", NAMESPACE, "speaker-n1");
+        state.unwrap_or_default()
+    };
+    eventually("the state is told", SOON, || state()["status"]["result"] == "Valid").await?;
+    let state = state();
     assert_eq!(state["metadata"]["labels"]["metallb.io/component-type"], "speaker");
-    assert_eq!(state["status"]["result"], "Valid");
     assert_eq!(state["status"]["conditions"][0]["reason"], "Reconciled");
     assert!(state["status"]["conditions"][0]["lastTransitionTime"].is_string());
 

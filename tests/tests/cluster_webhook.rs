@@ -27,7 +27,7 @@ const VALIDATE: &str = "/validate-metallb-io-v1beta1-ipaddresspool";
 /// What the chart installs, and a webhook of somebody else's.
 fn configuration() -> Value {
     let webhook = |service: &str| {
-        json!({"name": format!("{service}.example"), "sideEffects": "None", "admissionReviewVersions": ["v1"],
+        json!({"name": format!("{service}.example.com"), "sideEffects": "None", "admissionReviewVersions": ["v1"],
                "clientConfig": {"service": {"name": service, "namespace": NAMESPACE, "path": "/validate"}}})
     };
     json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
@@ -36,12 +36,19 @@ fn configuration() -> Value {
 
 /// The definition of a kind, whose conversion a service does.
 fn definition(kind: &str, plural: &str, service: &str) -> Value {
+    let version = |name: &str, stored: bool| {
+        json!({"name": name, "served": true, "storage": stored, "schema": {"openAPIV3Schema": {
+            "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+        }}})
+    };
     let client = json!({"service": {"name": service, "namespace": NAMESPACE, "path": "/convert"}});
     json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
            "metadata": {"name": format!("{plural}.metallb.io")},
            "spec": {"group": "metallb.io", "scope": "Namespaced", "names": {"plural": plural, "kind": kind},
-                    "conversion": {"strategy": "Webhook", "webhook": {"clientConfig": client}},
-                    "versions": [{"name": "v1beta1", "served": true}, {"name": "v1beta2", "served": true}]}})
+                    "conversion": {"strategy": "Webhook", "webhook": {
+                        "clientConfig": client, "conversionReviewVersions": ["v1"],
+                    }},
+                    "versions": [version("v1beta1", true), version("v1beta2", false)]}})
 }
 
 fn bundle(cluster: &Cluster, webhook: usize) -> Option<String> {

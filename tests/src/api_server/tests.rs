@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{Node, Service};
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchParams};
 use kube::runtime::watcher::{self, Event, InitialListStrategy, watcher};
 use kube::{Client, Config};
 use serde_json::json;
@@ -31,7 +31,7 @@ fn service(name: &str) -> Service {
 #[tokio::test]
 async fn objects_are_made_read_changed_and_taken_away() {
     let (_store, _server, client) = start().await;
-    let services: Api<Service> = Api::namespaced(client.clone(), "shop");
+    let services: Api<Service> = Api::namespaced(client.clone(), "default");
     let made = services.create(&PostParams::default(), &service("web")).await.unwrap();
     assert!(made.metadata.uid.is_some() && made.metadata.creation_timestamp.is_some());
     let again = services.create(&PostParams::default(), &service("web")).await.unwrap_err();
@@ -56,16 +56,16 @@ async fn objects_are_made_read_changed_and_taken_away() {
 #[tokio::test]
 async fn status_is_written_apart_and_an_apply_that_says_nothing_new_is_no_change() {
     let (_store, _server, client) = start().await;
-    let services: Api<Service> = Api::namespaced(client, "shop");
+    let services: Api<Service> = Api::namespaced(client, "default");
     services.create(&PostParams::default(), &service("web")).await.unwrap();
     let status = json!({
         "apiVersion": "v1", "kind": "Service",
-        "spec": {"type": "ClusterIP"},
+        "spec": {"sessionAffinity": "ClientIP"},
         "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}},
     });
     let params = PatchParams::apply("controller").force();
     let first = services.patch_status("web", &params, &Patch::Apply(&status)).await.unwrap();
-    assert_eq!(first.spec.unwrap().type_.as_deref(), Some("LoadBalancer"));
+    assert_eq!(first.spec.unwrap().session_affinity.as_deref(), Some("None"));
     let ingress = |service: &Service| {
         service.status.clone().unwrap().load_balancer.unwrap().ingress.unwrap_or_default()
     };
@@ -153,4 +153,39 @@ async fn a_watch_ends_with_the_server() {
         while let Ok(Some(_)) = events.try_next().await {}
     });
     end.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_fails_in_the_ways_that_it_is_told_to() {
+    let (store, server, client) = start().await;
+    let nodes: Api<Node> = Api::all(client.clone());
+    let plain = WatchParams::default().disable_bookmarks();
+    let short = |wait| tokio::time::timeout(Duration::from_millis(200), wait);
+
+    store.faults().refuse(1, &[500], 1);
+    let refused = nodes.list(&ListParams::default()).await.unwrap_err();
+    assert!(matches!(refused, kube::Error::Api(status) if status.code == 500));
+
+    store.faults().clear();
+    store.faults().pause();
+    let params = ListParams::default();
+    assert!(short(nodes.list(&params)).await.is_err());
+    store.faults().resume();
+    nodes.list(&params).await.unwrap();
+
+    // The watch is told nothing, and its connection stays; new ones work.
+    let mut events = nodes.watch(&plain, "0").await.unwrap().boxed();
+    store.faults().half_open();
+    store.put(&json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}})).unwrap();
+    let silence = tokio::time::timeout(Duration::from_millis(200), events.try_next()).await;
+    assert!(silence.is_err(), "{silence:?}");
+    let config = Config::new(format!("http://{}", server.address()).parse().unwrap());
+    let another: Api<Node> = Api::all(Client::try_from(config).unwrap());
+    assert_eq!(another.list(&params).await.unwrap().items.len(), 1);
+
+    let mut events = another.watch(&plain, "0").await.unwrap().boxed();
+    assert!(events.try_next().await.unwrap().is_some());
+    store.faults().drop_connections();
+    let end = tokio::time::timeout(Duration::from_secs(5), events.try_next()).await.unwrap();
+    assert!(!matches!(end, Ok(Some(_))));
 }

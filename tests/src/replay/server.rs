@@ -1,0 +1,73 @@
+//! The server that a recording is replayed against.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::client::Client;
+use super::recording::Recording;
+use crate::api_server::{ApiServer, Store, definitions, status_definitions};
+
+/// Of an administrator.
+const TOKEN: &str = "administrator";
+/// Longest pause that is for times to differ, and not for something to happen.
+const SHORT: f64 = 1.2;
+/// Within which what takes a real server seconds has happened.
+const SETTLES_WITHIN: Duration = Duration::from_millis(500);
+/// The server forgets what was long ago, where a recording waits longer than this for it.
+const FORGETS_AFTER: f64 = 10.0;
+
+/// A server with the definitions of `deploy/crds`.
+pub(super) struct Server {
+    store: Arc<Store>,
+    server: ApiServer,
+}
+
+impl Server {
+    pub(super) async fn start(recording: &Recording) -> Result<Self> {
+        let store = Arc::new(Store::default());
+        for definition in definitions().iter().chain(&status_definitions()) {
+            store.put(definition)?;
+        }
+        store.protect(TOKEN, recording.server.is_none());
+        if recording.server.as_deref() == Some("compacts") {
+            store.forget_log();
+        }
+        let server = ApiServer::start(Arc::clone(&store), "127.0.0.1:0".parse()?)?;
+        Ok(Self { store, server })
+    }
+
+    pub(super) fn client(&self) -> Client {
+        Client { address: self.server.address(), token: TOKEN.to_owned() }
+    }
+
+    /// Waits until a namespace has what every namespace is given.
+    pub(super) async fn settle(&self, client: &Client, namespace: &str) -> Result<()> {
+        for path in ["serviceaccounts/default", "configmaps/kube-root-ca.crt"] {
+            let path = format!("/api/v1/namespaces/{namespace}/{path}");
+            while client.admin("GET", &path, None).await?.0 != 200 {
+                sleep(Duration::from_millis(5)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets as much happen as happened within so many seconds when it was recorded.
+    pub(super) async fn pause(&self, seconds: f64, server: Option<&str>) {
+        if seconds > FORGETS_AFTER && server == Some("compacts") {
+            // Something has to have happened in between.
+            for name in ["one", "two"] {
+                let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
+                // ConfigMaps are always known.
+                let _: Result<()> = self.store.put(&object);
+            }
+            self.store.forget_log();
+        } else if seconds > 0.0 {
+            // What takes a real server seconds takes this one some milliseconds; but times are told in seconds.
+            sleep(if seconds < SHORT { Duration::from_secs_f64(seconds) } else { SETTLES_WITHIN }).await;
+        }
+    }
+}
