@@ -8,6 +8,7 @@ pub mod damage;
 pub mod events;
 pub mod failover;
 pub mod kernel;
+pub mod kube_clients;
 pub mod lab;
 pub mod model;
 pub mod neighbours;
