@@ -17,6 +17,7 @@ pub mod packets;
 pub mod pair;
 pub mod pressure;
 pub mod random;
+pub mod replay;
 pub mod routers;
 pub mod storm;
 pub mod traffic;

@@ -1,13 +1,11 @@
 //! What requests would have to be allowed to do, where somebody looks.
 
-use axum::http::Method;
-
-use super::request::{Query, Target};
+use super::request::Target;
 
 /// A permission, as roles grant it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Access {
-    /// `get`, `list`, `watch`, `create`, `update`, `patch` or `delete`.
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete` or `deletecollection`.
     pub verb: &'static str,
     /// Group of the kind.
     pub group: String,
@@ -22,20 +20,10 @@ pub struct Access {
 impl Access {
     /// What a request takes. To apply an object that is not there also takes `create`.
     pub(super) fn of(
-        method: &Method,
+        verb: &'static str,
         target: &Target,
-        query: &Query,
         is_apply_of_new: bool,
     ) -> impl Iterator<Item = Self> {
-        let verb = match (method.as_str(), target.name.is_some()) {
-            ("GET", true) => "get",
-            ("GET", false) if query.is_set("watch") => "watch",
-            ("GET", false) => "list",
-            ("PUT", _) => "update",
-            ("PATCH", _) => "patch",
-            ("DELETE", _) => "delete",
-            _ => "create",
-        };
         let resource = match &target.subresource {
             Some(subresource) => format!("{}/{subresource}", target.plural),
             None => target.plural.clone(),

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use axum::http::Uri;
 
+use super::kinds::qualified;
+
 /// What a path names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Target {
@@ -13,31 +15,45 @@ pub(super) struct Target {
     pub(super) namespace: Option<String>,
     pub(super) name: Option<String>,
     pub(super) subresource: Option<String>,
+    /// Whether the path is the old one of a watch.
+    pub(super) is_watch: bool,
+    /// Whether the path is as routes know it: nothing empty within, and nothing behind the subresource.
+    pub(super) is_regular: bool,
 }
 
 impl Target {
-    /// `/api/v1/…` or `/apis/GROUP/VERSION/…`; `None` for a path of another kind.
+    /// `/api/v1/…` or `/apis/GROUP/VERSION/…`; `None` for a path of another kind, discovery included.
     pub(super) fn parse(path: &str) -> Option<Self> {
-        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let path = percent_decoded(path.trim_matches('/'));
+        let parts: Vec<&str> = path.split('/').collect();
         let (group, version, rest) = match parts.as_slice() {
-            ["api", version, rest @ ..] => ("", version, rest),
-            ["apis", group, version, rest @ ..] => (*group, version, rest),
+            ["api", version, rest @ ..] => ("", *version, rest),
+            ["apis", group, version, rest @ ..] => (*group, *version, rest),
             _ => return None,
+        };
+        let (is_watch, rest) = match rest {
+            ["watch", rest @ ..] => (true, rest),
+            _ => (false, rest),
         };
         let (namespace, rest) = match rest {
             // A namespace is an object itself, and its own subresources are not kinds.
-            ["namespaces", _] | ["namespaces", _, "status" | "finalize"] => (None, rest),
-            ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (Some(*namespace), rest),
+            ["namespaces"] | ["namespaces", _] | ["namespaces", _, "status" | "finalize", ..] => (None, rest),
+            ["namespaces", namespace, rest @ ..] => {
+                (Some(*namespace).filter(|namespace| !namespace.is_empty()), rest)
+            }
             _ => (None, rest),
         };
-        let mut rest = rest.iter().map(|part| (*part).to_owned());
+        let part =
+            |index: usize| rest.get(index).filter(|part| !part.is_empty()).map(|part| (*part).to_owned());
         Some(Self {
             group: group.to_owned(),
-            version: (*version).to_owned(),
-            plural: rest.next()?,
+            version: version.to_owned(),
+            plural: part(0)?,
             namespace: namespace.map(str::to_owned),
-            name: rest.next(),
-            subresource: rest.next(),
+            name: part(1),
+            subresource: part(2),
+            is_watch,
+            is_regular: rest.len() <= 3 && !parts.contains(&""),
         })
     }
 
@@ -47,9 +63,15 @@ impl Target {
     }
 
     /// As an error names it.
-    pub(super) fn words(&self) -> String {
-        format!("{} {:?}", self.plural, self.name.as_deref().unwrap_or_default())
+    pub(super) fn resource(&self) -> String {
+        qualified(&self.plural, &self.group)
     }
+}
+
+fn percent_decoded(path: &str) -> String {
+    // A plus sign stands for itself in a path.
+    let pairs = form_urlencoded::parse(path.replace('+', "%2B").as_bytes()).into_owned().next();
+    if path.contains('%') { pairs.map(|(path, _)| path).unwrap_or_default() } else { path.to_owned() }
 }
 
 /// What stands behind the question mark.
@@ -59,37 +81,25 @@ pub(super) struct Query(BTreeMap<String, String>);
 impl Query {
     pub(super) fn parse(uri: &Uri) -> Self {
         let query = uri.query().unwrap_or_default();
-        Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+        let mut values = BTreeMap::new();
+        for (key, value) in form_urlencoded::parse(query.as_bytes()).into_owned() {
+            values.entry(key).or_insert(value);
+        }
+        Self(values)
     }
 
+    /// A value that is there and not empty.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key).map(String::as_str)
+        self.0.get(key).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
+    /// Whatever is not plainly false is true.
     pub(super) fn is_set(&self, key: &str) -> bool {
-        matches!(self.get(key), Some("true" | "1"))
-    }
-
-    /// Whether an object is asked for, by `labelSelector` (equality only) and `fieldSelector` (name and namespace).
-    pub(super) fn selects(&self, object: &serde_json::Value) -> bool {
-        let terms = |key: &str| {
-            let list = self.get(key).unwrap_or_default().to_owned();
-            list.split(',').filter(|term| !term.is_empty()).map(str::to_owned).collect::<Vec<_>>()
-        };
-        let holds = |term: &str, read: &dyn Fn(&str) -> Option<String>| match term.split_once("!=") {
-            Some((key, value)) => read(key).as_deref() != Some(value),
-            None => match term.split_once('=') {
-                Some((key, value)) => read(key).as_deref() == Some(value.trim_start_matches('=')),
-                None => read(term).is_some(),
-            },
-        };
-        let label = |key: &str| Some(object.pointer("/metadata/labels")?.get(key)?.as_str()?.to_owned());
-        let field = |path: &str| {
-            let pointer = format!("/{}", path.replace('.', "/"));
-            Some(object.pointer(&pointer)?.as_str()?.to_owned())
-        };
-        terms("labelSelector").iter().all(|term| holds(term, &label))
-            && terms("fieldSelector").iter().all(|term| holds(term, &field))
+        self.0.get(key).is_some_and(|value| !value.eq_ignore_ascii_case("false") && value != "0")
     }
 }
 
@@ -117,10 +127,12 @@ mod tests {
         assert_eq!(parse("/api/v1/namespaces/a"), "v1 namespaces - a -");
         assert_eq!(parse("/api/v1/namespaces/a/status"), "v1 namespaces - a status");
         assert_eq!(parse("/api/v1/namespaces/a/services/b/status"), "v1 services a b status");
+        assert_eq!(parse("/apis/g/v1/namespaces//things/"), "g/v1 things - - -");
         assert_eq!(
             parse("/apis/metallb.io/v1beta2/namespaces/a/bgppeers"),
             "metallb.io/v1beta2 bgppeers a - -"
         );
         assert_eq!(Target::parse("/version"), None);
+        assert_eq!(Target::parse("/apis/g/v1"), None);
     }
 }

@@ -1,134 +1,217 @@
-//! A request and its answer.
+//! A request and its answer: who asks, what for, and in which form.
 
 use std::sync::Arc;
 
-use axum::Json;
-use axum::body::{Bytes, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
-use axum::http::{Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, header};
+use axum::response::Response;
+use serde_json::Value;
 
 use super::access::Access;
-use super::error::Failure;
+use super::answer::{Answer, encode};
+use super::call::Call;
+use super::discovery;
+use super::error;
 use super::kinds::Kind;
+use super::negotiate::Wanted;
+use super::refusal::Refusal;
 use super::request::{Query, Target};
-use super::store::{Store, Write};
+use super::store::Store;
+use super::users::{Deed, User};
 use super::watch::Watch;
 
-/// Longest body: more than any object may have.
-const LONGEST: usize = 8 << 20;
+/// Longest body.
+const LONGEST: usize = 3 << 20;
 
 pub(super) async fn respond(store: Arc<Store>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    let mut warnings = Vec::new();
+    let answer = match store.faults().meet().await {
+        Some(status) => Err(error::injected(status)),
+        None => answer(&store, &parts, body, &mut warnings).await,
+    };
+    encode(answer, &warnings, &parts.headers, &parts.method)
+}
+
+async fn answer(
+    store: &Arc<Store>,
+    parts: &Parts,
+    body: Body,
+    warnings: &mut Vec<String>,
+) -> Result<Answer, Refusal> {
+    let path = parts.uri.path();
+    let user = store.users().authenticate(&parts.headers).ok_or_else(error::unauthorized)?;
     let query = Query::parse(&parts.uri);
-    let Some(target) = Target::parse(parts.uri.path()) else {
-        return other(parts.uri.path());
+    let Some(target) = Target::parse(path) else {
+        return other(store, &user, parts, &query);
     };
-    let kind = match store.kind(&target) {
-        Ok(kind) => kind,
-        Err(failure) => return failure.into_response(),
-    };
-    let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let content_type = content_type.unwrap_or_default();
-    let is_new = || target.name.is_some() && store.read(&target).is_err();
-    let is_apply_of_new = content_type.starts_with("application/apply-patch") && is_new();
-    store.note(Access::of(&parts.method, &target, &query, is_apply_of_new));
-    if query.is_set("sendInitialEvents") && !store.streams() {
-        return Failure::Invalid("sendInitialEvents is forbidden for watch".to_owned()).into_response();
+    let verb = verb(&parts.method, &target, &query);
+    authorize(store, &user, verb, &target, &query)?;
+    if let Some(answer) = super::reviews::answer(store, &user, parts, &target) {
+        return answer(body).await;
     }
-    if parts.method == Method::GET && query.is_set("watch") {
-        return Watch { store, target, kind, query }.respond();
-    }
-    let Ok(body) = to_bytes(body, LONGEST).await else {
-        return Failure::BadRequest("the body cannot be read".to_owned()).into_response();
+    let Some(kind) = store.kind(&target.group, &target.plural) else {
+        return no_kind(store, &target);
     };
+    let Some(version) = kind.version(&target.version).cloned() else {
+        return if kind.habits.is_custom { Ok(Answer::no_page()) } else { Err(error::no_route()) };
+    };
+    warnings.extend(version.deprecated.clone());
+    if let Some(answer) = route(&kind, &version, parts, &target, verb) {
+        return answer;
+    }
+    let wanted = Wanted::for_objects(accept(&parts.headers), kind.habits.is_custom)?;
+    if verb == "watch" {
+        return Watch::begin(store, kind, target, &query, &parts.headers).map(Answer::Stream);
+    }
+    note(store, verb, &target, parts);
     if parts.method != Method::GET && store.fails_now() {
-        return Failure::Broken.into_response();
+        return Err(error::injected(500));
     }
-    let asked = Asked { store: &store, target: &target, kind: &kind, query: &query };
-    match asked.answer(&parts.method, content_type, &body) {
-        Ok((status, value)) => (status, Json(value)).into_response(),
-        Err(failure) => failure.into_response(),
+    let body = read(&parts.headers, body).await?;
+    let call = Call::new(Arc::clone(store), user, kind, version, target, query, parts.headers.clone());
+    let result = call.run(&parts.method, body).await;
+    warnings.extend(call.take_warnings());
+    let (status, object) = result?;
+    call.view(wanted, object).map(|object| Answer::Object(status, object))
+}
+
+async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+    let length =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > LONGEST) {
+        // Read all the same, or the client does not get to the answer.
+        let _: Result<Bytes, axum::Error> = to_bytes(body, LONGEST << 2).await;
+        return Err(error::too_large(LONGEST));
     }
+    to_bytes(body, LONGEST).await.map_err(|_| error::too_large(LONGEST))
+}
+
+pub(super) fn accept(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::ACCEPT).and_then(|value| value.to_str().ok())
+}
+
+/// What a request does, as roles say it.
+fn verb(method: &Method, target: &Target, query: &Query) -> &'static str {
+    match (method.as_str(), target.name.is_some()) {
+        ("GET" | "HEAD", _) if target.is_watch || query.is_set("watch") && target.subresource.is_none() => {
+            "watch"
+        }
+        ("GET" | "HEAD", true) => "get",
+        ("GET" | "HEAD", false) => "list",
+        ("PUT", _) => "update",
+        ("PATCH", _) => "patch",
+        ("DELETE", true) => "delete",
+        ("DELETE", false) => "deletecollection",
+        ("POST", _) => "create",
+        _ => "",
+    }
+}
+
+fn authorize(store: &Store, user: &User, verb: &str, target: &Target, query: &Query) -> Result<(), Refusal> {
+    let selected = query.get("fieldSelector").and_then(|fields| fields.strip_prefix("metadata.name="));
+    let name = target.name.as_deref().or(selected.filter(|_| matches!(verb, "list" | "watch")));
+    let resource = match &target.subresource {
+        Some(subresource) => format!("{}/{subresource}", target.plural),
+        None => target.plural.clone(),
+    };
+    // A namespace is in itself.
+    let namespace = match (&target.namespace, &target.name) {
+        (Some(namespace), _) => namespace,
+        (None, Some(name)) if target.plural == "namespaces" && target.group.is_empty() => name,
+        _ => "",
+    };
+    let name = name.unwrap_or_default();
+    let deed = Deed { verb, group: &target.group, resource: &resource, namespace, name };
+    let is_allowed = user.may(&store.lock(), &deed).is_some();
+    if is_allowed { Ok(()) } else { Err(error::forbidden(target, verb, name, &user.name)) }
+}
+
+/// Keeps what a request would have to be allowed.
+fn note(store: &Store, verb: &'static str, target: &Target, parts: &Parts) {
+    let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_apply = content_type.is_some_and(|kind| kind.starts_with("application/apply-patch"));
+    let is_new = || {
+        let kind = store.kind(&target.group, &target.plural);
+        kind.is_some_and(|kind| store.object(&super::store::key_of(&kind, target)).is_none())
+    };
+    store.note(Access::of(verb, target, is_apply && target.name.is_some() && is_new()));
+}
+
+/// There is no such kind.
+fn no_kind(store: &Store, target: &Target) -> Result<Answer, Refusal> {
+    let inner = store.lock();
+    let mut built_in = inner.kinds.all().filter(|kind| !kind.habits.is_custom);
+    if target.group.is_empty() || built_in.any(|kind| kind.group == target.group) {
+        return Err(error::no_route());
+    }
+    Ok(Answer::no_page())
+}
+
+/// What a path and a method are not for.
+fn route(
+    kind: &Kind,
+    version: &super::kinds::Version,
+    parts: &Parts,
+    target: &Target,
+    verb: &str,
+) -> Option<Result<Answer, Refusal>> {
+    let has_scope = target.namespace.is_some() == kind.namespaced;
+    let reads_all = !kind.namespaced || target.name.is_none() && matches!(verb, "list" | "watch");
+    let subresource = target.subresource.as_deref();
+    let is_status = subresource == Some("status") && version.has_status;
+    if kind.habits.is_custom {
+        let refused = match (target.name.as_deref(), subresource) {
+            _ if !has_scope && !(reads_all && kind.namespaced) => return Some(Ok(Answer::no_page())),
+            _ if verb.is_empty() => error::not_supported(kind, ""),
+            (Some(name), Some(_)) if !is_status => error::not_found(kind, name),
+            (_, Some(_)) if !matches!(verb, "get" | "update" | "patch") => error::not_supported(kind, verb),
+            (None, _) if matches!(verb, "update" | "patch") => Refusal::bad_request("name must be provided"),
+            _ => return None,
+        };
+        return Some(Err(refused));
+    }
+    let is_known = match subresource {
+        None => true,
+        Some("finalize") => kind.kind == "Namespace",
+        Some(_) => is_status,
+    };
+    if !target.is_regular && !parts.uri.path().ends_with('/')
+        || !is_known
+        || (!has_scope && !reads_all && target.name.is_some())
+    {
+        return Some(Err(error::no_route()));
+    }
+    let is_allowed = match (parts.method.as_str(), target.name.is_some(), subresource.is_some()) {
+        ("GET" | "HEAD", ..) => true,
+        ("PUT" | "PATCH", true, _) => true,
+        ("DELETE", true, false) => true,
+        ("POST", false, false) => has_scope,
+        ("DELETE", false, false) => has_scope && !kind.habits.has_no_collection,
+        _ => false,
+    };
+    (!is_allowed).then(|| Err(error::no_method()))
 }
 
 /// What is about no object.
-fn other(path: &str) -> Response {
-    match path {
-        "/version" => Json(json!({
-            "major": "1", "minor": "34", "gitVersion": "v1.34.0", "gitCommit": "", "gitTreeState": "",
-            "buildDate": "", "goVersion": "", "compiler": "", "platform": "",
-        }))
-        .into_response(),
-        "/healthz" | "/readyz" | "/livez" => "ok".into_response(),
-        path => Failure::NotFound(path.to_owned()).into_response(),
+fn other(store: &Store, user: &User, parts: &Parts, query: &Query) -> Result<Answer, Refusal> {
+    let path = parts.uri.path();
+    let verb = match parts.method.as_str() {
+        "GET" => "get",
+        "HEAD" => "head",
+        "POST" => "post",
+        "PUT" => "put",
+        "PATCH" => "patch",
+        "DELETE" => "delete",
+        _ => "options",
+    };
+    if !user.may_see(path) {
+        return Err(error::forbidden_path(verb, path, &user.name));
     }
+    discovery::answer(store, parts, query)
 }
 
-struct Asked<'a> {
-    store: &'a Store,
-    target: &'a Target,
-    kind: &'a Kind,
-    query: &'a Query,
-}
-
-impl Asked<'_> {
-    fn answer(
-        &self,
-        method: &Method,
-        content_type: &str,
-        body: &Bytes,
-    ) -> Result<(StatusCode, Value), Failure> {
-        let named = self.target.name.is_some();
-        let ok = |value| Ok((StatusCode::OK, value));
-        match (method.as_str(), named) {
-            ("GET", true) => ok(self.store.read(self.target)?),
-            ("GET", false) => ok(self.list()),
-            ("POST", false) => Ok((StatusCode::CREATED, self.store.create(self.target, parse(body)?)?)),
-            ("PUT", true) => ok(self.store.write(self.target, Write::Replace(parse(body)?))?),
-            ("PATCH", true) => ok(self.store.write(self.target, self.patch(content_type, body)?)?),
-            ("DELETE", true) => ok(self.store.delete(self.target)?),
-            _ => Err(Failure::NotAllowed),
-        }
-    }
-
-    fn list(&self) -> Value {
-        let (mut items, version) = self.store.list(self.target);
-        items.retain(|item| self.query.selects(item));
-        json!({
-            "apiVersion": self.target.api_version(),
-            "kind": format!("{}List", self.kind.kind),
-            "metadata": {"resourceVersion": version.to_string()},
-            "items": items,
-        })
-    }
-
-    fn patch(&self, content_type: &str, body: &Bytes) -> Result<Write<'_>, Failure> {
-        let kind = content_type.split(';').next().unwrap_or_default().trim();
-        match kind {
-            // A strategic merge differs in lists only, which are replaced whole here.
-            "application/merge-patch+json" | "application/strategic-merge-patch+json" => {
-                Ok(Write::Merge(parse(body)?))
-            }
-            "application/json-patch+json" => {
-                let patch =
-                    serde_json::from_slice(body).map_err(|error| Failure::BadRequest(error.to_string()))?;
-                Ok(Write::Json(patch))
-            }
-            "application/apply-patch+yaml" => {
-                let fields = serde_yaml_ng::from_slice(body)
-                    .map_err(|error| Failure::BadRequest(error.to_string()))?;
-                let manager = self.query.get("fieldManager");
-                let manager =
-                    manager.ok_or_else(|| Failure::BadRequest("an apply needs a fieldManager".to_owned()))?;
-                Ok(Write::Apply { manager, fields })
-            }
-            other => Err(Failure::BadRequest(format!("unknown kind of patch {other:?}"))),
-        }
-    }
-}
-
-fn parse(body: &Bytes) -> Result<Value, Failure> {
-    serde_json::from_slice(body).map_err(|error| Failure::BadRequest(error.to_string()))
-}
+/// What an object is shown by.
+pub(super) type Shown = (u16, Value);

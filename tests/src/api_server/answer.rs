@@ -1,0 +1,121 @@
+//! How answers are written.
+
+use std::io::Write;
+
+use axum::body::Body;
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY, WARNING};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::response::Response;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::Value;
+
+use super::negotiate::{Notation, Wanted};
+use super::refusal::Refusal;
+use super::respond::accept;
+use super::yaml;
+
+/// From which length on an answer is compressed.
+const LONG: usize = 128 << 10;
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// An answer.
+pub(super) enum Answer {
+    Object(u16, Value),
+    /// Text of a status.
+    Text(u16, String),
+    /// JSON of a media type that says more, and what it varies by.
+    Typed {
+        content_type: &'static str,
+        vary: Option<&'static str>,
+        body: Value,
+    },
+    /// What goes on.
+    Stream(Response),
+}
+
+impl Answer {
+    /// Nobody knows the path.
+    pub(super) fn no_page() -> Self {
+        Self::Text(404, "404 page not found\n".to_owned())
+    }
+}
+
+pub(super) fn encode(
+    answer: Result<Answer, Refusal>,
+    warnings: &[String],
+    headers: &HeaderMap,
+    method: &Method,
+) -> Response {
+    let notation = Wanted::notation_of_errors(accept(headers));
+    let mut response = match answer {
+        Ok(Answer::Object(status, object)) => written(status, &object, notation, headers),
+        Ok(Answer::Text(status, text)) => with_type(status, TEXT, text.into_bytes()),
+        Ok(Answer::Typed { content_type, vary, body }) => {
+            let mut response = with_type(200, content_type, body.to_string().into_bytes());
+            set(&mut response, VARY, vary);
+            response
+        }
+        Ok(Answer::Stream(response)) => response,
+        Err(refusal) => refused(&refusal, notation, headers),
+    };
+    for warning in warnings {
+        let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
+            response.headers_mut().append(WARNING, value);
+        }
+    }
+    if method == Method::HEAD {
+        *response.body_mut() = Body::empty();
+    }
+    response
+}
+
+fn refused(refusal: &Refusal, notation: Notation, headers: &HeaderMap) -> Response {
+    let mut status = refusal.status();
+    // Where a list can go on stands where lists have it.
+    if let Some(token) = refusal.details.as_ref().and_then(|details| details.get("continue")) {
+        status["metadata"]["continue"] = token.clone();
+        status.as_object_mut().map(|fields| fields.remove("details"));
+    }
+    let mut response = written(refusal.code, &status, notation, headers);
+    let retry = refusal.details.as_ref().and_then(|details| details.get("retryAfterSeconds"));
+    set(&mut response, RETRY_AFTER, retry.map(Value::to_string).as_deref());
+    response
+}
+
+fn set(response: &mut Response, name: axum::http::HeaderName, value: Option<&str>) {
+    if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+fn written(status: u16, object: &Value, notation: Notation, headers: &HeaderMap) -> Response {
+    let (content_type, body) = match notation {
+        Notation::Json => ("application/json", object.to_string()),
+        Notation::Yaml => ("application/yaml", yaml::write(object)),
+    };
+    let takes_gzip = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    let takes_gzip = takes_gzip.is_some_and(|encodings| encodings.split(',').any(|e| e.trim() == "gzip"));
+    if !takes_gzip || status != 200 || body.len() < LONG {
+        return with_type(status, content_type, body.into_bytes());
+    }
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    match encoder.write_all(body.as_bytes()).and_then(|()| encoder.finish()) {
+        Ok(compressed) => {
+            let mut response = with_type(status, content_type, compressed);
+            set(&mut response, CONTENT_ENCODING, Some("gzip"));
+            set(&mut response, VARY, Some("Accept-Encoding"));
+            response
+        }
+        // Memory takes all that is written to it.
+        Err(_) => with_type(status, content_type, body.into_bytes()),
+    }
+}
+
+fn with_type(status: u16, content_type: &'static str, body: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}

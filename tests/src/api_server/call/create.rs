@@ -1,0 +1,142 @@
+//! New objects.
+
+use serde_json::{Value, json};
+
+use super::Call;
+use super::options::Options;
+use crate::api_server::admission::{self, Operation};
+use crate::api_server::definition;
+use crate::api_server::error;
+use crate::api_server::merge::{self, Writer};
+use crate::api_server::objects::{generated_name, is_deleted, name, now, text, uid, unset};
+use crate::api_server::refusal::{Cause, Refusal};
+use crate::api_server::shape::{self, OfKind};
+use crate::api_server::store::key;
+
+/// Largest object that can be stored.
+const LARGEST: usize = 3 << 19;
+/// How often a generated name is tried again that is taken.
+const TRIES: usize = 8;
+
+impl Call {
+    pub(super) async fn create(&self, body: &[u8]) -> Result<Value, Refusal> {
+        let options = self.options("CreateOptions", false)?;
+        let mut object = self.read(body, options.strictness)?;
+        self.place(&mut object)?;
+        let object = merge::track(None, object, &self.writer(&options, &now()), &OfKind(&self.kind));
+        self.insert(object, &options).await
+    }
+
+    /// Who writes now.
+    pub(super) fn writer<'a>(&'a self, options: &'a Options, now: &'a str) -> Writer<'a> {
+        Writer {
+            manager: &options.manager,
+            subresource: self.target.subresource.as_deref(),
+            api_version: &self.api_version,
+            now,
+        }
+    }
+
+    /// Makes an object that has been read and whose fields have owners.
+    pub(super) async fn insert(&self, mut object: Value, options: &Options) -> Result<Value, Refusal> {
+        let kind = &*self.kind;
+        self.check_namespace(&object)?;
+        self.begin(&mut object);
+        if self.version.form.is_some() && object["kind"] != kind.kind {
+            return Err(self.wrong_kind(&object));
+        }
+        for _ in 0..TRIES {
+            let mut object = object.clone();
+            let is_generated = name(&object).is_empty();
+            if is_generated && !text(&object, "/metadata/generateName").is_empty() {
+                object["metadata"]["name"] = json!(generated_name(text(&object, "/metadata/generateName")));
+            }
+            self.check(&mut object)?;
+            admission::ask(self, Operation::Create, Some(&object), None, options.is_dry).await?;
+            match self.store_new(object, options.is_dry) {
+                Err(refusal) if is_generated && refusal.reason == "AlreadyExists" => {}
+                other => return other,
+            }
+        }
+        Err(error::already_exists(kind, text(&object, "/metadata/generateName"), false))
+    }
+
+    pub(super) fn wrong_kind(&self, object: &Value) -> Refusal {
+        let found = object["kind"].as_str().unwrap_or_default();
+        let cause = Cause::invalid("kind", &found.into(), format!("must be {}", self.kind.kind));
+        Refusal::invalid(&self.kind.group, found, name(object), &[cause])
+    }
+
+    /// Objects are made in namespaces that are there to stay.
+    fn check_namespace(&self, object: &Value) -> Result<(), Refusal> {
+        let Some(namespace) = self.target.namespace.as_deref().filter(|_| self.kind.namespaced) else {
+            return Ok(());
+        };
+        let inner = self.store.lock();
+        let Some(kind) = inner.kinds.of("", "namespaces") else { return Ok(()) };
+        match inner.objects.get(&key(kind, None, namespace)) {
+            None => Err(error::not_found(kind, namespace)),
+            Some(found) if is_deleted(found) => Err(error::terminating(&self.kind, name(object), namespace)),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// What the server says of a new object, whatever the client has said.
+    fn begin(&self, object: &mut Value) {
+        let metadata = &mut object["metadata"];
+        metadata["uid"] = json!(uid());
+        metadata["creationTimestamp"] = json!(now());
+        for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+            unset(object, field);
+        }
+    }
+
+    fn check(&self, object: &mut Value) -> Result<(), Refusal> {
+        let kind = &*self.kind;
+        let Some(form) = &self.version.form else { return Ok(()) };
+        form.prepare(object, None, None);
+        definition::prepare(kind, object, None);
+        let mut causes = match (kind.group.as_str(), kind.plural.as_str()) {
+            ("", "services") => {
+                let others = self.store.lock().list(kind, None);
+                let others: Vec<Value> = others.iter().map(|service| (**service).clone()).collect();
+                super::allocate(object, None, &others).err().unwrap_or_default()
+            }
+            _ => Vec::new(),
+        };
+        causes.extend(form.validate(object, None, None));
+        if !causes.is_empty() {
+            return Err(Refusal::invalid(&kind.group, &kind.kind, name(object), &causes));
+        }
+        self.warn(form.warnings(object, None));
+        Ok(())
+    }
+
+    fn store_new(&self, object: Value, is_dry: bool) -> Result<Value, Refusal> {
+        if !text(&object, "/metadata/resourceVersion").is_empty() {
+            return Err(Refusal::internal("resourceVersion should not be set on objects to be created"));
+        }
+        let name = name(&object).to_owned();
+        let key = key(&self.kind, self.target.namespace.as_deref(), &name);
+        let mut inner = self.store.lock();
+        if let Some(there) = inner.objects.get(&key) {
+            return Err(error::already_exists(&self.kind, &name, is_deleted(there)));
+        }
+        let stored = shape::to_storage(&self.kind, object);
+        check_size(&stored)?;
+        if is_dry {
+            return Ok(self.shown(&stored));
+        }
+        let stored = inner.put(&key, stored);
+        self.store.tell(inner);
+        Ok(self.shown(&stored))
+    }
+}
+
+/// Refuses what is too large to be stored.
+pub(super) fn check_size(object: &Value) -> Result<(), Refusal> {
+    if object.to_string().len() > LARGEST {
+        return Err(Refusal::internal("etcdserver: request is too large"));
+    }
+    Ok(())
+}

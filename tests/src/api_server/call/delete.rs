@@ -1,0 +1,173 @@
+//! Deletions: at once, or when the last finalizer is gone.
+
+use serde_json::{Map, Value, json};
+
+use super::Call;
+use crate::api_server::admission::{self, Operation};
+use crate::api_server::decode;
+use crate::api_server::error;
+use crate::api_server::objects::{has_finalizers, is_deleted, name, now, text, uid_of, version};
+use crate::api_server::refusal::{Cause, Refusal};
+use crate::api_server::respond::Shown;
+use crate::api_server::store::{Key, key};
+
+/// Finalizers that the garbage collector takes away.
+const FOREGROUND: &str = "foregroundDeletion";
+const ORPHAN: &str = "orphan";
+/// How a definition waits for its objects to go.
+const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
+
+/// How an object is to go.
+#[derive(Default)]
+struct Deletion {
+    propagation: Option<String>,
+    uid: Option<String>,
+    version: Option<String>,
+    is_dry: bool,
+}
+
+impl Call {
+    pub(super) async fn delete(&self, body: &[u8]) -> Result<Shown, Refusal> {
+        let deletion = self.deletion(body)?;
+        let key = self.key();
+        let there = self.store.object(&key).ok_or_else(|| error::not_found(&self.kind, self.name()))?;
+        self.check_preconditions(&deletion, &there)?;
+        let old = self.shown(&there);
+        admission::ask(self, Operation::Delete, None, Some(&old), deletion.is_dry).await?;
+        let (object, is_gone) = self.remove(&key, &deletion)?;
+        if !is_gone || self.kind.habits.returns_deleted {
+            return Ok((200, object));
+        }
+        let mut details = Map::new();
+        let parts = [("name", self.name()), ("group", &self.kind.group), ("kind", &self.kind.plural)];
+        for (part, value) in parts.into_iter().filter(|(_, value)| !value.is_empty()) {
+            details.insert(part.to_owned(), json!(value));
+        }
+        details.insert("uid".to_owned(), json!(uid_of(&object)));
+        let status = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details,
+        });
+        Ok((200, status))
+    }
+
+    pub(super) async fn delete_collection(&self, body: &[u8]) -> Result<Value, Refusal> {
+        let deletion = self.deletion(body)?;
+        let list = self.list()?;
+        let items = list["items"].as_array().cloned().unwrap_or_default();
+        for item in &items {
+            let old = self.store.object(&key(&self.kind, self.target.namespace.as_deref(), name(item)));
+            let Some(old) = old.map(|old| self.shown(&old)) else { continue };
+            admission::ask(self, Operation::Delete, None, Some(&old), deletion.is_dry).await?;
+            match self.remove(&key(&self.kind, self.target.namespace.as_deref(), name(item)), &deletion) {
+                // Somebody else was faster.
+                Err(refusal) if refusal.code == 404 => {}
+                other => other.map(|_| ())?,
+            }
+        }
+        Ok(list)
+    }
+
+    /// What is wanted, by the query or by the body.
+    fn deletion(&self, body: &[u8]) -> Result<Deletion, Refusal> {
+        let given = if body.is_empty() { Value::Null } else { decode::delete_options(body)? };
+        let in_body = |pointer: &str| Some(text(&given, pointer).to_owned()).filter(|text| !text.is_empty());
+        let of_query = |name: &str| self.query.get(name).map(str::to_owned);
+        let propagation = in_body("/propagationPolicy").or_else(|| of_query("propagationPolicy"));
+        let orphans = given.get("orphanDependents").and_then(Value::as_bool);
+        let mut causes = Vec::new();
+        match (&propagation, orphans) {
+            (Some(policy), Some(_)) => {
+                let why = "orphanDependents and deletionPropagation cannot be both set";
+                causes.push(Cause::invalid("propagationPolicy", &json!(policy), why));
+            }
+            (Some(policy), None) if !["Foreground", "Background", "Orphan"].contains(&policy.as_str()) => {
+                let supported = ["Foreground", "Background", "Orphan", "nil"];
+                causes.push(Cause::not_supported("propagationPolicy", &json!(policy), &supported));
+            }
+            _ => {}
+        }
+        let dry = given.pointer("/dryRun/0").and_then(Value::as_str).or_else(|| self.query.get("dryRun"));
+        if let Some(other) = dry.filter(|dry| *dry != "All") {
+            causes.push(Cause::not_supported("dryRun", &json!([other]), &["All"]));
+        }
+        if !causes.is_empty() {
+            return Err(error::invalid_options("DeleteOptions", &causes));
+        }
+        Ok(Deletion {
+            propagation: propagation.or_else(|| orphans.unwrap_or_default().then(|| "Orphan".to_owned())),
+            uid: in_body("/preconditions/uid"),
+            version: in_body("/preconditions/resourceVersion"),
+            is_dry: dry.is_some(),
+        })
+    }
+
+    fn check_preconditions(&self, deletion: &Deletion, there: &Value) -> Result<(), Refusal> {
+        let kind = &self.kind;
+        let refuse = |why: String| Err(error::conflict(&kind.group, &kind.kind, name(there), &why));
+        if let Some(wanted) = deletion.uid.as_ref().filter(|uid| *uid != uid_of(there)) {
+            return refuse(format!(
+                "the UID in the precondition ({wanted}) does not match the UID in record ({}). The object might have \
+                 been deleted and then recreated",
+                uid_of(there)
+            ));
+        }
+        if let Some(wanted) = deletion.version.as_ref().filter(|wanted| *wanted != version(there)) {
+            return refuse(format!(
+                "the ResourceVersion in the precondition ({wanted}) does not match the ResourceVersion in record \
+                 ({}). The object might have been modified",
+                version(there)
+            ));
+        }
+        Ok(())
+    }
+
+    /// Takes an object away, or marks that it is to go; true if it is gone.
+    fn remove(&self, key: &Key, deletion: &Deletion) -> Result<(Value, bool), Refusal> {
+        let mut inner = self.store.lock();
+        let there = inner.objects.get(key).cloned().ok_or_else(|| error::not_found(&self.kind, &key.3))?;
+        self.check_preconditions(deletion, &there)?;
+        let mut object = (*there).clone();
+        add_finalizers(&mut object, deletion.propagation.as_deref());
+        if !has_finalizers(&object) {
+            let removed = if deletion.is_dry { Some(there) } else { inner.remove(key) };
+            self.store.tell(inner);
+            return Ok((self.shown(&removed.unwrap_or_default()), true));
+        }
+        if !is_deleted(&there) {
+            object["metadata"]["deletionTimestamp"] = json!(now());
+            if object["kind"] == "Namespace" {
+                object["status"]["phase"] = json!("Terminating");
+            } else if self.kind.habits.is_custom
+                || object["metadata"].get("generation").is_some() && key.1 != "customresourcedefinitions"
+            {
+                let generation = object["metadata"]["generation"].as_u64().unwrap_or_default();
+                object["metadata"]["generation"] = json!(generation + 1);
+                object["metadata"]["deletionGracePeriodSeconds"] = json!(0);
+            } else if key.1 != "customresourcedefinitions" {
+                object["metadata"]["deletionGracePeriodSeconds"] = json!(0);
+            }
+        }
+        if object == *there || deletion.is_dry {
+            return Ok((self.shown(&object), false));
+        }
+        let stored = inner.put(key, object);
+        self.store.tell(inner);
+        Ok((self.shown(&stored), false))
+    }
+}
+
+/// Lets an object wait for the garbage collector, or for what its kind waits for.
+fn add_finalizers(object: &mut Value, propagation: Option<&str>) {
+    let finalizer = match propagation {
+        _ if object["kind"] == "CustomResourceDefinition" => CLEANUP,
+        Some("Foreground") => FOREGROUND,
+        Some("Orphan") => ORPHAN,
+        _ => return,
+    };
+    let finalizers = &mut object["metadata"]["finalizers"];
+    match finalizers.as_array_mut() {
+        Some(all) if all.iter().any(|other| other == finalizer) => {}
+        Some(all) => all.push(json!(finalizer)),
+        None => *finalizers = json!([finalizer]),
+    }
+}

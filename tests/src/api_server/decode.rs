@@ -1,0 +1,269 @@
+//! What a body is at first sight: JSON or not, and of which kind; in the words of the real server.
+
+use serde_json::Value;
+
+use super::form::Notation;
+use super::objects::text;
+use super::refusal::Refusal;
+
+/// How deep JSON may be nested, and how much of a body an error shows.
+const DEEPEST: usize = 10_000;
+const SHOWN: usize = 30;
+pub(super) const TYPE_META: &str = "struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \
+    \"json:\\\"kind,omitempty\\\"\" }";
+
+/// What a body says that it is.
+#[derive(Debug, Default)]
+pub(super) struct Identity {
+    pub(super) api_version: String,
+    pub(super) kind: String,
+}
+
+/// Reads kind and version of a body; kinds of definitions must name theirs.
+pub(super) fn identify(
+    body: &[u8],
+    notation: Notation,
+    kind: &str,
+    is_custom: bool,
+) -> Result<(String, Identity), Refusal> {
+    let refuse = |why: &str| {
+        let message = format!(
+            "the object provided is unrecognized (must be of type {kind}): {why} ({})",
+            summary(body)
+        );
+        Refusal::bad_request(message)
+    };
+    let text = String::from_utf8_lossy(body).into_owned();
+    if notation == Notation::Json {
+        check(&text)
+            .map_err(|error| refuse(&format!("couldn't get version/kind; json parse error: {error}")))?;
+    }
+    let read = match notation {
+        Notation::Json => super::text::json(&text).map(|read| read.value).unwrap_or_default(),
+        Notation::Yaml => super::text::yaml(&text).map(|read| read.value).unwrap_or_default(),
+    };
+    if let Some(found) = not_an_object(&read) {
+        let error = format!("json: cannot unmarshal {found} into Go value of type {TYPE_META}");
+        return Err(refuse(&format!("couldn't get version/kind; json parse error: {error}")));
+    }
+    let (api_version, kind) =
+        (self::text(&read, "/apiVersion").to_owned(), self::text(&read, "/kind").to_owned());
+    if is_custom && kind.is_empty() {
+        return Err(refuse(&format!("Object 'Kind' is missing in '{text}'")));
+    }
+    if is_custom && api_version.is_empty() {
+        return Err(refuse(&format!("Object 'apiVersion' is missing in '{text}'")));
+    }
+    Ok((text, Identity { api_version, kind }))
+}
+
+fn not_an_object(value: &Value) -> Option<&'static str> {
+    match value {
+        Value::Array(_) => Some("array"),
+        Value::String(_) => Some("string"),
+        Value::Number(_) => Some("number"),
+        Value::Bool(_) => Some("bool"),
+        Value::Object(_) | Value::Null => None,
+    }
+}
+
+/// A body of another kind than that of the path.
+pub(super) fn mismatch(found: &Identity, group: &str, version: &str, kind: &str) -> Refusal {
+    let short = found.api_version.rsplit('/').next().unwrap_or_default();
+    let internal = match group.split('.').next().unwrap_or_default() {
+        "" => "core",
+        name => name,
+    };
+    let wanted = if version == short { found.api_version.clone() } else { version.to_owned() };
+    Refusal::bad_request(format!(
+        "{} in version \"{}\" cannot be handled as a {kind}: converting ({short}.{}) to ({internal}.{kind}): unknown \
+         conversion",
+        found.kind,
+        wanted.rsplit('/').next().unwrap_or_default(),
+        found.kind
+    ))
+}
+
+/// A body of a kind whose fields are not known.
+pub(super) fn plain(text: &str, notation: Notation) -> Result<Value, Refusal> {
+    let read = match notation {
+        Notation::Json => super::text::json(text).map(|read| read.value).map_err(|error| error.to_string()),
+        Notation::Yaml => super::text::yaml(text).map(|read| read.value).map_err(|error| error.to_string()),
+    };
+    read.map_err(Refusal::bad_request)
+}
+
+/// The body of a deletion.
+pub(super) fn delete_options(body: &[u8]) -> Result<Value, Refusal> {
+    let text = String::from_utf8_lossy(body);
+    check(&text).map_err(|error| {
+        Refusal::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
+    })?;
+    let value: Value = serde_json::from_str(&text).unwrap_or_default();
+    let (kind, api_version) = (self::text(&value, "/kind"), self::text(&value, "/apiVersion"));
+    if !kind.is_empty() && kind != "DeleteOptions" {
+        return Err(Refusal::bad_request(format!(
+            "no kind {kind:?} is registered for version {api_version:?} in scheme \
+             \"k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27\""
+        )));
+    }
+    Ok(value)
+}
+
+/// The beginning of a body, as errors show it.
+fn summary(body: &[u8]) -> String {
+    let more = if body.len() > SHOWN { " ..." } else { "" };
+    let start = &body[..body.len().min(SHOWN)];
+    match body.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => format!("{}{more}", String::from_utf8_lossy(start)),
+        Some(_) => format!("{}{more}", start.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+    }
+}
+
+/// What is wrong with a text that is to be JSON.
+fn check(text: &str) -> Result<(), String> {
+    check_depth(text)?;
+    let mut scan = Scan { rest: text };
+    scan.value()?;
+    scan.space();
+    match scan.rest.chars().next() {
+        None => Ok(()),
+        Some(other) => Err(format!("invalid character {other:?} after top-level value")),
+    }
+}
+
+/// Before anything goes down with the nesting.
+fn check_depth(text: &str) -> Result<(), String> {
+    let (mut depth, mut in_string, mut is_escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if in_string => is_escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'[' | b'{' => {
+                depth += 1;
+                if depth > DEEPEST {
+                    return Err(format!("invalid character '{}' exceeded max depth", char::from(byte)));
+                }
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+struct Scan<'a> {
+    rest: &'a str,
+}
+
+impl Scan<'_> {
+    fn space(&mut self) {
+        self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r']);
+    }
+
+    fn next(&mut self) -> Result<char, String> {
+        self.rest.chars().next().ok_or_else(|| "unexpected end of JSON input".to_owned())
+    }
+
+    fn take(&mut self) -> Result<char, String> {
+        let next = self.next()?;
+        self.rest = &self.rest[next.len_utf8()..];
+        Ok(next)
+    }
+
+    fn value(&mut self) -> Result<(), String> {
+        self.space();
+        match self.next()? {
+            open @ ('{' | '[') => {
+                self.take()?;
+                if open == '{' { self.fields() } else { self.items() }
+            }
+            '"' => self.string(),
+            't' => self.literal("true"),
+            'f' => self.literal("false"),
+            'n' => self.literal("null"),
+            '-' | '0'..='9' => {
+                self.rest = self.rest.trim_start_matches(|c: char| c.is_ascii_digit() || "+-.eE".contains(c));
+                Ok(())
+            }
+            other => Err(format!("invalid character {other:?} looking for beginning of value")),
+        }
+    }
+
+    fn literal(&mut self, word: &str) -> Result<(), String> {
+        for expected in word.chars() {
+            let found = self.take()?;
+            if found != expected {
+                return Err(format!(
+                    "invalid character {found:?} in literal {word} (expecting {expected:?})"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn string(&mut self) -> Result<(), String> {
+        self.take()?;
+        loop {
+            match self.take()? {
+                '"' => return Ok(()),
+                '\\' => {
+                    self.take()?;
+                }
+                control if control < ' ' => {
+                    return Err(format!("invalid character {control:?} in string literal"));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn items(&mut self) -> Result<(), String> {
+        self.space();
+        if self.next()? == ']' {
+            return self.take().map(|_| ());
+        }
+        loop {
+            self.value()?;
+            self.space();
+            match self.take()? {
+                ']' => return Ok(()),
+                ',' => {}
+                other => return Err(format!("invalid character {other:?} after array element")),
+            }
+        }
+    }
+
+    fn fields(&mut self) -> Result<(), String> {
+        self.space();
+        if self.next()? == '}' {
+            return self.take().map(|_| ());
+        }
+        loop {
+            self.space();
+            match self.next()? {
+                '"' => self.string()?,
+                other => {
+                    return Err(format!(
+                        "invalid character {other:?} looking for beginning of object key string"
+                    ));
+                }
+            }
+            self.space();
+            match self.take()? {
+                ':' => {}
+                other => return Err(format!("invalid character {other:?} after object key")),
+            }
+            self.value()?;
+            self.space();
+            match self.take()? {
+                '}' => return Ok(()),
+                ',' => {}
+                other => return Err(format!("invalid character {other:?} after object key:value pair")),
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What becomes of CustomResourceDefinitions, and what a cluster has from the beginning.
+
+use serde_json::{Value, json};
+
+use super::kinds::Kind;
+use super::objects::{name, now, text};
+use super::refusal::Cause;
+use super::store::Inner;
+
+/// Namespaces of every cluster.
+const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+
+/// What is there before anybody has made anything.
+pub(super) fn system_objects() -> Vec<Value> {
+    let namespace = |name: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
+            "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
+        })
+    };
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {
+            "name": "kubernetes", "namespace": "default",
+            "labels": {"component": "apiserver", "provider": "kubernetes"},
+        },
+        "spec": {
+            "clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1"], "type": "ClusterIP", "sessionAffinity": "None",
+            "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": 6443}],
+            "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "internalTrafficPolicy": "Cluster",
+        },
+        "status": {"loadBalancer": {}},
+    });
+    NAMESPACES.into_iter().map(namespace).chain([service]).collect()
+}
+
+fn is_definition(kind: &Kind) -> bool {
+    kind.plural == "customresourcedefinitions" && kind.group == "apiextensions.k8s.io"
+}
+
+/// Notes in which versions objects have been stored.
+pub(super) fn prepare(kind: &Kind, object: &mut Value, old: Option<&Value>) {
+    if !is_definition(kind) {
+        return;
+    }
+    let versions = object.pointer("/spec/versions").and_then(Value::as_array).cloned().unwrap_or_default();
+    let stored = versions.iter().filter(|version| version["storage"] == true);
+    let stored: Vec<Value> = stored.map(|version| version["name"].clone()).collect();
+    if old.is_none() {
+        object["status"] = json!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": stored});
+        return;
+    }
+    if object.pointer("/spec/versions") == old.and_then(|old| old.pointer("/spec/versions")) {
+        return;
+    }
+    match object.pointer_mut("/status/storedVersions").and_then(Value::as_array_mut) {
+        Some(all) => {
+            let news: Vec<Value> = stored.into_iter().filter(|version| !all.contains(version)).collect();
+            all.extend(news);
+        }
+        None => object["status"]["storedVersions"] = json!(stored),
+    }
+}
+
+/// A version that objects may be stored in cannot be taken away.
+pub(super) fn check_stored(kind: &Kind, object: &Value) -> Vec<Cause> {
+    if !is_definition(kind) {
+        return Vec::new();
+    }
+    let list = |pointer: &str| object.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
+    let versions = list("/spec/versions");
+    let is_there = |stored: &Value| versions.iter().any(|version| version["name"] == *stored);
+    let missing =
+        list("/status/storedVersions").into_iter().enumerate().filter(|(_, stored)| !is_there(stored));
+    let cause = |(index, stored): (usize, Value)| {
+        let version = stored.as_str().unwrap_or_default().to_owned();
+        let why = format!(
+            "missing from spec.versions; {version} was previously a storage version, and must remain in spec.versions \
+             until a storage migration ensures no data remains persisted in {version} and removes {version} from \
+             status.storedVersions"
+        );
+        Cause::invalid(format!("status.storedVersions[{index}]"), &stored, why)
+    };
+    missing.map(cause).collect()
+}
+
+fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Value {
+    json!({
+        "type": kind, "status": status, "lastTransitionTime": now(), "reason": reason, "message": message,
+    })
+}
+
+/// Says of a definition that its kind is served.
+pub(super) fn establish(definition: &mut Value) {
+    let mut names = definition["spec"]["names"].clone();
+    let kind = text(definition, "/spec/names/kind").to_owned();
+    if let Some(fields) = names.as_object_mut() {
+        fields.entry("singular").or_insert_with(|| json!(kind.to_lowercase()));
+        fields.entry("listKind").or_insert_with(|| json!(format!("{kind}List")));
+    }
+    definition["spec"]["names"] = names.clone();
+    let versions =
+        definition.pointer("/spec/versions").and_then(Value::as_array).cloned().unwrap_or_default();
+    let stored = versions.iter().filter(|version| version["storage"] == true);
+    let stored: Vec<Value> = stored.map(|version| version["name"].clone()).collect();
+    if definition["spec"].get("conversion").is_none() {
+        definition["spec"]["conversion"] = json!({"strategy": "None"});
+    }
+    if definition.pointer("/status/storedVersions").is_none() {
+        definition["status"]["storedVersions"] = json!(stored);
+    }
+    definition["status"]["acceptedNames"] = names;
+    definition["status"]["conditions"] = json!([
+        condition("NamesAccepted", "True", "NoConflicts", "no conflicts found"),
+        condition("Established", "True", "InitialNamesAccepted", "the initial names have been accepted"),
+    ]);
+}
+
+/// A definition after its names have been looked at: it is served, or says why not.
+pub(super) fn judge(inner: &Inner, definition: &Value) -> Value {
+    let mut judged = definition.clone();
+    match conflict(inner, definition) {
+        None if is_established(definition) => {}
+        None => establish(&mut judged),
+        Some((reason, taken)) => {
+            let names = &definition["spec"]["names"];
+            judged["status"]["acceptedNames"] =
+                json!({"plural": names["plural"], "singular": names["singular"], "kind": ""});
+            judged["status"]["conditions"] = json!([
+                condition("NamesAccepted", "False", reason, &format!("\"{taken}\" is already in use")),
+                condition("Established", "False", "NotAccepted", "not all names are accepted"),
+            ]);
+            let are_same = |one: &Value, other: &Value| {
+                let of = |value: &Value| {
+                    value["status"]["conditions"].as_array().map(|all| {
+                        all.iter().map(|c| (c["type"].clone(), c["message"].clone())).collect::<Vec<_>>()
+                    })
+                };
+                of(one) == of(other)
+            };
+            if are_same(&judged, definition) {
+                return definition.clone();
+            }
+        }
+    }
+    judged
+}
+
+pub(super) fn is_established(definition: &Value) -> bool {
+    let conditions = definition.pointer("/status/conditions").and_then(Value::as_array);
+    conditions.into_iter().flatten().any(|c| c["type"] == "Established" && c["status"] == "True")
+}
+
+/// Why names cannot be taken, and which one.
+fn conflict(inner: &Inner, definition: &Value) -> Option<(&'static str, String)> {
+    let (own, group) = (name(definition), text(definition, "/spec/group"));
+    let others = inner.kinds.all().filter(|kind| {
+        kind.group == group && inner.kinds.defined(own).is_none_or(|mine| mine.plural != kind.plural)
+    });
+    let others: Vec<_> = others.collect();
+    let (kind, list_kind) = (text(definition, "/spec/names/kind"), text(definition, "/spec/names/listKind"));
+    let is_taken = |name: &str| others.iter().any(|other| other.kind == name || other.list_kind == name);
+    if is_taken(list_kind) {
+        Some(("ListKindConflict", list_kind.to_owned()))
+    } else if is_taken(kind) {
+        Some(("KindConflict", kind.to_owned()))
+    } else {
+        None
+    }
+}

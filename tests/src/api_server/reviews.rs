@@ -1,0 +1,138 @@
+//! What is asked and not stored: who one is, what one may do, and tokens of service accounts.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::http::request::Parts;
+use serde_json::{Value, json};
+
+use super::answer::Answer;
+use super::error;
+use super::objects::{at, now, text, uid_of};
+use super::refusal::{Cause, Refusal};
+use super::request::Target;
+use super::store::Store;
+use super::users::{AUDIENCE, Deed, User};
+
+/// How long a token lasts, and how short it may.
+const LASTS: i64 = 3600;
+const SHORTEST: i64 = 600;
+/// Longest body.
+const LONGEST: usize = 1 << 20;
+
+type Answering = Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>;
+
+/// How such a request is answered; `None`: it is of another kind.
+pub(super) fn answer(
+    store: &Arc<Store>,
+    user: &User,
+    parts: &Parts,
+    target: &Target,
+) -> Option<Box<dyn FnOnce(Body) -> Answering + Send>> {
+    let review: fn(&Store, &User, &Target, Value) -> Result<Value, Refusal> =
+        match (target.group.as_str(), target.plural.as_str(), target.subresource.as_deref()) {
+            ("authorization.k8s.io", "selfsubjectaccessreviews", None) => may_i,
+            ("authorization.k8s.io", "selfsubjectrulesreviews", None) => all_that_i_may,
+            ("authentication.k8s.io", "selfsubjectreviews", None) => who_am_i,
+            ("", "serviceaccounts", Some("token")) => token,
+            _ => return None,
+        };
+    let (store, user, target) = (Arc::clone(store), user.clone(), target.clone());
+    let is_post = parts.method == "POST";
+    Some(Box::new(move |body| {
+        Box::pin(async move {
+            if !is_post {
+                return Err(error::no_method());
+            }
+            let body = to_bytes(body, LONGEST).await.map_err(|_| error::too_large(LONGEST))?;
+            let asked: Value =
+                serde_json::from_slice(&body).map_err(|error| Refusal::bad_request(error.to_string()))?;
+            review(&store, &user, &target, asked).map(|answer| Answer::Object(201, answer))
+        })
+    }))
+}
+
+fn may_i(store: &Store, user: &User, _: &Target, asked: Value) -> Result<Value, Refusal> {
+    let resource = asked.pointer("/spec/resourceAttributes");
+    let path = asked.pointer("/spec/nonResourceAttributes");
+    let reason = match (resource, path) {
+        (Some(attributes), None) => {
+            let subresource = text(attributes, "/subresource");
+            let slash = if subresource.is_empty() { "" } else { "/" };
+            let deed = Deed {
+                verb: text(attributes, "/verb"),
+                group: text(attributes, "/group"),
+                resource: &format!("{}{slash}{subresource}", text(attributes, "/resource")),
+                namespace: text(attributes, "/namespace"),
+                name: text(attributes, "/name"),
+            };
+            user.may(&store.lock(), &deed)
+        }
+        (None, Some(attributes)) => user.may_see(text(attributes, "/path")).then(String::new),
+        _ => {
+            let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+            let cause = Cause::invalid("spec.resourceAttributes", &Value::Null, why);
+            return Err(Refusal::invalid("authorization.k8s.io", "", "", &[cause]));
+        }
+    };
+    let mut status = json!({"allowed": reason.is_some()});
+    if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
+        status["reason"] = json!(reason);
+    }
+    Ok(json!({
+        "kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1", "metadata": {},
+        "spec": asked["spec"], "status": status,
+    }))
+}
+
+fn all_that_i_may(store: &Store, user: &User, _: &Target, asked: Value) -> Result<Value, Refusal> {
+    let rules = user.rules(&store.lock(), text(&asked, "/spec/namespace"));
+    Ok(json!({
+        "kind": "SelfSubjectRulesReview", "apiVersion": "authorization.k8s.io/v1", "metadata": {}, "spec": {},
+        "status": {"resourceRules": rules, "nonResourceRules": [], "incomplete": false},
+    }))
+}
+
+fn who_am_i(_: &Store, user: &User, _: &Target, _: Value) -> Result<Value, Refusal> {
+    Ok(json!({
+        "kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1",
+        "metadata": {"creationTimestamp": now()}, "status": {"userInfo": user.info()},
+    }))
+}
+
+fn token(store: &Store, _: &User, target: &Target, asked: Value) -> Result<Value, Refusal> {
+    let (namespace, name) = (target.namespace.as_deref().unwrap_or_default(), target.name.as_deref());
+    let name = name.unwrap_or_default();
+    let find = |plural: &str, name: &str| {
+        let inner = store.lock();
+        let kind = inner.kinds.of("", plural).ok_or_else(error::no_route)?;
+        let key = super::store::key(kind, Some(namespace), name);
+        inner.objects.get(&key).cloned().ok_or_else(|| error::not_found(kind, name))
+    };
+    let account = find("serviceaccounts", name)?;
+    let seconds = asked.pointer("/spec/expirationSeconds").and_then(Value::as_i64).unwrap_or(LASTS);
+    if seconds < SHORTEST {
+        let why = "may not specify a duration less than 10 minutes";
+        let cause = Cause::invalid("spec.expirationSeconds", &json!(seconds), why);
+        return Err(Refusal::invalid("authentication.k8s.io", "TokenRequest", "", &[cause]));
+    }
+    let bound = asked.pointer("/spec/boundObjectRef").filter(|bound| !bound.is_null());
+    if let Some(bound) = bound {
+        find(if text(bound, "/kind") == "Pod" { "pods" } else { "secrets" }, text(bound, "/name"))?;
+    }
+    let audiences = asked.pointer("/spec/audiences").and_then(Value::as_array);
+    let audiences: Vec<String> =
+        audiences.into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned)).collect();
+    let audiences = if audiences.is_empty() { vec![AUDIENCE.to_owned()] } else { audiences };
+    let (token, expires) =
+        store.users().grant((namespace, name, uid_of(&account)), audiences.clone(), seconds);
+    Ok(json!({
+        "kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1",
+        "metadata": {
+            "name": name, "namespace": namespace, "uid": uid_of(&account), "creationTimestamp": now(),
+        },
+        "spec": {"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": bound},
+        "status": {"token": token, "expirationTimestamp": at(expires)},
+    }))
+}

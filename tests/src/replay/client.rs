@@ -1,0 +1,186 @@
+//! Sends recorded requests, each on a connection of its own, and reads answers whole or event by event.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
+
+/// Longest wait for an answer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
+/// Headers that are compared.
+const HEADERS: [&str; 7] =
+    ["Content-Type", "Warning", "WWW-Authenticate", "Retry-After", "Content-Encoding", "Allow", "Vary"];
+
+/// Where requests go.
+#[derive(Clone)]
+pub(super) struct Client {
+    pub(super) address: SocketAddr,
+    /// How a server that is no part of this process is spoken to.
+    pub(super) tls: Option<TlsConnector>,
+    /// Of an administrator.
+    pub(super) token: String,
+}
+
+/// What is sent.
+pub(super) struct Sent {
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) headers: BTreeMap<String, String>,
+    pub(super) body: String,
+}
+
+/// What came back.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// Those that are compared.
+    pub(super) headers: BTreeMap<String, String>,
+    pub(super) body: Vec<u8>,
+}
+
+/// A watch that goes on.
+pub(super) struct Watch {
+    seen: Arc<Mutex<Seen>>,
+    reader: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Seen {
+    events: Vec<Value>,
+    ended: bool,
+}
+
+impl Client {
+    /// An administrator's request with a JSON body.
+    pub(super) async fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
+        let headers = [
+            ("Accept", "application/json".to_owned()),
+            ("Content-Type", "application/json".to_owned()),
+            ("Authorization", format!("Bearer {}", self.token)),
+        ];
+        let sent = Sent {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            headers: headers.map(|(name, value)| (name.to_owned(), value)).into(),
+            body: body.map(Value::to_string).unwrap_or_default(),
+        };
+        let answer = self.ask(sent).await?;
+        Ok((answer.status, serde_json::from_slice(&answer.body).unwrap_or_default()))
+    }
+
+    /// Sends a request and reads the answer to its end.
+    pub(super) async fn ask(&self, sent: Sent) -> Result<Answer> {
+        timeout(ANSWERS_WITHIN, async {
+            let response = self.send(sent).await?;
+            let (status, headers) = (response.status().as_u16(), headers(&response));
+            let body = response.into_body().collect().await?.to_bytes().to_vec();
+            Ok(Answer { status, headers, body })
+        })
+        .await
+        .context("no answer")?
+    }
+
+    /// Begins a watch; what refuses it is answered like any request.
+    pub(super) async fn watch(&self, sent: Sent) -> Result<(Answer, Option<Watch>)> {
+        let response = timeout(ANSWERS_WITHIN, self.send(sent)).await.context("no answer")??;
+        let (status, headers) = (response.status().as_u16(), headers(&response));
+        if status != 200 {
+            let body = response.into_body().collect().await?.to_bytes().to_vec();
+            return Ok((Answer { status, headers, body }, None));
+        }
+        let seen = Arc::new(Mutex::default());
+        let reader = tokio::spawn(read(response.into_body(), Arc::clone(&seen)));
+        Ok((Answer { status, headers, body: Vec::new() }, Some(Watch { seen, reader })))
+    }
+
+    async fn send(&self, sent: Sent) -> Result<hyper::Response<Incoming>> {
+        let stream = TcpStream::connect(self.address).await?;
+        let mut request = hyper::Request::builder().method(sent.method.as_str()).uri(&sent.path);
+        request = request.header("Host", self.address.to_string());
+        for (name, value) in &sent.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::new(Bytes::from(sent.body)))?;
+        match &self.tls {
+            None => exchange(TokioIo::new(stream), request).await,
+            Some(connector) => {
+                let name = rustls::pki_types::ServerName::from(self.address.ip());
+                exchange(TokioIo::new(connector.connect(name, stream).await?), request).await
+            }
+        }
+    }
+}
+
+async fn exchange<T>(io: T, request: hyper::Request<Full<Bytes>>) -> Result<hyper::Response<Incoming>>
+where
+    T: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+{
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
+    tokio::spawn(connection);
+    Ok(sender.send_request(request).await?)
+}
+
+fn headers(response: &hyper::Response<Incoming>) -> BTreeMap<String, String> {
+    let values = |name: &str| {
+        let all: Vec<&str> =
+            response.headers().get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+        all.join(", ")
+    };
+    let present = HEADERS.iter().filter(|name| response.headers().contains_key(**name));
+    present.map(|name| ((*name).to_owned(), values(name))).collect()
+}
+
+async fn read(mut body: Incoming, seen: Arc<Mutex<Seen>>) {
+    let lock = || seen.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut rest = Vec::new();
+    while let Some(Ok(frame)) = body.frame().await {
+        rest.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = rest.drain(..=end).collect();
+            lock().events.push(serde_json::from_slice(&line).unwrap_or_default());
+        }
+    }
+    lock().ended = true;
+}
+
+impl Watch {
+    /// Takes the events that have come, once there are so many of those that count, or it has ended.
+    pub(super) async fn events(
+        &self,
+        many: usize,
+        until_end: bool,
+        within: Duration,
+        counts: impl Fn(&Value) -> bool,
+    ) -> (Vec<Value>, bool) {
+        let enough = || {
+            let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.ended || (!until_end && seen.events.iter().filter(|event| counts(event)).count() >= many)
+        };
+        let wait = async {
+            while !enough() {
+                sleep(Duration::from_millis(5)).await;
+            }
+            // More than there should be would come about now.
+            sleep(Duration::from_millis(30)).await;
+        };
+        // What has come by then is what there is.
+        let _: Result<(), tokio::time::error::Elapsed> = timeout(within, wait).await;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        (std::mem::take(&mut seen.events).into_iter().filter(|event| counts(event)).collect(), seen.ended)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}

@@ -1,0 +1,202 @@
+//! What stands in a recorded answer for a value that differs from run to run.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// Values that were seen, by the name that the recording gives them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Saved(BTreeMap<String, String>);
+
+impl Saved {
+    pub(super) fn insert(&mut self, name: &str, value: String) {
+        self.0.insert(name.to_owned(), value);
+    }
+
+    /// A text with the saved values in their places.
+    pub(super) fn fill(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("<{name}>"), value))
+    }
+
+    /// Whether a text is what the pattern stands for.
+    pub(super) fn matches(&self, pattern: &str, text: &str) -> bool {
+        let Some(start) = pattern.find('<') else { return pattern == text };
+        let (literal, rest) = pattern.split_at(start);
+        let Some(text) = text.strip_prefix(literal) else { return false };
+        let placeholder = rest.find('>').map(|end| (&rest[1..end], &rest[end + 1..]));
+        match placeholder {
+            Some((name, rest)) if self.0.contains_key(name) => {
+                text.strip_prefix(self.0[name].as_str()).is_some_and(|text| self.matches(rest, text))
+            }
+            Some((name, rest)) if is_form(name) => self.matches_form(name, rest, text),
+            _ => text.strip_prefix('<').is_some_and(|text| self.matches(&rest[1..], text)),
+        }
+    }
+
+    /// Tries the longest value that has the form first.
+    fn matches_form(&self, name: &str, rest: &str, text: &str) -> bool {
+        let ends = text.char_indices().map(|(index, character)| index + character.len_utf8());
+        let ends: Vec<usize> =
+            ends.take_while(|end| text[..*end].chars().all(|c| belongs(name, c))).collect();
+        let mut fitting = ends.into_iter().rev().filter(|end| self.has_form(name, &text[..*end]));
+        fitting.any(|end| self.matches(rest, &text[end..]))
+    }
+
+    fn has_form(&self, name: &str, value: &str) -> bool {
+        match name {
+            // Any version but those that are saved, which have names of their own.
+            "rv" => {
+                value.parse::<u64>().is_ok()
+                    && !self.0.iter().any(|(n, v)| n.starts_with("rv-") && v == value)
+            }
+            "uid" => value.len() == 36 && value.matches('-').count() == 4,
+            "time" => value.len() == 20 && value.parse::<jiff::Timestamp>().is_ok(),
+            "microtime" => value.contains('.') && value.parse::<jiff::Timestamp>().is_ok(),
+            "ip" => value.parse::<std::net::Ipv4Addr>().is_ok(),
+            "ip6" => value.parse::<std::net::Ipv6Addr>().is_ok(),
+            "port" => value.parse::<u16>().is_ok(),
+            _ => !value.is_empty(),
+        }
+    }
+}
+
+fn is_form(name: &str) -> bool {
+    const FORMS: [&str; 12] =
+        ["rv", "uid", "time", "microtime", "ip", "ip6", "port", "hash", "continue", "token", "age", "ca"];
+    FORMS.contains(&name)
+}
+
+/// Whether a character can be part of such a value.
+fn belongs(name: &str, character: char) -> bool {
+    match name {
+        "rv" | "port" => character.is_ascii_digit(),
+        "uid" => character.is_ascii_hexdigit() || character == '-',
+        "ip" => character.is_ascii_digit() || character == '.',
+        "ip6" => character.is_ascii_hexdigit() || character == ':',
+        "time" | "microtime" => character.is_ascii_digit() || "TZ:.-".contains(character),
+        _ => character.is_ascii_alphanumeric() || "+/=_-.%".contains(character),
+    }
+}
+
+/// Where an answer differs from the recorded one.
+#[derive(Debug)]
+pub(super) struct Difference {
+    pub(super) at: String,
+    pub(super) recorded: String,
+    pub(super) seen: String,
+}
+
+impl Difference {
+    pub(super) fn new(at: &str, recorded: impl ToString, seen: impl ToString) -> Self {
+        Self { at: at.to_owned(), recorded: recorded.to_string(), seen: seen.to_string() }
+    }
+}
+
+/// How much of an answer was recorded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    All,
+    /// There may be more fields and items than these.
+    Part,
+}
+
+/// The first difference between what was recorded and what is.
+pub(super) fn compare(
+    saved: &Saved,
+    extent: Extent,
+    at: &str,
+    recorded: &Value,
+    seen: &Value,
+) -> Option<Difference> {
+    let differs = || Some(Difference::new(at, recorded, seen));
+    match (recorded, seen) {
+        (Value::Object(recorded), Value::Object(fields)) => {
+            for (key, value) in recorded {
+                let at = format!("{at}/{key}");
+                match fields.get(key) {
+                    Some(seen) => {
+                        if let Some(difference) = compare(saved, extent, &at, value, seen) {
+                            return Some(difference);
+                        }
+                    }
+                    None => return Some(Difference::new(&at, value, "nothing")),
+                }
+            }
+            let more = fields.iter().find(|(key, _)| extent == Extent::All && !recorded.contains_key(*key));
+            more.map(|(key, value)| Difference::new(&format!("{at}/{key}"), "nothing", value))
+        }
+        (Value::Array(recorded), Value::Array(items)) if recorded.len() == items.len() => {
+            let pairs = recorded.iter().zip(items).enumerate();
+            let first = pairs.into_iter().find_map(|(index, (recorded, seen))| {
+                compare(saved, extent, &format!("{at}/{index}"), recorded, seen)
+            });
+            first.filter(|_| extent == Extent::All || !is_part(saved, recorded, items))
+        }
+        (Value::Array(recorded), Value::Array(items)) if extent == Extent::Part => {
+            let missing = recorded.iter().find(|item| !is_part(saved, std::slice::from_ref(item), items));
+            let closest = |item: &Value| items.iter().find(|other| same_name(item, other)).cloned();
+            missing.and_then(|item| match closest(item) {
+                Some(other) => compare(saved, extent, at, item, &other),
+                None => Some(Difference::new(at, item, "no such item")),
+            })
+        }
+        (Value::String(pattern), Value::String(text)) if saved.matches(pattern, text) => None,
+        (Value::String(pattern), Value::Number(number))
+            if pattern.starts_with('<') && saved.matches(pattern, &number.to_string()) =>
+        {
+            None
+        }
+        _ if recorded == seen => None,
+        _ => differs(),
+    }
+}
+
+fn is_part(saved: &Saved, recorded: &[Value], items: &[Value]) -> bool {
+    let is_there = |item: &Value| items.iter().any(|o| compare(saved, Extent::Part, "", item, o).is_none());
+    recorded.iter().all(is_there)
+}
+
+fn same_name(one: &Value, other: &Value) -> bool {
+    let keys = ["/name", "/resource", "/version", "/type", "/metadata/name", "/manager"];
+    keys.iter().any(|key| one.pointer(key).is_some() && one.pointer(key) == other.pointer(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn saved() -> Saved {
+        let mut saved = Saved::default();
+        saved.insert("rv-a", "7".to_owned());
+        saved
+    }
+
+    #[test]
+    fn a_placeholder_stands_for_values_of_its_form_only() {
+        let fits = |pattern: &str, text: &str| saved().matches(pattern, text);
+        assert!(fits("too old: 2 (<rv>)", "too old: 2 (12)"));
+        assert!(!fits("<rv>", "7"), "a saved version has a name of its own");
+        assert!(fits("<rv-a>", "7") && !fits("<rv-a>", "8"));
+        assert!(fits("<time>", "2026-01-01T00:00:00Z") && !fits("<time>", "2026-01-01T00:00:00.5Z"));
+        assert!(fits("<nil> and <none>", "<nil> and <none>"), "what is no placeholder is itself");
+        assert!(fits("<ip>", "10.96.0.1") && !fits("<ip>", "fd00::1"));
+    }
+
+    #[test]
+    fn what_was_recorded_whole_has_neither_more_nor_less() {
+        let differs = |extent, recorded, seen: Value| {
+            compare(&saved(), extent, "", &recorded, &seen).map(|difference| difference.at)
+        };
+        assert_eq!(differs(Extent::All, json!({"a": 1}), json!({"a": 1, "b": 2})), Some("/b".to_owned()));
+        assert_eq!(differs(Extent::Part, json!({"a": 1}), json!({"a": 1, "b": 2})), None);
+        assert_eq!(differs(Extent::All, json!({"a": [1]}), json!({"a": [2]})), Some("/a/0".to_owned()));
+        assert_eq!(
+            differs(Extent::Part, json!([{"name": "b"}]), json!([{"name": "a"}, {"name": "b"}])),
+            None
+        );
+        assert!(
+            differs(Extent::Part, json!([{"name": "c"}]), json!([{"name": "a"}, {"name": "b"}])).is_some()
+        );
+    }
+}

@@ -1,0 +1,258 @@
+//! Sends what was recorded, step by step, and says where the answers differ.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use super::Server;
+use super::client::{Answer, Client, Sent, Watch};
+use super::placeholders::{Difference, Extent, Saved, compare};
+use super::recording::{Before, End, Recording, Request, Response, Step, at};
+use super::webhook::Webhook;
+
+/// Where recorded configurations say that the webhook is.
+const RECORDED_WEBHOOK: &str = "127.0.0.1:9443";
+/// Longest wait for events that are to come.
+const EVENTS_WITHIN: Duration = Duration::from_secs(3);
+/// Longest wait for the end of a watch, whose time-out is part of its request.
+const ENDS_WITHIN: Duration = Duration::from_secs(8);
+
+/// A recording that is being replayed.
+pub(super) struct Replay<'a> {
+    recording: &'a Recording,
+    server: &'a Server,
+    client: Client,
+    webhook: Webhook,
+    saved: Saved,
+    /// Of the service account.
+    token: Option<String>,
+    watches: BTreeMap<String, Watch>,
+}
+
+/// Replays a recording; the answer names each step that differs, and how.
+pub(super) async fn replay(recording: &Recording, server: &Server) -> Result<Vec<String>> {
+    let webhook = Webhook::start(recording.webhook_answers.clone()).await?;
+    let (client, saved, watches) = (server.client(), Saved::default(), BTreeMap::new());
+    let mut replay = Replay { recording, server, client, webhook, saved, token: None, watches };
+    replay.saved.insert("ca", replay.webhook.authority.clone());
+    replay.prepare().await.context("before the first step")?;
+    let mut differences = Vec::new();
+    for (number, step) in recording.steps.iter().enumerate() {
+        let difference = replay.step(step).await.with_context(|| format!("step {number}"))?;
+        if let Some(Difference { at, recorded, seen }) = difference {
+            let what = step.request.as_ref().map_or_else(
+                || format!("events of {}", step.events_of.as_deref().unwrap_or_default()),
+                |request| format!("{} {}", request.method, request.path),
+            );
+            differences.push(format!(
+                "  step {number}: {what}\n    at {at}\n      recorded {}\n      answered {}",
+                cut(&recorded),
+                cut(&seen)
+            ));
+        }
+    }
+    Ok(differences)
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(600).collect()
+}
+
+impl Replay<'_> {
+    async fn prepare(&mut self) -> Result<()> {
+        if let Some(namespace) = &self.recording.namespace {
+            self.make("/api/v1/namespaces", json!({"metadata": {"name": namespace}})).await?;
+            self.server.settle(&self.client, namespace).await?;
+        }
+        match (&self.recording.before, &self.recording.namespace) {
+            (Some(before), Some(namespace)) => self.account(before, namespace).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn account(&mut self, before: &Before, namespace: &str) -> Result<()> {
+        let name = &before.service_account;
+        let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
+        self.make(&accounts, json!({"metadata": {"name": name}})).await?;
+        if let Some(rules) = &before.role {
+            let roles = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}");
+            self.make(&format!("{roles}/roles"), json!({"metadata": {"name": name}, "rules": rules})).await?;
+            let binding = json!({
+                "metadata": {"name": name},
+                "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+            });
+            self.make(&format!("{roles}/rolebindings"), binding).await?;
+        }
+        if before.token {
+            let made = self.make(&format!("{accounts}/{name}/token"), json!({"spec": {}})).await?;
+            self.token = made.pointer("/status/token").and_then(Value::as_str).map(str::to_owned);
+        }
+        Ok(())
+    }
+
+    async fn make(&self, path: &str, object: Value) -> Result<Value> {
+        let (status, made) = self.client.admin("POST", path, Some(&object)).await?;
+        ensure!(status == 201, "POST {path}: {status} {made}");
+        Ok(made)
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<Option<Difference>> {
+        self.server.pause(step.pause, self.recording.server.as_deref()).await;
+        if let Some(path) = &step.clear {
+            self.client.admin("DELETE", path, None).await?;
+            self.server.pause(step.pause, None).await;
+        }
+        if let (Some(name), Some(end)) = (&step.events_of, step.end) {
+            return self.events(name, end, &step.events).await;
+        }
+        let (Some(request), Some(response)) = (&step.request, &step.response) else { return Ok(None) };
+        let sent = self.sent(request);
+        let answer = match &step.watch {
+            Some(name) => {
+                let (answer, watch) = self.client.watch(sent).await?;
+                self.watches.extend(watch.map(|watch| (name.clone(), watch)));
+                answer
+            }
+            None => self.client.ask(sent).await?,
+        };
+        let difference = self.judge(step, response, &answer);
+        Ok(difference.or_else(|| self.judge_reviews(step)))
+    }
+
+    fn sent(&self, request: &Request) -> Sent {
+        let fill = |text: &str| {
+            let text = self.saved.fill(text).replace(RECORDED_WEBHOOK, &self.webhook.address.to_string());
+            text.replace("<token>", self.token.as_deref().unwrap_or("<token>"))
+        };
+        let mut headers = request.headers();
+        headers.values_mut().for_each(|value| *value = fill(value));
+        if request.client.is_none() && !headers.contains_key("Authorization") {
+            headers.insert("Authorization".to_owned(), format!("Bearer {}", self.client.token));
+        }
+        Sent {
+            method: request.method.clone(),
+            path: fill(&request.path),
+            headers,
+            body: fill(&request.body()),
+        }
+    }
+
+    /// The first difference between an answer and the recorded one.
+    fn judge(&mut self, step: &Step, recorded: &Response, answer: &Answer) -> Option<Difference> {
+        let text = String::from_utf8_lossy(&answer.body);
+        let text = text.replace(&self.webhook.address.to_string(), RECORDED_WEBHOOK);
+        let body: Value = serde_json::from_str(&text).unwrap_or_default();
+        for (name, path) in &step.save {
+            let found = at(&body, &format!("/{}", path.replace('.', "/")));
+            if let Some(found) = found.as_str() {
+                self.saved.insert(name, found.to_owned());
+            }
+        }
+        if recorded.status != answer.status {
+            return Some(Difference::new("status", recorded.status, format!("{} {text}", answer.status)));
+        }
+        let plain = BTreeMap::from([("Content-Type".to_owned(), "application/json".to_owned())]);
+        let headers = json!(recorded.headers.as_ref().unwrap_or(&plain));
+        if let Some(difference) =
+            compare(&self.saved, Extent::All, "headers", &headers, &json!(answer.headers))
+        {
+            return Some(difference);
+        }
+        if let Some(expected) = &recorded.body_text
+            && !self.saved.matches(expected, &text)
+        {
+            return Some(Difference::new("body", expected, text));
+        }
+        let expected = &sorted(recorded.body.clone()?);
+        let body = sorted(body);
+        let (extent, shown) = match &recorded.shown {
+            _ if expected["kind"] == "Status" => (Extent::All, body),
+            None => (Extent::All, body),
+            Some(Value::String(pointer)) => (Extent::Part, at(&body, pointer)),
+            Some(pointers) => {
+                let fields = pointers.as_object().into_iter().flatten();
+                let show =
+                    |(name, pointer): (&String, &Value)| Some((name.clone(), at(&body, pointer.as_str()?)));
+                (Extent::Part, Value::Object(fields.filter_map(show).collect()))
+            }
+        };
+        compare(&self.saved, extent, "", expected, &shown)
+    }
+
+    fn judge_reviews(&self, step: &Step) -> Option<Difference> {
+        let seen = self.webhook.reviews();
+        let recorded = step.reviews.as_ref()?;
+        // Some were recorded without what is around the request.
+        let seen: Vec<Value> = seen
+            .into_iter()
+            .map(|review| {
+                let is_whole = recorded.first().is_none_or(|first| first.get("path").is_some());
+                if is_whole { review } else { review["body"].clone() }
+            })
+            .collect();
+        if recorded.len() != seen.len() {
+            return Some(Difference::new("reviews", json!(recorded), json!(seen)));
+        }
+        compare(&self.saved, Extent::Part, "reviews", &json!(recorded), &json!(seen))
+    }
+
+    async fn events(&mut self, name: &str, end: End, recorded: &[Value]) -> Result<Option<Difference>> {
+        let watch = self.watches.get(name).with_context(|| format!("there is no watch {name}"))?;
+        // How many bookmarks there are is a matter of time: any number is one, or none.
+        let keeps_bookmarks = recorded.iter().any(is_plain_bookmark);
+        let counts = |event: &Value| keeps_bookmarks || !is_plain_bookmark(event);
+        let ends = end == End::Server;
+        let within = if ends { ENDS_WITHIN } else { EVENTS_WITHIN };
+        let (mut seen, ended) = watch.events(recorded.len(), ends, within, counts).await;
+        let mut recorded = recorded.to_vec();
+        for events in [&mut seen, &mut recorded] {
+            events.dedup_by(|next, event| is_plain_bookmark(event) && is_plain_bookmark(next));
+        }
+        if end == End::Client {
+            self.watches.remove(name);
+        }
+        if ended != ends {
+            return Ok(Some(Difference::new("end", format!("{end:?}"), ended)));
+        }
+        let (recorded, seen) = (json!(recorded), json!(seen));
+        let difference = compare(&self.saved, Extent::All, "events", &recorded, &seen);
+        Ok(difference.map(|difference| match difference.at.as_str() {
+            "events" => Difference::new("events", kinds(&recorded), kinds(&seen)),
+            _ => difference,
+        }))
+    }
+}
+
+/// An error with its causes in order: the real server has that of a map, which is another with each run.
+fn sorted(mut body: Value) -> Value {
+    let Some(causes) = body.pointer_mut("/details/causes").and_then(Value::as_array_mut) else { return body };
+    causes.sort_by_key(Value::to_string);
+    let mut lines: Vec<String> = causes
+        .iter()
+        .map(|cause| {
+            let part = |name: &str| cause[name].as_str().unwrap_or_default();
+            format!("{}: {}", part("field"), part("message"))
+        })
+        .collect();
+    lines.sort_by_key(|line| std::cmp::Reverse(line.len()));
+    let words = body["message"].as_str().unwrap_or_default().to_owned();
+    let rest = lines.iter().fold(words.clone(), |words, line| words.replace(line.as_str(), ""));
+    if rest.ends_with(']') && lines.len() > 1 {
+        body["message"] = json!(rest);
+    }
+    body
+}
+
+/// A short form of events, to see which are too many or too few.
+fn kinds(events: &Value) -> String {
+    let events = events.as_array().into_iter().flatten();
+    let name = |event: &Value| at(&event["object"], "/metadata/name").to_string();
+    events.map(|event| format!("{} {}; ", event["type"], name(event))).collect()
+}
+
+fn is_plain_bookmark(event: &Value) -> bool {
+    event["type"] == "BOOKMARK" && event.pointer("/object/metadata/annotations").is_none()
+}

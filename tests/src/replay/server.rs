@@ -1,0 +1,79 @@
+//! The server that a recording is replayed against.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use tokio::time::sleep;
+
+use super::client::Client;
+use super::recording::Recording;
+use crate::api_server::{ApiServer, Store};
+
+/// Of an administrator.
+const TOKEN: &str = "administrator";
+/// The server forgets what was long ago, where a recording waits longer than this for it.
+const FORGETS_AFTER: f64 = 10.0;
+
+/// A server with the definitions of `deploy/crds`.
+pub(super) struct Server {
+    store: Arc<Store>,
+    server: ApiServer,
+}
+
+impl Server {
+    pub(super) async fn start(recording: &Recording) -> Result<Self> {
+        let store = Arc::new(Store::default());
+        for definition in definitions()? {
+            store.put(&definition)?;
+        }
+        store.protect(TOKEN, recording.server.is_none());
+        if recording.server.as_deref() == Some("compacts") {
+            store.forget_log();
+        }
+        let server = ApiServer::start(Arc::clone(&store), "127.0.0.1:0".parse()?)?;
+        Ok(Self { store, server })
+    }
+
+    pub(super) fn client(&self) -> Client {
+        Client { address: self.server.address(), tls: None, token: TOKEN.to_owned() }
+    }
+
+    /// Waits until a namespace has what every namespace is given.
+    pub(super) async fn settle(&self, client: &Client, namespace: &str) -> Result<()> {
+        for path in ["serviceaccounts/default", "configmaps/kube-root-ca.crt"] {
+            let path = format!("/api/v1/namespaces/{namespace}/{path}");
+            while client.admin("GET", &path, None).await?.0 != 200 {
+                sleep(Duration::from_millis(5)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets as much happen as happened within so many seconds when it was recorded.
+    pub(super) async fn pause(&self, seconds: f64, server: Option<&str>) {
+        if seconds > FORGETS_AFTER && server == Some("compacts") {
+            self.store.forget_log();
+        } else if seconds > 0.0 {
+            // What takes a real server seconds takes this one some milliseconds; but times are told in seconds.
+            sleep(Duration::from_millis(100).max(Duration::from_secs_f64(seconds.min(1.1)))).await;
+        }
+    }
+}
+
+fn definitions() -> Result<Vec<Value>> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/crds");
+    let mut all = Vec::new();
+    for entry in fs::read_dir(&directory)? {
+        let path = entry?.path();
+        let text = fs::read_to_string(&path)?;
+        let object: Value = serde_yaml_ng::from_str(&text).with_context(|| path.display().to_string())?;
+        if object["kind"] == "CustomResourceDefinition" {
+            all.push(object);
+        }
+    }
+    Ok(all)
+}
