@@ -1,12 +1,23 @@
 //! The built-in kinds: their types, what they default to, and what they refuse.
 
+mod address;
 mod decode;
+mod definition;
+mod event;
 mod metadata;
 mod names;
+mod service;
+mod simple;
 mod types;
+mod webhooks;
+
+#[cfg(test)]
+mod tests;
 
 pub(super) use decode::{read, write};
-pub(super) use metadata::check as check_metadata;
+pub(super) use event::convert_event;
+pub(super) use metadata::{check as check_metadata, finalizer_warnings};
+pub(super) use service::allocate;
 pub(super) use types::{named, root};
 
 use serde_json::{Value, json};
@@ -15,88 +26,119 @@ use super::form::set;
 use super::merge::FieldSet;
 use super::refusal::Cause;
 
-/// Kinds that are in no namespace.
-const OF_CLUSTER: [&str; 8] = [
+
+/// Kinds with a status of its own path.
+const WITH_STATUS: [&str; 12] = [
+    "Service",
     "Node",
     "Namespace",
+    "Pod",
+    "Deployment",
+    "DaemonSet",
+    "StatefulSet",
+    "ReplicaSet",
+    "Job",
+    "PodDisruptionBudget",
     "CustomResourceDefinition",
-    "ValidatingWebhookConfiguration",
-    "MutatingWebhookConfiguration",
-    "ClusterRole",
-    "ClusterRoleBinding",
-    "PriorityClass",
+    "PersistentVolumeClaim",
 ];
 
-/// Whether objects of a kind are in namespaces.
-pub(super) fn is_namespaced(_group: &str, kind: &str) -> bool {
-    !OF_CLUSTER.contains(&kind)
-}
 
 /// Fields that a path of a kind leaves as they are.
-pub(super) fn reset(_group: &str, kind: &str, subresource: Option<&str>) -> FieldSet {
-    let has_status = named_status(kind);
-    match subresource {
-        Some("status") => FieldSet::of(&[&["spec"]]),
-        None if has_status => FieldSet::of(&[&["status"]]),
+pub(super) fn reset(kind: &str, subresource: Option<&str>) -> FieldSet {
+    match (kind, subresource) {
+        ("CustomResourceDefinition", Some("status")) => FieldSet::of(&[&["metadata"], &["spec"]]),
+        (_, Some("status")) => FieldSet::of(&[&["spec"]]),
+        (kind, None) if WITH_STATUS.contains(&kind) => FieldSet::of(&[&["status"]]),
         _ => FieldSet::default(),
     }
 }
 
-/// Whether a kind has a status of its own path.
-fn named_status(kind: &str) -> bool {
-    [
-        "Service",
-        "Node",
-        "Namespace",
-        "Pod",
-        "Deployment",
-        "DaemonSet",
-        "StatefulSet",
-        "ReplicaSet",
-        "Job",
-        "PodDisruptionBudget",
-        "CustomResourceDefinition",
-        "PersistentVolumeClaim",
-    ]
-    .contains(&kind)
+/// Puts in what is not there and has a default.
+pub(super) fn default(kind: &str, object: &mut Value) {
+    match kind {
+        "Service" => service::default(object),
+        "Secret" => simple::default_secret(object),
+        "Namespace" => simple::default_namespace(object),
+        "Node" => simple::default_node(object),
+        "EndpointSlice" => simple::default_slice(object),
+        "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration" => webhooks::default(object),
+        "CustomResourceDefinition" => definition::default(object),
+        _ => {}
+    }
 }
 
-/// Puts in what is not there and has a default.
-pub(super) fn default(_group: &str, _kind: &str, _object: &mut Value) {}
-
 /// Does what a kind does with each write before it is looked at.
-pub(super) fn prepare(
-    _group: &str,
-    kind: &str,
-    new: &mut Value,
-    old: Option<&Value>,
-    subresource: Option<&str>,
-) {
-    if !named_status(kind) {
-        return;
+pub(super) fn prepare(kind: &str, new: &mut Value, old: Option<&Value>, subresource: Option<&str>) {
+    if WITH_STATUS.contains(&kind) {
+        keep_apart(kind, new, old, subresource);
     }
+    match (kind, subresource) {
+        ("Service", None) => service::prepare(new, old),
+        ("Lease", _) => simple::prepare_lease(new),
+        ("Namespace", _) => simple::prepare_namespace(new, old, subresource),
+        ("Node", None) => simple::prepare_node(new, old),
+        ("EndpointSlice" | "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration", _) => {
+            simple::count_generation(new, old, &[]);
+        }
+        (
+            "Deployment" | "DaemonSet" | "StatefulSet" | "ReplicaSet" | "Job" | "Pod" | "PodDisruptionBudget",
+            None,
+        ) => simple::count_generation(new, old, &["status"]),
+        ("CustomResourceDefinition", None) => {
+            definition::prepare(new, old);
+            simple::count_generation(new, old, &["status"]);
+        }
+        _ => {}
+    }
+}
+
+/// Status is written on a path of its own, and nothing else is there.
+fn keep_apart(kind: &str, new: &mut Value, old: Option<&Value>, subresource: Option<&str>) {
     let Some(fields) = new.as_object_mut() else { return };
     match (subresource, old) {
         (Some("status"), Some(old)) => set(fields, "spec", old.get("spec").cloned()),
-        (None, old) => {
-            set(fields, "status", old.and_then(|old| old.get("status")).cloned().or_else(|| Some(json!({}))))
+        // Nodes register with their status.
+        (None, None) if kind == "Node" => {}
+        (None, None) => {
+            fields.insert("status".to_owned(), json!({}));
+            if let Some(of) = types::of_kind(kind) {
+                write(&of, new);
+            }
         }
+        (None, Some(old)) => set(fields, "status", old.get("status").cloned()),
         _ => {}
     }
 }
 
 /// What is wrong with an object.
 pub(super) fn check(
-    _group: &str,
-    _kind: &str,
-    _new: &Value,
-    _old: Option<&Value>,
-    _subresource: Option<&str>,
+    group: &str,
+    kind: &str,
+    new: &Value,
+    old: Option<&Value>,
+    subresource: Option<&str>,
 ) -> Vec<Cause> {
-    Vec::new()
+    match (kind, subresource) {
+        ("Service", None) => service::check(new, old),
+        ("Service", Some("status")) => service::check_status(new, old),
+        ("Lease", _) => simple::check_lease(new),
+        ("Event", _) => event::check(group, new, old),
+        ("Secret", _) => simple::check_secret(new, old),
+        ("ConfigMap", _) => simple::check_config_map(new, old),
+        ("Node", None) => simple::check_node(new, old),
+        ("EndpointSlice", _) => simple::check_slice(new, old),
+        ("ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration", _) => webhooks::check(new),
+        ("CustomResourceDefinition", None) => definition::check(new, old),
+        _ => Vec::new(),
+    }
 }
 
 /// What the client is warned of.
-pub(super) fn warnings(_group: &str, _kind: &str, _new: &Value, _old: Option<&Value>) -> Vec<String> {
-    Vec::new()
+pub(super) fn warnings(kind: &str, new: &Value, old: Option<&Value>) -> Vec<String> {
+    match kind {
+        "Service" => service::warnings(new, old),
+        "Secret" => simple::warn_secret(new),
+        _ => Vec::new(),
+    }
 }

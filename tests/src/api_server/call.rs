@@ -141,8 +141,3 @@ pub(super) fn parse_version(version: &str) -> Result<u64, String> {
         )
     })
 }
-
-/// TEMPORARY.
-fn allocate(_: &mut Value, _: Option<&Value>, _: &[Value]) -> Result<(), Vec<super::refusal::Cause>> {
-    Ok(())
-}

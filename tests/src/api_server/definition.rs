@@ -2,9 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::kinds::Kind;
 use super::objects::{name, now, text};
-use super::refusal::Cause;
 use super::store::Inner;
 
 /// Namespaces of every cluster.
@@ -33,56 +31,6 @@ pub(super) fn system_objects() -> Vec<Value> {
         "status": {"loadBalancer": {}},
     });
     NAMESPACES.into_iter().map(namespace).chain([service]).collect()
-}
-
-fn is_definition(kind: &Kind) -> bool {
-    kind.plural == "customresourcedefinitions" && kind.group == "apiextensions.k8s.io"
-}
-
-/// Notes in which versions objects have been stored.
-pub(super) fn prepare(kind: &Kind, object: &mut Value, old: Option<&Value>) {
-    if !is_definition(kind) {
-        return;
-    }
-    let versions = object.pointer("/spec/versions").and_then(Value::as_array).cloned().unwrap_or_default();
-    let stored = versions.iter().filter(|version| version["storage"] == true);
-    let stored: Vec<Value> = stored.map(|version| version["name"].clone()).collect();
-    if old.is_none() {
-        object["status"] = json!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": stored});
-        return;
-    }
-    if object.pointer("/spec/versions") == old.and_then(|old| old.pointer("/spec/versions")) {
-        return;
-    }
-    match object.pointer_mut("/status/storedVersions").and_then(Value::as_array_mut) {
-        Some(all) => {
-            let news: Vec<Value> = stored.into_iter().filter(|version| !all.contains(version)).collect();
-            all.extend(news);
-        }
-        None => object["status"]["storedVersions"] = json!(stored),
-    }
-}
-
-/// A version that objects may be stored in cannot be taken away.
-pub(super) fn check_stored(kind: &Kind, object: &Value) -> Vec<Cause> {
-    if !is_definition(kind) {
-        return Vec::new();
-    }
-    let list = |pointer: &str| object.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
-    let versions = list("/spec/versions");
-    let is_there = |stored: &Value| versions.iter().any(|version| version["name"] == *stored);
-    let missing =
-        list("/status/storedVersions").into_iter().enumerate().filter(|(_, stored)| !is_there(stored));
-    let cause = |(index, stored): (usize, Value)| {
-        let version = stored.as_str().unwrap_or_default().to_owned();
-        let why = format!(
-            "missing from spec.versions; {version} was previously a storage version, and must remain in spec.versions \
-             until a storage migration ensures no data remains persisted in {version} and removes {version} from \
-             status.storedVersions"
-        );
-        Cause::invalid(format!("status.storedVersions[{index}]"), &stored, why)
-    };
-    missing.map(cause).collect()
 }
 
 fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Value {

@@ -20,7 +20,6 @@ struct Inner {
     group: String,
     version: String,
     kind: String,
-    namespaced: bool,
     types: Type,
     source: Source,
 }
@@ -64,7 +63,6 @@ impl Form {
             group: text("/group")?,
             version: version.to_owned(),
             kind: text("/names/kind")?,
-            namespaced: text("/scope")? == "Namespaced",
             types: schema.types(),
             source: Source::Custom { schema, has_status },
         })))
@@ -76,7 +74,6 @@ impl Form {
             group: group.to_owned(),
             version: version.to_owned(),
             kind: kind.to_owned(),
-            namespaced: builtin::is_namespaced(group, kind),
             types: builtin::root(group, kind)?,
             source: Source::BuiltIn,
         })))
@@ -110,7 +107,7 @@ impl Form {
             (Source::Custom { has_status: true, .. }, None) => FieldSet::of(&[&["status"]]),
             (Source::Custom { .. }, Some("status")) => FieldSet::of(&[&["metadata"], &["spec"]]),
             (Source::Custom { .. }, _) => FieldSet::default(),
-            (Source::BuiltIn, _) => builtin::reset(&self.0.group, &self.0.kind, subresource),
+            (Source::BuiltIn, _) => builtin::reset(&self.0.kind, subresource),
         }
     }
 
@@ -237,7 +234,7 @@ impl Form {
         match &self.0.source {
             Source::BuiltIn => {
                 builtin::write(&self.0.types, object);
-                builtin::default(&self.0.group, &self.0.kind, object);
+                builtin::default(&self.0.kind, object);
             }
             Source::Custom { schema, .. } => {
                 if let Some(metadata) = object.get_mut("metadata") {
@@ -259,15 +256,15 @@ impl Form {
     /// Does what the kind does with each write before it is looked at.
     pub(super) fn prepare(&self, new: &mut Value, old: Option<&Value>, subresource: Option<&str>) {
         match &self.0.source {
-            Source::BuiltIn => builtin::prepare(&self.0.group, &self.0.kind, new, old, subresource),
+            Source::BuiltIn => builtin::prepare(&self.0.kind, new, old, subresource),
             Source::Custom { has_status, .. } => prepare_custom(*has_status, new, old, subresource),
         }
     }
 
     /// What is wrong with an object.
     pub(super) fn validate(&self, new: &Value, old: Option<&Value>, subresource: Option<&str>) -> Vec<Cause> {
-        let Inner { group, kind, namespaced, .. } = &*self.0;
-        let mut causes = builtin::check_metadata(group, kind, *namespaced, new, old);
+        let Inner { group, kind, .. } = &*self.0;
+        let mut causes = builtin::check_metadata(group, kind, new, old);
         match &self.0.source {
             Source::BuiltIn => causes.extend(builtin::check(group, kind, new, old, subresource)),
             Source::Custom { schema, .. } => {
@@ -277,11 +274,19 @@ impl Form {
         causes
     }
 
+    /// The refusal of an object with these mistakes.
+    pub(super) fn invalid(&self, name: &str, causes: &[Cause]) -> Refusal {
+        let Inner { group, kind, .. } = &*self.0;
+        // Events have been of the core, and the real server still says so.
+        let group = if group == "events.k8s.io" { "" } else { group };
+        Refusal::invalid(group, kind, name, causes)
+    }
+
     /// What the client is warned of in an object that is taken.
     pub(super) fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
         match &self.0.source {
-            Source::BuiltIn => builtin::warnings(&self.0.group, &self.0.kind, new, old),
-            Source::Custom { .. } => Vec::new(),
+            Source::BuiltIn => builtin::warnings(&self.0.kind, new, old),
+            Source::Custom { .. } => builtin::finalizer_warnings(new),
         }
     }
 }

@@ -2,26 +2,15 @@
 
 use serde_json::{Map, Value, json};
 
+use super::builtin;
 use super::form::Form;
 use super::kinds::Kind;
 use super::merge::Versions;
 
-/// Names of an Event's fields: in `events.k8s.io/v1`, and in the core, as which it is stored.
-const EVENT_FIELDS: [(&str, &str); 7] = [
-    ("reportingController", "reportingComponent"),
-    ("regarding", "involvedObject"),
-    ("note", "message"),
-    ("deprecatedSource", "source"),
-    ("deprecatedFirstTimestamp", "firstTimestamp"),
-    ("deprecatedLastTimestamp", "lastTimestamp"),
-    ("deprecatedCount", "count"),
-];
-
 /// An object as it is stored: without conversion, in the version of the kind that is for this.
 pub(super) fn to_storage(kind: &Kind, mut object: Value) -> Value {
     if is_new_event(kind) {
-        rename(&mut object, |(new, core)| (new, core));
-        object["apiVersion"] = json!("v1");
+        object = builtin::convert_event(&object, "v1");
     } else if let Some(stored) = kind.stored() {
         object["apiVersion"] = json!(kind.api_version(&stored.name));
     }
@@ -32,13 +21,14 @@ pub(super) fn to_storage(kind: &Kind, mut object: Value) -> Value {
 /// A stored object as a version shows it.
 pub(super) fn to_version(kind: &Kind, mut object: Value, version: &str) -> Value {
     if is_new_event(kind) {
-        rename(&mut object, |(new, core)| (core, new));
+        object = builtin::convert_event(&object, "events.k8s.io/v1");
     }
     object["apiVersion"] = json!(kind.api_version(version));
     object["kind"] = json!(kind.kind);
     match kind.version(version).and_then(|version| version.form.as_ref()) {
         Some(form) if kind.habits.is_custom => form.show(&mut object),
-        _ if kind.plural == "events" => fill_event(&mut object, is_new_event(kind)),
+        // What was put behind the server's back may have been given less.
+        Some(form) if kind.plural == "events" => form.default(&mut object),
         _ => {}
     }
     object
@@ -48,44 +38,15 @@ fn is_new_event(kind: &Kind) -> bool {
     kind.group == "events.k8s.io"
 }
 
-fn rename(event: &mut Value, pair: impl Fn((&'static str, &'static str)) -> (&'static str, &'static str)) {
-    let Some(fields) = event.as_object_mut() else { return };
-    for (from, to) in EVENT_FIELDS.map(pair) {
-        if let Some(value) = fields.remove(from) {
-            fields.insert(to.to_owned(), value);
-        }
-    }
-}
-
-/// Shows what Events hold without having been given it.
-fn fill_event(event: &mut Value, is_new: bool) {
-    let Some(fields) = event.as_object_mut() else { return };
-    let mut set = |key: &str, value: Value| {
-        fields.entry(key).or_insert(value);
-    };
-    set("eventTime", Value::Null);
-    if is_new {
-        set("regarding", json!({}));
-        set("deprecatedSource", json!({}));
-        set("deprecatedFirstTimestamp", Value::Null);
-        set("deprecatedLastTimestamp", Value::Null);
-        fields.retain(|key, value| key != "reportingController" || value != "");
-        fields.retain(|key, value| key != "reportingInstance" || value != "");
-    } else {
-        set("involvedObject", json!({}));
-        set("source", json!({}));
-        set("firstTimestamp", Value::Null);
-        set("lastTimestamp", Value::Null);
-        set("reportingComponent", json!(""));
-        set("reportingInstance", json!(""));
-    }
-}
-
 /// The versions of a kind, for what is about fields of several.
 pub(super) struct OfKind<'a>(pub(super) &'a Kind);
 
 impl Versions for OfKind<'_> {
     fn form(&self, api_version: &str) -> Option<Form> {
+        if self.0.plural == "events" && ["v1", "events.k8s.io/v1"].contains(&api_version) {
+            let group = api_version.strip_suffix("/v1").unwrap_or_default();
+            return Form::built_in(group, "v1", "Event");
+        }
         let version = api_version.rsplit('/').next()?;
         self.0.version(version)?.form.clone()
     }
@@ -93,6 +54,9 @@ impl Versions for OfKind<'_> {
     fn convert(&self, object: &Value, api_version: &str) -> Result<Option<Value>, String> {
         if object["apiVersion"] == api_version {
             return Ok(Some(object.clone()));
+        }
+        if self.0.plural == "events" && ["v1", "events.k8s.io/v1"].contains(&api_version) {
+            return Ok(Some(builtin::convert_event(object, api_version)));
         }
         let version = api_version.rsplit('/').next().unwrap_or_default();
         let is_own = self.0.api_version(version) == api_version;

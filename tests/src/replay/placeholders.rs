@@ -20,34 +20,38 @@ impl Saved {
 
     /// Whether a text is what the pattern stands for.
     pub(super) fn matches(&self, pattern: &str, text: &str) -> bool {
+        self.matches_part(pattern, text, pattern == "<rv>")
+    }
+
+    fn matches_part(&self, pattern: &str, text: &str, is_whole: bool) -> bool {
         let Some(start) = pattern.find('<') else { return pattern == text };
         let (literal, rest) = pattern.split_at(start);
         let Some(text) = text.strip_prefix(literal) else { return false };
         let placeholder = rest.find('>').map(|end| (&rest[1..end], &rest[end + 1..]));
         match placeholder {
             Some((name, rest)) if self.0.contains_key(name) => {
-                text.strip_prefix(self.0[name].as_str()).is_some_and(|text| self.matches(rest, text))
+                text.strip_prefix(self.0[name].as_str()).is_some_and(|text| self.matches_part(rest, text, is_whole))
             }
-            Some((name, rest)) if is_form(name) => self.matches_form(name, rest, text),
-            _ => text.strip_prefix('<').is_some_and(|text| self.matches(&rest[1..], text)),
+            Some((name, rest)) if is_form(name) => self.matches_form(name, rest, text, is_whole),
+            _ => text.strip_prefix('<').is_some_and(|text| self.matches_part(&rest[1..], text, is_whole)),
         }
     }
 
     /// Tries the longest value that has the form first.
-    fn matches_form(&self, name: &str, rest: &str, text: &str) -> bool {
+    fn matches_form(&self, name: &str, rest: &str, text: &str, is_whole: bool) -> bool {
         let ends = text.char_indices().map(|(index, character)| index + character.len_utf8());
         let ends: Vec<usize> =
             ends.take_while(|end| text[..*end].chars().all(|c| belongs(name, c))).collect();
-        let mut fitting = ends.into_iter().rev().filter(|end| self.has_form(name, &text[..*end]));
-        fitting.any(|end| self.matches(rest, &text[end..]))
+        let mut fitting = ends.into_iter().rev().filter(|end| self.has_form(name, &text[..*end], is_whole));
+        fitting.any(|end| self.matches_part(rest, &text[end..], is_whole))
     }
 
-    fn has_form(&self, name: &str, value: &str) -> bool {
+    fn has_form(&self, name: &str, value: &str, is_whole: bool) -> bool {
         match name {
-            // Any version but those that are saved, which have names of their own.
+            // Any version but those that are saved, which have names of their own, but for those within words.
             "rv" => {
-                value.parse::<u64>().is_ok()
-                    && !self.0.iter().any(|(n, v)| n.starts_with("rv-") && v == value)
+                let is_saved = || self.0.iter().any(|(name, saved)| name.starts_with("rv-") && saved == value);
+                value.parse::<u64>().is_ok() && !(is_whole && is_saved())
             }
             "uid" => value.len() == 36 && value.matches('-').count() == 4,
             "time" => value.len() == 20 && value.parse::<jiff::Timestamp>().is_ok(),
@@ -113,7 +117,7 @@ pub(super) fn compare(
         (Value::Object(recorded), Value::Object(fields)) => {
             for (key, value) in recorded {
                 let at = format!("{at}/{key}");
-                match fields.get(key) {
+                match fields.get(key).or_else(|| find(saved, key, fields)) {
                     Some(seen) => {
                         if let Some(difference) = compare(saved, extent, &at, value, seen) {
                             return Some(difference);
@@ -122,7 +126,10 @@ pub(super) fn compare(
                     None => return Some(Difference::new(&at, value, "nothing")),
                 }
             }
-            let more = fields.iter().find(|(key, _)| extent == Extent::All && !recorded.contains_key(*key));
+            let is_recorded = |key: &str| {
+                recorded.contains_key(key) || recorded.keys().any(|other| saved.matches(other, key))
+            };
+            let more = fields.iter().find(|(key, _)| extent == Extent::All && !is_recorded(key));
             more.map(|(key, value)| Difference::new(&format!("{at}/{key}"), "nothing", value))
         }
         (Value::Array(recorded), Value::Array(items)) if recorded.len() == items.len() => {
@@ -149,6 +156,11 @@ pub(super) fn compare(
         _ if recorded == seen => None,
         _ => differs(),
     }
+}
+
+/// The field whose name holds what differs from run to run.
+fn find<'a>(saved: &Saved, pattern: &str, fields: &'a serde_json::Map<String, Value>) -> Option<&'a Value> {
+    fields.iter().find(|(key, _)| saved.matches(pattern, key)).map(|(_, value)| value)
 }
 
 fn is_part(saved: &Saved, recorded: &[Value], items: &[Value]) -> bool {

@@ -217,7 +217,7 @@ impl Replay<'_> {
         if ended != ends {
             return Ok(Some(Difference::new("end", format!("{end:?}"), ended)));
         }
-        let (recorded, seen) = (json!(recorded), json!(seen));
+        let (recorded, seen) = (sorted(json!(recorded)), sorted(json!(seen)));
         let difference = compare(&self.saved, Extent::All, "events", &recorded, &seen);
         Ok(difference.map(|difference| match difference.at.as_str() {
             "events" => Difference::new("events", kinds(&recorded), kinds(&seen)),
@@ -228,6 +228,7 @@ impl Replay<'_> {
 
 /// An error with its causes in order: the real server has that of a map, which is another with each run.
 fn sorted(mut body: Value) -> Value {
+    sort_managers(&mut body);
     let Some(causes) = body.pointer_mut("/details/causes").and_then(Value::as_array_mut) else { return body };
     causes.sort_by_key(Value::to_string);
     let mut lines: Vec<String> = causes
@@ -244,6 +245,24 @@ fn sorted(mut body: Value) -> Value {
         body["message"] = json!(rest);
     }
     body
+}
+
+/// Sorts owners of fields, whose order is one of time, and that is told in seconds.
+fn sort_managers(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                if let ("managedFields", Value::Array(managers)) = (key.as_str(), &mut *value) {
+                    managers.sort_by_key(|manager| {
+                        ["manager", "operation", "apiVersion", "subresource"].map(|key| manager[key].to_string())
+                    });
+                }
+                sort_managers(value);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(sort_managers),
+        _ => {}
+    }
 }
 
 /// A short form of events, to see which are too many or too few.

@@ -98,6 +98,12 @@ impl Reading {
                     self.mistake.get_or_insert(mistake);
                 }
             }
+            (Shape::Scalar(Some(Scalar::Bytes)), Value::String(text)) => {
+                if let Some(place) = no_base64(text) {
+                    let mistake = format!("illegal base64 data at input byte {place}");
+                    self.mistake.get_or_insert(mistake);
+                }
+            }
             (Shape::Scalar(Some(scalar)), value) => {
                 if let Some((found, wanted)) = unread(scalar, value) {
                     self.refuse(&found, wanted, place);
@@ -179,6 +185,17 @@ fn unread(scalar: Scalar, value: &Value) -> Option<(String, &'static str)> {
             whole("int32", number.is_some_and(|number| i32::try_from(number).is_ok()))
         }
         _ => None,
+    }
+}
+
+/// Where a text is no base64.
+fn no_base64(text: &str) -> Option<usize> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    let body = text.trim_end_matches('=');
+    match body.bytes().position(|byte| !fits(byte)) {
+        Some(place) => Some(place),
+        None if !text.len().is_multiple_of(4) || text.len() - body.len() > 2 => Some(body.len()),
+        None => None,
     }
 }
 

@@ -2,14 +2,30 @@
 
 use serde_json::{Value, json};
 
-use super::names::{label, label_1035, label_value, qualified, subdomain};
+use super::names::{label, label_value, qualified, subdomain};
 use crate::api_server::refusal::Cause;
+
+/// Most bytes of all annotations.
+const MOST_ANNOTATIONS: usize = 256 * 1024;
+/// Finalizers without a domain.
+const STANDARD: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
+/// Kinds of the core, whose finalizers have a domain.
+const OF_CORE: [&str; 9] = [
+    "ConfigMap",
+    "Secret",
+    "Service",
+    "Node",
+    "Namespace",
+    "Pod",
+    "ServiceAccount",
+    "Endpoints",
+    "PersistentVolumeClaim",
+];
 
 /// What is wrong with the metadata of an object.
 pub(in crate::api_server) fn check(
     group: &str,
     kind: &str,
-    _namespaced: bool,
     new: &Value,
     old: Option<&Value>,
 ) -> Vec<Cause> {
@@ -20,27 +36,60 @@ pub(in crate::api_server) fn check(
     }
     check_labels(metadata, &mut causes);
     check_owners(metadata, &mut causes);
-    for finalizer in metadata["finalizers"].as_array().into_iter().flatten() {
-        let text = finalizer.as_str().unwrap_or_default();
-        causes.extend(
-            qualified(text).into_iter().map(|words| Cause::invalid("metadata.finalizers", finalizer, words)),
-        );
+    check_finalizers(kind, metadata, &mut causes);
+    let annotations = metadata["annotations"].as_object().into_iter().flatten();
+    let size: usize = annotations.map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum();
+    if size > MOST_ANNOTATIONS {
+        causes.push(Cause::too_long("metadata.annotations", MOST_ANNOTATIONS));
     }
     causes
 }
 
+fn check_finalizers(kind: &str, metadata: &Value, causes: &mut Vec<Cause>) {
+    for (number, finalizer) in metadata["finalizers"].as_array().into_iter().flatten().enumerate() {
+        let text = finalizer.as_str().unwrap_or_default();
+        let words = qualified(text);
+        if words.is_empty() && OF_CORE.contains(&kind) && !text.contains('/') && !STANDARD.contains(&text) {
+            let words = "name is neither a standard finalizer name nor is it fully qualified";
+            causes.push(Cause::invalid(format!("metadata.finalizers[{number}]"), finalizer, words));
+        }
+        causes.extend(words.into_iter().map(|words| Cause::invalid("metadata.finalizers", finalizer, words)));
+    }
+}
+
+/// What the client is warned of in finalizers.
+pub(in crate::api_server) fn finalizer_warnings(object: &Value) -> Vec<String> {
+    let finalizers = object["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let plain = finalizers.filter(|name| !name.contains('/') && !STANDARD.contains(name));
+    plain
+        .map(|name| {
+            format!(
+                "metadata.finalizers: {name:?}: prefer a domain-qualified finalizer name to avoid accidental conflicts with other finalizer writers"
+            )
+        })
+        .collect()
+}
+
 fn check_name(group: &str, kind: &str, metadata: &Value, causes: &mut Vec<Cause>) {
+    let generated = metadata["generateName"].as_str().unwrap_or_default();
+    if !generated.is_empty() {
+        let words = words_of(group, kind, generated.trim_end_matches('-')).into_iter();
+        let place = "metadata.generateName";
+        causes.extend(words.map(|words| Cause::invalid(place, &metadata["generateName"], words)));
+    }
     let Some(name) = metadata["name"].as_str().filter(|name| !name.is_empty()) else {
         causes.push(Cause::required("metadata.name", "name or generateName is required"));
         return;
     };
-    let words = match (group, kind) {
+    causes.extend(words_of(group, kind, name).into_iter().map(|words| Cause::invalid("metadata.name", &metadata["name"], words)));
+}
+
+fn words_of(group: &str, kind: &str, name: &str) -> Vec<String> {
+    match (group, kind) {
         ("", "Service" | "Namespace") => label(name),
         ("rbac.authorization.k8s.io", _) => Vec::new(),
-        ("", "ReplicationController") => label_1035(name),
         _ => subdomain(name),
-    };
-    causes.extend(words.into_iter().map(|words| Cause::invalid("metadata.name", &metadata["name"], words)));
+    }
 }
 
 fn check_labels(metadata: &Value, causes: &mut Vec<Cause>) {

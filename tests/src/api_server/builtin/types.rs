@@ -26,6 +26,12 @@ pub(in crate::api_server) fn root(group: &str, kind: &str) -> Option<Type> {
     Some(Type::Named(name))
 }
 
+/// The type of a kind whose name no other group has.
+pub(super) fn of_kind(kind: &str) -> Option<Type> {
+    let mut names = TABLE.lines().filter_map(head).map(|(name, _)| name);
+    names.find(|name| name.split_once('.').is_some_and(|(_, name)| name == kind)).map(Type::Named)
+}
+
 /// Name of the type of a line, and whether it is one value.
 fn head(line: &'static str) -> Option<(&'static str, bool)> {
     let name = line.split_once(':')?.0;

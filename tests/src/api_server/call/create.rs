@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Call;
 use super::options::Options;
 use crate::api_server::admission::{self, Operation};
-use crate::api_server::definition;
+use crate::api_server::builtin;
 use crate::api_server::error;
 use crate::api_server::merge::{self, Writer};
 use crate::api_server::objects::{generated_name, is_deleted, name, now, text, uid, unset};
@@ -15,6 +15,9 @@ use crate::api_server::store::key;
 
 /// Largest object that can be stored.
 const LARGEST: usize = 3 << 19;
+/// Metadata of new objects that only the server says.
+const SERVERS: [&str; 5] =
+    ["creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "uid"];
 /// How often a generated name is tried again that is taken.
 const TRIES: usize = 8;
 
@@ -23,6 +26,9 @@ impl Call {
         let options = self.options("CreateOptions", false)?;
         let mut object = self.read(body, options.strictness)?;
         self.place(&mut object)?;
+        for field in SERVERS {
+            unset(&mut object, field);
+        }
         let object = merge::track(None, object, &self.writer(&options, &now()), &OfKind(&self.kind));
         self.insert(object, &options).await
     }
@@ -86,7 +92,7 @@ impl Call {
         let metadata = &mut object["metadata"];
         metadata["uid"] = json!(uid());
         metadata["creationTimestamp"] = json!(now());
-        for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+        for field in SERVERS.iter().filter(|field| !["uid", "creationTimestamp"].contains(*field)) {
             unset(object, field);
         }
     }
@@ -95,25 +101,24 @@ impl Call {
         let kind = &*self.kind;
         let Some(form) = &self.version.form else { return Ok(()) };
         form.prepare(object, None, None);
-        definition::prepare(kind, object, None);
-        let mut causes = match (kind.group.as_str(), kind.plural.as_str()) {
-            ("", "services") => {
-                let others = self.store.lock().list(kind, None);
-                let others: Vec<Value> = others.iter().map(|service| (**service).clone()).collect();
-                super::allocate(object, None, &others).err().unwrap_or_default()
-            }
-            _ => Vec::new(),
-        };
-        causes.extend(form.validate(object, None, None));
+        let refuse = |object: &Value, causes: &[Cause]| Err(form.invalid(name(object), causes));
+        let causes = form.validate(object, None, None);
         if !causes.is_empty() {
-            return Err(Refusal::invalid(&kind.group, &kind.kind, name(object), &causes));
+            return refuse(object, &causes);
+        }
+        if kind.group.is_empty() && kind.plural == "services" {
+            let others = self.store.lock().list(kind, None);
+            let others: Vec<Value> = others.iter().map(|service| (**service).clone()).collect();
+            if let Err(causes) = builtin::allocate(object, None, &others) {
+                return refuse(object, &causes);
+            }
         }
         self.warn(form.warnings(object, None));
         Ok(())
     }
 
     fn store_new(&self, object: Value, is_dry: bool) -> Result<Value, Refusal> {
-        if !text(&object, "/metadata/resourceVersion").is_empty() {
+        if !["", "0"].contains(&text(&object, "/metadata/resourceVersion")) {
             return Err(Refusal::internal("resourceVersion should not be set on objects to be created"));
         }
         let name = name(&object).to_owned();

@@ -8,7 +8,7 @@ use super::Call;
 use super::create::check_size;
 use super::options::Options;
 use crate::api_server::admission::{self, Operation};
-use crate::api_server::definition;
+use crate::api_server::builtin;
 use crate::api_server::error;
 use crate::api_server::form::Strictness;
 use crate::api_server::merge;
@@ -62,7 +62,9 @@ impl Call {
         if !is_known {
             let strategic = if is_custom { String::new() } else { format!(", {STRATEGIC}") };
             let (first, rest) = PATCHES.rsplit_once(", ").unwrap_or_default();
-            return Err(error::unsupported_media(&format!("{first}{strategic}, {rest}")));
+            let mut refusal = error::unsupported_media(&format!("{first}{strategic}, {rest}"));
+            refusal.details = (!is_custom).then(|| json!({}));
+            return Err(refusal);
         }
         let options = self.options("PatchOptions", is_apply)?;
         let text = String::from_utf8_lossy(body);
@@ -222,11 +224,13 @@ impl Call {
         self.place(&mut object)?;
         self.check_name(&object)?;
         self.check_version(&mut object, &old)?;
+        if form.is_some() && object["kind"] != kind.kind {
+            return Err(self.wrong_kind(&object));
+        }
         keep(&mut object, &old);
         let subresource = self.target.subresource.as_deref();
         if let Some(form) = form {
             form.prepare(&mut object, Some(&old), subresource);
-            definition::prepare(kind, &mut object, Some(&old));
             self.check_change(&mut object, &old)?;
             merge::settle(&old, &mut object);
         }
@@ -283,16 +287,17 @@ impl Call {
             // The real server looks twice.
             causes.extend([cause(), cause()]);
         }
+        causes.extend(new_finalizers(object, old));
+        causes.extend(form.validate(object, Some(old), subresource));
+        if !causes.is_empty() {
+            return Err(form.invalid(name(object), &causes));
+        }
         if kind.group.is_empty() && kind.plural == "services" && subresource.is_none() {
             let others = self.store.lock().list(kind, None);
             let others = others.iter().filter(|other| uid_of(other) != uid_of(old));
             let others: Vec<Value> = others.map(|service| (**service).clone()).collect();
-            causes.extend(super::allocate(object, Some(old), &others).err().unwrap_or_default());
-        }
-        causes.extend(form.validate(object, Some(old), subresource));
-        causes.extend(definition::check_stored(kind, object));
-        if !causes.is_empty() {
-            return Err(Refusal::invalid(&kind.group, &kind.kind, name(object), &causes));
+            builtin::allocate(object, Some(old), &others)
+                .map_err(|causes| form.invalid(name(object), &causes))?;
         }
         self.warn(form.warnings(object, Some(old)));
         Ok(())
@@ -325,6 +330,20 @@ impl Call {
 
 fn text_of<'a>(object: &'a Value, field: &str) -> &'a str {
     text(object, &format!("/{field}"))
+}
+
+/// Finalizers that come too late.
+fn new_finalizers(object: &Value, old: &Value) -> Option<Cause> {
+    let list = |object: &Value| {
+        object.pointer("/metadata/finalizers").and_then(Value::as_array).cloned().unwrap_or_default()
+    };
+    let before = list(old);
+    let news: Vec<String> =
+        list(object).iter().filter(|finalizer| !before.contains(finalizer)).map(Value::to_string).collect();
+    (is_deleted(old) && !news.is_empty()).then(|| {
+        let why = "no new finalizers can be added if the object is being deleted, found new finalizers";
+        Cause::forbidden("metadata.finalizers", &format!("{why} []string{{{}}}", news.join(", ")))
+    })
 }
 
 /// What no client changes.

@@ -253,7 +253,7 @@ mod tests {
             ("", "ab", "ab"),
             ("ab", "", "ab"),
             ("ab", "c", "abc"),
-            ("abc", "bd", "abdc"),
+            ("abc", "bd", "abcd"),
             ("abc", "ca", "bca"),
             ("abcd", "dx", "abcdx"),
             ("axb", "ba", "xba"),

@@ -88,24 +88,22 @@ fn none_of(schema: &Value, value: &Value, place: &str) -> Option<Cause> {
     Some(Cause::not_supported(place, value, &names))
 }
 
+/// Only the first mistake of a text is told, but that of its format besides.
 fn check_text(schema: &Value, text: &str, place: &str, causes: &mut Vec<Cause>) {
     let length = text.chars().count() as u64;
     let value = json!(text);
+    let fits = |pattern: &str| regex::Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text));
     if let Some(most) = schema["maxLength"].as_u64().filter(|most| length > *most) {
         causes.push(Cause::too_long(place, usize::try_from(most).unwrap_or(usize::MAX)));
-    }
-    if let Some(least) = schema["minLength"].as_u64().filter(|least| length < *least) {
+    } else if let Some(least) = schema["minLength"].as_u64().filter(|least| length < *least) {
         let why = format!("{place} in body should be at least {least} chars long");
         causes.push(Cause::invalid(place, &value, why));
-    }
-    if let Some(pattern) = schema["pattern"].as_str()
-        && !regex::Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text))
-    {
+    } else if let Some(pattern) = schema["pattern"].as_str().filter(|pattern| !fits(pattern)) {
         causes.push(Cause::invalid(place, &value, format!("{place} in body should match '{pattern}'")));
     }
     if let Some(format) = schema["format"].as_str().filter(|format| !is_of_format(format, text)) {
         let why = format!("{place} in body must be of type {format}: {value}");
-        causes.push(Cause::invalid(place, &value, why));
+        causes.push(Cause::mistyped(place, text, why));
     }
 }
 
