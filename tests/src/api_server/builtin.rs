@@ -26,7 +26,6 @@ use super::form::set;
 use super::merge::FieldSet;
 use super::refusal::Cause;
 
-
 /// Kinds with a status of its own path.
 const WITH_STATUS: [&str; 12] = [
     "Service",
@@ -42,7 +41,6 @@ const WITH_STATUS: [&str; 12] = [
     "CustomResourceDefinition",
     "PersistentVolumeClaim",
 ];
-
 
 /// Fields that a path of a kind leaves as they are.
 pub(super) fn reset(kind: &str, subresource: Option<&str>) -> FieldSet {

@@ -15,7 +15,8 @@ const MAGIC: &[u8] = b"k8s\0";
 /// The body as JSON, and headers that say so; both as they are where it is not of a kind that is known here.
 pub(super) fn as_json(headers: &HeaderMap, body: Bytes) -> (HeaderMap, Bytes) {
     let mut headers = headers.clone();
-    let is_protobuf = headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes() == MEDIA_TYPE.as_bytes());
+    let is_protobuf =
+        headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes() == MEDIA_TYPE.as_bytes());
     let Some(object) = is_protobuf.then(|| object(&body)).flatten() else { return (headers, body) };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     (headers, Bytes::from(object.to_string()))

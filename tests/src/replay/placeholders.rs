@@ -29,9 +29,9 @@ impl Saved {
         let Some(text) = text.strip_prefix(literal) else { return false };
         let placeholder = rest.find('>').map(|end| (&rest[1..end], &rest[end + 1..]));
         match placeholder {
-            Some((name, rest)) if self.0.contains_key(name) => {
-                text.strip_prefix(self.0[name].as_str()).is_some_and(|text| self.matches_part(rest, text, is_whole))
-            }
+            Some((name, rest)) if self.0.contains_key(name) => text
+                .strip_prefix(self.0[name].as_str())
+                .is_some_and(|text| self.matches_part(rest, text, is_whole)),
             Some((name, rest)) if is_form(name) => self.matches_form(name, rest, text, is_whole),
             _ => text.strip_prefix('<').is_some_and(|text| self.matches_part(&rest[1..], text, is_whole)),
         }
@@ -50,7 +50,8 @@ impl Saved {
         match name {
             // Any version but those that are saved, which have names of their own, but for those within words.
             "rv" => {
-                let is_saved = || self.0.iter().any(|(name, saved)| name.starts_with("rv-") && saved == value);
+                let is_saved =
+                    || self.0.iter().any(|(name, saved)| name.starts_with("rv-") && saved == value);
                 value.parse::<u64>().is_ok() && !(is_whole && is_saved())
             }
             "uid" => value.len() == 36 && value.matches('-').count() == 4,

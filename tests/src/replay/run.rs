@@ -254,7 +254,8 @@ fn sort_managers(value: &mut Value) {
             for (key, value) in fields {
                 if let ("managedFields", Value::Array(managers)) = (key.as_str(), &mut *value) {
                     managers.sort_by_key(|manager| {
-                        ["manager", "operation", "apiVersion", "subresource"].map(|key| manager[key].to_string())
+                        ["manager", "operation", "apiVersion", "subresource"]
+                            .map(|key| manager[key].to_string())
                     });
                 }
                 sort_managers(value);

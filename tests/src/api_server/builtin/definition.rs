@@ -103,9 +103,9 @@ fn check_names(definition: &Value, old: Option<&Value>, causes: &mut Vec<Cause>)
             causes.push(Cause::required(format!("spec.names.{field}"), ""));
         }
     }
-    let protected = ["k8s.io", "kubernetes.io"].iter().any(|domain| {
-        group == *domain || group.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
-    });
+    let protected = ["k8s.io", "kubernetes.io"]
+        .iter()
+        .any(|domain| group == *domain || group.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')));
     if protected && definition["metadata"]["annotations"].get(APPROVAL).is_none() {
         let words = "protected groups must have approval annotation \"api-approved.kubernetes.io\", see https://github.com/kubernetes/enhancements/pull/1111";
         causes.push(Cause::required(format!("metadata.annotations[{APPROVAL}]"), words));
@@ -200,13 +200,19 @@ fn check_schema(schema: &Value, place: &str, causes: &mut Vec<Cause>) {
     for (number, rule) in schema["x-kubernetes-validations"].as_array().into_iter().flatten().enumerate() {
         let text = rule["rule"].as_str().unwrap_or_default();
         if let Some(words) = uncompiled(schema, text) {
-            causes.push(broken_rule(rule, &format!("{place}.x-kubernetes-validations[{number}].rule"), &words));
+            causes.push(broken_rule(
+                rule,
+                &format!("{place}.x-kubernetes-validations[{number}].rule"),
+                &words,
+            ));
         }
     }
     for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
         check_schema(schema, &format!("{place}.properties[{name}]"), causes);
     }
-    for (field, schema) in [("items", &schema["items"]), ("additionalProperties", &schema["additionalProperties"])] {
+    for (field, schema) in
+        [("items", &schema["items"]), ("additionalProperties", &schema["additionalProperties"])]
+    {
         if schema.is_object() {
             check_schema(schema, &format!("{place}.{field}"), causes);
         }
@@ -246,7 +252,8 @@ fn uncompiled(schema: &Value, rule: &str) -> Option<String> {
             continue;
         }
         let rest = &rule[place + "self.".len()..];
-        let name: String = rest.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
+        let name: String =
+            rest.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
         let method = rest[name.len()..].starts_with('(');
         if !method && schema["properties"].get(&name).is_none() {
             let dot = place + "self".len();

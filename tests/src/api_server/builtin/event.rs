@@ -38,7 +38,10 @@ pub(in crate::api_server) fn convert_event(event: &Value, api_version: &str) -> 
     let to_core = api_version == "v1";
     let renamed = |name: &String| {
         let pair = NAMES.iter().find(|(core, new)| *name == if to_core { *new } else { *core });
-        pair.map_or_else(|| name.clone(), |(core, new)| if to_core { (*core).to_owned() } else { (*new).to_owned() })
+        pair.map_or_else(
+            || name.clone(),
+            |(core, new)| if to_core { (*core).to_owned() } else { (*new).to_owned() },
+        )
     };
     let mut fields: serde_json::Map<String, Value> =
         fields.iter().map(|(name, value)| (renamed(name), value.clone())).collect();

@@ -23,12 +23,7 @@ const OF_CORE: [&str; 9] = [
 ];
 
 /// What is wrong with the metadata of an object.
-pub(in crate::api_server) fn check(
-    group: &str,
-    kind: &str,
-    new: &Value,
-    old: Option<&Value>,
-) -> Vec<Cause> {
+pub(in crate::api_server) fn check(group: &str, kind: &str, new: &Value, old: Option<&Value>) -> Vec<Cause> {
     let metadata = &new["metadata"];
     let mut causes = Vec::new();
     if old.is_none() {
@@ -59,7 +54,8 @@ fn check_finalizers(kind: &str, metadata: &Value, causes: &mut Vec<Cause>) {
 
 /// What the client is warned of in finalizers.
 pub(in crate::api_server) fn finalizer_warnings(object: &Value) -> Vec<String> {
-    let finalizers = object["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let finalizers =
+        object["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let plain = finalizers.filter(|name| !name.contains('/') && !STANDARD.contains(name));
     plain
         .map(|name| {
@@ -81,7 +77,11 @@ fn check_name(group: &str, kind: &str, metadata: &Value, causes: &mut Vec<Cause>
         causes.push(Cause::required("metadata.name", "name or generateName is required"));
         return;
     };
-    causes.extend(words_of(group, kind, name).into_iter().map(|words| Cause::invalid("metadata.name", &metadata["name"], words)));
+    causes.extend(
+        words_of(group, kind, name)
+            .into_iter()
+            .map(|words| Cause::invalid("metadata.name", &metadata["name"], words)),
+    );
 }
 
 fn words_of(group: &str, kind: &str, name: &str) -> Vec<String> {

@@ -30,7 +30,8 @@ fn has_cluster_ip(service: &Value) -> bool {
 }
 
 fn is_headless(service: &Value) -> bool {
-    text(service, "clusterIP") == "None" || list(service, "clusterIPs").first().is_some_and(|first| first == "None")
+    text(service, "clusterIP") == "None"
+        || list(service, "clusterIPs").first().is_some_and(|first| first == "None")
 }
 
 fn has_node_ports(service: &Value) -> bool {

@@ -35,7 +35,8 @@ pub(super) fn default_secret(secret: &mut Value) {
 pub(super) fn check_secret(secret: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
     check_keys(&secret["data"], "data", &mut causes);
-    let bytes = |text: &Value| STANDARD.decode(text.as_str().unwrap_or_default()).map_or(0, |bytes| bytes.len());
+    let bytes =
+        |text: &Value| STANDARD.decode(text.as_str().unwrap_or_default()).map_or(0, |bytes| bytes.len());
     let size: usize = secret["data"].as_object().into_iter().flatten().map(|(_, text)| bytes(text)).sum();
     if size > MOST_DATA {
         causes.push(Cause::too_long("data", MOST_DATA));
@@ -261,7 +262,9 @@ fn check_endpoint(kind: &str, endpoint: &Value, place: &str, causes: &mut Vec<Ca
             ("IPv6", Ok(IpAddr::V4(_))) => {
                 causes.push(Cause::invalid(place, value, "must be an IPv6 address"));
             }
-            (_, Ok(address)) => causes.extend(special(address).map(|words| Cause::invalid(item, value, words))),
+            (_, Ok(address)) => {
+                causes.extend(special(address).map(|words| Cause::invalid(item, value, words)))
+            }
         }
     }
 }

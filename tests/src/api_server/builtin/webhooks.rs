@@ -7,7 +7,9 @@ use crate::api_server::refusal::Cause;
 
 /// Puts in what is not there.
 pub(super) fn default(configuration: &mut Value) {
-    for webhook in configuration["webhooks"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+    for webhook in
+        configuration["webhooks"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut)
+    {
         for (name, value) in [
             ("failurePolicy", json!("Fail")),
             ("matchPolicy", json!("Equivalent")),
@@ -55,10 +57,13 @@ fn check_webhook(webhook: &Value, place: &str, causes: &mut Vec<Cause>) {
         0..=2 => vec!["should be a domain with at least three segments separated by dots".to_owned()],
         _ => subdomain(name),
     };
-    causes.extend(words.into_iter().map(|words| Cause::invalid(format!("{place}.name"), &webhook["name"], words)));
+    causes.extend(
+        words.into_iter().map(|words| Cause::invalid(format!("{place}.name"), &webhook["name"], words)),
+    );
     let effects = ["None", "NoneOnDryRun"];
     if text("sideEffects").is_empty() {
-        causes.push(Cause::required(format!("{place}.sideEffects"), "must specify one of None, NoneOnDryRun"));
+        causes
+            .push(Cause::required(format!("{place}.sideEffects"), "must specify one of None, NoneOnDryRun"));
     } else if !effects.contains(&text("sideEffects")) {
         causes.push(Cause::not_supported(format!("{place}.sideEffects"), &webhook["sideEffects"], &effects));
     }

@@ -33,7 +33,10 @@ pub(in crate::api_server) fn allocate(
             Some(number) => {
                 let place = format!("spec.ports[{place}].nodePort");
                 let known = before.contains(&(protocol.clone(), number));
-                causes.extend(refused(number, &protocol, &taken, known).map(|words| Cause::invalid(place, &json!(number), words)));
+                causes.extend(
+                    refused(number, &protocol, &taken, known)
+                        .map(|words| Cause::invalid(place, &json!(number), words)),
+                );
                 taken.push((protocol, number));
             }
             None if give => {

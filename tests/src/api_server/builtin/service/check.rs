@@ -46,7 +46,9 @@ fn check_type(service: &Value, causes: &mut Vec<Cause>) {
             causes.push(Cause::required("spec.externalName", ""));
         } else {
             let words = subdomain(name.trim_end_matches('.'));
-            causes.extend(words.into_iter().map(|words| Cause::invalid("spec.externalName", &json!(name), words)));
+            causes.extend(
+                words.into_iter().map(|words| Cause::invalid("spec.externalName", &json!(name), words)),
+            );
         }
     } else if list(service, "ports").is_empty() && !is_headless(service) {
         causes.push(Cause::required("spec.ports", ""));
@@ -67,7 +69,8 @@ fn check_ports(service: &Value, causes: &mut Vec<Cause>) {
         if name.is_string() && earlier.iter().any(|other| other["name"] == *name) {
             causes.push(Cause::duplicate(format!("{place}.name"), name));
         }
-        if earlier.iter().any(|other| other["port"] == port["port"] && other["protocol"] == port["protocol"]) {
+        if earlier.iter().any(|other| other["port"] == port["port"] && other["protocol"] == port["protocol"])
+        {
             let shown = format!(
                 "{{\"Name\":\"\",\"Protocol\":{},\"AppProtocol\":null,\"Port\":{},\"TargetPort\":0,\"NodePort\":0}}",
                 port["protocol"], port["port"]
@@ -115,7 +118,9 @@ fn check_port(port: &Value, place: &str, named: bool, causes: &mut Vec<Cause>) {
     }
     if let Some(protocol) = port["appProtocol"].as_str() {
         let words = qualified(protocol).into_iter();
-        causes.extend(words.map(|words| Cause::invalid(format!("{place}.appProtocol"), &port["appProtocol"], words)));
+        causes.extend(
+            words.map(|words| Cause::invalid(format!("{place}.appProtocol"), &port["appProtocol"], words)),
+        );
     }
 }
 
@@ -172,7 +177,11 @@ fn check_policies(service: &Value, causes: &mut Vec<Cause>) {
     }
     if service["spec"].get("healthCheckNodePort").is_some() && !has_health_port(service) {
         let words = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
-        causes.push(Cause::invalid("spec.healthCheckNodePort", &service["spec"]["healthCheckNodePort"], words));
+        causes.push(Cause::invalid(
+            "spec.healthCheckNodePort",
+            &service["spec"]["healthCheckNodePort"],
+            words,
+        ));
     }
     let policy = &service["spec"]["internalTrafficPolicy"];
     if has_cluster_ip(service) && !POLICIES.iter().any(|known| policy == known) {

@@ -75,8 +75,9 @@ pub(in crate::api_server::builtin) fn prepare(new: &mut Value, old: Option<&Valu
 fn agree_on_addresses(new: &mut Value, old: Option<&Value>) {
     let first = text(new, "clusterIP").to_owned();
     let all = list(new, "clusterIPs").to_vec();
-    let (old_first, old_all) =
-        old.map_or_else(Default::default, |old| (text(old, "clusterIP").to_owned(), list(old, "clusterIPs").to_vec()));
+    let (old_first, old_all) = old.map_or_else(Default::default, |old| {
+        (text(old, "clusterIP").to_owned(), list(old, "clusterIPs").to_vec())
+    });
     let Some(spec) = new["spec"].as_object_mut() else { return };
     if old.is_none() || old_first.is_empty() {
         if !first.is_empty() && all.is_empty() {
@@ -119,9 +120,11 @@ fn keep_allocated(new: &mut Value, old: Option<&Value>) {
         }
     }
     if has_node_ports(old) && has_node_ports(new) {
-        let named: Vec<Value> = list(new, "ports").iter().filter_map(|port| port.get("nodePort")).cloned().collect();
+        let named: Vec<Value> =
+            list(new, "ports").iter().filter_map(|port| port.get("nodePort")).cloned().collect();
         for port in new["spec"]["ports"].as_array_mut().into_iter().flatten() {
-            let same = |other: &&Value| other["port"] == port["port"] && other["protocol"] == port["protocol"];
+            let same =
+                |other: &&Value| other["port"] == port["port"] && other["protocol"] == port["protocol"];
             let kept = list(old, "ports").iter().find(same).and_then(|other| other.get("nodePort"));
             if let Some(kept) = kept.filter(|kept| port.get("nodePort").is_none() && !named.contains(kept)) {
                 port["nodePort"] = kept.clone();
@@ -144,7 +147,9 @@ fn drop_of_type(new: &mut Value, old: &Value) {
         gone.push("healthCheckNodePort");
     }
     if balances(old) && !balances(new) {
-        gone.extend(["allocateLoadBalancerNodePorts", "loadBalancerClass"].iter().filter(|name| same(new, name)));
+        gone.extend(
+            ["allocateLoadBalancerNodePorts", "loadBalancerClass"].iter().filter(|name| same(new, name)),
+        );
     }
     if is_external(old) && !is_external(new) && same(new, "externalTrafficPolicy") {
         gone.push("externalTrafficPolicy");

@@ -73,7 +73,9 @@ pub(in crate::api_server::builtin) fn warnings(service: &Value, old: Option<&Val
     if service["spec"]["trafficDistribution"] == "PreferClose"
         && old.is_none_or(|old| old["spec"]["trafficDistribution"] != "PreferClose")
     {
-        found.push("spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"".to_owned());
+        found.push(
+            "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"".to_owned(),
+        );
     }
     found
 }
