@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
@@ -109,6 +110,7 @@ pub struct Webhook {
     pub address: SocketAddr,
     /// What the configuration has to trust, as it stands there.
     pub bundle: String,
+    judged: Arc<AtomicU64>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -123,12 +125,20 @@ impl Webhook {
         let acceptor = TlsAcceptor::from(Arc::new(certificate.server_config()?));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
+        let judged = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&judged);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(acceptor.clone(), stream));
+                tokio::spawn(serve(acceptor.clone(), stream, Arc::clone(&count)));
             }
         });
-        Ok(Self { address, bundle: STANDARD.encode(certificate.authorities), task })
+        Ok(Self { address, bundle: STANDARD.encode(certificate.authorities), judged, task })
+    }
+
+    /// How many objects it has judged.
+    #[must_use]
+    pub fn judged(&self) -> u64 {
+        self.judged.load(Ordering::Relaxed)
     }
 }
 
@@ -138,11 +148,15 @@ impl Drop for Webhook {
     }
 }
 
-async fn serve(acceptor: TlsAcceptor, stream: TcpStream) {
+async fn serve(acceptor: TlsAcceptor, stream: TcpStream, judged: Arc<AtomicU64>) {
     // A client that does not trust it is the client's affair.
     let Ok(stream) = acceptor.accept(stream).await else { return };
+    let answer = |request| {
+        judged.fetch_add(1, Ordering::Relaxed);
+        review(request)
+    };
     let server = hyper::server::conn::http1::Builder::new();
-    let _ = server.serve_connection(TokioIo::new(stream), service_fn(review)).await;
+    let _ = server.serve_connection(TokioIo::new(stream), service_fn(answer)).await;
 }
 
 async fn review(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {

@@ -139,6 +139,10 @@ async fn beside(scene: &mut Scene) -> Result<()> {
     for step in ["narrow-webhook", "missing-definitions", "install-beside"] {
         scene.shell.step(step)?;
     }
+    // MetalLB's webhook still judges its own namespace.
+    let before = scene.webhook.judged();
+    scene.write(&CONFIGURED.replace("name: pool", "name: rest").replace("192.0.2.0", "203.0.113.16"))?;
+    ensure!(scene.webhook.judged() > before, "MetalLB's webhook was not asked");
     let controller = scene.fairlead_runs("fairlead", "fairlead-webhook-configuration.fairlead").await?;
     scene.shell.step("try")?;
     let gets_one = || scene.cluster.addresses("default", "try") == ["198.51.100.0"];
