@@ -12,9 +12,15 @@ mod run;
 mod server;
 mod webhook;
 
+use std::sync::Arc;
+
 use anyhow::Result;
+use tokio::sync::Semaphore;
 
 use self::server::Server;
+
+/// How many recordings are replayed at once: most of them only wait, and some look at how fast the server is.
+const AT_ONCE: usize = 24;
 
 /// What became of a recording.
 #[derive(Debug)]
@@ -33,8 +39,11 @@ pub struct Outcome {
 /// When a recording cannot be read.
 pub async fn replay(filter: &str) -> Result<Vec<Outcome>> {
     let recordings = recording::all()?.into_iter().filter(|recording| recording.name.contains(filter));
+    let turns = Arc::new(Semaphore::new(AT_ONCE));
     let runs = recordings.map(|recording| {
+        let turns = Arc::clone(&turns);
         tokio::spawn(async move {
+            let _turn = turns.acquire().await;
             let differences = match Server::start(&recording).await {
                 Ok(server) => run::replay(&recording, &server).await,
                 Err(error) => Err(error),

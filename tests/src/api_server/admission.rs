@@ -10,11 +10,7 @@ use super::kinds::{Kind, Version};
 use super::objects::{name, text, uid};
 use super::refusal::Refusal;
 use super::selectors::selects;
-use super::shape;
 use super::store::{Inner, key};
-
-/// Longest warning that is passed on.
-const LONGEST_WARNING: usize = 256;
 
 /// What is about to happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +167,9 @@ fn review(
         |version: &str| json!({"group": kind.group, "version": version, "resource": kind.plural});
     let shown = |object: Option<&Value>| match object {
         Some(object) if version.name != call.version.name => {
-            shape::to_version(kind, object.clone(), &version.name)
+            let mut object = object.clone();
+            object["apiVersion"] = json!(kind.api_version(&version.name));
+            object
         }
         Some(object) => object.clone(),
         None => Value::Null,
@@ -231,7 +229,7 @@ fn judge(answer: &Value, id: &str) -> Result<Value, String> {
 
 fn warnings(response: &Value) -> Vec<String> {
     let warnings = response.get("warnings").and_then(Value::as_array).into_iter().flatten();
-    warnings.filter_map(|warning| Some(warning.as_str()?.chars().take(LONGEST_WARNING).collect())).collect()
+    warnings.filter_map(|warning| warning.as_str().map(str::to_owned)).collect()
 }
 
 fn denied(webhook: &str, response: &Value) -> Refusal {

@@ -24,6 +24,8 @@ pub(super) enum Answer {
     Object(u16, Value),
     /// Text of a status.
     Text(u16, String),
+    /// Nothing but a status.
+    Bare(u16),
     /// JSON of a media type that says more, and what it varies by.
     Typed {
         content_type: &'static str,
@@ -51,6 +53,11 @@ pub(super) fn encode(
     let mut response = match answer {
         Ok(Answer::Object(status, object)) => written(status, &object, notation, headers),
         Ok(Answer::Text(status, text)) => with_type(status, TEXT, text.into_bytes()),
+        Ok(Answer::Bare(status)) => {
+            let mut response = Response::default();
+            *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
+            response
+        }
         Ok(Answer::Typed { content_type, vary, body }) => {
             let mut response = with_type(200, content_type, body.to_string().into_bytes());
             set(&mut response, VARY, vary);

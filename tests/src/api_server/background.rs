@@ -1,44 +1,67 @@
 //! What a cluster does by itself: namespaces get what they have, and go with what is in them; definitions are
 //! established; objects go with their owners.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep_until};
 
 use super::definition;
+use super::merge::{self, Writer};
 use super::objects::{has_finalizers, is_deleted, now, text, uid, uid_of};
+use super::shape::OfKind;
 use super::store::{Inner, Key, Store};
 
 /// How long after a change it is looked at.
 const DELAY: Duration = Duration::from_millis(30);
+/// How long a namespace that is to go keeps what is in it, and a definition waits until its kind is served.
+const NAMESPACE_GOES_AFTER: Duration = Duration::from_millis(3500);
+const ESTABLISHED_AFTER: Duration = Duration::from_millis(200);
 const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 const DEFINITIONS: &str = "customresourcedefinitions";
+
+/// When something is to be looked at that is not ready yet.
+type Agenda = BTreeMap<Key, Instant>;
 
 /// Works until it is aborted.
 pub(super) async fn run(store: Arc<Store>) {
     let mut versions = store.versions();
+    let mut agenda = Agenda::new();
     loop {
         versions.borrow_and_update();
         tokio::time::sleep(DELAY).await;
         store.faults().resumed().await;
-        catch_up(&store);
-        if versions.changed().await.is_err() {
-            return;
+        catch_up(&store, &mut agenda);
+        let next = agenda.values().min().copied();
+        tokio::select! {
+            changed = versions.changed() => if changed.is_err() {
+                return;
+            },
+            () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
         }
     }
 }
 
-fn catch_up(store: &Store) {
+fn catch_up(store: &Store, agenda: &mut Agenda) {
     let mut inner = store.lock();
+    let now = Instant::now();
+    inner.touched.extend(agenda.iter().filter(|(_, due)| **due <= now).map(|(key, _)| key.clone()));
     // What is done may have to be looked at as well.
-    while work(&mut inner) {}
+    while work(&mut inner, agenda) {}
+    agenda.retain(|key, _| inner.objects.contains_key(key));
     store.tell(inner);
 }
 
+/// Whether something is ready that has to wait.
+fn is_ready(agenda: &mut Agenda, key: &Key, wait: Duration) -> bool {
+    let now = Instant::now();
+    *agenda.entry(key.clone()).or_insert(now + wait) <= now
+}
+
 /// Looks at what has been touched; true if there was anything.
-fn work(inner: &mut Inner) -> bool {
+fn work(inner: &mut Inner, agenda: &mut Agenda) -> bool {
     let touched = std::mem::take(&mut inner.touched);
     let mut namespaces = BTreeSet::new();
     let mut owners_changed = false;
@@ -55,15 +78,17 @@ fn work(inner: &mut Inner) -> bool {
             }
             _ => {}
         }
+        // Objects of a definition may be what it waits for.
+        definitions_changed |= object.is_none() && inner.kinds.of(&key.0, &key.1).is_some_and(|k| k.habits.is_custom);
         owners_changed |= object.is_none_or(|object| {
             object.pointer("/metadata/ownerReferences").is_some() || is_deleted(&object)
         });
     }
     if definitions_changed {
-        definitions(inner);
+        definitions(inner, agenda);
     }
     for name in namespaces {
-        namespace(inner, &name);
+        namespace(inner, agenda, &name);
     }
     if owners_changed {
         collect(inner);
@@ -108,10 +133,13 @@ fn release(inner: &mut Inner, key: &Key, finalizer: &str) {
     }
 }
 
-fn namespace(inner: &mut Inner, name: &str) {
+fn namespace(inner: &mut Inner, agenda: &mut Agenda, name: &str) {
     let own = key("", "namespaces", "", name);
     let Some(namespace) = inner.objects.get(&own).cloned() else { return };
     if is_deleted(&namespace) {
+        if !is_ready(agenda, &own, NAMESPACE_GOES_AFTER) {
+            return;
+        }
         let within: Vec<Key> = inner.objects.keys().filter(|key| key.2 == name).cloned().collect();
         within.iter().for_each(|key| delete(inner, key));
         if !inner.objects.keys().any(|key| key.2 == name) {
@@ -136,7 +164,7 @@ fn namespace(inner: &mut Inner, name: &str) {
     }
 }
 
-fn definitions(inner: &mut Inner) {
+fn definitions(inner: &mut Inner, agenda: &mut Agenda) {
     let all = inner.objects.iter().filter(|(key, _)| key.1 == DEFINITIONS);
     let all: Vec<(Key, Arc<Value>)> = all.map(|(key, object)| (key.clone(), Arc::clone(object))).collect();
     for (key, object) in all {
@@ -144,7 +172,11 @@ fn definitions(inner: &mut Inner) {
             end_definition(inner, &key, &object);
             continue;
         }
-        let judged = definition::judge(inner, &object);
+        if !definition::is_established(&object) && !is_ready(agenda, &key, ESTABLISHED_AFTER) {
+            continue;
+        }
+        agenda.remove(&key);
+        let judged = owned(inner, &object, definition::judge(inner, &object));
         let is_established = definition::is_established(&judged);
         if judged != *object {
             inner.put(&key, judged.clone());
@@ -153,6 +185,21 @@ fn definitions(inner: &mut Inner) {
             inner.kinds.define(&judged);
         }
     }
+}
+
+/// What the server itself says of a definition is its own.
+fn owned(inner: &Inner, before: &Value, after: Value) -> Value {
+    let Some(kind) = inner.kinds.of("apiextensions.k8s.io", DEFINITIONS) else { return after };
+    if after == *before {
+        return after;
+    }
+    let writer = Writer {
+        manager: "kube-apiserver",
+        subresource: Some("status"),
+        api_version: "apiextensions.k8s.io/v1",
+        now: &now(),
+    };
+    merge::track(Some(before), after, &writer, &OfKind(kind))
 }
 
 /// A definition goes when its objects have gone.

@@ -71,6 +71,7 @@ pub(super) fn prepare(kind: &str, new: &mut Value, old: Option<&Value>, subresou
     if WITH_STATUS.contains(&kind) {
         keep_apart(kind, new, old, subresource);
     }
+    keep_generation(new, old);
     match (kind, subresource) {
         ("Service", None) => service::prepare(new, old),
         ("Lease", _) => simple::prepare_lease(new),
@@ -88,6 +89,15 @@ pub(super) fn prepare(kind: &str, new: &mut Value, old: Option<&Value>, subresou
             simple::count_generation(new, old, &["status"]);
         }
         _ => {}
+    }
+}
+
+/// No update sets the generation.
+fn keep_generation(new: &mut Value, old: Option<&Value>) {
+    let Some(old) = old else { return };
+    let generation = old["metadata"].get("generation").cloned();
+    if let Some(metadata) = new.get_mut("metadata").and_then(Value::as_object_mut) {
+        set(metadata, "generation", generation);
     }
 }
 
@@ -118,8 +128,9 @@ pub(super) fn check(
     subresource: Option<&str>,
 ) -> Vec<Cause> {
     match (kind, subresource) {
-        ("Service", None) => service::check(new, old),
-        ("Service", Some("status")) => service::check_status(new, old),
+        ("Service", Some("status")) if old.is_some() => service::check_status(new, old),
+        // The path of the status makes one, too, if all is there.
+        ("Service", _) => service::check(new, old),
         ("Lease", _) => simple::check_lease(new),
         ("Event", _) => event::check(group, new, old),
         ("Secret", _) => simple::check_secret(new, old),

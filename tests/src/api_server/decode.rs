@@ -33,7 +33,7 @@ pub(super) fn identify(
         );
         Refusal::bad_request(message)
     };
-    let text = String::from_utf8_lossy(body).into_owned();
+    let text = paired(&String::from_utf8_lossy(body));
     if notation == Notation::Json {
         check(&text)
             .map_err(|error| refuse(&format!("couldn't get version/kind; json parse error: {error}")))?;
@@ -55,6 +55,33 @@ pub(super) fn identify(
         return Err(refuse(&format!("Object 'apiVersion' is missing in '{text}'")));
     }
     Ok((text, Identity { api_version, kind }))
+}
+
+/// Halves of pairs of surrogates become what stands for no character.
+fn paired(text: &str) -> String {
+    let unit = |text: &str| {
+        let digits = text.strip_prefix("\\u").and_then(|rest| rest.get(..4));
+        digits.and_then(|digits| u16::from_str_radix(digits, 16).ok())
+    };
+    let (mut paired, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(start) = rest.find("\\") {
+        paired.push_str(&rest[..start]);
+        rest = &rest[start..];
+        let taken = match (unit(rest), rest.get(6..).and_then(unit)) {
+            (Some(0xd800..0xdc00), Some(0xdc00..0xe000)) => 12,
+            (Some(0xd800..0xe000), _) => {
+                paired.push_str("\\ufffd");
+                rest = &rest[6..];
+                continue;
+            }
+            (Some(_), _) => 6,
+            _ => rest.char_indices().nth(2).map_or(rest.len(), |(index, _)| index),
+        };
+        paired.push_str(&rest[..taken]);
+        rest = &rest[taken..];
+    }
+    paired.push_str(rest);
+    paired
 }
 
 fn not_an_object(value: &Value) -> Option<&'static str> {

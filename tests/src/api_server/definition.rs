@@ -65,6 +65,16 @@ pub(super) fn establish(definition: &mut Value) {
     ]);
 }
 
+/// Says of a definition that it is about to go.
+pub(super) fn terminate(definition: &mut Value) {
+    let message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
+    let about = condition("Terminating", "True", "InstanceDeletionPending", message);
+    match definition.pointer_mut("/status/conditions").and_then(Value::as_array_mut) {
+        Some(conditions) => conditions.push(about),
+        None => definition["status"]["conditions"] = json!([about]),
+    }
+}
+
 /// A definition after its names have been looked at: it is served, or says why not.
 pub(super) fn judge(inner: &Inner, definition: &Value) -> Value {
     let mut judged = definition.clone();

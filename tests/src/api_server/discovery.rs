@@ -63,6 +63,7 @@ pub(super) fn answer(store: &Store, parts: &Parts, _query: &Query) -> Result<Ans
             Ok(resources(kinds, group, version)
                 .map_or_else(Answer::no_page, |list| Answer::Object(200, list)))
         }
+        ["api", ..] => Err(error::no_route()),
         ["openapi", rest @ ..] => openapi::answer(kinds, rest, accepted),
         _ => Ok(Answer::no_page()),
     }

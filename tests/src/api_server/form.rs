@@ -130,7 +130,12 @@ impl Form {
             Notation::Yaml => text::yaml_duplicate(body, path),
         };
         let mut complaints: Vec<String> = read.duplicates.iter().map(twice).collect();
-        complaints.extend(self.fit(&mut read.value).map_err(|words| self.unread(&words))?);
+        let mut unknown = self.fit(&mut read.value).map_err(|words| self.unread(&words))?;
+        if matches!(self.0.source, Source::BuiltIn) {
+            // The real server meets them in the order of the body.
+            unknown.sort_by_key(|path| place_in(body, path));
+        }
+        complaints.extend(unknown.iter().map(|path| unknown_field(path)));
         if strictness == Strictness::Strict && !complaints.is_empty() {
             return Err(self.unread(&format!("strict decoding error: {}", complaints.join(", "))));
         }
@@ -143,7 +148,8 @@ impl Form {
     /// When it is no object of the kind any more.
     pub(super) fn read_patched(&self, mut object: Value, strictness: Strictness) -> Result<Read, Refusal> {
         let patched = object.clone();
-        let complaints = self.fit(&mut object).map_err(|words| invalid_patch(&patched, &words))?;
+        let unknown = self.fit(&mut object).map_err(|words| invalid_patch(&patched, &words))?;
+        let complaints: Vec<String> = unknown.iter().map(|path| unknown_field(path)).collect();
         if strictness == Strictness::Strict && !complaints.is_empty() {
             let words = format!("strict decoding error: {}", complaints.join(", "));
             return Err(invalid_patch(&patched, &words));
@@ -193,7 +199,7 @@ impl Form {
         ))
     }
 
-    /// Makes an object one of the kind: what nobody knows goes, defaults come. What the client is to be told of.
+    /// Makes an object one of the kind: what nobody knows goes, defaults come. The paths of what went.
     fn fit(&self, object: &mut Value) -> Result<Vec<String>, String> {
         let unknown = match &self.0.source {
             Source::BuiltIn => {
@@ -204,7 +210,7 @@ impl Form {
             Source::Custom { schema, .. } => self.fit_custom(schema, object)?,
         };
         self.default(object);
-        Ok(unknown.into_iter().map(|path| format!("unknown field \"{path}\"")).collect())
+        Ok(unknown)
     }
 
     fn fit_custom(&self, schema: &Schema, object: &mut Value) -> Result<Vec<String>, String> {
@@ -291,13 +297,27 @@ impl Form {
     }
 }
 
+fn unknown_field(path: &str) -> String {
+    format!("unknown field \"{path}\"")
+}
+
+/// Where the last key of a path is first met in a body.
+fn place_in(body: &str, path: &str) -> Option<usize> {
+    let key = path.rsplit('.').next()?;
+    let quoted = format!("\"{key}\"");
+    let is_key = |place: &usize| body[place + quoted.len()..].trim_start().starts_with(':');
+    let found = body.match_indices(&quoted).map(|(place, _)| place).find(is_key);
+    found.or_else(|| body.find(&format!("{key}:")))
+}
+
 fn warned(complaints: Vec<String>, strictness: Strictness) -> Vec<String> {
     if strictness == Strictness::Ignore { Vec::new() } else { complaints }
 }
 
 /// The words of the real server's reader of YAML, for the mistakes that we know of.
 fn yaml_words(body: &str, error: &serde_yaml_ng::Error) -> String {
-    let line = error.location().map_or(1, |location| location.line());
+    let lines = body.trim_end().lines().count().max(1);
+    let line = error.location().map_or(1, |location| location.line()).min(lines);
     let last = body.trim_end().chars().last();
     match last {
         Some(':' | '{' | '[' | ',') => format!("line {line}: did not find expected node content"),
@@ -348,10 +368,10 @@ fn prepare_custom(has_status: bool, new: &mut Value, old: Option<&Value>, subres
         Some(old) => {
             let content = |object: &Map<String, Value>| {
                 let mut content = object.clone();
-                content.remove("metadata");
-                if has_status {
-                    content.remove("status");
-                }
+                let apart = ["apiVersion", "metadata"].into_iter().chain(has_status.then_some("status"));
+                apart.for_each(|name| {
+                    content.remove(name);
+                });
                 content
             };
             let changed = old.as_object().is_none_or(|old| content(old) != content(fields));

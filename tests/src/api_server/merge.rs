@@ -4,6 +4,7 @@
 //! state any more goes when nobody else owns it; what it changes of others' is a conflict, unless it is forced.
 //! Lists and maps are one value or go by items, as the type of the object says.
 
+mod change;
 mod encode;
 mod managers;
 mod set;
@@ -20,10 +21,10 @@ use serde_json::{Value, json};
 use super::form::Form;
 use super::refusal::Refusal;
 use super::types::Type;
+use change::{Change, type_of};
 use managers::{Manager, Managers, Owned, forget_managers, managers_of, write_managers};
-use set::{Element, path_text};
-use typed::{field_set, mistakes, with_holders};
-use walk::{Difference, merged, removed};
+use set::Element;
+use typed::mistakes;
 
 /// Who owns what was there before anybody applied.
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";
@@ -188,160 +189,6 @@ fn cap(managers: &mut Managers, writer: &Writer) {
     }
 }
 
-/// A write of an object.
-struct Change<'a> {
-    of: &'a Type,
-    there: &'a Value,
-    versions: &'a dyn Versions,
-    writer: &'a Writer<'a>,
-}
-
-impl Change<'_> {
-    /// The object with what is applied, and whether it is as before.
-    fn apply(&self, applied: &Value, managers: &mut Managers, force: bool) -> Result<(Value, bool), Refusal> {
-        let me = self.writer.identity(true);
-        let whole = merged(self.of, Some(self.there), Some(applied)).unwrap_or_default();
-        let last = managers.get(&me).cloned();
-        let fields = field_set(self.of, applied).without(&self.reset(self.writer.api_version));
-        let version = self.writer.api_version.to_owned();
-        managers.insert(me.clone(), Owned { fields, version, time: None });
-        let object = match last {
-            Some(last) if !last.fields.is_empty() => self.prune(whole, &last, managers)?,
-            _ => whole,
-        };
-        let difference = self.spread(&object, managers, &me, force)?;
-        Ok((object, difference.is_none()))
-    }
-
-    /// Whether all that conflicts is what kubectl has applied by itself before, which it may take over.
-    fn was_applied_by_client(&self, applied: &Value, managers: &Managers) -> bool {
-        const LAST: &str = "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
-        let last = self.there.pointer(LAST).and_then(Value::as_str);
-        let Some(last) = last.and_then(|text| serde_json::from_str::<Value>(text).ok()) else { return false };
-        let Err(conflicts) = self.conflicts(applied, managers) else { return true };
-        let allowed = field_set(self.of, &last);
-        conflicts.values().all(|fields| fields.difference(&allowed).is_empty())
-    }
-
-    fn conflicts(
-        &self,
-        applied: &Value,
-        managers: &Managers,
-    ) -> Result<(), std::collections::BTreeMap<Manager, FieldSet>> {
-        let me = self.writer.identity(true);
-        let whole = merged(self.of, Some(self.there), Some(applied)).unwrap_or_default();
-        let difference = Difference::between(self.of, self.there, &whole);
-        let changed = difference.modified.union(&difference.added);
-        let found: std::collections::BTreeMap<_, _> = managers
-            .iter()
-            .filter(|(manager, _)| **manager != me)
-            .map(|(manager, owned)| (manager.clone(), owned.fields.intersection(&changed)))
-            .filter(|(_, fields)| !fields.is_empty())
-            .collect();
-        if found.is_empty() { Ok(()) } else { Err(found) }
-    }
-
-    /// Takes away what the manager stated last and does not any more, where nobody else owns it.
-    fn prune(&self, whole: Value, last: &Owned, managers: &Managers) -> Result<Value, Refusal> {
-        let Some(merged) = self.converted(&whole, &last.version)? else { return Ok(whole) };
-        let of = type_of(self.versions, &last.version)?;
-        let stated = with_holders(&of, &last.fields);
-        let mut pruned = removed(&of, &merged, &stated);
-        let mut owned_in: std::collections::BTreeMap<&str, FieldSet> = std::collections::BTreeMap::new();
-        for owned in managers.values() {
-            let all = owned_in.entry(owned.version.as_str()).or_default();
-            *all = all.union(&owned.fields);
-        }
-        for (version, owned) in owned_in {
-            let (Some(whole), Some(left)) =
-                (self.converted(&merged, version)?, self.converted(&pruned, version)?)
-            else {
-                continue;
-            };
-            let of = type_of(self.versions, version)?;
-            let all = with_holders(&of, &field_set(&of, &whole));
-            let kept = with_holders(&of, &field_set(&of, &left)).union(&with_holders(&of, &owned));
-            let back = removed(&of, &whole, &all.difference(&kept));
-            pruned = self.converted(&back, &last.version)?.unwrap_or(back);
-        }
-        // What nobody owns was not stated by this manager, and stays.
-        let all = with_holders(&of, &field_set(&of, &merged));
-        let left = with_holders(&of, &field_set(&of, &pruned));
-        let gone = all.difference(&left).intersection(&stated);
-        let pruned = removed(&of, &merged, &gone);
-        Ok(self.converted(&pruned, self.writer.api_version)?.unwrap_or(pruned))
-    }
-
-    fn converted(&self, object: &Value, version: &str) -> Result<Option<Value>, Refusal> {
-        if object["apiVersion"] == version {
-            return Ok(Some(object.clone()));
-        }
-        self.versions.convert(object, version).map_err(Refusal::internal)
-    }
-
-    fn reset(&self, version: &str) -> FieldSet {
-        let form = self.versions.form(version);
-        form.map(|form| form.reset(self.writer.subresource)).unwrap_or_default()
-    }
-
-    /// Takes from all others what is changed; a conflict where that is not forced.
-    fn spread(
-        &self,
-        new: &Value,
-        managers: &mut Managers,
-        me: &Manager,
-        force: bool,
-    ) -> Result<Difference, Refusal> {
-        let difference =
-            Difference::between(self.of, self.there, new).without(&self.reset(self.writer.api_version));
-        let mut conflicts: Vec<(Manager, FieldSet)> = Vec::new();
-        let mut left = Managers::new();
-        for (manager, owned) in managers.iter() {
-            if manager == me {
-                left.insert(manager.clone(), owned.clone());
-                continue;
-            }
-            let Some(difference) = self.in_version(new, &owned.version, &difference)? else { continue };
-            let conflict = owned.fields.intersection(&difference.modified.union(&difference.added));
-            let fields = owned.fields.difference(&conflict).difference(&difference.removed);
-            if !conflict.is_empty() {
-                conflicts.push((manager.clone(), conflict));
-            }
-            left.insert(manager.clone(), Owned { fields, ..owned.clone() });
-        }
-        if !force && !conflicts.is_empty() {
-            return Err(conflict(&conflicts));
-        }
-        left.retain(|_, owned| !owned.fields.is_empty());
-        *managers = left;
-        Ok(difference)
-    }
-
-    /// What is changed, in the version of a manager; `None` when that version is gone.
-    fn in_version(
-        &self,
-        new: &Value,
-        version: &str,
-        here: &Difference,
-    ) -> Result<Option<Difference>, Refusal> {
-        if version == self.writer.api_version {
-            return Ok(Some(here.clone()));
-        }
-        let (Some(old), Some(new)) = (self.converted(self.there, version)?, self.converted(new, version)?)
-        else {
-            return Ok(None);
-        };
-        let of = type_of(self.versions, version)?;
-        Ok(Some(Difference::between(&of, &old, &new).without(&self.reset(version))))
-    }
-}
-
-fn type_of(versions: &dyn Versions, version: &str) -> Result<Type, Refusal> {
-    let form = versions.form(version);
-    let form = form.ok_or_else(|| Refusal::internal(format!("no corresponding type for {version}")))?;
-    Ok(form.types().clone())
-}
-
 /// An object as errors name it.
 fn subject(object: &Value) -> String {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
@@ -360,37 +207,6 @@ fn in_one(found: Vec<String>) -> Option<String> {
             all.iter().map(|one| format!("  {one}")).collect::<Vec<_>>().join("\n")
         )),
     }
-}
-
-fn conflict(conflicts: &[(Manager, FieldSet)]) -> Refusal {
-    let paths: Vec<(String, String)> = conflicts
-        .iter()
-        .flat_map(|(manager, fields)| {
-            fields.paths().into_iter().map(|path| (manager.in_words(), path_text(&path)))
-        })
-        .collect();
-    let causes: Vec<Value> = paths
-        .iter()
-        .map(|(manager, path)| {
-            json!({"reason": "FieldManagerConflict", "message": format!("conflict with {manager}"), "field": path})
-        })
-        .collect();
-    let words = match paths.as_slice() {
-        [(manager, path)] => format!("1 conflict: conflict with {manager}: {path}"),
-        paths => {
-            let mut lines: Vec<String> = Vec::new();
-            for (manager, _) in conflicts {
-                let manager = manager.in_words();
-                lines.push(format!("conflicts with {manager}:"));
-                lines.extend(
-                    paths.iter().filter(|(of, _)| *of == manager).map(|(_, path)| format!("- {path}")),
-                );
-            }
-            format!("{} conflicts: {}", paths.len(), lines.join("\n"))
-        }
-    };
-    let message = format!("Apply failed with {words}");
-    Refusal { code: 409, reason: "Conflict".to_owned(), message, details: Some(json!({"causes": causes})) }
 }
 
 /// Nobody owns what names an object and what the server writes.

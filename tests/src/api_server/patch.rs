@@ -1,6 +1,8 @@
 //! Patches other than apply: merge, JSON, strategic merge.
 
 mod strategic;
+#[cfg(test)]
+mod tests;
 
 use serde_json::{Map, Value, json};
 

@@ -20,7 +20,7 @@ impl Cause {
 
     /// A value that cannot be; it is shown as JSON.
     pub(super) fn invalid(field: impl Into<String>, value: &Value, why: impl AsRef<str>) -> Self {
-        Self::new("FieldValueInvalid", field, format!("Invalid value: {value}: {}", why.as_ref()))
+        Self::new("FieldValueInvalid", field, format!("Invalid value: {}: {}", shown(value), why.as_ref()))
     }
 
     /// A value that cannot be, which is not shown.
@@ -78,6 +78,17 @@ impl Cause {
 
     fn line(&self) -> String {
         format!("{}: {}", self.field, self.message)
+    }
+}
+
+/// A value as Go shows it.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match text.split_once('e') {
+        Some((digits, power)) if value.is_f64() && !power.starts_with('-') => {
+            format!("{digits}e+{}", power.trim_start_matches('+'))
+        }
+        _ => text,
     }
 }
 

@@ -261,6 +261,11 @@ fn parse_fields(text: &str, kind: &Kind) -> Result<Vec<(String, bool, String)>, 
             term.split_once(operator).map(|(path, value)| (path.to_owned(), *equal, value.to_owned()))
         });
         let split = split.ok_or_else(|| format!("invalid selector: '{text}'; can't understand '{term}'"))?;
+        if kind.group == "events.k8s.io" && is_selectable(kind, &split.0) {
+            // Events are stored as those of the core.
+            let path = split.0.replace("regarding.", "involvedObject.");
+            return Ok((path.replace("reportingController", "reportingComponent"), split.1, split.2));
+        }
         if is_selectable(kind, &split.0) { Ok(split) } else { Err(unsupported(kind, &split.0)) }
     };
     terms.map(read).collect()

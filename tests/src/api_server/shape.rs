@@ -23,14 +23,20 @@ pub(super) fn to_version(kind: &Kind, mut object: Value, version: &str) -> Value
     if is_new_event(kind) {
         object = builtin::convert_event(&object, "events.k8s.io/v1");
     }
-    object["apiVersion"] = json!(kind.api_version(version));
     object["kind"] = json!(kind.kind);
-    match kind.version(version).and_then(|version| version.form.as_ref()) {
-        Some(form) if kind.habits.is_custom => form.show(&mut object),
-        // What was put behind the server's back may have been given less.
-        Some(form) if kind.plural == "events" => form.default(&mut object),
-        _ => {}
+    let shown = kind.version(version);
+    // What is stored is first seen as the stored version has it.
+    let stored = kind.stored().filter(|stored| kind.habits.is_custom && stored.name != version);
+    for of in stored.into_iter().chain(shown) {
+        object["apiVersion"] = json!(kind.api_version(&of.name));
+        match &of.form {
+            Some(form) if kind.habits.is_custom => form.show(&mut object),
+            // What was put behind the server's back may have been given less.
+            Some(form) if kind.plural == "events" => form.default(&mut object),
+            _ => {}
+        }
     }
+    object["apiVersion"] = json!(kind.api_version(version));
     object
 }
 

@@ -60,8 +60,10 @@ pub(super) struct Inner {
     /// What the background has to look at.
     pub(super) touched: BTreeSet<Key>,
     log: Vec<Change>,
-    /// The version up to which the log has been forgotten.
+    /// The version from which on watches can be told what has happened.
     forgotten: u64,
+    /// The version up to which the log has been forgotten.
+    compacted: u64,
 }
 
 /// The log does not go back so far.
@@ -132,7 +134,7 @@ impl Inner {
         let mut objects: BTreeMap<&Key, Arc<Value>> = BTreeMap::new();
         let found = self.objects.iter().filter(|(key, _)| is_of(key, kind, namespace));
         objects.extend(found.map(|(key, object)| (key, Arc::clone(object))));
-        for change in self.since(version)?.iter().rev().filter(|change| is_of(&change.key, kind, namespace)) {
+        for change in self.logged(version)?.iter().rev().filter(|change| is_of(&change.key, kind, namespace)) {
             match &change.before {
                 Some(before) => objects.insert(&change.key, Arc::clone(before)),
                 None => objects.remove(&change.key),
@@ -145,6 +147,13 @@ impl Inner {
     pub(super) fn since(&self, version: u64) -> Result<&[Change], Forgotten> {
         if version < self.forgotten {
             return Err(Forgotten { oldest: self.forgotten });
+        }
+        self.logged(version)
+    }
+
+    fn logged(&self, version: u64) -> Result<&[Change], Forgotten> {
+        if version < self.compacted {
+            return Err(Forgotten { oldest: self.compacted });
         }
         Ok(&self.log[self.log.partition_point(|change| change.version <= version)..])
     }
@@ -176,10 +185,11 @@ impl Inner {
         Some(object)
     }
 
-    /// Takes an object away with its last change.
-    pub(super) fn vanish(&mut self, key: &Key, last: Value) -> Arc<Value> {
-        self.objects.insert(key.clone(), Arc::new(last.clone()));
-        self.remove(key).unwrap_or_else(|| Arc::new(last))
+    /// Takes an object away with its last change, which watches are not told of.
+    pub(super) fn vanish(&mut self, key: &Key, mut last: Value) -> Arc<Value> {
+        self.remove(key);
+        last["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        Arc::new(last)
     }
 
     fn changed(&mut self, key: &Key, before: Option<Arc<Value>>, object: Arc<Value>, is_removal: bool) {
@@ -188,7 +198,7 @@ impl Inner {
     }
 
     pub(super) fn forget(&mut self) {
-        self.forgotten = self.version;
+        (self.forgotten, self.compacted) = (self.version, self.version);
         self.log.clear();
     }
 }

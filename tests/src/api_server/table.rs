@@ -79,7 +79,9 @@ fn columns(kind: &Kind, version: &Version) -> Vec<Column> {
     let mut columns = vec![column("Name", "string", |object| object["metadata"]["name"].clone())];
     columns[0].definition["format"] = json!("name");
     columns[0].definition["description"] = json!(NAME);
-    columns.extend(built_in(kind));
+    if !kind.habits.is_custom {
+        columns.extend(built_in(kind));
+    }
     columns.extend(version.columns.iter().map(custom));
     if columns.len() == 1 && kind.habits.is_custom {
         columns

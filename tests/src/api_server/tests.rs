@@ -31,7 +31,7 @@ fn service(name: &str) -> Service {
 #[tokio::test]
 async fn objects_are_made_read_changed_and_taken_away() {
     let (_store, _server, client) = start().await;
-    let services: Api<Service> = Api::namespaced(client.clone(), "shop");
+    let services: Api<Service> = Api::namespaced(client.clone(), "default");
     let made = services.create(&PostParams::default(), &service("web")).await.unwrap();
     assert!(made.metadata.uid.is_some() && made.metadata.creation_timestamp.is_some());
     let again = services.create(&PostParams::default(), &service("web")).await.unwrap_err();
@@ -56,7 +56,7 @@ async fn objects_are_made_read_changed_and_taken_away() {
 #[tokio::test]
 async fn status_is_written_apart_and_an_apply_that_says_nothing_new_is_no_change() {
     let (_store, _server, client) = start().await;
-    let services: Api<Service> = Api::namespaced(client, "shop");
+    let services: Api<Service> = Api::namespaced(client, "default");
     services.create(&PostParams::default(), &service("web")).await.unwrap();
     let status = json!({
         "apiVersion": "v1", "kind": "Service",

@@ -1,5 +1,6 @@
 //! Bodies as texts, where a key that comes twice is seen.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
 
@@ -14,13 +15,64 @@ pub(super) struct Text {
     pub(super) duplicates: Vec<String>,
 }
 
+/// How deep lists and maps may be in each other; the real server takes 10 000, for which our stack is too small.
+const MOST_DEPTH: usize = 500;
+
+/// How deep lists and maps are in each other.
+fn depth(text: &str) -> usize {
+    let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => depth += 1,
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+/// A text in which halves of pairs in UTF-16 are what Go makes of them.
+fn without_lone_surrogates(text: &str) -> Cow<'_, str> {
+    if !text.contains("\\ud") && !text.contains("\\uD") {
+        return Cow::Borrowed(text);
+    }
+    let unit = |text: &str| {
+        let digits = text.strip_prefix("\\u")?.get(..4)?;
+        u16::from_str_radix(digits, 16).ok().filter(|unit| (0xd800..0xe000).contains(unit))
+    };
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(letter) = rest.chars().next() {
+        let next = rest.get(6..).unwrap_or_default();
+        let length = match unit(rest) {
+            Some(first) if first < 0xdc00 && unit(next).is_some_and(|second| second >= 0xdc00) => 12,
+            Some(_) => 6,
+            None if letter == '\\' => rest.chars().take(2).map(char::len_utf8).sum(),
+            None => letter.len_utf8(),
+        };
+        let (taken, left) = rest.split_at(length);
+        plain.push_str(if length == 6 && unit(rest).is_some() { "\\ufffd" } else { taken });
+        rest = left;
+    }
+    Cow::Owned(plain)
+}
+
 /// Reads JSON.
 ///
 /// # Errors
 /// When it is none.
 pub(super) fn json(text: &str) -> Result<Text, serde_json::Error> {
+    if depth(text) > MOST_DEPTH {
+        return Err(serde::de::Error::custom("exceeded max depth"));
+    }
+    let text = without_lone_surrogates(text);
     let duplicates = RefCell::default();
-    let mut reader = serde_json::Deserializer::from_str(text);
+    let mut reader = serde_json::Deserializer::from_str(&text);
+    reader.disable_recursion_limit();
     let value = Seed { path: String::new(), duplicates: &duplicates }.deserialize(&mut reader)?;
     reader.end()?;
     Ok(Text { value, duplicates: duplicates.into_inner() })
@@ -152,21 +204,29 @@ impl<'de> Deserialize<'de> for Key {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn a_key_that_comes_twice_is_seen_and_the_last_one_counts() {
-        let text = super::json(r#"{"a": [{"b": 1, "b": 2.0}], "c": null}"#).unwrap();
+        let text = json(r#"{"a": [{"b": 1, "b": 2.0}], "c": null}"#).unwrap();
         assert_eq!(
             (text.value, text.duplicates),
-            (json!({"a": [{"b": 2.0}], "c": null}), vec!["a[0].b".to_owned()])
+            (serde_json::json!({"a": [{"b": 2.0}], "c": null}), vec!["a[0].b".to_owned()])
         );
         let body = "a: 1\ndata: {k: one, k: two}\n---\nb: 2\n";
         let text = yaml(body).unwrap();
         assert_eq!(
             (text.value, text.duplicates.as_slice()),
-            (json!({"a": 1, "data": {"k": "two"}}), &["data.k".to_owned()][..])
+            (serde_json::json!({"a": 1, "data": {"k": "two"}}), &["data.k".to_owned()][..])
         );
         assert_eq!(yaml_duplicate(body, "data.k"), "line 2: key \"k\" already set in map");
+    }
+
+    #[test]
+    fn texts_are_read_as_go_reads_them() {
+        let text = json(r#"["\ud83d", "\ud83d\ude00", "\\ud83d", "\ude00x"]"#).unwrap();
+        assert_eq!(text.value, serde_json::json!(["\u{fffd}", "😀", "\\ud83d", "\u{fffd}x"]));
+        let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(json(&deep(400)).is_ok());
+        assert!(json(&deep(20_000)).is_err());
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::call::{check_list, number, parse_version};
 use super::error;
+use super::form::Form;
 use super::kinds::{Kind, Version};
 use super::negotiate::{Notation, View, Wanted};
 use super::refusal::{Cause, Refusal};
@@ -236,16 +237,13 @@ impl Watch {
     }
 
     fn bookmark(&self, version: u64, is_end_of_list: bool) -> Value {
-        let mut bookmark = json!({
-            "apiVersion": self.kind.api_version(&self.version.name),
-            "kind": self.kind.kind,
-            "metadata": {"resourceVersion": version.to_string()},
-        });
+        let blank = self.version.form.as_ref().filter(|_| !self.kind.habits.is_custom).map(Form::blank);
+        let mut bookmark = blank.unwrap_or_else(|| json!({}));
+        bookmark["apiVersion"] = json!(self.kind.api_version(&self.version.name));
+        bookmark["kind"] = json!(self.kind.kind);
+        bookmark["metadata"] = json!({"resourceVersion": version.to_string()});
         if is_end_of_list {
             bookmark["metadata"]["annotations"] = json!({END_OF_LIST: "true"});
-        }
-        if let Some(form) = self.version.form.as_ref().filter(|_| !self.kind.habits.is_custom) {
-            form.default(&mut bookmark);
         }
         bookmark
     }

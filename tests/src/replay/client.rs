@@ -64,6 +64,7 @@ impl Client {
     pub(super) async fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
         let headers = [
             ("Accept", "application/json".to_owned()),
+            ("User-Agent", "conformance/1".to_owned()),
             ("Content-Type", "application/json".to_owned()),
             ("Authorization", format!("Bearer {}", self.token)),
         ];

@@ -21,7 +21,7 @@ pub(super) struct Recording {
     pub(super) before: Option<Before>,
     /// What the webhook says to the paths of its address.
     #[serde(default)]
-    pub(super) webhook_answers: Map<String, Value>,
+    webhook_answers: Map<String, Value>,
     pub(super) steps: Vec<Step>,
 }
 
@@ -107,6 +107,13 @@ pub(super) fn all() -> Result<Vec<Recording>> {
     }
     all.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(all)
+}
+
+impl Recording {
+    /// What the webhook says, written out.
+    pub(super) fn webhook_answers(&self) -> Map<String, Value> {
+        self.webhook_answers.iter().map(|(path, answer)| (path.clone(), expand(answer))).collect()
+    }
 }
 
 impl Request {

@@ -15,7 +15,7 @@ use super::webhook::Webhook;
 /// Where recorded configurations say that the webhook is.
 const RECORDED_WEBHOOK: &str = "127.0.0.1:9443";
 /// Longest wait for events that are to come.
-const EVENTS_WITHIN: Duration = Duration::from_secs(3);
+const EVENTS_WITHIN: Duration = Duration::from_secs(6);
 /// Longest wait for the end of a watch, whose time-out is part of its request.
 const ENDS_WITHIN: Duration = Duration::from_secs(8);
 
@@ -33,7 +33,7 @@ pub(super) struct Replay<'a> {
 
 /// Replays a recording; the answer names each step that differs, and how.
 pub(super) async fn replay(recording: &Recording, server: &Server) -> Result<Vec<String>> {
-    let webhook = Webhook::start(recording.webhook_answers.clone()).await?;
+    let webhook = Webhook::start(recording.webhook_answers()).await?;
     let (client, saved, watches) = (server.client(), Saved::default(), BTreeMap::new());
     let mut replay = Replay { recording, server, client, webhook, saved, token: None, watches };
     replay.saved.insert("ca", replay.webhook.authority.clone());
@@ -134,7 +134,7 @@ impl Replay<'_> {
         }
         Sent {
             method: request.method.clone(),
-            path: fill(&request.path),
+            path: fill(&request.path).replace('<', "%3C").replace('>', "%3E"),
             headers,
             body: fill(&request.body()),
         }
@@ -155,10 +155,9 @@ impl Replay<'_> {
             return Some(Difference::new("status", recorded.status, format!("{} {text}", answer.status)));
         }
         let plain = BTreeMap::from([("Content-Type".to_owned(), "application/json".to_owned())]);
-        let headers = json!(recorded.headers.as_ref().unwrap_or(&plain));
-        if let Some(difference) =
-            compare(&self.saved, Extent::All, "headers", &headers, &json!(answer.headers))
-        {
+        let headers = json!(with_sorted_warnings(recorded.headers.as_ref().unwrap_or(&plain)));
+        let seen = json!(with_sorted_warnings(&answer.headers));
+        if let Some(difference) = compare(&self.saved, Extent::All, "headers", &headers, &seen) {
             return Some(difference);
         }
         if let Some(expected) = &recorded.body_text
@@ -229,6 +228,11 @@ impl Replay<'_> {
 /// An error with its causes in order: the real server has that of a map, which is another with each run.
 fn sorted(mut body: Value) -> Value {
     sort_managers(&mut body);
+    if let Some((words, fields)) = body["message"].as_str().and_then(|m| m.split_once("strict decoding error: ")) {
+        let mut fields: Vec<&str> = fields.split(", ").collect();
+        fields.sort_unstable();
+        body["message"] = json!(format!("{words}strict decoding error: {}", fields.join(", ")));
+    }
     let Some(causes) = body.pointer_mut("/details/causes").and_then(Value::as_array_mut) else { return body };
     causes.sort_by_key(Value::to_string);
     let mut lines: Vec<String> = causes
@@ -245,6 +249,17 @@ fn sorted(mut body: Value) -> Value {
         body["message"] = json!(rest);
     }
     body
+}
+
+/// Headers with warnings in order: unknown fields come as they stand in the body, or as a map has them.
+fn with_sorted_warnings(headers: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut headers = headers.clone();
+    if let Some(warnings) = headers.get_mut("Warning") {
+        let mut all: Vec<&str> = warnings.split(", 299 - ").map(|one| one.trim_start_matches("299 - ")).collect();
+        all.sort_unstable();
+        *warnings = all.join(", ");
+    }
+    headers
 }
 
 /// Sorts owners of fields, whose order is one of time, and that is told in seconds.

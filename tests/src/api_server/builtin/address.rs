@@ -29,7 +29,13 @@ pub(super) fn network(text: &str) -> Option<&'static str> {
         let (address, length) = text.split_once('/')?;
         format!("{}/{}", without_zeros(address), without_zeros(length)).parse::<ipnet::IpNet>().ok()
     };
+    let plain = |text: &str| {
+        let (address, length) = text.split_once('/')?;
+        address.parse::<IpAddr>().ok()?;
+        (length == "0" || !length.starts_with('0')).then_some(())
+    };
     match text.parse::<ipnet::IpNet>() {
+        Ok(_) if plain(text).is_none() => Some("must not have leading 0s in IP or prefix length"),
         Ok(network) if network.addr() != network.network() => {
             Some("must not have bits set beyond the prefix length")
         }

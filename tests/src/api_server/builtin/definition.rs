@@ -10,7 +10,7 @@ const APPROVAL: &str = "api-approved.kubernetes.io";
 
 /// Puts in what is not there.
 pub(super) fn default(definition: &mut Value) {
-    let Some(spec) = definition["spec"].as_object_mut() else { return };
+    let Some(spec) = definition.pointer_mut("/spec").and_then(Value::as_object_mut) else { return };
     if let Some(names) = spec.get_mut("names").and_then(Value::as_object_mut) {
         let kind = names.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
         if !kind.is_empty() {

@@ -131,7 +131,7 @@ pub(super) fn check_lease(lease: &Value) -> Vec<Cause> {
 
 /// Lease: fields of a feature that is not on.
 pub(super) fn prepare_lease(lease: &mut Value) {
-    if let Some(spec) = lease["spec"].as_object_mut() {
+    if let Some(spec) = lease.pointer_mut("/spec").and_then(Value::as_object_mut) {
         spec.remove("strategy");
         spec.remove("preferredHolder");
     }
@@ -163,7 +163,7 @@ pub(super) fn prepare_namespace(namespace: &mut Value, old: Option<&Value>, subr
         }
         Some(old) => {
             let finalizers = old["spec"].get("finalizers").cloned();
-            if let Some(spec) = namespace["spec"].as_object_mut() {
+            if let Some(spec) = namespace.pointer_mut("/spec").and_then(Value::as_object_mut) {
                 set(spec, "finalizers", finalizers);
             }
         }
@@ -172,7 +172,7 @@ pub(super) fn prepare_namespace(namespace: &mut Value, old: Option<&Value>, subr
 
 /// Node: all networks of its pods, of which the first has a field of its own.
 pub(super) fn default_node(node: &mut Value) {
-    let Some(spec) = node["spec"].as_object_mut() else { return };
+    let Some(spec) = node.pointer_mut("/spec").and_then(Value::as_object_mut) else { return };
     let first = spec.get("podCIDR").cloned();
     match (first, spec.get_mut("podCIDRs").and_then(Value::as_array_mut)) {
         (Some(first), None) => {
@@ -213,7 +213,13 @@ pub(super) fn check_node(node: &Value, old: Option<&Value>) -> Vec<Cause> {
 
 /// EndpointSlice.
 pub(super) fn default_slice(slice: &mut Value) {
-    for port in slice["ports"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+    for port in slice
+        .pointer_mut("/ports")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object_mut)
+    {
         port.entry("name").or_insert_with(|| json!(""));
         port.entry("protocol").or_insert_with(|| json!("TCP"));
     }

@@ -7,8 +7,12 @@ use crate::api_server::refusal::Cause;
 
 /// Puts in what is not there.
 pub(super) fn default(configuration: &mut Value) {
-    for webhook in
-        configuration["webhooks"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut)
+    for webhook in configuration
+        .pointer_mut("/webhooks")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object_mut)
     {
         for (name, value) in [
             ("failurePolicy", json!("Fail")),

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::Call;
 use crate::api_server::admission::{self, Operation};
 use crate::api_server::decode;
+use crate::api_server::definition;
 use crate::api_server::error;
 use crate::api_server::objects::{has_finalizers, is_deleted, name, now, text, uid_of, version};
 use crate::api_server::refusal::{Cause, Refusal};
@@ -135,17 +136,7 @@ impl Call {
         }
         if !is_deleted(&there) {
             object["metadata"]["deletionTimestamp"] = json!(now());
-            if object["kind"] == "Namespace" {
-                object["status"]["phase"] = json!("Terminating");
-            } else if self.kind.habits.is_custom
-                || object["metadata"].get("generation").is_some() && key.1 != "customresourcedefinitions"
-            {
-                let generation = object["metadata"]["generation"].as_u64().unwrap_or_default();
-                object["metadata"]["generation"] = json!(generation + 1);
-                object["metadata"]["deletionGracePeriodSeconds"] = json!(0);
-            } else if key.1 != "customresourcedefinitions" {
-                object["metadata"]["deletionGracePeriodSeconds"] = json!(0);
-            }
+            self.mark(&mut object);
         }
         if object == *there || deletion.is_dry {
             return Ok((self.shown(&object), false));
@@ -153,6 +144,22 @@ impl Call {
         let stored = inner.put(key, object);
         self.store.tell(inner);
         Ok((self.shown(&stored), false))
+    }
+}
+
+impl Call {
+    /// What kinds say of an object that is to go.
+    fn mark(&self, object: &mut Value) {
+        match object["kind"].as_str() {
+            Some("Namespace") => object["status"]["phase"] = json!("Terminating"),
+            Some("CustomResourceDefinition") => definition::terminate(object),
+            _ => {
+                object["metadata"]["deletionGracePeriodSeconds"] = json!(0);
+                if let Some(generation) = object["metadata"]["generation"].as_u64() {
+                    object["metadata"]["generation"] = json!(generation + 1);
+                }
+            }
+        }
     }
 }
 

@@ -37,6 +37,8 @@ impl Call {
         )
         .map_err(Refusal::bad_request)?;
         let limit = number(query, "limit")?.filter(|limit| *limit > 0);
+        // Version 0 is read from a cache, which knows no parts.
+        let limit = limit.filter(|_| query.get("resourceVersion") != Some("0"));
         let of = self.of(limit.is_some())?;
         let inner = self.store.lock();
         if let Some(version) = of.version.filter(|version| *version > inner.version) {

@@ -92,19 +92,27 @@ impl Call {
             // It is refused for its kind when everything else has been looked at.
             return decode::plain(&text, notation);
         }
-        let (mut object, warnings) = form.read(&text, notation, strictness)?;
-        if is_other(&found.api_version, &expected) {
-            let unknown = object.get("spec").map(|_| "unknown field \"spec\"".to_owned());
-            self.warn(unknown.into_iter().collect());
+        if kind.habits.is_custom && is_other(&found.api_version, &expected) {
+            // The rest is read as of a kind that nobody knows.
+            self.warn_of_version(&found.api_version);
             return Err(Refusal::bad_request(format!(
                 "the API version in the data ({}) does not match the expected API version ({expected})",
                 found.api_version
             )));
         }
+        let (mut object, warnings) = form.read(&text, notation, strictness)?;
         self.warn(warnings);
         object["apiVersion"] = expected.into();
         object["kind"] = kind.kind.clone().into();
         Ok(object)
+    }
+
+    /// All fields are unknown in a version that nobody knows.
+    pub(super) fn warn_of_version(&self, api_version: &str) {
+        let mut versions = self.kind.versions.iter();
+        if !versions.any(|version| self.kind.api_version(&version.name) == api_version) {
+            self.warn(vec!["unknown field \"spec\"".to_owned()]);
+        }
     }
 
     /// Puts an object into the namespace of the request, which must be that of the object.

@@ -25,6 +25,10 @@ const STRATEGIC: &str = "application/strategic-merge-patch+json";
 /// How often a patch is tried again that others were faster than.
 const TRIES: usize = 10;
 
+/// Metadata that no client changes.
+const KEPT: [&str; 5] =
+    ["creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink"];
+
 /// How an object is to change.
 enum Change {
     Put(Value),
@@ -63,7 +67,10 @@ impl Call {
             let strategic = if is_custom { String::new() } else { format!(", {STRATEGIC}") };
             let (first, rest) = PATCHES.rsplit_once(", ").unwrap_or_default();
             let mut refusal = error::unsupported_media(&format!("{first}{strategic}, {rest}"));
-            refusal.details = (!is_custom).then(|| json!({}));
+            if !is_custom {
+                refusal.details = Some(json!({}));
+                refusal.message = "415: Unsupported Media Type".to_owned();
+            }
             return Err(refusal);
         }
         let options = self.options("PatchOptions", is_apply)?;
@@ -103,10 +110,8 @@ impl Call {
             let Some(old) = old else { return self.change_missing(change, options).await };
             let Changed { object, is_new } = self.changed(change, &old, options)?;
             let shown_old = self.shown(&old);
-            if is_new {
-                admission::ask(self, Operation::Update, Some(&object), Some(&shown_old), options.is_dry)
+            admission::ask(self, Operation::Update, Some(&object), Some(&shown_old), options.is_dry)
                     .await?;
-            }
             match self.commit(&old, object, is_new, options)? {
                 Some(shown) => return Ok((200, shown)),
                 None if matches!(change, Change::Put(object) if !version(object).is_empty()) => break,
@@ -119,7 +124,9 @@ impl Call {
     /// What is not there is made by an apply, and by a replacement of some kinds.
     async fn change_missing(&self, change: &Change, options: &Options) -> Result<Shown, Refusal> {
         let not_found = || error::not_found(&self.kind, self.name());
-        if self.target.subresource.is_some() {
+        let is_apply = matches!(change, Change::Apply { .. });
+        // The real server makes such an object, if it can be without the rest.
+        if self.target.subresource.is_some() && !(is_apply && self.kind.habits.creates_on_update) {
             return Err(not_found());
         }
         let mut object = match change {
@@ -169,9 +176,10 @@ impl Call {
 
     fn uid_conflict(&self, wanted: &str, found: &str) -> Refusal {
         let namespace = self.target.namespace.as_ref().map(|namespace| format!("{namespace}/"));
+        let group = if self.kind.habits.is_custom { self.kind.group.as_str() } else { "" };
         let key = format!(
             "/registry/{}/{}/{}{}",
-            self.kind.group,
+            group,
             self.kind.plural,
             namespace.unwrap_or_default(),
             self.name()
@@ -249,6 +257,12 @@ impl Call {
         if patched["kind"] != self.kind.kind {
             return Err(self.wrong_kind(&patched));
         }
+        if self.kind.habits.is_custom && patched["apiVersion"] != self.api_version {
+            self.warn_of_version(text_of(&patched, "apiVersion"));
+            let why = format!("must be {}", self.api_version);
+            let cause = Cause::invalid("apiVersion", &patched["apiVersion"], why);
+            return Err(form.invalid(name(&patched), &[cause]));
+        }
         patched["apiVersion"] = json!(self.api_version);
         let (object, warnings) = form.read_patched(patched, strictness)?;
         self.warn(warnings);
@@ -287,6 +301,8 @@ impl Call {
             // The real server looks twice.
             causes.extend([cause(), cause()]);
         }
+        // The real server looks twice.
+        causes.extend(new_finalizers(object, old));
         causes.extend(new_finalizers(object, old));
         causes.extend(form.validate(object, Some(old), subresource));
         if !causes.is_empty() {
@@ -348,7 +364,7 @@ fn new_finalizers(object: &Value, old: &Value) -> Option<Cause> {
 
 /// What no client changes.
 fn keep(object: &mut Value, old: &Value) {
-    for field in ["creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+    for field in KEPT {
         match old["metadata"].get(field) {
             Some(value) => object["metadata"][field] = value.clone(),
             None => unset(object, field),

@@ -50,7 +50,7 @@ fn index(kinds: &Kinds) -> Value {
 
 fn document(kinds: &Kinds, group: &str, version: &str) -> Answer {
     let served = by_group(kinds).remove(group).and_then(|mut versions| versions.remove(version));
-    let Some(served) = served else { return Answer::no_page() };
+    let Some(served) = served else { return Answer::Bare(404) };
     let schemas: Map<String, Value> =
         served.iter().map(|(kind, version)| (name(kind, version), schema(kind, version))).collect();
     let body = json!({

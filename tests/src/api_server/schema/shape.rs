@@ -82,7 +82,7 @@ pub(super) fn default(schema: &Value, value: &mut Value) {
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| self::default(&schema["items"], item)),
+        Value::Array(items) => items.iter_mut().for_each(|item| default(&schema["items"], item)),
         _ => {}
     }
 }

@@ -17,7 +17,10 @@ pub(super) fn check(schema: &Value, value: &Value, old: Option<&Value>, path: &s
     }
     if let Some(cause) = mistyped(schema, value, place) {
         causes.extend(cause);
-        return;
+        // A fraction is still a number, whose bounds are looked at.
+        if !(schema["type"] == "integer" && value.is_f64()) {
+            return;
+        }
     }
     if let Some(cause) = none_of(schema, value, place) {
         causes.push(cause);

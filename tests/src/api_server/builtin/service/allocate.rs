@@ -27,7 +27,9 @@ pub(in crate::api_server) fn allocate(
     let before = old.map(|old| taken_ports(std::slice::from_ref(old))).unwrap_or_default();
     let mut causes = Vec::new();
     let give = has_node_ports(new);
-    for (place, port) in new["spec"]["ports"].as_array_mut().into_iter().flatten().enumerate() {
+    for (place, port) in
+        new.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten().enumerate()
+    {
         let protocol = port["protocol"].as_str().unwrap_or_default().to_owned();
         match port["nodePort"].as_i64() {
             Some(number) => {

@@ -78,7 +78,7 @@ fn agree_on_addresses(new: &mut Value, old: Option<&Value>) {
     let (old_first, old_all) = old.map_or_else(Default::default, |old| {
         (text(old, "clusterIP").to_owned(), list(old, "clusterIPs").to_vec())
     });
-    let Some(spec) = new["spec"].as_object_mut() else { return };
+    let Some(spec) = new.pointer_mut("/spec").and_then(Value::as_object_mut) else { return };
     if old.is_none() || old_first.is_empty() {
         if !first.is_empty() && all.is_empty() {
             spec.insert("clusterIPs".to_owned(), json!([first]));
@@ -108,7 +108,9 @@ fn keep_allocated(new: &mut Value, old: Option<&Value>) {
         for name in ["clusterIP", "clusterIPs"] {
             if new["spec"].get(name).is_none() && text(new, "clusterIP") != "None" {
                 let kept = old["spec"].get(name).cloned();
-                if let (Some(spec), Some(kept)) = (new["spec"].as_object_mut(), kept) {
+                if let (Some(spec), Some(kept)) =
+                    (new.pointer_mut("/spec").and_then(Value::as_object_mut), kept)
+                {
                     spec.insert(name.to_owned(), kept);
                 }
             }
@@ -122,7 +124,7 @@ fn keep_allocated(new: &mut Value, old: Option<&Value>) {
     if has_node_ports(old) && has_node_ports(new) {
         let named: Vec<Value> =
             list(new, "ports").iter().filter_map(|port| port.get("nodePort")).cloned().collect();
-        for port in new["spec"]["ports"].as_array_mut().into_iter().flatten() {
+        for port in new.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten() {
             let same =
                 |other: &&Value| other["port"] == port["port"] && other["protocol"] == port["protocol"];
             let kept = list(old, "ports").iter().find(same).and_then(|other| other.get("nodePort"));
@@ -156,7 +158,7 @@ fn drop_of_type(new: &mut Value, old: &Value) {
     }
     let ports_go = has_node_ports(old) && !has_node_ports(new) && text(new, "type") != "LoadBalancer";
     let ports_go = ports_go && node_ports(new) == node_ports(old);
-    let Some(spec) = new["spec"].as_object_mut() else { return };
+    let Some(spec) = new.pointer_mut("/spec").and_then(Value::as_object_mut) else { return };
     for name in gone {
         set(spec, name, None);
     }
@@ -177,7 +179,7 @@ fn go_back_to_one(new: &mut Value, old: &Value) {
     }
     for name in ["clusterIPs", "ipFamilies"] {
         if new["spec"].get(name) == old["spec"].get(name)
-            && let Some(items) = new["spec"][name].as_array_mut()
+            && let Some(items) = new.pointer_mut(&format!("/spec/{name}")).and_then(Value::as_array_mut)
         {
             items.truncate(1);
         }
