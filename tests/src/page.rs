@@ -124,6 +124,16 @@ impl Shell {
         Ok((output.status.success(), String::from_utf8_lossy(&printed).into_owned()))
     }
 
+    /// Waits until all definitions are served, which is a moment after they were taken. Before one has any condition,
+    /// kubectl gives up at once.
+    ///
+    /// # Errors
+    /// When they are not served in time.
+    pub fn until_served(&self) -> Result<()> {
+        let wait = "kubectl wait --for=condition=Established crd --all --timeout=20s";
+        self.run(&format!("for try in {{1..50}}; do {wait} && exit; sleep 0.1; done; exit 1")).map(drop)
+    }
+
     /// The steps that have not been run.
     #[must_use]
     pub fn left(&self) -> Vec<&str> {

@@ -76,6 +76,7 @@ async fn kinds_explain_themselves_and_show_metallbs_columns() -> Result<()> {
     let cluster = Cluster::empty()?;
     let shell = shell(&clients, &cluster)?;
     shell.run(CRDS)?;
+    shell.until_served()?;
     for field in
         ["ipaddresspools.spec.serviceAllocation.priority", "bgppeers.spec.passwordSecret", "bfdprofiles.spec"]
     {
@@ -138,6 +139,7 @@ async fn a_typing_error_is_refused_and_anothers_field_is_a_conflict() -> Result<
     let cluster = Cluster::empty()?;
     let shell = shell(&clients, &cluster)?;
     shell.run(CRDS)?;
+    shell.until_served()?;
     let pool = |spec: &str| {
         format!(
             "'{{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {{name: p, namespace: default}}, spec: {{{spec}}}}}'"
@@ -164,6 +166,7 @@ async fn helm_installs_upgrades_and_uninstalls_and_definitions_stay() -> Result<
     let shell = shell(&clients, &cluster)?;
     // The same definitions, by another hand, are no conflict.
     shell.run(CRDS)?;
+    shell.until_served()?;
     for (release, namespace) in [("fairlead", "metallb-system"), ("fairlead", "second")] {
         shell.run(&format!(
             "helm install {release} deploy/chart/fairlead --namespace {namespace} --create-namespace --set loadBalancerClass=a.example/{namespace}"
@@ -179,7 +182,7 @@ async fn helm_installs_upgrades_and_uninstalls_and_definitions_stay() -> Result<
     );
     shell.run("helm rollback fairlead 1 --namespace second")?;
     ensure!(!shell.run(shown)?.contains("--ignore-exclude-lb"));
-    shell.run("helm uninstall fairlead --namespace second")?;
+    shell.run("helm uninstall fairlead --namespace second --wait")?;
     let kinds = "clusterroles,clusterrolebindings,validatingwebhookconfigurations,namespaces";
     let left = shell.run(&format!("kubectl get {kinds} --output name"))?;
     ensure!(!left.contains("second-webhook") && !left.contains(".second"), "{left}");
@@ -189,7 +192,7 @@ async fn helm_installs_upgrades_and_uninstalls_and_definitions_stay() -> Result<
         ),
         "{left}"
     );
-    shell.run("helm uninstall fairlead --namespace metallb-system")?;
+    shell.run("helm uninstall fairlead --namespace metallb-system --wait")?;
     let left = shell.run(
         "kubectl get validatingwebhookconfigurations,deployments,daemonsets --all-namespaces --output name",
     )?;

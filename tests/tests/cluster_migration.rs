@@ -49,6 +49,7 @@ impl Scene {
         let webhook = Webhook::start().await?;
         fs::write(shell.checkout().join("metallb.yaml"), metallb::manifest()?)?;
         shell.run("kubectl apply --filename metallb.yaml")?;
+        shell.until_served()?;
         let scene = Self { cluster, shell, webhook };
         scene.metallb_runs()?;
         scene.write(CONFIGURED)?;
