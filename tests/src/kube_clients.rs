@@ -51,8 +51,7 @@ impl Outcome {
 }
 
 impl KubeClients {
-    /// `None` where this machine does not have them: then the test `name` is skipped, and says so past the capture of
-    /// the test runner.
+    /// `None` where this machine does not have them: then the test `name` is skipped, and says so.
     #[must_use]
     pub fn or_skip(name: &str) -> Option<Self> {
         let directory = env::var_os(DIRECTORY).map(PathBuf::from);
@@ -63,7 +62,7 @@ impl KubeClients {
             }
             Some(directory) => return Some(Self(directory.clone())),
         };
-        let _ = writeln!(std::io::stderr(), "test {name} ... skipped: {reason}");
+        skipped(name, &reason);
         None
     }
 
@@ -84,6 +83,22 @@ impl KubeClients {
     pub fn directory(&self) -> &Path {
         &self.0
     }
+}
+
+/// A program of the machine. `None` where there is none: then the test `name` is skipped, and says so.
+#[must_use]
+pub fn program_or_skip(program: &str, name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file());
+    if found.is_none() {
+        skipped(name, &format!("there is no {program}; `cargo xtask setup` installs it"));
+    }
+    found
+}
+
+/// Past the capture of the test runner.
+fn skipped(name: &str, reason: &str) {
+    let _ = writeln!(std::io::stderr(), "test {name} ... skipped: {reason}");
 }
 
 /// Runs a command at the root of the source tree, with `HOME` in a directory of the test's own, to its end.

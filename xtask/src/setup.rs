@@ -40,11 +40,13 @@ pub(crate) enum Part {
     Routers,
     /// The clients of an API server that users have: kubectl, helm.
     KubeClients,
+    /// What judges alerts.
+    Promtool,
 }
 
 impl Part {
     /// In the order in which they are provided.
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Components,
         Self::BpfCore,
         Self::BpfLinker,
@@ -54,6 +56,7 @@ impl Part {
         Self::Lab,
         Self::Routers,
         Self::KubeClients,
+        Self::Promtool,
     ];
 
     fn name(self) -> String {
@@ -67,6 +70,7 @@ impl Part {
             Self::Lab => "programs of the lab".to_owned(),
             Self::Routers => "routers of the lab".to_owned(),
             Self::KubeClients => "kubectl, helm".to_owned(),
+            Self::Promtool => "promtool".to_owned(),
         }
     }
 
@@ -82,6 +86,7 @@ impl Part {
             Self::Lab => Ok(lab::missing(lab::HOSTS)),
             Self::Routers => Ok(lab::missing(lab::ROUTERS)),
             Self::KubeClients => kube_clients::missing(),
+            Self::Promtool => Ok(lab::missing(lab::ALERTS)),
         }
     }
 
@@ -94,6 +99,7 @@ impl Part {
             Self::Lab => Ok(lab::packages(lab::HOSTS)),
             Self::Routers => Ok(lab::packages(lab::ROUTERS)),
             Self::KubeClients => kube_clients::packages(),
+            Self::Promtool => Ok(lab::packages(lab::ALERTS)),
         }
     }
 
@@ -106,7 +112,7 @@ impl Part {
             Self::CargoDeny => cargo_tool::DENY.install(),
             Self::CargoFuzz => cargo_tool::FUZZ.install(),
             Self::KubeClients => kube_clients::install(),
-            Self::Lab | Self::Routers => bail!("its packages are not installed"),
+            Self::Lab | Self::Routers | Self::Promtool => bail!("its packages are not installed"),
         }
     }
 }
