@@ -45,6 +45,7 @@ impl Cluster {
     pub async fn start() -> Result<Self> {
         let store = Arc::new(Store::default());
         definitions().iter().try_for_each(|definition| store.put(definition))?;
+        store.put(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}))?;
         let server = ApiServer::start(Arc::clone(&store), "127.0.0.1:0".parse()?)?;
         let directory = TempDir::with_prefix("fairlead-cluster-")?;
         std::fs::write(directory.path().join("kubeconfig"), server.kubeconfig())?;

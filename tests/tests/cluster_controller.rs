@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Result;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use fairlead_tests::cluster::{Cluster, NAMESPACE, eventually};
 use serde_json::json;
 
@@ -29,7 +31,8 @@ async fn the_key_of_the_flow_hash_is_made_once() -> Result<()> {
     let cluster = Cluster::start().await?;
     let key = || {
         let secret = cluster.store.get("", "secrets", NAMESPACE, "fairlead-hash-key")?;
-        Some(secret["stringData"]["key"].as_str()?.to_owned())
+        let key = STANDARD.decode(secret["data"]["key"].as_str()?).ok()?;
+        String::from_utf8(key).ok()
     };
     let first = cluster.controller("one")?;
     eventually("the key is made", SOON, || key().is_some()).await?;
@@ -68,7 +71,7 @@ async fn addresses_are_given_told_and_counted() -> Result<()> {
     assert!(cluster.addresses("shop", "never").is_empty() && cluster.addresses("shop", "theirs").is_empty());
     let single = cluster.store.get("", "services", "shop", "single").unwrap_or_default();
     assert_eq!(single["metadata"]["annotations"]["metallb.io/ip-allocated-from-pool"], "a");
-    assert_eq!(single["status"]["loadBalancer"]["ingress"], json!([{"ip": "192.0.2.1"}]), "and no ipMode");
+    assert_eq!(single["status"]["loadBalancer"]["ingress"], json!([{"ip": "192.0.2.1", "ipMode": "VIP"}]));
 
     eventually("Events are told", SOON, || {
         ["single", "never", "old"].map(|name| cluster.events(name).len()) == [1, 1, 2]

@@ -20,7 +20,7 @@ const QUIET: Duration = Duration::from_millis(500);
 #[tokio::test]
 async fn a_change_is_one_object_and_all_others_are_the_same_values() -> Result<()> {
     const SERVICES: usize = 500;
-    let cluster = Cluster::start().await?;
+    let cluster = cluster().await?;
     for i in 0..SERVICES {
         cluster.store.put(&service(i, 80))?;
         cluster.store.put(&slice(i, true))?;
@@ -41,7 +41,7 @@ async fn a_change_is_one_object_and_all_others_are_the_same_values() -> Result<(
 
 #[tokio::test]
 async fn what_nobody_reads_wakes_nobody() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = cluster().await?;
     cluster.store.put(&node("2026-11-21T08:00:00Z", "True"))?;
     cluster.store.put(&service(1, 80))?;
     let mut source = open(&cluster).await?;
@@ -57,7 +57,7 @@ async fn what_nobody_reads_wakes_nobody() -> Result<()> {
 
 #[tokio::test]
 async fn a_server_that_does_not_stream_lists_is_asked_for_whole_ones() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = cluster().await?;
     cluster.store.refuse_streams();
     cluster.store.put(&service(1, 80))?;
     let mut source = open(&cluster).await?;
@@ -69,7 +69,7 @@ async fn a_server_that_does_not_stream_lists_is_asked_for_whole_ones() -> Result
 
 #[tokio::test]
 async fn an_object_that_becomes_wrong_stays_as_it_was_right() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = cluster().await?;
     cluster.store.put(&service(1, 80))?;
     let mut source = open(&cluster).await?;
     let first = read(&mut source).await?;
@@ -82,7 +82,7 @@ async fn an_object_that_becomes_wrong_stays_as_it_was_right() -> Result<()> {
 
 #[tokio::test]
 async fn of_configuration_that_cannot_be_read_it_is_said_that_it_stays() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = cluster().await?;
     cluster.store.put(&pool(&json!(["192.0.2.0/24"])))?;
     let mut source = open(&cluster).await?;
     let first = read(&mut source).await?;
@@ -98,7 +98,7 @@ async fn of_configuration_that_cannot_be_read_it_is_said_that_it_stays() -> Resu
 
 #[tokio::test]
 async fn what_was_accepted_stands_in_for_what_an_agent_that_starts_cannot_read() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = cluster().await?;
     let place = tempfile::TempDir::new()?;
     let path = place.path().join("accepted.json");
     let pools = |snapshot: &Snapshot| Model::build(&snapshot.objects, None).0.pools.iter().count();
@@ -124,6 +124,13 @@ async fn what_was_accepted_stands_in_for_what_an_agent_that_starts_cannot_read()
     accepted.complete(&mut third);
     ensure!(pools(&third) == 0 && third.problems.is_empty(), "{:?}", third.problems);
     Ok(())
+}
+
+/// A cluster without the Service that every cluster has.
+async fn cluster() -> Result<Cluster> {
+    let cluster = Cluster::start().await?;
+    cluster.store.remove("", "services", "default", "kubernetes");
+    Ok(cluster)
 }
 
 async fn open(cluster: &Cluster) -> Result<Source> {

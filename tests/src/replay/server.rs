@@ -1,17 +1,15 @@
 //! The server that a recording is replayed against.
 
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use serde_json::{Value, json};
+use anyhow::Result;
+use serde_json::json;
 use tokio::time::sleep;
 
 use super::client::Client;
 use super::recording::Recording;
-use crate::api_server::{ApiServer, Store};
+use crate::api_server::{ApiServer, Store, definitions, status_definitions};
 
 /// Of an administrator.
 const TOKEN: &str = "administrator";
@@ -27,8 +25,8 @@ pub(super) struct Server {
 impl Server {
     pub(super) async fn start(recording: &Recording) -> Result<Self> {
         let store = Arc::new(Store::default());
-        for definition in definitions()? {
-            store.put(&definition)?;
+        for definition in definitions().iter().chain(&status_definitions()) {
+            store.put(definition)?;
         }
         store.protect(TOKEN, recording.server.is_none());
         if recording.server.as_deref() == Some("compacts") {
@@ -68,18 +66,4 @@ impl Server {
             sleep(Duration::from_millis(100).max(Duration::from_secs_f64(seconds.min(1.1)))).await;
         }
     }
-}
-
-fn definitions() -> Result<Vec<Value>> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/crds");
-    let mut all = Vec::new();
-    for entry in fs::read_dir(&directory)? {
-        let path = entry?.path();
-        let text = fs::read_to_string(&path)?;
-        let object: Value = serde_yaml_ng::from_str(&text).with_context(|| path.display().to_string())?;
-        if object["kind"] == "CustomResourceDefinition" {
-            all.push(object);
-        }
-    }
-    Ok(all)
 }

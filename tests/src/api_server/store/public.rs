@@ -45,7 +45,8 @@ impl Default for Store {
 
 impl Store {
     /// Puts an object, as if it had been there before the server: nothing is checked. It is there afterwards with its
-    /// status, if it brings one.
+    /// namespace, with what is filled in if it is of a kind that is always there, and with its status, if it brings
+    /// one.
     ///
     /// # Errors
     /// When it is of a kind that is not known: its definition must be there first.
@@ -60,12 +61,17 @@ impl Store {
         let known = known.with_context(|| format!("there is no kind {api_version} {kind}"))?;
         let namespace = known.namespaced.then(|| text("/metadata/namespace").unwrap_or("default"));
         let key = super::key(&known, namespace, name);
+        inner.provide(namespace);
         let before = inner.objects.get(&key).cloned();
         let mut after = shape::to_storage(&known, object.clone());
         if let (Some(before), None) = (&before, object.get("status"))
             && let Some(status) = before.get("status")
         {
             after["status"] = status.clone();
+        }
+        let form = known.stored().and_then(|version| version.form.as_ref());
+        if let Some(form) = form.filter(|_| !known.habits.is_custom) {
+            form.default(&mut after);
         }
         complete(&mut after, before.as_deref(), namespace);
         if before.as_deref() == Some(&after) {
@@ -158,6 +164,19 @@ impl Store {
     /// Is from now on as a server before Kubernetes 1.32, which refuses to stream a list.
     pub fn refuse_streams(&self) {
         self.streams.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Inner {
+    /// Makes a namespace that is not there.
+    fn provide(&mut self, namespace: Option<&str>) {
+        let Some(name) = namespace else { return };
+        let key = key("", "namespaces", "", name);
+        if !self.objects.contains_key(&key) {
+            let mut namespace = definition::namespace(name);
+            complete(&mut namespace, None, None);
+            self.put(&key, namespace);
+        }
     }
 }
 
