@@ -38,9 +38,8 @@ impl Writer {
     /// Writes what was decided, for as long as this one leads.
     pub(super) async fn write(&mut self, decided: &Decided, leading: &watch::Receiver<bool>) -> Outcome {
         let mut outcome = Outcome { services: BTreeMap::new(), complete: true };
-        let is_clear = |change: &Change| *change == Change::Clear;
         let (clear, give): (Vec<_>, Vec<_>) =
-            decided.changes.iter().partition(|(_, change)| is_clear(change));
+            decided.changes.iter().partition(|(_, change)| change.is_clear());
         let client = &self.client;
         for changes in [clear, give] {
             let writes = changes.into_iter().map(|(name, change)| async move {
@@ -94,7 +93,7 @@ async fn service(client: &Client, name: &ServiceName, change: &Change) -> Option
     let services = Api::<Service>::namespaced(client.clone(), &name.namespace);
     let written = match change {
         Change::Give { addresses, pool } => give(&services, &name.name, addresses, pool).await,
-        Change::Clear => clear(&services, &name.name).await,
+        Change::Clear { last } => clear(&services, &name.name, last).await,
     };
     match written {
         Ok(service) => {
@@ -110,7 +109,7 @@ async fn service(client: &Client, name: &ServiceName, change: &Change) -> Option
     }
 }
 
-/// The annotation goes with the status, as API servers take metadata with it: whoever waits for the address finds the
+/// The annotations go with the status, as API servers take metadata with it: whoever waits for the address finds the
 /// annotation, and the controller needs no right to change Services otherwise.
 async fn give(
     services: &Api<Service>,
@@ -121,7 +120,10 @@ async fn give(
     let ingress: Vec<_> = addresses.iter().map(|ip| json!({"ip": ip})).collect();
     let both = json!({
         "apiVersion": "v1", "kind": "Service",
-        "metadata": {"annotations": {(Change::ANNOTATION): pool.name}},
+        "metadata": {"annotations": {
+            (Change::ANNOTATION): pool.name,
+            (Change::LAST_ADDRESSES): list(addresses),
+        }},
         "status": {"loadBalancer": {"ingress": ingress}},
     });
     let params = PatchParams::apply(MANAGER).force();
@@ -129,11 +131,18 @@ async fn give(
 }
 
 /// By a merge, which takes away what another manager has written as well.
-async fn clear(services: &Api<Service>, name: &str) -> kube::Result<Service> {
+async fn clear(services: &Api<Service>, name: &str, last: &[IpAddr]) -> kube::Result<Service> {
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
     let both = json!({
-        "metadata": {"annotations": {(Change::ANNOTATION): null}},
+        "metadata": {"annotations": {
+            (Change::ANNOTATION): null,
+            (Change::LAST_ADDRESSES): (!last.is_empty()).then(|| list(last)),
+        }},
         "status": {"loadBalancer": {"ingress": null}},
     });
     services.patch_status(name, &params, &Patch::Merge(&both)).await
+}
+
+fn list(addresses: &[IpAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
