@@ -13,6 +13,7 @@ const CONFIGURATION: &str = "fairlead-webhook-configuration";
 
 /// Writes a pool, and has a Service get an address from it, with what is installed now.
 async fn works(cluster: &Cluster, shell: &Shell, name: &str, pool: &str) -> Result<()> {
+    shell.until_served()?;
     let controller = cluster.run_deployment(NAMESPACE, "fairlead-controller")?;
     let bundle = || {
         let group = "admissionregistration.k8s.io";
