@@ -72,8 +72,11 @@ fn version(kind: &Kind, version: &Version) -> Value {
         "storage": version.successor.is_none(),
         "schema": {"openAPIV3Schema": schema(kind, version)},
         "subresources": {"status": {}},
-        "additionalPrinterColumns": columns,
     });
+    // A server drops an empty list, and whoever applies it again has a conflict with itself.
+    if !columns.is_empty() {
+        value["additionalPrinterColumns"] = columns.into();
+    }
     if let Some(successor) = version.successor {
         value["deprecated"] = true.into();
         value["deprecationWarning"] =

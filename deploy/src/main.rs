@@ -20,7 +20,10 @@ enum Verb {
     /// The definitions of the kinds
     Crds,
     /// Plain manifests, from the chart
-    Manifests,
+    Manifests {
+        /// The Helm that renders it
+        helm: PathBuf,
+    },
     /// The image, of a static program
     Image {
         /// The program
@@ -43,7 +46,7 @@ fn main() -> ExitCode {
 fn perform(verb: &Verb) -> Result<()> {
     let files = match verb {
         Verb::Crds => crds::files()?,
-        Verb::Manifests => manifests::files()?,
+        Verb::Manifests { helm } => manifests::files(helm)?,
         Verb::Image { program, archive } => return image::make(program, archive),
     };
     for path in output::write(&files, output::root())? {

@@ -1,32 +1,34 @@
 //! Plain manifests: what the chart makes of its own values.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::chart::{self, Chart};
+use crate::chart;
 use crate::output::{self, Files};
 
 /// Where the objects go that MetalLB's users have: so their pools and peers are found where they are.
 pub const NAMESPACE: &str = "metallb-system";
-/// What a release is called that Helm has not made.
+/// The release that the chart is rendered for.
 const RELEASE: &str = "fairlead";
 /// First line of each file.
 const HEAD: &str = "# Made by `cargo xtask manifests` from deploy/chart/fairlead.\n";
 
-/// A file for each template of the chart that makes objects, one for the namespace, and one that names them all.
+/// With this Helm, a file for each template of the chart that makes objects, one for the namespace, and one that names them all.
 ///
 /// # Errors
 /// When the chart cannot be rendered.
-pub fn files() -> Result<Files> {
-    let chart = Chart::read(&output::root().join("chart/fairlead"))?;
-    let values = chart.values(&json!({}));
+pub fn files(helm: &Path) -> Result<Files> {
     let mut files = Files::new();
     files.insert("manifests/namespace.yaml".into(), file(&[namespace()])?);
-    for (name, text) in chart.render(RELEASE, NAMESPACE, &values)? {
-        let objects = if name.ends_with(".yaml") { chart::objects(&text)? } else { Vec::new() };
-        if !objects.is_empty() {
-            files.insert(format!("manifests/{name}").into(), file(&objects)?);
-        }
+    let mut by_template: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for (template, object) in chart::render(helm, RELEASE, NAMESPACE, &json!({}))? {
+        by_template.entry(template).or_default().push(object);
+    }
+    for (template, objects) in by_template {
+        files.insert(format!("manifests/{template}").into(), file(&objects)?);
     }
     let names = files.keys().filter_map(|path| path.file_name()?.to_str());
     let resources: Vec<&str> = std::iter::once("../crds").chain(names).collect();

@@ -115,7 +115,8 @@ async fn answer(client: &Client, options: &Options, limits: Limits) {
     let namespace = options.namespace.clone();
     let secret_namespace = options.webhook.secret_namespace.clone().unwrap_or_else(|| namespace.clone());
     let port = options.webhook.port;
-    Webhook { client: client.clone(), namespace, secret_namespace, port, limits }.run().await;
+    let configuration = options.webhook.configuration.clone();
+    Webhook { client: client.clone(), namespace, configuration, secret_namespace, port, limits }.run().await;
 }
 
 /// Does what only the leader does.

@@ -21,7 +21,7 @@ use crate::kube::cluster::{self, Cluster};
 use identity::Identity;
 use server::Server;
 
-/// Name of the ValidatingWebhookConfiguration.
+/// Name of the ValidatingWebhookConfiguration, where no other is given.
 pub const CONFIGURATION: &str = "fairlead-webhook-configuration";
 /// Name of the Service that leads API servers to the controllers.
 pub const SERVICE: &str = "fairlead-webhook-service";
@@ -48,6 +48,8 @@ pub struct Options {
     pub mode: Mode,
     /// Port that it listens on.
     pub port: u16,
+    /// Name of the ValidatingWebhookConfiguration.
+    pub configuration: String,
     /// Namespace of the Secret; `None` for that of all else.
     pub secret_namespace: Option<String>,
 }
@@ -58,6 +60,8 @@ pub struct Webhook {
     pub client: Client,
     /// Namespace in which objects of `metallb.io` count.
     pub namespace: String,
+    /// Name of the ValidatingWebhookConfiguration.
+    pub configuration: String,
     /// Namespace of the Secret: another one is out of reach of whoever may get Secrets beside the agents.
     pub secret_namespace: String,
     /// Port that it listens on.
@@ -73,6 +77,7 @@ impl Webhook {
         let identity = Identity {
             client: self.client.clone(),
             namespace: self.namespace.clone(),
+            configuration: self.configuration,
             secret_namespace: self.secret_namespace,
         };
         let cluster = Cluster::watch(&self.client, &cluster::CONFIGURATION, &self.namespace);

@@ -34,6 +34,7 @@ mod merge;
 mod negotiate;
 mod objects;
 mod patch;
+mod protobuf;
 mod refusal;
 mod request;
 mod respond;

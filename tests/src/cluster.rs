@@ -1,5 +1,7 @@
 //! A cluster without machines: an API server in this process, and controllers as processes of their own.
 
+mod deployed;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};

@@ -4,7 +4,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 
-use crate::setup::{self, Part, musl};
+use crate::setup::{self, Part, kube_clients, musl};
 use crate::{ebpf, process, workspace};
 
 /// The definitions of the kinds.
@@ -14,7 +14,9 @@ pub(crate) fn crds() -> Result<ExitCode> {
 
 /// Plain manifests.
 pub(crate) fn manifests() -> Result<ExitCode> {
-    make("manifests")
+    setup::ensure(&[Part::KubeClients])?;
+    let helm = kube_clients::directory()?.join("helm");
+    Ok(ExitCode::from(process::code(cargo_run().arg("manifests").arg(helm))?))
 }
 
 /// The image, of a program that needs nothing but a kernel.

@@ -2,6 +2,7 @@
 
 mod totals;
 
+use std::env;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use anyhow::{Result, ensure};
 use clap::ValueEnum;
 
 use crate::lanes::totals::Totals;
-use crate::setup::Part;
+use crate::setup::{Part, kube_clients};
 use crate::{ebpf, machine, process, setup, table, tidy, workspace};
 
 /// A group of tests that need the same of a machine.
@@ -67,6 +68,14 @@ impl Lane {
         }
     }
 
+    /// What some tests of the lane need, and are skipped without.
+    const fn optional_parts(self) -> &'static [Part] {
+        match self {
+            Self::Cluster => &[Part::KubeClients, Part::Promtool],
+            _ => &[],
+        }
+    }
+
     fn run(self, args: &[String]) -> Result<Totals> {
         match self {
             Self::Tidy => {
@@ -93,9 +102,23 @@ pub(crate) fn run(asked: &[Lane], args: &[String]) -> Result<ExitCode> {
     );
     for lane in &lanes {
         setup::ensure(lane.parts())?;
+        provide_optional(*lane)?;
     }
     let results: Vec<(Lane, Totals, Duration)> = lanes.into_iter().map(|lane| timed(lane, args)).collect();
     Ok(summary(&results))
+}
+
+/// A machine that cannot have them runs the other tests; continuous integration has to have them.
+fn provide_optional(lane: Lane) -> Result<()> {
+    for part in lane.optional_parts() {
+        match setup::ensure(&[*part]) {
+            Err(error) if env::var_os("CI").is_none() => {
+                eprintln!("xtask: the tests that need it are skipped: {error:#}");
+            }
+            result => result?,
+        }
+    }
+    Ok(())
 }
 
 fn in_order(asked: &[Lane]) -> Vec<Lane> {
@@ -155,6 +178,7 @@ fn release_tests(targets: &str, args: &[String]) -> Result<Totals> {
     let mut cargo = cargo_test();
     cargo.args(["--package", "fairlead-tests", "--release", "--test", targets]);
     cargo.env("FAIRLEAD_BIN", workspace::release("fairlead"));
+    cargo.env("FAIRLEAD_KUBE_CLIENTS", kube_clients::directory()?);
     tests(cargo, args)
 }
 

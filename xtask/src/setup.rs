@@ -5,6 +5,7 @@
 
 pub(crate) mod bpf_core;
 pub(crate) mod cargo_tool;
+pub(crate) mod kube_clients;
 mod lab;
 pub(crate) mod linker;
 pub(crate) mod musl;
@@ -37,11 +38,15 @@ pub(crate) enum Part {
     Lab,
     /// The routers beside Fairlead: FRR, BIRD, GoBGP, ExaBGP.
     Routers,
+    /// The clients of an API server that users have: kubectl, helm.
+    KubeClients,
+    /// What judges alerts.
+    Promtool,
 }
 
 impl Part {
     /// In the order in which they are provided.
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Components,
         Self::BpfCore,
         Self::BpfLinker,
@@ -50,6 +55,8 @@ impl Part {
         Self::CargoFuzz,
         Self::Lab,
         Self::Routers,
+        Self::KubeClients,
+        Self::Promtool,
     ];
 
     fn name(self) -> String {
@@ -62,6 +69,8 @@ impl Part {
             Self::CargoFuzz => cargo_tool::FUZZ.title(),
             Self::Lab => "programs of the lab".to_owned(),
             Self::Routers => "routers of the lab".to_owned(),
+            Self::KubeClients => "kubectl, helm".to_owned(),
+            Self::Promtool => "promtool".to_owned(),
         }
     }
 
@@ -76,6 +85,8 @@ impl Part {
             Self::CargoFuzz => cargo_tool::FUZZ.missing(),
             Self::Lab => Ok(lab::missing(lab::HOSTS)),
             Self::Routers => Ok(lab::missing(lab::ROUTERS)),
+            Self::KubeClients => kube_clients::missing(),
+            Self::Promtool => Ok(lab::missing(lab::ALERTS)),
         }
     }
 
@@ -87,6 +98,8 @@ impl Part {
             Self::StaticTarget => Ok(musl::packages()),
             Self::Lab => Ok(lab::packages(lab::HOSTS)),
             Self::Routers => Ok(lab::packages(lab::ROUTERS)),
+            Self::KubeClients => kube_clients::packages(),
+            Self::Promtool => Ok(lab::packages(lab::ALERTS)),
         }
     }
 
@@ -98,7 +111,8 @@ impl Part {
             Self::StaticTarget => musl::install(),
             Self::CargoDeny => cargo_tool::DENY.install(),
             Self::CargoFuzz => cargo_tool::FUZZ.install(),
-            Self::Lab | Self::Routers => bail!("its packages are not installed"),
+            Self::KubeClients => kube_clients::install(),
+            Self::Lab | Self::Routers | Self::Promtool => bail!("its packages are not installed"),
         }
     }
 }

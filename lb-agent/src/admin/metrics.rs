@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use lb_bfd::state::State as BfdState;
 use lb_bgp::session::State as BgpState;
+use lb_plan::model::NodeName;
 use prometheus::{
     GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TEXT_FORMAT, TextEncoder,
 };
@@ -79,7 +80,7 @@ const BGP: [Metric<Viewed>; 13] = [
     ("metallb_bgp_total_received", "Messages received", Counter, |it| it.view.counters.received.total()),
 ];
 
-const BFD: [Metric<BfdViewed>; 7] = [
+const BFD: [Metric<BfdViewed>; 8] = [
     ("metallb_bfd_session_up", "Whether the session is up", Gauge, |it| {
         u64::from(it.view.state == BfdState::Up)
     }),
@@ -93,6 +94,13 @@ const BFD: [Metric<BfdViewed>; 7] = [
     ("metallb_bfd_session_down_events", "Times that the session went down", Counter, |it| {
         it.view.counters.down_events
     }),
+    // In FRR these go to its daemon zebra.
+    (
+        "metallb_bfd_zebra_notifications",
+        "Times that BGP was notified of the session's state",
+        Counter,
+        |it| it.view.counters.up_events.saturating_add(it.view.counters.down_events),
+    ),
 ];
 
 /// A metric of the whole agent: its name, what it says, what it is, and how it is read.
@@ -269,7 +277,7 @@ fn single(
 }
 
 /// The addresses that are advertised to a router, or will be when its session is up: not those of a family that was not
-/// negotiated.
+/// negotiated. And those for which this node answers ARP.
 fn announced(registry: &Registry, view: &SpeakerView, state: &State) -> Result<(), prometheus::Error> {
     let options = Opts::new("metallb_speaker_announced", "Addresses of Services that this node announces");
     let gauges = IntGaugeVec::new(options, &["service", "protocol", "node", "ip"])?;
@@ -279,6 +287,14 @@ fn announced(registry: &Registry, view: &SpeakerView, state: &State) -> Result<(
             |address: &&IpAddr| announced.peers.iter().any(|peer| view.may_advertise(peer, **address));
         for address in announced.addresses.iter().filter(takes) {
             gauges.with_label_values(&[&service, "bgp", &state.node, &address.to_string()]).set(1);
+        }
+    }
+    for served in &state.services {
+        let service = format!("{}/{}", served.service.namespace, served.service.name);
+        let is_own = |name: &NodeName| name.as_str() == state.node;
+        // An address is there with each port of its Service.
+        for vip in served.vips.iter().filter(|vip| vip.announcer.as_ref().is_some_and(is_own)) {
+            gauges.with_label_values(&[&service, "layer2", &state.node, &vip.address.to_string()]).set(1);
         }
     }
     registry.register(Box::new(gauges))
@@ -315,7 +331,8 @@ mod tests {
     use lb_bfd::session::{Config, Discriminator, Hops, Profile, Session};
     use lb_bgp::session::{BackOff, Config as SessionConfig, FamilyView, NextHops, Peer, RemoteAs};
     use lb_bgp::value::{Asn, Family, HoldTime, RouterId};
-    use lb_plan::model::ServiceName;
+    use lb_plan::model::{Protocol, ServiceName, TrafficPolicy};
+    use lb_plan::plan::{ServiceState, VipState};
 
     use super::*;
     use crate::speaker::bfd::{BfdView, Watched};
@@ -419,6 +436,31 @@ mod tests {
         let mut down = up_with(&[]);
         down.view.state = BgpState::Active;
         assert_eq!(lines(down), of_both, "as soon as the session is up");
+    }
+
+    #[test]
+    fn an_address_is_announced_on_layer_2_by_the_node_that_answers_arp() {
+        let service = ServiceName { namespace: "shop".into(), name: "web".into() };
+        let vip = |last: u8, port: u16, announcer: Option<&str>| VipState {
+            address: Ipv4Addr::new(192, 0, 2, last).into(),
+            port,
+            protocol: Protocol::Tcp,
+            number: None,
+            ring: None,
+            announcer: announcer.map(Into::into),
+        };
+        let vips =
+            vec![vip(1, 80, Some("n1")), vip(1, 443, Some("n1")), vip(2, 80, Some("n2")), vip(3, 80, None)];
+        let service = ServiceState { service, policy: TrafficPolicy::Cluster, affinity: false, vips };
+        let state = State { node: "n1".into(), services: vec![service], ..State::default() };
+        let text = render(&SpeakerView::default(), &state).unwrap();
+        let lines: Vec<_> = text.lines().filter(|it| it.starts_with("metallb_speaker_announced{")).collect();
+        assert_eq!(
+            lines,
+            [
+                "metallb_speaker_announced{ip=\"192.0.2.1\",node=\"n1\",protocol=\"layer2\",service=\"shop/web\"} 1"
+            ]
+        );
     }
 
     #[test]

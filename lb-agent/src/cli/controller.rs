@@ -35,6 +35,9 @@ pub struct ControllerArgs {
     /// Port on which they are answered.
     #[arg(long, default_value_t = 9443, value_name = "PORT")]
     webhook_port: u16,
+    /// Name of the ValidatingWebhookConfiguration that gets the webhook's certificate.
+    #[arg(long, default_value = webhook::CONFIGURATION, value_name = "NAME")]
+    webhook_configuration: String,
     /// Namespace of the Secret with the webhook's certificate; without it, that of the IPAddressPools.
     #[arg(long, value_name = "NAME")]
     webhook_secret_namespace: Option<String>,
@@ -66,6 +69,7 @@ pub fn run(args: ControllerArgs) -> Result<(), Error> {
         webhook: webhook::Options {
             mode: args.webhook_mode,
             port: args.webhook_port,
+            configuration: args.webhook_configuration,
             secret_namespace: args.webhook_secret_namespace,
         },
     };

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::certificate::{Certificate, CertificateError, Standing, names};
-use super::{CONFIGURATION, RETRY, SECRET, SERVICE};
+use super::{RETRY, SECRET, SERVICE};
 
 /// How often Secret and configurations are looked at: who installs the product anew empties the configurations.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -33,6 +33,8 @@ pub(super) struct Identity {
     pub(super) client: Client,
     /// Of the webhook's Service.
     pub(super) namespace: String,
+    /// Name of the ValidatingWebhookConfiguration.
+    pub(super) configuration: String,
     pub(super) secret_namespace: String,
 }
 
@@ -91,7 +93,7 @@ impl Identity {
         let certificate = self.certificate(now()?, shown).await?;
         let mut settled = true;
         for (name, told) in [
-            (CONFIGURATION, self.tell_configuration(&certificate).await),
+            (self.configuration.as_str(), self.tell_configuration(&certificate).await),
             (DEFINITION, self.tell_definition(&certificate).await),
         ] {
             match told {
@@ -172,7 +174,7 @@ impl Identity {
             "validatingwebhookconfigurations",
         );
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
-        let Some(mut configuration) = api.get_opt(CONFIGURATION).await? else { return Ok(false) };
+        let Some(mut configuration) = api.get_opt(&self.configuration).await? else { return Ok(false) };
         let bundle = bundle(certificate);
         let webhooks = configuration.data.get_mut("webhooks").and_then(Value::as_array_mut);
         let mut stale = false;
@@ -184,7 +186,7 @@ impl Identity {
         }
         if stale {
             let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-            api.replace(CONFIGURATION, &params, &configuration).await?;
+            api.replace(&self.configuration, &params, &configuration).await?;
         }
         Ok(stale)
     }

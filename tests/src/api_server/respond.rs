@@ -71,7 +71,8 @@ async fn answer(
         return Err(error::injected(500));
     }
     let body = read(&parts.headers, body).await?;
-    let call = Call::new(Arc::clone(store), user, kind, version, target, query, parts.headers.clone());
+    let (headers, body) = super::protobuf::as_json(&parts.headers, body);
+    let call = Call::new(Arc::clone(store), user, kind, version, target, query, headers);
     let result = call.run(&parts.method, body).await;
     warnings.extend(call.take_warnings());
     let (status, object) = result?;

@@ -3,6 +3,7 @@
 mod public;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -45,6 +46,8 @@ pub struct Store {
     streams: AtomicBool,
     faults: Faults,
     users: Users,
+    /// Namespace and name of a Service → where connections to it end.
+    routes: Mutex<BTreeMap<(String, String), SocketAddr>>,
 }
 
 #[derive(Debug, Default)]

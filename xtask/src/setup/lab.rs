@@ -27,6 +27,9 @@ pub(super) const ROUTERS: &Programs = &[
     ("exabgp", "exabgp"),
 ];
 
+/// What checks rules of alerts, and runs them over made-up series.
+pub(super) const ALERTS: &Programs = &[("promtool", "prometheus")];
+
 /// What is missing.
 pub(super) fn missing(programs: &'static Programs) -> Option<String> {
     let missing: Vec<&str> = absent(programs).map(|(program, _)| program).collect();

@@ -26,8 +26,10 @@ struct Place {
     host: String,
     port: u16,
     path: String,
-    /// Where that is in truth.
-    dial: String,
+    /// What errors call the other end of the connection.
+    peer: String,
+    /// Where that is in truth; `None`: nowhere.
+    dial: Option<String>,
 }
 
 /// Sends a review to a webhook; what it has said, or why that came to nothing.
@@ -70,8 +72,14 @@ fn place(call: &Call, config: &Value) -> Result<Place, (String, String)> {
             Some((host, port)) => (host, port.parse().unwrap_or(443)),
             None => (authority, 443),
         };
-        let dial = format!("{host}:{port}");
-        return Ok(Place { host: host.to_owned(), port, path: format!("/{path}"), dial });
+        let peer = format!("{host}:{port}");
+        return Ok(Place {
+            host: host.to_owned(),
+            port,
+            path: format!("/{path}"),
+            dial: Some(peer.clone()),
+            peer,
+        });
     }
     let (namespace, name) = (text(config, "/service/namespace"), text(config, "/service/name"));
     let port =
@@ -83,18 +91,19 @@ fn place(call: &Call, config: &Value) -> Result<Place, (String, String)> {
     let inner = call.store.lock();
     let kind = inner.kinds.of("", "services").ok_or_else(missing)?;
     let service = inner.objects.get(&key(kind, Some(namespace), name)).ok_or_else(missing)?;
-    let dial = format!("{}:{port}", text(service, "/spec/clusterIP"));
-    Ok(Place { host, port, path: path.to_owned(), dial })
+    let peer = format!("{}:{port}", text(service, "/spec/clusterIP"));
+    // This machine is not in the cluster's network.
+    let dial = call.store.route(namespace, name).map(|address| address.to_string());
+    Ok(Place { host, port, path: path.to_owned(), peer, dial })
 }
 
 async fn send(place: &Place, seconds: u64, webhook: &Value, review: &Value) -> Result<Value, Trouble> {
     let way = |error: String| Trouble::Way(error);
-    let stream = TcpStream::connect(&place.dial).await.map_err(|error| {
-        let why = match error.kind() {
-            ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-            _ => error.to_string(),
-        };
-        way(format!("dial tcp {}: connect: {why}", place.dial))
+    let refused = |why: &str| way(format!("dial tcp {}: connect: {why}", place.peer));
+    let dial = place.dial.as_ref().ok_or_else(|| refused("connection refused"))?;
+    let stream = TcpStream::connect(dial).await.map_err(|error| match error.kind() {
+        ErrorKind::ConnectionRefused => refused("connection refused"),
+        _ => refused(&error.to_string()),
     })?;
     let name = ServerName::try_from(place.host.clone()).map_err(|error| way(error.to_string()))?;
     let connector = connector(text(webhook, "/clientConfig/caBundle")).map_err(way)?;

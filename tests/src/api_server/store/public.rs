@@ -1,6 +1,7 @@
 //! What tests do to a store, behind the back of the server.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -32,6 +33,7 @@ impl Default for Store {
             streams: AtomicBool::new(true),
             faults: Faults::default(),
             users: Users::default(),
+            routes: Mutex::default(),
         };
         for object in definition::system_objects() {
             // All of them are of kinds that are always there.
@@ -137,6 +139,22 @@ impl Store {
     /// What can be made wrong with servers of this store.
     pub fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    /// Has connections of the server to a Service end at an address, as a cluster's network would; `None`: nowhere, and
+    /// they are refused.
+    pub fn lead(&self, namespace: &str, service: &str, address: Option<SocketAddr>) {
+        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (namespace.to_owned(), service.to_owned());
+        match address {
+            Some(address) => routes.insert(key, address),
+            None => routes.remove(&key),
+        };
+    }
+
+    pub(in crate::api_server) fn route(&self, namespace: &str, service: &str) -> Option<SocketAddr> {
+        let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        routes.get(&(namespace.to_owned(), service.to_owned())).copied()
     }
 
     /// Asks who clients are, and what they may do, from now on: an administrator is who has this token, service

@@ -1,0 +1,67 @@
+{{- /* Each takes the values of one component, or a list of them and the root. */ -}}
+{{- define "fairlead.image" -}}
+{{- $own := index . 0 -}}
+{{- $root := index . 1 -}}
+{{- $repository := $own.image.repository | default $root.Values.image.repository -}}
+{{- $tag := $own.image.tag | default $root.Values.image.tag | default $root.Chart.AppVersion -}}
+image: {{ printf "%s:%s" $repository (toString $tag) }}
+imagePullPolicy: {{ $own.image.pullPolicy | default $root.Values.image.pullPolicy }}
+{{- end }}
+
+{{- /* MetalLB's words for the ends of the scale are other ones. */ -}}
+{{- define "fairlead.logLevel" -}}
+{{ get (dict "all" "trace" "none" "off") .logLevel | default .logLevel }}
+{{- end }}
+
+{{- define "fairlead.probes" }}
+{{- if .livenessProbe.enabled }}
+livenessProbe:
+  httpGet:
+    path: /healthz
+    port: metrics
+  {{- toYaml (omit .livenessProbe "enabled") | nindent 2 }}
+{{- end }}
+{{- if .readinessProbe.enabled }}
+readinessProbe:
+  httpGet:
+    path: /readyz
+    port: metrics
+  {{- toYaml (omit .readinessProbe "enabled") | nindent 2 }}
+{{- end }}
+{{- with .startupProbe }}
+{{- if .enabled }}
+startupProbe:
+  httpGet:
+    path: /healthz
+    port: metrics
+  {{- toYaml (omit . "enabled") | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* MetalLB's chart has one `securityContext`, of the pod; here it is the container's. What only a pod has goes there. */ -}}
+{{- define "fairlead.podOnly" -}}
+fsGroup fsGroupChangePolicy supplementalGroups supplementalGroupsPolicy sysctls
+{{- end }}
+
+{{- define "fairlead.podSecurityContext" -}}
+{{- $context := dict -}}
+{{- range (splitList " " (include "fairlead.podOnly" .)) -}}
+{{- if hasKey $.securityContext . -}}
+{{- $_ := set $context . (get $.securityContext .) -}}
+{{- end -}}
+{{- end -}}
+{{- with $context }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "fairlead.containerSecurityContext" -}}
+{{- $context := deepCopy .securityContext -}}
+{{- range (splitList " " (include "fairlead.podOnly" .)) -}}
+{{- $_ := unset $context . -}}
+{{- end -}}
+securityContext:
+  {{- toYaml $context | nindent 2 }}
+{{- end }}

@@ -1,0 +1,196 @@
+//! A MetalLB as an API server sees it: its objects as they are installed, and its webhook, which judges objects of all
+//! namespaces and takes those of its own only.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use lb_agent::webhook::certificate::{Certificate, names};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use crate::kube_clients::root;
+
+/// Where it is.
+pub const NAMESPACE: &str = "metallb-system";
+/// What API servers ask.
+pub const CONFIGURATION: &str = "metallb-webhook-configuration";
+/// How they get there.
+pub const SERVICE: &str = "metallb-webhook-service";
+
+/// Status kinds that came with later versions than this one.
+const LATER: [&str; 2] = ["configurationstates.metallb.io", "bgpsessionstates.frrk8s.metallb.io"];
+/// Name, resource, version and operations of each webhook.
+const WEBHOOKS: [(&str, &str, &str, &[&str]); 6] = [
+    ("bgppeersvalidationwebhook", "bgppeers", "v1beta2", &["CREATE", "UPDATE"]),
+    ("bfdprofilevalidationwebhook", "bfdprofiles", "v1beta1", &["CREATE", "DELETE"]),
+    ("bgpadvertisementvalidationwebhook", "bgpadvertisements", "v1beta1", &["CREATE", "UPDATE"]),
+    ("communityvalidationwebhook", "communities", "v1beta1", &["CREATE", "UPDATE"]),
+    ("ipaddresspoolvalidationwebhook", "ipaddresspools", "v1beta1", &["CREATE", "UPDATE"]),
+    ("l2advertisementvalidationwebhook", "l2advertisements", "v1beta1", &["CREATE", "UPDATE"]),
+];
+
+/// What it is installed from, as JSON documents that YAML is read from.
+///
+/// # Errors
+/// When the definitions of kinds cannot be read.
+pub fn manifest() -> Result<String> {
+    let mut objects = vec![json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})];
+    objects.extend(definitions()?);
+    objects.extend([workload("Deployment", "controller"), workload("DaemonSet", "speaker")]);
+    objects.push(json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": SERVICE, "namespace": NAMESPACE},
+        "spec": {"selector": {"app": "metallb", "component": "controller"}, "ports": [{"port": 443, "targetPort": 9443}]},
+    }));
+    objects.push(json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": CONFIGURATION}, "webhooks": WEBHOOKS.map(webhook),
+    }));
+    Ok(objects.iter().map(|object| format!("---\n{object}\n")).collect())
+}
+
+/// The same kinds, versions and fields as Fairlead's, in other words, and converted by a service.
+fn definitions() -> Result<Vec<Value>> {
+    let mut definitions = Vec::new();
+    for entry in std::fs::read_dir(root().join("deploy/crds"))? {
+        let text = std::fs::read_to_string(entry?.path())?;
+        let mut definition: Value = serde_yaml_ng::from_str(&text)?;
+        let name = definition["metadata"]["name"].as_str().unwrap_or_default();
+        if definition["kind"] != "CustomResourceDefinition" || LATER.contains(&name) {
+            continue;
+        }
+        let converts = name == "bgppeers.metallb.io";
+        for version in definition["spec"]["versions"].as_array_mut().context("versions")? {
+            version["schema"]["openAPIV3Schema"]["description"] = "As MetalLB describes it.".into();
+        }
+        if converts {
+            let service = json!({"name": SERVICE, "namespace": NAMESPACE, "path": "/convert"});
+            let webhook = json!({"clientConfig": {"service": service}, "conversionReviewVersions": ["v1beta1", "v1beta2"]});
+            definition["spec"]["conversion"] = json!({"strategy": "Webhook", "webhook": webhook});
+        }
+        definitions.push(definition);
+    }
+    Ok(definitions)
+}
+
+fn workload(kind: &str, component: &str) -> Value {
+    let labels = json!({"app": "metallb", "component": component});
+    let container = json!({"name": component, "image": format!("quay.io/metallb/{component}:v0.15.2")});
+    json!({
+        "apiVersion": "apps/v1", "kind": kind, "metadata": {"name": component, "namespace": NAMESPACE, "labels": labels},
+        "spec": {"selector": {"matchLabels": labels},
+                 "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}}},
+    })
+}
+
+fn webhook((name, resource, version, operations): (&str, &str, &str, &[&str])) -> Value {
+    let kind = resource.trim_end_matches('s').replace("communitie", "community");
+    let path = format!("/validate-metallb-io-{version}-{kind}");
+    json!({
+        "name": format!("{name}.metallb.io"), "admissionReviewVersions": ["v1"], "sideEffects": "None", "failurePolicy": "Fail",
+        "clientConfig": {"service": {"name": SERVICE, "namespace": NAMESPACE, "path": path}},
+        "rules": [{"apiGroups": ["metallb.io"], "apiVersions": [version], "operations": operations, "resources": [resource]}],
+    })
+}
+
+/// Its running webhook.
+pub struct Webhook {
+    /// Where connections to its Service end.
+    pub address: SocketAddr,
+    /// What the configuration has to trust, as it stands there.
+    pub bundle: String,
+    judged: Arc<AtomicU64>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Webhook {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When it cannot listen, or have a certificate.
+    pub async fn start() -> Result<Self> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let certificate = Certificate::issue(&names(SERVICE, NAMESPACE), now, None)?;
+        let acceptor = TlsAcceptor::from(Arc::new(certificate.server_config()?));
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let judged = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&judged);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(acceptor.clone(), stream, Arc::clone(&count)));
+            }
+        });
+        Ok(Self { address, bundle: STANDARD.encode(certificate.authorities), judged, task })
+    }
+
+    /// How many objects it has judged.
+    #[must_use]
+    pub fn judged(&self) -> u64 {
+        self.judged.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Webhook {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn serve(acceptor: TlsAcceptor, stream: TcpStream, judged: Arc<AtomicU64>) {
+    // A client that does not trust it is the client's affair.
+    let Ok(stream) = acceptor.accept(stream).await else { return };
+    let answer = |request| {
+        judged.fetch_add(1, Ordering::Relaxed);
+        review(request)
+    };
+    let server = hyper::server::conn::http1::Builder::new();
+    let _ = server.serve_connection(TokioIo::new(stream), service_fn(answer)).await;
+}
+
+async fn review(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
+    let body = request.into_body().collect().await?.to_bytes();
+    let review: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let asked = &review["request"];
+    let allowed = asked["namespace"] == NAMESPACE;
+    let mut response = json!({"uid": asked["uid"], "allowed": allowed});
+    if !allowed {
+        let message = format!("resource must be created in {NAMESPACE} namespace");
+        response["status"] = json!({"code": 403, "message": message});
+    }
+    let answer =
+        json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response});
+    Ok(Response::builder()
+        .header("Content-Type", "application/json")
+        .body(Full::new(Bytes::from(answer.to_string())))
+        .unwrap_or_default())
+}
+
+/// A Service that it has given an address to, as it stands in a cluster.
+///
+/// # Errors
+/// Never, as long as the text below is YAML.
+pub fn service(name: &str, address: &str) -> Result<Value> {
+    let text = format!(
+        "apiVersion: v1\nkind: Service\n\
+         metadata: {{name: {name}, namespace: default, annotations: {{metallb.io/ip-allocated-from-pool: pool}}}}\n\
+         spec: {{type: LoadBalancer, clusterIP: 10.96.7.{last}, clusterIPs: [10.96.7.{last}], ipFamilies: [IPv4],\
+         ipFamilyPolicy: SingleStack, selector: {{app: {name}}}, externalTrafficPolicy: Cluster,\
+         internalTrafficPolicy: Cluster, sessionAffinity: None, allocateLoadBalancerNodePorts: false,\
+         ports: [{{port: 80, protocol: TCP, targetPort: 80}}]}}\n\
+         status: {{loadBalancer: {{ingress: [{{ip: {address}}}]}}}}\n",
+        last = address.rsplit('.').next().unwrap_or("1"),
+    );
+    Ok(Value::deserialize(serde_yaml_ng::Deserializer::from_str(&text))?)
+}

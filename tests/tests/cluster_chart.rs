@@ -1,0 +1,301 @@
+//! The chart, rendered by Helm: objects that a server takes, arguments that the program takes, values of MetalLB's chart.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use fairlead_deploy::{chart, fields, manifests, output};
+use fairlead_tests::kube_clients::{self, KubeClients};
+use lb_agent::cli::{Cli, Command};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+
+/// The objects that the chart makes of these values.
+fn rendered(clients: &KubeClients, values: &Value) -> Result<Vec<Value>> {
+    let objects = chart::render(&clients.helm(), "fairlead", manifests::NAMESPACE, values)?;
+    Ok(objects.into_iter().map(|(_, object)| object).collect())
+}
+
+fn texts(value: &Value) -> Vec<&str> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> Result<&'a Value> {
+    let mut found = objects.iter().filter(|it| it["kind"] == kind && it["metadata"]["name"] == name);
+    found.next().with_context(|| format!("no {kind} {name}"))
+}
+
+/// Values that take every branch of every template, together with `metallb`'s.
+fn variants() -> [Value; 3] {
+    [
+        json!({
+            "speaker": {"interfaces": ["eth0", "eth1"], "acceptedDirectory": "/var/lib/lb", "extraArgs": ["--echo-rate=5"]},
+            "controller": {"webhookMode": "disabled"}, "prometheus": {"prometheusRule": {"enabled": true}},
+        }),
+        json!({
+            "rbac": {"create": false}, "networkpolicies": {"enabled": false},
+            "speaker": {"serviceAccount": {"create": false, "name": "mine"}, "tolerateMaster": false, "nodeSelector": null,
+                "livenessProbe": {"enabled": false}, "readinessProbe": {"enabled": false}},
+            "controller": {"serviceAccount": {"create": false}, "podDisruptionBudget": {"enabled": false},
+                "livenessProbe": {"enabled": false}},
+        }),
+        json!({"speaker": {"enabled": false}, "controller": {"enabled": false}}),
+    ]
+}
+
+#[test]
+fn helm_lint_finds_nothing() -> Result<()> {
+    let Some(clients) = KubeClients::or_skip("helm_lint_finds_nothing") else { return Ok(()) };
+    let home = TempDir::new()?;
+    let directory = chart::directory();
+    let args = ["lint".as_ref(), "--strict".as_ref(), directory.as_os_str()];
+    let said = kube_clients::run(&clients.helm(), home.path(), &args, "")?.success()?;
+    ensure!(said.contains("1 chart(s) linted, 0 chart(s) failed"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn the_committed_manifests_are_those_of_the_chart() -> Result<()> {
+    let Some(clients) = KubeClients::or_skip("the_committed_manifests_are_those_of_the_chart") else {
+        return Ok(());
+    };
+    let stale = output::stale(&manifests::files(&clients.helm())?, output::root())?;
+    ensure!(stale.is_empty(), "run `cargo xtask manifests`: {stale:?}");
+    Ok(())
+}
+
+#[test]
+fn kubernetes_and_the_program_know_what_the_chart_makes_of_any_values() -> Result<()> {
+    let name = "kubernetes_and_the_program_know_what_the_chart_makes_of_any_values";
+    let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
+    for values in variants().into_iter().chain([followed(&metallb()?)?]) {
+        let objects = rendered(&clients, &values)?;
+        for object in &objects {
+            fields::check(object)?;
+        }
+        // What the environment says in a pod.
+        for (kind, said) in [("DaemonSet", "--node=x"), ("Deployment", "--identity=x")] {
+            for workload in objects.iter().filter(|it| it["kind"] == kind) {
+                let container = &workload["spec"]["template"]["spec"]["containers"][0];
+                let arguments = [vec!["fairlead"], texts(&container["args"]), vec![said]].concat();
+                let cli = Cli::try_parse_from(&arguments).with_context(|| format!("{arguments:?}"))?;
+                assert_eq!(matches!(cli.command, Command::Agent(_)), kind == "DaemonSet", "{arguments:?}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Pool "a" is used to 76 %, "lab1" to the last address but excluded from usage, one session is down, one configuration stale.
+const ALERTS: &str = r#"
+rule_files: [rules.yaml]
+evaluation_interval: 1m
+tests:
+- interval: 1m
+  input_series:
+  - {series: 'metallb_allocator_addresses_in_use_total{pool="a"}', values: 76x10}
+  - {series: 'metallb_allocator_addresses_total{pool="a"}', values: 100x10}
+  - {series: 'metallb_allocator_addresses_in_use_total{pool="lab1"}', values: 16x10}
+  - {series: 'metallb_allocator_addresses_total{pool="lab1"}', values: 16x10}
+  - {series: 'metallb_bgp_session_up{peer="192.0.2.1:179",pod="p"}', values: 0x10}
+  - {series: 'metallb_bgp_session_up{peer="192.0.2.2:179",pod="p"}', values: 1x10}
+  - {series: 'metallb_k8s_client_config_stale_bool{pod="p"}', values: 1x10}
+  - {series: 'metallb_k8s_client_config_loaded_bool{pod="p"}', values: 1x10}
+  alert_rule_test:
+  - eval_time: 5m
+    alertname: MetalLBAddressPoolUsage75Percent
+    exp_alerts:
+    - exp_labels: {severity: warning, pool: a}
+      exp_annotations: {summary: More than 75 % of the addresses of the pool a are in use}
+  - {eval_time: 5m, alertname: MetalLBAddressPoolUsage85Percent, exp_alerts: []}
+  - {eval_time: 5m, alertname: MetalLBAddressPoolUsage95Percent, exp_alerts: []}
+  - eval_time: 5m
+    alertname: MetalLBAddressPoolExhausted
+    exp_alerts:
+    - exp_labels: {severity: critical, pool: lab1}
+      exp_annotations: {summary: The pool lab1 has no address left}
+  - eval_time: 5m
+    alertname: MetalLBBGPSessionDown
+    exp_alerts:
+    - exp_labels: {severity: critical, pod: p, peer: '192.0.2.1:179'}
+      exp_annotations: {summary: 'p has no BGP session with 192.0.2.1:179'}
+  - eval_time: 5m
+    alertname: MetalLBStaleConfig
+    exp_alerts:
+    - exp_labels: {severity: warning, pod: p}
+      exp_annotations: {summary: 'p runs on an old configuration: its objects are invalid'}
+  - {eval_time: 5m, alertname: MetalLBConfigNotLoaded, exp_alerts: []}
+"#;
+
+#[test]
+fn alerts_have_metallbs_names_and_fire_when_they_should() -> Result<()> {
+    let name = "alerts_have_metallbs_names_and_fire_when_they_should";
+    let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
+    let Some(promtool) = kube_clients::program_or_skip("promtool", name) else { return Ok(()) };
+    let values = json!({"prometheus": {"prometheusRule": {"enabled": true, "addressPoolUsage": {"excludePools": "lab.*"}}}});
+    let objects = rendered(&clients, &values)?;
+    let groups = &find(&objects, "PrometheusRule", "fairlead")?["spec"]["groups"];
+    let directory = TempDir::new()?;
+    fs::write(directory.path().join("rules.yaml"), json!({"groups": groups}).to_string())?;
+    let series = directory.path().join("series.yaml");
+    fs::write(&series, ALERTS)?;
+    let args = ["test".as_ref(), "rules".as_ref(), series.as_os_str()];
+    kube_clients::run(&promtool, directory.path(), &args, "")?.success()?;
+    Ok(())
+}
+
+#[test]
+fn releases_in_two_namespaces_have_no_object_in_common() -> Result<()> {
+    let name = "releases_in_two_namespaces_have_no_object_in_common";
+    let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
+    let identities = |release: &str, namespace: &str| -> Result<BTreeSet<String>> {
+        let objects = chart::render(&clients.helm(), release, namespace, &json!({}))?;
+        let of = |object: &Value| {
+            let [kind, namespace, name] =
+                [&object["kind"], &object["metadata"]["namespace"], &object["metadata"]["name"]];
+            format!("{kind} {namespace} {name}")
+        };
+        Ok(objects.iter().map(|(_, object)| of(object)).collect())
+    };
+    let sets = [
+        identities("fairlead", manifests::NAMESPACE)?,
+        identities("fairlead", "second")?,
+        identities("other", "third")?,
+    ];
+    for (index, set) in sets.iter().enumerate() {
+        for other in sets.iter().skip(index + 1) {
+            let both: Vec<_> = set.intersection(other).collect();
+            ensure!(both.is_empty(), "{both:?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn agents_get_only_the_secrets_that_are_named() -> Result<()> {
+    let Some(clients) = KubeClients::or_skip("agents_get_only_the_secrets_that_are_named") else {
+        return Ok(());
+    };
+    let objects = rendered(&clients, &json!({"speaker": {"passwordSecrets": ["tor", "spine"]}}))?;
+    let rules = find(&objects, "Role", "fairlead-agent")?["rules"].as_array().context("rules")?;
+    let about: Vec<_> = rules.iter().filter(|rule| texts(&rule["resources"]).contains(&"secrets")).collect();
+    let [rule] = about[..] else { anyhow::bail!("one rule: {rules:?}") };
+    assert_eq!((texts(&rule["verbs"]), texts(&rule["resourceNames"])), (vec!["get"], vec!["tor", "spine"]));
+    Ok(())
+}
+
+#[test]
+fn values_that_no_chart_has_are_refused_by_name() -> Result<()> {
+    let Some(clients) = KubeClients::or_skip("values_that_no_chart_has_are_refused_by_name") else {
+        return Ok(());
+    };
+    for (wrong, named) in [
+        (json!({"speaker": {"logLvel": "all"}}), "logLvel"),
+        (json!({"speaker": {"logLevel": "loud"}}), "logLevel"),
+        (json!({"speaker": {"bgpPort": 65536}}), "bgpPort"),
+        (json!({"speaker": {"interfaces": "eth0"}}), "interfaces"),
+        (json!({"speaker": {"forwarding": "snat"}}), "forwarding"),
+        (json!({"speaker": {"frr": {"enabledd": true}}}), "enabledd"),
+        (json!({"controller": {"replicas": "2"}}), "replicas"),
+        (json!({"prometheus": {"metricsPort": 0}}), "metricsPort"),
+        (json!({"image": {"repository": ""}}), "repository"),
+        (
+            json!({"speaker": {"image": {"repository": "quay.io/metallb/speaker"}}}),
+            "speaker.image.repository",
+        ),
+    ] {
+        let error = rendered(&clients, &wrong).err().with_context(|| format!("taken: {wrong}"))?;
+        ensure!(error.to_string().contains(named), "{wrong}: {error}");
+    }
+    Ok(())
+}
+
+/// A value of MetalLB's chart.
+#[derive(Debug, Deserialize)]
+struct Row {
+    key: String,
+    value: Value,
+    /// What it makes of the objects.
+    renders: Option<String>,
+    /// What the chart says instead: `refused` or `noted`.
+    answer: Option<String>,
+}
+
+fn metallb() -> Result<Vec<Row>> {
+    let path = kube_clients::root().join("tests/data/metallb-values.yaml");
+    let rows: Vec<Row> = serde_yaml_ng::from_str(&fs::read_to_string(path)?)?;
+    ensure!(rows.iter().all(|row| row.renders.is_some() != row.answer.is_some()), "one of both");
+    Ok(rows)
+}
+
+/// The values of some rows, as a values file has them.
+fn nested<'a>(rows: impl IntoIterator<Item = (&'a str, &'a Value)>) -> Result<Value> {
+    let mut values = json!({});
+    for (key, value) in rows {
+        let mut place = &mut values;
+        for part in key.split('.') {
+            let map = place.as_object_mut().with_context(|| key.to_owned())?;
+            place = map.entry(part).or_insert_with(|| Value::Object(Map::new()));
+        }
+        *place = value.clone();
+    }
+    Ok(values)
+}
+
+fn answered(rows: &[Row], answer: &str) -> Result<Value> {
+    let those = rows.iter().filter(|row| row.answer.as_deref() == Some(answer));
+    nested(those.map(|row| (row.key.as_str(), &row.value)))
+}
+
+fn followed(rows: &[Row]) -> Result<Value> {
+    nested(rows.iter().filter(|row| row.renders.is_some()).map(|row| (row.key.as_str(), &row.value)))
+}
+
+/// What Helm prints for somebody who installs the chart with these values: objects, then notes.
+fn installed(clients: &KubeClients, values: &Value) -> Result<kube_clients::Outcome> {
+    let home = TempDir::new()?;
+    let directory = chart::directory();
+    let mut args = vec!["install".as_ref(), "fairlead".as_ref(), directory.as_os_str()];
+    let rest = ["--namespace", manifests::NAMESPACE, "--dry-run=client", "--values", "-"];
+    args.extend(rest.map(std::ffi::OsStr::new));
+    kube_clients::run(&clients.helm(), home.path(), &args, &values.to_string())
+}
+
+#[test]
+fn every_value_of_metallbs_chart_is_followed_or_answered_by_name() -> Result<()> {
+    let name = "every_value_of_metallbs_chart_is_followed_or_answered_by_name";
+    let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
+    let rows = metallb()?;
+    let objects = installed(&clients, &followed(&rows)?)?.success()?;
+    ensure!(!objects.contains("have no effect"), "{objects}");
+    let noted = installed(&clients, &answered(&rows, "noted")?)?.success()?;
+    let refused = installed(&clients, &answered(&rows, "refused")?)?.failure()?;
+    for row in &rows {
+        let (said, wanted) = match (row.renders.as_deref(), row.answer.as_deref()) {
+            (Some(text), _) => (&objects, text.to_owned()),
+            (None, Some("noted")) => (&noted, format!("  {}: ", row.key)),
+            (None, _) => (&refused, format!("  {}: ", row.key)),
+        };
+        ensure!(said.contains(&wanted), "{}: no {wanted:?} in\n{said}", row.key);
+    }
+    Ok(())
+}
+
+#[test]
+fn the_defaults_of_metallbs_chart_are_passed_over_in_silence() -> Result<()> {
+    let name = "the_defaults_of_metallbs_chart_are_passed_over_in_silence";
+    let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
+    let text = fs::read_to_string(chart::directory().join("metallb-values.yaml"))?;
+    let unread: Vec<BTreeMap<String, Value>> = serde_yaml_ng::from_str(&text)?;
+    let rows = metallb()?;
+    let answered: BTreeSet<_> =
+        rows.iter().filter(|row| row.answer.is_some()).map(|row| row.key.as_str()).collect();
+    let keys: BTreeSet<_> = unread.iter().filter_map(|it| it["key"].as_str()).collect();
+    assert_eq!(answered, keys);
+    let defaults = nested(unread.iter().filter_map(|it| Some((it["key"].as_str()?, &it["default"]))))?;
+    let said = installed(&clients, &defaults)?.success()?;
+    ensure!(!said.contains("have no effect"), "{said}");
+    Ok(())
+}

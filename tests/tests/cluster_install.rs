@@ -1,0 +1,92 @@
+//! The page about installation, followed word for word: its commands are read out of it.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use fairlead_tests::cluster::{Cluster, eventually};
+use fairlead_tests::kube_clients::KubeClients;
+use fairlead_tests::page::Shell;
+
+const SOON: Duration = Duration::from_secs(30);
+const NAMESPACE: &str = "metallb-system";
+const CONFIGURATION: &str = "fairlead-webhook-configuration";
+
+/// Writes a pool, and has a Service get an address from it, with what is installed now.
+async fn works(cluster: &Cluster, shell: &Shell, name: &str, pool: &str) -> Result<()> {
+    shell.until_served()?;
+    let controller = cluster.run_deployment(NAMESPACE, "fairlead-controller")?;
+    let bundle = || {
+        let group = "admissionregistration.k8s.io";
+        let there = cluster.store.get(group, "validatingwebhookconfigurations", "", CONFIGURATION);
+        there.is_some_and(|it| it["webhooks"][0]["clientConfig"]["caBundle"].is_string())
+    };
+    eventually("the webhook is trusted", SOON, bundle).await?;
+    shell.run(&format!(
+        "{}{pool}, namespace: {NAMESPACE}}}, spec: {{addresses: [{}]}}}}'",
+        POOL,
+        address(pool)
+    ))?;
+    shell.run(&format!(
+        "kubectl apply --filename - <<<'{{apiVersion: v1, kind: Service, metadata: {{name: {name}, namespace: default}}, \
+         spec: {{type: LoadBalancer, selector: {{app: x}}, ports: [{{port: 80}}]}}}}'"
+    ))?;
+    let gets_one = || cluster.addresses("default", name).len() == 1;
+    let waited = eventually("the Service gets an address", SOON, gets_one).await;
+    ensure!(waited.is_ok(), "{waited:?}\n{}", controller.log());
+    // Nobody answers API servers any more: as when the pods are gone.
+    drop(controller);
+    cluster.store.lead(NAMESPACE, "fairlead-webhook-service", None);
+    Ok(())
+}
+
+const POOL: &str =
+    "kubectl apply --filename - <<<'{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: ";
+
+fn address(pool: &str) -> &'static str {
+    if pool == "first" { "192.0.2.1/32" } else { "192.0.2.2/32" }
+}
+
+/// What was taken away leaves pools that everybody can write, and Services with their addresses.
+fn is_gone(cluster: &Cluster, shell: &Shell, name: &str, pool: &str) -> Result<()> {
+    let kinds = "validatingwebhookconfigurations,deployments,daemonsets,clusterroles,clusterrolebindings";
+    let left = shell.run(&format!("kubectl get {kinds} --all-namespaces --output name"))?;
+    ensure!(!left.contains("fairlead"), "{left}");
+    let namespaced = "roles,rolebindings,serviceaccounts,services,networkpolicies,poddisruptionbudgets,secrets,leases,configurationstates";
+    let left = shell.run(&format!("kubectl get {namespaced} --namespace {NAMESPACE} --output name"))?;
+    ensure!(!left.contains("fairlead") && !left.contains("controller"), "{left}");
+    shell.run(&format!("kubectl label --overwrite ipaddresspool {pool} --namespace {NAMESPACE} kept=yes"))?;
+    assert_eq!(cluster.addresses("default", name).len(), 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_about_installation_leads_in_and_out_again() -> Result<()> {
+    let name = "the_page_about_installation_leads_in_and_out_again";
+    let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
+    let cluster = Cluster::empty()?;
+    let mut shell = Shell::open(&clients, &cluster.kubeconfig(), &["docs/install.md"])?;
+
+    shell.step("install-kubectl")?;
+    works(&cluster, &shell, "one", "first").await?;
+    // With the controllers gone and the webhook there, nobody can write pools.
+    let (taken, said) =
+        shell.attempt(&format!("kubectl label ipaddresspool first --namespace {NAMESPACE} written=yes"))?;
+    ensure!(!taken && said.contains("failed calling webhook"), "{said}");
+    for step in ["detach", "remove-kubectl", "remove-rest"] {
+        shell.step(step)?;
+    }
+    is_gone(&cluster, &shell, "one", "first")?;
+
+    shell.step("upgrade-helm")?;
+    works(&cluster, &shell, "two", "second").await?;
+    for step in ["detach", "remove-helm", "remove-rest"] {
+        shell.step(step)?;
+    }
+    is_gone(&cluster, &shell, "two", "second")?;
+
+    shell.step("install-helm")?;
+    // Where MetalLB's are: `cluster_kubectl.rs`.
+    shell.step("replace-definitions")?;
+    assert_eq!(shell.left(), [""; 0]);
+    Ok(())
+}

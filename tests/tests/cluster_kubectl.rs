@@ -1,0 +1,228 @@
+//! kubectl and Helm on what the project ships: apply, diff, explain, columns, conflicts; install, upgrade, uninstall.
+
+use anyhow::{Result, ensure};
+use fairlead_tests::cluster::Cluster;
+use fairlead_tests::kube_clients::KubeClients;
+use fairlead_tests::metallb;
+use fairlead_tests::page::Shell;
+
+const CRDS: &str = "kubectl apply --server-side --kustomize deploy/crds";
+
+/// One of each kind whose columns are looked at.
+const OBJECTS: &str = "
+apiVersion: metallb.io/v1beta1
+kind: IPAddressPool
+metadata: {name: pool, namespace: default}
+spec: {addresses: [192.0.2.0/28], avoidBuggyIPs: true}
+---
+apiVersion: metallb.io/v1beta2
+kind: BGPPeer
+metadata: {name: tor, namespace: default}
+spec: {myASN: 64512, peerASN: 64513, peerAddress: 192.0.2.254, ebgpMultiHop: true, bfdProfile: fast}
+---
+apiVersion: metallb.io/v1beta1
+kind: L2Advertisement
+metadata: {name: lan, namespace: default}
+spec: {ipAddressPools: [pool], interfaces: [eth0]}
+---
+apiVersion: metallb.io/v1beta1
+kind: BFDProfile
+metadata: {name: fast, namespace: default}
+spec: {transmitInterval: 100, receiveInterval: 150, detectMultiplier: 5, passiveMode: true}
+---
+apiVersion: metallb.io/v1beta1
+kind: Community
+metadata: {name: names, namespace: default}
+spec: {communities: [{name: no-export, value: '65535:65281'}]}
+";
+
+fn shell(clients: &KubeClients, cluster: &Cluster) -> Result<Shell> {
+    Shell::open(clients, &cluster.kubeconfig(), &[])
+}
+
+fn refused(shell: &Shell, commands: &str, why: &str) -> Result<()> {
+    let (succeeded, said) = shell.attempt(commands)?;
+    ensure!(!succeeded && said.contains(why), "{commands}: {why}: {said}");
+    Ok(())
+}
+
+/// The words of each line.
+fn table(text: &str) -> Vec<Vec<&str>> {
+    text.lines().map(|line| line.split("   ").map(str::trim).filter(|it| !it.is_empty()).collect()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn manifests_are_applied_and_there_is_no_difference_afterwards() -> Result<()> {
+    let name = "manifests_are_applied_and_there_is_no_difference_afterwards";
+    let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
+    let cluster = Cluster::empty()?;
+    let shell = shell(&clients, &cluster)?;
+    refused(&shell, "kubectl diff --server-side --kustomize deploy/crds", "communities.metallb.io")?;
+    for way in ["--server-side", "--server-side --field-manager=helm"] {
+        let said = shell.run(&format!("kubectl apply {way} --kustomize deploy/manifests"))?;
+        ensure!(said.lines().count() > 25 && !said.contains("Warning"), "{said}");
+    }
+    assert_eq!(shell.run("kubectl diff --server-side --kustomize deploy/manifests")?, "");
+    // The other way of applying takes over what is there.
+    shell.run("kubectl apply --kustomize deploy/manifests 2>/dev/null")?;
+    assert_eq!(shell.run("kubectl diff --kustomize deploy/manifests")?, "");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kinds_explain_themselves_and_show_metallbs_columns() -> Result<()> {
+    let name = "kinds_explain_themselves_and_show_metallbs_columns";
+    let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
+    let cluster = Cluster::empty()?;
+    let shell = shell(&clients, &cluster)?;
+    shell.run(CRDS)?;
+    shell.until_served()?;
+    for field in
+        ["ipaddresspools.spec.serviceAllocation.priority", "bgppeers.spec.passwordSecret", "bfdprofiles.spec"]
+    {
+        let said = shell.run(&format!("kubectl explain {field}"))?;
+        ensure!(said.contains("DESCRIPTION:") && !said.contains("<empty>"), "{said}");
+    }
+    shell.run(&format!("kubectl apply --server-side --filename - <<'END'\n{OBJECTS}\nEND"))?;
+    for (plural, wide, wanted) in [
+        (
+            "ipaddresspools",
+            "",
+            [
+                vec!["NAME", "AUTO ASSIGN", "AVOID BUGGY IPS", "ADDRESSES"],
+                vec!["pool", "true", "true", "[\"192.0.2.0/28\"]"],
+            ],
+        ),
+        (
+            "bgppeers",
+            "",
+            [
+                vec!["NAME", "ADDRESS", "ASN", "BFD PROFILE", "MULTI HOPS"],
+                vec!["tor", "192.0.2.254", "64513", "fast", "true"],
+            ],
+        ),
+        (
+            "l2advertisements",
+            "",
+            [
+                vec!["NAME", "IPADDRESSPOOLS", "IPADDRESSPOOL SELECTORS", "INTERFACES"],
+                vec!["lan", "[\"pool\"]", "[\"eth0\"]"],
+            ],
+        ),
+        (
+            "bfdprofiles",
+            "",
+            [
+                vec!["NAME", "PASSIVE MODE", "TRANSMIT INTERVAL", "RECEIVE INTERVAL", "MULTIPLIER"],
+                vec!["fast", "true", "100", "150", "5"],
+            ],
+        ),
+        ("communities", "--no-headers=false", [vec!["NAME", "AGE"], vec!["names"]]),
+    ] {
+        let said = shell.run(&format!("kubectl get {plural} {wide}"))?;
+        let mut shown = table(&said);
+        // How old it is depends on the machine.
+        shown
+            .iter_mut()
+            .skip(1)
+            .filter(|row| row.len() == 2 && row[0] == "names")
+            .for_each(|row| row.truncate(1));
+        assert_eq!(shown, wanted, "{said}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_typing_error_is_refused_and_anothers_field_is_a_conflict() -> Result<()> {
+    let name = "a_typing_error_is_refused_and_anothers_field_is_a_conflict";
+    let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
+    let cluster = Cluster::empty()?;
+    let shell = shell(&clients, &cluster)?;
+    shell.run(CRDS)?;
+    shell.until_served()?;
+    let pool = |spec: &str| {
+        format!(
+            "'{{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {{name: p, namespace: default}}, spec: {{{spec}}}}}'"
+        )
+    };
+    let apply = "kubectl apply --server-side --filename - <<<";
+    refused(&shell, &format!("{apply}{}", pool("addreses: [192.0.2.0/28]")), "addreses")?;
+    refused(&shell, &format!("{apply}{}", pool("addresses: []")), "spec.addresses")?;
+    shell.run(&format!("{apply}{}", pool("addresses: [192.0.2.0/28]")))?;
+    let other = format!(
+        "kubectl apply --server-side --field-manager=gitops --filename - <<<{}",
+        pool("addresses: [198.51.100.0/28]")
+    );
+    refused(&shell, &other, "conflict with \"kubectl\": .spec.addresses")?;
+    shell.run(&other.replace("--field-manager", "--force-conflicts --field-manager"))?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn helm_installs_upgrades_and_uninstalls_and_definitions_stay() -> Result<()> {
+    let name = "helm_installs_upgrades_and_uninstalls_and_definitions_stay";
+    let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
+    let cluster = Cluster::empty()?;
+    let shell = shell(&clients, &cluster)?;
+    // The same definitions, by another hand, are no conflict.
+    shell.run(CRDS)?;
+    shell.until_served()?;
+    for (release, namespace) in [("fairlead", "metallb-system"), ("fairlead", "second")] {
+        shell.run(&format!(
+            "helm install {release} deploy/chart/fairlead --namespace {namespace} --create-namespace --set loadBalancerClass=a.example/{namespace}"
+        ))?;
+    }
+    let shown = "kubectl get daemonset fairlead-agent --namespace second --output jsonpath='{.spec.template.spec.containers[0].args}'";
+    ensure!(!shell.run(shown)?.contains("--ignore-exclude-lb"));
+    shell.run("helm upgrade fairlead deploy/chart/fairlead --namespace second --reuse-values --set speaker.ignoreExcludeLB=true")?;
+    let arguments = shell.run(shown)?;
+    ensure!(
+        arguments.contains("--ignore-exclude-lb") && arguments.contains("a.example/second"),
+        "{arguments}"
+    );
+    shell.run("helm rollback fairlead 1 --namespace second")?;
+    ensure!(!shell.run(shown)?.contains("--ignore-exclude-lb"));
+    shell.run("helm uninstall fairlead --namespace second --wait")?;
+    let kinds = "clusterroles,clusterrolebindings,validatingwebhookconfigurations,namespaces";
+    let left = shell.run(&format!("kubectl get {kinds} --output name"))?;
+    ensure!(!left.contains("second-webhook") && !left.contains(".second"), "{left}");
+    ensure!(
+        left.contains(
+            "validatingwebhookconfiguration.admissionregistration.k8s.io/fairlead-webhook-configuration"
+        ),
+        "{left}"
+    );
+    shell.run("helm uninstall fairlead --namespace metallb-system --wait")?;
+    let left = shell.run(
+        "kubectl get validatingwebhookconfigurations,deployments,daemonsets --all-namespaces --output name",
+    )?;
+    assert_eq!(left, "");
+    assert_eq!(shell.run("kubectl get crd --output name")?.lines().count(), 10);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_metallbs_definitions_helm_conflicts_and_the_documented_way_does_not() -> Result<()> {
+    let name = "over_metallbs_definitions_helm_conflicts_and_the_documented_way_does_not";
+    let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
+    let cluster = Cluster::empty()?;
+    let mut shell = Shell::open(&clients, &cluster.kubeconfig(), &["docs/install.md"])?;
+    std::fs::write(shell.checkout().join("metallb.yaml"), metallb::manifest()?)?;
+    for way in ["", "--server-side --field-manager=helm --force-conflicts"] {
+        shell.run(&format!("kubectl apply {way} --filename metallb.yaml"))?;
+        refused(
+            &shell,
+            &format!("{CRDS} --force-conflicts"),
+            "should not be set when strategy is not set to Webhook",
+        )?;
+        shell.step("replace-definitions")?;
+        assert_eq!(shell.run("kubectl diff --server-side --kustomize deploy/crds")?, "");
+    }
+    shell
+        .run("kubectl apply --server-side --field-manager=other --force-conflicts --filename metallb.yaml")?;
+    let install = "helm install fairlead deploy/chart/fairlead --namespace metallb-system";
+    refused(&shell, install, "conflict")?;
+    shell.step("replace-definitions")?;
+    shell.step("upgrade-helm")?;
+    Ok(())
+}
