@@ -264,7 +264,8 @@ async fn apply(client: &Client, object: &Value) -> Result<()> {
     let status = body.as_object_mut().and_then(|fields| fields.remove("status"));
     api.patch(name, &params, &Patch::Apply(&body)).await?;
     if let Some(status) = status {
-        let body = json!({"apiVersion": body["apiVersion"], "kind": body["kind"], "status": status});
+        let metadata = json!({"name": name, "namespace": object["metadata"]["namespace"]});
+        let body = json!({"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": metadata, "status": status});
         api.patch_status(name, &params, &Patch::Apply(&body)).await?;
     }
     Ok(())

@@ -68,6 +68,7 @@ impl Writer {
                 Api::namespaced_with(self.client.clone(), &name.namespace, &resource);
             let status = json!({
                 "apiVersion": resource.api_version, "kind": resource.kind,
+                "metadata": {"name": name.name, "namespace": name.namespace},
                 "status": {
                     "assignedIPv4": usage.assigned_ipv4, "assignedIPv6": usage.assigned_ipv6,
                     "availableIPv4": usage.available_ipv4, "availableIPv6": usage.available_ipv6,
@@ -93,7 +94,7 @@ impl Writer {
 async fn service(client: &Client, name: &ServiceName, change: &Change) -> Option<u64> {
     let services = Api::<Service>::namespaced(client.clone(), &name.namespace);
     let written = match change {
-        Change::Give { addresses, pool } => give(&services, &name.name, addresses, pool).await,
+        Change::Give { addresses, pool } => give(&services, name, addresses, pool).await,
         Change::Clear => clear(&services, &name.name).await,
     };
     match written {
@@ -114,18 +115,18 @@ async fn service(client: &Client, name: &ServiceName, change: &Change) -> Option
 /// annotation, and the controller needs no right to change Services otherwise.
 async fn give(
     services: &Api<Service>,
-    name: &str,
+    name: &ServiceName,
     addresses: &[IpAddr],
     pool: &PoolName,
 ) -> kube::Result<Service> {
     let ingress: Vec<_> = addresses.iter().map(|ip| json!({"ip": ip})).collect();
     let both = json!({
         "apiVersion": "v1", "kind": "Service",
-        "metadata": {"annotations": {(Change::ANNOTATION): pool.name}},
+        "metadata": {"name": name.name, "namespace": name.namespace, "annotations": {(Change::ANNOTATION): pool.name}},
         "status": {"loadBalancer": {"ingress": ingress}},
     });
     let params = PatchParams::apply(MANAGER).force();
-    services.patch_status(name, &params, &Patch::Apply(&both)).await
+    services.patch_status(&name.name, &params, &Patch::Apply(&both)).await
 }
 
 /// By a merge, which takes away what another manager has written as well.

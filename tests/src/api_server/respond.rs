@@ -104,6 +104,18 @@ impl Asked<'_> {
         })
     }
 
+    /// What an apply makes is named in its body as well.
+    fn named(&self, fields: &Value) -> Result<(), Failure> {
+        let is_named = fields.pointer("/metadata/name").is_some_and(Value::is_string);
+        if is_named || self.store.read(self.target).is_ok() {
+            return Ok(());
+        }
+        let name = self.target.name.as_deref().unwrap_or_default();
+        Err(Failure::BadRequest(format!(
+            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        )))
+    }
+
     fn patch(&self, content_type: &str, body: &Bytes) -> Result<Write<'_>, Failure> {
         let kind = content_type.split(';').next().unwrap_or_default().trim();
         match kind {
@@ -122,6 +134,7 @@ impl Asked<'_> {
                 let manager = self.query.get("fieldManager");
                 let manager =
                     manager.ok_or_else(|| Failure::BadRequest("an apply needs a fieldManager".to_owned()))?;
+                self.named(&fields)?;
                 Ok(Write::Apply { manager, fields })
             }
             other => Err(Failure::BadRequest(format!("unknown kind of patch {other:?}"))),

@@ -208,7 +208,8 @@ impl Writer {
         let api = self.api(kind);
         let params = PatchParams::apply(MANAGER).force();
         if metadata {
-            let object = api.patch(name, &params, &Patch::Apply(body(kind, statement, owner))).await?;
+            let object =
+                api.patch(name, &params, &Patch::Apply(self.body(kind, name, statement, owner))).await?;
             held.handle_written(kind, &object);
         }
         let before = match held.kinds().get(&kind) {
@@ -221,7 +222,10 @@ impl Writer {
             &Timestamp::now().strftime("%FT%TZ").to_string(),
         );
         let resource = kind.resource();
-        let body = json!({"apiVersion": resource.api_version, "kind": resource.kind, "status": status});
+        let metadata = json!({"name": name, "namespace": self.namespace});
+        let body = json!({
+            "apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, "status": status,
+        });
         match api.patch_status(name, &params, &Patch::Apply(body)).await {
             Ok(object) => held.handle_written(kind, &object),
             // Somebody has taken it away, and the watch has not told yet.
@@ -261,6 +265,19 @@ impl Writer {
         }
     }
 
+    /// The object without its status. A server makes only what the body names, whatever the path says.
+    fn body(&self, kind: Kind, name: &str, statement: &Statement, owner: Option<&OwnerReference>) -> Value {
+        let resource = kind.resource();
+        let (label, value) = kind.owner_label();
+        let mut labels = json!(statement.labels);
+        labels[label] = value.into();
+        let mut metadata = json!({"name": name, "namespace": self.namespace, "labels": labels});
+        if let Some(owner) = owner {
+            metadata["ownerReferences"] = json!([owner]);
+        }
+        json!({"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata})
+    }
+
     fn api(&self, kind: Kind) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), &self.namespace, &kind.resource())
     }
@@ -283,18 +300,6 @@ impl Scope {
             }
         }
     }
-}
-
-fn body(kind: Kind, statement: &Statement, owner: Option<&OwnerReference>) -> Value {
-    let resource = kind.resource();
-    let (label, value) = kind.owner_label();
-    let mut labels = json!(statement.labels);
-    labels[label] = value.into();
-    let mut metadata = json!({"labels": labels});
-    if let Some(owner) = owner {
-        metadata["ownerReferences"] = json!([owner]);
-    }
-    json!({"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata})
 }
 
 fn is_not_found(error: &kube::Error) -> bool {
