@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use fairlead_tests::cluster::{Cluster, NAMESPACE, eventually};
-use lb_agent::kube::client;
+use lb_agent::kube::client::{self, Role};
 use lb_agent::kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -34,8 +34,10 @@ impl Drop for Running {
 }
 
 async fn start(cluster: &Cluster, node: &str, pod: Option<&str>, terms: Terms) -> Result<Running> {
+    let client = client::connect(Some(&cluster.kubeconfig()), Role::Agent).await?;
     let writer = Writer {
-        client: client::connect(Some(&cluster.kubeconfig())).await?,
+        writes: client.clone(),
+        client,
         namespace: NAMESPACE.to_owned(),
         scope: Scope::Node(node.to_owned()),
         pod: pod.map(str::to_owned),
