@@ -8,26 +8,38 @@
 //! `type`.
 
 mod access;
+mod builtin;
 mod apply;
 mod definitions;
 mod error;
+mod faults;
+mod form;
 mod kinds;
+mod merge;
+mod patch;
+mod refusal;
 mod request;
 mod respond;
+mod schema;
 mod store;
+mod text;
+mod types;
 mod watch;
 
 pub use access::Access;
 pub use definitions::{definitions, status_definitions};
+pub use faults::Faults;
 pub use store::Store;
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::Request;
-use axum::extract::State;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use tokio::runtime::{Builder, Runtime};
 
 /// A server that runs until it is dropped; what it stores lives on in the [`Store`].
@@ -59,9 +71,7 @@ impl ApiServer {
             let _entered = runtime.enter();
             tokio::net::TcpListener::from_std(listener)?
         };
-        let answer = |State(store): State<Arc<Store>>, request: Request| respond::respond(store, request);
-        let router = Router::new().fallback(answer).with_state(store);
-        runtime.spawn(async move { axum::serve(listener, router).await });
+        runtime.spawn(accept(store, listener));
         Ok(Self { address, runtime: Some(runtime) })
     }
 
@@ -73,6 +83,29 @@ impl ApiServer {
     /// What a client is configured with: a kubeconfig without credentials.
     pub fn kubeconfig(&self) -> String {
         kubeconfig(&format!("http://{}", self.address))
+    }
+}
+
+async fn accept(store: Arc<Store>, listener: tokio::net::TcpListener) {
+    loop {
+        // That a client has left before it was taken is no reason to end.
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        tokio::spawn(serve_connection(Arc::clone(&store), stream));
+    }
+}
+
+async fn serve_connection(store: Arc<Store>, stream: tokio::net::TcpStream) {
+    let connection = store.faults().connection(stream);
+    let broken = connection.broken();
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let answer = respond::respond(Arc::clone(&store), request.map(Body::new));
+        async { Ok::<_, Infallible>(answer.await) }
+    });
+    let served = hyper::server::conn::http1::Builder::new();
+    tokio::select! {
+        // How a connection ends is the client's affair.
+        _ = served.serve_connection(TokioIo::new(connection), service) => {}
+        () = broken => {}
     }
 }
 

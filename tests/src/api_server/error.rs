@@ -24,6 +24,8 @@ pub(super) enum Failure {
     NotAllowed,
     /// The server has been told to fail.
     Broken,
+    /// The server has been told to answer this.
+    Injected(u16),
 }
 
 impl Failure {
@@ -45,6 +47,7 @@ impl Failure {
             Self::NotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "this verb is not for this".to_owned())
             }
+            Self::Injected(status) => injected(*status),
             Self::Broken => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "it is broken".to_owned()),
         }
     }
@@ -59,8 +62,22 @@ impl Failure {
     }
 }
 
+/// What a server says that is too busy, or not well.
+fn injected(status: u16) -> (StatusCode, &'static str, String) {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let (reason, words) = match status.as_u16() {
+        410 => ("Expired", "The resourceVersion for the provided list is too old."),
+        429 => ("TooManyRequests", "Too many requests, please try again later."),
+        503 => ("ServiceUnavailable", "the server is currently unable to handle the request"),
+        504 => ("Timeout", "the server was unable to return a response in the time allotted"),
+        _ => ("InternalError", "Internal error occurred: etcdserver: request timed out"),
+    };
+    (status, reason, words.to_owned())
+}
+
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        (self.parts().0, Json(self.status())).into_response()
+        let retry = (self.parts().0 == StatusCode::TOO_MANY_REQUESTS).then_some([("Retry-After", "1")]);
+        (self.parts().0, retry, Json(self.status())).into_response()
     }
 }

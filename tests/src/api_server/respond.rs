@@ -20,6 +20,9 @@ use super::watch::Watch;
 const LONGEST: usize = 8 << 20;
 
 pub(super) async fn respond(store: Arc<Store>, request: Request) -> Response {
+    if let Some(status) = store.faults().meet().await {
+        return Failure::Injected(status).into_response();
+    }
     let (parts, body) = request.into_parts();
     let query = Query::parse(&parts.uri);
     let Some(target) = Target::parse(parts.uri.path()) else {

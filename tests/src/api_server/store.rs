@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::access::Access;
 use super::error::Failure;
+use super::faults::Faults;
 use super::kinds::{Kind, built_in, defined_by};
 use super::request::Target;
 
@@ -42,6 +43,7 @@ pub struct Store {
     accesses: Mutex<BTreeSet<Access>>,
     /// Whether lists can be had as a stream.
     streams: AtomicBool,
+    faults: Faults,
 }
 
 #[derive(Debug, Default)]
@@ -72,6 +74,7 @@ impl Default for Store {
             writes: AtomicU64::new(0),
             accesses: Mutex::default(),
             streams: AtomicBool::new(true),
+            faults: Faults::default(),
         }
     }
 }
@@ -150,6 +153,11 @@ impl Store {
 
     pub(super) fn note(&self, accesses: impl Iterator<Item = Access>) {
         self.accesses.lock().unwrap_or_else(PoisonError::into_inner).extend(accesses);
+    }
+
+    /// What can be made wrong with servers of this store.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
     }
 
     /// How many writes clients have asked for.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{Node, Service};
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchParams};
 use kube::runtime::watcher::{self, Event, InitialListStrategy, watcher};
 use kube::{Client, Config};
 use serde_json::json;
@@ -153,4 +153,39 @@ async fn a_watch_ends_with_the_server() {
         while let Ok(Some(_)) = events.try_next().await {}
     });
     end.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_fails_in_the_ways_that_it_is_told_to() {
+    let (store, server, client) = start().await;
+    let nodes: Api<Node> = Api::all(client.clone());
+    let plain = WatchParams::default().disable_bookmarks();
+    let short = |wait| tokio::time::timeout(Duration::from_millis(200), wait);
+
+    store.faults().refuse(1, &[500], 1);
+    let refused = nodes.list(&ListParams::default()).await.unwrap_err();
+    assert!(matches!(refused, kube::Error::Api(status) if status.code == 500));
+
+    store.faults().clear();
+    store.faults().pause();
+    let params = ListParams::default();
+    assert!(short(nodes.list(&params)).await.is_err());
+    store.faults().resume();
+    nodes.list(&params).await.unwrap();
+
+    // The watch is told nothing, and its connection stays; new ones work.
+    let mut events = nodes.watch(&plain, "0").await.unwrap().boxed();
+    store.faults().half_open();
+    store.put(&json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}})).unwrap();
+    let silence = tokio::time::timeout(Duration::from_millis(200), events.try_next()).await;
+    assert!(silence.is_err(), "{silence:?}");
+    let config = Config::new(format!("http://{}", server.address()).parse().unwrap());
+    let another: Api<Node> = Api::all(Client::try_from(config).unwrap());
+    assert_eq!(another.list(&params).await.unwrap().items.len(), 1);
+
+    let mut events = another.watch(&plain, "0").await.unwrap().boxed();
+    assert!(events.try_next().await.unwrap().is_some());
+    store.faults().drop_connections();
+    let end = tokio::time::timeout(Duration::from_secs(5), events.try_next()).await.unwrap();
+    assert!(!matches!(end, Ok(Some(_))));
 }

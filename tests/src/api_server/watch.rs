@@ -45,6 +45,7 @@ impl Watch {
             _ => self.begin(sender).await?,
         };
         loop {
+            self.store.faults().resumed().await;
             versions.borrow_and_update();
             match self.store.since(&self.target, told) {
                 Ok((news, version)) => {

@@ -1,0 +1,185 @@
+//! Paths of fields, and sets of them.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde_json::Value;
+
+/// A single value, in order.
+#[derive(Clone, Debug)]
+pub(in crate::api_server) struct Item(pub(in crate::api_server) Value);
+
+impl Item {
+    fn rank(&self) -> u8 {
+        match self.0 {
+            Value::Number(_) => 0,
+            Value::String(_) => 1,
+            Value::Bool(_) => 2,
+            _ => 3,
+        }
+    }
+}
+
+impl PartialEq for Item {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Item {}
+
+impl PartialOrd for Item {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Item {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (&self.0, &other.0) {
+            (Value::Number(left), Value::Number(right)) => {
+                let (left, right) = (left.as_f64().unwrap_or_default(), right.as_f64().unwrap_or_default());
+                left.total_cmp(&right)
+            }
+            (Value::String(left), Value::String(right)) => left.cmp(right),
+            (Value::Bool(left), Value::Bool(right)) => left.cmp(right),
+            _ => self.rank().cmp(&other.rank()).then_with(|| self.0.to_string().cmp(&other.0.to_string())),
+        }
+    }
+}
+
+/// One step of a path.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::api_server) enum Element {
+    /// A field, or an entry of a map.
+    Field(String),
+    /// An item of a list, by fields of it.
+    Key(Vec<(String, Item)>),
+    /// An item of a list, by its value.
+    Value(Item),
+    /// An item of a list, by its place.
+    Index(usize),
+}
+
+impl fmt::Display for Element {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Field(name) => write!(f, ".{name}"),
+            Self::Key(fields) => {
+                let fields = fields.iter().map(|(name, item)| format!("{name}={}", item.0));
+                write!(f, "[{}]", fields.collect::<Vec<_>>().join(","))
+            }
+            Self::Value(item) => write!(f, "[={}]", item.0),
+            Self::Index(place) => write!(f, "[{place}]"),
+        }
+    }
+}
+
+/// A set of paths.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::api_server) struct FieldSet {
+    /// Paths of one step.
+    pub(super) members: BTreeSet<Element>,
+    /// The rest of longer paths, by their first step.
+    pub(super) children: BTreeMap<Element, FieldSet>,
+}
+
+impl FieldSet {
+    /// The set of these paths of fields.
+    pub(in crate::api_server) fn of(paths: &[&[&str]]) -> Self {
+        let mut set = Self::default();
+        for path in paths {
+            let path = path.iter().map(|name| Element::Field((*name).to_owned())).collect::<Vec<_>>();
+            set.insert(&path);
+        }
+        set
+    }
+
+    /// Adds a path; the empty one is in no set.
+    pub(super) fn insert(&mut self, path: &[Element]) {
+        match path {
+            [] => {}
+            [last] => {
+                self.members.insert(last.clone());
+            }
+            [first, rest @ ..] => self.children.entry(first.clone()).or_default().insert(rest),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.children.values().all(Self::is_empty)
+    }
+
+    /// What is in one of them.
+    pub(super) fn union(&self, other: &Self) -> Self {
+        let mut both = self.clone();
+        both.members.extend(other.members.iter().cloned());
+        for (step, theirs) in &other.children {
+            let ours = both.children.entry(step.clone()).or_default();
+            *ours = ours.union(theirs);
+        }
+        both
+    }
+
+    /// What is in both.
+    pub(super) fn intersection(&self, other: &Self) -> Self {
+        let members = self.members.intersection(&other.members).cloned().collect();
+        let children = self.children.iter().filter_map(|(step, ours)| {
+            let shared = ours.intersection(other.children.get(step)?);
+            (!shared.is_empty()).then(|| (step.clone(), shared))
+        });
+        Self { members, children: children.collect() }
+    }
+
+    /// What is in the first one only.
+    pub(super) fn difference(&self, other: &Self) -> Self {
+        let members = self.members.difference(&other.members).cloned().collect();
+        let children = self.children.iter().filter_map(|(step, ours)| {
+            let rest = other.children.get(step).map_or_else(|| ours.clone(), |theirs| ours.difference(theirs));
+            (!rest.is_empty()).then(|| (step.clone(), rest))
+        });
+        Self { members, children: children.collect() }
+    }
+
+    /// What is in the first one, and neither in the second nor below what is.
+    pub(super) fn without(&self, other: &Self) -> Self {
+        let members = self.members.difference(&other.members).cloned().collect();
+        let children = self.children.iter().filter(|(step, _)| !other.members.contains(step));
+        let children = children.filter_map(|(step, ours)| {
+            let rest = other.children.get(step).map_or_else(|| ours.clone(), |theirs| ours.without(theirs));
+            (!rest.is_empty()).then(|| (step.clone(), rest))
+        });
+        Self { members, children: children.collect() }
+    }
+
+    /// All paths: those that end first, then longer ones, each in order.
+    pub(super) fn paths(&self) -> Vec<Vec<Element>> {
+        let mut paths: Vec<Vec<Element>> = self.members.iter().map(|step| vec![step.clone()]).collect();
+        for (step, rest) in &self.children {
+            paths.extend(rest.paths().into_iter().map(|path| [vec![step.clone()], path].concat()));
+        }
+        paths
+    }
+}
+
+/// A path in words.
+pub(super) fn path_text(path: &[Element]) -> String {
+    path.iter().map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_of_paths_are_joined_cut_and_taken_apart() {
+        let a = FieldSet::of(&[&["x"], &["x", "y"], &["z", "w"]]);
+        let b = FieldSet::of(&[&["x", "y"], &["z"]]);
+        assert_eq!(a.intersection(&b), FieldSet::of(&[&["x", "y"]]));
+        assert_eq!(a.difference(&b), FieldSet::of(&[&["x"], &["z", "w"]]));
+        assert_eq!(a.without(&b), FieldSet::of(&[&["x"]]));
+        assert_eq!(b.union(&a), FieldSet::of(&[&["x"], &["x", "y"], &["z"], &["z", "w"]]));
+        assert_eq!(a.paths().iter().map(|path| path_text(path)).collect::<Vec<_>>(), [".x", ".x.y", ".z.w"]);
+    }
+}

@@ -1,0 +1,228 @@
+//! Objects against their types: whether they fit, and which fields they state.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::set::{Element, FieldSet, Item};
+use crate::api_server::types::{Items, List, Record, Scalar, Shape, Type};
+
+/// By what an item is told from others of its list.
+pub(super) fn step_of(list: &List, item: &Value) -> Result<Element, String> {
+    let keys = match &list.items {
+        Items::Set | Items::Atomic => return step_of_value(item),
+        Items::Map(keys) => keys,
+    };
+    let fields = match item {
+        Value::Null => return Err("associative list with keys may not have a null element".to_owned()),
+        Value::Object(fields) => fields,
+        _ => return Err("associative list with keys may not have non-map elements".to_owned()),
+    };
+    let value = |(name, default): &(String, Option<Value>)| {
+        let value = fields.get(name).or(default.as_ref())?;
+        Some((name.clone(), Item(value.clone())))
+    };
+    let mut found: Vec<_> = keys.iter().filter_map(value).collect();
+    if found.is_empty() {
+        let names = keys.iter().map(|(name, _)| format!("{name:?}")).collect::<Vec<_>>().join(" ");
+        return Err(format!(
+            "associative list with keys has an element that omits all key fields [{names}] (and doesn't have default values for any key fields)"
+        ));
+    }
+    found.sort();
+    Ok(Element::Key(found))
+}
+
+fn step_of_value(item: &Value) -> Result<Element, String> {
+    match item {
+        Value::Null => Err("associative list without keys has an element that's a null".to_owned()),
+        Value::Array(_) => Err("not supported: associative list with lists as elements".to_owned()),
+        Value::Object(_) => Err("associative list without keys has an element that's a map type".to_owned()),
+        scalar => Ok(Element::Value(Item(scalar.clone()))),
+    }
+}
+
+/// What of an object does not fit its type, as the real server says it: path and words.
+pub(super) fn mistakes(of: &Type, value: &Value, duplicates: bool) -> Vec<String> {
+    let mut found = Vec::new();
+    check(of, value, "", duplicates, &mut found);
+    found
+}
+
+fn check(of: &Type, value: &Value, path: &str, duplicates: bool, found: &mut Vec<String>) {
+    let mut wrong = |words: &str| {
+        found.push(format!("{path}: {words}, got {}", shown(value)));
+    };
+    match (of.shape(value), value) {
+        (_, Value::Null) => {}
+        (Shape::Scalar(scalar), value) => {
+            if let Some(words) = unfit(scalar, value) {
+                found.push(format!("{path}: {words}"));
+            }
+        }
+        (Shape::List(list), Value::Array(items)) => check_items(&list, items, path, duplicates, found),
+        (Shape::List(_), _) => wrong("expected list"),
+        (Shape::Record(record), Value::Object(fields)) => {
+            for (name, value) in fields {
+                let path = format!("{path}.{name}");
+                match record.field(name) {
+                    Some(of) => check(of, value, &path, duplicates, found),
+                    None => found.push(format!("{path}: field not declared in schema")),
+                }
+            }
+        }
+        (Shape::Record(_), _) => wrong("expected map"),
+    }
+}
+
+fn check_items(list: &List, items: &[Value], path: &str, duplicates: bool, found: &mut Vec<String>) {
+    let mut seen = BTreeSet::new();
+    for (place, item) in items.iter().enumerate() {
+        let mut step = Element::Index(place);
+        if list.items != Items::Atomic {
+            match step_of(list, item) {
+                Ok(of_item) => step = of_item,
+                Err(words) => {
+                    found.push(format!("{path}: element {place}: {words}"));
+                    return;
+                }
+            }
+            if !seen.insert(step.clone()) && !duplicates {
+                found.push(format!("{path}: duplicate entries for key {step}"));
+            }
+        }
+        check(&list.element, item, &format!("{path}{step}"), duplicates, found);
+    }
+}
+
+/// Why a value is none of a type, as the real server says it, which shows its own representation of it.
+fn unfit(scalar: Option<Scalar>, value: &Value) -> Option<String> {
+    let single = !value.is_array() && !value.is_object();
+    match scalar {
+        Some(Scalar::String | Scalar::Time | Scalar::MicroTime | Scalar::Bytes) if !value.is_string() => {
+            Some(format!("expected string, got &value.valueUnstructured{{Value:{}}}", go(value)))
+        }
+        Some(Scalar::Boolean) if !value.is_boolean() => {
+            Some(format!("expected boolean, got {}", shown(value)))
+        }
+        Some(Scalar::Int32 | Scalar::Int64 | Scalar::Float | Scalar::Number) if !value.is_number() => {
+            Some(format!("expected numeric (int or float), got {}", go_type(value)))
+        }
+        _ if single => None,
+        _ => Some(format!("expected any scalar, got {}", shown(value))),
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("&{{{text}}}"),
+        value => format!("&{{{}}}", go(value)),
+    }
+}
+
+fn go(value: &Value) -> String {
+    match value {
+        Value::Array(items) => format!("[{}]", items.iter().map(go).collect::<Vec<_>>().join(" ")),
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| format!("{name}:{}", go(value)));
+            format!("map[{}]", fields.collect::<Vec<_>>().join(" "))
+        }
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    }
+}
+
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "string",
+        Value::Bool(_) => "bool",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+        _ => "<nil>",
+    }
+}
+
+/// The fields that an object states.
+pub(super) fn field_set(of: &Type, value: &Value) -> FieldSet {
+    let mut set = FieldSet::default();
+    state(of, value, &mut Vec::new(), &mut set);
+    set
+}
+
+fn state(of: &Type, value: &Value, path: &mut Vec<Element>, set: &mut FieldSet) {
+    match (of.shape(value), value) {
+        (Shape::List(list), _) if list.items == Items::Atomic => set.insert(path),
+        (Shape::List(list), Value::Array(items)) => {
+            for item in items {
+                let Ok(step) = step_of(&list, item) else { continue };
+                path.push(step);
+                state(&list.element, item, path, set);
+                set.insert(path);
+                path.pop();
+            }
+        }
+        (Shape::List(_), _) => {}
+        (Shape::Record(record), _) if record.atomic => set.insert(path),
+        (Shape::Record(record), Value::Object(fields)) => state_fields(&record, fields, path, set),
+        (Shape::Record(_), _) => {}
+        (Shape::Scalar(_), _) => set.insert(path),
+    }
+}
+
+fn state_fields(record: &Record, fields: &Map<String, Value>, path: &mut Vec<Element>, set: &mut FieldSet) {
+    for (name, value) in fields {
+        let Some(of) = record.field(name) else { continue };
+        path.push(Element::Field(name.clone()));
+        state(of, value, path, set);
+        let empty = value.is_null() || value.as_object().is_some_and(Map::is_empty);
+        if empty || !record.fields.contains_key(name) {
+            set.insert(path);
+        }
+        path.pop();
+    }
+}
+
+/// The same set, where named fields that hold others are members, too.
+pub(super) fn with_holders(of: &Type, set: &FieldSet) -> FieldSet {
+    let record = of.record();
+    let mut whole = set.clone();
+    for (step, below) in &set.children {
+        let named = match (step, &record) {
+            (Element::Field(name), Some(record)) => {
+                if record.fields.contains_key(name) {
+                    whole.members.insert(step.clone());
+                }
+                record.field(name).cloned()
+            }
+            (Element::Key(_), _) => element_of(of),
+            _ => None,
+        };
+        let below = with_holders(&named.unwrap_or(Type::Any), below);
+        whole.children.insert(step.clone(), below);
+    }
+    whole
+}
+
+fn element_of(of: &Type) -> Option<Type> {
+    match of.shape(&Value::Null) {
+        Shape::List(list) => Some(list.element.clone()),
+        _ => None,
+    }
+}
+
+/// Whether two values are the same; numbers are by their value.
+pub(super) fn same(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Number(left), Value::Number(right)) => left == right || left.as_f64() == right.as_f64(),
+        (Value::Array(left), Value::Array(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same(left, right))
+        }
+        (Value::Object(left), Value::Object(right)) => {
+            left.len() == right.len()
+                && left
+                    .iter()
+                    .all(|(name, left)| right.get(name).is_some_and(|right| same(left, right)))
+        }
+        (left, right) => left == right,
+    }
+}

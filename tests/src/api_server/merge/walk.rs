@@ -1,0 +1,267 @@
+//! Two objects side by side: what differs, what both make together, what is left without some fields.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::set::{Element, FieldSet};
+use super::typed::{same, step_of};
+use crate::api_server::types::{Items, List, Record, Shape, Type};
+
+/// How one object differs from another.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Difference {
+    pub(super) added: FieldSet,
+    pub(super) modified: FieldSet,
+    pub(super) removed: FieldSet,
+}
+
+impl Difference {
+    /// How the second object differs from the first.
+    pub(super) fn between(of: &Type, old: &Value, new: &Value) -> Self {
+        let mut found = Self::default();
+        found.visit(of, Some(old), Some(new), &mut Vec::new());
+        found
+    }
+
+    /// Without these fields, and what is below them.
+    pub(super) fn without(&self, fields: &FieldSet) -> Self {
+        Self {
+            added: self.added.without(fields),
+            modified: self.modified.without(fields),
+            removed: self.removed.without(fields),
+        }
+    }
+
+    pub(super) fn is_none(&self) -> bool {
+        self.added.is_empty() && self.modified.is_empty() && self.removed.is_empty()
+    }
+
+    fn visit(&mut self, of: &Type, old: Option<&Value>, new: Option<&Value>, path: &mut Vec<Element>) {
+        let Some(shown) = new.or(old) else { return };
+        if !self.descend(of.shape(shown), old, new, path) {
+            self.leaf(old, new, path);
+        }
+        match (old, new) {
+            (None, _) => self.added.insert(path),
+            (_, None) => self.removed.insert(path),
+            _ => {}
+        }
+    }
+
+    /// Looks into a list or map; false when it is to be seen as one value.
+    fn descend(
+        &mut self,
+        shape: Shape,
+        old: Option<&Value>,
+        new: Option<&Value>,
+        path: &mut Vec<Element>,
+    ) -> bool {
+        let empty = |value: Option<&Value>| match value {
+            Some(Value::Array(items)) => items.is_empty(),
+            Some(Value::Object(fields)) => fields.is_empty(),
+            _ => true,
+        };
+        match shape {
+            _ if empty(old) && empty(new) => return false,
+            Shape::Record(record) if !record.atomic => self.fields(&record, old, new, path),
+            Shape::List(list) if list.items != Items::Atomic => self.items(&list, old, new, path),
+            _ => return false,
+        }
+        true
+    }
+
+    fn leaf(&mut self, old: Option<&Value>, new: Option<&Value>, path: &[Element]) {
+        match (old, new) {
+            (Some(old), Some(new)) if !same(old, new) => self.modified.insert(path),
+            _ => {}
+        }
+    }
+
+    fn fields(
+        &mut self,
+        record: &Record,
+        old: Option<&Value>,
+        new: Option<&Value>,
+        path: &mut Vec<Element>,
+    ) {
+        for name in names(old, new) {
+            let Some(of) = record.field(&name) else { continue };
+            path.push(Element::Field(name.clone()));
+            let (old, new) = (old.and_then(|old| old.get(&name)), new.and_then(|new| new.get(&name)));
+            self.visit(of, old, new, path);
+            path.pop();
+        }
+    }
+
+    fn items(&mut self, list: &List, old: Option<&Value>, new: Option<&Value>, path: &mut Vec<Element>) {
+        let (old, new) = (by_step(list, old), by_step(list, new));
+        let mut steps: Vec<&Element> = old.keys().chain(new.keys()).collect();
+        steps.sort();
+        steps.dedup();
+        for step in steps {
+            path.push(step.clone());
+            match (old.get(step).map(Vec::as_slice), new.get(step).map(Vec::as_slice)) {
+                (Some([old]), Some([new])) => self.visit(&list.element, Some(old), Some(new), path),
+                (Some([old]), None) => self.visit(&list.element, Some(old), None, path),
+                (None, Some([new])) => self.visit(&list.element, None, Some(new), path),
+                (None, _) => self.added.insert(path),
+                (_, None) => self.removed.insert(path),
+                (Some(old), Some(new)) if old == new => {}
+                _ => self.modified.insert(path),
+            }
+            path.pop();
+        }
+    }
+}
+
+fn names(left: Option<&Value>, right: Option<&Value>) -> Vec<String> {
+    let fields = [left, right].into_iter().flatten().filter_map(Value::as_object);
+    let mut names: Vec<String> = fields.flat_map(|fields| fields.keys().cloned()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn by_step<'a>(list: &List, value: Option<&'a Value>) -> BTreeMap<Element, Vec<&'a Value>> {
+    let mut found: BTreeMap<Element, Vec<&Value>> = BTreeMap::new();
+    for item in value.and_then(Value::as_array).into_iter().flatten() {
+        if let Ok(step) = step_of(list, item) {
+            found.entry(step).or_default().push(item);
+        }
+    }
+    found
+}
+
+/// What is there and what is wanted, together.
+pub(super) fn merged(of: &Type, there: Option<&Value>, wanted: Option<&Value>) -> Option<Value> {
+    let shown = wanted.filter(|wanted| !wanted.is_null()).or(there).or(wanted)?;
+    let empty = |value: Option<&Value>| match value {
+        Some(Value::Array(items)) => items.is_empty(),
+        Some(Value::Object(fields)) => fields.is_empty(),
+        _ => true,
+    };
+    match of.shape(shown) {
+        _ if empty(there) && empty(wanted) => {}
+        Shape::Record(record) if !record.atomic => return merged_fields(&record, there, wanted),
+        Shape::List(list) if list.items != Items::Atomic => return merged_items(&list, there, wanted),
+        _ => {}
+    }
+    wanted.or(there).cloned()
+}
+
+fn merged_fields(record: &Record, there: Option<&Value>, wanted: Option<&Value>) -> Option<Value> {
+    let mut fields = Map::new();
+    for name in names(there, wanted) {
+        let of = record.field(&name).unwrap_or(&Type::Any);
+        let both = merged(of, there.and_then(|there| there.get(&name)), wanted.and_then(|wanted| wanted.get(&name)));
+        if let Some(value) = both {
+            fields.insert(name, value);
+        }
+    }
+    Some(Value::Object(fields))
+}
+
+fn merged_items(list: &List, there: Option<&Value>, wanted: Option<&Value>) -> Option<Value> {
+    let steps = |value: Option<&Value>| -> Vec<Element> {
+        let items = value.and_then(Value::as_array).into_iter().flatten();
+        items.filter_map(|item| step_of(list, item).ok()).collect()
+    };
+    let order = order(&steps(there), &steps(wanted));
+    let (there, wanted) = (by_step(list, there), by_step(list, wanted));
+    let first = |items: &BTreeMap<Element, Vec<&Value>>, step| items.get(step).and_then(|items| items.first().copied().cloned());
+    let items = order.iter().filter_map(|step| {
+        merged(&list.element, first(&there, step).as_ref(), first(&wanted, step).as_ref())
+    });
+    Some(Value::Array(items.collect()))
+}
+
+/// The order of two lists together: that of what is wanted, between which what is only there keeps its place.
+fn order(there: &[Element], wanted: &[Element]) -> Vec<Element> {
+    let mut shared = wanted.iter().filter(|step| there.contains(step)).peekable();
+    let (mut left, mut right) = (0, 0);
+    let mut out: Vec<Element> = Vec::new();
+    while left < there.len() || right < wanted.len() {
+        if let (Some(ours), Some(theirs)) = (there.get(left), wanted.get(right)) {
+            if ours == theirs {
+                out.push(ours.clone());
+                (left, right) = (left + 1, right + 1);
+                shared.next();
+                continue;
+            }
+            if wanted.contains(ours) && shared.peek().is_some_and(|next| *next != ours) {
+                left += 1;
+                continue;
+            }
+        }
+        if let Some(ours) = there.get(left) {
+            if !wanted.contains(ours) {
+                out.push(ours.clone());
+                left += 1;
+                continue;
+            }
+            if out.contains(ours) {
+                left += 1;
+            }
+        }
+        if let Some(theirs) = wanted.get(right) {
+            out.push(theirs.clone());
+            right += 1;
+            shared.next_if_eq(&theirs);
+        }
+    }
+    out
+}
+
+/// What is left of a value without some fields.
+pub(super) fn removed(of: &Type, value: &Value, fields: &FieldSet) -> Value {
+    match (of.shape(value), value) {
+        (Shape::Record(record), Value::Object(all)) if !record.atomic => {
+            let left = all.iter().filter_map(|(name, value)| {
+                let step = Element::Field(name.clone());
+                let of = record.field(name).unwrap_or(&Type::Any);
+                Some((name.clone(), left_of(of, value, &step, fields)?))
+            });
+            Value::Object(left.collect())
+        }
+        (Shape::List(list), Value::Array(items)) if list.items != Items::Atomic => {
+            let left = items.iter().filter_map(|item| match step_of(&list, item) {
+                Ok(step) => left_of(&list.element, item, &step, fields),
+                Err(_) => Some(item.clone()),
+            });
+            Value::Array(left.collect())
+        }
+        _ => value.clone(),
+    }
+}
+
+fn left_of(of: &Type, value: &Value, step: &Element, fields: &FieldSet) -> Option<Value> {
+    if fields.members.contains(step) {
+        return None;
+    }
+    Some(fields.children.get(step).map_or_else(|| value.clone(), |below| removed(of, value, below)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api_server::merge::set::Item;
+
+    #[test]
+    fn what_is_wanted_sets_the_order_and_what_is_only_there_keeps_its_place() {
+        let steps = |text: &str| -> Vec<Element> {
+            text.chars().map(|name| Element::Value(Item(Value::from(name.to_string())))).collect()
+        };
+        for (there, wanted, expected) in [
+            ("", "ab", "ab"),
+            ("ab", "", "ab"),
+            ("ab", "c", "abc"),
+            ("abc", "bd", "abdc"),
+            ("abc", "ca", "bca"),
+            ("abcd", "dx", "abcdx"),
+            ("axb", "ba", "xba"),
+        ] {
+            assert_eq!(order(&steps(there), &steps(wanted)), steps(expected), "{there} {wanted}");
+        }
+    }
+}

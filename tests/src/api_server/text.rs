@@ -1,0 +1,164 @@
+//! Bodies as texts, where a key that comes twice is seen.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// A value, and the paths of keys that were there twice: the last one counts.
+#[derive(Debug)]
+pub(super) struct Text {
+    pub(super) value: Value,
+    pub(super) duplicates: Vec<String>,
+}
+
+/// Reads JSON.
+///
+/// # Errors
+/// When it is none.
+pub(super) fn json(text: &str) -> Result<Text, serde_json::Error> {
+    let duplicates = RefCell::default();
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = Seed { path: String::new(), duplicates: &duplicates }.deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(Text { value, duplicates: duplicates.into_inner() })
+}
+
+/// Reads the first document of a text in YAML.
+///
+/// # Errors
+/// When it is none.
+pub(super) fn yaml(text: &str) -> Result<Text, serde_yaml_ng::Error> {
+    let duplicates = RefCell::default();
+    let value = match serde_yaml_ng::Deserializer::from_str(text).next() {
+        Some(reader) => Seed { path: String::new(), duplicates: &duplicates }.deserialize(reader)?,
+        None => Value::Null,
+    };
+    Ok(Text { value, duplicates: duplicates.into_inner() })
+}
+
+/// A key that a text in YAML has twice, in the words of the real server.
+pub(super) fn yaml_duplicate(text: &str, path: &str) -> String {
+    let key = path.rsplit('.').next().unwrap_or(path);
+    let name = format!("{key}:");
+    let quoted = format!("\"{key}\":");
+    let starts = |line: &str| {
+        let places = line.match_indices(&name).map(|(place, _)| place);
+        let alone = |place: &usize| !line[..*place].ends_with(|letter: char| letter.is_alphanumeric() || letter == '_');
+        places.filter(alone).count() + line.matches(&quoted).count()
+    };
+    let mut seen = 0;
+    for (number, line) in text.lines().enumerate() {
+        seen += starts(line);
+        if seen >= 2 {
+            return format!("line {}: key {key:?} already set in map", number + 1);
+        }
+    }
+    format!("key {key:?} already set in map")
+}
+
+struct Seed<'a> {
+    path: String,
+    duplicates: &'a RefCell<Vec<String>>,
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        // More than a signed number holds is a fraction to the real server.
+        Ok(i64::try_from(value).map_or_else(|_| Value::from(value as f64), Value::from))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+        reader.deserialize_any(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut found = Vec::new();
+        loop {
+            let path = format!("{}[{}]", self.path, found.len());
+            match items.next_element_seed(Seed { path, duplicates: self.duplicates })? {
+                Some(item) => found.push(item),
+                None => return Ok(Value::Array(found)),
+            }
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
+        let mut found = Map::new();
+        while let Some(Key(name)) = fields.next_key()? {
+            let path = if self.path.is_empty() { name.clone() } else { format!("{}.{name}", self.path) };
+            let value = fields.next_value_seed(Seed { path: path.clone(), duplicates: self.duplicates })?;
+            if found.insert(name, value).is_some() {
+                self.duplicates.borrow_mut().push(path);
+            }
+        }
+        Ok(Value::Object(found))
+    }
+}
+
+/// A key, which YAML may write as a number.
+struct Key(String);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        let duplicates = RefCell::default();
+        let key = Seed { path: String::new(), duplicates: &duplicates }.deserialize(reader)?;
+        Ok(Self(key.as_str().map_or_else(|| key.to_string(), str::to_owned)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_key_that_comes_twice_is_seen_and_the_last_one_counts() {
+        let text = super::json(r#"{"a": [{"b": 1, "b": 2.0}], "c": null}"#).unwrap();
+        assert_eq!((text.value, text.duplicates), (json!({"a": [{"b": 2.0}], "c": null}), vec!["a[0].b".to_owned()]));
+        let body = "a: 1\ndata: {k: one, k: two}\n---\nb: 2\n";
+        let text = yaml(body).unwrap();
+        assert_eq!((text.value, text.duplicates.as_slice()), (json!({"a": 1, "data": {"k": "two"}}), &["data.k".to_owned()][..]));
+        assert_eq!(yaml_duplicate(body, "data.k"), "line 2: key \"k\" already set in map");
+    }
+}
