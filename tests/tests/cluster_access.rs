@@ -212,6 +212,7 @@ async fn an_agent_may_do_what_it_does_and_no_more() -> Result<()> {
     let client = client::connect(Some(&kubeconfig), Role::Agent).await?;
     let watching = Watching::watch(&client, &source::watched(), NAMESPACE);
     let writer = Writer {
+        writes: client.clone(),
         client,
         namespace: NAMESPACE.to_owned(),
         scope: Scope::Node("n1".to_owned()),

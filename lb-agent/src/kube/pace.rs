@@ -114,7 +114,8 @@ impl<Key: Ord> Paces<Key> {
             Outcome::Failed => AFTER_FAILURE,
             Outcome::Refused => AFTER_REFUSAL,
         };
-        pace.backoff = (pace.backoff * 2).clamp(limits.first, limits.longest);
+        let [first, longest] = [limits.first.min(gaps.first), limits.longest.min(gaps.longest)];
+        pace.backoff = (pace.backoff * 2).clamp(first, longest.max(first));
         pace.next = now + pace.backoff;
     }
 
