@@ -8,8 +8,8 @@
 //! `type`.
 
 mod access;
-mod builtin;
 mod apply;
+mod builtin;
 mod definitions;
 mod error;
 mod faults;

@@ -7,6 +7,7 @@ pub mod control_plane;
 pub mod damage;
 pub mod events;
 pub mod failover;
+pub mod front;
 pub mod kernel;
 pub mod lab;
 pub mod model;

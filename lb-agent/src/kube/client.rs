@@ -127,7 +127,7 @@ impl Server {
     /// # Errors
     /// See [`ClientError`]. Nothing is sent yet, so a server that does not answer is no error.
     pub fn client(&self) -> Result<Client, ClientError> {
-        self.build(true, |http| Guarded::new(http, self.address(), ANSWER_WITHIN))
+        self.build(true, ANSWER_WITHIN, None)
     }
 
     /// A client for the Lease: a connection of its own, so that nothing else keeps a leader from renewing.
@@ -135,7 +135,7 @@ impl Server {
     /// # Errors
     /// See [`ClientError`].
     pub fn client_of_lease(&self) -> Result<Client, ClientError> {
-        self.build(false, |http| Guarded::new(http, self.address(), WRITTEN_WITHIN))
+        self.build(false, WRITTEN_WITHIN, None)
     }
 
     /// A client whose writes are sent only while this process leads.
@@ -143,9 +143,7 @@ impl Server {
     /// # Errors
     /// See [`ClientError`].
     pub fn client_of_leader(&self, leadership: &Leadership) -> Result<Client, ClientError> {
-        self.build(false, |http| {
-            Guarded::new(http, self.address(), WRITTEN_WITHIN).only_while(leadership.clone())
-        })
+        self.build(false, WRITTEN_WITHIN, Some(leadership.clone()))
     }
 
     fn address(&self) -> String {
@@ -155,7 +153,8 @@ impl Server {
     fn build(
         &self,
         http2: bool,
-        guard: impl FnOnce(HttpClient) -> Guarded<HttpClient>,
+        answer_within: Duration,
+        leadership: Option<Leadership>,
     ) -> Result<Client, ClientError> {
         let error = |source| ClientError::Config { server: self.address(), source };
         let config = &self.config;
@@ -164,8 +163,13 @@ impl Server {
         http.http2_keep_alive_interval(PING[0])
             .http2_keep_alive_timeout(PING[1])
             .http2_keep_alive_while_idle(true);
-        let http = http.build(self.connector(http2).map_err(error)?);
-        let service = config.extra_headers_layer().map_err(error)?.layer(guard(http));
+        let http = http.build::<_, RequestBody>(self.connector(http2).map_err(error)?);
+        let service = config.extra_headers_layer().map_err(error)?.layer(Guarded::new(
+            http,
+            self.address(),
+            answer_within,
+            leadership,
+        ));
         let namespace = config.default_namespace.clone();
         let base = config.base_uri_layer();
         // Without the library's retries: they may be minutes late, and whoever asks tries again by its own rules.
@@ -194,8 +198,6 @@ impl Server {
         Ok(if http2 { builder.enable_http2().wrap_connector(tcp) } else { builder.wrap_connector(tcp) })
     }
 }
-
-type HttpClient = hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, RequestBody>;
 
 /// A client for the cluster of a kubeconfig; without one, for that of `KUBECONFIG` or of this pod.
 ///

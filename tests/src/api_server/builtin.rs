@@ -44,28 +44,55 @@ pub(super) fn reset(_group: &str, kind: &str, subresource: Option<&str>) -> Fiel
 
 /// Whether a kind has a status of its own path.
 fn named_status(kind: &str) -> bool {
-    ["Service", "Node", "Namespace", "Pod", "Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "Job",
-     "PodDisruptionBudget", "CustomResourceDefinition", "PersistentVolumeClaim"].contains(&kind)
+    [
+        "Service",
+        "Node",
+        "Namespace",
+        "Pod",
+        "Deployment",
+        "DaemonSet",
+        "StatefulSet",
+        "ReplicaSet",
+        "Job",
+        "PodDisruptionBudget",
+        "CustomResourceDefinition",
+        "PersistentVolumeClaim",
+    ]
+    .contains(&kind)
 }
 
 /// Puts in what is not there and has a default.
 pub(super) fn default(_group: &str, _kind: &str, _object: &mut Value) {}
 
 /// Does what a kind does with each write before it is looked at.
-pub(super) fn prepare(_group: &str, kind: &str, new: &mut Value, old: Option<&Value>, subresource: Option<&str>) {
+pub(super) fn prepare(
+    _group: &str,
+    kind: &str,
+    new: &mut Value,
+    old: Option<&Value>,
+    subresource: Option<&str>,
+) {
     if !named_status(kind) {
         return;
     }
     let Some(fields) = new.as_object_mut() else { return };
     match (subresource, old) {
         (Some("status"), Some(old)) => set(fields, "spec", old.get("spec").cloned()),
-        (None, old) => set(fields, "status", old.and_then(|old| old.get("status")).cloned().or_else(|| Some(json!({})))),
+        (None, old) => {
+            set(fields, "status", old.and_then(|old| old.get("status")).cloned().or_else(|| Some(json!({}))))
+        }
         _ => {}
     }
 }
 
 /// What is wrong with an object.
-pub(super) fn check(_group: &str, _kind: &str, _new: &Value, _old: Option<&Value>, _subresource: Option<&str>) -> Vec<Cause> {
+pub(super) fn check(
+    _group: &str,
+    _kind: &str,
+    _new: &Value,
+    _old: Option<&Value>,
+    _subresource: Option<&str>,
+) -> Vec<Cause> {
     Vec::new()
 }
 

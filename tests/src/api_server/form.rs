@@ -118,7 +118,12 @@ impl Form {
     ///
     /// # Errors
     /// When it is no object of the kind.
-    pub(super) fn read(&self, body: &str, notation: Notation, strictness: Strictness) -> Result<Read, Refusal> {
+    pub(super) fn read(
+        &self,
+        body: &str,
+        notation: Notation,
+        strictness: Strictness,
+    ) -> Result<Read, Refusal> {
         let mut read = match notation {
             Notation::Json => text::json(body).map_err(|error| self.unread(&error.to_string()))?,
             Notation::Yaml => text::yaml(body).map_err(|error| self.unread(&error.to_string()))?,
@@ -155,8 +160,9 @@ impl Form {
     /// When it is no object.
     pub(super) fn read_applied(&self, body: &str, strictness: Strictness) -> Result<Read, Refusal> {
         let refuse = |words: &str| Refusal::bad_request(format!("error decoding YAML: {words}"));
-        let read = text::yaml(body)
-            .map_err(|error| refuse(&format!("error converting YAML to JSON: yaml: {}", yaml_words(body, &error))))?;
+        let read = text::yaml(body).map_err(|error| {
+            refuse(&format!("error converting YAML to JSON: yaml: {}", yaml_words(body, &error)))
+        })?;
         let value = match read.value {
             Value::Null => json!({}),
             value @ Value::Object(_) => value,
@@ -185,7 +191,9 @@ impl Form {
 
     fn unread(&self, words: &str) -> Refusal {
         let Inner { version, kind, .. } = &*self.0;
-        Refusal::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {words}"))
+        Refusal::bad_request(format!(
+            "{kind} in version \"{version}\" cannot be handled as a {kind}: {words}"
+        ))
     }
 
     /// Makes an object one of the kind: what nobody knows goes, defaults come. What the client is to be told of.
@@ -342,7 +350,9 @@ fn prepare_custom(has_status: bool, new: &mut Value, old: Option<&Value>, subres
                 content
             };
             let changed = old.as_object().is_none_or(|old| content(old) != content(fields));
-            let deleted = |metadata: Option<&Value>| metadata.is_some_and(|metadata| metadata.get("deletionTimestamp").is_some());
+            let deleted = |metadata: Option<&Value>| {
+                metadata.is_some_and(|metadata| metadata.get("deletionTimestamp").is_some())
+            };
             let dying = deleted(fields.get("metadata")) && !deleted(old.get("metadata"));
             let last = old.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
             last + i64::from(changed || dying)

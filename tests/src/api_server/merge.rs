@@ -140,7 +140,14 @@ pub(super) fn track(live: Option<&Value>, mut new: Value, writer: &Writer, versi
 }
 
 /// Lets a writer own what it has changed.
-fn take(of: &Type, there: &Value, new: &Value, managers: &mut Managers, writer: &Writer, versions: &dyn Versions) {
+fn take(
+    of: &Type,
+    there: &Value,
+    new: &Value,
+    managers: &mut Managers,
+    writer: &Writer,
+    versions: &dyn Versions,
+) {
     if !mistakes(of, there, true).is_empty() || !mistakes(of, new, true).is_empty() {
         return;
     }
@@ -216,7 +223,11 @@ impl Change<'_> {
         conflicts.values().all(|fields| fields.difference(&allowed).is_empty())
     }
 
-    fn conflicts(&self, applied: &Value, managers: &Managers) -> Result<(), std::collections::BTreeMap<Manager, FieldSet>> {
+    fn conflicts(
+        &self,
+        applied: &Value,
+        managers: &Managers,
+    ) -> Result<(), std::collections::BTreeMap<Manager, FieldSet>> {
         let me = self.writer.identity(true);
         let whole = merged(self.of, Some(self.there), Some(applied)).unwrap_or_default();
         let difference = Difference::between(self.of, self.there, &whole);
@@ -242,7 +253,9 @@ impl Change<'_> {
             *all = all.union(&owned.fields);
         }
         for (version, owned) in owned_in {
-            let (Some(whole), Some(left)) = (self.converted(&merged, version)?, self.converted(&pruned, version)?) else {
+            let (Some(whole), Some(left)) =
+                (self.converted(&merged, version)?, self.converted(&pruned, version)?)
+            else {
                 continue;
             };
             let of = type_of(self.versions, version)?;
@@ -272,8 +285,15 @@ impl Change<'_> {
     }
 
     /// Takes from all others what is changed; a conflict where that is not forced.
-    fn spread(&self, new: &Value, managers: &mut Managers, me: &Manager, force: bool) -> Result<Difference, Refusal> {
-        let difference = Difference::between(self.of, self.there, new).without(&self.reset(self.writer.api_version));
+    fn spread(
+        &self,
+        new: &Value,
+        managers: &mut Managers,
+        me: &Manager,
+        force: bool,
+    ) -> Result<Difference, Refusal> {
+        let difference =
+            Difference::between(self.of, self.there, new).without(&self.reset(self.writer.api_version));
         let mut conflicts: Vec<(Manager, FieldSet)> = Vec::new();
         let mut left = Managers::new();
         for (manager, owned) in managers.iter() {
@@ -298,11 +318,17 @@ impl Change<'_> {
     }
 
     /// What is changed, in the version of a manager; `None` when that version is gone.
-    fn in_version(&self, new: &Value, version: &str, here: &Difference) -> Result<Option<Difference>, Refusal> {
+    fn in_version(
+        &self,
+        new: &Value,
+        version: &str,
+        here: &Difference,
+    ) -> Result<Option<Difference>, Refusal> {
         if version == self.writer.api_version {
             return Ok(Some(here.clone()));
         }
-        let (Some(old), Some(new)) = (self.converted(self.there, version)?, self.converted(new, version)?) else {
+        let (Some(old), Some(new)) = (self.converted(self.there, version)?, self.converted(new, version)?)
+        else {
             return Ok(None);
         };
         let of = type_of(self.versions, version)?;
@@ -329,7 +355,10 @@ fn in_one(found: Vec<String>) -> Option<String> {
     match found.as_slice() {
         [] => None,
         [one] => Some(one.clone()),
-        all => Some(format!("errors:\n{}", all.iter().map(|one| format!("  {one}")).collect::<Vec<_>>().join("\n"))),
+        all => Some(format!(
+            "errors:\n{}",
+            all.iter().map(|one| format!("  {one}")).collect::<Vec<_>>().join("\n")
+        )),
     }
 }
 
@@ -353,7 +382,9 @@ fn conflict(conflicts: &[(Manager, FieldSet)]) -> Refusal {
             for (manager, _) in conflicts {
                 let manager = manager.in_words();
                 lines.push(format!("conflicts with {manager}:"));
-                lines.extend(paths.iter().filter(|(of, _)| *of == manager).map(|(_, path)| format!("- {path}")));
+                lines.extend(
+                    paths.iter().filter(|(of, _)| *of == manager).map(|(_, path)| format!("- {path}")),
+                );
             }
             format!("{} conflicts: {}", paths.len(), lines.join("\n"))
         }
@@ -365,7 +396,14 @@ fn conflict(conflicts: &[(Manager, FieldSet)]) -> Refusal {
 /// Nobody owns what names an object and what the server writes.
 fn strip(managers: &mut Managers, me: &Manager) {
     const NAMES: [&str; 9] = [
-        "name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields",
+        "name",
+        "namespace",
+        "creationTimestamp",
+        "selfLink",
+        "uid",
+        "clusterName",
+        "generation",
+        "managedFields",
         "resourceVersion",
     ];
     let Some(mine) = managers.get_mut(me) else { return };

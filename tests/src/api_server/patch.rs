@@ -88,9 +88,10 @@ fn json_words(body: &str, error: &serde_json::Error) -> String {
     if error.is_eof() {
         return "unexpected end of JSON input".to_owned();
     }
-    let letter = body.lines().nth(error.line().saturating_sub(1)).and_then(|line| {
-        line.chars().nth(error.column().saturating_sub(1))
-    });
+    let letter = body
+        .lines()
+        .nth(error.line().saturating_sub(1))
+        .and_then(|line| line.chars().nth(error.column().saturating_sub(1)));
     letter.map_or_else(
         || error.to_string(),
         |letter| format!("invalid character '{letter}' looking for beginning of value"),

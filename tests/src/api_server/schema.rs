@@ -74,7 +74,10 @@ impl Schema {
                 self.rules.check(schema, part, old_part, "", &mut causes);
             }
         }
-        causes.into_iter().map(|cause| if root.is_empty() || cause.field == "<nil>" { cause } else { cause.under(root) }).collect()
+        causes
+            .into_iter()
+            .map(|cause| if root.is_empty() || cause.field == "<nil>" { cause } else { cause.under(root) })
+            .collect()
     }
 }
 

@@ -46,7 +46,9 @@ pub(super) fn yaml_duplicate(text: &str, path: &str) -> String {
     let quoted = format!("\"{key}\":");
     let starts = |line: &str| {
         let places = line.match_indices(&name).map(|(place, _)| place);
-        let alone = |place: &usize| !line[..*place].ends_with(|letter: char| letter.is_alphanumeric() || letter == '_');
+        let alone = |place: &usize| {
+            !line[..*place].ends_with(|letter: char| letter.is_alphanumeric() || letter == '_')
+        };
         places.filter(alone).count() + line.matches(&quoted).count()
     };
     let mut seen = 0;
@@ -155,10 +157,16 @@ mod tests {
     #[test]
     fn a_key_that_comes_twice_is_seen_and_the_last_one_counts() {
         let text = super::json(r#"{"a": [{"b": 1, "b": 2.0}], "c": null}"#).unwrap();
-        assert_eq!((text.value, text.duplicates), (json!({"a": [{"b": 2.0}], "c": null}), vec!["a[0].b".to_owned()]));
+        assert_eq!(
+            (text.value, text.duplicates),
+            (json!({"a": [{"b": 2.0}], "c": null}), vec!["a[0].b".to_owned()])
+        );
         let body = "a: 1\ndata: {k: one, k: two}\n---\nb: 2\n";
         let text = yaml(body).unwrap();
-        assert_eq!((text.value, text.duplicates.as_slice()), (json!({"a": 1, "data": {"k": "two"}}), &["data.k".to_owned()][..]));
+        assert_eq!(
+            (text.value, text.duplicates.as_slice()),
+            (json!({"a": 1, "data": {"k": "two"}}), &["data.k".to_owned()][..])
+        );
         assert_eq!(yaml_duplicate(body, "data.k"), "line 2: key \"k\" already set in map");
     }
 }

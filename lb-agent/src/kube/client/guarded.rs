@@ -2,18 +2,20 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use kube::client::Body as KubeBody;
+use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 use tower::{BoxError, Service};
 
 use super::body::{AnswerBody, Limits, NotLeading, RequestBody};
 use super::stats::stats;
-use crate::kube::lease::Leadership;
+use crate::kube::lease::{Leadership, Write};
 
 /// A watch has begun to answer by then: a server that has just started first fills its caches.
 const WATCH_BEGINS_WITHIN: Duration = Duration::from_secs(30);
@@ -35,6 +37,10 @@ struct Shared {
     server: String,
     answer_within: Duration,
     leadership: Option<Leadership>,
+    /// Whether the last request was answered. While it was not, one request after the other is sent: many at once would
+    /// each open a connection, before any of them knows that one is enough.
+    answers: AtomicBool,
+    turn: Mutex<()>,
 }
 
 /// A request failed.
@@ -47,16 +53,15 @@ enum Failure {
 }
 
 impl<S> Guarded<S> {
-    pub(super) fn new(inner: S, server: String, answer_within: Duration) -> Self {
-        Self { inner, shared: Arc::new(Shared { server, answer_within, leadership: None }) }
-    }
-
-    /// Sends writes only while this process leads.
-    pub(super) fn only_while(self, leadership: Leadership) -> Self {
-        let Shared { server, answer_within, .. } = &*self.shared;
-        let (server, answer_within) = (server.clone(), *answer_within);
-        let shared = Shared { server, answer_within, leadership: Some(leadership) };
-        Self { shared: Arc::new(shared), ..self }
+    /// With a leadership, sends writes only while this process leads.
+    pub(super) fn new(
+        inner: S,
+        server: String,
+        answer_within: Duration,
+        leadership: Option<Leadership>,
+    ) -> Self {
+        let (answers, turn) = (AtomicBool::new(false), Mutex::default());
+        Self { inner, shared: Arc::new(Shared { server, answer_within, leadership, answers, turn }) }
     }
 }
 
@@ -99,26 +104,46 @@ where
     let may_be_sent = leadership.cloned();
     let request = request.map(|body| RequestBody { body, may_be_sent });
     let begun = Instant::now();
+    let end = begun + limits.head;
     let server = || shared.server.clone();
-    let answer = match timeout_at(begun + limits.head, inner.call(request)).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(source)) => {
-            let failure = Failure::Unreachable { server: server(), source: source.into() };
-            stats().unreachable(&shared.server, &failure);
-            return Err(failure.into());
+    let answering = async {
+        let mut turn = None;
+        if !shared.answers.load(Ordering::Relaxed) {
+            turn = Some(shared.turn.lock().await);
         }
-        Err(_) => {
-            let failure = Failure::Late { server: server(), seconds: limits.head.as_secs() };
-            stats().unreachable(&shared.server, &failure);
-            return Err(failure.into());
+        // Whoever had the turn before may have been answered.
+        if shared.answers.load(Ordering::Relaxed) {
+            turn = None;
         }
+        let answer = inner.call(request).await;
+        shared.answers.store(answer.is_ok(), Ordering::Relaxed);
+        drop(turn);
+        answer
     };
+    let failure = match timeout_at(end, answering).await {
+        Ok(Ok(answer)) => {
+            return Ok(handle_answer(&shared, answer, is_write, limits.body(begun), write));
+        }
+        Ok(Err(source)) => Failure::Unreachable { server: server(), source: source.into() },
+        Err(_) => Failure::Late { server: server(), seconds: limits.head.as_secs() },
+    };
+    shared.answers.store(false, Ordering::Relaxed);
+    stats().unreachable(&shared.server, &failure);
+    Err(failure.into())
+}
+
+fn handle_answer(
+    shared: &Shared,
+    answer: Response<Incoming>,
+    is_write: bool,
+    limits: Limits,
+    write: Option<Write>,
+) -> Response<AnswerBody> {
     stats().answered(&shared.server, answer.status());
     if is_write && answer.status() == StatusCode::CONFLICT {
         stats().conflict();
     }
-    let limits = Limits { end: begun + limits.all, silence: limits.silence };
-    Ok(answer.map(|body| AnswerBody::new(body, limits, write)))
+    answer.map(|body| AnswerBody::new(body, limits, write))
 }
 
 /// How long an answer may take.
@@ -142,6 +167,10 @@ impl AnswerLimits {
         let lasts = value("timeoutSeconds").and_then(|seconds| seconds.parse().ok());
         let lasts = lasts.map_or(WATCH_LASTS, Duration::from_secs);
         Self { head: WATCH_BEGINS_WITHIN, silence: WATCH_SILENCE, all: lasts + WATCH_ENDS_LATE }
+    }
+
+    fn body(self, begun: Instant) -> Limits {
+        Limits { end: begun + self.all, silence: self.silence }
     }
 }
 

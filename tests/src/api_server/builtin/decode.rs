@@ -207,7 +207,9 @@ pub(in crate::api_server) fn write(of: &Type, value: &mut Value) {
                 }
             }
         }
-        (Shape::List(list), Value::Array(items)) => items.iter_mut().for_each(|item| write(&list.element, item)),
+        (Shape::List(list), Value::Array(items)) => {
+            items.iter_mut().for_each(|item| write(&list.element, item))
+        }
         _ => {}
     }
 }

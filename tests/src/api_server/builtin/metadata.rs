@@ -45,10 +45,13 @@ fn check_name(group: &str, kind: &str, metadata: &Value, causes: &mut Vec<Cause>
 
 fn check_labels(metadata: &Value, causes: &mut Vec<Cause>) {
     for (key, value) in metadata["labels"].as_object().into_iter().flatten() {
-        let words = qualified(key).into_iter().map(|words| Cause::invalid("metadata.labels", &json!(key), words));
+        let words =
+            qualified(key).into_iter().map(|words| Cause::invalid("metadata.labels", &json!(key), words));
         causes.extend(words);
         let text = value.as_str().unwrap_or_default();
-        causes.extend(label_value(text).into_iter().map(|words| Cause::invalid("metadata.labels", value, words)));
+        causes.extend(
+            label_value(text).into_iter().map(|words| Cause::invalid("metadata.labels", value, words)),
+        );
     }
     for key in metadata["annotations"].as_object().into_iter().flatten().map(|(key, _)| key) {
         let words = qualified(&key.to_lowercase());
@@ -61,9 +64,12 @@ fn check_owners(metadata: &Value, causes: &mut Vec<Cause>) {
     let owners: Vec<&Value> = metadata["ownerReferences"].as_array().into_iter().flatten().collect();
     let text = |owner: &Value, name: &str| owner[name].as_str().unwrap_or_default().to_owned();
     for owner in &owners {
-        for (name, words) in
-            [("apiVersion", "version must not be empty"), ("kind", "must not be empty"), ("name", "must not be empty"), ("uid", "must not be empty")]
-        {
+        for (name, words) in [
+            ("apiVersion", "version must not be empty"),
+            ("kind", "must not be empty"),
+            ("name", "must not be empty"),
+            ("uid", "must not be empty"),
+        ] {
             if text(owner, name).is_empty() {
                 causes.push(Cause::invalid(format!("metadata.ownerReferences.{name}"), &json!(""), words));
             }

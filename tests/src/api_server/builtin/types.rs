@@ -52,8 +52,7 @@ fn of_text(text: &'static str) -> Type {
         return Type::List(Arc::new(List { element: of_text(element), items: items_of(items) }));
     }
     if let Some((atomic, element)) = text.strip_prefix('{').and_then(|text| text.split_once('}')) {
-        let record =
-            Record { rest: Some(of_text(element)), atomic: !atomic.is_empty(), ..Record::default() };
+        let record = Record { rest: Some(of_text(element)), atomic: !atomic.is_empty(), ..Record::default() };
         return Type::Record(Arc::new(record));
     }
     match text {
@@ -97,7 +96,12 @@ mod tests {
             Type::Named(name) => found.push(name),
             Type::List(list) => held(&list.element, found),
             Type::Record(record) => {
-                record.fields.values().map(|field| &field.of).chain(&record.rest).for_each(|of| held(of, found));
+                record
+                    .fields
+                    .values()
+                    .map(|field| &field.of)
+                    .chain(&record.rest)
+                    .for_each(|of| held(of, found));
             }
             Type::Scalar(_) | Type::Any => {}
         }

@@ -71,7 +71,8 @@ pub(super) fn managers_of(object: &Value) -> Option<Managers> {
 pub(super) fn write_managers(object: &mut Value, managers: &Managers) {
     let mut entries: Vec<(&Manager, &Owned)> = managers.iter().collect();
     entries.sort_by(|(left, owned), (right, theirs)| {
-        let key = |manager: &Manager, owned: &Owned| (!manager.applies, owned.time.clone().unwrap_or_default());
+        let key =
+            |manager: &Manager, owned: &Owned| (!manager.applies, owned.time.clone().unwrap_or_default());
         let rest = |manager: &Manager, owned: &Owned| {
             (manager.name.clone(), owned.version.clone(), manager.subresource.clone())
         };

@@ -136,7 +136,8 @@ impl FieldSet {
     pub(super) fn difference(&self, other: &Self) -> Self {
         let members = self.members.difference(&other.members).cloned().collect();
         let children = self.children.iter().filter_map(|(step, ours)| {
-            let rest = other.children.get(step).map_or_else(|| ours.clone(), |theirs| ours.difference(theirs));
+            let rest =
+                other.children.get(step).map_or_else(|| ours.clone(), |theirs| ours.difference(theirs));
             (!rest.is_empty()).then(|| (step.clone(), rest))
         });
         Self { members, children: children.collect() }

@@ -78,13 +78,7 @@ impl Difference {
         }
     }
 
-    fn fields(
-        &mut self,
-        record: &Record,
-        old: Option<&Value>,
-        new: Option<&Value>,
-        path: &mut Vec<Element>,
-    ) {
+    fn fields(&mut self, record: &Record, old: Option<&Value>, new: Option<&Value>, path: &mut Vec<Element>) {
         for name in names(old, new) {
             let Some(of) = record.field(&name) else { continue };
             path.push(Element::Field(name.clone()));
@@ -154,7 +148,8 @@ fn merged_fields(record: &Record, there: Option<&Value>, wanted: Option<&Value>)
     let mut fields = Map::new();
     for name in names(there, wanted) {
         let of = record.field(&name).unwrap_or(&Type::Any);
-        let both = merged(of, there.and_then(|there| there.get(&name)), wanted.and_then(|wanted| wanted.get(&name)));
+        let both =
+            merged(of, there.and_then(|there| there.get(&name)), wanted.and_then(|wanted| wanted.get(&name)));
         if let Some(value) = both {
             fields.insert(name, value);
         }
@@ -169,7 +164,9 @@ fn merged_items(list: &List, there: Option<&Value>, wanted: Option<&Value>) -> O
     };
     let order = order(&steps(there), &steps(wanted));
     let (there, wanted) = (by_step(list, there), by_step(list, wanted));
-    let first = |items: &BTreeMap<Element, Vec<&Value>>, step| items.get(step).and_then(|items| items.first().copied().cloned());
+    let first = |items: &BTreeMap<Element, Vec<&Value>>, step| {
+        items.get(step).and_then(|items| items.first().copied().cloned())
+    };
     let items = order.iter().filter_map(|step| {
         merged(&list.element, first(&there, step).as_ref(), first(&wanted, step).as_ref())
     });

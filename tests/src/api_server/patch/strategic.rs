@@ -31,14 +31,20 @@ pub(in crate::api_server) fn strategic(of: &Type, object: &Value, body: &str) ->
     Ok(Value::Object(merge_fields(of, fields, &patch)?))
 }
 
-fn merge_fields(of: &Type, mut fields: Map<String, Value>, patch: &Map<String, Value>) -> Result<Map<String, Value>, Refusal> {
+fn merge_fields(
+    of: &Type,
+    mut fields: Map<String, Value>,
+    patch: &Map<String, Value>,
+) -> Result<Map<String, Value>, Refusal> {
     match patch.get(DIRECTIVE).map(|directive| directive.as_str().unwrap_or_default()) {
         Some("replace") => return Ok(without_directives(patch)),
         Some("delete") => return Ok(Map::new()),
         Some("merge") | None => {}
         Some(other) => {
-            let shown: Vec<String> =
-                patch.iter().map(|(name, value)| format!("{name}:{}", value.as_str().unwrap_or_default())).collect();
+            let shown: Vec<String> = patch
+                .iter()
+                .map(|(name, value)| format!("{name}:{}", value.as_str().unwrap_or_default()))
+                .collect();
             return Err(Refusal::internal(format!(
                 "unknown patch type: {other} in map: map[{}]",
                 shown.join(" ")
@@ -78,7 +84,8 @@ fn merged(of: &Type, there: Option<&Value>, patch: &Value) -> Result<Option<Valu
         }
         Value::Array(items) => match of.shape(patch) {
             Shape::List(list) if list.items != Items::Atomic => {
-                merge_items(&list, there.and_then(Value::as_array), items).map(|items| Some(Value::Array(items)))
+                merge_items(&list, there.and_then(Value::as_array), items)
+                    .map(|items| Some(Value::Array(items)))
             }
             _ => Ok(Some(patch.clone())),
         },
@@ -126,5 +133,9 @@ fn merge_items(list: &List, there: Option<&Vec<Value>>, patch: &[Value]) -> Resu
 }
 
 fn without_directives(fields: &Map<String, Value>) -> Map<String, Value> {
-    fields.iter().filter(|(name, _)| !name.starts_with('$')).map(|(name, value)| (name.clone(), value.clone())).collect()
+    fields
+        .iter()
+        .filter(|(name, _)| !name.starts_with('$'))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }

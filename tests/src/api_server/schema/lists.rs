@@ -43,9 +43,7 @@ fn check_items(schema: &Value, items: &[Value], path: &str, causes: &mut Vec<Cau
         if keys.is_empty() {
             return item.clone();
         }
-        let field = |key: &&str| {
-            Some(((*key).to_owned(), item.get(*key).cloned().or_else(|| default(key))?))
-        };
+        let field = |key: &&str| Some(((*key).to_owned(), item.get(*key).cloned().or_else(|| default(key))?));
         Value::Object(keys.iter().filter_map(field).collect::<Map<_, _>>())
     };
     let seen: Vec<Value> = items.iter().map(identity).collect();

@@ -80,7 +80,9 @@ impl Rules {
         let place = if path.is_empty() { "<nil>".to_owned() } else { path.to_owned() };
         match evaluate(program, value, old) {
             Ok(true) => None,
-            Ok(false) if value.is_object() || value.is_array() => Some(reasoned(rule, Cause::invalid_unshown(place, words))),
+            Ok(false) if value.is_object() || value.is_array() => {
+                Some(reasoned(rule, Cause::invalid_unshown(place, words)))
+            }
             Ok(false) => Some(reasoned(rule, Cause::invalid(place, value, words))),
             Err(error) => {
                 let kind = match value {
@@ -111,7 +113,8 @@ fn reasoned(rule: &Value, cause: Cause) -> Cause {
 fn collect(schema: &Value, programs: &mut HashMap<String, Program>) {
     match schema {
         Value::Object(fields) => {
-            for rule in fields.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten() {
+            for rule in fields.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten()
+            {
                 let Some(text) = rule["rule"].as_str() else { continue };
                 if let Ok(program) = Program::compile(text) {
                     programs.insert(text.to_owned(), program);
@@ -161,8 +164,10 @@ fn cel(value: &Value) -> Cel {
         },
         Value::String(text) => text.clone().into(),
         Value::Array(items) => items.iter().map(cel).collect::<Vec<_>>().into(),
-        Value::Object(fields) => {
-            fields.iter().map(|(name, value)| (name.clone(), cel(value))).collect::<HashMap<String, Cel>>().into()
-        }
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| (name.clone(), cel(value)))
+            .collect::<HashMap<String, Cel>>()
+            .into(),
     }
 }

@@ -68,7 +68,10 @@ fn mistyped(schema: &Value, value: &Value, place: &str) -> Option<Vec<Cause>> {
         let format = schema["format"].as_str().unwrap_or("int64");
         let why = format!("{place} in body must be of type {format}: \"float64\"");
         let checked = format!("Checked value must be of type integer with format {format} in {place}");
-        return Some(vec![Cause::mistyped(place, "float64", why), Cause::invalid("<nil>", &json!(""), checked)]);
+        return Some(vec![
+            Cause::mistyped(place, "float64", why),
+            Cause::invalid("<nil>", &json!(""), checked),
+        ]);
     }
     let why = format!("{place} in body must be of type {wanted}: \"{found}\"");
     Some(vec![Cause::mistyped(place, found, why)])
@@ -126,7 +129,9 @@ fn check_number(schema: &Value, value: &Value, place: &str, causes: &mut Vec<Cau
             refuse(words, &schema["minimum"]);
         }
     }
-    if let Some(step) = schema["multipleOf"].as_f64().filter(|step| *step > 0.0 && (number / step).fract() != 0.0) {
+    if let Some(step) =
+        schema["multipleOf"].as_f64().filter(|step| *step > 0.0 && (number / step).fract() != 0.0)
+    {
         refuse("a multiple of", &json!(step));
     }
 }
@@ -180,7 +185,8 @@ fn check_branches(schema: &Value, value: &Value, place: &str, causes: &mut Vec<C
         check(schema, value, None, "", &mut found);
         found.is_empty()
     };
-    let branches = |name: &str| schema[name].as_array().filter(|_| !flag(schema, "x-kubernetes-int-or-string"));
+    let branches =
+        |name: &str| schema[name].as_array().filter(|_| !flag(schema, "x-kubernetes-int-or-string"));
     let mut refuse = |words: &str| {
         let why = format!("\"{place}\" must validate {words}");
         causes.push(Cause::invalid(place, value, why));
