@@ -264,9 +264,9 @@ async fn apply(client: &Client, object: &Value) -> Result<()> {
     let status = body.as_object_mut().and_then(|fields| fields.remove("status"));
     api.patch(name, &params, &Patch::Apply(&body)).await?;
     if let Some(status) = status {
-        let metadata = json!({"name": name, "namespace": object["metadata"]["namespace"]});
-        let body = json!({"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": metadata, "status": status});
-        api.patch_status(name, &params, &Patch::Apply(&body)).await?;
+        // A Node may have two addresses of one type, which an apply takes for one that is there twice.
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        api.patch_status(name, &params, &Patch::Merge(json!({"status": status}))).await?;
     }
     Ok(())
 }

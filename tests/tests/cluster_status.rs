@@ -21,6 +21,9 @@ const FAST: Terms = Terms {
     longest_gap: Duration::from_secs(1),
 };
 
+/// What is wrong with a configuration.
+static INVALID: std::sync::LazyLock<[String; 1]> = std::sync::LazyLock::new(|| ["holdTime".to_owned()]);
+
 /// A writer that runs until it is dropped.
 struct Running {
     wanted: watch::Sender<Option<Arc<Wanted>>>,
@@ -187,6 +190,35 @@ async fn it_converges_whatever_the_server_and_others_do() -> Result<()> {
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(cluster.store.writes(), before);
     Ok(())
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_mended_is_valid_within_seconds_however_often_it_was_invalid() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    cluster.define_statuses()?;
+    let writer = start(&cluster, "n1", None, Terms::DEFAULT).await?;
+    let want = |faults: &[String]| {
+        let mut wanted = Wanted::default();
+        wanted.configuration(Configuration::Agent("n1"), &[], faults);
+        writer.want(wanted);
+    };
+    let result = || {
+        let state = cluster.store.get("metallb.io", "configurationstates", NAMESPACE, "speaker-n1");
+        state.unwrap_or_default()["status"]["result"].clone()
+    };
+    // As somebody does who tries one value after the other; and at first the server takes none of it.
+    cluster.store.fail_every(1);
+    for turn in 0..16 {
+        if turn == 6 {
+            cluster.store.fail_every(0);
+        }
+        want(if turn % 2 == 0 { &[] } else { &*INVALID });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    want(&*INVALID);
+    eventually("it is Invalid", Duration::from_secs(10), || result() == "Invalid").await?;
+    want(&[]);
+    eventually("it is Valid", Duration::from_secs(10), || result() == "Valid").await.map(drop)
 }
 
 #[tokio::test]
