@@ -21,7 +21,7 @@ use kube::{Client, Config};
 use serde_json::{Value, json};
 
 use self::binaries::Binaries;
-use crate::api_server::{ApiServer, Store, definitions, kubeconfig, status_definitions};
+use crate::api_server::{ApiServer, Faults, Store, definitions, kubeconfig, status_definitions};
 use crate::cluster::NAMESPACE;
 use crate::lab::addresses::Segment;
 use crate::lab::node::find_binary;
@@ -108,6 +108,29 @@ impl ControlPlane {
             Server::Binaries(binaries) => binaries.restart(away)?,
         }
         wait(READY_WITHIN, || self.ready())
+    }
+
+    /// What lets the server fail; `None` for a real one.
+    #[must_use]
+    pub fn faults(&self) -> Option<&Faults> {
+        match &self.server {
+            Server::InProcess { store, .. } => Some(store.faults()),
+            Server::Binaries(_) => None,
+        }
+    }
+
+    /// Drops all packets to and from the server, or no longer.
+    ///
+    /// # Errors
+    /// When the kernel refuses the rules.
+    pub fn cut(&self, is_cut: bool) -> Result<()> {
+        let table = "table inet cut\ndelete table inet cut\n";
+        let chain = |hook: &str, port: &str| {
+            format!("chain {hook} {{ type filter hook {hook} priority 0; tcp {port} {PORT} drop; }}\n")
+        };
+        let both = chain("input", "dport") + &chain("output", "sport");
+        let rules = if is_cut { format!("{table}table inet cut {{\n{both}}}\n") } else { table.to_owned() };
+        self.host.command("nft").args(["-f", "-"]).feed(rules).text().map(drop)
     }
 
     /// Puts objects with their statuses, as `kubectl apply` would.

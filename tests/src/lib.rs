@@ -2,6 +2,7 @@
 
 pub mod api_server;
 pub mod bpffs;
+pub mod chaos;
 pub mod cluster;
 pub mod control_plane;
 pub mod damage;
@@ -9,6 +10,7 @@ pub mod events;
 pub mod failover;
 pub mod front;
 pub mod kernel;
+pub mod kubernetes;
 pub mod lab;
 pub mod model;
 pub mod neighbours;

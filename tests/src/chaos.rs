@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::api_server::Store;
+use crate::cluster::{Cluster, Controller, NAMESPACE, eventually};
+use crate::front::{Fault, Front, Journal};
+use crate::random::Random;
 use anyhow::{Result, bail, ensure};
-use fairlead_tests::api_server::Store;
-use fairlead_tests::cluster::{Cluster, Controller, NAMESPACE, eventually};
-use fairlead_tests::front::{Fault, Front, Journal};
-use fairlead_tests::random::Random;
 use lb_agent::kube::client::{self, Role};
 use lb_agent::kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
 use nix::sys::signal::Signal;
@@ -56,12 +56,15 @@ pub struct Chaos {
 
 impl Chaos {
     /// Starts everything, and waits until there is a leader.
+    ///
+    /// # Errors
+    /// When there is none, or the product's binary is missing.
     pub async fn start(seed: u64) -> Result<Self> {
         let cluster = Cluster::start().await?;
         cluster.define_statuses()?;
         cluster.apply(&format!(
             "apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\n\
-             metadata: {{name: a, namespace: {NAMESPACE}}}\nspec: {{addresses: [192.0.2.0/24]}}\n"
+             metadata: {{name: a, namespace: {NAMESPACE}}}\nspec: {{addresses: [10.64.0.0/16]}}\n"
         ))?;
         let journal = Journal::default();
         let mut chaos = Self {
@@ -120,14 +123,18 @@ impl Chaos {
     }
 
     /// One fault after the other, with little time between; without a time, each once.
+    ///
+    /// # Errors
+    /// When something was wrong at any moment.
     pub async fn rage(&mut self, lasts: Option<Duration>) -> Result<()> {
         let begun = Instant::now();
-        for turn in 0.. {
-            let blow = match lasts {
-                Some(lasts) if begun.elapsed() > lasts => return Ok(()),
-                None if turn == BLOWS.len() => return Ok(()),
-                Some(_) if turn >= BLOWS.len() => BLOWS[self.random.below(BLOWS.len())],
-                _ => BLOWS[turn],
+        let mut first = BLOWS.iter();
+        loop {
+            let blow = match (first.next(), lasts) {
+                (_, Some(lasts)) if begun.elapsed() > lasts => return Ok(()),
+                (None, None) => return Ok(()),
+                (Some(blow), _) => *blow,
+                (None, Some(_)) => BLOWS[self.random.below(BLOWS.len())],
             };
             self.strike(blow).await?;
             self.change(2)?;
@@ -135,7 +142,6 @@ impl Chaos {
             let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner).clone();
             ensure!(wrong.is_empty(), "during {blow:?}: {wrong:?}");
         }
-        Ok(())
     }
 
     async fn strike(&mut self, blow: Blow) -> Result<()> {
@@ -199,6 +205,9 @@ impl Chaos {
     }
 
     /// Everything is as it shall be after this time.
+    ///
+    /// # Errors
+    /// When something is not.
     pub async fn converge(&mut self, within: Duration) -> Result<()> {
         self.change(1)?;
         let begun = Instant::now();
@@ -248,6 +257,9 @@ impl Chaos {
     }
 
     /// Checks the order of all writes; returns how many there were, and how many leaders.
+    ///
+    /// # Errors
+    /// When one wrote that did not hold the Lease.
     pub fn check(&self) -> Result<(usize, usize)> {
         let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner).clone();
         ensure!(wrong.is_empty(), "{wrong:?}");
@@ -288,7 +300,7 @@ async fn watch_addresses(store: Arc<Store>, wrong: Arc<Mutex<Vec<String>>>) {
     loop {
         let services = store.all("", "services");
         let mut taken = BTreeSet::new();
-        let mut report = |words: String| wrong.lock().unwrap_or_else(PoisonError::into_inner).push(words);
+        let report = |words: String| wrong.lock().unwrap_or_else(PoisonError::into_inner).push(words);
         for service in &services {
             let uid = service["metadata"]["uid"].to_string();
             let now = addresses(service);
