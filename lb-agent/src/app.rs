@@ -231,6 +231,7 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
         settings,
         class: options.class,
         drain: options.drain,
+        addresses: options.source.address_rule(),
         state,
         prober,
         neighbours,

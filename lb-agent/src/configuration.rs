@@ -22,14 +22,19 @@ pub struct Faults {
 
 impl Faults {
     /// Those among problems of all kinds.
-    pub fn of(problems: &[Problem]) -> Self {
-        let errors = || problems.iter().filter(|problem| problem.severity() == Severity::Error);
-        let is_other = |kind: &str| kind != POOL && (KINDS.contains(&kind) || kind == SECRET);
+    pub fn of<'a>(problems: impl Iterator<Item = &'a Problem> + Clone) -> Self {
+        let errors = || problems.clone().filter(|problem| problem.severity() == Severity::Error);
+        let is_other = |it: &&Problem| kind(it) != POOL && is_configuration(it);
         Self {
             pools: errors().filter(|it| kind(it) == POOL).map(ToString::to_string).collect(),
-            others: errors().filter(|it| is_other(kind(it))).map(ToString::to_string).collect(),
+            others: errors().filter(is_other).map(ToString::to_string).collect(),
         }
     }
+}
+
+/// Whether a problem is one of what configures the load balancer.
+pub fn is_configuration(problem: &Problem) -> bool {
+    KINDS.contains(&kind(problem)) || kind(problem) == SECRET
 }
 
 /// Empty where it is no object's.
@@ -59,6 +64,6 @@ mod tests {
             pools: Arc::new([problems[3].to_string()]),
             others: Arc::new([problems[0].to_string()]),
         };
-        assert_eq!(Faults::of(&problems), expected);
+        assert_eq!(Faults::of(problems.iter()), expected);
     }
 }

@@ -15,7 +15,7 @@ use lb_api::problem::Problem;
 use lb_bfd::initiator::Target;
 use lb_common::tag;
 use lb_plan::contents::{Contents, diff};
-use lb_plan::model::{DrainRules, Model, Modeller, Node};
+use lb_plan::model::{AddressRule, DrainRules, Model, Modeller, Node};
 use lb_plan::plan::{Facts, NodeState, Plan, Planner, Settings};
 use lb_plan::speaker::SpeakerSettings;
 use tokio::sync::watch;
@@ -27,7 +27,7 @@ use self::readiness::{Readiness, Ready};
 use self::uplinks::Standing;
 pub use self::uplinks::interface;
 use crate::accepted::AcceptedFile;
-use crate::configuration::Faults;
+use crate::configuration::{Faults, is_configuration};
 use crate::dataplane::attachment::Attachment;
 use crate::dataplane::maps::{Maps, MapsError};
 use crate::liveness::{Probed, Prober, Probing, Silent, Targets};
@@ -58,6 +58,8 @@ pub struct Control {
     pub class: Option<String>,
     /// By what nodes drain.
     pub drain: DrainRules,
+    /// Which addresses count as a Service's.
+    pub addresses: AddressRule,
     /// Where the outcome is shown.
     pub state: watch::Sender<Arc<State>>,
     /// Who probes the other nodes.
@@ -125,7 +127,7 @@ impl Control {
         let mut memory = Memory {
             planner: Planner::default(),
             installed: self.maps.read_back()?,
-            modeller: Modeller::new(&Model { drain: self.drain.clone(), ..Model::default() }),
+            modeller: self.modeller(Model::default()),
             unnoted: None,
             problems: Vec::new(),
             reading: Reading::default(),
@@ -264,6 +266,11 @@ impl Control {
         }
     }
 
+    /// Goes on from a model, by the rules of this agent.
+    fn modeller(&self, before: Model) -> Modeller {
+        Modeller::new(&Model { drain: self.drain.clone(), addresses: self.addresses, ..before })
+    }
+
     fn wanted(&self, memory: &Memory) -> BTreeSet<IpAddr> {
         memory.modeller.model().addresses_to_resolve(&self.settings.node)
     }
@@ -276,7 +283,7 @@ impl Control {
         };
         self.accepted.complete(&mut snapshot);
         if let Some(recalled) = self.accepted.recall(&snapshot.objects) {
-            memory.modeller = Modeller::new(&Model { drain: self.drain.clone(), ..recalled });
+            memory.modeller = self.modeller(recalled);
         }
         memory.problems = snapshot.problems;
         memory.problems.extend(memory.modeller.update(&snapshot.objects, self.class.as_deref()));
@@ -432,7 +439,8 @@ impl Control {
             }
             None => (Arc::clone(&before.announced), Vec::new()),
         };
-        let faults = Faults::of(&problems);
+        let concerns = |it: &&Problem| memory.modeller.concerns(it, &self.settings.node);
+        let faults = Faults::of(problems.iter().filter(|it| is_configuration(it)).filter(concerns));
         let keys = self.tag_keys.borrow().problem.clone();
         let mut problems: Vec<String> =
             problems.iter().map(ToString::to_string).chain(failures).chain(troubles).chain(keys).collect();

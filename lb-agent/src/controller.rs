@@ -48,8 +48,9 @@ const DEBOUNCE: Duration = Duration::from_millis(20);
 const AT_ONCE: usize = 16;
 /// When a write that has failed is tried again.
 const RETRY: Duration = Duration::from_secs(2);
-/// What allocation depends on.
-pub const WATCHED: [Watched; 3] = [Watched::SERVICE, Watched::NAMESPACE, Watched::POOL];
+/// What allocation depends on. Addresses of Nodes and BGP peers are never given.
+pub const WATCHED: [Watched; 5] =
+    [Watched::SERVICE, Watched::NAMESPACE, Watched::POOL, Watched::NODE, Watched::BGP_PEER];
 
 /// What the controller is told.
 #[derive(Clone, Debug)]

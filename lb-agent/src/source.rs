@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use lb_common::hash::{FlowPorts, HashKey, flow_hash_v4};
+use lb_plan::model::AddressRule;
 
 use crate::directory::{Directory, DirectoryError};
 use crate::kube::client::{self, ClientError, Role};
@@ -64,6 +65,16 @@ impl SourceOptions {
                 let [nowhere, flow] = [[0; 4], [0; 4]];
                 format!("cluster {:016x}", flow_hash_v4(key, nowhere, flow, FlowPorts::AFFINITY))
             }
+        }
+    }
+}
+
+impl SourceOptions {
+    /// Which addresses count as a Service's: on a cluster, those that its controller has decided about.
+    pub fn address_rule(&self) -> AddressRule {
+        match self {
+            Self::Directory(_) => AddressRule::HeldOrAsked,
+            Self::Kubernetes { .. } => AddressRule::Held,
         }
     }
 }

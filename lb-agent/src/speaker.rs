@@ -12,6 +12,7 @@
 pub mod bfd;
 mod connection;
 mod driver;
+mod hints;
 mod identity;
 mod listener;
 pub mod shown;

@@ -18,7 +18,7 @@
 
 mod as_path;
 mod attribute;
-mod capability;
+pub(crate) mod capability;
 mod error;
 mod judgement;
 mod multiprotocol;

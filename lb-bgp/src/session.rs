@@ -22,13 +22,16 @@ pub mod view;
 
 mod link;
 mod machine;
+mod reasons;
+mod refusal;
 mod retry;
 
 pub use config::{BackOff, Config, NextHops, RemoteAs};
 pub use counters::{Counters, Messages, Prefixes};
-pub use ending::{Cause, Ending};
+pub use ending::{Cause, Ending, Setup};
 pub use negotiation::{Missing, Negotiated};
 pub use peer::{Action, Peer, Way};
+pub use refusal::Refused;
 pub use shutdown::Shutdown;
 pub use table::State;
 pub use view::{FamilyView, PeerView, Unread};

@@ -45,11 +45,11 @@ pub const MARK_WINDOW_SHIFT: u32 = 4;
 /// What a packet says of its flow's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// TCP with SYN and without ACK: a new flow.
+    /// TCP with SYN and without ACK, or SCTP with INIT: a new flow.
     Opening,
-    /// TCP in between.
+    /// TCP or SCTP in between.
     Tcp,
-    /// TCP with FIN or RST.
+    /// TCP with FIN or RST, or SCTP that ends an association.
     Closing,
     /// UDP, which has neither beginning nor end.
     Udp,
@@ -69,6 +69,21 @@ impl Kind {
             Self::Closing
         } else {
             Self::Tcp
+        }
+    }
+
+    /// The kind of an SCTP packet by the type of its first chunk (RFC 9260 section 3.2). INIT, ABORT and
+    /// SHUTDOWN COMPLETE are never bundled behind others but for an ABORT behind DATA, which costs an entry that ages.
+    #[inline(always)]
+    pub const fn of_sctp_chunk(kind: u8) -> Self {
+        const INIT: u8 = 1;
+        const ABORT: u8 = 6;
+        const SHUTDOWN_ACK: u8 = 8;
+        const SHUTDOWN_COMPLETE: u8 = 14;
+        match kind {
+            INIT => Self::Opening,
+            ABORT | SHUTDOWN_ACK | SHUTDOWN_COMPLETE => Self::Closing,
+            _ => Self::Tcp,
         }
     }
 }

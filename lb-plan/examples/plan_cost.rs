@@ -192,7 +192,7 @@ fn model(services: u32, nodes: u16, kind: Kind, joined: bool) -> Model {
             address: [10, 64 + a, b, c].into(),
             port: 443,
             protocol: Protocol::Tcp,
-            endpoints: Endpoints { by_node, elsewhere: 0 },
+            endpoints: Endpoints { by_node, ..Endpoints::default() },
         };
         let policy = if is_local { TrafficPolicy::Local } else { TrafficPolicy::Cluster };
         let name = ServiceName { namespace: "shop".into(), name: format!("web-{number}") };

@@ -13,6 +13,7 @@ use lb_api::objects::{Object, Sourced};
 use lb_api::problem::{ObjectRef, Problem, Reason, Severity};
 
 use crate::model::Model;
+use crate::speaker;
 
 /// A change that somebody asks for.
 #[derive(Clone, Debug)]
@@ -70,14 +71,16 @@ fn write(existing: &[&Sourced<Object>], object: &Sourced<Object>) -> Verdict {
     let (before, known) = Model::build(existing, None);
     let others = existing.iter().copied().filter(|other| other.value.reference() != reference);
     let after: Vec<_> = others.chain([object]).collect();
-    let known: BTreeSet<_> = known.iter().map(told).collect();
+    let known: BTreeSet<_> = known.iter().chain(&speaker::contested(&before)).map(told).collect();
     let mut verdict = Verdict::default();
-    let problems = Model::after(&before, &after, None).1.into_iter().chain(lint(object));
+    let (model, problems) = Model::after(&before, &after, None);
+    let problems = problems.into_iter().chain(speaker::contested(&model)).chain(lint(object));
     for problem in problems.filter(|problem| problem.reason != Reason::StaysAsBefore) {
         let is_own = problem.object.as_ref() == Some(&reference);
-        if is_own && (is_waiting(&problem.reason) || problem.severity() == Severity::Notice) {
-            verdict.warnings.push(problem);
-        } else if is_own || (is_configuration(&problem) && !known.contains(&told(&problem))) {
+        let is_new = is_configuration(&problem) && !known.contains(&told(&problem));
+        if problem.severity() == Severity::Notice || (is_own && is_waiting(&problem.reason)) {
+            verdict.warnings.extend((is_own || is_new).then_some(problem));
+        } else if is_own || is_new {
             verdict.refusals.push(problem);
         }
     }

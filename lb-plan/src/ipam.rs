@@ -1,11 +1,13 @@
 //! Which address each Service gets.
 //!
 //! The whole goes in: pools, and what every Service wants and holds. What a Service holds it keeps as long as
-//! it may; the rest is given the first free address of the first pool that it may use. The same input gives the
+//! it may, and what was taken from it with its pool it gets again; the rest is given the first free address of the first
+//! pool that it may use. The same input gives the
 //! same result on every machine: where MetalLB takes pools in random order, here they go by priority and name.
 //!
 //! Services are served in this order, so that nobody loses an address because another has changed its mind:
-//! those that hold addresses and want what they wanted before, those that hold addresses, and the others;
+//! those that hold addresses and want what they wanted before, those that hold addresses, those that held some, and
+//! the others;
 //! within each the older first, then by name.
 
 mod change;
@@ -16,6 +18,7 @@ mod request;
 mod usage;
 mod wish;
 
+pub use crate::model::Namespaces;
 pub use change::{Change, changes};
 pub use outcome::{Assignment, Decision, Refusal};
 pub use request::{FamilyPolicy, IpFamily, Request, Sharing};
@@ -27,9 +30,6 @@ use std::collections::BTreeMap;
 use crate::model::{PoolName, Pools, ServiceName};
 use choice::Chooser;
 use ledger::Ledger;
-
-/// Labels of every namespace, by its name.
-pub type Namespaces = BTreeMap<String, BTreeMap<String, String>>;
 
 /// Gives addresses. It remembers what was wanted last, only to know who has changed their mind; one that
 /// remembers nothing, as after a restart, lets everybody keep what they hold in the order of their age.
@@ -65,13 +65,18 @@ impl Allocator {
         for (name, request) in self.holders(requests) {
             decisions.insert(name.clone(), chooser.keep(name, request));
         }
-        for (name, request) in by_age(requests.iter().collect()) {
+        // Who held an address before that nobody has now comes before who would get just any.
+        let (returning, others): (Vec<_>, Vec<_>) =
+            requests.iter().partition(|(_, request)| request.held.is_empty() && !request.last.is_empty());
+        for (name, request) in by_age(returning).into_iter().chain(by_age(others)) {
             let before = decisions.remove(name).unwrap_or_default();
             decisions.insert(name.clone(), chooser.complete(name, request, before));
         }
         self.last.clone_from(requests);
-        let usage =
-            pools.iter().map(|(name, pool)| (name.clone(), Usage::of(pool, &chooser.ledger))).collect();
+        let usage = pools
+            .iter()
+            .map(|(name, pool)| (name.clone(), Usage::of(pool, pools.reserved(), &chooser.ledger)));
+        let usage = usage.collect();
         Allocation { decisions, usage }
     }
 

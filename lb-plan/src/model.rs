@@ -13,9 +13,11 @@ mod name;
 mod node;
 mod order;
 mod pool;
+mod reserved;
 mod service;
 mod standing;
 mod table;
+mod target;
 
 pub use advertisement::L2Advertisement;
 pub use bgp::{BfdProfile, Bgp, BgpAdvertisement, Endpoint, Password, Peer, RemoteAs};
@@ -25,8 +27,10 @@ pub(crate) use endpoints::SERVICE_LABEL;
 pub use modeller::Modeller;
 pub use name::{NodeName, PoolName, Protocol, ServiceName};
 pub use node::Node;
-pub use pool::{AddressRange, Pool, Pools, ServiceAllocation};
-pub use service::{Service, ServiceVip, TrafficPolicy};
+pub use pool::{AddressRange, Namespaces, Pool, Pools, ServiceAllocation};
+pub use reserved::{Owner, Reserved};
+pub use service::{AddressRule, Service, ServiceVip, TrafficPolicy};
+pub use target::{Exclusion, Tier, exclusion};
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,6 +56,8 @@ pub struct Model {
     pub bgp: Bgp,
     /// By what a node drains. It is chosen, not written: each model has it of the one before.
     pub drain: DrainRules,
+    /// Which addresses count as a Service's. It is chosen, too.
+    pub addresses: AddressRule,
 }
 
 impl Model {
@@ -81,7 +87,7 @@ impl Model {
     /// What of a model counts for the one after it.
     fn remainder(&self) -> Self {
         let (pools, bgp, drain) = (self.pools.clone(), self.bgp.clone(), self.drain.clone());
-        Self { pools, bgp, drain, ..Self::default() }
+        Self { pools, bgp, drain, addresses: self.addresses, ..Self::default() }
     }
 
     /// The addresses whose ways the facts should tell: the primary address of every other node.

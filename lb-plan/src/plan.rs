@@ -4,6 +4,7 @@ mod announce;
 mod clock;
 mod closed;
 mod editions;
+mod excluded;
 mod lan;
 mod nodes;
 mod placement;
@@ -107,11 +108,11 @@ impl Planner {
         };
         let kept = vips.install(&mut contents, &mut problems);
         self.past.remember(&editions, &placement, [installed, &contents], settings.former_grace, &mut clock);
-        let announcers =
-            announce::announce(&mut contents, model, &roster, settings, facts, installed, &mut problems);
+        let announcers = announce::announce(&mut contents, model, &roster, facts, installed, &mut problems);
         roster.install(&mut contents, &kept, installed, &mut problems);
-        closed::close(&mut contents, &wanted, model, facts, settings);
-        let services = state::services(model, &wanted, &contents, &announcers);
+        closed::close(&mut contents, &wanted, facts, settings);
+        excluded::report(&wanted, &roster, &mut problems);
+        let services = state::services(model, &wanted, &roster, &contents, &announcers);
         Plan { contents, services, nodes: roster.states(), problems, wake: clock.wake() }
     }
 
@@ -127,7 +128,13 @@ impl Planner {
         vips::wanted(model, roster, installed, |vip: &ServiceVip| -> Vec<Share> {
             let seated = vip.endpoints.by_node.iter().filter(|(node, _)| roster.index(node).is_some());
             let counts = seated.map(|(node, count)| (node, *count));
-            self.weights.shares(vips::vip_key(vip), counts, clock, settings.weight_settle)
+            let mut shares = self.weights.shares(vips::vip_key(vip), counts, clock, settings.weight_settle);
+            if !vip.endpoints.terminating.is_empty() {
+                for share in &mut shares {
+                    share.terminating = vip.endpoints.terminating.contains(&share.node);
+                }
+            }
+            shares
         })
     }
 

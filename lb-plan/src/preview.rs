@@ -11,12 +11,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use lb_api::objects::{Object, Sourced};
-use lb_api::problem::{Problem, Reason};
+use lb_api::problem::{Problem, Reason, Severity};
 use serde::Serialize;
 
 use crate::admission;
 use crate::ipam::{Allocator, Decision, wishes};
-use crate::model::{Model, ServiceName};
+use crate::model::{AddressRule, Model, ServiceName};
+use crate::speaker;
 pub use announced::{ByBgp, PeerPreview, PoolPreview};
 
 /// What would come of objects.
@@ -56,8 +57,11 @@ pub fn preview(objects: &[Sourced<Object>], unread: Vec<Problem>, class: Option<
     let wishes = wishes(&objects, class);
     let allocation = Allocator::new().allocate(&model.pools, &wishes.namespaces, &wishes.requests);
     offline::give(&mut objects, &allocation.decisions);
-    let (model, problems) = Model::build(&objects, class);
+    // What was not given is not served, whoever asks for it.
+    let before = Model { addresses: AddressRule::Held, ..Model::default() };
+    let (model, problems) = Model::after(&before, &objects, class);
     let mut all = unread;
+    all.extend(speaker::contested(&model));
     all.extend(problems.into_iter().chain(wishes.problems).chain(objects.iter().flat_map(admission::lint)));
     all.retain(|problem| !offline::is_expected(problem, &objects));
     all.sort_by(|one, other| place(one).cmp(&place(other)));
@@ -81,7 +85,7 @@ fn service(name: &ServiceName, decision: &Decision, held: &[IpAddr], bgp: Vec<By
     let addresses = assignment.map(|it| it.addresses.clone()).unwrap_or_default();
     ServicePreview {
         service: name.clone(),
-        held: !addresses.is_empty() && addresses == held,
+        held: !addresses.is_empty() && addresses.iter().all(|address| held.contains(address)),
         addresses,
         pool: assignment.map(|it| it.pool.to_string()),
         refused: decision.refused.as_ref().map(ToString::to_string),
@@ -104,8 +108,7 @@ impl Preview {
 
 /// Whether a reason is one to know and not one to act on: what is referred to may still come.
 pub fn is_warning(reason: &Reason) -> bool {
-    admission::is_waiting(reason)
-        || matches!(reason, Reason::NoAddress | Reason::NoServingEndpoint | Reason::StaysAsBefore)
+    admission::is_waiting(reason) || reason.severity() == Severity::Notice
 }
 
 #[cfg(test)]

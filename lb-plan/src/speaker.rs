@@ -108,6 +108,22 @@ fn routers<'a>(model: &'a Model, node: &Node) -> (BTreeMap<&'a String, &'a Peer>
     (peers, problems)
 }
 
+/// The peers that are one router with another on some node: only one of them could be spoken to there. Where no Node is
+/// known, those that would be on any.
+pub fn contested(model: &Model) -> Vec<Problem> {
+    let nowhere = Node::new(vec![std::net::Ipv4Addr::UNSPECIFIED.into()], BTreeMap::new());
+    let nowhere = nowhere.filter(|_| model.nodes.is_empty());
+    let mut problems: Vec<Problem> = Vec::new();
+    for node in model.nodes.values().chain(&nowhere) {
+        for problem in routers(model, node).1 {
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
+    }
+    problems
+}
+
 fn taken(name: &str, peer: &Peer, by: &str) -> Problem {
     let namespace = Some(peer.namespace.clone());
     let object = ObjectRef { kind: "BGPPeer".to_owned(), namespace, name: name.to_owned() };

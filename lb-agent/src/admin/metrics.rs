@@ -2,7 +2,7 @@
 //! dashboards and alerts go on.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -194,7 +194,7 @@ fn render(view: &SpeakerView, state: &State) -> Result<String, prometheus::Error
     for (name, help, kind, read) in &SINGLE {
         single(&registry, name, help, *kind, read(view, state))?;
     }
-    announced(&registry, state)?;
+    announced(&registry, view, state)?;
     uplinks(&registry, state)?;
     stats().register(&registry)?;
     TextEncoder::new().encode_to_string(&registry.gather())
@@ -270,13 +270,16 @@ fn single(
     }
 }
 
-/// The addresses that routers are told.
-fn announced(registry: &Registry, state: &State) -> Result<(), prometheus::Error> {
+/// The addresses that are advertised to a router, or will be when its session is up: not those of a family that was not
+/// negotiated.
+fn announced(registry: &Registry, view: &SpeakerView, state: &State) -> Result<(), prometheus::Error> {
     let options = Opts::new("metallb_speaker_announced", "Addresses of Services that this node announces");
     let gauges = IntGaugeVec::new(options, &["service", "protocol", "node", "ip"])?;
     for announced in state.announced.iter() {
         let service = format!("{}/{}", announced.service.namespace, announced.service.name);
-        for address in &announced.addresses {
+        let takes =
+            |address: &&IpAddr| announced.peers.iter().any(|peer| view.may_advertise(peer, **address));
+        for address in announced.addresses.iter().filter(takes) {
             gauges.with_label_values(&[&service, "bgp", &state.node, &address.to_string()]).set(1);
         }
     }
@@ -312,10 +315,13 @@ mod tests {
     use std::time::Duration;
 
     use lb_bfd::session::{Config, Discriminator, Hops, Profile, Session};
+    use lb_bgp::session::{BackOff, Config as SessionConfig, FamilyView, NextHops, Peer, RemoteAs};
+    use lb_bgp::value::{Asn, Family, HoldTime, RouterId};
     use lb_plan::model::ServiceName;
 
     use super::*;
     use crate::speaker::bfd::{BfdView, Watched};
+    use crate::speaker::wanted::{Neighbour, Transport};
     use crate::state::{Announced, Reading};
 
     fn session(address: Ipv4Addr) -> BfdViewed {
@@ -365,6 +371,56 @@ mod tests {
         ] {
             assert!(text.lines().any(|it| it == line), "{line}: {text}");
         }
+    }
+
+    /// A peer of two families whose session is up with these.
+    fn up_with(families: &[Family]) -> Viewed {
+        let asn = Asn::new(64_512).unwrap();
+        let config = SessionConfig {
+            local_asn: asn,
+            shown_asn: None,
+            remote: RemoteAs::Internal,
+            router_id: RouterId::new(Ipv4Addr::LOCALHOST).unwrap(),
+            hold_time: HoldTime::DEFAULT,
+            keepalive: None,
+            families: vec![Family::Ipv4, Family::Ipv6],
+            next_hops: NextHops::default(),
+            graceful_restart: None,
+            restarted: false,
+            passive: false,
+            host_name: String::new(),
+            connect_timeout: Duration::from_secs(1),
+            back_off: BackOff::DEFAULT,
+        };
+        let mut view = Peer::new(config.clone(), 1, Duration::ZERO).view(Duration::ZERO);
+        view.state = BgpState::Established;
+        view.families = families.iter().map(|family| (*family, FamilyView::default())).collect();
+        let address = Ipv4Addr::LOCALHOST.into();
+        let transport =
+            Transport { address, port: 179, source: None, device: None, key: None, minimum_ttl: None };
+        let neighbour = Neighbour { transport, config, bfd: None, multihop: false, routes: None };
+        Viewed { name: "tor".into(), neighbour, view }
+    }
+
+    #[test]
+    fn an_address_of_a_family_that_was_not_negotiated_is_not_announced() {
+        let service = ServiceName { namespace: "shop".into(), name: "web".into() };
+        let addresses = vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
+        let told = Announced { service, peers: ["tor".into()].into(), addresses, silence: None };
+        let state = State { node: "n1".into(), announced: vec![told].into(), ..State::default() };
+        let lines = |viewed: Viewed| {
+            let view = SpeakerView { neighbours: vec![viewed], ..SpeakerView::default() };
+            let text = render(&view, &state).unwrap();
+            let lines = text.lines().filter(|line| line.starts_with("metallb_speaker_announced{"));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let of_both = lines(up_with(&[Family::Ipv4, Family::Ipv6]));
+        assert_eq!(of_both.len(), 2, "{of_both:?}");
+        let of_one = lines(up_with(&[Family::Ipv4]));
+        assert!(of_one.len() == 1 && of_one[0].contains("192.0.2.1"), "{of_one:?}");
+        let mut down = up_with(&[]);
+        down.view.state = BgpState::Active;
+        assert_eq!(lines(down), of_both, "as soon as the session is up");
     }
 
     #[test]

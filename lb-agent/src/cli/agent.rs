@@ -71,7 +71,7 @@ pub struct AgentArgs {
     /// others; 0 sends none.
     #[arg(long, default_value_t = 1000, value_name = "N")]
     icmp_error_rate: u32,
-    /// What becomes of TCP and UDP to ports of a VIP that are none of its Services'.
+    /// What becomes of TCP, UDP and SCTP to ports of a VIP that are none of its Services'.
     #[arg(long, value_enum, default_value = "unreachable")]
     undeclared_ports: UndeclaredPortsArg,
     /// Slots of a ring for each of its nodes, at least.

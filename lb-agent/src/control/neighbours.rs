@@ -75,7 +75,7 @@ impl Neighbours {
             self.blackholes.set(plan.peers.values().flat_map(|peer| peer.routes.keys().copied()));
         }
         self.speaker.set(wanted(&plan, &context, may_tell));
-        let troubles = unnumbered(&plan, &found).into_iter().chain(without_echoes(&plan)).collect();
+        let troubles = unnumbered(&plan, &found);
         let problems = plan.problems.clone();
         Some(Told { services: announced(plan), problems, troubles })
     }
@@ -135,17 +135,6 @@ fn unnumbered(plan: &SpeakerPlan, found: &Found) -> Vec<String> {
     words.collect()
 }
 
-/// Echoes that are asked for where there can be none.
-fn without_echoes(plan: &SpeakerPlan) -> impl Iterator<Item = String> {
-    let asked = plan.peers.iter().filter(|(_, peer)| peer.session.bfd.is_some_and(|bfd| bfd.echo.is_some()));
-    let in_vain = asked.filter(|(_, peer)| {
-        peer.session.multihop || !matches!(peer.session.endpoint, Endpoint::Address(IpAddr::V4(_)))
-    });
-    in_vain.map(|(name, _)| {
-        format!("BGPPeer {name}: spec.bfdProfile: echoMode is for IPv4 over one hop; no echoes are sent to this router")
-    })
-}
-
 /// A router as a neighbour; `None` where it has no address as yet. Without `routes` it is told nothing yet.
 fn neighbour(peer: &Peer, context: &Context<'_>, routes: Option<Arc<Routes>>) -> Option<Neighbour> {
     let address = match &peer.endpoint {
@@ -156,6 +145,7 @@ fn neighbour(peer: &Peer, context: &Context<'_>, routes: Option<Arc<Routes>>) ->
         transport: transport(peer, address),
         config: config(peer, address, context),
         bfd: peer.bfd.as_ref().map(|profile| bfd(profile, peer.multihop)),
+        multihop: peer.multihop,
         routes,
     })
 }

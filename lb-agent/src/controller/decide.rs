@@ -11,6 +11,9 @@ use lb_plan::model::{Model, ServiceName};
 
 use crate::snapshot::Snapshot;
 
+/// The kind of pools.
+const POOL: &str = "IPAddressPool";
+
 /// Decides, and remembers what of it has been written and not been seen yet.
 pub(super) struct Decider {
     class: Option<String>,
@@ -47,17 +50,25 @@ impl Decider {
 
     pub(super) fn decide(&mut self, snapshot: &Snapshot) -> Decided {
         self.forget_seen(&snapshot.objects);
-        // Only its pools count here: Services are judged by whether they can be served, and not yet are.
-        let (pools, pool_problems) = Model::after(&self.pools, &only_pools(&snapshot.objects), None);
+        // Only its pools count here, and which of their addresses are reserved: Services are judged by whether they can be
+        // served, and not yet are.
+        let (pools, mut pool_problems) = Model::after(&self.pools, &of_pools(&snapshot.objects), None);
+        pool_problems.retain(|problem| problem.object.as_ref().is_some_and(|object| object.kind == POOL));
         self.pools = pools;
         let mut wishes = wishes(&snapshot.objects, self.class.as_deref());
         for (name, written) in &self.unseen {
             if let Some(request) = wishes.requests.get_mut(name) {
-                request.held = addresses(&written.change).to_vec();
+                match &written.change {
+                    Change::Give { addresses, .. } => request.held.clone_from(addresses),
+                    Change::Clear { last } => {
+                        request.held = Vec::new();
+                        request.last.clone_from(last);
+                    }
+                }
             }
         }
         let allocation = self.allocator.allocate(&self.pools.pools, &wishes.namespaces, &wishes.requests);
-        let mut changes = changes(&snapshot.objects, self.class.as_deref(), &allocation);
+        let mut changes = changes(&snapshot.objects, &allocation);
         changes.retain(|(name, change)| self.unseen.get(name).is_none_or(|unseen| unseen.change != *change));
         if self.lacks_a_pool(snapshot) {
             // It may be the one that an address is of: only what is not given yet is given now.
@@ -66,7 +77,7 @@ impl Decider {
                 wishes.requests.get(name).is_none_or(|request| !request.held.iter().any(is_of_none))
             });
         }
-        changes.sort_by_key(|(_, change)| *change != Change::Clear);
+        changes.sort_by_key(|(_, change)| !change.is_clear());
         let mut problems = snapshot.problems.clone();
         problems.extend(pool_problems);
         problems.append(&mut wishes.problems);
@@ -77,8 +88,8 @@ impl Decider {
     /// Whether there is a pool of which nothing that is right is known.
     fn lacks_a_pool(&self, snapshot: &Snapshot) -> bool {
         let mut problems = snapshot.problems.iter().filter_map(|problem| problem.object.as_ref());
-        let pools = only_pools(&snapshot.objects).len();
-        problems.any(|object| object.kind == "IPAddressPool") || pools > self.pools.pools.iter().count()
+        let pools = snapshot.objects.iter().filter(|object| object.value.kind() == POOL).count();
+        problems.any(|object| object.kind == POOL) || pools > self.pools.pools.iter().count()
     }
 
     /// What has been written to Services.
@@ -110,16 +121,12 @@ fn name(object: &Sourced<Object>) -> ServiceName {
     }
 }
 
-fn only_pools(objects: &[Arc<Sourced<Object>>]) -> Vec<Arc<Sourced<Object>>> {
-    let pools = objects.iter().filter(|object| matches!(object.value, Object::IpAddressPool(_)));
-    pools.cloned().collect()
-}
-
-fn addresses(change: &Change) -> &[IpAddr] {
-    match change {
-        Change::Give { addresses, .. } => addresses,
-        Change::Clear => &[],
-    }
+/// Pools, and whose addresses none of them gives.
+fn of_pools(objects: &[Arc<Sourced<Object>>]) -> Vec<Arc<Sourced<Object>>> {
+    let counts = |object: &&Arc<Sourced<Object>>| {
+        matches!(object.value, Object::IpAddressPool(_) | Object::Node(_) | Object::BgpPeer(_))
+    };
+    objects.iter().filter(counts).cloned().collect()
 }
 
 #[cfg(test)]
@@ -143,6 +150,13 @@ mod tests {
         let (objects, problems) = objects::parse("test", &text);
         assert!(problems.is_empty(), "{problems:?}");
         Snapshot { objects: objects.into_iter().map(Arc::new).collect(), problems }
+    }
+
+    fn addresses(change: &Change) -> &[IpAddr] {
+        match change {
+            Change::Give { addresses, .. } => addresses,
+            Change::Clear { .. } => &[],
+        }
     }
 
     fn given(decided: &Decided) -> Vec<String> {
@@ -200,5 +214,43 @@ mod tests {
         decider.handle_written(BTreeMap::from([(name, Written { change, version: 8 })]));
         decider.decide(&snapshot(&[]));
         assert_eq!(given(&decider.decide(&snapshot(&[("b", 12, "")]))), ["b [10.0.0.0]"]);
+    }
+
+    #[test]
+    fn a_pool_that_is_made_anew_gives_every_service_what_it_had_also_after_a_restart() {
+        let mut without = snapshot(&[("b", 7, "{ip: 10.0.0.2}"), ("a", 7, "{ip: 10.0.0.1}")]);
+        let pool = without.objects.remove(0);
+        let mut decider = Decider::new(None);
+        let cleared = decider.decide(&without);
+        assert!(cleared.changes.iter().all(|(_, change)| change.is_clear()), "{:?}", cleared.changes);
+        let written =
+            cleared.changes.into_iter().map(|(name, change)| (name, Written { change, version: 9 }));
+        decider.handle_written(written.collect());
+        // The watch still shows what was held, or one that was started meanwhile sees what was remembered.
+        let mut late = without.clone();
+        late.objects.insert(0, Arc::clone(&pool));
+        assert_eq!(given(&decider.decide(&late)), ["b [10.0.0.2]", "a [10.0.0.1]"]);
+        let mut seen = snapshot(&[("c", 1, ""), ("b", 9, ""), ("a", 9, "")]);
+        for (object, last) in seen.objects.iter_mut().skip(2).zip(["10.0.0.2", "10.0.0.1"]) {
+            if let Object::Service(service) = &mut Arc::make_mut(object).value {
+                service.metadata.annotations.insert(Change::LAST_ADDRESSES.into(), last.into());
+            }
+        }
+        assert_eq!(
+            given(&Decider::new(None).decide(&seen)),
+            ["c [10.0.0.0]", "b [10.0.0.2]", "a [10.0.0.1]"]
+        );
+    }
+
+    #[test]
+    fn addresses_of_nodes_and_of_peers_that_cannot_be_used_yet_are_not_given() {
+        let mut snapshot = snapshot(&[("a", 1, ""), ("b", 1, "")]);
+        let machines = "{apiVersion: v1, kind: Node, metadata: {name: n}, status: {addresses: [{type: InternalIP, address: \
+                        10.0.0.0}]}}\n---\n{apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {name: tor, \
+                        namespace: lb}, spec: {myASN: 1, peerASN: 2, peerAddress: 10.0.0.1, bfdProfile: later}}";
+        snapshot.objects.extend(objects::parse("test", machines).0.into_iter().map(Arc::new));
+        let decided = Decider::new(None).decide(&snapshot);
+        assert_eq!(given(&decided), ["a [10.0.0.2]", "b [10.0.0.3]"]);
+        assert_eq!(decided.problems.iter().map(Problem::label).collect::<Vec<_>>(), ["pool_holds_reserved"]);
     }
 }

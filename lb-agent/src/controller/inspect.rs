@@ -10,7 +10,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use lb_api::objects::{Object, Sourced};
-use lb_api::problem::{ObjectRef, Problem, Severity};
+use lb_api::problem::{ObjectRef, Problem, Reason};
 use lb_plan::model::Model;
 use tokio::sync::watch;
 
@@ -86,7 +86,7 @@ impl Inspector {
         let mut all = snapshot.problems.clone();
         all.extend(problems);
         all.retain(|problem| problem.field.as_deref() != Some(NOT_SEEN));
-        let Faults { pools, others } = Faults::of(&all);
+        let Faults { pools, others } = Faults::of(all.iter());
         let mut wanted = Wanted::default();
         wanted.configuration(Configuration::Controller, &pools, &others);
         self.wanted.send_replace(Some(Arc::new(wanted)));
@@ -108,7 +108,8 @@ impl Inspector {
 }
 
 fn fact(problem: &Problem) -> Option<Fact> {
-    let object = problem.object.clone().filter(|_| problem.severity() == Severity::Error)?;
+    // That it stays as it was is told with what is wrong.
+    let object = problem.object.clone().filter(|_| problem.reason != Reason::StaysAsBefore)?;
     let words = match &problem.field {
         Some(field) => format!("{field}: {}", problem.reason),
         None => problem.reason.to_string(),

@@ -88,7 +88,7 @@ fn of_change(change: &Change, decision: Option<&Decision>) -> Vec<News> {
             let words = format!("Assigned IP [{}]", list.join(" "));
             news.push((NORMAL, "IPAllocated", words));
         }
-        Change::Give { .. } | Change::Clear => {}
+        Change::Give { .. } | Change::Clear { .. } => {}
     }
     news
 }

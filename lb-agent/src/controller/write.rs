@@ -62,9 +62,8 @@ impl Writer {
         self.services.see(&snapshot.objects, |object| matches!(object, Object::Service(_)));
         self.pools.see(&snapshot.objects, |object| matches!(object, Object::IpAddressPool(_)));
         let mut outcome = Outcome { services: BTreeMap::new(), complete: true, failed: false };
-        let is_clear = |change: &Change| *change == Change::Clear;
         let (clear, give): (Vec<_>, Vec<_>) =
-            decided.changes.iter().partition(|(_, change)| is_clear(change));
+            decided.changes.iter().partition(|(_, change)| change.is_clear());
         for changes in [clear, give] {
             let (client, versions) = (&self.client, &self.services);
             let writes = changes.into_iter().map(|(name, change)| async move {
@@ -158,11 +157,11 @@ async fn service(
     let services = Api::<Service>::namespaced(client.clone(), &name.namespace);
     match change {
         Change::Give { addresses, pool } => give(&services, name, addresses, pool, replaced).await,
-        Change::Clear => clear(&services, name, replaced).await,
+        Change::Clear { last } => clear(&services, name, last, replaced).await,
     }
 }
 
-/// The annotation goes with the status, as API servers take metadata with it: whoever waits for the address finds the
+/// The annotations go with the status, as API servers take metadata with it: whoever waits for the address finds the
 /// annotation, and the controller needs no right to change Services otherwise.
 async fn give(
     services: &Api<Service>,
@@ -173,7 +172,11 @@ async fn give(
 ) -> kube::Result<Service> {
     let ingress: Vec<_> = addresses.iter().map(|ip| json!({"ip": ip})).collect();
     let mut metadata = named(&name.namespace, &name.name, replaced);
-    metadata.insert("annotations".to_owned(), json!({(Change::ANNOTATION): pool.name}));
+    let annotations = json!({
+        (Change::ANNOTATION): pool.name,
+        (Change::LAST_ADDRESSES): list(addresses),
+    });
+    metadata.insert("annotations".to_owned(), annotations);
     let both = json!({
         "apiVersion": "v1", "kind": "Service", "metadata": metadata,
         "status": {"loadBalancer": {"ingress": ingress}},
@@ -186,10 +189,15 @@ async fn give(
 async fn clear(
     services: &Api<Service>,
     name: &ServiceName,
+    last: &[IpAddr],
     mut metadata: Map<String, Value>,
 ) -> kube::Result<Service> {
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-    metadata.insert("annotations".to_owned(), json!({(Change::ANNOTATION): null}));
+    let annotations = json!({
+        (Change::ANNOTATION): null,
+        (Change::LAST_ADDRESSES): (!last.is_empty()).then(|| list(last)),
+    });
+    metadata.insert("annotations".to_owned(), annotations);
     let both = json!({"metadata": metadata, "status": {"loadBalancer": {"ingress": null}}});
     services.patch_status(&name.name, &params, &Patch::Merge(&both)).await
 }
@@ -210,4 +218,8 @@ fn is_failure(error: &kube::Error) -> bool {
 
 fn is_conflict(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409)
+}
+
+fn list(addresses: &[IpAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }

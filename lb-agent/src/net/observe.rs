@@ -127,7 +127,9 @@ impl Network {
         let uplinks = self.uplinks(devices).await?;
         let carriers =
             devices.iter().filter(|device| device.has_carrier).map(|device| device.index).collect();
-        let mut facts = Facts { uplinks, ..Facts::default() };
+        let gateways = uplinks::gateways(&self.handle).await?;
+        let gateways = gateways.into_iter().map(|(_, address)| address).collect();
+        let mut facts = Facts { uplinks, gateways, ..Facts::default() };
         let neighbours = way::neighbours(&self.handle).await?;
         let mut unresolved = BTreeSet::new();
         for address in addresses {

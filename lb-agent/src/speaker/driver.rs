@@ -4,13 +4,13 @@ use std::future::pending;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use lb_bgp::session::ending::By;
-use lb_bgp::session::{Action, Peer, PeerView, Shutdown, Way};
+use lb_bgp::session::{Action, Ending, Peer, PeerView, Setup, Shutdown, State, Way};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::connection::{Connection, Farewells, Read};
+use super::hints;
 use super::socket::{self, SocketError};
 use super::wanted::{Neighbour, Transport};
 use crate::watchdog::Heart;
@@ -45,6 +45,9 @@ type Attempt = Pin<Box<dyn Future<Output = Result<TcpStream, SocketError>> + Sen
 struct Driver {
     name: String,
     peer: Peer,
+    setup: Setup,
+    /// The kind of failure that was logged last, while there is no session.
+    failure: Option<&'static str>,
     transport: Transport,
     start: Instant,
     attempt: Option<Attempt>,
@@ -100,6 +103,8 @@ impl Driver {
         Self {
             name,
             peer,
+            setup: hints::setup(neighbour),
+            failure: None,
             transport: neighbour.transport.clone(),
             start,
             attempt: None,
@@ -135,6 +140,7 @@ impl Driver {
             }
             self.read_all();
             self.peer.handle_time(self.now());
+            self.log_failure();
         }
         self.settle();
         while self.farewells.next().await.is_some() {}
@@ -146,6 +152,7 @@ impl Driver {
             Wake::Wish => {
                 let wish = wishes.borrow_and_update();
                 let now = self.start.elapsed();
+                self.setup = hints::setup(&wish);
                 self.peer.set_config(wish.config.clone(), now);
                 if let Some(routes) = &wish.routes {
                     self.peer.set_routes(routes.clone());
@@ -226,15 +233,37 @@ impl Driver {
             Action::Established(way) => {
                 let remote =
                     self.connections[way as usize].as_ref().and_then(|c| c.stream().peer_addr().ok());
+                self.failure = None;
                 tracing::info!(peer = %self.name, remote = ?remote, "BGP session is up");
             }
-            Action::Down(ending) if ending.cause.by() == By::Us => {
+            Action::Down(ending) if ending.cause.is_our_wish() => {
                 tracing::info!(peer = %self.name, "BGP session is over: {}", ending.cause);
             }
             Action::Down(ending) => {
-                tracing::warn!(peer = %self.name, "BGP session is down: {}", ending.cause)
+                self.failure = Some(ending.cause.label());
+                tracing::warn!(peer = %self.name, "BGP session is down: {}", self.explained(&ending));
             }
+            Action::Refused(refused) => tracing::warn!(
+                peer = %self.name,
+                "the router refuses capabilities ({}); the next OPEN goes without",
+                refused.names().join(", ")
+            ),
         }
+    }
+
+    /// Says why no session comes up, once for every kind of failure.
+    fn log_failure(&mut self) {
+        let is_down = self.peer.state() != State::Established;
+        let ending = self.peer.last_ending().filter(|ending| is_down && !ending.cause.is_our_wish());
+        let Some(ending) = ending.filter(|ending| self.failure != Some(ending.cause.label())) else { return };
+        tracing::warn!(peer = %self.name, "no BGP session: {}", self.explained(ending));
+        self.failure = Some(ending.cause.label());
+    }
+
+    /// What happened, and what to do about it.
+    fn explained(&self, ending: &Ending) -> String {
+        let advice = ending.advice(self.setup).map(|advice| format!(": {advice}"));
+        format!("{}{}", ending.cause, advice.unwrap_or_default())
     }
 
     /// Gives the kernel what it takes; false when the connection turned out to be lost.

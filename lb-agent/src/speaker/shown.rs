@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use lb_bgp::session::{Counters, Ending, Messages, PeerView, State};
+use lb_bgp::session::{Counters, Messages, PeerView, State};
 use lb_bgp::value::{Family, NextHop};
 use serde::Serialize;
 
 use super::bfd::BfdView;
+use super::hints;
 use super::wanted::Neighbour;
 use crate::state::Announced;
 
@@ -151,6 +152,8 @@ pub struct CountersShown {
     pub prefixes_received: u64,
     /// Messages received that could not be read.
     pub malformed: u64,
+    /// Attempts to connect.
+    pub connects: u64,
     /// Sessions that came up.
     pub established: u64,
     /// Sessions that went down without our wish.
@@ -178,9 +181,26 @@ impl BgpShown {
         Self {
             sessions: view.neighbours.iter().map(|viewed| session(viewed, view.at)).collect(),
             unknown_connections: view.unknown,
-            problems: view.failures.clone(),
+            problems: view
+                .failures
+                .iter()
+                .cloned()
+                .chain(view.neighbours.iter().flat_map(hints::limits))
+                .collect(),
             services: announced.iter().map(service).collect(),
         }
+    }
+}
+
+impl SpeakerView {
+    /// Whether an address is advertised to a peer, or may be as soon as its session is up.
+    pub fn may_advertise(&self, peer: &str, address: IpAddr) -> bool {
+        let family = if address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
+        // One that is not here has no address as yet.
+        self.neighbours.iter().find(|viewed| viewed.name == peer).is_none_or(|viewed| {
+            viewed.neighbour.config.families.contains(&family)
+                && (viewed.view.state != State::Established || viewed.view.families.contains_key(&family))
+        })
     }
 }
 
@@ -211,7 +231,6 @@ fn session(viewed: &Viewed, at: Duration) -> SessionShown {
         hold_time: agreed.hold_time.seconds(),
         graceful_restart: agreed.graceful_restart.map(|graceful| graceful.restart_time),
     });
-    let ending = view.last_ending.as_ref();
     SessionShown {
         peer: name.clone(),
         address: neighbour.transport.address,
@@ -228,8 +247,8 @@ fn session(viewed: &Viewed, at: Duration) -> SessionShown {
         unread_seconds: view.unread.map(|unread| at.saturating_sub(unread.since).as_secs()),
         given_up_seconds: view.unread.map(|unread| unread.given_up_at.saturating_sub(at).as_secs()),
         bfd: view.bfd.filter(|_| neighbour.bfd.is_some()),
-        last_error: ending.map(|ending| ending.cause.to_string()),
-        advice: ending.filter(|_| view.state != State::Established).and_then(Ending::advice),
+        last_error: view.last_error(),
+        advice: view.advice(hints::setup(neighbour)),
         next_attempt: view.next_attempt.map(|next| next.saturating_sub(at).as_secs()),
         counters: counters(&view.counters),
     }
@@ -260,6 +279,7 @@ const fn counters(counters: &Counters) -> CountersShown {
         received: messages(&counters.received),
         prefixes_received: counters.prefixes.accepted,
         malformed: counters.malformed,
+        connects: counters.connects,
         established: counters.established,
         flaps: counters.flaps,
     }

@@ -108,6 +108,7 @@ fn neighbour(address: IpAddr, port: u16, ours: u32, theirs: u32) -> Neighbour {
             back_off: BackOff { first: Duration::from_millis(50), longest: Duration::from_millis(200) },
         },
         bfd: None,
+        multihop: false,
         routes: None,
     }
 }

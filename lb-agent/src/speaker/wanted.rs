@@ -22,6 +22,8 @@ pub struct Neighbour {
     pub config: Config,
     /// The way to it is watched so; `None`: it is not.
     pub bfd: Option<Bfd>,
+    /// There may be routers between.
+    pub multihop: bool,
     /// What it shall know; `None` while that is not known: it then keeps what it was told before a restart.
     pub routes: Option<Arc<Routes>>,
 }

@@ -96,6 +96,12 @@ pub enum Reason {
         /// What can be written.
         allowed: &'static str,
     },
+    /// A value without effect; the rest of the object counts.
+    #[error("this has no effect: {why}")]
+    NoEffect {
+        /// Why, and what to do.
+        why: &'static str,
+    },
     /// A field that the kind does not have.
     #[error("this kind has no such field; write {instead}")]
     NoSuchField {
@@ -223,12 +229,6 @@ pub enum Reason {
         "serviceSelectors need aggregationLength 32 and aggregationLengthV6 128: a longer prefix is of several Services"
     )]
     SelectorsWithAggregation,
-    /// Two equal objects.
-    #[error("it says the same as {other}; remove one of them")]
-    SameAs {
-        /// Name of the other.
-        other: String,
-    },
     /// Two local preferences for one prefix.
     #[error(
         "{other} announces the same prefixes to the same peers with another localPref; write the same in both"
@@ -305,6 +305,42 @@ pub enum Reason {
         /// The address.
         address: IpAddr,
     },
+    /// An address of a Node or of a BGP peer.
+    #[error(
+        "{address} of pool {pool} is the address of {owner}, so it is neither announced nor served for a Service; \
+         choose another address, and take this one out of the pool"
+    )]
+    ReservedAddress {
+        /// The address.
+        address: IpAddr,
+        /// Its pool, as `namespace/name`.
+        pool: String,
+        /// The Node or BGPPeer.
+        owner: String,
+    },
+    /// A pool with addresses of Nodes or BGP peers.
+    #[error("the pool contains {addresses}: no Service gets them; take them out of spec.addresses")]
+    PoolHoldsReserved {
+        /// The first of them, with their owners, and how many more there are.
+        addresses: String,
+    },
+    /// An address of a pool that is kept for other Services.
+    #[error(
+        "serviceAllocation of pool {pool} does not admit this Service to {address}; choose another address, or \
+         change the namespaces and selectors of the pool"
+    )]
+    NotAdmitted {
+        /// The address.
+        address: IpAddr,
+        /// Its pool, as `namespace/name`.
+        pool: String,
+    },
+    /// A Service of a cluster whose controller has given it no address.
+    #[error(
+        "the Service has no address yet: status.loadBalancer.ingress is empty; the controller fills it in, and its \
+         Events say why it has not"
+    )]
+    NotAllocated,
     /// An address that its pool leaves out.
     #[error("pool {pool} has avoidBuggyIPs and so leaves out {address}; choose another address")]
     AvoidedAddress {
@@ -323,7 +359,7 @@ pub enum Reason {
     #[error("spec.loadBalancerIP asks for an address, too; write only the annotation")]
     AddressAskedTwice,
     /// A protocol that is not served.
-    #[error("{protocol} is not served, only TCP and UDP; port {port} is left out")]
+    #[error("{protocol} is not served, only TCP, UDP and SCTP; port {port} is left out")]
     UnservedProtocol {
         /// As written.
         protocol: String,
@@ -357,11 +393,44 @@ pub enum Reason {
         node: String,
     },
 
+    /// None of the interfaces that advertisements name is an uplink.
+    #[error(
+        "this node is to announce addresses of the pool, and none of the interfaces that the pool's L2Advertisements name \
+         is one of its uplinks: nobody answers ARP for them; add the interface to the uplinks of the agent, or to \
+         spec.interfaces"
+    )]
+    NoSuchUplink,
+    /// IPv6 addresses that only an L2Advertisement announces.
+    #[error(
+        "IPv6 addresses of {pools} are not announced: on the local network only ARP is answered; announce them by a \
+         BGPAdvertisement"
+    )]
+    NoNeighborDiscovery {
+        /// Names of the pools.
+        pools: String,
+    },
+    /// Every Node is excluded.
+    #[error(
+        "every Node is excluded from load balancing, by label node.kubernetes.io/exclude-from-external-load-balancers or \
+         condition NetworkUnavailable: no node announces anything, and what arrives is shared among all of them; remove \
+         the label, or start with --ignore-exclude-lb"
+    )]
+    AllNodesExcluded,
+    /// A Service with policy Local whose endpoints are on excluded Nodes only.
+    #[error(
+        "all its endpoints are on Nodes that are excluded from load balancing, which serve it for want of others; \
+         schedule its pods on other Nodes"
+    )]
+    EndpointsExcluded,
     /// A Node without an address.
-    #[error("the Node has no usable InternalIP in status.addresses, so nothing can be sent to it")]
+    #[error(
+        "the Node has no usable InternalIP or ExternalIP in status.addresses, so nothing can be sent to it"
+    )]
     NodeWithoutAddress,
     /// A Node with another's address.
-    #[error("{address} already belongs to Node {by}; every Node needs addresses of its own")]
+    #[error(
+        "{address} belongs to Node {by}, which is Ready or younger; delete the Node object of the machine that is gone"
+    )]
     NodeAddressTaken {
         /// The address.
         address: IpAddr,
@@ -448,6 +517,7 @@ impl Reason {
             Self::StaysAsBefore => "stays_as_before",
             Self::RouterTaken { .. } => "router_taken",
             Self::UnknownValue { .. } => "unknown_value",
+            Self::NoEffect { .. } => "no_effect",
             Self::NoSuchField { .. } => "no_such_field",
             Self::Excludes { .. } => "excludes",
             Self::OneOf { .. } => "one_of",
@@ -467,7 +537,6 @@ impl Reason {
             Self::SecretWithout { .. } => "secret_without",
             Self::AggregationTooShort { .. } => "aggregation_too_short",
             Self::SelectorsWithAggregation => "selectors_with_aggregation",
-            Self::SameAs { .. } => "same_as",
             Self::LocalPrefConflict { .. } => "local_pref_conflict",
             Self::NotAnAddress { .. } => "not_an_address",
             Self::NotARange { .. } => "not_a_range",
@@ -478,6 +547,10 @@ impl Reason {
             Self::PoolOverlap { .. } => "pool_overlap",
             Self::NoAddress => "no_address",
             Self::NotInPool { .. } => "not_in_pool",
+            Self::ReservedAddress { .. } => "reserved_address",
+            Self::PoolHoldsReserved { .. } => "pool_holds_reserved",
+            Self::NotAdmitted { .. } => "not_admitted",
+            Self::NotAllocated => "not_allocated",
             Self::AvoidedAddress { .. } => "avoided_address",
             Self::TooManyAddresses { .. } => "too_many_addresses",
             Self::AddressAskedTwice => "address_asked_twice",
@@ -486,6 +559,10 @@ impl Reason {
             Self::NoServingEndpoint => "no_serving_endpoint",
             Self::EndpointWithoutNode => "endpoint_without_node",
             Self::EndpointNodeUnknown { .. } => "endpoint_node_unknown",
+            Self::NoSuchUplink => "no_such_uplink",
+            Self::NoNeighborDiscovery { .. } => "no_neighbor_discovery",
+            Self::AllNodesExcluded => "all_nodes_excluded",
+            Self::EndpointsExcluded => "endpoints_excluded",
             Self::NodeWithoutAddress => "node_without_address",
             Self::NodeAddressTaken { .. } => "node_address_taken",
             Self::NodeIdentityTaken { .. } => "node_identity_taken",
@@ -500,7 +577,18 @@ impl Reason {
 
     /// Whether somebody must act.
     pub fn severity(&self) -> Severity {
-        let explains = matches!(self, Self::NoAddress | Self::NoServingEndpoint | Self::StaysAsBefore);
+        let explains = matches!(
+            self,
+            Self::NoAddress
+                | Self::NotAllocated
+                | Self::NoServingEndpoint
+                | Self::StaysAsBefore
+                | Self::NoEffect { .. }
+                | Self::PoolHoldsReserved { .. }
+                | Self::NoNeighborDiscovery { .. }
+                | Self::AllNodesExcluded
+                | Self::EndpointsExcluded
+        );
         if explains { Severity::Notice } else { Severity::Error }
     }
 }

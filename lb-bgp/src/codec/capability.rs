@@ -5,14 +5,14 @@ use crate::message::{Capabilities, GracefulRestart};
 use crate::value::{Asn, Family};
 
 /// Numbers of capabilities.
-mod code {
-    pub(super) const MULTIPROTOCOL: u8 = 1;
-    pub(super) const ROUTE_REFRESH: u8 = 2;
-    pub(super) const EXTENDED_NEXT_HOP: u8 = 5;
-    pub(super) const EXTENDED_MESSAGE: u8 = 6;
-    pub(super) const GRACEFUL_RESTART: u8 = 64;
-    pub(super) const FOUR_OCTET_ASN: u8 = 65;
-    pub(super) const FQDN: u8 = 73;
+pub(crate) mod code {
+    pub(crate) const MULTIPROTOCOL: u8 = 1;
+    pub(crate) const ROUTE_REFRESH: u8 = 2;
+    pub(crate) const EXTENDED_NEXT_HOP: u8 = 5;
+    pub(crate) const EXTENDED_MESSAGE: u8 = 6;
+    pub(crate) const GRACEFUL_RESTART: u8 = 64;
+    pub(crate) const FOUR_OCTET_ASN: u8 = 65;
+    pub(crate) const FQDN: u8 = 73;
 }
 
 /// In the first field of graceful restart: the sender has restarted (RFC 4724 section 3).

@@ -1,6 +1,9 @@
 //! Why a session ended or did not come up, in words that help.
 
+mod advice;
 mod words;
+
+pub use advice::Setup;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -138,7 +141,7 @@ impl Cause {
     }
 
     /// Whether somebody here wanted it.
-    pub(super) const fn is_our_wish(&self) -> bool {
+    pub const fn is_our_wish(&self) -> bool {
         matches!(self, Self::Stopped(_) | Self::ConfigurationChanged)
     }
 

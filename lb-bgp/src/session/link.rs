@@ -102,9 +102,13 @@ impl Link {
         [self.hold_at, self.keepalive_at, self.send_hold_at()].into_iter().flatten().min()
     }
 
-    /// Longest message that the neighbour may send: we have offered to take long ones (RFC 8654).
+    /// Longest message that the neighbour may send: a long one where we have offered to take such (RFC 8654).
     pub(super) const fn longest_received(&self) -> usize {
-        if self.theirs.is_some() { LONGEST_EXTENDED } else { LONGEST }
+        if self.theirs.is_some() && self.ours.capabilities.extended_message {
+            LONGEST_EXTENDED
+        } else {
+            LONGEST
+        }
     }
 
     /// Longest message that may be sent.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::config::{Config, RemoteAs};
 use super::ending::Cause;
+use super::refusal::Refused;
 use crate::message::{Capabilities, GracefulRestart, Open};
 use crate::value::{Asn, Family, HoldTime, NextHop, RouterId};
 
@@ -28,7 +29,7 @@ pub struct Negotiated {
     pub keepalive: Option<Duration>,
     /// AS numbers have four octets (RFC 6793).
     pub four_octet_asn: bool,
-    /// The neighbour takes messages of up to 65,535 octets (RFC 8654).
+    /// Both take messages of up to 65,535 octets (RFC 8654).
     pub extended_message: bool,
     /// IPv4 routes may have IPv6 next hops (RFC 8950).
     pub extended_next_hop: bool,
@@ -58,12 +59,33 @@ pub enum Missing {
     NoNextHop,
     /// We have an IPv6 address only, and the neighbour takes no IPv4 routes over such (RFC 8950).
     NoExtendedNextHop,
+    /// The peer refused the capability, so that we did not offer it (RFC 5492).
+    Refused,
+}
+
+impl Missing {
+    /// The reason, without a full stop.
+    pub(super) const fn words(self, family: Family) -> &'static str {
+        match (family, self) {
+            (Family::Ipv4, Self::NotOffered) => "the router does not offer IPv4",
+            (Family::Ipv6, Self::NotOffered) => "the router does not offer IPv6",
+            (Family::Ipv4, Self::NoNextHop) => "this node has no address that IPv4 routes could lead to",
+            (Family::Ipv6, Self::NoNextHop) => "this node has no IPv6 address that routes could lead to",
+            (Family::Ipv4, Self::Refused) => "the router refused the capability for IPv4",
+            (Family::Ipv6, Self::Refused) => "the router refused the capability for IPv6",
+            (_, Self::NoExtendedNextHop) => {
+                "this node has no IPv4 address on the session, and the router takes no IPv4 routes over IPv6 (RFC 8950)"
+            }
+        }
+    }
 }
 
 /// What a connection adds to the configuration: our address on it, and what was before it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Circumstances {
+pub(super) struct Circumstances<'a> {
     pub(super) local: IpAddr,
+    /// What the peer has refused before.
+    pub(super) refused: Option<&'a Refused>,
     /// We have just been restarted, and the neighbour may not know.
     pub(super) restarted: bool,
     /// Packets that came for our routes until now have been forwarded.
@@ -71,7 +93,7 @@ pub(super) struct Circumstances {
 }
 
 /// Our OPEN.
-pub(super) fn offer(config: &Config, circumstances: Circumstances) -> Open {
+pub(super) fn offer(config: &Config, circumstances: Circumstances<'_>) -> Open {
     let local = circumstances.local;
     let mut families: Vec<Family> =
         config.families.iter().copied().filter(|family| has_next_hop(config, *family, local)).collect();
@@ -83,21 +105,29 @@ pub(super) fn offer(config: &Config, circumstances: Circumstances) -> Open {
         restart_time,
         families: families.iter().map(|family| (*family, circumstances.forwarding)).collect(),
     });
-    Open {
-        asn: config.shown(),
-        hold_time: config.hold_time,
-        router_id: config.router_id,
-        capabilities: Capabilities {
-            extended_next_hop: families.contains(&Family::Ipv4) && needs_extended_next_hop(config, local),
-            families,
-            route_refresh: true,
-            extended_message: true,
-            four_octet_asn: true,
-            graceful_restart,
-            host_name: Some(config.host_name.clone()).filter(|name| !name.is_empty()),
-            others: Vec::new(),
-        },
+    let mut capabilities = Capabilities {
+        extended_next_hop: families.contains(&Family::Ipv4) && needs_extended_next_hop(config, local),
+        families,
+        route_refresh: true,
+        extended_message: true,
+        four_octet_asn: true,
+        graceful_restart,
+        host_name: Some(config.host_name.clone()).filter(|name| !name.is_empty()),
+        others: Vec::new(),
+    };
+    if let Some(refused) = circumstances.refused {
+        refused.apply(&mut capabilities);
     }
+    Open { asn: config.shown(), hold_time: config.hold_time, router_id: config.router_id, capabilities }
+}
+
+/// Whether a family that is configured can come of an OPEN, with a peer that agrees to all that it offers.
+pub(super) fn is_of_use(config: &Config, local: IpAddr, ours: &Open) -> bool {
+    let extended_next_hop = ours.capabilities.extended_next_hop;
+    config
+        .families
+        .iter()
+        .any(|family| next_hop(config, *family, local, extended_next_hop, ours, ours).is_ok())
 }
 
 /// What two OPENs agree on, or why the neighbour's is refused (RFC 4271 section 6.2).
@@ -111,7 +141,7 @@ pub(super) fn judge(config: &Config, local: IpAddr, ours: &Open, theirs: &Open) 
     let mut next_hops = BTreeMap::new();
     let mut missing = BTreeMap::new();
     for family in config.families.iter().copied() {
-        match next_hop(config, family, local, extended_next_hop, theirs) {
+        match next_hop(config, family, local, extended_next_hop, ours, theirs) {
             Ok(next_hop) => drop(next_hops.insert(family, next_hop)),
             Err(reason) => drop(missing.insert(family, reason)),
         }
@@ -128,8 +158,8 @@ pub(super) fn judge(config: &Config, local: IpAddr, ours: &Open, theirs: &Open) 
         internal,
         hold_time,
         keepalive: keepalive(config, hold_time),
-        four_octet_asn: theirs.capabilities.four_octet_asn,
-        extended_message: theirs.capabilities.extended_message,
+        four_octet_asn: ours.capabilities.four_octet_asn && theirs.capabilities.four_octet_asn,
+        extended_message: ours.capabilities.extended_message && theirs.capabilities.extended_message,
         extended_next_hop,
         next_hops,
         missing,
@@ -157,10 +187,14 @@ fn next_hop(
     family: Family,
     local: IpAddr,
     extended_next_hop: bool,
+    ours: &Open,
     theirs: &Open,
 ) -> Result<NextHop, Missing> {
     if !has_next_hop(config, family, local) {
         return Err(Missing::NoNextHop);
+    }
+    if !ours.capabilities.spoken().contains(&family) {
+        return Err(Missing::Refused);
     }
     if !theirs.capabilities.spoken().contains(&family) {
         return Err(Missing::NotOffered);

@@ -16,6 +16,8 @@ use super::ending::{Cause, Ending};
 use super::link::Link;
 use super::machine::Machine;
 use super::negotiation::{self, Circumstances, Negotiated};
+use super::reasons::Reasons;
+use super::refusal::{self, Refused};
 use super::retry::{Damping, Random, Retry};
 use super::shutdown::Shutdown;
 use super::table::{Event, State};
@@ -43,6 +45,8 @@ pub enum Action {
     Established(Way),
     /// The session that was up is not any more.
     Down(Ending),
+    /// The peer has refused these capabilities: the next OPEN goes without (RFC 5492 section 3).
+    Refused(Refused),
 }
 
 /// One neighbour: up to two connections, and what it shall know.
@@ -59,7 +63,9 @@ pub struct Peer {
     last_words: [Option<Vec<u8>>; 2],
     actions: VecDeque<Action>,
     counters: Counters,
-    last_ending: Option<Ending>,
+    reasons: Reasons,
+    /// What the peer has refused of our OPEN, and when.
+    refused: Option<(Refused, Duration)>,
     shown: State,
     since: Duration,
     bfd: Option<bool>,
@@ -97,7 +103,8 @@ impl Peer {
             last_words: [None, None],
             actions: VecDeque::new(),
             counters: Counters::default(),
-            last_ending: None,
+            reasons: Reasons::default(),
+            refused: None,
             shown: State::Idle,
             since: now,
             bfd: None,
@@ -114,6 +121,7 @@ impl Peer {
             return;
         }
         self.running = true;
+        self.refused = None;
         self.retry.reset();
         self.damping.reset();
         self.step(Way::Accepted, Event::ManualStartPassive, now);
@@ -132,6 +140,11 @@ impl Peer {
         for way in Way::BOTH {
             self.reconsider(way, now);
         }
+        // What goes on goes on without what was refused; what begins anew does so with all.
+        if self.foremost().is_none() {
+            self.refused = None;
+        }
+        self.reasons.outdate();
         self.retry.reset();
         self.damping.reset();
         self.reschedule(now);
@@ -155,6 +168,7 @@ impl Peer {
         if !self.make_room(way, now) {
             return false;
         }
+        self.forget_refusal(now);
         let ours = negotiation::offer(&self.config, self.circumstances(local));
         let mut link = Link::new(local, remote, ours, now);
         if self.machine(way.other()).state == State::Established {
@@ -225,6 +239,7 @@ impl Peer {
     pub fn shut_down(&mut self, shutdown: Shutdown, now: Duration) {
         let event = if shutdown.is_final() { Event::ManualStop } else { Event::AutomaticStop };
         self.running = !shutdown.is_final() && self.running;
+        self.refused = None;
         for way in Way::BOTH {
             if self.machine(way).state != State::Idle
                 && (shutdown.is_final() || self.machine(way).link.is_some())
@@ -268,6 +283,11 @@ impl Peer {
         machine.link.as_ref().filter(|_| machine.state == State::Established)?.negotiated.as_ref()
     }
 
+    /// Why the last session ended or none came up: of the last attempts, the one that says most.
+    pub const fn last_ending(&self) -> Option<&Ending> {
+        self.reasons.telling.as_ref()
+    }
+
     /// The configuration.
     pub const fn config(&self) -> &Config {
         &self.config
@@ -291,7 +311,9 @@ impl Peer {
             families: spoken.map(family).collect(),
             unsendable: if self.negotiated().is_some() { self.adj_out.unspoken() } else { 0 },
             unread: link.and_then(Link::unread),
-            last_ending: self.last_ending.clone(),
+            last_ending: self.reasons.telling.clone(),
+            latest_ending: self.reasons.latest.clone(),
+            refused: self.refused.as_ref().map(|(refused, _)| refused.clone()),
             next_attempt: self
                 .opened
                 .timer
@@ -315,15 +337,21 @@ impl Peer {
         }
     }
 
+    /// Once a refusal has counted for long enough, the whole is offered again.
+    fn forget_refusal(&mut self, now: Duration) {
+        self.refused.take_if(|(_, since)| now.saturating_sub(*since) >= refusal::LASTS);
+    }
+
     /// The way of the connection that is furthest, if there is any.
     fn foremost(&self) -> Option<Way> {
         let connected = Way::BOTH.into_iter().filter(|way| self.machine(*way).link.is_some());
         connected.max_by_key(|way| self.machine(*way).state)
     }
 
-    fn circumstances(&self, local: SocketAddr) -> Circumstances {
+    fn circumstances(&self, local: SocketAddr) -> Circumstances<'_> {
         Circumstances {
             local: local.ip(),
+            refused: self.refused.as_ref().map(|(refused, _)| refused),
             restarted: self.config.restarted && !self.was_established,
             forwarding: self.config.restarted || self.was_established,
         }

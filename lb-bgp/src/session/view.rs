@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::counters::Counters;
-use super::ending::Ending;
+use super::ending::{Cause, Ending, Setup};
 use super::negotiation::Negotiated;
 use super::peer::Way;
+use super::refusal::Refused;
 use super::table::State;
-use crate::value::Family;
+use crate::value::{Asn, Family};
 
 /// A neighbour as it is now. Times are counted from the driver's start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +31,12 @@ pub struct PeerView {
     pub unsendable: usize,
     /// What the neighbour does not read; `None` while it reads.
     pub unread: Option<Unread>,
-    /// Why the last session ended or none came up.
+    /// Why the last session ended or none came up: of the last attempts, the one that says most.
     pub last_ending: Option<Ending>,
+    /// The latest attempt, where it says less than that.
+    pub latest_ending: Option<Ending>,
+    /// Capabilities that our OPEN goes without because the peer refused them.
+    pub refused: Option<Refused>,
     /// When the next attempt to connect is due.
     pub next_attempt: Option<Duration>,
     /// What BFD last said.
@@ -58,4 +63,43 @@ pub struct FamilyView {
     pub pending: usize,
     /// The initial table has been sent to its end.
     pub end_of_rib: bool,
+}
+
+impl PeerView {
+    /// Why the last session ended or none came up, without a full stop: what says most of the last attempts, and the
+    /// latest where that is another.
+    pub fn last_error(&self) -> Option<String> {
+        let telling = &self.last_ending.as_ref()?.cause;
+        let latest = self.latest_ending.as_ref();
+        Some(
+            latest.map_or_else(
+                || telling.to_string(),
+                |latest| format!("{telling}; since then: {}", latest.cause),
+            ),
+        )
+    }
+
+    /// What the peer does not get though the session is up or may come up, and why; each without a full stop. `asn`
+    /// is the AS number that it is to see.
+    pub fn limits(&self, asn: Asn) -> Vec<String> {
+        let refused = self.refused.as_ref().map(|refused| refused.consequences(asn));
+        let missing = self.negotiated.iter().flat_map(|negotiated| &negotiated.missing);
+        let words = missing.map(|(family, why)| why.words(*family)).collect::<Vec<_>>().join("; ");
+        let unsendable = self.unsendable;
+        let unsendable = (unsendable > 0)
+            .then(|| format!("{unsendable} routes cannot be advertised to the router: {words}"));
+        refused.into_iter().chain(unsendable).collect()
+    }
+
+    /// What to do about it, without a full stop; `None` while the session is up, or where nothing can be said.
+    pub fn advice(&self, setup: Setup) -> Option<String> {
+        if self.state == State::Established {
+            return None;
+        }
+        // A connection that is closed again and again follows from what was before.
+        let latest = self.latest_ending.as_ref().filter(|latest| !matches!(latest.cause, Cause::Closed(_)));
+        let advice: Vec<String> =
+            self.last_ending.iter().chain(latest).filter_map(|ending| ending.advice(setup)).collect();
+        (!advice.is_empty()).then(|| advice.join("; "))
+    }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lb_bgp::message::{Message, Notification, Update};
 use lb_bgp::session::ending::By;
-use lb_bgp::session::{Action, Config, RemoteAs, Shutdown, State, Way};
+use lb_bgp::session::{Action, Config, RemoteAs, Setup, Shutdown, State, Way};
 use lb_bgp::value::{Asn, Family, RouterId};
 use proptest::prelude::*;
 
@@ -13,6 +13,8 @@ use crate::router::{Bench, config, graceful_open, open};
 
 const SECOND: Duration = Duration::from_secs(1);
 const OPENED: Way = Way::Opened;
+
+const SETUP: Setup = Setup { asn: Asn::new(65001).unwrap(), password: false, multihop: false };
 
 fn graceful() -> Config {
     Config { graceful_restart: Some(8), ..config() }
@@ -178,6 +180,7 @@ fn bfd_ends_a_session_when_it_goes_down_and_not_when_it_never_was_up() {
     bench.pump();
     assert_eq!(code(bench.notification()), Some((6, 10)));
     assert_eq!(bench.ending().cause.label(), "bfd_down");
+    assert!(bench.ending().advice(SETUP).unwrap().contains("BFD profiles"));
     assert!(bench.connect(Way::Accepted), "the router may come back at any time");
 }
 
@@ -219,7 +222,7 @@ fn an_open_that_does_not_suit_is_refused_with_the_reason() {
         assert_eq!(code(heard), Some(said));
         let ending = bench.ending();
         assert!(ending.to_string().contains(words), "{ending}");
-        assert!(ending.advice().unwrap().contains(advice), "{:?}", ending.advice());
+        assert!(ending.advice(SETUP).unwrap().contains(advice), "{:?}", ending.advice(SETUP));
         assert!(bench.time_to_connect() >= SECOND * 3 / 4);
     }
 }
@@ -237,7 +240,7 @@ fn what_the_router_says_at_the_end_is_told_by_name_and_with_advice() {
             Some("myASN or localASN"),
         ),
         (4, 0, vec![], "the router ended the session: hold timer expired (4/0)", Some("starved of CPU")),
-        (6, 2, shutdown, "administrative shutdown (6/2): \"rack moves\"", Some("by a person")),
+        (6, 2, shutdown, "administrative shutdown (6/2): \"rack moves\"", Some("an operator")),
         (6, 10, vec![], "BFD down (6/10)", Some("BFD profiles")),
         (6, 0, vec![], "cease (6/0)", None),
     ];
@@ -251,11 +254,11 @@ fn what_the_router_says_at_the_end_is_told_by_name_and_with_advice() {
         assert_eq!(bench.notification(), None, "a NOTIFICATION is not answered");
         let ending = bench.ending();
         assert!(ending.to_string().contains(words), "{ending}");
-        assert_eq!(ending.advice().is_some(), advice.is_some());
+        assert_eq!(ending.advice(SETUP).is_some(), advice.is_some());
         assert!(
-            ending.advice().unwrap_or_default().contains(advice.unwrap_or_default()),
+            ending.advice(SETUP).unwrap_or_default().contains(advice.unwrap_or_default()),
             "{:?}",
-            ending.advice()
+            ending.advice(SETUP)
         );
         assert_eq!(ending.cause.by(), By::Neighbour);
     }
@@ -323,7 +326,7 @@ fn no_answer_hints_at_the_password() {
     bench.wait(10 * SECOND);
     let ending = bench.ending();
     assert_eq!(ending.to_string(), "cannot connect: no answer for 10s, in Connect");
-    assert!(ending.advice().unwrap().contains("TCP-MD5 password"));
+    assert!(ending.advice(SETUP).unwrap().contains("TCP-MD5 password"));
     assert_eq!(bench.actions(), [Action::Connect, Action::Connect]);
     assert_eq!(bench.peer.view(bench.now).counters.connects_failed, 1);
 }

@@ -11,6 +11,8 @@
 mod endings;
 mod network;
 mod pair;
+mod reasons;
+mod refusal;
 mod rib;
 mod router;
 mod single;

@@ -263,7 +263,7 @@ impl Network {
                         self.send(connection, 1 - host, Happening::Fin { to: 1 - host, connection });
                     }
                 }
-                Action::Established(_) | Action::Down(_) => {}
+                Action::Established(_) | Action::Down(_) | Action::Refused(_) => {}
             }
         }
         for way in Way::BOTH {

@@ -145,11 +145,9 @@ fn a_session_that_is_shut_down_stays_down_and_comes_back_when_it_is_started() {
     network.shut_down(0, Shutdown::Administrative { text: "maintenance".to_owned() });
     network.run(SETTLED);
     assert_eq!(network.hosts[0].peer.state(), State::Idle);
-    let ending = network.hosts[1].peer.view(network.now).last_ending.unwrap();
-    assert!(
-        ending.to_string().contains("cannot connect") || ending.to_string().contains("closed"),
-        "{ending}"
-    );
+    let error = network.hosts[1].peer.view(network.now).last_error().unwrap();
+    assert!(error.contains("administrative shutdown (6/2): \"maintenance\"; since then: "), "{error}");
+    assert!(error.contains("cannot connect") || error.contains("closed"), "{error}");
     network.start(0);
     network.run(SETTLED);
     assert!(network.settled().is_some());

@@ -44,22 +44,28 @@ impl Rib {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reading {
     rest: Vec<u8>,
+    /// The OPEN went without the capability for AS numbers of four octets.
+    two_octet_asn: bool,
 }
 
 impl Reading {
     pub(crate) fn read(&mut self, bytes: &[u8], internal: bool) -> Vec<Message> {
         self.rest.extend(bytes);
-        let context = Decoding {
-            internal,
-            four_octet_asn: true,
-            extended_next_hop: true,
-            families: &[Family::Ipv4, Family::Ipv6],
-            longest: 65_535,
-        };
         let mut messages = Vec::new();
         while let Some(length) = codec::frame(&self.rest, 65_535).unwrap() {
             let message: Vec<u8> = self.rest.drain(..length).collect();
-            messages.push(codec::decode(&message, &context).unwrap());
+            let context = Decoding {
+                internal,
+                four_octet_asn: !self.two_octet_asn,
+                extended_next_hop: true,
+                families: &[Family::Ipv4, Family::Ipv6],
+                longest: 65_535,
+            };
+            let message = codec::decode(&message, &context).unwrap();
+            if let Message::Open(open) = &message {
+                self.two_octet_asn = !open.capabilities.four_octet_asn;
+            }
+            messages.push(message);
         }
         messages
     }

@@ -35,11 +35,11 @@ pub(super) fn read<F: Frame, T: Tables>(
     packet.protocol = u32::from(header[9]);
     packet.fragment_id = u32::from(u16::from_be_bytes([header[4], header[5]]));
     packet.is_first_fragment = fragment != 0;
-    if fragment & FRAGMENT_OFFSET != 0 && matches!(header[9], protocol::TCP | protocol::UDP) {
+    if fragment & FRAGMENT_OFFSET != 0 && ip::has_ports(header[9]) {
         return Ok(Found::Fragment);
     }
     match header[9] {
-        protocol::TCP | protocol::UDP => {}
+        protocol if ip::has_ports(protocol) => {}
         protocol::IPV4 | protocol::IPV6 if fragment == 0 => return Ok(Found::Ipip),
         protocol::ICMP if fragment == 0 && header_len == ip::V4_HEADER => return Ok(Found::Icmp),
         _ => return Ok(Found::Nothing),
@@ -69,8 +69,9 @@ pub(super) fn kind<F: Frame>(frame: &F, protocol: u8, l4: usize) -> Result<Kind,
     if protocol == protocol::UDP {
         return Ok(Kind::Udp);
     }
-    let [flags] = frame.view::<1>(l4 + ip::TCP_FLAGS).ok_or(Refusal::BadLength)?;
-    Ok(Kind::of_tcp_flags(*flags))
+    // One view for both: the flags of TCP stand right behind the chunk type of SCTP.
+    let [chunk, flags] = frame.view::<2>(l4 + ip::SCTP_CHUNK_TYPE).ok_or(Refusal::BadLength)?;
+    Ok(if protocol == protocol::SCTP { Kind::of_sctp_chunk(*chunk) } else { Kind::of_tcp_flags(*flags) })
 }
 
 /// Whether the frame holds an IP packet of this length at `l3`.

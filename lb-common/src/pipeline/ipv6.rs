@@ -32,7 +32,7 @@ pub(super) fn read<F: Frame, T: Tables>(
     };
     packet.l4 = upper.at;
     match upper.protocol {
-        protocol::TCP | protocol::UDP => {}
+        protocol if ip::has_ports(protocol) => {}
         protocol::IPV4 | protocol::IPV6 if !packet.is_first_fragment => {
             packet.protocol = u32::from(upper.protocol);
             return Ok(Found::Ipip);
@@ -97,11 +97,7 @@ fn upper_layer<F: Frame>(frame: &F, packet: &mut Packet, first: u8) -> Result<Ch
                 packet.protocol = u32::from(next);
                 packet.fragment_id = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
                 if part & 0xfff8 != 0 {
-                    return Ok(if matches!(next, protocol::TCP | protocol::UDP) {
-                        Chain::Fragment
-                    } else {
-                        Chain::Other
-                    });
+                    return Ok(if ip::has_ports(next) { Chain::Fragment } else { Chain::Other });
                 }
                 // Offset zero and no more to come: a whole packet all the same (RFC 6946).
                 packet.is_first_fragment = part & 1 != 0;

@@ -39,7 +39,7 @@ fn read_v4<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> R
     let header_len = ((quoted[0] & 0x0f) as usize) * 4;
     let protocol = quoted[9];
     let later_part = u16::from_be_bytes([quoted[6], quoted[7]]) & 0x1fff != 0;
-    if quoted[0] >> 4 != 4 || header_len < ip::V4_HEADER || later_part || !has_ports(protocol) {
+    if quoted[0] >> 4 != 4 || header_len < ip::V4_HEADER || later_part || !ip::has_ports(protocol) {
         return Ok(Found::Nothing);
     }
     let vip_address = [quoted[12], quoted[13], quoted[14], quoted[15]];
@@ -63,7 +63,7 @@ fn read_v6<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> R
     let at = packet.l4 + icmp::HEADER;
     let Some(&[first, _, _, _, _, _, protocol, _]) = frame.view::<8>(at) else { return Ok(Found::Nothing) };
     // A quote with extension headers would be of a packet that the VIP's node sent with them: not seen yet.
-    if first >> 4 != 6 || !has_ports(protocol) {
+    if first >> 4 != 6 || !ip::has_ports(protocol) {
         return Ok(Found::Nothing);
     }
     let Some(vip_address) = frame.view::<16>(at + 8).copied() else { return Ok(Found::Nothing) };
@@ -81,11 +81,6 @@ fn read_v6<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> R
     packet.set_flow(vip, ports, |ports| flow_hash_v6(key, &client, &vip_address, ports));
     packet.kind = kind(protocol);
     Ok(Found::Target)
-}
-
-#[inline(always)]
-const fn has_ports(protocol: u8) -> bool {
-    matches!(protocol, protocol::TCP | protocol::UDP)
 }
 
 /// Ports of the flow as its own packets have them.

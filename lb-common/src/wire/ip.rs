@@ -9,8 +9,13 @@ pub const UDP_HEADER: usize = 8;
 /// Bytes of a TCP header without options.
 pub const TCP_HEADER: usize = 20;
 
+/// Bytes of an SCTP common header and the header of the first chunk behind it (RFC 9260 section 3).
+pub const SCTP_HEADER: usize = 16;
+
 /// Offset of the flags in a TCP header.
 pub const TCP_FLAGS: usize = 13;
+/// Offset of the first chunk's type in an SCTP packet.
+pub const SCTP_CHUNK_TYPE: usize = 12;
 
 /// TTL and hop limit of packets that are made here.
 pub const DEFAULT_TTL: u8 = 64;
@@ -37,10 +42,22 @@ pub mod protocol {
     pub const FRAGMENT: u8 = 44;
     /// IPv6 destination options.
     pub const DESTINATION_OPTIONS: u8 = 60;
+    /// SCTP.
+    pub const SCTP: u8 = 132;
 }
 
 /// The shortest transport header that a VIP's packet must hold.
 #[inline(always)]
 pub const fn transport_header(protocol: u8) -> u32 {
-    if protocol == protocol::TCP { TCP_HEADER as u32 } else { UDP_HEADER as u32 }
+    match protocol {
+        protocol::TCP => TCP_HEADER as u32,
+        protocol::SCTP => SCTP_HEADER as u32,
+        _ => UDP_HEADER as u32,
+    }
+}
+
+/// Whether a Service can have a port of this protocol: its header begins with source and destination port.
+#[inline(always)]
+pub const fn has_ports(protocol: u8) -> bool {
+    matches!(protocol, protocol::TCP | protocol::UDP | protocol::SCTP)
 }

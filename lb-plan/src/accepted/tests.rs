@@ -81,9 +81,9 @@ fn file(replaced: &[(&str, &str)]) -> Vec<(&'static str, String)> {
         metallb(
             "BGPPeer",
             "p",
-            "myASN: 1, peerASN: 2, peerAddress: 10.0.0.1, holdTime: 9s, passwordSecret: {name: key}, bfdProfile: fast",
+            "myASN: 1, peerASN: 2, peerAddress: 10.8.0.1, holdTime: 9s, passwordSecret: {name: key}, bfdProfile: fast",
         ),
-        metallb("BGPPeer", "q", "myASN: 1, peerASN: 2, peerAddress: 10.0.0.2, password: inline"),
+        metallb("BGPPeer", "q", "myASN: 1, peerASN: 2, peerAddress: 10.8.0.2, password: inline"),
         metallb("Community", "names", "communities: [{name: vpn, value: '1:2'}]"),
         metallb("BGPAdvertisement", "t", "communities: [vpn]"),
     ];
@@ -144,7 +144,7 @@ const CASES: &[Case] = &[
     },
     Case {
         says: "a peer that cannot be read",
-        change: &[("peerASN: 2, peerAddress: 10.0.0.1", "peerASN: two, peerAddress: 10.0.0.1")],
+        change: &[("peerASN: 2, peerAddress: 10.8.0.1", "peerASN: two, peerAddress: 10.8.0.1")],
         problems: &["p bad_field"],
     },
     Case {

@@ -219,6 +219,12 @@ const ROWS: &[Row] = &[
     (
         PEER,
         "new",
+        "myASN: 1, peerASN: 2, peerAddress: 10.0.0.2, disableMP: true",
+        "wait spec.disableMP: no_effect",
+    ),
+    (
+        PEER,
+        "new",
         "myASN: 1, peerASN: 2, peerAddress: 10.0.0.2, bfdProfile: later",
         "wait spec.bfdProfile: unknown_reference",
     ),
@@ -236,7 +242,8 @@ const ROWS: &[Row] = &[
         "ipAddressPools: [net], aggregationLength: 23",
         "spec.aggregationLength: aggregation_too_short",
     ),
-    (BGP, "new", "ipAddressPools: [net], aggregationLength: 24, aggregationLengthV6: 64", "spec: same_as"),
+    // Two owners may want the same.
+    (BGP, "new", "ipAddressPools: [net], aggregationLength: 24, aggregationLengthV6: 64", "ok"),
     (
         BGP,
         "new",
@@ -245,6 +252,24 @@ const ROWS: &[Row] = &[
     ),
     (BGP, "new", "ipAddressPools: [net], aggregationLength: 25, aggregationLengthV6: 65, localPref: 9", "ok"),
     (PEER, "tor", "myASN: 64512, peerASN: 64514, peerAddress: 10.0.0.1", "ok"),
+    // Another for the same router, and where they never meet on a node.
+    (PEER, "twin", "myASN: 64512, peerASN: 64513, peerAddress: 10.0.0.1", "-: router_taken"),
+    (PEER, "twin", "myASN: 64512, peerASN: 64513, peerAddress: 10.0.0.1, peerPort: 1179", "-: router_taken"),
+    (PEER, "twin", "myASN: 64512, peerASN: 64513, peerAddress: 10.0.0.1, vrf: red", "ok"),
+    (
+        PEER,
+        "twin",
+        "myASN: 64512, peerASN: 64513, peerAddress: 10.0.0.1, nodeSelectors: [{matchLabels: {rack: a}}]",
+        "ok",
+    ),
+    // Addresses of machines in a pool.
+    (POOL, "new", "addresses: [10.0.0.0/24]", "wait spec.addresses: pool_holds_reserved"),
+    (
+        PEER,
+        "near",
+        "myASN: 1, peerASN: 2, peerAddress: 10.1.0.7",
+        "wait net spec.addresses: pool_holds_reserved",
+    ),
     (PEER, "tor", "myASN: 0, peerASN: 64514, peerAddress: 10.0.0.1", "spec.myASN: out_of_range"),
     (PROFILE, "fast", "receiveInterval: 50", "ok"),
     (PROFILE, "fast", "receiveInterval: 5", "spec.receiveInterval: out_of_range"),

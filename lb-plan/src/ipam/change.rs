@@ -10,6 +10,9 @@ use lb_api::objects::{self, Object, Sourced};
 
 /// Says of which pool a Service's addresses are.
 const POOL_ANNOTATION: &str = "metallb.io/ip-allocated-from-pool";
+/// Says which addresses a Service was given last. It stays when they are taken back, so that the Service gets them again
+/// when their pool is back, also from a controller that was started meanwhile.
+const LAST_ANNOTATION: &str = "fairlead.io/last-addresses";
 
 /// A write to one Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,19 +25,28 @@ pub enum Change {
         pool: PoolName,
     },
     /// Both are taken away.
-    Clear,
+    Clear {
+        /// Addresses that the Service is to get again if it can; none where it wants none any more.
+        last: Vec<IpAddr>,
+    },
 }
 
 impl Change {
     /// The annotation that says of which pool a Service's addresses are.
     pub const ANNOTATION: &'static str = POOL_ANNOTATION;
+    /// The annotation that says which addresses a Service was given last.
+    pub const LAST_ADDRESSES: &'static str = LAST_ANNOTATION;
+
+    /// Whether addresses are only taken away.
+    pub fn is_clear(&self) -> bool {
+        matches!(self, Self::Clear { .. })
+    }
 }
 
 /// The writes from what Services hold to what was decided, in the order of `objects`; nothing for those that
 /// hold it already. A Service that wants no address any more, and still has one from here, is cleared.
 pub fn changes<O: Borrow<Sourced<Object>>>(
     objects: &[O],
-    class: Option<&str>,
     allocation: &Allocation,
 ) -> Vec<(ServiceName, Change)> {
     let mut changes = Vec::new();
@@ -46,7 +58,7 @@ pub fn changes<O: Borrow<Sourced<Object>>>(
         };
         let change = match allocation.decisions.get(&name) {
             Some(decision) => toward(decision, service),
-            None => leftover(service, class),
+            None => leftover(service),
         };
         changes.extend(change.map(|change| (name, change)));
     }
@@ -55,19 +67,21 @@ pub fn changes<O: Borrow<Sourced<Object>>>(
 
 fn toward(decision: &Decision, service: &objects::Service) -> Option<Change> {
     let Some(wanted) = &decision.assignment else {
-        return (!held(service).is_empty() || pool(service).is_some()).then_some(Change::Clear);
+        let held = held(service);
+        let has_any = !held.is_empty() || pool(service).is_some();
+        return has_any.then_some(Change::Clear { last: held });
     };
     let is_there = held(service) == wanted.addresses && pool(service) == Some(&wanted.pool.name);
     let give = || Change::Give { addresses: wanted.addresses.clone(), pool: wanted.pool.clone() };
     (!is_there).then(give)
 }
 
-/// A Service of another class is none of ours, and one that asks for what cannot be read keeps what it has.
-fn leftover(service: &objects::Service, class: Option<&str>) -> Option<Change> {
-    let spec = &service.spec;
-    let is_ours = spec.load_balancer_class.as_deref() == class;
-    let wants_none = spec.r#type.as_deref() != Some("LoadBalancer");
-    (is_ours && wants_none && pool(service).is_some()).then_some(Change::Clear)
+/// A Service of another class is none of ours, and one that asks for what cannot be read keeps what it has. One that is no
+/// load balancer any more has lost its class with its type, so it is cleared whatever it was.
+fn leftover(service: &objects::Service) -> Option<Change> {
+    let wants_none = service.spec.r#type.as_deref() != Some("LoadBalancer");
+    let has_any = pool(service).is_some() || service.metadata.annotations.contains_key(LAST_ANNOTATION);
+    (wants_none && has_any).then(|| Change::Clear { last: Vec::new() })
 }
 
 fn held(service: &objects::Service) -> Vec<IpAddr> {

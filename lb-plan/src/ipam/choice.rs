@@ -6,7 +6,7 @@ use super::Namespaces;
 use super::ledger::{Ledger, Place};
 use super::outcome::{Assignment, Decision, Refusal};
 use super::request::{FamilyPolicy, IpFamily, Request};
-use crate::model::{Pools, ServiceName};
+use crate::model::{Pools, ServiceAllocation, ServiceName};
 
 /// What one Service gets of what is left.
 pub(super) struct Chooser<'a> {
@@ -61,16 +61,30 @@ impl<'a> Chooser<'a> {
 
     fn may_keep(&self, name: &ServiceName, request: &Request) -> Result<Assignment, Refusal> {
         self.can_have_any(request)?;
-        let held = in_order(&request.held);
-        let has_one_of_two = request.policy == FamilyPolicy::Prefer
-            && matches!(held[..], [only] if request.families.contains(&IpFamily::of(only)));
-        if !has_one_of_two && families(&held) != sorted(request.wanted()) {
+        // What its policy or its families do not ask for any more goes, and what they ask for now is added later.
+        let mut kept = in_order(&request.held);
+        kept.retain(|address| request.wanted().contains(&IpFamily::of(*address)));
+        let has_two_of_one =
+            families(&kept).windows(2).any(|pair| matches!(pair, [one, other] if one == other));
+        if kept.is_empty() || has_two_of_one {
             return Err(Refusal::Families);
         }
-        if !request.addresses.is_empty() && in_order(&request.addresses) != held {
+        if !request.addresses.is_empty() && in_order(&request.addresses) != kept {
             return Err(Refusal::AsksForOthers);
         }
-        self.exactly(name, request, held)
+        let assignment = self.exactly(name, request, kept)?;
+        if request.policy == FamilyPolicy::Require && !self.can_have_both(request, &assignment) {
+            return Err(Refusal::Families);
+        }
+        Ok(assignment)
+    }
+
+    /// Whether a Service that needs two families has both, or its pool has both.
+    fn can_have_both(&self, request: &Request, kept: &Assignment) -> bool {
+        let Some(missing) = missing(request, kept) else { return true };
+        let of_pool = self.pools.iter().find(|(name, _)| **name == kept.pool);
+        let mut ranges = of_pool.into_iter().flat_map(|(_, pool)| &pool.ranges);
+        request.addresses.is_empty() && ranges.any(|range| IpFamily::of(range.start()) == missing)
     }
 
     fn can_have_any(&self, request: &Request) -> Result<(), Refusal> {
@@ -84,21 +98,20 @@ impl<'a> Chooser<'a> {
         }
     }
 
-    /// The other family's address for a Service that prefers two and has one.
+    /// The other family's address for a Service that wants two and has one. It keeps that one if there is no other.
     fn second_family(
         &mut self,
         name: &ServiceName,
         request: &Request,
         kept: &Assignment,
     ) -> Result<Option<Assignment>, Refusal> {
-        let missing = request.wanted().iter().find(|family| !families(&kept.addresses).contains(family));
-        let (Some(family), true) = (missing, request.addresses.is_empty()) else { return Ok(None) };
-        let Some((pool_name, pool)) = self.usable(name, request).find(|(name, _)| **name == kept.pool) else {
-            return Ok(None);
-        };
-        let found = self.ledger.first_fit(pool, *family, &request.sharing);
+        let missing = missing(request, kept).filter(|_| request.addresses.is_empty());
+        let place = self.pools.iter().find(|(name, _)| **name == kept.pool);
+        let (Some(family), Some((pool_name, pool))) = (missing, place) else { return Ok(None) };
+        self.admit((pool_name, pool), name, request)?;
+        let found = self.ledger.first_fit(pool, self.pools.reserved(), family, &request.sharing);
         let address =
-            found.ok_or_else(|| Refusal::PoolFull { pool: pool_name.clone(), family: Some(*family) })?;
+            found.ok_or_else(|| Refusal::PoolFull { pool: pool_name.clone(), family: Some(family) })?;
         let both: Vec<_> = kept.addresses.iter().copied().chain([address]).collect();
         Ok(Some(Assignment { addresses: in_order(&both), pool: kept.pool.clone() }))
     }
@@ -112,10 +125,36 @@ impl<'a> Chooser<'a> {
             let place = self.pools.iter().find(|(name, _)| name.name == *wanted);
             let place = place.ok_or_else(|| Refusal::UnknownPool { pool: wanted.clone() })?;
             self.admit(place, name, request)?;
-            return self.first_fit(&[place], request);
+            return self.last_or_first(&[vec![place]], name, request);
         }
-        let places = self.automatic(name, request);
-        self.first_fit(&places, request)
+        let groups = self.automatic(name, request);
+        self.last_or_first(&groups, name, request)
+    }
+
+    /// What the Service was given last, if that is free and of one of these pools; or else what is free first.
+    fn last_or_first(
+        &mut self,
+        groups: &[Vec<Place<'a>>],
+        name: &ServiceName,
+        request: &Request,
+    ) -> Result<Assignment, Refusal> {
+        let mut last = in_order(&request.last);
+        last.retain(|address| request.wanted().contains(&IpFamily::of(*address)));
+        if families(&last) == sorted(request.wanted())
+            && let Ok(assignment) = self.exactly(name, request, last)
+            && groups.iter().flatten().any(|(pool, _)| **pool == assignment.pool)
+        {
+            return Ok(assignment);
+        }
+        let found = groups.iter().find_map(|places| self.first_fit(places, request));
+        let wanted = request.wanted();
+        let family = if let [only] = wanted { Some(*only) } else { None };
+        found.ok_or_else(|| match &request.pool {
+            Some(_) if let Some((pool, _)) = groups.iter().flatten().next() => {
+                Refusal::PoolFull { pool: (*pool).clone(), family }
+            }
+            _ => Refusal::AllFull { family },
+        })
     }
 
     /// The addresses that the Service asks for, all of them or none.
@@ -124,9 +163,7 @@ impl<'a> Chooser<'a> {
         if let Some(address) = wanted.iter().find(|a| !request.families.contains(&IpFamily::of(**a))) {
             return Err(Refusal::Family { address: *address });
         }
-        // Whoever prefers two and names one has said which.
-        let names_one = request.policy == FamilyPolicy::Prefer && wanted.len() == 1;
-        if !names_one && families(&wanted) != sorted(request.wanted()) {
+        if families(&wanted) != sorted(request.wanted()) {
             return Err(Refusal::Families);
         }
         self.exactly(name, request, wanted)
@@ -153,6 +190,9 @@ impl<'a> Chooser<'a> {
             if pool.avoids(address) {
                 return Err(Refusal::Avoided { address, pool: pool_name.clone() });
             }
+            if let Some(owner) = self.pools.reserved().owner(address) {
+                return Err(Refusal::Reserved { address, pool: pool_name.clone(), owner: owner.clone() });
+            }
             self.admit(place, name, request)?;
             self.ledger.check(address, &request.sharing)?;
             of = Some(place);
@@ -167,54 +207,55 @@ impl<'a> Chooser<'a> {
         name: &ServiceName,
         request: &Request,
     ) -> Result<(), Refusal> {
-        let labels = self.namespaces.get(&name.namespace);
         let admits =
-            pool.allocation.as_ref().is_none_or(|rule| rule.admits(&name.namespace, labels, &request.labels));
-        if admits { Ok(()) } else { Err(Refusal::Forbidden { pool: pool_name.clone() }) }
-    }
-
-    /// The pools that a Service may use at all, in the order of their names.
-    fn usable(&self, name: &ServiceName, request: &Request) -> impl Iterator<Item = Place<'a>> {
-        self.pools.iter().filter(|place| self.admit(*place, name, request).is_ok())
+            |rule: &ServiceAllocation| rule.admits(&name.namespace, self.namespaces, &request.labels);
+        if pool.allocation.as_ref().is_none_or(admits) {
+            Ok(())
+        } else {
+            Err(Refusal::Forbidden { pool: pool_name.clone() })
+        }
     }
 
     /// The pools to take an address from that nobody asked for by name: first those that are kept for Services
-    /// like this one, by priority (zero is last), then those for all.
-    fn automatic(&self, name: &ServiceName, request: &Request) -> Vec<Place<'a>> {
-        let mut places: Vec<_> = self.usable(name, request).filter(|(_, pool)| pool.auto_assign).collect();
-        places.sort_by_key(|(_, pool)| match &pool.allocation {
-            Some(rule) => (0, rule.priority.wrapping_sub(1)),
-            None => (1, 0),
+    /// like this one, by priority (zero is last), then those for all. Of a Service that prefers two families, one of a
+    /// pool that is kept for it comes before two of a pool for all.
+    fn automatic(&self, name: &ServiceName, request: &Request) -> [Vec<Place<'a>>; 2] {
+        let is_automatic = |(_, pool): &Place<'a>| pool.auto_assign;
+        let (mut kept, for_all): (Vec<_>, Vec<_>) =
+            self.pools.iter().filter(is_automatic).partition(|(_, pool)| pool.allocation.is_some());
+        let rule = |place: &Place<'a>| place.1.allocation.as_ref();
+        kept.retain(|place| {
+            rule(place).is_some_and(|rule| rule.prefers(&name.namespace, self.namespaces, &request.labels))
         });
-        places
+        kept.sort_by_key(|place| rule(place).map(|rule| rule.priority.wrapping_sub(1)));
+        [kept, for_all]
     }
 
     /// One address of each wanted family, all of one pool; of the primary family alone, or else of the other,
     /// where two are preferred and cannot be had.
-    fn first_fit(&mut self, places: &[Place<'a>], request: &Request) -> Result<Assignment, Refusal> {
+    fn first_fit(&mut self, places: &[Place<'a>], request: &Request) -> Option<Assignment> {
         let wanted = request.wanted();
         let mut choices = vec![wanted];
         if request.policy == FamilyPolicy::Prefer && wanted.len() > 1 {
             choices.extend(wanted.chunks(1));
         }
-        for families in &choices {
-            let found = places.iter().find_map(|(name, pool)| {
+        let reserved = self.pools.reserved();
+        choices.iter().find_map(|families| {
+            places.iter().find_map(|(name, pool)| {
                 let addresses: Option<Vec<_>> = families
                     .iter()
-                    .map(|family| self.ledger.first_fit(pool, *family, &request.sharing))
+                    .map(|family| self.ledger.first_fit(pool, reserved, *family, &request.sharing))
                     .collect();
                 Some(Assignment { addresses: in_order(&addresses?), pool: (*name).clone() })
-            });
-            if let Some(assignment) = found {
-                return Ok(assignment);
-            }
-        }
-        let family = if let [only] = wanted { Some(*only) } else { None };
-        Err(match (places, &request.pool) {
-            ([(name, _)], Some(_)) => Refusal::PoolFull { pool: (*name).clone(), family },
-            _ => Refusal::AllFull { family },
+            })
         })
     }
+}
+
+/// The family that a Service wants and has no address of.
+fn missing(request: &Request, kept: &Assignment) -> Option<IpFamily> {
+    let has = families(&kept.addresses);
+    request.wanted().iter().copied().find(|family| !has.contains(family))
 }
 
 /// IPv4 first.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::outcome::Refusal;
 use super::request::{Conflict, IpFamily, Sharing};
-use crate::model::{AddressRange, Pool, PoolName, ServiceName};
+use crate::model::{AddressRange, Pool, PoolName, Reserved, ServiceName};
 
 /// Who has which address. Addresses are taken and never given back: every decision begins with an empty one.
 #[derive(Debug, Default)]
@@ -54,11 +54,17 @@ impl Ledger {
 
     /// The first address of a family in a pool that a Service may have: in the order of the pool's list, one to
     /// share or a free one, whichever comes first.
-    pub(super) fn first_fit(&mut self, pool: &Pool, family: IpFamily, sharing: &Sharing) -> Option<IpAddr> {
+    pub(super) fn first_fit(
+        &mut self,
+        pool: &Pool,
+        reserved: &Reserved,
+        family: IpFamily,
+        sharing: &Sharing,
+    ) -> Option<IpAddr> {
         let ranges = pool.ranges.iter().filter(|range| IpFamily::of(range.start()) == family);
         ranges.into_iter().find_map(|range| {
             let shared = self.first_shared(*range, pool, sharing);
-            let free = self.first_free(*range, pool);
+            let free = self.first_free(*range, pool, reserved);
             shared.into_iter().chain(free).min()
         })
     }
@@ -69,10 +75,11 @@ impl Ledger {
         within.find(|address| !pool.avoids(**address) && self.check(**address, sharing).is_ok()).copied()
     }
 
-    fn first_free(&mut self, range: AddressRange, pool: &Pool) -> Option<IpAddr> {
+    fn first_free(&mut self, range: AddressRange, pool: &Pool, reserved: &Reserved) -> Option<IpAddr> {
+        let is_left_out = |address| pool.avoids(address) || reserved.owner(address).is_some();
         let mut at = self.looked_at.get(&range.start()).copied().unwrap_or(Some(range.start()));
         while let Some(address) = at
-            && (self.is_taken(address) || pool.avoids(address))
+            && (self.is_taken(address) || is_left_out(address))
         {
             at = range.after(address);
         }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::request::IpFamily;
-use crate::model::PoolName;
+use crate::model::{Owner, PoolName};
 
 /// What came of a Service's wish.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,7 +46,10 @@ pub enum Refusal {
         address: IpAddr,
     },
     /// Not the addresses that its policy asks for.
-    #[error("the addresses asked for are not of the families that ipFamilyPolicy asks for")]
+    #[error(
+        "the addresses are not one of each family that ipFamilyPolicy asks for; ask for one of each, or set \
+         ipFamilyPolicy SingleStack"
+    )]
     Families,
     /// The Service asks for other addresses than it holds.
     #[error("the Service asks for other addresses than it had")]
@@ -88,6 +91,16 @@ pub enum Refusal {
         address: IpAddr,
         /// Its pool.
         pool: PoolName,
+    },
+    /// The address is that of a Node or BGP peer.
+    #[error("{address} of pool {pool} is the address of {owner}, which no Service can have; ask for another")]
+    Reserved {
+        /// The address.
+        address: IpAddr,
+        /// Its pool.
+        pool: PoolName,
+        /// Whose it is.
+        owner: Owner,
     },
     /// The pool is for others.
     #[error("serviceAllocation of pool {pool} does not take this Service: see its namespaces and selectors")]

@@ -50,6 +50,8 @@ pub struct Request {
     pub sharing: Sharing,
     /// Addresses that it holds.
     pub held: Vec<IpAddr>,
+    /// Addresses that it was given last, whether or not it still holds them.
+    pub last: Vec<IpAddr>,
 }
 
 /// With whom a Service shares its addresses.

@@ -1,5 +1,6 @@
 mod cases;
 mod change;
+mod kept;
 mod notation;
 mod property;
 mod wish;
@@ -12,7 +13,7 @@ use notation::{outcome, pools, request};
 #[test]
 fn the_table_of_cases_holds() {
     let mut wrong = Vec::new();
-    for case in cases::CASES {
+    for case in cases::CASES.iter().chain(kept::CASES) {
         let requests: BTreeMap<_, _> = case.services.iter().map(|line| request(line)).collect();
         let allocation = Allocator::new().allocate(&pools(case.pools), &notation::namespaces(), &requests);
         let found: Vec<_> = allocation.decisions.iter().map(|(name, it)| outcome(name, it)).collect();
@@ -52,6 +53,13 @@ fn usage_counts_what_is_given_and_what_is_left() {
         .collect();
     // .0 and .255 of both halves of b are left out.
     assert_eq!(numbers, [[1, 255, 1, 255], [0, 508, 0, 0], [0, 0, 0, i64::MAX]]);
+}
+
+#[test]
+fn what_is_never_given_is_not_left() {
+    let pools = pools(&["a 10.0.0.0/29 buggy", "node m 10.0.0.0", "node n 10.0.0.1", "peer tor 10.0.0.7"]);
+    let usage = Allocator::new().allocate(&pools, &notation::namespaces(), &BTreeMap::new()).usage;
+    assert_eq!(usage.values().map(|usage| usage.available_ipv4).collect::<Vec<_>>(), [5]);
 }
 
 #[test]

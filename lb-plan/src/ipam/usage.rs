@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::ledger::Ledger;
 use super::request::IpFamily;
-use crate::model::{AddressRange, Pool};
+use crate::model::{AddressRange, Pool, Reserved};
 
 /// How full a pool is, as its status says. Numbers that do not fit are as large as can be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,11 +20,13 @@ pub struct Usage {
 }
 
 impl Usage {
-    pub(super) fn of(pool: &Pool, ledger: &Ledger) -> Self {
+    pub(super) fn of(pool: &Pool, reserved: &Reserved, ledger: &Ledger) -> Self {
         let mut usage = Self::default();
         for range in &pool.ranges {
             let assigned = count(ledger.taken(range.start(), range.end()).count());
-            let available = size(*range, pool).saturating_sub(assigned);
+            let reserved = reserved.within(range.start(), range.end());
+            let reserved = count(reserved.filter(|(address, _)| !pool.avoids(*address)).count());
+            let available = size(*range, pool).saturating_sub(assigned).saturating_sub(reserved);
             let (assigned_sum, available_sum) = match IpFamily::of(range.start()) {
                 IpFamily::V4 => (&mut usage.assigned_ipv4, &mut usage.available_ipv4),
                 IpFamily::V6 => (&mut usage.assigned_ipv6, &mut usage.available_ipv6),

@@ -4,8 +4,8 @@ use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::Namespaces;
 use super::request::{FamilyPolicy, IpFamily, Request, Sharing};
+use super::{Change, Namespaces};
 use crate::model::ServiceName;
 use lb_api::objects::{self, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
@@ -95,6 +95,7 @@ impl Reader<'_> {
                 ports: ports.map(|port| (protocol(port), port.port.get())).collect(),
             },
             held: self.held(),
+            last: self.last(),
         }
     }
 
@@ -167,6 +168,12 @@ impl Reader<'_> {
             }
         }
         addresses
+    }
+
+    /// What cannot be read is only a memory that is lost.
+    fn last(&self) -> Vec<IpAddr> {
+        let list = self.written.metadata.annotations.get(Change::LAST_ADDRESSES);
+        list.into_iter().flat_map(|list| list.split(',')).filter_map(|it| it.trim().parse().ok()).collect()
     }
 
     fn held(&self) -> Vec<IpAddr> {

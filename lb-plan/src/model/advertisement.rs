@@ -1,9 +1,13 @@
-//! Advertisements: which pools are announced on the local network, and by whom.
+//! Advertisements: which pools are announced on the local network, by whom, for which Services, and where.
 
+use std::collections::BTreeMap;
+
+use super::bgp::Bgp;
 use super::name::PoolName;
 use super::node::Node;
-use super::pool::Pool;
+use super::pool::{Pool, Pools};
 use lb_api::objects::{L2AdvertisementSpec, Object, Sourced};
+use lb_api::problem::{Problem, Reason};
 
 /// An L2Advertisement.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +30,31 @@ impl L2Advertisement {
         let selectors = &self.spec.node_selectors;
         selectors.is_empty() || selectors.iter().any(|selector| selector.matches(&node.labels))
     }
+
+    /// Whether it chooses among Services.
+    pub fn chooses_services(&self) -> bool {
+        !self.spec.service_selectors.is_empty()
+    }
+
+    /// Whether it is for all of these Services, by their labels.
+    pub fn selects_services(&self, services: &[&BTreeMap<String, String>]) -> bool {
+        let selects = |labels: &&BTreeMap<String, String>| {
+            self.spec.service_selectors.iter().any(|selector| selector.matches(labels))
+        };
+        !self.chooses_services() || services.iter().all(selects)
+    }
+
+    /// Whether nodes announce by it on an interface.
+    pub fn selects_interface(&self, name: &str) -> bool {
+        self.spec.interfaces.is_empty() || self.spec.interfaces.iter().any(|interface| interface == name)
+    }
+
+    /// How much it prefers a node: the sum of the weights of what selects it.
+    pub fn preference(&self, node: &Node) -> u64 {
+        let preferred = self.spec.preferred_node_selectors.iter();
+        let preferred = preferred.filter(|it| it.preference.matches(&node.labels));
+        preferred.map(|it| u64::try_from(it.weight).unwrap_or_default()).sum()
+    }
 }
 
 impl From<L2AdvertisementSpec> for L2Advertisement {
@@ -34,12 +63,32 @@ impl From<L2AdvertisementSpec> for L2Advertisement {
     }
 }
 
-pub(super) fn build<'a>(objects: impl Iterator<Item = &'a Sourced<Object>>) -> Vec<L2Advertisement> {
+pub(super) fn build<'a>(
+    objects: impl Iterator<Item = &'a Sourced<Object>>,
+    pools: &Pools,
+    bgp: &Bgp,
+    problems: &mut Vec<Problem>,
+) -> Vec<L2Advertisement> {
     let mut advertisements = Vec::new();
     for object in objects {
         if let Object::L2Advertisement(written) = &object.value {
-            advertisements.push(written.spec.clone().into());
+            let advertisement = L2Advertisement::from(written.spec.clone());
+            let silent = without_effect(&advertisement, pools, bgp);
+            if !silent.is_empty() {
+                problems.push(Problem::of(object, Reason::NoNeighborDiscovery { pools: silent.join(", ") }));
+            }
+            advertisements.push(advertisement);
         }
     }
     advertisements
+}
+
+/// The pools with IPv6 addresses that an advertisement selects, and nobody announces otherwise.
+fn without_effect(advertisement: &L2Advertisement, pools: &Pools, bgp: &Bgp) -> Vec<String> {
+    let is_silent = |(name, pool): &(&PoolName, &Pool)| {
+        pool.ranges.iter().any(|range| range.start().is_ipv6())
+            && advertisement.selects_pool(name, pool)
+            && !bgp.advertisements.iter().any(|it| it.selects_pool(name, pool))
+    };
+    pools.iter().filter(is_silent).map(|(name, _)| name.to_string()).collect()
 }

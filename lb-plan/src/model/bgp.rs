@@ -85,6 +85,11 @@ impl<'a> Judge<'a> {
         self.problems.push(Problem::at(self.object, field, reason));
     }
 
+    /// Something that is of no effect, while the object counts.
+    fn warn(&mut self, field: impl Into<String>, reason: Reason) {
+        self.problems.push(Problem::at(self.object, field, reason));
+    }
+
     /// A value that must be sound where it is there.
     fn value<T>(&mut self, field: &str, value: Result<T, Reason>) -> Option<T> {
         value.map_err(|reason| self.refuse(field, reason)).ok()

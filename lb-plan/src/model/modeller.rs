@@ -10,8 +10,9 @@ use lb_api::problem::Problem;
 
 use super::bgp::Bgp;
 use super::order::{self, Held, Ranked};
-use super::service::{Context, Subjects};
-use super::{Model, Pools, advertisement, node};
+use super::reserved::{self, Reserved};
+use super::service::{AddressRule, Context, Subjects};
+use super::{Model, Namespaces, NodeName, Pools, advertisement, node};
 use seen::Seen;
 
 pub(super) use seen::Changes;
@@ -41,12 +42,30 @@ impl Modeller {
     pub fn update(&mut self, objects: &[Arc<Sourced<Object>>], class: Option<&str>) -> Vec<Problem> {
         self.recollection.update(&mut self.model, objects, class)
     }
+
+    /// Whether a problem concerns a node: what is wrong with an object that other nodes alone are selected by does not.
+    pub fn concerns(&self, problem: &Problem, node: &NodeName) -> bool {
+        let Some(node) = self.model.nodes.get(node) else { return true };
+        let others = self.recollection.others.iter().map(|it| it.0.object());
+        let mut objects = others.filter(|it| problem.object.as_ref() == Some(&it.value.reference()));
+        objects.next().is_none_or(|object| {
+            let selectors = match &object.value {
+                Object::BgpPeer(it) => &it.spec.node_selectors,
+                Object::BgpAdvertisement(it) => &it.spec.node_selectors,
+                Object::L2Advertisement(it) => &it.spec.node_selectors,
+                _ => return true,
+            };
+            selectors.is_empty() || selectors.iter().any(|it| it.matches(&node.labels))
+        })
+    }
 }
 
 /// The objects of a model, and what came of them.
 #[derive(Clone, Debug)]
 pub(super) struct Recollection<O> {
     class: Option<String>,
+    addresses: AddressRule,
+    namespaces: Namespaces,
     seen: Seen<O>,
     subjects: Subjects<O>,
     /// Objects that are neither Services nor EndpointSlices: few.
@@ -55,7 +74,14 @@ pub(super) struct Recollection<O> {
 
 impl<O> Default for Recollection<O> {
     fn default() -> Self {
-        Self { class: None, seen: Seen::default(), subjects: Subjects::default(), others: BTreeSet::new() }
+        Self {
+            class: None,
+            addresses: AddressRule::default(),
+            namespaces: Namespaces::default(),
+            seen: Seen::default(),
+            subjects: Subjects::default(),
+            others: BTreeSet::new(),
+        }
     }
 }
 
@@ -67,17 +93,30 @@ impl<O: Held> Recollection<O> {
         self.take(&changes);
         let others: Vec<_> = self.others.iter().map(|it| it.0.object()).collect();
         let of_kind = || others.iter().copied();
-        let pools = Pools::build(of_kind(), &model.pools, &mut problems);
+        let mut pools = Pools::build(of_kind(), &model.pools, &mut problems);
         let nodes = node::build(of_kind(), &model.drain, &mut problems);
-        let is_same =
-            self.class.as_deref() == class && model.pools == pools && model.nodes.keys().eq(nodes.keys());
-        let context = Context { pools: &pools, nodes: &nodes, class };
+        model.bgp = Bgp::build(&others, &pools, &nodes, &model.bgp, &mut problems);
+        pools.reserve(Reserved::of(of_kind()));
+        problems.extend(reserved::problems(of_kind(), &pools));
+        let namespaces = namespaces(of_kind());
+        let is_same = self.class.as_deref() == class
+            && self.addresses == model.addresses
+            && self.namespaces == namespaces
+            && model.pools == pools
+            && model.nodes.keys().eq(nodes.keys());
+        let context = Context {
+            pools: &pools,
+            nodes: &nodes,
+            class,
+            addresses: model.addresses,
+            namespaces: &namespaces,
+        };
         self.subjects.update(&changes, &context, is_same, &mut model.services);
         problems.extend(self.subjects.problems());
-        model.bgp = Bgp::build(&others, &pools, &nodes, &model.bgp, &mut problems);
-        model.l2_advertisements = advertisement::build(of_kind());
+        model.l2_advertisements = advertisement::build(of_kind(), &pools, &model.bgp, &mut problems);
         (model.pools, model.nodes) = (pools, nodes);
         self.class = class.map(str::to_owned);
+        (self.addresses, self.namespaces) = (model.addresses, namespaces);
         problems
     }
 
@@ -99,6 +138,15 @@ impl<O: Held> Recollection<O> {
         let come = changes.come.iter().filter(|it| is_other(it.object()));
         self.others.extend(come.cloned().map(Ranked));
     }
+}
+
+/// Labels of every namespace.
+fn namespaces<'a>(objects: impl Iterator<Item = &'a Sourced<Object>>) -> Namespaces {
+    let of = |object: &Sourced<Object>| match &object.value {
+        Object::Namespace(it) => Some((it.metadata.name.clone(), it.metadata.labels.clone())),
+        _ => None,
+    };
+    objects.filter_map(of).collect()
 }
 
 fn is_other(object: &Sourced<Object>) -> bool {

@@ -92,6 +92,14 @@ pub struct PoolName {
     pub name: String,
 }
 
+impl PoolName {
+    /// What a problem calls the pool.
+    pub fn reference(&self) -> ObjectRef {
+        let (namespace, name) = (Some(self.namespace.clone()), self.name.clone());
+        ObjectRef { kind: "IPAddressPool".to_owned(), namespace, name }
+    }
+}
+
 impl fmt::Display for PoolName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
@@ -106,6 +114,8 @@ pub enum Protocol {
     Tcp,
     /// UDP.
     Udp,
+    /// SCTP.
+    Sctp,
 }
 
 impl Protocol {
@@ -114,6 +124,7 @@ impl Protocol {
         match written {
             None | Some("TCP") => Some(Self::Tcp),
             Some("UDP") => Some(Self::Udp),
+            Some("SCTP") => Some(Self::Sctp),
             Some(_) => None,
         }
     }
@@ -123,6 +134,7 @@ impl Protocol {
         match self {
             Self::Tcp => ip::protocol::TCP,
             Self::Udp => ip::protocol::UDP,
+            Self::Sctp => ip::protocol::SCTP,
         }
     }
 
@@ -131,6 +143,7 @@ impl Protocol {
         match self {
             Self::Tcp => "TCP",
             Self::Udp => "UDP",
+            Self::Sctp => "SCTP",
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Nodes.
+//! Nodes, and whose an address is that several Node objects have.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -8,8 +9,10 @@ use super::name::NodeName;
 use lb_api::objects::{self, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
 
-/// Label that keeps a node from announcing, whatever its value.
-const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
+/// The type of the addresses that nodes reach each other at.
+const INTERNAL: &str = "InternalIP";
+/// The type of those that a node without an internal one is reached at, as by kube-apiserver.
+const EXTERNAL: &str = "ExternalIP";
 
 /// A node of the cluster.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,11 +50,6 @@ impl Node {
     pub fn is_draining(&self) -> bool {
         self.drain.is_some()
     }
-
-    /// Whether it may announce VIPs at all.
-    pub fn may_announce(&self) -> bool {
-        !self.labels.contains_key(EXCLUDE_LABEL)
-    }
 }
 
 pub(super) fn build<'a>(
@@ -61,14 +59,14 @@ pub(super) fn build<'a>(
 ) -> BTreeMap<NodeName, Node> {
     let mut nodes = BTreeMap::new();
     let mut taken = BTreeMap::new();
-    for object in objects {
-        let Object::Node(written) = &object.value else { continue };
+    for (object, written) in by_precedence(objects) {
         let name = NodeName::from(written.metadata.name.as_str());
         let addresses = addresses(object, written, &name, &mut taken, problems);
         match Node::new(addresses, written.metadata.labels.clone()) {
             Some(node) => {
                 let drain = rules.judge(object, written, problems);
-                let network_unavailable = is_network_unavailable(written);
+                // Not known is no reason to withdraw anything.
+                let network_unavailable = has_condition(written, "NetworkUnavailable");
                 nodes.insert(name, Node { drain, network_unavailable, ..node });
             }
             None => problems.push(Problem::at(object, "status.addresses", Reason::NodeWithoutAddress)),
@@ -77,12 +75,35 @@ pub(super) fn build<'a>(
     nodes
 }
 
-/// Not known is no reason to withdraw anything.
-fn is_network_unavailable(written: &objects::Node) -> bool {
-    written.status.conditions.iter().any(|it| it.r#type == "NetworkUnavailable" && it.status == "True")
+/// The Nodes in the order in which they take their addresses. Of two with one address, one is of a machine that has been
+/// installed anew under another name: the one that is Ready is there, or else the younger.
+fn by_precedence<'a>(
+    objects: impl Iterator<Item = &'a Sourced<Object>>,
+) -> Vec<(&'a Sourced<Object>, &'a objects::Node)> {
+    let node = |object: &'a Sourced<Object>| match &object.value {
+        Object::Node(node) => Some((object, node)),
+        _ => None,
+    };
+    let mut nodes: Vec<_> = objects.filter_map(node).collect();
+    // Stable: those of one age stay in the order of their names.
+    nodes.sort_by_key(|(_, node)| {
+        (!has_condition(node, "Ready"), Reverse(node.metadata.creation_timestamp.as_deref()))
+    });
+    nodes
 }
 
-/// The internal addresses of a node, in the order in which they are written, that no node before it has.
+fn has_condition(written: &objects::Node, r#type: &str) -> bool {
+    written.status.conditions.iter().any(|it| it.r#type == r#type && it.status == "True")
+}
+
+/// All addresses of a Node's machine.
+pub(super) fn machine_addresses(written: &objects::Node) -> impl Iterator<Item = IpAddr> {
+    let is_address = |it: &&objects::NodeAddress| [INTERNAL, EXTERNAL].contains(&it.r#type.as_str());
+    written.status.addresses.iter().filter(is_address).filter_map(|it| it.address.parse().ok())
+}
+
+/// The addresses that a node is reached at, in the order in which they are written, that no node before it has: the
+/// internal ones, or where there is none the external ones.
 fn addresses(
     object: &Sourced<Object>,
     written: &objects::Node,
@@ -91,7 +112,9 @@ fn addresses(
     problems: &mut Vec<Problem>,
 ) -> Vec<IpAddr> {
     let mut addresses = Vec::new();
-    for (i, entry) in written.status.addresses.iter().enumerate().filter(|(_, a)| a.r#type == "InternalIP") {
+    let is_internal = |entry: &objects::NodeAddress| entry.r#type == INTERNAL;
+    let kind = if written.status.addresses.iter().any(is_internal) { INTERNAL } else { EXTERNAL };
+    for (i, entry) in written.status.addresses.iter().enumerate().filter(|(_, it)| it.r#type == kind) {
         let mut refuse = |reason| {
             problems.push(Problem::at(object, format!("status.addresses[{i}].address"), reason));
         };

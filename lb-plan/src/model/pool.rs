@@ -2,7 +2,7 @@
 
 mod allocation;
 
-pub use allocation::ServiceAllocation;
+pub use allocation::{Namespaces, ServiceAllocation};
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -11,6 +11,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 
 use super::name::PoolName;
+use super::reserved::Reserved;
 use super::standing::Standing;
 use lb_api::objects::{IpAddressPool, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
@@ -99,6 +100,7 @@ pub struct Pools {
     by_name: BTreeMap<PoolName, Pool>,
     /// First address → last address and pool, of all ranges.
     ranges: BTreeMap<IpAddr, (IpAddr, PoolName)>,
+    reserved: Reserved,
 }
 
 impl Pools {
@@ -144,6 +146,15 @@ impl Pools {
             }
         }
         Ok((pools, refused))
+    }
+
+    /// The addresses that are never given, whatever pool contains them.
+    pub fn reserved(&self) -> &Reserved {
+        &self.reserved
+    }
+
+    pub(super) fn reserve(&mut self, reserved: Reserved) {
+        self.reserved = reserved;
     }
 
     /// The pools in order of namespace and name.

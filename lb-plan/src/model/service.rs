@@ -16,7 +16,7 @@ use super::endpoints::Endpoints;
 use super::name::{NodeName, Protocol};
 use super::node::Node;
 use super::order::Held;
-use super::pool::Pools;
+use super::pool::{Namespaces, Pools};
 use claims::Claims;
 use lb_api::objects::{self, EndpointSlice, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
@@ -32,6 +32,17 @@ pub struct Service {
     pub labels: BTreeMap<String, String>,
     /// Each address with each port, without those that another Service has.
     pub vips: Vec<ServiceVip>,
+}
+
+/// Which addresses count as a Service's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AddressRule {
+    /// Those in its status, or else those that it asks for: where no controller fills in a status. Who holds an address
+    /// comes before who asks for it, and a pool that is kept for others is not asked.
+    #[default]
+    HeldOrAsked,
+    /// Those in its status alone: on a cluster, where a controller decides about what is asked for.
+    Held,
 }
 
 /// Which nodes may serve a Service.
@@ -78,6 +89,9 @@ pub(super) struct Context<'a> {
     pub(super) pools: &'a Pools,
     pub(super) nodes: &'a BTreeMap<NodeName, Node>,
     pub(super) class: Option<&'a str>,
+    pub(super) addresses: AddressRule,
+    /// Labels of namespaces.
+    pub(super) namespaces: &'a Namespaces,
 }
 
 /// A Service of ours while it is judged.
@@ -111,6 +125,11 @@ impl<'a> Candidate<'a> {
         let ports = self.written.spec.ports.iter();
         let ports = ports.filter_map(|it| Some((it.port.get(), Protocol::parse(it.protocol.as_deref())?)));
         ports.flat_map(|(port, protocol)| addresses.iter().map(move |it| (*it, port, protocol))).collect()
+    }
+
+    /// Whether it only asks for addresses and holds none.
+    fn only_asks(&self) -> bool {
+        address::held(self.written).is_empty()
     }
 
     /// What comes of it, and what is wrong with it.

@@ -1,5 +1,8 @@
 mod history;
+mod holders;
+mod machines;
 mod modeller;
+mod targets;
 
 use super::*;
 use lb_api::objects::parse;
@@ -210,16 +213,17 @@ fn of_two_services_with_a_port_the_later_by_name_loses_it() {
 }
 
 #[test]
-fn tcp_and_udp_share_a_port_and_sctp_is_refused() {
-    let three = service("s", "").replace(
+fn protocols_share_a_port_and_an_unknown_one_is_refused() {
+    let four = service("s", "").replace(
         "[{port: 80}]",
-        "[{name: t, port: 80, protocol: TCP}, {name: u, port: 80, protocol: UDP}, {name: s, port: 80, protocol: SCTP}]",
+        "[{name: t, port: 80, protocol: TCP}, {name: u, port: 80, protocol: UDP}, {name: s, port: 80, protocol: SCTP}, \
+         {name: d, port: 80, protocol: DCCP}]",
     );
-    let (model, mut problems) = build(&[BASE, &three]);
+    let (model, mut problems) = build(&[BASE, &four]);
     problems.retain(|problem| !problem.contains("no endpoint can serve"));
-    assert_problem(&problems, &["spec.ports[2].protocol: ", "SCTP"]);
+    assert_problem(&problems, &["spec.ports[3].protocol: ", "DCCP"]);
     let protocols: Vec<_> = model.services[&name("s")].vips.iter().map(|vip| vip.protocol).collect();
-    assert_eq!(protocols, [Protocol::Tcp, Protocol::Udp]);
+    assert_eq!(protocols, [Protocol::Tcp, Protocol::Udp, Protocol::Sctp]);
 }
 
 #[test]
@@ -285,7 +289,7 @@ fn an_unknown_node_of_endpoints_is_told_once() {
     let (model, problems) = build(&[BASE, &two_ports, &slice("e", "s", "IPv4", &two)]);
     assert_problem(&problems, &["Service default/s: ", "Node x"]);
     let vip = &model.services[&name("s")].vips[0];
-    assert_eq!(vip.endpoints, Endpoints { by_node: BTreeMap::new(), elsewhere: 2 });
+    assert_eq!(vip.endpoints, Endpoints { elsewhere: 2, ..Endpoints::default() });
     // Somebody serves, so a node may take the traffic; but no node can be told to keep it.
     assert!(vip.is_served(TrafficPolicy::Cluster) && !vip.is_served(TrafficPolicy::Local));
 }
@@ -332,24 +336,6 @@ fn a_node_has_its_internal_addresses_in_their_order() {
     assert_eq!(n.addresses(), ["fd00::1".parse::<IpAddr>().unwrap(), [10, 0, 0, 9].into()]);
     let others = model.addresses_to_resolve(&NodeName::from("m"));
     assert_eq!(others.into_iter().collect::<Vec<_>>(), ["fd00::1".parse::<IpAddr>().unwrap()]);
-}
-
-#[test]
-fn a_node_without_a_usable_address_is_left_out() {
-    let (model, problems) = build(&[&node("n", "{type: ExternalIP, address: 198.51.100.1}")]);
-    assert_problem(&problems, &["Node n: status.addresses: ", "InternalIP"]);
-    assert!(model.nodes.is_empty());
-    let (_, problems) = build(&[&node("n", "{type: InternalIP, address: x}")]);
-    assert_eq!(problems.len(), 2);
-    assert!(problems[0].contains("status.addresses[0].address: \"x\""), "{problems:?}");
-}
-
-#[test]
-fn an_address_belongs_to_one_node() {
-    let [m, n] = ["m", "n"].map(|name| node(name, "{type: InternalIP, address: 10.0.0.1}"));
-    let (model, problems) = build(&[&n, &m]);
-    assert!(problems[0].contains("Node n: ") && problems[0].contains("Node m"), "{problems:?}");
-    assert_eq!(model.nodes.keys().map(NodeName::as_str).collect::<Vec<_>>(), ["m"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! Who answers ARP for each IPv4 VIP.
+//! Which node answers ARP for each IPv4 VIP, and on which of its uplinks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use lb_common::maps::{Announcer, capacity, name};
@@ -9,11 +9,17 @@ use lb_common::ring::NodeIndex;
 use super::lan;
 use super::nodes::Roster;
 use super::room::Room;
-use super::settings::{Facts, Settings};
+use super::settings::{Facts, Uplink};
 use crate::contents::Contents;
-use crate::model::{Model, NodeName, Pool, PoolName};
+use crate::model::{L2Advertisement, Model, NodeName, PoolName};
 use crate::ring::{mix, seed};
 use lb_api::problem::{Problem, Reason};
+
+/// Labels of an object.
+type Labels = BTreeMap<String, String>;
+
+/// The advertisements by which an address is announced, by their places in the model.
+type By = Vec<usize>;
 
 /// A node that may announce.
 #[derive(Clone, Copy)]
@@ -25,84 +31,141 @@ struct Candidate<'a> {
 
 /// Writes who answers for the IPv4 addresses that have a VIP, and returns the nodes' names.
 ///
-/// One node answers for an address, chosen by its name and the address alone, so every node chooses the same
-/// one; a node that drains does only where all that may do. It has no successor yet: while it is down, nobody
-/// answers. A node that cannot carry packets does not answer either.
+/// One node answers for an address, chosen by its name and the address alone among those that the advertisements prefer
+/// most, so every node chooses the same one; a node that drains does only where all that may do. It has no successor yet:
+/// while it is down, nobody answers. A node that cannot carry packets does not answer either.
 pub(super) fn announce(
     contents: &mut Contents,
     model: &Model,
     roster: &Roster<'_>,
-    settings: &Settings,
     facts: &Facts,
     installed: &Contents,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<IpAddr, NodeName> {
-    let candidates = candidates(model, roster, settings);
     let mut announcers = BTreeMap::new();
-    if candidates.values().all(Vec::is_empty) {
-        return announcers;
-    }
+    let mut election = Election::of(model, roster);
+    let mut without_uplink = BTreeSet::new();
     let mut room = Room::new(&mut contents.arp, &installed.arp, capacity::ARP);
     for key in contents.vips.keys().filter(|key| key.is_address()) {
         let IpAddr::V4(address) = key.address else { continue };
-        let of_pool = model.pools.of(key.address).and_then(|(pool, _)| candidates.get(pool));
-        let Some(best) = of_pool.and_then(|candidates| best(candidates, address.octets())) else { continue };
+        let Some((pool, by)) = election.advertisements(key.address) else { continue };
+        let Some(best) = election.best(&by, address.octets()) else { continue };
         let is_own = best.name == roster.own();
         if is_own && facts.withdrawn {
             continue;
         }
-        let uplinks = if is_own { lan::answering(&facts.uplinks, address) } else { u64::MAX };
+        // In a cluster without BGP no object says which address is the router's; all nodes on its LAN see it alike.
+        if is_own && facts.gateways.contains(&key.address) {
+            let (pool, owner) = (pool.to_string(), "the default gateway of this node".to_owned());
+            problems.push(Problem::general(Reason::ReservedAddress { address: key.address, pool, owner }));
+            continue;
+        }
+        let uplinks = if is_own {
+            let uplinks = lan::answering(&facts.uplinks, |uplink| election.may_use(&by, uplink), address);
+            without_uplink.extend((uplinks == 0).then_some(pool));
+            uplinks
+        } else {
+            u64::MAX
+        };
         if room.insert(address, Announcer::on(best.index, uplinks)) {
             announcers.insert(key.address, best.name.clone());
         } else {
             problems.push(Problem::general(Reason::MapFull { map: name::ARP, capacity: capacity::ARP }));
         }
     }
+    let deaf = |pool: &PoolName| Problem::about(pool.reference(), Reason::NoSuchUplink);
+    problems.extend(without_uplink.into_iter().map(deaf));
     announcers
 }
 
-/// Rendezvous hashing; a tie goes to the first name.
-fn best<'a>(candidates: &[Candidate<'a>], address: [u8; 4]) -> Option<Candidate<'a>> {
-    let key = seed(&address);
-    let best_first = |a: &&Candidate<'a>, b: &&Candidate<'a>| {
-        mix(b.seed ^ key).cmp(&mix(a.seed ^ key)).then_with(|| a.name.cmp(b.name))
-    };
-    candidates.iter().min_by(best_first).copied()
-}
-
-/// The nodes that may announce the addresses of each pool.
-fn candidates<'a>(
+/// Who announces what, decided once for all addresses that are announced by the same advertisements.
+struct Election<'a, 'r> {
     model: &'a Model,
-    roster: &Roster<'a>,
-    settings: &Settings,
-) -> BTreeMap<&'a PoolName, Vec<Candidate<'a>>> {
-    let of = |name: &PoolName, pool: &Pool| candidates_of(name, pool, model, roster, settings);
-    model.pools.iter().map(|(name, pool)| (name, of(name, pool))).collect()
+    roster: &'r Roster<'a>,
+    of_pools: BTreeMap<&'a PoolName, By>,
+    /// Labels of the Services on each address; empty if no advertisement chooses among Services.
+    services: BTreeMap<IpAddr, Vec<&'a Labels>>,
+    candidates: BTreeMap<By, Vec<Candidate<'a>>>,
 }
 
-fn candidates_of<'a>(
-    name: &PoolName,
-    pool: &Pool,
-    model: &Model,
-    roster: &Roster<'a>,
-    settings: &Settings,
-) -> Vec<Candidate<'a>> {
-    let of_pool: Vec<_> = model
-        .l2_advertisements
-        .iter()
-        .filter(|advertisement| advertisement.selects_pool(name, pool))
-        .collect();
-    let may = |node| of_pool.iter().any(|advertisement| advertisement.selects_node(node));
-    let nodes = roster
-        .nodes()
-        .filter(|(_, node, _)| (settings.ignore_exclude_label || node.may_announce()) && may(node));
-    let candidate = |(name, _, index): (&'a NodeName, _, _)| Candidate {
-        name,
-        index,
-        seed: seed(name.as_str().as_bytes()),
-    };
-    let (draining, others): (Vec<_>, Vec<_>) =
-        nodes.map(candidate).partition(|candidate| roster.is_draining(candidate.name));
-    // What drains is about to go, and the address would have to follow then.
-    if others.is_empty() { draining } else { others }
+impl<'a, 'r> Election<'a, 'r> {
+    fn of(model: &'a Model, roster: &'r Roster<'a>) -> Self {
+        let advertisements = || model.l2_advertisements.iter().enumerate();
+        let of_pool = |(name, pool)| {
+            let by = advertisements().filter(|(_, it)| it.selects_pool(name, pool)).map(|(place, _)| place);
+            (name, by.collect())
+        };
+        let mut services: BTreeMap<IpAddr, Vec<&Labels>> = BTreeMap::new();
+        if advertisements().any(|(_, it)| it.chooses_services()) {
+            for service in model.services.values() {
+                let addresses: BTreeSet<_> = service.vips.iter().map(|vip| vip.address).collect();
+                addresses.into_iter().for_each(|it| services.entry(it).or_default().push(&service.labels));
+            }
+        }
+        let of_pools = model.pools.iter().map(of_pool).collect();
+        Self { model, roster, of_pools, services, candidates: BTreeMap::new() }
+    }
+
+    /// The advertisements by which an address is announced, and its pool; `None` if there is none. An address that Services
+    /// share is announced by what selects all of them.
+    fn advertisements(&self, address: IpAddr) -> Option<(&'a PoolName, By)> {
+        let (pool, _) = self.model.pools.of(address)?;
+        let mut by = self.of_pools.get(pool)?.clone();
+        if !self.services.is_empty() {
+            let on_it = self.services.get(&address).map_or(&[][..], Vec::as_slice);
+            by.retain(|place| self.advertisement(*place).is_some_and(|it| it.selects_services(on_it)));
+        }
+        (!by.is_empty()).then_some((pool, by))
+    }
+
+    fn advertisement(&self, place: usize) -> Option<&'a L2Advertisement> {
+        self.model.l2_advertisements.get(place)
+    }
+
+    /// Rendezvous hashing; a tie goes to the first name.
+    fn best(&mut self, by: &By, address: [u8; 4]) -> Option<Candidate<'a>> {
+        if !self.candidates.contains_key(by) {
+            let candidates = self.candidates_of(by);
+            self.candidates.insert(by.clone(), candidates);
+        }
+        let key = seed(&address);
+        let best_first = |a: &&Candidate<'a>, b: &&Candidate<'a>| {
+            mix(b.seed ^ key).cmp(&mix(a.seed ^ key)).then_with(|| a.name.cmp(b.name))
+        };
+        self.candidates.get(by)?.iter().min_by(best_first).copied()
+    }
+
+    /// The nodes that may announce and are preferred to all others: what drains is about to go, and the address would have
+    /// to follow then; of the rest those that the advertisements' preferences weigh most.
+    fn candidates_of(&self, by: &By) -> Vec<Candidate<'a>> {
+        let advertisements: Vec<_> = by.iter().filter_map(|place| self.advertisement(*place)).collect();
+        let mut best = None;
+        let mut candidates = Vec::new();
+        for (name, node, index) in self.roster.nodes().filter(|(name, ..)| self.roster.may_announce(name)) {
+            let of_node: Vec<_> = advertisements.iter().filter(|it| it.selects_node(node)).collect();
+            if of_node.is_empty() {
+                continue;
+            }
+            let preference: u64 = of_node.iter().map(|it| it.preference(node)).sum();
+            let rank = Some((!self.roster.is_draining(name), preference));
+            if rank > best {
+                best = rank;
+                candidates.clear();
+            }
+            if rank == best {
+                candidates.push(Candidate { name, index, seed: seed(name.as_str().as_bytes()) });
+            }
+        }
+        candidates
+    }
+
+    /// Whether this machine may answer on an uplink: any of the advertisements that select it has no list of interfaces,
+    /// or has this one in it.
+    fn may_use(&self, by: &By, uplink: &Uplink) -> bool {
+        let own = self.model.nodes.get(self.roster.own());
+        by.iter().filter_map(|place| self.advertisement(*place)).any(|advertisement| {
+            own.is_some_and(|own| advertisement.selects_node(own))
+                && advertisement.selects_interface(&uplink.name)
+        })
+    }
 }

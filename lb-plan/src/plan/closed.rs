@@ -8,17 +8,10 @@ use lb_common::maps::{CONFIG_UNREACHABLE, VIP_CLOSED};
 use super::vips::WantedSet;
 use super::{Facts, Settings, UndeclaredPorts};
 use crate::contents::{Contents, VipKey};
-use crate::model::Model;
 
-/// Closes every VIP but those that are a node's own address, too, and those with a port that found no room in the maps:
-/// the node's network stack still knows what to do with it.
-pub(super) fn close(
-    contents: &mut Contents,
-    wanted: &WantedSet<'_>,
-    model: &Model,
-    facts: &Facts,
-    settings: &Settings,
-) {
+/// Closes every VIP but those that this machine speaks from, too, and those with a port that found no room in the maps:
+/// the node's network stack still knows what to do with it. Addresses of Nodes are no VIPs.
+pub(super) fn close(contents: &mut Contents, wanted: &WantedSet<'_>, facts: &Facts, settings: &Settings) {
     let Some(config) = contents.config.as_mut().filter(|_| settings.undeclared != UndeclaredPorts::Pass)
     else {
         return;
@@ -26,8 +19,7 @@ pub(super) fn close(
     if settings.undeclared == UndeclaredPorts::Unreachable {
         config.flags |= CONFIG_UNREACHABLE;
     }
-    let nodes = model.nodes.values().flat_map(|node| node.addresses());
-    let own: BTreeSet<IpAddr> = nodes.copied().chain(facts.ways.values().map(|way| way.source)).collect();
+    let own = facts.ways.values().map(|way| way.source);
     let lacking = wanted.vips.iter().filter(|vip| !contents.vips.contains_key(&vip.key));
     let open: BTreeSet<IpAddr> = lacking.map(|vip| vip.key.address).chain(own).collect();
     for vip in wanted.vips.iter().filter(|vip| vip.key.is_address() && !open.contains(&vip.key.address)) {

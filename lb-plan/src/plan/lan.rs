@@ -14,9 +14,13 @@ use super::settings::Uplink;
 /// A bit for each uplink that answers, by its number: its place in the order of interface indices.
 ///
 /// An address that is on-link with an uplink is answered there alone: on the first with a carrier. Any other is answered
-/// once on each LAN.
-pub(super) fn answering(uplinks: &BTreeMap<u32, Uplink>, address: Ipv4Addr) -> u64 {
-    let numbered = (0..).zip(uplinks.values()).take(capacity::LINKS);
+/// once on each LAN. Of the uplinks only those count that may be used.
+pub(super) fn answering(
+    uplinks: &BTreeMap<u32, Uplink>,
+    may_use: impl Fn(&Uplink) -> bool,
+    address: Ipv4Addr,
+) -> u64 {
+    let numbered = (0..).zip(uplinks.values()).take(capacity::LINKS).filter(|(_, uplink)| may_use(uplink));
     let (with, without): (Vec<_>, Vec<_>) = numbered.partition(|(_, uplink)| uplink.has_carrier);
     // In the order in which they are preferred.
     let ordered = || with.iter().chain(&without);
@@ -53,7 +57,7 @@ mod tests {
             Uplink { has_carrier: !text.starts_with('-'), networks, ..Uplink::default() }
         };
         let uplinks: BTreeMap<u32, Uplink> = (10..).zip(uplinks.iter().map(uplink)).collect();
-        let bits = answering(&uplinks, address.parse().unwrap());
+        let bits = answering(&uplinks, |_| true, address.parse().unwrap());
         (0..64).filter(|number| bits >> number & 1 != 0).collect()
     }
 

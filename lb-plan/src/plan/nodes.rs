@@ -17,7 +17,7 @@ use super::room::Room;
 use super::settings::{Facts, Settings};
 use super::state::{NodeState, Share, WayWord};
 use crate::contents::{Contents, peer_key, peer_mac_key};
-use crate::model::{Model, Node, NodeName};
+use crate::model::{Exclusion, Model, Node, NodeName, Tier, exclusion};
 use lb_api::problem::{Problem, Reason};
 use way::Resolved;
 
@@ -32,6 +32,7 @@ struct Seat<'a> {
     node: &'a Node,
     way: Resolved,
     draining: bool,
+    excluded: Option<Exclusion>,
     silent: bool,
 }
 
@@ -74,7 +75,9 @@ impl<'a> Roster<'a> {
                 if node_name == own { 0 } else { tag::discriminator(settings.liveness.nonce, index) };
             let entry = maps::Node { id, discriminator, ..way.entry };
             let silent = node_name != own && facts.silent.contains(&node.primary());
-            seats.insert(node_name, Seat { index, node, way: Resolved { entry, ..way }, draining, silent });
+            let excluded = exclusion(node, settings.ignore_exclude_label);
+            let way = Resolved { entry, ..way };
+            seats.insert(node_name, Seat { index, node, way, draining, excluded, silent });
         }
         seats.contains_key(own).then_some(Self { own, seats })
     }
@@ -94,6 +97,26 @@ impl<'a> Roster<'a> {
         self.seats.get(node).is_some_and(|seat| seat.draining)
     }
 
+    /// How good a target a member of a ring is.
+    pub(super) fn tier(&self, member: &Share) -> Tier {
+        let seat = self.seats.get(&member.node);
+        Tier {
+            excluded: seat.is_some_and(|seat| seat.excluded.is_some()),
+            terminating: member.terminating,
+            draining: seat.is_some_and(|seat| seat.draining),
+        }
+    }
+
+    /// Whether a node may announce.
+    pub(super) fn may_announce(&self, node: &NodeName) -> bool {
+        self.seats.get(node).is_some_and(|seat| seat.excluded.is_none())
+    }
+
+    /// Whether no node is a target.
+    pub(super) fn are_all_excluded(&self) -> bool {
+        self.seats.values().all(|seat| seat.excluded.is_some())
+    }
+
     /// Whether a node takes no new flows now, or is not there.
     pub(super) fn is_silent(&self, node: &NodeName) -> bool {
         self.seats.get(node).is_none_or(|seat| seat.silent)
@@ -111,7 +134,7 @@ impl<'a> Roster<'a> {
 
     /// All nodes with equal shares.
     pub(super) fn equal_shares(&self) -> Vec<Share> {
-        self.seats.keys().map(|name| Share { node: (*name).clone(), weight: 1 }).collect()
+        self.seats.keys().map(|name| Share { node: (*name).clone(), weight: 1, terminating: false }).collect()
     }
 
     /// The nodes with their indices.
@@ -228,6 +251,7 @@ impl<'a> Roster<'a> {
             is_self: *name == self.own,
             draining: seat.draining,
             drain: seat.node.drain.as_ref().map(ToString::to_string),
+            excluded: seat.excluded,
         };
         self.seats.iter().map(state).collect()
     }

@@ -10,7 +10,7 @@ use super::settings::Settings;
 use super::state::Share;
 use super::vips::WantedSet;
 use crate::contents::{Slots, VipKey};
-use crate::model::NodeName;
+use crate::model::{NodeName, Tier};
 use crate::ring::{self, Member, Preferences};
 
 /// The first of a slot's choices that does not stand in it when a newcomer does.
@@ -23,8 +23,8 @@ pub(super) type RingId = usize;
 pub(super) struct Ring {
     /// Number of slots.
     pub(super) size: usize,
-    /// The slots; `None` if there are more than the array could ever hold, which are not worth building. A
-    /// node that drains is the former leader of what it would lead.
+    /// The slots; `None` if there are more than the array could ever hold, which are not worth building. The best
+    /// members lead; another is the former leader of what it would lead.
     pub(super) slots: Option<Slots>,
     /// What it would be without this machine, where that was asked for and it is a member.
     pub(super) without_own: Option<Slots>,
@@ -47,7 +47,7 @@ pub(super) struct Memo {
 #[derive(Clone, Debug)]
 struct Built {
     preferences: Arc<Preferences>,
-    draining: Vec<bool>,
+    tiers: Vec<Tier>,
     /// Leader and successors.
     order: Arc<[[u16; 4]]>,
     /// Who of those that drain has led while not all of them drained; empty if nobody does.
@@ -99,9 +99,9 @@ impl Memo {
     /// The ring as it was built before, or else made from the ring that its VIP had before.
     fn built(&self, key: &Key, vip: Option<VipKey>, roster: &Roster<'_>) -> Built {
         let (members, size) = key;
-        let draining: Vec<bool> = members.iter().map(|share| roster.is_draining(&share.node)).collect();
+        let tiers: Vec<Tier> = members.iter().map(|share| roster.tier(share)).collect();
         let same = self.built.get(key);
-        if let Some(built) = same.filter(|built| built.draining == draining) {
+        if let Some(built) = same.filter(|built| built.tiers == tiers) {
             return built.clone();
         }
         let of_vip = || self.built.get(self.key_of(vip?)?);
@@ -112,7 +112,7 @@ impl Memo {
             }
             (None, _) => Arc::new(Preferences::new(&ring_members(members), *size)),
         };
-        Built::of(preferences, draining)
+        Built::of(preferences, tiers)
     }
 
     /// What a VIP had wanted before.
@@ -123,11 +123,14 @@ impl Memo {
 }
 
 impl Built {
-    fn of(preferences: Arc<Preferences>, draining: Vec<bool>) -> Self {
-        let leads = |number: u16| !draining.get(usize::from(number)).is_some_and(|draining| *draining);
+    fn of(preferences: Arc<Preferences>, tiers: Vec<Tier>) -> Self {
+        let best = tiers.iter().min().copied().unwrap_or_default();
+        let leads = |number: u16| tiers.get(usize::from(number)) == Some(&best);
         let order = preferences.order(leads).into();
+        // Where all drain, all lead, and still have led one after the other.
+        let draining: Vec<bool> = tiers.iter().map(|tier| *tier > best || tier.draining).collect();
         let drained = drained(&preferences, &draining).into();
-        Self { preferences, draining, order, drained, seated: None }
+        Self { preferences, tiers, order, drained, seated: None }
     }
 
     /// The slots, by indices of nodes.
@@ -214,10 +217,10 @@ fn without(
     } else {
         Preferences::new(&ring_members(&others), size)
     };
-    let draining = others.iter().map(|share| roster.is_draining(&share.node)).collect();
+    let tiers = others.iter().map(|share| roster.tier(share)).collect();
     let preferences = Arc::new(preferences);
     let index = |number: u16| roster.index(&others.get(usize::from(number))?.node);
-    let mut built = Built::of(preferences.clone(), draining);
+    let mut built = Built::of(preferences.clone(), tiers);
     let with_strangers = |(slot, strangers): (&Slot, &[u16])| {
         let mut former = slot.former;
         strangers.iter().copied().filter_map(index).for_each(|node| note(&mut former, node));

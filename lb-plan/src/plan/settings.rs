@@ -108,6 +108,8 @@ pub struct Facts {
     /// Primary addresses of the nodes that take no new flows now, as far as this machine's probes tell: those
     /// that do not answer, and those that answer that they drain.
     pub silent: BTreeSet<IpAddr>,
+    /// Gateways of this machine's default routes: it answers ARP for none of them.
+    pub gateways: BTreeSet<IpAddr>,
     /// Whether this machine cannot carry packets, and so announces nothing.
     pub withdrawn: bool,
 }

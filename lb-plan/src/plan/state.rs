@@ -7,9 +7,10 @@ use std::sync::Arc;
 use lb_common::ring::NodeIndex;
 use serde::{Serialize, Serializer};
 
+use super::nodes::Roster;
 use super::vips::{WantedSet, vip_key};
 use crate::contents::{Contents, Region};
-use crate::model::{Model, NodeName, Protocol, Service, ServiceName, ServiceVip, TrafficPolicy};
+use crate::model::{Exclusion, Model, NodeName, Protocol, Service, ServiceName, ServiceVip, TrafficPolicy};
 
 /// A Service.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -48,13 +49,18 @@ pub struct RingState {
     pub first: u32,
     /// Number of slots.
     pub slots: u32,
-    /// Who should share the slots. Where there was no room for a new ring, the old one is still in use.
+    /// Who should share the slots, and so gets new flows. Where there was no room for a new ring, the old one is still in
+    /// use.
     #[serde(serialize_with = "as_list")]
     pub members: Arc<[Share]>,
+    /// Nodes that only keep the flows that they own: they drain, are excluded from load balancing, or have none but
+    /// terminating endpoints.
+    #[serde(serialize_with = "as_list")]
+    pub keeping: Arc<[NodeName]>,
 }
 
-fn as_list<S: Serializer>(members: &Arc<[Share]>, serializer: S) -> Result<S::Ok, S::Error> {
-    members[..].serialize(serializer)
+fn as_list<T: Serialize, S: Serializer>(list: &Arc<[T]>, serializer: S) -> Result<S::Ok, S::Error> {
+    list[..].serialize(serializer)
 }
 
 /// A node's share of a ring.
@@ -64,6 +70,9 @@ pub struct Share {
     pub node: NodeName,
     /// Its weight, in proportion to the others'.
     pub weight: u32,
+    /// Whether all its endpoints are terminating.
+    #[serde(skip)]
+    pub terminating: bool,
 }
 
 /// A node.
@@ -85,6 +94,8 @@ pub struct NodeState {
     pub draining: bool,
     /// Why its Node object says so, if it does.
     pub drain: Option<String>,
+    /// Why it is excluded from load balancing, if it is.
+    pub excluded: Option<Exclusion>,
 }
 
 /// How a node is reached, as a word.
@@ -120,10 +131,13 @@ impl WayWord {
 pub(super) fn services(
     model: &Model,
     wanted: &WantedSet<'_>,
+    roster: &Roster<'_>,
     contents: &Contents,
     announcers: &BTreeMap<IpAddr, NodeName>,
 ) -> Vec<ServiceState> {
-    let vip = |vip: &ServiceVip| vip_state(vip, wanted, contents, announcers);
+    // Once a ring: thousands of Services share one.
+    let rings: Vec<_> = wanted.rings.iter().map(|members| divided(members, roster)).collect();
+    let vip = |vip: &ServiceVip| vip_state(vip, wanted, &rings, contents, announcers);
     let service = |(name, service): (&ServiceName, &Arc<Service>)| ServiceState {
         service: name.clone(),
         policy: service.policy,
@@ -133,18 +147,33 @@ pub(super) fn services(
     model.services.iter().map(service).collect()
 }
 
+/// The members that get new flows, and those that keep what they own.
+type Divided = (Arc<[Share]>, Arc<[NodeName]>);
+
+fn divided(members: &Arc<[Share]>, roster: &Roster<'_>) -> Divided {
+    let best = members.iter().map(|share| roster.tier(share)).min().unwrap_or_default();
+    let leads = |share: &&Share| roster.tier(share) == best;
+    if members.iter().all(|share| leads(&share)) {
+        return (Arc::clone(members), Arc::default());
+    }
+    let (leading, others): (Vec<_>, Vec<_>) = members.iter().partition(leads);
+    (leading.into_iter().cloned().collect(), others.into_iter().map(|share| share.node.clone()).collect())
+}
+
 fn vip_state(
     vip: &ServiceVip,
     wanted: &WantedSet<'_>,
+    rings: &[Divided],
     contents: &Contents,
     announcers: &BTreeMap<IpAddr, NodeName>,
 ) -> VipState {
     let key = vip_key(vip);
     let installed = contents.vips.get(&key);
-    let members = || wanted.members(&key);
-    let ring = installed.and_then(Region::of).and_then(|region| Some((region, members()?))).map(
-        |(region, members)| RingState { first: region.first, slots: region.slots, members: members.clone() },
-    );
+    let of_ring = || rings.get(wanted.ring(&key)?).cloned();
+    let ring = installed.and_then(Region::of).and_then(|region| {
+        let (members, keeping) = of_ring()?;
+        Some(RingState { first: region.first, slots: region.slots, members, keeping })
+    });
     VipState {
         address: vip.address,
         port: vip.port,

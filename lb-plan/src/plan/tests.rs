@@ -2,10 +2,12 @@ mod announcing;
 mod closed;
 mod history;
 mod law;
+mod layer2;
 mod nodes;
 mod reach;
 mod rings;
 mod scenario;
+mod targets;
 
 use scenario::Scenario;
 

@@ -4,7 +4,7 @@ mod installation;
 
 pub(super) use installation::Installation;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lb_common::maps::{VIP_AFFINITY, Vip};
@@ -53,10 +53,16 @@ impl WantedSet<'_> {
         first
     }
 
-    /// Members of the ring of a VIP; `None` if the VIP is not wanted.
-    pub(super) fn members(&self, key: &VipKey) -> Option<&Arc<[Share]>> {
+    /// The ring of a VIP; `None` if the VIP is not wanted.
+    pub(super) fn ring(&self, key: &VipKey) -> Option<RingId> {
         let place = self.vips.binary_search_by_key(key, |vip| vip.key).ok()?;
-        self.rings.get(self.vips.get(place)?.ring)
+        Some(self.vips.get(place)?.ring)
+    }
+
+    /// The Services with a port whose ring is one of these, in the order of their names.
+    pub(super) fn services_of(&self, rings: &BTreeSet<RingId>) -> BTreeSet<&ServiceName> {
+        let of_rings = self.vips.iter().filter(|vip| rings.contains(&vip.ring));
+        of_rings.filter_map(|vip| Some(vip.port.as_ref()?.service)).collect()
     }
 }
 

@@ -59,7 +59,11 @@ impl Weights {
             Some(before) => before.follow(counted, clock, settle),
             None => Settled { weights: counted, differ_since: None },
         };
-        let share = |(node, weight): (&NodeName, &u32)| Share { node: node.clone(), weight: *weight };
+        let share = |(node, weight): (&NodeName, &u32)| Share {
+            node: node.clone(),
+            weight: *weight,
+            terminating: false,
+        };
         let shares = settled.weights.iter().map(share).collect();
         self.settled.insert(key, settled);
         shares

@@ -105,7 +105,7 @@ pub(super) fn is_expected(problem: &Problem, objects: &[Sourced<Object>]) -> boo
     match problem.reason {
         Reason::EndpointNodeUnknown { .. } | Reason::EndpointWithoutNode => !has_nodes(),
         // What the allocation says of it says more.
-        Reason::NoAddress => true,
+        Reason::NoAddress | Reason::NotAllocated => true,
         _ => false,
     }
 }

@@ -90,3 +90,57 @@ fn what_is_waited_for_is_no_error() {
     let preview = of(&[POOL, wrong]);
     assert_eq!(preview.errors().count(), 2, "{:?}", lines(&preview));
 }
+
+#[test]
+fn two_peers_for_one_router_on_a_node_are_wrong_and_on_two_nodes_right() {
+    let twin = |rack: &str| {
+        format!(
+            "{{apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {{name: twin, namespace: lb}}, spec: {{myASN: 64512, \
+             peerASN: 64513, peerAddress: 10.0.0.1, nodeSelectors: [{{matchLabels: {{rack: {rack}}}}}]}}}}\n---\n"
+        )
+    };
+    let labels =
+        |rack| of(&[POOL, NODES, &twin(rack)]).problems.iter().map(Problem::label).collect::<Vec<_>>();
+    assert_eq!((labels("a"), labels("b")), (vec!["router_taken"], vec![]));
+}
+
+/// Of a pool that is kept for others, and of one that another holds.
+#[test]
+fn a_service_that_is_refused_takes_nothing_from_who_holds_it() {
+    let kept = "{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: kept, namespace: lb},
+        spec: {addresses: [10.3.0.0/28], serviceAllocation: {namespaces: [bank]}}}\n---\n";
+    let service = |namespace: &str, name: &str, rest: &str| {
+        format!(
+            "{{apiVersion: v1, kind: Service, metadata: {{name: {name}, namespace: {namespace}, creationTimestamp: \
+             '{}-01-01T00:00:00Z'}}, {rest}}}\n---\n",
+            if namespace == "bank" { 2026 } else { 2020 },
+        )
+    };
+    let asks = |address: &str| {
+        format!("spec: {{type: LoadBalancer, ports: [{{port: 80}}], loadBalancerIP: {address}}}")
+    };
+    let holds = "spec: {type: LoadBalancer, ports: [{port: 80}], clusterIPs: [10.96.0.1]}, status: {loadBalancer: \
+                 {ingress: [{ip: 10.3.0.7}]}}";
+    let preview = of(&[
+        POOL,
+        NODES,
+        kept,
+        &service("bank", "vault", holds),
+        &service("shop", "intruder", &asks("10.3.0.5")),
+        &service("shop", "squatter", &asks("10.3.0.7")),
+    ]);
+    let told = |service: &ServicePreview| service.bgp.iter().any(|it| it.peers == ["tor"]);
+    let shown: Vec<_> =
+        preview.services.iter().map(|it| (&*it.service.name, it.addresses.len(), told(it))).collect();
+    assert_eq!(shown, [("vault", 1, true), ("intruder", 0, false), ("squatter", 0, false)]);
+    assert_eq!(lines(&preview), [""; 0], "what the allocation says is enough");
+}
+
+#[test]
+fn a_pool_with_addresses_of_machines_is_told_of_and_gives_the_others() {
+    let near = "{apiVersion: v1, kind: Node, metadata: {name: near}, status: {addresses: [{type: InternalIP, address: 10.1.0.0}]}}\n---\n";
+    let preview = of(&[POOL, near, &service("")]);
+    assert_eq!(preview.services[0].addresses, ["10.1.0.1".parse::<IpAddr>().unwrap()]);
+    assert_eq!(preview.problems.iter().map(Problem::label).collect::<Vec<_>>(), ["pool_holds_reserved"]);
+    assert_eq!(preview.errors().count(), 0, "it is a warning");
+}

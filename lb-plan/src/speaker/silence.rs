@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{Speaker, Told};
-use crate::model::{BgpAdvertisement, Service, TrafficPolicy};
+use crate::model::{BgpAdvertisement, Exclusion, Service, TrafficPolicy, exclusion};
 
 /// Why this node does not announce a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, thiserror::Error)]
@@ -55,7 +55,7 @@ impl Silence {
 }
 
 /// The addresses of a Service that are announced, at least one; or the first reason that keeps the last of them
-/// from it.
+/// from it. A conflict about one of them keeps all from it.
 pub(super) fn judge<'a>(speaker: &Speaker<'a>, service: &'a Service) -> Result<Vec<Told<'a>>, Silence> {
     let addresses: BTreeSet<_> = service.vips.iter().map(|vip| vip.address).collect();
     let mut told = Vec::new();
@@ -68,6 +68,8 @@ pub(super) fn judge<'a>(speaker: &Speaker<'a>, service: &'a Service) -> Result<V
         });
         match by {
             Ok(by) => told.push(Told { address, by }),
+            // A Service of two families that is announced for one would seem to be right.
+            Err(Silence::ConflictingAdvertisements) => return Err(Silence::ConflictingAdvertisements),
             Err(reason) => silence = silence.max(reason),
         }
     }
@@ -103,13 +105,11 @@ fn may_speak(speaker: &Speaker<'_>) -> Result<(), Silence> {
     if speaker.settings.withdrawn {
         return Err(Silence::NotReady);
     }
-    if speaker.node.network_unavailable {
-        return Err(Silence::NodeNetworkUnavailable);
+    match exclusion(speaker.node, speaker.settings.ignore_exclude_label) {
+        Some(Exclusion::NetworkUnavailable) => Err(Silence::NodeNetworkUnavailable),
+        Some(Exclusion::Labeled) => Err(Silence::NodeLabeledExcludeBalancers),
+        None => Ok(()),
     }
-    if !speaker.settings.ignore_exclude_label && !speaker.node.may_announce() {
-        return Err(Silence::NodeLabeledExcludeBalancers);
-    }
-    Ok(())
 }
 
 fn has_endpoints(speaker: &Speaker<'_>, service: &Service, address: std::net::IpAddr) -> Result<(), Silence> {

@@ -70,15 +70,15 @@ fn node(node: &NodeSpec) -> Value {
         .map(|family| json!({ "type": "InternalIP", "address": node.addresses().of(family).to_string() }));
     let taints: Vec<Value> =
         node.taints.iter().map(|key| json!({ "key": key, "effect": "NoSchedule" })).collect();
+    let mut labels = node.labels.clone();
+    labels.insert("kubernetes.io/hostname".to_owned(), node.name.clone());
+    labels.insert("topology.kubernetes.io/zone".to_owned(), node.segment().name);
     json!({
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {
             "name": node.name,
-            "labels": {
-                "kubernetes.io/hostname": node.name,
-                "topology.kubernetes.io/zone": node.segment().name,
-            },
+            "labels": labels,
             "annotations": node.annotations,
         },
         "spec": {
@@ -181,7 +181,11 @@ fn slice(topology: &Topology, service: &ServiceSpec, family: Family) -> Result<V
 fn endpoint(pod: &PodSpec, address: &str) -> Value {
     json!({
         "addresses": [address],
-        "conditions": { "ready": pod.ready, "serving": pod.ready, "terminating": false },
+        "conditions": {
+            "ready": pod.ready && !pod.terminating,
+            "serving": pod.ready,
+            "terminating": pod.terminating,
+        },
         "nodeName": pod.node,
         "targetRef": { "kind": "Pod", "namespace": "default", "name": pod.name },
     })
@@ -228,5 +232,6 @@ fn protocol_word(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Tcp => "TCP",
         Protocol::Udp => "UDP",
+        Protocol::Sctp => "SCTP",
     }
 }

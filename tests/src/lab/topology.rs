@@ -51,6 +51,8 @@ pub struct NodeSpec {
     pub number: u8,
     /// The letter of its rack, from `a`.
     pub rack: char,
+    /// Labels on the Node object, beside its name and zone.
+    pub labels: BTreeMap<String, String>,
     /// Annotations on the Node object.
     pub annotations: BTreeMap<String, String>,
     /// Keys of `NoSchedule` taints on the Node object.
@@ -74,6 +76,8 @@ pub struct PodSpec {
     pub app: String,
     /// Whether its endpoint is ready.
     pub ready: bool,
+    /// Whether it has been told to end, and serves until then.
+    pub terminating: bool,
 }
 
 /// One Service of type `LoadBalancer`.
@@ -120,6 +124,8 @@ pub enum Protocol {
     Tcp,
     /// UDP.
     Udp,
+    /// SCTP.
+    Sctp,
 }
 
 /// The VIP of the standard lab's Service `web` (policy Local, pods on n1 to n3).
@@ -139,6 +145,8 @@ pub const HTTP_PORT: u16 = 80;
 pub const ECHO_PORT: u16 = 7000;
 /// The port of every pod's datagram echo server.
 pub const DATAGRAM_PORT: u16 = 7001;
+/// The port for SCTP, which pods serve where a test starts a server for it.
+pub const SCTP_PORT: u16 = 3868;
 
 impl Topology {
     /// A client, the router, n1 to n3 in rack a, n4 and n5 in rack b, two pods a node; the Services `web`,
@@ -175,6 +183,7 @@ impl Topology {
             name,
             number,
             rack,
+            labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
             taints: Vec::new(),
             ready: true,
@@ -202,6 +211,7 @@ impl Topology {
                 number,
                 app: app.into(),
                 ready: true,
+                terminating: false,
             });
         }
         self
@@ -222,6 +232,17 @@ impl Topology {
                 port("datagram", Protocol::Udp, DATAGRAM_PORT),
             ],
         });
+        self
+    }
+
+    /// Gives every Service a port for SCTP.
+    #[must_use]
+    pub fn with_sctp(mut self) -> Self {
+        for service in &mut self.services {
+            let port =
+                PortSpec { name: "sctp", protocol: Protocol::Sctp, port: SCTP_PORT, target: SCTP_PORT };
+            service.ports.push(port);
+        }
         self
     }
 

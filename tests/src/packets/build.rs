@@ -17,7 +17,7 @@ mod tag;
 mod upper;
 pub use arp::{Arp, BROADCAST};
 pub use tag::Said;
-pub use upper::{Upper, flags};
+pub use upper::{Upper, chunk, flags};
 
 /// A MAC address.
 pub type Mac = [u8; 6];
@@ -106,6 +106,14 @@ impl Frame {
     /// A UDP datagram with a few bytes of payload.
     pub fn udp(self, source: u16, destination: u16) -> Self {
         self.upper(Upper::Udp(source, destination, b"hello".to_vec()))
+    }
+
+    /// An SCTP packet with one chunk of this type and a few bytes in it. Its checksum is any number: nobody on the
+    /// way looks at it.
+    pub fn sctp(self, source: u16, destination: u16, kind: u8) -> Self {
+        let ports = [source.to_be_bytes(), destination.to_be_bytes()].concat();
+        let tag_and_checksum = [0x5a, 1, 2, 3, 0xc3, 0x2c, 0, 1];
+        self.raw(132, &[ports.as_slice(), &tag_and_checksum, &[kind, 0, 0, 8], b"data"].concat())
     }
 
     /// An ICMP or ICMPv6 message of this type and code.

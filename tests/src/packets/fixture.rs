@@ -559,7 +559,7 @@ fn add_vips(tables: &mut HostTables) {
 }
 
 fn add_ports(tables: &mut HostTables, port: u16, vip: Vip) {
-    for protocol in [6, 17] {
+    for protocol in [6, 17, 132] {
         tables.vips4.insert(Vip4Key::port(VIP4, port.to_be_bytes(), protocol), vip);
         tables.vips6.insert(Vip6Key::port(VIP6, port.to_be_bytes(), protocol), vip);
     }

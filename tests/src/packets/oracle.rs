@@ -135,7 +135,7 @@ fn ipv4(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
     }
     let whole = !header.is_fragmenting_payload();
     Some(match header.protocol() {
-        protocol @ (IpNumber::TCP | IpNumber::UDP) => {
+        protocol @ (IpNumber::TCP | IpNumber::UDP | IpNumber::SCTP) => {
             let ports = upper.first_chunk()?;
             let is_vip = tables.vips4.contains_key(&Vip4Key::port(to, [ports[2], ports[3]], protocol.0));
             let to_us = to == tables.config.address4 && to != [0; 4] && protocol == IpNumber::UDP;
@@ -167,8 +167,13 @@ fn is_later_fragment(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
     let header: &[u8; 20] = bytes.first_chunk()?;
     let offset = u16::from_be_bytes([header[6], header[7]]) & 0x1fff;
     let address = [header[16], header[17], header[18], header[19]];
-    let has_ports = matches!(header[9], 6 | 17);
+    let has_ports = matches!(header[9], 6 | 17 | 132);
     Some(has_ports && offset != 0 && tables.vips4.contains_key(&Vip4Key::address(address)))
+}
+
+/// Whether a Service can have a port of this protocol.
+const fn has_ports(protocol: IpNumber) -> bool {
+    matches!(protocol, IpNumber::TCP | IpNumber::UDP | IpNumber::SCTP)
 }
 
 /// Whether what an ICMP error to this address quotes came from there, and from a VIP's port.
@@ -176,9 +181,8 @@ fn quotes_vip4(tables: &HostTables, to: [u8; 4], quote: &[u8]) -> Option<bool> {
     let header = Ipv4HeaderSlice::from_slice(quote).ok()?;
     let ports: &[u8; 4] = quote.get(header.slice().len()..)?.first_chunk()?;
     let key = Vip4Key::port(header.source(), [ports[0], ports[1]], header.protocol().0);
-    let has_ports = matches!(header.protocol(), IpNumber::TCP | IpNumber::UDP);
     let is_whole = header.fragments_offset().value() == 0;
-    Some(has_ports && is_whole && header.source() == to && tables.vips4.contains_key(&key))
+    Some(has_ports(header.protocol()) && is_whole && header.source() == to && tables.vips4.contains_key(&key))
 }
 
 /// The same of ICMPv6.
@@ -186,8 +190,7 @@ fn quotes_vip6(tables: &HostTables, to: [u8; 16], quote: &[u8]) -> Option<bool> 
     let header = Ipv6HeaderSlice::from_slice(quote).ok()?;
     let ports: &[u8; 4] = quote.get(header.slice().len()..)?.first_chunk()?;
     let key = Vip6Key::port(header.source(), [ports[0], ports[1]], header.next_header().0);
-    let has_ports = matches!(header.next_header(), IpNumber::TCP | IpNumber::UDP);
-    Some(has_ports && header.source() == to && tables.vips6.contains_key(&key))
+    Some(has_ports(header.next_header()) && header.source() == to && tables.vips6.contains_key(&key))
 }
 
 fn ipv6(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
@@ -195,12 +198,11 @@ fn ipv6(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
     let behind = bytes.get(header.slice().len()..)?;
     let to = header.destination();
     let (protocol, part, upper) = upper_layer(header.next_header(), behind)?;
-    let has_ports = matches!(protocol, IpNumber::TCP | IpNumber::UDP);
     if part == Part::Later {
-        return Some(has_ports && tables.vips6.contains_key(&Vip6Key::address(to)));
+        return Some(has_ports(protocol) && tables.vips6.contains_key(&Vip6Key::address(to)));
     }
     Some(match protocol {
-        IpNumber::TCP | IpNumber::UDP => {
+        IpNumber::TCP | IpNumber::UDP | IpNumber::SCTP => {
             let ports = upper.first_chunk()?;
             let is_vip = tables.vips6.contains_key(&Vip6Key::port(to, [ports[2], ports[3]], protocol.0));
             let to_us = to == tables.config.address6 && to != [0; 16] && protocol == IpNumber::UDP;

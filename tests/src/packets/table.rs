@@ -15,6 +15,7 @@ mod others;
 mod owner;
 mod probe;
 mod quoted;
+mod sctp;
 mod second;
 mod tunnel;
 mod undeclared;
@@ -152,6 +153,7 @@ pub fn written() -> Vec<Row> {
         quoted::rows(),
         fragment::rows(),
         undeclared::rows(),
+        sctp::rows(),
     ]
     .concat()
 }

@@ -48,6 +48,8 @@ pub struct Peer {
     pub passive: bool,
     /// Proposed hold time in seconds; keepalives go at a third of it.
     pub hold_time: u16,
+    /// Seconds for which BIRD waits after an error, resetting connections meanwhile; others do not ask.
+    pub error_wait: u16,
     /// Takes an IPv6 neighbour's link-local next hop where it offers both (RFC 2545), as FRR does by default.
     pub link_local_next_hop: bool,
 }
@@ -178,6 +180,7 @@ impl Peer {
             graceful_restart: GracefulRestart::Off,
             passive: false,
             hold_time: 9,
+            error_wait: 1,
             link_local_next_hop: false,
         }
     }

@@ -24,7 +24,14 @@ const HOLD_TIME: u16 = 9;
 const MARKER: [u8; 16] = [0xff; 16];
 const OPEN: u8 = 1;
 const UPDATE: u8 = 2;
+const NOTIFICATION: u8 = 3;
 const KEEPALIVE: u8 = 4;
+/// Where an OPEN's optional parameters begin, after the octet with their length.
+const PARAMETERS: usize = 10;
+/// NOTIFICATION: unsupported optional parameter.
+const NO_PARAMETER: [u8; 2] = [2, 4];
+/// NOTIFICATION: unsupported capability, and the one that it is about: extended message.
+const NO_EXTENDED_MESSAGE: [u8; 4] = [2, 7, 6, 0];
 /// What stands in the OPEN's two octets for an AS number that needs four (RFC 6793).
 const AS_TRANS: [u8; 2] = 23_456u16.to_be_bytes();
 
@@ -39,6 +46,10 @@ pub enum Manner {
     ReadsNothing,
     /// Opens a session, sends KEEPALIVEs, and notes when UPDATEs come.
     NotesUpdates,
+    /// The same, but it knows no capabilities: it refuses an OPEN with optional parameters.
+    TakesNoParameters,
+    /// The same, but it refuses an OPEN with the capability "extended message", and names that.
+    TakesNoExtendedMessages,
 }
 
 /// One that listens until it is dropped.
@@ -54,6 +65,7 @@ struct State {
     manner: Manner,
     accepted: Mutex<Vec<Instant>>,
     updates: Mutex<Vec<Instant>>,
+    opens: Mutex<Vec<Vec<u8>>>,
     is_alive: AtomicBool,
 }
 
@@ -70,8 +82,15 @@ impl Fake {
             }
             Ok(listener)
         })?;
-        let (accepted, updates, is_alive) = (Mutex::default(), Mutex::default(), AtomicBool::new(true));
-        let state = Arc::new(State { asn, router_id, manner, accepted, updates, is_alive });
+        let state = Arc::new(State {
+            asn,
+            router_id,
+            manner,
+            accepted: Mutex::default(),
+            updates: Mutex::default(),
+            opens: Mutex::default(),
+            is_alive: AtomicBool::new(true),
+        });
         let serving = Arc::clone(&state);
         // Ends with the test's process: what it listens in ends with the lab.
         thread::spawn(move || {
@@ -94,6 +113,12 @@ impl Fake {
     #[must_use]
     pub fn updates(&self) -> Vec<Instant> {
         self.state.updates.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The optional parameters of the OPENs that came so far.
+    #[must_use]
+    pub fn opens(&self) -> Vec<Vec<u8>> {
+        self.state.opens.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Says nothing more on any connection, and keeps them.
@@ -119,7 +144,9 @@ impl State {
             Manner::HangsUp => Ok(()),
             Manner::Babbles => babble(stream),
             Manner::ReadsNothing => self.open_and_ignore(stream),
-            Manner::NotesUpdates => self.open_and_note(&stream),
+            Manner::NotesUpdates | Manner::TakesNoParameters | Manner::TakesNoExtendedMessages => {
+                self.open_and_note(&stream)
+            }
         };
     }
 
@@ -141,7 +168,12 @@ impl State {
 
     fn open_and_note(&self, stream: &TcpStream) -> std::io::Result<()> {
         let (mut reader, mut writer) = (stream, stream);
-        read(&mut reader)?;
+        let (_, body) = read_whole(&mut reader)?;
+        let parameters = body.get(PARAMETERS..).unwrap_or_default();
+        self.opens.lock().unwrap_or_else(PoisonError::into_inner).push(parameters.to_vec());
+        if let Some(refusal) = self.refusal(parameters) {
+            return writer.write_all(&message(NOTIFICATION, refusal));
+        }
         writer.write_all(&self.open())?;
         thread::scope(|scope| {
             scope.spawn(|| -> std::io::Result<()> {
@@ -159,27 +191,58 @@ impl State {
         })
     }
 
-    /// RFC 4271 section 4.2, with IPv4 unicast (RFC 4760) and an AS number of four octets (RFC 6793).
+    /// RFC 4271 section 4.2, with IPv4 unicast (RFC 4760) and an AS number of four octets (RFC 6793), or without any
+    /// capability.
     fn open(&self) -> Vec<u8> {
-        let mut capabilities = vec![1, 4, 0, 1, 0, 1, 65, 4];
-        capabilities.extend(self.asn.to_be_bytes());
         let mut body = vec![4];
-        body.extend(AS_TRANS);
+        body.extend(u16::try_from(self.asn).map_or(AS_TRANS, u16::to_be_bytes));
         body.extend(HOLD_TIME.to_be_bytes());
         body.extend(self.router_id.octets());
+        if self.manner == Manner::TakesNoParameters {
+            body.push(0);
+            return message(OPEN, &body);
+        }
+        let mut capabilities = vec![1, 4, 0, 1, 0, 1, 65, 4];
+        capabilities.extend(self.asn.to_be_bytes());
         body.extend([capabilities.len() as u8 + 2, 2, capabilities.len() as u8]);
         body.extend(capabilities);
         message(OPEN, &body)
     }
+
+    /// What it answers to an OPEN that it does not take.
+    fn refusal(&self, parameters: &[u8]) -> Option<&'static [u8]> {
+        let has_extended_message = || capabilities(parameters).any(|capability| capability == [6, 0]);
+        match self.manner {
+            Manner::TakesNoParameters if !parameters.is_empty() => Some(&NO_PARAMETER),
+            Manner::TakesNoExtendedMessages if has_extended_message() => Some(&NO_EXTENDED_MESSAGE),
+            _ => None,
+        }
+    }
+}
+
+/// The capabilities of a parameter that is a list of them (RFC 5492 section 4): code, length, value.
+fn capabilities(parameters: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = parameters.get(2..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (capability, following) = rest.split_at_checked(2 + usize::from(*rest.get(1)?))?;
+        rest = following;
+        Some(capability)
+    })
 }
 
 /// Reads a message, and says of what type it is.
 fn read(stream: &mut impl Read) -> std::io::Result<u8> {
+    read_whole(stream).map(|(kind, _)| kind)
+}
+
+/// Reads a message: its type, and what follows the header.
+fn read_whole(stream: &mut impl Read) -> std::io::Result<(u8, Vec<u8>)> {
     let mut header = [0; 19];
     stream.read_exact(&mut header)?;
     let length = usize::from(u16::from_be_bytes([header[16], header[17]]));
-    stream.read_exact(&mut vec![0; length.saturating_sub(header.len())])?;
-    Ok(header[18])
+    let mut body = vec![0; length.saturating_sub(header.len())];
+    stream.read_exact(&mut body)?;
+    Ok((header[18], body))
 }
 
 fn message(kind: u8, body: &[u8]) -> Vec<u8> {

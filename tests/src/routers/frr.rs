@@ -214,6 +214,7 @@ fn session(value: &Value) -> Session {
     Session {
         established: value["bgpState"] == "Established",
         asn: number(&value["remoteAs"]).unwrap_or_default(),
+        router_id: value["remoteRouterId"].as_str().and_then(|id| id.parse().ok()),
         hold_time: milliseconds(&value["bgpTimerHoldTimeMsecs"]).unwrap_or_default(),
         families: families.into_iter().filter(|(name, _)| both(name)).map(|(_, family)| family).collect(),
         restart_time: milliseconds(&offered["gracefulRestartRemoteTimerMsecs"])

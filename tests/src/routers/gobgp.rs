@@ -160,6 +160,7 @@ fn session(neighbour: &Value) -> Session {
         established,
         asn: state["peer_asn"].as_u64().and_then(|asn| asn.try_into().ok()).unwrap_or_default(),
         hold_time: Duration::from_secs(hold_time),
+        router_id: state["router_id"].as_str().and_then(|id| id.parse().ok()),
         families: families("remote_cap").intersection(&families("local_cap")).copied().collect(),
         capabilities: CAPABILITIES.into_iter().filter(|(name, _)| has(name)).map(|(_, it)| it).collect(),
         restart_time: None,

@@ -1,7 +1,7 @@
 //! What routers say, in words that all four share.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::lab::addresses::Family;
@@ -13,6 +13,8 @@ pub struct Session {
     pub established: bool,
     /// The neighbour's autonomous system.
     pub asn: u32,
+    /// Its BGP identifier, where the router prints it: ExaBGP does not.
+    pub router_id: Option<Ipv4Addr>,
     /// Negotiated hold time.
     pub hold_time: Duration,
     /// Families that both sides have announced.

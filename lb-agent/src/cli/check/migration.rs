@@ -139,26 +139,13 @@ impl Findings {
     }
 
     fn l2_advertisement(&mut self, advertisement: &Value) {
-        for (field, what, words) in [
-            (
-                "interfaces",
+        if !items(advertisement, "/spec/serviceSelectors").is_empty() {
+            self.add(
                 What::Different,
-                "is not looked at: the agent answers on the uplinks that it is given (--interface)",
-            ),
-            (
-                "serviceSelectors",
-                What::Unsupported,
-                "is not looked at: all Services of its pools are announced; give those that it is for a pool of their own",
-            ),
-            (
-                "preferredNodeSelectors",
-                What::Different,
-                "is not looked at: of the nodes that nodeSelectors select, one is chosen by its name and the address",
-            ),
-        ] {
-            if !items(advertisement, &format!("/spec/{field}")).is_empty() {
-                self.add(what, called(advertisement), format!("spec.{field} {words}"));
-            }
+                called(advertisement),
+                "spec.serviceSelectors: an address that Services share is announced where the selectors select all of them; \
+                 MetalLB does not announce it",
+            );
         }
     }
 
@@ -300,17 +287,13 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_l2_advertisements_that_are_not_looked_at_are_told() {
+    fn what_service_selectors_of_l2_advertisements_do_otherwise_is_told() {
         let spec = json!({"spec": {"interfaces": ["eth0"], "serviceSelectors": [{}], "preferredNodeSelectors": [{}]}});
-        let plain = object("L2Advertisement", "plain", &json!({"spec": {"interfaces": []}}));
+        let plain = object("L2Advertisement", "plain", &json!({"spec": {"interfaces": ["eth0"]}}));
         let l2_advertisements = vec![plain, object("L2Advertisement", "x", &spec)];
         assert_found(
             &Read { l2_advertisements, ..Read::default() },
-            &[
-                (What::Different, "spec.interfaces"),
-                (What::Unsupported, "spec.serviceSelectors"),
-                (What::Different, "spec.preferredNodeSelectors"),
-            ],
+            &[(What::Different, "spec.serviceSelectors")],
         );
     }
 

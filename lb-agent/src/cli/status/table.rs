@@ -73,6 +73,9 @@ struct Name {
 struct Ring {
     slots: u32,
     members: Vec<Share>,
+    /// An agent from before this version does not tell.
+    #[serde(default)]
+    keeping: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -97,6 +100,8 @@ struct Node {
     index: u32,
     address: String,
     way: String,
+    #[serde(default)]
+    excluded: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -161,13 +166,18 @@ fn nodes(shown: &Shown) -> Table {
             node.name.clone(),
             node.address.clone(),
             node.way.clone(),
-            liveness.get(&node.index).map_or_else(|| "-".into(), |l| l.state.clone()),
+            state(node, liveness.get(&node.index).copied()),
             liveness.get(&node.index).map_or_else(|| "-".into(), |l| format!("{} ms ago", l.silent_ms)),
             packets.to_string(),
             bytes.to_string(),
         ]);
     }
     table
+}
+
+fn state(node: &Node, liveness: Option<&Liveness>) -> String {
+    let state = liveness.map_or("-", |liveness| &liveness.state);
+    if node.excluded.is_some() { format!("{state}, excluded") } else { state.to_owned() }
 }
 
 fn services(shown: &Shown) -> Table {
@@ -183,7 +193,7 @@ fn services(shown: &Shown) -> Table {
                 endpoint(vip),
                 service.policy.clone(),
                 vip.ring.as_ref().map_or_else(|| "-".into(), |ring| ring.slots.to_string()),
-                vip.ring.as_ref().map_or_else(|| "not served".into(), |ring| members(&ring.members)),
+                vip.ring.as_ref().map_or_else(|| "not served".into(), |ring| members(ring)),
                 vip.announcer.clone().unwrap_or_else(|| "-".into()),
                 packets.to_string(),
                 bytes.to_string(),
@@ -202,13 +212,21 @@ fn endpoint(vip: &Vip) -> String {
 }
 
 /// The first few; a hundred nodes are for `-o json`.
-fn members(members: &[Share]) -> String {
-    const SHOWN: usize = 5;
-    let mut names: Vec<_> =
-        members.iter().take(SHOWN).map(|share| format!("{}({})", share.node, share.weight)).collect();
-    if members.len() > SHOWN {
-        names.push(format!("and {} more", members.len() - SHOWN));
+fn members(ring: &Ring) -> String {
+    let members = ring.members.iter().map(|share| format!("{}({})", share.node, share.weight));
+    let mut shown = first_few(members);
+    if !ring.keeping.is_empty() {
+        // They get no new flows.
+        shown += &format!(" keeping: {}", first_few(ring.keeping.iter().cloned()));
     }
+    shown
+}
+
+fn first_few(names: impl ExactSizeIterator<Item = String>) -> String {
+    const SHOWN: usize = 5;
+    let more = names.len().saturating_sub(SHOWN);
+    let mut names: Vec<_> = names.take(SHOWN).collect();
+    names.extend((more > 0).then(|| format!("and {more} more")));
     names.join(" ")
 }
 

@@ -5,9 +5,20 @@ use std::time::Duration;
 use super::{Action, Peer, Way};
 use crate::message::{Message, Open};
 use crate::session::ending::{Cause, Ending};
-use crate::session::negotiation::{self, Negotiated};
+use crate::session::link::Link;
+use crate::session::negotiation::{self, Circumstances, Negotiated};
+use crate::session::refusal::{self, Refused};
 use crate::session::table::{Event, State, next};
 use crate::value::HoldTime;
+
+/// What was before an end.
+#[derive(Clone, Copy, Debug)]
+struct Past {
+    /// How long the session was up, if it was.
+    lasted: Option<Duration>,
+    /// The next OPEN offers less.
+    is_less: bool,
+}
 
 impl Peer {
     /// Takes a machine through the table and does what the difference between before and after asks for.
@@ -48,9 +59,10 @@ impl Peer {
         let ending = Ending { cause, state: before, at: now };
         // Where another connection goes on, people need not know that this one does not.
         if lasted.is_some() || is_alone && !ending.cause.makes_room() {
-            self.last_ending = Some(ending.clone());
+            self.reasons.note(ending.clone());
         }
-        self.plan_next(way, &ending.cause, lasted, now);
+        let is_less = link.is_some_and(|link| self.note_refusal(&link, &ending.cause, now));
+        self.plan_next(way, &ending.cause, Past { lasted, is_less }, now);
         if lasted.is_some() {
             self.go_down(ending);
         }
@@ -67,6 +79,7 @@ impl Peer {
         if let Some(rival) = &mut self.machine_mut(way.other()).link {
             rival.hurry(by);
         }
+        self.reasons.settle();
         self.counters.established += 1;
         self.was_established = true;
         self.actions.push_back(Action::Established(way));
@@ -82,17 +95,39 @@ impl Peer {
         self.actions.push_back(Action::Down(ending));
     }
 
+    /// A connection has ended: whether the next OPEN offers less because of it (RFC 5492 section 3). Where less was
+    /// refused, too, the whole is offered again.
+    fn note_refusal(&mut self, link: &Link, cause: &Cause, now: Duration) -> bool {
+        let Cause::Received(said) = cause else { return false };
+        if !refusal::is_one(said) || link.established_at.is_some() {
+            return false;
+        }
+        let before = self.refused.take().map(|(refused, _)| refused);
+        let refused = Refused::after(before.as_ref(), said, &link.ours.capabilities).filter(|refused| {
+            let circumstances = Circumstances { refused: Some(refused), ..self.circumstances(link.local) };
+            let next = negotiation::offer(&self.config, circumstances);
+            negotiation::is_of_use(&self.config, link.local.ip(), &next)
+        });
+        self.actions.extend(refused.clone().filter(|_| refused != before).map(Action::Refused));
+        self.refused = refused.map(|refused| (refused, now));
+        self.refused.is_some()
+    }
+
     /// When a connection has ended: when the neighbour is listened to again, and when it is tried.
-    fn plan_next(&mut self, way: Way, cause: &Cause, lasted: Option<Duration>, now: Duration) {
+    fn plan_next(&mut self, way: Way, cause: &Cause, past: Past, now: Duration) {
         if !self.running {
             return;
         }
+        let Past { lasted, is_less } = past;
         let is_alone = self.machine(way.other()).link.is_none();
         let has_failed = is_alone && !cause.makes_room();
         let back_off = self.config.back_off;
         self.retry.note_session(back_off, lasted.unwrap_or_default());
         self.damping.note_session(back_off, lasted.unwrap_or_default());
-        let at = if has_failed || cause.holds_down() {
+        let at = if is_less {
+            // The next attempt is another one, not the same again.
+            now.saturating_add(self.random.jittered(back_off.first))
+        } else if has_failed || cause.holds_down() {
             now.saturating_add(self.retry.wait(back_off, &mut self.random))
         } else {
             now
@@ -101,6 +136,7 @@ impl Peer {
             self.accepted.timer = Some(at);
         } else if way == Way::Accepted
             && is_alone
+            && !is_less
             && matches!(cause, Cause::Received(_))
             && let Some(wait) = self.damping.wait(back_off, &mut self.random)
         {
@@ -147,7 +183,7 @@ impl Peer {
     fn note_time_out(&mut self, now: Duration) {
         self.counters.connects_failed += 1;
         let cause = Cause::ConnectTimedOut(self.config.connect_timeout);
-        self.last_ending = Some(Ending { cause, state: State::Connect, at: now });
+        self.reasons.note(Ending { cause, state: State::Connect, at: now });
     }
 
     /// The timers of a connection.

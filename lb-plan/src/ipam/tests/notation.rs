@@ -5,16 +5,34 @@ use std::collections::BTreeMap;
 use crate::ipam::{Decision, FamilyPolicy, IpFamily, Namespaces, Request};
 use crate::model::{Model, Pools, ServiceName};
 use lb_api::objects;
+use lb_api::problem::Severity;
 
 /// `NAME RANGES [manual] [buggy] [prio=N] [ns=NAME] [team=NAME] [svc=KEY:VALUE]`: pools. `prio`, `ns`, `team`
-/// (namespaces by that label) and `svc` make a `serviceAllocation`.
+/// (namespaces by that label) and `svc` make a `serviceAllocation`. Or machines, as [`machine`] reads them.
 pub(super) fn pools(lines: &[&str]) -> Pools {
-    let text: String = lines.iter().map(|line| pool(line)).collect();
+    let text: String = lines.iter().map(|line| machine(line).unwrap_or_else(|| pool(line))).collect();
     let (objects, problems) = objects::parse("pools", &text);
     assert!(problems.is_empty(), "{problems:?}");
     let (model, problems) = Model::build(&objects, None);
-    assert!(problems.is_empty(), "{problems:?}");
+    assert!(problems.iter().all(|problem| problem.severity() == Severity::Notice), "{problems:?}");
     model.pools
+}
+
+/// `node NAME ADDRESS` or `peer NAME ADDRESS`: a machine whose address is reserved.
+fn machine(line: &str) -> Option<String> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let object = match words[..] {
+        ["node", name, address] => format!(
+            "kind: Node\napiVersion: v1\nmetadata: {{name: {name}}}\nstatus: {{addresses: [{{type: InternalIP, address: \
+             '{address}'}}]}}"
+        ),
+        ["peer", name, address] => format!(
+            "kind: BGPPeer\napiVersion: metallb.io/v1beta2\nmetadata: {{name: {name}, namespace: lb}}\nspec: {{myASN: 1, \
+             peerASN: 2, peerAddress: '{address}'}}"
+        ),
+        _ => return None,
+    };
+    Some(format!("---\n{object}\n"))
 }
 
 fn pool(line: &str) -> String {
@@ -53,7 +71,7 @@ pub(super) fn namespaces() -> Namespaces {
     Namespaces::from([("shop".to_owned(), red), ("farm".to_owned(), BTreeMap::new())])
 }
 
-/// `NAME FAMILIES [prefer|require] [ns=] [age=] [label=K:V] [hold=A,B] [ask=A,B] [pool=] [key=] [ports=80,U53]`:
+/// `NAME FAMILIES [prefer|require] [ns=] [age=] [label=K:V] [hold=A,B] [last=A,B] [ask=A,B] [pool=] [key=] [ports=80,U53]`:
 /// what a Service wants. The namespace is `farm` if none is said, ports are of TCP unless they begin with U.
 pub(super) fn request(line: &str) -> (ServiceName, Request) {
     let mut words = line.split(' ');
@@ -72,6 +90,7 @@ pub(super) fn request(line: &str) -> (ServiceName, Request) {
                 request.labels.insert(key.to_owned(), value.to_owned());
             }
             Some(("hold", list)) => request.held = addresses(list),
+            Some(("last", list)) => request.last = addresses(list),
             Some(("ask", list)) => request.addresses = addresses(list),
             Some(("pool", name)) => request.pool = Some(name.to_owned()),
             Some(("key", key)) => request.sharing.key = Some(key.to_owned()),

@@ -11,7 +11,13 @@ use crate::ipam::Allocator;
 use crate::model::Pools;
 
 static POOLS: LazyLock<Pools> = LazyLock::new(|| {
-    pools(&["a 10.0.0.0/29,2001:db8::/125", "b 10.0.1.0/29 ns=shop prio=1", "c 10.0.2.0/30 manual"])
+    pools(&[
+        "a 10.0.0.0/29,2001:db8::/125",
+        "b 10.0.1.0/29 ns=shop prio=1",
+        "c 10.0.2.0/30 manual",
+        "node n 10.0.0.0",
+        "peer tor 10.0.1.1",
+    ])
 });
 
 /// A Service of the farm or the shop that wants and holds something of a small world.
@@ -26,11 +32,15 @@ fn line() -> impl Strategy<Value = String> {
         " hold=10.0.1.2",
         " hold=2001:db8::1",
         " hold=10.9.9.9",
+        " hold=10.0.0.0",
+        " hold=10.0.0.3,2001:db8::3",
     ]);
+    let last =
+        prop::sample::select(vec!["", " last=10.0.0.4", " last=10.0.0.4,2001:db8::4", " last=10.0.1.2"]);
     let sharing = prop::sample::select(vec!["", " key=k ports=80", " key=k ports=81", " key=j ports=80"]);
     let space = prop::sample::select(vec!["", " ns=shop"]);
-    (families, policy, wish, held, sharing, space, 0u8..3)
-        .prop_map(|(f, p, w, h, s, n, age)| format!("{f}{p}{w}{h}{s}{n} age={age}"))
+    (families, policy, wish, held, (sharing, last), space, 0u8..3)
+        .prop_map(|(f, p, w, h, (s, l), n, age)| format!("{f}{p}{w}{h}{s}{l}{n} age={age}"))
 }
 
 proptest! {
@@ -53,6 +63,7 @@ proptest! {
             prop_assert!(given.addresses.len() <= wanted.families.len());
             for address in &given.addresses {
                 prop_assert_eq!(pools.of(*address).map(|(pool, _)| pool), Some(&given.pool));
+                prop_assert!(pools.reserved().owner(*address).is_none(), "{address} is a machine's");
                 let key = keys.entry(*address).or_insert((wanted.sharing.key.clone(), 0));
                 key.1 += 1;
                 prop_assert!(key.1 == 1 || (key.0.is_some() && key.0 == wanted.sharing.key));

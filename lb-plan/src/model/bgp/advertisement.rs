@@ -137,22 +137,15 @@ pub(super) fn build<'a>(
     accepted
 }
 
-/// Why an advertisement cannot stand beside those that are accepted, and at which field.
+/// Why an advertisement cannot stand beside those that are accepted, and at which field. One that says the same as
+/// another can: two owners may want the same.
 fn clash(
     new: &BgpAdvertisement,
     accepted: &[BgpAdvertisement],
     context: &Context<'_>,
 ) -> Option<(&'static str, Reason)> {
-    if let Some(twin) = accepted.iter().find(|other| is_twin(other, new)) {
-        return Some(("spec", Reason::SameAs { other: twin.name.clone() }));
-    }
     let other = accepted.iter().find(|other| contradict(other, new, context))?;
     Some(("spec.localPref", Reason::LocalPrefConflict { other: other.name.clone() }))
-}
-
-fn is_twin(one: &BgpAdvertisement, other: &BgpAdvertisement) -> bool {
-    let BgpAdvertisement { namespace, name, .. } = other.clone();
-    BgpAdvertisement { namespace, name, ..one.clone() } == *other
 }
 
 /// Two that both take all Services of a pool, on a node, must not contradict each other; of those that choose

@@ -126,6 +126,9 @@ pub(super) fn build<'a>(
         let former = before.get(name).filter(|former| former.namespace == namespace);
         let reader = Reader { namespace, spec: &written.spec, profiles, secrets: &secrets };
         let now = reader.read(&mut judge).filter(|_| judge.sound);
+        if let Some(peer) = &now {
+            without_effect(&written.spec, peer, &mut judge);
+        }
         if let Some(peer) = now.or_else(|| judge.former(former)) {
             let standing = Standing::of(former.map(Peer::router), Some(peer.router()));
             standings.push((standing, name.clone()));
@@ -134,6 +137,19 @@ pub(super) fn build<'a>(
     }
     standings.sort_by_key(|(standing, _)| *standing);
     (peers, standings.into_iter().map(|(_, name)| name).collect())
+}
+
+/// What a peer that counts asks for in vain.
+fn without_effect(spec: &BgpPeerSpec, peer: &Peer, judge: &mut Judge<'_>) {
+    if spec.disable_mp {
+        let why = "a session carries the IP version of its address unless dualStackAddressFamily is true; remove it";
+        judge.warn("spec.disableMP", Reason::NoEffect { why });
+    }
+    let is_one_ipv4_hop = !peer.multihop && matches!(peer.endpoint, Endpoint::Address(IpAddr::V4(_)));
+    if peer.bfd.is_some_and(|bfd| bfd.echo.is_some()) && !is_one_ipv4_hop {
+        let why = "the profile's echoMode is for IPv4 over one hop; this session sends no echoes. Use a profile without it";
+        judge.warn("spec.bfdProfile", Reason::NoEffect { why });
+    }
 }
 
 struct Reader<'a> {

@@ -98,6 +98,16 @@ const ROWS: &[Row] = &[
     ("BGPPeer", peer!(", password: hush, passwordSecret: {name: good}"), "spec.passwordSecret: excludes"),
     ("BGPPeer", peer!(", bfdProfile: fast"), "ok"),
     ("BGPPeer", peer!(", bfdProfile: none"), "spec.bfdProfile: unknown_reference"),
+    ("BGPPeer", peer!(", bfdProfile: echoing"), "ok"),
+    ("BGPPeer", peer!(", bfdProfile: echoing, ebgpMultiHop: true"), "spec.bfdProfile: no_effect"),
+    ("BGPPeer", "myASN: 1, peerASN: 2, interface: e, bfdProfile: echoing", "spec.bfdProfile: no_effect"),
+    (
+        "BGPPeer",
+        "myASN: 1, peerASN: 2, peerAddress: 'fd00::1', bfdProfile: echoing",
+        "spec.bfdProfile: no_effect",
+    ),
+    ("BGPPeer", peer!(", disableMP: false"), "ok"),
+    ("BGPPeer", peer!(", disableMP: true"), "spec.disableMP: no_effect"),
     ("BGPPeer", peer!(", enableGracefulRestart: true"), "ok"),
     (
         "BGPPeer",
@@ -200,7 +210,7 @@ const ROWS: &[Row] = &[
     (
         "BGPAdvertisement",
         "ipAddressPools: [told], peers: [p], localPref: 7, nodeSelectors: [{matchLabels: {of: them}}]",
-        "spec: same_as",
+        "ok",
     ),
     ("BGPAdvertisement", "ipAddressPools: [told], localPref: 8", "spec.localPref: local_pref_conflict"),
     ("BGPAdvertisement", "ipAddressPools: [told], localPref: 7", "ok"),
@@ -237,6 +247,8 @@ const WORLD: &str = "
 {apiVersion: v1, kind: Secret, metadata: {name: opaque, namespace: lb}, type: Opaque, stringData: {password: x}}
 ---
 {apiVersion: metallb.io/v1beta1, kind: BFDProfile, metadata: {name: fast, namespace: lb}}
+---
+{apiVersion: metallb.io/v1beta1, kind: BFDProfile, metadata: {name: echoing, namespace: lb}, spec: {echoMode: true}}
 ---
 {apiVersion: metallb.io/v1beta1, kind: Community, metadata: {name: aaa, namespace: lb}, spec: {communities: [{name: vpn, value: '1:9'}]}}
 ---
@@ -304,6 +316,23 @@ fn what_is_not_written_is_the_speakers_own_choice() {
 fn a_time_is_zero_only_where_a_zero_is_written() {
     let zero = peer(peer!(", holdTime: 0s, keepaliveTime: 0s"));
     assert_eq!((zero.hold_time.map(|time| time.seconds()), zero.keepalive), (Some(0), None));
+}
+
+#[test]
+fn a_value_without_effect_is_a_warning_and_the_peer_counts() {
+    let spec = peer!(", disableMP: true, bfdProfile: echoing, ebgpMultiHop: true");
+    let text = format!(
+        "{WORLD}---\napiVersion: metallb.io/v1beta2\nkind: BGPPeer\nmetadata: {{name: p, namespace: lb}}\nspec: {{{spec}}}\n"
+    );
+    let (model, problems) = Model::build(&objects::parse("peer", &text).0, None);
+    assert!(model.bgp.peers.contains_key("p"));
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems.iter().all(|problem| crate::preview::is_warning(&problem.reason)), "{problems:?}");
+    let words: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    assert!(
+        words[0].contains("BGPPeer lb/p: spec.disableMP: this has no effect: a session carries"),
+        "{words:?}"
+    );
 }
 
 #[test]

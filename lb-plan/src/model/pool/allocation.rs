@@ -7,6 +7,9 @@ use lb_api::objects::{self, LabelSelector};
 /// Labels of an object.
 type Labels = BTreeMap<String, String>;
 
+/// Labels of every namespace, by its name.
+pub type Namespaces = BTreeMap<String, Labels>;
+
 /// For which Services a pool is kept: a pool that says so is not for all.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ServiceAllocation {
@@ -31,14 +34,33 @@ impl ServiceAllocation {
         }
     }
 
-    /// Whether it takes a Service of this namespace with these labels. `namespace_labels` are `None` for a
-    /// namespace that is not known, which no selector selects.
-    pub fn admits(&self, namespace: &str, namespace_labels: Option<&Labels>, labels: &Labels) -> bool {
+    /// Whether a Service of this namespace with these labels may have addresses of the pool that it asks for, by address
+    /// or by the pool's name. No selector selects a namespace that is not known.
+    ///
+    /// As in MetalLB, selectors of namespaces that select none restrict nothing: only the pool's name keeps others away
+    /// then, so addresses of it are not given to who does not ask ([`Self::prefers`]).
+    pub fn admits(&self, namespace: &str, namespaces: &Namespaces, labels: &Labels) -> bool {
+        let selects_any = || namespaces.values().any(|labels| self.selects_namespace(labels));
+        let restricts = !self.namespaces.is_empty() || selects_any();
+        (!restricts || self.has_namespace(namespace, namespaces)) && self.selects_service(labels)
+    }
+
+    /// Whether a Service of this namespace with these labels gets addresses of the pool without asking for it.
+    pub fn prefers(&self, namespace: &str, namespaces: &Namespaces, labels: &Labels) -> bool {
         let any_namespace = self.namespaces.is_empty() && self.namespace_selectors.is_empty();
-        let by_labels = namespace_labels
-            .is_some_and(|labels| self.namespace_selectors.iter().any(|selector| selector.matches(labels)));
-        let services = &self.service_selectors;
-        (any_namespace || self.namespaces.contains(namespace) || by_labels)
-            && (services.is_empty() || services.iter().any(|selector| selector.matches(labels)))
+        (any_namespace || self.has_namespace(namespace, namespaces)) && self.selects_service(labels)
+    }
+
+    fn has_namespace(&self, namespace: &str, namespaces: &Namespaces) -> bool {
+        self.namespaces.contains(namespace)
+            || namespaces.get(namespace).is_some_and(|labels| self.selects_namespace(labels))
+    }
+
+    fn selects_namespace(&self, labels: &Labels) -> bool {
+        self.namespace_selectors.iter().any(|selector| selector.matches(labels))
+    }
+
+    fn selects_service(&self, labels: &Labels) -> bool {
+        self.service_selectors.is_empty() || self.service_selectors.iter().any(|it| it.matches(labels))
     }
 }

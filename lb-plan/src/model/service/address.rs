@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::Candidate;
+use super::{AddressRule, Candidate};
+use crate::model::pool::{Pool, ServiceAllocation};
 use lb_api::objects;
 use lb_api::problem::{Problem, Reason};
 
@@ -16,11 +17,12 @@ type Written<'a> = (String, &'a str);
 impl<'a> Candidate<'a> {
     /// The Service's valid addresses, in the order in which they are written.
     pub(super) fn addresses(&mut self) -> Vec<IpAddr> {
-        let written = given(self.written);
-        let written = if written.is_empty() { self.wanted() } else { written };
+        let held = held(self.written);
+        let asks = held.is_empty();
+        let written = if asks { self.asked() } else { held };
         let mut addresses = Vec::new();
         for (field, text) in written {
-            match self.address(text) {
+            match self.address(text, asks) {
                 Ok(address) if addresses.contains(&address) => {}
                 Ok(address) => addresses.push(address),
                 Err(reason) => self.refuse(field, reason),
@@ -29,8 +31,13 @@ impl<'a> Candidate<'a> {
         addresses
     }
 
-    fn wanted(&mut self) -> Vec<Written<'a>> {
-        let Some((field, text)) = wish(self.written) else {
+    /// What it asks for, where that counts.
+    fn asked(&mut self) -> Vec<Written<'a>> {
+        if self.context.addresses == AddressRule::Held {
+            self.problems.push(Problem::of(self.object, Reason::NotAllocated));
+            return Vec::new();
+        }
+        let Some((field, text)) = request(self.written) else {
             self.problems.push(Problem::of(self.object, Reason::NoAddress));
             return Vec::new();
         };
@@ -44,19 +51,34 @@ impl<'a> Candidate<'a> {
         entries.into_iter().map(|entry| (field.clone(), entry)).collect()
     }
 
-    fn address(&self, written: &str) -> Result<IpAddr, Reason> {
+    fn address(&self, written: &str, asks: bool) -> Result<IpAddr, Reason> {
         let address: IpAddr =
             written.parse().map_err(|_| Reason::NotAnAddress { written: written.to_owned() })?;
         let (name, pool) = self.context.pools.of(address).ok_or(Reason::NotInPool { address })?;
         if pool.avoids(address) {
             return Err(Reason::AvoidedAddress { address, pool: name.to_string() });
         }
+        if let Some(owner) = self.context.pools.reserved().owner(address) {
+            let (pool, owner) = (name.to_string(), owner.to_string());
+            return Err(Reason::ReservedAddress { address, pool, owner });
+        }
+        // Whoever holds an address has been admitted, by a controller that knows all namespaces.
+        if asks && !self.is_admitted(pool) {
+            return Err(Reason::NotAdmitted { address, pool: name.to_string() });
+        }
         Ok(address)
+    }
+
+    fn is_admitted(&self, pool: &Pool) -> bool {
+        let namespace = self.object.value.namespace().unwrap_or_default();
+        let labels = &self.written.metadata.labels;
+        let admits = |rule: &ServiceAllocation| rule.admits(namespace, self.context.namespaces, labels);
+        pool.allocation.as_ref().is_none_or(admits)
     }
 }
 
-/// The addresses that a controller has given the Service.
-fn given(service: &objects::Service) -> Vec<Written<'_>> {
+/// The addresses in the Service's status.
+pub(super) fn held(service: &objects::Service) -> Vec<Written<'_>> {
     let ingress = service.status.load_balancer.ingress.iter().enumerate();
     ingress
         .filter_map(|(i, entry)| Some((format!("status.loadBalancer.ingress[{i}].ip"), entry.ip.as_deref()?)))
@@ -65,7 +87,7 @@ fn given(service: &objects::Service) -> Vec<Written<'_>> {
 }
 
 /// The addresses that the Service asks for.
-fn wish(service: &objects::Service) -> Option<Written<'_>> {
+fn request(service: &objects::Service) -> Option<Written<'_>> {
     let annotation = |key: &&str| {
         let value = service.metadata.annotations.get(*key)?;
         Some((format!("metadata.annotations[{key}]"), value.as_str()))

@@ -5,12 +5,16 @@ use crate::model::order::{Held, Ranked};
 use crate::model::table::Table;
 use lb_api::objects::{Object, Sourced};
 
-/// Which Services want a port of an address, in the order of their ranks: the first has it.
+/// A Service that wants a port of an address, and whether it only asks for the address: whoever holds it comes first,
+/// whatever their ages.
+pub(super) type Claimant<O> = (bool, Ranked<O>);
+
+/// Which Services want a port of an address, in their order: the first has it.
 ///
 /// What a Service wants depends on itself and on the pools, and not on what others want or have. So a Service that
 /// changes concerns only those that want what it wanted or wants now, and none beyond them.
 #[derive(Clone, Debug)]
-pub(super) struct Claims<O>(Table<VipKey, Vec<Ranked<O>>>);
+pub(super) struct Claims<O>(Table<VipKey, Vec<Claimant<O>>>);
 
 impl<O> Default for Claims<O> {
     fn default() -> Self {
@@ -19,7 +23,7 @@ impl<O> Default for Claims<O> {
 }
 
 impl<O: Held> Claims<O> {
-    pub(super) fn add(&mut self, key: VipKey, by: &Ranked<O>) {
+    pub(super) fn add(&mut self, key: VipKey, by: &Claimant<O>) {
         let claimants = self.0.entry(key).or_default();
         // It is there already if the Service names a port twice.
         if let Err(index) = claimants.binary_search(by) {
@@ -27,7 +31,7 @@ impl<O: Held> Claims<O> {
         }
     }
 
-    pub(super) fn withdraw(&mut self, key: VipKey, by: &Ranked<O>) {
+    pub(super) fn withdraw(&mut self, key: VipKey, by: &Claimant<O>) {
         let Some(claimants) = self.0.get_mut(&key) else { return };
         if let Ok(index) = claimants.binary_search(by) {
             claimants.remove(index);
@@ -44,6 +48,6 @@ impl<O: Held> Claims<O> {
 
     /// The Services that want a port.
     pub(super) fn claimants(&self, key: VipKey) -> impl Iterator<Item = &Sourced<Object>> {
-        self.0.get(&key).into_iter().flatten().map(|it| it.0.object())
+        self.0.get(&key).into_iter().flatten().map(|it| it.1.0.object())
     }
 }

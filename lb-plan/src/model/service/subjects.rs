@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::claims::Claims;
+use super::claims::{Claimant, Claims};
 use super::{Candidate, Context, Service, VipKey};
 use crate::model::endpoints;
 use crate::model::modeller::Changes;
@@ -29,7 +29,7 @@ struct Subject<O> {
     service: Option<Ranked<O>>,
     slices: BTreeSet<Ranked<O>>,
     /// The object that was judged, and the ports that it wants; `None` if it is not ours.
-    claimed: Option<(Ranked<O>, Vec<VipKey>)>,
+    claimed: Option<(Claimant<O>, Vec<VipKey>)>,
 }
 
 impl<O> Default for Subjects<O> {
@@ -100,16 +100,18 @@ impl<O: Held> Subjects<O> {
     fn claim(&mut self, name: &ServiceName, context: &Context<'_>) -> Vec<VipKey> {
         let Some(subject) = self.by_name.get_mut(name) else { return Vec::new() };
         let mut keys = Vec::new();
-        if let Some((object, wanted)) = subject.claimed.take() {
-            self.problems.remove(&object);
-            wanted.iter().for_each(|key| self.claims.withdraw(*key, &object));
+        if let Some((claimant, wanted)) = subject.claimed.take() {
+            self.problems.remove(&claimant.1);
+            wanted.iter().for_each(|key| self.claims.withdraw(*key, &claimant));
             keys.extend(wanted);
         }
         subject.claimed = subject.service.as_ref().and_then(|service| {
-            let wanted = Candidate::of(service.0.object(), &[], context)?.claims();
-            wanted.iter().for_each(|key| self.claims.add(*key, service));
+            let candidate = Candidate::of(service.0.object(), &[], context)?;
+            let claimant = (candidate.only_asks(), service.clone());
+            let wanted = candidate.claims();
+            wanted.iter().for_each(|key| self.claims.add(*key, &claimant));
             keys.extend(&wanted);
-            Some((service.clone(), wanted))
+            Some((claimant, wanted))
         });
         if subject.service.is_none() && subject.slices.is_empty() {
             self.by_name.remove(name);
@@ -119,7 +121,7 @@ impl<O: Held> Subjects<O> {
 
     fn judge(&mut self, name: &ServiceName, context: &Context<'_>) -> Option<Service> {
         let subject = self.by_name.get(name)?;
-        let (object, _) = subject.claimed.as_ref()?;
+        let ((_, object), _) = subject.claimed.as_ref()?;
         let slices: Vec<_> = subject.slices.iter().filter_map(|it| slice(it.0.object())).collect();
         let (service, problems) = Candidate::of(object.0.object(), &slices, context)?.judge(&self.claims);
         match problems.is_empty() {

@@ -156,3 +156,23 @@ fn a_port_goes_to_the_next_that_wants_it_and_back() {
     assert_eq!(vips(&objects[..2]), [(s5.clone(), 1)]);
     assert_eq!(vips(&objects), [(s1, 1), (s5, 0)]);
 }
+
+#[test]
+fn what_is_wrong_with_an_object_concerns_the_nodes_that_it_selects() {
+    let text = "{apiVersion: v1, kind: Node, metadata: {name: a, labels: {rack: a}}, status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}}\n---\n\
+        {apiVersion: v1, kind: Node, metadata: {name: b, labels: {rack: b}}, status: {addresses: [{type: InternalIP, address: 10.0.0.2}]}}\n---\n\
+        {apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {name: of-b}, spec: {myASN: 1, peerASN: 2, peerAddress: 10.0.0.9, \
+         bfdProfile: none, nodeSelectors: [{matchLabels: {rack: b}}]}}\n---\n\
+        {apiVersion: metallb.io/v1beta1, kind: BGPAdvertisement, metadata: {name: ad-of-b}, spec: {peers: [x, x], nodeSelectors: [{matchLabels: {rack: b}}]}}\n---\n\
+        {apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: p}, spec: {addresses: [x]}}";
+    let objects: Vec<_> = parse("t", text).0.into_iter().map(Arc::new).collect();
+    let mut modeller = Modeller::default();
+    let problems = modeller.update(&objects, None);
+    let of = |node: &str| {
+        let concerning = problems.iter().filter(|it| modeller.concerns(it, &node.into()));
+        concerning.map(|it| it.object.as_ref().unwrap().name.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("b").len(), problems.len());
+    assert_eq!((of("a"), problems.len()), (vec!["p"], 3));
+    assert_eq!(of("stranger").len(), 3, "a machine that is not known yet hides nothing");
+}

@@ -124,3 +124,15 @@ fn only_served_ipv4_addresses_are_announced() {
     assert_eq!(plan.contents.vips.len(), 4);
     assert_eq!(plan.contents.arp, BTreeMap::from([([192, 0, 2, 1].into(), Announcer::on(0, 1))]));
 }
+
+#[test]
+fn a_node_answers_for_none_of_its_gateways() {
+    let mut scenario = Scenario { advertisements: vec![""], ..scenario() };
+    let before = scenario.plan().contents.arp;
+    let own = before.iter().find(|(_, it)| it.ranks[0] == 0).map(|(address, _)| *address).unwrap();
+    scenario.facts.gateways = [own.into(), [10, 9, 9, 9].into()].into();
+    let plan = scenario.plan_over(&Contents::default());
+    assert!(!plan.contents.arp.contains_key(&own));
+    assert_eq!(plan.contents.arp.len(), before.len() - 1);
+    assert!(plan.problems.len() == 1 && plan.problems[0].to_string().contains("default gateway"));
+}

@@ -71,14 +71,17 @@ fn some_service() -> impl Strategy<Value = Web> {
     // Few addresses, ports and endpoints, so that Services meet, and share rings.
     let address = (1u8..6).prop_map(|last| Some([192, 0, 2, last].into()));
     let ports = proptest::sample::subsequence(vec![80, 81, 82], 1..=2);
-    (address, ports, any::<bool>(), any::<bool>(), endpoints).prop_map(
-        |(address, ports, local, affinity, endpoints)| Web {
+    let terminating = proptest::collection::btree_set(1u8..5, 0..2);
+    (address, ports, any::<bool>(), any::<bool>(), endpoints, terminating).prop_map(
+        |(address, ports, local, affinity, endpoints, terminating)| Web {
             address,
             ports,
             local,
             affinity,
             endpoints,
+            terminating,
             udp: affinity,
+            labels: "",
         },
     )
 }
@@ -90,15 +93,23 @@ fn some_scenario() -> impl Strategy<Value = Scenario> {
     // Rings are of 256 slots, or of 512 from five nodes with 64 each; three places are sometimes not enough.
     let slots_per_node = prop_oneof![3 => Just(32), 1 => Just(64)];
     let draining = proptest::sample::subsequence(vec![1, 2, 3, 4], 0..=2);
-    (nodes, services, unresolved, 3u32..12, slots_per_node, draining).prop_map(scenario_of)
+    let excluded = proptest::sample::subsequence(vec![1, 2, 3, 4], 0..=2);
+    let apart = (draining, excluded);
+    (nodes, services, unresolved, 3u32..12, slots_per_node, apart).prop_map(scenario_of)
 }
 
-type Choices = (Vec<u8>, BTreeMap<u8, Web>, Option<u8>, u32, u32, Vec<u8>);
+type Choices = (Vec<u8>, BTreeMap<u8, Web>, Option<u8>, u32, u32, (Vec<u8>, Vec<u8>));
 
-fn scenario_of((nodes, services, unresolved, places, slots_per_node, draining): Choices) -> Scenario {
+fn scenario_of((nodes, services, unresolved, places, slots_per_node, apart): Choices) -> Scenario {
+    let (draining, excluded) = apart;
     let mut scenario = Scenario { services, advertisements: vec![""], ..Scenario::of(1) };
     scenario.draining.extend(draining);
     nodes.into_iter().for_each(|node| scenario.add(node));
+    for node in excluded {
+        if let Some(labels) = scenario.nodes.get_mut(&node) {
+            *labels = targets::EXCLUDED;
+        }
+    }
     scenario.settings.ring_capacity = places * 256;
     scenario.settings.slots_per_node = slots_per_node;
     if let Some(node) = unresolved {
@@ -209,10 +220,10 @@ proptest! {
                     let slots = &plan.contents.rings[&ring.first];
                     let leaders: BTreeSet<_> = slots.iter().map(|slot| slot.leader).collect();
                     let state = |share: &Share| plan.nodes.iter().find(|node| node.name == share.node).unwrap();
-                    let members = || ring.members.iter().map(state);
-                    let all_drain = members().all(|node| node.draining);
-                    let leading = members().filter(|node| all_drain || !node.draining);
-                    prop_assert_eq!(leaders, leading.map(|node| node.index).collect::<BTreeSet<_>>());
+                    let members: Vec<_> = ring.members.iter().map(state).collect();
+                    prop_assert_eq!(leaders, members.iter().map(|node| node.index).collect::<BTreeSet<_>>());
+                    // Of one kind, and whoever only keeps its flows is of a worse one.
+                    prop_assert!(members.windows(2).all(|pair| pair[0].draining == pair[1].draining));
                 }
             }
             prop_assert!(plan.problems.iter().all(|problem| problem.label() != "no_ring_space"));

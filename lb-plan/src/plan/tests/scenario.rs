@@ -37,6 +37,10 @@ pub(super) struct Web {
     pub(super) udp: bool,
     /// Node → number of endpoints.
     pub(super) endpoints: BTreeMap<u8, u8>,
+    /// Those of its nodes whose endpoints are terminating.
+    pub(super) terminating: BTreeSet<u8>,
+    /// Labels, as YAML.
+    pub(super) labels: &'static str,
 }
 
 impl Web {
@@ -138,10 +142,10 @@ impl Scenario {
                  {{addresses: [{{type: InternalIP, address: {address}}}, {{type: InternalIP, address: 'fd00::{node}'}}]}}}}\n---"
             );
         }
-        for spec in &self.advertisements {
+        for (place, spec) in self.advertisements.iter().enumerate() {
             let _ = writeln!(
                 text,
-                "{{apiVersion: metallb.io/v1beta1, kind: L2Advertisement, metadata: {{name: l}}, spec: {{{spec}}}}}\n---"
+                "{{apiVersion: metallb.io/v1beta1, kind: L2Advertisement, metadata: {{name: l{place}}}, spec: {{{spec}}}}}\n---"
             );
         }
         for (number, service) in &self.services {
@@ -159,17 +163,26 @@ impl Web {
         let ports: Vec<_> = self.ports.iter().map(port).collect();
         let ports = ports.join(", ");
         let policy = if self.local { "Local" } else { "Cluster" };
+        let labels = self.labels;
         let affinity = if self.affinity { "ClientIP" } else { "None" };
         let _ = writeln!(
             text,
-            "{{apiVersion: v1, kind: Service, metadata: {{name: s{number}}}, spec: {{type: LoadBalancer, loadBalancerIP: \
+            "{{apiVersion: v1, kind: Service, metadata: {{name: s{number}, labels: {{{labels}}}}}, spec: {{type: LoadBalancer, loadBalancerIP: \
              '{address}', externalTrafficPolicy: {policy}, sessionAffinity: {affinity}, ports: [{ports}]}}}}\n---"
         );
         let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
         let mut endpoints = String::new();
         for (node, count) in &self.endpoints {
+            let conditions = if self.terminating.contains(node) {
+                "ready: false, serving: true, terminating: true"
+            } else {
+                ""
+            };
             for pod in 0..*count {
-                let _ = write!(endpoints, "{{addresses: ['10.1.{node}.{pod}'], nodeName: n{node}}}, ");
+                let _ = write!(
+                    endpoints,
+                    "{{addresses: ['10.1.{node}.{pod}'], nodeName: n{node}, conditions: {{{conditions}}}}}, "
+                );
             }
         }
         let _ = writeln!(

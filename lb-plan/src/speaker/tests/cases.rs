@@ -241,6 +241,17 @@ pub(super) const CASES: &[Case] = &[
         &[P, "peer q 10.0.0.2", "ad a communities:['1:1']", "ad other/a communities:['1:2'] peers:[q]", WEB],
         &["p 192.0.2.7/32 1:1", "q 192.0.2.7/32 1:1 1:2"],
     ),
+    case(
+        "a contradiction about one family keeps both from being announced",
+        &[
+            "peer p 10.0.0.1 dualStackAddressFamily:true",
+            "ad a aggregationLength:31",
+            "ad b localPref:2 serviceSelectors:[{matchLabels:{app=web}}]",
+            "svc web 192.0.2.7,2001:db8::7 app=web",
+            "svc other 192.0.2.8,2001:db8::8",
+        ],
+        &["p 192.0.2.8/31", "p 2001:db8::8/128", "web conflictingAdvertisements"],
+    ),
     case("a local preference", &[P, "ad a localPref:200", WEB], &["p 192.0.2.7/32 pref=200"]),
     case("no local preference", &[P, "ad a localPref:0", WEB], &["p 192.0.2.7/32"]),
     case(

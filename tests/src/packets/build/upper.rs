@@ -26,6 +26,26 @@ pub mod flags {
     }
 }
 
+/// Types of SCTP chunks (RFC 9260 section 3.2).
+pub mod chunk {
+    /// User data.
+    pub const DATA: u8 = 0;
+    /// An association begins.
+    pub const INIT: u8 = 1;
+    /// Are you there?
+    pub const HEARTBEAT: u8 = 4;
+    /// The association is over at once.
+    pub const ABORT: u8 = 6;
+    /// The sender has no more to say.
+    pub const SHUTDOWN: u8 = 7;
+    /// Nor has the receiver.
+    pub const SHUTDOWN_ACK: u8 = 8;
+    /// The client's answer to the server's cookie.
+    pub const COOKIE_ECHO: u8 = 10;
+    /// The association is over.
+    pub const SHUTDOWN_COMPLETE: u8 = 14;
+}
+
 /// Transport header and payload.
 #[derive(Clone, Debug)]
 pub enum Upper {

@@ -4,7 +4,7 @@ use lb_common::flows::Standing::{Moved, Open, Unconfirmed};
 use lb_common::verdict::{Outcome, Refusal};
 
 use super::{Row, edited};
-use crate::packets::build::Frame;
+use crate::packets::build::{Frame, chunk};
 use crate::packets::expect::{
     Expect, LOCAL, NOT_OURS, asked_gue, encapsulated, opened, port_unreachable, refused, rewritten,
 };
@@ -43,11 +43,13 @@ type Kind = (&'static str, fn(u16) -> Frame);
 /// A word for a way, a port that leads there, and what a frame becomes on it.
 type Way = (&'static str, u16, fn(&Frame) -> Expect);
 
-const KINDS: [Kind; 4] = [
+const KINDS: [Kind; 6] = [
     ("IPv4 TCP", |port| v4(VIP4).tcp(4000, port)),
     ("IPv4 UDP", |port| v4(VIP4).udp(4000, port)),
     ("IPv6 TCP", |port| v6(VIP6).tcp(4000, port)),
     ("IPv6 UDP", |port| v6(VIP6).udp(4000, port)),
+    ("IPv4 SCTP", |port| v4(VIP4).sctp(4000, port, chunk::DATA)),
+    ("IPv6 SCTP", |port| v6(VIP6).sctp(4000, port, chunk::DATA)),
 ];
 
 fn v4(to: [u8; 4]) -> Frame {
@@ -113,19 +115,19 @@ fn in_order() -> Vec<Row> {
 fn by_addresses() -> Vec<Row> {
     let mut rows = Vec::new();
     for (kind, frame) in KINDS {
-        let here = if kind.ends_with("TCP") { UNOWNED } else { LOCAL };
+        let here = if kind.ends_with("UDP") { LOCAL } else { UNOWNED };
         let first = FIRST.of(frame(port::NEAR));
         let mut row = |what: &str, later: &Frame, expect: Expect| {
             rows.push(Row::frame(format!("{kind} {what}"), later, expect).after(&[&first]));
         };
         row("fragment of another packet", &OTHER.of(middle(&frame(port::NEAR))), here.clone());
-        let protocol = if kind.ends_with("TCP") { 17 } else { 6 };
+        let protocol = if kind.ends_with("UDP") { 6 } else { 17 };
         let other = MIDDLE.of(frame(port::NEAR).raw(protocol, &[0xff; 64]));
         row("first, a fragment of another protocol", &other, if protocol == 6 { UNOWNED } else { LOCAL });
         let later = MIDDLE.of(middle(&frame(port::NEAR)));
         rows.push(Row::frame(format!("{kind} fragment before its first"), &later, here));
     }
-    for protocol in [6, 17] {
+    for protocol in [6, 17, 132] {
         let v4 = MIDDLE.of(v4(QUIET4).raw(protocol, &[0xff; 64]));
         let v6 = LAST.of(v6(QUIET6).raw(protocol, &[0xff; 64]));
         rows.extend([
@@ -240,7 +242,7 @@ fn strangers() -> Vec<Row> {
             row(&format!("{what} UDP fragment, no VIP"), &part.of(plain.clone().udp(4000, port::NEAR)));
             let echo = if vip.is_v4() { vip.clone().icmp(8, 0) } else { vip.clone().icmp(128, 0) };
             row(&format!("{what} fragment of an echo request"), &part.of(echo));
-            row(&format!("{what} fragment of SCTP"), &part.of(vip.clone().raw(132, &[0xff; 64])));
+            row(&format!("{what} fragment of UDP-Lite"), &part.of(vip.clone().raw(136, &[0xff; 64])));
         }
     }
     rows

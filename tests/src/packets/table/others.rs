@@ -42,9 +42,7 @@ fn protocols() -> Vec<Row> {
     let inner = Frame::v4(CLIENT4, VIP4).tcp(4000, port::NEAR).ip();
     let ports = [0x0f, 0xa0, 0x1f, 0x41, 0, 0, 0, 0, 0, 0, 0, 0];
     let mut rows = Vec::new();
-    for (name, number) in
-        [("IGMP", 2), ("ESP", 50), ("AH", 51), ("VRRP", 112), ("SCTP", 132), ("UDP-Lite", 136)]
-    {
+    for (name, number) in [("IGMP", 2), ("ESP", 50), ("AH", 51), ("VRRP", 112), ("UDP-Lite", 136)] {
         rows.push(Row::frame(
             format!("{name} to a VIP"),
             &Frame::v4(CLIENT4, VIP4).raw(number, &ports),

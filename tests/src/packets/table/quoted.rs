@@ -224,8 +224,8 @@ fn shapes() -> Vec<Row> {
 
 fn strangers() -> Vec<Row> {
     let row = |name: &str, frame: &Frame| Row::frame(name, frame, NOT_OURS);
-    let sctp4 = Frame::v4(VIP4, CLIENT4).raw(132, &sent4(port::NEAR).ip()[20..]);
-    let sctp6 = Frame::v6(VIP6, CLIENT6).raw(132, &sent6(port::NEAR).ip()[40..]);
+    let lite4 = Frame::v4(VIP4, CLIENT4).raw(136, &sent4(port::NEAR).ip()[20..]);
+    let lite6 = Frame::v6(VIP6, CLIENT6).raw(136, &sent6(port::NEAR).ip()[40..]);
     let extended = sent6(port::NEAR).extension(60, &[0, 0, 1, 4, 0, 0, 0, 0]);
     let later = sent4(port::NEAR).fragment(9, false);
     let to_vip = Frame::v4(CLIENT4, VIP4).tcp(4000, port::NEAR);
@@ -236,8 +236,8 @@ fn strangers() -> Vec<Row> {
     let bad_length = edited(sent4(port::NEAR).ip(), 0, &[0x44]);
     let bad_version6 = edited(sent6(port::NEAR).ip(), 0, &[0x40]);
     vec![
-        row("error about SCTP", &about(&sctp4)),
-        row("ICMPv6 error about SCTP", &about(&sctp6)),
+        row("error about UDP-Lite", &about(&lite4)),
+        row("ICMPv6 error about UDP-Lite", &about(&lite6)),
         row("error about a later fragment", &about(&later)),
         row("ICMPv6 error about an extension header", &about(&extended)),
         row("error about a packet to a VIP", &about(&to_vip)),

@@ -66,6 +66,7 @@ fn session(block: Vec<&str>) -> Option<(String, Session)> {
     let session = Session {
         established,
         asn: value("Neighbor AS:")?.parse().ok()?,
+        router_id: value("Neighbor ID:").and_then(|id| id.parse().ok()),
         hold_time: Duration::from_secs(hold.unwrap_or_default()),
         families: if established { open_channels(&block) } else { BTreeSet::new() },
         capabilities: capabilities.map(|(_, capability)| capability).collect(),

@@ -105,7 +105,8 @@ fn bgp(number: usize, peer: &Peer, config: &Config) -> String {
         GracefulRestart::Full(seconds) => format!("graceful restart on; graceful restart time {seconds}"),
     });
     lines.push(format!("hold time {}; keepalive time {}", peer.hold_time, peer.keepalive()));
-    lines.push("connect retry time 1; connect delay time 1; error wait time 1, 2".into());
+    let wait = peer.error_wait;
+    lines.push(format!("connect retry time 1; connect delay time 1; error wait time {wait}, {}", 2 * wait));
     lines.extend(peer.families.iter().map(|family| channel(*family)));
     let lines: String = lines.iter().map(|line| format!("  {line};\n")).collect();
     format!("protocol bgp b{number} {{\n{lines}}}\n")

@@ -171,7 +171,7 @@ fn model(members: &Members) -> Model {
         Some((name(*index), node))
     };
     let by_node = members.iter().map(|(node, member)| (name(*node), member.weight)).collect();
-    let endpoints = Endpoints { by_node, elsewhere: 0 };
+    let endpoints = Endpoints { by_node, ..Endpoints::default() };
     let vip = ServiceVip { address: VIP, port: PORT, protocol: Protocol::Tcp, endpoints };
     let service =
         Service { policy: TrafficPolicy::Local, affinity: false, labels: BTreeMap::new(), vips: vec![vip] };

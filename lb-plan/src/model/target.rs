@@ -1,0 +1,92 @@
+//! Targets: which nodes new flows may go to, and which may announce.
+//!
+//! This is the one place that decides it, for rings, for ARP and for BGP. A node that is no target any more keeps the
+//! flows that it owns, as one that drains does. Where a ring has no better node left, the best of the others serves.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::node::Node;
+
+/// Label that keeps a node out of load balancing, whatever its value (KEP-1143). kubeadm sets it on control planes.
+const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
+
+/// Why a node is no target, whatever runs on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exclusion {
+    /// Its condition NetworkUnavailable is True: pods may not be reached there.
+    NetworkUnavailable,
+    /// It has the label `node.kubernetes.io/exclude-from-external-load-balancers`.
+    Labeled,
+}
+
+impl Exclusion {
+    /// As users know it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NetworkUnavailable => "condition NetworkUnavailable",
+            Self::Labeled => "label node.kubernetes.io/exclude-from-external-load-balancers",
+        }
+    }
+}
+
+/// How good a target a member of a ring is. The best members of a ring, which come first, take its new flows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tier {
+    /// The node is excluded from load balancing.
+    pub excluded: bool,
+    /// All its endpoints are terminating: they serve, and are about to go (KEP-1669).
+    pub terminating: bool,
+    /// The node is about to go.
+    pub draining: bool,
+}
+
+/// Why a node with these labels is no target. `ignore_label` is `--ignore-exclude-lb`.
+pub fn exclusion(node: &Node, ignore_label: bool) -> Option<Exclusion> {
+    if node.network_unavailable {
+        Some(Exclusion::NetworkUnavailable)
+    } else if !ignore_label && is_labeled(&node.labels) {
+        Some(Exclusion::Labeled)
+    } else {
+        None
+    }
+}
+
+fn is_labeled(labels: &BTreeMap<String, String>) -> bool {
+    labels.contains_key(EXCLUDE_LABEL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_excluded_by_its_label_or_its_network() {
+        let labels = |label: &str| BTreeMap::from([(label.to_owned(), "false".to_owned())]);
+        let node = |label, network_unavailable| {
+            let mut node = Node::new(vec!["10.0.0.1".parse().unwrap()], labels(label)).unwrap();
+            node.network_unavailable = network_unavailable;
+            node
+        };
+        let (labeled, plain) = (node(EXCLUDE_LABEL, false), node("other", false));
+        assert_eq!(exclusion(&labeled, false), Some(Exclusion::Labeled));
+        assert_eq!(exclusion(&labeled, true), None);
+        assert_eq!(exclusion(&plain, false), None);
+        let down = node(EXCLUDE_LABEL, true);
+        assert_eq!(
+            [false, true].map(|ignore| exclusion(&down, ignore)),
+            [Some(Exclusion::NetworkUnavailable); 2]
+        );
+    }
+
+    #[test]
+    fn tiers_are_in_the_order_in_which_they_serve() {
+        let tier =
+            |bits: u8| Tier { excluded: bits & 4 != 0, terminating: bits & 2 != 0, draining: bits & 1 != 0 };
+        let tiers: Vec<_> = (0..8).map(tier).collect();
+        assert!(tiers.is_sorted());
+        assert_eq!(tiers[0], Tier::default());
+    }
+}

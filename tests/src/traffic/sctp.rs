@@ -1,0 +1,210 @@
+//! SCTP associations (RFC 9260) on raw sockets: the part of the protocol that shows whether an association lives.
+//!
+//! The kernel that the lab runs on may have no SCTP of its own, and its connection tracking follows associations all the
+//! same, checksums and verification tags included. So both ends are here: a handshake in four parts, heartbeats, and an
+//! ABORT for whoever comes to a pod that does not know the association.
+
+mod packet;
+mod server;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use self::packet::{Chunk, Endpoint, Packet, kind};
+use crate::lab::Host;
+
+pub use self::server::SctpServer;
+
+/// Ports of the associations begin here.
+const FIRST_PORT: u16 = 20_000;
+/// A handshake's packet is sent again after this time, a heartbeat is sent after it.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// What became of a load's associations.
+#[derive(Clone, Debug, Default)]
+pub struct SctpReport {
+    /// Associations that were open at some time.
+    pub opened: usize,
+    /// Those that an ABORT has ended.
+    pub aborted: usize,
+    /// Those whose last heartbeats nobody has answered.
+    pub silent: usize,
+    /// Heartbeats that were answered.
+    pub answered: u64,
+    /// Open associations by pod.
+    pub by_pod: BTreeMap<String, usize>,
+}
+
+/// Associations that send heartbeats until they are told to stop.
+#[derive(Debug)]
+pub struct SctpLoad {
+    stop: Arc<AtomicBool>,
+    open: Arc<AtomicUsize>,
+    thread: JoinHandle<Result<SctpReport>>,
+}
+
+impl SctpLoad {
+    /// Opens `count` associations from a host to an address, each from a port of its own.
+    ///
+    /// # Errors
+    /// When the kernel gives no raw socket.
+    pub fn start(host: &Host, target: SocketAddrV4, count: u16) -> Result<Self> {
+        let (stop, open) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (stopped, opened) = (Arc::clone(&stop), Arc::clone(&open));
+        let thread = host.thread(move || Clients::new(target, count)?.run(&stopped, &opened))?;
+        Ok(Self { stop, open, thread })
+    }
+
+    /// Waits until so many are open.
+    ///
+    /// # Errors
+    /// When they are not in time.
+    pub fn wait_open(&self, count: usize, within: Duration) -> Result<()> {
+        let until = Instant::now() + within;
+        while self.open.load(Ordering::Relaxed) < count {
+            let open = self.open.load(Ordering::Relaxed);
+            ensure!(Instant::now() < until, "{open} of {count} associations are open after {within:?}");
+            std::thread::sleep(INTERVAL);
+        }
+        Ok(())
+    }
+
+    /// Ends the load.
+    ///
+    /// # Errors
+    /// When a socket failed meanwhile.
+    pub fn finish(self) -> Result<SctpReport> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().map_err(|_| anyhow::anyhow!("the associations' thread panicked"))?
+    }
+}
+
+/// How far an association has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Inviting,
+    Showing { cookie: Vec<u8> },
+    Open,
+    Aborted,
+}
+
+#[derive(Clone, Debug)]
+struct Client {
+    state: State,
+    /// The server's verification tag, once it is known.
+    tag: u32,
+    pod: String,
+    sent: u64,
+    heard: u64,
+    answered: u64,
+}
+
+struct Clients {
+    endpoint: Endpoint,
+    target: SocketAddrV4,
+    all: Vec<Client>,
+}
+
+impl Clients {
+    fn new(target: SocketAddrV4, count: u16) -> Result<Self> {
+        let endpoint = Endpoint::open()?;
+        let fresh =
+            Client { state: State::Inviting, tag: 0, pod: String::new(), sent: 0, heard: 0, answered: 0 };
+        Ok(Self { endpoint, target, all: vec![fresh; usize::from(count)] })
+    }
+
+    fn run(mut self, stop: &AtomicBool, open: &AtomicUsize) -> Result<SctpReport> {
+        while !stop.load(Ordering::Relaxed) {
+            for place in 0..self.all.len() {
+                self.send(place)?;
+            }
+            let until = Instant::now() + INTERVAL;
+            while Instant::now() < until {
+                if let Some((from, packet)) = self.endpoint.receive()? {
+                    self.take(from, &packet)?;
+                }
+            }
+            let count = self.all.iter().filter(|client| client.state == State::Open).count();
+            open.store(count, Ordering::Relaxed);
+        }
+        Ok(self.report())
+    }
+
+    fn send(&mut self, place: usize) -> Result<()> {
+        let port = FIRST_PORT + u16::try_from(place)?;
+        let client = &mut self.all[place];
+        let (tag, chunk) = match &client.state {
+            State::Aborted => return Ok(()),
+            State::Inviting => (0, Chunk::init(kind::INIT, own_tag(port))),
+            State::Showing { cookie } => (client.tag, Chunk::new(kind::COOKIE_ECHO, cookie)),
+            State::Open => {
+                client.sent += 1;
+                (client.tag, Chunk::heartbeat(kind::HEARTBEAT, client.sent))
+            }
+        };
+        let packet = Packet { source: port, destination: self.target.port(), tag, chunk };
+        self.endpoint.send(*self.target.ip(), &packet)
+    }
+
+    fn take(&mut self, from: Ipv4Addr, packet: &Packet) -> Result<()> {
+        let place = usize::from(packet.destination.wrapping_sub(FIRST_PORT));
+        let Some(client) = self.all.get_mut(place) else { return Ok(()) };
+        if from != *self.target.ip() || packet.source != self.target.port() {
+            return Ok(());
+        }
+        match (packet.chunk.kind, &client.state) {
+            (kind::ABORT, _) => client.state = State::Aborted,
+            (kind::INIT_ACK, State::Inviting) => {
+                let (tag, cookie) = packet.chunk.invitation().context("an INIT ACK without a cookie")?;
+                client.pod = server::pod_of(&cookie);
+                client.tag = tag;
+                client.state = State::Showing { cookie };
+                self.send(place)?;
+            }
+            (kind::COOKIE_ACK, State::Showing { .. }) => client.state = State::Open,
+            (kind::HEARTBEAT_ACK, State::Open) => {
+                client.answered += 1;
+                client.heard = client.heard.max(packet.chunk.beat().unwrap_or_default());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn report(self) -> SctpReport {
+        let mut report = SctpReport::default();
+        for client in self.all {
+            report.answered += client.answered;
+            report.opened += usize::from(client.sent > 0);
+            report.aborted += usize::from(client.state == State::Aborted);
+            if client.state == State::Open {
+                // Half a second of heartbeats.
+                report.silent += usize::from(client.heard + 5 < client.sent);
+                *report.by_pod.entry(client.pod).or_default() += 1;
+            }
+        }
+        report
+    }
+}
+
+/// A tag for each port: conntrack forgives no zero.
+fn own_tag(port: u16) -> u32 {
+    0x5a00_0000 | u32::from(port)
+}
+
+/// The IPv4 part of an address.
+///
+/// # Errors
+/// When it is another's.
+pub fn v4(address: SocketAddr) -> Result<SocketAddrV4> {
+    match address {
+        SocketAddr::V4(address) => Ok(address),
+        SocketAddr::V6(_) => anyhow::bail!("{address} is not IPv4"),
+    }
+}

@@ -1,0 +1,446 @@
+//! What a BGPPeer may set, and what may be set wrong, with real routers: one node has a session for each with FRR and
+//! with BIRD at once, and those that stay down say why. GoBGP, ExaBGP and routers without capabilities beside them.
+//!
+//! Each session has an address of its own on both sides: a router tells its neighbors by their address, and a node
+//! its peers by theirs.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use fairlead_tests::lab::addresses::Family;
+use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4, WEB_V6};
+use fairlead_tests::neighbours::{AGENTS_AS, ROUTERS_AS};
+use fairlead_tests::objects::{NAMESPACE, bfd_profile, metallb, yaml};
+use fairlead_tests::routers::fake::{Fake, Manner};
+use fairlead_tests::routers::{Bfd, Bird, Capability, Config, Exabgp, Frr, Gobgp, Peer, Router, wait};
+use serde_json::{Value, json};
+
+const WITHIN: Duration = Duration::from_secs(40);
+/// The number that one router knows the node by.
+const LOCAL_AS: u32 = 4_200_000_077;
+/// An AS number that nobody has.
+const NOBODYS_AS: u32 = 4_200_000_099;
+/// Of routers that know AS numbers of two octets only.
+const OLD_AS: u32 = 64_513;
+const ROUTER_ID: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 77);
+/// Attempts after which a router that waits after an error has reset some.
+const ATTEMPTS: u64 = 4;
+
+/// A session: its name, what its BGPPeer says, what the router has instead of the usual.
+type Row = (&'static str, fn(&mut Value), fn(Peer) -> Peer);
+
+/// Sessions that come up.
+const UP: [Row; 7] = [
+    ("plain", |_| (), |peer| peer),
+    ("local-asn", |spec| spec["localASN"] = json!(LOCAL_AS), |peer| Peer { asn: LOCAL_AS, ..peer }),
+    ("external", |spec| dynamic(spec, "external"), |peer| peer),
+    (
+        "internal",
+        |spec| {
+            dynamic(spec, "internal");
+            spec["myASN"] = json!(ROUTERS_AS);
+        },
+        |peer| Peer { asn: ROUTERS_AS, ..peer },
+    ),
+    ("router-id", |spec| spec["routerID"] = json!(ROUTER_ID.to_string()), |peer| peer),
+    ("secret", |spec| spec["passwordSecret"] = json!({ "name": "kept" }), |peer| peer.password("theirs")),
+    (
+        "times",
+        |spec| {
+            spec["holdTime"] = json!("6s");
+            spec["keepaliveTime"] = json!("1s");
+        },
+        |peer| peer,
+    ),
+];
+
+/// Those that stay down, because of what the router has: another AS number, or IPv6 alone.
+const WRONG: [Row; 5] = [
+    ("wrong-peer", |spec| spec["peerASN"] = json!(NOBODYS_AS), waits),
+    ("wrong-internal", |spec| dynamic(spec, "internal"), waits),
+    (
+        "wrong-external",
+        |spec| {
+            dynamic(spec, "external");
+            spec["myASN"] = json!(ROUTERS_AS);
+        },
+        |peer| Peer { asn: ROUTERS_AS, ..waits(peer) },
+    ),
+    ("wrong-own", |_| (), |peer| Peer { asn: NOBODYS_AS, ..waits(peer) }),
+    ("no-family", |_| (), |peer| Peer { families: vec![Family::V6], ..waits(peer) }),
+];
+
+/// Those that stay down until their Secret changes, or come up without what they ask for.
+const OTHERS: [Row; 2] = [
+    ("rotated", |spec| spec["passwordSecret"] = json!({ "name": "rotated" }), |peer| peer.password("theirs")),
+    ("unwatched", |spec| spec["bfdProfile"] = json!("fast"), |peer| peer),
+];
+
+fn dynamic(spec: &mut Value, side: &str) {
+    spec["peerASN"] = Value::Null;
+    spec["dynamicASN"] = json!(side);
+}
+
+/// As BIRD does where it is not told otherwise: so it resets all attempts but the first.
+fn waits(peer: Peer) -> Peer {
+    Peer { error_wait: 60, ..peer }
+}
+
+#[test]
+fn every_setting_works_with_frr_and_bird_and_every_wrong_one_is_named() -> Result<()> {
+    topology(2).run(|lab| {
+        let rows: Vec<Row> = UP.into_iter().chain(WRONG).chain(OTHERS).collect();
+        let places = [Place::of(lab, 1, "frr")?, Place::of(lab, 2, "bird")?];
+        let frr = Frr::start(lab.host("r1")?, &places[0].router(lab, &rows, &[])?)?;
+        let bird = Bird::start(lab.host("r2")?, &places[1].router(lab, &rows, &[])?)?;
+        let routers: [(&Place, &dyn Router); 2] = [(&places[0], &frr), (&places[1], &bird)];
+        let mut objects = vec![
+            secret("kept", "theirs"),
+            secret("rotated", "ours"),
+            bfd_profile("fast", Bfd::every(Duration::from_millis(100))),
+        ];
+        for place in &places {
+            objects.extend(place.peers(&rows));
+            objects.push(place.stranger(rows.len()));
+        }
+        let node = lab.node("n1")?;
+        give(lab, "bgp.yaml", &objects)?;
+        node.start_agent(&AgentOptions::default())?;
+        for (place, router) in routers {
+            settings_are_used(place, router, &node)?;
+            wrong_numbers_are_named(place, &node)?;
+            let session = node.session(&place.name("unwatched"))?;
+            ensure!(session["state"] == "established", "{session}");
+            a_stranger_is_tried_as_often_as_connect_time_says(place, rows.len(), &node)?;
+        }
+        wait(WITHIN, || {
+            let problems = bgp(&node)?["problems"].to_string();
+            ensure!(problems.matches("BFD is not up").count() == 2, "{problems}");
+            Ok(())
+        })?;
+        the_log_explains_each_once(&node, &places)?;
+        a_secret_is_rotated(lab, &node, &routers, &mut objects)
+    })
+}
+
+/// GoBGP and ExaBGP say it in other ways than FRR and BIRD.
+#[test]
+fn gobgp_and_exabgp_with_wrong_numbers_are_named_too() -> Result<()> {
+    topology(4).run(|lab| {
+        let rows: Vec<Row> = UP.into_iter().take(1).chain(WRONG).collect();
+        let places = [Place::of(lab, 1, "gobgp")?, Place::of(lab, 2, "exabgp")?];
+        let gobgp = Gobgp::start(lab.host("r1")?, &places[0].router(lab, &rows, &[])?)?;
+        let mut listening = places[1].router(lab, &rows, &[])?;
+        listening.peers.iter_mut().for_each(|peer| peer.passive = true);
+        let exabgp = Exabgp::start(lab.host("r2")?, &listening)?;
+        let routers: [(&Place, &dyn Router); 2] = [(&places[0], &gobgp), (&places[1], &exabgp)];
+        let old = old_routers(lab)?;
+        let mut objects: Vec<Value> = places.iter().flat_map(|place| place.peers(&rows)).collect();
+        objects.extend(old.iter().map(|(name, address, _)| {
+            let mut spec = spec(Ipv4Addr::new(10, 1, 0, 11), *address);
+            spec["peerASN"] = json!(OLD_AS);
+            spec["dualStackAddressFamily"] = json!(true);
+            metallb("v1beta2", "BGPPeer", name, &spec)
+        }));
+        let node = lab.node("n1")?;
+        give(lab, "bgp.yaml", &objects)?;
+        node.start_agent(&AgentOptions::default())?;
+        for (place, router) in routers {
+            router.wait_established(&place.ours(0).to_string(), WITHIN)?;
+            wrong_numbers_are_named(place, &node)?;
+        }
+        routers_that_refuse_capabilities_are_spoken_to(&node, &old)
+    })
+}
+
+/// The router sees of each session what was set.
+fn settings_are_used(place: &Place, router: &dyn Router, node: &Node<'_>) -> Result<()> {
+    let session = |number: usize| router.wait_established(&place.ours(number).to_string(), WITHIN);
+    let as_path = |number: usize| -> Result<Vec<u32>> {
+        let from = place.ours(number).into();
+        let routes = router.wait_routes(WEB_V4.into(), WITHIN, &|routes| {
+            routes.iter().any(|route| route.from == Some(from))
+        })?;
+        let route = routes.into_iter().find(|route| route.from == Some(from));
+        Ok(route.context("no route")?.as_path)
+    };
+    for (number, (name, ..)) in UP.iter().enumerate() {
+        let session = session(number).with_context(|| (*name).to_owned())?;
+        ensure!(!session.capabilities.contains(&Capability::GracefulRestart), "{name}: {session:?}");
+        let hold_time = if *name == "times" { 6 } else { 9 };
+        ensure!(session.hold_time == Duration::from_secs(hold_time), "{name}: {session:?}");
+        ensure!((session.router_id == Some(ROUTER_ID)) == (*name == "router-id"), "{name}: {session:?}");
+        let path: &[u32] = match *name {
+            "local-asn" => &[LOCAL_AS],
+            "internal" => &[],
+            _ => &[AGENTS_AS],
+        };
+        ensure!(as_path(number)? == path, "{name}: {:?}", as_path(number)?);
+    }
+    let keepalives = || -> Result<u64> {
+        let session = node.session(&place.name("times"))?;
+        session["counters"]["sent"]["keepalive"].as_u64().context("no counter")
+    };
+    let before = keepalives()?;
+    thread::sleep(Duration::from_secs(4));
+    let sent = keepalives()? - before;
+    ensure!((3..=6).contains(&sent), "{sent} KEEPALIVEs in 4 s, one a second was asked for");
+    Ok(())
+}
+
+/// Whatever the router does on later attempts, the first reason stands.
+fn wrong_numbers_are_named(place: &Place, node: &Node<'_>) -> Result<()> {
+    let wanted = [
+        ("wrong-peer", format!("says it is AS {ROUTERS_AS}; peerASN says {NOBODYS_AS}"), "set peerASN to 42"),
+        (
+            "wrong-internal",
+            format!("says it is AS {ROUTERS_AS}; dynamicASN internal"),
+            "dynamicASN to external",
+        ),
+        ("wrong-external", format!("says it is AS {ROUTERS_AS}, our own"), "dynamicASN to internal"),
+        (
+            "wrong-own",
+            "bad peer AS (2/2)".to_owned(),
+            "expects another AS number of this node than 4200000001",
+        ),
+        // Whoever reads the other's OPEN first says so.
+        ("no-family", String::new(), "activate the address family for this node on the router"),
+    ];
+    for (name, error, advice) in wanted {
+        wait(WITHIN, || {
+            let session = node.session(&place.name(name))?;
+            let has = |field: &str, words: &str| session[field].as_str().is_some_and(|it| it.contains(words));
+            ensure!(session["counters"]["sent"]["open"].as_u64() >= Some(ATTEMPTS), "{session}");
+            ensure!(has("last_error", &error) && has("advice", advice), "{session}");
+            println!("{}: {}; {}", place.name(name), session["last_error"], session["advice"]);
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// The log says the same, once for every kind of failure.
+fn the_log_explains_each_once(node: &Node<'_>, places: &[Place]) -> Result<()> {
+    let log = node.agent_log();
+    for place in places {
+        for (name, advice) in [("wrong-peer", "set peerASN to"), ("wrong-internal", "dynamicASN to external")]
+        {
+            let peer = format!("peer={}", place.name(name));
+            let is_it = |line: &&str| line.ends_with(&peer) && line.contains("no BGP session");
+            let lines: Vec<_> = log.lines().filter(is_it).collect();
+            ensure!(lines.len() == 1 && lines[0].contains(advice), "{peer}: {lines:#?}");
+        }
+    }
+    Ok(())
+}
+
+/// No two attempts are further apart than `connectTime`, and the advice names what a router does that has no such peer.
+fn a_stranger_is_tried_as_often_as_connect_time_says(
+    place: &Place,
+    number: usize,
+    node: &Node<'_>,
+) -> Result<()> {
+    let name = place.name("stranger");
+    let attempts =
+        || -> Result<u64> { node.session(&name)?["counters"]["connects"].as_u64().context("no counter") };
+    // By then it would be four seconds to the next, and then eight, if they doubled further.
+    wait(WITHIN, || {
+        ensure!(attempts()? >= ATTEMPTS);
+        Ok(())
+    })?;
+    let before = attempts()?;
+    thread::sleep(Duration::from_secs(5));
+    let made = attempts()? - before;
+    ensure!((2..=4).contains(&made), "{made} attempts in 5 s from {}", place.ours(number));
+    let session = node.session(&name)?;
+    println!("{name}: {}; {}", session["last_error"], session["advice"]);
+    ensure!(session["advice"].to_string().contains("does not have this node's address"), "{session}");
+    Ok(())
+}
+
+/// The session with the wrong password comes up with the right one, in the same agent; its neighbors do not notice.
+fn a_secret_is_rotated(
+    lab: &Lab,
+    node: &Node<'_>,
+    routers: &[(&Place, &dyn Router); 2],
+    objects: &mut [Value],
+) -> Result<()> {
+    let number = UP.len() + WRONG.len();
+    for (place, _) in routers {
+        wait(WITHIN, || {
+            let session = node.session(&place.name("rotated"))?;
+            ensure!(session["last_error"].to_string().contains("no answer"), "{session}");
+            ensure!(session["advice"].to_string().contains("the same TCP-MD5 password"), "{session}");
+            Ok(())
+        })?;
+    }
+    objects[1] = secret("rotated", "theirs");
+    give(lab, "bgp.yaml", objects)?;
+    for (place, router) in routers {
+        router.wait_established(&place.ours(number).to_string(), WITHIN)?;
+        for (name, ..) in UP {
+            let session = node.session(&place.name(name))?;
+            ensure!(session["state"] == "established" && session["counters"]["flaps"] == 0, "{session}");
+        }
+    }
+    Ok(())
+}
+
+/// Routers that know no capabilities, or not all.
+fn old_routers(lab: &Lab) -> Result<Vec<(&'static str, Ipv4Addr, Fake)>> {
+    let manners = [
+        ("without-capabilities", "r3", Manner::TakesNoParameters),
+        ("without-extended-message", "r4", Manner::TakesNoExtendedMessages),
+    ];
+    let start = |(name, host, manner)| -> Result<_> {
+        let address = lab.topology().find_router(host)?.addresses().v4;
+        Ok((name, address, Fake::start(lab.host(host)?, OLD_AS, address, manner)?))
+    };
+    manners.into_iter().map(start).collect()
+}
+
+/// RFC 5492 section 3: the second OPEN goes without what was refused, and the session stays.
+fn routers_that_refuse_capabilities_are_spoken_to(
+    node: &Node<'_>,
+    old: &[(&str, Ipv4Addr, Fake)],
+) -> Result<()> {
+    for (name, _, router) in old {
+        wait(WITHIN, || {
+            let session = node.session(name)?;
+            ensure!(session["state"] == "established" && !router.updates().is_empty(), "{session}");
+            Ok(())
+        })?;
+        let opens = router.opens();
+        ensure!(opens.len() == 2 && opens[1].len() < opens[0].len(), "{name}: {opens:?}");
+    }
+    ensure!(old[0].2.opens()[1].is_empty(), "{:?}", old[0].2.opens());
+    let problems = bgp(node)?["problems"].to_string();
+    for words in [
+        "without-capabilities: the router refuses capabilities",
+        "AS 23456 (AS_TRANS)",
+        "): extended message",
+    ] {
+        ensure!(problems.contains(words), "{words}: {problems}");
+    }
+    ensure!(problems.contains("1 routes cannot be advertised to the router"), "{problems}");
+    Ok(())
+}
+
+/// A router, and where its sessions with the node end.
+struct Place {
+    kind: &'static str,
+    number: u8,
+    router_id: Ipv4Addr,
+}
+
+impl Place {
+    /// That of `r<number>`, with an address a session on both sides.
+    fn of(lab: &Lab, number: u8, kind: &'static str) -> Result<Self> {
+        let host = format!("r{number}");
+        let router_id = lab.topology().find_router(&host)?.addresses().v4;
+        let place = Self { kind, number, router_id };
+        let add = |address: Ipv4Addr| format!("addr add {address}/32 dev eth0");
+        let sessions = 0..UP.len() + WRONG.len() + OTHERS.len() + 1;
+        lab.node("n1")?.ip(&sessions.clone().map(|it| add(place.ours(it))).collect::<Vec<_>>())?;
+        lab.host(&host)?.ip(&sessions.map(|it| add(place.theirs(it))).collect::<Vec<_>>())?;
+        Ok(place)
+    }
+
+    /// The node's end of a session.
+    fn ours(&self, session: usize) -> Ipv4Addr {
+        Ipv4Addr::new(10, 1, 0, 20 + 20 * self.number + session as u8)
+    }
+
+    /// The router's end.
+    fn theirs(&self, session: usize) -> Ipv4Addr {
+        Ipv4Addr::new(10, 1, 0, 80 + 20 * self.number + session as u8)
+    }
+
+    /// The name of a BGPPeer.
+    fn name(&self, row: &str) -> String {
+        format!("{}-{row}", self.kind)
+    }
+
+    /// The router's side.
+    fn router(&self, lab: &Lab, rows: &[Row], more: &[Peer]) -> Result<Config> {
+        ensure!(lab.nodes()?.len() == 1, "each session has one node");
+        let mut config = Config::new(ROUTERS_AS, self.router_id);
+        for (number, (_, _, shape)) in rows.iter().enumerate() {
+            let peer = Peer::at(self.ours(number), AGENTS_AS).source(self.theirs(number));
+            config = config.peer(shape(peer));
+        }
+        config.peers.extend(more.iter().cloned());
+        Ok(config)
+    }
+
+    /// The node's side.
+    fn peers(&self, rows: &[Row]) -> Vec<Value> {
+        let peer = |(number, (name, change, _)): (usize, &Row)| {
+            let mut spec = spec(self.ours(number), self.theirs(number));
+            change(&mut spec);
+            metallb("v1beta2", "BGPPeer", &self.name(name), &spec)
+        };
+        rows.iter().enumerate().map(peer).collect()
+    }
+
+    /// A peer whose router does not have this node's address as a neighbor.
+    fn stranger(&self, session: usize) -> Value {
+        let mut spec = spec(self.ours(session), self.theirs(session));
+        spec["connectTime"] = json!("2s");
+        metallb("v1beta2", "BGPPeer", &self.name("stranger"), &spec)
+    }
+}
+
+fn spec(ours: Ipv4Addr, theirs: Ipv4Addr) -> Value {
+    json!({
+        "myASN": AGENTS_AS,
+        "peerASN": ROUTERS_AS,
+        "peerAddress": theirs.to_string(),
+        "sourceAddress": ours.to_string(),
+        "holdTime": "9s",
+        "connectTime": "1s",
+    })
+}
+
+fn secret(name: &str, password: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/basic-auth",
+        "metadata": { "name": name, "namespace": NAMESPACE },
+        "stringData": { "password": password },
+    })
+}
+
+fn give(lab: &Lab, file: &str, objects: &[Value]) -> Result<()> {
+    let all = metallb("v1beta1", "BGPAdvertisement", "all", &json!({}));
+    let text = yaml(objects) + &yaml(&[all]);
+    Ok(fs::write(lab.outside(&lab.manifests_directory().join(file)), text)?)
+}
+
+fn bgp(node: &Node<'_>) -> Result<Value> {
+    Ok(serde_json::from_str(&node.fairlead(&["status", "bgp", "-o", "json"])?)?)
+}
+
+/// What the agent says of a session.
+trait Sessions {
+    fn session(&self, peer: &str) -> Result<Value>;
+}
+
+impl Sessions for Node<'_> {
+    fn session(&self, peer: &str) -> Result<Value> {
+        let status = bgp(self)?;
+        let found = status["sessions"].as_array().into_iter().flatten().find(|it| it["peer"] == peer);
+        found.cloned().with_context(|| format!("no session {peer}: {status}"))
+    }
+}
+
+/// A node with a pod of the Service `web`, and routers beside it.
+fn topology(routers: u8) -> Topology {
+    let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
+    let topology = (1..=routers).fold(topology, |topology, number| topology.router('a', number));
+    topology.service("web", "web", &[WEB_V4, WEB_V6], Policy::Local)
+}
