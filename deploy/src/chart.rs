@@ -13,7 +13,6 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use render::Renderer;
@@ -93,8 +92,7 @@ impl Chart {
 /// When it is no YAML.
 pub fn objects(text: &str) -> Result<Vec<Value>> {
     let mut objects = Vec::new();
-    for document in serde_yaml_ng::Deserializer::from_str(text) {
-        let object = Value::deserialize(document)?;
+    for object in serde_saphyr::from_multiple::<Value>(text)? {
         if !object.is_null() {
             objects.push(object);
         }
@@ -104,7 +102,7 @@ pub fn objects(text: &str) -> Result<Vec<Value>> {
 
 fn yaml_file(path: &Path) -> Result<Value> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_yaml_ng::from_str(&text).with_context(|| path.display().to_string())
+    serde_saphyr::from_str(&text).with_context(|| path.display().to_string())
 }
 
 fn put_over(under: &mut Value, over: &Value) {

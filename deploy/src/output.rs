@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Context;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
-use serde_yaml_ng::{Mapping, Value as Yaml};
 
 /// Everything that is made, by path below `deploy/`.
 pub type Files = BTreeMap<PathBuf, String>;
@@ -20,27 +20,32 @@ pub fn root() -> &'static Path {
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn yaml(object: &Value) -> Result<String> {
-    Ok(serde_yaml_ng::to_string(&sorted(object)?)?)
+pub fn yaml(object: &Value) -> anyhow::Result<String> {
+    let options = serde_saphyr::ser_options! { compact_list_indent: true, prefer_block_scalars: false };
+    Ok(serde_saphyr::to_string_with_options(&Sorted(object), options)?)
 }
 
-fn sorted(value: &Value) -> Result<Yaml> {
-    Ok(match value {
-        Value::Object(fields) => {
-            let fields: BTreeMap<_, _> = fields.iter().collect();
-            let fields = fields.into_iter().map(|(name, value)| Ok((name.as_str().into(), sorted(value)?)));
-            Yaml::Mapping(fields.collect::<Result<Mapping>>()?)
+/// A value whose fields are written in the order of the alphabet.
+struct Sorted<'a>(&'a Value);
+
+impl Serialize for Sorted<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Object(fields) => {
+                let fields: BTreeMap<_, _> = fields.iter().map(|(name, value)| (name, Self(value))).collect();
+                serializer.collect_map(fields)
+            }
+            Value::Array(items) => serializer.collect_seq(items.iter().map(Sorted)),
+            leaf => leaf.serialize(serializer),
         }
-        Value::Array(items) => Yaml::Sequence(items.iter().map(sorted).collect::<Result<_>>()?),
-        leaf => serde_yaml_ng::to_value(leaf)?,
-    })
+    }
 }
 
 /// Writes what differs. Returns the paths that it wrote or removed.
 ///
 /// # Errors
 /// When a file cannot be read, written or removed.
-pub fn write(files: &Files, root: &Path) -> Result<Vec<PathBuf>> {
+pub fn write(files: &Files, root: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let stale = stale(files, root)?;
     for path in &stale {
         let place = root.join(path);
@@ -63,7 +68,7 @@ pub fn write(files: &Files, root: &Path) -> Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// When a directory cannot be read.
-pub fn stale(files: &Files, root: &Path) -> Result<Vec<PathBuf>> {
+pub fn stale(files: &Files, root: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut stale: Vec<PathBuf> = files
         .iter()
         .filter(|(path, text)| fs::read_to_string(root.join(path)).ok().as_ref() != Some(text))

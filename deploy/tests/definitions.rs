@@ -51,7 +51,7 @@ fn definition_of(object: &Value) -> Option<(&'static Kind, &'static Version)> {
 fn object((kind, version, rest): &Row) -> Result<Value> {
     let group = if *kind == "BGPSessionState" { "frrk8s.metallb.io" } else { "metallb.io" };
     let text = format!("{{apiVersion: {group}/{version}, kind: {kind}, metadata: {{name: x}}, {rest}}}");
-    serde_yaml_ng::from_str(&text).context(text)
+    serde_saphyr::from_str(&text).context(text)
 }
 
 /// Kind, version, the rest of the object.

@@ -56,3 +56,28 @@ pub struct PinArgs {
     #[arg(long, env = "FAIRLEAD_BPFFS", default_value = "/sys/fs/bpf", value_name = "DIR")]
     pub bpffs: PathBuf,
 }
+
+/// An error with its causes, each of them once: some errors quote their cause themselves.
+pub fn words(error: &anyhow::Error) -> String {
+    let mut words = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !words.contains(&cause) {
+            words = format!("{words}: {cause}");
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::words;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = anyhow!("no such file").context("no agent answers: no such file; start one");
+        assert_eq!(words(&error), "no agent answers: no such file; start one");
+        assert_eq!(words(&anyhow!("no such file").context("cannot detach")), "cannot detach: no such file");
+    }
+}

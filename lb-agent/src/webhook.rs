@@ -76,7 +76,8 @@ impl Webhook {
             secret_namespace: self.secret_namespace,
         };
         let cluster = Cluster::watch(&self.client, &cluster::CONFIGURATION, &self.namespace);
-        let server = Server { port: self.port, limits: self.limits, cluster, identity: current };
+        let (port, limits, namespace) = (self.port, self.limits, self.namespace);
+        let server = Server { port, limits, cluster, namespace, identity: current };
         tokio::join!(identity.keep(served), server.run());
     }
 }

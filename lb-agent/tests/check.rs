@@ -17,7 +17,7 @@ const ROWS: &[Row] = &[
         true,
         &["store/shop", "192.168.7.100 (new)", "metallb-system/home"],
     ),
-    (&["layer2-service.yaml"], false, &["Service store/shop: there is no IPAddressPool"]),
+    (&["layer2-service.yaml"], false, &["wrong  Service store/shop: there is no IPAddressPool", "1 wrong"]),
     (&["bgp.yaml"], true, &["metallb-system/fabric", "leaf", "192.168.8.1", "64701"]),
     (&["bgp.yaml", "bgp-service.yaml"], true, &["store/api", "192.168.8.10 (new)"]),
     (&["layer2.yaml", "layer2-nodes.yaml"], true, &["2 L2Advertisement", "0 wrong"]),
@@ -27,16 +27,14 @@ const ROWS: &[Row] = &[
         &[
             "peer-restart.yaml:12: ",
             "BGPPeer metallb-system/quick: spec.gracefulRestart: ",
-            "write enableGracefulRestart: true",
+            "unknown field, which has no effect; did you mean enableGracefulRestart?",
         ],
     ),
     (&["profile.yaml"], true, &["1 BFDProfile", "0 wrong"]),
     (
         &["profile-too-fast.yaml"],
         false,
-        &[
-            "BFDProfile metallb-system/quickest: spec.receiveInterval: 5 is not allowed here; allowed is 10 to 60000",
-        ],
+        &["BFDProfile metallb-system/quickest: spec.receiveInterval: 5 is out of range; write 10 to 60000"],
     ),
     (&["peer-bfd.yaml", "profile.yaml"], true, &["watched", "10.7.0.2", "64703", "yes"]),
     (&["peer-bfd.yaml"], true, &["waits", "spec.bfdProfile: there is no valid BFDProfile quick"]),
@@ -103,17 +101,140 @@ fn a_directory_is_read_whole_and_programs_get_json() {
     assert_eq!(wrong, 3);
 }
 
-#[test]
-fn objects_come_from_standard_input_too() {
+/// Looks at a text.
+fn check_text(text: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_fairlead"))
         .args(["check", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let text = b"apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: x}\nspec: {addresses: [10.0.0.1]}\n";
-    child.stdin.take().unwrap().write_all(text).unwrap();
-    let output = child.wait_with_output().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// Kind, what is written in its spec, the field that is told, and a word of what is told.
+const TYPOS: &[(&str, &str, &str, &str)] = &[
+    (
+        "BGPPeer",
+        "myASN: 1, peerASN: 2, peerAddress: 10.9.0.1, ebgpMultihop: true",
+        "spec.ebgpMultihop",
+        "ebgpMultiHop?",
+    ),
+    (
+        "BGPPeer",
+        "myASN: 1, peerASN: 2, peerAddress: 10.9.0.1, bfdprofile: fast",
+        "spec.bfdprofile",
+        "bfdProfile?",
+    ),
+    (
+        "BGPPeer",
+        "myASN: 1, peerASN: 2, peerAddress: 10.9.0.1, passwordsecret: {name: x}",
+        "spec.passwordsecret",
+        "passwordSecret?",
+    ),
+    ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: 'fe80::1'", "spec.peerAddress", "write the interface"),
+    ("IPAddressPool", "addresses: [198.51.100.0/24], autoassign: false", "spec.autoassign", "autoAssign?"),
+    ("IPAddressPool", "addresses: [198.51.100.010/32]", "spec.addresses[0]", "is neither a CIDR nor a range"),
+    ("IPAddressPool", "addresses: [127.0.0.0/30]", "spec.addresses[0]", "127.0.0.0 is for loopback"),
+    ("IPAddressPool", "addresses: ['::ffff:10.78.0.3/128']", "spec.addresses[0]", "IPv4-mapped"),
+    ("BGPAdvertisement", "ipAddressPool: [p]", "spec.ipAddressPool", "ipAddressPools?"),
+    ("BGPAdvertisement", "nodeselectors: [{matchLabels: {rack: a}}]", "spec.nodeselectors", "nodeSelectors?"),
+    ("BGPAdvertisement", "community: [65535:65281]", "spec.community", "communities?"),
+    ("BGPAdvertisement", "communities: [+64600:7]", "spec.communities[0]", "is not a community"),
+    (
+        "L2Advertisement",
+        "nodeSelectors: [{matchLabel: {rack: a}}]",
+        "spec.nodeSelectors[0].matchLabel",
+        "matchLabels?",
+    ),
+    ("L2Advertisement", "interface: eth1", "spec.interface", "interfaces?"),
+    (
+        "L2Advertisement",
+        "nodeSelectors: [{matchExpressions: [{key: two words, operator: Exists}]}]",
+        "spec.nodeSelectors[0].matchExpressions[0].key",
+        "is no key of a label",
+    ),
+    ("BFDProfile", "recieveInterval: 50", "spec.recieveInterval", "receiveInterval?"),
+    ("BFDProfile", "minimumTTL: 250", "spec.minimumTTL", "minimumTtl?"),
+    ("Service", "type: Loadbalancer", "spec.type", "is not one of ClusterIP"),
+    ("Service", "externaltrafficPolicy: Local", "spec.externaltrafficPolicy", "externalTrafficPolicy?"),
+];
+
+#[test]
+fn what_is_mistyped_is_named_and_counted() {
+    for (kind, spec, field, word) in TYPOS {
+        let version = match *kind {
+            "BGPPeer" => "metallb.io/v1beta2",
+            "Service" => "v1",
+            _ => "metallb.io/v1beta1",
+        };
+        let output = check_text(&format!(
+            "apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x, namespace: metallb-system}}\nspec: {{{spec}}}\n"
+        ));
+        let text = printed(&output);
+        let line = format!("wrong  -:4: {kind} metallb-system/x: {field}: ");
+        let told = text.lines().find(|it| it.starts_with(&line)).unwrap_or_default();
+        assert!(told.contains(word) && text.contains("; 1 wrong, "), "{spec}\n{text}");
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+#[test]
+fn what_metallb_takes_is_taken_and_yaml_is_what_kubectl_reads() {
+    let output = check_text(
+        "\u{feff}---
+{apiVersion: metallb.io/v1beta1, kind: L2Advertisement, metadata: {name: twice, namespace: metallb-system}, spec: {interfaces: [eth0, eth0]}}
+---
+{apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {name: fraction, namespace: metallb-system},
+ spec: {myASN: 64600, peerASN: 64601, peerAddress: 192.0.2.1, holdTime: 3.5s}}
+---
+{apiVersion: metallb.io/v1beta1, kind: IPAddressPoolList, items: [
+ {metadata: {name: length, namespace: metallb-system}, spec: {addresses: [198.51.100.0/028], autoAssign: no}},
+ {metadata: {name: below, namespace: metallb-system}, spec: {addresses: [203.0.113.0/28], serviceAllocation: {priority: -1}}}]}
+---
+{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}}
+",
+    );
+    let text = printed(&output);
+    assert!(text.contains("1 BGPPeer, 2 IPAddressPool, 1 L2Advertisement; 0 wrong"), "{text}");
+    assert!(text.contains("when asked"), "{text}");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn what_is_in_a_namespace_that_nobody_reads_is_noted() {
+    let of = |namespace: &str| {
+        printed(&check_text(&format!(
+            "{{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {{name: x, namespace: {namespace}}}, \
+             spec: {{addresses: [198.51.100.0/28]}}}}"
+        )))
+    };
+    assert!(of("default").contains("note   namespace default has 1 of the objects of metallb.io; "));
+    assert!(!of("metallb-system").contains("note"));
+}
+
+#[test]
+fn what_is_named_and_not_there_waits() {
+    let output = check_text(
+        "{apiVersion: metallb.io/v1beta1, kind: BGPAdvertisement, metadata: {name: x, namespace: metallb-system}, \
+         spec: {ipAddressPools: [none], peers: [nobody]}}",
+    );
+    let text = printed(&output);
+    for line in [
+        "spec.ipAddressPools[0]: there is no IPAddressPool none",
+        "spec.peers[0]: there is no BGPPeer nobody",
+    ] {
+        assert!(text.contains(&format!("waits  -:1: BGPAdvertisement metallb-system/x: {line}")), "{text}");
+    }
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn objects_come_from_standard_input_too() {
+    let output = check_text(
+        "apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: x}\nspec: {addresses: [10.0.0.1]}\n",
+    );
     assert!(
         printed(&output).contains("-:4: IPAddressPool default/x: spec.addresses[0]: \"10.0.0.1\" is neither")
     );

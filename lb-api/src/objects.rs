@@ -1,19 +1,24 @@
 //! What is written: objects as they stand in YAML, not yet judged.
 
+mod annotations;
 mod bgp;
 mod document;
+mod fields;
 mod json;
 mod kinds;
 mod rule;
 mod secret;
 mod selector;
+mod spelling;
 pub mod status;
+mod words;
 mod yaml;
 
 pub use bgp::{
     BfdProfile, BfdProfileSpec, BgpAdvertisement, BgpAdvertisementSpec, BgpPeer, BgpPeerSpec, Community,
     CommunityAlias, CommunitySpec, SecretReference,
 };
+pub use fields::{OLDER_BGP_PEER, schema_of};
 pub use kinds::{
     Conditions, Endpoint, EndpointPort, EndpointSlice, Ingress, IpAddressPool, IpAddressPoolSpec,
     L2Advertisement, L2AdvertisementSpec, LoadBalancerStatus, Metadata, Namespace, Node, NodeAddress,
@@ -25,6 +30,8 @@ pub use selector::{LabelSelector, Operator, Requirement};
 
 use crate::problem::{ObjectRef, Problem, Reason, place};
 use document::{Document, Flaw, Header, List};
+use fields::Pruned;
+use spelling::nearest;
 
 /// Namespace of an object of a namespaced kind that names none.
 const DEFAULT_NAMESPACE: &str = "default";
@@ -126,7 +133,7 @@ impl Object {
 pub fn parse(source: &str, text: &str) -> (Vec<Sourced<Object>>, Vec<Problem>) {
     let mut reader = Reader::of(source);
     for document in document::split(text) {
-        reader.document(&document);
+        reader.document(document);
     }
     reader.finish()
 }
@@ -134,7 +141,7 @@ pub fn parse(source: &str, text: &str) -> (Vec<Sourced<Object>>, Vec<Problem>) {
 /// Reads an object that came from an API server, and stands in no file.
 pub fn from_json(value: serde_json::Value) -> (Vec<Sourced<Object>>, Vec<Problem>) {
     let mut reader = Reader::of("");
-    reader.document(&Document::json(value));
+    reader.document(Document::json(value));
     reader.finish()
 }
 
@@ -149,6 +156,10 @@ struct Reader<'a> {
 /// Documents that are no object's and are named for what is wrong with them: a file of something else may hold
 /// millions.
 const MAX_UNNAMED: usize = 100;
+
+/// Types of Services.
+const SERVICE_TYPES: [&str; 4] = ["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"];
+const SERVICE_TYPES_ALLOWED: &str = "ClusterIP, NodePort, LoadBalancer, ExternalName";
 
 /// What a document turned out to be.
 #[expect(clippy::large_enum_variant, reason = "there is one at a time")]
@@ -178,33 +189,65 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn document(&mut self, document: &Document<'_>) {
+    fn document(&mut self, mut document: Document<'_>) {
         match document.read::<Header>() {
-            Ok(header) => self.headed(document, &header),
-            Err(flaw) => self.flawed(document, None, flaw),
+            Ok(header) => self.headed(&mut document, &header),
+            Err(flaw) => self.flawed(&document, None, flaw),
         }
     }
 
-    fn headed(&mut self, document: &Document<'_>, header: &Header) {
+    fn headed(&mut self, document: &mut Document<'_>, header: &Header) {
         let (Some(api_version), Some(kind)) = (&header.api_version, &header.kind) else {
             self.problem(document, header.reference(), None, Reason::NoKind);
             return;
         };
+        let pruned = document.prune(api_version, kind);
         match read(document, api_version, kind) {
             Some(Ok(Known::Object(value))) => {
+                self.pruned(document, &value.reference(), pruned);
+                self.look_at(document, &value);
                 self.objects.push(Sourced { source: self.source.to_owned(), line: document.line, value });
             }
             Some(Ok(Known::List(list))) => {
-                for item in document.items(list) {
-                    self.document(&item);
+                for item in document.items(list, item_of(api_version, kind)) {
+                    self.document(item);
                 }
             }
             Some(Ok(Known::Ignored)) => {}
             Some(Err(flaw)) => self.flawed(document, header.reference(), flaw),
             None => {
-                let reason = Reason::UnknownKind { api_version: api_version.clone(), kind: kind.clone() };
+                let (api_version, kind) = (api_version.clone(), kind.clone());
+                let reason = Reason::UnknownKind { instead: kind_meant(&kind), api_version, kind };
                 self.problem(document, header.reference(), None, reason);
             }
+        }
+    }
+
+    /// Reports the fields that were taken away.
+    fn pruned(&mut self, document: &Document<'_>, object: &ObjectRef, pruned: Pruned) {
+        for unknown in pruned.named {
+            let (field, line) = document.place(&unknown.path);
+            let (source, line) = place(self.source, line);
+            let reason = Reason::NoSuchField { instead: unknown.instead };
+            self.push(Problem { source, line, object: Some(object.clone()), field: Some(field), reason });
+        }
+        if pruned.others > 0 {
+            self.problem(document, Some(object.clone()), None, Reason::MoreFields { count: pruned.others });
+        }
+    }
+
+    /// Reports what an API server would refuse of a Service, and annotations that nobody reads.
+    fn look_at(&mut self, document: &Document<'_>, object: &Object) {
+        let Object::Service(service) = object else { return };
+        let reference = || Some(object.reference());
+        for (key, instead) in annotations::unknown(&service.metadata.annotations) {
+            let field = Some(format!("metadata.annotations[{key}]"));
+            self.problem(document, reference(), field, Reason::UnknownAnnotation { instead });
+        }
+        let kind = service.spec.r#type.as_deref().filter(|kind| !SERVICE_TYPES.contains(kind));
+        if let Some(written) = kind.filter(|kind| !kind.is_empty()) {
+            let reason = Reason::UnknownValue { written: written.to_owned(), allowed: SERVICE_TYPES_ALLOWED };
+            self.problem(document, reference(), Some("spec.type".to_owned()), reason);
         }
     }
 
@@ -229,38 +272,60 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The one table of kinds; `None` for a kind that is not in it. [`Reason::UnknownKind`] lists them.
+/// The kind of a list's items, where the list names it, as `ServiceList` does.
+fn item_of<'a>(api_version: &'a str, kind: &'a str) -> Option<(&'a str, &'a str)> {
+    let item = kind.strip_suffix("List").filter(|item| !item.is_empty())?;
+    Some((api_version, item))
+}
+
+fn is_known(api_version: &str, kind: &str) -> bool {
+    let is_of = |(version, kinds): &(&str, &[&str])| *version == api_version && kinds.contains(&kind);
+    KINDS.iter().any(is_of)
+}
+
+/// The kind that was probably meant, in the newest version that is read.
+fn kind_meant(kind: &str) -> Option<String> {
+    let kind = nearest(kind, KINDS.iter().flat_map(|(_, kinds)| kinds.iter().copied()))?;
+    let (api_version, _) = KINDS.iter().rev().find(|(_, kinds)| kinds.contains(&kind))?;
+    Some(format!("{api_version} {kind}"))
+}
+
+/// The kinds that are read. [`Reason::UnknownKind`] lists them.
+const KINDS: [(&str, &[&str]); 4] = [
+    ("v1", &["Service", "Node", "Secret", "Namespace", "ConfigMap"]),
+    ("discovery.k8s.io/v1", &["EndpointSlice"]),
+    (
+        "metallb.io/v1beta1",
+        &["IPAddressPool", "L2Advertisement", "BGPAdvertisement", "BGPPeer", "BFDProfile", "Community"],
+    ),
+    ("metallb.io/v1beta2", &["BGPPeer"]),
+];
+
+/// Reads a document of a kind; `None` for a kind that is not read.
 fn read(document: &Document<'_>, api_version: &str, kind: &str) -> Option<Result<Known, Flaw>> {
-    Some(match (api_version, kind) {
-        ("v1", "Service") => document.read().map(|service| Known::Object(Object::Service(service))),
-        ("v1", "Node") => document.read().map(|node| Known::Object(Object::Node(node))),
-        ("discovery.k8s.io/v1", "EndpointSlice") => {
-            document.read().map(|slice| Known::Object(Object::EndpointSlice(slice)))
-        }
-        ("metallb.io/v1beta1", "IPAddressPool") => {
-            document.read().map(|pool| Known::Object(Object::IpAddressPool(Box::new(pool))))
-        }
-        ("metallb.io/v1beta1", "L2Advertisement") => {
-            document.read().map(|advertisement| Known::Object(Object::L2Advertisement(advertisement)))
-        }
-        ("metallb.io/v1beta1", "BGPAdvertisement") => {
-            document.read().map(|it| Known::Object(Object::BgpAdvertisement(Box::new(it))))
-        }
-        ("metallb.io/v1beta1" | "metallb.io/v1beta2", "BGPPeer") => {
-            document.read().map(|peer| Known::Object(Object::BgpPeer(Box::new(peer))))
-        }
-        ("metallb.io/v1beta1", "BFDProfile") => {
-            document.read().map(|profile| Known::Object(Object::BfdProfile(profile)))
-        }
-        ("metallb.io/v1beta1", "Community") => {
-            document.read().map(|community| Known::Object(Object::Community(community)))
-        }
-        ("v1", "Secret") => document.read().map(|secret| Known::Object(Object::Secret(Box::new(secret)))),
-        ("v1", "List") => document.read().map(Known::List),
-        ("v1", "Namespace") => document.read().map(|it| Known::Object(Object::Namespace(it))),
-        ("v1", "ConfigMap") => Ok(Known::Ignored),
+    let is_list = item_of(api_version, kind).is_some_and(|(_, item)| is_known(api_version, item));
+    if is_list || (api_version, kind) == ("v1", "List") {
+        return Some(document.read().map(Known::List));
+    }
+    if !is_known(api_version, kind) {
+        return None;
+    }
+    let object = match kind {
+        "Service" => document.read().map(Object::Service),
+        "Node" => document.read().map(Object::Node),
+        "Secret" => document.read().map(|secret| Object::Secret(Box::new(secret))),
+        "Namespace" => document.read().map(Object::Namespace),
+        "ConfigMap" => return Some(Ok(Known::Ignored)),
+        "EndpointSlice" => document.read().map(Object::EndpointSlice),
+        "IPAddressPool" => document.read().map(|pool| Object::IpAddressPool(Box::new(pool))),
+        "L2Advertisement" => document.read().map(Object::L2Advertisement),
+        "BGPAdvertisement" => document.read().map(|it| Object::BgpAdvertisement(Box::new(it))),
+        "BGPPeer" => document.read().map(|peer| Object::BgpPeer(Box::new(peer))),
+        "BFDProfile" => document.read().map(Object::BfdProfile),
+        "Community" => document.read().map(Object::Community),
         _ => return None,
-    })
+    };
+    Some(object.map(Known::Object))
 }
 
 #[cfg(test)]

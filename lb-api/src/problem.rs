@@ -1,5 +1,6 @@
 //! What is wrong with what is written, or with what was found: by name, field and reason.
 
+mod excerpt;
 mod reason;
 
 pub use reason::Reason;
@@ -8,6 +9,8 @@ use std::fmt;
 
 use serde::Serialize;
 use serde::ser::SerializeStruct;
+
+use excerpt::named;
 
 use crate::objects::{Object, Sourced};
 
@@ -43,6 +46,8 @@ pub struct ObjectRef {
 pub enum Severity {
     /// A normal state of affairs that explains why something is not served.
     Notice,
+    /// Something that is written has no effect, though the rest of the object counts.
+    Warning,
     /// Something that is written is not done.
     Error,
 }
@@ -98,7 +103,7 @@ impl fmt::Display for Problem {
             write!(f, "{object}: ")?;
         }
         if let Some(field) = &self.field {
-            write!(f, "{field}: ")?;
+            write!(f, "{}: ", named(field))?;
         }
         // The parser's words and what is quoted from an object may hold a line break.
         let reason = self.reason.to_string();
@@ -109,8 +114,8 @@ impl fmt::Display for Problem {
 impl fmt::Display for ObjectRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.namespace {
-            Some(namespace) => write!(f, "{} {namespace}/{}", self.kind, self.name),
-            None => write!(f, "{} {}", self.kind, self.name),
+            Some(namespace) => write!(f, "{} {}/{}", named(&self.kind), named(namespace), named(&self.name)),
+            None => write!(f, "{} {}", named(&self.kind), named(&self.name)),
         }
     }
 }

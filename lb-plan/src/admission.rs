@@ -1,10 +1,9 @@
 //! Which changes of MetalLB's objects are let in: the rules of its webhooks.
 //!
-//! An agent lives with whatever is written, and leaves out what is wrong. Whoever writes an object is better told at
-//! once, so this refuses more than an agent does: an entry that is there twice, a selector that selects nothing by
-//! mistake, a change by which another object would become wrong.
+//! It refuses what an agent would leave out, and a change by which an agent would leave out another object. It warns of
+//! what may still come.
 
-mod lists;
+mod references;
 
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
@@ -14,6 +13,7 @@ use lb_api::problem::{ObjectRef, Problem, Reason, Severity};
 
 use crate::model::Model;
 use crate::speaker;
+use references::Known;
 
 /// A change that somebody asks for.
 #[derive(Clone, Debug)]
@@ -49,9 +49,11 @@ pub fn review<O: Borrow<Sourced<Object>>>(existing: &[O], change: &Change<'_>) -
     }
 }
 
-/// What is wrong with an object by itself, beyond what an agent tells of it.
-pub fn lint(object: &Sourced<Object>) -> Vec<Problem> {
-    lists::problems(object)
+/// What objects name or select that is not there: it may still come, and until then it has no effect.
+pub fn dangling<O: Borrow<Sourced<Object>>>(objects: &[O]) -> Vec<Problem> {
+    let objects: Vec<&Sourced<Object>> = objects.iter().map(O::borrow).collect();
+    let known = Known::of(&objects);
+    objects.iter().flat_map(|object| known.dangling(object)).collect()
 }
 
 /// Whether an object is right but for something that may still come.
@@ -61,6 +63,8 @@ pub fn is_waiting(reason: &Reason) -> bool {
         Reason::UnknownReference { .. }
             | Reason::UnknownCommunity { .. }
             | Reason::WellKnownCommunity { .. }
+            | Reason::NothingNamed { .. }
+            | Reason::SelectsNothing { .. }
             | Reason::SecretType { .. }
             | Reason::SecretWithout { .. }
     )
@@ -74,11 +78,13 @@ fn write(existing: &[&Sourced<Object>], object: &Sourced<Object>) -> Verdict {
     let known: BTreeSet<_> = known.iter().chain(&speaker::contested(&before)).map(told).collect();
     let mut verdict = Verdict::default();
     let (model, problems) = Model::after(&before, &after, None);
-    let problems = problems.into_iter().chain(speaker::contested(&model)).chain(lint(object));
+    let dangling = Known::of(&after).dangling(object);
+    let problems = problems.into_iter().chain(speaker::contested(&model)).chain(dangling);
     for problem in problems.filter(|problem| problem.reason != Reason::StaysAsBefore) {
         let is_own = problem.object.as_ref() == Some(&reference);
         let is_new = is_configuration(&problem) && !known.contains(&told(&problem));
-        if problem.severity() == Severity::Notice || (is_own && is_waiting(&problem.reason)) {
+        let is_warning = is_own && (is_waiting(&problem.reason) || problem.severity() < Severity::Error);
+        if is_warning || problem.severity() == Severity::Notice {
             verdict.warnings.extend((is_own || is_new).then_some(problem));
         } else if is_own || is_new {
             verdict.refusals.push(problem);

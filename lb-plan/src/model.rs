@@ -3,11 +3,14 @@
 //! This is the only place that knows both the written objects and the domain. Whatever is in a [`Model`] can
 //! be acted on; what could not be is a [`Problem`] beside it.
 
+mod address;
 mod advertisement;
 mod bgp;
 mod drain;
 mod duration;
 mod endpoints;
+mod label;
+mod lists;
 mod modeller;
 mod name;
 mod node;
@@ -87,7 +90,8 @@ impl Model {
     /// What of a model counts for the one after it.
     fn remainder(&self) -> Self {
         let (pools, bgp, drain) = (self.pools.clone(), self.bgp.clone(), self.drain.clone());
-        Self { pools, bgp, drain, addresses: self.addresses, ..Self::default() }
+        let l2_advertisements = self.l2_advertisements.clone();
+        Self { pools, bgp, drain, l2_advertisements, addresses: self.addresses, ..Self::default() }
     }
 
     /// The addresses whose ways the facts should tell: the primary address of every other node.

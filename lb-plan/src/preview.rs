@@ -50,6 +50,13 @@ pub struct ServicePreview {
     pub bgp: Vec<ByBgp>,
 }
 
+impl ServicePreview {
+    /// Whether it gets no address though it wants one.
+    pub fn is_refused(&self) -> bool {
+        self.refused.is_some() && self.addresses.is_empty()
+    }
+}
+
 /// Looks at all objects, and at what could not be read of them; `class` is the load-balancer class to serve.
 pub fn preview(objects: &[Sourced<Object>], unread: Vec<Problem>, class: Option<&str>) -> Preview {
     let mut objects = offline::completed(objects);
@@ -62,7 +69,7 @@ pub fn preview(objects: &[Sourced<Object>], unread: Vec<Problem>, class: Option<
     let (model, problems) = Model::after(&before, &objects, class);
     let mut all = unread;
     all.extend(speaker::contested(&model));
-    all.extend(problems.into_iter().chain(wishes.problems).chain(objects.iter().flat_map(admission::lint)));
+    all.extend(problems.into_iter().chain(wishes.problems).chain(admission::dangling(&objects)));
     all.retain(|problem| !offline::is_expected(problem, &objects));
     all.sort_by(|one, other| place(one).cmp(&place(other)));
     all.dedup();
@@ -103,6 +110,17 @@ impl Preview {
     /// Those problems that keep something from being done, without what only waits for something to come.
     pub fn errors(&self) -> impl Iterator<Item = &Problem> {
         self.problems.iter().filter(|problem| !is_warning(&problem.reason))
+    }
+
+    /// How many things keep something from being done: problems, and Services that get no address.
+    pub fn wrong(&self) -> usize {
+        let refused = self.services.iter().filter(|service| service.is_refused());
+        self.errors().count() + refused.count()
+    }
+
+    /// How many things wait for something that may still come.
+    pub fn waiting(&self) -> usize {
+        self.problems.len() - self.errors().count()
     }
 }
 

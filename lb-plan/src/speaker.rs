@@ -97,6 +97,10 @@ fn routers<'a>(model: &'a Model, node: &Node) -> (BTreeMap<&'a String, &'a Peer>
         if !peer.selects_node(node) {
             continue;
         }
+        if peer.is_at(node) {
+            problems.push(Problem::about(reference(name, peer), Reason::OwnAddress));
+            continue;
+        }
         match first.entry(peer.router()) {
             Entry::Vacant(free) => {
                 free.insert(name);
@@ -125,9 +129,11 @@ pub fn contested(model: &Model) -> Vec<Problem> {
 }
 
 fn taken(name: &str, peer: &Peer, by: &str) -> Problem {
-    let namespace = Some(peer.namespace.clone());
-    let object = ObjectRef { kind: "BGPPeer".to_owned(), namespace, name: name.to_owned() };
-    Problem::about(object, Reason::RouterTaken { by: by.to_owned() })
+    Problem::about(reference(name, peer), Reason::RouterTaken { by: by.to_owned() })
+}
+
+fn reference(name: &str, peer: &Peer) -> ObjectRef {
+    ObjectRef { kind: "BGPPeer".to_owned(), namespace: Some(peer.namespace.clone()), name: name.to_owned() }
 }
 
 /// This node as a speaker.

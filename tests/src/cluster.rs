@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -150,8 +149,7 @@ impl Cluster {
     /// # Errors
     /// When it is no YAML, or of a kind that is not known.
     pub fn apply(&self, text: &str) -> Result<()> {
-        for document in serde_yaml_ng::Deserializer::from_str(text) {
-            let value = Value::deserialize(document)?;
+        for value in serde_saphyr::from_multiple::<Value>(text)? {
             if !value.is_null() {
                 self.store.put(&value)?;
             }

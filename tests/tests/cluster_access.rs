@@ -14,7 +14,6 @@ use lb_agent::kube::client::{self, Role};
 use lb_agent::kube::cluster::Cluster as Watching;
 use lb_agent::kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
 use lb_agent::source;
-use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -64,8 +63,7 @@ fn grants(manifest: &str) -> Result<Vec<Grant>> {
     let path = deploy().join("manifests").join(manifest);
     let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     let mut grants = Vec::new();
-    for document in serde_yaml_ng::Deserializer::from_str(&text) {
-        let role = Value::deserialize(document)?;
+    for role in serde_saphyr::from_multiple::<Value>(&text)? {
         for rule in role["rules"].as_array().into_iter().flatten() {
             let list = |key: &str| -> Vec<String> {
                 rule[key]

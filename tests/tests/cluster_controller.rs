@@ -157,8 +157,8 @@ async fn one_of_two_leads_and_the_other_takes_over() -> Result<()> {
     first.kill()?;
     let leads = || holder().as_deref() == Some("second");
     eventually("the second leads", Duration::from_secs(30), leads).await?;
-    cluster.apply(&service("y", "", ""))?;
-    eventually("an address is given by it", SOON, || cluster.addresses("shop", "y").len() == 1).await?;
+    cluster.apply(&service("yonder", "", ""))?;
+    eventually("an address is given by it", SOON, || cluster.addresses("shop", "yonder").len() == 1).await?;
     assert_eq!(cluster.addresses("shop", "x"), ["192.0.2.0"]);
     second.kill()
 }

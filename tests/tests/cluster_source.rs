@@ -117,7 +117,7 @@ async fn what_was_accepted_stands_in_for_what_an_agent_that_starts_cannot_read()
     ensure!(pools(&second) == 1);
     let said: Vec<String> = second.problems.iter().map(ToString::to_string).collect();
     ensure!(said[0].starts_with("IPAddressPool metallb-system/a: spec.addresses: "), "{said:?}");
-    ensure!(said[1].contains("it stays in force as it was before"), "{said:?}");
+    ensure!(said[1].contains("its last-known-good configuration stays in force"), "{said:?}");
 
     ensure!(cluster.store.remove("metallb.io", "ipaddresspools", NAMESPACE, "a"));
     let mut third = changed(&mut source).await?;

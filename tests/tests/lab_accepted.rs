@@ -23,7 +23,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 /// How long a router's kernel is watched for a hole.
 const WATCHED_FOR: Duration = Duration::from_secs(4);
 /// What the agent says of an object that stays.
-const STAYS: &str = "it stays in force as it was before";
+const STAYS: &str = "its last-known-good configuration stays in force";
 
 #[test]
 fn objects_of_a_directory_that_are_wrong_when_an_agent_starts_are_as_they_were() -> Result<()> {
@@ -44,7 +44,7 @@ fn objects_of_a_directory_that_are_wrong_when_an_agent_starts_are_as_they_were()
             || scene.put_file("pool", "---\n{"),
             &[
                 "this document cannot be read",
-                "IPAddressPool metallb-system/lab: until what is wrong with it is mended",
+                "IPAddressPool metallb-system/lab: the object is invalid; its last-known-good",
             ],
         )?;
         scene.judged_wrong_stays_over_a_restart()?;
@@ -186,9 +186,9 @@ impl<'lab> Scene<'lab> {
             },
             &[
                 "IPAddressPool metallb-system/lab: spec.addresses[0]",
-                "IPAddressPool metallb-system/lab: until what is wrong with it is mended",
+                "IPAddressPool metallb-system/lab: the object is invalid; its last-known-good",
                 "BGPPeer metallb-system/lab: spec.holdTime",
-                "BGPPeer metallb-system/lab: until what is wrong with it is mended",
+                "BGPPeer metallb-system/lab: the object is invalid; its last-known-good",
             ],
         )
     }

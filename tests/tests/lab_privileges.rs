@@ -12,7 +12,6 @@ use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4};
 use fairlead_tests::objects::{metallb, yaml};
 use fairlead_tests::routers::wait;
 use fairlead_tests::upstream::Upstream;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// Sessions are up in a few seconds; a machine with other work to do takes longer.
@@ -24,8 +23,7 @@ const INTERVAL: Duration = Duration::from_millis(50);
 fn granted() -> Result<Vec<String>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/manifests/agent.yaml");
     let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    for document in serde_yaml_ng::Deserializer::from_str(&text) {
-        let object = Value::deserialize(document)?;
+    for object in serde_saphyr::from_multiple::<Value>(&text)? {
         let add = object.pointer("/spec/template/spec/containers/0/securityContext/capabilities/add");
         if let Some(Value::Array(names)) = add {
             return Ok(names.iter().filter_map(Value::as_str).map(str::to_lowercase).collect());

@@ -1,16 +1,21 @@
-//! Coverage-guided fuzzing. The targets are a workspace of their own, in `fuzz/`.
+//! Fuzzing: of parsers guided by coverage, whose targets are a workspace of their own in `fuzz/`, and of objects guided by
+//! the schemas of their kinds, which is a test of `lb-plan` that goes on for longer.
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 
 use crate::setup::{self, Part, cargo_tool};
 use crate::{process, workspace};
 
-/// All targets, in the order in which they run.
+/// All targets that coverage guides, in the order in which they run.
 const TARGETS: [&str; 3] = ["bgp_message", "bgp_differential", "bfd_session"];
+
+/// The target that schemas guide.
+const OBJECTS: &str = "objects";
 
 /// Octets of an input, at most: a message of BGP without extensions.
 const LONGEST: u32 = 4096;
@@ -19,15 +24,34 @@ const LONGEST: u32 = 4096;
 /// `fuzz/corpus`, and what it finds beside them goes to the build directory: `cargo fuzz cmin` brings home what is
 /// worth keeping.
 pub(crate) fn run(target: Option<&str>, seconds: u32) -> Result<ExitCode> {
-    setup::ensure(&[Part::CargoFuzz])?;
-    let targets: Vec<&str> = TARGETS.into_iter().filter(|&name| target.is_none_or(|it| it == name)).collect();
-    ensure!(!targets.is_empty(), "there is no such target; there are {}", TARGETS.join(", "));
+    let is_asked_for = |name: &str| target.is_none_or(|it| it == name);
+    let targets: Vec<&str> = TARGETS.into_iter().filter(|name| is_asked_for(name)).collect();
+    ensure!(
+        !targets.is_empty() || is_asked_for(OBJECTS),
+        "there is no such target; there are {OBJECTS}, {}",
+        TARGETS.join(", ")
+    );
+    if is_asked_for(OBJECTS) {
+        process::run(&mut objects(seconds))?;
+    }
+    if !targets.is_empty() {
+        setup::ensure(&[Part::CargoFuzz])?;
+    }
     for name in targets {
         let found = workspace::root().join("fuzz/target/corpus").join(name);
         fs::create_dir_all(&found).with_context(|| format!("cannot make {}", found.display()))?;
         process::run(&mut fuzzer(name, &found, seconds)?)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Each run has another seed, which a failure names.
+fn objects(seconds: u32) -> Command {
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let mut test = process::cargo();
+    test.args(["test", "--release", "--package", "lb-plan", "--test", "agreement", "--", "--nocapture"]);
+    test.env("FAIRLEAD_FUZZ_SECONDS", seconds.to_string()).env("FAIRLEAD_FUZZ_SEED", seed.to_string());
+    test
 }
 
 fn fuzzer(target: &str, found: &Path, seconds: u32) -> Result<Command> {

@@ -2,10 +2,9 @@
 
 use lb_api::objects::{
     BfdProfileSpec, BgpAdvertisementSpec, BgpPeerSpec, CommunitySpec, IpAddressPoolSpec, L2AdvertisementSpec,
-    status,
+    OLDER_BGP_PEER, schema_of, status,
 };
-use schemars::generate::SchemaSettings;
-use schemars::{JsonSchema, Schema};
+use schemars::Schema;
 use serde_json::Value;
 
 /// Group of the kinds that MetalLB has.
@@ -222,29 +221,6 @@ pub const KINDS: &[Kind] = &[
             Column::text("BFD", ".status.bfdStatus"),
         ],
     },
-];
-
-/// The schema of a type, in one piece: a server takes no references.
-fn schema_of<T: JsonSchema>() -> Schema {
-    let mut settings = SchemaSettings::draft2020_12();
-    settings.inline_subschemas = true;
-    settings.into_generator().into_root_schema_for::<T>()
-}
-
-/// Fields of a BGPPeer of `v1beta1`: those that `v1beta2` has from it.
-const OLDER_BGP_PEER: [&str; 12] = [
-    "myASN",
-    "peerASN",
-    "peerAddress",
-    "sourceAddress",
-    "peerPort",
-    "holdTime",
-    "keepaliveTime",
-    "routerID",
-    "nodeSelectors",
-    "password",
-    "bfdProfile",
-    "ebgpMultiHop",
 ];
 
 /// The spec of a BGPPeer of `v1beta1`.

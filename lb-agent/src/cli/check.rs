@@ -29,7 +29,7 @@ pub struct CheckArgs {
     /// Cluster to look at; without it, that of KUBECONFIG or of this pod.
     #[arg(long, value_name = "FILE", requires = "from_cluster")]
     kubeconfig: Option<PathBuf>,
-    /// Namespace of MetalLB's objects in that cluster.
+    /// Namespace in which objects of metallb.io count.
     #[arg(long, env = "FAIRLEAD_NAMESPACE", default_value = "metallb-system", value_name = "NAME")]
     namespace: String,
     /// Look at Services of this load-balancer class; without it, at those that name none.
@@ -78,7 +78,9 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode, CheckError> {
     let mut preview = preview::preview(&input.objects, input.problems, args.lb_class.as_deref());
     preview.problems.iter_mut().for_each(|problem| at_field(problem, &input.objects, &input.texts));
     let text = match args.output {
-        Output::Table => screen::render(&preview, &input.objects),
+        Output::Table => {
+            screen::elsewhere(&input.objects, &args.namespace) + &screen::render(&preview, &input.objects)
+        }
         Output::Json => format!("{:#}\n", screen::json(&preview)),
     };
     std::io::stdout().write_all(text.as_bytes())?;
@@ -119,8 +121,5 @@ fn code(is_right: bool) -> ExitCode {
 }
 
 fn is_right(preview: &Preview, strict: bool) -> bool {
-    let refused =
-        preview.services.iter().any(|service| service.refused.is_some() && service.addresses.is_empty());
-    let problems = if strict { preview.problems.len() } else { preview.errors().count() };
-    problems == 0 && !refused
+    preview.wrong() == 0 && (!strict || preview.waiting() == 0)
 }

@@ -29,9 +29,12 @@ pub struct DoctorArgs {
 /// Why this machine is not fit, or the program not loadable.
 #[derive(Debug, thiserror::Error)]
 pub enum DoctorError {
-    /// Not fit.
+    /// The binary has no program.
     #[error(transparent)]
-    Unfit(#[from] Unfit),
+    NoProgram(Unfit),
+    /// Not fit, for reasons that have been listed.
+    #[error("this machine is not fit for `fairlead agent`: see the {0} lines that begin with \"unfit\"")]
+    Unfit(usize),
     /// The kernel refuses the program.
     #[error(transparent)]
     Attach(#[from] AttachError),
@@ -46,23 +49,38 @@ const FEW_SLOTS: u32 = 4096;
 /// Checks the machine and shows the program.
 ///
 /// # Errors
-/// The first thing that is wrong.
+/// When anything is wrong; all that is wrong is listed before.
 pub fn run(args: &DoctorArgs) -> Result<(), DoctorError> {
-    preflight::object()?;
+    if args.object {
+        return object();
+    }
+    let mut unfit: Vec<String> = preflight::all(&args.interfaces, &Pins::below(&args.pins.bpffs))
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    // What cannot be loaded anyway is not tried: the reason would be told twice.
+    if preflight::object().is_ok() && preflight::capabilities().is_ok() {
+        unfit.extend(show_object().err().map(|error| error.to_string()));
+    }
+    args.interfaces.iter().for_each(|name| show_uplink(name));
+    unfit.iter().for_each(|reason| println!("unfit  {reason}"));
+    if unfit.is_empty() {
+        println!("fit for `fairlead agent`");
+        Ok(())
+    } else {
+        Err(DoctorError::Unfit(unfit.len()))
+    }
+}
+
+/// Shows the program alone.
+fn object() -> Result<(), DoctorError> {
+    preflight::object().map_err(DoctorError::NoProgram)?;
     println!("XDP object: {} bytes", OBJECT.len());
-    if args.object && preflight::capabilities().is_err() {
+    if preflight::capabilities().is_err() {
         println!("not loaded for a closer look: that takes CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON");
         return Ok(());
     }
-    if !args.object {
-        preflight::check(&args.interfaces, &Pins::below(&args.pins.bpffs))?;
-    }
-    show_object()?;
-    if !args.object {
-        args.interfaces.iter().for_each(|name| show_uplink(name));
-        println!("fit for `fairlead agent`");
-    }
-    Ok(())
+    show_object()
 }
 
 /// What makes a difference to how the program would run on an uplink.
@@ -81,6 +99,7 @@ fn show_uplink(name: &str) {
     }
 }
 
+/// Loads the program and shows what it is made of.
 fn show_object() -> Result<(), DoctorError> {
     let prepared = ask::prepare(AskKernel::Auto);
     println!("asks the kernel for connections: {}", prepared.questions);

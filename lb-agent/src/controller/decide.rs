@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn addresses_of_nodes_and_of_peers_that_cannot_be_used_yet_are_not_given() {
         let mut snapshot = snapshot(&[("a", 1, ""), ("b", 1, "")]);
-        let machines = "{apiVersion: v1, kind: Node, metadata: {name: n}, status: {addresses: [{type: InternalIP, address: \
+        let machines = "{apiVersion: v1, kind: Node, metadata: {name: n1}, status: {addresses: [{type: InternalIP, address: \
                         10.0.0.0}]}}\n---\n{apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {name: tor, \
                         namespace: lb}, spec: {myASN: 1, peerASN: 2, peerAddress: 10.0.0.1, bfdProfile: later}}";
         snapshot.objects.extend(objects::parse("test", machines).0.into_iter().map(Arc::new));

@@ -26,8 +26,6 @@ use crate::watchdog::Heart;
 const DEBOUNCE: Duration = Duration::from_millis(500);
 /// When what found no room is offered again.
 const OFFER_AGAIN: Duration = Duration::from_secs(10);
-/// Of Secrets, which the controller does not read, agents say what is wrong.
-const NOT_SEEN: &str = "spec.passwordSecret";
 
 /// Says what is wrong.
 pub(super) struct Inspector {
@@ -85,7 +83,8 @@ impl Inspector {
         self.before = model;
         let mut all = snapshot.problems.clone();
         all.extend(problems);
-        all.retain(|problem| problem.field.as_deref() != Some(NOT_SEEN));
+        // Secrets are not the controller's to read: agents say what is wrong with them.
+        all.retain(|problem| !matches!(problem.reason, Reason::UnknownReference { kind: "Secret", .. }));
         let Faults { pools, others } = Faults::of(all.iter());
         let mut wanted = Wanted::default();
         wanted.configuration(Configuration::Controller, &pools, &others);

@@ -19,7 +19,7 @@ pub enum Unfit {
     /// The process may not do what it has to.
     #[error("missing capability {missing}: run as root, or grant CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")]
     Capability {
-        /// The first that is missing.
+        /// That which is missing.
         missing: Capability,
     },
     /// There is no such interface.
@@ -52,15 +52,20 @@ pub enum Unfit {
 /// # Errors
 /// The first thing that is missing.
 pub fn check(interfaces: &[String], pins: &Pins) -> Result<(), Unfit> {
-    object()?;
-    capabilities()?;
-    kernel()?;
-    for name in interfaces {
-        if if_nametoindex(name.as_str()).is_err() {
-            return Err(Unfit::NoInterface { name: name.clone() });
-        }
+    all(interfaces, pins).into_iter().next().map_or(Ok(()), Err)
+}
+
+/// All that is missing.
+pub fn all(interfaces: &[String], pins: &Pins) -> Vec<Unfit> {
+    let mut missing: Vec<Unfit> = object().err().into_iter().collect();
+    missing.extend(missing_capabilities());
+    missing.extend(kernel().err());
+    let unknown = interfaces.iter().filter(|name| if_nametoindex(name.as_str()).is_err());
+    missing.extend(unknown.map(|name| Unfit::NoInterface { name: name.clone() }));
+    if !pins.is_mounted() {
+        missing.push(Unfit::NoBpffs { path: pins.bpffs().to_path_buf() });
     }
-    if pins.is_mounted() { Ok(()) } else { Err(Unfit::NoBpffs { path: pins.bpffs().to_path_buf() }) }
+    missing
 }
 
 /// Whether the binary has its program.
@@ -76,19 +81,19 @@ pub fn object() -> Result<(), Unfit> {
 /// # Errors
 /// [`Unfit::Capability`].
 pub fn capabilities() -> Result<(), Unfit> {
+    missing_capabilities().next().map_or(Ok(()), Err)
+}
+
+fn missing_capabilities() -> impl Iterator<Item = Unfit> {
     let has = |capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
-    // CAP_SYS_ADMIN contains CAP_BPF, for kernels and runtimes from before it was split off.
-    if !has(Capability::CAP_BPF) && !has(Capability::CAP_SYS_ADMIN) {
-        return Err(Unfit::Capability { missing: Capability::CAP_BPF });
-    }
-    if !has(Capability::CAP_NET_ADMIN) {
-        return Err(Unfit::Capability { missing: Capability::CAP_NET_ADMIN });
-    }
-    // Without it the verifier allows no arithmetic with pointers of which it does not know the size.
-    if !has(Capability::CAP_PERFMON) && !has(Capability::CAP_SYS_ADMIN) {
-        return Err(Unfit::Capability { missing: Capability::CAP_PERFMON });
-    }
-    Ok(())
+    // CAP_SYS_ADMIN contains CAP_BPF and CAP_PERFMON, for kernels and runtimes from before they were split off. Without
+    // the latter the verifier allows no arithmetic with pointers of which it does not know the size.
+    let is_missing = move |capability: &Capability| {
+        let by_another = *capability != Capability::CAP_NET_ADMIN && has(Capability::CAP_SYS_ADMIN);
+        !has(*capability) && !by_another
+    };
+    let needed = [Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_PERFMON];
+    needed.into_iter().filter(is_missing).map(|missing| Unfit::Capability { missing })
 }
 
 /// Whether the kernel has what the program needs.

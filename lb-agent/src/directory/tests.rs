@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
 use super::*;
+use lb_api::problem::Severity;
 
 /// Whatever is to happen has happened by then.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -394,4 +395,19 @@ fn what_is_no_directory_is_refused_at_the_start() {
         let error = Directory::watch(&place.path().join(name)).unwrap_err().to_string();
         assert!(error.contains(reason) && error.contains("--source"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn an_unknown_field_is_reported_and_the_object_counts() {
+    let mut scene = Scene::of(&["a"]).await;
+    let text = "{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: pool}, \
+                spec: {addresses: [192.0.2.0/24], autoassign: false}}";
+    put(&scene.place.path().join("objects"), "pool.yaml", text);
+    let snapshot = scene.until(|snapshot| names(snapshot) == ["a", "pool"]).await;
+    let told = words(&snapshot);
+    assert!(
+        told.contains("pool.yaml:1: IPAddressPool default/pool: spec.autoassign: unknown field"),
+        "{told}"
+    );
+    assert!(snapshot.problems.iter().all(|problem| problem.severity() == Severity::Warning), "{told}");
 }

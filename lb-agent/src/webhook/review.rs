@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 
 use lb_api::objects::{self, Object, Sourced};
-use lb_api::problem::{ObjectRef, Problem};
+use lb_api::problem::{ObjectRef, Problem, Reason, Severity};
 use lb_plan::admission::{self, Change, Verdict};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -23,6 +23,12 @@ struct Request {
     object: Value,
 }
 
+impl Request {
+    fn reference(&self) -> ObjectRef {
+        ObjectRef { kind: self.kind.kind.clone(), namespace: self.namespace.clone(), name: self.name.clone() }
+    }
+}
+
 #[derive(Debug, Deserialize)]
 struct Kind {
     kind: String,
@@ -31,10 +37,17 @@ struct Kind {
 /// The status code of a refusal: the object cannot be as it is.
 const UNPROCESSABLE: u16 = 422;
 
-/// Answers an AdmissionReview by what is there; `None` for what is none.
-pub(super) fn answer<O: Borrow<Sourced<Object>>>(review: &Value, existing: &[O]) -> Option<Value> {
+/// Answers an AdmissionReview by what is there in the namespace that counts; `None` for what is none.
+pub(super) fn answer<O: Borrow<Sourced<Object>>>(
+    review: &Value,
+    existing: &[O],
+    namespace: &str,
+) -> Option<Value> {
     let request = Request::deserialize(review.get("request")?).ok()?;
-    let verdict = judge(&request, existing);
+    let is_elsewhere = request.namespace.as_deref().is_some_and(|of| of != namespace);
+    let mut verdict = if is_elsewhere { elsewhere(&request, namespace) } else { judge(&request, existing) };
+    // Secrets are the agents' to read, so nobody knows here whether one is there.
+    verdict.warnings.retain(|problem| !is_of_secret(&problem.reason));
     let mut response = json!({"uid": request.uid, "allowed": verdict.is_admitted()});
     if !verdict.is_admitted() {
         let message = words(&verdict.refusals).join("; ");
@@ -52,17 +65,25 @@ fn words(problems: &[Problem]) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
 
+/// Of an object of another namespace, which counts for nothing here. It is no reason to refuse it: another load balancer
+/// may read that namespace.
+fn elsewhere(request: &Request, namespace: &str) -> Verdict {
+    let mut verdict = Verdict::default();
+    if matches!(request.operation.as_str(), "CREATE" | "UPDATE") {
+        let reason = Reason::OtherNamespace { read: namespace.to_owned() };
+        verdict.warnings.push(Problem::about(request.reference(), reason));
+    }
+    verdict
+}
+
+fn is_of_secret(reason: &Reason) -> bool {
+    matches!(reason, Reason::UnknownReference { kind: "Secret", .. })
+}
+
 fn judge<O: Borrow<Sourced<Object>>>(request: &Request, existing: &[O]) -> Verdict {
     match request.operation.as_str() {
         "CREATE" | "UPDATE" => written(&request.object, existing),
-        "DELETE" => {
-            let gone = ObjectRef {
-                kind: request.kind.kind.clone(),
-                namespace: request.namespace.clone(),
-                name: request.name.clone(),
-            };
-            admission::review(existing, &Change::Delete(&gone))
-        }
+        "DELETE" => admission::review(existing, &Change::Delete(&request.reference())),
         // To connect to something changes nothing.
         _ => Verdict::default(),
     }
@@ -74,13 +95,16 @@ fn written<O: Borrow<Sourced<Object>>>(object: &Value, existing: &[O]) -> Verdic
         return Verdict::default();
     }
     let (read, problems) = objects::from_json(object.clone());
-    if !problems.is_empty() {
-        return Verdict { refusals: problems, warnings: Vec::new() };
-    }
-    match read.first() {
+    // The server has removed the fields that its definition of the kind does not have, or has refused them. What is left
+    // and unknown here is of another version's definition: to refuse it would stop who goes from one to the other.
+    let (warnings, refusals): (Vec<_>, _) =
+        problems.into_iter().partition(|problem| problem.severity() < Severity::Error);
+    let mut verdict = match read.first().filter(|_| refusals.is_empty()) {
         Some(object) => admission::review(existing, &Change::Write(object)),
-        None => Verdict::default(),
-    }
+        None => Verdict { refusals, warnings: Vec::new() },
+    };
+    verdict.warnings.splice(..0, warnings);
+    verdict
 }
 
 #[cfg(test)]
@@ -110,7 +134,7 @@ mod tests {
     }
 
     fn respond(operation: &str, object: &Value) -> Value {
-        answer(&review(operation, object), &there()).unwrap()["response"].clone()
+        answer(&review(operation, object), &there(), "lb").unwrap()["response"].clone()
     }
 
     #[test]
@@ -146,6 +170,46 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_that_a_controller_cannot_see_is_no_reason_to_warn() {
+        let peer = json!({"apiVersion": "metallb.io/v1beta2", "kind": "BGPPeer",
+                          "metadata": {"name": "new", "namespace": "lb"},
+                          "spec": {"myASN": 1, "peerASN": 2, "peerAddress": "10.0.0.2", "passwordSecret": {"name": "s"}}});
+        assert_eq!(respond("CREATE", &peer), json!({"uid": "u", "allowed": true}));
+    }
+
+    #[test]
+    fn what_is_of_another_namespace_is_taken_with_a_warning_that_names_ours() {
+        let asked = |operation: &str| {
+            let mut review = review(operation, &pool("b", "not looked at"));
+            review["request"]["namespace"] = "default".into();
+            answer(&review, &there(), "lb").unwrap()["response"].clone()
+        };
+        for operation in ["CREATE", "UPDATE"] {
+            let response = asked(operation);
+            assert_eq!(response["allowed"], true);
+            let warning = response["warnings"][0].as_str().unwrap();
+            assert!(
+                warning.starts_with("IPAddressPool default/b: ") && warning.contains("namespace lb "),
+                "{warning}"
+            );
+        }
+        assert_eq!(asked("DELETE"), json!({"uid": "u", "allowed": true}));
+    }
+
+    #[test]
+    fn a_field_that_only_the_server_knows_is_taken_with_a_warning() {
+        let mut newer = pool("b", "10.0.1.0/24");
+        newer["spec"]["autoassign"] = true.into();
+        let response = respond("CREATE", &newer);
+        assert_eq!(response["allowed"], true);
+        let warning = response["warnings"][0].as_str().unwrap();
+        assert!(
+            warning.contains("spec.autoassign: unknown field") && warning.contains("autoAssign?"),
+            "{warning}"
+        );
+    }
+
+    #[test]
     fn a_profile_in_use_stays_and_what_is_going_goes() {
         let profile = json!({"kind": "BFDProfile", "metadata": {"name": "fast"}});
         assert_eq!(respond("DELETE", &profile)["allowed"], false);
@@ -159,7 +223,7 @@ mod tests {
     #[test]
     fn what_is_no_review_has_no_answer() {
         for review in [json!({}), json!([]), json!({"request": {}}), json!({"request": {"uid": 5}})] {
-            assert_eq!(answer::<Sourced<Object>>(&review, &[]), None);
+            assert_eq!(answer::<Sourced<Object>>(&review, &[], "lb"), None);
         }
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct Server {
     pub(super) port: u16,
     pub(super) limits: Limits,
     pub(super) cluster: Cluster,
+    /// Namespace in which objects count.
+    pub(super) namespace: String,
     /// What it shows itself by; `None` until there is something.
     pub(super) identity: watch::Receiver<Option<Arc<ServerConfig>>>,
 }
@@ -48,6 +50,7 @@ pub(super) struct Server {
 /// What the answers are made from.
 struct Reviewer {
     cluster: Cluster,
+    namespace: String,
     /// Parsed JSON takes many times its bytes, and time: so one long body is parsed at once, and beside it two small
     /// ones, which do not wait for it.
     long: Arc<Semaphore>,
@@ -70,7 +73,7 @@ impl Server {
             }
         };
         let [long, small] = [1, 2].map(|at_once| Arc::new(Semaphore::new(at_once)));
-        let reviewer = Reviewer { cluster: self.cluster, long, small };
+        let reviewer = Reviewer { cluster: self.cluster, namespace: self.namespace, long, small };
         let mut router = Router::new().route(CONVERSION, post(convert));
         for path in REVIEWS {
             router = router.route(path, post(validate));
@@ -110,9 +113,11 @@ async fn validate(
     let Some(there) = reviewer.cluster.read() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "not all objects have been listed yet").into_response();
     };
+    let namespace = reviewer.namespace.clone();
     let answer = move |asked: Value| {
         let Snapshot { objects, .. } = &there;
-        review::answer(&asked, objects).ok_or((StatusCode::BAD_REQUEST, "this is no AdmissionReview"))
+        review::answer(&asked, objects, &namespace)
+            .ok_or((StatusCode::BAD_REQUEST, "this is no AdmissionReview"))
     };
     reviewer.respond(&slot, request.into_body(), answer).await
 }

@@ -1,7 +1,6 @@
 //! The kinds that say what is announced by BGP, and to whom: slim, as all that is read here.
 
 use schemars::JsonSchema;
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::json::reveal;
@@ -107,10 +106,6 @@ pub struct BgpPeerSpec {
     /// Of no effect; taken, as older objects have it.
     #[serde(default, rename = "disableMP", deserialize_with = "null_default")]
     pub disable_mp: bool,
-    /// No field, though guides have it.
-    #[serde(skip_serializing)]
-    #[schemars(skip)]
-    pub graceful_restart: Option<IgnoredAny>,
 }
 
 /// Which Secret.

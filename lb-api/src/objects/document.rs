@@ -1,11 +1,15 @@
 //! One YAML document of a text, or one item of a `List` in it.
 
+use std::fmt::Write;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_path_to_error::{Path, Segment};
 
+use super::fields::{self, Pruned, Step};
 use super::kinds::null_default;
-use super::yaml;
+use super::{words, yaml};
 use crate::problem::ObjectRef;
 
 /// A document that has been parsed, or why it cannot be.
@@ -41,8 +45,10 @@ pub(super) struct Header {
 
 #[derive(Default, Deserialize)]
 struct HeaderMetadata {
-    name: Option<String>,
-    namespace: Option<String>,
+    #[serde(default)]
+    name: Value,
+    #[serde(default)]
+    namespace: Value,
 }
 
 /// `kind: List`.
@@ -57,8 +63,8 @@ impl Header {
     pub(super) fn reference(&self) -> Option<ObjectRef> {
         Some(ObjectRef {
             kind: self.kind.clone()?,
-            namespace: self.metadata.namespace.clone(),
-            name: self.metadata.name.clone().unwrap_or_default(),
+            namespace: self.metadata.namespace.as_str().map(str::to_owned),
+            name: self.metadata.name.as_str().unwrap_or_default().to_owned(),
         })
     }
 }
@@ -69,21 +75,50 @@ impl Document<'_> {
         let value = self.body.as_ref().map_err(|invalid| Flaw {
             line: invalid.line.map(|line| self.line + line.saturating_sub(1)),
             field: None,
-            words: words(&invalid.words, ""),
+            words: words::plain(&invalid.words, ""),
         })?;
         serde_path_to_error::deserialize(value).map_err(|error| self.flaw(&error))
     }
 
-    /// The items of a `List` as documents.
-    pub(super) fn items(&self, list: List) -> impl Iterator<Item = Document<'static>> {
+    /// Takes the fields away that its kind does not have.
+    pub(super) fn prune(&mut self, api_version: &str, kind: &str) -> Pruned {
+        let is_written = self.line > 0;
+        match &mut self.body {
+            Ok(value) => fields::prune(api_version, kind, is_written, value),
+            Err(_) => Pruned::default(),
+        }
+    }
+
+    /// The items of a list as documents. Those of one that names their `kind` need not name it themselves.
+    pub(super) fn items(
+        &self,
+        list: List,
+        kind: Option<(&str, &str)>,
+    ) -> impl Iterator<Item = Document<'static>> {
         let line = self.line;
         let prefix = if self.path.is_empty() { String::new() } else { format!("{}.", self.path) };
-        list.items.into_iter().enumerate().map(move |(i, value)| Document {
-            line,
-            text: None,
-            path: format!("{prefix}items[{i}]"),
-            body: Ok(value),
+        list.items.into_iter().enumerate().map(move |(i, mut value)| {
+            if let (Some((api_version, kind)), Value::Object(fields)) = (kind, &mut value) {
+                fields.entry("apiVersion").or_insert_with(|| api_version.into());
+                fields.entry("kind").or_insert_with(|| kind.into());
+            }
+            Document { line, text: None, path: format!("{prefix}items[{i}]"), body: Ok(value) }
         })
+    }
+
+    /// A field as a problem names it, and its line in the text.
+    pub(super) fn place(&self, path: &[Step]) -> (String, usize) {
+        let mut field = self.path.clone();
+        for step in path {
+            match step {
+                Step::Field(name) if field.is_empty() => field.push_str(name),
+                // Writing to a String does not fail.
+                Step::Field(name) => drop(write!(field, ".{name}")),
+                Step::Item(i) => drop(write!(field, "[{i}]")),
+            }
+        }
+        let line = self.text.and_then(|text| yaml::line_of(text, path));
+        (field, line.map_or(self.line, |line| self.line + line.saturating_sub(1)))
     }
 
     fn flaw(&self, error: &serde_path_to_error::Error<serde_json::Error>) -> Flaw {
@@ -94,10 +129,20 @@ impl Document<'_> {
             ("", path) => Some(path.to_owned()),
             (prefix, path) => Some(format!("{prefix}.{path}")),
         };
-        let line = self.text.and_then(|text| yaml::line_of(text, error.path()));
+        let line = self.text.and_then(|text| yaml::line_of(text, &steps(error.path())));
         let line = line.map(|line| self.line + line.saturating_sub(1));
-        Flaw { line, field, words: words(&error.inner().to_string(), &path) }
+        Flaw { line, field, words: words::plain(&error.inner().to_string(), &path) }
     }
+}
+
+/// The steps of a path that a parser has tracked.
+fn steps(path: &Path) -> Vec<Step> {
+    let step = |segment: &Segment| match segment {
+        Segment::Seq { index } => Some(Step::Item(*index)),
+        Segment::Map { key } => Some(Step::Field(key.clone())),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    };
+    path.iter().map_while(step).collect()
 }
 
 /// Path of the document as a whole.
@@ -105,19 +150,15 @@ const NO_PATH: &str = ".";
 /// Path of something that the parser could not make out.
 const UNKNOWN_PATH: &str = "?";
 
-/// The parser's words without the path and the line, which a problem tells itself; the parser counts lines
-/// from the start of the document, which would mislead.
-fn words(message: &str, path: &str) -> String {
-    let message = message.strip_prefix(path).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(message);
-    message.split(" at line ").next().unwrap_or(message).to_owned()
-}
-
 /// Cuts a text at the lines that separate documents, before anything is parsed, so that a broken document
 /// costs only itself. Documents without content are left out.
 ///
 /// A separator at the start of a line ends a document wherever it stands (YAML 1.2 section 9.1.2), so no
 /// knowledge of the document's structure is needed.
+///
+/// A byte order mark is no content (YAML 1.2 section 5.2).
 pub(super) fn split(text: &str) -> impl Iterator<Item = Document<'_>> {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let mut documents = Vec::new();
     let (mut start, mut line, mut at) = (0, 1, 0);
     for (number, row) in (1..).zip(text.split_inclusive('\n')) {
@@ -132,6 +173,7 @@ pub(super) fn split(text: &str) -> impl Iterator<Item = Document<'_>> {
     documents.into_iter().filter(|(_, text)| has_content(text)).map(|(line, text)| Document::of(line, text))
 }
 
+const BYTE_ORDER_MARK: char = '\u{feff}';
 const SEPARATOR_LENGTH: usize = 3;
 
 fn is_separator(row: &str) -> bool {

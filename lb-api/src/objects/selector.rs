@@ -1,6 +1,7 @@
 //! Label selectors.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,31 @@ impl LabelSelector {
     }
 }
 
+impl fmt::Display for LabelSelector {
+    /// As `kubectl get --selector` takes it: `app=web,tier in (a,b),!draft`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.match_labels.is_empty() && self.match_expressions.is_empty() {
+            return f.write_str("the selector of everything");
+        }
+        let mut comma = "";
+        for (key, value) in &self.match_labels {
+            write!(f, "{comma}{key}={value}")?;
+            comma = ",";
+        }
+        for Requirement { key, operator, values } in &self.match_expressions {
+            let values = values.join(",");
+            match operator {
+                Operator::In => write!(f, "{comma}{key} in ({values})")?,
+                Operator::NotIn => write!(f, "{comma}{key} notin ({values})")?,
+                Operator::Exists => write!(f, "{comma}{key}")?,
+                Operator::DoesNotExist => write!(f, "{comma}!{key}")?,
+            }
+            comma = ",";
+        }
+        Ok(())
+    }
+}
+
 impl Requirement {
     fn holds(&self, labels: &BTreeMap<String, String>) -> bool {
         let value = labels.get(&self.key);
@@ -79,6 +105,16 @@ mod tests {
     fn an_empty_selector_selects_everything() {
         assert!(selects("{}", &[]));
         assert!(selects("{matchLabels: null}", &[("a", "b")]));
+    }
+
+    #[test]
+    fn it_is_written_as_for_kubectl() {
+        let selector: LabelSelector = serde_saphyr::from_str(
+            "{matchLabels: {a: b, c: d}, matchExpressions: [{key: e, operator: In, values: [f, g]}, \
+             {key: h, operator: NotIn, values: [i]}, {key: j, operator: Exists}, {key: k, operator: DoesNotExist}]}",
+        )
+        .unwrap();
+        assert_eq!(selector.to_string(), "a=b,c=d,e in (f,g),h notin (i),j,!k");
     }
 
     #[test]

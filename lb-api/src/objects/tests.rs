@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::problem::Severity;
 
 /// Reads a text that has no problems.
 fn read(text: &str) -> Vec<Sourced<Object>> {
@@ -29,7 +30,7 @@ fn a_service_is_read_with_what_matters() {
         "
 apiVersion: v1
 kind: Service
-metadata: {name: web, namespace: shop, labels: {app: web}, annotations: {x: y}, uid: not-looked-at}
+metadata: {name: web, namespace: shop, labels: {app: web}, annotations: {x: z}, uid: not-looked-at}
 spec:
   type: LoadBalancer
   ports: [{name: http, protocol: TCP, port: 80, targetPort: 8080, nodePort: 30080}]
@@ -63,7 +64,7 @@ fn the_other_kinds_are_read() {
  endpoints: [{addresses: [10.0.0.1], nodeName: a, conditions: {ready: false, serving: true}}, {addresses: null}],
  ports: [{name: http, port: 8080}]}
 ---
-{apiVersion: v1, kind: Node, metadata: {name: n}, status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}}
+{apiVersion: v1, kind: Node, metadata: {name: m}, status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}}
 ---
 {apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: p},
  spec: {addresses: [192.0.2.0/24], autoAssign: false, avoidBuggyIPs: true}}
@@ -164,14 +165,18 @@ fn items_of_a_list_are_read_each_for_itself() {
 
 #[test]
 fn an_unknown_kind_is_told_what_is_read() {
-    for (api_version, kind) in
-        [("apps/v1", "Deployment"), ("metallb.io/v1alpha1", "IPAddressPool"), ("v2", "Node")]
-    {
+    for (api_version, kind, told) in [
+        ("apps/v1", "Deployment", "EndpointSlice"),
+        ("metallb.io/v1alpha1", "IPAddressPool", "; did you mean metallb.io/v1beta1 IPAddressPool?"),
+        ("metallb.io/v1beta1", "AddressPool", "; did you mean metallb.io/v1beta1 IPAddressPool?"),
+        ("metallb.io/v1beta1", "BgpPeers", "; did you mean metallb.io/v1beta2 BGPPeer?"),
+        ("v2", "Node", "; did you mean v1 Node?"),
+    ] {
         let words = problem(&format!("{{apiVersion: {api_version}, kind: {kind}, metadata: {{name: x}}}}"));
         assert!(words.contains(&format!("unknown kind {api_version} {kind}")), "{words}");
-        assert!(words.contains("EndpointSlice"), "{words}");
+        assert!(words.contains(told), "{words}");
     }
-    assert!(problem("{kind: Node}").contains("no apiVersion"));
+    assert!(problem("{kind: Node}").contains("apiVersion or kind is missing"));
     assert!(problem("just words").contains("cannot be read"));
 }
 
@@ -231,9 +236,149 @@ kind: Service
 metadata:
   name: a
   labels: &labels {app: web}
-  annotations: {<<: *labels, x: y}
+  annotations: {<<: *labels, x: z}
 ";
     let objects = read(merged);
     let annotations = &objects[0].value.metadata().annotations;
     assert_eq!(annotations.len(), 2, "{annotations:?}");
+}
+
+#[test]
+fn a_byte_order_mark_is_no_content() {
+    let text = format!("\u{feff}---\n{NODE_A}\n---\n{}", NODE_A.replace("name: a", "name: b"));
+    assert_eq!(names_and_lines(&text), [("a".into(), 2), ("b".into(), 4)]);
+    assert_eq!(read("\u{feff}"), []);
+}
+
+#[test]
+fn merge_keys_are_read_in_a_list_of_a_whole_cluster() {
+    let text = "
+apiVersion: v1
+kind: List
+items:
+- apiVersion: v1
+  kind: Service
+  metadata: {name: a}
+  spec: &spec {type: LoadBalancer, ports: [{port: 80}]}
+- apiVersion: v1
+  kind: Service
+  metadata: {name: b}
+  spec: {<<: *spec, externalTrafficPolicy: Local}
+";
+    let objects = read(text);
+    let Object::Service(b) = &objects[1].value else { panic!() };
+    assert_eq!((b.spec.r#type.as_deref(), b.spec.ports.len()), (Some("LoadBalancer"), 1));
+    assert_eq!(b.spec.external_traffic_policy.as_deref(), Some("Local"));
+}
+
+#[test]
+fn the_list_of_a_kind_is_read_as_a_list() {
+    let text = "
+{apiVersion: metallb.io/v1beta1, kind: IPAddressPoolList, metadata: {resourceVersion: '7'}, items: [
+ {apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: p}, spec: {addresses: [198.51.100.0/24]}}]}
+---
+{apiVersion: v1, kind: ServiceList, items: [{metadata: {name: a}, spec: {type: LoadBalancer, ports: [{port: 80}]}}]}
+---
+{apiVersion: v1, kind: ConfigMapList, items: [{metadata: {name: a}}]}
+";
+    let kinds: Vec<_> = read(text).iter().map(|object| object.value.kind()).collect();
+    assert_eq!(kinds, ["IPAddressPool", "Service"]);
+    let words = problem("{apiVersion: apps/v1, kind: DeploymentList, items: []}");
+    assert!(words.contains("unknown kind apps/v1 DeploymentList"), "{words}");
+}
+
+#[test]
+fn yaml_1_1_words_are_booleans_as_for_kubectl() {
+    let objects = read(
+        "{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: p}, \
+         spec: {addresses: [198.51.100.0/24], autoAssign: no, avoidBuggyIPs: yes}}",
+    );
+    let Object::IpAddressPool(pool) = &objects[0].value else { panic!() };
+    assert_eq!((pool.spec.auto_assign, pool.spec.avoid_buggy_ips), (Some(false), Some(true)));
+    let words = problem("{apiVersion: v1, kind: Node, metadata: {name: yes}}");
+    assert!(words.contains("metadata.name: ") && words.contains("write the text in quotes"), "{words}");
+}
+
+#[test]
+fn an_unknown_field_is_named_with_its_line_and_the_object_counts_without_it() {
+    let text = "
+apiVersion: metallb.io/v1beta2
+kind: BGPPeer
+metadata: {name: tor, namespace: lb}
+spec:
+  myASN: 64512
+  ebgpMultihop: true
+  nodeSelectors:
+  - matchLabels: {a: b}
+  - matchLabel: {a: b}
+";
+    let (objects, problems) = parse("test.yaml", text);
+    let words: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    let expected = [
+        "test.yaml:7: BGPPeer lb/tor: spec.ebgpMultihop: unknown field, which has no effect; did you mean ebgpMultiHop?",
+        "test.yaml:10: BGPPeer lb/tor: spec.nodeSelectors[1].matchLabel: unknown field, which has no effect; did you \
+         mean matchLabels?",
+    ];
+    assert_eq!(words, expected);
+    let Object::BgpPeer(peer) = &objects[0].value else { panic!() };
+    assert_eq!((peer.spec.my_asn, peer.spec.node_selectors.len()), (64512, 2));
+    assert!(problems.iter().all(|problem| problem.severity() == Severity::Warning));
+}
+
+#[test]
+fn unknown_annotations_and_types_of_services_are_named() {
+    let annotations = [
+        ("metallb.universe.tf/pool-name", "address-pool"),
+        ("metallb.io/loadBalancerIP", "loadBalancerIPs"),
+        ("metallb.io/loadbalancerIPs", "loadBalancerIPs"),
+        ("metallb.io/allow-shared-IP", "allow-shared-ip"),
+        ("metallb.io/address-pools", "address-pool"),
+    ];
+    for (written, meant) in annotations {
+        let words = problem(&format!(
+            "{{apiVersion: v1, kind: Service, metadata: {{name: a, annotations: {{{written}: v}}}}}}"
+        ));
+        assert!(words.contains(&format!("annotations[{written}]: unknown annotation")), "{words}");
+        assert!(words.ends_with(&format!("did you mean metallb.io/{meant}?")), "{words}");
+    }
+    read(
+        "{apiVersion: v1, kind: Service, metadata: {name: a, annotations: {metallb.io/address-pool: p, \
+         metallb.universe.tf/allow-shared-ip: k, metallb.io/ip-allocated-from-pool: p, example.org/metallb: x}}}",
+    );
+    let words = problem("{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {type: Loadbalancer}}");
+    assert!(
+        words.contains("Service default/a: spec.type: \"Loadbalancer\" is not one of ClusterIP"),
+        "{words}"
+    );
+}
+
+#[test]
+fn a_problem_is_short_and_shows_no_password() {
+    let long = "x".repeat(1 << 20);
+    for text in [
+        format!(
+            "{{apiVersion: v1, kind: Service, metadata: {{name: a}}, spec: {{ports: [{{port: {long}}}]}}}}"
+        ),
+        format!("{{apiVersion: v1, kind: Service, metadata: {{name: a}}, spec: {{type: {long}}}}}"),
+        format!("{{apiVersion: v1, kind: {long}, metadata: {{name: a}}}}"),
+        format!("{{apiVersion: {long}, kind: Service, metadata: {{name: a}}}}"),
+        format!("{{apiVersion: v1, kind: Service, metadata: {{name: {long}}}, spec: 7}}"),
+        format!("{{apiVersion: v1, kind: Service, metadata: {{name: a, {long}: b}}}}"),
+        format!(
+            "{{apiVersion: v1, kind: Service, metadata: {{name: a, annotations: {{metallb.io/{long}: b}}}}}}"
+        ),
+        format!("{{apiVersion: v1, kind: {long}"),
+        format!("{{? [{long}] : 1}}"),
+    ] {
+        let words = problem(&text);
+        assert!(words.len() < 1000, "{} bytes: {}", words.len(), words.chars().take(300).collect::<String>());
+    }
+    for spec in
+        ["password: [hush]", "password: {hush: 1}", "passwordSecret: hush", "passwordSecret: {name: [hush]}"]
+    {
+        let words = problem(&format!(
+            "{{apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {{name: a}}, spec: {{myASN: 1, {spec}}}}}"
+        ));
+        assert!(words.contains("spec.password") && !words.contains("hush"), "{words}");
+    }
 }

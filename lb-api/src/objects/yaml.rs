@@ -5,8 +5,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
-use serde_path_to_error::{Path, Segment};
 use serde_saphyr::{Error, Options, Spanned, with_deserializer_from_str_with_options};
+
+use super::fields::Step;
 
 /// Mappings and sequences within each other; no object that is read has half as many.
 const MAX_DEPTH: usize = 64;
@@ -33,8 +34,9 @@ fn options(text: &str) -> Options {
             max_nodes: MAX_NODES,
         },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_REPEATED + text.len() },
-        // YAML 1.2, as it has always been read here.
-        strict_booleans: true,
+        // As kubectl reads YAML: `yes`, `no`, `on`, `off`, `y` and `n` are booleans, and `010` is eight.
+        strict_booleans: false,
+        legacy_octal_numbers: true,
         with_snippet: false,
     }
 }
@@ -49,16 +51,15 @@ pub(super) fn parse(text: &str) -> Result<Value, Invalid> {
 }
 
 /// The line, from 1, on which the value of this path stands in a text that can be parsed.
-pub(super) fn line_of(text: &str, path: &Path) -> Option<usize> {
-    let path: Vec<&Segment> = path.iter().collect();
-    let find = |it: serde_saphyr::Deserializer<'_, '_>| Find(&path).deserialize(it);
+pub(super) fn line_of(text: &str, path: &[Step]) -> Option<usize> {
+    let find = |it: serde_saphyr::Deserializer<'_, '_>| Find(path).deserialize(it);
     let found: Result<Option<usize>, Error> =
         with_deserializer_from_str_with_options(text, options(text), find);
     found.ok().flatten()
 }
 
 /// Finds the line of what is below the value at hand by this path.
-struct Find<'a>(&'a [&'a Segment]);
+struct Find<'a>(&'a [Step]);
 
 impl<'de> DeserializeSeed<'de> for Find<'_> {
     type Value = Option<usize>;
@@ -83,9 +84,7 @@ impl<'de> Visitor<'de> for Find<'_> {
         let mut found = None;
         while let Some(name) = map.next_key::<String>()? {
             match self.0.split_first() {
-                Some((Segment::Map { key }, rest)) if *key == name => {
-                    found = map.next_value_seed(Find(rest))?
-                }
+                Some((Step::Field(key), rest)) if *key == name => found = map.next_value_seed(Find(rest))?,
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
@@ -96,7 +95,7 @@ impl<'de> Visitor<'de> for Find<'_> {
         let mut found = None;
         for number in 0.. {
             let is_next = match self.0.split_first() {
-                Some((Segment::Seq { index }, rest)) if *index == number => {
+                Some((Step::Item(index), rest)) if *index == number => {
                     let line = items.next_element_seed(Find(rest))?;
                     found = line.flatten().or(found);
                     line.is_some()
@@ -123,6 +122,12 @@ mod tests {
         assert_eq!(value["e"], serde_json::json!({"b": "c", "f": "g"}));
         let doubled: String = (1..20).map(|i| format!("a{i}: &a{i} [*a{}, *a{}]\n", i - 1, i - 1)).collect();
         assert!(parse(&format!("a0: &a0 x\n{doubled}")).is_err());
+    }
+
+    #[test]
+    fn booleans_and_numbers_are_read_as_kubectl_reads_them() {
+        let value = parse("a: [yes, Off, y, NO, 'no', 0x10, 010, 1_000]").ok().unwrap();
+        assert_eq!(value["a"], serde_json::json!([true, false, true, false, "no", 16, 8, 1000]));
     }
 
     #[test]

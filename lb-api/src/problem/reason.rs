@@ -1,38 +1,40 @@
 //! What can be wrong, and what to do about it.
 
+mod label;
+
 use std::net::IpAddr;
 
-use super::Severity;
+use super::excerpt::{bare, named, quoted};
 
 /// What is wrong, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
     /// Not YAML.
-    #[error("this document cannot be read: {words}; as it is now, it does not count")]
+    #[error("this document cannot be read: {words}; it is ignored until you correct it")]
     BadDocument {
         /// The parser's words.
         words: String,
     },
     /// YAML of another shape than the kind has.
-    #[error("{words}; as it is now, the object does not count")]
+    #[error("{words}; the object is invalid until you correct it")]
     BadField {
         /// The parser's words.
         words: String,
     },
     /// Documents of a file beyond those that are named.
-    #[error("{count} more documents of this file do not count; mend those that are named first")]
+    #[error("{count} more documents of this file are ignored; correct those that are named first")]
     MoreDocuments {
         /// How many.
         count: usize,
     },
     /// A file that cannot be read as a whole.
-    #[error("{error}; until this is fixed, the file counts as it was last read")]
+    #[error("{error}; the last-known-good content of the file stays in force")]
     UnreadableFile {
         /// What is in the way.
         error: String,
     },
     /// A directory of objects that cannot be read.
-    #[error("{error}; everything that was read before stays in force")]
+    #[error("{error}; the last-known-good configuration stays in force")]
     UnreadableDirectory {
         /// What is in the way, and what to do.
         error: String,
@@ -48,22 +50,20 @@ pub enum Reason {
         limit: usize,
     },
     /// No `apiVersion` or no `kind`.
-    #[error("no apiVersion or no kind; every object needs both")]
+    #[error("apiVersion or kind is missing; write both")]
     NoKind,
     /// A kind that is not read.
-    #[error(
-        "unknown kind {api_version} {kind}; these are read: v1 Service, Node and List, discovery.k8s.io/v1 \
-         EndpointSlice, metallb.io/v1beta1 IPAddressPool, L2Advertisement, BGPAdvertisement, BFDProfile, \
-         Community and BGPPeer (this one also v1beta2), v1 Namespace and Secret"
-    )]
+    #[error("unknown kind {} {}{}", named(.api_version), named(.kind), kinds(.instead.as_deref()))]
     UnknownKind {
         /// As written.
         api_version: String,
         /// As written.
         kind: String,
+        /// What was probably meant, with its version.
+        instead: Option<String>,
     },
     /// The same object in two places.
-    #[error("already defined at {source_name}:{line}, which counts; remove one of them")]
+    #[error("{}:{line} defines this object, too, and takes precedence; remove one of them", named(.source_name))]
     Duplicate {
         /// File of the first.
         source_name: String,
@@ -71,25 +71,59 @@ pub enum Reason {
         line: usize,
     },
     /// The name of another object, where others refer to a kind by the name alone.
-    #[error("{by} has this name and counts; give this one another, namespaces do not tell them apart")]
+    #[error("{} has the same name and takes precedence; rename one, as namespaces do not distinguish them", named(.by))]
     NameTaken {
         /// The other object.
         by: String,
     },
     /// What was right before is not forgotten for something that is wrong.
-    #[error("until what is wrong with it is mended, it stays in force as it was before")]
+    #[error("the object is invalid; its last-known-good configuration stays in force until you correct it")]
     StaysAsBefore,
     /// A router that this node speaks to already.
     #[error(
-        "{by} has the same router on this node and counts; a router takes one session of a node: keep one of them \
-         here, or keep them apart by nodeSelectors"
-    )]
+        "{} is the same BGP peer on this node and takes precedence; a peer accepts one session from a node: remove one \
+         of them, or select different nodes by nodeSelectors", named(.by))]
     RouterTaken {
         /// The peer that has it.
         by: String,
     },
+    /// No key of a label.
+    #[error(
+        "{} is no key of a label; write letters, digits, -, _ and ., and a DNS name with / before them if any",
+        quoted(.written)
+    )]
+    NotALabelKey {
+        /// As written.
+        written: String,
+    },
+    /// No value of a label.
+    #[error("{} is no value of a label; write up to 63 letters, digits, -, _ and .", quoted(.written))]
+    NotALabelValue {
+        /// As written.
+        written: String,
+    },
+    /// A name that no object has.
+    #[error("there is no {kind} {}, so this has no effect; create it, or correct the name", named(.name))]
+    NothingNamed {
+        /// The kind.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A selector that selects nothing.
+    #[error("this selects no {kind}; correct it, or set the labels")]
+    SelectsNothing {
+        /// The kind.
+        kind: &'static str,
+    },
+    /// An object of a namespace that is not read.
+    #[error("Fairlead reads objects of metallb.io in namespace {} only, so this has no effect; create it there", named(.read))]
+    OtherNamespace {
+        /// The namespace that is read.
+        read: String,
+    },
     /// A value that the field cannot have.
-    #[error("{written:?} is not one of {allowed}")]
+    #[error("{} is not one of {allowed}; write one of them", quoted(.written))]
     UnknownValue {
         /// As written.
         written: String,
@@ -103,25 +137,37 @@ pub enum Reason {
         why: &'static str,
     },
     /// A field that the kind does not have.
-    #[error("this kind has no such field; write {instead}")]
+    #[error("unknown field, which has no effect{}", hint(.instead.as_deref()))]
     NoSuchField {
-        /// What to write.
-        instead: &'static str,
+        /// What was probably meant.
+        instead: Option<String>,
+    },
+    /// Fields that the kind does not have, beyond those that are named.
+    #[error("{count} more unknown fields, which have no effect; correct those that are named first")]
+    MoreFields {
+        /// How many.
+        count: usize,
+    },
+    /// An annotation of MetalLB's that nobody reads.
+    #[error("unknown annotation, which has no effect{}", hint(.instead.as_deref()))]
+    UnknownAnnotation {
+        /// What was probably meant.
+        instead: Option<String>,
     },
     /// Two fields that exclude each other.
-    #[error("{other} is written, too; write only one of them")]
+    #[error("this excludes {other}, which is set, too; remove one of them")]
     Excludes {
         /// The other field.
         other: &'static str,
     },
     /// None of some fields of which one is needed.
-    #[error("one of these is needed: {fields}")]
+    #[error("none of {fields} is set; set one of them")]
     OneOf {
         /// The fields.
         fields: &'static str,
     },
     /// A value that the field cannot have.
-    #[error("{written} is not allowed here; allowed is {allowed}")]
+    #[error("{} is out of range; write {allowed}", bare(.written))]
     OutOfRange {
         /// As written.
         written: String,
@@ -129,33 +175,33 @@ pub enum Reason {
         allowed: &'static str,
     },
     /// Not a duration.
-    #[error("{written:?} is not a duration; write 90s or 1m30s")]
+    #[error("{} is not a duration; write 90s or 1m30s", quoted(.written))]
     NotADuration {
         /// As written.
         written: String,
     },
     /// The same entry twice.
-    #[error("{written} is there twice; remove one of them")]
+    #[error("{} is listed twice; remove one of them", bare(.written))]
     DuplicateEntry {
         /// As written.
         written: String,
     },
     /// A comparison with nothing.
     #[error(
-        "In and NotIn compare with values, and there is none; write some, or operator Exists or DoesNotExist"
+        "operators In and NotIn need values, and there is none; add some, or write operator Exists or DoesNotExist"
     )]
     SelectorWithoutValues,
     /// Values that are compared with nothing.
-    #[error("Exists and DoesNotExist take no values; remove them, or write operator In or NotIn")]
+    #[error("operators Exists and DoesNotExist take no values; remove them, or write operator In or NotIn")]
     SelectorWithValues,
     /// An object that others need.
-    #[error("{by} needs it; change that first")]
+    #[error("{} uses this object; change that one first", named(.by))]
     InUse {
         /// Who needs it.
         by: String,
     },
     /// An object that is not there, or not valid.
-    #[error("there is no valid {kind} {name}; this waits until there is")]
+    #[error("there is no valid {kind} {}; create it, or correct the name: until then this object has no effect", named(.name))]
     UnknownReference {
         /// The kind.
         kind: &'static str,
@@ -163,19 +209,19 @@ pub enum Reason {
         name: String,
     },
     /// Not a community.
-    #[error("{written:?} is not a community; write 65000:100, or large:65000:100:1")]
+    #[error("{} is not a community; write 65000:100, or large:65000:100:1", quoted(.written))]
     NotACommunity {
         /// As written.
         written: String,
     },
     /// A name of a community that no Community object defines.
-    #[error("no Community object defines {written:?}; define it, or write its value, as 65000:100")]
+    #[error("no Community object defines {}; define it, or write its value, as 65000:100", quoted(.written))]
     UnknownCommunity {
         /// As written.
         written: String,
     },
     /// A name that routers know, and that no Community object defines.
-    #[error("no Community object defines {written:?}; write its value, {value}, or define the name")]
+    #[error("no Community object defines {}; write its value, {value}, or define the name", quoted(.written))]
     WellKnownCommunity {
         /// As written.
         written: String,
@@ -184,20 +230,28 @@ pub enum Reason {
     },
     /// Several hops to a router of our own AS.
     #[error(
-        "peerASN is myASN, and ebgpMultiHop is for other ASes only; remove it, internal sessions take any way"
+        "peerASN equals myASN, and ebgpMultiHop is for external sessions only; remove it, as internal sessions may cross routers"
     )]
     MultihopInternal,
     /// A source address of the other IP version.
-    #[error("{written} is not of the IP version of peerAddress")]
+    #[error("{} is of another IP version than peerAddress; write an address of the same version", bare(.written))]
     SourceFamily {
         /// As written.
         written: String,
     },
+    /// Something else where the name of a Secret belongs: perhaps the password, so it is not shown.
+    #[error("this is no name that a Secret can have; write the name of a Secret, and the password into that")]
+    NotASecretName,
+    /// A password with a line break.
+    #[error(
+        "the password contains a line break, so no peer would accept it; create it without one: with `printf`, not `echo`"
+    )]
+    PasswordLineBreak,
     /// A password that TCP-MD5 cannot take.
-    #[error("a password has 1 to 80 octets")]
+    #[error("the password is empty or longer than 80 octets, the limit of TCP-MD5; write another")]
     PasswordLength,
     /// A Secret of another type.
-    #[error("Secret {name} must be of type {wanted}")]
+    #[error("Secret {} is of another type than {wanted}; create it with that type", named(.name))]
     SecretType {
         /// The Secret, as `namespace/name`.
         name: String,
@@ -205,7 +259,7 @@ pub enum Reason {
         wanted: &'static str,
     },
     /// A Secret without a password.
-    #[error("Secret {name} has no {key}, or not in base64")]
+    #[error("Secret {} has no {key} in base64; add the key", named(.name))]
     SecretWithout {
         /// The Secret, as `namespace/name`.
         name: String,
@@ -214,8 +268,7 @@ pub enum Reason {
     },
     /// Prefixes beyond the pool.
     #[error(
-        "a prefix of length {length} would hold addresses that pool {pool} has not; write at least {least}"
-    )]
+        "a prefix of length {length} would cover addresses outside pool {}; write at least {least}", named(.pool))]
     AggregationTooShort {
         /// As written.
         length: u8,
@@ -226,19 +279,18 @@ pub enum Reason {
     },
     /// A choice among Services of one prefix.
     #[error(
-        "serviceSelectors need aggregationLength 32 and aggregationLengthV6 128: a longer prefix is of several Services"
+        "a shorter prefix covers several Services, and serviceSelectors choose among them; write aggregationLength 32 and aggregationLengthV6 128, or remove the selectors"
     )]
     SelectorsWithAggregation,
     /// Two local preferences for one prefix.
     #[error(
-        "{other} announces the same prefixes to the same peers with another localPref; write the same in both"
-    )]
+        "{} advertises the same prefixes to the same peers with another localPref; write the same value in both", named(.other))]
     LocalPrefConflict {
         /// Name of the other.
         other: String,
     },
     /// Not an IP address.
-    #[error("{written:?} is not an IP address")]
+    #[error("{} is not an IP address; write one without leading zeros, blanks or a prefix length", quoted(.written))]
     NotAnAddress {
         /// As written.
         written: String,
@@ -246,15 +298,31 @@ pub enum Reason {
 
     /// Neither a CIDR nor a range.
     #[error(
-        "{written:?} is neither a CIDR nor a range; write 192.0.2.0/24, 192.0.2.10-192.0.2.20, or \
-         192.0.2.10/32 for one address"
-    )]
+        "{} is neither a CIDR nor a range; write 192.0.2.0/24, 192.0.2.10-192.0.2.20, or \
+         192.0.2.10/32 for one address", quoted(.written))]
     NotARange {
         /// As written.
         written: String,
     },
+    /// A router that is this node.
+    #[error("peerAddress is an address of this node, so this node opens no session; other nodes do")]
+    OwnAddress,
+    /// An address that no machine can have.
+    #[error("{address} is {what}, so no host can have it; write another")]
+    SpecialAddress {
+        /// The address.
+        address: IpAddr,
+        /// What it is.
+        what: &'static str,
+    },
+    /// A link-local address, which is on every link.
+    #[error("{address} is link-local, and so ambiguous; write the interface of the peer instead")]
+    LinkLocalWithoutInterface {
+        /// The address.
+        address: IpAddr,
+    },
     /// A range between families.
-    #[error("the range {start}-{end} begins in one IP version and ends in the other; write two ranges")]
+    #[error("the range {start}-{end} mixes IPv4 and IPv6; write two ranges")]
     RangeFamilies {
         /// First address.
         start: IpAddr,
@@ -273,7 +341,7 @@ pub enum Reason {
     #[error("the pool has no addresses; write at least one CIDR or range")]
     EmptyPool,
     /// Overlap inside a pool.
-    #[error("{start}-{end} stands in this pool twice; remove it from one of its entries")]
+    #[error("{start}-{end} is in two entries of this pool; remove it from one of them")]
     PoolOverlapsItself {
         /// First common address.
         start: IpAddr,
@@ -282,8 +350,7 @@ pub enum Reason {
     },
     /// Overlap with another pool.
     #[error(
-        "{start}-{end} is already in pool {other}; this pool is left out until it is in one of them only"
-    )]
+        "{start}-{end} is already in pool {}, which takes precedence; remove it from one of them", named(.other))]
     PoolOverlap {
         /// The other pool, as `namespace/name`.
         other: String,
@@ -342,7 +409,7 @@ pub enum Reason {
     )]
     NotAllocated,
     /// An address that its pool leaves out.
-    #[error("pool {pool} has avoidBuggyIPs and so leaves out {address}; choose another address")]
+    #[error("pool {} has avoidBuggyIPs and so leaves out {address}; choose another address", named(.pool))]
     AvoidedAddress {
         /// The address.
         address: IpAddr,
@@ -350,7 +417,7 @@ pub enum Reason {
         pool: String,
     },
     /// More wanted addresses than one of each family.
-    #[error("{written:?} is more than one IPv4 and one IPv6 address; write at most one of each")]
+    #[error("{} is more than one IPv4 and one IPv6 address; write at most one of each", quoted(.written))]
     TooManyAddresses {
         /// As written.
         written: String,
@@ -359,7 +426,7 @@ pub enum Reason {
     #[error("spec.loadBalancerIP asks for an address, too; write only the annotation")]
     AddressAskedTwice,
     /// A protocol that is not served.
-    #[error("{protocol} is not served, only TCP, UDP and SCTP; port {port} is left out")]
+    #[error("protocol {} of port {port} is not supported; only TCP, UDP and SCTP are", named(.protocol))]
     UnservedProtocol {
         /// As written.
         protocol: String,
@@ -368,8 +435,7 @@ pub enum Reason {
     },
     /// A port of an address that another Service has.
     #[error(
-        "{address} port {port}/{protocol} already belongs to Service {by}; choose another port or address"
-    )]
+        "{address} port {port}/{protocol} already belongs to Service {}; choose another port or address", named(.by))]
     PortTaken {
         /// The address.
         address: IpAddr,
@@ -381,13 +447,13 @@ pub enum Reason {
         by: String,
     },
     /// No endpoint can serve.
-    #[error("no endpoint can serve now, so its traffic is not taken; look at the readiness of its pods")]
+    #[error("no endpoint is ready, so traffic is not accepted; check the readiness of the pods")]
     NoServingEndpoint,
     /// An endpoint of a Service with policy Local that is on no node.
-    #[error("an endpoint has no nodeName, so externalTrafficPolicy Local cannot send anything to it")]
+    #[error("an endpoint has no nodeName, so externalTrafficPolicy Local sends it nothing; set nodeName")]
     EndpointWithoutNode,
     /// An endpoint on a node that is not there.
-    #[error("an endpoint is on Node {node}, which is not known; add the Node, or correct nodeName")]
+    #[error("an endpoint is on Node {}, which does not exist; add the Node, or correct nodeName", named(.node))]
     EndpointNodeUnknown {
         /// The node's name.
         node: String,
@@ -424,12 +490,12 @@ pub enum Reason {
     EndpointsExcluded,
     /// A Node without an address.
     #[error(
-        "the Node has no usable InternalIP or ExternalIP in status.addresses, so nothing can be sent to it"
+        "the Node has no usable InternalIP or ExternalIP in status.addresses, so no packet is forwarded to it; add one"
     )]
     NodeWithoutAddress,
     /// A Node with another's address.
     #[error(
-        "{address} belongs to Node {by}, which is Ready or younger; delete the Node object of the machine that is gone"
+        "{address} belongs to Node {}, which is Ready or younger; delete the Node object of the machine that is gone", named(.by)
     )]
     NodeAddressTaken {
         /// The address.
@@ -439,15 +505,13 @@ pub enum Reason {
     },
     /// A Node whose name makes the same number as another's.
     #[error(
-        "by its name the Node is the same to other nodes as Node {by}; it is known by another number, which changes \
-         when {by} comes or goes; give one of them another name"
-    )]
+        "the name of this Node has the same hash as that of Node {}, so its number changes when {} comes or goes; rename one of them", named(.by), named(.by))]
     NodeIdentityTaken {
         /// Name of the Node that has the number.
         by: String,
     },
     /// This machine is not among the Nodes.
-    #[error("this machine is Node {node}, which is not known; nothing is changed until it is")]
+    #[error("this machine is Node {}, which does not exist; add the Node, or correct --node: until then nothing changes", named(.node))]
     OwnNodeUnknown {
         /// This machine's name.
         node: String,
@@ -460,7 +524,7 @@ pub enum Reason {
     },
     /// A way through an interface without the program.
     #[error(
-        "the way to {address} leads through interface {ifindex}, which is not an uplink; add it to the uplinks"
+        "the route to {address} uses interface {ifindex}, which is not an uplink; add it with --interface"
     )]
     NotAnUplink {
         /// The node's address.
@@ -469,7 +533,9 @@ pub enum Reason {
         ifindex: u32,
     },
     /// A source address of the other family.
-    #[error("the way to {address} has {source_address} as its source; both must be of one IP version")]
+    #[error(
+        "the route to {address} has source address {source_address}, of the other IP version; correct the route"
+    )]
     WayFamilies {
         /// The node's address.
         address: IpAddr,
@@ -478,7 +544,7 @@ pub enum Reason {
     },
 
     /// A table is full.
-    #[error("{map} is full with {capacity} entries; this has no place in it")]
+    #[error("{map} is full with {capacity} entries, so this is left out; remove others")]
     MapFull {
         /// Name of the map.
         map: &'static str,
@@ -500,95 +566,18 @@ pub enum Reason {
     },
 }
 
-impl Reason {
-    /// A fixed word for a metric.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::BadDocument { .. } => "bad_document",
-            Self::BadField { .. } => "bad_field",
-            Self::MoreDocuments { .. } => "more_documents",
-            Self::UnreadableFile { .. } => "unreadable_file",
-            Self::UnreadableDirectory { .. } => "unreadable_directory",
-            Self::TooManyFiles { .. } => "too_many_files",
-            Self::NoKind => "no_kind",
-            Self::UnknownKind { .. } => "unknown_kind",
-            Self::Duplicate { .. } => "duplicate",
-            Self::NameTaken { .. } => "name_taken",
-            Self::StaysAsBefore => "stays_as_before",
-            Self::RouterTaken { .. } => "router_taken",
-            Self::UnknownValue { .. } => "unknown_value",
-            Self::NoEffect { .. } => "no_effect",
-            Self::NoSuchField { .. } => "no_such_field",
-            Self::Excludes { .. } => "excludes",
-            Self::OneOf { .. } => "one_of",
-            Self::OutOfRange { .. } => "out_of_range",
-            Self::NotADuration { .. } => "not_a_duration",
-            Self::DuplicateEntry { .. } => "duplicate_entry",
-            Self::SelectorWithoutValues => "selector_without_values",
-            Self::SelectorWithValues => "selector_with_values",
-            Self::InUse { .. } => "in_use",
-            Self::UnknownReference { .. } => "unknown_reference",
-            Self::NotACommunity { .. } => "not_a_community",
-            Self::UnknownCommunity { .. } | Self::WellKnownCommunity { .. } => "unknown_community",
-            Self::MultihopInternal => "multihop_internal",
-            Self::SourceFamily { .. } => "source_family",
-            Self::PasswordLength => "password_length",
-            Self::SecretType { .. } => "secret_type",
-            Self::SecretWithout { .. } => "secret_without",
-            Self::AggregationTooShort { .. } => "aggregation_too_short",
-            Self::SelectorsWithAggregation => "selectors_with_aggregation",
-            Self::LocalPrefConflict { .. } => "local_pref_conflict",
-            Self::NotAnAddress { .. } => "not_an_address",
-            Self::NotARange { .. } => "not_a_range",
-            Self::RangeFamilies { .. } => "range_families",
-            Self::RangeReversed { .. } => "range_reversed",
-            Self::EmptyPool => "empty_pool",
-            Self::PoolOverlapsItself { .. } => "pool_overlaps_itself",
-            Self::PoolOverlap { .. } => "pool_overlap",
-            Self::NoAddress => "no_address",
-            Self::NotInPool { .. } => "not_in_pool",
-            Self::ReservedAddress { .. } => "reserved_address",
-            Self::PoolHoldsReserved { .. } => "pool_holds_reserved",
-            Self::NotAdmitted { .. } => "not_admitted",
-            Self::NotAllocated => "not_allocated",
-            Self::AvoidedAddress { .. } => "avoided_address",
-            Self::TooManyAddresses { .. } => "too_many_addresses",
-            Self::AddressAskedTwice => "address_asked_twice",
-            Self::UnservedProtocol { .. } => "unserved_protocol",
-            Self::PortTaken { .. } => "port_taken",
-            Self::NoServingEndpoint => "no_serving_endpoint",
-            Self::EndpointWithoutNode => "endpoint_without_node",
-            Self::EndpointNodeUnknown { .. } => "endpoint_node_unknown",
-            Self::NoSuchUplink => "no_such_uplink",
-            Self::NoNeighborDiscovery { .. } => "no_neighbor_discovery",
-            Self::AllNodesExcluded => "all_nodes_excluded",
-            Self::EndpointsExcluded => "endpoints_excluded",
-            Self::NodeWithoutAddress => "node_without_address",
-            Self::NodeAddressTaken { .. } => "node_address_taken",
-            Self::NodeIdentityTaken { .. } => "node_identity_taken",
-            Self::OwnNodeUnknown { .. } => "own_node_unknown",
-            Self::NotOnLink { .. } => "not_on_link",
-            Self::NotAnUplink { .. } => "not_an_uplink",
-            Self::WayFamilies { .. } => "way_families",
-            Self::MapFull { .. } => "map_full",
-            Self::NoRingSpace { .. } => "no_ring_space",
-        }
-    }
+/// What to do about a name that nobody knows.
+fn hint(instead: Option<&str>) -> String {
+    instead.map_or_else(|| "; remove it".to_owned(), |instead| format!("; did you mean {instead}?"))
+}
 
-    /// Whether somebody must act.
-    pub fn severity(&self) -> Severity {
-        let explains = matches!(
-            self,
-            Self::NoAddress
-                | Self::NotAllocated
-                | Self::NoServingEndpoint
-                | Self::StaysAsBefore
-                | Self::NoEffect { .. }
-                | Self::PoolHoldsReserved { .. }
-                | Self::NoNeighborDiscovery { .. }
-                | Self::AllNodesExcluded
-                | Self::EndpointsExcluded
-        );
-        if explains { Severity::Notice } else { Severity::Error }
+/// What to do about a kind that nobody knows.
+fn kinds(instead: Option<&str>) -> String {
+    match instead {
+        Some(_) => hint(instead),
+        None => "; write one of v1 Service, Node, Namespace, Secret and List, discovery.k8s.io/v1 EndpointSlice, \
+                 metallb.io/v1beta1 IPAddressPool, L2Advertisement, BGPAdvertisement, BFDProfile and Community, \
+                 metallb.io/v1beta2 BGPPeer"
+            .to_owned(),
     }
 }

@@ -64,8 +64,9 @@ fn label(problem: &Problem) -> String {
 }
 
 fn metallb(kind: &str, name: &str, spec: &str) -> String {
+    let version = if kind == "BGPPeer" { "v1beta2" } else { "v1beta1" };
     format!(
-        "{{apiVersion: metallb.io/v1beta1, kind: {kind}, metadata: {{name: {name}, namespace: lb}}, spec: {{{spec}}}}}"
+        "{{apiVersion: metallb.io/{version}, kind: {kind}, metadata: {{name: {name}, namespace: lb}}, spec: {{{spec}}}}}"
     )
 }
 
@@ -321,7 +322,7 @@ fn an_advertisement_that_others_have_left_no_place_takes_none_by_a_restart() {
             metallb("BGPAdvertisement", name, &format!("localPref: {preference}, peers: [{peers}]"))
         });
         let pool = metallb("IPAddressPool", "a", "addresses: [10.0.0.0/24]");
-        let node = "{apiVersion: v1, kind: Node, metadata: {name: n}, status: {addresses: [{type: InternalIP, address: 10.1.0.1}]}}";
+        let node = "{apiVersion: v1, kind: Node, metadata: {name: node}, status: {addresses: [{type: InternalIP, address: 10.1.0.1}]}}";
         vec![("all.yaml", [node, &pool, &written.join("\n---\n")].join("\n---\n"))]
     };
     let mut agent = Agent::default();
@@ -351,9 +352,9 @@ fn what_changes_nothing_is_no_change() {
     assert!(agent.differs);
     agent.turn(&file(&[]));
     assert!(!agent.differs);
-    agent.turn(&file(&[("{name: a,", "{annotations: {x: y}, resourceVersion: '9', name: a,")]));
+    agent.turn(&file(&[("{name: a,", "{annotations: {x: z}, resourceVersion: '9', name: a,")]));
     assert!(!agent.differs);
-    agent.turn(&file(&[("{name: a,", "{labels: {x: y}, name: a,")]));
+    agent.turn(&file(&[("{name: a,", "{labels: {x: z}, name: a,")]));
     assert!(agent.differs);
 }
 

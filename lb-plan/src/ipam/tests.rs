@@ -57,7 +57,7 @@ fn usage_counts_what_is_given_and_what_is_left() {
 
 #[test]
 fn what_is_never_given_is_not_left() {
-    let pools = pools(&["a 10.0.0.0/29 buggy", "node m 10.0.0.0", "node n 10.0.0.1", "peer tor 10.0.0.7"]);
+    let pools = pools(&["a 10.0.0.0/29 buggy", "node m 10.0.0.0", "node n1 10.0.0.1", "peer tor 10.0.0.7"]);
     let usage = Allocator::new().allocate(&pools, &notation::namespaces(), &BTreeMap::new()).usage;
     assert_eq!(usage.values().map(|usage| usage.available_ipv4).collect::<Vec<_>>(), [5]);
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::bgp::Bgp;
+use super::lists;
 use super::name::PoolName;
 use super::node::Node;
 use super::pool::{Pool, Pools};
@@ -12,6 +13,8 @@ use lb_api::problem::{Problem, Reason};
 /// An L2Advertisement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct L2Advertisement {
+    /// Namespace and name of its object.
+    key: (String, String),
     spec: L2AdvertisementSpec,
 }
 
@@ -59,26 +62,36 @@ impl L2Advertisement {
 
 impl From<L2AdvertisementSpec> for L2Advertisement {
     fn from(spec: L2AdvertisementSpec) -> Self {
-        Self { spec }
+        Self { key: Default::default(), spec }
     }
 }
 
+/// The advertisements after those `before`: one that has become invalid stays as it was.
 pub(super) fn build<'a>(
     objects: impl Iterator<Item = &'a Sourced<Object>>,
+    before: &[L2Advertisement],
     pools: &Pools,
     bgp: &Bgp,
     problems: &mut Vec<Problem>,
 ) -> Vec<L2Advertisement> {
     let mut advertisements = Vec::new();
     for object in objects {
-        if let Object::L2Advertisement(written) = &object.value {
-            let advertisement = L2Advertisement::from(written.spec.clone());
-            let silent = without_effect(&advertisement, pools, bgp);
-            if !silent.is_empty() {
-                problems.push(Problem::of(object, Reason::NoNeighborDiscovery { pools: silent.join(", ") }));
-            }
-            advertisements.push(advertisement);
+        let Object::L2Advertisement(written) = &object.value else { continue };
+        let key = (object.value.namespace().unwrap_or_default().to_owned(), written.metadata.name.clone());
+        let faults = lists::problems(object);
+        let advertisement = if faults.is_empty() {
+            L2Advertisement { key, spec: written.spec.clone() }
+        } else {
+            problems.extend(faults);
+            let Some(former) = before.iter().find(|former| former.key == key) else { continue };
+            problems.push(Problem::of(object, Reason::StaysAsBefore));
+            former.clone()
+        };
+        let silent = without_effect(&advertisement, pools, bgp);
+        if !silent.is_empty() {
+            problems.push(Problem::of(object, Reason::NoNeighborDiscovery { pools: silent.join(", ") }));
         }
+        advertisements.push(advertisement);
     }
     advertisements
 }

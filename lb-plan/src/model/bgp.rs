@@ -12,6 +12,7 @@ pub use profile::BfdProfile;
 use std::collections::BTreeMap;
 
 use super::NodeName;
+use super::lists;
 use super::node::Node;
 use super::pool::Pools;
 use lb_api::objects::{Object, Sourced};
@@ -95,18 +96,11 @@ impl<'a> Judge<'a> {
         value.map_err(|reason| self.refuse(field, reason)).ok()
     }
 
-    /// Entries of a list, none of which may be there twice.
-    fn distinct<T: PartialEq + std::fmt::Debug>(
-        &mut self,
-        field: &str,
-        entries: &[T],
-        words: impl Fn(&T) -> String,
-    ) {
-        for (i, entry) in entries.iter().enumerate() {
-            if entries.get(..i).is_some_and(|before| before.contains(entry)) {
-                self.refuse(format!("{field}[{i}]"), Reason::DuplicateEntry { written: words(entry) });
-            }
-        }
+    /// Looks at the lists and selectors of the object.
+    fn lists(&mut self) {
+        let faults = lists::problems(self.object);
+        self.sound &= faults.is_empty();
+        self.problems.extend(faults);
     }
 }
 

@@ -113,7 +113,8 @@ impl<O: Held> Recollection<O> {
         };
         self.subjects.update(&changes, &context, is_same, &mut model.services);
         problems.extend(self.subjects.problems());
-        model.l2_advertisements = advertisement::build(of_kind(), &pools, &model.bgp, &mut problems);
+        let before = &model.l2_advertisements;
+        model.l2_advertisements = advertisement::build(of_kind(), before, &pools, &model.bgp, &mut problems);
         (model.pools, model.nodes) = (pools, nodes);
         self.class = class.map(str::to_owned);
         (self.addresses, self.namespaces) = (model.addresses, namespaces);

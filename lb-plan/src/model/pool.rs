@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use super::name::PoolName;
 use super::reserved::Reserved;
 use super::standing::Standing;
+use super::{address, lists};
 use lb_api::objects::{IpAddressPool, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
 
@@ -74,9 +75,19 @@ impl FromStr for AddressRange {
             let address = |text: &str| text.trim().parse().map_err(|_| not_a_range());
             return Self::new(address(start)?, address(end)?);
         }
-        let net: IpNet = written.trim().parse().map_err(|_| not_a_range())?;
+        let net = cidr(written.trim()).ok_or_else(not_a_range)?;
         Self::new(net.network(), net.broadcast())
     }
+}
+
+/// `192.0.2.0/24`. An address has no leading zeros: others read those as octal numbers. A length may have some, as for
+/// MetalLB.
+fn cidr(written: &str) -> Option<IpNet> {
+    let (address, length) = written.split_once('/')?;
+    let is_number = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
+    let digits = length.trim_start_matches('0');
+    let length = if digits.is_empty() { 0 } else { digits.parse().ok()? };
+    IpNet::new(address.parse().ok()?, length).ok().filter(|_| is_number)
 }
 
 /// A pool.
@@ -184,7 +195,7 @@ impl Pools {
             return Err(vec![Problem::at(object, "spec.addresses", Reason::EmptyPool)]);
         }
         let mut ranges = Vec::new();
-        let mut problems = Vec::new();
+        let mut problems = lists::problems(object);
         for (i, entry) in written.spec.addresses.iter().enumerate() {
             match self.range(entry, &ranges) {
                 Ok(range) => ranges.push(range),
@@ -197,6 +208,9 @@ impl Pools {
     /// An entry of a pool that overlaps neither the entries before it nor another pool.
     fn range(&self, written: &str, before: &[AddressRange]) -> Result<AddressRange, Reason> {
         let range: AddressRange = written.parse()?;
+        if let Some((address, what)) = address::special(range.start, range.end) {
+            return Err(Reason::SpecialAddress { address, what });
+        }
         if let Some(AddressRange { start, end }) = before.iter().find_map(|other| range.overlap(*other)) {
             return Err(Reason::PoolOverlapsItself { start, end });
         }
@@ -293,6 +307,8 @@ mod tests {
         assert_eq!(read("192.0.2.1 -  192.0.2.9"), "192.0.2.1 192.0.2.9");
         assert_eq!(read("2001:db8::1-2001:db8::1"), "2001:db8::1 2001:db8::1");
         assert_eq!(read("2001:db8::/127"), "2001:db8:: 2001:db8::1");
+        assert_eq!(read("192.0.2.0/028"), "192.0.2.0 192.0.2.15");
+        assert_eq!(read("0.0.0.0/000"), "0.0.0.0 255.255.255.255");
     }
 
     #[test]
@@ -302,6 +318,16 @@ mod tests {
             "-",
             "192.0.2.1",
             "192.0.2.0/33",
+            "192.0.2.0/",
+            "192.0.2.0/+8",
+            "192.0.2.0/256",
+            "192.0.2.0/99999999999999999999",
+            "010.77.0.0/28",
+            "192.0.2.010/32",
+            "192.0.2.010-192.0.2.020",
+            "192.0.2.1 0/32",
+            "::ffff:192.0.2.010/128",
+            "2001:db8::%eth0/64",
             "192.0.2.1-",
             "192.0.2.1-9",
             "a-b",

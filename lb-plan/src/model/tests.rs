@@ -112,7 +112,7 @@ fn of_two_pools_that_overlap_the_later_by_name_is_refused() {
 #[test]
 fn a_pool_that_overlaps_itself_is_refused() {
     let (_, problems) = build(&[&pool("p", "192.0.2.0/24, 192.0.2.255/32")]);
-    assert_problem(&problems, &["spec.addresses[1]", "192.0.2.255-192.0.2.255", "twice"]);
+    assert_problem(&problems, &["spec.addresses[1]", "192.0.2.255-192.0.2.255", "in two entries"]);
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn addresses(annotations: &str, spec: &str, status: &str) -> (Vec<String>, Vec<S
          ports: [{{port: 80}}], {spec}}}, status: {{loadBalancer: {{ingress: [{status}]}}}}}}"
     );
     let (model, mut problems) = build(&[BASE, &text]);
-    problems.retain(|problem| !problem.contains("no endpoint can serve"));
+    problems.retain(|problem| !problem.contains("no endpoint is ready"));
     let vips = model.services.get(&name("s")).map(|service| service.vips.clone()).unwrap_or_default();
     (vips.iter().map(|vip| vip.address.to_string()).collect(), problems)
 }
@@ -203,9 +203,9 @@ fn addresses_that_a_pool_avoids_are_refused() {
 
 #[test]
 fn of_two_services_with_a_port_the_later_by_name_loses_it() {
-    let two_ports = service("b", "").replace("[{port: 80}]", "[{name: x, port: 80}, {name: y, port: 81}]");
+    let two_ports = service("b", "").replace("[{port: 80}]", "[{name: x, port: 80}, {name: 'y', port: 81}]");
     let (model, mut problems) = build(&[BASE, &two_ports, &service("a", "")]);
-    problems.retain(|problem| !problem.contains("no endpoint can serve"));
+    problems.retain(|problem| !problem.contains("no endpoint is ready"));
     assert_problem(&problems, &["Service default/b: spec.ports[0].port: 192.0.2.1 port 80/TCP", "default/a"]);
     let ports =
         |service: &str| model.services[&name(service)].vips.iter().map(|vip| vip.port).collect::<Vec<_>>();
@@ -220,7 +220,7 @@ fn protocols_share_a_port_and_an_unknown_one_is_refused() {
          {name: d, port: 80, protocol: DCCP}]",
     );
     let (model, mut problems) = build(&[BASE, &four]);
-    problems.retain(|problem| !problem.contains("no endpoint can serve"));
+    problems.retain(|problem| !problem.contains("no endpoint is ready"));
     assert_problem(&problems, &["spec.ports[3].protocol: ", "DCCP"]);
     let protocols: Vec<_> = model.services[&name("s")].vips.iter().map(|vip| vip.protocol).collect();
     assert_eq!(protocols, [Protocol::Tcp, Protocol::Udp, Protocol::Sctp]);
@@ -304,10 +304,10 @@ fn no_endpoint_is_a_notice_once_or_by_port() {
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert_eq!((problems[0].severity(), problems[0].label()), (Severity::Notice, "no_serving_endpoint"));
 
-    let named = service("s", "").replace("{port: 80}", "{name: x, port: 80}, {name: y, port: 81}");
+    let named = service("s", "").replace("{port: 80}", "{name: x, port: 80}, {name: 'y', port: 81}");
     let only_y =
-        slice("e", "s", "IPv4", &on_node("10.1.0.1", "a")).replace("{port: 8080}", "{name: y, port: 1}");
-    assert_problem(&build(&[BASE, &named, &only_y]).1, &["spec.ports[0]: no endpoint can serve"]);
+        slice("e", "s", "IPv4", &on_node("10.1.0.1", "a")).replace("{port: 8080}", "{name: 'y', port: 1}");
+    assert_problem(&build(&[BASE, &named, &only_y]).1, &["spec.ports[0]: no endpoint is ready"]);
 }
 
 #[test]
@@ -320,13 +320,13 @@ fn an_endpoint_without_a_node_is_a_problem_for_local_only() {
 
 fn node(name: &str, addresses: &str) -> String {
     format!(
-        "{{apiVersion: v1, kind: Node, metadata: {{name: {name}}}, status: {{addresses: [{addresses}]}}}}"
+        "{{apiVersion: v1, kind: Node, metadata: {{name: '{name}'}}, status: {{addresses: [{addresses}]}}}}"
     )
 }
 
 #[test]
 fn a_node_has_its_internal_addresses_in_their_order() {
-    let written = "{type: Hostname, address: n}, {type: InternalIP, address: 'fd00::1'}, {type: ExternalIP, address: \
+    let written = "{type: Hostname, address: host}, {type: InternalIP, address: 'fd00::1'}, {type: ExternalIP, address: \
                    198.51.100.1}, {type: InternalIP, address: 10.0.0.9}, {type: InternalIP, address: 10.0.0.9}";
     let (model, problems) =
         build(&[&node("n", written), &node("m", "{type: InternalIP, address: 10.0.0.8}")]);

@@ -67,7 +67,7 @@ pub(super) fn pools(model: &Model, usage: &BTreeMap<PoolName, Usage>) -> BTreeMa
 
 pub(super) fn peers(model: &Model) -> BTreeMap<String, PeerPreview> {
     let preview = |(name, peer): (&String, &Peer)| {
-        let nodes = model.nodes.iter().filter(|(_, node)| peer.selects_node(node));
+        let nodes = model.nodes.iter().filter(|(_, node)| peer.selects_node(node) && !peer.is_at(node));
         let preview = PeerPreview {
             at: match &peer.endpoint {
                 Endpoint::Address(address) => address.to_string(),

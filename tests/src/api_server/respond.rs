@@ -132,8 +132,8 @@ impl Asked<'_> {
                 Ok(Write::Json(patch))
             }
             "application/apply-patch+yaml" => {
-                let fields = serde_yaml_ng::from_slice(body)
-                    .map_err(|error| Failure::BadRequest(error.to_string()))?;
+                let fields =
+                    serde_saphyr::from_slice(body).map_err(|error| Failure::BadRequest(error.to_string()))?;
                 let manager = self.query.get("fieldManager");
                 let manager =
                     manager.ok_or_else(|| Failure::BadRequest("an apply needs a fieldManager".to_owned()))?;

@@ -57,7 +57,7 @@ fn write_file(directory: &Path, kind: &str, objects: Vec<Value>) -> Result<()> {
     let mut text = String::new();
     for object in objects {
         text += "---\n";
-        text += &serde_yaml_ng::to_string(&object)?;
+        text += &serde_saphyr::to_string(&object)?;
     }
     // A reader never sees half a file: it is renamed into place, and its draft does not look like one.
     let draft = directory.join(format!(".{kind}.draft"));

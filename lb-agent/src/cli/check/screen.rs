@@ -6,6 +6,7 @@ use std::fmt::Write;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use lb_api::objects::{Object, Sourced};
+use lb_plan::accepted::KINDS;
 use lb_plan::preview::{PeerPreview, PoolPreview, Preview, ServicePreview, is_warning};
 use serde_json::{Value, json};
 
@@ -34,7 +35,7 @@ pub(super) fn render(preview: &Preview, objects: &[Sourced<Object>]) -> String {
     }
     for service in &preview.services {
         if let Some(refused) = &service.refused {
-            let word = if service.addresses.is_empty() { "wrong" } else { "note " };
+            let word = if service.is_refused() { "wrong" } else { "note " };
             let _ = writeln!(screen, "{word}  {}: {refused}", service.service.reference());
         }
     }
@@ -46,6 +47,22 @@ pub(super) fn render(preview: &Preview, objects: &[Sourced<Object>]) -> String {
     section(&mut screen, peers(&preview.peers));
     section(&mut screen, services(&preview.services));
     screen
+}
+
+/// The objects that would count for nothing in a cluster, where agents read one namespace only.
+pub(super) fn elsewhere(objects: &[Sourced<Object>], namespace: &str) -> String {
+    let mut namespaces: BTreeMap<&str, usize> = BTreeMap::new();
+    for object in objects.iter().filter(|object| KINDS.contains(&object.value.kind())) {
+        *namespaces.entry(object.value.namespace().unwrap_or_default()).or_default() += 1;
+    }
+    let others = namespaces.into_iter().filter(|(other, _)| *other != namespace);
+    let line = |(other, count)| {
+        format!(
+            "note   namespace {other} has {count} of the objects of metallb.io; in a cluster, only those of namespace \
+             {namespace} count (--namespace names another)\n"
+        )
+    };
+    others.map(line).collect()
 }
 
 /// What changes for a cluster that MetalLB serves, and what could not be read of it.
@@ -80,8 +97,7 @@ fn summary(preview: &Preview, objects: &[Sourced<Object>]) -> String {
         *kinds.entry(object.value.kind()).or_default() += 1;
     }
     let kinds: Vec<_> = kinds.into_iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-    let wrong = preview.errors().count();
-    let waiting = preview.problems.len() - wrong;
+    let (wrong, waiting) = (preview.wrong(), preview.waiting());
     let read = if kinds.is_empty() { "nothing".to_owned() } else { kinds.join(", ") };
     format!("read: {read}; {wrong} wrong, {waiting} waiting for something that may still come")
 }

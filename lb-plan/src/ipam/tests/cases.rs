@@ -57,10 +57,10 @@ pub(super) const CASES: &[Case] = &[
         &["x 10.0.0.0 of a news", "y - refused:AllFull"],
     ),
     case(
-        "the last address of all",
-        &["a 255.255.255.255/32"],
+        "the last address that a Service can have",
+        &["a 255.255.255.254/32"],
         &["x v4", "y v4"],
-        &["x 255.255.255.255 of a news", "y - refused:AllFull"],
+        &["x 255.255.255.254 of a news", "y - refused:AllFull"],
     ),
     case("no pool of the family", A, &["x v6"], &["x - refused:AllFull"]),
     case("a pool of IPv6", &["a 2001:db8::/126"], &["x v6"], &["x 2001:db8:: of a news"]),

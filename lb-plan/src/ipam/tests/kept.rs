@@ -125,25 +125,25 @@ pub(super) const CASES: &[Case] = &[
     // Addresses of machines.
     case(
         "addresses of nodes and peers are passed over",
-        &["a 10.0.0.0/29", "node n 10.0.0.0", "peer tor 10.0.0.2"],
+        &["a 10.0.0.0/29", "node n1 10.0.0.0", "peer tor 10.0.0.2"],
         &["x v4", "y v4"],
         &["x 10.0.0.1 of a news", "y 10.0.0.3 of a news"],
     ),
     case(
         "and not given to who asks",
-        &["a 10.0.0.0/30", "node n 10.0.0.1", "peer tor 10.0.0.2"],
+        &["a 10.0.0.0/30", "node n1 10.0.0.1", "peer tor 10.0.0.2"],
         &["x v4 ask=10.0.0.1", "y v4 ask=10.0.0.2"],
         &["x - refused:Reserved", "y - refused:Reserved"],
     ),
     case(
         "nor kept, nor given again",
-        &["a 10.0.0.0/30", "node n 10.0.0.1"],
+        &["a 10.0.0.0/30", "node n1 10.0.0.1"],
         &["x v4 hold=10.0.0.1", "y v4 last=10.0.0.1"],
         &["x 10.0.0.2 of a news cleared:Reserved", "y 10.0.0.0 of a news"],
     ),
     case(
         "a pool of nothing else is full",
-        &["a 10.0.0.1/32", "node n 10.0.0.1"],
+        &["a 10.0.0.1/32", "node n1 10.0.0.1"],
         &["x v4 pool=a"],
         &["x - refused:PoolFull"],
     ),

@@ -15,7 +15,7 @@ static POOLS: LazyLock<Pools> = LazyLock::new(|| {
         "a 10.0.0.0/29,2001:db8::/125",
         "b 10.0.1.0/29 ns=shop prio=1",
         "c 10.0.2.0/30 manual",
-        "node n 10.0.0.0",
+        "node n1 10.0.0.0",
         "peer tor 10.0.1.1",
     ])
 });

@@ -170,14 +170,7 @@ fn read(
     context: &Context<'_>,
     judge: &mut Judge<'_>,
 ) -> Option<BgpAdvertisement> {
-    let text = |entry: &String| entry.clone();
-    judge.distinct("spec.communities", &spec.communities, text);
-    judge.distinct("spec.ipAddressPools", &spec.ip_address_pools, text);
-    judge.distinct("spec.peers", &spec.peers, text);
-    let selector = |selector: &LabelSelector| format!("{selector:?}");
-    judge.distinct("spec.ipAddressPoolSelectors", &spec.ip_address_pool_selectors, selector);
-    judge.distinct("spec.nodeSelectors", &spec.node_selectors, selector);
-    judge.distinct("spec.serviceSelectors", &spec.service_selectors, selector);
+    judge.lists();
     let v4 = aggregation::length(spec.aggregation_length, 32);
     let v4 = judge.value("spec.aggregationLength", v4);
     let v6 = aggregation::length(spec.aggregation_length_v6, 128);

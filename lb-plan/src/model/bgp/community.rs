@@ -1,6 +1,7 @@
 //! Communities, and names of them.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use lb_bgp::value::{Community, LargeCommunity};
 
@@ -47,15 +48,20 @@ pub(super) fn parse(written: &str) -> Result<AnyCommunity, Reason> {
     let parts: Vec<&str> = written.split(':').collect();
     match parts.as_slice() {
         ["large", a, b, c] => {
-            let part = |text: &str| text.parse::<u32>().map_err(|_| wrong());
+            let part = |text: &str| number::<u32>(text).ok_or_else(wrong);
             Ok(AnyCommunity::Large(LargeCommunity([part(a)?, part(b)?, part(c)?])))
         }
         [high, low] => {
-            let part = |text: &str| text.parse::<u16>().map_err(|_| wrong());
+            let part = |text: &str| number::<u16>(text).ok_or_else(wrong);
             Ok(AnyCommunity::Plain(Community::new(part(high)?, part(low)?)))
         }
         _ => Err(wrong()),
     }
+}
+
+/// A number of digits alone: no sign.
+fn number<T: FromStr>(written: &str) -> Option<T> {
+    written.bytes().all(|byte| byte.is_ascii_digit()).then(|| written.parse().ok()).flatten()
 }
 
 /// Names that routers know (RFC 1997, RFC 8326, RFC 7999), and what they stand for. Nobody can write them without
@@ -97,6 +103,18 @@ mod tests {
             assert!(parse(value).is_ok(), "{value}");
         }
         assert_eq!(resolve("vpn", &Aliases::new()), Err(Reason::UnknownCommunity { written: "vpn".into() }));
+    }
+
+    #[test]
+    fn a_community_is_of_digits() {
+        for written in ["64600:7", "064600:0007", "large:4294967295:0:1"] {
+            assert!(parse(written).is_ok(), "{written}");
+        }
+        for written in
+            ["+64600:7", "64600:-7", "64600: 7", "64600:", "65536:1", "large:+1:2:3", "1:2:3", "Large:1:2:3"]
+        {
+            assert_eq!(parse(written), Err(Reason::NotACommunity { written: written.into() }));
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::time::Duration;
 use lb_bgp::value::{Asn, HoldTime, RouterId};
 
 use super::{BfdProfile, Judge, Names, takes_name};
+use crate::model::address::{self, LINK_LOCAL, LOOPBACK};
 use crate::model::duration;
 use crate::model::node::Node;
 use crate::model::standing::Standing;
@@ -90,6 +91,11 @@ impl Peer {
         selectors.is_empty() || selectors.iter().any(|selector| selector.matches(&node.labels))
     }
 
+    /// Whether it is at an address of this node's own: a router that runs on a node is a peer of all others.
+    pub fn is_at(&self, node: &Node) -> bool {
+        matches!(&self.endpoint, Endpoint::Address(address) if node.addresses().contains(address))
+    }
+
     /// What makes it one router and no other: a node has one session with it, whatever the port.
     pub fn router(&self) -> (&Endpoint, Option<&str>) {
         (&self.endpoint, self.vrf.as_deref())
@@ -164,11 +170,7 @@ impl Reader<'_> {
     /// that is wrong is told at once.
     fn read(&self, judge: &mut Judge<'_>) -> Option<Peer> {
         let spec = self.spec;
-        if spec.graceful_restart.is_some() {
-            let instead = "enableGracefulRestart: true";
-            judge.refuse("spec.gracefulRestart", Reason::NoSuchField { instead });
-        }
-        judge.distinct("spec.nodeSelectors", &spec.node_selectors, |selector| format!("{selector:?}"));
+        judge.lists();
         let my_asn = judge.value("spec.myASN", asn(spec.my_asn));
         let local_asn = spec.local_asn.map(|number| judge.value("spec.localASN", asn(number)));
         let remote = self.remote(my_asn, judge);
@@ -245,9 +247,7 @@ impl Reader<'_> {
                 judge.refuse("spec.peerAddress", Reason::OneOf { fields: "peerAddress, interface" });
                 None
             }
-            (Some(written), None) => {
-                judge.value("spec.peerAddress", self::address(written)).map(Endpoint::Address)
-            }
+            (Some(written), None) => judge.value("spec.peerAddress", router(written)).map(Endpoint::Address),
             (None, Some(name)) => Some(Endpoint::Interface(name.to_owned())),
         }
     }
@@ -266,7 +266,7 @@ impl Reader<'_> {
 
     fn source(&self, judge: &mut Judge<'_>) -> Option<IpAddr> {
         let written = self.spec.source_address.as_deref().filter(|written| !written.is_empty())?;
-        let source = judge.value("spec.sourceAddress", address(written))?;
+        let source = judge.value("spec.sourceAddress", machine(written))?;
         let router = self.spec.peer_address.as_deref().and_then(|router| router.parse::<IpAddr>().ok());
         if router.is_some_and(|router| router.is_ipv4() != source.is_ipv4()) {
             judge.refuse("spec.sourceAddress", Reason::SourceFamily { written: written.to_owned() });
@@ -276,10 +276,11 @@ impl Reader<'_> {
 
     fn hold_time(&self, judge: &mut Judge<'_>) -> Option<HoldTime> {
         let time = judge.value("spec.holdTime", parse(self.spec.hold_time.as_deref()))??;
-        let whole = u16::try_from(time.as_secs()).ok().filter(|_| time.subsec_nanos() == 0);
+        // The protocol has whole seconds: a part of one is left out, as MetalLB does, but does not become a zero.
+        let whole = u16::try_from(time.as_secs()).ok().filter(|seconds| *seconds > 0 || time.is_zero());
         let hold_time = whole.and_then(HoldTime::new).ok_or_else(|| Reason::OutOfRange {
             written: self.spec.hold_time.clone().unwrap_or_default(),
-            allowed: "0s, or 3s to 65535s, in whole seconds",
+            allowed: "0s, or 3s to 65535s",
         });
         judge.value("spec.holdTime", hold_time)
     }
@@ -287,15 +288,18 @@ impl Reader<'_> {
     fn keepalive(&self, hold_time: Option<HoldTime>, judge: &mut Judge<'_>) -> Option<Duration> {
         let time = judge.value("spec.keepaliveTime", parse(self.spec.keepalive_time.as_deref()))??;
         let written = || self.spec.keepalive_time.clone().unwrap_or_default();
-        let is_too_long = match hold_time {
-            Some(hold_time) => time > hold_time.duration().unwrap_or_default(),
+        // A hold time counts as it is written here, with its part of a second.
+        let longest = self.spec.hold_time.as_deref().and_then(duration::parse);
+        let is_too_long = match hold_time.and(longest) {
+            Some(longest) => time > longest,
             None => three_times(time).is_none(),
         };
         if is_too_long {
             let reason = Reason::OutOfRange { written: written(), allowed: "no longer than holdTime" };
             judge.refuse("spec.keepaliveTime", reason);
         }
-        (!time.is_zero()).then_some(time)
+        let longest = hold_time.and_then(HoldTime::duration).unwrap_or(time);
+        (!time.is_zero()).then_some(time.min(longest))
     }
 
     fn connect_retry(&self, judge: &mut Judge<'_>) -> Option<Duration> {
@@ -329,8 +333,25 @@ fn asn(number: u32) -> Result<Asn, Reason> {
         .ok_or_else(|| Reason::OutOfRange { written: number.to_string(), allowed: "1 to 4294967295" })
 }
 
-fn address(written: &str) -> Result<IpAddr, Reason> {
-    written.parse().map_err(|_| Reason::NotAnAddress { written: written.to_owned() })
+/// An address that a machine can have.
+fn machine(written: &str) -> Result<IpAddr, Reason> {
+    let address: IpAddr =
+        written.parse().map_err(|_| Reason::NotAnAddress { written: written.to_owned() })?;
+    match address::special(address, address) {
+        // A router may run on the node itself.
+        None | Some((_, LOOPBACK)) => Ok(address),
+        Some((address, what)) => Err(Reason::SpecialAddress { address, what }),
+    }
+}
+
+/// An address that a router can be reached at from wherever the node is.
+fn router(written: &str) -> Result<IpAddr, Reason> {
+    match machine(written) {
+        Err(Reason::SpecialAddress { address, what: LINK_LOCAL }) => {
+            Err(Reason::LinkLocalWithoutInterface { address })
+        }
+        machine => machine,
+    }
 }
 
 fn parse(written: Option<&str>) -> Result<Option<Duration>, Reason> {

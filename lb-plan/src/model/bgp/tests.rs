@@ -32,6 +32,25 @@ const ROWS: &[Row] = &[
     ("BGPPeer", "myASN: 1, peerASN: 2", "spec.peerAddress: one_of"),
     ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: router", "spec.peerAddress: not_an_address"),
     ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: 'fd00::1'", "ok"),
+    ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: 10.1.0.01", "spec.peerAddress: not_an_address"),
+    ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: ' 10.1.0.1'", "spec.peerAddress: not_an_address"),
+    ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: 10.1.0.1/32", "spec.peerAddress: not_an_address"),
+    ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: 'fe80::1'", "spec.peerAddress: special_address"),
+    ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: 0.0.0.0", "spec.peerAddress: special_address"),
+    ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: '::'", "spec.peerAddress: special_address"),
+    ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: 224.0.0.5", "spec.peerAddress: special_address"),
+    ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: 255.255.255.255", "spec.peerAddress: special_address"),
+    ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: '::ffff:10.1.0.1'", "spec.peerAddress: special_address"),
+    // A router on the node itself.
+    ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: 127.0.0.1", "ok"),
+    ("BGPPeer", peer!(", sourceAddress: 224.0.0.1"), "spec.sourceAddress: special_address"),
+    ("BGPPeer", peer!(", password: \"hush\\n\""), "spec.password: password_line_break"),
+    (
+        "BGPPeer",
+        peer!(", passwordSecret: {name: 'pass word!'}"),
+        "spec.passwordSecret.name: not_a_secret_name",
+    ),
+    ("BGPPeer", peer!(", passwordSecret: {name: echoed}"), "spec.passwordSecret: password_line_break"),
     ("BGPPeer", "myASN: 1, peerASN: 2, interface: eth0", "ok"),
     ("BGPPeer", peer!(", interface: eth0"), "spec.interface: excludes"),
     ("BGPPeer", peer!(", peerPort: 1179"), "ok"),
@@ -55,7 +74,11 @@ const ROWS: &[Row] = &[
     ("BGPPeer", peer!(", holdTime: 0s"), "ok"),
     ("BGPPeer", peer!(", holdTime: 3s"), "ok"),
     ("BGPPeer", peer!(", holdTime: 2s"), "spec.holdTime: out_of_range"),
-    ("BGPPeer", peer!(", holdTime: 3500ms"), "spec.holdTime: out_of_range"),
+    ("BGPPeer", peer!(", holdTime: 3500ms"), "ok"),
+    ("BGPPeer", peer!(", holdTime: 3.5s, keepaliveTime: 3.5s"), "ok"),
+    ("BGPPeer", peer!(", holdTime: 3.5s, keepaliveTime: 3.6s"), "spec.keepaliveTime: out_of_range"),
+    ("BGPPeer", peer!(", holdTime: 2999ms"), "spec.holdTime: out_of_range"),
+    ("BGPPeer", peer!(", holdTime: 500ms"), "spec.holdTime: out_of_range"),
     ("BGPPeer", peer!(", holdTime: 20h"), "spec.holdTime: out_of_range"),
     ("BGPPeer", peer!(", holdTime: soon"), "spec.holdTime: not_a_duration"),
     ("BGPPeer", peer!(", holdTime: '90'"), "spec.holdTime: not_a_duration"),
@@ -115,6 +138,11 @@ const ROWS: &[Row] = &[
         "spec.gracefulRestart: no_such_field",
     ),
     ("BGPPeer", peer!(", nodeSelectors: [{matchLabels: {a: b}}, {matchLabels: {a: c}}]"), "ok"),
+    (
+        "BGPPeer",
+        peer!(", nodeSelectors: [{matchExpressions: [{key: a, operator: In}]}]"),
+        "spec.nodeSelectors[0].matchExpressions[0].values: selector_without_values",
+    ),
     (
         "BGPPeer",
         peer!(", nodeSelectors: [{matchLabels: {a: b}}, {matchLabels: {a: b}}]"),
@@ -240,6 +268,8 @@ const WORLD: &str = "
 ---
 {apiVersion: v1, kind: Secret, metadata: {name: coded, namespace: lb}, type: kubernetes.io/basic-auth, data: {password: aHVzaA==}}
 ---
+{apiVersion: v1, kind: Secret, metadata: {name: echoed, namespace: lb}, type: kubernetes.io/basic-auth, data: {password: aHVzaAo=}}
+---
 {apiVersion: v1, kind: Secret, metadata: {name: garbled, namespace: lb}, type: kubernetes.io/basic-auth, data: {password: '*'}}
 ---
 {apiVersion: v1, kind: Secret, metadata: {name: empty, namespace: lb}, type: kubernetes.io/basic-auth}
@@ -263,7 +293,7 @@ const WORLD: &str = "
 {apiVersion: metallb.io/v1beta1, kind: BGPAdvertisement, metadata: {name: aaa, namespace: lb},
  spec: {ipAddressPools: [told], peers: [p], localPref: 7, nodeSelectors: [{matchLabels: {of: them}}]}}
 ---
-{apiVersion: v1, kind: Node, metadata: {name: n, labels: {of: them}}, status: {addresses: [{type: InternalIP, address: 10.0.0.2}]}}
+{apiVersion: v1, kind: Node, metadata: {name: m0, labels: {of: them}}, status: {addresses: [{type: InternalIP, address: 10.0.0.2}]}}
 ---
 {apiVersion: v1, kind: Node, metadata: {name: m, labels: {of: us}}, status: {addresses: [{type: InternalIP, address: 10.0.0.3}]}}
 ";
@@ -295,7 +325,7 @@ fn every_rule_accepts_and_refuses() {
 
 fn peer(spec: &str) -> crate::model::Peer {
     let text = format!(
-        "{WORLD}---\napiVersion: metallb.io/v1beta1\nkind: BGPPeer\nmetadata: {{name: p, namespace: lb}}\nspec: {{{spec}}}\n"
+        "{WORLD}---\napiVersion: metallb.io/v1beta2\nkind: BGPPeer\nmetadata: {{name: p, namespace: lb}}\nspec: {{{spec}}}\n"
     );
     let (objects, problems) = objects::parse("peer", &text);
     assert!(problems.is_empty(), "{problems:?}");
@@ -403,16 +433,15 @@ spec: {ipAddressPools: [shop], communities: [no-export, 64900:100]}
 
 #[test]
 fn what_guides_have_works_or_is_told_what_to_write_instead() {
-    let (objects, problems) = objects::parse("guide", GUIDE);
-    assert_eq!(problems, []);
+    let (objects, unread) = objects::parse("guide", GUIDE);
     let (model, problems) = Model::build(&objects, None);
-    let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    let lines: Vec<_> = unread.iter().chain(&problems).map(ToString::to_string).collect();
     assert_eq!(lines.len(), 2, "{lines:#?}");
     assert!(lines[0].contains("BGPPeer metallb-system/bad: spec.gracefulRestart: "), "{lines:#?}");
-    assert!(lines[0].contains("enableGracefulRestart: true"), "{lines:#?}");
+    assert!(lines[0].contains("did you mean enableGracefulRestart?"), "{lines:#?}");
     assert!(lines[1].contains("BGPAdvertisement metallb-system/bad: spec.communities[0]: "), "{lines:#?}");
     assert!(lines[1].contains("65535:65281"), "{lines:#?}");
-    assert_eq!(model.bgp.peers.keys().collect::<Vec<_>>(), ["good"]);
+    assert_eq!(model.bgp.peers.keys().collect::<Vec<_>>(), ["bad", "good"]);
     assert_eq!(model.bgp.advertisements.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["good"]);
 }
 

@@ -239,6 +239,19 @@ fn what_is_told_to_routers_stays_while_anything_of_it_is_wrong() {
 }
 
 #[test]
+fn what_is_announced_on_the_local_network_stays_while_it_is_invalid() {
+    let of = |spec: &str| [BASE.to_owned(), metallb("L2Advertisement", "v1beta1", "l", spec)].join("\n---\n");
+    let (right, invalid) = (of("ipAddressPools: [p]"), of("ipAddressPools: [p, p]"));
+    let (before, problems) = after(std::slice::from_ref(&right));
+    assert_eq!(problems, []);
+    let (model, problems) = after(&[right, invalid.clone(), invalid.clone()]);
+    assert_eq!(labels(&problems), ["l duplicate_entry", "l stays_as_before"]);
+    assert_eq!(model.l2_advertisements, before.l2_advertisements);
+    let (model, problems) = after(&[invalid]);
+    assert_eq!((model.l2_advertisements, labels(&problems)), (vec![], vec!["l duplicate_entry".to_owned()]));
+}
+
+#[test]
 fn what_is_gone_is_not_told_any_more() {
     let gone = speaking(&[("kind: BGPPeer", ""), ("kind: BGPAdvertisement", "")]);
     let (model, problems) = after(&[speaking(&[]), gone]);

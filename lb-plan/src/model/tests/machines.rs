@@ -42,30 +42,30 @@ fn of_two_nodes_with_one_address_the_one_that_is_ready_has_it_or_else_the_younge
 
 #[test]
 fn a_node_without_a_usable_address_is_left_out() {
-    let (model, problems) = build(&[&node("n", "{type: Hostname, address: n}")]);
-    assert_problem(&problems, &["Node n: status.addresses: ", "InternalIP", "ExternalIP"]);
+    let (model, problems) = build(&[&node("n1", "{type: Hostname, address: n1}")]);
+    assert_problem(&problems, &["Node n1: status.addresses: ", "InternalIP", "ExternalIP"]);
     assert!(model.nodes.is_empty());
-    let (_, problems) = build(&[&node("n", "{type: InternalIP, address: x}")]);
+    let (_, problems) = build(&[&node("n1", "{type: InternalIP, address: x}")]);
     assert_eq!(problems.len(), 2);
     assert!(problems[0].contains("status.addresses[0].address: \"x\""), "{problems:?}");
 }
 
 #[test]
 fn an_address_belongs_to_one_node() {
-    let [m, n] = ["m", "n"].map(|name| node(name, "{type: InternalIP, address: 10.0.0.1}"));
+    let [m, n] = ["m1", "n1"].map(|name| node(name, "{type: InternalIP, address: 10.0.0.1}"));
     let (model, problems) = build(&[&n, &m]);
-    assert!(problems[0].contains("Node n: ") && problems[0].contains("Node m"), "{problems:?}");
-    assert_eq!(model.nodes.keys().map(NodeName::as_str).collect::<Vec<_>>(), ["m"]);
+    assert!(problems[0].contains("Node n1: ") && problems[0].contains("Node m1"), "{problems:?}");
+    assert_eq!(model.nodes.keys().map(NodeName::as_str).collect::<Vec<_>>(), ["m1"]);
 }
 
 #[test]
 fn a_node_with_external_addresses_only_is_reached_there() {
-    let external = machine("n", "", &[("Hostname", "n"), ("ExternalIP", "198.51.100.1")], "");
+    let external = machine("n1", "", &[("Hostname", "n1"), ("ExternalIP", "198.51.100.1")], "");
     let (model, problems) = build(&[&external]);
     assert_eq!(problems, [] as [String; 0]);
-    assert_eq!(model.nodes["n"].addresses(), ["198.51.100.1".parse::<IpAddr>().unwrap()]);
-    let both = machine("n", "", &[("ExternalIP", "198.51.100.1"), ("InternalIP", "10.0.0.9")], "");
-    assert_eq!(build(&[&both]).0.nodes["n"].addresses(), ["10.0.0.9".parse::<IpAddr>().unwrap()]);
+    assert_eq!(model.nodes["n1"].addresses(), ["198.51.100.1".parse::<IpAddr>().unwrap()]);
+    let both = machine("n1", "", &[("ExternalIP", "198.51.100.1"), ("InternalIP", "10.0.0.9")], "");
+    assert_eq!(build(&[&both]).0.nodes["n1"].addresses(), ["10.0.0.9".parse::<IpAddr>().unwrap()]);
 }
 
 const PEER: &str = "{apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {name: tor}, spec: {myASN: 1, peerASN: 2, \
@@ -73,10 +73,10 @@ const PEER: &str = "{apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {n
 
 #[test]
 fn no_service_has_the_address_of_a_node_or_of_a_peer() {
-    let node = machine("n", "", &[("InternalIP", "192.0.2.11"), ("ExternalIP", "192.0.2.12")], "");
+    let node = machine("n1", "", &[("InternalIP", "192.0.2.11"), ("ExternalIP", "192.0.2.12")], "");
     let lost = machine("lost", "", &[("InternalIP", "192.0.2.11")], "");
     for (address, owner) in
-        [("192.0.2.11", "Node n"), ("192.0.2.12", "Node n"), ("192.0.2.254", "BGPPeer default/tor")]
+        [("192.0.2.11", "Node n1"), ("192.0.2.12", "Node n1"), ("192.0.2.254", "BGPPeer default/tor")]
     {
         for status in ["", "{ip: ADDRESS}"] {
             let service = service("s", "").replace("192.0.2.1", address).replace(

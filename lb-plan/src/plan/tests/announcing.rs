@@ -106,7 +106,7 @@ fn selectors_and_the_exclude_label_narrow_the_nodes() {
     scenario.settings.ignore_exclude_label = true;
     assert_eq!(announcers(&scenario), BTreeSet::from(["n2".into(), "n3".into()]));
     scenario.settings.ignore_exclude_label = false;
-    scenario.advertisements = vec!["nodeSelectors: [{matchLabels: {rack: y}}]"];
+    scenario.advertisements = vec!["nodeSelectors: [{matchLabels: {rack: z}}]"];
     assert_eq!(announcers(&scenario), BTreeSet::new());
     scenario.advertisements = vec!["ipAddressPools: [q]"];
     assert_eq!(announcers(&scenario), BTreeSet::new());

@@ -45,6 +45,11 @@ pub(super) const CASES: &[Case] = &[
         &["p 192.0.2.7/32"],
     ),
     case(
+        "a router on this node is a peer of the others",
+        &[P, "peer self 10.8.0.1", "ad a", WEB],
+        &["p 192.0.2.7/32", "self own_address"],
+    ),
+    case(
         "one address in two VRFs is two routers",
         &[P, "peer q 10.0.0.1 vrf:red", "ad a", WEB],
         &["p 192.0.2.7/32", "q 192.0.2.7/32"],
@@ -96,7 +101,7 @@ pub(super) const CASES: &[Case] = &[
     ),
     case(
         "one of several selectors will do",
-        &["own a=b", P, "ad a nodeSelectors:[{matchLabels:{x=y}},{matchLabels:{a=b}}]", WEB],
+        &["own a=b", P, "ad a nodeSelectors:[{matchLabels:{x=z}},{matchLabels:{a=b}}]", WEB],
         &["p 192.0.2.7/32"],
     ),
     case("a node without a network", &["own down", P, "ad a", WEB], &["web nodeNetworkUnavailable"]),

@@ -107,7 +107,7 @@ fn service(name: &str, addresses: &str, rest: &[&str]) -> String {
         }
     }
     let mut text = format!(
-        "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: d, labels: {{{labels}}}, \
+        "---\napiVersion: v1\nkind: Service\nmetadata: {{name: '{name}', namespace: d, labels: {{{labels}}}, \
          annotations: {{metallb.io/loadBalancerIPs: '{addresses}'}}}}\n\
          spec: {{type: LoadBalancer, externalTrafficPolicy: {policy}, ports: [{{port: 80}}]}}\n"
     );
@@ -117,7 +117,7 @@ fn service(name: &str, addresses: &str, rest: &[&str]) -> String {
             on.map(|(i, node)| format!("{{addresses: ['{address}{i}'], nodeName: {node}}}")).collect();
         text += &format!(
             "---\n{{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {{name: {name}-{}, namespace: d, \
-             labels: {{kubernetes.io/service-name: {name}}}}}, addressType: {family}, ports: [{{port: 80}}], endpoints: [{}]}}\n",
+             labels: {{kubernetes.io/service-name: '{name}'}}}}, addressType: {family}, ports: [{{port: 80}}], endpoints: [{}]}}\n",
             family.to_lowercase(),
             endpoints.join(", ")
         );

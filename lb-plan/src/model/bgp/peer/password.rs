@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::Judge;
+use crate::model::label;
 use lb_api::objects::{BgpPeerSpec, Object, Secret, Sourced};
 use lb_api::problem::Reason;
 
@@ -22,12 +23,15 @@ const LONGEST: usize = 80;
 pub struct Password(Vec<u8>);
 
 impl Password {
-    /// Its octets: 1 to 80 of them.
+    /// Its octets: 1 to 80 of them, and no line break among them.
     pub fn octets(&self) -> &[u8] {
         &self.0
     }
 
     fn new(octets: Vec<u8>) -> Result<Self, Reason> {
+        if octets.contains(&b'\n') || octets.contains(&b'\r') {
+            return Err(Reason::PasswordLineBreak);
+        }
         if (1..=LONGEST).contains(&octets.len()) { Ok(Self(octets)) } else { Err(Reason::PasswordLength) }
     }
 }
@@ -69,6 +73,10 @@ impl<'a> Secrets<'a> {
                 None
             }
             (Some(text), None) => judge.value("spec.password", Password::new(text.as_bytes().to_vec())),
+            (None, Some((_, name))) if !label::is_dns_name(name) => {
+                judge.refuse("spec.passwordSecret.name", Reason::NotASecretName);
+                None
+            }
             (None, Some((namespace, name))) => {
                 let own = judge.object.value.namespace().unwrap_or_default();
                 let password = self.look_up(namespace.unwrap_or(own), name);

@@ -1,19 +1,20 @@
-//! Lists in which an entry is there twice, and selectors that cannot be meant.
+//! Lists in which an entry is there twice, and selectors that cannot be meant: such an object is invalid.
 
 use lb_api::objects::{
     BgpAdvertisementSpec, IpAddressPoolSpec, L2AdvertisementSpec, LabelSelector, Object, Operator, Sourced,
 };
 use lb_api::problem::{Problem, Reason};
 
-/// What is wrong with the lists of an object. Those in which the model already finds what is there twice are only
-/// looked through for selectors.
+use super::label;
+
+/// What is wrong with the lists of an object.
 pub(super) fn problems(object: &Sourced<Object>) -> Vec<Problem> {
     let mut lists = Lists { object, problems: Vec::new() };
     match &object.value {
         Object::IpAddressPool(pool) => lists.pool(&pool.spec),
         Object::L2Advertisement(advertisement) => lists.l2_advertisement(&advertisement.spec),
         Object::BgpAdvertisement(advertisement) => lists.bgp_advertisement(&advertisement.spec),
-        Object::BgpPeer(peer) => lists.selectors("spec.nodeSelectors", &peer.spec.node_selectors),
+        Object::BgpPeer(peer) => lists.distinct_selectors("spec.nodeSelectors", &peer.spec.node_selectors),
         Object::Service(_)
         | Object::EndpointSlice(_)
         | Object::Node(_)
@@ -36,18 +37,10 @@ impl Lists<'_> {
         self.distinct("spec.serviceAllocation.namespaces", &allocation.namespaces);
         self.distinct_selectors("spec.serviceAllocation.namespaceSelectors", &allocation.namespace_selectors);
         self.distinct_selectors("spec.serviceAllocation.serviceSelectors", &allocation.service_selectors);
-        if allocation.priority < 0 {
-            let reason = Reason::OutOfRange {
-                written: allocation.priority.to_string(),
-                allowed: "0 (last) and above",
-            };
-            self.refuse("spec.serviceAllocation.priority".to_owned(), reason);
-        }
     }
 
     fn l2_advertisement(&mut self, spec: &L2AdvertisementSpec) {
         self.distinct("spec.ipAddressPools", &spec.ip_address_pools);
-        self.distinct("spec.interfaces", &spec.interfaces);
         self.distinct_selectors("spec.ipAddressPoolSelectors", &spec.ip_address_pool_selectors);
         self.distinct_selectors("spec.nodeSelectors", &spec.node_selectors);
         self.distinct_selectors("spec.serviceSelectors", &spec.service_selectors);
@@ -62,9 +55,12 @@ impl Lists<'_> {
     }
 
     fn bgp_advertisement(&mut self, spec: &BgpAdvertisementSpec) {
-        self.selectors("spec.ipAddressPoolSelectors", &spec.ip_address_pool_selectors);
-        self.selectors("spec.nodeSelectors", &spec.node_selectors);
-        self.selectors("spec.serviceSelectors", &spec.service_selectors);
+        self.distinct("spec.communities", &spec.communities);
+        self.distinct("spec.ipAddressPools", &spec.ip_address_pools);
+        self.distinct("spec.peers", &spec.peers);
+        self.distinct_selectors("spec.ipAddressPoolSelectors", &spec.ip_address_pool_selectors);
+        self.distinct_selectors("spec.nodeSelectors", &spec.node_selectors);
+        self.distinct_selectors("spec.serviceSelectors", &spec.service_selectors);
     }
 
     fn distinct(&mut self, field: &str, entries: &[String]) {
@@ -72,7 +68,7 @@ impl Lists<'_> {
     }
 
     fn distinct_selectors(&mut self, field: &str, selectors: &[LabelSelector]) {
-        self.each_once(field, selectors, |_| "the selector".to_owned());
+        self.each_once(field, selectors, ToString::to_string);
         self.selectors(field, selectors);
     }
 
@@ -90,15 +86,36 @@ impl Lists<'_> {
         }
     }
 
-    /// `In` and `NotIn` compare with values, the others with none.
+    /// Keys and values are such as labels have. `In` and `NotIn` compare with values, the others with none.
     fn selector(&mut self, field: &str, selector: &LabelSelector) {
+        for (key, value) in &selector.match_labels {
+            self.key(&format!("{field}.matchLabels"), key);
+            self.value(&format!("{field}.matchLabels[{key}]"), value);
+        }
         for (i, requirement) in selector.match_expressions.iter().enumerate() {
+            let field = format!("{field}.matchExpressions[{i}]");
+            self.key(&format!("{field}.key"), &requirement.key);
+            for (i, value) in requirement.values.iter().enumerate() {
+                self.value(&format!("{field}.values[{i}]"), value);
+            }
             let compares = matches!(requirement.operator, Operator::In | Operator::NotIn);
             if compares == requirement.values.is_empty() {
                 let reason =
                     if compares { Reason::SelectorWithoutValues } else { Reason::SelectorWithValues };
-                self.refuse(format!("{field}.matchExpressions[{i}].values"), reason);
+                self.refuse(format!("{field}.values"), reason);
             }
+        }
+    }
+
+    fn key(&mut self, field: &str, key: &str) {
+        if !label::is_key(key) {
+            self.refuse(field.to_owned(), Reason::NotALabelKey { written: key.to_owned() });
+        }
+    }
+
+    fn value(&mut self, field: &str, value: &str) {
+        if !label::is_value(value) {
+            self.refuse(field.to_owned(), Reason::NotALabelValue { written: value.to_owned() });
         }
     }
 
