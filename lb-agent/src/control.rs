@@ -188,7 +188,7 @@ impl Control {
             self.state.send_if_modified(|state| {
                 let is_same = state.reading == memory.reading && state.interfaces == memory.standing.attached;
                 let state = Arc::make_mut(state);
-                state.reading = memory.reading;
+                state.reading.clone_from(&memory.reading);
                 state.interfaces.clone_from(&memory.standing.attached);
                 !is_same
             });
@@ -459,7 +459,7 @@ impl Control {
             services: plan.services,
             nodes: plan.nodes,
             announced,
-            reading: memory.reading,
+            reading: memory.reading.clone(),
             faults,
             liveness_limit: before.liveness_limit,
             draining: self.is_draining(memory),

@@ -7,6 +7,7 @@ mod decide;
 pub mod hash_key;
 mod inspect;
 mod metrics;
+mod precondition;
 mod tell;
 mod write;
 
@@ -22,10 +23,10 @@ use tokio::sync::watch;
 
 use crate::descriptors;
 use crate::http::Limits;
-use crate::kube::client::{self, ClientError};
+use crate::kube::client::{ClientError, Role, Server};
 use crate::kube::cluster::{Cluster, Watched};
 use crate::kube::events::Events;
-use crate::kube::lease::{Contender, Terms};
+use crate::kube::lease::{Candidate, Grant, Leadership, Terms};
 use crate::kube::status;
 use crate::watchdog::{Heart, REQUEST_LIMIT, Watchdog};
 use crate::webhook::{self, Mode, Webhook};
@@ -91,20 +92,45 @@ pub enum ControllerError {
 pub async fn run(options: Options) -> Result<(), ControllerError> {
     let files = descriptors::raise();
     let watchdog = Watchdog::default();
-    let client = client::connect(options.kubeconfig.as_deref()).await?;
+    let server = Server::find(options.kubeconfig.as_deref(), Role::Controller).await?;
+    let (grant, leadership) = Leadership::new_pair();
+    let clients = Clients {
+        all: server.client()?,
+        lease: server.client_of_lease()?,
+        leader: server.client_of_leader(&leadership)?,
+    };
     let listener = metrics::listen(options.metrics).await.map_err(ControllerError::Metrics)?;
     let (shown, seen) = watch::channel(Shown::default());
     let mut terminate = signal(SignalKind::terminate()).map_err(ControllerError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ControllerError::Signals)?;
+    let (stop, stopping) = watch::channel(false);
+    let end = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: addresses stay as they are");
+        stop.send_replace(true);
+        // What is under way comes to its end.
+        std::future::pending::<()>().await;
+    };
+    let lead = Lead { clients: &clients, options: &options, watchdog: &watchdog, leadership, stopping };
     tokio::select! {
-        () = answer(&client, &options, Limits::of_reviews(files)) => {}
-        () = allocate(&client, &options, shown, &watchdog) => {}
+        () = answer(&clients.all, &options, Limits::of_reviews(files)) => {}
+        () = lead.run(grant, shown) => {}
         () = metrics::serve(listener, seen, watchdog.clone(), Limits::of_questions(files)) => {}
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = end => {}
     }
-    tracing::info!("stopping: addresses stay as they are");
     Ok(())
+}
+
+/// Connections to the API server.
+struct Clients {
+    /// What any controller may ask for.
+    all: Client,
+    lease: Client,
+    /// Sends writes only while this process leads.
+    leader: Client,
 }
 
 /// Answers API servers, on every controller.
@@ -119,57 +145,77 @@ async fn answer(client: &Client, options: &Options, limits: Limits) {
     Webhook { client: client.clone(), namespace, configuration, secret_namespace, port, limits }.run().await;
 }
 
-/// Does what only the leader does.
-async fn allocate(client: &Client, options: &Options, shown: watch::Sender<Shown>, watchdog: &Watchdog) {
-    if options.webhook.mode == Mode::OnlyWebhook {
-        shown.send_modify(|shown| shown.ready = true);
-        std::future::pending::<()>().await;
-    }
-    let key = hash_key::provide(client.clone(), &options.namespace);
-    let (leads, leading) = watch::channel(false);
-    let contender = Contender {
-        api: Api::<Lease>::namespaced(client.clone(), &options.namespace),
-        name: LEASE.to_owned(),
-        identity: options.identity.clone(),
-        terms: Terms::DEFAULT,
-        heart: watchdog.heart("leader election", REQUEST_LIMIT),
-    };
-    let (events, telling) = Events::new(client.clone(), REPORTER, options.identity.clone());
-    let (wanted, states) = watch::channel(None);
-    let inspector = Inspector::new(client, &options.namespace, leading.clone(), events.clone(), wanted);
-    let inspecting = watchdog.heart("configuration check", REQUEST_LIMIT);
-    let states = status_writer(client, options).run(states);
-    let controller = Controller {
-        cluster: Cluster::watch(client, &WATCHED, &options.namespace),
-        leading,
-        decider: Decider::new(options.class.clone()),
-        writer: Writer::new(client.clone()),
-        teller: Teller::new(events),
-        shown,
-        heart: watchdog.heart("address allocation", REQUEST_LIMIT),
-    };
-    tokio::select! {
-        () = contender.run(leads) => {}
-        () = async { tokio::join!(key, controller.run()); } => {}
-        () = inspector.run(inspecting) => {}
-        () = states => {}
-        () = telling => {}
-    }
+/// What only the leader does.
+struct Lead<'a> {
+    clients: &'a Clients,
+    options: &'a Options,
+    watchdog: &'a Watchdog,
+    leadership: Leadership,
+    stopping: watch::Receiver<bool>,
 }
 
-fn status_writer(client: &Client, options: &Options) -> status::Writer {
-    status::Writer {
-        client: client.clone(),
-        namespace: options.namespace.clone(),
-        scope: status::Scope::Controller,
-        pod: options.pod.clone(),
-        terms: status::Terms::DEFAULT,
+impl Lead<'_> {
+    /// Runs until the process is to stop, and the Lease has been released.
+    async fn run(mut self, grant: Grant, shown: watch::Sender<Shown>) {
+        if self.options.webhook.mode == Mode::OnlyWebhook {
+            shown.send_modify(|shown| shown.ready = true);
+            // Its sender lives as long as this.
+            let _ = self.stopping.wait_for(|stopping| *stopping).await;
+            return;
+        }
+        let Clients { all, leader, .. } = self.clients;
+        let namespace = &self.options.namespace;
+        let key = hash_key::provide(all.clone(), namespace);
+        // A task of its own: a long decision keeps nobody from renewing.
+        let candidate = tokio::spawn(self.candidate().run(grant, self.stopping.clone()));
+        let (events, telling) = Events::new(leader.clone(), REPORTER, self.options.identity.clone());
+        let (wanted, states) = watch::channel(None);
+        let inspector = Inspector::new(all, namespace, self.leadership.clone(), events.clone(), wanted);
+        let inspecting = self.watchdog.heart("configuration check", REQUEST_LIMIT);
+        let states = self.status_writer().run(states);
+        let controller = Controller {
+            cluster: Cluster::watch(all, &WATCHED, namespace),
+            leadership: self.leadership.clone(),
+            decider: Decider::new(self.options.class.clone()),
+            writer: Writer::new(leader.clone()),
+            teller: Teller::new(events),
+            shown,
+            heart: self.watchdog.heart("address allocation", REQUEST_LIMIT),
+        };
+        tokio::select! {
+            _ = candidate => {}
+            () = async { tokio::join!(key, controller.run()); } => {}
+            () = inspector.run(inspecting) => {}
+            () = states => {}
+            () = telling => {}
+        }
+    }
+
+    fn candidate(&self) -> Candidate {
+        Candidate {
+            api: Api::<Lease>::namespaced(self.clients.lease.clone(), &self.options.namespace),
+            name: LEASE.to_owned(),
+            identity: self.options.identity.clone(),
+            terms: Terms::DEFAULT,
+            heart: self.watchdog.heart("leader election", REQUEST_LIMIT),
+        }
+    }
+
+    fn status_writer(&self) -> status::Writer {
+        status::Writer {
+            client: self.clients.all.clone(),
+            writes: self.clients.leader.clone(),
+            namespace: self.options.namespace.clone(),
+            scope: status::Scope::Controller,
+            pod: self.options.pod.clone(),
+            terms: status::Terms::DEFAULT,
+        }
     }
 }
 
 struct Controller {
     cluster: Cluster,
-    leading: watch::Receiver<bool>,
+    leadership: Leadership,
     decider: Decider,
     writer: Writer,
     teller: Teller,
@@ -184,13 +230,13 @@ impl Controller {
             let event = async {
                 tokio::select! {
                     () = self.cluster.changed() => {}
-                    Ok(()) = self.leading.changed() => {}
+                    () = self.leadership.changed() => {}
                     () = tokio::time::sleep(RETRY), if retry => {}
                 }
             };
             self.heart.beating(event).await;
             tokio::time::sleep(DEBOUNCE).await;
-            let leads = *self.leading.borrow_and_update();
+            let leads = self.leadership.may_act();
             if !leads {
                 self.stand_by();
             }
@@ -199,7 +245,9 @@ impl Controller {
     }
 
     /// Another leads: what that one decides is shown by it.
-    fn stand_by(&self) {
+    fn stand_by(&mut self) {
+        // Meanwhile another writes pools.
+        self.writer.forget();
         let ready = self.cluster.missing().is_empty();
         self.shown.send_modify(|shown| *shown = Shown { ready, usage: BTreeMap::new(), ..shown.clone() });
     }
@@ -211,19 +259,19 @@ impl Controller {
             return false;
         };
         let decided = self.decider.decide(&snapshot);
-        let written = self.writer.write(&decided, &self.leading).await;
-        let complete = written.complete;
+        let written = self.writer.write(&snapshot, &decided).await;
+        let (complete, failed) = (written.complete, written.failed);
         self.decider.handle_written(written.services);
-        self.show(&decided, complete);
+        self.show(&decided, failed);
         self.teller.tell(&snapshot, &decided);
         complete
     }
 
-    fn show(&self, decided: &Decided, complete: bool) {
+    fn show(&self, decided: &Decided, failed: bool) {
         self.shown.send_modify(|shown| {
             shown.ready = true;
             shown.reading.succeeded(&decided.problems);
-            shown.reading.errors += u64::from(!complete);
+            shown.reading.errors += u64::from(failed);
             shown.usage.clone_from(&decided.allocation.usage);
         });
     }

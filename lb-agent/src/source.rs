@@ -7,7 +7,7 @@ use lb_common::hash::{FlowPorts, HashKey, flow_hash_v4};
 use lb_plan::model::AddressRule;
 
 use crate::directory::{Directory, DirectoryError};
-use crate::kube::client::{self, ClientError};
+use crate::kube::client::{self, ClientError, Role};
 use crate::kube::cluster::{CONFIGURATION, Cluster, Watched};
 use crate::snapshot::Snapshot;
 
@@ -93,7 +93,7 @@ impl Source {
                 Self::Directory(directory)
             }
             SourceOptions::Kubernetes { kubeconfig, namespace } => {
-                let client = client::connect(kubeconfig.as_deref()).await?;
+                let client = client::connect(kubeconfig.as_deref(), Role::Agent).await?;
                 Self::Kubernetes(Cluster::watch(&client, &watched(), namespace))
             }
         })

@@ -1,5 +1,6 @@
 //! What the agent shows of itself.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -75,7 +76,7 @@ pub struct Announced {
 }
 
 /// What became of reading the objects.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
     /// Whether they have been read at all.
     pub loaded: bool,
@@ -83,8 +84,10 @@ pub struct Reading {
     pub stale: bool,
     /// How often they were read.
     pub updates: u64,
-    /// How often something that is written could not be done then, or nothing could be read.
+    /// How often nothing could be read, or something was invalid that had not been so before.
     pub errors: u64,
+    /// What is invalid, by object and reason.
+    pub(crate) invalid: BTreeSet<String>,
 }
 
 impl Reading {
@@ -98,7 +101,11 @@ impl Reading {
     /// They were read, with these problems.
     pub fn succeeded(&mut self, problems: &[Problem]) {
         self.updates += 1;
-        self.errors += u64::from(problems.iter().any(|problem| problem.severity() == Severity::Error));
+        // One object that stays invalid is one error, however often others change.
+        let errors = problems.iter().filter(|problem| problem.severity() == Severity::Error);
+        let invalid: BTreeSet<String> = errors.map(ToString::to_string).collect();
+        self.errors += u64::from(!invalid.is_subset(&self.invalid));
+        self.invalid = invalid;
         self.loaded = true;
         let is_stale =
             |reason: &Reason| matches!(reason, Reason::StaysAsBefore | Reason::UnreadableDirectory { .. });
@@ -112,19 +119,33 @@ mod tests {
 
     #[test]
     fn what_stays_as_it_was_before_is_stale_and_so_is_what_cannot_be_read_any_more() {
+        let counted = |reading: &Reading| (reading.loaded, reading.stale, reading.updates, reading.errors);
         let mut reading = Reading::default();
         reading.failed();
-        assert_eq!(reading, Reading { loaded: false, stale: false, updates: 1, errors: 1 });
+        assert_eq!(counted(&reading), (false, false, 1, 1));
         reading.succeeded(&[Problem::general(Reason::NoServingEndpoint)]);
-        assert_eq!(reading, Reading { loaded: true, stale: false, updates: 2, errors: 1 });
+        assert_eq!(counted(&reading), (true, false, 2, 1));
         // New and wrong: there is nothing older that stays in force.
         reading.succeeded(&[Problem::general(Reason::NoKind)]);
-        assert_eq!(reading, Reading { loaded: true, stale: false, updates: 3, errors: 2 });
+        assert_eq!(counted(&reading), (true, false, 3, 2));
         reading.succeeded(&[Problem::general(Reason::NoKind), Problem::general(Reason::StaysAsBefore)]);
-        assert_eq!(reading, Reading { loaded: true, stale: true, updates: 4, errors: 3 });
+        assert!(reading.stale);
         reading.succeeded(&[]);
         assert!(!reading.stale);
         reading.failed();
         assert!(reading.stale);
+    }
+
+    #[test]
+    fn what_stays_invalid_is_one_error_however_often_others_change() {
+        let mut reading = Reading::default();
+        let invalid = [Problem::general(Reason::NoKind)];
+        for _ in 0..10 {
+            reading.succeeded(&invalid);
+        }
+        assert_eq!((reading.updates, reading.errors), (10, 1));
+        reading.succeeded(&[]);
+        reading.succeeded(&invalid);
+        assert_eq!(reading.errors, 2, "it became invalid again");
     }
 }

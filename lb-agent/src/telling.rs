@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::configuration::Faults;
-use crate::kube::client::{self, ClientError};
+use crate::kube::client::{self, ClientError, Role};
 use crate::kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
 use crate::source::SourceOptions;
 use crate::speaker::{Speaker, SpeakerView, Viewed};
@@ -60,9 +60,11 @@ impl Teller {
         if options.rate == 0 {
             return Ok(tasks);
         }
+        // A connection of its own: what is written is not in the way of what is watched.
+        let client = client::connect(kubeconfig.as_deref(), Role::Agent).await?;
         let writer = Writer {
-            // A connection of its own: what is written is not in the way of what is watched.
-            client: client::connect(kubeconfig.as_deref()).await?,
+            writes: client.clone(),
+            client,
             namespace: namespace.clone(),
             scope: Scope::Node(self.node.clone()),
             pod: options.pod.clone(),

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 pub const TASK_LIMIT: Duration = Duration::from_secs(30);
 /// The same for a thread that waits for nothing longer than a second: its sessions have been lost long before.
 pub const THREAD_LIMIT: Duration = Duration::from_secs(10);
-/// The same for a loop that waits for API servers: a request that is not answered fails after 295 seconds, and a new
-/// container would not be answered either.
+/// The same for a loop that waits for API servers: with many writes on a slow server a round takes minutes, and a new
+/// container would be no faster.
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(600);
 
 /// A loop that waits for events beats as often as this.

@@ -3,12 +3,14 @@
 mod deployed;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -65,6 +67,22 @@ impl Cluster {
         self.directory.path().join("kubeconfig")
     }
 
+    /// Where the server listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Writes a kubeconfig, and says where it is.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_kubeconfig(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.directory.path().join(format!("{name}.kubeconfig"));
+        std::fs::write(&path, text)?;
+        Ok(path)
+    }
+
     /// Ends the server, and breaks its connections.
     pub fn stop_server(&mut self) {
         self.server = None;
@@ -105,11 +123,19 @@ impl Cluster {
     /// # Errors
     /// When the product's binary is missing.
     pub fn controller_with(&self, identity: &str, arguments: &[&str]) -> Result<Controller> {
+        self.controller_of(identity, &self.kubeconfig(), arguments)
+    }
+
+    /// Starts a controller with a kubeconfig of its own.
+    ///
+    /// # Errors
+    /// When the product's binary is missing.
+    pub fn controller_of(&self, identity: &str, kubeconfig: &Path, arguments: &[&str]) -> Result<Controller> {
         let log = self.directory.path().join(format!("{identity}.log"));
         let output = std::fs::OpenOptions::new().create(true).append(true).open(&log)?;
         let child = Command::new(find_binary()?)
             .args(["controller", "--identity", identity, "--namespace", NAMESPACE, "--kubeconfig"])
-            .arg(self.kubeconfig())
+            .arg(kubeconfig)
             .args(arguments)
             // Several controllers are one machine's here, and its port is one's.
             .args(if arguments.contains(&WEBHOOK) { &[][..] } else { &[WEBHOOK, "disabled"] })
@@ -166,6 +192,23 @@ impl Controller {
             bail!("the controller had ended with {status}:\n{}", self.log());
         }
         self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill(Pid::from_raw(i32::try_from(self.child.id())?), signal)?)
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it has been waited for.
+    pub fn wait(&mut self) -> Result<()> {
         self.child.wait()?;
         Ok(())
     }

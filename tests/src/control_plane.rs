@@ -21,7 +21,7 @@ use kube::{Client, Config};
 use serde_json::{Value, json};
 
 use self::binaries::Binaries;
-use crate::api_server::{ApiServer, Store, definitions, kubeconfig, status_definitions};
+use crate::api_server::{ApiServer, Faults, Store, definitions, kubeconfig, status_definitions};
 use crate::cluster::NAMESPACE;
 use crate::lab::addresses::Segment;
 use crate::lab::node::find_binary;
@@ -109,6 +109,29 @@ impl ControlPlane {
             Server::Binaries(binaries) => binaries.restart(away)?,
         }
         wait(READY_WITHIN, || self.ready())
+    }
+
+    /// What lets the server fail; `None` for a real one.
+    #[must_use]
+    pub fn faults(&self) -> Option<&Faults> {
+        match &self.server {
+            Server::InProcess { store, .. } => Some(store.faults()),
+            Server::Binaries(_) => None,
+        }
+    }
+
+    /// Drops all packets to and from the server, or no longer.
+    ///
+    /// # Errors
+    /// When the kernel refuses the rules.
+    pub fn cut(&self, is_cut: bool) -> Result<()> {
+        let table = "table inet cut\ndelete table inet cut\n";
+        let chain = |hook: &str, port: &str| {
+            format!("chain {hook} {{ type filter hook {hook} priority 0; tcp {port} {PORT} drop; }}\n")
+        };
+        let both = chain("input", "dport") + &chain("output", "sport");
+        let rules = if is_cut { format!("{table}table inet cut {{\n{both}}}\n") } else { table.to_owned() };
+        self.host.command("nft").args(["-f", "-"]).feed(rules).text().map(drop)
     }
 
     /// Puts objects with their statuses, as `kubectl apply` would.
@@ -281,9 +304,9 @@ async fn apply(client: &Client, object: &Value) -> Result<()> {
     let status = body.as_object_mut().and_then(|fields| fields.remove("status"));
     api.patch(name, &params, &Patch::Apply(&body)).await?;
     if let Some(status) = status {
-        let metadata = json!({"name": name, "namespace": object["metadata"]["namespace"]});
-        let body = json!({"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": metadata, "status": status});
-        api.patch_status(name, &params, &Patch::Apply(&body)).await?;
+        // A Node may have two addresses of one type, which an apply takes for one that is there twice.
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        api.patch_status(name, &params, &Patch::Merge(json!({"status": status}))).await?;
     }
     Ok(())
 }

@@ -2,13 +2,16 @@
 
 pub mod api_server;
 pub mod bpffs;
+pub mod chaos;
 pub mod cluster;
 pub mod control_plane;
 pub mod damage;
 pub mod events;
 pub mod failover;
+pub mod front;
 pub mod kernel;
 pub mod kube_clients;
+pub mod kubernetes;
 pub mod lab;
 pub mod metallb;
 pub mod model;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use fairlead_tests::api_server::Access;
 use fairlead_tests::cluster::{Cluster, NAMESPACE, eventually};
-use lb_agent::kube::client;
+use lb_agent::kube::client::{self, Role};
 use lb_agent::kube::cluster::Cluster as Watching;
 use lb_agent::kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
 use lb_agent::source;
@@ -207,9 +207,10 @@ async fn an_agent_may_do_what_it_does_and_no_more() -> Result<()> {
     cluster.apply(&secret("password-of-tor"))?;
     cluster.apply(&secret("fairlead-webhook-cert"))?;
     let kubeconfig = cluster.kubeconfig();
-    let client = client::connect(Some(&kubeconfig)).await?;
+    let client = client::connect(Some(&kubeconfig), Role::Agent).await?;
     let watching = Watching::watch(&client, &source::watched(), NAMESPACE);
     let writer = Writer {
+        writes: client.clone(),
         client,
         namespace: NAMESPACE.to_owned(),
         scope: Scope::Node("n1".to_owned()),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use fairlead_tests::cluster::{Cluster, NAMESPACE, eventually};
-use lb_agent::kube::client;
+use lb_agent::kube::client::{self, Role};
 use lb_agent::kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -21,6 +21,9 @@ const FAST: Terms = Terms {
     longest_gap: Duration::from_secs(1),
 };
 
+/// What is wrong with a configuration.
+static INVALID: std::sync::LazyLock<[String; 1]> = std::sync::LazyLock::new(|| ["holdTime".to_owned()]);
+
 /// A writer that runs until it is dropped.
 struct Running {
     wanted: watch::Sender<Option<Arc<Wanted>>>,
@@ -34,8 +37,10 @@ impl Drop for Running {
 }
 
 async fn start(cluster: &Cluster, node: &str, pod: Option<&str>, terms: Terms) -> Result<Running> {
+    let client = client::connect(Some(&cluster.kubeconfig()), Role::Agent).await?;
     let writer = Writer {
-        client: client::connect(Some(&cluster.kubeconfig())).await?,
+        writes: client.clone(),
+        client,
         namespace: NAMESPACE.to_owned(),
         scope: Scope::Node(node.to_owned()),
         pod: pod.map(str::to_owned),
@@ -188,6 +193,35 @@ async fn it_converges_whatever_the_server_and_others_do() -> Result<()> {
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(cluster.store.writes(), before);
     Ok(())
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_mended_is_valid_within_seconds_however_often_it_was_invalid() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    cluster.define_statuses()?;
+    let writer = start(&cluster, "n1", None, Terms::DEFAULT).await?;
+    let want = |faults: &[String]| {
+        let mut wanted = Wanted::default();
+        wanted.configuration(Configuration::Agent("n1"), &[], faults);
+        writer.want(wanted);
+    };
+    let result = || {
+        let state = cluster.store.get("metallb.io", "configurationstates", NAMESPACE, "speaker-n1");
+        state.unwrap_or_default()["status"]["result"].clone()
+    };
+    // As somebody does who tries one value after the other; and at first the server takes none of it.
+    cluster.store.fail_every(1);
+    for turn in 0..16 {
+        if turn == 6 {
+            cluster.store.fail_every(0);
+        }
+        want(if turn % 2 == 0 { &[] } else { &*INVALID });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    want(&*INVALID);
+    eventually("it is Invalid", Duration::from_secs(10), || result() == "Invalid").await?;
+    want(&[]);
+    eventually("it is Valid", Duration::from_secs(10), || result() == "Valid").await.map(drop)
 }
 
 #[tokio::test]

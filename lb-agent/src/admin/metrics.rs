@@ -22,6 +22,7 @@ use tokio::sync::watch;
 
 use crate::dataplane::attach::Mode;
 use crate::http::{HttpServer, Limits};
+use crate::kube::client::stats;
 use crate::speaker::bfd::BfdViewed;
 use crate::speaker::{Speaker, SpeakerView, Viewed};
 use crate::state::State;
@@ -203,6 +204,7 @@ fn render(view: &SpeakerView, state: &State) -> Result<String, prometheus::Error
     }
     announced(&registry, view, state)?;
     uplinks(&registry, state)?;
+    stats().register(&registry)?;
     TextEncoder::new().encode_to_string(&registry.gather())
 }
 
@@ -373,7 +375,7 @@ mod tests {
         let service = ServiceName { namespace: "shop".into(), name: "web".into() };
         let addresses = vec![Ipv4Addr::new(192, 0, 2, 1).into()];
         let told = Announced { service, peers: ["tor".into()].into(), addresses, silence: None };
-        let reading = Reading { loaded: true, stale: false, updates: 7, errors: 2 };
+        let reading = Reading { loaded: true, updates: 7, errors: 2, ..Reading::default() };
         let state = State { node: "n1".into(), announced: vec![told].into(), reading, ..State::default() };
         let text = render(&SpeakerView::default(), &state).unwrap();
         for line in [

@@ -73,7 +73,10 @@ pub fn run(args: ControllerArgs) -> Result<(), Error> {
             secret_namespace: args.webhook_secret_namespace,
         },
     };
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(Error::Runtime)?;
     Ok(runtime.block_on(controller::run(options))?)
 }

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::api::{Api, ObjectMeta, PostParams};
 
+use crate::kube::client::failures::Log;
 use crate::random;
 
 /// Name of the Secret.
@@ -23,8 +24,12 @@ const RETRY: Duration = Duration::from_secs(2);
 /// on whose a flow is.
 pub(super) async fn provide(client: Client, namespace: &str) {
     let secrets = Api::<Secret>::namespaced(client, namespace);
+    let mut log = Log::new("agents that have no key yet do not start");
     while let Err(error) = create(&secrets).await {
-        tracing::warn!(%error, secret = SECRET, "the key of the flow hash cannot be made; it is tried again");
+        match error {
+            Failure::Random(_) => tracing::warn!("cannot create Secret {SECRET}: {error}; retrying"),
+            Failure::Server(error) => log.failed(&format!("create Secret {SECRET}"), &error),
+        }
         tokio::time::sleep(RETRY).await;
     }
 }

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::configuration::Faults;
 use crate::kube::cluster::{CONFIGURATION, Cluster};
 use crate::kube::events::{Events, News};
+use crate::kube::lease::Leadership;
 use crate::kube::status::{Configuration, Wanted};
 use crate::snapshot::Snapshot;
 use crate::watchdog::Heart;
@@ -29,7 +30,7 @@ const OFFER_AGAIN: Duration = Duration::from_secs(10);
 /// Says what is wrong.
 pub(super) struct Inspector {
     cluster: Cluster,
-    leading: watch::Receiver<bool>,
+    leadership: Leadership,
     events: Events,
     wanted: watch::Sender<Option<Arc<Wanted>>>,
     /// What was right before stays in force where it has become wrong.
@@ -45,12 +46,12 @@ impl Inspector {
     pub(super) fn new(
         client: &Client,
         namespace: &str,
-        leading: watch::Receiver<bool>,
+        leadership: Leadership,
         events: Events,
         wanted: watch::Sender<Option<Arc<Wanted>>>,
     ) -> Self {
         let cluster = Cluster::watch(client, &CONFIGURATION, namespace);
-        Self { cluster, leading, events, wanted, before: Model::default(), told: BTreeSet::new() }
+        Self { cluster, leadership, events, wanted, before: Model::default(), told: BTreeSet::new() }
     }
 
     pub(super) async fn run(mut self, heart: Heart) {
@@ -59,13 +60,13 @@ impl Inspector {
             let event = async {
                 tokio::select! {
                     () = self.cluster.changed() => {}
-                    Ok(()) = self.leading.changed() => {}
+                    () = self.leadership.changed() => {}
                     () = tokio::time::sleep(OFFER_AGAIN), if again => {}
                 }
             };
             heart.beating(event).await;
             tokio::time::sleep(DEBOUNCE).await;
-            again = if *self.leading.borrow_and_update() { self.inspect() } else { self.stand_by() };
+            again = if self.leadership.may_act() { self.inspect() } else { self.stand_by() };
         }
     }
 

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use crate::admin::metrics::health;
 use crate::http::{HttpServer, Limits};
+use crate::kube::client::stats;
 use crate::state::Reading;
 use crate::watchdog::Watchdog;
 
@@ -102,6 +103,7 @@ async fn metrics(State(shown): State<watch::Receiver<Shown>>) -> Response {
 fn render(shown: &Shown) -> Result<String, prometheus::Error> {
     let registry = Registry::new();
     reading(&registry, &shown.reading)?;
+    stats().register(&registry)?;
     for (name, help, read) in POOLS {
         let gauges = IntGaugeVec::new(Opts::new(name, help), &["pool"])?;
         for (pool, usage) in &shown.usage {

@@ -22,6 +22,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use self::secrets::Secrets;
+use super::client::failures::Log;
+use super::client::stats;
 use super::written::Written;
 use crate::snapshot::{self, Snapshot};
 
@@ -172,6 +174,7 @@ impl Cluster {
                     seen: Arc::clone(&seen),
                     changed: Arc::clone(&changed),
                     denied: BTreeSet::new(),
+                    log: Log::new("the password stays as it was"),
                 };
                 tasks.spawn(secrets.follow());
                 continue;
@@ -216,12 +219,11 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How long a watch lasts before it is begun anew: a connection that died without a word is noticed by then.
-const WATCH_SECONDS: u32 = 60;
-/// A kind that is not defined is asked for again after this time.
-const ASKED_AGAIN: Duration = Duration::from_secs(30);
-/// A failure is told again when it has lasted this long.
-const TELL_EVERY: Duration = Duration::from_secs(60);
+/// How long a watch lasts before it is begun anew.
+pub(super) const WATCH_SECONDS: u32 = 290;
+/// A kind that is not defined is asked for again after the first of these times; after the second where it was
+/// defined before: a server that has just started does not know all kinds yet.
+const ASKED_AGAIN: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(2)];
 
 async fn follow(
     watched: Watched,
@@ -234,11 +236,17 @@ async fn follow(
     let config = watcher::Config::default().timeout(WATCH_SECONDS).streaming_lists();
     let mut strategy = InitialListStrategy::StreamingList;
     let mut events = watcher(api.clone(), config.clone()).backoff(Patience::default()).boxed();
-    let mut told: Option<tokio::time::Instant> = None;
+    let mut log = Log::new("what was seen stays in force");
+    let mut was_defined = false;
     loop {
         match events.try_next().await {
             Ok(Some(event)) => {
-                told = None;
+                // A list that begins has not been answered yet.
+                if !matches!(event, Event::Init) {
+                    log.succeeded();
+                    was_defined = true;
+                    stats().watch_succeeded(watched.kind);
+                }
                 if lock(&seen).kinds.entry(watched.kind).or_default().handle(event, &resource) {
                     changed.send_modify(|version| *version += 1);
                 }
@@ -252,6 +260,7 @@ async fn follow(
                 events = watcher(api.clone(), config).backoff(Patience::default()).boxed();
             }
             Err(error) => {
+                stats().watch_failed(watched.kind);
                 let is_undefined = is_undefined(&error);
                 if is_undefined && lock(&seen).kinds.entry(watched.kind).or_default().handle_undefined() {
                     tracing::warn!(
@@ -260,12 +269,9 @@ async fn follow(
                     );
                     changed.send_modify(|version| *version += 1);
                 }
-                if told.is_none_or(|told| told.elapsed() > TELL_EVERY) {
-                    tracing::warn!(kind = watched.kind, %error, "the API server cannot be watched; what was seen stays in force");
-                    told = Some(tokio::time::Instant::now());
-                }
+                log.watch_failed(watched.kind, &error);
                 if is_undefined {
-                    tokio::time::sleep(ASKED_AGAIN).await;
+                    tokio::time::sleep(ASKED_AGAIN[usize::from(was_defined)]).await;
                 }
             }
         }
@@ -276,7 +282,7 @@ async fn follow(
 /// longer than some seconds for what has changed meanwhile. The first waits, which are random, keep the nodes of a
 /// cluster from coming back in one moment.
 #[derive(Default)]
-struct Patience(watcher::DefaultBackoff);
+pub(super) struct Patience(watcher::DefaultBackoff);
 
 /// The longest wait.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::certificate::{Certificate, CertificateError, Standing, names};
 use super::{RETRY, SECRET, SERVICE};
+use crate::kube::client::failures::{Log, words};
 
 /// How often Secret and configurations are looked at: who installs the product anew empties the configurations.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -43,7 +44,7 @@ pub(super) struct Identity {
 enum IdentityError {
     #[error(transparent)]
     Certificate(#[from] CertificateError),
-    #[error("the API server does not let it: {0}")]
+    #[error("{}", words(.0))]
     Server(#[source] Box<kube::Error>),
     #[error("this machine's clock is before 1970")]
     Clock,
@@ -52,6 +53,15 @@ enum IdentityError {
 impl From<kube::Error> for IdentityError {
     fn from(error: kube::Error) -> Self {
         Self::Server(Box::new(error))
+    }
+}
+
+impl IdentityError {
+    fn log(&self, log: &mut Log, task: &str) {
+        match self {
+            Self::Server(error) => log.failed(task, error),
+            Self::Certificate(_) | Self::Clock => tracing::warn!("cannot {task}: {self}; retrying"),
+        }
     }
 }
 
@@ -65,8 +75,9 @@ impl Identity {
     /// Keeps certificate and configurations right for ever; `served` is what the server shows.
     pub(super) async fn keep(self, served: watch::Sender<Option<Arc<ServerConfig>>>) {
         let mut shown: Option<Certificate> = None;
+        let mut log = Log::new("the last certificate stays in use");
         loop {
-            let pause = match self.round(shown.as_ref()).await {
+            let pause = match self.round(shown.as_ref(), &mut log).await {
                 Ok(round) => {
                     // An API server that does not know of a new authority yet is shown the old certificate, as long
                     // as that is any good.
@@ -81,7 +92,7 @@ impl Identity {
                     INTERVAL
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the webhook's certificate cannot be kept; tried again");
+                    error.log(&mut log, "keep the webhook's certificate");
                     RETRY
                 }
             };
@@ -89,7 +100,7 @@ impl Identity {
         }
     }
 
-    async fn round(&self, shown: Option<&Certificate>) -> Result<Round, IdentityError> {
+    async fn round(&self, shown: Option<&Certificate>, log: &mut Log) -> Result<Round, IdentityError> {
         let certificate = self.certificate(now()?, shown).await?;
         let mut settled = true;
         for (name, told) in [
@@ -100,10 +111,13 @@ impl Identity {
                 Ok(written) => settled &= !written,
                 Err(error) => {
                     // Somebody else may write the bundle, or has: what can be answered is answered.
-                    tracing::warn!(name, %error, "API servers cannot be told which certificate to trust");
+                    error.log(log, &format!("write the webhook's certificate into {name}"));
                     settled = false;
                 }
             }
+        }
+        if settled {
+            log.succeeded();
         }
         Ok(Round { certificate, settled })
     }

@@ -8,7 +8,7 @@ use lb_api::objects::{self, Object, Sourced};
 use lb_api::problem::Problem;
 use serde_json::Value;
 
-use crate::kube::client::{self, ClientError};
+use crate::kube::client::{self, ClientError, Role};
 use crate::kube::cluster::Watched;
 use crate::source;
 
@@ -76,7 +76,7 @@ pub(super) fn read(kubeconfig: Option<&Path>, namespace: &str) -> Result<Read, C
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ClusterError::Runtime)?;
     runtime.block_on(async {
-        let client = client::connect(kubeconfig).await?;
+        let client = client::connect(kubeconfig, Role::Command).await?;
         let mut reader = Reader { client, namespace, denied: Vec::new() };
         let mut read = Read::default();
         for kind in kinds() {

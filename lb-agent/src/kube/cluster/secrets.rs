@@ -11,16 +11,14 @@ use std::time::Duration;
 use kube::api::{Api, ApiResource};
 use lb_api::objects::Object;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
-use super::{Seen, Watched, Written, lock};
+use super::{Log, Seen, Watched, Written, lock};
 
 /// How often the Secrets are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// When a server that did not answer is asked again.
 const RETRY: Duration = Duration::from_secs(5);
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where Secrets are got, and what has been said of it.
 pub(super) struct Secrets {
@@ -31,6 +29,7 @@ pub(super) struct Secrets {
     pub(super) changed: Arc<watch::Sender<u64>>,
     /// Those that this agent may not read: said once.
     pub(super) denied: BTreeSet<String>,
+    pub(super) log: Log,
 }
 
 /// What came of asking for a Secret.
@@ -96,13 +95,14 @@ impl Secrets {
     }
 
     async fn get(&mut self, name: &str) -> Answer {
-        match timeout(PATIENCE, self.api.get(name)).await {
-            Ok(Ok(written)) => {
+        match self.api.get(name).await {
+            Ok(written) => {
+                self.log.succeeded();
                 self.denied.remove(name);
                 Answer::There(Box::new(written))
             }
-            Ok(Err(kube::Error::Api(status))) if status.code == 404 => Answer::Gone,
-            Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
+            Err(kube::Error::Api(status)) if status.code == 404 => Answer::Gone,
+            Err(kube::Error::Api(status)) if status.code == 403 => {
                 if self.denied.insert(name.to_owned()) {
                     tracing::error!(
                         secret = name,
@@ -113,15 +113,8 @@ impl Secrets {
                 }
                 Answer::Denied
             }
-            Ok(Err(error)) => {
-                tracing::warn!(secret = name, %error, "cannot get the Secret of a BGPPeer; retrying");
-                Answer::None
-            }
-            Err(_) => {
-                tracing::warn!(
-                    secret = name,
-                    "the API server did not answer for the Secret of a BGPPeer; retrying"
-                );
+            Err(error) => {
+                self.log.failed(&format!("read Secret {name} of a BGPPeer"), &error);
                 Answer::None
             }
         }

@@ -1,185 +1,182 @@
-//! Who leads, by what is seen of a Lease.
+//! Leader election by a Lease: a state machine without I/O or a clock.
+//!
+//! The driver passes in what the server answered, with the times at which the request was sent and the answer came.
+//!
+//! Safety: the holder acts until [`Terms::act`] after it *sent* the renewal that succeeded last, and another takes the
+//! Lease no sooner than [`Terms::duration`] after it *received* the version that this renewal made. The answer is later
+//! than the renewal, so the difference of the two terms is a margin that covers writes in flight and clocks of
+//! different speed. Lost answers, delayed requests and stopped processes only make it larger.
 
 use std::time::Duration;
 
-/// How long a Lease is held, and how often it is looked at.
+/// Durations of an election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// Without a renewal for this long, it is anybody's.
+    /// A Lease that has not been renewed for this long is free.
     pub duration: Duration,
-    /// The holder acts no longer than this after its last renewal: less than `duration`, by more than a request
-    /// takes and clocks differ in speed.
+    /// The holder stops acting this long after it sent its last successful renewal. `duration` is longer by more than a
+    /// write of the holder may be in flight.
     pub act: Duration,
-    /// Time between two looks, and so between renewals.
+    /// Interval of renewals, and of a candidate's reads.
     pub retry: Duration,
+    /// Interval after a request that failed.
+    pub retry_failed: Duration,
 }
 
 impl Terms {
-    /// What client-go does by default.
+    /// As client-go has it by default.
     pub const DEFAULT: Self = Self {
         duration: Duration::from_secs(15),
         act: Duration::from_secs(10),
         retry: Duration::from_secs(2),
+        retry_failed: Duration::from_secs(1),
     };
 }
 
-/// What a Lease says.
+/// Content of a Lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// Who holds it.
+    /// Holder; `None` if it was released.
     pub holder: Option<String>,
-    /// Changes with every write.
+    /// Resource version.
     pub version: String,
-    /// How often it has gone from one to another.
+    /// Number of changes of the holder.
     pub transitions: i32,
-    /// For how long its holder takes it.
+    /// Duration that the holder asks for.
     pub duration: Option<Duration>,
 }
 
-/// What is to be done.
+/// The next request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Write oneself into it, for the first time or again.
+    /// No request before this time.
+    WaitUntil(Duration),
+    /// Read the Lease.
+    Read,
+    /// Write this candidate as the holder into the version that was read last, or create the Lease if there was none.
     Take {
-        /// How often it has gone from one to another then.
+        /// Number of changes of the holder, this one included.
         transitions: i32,
     },
-    /// Look again later.
-    Wait,
 }
 
-/// What one contender knows. Times are since any moment that stays the same.
+/// A candidate. Times are since any fixed moment.
 #[derive(Clone, Debug)]
 pub struct Election {
     identity: String,
     terms: Terms,
+    /// The Lease as it was read or written last.
     record: Option<Record>,
-    /// When the record was first seen as it is.
+    /// When an answer first had this record.
     since: Duration,
-    /// When this contender last wrote itself into it.
+    /// Whether the record may still be current, so that a write can name its version.
+    is_fresh: bool,
+    /// Whether a Lease has ever been seen.
+    has_seen_one: bool,
+    /// When the last successful renewal was sent.
     renewed: Option<Duration>,
+    /// No request before this.
+    next: Duration,
 }
 
 impl Election {
-    /// A contender that has seen nothing yet.
+    /// A candidate that knows nothing yet.
     pub fn new(identity: String, terms: Terms) -> Self {
-        Self { identity, terms, record: None, since: Duration::ZERO, renewed: None }
+        Self {
+            identity,
+            terms,
+            record: None,
+            since: Duration::ZERO,
+            is_fresh: false,
+            has_seen_one: false,
+            renewed: None,
+            next: Duration::ZERO,
+        }
     }
 
-    /// The Lease as it is now; `None` if there is none.
-    pub fn handle_record(&mut self, record: Option<Record>, now: Duration) {
+    /// The next request.
+    pub fn step(&self, now: Duration) -> Step {
+        if now < self.next {
+            return Step::WaitUntil(self.next);
+        }
+        match &self.record {
+            _ if !self.is_fresh => Step::Read,
+            None => Step::Take { transitions: 0 },
+            // Its own, also after a restart under the same name.
+            Some(record) if record.holder.as_ref() == Some(&self.identity) => {
+                Step::Take { transitions: record.transitions }
+            }
+            Some(record) => Step::Take { transitions: record.transitions.saturating_add(1) },
+        }
+    }
+
+    /// The Lease was read; `None` if there is none. `now` is when the answer came: the version may be as young as that.
+    pub fn handle_read(&mut self, record: Option<Record>, now: Duration) {
         if record != self.record {
             self.since = now;
         }
-        if record.as_ref().and_then(|record| record.holder.as_ref()) != Some(&self.identity) {
+        self.has_seen_one |= record.is_some();
+        self.record = record;
+        if !self.is_mine() {
             self.renewed = None;
         }
-        self.record = record;
-    }
-
-    /// This contender has written itself into it; `asked` is from before the request.
-    pub fn handle_taken(&mut self, record: Record, asked: Duration) {
-        self.record = Some(record);
-        self.since = asked;
-        self.renewed = Some(asked);
-    }
-
-    /// What is to be done.
-    pub fn step(&self, now: Duration) -> Step {
-        let Some(record) = &self.record else { return Step::Take { transitions: 0 } };
-        match &record.holder {
-            // Also after a restart under the same name.
-            Some(holder) if *holder == self.identity => Step::Take { transitions: record.transitions },
-            Some(_) if now.saturating_sub(self.since) < record.duration.unwrap_or(self.terms.duration) => {
-                Step::Wait
-            }
-            Some(_) | None => Step::Take { transitions: record.transitions.saturating_add(1) },
+        self.is_fresh = true;
+        if let Some(free) = self.free_at()
+            && now < free
+        {
+            self.is_fresh = false;
+            self.next = now + self.terms.retry;
         }
     }
 
-    /// Whether this contender may act.
-    pub fn leads(&self, now: Duration) -> bool {
-        self.renewed.is_some_and(|renewed| now.saturating_sub(renewed) < self.terms.act)
+    /// The Lease was written; `sent` is from before the request.
+    pub fn handle_taken(&mut self, record: Record, sent: Duration) {
+        self.record = Some(record);
+        self.has_seen_one = true;
+        self.since = sent;
+        self.is_fresh = true;
+        self.renewed = Some(sent);
+        self.next = sent + self.terms.retry;
+    }
+
+    /// A write was refused because the Lease is another by now.
+    pub fn handle_conflict(&mut self) {
+        self.is_fresh = false;
+    }
+
+    /// A request failed, or its answer did not come: a write may or may not have been carried out, or be so later.
+    pub fn handle_failure(&mut self, now: Duration) {
+        self.is_fresh = false;
+        self.next = now + self.terms.retry_failed;
+    }
+
+    /// Stops acting for good. Returns the version to release, if this candidate knows that it holds the Lease.
+    pub fn resign(&mut self) -> Option<&Record> {
+        self.renewed = None;
+        self.record.as_ref().filter(|_| self.is_fresh && self.is_mine())
+    }
+
+    /// Until when this candidate may act; `None` if it may not at all.
+    pub fn acts_until(&self) -> Option<Duration> {
+        self.renewed.map(|sent| sent + self.terms.act)
+    }
+
+    fn is_mine(&self) -> bool {
+        self.record.as_ref().and_then(|record| record.holder.as_ref()) == Some(&self.identity)
+    }
+
+    /// When the Lease is free for this candidate; `None` if it is.
+    fn free_at(&self) -> Option<Duration> {
+        match &self.record {
+            // Somebody deleted it, and its holder does not know yet.
+            None => self.has_seen_one.then(|| self.since + self.terms.duration),
+            Some(record) => {
+                record.holder.as_ref().filter(|holder| **holder != self.identity)?;
+                Some(self.since + record.duration.unwrap_or_default().max(self.terms.duration))
+            }
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TERMS: Terms = Terms::DEFAULT;
-
-    fn secs(secs: u64) -> Duration {
-        Duration::from_secs(secs)
-    }
-
-    fn held_by(holder: &str, version: u32) -> Option<Record> {
-        let duration = Some(TERMS.duration);
-        Some(Record { holder: Some(holder.into()), version: version.to_string(), transitions: 3, duration })
-    }
-
-    #[test]
-    fn a_lease_that_is_not_there_is_taken() {
-        let mut me = Election::new("me".into(), TERMS);
-        me.handle_record(None, secs(0));
-        assert_eq!(me.step(secs(0)), Step::Take { transitions: 0 });
-        assert!(!me.leads(secs(0)));
-        me.handle_taken(held_by("me", 1).unwrap(), secs(0));
-        assert!(me.leads(secs(9)));
-        assert!(!me.leads(secs(10)), "without a renewal it acts no longer");
-    }
-
-    #[test]
-    fn anothers_is_taken_when_it_has_not_changed_for_its_duration() {
-        let mut me = Election::new("me".into(), TERMS);
-        me.handle_record(held_by("other", 1), secs(100));
-        me.handle_record(held_by("other", 1), secs(110));
-        assert_eq!(me.step(secs(114)), Step::Wait);
-        me.handle_record(held_by("other", 2), secs(114));
-        assert_eq!(me.step(secs(120)), Step::Wait, "it has been renewed");
-        assert_eq!(me.step(secs(129)), Step::Take { transitions: 4 });
-    }
-
-    #[test]
-    fn who_sees_another_holder_does_not_act_any_more() {
-        let mut me = Election::new("me".into(), TERMS);
-        me.handle_taken(held_by("me", 1).unwrap(), secs(0));
-        me.handle_record(held_by("other", 2), secs(1));
-        assert!(!me.leads(secs(1)));
-    }
-
-    #[test]
-    fn never_do_two_lead_at_once_whatever_they_see_and_when() {
-        // A world of one Lease and two contenders that look at it at odd times; requests may fail.
-        for seed in 0u64..200 {
-            let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-            let mut random = |bound: u64| {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                state % bound
-            };
-            let mut both = [Election::new("a".into(), TERMS), Election::new("b".into(), TERMS)];
-            let (mut lease, mut version, mut now) = (None::<Record>, 0, 0u64);
-            let mut led = [false; 2];
-            for _ in 0..400 {
-                now += random(3000);
-                let at = Duration::from_millis(now);
-                let i = random(2) as usize;
-                both[i].handle_record(lease.clone(), at);
-                if let Step::Take { transitions } = both[i].step(at)
-                    && random(4) != 0
-                {
-                    version += 1;
-                    let name = if i == 0 { "a" } else { "b" };
-                    lease = held_by(name, version).map(|record| Record { transitions, ..record });
-                    both[i].handle_taken(lease.clone().unwrap(), at);
-                }
-                let leads = [both[0].leads(at), both[1].leads(at)];
-                assert!(!(leads[0] && leads[1]), "seed {seed}: both lead at {at:?}");
-                led = [led[0] || leads[0], led[1] || leads[1]];
-            }
-            assert!(led[0] || led[1], "seed {seed}: nobody ever led");
-        }
-    }
-}
+mod tests;

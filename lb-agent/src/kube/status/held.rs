@@ -10,18 +10,16 @@ use kube::api::{Api, DynamicObject};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use super::difference::{HeldObject, Listed};
 use super::kind::Kind;
-use crate::kube::cluster::is_undefined;
+use crate::kube::client::failures::Log;
+use crate::kube::client::stats;
+use crate::kube::cluster::{Patience, WATCH_SECONDS, is_undefined};
 
-/// How long a watch lasts before it is begun anew: a connection that died without a word is noticed by then.
-const WATCH_SECONDS: u32 = 290;
-/// When it is asked again for a kind that the cluster does not define.
-const ASK_AGAIN: Duration = Duration::from_secs(300);
-/// A failure is told again when it has lasted this long.
-const TELL_EVERY: Duration = Duration::from_secs(300);
+/// A kind that is not defined is asked for again after the first of these times; after the second where it was
+/// defined before: a server that has just started does not know all kinds yet.
+const ASK_AGAIN: [Duration; 2] = [Duration::from_secs(300), Duration::from_secs(2)];
 
 /// What the server holds, as far as is known.
 #[derive(Debug)]
@@ -62,36 +60,41 @@ impl Held {
 
     /// Watches a kind until the task is ended.
     pub(super) async fn follow(&self, kind: Kind, api: Api<DynamicObject>, selector: &str) {
+        let mut was_defined = false;
         loop {
-            self.follow_while_defined(kind, api.clone(), selector).await;
-            self.set(kind, Listed::Undefined);
-            tracing::warn!(
-                kind = kind.name(),
-                "the cluster does not define this kind, so it is not told; it is tried again now and then"
-            );
-            tokio::time::sleep(ASK_AGAIN).await;
+            was_defined |= self.follow_while_defined(kind, api.clone(), selector).await;
+            if !was_defined {
+                self.set(kind, Listed::Undefined);
+                tracing::warn!("the cluster does not define {}: none is written, retrying", kind.name());
+            }
+            tokio::time::sleep(ASK_AGAIN[usize::from(was_defined)]).await;
         }
     }
 
-    async fn follow_while_defined(&self, kind: Kind, api: Api<DynamicObject>, selector: &str) {
+    /// Watches a kind until the server does not know it; true where it knew it before.
+    async fn follow_while_defined(&self, kind: Kind, api: Api<DynamicObject>, selector: &str) -> bool {
         let config = watcher::Config::default().labels(selector).timeout(WATCH_SECONDS);
-        let mut events = watcher(api, config).default_backoff().boxed();
+        let mut events = watcher(api, config).backoff(Patience::default()).boxed();
         let mut listing = BTreeMap::new();
-        let mut told: Option<Instant> = None;
+        let mut log = Log::new("it is written later");
+        let mut is_defined = false;
         loop {
             match events.try_next().await {
                 Ok(Some(event)) => {
-                    told = None;
+                    // A list that begins has not been answered yet.
+                    if !matches!(event, Event::Init) {
+                        log.succeeded();
+                        is_defined = true;
+                        stats().watch_succeeded(kind.name());
+                    }
                     self.handle(kind, event, &mut listing);
                 }
                 // The stream of a watcher has no end.
-                Ok(None) => return,
-                Err(error) if is_undefined(&error) => return,
+                Ok(None) => return is_defined,
+                Err(error) if is_undefined(&error) => return is_defined,
                 Err(error) => {
-                    if told.is_none_or(|told| told.elapsed() > TELL_EVERY) {
-                        tracing::warn!(kind = kind.name(), %error, "the cluster cannot be told; it will be later");
-                        told = Some(Instant::now());
-                    }
+                    stats().watch_failed(kind.name());
+                    log.watch_failed(kind.name(), &error);
                 }
             }
         }

@@ -20,7 +20,8 @@ use super::held::Held;
 use super::kind::Kind;
 use super::name;
 use super::wanted::{Statement, Wanted};
-use crate::kube::pace::{Budget, Paces, Terms};
+use crate::kube::client::failures::Log;
+use crate::kube::pace::{Budget, Gaps, Outcome, Paces, Terms};
 
 /// Who writes, in the objects' managed fields.
 const MANAGER: &str = "fairlead";
@@ -30,8 +31,8 @@ const AT_ONCE: usize = 4;
 const DEBOUNCE: Duration = Duration::from_millis(200);
 /// From one round to the next, for as long as there is anything to do.
 const ROUND: Duration = Duration::from_secs(1);
-/// A request that has no answer by then has failed.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// Time from one write of a ConfigurationState to the next, and the longest such time.
+const AT_MOST: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(8)];
 
 /// Whose objects are written: all others are left alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,8 +45,10 @@ pub enum Scope {
 
 /// Writes what is wanted.
 pub struct Writer {
-    /// Server that it is written to.
+    /// Where it is read what there is.
     pub client: Client,
+    /// Where it is written: of a controller, only while it leads.
+    pub writes: Client,
     /// Namespace that it is written in.
     pub namespace: String,
     /// Whose objects they are.
@@ -70,6 +73,7 @@ struct Memory {
     budget: Budget,
     paces: Paces<(Kind, String)>,
     herald: Option<Herald>,
+    log: Log,
 }
 
 impl Writer {
@@ -112,8 +116,9 @@ impl Writer {
             start: Instant::now(),
             owner: if self.pod.is_some() { Owner::Unknown } else { Owner::Nobody },
             budget: Budget::new(self.terms.per_second, self.terms.burst),
-            paces: Paces::new(self.terms),
+            paces: Paces::new(),
             herald,
+            log: Log::new("it is written as soon as the server takes it"),
         }
     }
 
@@ -140,60 +145,66 @@ impl Writer {
         operations.retain(|(key, _)| memory.paces.is_due(key, now));
         operations.truncate(memory.budget.take(operations.len(), now));
         let begun = operations.len();
-        for (key, _) in &operations {
-            memory.paces.handle_write(key.clone(), now);
+        let outcomes = self.carry_out(operations, held, owner.as_ref(), &mut memory.log).await;
+        let failed = outcomes.iter().any(|(_, outcome)| *outcome != Outcome::Written);
+        for (key, outcome) in outcomes {
+            let gaps = self.gaps(key.0);
+            memory.paces.handle_write(key, gaps, outcome, memory.start.elapsed());
         }
-        let failed = self.carry_out(operations, held, owner.as_ref()).await;
         if let Some(herald) = &memory.herald {
             stream::iter(news.into_iter().flatten())
                 .for_each_concurrent(AT_ONCE, async |service| herald.tell(&service).await)
                 .await;
         }
-        begun == all && failed == 0
+        begun == all && !failed
     }
 
-    /// Carries them out, and says how many failed.
+    /// How often an object of a kind is written.
+    fn gaps(&self, kind: Kind) -> Gaps {
+        let Terms { gap: first, longest_gap: longest, .. } = self.terms;
+        match kind {
+            // People change what it is about, and look at it then.
+            Kind::Configuration => Gaps { first: first.min(AT_MOST[0]), longest: longest.min(AT_MOST[1]) },
+            Kind::Session | Kind::ServiceBgp => Gaps { first, longest },
+        }
+    }
+
+    /// Carries them out, and says what came of each.
     async fn carry_out(
         &self,
         operations: Vec<((Kind, String), Operation<'_>)>,
         held: &Held,
         owner: Option<&OwnerReference>,
-    ) -> usize {
+        log: &mut Log,
+    ) -> Vec<((Kind, String), Outcome)> {
         let mut writes = Vec::with_capacity(operations.len());
         for (key, operation) in operations {
             writes.push(self.write(key, operation, held, owner).boxed());
         }
-        let failures = stream::iter(writes).buffer_unordered(AT_ONCE).filter_map(std::future::ready);
-        let failures: Vec<_> = failures.collect().await;
-        if let Some((kind, name, error)) = failures.first() {
-            // One for all: each is tried again, and a server that is away refuses all of them.
-            let (kind, failed) = (kind.name(), failures.len());
-            tracing::warn!(kind, name, failed, error, "status objects cannot be written; they will be later");
+        let written: Vec<_> = stream::iter(writes).buffer_unordered(AT_ONCE).collect().await;
+        // One for all: each is tried again, and a server that is away refuses all of them.
+        match written.iter().find_map(|(key, result)| Some((key, result.as_ref().err()?))) {
+            Some(((kind, name), error)) => log.failed(&format!("write {} {name}", kind.name()), error),
+            None => log.succeeded(),
         }
-        failures.len()
+        written.into_iter().map(|(key, result)| (key, outcome(&result))).collect()
     }
 
-    /// What went wrong, if anything did.
+    /// What came of it.
     async fn write(
         &self,
         (kind, name): (Kind, String),
         operation: Operation<'_>,
         held: &Held,
         owner: Option<&OwnerReference>,
-    ) -> Option<(Kind, String, String)> {
-        let written = tokio::time::timeout(ANSWER_WITHIN, async {
-            match operation {
-                Operation::State { statement, metadata } => {
-                    self.state(kind, &name, statement, metadata, held, owner).await
-                }
-                Operation::Delete => self.delete(kind, &name, held).await,
+    ) -> ((Kind, String), kube::Result<()>) {
+        let written = match operation {
+            Operation::State { statement, metadata } => {
+                self.state(kind, &name, statement, metadata, held, owner).await
             }
-        });
-        match written.await {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some((kind, name, error.to_string())),
-            Err(_) => Some((kind, name, "no answer".to_owned())),
-        }
+            Operation::Delete => self.delete(kind, &name, held).await,
+        };
+        ((kind, name), written)
     }
 
     async fn state(
@@ -205,10 +216,11 @@ impl Writer {
         held: &Held,
         owner: Option<&OwnerReference>,
     ) -> kube::Result<()> {
-        let api = self.api(kind);
+        let api = self.writing(kind);
         let params = PatchParams::apply(MANAGER).force();
         if metadata {
-            let object = api.patch(name, &params, &Patch::Apply(body(kind, statement, owner))).await?;
+            let body = self.body(kind, statement, owner, self.named(kind, name, held));
+            let object = api.patch(name, &params, &Patch::Apply(body)).await?;
             held.handle_written(kind, &object);
         }
         let before = match held.kinds().get(&kind) {
@@ -221,7 +233,10 @@ impl Writer {
             &Timestamp::now().strftime("%FT%TZ").to_string(),
         );
         let resource = kind.resource();
-        let body = json!({"apiVersion": resource.api_version, "kind": resource.kind, "status": status});
+        let metadata = self.named(kind, name, held);
+        let body = json!({
+            "apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, "status": status,
+        });
         match api.patch_status(name, &params, &Patch::Apply(body)).await {
             Ok(object) => held.handle_written(kind, &object),
             // Somebody has taken it away, and the watch has not told yet.
@@ -235,7 +250,7 @@ impl Writer {
     }
 
     async fn delete(&self, kind: Kind, name: &str, held: &Held) -> kube::Result<()> {
-        match self.api(kind).delete(name, &DeleteParams::default()).await {
+        match self.writing(kind).delete(name, &DeleteParams::default()).await {
             Ok(_) => {}
             Err(error) if is_not_found(&error) => {}
             Err(error) => return Err(error),
@@ -247,9 +262,9 @@ impl Writer {
     async fn owner(&self) -> Owner {
         let Some(name) = &self.pod else { return Owner::Nobody };
         let pods = Api::<Pod>::namespaced(self.client.clone(), &self.namespace);
-        match tokio::time::timeout(ANSWER_WITHIN, pods.get(name)).await {
-            Ok(Ok(pod)) => pod.owner_ref(&()).map_or(Owner::Nobody, Owner::Pod),
-            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 403 | 404) => {
+        match pods.get(name).await {
+            Ok(pod) => pod.owner_ref(&()).map_or(Owner::Nobody, Owner::Pod),
+            Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => {
                 tracing::warn!(
                     pod = name,
                     reason = status.message,
@@ -257,12 +272,47 @@ impl Writer {
                 );
                 Owner::Nobody
             }
-            Ok(Err(_)) | Err(_) => Owner::Unknown,
+            Err(_) => Owner::Unknown,
         }
+    }
+
+    /// The object without its status.
+    fn body(
+        &self,
+        kind: Kind,
+        statement: &Statement,
+        owner: Option<&OwnerReference>,
+        mut metadata: Value,
+    ) -> Value {
+        let resource = kind.resource();
+        let (label, value) = kind.owner_label();
+        metadata["labels"] = json!(statement.labels);
+        metadata["labels"][label] = value.into();
+        if let Some(owner) = owner {
+            metadata["ownerReferences"] = json!([owner]);
+        }
+        json!({"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata})
+    }
+
+    /// A server makes only what the body names, whatever the path says. Of a controller, the version that is replaced:
+    /// another may lead by the time that the write arrives.
+    fn named(&self, kind: Kind, name: &str, held: &Held) -> Value {
+        let mut metadata = json!({"name": name, "namespace": self.namespace});
+        if self.scope == Scope::Controller
+            && let Some(Listed::Objects(objects)) = held.kinds().get(&kind)
+            && let Some(object) = objects.get(name)
+        {
+            metadata["resourceVersion"] = object.version.to_string().into();
+        }
+        metadata
     }
 
     fn api(&self, kind: Kind) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), &self.namespace, &kind.resource())
+    }
+
+    fn writing(&self, kind: Kind) -> Api<DynamicObject> {
+        Api::namespaced_with(self.writes.clone(), &self.namespace, &kind.resource())
     }
 }
 
@@ -285,16 +335,16 @@ impl Scope {
     }
 }
 
-fn body(kind: Kind, statement: &Statement, owner: Option<&OwnerReference>) -> Value {
-    let resource = kind.resource();
-    let (label, value) = kind.owner_label();
-    let mut labels = json!(statement.labels);
-    labels[label] = value.into();
-    let mut metadata = json!({"labels": labels});
-    if let Some(owner) = owner {
-        metadata["ownerReferences"] = json!([owner]);
+fn outcome(result: &kube::Result<()>) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Written,
+        // Another version, gone, or too many requests: next time it may be taken.
+        Err(kube::Error::Api(status)) if matches!(status.code, 400..500) => match status.code {
+            404 | 409 | 410 | 429 => Outcome::Failed,
+            _ => Outcome::Refused,
+        },
+        Err(_) => Outcome::Failed,
     }
-    json!({"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata})
 }
 
 fn is_not_found(error: &kube::Error) -> bool {

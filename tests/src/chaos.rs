@@ -1,0 +1,319 @@
+//! A cluster whose API server fails, what goes on in it meanwhile, and what must hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::api_server::Store;
+use crate::cluster::{Cluster, Controller, NAMESPACE, eventually};
+use crate::front::{Fault, Front, Journal};
+use crate::random::Random;
+use anyhow::{Result, bail, ensure};
+use lb_agent::kube::client::{self, Role};
+use lb_agent::kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+const LEASE: &str = "fairlead-controller";
+const NODES: [&str; 3] = ["n1", "n2", "n3"];
+/// Longer than a Lease lasts: another leads then.
+const LONG: Duration = Duration::from_secs(18);
+const SHORT: Duration = Duration::from_secs(5);
+
+/// What can be wrong.
+#[derive(Clone, Copy, Debug)]
+enum Blow {
+    /// The leader is cut off for long.
+    CutLeader,
+    /// The leader's process stands still for long.
+    StopLeader,
+    CutAll,
+    Paused,
+    Restarted,
+    Slow,
+    Moody,
+}
+
+const BLOWS: [Blow; 7] =
+    [Blow::CutLeader, Blow::Slow, Blow::Moody, Blow::StopLeader, Blow::CutAll, Blow::Paused, Blow::Restarted];
+
+/// A running cluster under faults.
+pub struct Chaos {
+    cluster: Cluster,
+    journal: Journal,
+    controllers: BTreeMap<&'static str, Controller>,
+    fronts: BTreeMap<&'static str, Front>,
+    agents: Vec<watch::Sender<Option<Arc<Wanted>>>>,
+    random: Random,
+    services: usize,
+    /// What was seen to be wrong at any moment.
+    wrong: Arc<Mutex<Vec<String>>>,
+    tasks: JoinSet<()>,
+}
+
+impl Chaos {
+    /// Starts everything, and waits until there is a leader.
+    ///
+    /// # Errors
+    /// When there is none, or the product's binary is missing.
+    pub async fn start(seed: u64) -> Result<Self> {
+        let cluster = Cluster::start().await?;
+        cluster.define_statuses()?;
+        cluster.apply(&format!(
+            "apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\n\
+             metadata: {{name: a, namespace: {NAMESPACE}}}\nspec: {{addresses: [10.64.0.0/16]}}\n"
+        ))?;
+        let journal = Journal::default();
+        let mut chaos = Self {
+            controllers: BTreeMap::new(),
+            fronts: BTreeMap::new(),
+            agents: Vec::new(),
+            random: Random::new(seed),
+            services: 0,
+            wrong: Arc::default(),
+            tasks: JoinSet::new(),
+            cluster,
+            journal,
+        };
+        for name in ["one", "two"] {
+            let kubeconfig = chaos.front(name)?;
+            let controller = chaos.cluster.controller_of(name, &kubeconfig, &[])?;
+            chaos.controllers.insert(name, controller);
+        }
+        for node in NODES {
+            chaos.agent(node).await?;
+        }
+        let (store, wrong) = (Arc::clone(&chaos.cluster.store), Arc::clone(&chaos.wrong));
+        chaos.tasks.spawn(watch_addresses(store, wrong));
+        eventually("there is a leader", Duration::from_secs(20), || chaos.leader().is_some()).await?;
+        Ok(chaos)
+    }
+
+    fn front(&mut self, name: &'static str) -> Result<std::path::PathBuf> {
+        let front = Front::start(name, self.cluster.address(), &self.journal, true)?;
+        let kubeconfig = self.cluster.write_kubeconfig(name, &front.kubeconfig("127.0.0.1"))?;
+        self.fronts.insert(name, front);
+        Ok(kubeconfig)
+    }
+
+    async fn agent(&mut self, node: &'static str) -> Result<()> {
+        let kubeconfig = self.front(node)?;
+        let client = client::connect(Some(&kubeconfig), Role::Agent).await?;
+        let writer = Writer {
+            writes: client.clone(),
+            client,
+            namespace: NAMESPACE.to_owned(),
+            scope: Scope::Node(node.to_owned()),
+            pod: None,
+            terms: Terms::DEFAULT,
+        };
+        let (wanted, written) = watch::channel(Some(Arc::new(wanted(node, 0))));
+        self.tasks.spawn(writer.run(written));
+        self.agents.push(wanted);
+        Ok(())
+    }
+
+    fn leader(&self) -> Option<&'static str> {
+        let lease = self.cluster.store.get("coordination.k8s.io", "leases", NAMESPACE, LEASE)?;
+        let holder = lease["spec"]["holderIdentity"].as_str()?;
+        self.controllers.keys().copied().find(|name| *name == holder)
+    }
+
+    /// One fault after the other, with little time between; without a time, each once.
+    ///
+    /// # Errors
+    /// When something was wrong at any moment.
+    pub async fn rage(&mut self, lasts: Option<Duration>) -> Result<()> {
+        let begun = Instant::now();
+        let mut first = BLOWS.iter();
+        loop {
+            let blow = match (first.next(), lasts) {
+                (_, Some(lasts)) if begun.elapsed() > lasts => return Ok(()),
+                (None, None) => return Ok(()),
+                (Some(blow), _) => *blow,
+                (None, Some(_)) => BLOWS[self.random.below(BLOWS.len())],
+            };
+            self.strike(blow).await?;
+            self.change(2)?;
+            sleep(Duration::from_secs(2)).await;
+            let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            ensure!(wrong.is_empty(), "during {blow:?}: {wrong:?}");
+        }
+    }
+
+    async fn strike(&mut self, blow: Blow) -> Result<()> {
+        let leader = self.leader().unwrap_or("one");
+        match blow {
+            Blow::CutLeader => {
+                self.fronts[leader].set(Fault::Cut);
+                self.live(LONG).await?;
+                self.fronts[leader].set(Fault::None);
+            }
+            Blow::StopLeader => {
+                self.controllers[leader].signal(Signal::SIGSTOP)?;
+                self.live(LONG).await?;
+                self.controllers[leader].signal(Signal::SIGCONT)?;
+            }
+            Blow::CutAll => self.all(&Fault::Cut).await?,
+            Blow::Paused => self.all(&Fault::Paused).await?,
+            Blow::Slow => self.all(&Fault::Slow(Duration::from_secs(2))).await?,
+            Blow::Moody => self.all(&Fault::Moody(3, vec![429, 500, 410])).await?,
+            Blow::Restarted => {
+                self.change(2)?;
+                self.cluster.restart_server(Duration::from_secs(2)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn all(&mut self, fault: &Fault) -> Result<()> {
+        self.fronts.values().for_each(|front| front.set(fault.clone()));
+        self.live(SHORT).await?;
+        self.fronts.values().for_each(|front| front.set(Fault::None));
+        Ok(())
+    }
+
+    /// What people do goes on.
+    async fn live(&mut self, time: Duration) -> Result<()> {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            self.change(1)?;
+            sleep(Duration::from_millis(1500)).await;
+        }
+        Ok(())
+    }
+
+    /// New Services, and some that go; agents have other things to say.
+    fn change(&mut self, many: usize) -> Result<()> {
+        for _ in 0..many {
+            self.services += 1;
+            self.cluster.store.put(&service(self.services))?;
+        }
+        if self.services > 6 {
+            let gone = self.services - 6;
+            if self.random.below(2) == 0 {
+                self.cluster.store.remove("", "services", "shop", &format!("s{gone}"));
+            }
+        }
+        for (wanted_of, node) in self.agents.iter().zip(NODES) {
+            wanted_of.send_replace(Some(Arc::new(wanted(node, self.services))));
+        }
+        Ok(())
+    }
+
+    /// Everything is as it shall be after this time.
+    ///
+    /// # Errors
+    /// When something is not.
+    pub async fn converge(&mut self, within: Duration) -> Result<()> {
+        self.change(1)?;
+        let begun = Instant::now();
+        loop {
+            match self.left() {
+                None => return Ok(()),
+                Some(left) if begun.elapsed() > within => {
+                    let logs: Vec<_> = self.controllers.values().map(Controller::log).collect();
+                    bail!("not within {within:?}: {left}\n{}", logs.join("\n=====\n"));
+                }
+                Some(_) => sleep(Duration::from_millis(100)).await,
+            }
+        }
+    }
+
+    /// What is not as it shall be.
+    fn left(&self) -> Option<String> {
+        let services = self.cluster.store.all("", "services");
+        let without = services.iter().find(|service| addresses(service).is_empty());
+        if let Some(service) = without {
+            return Some(format!("Service {} has no address", service["metadata"]["name"]));
+        }
+        let given = services.len();
+        let pool = self.cluster.store.get("metallb.io", "ipaddresspools", NAMESPACE, "a").unwrap_or_default();
+        if pool["status"]["assignedIPv4"] != json!(given) {
+            return Some(format!("the pool's status is {}, given {given}", pool["status"]));
+        }
+        let state = |name: &str| {
+            let state = self.cluster.store.get("metallb.io", "configurationstates", NAMESPACE, name);
+            state.unwrap_or_default()["status"].clone()
+        };
+        if state("controller")["result"] != "Valid" {
+            return Some(format!("the controller's ConfigurationState is {}", state("controller")));
+        }
+        for node in NODES {
+            let status = state(&format!("speaker-{node}"));
+            if status["errorSummary"] != json!(fault(self.services)) {
+                return Some(format!("the ConfigurationState of {node} is {status}"));
+            }
+            let name = format!("bgp-s{}.shop.{node}", self.services);
+            let told = self.cluster.store.get("metallb.io", "servicebgpstatuses", NAMESPACE, &name);
+            if told.is_none_or(|told| told["status"]["peers"] != json!(["tor"])) {
+                return Some(format!("{name} is not told"));
+            }
+        }
+        None
+    }
+
+    /// Checks the order of all writes; returns how many there were, and how many leaders.
+    ///
+    /// # Errors
+    /// When one wrote that did not hold the Lease.
+    pub fn check(&self) -> Result<(usize, usize)> {
+        let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        ensure!(wrong.is_empty(), "{wrong:?}");
+        self.journal.check_leaders(LEASE)
+    }
+}
+
+fn service(number: usize) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": format!("s{number}"), "namespace": "shop"},
+        "spec": {"type": "LoadBalancer", "clusterIPs": ["10.96.0.1"], "ports": [{"port": 80}]},
+    })
+}
+
+fn fault(turn: usize) -> String {
+    if turn.is_multiple_of(2) { String::new() } else { format!("fault {turn}") }
+}
+
+fn wanted(node: &str, turn: usize) -> Wanted {
+    let mut wanted = Wanted::default();
+    wanted.service(node, "shop", &format!("s{turn}"), &["tor".to_owned()]);
+    let faults: Vec<String> = [fault(turn)].into_iter().filter(|fault| !fault.is_empty()).collect();
+    wanted.configuration(Configuration::Agent(node), &[], &faults);
+    let session = Session { peer: "10.1.0.1".into(), vrf: None, bgp: "Established", bfd: None };
+    wanted.session(node, &session);
+    wanted
+}
+
+fn addresses(service: &Value) -> Vec<String> {
+    let ingress = service.pointer("/status/loadBalancer/ingress").and_then(Value::as_array);
+    let ips = ingress.into_iter().flatten();
+    ips.filter_map(|entry| Some(entry["ip"].as_str()?.to_owned())).collect()
+}
+
+/// At no moment two Services have one address, and none has another than before.
+async fn watch_addresses(store: Arc<Store>, wrong: Arc<Mutex<Vec<String>>>) {
+    let mut before = BTreeMap::<String, Vec<String>>::new();
+    loop {
+        let services = store.all("", "services");
+        let mut taken = BTreeSet::new();
+        let report = |words: String| wrong.lock().unwrap_or_else(PoisonError::into_inner).push(words);
+        for service in &services {
+            let uid = service["metadata"]["uid"].to_string();
+            let now = addresses(service);
+            for address in &now {
+                if !taken.insert(address.clone()) {
+                    report(format!("two have {address}"));
+                }
+            }
+            if before.get(&uid).is_some_and(|before| !before.is_empty() && *before != now) {
+                report(format!("{} had {:?} and has {now:?}", service["metadata"]["name"], before[&uid]));
+            }
+            before.insert(uid, now);
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,17 @@
+//! Two controllers and three agents against an API server that is paused, cut off, away, slow and moody: each once.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use fairlead_tests::chaos::Chaos;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn never_do_two_write_at_once_and_all_converges_once_the_server_is_well() -> Result<()> {
+    let mut chaos = Chaos::start(11).await?;
+    chaos.rage(None).await?;
+    chaos.converge(Duration::from_secs(10)).await?;
+    let (writes, changes) = chaos.check()?;
+    println!("{writes} writes of leaders, {changes} leaders");
+    assert!(writes > 20 && changes >= 3, "{writes} writes of leaders, {changes} leaders");
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! Leadership and requests of controllers, against an API server that cannot be reached.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use fairlead_tests::cluster::{Cluster, Controller, NAMESPACE, eventually};
+use fairlead_tests::front::{Fault, Front, Journal};
+use nix::sys::signal::Signal;
+
+const SOON: Duration = Duration::from_secs(20);
+const LEASE: &str = "fairlead-controller";
+const POOL: &str = "apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\n\
+                    metadata: {name: a, namespace: metallb-system}\nspec: {addresses: [192.0.2.0/24]}\n";
+
+fn service(name: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: shop}}\n\
+         spec: {{type: LoadBalancer, clusterIPs: [10.96.0.1], ports: [{{port: 80}}]}}\n"
+    )
+}
+
+/// A controller behind a front of its own.
+struct Behind {
+    front: Front,
+    controller: Controller,
+}
+
+fn start(cluster: &Cluster, journal: &Journal, name: &str, arguments: &[&str]) -> Result<Behind> {
+    let front = Front::start(name, cluster.address(), journal, true)?;
+    let kubeconfig = cluster.write_kubeconfig(name, &front.kubeconfig("127.0.0.1"))?;
+    let controller = cluster.controller_of(name, &kubeconfig, arguments)?;
+    Ok(Behind { front, controller })
+}
+
+fn holder(cluster: &Cluster) -> Option<String> {
+    let lease = cluster.store.get("coordination.k8s.io", "leases", NAMESPACE, LEASE)?;
+    Some(lease["spec"]["holderIdentity"].as_str()?.to_owned())
+}
+
+fn leads(cluster: &Cluster, name: &str) -> bool {
+    holder(cluster).as_deref() == Some(name)
+}
+
+async fn has_address(cluster: &Cluster, name: &str) -> Result<Duration> {
+    cluster.apply(&service(name))?;
+    eventually(&format!("{name} has an address"), SOON, || cluster.addresses("shop", name).len() == 1).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_cut_off_or_stopped_ends_before_another_begins() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let journal = Journal::default();
+    cluster.define_statuses()?;
+    cluster.apply(POOL)?;
+    let first = start(&cluster, &journal, "first", &[])?;
+    eventually("the first leads", SOON, || leads(&cluster, "first")).await?;
+    let second = start(&cluster, &journal, "second", &[])?;
+    has_address(&cluster, "a").await?;
+
+    // Nothing passes any more, and nobody says so.
+    first.front.set(Fault::Cut);
+    let cut = Instant::now();
+    let ended = || first.controller.log().contains("leading=false");
+    eventually("the first ends", SOON, ended).await?;
+    assert!(cut.elapsed() < Duration::from_secs(11), "it acts on for {:?}", cut.elapsed());
+    assert!(leads(&cluster, "first"), "nobody else leads yet");
+    eventually("the second leads", SOON, || leads(&cluster, "second")).await?;
+    has_address(&cluster, "b").await?;
+    first.front.set(Fault::None);
+
+    // A process that stands still does not know that time passes.
+    second.controller.signal(Signal::SIGSTOP)?;
+    eventually("the first leads again", SOON * 2, || leads(&cluster, "first")).await?;
+    cluster.apply(&service("c"))?;
+    second.controller.signal(Signal::SIGCONT)?;
+    has_address(&cluster, "d").await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let (writes, changes) = journal.check_leaders(LEASE)?;
+    assert!(writes >= 4 && changes == 3, "{writes} writes, {changes} changes");
+    for log in [first.controller.log(), second.controller.log()] {
+        // The client library says with each connection that this kubeconfig asks for no certificate.
+        let is_warning = |line: &&str| line.contains(" WARN ") && !line.contains("cert bypassed");
+        let warnings = log.lines().filter(|line| is_warning(line) || line.contains(" ERROR ")).count();
+        assert!(warnings <= 4, "one line for all that is asked of a server:\n{log}");
+    }
+    let log = first.controller.log();
+    assert!(log.contains("no answer from https://127.0.0.1") && log.contains("answers again after"), "{log}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_controller_that_is_told_to_stop_hands_over_at_once() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let journal = Journal::default();
+    cluster.apply(POOL)?;
+    let mut first = start(&cluster, &journal, "first", &[])?;
+    eventually("the first leads", SOON, || leads(&cluster, "first")).await?;
+    let second = start(&cluster, &journal, "second", &[])?;
+    has_address(&cluster, "a").await?;
+    // Writes are under way when it is told.
+    for i in 0..200 {
+        cluster.apply(&service(&format!("s{i}")))?;
+    }
+    eventually("some have addresses", SOON, || !cluster.addresses("shop", "s0").is_empty()).await?;
+    first.controller.signal(Signal::SIGTERM)?;
+    let told = Instant::now();
+    eventually("the second leads", SOON, || leads(&cluster, "second")).await?;
+    assert!(told.elapsed() < Duration::from_secs(5), "a rolling update costs {:?}", told.elapsed());
+    first.controller.wait()?;
+    has_address(&cluster, "b").await?;
+    let lasts = || (0..200).all(|i| cluster.addresses("shop", &format!("s{i}")).len() == 1);
+    eventually("all have addresses", SOON, lasts).await?;
+    let (writes, changes) = journal.check_leaders(LEASE)?;
+    assert!(writes > 200 && changes == 2, "{writes} writes, {changes} changes");
+    second.controller.kill()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_controller_has_few_connections_and_says_who_it_is() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let journal = Journal::default();
+    cluster.define_statuses()?;
+    cluster.apply(POOL)?;
+    let one = start(&cluster, &journal, "one", &[])?;
+    has_address(&cluster, "a").await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    // Reads and watches, the Lease, and what the leader writes now and then.
+    let connections = one.front.connections();
+    assert!(connections <= 5, "{connections} connections");
+    let agents: Vec<_> = journal.agents("one").into_iter().collect();
+    assert_eq!(agents, [format!("fairlead/{} (controller)", env!("CARGO_PKG_VERSION"))]);
+    one.controller.kill()
+}

@@ -1,0 +1,11 @@
+//! Agents, routes and connections while the API server fails in every way.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use fairlead_tests::kubernetes::{Cluster, topology};
+
+#[test]
+fn no_mood_of_the_server_changes_a_route_or_breaks_a_connection() -> Result<()> {
+    topology().run(|lab| Cluster::start(lab)?.bear_with_the_server(Duration::ZERO))
+}
