@@ -193,7 +193,7 @@ fn services(shown: &Shown) -> Table {
                 endpoint(vip),
                 service.policy.clone(),
                 vip.ring.as_ref().map_or_else(|| "-".into(), |ring| ring.slots.to_string()),
-                vip.ring.as_ref().map_or_else(|| "not served".into(), |ring| members(ring)),
+                vip.ring.as_ref().map_or_else(|| "not served".into(), members),
                 vip.announcer.clone().unwrap_or_else(|| "-".into()),
                 packets.to_string(),
                 bytes.to_string(),
