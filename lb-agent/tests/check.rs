@@ -102,15 +102,16 @@ fn a_directory_is_read_whole_and_programs_get_json() {
 }
 
 /// Looks at a text.
-fn check_text(text: &str) -> Output {
+fn check_text(text: &str) -> std::io::Result<Output> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_fairlead"))
         .args(["check", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    child.wait_with_output().unwrap()
+        .spawn()?;
+    if let Some(mut input) = child.stdin.take() {
+        input.write_all(text.as_bytes())?;
+    }
+    child.wait_with_output()
 }
 
 /// Kind, what is written in its spec, the field that is told, and a word of what is told.
@@ -171,7 +172,7 @@ fn what_is_mistyped_is_named_and_counted() {
         };
         let output = check_text(&format!(
             "apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x, namespace: metallb-system}}\nspec: {{{spec}}}\n"
-        ));
+        )).unwrap();
         let text = printed(&output);
         let line = format!("wrong  -:4: {kind} metallb-system/x: {field}: ");
         let told = text.lines().find(|it| it.starts_with(&line)).unwrap_or_default();
@@ -195,7 +196,7 @@ fn what_metallb_takes_is_taken_and_yaml_is_what_kubectl_reads() {
 ---
 {apiVersion: apps/v1, kind: Deployment, metadata: {name: web}}
 ",
-    );
+    ).unwrap();
     let text = printed(&output);
     assert!(text.contains("1 BGPPeer, 2 IPAddressPool, 1 L2Advertisement; 0 wrong"), "{text}");
     assert!(text.contains("when asked"), "{text}");
@@ -208,7 +209,7 @@ fn what_is_in_a_namespace_that_nobody_reads_is_noted() {
         printed(&check_text(&format!(
             "{{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {{name: x, namespace: {namespace}}}, \
              spec: {{addresses: [198.51.100.0/28]}}}}"
-        )))
+        )).unwrap())
     };
     assert!(of("default").contains("note   namespace default has 1 of the objects of metallb.io; "));
     assert!(!of("metallb-system").contains("note"));
@@ -219,7 +220,7 @@ fn what_is_named_and_not_there_waits() {
     let output = check_text(
         "{apiVersion: metallb.io/v1beta1, kind: BGPAdvertisement, metadata: {name: x, namespace: metallb-system}, \
          spec: {ipAddressPools: [none], peers: [nobody]}}",
-    );
+    ).unwrap();
     let text = printed(&output);
     for line in [
         "spec.ipAddressPools[0]: there is no IPAddressPool none",
@@ -234,7 +235,7 @@ fn what_is_named_and_not_there_waits() {
 fn objects_come_from_standard_input_too() {
     let output = check_text(
         "apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: x}\nspec: {addresses: [10.0.0.1]}\n",
-    );
+    ).unwrap();
     assert!(
         printed(&output).contains("-:4: IPAddressPool default/x: spec.addresses[0]: \"10.0.0.1\" is neither")
     );

@@ -426,7 +426,7 @@ pub enum Reason {
     #[error("spec.loadBalancerIP asks for an address, too; write only the annotation")]
     AddressAskedTwice,
     /// A protocol that is not served.
-    #[error("protocol {} of port {port} is not supported; only TCP, UDP and SCTP are", named(.protocol))]
+    #[error("protocol {} of port {port} is not supported; only TCP, UDP and SCTP are", quoted(.protocol))]
     UnservedProtocol {
         /// As written.
         protocol: String,

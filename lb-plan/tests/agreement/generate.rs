@@ -197,7 +197,7 @@ fn words(field: &str) -> (&'static [&'static str], &'static [&'static str]) {
 fn text(field: &str, random: &mut Random) -> &'static str {
     let (usual, rare) = words(field);
     let words = if random.one_in(15) { rare } else { usual };
-    *random.of::<&str>(words)
+    random.of::<&str>(words)
 }
 
 /// What nobody expects at its place.

@@ -1,7 +1,8 @@
 //! Those that judge objects, and what it means that they do not contradict each other.
 //!
 //! Of objects with which nothing is wrong, and one more object that can be read:
-//! - the webhook refuses it if and only if `check` calls something of the configuration wrong then;
+//! - the webhook refuses it if and only if `check` calls something of the configuration wrong then, with the Secrets that
+//!   peers name among the objects;
 //! - an agent that starts has in force what nothing is wrong with, and nothing else;
 //! - a Service that gets addresses from the controller is served at these by agents;
 //! - an agent has nothing more to do once it has done what it planned.
@@ -56,7 +57,11 @@ fn is_fault(problem: &Problem) -> bool {
 
 /// Looks at all objects as `check`, controller and agents do; how many Services get addresses.
 pub(crate) fn check(objects: &Objects, is_admitted: bool, new: &ObjectRef) -> u64 {
-    let plain: Vec<Sourced<Object>> = objects.iter().map(|object| Sourced::clone(object)).collect();
+    let mut plain: Vec<Sourced<Object>> = objects.iter().map(|object| Sourced::clone(object)).collect();
+    // A webhook takes the Secrets that peers name to be there, so here they are.
+    let mut secrets = admission::presumed_secrets(plain.iter());
+    secrets.retain(|secret| plain.iter().all(|it| it.value.reference() != secret.value.reference()));
+    plain.extend(secrets);
     let looked_at = preview(&plain, Vec::new(), None);
     let faults: Vec<_> = looked_at.problems.iter().filter(|problem| is_fault(problem)).collect();
     if KINDS.contains(&new.kind.as_str()) {

@@ -86,7 +86,7 @@ impl World {
     /// Judges an object by all that judge, and takes it in if it is right.
     pub(crate) fn take(&mut self, written: &Value) {
         let (object, problems) = read(written);
-        problems.iter().for_each(|problem| assert_is_fit(problem));
+        problems.iter().for_each(assert_is_fit);
         let Some(object) = object else {
             assert!(!problems.is_empty(), "neither an object nor a problem");
             self.counts.unread += 1;
@@ -149,7 +149,7 @@ impl World {
         let (model, more) = Model::build(&objects, None);
         problems.extend(more);
         problems.extend(lb_plan::preview::preview(&objects, Vec::new(), None).problems);
-        problems.iter().for_each(|problem| assert_is_fit(problem));
+        problems.iter().for_each(assert_is_fit);
         let objects: Vec<_> = objects.into_iter().map(Arc::new).collect();
         let _ = Modeller::new(&model).update(&objects, None);
         self.counts.damaged += 1;
