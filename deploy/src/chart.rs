@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::output;
@@ -34,7 +33,7 @@ pub fn render(helm: &Path, release: &str, namespace: &str, values: &Value) -> Re
     for document in text.split("\n---\n") {
         let name = document.lines().find_map(|line| line.strip_prefix(SOURCE));
         let object: Value =
-            serde_yaml_ng::from_str(document).with_context(|| format!("not YAML:\n{document}"))?;
+            serde_saphyr::from_str(document).with_context(|| format!("not YAML:\n{document}"))?;
         if !object.is_null() {
             objects.push((name.context("no template is named")?.to_owned(), object));
         }
@@ -65,12 +64,7 @@ fn answer(command: &mut Command, input: &str) -> Result<String> {
 /// # Errors
 /// When it is no YAML.
 pub fn objects(text: &str) -> Result<Vec<Value>> {
-    let mut objects = Vec::new();
-    for document in serde_yaml_ng::Deserializer::from_str(text) {
-        let object = Value::deserialize(document)?;
-        if !object.is_null() {
-            objects.push(object);
-        }
-    }
+    let mut objects = serde_saphyr::from_multiple::<Value>(text)?;
+    objects.retain(|object| !object.is_null());
     Ok(objects)
 }

@@ -15,7 +15,6 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use lb_agent::webhook::certificate::{Certificate, names};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -65,7 +64,7 @@ fn definitions() -> Result<Vec<Value>> {
     let mut definitions = Vec::new();
     for entry in std::fs::read_dir(root().join("deploy/crds"))? {
         let text = std::fs::read_to_string(entry?.path())?;
-        let mut definition: Value = serde_yaml_ng::from_str(&text)?;
+        let mut definition: Value = serde_saphyr::from_str(&text)?;
         let name = definition["metadata"]["name"].as_str().unwrap_or_default();
         if definition["kind"] != "CustomResourceDefinition" || LATER.contains(&name) {
             continue;
@@ -192,5 +191,5 @@ pub fn service(name: &str, address: &str) -> Result<Value> {
          status: {{loadBalancer: {{ingress: [{{ip: {address}}}]}}}}\n",
         last = address.rsplit('.').next().unwrap_or("1"),
     );
-    Ok(Value::deserialize(serde_yaml_ng::Deserializer::from_str(&text))?)
+    Ok(serde_saphyr::from_str(&text)?)
 }

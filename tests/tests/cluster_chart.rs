@@ -225,7 +225,7 @@ struct Row {
 
 fn metallb() -> Result<Vec<Row>> {
     let path = kube_clients::root().join("tests/data/metallb-values.yaml");
-    let rows: Vec<Row> = serde_yaml_ng::from_str(&fs::read_to_string(path)?)?;
+    let rows: Vec<Row> = serde_saphyr::from_str(&fs::read_to_string(path)?)?;
     ensure!(rows.iter().all(|row| row.renders.is_some() != row.answer.is_some()), "one of both");
     Ok(rows)
 }
@@ -288,7 +288,7 @@ fn the_defaults_of_metallbs_chart_are_passed_over_in_silence() -> Result<()> {
     let name = "the_defaults_of_metallbs_chart_are_passed_over_in_silence";
     let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
     let text = fs::read_to_string(chart::directory().join("metallb-values.yaml"))?;
-    let unread: Vec<BTreeMap<String, Value>> = serde_yaml_ng::from_str(&text)?;
+    let unread: Vec<BTreeMap<String, Value>> = serde_saphyr::from_str(&text)?;
     let rows = metallb()?;
     let answered: BTreeSet<_> =
         rows.iter().filter(|row| row.answer.is_some()).map(|row| row.key.as_str()).collect();

@@ -41,5 +41,5 @@ pub fn status_definitions() -> Vec<Value> {
 
 /// They are files of this tree, which are read by its own tests: one that is no YAML is left out, and missed at once.
 fn read(files: &[&str]) -> Vec<Value> {
-    files.iter().filter_map(|file| serde_yaml_ng::from_str(file).ok()).collect()
+    files.iter().filter_map(|file| serde_saphyr::from_str(file).ok()).collect()
 }

@@ -315,9 +315,9 @@ fn warned(complaints: Vec<String>, strictness: Strictness) -> Vec<String> {
 }
 
 /// The words of the real server's reader of YAML, for the mistakes that we know of.
-fn yaml_words(body: &str, error: &serde_yaml_ng::Error) -> String {
+fn yaml_words(body: &str, error: &serde_saphyr::Error) -> String {
     let lines = body.trim_end().lines().count().max(1);
-    let line = error.location().map_or(1, |location| location.line()).min(lines);
+    let line = error.location().map_or(1, |location| location.line() as usize).min(lines);
     let last = body.trim_end().chars().last();
     match last {
         Some(':' | '{' | '[' | ',') => format!("line {line}: did not find expected node content"),

@@ -82,13 +82,26 @@ pub(super) fn json(text: &str) -> Result<Text, serde_json::Error> {
 ///
 /// # Errors
 /// When it is none.
-pub(super) fn yaml(text: &str) -> Result<Text, serde_yaml_ng::Error> {
+pub(super) fn yaml(text: &str) -> Result<Text, serde_saphyr::Error> {
+    let options = serde_saphyr::options! {
+        duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins,
+        with_snippet: false,
+    };
     let duplicates = RefCell::default();
-    let value = match serde_yaml_ng::Deserializer::from_str(text).next() {
-        Some(reader) => Seed { path: String::new(), duplicates: &duplicates }.deserialize(reader)?,
-        None => Value::Null,
+    let seed = Seed { path: String::new(), duplicates: &duplicates };
+    let first = first_document(text);
+    let value = if first.trim().is_empty() {
+        Value::Null
+    } else {
+        serde_saphyr::with_deserializer_from_str_with_options(first, options, |it| seed.deserialize(it))?
     };
     Ok(Text { value, duplicates: duplicates.into_inner() })
+}
+
+/// A text up to the mark that begins its second document.
+fn first_document(text: &str) -> &str {
+    let begun = text.strip_prefix("---").map_or(0, |rest| text.len() - rest.len());
+    text[begun..].find("\n---").map_or(text, |end| &text[..begun + end])
 }
 
 /// A key that a text in YAML has twice, in the words of the real server.

@@ -80,7 +80,7 @@ fn inline(value: &Value, indent: usize, used: usize) -> String {
 }
 
 fn word(text: &str, indent: usize, used: usize) -> String {
-    let looks_like_another = serde_yaml_ng::from_str::<Value>(text).is_ok_and(|value| !value.is_string());
+    let looks_like_another = serde_saphyr::from_str::<Value>(text).is_ok_and(|value| !value.is_string());
     let is_time = text.parse::<jiff::Timestamp>().is_ok();
     if text.contains(['\n', '\t']) {
         return Value::String(text.to_owned()).to_string();

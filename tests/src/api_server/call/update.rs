@@ -89,7 +89,9 @@ impl Call {
 
     fn read_applied(&self, text: &str, options: &Options) -> Result<Value, Refusal> {
         let Some(form) = &self.version.form else {
-            return serde_yaml_ng::from_str(text).map_err(|error| Refusal::bad_request(error.to_string()));
+            return crate::api_server::text::yaml(text)
+                .map(|read| read.value)
+                .map_err(|error| Refusal::bad_request(error.to_string()));
         };
         let (fields, warnings) = form.read_applied(text, options.strictness)?;
         let (api_version, kind) = (text_of(&fields, "apiVersion"), text_of(&fields, "kind"));
