@@ -99,7 +99,7 @@ const TAKEN: &[Row] = &[
         "spec: {myASN: 4294967295, dynamicASN: external, interface: eth0, peerPort: 16384, holdTime: 90s,
          keepaliveTime: 30s, connectTime: 10s, routerID: 192.0.2.9, localASN: 1, enableGracefulRestart: true,
          ebgpMultiHop: true, vrf: red, disableMP: true, dualStackAddressFamily: true, bfdProfile: fast,
-         passwordSecret: {name: s, namespace: n}}",
+         passwordSecret: {name: s, namespace: lb}}",
     ),
     ("BGPPeer", "v1beta2", "spec: {myASN: 0, peerASN: 0, peerAddress: '2001:db8::1', sourceAddress: '2001:db8::2', password: p}"),
     ("BGPPeer", "v1beta1", "spec: {myASN: 64512, peerASN: 64513, peerAddress: 192.0.2.1}"),
@@ -163,9 +163,9 @@ const REFUSED: &[Row] = &[
 
 /// Objects that are written, and not read.
 const STATUSES: &[(Row, bool)] = &[
-    (("ServiceL2Status", "v1beta1", "spec: {}, status: {node: a, serviceName: s, serviceNamespace: n, interfaces: [{name: eth0}]}"), true),
+    (("ServiceL2Status", "v1beta1", "spec: {}, status: {node: a, serviceName: s, serviceNamespace: shop, interfaces: [{name: eth0}]}"), true),
     (("ServiceL2Status", "v1beta1", "status: {interfaces: [eth0]}"), false),
-    (("ServiceBGPStatus", "v1beta1", "status: {node: a, serviceName: s, serviceNamespace: n, peers: [tor-a]}"), true),
+    (("ServiceBGPStatus", "v1beta1", "status: {node: a, serviceName: s, serviceNamespace: shop, peers: [tor-a]}"), true),
     (("ServiceBGPStatus", "v1beta1", "status: {peers: tor-a}"), false),
     (("ConfigurationState", "v1beta1", "status: {result: Valid, errorSummary: '', conditions: []}"), true),
     (

@@ -61,6 +61,7 @@ async fn start(cluster: &Cluster) -> Result<(Controller, Ports, TlsConnector)> {
     let controller =
         cluster.controller_with("one", &[&arguments[..], &[&ports.metrics.to_string()]].concat())?;
     eventually("it leads", WITHIN, || controller.log().contains("leading=true")).await?;
+    eventually("its webhook listens", WITHIN, || Blocking::connect(ports.webhook).is_ok()).await?;
     Ok((controller, ports, connector(&certificate)?))
 }
 

@@ -8,7 +8,7 @@ use super::*;
 
 const HERE: &str = "here";
 const POOL: &str = "{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: a}, spec: {addresses: [10.0.0.0/24]}}";
-const PEER: &str = "{apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {name: p}, spec: {myASN: 1, peerASN: 2, peerAddress: 10.0.0.1, password: inline}}";
+const PEER: &str = "{apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {name: p}, spec: {myASN: 1, peerASN: 2, peerAddress: 192.0.2.1, password: inline}}";
 const SECRET: &str = "{apiVersion: v1, kind: Secret, metadata: {name: s}, type: kubernetes.io/basic-auth, stringData: {password: hidden}}";
 
 fn snapshot(documents: &[&str]) -> Snapshot {
