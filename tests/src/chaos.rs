@@ -225,7 +225,7 @@ impl Chaos {
 
     /// What is not as it shall be.
     fn left(&self) -> Option<String> {
-        let services = self.cluster.store.all("", "services");
+        let services = self.cluster.load_balancers();
         let without = services.iter().find(|service| addresses(service).is_empty());
         if let Some(service) = without {
             return Some(format!("Service {} has no address", service["metadata"]["name"]));

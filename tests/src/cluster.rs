@@ -160,6 +160,14 @@ impl Cluster {
         Ok(())
     }
 
+    /// All Services of type LoadBalancer: a server has one of another type from the start.
+    #[must_use]
+    pub fn load_balancers(&self) -> Vec<Value> {
+        let mut services = self.store.all("", "services");
+        services.retain(|service| service["spec"]["type"] == "LoadBalancer");
+        services
+    }
+
     /// The addresses of a Service's status.
     #[must_use]
     pub fn addresses(&self, namespace: &str, name: &str) -> Vec<String> {

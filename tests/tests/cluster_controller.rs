@@ -178,12 +178,12 @@ async fn ten_thousand_services_get_an_address_each() -> Result<()> {
     }
     let controller = cluster.controller("one")?;
     let took = eventually("all have addresses", Duration::from_secs(120), || {
-        let services = cluster.store.all("", "services");
+        let services = cluster.load_balancers();
         services.iter().all(|service| service.pointer("/status/loadBalancer/ingress/0/ip").is_some())
     })
     .await?;
     println!("10,000 Services had their addresses after {took:.1?}, from the controller's start");
-    let services = cluster.store.all("", "services");
+    let services = cluster.load_balancers();
     let distinct: BTreeSet<_> =
         services.iter().map(|it| it["status"]["loadBalancer"]["ingress"][0]["ip"].to_string()).collect();
     assert_eq!(distinct.len(), 10_000);

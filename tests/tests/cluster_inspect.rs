@@ -81,7 +81,7 @@ async fn thousands_that_get_nothing_are_told_a_few_at_a_time_and_keep_nobody_wai
     eventually("some are told", SOON, || cluster.store.all("events.k8s.io", "events").len() > 50).await?;
     cluster.apply(&pool("10.0.0.0/16"))?;
     eventually("all have addresses", Duration::from_secs(60), || {
-        let services = cluster.store.all("", "services");
+        let services = cluster.load_balancers();
         services.iter().all(|service| service.pointer("/status/loadBalancer/ingress/0/ip").is_some())
     })
     .await?;
