@@ -27,7 +27,7 @@ use crate::dataplane::maps::{Maps, MapsError};
 use crate::dataplane::pins::Pins;
 use crate::dataplane::preflight::{self, Unfit};
 use crate::descriptors;
-use crate::http::Limits;
+use crate::http::{self, Limits};
 use crate::kube::client::ClientError;
 use crate::liveness::{Prober, Profile};
 use crate::net::blackhole::Blackholes;
@@ -292,9 +292,7 @@ async fn serve_metrics(
     limits: Limits,
 ) -> Result<impl Future<Output = ()>, AppError> {
     let listener = match address {
-        Some(address) => {
-            Some(metrics::listen(address).await.map_err(|error| AppError::Metrics(address, error))?)
-        }
+        Some(address) => Some(http::listen(address).map_err(|error| AppError::Metrics(address, error))?),
         None => None,
     };
     Ok(async move {

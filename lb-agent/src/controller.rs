@@ -99,7 +99,7 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
         lease: server.client_of_lease()?,
         leader: server.client_of_leader(&leadership)?,
     };
-    let listener = metrics::listen(options.metrics).await.map_err(ControllerError::Metrics)?;
+    let listener = metrics::listen(options.metrics).map_err(ControllerError::Metrics)?;
     let (shown, seen) = watch::channel(Shown::default());
     let mut terminate = signal(SignalKind::terminate()).map_err(ControllerError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ControllerError::Signals)?;

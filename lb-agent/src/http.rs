@@ -17,13 +17,14 @@ mod table;
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
@@ -32,8 +33,23 @@ pub use self::listener::{Listener, Origin};
 use self::table::Table;
 use crate::descriptors::{self, AcceptErrors};
 
+/// Connections that the kernel holds until they are accepted: with few, a burst of strangers costs everybody else a
+/// second, which is when a SYN is sent again.
+const BACKLOG: u32 = 1024;
 /// Connections without a slot whose descriptors are not closed yet, at most.
 const CLOSING: usize = 8;
+
+/// Listens on an address.
+///
+/// # Errors
+/// When the address or the port is not to be had.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // As `TcpListener::bind` does: a port whose former connections are in TIME_WAIT is free.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// What the clients of one server may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -94,9 +94,11 @@ async fn addresses_of_nodes_and_peers_are_given_to_nobody_and_named() -> Result<
     cluster.apply(&pool("a", "192.0.2.0/29"))?;
     let controller = cluster.controller("one")?;
     cluster.apply(&service("first", "", ""))?;
-    eventually("the first has an address", SOON, || cluster.addresses("shop", "first") == ["192.0.2.1"]).await?;
+    eventually("the first has an address", SOON, || cluster.addresses("shop", "first") == ["192.0.2.1"])
+        .await?;
     cluster.apply(&service("second", "", ""))?;
-    eventually("the second has an address", SOON, || cluster.addresses("shop", "second") == ["192.0.2.3"]).await?;
+    eventually("the second has an address", SOON, || cluster.addresses("shop", "second") == ["192.0.2.3"])
+        .await?;
     cluster.apply(&service("asks", ", annotations: {metallb.io/loadBalancerIPs: 192.0.2.0}", ""))?;
     eventually("the refusal is told", SOON, || cluster.events("asks") == ["AllocationFailed"]).await?;
     assert!(cluster.addresses("shop", "asks").is_empty());

@@ -1,7 +1,6 @@
 //! Metrics and health over HTTP, for machines. Sessions have the names that MetalLB's have, so that its
 //! dashboards and alerts go on.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -143,14 +142,6 @@ const SINGLE: [Single; 7] = [
 
 /// What MetalLB calls the VRF of a session without one.
 const DEFAULT_VRF: &str = "default";
-
-/// Listens.
-///
-/// # Errors
-/// When the address or the port is not to be had.
-pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address).await
-}
 
 /// Answers until the task is ended.
 pub async fn serve(listener: TcpListener, source: Source, limits: Limits) {

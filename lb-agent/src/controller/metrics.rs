@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::admin::metrics::health;
-use crate::http::{HttpServer, Limits};
+use crate::http::{self, HttpServer, Limits};
 use crate::kube::client::stats;
 use crate::state::Reading;
 use crate::watchdog::Watchdog;
@@ -81,11 +81,8 @@ pub(super) async fn serve(
 ///
 /// # Errors
 /// When the address or the port is not to be had.
-pub(super) async fn listen(address: Option<SocketAddr>) -> io::Result<Option<TcpListener>> {
-    Ok(match address {
-        Some(address) => Some(TcpListener::bind(address).await?),
-        None => None,
-    })
+pub(super) fn listen(address: Option<SocketAddr>) -> io::Result<Option<TcpListener>> {
+    address.map(http::listen).transpose()
 }
 
 async fn ready(State(shown): State<watch::Receiver<Shown>>) -> StatusCode {

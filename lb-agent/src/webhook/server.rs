@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use super::{RETRY, conversion, review};
-use crate::http::{ConnectionSlot, HttpServer, Limits};
+use crate::http::{self, ConnectionSlot, HttpServer, Limits};
 use crate::kube::cluster::Cluster;
 use crate::snapshot::Snapshot;
 
@@ -64,7 +64,7 @@ impl Server {
     /// Answers for ever.
     pub(super) async fn run(self) {
         let listener = loop {
-            match listen(self.port).await {
+            match listen(self.port) {
                 Ok(listener) => break listener,
                 Err(error) => {
                     tracing::error!(port = self.port, %error, "API servers cannot be answered; give another --webhook-port");
@@ -84,10 +84,10 @@ impl Server {
 }
 
 /// On all addresses of both IP versions, or of the one that there is.
-async fn listen(port: u16) -> io::Result<TcpListener> {
-    match TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))).await {
+fn listen(port: u16) -> io::Result<TcpListener> {
+    match http::listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
         Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
-            TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).await
+            http::listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
         }
         listener => listener,
     }
