@@ -143,7 +143,7 @@ pub mod node {
     pub const OUTSIDE: NodeIndex = 900;
 }
 
-/// Ports of the VIPs, by what they lead to; each for TCP and UDP, IPv4 and IPv6.
+/// Ports of the VIPs, by what they lead to; each for TCP, UDP and SCTP, IPv4 and IPv6.
 pub mod port {
     /// [`super::node::SELF`] in all slots.
     pub const LOCAL: u16 = 8000;
