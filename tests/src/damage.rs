@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::lab::topology::ECHO_PORT;
-use crate::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4, WEB_V6};
+use crate::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4};
 use crate::routers::wait;
 use crate::traffic::TcpLoad;
 use crate::vandal::Vandal;
@@ -45,7 +45,7 @@ pub fn run(seed: u64, duration: Duration) -> Result<Report> {
     for node in NODES {
         topology = topology.pods(node, "web", 1);
     }
-    topology.service("web", "web", &[WEB_V4, WEB_V6], Policy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4], Policy::Local).run(|lab| {
         lab.router()?.set_next_hops(WEB_V4, &NODES)?;
         for node in lab.nodes()? {
             node.start_agent(&AgentOptions::default())?;
