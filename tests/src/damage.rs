@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::lab::topology::ECHO_PORT;
-use crate::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4};
+use crate::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4, agents};
 use crate::routers::wait;
 use crate::traffic::TcpLoad;
 use crate::vandal::Vandal;
@@ -47,9 +47,7 @@ pub fn run(seed: u64, duration: Duration) -> Result<Report> {
     }
     topology.service("web", "web", &[WEB_V4], Policy::Local).run(|lab| {
         lab.router()?.set_next_hops(WEB_V4, &NODES)?;
-        for node in lab.nodes()? {
-            node.start_agent(&AgentOptions::default())?;
-        }
+        agents::start(&lab.nodes()?, &AgentOptions::default())?;
         let load = TcpLoad::to(SocketAddr::new(WEB_V4, ECHO_PORT)).connections(CONNECTIONS);
         let load = load.rest(Duration::from_millis(200)).start(lab.client()?)?;
         load.wait_open(CONNECTIONS as u64, WITHIN)?;

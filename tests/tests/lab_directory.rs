@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::damage;
 use fairlead_tests::lab::topology::ECHO_PORT;
-use fairlead_tests::lab::{AgentOptions, Policy, Topology, WEB_V4, WEB_V6};
+use fairlead_tests::lab::{AgentOptions, Policy, Topology, WEB_V4, WEB_V6, agents};
 use fairlead_tests::routers::wait;
 use fairlead_tests::traffic::TcpLoad;
 use serde_json::Value;
@@ -32,9 +32,7 @@ fn a_file_that_is_written_in_two_pieces_breaks_no_connection() -> Result<()> {
     }
     topology.service("web", "web", &[WEB_V4, WEB_V6], Policy::Local).run(|lab| {
         lab.router()?.set_next_hops(WEB_V4, &NODES)?;
-        for node in lab.nodes()? {
-            node.start_agent(&AgentOptions::default())?;
-        }
+        agents::start(&lab.nodes()?, &AgentOptions::default())?;
         let load = TcpLoad::to(SocketAddr::new(WEB_V4, ECHO_PORT)).connections(CONNECTIONS);
         let load = load.rest(Duration::from_millis(100)).start(lab.client()?)?;
         load.wait_open(CONNECTIONS as u64, WITHIN)?;
