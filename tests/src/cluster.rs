@@ -256,3 +256,12 @@ pub async fn eventually(what: &str, within: Duration, mut holds: impl FnMut() ->
     }
     Ok(start.elapsed())
 }
+
+/// An IPAddressPool with these addresses, in YAML.
+#[must_use]
+pub fn pool(name: &str, addresses: &str) -> String {
+    format!(
+        "---\napiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {{name: {name}, namespace: {NAMESPACE}}}\n\
+         spec: {{addresses: [{addresses}]}}\n"
+    )
+}

@@ -3,19 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use fairlead_tests::cluster::{Cluster, NAMESPACE, eventually};
+use fairlead_tests::cluster::{Cluster, NAMESPACE, eventually, pool};
 use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(20);
 const LAST: &str = "fairlead.io/last-addresses";
 const POOL: &str = "metallb.io/ip-allocated-from-pool";
-
-fn pool(name: &str, addresses: &str) -> String {
-    format!(
-        "---\napiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {{name: {name}, namespace: {NAMESPACE}}}\n\
-         spec: {{addresses: [{addresses}]}}\n"
-    )
-}
 
 fn service(name: &str, metadata: &str, spec: &str) -> String {
     format!(

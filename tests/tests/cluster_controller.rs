@@ -6,17 +6,10 @@ use std::time::Duration;
 use anyhow::Result;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use fairlead_tests::cluster::{Cluster, NAMESPACE, eventually};
+use fairlead_tests::cluster::{Cluster, NAMESPACE, eventually, pool};
 use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(10);
-
-fn pool(name: &str, addresses: &str) -> String {
-    format!(
-        "---\napiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {{name: {name}, namespace: {NAMESPACE}}}\n\
-         spec: {{addresses: [{addresses}]}}\n"
-    )
-}
 
 /// A Service with both cluster addresses.
 fn service(name: &str, metadata: &str, spec: &str) -> String {
