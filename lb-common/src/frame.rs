@@ -2,7 +2,7 @@
 
 use crate::kernel::KernelAnswer;
 use crate::owner::Part;
-use crate::pipeline::{self, Packet};
+use crate::pipeline::{self, Found, Packet};
 use crate::ring::NodeIndex;
 use crate::tables::Tables;
 use crate::verdict::{Forward, Refusal};
@@ -71,6 +71,18 @@ pub trait Frame {
     {
         pipeline::sign(tables, node, packet);
         pipeline::encapsulate(self, tables, node, packet)
+    }
+
+    /// [`pipeline::read`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    ///
+    /// # Errors
+    /// As for [`pipeline::read`].
+    #[inline(always)]
+    fn read<T: Tables>(&self, tables: &T, packet: &mut Packet, ether_type: [u8; 2]) -> Result<Found, Refusal>
+    where
+        Self: Sized,
+    {
+        pipeline::read(self, tables, packet, ether_type)
     }
 
     /// [`pipeline::read_quoted`]. In the kernel a function of its own, as [`Frame::serve`] is.

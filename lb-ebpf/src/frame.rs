@@ -8,10 +8,11 @@ use aya_ebpf::helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_get_bu
 use lb_common::frame::Frame;
 use lb_common::kernel::KernelAnswer;
 use lb_common::owner::Part;
-use lb_common::pipeline::{self, Packet};
+use lb_common::pipeline::{self, Found, Packet};
 use lb_common::ring::{NO_NODE, NodeIndex};
 use lb_common::tables::Tables;
 use lb_common::verdict::{Forward, Refusal};
+use lb_common::wire::ethernet;
 
 use crate::maps::Maps;
 use crate::{entry, kernel, maps};
@@ -29,6 +30,12 @@ impl XdpFrame {
     #[inline(always)]
     pub(crate) const fn new(context: *mut xdp_md) -> Self {
         Self { context }
+    }
+
+    /// [`entry::judge_short`] in a function of its own.
+    #[inline(always)]
+    pub(crate) fn judge_short(&mut self) -> u32 {
+        lb_short(self.context)
     }
 
     #[inline(always)]
@@ -145,6 +152,16 @@ impl Frame for XdpFrame {
     }
 
     #[inline(always)]
+    fn read<T: Tables>(
+        &self,
+        _tables: &T,
+        _packet: &mut Packet,
+        ether_type: [u8; 2],
+    ) -> Result<Found, Refusal> {
+        Found::from_number(lb_read(self.context, (ether_type == ethernet::IPV4).into()))
+    }
+
+    #[inline(always)]
     fn read_quoted<T: Tables>(&mut self, _tables: &T, _packet: &mut Packet) -> Result<bool, Refusal> {
         match lb_read_quoted(self.context) {
             OF_NO_VIP => Ok(false),
@@ -220,6 +237,13 @@ impl Frame for XdpFrame {
     }
 }
 
+/// The short way, as a global function: see [`lb_serve`]. Returns the XDP action, or [`entry::DECLINED`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_short(context: *mut xdp_md) -> u32 {
+    entry::judge_short(&mut XdpFrame::new(context))
+}
+
 /// Whether a node can be asked for the packet, as a global function: see [`lb_serve`].
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -282,6 +306,15 @@ pub extern "C" fn lb_encapsulate(context: *mut xdp_md, node: u32) -> u32 {
         Ok(()) => 0,
         Err(refusal) => refusal as u32,
     }
+}
+
+/// The IP packet that is next, IPv4 or IPv6, as a global function: see [`lb_serve`]. Returns [`Found::to_number`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_read(context: *mut xdp_md, is_v4: u32) -> u32 {
+    let Some(packet) = maps::packet() else { return Found::to_number(Err(Refusal::NotConfigured)) };
+    let ether_type = if is_v4 != 0 { ethernet::IPV4 } else { ethernet::IPV6 };
+    Found::to_number(pipeline::read(&XdpFrame::new(context), &Maps, packet, ether_type))
 }
 
 /// [`lb_read_quoted`]: the packet is no VIP's.

@@ -136,7 +136,7 @@ fn know_flows(tables: &HostTables, case: &Case) {
         let [c, d] = (SOURCE_PORT + (flow >> 16) as u16).to_be_bytes();
         let [e, f] = cluster::PORT.to_be_bytes();
         let ports = FlowPorts { ports: [c, d, e, f], protocol: 6 };
-        let hash = flow_hash_v4(&cluster::HASH_KEY, [10, 9, a, b], cluster::vip4(vip), ports);
+        let hash = flow_hash_v4(&cluster::FLOW_KEYS, [10, 9, a, b], cluster::vip4(vip), ports);
         let entry = Entry { node: cluster::SELF, standing: Standing::Open, age: 0 };
         tables.note_flow(FlowKey::of(hash), entry);
     }
