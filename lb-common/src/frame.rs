@@ -38,6 +38,15 @@ pub trait Frame {
     #[must_use]
     fn cut_tail(&mut self, len: usize) -> bool;
 
+    /// [`pipeline::partial_checksum`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    #[inline(always)]
+    fn partial_checksum(&self, at: usize, length: usize) -> u32
+    where
+        Self: Sized,
+    {
+        pipeline::partial_checksum(self, at, length)
+    }
+
     /// [`pipeline::complain`]. In the kernel a function of its own, as [`Frame::serve`] is.
     ///
     /// # Errors

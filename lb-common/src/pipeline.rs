@@ -33,7 +33,7 @@ mod second;
 mod undeclared;
 
 pub use bfd::judge_bfd;
-pub use complain::complain;
+pub use complain::{complain, partial_checksum};
 pub use connection::read_connection;
 pub use decapsulate::authenticate;
 pub use deliver::{can_ask, find_to_ask, serve};

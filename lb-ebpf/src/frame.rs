@@ -49,12 +49,13 @@ impl XdpFrame {
     /// their lower halves, which tells the verifier nothing.
     #[inline(always)]
     fn bytes<const N: usize>(&self, at: usize) -> Option<*mut [u8; N]> {
-        // Else the compiler would check one sum against the end of the packet and use another that it has
-        // found to be equal, which the verifier has not.
-        let at = opaque(at as u64) as usize;
         if at > LAST_OFFSET {
             return None;
         }
+        // Opaque, or the compiler would check one sum against the end of the packet and use another that it has found
+        // to be equal, which the verifier has not. The mask repeats the bound where it is needed: before Linux 6.9 the
+        // verifier loses the bound of a number that was spilled to the stack before it was compared.
+        let at = opaque(at as u64) as usize & LAST_OFFSET;
         let first = self.start().wrapping_add(at);
         if first.wrapping_add(N) > self.end() { None } else { Some(first.cast()) }
     }
@@ -114,6 +115,11 @@ impl Frame for XdpFrame {
         let cut = self.total_len().wrapping_sub(len) as i32;
         // SAFETY: the context is valid; `&mut self` says that no view is alive. A negative cut would grow it.
         cut >= 0 && unsafe { bpf_xdp_adjust_tail(self.context, -cut) == 0 }
+    }
+
+    #[inline(always)]
+    fn partial_checksum(&self, at: usize, length: usize) -> u32 {
+        lb_csum_partial(self.context, at as u64, length as u64)
     }
 
     #[inline(always)]
@@ -271,6 +277,14 @@ pub extern "C" fn lb_complain(context: *mut xdp_md, refusal: u32) -> u32 {
     };
     let Some(packet) = maps::packet() else { return entry::conclude(Err(refusal)) };
     entry::conclude(pipeline::complain(&mut XdpFrame::new(context), &Maps, packet, refusal))
+}
+
+/// The sum over a part of a packet, as a global function: see [`lb_serve`]. The verifier follows each exit of its loops,
+/// and would follow the rest of the caller for each.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_csum_partial(context: *mut xdp_md, at: u64, length: u64) -> u32 {
+    pipeline::partial_checksum(&XdpFrame::new(context), at as usize, length as usize)
 }
 
 /// A packet into GUE, as a global function: see [`lb_serve`]. Returns 0, or the number of the refusal.
