@@ -195,7 +195,8 @@ pub trait Frame {
     }
 
     /// [`pipeline::serve`], the second half of a packet's way. In the kernel a function of its own: the
-    /// verifier follows every path through the first half, and would follow the second half for each.
+    /// verifier follows every path through the first half, and would follow the second half for each. It is called once the
+    /// first half has returned, and does what [`pipeline::tell_sender`] does, too.
     ///
     /// # Errors
     /// As for [`pipeline::judge`].

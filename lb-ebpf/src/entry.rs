@@ -1,19 +1,15 @@
 //! From a packet to an XDP action: where an outcome is translated, and nowhere else.
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
-use lb_common::pipeline;
 use lb_common::verdict::{Fate, Forward, Refusal};
 
 use crate::frame::XdpFrame;
-use crate::maps::{self, Maps};
+use crate::{maps, step};
 
 /// Judges a packet, counts what became of it, and tells the driver.
 #[inline(always)]
 pub(crate) fn judge(frame: &mut XdpFrame) -> u32 {
-    match maps::packet() {
-        Some(packet) => conclude(pipeline::judge(frame, &Maps, packet)),
-        None => conclude(Err(Refusal::NotConfigured)),
-    }
+    step::take_all(frame.context)
 }
 
 /// Counts what became of a packet, and tells the driver.

@@ -14,7 +14,7 @@ use lb_common::tables::Tables;
 use lb_common::verdict::{Forward, Refusal};
 
 use crate::maps::Maps;
-use crate::{entry, kernel, maps};
+use crate::{entry, kernel, maps, step};
 
 /// No header that is looked at starts behind this offset. The verifier needs a bound on what is added to a
 /// packet pointer, or it takes the sum for one that could wrap.
@@ -22,7 +22,7 @@ const LAST_OFFSET: usize = 0x3fff;
 
 /// The packet of an XDP context.
 pub(crate) struct XdpFrame {
-    context: *mut xdp_md,
+    pub(crate) context: *mut xdp_md,
 }
 
 impl XdpFrame {
@@ -129,7 +129,7 @@ impl Frame for XdpFrame {
         _packet: &Packet,
         refusal: Refusal,
     ) -> Result<Forward, Refusal> {
-        Ok(Forward::Served(lb_complain(self.context, refusal as u32)))
+        Ok(Forward::Served(step::complain(refusal)))
     }
 
     #[inline(always)]
@@ -167,7 +167,7 @@ impl Frame for XdpFrame {
 
     #[inline(always)]
     fn judge_echo<T: Tables>(&mut self, _tables: &T, _packet: &Packet) -> Result<Forward, Refusal> {
-        Ok(Forward::Served(lb_judge_echo(self.context)))
+        Ok(Forward::Served(step::ECHO))
     }
 
     #[inline(always)]
@@ -177,7 +177,7 @@ impl Frame for XdpFrame {
         _packet: &Packet,
         asks: bool,
     ) -> Result<Forward, Refusal> {
-        Ok(Forward::Served(lb_judge_probe(self.context, asks.into())))
+        Ok(Forward::Served(if asks { step::PROBE } else { step::PROBE_ANSWER }))
     }
 
     #[inline(always)]
@@ -187,7 +187,7 @@ impl Frame for XdpFrame {
 
     #[inline(always)]
     fn judge_bfd<T: Tables>(&mut self, _tables: &T, _packet: &Packet) -> Result<Forward, Refusal> {
-        Ok(Forward::Served(lb_judge_bfd(self.context)))
+        Ok(Forward::Served(step::BFD))
     }
 
     #[inline(always)]
@@ -217,12 +217,7 @@ impl Frame for XdpFrame {
 
     #[inline(always)]
     fn serve<T: Tables>(&mut self, _tables: &T, _packet: &mut Packet) -> Result<Forward, Refusal> {
-        // Both halves have the packet's description from `maps::packet`.
-        match lb_serve(self.context) {
-            TTL_EXPIRED => Err(Refusal::TtlExpired),
-            TOO_BIG => Err(Refusal::TooBig),
-            action => Ok(Forward::Served(action)),
-        }
+        Ok(Forward::Served(step::SERVE))
     }
 }
 
@@ -243,24 +238,24 @@ pub extern "C" fn lb_find_to_ask(first: u32, only_former: u32) -> u32 {
     pipeline::find_to_ask(&Maps, packet, part, |node| lb_can_ask(node.into()) != 0).into()
 }
 
-/// [`lb_serve`]: no XDP action, but [`Refusal::TtlExpired`].
-const TTL_EXPIRED: u32 = 0x100;
-/// [`lb_serve`]: no XDP action, but [`Refusal::TooBig`].
-const TOO_BIG: u32 = 0x101;
+/// The first step of a packet's way as a global function: see [`lb_serve`]. Returns the XDP action, or the next step.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_judge(context: *mut xdp_md) -> u32 {
+    let Some(packet) = maps::packet() else { return entry::conclude(Err(Refusal::NotConfigured)) };
+    entry::conclude(pipeline::judge(&mut XdpFrame::new(context), &Maps, packet))
+}
 
-/// The second half of a packet's way as a global function: the verifier judges it once, for any packet that
-/// could have been handed over. Returns the XDP action, or one of two refusals: what is left to do then is done
-/// from the first half, because the stacks of functions that call each other have to share 512 bytes.
+/// The second step of a packet's way as a global function: the verifier judges it once, for any packet that could have
+/// been handed over. Both steps have the packet's description from `maps::packet`. Returns the XDP action, or the next
+/// step.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn lb_serve(context: *mut xdp_md) -> u32 {
     let Some(packet) = maps::packet() else { return entry::conclude(Err(Refusal::NotConfigured)) };
     let mut frame = XdpFrame::new(context);
-    match pipeline::serve(&mut frame, &Maps, packet) {
-        Err(Refusal::TtlExpired) => TTL_EXPIRED,
-        Err(Refusal::TooBig) => TOO_BIG,
-        judgement => entry::conclude(judgement),
-    }
+    let judgement = pipeline::serve(&mut frame, &Maps, packet);
+    entry::conclude(pipeline::tell_sender(judgement, &mut frame, &Maps, packet))
 }
 
 /// The end of a packet that cannot be forwarded, as a global function: see [`lb_serve`]. `refusal` is the number of
