@@ -38,6 +38,15 @@ pub trait Frame {
     #[must_use]
     fn cut_tail(&mut self, len: usize) -> bool;
 
+    /// [`pipeline::partial_checksum`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    #[inline(always)]
+    fn partial_checksum(&self, at: usize, length: usize) -> u32
+    where
+        Self: Sized,
+    {
+        pipeline::partial_checksum(self, at, length)
+    }
+
     /// [`pipeline::complain`]. In the kernel a function of its own, as [`Frame::serve`] is.
     ///
     /// # Errors
@@ -198,7 +207,8 @@ pub trait Frame {
     }
 
     /// [`pipeline::serve`], the second half of a packet's way. In the kernel a function of its own: the
-    /// verifier follows every path through the first half, and would follow the second half for each.
+    /// verifier follows every path through the first half, and would follow the second half for each. It is called once the
+    /// first half has returned, and does what [`pipeline::tell_sender`] does, too.
     ///
     /// # Errors
     /// As for [`pipeline::judge`].

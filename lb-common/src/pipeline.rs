@@ -34,7 +34,7 @@ mod short;
 mod undeclared;
 
 pub use bfd::judge_bfd;
-pub use complain::complain;
+pub use complain::{complain, partial_checksum};
 pub use connection::read_connection;
 pub use decapsulate::authenticate;
 pub use deliver::{can_ask, find_to_ask, serve};
@@ -186,9 +186,12 @@ fn is_error<F: Frame>(frame: &F, packet: &Packet) -> bool {
     }
 }
 
-/// Of two refusals the sender can make something.
+/// Of two refusals the sender can make something: it is told of them.
+///
+/// # Errors
+/// The refusal, where it is another or the sender cannot or may not be told.
 #[inline(always)]
-fn tell_sender<F: Frame, T: Tables>(
+pub fn tell_sender<F: Frame, T: Tables>(
     judgement: Result<Forward, Refusal>,
     frame: &mut F,
     tables: &T,

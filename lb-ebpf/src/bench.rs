@@ -14,6 +14,7 @@ mod frame;
 mod kernel;
 mod maps;
 mod runtime;
+mod step;
 
 use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_PASS};
 use aya_ebpf::btf_maps::{Array, PerCpuArray};

@@ -6,32 +6,18 @@ use lb_common::verdict::{Fate, Forward, Refusal};
 
 use crate::frame::XdpFrame;
 use crate::maps::{self, Maps};
+use crate::step;
 
 /// Judges a packet, counts what became of it, and tells the driver.
 #[inline(always)]
 pub(crate) fn judge(frame: &mut XdpFrame) -> u32 {
-    match frame.judge_short() {
-        DECLINED => judge_long(frame),
-        action => action,
-    }
+    step::take_all(frame.context)
 }
-
-/// [`judge_short`]: no XDP action, but that the packet goes the long way.
-pub(crate) const DECLINED: u32 = 0x100;
 
 /// Judges a packet the short way, or declines to.
 #[inline(always)]
-pub(crate) fn judge_short(frame: &mut XdpFrame) -> u32 {
-    pipeline::judge_short(frame, &Maps).map_or(DECLINED, conclude)
-}
-
-/// Judges a packet that the short way has declined.
-#[inline(always)]
-fn judge_long(frame: &mut XdpFrame) -> u32 {
-    match maps::packet() {
-        Some(packet) => conclude(pipeline::judge_long(frame, &Maps, packet)),
-        None => conclude(Err(Refusal::NotConfigured)),
-    }
+pub(crate) fn judge_short(frame: &mut XdpFrame) -> Option<u32> {
+    pipeline::judge_short(frame, &Maps).map(conclude)
 }
 
 /// Counts what became of a packet, and tells the driver.

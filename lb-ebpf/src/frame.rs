@@ -15,7 +15,7 @@ use lb_common::verdict::{Forward, Refusal};
 use lb_common::wire::ethernet;
 
 use crate::maps::Maps;
-use crate::{entry, kernel, maps};
+use crate::{entry, kernel, maps, step};
 
 /// No header that is looked at starts behind this offset. The verifier needs a bound on what is added to a
 /// packet pointer, or it takes the sum for one that could wrap.
@@ -23,19 +23,13 @@ const LAST_OFFSET: usize = 0x3fff;
 
 /// The packet of an XDP context.
 pub(crate) struct XdpFrame {
-    context: *mut xdp_md,
+    pub(crate) context: *mut xdp_md,
 }
 
 impl XdpFrame {
     #[inline(always)]
     pub(crate) const fn new(context: *mut xdp_md) -> Self {
         Self { context }
-    }
-
-    /// [`entry::judge_short`] in a function of its own.
-    #[inline(always)]
-    pub(crate) fn judge_short(&mut self) -> u32 {
-        lb_short(self.context)
     }
 
     #[inline(always)]
@@ -56,12 +50,13 @@ impl XdpFrame {
     /// their lower halves, which tells the verifier nothing.
     #[inline(always)]
     fn bytes<const N: usize>(&self, at: usize) -> Option<*mut [u8; N]> {
-        // Else the compiler would check one sum against the end of the packet and use another that it has
-        // found to be equal, which the verifier has not.
-        let at = opaque(at as u64) as usize;
         if at > LAST_OFFSET {
             return None;
         }
+        // Opaque, or the compiler would check one sum against the end of the packet and use another that it has found
+        // to be equal, which the verifier has not. The mask repeats the bound where it is needed: before Linux 6.9 the
+        // verifier loses the bound of a number that was spilled to the stack before it was compared.
+        let at = opaque(at as u64) as usize & LAST_OFFSET;
         let first = self.start().wrapping_add(at);
         if first.wrapping_add(N) > self.end() { None } else { Some(first.cast()) }
     }
@@ -124,13 +119,18 @@ impl Frame for XdpFrame {
     }
 
     #[inline(always)]
+    fn partial_checksum(&self, at: usize, length: usize) -> u32 {
+        lb_csum_partial(self.context, at as u64, length as u64)
+    }
+
+    #[inline(always)]
     fn complain<T: Tables>(
         &mut self,
         _tables: &T,
         _packet: &Packet,
         refusal: Refusal,
     ) -> Result<Forward, Refusal> {
-        Ok(Forward::Served(lb_complain(self.context, refusal as u32)))
+        Ok(Forward::Served(step::complain(refusal)))
     }
 
     #[inline(always)]
@@ -178,7 +178,7 @@ impl Frame for XdpFrame {
 
     #[inline(always)]
     fn judge_echo<T: Tables>(&mut self, _tables: &T, _packet: &Packet) -> Result<Forward, Refusal> {
-        Ok(Forward::Served(lb_judge_echo(self.context)))
+        Ok(Forward::Served(step::ECHO))
     }
 
     #[inline(always)]
@@ -188,7 +188,7 @@ impl Frame for XdpFrame {
         _packet: &Packet,
         asks: bool,
     ) -> Result<Forward, Refusal> {
-        Ok(Forward::Served(lb_judge_probe(self.context, asks.into())))
+        Ok(Forward::Served(if asks { step::PROBE } else { step::PROBE_ANSWER }))
     }
 
     #[inline(always)]
@@ -198,7 +198,7 @@ impl Frame for XdpFrame {
 
     #[inline(always)]
     fn judge_bfd<T: Tables>(&mut self, _tables: &T, _packet: &Packet) -> Result<Forward, Refusal> {
-        Ok(Forward::Served(lb_judge_bfd(self.context)))
+        Ok(Forward::Served(step::BFD))
     }
 
     #[inline(always)]
@@ -228,20 +228,15 @@ impl Frame for XdpFrame {
 
     #[inline(always)]
     fn serve<T: Tables>(&mut self, _tables: &T, _packet: &mut Packet) -> Result<Forward, Refusal> {
-        // Both halves have the packet's description from `maps::packet`.
-        match lb_serve(self.context) {
-            TTL_EXPIRED => Err(Refusal::TtlExpired),
-            TOO_BIG => Err(Refusal::TooBig),
-            action => Ok(Forward::Served(action)),
-        }
+        Ok(Forward::Served(step::SERVE))
     }
 }
 
-/// The short way, as a global function: see [`lb_serve`]. Returns the XDP action, or [`entry::DECLINED`].
+/// The short way, as a global function: see [`lb_serve`]. Returns the XDP action, or that [`lb_judge`] comes next.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn lb_short(context: *mut xdp_md) -> u32 {
-    entry::judge_short(&mut XdpFrame::new(context))
+    entry::judge_short(&mut XdpFrame::new(context)).unwrap_or(step::JUDGE)
 }
 
 /// Whether a node can be asked for the packet, as a global function: see [`lb_serve`].
@@ -261,24 +256,24 @@ pub extern "C" fn lb_find_to_ask(first: u32, only_former: u32) -> u32 {
     pipeline::find_to_ask(&Maps, packet, part, |node| lb_can_ask(node.into()) != 0).into()
 }
 
-/// [`lb_serve`]: no XDP action, but [`Refusal::TtlExpired`].
-const TTL_EXPIRED: u32 = 0x100;
-/// [`lb_serve`]: no XDP action, but [`Refusal::TooBig`].
-const TOO_BIG: u32 = 0x101;
+/// The first step of a packet's way as a global function: see [`lb_serve`]. Returns the XDP action, or the next step.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_judge(context: *mut xdp_md) -> u32 {
+    let Some(packet) = maps::packet() else { return entry::conclude(Err(Refusal::NotConfigured)) };
+    entry::conclude(pipeline::judge_long(&mut XdpFrame::new(context), &Maps, packet))
+}
 
-/// The second half of a packet's way as a global function: the verifier judges it once, for any packet that
-/// could have been handed over. Returns the XDP action, or one of two refusals: what is left to do then is done
-/// from the first half, because the stacks of functions that call each other have to share 512 bytes.
+/// The second step of a packet's way as a global function: the verifier judges it once, for any packet that could have
+/// been handed over. Both steps have the packet's description from `maps::packet`. Returns the XDP action, or the next
+/// step.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn lb_serve(context: *mut xdp_md) -> u32 {
     let Some(packet) = maps::packet() else { return entry::conclude(Err(Refusal::NotConfigured)) };
     let mut frame = XdpFrame::new(context);
-    match pipeline::serve(&mut frame, &Maps, packet) {
-        Err(Refusal::TtlExpired) => TTL_EXPIRED,
-        Err(Refusal::TooBig) => TOO_BIG,
-        judgement => entry::conclude(judgement),
-    }
+    let judgement = pipeline::serve(&mut frame, &Maps, packet);
+    entry::conclude(pipeline::tell_sender(judgement, &mut frame, &Maps, packet))
 }
 
 /// The end of a packet that cannot be forwarded, as a global function: see [`lb_serve`]. `refusal` is the number of
@@ -295,6 +290,14 @@ pub extern "C" fn lb_complain(context: *mut xdp_md, refusal: u32) -> u32 {
     };
     let Some(packet) = maps::packet() else { return entry::conclude(Err(refusal)) };
     entry::conclude(pipeline::complain(&mut XdpFrame::new(context), &Maps, packet, refusal))
+}
+
+/// The sum over a part of a packet, as a global function: see [`lb_serve`]. The verifier follows each exit of its loops,
+/// and would follow the rest of the caller for each.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_csum_partial(context: *mut xdp_md, at: u64, length: u64) -> u32 {
+    pipeline::partial_checksum(&XdpFrame::new(context), at as usize, length as usize)
 }
 
 /// A packet into GUE, as a global function: see [`lb_serve`]. Returns 0, or the number of the refusal.
