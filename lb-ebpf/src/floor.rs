@@ -10,20 +10,17 @@ use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::btf_maps::{Array, PerCpuArray};
 use aya_ebpf::helpers::bpf_redirect;
 use aya_ebpf::macros::btf_map;
-use lb_common::hash::{FlowPorts, HashKey, flow_hash_v4};
+use lb_common::hash::{FlowPorts, flow_hash_v4};
+use lb_common::maps::Config;
 
 use crate::harness::Memory;
 use crate::tally::{self, Tally};
 
-/// What holds for the whole node.
+/// What holds for the whole node beside its configuration.
 #[repr(C)]
-struct Config {
-    hash_key: HashKey,
-    /// The interface's MAC, its first byte the lowest.
-    mac: u64,
-    /// The probe clock, and ticks of silence after which a node is dead.
-    clock: u32,
-    limit: u32,
+struct State {
+    /// The probe clock.
+    clock: u64,
     /// A bit for each node's MAC, by its last byte.
     node_macs: [u64; 4],
 }
@@ -59,6 +56,8 @@ const MAPPED: usize = 1 << 10;
 
 #[btf_map(name = "floor_config")]
 static CONFIG: Array<Config, 1> = Array::new();
+#[btf_map(name = "floor_state")]
+static STATE: Array<State, 1> = Array::new();
 /// By the last two bytes of the address.
 #[btf_map(name = "floor_vips")]
 static VIPS: Array<Vip, 65_536> = Array::new();
@@ -94,10 +93,10 @@ fn carry(context: *mut xdp_md) -> Option<u32> {
     if [h[12], h[13], h[14]] != [8, 0, 0x45] || !matches!(h[23], 6 | 17) {
         return None;
     }
-    let config = CONFIG.get(0)?;
+    let (config, state) = (CONFIG.get(0)?, STATE.get(0)?);
     let first = u64::from_le_bytes([h[0], h[1], h[2], h[3], h[4], h[5], 0, 0]);
     // No fragment.
-    if first != config.mac || u16::from_be_bytes([h[20], h[21]]) & 0x3fff != 0 {
+    if first != config.uplink_link.mac_word() || u16::from_be_bytes([h[20], h[21]]) & 0x3fff != 0 {
         return None;
     }
     let number = u32::from(u16::from_be_bytes([h[32], h[33]]));
@@ -115,8 +114,8 @@ fn carry(context: *mut xdp_md) -> Option<u32> {
     let slot = SLOTS.get(vip.ring + (hash as u32 & vip.mask))?;
     let leader = slot.order as u16;
     tally::add(VIP_SUMS.get_ptr_mut(number), 1, length);
-    let is_alive = config.clock.wrapping_sub(*LIVENESS.get(leader.into())?) < config.limit;
-    let from_node = config.node_macs[usize::from(h[11] >> 6)] >> (h[11] & 63) & 1 != 0;
+    let is_alive = (state.clock as u32).wrapping_sub(*LIVENESS.get(leader.into())?) < config.liveness_limit;
+    let from_node = state.node_macs[usize::from(h[11] >> 6)] >> (h[11] & 63) & 1 != 0;
     if !is_alive || slot.former != u64::MAX || from_node {
         return Some(XDP_DROP);
     }

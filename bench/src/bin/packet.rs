@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::thread;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::Parser;
 use fairlead_bench::packet::cases::{self, Case, Program};
 use fairlead_bench::packet::measure::Prepared;
@@ -69,15 +70,9 @@ fn chosen(only: Option<&str>) -> Vec<Case> {
     cases
 }
 
-/// Loads the cases and gives each of them its turn, again and again.
+/// Gives each of the cases its turn, again and again.
 fn measure(cases: Vec<Case>, rounds: u32, packets: u32) -> Result<Vec<Prepared>> {
-    let progress = progress::bar("load", cases.len());
-    let mut prepared = Vec::with_capacity(cases.len());
-    for case in cases {
-        prepared.push(Prepared::new(case)?);
-        progress.inc(1);
-    }
-    progress.finish_and_clear();
+    let mut prepared = prepare(cases)?;
     let progress = progress::bar("measure", rounds as usize);
     for _ in 0..rounds {
         for case in &mut prepared {
@@ -87,4 +82,23 @@ fn measure(cases: Vec<Case>, rounds: u32, packets: u32) -> Result<Vec<Prepared>>
     }
     progress.finish_and_clear();
     Ok(prepared)
+}
+
+/// Loads the cases, as many at once as there are CPUs: the kernel's verifier takes the most time of it.
+fn prepare(cases: Vec<Case>) -> Result<Vec<Prepared>> {
+    let progress = progress::bar("load", cases.len());
+    let threads = thread::available_parallelism()?.get();
+    let share = cases.len().div_ceil(threads).max(1);
+    let load = |cases: &[Case]| -> Result<Vec<Prepared>> {
+        let prepared = cases.iter().map(|case| Prepared::new(case.clone()).inspect(|_| progress.inc(1)));
+        prepared.collect()
+    };
+    let shares: Vec<Result<Vec<Prepared>>> = thread::scope(|scope| {
+        let workers: Vec<_> = cases.chunks(share).map(|cases| scope.spawn(|| load(cases))).collect();
+        let joined = workers.into_iter().map(|worker| worker.join());
+        joined.map(|result| result.unwrap_or_else(|_| Err(anyhow!("a thread that loads panicked")))).collect()
+    });
+    progress.finish_and_clear();
+    let shares = shares.into_iter().collect::<Result<Vec<_>>>()?;
+    Ok(shares.into_iter().flatten().collect())
 }

@@ -73,8 +73,8 @@ pub struct Size {
 impl Size {
     /// One flow of one VIP.
     pub const ONE: Self = Self { flows: 1, vips: 1, rings: 1 };
-    /// As many flows as fit a first-level cache.
-    pub const FEW: Self = Self { flows: 1 << 10, ..Self::MANY };
+    /// As many flows as fit the caches that are near.
+    pub const FEW: Self = Self { flows: 1 << 10, ..Self::ONE };
     /// Flows and VIPs that most goals are stated for: Services with the same nodes and weights share a ring.
     pub const MANY: Self = Self { flows: 1 << 16, vips: 1000, rings: 10 };
     /// No two Services share a ring, and every flow meets a slot of its own: the worst for the caches.
@@ -118,6 +118,7 @@ pub fn all() -> Vec<Case> {
     for kind in kinds::in_every_size() {
         cases.extend([Size::ONE, Size::MANY].map(|size| Case { kind: kind.clone(), size }));
     }
+    cases.extend(kinds::of_one_flow().into_iter().map(|kind| Case { kind, size: Size::ONE }));
     for kind in kinds::of_few_flows() {
         cases.push(Case { kind, size: Size::FEW });
     }

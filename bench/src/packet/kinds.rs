@@ -5,7 +5,7 @@ use lb_common::maps::way;
 use lb_common::verdict::Outcome;
 
 use super::cases::{Kind, Program};
-use super::cluster::{Leads, PORT, v6, vip4, vip6};
+use super::cluster::{Leads, PEER4, PORT, SELF, SELF4, v6, vip4, vip6};
 
 /// Bytes of an IP packet: more than the harness makes anew, and of the size of many real ones.
 const SIZE: usize = 120;
@@ -48,6 +48,11 @@ pub fn in_every_size() -> Vec<Kind> {
         owner(),
         delegate(),
     ]
+}
+
+/// With one flow only: what proves that a packet in GUE is a node's covers its flow.
+pub fn of_one_flow() -> Vec<Kind> {
+    vec![decapsulate()]
 }
 
 /// With few flows.
@@ -209,6 +214,21 @@ fn delegate() -> Kind {
         leads: Leads::TakenOver,
         growth: GUE4 + ASKED,
         ..gue()
+    }
+}
+
+/// Of a flow that this node has, from a node that has asked it.
+fn decapsulate() -> Kind {
+    let [flow_at, vip_at, port_at] = V4_AT.map(|at| at + GUE4 as u32);
+    Kind {
+        name: "decapsulate",
+        frame: Frame::v4(PEER4, SELF4).gue_to(SELF, SOURCE_PORT, [0, 4, 0, 0], &v4().ip()),
+        outcome: Outcome::Decapsulated,
+        flow_at,
+        vip_at,
+        port_at,
+        growth: -GUE4,
+        ..owner()
     }
 }
 

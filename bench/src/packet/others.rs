@@ -87,9 +87,7 @@ fn server(case: &Case, node: NodeIndex) -> [u32; 5] {
 
 fn fill_floor(ebpf: &mut Ebpf, case: &Case) -> Result<()> {
     let tables = cluster::tables(case);
-    let mac = tables.config.uplink_link.mac_word();
-    let [k0, k1] = [tables.config.hash_key.k0, tables.config.hash_key.k1];
-    let times = u64::from(cluster::CLOCK) | u64::from(tables.config.liveness_limit) << 32;
+    set(ebpf, "floor_config", [(0, tables.config)])?;
     let mut node_macs = [0u64; 4];
     for node in 1..=NODES {
         let last = usize::from(cluster::next_hop(node)[5]);
@@ -99,7 +97,7 @@ fn fill_floor(ebpf: &mut Ebpf, case: &Case) -> Result<()> {
     let last = usize::from(ROUTER_MAC[5]);
     ensure!(node_macs[last / 64] >> (last % 64) & 1 == 0, "the router's MAC looks like a node's");
     let [m0, m1, m2, m3] = node_macs;
-    set(ebpf, "floor_config", [(0, [k0, k1, mac, times, m0, m1, m2, m3])])?;
+    set(ebpf, "floor_state", [(0, [cluster::CLOCK.into(), m0, m1, m2, m3])])?;
     set(ebpf, "floor_vips", (0..case.size.vips).map(|number| floor_vip(case, number)))?;
     let words = mapped(ebpf, "floor_slots", tables.slots.len() * 2)?;
     for (index, slot) in tables.slots.iter().enumerate() {
