@@ -189,6 +189,11 @@ impl HostTables {
         self.totals.borrow().clone()
     }
 
+    /// Puts counters back to what they were.
+    pub(super) fn set_totals(&self, totals: Totals) {
+        self.totals.replace(totals);
+    }
+
     /// Counts what became of a packet.
     pub(super) fn count(&self, counter: u32) {
         assert!((counter as usize) < capacity::REFUSALS, "counter {counter} is outside its map");
