@@ -92,18 +92,18 @@ pub fn run(tables: &HostTables, packet: &Packet, ingress: u32) -> (Judged, Optio
 }
 
 /// Judges a packet the short way, if it takes it; what has been counted then is told, and taken back.
-fn run_short(
-    tables: &HostTables,
-    packet: &Packet,
-    ingress: u32,
-) -> Option<((Judged, Option<u32>), Totals)> {
+fn run_short(tables: &HostTables, packet: &Packet, ingress: u32) -> Option<((Judged, Option<u32>), Totals)> {
     let mut frame = SliceFrame::new(packet, ingress);
     let before = tables.totals();
     let judgement = pipeline::judge_short(&mut frame, tables);
     let declined = judgement.is_none();
     if declined {
         assert_eq!(before, tables.totals(), "a packet that is declined has been counted");
-        assert_eq!(frame.into_bytes(), SliceFrame::new(packet, ingress).into_bytes(), "declined, but changed");
+        assert_eq!(
+            frame.into_bytes(),
+            SliceFrame::new(packet, ingress).into_bytes(),
+            "declined, but changed"
+        );
         return None;
     }
     let judged = conclude(tables, judgement?, frame);

@@ -10,7 +10,7 @@ use lb_common::maps::{
     Allowance, Announcer, BfdAddress, BfdSession, Budget, Config, FragmentFlow, FragmentKey, Link, Liveness,
     Node, Traffic, Vip, Vip4Key, Vip6Key, capacity,
 };
-use lb_common::ring::{NodeIndex, Slot, WORDS};
+use lb_common::ring::{NodeIndex, Slot, SlotLeader, WORDS};
 use lb_common::tables::Tables;
 
 /// Entries of the maps whose size a packet can find out.
@@ -229,6 +229,10 @@ impl Tables for HostTables {
 
     fn order(&self, slot: u32) -> Option<u64> {
         self.slot(slot).map(Slot::order_word)
+    }
+
+    fn leader(&self, slot: u32) -> Option<SlotLeader> {
+        self.slot(slot).map(|slot| SlotLeader::of(slot, self.config.self_node))
     }
 
     fn has_led(&self, slot: u32, node: NodeIndex) -> bool {
