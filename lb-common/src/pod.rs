@@ -5,7 +5,7 @@ use aya::Pod;
 
 use crate::maps::{
     Allowance, Announcer, BfdAddress, BfdSession, Config, FragmentFlow, FragmentKey, Link, Liveness, Node,
-    Traffic, Vip, Vip4Key, Vip6Key,
+    Source, Traffic, Vip, Vip4Key, Vip6Key,
 };
 use crate::ring::Slot;
 
@@ -28,6 +28,7 @@ pod! {
     Vip4Key { address, port, protocol, pad }
     Vip6Key { address, port, protocol, pad }
     Vip { ring, mask, number, flags }
+    Source { vip, address }
     Node {
         way, outer_family, mtu, ifindex, next_hop_mac, source_mac, outer_sum, outer_source, outer_destination, id, discriminator
     }

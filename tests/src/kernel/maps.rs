@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
+use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, PerCpuArray};
 use aya::{Ebpf, Pod};
-use lb_common::maps::{BfdSession, FragmentFlow, FragmentKey, Liveness, Traffic, name};
+use lb_common::maps::{BfdSession, FragmentFlow, FragmentKey, Liveness, Source, Traffic, name};
 
 use crate::model::{FlowWords, HostTables, State, Totals};
 
@@ -22,6 +23,11 @@ pub fn fill(ebpf: &mut Ebpf, tables: &HostTables) -> Result<()> {
     insert(ebpf, name::LINKS, &tables.links)?;
     insert(ebpf, name::BFD, &tables.bfd)?;
     insert(ebpf, name::BFD_ADDRESSES, &tables.bfd_addresses)?;
+    let mut sources: LpmTrie<_, Source, u32> =
+        ebpf.map_mut(name::SOURCES).context("no sources")?.try_into()?;
+    for (length, prefix) in &tables.sources {
+        sources.insert(&Key::new(*length, *prefix), 1, 0).context("write to lb_sources")?;
+    }
     write(ebpf, name::RINGS, &tables.slots)?;
     write(ebpf, name::NODES, &tables.nodes)?;
     write(ebpf, name::CONFIG, &[tables.config])?;
@@ -95,13 +101,24 @@ fn write<V: Pod>(ebpf: &mut Ebpf, name: &str, values: &[V]) -> Result<()> {
 
 /// All counters of `lb_refusals`, summed over the CPUs.
 pub(super) fn refusals(ebpf: &Ebpf) -> Result<Vec<u64>> {
-    let map: PerCpuArray<_, u64> = ebpf.map(name::REFUSALS).context("no such map")?.try_into()?;
+    sums(ebpf, name::REFUSALS)
+}
+
+fn sums(ebpf: &Ebpf, name: &str) -> Result<Vec<u64>> {
+    let map: PerCpuArray<_, u64> = ebpf.map(name).context("no such map")?.try_into()?;
     map.iter().map(|values| Ok(values?.iter().sum())).collect()
 }
 
 pub(super) fn totals(ebpf: &Ebpf) -> Result<Totals> {
-    let refusals = (0..).zip(refusals(ebpf)?).filter(|(_, packets)| *packets > 0).collect();
-    Ok(Totals { refusals, vips: traffic(ebpf, name::VIP_STATS)?, nodes: traffic(ebpf, name::NODE_STATS)? })
+    let counted = |name: &str| -> Result<BTreeMap<u32, u64>> {
+        Ok((0..).zip(sums(ebpf, name)?).filter(|(_, packets)| *packets > 0).collect())
+    };
+    Ok(Totals {
+        refusals: counted(name::REFUSALS)?,
+        vips: traffic(ebpf, name::VIP_STATS)?,
+        nodes: traffic(ebpf, name::NODE_STATS)?,
+        source_refused: counted(name::SOURCE_REFUSED)?,
+    })
 }
 
 fn traffic(ebpf: &Ebpf, name: &str) -> Result<BTreeMap<u32, Traffic>> {

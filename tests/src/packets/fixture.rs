@@ -1,5 +1,7 @@
 //! The small cluster that test packets meet: who the nodes are, and what each VIP port leads to.
 
+pub mod sources;
+
 use std::net::Ipv4Addr;
 
 use lb_common::hash::HashKey;
@@ -279,11 +281,13 @@ pub enum Fixture {
     FirstUplink,
     /// What is for an undeclared port is dropped.
     Dropping,
+    /// All Services have source ranges, as [`sources`] says.
+    Sources,
 }
 
 impl Fixture {
     /// Every one.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Standard,
         Self::Unconfigured,
         Self::Silent,
@@ -291,6 +295,7 @@ impl Fixture {
         Self::Addressless,
         Self::FirstUplink,
         Self::Dropping,
+        Self::Sources,
     ];
 
     /// The maps.
@@ -325,7 +330,7 @@ impl Fixture {
         config.closed.add4(SELF4);
         config.closed.add6(SELF6);
         match self {
-            Self::Standard => {}
+            Self::Standard | Self::Sources => {}
             Self::Unconfigured => {
                 (config.self_node, config.uplink, config.uplink_link) = (NO_NODE, 0, Link::NONE);
                 (config.flags, config.closed) = (0, AddressFilter::EMPTY);
@@ -351,6 +356,9 @@ impl Fixture {
         add_peers(&mut tables);
         add_vips(&mut tables);
         add_sessions(&mut tables);
+        if self == Self::Sources {
+            sources::add(&mut tables);
+        }
         self.begin_anew(&tables);
         tables
     }
