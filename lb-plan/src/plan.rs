@@ -11,6 +11,7 @@ mod placement;
 mod rings;
 mod room;
 mod settings;
+mod sources;
 mod state;
 mod vips;
 mod weights;
@@ -110,6 +111,7 @@ impl Planner {
         self.past.remember(&editions, &placement, [installed, &contents], settings.former_grace, &mut clock);
         let announcers = announce::announce(&mut contents, model, &roster, facts, installed, &mut problems);
         roster.install(&mut contents, &kept, installed, &mut problems);
+        sources::admit(&mut contents, &wanted, facts, installed, &mut clock, &mut problems);
         closed::close(&mut contents, &wanted, facts, settings);
         excluded::report(&wanted, &roster, &mut problems);
         let services = state::services(model, &wanted, &roster, &contents, &announcers);

@@ -12,6 +12,7 @@ use lb_plan::contents::{Contents, Op, VipKey};
 
 use super::mapping::MappedWords;
 use super::pins::Pins;
+use super::sources::SourceMaps;
 
 /// A map that would not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +66,7 @@ pub struct Maps {
     links: HashMap<MapData, u32, Link>,
     config: Array<MapData, Config>,
     vip_stats: PerCpuArray<MapData, Traffic>,
+    sources: SourceMaps,
 }
 
 pub(super) fn open<T: TryFrom<Map, Error = MapError>>(
@@ -104,6 +106,7 @@ impl Maps {
             links: open(pins, name::LINKS)?,
             config: open(pins, name::CONFIG)?,
             vip_stats: open(pins, name::VIP_STATS)?,
+            sources: SourceMaps::open(pins)?,
         })
     }
 
@@ -149,6 +152,8 @@ impl Maps {
                 written(name::ARP, op, self.arp.insert(vip.octets(), announcer, 0))
             }
             Op::RemoveArp(vip) => removed(name::ARP, op, self.arp.remove(&vip.octets())),
+            Op::WriteSource(vip, range) => self.sources.write(*vip, range, op),
+            Op::RemoveSource(vip, range) => self.sources.remove(*vip, range, op),
         }
     }
 
@@ -169,7 +174,8 @@ impl Maps {
     fn clear_vip_stats(&mut self, number: u32, op: &Op) -> Result<(), MapsError> {
         let cpus = nr_cpus().map_err(|(_, error)| MapsError::Mapping(error))?;
         let zero = PerCpuValues::try_from(vec![Traffic::default(); cpus]).map_err(MapsError::Mapping)?;
-        written(name::VIP_STATS, op, self.vip_stats.set(number, zero, 0))
+        written(name::VIP_STATS, op, self.vip_stats.set(number, zero, 0))?;
+        self.sources.clear(number, op)
     }
 
     fn slot(&self, slot: usize) -> Option<Slot> {
@@ -194,6 +200,7 @@ impl Maps {
                 .map(|(k, v)| (k, v as u16))
                 .collect(),
             arp: entries(name::ARP, &self.arp)?.into_iter().map(|(k, v)| (Ipv4Addr::from(k), v)).collect(),
+            sources: self.sources.read()?,
             ..Contents::default()
         };
         contents.vips.extend(entries(name::VIPS4, &self.vips4)?.into_iter().map(|(k, v)| (key_v4(k), v)));
