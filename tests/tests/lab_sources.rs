@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
 use fairlead_tests::lab::{AgentOptions, Host, Lab, SHARED_V4, Topology, WEB_V4, WEB_V6, agents};
 use fairlead_tests::traffic::TcpLoad;
+use lb_common::maps::name;
 
 const WITHIN: Duration = Duration::from_secs(20);
 /// Longer than a lost SYN waits for the second.
@@ -93,6 +94,25 @@ fn datagram(vip: IpAddr) -> std::io::Result<usize> {
     socket.recv(&mut [0; 512])
 }
 
+/// By whoever has no agent at hand.
+fn can_be_dumped(lab: &Lab) -> Result<()> {
+    let node = lab.node("n1")?;
+    let pin = node.pins().map(name::SOURCES);
+    let dump = node.command("bpftool").args(["--json", "map", "dump", "pinned"]).arg(pin).text()?;
+    let dump: serde_json::Value = serde_json::from_str(&dump).with_context(|| dump.clone())?;
+    let entries = dump.as_array().context("no entries")?;
+    ensure!(entries.len() == 8, "three ports and the address, of either family: {dump}");
+    for entry in entries {
+        let key = &entry["formatted"]["key"];
+        let bits = key["prefix_len"].as_u64();
+        ensure!(
+            bits == Some(160) && key["data"]["vip"].is_u64() && key["data"]["address"].is_array(),
+            "{entry}"
+        );
+    }
+    Ok(())
+}
+
 /// Packets for a Service that were dropped because of its ranges, over all nodes.
 fn refused(lab: &Lab, service: &str) -> Result<u64> {
     let mut sum = 0;
@@ -129,6 +149,7 @@ fn who_is_outside_gets_nothing_and_is_counted() -> Result<()> {
         ensure!(counted >= 4, "{counted} packets refused");
         ensure!(answered(second, SHARED_V4)? == [true; 3], "another Service has its own ranges");
         ensure!(refused(lab, "shared")? == 0);
+        can_be_dumped(lab)?;
 
         restrict(lab, &["192.0.2.12/32"], [Some(1), None])?;
         ensure!(answered(first, WEB_V4)? == [false; 3] && answered(second, WEB_V4)? == [true; 3]);

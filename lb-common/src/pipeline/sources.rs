@@ -45,16 +45,20 @@ pub fn is_source_refused<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &Pa
 /// The address of the packet's client.
 #[inline(always)]
 fn client<F: Frame>(frame: &F, packet: &Packet) -> Option<[u8; 16]> {
-    // Where an error is known to quote a packet its quote has no extensions, and begins behind the ICMP header.
-    let quote = packet.l4 + icmp::HEADER;
     match packet.family {
         Family::V4 => {
-            let at = if packet.is_error { quote + V4_DESTINATION } else { packet.l3 + V4_SOURCE };
+            let at = if packet.is_error { quote(packet) + V4_DESTINATION } else { packet.l3 + V4_SOURCE };
             frame.view::<4>(at).map(|address| v4_mapped(*address))
         }
         Family::V6 => {
-            let at = if packet.is_error { quote + V6_DESTINATION } else { packet.l3 + V6_SOURCE };
+            let at = if packet.is_error { quote(packet) + V6_DESTINATION } else { packet.l3 + V6_SOURCE };
             frame.view::<16>(at).copied()
         }
     }
+}
+
+/// Offset of the packet that an error quotes. A later fragment has no such header, and its offset is nowhere.
+#[inline(always)]
+const fn quote(packet: &Packet) -> usize {
+    packet.l4 + icmp::HEADER
 }
