@@ -52,17 +52,22 @@ fn put(contents: &mut Contents, number: u32, sources: Sources) {
 
 /// Addresses all of whose ports have ranges, with all of these: whoever may come to none of the ports gets no answer from
 /// the address either. Not those that this machine speaks from: what else comes to them is its own.
-fn of_addresses(wanted: &WantedSet<'_>, facts: &Facts) -> BTreeMap<IpAddr, Sources> {
+fn of_addresses(wanted: &WantedSet<'_>, facts: &Facts) -> Vec<(IpAddr, Sources)> {
     let own: BTreeSet<IpAddr> = facts.ways.values().map(|way| way.source).collect();
-    let mut addresses: BTreeMap<IpAddr, Option<Sources>> = BTreeMap::new();
-    for (key, port) in wanted.ports().filter(|(key, _)| !own.contains(&key.address)) {
-        let port = port.sources.cloned();
-        addresses
-            .entry(key.address)
-            .and_modify(|all| *all = union(all.take(), port.as_ref()))
-            .or_insert(port);
+    let mut addresses: Vec<(IpAddr, Option<Sources>)> = Vec::new();
+    // The ports of an address follow each other.
+    for (key, port) in wanted.ports() {
+        match addresses.last_mut().filter(|(address, _)| *address == key.address) {
+            Some((_, all)) => *all = union(all.take(), port.sources),
+            None => {
+                // Most have none, and need no place here.
+                addresses.pop_if(|(_, sources)| sources.is_none());
+                addresses.push((key.address, port.sources.cloned()));
+            }
+        }
     }
-    addresses.into_iter().filter_map(|(address, sources)| Some((address, sources?))).collect()
+    let restricted = addresses.into_iter().filter_map(|(address, sources)| Some((address, sources?)));
+    restricted.filter(|(address, _)| !own.contains(address)).collect()
 }
 
 /// `None` admits everybody.
@@ -78,6 +83,7 @@ fn entries(contents: &Contents) -> usize {
 /// Room in the map, while what goes has not gone yet.
 struct Room<'a> {
     installed: &'a Contents,
+    capacity: usize,
     free: usize,
     /// Ranges of Services, or of addresses, that found none.
     lacking: BTreeMap<Option<&'a ServiceName>, usize>,
@@ -85,7 +91,12 @@ struct Room<'a> {
 
 impl<'a> Room<'a> {
     fn beside(installed: &'a Contents, capacity: usize) -> Self {
-        Self { installed, free: capacity.saturating_sub(entries(installed)), lacking: BTreeMap::new() }
+        Self {
+            installed,
+            capacity,
+            free: capacity.saturating_sub(entries(installed)),
+            lacking: BTreeMap::new(),
+        }
     }
 
     /// Those ranges that are installed or find room.
@@ -114,11 +125,11 @@ impl<'a> Room<'a> {
     }
 
     fn report(self, contents: &Contents, clock: &mut Clock, problems: &mut Vec<Problem>) {
-        if !self.lacking.is_empty() && entries(contents) < capacity::SOURCES {
+        if !self.lacking.is_empty() && entries(contents) < self.capacity {
             clock.await_end(clock.now(), RETRY);
         }
         for (service, lacking) in self.lacking {
-            let reason = Reason::SourcesFull { map: name::SOURCES, capacity: capacity::SOURCES, lacking };
+            let reason = Reason::SourcesFull { map: name::SOURCES, capacity: self.capacity, lacking };
             let object = service.map(ServiceName::reference);
             problems.push(Problem { object, ..Problem::general(reason) });
         }
@@ -149,6 +160,22 @@ mod tests {
         assert_eq!(room.take(9, &ranges([1]), Some(&b)), ranges([]));
         assert_eq!(room.take(10, &ranges([1]), None), ranges([]));
         assert_eq!(room.lacking, BTreeMap::from([(Some(&b), 3), (None, 1)]));
+    }
+
+    #[test]
+    fn what_goes_makes_room_a_moment_later() {
+        let now = Duration::from_secs(7);
+        for (after, wake) in [(ranges(1..=2), None), (ranges([1]), Some(now + RETRY))] {
+            let installed = Contents { sources: BTreeMap::from([(7, ranges(1..=2))]), ..Contents::default() };
+            let mut room = Room::beside(&installed, 2);
+            assert_eq!(room.take(8, &ranges(5..=6), None), ranges([]));
+            let contents = Contents { sources: BTreeMap::from([(7, after)]), ..Contents::default() };
+            let (mut clock, mut problems) = (Clock::at(now), Vec::new());
+            room.report(&contents, &mut clock, &mut problems);
+            assert_eq!(clock.wake(), wake);
+            assert_eq!(problems.len(), 1);
+            assert!(problems[0].to_string().contains("2 source ranges are left out"), "{}", problems[0]);
+        }
     }
 
     #[test]
