@@ -17,7 +17,7 @@ use lb_agent::dataplane::attach::load_object;
 use lb_agent::dataplane::maps::Maps;
 use lb_agent::dataplane::object::{OBJECT, PROGRAM};
 use lb_agent::dataplane::pins::Pins;
-use lb_common::maps::{Source, VIP_SOURCES, Vip4Key, Vip6Key, capacity};
+use lb_common::maps::{Source, VIP_SOURCES, Vip4Key, capacity};
 use lb_common::verdict::Refusal;
 use lb_plan::contents::{Contents, Op, SourceRange, Sources, diff};
 
@@ -71,17 +71,10 @@ impl Random {
 /// The VIPs of a port of [`Fixture::Standard`] with these ranges; both families share a number.
 fn restricted(ranges: &[(u16, IpNet)]) -> HostTables {
     let mut tables = Fixture::Standard.tables();
-    for protocol in [6, 17] {
-        for port in [port::NEAR, port::NEAR_SECOND] {
-            let bytes = port.to_be_bytes();
-            for vip in [
-                tables.vips4.get_mut(&Vip4Key::port(VIP4, bytes, protocol)),
-                tables.vips6.get_mut(&Vip6Key::port(VIP6, bytes, protocol)),
-            ] {
-                vip.expect("a VIP of the fixture").flags |= VIP_SOURCES;
-            }
-        }
-    }
+    let ports = [port::NEAR, port::NEAR_SECOND].map(u16::to_be_bytes);
+    let vips4 = tables.vips4.iter_mut().filter(|(key, _)| ports.contains(&key.port)).map(|(_, vip)| vip);
+    let vips6 = tables.vips6.iter_mut().filter(|(key, _)| ports.contains(&key.port)).map(|(_, vip)| vip);
+    vips4.chain(vips6).for_each(|vip| vip.flags |= VIP_SOURCES);
     let number = |port: u16| tables.vips4[&Vip4Key::port(VIP4, port.to_be_bytes(), 6)].number;
     let entry = |(port, net): &(u16, IpNet)| {
         let SourceRange { address, bits } = SourceRange::from(*net);

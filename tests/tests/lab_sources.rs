@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
 use fairlead_tests::lab::{AgentOptions, Host, Lab, SHARED_V4, Topology, WEB_V4, WEB_V6, agents};
 use fairlead_tests::traffic::TcpLoad;
+use lb_agent::dataplane::pins::Pins;
 use lb_common::maps::name;
 
 const WITHIN: Duration = Duration::from_secs(20);
@@ -97,7 +98,7 @@ fn datagram(vip: IpAddr) -> std::io::Result<usize> {
 /// By whoever has no agent at hand.
 fn can_be_dumped(lab: &Lab) -> Result<()> {
     let node = lab.node("n1")?;
-    let pin = node.pins().map(name::SOURCES);
+    let pin = Pins::below(&node.bpffs()).map(name::SOURCES);
     let dump = node.command("bpftool").args(["--json", "map", "dump", "pinned"]).arg(pin).text()?;
     let dump: serde_json::Value = serde_json::from_str(&dump).with_context(|| dump.clone())?;
     let entries = dump.as_array().context("no entries")?;

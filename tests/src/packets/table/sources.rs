@@ -16,6 +16,9 @@ use crate::packets::fixture::{
 /// A client, and whether most ports, [`port::NEAR_SECOND`] and [`port::FAR4_SECOND`] admit it.
 type Client = (Addresses, [bool; 3]);
 
+/// A word for a protocol, and how it comes to a port.
+type Protocol = (&'static str, fn(Frame, u16) -> Frame);
+
 /// A word for a port, its place in [`Client`], itself, and what becomes of a frame that it admits.
 type Service = (&'static str, usize, u16, fn(&Frame) -> Expect);
 
@@ -90,7 +93,7 @@ fn frame((addresses, _): &Client) -> Frame {
 
 /// Every client with every Service and protocol.
 fn clients() -> Vec<Row> {
-    let protocols: [(&str, fn(Frame, u16) -> Frame); 5] = [
+    let protocols: [Protocol; 5] = [
         ("TCP", |frame, port| frame.tcp(4000, port)),
         ("a connection", |frame, port| frame.syn(4000, port)),
         ("UDP", |frame, port| frame.udp(4000, port)),
