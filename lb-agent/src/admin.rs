@@ -51,7 +51,7 @@ pub struct Status {
     /// What became of packets.
     pub outcomes: Vec<OutcomeCount>,
     /// What came for each VIP, by its number in the state.
-    pub vip_traffic: Vec<NumberedTraffic>,
+    pub vip_traffic: Vec<VipTraffic>,
     /// What was forwarded to each node, by its index in the state.
     pub node_traffic: Vec<NumberedTraffic>,
     /// When each other node was last heard of, by its index in the state.
@@ -71,10 +71,23 @@ pub struct NodeLiveness {
     pub silent_ms: u64,
 }
 
+/// What came for a VIP.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct VipTraffic {
+    /// The VIP's number.
+    pub number: u32,
+    /// Packets.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Packets besides that were dropped, because their clients are outside the source ranges of the Service.
+    pub source_refused: u64,
+}
+
 /// Packets and bytes of the thing with a number.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct NumberedTraffic {
-    /// The VIP's number or the node's index.
+    /// The node's index.
     pub number: u32,
     /// Packets.
     pub packets: u64,
@@ -200,9 +213,10 @@ fn with_counters(state: State, door: &Door) -> Result<Status, aya::maps::MapErro
     let numbers = state.services.iter().flat_map(|service| service.vips.iter().filter_map(|vip| vip.number));
     let vip_traffic = numbers
         .map(|number| {
-            counters.vip(number).map(|t| NumberedTraffic { number, packets: t.packets, bytes: t.bytes })
+            let (traffic, source_refused) = (counters.vip(number)?, counters.source_refused(number)?);
+            Ok(VipTraffic { number, packets: traffic.packets, bytes: traffic.bytes, source_refused })
         })
-        .collect::<Result<_, _>>()?;
+        .collect::<Result<_, aya::maps::MapError>>()?;
     let node_traffic = state
         .nodes
         .iter()

@@ -416,8 +416,9 @@ impl Control {
                 Err(error) => failures.push(error),
             }
         }
-        // So the next plan need not look into rings that stay.
+        // So the next plan need not look into rings and source ranges that stay.
         installed.share_rings(&plan.contents);
+        installed.share_sources(&plan.contents);
         (done, failures)
     }
 

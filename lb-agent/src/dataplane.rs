@@ -6,6 +6,7 @@
 //! attach     ── object → maps and program, loaded
 //! attachment ── a pinned link on each uplink, as desired state
 //! maps       ── Op → map write;  maps → Contents (read back)
+//! sources    ── source ranges of VIPs: the part of maps that is a trie
 //! mapping    ── a map as memory: the rings, and in cells liveness and flows
 //! bfd        ── sessions with routers
 //! counters   ── what the program counted
@@ -24,4 +25,5 @@ pub mod object;
 pub mod pins;
 pub mod preflight;
 mod rings;
+mod sources;
 mod vips;

@@ -108,11 +108,20 @@ pub trait Frame {
 
     /// [`pipeline::is_undeclared`]. In the kernel a function of its own, as [`Frame::serve`] is.
     #[inline(always)]
-    fn is_undeclared<T: Tables>(&self, tables: &T, packet: &Packet) -> bool
+    fn is_undeclared<T: Tables>(&self, tables: &T, packet: &mut Packet) -> bool
     where
         Self: Sized,
     {
         pipeline::is_undeclared(self, tables, packet)
+    }
+
+    /// [`pipeline::is_source_refused`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    #[inline(always)]
+    fn is_source_refused<T: Tables>(&self, tables: &T, packet: &Packet) -> bool
+    where
+        Self: Sized,
+    {
+        pipeline::is_source_refused(self, tables, packet)
     }
 
     /// [`pipeline::judge_echo`]. In the kernel a function of its own, as [`Frame::serve`] is.
@@ -120,7 +129,7 @@ pub trait Frame {
     /// # Errors
     /// As for [`pipeline::judge_echo`].
     #[inline(always)]
-    fn judge_echo<T: Tables>(&mut self, tables: &T, packet: &Packet) -> Result<Forward, Refusal>
+    fn judge_echo<T: Tables>(&mut self, tables: &T, packet: &mut Packet) -> Result<Forward, Refusal>
     where
         Self: Sized,
     {

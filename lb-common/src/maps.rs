@@ -7,18 +7,20 @@ mod bfd;
 mod budget;
 mod filter;
 mod liveness;
+mod sources;
 
 pub use bfd::{BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress, BfdSession};
 pub use budget::{Allowance, Budget};
 pub use filter::{AddressFilter, MacFilter};
 pub use liveness::{LIVENESS_ADMIN_DOWN, LIVENESS_UP, Liveness};
+pub use sources::{Source, v4_mapped};
 
 use crate::hash::{FlowKeys, HashKey};
 use crate::ring::{NO_NODE, NodeIndex};
 
 /// Version of everything in this file. It is part of the path that the maps are pinned under, so an agent
 /// never reads maps of another layout as its own.
-pub const LAYOUT: u32 = 3;
+pub const LAYOUT: u32 = 4;
 
 /// Names of the maps; the kernel keeps at most 15 bytes.
 pub mod name {
@@ -68,8 +70,13 @@ pub mod name {
     /// or not, and its own addresses that it speaks from.
     pub const BFD_ADDRESSES: &str = "lb_bfd_addrs";
 
+    /// Prefix of [`super::Source`] → 1, a trie of longest prefixes: the clients that VIPs with source ranges admit.
+    pub const SOURCES: &str = "lb_sources";
+    /// VIP number → packets of clients outside its source ranges, per CPU.
+    pub const SOURCE_REFUSED: &str = "lb_src_refused";
+
     /// All of them.
-    pub const ALL: [&str; 21] = [
+    pub const ALL: [&str; 23] = [
         VIPS4,
         VIPS6,
         VIPS_MORE,
@@ -91,6 +98,8 @@ pub mod name {
         PACKET,
         BFD,
         BFD_ADDRESSES,
+        SOURCES,
+        SOURCE_REFUSED,
     ];
 }
 
@@ -126,6 +135,8 @@ pub mod capacity {
     pub const BFD: usize = 1_024;
     /// Both addresses of each.
     pub const BFD_ADDRESSES: usize = 2 * BFD;
+    /// Source ranges of all VIPs. They take up memory only while they are there, some 200 bytes each.
+    pub const SOURCES: usize = 131_072;
     /// Cells of `lb_liveness`: the nodes, and the probe clock.
     pub const LIVENESS: usize = NODES + 1;
     /// The probe clock's cell.
@@ -216,6 +227,8 @@ pub const VIP_YOUNG: u32 = 4;
 
 /// [`Vip::flags`] of an address: what comes to another port of TCP or UDP than those of its Services is refused.
 pub const VIP_CLOSED: u32 = 8;
+/// [`Vip::flags`]: only clients in `lb_sources` are admitted. Of an address: no Service on it admits others.
+pub const VIP_SOURCES: u32 = 16;
 
 /// How a packet gets to a node: [`Node::way`].
 pub mod way {

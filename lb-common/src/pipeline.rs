@@ -11,6 +11,7 @@
 //! │              S-BFD?            ── reflect a probe, note an answer
 //! │              BFD of a router?  ── note it; return an echo
 //! │              another port of a VIP? ── port unreachable
+//! │              from a client outside the source ranges of a VIP? ── drop, whichever of these it is
 //! ├─ ARP request for a VIP?        ── answer
 //! └─ anything else                 ── pass untouched
 //! ```
@@ -31,6 +32,7 @@ mod probe;
 mod quoted;
 mod second;
 mod short;
+mod sources;
 mod undeclared;
 
 pub use bfd::judge_bfd;
@@ -44,6 +46,7 @@ pub use fragment::{follow_fragment, note_fragment};
 pub use probe::judge_probe;
 pub use quoted::read_quoted;
 pub use short::judge_short;
+pub use sources::is_source_refused;
 pub use undeclared::is_undeclared;
 
 use crate::frame::Frame;
@@ -429,6 +432,13 @@ impl Packet {
         let flow = hash(ports);
         let by_client = vip.flags & VIP_AFFINITY != 0;
         self.set_vip(vip, flow, if by_client { hash(FlowPorts::AFFINITY) } else { flow });
+    }
+
+    /// Notes which VIP the packet is for, and nothing of a flow.
+    #[inline(always)]
+    const fn note_vip(&mut self, vip: Vip) {
+        self.vip = vip.number;
+        self.flags = vip.flags;
     }
 
     /// Notes which VIP the packet is for, with which flow, and with which hash for the ring.

@@ -5,7 +5,7 @@ use aya::Pod;
 
 use crate::maps::{
     Allowance, Announcer, BfdAddress, BfdSession, Config, FragmentFlow, FragmentKey, Link, Liveness, Node,
-    Traffic, Vip4Key, Vip6Key,
+    Source, Traffic, Vip4Key, Vip6Key,
 };
 use crate::ring::Slot;
 use crate::vips::{PackedVip, Vip4Bucket, Vip4Entry, Vip6Bucket, Vip6Entry};
@@ -33,6 +33,7 @@ pod! {
     Vip6Entry { key, pad, vip }
     Vip4Bucket { entries }
     Vip6Bucket { entries }
+    Source { vip, address }
     Node {
         way, outer_family, mtu, ifindex, next_hop_mac, source_mac, outer_sum, outer_source, outer_destination, id, discriminator
     }

@@ -3,7 +3,7 @@
 use crate::flows::{Entry, FlowKey, FlowSet, Word};
 use crate::maps::{
     Allowance, Announcer, BfdAddress, BfdSession, Budget, Config, FragmentFlow, FragmentKey, Link, Liveness,
-    Node, Vip, Vip4Key, Vip6Key,
+    Node, Source, Vip, Vip4Key, Vip6Key,
 };
 use crate::owner::Vitality;
 use crate::ring::{NO_NODE, NodeIndex, Slot, SlotLeader, nodes_of};
@@ -51,6 +51,10 @@ pub trait Tables {
     fn peer_address(&self, address: &[u8; 16]) -> Option<NodeIndex>;
     /// The node with this MAC, with two zero bytes behind it.
     fn peer_mac(&self, mac: &[u8; 8]) -> Option<NodeIndex>;
+    /// Whether a VIP with [`crate::maps::VIP_SOURCES`] admits a client.
+    fn admits(&self, source: &Source) -> bool;
+    /// Counts a packet of a client that a VIP does not admit.
+    fn count_source_refused(&self, number: u32);
     /// Who answers ARP for an IPv4 VIP.
     fn arp(&self, vip: &[u8; 4]) -> Option<&Announcer>;
     /// An interface with the program.

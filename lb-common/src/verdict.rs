@@ -167,6 +167,8 @@ outcomes! {
         Searching = 53, "searching", Drop;
         /// Nobody knows the flow, and its home, which would decide, cannot be told.
         NoHome = 54, "no_home", Drop;
+        /// For a VIP, from a client outside the source ranges of its Service.
+        SourceRefused = 55, "source_refused", Drop;
     }
 }
 

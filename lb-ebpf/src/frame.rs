@@ -172,12 +172,17 @@ impl Frame for XdpFrame {
     }
 
     #[inline(always)]
-    fn is_undeclared<T: Tables>(&self, _tables: &T, _packet: &Packet) -> bool {
+    fn is_undeclared<T: Tables>(&self, _tables: &T, _packet: &mut Packet) -> bool {
         lb_is_undeclared(self.context) != 0
     }
 
     #[inline(always)]
-    fn judge_echo<T: Tables>(&mut self, _tables: &T, _packet: &Packet) -> Result<Forward, Refusal> {
+    fn is_source_refused<T: Tables>(&self, _tables: &T, _packet: &Packet) -> bool {
+        lb_is_src_refused(self.context) != 0
+    }
+
+    #[inline(always)]
+    fn judge_echo<T: Tables>(&mut self, _tables: &T, _packet: &mut Packet) -> Result<Forward, Refusal> {
         Ok(Forward::Served(step::ECHO))
     }
 
@@ -349,6 +354,14 @@ pub extern "C" fn lb_read_quoted(context: *mut xdp_md) -> u32 {
 pub extern "C" fn lb_is_undeclared(context: *mut xdp_md) -> u32 {
     let Some(packet) = maps::packet() else { return 0 };
     pipeline::is_undeclared(&XdpFrame::new(context), &Maps, packet).into()
+}
+
+/// Whether a packet's VIP has source ranges that do not admit its client, as a global function: see [`lb_serve`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_is_src_refused(context: *mut xdp_md) -> u32 {
+    let Some(packet) = maps::packet() else { return 1 };
+    pipeline::is_source_refused(&XdpFrame::new(context), &Maps, packet).into()
 }
 
 /// ICMP that is no error, as a global function: see [`lb_serve`]. Returns the XDP action.

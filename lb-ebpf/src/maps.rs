@@ -3,13 +3,14 @@
 
 use core::cell::UnsafeCell;
 
-use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray};
+use aya_ebpf::btf_maps::lpm_trie::Key;
+use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray};
 use aya_ebpf::helpers::{bpf_ktime_get_coarse_ns, bpf_ktime_get_ns, bpf_redirect};
 use aya_ebpf::macros::btf_map;
 use lb_common::flows::{AGE_BITS, Entry, FlowKey, FlowSet, Word};
 use lb_common::maps::{
     Allowance, Announcer, BfdAddress, BfdSession, Budget, Config, FragmentFlow, FragmentKey, Link, Liveness,
-    Node, Traffic, Vip, Vip4Key, Vip6Key, capacity,
+    Node, Source, Traffic, Vip, Vip4Key, Vip6Key, capacity,
 };
 use lb_common::owner::Vitality;
 use lb_common::pipeline::Packet;
@@ -69,6 +70,11 @@ static FLOWS: Array<FlowSet<SharedWord>, { capacity::FLOW_SETS }, MAPPED> = Arra
 static BFD: HashMap<u32, BfdSession, { capacity::BFD }> = HashMap::new();
 #[btf_map(name = "lb_bfd_addrs")]
 static BFD_ADDRESSES: HashMap<[u64; 2], BfdAddress, { capacity::BFD_ADDRESSES }> = HashMap::new();
+
+#[btf_map(name = "lb_sources")]
+static SOURCES: LpmTrie<Source, u32, { capacity::SOURCES }> = LpmTrie::new();
+#[btf_map(name = "lb_src_refused")]
+static SOURCE_REFUSED: PerCpuArray<u64, { capacity::VIP_STATS }> = PerCpuArray::new();
 
 /// 64 bits of a map that the agent or other CPUs read and write at the same time.
 #[repr(transparent)]
@@ -263,6 +269,16 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
+    fn admits(&self, source: &Source) -> bool {
+        SOURCES.get(&Key::new(Source::BITS, *source)).is_some()
+    }
+
+    #[inline(always)]
+    fn count_source_refused(&self, number: u32) {
+        increment(SOURCE_REFUSED.get_ptr_mut(number));
+    }
+
+    #[inline(always)]
     fn arp(&self, vip: &[u8; 4]) -> Option<&Announcer> {
         // SAFETY: as for `peer_address`.
         unsafe { ARP.get(vip) }
@@ -419,7 +435,12 @@ pub(crate) fn packet<'a>() -> Option<&'a mut Packet> {
 /// Counts what became of a packet.
 #[inline(always)]
 pub(crate) fn count(outcome: u32) {
-    if let Some(counter) = REFUSALS.get_ptr_mut(outcome) {
+    increment(REFUSALS.get_ptr_mut(outcome));
+}
+
+#[inline(always)]
+fn increment(counter: Option<*mut u64>) {
+    if let Some(counter) = counter {
         // SAFETY: the value is this CPU's own, and an XDP program is not preempted by another one.
         unsafe { *counter += 1 };
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use lb_common::hash::HashKey;
 use lb_plan::contents::{Contents, Op, diff};
 use lb_plan::model::{
-    Endpoints, Model, Node, NodeName, Protocol, Service, ServiceName, ServiceVip, TrafficPolicy,
+    Endpoints, Model, Node, NodeName, Protocol, Service, ServiceName, ServiceVip, SourceRanges, TrafficPolicy,
 };
 use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings, UndeclaredPorts};
 use lb_plan::ring::{Member, Preferences, mix};
@@ -196,7 +196,16 @@ fn model(services: u32, nodes: u16, kind: Kind, joined: bool) -> Model {
         };
         let policy = if is_local { TrafficPolicy::Local } else { TrafficPolicy::Cluster };
         let name = ServiceName { namespace: "shop".into(), name: format!("web-{number}") };
-        (name, Arc::new(Service { policy, affinity: false, labels: BTreeMap::new(), vips: vec![vip] }))
+        (
+            name,
+            Arc::new(Service {
+                policy,
+                affinity: false,
+                sources: SourceRanges::default(),
+                labels: BTreeMap::new(),
+                vips: vec![vip],
+            }),
+        )
     };
     Model {
         nodes: (0..nodes).filter_map(node).collect(),

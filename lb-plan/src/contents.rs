@@ -4,11 +4,13 @@ mod beside;
 mod diff;
 mod key;
 mod slots;
+mod sources;
 
 pub(crate) use beside::Beside;
 pub use diff::diff;
 pub use key::{MapKey, VipKey, peer_key, peer_mac_key};
 pub use slots::Slots;
+pub use sources::{SourceRange, Sources};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -39,6 +41,8 @@ pub struct Contents {
     pub rings: BTreeMap<u32, Slots>,
     /// `lb_arp`.
     pub arp: BTreeMap<Ipv4Addr, Announcer>,
+    /// `lb_sources`, by the numbers of VIPs; none of them without any.
+    pub sources: BTreeMap<u32, Sources>,
 }
 
 /// A part of `lb_rings`: the slots of one ring.
@@ -102,6 +106,10 @@ pub enum Op {
     WriteArp(Ipv4Addr, Announcer),
     /// Removes who answers ARP for a VIP.
     RemoveArp(Ipv4Addr),
+    /// Has the VIP of a number admit a range of clients.
+    WriteSource(u32, SourceRange),
+    /// Removes such a range.
+    RemoveSource(u32, SourceRange),
 }
 
 impl Contents {
@@ -125,6 +133,15 @@ impl Contents {
         for (first, ring) in &mut self.rings {
             if let Some(same) = other.rings.get(first).filter(|same| *same == ring) {
                 *ring = same.clone();
+            }
+        }
+    }
+
+    /// The same with source ranges.
+    pub fn share_sources(&mut self, other: &Self) {
+        for (vip, sources) in &mut self.sources {
+            if let Some(same) = other.sources.get(vip).filter(|same| *same == sources) {
+                *sources = same.clone();
             }
         }
     }
@@ -154,6 +171,16 @@ impl Contents {
             }
             Op::WriteArp(vip, announcer) => put(&mut self.arp, *vip, *announcer),
             Op::RemoveArp(vip) => drop_entry(&mut self.arp, vip),
+            Op::WriteSource(vip, range) => self.sources.entry(*vip).or_default().insert(*range),
+            Op::RemoveSource(vip, range) => self.remove_source(*vip, range),
+        }
+    }
+
+    fn remove_source(&mut self, vip: u32, range: &SourceRange) {
+        let Some(sources) = self.sources.get_mut(&vip) else { return };
+        sources.remove(range);
+        if sources.is_empty() {
+            self.sources.remove(&vip);
         }
     }
 

@@ -33,7 +33,7 @@ pub use name::{NodeName, PoolName, Protocol, ServiceName};
 pub use node::Node;
 pub use pool::{AddressRange, Namespaces, Pool, Pools, ServiceAllocation};
 pub use reserved::{Owner, Reserved};
-pub use service::{AddressRule, Service, ServiceVip, TrafficPolicy};
+pub use service::{AddressRule, Service, ServiceVip, SourceRanges, TrafficPolicy};
 pub use target::{Exclusion, Tier, exclusion};
 
 use std::borrow::Borrow;

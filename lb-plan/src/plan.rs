@@ -12,6 +12,7 @@ mod placement;
 mod rings;
 mod room;
 mod settings;
+mod sources;
 mod state;
 mod vips;
 mod weights;
@@ -111,6 +112,7 @@ impl Planner {
         self.past.remember(&editions, &placement, [installed, &contents], settings.former_grace, &mut clock);
         let announcers = announce::announce(&mut contents, model, &roster, facts, installed, &mut problems);
         roster.install(&mut contents, &kept, installed, &mut problems);
+        sources::admit(&mut contents, &wanted, facts, installed, &mut clock, &mut problems);
         closed::close(&mut contents, &wanted, facts, settings);
         filters::fill(&mut contents);
         excluded::report(&wanted, &roster, &mut problems);

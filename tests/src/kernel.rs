@@ -48,6 +48,7 @@ impl Kernel {
             .map_max_entries(name::NODES, tables.sizes.nodes)
             .map_max_entries(name::NODE_STATS, tables.sizes.nodes)
             .map_max_entries(name::VIP_STATS, tables.sizes.vip_stats)
+            .map_max_entries(name::SOURCE_REFUSED, tables.sizes.vip_stats)
             .load(object)
             .context("load the XDP object (needs root)")?;
         fill(&mut ebpf, tables)?;

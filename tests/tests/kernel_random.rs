@@ -12,6 +12,8 @@ use fairlead_tests::pair::Pair;
 use lb_common::verdict::Outcome;
 
 const PACKETS: u32 = 500_000;
+/// As many meet Services with source ranges.
+const RESTRICTED: u32 = 100_000;
 /// Packets between two looks at counters and flows, which cost more than a packet. Flows are forgotten then:
 /// who has to go from a full set depends on the kernel's clock, and so few fill none.
 const BATCH: u32 = 1_000;
@@ -26,14 +28,23 @@ fn seed() -> u64 {
 
 #[test]
 fn host_and_kernel_agree_on_random_packets() -> Result<()> {
+    agree(Fixture::Standard, PACKETS)
+}
+
+#[test]
+fn host_and_kernel_agree_on_random_packets_to_services_with_source_ranges() -> Result<()> {
+    agree(Fixture::Sources, RESTRICTED)
+}
+
+fn agree(fixture: Fixture, packets: u32) -> Result<()> {
     let seed = seed();
     println!("seed {seed}");
-    let mut pair = Pair::new(Fixture::Standard)?;
+    let mut pair = Pair::new(fixture)?;
     let mut mutator = Mutator::new(seed, &table::written());
     let splits = pair.kernel.splits();
-    pair = Pair::new(Fixture::Standard)?;
+    pair = Pair::new(fixture)?;
     let mut strangers = 0;
-    for number in 0..PACKETS {
+    for number in 0..packets {
         let packet = mutator.packet();
         if !splits && !packet.is_whole() {
             continue;
@@ -66,7 +77,7 @@ fn host_and_kernel_agree_on_random_packets() -> Result<()> {
             pair.begin_anew()?;
         }
     }
-    println!("{PACKETS} packets agree, {strangers} of them strangers and untouched");
+    println!("{packets} packets agree, {strangers} of them strangers and untouched");
     for (number, packets) in pair.tables.totals().refusals {
         println!("{packets:>8}  {}", counter_name(number));
     }

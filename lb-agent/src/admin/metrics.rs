@@ -441,6 +441,7 @@ mod tests {
             number: None,
             ring: None,
             announcer: announcer.map(Into::into),
+            source_ranges: None,
         };
         let vips =
             vec![vip(1, 80, Some("n1")), vip(1, 443, Some("n1")), vip(2, 80, Some("n2")), vip(3, 80, None)];

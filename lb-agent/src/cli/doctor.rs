@@ -129,13 +129,19 @@ fn show_object() -> Result<(), DoctorError> {
 
 fn row(name: &str, map: &Map) -> Option<[String; 5]> {
     let data: &MapData = match map {
-        Map::Array(data) | Map::HashMap(data) | Map::PerCpuArray(data) => data,
+        Map::Array(data)
+        | Map::HashMap(data)
+        | Map::LruHashMap(data)
+        | Map::LpmTrie(data)
+        | Map::PerCpuArray(data) => data,
         _ => return None,
     };
     let info = data.info().ok()?;
     let kind = match info.map_type().ok()? {
         MapType::Array => "array",
         MapType::Hash => "hash",
+        MapType::LruHash => "LRU hash",
+        MapType::LpmTrie => "prefix trie",
         MapType::PerCpuArray => "per-CPU array",
         _ => "other",
     };

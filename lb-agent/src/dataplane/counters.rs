@@ -12,6 +12,7 @@ pub struct Counters {
     outcomes: PerCpuArray<MapData, u64>,
     vips: PerCpuArray<MapData, Traffic>,
     nodes: PerCpuArray<MapData, Traffic>,
+    source_refused: PerCpuArray<MapData, u64>,
 }
 
 /// Packets that had one outcome.
@@ -36,6 +37,9 @@ impl Counters {
             outcomes: PerCpuArray::try_from(aya::maps::Map::from_map_data(open(name::REFUSALS)?)?)?,
             vips: PerCpuArray::try_from(aya::maps::Map::from_map_data(open(name::VIP_STATS)?)?)?,
             nodes: PerCpuArray::try_from(aya::maps::Map::from_map_data(open(name::NODE_STATS)?)?)?,
+            source_refused: PerCpuArray::try_from(aya::maps::Map::from_map_data(open(
+                name::SOURCE_REFUSED,
+            )?)?)?,
         })
     }
 
@@ -59,6 +63,14 @@ impl Counters {
     /// When the kernel refuses the look-up.
     pub fn vip(&self, number: u32) -> Result<Traffic, MapError> {
         Ok(sum(&self.vips.get(&number, 0)?))
+    }
+
+    /// Packets that were dropped because the VIP of a number does not admit their client.
+    ///
+    /// # Errors
+    /// When the kernel refuses the look-up.
+    pub fn source_refused(&self, number: u32) -> Result<u64, MapError> {
+        Ok(self.source_refused.get(&number, 0)?.iter().sum())
     }
 
     /// What was forwarded to the node of an index.

@@ -12,6 +12,7 @@ use lb_plan::contents::{Contents, Op};
 use super::mapping::MappedWords;
 use super::pins::Pins;
 use super::rings::RingMaps;
+use super::sources::SourceMaps;
 use super::vips::VipMaps;
 
 /// A map that would not do what it was asked.
@@ -65,6 +66,7 @@ pub struct Maps {
     links: HashMap<MapData, u32, Link>,
     config: Array<MapData, Config>,
     vip_stats: PerCpuArray<MapData, Traffic>,
+    sources: SourceMaps,
 }
 
 pub(super) fn open<T: TryFrom<Map, Error = MapError>>(
@@ -103,6 +105,7 @@ impl Maps {
             links: open(pins, name::LINKS)?,
             config: open(pins, name::CONFIG)?,
             vip_stats: open(pins, name::VIP_STATS)?,
+            sources: SourceMaps::open(pins)?,
         };
         // An agent that ended between two writes may have left what stands beside the slots behind them.
         let config = maps.config.get(&0, 0).map_err(|e| read_error(name::CONFIG, e))?;
@@ -151,13 +154,16 @@ impl Maps {
                 written(name::ARP, op, self.arp.insert(vip.octets(), announcer, 0))
             }
             Op::RemoveArp(vip) => removed(name::ARP, op, self.arp.remove(&vip.octets())),
+            Op::WriteSource(vip, range) => self.sources.write(*vip, range, op),
+            Op::RemoveSource(vip, range) => self.sources.remove(*vip, range, op),
         }
     }
 
     fn clear_vip_stats(&mut self, number: u32, op: &Op) -> Result<(), MapsError> {
         let cpus = nr_cpus().map_err(|(_, error)| MapsError::Mapping(error))?;
         let zero = PerCpuValues::try_from(vec![Traffic::default(); cpus]).map_err(MapsError::Mapping)?;
-        written(name::VIP_STATS, op, self.vip_stats.set(number, zero, 0))
+        written(name::VIP_STATS, op, self.vip_stats.set(number, zero, 0))?;
+        self.sources.clear(number, op)
     }
 
     /// What the maps hold now. Of the rings only those that a VIP leads to are read.
@@ -174,6 +180,7 @@ impl Maps {
                 .collect(),
             arp: entries(name::ARP, &self.arp)?.into_iter().map(|(k, v)| (Ipv4Addr::from(k), v)).collect(),
             vips: self.vips.read_back()?,
+            sources: self.sources.read()?,
             ..Contents::default()
         };
         let config = self.config.get(&0, 0).map_err(|e| read_error(name::CONFIG, e))?;

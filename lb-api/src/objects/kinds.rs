@@ -73,6 +73,9 @@ pub struct ServiceSpec {
     pub load_balancer_ip: Option<String>,
     /// Which load balancer is to serve it.
     pub load_balancer_class: Option<String>,
+    /// CIDRs that clients must be in.
+    #[serde(default, deserialize_with = "null_default")]
+    pub load_balancer_source_ranges: Vec<String>,
     /// Addresses within the cluster: one of each family that the Service is of, the primary first.
     #[serde(default, rename = "clusterIPs", deserialize_with = "null_default")]
     pub cluster_ips: Vec<String>,

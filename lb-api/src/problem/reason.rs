@@ -304,6 +304,23 @@ pub enum Reason {
         /// As written.
         written: String,
     },
+    /// Not a CIDR.
+    #[error("{} is not a CIDR; write 192.0.2.0/24 or 2001:db8::/32", quoted(.written))]
+    NotACidr {
+        /// As written.
+        written: String,
+    },
+    /// Source ranges that leave one family of clients out.
+    #[error(
+        "there is no {family} range, so all {family} clients are admitted, as by kube-proxy; add the {family} ranges, \
+         or {all} if this is meant"
+    )]
+    NoSourceRange {
+        /// The family.
+        family: &'static str,
+        /// All of it.
+        all: &'static str,
+    },
     /// A router that is this node.
     #[error("peerAddress is an address of this node, so this node opens no session; other nodes do")]
     OwnAddress,
@@ -551,6 +568,19 @@ pub enum Reason {
         map: &'static str,
         /// Entries that it can hold.
         capacity: usize,
+    },
+    /// The table of source ranges is full.
+    #[error(
+        "{map} is full with {capacity} entries, so {lacking} source ranges are left out and their clients are \
+         dropped; write fewer or larger ranges"
+    )]
+    SourcesFull {
+        /// Name of the map.
+        map: &'static str,
+        /// Entries that it can hold.
+        capacity: usize,
+        /// Entries that found no room.
+        lacking: usize,
     },
     /// The array of rings is full.
     #[error(

@@ -11,7 +11,7 @@ use super::ipv4::holds;
 use super::{Asked, Family, Found, Packet, configured};
 use crate::frame::Frame;
 use crate::hash::HashKey;
-use crate::maps::{CONFIG_IPIP, Config};
+use crate::maps::{CONFIG_IPIP, Config, v4_mapped};
 use crate::owner::{MARK_LAST, MAX_ASKED};
 use crate::ring::NodeIndex;
 use crate::tables::Tables;
@@ -19,10 +19,6 @@ use crate::tag::{self, GueWords};
 use crate::verdict::{Fate, Refusal};
 use crate::wire::ip::{self, protocol};
 use crate::wire::{ethernet, gue};
-
-/// `::ffff:0.0.0.0`, the IPv6 form of IPv4 addresses. Addresses are put together as numbers: from arrays
-/// that begin as zeros the compiler makes a loop over bytes.
-const V4_MAPPED: u128 = 0xffff << 32;
 
 /// No EtherType: the packet is none of ours, and as it came.
 pub(super) const NOT_OURS: [u8; 2] = [0; 2];
@@ -116,8 +112,8 @@ pub(super) fn sender<F: Frame, T: Tables>(frame: &F, tables: &T, config: &Config
             if destination != config.address4 || destination == [0; 4] {
                 return Sender::ToSomebodyElse;
             }
-            let source = u32::from_be_bytes([header[12], header[13], header[14], header[15]]);
-            tables.peer_address(&(V4_MAPPED | u128::from(source)).to_be_bytes())
+            let source = [header[12], header[13], header[14], header[15]];
+            tables.peer_address(&v4_mapped(source))
         }
         Family::V6 => {
             let Some(to) = frame.view::<16>(packet.l3 + V6_DESTINATION) else {

@@ -1,6 +1,6 @@
 //! A packet for a VIP: whose is it, and how does it get there.
 
-use super::{Family, Packet, configured, encapsulate, second};
+use super::{Family, Packet, configured, encapsulate, second, sources};
 use crate::flows::{self, Entry, FlowKey, Standing};
 use crate::frame::Frame;
 use crate::kernel::KernelAnswer;
@@ -23,6 +23,7 @@ pub(super) fn judge<F: Frame, T: Tables>(
     packet: &mut Packet,
 ) -> Result<Forward, Refusal> {
     let config = configured(tables)?;
+    sources::check(frame, tables, packet)?;
     let order = tables.order(packet.slot).ok_or(Refusal::NoSlot)?;
     tables.count_vip(packet.vip, packet.length);
     if packet.asked.by_peer {

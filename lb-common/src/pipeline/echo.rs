@@ -1,7 +1,8 @@
-//! ICMP and ICMPv6 echo requests to a VIP, answered here by whichever node they reach.
+//! ICMP and ICMPv6 echo requests to a VIP, answered here by whichever node they reach: to clients that one of its Services
+//! admits.
 
 use super::ipv4::holds;
-use super::{Family, NOT_OURS, Packet};
+use super::{Family, NOT_OURS, Packet, sources};
 use crate::frame::Frame;
 use crate::maps::{Budget, VIP_CLOSED, VIP_ECHO, Vip, Vip4Key, Vip6Key};
 use crate::tables::Tables;
@@ -11,27 +12,23 @@ use crate::wire::{checksum, ethernet, icmp, ip};
 /// Judges ICMP right behind an IP header without options or extensions.
 ///
 /// # Errors
-/// [`Refusal::EchoNotAnswered`], [`Refusal::EchoDropped`], [`Refusal::Truncated`].
+/// [`Refusal::EchoNotAnswered`], [`Refusal::EchoDropped`], [`Refusal::SourceRefused`], [`Refusal::Truncated`].
 #[inline(always)]
 pub fn judge_echo<F: Frame, T: Tables>(
     frame: &mut F,
     tables: &T,
-    packet: &Packet,
+    packet: &mut Packet,
 ) -> Result<Forward, Refusal> {
     match packet.family {
-        Family::V4 => judge_v4(frame, tables, packet.l3, packet.l4),
-        Family::V6 => judge_v6(frame, tables, packet.l3, packet.l4),
+        Family::V4 => judge_v4(frame, tables, packet),
+        Family::V6 => judge_v6(frame, tables, packet),
     }
 }
 
-/// Judges ICMP at offset `at`, behind an IPv4 header without options at `l3`.
+/// Judges ICMP behind an IPv4 header without options.
 #[inline(always)]
-fn judge_v4<F: Frame, T: Tables>(
-    frame: &mut F,
-    tables: &T,
-    l3: usize,
-    at: usize,
-) -> Result<Forward, Refusal> {
+fn judge_v4<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &mut Packet) -> Result<Forward, Refusal> {
+    let (l3, at) = (packet.l3, packet.l4);
     let header = *frame.view::<{ ip::V4_HEADER }>(l3).ok_or(Refusal::Truncated)?;
     let Some(message) = frame.view::<{ icmp::ECHO_HEADER }>(at) else { return NOT_OURS };
     if [message[0], message[1]] != icmp::ECHO_REQUEST {
@@ -40,6 +37,8 @@ fn judge_v4<F: Frame, T: Tables>(
     let [s, d] =
         [[header[12], header[13], header[14], header[15]], [header[16], header[17], header[18], header[19]]];
     let Some(vip) = tables.vip4(&Vip4Key::address(d)) else { return NOT_OURS };
+    packet.note_vip(vip);
+    sources::check(frame, tables, packet)?;
     let length = u32::from(u16::from_be_bytes([header[2], header[3]]));
     let fits = length >= (ip::V4_HEADER + icmp::ECHO_HEADER) as u32 && holds(frame, l3, length);
     // 0/8, loopback, multicast and broadcast are no sources that can be answered.
@@ -54,14 +53,10 @@ fn judge_v4<F: Frame, T: Tables>(
     answer(frame, at, icmp::ECHO_REQUEST, icmp::ECHO_REPLY)
 }
 
-/// Judges ICMPv6 at offset `at`, right behind the IPv6 header at `l3`.
+/// Judges ICMPv6 right behind the IPv6 header.
 #[inline(always)]
-fn judge_v6<F: Frame, T: Tables>(
-    frame: &mut F,
-    tables: &T,
-    l3: usize,
-    at: usize,
-) -> Result<Forward, Refusal> {
+fn judge_v6<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &mut Packet) -> Result<Forward, Refusal> {
+    let (l3, at) = (packet.l3, packet.l4);
     let header = frame.view::<{ ip::V6_HEADER }>(l3).ok_or(Refusal::Truncated)?;
     let length = ip::V6_HEADER as u32 + u32::from(u16::from_be_bytes([header[4], header[5]]));
     let Some(message) = frame.view::<{ icmp::ECHO_HEADER }>(at) else { return NOT_OURS };
@@ -72,6 +67,8 @@ fn judge_v6<F: Frame, T: Tables>(
     let destination = *frame.view::<16>(l3 + 24).ok_or(Refusal::Truncated)?;
     let multicast = header[8] == 0xff;
     let Some(vip) = tables.vip6(&Vip6Key::address(destination)) else { return NOT_OURS };
+    packet.note_vip(vip);
+    sources::check(frame, tables, packet)?;
     let fits = length >= (ip::V6_HEADER + icmp::ECHO_HEADER) as u32 && holds(frame, l3, length);
     let answerable = !multicast && u128::from_ne_bytes(source) != 0;
     if !fits || !answerable || vip.flags & VIP_ECHO == 0 || !may_answer(tables) {

@@ -12,7 +12,7 @@ use super::{Found, NOT_OURS};
 use crate::flows::{Entry, FlowKey, Standing};
 use crate::frame::Frame;
 use crate::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
-use crate::maps::{Config, Node, VIP_AFFINITY, Vip, Vip4Key, Vip6Key, way};
+use crate::maps::{Config, Node, VIP_AFFINITY, VIP_SOURCES, Vip, Vip4Key, Vip6Key, way};
 use crate::owner::{Kind, Vitality};
 use crate::ring::NO_NODE;
 use crate::tables::Tables;
@@ -182,7 +182,7 @@ fn missed(protocol: u8, ports: [u8; 4]) -> Exit {
 #[inline(always)]
 fn checked<F: Frame>(frame: &F, seen: Seen, l3: usize, shortest: u32) -> Result<Seen, Exit> {
     let holds = l3 + seen.length as usize <= frame.linear_len();
-    if holds && seen.length >= shortest && seen.vip.flags & VIP_AFFINITY == 0 {
+    if holds && seen.length >= shortest && seen.vip.flags & (VIP_AFFINITY | VIP_SOURCES) == 0 {
         Ok(seen)
     } else {
         Err(Exit::Declined)

@@ -4,7 +4,7 @@
 //! A VIP that is an address of a node, too, is not closed: its other ports are the node's own.
 
 use super::ipv4::holds;
-use super::{Family, Packet};
+use super::{Family, Packet, sources};
 use crate::frame::Frame;
 use crate::maps::{CONFIG_UNREACHABLE, VIP_CLOSED, Vip4Key, Vip6Key};
 use crate::tables::Tables;
@@ -14,9 +14,10 @@ use crate::verdict::{Forward, Refusal};
 const V4_DESTINATION: usize = 16;
 const V6_DESTINATION: usize = 24;
 
-/// Whether TCP or UDP to no port of a VIP that the program knows is to be refused: its destination is a VIP.
+/// Whether TCP or UDP to no port of a VIP that the program knows is to be refused: its destination is a VIP, which is
+/// noted then.
 #[inline(always)]
-pub fn is_undeclared<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &Packet) -> bool {
+pub fn is_undeclared<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> bool {
     let vip = match packet.family {
         Family::V4 => frame
             .view::<4>(packet.l3 + V4_DESTINATION)
@@ -25,16 +26,23 @@ pub fn is_undeclared<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &Packet
             .view::<16>(packet.l3 + V6_DESTINATION)
             .and_then(|address| tables.vip6(&Vip6Key::address(*address))),
     };
-    vip.is_some_and(|vip| vip.flags & VIP_CLOSED != 0)
+    match vip {
+        Some(vip) if vip.flags & VIP_CLOSED != 0 => {
+            packet.note_vip(vip);
+            true
+        }
+        _ => false,
+    }
 }
 
-/// Refuses such a packet.
+/// Refuses such a packet. A client that no Service on the address admits gets no answer.
 #[inline(always)]
 pub(super) fn refuse<F: Frame, T: Tables>(
     frame: &mut F,
     tables: &T,
     packet: &Packet,
 ) -> Result<Forward, Refusal> {
+    sources::check(frame, tables, packet)?;
     let answers = tables.config().is_some_and(|config| config.flags & CONFIG_UNREACHABLE != 0);
     if !answers || !holds(frame, packet.l3, packet.length) {
         return Err(Refusal::UndeclaredPort);

@@ -2,16 +2,19 @@
 //! a packet finds a hole: whatever is referred to is written before what refers to it, and removed after.
 //!
 //! ```text
-//! written   links → nodes → peers → config → slots → VIPs → ARP
-//! removed   ARP → VIPs → peers → nodes → links
+//! written   links → nodes → peers → config → slots → source ranges → VIPs → ARP
+//! removed   ARP → VIPs → source ranges → peers → nodes → links
 //! ```
+//!
+//! A VIP is flagged once its source ranges are there, and they go once it is not. Where ranges change, a client that is
+//! admitted before and after is admitted meanwhile, and one that is neither is not.
 
 use std::collections::BTreeMap;
 
 use lb_common::maps::Vip;
 use lb_common::ring::Slot;
 
-use super::{Beside, Contents, Op, VipKey};
+use super::{Beside, Contents, Op, SourceRange, Sources, VipKey};
 
 /// The operations that turn `installed` into `desired`, to be done in their order. Only what differs is
 /// written.
@@ -25,11 +28,15 @@ pub fn diff(installed: &Contents, desired: &Contents) -> Vec<Op> {
         ops.push(Op::WriteConfig(Box::new(config)));
     }
     write_rings(&mut ops, installed, desired);
+    let write_source = |vip, range| ops.push(Op::WriteSource(vip, range));
+    new_sources(&installed.sources, &desired.sources, write_source);
     write_vips(&mut ops, &installed.vips, &desired.vips);
     write(&mut ops, &installed.arp, &desired.arp, Op::WriteArp);
 
     remove(&mut ops, &installed.arp, &desired.arp, Op::RemoveArp);
     remove(&mut ops, &installed.vips, &desired.vips, Op::RemoveVip);
+    let remove_source = |vip, range| ops.push(Op::RemoveSource(vip, range));
+    new_sources(&desired.sources, &installed.sources, remove_source);
     remove(&mut ops, &installed.peer_macs, &desired.peer_macs, Op::RemovePeerMac);
     remove(&mut ops, &installed.peers, &desired.peers, Op::RemovePeer);
     remove(&mut ops, &installed.nodes, &desired.nodes, Op::RemoveNode);
@@ -64,6 +71,21 @@ fn beside<'a, K: Ord, V, W>(
 ) -> impl Iterator<Item = (&'a K, &'a V, Option<&'a W>)> {
     let mut other = Beside::new(other);
     map.iter().map(move |(key, value)| (key, value, other.get(key)))
+}
+
+/// The source ranges that `of` has and `without` has not.
+fn new_sources(
+    without: &BTreeMap<u32, Sources>,
+    of: &BTreeMap<u32, Sources>,
+    mut take: impl FnMut(u32, SourceRange),
+) {
+    for (vip, sources, other) in beside(of, without) {
+        if other.is_some_and(|other| other.is_same(sources)) {
+            continue;
+        }
+        let is_new = |range: &&SourceRange| other.is_none_or(|other| !other.contains(*range));
+        sources.iter().filter(is_new).for_each(|range| take(*vip, *range));
+    }
 }
 
 /// A number that comes to another VIP is cleared first, or the VIP would begin with the other's traffic.

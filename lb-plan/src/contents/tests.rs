@@ -19,6 +19,10 @@ fn node(ifindex: u32) -> Node {
     Node { way: way::L2, ifindex, ..Node::NONE }
 }
 
+fn ranges(nets: &[&str]) -> Sources {
+    nets.iter().map(|net| SourceRange::from(net.parse::<ipnet::IpNet>().unwrap())).collect()
+}
+
 /// One VIP with a ring of four slots on node 0, and everything else that goes with it.
 fn small() -> Contents {
     Contents {
@@ -30,6 +34,7 @@ fn small() -> Contents {
         vips: BTreeMap::from([(key(80), vip(8, 4, 5))]),
         rings: BTreeMap::from([(8, vec![slot(0); 4].into())]),
         arp: BTreeMap::from([([192, 0, 2, 1].into(), Announcer::only(0))]),
+        sources: BTreeMap::from([(5, ranges(&["10.0.0.0/8"]))]),
     }
 }
 
@@ -51,6 +56,8 @@ fn letters(ops: &[Op]) -> String {
         Op::RemoveVip(_) => 'v',
         Op::WriteArp(..) => 'A',
         Op::RemoveArp(_) => 'a',
+        Op::WriteSource(..) => 'F',
+        Op::RemoveSource(..) => 'f',
     };
     ops.iter().map(letter).collect()
 }
@@ -64,10 +71,10 @@ fn applied(mut contents: Contents, ops: &[Op]) -> Contents {
 fn what_is_referred_to_is_written_first_and_removed_last() {
     let (none, some) = (Contents::default(), small());
     let there = diff(&none, &some);
-    assert_eq!(letters(&there), "LNPMSZVA");
+    assert_eq!(letters(&there), "LNPMSFZVA");
     assert_eq!(applied(none.clone(), &there), some);
     let back = diff(&some, &none);
-    assert_eq!(letters(&back), "avmpnl");
+    assert_eq!(letters(&back), "avfmpnl");
     assert_eq!(applied(some, &back), none);
 }
 
@@ -153,4 +160,40 @@ fn rings_are_shared_where_they_are_equal_and_parted_by_a_write() {
     installed.apply(&Op::WriteSlots { first: 3, slots: vec![slot(7)] });
     assert_eq!(installed.rings[&0][..], [slot(1), slot(1), slot(1), slot(7)]);
     assert_eq!(desired.rings[&0], ring(1));
+}
+
+#[test]
+fn a_vip_admits_new_ranges_before_it_forgets_old_ones() {
+    let mut desired = small();
+    desired.sources.insert(5, ranges(&["10.0.0.0/9", "192.0.2.0/24"]));
+    let range = |net: &str| SourceRange::from(net.parse::<ipnet::IpNet>().unwrap());
+    let ops = diff(&small(), &desired);
+    let expected = [
+        Op::WriteSource(5, range("10.0.0.0/9")),
+        Op::WriteSource(5, range("192.0.2.0/24")),
+        Op::RemoveSource(5, range("10.0.0.0/8")),
+    ];
+    assert_eq!(ops, expected);
+    assert_eq!(applied(small(), &ops), desired);
+}
+
+#[test]
+fn a_vip_is_flagged_behind_its_ranges_and_loses_the_flag_before_them() {
+    let mut open = small();
+    open.sources.clear();
+    let mut restricted = small();
+    restricted.vips.insert(key(80), Vip { flags: 16, ..vip(8, 4, 5) });
+    assert_eq!(letters(&diff(&open, &restricted)), "FV");
+    assert_eq!(letters(&diff(&restricted, &open)), "Vf");
+    assert_eq!(applied(restricted.clone(), &diff(&restricted, &open)), open);
+}
+
+#[test]
+fn source_ranges_are_shared_where_they_are_equal_and_parted_by_a_write() {
+    let (mut installed, desired) = (small(), small());
+    assert!(!installed.sources[&5].is_same(&desired.sources[&5]));
+    installed.share_sources(&desired);
+    assert!(installed.sources[&5].is_same(&desired.sources[&5]));
+    installed.apply(&Op::WriteSource(5, SourceRange { address: [0; 16], bits: 32 }));
+    assert_eq!((installed.sources[&5].len(), desired.sources[&5].len()), (2, 1));
 }

@@ -82,7 +82,7 @@ impl FromStr for AddressRange {
 
 /// `192.0.2.0/24`. An address has no leading zeros: others read those as octal numbers. A length may have some, as for
 /// MetalLB.
-fn cidr(written: &str) -> Option<IpNet> {
+pub(super) fn cidr(written: &str) -> Option<IpNet> {
     let (address, length) = written.split_once('/')?;
     let is_number = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
     let digits = length.trim_start_matches('0');

@@ -3,8 +3,10 @@
 mod address;
 mod claims;
 mod port;
+mod sources;
 mod subjects;
 
+pub use sources::SourceRanges;
 pub(super) use subjects::Subjects;
 
 use std::collections::BTreeMap;
@@ -28,6 +30,8 @@ pub struct Service {
     pub policy: TrafficPolicy,
     /// Whether all flows of a client go to one node.
     pub affinity: bool,
+    /// The clients that it admits.
+    pub sources: SourceRanges,
     /// Labels, for advertisements that select by them.
     pub labels: BTreeMap<String, String>,
     /// Each address with each port, without those that another Service has.
@@ -94,6 +98,14 @@ pub(super) struct Context<'a> {
     pub(super) namespaces: &'a Namespaces,
 }
 
+/// What a Service is to be served by.
+struct Terms {
+    policy: TrafficPolicy,
+    affinity: bool,
+    sources: SourceRanges,
+    addresses: Vec<IpAddr>,
+}
+
 /// A Service of ours while it is judged.
 struct Candidate<'a> {
     object: &'a Sourced<Object>,
@@ -121,7 +133,7 @@ impl<'a> Candidate<'a> {
 
     /// The ports of addresses that it wants, whoever has them.
     fn claims(mut self) -> Vec<VipKey> {
-        let Some((_, _, addresses)) = self.terms() else { return Vec::new() };
+        let Some(Terms { addresses, .. }) = self.terms() else { return Vec::new() };
         let ports = self.written.spec.ports.iter();
         let ports = ports.filter_map(|it| Some((it.port.get(), Protocol::parse(it.protocol.as_deref())?)));
         ports.flat_map(|(port, protocol)| addresses.iter().map(move |it| (*it, port, protocol))).collect()
@@ -134,19 +146,23 @@ impl<'a> Candidate<'a> {
 
     /// What comes of it, and what is wrong with it.
     fn judge(mut self, claims: &Claims<impl Held>) -> (Option<Service>, Vec<Problem>) {
-        let Some((policy, affinity, addresses)) = self.terms() else { return (None, self.problems) };
+        let Some(Terms { policy, affinity, sources, addresses }) = self.terms() else {
+            return (None, self.problems);
+        };
+        self.report_unrestricted(&sources, &addresses);
         let vips = self.vips(&addresses, policy, claims);
         let labels = self.written.metadata.labels.clone();
-        (Some(Service { policy, affinity, labels, vips }), self.problems)
+        (Some(Service { policy, affinity, sources, labels, vips }), self.problems)
     }
 
-    /// Its policy, affinity and addresses, if it can be served by them.
-    fn terms(&mut self) -> Option<(TrafficPolicy, bool, Vec<IpAddr>)> {
+    /// Its terms, if it can be served by them.
+    fn terms(&mut self) -> Option<Terms> {
         let policy = self.policy();
         let affinity = self.affinity();
+        let sources = self.sources();
         let addresses = self.addresses();
-        let terms = (policy?, affinity?, addresses);
-        (!terms.2.is_empty()).then_some(terms)
+        let terms = Terms { policy: policy?, affinity: affinity?, sources: sources?, addresses };
+        (!terms.addresses.is_empty()).then_some(terms)
     }
 
     fn policy(&mut self) -> Option<TrafficPolicy> {

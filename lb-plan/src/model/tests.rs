@@ -2,6 +2,7 @@ mod history;
 mod holders;
 mod machines;
 mod modeller;
+mod sources;
 mod targets;
 
 use super::*;

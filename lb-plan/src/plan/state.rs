@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use lb_common::maps::{VIP_SOURCES, Vip};
 use lb_common::ring::NodeIndex;
 use serde::{Serialize, Serializer};
 
@@ -40,6 +41,8 @@ pub struct VipState {
     pub ring: Option<RingState>,
     /// Node that answers ARP for the address.
     pub announcer: Option<NodeName>,
+    /// How many entries of `lb_sources` say which clients it admits; `None`: it admits all.
+    pub source_ranges: Option<usize>,
 }
 
 /// A ring.
@@ -174,6 +177,7 @@ fn vip_state(
         let (members, keeping) = of_ring()?;
         Some(RingState { first: region.first, slots: region.slots, members, keeping })
     });
+    let ranges_of = |vip: &Vip| contents.sources.get(&vip.number).map_or(0, |sources| sources.len());
     VipState {
         address: vip.address,
         port: vip.port,
@@ -181,5 +185,6 @@ fn vip_state(
         number: installed.map(|vip| vip.number),
         ring,
         announcer: announcers.get(&vip.address).cloned(),
+        source_ranges: installed.filter(|vip| vip.flags & VIP_SOURCES != 0).map(ranges_of),
     }
 }

@@ -7,6 +7,7 @@ mod nodes;
 mod reach;
 mod rings;
 mod scenario;
+mod sources;
 mod targets;
 
 use scenario::Scenario;

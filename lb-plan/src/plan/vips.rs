@@ -7,12 +7,12 @@ pub(super) use installation::Installation;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use lb_common::maps::{VIP_AFFINITY, Vip};
+use lb_common::maps::{VIP_AFFINITY, VIP_SOURCES, Vip};
 
 use super::nodes::Roster;
 use super::rings::RingId;
 use super::state::Share;
-use crate::contents::{Beside, Contents, VipKey};
+use crate::contents::{Beside, Contents, Sources, VipKey};
 use crate::model::{Model, ServiceName, ServiceVip, TrafficPolicy};
 
 /// The VIPs that are wanted, and their rings.
@@ -37,11 +37,18 @@ pub(super) struct Wanted<'a> {
 
 /// A port that is wanted.
 pub(super) struct Port<'a> {
-    service: &'a ServiceName,
+    pub(super) service: &'a ServiceName,
     flags: u32,
+    /// The clients that it admits; `None`: all of them.
+    pub(super) sources: Option<&'a Sources>,
 }
 
-impl WantedSet<'_> {
+impl<'a> WantedSet<'a> {
+    /// All ports, in the order of their keys.
+    pub(super) fn ports(&self) -> impl Iterator<Item = (VipKey, &Port<'a>)> {
+        self.vips.iter().filter_map(|vip| Some((vip.key, vip.port.as_ref()?)))
+    }
+
     /// For each ring one VIP that wants it.
     pub(super) fn first_vips(&self) -> Vec<Option<VipKey>> {
         let mut first = vec![None; self.rings.len()];
@@ -90,7 +97,9 @@ pub(super) fn wanted<'a>(
                 TrafficPolicy::Cluster => *everybody.get_or_insert_with(|| numbers.of(roster.equal_shares())),
                 TrafficPolicy::Local => numbers.of(local_shares(vip)),
             };
-            let port = Some(Port { service: name, flags });
+            let sources = service.sources.of(vip.address);
+            let flags = if sources.is_some() { flags | VIP_SOURCES } else { flags };
+            let port = Some(Port { service: name, flags, sources });
             ports.extend(ring.map(|ring| Wanted { key: vip_key(vip), ring, port, installed: None }));
         }
     }

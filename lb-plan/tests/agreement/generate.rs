@@ -262,6 +262,9 @@ fn service(name: &str, random: &mut Random) -> Value {
             "ipFamilyPolicy": random.of(&["SingleStack", "PreferDualStack", "RequireDualStack"]),
             "externalTrafficPolicy": random.of(&["Cluster", "Local"]),
             "sessionAffinity": random.of(&["None", "ClientIP"]),
+            "loadBalancerSourceRanges": random.of(&[
+                json!([]), json!(["10.0.0.0/8"]), json!([" 10.0.0.0/8", "2001:db8::/32"]), json!(["::/0", "010.0.0.1/8"])
+            ]),
         },
     })
 }

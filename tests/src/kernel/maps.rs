@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
 
 use anyhow::{Context, Result};
+use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, PerCpuArray};
 use aya::{Ebpf, Pod};
-use lb_common::maps::{BfdSession, FragmentFlow, FragmentKey, Liveness, Traffic, Vip, name};
+use lb_common::maps::{BfdSession, FragmentFlow, FragmentKey, Liveness, Source, Traffic, Vip, name};
 use lb_common::ring::{LEADERS_A_WORD, SlotLeader};
 use lb_common::vips::{self, BUCKET_WORDS, Bucket, BucketKey};
 
@@ -25,6 +26,11 @@ pub fn fill(ebpf: &mut Ebpf, tables: &HostTables) -> Result<()> {
     insert(ebpf, name::LINKS, &tables.links)?;
     insert(ebpf, name::BFD, &tables.bfd)?;
     insert(ebpf, name::BFD_ADDRESSES, &tables.bfd_addresses)?;
+    let mut sources: LpmTrie<_, Source, u32> =
+        ebpf.map_mut(name::SOURCES).context("no sources")?.try_into()?;
+    for (length, prefix) in &tables.sources {
+        sources.insert(&Key::new(*length, *prefix), 1, 0).context("write to lb_sources")?;
+    }
     write(ebpf, name::RINGS, &tables.slots)?;
     write(ebpf, name::LEADERS, &leaders(tables))?;
     write(ebpf, name::NODES, &tables.nodes)?;
@@ -130,13 +136,24 @@ fn write<V: Pod>(ebpf: &mut Ebpf, name: &str, values: &[V]) -> Result<()> {
 
 /// All counters of `lb_refusals`, summed over the CPUs.
 pub(super) fn refusals(ebpf: &Ebpf) -> Result<Vec<u64>> {
-    let map: PerCpuArray<_, u64> = ebpf.map(name::REFUSALS).context("no such map")?.try_into()?;
+    sums(ebpf, name::REFUSALS)
+}
+
+fn sums(ebpf: &Ebpf, name: &str) -> Result<Vec<u64>> {
+    let map: PerCpuArray<_, u64> = ebpf.map(name).context("no such map")?.try_into()?;
     map.iter().map(|values| Ok(values?.iter().sum())).collect()
 }
 
 pub(super) fn totals(ebpf: &Ebpf) -> Result<Totals> {
-    let refusals = (0..).zip(refusals(ebpf)?).filter(|(_, packets)| *packets > 0).collect();
-    Ok(Totals { refusals, vips: traffic(ebpf, name::VIP_STATS)?, nodes: traffic(ebpf, name::NODE_STATS)? })
+    let counted = |name: &str| -> Result<BTreeMap<u32, u64>> {
+        Ok((0..).zip(sums(ebpf, name)?).filter(|(_, packets)| *packets > 0).collect())
+    };
+    Ok(Totals {
+        refusals: counted(name::REFUSALS)?,
+        vips: traffic(ebpf, name::VIP_STATS)?,
+        nodes: traffic(ebpf, name::NODE_STATS)?,
+        source_refused: counted(name::SOURCE_REFUSED)?,
+    })
 }
 
 fn traffic(ebpf: &Ebpf, name: &str) -> Result<BTreeMap<u32, Traffic>> {

@@ -131,6 +131,7 @@ fn spec(place: usize, service: &ServiceSpec, families: &[Family], family_policy:
         "externalTrafficPolicy": policy,
         "internalTrafficPolicy": "Cluster",
         "sessionAffinity": "None",
+        "loadBalancerSourceRanges": service.source_ranges,
         "ports": service.ports.iter().map(service_port).collect::<Vec<_>>(),
     })
 }

@@ -91,6 +91,8 @@ pub struct ServiceSpec {
     pub vips: Vec<IpAddr>,
     /// `externalTrafficPolicy`.
     pub policy: Policy,
+    /// `loadBalancerSourceRanges`.
+    pub source_ranges: Vec<String>,
     /// Its ports.
     pub ports: Vec<PortSpec>,
 }
@@ -226,6 +228,7 @@ impl Topology {
             app: app.into(),
             vips: vips.into(),
             policy,
+            source_ranges: Vec::new(),
             ports: vec![
                 port("http", Protocol::Tcp, HTTP_PORT),
                 port("echo", Protocol::Tcp, ECHO_PORT),

@@ -8,7 +8,7 @@ use lb_common::flows::{AGE_BITS, Entry, FlowSet, Standing, WAYS, Word};
 use lb_common::kernel::{Connection, KernelAnswer};
 use lb_common::maps::{
     Allowance, Announcer, BfdAddress, BfdSession, Budget, Config, FragmentFlow, FragmentKey, Link, Liveness,
-    Node, Traffic, Vip, Vip4Key, Vip6Key, capacity,
+    Node, Source, Traffic, Vip, Vip4Key, Vip6Key, capacity,
 };
 use lb_common::ring::{NodeIndex, Slot, SlotLeader, WORDS};
 use lb_common::tables::Tables;
@@ -20,7 +20,7 @@ pub struct Sizes {
     pub slots: u32,
     /// Entries in `lb_nodes` and `lb_node_stats`.
     pub nodes: u32,
-    /// Entries in `lb_vip_stats`.
+    /// Entries in `lb_vip_stats` and `lb_src_refused`.
     pub vip_stats: u32,
 }
 
@@ -33,6 +33,8 @@ pub struct Totals {
     pub vips: BTreeMap<u32, Traffic>,
     /// Node → packets and bytes; zeros left out.
     pub nodes: BTreeMap<u32, Traffic>,
+    /// VIP number → packets of clients outside its source ranges; zeros left out.
+    pub source_refused: BTreeMap<u32, u64>,
 }
 
 /// A set of flows as it lies in memory.
@@ -85,6 +87,8 @@ pub struct HostTables {
     pub peers: HashMap<[u8; 16], u32>,
     /// `lb_peer_macs`.
     pub peer_macs: HashMap<[u8; 8], u32>,
+    /// `lb_sources`: the length of each prefix, and what it begins with.
+    pub sources: Vec<(u32, Source)>,
     /// `lb_arp`.
     pub arp: HashMap<[u8; 4], Announcer>,
     /// `lb_links`.
@@ -120,6 +124,7 @@ impl HostTables {
             nodes: vec![Node::NONE; sizes.nodes as usize],
             peers: HashMap::new(),
             peer_macs: HashMap::new(),
+            sources: Vec::new(),
             arp: HashMap::new(),
             links: HashMap::new(),
             bfd: HashMap::new(),
@@ -249,6 +254,22 @@ impl Tables for HostTables {
 
     fn peer_mac(&self, mac: &[u8; 8]) -> Option<NodeIndex> {
         self.peer_macs.get(mac).map(|index| *index as NodeIndex)
+    }
+
+    fn admits(&self, source: &Source) -> bool {
+        let bits = |source: &Source| (source.vip, u128::from_be_bytes(source.address));
+        let (vip, address) = bits(source);
+        self.sources.iter().any(|(length, prefix)| {
+            let (of, network) = bits(prefix);
+            let within = length - Source::VIP_BITS;
+            of == vip && (within == 0 || (address ^ network) >> (128 - within) == 0)
+        })
+    }
+
+    fn count_source_refused(&self, number: u32) {
+        if number < self.sizes.vip_stats {
+            *self.totals.borrow_mut().source_refused.entry(number).or_default() += 1;
+        }
     }
 
     fn arp(&self, vip: &[u8; 4]) -> Option<&Announcer> {

@@ -1,5 +1,7 @@
 //! The small cluster that test packets meet: who the nodes are, and what each VIP port leads to.
 
+pub mod sources;
+
 use std::net::Ipv4Addr;
 
 use lb_common::hash::{FlowKeys, HashKey};
@@ -282,11 +284,13 @@ pub enum Fixture {
     OtherUplink,
     /// What is for an undeclared port is dropped.
     Dropping,
+    /// All Services have source ranges, as [`sources`] says.
+    Sources,
 }
 
 impl Fixture {
     /// Every one.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Standard,
         Self::Unconfigured,
         Self::Silent,
@@ -294,6 +298,7 @@ impl Fixture {
         Self::Addressless,
         Self::OtherUplink,
         Self::Dropping,
+        Self::Sources,
     ];
 
     /// The maps.
@@ -324,7 +329,7 @@ impl Fixture {
         config.vips.add4(SELF4);
         config.vips.add6(SELF6);
         match self {
-            Self::Standard => {}
+            Self::Standard | Self::Sources => {}
             Self::Unconfigured => {
                 (config.self_node, config.uplink, config.uplink_link) = (NO_NODE, 0, Link::NONE);
                 (config.flags, config.vips) = (0, AddressFilter::EMPTY);
@@ -353,6 +358,9 @@ impl Fixture {
             tables.fill_filters();
         }
         add_sessions(&mut tables);
+        if self == Self::Sources {
+            sources::add(&mut tables);
+        }
         self.begin_anew(&tables);
         tables
     }

@@ -17,6 +17,7 @@ mod probe;
 mod quoted;
 mod sctp;
 mod second;
+mod sources;
 mod tunnel;
 mod undeclared;
 
@@ -154,6 +155,7 @@ pub fn written() -> Vec<Row> {
         fragment::rows(),
         undeclared::rows(),
         sctp::rows(),
+        sources::rows(),
     ]
     .concat()
 }

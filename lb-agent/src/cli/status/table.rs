@@ -116,6 +116,9 @@ struct Traffic {
     number: u32,
     packets: u64,
     bytes: u64,
+    /// Of VIPs only; an agent from before this version does not tell.
+    #[serde(default)]
+    source_refused: u64,
 }
 
 /// The whole screen.
@@ -182,12 +185,14 @@ fn state(node: &Node, liveness: Option<&Liveness>) -> String {
 
 fn services(shown: &Shown) -> Table {
     let traffic = by_number(&shown.vip_traffic);
-    let header = ["SERVICE", "VIP", "POLICY", "RING", "NODES (WEIGHT)", "ARP BY", "PACKETS", "BYTES"];
-    let mut table = table(header, &[3, 6, 7]);
+    let header =
+        ["SERVICE", "VIP", "POLICY", "RING", "NODES (WEIGHT)", "ARP BY", "PACKETS", "BYTES", "REFUSED"];
+    let mut table = table(header, &[3, 6, 7, 8]);
     for service in &shown.services {
         for vip in &service.vips {
             let traffic = vip.number.and_then(|number| traffic.get(&number));
-            let (packets, bytes) = traffic.map_or((0, 0), |t| (t.packets, t.bytes));
+            let (packets, bytes, refused) =
+                traffic.map_or((0, 0, 0), |t| (t.packets, t.bytes, t.source_refused));
             table.add_row([
                 format!("{}/{}", service.service.namespace, service.service.name),
                 endpoint(vip),
@@ -197,6 +202,7 @@ fn services(shown: &Shown) -> Table {
                 vip.announcer.clone().unwrap_or_else(|| "-".into()),
                 packets.to_string(),
                 bytes.to_string(),
+                refused.to_string(),
             ]);
         }
     }

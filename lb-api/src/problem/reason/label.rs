@@ -50,6 +50,8 @@ impl Reason {
             Self::LocalPrefConflict { .. } => "local_pref_conflict",
             Self::NotAnAddress { .. } => "not_an_address",
             Self::NotARange { .. } => "not_a_range",
+            Self::NotACidr { .. } => "not_a_cidr",
+            Self::NoSourceRange { .. } => "no_source_range",
             Self::OwnAddress => "own_address",
             Self::SpecialAddress { .. } | Self::LinkLocalWithoutInterface { .. } => "special_address",
             Self::RangeFamilies { .. } => "range_families",
@@ -83,6 +85,7 @@ impl Reason {
             Self::NotAnUplink { .. } => "not_an_uplink",
             Self::WayFamilies { .. } => "way_families",
             Self::MapFull { .. } => "map_full",
+            Self::SourcesFull { .. } => "sources_full",
             Self::NoRingSpace { .. } => "no_ring_space",
         }
     }
@@ -104,6 +107,7 @@ impl Reason {
             | Self::MoreFields { .. }
             | Self::UnknownAnnotation { .. }
             | Self::OtherNamespace { .. }
+            | Self::NoSourceRange { .. }
             | Self::NothingNamed { .. }
             | Self::SelectsNothing { .. } => Severity::Warning,
             _ => Severity::Error,

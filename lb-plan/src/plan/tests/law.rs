@@ -72,8 +72,10 @@ fn some_service() -> impl Strategy<Value = Web> {
     let address = (1u8..6).prop_map(|last| Some([192, 0, 2, last].into()));
     let ports = proptest::sample::subsequence(vec![80, 81, 82], 1..=2);
     let terminating = proptest::collection::btree_set(1u8..5, 0..2);
-    (address, ports, any::<bool>(), any::<bool>(), endpoints, terminating).prop_map(
-        |(address, ports, local, affinity, endpoints, terminating)| Web {
+    let some = proptest::sample::subsequence(sources::RANGES.to_vec(), 0..4);
+    let sources = prop_oneof![1 => Just(Vec::new()), 3 => some];
+    (address, ports, any::<bool>(), any::<bool>(), endpoints, terminating, sources).prop_map(
+        |(address, ports, local, affinity, endpoints, terminating, sources)| Web {
             address,
             ports,
             local,
@@ -82,6 +84,7 @@ fn some_service() -> impl Strategy<Value = Web> {
             terminating,
             udp: affinity,
             labels: "",
+            sources,
         },
     )
 }
@@ -152,6 +155,7 @@ proptest! {
                 contents.apply(&op);
                 assert_whole(&contents);
                 assert_own(&contents, &installed, &plan.contents);
+                sources::assert_admitted(&contents, &installed, &plan.contents);
             }
             prop_assert_eq!(&contents, &plan.contents);
             prop_assert_eq!(diff(&contents, &plan.contents), []);

@@ -41,6 +41,8 @@ pub(super) struct Web {
     pub(super) terminating: BTreeSet<u8>,
     /// Labels, as YAML.
     pub(super) labels: &'static str,
+    /// CIDRs that clients must be in.
+    pub(super) sources: Vec<&'static str>,
 }
 
 impl Web {
@@ -164,11 +166,12 @@ impl Web {
         let ports = ports.join(", ");
         let policy = if self.local { "Local" } else { "Cluster" };
         let labels = self.labels;
+        let sources = self.sources.iter().map(|range| format!("'{range}'")).collect::<Vec<_>>().join(", ");
         let affinity = if self.affinity { "ClientIP" } else { "None" };
         let _ = writeln!(
             text,
             "{{apiVersion: v1, kind: Service, metadata: {{name: s{number}, labels: {{{labels}}}}}, spec: {{type: LoadBalancer, loadBalancerIP: \
-             '{address}', externalTrafficPolicy: {policy}, sessionAffinity: {affinity}, ports: [{ports}]}}}}\n---"
+             '{address}', externalTrafficPolicy: {policy}, sessionAffinity: {affinity}, loadBalancerSourceRanges: [{sources}], ports: [{ports}]}}}}\n---"
         );
         let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
         let mut endpoints = String::new();

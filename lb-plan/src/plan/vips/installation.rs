@@ -126,8 +126,10 @@ struct Numbers {
 impl Numbers {
     fn by(installed: &Contents) -> Self {
         let mut in_use = vec![false; capacity::VIP_STATS];
-        for vip in installed.vips.values() {
-            if let Some(in_use) = in_use.get_mut(vip.number as usize) {
+        // Source ranges that were left behind would be another VIP's.
+        let numbers = installed.vips.values().map(|vip| &vip.number).chain(installed.sources.keys());
+        for number in numbers {
+            if let Some(in_use) = in_use.get_mut(*number as usize) {
                 *in_use = true;
             }
         }

@@ -21,7 +21,7 @@ fn v6() -> Frame {
 }
 
 /// Back to the sender, with a fresh TTL, and as a reply.
-fn answer(request: &Frame) -> Expect {
+pub(super) fn answer(request: &Frame) -> Expect {
     let [to, from] = request.macs;
     let mut reply = Frame { macs: [from, to], ttl: 64, ..request.clone() };
     reply.addresses = match request.addresses {

@@ -10,7 +10,9 @@ use lb_common::owner::Vitality;
 use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 use lb_plan::contents::{Contents, VipKey, diff};
 use lb_plan::model::{DrainCause, TrafficPolicy};
-use lb_plan::model::{Endpoints, Model, Node, NodeName, Protocol, Service, ServiceName, ServiceVip};
+use lb_plan::model::{
+    Endpoints, Model, Node, NodeName, Protocol, Service, ServiceName, ServiceVip, SourceRanges,
+};
 use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings, UndeclaredPorts};
 use lb_plan::ring::{Member, Preferences};
 
@@ -173,8 +175,13 @@ fn model(members: &Members) -> Model {
     let by_node = members.iter().map(|(node, member)| (name(*node), member.weight)).collect();
     let endpoints = Endpoints { by_node, ..Endpoints::default() };
     let vip = ServiceVip { address: VIP, port: PORT, protocol: Protocol::Tcp, endpoints };
-    let service =
-        Service { policy: TrafficPolicy::Local, affinity: false, labels: BTreeMap::new(), vips: vec![vip] };
+    let service = Service {
+        policy: TrafficPolicy::Local,
+        affinity: false,
+        sources: SourceRanges::default(),
+        labels: BTreeMap::new(),
+        vips: vec![vip],
+    };
     let name = ServiceName { namespace: String::from("default"), name: String::from("web") };
     Model {
         services: BTreeMap::from([(name, Arc::new(service))]),
