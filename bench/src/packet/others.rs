@@ -35,7 +35,7 @@ pub fn fill(ebpf: &mut Ebpf, case: &Case) -> Result<()> {
     match case.kind.program {
         Program::Reference => fill_reference(ebpf, case),
         Program::Floor => fill_floor(ebpf, case),
-        Program::Nothing | Program::Harness | Program::Judged => Ok(()),
+        Program::Nothing | Program::Harness | Program::Judged | Program::Bounce => Ok(()),
     }
 }
 
@@ -160,7 +160,7 @@ pub fn check_counts(ebpf: &Ebpf, case: &Case, runs: u64) -> Result<()> {
     let (vips, nodes) = match case.kind.program {
         Program::Reference => ("ref_vip_sums", "ref_server_sums"),
         Program::Floor => ("floor_vip_sums", "floor_node_sums"),
-        Program::Nothing | Program::Harness | Program::Judged => return Ok(()),
+        Program::Nothing | Program::Harness | Program::Judged | Program::Bounce => return Ok(()),
     };
     let due = if forwards(case) { runs } else { 0 };
     for name in [vips, nodes] {
