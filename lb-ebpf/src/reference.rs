@@ -10,14 +10,14 @@ mod floor;
 mod harness;
 mod maglev;
 mod runtime;
-mod tally;
+mod tools;
 
 use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_DROP, XDP_TX};
 use aya_ebpf::btf_maps::PerCpuArray;
 use aya_ebpf::macros::{btf_map, xdp};
 use aya_ebpf::programs::XdpContext;
 
-use crate::tally::Tally;
+use crate::tools::Tally;
 
 #[btf_map(name = "bench_arrived")]
 static ARRIVED: PerCpuArray<Tally, 1> = PerCpuArray::new();
@@ -59,6 +59,6 @@ pub fn bounce(context: XdpContext) -> u32 {
 #[xdp(frags)]
 #[inline(always)]
 pub fn sink(_context: XdpContext) -> u32 {
-    tally::add(ARRIVED.get_ptr_mut(0), 1, 0);
+    tools::add(ARRIVED.get_ptr_mut(0), 1, 0);
     XDP_DROP
 }

@@ -82,10 +82,11 @@ fn live_frames(arguments: &Arguments) -> Result<Vec<LiveLine>> {
 
 fn show_sizes(arguments: &Arguments) -> Result<()> {
     let progress = progress::bar("load", sizes::steps());
-    let lines = sizes::measure(&progress)?;
+    let sizes = sizes::measure(&progress)?;
     progress.finish_and_clear();
-    println!("{}\n\n{SIZE_NOTES}", report::sizes(&lines));
-    write_json(arguments, &lines)
+    println!("{}\n\n{SIZE_NOTES}\n", report::sizes(&sizes.programs));
+    println!("{}", report::functions(&sizes.functions));
+    write_json(arguments, &sizes)
 }
 
 fn write_json(arguments: &Arguments, figures: &impl Serialize) -> Result<()> {

@@ -8,7 +8,7 @@ use super::goals::Judgement;
 use super::kinds::Way;
 use super::live::LiveLine;
 use super::measure::Prepared;
-use super::sizes::SizeLine;
+use super::sizes::{FunctionLine, SizeLine};
 
 /// One line of the report; nanoseconds a packet.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -188,6 +188,23 @@ pub fn sizes(lines: &[SizeLine]) -> Table {
     }
     align_right(&mut table, 1);
     table
+}
+
+/// Functions as an aligned table.
+pub fn functions(lines: &[FunctionLine]) -> Table {
+    let mut table = aligned();
+    table.set_header(["function of Fairlead's object", "instructions"]);
+    for line in lines {
+        table.add_row([shortened(&line.function), line.instructions.to_string()]);
+    }
+    align_right(&mut table, 1);
+    table
+}
+
+/// The name of a function; one that the compiler has made up is longer than a line.
+fn shortened(name: &str) -> String {
+    const LONGEST: usize = 60;
+    name.get(..LONGEST).map_or_else(|| name.to_owned(), |head| format!("{head}…"))
 }
 
 fn words(ratio: Ratio) -> String {

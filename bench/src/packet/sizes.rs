@@ -6,7 +6,9 @@ use anyhow::{Context, Result};
 use aya::Ebpf;
 use aya::programs::Xdp;
 use indicatif::ProgressBar;
-use lb_agent::dataplane::object;
+use lb_agent::dataplane::ask::{self, AskKernel};
+use lb_agent::dataplane::object as product;
+use object::{File, Object, ObjectSymbol, SymbolKind};
 
 use super::objects;
 
@@ -14,9 +16,10 @@ use super::objects;
 const LOADS: usize = 3;
 
 /// The programs: what the report calls them, whose they are, and their names there.
-const PROGRAMS: [(&str, Source, &str); 4] = [
-    ("Fairlead", Source::Product, object::PROGRAM),
-    ("empty", Source::Product, object::EMPTY_PROGRAM),
+const PROGRAMS: [(&str, Source, &str); 5] = [
+    ("Fairlead", Source::Product, product::PROGRAM),
+    ("Fairlead, asking the kernel", Source::Asking, product::PROGRAM),
+    ("empty", Source::Product, product::EMPTY_PROGRAM),
     ("reference, under the harness", Source::Reference, "reference"),
     ("floor, under the harness", Source::Reference, "least"),
 ];
@@ -24,6 +27,8 @@ const PROGRAMS: [(&str, Source, &str); 4] = [
 #[derive(Clone, Copy)]
 enum Source {
     Product,
+    /// The same as an agent loads it.
+    Asking,
     Reference,
 }
 
@@ -42,6 +47,24 @@ pub struct SizeLine {
     pub load_ms: f64,
 }
 
+/// A function of the product's object.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct FunctionLine {
+    /// Its name.
+    pub function: String,
+    /// Its instructions of eight bytes, before the kernel drops and adds some.
+    pub instructions: u64,
+}
+
+/// All sizes.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Sizes {
+    /// The programs.
+    pub programs: Vec<SizeLine>,
+    /// The functions of the product's, the biggest first.
+    pub functions: Vec<FunctionLine>,
+}
+
 /// Steps that [`measure`] takes.
 pub const fn steps() -> usize {
     PROGRAMS.len()
@@ -51,17 +74,32 @@ pub const fn steps() -> usize {
 ///
 /// # Errors
 /// When an object is not built, or the kernel refuses a program or the question.
-pub fn measure(progress: &ProgressBar) -> Result<Vec<SizeLine>> {
+pub fn measure(progress: &ProgressBar) -> Result<Sizes> {
     let reference = objects::read(objects::REFERENCE_OBJECT)?;
+    let asking = ask::prepare(AskKernel::Auto).object;
     let lines = PROGRAMS.iter().map(|(program, source, name)| {
         let object = match source {
-            Source::Product => object::OBJECT,
+            Source::Product => product::OBJECT,
+            Source::Asking => &asking,
             Source::Reference => &reference,
         };
         progress.inc(1);
         line(program, object, name).with_context(|| format!("load {program}"))
     });
-    lines.collect()
+    Ok(Sizes { programs: lines.collect::<Result<_>>()?, functions: functions(product::OBJECT)? })
+}
+
+/// The functions of an object that are worth a line, the biggest first.
+fn functions(object: &[u8]) -> Result<Vec<FunctionLine>> {
+    let file = File::parse(object).context("read the object")?;
+    let symbols = file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 0);
+    let mut lines = symbols
+        .map(|symbol| {
+            Ok(FunctionLine { function: symbol.name()?.to_owned(), instructions: symbol.size() / 8 })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    lines.sort_by(|a, b| b.instructions.cmp(&a.instructions).then_with(|| a.function.cmp(&b.function)));
+    Ok(lines)
 }
 
 fn line(program: &'static str, object: &[u8], name: &str) -> Result<SizeLine> {
