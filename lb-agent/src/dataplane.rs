@@ -23,3 +23,4 @@ pub mod maps;
 pub mod object;
 pub mod pins;
 pub mod preflight;
+mod vips;

@@ -11,6 +11,7 @@ mod harness;
 mod kernel;
 mod maps;
 mod runtime;
+mod step;
 
 use aya_ebpf::bindings::xdp_action::XDP_ABORTED;
 use aya_ebpf::macros::xdp;

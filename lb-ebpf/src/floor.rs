@@ -109,7 +109,7 @@ fn carry(context: *mut xdp_md) -> Option<u32> {
         return Some(XDP_DROP);
     }
     let ports = FlowPorts { ports: [h[34], h[35], h[36], h[37]], protocol: h[23] };
-    let hash = flow_hash_v4(&config.hash_key, [h[26], h[27], h[28], h[29]], destination, ports);
+    let hash = flow_hash_v4(&config.flow_keys, [h[26], h[27], h[28], h[29]], destination, ports);
     let slot = SLOTS.get(vip.ring + (hash as u32 & vip.mask))?;
     let leader = slot.order as u16;
     tools::add(VIP_SUMS.get_ptr_mut(number), 1, length);

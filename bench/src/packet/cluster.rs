@@ -4,9 +4,9 @@ use fairlead_tests::kernel::INGRESS;
 use fairlead_tests::model::{HostTables, Sizes};
 use fairlead_tests::packets::build::Mac;
 use fairlead_tests::packets::fixture;
-use lb_common::hash::HashKey;
+use lb_common::hash::FlowKeys;
 use lb_common::maps::{
-    AddressFilter, Config, LIVENESS_UP, Link, Liveness, Node, Vip, Vip4Key, Vip6Key, capacity, way,
+    AddressFilter, Config, LIVENESS_UP, Link, Liveness, MacFilter, Node, Vip, Vip4Key, Vip6Key, capacity, way,
 };
 use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 use lb_common::tag::TagKey;
@@ -27,8 +27,8 @@ pub const PEER4: [u8; 4] = [192, 0, 2, 2];
 
 /// This node's index.
 pub const SELF: NodeIndex = 0;
-/// The secret of the flow hash.
-pub const HASH_KEY: HashKey = fixture::HASH_KEY;
+/// What the flow hash is computed with.
+pub const FLOW_KEYS: FlowKeys = fixture::FLOW_KEYS;
 /// The keys of tags, that of the frames first.
 const TAG: [TagKey; 2] = fixture::TAG_KEYS;
 
@@ -71,13 +71,8 @@ pub const fn v6(net: u8, n: u16) -> [u8; 16] {
 pub fn tables(case: &Case) -> HostTables {
     let Size { vips, rings, .. } = case.size;
     let Kind { leads, way, protocol, .. } = case.kind;
-    let mut closed = AddressFilter::EMPTY;
-    for number in 0..vips {
-        closed.add4(vip4(number));
-        closed.add6(vip6(number));
-    }
     let config = Config {
-        hash_key: HASH_KEY,
+        flow_keys: FLOW_KEYS,
         tag_keys: TAG.map(|key| key.key),
         probe_nonce: 1,
         address4: SELF4,
@@ -94,7 +89,8 @@ pub fn tables(case: &Case) -> HostTables {
         uplink_link: Link { mac: SELF_MAC, number: 0 },
         icmp_error_rate: 0,
         unused: [0; 4],
-        closed,
+        vips: AddressFilter::EMPTY,
+        peer_macs: MacFilter::EMPTY,
     };
     let slots = u32::from(rings) * SLOTS;
     let sizes = Sizes { slots, nodes: u32::from(NODES) + 1, vip_stats: u32::from(vips) };
@@ -118,6 +114,7 @@ pub fn tables(case: &Case) -> HostTables {
         tables.vips4.insert(Vip4Key::port(vip4(number), PORT.to_be_bytes(), protocol), vip);
         tables.vips6.insert(Vip6Key::port(vip6(number), PORT.to_be_bytes(), protocol), vip);
     }
+    tables.fill_filters();
     tables
 }
 

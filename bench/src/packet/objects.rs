@@ -132,7 +132,7 @@ fn know_flows(tables: &HostTables, case: &Case) {
         let [c, d] = (SOURCE_PORT + (flow >> 16) as u16).to_be_bytes();
         let [e, f] = cluster::PORT.to_be_bytes();
         let ports = FlowPorts { ports: [c, d, e, f], protocol: case.kind.protocol };
-        let key = &cluster::HASH_KEY;
+        let key = &cluster::FLOW_KEYS;
         let hash = if case.kind.frame.is_v4() {
             flow_hash_v4(key, kinds::client4(flow as u16), cluster::vip4(vip), ports)
         } else {

@@ -85,7 +85,7 @@ fn judge_v6<F: Frame, T: Tables>(
 
 /// A request for a VIP that is closed is for nobody else on this node.
 #[inline(always)]
-const fn not_answered(vip: &Vip) -> Refusal {
+const fn not_answered(vip: Vip) -> Refusal {
     if vip.flags & VIP_CLOSED == 0 { Refusal::EchoNotAnswered } else { Refusal::EchoDropped }
 }
 
