@@ -1,7 +1,7 @@
 //! The reference: a load balancer that works as the well-known ones do, written for this benchmark.
 //!
 //! A hash of VIPs by address, port and protocol; a kernel LRU hash of flows by their five-tuple, which says where a
-//! flow goes; for flows that are not in it a ring of 65,537 entries for each VIP, as Maglev fills it; the packet goes
+//! flow goes; for flows that are not in it a ring of 65,537 entries, as Maglev fills it; the packet goes
 //! in IP-in-IP to the server, by the router. Counters: packets and LRU misses of all, packets and bytes of each VIP and
 //! server. One LRU is shared by all CPUs; others have one for each, which costs one look-up more.
 
