@@ -23,4 +23,5 @@ pub mod maps;
 pub mod object;
 pub mod pins;
 pub mod preflight;
+mod rings;
 mod vips;

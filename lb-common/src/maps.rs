@@ -31,6 +31,8 @@ pub mod name {
     pub const VIPS_MORE: &str = "lb_vips_more";
     /// slot number → [`crate::ring::Slot`], a flat mapped array of all rings.
     pub const RINGS: &str = "lb_rings";
+    /// slot number / 4 → four [`crate::ring::SlotLeader`]s, a mapped array beside `lb_rings`.
+    pub const LEADERS: &str = "lb_leaders";
     /// [`crate::ring::NodeIndex`] → [`super::Node`], an array.
     pub const NODES: &str = "lb_nodes";
     /// node address (IPv4 as `::ffff:a.b.c.d`) → node index, a hash: who may send encapsulated packets.
@@ -67,11 +69,12 @@ pub mod name {
     pub const BFD_ADDRESSES: &str = "lb_bfd_addrs";
 
     /// All of them.
-    pub const ALL: [&str; 20] = [
+    pub const ALL: [&str; 21] = [
         VIPS4,
         VIPS6,
         VIPS_MORE,
         RINGS,
+        LEADERS,
         NODES,
         PEERS,
         PEER_MACS,
@@ -409,7 +412,7 @@ pub struct Config {
     pub peer_macs: MacFilter,
 }
 
-const _: () = assert!(size_of::<Config>() == 2720);
+const _: () = assert!(size_of::<Config>() == 10_400);
 
 impl Config {
     /// The key of tags with this number. By value: of two places in memory the verifier would follow each to the end.

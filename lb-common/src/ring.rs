@@ -63,6 +63,52 @@ impl Slot {
     }
 }
 
+/// What most packets need of a slot, in 16 bits: its leader, and whether this node led it before. In a map of its own,
+/// sixteen times as many slots are in a cache, and in the memory that a page table entry at hand leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotLeader(u16);
+
+/// [`SlotLeader`]s in a 64-bit word of `lb_leaders`.
+pub const LEADERS_A_WORD: usize = 4;
+
+impl SlotLeader {
+    /// No node has this index or one above.
+    pub const LIMIT: NodeIndex = 0x7fff;
+    /// This node led the slot: flows of it may live here.
+    const HAS_LED: u16 = 0x8000;
+
+    /// Of a slot, seen from the node `own`.
+    #[inline(always)]
+    pub const fn of(slot: Slot, own: NodeIndex) -> Self {
+        let leader = if slot.leader < Self::LIMIT { slot.leader } else { Self::LIMIT };
+        Self(leader | if slot.has_led(own) { Self::HAS_LED } else { 0 })
+    }
+
+    /// Of the word of its slot.
+    #[inline(always)]
+    pub const fn get(word: u64, slot: u32) -> Self {
+        Self((word >> (16 * (slot & 3))) as u16)
+    }
+
+    /// The word of its slot with it.
+    pub const fn put(self, word: u64, slot: u32) -> u64 {
+        let shift = 16 * (slot & 3);
+        word & !(0xffff << shift) | (self.0 as u64) << shift
+    }
+
+    /// The leader; [`SlotLeader::LIMIT`] for nobody.
+    #[inline(always)]
+    pub const fn leader(self) -> NodeIndex {
+        self.0 & Self::LIMIT
+    }
+
+    /// Whether this node is one of the former leaders.
+    #[inline(always)]
+    pub const fn has_led(self) -> bool {
+        self.0 & Self::HAS_LED != 0
+    }
+}
+
 /// The leader in word 0 of a slot.
 #[inline(always)]
 pub const fn leader_of(order: u64) -> NodeIndex {
@@ -114,6 +160,26 @@ mod tests {
             let slot = Slot { leader, successors, former };
             prop_assert_eq!(Slot::from_words(slot.to_words()), slot);
             prop_assert_eq!(leader_of(slot.order_word()), leader);
+        }
+
+        #[test]
+        fn what_most_packets_need_survives_its_word(
+            slots in proptest::array::uniform4((0u16..9, proptest::collection::vec(0u16..9, 0..4))),
+            mut word: u64,
+        ) {
+            let slots = slots.map(|(leader, led)| {
+                let mut former = [NO_NODE; FORMER];
+                former[..led.len()].copy_from_slice(&led);
+                Slot { leader: if leader == 8 { NO_NODE } else { leader }, former, ..Slot::EMPTY }
+            });
+            for (number, slot) in (40..).zip(slots) {
+                word = SlotLeader::of(slot, 3).put(word, number);
+            }
+            for (number, slot) in (40..).zip(slots) {
+                let seen = SlotLeader::get(word, number);
+                prop_assert_eq!(seen.leader(), if slot.leader == NO_NODE { SlotLeader::LIMIT } else { slot.leader });
+                prop_assert_eq!(seen.has_led(), slot.has_led(3));
+            }
         }
 
         #[test]

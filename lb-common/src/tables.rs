@@ -6,7 +6,7 @@ use crate::maps::{
     Node, Vip, Vip4Key, Vip6Key,
 };
 use crate::owner::Vitality;
-use crate::ring::{NO_NODE, NodeIndex, Slot, nodes_of};
+use crate::ring::{NO_NODE, NodeIndex, Slot, SlotLeader, nodes_of};
 use crate::vitality;
 
 /// The maps, in the kernel or on the host.
@@ -32,6 +32,8 @@ pub trait Tables {
     fn order(&self, slot: u32) -> Option<u64>;
     /// A slot of a ring.
     fn slot(&self, slot: u32) -> Option<Slot>;
+    /// The leader of a slot, and whether this node led it before.
+    fn leader(&self, slot: u32) -> Option<SlotLeader>;
     /// Whether a node is one of a slot's former leaders.
     fn has_led(&self, slot: u32, node: NodeIndex) -> bool;
     /// The node of a slot that has this identity on the wire, or [`NO_NODE`]. In the kernel a function of its own, as

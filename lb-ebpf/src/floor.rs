@@ -36,13 +36,6 @@ struct Vip {
     mask: u32,
 }
 
-/// The leader with three successors, and the last four who led.
-#[repr(C)]
-struct Slot {
-    order: u64,
-    former: u64,
-}
-
 /// How a frame gets to a node.
 #[repr(C)]
 struct Node {
@@ -60,8 +53,9 @@ static STATE: Array<State, 1> = Array::new();
 /// By the last two bytes of the address.
 #[btf_map(name = "floor_vips")]
 static VIPS: Array<Vip, 65_536> = Array::new();
-#[btf_map(name = "floor_slots")]
-static SLOTS: Array<Slot, 1024, MAPPED> = Array::new();
+/// Of four slots each: the leader, and in the highest bit whether this node has led the slot.
+#[btf_map(name = "floor_leaders")]
+static LEADERS: Array<u64, 256, MAPPED> = Array::new();
 #[btf_map(name = "floor_nodes")]
 static NODES: Array<Node, 1024> = Array::new();
 /// When a node was last heard of.
@@ -110,12 +104,13 @@ fn carry(context: *mut xdp_md) -> Option<u32> {
     }
     let ports = FlowPorts { ports: [h[34], h[35], h[36], h[37]], protocol: h[23] };
     let hash = flow_hash_v4(&config.flow_keys, [h[26], h[27], h[28], h[29]], destination, ports);
-    let slot = SLOTS.get(vip.ring + (hash as u32 & vip.mask))?;
-    let leader = slot.order as u16;
+    let slot = vip.ring + (hash as u32 & vip.mask);
+    let word = LEADERS.get(slot / 4)? >> (slot % 4 * 16);
+    let (leader, has_led) = (word as u16 & 0x7fff, word & 0x8000 != 0);
     tools::add(VIP_SUMS.get_ptr_mut(number), 1, length);
     let is_alive = (state.clock as u32).wrapping_sub(*LIVENESS.get(leader.into())?) < config.liveness_limit;
     let from_node = state.node_macs[usize::from(h[11] >> 6)] >> (h[11] & 63) & 1 != 0;
-    if !is_alive || slot.former != u64::MAX || from_node {
+    if !is_alive || has_led || from_node {
         return Some(XDP_DROP);
     }
     let node = NODES.get(leader.into())?;

@@ -13,7 +13,7 @@ use lb_common::maps::{
 };
 use lb_common::owner::Vitality;
 use lb_common::pipeline::Packet;
-use lb_common::ring::{self, NodeIndex, Slot, word_has};
+use lb_common::ring::{self, LEADERS_A_WORD, NodeIndex, Slot, SlotLeader, word_has};
 use lb_common::tables::{self, Tables};
 use lb_common::vips::{self, Bucket, BucketKey, PackedVip, Vip4Bucket, Vip6Bucket};
 use lb_common::vitality;
@@ -38,6 +38,8 @@ static VIPS6: Array<Vip6Bucket, { capacity::VIP6_BUCKETS }, MAPPED> = Array::new
 static VIPS_MORE: HashMap<Vip6Key, PackedVip, { capacity::VIPS_MORE }, ON_DEMAND> = HashMap::new();
 #[btf_map(name = "lb_rings")]
 static RINGS: Array<Slot, { capacity::RINGS }, MAPPED> = Array::new();
+#[btf_map(name = "lb_leaders")]
+static LEADERS: Array<[u16; LEADERS_A_WORD], { capacity::RINGS / LEADERS_A_WORD }, MAPPED> = Array::new();
 #[btf_map(name = "lb_nodes")]
 static NODES: Array<Node, { capacity::NODES }> = Array::new();
 #[btf_map(name = "lb_peers")]
@@ -130,6 +132,14 @@ impl Tables for Maps {
     fn slot(&self, slot: u32) -> Option<Slot> {
         let [order, a, b, c] = slot_words(slot)?;
         Some(Slot::from_words([order.load(), a.load(), b.load(), c.load()]))
+    }
+
+    #[inline(always)]
+    fn leader(&self, slot: u32) -> Option<SlotLeader> {
+        let word = LEADERS.get_ptr(slot / LEADERS_A_WORD as u32)?.cast::<SharedWord>();
+        // SAFETY: an entry is one aligned 64-bit word that lives as long as the map; the agent may store to it at the same
+        // time, which a load sees before or after.
+        Some(SlotLeader::get(unsafe { &*word }.load(), slot))
     }
 
     #[inline(always)]

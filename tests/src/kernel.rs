@@ -9,6 +9,7 @@ use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use lb_agent::dataplane::object::{ASKING_PROGRAM, EMPTY_PROGRAM, OBJECT, PROGRAM};
 use lb_common::maps::{capacity, name};
+use lb_common::ring::LEADERS_A_WORD;
 
 pub use maps::fill;
 
@@ -43,6 +44,7 @@ impl Kernel {
         ensure!(!object.is_empty(), "built without the XDP object: run `cargo xtask build-ebpf` first");
         let mut ebpf = EbpfLoader::new()
             .map_max_entries(name::RINGS, tables.sizes.slots)
+            .map_max_entries(name::LEADERS, tables.sizes.slots.div_ceil(LEADERS_A_WORD as u32))
             .map_max_entries(name::NODES, tables.sizes.nodes)
             .map_max_entries(name::NODE_STATS, tables.sizes.nodes)
             .map_max_entries(name::VIP_STATS, tables.sizes.vip_stats)

@@ -85,7 +85,7 @@ pub fn of_many_flows() -> Vec<Kind> {
 
 /// With a ring for each Service.
 pub fn of_many_rings() -> Vec<Kind> {
-    vec![l2(), gue()]
+    vec![floor(), l2(), gue()]
 }
 
 /// The client of a flow.

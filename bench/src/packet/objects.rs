@@ -12,6 +12,7 @@ use lb_agent::dataplane::object;
 use lb_common::flows::{Entry, FlowKey, Standing};
 use lb_common::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
 use lb_common::maps::name;
+use lb_common::ring::LEADERS_A_WORD;
 use lb_common::tables::Tables;
 
 use super::cases::{Case, Program};
@@ -104,6 +105,7 @@ fn load_product(case: &Case, tables: &HostTables, object: &[u8]) -> Result<Ebpf>
     }
     let mut ebpf = EbpfLoader::new()
         .map_max_entries(name::RINGS, tables.sizes.slots)
+        .map_max_entries(name::LEADERS, tables.sizes.slots.div_ceil(LEADERS_A_WORD as u32))
         .map_max_entries(name::NODES, tables.sizes.nodes)
         .map_max_entries(name::NODE_STATS, tables.sizes.nodes)
         .map_max_entries(name::VIP_STATS, tables.sizes.vip_stats)

@@ -190,6 +190,7 @@ impl ConntrackNumbers {
 fn try_load(object: &[u8]) -> Result<(), String> {
     let mut loader = EbpfLoader::new();
     loader.map_max_entries(name::RINGS, 1);
+    loader.map_max_entries(name::LEADERS, 1);
     let mut ebpf = loader.load(object).map_err(|error| error.to_string())?;
     let program: &mut Xdp = ebpf
         .program_mut(ASKING_PROGRAM)

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use lb_common::maps::name;
+use lb_common::ring::LEADERS_A_WORD;
 use serde::Serialize;
 
 use super::object::{EMPTY_PROGRAM, OBJECT, PROGRAM};
@@ -160,6 +161,7 @@ pub fn load_object(object: &[u8], pins: Option<&Pins>, ring_slots: u32) -> Resul
     let paths: Vec<_> = pins.map(|p| name::ALL.map(|map| (map, p.map(map)))).into_iter().flatten().collect();
     let mut loader = EbpfLoader::new();
     loader.map_max_entries(name::RINGS, ring_slots);
+    loader.map_max_entries(name::LEADERS, ring_slots.div_ceil(LEADERS_A_WORD as u32));
     for (map, path) in &paths {
         loader.map_pin_path(map, path.as_path());
     }

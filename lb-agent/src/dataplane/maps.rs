@@ -7,11 +7,11 @@ use std::net::Ipv4Addr;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
 use aya::util::nr_cpus;
 use lb_common::maps::{AddressFilter, Announcer, Config, Link, MacFilter, Node, Traffic, name};
-use lb_common::ring::Slot;
 use lb_plan::contents::{Contents, Op};
 
 use super::mapping::MappedWords;
 use super::pins::Pins;
+use super::rings::RingMaps;
 use super::vips::VipMaps;
 
 /// A map that would not do what it was asked.
@@ -54,13 +54,10 @@ pub enum MapsError {
     NoSuchBucket(usize, &'static str),
 }
 
-/// 64-bit words of a [`Slot`].
-const WORDS_A_SLOT: usize = lb_common::ring::WORDS;
-
 /// All maps that the agent writes.
 pub struct Maps {
     vips: VipMaps,
-    rings: MappedWords,
+    rings: RingMaps,
     nodes: Array<MapData, Node>,
     peers: HashMap<MapData, [u8; 16], u32>,
     peer_macs: HashMap<MapData, [u8; 8], u32>,
@@ -96,9 +93,9 @@ impl Maps {
     /// # Errors
     /// When one is not pinned or not of this layout.
     pub fn open(pins: &Pins) -> Result<Self, MapsError> {
-        Ok(Self {
+        let mut maps = Self {
             vips: VipMaps::open(pins)?,
-            rings: open_mapped(pins, name::RINGS, WORDS_A_SLOT)?,
+            rings: RingMaps::open(pins)?,
             nodes: open(pins, name::NODES)?,
             peers: open(pins, name::PEERS)?,
             peer_macs: open(pins, name::PEER_MACS)?,
@@ -106,12 +103,18 @@ impl Maps {
             links: open(pins, name::LINKS)?,
             config: open(pins, name::CONFIG)?,
             vip_stats: open(pins, name::VIP_STATS)?,
-        })
+        };
+        // An agent that ended between two writes may have left what stands beside the slots behind them.
+        let config = maps.config.get(&0, 0).map_err(|e| read_error(name::CONFIG, e))?;
+        if config != ZERO_CONFIG {
+            maps.rings.set_own(config.self_node)?;
+        }
+        Ok(maps)
     }
 
     /// Slots that the map of rings has.
     pub const fn ring_capacity(&self) -> usize {
-        self.rings.len() / WORDS_A_SLOT
+        self.rings.capacity()
     }
 
     /// Carries out one operation.
@@ -120,7 +123,10 @@ impl Maps {
     /// When the kernel refuses; the operation has then done nothing.
     pub fn apply(&mut self, op: &Op) -> Result<(), MapsError> {
         match op {
-            Op::WriteConfig(config) => written(name::CONFIG, op, self.config.set(0, **config, 0)),
+            Op::WriteConfig(config) => {
+                written(name::CONFIG, op, self.config.set(0, **config, 0))?;
+                self.rings.set_own(config.self_node)
+            }
             Op::WriteLink(ifindex, link) => written(name::LINKS, op, self.links.insert(ifindex, link, 0)),
             Op::RemoveLink(ifindex) => removed(name::LINKS, op, self.links.remove(ifindex)),
             Op::WriteNode(index, node) => {
@@ -137,7 +143,7 @@ impl Maps {
                 written(name::PEER_MACS, op, self.peer_macs.insert(mac, u32::from(*index), 0))
             }
             Op::RemovePeerMac(mac) => removed(name::PEER_MACS, op, self.peer_macs.remove(mac)),
-            Op::WriteSlots { first, slots } => self.write_slots(*first as usize, slots),
+            Op::WriteSlots { first, slots } => self.rings.write(*first as usize, slots),
             Op::ClearVipStats(number) => self.clear_vip_stats(*number, op),
             Op::WriteVip(key, vip) => self.vips.put(op, key, *vip),
             Op::RemoveVip(key) => self.vips.remove(op, key),
@@ -148,33 +154,10 @@ impl Maps {
         }
     }
 
-    fn write_slots(&self, first: usize, slots: &[Slot]) -> Result<(), MapsError> {
-        for (slot, value) in (first..).zip(slots) {
-            let at = slot * WORDS_A_SLOT;
-            // The former leaders go first: a program that already sees the new leader then also sees whom
-            // it is to ask.
-            for (place, word) in value.to_words().into_iter().enumerate().rev() {
-                if !self.rings.write(at + place, word) {
-                    return Err(MapsError::NoSuchSlot(slot));
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn clear_vip_stats(&mut self, number: u32, op: &Op) -> Result<(), MapsError> {
         let cpus = nr_cpus().map_err(|(_, error)| MapsError::Mapping(error))?;
         let zero = PerCpuValues::try_from(vec![Traffic::default(); cpus]).map_err(MapsError::Mapping)?;
         written(name::VIP_STATS, op, self.vip_stats.set(number, zero, 0))
-    }
-
-    fn slot(&self, slot: usize) -> Option<Slot> {
-        let at = slot * WORDS_A_SLOT;
-        let mut words = [0; WORDS_A_SLOT];
-        for (place, word) in words.iter_mut().enumerate() {
-            *word = self.rings.read(at + place)?;
-        }
-        Some(Slot::from_words(words))
     }
 
     /// What the maps hold now. Of the rings only those that a VIP leads to are read.
@@ -207,7 +190,7 @@ impl Maps {
             contents
                 .rings
                 .entry(vip.ring)
-                .or_insert_with(|| region.filter_map(|slot| self.slot(slot)).collect());
+                .or_insert_with(|| region.filter_map(|slot| self.rings.slot(slot)).collect());
         }
         Ok(contents)
     }

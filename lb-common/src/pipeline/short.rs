@@ -14,21 +14,21 @@ use crate::frame::Frame;
 use crate::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
 use crate::maps::{Config, Node, VIP_AFFINITY, Vip, Vip4Key, Vip6Key, way};
 use crate::owner::{Kind, Vitality};
-use crate::ring::{NO_NODE, leader_of};
+use crate::ring::NO_NODE;
 use crate::tables::Tables;
 use crate::tag;
 use crate::verdict::{Forward, Outcome, Refusal};
 use crate::vitality;
 use crate::wire::ip::{self, protocol};
-use crate::wire::word::{get2, get4, get8, put2, put4, put8};
+use crate::wire::word::{get2, get4, get8, put4, put8};
 use crate::wire::{checksum, ethernet, gue};
 
 /// Bytes in front of the IP header at most.
 const FRONT: usize = ethernet::HEADER + ethernet::TAG;
 const V4: usize = ip::V4_HEADER + ip::TCP_HEADER;
 const V6: usize = ip::V6_HEADER + ip::TCP_HEADER;
-/// Outer IPv4, UDP, GUE and a tag.
-const GUE4: usize = ip::V4_HEADER + ip::UDP_HEADER + gue::HEADER + 4 * gue::TAG_WORDS;
+/// UDP, GUE and a tag.
+const GUE: usize = ip::UDP_HEADER + gue::HEADER + 4 * gue::TAG_WORDS;
 
 /// EtherTypes as words.
 const IPV4: u16 = u16::from_le_bytes(ethernet::IPV4);
@@ -94,7 +94,8 @@ pub fn judge_short<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Option<Res
         Err(Exit::Declined) => return None,
     };
     let slot = seen.vip.ring.wrapping_add(seen.hash as u32 & seen.vip.mask);
-    let leader = leader_of(tables.order(slot)?);
+    let seat = tables.leader(slot)?;
+    let leader = seat.leader();
     if leader == config.self_node {
         return own(tables, &seen, leader).then_some(Ok(Forward::Pass(Outcome::Local)));
     }
@@ -102,7 +103,7 @@ pub fn judge_short<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Option<Res
     let front = frame.view::<FRONT>(0)?;
     let (source, tag) = (get8(front, 4) >> 16, get4(front, ethernet::MACS));
     if vitality::of(tables, leader) != Vitality::Accepting
-        || tables.has_led(slot, config.self_node)
+        || seat.has_led()
         || config.peer_macs.may_hold(source)
     {
         return None;
@@ -217,8 +218,10 @@ fn own<T: Tables>(tables: &T, seen: &Seen, own: u16) -> bool {
 fn send<F: Frame>(frame: &mut F, config: &Config, node: &Node, seen: &Seen, place: Place) -> Option<Outcome> {
     let (room, outcome) = match node.way {
         way::L2 => (0, Outcome::ForwardedL2),
-        way::GUE4 => (GUE4, Outcome::ForwardedGue),
+        way::GUE4 => (ip::V4_HEADER + GUE, Outcome::ForwardedGue),
+        way::GUE6 => (ip::V6_HEADER + GUE, Outcome::ForwardedGue),
         way::IPIP4 => (ip::V4_HEADER, Outcome::ForwardedIpip),
+        way::IPIP6 => (ip::V6_HEADER, Outcome::ForwardedIpip),
         _ => return None,
     };
     let fits = room == 0 || seen.length + room as u32 <= u32::from(node.mtu);
@@ -231,12 +234,16 @@ fn send<F: Frame>(frame: &mut F, config: &Config, node: &Node, seen: &Seen, plac
     }
     decrement_ttl(frame, seen, l3 + room);
     if room != 0 {
-        let outer = frame.view_mut::<GUE4>(l3);
-        if let Some(outer) = outer {
-            write_outer(outer, node, seen, room);
-            if room == GUE4 {
-                write_gue(outer, config, node, seen);
-            }
+        let is_bare = matches!(outcome, Outcome::ForwardedIpip);
+        let number = if is_bare { seen.family } else { protocol::UDP };
+        let is_v4 = node.outer_family == 4;
+        if is_v4 {
+            write_v4(frame, node, seen, l3, number, room);
+        } else {
+            write_v6(frame, node, seen, l3, number, room);
+        }
+        if !is_bare {
+            write_gue(frame, config, node, seen, l3 + room - GUE);
         }
         if let Some(front) = frame.view_mut::<FRONT>(0)
             && l3 == FRONT
@@ -244,7 +251,7 @@ fn send<F: Frame>(frame: &mut F, config: &Config, node: &Node, seen: &Seen, plac
             put4(front, ethernet::MACS, tag);
         }
         if let Some(kind) = frame.view_mut::<2>(l3 - 2) {
-            *kind = ethernet::IPV4;
+            *kind = if is_v4 { ethernet::IPV4 } else { ethernet::IPV6 };
         }
     }
     if let Some(front) = frame.view_mut::<{ ethernet::MACS }>(0) {
@@ -268,10 +275,10 @@ fn decrement_ttl<F: Frame>(frame: &mut F, seen: &Seen, l3: usize) {
     }
 }
 
-/// The outer IPv4 header of GUE or of IP in IP.
+/// The outer IPv4 header, of a packet that grows by `room`.
 #[inline(always)]
-fn write_outer(outer: &mut [u8; GUE4], node: &Node, seen: &Seen, room: usize) {
-    let number = if room == GUE4 { protocol::UDP } else { seen.family };
+fn write_v4<F: Frame>(frame: &mut F, node: &Node, seen: &Seen, l3: usize, number: u8, room: usize) {
+    let Some(outer) = frame.view_mut::<{ ip::V4_HEADER }>(l3) else { return };
     let total = seen.length + room as u32;
     let sum = node.outer_sum.wrapping_sub(u32::from(protocol::UDP)).wrapping_add(u32::from(number));
     let check = u16::from_le_bytes(checksum::finish(sum + u32::from(seen.class) + total));
@@ -279,22 +286,42 @@ fn write_outer(outer: &mut [u8; GUE4], node: &Node, seen: &Seen, room: usize) {
     let ([a, b, c, d, ..], [e, f, g, h, ..]) = (node.outer_source, node.outer_destination);
     put4(outer, 0, 0x45 | u32::from(seen.class) << 8 | u32::from((total as u16).swap_bytes()) << 16);
     put4(outer, 4, u32::from_le_bytes([0, 0, f0, f1]));
-    put2(outer, 8, u16::from_le_bytes([ip::DEFAULT_TTL, number]));
-    put2(outer, 10, check);
+    put4(outer, 8, u32::from_le_bytes([ip::DEFAULT_TTL, number, 0, 0]) | u32::from(check) << 16);
     put4(outer, 12, u32::from_le_bytes([a, b, c, d]));
     put4(outer, 16, u32::from_le_bytes([e, f, g, h]));
 }
 
+/// The outer IPv6 header, likewise.
+#[inline(always)]
+fn write_v6<F: Frame>(frame: &mut F, node: &Node, seen: &Seen, l3: usize, number: u8, room: usize) {
+    let Some(outer) = frame.view_mut::<{ ip::V6_HEADER }>(l3) else { return };
+    let length = (seen.length as usize + room - ip::V6_HEADER) as u16;
+    // The flow label carries the flow's entropy for fabrics that hash it (RFC 6438).
+    let [_, _, _, _, _, label, l0, l1] = seen.hash.to_le_bytes();
+    put4(outer, 0, u32::from_le_bytes([0x60 | seen.class >> 4, seen.class << 4 | label & 0x0f, l0, l1]));
+    put4(
+        outer,
+        4,
+        u32::from(length.swap_bytes()) | u32::from(number) << 16 | u32::from(ip::DEFAULT_TTL) << 24,
+    );
+    for (at, address) in [(8, node.outer_source), (24, node.outer_destination)] {
+        let words = u128::from_le_bytes(address);
+        put8(outer, at, words as u64);
+        put8(outer, at + 8, (words >> 64) as u64);
+    }
+}
+
 /// UDP, GUE and the tag behind it.
 #[inline(always)]
-fn write_gue(outer: &mut [u8; GUE4], config: &Config, node: &Node, seen: &Seen) {
+fn write_gue<F: Frame>(frame: &mut F, config: &Config, node: &Node, seen: &Seen, at: usize) {
+    let Some(header) = frame.view_mut::<GUE>(at) else { return };
     let entropy = (seen.hash >> 32) as u16 & !gue::SOURCE_PORT_BASE;
     let source = (gue::SOURCE_PORT_BASE | entropy).swap_bytes();
-    let length = (seen.length + (GUE4 - ip::V4_HEADER) as u32) as u16;
+    let length = (seen.length + GUE as u32) as u16;
     let ([key, _], [id, _]) = (&config.tag_keys, config.tag_key_ids);
-    put4(outer, 20, u32::from(source) | u32::from(u16::from_le_bytes(gue::PORT)) << 16);
-    put4(outer, 24, u32::from(length.swap_bytes()));
-    put4(outer, 28, u32::from_le_bytes([gue::TAG_WORDS as u8, seen.family, 0, 0]));
-    put4(outer, 32, u32::from(id));
-    put4(outer, 36, tag::first_gue_tag(key, id, node.id, seen.hash).swap_bytes());
+    put4(header, 0, u32::from(source) | u32::from(u16::from_le_bytes(gue::PORT)) << 16);
+    put4(header, 4, u32::from(length.swap_bytes()));
+    put4(header, 8, u32::from_le_bytes([gue::TAG_WORDS as u8, seen.family, 0, 0]));
+    put4(header, 12, u32::from(id));
+    put4(header, 16, tag::first_gue_tag(key, id, node.id, seen.hash).swap_bytes());
 }

@@ -20,14 +20,6 @@ pub fn get8<const N: usize>(header: &[u8; N], at: usize) -> u64 {
     header.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| u64::from_le_bytes(*word))
 }
 
-/// Two bytes.
-#[inline(always)]
-pub fn put2<const N: usize>(header: &mut [u8; N], at: usize, word: u16) {
-    if let Some(place) = header.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
-        *place = word.to_le_bytes();
-    }
-}
-
 /// Four bytes.
 #[inline(always)]
 pub fn put4<const N: usize>(header: &mut [u8; N], at: usize, word: u32) {

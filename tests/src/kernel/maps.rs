@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use aya::maps::{Array, HashMap, PerCpuArray};
 use aya::{Ebpf, Pod};
 use lb_common::maps::{BfdSession, FragmentFlow, FragmentKey, Liveness, Traffic, Vip, name};
+use lb_common::ring::{LEADERS_A_WORD, SlotLeader};
 use lb_common::vips::{self, BUCKET_WORDS, Bucket, BucketKey};
 
 use crate::model::{FlowWords, HostTables, State, Totals};
@@ -25,6 +26,7 @@ pub fn fill(ebpf: &mut Ebpf, tables: &HostTables) -> Result<()> {
     insert(ebpf, name::BFD, &tables.bfd)?;
     insert(ebpf, name::BFD_ADDRESSES, &tables.bfd_addresses)?;
     write(ebpf, name::RINGS, &tables.slots)?;
+    write(ebpf, name::LEADERS, &leaders(tables))?;
     write(ebpf, name::NODES, &tables.nodes)?;
     write(ebpf, name::CONFIG, &[tables.config])?;
     write(ebpf, name::LIVENESS, &tables.liveness_cells())?;
@@ -73,6 +75,16 @@ pub(super) fn state(ebpf: &Ebpf, sets: impl Iterator<Item = u32>, nodes: u32) ->
         state.add_flows(set, flows.get(&set, 0)?);
     }
     Ok(state)
+}
+
+/// What stands in `lb_leaders`.
+fn leaders(tables: &HostTables) -> Vec<u64> {
+    let mut words = vec![0; tables.slots.len().div_ceil(LEADERS_A_WORD)];
+    for (number, slot) in (0..).zip(&tables.slots) {
+        let word = &mut words[number as usize / LEADERS_A_WORD];
+        *word = SlotLeader::of(*slot, tables.config.self_node).put(*word, number);
+    }
+    words
 }
 
 /// Puts VIPs into the buckets of a map that is empty, and those that find theirs full into the map beside it.

@@ -10,7 +10,7 @@ use lb_common::maps::{
     Allowance, Announcer, BfdAddress, BfdSession, Budget, Config, FragmentFlow, FragmentKey, Link, Liveness,
     Node, Traffic, Vip, Vip4Key, Vip6Key, capacity,
 };
-use lb_common::ring::{NodeIndex, Slot, WORDS};
+use lb_common::ring::{NodeIndex, Slot, SlotLeader, WORDS};
 use lb_common::tables::Tables;
 
 /// Entries of the maps whose size a packet can find out.
@@ -189,6 +189,11 @@ impl HostTables {
         self.totals.borrow().clone()
     }
 
+    /// Puts counters back to what they were.
+    pub(super) fn set_totals(&self, totals: Totals) {
+        self.totals.replace(totals);
+    }
+
     /// Counts what became of a packet.
     pub(super) fn count(&self, counter: u32) {
         assert!((counter as usize) < capacity::REFUSALS, "counter {counter} is outside its map");
@@ -224,6 +229,10 @@ impl Tables for HostTables {
 
     fn order(&self, slot: u32) -> Option<u64> {
         self.slot(slot).map(Slot::order_word)
+    }
+
+    fn leader(&self, slot: u32) -> Option<SlotLeader> {
+        self.slot(slot).map(|slot| SlotLeader::of(slot, self.config.self_node))
     }
 
     fn has_led(&self, slot: u32, node: NodeIndex) -> bool {

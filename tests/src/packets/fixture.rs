@@ -277,8 +277,9 @@ pub enum Fixture {
     Draining,
     /// This node has no address for encapsulated packets.
     Addressless,
-    /// The interface that packets come in by is the one that the configuration names, and IP in IP is not taken.
-    FirstUplink,
+    /// The interface that packets come in by is another than the one that the configuration names, so that the map of
+    /// interfaces has to be asked; and IP in IP is not taken.
+    OtherUplink,
     /// What is for an undeclared port is dropped.
     Dropping,
 }
@@ -291,7 +292,7 @@ impl Fixture {
         Self::Silent,
         Self::Draining,
         Self::Addressless,
-        Self::FirstUplink,
+        Self::OtherUplink,
         Self::Dropping,
     ];
 
@@ -312,9 +313,8 @@ impl Fixture {
             orphan_grace: ORPHAN_GRACE,
             tag_key_ids: TAG_KEYS.map(|key| key.id),
             pad: [0; 2],
-            // Another than packets come in by: the map has to be asked.
-            uplink: SECOND_LINK,
-            uplink_link: Link { mac: SECOND_MAC, number: 0 },
+            uplink: INGRESS,
+            uplink_link: Link { mac: SELF_MAC, number: 0 },
             icmp_error_rate: u32::MAX,
             unused: [0; 4],
             vips: AddressFilter::EMPTY,
@@ -336,10 +336,10 @@ impl Fixture {
             Self::Addressless => (config.address4, config.address6) = ([0; 4], [0; 16]),
             Self::Draining => config.flags |= CONFIG_DRAINING,
             Self::Dropping => config.flags &= !CONFIG_UNREACHABLE,
-            Self::FirstUplink => {
-                config.uplink = INGRESS;
+            Self::OtherUplink => {
+                config.uplink = SECOND_LINK;
                 config.flags &= !CONFIG_IPIP;
-                config.uplink_link = Link { mac: SELF_MAC, number: 0 };
+                config.uplink_link = Link { mac: SECOND_MAC, number: 0 };
             }
         }
         let mut tables = HostTables::new(Sizes { slots: 1024, nodes: NODES as u32, vip_stats: 64 }, config);

@@ -1,0 +1,87 @@
+//! The maps of rings: the slots, and beside them what most packets need of a slot, its leader alone.
+
+use lb_common::maps::{capacity, name};
+use lb_common::ring::{LEADERS_A_WORD, NO_NODE, NodeIndex, Slot, SlotLeader, WORDS};
+
+use super::mapping::MappedWords;
+use super::maps::{MapsError, open_mapped};
+use super::pins::Pins;
+
+const _: () = assert!(capacity::NODES < SlotLeader::LIMIT as usize);
+
+/// All rings.
+pub(super) struct RingMaps {
+    slots: MappedWords,
+    leaders: MappedWords,
+    /// This node.
+    own: NodeIndex,
+}
+
+impl RingMaps {
+    /// Opens the pinned maps.
+    ///
+    /// # Errors
+    /// When one is not pinned or not of this layout.
+    pub(super) fn open(pins: &Pins) -> Result<Self, MapsError> {
+        let (slots, leaders) = (open_mapped(pins, name::RINGS, WORDS)?, open_mapped(pins, name::LEADERS, 1)?);
+        Ok(Self { slots, leaders, own: NO_NODE })
+    }
+
+    /// Slots that there are.
+    pub(super) const fn capacity(&self) -> usize {
+        self.slots.len() / WORDS
+    }
+
+    /// Notes which node this one is. Where that is news, what stands beside the slots is written anew.
+    ///
+    /// # Errors
+    /// When the maps are of different sizes.
+    pub(super) fn set_own(&mut self, own: NodeIndex) -> Result<(), MapsError> {
+        if self.own == own {
+            return Ok(());
+        }
+        self.own = own;
+        (0..self.capacity()).try_for_each(|number| match self.slot(number) {
+            Some(slot) => self.write_leader(number, slot),
+            None => Err(MapsError::NoSuchSlot(number)),
+        })
+    }
+
+    /// Writes slots from the first on.
+    ///
+    /// # Errors
+    /// When one is outside the map.
+    pub(super) fn write(&self, first: usize, slots: &[Slot]) -> Result<(), MapsError> {
+        for (number, slot) in (first..).zip(slots) {
+            // The former leaders go first: a program that already sees the new leader then also sees whom it is to
+            // ask. Last goes what says that they need not be looked at.
+            for (place, word) in slot.to_words().into_iter().enumerate().rev() {
+                if !self.slots.write(number * WORDS + place, word) {
+                    return Err(MapsError::NoSuchSlot(number));
+                }
+            }
+            self.write_leader(number, *slot)?;
+        }
+        Ok(())
+    }
+
+    /// A slot.
+    pub(super) fn slot(&self, number: usize) -> Option<Slot> {
+        let mut words = [0; WORDS];
+        for (place, word) in words.iter_mut().enumerate() {
+            *word = self.slots.read(number * WORDS + place)?;
+        }
+        Some(Slot::from_words(words))
+    }
+
+    fn write_leader(&self, number: usize, slot: Slot) -> Result<(), MapsError> {
+        let at = number / LEADERS_A_WORD;
+        let word = self.leaders.read(at).ok_or(MapsError::NoSuchSlot(number))?;
+        let changed = SlotLeader::of(slot, self.own).put(word, number as u32);
+        if changed == word || self.leaders.write(at, changed) {
+            Ok(())
+        } else {
+            Err(MapsError::NoSuchSlot(number))
+        }
+    }
+}
