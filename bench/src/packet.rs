@@ -4,7 +4,11 @@ pub mod cases;
 pub mod cluster;
 pub mod goals;
 pub mod kinds;
+pub mod live;
 pub mod measure;
+pub mod objects;
 pub mod others;
+
 pub mod progress;
 pub mod report;
+pub mod sizes;

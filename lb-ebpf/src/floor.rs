@@ -8,13 +8,12 @@
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::btf_maps::{Array, PerCpuArray};
-use aya_ebpf::helpers::bpf_redirect;
 use aya_ebpf::macros::btf_map;
 use lb_common::hash::{FlowPorts, flow_hash_v4};
 use lb_common::maps::Config;
 
 use crate::harness::Memory;
-use crate::tally::{self, Tally};
+use crate::tools::{self, Tally};
 
 /// What holds for the whole node beside its configuration.
 #[repr(C)]
@@ -37,13 +36,6 @@ struct Vip {
     mask: u32,
 }
 
-/// The leader with three successors, and the last four who led.
-#[repr(C)]
-struct Slot {
-    order: u64,
-    former: u64,
-}
-
 /// How a frame gets to a node.
 #[repr(C)]
 struct Node {
@@ -61,8 +53,9 @@ static STATE: Array<State, 1> = Array::new();
 /// By the last two bytes of the address.
 #[btf_map(name = "floor_vips")]
 static VIPS: Array<Vip, 65_536> = Array::new();
-#[btf_map(name = "floor_slots")]
-static SLOTS: Array<Slot, 1024, MAPPED> = Array::new();
+/// Of four slots each: the leader, and in the highest bit whether this node has led the slot.
+#[btf_map(name = "floor_leaders")]
+static LEADERS: Array<u64, 256, MAPPED> = Array::new();
 #[btf_map(name = "floor_nodes")]
 static NODES: Array<Node, 1024> = Array::new();
 /// When a node was last heard of.
@@ -81,7 +74,7 @@ const HEADERS: usize = 14 + 20 + 14;
 #[inline(always)]
 pub(crate) fn forward(context: *mut xdp_md) -> u32 {
     let action = carry(context).unwrap_or(XDP_PASS);
-    tally::add(VERDICTS.get_ptr_mut(action & 3), 1, 0);
+    tools::add(VERDICTS.get_ptr_mut(action & 3), 1, 0);
     action
 }
 
@@ -106,33 +99,25 @@ fn carry(context: *mut xdp_md) -> Option<u32> {
         return None;
     }
     let length = u64::from(u16::from_be_bytes([h[16], h[17]]));
-    if length < 28 || 14 + length > frame_len(context) || h[22] <= 1 {
+    if length < 28 || 14 + length > tools::frame_len(context) || h[22] <= 1 {
         return Some(XDP_DROP);
     }
     let ports = FlowPorts { ports: [h[34], h[35], h[36], h[37]], protocol: h[23] };
     let hash = flow_hash_v4(&config.flow_keys, [h[26], h[27], h[28], h[29]], destination, ports);
-    let slot = SLOTS.get(vip.ring + (hash as u32 & vip.mask))?;
-    let leader = slot.order as u16;
-    tally::add(VIP_SUMS.get_ptr_mut(number), 1, length);
+    let slot = vip.ring + (hash as u32 & vip.mask);
+    let word = LEADERS.get(slot / 4)? >> (slot % 4 * 16);
+    let (leader, has_led) = (word as u16 & 0x7fff, word & 0x8000 != 0);
+    tools::add(VIP_SUMS.get_ptr_mut(number), 1, length);
     let is_alive = (state.clock as u32).wrapping_sub(*LIVENESS.get(leader.into())?) < config.liveness_limit;
     let from_node = state.node_macs[usize::from(h[11] >> 6)] >> (h[11] & 63) & 1 != 0;
-    if !is_alive || slot.former != u64::MAX || from_node {
+    if !is_alive || has_led || from_node {
         return Some(XDP_DROP);
     }
     let node = NODES.get(leader.into())?;
     decrement_ttl(h);
     h[..12].copy_from_slice(&node.macs);
-    tally::add(NODE_SUMS.get_ptr_mut(leader.into()), 1, length);
+    tools::add(NODE_SUMS.get_ptr_mut(leader.into()), 1, length);
     Some(out(context, node.ifindex))
-}
-
-/// Bytes of the frame that can be read.
-#[inline(always)]
-#[allow(unsafe_code, reason = "the context is read")]
-fn frame_len(context: *mut xdp_md) -> u64 {
-    // SAFETY: the kernel hands the program a valid context for as long as it runs.
-    let context = unsafe { &*context };
-    u64::from(context.data_end).wrapping_sub(context.data.into())
 }
 
 /// One less in the upper byte of a word is one more in the sum's, with the carry brought round (RFC 1624).
@@ -144,12 +129,6 @@ fn decrement_ttl(h: &mut [u8; HEADERS]) {
 }
 
 #[inline(always)]
-#[allow(unsafe_code, reason = "the context is read and a helper is called")]
 fn out(context: *mut xdp_md, ifindex: u32) -> u32 {
-    // SAFETY: the kernel hands the program a valid context for as long as it runs.
-    if unsafe { (*context).ingress_ifindex } == ifindex {
-        return XDP_TX;
-    }
-    // SAFETY: the helper notes the interface for this packet and checks it itself.
-    (unsafe { bpf_redirect(ifindex, 0) }) as u32
+    if tools::ingress(context) == ifindex { XDP_TX } else { tools::redirect(ifindex) }
 }

@@ -15,14 +15,17 @@ use aya_ebpf::btf_maps::{Array, PerCpuArray};
 use aya_ebpf::helpers::bpf_xdp_adjust_head;
 use aya_ebpf::macros::btf_map;
 
-/// Words of a packet that are made anew: no rewriting reaches behind them.
-const TEMPLATE: usize = 12;
+/// Words of every packet that are made anew: Ethernet, IPv4 and TCP without options.
+const HEAD: usize = 7;
+/// Words behind them, where the packet is no small one: no rewriting reaches behind these.
+const REST: usize = 5;
 
 /// What a run varies.
 #[repr(C)]
 pub(crate) struct Plan {
     /// The packet's first bytes, as words: the compiler copies bytes one by one.
-    template: [u64; TEMPLATE],
+    head: [u64; HEAD],
+    rest: [u64; REST],
     /// Number of flows minus one; the number is a power of two.
     flow_mask: u32,
     /// Number of VIPs, up to 65,536.
@@ -39,6 +42,10 @@ pub(crate) struct Plan {
     growth: i32,
     /// As many packets come before the first comes again: two to the power of this.
     turn_bits: u32,
+    /// The packet is a small one: zero or one.
+    small: u32,
+    /// Zero.
+    pad: u32,
 }
 
 #[btf_map(name = "bench_plan")]
@@ -73,9 +80,10 @@ pub(crate) fn alone(context: *mut xdp_md) -> u32 {
 fn prepare(context: *mut xdp_md) -> Option<()> {
     let plan = PLAN.get(0)?;
     let memory = Memory::of(context);
-    let words = memory.head::<{ TEMPLATE * 8 }>()?.as_chunks_mut::<8>().0;
-    for (word, bytes) in plan.template.iter().zip(words) {
-        *bytes = word.to_ne_bytes();
+    write(&plan.head, memory.head::<{ HEAD * 8 }>()?);
+    if plan.small == 0 {
+        let packet = memory.head::<{ (HEAD + REST) * 8 }>()?;
+        write(&plan.rest, packet.last_chunk_mut::<{ REST * 8 }>()?);
     }
     let turn = scattered(next_turn()?, plan.turn_bits);
     let flow = turn & plan.flow_mask;
@@ -85,6 +93,13 @@ fn prepare(context: *mut xdp_md) -> Option<()> {
     *memory.field(plan.port_at)? = port.to_be_bytes();
     *memory.field(plan.vip_at)? = vip.to_be_bytes();
     Some(())
+}
+
+#[inline(always)]
+fn write<const WORDS: usize, const BYTES: usize>(template: &[u64; WORDS], packet: &mut [u8; BYTES]) {
+    for (word, bytes) in template.iter().zip(packet.as_chunks_mut::<8>().0) {
+        *bytes = word.to_ne_bytes();
+    }
 }
 
 #[inline(always)]

@@ -1,18 +1,17 @@
 //! The reference: a load balancer that works as the well-known ones do, written for this benchmark.
 //!
 //! A hash of VIPs by address, port and protocol; a kernel LRU hash of flows by their five-tuple, which says where a
-//! flow goes; for flows that are not in it a ring of 65,537 entries for each VIP, as Maglev fills it; the packet goes
+//! flow goes; for flows that are not in it a ring of 65,537 entries, as Maglev fills it; the packet goes
 //! in IP-in-IP to the server, by the router. Counters: packets and LRU misses of all, packets and bytes of each VIP and
 //! server. One LRU is shared by all CPUs; others have one for each, which costs one look-up more.
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray};
-use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::btf_map;
 
 use crate::harness::{Memory, move_head};
-use crate::tally::{self, Tally};
+use crate::tools::{self, Tally, value};
 
 /// A VIP's port.
 #[repr(C)]
@@ -173,7 +172,6 @@ fn read_v6(memory: &Memory) -> Result<Packet, u32> {
 
 /// Finds the server and sends the packet there.
 #[inline(always)]
-#[allow(unsafe_code, reason = "values of hashes are reached by pointers that the kernel hands out")]
 fn balance<const V6: bool>(context: *mut xdp_md, packet: &Packet) -> u32 {
     let mut key = VipKey {
         address: packet.flow.destination,
@@ -181,16 +179,14 @@ fn balance<const V6: bool>(context: *mut xdp_md, packet: &Packet) -> u32 {
         protocol: packet.flow.protocol,
         pad: 0,
     };
-    // SAFETY: the benchmark writes values before the program runs.
-    let mut found = unsafe { VIPS.get(key) };
+    let mut found = value(VIPS.get_ptr_mut(key));
     if found.is_none() {
         // A VIP with all ports.
         key.port = 0;
-        // SAFETY: as above.
-        found = unsafe { VIPS.get(key) };
+        found = value(VIPS.get_ptr_mut(key));
     }
     let Some(vip) = found else { return XDP_PASS };
-    tally::add(ALL.get_ptr_mut(0), 1, 0);
+    tools::add(ALL.get_ptr_mut(0), 1, 0);
     let known = if packet.begins { None } else { recall(&packet.flow) };
     let Some(number) = known.or_else(|| choose::<V6>(vip, &packet.flow)) else { return XDP_DROP };
     let Some(server) = SERVERS.get(number) else { return XDP_DROP };
@@ -203,21 +199,17 @@ fn balance<const V6: bool>(context: *mut xdp_md, packet: &Packet) -> u32 {
     if sent.is_none() {
         return XDP_DROP;
     }
-    tally::add(VIP_SUMS.get_ptr_mut(vip.number), 1, packet.length.into());
-    tally::add(SERVER_SUMS.get_ptr_mut(number), 1, packet.length.into());
+    tools::add(VIP_SUMS.get_ptr_mut(vip.number), 1, packet.length.into());
+    tools::add(SERVER_SUMS.get_ptr_mut(number), 1, packet.length.into());
     XDP_TX
 }
 
 /// The server of a flow that is in the table.
 #[inline(always)]
-#[allow(unsafe_code, reason = "a value of the table is read and written in place; the helper reads a clock")]
 fn recall(flow: &FlowKey) -> Option<u32> {
-    let entry = FLOW_TABLE.get_ptr_mut(flow)?;
-    // SAFETY: an entry that is reused meanwhile is one packet to another server.
-    let entry = unsafe { &mut *entry };
+    let entry = value(FLOW_TABLE.get_ptr_mut(flow))?;
     if flow.protocol == UDP {
-        // SAFETY: the helper takes nothing and reads a clock.
-        let now = unsafe { bpf_ktime_get_ns() };
+        let now = tools::now();
         if now.wrapping_sub(entry.seen) > UDP_LIFE {
             return None;
         }
@@ -228,14 +220,12 @@ fn recall(flow: &FlowKey) -> Option<u32> {
 
 /// The server of a flow that is not in the table, and puts it there.
 #[inline(always)]
-#[allow(unsafe_code, reason = "the helper reads a clock")]
 fn choose<const V6: bool>(vip: &Vip, flow: &FlowKey) -> Option<u32> {
-    tally::add(ALL.get_ptr_mut(0), 0, 1);
+    tools::add(ALL.get_ptr_mut(0), 0, 1);
     let source = if V6 { mixed_words(flow.source) } else { flow.source[0] };
     let entry = mixed([source, flow.ports, 0]) % RING;
     let server = *RINGS.get(vip.ring.wrapping_mul(RING).wrapping_add(entry))?;
-    // SAFETY: the helper takes nothing and reads a clock.
-    let seen = if flow.protocol == UDP { unsafe { bpf_ktime_get_ns() } } else { 0 };
+    let seen = if flow.protocol == UDP { tools::now() } else { 0 };
     let _ = FLOW_TABLE.insert(flow, Flow { server, pad: 0, seen }, 0);
     Some(server)
 }

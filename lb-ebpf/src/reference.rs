@@ -10,11 +10,17 @@ mod floor;
 mod harness;
 mod maglev;
 mod runtime;
-mod tally;
+mod tools;
 
-use aya_ebpf::bindings::xdp_action::XDP_ABORTED;
-use aya_ebpf::macros::xdp;
+use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_DROP, XDP_TX};
+use aya_ebpf::btf_maps::PerCpuArray;
+use aya_ebpf::macros::{btf_map, xdp};
 use aya_ebpf::programs::XdpContext;
+
+use crate::tools::Tally;
+
+#[btf_map(name = "bench_arrived")]
+static ARRIVED: PerCpuArray<Tally, 1> = PerCpuArray::new();
 
 #[xdp(frags)]
 #[inline(always)]
@@ -40,4 +46,19 @@ pub fn least(context: XdpContext) -> u32 {
 #[inline(always)]
 pub fn harness(context: XdpContext) -> u32 {
     harness::alone(context.ctx)
+}
+
+/// Sends every packet back: what live frames cost at least.
+#[xdp(frags)]
+#[inline(always)]
+pub fn bounce(context: XdpContext) -> u32 {
+    if harness::begin(context.ctx) { XDP_TX } else { XDP_ABORTED }
+}
+
+/// The far end of a veth: counts what arrives, and that is all.
+#[xdp(frags)]
+#[inline(always)]
+pub fn sink(_context: XdpContext) -> u32 {
+    tools::add(ARRIVED.get_ptr_mut(0), 1, 0);
+    XDP_DROP
 }

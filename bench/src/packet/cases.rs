@@ -19,6 +19,8 @@ pub enum Program {
     Reference,
     /// Makes the packet and forwards it by the least program that does so.
     Floor,
+    /// Makes the packet and sends it back as it is.
+    Bounce,
 }
 
 /// A kind of packet.

@@ -9,6 +9,8 @@ use super::cluster::{Leads, PEER4, PORT, SELF, SELF4, v6, vip4, vip6};
 
 /// Bytes of an IP packet: more than the harness makes anew, and of the size of many real ones.
 const SIZE: usize = 120;
+/// Bytes of an IP packet in the smallest frame: 64 with Ethernet's header and checksum.
+const SMALL: usize = 46;
 /// Offsets of the last two bytes of source and destination, and of the source port, in IPv4 and IPv6 without
 /// tags.
 const V4_AT: [u32; 3] = [14 + 14, 14 + 18, 14 + 20];
@@ -83,7 +85,7 @@ pub fn of_many_flows() -> Vec<Kind> {
 
 /// With a ring for each Service.
 pub fn of_many_rings() -> Vec<Kind> {
-    vec![l2(), gue()]
+    vec![floor(), l2(), gue()]
 }
 
 /// The client of a flow.
@@ -95,6 +97,51 @@ pub const fn client4(flow: u16) -> [u8; 4] {
 /// The client of a flow.
 pub const fn client6(flow: u16) -> [u8; 16] {
     v6(9, flow)
+}
+
+/// What becomes of live frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// They go up the stack.
+    Pass,
+    /// They leave by the link that they came in by.
+    Transmit,
+    /// They leave by another link.
+    Forward,
+}
+
+impl Way {
+    /// Its name in the report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Transmit => "transmit",
+            Self::Forward => "forward",
+        }
+    }
+}
+
+/// Live frames of a kind.
+pub struct Live {
+    /// What becomes of them.
+    pub way: Way,
+    /// What they are.
+    pub kind: Kind,
+}
+
+/// All that is measured with live frames, the smallest there are. The first of each way is what it costs at least.
+pub fn live() -> Vec<Live> {
+    let small = |way, kind: Kind| Live { way, kind: Kind { frame: kind.frame.clone().sized(SMALL), ..kind } };
+    vec![
+        small(Way::Pass, Kind { name: "nothing", program: Program::Harness, ..miss() }),
+        small(Way::Pass, miss()),
+        small(Way::Pass, reference("reference, miss", miss())),
+        small(Way::Transmit, Kind { name: "nothing", program: Program::Bounce, ..l2() }),
+        small(Way::Transmit, l2()),
+        small(Way::Transmit, gue()),
+        small(Way::Transmit, reference("reference", l2())),
+        small(Way::Forward, l2()),
+    ]
 }
 
 fn v4() -> Frame {

@@ -7,7 +7,7 @@ use fairlead_tests::kernel::INGRESS;
 use fairlead_tests::packets::build::{Frame, Mac};
 use fairlead_tests::packets::fixture::ROUTER_MAC;
 use lb_agent::dataplane::mapping::MappedWords;
-use lb_common::ring::NodeIndex;
+use lb_common::ring::{NodeIndex, Slot};
 
 use super::cases::{Case, Program};
 use super::cluster::{self, NODES, PORT, SELF_MAC, SLOTS};
@@ -24,7 +24,7 @@ const RING: usize = maglev::ENTRIES;
 /// Sizes of the maps that depend on the case: name and entries.
 pub fn sizes(case: &Case) -> [(&'static str, u32); 2] {
     let rings = u32::from(case.size.rings);
-    [("ref_rings", rings * RING as u32), ("floor_slots", rings * SLOTS)]
+    [("ref_rings", rings * RING as u32), ("floor_leaders", rings * SLOTS / 4)]
 }
 
 /// Writes the maps of the program of a case.
@@ -35,7 +35,7 @@ pub fn fill(ebpf: &mut Ebpf, case: &Case) -> Result<()> {
     match case.kind.program {
         Program::Reference => fill_reference(ebpf, case),
         Program::Floor => fill_floor(ebpf, case),
-        Program::Nothing | Program::Harness | Program::Judged => Ok(()),
+        Program::Nothing | Program::Harness | Program::Judged | Program::Bounce => Ok(()),
     }
 }
 
@@ -99,10 +99,11 @@ fn fill_floor(ebpf: &mut Ebpf, case: &Case) -> Result<()> {
     let [m0, m1, m2, m3] = node_macs;
     set(ebpf, "floor_state", [(0, [cluster::CLOCK.into(), m0, m1, m2, m3])])?;
     set(ebpf, "floor_vips", (0..case.size.vips).map(|number| floor_vip(case, number)))?;
-    let words = mapped(ebpf, "floor_slots", tables.slots.len() * 2)?;
-    for (index, slot) in tables.slots.iter().enumerate() {
-        let [order, former, ..] = slot.to_words();
-        ensure!(words.write(index * 2, order) && words.write(index * 2 + 1, former), "floor_slots is short");
+    let words = mapped(ebpf, "floor_leaders", tables.slots.len() / 4)?;
+    for (index, slots) in tables.slots.as_chunks::<4>().0.iter().enumerate() {
+        let [a, b, c, d] = slots.map(floor_leader);
+        let word = a | b << 16 | c << 32 | d << 48;
+        ensure!(words.write(index, word), "floor_leaders is too short");
     }
     set(ebpf, "floor_nodes", (1..=NODES).map(|node| (node.into(), floor_node(node))))?;
     set(ebpf, "floor_liveness", (1..=NODES).map(|node| (node.into(), cluster::CLOCK)))
@@ -114,6 +115,11 @@ fn floor_vip(case: &Case, number: u16) -> (u32, [u32; 4]) {
     let port = u32::from_ne_bytes([p0, p1, case.kind.protocol, 0]);
     let address = u32::from_ne_bytes(cluster::vip4(number));
     (number.into(), [address, port, cluster::first_slot(case, number), SLOTS - 1])
+}
+
+/// What the floor knows of a slot.
+fn floor_leader(slot: Slot) -> u64 {
+    u64::from(slot.leader) | u64::from(slot.has_led(cluster::SELF)) << 15
 }
 
 fn floor_node(node: NodeIndex) -> [u8; 16] {
@@ -160,7 +166,7 @@ pub fn check_counts(ebpf: &Ebpf, case: &Case, runs: u64) -> Result<()> {
     let (vips, nodes) = match case.kind.program {
         Program::Reference => ("ref_vip_sums", "ref_server_sums"),
         Program::Floor => ("floor_vip_sums", "floor_node_sums"),
-        Program::Nothing | Program::Harness | Program::Judged => return Ok(()),
+        Program::Nothing | Program::Harness | Program::Judged | Program::Bounce => return Ok(()),
     };
     let due = if forwards(case) { runs } else { 0 };
     for name in [vips, nodes] {

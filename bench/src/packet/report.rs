@@ -5,7 +5,10 @@ use comfy_table::{CellAlignment, Table};
 
 use super::cases::{Program, Size};
 use super::goals::Judgement;
+use super::kinds::Way;
+use super::live::LiveLine;
 use super::measure::Prepared;
+use super::sizes::{FunctionLine, SizeLine};
 
 /// One line of the report; nanoseconds a packet.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -48,6 +51,8 @@ pub struct Report {
     pub lines: Vec<Line>,
     /// A judgement for each goal whose cases were measured.
     pub goals: Vec<Judgement>,
+    /// A line for each kind of live frames.
+    pub live: Vec<LiveLine>,
 }
 
 impl Line {
@@ -144,6 +149,62 @@ pub fn goals(judgements: &[Judgement]) -> Table {
     }
     align_right(&mut table, 2);
     table
+}
+
+/// Live frames as an aligned table. The first line of a way is what the others are compared with.
+pub fn live(lines: &[LiveLine]) -> Table {
+    let mut table = aligned();
+    table.set_header(["live frames", "program", "Mpps max", "median", "÷ nothing", "arrived"]);
+    for line in lines {
+        // What is forwarded is compared with what is transmitted: for the driver it is the same.
+        let way = if line.way == Way::Forward.name() { Way::Transmit.name() } else { line.way };
+        let least = lines.iter().find(|other| other.way == way).unwrap_or(line).rates();
+        let [maximum, median] = line.rates();
+        table.add_row([
+            line.way.to_owned(),
+            line.case.to_owned(),
+            format!("{maximum:.2}"),
+            format!("{median:.2}"),
+            words(Ratio { minimum: maximum / least[0], median: median / least[1] }),
+            format!("{:.1} %", line.arrived as f64 / 10.0),
+        ]);
+    }
+    align_right(&mut table, 2);
+    table
+}
+
+/// Sizes as an aligned table.
+pub fn sizes(lines: &[SizeLine]) -> Table {
+    let mut table = aligned();
+    table.set_header(["program", "BPF bytes", "machine code bytes", "verified instructions", "load ms"]);
+    for line in lines {
+        table.add_row([
+            line.program.to_owned(),
+            line.translated.to_string(),
+            line.machine_code.to_string(),
+            line.verified.to_string(),
+            format!("{:.1}", line.load_ms),
+        ]);
+    }
+    align_right(&mut table, 1);
+    table
+}
+
+/// Functions as an aligned table.
+pub fn functions(lines: &[FunctionLine]) -> Table {
+    let mut table = aligned();
+    table.set_header(["function of Fairlead's object", "instructions"]);
+    for line in lines {
+        table.add_row([shortened(&line.function), line.instructions.to_string()]);
+    }
+    align_right(&mut table, 1);
+    table
+}
+
+/// The name of a function; one that the compiler has made up is longer than a line.
+fn shortened(name: &str) -> String {
+    const LONGEST: usize = 60;
+    name.get(..LONGEST).map_or_else(|| name.to_owned(), |head| format!("{head}…"))
 }
 
 fn words(ratio: Ratio) -> String {

@@ -1,0 +1,146 @@
+//! The objects with a harness, loaded and filled.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use aya::maps::Array;
+use aya::{Ebpf, EbpfLoader};
+use fairlead_tests::kernel::fill;
+use fairlead_tests::model::HostTables;
+use lb_agent::dataplane::object;
+use lb_common::flows::{Entry, FlowKey, Standing};
+use lb_common::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
+use lb_common::maps::name;
+use lb_common::ring::LEADERS_A_WORD;
+use lb_common::tables::Tables;
+
+use super::cases::{Case, Program};
+use super::kinds::{self, SOURCE_PORT};
+use super::{cluster, others};
+
+/// Bytes of the template in the harness's plan.
+const TEMPLATE: usize = 96;
+/// Bytes of it that a small packet has.
+const SMALL: usize = 56;
+/// The plan as it lies in memory: template, then ten words.
+type Plan = [u8; TEMPLATE + 10 * 4];
+
+/// The product's program under the harness.
+const HARNESS_OBJECT: &str = "fairlead-bench";
+/// What it is measured beside.
+pub const REFERENCE_OBJECT: &str = "fairlead-reference";
+
+/// One of the objects with a harness; a developer's file that is in no binary.
+///
+/// # Errors
+/// When it is not built.
+pub fn read(name: &str) -> Result<Vec<u8>> {
+    let directory =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/bpf/bpfel-unknown-none/release");
+    let path = match std::env::var_os("FAIRLEAD_BENCH_OBJECT").filter(|_| name == HARNESS_OBJECT) {
+        Some(path) => PathBuf::from(path),
+        None => directory.join(name),
+    };
+    fs::read(&path).with_context(|| format!("read {}: run `cargo xtask build-ebpf` first", path.display()))
+}
+
+/// The object with the program of a case, its maps filled; `tables` is what the product's hold.
+///
+/// # Errors
+/// When the object is not built, or the kernel refuses a map or an entry.
+pub fn load(case: &Case, tables: &HostTables) -> Result<Ebpf> {
+    match case.kind.program {
+        Program::Nothing => load_product(case, tables, object::OBJECT),
+        Program::Harness | Program::Judged => load_product(case, tables, &read(HARNESS_OBJECT)?),
+        Program::Reference | Program::Floor | Program::Bounce => load_other(case),
+    }
+}
+
+/// Name of the program of a case.
+pub const fn program_name(case: &Case) -> &'static str {
+    match case.kind.program {
+        Program::Nothing => object::EMPTY_PROGRAM,
+        Program::Harness => "harness",
+        Program::Judged => "judged",
+        Program::Reference => "reference",
+        Program::Floor => "least",
+        Program::Bounce => "bounce",
+    }
+}
+
+/// Tells the harness which packets to make of a frame, and by how much the program lengthens them.
+///
+/// # Errors
+/// When the frame is shorter than the template, or the object has no plan.
+pub fn write_plan(ebpf: &mut Ebpf, case: &Case, frame: &[u8], growth: i32) -> Result<()> {
+    let is_small = frame.len() < TEMPLATE;
+    let used = if is_small { SMALL } else { TEMPLATE };
+    let kind = &case.kind;
+    let words = [
+        case.size.flows - 1,
+        u32::from(case.size.vips),
+        kind.flow_at,
+        kind.port_at,
+        u32::from(SOURCE_PORT),
+        kind.vip_at,
+        growth as u32,
+        case.turn_bits(),
+        u32::from(is_small),
+        0,
+    ];
+    let mut plan: Plan = [0; _];
+    plan[..used].copy_from_slice(frame.get(..used).context("a frame shorter than the template")?);
+    for (bytes, word) in plan[TEMPLATE..].chunks_exact_mut(4).zip(words) {
+        bytes.copy_from_slice(&word.to_ne_bytes());
+    }
+    let mut plans: Array<_, Plan> = ebpf.map_mut("bench_plan").context("no plan")?.try_into()?;
+    plans.set(0, plan, 0).context("write to bench_plan")
+}
+
+/// The product's program or the harness around it, with the maps of the cluster.
+fn load_product(case: &Case, tables: &HostTables, object: &[u8]) -> Result<Ebpf> {
+    if case.kind.known {
+        know_flows(tables, case);
+    }
+    let mut ebpf = EbpfLoader::new()
+        .map_max_entries(name::RINGS, tables.sizes.slots)
+        .map_max_entries(name::LEADERS, tables.sizes.slots.div_ceil(LEADERS_A_WORD as u32))
+        .map_max_entries(name::NODES, tables.sizes.nodes)
+        .map_max_entries(name::NODE_STATS, tables.sizes.nodes)
+        .map_max_entries(name::VIP_STATS, tables.sizes.vip_stats)
+        .load(object)
+        .context("load the object (needs root)")?;
+    fill(&mut ebpf, tables)?;
+    Ok(ebpf)
+}
+
+/// The reference and the floor, with their maps.
+fn load_other(case: &Case) -> Result<Ebpf> {
+    let mut loader = EbpfLoader::new();
+    for (map, entries) in others::sizes(case) {
+        loader.map_max_entries(map, entries);
+    }
+    let mut ebpf = loader.load(&read(REFERENCE_OBJECT)?).context("load the object (needs root)")?;
+    others::fill(&mut ebpf, case)?;
+    Ok(ebpf)
+}
+
+/// Notes every flow of a case as this node's own.
+fn know_flows(tables: &HostTables, case: &Case) {
+    let bits = case.turn_bits();
+    for turn in 0..1 << bits {
+        let (flow, vip) = case.flow_and_vip(turn, bits);
+        let [c, d] = (SOURCE_PORT + (flow >> 16) as u16).to_be_bytes();
+        let [e, f] = cluster::PORT.to_be_bytes();
+        let ports = FlowPorts { ports: [c, d, e, f], protocol: case.kind.protocol };
+        let key = &cluster::FLOW_KEYS;
+        let hash = if case.kind.frame.is_v4() {
+            flow_hash_v4(key, kinds::client4(flow as u16), cluster::vip4(vip), ports)
+        } else {
+            flow_hash_v6(key, &kinds::client6(flow as u16), &cluster::vip6(vip), ports)
+        };
+        let entry = Entry { node: cluster::SELF, standing: Standing::Open, age: 0 };
+        tables.note_flow(FlowKey::of(hash), entry);
+    }
+}

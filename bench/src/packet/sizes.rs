@@ -1,0 +1,125 @@
+//! How big the programs are, and what the verifier takes for them.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use aya::Ebpf;
+use aya::programs::Xdp;
+use indicatif::ProgressBar;
+use lb_agent::dataplane::ask::{self, AskKernel};
+use lb_agent::dataplane::object as product;
+use object::{File, Object, ObjectSymbol, SymbolKind};
+
+use super::objects;
+
+/// Times that a program is loaded; the fastest counts.
+const LOADS: usize = 3;
+
+/// The programs: what the report calls them, whose they are, and their names there.
+const PROGRAMS: [(&str, Source, &str); 5] = [
+    ("Fairlead", Source::Product, product::PROGRAM),
+    ("Fairlead, asking the kernel", Source::Asking, product::PROGRAM),
+    ("empty", Source::Product, product::EMPTY_PROGRAM),
+    ("reference, under the harness", Source::Reference, "reference"),
+    ("floor, under the harness", Source::Reference, "least"),
+];
+
+#[derive(Clone, Copy)]
+enum Source {
+    Product,
+    /// The same as an agent loads it.
+    Asking,
+    Reference,
+}
+
+/// One line of the report.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct SizeLine {
+    /// What the program is.
+    pub program: &'static str,
+    /// Bytes of BPF instructions as the kernel runs them, eight each.
+    pub translated: u32,
+    /// Bytes of machine code.
+    pub machine_code: u32,
+    /// Instructions that the verifier has followed.
+    pub verified: u32,
+    /// Milliseconds that the kernel takes to load it.
+    pub load_ms: f64,
+}
+
+/// A function of the product's object.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct FunctionLine {
+    /// Its name.
+    pub function: String,
+    /// Its instructions of eight bytes, before the kernel drops and adds some.
+    pub instructions: u64,
+}
+
+/// All sizes.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Sizes {
+    /// The programs.
+    pub programs: Vec<SizeLine>,
+    /// The functions of the product's, the biggest first.
+    pub functions: Vec<FunctionLine>,
+}
+
+/// Steps that [`measure`] takes.
+pub const fn steps() -> usize {
+    PROGRAMS.len()
+}
+
+/// Loads every program and asks the kernel.
+///
+/// # Errors
+/// When an object is not built, or the kernel refuses a program or the question.
+pub fn measure(progress: &ProgressBar) -> Result<Sizes> {
+    let reference = objects::read(objects::REFERENCE_OBJECT)?;
+    let asking = ask::prepare(AskKernel::Auto).object;
+    let lines = PROGRAMS.iter().map(|(program, source, name)| {
+        let object = match source {
+            Source::Product => product::OBJECT,
+            Source::Asking => &asking,
+            Source::Reference => &reference,
+        };
+        progress.inc(1);
+        line(program, object, name).with_context(|| format!("load {program}"))
+    });
+    Ok(Sizes { programs: lines.collect::<Result<_>>()?, functions: functions(product::OBJECT)? })
+}
+
+/// The functions of an object that are worth a line, the biggest first.
+fn functions(object: &[u8]) -> Result<Vec<FunctionLine>> {
+    let file = File::parse(object).context("read the object")?;
+    let symbols = file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 0);
+    let mut lines = symbols
+        .map(|symbol| {
+            Ok(FunctionLine { function: symbol.name()?.to_owned(), instructions: symbol.size() / 8 })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    lines.sort_by(|a, b| b.instructions.cmp(&a.instructions).then_with(|| a.function.cmp(&b.function)));
+    Ok(lines)
+}
+
+fn line(program: &'static str, object: &[u8], name: &str) -> Result<SizeLine> {
+    let mut ebpf = Ebpf::load(object)?;
+    let loaded: &mut Xdp = ebpf.program_mut(name).context("no such program")?.try_into()?;
+    let mut fastest = Duration::MAX;
+    for load in 0..LOADS {
+        if load > 0 {
+            loaded.unload()?;
+        }
+        let begin = Instant::now();
+        loaded.load()?;
+        fastest = fastest.min(begin.elapsed());
+    }
+    let info = loaded.info()?;
+    Ok(SizeLine {
+        program,
+        translated: info.size_translated().unwrap_or_default(),
+        machine_code: info.size_jitted(),
+        verified: info.verified_instruction_count().unwrap_or_default(),
+        load_ms: fastest.as_secs_f64() * 1000.0,
+    })
+}
