@@ -2,5 +2,9 @@
 
 pub mod cases;
 pub mod cluster;
+pub mod goals;
+pub mod kinds;
 pub mod measure;
+pub mod others;
+pub mod progress;
 pub mod report;

@@ -25,3 +25,4 @@ pub mod object;
 pub mod pins;
 pub mod preflight;
 mod sources;
+mod vips;

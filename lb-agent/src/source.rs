@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use lb_common::hash::{FlowPorts, HashKey, flow_hash_v4};
+use lb_common::hash::HashKey;
 use lb_plan::model::AddressRule;
 
 use crate::directory::{Directory, DirectoryError};
@@ -61,10 +61,7 @@ impl SourceOptions {
     pub fn identity(&self, key: &HashKey) -> String {
         match self {
             Self::Directory(path) => format!("directory {}", path.display()),
-            Self::Kubernetes { .. } => {
-                let [nowhere, flow] = [[0; 4], [0; 4]];
-                format!("cluster {:016x}", flow_hash_v4(key, nowhere, flow, FlowPorts::AFFINITY))
-            }
+            Self::Kubernetes { .. } => format!("cluster {:016x}", key.fingerprint()),
         }
     }
 }

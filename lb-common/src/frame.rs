@@ -2,7 +2,7 @@
 
 use crate::kernel::KernelAnswer;
 use crate::owner::Part;
-use crate::pipeline::{self, Packet};
+use crate::pipeline::{self, Found, Packet};
 use crate::ring::NodeIndex;
 use crate::tables::Tables;
 use crate::verdict::{Forward, Refusal};
@@ -38,6 +38,15 @@ pub trait Frame {
     #[must_use]
     fn cut_tail(&mut self, len: usize) -> bool;
 
+    /// [`pipeline::partial_checksum`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    #[inline(always)]
+    fn partial_checksum(&self, at: usize, length: usize) -> u32
+    where
+        Self: Sized,
+    {
+        pipeline::partial_checksum(self, at, length)
+    }
+
     /// [`pipeline::complain`]. In the kernel a function of its own, as [`Frame::serve`] is.
     ///
     /// # Errors
@@ -71,6 +80,18 @@ pub trait Frame {
     {
         pipeline::sign(tables, node, packet);
         pipeline::encapsulate(self, tables, node, packet)
+    }
+
+    /// [`pipeline::read`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    ///
+    /// # Errors
+    /// As for [`pipeline::read`].
+    #[inline(always)]
+    fn read<T: Tables>(&self, tables: &T, packet: &mut Packet, ether_type: [u8; 2]) -> Result<Found, Refusal>
+    where
+        Self: Sized,
+    {
+        pipeline::read(self, tables, packet, ether_type)
     }
 
     /// [`pipeline::read_quoted`]. In the kernel a function of its own, as [`Frame::serve`] is.
@@ -195,7 +216,8 @@ pub trait Frame {
     }
 
     /// [`pipeline::serve`], the second half of a packet's way. In the kernel a function of its own: the
-    /// verifier follows every path through the first half, and would follow the second half for each.
+    /// verifier follows every path through the first half, and would follow the second half for each. It is called once the
+    /// first half has returned, and does what [`pipeline::tell_sender`] does, too.
     ///
     /// # Errors
     /// As for [`pipeline::judge`].

@@ -12,6 +12,7 @@
 //! | [`pipeline`] | the way of one packet: [`pipeline::judge`] |
 //! | [`verdict`] | what can come of it: [`verdict::Forward`] or [`verdict::Refusal`] |
 //! | [`maps`] | keys and values of every map, and its name |
+//! | [`vips`] | the buckets that VIPs lie in |
 //! | [`ring`] | a slot of a ring |
 //! | [`owner`] | the owner rule: which node is a packet for |
 //! | [`vitality`] | who is alive |
@@ -33,8 +34,10 @@ pub mod pipeline;
 #[cfg(feature = "aya")]
 mod pod;
 pub mod ring;
+mod sip;
 pub mod tables;
 pub mod tag;
 pub mod verdict;
+pub mod vips;
 pub mod vitality;
 pub mod wire;

@@ -11,11 +11,11 @@ mod sources;
 
 pub use bfd::{BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress, BfdSession};
 pub use budget::{Allowance, Budget};
-pub use filter::AddressFilter;
+pub use filter::{AddressFilter, MacFilter};
 pub use liveness::{LIVENESS_ADMIN_DOWN, LIVENESS_UP, Liveness};
 pub use sources::{Source, v4_mapped};
 
-use crate::hash::HashKey;
+use crate::hash::{FlowKeys, HashKey};
 use crate::ring::{NO_NODE, NodeIndex};
 
 /// Version of everything in this file. It is part of the path that the maps are pinned under, so an agent
@@ -24,10 +24,13 @@ pub const LAYOUT: u32 = 4;
 
 /// Names of the maps; the kernel keeps at most 15 bytes.
 pub mod name {
-    /// [`super::Vip4Key`] → [`super::Vip`], a hash.
+    /// bucket number → [`crate::vips::Vip4Bucket`], a mapped array.
     pub const VIPS4: &str = "lb_vips4";
-    /// [`super::Vip6Key`] → [`super::Vip`], a hash.
+    /// bucket number → [`crate::vips::Vip6Bucket`], a mapped array.
     pub const VIPS6: &str = "lb_vips6";
+    /// [`super::Vip6Key`] (IPv4 as `::ffff:a.b.c.d`) → [`crate::vips::PackedVip`], a hash: the VIPs that found their
+    /// buckets full.
+    pub const VIPS_MORE: &str = "lb_vips_more";
     /// slot number → [`crate::ring::Slot`], a flat mapped array of all rings.
     pub const RINGS: &str = "lb_rings";
     /// [`crate::ring::NodeIndex`] → [`super::Node`], an array.
@@ -71,9 +74,10 @@ pub mod name {
     pub const SOURCE_REFUSED: &str = "lb_src_refused";
 
     /// All of them.
-    pub const ALL: [&str; 21] = [
+    pub const ALL: [&str; 22] = [
         VIPS4,
         VIPS6,
+        VIPS_MORE,
         RINGS,
         NODES,
         PEERS,
@@ -100,6 +104,12 @@ pub mod name {
 pub mod capacity {
     /// IPv4 and IPv6 VIP entries each: one a Service port, one a VIP address.
     pub const VIPS: usize = 32_768;
+    /// Buckets of IPv4 VIPs, a power of two; 64 bytes and four VIPs each.
+    pub const VIP4_BUCKETS: usize = 1 << 14;
+    /// Buckets of IPv6 VIPs, a power of two; 64 bytes and two VIPs each.
+    pub const VIP6_BUCKETS: usize = 1 << 15;
+    /// VIPs that found their buckets full: if need be, all.
+    pub const VIPS_MORE: usize = 2 * VIPS;
     /// Slots of all rings together; 32 bytes each.
     pub const RINGS: usize = 1 << 20;
     /// Nodes of a cluster.
@@ -370,8 +380,8 @@ impl Link {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The cluster's secret for the flow hash.
-    pub hash_key: HashKey,
+    /// What the flow hash is computed with, made from the cluster's secret.
+    pub flow_keys: FlowKeys,
     /// Keys of the tags on what nodes say to each other: the first makes them, both are valid. Without a second one,
     /// the first twice.
     pub tag_keys: [HashKey; 2],
@@ -406,11 +416,13 @@ pub struct Config {
     pub icmp_error_rate: u32,
     /// Zero.
     pub unused: [u8; 4],
-    /// The VIPs with [`VIP_CLOSED`].
-    pub closed: AddressFilter,
+    /// The addresses of all VIPs.
+    pub vips: AddressFilter,
+    /// The MAC addresses of `lb_peer_macs`.
+    pub peer_macs: MacFilter,
 }
 
-const _: () = assert!(size_of::<Config>() == 632);
+const _: () = assert!(size_of::<Config>() == 2720);
 
 impl Config {
     /// The key of tags with this number. By value: of two places in memory the verifier would follow each to the end.

@@ -31,11 +31,12 @@ mod marked;
 mod probe;
 mod quoted;
 mod second;
+mod short;
 mod sources;
 mod undeclared;
 
 pub use bfd::judge_bfd;
-pub use complain::complain;
+pub use complain::{complain, partial_checksum};
 pub use connection::read_connection;
 pub use decapsulate::authenticate;
 pub use deliver::{can_ask, find_to_ask, serve};
@@ -44,6 +45,7 @@ pub use encapsulate::{encapsulate, sign};
 pub use fragment::{follow_fragment, note_fragment};
 pub use probe::judge_probe;
 pub use quoted::read_quoted;
+pub use short::judge_short;
 pub use sources::is_source_refused;
 pub use undeclared::is_undeclared;
 
@@ -58,12 +60,29 @@ use crate::wire::bfd as wire_bfd;
 use crate::wire::{ethernet, gue, icmp};
 use ipv4::holds;
 
-/// Judges one packet and rewrites it where that is its lot. What is read of it is put into `packet`.
+/// Judges one packet and rewrites it where that is its lot: the short way, or else the long one, which puts what it reads
+/// into `packet`.
 ///
 /// # Errors
 /// The reason why it was refused; [`Refusal::fate`] says what happens to it then.
 #[inline(always)]
 pub fn judge<F: Frame, T: Tables>(
+    frame: &mut F,
+    tables: &T,
+    packet: &mut Packet,
+) -> Result<Forward, Refusal> {
+    match judge_short(frame, tables) {
+        Some(judgement) => judgement,
+        None => judge_long(frame, tables, packet),
+    }
+}
+
+/// Judges one packet the long way, which is there for every packet.
+///
+/// # Errors
+/// The reason why it was refused; [`Refusal::fate`] says what happens to it then.
+#[inline(always)]
+pub fn judge_long<F: Frame, T: Tables>(
     frame: &mut F,
     tables: &T,
     packet: &mut Packet,
@@ -78,7 +97,7 @@ pub fn judge<F: Frame, T: Tables>(
     packet.reset(l3);
     let marked = matches!(ether_type, ethernet::ASKED_ONE | ethernet::ASKED_MORE);
     let mut found = match ether_type {
-        ethernet::IPV4 | ethernet::IPV6 => read(frame, tables, packet, ether_type)?,
+        ethernet::IPV4 | ethernet::IPV6 => frame.read(tables, packet, ether_type)?,
         ethernet::ASKED_ONE | ethernet::ASKED_MORE => marked::read(frame, tables, packet, ether_type)?,
         _ => return NOT_OURS,
     };
@@ -92,7 +111,7 @@ pub fn judge<F: Frame, T: Tables>(
         if inner == decapsulate::NOT_OURS {
             return NOT_OURS;
         }
-        found = match read(frame, tables, packet, inner) {
+        found = match frame.read(tables, packet, inner) {
             Err(refusal) if tunnel == Found::Gue => return Err(decapsulate::drop_unreadable(refusal)),
             other => other?,
         };
@@ -170,9 +189,12 @@ fn is_error<F: Frame>(frame: &F, packet: &Packet) -> bool {
     }
 }
 
-/// Of two refusals the sender can make something.
+/// Of two refusals the sender can make something: it is told of them.
+///
+/// # Errors
+/// The refusal, where it is another or the sender cannot or may not be told.
 #[inline(always)]
-fn tell_sender<F: Frame, T: Tables>(
+pub fn tell_sender<F: Frame, T: Tables>(
     judgement: Result<Forward, Refusal>,
     frame: &mut F,
     tables: &T,
@@ -188,8 +210,11 @@ fn tell_sender<F: Frame, T: Tables>(
 }
 
 /// Reads the IP packet at [`Packet::l3`].
+///
+/// # Errors
+/// That there is none that can be read, or none that its VIP takes.
 #[inline(always)]
-fn read<F: Frame, T: Tables>(
+pub fn read<F: Frame, T: Tables>(
     frame: &F,
     tables: &T,
     packet: &mut Packet,
@@ -232,8 +257,9 @@ fn configured<T: Tables>(tables: &T) -> Result<&Config, Refusal> {
 }
 
 /// What a look at the IP header and the ports has found. More of it is in the [`Packet`].
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Found {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Found {
     /// A packet for a VIP.
     Target,
     /// UDP to the port of GUE.
@@ -255,6 +281,40 @@ enum Found {
 }
 
 impl Found {
+    /// Every one, by its number.
+    const ALL: [Self; 9] = [
+        Self::Target,
+        Self::Gue,
+        Self::Ipip,
+        Self::Icmp,
+        Self::Probe,
+        Self::ProbeAnswer,
+        Self::Bfd,
+        Self::Fragment,
+        Self::Nothing,
+    ];
+
+    /// As a number, for a function of the kernel; of a refusal, its own and 256.
+    #[inline(always)]
+    pub const fn to_number(found: Result<Self, Refusal>) -> u32 {
+        match found {
+            Ok(found) => found as u32,
+            Err(refusal) => REFUSED | refusal as u32,
+        }
+    }
+
+    /// Of [`Found::to_number`].
+    ///
+    /// # Errors
+    /// The refusal of that number.
+    #[inline(always)]
+    pub fn from_number(number: u32) -> Result<Self, Refusal> {
+        if number & REFUSED != 0 {
+            return Err(unreadable(number));
+        }
+        Ok(Self::ALL.get(number as usize).copied().unwrap_or(Self::Nothing))
+    }
+
     /// What UDP is that is for no VIP.
     #[inline(always)]
     fn udp(ports: [u8; 4]) -> Self {
@@ -368,7 +428,7 @@ impl Packet {
 
     /// Notes which VIP the packet is for, and its hashes, which `hash` makes of ports.
     #[inline(always)]
-    fn set_flow(&mut self, vip: &Vip, ports: FlowPorts, hash: impl Fn(FlowPorts) -> u64) {
+    fn set_flow(&mut self, vip: Vip, ports: FlowPorts, hash: impl Fn(FlowPorts) -> u64) {
         let flow = hash(ports);
         let by_client = vip.flags & VIP_AFFINITY != 0;
         self.set_vip(vip, flow, if by_client { hash(FlowPorts::AFFINITY) } else { flow });
@@ -376,14 +436,14 @@ impl Packet {
 
     /// Notes which VIP the packet is for, and nothing of a flow.
     #[inline(always)]
-    const fn note_vip(&mut self, vip: &Vip) {
+    const fn note_vip(&mut self, vip: Vip) {
         self.vip = vip.number;
         self.flags = vip.flags;
     }
 
     /// Notes which VIP the packet is for, with which flow, and with which hash for the ring.
     #[inline(always)]
-    const fn set_vip(&mut self, vip: &Vip, flow: u64, hash: u64) {
+    const fn set_vip(&mut self, vip: Vip, flow: u64, hash: u64) {
         // Number by number: as a whole the BPF compiler copies it in a loop over bytes.
         self.slot = vip.ring.wrapping_add(hash as u32 & vip.mask);
         self.vip = vip.number;
@@ -391,6 +451,24 @@ impl Packet {
         self.flow = flow;
         self.name = flow;
         self.hash = hash;
+    }
+}
+
+const REFUSED: u32 = 0x100;
+
+/// The refusals of [`read`].
+#[inline(always)]
+const fn unreadable(number: u32) -> Refusal {
+    const BAD_IP_HEADER: u32 = REFUSED | Refusal::BadIpHeader as u32;
+    const TOO_MANY_HEADERS: u32 = REFUSED | Refusal::TooManyHeaders as u32;
+    const BAD_LENGTH: u32 = REFUSED | Refusal::BadLength as u32;
+    const NOT_CONFIGURED: u32 = REFUSED | Refusal::NotConfigured as u32;
+    match number {
+        BAD_IP_HEADER => Refusal::BadIpHeader,
+        TOO_MANY_HEADERS => Refusal::TooManyHeaders,
+        BAD_LENGTH => Refusal::BadLength,
+        NOT_CONFIGURED => Refusal::NotConfigured,
+        _ => Refusal::Truncated,
     }
 }
 

@@ -5,9 +5,10 @@ use aya::Pod;
 
 use crate::maps::{
     Allowance, Announcer, BfdAddress, BfdSession, Config, FragmentFlow, FragmentKey, Link, Liveness, Node,
-    Source, Traffic, Vip, Vip4Key, Vip6Key,
+    Source, Traffic, Vip4Key, Vip6Key,
 };
 use crate::ring::Slot;
+use crate::vips::{PackedVip, Vip4Bucket, Vip4Entry, Vip6Bucket, Vip6Entry};
 
 /// Checks what can be checked of the promise, that fields fill the type without a gap, and makes it.
 macro_rules! pod {
@@ -27,7 +28,11 @@ macro_rules! pod {
 pod! {
     Vip4Key { address, port, protocol, pad }
     Vip6Key { address, port, protocol, pad }
-    Vip { ring, mask, number, flags }
+    PackedVip { ring, number, slots_log2, flags }
+    Vip4Entry { key, vip }
+    Vip6Entry { key, pad, vip }
+    Vip4Bucket { entries }
+    Vip6Bucket { entries }
     Source { vip, address }
     Node {
         way, outer_family, mtu, ifindex, next_hop_mac, source_mac, outer_sum, outer_source, outer_destination, id, discriminator
@@ -35,8 +40,8 @@ pod! {
     Announcer { ranks, uplinks }
     Link { mac, number }
     Config {
-        hash_key, tag_keys, probe_nonce, address4, self_node, flags, address6, echo_rate, id, liveness_limit,
-        orphan_grace, tag_key_ids, pad, uplink, uplink_link, icmp_error_rate, unused, closed
+        flow_keys, tag_keys, probe_nonce, address4, self_node, flags, address6, echo_rate, id, liveness_limit,
+        orphan_grace, tag_key_ids, pad, uplink, uplink_link, icmp_error_rate, unused, vips, peer_macs
     }
     Allowance { second, left }
     Liveness { last_seen, state }

@@ -15,9 +15,19 @@ pub trait Tables {
     type Word: Word;
 
     /// The VIP of an IPv4 key.
-    fn vip4(&self, key: &Vip4Key) -> Option<&Vip>;
+    fn vip4(&self, key: &Vip4Key) -> Option<Vip>;
     /// The VIP of an IPv6 key.
-    fn vip6(&self, key: &Vip6Key) -> Option<&Vip>;
+    fn vip6(&self, key: &Vip6Key) -> Option<Vip>;
+    /// The VIP of an IPv4 key, if its bucket has it: no hash map is asked for what did not fit there.
+    #[inline(always)]
+    fn bucket_vip4(&self, key: &Vip4Key) -> Option<Vip> {
+        self.vip4(key)
+    }
+    /// The VIP of an IPv6 key, likewise.
+    #[inline(always)]
+    fn bucket_vip6(&self, key: &Vip6Key) -> Option<Vip> {
+        self.vip6(key)
+    }
     /// Leader and successors of a slot of a ring: all that most packets need.
     fn order(&self, slot: u32) -> Option<u64>;
     /// A slot of a ring.

@@ -3,8 +3,9 @@
 //! SipHash-1-3 under a key of the cluster that is not the key of the flow hash, so that it can be replaced while
 //! flows stay where they are. The threat model is in `docs/decisions/0008-tags-between-nodes.md`.
 
-use crate::hash::{HashKey, Sip};
+use crate::hash::HashKey;
 use crate::owner::MAX_ASKED;
+use crate::sip::Sip;
 
 /// A key of tags, and the number by which a packet names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -122,6 +123,15 @@ pub fn gue_tag(key: &HashKey, words: &GueWords<'_>) -> u32 {
             sip.word(u64::from(*id));
         }
     }
+    sip.finish() as u32
+}
+
+/// [`gue_tag`] of a packet that nobody has been asked for.
+#[inline(always)]
+pub const fn first_gue_tag(key: &HashKey, id: u8, receiver: u32, name: u64) -> u32 {
+    let mut sip = Sip::new(key);
+    sip.word(u32::from_le_bytes([id, 0, 0, GUE]) as u64 | (receiver as u64) << 32);
+    sip.word(name);
     sip.finish() as u32
 }
 

@@ -7,3 +7,4 @@ pub mod ethernet;
 pub mod gue;
 pub mod icmp;
 pub mod ip;
+pub mod word;

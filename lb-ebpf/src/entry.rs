@@ -6,14 +6,18 @@ use lb_common::verdict::{Fate, Forward, Refusal};
 
 use crate::frame::XdpFrame;
 use crate::maps::{self, Maps};
+use crate::step;
 
 /// Judges a packet, counts what became of it, and tells the driver.
 #[inline(always)]
 pub(crate) fn judge(frame: &mut XdpFrame) -> u32 {
-    match maps::packet() {
-        Some(packet) => conclude(pipeline::judge(frame, &Maps, packet)),
-        None => conclude(Err(Refusal::NotConfigured)),
-    }
+    step::take_all(frame.context)
+}
+
+/// Judges a packet the short way, or declines to.
+#[inline(always)]
+pub(crate) fn judge_short(frame: &mut XdpFrame) -> Option<u32> {
+    pipeline::judge_short(frame, &Maps).map(conclude)
 }
 
 /// Counts what became of a packet, and tells the driver.

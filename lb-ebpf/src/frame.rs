@@ -8,13 +8,14 @@ use aya_ebpf::helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_get_bu
 use lb_common::frame::Frame;
 use lb_common::kernel::KernelAnswer;
 use lb_common::owner::Part;
-use lb_common::pipeline::{self, Packet};
+use lb_common::pipeline::{self, Found, Packet};
 use lb_common::ring::{NO_NODE, NodeIndex};
 use lb_common::tables::Tables;
 use lb_common::verdict::{Forward, Refusal};
+use lb_common::wire::ethernet;
 
 use crate::maps::Maps;
-use crate::{entry, kernel, maps};
+use crate::{entry, kernel, maps, step};
 
 /// No header that is looked at starts behind this offset. The verifier needs a bound on what is added to a
 /// packet pointer, or it takes the sum for one that could wrap.
@@ -22,7 +23,7 @@ const LAST_OFFSET: usize = 0x3fff;
 
 /// The packet of an XDP context.
 pub(crate) struct XdpFrame {
-    context: *mut xdp_md,
+    pub(crate) context: *mut xdp_md,
 }
 
 impl XdpFrame {
@@ -49,12 +50,13 @@ impl XdpFrame {
     /// their lower halves, which tells the verifier nothing.
     #[inline(always)]
     fn bytes<const N: usize>(&self, at: usize) -> Option<*mut [u8; N]> {
-        // Else the compiler would check one sum against the end of the packet and use another that it has
-        // found to be equal, which the verifier has not.
-        let at = opaque(at as u64) as usize;
         if at > LAST_OFFSET {
             return None;
         }
+        // Opaque, or the compiler would check one sum against the end of the packet and use another that it has found
+        // to be equal, which the verifier has not. The mask repeats the bound where it is needed: before Linux 6.9 the
+        // verifier loses the bound of a number that was spilled to the stack before it was compared.
+        let at = opaque(at as u64) as usize & LAST_OFFSET;
         let first = self.start().wrapping_add(at);
         if first.wrapping_add(N) > self.end() { None } else { Some(first.cast()) }
     }
@@ -117,13 +119,18 @@ impl Frame for XdpFrame {
     }
 
     #[inline(always)]
+    fn partial_checksum(&self, at: usize, length: usize) -> u32 {
+        lb_csum_partial(self.context, at as u64, length as u64)
+    }
+
+    #[inline(always)]
     fn complain<T: Tables>(
         &mut self,
         _tables: &T,
         _packet: &Packet,
         refusal: Refusal,
     ) -> Result<Forward, Refusal> {
-        Ok(Forward::Served(lb_complain(self.context, refusal as u32)))
+        Ok(Forward::Served(step::complain(refusal)))
     }
 
     #[inline(always)]
@@ -142,6 +149,16 @@ impl Frame for XdpFrame {
             TOO_BIG => Err(Refusal::TooBig),
             _ => Err(Refusal::NoHeadroom),
         }
+    }
+
+    #[inline(always)]
+    fn read<T: Tables>(
+        &self,
+        _tables: &T,
+        _packet: &mut Packet,
+        ether_type: [u8; 2],
+    ) -> Result<Found, Refusal> {
+        Found::from_number(lb_read(self.context, (ether_type == ethernet::IPV4).into()))
     }
 
     #[inline(always)]
@@ -166,7 +183,7 @@ impl Frame for XdpFrame {
 
     #[inline(always)]
     fn judge_echo<T: Tables>(&mut self, _tables: &T, _packet: &mut Packet) -> Result<Forward, Refusal> {
-        Ok(Forward::Served(lb_judge_echo(self.context)))
+        Ok(Forward::Served(step::ECHO))
     }
 
     #[inline(always)]
@@ -176,7 +193,7 @@ impl Frame for XdpFrame {
         _packet: &Packet,
         asks: bool,
     ) -> Result<Forward, Refusal> {
-        Ok(Forward::Served(lb_judge_probe(self.context, asks.into())))
+        Ok(Forward::Served(if asks { step::PROBE } else { step::PROBE_ANSWER }))
     }
 
     #[inline(always)]
@@ -186,7 +203,7 @@ impl Frame for XdpFrame {
 
     #[inline(always)]
     fn judge_bfd<T: Tables>(&mut self, _tables: &T, _packet: &Packet) -> Result<Forward, Refusal> {
-        Ok(Forward::Served(lb_judge_bfd(self.context)))
+        Ok(Forward::Served(step::BFD))
     }
 
     #[inline(always)]
@@ -216,13 +233,15 @@ impl Frame for XdpFrame {
 
     #[inline(always)]
     fn serve<T: Tables>(&mut self, _tables: &T, _packet: &mut Packet) -> Result<Forward, Refusal> {
-        // Both halves have the packet's description from `maps::packet`.
-        match lb_serve(self.context) {
-            TTL_EXPIRED => Err(Refusal::TtlExpired),
-            TOO_BIG => Err(Refusal::TooBig),
-            action => Ok(Forward::Served(action)),
-        }
+        Ok(Forward::Served(step::SERVE))
     }
+}
+
+/// The short way, as a global function: see [`lb_serve`]. Returns the XDP action, or that [`lb_judge`] comes next.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_short(context: *mut xdp_md) -> u32 {
+    entry::judge_short(&mut XdpFrame::new(context)).unwrap_or(step::JUDGE)
 }
 
 /// Whether a node can be asked for the packet, as a global function: see [`lb_serve`].
@@ -242,24 +261,24 @@ pub extern "C" fn lb_find_to_ask(first: u32, only_former: u32) -> u32 {
     pipeline::find_to_ask(&Maps, packet, part, |node| lb_can_ask(node.into()) != 0).into()
 }
 
-/// [`lb_serve`]: no XDP action, but [`Refusal::TtlExpired`].
-const TTL_EXPIRED: u32 = 0x100;
-/// [`lb_serve`]: no XDP action, but [`Refusal::TooBig`].
-const TOO_BIG: u32 = 0x101;
+/// The first step of a packet's way as a global function: see [`lb_serve`]. Returns the XDP action, or the next step.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_judge(context: *mut xdp_md) -> u32 {
+    let Some(packet) = maps::packet() else { return entry::conclude(Err(Refusal::NotConfigured)) };
+    entry::conclude(pipeline::judge_long(&mut XdpFrame::new(context), &Maps, packet))
+}
 
-/// The second half of a packet's way as a global function: the verifier judges it once, for any packet that
-/// could have been handed over. Returns the XDP action, or one of two refusals: what is left to do then is done
-/// from the first half, because the stacks of functions that call each other have to share 512 bytes.
+/// The second step of a packet's way as a global function: the verifier judges it once, for any packet that could have
+/// been handed over. Both steps have the packet's description from `maps::packet`. Returns the XDP action, or the next
+/// step.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn lb_serve(context: *mut xdp_md) -> u32 {
     let Some(packet) = maps::packet() else { return entry::conclude(Err(Refusal::NotConfigured)) };
     let mut frame = XdpFrame::new(context);
-    match pipeline::serve(&mut frame, &Maps, packet) {
-        Err(Refusal::TtlExpired) => TTL_EXPIRED,
-        Err(Refusal::TooBig) => TOO_BIG,
-        judgement => entry::conclude(judgement),
-    }
+    let judgement = pipeline::serve(&mut frame, &Maps, packet);
+    entry::conclude(pipeline::tell_sender(judgement, &mut frame, &Maps, packet))
 }
 
 /// The end of a packet that cannot be forwarded, as a global function: see [`lb_serve`]. `refusal` is the number of
@@ -278,6 +297,14 @@ pub extern "C" fn lb_complain(context: *mut xdp_md, refusal: u32) -> u32 {
     entry::conclude(pipeline::complain(&mut XdpFrame::new(context), &Maps, packet, refusal))
 }
 
+/// The sum over a part of a packet, as a global function: see [`lb_serve`]. The verifier follows each exit of its loops,
+/// and would follow the rest of the caller for each.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_csum_partial(context: *mut xdp_md, at: u64, length: u64) -> u32 {
+    pipeline::partial_checksum(&XdpFrame::new(context), at as usize, length as usize)
+}
+
 /// A packet into GUE, as a global function: see [`lb_serve`]. Returns 0, or the number of the refusal.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -287,6 +314,15 @@ pub extern "C" fn lb_encapsulate(context: *mut xdp_md, node: u32) -> u32 {
         Ok(()) => 0,
         Err(refusal) => refusal as u32,
     }
+}
+
+/// The IP packet that is next, IPv4 or IPv6, as a global function: see [`lb_serve`]. Returns [`Found::to_number`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_read(context: *mut xdp_md, is_v4: u32) -> u32 {
+    let Some(packet) = maps::packet() else { return Found::to_number(Err(Refusal::NotConfigured)) };
+    let ether_type = if is_v4 != 0 { ethernet::IPV4 } else { ethernet::IPV6 };
+    Found::to_number(pipeline::read(&XdpFrame::new(context), &Maps, packet, ether_type))
 }
 
 /// [`lb_read_quoted`]: the packet is no VIP's.

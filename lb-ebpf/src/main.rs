@@ -2,7 +2,8 @@
 //!
 //! The way of a packet is [`lb_common::pipeline`], the same code that runs on the host. Here stand its
 //! four ties to the kernel: the packet's memory ([`frame`]), the maps ([`maps`]), the question whether the kernel has
-//! a connection ([`kernel`]), and the translation of an outcome into an action ([`entry`]).
+//! a connection ([`kernel`]), and the translation of an outcome into an action ([`entry`]). The functions that the verifier
+//! judges one by one are called in [`step`]s.
 
 #![feature(asm_experimental_arch)]
 #![no_std]
@@ -14,6 +15,7 @@ mod frame;
 mod kernel;
 mod maps;
 mod runtime;
+mod step;
 
 use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_PASS, XDP_REDIRECT};
 use aya_ebpf::macros::xdp;

@@ -16,6 +16,7 @@ use lb_common::owner::Vitality;
 use lb_common::pipeline::Packet;
 use lb_common::ring::{self, NodeIndex, Slot, word_has};
 use lb_common::tables::{self, Tables};
+use lb_common::vips::{self, Bucket, BucketKey, PackedVip, Vip4Bucket, Vip6Bucket};
 use lb_common::vitality;
 
 use crate::frame::opaque;
@@ -27,11 +28,15 @@ static PACKET: PerCpuArray<Packet, 1> = PerCpuArray::new();
 
 /// `BPF_F_MMAPABLE`: the agent writes slots through its own mapping, without a system call.
 const MAPPED: usize = 1 << 10;
+/// `BPF_F_NO_PREALLOC`: entries take memory when there are some.
+const ON_DEMAND: usize = 1;
 
 #[btf_map(name = "lb_vips4")]
-static VIPS4: HashMap<Vip4Key, Vip, { capacity::VIPS }> = HashMap::new();
+static VIPS4: Array<Vip4Bucket, { capacity::VIP4_BUCKETS }, MAPPED> = Array::new();
 #[btf_map(name = "lb_vips6")]
-static VIPS6: HashMap<Vip6Key, Vip, { capacity::VIPS }> = HashMap::new();
+static VIPS6: Array<Vip6Bucket, { capacity::VIP6_BUCKETS }, MAPPED> = Array::new();
+#[btf_map(name = "lb_vips_more")]
+static VIPS_MORE: HashMap<Vip6Key, PackedVip, { capacity::VIPS_MORE }, ON_DEMAND> = HashMap::new();
 #[btf_map(name = "lb_rings")]
 static RINGS: Array<Slot, { capacity::RINGS }, MAPPED> = Array::new();
 #[btf_map(name = "lb_nodes")]
@@ -102,16 +107,23 @@ impl Tables for Maps {
     type Word = SharedWord;
 
     #[inline(always)]
-    fn vip4(&self, key: &Vip4Key) -> Option<&Vip> {
-        // SAFETY: the agent replaces a value as a whole and deletes it only after nothing leads to it; a
-        // value that is reused under a running program is one packet to another live node.
-        unsafe { VIPS4.get(key) }
+    fn vip4(&self, key: &Vip4Key) -> Option<Vip> {
+        found(bucket4(key)?, || key.spilled())
     }
 
     #[inline(always)]
-    fn vip6(&self, key: &Vip6Key) -> Option<&Vip> {
-        // SAFETY: as for `vip4`.
-        unsafe { VIPS6.get(key) }
+    fn vip6(&self, key: &Vip6Key) -> Option<Vip> {
+        found(bucket6(key)?, || *key)
+    }
+
+    #[inline(always)]
+    fn bucket_vip4(&self, key: &Vip4Key) -> Option<Vip> {
+        bucket4(key).filter(|word| word & vips::PRESENT != 0).map(Vip::from_word)
+    }
+
+    #[inline(always)]
+    fn bucket_vip6(&self, key: &Vip6Key) -> Option<Vip> {
+        bucket6(key).filter(|word| word & vips::PRESENT != 0).map(Vip::from_word)
     }
 
     #[inline(always)]
@@ -146,13 +158,14 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn peer_address(&self, address: &[u8; 16]) -> Option<NodeIndex> {
-        // SAFETY: as for `vip4`.
+        // SAFETY: the agent replaces a value as a whole and deletes it only after nothing leads to it; a
+        // value that is reused under a running program is one packet to another live node.
         unsafe { PEERS.get(address) }.map(|index| *index as NodeIndex)
     }
 
     #[inline(always)]
     fn peer_mac(&self, mac: &[u8; 8]) -> Option<NodeIndex> {
-        // SAFETY: as for `vip4`.
+        // SAFETY: as for `peer_address`.
         unsafe { PEER_MACS.get(mac) }.map(|index| *index as NodeIndex)
     }
 
@@ -198,7 +211,7 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn bfd_address(&self, address: &[u64; 2]) -> Option<BfdAddress> {
-        // SAFETY: as for `vip4`.
+        // SAFETY: as for `peer_address`.
         unsafe { BFD_ADDRESSES.get(address) }.copied()
     }
 
@@ -257,13 +270,13 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn arp(&self, vip: &[u8; 4]) -> Option<&Announcer> {
-        // SAFETY: as for `vip4`.
+        // SAFETY: as for `peer_address`.
         unsafe { ARP.get(vip) }
     }
 
     #[inline(always)]
     fn link(&self, ifindex: u32) -> Option<&Link> {
-        // SAFETY: as for `vip4`.
+        // SAFETY: as for `peer_address`.
         unsafe { LINKS.get(ifindex) }
     }
 
@@ -338,6 +351,38 @@ pub extern "C" fn lb_recent_death(slot: u32) -> u32 {
 #[inline(never)]
 pub extern "C" fn lb_find_node(slot: u32, id: u32) -> u32 {
     tables::find_node(&Maps, slot, id).into()
+}
+
+/// What its bucket has of a key.
+#[inline(always)]
+fn bucket4(key: &Vip4Key) -> Option<u64> {
+    let bucket = VIPS4.get_ptr(key.bucket())?.cast::<Bucket<SharedWord>>();
+    // SAFETY: a bucket is so many aligned 64-bit words and lives as long as the map; the agent may store to them at the
+    // same time, which each load sees before or after.
+    Some(vips::look_up(unsafe { &*bucket }, key.to_words()))
+}
+
+/// What its bucket has of a key.
+#[inline(always)]
+fn bucket6(key: &Vip6Key) -> Option<u64> {
+    let bucket = VIPS6.get_ptr(key.bucket())?.cast::<Bucket<SharedWord>>();
+    // SAFETY: as for `bucket4`.
+    Some(vips::look_up(unsafe { &*bucket }, key.to_words()))
+}
+
+/// What a bucket or, where that has spilled, the map beside it has of a key.
+#[inline(always)]
+fn found(word: u64, key: impl Fn() -> Vip6Key) -> Option<Vip> {
+    if word & vips::PRESENT != 0 {
+        return Some(Vip::from_word(word));
+    }
+    if word == 0 {
+        return None;
+    }
+    let vip = VIPS_MORE.get_ptr(key())?.cast::<SharedWord>();
+    // SAFETY: a value is one aligned 64-bit word; one that is reused under a running program is one packet to another
+    // live node.
+    Some(Vip::from_word(unsafe { &*vip }.load()))
 }
 
 /// The words of a slot.

@@ -5,6 +5,7 @@ mod clock;
 mod closed;
 mod editions;
 mod excluded;
+mod filters;
 mod lan;
 mod nodes;
 mod placement;
@@ -113,6 +114,7 @@ impl Planner {
         roster.install(&mut contents, &kept, installed, &mut problems);
         sources::admit(&mut contents, &wanted, facts, installed, &mut clock, &mut problems);
         closed::close(&mut contents, &wanted, facts, settings);
+        filters::fill(&mut contents);
         excluded::report(&wanted, &roster, &mut problems);
         let services = state::services(model, &wanted, &roster, &contents, &announcers);
         Plan { contents, services, nodes: roster.states(), problems, wake: clock.wake() }

@@ -4,7 +4,7 @@ mod frame;
 mod tables;
 
 use lb_common::pipeline;
-use lb_common::verdict::{Fate, Forward};
+use lb_common::verdict::{Fate, Forward, Refusal};
 
 pub use frame::SliceFrame;
 pub use tables::{FlowWords, HostTables, Sizes, State, Totals};
@@ -76,11 +76,56 @@ pub fn counter_name(number: u32) -> &'static str {
 }
 
 /// Judges a packet that came in by interface `ingress`; also tells the interface that it is redirected to.
+///
+/// # Panics
+/// When a packet that goes the short way fares there otherwise than on the long one, which judges it here.
 pub fn run(tables: &HostTables, packet: &Packet, ingress: u32) -> (Judged, Option<u32>) {
+    let short = run_short(tables, packet, ingress);
+    let before = short.is_some().then(|| tables.state());
+    let judged = run_long(tables, packet, ingress);
+    if let Some((judged_short, totals)) = short {
+        assert_eq!(judged_short, judged, "the short way and the long one differ");
+        assert_eq!(totals, tables.totals(), "the short way and the long one count differently");
+        assert_eq!(before, Some(tables.state()), "the short way notes nothing, the long one does");
+    }
+    judged
+}
+
+/// Judges a packet the short way, if it takes it; what has been counted then is told, and taken back.
+fn run_short(tables: &HostTables, packet: &Packet, ingress: u32) -> Option<((Judged, Option<u32>), Totals)> {
+    let mut frame = SliceFrame::new(packet, ingress);
+    let before = tables.totals();
+    let judgement = pipeline::judge_short(&mut frame, tables);
+    let declined = judgement.is_none();
+    if declined {
+        assert_eq!(before, tables.totals(), "a packet that is declined has been counted");
+        assert_eq!(
+            frame.into_bytes(),
+            SliceFrame::new(packet, ingress).into_bytes(),
+            "declined, but changed"
+        );
+        return None;
+    }
+    let judged = conclude(tables, judgement?, frame);
+    let totals = tables.totals();
+    tables.set_totals(before);
+    Some((judged, totals))
+}
+
+/// Judges a packet the long way.
+fn run_long(tables: &HostTables, packet: &Packet, ingress: u32) -> (Judged, Option<u32>) {
     let mut frame = SliceFrame::new(packet, ingress).with_answers(tables.kernel.clone());
     // The kernel's is not new for each packet: what one packet leaves there must not matter to the next.
     let mut read = pipeline::Packet::EMPTY;
-    let judgement = pipeline::judge(&mut frame, tables, &mut read);
+    let judgement = pipeline::judge_long(&mut frame, tables, &mut read);
+    conclude(tables, judgement, frame)
+}
+
+fn conclude(
+    tables: &HostTables,
+    judgement: Result<Forward, Refusal>,
+    frame: SliceFrame,
+) -> (Judged, Option<u32>) {
     let (action, counter, out) = match judgement {
         Ok(Forward::Pass(outcome)) => (Action::Pass, outcome as u32, None),
         Ok(Forward::Transmit(outcome)) => (Action::Transmit, outcome as u32, None),

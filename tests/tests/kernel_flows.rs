@@ -97,7 +97,7 @@ fn the_outer_source_port_is_the_flows() -> Result<()> {
 
 /// Clients whose flows of this protocol to this node fall in one set of the table.
 fn clients_of_one_set(protocol: u8, count: usize) -> Vec<[u8; 4]> {
-    let key = Fixture::Standard.tables().config.hash_key;
+    let key = Fixture::Standard.tables().config.flow_keys;
     let [a, b] = SOURCE.to_be_bytes();
     let [c, d] = port::LOCAL.to_be_bytes();
     let set = |client| {

@@ -1,7 +1,10 @@
 //! The XDP program: the cargo that builds it, and the look at what came out.
 
+mod btf;
+
 use std::env;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::Result;
@@ -28,7 +31,13 @@ const SEPARATOR: &str = "\x1f";
 
 /// Builds the object to where the agent's build script embeds it from.
 pub(crate) fn build() -> Result<()> {
-    process::run(cargo("build")?.arg("--release"))
+    process::run(cargo("build")?.arg("--release"))?;
+    btf::complete(&object())
+}
+
+/// The built object.
+pub(crate) fn object() -> PathBuf {
+    workspace::bpf_target().join(TARGET).join("release/fairlead-xdp")
 }
 
 /// Builds the agent around the object.

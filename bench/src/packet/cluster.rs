@@ -4,15 +4,15 @@ use fairlead_tests::kernel::INGRESS;
 use fairlead_tests::model::{HostTables, Sizes};
 use fairlead_tests::packets::build::Mac;
 use fairlead_tests::packets::fixture;
-use lb_common::hash::HashKey;
+use lb_common::hash::FlowKeys;
 use lb_common::maps::{
-    AddressFilter, Config, LIVENESS_UP, Link, Liveness, Node, Vip, Vip4Key, Vip6Key, capacity, way,
+    AddressFilter, Config, LIVENESS_UP, Link, Liveness, MacFilter, Node, Vip, Vip4Key, Vip6Key, capacity, way,
 };
 use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 use lb_common::tag::TagKey;
 use lb_common::wire::gue;
 
-use super::cases::{Case, Kind};
+use super::cases::{Case, Kind, Size};
 
 /// The port of every VIP.
 pub const PORT: u16 = 443;
@@ -27,8 +27,8 @@ pub const PEER4: [u8; 4] = [192, 0, 2, 2];
 
 /// This node's index.
 pub const SELF: NodeIndex = 0;
-/// The secret of the flow hash.
-pub const HASH_KEY: HashKey = fixture::HASH_KEY;
+/// What the flow hash is computed with.
+pub const FLOW_KEYS: FlowKeys = fixture::FLOW_KEYS;
 /// The keys of tags, that of the frames first.
 const TAG: [TagKey; 2] = fixture::TAG_KEYS;
 
@@ -37,6 +37,8 @@ const TAG: [TagKey; 2] = fixture::TAG_KEYS;
 pub enum Leads {
     /// Other nodes, three more behind each of them.
     Others,
+    /// Three other nodes, which with this one are all that there are: it stands behind them in each slot.
+    OthersOfFour,
     /// This node, other nodes behind it.
     Self_,
     /// This node, and before it another one.
@@ -44,9 +46,9 @@ pub enum Leads {
 }
 
 /// Other nodes, numbered from 1.
-const NODES: NodeIndex = 16;
+pub const NODES: NodeIndex = 16;
 /// Slots of a ring.
-const SLOTS: u32 = 1024;
+pub const SLOTS: u32 = 1024;
 
 /// VIP number `n`.
 pub const fn vip4(n: u16) -> [u8; 4] {
@@ -67,15 +69,10 @@ pub const fn v6(net: u8, n: u16) -> [u8; 16] {
 
 /// The cluster that a case meets: as many VIPs and rings, and nodes that are all alive and reached one way.
 pub fn tables(case: &Case) -> HostTables {
-    let Case { vips, rings, .. } = *case;
+    let Size { vips, rings, .. } = case.size;
     let Kind { leads, way, protocol, .. } = case.kind;
-    let mut closed = AddressFilter::EMPTY;
-    for number in 0..vips {
-        closed.add4(vip4(number));
-        closed.add6(vip6(number));
-    }
     let config = Config {
-        hash_key: HASH_KEY,
+        flow_keys: FLOW_KEYS,
         tag_keys: TAG.map(|key| key.key),
         probe_nonce: 1,
         address4: SELF4,
@@ -92,7 +89,8 @@ pub fn tables(case: &Case) -> HostTables {
         uplink_link: Link { mac: SELF_MAC, number: 0 },
         icmp_error_rate: 0,
         unused: [0; 4],
-        closed,
+        vips: AddressFilter::EMPTY,
+        peer_macs: MacFilter::EMPTY,
     };
     let slots = u32::from(rings) * SLOTS;
     let sizes = Sizes { slots, nodes: u32::from(NODES) + 1, vip_stats: u32::from(vips) };
@@ -111,25 +109,37 @@ pub fn tables(case: &Case) -> HostTables {
     let [a, b, c, d] = PEER4;
     tables.peers.insert([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d], 1);
     for number in 0..vips {
-        let ring = u32::from(number % rings) * SLOTS;
-        let vip = Vip { ring, mask: SLOTS - 1, number: u32::from(number), flags: 0 };
+        let vip =
+            Vip { ring: first_slot(case, number), mask: SLOTS - 1, number: u32::from(number), flags: 0 };
         tables.vips4.insert(Vip4Key::port(vip4(number), PORT.to_be_bytes(), protocol), vip);
         tables.vips6.insert(Vip6Key::port(vip6(number), PORT.to_be_bytes(), protocol), vip);
     }
+    tables.fill_filters();
     tables
 }
 
+/// The first slot of a VIP's ring.
+pub fn first_slot(case: &Case, vip: u16) -> u32 {
+    u32::from(vip % case.size.rings) * SLOTS
+}
+
 /// The probe clock.
-const CLOCK: u32 = 1000;
+pub const CLOCK: u32 = 1000;
 
 const fn wire_id(index: NodeIndex) -> u32 {
     0xfa1e_0000 | index as u32
 }
 
-const fn slot_of(index: u32, leads: Leads) -> Slot {
+fn slot_of(index: u32, leads: Leads) -> Slot {
     let (first, others) = (leader(index), [leader(index + 1), leader(index + 2), leader(index + 3)]);
     match leads {
         Leads::Others => Slot { leader: first, successors: others, ..Slot::EMPTY },
+        Leads::OthersOfFour => {
+            let [a, b, c] = [0, 1, 2].map(|turn| 1 + (first + turn) % 3);
+            // Behind one or two of the others, or behind all three.
+            let successors = [[SELF, b, c], [b, SELF, c], [b, c, SELF]][(index % 3) as usize];
+            Slot { leader: a, successors, ..Slot::EMPTY }
+        }
         Leads::Self_ => Slot { leader: SELF, successors: others, ..Slot::EMPTY },
         Leads::TakenOver => {
             let mut former = [NO_NODE; FORMER];
@@ -144,8 +154,19 @@ const fn leader(slot: u32) -> NodeIndex {
     1 + (slot.wrapping_mul(0x9e37_79b1) >> 16) as NodeIndex % NODES
 }
 
-const fn next_hop(index: NodeIndex) -> Mac {
+/// The MAC that leads to a node.
+pub const fn next_hop(index: NodeIndex) -> Mac {
     [0x02, 0, 0, 0, 1, index as u8]
+}
+
+/// A node's address for encapsulated packets.
+pub const fn node4(index: NodeIndex) -> [u8; 4] {
+    [192, 0, 2, index as u8]
+}
+
+/// A node's address for encapsulated packets.
+pub const fn node6(index: NodeIndex) -> [u8; 16] {
+    v6(0xf0, index)
 }
 
 fn node(index: NodeIndex, way: u8) -> Node {
@@ -160,9 +181,9 @@ fn node(index: NodeIndex, way: u8) -> Node {
         ..Node::NONE
     };
     if way == way::GUE6 {
-        (node.outer_source, node.outer_destination) = (SELF6, v6(0xf0, index));
+        (node.outer_source, node.outer_destination) = (SELF6, node6(index));
     } else {
-        let destination = [192, 0, 2, index as u8];
+        let destination = node4(index);
         node.outer_source[..4].copy_from_slice(&SELF4);
         node.outer_destination[..4].copy_from_slice(&destination);
         node.outer_sum = gue::outer_v4_sum(SELF4, destination);

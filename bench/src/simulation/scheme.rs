@@ -4,7 +4,7 @@ mod connections;
 mod ecmp;
 mod fairlead;
 mod glb;
-mod maglev;
+pub mod maglev;
 mod memo;
 
 use lb_common::owner::{Kind, MAX_ASKED, Vitality};

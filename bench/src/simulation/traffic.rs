@@ -1,6 +1,6 @@
 //! The flows: when each of them sends.
 
-use lb_common::hash::{FlowPorts, HashKey, flow_hash_v4};
+use lb_common::hash::{FlowKeys, FlowPorts, HashKey, flow_hash_v4};
 
 use super::Tick;
 use super::random::Random;
@@ -25,7 +25,7 @@ impl Traffic {
     /// So many flows in the time of a trace.
     pub fn new(flows: u32, trace: &Trace, seed: u64) -> Self {
         let mut random = Random::new(seed, "traffic");
-        let key = HashKey { k0: random.word(), k1: random.word() };
+        let key = FlowKeys::of(&HashKey { k0: random.word(), k1: random.word() });
         let calendar = vec![Vec::new(); trace.ticks as usize];
         let mut openings = calendar.clone();
         let length = trace.opening.end - trace.opening.start;
@@ -82,7 +82,7 @@ const fn period(flow: Flow) -> Tick {
 }
 
 /// A client each eight flows.
-fn hash(key: &HashKey, flow: Flow) -> u64 {
+fn hash(key: &FlowKeys, flow: Flow) -> u64 {
     let [_, a, b, c] = (flow / 8).to_be_bytes();
     let [high, low] = (32_768 + (flow % 8) as u16).to_be_bytes();
     let ports = FlowPorts { ports: [high, low, 1, 187], protocol: 6 };

@@ -53,6 +53,15 @@ impl MappedWords {
         self.word(at).map(|word| word.load(Ordering::Acquire))
     }
 
+    /// The `N` words of an entry; `None` outside the array.
+    pub fn chunk<const N: usize>(&self, entry: usize) -> Option<&[AtomicU64; N]> {
+        let at = entry.checked_mul(N).filter(|at| *at + N <= self.words)?;
+        // SAFETY: `at` is one of the words, all of which are mapped for as long as self lives.
+        let pointer = unsafe { self.first.add(at) };
+        // SAFETY: N words from there are mapped, aligned as in `word`, and only used atomically.
+        Some(unsafe { pointer.cast().as_ref() })
+    }
+
     /// Writes a word; false outside the array.
     #[must_use]
     pub fn write(&self, at: usize, value: u64) -> bool {

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::Ipv4Addr;
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
 use aya::util::nr_cpus;
-use lb_common::maps::{AddressFilter, Announcer, Config, Link, Node, Traffic, Vip, Vip4Key, Vip6Key, name};
+use lb_common::maps::{AddressFilter, Announcer, Config, Link, MacFilter, Node, Traffic, name};
 use lb_common::ring::Slot;
-use lb_plan::contents::{Contents, Op, VipKey};
+use lb_plan::contents::{Contents, Op};
 
 use super::mapping::MappedWords;
 use super::pins::Pins;
 use super::sources::SourceMaps;
+use super::vips::VipMaps;
 
 /// A map that would not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +50,9 @@ pub enum MapsError {
     /// A slot outside the map.
     #[error("slot {0} is outside lb_rings")]
     NoSuchSlot(usize),
+    /// A bucket outside the map.
+    #[error("bucket {0} is outside {1}")]
+    NoSuchBucket(usize, &'static str),
 }
 
 /// 64-bit words of a [`Slot`].
@@ -56,8 +60,7 @@ const WORDS_A_SLOT: usize = lb_common::ring::WORDS;
 
 /// All maps that the agent writes.
 pub struct Maps {
-    vips4: HashMap<MapData, Vip4Key, Vip>,
-    vips6: HashMap<MapData, Vip6Key, Vip>,
+    vips: VipMaps,
     rings: MappedWords,
     nodes: Array<MapData, Node>,
     peers: HashMap<MapData, [u8; 16], u32>,
@@ -96,8 +99,7 @@ impl Maps {
     /// When one is not pinned or not of this layout.
     pub fn open(pins: &Pins) -> Result<Self, MapsError> {
         Ok(Self {
-            vips4: open(pins, name::VIPS4)?,
-            vips6: open(pins, name::VIPS6)?,
+            vips: VipMaps::open(pins)?,
             rings: open_mapped(pins, name::RINGS, WORDS_A_SLOT)?,
             nodes: open(pins, name::NODES)?,
             peers: open(pins, name::PEERS)?,
@@ -140,14 +142,8 @@ impl Maps {
             Op::RemovePeerMac(mac) => removed(name::PEER_MACS, op, self.peer_macs.remove(mac)),
             Op::WriteSlots { first, slots } => self.write_slots(*first as usize, slots),
             Op::ClearVipStats(number) => self.clear_vip_stats(*number, op),
-            Op::WriteVip(key, vip) => match vip_key(key) {
-                Key::V4(key) => written(name::VIPS4, op, self.vips4.insert(key, vip, 0)),
-                Key::V6(key) => written(name::VIPS6, op, self.vips6.insert(key, vip, 0)),
-            },
-            Op::RemoveVip(key) => match vip_key(key) {
-                Key::V4(key) => removed(name::VIPS4, op, self.vips4.remove(&key)),
-                Key::V6(key) => removed(name::VIPS6, op, self.vips6.remove(&key)),
-            },
+            Op::WriteVip(key, vip) => self.vips.put(op, key, *vip),
+            Op::RemoveVip(key) => self.vips.remove(op, key),
             Op::WriteArp(vip, announcer) => {
                 written(name::ARP, op, self.arp.insert(vip.octets(), announcer, 0))
             }
@@ -201,10 +197,9 @@ impl Maps {
                 .collect(),
             arp: entries(name::ARP, &self.arp)?.into_iter().map(|(k, v)| (Ipv4Addr::from(k), v)).collect(),
             sources: self.sources.read()?,
+            vips: self.vips.read_back()?,
             ..Contents::default()
         };
-        contents.vips.extend(entries(name::VIPS4, &self.vips4)?.into_iter().map(|(k, v)| (key_v4(k), v)));
-        contents.vips.extend(entries(name::VIPS6, &self.vips6)?.into_iter().map(|(k, v)| (key_v6(k), v)));
         let config = self.config.get(&0, 0).map_err(|e| read_error(name::CONFIG, e))?;
         // Never written: all zero, as the kernel makes an array.
         contents.config = (config != ZERO_CONFIG).then_some(config);
@@ -226,7 +221,7 @@ impl Maps {
 }
 
 const ZERO_CONFIG: Config = Config {
-    hash_key: lb_common::hash::HashKey { k0: 0, k1: 0 },
+    flow_keys: lb_common::hash::FlowKeys::NONE,
     tag_keys: [lb_common::hash::HashKey { k0: 0, k1: 0 }; 2],
     probe_nonce: 0,
     address4: [0; 4],
@@ -243,31 +238,9 @@ const ZERO_CONFIG: Config = Config {
     uplink_link: Link::NONE,
     icmp_error_rate: 0,
     unused: [0; 4],
-    closed: AddressFilter::EMPTY,
+    vips: AddressFilter::EMPTY,
+    peer_macs: MacFilter::EMPTY,
 };
-
-enum Key {
-    V4(Vip4Key),
-    V6(Vip6Key),
-}
-
-fn vip_key(key: &VipKey) -> Key {
-    let port = key.port.to_be_bytes();
-    match key.address {
-        IpAddr::V4(address) => Key::V4(Vip4Key::port(address.octets(), port, key.protocol)),
-        IpAddr::V6(address) => Key::V6(Vip6Key::port(address.octets(), port, key.protocol)),
-    }
-}
-
-fn key_v4(key: Vip4Key) -> VipKey {
-    let address = IpAddr::V4(Ipv4Addr::from(key.address));
-    VipKey { address, port: u16::from_be_bytes(key.port), protocol: key.protocol }
-}
-
-fn key_v6(key: Vip6Key) -> VipKey {
-    let address = IpAddr::V6(Ipv6Addr::from(key.address));
-    VipKey { address, port: u16::from_be_bytes(key.port), protocol: key.protocol }
-}
 
 fn entries<K: aya::Pod + Ord, V: aya::Pod>(
     map: &'static str,

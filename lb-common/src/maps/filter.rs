@@ -1,4 +1,4 @@
-//! A filter in front of the look-up of a VIP's address: packets that are for no VIP must not pay for it.
+//! Filters in front of look-ups whose answer is nearly always no: of a VIP's address, and of a node's MAC address.
 
 /// Words of the filter.
 const WORDS: usize = 64;
@@ -70,6 +70,45 @@ const fn place6(address: [u8; 16]) -> u32 {
     (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BITS)) as u32
 }
 
+/// Words of the filter of MAC addresses.
+const MAC_WORDS: usize = 256;
+/// Bits of a place in it.
+const MAC_BITS: u32 = (MAC_WORDS * 64).ilog2();
+
+/// A set of MAC addresses that may say yes of one that is not in it, and never no of one that is: of one in sixteen
+/// where it holds a thousand. A packet touches one word of it, whatever its size.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MacFilter {
+    words: [u64; MAC_WORDS],
+}
+
+impl MacFilter {
+    /// The empty set.
+    pub const EMPTY: Self = Self { words: [0; MAC_WORDS] };
+
+    /// Adds an address, as a number.
+    pub fn add(&mut self, mac: u64) {
+        let place = place_mac(mac);
+        if let Some(word) = self.words.get_mut((place >> 6) as usize % MAC_WORDS) {
+            *word |= 1 << (place & 63);
+        }
+    }
+
+    /// Whether an address may be in the set.
+    #[inline(always)]
+    pub fn may_hold(&self, mac: u64) -> bool {
+        let place = place_mac(mac);
+        let word = self.words.get((place >> 6) as usize % MAC_WORDS).copied().unwrap_or(0);
+        word >> (place & 63) & 1 != 0
+    }
+}
+
+#[inline(always)]
+const fn place_mac(mac: u64) -> u32 {
+    (mac.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - MAC_BITS)) as u32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +140,20 @@ mod tests {
         assert_eq!(bits, 1024, "addresses of one pool share places");
         let others = (0..=u16::MAX).filter(|n| filter.may_hold6(host(2, *n))).count();
         assert!((12_000..21_000).contains(&others), "{others} of 65,536 other addresses pay for a look-up");
+    }
+
+    #[test]
+    fn holds_mac_addresses() {
+        let mac = |n: u32| {
+            let [a, b, c, d] = n.to_be_bytes();
+            u64::from_le_bytes([0x02, 0x42, a, b, c, d, 0, 0])
+        };
+        let mut filter = MacFilter::EMPTY;
+        (0..1000).for_each(|n| filter.add(mac(n * 7919)));
+        assert!((0..1000).all(|n| filter.may_hold(mac(n * 7919))));
+        let others = (0..65_536u32).filter(|n| filter.may_hold(mac(n | 0x5500_0000))).count();
+        assert!((2_000..6_000).contains(&others), "{others} of 65,536 others are looked up");
+        assert!((0..1000).all(|n| !MacFilter::EMPTY.may_hold(mac(n))));
     }
 
     #[test]

@@ -80,10 +80,12 @@ fn quotable<F: Frame>(frame: &F, packet: &Packet) -> usize {
     frame.linear_len().saturating_sub(packet.l3).min(packet.length as usize)
 }
 
-/// Sum of the 16-bit words of a quote, the last byte of an odd one filled up with zero.
+/// Sum of the 16-bit words of `length` bytes from offset `at`, an odd last byte padded with zero, before it is folded:
+/// a part of an Internet checksum (RFC 1071). Bytes behind the directly readable part do not count.
 #[inline(always)]
-fn sum<F: Frame>(frame: &F, at: usize, length: usize) -> u32 {
-    // Large pieces first: the verifier follows each way out of either loop.
+pub fn partial_checksum<F: Frame>(frame: &F, at: usize, length: usize) -> u32 {
+    // Large pieces first, and out of the function at the first piece that is not there: the verifier follows each exit
+    // of either loop.
     const LARGE: usize = 64;
     const SMALL: usize = 4;
     let (mut sum, mut done) = (0, 0);
@@ -91,18 +93,21 @@ fn sum<F: Frame>(frame: &F, at: usize, length: usize) -> u32 {
         if done + LARGE > length {
             break;
         }
-        sum += frame.view::<LARGE>(at + done).map_or(0, checksum::sum);
+        let Some(bytes) = frame.view::<LARGE>(at + done) else { return sum };
+        sum += checksum::sum(bytes);
         done += LARGE;
     }
     for _ in 0..LARGE / SMALL {
         if done + SMALL > length {
             break;
         }
-        sum += frame.view::<SMALL>(at + done).map_or(0, checksum::sum);
+        let Some(bytes) = frame.view::<SMALL>(at + done) else { return sum };
+        sum += checksum::sum(bytes);
         done += SMALL;
     }
     if done + 2 <= length {
-        sum += frame.view::<2>(at + done).map_or(0, checksum::sum);
+        let Some(bytes) = frame.view::<2>(at + done) else { return sum };
+        sum += checksum::sum(bytes);
         done += 2;
     }
     if done < length {
@@ -137,7 +142,7 @@ fn answer_v4<F: Frame>(
         return Err(refusal);
     }
     turn_round(frame, packet, FRONT_V4, quoted, ethernet::IPV4)?;
-    let quote = sum(frame, packet.l3 + FRONT_V4, quoted);
+    let quote = frame.partial_checksum(packet.l3 + FRONT_V4, quoted);
     let [l0, l1] = ((FRONT_V4 + quoted) as u16).to_be_bytes();
     let first = [0x45, 0, l0, l1, 0, 0, 0, 0, ip::DEFAULT_TTL, protocol::ICMP];
     let sum = checksum::sum(&first) + checksum::sum(&from) + checksum::sum(&to);
@@ -177,7 +182,7 @@ fn answer_v6<F: Frame>(
         return Err(refusal);
     }
     turn_round(frame, packet, FRONT_V6, quoted, ethernet::IPV6)?;
-    let quote = sum(frame, packet.l3 + FRONT_V6, quoted);
+    let quote = frame.partial_checksum(packet.l3 + FRONT_V6, quoted);
     let length = (icmp::HEADER + quoted) as u16;
     let [l0, l1] = length.to_be_bytes();
     let first = [0x60, 0, 0, 0, l0, l1, protocol::ICMPV6, ip::DEFAULT_TTL];

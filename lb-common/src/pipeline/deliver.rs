@@ -229,7 +229,9 @@ fn note<T: Tables>(tables: &T, packet: &Packet, node: NodeIndex, standing: Stand
 #[inline(always)]
 fn is_from_peer<F: Frame, T: Tables>(frame: &F, tables: &T) -> bool {
     let Some(macs) = frame.view::<12>(0) else { return false };
-    tables.peer_mac(&[macs[6], macs[7], macs[8], macs[9], macs[10], macs[11], 0, 0]).is_some()
+    let source = [macs[6], macs[7], macs[8], macs[9], macs[10], macs[11], 0, 0];
+    let may_be = tables.config().is_some_and(|config| config.peer_macs.may_hold(u64::from_le_bytes(source)));
+    may_be && tables.peer_mac(&source).is_some()
 }
 
 /// The director's part: the first way to the candidate, without a list of who was asked.
@@ -266,7 +268,7 @@ fn send_first<F: Frame, T: Tables>(
 
 /// Out by the interface that leads to the node.
 #[inline(always)]
-fn out<F: Frame>(frame: &F, node: &Node, outcome: Outcome) -> Forward {
+pub(super) fn out<F: Frame>(frame: &F, node: &Node, outcome: Outcome) -> Forward {
     if node.ifindex == frame.ingress() {
         Forward::Transmit(outcome)
     } else {

@@ -82,7 +82,7 @@ fn judge_v6<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &mut Packet)
 
 /// A request for a VIP that is closed is for nobody else on this node.
 #[inline(always)]
-const fn not_answered(vip: &Vip) -> Refusal {
+const fn not_answered(vip: Vip) -> Refusal {
     if vip.flags & VIP_CLOSED == 0 { Refusal::EchoNotAnswered } else { Refusal::EchoDropped }
 }
 

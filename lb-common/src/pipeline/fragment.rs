@@ -59,7 +59,7 @@ fn key<F: Frame>(frame: &F, packet: &Packet) -> Option<FragmentKey> {
 /// The hash of addresses and protocol.
 #[inline(always)]
 fn hash_of_addresses<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &Packet) -> Option<u64> {
-    let secret = &tables.config()?.hash_key;
+    let secret = &tables.config()?.flow_keys;
     let flow = FlowPorts { ports: [0; 4], protocol: packet.protocol as u8 };
     Some(match packet.family {
         Family::V4 => {

@@ -47,7 +47,7 @@ pub(super) fn read<F: Frame, T: Tables>(
     let ports = *frame.view::<4>(l4).ok_or(Refusal::Truncated)?;
     let key = Vip4Key::port(destination, [ports[2], ports[3]], header[9]);
     let Some(vip) = tables.vip4(&key) else {
-        packet.may_be_closed = tables.config().is_some_and(|config| config.closed.may_hold4(destination));
+        packet.may_be_closed = tables.config().is_some_and(|config| config.vips.may_hold4(destination));
         let udp = fragment == 0 && header[9] == protocol::UDP;
         return Ok(if udp { Found::udp(ports) } else { Found::Nothing });
     };
@@ -57,7 +57,7 @@ pub(super) fn read<F: Frame, T: Tables>(
     }
     let source = [header[12], header[13], header[14], header[15]];
     packet.kind = kind(frame, header[9], l4)?;
-    let secret = &tables.config().ok_or(Refusal::NotConfigured)?.hash_key;
+    let secret = &tables.config().ok_or(Refusal::NotConfigured)?.flow_keys;
     let ports = FlowPorts { ports, protocol: header[9] };
     packet.set_flow(vip, ports, |ports| flow_hash_v4(secret, source, destination, ports));
     Ok(Found::Target)

@@ -43,7 +43,7 @@ pub(super) fn read<F: Frame, T: Tables>(
     let ports = *frame.view::<4>(upper.at).ok_or(Refusal::Truncated)?;
     let key = Vip6Key::port(destination(header), [ports[2], ports[3]], upper.protocol);
     let Some(vip) = tables.vip6(&key) else {
-        packet.may_be_closed = tables.config().is_some_and(|config| config.closed.may_hold6(key.address));
+        packet.may_be_closed = tables.config().is_some_and(|config| config.vips.may_hold6(key.address));
         let udp = upper.protocol == protocol::UDP && !packet.is_first_fragment;
         return Ok(if udp { Found::udp(ports) } else { Found::Nothing });
     };
@@ -52,7 +52,7 @@ pub(super) fn read<F: Frame, T: Tables>(
         return Err(Refusal::BadLength);
     }
     packet.kind = kind(frame, upper.protocol, upper.at)?;
-    let secret = &tables.config().ok_or(Refusal::NotConfigured)?.hash_key;
+    let secret = &tables.config().ok_or(Refusal::NotConfigured)?.flow_keys;
     let from = source(header);
     let ports = FlowPorts { ports, protocol: upper.protocol };
     packet.set_flow(vip, ports, |ports| flow_hash_v6(secret, &from, &key.address, ports));

@@ -17,7 +17,7 @@ pub(super) fn read<F: Frame, T: Tables>(
     mark: [u8; 2],
 ) -> Result<Found, Refusal> {
     let Some(ether_type) = recognise(frame, tables, packet, mark) else { return Ok(Found::Nothing) };
-    let found = super::read(frame, tables, packet, ether_type)?;
+    let found = frame.read(tables, packet, ether_type)?;
     Ok(if matches!(found, Found::Target | Found::Fragment | Found::Icmp) { found } else { Found::Nothing })
 }
 

@@ -51,7 +51,7 @@ fn read_v4<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> R
     if frame.view::<4>(packet.l3 + V4_DESTINATION).is_none_or(|to| *to != vip_address) {
         return Err(Refusal::ForeignIcmpError);
     }
-    let key = &tables.config().ok_or(Refusal::NotConfigured)?.hash_key;
+    let key = &tables.config().ok_or(Refusal::NotConfigured)?.flow_keys;
     let ports = FlowPorts { ports: turned(ports), protocol };
     packet.set_flow(vip, ports, |ports| flow_hash_v4(key, client, vip_address, ports));
     packet.kind = kind(protocol);
@@ -76,7 +76,7 @@ fn read_v6<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> R
     if to != Some(u128::from_ne_bytes(vip_address)) {
         return Err(Refusal::ForeignIcmpError);
     }
-    let key = &tables.config().ok_or(Refusal::NotConfigured)?.hash_key;
+    let key = &tables.config().ok_or(Refusal::NotConfigured)?.flow_keys;
     let ports = FlowPorts { ports: turned(ports), protocol };
     packet.set_flow(vip, ports, |ports| flow_hash_v6(key, &client, &vip_address, ports));
     packet.kind = kind(protocol);

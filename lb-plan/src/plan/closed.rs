@@ -26,10 +26,6 @@ pub(super) fn close(contents: &mut Contents, wanted: &WantedSet<'_>, facts: &Fac
         let address = vip.key.address;
         if let Some(entry) = contents.vips.get_mut(&VipKey::of_address(address)) {
             entry.flags |= VIP_CLOSED;
-            match address {
-                IpAddr::V4(v4) => config.closed.add4(v4.octets()),
-                IpAddr::V6(v6) => config.closed.add6(v6.octets()),
-            }
         }
     }
 }

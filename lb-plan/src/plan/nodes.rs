@@ -7,8 +7,10 @@ mod way;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use lb_common::hash::FlowKeys;
 use lb_common::maps::{
-    self, AddressFilter, CONFIG_DRAINING, CONFIG_IPIP, CONFIG_TOLD_TO_DRAIN, Config, Link, capacity, name,
+    self, AddressFilter, CONFIG_DRAINING, CONFIG_IPIP, CONFIG_TOLD_TO_DRAIN, Config, Link, MacFilter,
+    capacity, name,
 };
 use lb_common::ring::{NO_NODE, NodeIndex};
 use lb_common::tag::{self, TagKeys};
@@ -153,7 +155,7 @@ impl<'a> Roster<'a> {
         let TagKeys { current, other } = settings.tag_keys;
         let other = other.unwrap_or(current);
         Config {
-            hash_key: settings.hash_key,
+            flow_keys: FlowKeys::of(&settings.hash_key),
             tag_keys: [current.key, other.key],
             probe_nonce: settings.liveness.nonce,
             address4: addresses().find_map(v4).unwrap_or_default(),
@@ -172,7 +174,8 @@ impl<'a> Roster<'a> {
             uplink_link,
             icmp_error_rate: settings.icmp_error_rate,
             unused: [0; 4],
-            closed: AddressFilter::EMPTY,
+            vips: AddressFilter::EMPTY,
+            peer_macs: MacFilter::EMPTY,
         }
     }
 

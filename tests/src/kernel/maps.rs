@@ -1,12 +1,14 @@
 //! The kernel's maps, filled from the model's and read back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicU64;
 
 use anyhow::{Context, Result};
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, PerCpuArray};
 use aya::{Ebpf, Pod};
-use lb_common::maps::{BfdSession, FragmentFlow, FragmentKey, Liveness, Source, Traffic, name};
+use lb_common::maps::{BfdSession, FragmentFlow, FragmentKey, Liveness, Source, Traffic, Vip, name};
+use lb_common::vips::{self, BUCKET_WORDS, Bucket, BucketKey};
 
 use crate::model::{FlowWords, HostTables, State, Totals};
 
@@ -15,8 +17,8 @@ use crate::model::{FlowWords, HostTables, State, Totals};
 /// # Errors
 /// When a map is not there, too small or refuses an entry.
 pub fn fill(ebpf: &mut Ebpf, tables: &HostTables) -> Result<()> {
-    insert(ebpf, name::VIPS4, &tables.vips4)?;
-    insert(ebpf, name::VIPS6, &tables.vips6)?;
+    put_vips(ebpf, name::VIPS4, &tables.vips4)?;
+    put_vips(ebpf, name::VIPS6, &tables.vips6)?;
     insert(ebpf, name::PEERS, &tables.peers)?;
     insert(ebpf, name::PEER_MACS, &tables.peer_macs)?;
     insert(ebpf, name::ARP, &tables.arp)?;
@@ -77,6 +79,27 @@ pub(super) fn state(ebpf: &Ebpf, sets: impl Iterator<Item = u32>, nodes: u32) ->
         state.add_flows(set, flows.get(&set, 0)?);
     }
     Ok(state)
+}
+
+/// Puts VIPs into the buckets of a map that is empty, and those that find theirs full into the map beside it.
+fn put_vips<K: BucketKey>(
+    ebpf: &mut Ebpf,
+    name: &str,
+    vips: &std::collections::HashMap<K, Vip>,
+) -> Result<()> {
+    let mut buckets: BTreeMap<u32, Bucket<AtomicU64>> = BTreeMap::new();
+    for (key, vip) in vips {
+        let bucket = buckets.entry(key.bucket()).or_default();
+        if !vips::put(bucket, *key, *vip) {
+            vips::note_spilled::<_, K>(bucket, true);
+            insert(ebpf, name::VIPS_MORE, [(&key.spilled(), &vip.to_word())])?;
+        }
+    }
+    let mut map: Array<_, [u64; BUCKET_WORDS]> = ebpf.map_mut(name).context("no such map")?.try_into()?;
+    for (number, bucket) in buckets {
+        map.set(number, bucket.map(AtomicU64::into_inner), 0).with_context(|| format!("write to {name}"))?;
+    }
+    Ok(())
 }
 
 fn insert<'a, K: Pod, V: Pod>(

@@ -141,6 +141,13 @@ impl HostTables {
         }
     }
 
+    /// Adds the VIPs and the MAC addresses of peers to the filters of the configuration.
+    pub fn fill_filters(&mut self) {
+        self.vips4.keys().for_each(|key| self.config.vips.add4(key.address));
+        self.vips6.keys().for_each(|key| self.config.vips.add6(key.address));
+        self.peer_macs.keys().for_each(|mac| self.config.peer_macs.add(u64::from_le_bytes(*mac)));
+    }
+
     /// Writes a cell of `lb_liveness`.
     pub fn set_liveness(&self, cell: u32, liveness: Liveness) {
         self.liveness[cell as usize].set(liveness);
@@ -187,6 +194,11 @@ impl HostTables {
         self.totals.borrow().clone()
     }
 
+    /// Puts counters back to what they were.
+    pub(super) fn set_totals(&self, totals: Totals) {
+        self.totals.replace(totals);
+    }
+
     /// Counts what became of a packet.
     pub(super) fn count(&self, counter: u32) {
         assert!((counter as usize) < capacity::REFUSALS, "counter {counter} is outside its map");
@@ -208,12 +220,12 @@ const AGE: u16 = 7;
 impl Tables for HostTables {
     type Word = AtomicU64;
 
-    fn vip4(&self, key: &Vip4Key) -> Option<&Vip> {
-        self.vips4.get(key)
+    fn vip4(&self, key: &Vip4Key) -> Option<Vip> {
+        self.vips4.get(key).copied()
     }
 
-    fn vip6(&self, key: &Vip6Key) -> Option<&Vip> {
-        self.vips6.get(key)
+    fn vip6(&self, key: &Vip6Key) -> Option<Vip> {
+        self.vips6.get(key).copied()
     }
 
     fn slot(&self, slot: u32) -> Option<Slot> {

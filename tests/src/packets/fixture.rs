@@ -4,12 +4,12 @@ pub mod sources;
 
 use std::net::Ipv4Addr;
 
-use lb_common::hash::HashKey;
+use lb_common::hash::{FlowKeys, HashKey};
 use lb_common::maps::{
     AddressFilter, Announcer, BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress,
     BfdSession, CONFIG_DRAINING, CONFIG_IPIP, CONFIG_UNREACHABLE, Config, LIVENESS_ADMIN_DOWN, LIVENESS_UP,
-    Link, Liveness, Node, VIP_AFFINITY, VIP_CLOSED, VIP_ECHO, VIP_YOUNG, Vip, Vip4Key, Vip6Key, capacity,
-    way,
+    Link, Liveness, MacFilter, Node, VIP_AFFINITY, VIP_CLOSED, VIP_ECHO, VIP_YOUNG, Vip, Vip4Key, Vip6Key,
+    capacity, way,
 };
 use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 use lb_common::tag::{self, TagKey};
@@ -80,6 +80,8 @@ pub const ORPHAN_GRACE: u32 = 20;
 const PROBE_NONCE: u64 = 0xbeef;
 /// The cluster's secret for the flow hash.
 pub const HASH_KEY: HashKey = HashKey { k0: 0x0123_4567_89ab_cdef, k1: 0xfedc_ba98_7654_3210 };
+/// What the flow hash is computed with under it.
+pub const FLOW_KEYS: FlowKeys = FlowKeys::of(&HASH_KEY);
 /// The keys of tags: the one in use, and the one before it.
 pub const TAG_KEYS: [TagKey; 2] = [
     TagKey { id: 9, key: HashKey { k0: 0x0f1e_2d3c_4b5a_6978, k1: 0x8796_a5b4_c3d2_e1f0 } },
@@ -277,8 +279,9 @@ pub enum Fixture {
     Draining,
     /// This node has no address for encapsulated packets.
     Addressless,
-    /// The interface that packets come in by is the one that the configuration names, and IP in IP is not taken.
-    FirstUplink,
+    /// The interface that packets come in by is another than the one that the configuration names, so that the map of
+    /// interfaces has to be asked; and IP in IP is not taken.
+    OtherUplink,
     /// What is for an undeclared port is dropped.
     Dropping,
     /// All Services have source ranges, as [`sources`] says.
@@ -293,7 +296,7 @@ impl Fixture {
         Self::Silent,
         Self::Draining,
         Self::Addressless,
-        Self::FirstUplink,
+        Self::OtherUplink,
         Self::Dropping,
         Self::Sources,
     ];
@@ -301,7 +304,7 @@ impl Fixture {
     /// The maps.
     pub fn tables(self) -> HostTables {
         let mut config = Config {
-            hash_key: HASH_KEY,
+            flow_keys: FLOW_KEYS,
             tag_keys: TAG_KEYS.map(|key| key.key),
             probe_nonce: PROBE_NONCE,
             address4: SELF4,
@@ -315,25 +318,21 @@ impl Fixture {
             orphan_grace: ORPHAN_GRACE,
             tag_key_ids: TAG_KEYS.map(|key| key.id),
             pad: [0; 2],
-            // Another than packets come in by: the map has to be asked.
-            uplink: SECOND_LINK,
-            uplink_link: Link { mac: SECOND_MAC, number: 0 },
+            uplink: INGRESS,
+            uplink_link: Link { mac: SELF_MAC, number: 0 },
             icmp_error_rate: u32::MAX,
             unused: [0; 4],
-            closed: AddressFilter::EMPTY,
+            vips: AddressFilter::EMPTY,
+            peer_macs: MacFilter::EMPTY,
         };
-        config.closed.add4(VIP4);
-        config.closed.add6(VIP6);
         // In vain: in the way of a false positive of the filter.
-        config.closed.add4(QUIET4);
-        config.closed.add6(QUIET6);
-        config.closed.add4(SELF4);
-        config.closed.add6(SELF6);
+        config.vips.add4(SELF4);
+        config.vips.add6(SELF6);
         match self {
             Self::Standard | Self::Sources => {}
             Self::Unconfigured => {
                 (config.self_node, config.uplink, config.uplink_link) = (NO_NODE, 0, Link::NONE);
-                (config.flags, config.closed) = (0, AddressFilter::EMPTY);
+                (config.flags, config.vips) = (0, AddressFilter::EMPTY);
             }
             Self::Silent => {
                 (config.address4, config.address6) = ([0; 4], [0; 16]);
@@ -342,10 +341,10 @@ impl Fixture {
             Self::Addressless => (config.address4, config.address6) = ([0; 4], [0; 16]),
             Self::Draining => config.flags |= CONFIG_DRAINING,
             Self::Dropping => config.flags &= !CONFIG_UNREACHABLE,
-            Self::FirstUplink => {
-                config.uplink = INGRESS;
+            Self::OtherUplink => {
+                config.uplink = SECOND_LINK;
                 config.flags &= !CONFIG_IPIP;
-                config.uplink_link = Link { mac: SELF_MAC, number: 0 };
+                config.uplink_link = Link { mac: SECOND_MAC, number: 0 };
             }
         }
         let mut tables = HostTables::new(Sizes { slots: 1024, nodes: NODES as u32, vip_stats: 64 }, config);
@@ -355,6 +354,9 @@ impl Fixture {
         tables.nodes = nodes();
         add_peers(&mut tables);
         add_vips(&mut tables);
+        if self != Self::Unconfigured {
+            tables.fill_filters();
+        }
         add_sessions(&mut tables);
         if self == Self::Sources {
             sources::add(&mut tables);

@@ -13,13 +13,13 @@ use crate::simulation::Tick;
 use crate::simulation::world::View;
 
 /// Entries of the table: a prime, as the permutations want it; the size that most implementations use.
-const ENTRIES: usize = 65_537;
+pub const ENTRIES: usize = 65_537;
 
 type Backend = (NodeIndex, u32);
 
 /// Fills a table: backends in turns take their next preferred entry that is free, as many a turn as their
 /// weight says. Empty if there are none.
-fn fill(backends: &[Backend]) -> Vec<NodeIndex> {
+pub fn fill(backends: &[Backend]) -> Vec<NodeIndex> {
     let mut preferences: Vec<Preference> = backends.iter().map(|(node, _)| Preference::of(*node)).collect();
     let mut table = vec![None; if backends.iter().any(|(_, weight)| *weight > 0) { ENTRIES } else { 0 }];
     let mut left = table.len();

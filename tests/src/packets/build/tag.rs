@@ -5,7 +5,7 @@ use etherparse::{IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice};
 use lb_common::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
 use lb_common::tag::{GueWords, TagKey, gue_tag};
 
-use crate::packets::fixture::HASH_KEY;
+use crate::packets::fixture::FLOW_KEYS;
 use crate::packets::oracle::{Part, upper_layer};
 
 /// What a node says of a packet beside the list of those asked.
@@ -46,7 +46,7 @@ fn name4(packet: &[u8]) -> Option<u64> {
     let upper = packet.get(header.slice().len()..)?;
     let of = |ports| {
         let flow = FlowPorts { ports, protocol: header.protocol().0 };
-        flow_hash_v4(&HASH_KEY, header.source(), header.destination(), flow)
+        flow_hash_v4(&FLOW_KEYS, header.source(), header.destination(), flow)
     };
     if header.fragments_offset().value() != 0 {
         return Some(of([0; 4]));
@@ -58,7 +58,7 @@ fn name4(packet: &[u8]) -> Option<u64> {
     let header = Ipv4HeaderSlice::from_slice(quote).ok()?;
     let ports = turned(*quote.get(header.slice().len()..)?.first_chunk()?);
     let flow = FlowPorts { ports, protocol: header.protocol().0 };
-    Some(flow_hash_v4(&HASH_KEY, header.destination(), header.source(), flow))
+    Some(flow_hash_v4(&FLOW_KEYS, header.destination(), header.source(), flow))
 }
 
 fn name6(packet: &[u8]) -> Option<u64> {
@@ -66,7 +66,7 @@ fn name6(packet: &[u8]) -> Option<u64> {
     let (protocol, part, upper) = upper_layer(header.next_header(), packet.get(header.slice().len()..)?)?;
     let of = |ports| {
         let flow = FlowPorts { ports, protocol: protocol.0 };
-        flow_hash_v6(&HASH_KEY, &header.source(), &header.destination(), flow)
+        flow_hash_v6(&FLOW_KEYS, &header.source(), &header.destination(), flow)
     };
     if part == Part::Later {
         return Some(of([0; 4]));
@@ -78,7 +78,7 @@ fn name6(packet: &[u8]) -> Option<u64> {
     let header = Ipv6HeaderSlice::from_slice(quote).ok()?;
     let ports = turned(*quote.get(header.slice().len()..)?.first_chunk()?);
     let flow = FlowPorts { ports, protocol: header.next_header().0 };
-    Some(flow_hash_v6(&HASH_KEY, &header.destination(), &header.source(), flow))
+    Some(flow_hash_v6(&FLOW_KEYS, &header.destination(), &header.source(), flow))
 }
 
 const fn turned([a, b, c, d]: [u8; 4]) -> [u8; 4] {

@@ -95,10 +95,10 @@ fn on_another_link() -> Vec<Row> {
     let not_told = Frame::v4(CLIENT4, VIP4).tcp(4000, port::NEAR).macs(OTHER_MAC, PEER_MAC);
     let passed = Expect::Untouched(Outcome::NotOurs as u32);
     vec![
-        Row::frame("forwarded on the first uplink", &near, rewritten(&near, node::NEAR))
-            .meets(Fixture::FirstUplink),
-        Row::frame("served on the first uplink", &new, LOCAL).meets(Fixture::FirstUplink),
-        Row::frame("to another MAC on the first uplink", &other, passed).meets(Fixture::FirstUplink),
+        Row::frame("forwarded on another uplink", &near, rewritten(&near, node::NEAR))
+            .meets(Fixture::OtherUplink),
+        Row::frame("served on another uplink", &new, LOCAL).meets(Fixture::OtherUplink),
+        Row::frame("to another MAC on another uplink", &other, passed).meets(Fixture::OtherUplink),
         Row::frame("to any MAC before the configuration", &not_told, refused(Refusal::NotConfigured))
             .meets(Fixture::Unconfigured),
     ]

@@ -1,0 +1,100 @@
+//! Goals: how much one case may cost beside another one of the same run.
+
+use super::cases::Size;
+use super::report::{Line, Ratio};
+
+/// The name and size of a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Id(&'static str, Size);
+
+/// One case costs at most so many times what another one does.
+#[derive(Clone, Copy, Debug)]
+struct Goal {
+    case: Id,
+    beside: Id,
+    most: f64,
+}
+
+/// A goal and the ratio that was measured.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Judgement {
+    /// What is meant to be cheap.
+    pub case: String,
+    /// Beside what.
+    pub beside: String,
+    /// The goal.
+    pub most: f64,
+    /// The ratio of what both cost, the harness taken off.
+    pub ratio: Ratio,
+    /// Whether the ratios of the minima and of the medians both are within the goal.
+    pub met: bool,
+}
+
+/// Equal, with room for the noise that a quiet machine has.
+const EQUAL: f64 = 1.05;
+
+/// Every goal.
+const GOALS: [Goal; 18] = [
+    goal(many("l2"), many("reference"), 0.25),
+    goal(many("gue"), many("reference"), 0.4),
+    goal(one("l2"), one("reference"), 0.5),
+    goal(many("miss"), many("reference, miss"), 0.5),
+    goal(many("owner"), many("reference"), 0.65),
+    goal(one("owner"), one("reference"), 0.5),
+    goal(many("l2"), many("floor"), 1.5),
+    goal(many("l2, UDP"), many("l2"), 1.2),
+    goal(many("l2, IPv6"), many("l2"), 1.2),
+    goal(many("l2, IPv6 UDP"), many("l2"), 1.2),
+    goal(many("gue, UDP"), many("gue"), 1.2),
+    goal(many("gue, IPv6 in IPv6"), many("gue"), 1.2),
+    goal(many("gue, IPv6 UDP"), many("gue"), 1.2),
+    goal(many("owner, UDP"), many("owner"), 1.2),
+    goal(many("owner, IPv6"), many("owner"), 1.2),
+    goal(many("l2, 4 nodes"), many("l2"), EQUAL),
+    goal(Id("l2", Size::MANY_RINGS), many("l2"), 1.4),
+    goal(Id("gue", Size::MANY_RINGS), many("gue"), 1.4),
+];
+
+const fn goal(case: Id, beside: Id, most: f64) -> Goal {
+    Goal { case, beside, most }
+}
+
+const fn many(name: &'static str) -> Id {
+    Id(name, Size::MANY)
+}
+
+const fn one(name: &'static str) -> Id {
+    Id(name, Size::ONE)
+}
+
+/// The goals whose cases were both measured.
+pub fn judge(lines: &[Line]) -> Vec<Judgement> {
+    GOALS.iter().filter_map(|goal| goal.judge(lines)).collect()
+}
+
+impl Goal {
+    fn judge(&self, lines: &[Line]) -> Option<Judgement> {
+        let ratio = self.case.line(lines)?.ratio_to(self.beside.line(lines)?)?;
+        let met = ratio.minimum <= self.most && ratio.median <= self.most;
+        let [case, beside] = [self.case, self.beside].map(Id::words);
+        Some(Judgement { case, beside, most: self.most, ratio, met })
+    }
+}
+
+impl Id {
+    fn line(self, lines: &[Line]) -> Option<&Line> {
+        lines.iter().find(|line| line.case == self.0 && line.size() == self.1)
+    }
+
+    fn words(self) -> String {
+        let Self(name, size) = self;
+        match size {
+            Size::MANY => name.to_owned(),
+            Size::MANY_RINGS => format!("{name} ({} rings)", size.rings),
+            _ => format!("{name} ({} flow)", size.flows),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

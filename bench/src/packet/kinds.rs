@@ -1,0 +1,252 @@
+//! Kinds of packets.
+
+use fairlead_tests::packets::build::Frame;
+use lb_common::maps::way;
+use lb_common::verdict::Outcome;
+
+use super::cases::{Kind, Program};
+use super::cluster::{Leads, PEER4, PORT, SELF, SELF4, v6, vip4, vip6};
+
+/// Bytes of an IP packet: more than the harness makes anew, and of the size of many real ones.
+const SIZE: usize = 120;
+/// Offsets of the last two bytes of source and destination, and of the source port, in IPv4 and IPv6 without
+/// tags.
+const V4_AT: [u32; 3] = [14 + 14, 14 + 18, 14 + 20];
+const V6_AT: [u32; 3] = [14 + 22, 14 + 38, 14 + 40];
+/// A VLAN tag.
+const TAG: u32 = 4;
+/// Outer IPv4, UDP, GUE and a tag in front of them.
+const GUE4: i32 = 40;
+/// The same with an outer IPv6.
+const GUE6: i32 = 60;
+/// Outer IPv4 alone.
+const IPIP4: i32 = 20;
+/// Outer IPv6 alone.
+const IPIP6: i32 = 40;
+/// One node in the list of those asked.
+const ASKED: i32 = 4;
+/// Source port of the first flows.
+pub const SOURCE_PORT: u16 = 40_000;
+
+/// What is measured to be taken off or compared with, in one size.
+pub fn bare() -> Vec<Kind> {
+    let bare = |name, program| Kind { name, program, ..miss() };
+    vec![bare("nothing", Program::Nothing), bare("harness", Program::Harness)]
+}
+
+/// With one flow and with many.
+pub fn in_every_size() -> Vec<Kind> {
+    vec![
+        reference("reference", l2()),
+        reference("reference, miss", miss()),
+        floor(),
+        miss(),
+        miss_looked_up(),
+        l2(),
+        gue(),
+        ipip(),
+        owner(),
+        delegate(),
+    ]
+}
+
+/// With one flow only: what proves that a packet in GUE is a node's covers its flow.
+pub fn of_one_flow() -> Vec<Kind> {
+    vec![decapsulate()]
+}
+
+/// With few flows.
+pub fn of_few_flows() -> Vec<Kind> {
+    vec![reference("reference", l2()), floor(), l2()]
+}
+
+/// With many flows only.
+pub fn of_many_flows() -> Vec<Kind> {
+    vec![
+        Kind { name: "harness", program: Program::Harness, ..miss() },
+        reference("reference, UDP", l2_udp()),
+        reference("reference, IPv6", l2_v6()),
+        reference("reference, SYN", Kind { frame: v4_syn(), ..l2() }),
+        l2_udp(),
+        l2_v6(),
+        l2_v6_udp(),
+        l2_tagged(),
+        l2_small_cluster(),
+        gue_udp(),
+        gue_v6(),
+        gue_v6_udp(),
+        owner_syn(),
+        owner_udp(),
+        owner_v6(),
+    ]
+}
+
+/// With a ring for each Service.
+pub fn of_many_rings() -> Vec<Kind> {
+    vec![l2(), gue()]
+}
+
+/// The client of a flow.
+pub const fn client4(flow: u16) -> [u8; 4] {
+    let [high, low] = flow.to_be_bytes();
+    [10, 9, high, low]
+}
+
+/// The client of a flow.
+pub const fn client6(flow: u16) -> [u8; 16] {
+    v6(9, flow)
+}
+
+fn v4() -> Frame {
+    Frame::v4(client4(0), vip4(0)).tcp(SOURCE_PORT, PORT).sized(SIZE)
+}
+
+fn v4_syn() -> Frame {
+    Frame::v4(client4(0), vip4(0)).syn(SOURCE_PORT, PORT).sized(SIZE)
+}
+
+fn v4_udp() -> Frame {
+    Frame::v4(client4(0), vip4(0)).udp(SOURCE_PORT, PORT).sized(SIZE)
+}
+
+fn v6_tcp() -> Frame {
+    Frame::v6(client6(0), vip6(0)).tcp(SOURCE_PORT, PORT).sized(SIZE)
+}
+
+fn v6_udp() -> Frame {
+    Frame::v6(client6(0), vip6(0)).udp(SOURCE_PORT, PORT).sized(SIZE)
+}
+
+fn miss() -> Kind {
+    let [flow_at, vip_at, port_at] = V4_AT;
+    Kind {
+        name: "miss",
+        program: Program::Judged,
+        frame: Frame::v4(client4(0), [192, 168, 0, 0]).tcp(SOURCE_PORT, PORT + 1).sized(SIZE),
+        outcome: Outcome::NotOurs,
+        protocol: 6,
+        leads: Leads::Others,
+        known: false,
+        way: way::L2,
+        flow_at,
+        port_at,
+        vip_at,
+        growth: 0,
+    }
+}
+
+/// For an address that the filter of VIPs takes for one.
+fn miss_looked_up() -> Kind {
+    let frame = Frame::v4(client4(0), vip4(0)).tcp(SOURCE_PORT, PORT + 1).sized(SIZE);
+    Kind { name: "miss, looked up", frame, ..miss() }
+}
+
+fn l2() -> Kind {
+    Kind { name: "l2", frame: v4(), outcome: Outcome::ForwardedL2, ..miss() }
+}
+
+fn l2_udp() -> Kind {
+    Kind { name: "l2, UDP", frame: v4_udp(), protocol: 17, ..l2() }
+}
+
+fn l2_v6() -> Kind {
+    Kind { name: "l2, IPv6", ..with_v6(l2(), v6_tcp()) }
+}
+
+fn l2_v6_udp() -> Kind {
+    Kind { name: "l2, IPv6 UDP", protocol: 17, ..with_v6(l2(), v6_udp()) }
+}
+
+fn l2_tagged() -> Kind {
+    let [flow_at, vip_at, port_at] = V4_AT.map(|at| at + TAG);
+    Kind { name: "l2, tagged", frame: v4().tag(7), flow_at, vip_at, port_at, ..l2() }
+}
+
+/// In a cluster of four nodes each slot names all of them.
+fn l2_small_cluster() -> Kind {
+    Kind { name: "l2, 4 nodes", leads: Leads::OthersOfFour, ..l2() }
+}
+
+fn gue() -> Kind {
+    Kind { name: "gue", outcome: Outcome::ForwardedGue, way: way::GUE4, growth: GUE4, ..l2() }
+}
+
+fn gue_udp() -> Kind {
+    Kind { name: "gue, UDP", frame: v4_udp(), protocol: 17, ..gue() }
+}
+
+fn gue_v6() -> Kind {
+    Kind { name: "gue, IPv6 in IPv6", way: way::GUE6, growth: GUE6, ..with_v6(gue(), v6_tcp()) }
+}
+
+fn gue_v6_udp() -> Kind {
+    Kind { name: "gue, IPv6 UDP", protocol: 17, ..with_v6(gue_v6(), v6_udp()) }
+}
+
+fn ipip() -> Kind {
+    Kind { name: "ipip", outcome: Outcome::ForwardedIpip, way: way::IPIP4, growth: IPIP4, ..l2() }
+}
+
+/// Of a flow that this node has.
+fn owner() -> Kind {
+    Kind { name: "owner", outcome: Outcome::Local, leads: Leads::Self_, known: true, ..l2() }
+}
+
+/// Of a flow that begins, each time anew.
+fn owner_syn() -> Kind {
+    Kind { name: "owner, SYN", frame: v4_syn(), known: false, ..owner() }
+}
+
+/// Of a flow that this node has once its first packet has come.
+pub fn owner_udp() -> Kind {
+    Kind { name: "owner, UDP", frame: v4_udp(), protocol: 17, known: false, ..owner() }
+}
+
+fn owner_v6() -> Kind {
+    Kind { name: "owner, IPv6", ..with_v6(owner(), v6_tcp()) }
+}
+
+/// Of a flow that this node has not, and the former leader is asked for.
+fn delegate() -> Kind {
+    Kind {
+        name: "delegate",
+        outcome: Outcome::AskedGue,
+        leads: Leads::TakenOver,
+        growth: GUE4 + ASKED,
+        ..gue()
+    }
+}
+
+/// Of a flow that this node has, from a node that has asked it.
+fn decapsulate() -> Kind {
+    let [flow_at, vip_at, port_at] = V4_AT.map(|at| at + GUE4 as u32);
+    Kind {
+        name: "decapsulate",
+        frame: Frame::v4(PEER4, SELF4).gue_to(SELF, SOURCE_PORT, [0, 4, 0, 0], &v4().ip()),
+        outcome: Outcome::Decapsulated,
+        flow_at,
+        vip_at,
+        port_at,
+        growth: -GUE4,
+        ..owner()
+    }
+}
+
+fn with_v6(kind: Kind, frame: Frame) -> Kind {
+    let [flow_at, vip_at, port_at] = V6_AT;
+    Kind { frame, flow_at, vip_at, port_at, ..kind }
+}
+
+/// What the reference makes of the packets of a kind.
+fn reference(name: &'static str, kind: Kind) -> Kind {
+    let growth = match (kind.outcome, kind.frame.is_v4()) {
+        (Outcome::NotOurs, _) => 0,
+        (_, true) => IPIP4,
+        (_, false) => IPIP6,
+    };
+    Kind { name, program: Program::Reference, growth, ..kind }
+}
+
+fn floor() -> Kind {
+    Kind { name: "floor", program: Program::Floor, ..l2() }
+}

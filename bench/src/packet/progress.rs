@@ -1,0 +1,15 @@
+//! Progress on standard error.
+
+use std::io::{IsTerminal, stderr};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// A bar of so many steps; where standard error is no terminal, a line at its beginning.
+pub fn bar(what: &str, steps: usize) -> ProgressBar {
+    if !stderr().is_terminal() {
+        eprintln!("{what}: {steps} steps");
+    }
+    let bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template("{prefix} {bar:40} {pos}/{len} {elapsed}, {eta} left");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())).with_prefix(what.to_owned())
+}

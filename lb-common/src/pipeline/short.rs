@@ -1,0 +1,300 @@
+//! The short way, of nearly every packet: with one VLAN tag or none, IPv4 without options or IPv6 without extension
+//! headers, whole, TCP or UDP; to a VIP, and forwarded to the leader of its slot or owned by this node; or to nobody's
+//! VIP.
+//!
+//! Every field is at a fixed place behind the Ethernet header, so two looks at the frame's end are enough, and nothing
+//! but arrays is asked. What is not such a packet, or not so simple a case, is declined: it goes the long way as it
+//! came, because nothing has been changed or counted yet. So the short way is a part of the long one: every packet that
+//! it does not decline fares as it would have there, which the packet table shows row by row.
+
+use super::deliver::out;
+use super::{Found, NOT_OURS};
+use crate::flows::{Entry, FlowKey, Standing};
+use crate::frame::Frame;
+use crate::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
+use crate::maps::{Config, Node, VIP_AFFINITY, VIP_SOURCES, Vip, Vip4Key, Vip6Key, way};
+use crate::owner::{Kind, Vitality};
+use crate::ring::{NO_NODE, leader_of};
+use crate::tables::Tables;
+use crate::tag;
+use crate::verdict::{Forward, Outcome, Refusal};
+use crate::vitality;
+use crate::wire::ip::{self, protocol};
+use crate::wire::word::{get2, get4, get8, put2, put4, put8};
+use crate::wire::{checksum, ethernet, gue};
+
+/// Bytes in front of the IP header at most.
+const FRONT: usize = ethernet::HEADER + ethernet::TAG;
+const V4: usize = ip::V4_HEADER + ip::TCP_HEADER;
+const V6: usize = ip::V6_HEADER + ip::TCP_HEADER;
+/// Outer IPv4, UDP, GUE and a tag.
+const GUE4: usize = ip::V4_HEADER + ip::UDP_HEADER + gue::HEADER + 4 * gue::TAG_WORDS;
+
+/// EtherTypes as words.
+const IPV4: u16 = u16::from_le_bytes(ethernet::IPV4);
+const IPV6: u16 = u16::from_le_bytes(ethernet::IPV6);
+
+/// What ends the short way early.
+enum Exit {
+    /// The packet goes the long way.
+    Declined,
+    /// It is for nobody's VIP.
+    NotOurs,
+}
+
+/// A packet for a VIP.
+struct Seen {
+    /// Its VIP.
+    vip: Vip,
+    /// Names its flow and chooses its slot.
+    hash: u64,
+    /// Bytes of the IP packet.
+    length: u32,
+    /// Protocol number of what carries it in a tunnel.
+    family: u8,
+    /// TTL or hop limit.
+    ttl: u8,
+    /// Traffic class.
+    class: u8,
+    kind: Kind,
+}
+
+/// What is in front of it.
+struct Place {
+    /// Offset of the IP header.
+    l3: usize,
+    /// What stands behind the MAC addresses: where `l3` leaves room for one, a tag.
+    tag: u32,
+}
+
+/// Judges one packet, or declines to.
+#[inline(always)]
+pub fn judge_short<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Option<Result<Forward, Refusal>> {
+    const MAC: u64 = 0xffff_ffff_ffff;
+    let front = frame.view::<FRONT>(0)?;
+    let destination = get8(front, 0) & MAC;
+    let (mut ether_type, mut l3) = (get2(front, 12), ethernet::HEADER);
+    if ethernet::is_tag(ether_type.to_le_bytes()) {
+        (ether_type, l3) = (get2(front, 16), FRONT);
+    }
+    let config = tables.config()?;
+    if config.uplink != frame.ingress() || config.self_node == NO_NODE {
+        return None;
+    }
+    let is_here = config.uplink_link.mac_word() == destination;
+    let seen = match ether_type {
+        IPV4 if is_here => read_v4(frame, tables, config, l3),
+        IPV6 if is_here => read_v6(frame, tables, config, l3),
+        IPV4 | IPV6 => return Some(NOT_OURS),
+        _ => return None,
+    };
+    let seen = match seen {
+        Ok(seen) => seen,
+        Err(Exit::NotOurs) => return Some(NOT_OURS),
+        Err(Exit::Declined) => return None,
+    };
+    let slot = seen.vip.ring.wrapping_add(seen.hash as u32 & seen.vip.mask);
+    let leader = leader_of(tables.order(slot)?);
+    if leader == config.self_node {
+        return own(tables, &seen, leader).then_some(Ok(Forward::Pass(Outcome::Local)));
+    }
+    // Of a frame that is moved nothing can be given back: what is in front of the IP header comes first.
+    let front = frame.view::<FRONT>(0)?;
+    let (source, tag) = (get8(front, 4) >> 16, get4(front, ethernet::MACS));
+    if vitality::of(tables, leader) != Vitality::Accepting
+        || tables.has_led(slot, config.self_node)
+        || config.peer_macs.may_hold(source)
+    {
+        return None;
+    }
+    let node = tables.node(leader)?;
+    let outcome = send(frame, config, node, &seen, Place { l3, tag })?;
+    tables.count_vip(seen.vip.number, seen.length);
+    tables.count_node(leader, seen.length);
+    Some(Ok(out(frame, node, outcome)))
+}
+
+#[inline(always)]
+fn read_v4<F: Frame, T: Tables>(frame: &F, tables: &T, config: &Config, l3: usize) -> Result<Seen, Exit> {
+    let header = frame.view::<V4>(l3).ok_or(Exit::Declined)?;
+    let (shape, part, life) = (get4(header, 0), get4(header, 4), get4(header, 8));
+    let protocol = (life >> 8) as u8;
+    // Version and length; more-fragments bit and offset.
+    if shape & 0xff != 0x45 || part & 0xff3f_0000 != 0 || !matches!(protocol, protocol::TCP | protocol::UDP) {
+        return Err(Exit::Declined);
+    }
+    let (source, destination) = (get4(header, 12).to_le_bytes(), get4(header, 16).to_le_bytes());
+    let ports = get4(header, 20).to_le_bytes();
+    if !config.vips.may_hold4(destination) {
+        return Err(missed(protocol, ports));
+    }
+    let key = Vip4Key::port(destination, [ports[2], ports[3]], protocol);
+    let vip = tables.bucket_vip4(&key).ok_or(Exit::Declined)?;
+    let hash = flow_hash_v4(&config.flow_keys, source, destination, FlowPorts { ports, protocol });
+    let length = u32::from(((shape >> 16) as u16).swap_bytes());
+    let kind = kind(protocol, header[ip::V4_HEADER + ip::TCP_FLAGS]);
+    let class = (shape >> 8) as u8;
+    let seen = Seen { vip, hash, length, family: protocol::IPV4, ttl: life as u8, class, kind };
+    checked(frame, seen, l3, ip::V4_HEADER as u32 + ip::transport_header(protocol))
+}
+
+#[inline(always)]
+fn read_v6<F: Frame, T: Tables>(frame: &F, tables: &T, config: &Config, l3: usize) -> Result<Seen, Exit> {
+    let header = frame.view::<V6>(l3).ok_or(Exit::Declined)?;
+    let (shape, life) = (get4(header, 0), get4(header, 4));
+    let protocol = (life >> 16) as u8;
+    if shape & 0xf0 != 0x60 || !matches!(protocol, protocol::TCP | protocol::UDP) {
+        return Err(Exit::Declined);
+    }
+    let address = |at| {
+        let ([a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]) =
+            (get8(header, at).to_le_bytes(), get8(header, at + 8).to_le_bytes());
+        [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
+    };
+    let (source, destination) = (address(8), address(24));
+    let ports = get4(header, ip::V6_HEADER).to_le_bytes();
+    if !config.vips.may_hold6(destination) {
+        return Err(missed(protocol, ports));
+    }
+    let key = Vip6Key::port(destination, [ports[2], ports[3]], protocol);
+    let vip = tables.bucket_vip6(&key).ok_or(Exit::Declined)?;
+    let hash = flow_hash_v6(&config.flow_keys, &source, &destination, FlowPorts { ports, protocol });
+    let length = ip::V6_HEADER as u32 + u32::from((life as u16).swap_bytes());
+    let kind = kind(protocol, header[ip::V6_HEADER + ip::TCP_FLAGS]);
+    let [first, second, ..] = shape.to_le_bytes();
+    let class = first << 4 | second >> 4;
+    let seen = Seen { vip, hash, length, family: protocol::IPV6, ttl: (life >> 24) as u8, class, kind };
+    checked(frame, seen, l3, ip::V6_HEADER as u32 + ip::transport_header(protocol))
+}
+
+/// A packet for an address that is no VIP's: ours all the same if it is for the node's own ports.
+#[inline(always)]
+fn missed(protocol: u8, ports: [u8; 4]) -> Exit {
+    if protocol == protocol::UDP && Found::udp(ports) != Found::Nothing {
+        Exit::Declined
+    } else {
+        Exit::NotOurs
+    }
+}
+
+/// The packet, if it is as long as it says and its VIP has no wishes of its own.
+#[inline(always)]
+fn checked<F: Frame>(frame: &F, seen: Seen, l3: usize, shortest: u32) -> Result<Seen, Exit> {
+    let holds = l3 + seen.length as usize <= frame.linear_len();
+    if holds && seen.length >= shortest && seen.vip.flags & (VIP_AFFINITY | VIP_SOURCES) == 0 {
+        Ok(seen)
+    } else {
+        Err(Exit::Declined)
+    }
+}
+
+#[inline(always)]
+fn kind(protocol: u8, flags: u8) -> Kind {
+    if protocol == protocol::UDP { Kind::Udp } else { Kind::of_tcp_flags(flags) }
+}
+
+/// Whether the table says of a flow what it would be told: that this node, which leads its slot, has it, and since when
+/// nothing has come.
+#[inline(always)]
+fn own<T: Tables>(tables: &T, seen: &Seen, own: u16) -> bool {
+    let standing = match seen.kind {
+        Kind::Tcp => Standing::Open,
+        Kind::Udp => Standing::Udp,
+        Kind::Opening | Kind::Closing => return false,
+    };
+    let key = FlowKey::of(seen.hash);
+    let Some(set) = tables.flow_set(key.set) else { return false };
+    let entry = Entry { node: own, standing, age: tables.flow_age() };
+    let is_known = set.get_bits(key.tag) == entry.to_bits();
+    if is_known {
+        tables.count_vip(seen.vip.number, seen.length);
+    }
+    is_known
+}
+
+/// Rewrites the packet on its way to a node. `None`: it is as it was.
+#[inline(always)]
+fn send<F: Frame>(frame: &mut F, config: &Config, node: &Node, seen: &Seen, place: Place) -> Option<Outcome> {
+    let (room, outcome) = match node.way {
+        way::L2 => (0, Outcome::ForwardedL2),
+        way::GUE4 => (GUE4, Outcome::ForwardedGue),
+        way::IPIP4 => (ip::V4_HEADER, Outcome::ForwardedIpip),
+        _ => return None,
+    };
+    let fits = room == 0 || seen.length + room as u32 <= u32::from(node.mtu);
+    if seen.ttl <= 1 || !fits {
+        return None;
+    }
+    let Place { l3, tag } = place;
+    if room != 0 && !frame.move_head(-(room as i32)) {
+        return None;
+    }
+    decrement_ttl(frame, seen, l3 + room);
+    if room != 0 {
+        let outer = frame.view_mut::<GUE4>(l3);
+        if let Some(outer) = outer {
+            write_outer(outer, node, seen, room);
+            if room == GUE4 {
+                write_gue(outer, config, node, seen);
+            }
+        }
+        if let Some(front) = frame.view_mut::<FRONT>(0)
+            && l3 == FRONT
+        {
+            put4(front, ethernet::MACS, tag);
+        }
+        if let Some(kind) = frame.view_mut::<2>(l3 - 2) {
+            *kind = ethernet::IPV4;
+        }
+    }
+    if let Some(front) = frame.view_mut::<{ ethernet::MACS }>(0) {
+        let ([a, b, c, d, e, f], [g, h, i, j, k, l]) = (node.next_hop_mac, node.source_mac);
+        put8(front, 0, u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+        put4(front, 8, u32::from_le_bytes([i, j, k, l]));
+    }
+    Some(outcome)
+}
+
+#[inline(always)]
+fn decrement_ttl<F: Frame>(frame: &mut F, seen: &Seen, l3: usize) {
+    if seen.family == protocol::IPV4 {
+        let Some(header) = frame.view_mut::<{ ip::V4_HEADER }>(l3) else { return };
+        let life = get4(header, 8);
+        let [ttl, protocol, c0, c1] = life.to_le_bytes();
+        let [c0, c1] = checksum::update([c0, c1], [ttl, protocol], [ttl - 1, protocol]);
+        put4(header, 8, u32::from_le_bytes([ttl - 1, protocol, c0, c1]));
+    } else if let Some([hop_limit]) = frame.view_mut::<1>(l3 + 7) {
+        *hop_limit = seen.ttl - 1;
+    }
+}
+
+/// The outer IPv4 header of GUE or of IP in IP.
+#[inline(always)]
+fn write_outer(outer: &mut [u8; GUE4], node: &Node, seen: &Seen, room: usize) {
+    let number = if room == GUE4 { protocol::UDP } else { seen.family };
+    let total = seen.length + room as u32;
+    let sum = node.outer_sum.wrapping_sub(u32::from(protocol::UDP)).wrapping_add(u32::from(number));
+    let check = u16::from_le_bytes(checksum::finish(sum + u32::from(seen.class) + total));
+    let [f0, f1] = gue::OUTER_V4_FRAGMENT;
+    let ([a, b, c, d, ..], [e, f, g, h, ..]) = (node.outer_source, node.outer_destination);
+    put4(outer, 0, 0x45 | u32::from(seen.class) << 8 | u32::from((total as u16).swap_bytes()) << 16);
+    put4(outer, 4, u32::from_le_bytes([0, 0, f0, f1]));
+    put2(outer, 8, u16::from_le_bytes([ip::DEFAULT_TTL, number]));
+    put2(outer, 10, check);
+    put4(outer, 12, u32::from_le_bytes([a, b, c, d]));
+    put4(outer, 16, u32::from_le_bytes([e, f, g, h]));
+}
+
+/// UDP, GUE and the tag behind it.
+#[inline(always)]
+fn write_gue(outer: &mut [u8; GUE4], config: &Config, node: &Node, seen: &Seen) {
+    let entropy = (seen.hash >> 32) as u16 & !gue::SOURCE_PORT_BASE;
+    let source = (gue::SOURCE_PORT_BASE | entropy).swap_bytes();
+    let length = (seen.length + (GUE4 - ip::V4_HEADER) as u32) as u16;
+    let ([key, _], [id, _]) = (&config.tag_keys, config.tag_key_ids);
+    put4(outer, 20, u32::from(source) | u32::from(u16::from_le_bytes(gue::PORT)) << 16);
+    put4(outer, 24, u32::from(length.swap_bytes()));
+    put4(outer, 28, u32::from_le_bytes([gue::TAG_WORDS as u8, seen.family, 0, 0]));
+    put4(outer, 32, u32::from(id));
+    put4(outer, 36, tag::first_gue_tag(key, id, node.id, seen.hash).swap_bytes());
+}

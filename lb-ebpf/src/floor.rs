@@ -1,0 +1,155 @@
+//! The floor: the least program that does for an IPv4 packet what forwarding by MAC address has to do.
+//!
+//! One bounds check, every table a plain array with just the words that are needed, nothing but IPv4 TCP and UDP
+//! without options. It does all that the product's program does for such a packet: is the frame for this interface, is
+//! the destination a VIP's port, the keyed hash, slot, leader, its liveness, whether this node has led the slot,
+//! whether the frame comes from a node, TTL, MAC addresses, and three counters.
+
+use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
+use aya_ebpf::bindings::xdp_md;
+use aya_ebpf::btf_maps::{Array, PerCpuArray};
+use aya_ebpf::helpers::bpf_redirect;
+use aya_ebpf::macros::btf_map;
+use lb_common::hash::{FlowPorts, flow_hash_v4};
+use lb_common::maps::Config;
+
+use crate::harness::Memory;
+use crate::tally::{self, Tally};
+
+/// What holds for the whole node beside its configuration.
+#[repr(C)]
+struct State {
+    /// The probe clock.
+    clock: u64,
+    /// A bit for each node's MAC, by its last byte.
+    node_macs: [u64; 4],
+}
+
+/// A VIP's port.
+#[repr(C)]
+struct Vip {
+    address: [u8; 4],
+    port: [u8; 2],
+    protocol: u8,
+    pad: u8,
+    /// First slot of its ring, and the number of slots minus one.
+    ring: u32,
+    mask: u32,
+}
+
+/// The leader with three successors, and the last four who led.
+#[repr(C)]
+struct Slot {
+    order: u64,
+    former: u64,
+}
+
+/// How a frame gets to a node.
+#[repr(C)]
+struct Node {
+    macs: [u8; 12],
+    ifindex: u32,
+}
+
+/// `BPF_F_MMAPABLE`: filled by writing to memory.
+const MAPPED: usize = 1 << 10;
+
+#[btf_map(name = "floor_config")]
+static CONFIG: Array<Config, 1> = Array::new();
+#[btf_map(name = "floor_state")]
+static STATE: Array<State, 1> = Array::new();
+/// By the last two bytes of the address.
+#[btf_map(name = "floor_vips")]
+static VIPS: Array<Vip, 65_536> = Array::new();
+#[btf_map(name = "floor_slots")]
+static SLOTS: Array<Slot, 1024, MAPPED> = Array::new();
+#[btf_map(name = "floor_nodes")]
+static NODES: Array<Node, 1024> = Array::new();
+/// When a node was last heard of.
+#[btf_map(name = "floor_liveness")]
+static LIVENESS: Array<u32, 1024> = Array::new();
+#[btf_map(name = "floor_vip_sums")]
+static VIP_SUMS: PerCpuArray<Tally, 65_536> = PerCpuArray::new();
+#[btf_map(name = "floor_node_sums")]
+static NODE_SUMS: PerCpuArray<Tally, 1024> = PerCpuArray::new();
+#[btf_map(name = "floor_verdicts")]
+static VERDICTS: PerCpuArray<Tally, 4> = PerCpuArray::new();
+
+/// Ethernet, IPv4 without options, ports and flags of TCP; UDP is padded to as much by the smallest frame.
+const HEADERS: usize = 14 + 20 + 14;
+
+#[inline(always)]
+pub(crate) fn forward(context: *mut xdp_md) -> u32 {
+    let action = carry(context).unwrap_or(XDP_PASS);
+    tally::add(VERDICTS.get_ptr_mut(action & 3), 1, 0);
+    action
+}
+
+/// Forwards what is a VIP's; `None` for what is none of its business.
+#[inline(always)]
+fn carry(context: *mut xdp_md) -> Option<u32> {
+    let memory = Memory::of(context);
+    let h = memory.head::<HEADERS>()?;
+    if [h[12], h[13], h[14]] != [8, 0, 0x45] || !matches!(h[23], 6 | 17) {
+        return None;
+    }
+    let (config, state) = (CONFIG.get(0)?, STATE.get(0)?);
+    let first = u64::from_le_bytes([h[0], h[1], h[2], h[3], h[4], h[5], 0, 0]);
+    // No fragment.
+    if first != config.uplink_link.mac_word() || u16::from_be_bytes([h[20], h[21]]) & 0x3fff != 0 {
+        return None;
+    }
+    let number = u32::from(u16::from_be_bytes([h[32], h[33]]));
+    let vip = VIPS.get(number)?;
+    let destination = [h[30], h[31], h[32], h[33]];
+    if vip.address != destination || vip.port != [h[36], h[37]] || vip.protocol != h[23] {
+        return None;
+    }
+    let length = u64::from(u16::from_be_bytes([h[16], h[17]]));
+    if length < 28 || 14 + length > frame_len(context) || h[22] <= 1 {
+        return Some(XDP_DROP);
+    }
+    let ports = FlowPorts { ports: [h[34], h[35], h[36], h[37]], protocol: h[23] };
+    let hash = flow_hash_v4(&config.flow_keys, [h[26], h[27], h[28], h[29]], destination, ports);
+    let slot = SLOTS.get(vip.ring + (hash as u32 & vip.mask))?;
+    let leader = slot.order as u16;
+    tally::add(VIP_SUMS.get_ptr_mut(number), 1, length);
+    let is_alive = (state.clock as u32).wrapping_sub(*LIVENESS.get(leader.into())?) < config.liveness_limit;
+    let from_node = state.node_macs[usize::from(h[11] >> 6)] >> (h[11] & 63) & 1 != 0;
+    if !is_alive || slot.former != u64::MAX || from_node {
+        return Some(XDP_DROP);
+    }
+    let node = NODES.get(leader.into())?;
+    decrement_ttl(h);
+    h[..12].copy_from_slice(&node.macs);
+    tally::add(NODE_SUMS.get_ptr_mut(leader.into()), 1, length);
+    Some(out(context, node.ifindex))
+}
+
+/// Bytes of the frame that can be read.
+#[inline(always)]
+#[allow(unsafe_code, reason = "the context is read")]
+fn frame_len(context: *mut xdp_md) -> u64 {
+    // SAFETY: the kernel hands the program a valid context for as long as it runs.
+    let context = unsafe { &*context };
+    u64::from(context.data_end).wrapping_sub(context.data.into())
+}
+
+/// One less in the upper byte of a word is one more in the sum's, with the carry brought round (RFC 1624).
+#[inline(always)]
+fn decrement_ttl(h: &mut [u8; HEADERS]) {
+    h[22] -= 1;
+    let sum = u32::from(u16::from_be_bytes([h[24], h[25]])) + 0x100;
+    [h[24], h[25]] = ((sum + (sum >> 16)) as u16).to_be_bytes();
+}
+
+#[inline(always)]
+#[allow(unsafe_code, reason = "the context is read and a helper is called")]
+fn out(context: *mut xdp_md, ifindex: u32) -> u32 {
+    // SAFETY: the kernel hands the program a valid context for as long as it runs.
+    if unsafe { (*context).ingress_ifindex } == ifindex {
+        return XDP_TX;
+    }
+    // SAFETY: the helper notes the interface for this packet and checks it itself.
+    (unsafe { bpf_redirect(ifindex, 0) }) as u32
+}

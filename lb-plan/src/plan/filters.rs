@@ -1,0 +1,20 @@
+//! What the configuration says of other maps, so that the program need not ask them: the addresses of VIPs, and the MAC
+//! addresses of peers.
+
+use std::net::IpAddr;
+
+use crate::contents::Contents;
+
+/// Fills the filters of the configuration from the VIPs and peers beside it.
+pub(super) fn fill(contents: &mut Contents) {
+    let Some(config) = contents.config.as_mut() else { return };
+    for key in contents.vips.keys() {
+        match key.address {
+            IpAddr::V4(v4) => config.vips.add4(v4.octets()),
+            IpAddr::V6(v6) => config.vips.add6(v6.octets()),
+        }
+    }
+    for mac in contents.peer_macs.keys() {
+        config.peer_macs.add(u64::from_le_bytes(*mac));
+    }
+}
