@@ -6,21 +6,16 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::bpffs::Bpffs;
-use fairlead_tests::lab::node::find_binary;
 use fairlead_tests::lab::topology::ECHO_PORT;
 use fairlead_tests::lab::{AgentOptions, Lab, Policy, Topology, WEB_V4, WEB_V6, agents};
 use fairlead_tests::traffic::TcpLoad;
-use lb_common::maps::name;
 
 /// An emulated processor is some thirty times slower than a real one.
 const WITHIN: Duration = Duration::from_secs(90);
-/// How long the doctor may take.
-const DOCTOR_WITHIN: Duration = Duration::from_secs(30);
 const CONNECTIONS: usize = 20;
 
 /// The guest's interfaces.
@@ -28,20 +23,6 @@ fn nics() -> Result<Vec<String>> {
     let names = env::var("FAIRLEAD_GUEST_NICS")
         .context("these tests take over the machine's interfaces: run them by `cargo xtask test kernels`")?;
     Ok(names.split_whitespace().map(str::to_owned).collect())
-}
-
-#[test]
-fn the_doctor_finds_the_machine_fit_and_lists_every_map() -> Result<()> {
-    nics()?;
-    let bpffs = Bpffs::mount()?;
-    let started = Instant::now();
-    let output = Command::new(find_binary()?).arg("doctor").arg("--bpffs").arg(bpffs.path()).output()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    ensure!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    ensure!(started.elapsed() < DOCTOR_WITHIN, "it took {:?}", started.elapsed());
-    let missing: Vec<_> = name::ALL.iter().filter(|map| !text.contains(**map)).collect();
-    ensure!(missing.is_empty(), "{missing:?} are missing:\n{text}");
-    Ok(())
 }
 
 /// Two nodes with a pod each; everything comes by n1.

@@ -59,7 +59,8 @@ pub fn run(args: &DoctorArgs) -> Result<(), DoctorError> {
         .map(ToString::to_string)
         .collect();
     // What cannot be loaded anyway is not tried: the reason would be told twice.
-    if preflight::object().is_ok() && preflight::capabilities().is_ok() {
+    let is_loadable = || preflight::object().and(preflight::kernel()).and(preflight::capabilities());
+    if is_loadable().is_ok() {
         unfit.extend(show_object().err().map(|error| error.to_string()));
     }
     args.interfaces.iter().for_each(|name| show_uplink(name));
@@ -129,13 +130,19 @@ fn show_object() -> Result<(), DoctorError> {
 
 fn row(name: &str, map: &Map) -> Option<[String; 5]> {
     let data: &MapData = match map {
-        Map::Array(data) | Map::HashMap(data) | Map::PerCpuArray(data) => data,
+        Map::Array(data)
+        | Map::HashMap(data)
+        | Map::LpmTrie(data)
+        | Map::LruHashMap(data)
+        | Map::PerCpuArray(data) => data,
         _ => return None,
     };
     let info = data.info().ok()?;
     let kind = match info.map_type().ok()? {
         MapType::Array => "array",
         MapType::Hash => "hash",
+        MapType::LruHash => "LRU hash",
+        MapType::LpmTrie => "LPM trie",
         MapType::PerCpuArray => "per-CPU array",
         _ => "other",
     };

@@ -32,9 +32,11 @@ use crate::{ebpf, process, table, workspace};
 /// Guests that run at a time.
 const AT_A_TIME: usize = 2;
 
-/// Targets of the test crate that run in a guest: the packet table, the budget of the verifier, libbpf, and what only
-/// guests run.
-const TESTS: [&str; 4] = ["kernel_table", "kernel_verifier", "kernel_libbpf", "guest"];
+/// Targets of the test crate that run in a guest: the doctor, the budget of the verifier, libbpf, the packet table, and
+/// what only guests run.
+const TESTS: [&str; 5] = ["kernel_doctor", "kernel_verifier", "kernel_libbpf", "kernel_table", "guest"];
+/// What runs in a guest whose kernel is too old.
+const TESTS_OF_OLD: [&str; 1] = ["old_guest"];
 
 /// Which guests the lane `kernels` boots.
 #[derive(Args, Clone, Debug, Default)]
@@ -69,9 +71,9 @@ pub(super) fn run(options: &Options, args: &[String]) -> Result<Totals> {
     let asked = options.check()?;
     ebpf::build()?;
     ebpf::build_agent()?;
-    let common = image::common(&workspace::release("fairlead"), &build_tests()?)?;
     let directory = workspace::target().join("kernels");
     fs::create_dir_all(&directory)?;
+    let common = image::common(&workspace::release("fairlead"), &build_tests()?)?;
     let filter = args.first().map(|word| format!(" fairlead.filter={word}")).unwrap_or_default();
     let (next, finished) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     thread::scope(|scope| {
@@ -116,7 +118,8 @@ fn boot(series: Series, common: &[u8], directory: &std::path::Path, filter: &str
     let modules = modules::in_order(&kernel.modules)?;
     fs::write(&files, [common, &image::of_kernel(&modules)].concat())?;
     let log = directory.join(format!("{}.log", series.name));
-    let words = format!("fairlead.series={}{filter}", series.name);
+    let tests = if series.is_too_old { TESTS_OF_OLD.as_slice() } else { TESTS.as_slice() }.join(",");
+    let words = format!("fairlead.series={} fairlead.tests={tests}{filter}", series.name);
     let guest = Guest { release: &kernel.release, image: &kernel.image, files: files.clone(), log, words };
     let said = guest.run();
     fs::remove_file(&files)?;
@@ -172,14 +175,14 @@ fn build_tests() -> Result<Vec<(String, PathBuf)>> {
         "--message-format",
         "json-render-diagnostics",
     ]);
-    for test in TESTS {
+    let tests = || TESTS.into_iter().chain(TESTS_OF_OLD);
+    for test in tests() {
         cargo.args(["--test", test]);
     }
     let mut programs = Vec::new();
     let code = process::capture(&mut cargo, |line| programs.extend(executable(line)))?;
     ensure!(code == 0, "`{}` ended with {code}", process::line(&cargo));
-    TESTS
-        .into_iter()
+    tests()
         .map(|test| {
             let found = programs.iter().find(|(name, _)| name == test);
             found.cloned().with_context(|| format!("cargo has built no test {test}"))

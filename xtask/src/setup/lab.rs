@@ -32,6 +32,7 @@ pub(super) const GUESTS: &Programs = &[
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("busybox", "busybox-static"),
     ("dpkg-deb", "dpkg"),
+    ("strip", "binutils"),
     ("xz", "xz-utils"),
     ("zstd", "zstd"),
 ];

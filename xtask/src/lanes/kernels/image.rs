@@ -1,13 +1,14 @@
 //! The first file system of a guest: busybox, the tools of the lab with their libraries, the agent, the tests.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use super::cpio::Archive;
 use super::modules::Module;
-use crate::{machine, process};
+use crate::{machine, process, workspace};
 
 /// What runs first.
 const INIT: &[u8] = include_bytes!("init");
@@ -50,12 +51,21 @@ pub(super) fn common(agent: &Path, tests: &[(String, PathBuf)]) -> Result<Vec<u8
     }
     programs.extend(tests.iter().map(|(name, from)| (from.clone(), Path::new("/tests").join(name))));
     for (from, to) in &programs {
-        archive.copy(from, to)?;
+        archive.file(to, 0o755, &without_symbols(from)?);
     }
     for library in libraries(programs.iter().map(|(from, _)| from.as_path()))? {
         archive.copy(&library, &library)?;
     }
     Ok(archive.finish())
+}
+
+/// A program without what only a debugger reads, which is most of a test.
+fn without_symbols(program: &Path) -> Result<Vec<u8>> {
+    let stripped = workspace::target().join("kernels/stripped");
+    process::output(process::command("strip").arg("-o").arg(&stripped).arg(program))?;
+    let content = fs::read(&stripped)?;
+    fs::remove_file(&stripped)?;
+    Ok(content)
 }
 
 /// What only guests with this kernel have.

@@ -14,18 +14,25 @@ use crate::{process, workspace};
 pub(super) struct Series {
     pub(super) name: &'static str,
     suite: &'static str,
+    /// Whether Fairlead is to say that it is too old.
+    pub(super) is_too_old: bool,
 }
 
-/// The series that are tried: Debian 12's and 13's own first, then what their backports have. Debian has no package of
-/// 6.6.
+const fn series(name: &'static str, suite: &'static str) -> Series {
+    Series { name, suite, is_too_old: false }
+}
+
+/// The series that are tried: Debian 11's, 12's and 13's own first, then what their backports have. Debian has no package
+/// of 5.15 or 6.6.
 pub(super) const ALL: &[Series] = &[
-    Series { name: "6.1", suite: "bookworm" },
-    Series { name: "6.12", suite: "trixie" },
-    Series { name: "6.16", suite: "trixie-backports" },
-    Series { name: "6.18", suite: "trixie-backports" },
-    Series { name: "6.19", suite: "trixie-backports" },
-    Series { name: "7.0", suite: "trixie-backports" },
-    Series { name: "7.3", suite: "trixie-backports" },
+    Series { is_too_old: true, ..series("5.10", "bullseye") },
+    series("6.1", "bookworm"),
+    series("6.12", "trixie"),
+    series("6.16", "trixie-backports"),
+    series("6.18", "trixie-backports"),
+    series("6.19", "trixie-backports"),
+    series("7.0", "trixie-backports"),
+    series("7.3", "trixie-backports"),
 ];
 
 /// Signs all suites.
