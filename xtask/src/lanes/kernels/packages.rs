@@ -57,7 +57,7 @@ impl Series {
         if let Some(kernel) = self.find(&directory)? {
             return Ok(kernel);
         }
-        let draft = directory.with_extension("draft");
+        let draft = directory.with_file_name(format!("{}.draft", self.name));
         if draft.exists() {
             fs::remove_dir_all(&draft)?;
         }
