@@ -30,8 +30,7 @@ pub(super) const ALL: &[Series] = &[
     series("6.12", "trixie"),
     series("6.16", "trixie-backports"),
     series("6.18", "trixie-backports"),
-    series("6.19", "trixie-backports"),
-    series("7.0", "trixie-backports"),
+    series("7.2", "trixie-backports"),
     series("7.3", "trixie-backports"),
 ];
 
@@ -106,13 +105,16 @@ impl Series {
     }
 }
 
-/// The newest release of a series among packages: `6.1.0-50` of `linux-image-6.1.0-50-cloud-amd64`.
+/// The newest release of a series among packages: `6.1.0-50` of `linux-image-6.1.0-50-cloud-amd64`. One that is in
+/// several packages counts only if all of them are there: archives drop them one by one.
 fn newest(series: &str, packages: &[String]) -> Option<String> {
-    let [image, ..] = PARTS;
+    let [image, binary, modules] = PARTS;
+    let has = |part: &str, release: &str| packages.contains(&format!("{part}{release}{FLAVOUR}"));
     let releases = packages.iter().filter_map(|name| name.strip_prefix(image)?.strip_suffix(FLAVOUR));
     let of_series =
         releases.filter(|release| release.strip_prefix(series).is_some_and(|rest| rest.starts_with('.')));
-    of_series.max_by_key(|release| numbers(release)).map(str::to_owned)
+    let whole = of_series.filter(|release| !has(binary, release) || has(modules, release));
+    whole.max_by_key(|release| numbers(release)).map(str::to_owned)
 }
 
 fn numbers(release: &str) -> Vec<u32> {
@@ -193,10 +195,20 @@ mod tests {
             "linux-image-6.12.9+deb13-cloud-amd64",
             "linux-image-6.12.57+deb12-cloud-amd64",
             "linux-modules-6.12.99+deb13-cloud-amd64",
+            "linux-image-7.2.9+deb13-cloud-amd64",
+            "linux-binary-7.2.9+deb13-cloud-amd64",
+            "linux-modules-7.2.9+deb13-cloud-amd64",
+            "linux-image-7.2.11+deb13-cloud-amd64",
+            "linux-binary-7.2.11+deb13-cloud-amd64",
         ]
         .map(str::to_owned);
         assert_eq!(newest("6.1", &packages).as_deref(), Some("6.1.0-50"));
         assert_eq!(newest("6.12", &packages).as_deref(), Some("6.12.57+deb12"));
+        assert_eq!(
+            newest("7.2", &packages).as_deref(),
+            Some("7.2.9+deb13"),
+            "without modules it is of no use"
+        );
         assert_eq!(newest("6.6", &packages), None);
     }
 }
