@@ -32,9 +32,10 @@ use crate::{ebpf, process, table, workspace};
 /// Guests that run at a time.
 const AT_A_TIME: usize = 2;
 
-/// Targets of the test crate that run in a guest: the doctor, the budget of the verifier, libbpf, the packet table, and
+/// Targets of the test crate that run in a guest: the doctor, reasons of drivers, the budget of the verifier, libbpf, the packet table, and
 /// what only guests run.
-const TESTS: [&str; 5] = ["kernel_doctor", "kernel_verifier", "kernel_libbpf", "kernel_table", "guest"];
+const TESTS: [&str; 6] =
+    ["kernel_doctor", "kernel_native", "kernel_verifier", "kernel_libbpf", "kernel_table", "guest"];
 /// What runs in a guest whose kernel is too old.
 const TESTS_OF_OLD: [&str; 1] = ["old_guest"];
 
