@@ -7,6 +7,7 @@
 mod address;
 pub mod blackhole;
 pub mod link;
+pub mod native;
 pub mod observe;
 pub mod unnumbered;
 pub mod uplinks;

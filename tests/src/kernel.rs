@@ -114,6 +114,12 @@ impl Kernel {
         self.run(&Packet { linear: 60, ..Packet::new(vec![0; 120]) }).is_ok()
     }
 
+    /// Whether this kernel runs tests on packets with so much metadata in front of them that there is no headroom; those
+    /// before 6.4 take 32 bytes.
+    pub fn crowds(&mut self) -> bool {
+        self.run(&Packet { metadata: 200, ..Packet::new(vec![0; 60]) }).is_ok()
+    }
+
     /// What packets have left behind in those sets of flows that they have looked at on the host, and in the
     /// cells of liveness.
     ///

@@ -24,6 +24,7 @@ pub mod pressure;
 pub mod random;
 pub mod replay;
 pub mod routers;
+pub mod stack;
 pub mod storm;
 pub mod traffic;
 pub mod upstream;

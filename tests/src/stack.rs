@@ -38,7 +38,8 @@ impl Functions {
     /// When it is no BPF object, or calls what is no function of it.
     pub fn of(object: &[u8]) -> Result<Self> {
         let elf = object::File::parse(object).context("no ELF object")?;
-        let mut symbols: Vec<_> = elf.symbols().filter(|it| it.kind() == SymbolKind::Text && it.size() > 0).collect();
+        let mut symbols: Vec<_> =
+            elf.symbols().filter(|it| it.kind() == SymbolKind::Text && it.size() > 0).collect();
         symbols.sort_by_key(|it| (it.section_index().map_or(0, |index| index.0), it.address()));
         let mut places = HashMap::new();
         for (place, symbol) in symbols.iter().enumerate() {
@@ -69,15 +70,37 @@ impl Functions {
     /// # Errors
     /// When there is no such function.
     pub fn deepest(&self, name: &str) -> Result<(u32, Vec<(&str, u32)>)> {
-        let start = self.0.iter().position(|it| it.name == name).with_context(|| format!("no function {name}"))?;
-        Ok(self.deepest_from(start))
+        Ok(self.deepest_from(self.find(name)?))
+    }
+
+    /// What each function takes that is reached from this one, itself among them; the largest first.
+    ///
+    /// # Errors
+    /// When there is no such function.
+    pub fn frames(&self, name: &str) -> Result<Vec<u32>> {
+        let mut reached = vec![self.find(name)?];
+        let mut next = 0;
+        while let Some(place) = reached.get(next) {
+            let new: Vec<usize> =
+                self.0[*place].calls.iter().filter(|it| !reached.contains(it)).copied().collect();
+            reached.extend(new);
+            next += 1;
+        }
+        let mut frames: Vec<u32> = reached.into_iter().map(|place| self.0[place].frame).collect();
+        frames.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(frames)
+    }
+
+    fn find(&self, name: &str) -> Result<usize> {
+        self.0.iter().position(|it| it.name == name).with_context(|| format!("no function {name}"))
     }
 
     // The verifier allows no recursion.
     fn deepest_from(&self, place: usize) -> (u32, Vec<(&str, u32)>) {
         let function = &self.0[place];
         let own = function.frame.max(1).next_multiple_of(UNIT);
-        let below = function.calls.iter().map(|callee| self.deepest_from(*callee)).max_by_key(|(bytes, _)| *bytes);
+        let below =
+            function.calls.iter().map(|callee| self.deepest_from(*callee)).max_by_key(|(bytes, _)| *bytes);
         let (bytes, mut chain) = below.unwrap_or_default();
         chain.insert(0, (&function.name, function.frame));
         (own + bytes, chain)
@@ -96,10 +119,13 @@ fn target(
         let address = at as i64 + (i64::from(number) + 1) * INSTRUCTION as i64;
         return Ok((Some(section.index()), address as u64));
     };
-    let RelocationTarget::Symbol(symbol) = relocation.target() else { bail!("a call that leads to no symbol") };
+    let RelocationTarget::Symbol(symbol) = relocation.target() else {
+        bail!("a call that leads to no symbol")
+    };
     let symbol = elf.symbol_by_index(symbol)?;
     // A call of a function by its section says in the number where it begins.
-    let inside = if symbol.kind() == SymbolKind::Section { (i64::from(number) + 1) * INSTRUCTION as i64 } else { 0 };
+    let inside =
+        if symbol.kind() == SymbolKind::Section { (i64::from(number) + 1) * INSTRUCTION as i64 } else { 0 };
     Ok((symbol.section_index(), symbol.address() + inside as u64))
 }
 

@@ -1,5 +1,6 @@
 //! The tests in lanes, cheap to dear. A test belongs to the lowest lane in which it can fail.
 
+pub(crate) mod kernels;
 mod totals;
 
 use std::env;
@@ -26,6 +27,8 @@ pub(crate) enum Lane {
     Cluster,
     /// Agents, servers and clients in network namespaces (as root)
     Lab,
+    /// The same on other kernels, in emulated guests, not among all
+    Kernels,
     /// Ten minutes each beside busy loops or damage, not among all (as root)
     Soak,
 }
@@ -50,6 +53,7 @@ impl Lane {
             Self::Kernel => "kernel",
             Self::Cluster => "cluster",
             Self::Lab => "lab",
+            Self::Kernels => "kernels",
             Self::Soak => "soak",
         }
     }
@@ -64,6 +68,7 @@ impl Lane {
             Self::Unit => &[],
             Self::Kernel => &[Part::BpfCore, Part::BpfLinker, Part::Lab],
             Self::Cluster => &[Part::BpfCore, Part::BpfLinker],
+            Self::Kernels => &[Part::BpfCore, Part::BpfLinker, Part::Lab, Part::Guests],
             Self::Lab | Self::Soak => &[Part::BpfCore, Part::BpfLinker, Part::Lab, Part::Routers],
         }
     }
@@ -76,7 +81,7 @@ impl Lane {
         }
     }
 
-    fn run(self, args: &[String]) -> Result<Totals> {
+    fn run(self, guests: &kernels::Options, args: &[String]) -> Result<Totals> {
         match self {
             Self::Tidy => {
                 tidy::run().map(|counts| Totals { passed: counts.kept, failed: counts.broken, ignored: 0 })
@@ -85,13 +90,14 @@ impl Lane {
             Self::Kernel => release_tests("kernel*", args),
             Self::Cluster => release_tests("cluster*", args),
             Self::Lab => release_tests("lab*", &[&[LAB_THREADS.to_owned()], args].concat()),
+            Self::Kernels => kernels::run(guests, args),
             Self::Soak => release_tests("soak*", &[SOAK_ARGS.map(str::to_owned).as_slice(), args].concat()),
         }
     }
 }
 
 /// Runs the lanes, all of them even if one fails, and prints what became of them.
-pub(crate) fn run(asked: &[Lane], args: &[String]) -> Result<ExitCode> {
+pub(crate) fn run(asked: &[Lane], guests: &kernels::Options, args: &[String]) -> Result<ExitCode> {
     let lanes = in_order(asked);
     let as_root: Vec<&str> =
         lanes.iter().filter(|lane| lane.needs_kernel()).map(|lane| lane.name()).collect();
@@ -104,7 +110,8 @@ pub(crate) fn run(asked: &[Lane], args: &[String]) -> Result<ExitCode> {
         setup::ensure(lane.parts())?;
         provide_optional(*lane)?;
     }
-    let results: Vec<(Lane, Totals, Duration)> = lanes.into_iter().map(|lane| timed(lane, args)).collect();
+    let results: Vec<(Lane, Totals, Duration)> =
+        lanes.into_iter().map(|lane| timed(lane, guests, args)).collect();
     Ok(summary(&results))
 }
 
@@ -128,10 +135,10 @@ fn in_order(asked: &[Lane]) -> Vec<Lane> {
     lanes
 }
 
-fn timed(lane: Lane, args: &[String]) -> (Lane, Totals, Duration) {
+fn timed(lane: Lane, guests: &kernels::Options, args: &[String]) -> (Lane, Totals, Duration) {
     println!("\n=== {} ===", lane.name());
     let start = Instant::now();
-    let totals = lane.run(args).unwrap_or_else(|error| {
+    let totals = lane.run(guests, args).unwrap_or_else(|error| {
         eprintln!("xtask: {}: {error:#}", lane.name());
         Totals::FAILURE
     });

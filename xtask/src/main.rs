@@ -30,7 +30,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::lanes::Lane;
+use crate::lanes::{Lane, kernels};
 
 /// Builds, tests and measures Fairlead.
 #[derive(Parser)]
@@ -56,6 +56,8 @@ enum Verb {
     Test {
         /// Lanes, run from cheap to dear
         lanes: Vec<Lane>,
+        #[command(flatten)]
+        guests: kernels::Options,
         /// Passed on to the test runner: a filter, --nocapture, …
         #[arg(last = true)]
         args: Vec<String>,
@@ -129,7 +131,7 @@ fn perform(verb: Verb) -> Result<ExitCode> {
         Verb::Setup => setup::report(),
         Verb::BuildEbpf => ebpf::build_and_examine(),
         Verb::Demo { args } => run::demo(&args),
-        Verb::Test { lanes, args } => lanes::run(&lanes, &args),
+        Verb::Test { lanes, guests, args } => lanes::run(&lanes, &guests, &args),
         Verb::Lint { advisories } => lint::run(advisories),
         Verb::Crds => deploy::crds(),
         Verb::Manifests => deploy::manifests(),

@@ -70,6 +70,19 @@ pub(crate) fn watch(command: &mut Command, see: impl FnMut(&str)) -> Result<u8> 
     Ok(code_of(child.wait()?))
 }
 
+/// Runs to the end, and shows `see` every line of standard output, which is seen nowhere else.
+///
+/// Returns the exit code as [`code`] does.
+pub(crate) fn capture(command: &mut Command, see: impl FnMut(&str)) -> Result<u8> {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start `{}`", line(command)))?;
+    let output = child.stdout.take().context("the child's output was not piped")?;
+    tee(output, std::io::sink(), see)?;
+    Ok(code_of(child.wait()?))
+}
+
 /// Passes bytes on as they come, so that a line that grows slowly can be watched, and shows `see` whole lines.
 fn tee(mut from: impl Read, mut to: impl Write, mut see: impl FnMut(&str)) -> Result<()> {
     let mut pending = Vec::new();

@@ -42,11 +42,13 @@ pub(crate) enum Part {
     KubeClients,
     /// What judges alerts.
     Promtool,
+    /// What boots guests with other kernels.
+    Guests,
 }
 
 impl Part {
     /// In the order in which they are provided.
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Components,
         Self::BpfCore,
         Self::BpfLinker,
@@ -57,6 +59,7 @@ impl Part {
         Self::Routers,
         Self::KubeClients,
         Self::Promtool,
+        Self::Guests,
     ];
 
     fn name(self) -> String {
@@ -71,6 +74,7 @@ impl Part {
             Self::Routers => "routers of the lab".to_owned(),
             Self::KubeClients => "kubectl, helm".to_owned(),
             Self::Promtool => "promtool".to_owned(),
+            Self::Guests => "programs of guests".to_owned(),
         }
     }
 
@@ -87,6 +91,7 @@ impl Part {
             Self::Routers => Ok(lab::missing(lab::ROUTERS)),
             Self::KubeClients => kube_clients::missing(),
             Self::Promtool => Ok(lab::missing(lab::ALERTS)),
+            Self::Guests => Ok(lab::missing(lab::GUESTS)),
         }
     }
 
@@ -100,6 +105,7 @@ impl Part {
             Self::Routers => Ok(lab::packages(lab::ROUTERS)),
             Self::KubeClients => kube_clients::packages(),
             Self::Promtool => Ok(lab::packages(lab::ALERTS)),
+            Self::Guests => Ok(lab::packages(lab::GUESTS)),
         }
     }
 
@@ -112,7 +118,9 @@ impl Part {
             Self::CargoDeny => cargo_tool::DENY.install(),
             Self::CargoFuzz => cargo_tool::FUZZ.install(),
             Self::KubeClients => kube_clients::install(),
-            Self::Lab | Self::Routers | Self::Promtool => bail!("its packages are not installed"),
+            Self::Lab | Self::Routers | Self::Promtool | Self::Guests => {
+                bail!("its packages are not installed")
+            }
         }
     }
 }

@@ -59,7 +59,8 @@ pub fn run(args: &DoctorArgs) -> Result<(), DoctorError> {
         .map(ToString::to_string)
         .collect();
     // What cannot be loaded anyway is not tried: the reason would be told twice.
-    if preflight::object().is_ok() && preflight::capabilities().is_ok() {
+    let is_loadable = || preflight::object().and(preflight::kernel()).and(preflight::capabilities());
+    if is_loadable().is_ok() {
         unfit.extend(show_object().err().map(|error| error.to_string()));
     }
     args.interfaces.iter().for_each(|name| show_uplink(name));
@@ -131,8 +132,8 @@ fn row(name: &str, map: &Map) -> Option<[String; 5]> {
     let data: &MapData = match map {
         Map::Array(data)
         | Map::HashMap(data)
-        | Map::LruHashMap(data)
         | Map::LpmTrie(data)
+        | Map::LruHashMap(data)
         | Map::PerCpuArray(data) => data,
         _ => return None,
     };
@@ -141,7 +142,7 @@ fn row(name: &str, map: &Map) -> Option<[String; 5]> {
         MapType::Array => "array",
         MapType::Hash => "hash",
         MapType::LruHash => "LRU hash",
-        MapType::LpmTrie => "prefix trie",
+        MapType::LpmTrie => "LPM trie",
         MapType::PerCpuArray => "per-CPU array",
         _ => "other",
     };

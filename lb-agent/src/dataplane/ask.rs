@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
-use aya::EbpfLoader;
 use aya::programs::Xdp;
+use aya::{EbpfLoader, VerifierLogLevel};
 use lb_common::kernel::marker;
 use lb_common::maps::name;
 use serde::{Deserialize, Serialize};
@@ -189,6 +189,7 @@ impl ConntrackNumbers {
 /// Loads the program that does nothing but ask.
 fn try_load(object: &[u8]) -> Result<(), String> {
     let mut loader = EbpfLoader::new();
+    loader.verifier_log_level(VerifierLogLevel::STATS);
     loader.map_max_entries(name::RINGS, 1);
     loader.map_max_entries(name::LEADERS, 1);
     let mut ebpf = loader.load(object).map_err(|error| error.to_string())?;
@@ -199,10 +200,11 @@ fn try_load(object: &[u8]) -> Result<(), String> {
     program.load().map_err(|error| last_line(&error.to_string()))
 }
 
-/// The verifier tells a long story; its end says why.
+/// The verifier tells a long story; its end, in front of what it counted, says why.
 fn last_line(story: &str) -> String {
-    let mut lines =
-        story.lines().rev().filter(|line| !line.trim().is_empty() && !line.starts_with("processed "));
+    const COUNTS: [&str; 3] = ["processed ", "stack depth ", "verification time "];
+    let is_count = |line: &str| COUNTS.iter().any(|start| line.starts_with(start));
+    let mut lines = story.lines().rev().filter(|line| !line.trim().is_empty() && !is_count(line));
     lines.next().unwrap_or(story).trim().to_owned()
 }
 
@@ -267,7 +269,7 @@ mod tests {
 
     #[test]
     fn the_reason_is_the_last_line_of_the_verifiers_story() {
-        let story = "the program was refused\n0: (b7) r0 = 0\ncalling kernel function is not allowed\nprocessed 9 insns (limit 1000000)\n\n";
+        let story = "the program was refused\n0: (b7) r0 = 0\ncalling kernel function is not allowed\nverification time 12 usec\nstack depth 0+56\nprocessed 9 insns (limit 1000000)\n\n";
         assert_eq!(last_line(story), "calling kernel function is not allowed");
         assert_eq!(last_line(""), "");
     }

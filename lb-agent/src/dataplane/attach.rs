@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use aya::programs::{ProgramError, Xdp};
-use aya::{Ebpf, EbpfError, EbpfLoader};
+use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
 use lb_common::maps::name;
 use lb_common::ring::LEADERS_A_WORD;
 use serde::Serialize;
@@ -160,6 +160,9 @@ pub fn load(pins: Option<&Pins>, ring_slots: u32) -> Result<Ebpf, EbpfError> {
 pub fn load_object(object: &[u8], pins: Option<&Pins>, ring_slots: u32) -> Result<Ebpf, EbpfError> {
     let paths: Vec<_> = pins.map(|p| name::ALL.map(|map| (map, p.map(map)))).into_iter().flatten().collect();
     let mut loader = EbpfLoader::new();
+    // A reason and figures, and not every instruction that the verifier has followed: that log grows to megabytes, and
+    // for each size that it does not fit into the program is verified anew.
+    loader.verifier_log_level(VerifierLogLevel::STATS);
     loader.map_max_entries(name::RINGS, ring_slots);
     loader.map_max_entries(name::LEADERS, ring_slots.div_ceil(LEADERS_A_WORD as u32));
     for (map, path) in &paths {

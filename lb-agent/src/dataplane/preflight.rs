@@ -1,5 +1,6 @@
 //! What must be so before the agent touches anything: each miss is one sentence that says what to do.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use caps::{CapSet, Capability};
@@ -7,6 +8,32 @@ use nix::net::if_::if_nametoindex;
 
 use super::object::OBJECT;
 use super::pins::Pins;
+
+/// The oldest kernel that the program is made for and tried on. XDP programs that take packets in several buffers, and
+/// the helper that says how long those are, are older (5.18); no kernel between has a package to be tried.
+pub const OLDEST_KERNEL: KernelRelease = KernelRelease { major: 6, minor: 1 };
+
+/// A release of the kernel, as far as it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KernelRelease {
+    major: u32,
+    minor: u32,
+}
+
+impl KernelRelease {
+    /// Reads it as `uname -r` prints it.
+    pub fn parse(release: &str) -> Option<Self> {
+        let mut numbers = release.split(|letter: char| !letter.is_ascii_digit());
+        let mut next = || numbers.next()?.parse().ok();
+        Some(Self { major: next()?, minor: next()? })
+    }
+}
+
+impl fmt::Display for KernelRelease {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}.{}", self.major, self.minor)
+    }
+}
 
 /// Why the agent cannot start here.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +64,15 @@ pub enum Unfit {
         /// As it was given.
         path: PathBuf,
     },
-    /// The kernel is too old or was built without something.
+    /// The kernel is too old.
+    #[error("kernel {release} is too old: Linux {OLDEST_KERNEL} or later is needed")]
+    TooOld {
+        /// As `uname -r` prints it.
+        release: String,
+    },
+    /// The kernel was built without its types, by which it knows what the functions of a program take.
     #[error(
-        "kernel {release} has no BTF (/sys/kernel/btf/vmlinux): Linux 5.15 or later with CONFIG_DEBUG_INFO_BTF is needed"
+        "kernel {release} has no BTF (/sys/kernel/btf/vmlinux): one built with CONFIG_DEBUG_INFO_BTF is needed"
     )]
     NoBtf {
         /// As `uname -r` prints it.
@@ -58,8 +91,8 @@ pub fn check(interfaces: &[String], pins: &Pins) -> Result<(), Unfit> {
 /// All that is missing.
 pub fn all(interfaces: &[String], pins: &Pins) -> Vec<Unfit> {
     let mut missing: Vec<Unfit> = object().err().into_iter().collect();
-    missing.extend(missing_capabilities());
     missing.extend(kernel().err());
+    missing.extend(missing_capabilities());
     let unknown = interfaces.iter().filter(|name| if_nametoindex(name.as_str()).is_err());
     missing.extend(unknown.map(|name| Unfit::NoInterface { name: name.clone() }));
     if !pins.is_mounted() {
@@ -99,14 +132,51 @@ fn missing_capabilities() -> impl Iterator<Item = Unfit> {
 /// Whether the kernel has what the program needs.
 ///
 /// # Errors
-/// [`Unfit::NoBtf`].
+/// [`Unfit::TooOld`], [`Unfit::NoBtf`].
 pub fn kernel() -> Result<(), Unfit> {
-    if std::path::Path::new("/sys/kernel/btf/vmlinux").exists() {
-        return Ok(());
-    }
     let release = nix::sys::utsname::uname().map_or_else(
         |_| "of unknown release".to_owned(),
         |uname| uname.release().to_string_lossy().into_owned(),
     );
+    if KernelRelease::parse(&release).is_some_and(|it| it < OLDEST_KERNEL) {
+        return Err(Unfit::TooOld { release });
+    }
+    if std::path::Path::new("/sys/kernel/btf/vmlinux").exists() {
+        return Ok(());
+    }
     Err(Unfit::NoBtf { release })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KernelRelease, OLDEST_KERNEL};
+
+    fn is_too_old(release: &str) -> bool {
+        KernelRelease::parse(release).unwrap() < OLDEST_KERNEL
+    }
+
+    #[test]
+    fn releases_are_compared_as_numbers() {
+        for old in ["5.10.0-39-cloud-amd64", "5.15.0-130-generic", "5.14.0-503.el9.x86_64", "6.0.1", "4.19"] {
+            assert!(is_too_old(old), "{old}");
+        }
+        for new in ["6.1.0-50-cloud-amd64", "6.12.57+deb13", "6.1", "6.10.3", "10.0.0", "6.18.44-fc-v657"] {
+            assert!(!is_too_old(new), "{new}");
+        }
+        assert_eq!(KernelRelease::parse("of unknown release"), None);
+    }
+
+    #[test]
+    fn the_pages_name_the_oldest_kernel() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        for page in ["README.md", "docs/install.md"] {
+            let text = std::fs::read_to_string(format!("{root}/{page}")).unwrap();
+            let named: Vec<_> = text
+                .match_indices(" or later")
+                .filter_map(|(at, _)| text[..at].rsplit_once("Linux ").map(|(_, name)| name))
+                .filter(|name| name.len() < 6)
+                .collect();
+            assert_eq!(named, [OLDEST_KERNEL.to_string()], "{page}");
+        }
+    }
 }

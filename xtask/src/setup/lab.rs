@@ -27,6 +27,16 @@ pub(super) const ROUTERS: &Programs = &[
     ("exabgp", "exabgp"),
 ];
 
+/// What boots guests, what is in them, and what unpacks their kernels.
+pub(super) const GUESTS: &Programs = &[
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("busybox", "busybox-static"),
+    ("dpkg-deb", "dpkg"),
+    ("strip", "binutils"),
+    ("xz", "xz-utils"),
+    ("zstd", "zstd"),
+];
+
 /// What checks rules of alerts, and runs them over made-up series.
 pub(super) const ALERTS: &Programs = &[("promtool", "prometheus")];
 

@@ -1,6 +1,7 @@
 //! Links: made, taken over from an agent before this one, given another program.
 
 use std::fs;
+use std::os::fd::AsFd;
 
 use aya::programs::links::{FdLink, LinkError, PinnedLink};
 use aya::programs::xdp::{XdpLink, XdpLinkId};
@@ -8,6 +9,7 @@ use aya::programs::{ProgramError, Xdp, XdpMode};
 
 use super::decide::{Held, Interface, Program, locate};
 use super::{AttachError, Attachment, Mode};
+use crate::net::native;
 
 /// A link that is held.
 pub(super) struct HeldLink {
@@ -86,9 +88,7 @@ impl Attachment {
         let (link, mode) = fresh_link(program, interface, wanted)?;
         let error = |reason: String| AttachError::Link { interface: interface.name.clone(), reason };
         let link = program.take_link(link).map_err(|e| error(e.to_string()))?;
-        let link: FdLink = link
-            .try_into()
-            .map_err(|e: LinkError| error(format!("{e}; Linux 5.9 or later is needed for XDP links")))?;
+        let link: FdLink = link.try_into().map_err(|e: LinkError| error(e.to_string()))?;
         Ok((HeldLink::new(link, interface.index, true), mode))
     }
 
@@ -132,10 +132,24 @@ fn fresh_link(
         }
         Err(source) if wanted == Some(Mode::Native) => Err(error(source)),
         Err(native) => {
-            tracing::warn!(interface = %interface.name, %native, "the driver has no XDP: running in the stack, which costs several times as much");
+            let reason = native_refusal(program, interface, &native);
+            tracing::warn!(
+                interface = %interface.name,
+                reason,
+                "cannot run in the driver: running in the stack, which costs several times as much"
+            );
             generic(program)
         }
     }
+}
+
+/// Why the driver does not run the program, as far as the kernel tells.
+fn native_refusal(program: &Xdp, interface: &Interface, error: &ProgramError) -> String {
+    let told = program.fd().ok().and_then(|fd| native::refusal(interface.index, fd.as_fd()));
+    told.unwrap_or_else(|| match error {
+        ProgramError::SyscallError(error) => error.io_error.to_string(),
+        other => other.to_string(),
+    })
 }
 
 fn is_errno(error: &ProgramError, errno: i32) -> bool {

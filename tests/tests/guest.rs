@@ -1,0 +1,136 @@
+//! Fairlead on another kernel: `cargo xtask test kernels` boots it and runs these tests there.
+//!
+//! The guest has three virtio-net interfaces on one segment, on which nothing else is, and whose names are in
+//! `FAIRLEAD_GUEST_NICS`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+use std::{env, fs};
+
+use anyhow::{Context, Result, ensure};
+use fairlead_tests::lab::topology::ECHO_PORT;
+use fairlead_tests::lab::{AgentOptions, Lab, Policy, Topology, WEB_V4, WEB_V6, agents};
+use fairlead_tests::traffic::TcpLoad;
+
+/// An emulated processor is some thirty times slower than a real one.
+const WITHIN: Duration = Duration::from_secs(90);
+const CONNECTIONS: usize = 20;
+
+/// The guest's interfaces.
+fn nics() -> Result<Vec<String>> {
+    let names = env::var("FAIRLEAD_GUEST_NICS")
+        .context("these tests take over the machine's interfaces: run them by `cargo xtask test kernels`")?;
+    Ok(names.split_whitespace().map(str::to_owned).collect())
+}
+
+/// Two nodes with a pod each; everything comes by n1.
+fn cluster() -> Topology {
+    let mut topology = Topology::empty();
+    for number in 1..=2 {
+        topology = topology.node('a', number).pods(&format!("n{number}"), "web", 1);
+    }
+    topology.service("web", "web", &[WEB_V4, WEB_V6], Policy::Local)
+}
+
+/// Has the nodes and their switch stand on the guest's virtio-net interfaces instead of pairs of veth.
+fn use_nics(lab: &Lab) -> Result<()> {
+    let nics = nics()?;
+    let [first, second, port] = nics.as_slice() else { anyhow::bail!("three interfaces, not {nics:?}") };
+    for (node, nic) in [("n1", first), ("n2", second)] {
+        lab.node(node)?.delete_uplink()?;
+        move_nic(lab, nic, node, "eth0")?;
+        lab.node(node)?.configure_uplink("eth0")?;
+    }
+    let switch = lab.node("n1")?.spec().segment().switch();
+    move_nic(lab, port, &switch, "port")?;
+    lab.host(&switch)?.ip(&["link set port master br0 up".to_owned()])
+}
+
+fn move_nic(lab: &Lab, nic: &str, host: &str, name: &str) -> Result<()> {
+    let namespace = lab.outside(&Path::new("/run/netns").join(host));
+    let status = Command::new("ip")
+        .args(["link", "set", nic, "down", "netns"])
+        .arg(&namespace)
+        .args(["name", name])
+        .status()
+        .context("cannot run ip")?;
+    ensure!(status.success(), "cannot move {nic} to {host}");
+    Ok(())
+}
+
+/// Connections by n1, of which n2 serves its share; then another agent on n1, which takes over what the first has left.
+fn forwards_and_adopts(lab: &Lab, mode: &'static str) -> Result<()> {
+    let arguments = ["--liveness-interval", "1000", "--ring-slots", "65536"].map(str::to_owned).into();
+    let options = AgentOptions { arguments, xdp_mode: mode, ready_within: WITHIN, ..AgentOptions::default() };
+    [WEB_V4, WEB_V6].iter().try_for_each(|vip| lab.router()?.set_next_hops(*vip, &["n1"]))?;
+    agents::start(&lab.nodes()?, &options)?;
+    let node = lab.node("n1")?;
+    let attached = node.status()?["interfaces"][0]["mode"].clone();
+    ensure!(attached == mode, "attached in mode {attached}: {}", node.agent_log());
+    for vip in [WEB_V4, WEB_V6] {
+        connections(lab, vip, || {
+            node.kill_agent()?;
+            node.start_agent(&options)
+        })?;
+    }
+    ensure!(node.agent_log().contains("taken over"), "{}", node.agent_log());
+    let status = node.status()?;
+    let outcomes = status["outcomes"].as_array().context("no outcomes")?;
+    let forwarded =
+        outcomes.iter().any(|it| it["name"] == "forwarded_l2" && it["packets"].as_u64() > Some(0));
+    ensure!(forwarded, "n1 has forwarded nothing: {outcomes:?}");
+    Ok(())
+}
+
+/// Opens connections, has something happen to their nodes, and sees whether all of them go on.
+fn connections(lab: &Lab, vip: IpAddr, event: impl FnOnce() -> Result<()>) -> Result<()> {
+    let load = TcpLoad::to(SocketAddr::new(vip, ECHO_PORT)).connections(CONNECTIONS).patience(WITHIN);
+    let load = load.start(lab.client()?)?;
+    load.wait_open(CONNECTIONS as u64, WITHIN)?;
+    event()?;
+    load.wait_bytes(load.bytes() + CONNECTIONS as u64 * 1024, WITHIN)?;
+    let report = load.finish()?;
+    let nodes = report.by_node(lab);
+    println!("{vip}: {report}; {nodes:?}");
+    ensure!(report.failed() == 0, "{report}: {:?}", report.causes());
+    ensure!(nodes.len() == 2, "both nodes serve: {nodes:?}");
+    Ok(())
+}
+
+#[test]
+fn forwards_and_adopts_natively_on_veth() -> Result<()> {
+    nics()?;
+    cluster().run(|lab| forwards_and_adopts(lab, "native"))
+}
+
+#[test]
+fn forwards_and_adopts_in_the_stack_on_veth() -> Result<()> {
+    nics()?;
+    cluster().run(|lab| forwards_and_adopts(lab, "generic"))
+}
+
+#[test]
+fn forwards_and_adopts_natively_on_virtio_net() -> Result<()> {
+    cluster().run(|lab| {
+        use_nics(lab)?;
+        forwards_and_adopts(lab, "native")
+    })
+}
+
+#[test]
+fn forwards_and_adopts_in_the_stack_on_virtio_net() -> Result<()> {
+    cluster().run(|lab| {
+        use_nics(lab)?;
+        forwards_and_adopts(lab, "generic")
+    })
+}
+
+#[test]
+fn the_kernel_is_the_one_that_was_asked_for() -> Result<()> {
+    let series = env::var("FAIRLEAD_GUEST_KERNEL").context("run this by `cargo xtask test kernels`")?;
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    ensure!(release.strip_prefix(&series).is_some_and(|rest| rest.starts_with('.')), "it is {release}");
+    Ok(())
+}

@@ -1,0 +1,231 @@
+//! The tests on other kernels: each is booted in a guest, and the tests run there.
+//!
+//! ```text
+//! packages ── Debian's kernels, cached        ─┐
+//! modules  ── those of them that the lab needs ─┼─ image (cpio) ── guest ── report
+//! the agent, the tests, tools, libraries      ─┘
+//! ```
+
+mod cpio;
+mod guest;
+mod image;
+mod modules;
+mod packages;
+mod report;
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, ValueEnum};
+
+use self::guest::Guest;
+use self::packages::{ALL, Series};
+use self::report::Report;
+use super::totals::Totals;
+use crate::{ebpf, process, table, workspace};
+
+/// Guests that run at a time.
+const AT_A_TIME: usize = 2;
+
+/// Targets of the test crate that run in a guest: the doctor, reasons of drivers, the budget of the verifier, libbpf, the packet table, and
+/// what only guests run.
+const TESTS: [&str; 6] =
+    ["kernel_doctor", "kernel_native", "kernel_verifier", "kernel_libbpf", "kernel_table", "guest"];
+/// What runs in a guest whose kernel is too old.
+const TESTS_OF_OLD: [&str; 1] = ["old_guest"];
+
+/// Which guests the lane `kernels` boots.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Options {
+    /// Lane kernels: architecture of the guests
+    #[arg(long, value_enum, default_value_t = Architecture::X86_64)]
+    arch: Architecture,
+    /// Lane kernels: a series of kernels, such as 6.1, instead of all; may be given several times
+    #[arg(long = "kernel", value_name = "SERIES")]
+    series: Vec<String>,
+}
+
+/// An architecture that Fairlead is built for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Architecture {
+    #[default]
+    #[value(name = "x86-64")]
+    X86_64,
+    #[value(name = "aarch64")]
+    Aarch64,
+}
+
+/// A guest that has run.
+struct Finished {
+    series: &'static str,
+    release: String,
+    report: Report,
+}
+
+/// Boots all guests that are asked for.
+pub(super) fn run(options: &Options, args: &[String]) -> Result<Totals> {
+    let asked = options.check()?;
+    ebpf::build()?;
+    ebpf::build_agent()?;
+    let directory = workspace::target().join("kernels");
+    fs::create_dir_all(&directory)?;
+    let common = image::common(&workspace::release("fairlead"), &build_tests()?)?;
+    let filter = args.first().map(|word| format!(" fairlead.filter={word}")).unwrap_or_default();
+    let (next, finished) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                while let Some(series) = asked.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let result = boot(*series, &common, &directory, &filter);
+                    finished.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(result);
+                }
+            });
+        }
+    });
+    let finished = finished.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    Ok(summary(finished))
+}
+
+impl Options {
+    /// The series that are asked for.
+    fn check(&self) -> Result<Vec<Series>> {
+        ensure!(
+            self.arch == Architecture::X86_64,
+            "guests of architecture {} are not implemented: only x86-64 is",
+            self.arch.to_possible_value().map_or_else(String::new, |it| it.get_name().to_owned())
+        );
+        let known = || ALL.iter().map(|it| it.name).collect::<Vec<_>>().join(", ");
+        for name in &self.series {
+            if !ALL.iter().any(|it| it.name == name) {
+                bail!("no packages of Linux {name}: there are {}", known());
+            }
+        }
+        let is_asked =
+            |it: &&Series| self.series.is_empty() || self.series.iter().any(|name| name == it.name);
+        Ok(ALL.iter().filter(is_asked).copied().collect())
+    }
+}
+
+/// Boots one guest and says what became of it.
+fn boot(series: Series, common: &[u8], directory: &std::path::Path, filter: &str) -> Result<Finished> {
+    let kernel = series.provide()?;
+    let start = Instant::now();
+    let files = directory.join(format!("{}.cpio", series.name));
+    let modules = modules::in_order(&kernel.modules)?;
+    fs::write(&files, [common, &image::of_kernel(&modules)].concat())?;
+    let log = directory.join(format!("{}.log", series.name));
+    let tests = if series.is_too_old { TESTS_OF_OLD.as_slice() } else { TESTS.as_slice() }.join(",");
+    let words = format!("fairlead.series={} fairlead.tests={tests}{filter}", series.name);
+    let guest = Guest { release: &kernel.release, image: &kernel.image, files: files.clone(), log, words };
+    let said = guest.run();
+    fs::remove_file(&files)?;
+    let report = Report::of(&said?);
+    let Totals { passed, failed, .. } = report.totals;
+    println!(
+        "{}: {passed} passed, {failed} failed in {} ({})",
+        guest.release,
+        process::elapsed(start.elapsed()),
+        guest.log.display()
+    );
+    Ok(Finished { series: kernel.series.name, release: kernel.release, report })
+}
+
+/// Prints why guests failed and what their verifiers did, and adds up.
+fn summary(finished: Vec<Result<Finished>>) -> Totals {
+    let mut totals = Totals::default();
+    let mut rows = Vec::new();
+    for result in finished {
+        match result {
+            Ok(Finished { series, release, report }) => {
+                totals = totals + report.totals;
+                if let Some(failure) = &report.failure {
+                    eprintln!("xtask: guest with Linux {release}: {failure}");
+                }
+                let cells = |program: [String; 3]| [&[release.clone()][..], &program].concat();
+                rows.push((series, report.verified.into_iter().map(cells).collect::<Vec<_>>()));
+            }
+            Err(error) => {
+                eprintln!("xtask: {error:#}");
+                totals = totals + Totals::FAILURE;
+            }
+        }
+    }
+    rows.sort_by_key(|(series, _)| ALL.iter().position(|it| it.name == *series));
+    let mut lines =
+        vec![["kernel", "program", "verifier processed", "bytes of stack"].map(str::to_owned).to_vec()];
+    lines.extend(rows.into_iter().flat_map(|(_, rows)| rows));
+    println!();
+    table::print(&lines, &[2, 3]);
+    totals
+}
+
+/// Builds the tests, and returns their programs.
+fn build_tests() -> Result<Vec<(String, PathBuf)>> {
+    let mut cargo = process::cargo();
+    cargo.args([
+        "test",
+        "--no-run",
+        "--release",
+        "--package",
+        "fairlead-tests",
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
+    let tests = || TESTS.into_iter().chain(TESTS_OF_OLD);
+    for test in tests() {
+        cargo.args(["--test", test]);
+    }
+    let mut programs = Vec::new();
+    let code = process::capture(&mut cargo, |line| programs.extend(executable(line)))?;
+    ensure!(code == 0, "`{}` ended with {code}", process::line(&cargo));
+    tests()
+        .map(|test| {
+            let found = programs.iter().find(|(name, _)| name == test);
+            found.cloned().with_context(|| format!("cargo has built no test {test}"))
+        })
+        .collect()
+}
+
+/// Name and program of a target, in one of cargo's messages.
+fn executable(message: &str) -> Option<(String, PathBuf)> {
+    let value = |key: &str| {
+        let (_, rest) = message.split_once(&format!("\"{key}\":\""))?;
+        rest.split_once('"').map(|(value, _)| value.to_owned())
+    };
+    let path = PathBuf::from(value("executable")?);
+    let (_, target) = message.split_once("\"target\":{")?;
+    let (_, name) = target.split_once("\"name\":\"")?;
+    Some((name.split_once('"')?.0.to_owned(), path))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::{Architecture, Options, executable};
+
+    #[test]
+    fn only_what_is_there_can_be_asked_for() {
+        let asked = |arch, names: &[&str]| {
+            let series = names.iter().map(ToString::to_string).collect();
+            Options { arch, series }.check().map(|it| it.iter().map(|it| it.name).collect::<Vec<_>>())
+        };
+        assert_eq!(asked(Architecture::X86_64, &["6.12", "6.1"]).unwrap(), ["6.1", "6.12"]);
+        assert!(asked(Architecture::X86_64, &[]).unwrap().len() > 2);
+        assert!(asked(Architecture::X86_64, &["6.6"]).unwrap_err().to_string().contains("6.1, 6.12"));
+        assert!(asked(Architecture::Aarch64, &[]).unwrap_err().to_string().contains("aarch64"));
+    }
+
+    #[test]
+    fn programs_are_found_in_cargos_messages() {
+        let message = r#"{"reason":"compiler-artifact","package_id":"x","manifest_path":"/w/Cargo.toml","target":{"kind":["test"],"crate_types":["bin"],"name":"guest","src_path":"/w/guest.rs"},"filenames":["/w/guest-1"],"executable":"/w/guest-1","fresh":true}"#;
+        assert_eq!(executable(message), Some(("guest".to_owned(), PathBuf::from("/w/guest-1"))));
+        let library = r#"{"reason":"compiler-artifact","target":{"name":"anyhow"},"executable":null}"#;
+        assert_eq!(executable(library), None);
+    }
+}

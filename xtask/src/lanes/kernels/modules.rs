@@ -1,0 +1,94 @@
+//! Modules of a guest's kernel: those that are wanted, behind those that they depend on.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use object::{Object, ObjectSection};
+
+/// What the lab needs: interfaces, bridges, and what kube-proxy's rules are made of. What is built in has no module.
+const WANTED: &[&str] = &[
+    "virtio_pci",
+    "virtio_net",
+    "veth",
+    "bridge",
+    "nf_tables",
+    "nft_chain_nat",
+    "nft_ct",
+    "nft_nat",
+    "nft_masq",
+    "nft_numgen",
+    "nft_reject_inet",
+    "nft_fib_inet",
+];
+
+/// A module, ready to be loaded.
+pub(super) struct Module {
+    pub(super) name: String,
+    pub(super) content: Vec<u8>,
+}
+
+/// The modules below a directory, in the order in which they are to be loaded.
+pub(super) fn in_order(directory: &Path) -> Result<Vec<Module>> {
+    let mut files = BTreeMap::new();
+    find(directory, &mut files)?;
+    let mut modules = Vec::new();
+    for name in WANTED {
+        add(name, &files, &mut modules)?;
+    }
+    ensure!(!modules.is_empty(), "no modules below {}", directory.display());
+    Ok(modules)
+}
+
+fn add(name: &str, files: &BTreeMap<String, PathBuf>, modules: &mut Vec<Module>) -> Result<()> {
+    let Some(file) = files.get(name) else { return Ok(()) };
+    if modules.iter().any(|it| it.name == name) {
+        return Ok(());
+    }
+    let content = read(file)?;
+    for dependency in dependencies(&content).with_context(|| file.display().to_string())? {
+        add(&dependency, files, modules)?;
+    }
+    modules.push(Module { name: name.to_owned(), content });
+    Ok(())
+}
+
+/// All modules below a directory, by the names that they have in the kernel.
+fn find(directory: &Path, files: &mut BTreeMap<String, PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(directory).with_context(|| directory.display().to_string())? {
+        let path = entry?.path();
+        if path.is_dir() {
+            find(&path, files)?;
+        } else if let Some((name, _)) =
+            path.file_name().and_then(OsStr::to_str).and_then(|it| it.split_once(".ko"))
+        {
+            files.insert(name.replace('-', "_"), path);
+        }
+    }
+    Ok(())
+}
+
+/// A module as the kernel takes it.
+fn read(file: &Path) -> Result<Vec<u8>> {
+    let unpack = match file.extension().and_then(OsStr::to_str) {
+        Some("xz") => "xz",
+        Some("zst") => "zstd",
+        _ => return Ok(fs::read(file)?),
+    };
+    let output = Command::new(unpack).args(["--decompress", "--stdout"]).arg(file).output();
+    let output = output.with_context(|| format!("cannot run {unpack}"))?;
+    ensure!(output.status.success(), "{unpack}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(output.stdout)
+}
+
+/// The names in `depends=` of a module.
+fn dependencies(module: &[u8]) -> Result<Vec<String>> {
+    let elf = object::File::parse(module)?;
+    let section = elf.section_by_name(".modinfo").context("no module: it has no .modinfo")?;
+    let text = String::from_utf8_lossy(section.data()?).into_owned();
+    let names = text.split('\0').find_map(|line| line.strip_prefix("depends=")).unwrap_or_default();
+    Ok(names.split(',').filter(|name| !name.is_empty()).map(|name| name.replace('-', "_")).collect())
+}

@@ -1,0 +1,107 @@
+//! What a guest has said on its serial line.
+
+use crate::lanes::totals::Totals;
+
+/// What became of a guest.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Report {
+    pub(super) totals: Totals,
+    /// What its verifier had to do for each program: name, instructions, bytes of stack.
+    pub(super) verified: Vec<[String; 3]>,
+    /// Seconds from its start to its verdict.
+    pub(super) seconds: Option<u32>,
+    /// Why it failed, where no single test did.
+    pub(super) failure: Option<String>,
+}
+
+impl Report {
+    /// Reads it. A guest without a verdict has failed, whatever its tests say.
+    pub(super) fn of(said: &str) -> Self {
+        let mut report = Self::default();
+        let mut verdict = None;
+        for line in said.lines() {
+            report.totals = report.totals + Totals::of(line).unwrap_or_default();
+            report.verified.extend(verified(line));
+            verdict = line.strip_prefix("verdict ").or(verdict);
+        }
+        report.failure = match verdict {
+            None => Some("it has given no verdict: it hangs, has crashed or took too long".to_owned()),
+            Some(verdict) => {
+                report.seconds = field(verdict, "seconds").and_then(|number| number.parse().ok());
+                let count = |key| field(verdict, key).and_then(|number| number.parse::<u32>().ok());
+                match (count("failed"), count("faults")) {
+                    (Some(0), Some(0)) if report.totals.passed == 0 => Some("it has run no test".to_owned()),
+                    (Some(0), Some(0)) => None,
+                    (_, Some(1..)) => Some("its kernel reports a fault of its own".to_owned()),
+                    _ if report.totals.failed > 0 => None,
+                    _ => Some(format!("its verdict is {verdict:?}")),
+                }
+            }
+        };
+        if report.failure.is_some() {
+            report.totals = report.totals + Totals::FAILURE;
+        }
+        report
+    }
+}
+
+/// `verified fairlead instructions=167439 stack=480`
+fn verified(line: &str) -> Option<[String; 3]> {
+    let (program, counts) = line.strip_prefix("verified ")?.split_once(' ')?;
+    Some([program, field(counts, "instructions")?, field(counts, "stack")?].map(str::to_owned))
+}
+
+/// The value behind `key=`.
+fn field<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    line.split_whitespace().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Report;
+    use crate::lanes::totals::Totals;
+
+    const PASSED: &str =
+        "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1s\n";
+    const FAILED: &str =
+        "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1s\n";
+
+    fn of(tests: &str, verdict: &str) -> (u32, u32, bool) {
+        let Report { totals, failure, .. } = Report::of(&format!("{tests}{verdict}"));
+        (totals.passed, totals.failed, failure.is_some())
+    }
+
+    #[test]
+    fn a_guest_passes_only_by_its_verdict() {
+        assert_eq!(of(PASSED, "verdict release=6.1 failed=0 faults=0 seconds=9\n"), (3, 0, false));
+        assert_eq!(of(PASSED, ""), (3, 1, true), "no verdict");
+        assert_eq!(
+            of(PASSED, "verdict release=6.1 failed=1 faults=0\n"),
+            (3, 1, true),
+            "a test that crashed"
+        );
+        assert_eq!(
+            of(PASSED, "verdict release=6.1 failed=0 faults=2\n"),
+            (3, 1, true),
+            "the kernel's own fault"
+        );
+        assert_eq!(of(PASSED, "verdict release=6.1\n"), (3, 1, true), "half a verdict");
+        assert_eq!(of("", "verdict release=6.1 failed=0 faults=0\n"), (0, 1, true), "no tests");
+        assert_eq!(
+            of(FAILED, "verdict release=6.1 failed=1 faults=0\n"),
+            (1, 2, false),
+            "each failed test once"
+        );
+    }
+
+    #[test]
+    fn the_verifiers_work_is_read() {
+        let said = format!(
+            "noise\nverified fairlead instructions=167439 stack=480\n{PASSED}verdict failed=0 faults=0 seconds=31\n"
+        );
+        let report = Report::of(&said);
+        assert_eq!(report.verified, [["fairlead", "167439", "480"].map(str::to_owned)]);
+        assert_eq!(report.totals, Totals { passed: 3, failed: 0, ignored: 0 });
+        assert_eq!(report.seconds, Some(31));
+    }
+}
