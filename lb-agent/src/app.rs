@@ -18,7 +18,7 @@ use crate::accepted::AcceptedFile;
 use crate::admin::{self, AdminError, Door, metrics};
 use crate::control::{self, Control, Neighbours};
 use crate::dataplane::ask::{self, AskKernel, Prepared};
-use crate::dataplane::attach::{AttachError, ModeChoice};
+use crate::dataplane::attach::{AttachError, MapSizes, ModeChoice};
 use crate::dataplane::attachment::Attachment;
 use crate::dataplane::bfd::BfdSessions;
 use crate::dataplane::cells::{Flows, LivenessCells};
@@ -75,8 +75,8 @@ pub struct Options {
     pub undeclared: UndeclaredPorts,
     /// Slots of a ring for each of its nodes, at least.
     pub slots_per_node: u32,
-    /// Slots of all rings.
-    pub ring_slots: u32,
+    /// Sizes of the maps.
+    pub sizes: MapSizes,
     /// Whether the program asks this node's kernel for connections.
     pub ask_kernel: AskKernel,
     /// Services of this load-balancer class only.
@@ -277,7 +277,7 @@ async fn attach(
     let devices = network.all_devices().await.map_err(|e| AppError::Interfaces(std::io::Error::other(e)))?;
     let interfaces = devices.iter().map(control::interface).collect();
     let names = &options.interfaces;
-    Ok(Attachment::start(pins, names, interfaces, options.mode, options.ring_slots, &prepared.object)?)
+    Ok(Attachment::start(pins, names, interfaces, options.mode, options.sizes, &prepared.object)?)
 }
 
 /// Whether this node has been drained, and its part is taken over by others: where all drain, nobody leaves.
@@ -317,6 +317,7 @@ fn settings(options: &Options, maps: &Maps, nonce: u64) -> Result<Settings, Maps
         slots_per_node: options.slots_per_node,
         // Found pinned, the map may have another size than the option says.
         ring_capacity: maps.ring_capacity() as u32,
+        flow_sets: maps.flow_sets(),
         liveness: liveness(options, nonce),
         // What an agent before this one was told holds until somebody says otherwise.
         draining: flags & CONFIG_TOLD_TO_DRAIN != 0,

@@ -127,7 +127,7 @@ pub mod capacity {
     pub const VIP_STATS: usize = VIPS;
     /// Numbers in [`crate::verdict::Outcome`], with room.
     pub const REFUSALS: usize = 64;
-    /// Sets of flows, a power of two; 64 bytes and eight flows each.
+    /// Sets of flows, a power of two; 64 bytes and eight flows each. The agent may choose another number.
     pub const FLOW_SETS: usize = 1 << 17;
     /// Fragmented packets under way.
     pub const FRAGMENTS: usize = 8_192;
@@ -417,8 +417,8 @@ pub struct Config {
     pub uplink_link: Link,
     /// ICMP errors a second and CPU, of each [`Budget`] of errors; zero sends none.
     pub icmp_error_rate: u32,
-    /// Zero.
-    pub unused: [u8; 4],
+    /// Sets of `lb_flows` minus one; their number is a power of two.
+    pub flow_mask: u32,
     /// The addresses of all VIPs.
     pub vips: AddressFilter,
     /// The MAC addresses of `lb_peer_macs`.

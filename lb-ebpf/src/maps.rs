@@ -239,7 +239,8 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn flow_set(&self, set: u32) -> Option<&FlowSet<SharedWord>> {
-        FLOWS.get(set & (capacity::FLOW_SETS as u32 - 1))
+        // How many there are the agent decides when it makes the map.
+        FLOWS.get(set & self.config()?.flow_mask)
     }
 
     #[inline(always)]

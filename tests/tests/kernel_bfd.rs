@@ -11,13 +11,13 @@ use aya::programs::{TestRun, TestRunOptions};
 use fairlead_tests::bpffs::Bpffs;
 use fairlead_tests::packets::build::Frame;
 use fairlead_tests::packets::fixture::{ROUTER4, SELF4};
-use lb_agent::dataplane::attach::{load, loaded_program};
+use lb_agent::dataplane::attach::{MapSizes, load, loaded_program};
 use lb_agent::dataplane::bfd::{BfdSessions, Session};
 use lb_agent::dataplane::object::PROGRAM;
 use lb_agent::dataplane::pins::Pins;
 use lb_common::maps::{BFD_LISTENS, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress};
 
-const SLOTS: u32 = 1024;
+const SIZES: MapSizes = MapSizes { ring_slots: 1024, flow_sets: 64 };
 const PASS: u32 = 2;
 const TX: u32 = 3;
 
@@ -33,7 +33,7 @@ impl Pinned {
         let bpffs = Bpffs::mount()?;
         let pins = Pins::below(bpffs.path());
         fs::create_dir_all(pins.directory())?;
-        let mut pinned = Self { ebpf: load(Some(&pins), SLOTS)?, pins, _bpffs: bpffs };
+        let mut pinned = Self { ebpf: load(Some(&pins), SIZES)?, pins, _bpffs: bpffs };
         loaded_program(&mut pinned.ebpf, PROGRAM)?;
         Ok(pinned)
     }

@@ -13,7 +13,7 @@ use fairlead_tests::model::{self, HostTables};
 use fairlead_tests::packets::build::Frame;
 use fairlead_tests::packets::fixture::{Fixture, VIP4, VIP6, port};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use lb_agent::dataplane::attach::load_object;
+use lb_agent::dataplane::attach::{MapSizes, load_object};
 use lb_agent::dataplane::maps::Maps;
 use lb_agent::dataplane::object::{OBJECT, PROGRAM};
 use lb_agent::dataplane::pins::Pins;
@@ -23,7 +23,7 @@ use lb_plan::contents::{Contents, Op, SourceRange, Sources, diff};
 
 const RANGES: usize = 10_000;
 const CLIENTS: usize = 4_000;
-const SLOTS: u32 = 4_096;
+const SIZES: MapSizes = MapSizes { ring_slots: 4_096, flow_sets: 64 };
 
 /// Numbers that look random and are the same each time.
 struct Random(u64);
@@ -128,7 +128,7 @@ fn ranges_are_read_back_as_they_were_written_and_a_full_map_is_named() -> Result
     let bpffs = Bpffs::mount()?;
     let pins = Pins::below(bpffs.path());
     fs::create_dir_all(pins.directory())?;
-    let _object = load_object(OBJECT, Some(&pins), SLOTS).context("load the object")?;
+    let _object = load_object(OBJECT, Some(&pins), SIZES).context("load the object")?;
     let mut maps = Maps::open(&pins)?;
     let numbers = capacity::VIP_STATS as u32;
     let hosts = |vip: u32, count: u32| -> Sources {

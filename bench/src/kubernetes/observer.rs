@@ -210,6 +210,7 @@ fn settings(node: &NodeName) -> Settings {
         forwarding: Forwarding::Auto,
         slots_per_node: 256,
         ring_capacity: 1 << 20,
+        flow_sets: 1 << 17,
         liveness: Liveness::default(),
         draining: false,
         ignore_exclude_label: false,

@@ -88,7 +88,7 @@ pub fn tables(case: &Case) -> HostTables {
         uplink: INGRESS,
         uplink_link: Link { mac: SELF_MAC, number: 0 },
         icmp_error_rate: 0,
-        unused: [0; 4],
+        flow_mask: capacity::FLOW_SETS as u32 - 1,
         vips: AddressFilter::EMPTY,
         peer_macs: MacFilter::EMPTY,
     };

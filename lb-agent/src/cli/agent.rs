@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use lb_bgp::value::RouterId;
+use lb_common::flows::WAYS;
 use lb_common::hash::HashKey;
 use lb_common::maps::capacity;
 use lb_plan::model::{DrainRules, Mark, NodeName, TaintRule};
@@ -14,7 +15,7 @@ use lb_plan::plan::{Forwarding, UndeclaredPorts};
 use super::{PinArgs, SocketArgs};
 use crate::app::{self, AppError, Options, SpeakerOptions};
 use crate::dataplane::ask::AskKernel;
-use crate::dataplane::attach::ModeChoice;
+use crate::dataplane::attach::{MapSizes, ModeChoice};
 use crate::liveness::Profile;
 use crate::source::SourceOptions;
 use crate::tag_keys::{TagKeysError, TagKeysFile};
@@ -77,9 +78,13 @@ pub struct AgentArgs {
     /// Slots of a ring for each of its nodes, at least.
     #[arg(long, default_value_t = 256, value_name = "N")]
     slots_per_node: u32,
-    /// Slots of all rings together; 16 bytes of kernel memory each.
+    /// Slots of all rings together; 34 bytes of kernel memory each.
     #[arg(long, default_value_t = capacity::RINGS as u32, value_name = "N")]
     ring_slots: u32,
+    /// Flows that the flow table has room for, a power of two; 8 bytes of kernel memory each. A table that fits the
+    /// processor's cache is faster; what finds no room in it is found by a detour. Maps that are pinned keep their sizes.
+    #[arg(long, default_value_t = (capacity::FLOW_SETS * WAYS) as u32, value_name = "N", value_parser = flow_table)]
+    flow_table: u32,
     /// Whether the XDP program asks this node's kernel if it has a TCP connection that the flow table does not know,
     /// before it sends a packet on to another node.
     #[arg(long, value_enum, default_value = "auto")]
@@ -284,7 +289,7 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
             UndeclaredPortsArg::Pass => UndeclaredPorts::Pass,
         },
         slots_per_node: args.slots_per_node,
-        ring_slots: args.ring_slots,
+        sizes: MapSizes { ring_slots: args.ring_slots, flow_sets: args.flow_table / WAYS as u32 },
         ask_kernel: args.ask_kernel,
         class: args.lb_class,
         ignore_exclude_label: args.ignore_exclude_lb,
@@ -308,6 +313,16 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
 fn router_id(text: &str) -> Result<RouterId, String> {
     let address: Ipv4Addr = text.parse().map_err(|error| format!("{error}"))?;
     RouterId::new(address).ok_or_else(|| "an identifier is not 0.0.0.0".to_owned())
+}
+
+/// Flows of the flow table: whole pages of sets, and what 2^20 sets hold at most.
+fn flow_table(text: &str) -> Result<u32, String> {
+    let flows: u32 = text.parse().map_err(|error| format!("{error}"))?;
+    if flows.is_power_of_two() && (512..=1 << 23).contains(&flows) {
+        Ok(flows)
+    } else {
+        Err("must be a power of two from 512 to 8388608".to_owned())
+    }
 }
 
 fn read_hash_key(path: &Path) -> Result<HashKey, AgentError> {

@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, Table};
 
 use super::PinArgs;
 use crate::dataplane::ask::{self, AskKernel};
-use crate::dataplane::attach::{self, AttachError};
+use crate::dataplane::attach::{self, AttachError, MapSizes};
 use crate::dataplane::object::{EMPTY_PROGRAM, OBJECT, PROGRAM};
 use crate::dataplane::pins::Pins;
 use crate::dataplane::preflight::{self, Unfit};
@@ -43,8 +43,8 @@ pub enum DoctorError {
     Info(String),
 }
 
-/// Slots to load with: the doctor needs no rings.
-const FEW_SLOTS: u32 = 4096;
+/// Sizes to load with: the doctor needs no rings and no flows.
+const FEW: MapSizes = MapSizes { ring_slots: 4096, flow_sets: 64 };
 
 /// Checks the machine and shows the program.
 ///
@@ -104,7 +104,7 @@ fn show_uplink(name: &str) {
 fn show_object() -> Result<(), DoctorError> {
     let prepared = ask::prepare(AskKernel::Auto);
     println!("asks the kernel for connections: {}", prepared.questions);
-    let mut ebpf = attach::load_object(&prepared.object, None, FEW_SLOTS).map_err(AttachError::Maps)?;
+    let mut ebpf = attach::load_object(&prepared.object, None, FEW).map_err(AttachError::Maps)?;
     let mut programs = table(["program", "instructions", "bytes", "verifier processed"]);
     for name in [PROGRAM, EMPTY_PROGRAM] {
         let program = attach::loaded_program(&mut ebpf, name)?;

@@ -145,26 +145,36 @@ pub struct Attached {
     pub mode: Mode,
 }
 
+/// Sizes of the maps that are chosen. Maps that are found pinned keep theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapSizes {
+    /// Slots of all rings.
+    pub ring_slots: u32,
+    /// Sets of the flow table, a power of two.
+    pub flow_sets: u32,
+}
+
 /// The object as it is built: its program asks the kernel nothing. See [`load_object`].
 ///
 /// # Errors
 /// When the kernel refuses a map.
-pub fn load(pins: Option<&Pins>, ring_slots: u32) -> Result<Ebpf, EbpfError> {
-    load_object(OBJECT, pins, ring_slots)
+pub fn load(pins: Option<&Pins>, sizes: MapSizes) -> Result<Ebpf, EbpfError> {
+    load_object(OBJECT, pins, sizes)
 }
 
 /// The object's maps, created or found pinned, and its programs, not yet loaded.
 ///
 /// # Errors
 /// When the kernel refuses a map.
-pub fn load_object(object: &[u8], pins: Option<&Pins>, ring_slots: u32) -> Result<Ebpf, EbpfError> {
+pub fn load_object(object: &[u8], pins: Option<&Pins>, sizes: MapSizes) -> Result<Ebpf, EbpfError> {
     let paths: Vec<_> = pins.map(|p| name::ALL.map(|map| (map, p.map(map)))).into_iter().flatten().collect();
     let mut loader = EbpfLoader::new();
     // A reason and figures, and not every instruction that the verifier has followed: that log grows to megabytes, and
     // for each size that it does not fit into the program is verified anew.
     loader.verifier_log_level(VerifierLogLevel::STATS);
-    loader.map_max_entries(name::RINGS, ring_slots);
-    loader.map_max_entries(name::LEADERS, ring_slots.div_ceil(LEADERS_A_WORD as u32));
+    loader.map_max_entries(name::RINGS, sizes.ring_slots);
+    loader.map_max_entries(name::LEADERS, sizes.ring_slots.div_ceil(LEADERS_A_WORD as u32));
+    loader.map_max_entries(name::FLOWS, sizes.flow_sets);
     for (map, path) in &paths {
         loader.map_pin_path(map, path.as_path());
     }

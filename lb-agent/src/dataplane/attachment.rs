@@ -18,7 +18,7 @@ use aya::programs::{ProgramError, Xdp};
 
 use self::decide::{Decision, Desired, Step, decide};
 use self::links::HeldLink;
-use super::attach::{AttachError, Attached, Mode, ModeChoice, load_object, loaded_program};
+use super::attach::{AttachError, Attached, MapSizes, Mode, ModeChoice, load_object, loaded_program};
 use super::object::PROGRAM;
 use super::pins::Pins;
 
@@ -73,13 +73,13 @@ impl Attachment {
         names: &[String],
         interfaces: Vec<Interface>,
         mode: ModeChoice,
-        ring_slots: u32,
+        sizes: MapSizes,
         object: &[u8],
     ) -> Result<Self, AttachError> {
         let undo = Undo { pins, is_fresh: !pins.directory().exists() };
         let path = pins.directory();
         fs::create_dir_all(&path).map_err(|source| AttachError::Directory { path, source })?;
-        let mut ebpf = load_object(object, Some(pins), ring_slots).map_err(AttachError::Maps)?;
+        let mut ebpf = load_object(object, Some(pins), sizes).map_err(AttachError::Maps)?;
         let program = loaded_program(&mut ebpf, PROGRAM)?.info().map_err(AttachError::Load)?.id();
         let mut attachment = Self {
             pins: pins.clone(),

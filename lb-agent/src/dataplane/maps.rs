@@ -66,6 +66,7 @@ pub struct Maps {
     links: HashMap<MapData, u32, Link>,
     config: Array<MapData, Config>,
     vip_stats: PerCpuArray<MapData, Traffic>,
+    flow_sets: u32,
     sources: SourceMaps,
 }
 
@@ -77,6 +78,12 @@ pub(super) fn open<T: TryFrom<Map, Error = MapError>>(
         .and_then(Map::from_map_data)
         .and_then(T::try_from)
         .map_err(|source| MapsError::Open { map, source: Box::new(source) })
+}
+
+/// How many entries a pinned map has room for.
+fn entries_of(pins: &Pins, name: &'static str) -> Result<u32, MapsError> {
+    let opened = MapData::from_pin(pins.map(name)).and_then(|map| Ok(map.info()?.max_entries()));
+    opened.map_err(|source| MapsError::Open { map: name, source: Box::new(source) })
 }
 
 /// Maps a pinned array whose entries have that many 64-bit words.
@@ -105,6 +112,7 @@ impl Maps {
             links: open(pins, name::LINKS)?,
             config: open(pins, name::CONFIG)?,
             vip_stats: open(pins, name::VIP_STATS)?,
+            flow_sets: entries_of(pins, name::FLOWS)?,
             sources: SourceMaps::open(pins)?,
         };
         // An agent that ended between two writes may have left what stands beside the slots behind them.
@@ -118,6 +126,11 @@ impl Maps {
     /// Slots that the map of rings has.
     pub const fn ring_capacity(&self) -> usize {
         self.rings.capacity()
+    }
+
+    /// Sets of flows that the table has.
+    pub const fn flow_sets(&self) -> u32 {
+        self.flow_sets
     }
 
     /// Carries out one operation.
@@ -220,7 +233,7 @@ const ZERO_CONFIG: Config = Config {
     uplink: 0,
     uplink_link: Link::NONE,
     icmp_error_rate: 0,
-    unused: [0; 4],
+    flow_mask: 0,
     vips: AddressFilter::EMPTY,
     peer_macs: MacFilter::EMPTY,
 };

@@ -173,7 +173,7 @@ impl<'a> Roster<'a> {
             uplink,
             uplink_link,
             icmp_error_rate: settings.icmp_error_rate,
-            unused: [0; 4],
+            flow_mask: settings.flow_sets - 1,
             vips: AddressFilter::EMPTY,
             peer_macs: MacFilter::EMPTY,
         }

@@ -33,6 +33,8 @@ pub struct Settings {
     pub slots_per_node: u32,
     /// Slots of all rings together.
     pub ring_capacity: u32,
+    /// Sets of the flow table, a power of two.
+    pub flow_sets: u32,
     /// When a node is dead.
     pub liveness: Liveness,
     /// Whether this machine has been told to drain; its Node can say so too.

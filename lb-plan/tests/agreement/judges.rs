@@ -182,6 +182,7 @@ fn settings() -> Settings {
         forwarding: Forwarding::Auto,
         slots_per_node: 16,
         ring_capacity: 1 << 12,
+        flow_sets: 1 << 17,
         draining: false,
         ignore_exclude_label: false,
         former_grace: Settings::FORMER_GRACE,

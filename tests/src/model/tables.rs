@@ -318,7 +318,7 @@ impl Tables for HostTables {
     }
 
     fn flow_set(&self, set: u32) -> Option<&FlowSet> {
-        let set = set & (capacity::FLOW_SETS as u32 - 1);
+        let set = set & self.config.flow_mask;
         self.touched.borrow_mut().insert(set);
         self.flows.get(set as usize)
     }

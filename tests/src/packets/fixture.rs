@@ -321,7 +321,7 @@ impl Fixture {
             uplink: INGRESS,
             uplink_link: Link { mac: SELF_MAC, number: 0 },
             icmp_error_rate: u32::MAX,
-            unused: [0; 4],
+            flow_mask: capacity::FLOW_SETS as u32 - 1,
             vips: AddressFilter::EMPTY,
             peer_macs: MacFilter::EMPTY,
         };

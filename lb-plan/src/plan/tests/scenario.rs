@@ -71,6 +71,7 @@ impl Scenario {
             forwarding: Forwarding::Auto,
             slots_per_node: 64,
             ring_capacity: 8 * 256,
+            flow_sets: 1 << 17,
             draining: false,
             ignore_exclude_label: false,
             former_grace: Duration::from_secs(100),

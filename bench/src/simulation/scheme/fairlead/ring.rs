@@ -202,6 +202,7 @@ fn settings(own: NodeIndex) -> Settings {
         forwarding: Forwarding::Auto,
         slots_per_node: SLOTS_PER_NODE,
         ring_capacity: RING_CAPACITY,
+        flow_sets: 1 << 17,
         liveness: Liveness::default(),
         draining: false,
         ignore_exclude_label: false,
