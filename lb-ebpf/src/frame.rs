@@ -158,7 +158,8 @@ impl Frame for XdpFrame {
         _packet: &mut Packet,
         ether_type: [u8; 2],
     ) -> Result<Found, Refusal> {
-        Found::from_number(lb_read(self.context, (ether_type == ethernet::IPV4).into()))
+        let is_v4 = ether_type == ethernet::IPV4;
+        Found::from_number(if is_v4 { lb_read_v4(self.context) } else { lb_read_v6(self.context) })
     }
 
     #[inline(always)]
@@ -316,13 +317,21 @@ pub extern "C" fn lb_encapsulate(context: *mut xdp_md, node: u32) -> u32 {
     }
 }
 
-/// The IP packet that is next, IPv4 or IPv6, as a global function: see [`lb_serve`]. Returns [`Found::to_number`].
+/// The IPv4 packet that is next, as a global function: see [`lb_serve`]. Returns [`Found::to_number`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn lb_read(context: *mut xdp_md, is_v4: u32) -> u32 {
+pub extern "C" fn lb_read_v4(context: *mut xdp_md) -> u32 {
     let Some(packet) = maps::packet() else { return Found::to_number(Err(Refusal::NotConfigured)) };
-    let ether_type = if is_v4 != 0 { ethernet::IPV4 } else { ethernet::IPV6 };
-    Found::to_number(pipeline::read(&XdpFrame::new(context), &Maps, packet, ether_type))
+    Found::to_number(pipeline::read(&XdpFrame::new(context), &Maps, packet, ethernet::IPV4))
+}
+
+/// The IPv6 packet that is next, as a global function: see [`lb_serve`]. Returns [`Found::to_number`]. Apart from
+/// [`lb_read_v4`], or their stacks would add up.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_read_v6(context: *mut xdp_md) -> u32 {
+    let Some(packet) = maps::packet() else { return Found::to_number(Err(Refusal::NotConfigured)) };
+    Found::to_number(pipeline::read(&XdpFrame::new(context), &Maps, packet, ethernet::IPV6))
 }
 
 /// [`lb_read_quoted`]: the packet is no VIP's.
