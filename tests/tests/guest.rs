@@ -11,7 +11,7 @@ use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::topology::ECHO_PORT;
-use fairlead_tests::lab::{AgentOptions, Lab, Policy, Topology, WEB_V4, WEB_V6, agents};
+use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4, WEB_V6, agents};
 use fairlead_tests::traffic::TcpLoad;
 
 /// An emulated processor is some thirty times slower than a real one.
@@ -60,27 +60,36 @@ fn move_nic(lab: &Lab, nic: &str, host: &str, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Connections by n1, of which n2 serves its share; then another agent on n1, which takes over what the first has left.
-fn forwards_and_adopts(lab: &Lab, mode: &'static str) -> Result<()> {
-    let arguments = ["--liveness-interval", "1000", "--ring-slots", "65536"].map(str::to_owned).into();
-    let options = AgentOptions { arguments, xdp_mode: mode, ready_within: WITHIN, ..AgentOptions::default() };
+/// In both modes: connections by n1, of which n2 serves its share, while another agent on n1 takes over what the first
+/// has left.
+fn forwards_and_adopts(lab: &Lab) -> Result<()> {
     [WEB_V4, WEB_V6].iter().try_for_each(|vip| lab.router()?.set_next_hops(*vip, &["n1"]))?;
-    agents::start(&lab.nodes()?, &options)?;
-    let node = lab.node("n1")?;
-    let attached = node.status()?["interfaces"][0]["mode"].clone();
-    ensure!(attached == mode, "attached in mode {attached}: {}", node.agent_log());
-    for vip in [WEB_V4, WEB_V6] {
-        connections(lab, vip, || {
+    for mode in ["native", "generic"] {
+        let arguments = ["--liveness-interval", "1000", "--ring-slots", "65536"].map(str::to_owned).into();
+        let options =
+            AgentOptions { arguments, xdp_mode: mode, ready_within: WITHIN, ..AgentOptions::default() };
+        agents::start(&lab.nodes()?, &options)?;
+        let node = lab.node("n1")?;
+        let attached = node.status()?["interfaces"][0]["mode"].clone();
+        ensure!(attached == mode, "attached in mode {attached}: {}", node.agent_log());
+        connections(lab, WEB_V6, || Ok(()))?;
+        let adopted = |node: &Node<'_>| node.agent_log().matches("taken over").count();
+        let before = adopted(&node);
+        connections(lab, WEB_V4, || {
             node.kill_agent()?;
             node.start_agent(&options)
         })?;
+        ensure!(adopted(&node) > before, "{}", node.agent_log());
+        let status = node.status()?;
+        let outcomes = status["outcomes"].as_array().context("no outcomes")?;
+        let forwarded =
+            outcomes.iter().any(|it| it["name"] == "forwarded_l2" && it["packets"].as_u64() > Some(0));
+        ensure!(forwarded, "n1 has forwarded nothing: {outcomes:?}");
+        for node in lab.nodes()? {
+            node.stop_agent(WITHIN)?;
+            node.detach()?;
+        }
     }
-    ensure!(node.agent_log().contains("taken over"), "{}", node.agent_log());
-    let status = node.status()?;
-    let outcomes = status["outcomes"].as_array().context("no outcomes")?;
-    let forwarded =
-        outcomes.iter().any(|it| it["name"] == "forwarded_l2" && it["packets"].as_u64() > Some(0));
-    ensure!(forwarded, "n1 has forwarded nothing: {outcomes:?}");
     Ok(())
 }
 
@@ -100,30 +109,16 @@ fn connections(lab: &Lab, vip: IpAddr, event: impl FnOnce() -> Result<()>) -> Re
 }
 
 #[test]
-fn forwards_and_adopts_natively_on_veth() -> Result<()> {
+fn forwards_and_adopts_on_veth() -> Result<()> {
     nics()?;
-    cluster().run(|lab| forwards_and_adopts(lab, "native"))
+    cluster().run(forwards_and_adopts)
 }
 
 #[test]
-fn forwards_and_adopts_in_the_stack_on_veth() -> Result<()> {
-    nics()?;
-    cluster().run(|lab| forwards_and_adopts(lab, "generic"))
-}
-
-#[test]
-fn forwards_and_adopts_natively_on_virtio_net() -> Result<()> {
+fn forwards_and_adopts_on_virtio_net() -> Result<()> {
     cluster().run(|lab| {
         use_nics(lab)?;
-        forwards_and_adopts(lab, "native")
-    })
-}
-
-#[test]
-fn forwards_and_adopts_in_the_stack_on_virtio_net() -> Result<()> {
-    cluster().run(|lab| {
-        use_nics(lab)?;
-        forwards_and_adopts(lab, "generic")
+        forwards_and_adopts(lab)
     })
 }
 

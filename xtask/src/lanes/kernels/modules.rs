@@ -15,14 +15,17 @@ const WANTED: &[&str] = &[
     "virtio_net",
     "veth",
     "bridge",
+    "br_netfilter",
     "nf_tables",
     "nft_chain_nat",
     "nft_ct",
     "nft_nat",
     "nft_masq",
     "nft_numgen",
-    "nft_reject_inet",
-    "nft_fib_inet",
+    "nft_reject_ipv4",
+    "nft_reject_ipv6",
+    "nft_fib_ipv4",
+    "nft_fib_ipv6",
 ];
 
 /// A module, ready to be loaded.

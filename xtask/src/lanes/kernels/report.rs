@@ -45,9 +45,9 @@ impl Report {
     }
 }
 
-/// `verified fairlead instructions=167439 stack=480`
+/// `verified fairlead instructions=167439 stack=480`, behind what the test runner has begun on the line.
 fn verified(line: &str) -> Option<[String; 3]> {
-    let (program, counts) = line.strip_prefix("verified ")?.split_once(' ')?;
+    let (program, counts) = line.split_once("verified ")?.1.split_once(' ')?;
     Some([program, field(counts, "instructions")?, field(counts, "stack")?].map(str::to_owned))
 }
 
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn the_verifiers_work_is_read() {
         let said = format!(
-            "noise\nverified fairlead instructions=167439 stack=480\n{PASSED}verdict failed=0 faults=0 seconds=31\n"
+            "noise\ntest budget ... verified fairlead instructions=167439 stack=480\n{PASSED}verdict failed=0 faults=0 seconds=31\n"
         );
         let report = Report::of(&said);
         assert_eq!(report.verified, [["fairlead", "167439", "480"].map(str::to_owned)]);
