@@ -44,12 +44,18 @@ fn verify(object: &[u8], program: &str) -> Result<Verified> {
     read(&log).with_context(|| format!("the verifier says of {program}: {log:?}"))
 }
 
-/// `processed 167439 insns (limit 1000000) …` and `stack depth 0+248+20`.
+/// `processed 167439 insns (limit 1000000) …`; and `stack depth 0+248+20`, or from Linux 7.2 at the latest a line for each
+/// function, `subprog 2 (lb_judge) global … stack 128`.
 fn read(log: &str) -> Option<Verified> {
     let line = |start: &str| log.lines().find_map(|line| line.strip_prefix(start));
     let instructions = line("processed ")?.split_once(" insns")?.0.parse().ok()?;
-    let frames = line("stack depth ")?.split('+').map(|bytes| bytes.trim().parse().ok());
-    let mut frames: Vec<u32> = frames.collect::<Option<_>>()?;
+    let functions = || log.lines().filter(|line| line.starts_with("subprog "));
+    let number = |bytes: &str| bytes.trim().parse().ok();
+    let mut frames: Vec<u32> = if functions().next().is_some() {
+        functions().map(|line| number(line.rsplit_once(" stack ")?.1)).collect::<Option<_>>()?
+    } else {
+        line("stack depth ")?.split('+').map(number).collect::<Option<_>>()?
+    };
     frames.sort_unstable_by(|a, b| b.cmp(a));
     Some(Verified { instructions, frames })
 }
