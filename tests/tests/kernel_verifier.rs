@@ -44,8 +44,8 @@ fn verify(object: &[u8], program: &str) -> Result<Verified> {
     read(&log).with_context(|| format!("the verifier says of {program}: {log:?}"))
 }
 
-/// `processed 167439 insns (limit 1000000) …`; and `stack depth 0+248+20`, or from Linux 7.2 at the latest a line for each
-/// function, `subprog 2 (lb_judge) global … stack 128`.
+/// `processed 167439 insns (limit 1000000) …`; and `stack depth 0+248+20`, on Linux 7.2 with ` max 272` behind it, or on 7.3 a
+/// line for each function, `subprog 2 (lb_judge) global … stack 128`.
 fn read(log: &str) -> Option<Verified> {
     let line = |start: &str| log.lines().find_map(|line| line.strip_prefix(start));
     let instructions = line("processed ")?.split_once(" insns")?.0.parse().ok()?;
@@ -54,7 +54,7 @@ fn read(log: &str) -> Option<Verified> {
     let mut frames: Vec<u32> = if functions().next().is_some() {
         functions().map(|line| number(line.rsplit_once(" stack ")?.1)).collect::<Option<_>>()?
     } else {
-        line("stack depth ")?.split('+').map(number).collect::<Option<_>>()?
+        line("stack depth ")?.split(" max").next()?.split('+').map(number).collect::<Option<_>>()?
     };
     frames.sort_unstable_by(|a, b| b.cmp(a));
     Some(Verified { instructions, frames })

@@ -202,7 +202,8 @@ fn try_load(object: &[u8]) -> Result<(), String> {
 
 /// The verifier tells a long story; its end, in front of what it counted, says why.
 fn last_line(story: &str) -> String {
-    const COUNTS: [&str; 4] = ["processed ", "stack depth ", "subprog ", "verification time "];
+    const COUNTS: [&str; 5] =
+        ["processed ", "stack depth ", "insns processed ", "subprog ", "verification time "];
     let is_count = |line: &str| COUNTS.iter().any(|start| line.starts_with(start));
     let mut lines = story.lines().rev().filter(|line| !line.trim().is_empty() && !is_count(line));
     lines.next().unwrap_or(story).trim().to_owned()
@@ -269,7 +270,7 @@ mod tests {
 
     #[test]
     fn the_reason_is_the_last_line_of_the_verifiers_story() {
-        let story = "the program was refused\n0: (b7) r0 = 0\ncalling kernel function is not allowed\nverification time 12 usec\nstack depth max 64\nsubprog 0 (asks) main insns_self 1 insns_total 9 stack 0\nprocessed 9 insns (limit 1000000)\n\n";
+        let story = "the program was refused\n0: (b7) r0 = 0\ncalling kernel function is not allowed\nverification time 12 usec\nstack depth max 64\ninsns processed 1+8\nsubprog 0 (asks) main insns_self 1 insns_total 9 stack 0\nprocessed 9 insns (limit 1000000)\n\n";
         assert_eq!(last_line(story), "calling kernel function is not allowed");
         assert_eq!(last_line(""), "");
     }
