@@ -24,10 +24,12 @@ mod decapsulate;
 mod deliver;
 mod echo;
 mod encapsulate;
+mod found;
 mod fragment;
 mod ipv4;
 mod ipv6;
 mod marked;
+mod packet;
 mod probe;
 mod quoted;
 mod second;
@@ -42,7 +44,9 @@ pub use decapsulate::authenticate;
 pub use deliver::{can_ask, find_to_ask, serve};
 pub use echo::judge_echo;
 pub use encapsulate::{encapsulate, sign};
+pub use found::Found;
 pub use fragment::{follow_fragment, note_fragment};
+pub use packet::Packet;
 pub use probe::judge_probe;
 pub use quoted::read_quoted;
 pub use short::judge_short;
@@ -50,15 +54,13 @@ pub use sources::is_source_refused;
 pub use undeclared::is_undeclared;
 
 use crate::frame::Frame;
-use crate::hash::FlowPorts;
-use crate::maps::{Config, VIP_AFFINITY, Vip};
-use crate::owner::{Kind, MAX_ASKED, Trail};
+use crate::maps::Config;
 use crate::ring::NO_NODE;
 use crate::tables::Tables;
 use crate::verdict::{Forward, Outcome, Refusal};
-use crate::wire::bfd as wire_bfd;
-use crate::wire::{ethernet, gue, icmp};
+use crate::wire::{ethernet, icmp};
 use ipv4::holds;
+use packet::{Asked, Family};
 
 /// Judges one packet and rewrites it where that is its lot: the short way, or else the long one, which puts what it reads
 /// into `packet`.
@@ -253,275 +255,5 @@ fn configured<T: Tables>(tables: &T) -> Result<&Config, Refusal> {
     match tables.config() {
         Some(config) if config.self_node != NO_NODE => Ok(config),
         _ => Err(Refusal::NotConfigured),
-    }
-}
-
-/// What a look at the IP header and the ports has found. More of it is in the [`Packet`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Found {
-    /// A packet for a VIP.
-    Target,
-    /// UDP to the port of GUE.
-    Gue,
-    /// IPv4 or IPv6 right in IP.
-    Ipip,
-    /// ICMP or ICMPv6 without anything between the headers.
-    Icmp,
-    /// UDP to the port of the S-BFD reflector.
-    Probe,
-    /// UDP from that port.
-    ProbeAnswer,
-    /// UDP to a port of BFD.
-    Bfd,
-    /// A fragment that is not its packet's first.
-    Fragment,
-    /// None of our business.
-    Nothing,
-}
-
-impl Found {
-    /// Every one, by its number.
-    const ALL: [Self; 9] = [
-        Self::Target,
-        Self::Gue,
-        Self::Ipip,
-        Self::Icmp,
-        Self::Probe,
-        Self::ProbeAnswer,
-        Self::Bfd,
-        Self::Fragment,
-        Self::Nothing,
-    ];
-
-    /// As a number, for a function of the kernel; of a refusal, its own and 256.
-    #[inline(always)]
-    pub const fn to_number(found: Result<Self, Refusal>) -> u32 {
-        match found {
-            Ok(found) => found as u32,
-            Err(refusal) => REFUSED | refusal as u32,
-        }
-    }
-
-    /// Of [`Found::to_number`].
-    ///
-    /// # Errors
-    /// The refusal of that number.
-    #[inline(always)]
-    pub fn from_number(number: u32) -> Result<Self, Refusal> {
-        if number & REFUSED != 0 {
-            return Err(unreadable(number));
-        }
-        Ok(Self::ALL.get(number as usize).copied().unwrap_or(Self::Nothing))
-    }
-
-    /// What UDP is that is for no VIP.
-    #[inline(always)]
-    fn udp(ports: [u8; 4]) -> Self {
-        let [source, destination] = [[ports[0], ports[1]], [ports[2], ports[3]]];
-        match (source, destination) {
-            (_, gue::PORT) => Self::Gue,
-            (_, wire_bfd::SBFD_PORT) => Self::Probe,
-            (_, wire_bfd::SINGLE_HOP_PORT | wire_bfd::MULTIHOP_PORT | wire_bfd::ECHO_PORT) => Self::Bfd,
-            (wire_bfd::SBFD_PORT, _) => Self::ProbeAnswer,
-            _ => Self::Nothing,
-        }
-    }
-}
-
-/// What has been read of a packet, and what the second half of its way needs to know. A flat structure in which everything has a value from the start: a value
-/// that some path leaves open is one that the verifier forbids to carry along.
-#[repr(C)]
-pub struct Packet {
-    family: Family,
-    /// Offset of the IP header.
-    l3: usize,
-    /// Offset of the EtherType in front of it. It is two less, but where the compiler knows that it checks
-    /// one sum and uses another, and the verifier does not see that they are the same.
-    type_at: usize,
-    /// Offset of the header behind it and its extensions.
-    l4: usize,
-    /// Bytes in front of the IP header that a tunnel takes up.
-    outer: usize,
-    /// Bytes of the IP packet, as its header says; of a VIP's packet not more than the frame holds.
-    length: u32,
-    /// Number of the slot that it falls in.
-    slot: u32,
-    /// Number of the VIP that it is for.
-    vip: u32,
-    /// Flags of that VIP.
-    flags: u32,
-    /// Chooses the slot.
-    hash: u64,
-    /// Names the flow in the table; another than `hash` where a Service wants a client on one node.
-    flow: u64,
-    /// Names the flow by the packet alone, whatever this node knows of others: what the tag of GUE covers.
-    name: u64,
-    /// The tag that it has come with in GUE or is to be sent with, and the number of its key.
-    tag: u32,
-    tag_key: u32,
-    /// What it says of its flow's life.
-    kind: Kind,
-    /// What the table says of its flow, packed; see [`crate::flows::FlowSet::get_bits`].
-    entry: u32,
-    /// Of a fragment: identification and protocol of the whole, and whether it is the first.
-    fragment_id: u32,
-    protocol: u32,
-    is_first_fragment: bool,
-    /// It is an ICMP error about a packet from a VIP.
-    is_error: bool,
-    /// It is TCP or UDP for no port that is known, and its destination may be a VIP.
-    may_be_closed: bool,
-    /// Where it was too big: what would have been small enough.
-    path_mtu: u32,
-    /// How it is counted if it stays here.
-    local: Outcome,
-    /// Who has been asked for it before.
-    asked: Asked,
-}
-
-impl Packet {
-    /// Nothing has been read.
-    pub const EMPTY: Self = Self {
-        family: Family::V4,
-        l3: 0,
-        type_at: 0,
-        l4: 0,
-        outer: 0,
-        length: 0,
-        slot: 0,
-        vip: 0,
-        flags: 0,
-        hash: 0,
-        flow: 0,
-        name: 0,
-        tag: 0,
-        tag_key: 0,
-        kind: Kind::Tcp,
-        entry: 0,
-        fragment_id: 0,
-        protocol: 0,
-        is_first_fragment: false,
-        is_error: false,
-        may_be_closed: false,
-        path_mtu: 0,
-        local: Outcome::Local,
-        asked: Asked::NOBODY,
-    };
-
-    /// Begins a packet whose IP header is at `l3`. Everything else is written before it is read.
-    #[inline(always)]
-    const fn reset(&mut self, l3: usize) {
-        self.l3 = l3;
-        self.type_at = l3 - 2;
-        self.entry = 0;
-        self.is_first_fragment = false;
-        self.is_error = false;
-        self.may_be_closed = false;
-        self.path_mtu = 0;
-        self.local = Outcome::Local;
-        self.asked.by_peer = false;
-        self.asked.count = 0;
-        self.asked.trail.marks = 0;
-        self.asked.trail.home = 0;
-    }
-
-    /// Notes which VIP the packet is for, and its hashes, which `hash` makes of ports.
-    #[inline(always)]
-    fn set_flow(&mut self, vip: Vip, ports: FlowPorts, hash: impl Fn(FlowPorts) -> u64) {
-        let flow = hash(ports);
-        let by_client = vip.flags & VIP_AFFINITY != 0;
-        self.set_vip(vip, flow, if by_client { hash(FlowPorts::AFFINITY) } else { flow });
-    }
-
-    /// Notes which VIP the packet is for, and nothing of a flow.
-    #[inline(always)]
-    const fn note_vip(&mut self, vip: Vip) {
-        self.vip = vip.number;
-        self.flags = vip.flags;
-    }
-
-    /// Notes which VIP the packet is for, with which flow, and with which hash for the ring.
-    #[inline(always)]
-    const fn set_vip(&mut self, vip: Vip, flow: u64, hash: u64) {
-        // Number by number: as a whole the BPF compiler copies it in a loop over bytes.
-        self.slot = vip.ring.wrapping_add(hash as u32 & vip.mask);
-        self.vip = vip.number;
-        self.flags = vip.flags;
-        self.flow = flow;
-        self.name = flow;
-        self.hash = hash;
-    }
-}
-
-const REFUSED: u32 = 0x100;
-
-/// The refusals of [`read`].
-#[inline(always)]
-const fn unreadable(number: u32) -> Refusal {
-    const BAD_IP_HEADER: u32 = REFUSED | Refusal::BadIpHeader as u32;
-    const TOO_MANY_HEADERS: u32 = REFUSED | Refusal::TooManyHeaders as u32;
-    const BAD_LENGTH: u32 = REFUSED | Refusal::BadLength as u32;
-    const NOT_CONFIGURED: u32 = REFUSED | Refusal::NotConfigured as u32;
-    match number {
-        BAD_IP_HEADER => Refusal::BadIpHeader,
-        TOO_MANY_HEADERS => Refusal::TooManyHeaders,
-        BAD_LENGTH => Refusal::BadLength,
-        NOT_CONFIGURED => Refusal::NotConfigured,
-        _ => Refusal::Truncated,
-    }
-}
-
-/// IP version of a packet.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Family {
-    V4,
-    V6,
-}
-
-/// The nodes that a packet has been asked of, by their wire identities.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Asked {
-    /// A peer has sent the packet to this node in particular.
-    by_peer: bool,
-    count: usize,
-    trail: Trail,
-    /// Behind `count` stands what another packet has left.
-    ids: [u32; MAX_ASKED - 1],
-}
-
-impl Asked {
-    const NOBODY: Self =
-        Self { by_peer: false, count: 0, trail: Trail { marks: 0, home: 0 }, ids: [0; MAX_ASKED - 1] };
-
-    /// Adds a node; a full list stays as it is.
-    #[inline(always)]
-    fn push(&mut self, id: u32) {
-        if let Some(place) = self.ids.get_mut(self.count) {
-            *place = id;
-            self.count += 1;
-        }
-    }
-
-    /// The flow's home; 0, which is no node's, where the list does not name it.
-    #[inline(always)]
-    fn home_id(&self) -> u32 {
-        let mut home = 0;
-        for (place, id) in self.ids.into_iter().enumerate() {
-            if place < self.count && place as u32 == self.trail.home {
-                home = id;
-            }
-        }
-        home
-    }
-
-    #[inline(always)]
-    fn contains(&self, id: u32) -> bool {
-        let mut found = false;
-        for (place, asked) in self.ids.into_iter().enumerate() {
-            found |= place < self.count && asked == id;
-        }
-        found
     }
 }
