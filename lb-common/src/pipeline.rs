@@ -211,7 +211,7 @@ pub fn tell_sender<F: Frame, T: Tables>(
     }
 }
 
-/// Reads the IP packet at [`Packet::l3`].
+/// Reads the IP packet that comes next.
 ///
 /// # Errors
 /// That there is none that can be read, or none that its VIP takes.

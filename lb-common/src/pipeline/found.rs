@@ -4,7 +4,7 @@ use crate::verdict::Refusal;
 use crate::wire::bfd as wire_bfd;
 use crate::wire::gue;
 
-/// What a look at the IP header and the ports has found. More of it is in the [`Packet`].
+/// What a look at the IP header and the ports has found. More of it is in the [`super::Packet`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Found {
