@@ -94,6 +94,30 @@ pub trait Frame {
         pipeline::read(self, tables, packet, ether_type)
     }
 
+    /// [`pipeline::walk_v6`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    ///
+    /// # Errors
+    /// As for [`pipeline::walk_v6`].
+    #[inline(always)]
+    fn walk_v6(&self, packet: &mut Packet) -> Result<Found, Refusal>
+    where
+        Self: Sized,
+    {
+        pipeline::walk_v6(self, packet)
+    }
+
+    /// [`pipeline::find_v6`]. In the kernel a function of its own, as [`Frame::serve`] is.
+    ///
+    /// # Errors
+    /// As for [`pipeline::find_v6`].
+    #[inline(always)]
+    fn find_v6<T: Tables>(&self, tables: &T, packet: &mut Packet) -> Result<Found, Refusal>
+    where
+        Self: Sized,
+    {
+        pipeline::find_v6(self, tables, packet)
+    }
+
     /// [`pipeline::read_quoted`]. In the kernel a function of its own, as [`Frame::serve`] is.
     ///
     /// # Errors

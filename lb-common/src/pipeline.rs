@@ -46,6 +46,7 @@ pub use echo::judge_echo;
 pub use encapsulate::{encapsulate, sign};
 pub use found::Found;
 pub use fragment::{follow_fragment, note_fragment};
+pub use ipv6::{find_v6, walk_v6};
 pub use packet::Packet;
 pub use probe::judge_probe;
 pub use quoted::read_quoted;

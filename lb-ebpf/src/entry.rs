@@ -11,13 +11,11 @@ use crate::step;
 /// Judges a packet, counts what became of it, and tells the driver.
 #[inline(always)]
 pub(crate) fn judge(frame: &mut XdpFrame) -> u32 {
-    step::take_all(frame.context)
-}
-
-/// Judges a packet the short way, or declines to.
-#[inline(always)]
-pub(crate) fn judge_short(frame: &mut XdpFrame) -> Option<u32> {
-    pipeline::judge_short(frame, &Maps).map(conclude)
+    // The short way is no function of its own: it is what most packets take, and a call costs a quarter of it.
+    match pipeline::judge_short(frame, &Maps) {
+        Some(judgement) => conclude(judgement),
+        None => step::take_all(frame.context),
+    }
 }
 
 /// Counts what became of a packet, and tells the driver.

@@ -154,12 +154,25 @@ impl Frame for XdpFrame {
     #[inline(always)]
     fn read<T: Tables>(
         &self,
-        _tables: &T,
-        _packet: &mut Packet,
+        tables: &T,
+        packet: &mut Packet,
         ether_type: [u8; 2],
     ) -> Result<Found, Refusal> {
-        let is_v4 = ether_type == ethernet::IPV4;
-        Found::from_number(if is_v4 { lb_read_v4(self.context) } else { lb_read_v6(self.context) })
+        if ether_type == ethernet::IPV4 {
+            Found::from_number(lb_read_v4(self.context))
+        } else {
+            pipeline::read(self, tables, packet, ethernet::IPV6)
+        }
+    }
+
+    #[inline(always)]
+    fn walk_v6(&self, _packet: &mut Packet) -> Result<Found, Refusal> {
+        Found::from_number(lb_walk_v6(self.context))
+    }
+
+    #[inline(always)]
+    fn find_v6<T: Tables>(&self, _tables: &T, _packet: &mut Packet) -> Result<Found, Refusal> {
+        Found::from_number(lb_find_v6(self.context))
     }
 
     #[inline(always)]
@@ -236,13 +249,6 @@ impl Frame for XdpFrame {
     fn serve<T: Tables>(&mut self, _tables: &T, _packet: &mut Packet) -> Result<Forward, Refusal> {
         Ok(Forward::Served(step::SERVE))
     }
-}
-
-/// The short way, as a global function: see [`lb_serve`]. Returns the XDP action, or that [`lb_judge`] comes next.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn lb_short(context: *mut xdp_md) -> u32 {
-    entry::judge_short(&mut XdpFrame::new(context)).unwrap_or(step::JUDGE)
 }
 
 /// Whether a node can be asked for the packet, as a global function: see [`lb_serve`].
@@ -325,13 +331,21 @@ pub extern "C" fn lb_read_v4(context: *mut xdp_md) -> u32 {
     Found::to_number(pipeline::read(&XdpFrame::new(context), &Maps, packet, ethernet::IPV4))
 }
 
-/// The IPv6 packet that is next, as a global function: see [`lb_serve`]. Returns [`Found::to_number`]. Apart from
-/// [`lb_read_v4`], or their stacks would add up.
+/// The headers of the IPv6 packet that is next, as a global function: see [`lb_serve`]. Returns [`Found::to_number`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn lb_read_v6(context: *mut xdp_md) -> u32 {
+pub extern "C" fn lb_walk_v6(context: *mut xdp_md) -> u32 {
     let Some(packet) = maps::packet() else { return Found::to_number(Err(Refusal::NotConfigured)) };
-    Found::to_number(pipeline::read(&XdpFrame::new(context), &Maps, packet, ethernet::IPV6))
+    Found::to_number(pipeline::walk_v6(&XdpFrame::new(context), packet))
+}
+
+/// Whether that packet is a VIP's, as a global function: see [`lb_serve`]. Returns [`Found::to_number`]. Apart from
+/// [`lb_walk_v6`], or their stacks would add up.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_find_v6(context: *mut xdp_md) -> u32 {
+    let Some(packet) = maps::packet() else { return Found::to_number(Err(Refusal::NotConfigured)) };
+    Found::to_number(pipeline::find_v6(&XdpFrame::new(context), &Maps, packet))
 }
 
 /// [`lb_read_quoted`]: the packet is no VIP's.

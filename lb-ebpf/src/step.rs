@@ -2,11 +2,10 @@
 //!
 //! Functions of a BPF program that call each other share 512 bytes of stack, and before Linux 6.9 each takes a multiple of
 //! 32. So a function that is done but for what another is to do does not call that one: it returns its number here, and
-//! the program, which has next to no stack itself, calls it.
+//! the program, which has the little stack of the short way itself, calls it.
 //!
 //! ```text
-//! fairlead ─┬─ lb_short ── does it all for most packets
-//!           ├─ lb_judge ── reads the packet, finds the node; calls what it needs an answer of
+//! fairlead ─┬─ lb_judge ── reads the packet, finds the node; calls what it needs an answer of
 //!           ├─ lb_serve ── owns the flow or passes the packet on
 //!           └─ lb_complain, lb_judge_echo, lb_judge_probe, lb_judge_bfd
 //! ```
@@ -14,12 +13,10 @@
 use aya_ebpf::bindings::xdp_md;
 use lb_common::verdict::Refusal;
 
-use crate::frame::{lb_complain, lb_judge, lb_judge_bfd, lb_judge_echo, lb_judge_probe, lb_serve, lb_short};
+use crate::frame::{lb_complain, lb_judge, lb_judge_bfd, lb_judge_echo, lb_judge_probe, lb_serve};
 
 /// No number below is an XDP action.
 const FIRST: u32 = 0x100;
-/// [`lb_judge`] comes next.
-pub(crate) const JUDGE: u32 = FIRST + 5;
 /// [`lb_serve`] comes next.
 pub(crate) const SERVE: u32 = FIRST;
 /// [`lb_judge_echo`] comes next.
@@ -42,11 +39,7 @@ pub(crate) const fn complain(refusal: Refusal) -> u32 {
 /// Takes all steps of a packet. Returns the XDP action.
 #[inline(always)]
 pub(crate) fn take_all(context: *mut xdp_md) -> u32 {
-    let mut next = lb_short(context);
-    if next < FIRST {
-        return next;
-    }
-    next = lb_judge(context);
+    let mut next = lb_judge(context);
     if next == SERVE {
         next = lb_serve(context);
     }

@@ -19,6 +19,18 @@ pub(super) fn read<F: Frame, T: Tables>(
     tables: &T,
     packet: &mut Packet,
 ) -> Result<Found, Refusal> {
+    match frame.walk_v6(packet)? {
+        Found::Target => frame.find_v6(tables, packet),
+        found => Ok(found),
+    }
+}
+
+/// Reads the headers up to the first that is no extension. [`Found::Target`] says that it has ports.
+///
+/// # Errors
+/// [`Refusal::Truncated`], [`Refusal::BadIpHeader`], [`Refusal::TooManyHeaders`].
+#[inline(always)]
+pub fn walk_v6<F: Frame>(frame: &F, packet: &mut Packet) -> Result<Found, Refusal> {
     let l3 = packet.l3;
     let header = frame.view::<{ ip::V6_HEADER }>(l3).ok_or(Refusal::Truncated)?;
     if header[0] >> 4 != 6 {
@@ -31,31 +43,44 @@ pub(super) fn read<F: Frame, T: Tables>(
         Chain::Other => return Ok(Found::Nothing),
     };
     packet.l4 = upper.at;
-    match upper.protocol {
-        protocol if ip::has_ports(protocol) => {}
+    packet.upper = u32::from(upper.protocol);
+    Ok(match upper.protocol {
+        protocol if ip::has_ports(protocol) => Found::Target,
         protocol::IPV4 | protocol::IPV6 if !packet.is_first_fragment => {
             packet.protocol = u32::from(upper.protocol);
-            return Ok(Found::Ipip);
+            Found::Ipip
         }
-        protocol::ICMPV6 if upper.at == l3 + ip::V6_HEADER => return Ok(Found::Icmp),
-        _ => return Ok(Found::Nothing),
-    }
-    let ports = *frame.view::<4>(upper.at).ok_or(Refusal::Truncated)?;
-    let key = Vip6Key::port(destination(header), [ports[2], ports[3]], upper.protocol);
+        protocol::ICMPV6 if upper.at == l3 + ip::V6_HEADER => Found::Icmp,
+        _ => Found::Nothing,
+    })
+}
+
+/// Asks whether the ports behind the headers that [`walk_v6`] has read are a VIP's.
+///
+/// # Errors
+/// [`Refusal::Truncated`], [`Refusal::BadLength`], [`Refusal::NotConfigured`].
+#[inline(always)]
+pub fn find_v6<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> Result<Found, Refusal> {
+    let (l3, at, protocol) = (packet.l3, packet.l4, packet.upper as u8);
+    let header = frame.view::<{ ip::V6_HEADER }>(l3).ok_or(Refusal::Truncated)?;
+    let ports = *frame.view::<4>(at).ok_or(Refusal::Truncated)?;
+    let key = Vip6Key::port(destination(header), [ports[2], ports[3]], protocol);
     let Some(vip) = tables.vip6(&key) else {
         packet.may_be_closed = tables.config().is_some_and(|config| config.vips.may_hold6(key.address));
-        let udp = upper.protocol == protocol::UDP && !packet.is_first_fragment;
+        let udp = protocol == protocol::UDP && !packet.is_first_fragment;
         return Ok(if udp { Found::udp(ports) } else { Found::Nothing });
     };
-    let shortest = (upper.at - l3) as u32 + ip::transport_header(upper.protocol);
+    let shortest = (at - l3) as u32 + ip::transport_header(protocol);
     if packet.length < shortest || !holds(frame, l3, packet.length) {
         return Err(Refusal::BadLength);
     }
-    packet.kind = kind(frame, upper.protocol, upper.at)?;
+    packet.kind = kind(frame, protocol, at)?;
     let secret = &tables.config().ok_or(Refusal::NotConfigured)?.flow_keys;
-    let from = source(header);
-    let ports = FlowPorts { ports, protocol: upper.protocol };
-    packet.set_flow(vip, ports, |ports| flow_hash_v6(secret, &from, &key.address, ports));
+    // Looked at anew: kept meanwhile, the addresses would take up the stack.
+    let header = frame.view::<{ ip::V6_HEADER }>(packet.l3).ok_or(Refusal::Truncated)?;
+    let (from, to) = (source(header), destination(header));
+    let ports = FlowPorts { ports, protocol };
+    packet.set_flow(vip, ports, |ports| flow_hash_v6(secret, &from, &to, ports));
     Ok(Found::Target)
 }
 

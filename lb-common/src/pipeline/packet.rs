@@ -40,6 +40,8 @@ pub struct Packet {
     pub(super) kind: Kind,
     /// What the table says of its flow, packed; see [`crate::flows::FlowSet::get_bits`].
     pub(super) entry: u32,
+    /// Protocol number of the first IPv6 header that is no extension.
+    pub(super) upper: u32,
     /// Of a fragment: identification and protocol of the whole, and whether it is the first.
     pub(super) fragment_id: u32,
     pub(super) protocol: u32,
@@ -75,6 +77,7 @@ impl Packet {
         tag_key: 0,
         kind: Kind::Tcp,
         entry: 0,
+        upper: 0,
         fragment_id: 0,
         protocol: 0,
         is_first_fragment: false,
