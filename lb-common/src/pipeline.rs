@@ -24,6 +24,7 @@ mod decapsulate;
 mod deliver;
 mod echo;
 mod encapsulate;
+mod fast_path;
 mod found;
 mod fragment;
 mod ipv4;
@@ -33,7 +34,6 @@ mod packet;
 mod probe;
 mod quoted;
 mod second;
-mod short;
 mod sources;
 mod undeclared;
 
@@ -44,13 +44,13 @@ pub use decapsulate::authenticate;
 pub use deliver::{can_ask, find_to_ask, serve};
 pub use echo::judge_echo;
 pub use encapsulate::{encapsulate, sign};
+pub use fast_path::judge_fast;
 pub use found::Found;
 pub use fragment::{follow_fragment, note_fragment};
 pub use ipv6::{find_v6, walk_v6};
 pub use packet::Packet;
 pub use probe::judge_probe;
 pub use quoted::read_quoted;
-pub use short::judge_short;
 pub use sources::is_source_refused;
 pub use undeclared::is_undeclared;
 
@@ -63,8 +63,8 @@ use crate::wire::{ethernet, icmp};
 use ipv4::holds;
 use packet::{Asked, Family};
 
-/// Judges one packet and rewrites it where that is its lot: the short way, or else the long one, which puts what it reads
-/// into `packet`.
+/// Processes a packet: on the fast path, or, where that declines it, on the slow path, which keeps what it reads in
+/// `packet`.
 ///
 /// # Errors
 /// The reason why it was refused; [`Refusal::fate`] says what happens to it then.
@@ -74,18 +74,18 @@ pub fn judge<F: Frame, T: Tables>(
     tables: &T,
     packet: &mut Packet,
 ) -> Result<Forward, Refusal> {
-    match judge_short(frame, tables) {
+    match judge_fast(frame, tables) {
         Some(judgement) => judgement,
-        None => judge_long(frame, tables, packet),
+        None => judge_slow(frame, tables, packet),
     }
 }
 
-/// Judges one packet the long way, which is there for every packet.
+/// Processes a packet on the slow path, which handles every packet.
 ///
 /// # Errors
 /// The reason why it was refused; [`Refusal::fate`] says what happens to it then.
 #[inline(always)]
-pub fn judge_long<F: Frame, T: Tables>(
+pub fn judge_slow<F: Frame, T: Tables>(
     frame: &mut F,
     tables: &T,
     packet: &mut Packet,

@@ -63,8 +63,8 @@ impl Slot {
     }
 }
 
-/// What most packets need of a slot, in 16 bits: its leader, and whether this node led it before. In a map of its own,
-/// sixteen times as many slots are in a cache, and in the memory that a page table entry at hand leads to.
+/// The leader of a slot and whether this node led it before, in 16 bits: all that most packets need. A separate map of
+/// these fits sixteen times as many slots into the data cache and the TLB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotLeader(u16);
 

@@ -1,16 +1,16 @@
-//! VIPs in buckets: a look-up is two multiplications and one cache line.
+//! Hash buckets of VIPs: a lookup costs two multiplications and one cache line.
 //!
 //! ```text
 //! lb_vips4 | key | VIP | key | VIP | key | VIP | key | VIP |     a bucket of 64 bytes holds four
 //! lb_vips6 | key         | VIP     | key         | VIP     |     or two
 //! ```
 //!
-//! A key has one bucket. What finds it full goes to the hash map `lb_vips_more`, and the bucket says so ([`SPILLED`]), so
-//! that nobody else asks there. An entry stays where it was put until it is removed: nothing moves, so no packet can
-//! look for it in between. The word of the VIP is written last and removed first, and stands for the whole entry
-//! ([`PRESENT`]): a new value of an entry is one store.
+//! Each key maps to one bucket. A key whose bucket is full goes to the hash map `lb_vips_more`, and the bucket records
+//! this ([`SPILLED`]), so that other lookups do not touch the map. An entry stays in its place until it is removed.
+//! Because entries never move, no lookup can miss an entry that exists. The VIP's word is written last and cleared first,
+//! and marks the entry as valid ([`PRESENT`]): an update is a single 64-bit store.
 //!
-//! Of 4,000 VIPs hardly one of IPv4 spills, and ten of IPv6; at the capacity of the maps, one in 25 and one in ten.
+//! Of 4,000 VIPs, about one IPv4 key and ten IPv6 keys spill; at full capacity, 4 % and 10 %.
 
 use crate::flows::Word;
 use crate::maps::{Vip, Vip4Key, Vip6Key, capacity};
@@ -20,9 +20,9 @@ pub const BUCKET_WORDS: usize = 8;
 /// A bucket, as words.
 pub type Bucket<W> = [W; BUCKET_WORDS];
 
-/// In the word of a VIP: the entry is in use. An entry without it is free, whatever its key.
+/// Bit in a VIP's word: the entry is in use. Without it the entry is free, whatever its key.
 pub const PRESENT: u64 = 0x80 << FLAGS_SHIFT;
-/// In the word of the first VIP of a bucket, in use or not: keys of this bucket are in `lb_vips_more`.
+/// Bit in the word of a bucket's first VIP, whether in use or not: keys of this bucket are in `lb_vips_more`.
 pub const SPILLED: u64 = 0x40 << FLAGS_SHIFT;
 
 const NUMBER_SHIFT: u32 = 32;
@@ -40,7 +40,7 @@ const _: () = assert!(capacity::VIP4_BUCKETS.is_power_of_two() && capacity::VIP6
 pub struct Vip4Entry {
     /// The VIP.
     pub key: Vip4Key,
-    /// What is known of it.
+    /// Its value.
     pub vip: PackedVip,
 }
 
@@ -52,7 +52,7 @@ pub struct Vip6Entry {
     pub key: Vip6Key,
     /// Zero.
     pub pad: u32,
-    /// What is known of it.
+    /// Its value.
     pub vip: PackedVip,
 }
 
@@ -127,9 +127,9 @@ impl Vip {
     }
 }
 
-/// A key that has a bucket.
+/// A key of a bucket table.
 pub trait BucketKey: Copy {
-    /// Words that an entry has in front of its VIP.
+    /// 64-bit words of a key.
     const WIDTH: usize;
     /// So many words.
     type Words: AsRef<[u64]> + Copy;
@@ -149,8 +149,8 @@ pub trait BucketKey: Copy {
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 const OTHER: u64 = 0xc2b2_ae3d_27d4_eb4f;
 
-/// So many bits that depend on all of a product: one multiplication alone would leave keys that count upwards, as those
-/// of a pool do, on few buckets.
+/// The upper bits of a second multiplication. One multiplication alone maps consecutive keys, as pools produce them, to
+/// few buckets.
 #[inline(always)]
 const fn upper_bits(product: u64, bits: u32) -> u32 {
     ((product ^ product >> 32).wrapping_mul(GOLDEN) >> (64 - bits)) as u32
@@ -229,8 +229,8 @@ impl BucketKey for Vip6Key {
     }
 }
 
-/// The word of a key's VIP in its bucket. Without [`PRESENT`], it is not there; with [`SPILLED`] alone, it may be in
-/// `lb_vips_more`.
+/// The word of a key's VIP in its bucket. Without [`PRESENT`] the bucket does not hold the key; with [`SPILLED`] alone,
+/// `lb_vips_more` may hold it.
 #[inline(always)]
 pub fn look_up<W: Word, const WIDTH: usize>(bucket: &Bucket<W>, key: [u64; WIDTH]) -> u64 {
     for entry in bucket.chunks_exact(WIDTH + 1) {
@@ -248,7 +248,7 @@ pub fn look_up<W: Word, const WIDTH: usize>(bucket: &Bucket<W>, key: [u64; WIDTH
     bucket[WIDTH].load() & SPILLED
 }
 
-/// Puts a VIP into its key's bucket, or gives its entry there a new value. False where no entry is free.
+/// Inserts or updates a VIP in its key's bucket. Returns false if no entry is free.
 #[must_use]
 pub fn put<W: Word, K: BucketKey>(bucket: &Bucket<W>, key: K, vip: Vip) -> bool {
     let width = K::WIDTH;
@@ -265,7 +265,7 @@ pub fn put<W: Word, K: BucketKey>(bucket: &Bucket<W>, key: K, vip: Vip) -> bool 
     true
 }
 
-/// Takes a VIP out of its key's bucket. False where it is not there.
+/// Removes a VIP from its key's bucket. Returns false if the bucket does not hold it.
 pub fn remove<W: Word, K: BucketKey>(bucket: &Bucket<W>, key: K) -> bool {
     let Some(place) = place_of(bucket, key) else { return false };
     let vip = &bucket[place + K::WIDTH];
@@ -273,7 +273,7 @@ pub fn remove<W: Word, K: BucketKey>(bucket: &Bucket<W>, key: K) -> bool {
     true
 }
 
-/// Notes whether keys of this bucket are in `lb_vips_more`.
+/// Records whether keys of this bucket are in `lb_vips_more`.
 pub fn note_spilled<W: Word, K: BucketKey>(bucket: &Bucket<W>, is_spilled: bool) {
     let vip = &bucket[K::WIDTH];
     let rest = vip.load() & !SPILLED;

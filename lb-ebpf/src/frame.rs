@@ -273,7 +273,7 @@ pub extern "C" fn lb_find_to_ask(first: u32, only_former: u32) -> u32 {
 #[inline(never)]
 pub extern "C" fn lb_judge(context: *mut xdp_md) -> u32 {
     let Some(packet) = maps::packet() else { return entry::conclude(Err(Refusal::NotConfigured)) };
-    entry::conclude(pipeline::judge_long(&mut XdpFrame::new(context), &Maps, packet))
+    entry::conclude(pipeline::judge_slow(&mut XdpFrame::new(context), &Maps, packet))
 }
 
 /// The second step of a packet's way as a global function: the verifier judges it once, for any packet that could have

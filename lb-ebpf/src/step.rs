@@ -1,8 +1,8 @@
-//! The steps of a packet's long way, one after the other.
+//! The steps of the slow path, one after the other.
 //!
 //! Functions of a BPF program that call each other share 512 bytes of stack, and before Linux 6.9 each takes a multiple of
 //! 32. So a function that is done but for what another is to do does not call that one: it returns its number here, and
-//! the program, which has the little stack of the short way itself, calls it.
+//! the program, whose own frame is the fast path's, calls it.
 //!
 //! ```text
 //! fairlead ─┬─ lb_judge ── reads the packet, finds the node; calls what it needs an answer of

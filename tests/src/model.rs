@@ -78,24 +78,24 @@ pub fn counter_name(number: u32) -> &'static str {
 /// Judges a packet that came in by interface `ingress`; also tells the interface that it is redirected to.
 ///
 /// # Panics
-/// When a packet that goes the short way fares there otherwise than on the long one, which judges it here.
+/// When the fast path handles a packet otherwise than the slow path, whose result this is.
 pub fn run(tables: &HostTables, packet: &Packet, ingress: u32) -> (Judged, Option<u32>) {
-    let short = run_short(tables, packet, ingress);
+    let short = run_fast(tables, packet, ingress);
     let before = short.is_some().then(|| tables.state());
-    let judged = run_long(tables, packet, ingress);
-    if let Some((judged_short, totals)) = short {
-        assert_eq!(judged_short, judged, "the short way and the long one differ");
-        assert_eq!(totals, tables.totals(), "the short way and the long one count differently");
-        assert_eq!(before, Some(tables.state()), "the short way notes nothing, the long one does");
+    let judged = run_slow(tables, packet, ingress);
+    if let Some((judged_fast, totals)) = short {
+        assert_eq!(judged_fast, judged, "fast path and slow path differ");
+        assert_eq!(totals, tables.totals(), "fast path and slow path count differently");
+        assert_eq!(before, Some(tables.state()), "the fast path writes no state, the slow path does");
     }
     judged
 }
 
-/// Judges a packet the short way, if it takes it; what has been counted then is told, and taken back.
-fn run_short(tables: &HostTables, packet: &Packet, ingress: u32) -> Option<((Judged, Option<u32>), Totals)> {
+/// Processes a packet on the fast path, if that takes it. Returns the counters after it, and restores them.
+fn run_fast(tables: &HostTables, packet: &Packet, ingress: u32) -> Option<((Judged, Option<u32>), Totals)> {
     let mut frame = SliceFrame::new(packet, ingress);
     let before = tables.totals();
-    let judgement = pipeline::judge_short(&mut frame, tables);
+    let judgement = pipeline::judge_fast(&mut frame, tables);
     let declined = judgement.is_none();
     if declined {
         assert_eq!(before, tables.totals(), "a packet that is declined has been counted");
@@ -112,12 +112,12 @@ fn run_short(tables: &HostTables, packet: &Packet, ingress: u32) -> Option<((Jud
     Some((judged, totals))
 }
 
-/// Judges a packet the long way.
-fn run_long(tables: &HostTables, packet: &Packet, ingress: u32) -> (Judged, Option<u32>) {
+/// Processes a packet on the slow path.
+fn run_slow(tables: &HostTables, packet: &Packet, ingress: u32) -> (Judged, Option<u32>) {
     let mut frame = SliceFrame::new(packet, ingress).with_answers(tables.kernel.clone());
     // The kernel's is not new for each packet: what one packet leaves there must not matter to the next.
     let mut read = pipeline::Packet::EMPTY;
-    let judgement = pipeline::judge_long(&mut frame, tables, &mut read);
+    let judgement = pipeline::judge_slow(&mut frame, tables, &mut read);
     conclude(tables, judgement, frame)
 }
 

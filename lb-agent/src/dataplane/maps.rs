@@ -115,7 +115,7 @@ impl Maps {
             flow_sets: entries_of(pins, name::FLOWS)?,
             sources: SourceMaps::open(pins)?,
         };
-        // An agent that ended between two writes may have left what stands beside the slots behind them.
+        // An agent that was killed between two writes may have left `lb_leaders` behind `lb_rings`.
         let config = maps.config.get(&0, 0).map_err(|e| read_error(name::CONFIG, e))?;
         if config != ZERO_CONFIG {
             maps.rings.set_own(config.self_node)?;

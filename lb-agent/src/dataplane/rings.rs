@@ -1,4 +1,5 @@
-//! The maps of rings: the slots, and beside them what most packets need of a slot, its leader alone.
+//! The maps of rings: all slots (`lb_rings`), and the leader of each slot (`lb_leaders`), which is all that most packets
+//! need.
 
 use lb_common::maps::{capacity, name};
 use lb_common::ring::{LEADERS_A_WORD, NO_NODE, NodeIndex, Slot, SlotLeader, WORDS};
@@ -32,7 +33,7 @@ impl RingMaps {
         self.slots.len() / WORDS
     }
 
-    /// Notes which node this one is. Where that is news, what stands beside the slots is written anew.
+    /// Sets the index of this node. A new index rewrites `lb_leaders`, which depends on it.
     ///
     /// # Errors
     /// When the maps are of different sizes.
@@ -53,8 +54,8 @@ impl RingMaps {
     /// When one is outside the map.
     pub(super) fn write(&self, first: usize, slots: &[Slot]) -> Result<(), MapsError> {
         for (number, slot) in (first..).zip(slots) {
-            // The former leaders go first: a program that already sees the new leader then also sees whom it is to
-            // ask. Last goes what says that they need not be looked at.
+            // Former leaders first: a program that sees the new leader must also see whom to ask. `lb_leaders` last:
+            // it lets the program skip the former leaders.
             for (place, word) in slot.to_words().into_iter().enumerate().rev() {
                 if !self.slots.write(number * WORDS + place, word) {
                     return Err(MapsError::NoSuchSlot(number));

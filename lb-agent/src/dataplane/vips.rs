@@ -1,4 +1,4 @@
-//! The maps of VIPs: buckets in mapped arrays, and a hash map for what finds its bucket full.
+//! The maps of VIPs: buckets in mapped arrays, and a hash map for keys whose bucket is full.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;

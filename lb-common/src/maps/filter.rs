@@ -1,4 +1,5 @@
-//! Filters in front of look-ups whose answer is nearly always no: of a VIP's address, and of a node's MAC address.
+//! Bloom-style filters, one bit per key, in front of lookups that nearly always fail: VIP addresses and MAC addresses of
+//! nodes.
 
 /// Words of the filter, for each IP version.
 const WORDS: usize = 512;
@@ -76,8 +77,8 @@ const MAC_WORDS: usize = 256;
 /// Bits of a place in it.
 const MAC_BITS: u32 = (MAC_WORDS * 64).ilog2();
 
-/// A set of MAC addresses that may say yes of one that is not in it, and never no of one that is: of one in sixteen
-/// where it holds a thousand. A packet touches one word of it, whatever its size.
+/// A set of MAC addresses with false positives (6 % if it holds a thousand) and no false negatives. A lookup touches one
+/// word.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MacFilter {

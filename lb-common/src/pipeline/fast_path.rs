@@ -1,11 +1,11 @@
-//! The short way, of nearly every packet: with one VLAN tag or none, IPv4 without options or IPv6 without extension
-//! headers, whole, TCP or UDP; to a VIP, and forwarded to the leader of its slot or owned by this node; or to nobody's
-//! VIP.
+//! The fast path. It handles unfragmented TCP and UDP over IPv4 without options or IPv6 without extension headers, with
+//! at most one VLAN tag, if the packet is for a VIP whose slot another node leads or whose flow this node owns, or for
+//! no VIP.
 //!
-//! Every field is at a fixed place behind the Ethernet header, so two looks at the frame's end are enough, and nothing
-//! but arrays is asked. What is not such a packet, or not so simple a case, is declined: it goes the long way as it
-//! came, because nothing has been changed or counted yet. So the short way is a part of the long one: every packet that
-//! it does not decline fares as it would have there, which the packet table shows row by row.
+//! Every field has a fixed offset from the IP header, so two bounds checks suffice, and every lookup is an array access.
+//! A packet that needs more is declined before anything is modified or counted, and takes the slow path. The fast path is
+//! a subset of the slow path: each packet that it handles gets the same verdict, bytes and counters there. The host model
+//! checks this for every packet of every test.
 
 use super::deliver::out;
 use super::{Found, NOT_OURS};
@@ -34,11 +34,11 @@ const GUE: usize = ip::UDP_HEADER + gue::HEADER + 4 * gue::TAG_WORDS;
 const IPV4: u16 = u16::from_le_bytes(ethernet::IPV4);
 const IPV6: u16 = u16::from_le_bytes(ethernet::IPV6);
 
-/// What ends the short way early.
+/// Why the fast path ends early.
 enum Exit {
-    /// The packet goes the long way.
+    /// The packet takes the slow path.
     Declined,
-    /// It is for nobody's VIP.
+    /// The destination is no VIP and no port of this node.
     NotOurs,
 }
 
@@ -46,11 +46,11 @@ enum Exit {
 struct Seen {
     /// Its VIP.
     vip: Vip,
-    /// Names its flow and chooses its slot.
+    /// Flow hash: identifies the flow and selects the slot.
     hash: u64,
     /// Bytes of the IP packet.
     length: u32,
-    /// Protocol number of what carries it in a tunnel.
+    /// Protocol number of this packet inside a tunnel.
     family: u8,
     /// TTL or hop limit.
     ttl: u8,
@@ -59,17 +59,17 @@ struct Seen {
     kind: Kind,
 }
 
-/// What is in front of it.
+/// The Ethernet header, as far as it is kept.
 struct Place {
     /// Offset of the IP header.
     l3: usize,
-    /// What stands behind the MAC addresses: where `l3` leaves room for one, a tag.
+    /// The four bytes behind the MAC addresses: the VLAN tag if `l3` leaves room for one.
     tag: u32,
 }
 
-/// Judges one packet, or declines to.
+/// Processes a packet, or declines it. A declined packet is unmodified and uncounted.
 #[inline(always)]
-pub fn judge_short<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Option<Result<Forward, Refusal>> {
+pub fn judge_fast<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Option<Result<Forward, Refusal>> {
     const MAC: u64 = 0xffff_ffff_ffff;
     let front = frame.view::<FRONT>(0)?;
     let destination = get8(front, 0) & MAC;
@@ -99,7 +99,7 @@ pub fn judge_short<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Option<Res
     if leader == config.self_node {
         return own(tables, &seen, leader).then_some(Ok(Forward::Pass(Outcome::Local)));
     }
-    // Of a frame that is moved nothing can be given back: what is in front of the IP header comes first.
+    // Read everything in front of the IP header now: moving the frame's start invalidates it.
     let front = frame.view::<FRONT>(0)?;
     let (source, tag) = (get8(front, 4) >> 16, get4(front, ethernet::MACS));
     if vitality::of(tables, leader) != Vitality::Accepting
@@ -168,7 +168,7 @@ fn read_v6<F: Frame, T: Tables>(frame: &F, tables: &T, config: &Config, l3: usiz
     checked(frame, seen, l3, ip::V6_HEADER as u32 + ip::transport_header(protocol))
 }
 
-/// A packet for an address that is no VIP's: ours all the same if it is for the node's own ports.
+/// A packet whose destination is no VIP. Tunnels, S-BFD and BFD to this node take the slow path.
 #[inline(always)]
 fn missed(protocol: u8, ports: [u8; 4]) -> Exit {
     if protocol == protocol::UDP && Found::udp(ports) != Found::Nothing {
@@ -178,7 +178,7 @@ fn missed(protocol: u8, ports: [u8; 4]) -> Exit {
     }
 }
 
-/// The packet, if it is as long as it says and its VIP has no wishes of its own.
+/// Declines a packet whose length is inconsistent, or whose VIP has session affinity or source ranges.
 #[inline(always)]
 fn checked<F: Frame>(frame: &F, seen: Seen, l3: usize, shortest: u32) -> Result<Seen, Exit> {
     let holds = l3 + seen.length as usize <= frame.linear_len();
@@ -194,8 +194,8 @@ fn kind(protocol: u8, flags: u8) -> Kind {
     if protocol == protocol::UDP { Kind::Udp } else { Kind::of_tcp_flags(flags) }
 }
 
-/// Whether the table says of a flow what it would be told: that this node, which leads its slot, has it, and since when
-/// nothing has come.
+/// Whether the flow table already holds the entry that this packet would write: owned by this node, which leads the slot,
+/// confirmed, and of the current age. Counts the packet if so.
 #[inline(always)]
 fn own<T: Tables>(tables: &T, seen: &Seen, own: u16) -> bool {
     let standing = match seen.kind {
@@ -213,7 +213,7 @@ fn own<T: Tables>(tables: &T, seen: &Seen, own: u16) -> bool {
     is_known
 }
 
-/// Rewrites the packet on its way to a node. `None`: it is as it was.
+/// Rewrites the packet for its way to a node. `None` leaves it unmodified.
 #[inline(always)]
 fn send<F: Frame>(frame: &mut F, config: &Config, node: &Node, seen: &Seen, place: Place) -> Option<Outcome> {
     let (room, outcome) = match node.way {
@@ -275,7 +275,7 @@ fn decrement_ttl<F: Frame>(frame: &mut F, seen: &Seen, l3: usize) {
     }
 }
 
-/// The outer IPv4 header, of a packet that grows by `room`.
+/// Writes the outer IPv4 header of a packet that grows by `room` bytes.
 #[inline(always)]
 fn write_v4<F: Frame>(frame: &mut F, node: &Node, seen: &Seen, l3: usize, number: u8, room: usize) {
     let Some(outer) = frame.view_mut::<{ ip::V4_HEADER }>(l3) else { return };
@@ -291,7 +291,7 @@ fn write_v4<F: Frame>(frame: &mut F, node: &Node, seen: &Seen, l3: usize, number
     put4(outer, 16, u32::from_le_bytes([e, f, g, h]));
 }
 
-/// The outer IPv6 header, likewise.
+/// Writes the outer IPv6 header of a packet that grows by `room` bytes.
 #[inline(always)]
 fn write_v6<F: Frame>(frame: &mut F, node: &Node, seen: &Seen, l3: usize, number: u8, room: usize) {
     let Some(outer) = frame.view_mut::<{ ip::V6_HEADER }>(l3) else { return };
@@ -311,7 +311,7 @@ fn write_v6<F: Frame>(frame: &mut F, node: &Node, seen: &Seen, l3: usize, number
     }
 }
 
-/// UDP, GUE and the tag behind it.
+/// Writes the UDP header, the GUE header and the tag.
 #[inline(always)]
 fn write_gue<F: Frame>(frame: &mut F, config: &Config, node: &Node, seen: &Seen, at: usize) {
     let Some(header) = frame.view_mut::<GUE>(at) else { return };
