@@ -410,11 +410,11 @@ pub struct Config {
     pub tag_key_ids: [u8; 2],
     /// Zero.
     pub pad: [u8; 2],
-    /// An interface with the program, or zero: its entry of `lb_links` is here too, where it is at hand for every
-    /// packet.
-    pub uplink: u32,
-    /// That entry.
-    pub uplink_link: Link,
+    /// Indices of the first interfaces with the program; zero for none. Their entries of `lb_links` are here too, where
+    /// they are at hand for every packet.
+    pub uplinks: [u32; UPLINKS],
+    /// Those entries.
+    pub uplink_links: [Link; UPLINKS],
     /// ICMP errors a second and CPU, of each [`Budget`] of errors; zero sends none.
     pub icmp_error_rate: u32,
     /// Sets of `lb_flows` minus one; their number is a power of two.
@@ -425,9 +425,23 @@ pub struct Config {
     pub peer_macs: MacFilter,
 }
 
-const _: () = assert!(size_of::<Config>() == 10_400);
+const _: () = assert!(size_of::<Config>() == 10_440);
+
+/// Interfaces that [`Config`] holds.
+pub const UPLINKS: usize = 4;
 
 impl Config {
+    /// The MAC address, as a number, of an interface with the program, if it is one of the first.
+    #[inline(always)]
+    pub fn uplink_mac(&self, ifindex: u32) -> Option<u64> {
+        for (uplink, link) in self.uplinks.iter().zip(&self.uplink_links) {
+            if *uplink == ifindex {
+                return Some(link.mac_word());
+            }
+        }
+        None
+    }
+
     /// The key of tags with this number. By value: of two places in memory the verifier would follow each to the end.
     #[inline(always)]
     pub const fn tag_key(&self, id: u8) -> Option<HashKey> {

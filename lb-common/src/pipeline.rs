@@ -175,8 +175,8 @@ fn is_addressed_here<F: Frame, T: Tables>(frame: &F, tables: &T) -> bool {
     let destination = u64::from_le_bytes(*first) & MAC;
     let Some(config) = tables.config() else { return true };
     let ingress = frame.ingress();
-    if config.uplink == ingress {
-        return config.uplink_link.mac_word() == destination;
+    if let Some(mac) = config.uplink_mac(ingress) {
+        return mac == destination;
     }
     // Of an interface that the agent has not told of yet nothing is known.
     tables.link(ingress).is_none_or(|link| link.mac_word() == destination)

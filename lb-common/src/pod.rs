@@ -41,7 +41,7 @@ pod! {
     Link { mac, number }
     Config {
         flow_keys, tag_keys, probe_nonce, address4, self_node, flags, address6, echo_rate, id, liveness_limit,
-        orphan_grace, tag_key_ids, pad, uplink, uplink_link, icmp_error_rate, flow_mask, vips, peer_macs
+        orphan_grace, tag_key_ids, pad, uplinks, uplink_links, icmp_error_rate, flow_mask, vips, peer_macs
     }
     Allowance { second, left }
     Liveness { last_seen, state }

@@ -89,7 +89,7 @@ fn carry(context: *mut xdp_md) -> Option<u32> {
     let (config, state) = (CONFIG.get(0)?, STATE.get(0)?);
     let first = u64::from_le_bytes([h[0], h[1], h[2], h[3], h[4], h[5], 0, 0]);
     // No fragment.
-    if first != config.uplink_link.mac_word() || u16::from_be_bytes([h[20], h[21]]) & 0x3fff != 0 {
+    if first != config.uplink_links[0].mac_word() || u16::from_be_bytes([h[20], h[21]]) & 0x3fff != 0 {
         return None;
     }
     let number = u32::from(u16::from_be_bytes([h[32], h[33]]));

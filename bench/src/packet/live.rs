@@ -147,7 +147,7 @@ impl Run {
     fn new(live: Live) -> Result<Self> {
         let case = Case { kind: live.kind, size: Size::MANY };
         let mut tables = cluster::tables(&case);
-        tables.config.uplink = NEAR;
+        tables.config.uplinks[0] = NEAR;
         for node in &mut tables.nodes {
             node.ifindex = if live.way == Way::Forward { AWAY } else { NEAR };
         }

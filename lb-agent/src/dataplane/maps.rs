@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
 use aya::util::nr_cpus;
-use lb_common::maps::{AddressFilter, Announcer, Config, Link, MacFilter, Node, Traffic, name};
+use lb_common::maps::{AddressFilter, Announcer, Config, Link, MacFilter, Node, Traffic, UPLINKS, name};
 use lb_plan::contents::{Contents, Op};
 
 use super::mapping::MappedWords;
@@ -230,8 +230,8 @@ const ZERO_CONFIG: Config = Config {
     orphan_grace: 0,
     tag_key_ids: [0; 2],
     pad: [0; 2],
-    uplink: 0,
-    uplink_link: Link::NONE,
+    uplinks: [0; UPLINKS],
+    uplink_links: [Link::NONE; UPLINKS],
     icmp_error_rate: 0,
     flow_mask: 0,
     vips: AddressFilter::EMPTY,

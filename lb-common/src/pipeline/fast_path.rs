@@ -78,10 +78,11 @@ pub fn judge_fast<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Option<Resu
         (ether_type, l3) = (get2(front, 16), FRONT);
     }
     let config = tables.config()?;
-    if config.uplink != frame.ingress() || config.self_node == NO_NODE {
+    let mac = config.uplink_mac(frame.ingress())?;
+    if config.self_node == NO_NODE {
         return None;
     }
-    let is_here = config.uplink_link.mac_word() == destination;
+    let is_here = mac == destination;
     let seen = match ether_type {
         IPV4 if is_here => read_v4(frame, tables, config, l3),
         IPV6 if is_here => read_v6(frame, tables, config, l3),

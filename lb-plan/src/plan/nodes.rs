@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use lb_common::hash::FlowKeys;
 use lb_common::maps::{
     self, AddressFilter, CONFIG_DRAINING, CONFIG_IPIP, CONFIG_TOLD_TO_DRAIN, Config, Link, MacFilter,
-    capacity, name,
+    UPLINKS, capacity, name,
 };
 use lb_common::ring::{NO_NODE, NodeIndex};
 use lb_common::tag::{self, TagKeys};
@@ -150,8 +150,10 @@ impl<'a> Roster<'a> {
         let addresses = || own.into_iter().flat_map(|seat| seat.node.addresses());
         let v4 = |address: &IpAddr| if let IpAddr::V4(v4) = address { Some(v4.octets()) } else { None };
         let v6 = |address: &IpAddr| if let IpAddr::V6(v6) = address { Some(v6.octets()) } else { None };
-        let (uplink, uplink_link) =
-            links.first_key_value().map_or((0, Link::NONE), |(index, link)| (*index, *link));
+        let (mut uplinks, mut uplink_links) = ([0; UPLINKS], [Link::NONE; UPLINKS]);
+        for (place, (index, link)) in links.iter().take(UPLINKS).enumerate() {
+            (uplinks[place], uplink_links[place]) = (*index, *link);
+        }
         let TagKeys { current, other } = settings.tag_keys;
         let other = other.unwrap_or(current);
         Config {
@@ -170,8 +172,8 @@ impl<'a> Roster<'a> {
             orphan_grace: settings.liveness.orphan_grace,
             tag_key_ids: [current.id, other.id],
             pad: [0; 2],
-            uplink,
-            uplink_link,
+            uplinks,
+            uplink_links,
             icmp_error_rate: settings.icmp_error_rate,
             flow_mask: settings.flow_sets - 1,
             vips: AddressFilter::EMPTY,

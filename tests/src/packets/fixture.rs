@@ -8,8 +8,8 @@ use lb_common::hash::{FlowKeys, HashKey};
 use lb_common::maps::{
     AddressFilter, Announcer, BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress,
     BfdSession, CONFIG_DRAINING, CONFIG_IPIP, CONFIG_UNREACHABLE, Config, LIVENESS_ADMIN_DOWN, LIVENESS_UP,
-    Link, Liveness, MacFilter, Node, VIP_AFFINITY, VIP_CLOSED, VIP_ECHO, VIP_YOUNG, Vip, Vip4Key, Vip6Key,
-    capacity, way,
+    Link, Liveness, MacFilter, Node, UPLINKS, VIP_AFFINITY, VIP_CLOSED, VIP_ECHO, VIP_YOUNG, Vip, Vip4Key,
+    Vip6Key, capacity, way,
 };
 use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 use lb_common::tag::{self, TagKey};
@@ -318,8 +318,14 @@ impl Fixture {
             orphan_grace: ORPHAN_GRACE,
             tag_key_ids: TAG_KEYS.map(|key| key.id),
             pad: [0; 2],
-            uplink: INGRESS,
-            uplink_link: Link { mac: SELF_MAC, number: 0 },
+            // Not the first place: each has to be looked at.
+            uplinks: [SECOND_LINK, 0, INGRESS, 0],
+            uplink_links: [
+                Link { mac: SECOND_MAC, number: 1 },
+                Link::NONE,
+                Link { mac: SELF_MAC, number: 0 },
+                Link::NONE,
+            ],
             icmp_error_rate: u32::MAX,
             flow_mask: capacity::FLOW_SETS as u32 - 1,
             vips: AddressFilter::EMPTY,
@@ -331,7 +337,8 @@ impl Fixture {
         match self {
             Self::Standard | Self::Sources => {}
             Self::Unconfigured => {
-                (config.self_node, config.uplink, config.uplink_link) = (NO_NODE, 0, Link::NONE);
+                (config.self_node, config.uplinks) = (NO_NODE, [0; UPLINKS]);
+                config.uplink_links = [Link::NONE; UPLINKS];
                 (config.flags, config.vips) = (0, AddressFilter::EMPTY);
             }
             Self::Silent => {
@@ -342,9 +349,8 @@ impl Fixture {
             Self::Draining => config.flags |= CONFIG_DRAINING,
             Self::Dropping => config.flags &= !CONFIG_UNREACHABLE,
             Self::OtherUplink => {
-                config.uplink = SECOND_LINK;
+                config.uplinks = [SECOND_LINK, 0, 0, 0];
                 config.flags &= !CONFIG_IPIP;
-                config.uplink_link = Link { mac: SECOND_MAC, number: 0 };
             }
         }
         let mut tables = HostTables::new(Sizes { slots: 1024, nodes: NODES as u32, vip_stats: 64 }, config);

@@ -86,7 +86,7 @@ fn the_configuration_is_of_this_machine() {
     assert_eq!((config.self_node, config.address4, config.echo_rate), (0, [10, 0, 0, 1], 100));
     assert_eq!(IpAddr::from(config.address6), "fd00::1".parse::<IpAddr>().unwrap());
     assert_eq!(plan.contents.links.keys().copied().collect::<Vec<_>>(), [IFINDEX]);
-    assert_eq!((config.uplink, config.uplink_link), (IFINDEX, plan.contents.links[&IFINDEX]));
+    assert_eq!((config.uplinks[0], config.uplink_links[0]), (IFINDEX, plan.contents.links[&IFINDEX]));
     assert_eq!(node(&plan, "n1"), (0, WayWord::Own));
     assert_leads_nowhere(&plan, "n1");
     assert_eq!(config.id, entry(&plan, "n1").id);
