@@ -96,8 +96,11 @@ fn the_configuration_is_of_this_machine() {
 fn the_members_of_a_bond_are_known_by_its_mac() {
     let mut scenario = Scenario::of(1);
     scenario.facts.uplinks.get_mut(&IFINDEX).unwrap().members = BTreeSet::from([IFINDEX + 7, IFINDEX + 8]);
-    let links = scenario.plan().contents.links;
+    let Contents { links, config, .. } = scenario.plan().contents;
     assert_eq!(links.keys().copied().collect::<Vec<_>>(), [IFINDEX, IFINDEX + 7, IFINDEX + 8]);
+    let config = config.unwrap();
+    assert_eq!(config.uplinks, [IFINDEX, IFINDEX + 7, IFINDEX + 8, 0]);
+    assert!(links.iter().all(|(index, link)| config.uplink_mac(*index) == Some(link.mac_word())));
     assert!(links.values().all(|link| link.mac == [2, 0, 0, 0, 0, 1]), "{links:?}");
 }
 
