@@ -409,7 +409,7 @@ pub struct Config {
     /// Numbers of the keys of tags.
     pub tag_key_ids: [u8; 2],
     /// Zero.
-    pub pad: [u8; 2],
+    pub pad: [u8; 6],
     /// Indices of the first interfaces with the program; zero for none. Their entries of `lb_links` are here too, where
     /// they are at hand for every packet.
     pub uplinks: [u32; UPLINKS],

@@ -84,7 +84,7 @@ pub fn tables(case: &Case) -> HostTables {
         liveness_limit: 15,
         orphan_grace: 100,
         tag_key_ids: TAG.map(|key| key.id),
-        pad: [0; 2],
+        pad: [0; 6],
         uplinks: [INGRESS, 0, 0, 0],
         uplink_links: [Link { mac: SELF_MAC, number: 0 }, Link::NONE, Link::NONE, Link::NONE],
         icmp_error_rate: 0,

@@ -229,7 +229,7 @@ const ZERO_CONFIG: Config = Config {
     liveness_limit: 0,
     orphan_grace: 0,
     tag_key_ids: [0; 2],
-    pad: [0; 2],
+    pad: [0; 6],
     uplinks: [0; UPLINKS],
     uplink_links: [Link::NONE; UPLINKS],
     icmp_error_rate: 0,

@@ -171,7 +171,7 @@ impl<'a> Roster<'a> {
             liveness_limit: settings.liveness.limit,
             orphan_grace: settings.liveness.orphan_grace,
             tag_key_ids: [current.id, other.id],
-            pad: [0; 2],
+            pad: [0; 6],
             uplinks,
             uplink_links,
             icmp_error_rate: settings.icmp_error_rate,

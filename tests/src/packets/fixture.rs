@@ -317,7 +317,7 @@ impl Fixture {
             liveness_limit: LIVENESS_LIMIT,
             orphan_grace: ORPHAN_GRACE,
             tag_key_ids: TAG_KEYS.map(|key| key.id),
-            pad: [0; 2],
+            pad: [0; 6],
             // Not the first place: each has to be looked at.
             uplinks: [SECOND_LINK, 0, INGRESS, 0],
             uplink_links: [
