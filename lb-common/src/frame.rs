@@ -244,7 +244,7 @@ pub trait Frame {
     /// first half has returned, and does what [`pipeline::tell_sender`] does, too.
     ///
     /// # Errors
-    /// As for [`pipeline::judge`].
+    /// As for [`pipeline::judge_slow`].
     #[inline(always)]
     fn serve<T: Tables>(&mut self, tables: &T, packet: &mut Packet) -> Result<Forward, Refusal>
     where

@@ -9,7 +9,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`frame`], [`tables`] | the two things a pipeline works on, as traits |
-//! | [`pipeline`] | the way of one packet: [`pipeline::judge`] |
+//! | [`pipeline`] | the way of one packet: [`pipeline::judge_fast`], else [`pipeline::judge_slow`] |
 //! | [`verdict`] | what can come of it: [`verdict::Forward`] or [`verdict::Refusal`] |
 //! | [`maps`] | keys and values of every map, and its name |
 //! | [`vips`] | the buckets that VIPs lie in |

@@ -63,23 +63,6 @@ use crate::wire::{ethernet, icmp};
 use ipv4::holds;
 use packet::{Asked, Family};
 
-/// Processes a packet: on the fast path, or, where that declines it, on the slow path, which keeps what it reads in
-/// `packet`.
-///
-/// # Errors
-/// The reason why it was refused; [`Refusal::fate`] says what happens to it then.
-#[inline(always)]
-pub fn judge<F: Frame, T: Tables>(
-    frame: &mut F,
-    tables: &T,
-    packet: &mut Packet,
-) -> Result<Forward, Refusal> {
-    match judge_fast(frame, tables) {
-        Some(judgement) => judgement,
-        None => judge_slow(frame, tables, packet),
-    }
-}
-
 /// Processes a packet on the slow path, which handles every packet.
 ///
 /// # Errors

@@ -13,7 +13,7 @@
 //! Of 4,000 VIPs, about one IPv4 key and ten IPv6 keys spill; at full capacity, 4 % and 10 %.
 
 use crate::flows::Word;
-use crate::maps::{Vip, Vip4Key, Vip6Key, capacity};
+use crate::maps::{Vip, Vip4Key, Vip6Key, capacity, v4_mapped};
 
 /// 64-bit words of a bucket.
 pub const BUCKET_WORDS: usize = 8;
@@ -73,8 +73,8 @@ pub struct PackedVip {
 impl PackedVip {
     /// What it stands for.
     pub const fn unpacked(self) -> Vip {
-        let mask = (1 << (self.slots_log2 & 31)) - 1;
-        Vip { ring: self.ring, mask, number: self.number as u32, flags: self.flags as u32 & FLAGS }
+        let ([a, b, c, d], [e, f]) = (self.ring.to_le_bytes(), self.number.to_le_bytes());
+        Vip::from_word(u64::from_le_bytes([a, b, c, d, e, f, self.slots_log2, self.flags]))
     }
 }
 
@@ -110,9 +110,13 @@ impl Vip {
 
     /// As it lies in memory.
     pub const fn packed(self) -> PackedVip {
-        let bits = self.mask.trailing_ones() as u8;
-        let flags = (self.flags & FLAGS) as u8 | 0x80;
-        PackedVip { ring: self.ring, number: self.number as u16, slots_log2: bits, flags }
+        let [a, b, c, d, e, f, slots_log2, flags] = self.to_word().to_le_bytes();
+        PackedVip {
+            ring: u32::from_le_bytes([a, b, c, d]),
+            number: u16::from_le_bytes([e, f]),
+            slots_log2,
+            flags,
+        }
     }
 
     /// Of a word.
@@ -179,14 +183,12 @@ impl BucketKey for Vip4Key {
 
     #[inline(always)]
     fn spilled(self) -> Vip6Key {
-        let [a, b, c, d] = self.address;
-        let address = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d];
-        Vip6Key { address, port: self.port, protocol: self.protocol, pad: 0 }
+        Vip6Key::port(v4_mapped(self.address), self.port, self.protocol)
     }
 
     fn of_spilled(name: Vip6Key) -> Option<Self> {
         let [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] = name.address else { return None };
-        Some(Self { address: [a, b, c, d], port: name.port, protocol: name.protocol, pad: 0 })
+        Some(Self::port([a, b, c, d], name.port, name.protocol))
     }
 }
 

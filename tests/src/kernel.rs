@@ -27,6 +27,24 @@ pub struct Kernel {
     out: Vec<u8>,
 }
 
+/// Loads an object and fills its maps with what `tables` holds; its programs are not loaded yet.
+///
+/// # Errors
+/// When the kernel refuses a map, or this process may not make any.
+pub fn load_filled(tables: &HostTables, object: &[u8]) -> Result<Ebpf> {
+    let mut ebpf = EbpfLoader::new()
+        .map_max_entries(name::RINGS, tables.sizes.slots)
+        .map_max_entries(name::LEADERS, tables.sizes.slots.div_ceil(LEADERS_A_WORD as u32))
+        .map_max_entries(name::NODES, tables.sizes.nodes)
+        .map_max_entries(name::NODE_STATS, tables.sizes.nodes)
+        .map_max_entries(name::VIP_STATS, tables.sizes.vip_stats)
+        .map_max_entries(name::SOURCE_REFUSED, tables.sizes.vip_stats)
+        .load(object)
+        .context("load the XDP object (needs root)")?;
+    fill(&mut ebpf, tables)?;
+    Ok(ebpf)
+}
+
 impl Kernel {
     /// Loads the program that this build embeds and fills its maps with what `tables` holds.
     ///
@@ -42,16 +60,7 @@ impl Kernel {
     /// As [`Kernel::load`].
     pub fn load_object(tables: &HostTables, object: &[u8]) -> Result<Self> {
         ensure!(!object.is_empty(), "built without the XDP object: run `cargo xtask build-ebpf` first");
-        let mut ebpf = EbpfLoader::new()
-            .map_max_entries(name::RINGS, tables.sizes.slots)
-            .map_max_entries(name::LEADERS, tables.sizes.slots.div_ceil(LEADERS_A_WORD as u32))
-            .map_max_entries(name::NODES, tables.sizes.nodes)
-            .map_max_entries(name::NODE_STATS, tables.sizes.nodes)
-            .map_max_entries(name::VIP_STATS, tables.sizes.vip_stats)
-            .map_max_entries(name::SOURCE_REFUSED, tables.sizes.vip_stats)
-            .load(object)
-            .context("load the XDP object (needs root)")?;
-        fill(&mut ebpf, tables)?;
+        let mut ebpf = load_filled(tables, object)?;
         for name in [PROGRAM, ASKING_PROGRAM, EMPTY_PROGRAM] {
             let program: &mut Xdp = ebpf.program_mut(name).context("no such program")?.try_into()?;
             program.load().with_context(|| format!("the verifier refuses program {name}"))?;

@@ -6,13 +6,11 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use aya::maps::Array;
 use aya::{Ebpf, EbpfLoader};
-use fairlead_tests::kernel::fill;
+use fairlead_tests::kernel::load_filled;
 use fairlead_tests::model::HostTables;
 use lb_agent::dataplane::object;
 use lb_common::flows::{Entry, FlowKey, Standing};
 use lb_common::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
-use lb_common::maps::name;
-use lb_common::ring::LEADERS_A_WORD;
 use lb_common::tables::Tables;
 
 use super::cases::{Case, Program};
@@ -103,16 +101,7 @@ fn load_product(case: &Case, tables: &HostTables, object: &[u8]) -> Result<Ebpf>
     if case.kind.known {
         know_flows(tables, case);
     }
-    let mut ebpf = EbpfLoader::new()
-        .map_max_entries(name::RINGS, tables.sizes.slots)
-        .map_max_entries(name::LEADERS, tables.sizes.slots.div_ceil(LEADERS_A_WORD as u32))
-        .map_max_entries(name::NODES, tables.sizes.nodes)
-        .map_max_entries(name::NODE_STATS, tables.sizes.nodes)
-        .map_max_entries(name::VIP_STATS, tables.sizes.vip_stats)
-        .load(object)
-        .context("load the object (needs root)")?;
-    fill(&mut ebpf, tables)?;
-    Ok(ebpf)
+    load_filled(tables, object)
 }
 
 /// The reference and the floor, with their maps.

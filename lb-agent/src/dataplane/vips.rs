@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
 use aya::maps::{HashMap, MapData};
-use lb_common::maps::{Vip, Vip4Key, Vip6Key, capacity, name};
+use lb_common::maps::{Vip, Vip4Key, Vip6Key, name};
 use lb_common::vips::{self, BUCKET_WORDS, Bucket, BucketKey, PackedVip};
 use lb_plan::contents::{MapKey, Op, VipKey};
 
@@ -14,10 +14,13 @@ use super::pins::Pins;
 
 /// All VIPs.
 pub(super) struct VipMaps {
-    v4: MappedWords,
-    v6: MappedWords,
-    more: HashMap<MapData, Vip6Key, PackedVip>,
+    v4: Buckets,
+    v6: Buckets,
+    more: Spilled,
 }
+
+/// `lb_vips_more`.
+type Spilled = HashMap<MapData, Vip6Key, PackedVip>;
 
 impl VipMaps {
     /// Opens the pinned maps.
@@ -26,8 +29,8 @@ impl VipMaps {
     /// When one is not pinned or not of this layout.
     pub(super) fn open(pins: &Pins) -> Result<Self, MapsError> {
         Ok(Self {
-            v4: open_mapped(pins, name::VIPS4, BUCKET_WORDS)?,
-            v6: open_mapped(pins, name::VIPS6, BUCKET_WORDS)?,
+            v4: Buckets::open(pins, name::VIPS4)?,
+            v6: Buckets::open(pins, name::VIPS6)?,
             more: open(pins, name::VIPS_MORE)?,
         })
     }
@@ -38,8 +41,8 @@ impl VipMaps {
     /// When its bucket is full and the map beside the buckets takes no entry.
     pub(super) fn put(&mut self, op: &Op, key: &VipKey, vip: Vip) -> Result<(), MapsError> {
         match key.map_key() {
-            MapKey::V4(key) => put(&self.v4, name::VIPS4, &mut self.more, op, key, vip),
-            MapKey::V6(key) => put(&self.v6, name::VIPS6, &mut self.more, op, key, vip),
+            MapKey::V4(key) => self.v4.put(&mut self.more, op, key, vip),
+            MapKey::V6(key) => self.v6.put(&mut self.more, op, key, vip),
         }
     }
 
@@ -49,8 +52,8 @@ impl VipMaps {
     /// When the map beside the buckets cannot be read or written.
     pub(super) fn remove(&mut self, op: &Op, key: &VipKey) -> Result<(), MapsError> {
         match key.map_key() {
-            MapKey::V4(key) => remove(&self.v4, name::VIPS4, &mut self.more, op, key),
-            MapKey::V6(key) => remove(&self.v6, name::VIPS6, &mut self.more, op, key),
+            MapKey::V4(key) => self.v4.remove(&mut self.more, op, key),
+            MapKey::V6(key) => self.v6.remove(&mut self.more, op, key),
         }
     }
 
@@ -60,14 +63,8 @@ impl VipMaps {
     /// When the map beside the buckets cannot be read.
     pub(super) fn read_back(&self) -> Result<BTreeMap<VipKey, Vip>, MapsError> {
         let mut held = BTreeMap::new();
-        for number in 0..capacity::VIP4_BUCKETS {
-            let bucket = bucket(&self.v4, name::VIPS4, number)?;
-            held.extend(vips::entries::<_, Vip4Key>(bucket).map(|(key, vip)| (key.into(), vip)));
-        }
-        for number in 0..capacity::VIP6_BUCKETS {
-            let bucket = bucket(&self.v6, name::VIPS6, number)?;
-            held.extend(vips::entries::<_, Vip6Key>(bucket).map(|(key, vip)| (key.into(), vip)));
-        }
+        self.v4.entries::<Vip4Key>(&mut held)?;
+        self.v6.entries::<Vip6Key>(&mut held)?;
         for entry in self.more.iter() {
             let (key, vip) = entry.map_err(|e| read_error(name::VIPS_MORE, e))?;
             let key = Vip4Key::of_spilled(key).map_or_else(|| key.into(), VipKey::from);
@@ -77,47 +74,54 @@ impl VipMaps {
     }
 }
 
-fn bucket<'a>(
-    map: &'a MappedWords,
+/// The buckets of one family.
+struct Buckets {
+    map: MappedWords,
     name: &'static str,
-    number: usize,
-) -> Result<&'a Bucket<AtomicU64>, MapsError> {
-    map.chunk(number).ok_or(MapsError::NoSuchBucket(number, name))
 }
 
-fn put<K: BucketKey>(
-    map: &MappedWords,
-    name: &'static str,
-    more: &mut HashMap<MapData, Vip6Key, PackedVip>,
-    op: &Op,
-    key: K,
-    vip: Vip,
-) -> Result<(), MapsError> {
-    let bucket = bucket(map, name, key.bucket() as usize)?;
-    let is_in_more = vips::is_spilled::<_, K>(bucket) && more.get(&key.spilled(), 0).is_ok();
-    if !is_in_more && vips::put(bucket, key, vip) {
-        return Ok(());
+impl Buckets {
+    fn open(pins: &Pins, name: &'static str) -> Result<Self, MapsError> {
+        Ok(Self { map: open_mapped(pins, name, BUCKET_WORDS)?, name })
     }
-    written(name::VIPS_MORE, op, more.insert(key.spilled(), vip.packed(), 0))?;
-    vips::note_spilled::<_, K>(bucket, true);
-    Ok(())
-}
 
-fn remove<K: BucketKey>(
-    map: &MappedWords,
-    name: &'static str,
-    more: &mut HashMap<MapData, Vip6Key, PackedVip>,
-    op: &Op,
-    key: K,
-) -> Result<(), MapsError> {
-    let number = key.bucket();
-    let bucket = bucket(map, name, number as usize)?;
-    if vips::remove(bucket, key) || !vips::is_spilled::<_, K>(bucket) {
-        return Ok(());
+    fn bucket(&self, number: usize) -> Result<&Bucket<AtomicU64>, MapsError> {
+        self.map.chunk(number).ok_or(MapsError::NoSuchBucket(number, self.name))
     }
-    removed(name::VIPS_MORE, op, more.remove(&key.spilled()))?;
-    let keys = more.keys().collect::<Result<Vec<_>, _>>().map_err(|e| read_error(name::VIPS_MORE, e))?;
-    let is_of_bucket = |other: &Vip6Key| K::of_spilled(*other).is_some_and(|other| other.bucket() == number);
-    vips::note_spilled::<_, K>(bucket, keys.iter().any(is_of_bucket));
-    Ok(())
+
+    /// All VIPs that found room.
+    fn entries<K: BucketKey + Into<VipKey>>(
+        &self,
+        held: &mut BTreeMap<VipKey, Vip>,
+    ) -> Result<(), MapsError> {
+        for number in 0..self.map.len() / BUCKET_WORDS {
+            held.extend(vips::entries::<_, K>(self.bucket(number)?).map(|(key, vip)| (key.into(), vip)));
+        }
+        Ok(())
+    }
+
+    fn put<K: BucketKey>(&self, more: &mut Spilled, op: &Op, key: K, vip: Vip) -> Result<(), MapsError> {
+        let bucket = self.bucket(key.bucket() as usize)?;
+        let is_in_more = vips::is_spilled::<_, K>(bucket) && more.get(&key.spilled(), 0).is_ok();
+        if !is_in_more && vips::put(bucket, key, vip) {
+            return Ok(());
+        }
+        // First, or an agent that is killed in between leaves a VIP that no lookup finds and no plan writes again.
+        vips::note_spilled::<_, K>(bucket, true);
+        written(name::VIPS_MORE, op, more.insert(key.spilled(), vip.packed(), 0))
+    }
+
+    fn remove<K: BucketKey>(&self, more: &mut Spilled, op: &Op, key: K) -> Result<(), MapsError> {
+        let number = key.bucket();
+        let bucket = self.bucket(number as usize)?;
+        if vips::remove(bucket, key) || !vips::is_spilled::<_, K>(bucket) {
+            return Ok(());
+        }
+        removed(name::VIPS_MORE, op, more.remove(&key.spilled()))?;
+        let keys = more.keys().collect::<Result<Vec<_>, _>>().map_err(|e| read_error(name::VIPS_MORE, e))?;
+        let is_of_bucket =
+            |other: &Vip6Key| K::of_spilled(*other).is_some_and(|other| other.bucket() == number);
+        vips::note_spilled::<_, K>(bucket, keys.iter().any(is_of_bucket));
+        Ok(())
+    }
 }
