@@ -30,6 +30,7 @@ mod fragment;
 mod ipv4;
 mod ipv6;
 mod marked;
+mod outer;
 mod packet;
 mod probe;
 mod quoted;
@@ -153,9 +154,8 @@ const NOT_OURS: Result<Forward, Refusal> = Ok(Forward::Pass(Outcome::NotOurs));
 #[inline(always)]
 fn is_addressed_here<F: Frame, T: Tables>(frame: &F, tables: &T) -> bool {
     // As numbers: arrays of bytes would take up the stack.
-    const MAC: u64 = 0xffff_ffff_ffff;
     let Some(first) = frame.view::<8>(0) else { return false };
-    let destination = u64::from_le_bytes(*first) & MAC;
+    let destination = u64::from_le_bytes(*first) & ethernet::MAC_MASK;
     let Some(config) = tables.config() else { return true };
     let ingress = frame.ingress();
     if let Some(mac) = config.uplink_mac(ingress) {

@@ -126,14 +126,5 @@ pub fn gue_tag(key: &HashKey, words: &GueWords<'_>) -> u32 {
     sip.finish() as u32
 }
 
-/// [`gue_tag`] of a packet that nobody has been asked for.
-#[inline(always)]
-pub const fn first_gue_tag(key: &HashKey, id: u8, receiver: u32, name: u64) -> u32 {
-    let mut sip = Sip::new(key);
-    sip.word(u32::from_le_bytes([id, 0, 0, GUE]) as u64 | (receiver as u64) << 32);
-    sip.word(name);
-    sip.finish() as u32
-}
-
 #[cfg(test)]
 mod tests;

@@ -283,6 +283,13 @@ pub(super) const fn macs_to(node: &Node) -> [u8; ethernet::MACS] {
     [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5]
 }
 
+/// TTL, protocol and header checksum of an IPv4 header, one hop further.
+#[inline(always)]
+pub(super) const fn ttl_decremented([ttl, protocol, c0, c1]: [u8; 4]) -> [u8; 4] {
+    let [c0, c1] = checksum::update([c0, c1], [ttl, protocol], [ttl - 1, protocol]);
+    [ttl - 1, protocol, c0, c1]
+}
+
 /// Forwarding is a hop, so a packet that two nodes pass to each other dies (RFC 1812 section 5.3.1,
 /// RFC 8200 section 3).
 #[inline(always)]
@@ -291,12 +298,10 @@ pub(super) fn decrement_ttl<F: Frame>(frame: &mut F, packet: &Packet) -> Result<
         Family::V4 => {
             // TTL, protocol, header checksum.
             let fields = frame.view_mut::<4>(packet.l3 + V4_TTL).ok_or(Refusal::Truncated)?;
-            let [ttl, protocol, c0, c1] = *fields;
-            if ttl <= 1 {
+            if fields[0] <= 1 {
                 return Err(Refusal::TtlExpired);
             }
-            let [c0, c1] = checksum::update([c0, c1], [ttl, protocol], [ttl - 1, protocol]);
-            *fields = [ttl - 1, protocol, c0, c1];
+            *fields = ttl_decremented(*fields);
         }
         Family::V6 => {
             let [hop_limit] = frame.view_mut::<1>(packet.l3 + V6_HOP_LIMIT).ok_or(Refusal::Truncated)?;

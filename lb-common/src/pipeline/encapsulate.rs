@@ -9,6 +9,7 @@
 
 use super::decapsulate::tag_of;
 use super::deliver::{decrement_ttl, macs_to};
+use super::outer::{GUE, Gue, Outer, write_gue, write_v4, write_v6};
 use super::{Family, Packet};
 use crate::frame::Frame;
 use crate::maps::{Node, way};
@@ -16,11 +17,8 @@ use crate::ring::NodeIndex;
 use crate::tables::Tables;
 use crate::verdict::Refusal;
 use crate::wire::ip::{self, protocol};
-use crate::wire::{checksum, ethernet, gue};
+use crate::wire::{ethernet, gue};
 
-const UDP_AND_GUE: usize = ip::UDP_HEADER + gue::HEADER;
-/// Bytes in front of the list of those asked.
-const IN_FRONT: usize = UDP_AND_GUE + gue::TAG_WORDS * 4;
 /// Bytes of a node's wire identity in the list of those asked.
 const ID: usize = 4;
 
@@ -33,7 +31,7 @@ const fn is_bare(node: &Node, packet: &Packet) -> bool {
 /// Bytes of UDP, GUE and the list.
 #[inline(always)]
 const fn tunnel_bytes(node: &Node, packet: &Packet) -> usize {
-    if is_bare(node, packet) { 0 } else { IN_FRONT + packet.asked.count * ID }
+    if is_bare(node, packet) { 0 } else { GUE + packet.asked.count * ID }
 }
 
 #[inline(always)]
@@ -94,15 +92,15 @@ pub fn encapsulate<F: Frame, T: Tables>(
     let ether_type = if node.outer_family == 4 { ethernet::IPV4 } else { ethernet::IPV6 };
     let bytes = overhead(node, packet);
     make_room(frame, packet, Room { macs: macs_to(node), ether_type, bytes })?;
-    if node.outer_family == 4 {
-        write_v4(frame, node, packet, class)?;
-    } else {
-        write_v6(frame, node, packet, class)?;
-    }
+    let number = outer_protocol(node, packet);
+    let outer = Outer { at: packet.l3, class, number, inner: packet.length, room: bytes, hash: packet.hash };
+    let written =
+        if node.outer_family == 4 { write_v4(frame, node, &outer) } else { write_v6(frame, node, &outer) };
+    written.ok_or(Refusal::NoHeadroom)?;
     if is_bare(node, packet) {
         return Ok(());
     }
-    write_udp_and_gue(frame, packet, packet.l3 + outer_header(node), tunnel_bytes(node, packet))
+    write_gue_and_asked(frame, packet, packet.l3 + outer_header(node), tunnel_bytes(node, packet))
 }
 
 /// Protocol number of what is inside.
@@ -118,45 +116,6 @@ const fn inner_protocol(packet: &Packet) -> u8 {
 #[inline(always)]
 const fn outer_protocol(node: &Node, packet: &Packet) -> u8 {
     if is_bare(node, packet) { inner_protocol(packet) } else { protocol::UDP }
-}
-
-#[inline(always)]
-fn write_v4<F: Frame>(frame: &mut F, node: &Node, packet: &Packet, class: u8) -> Result<(), Refusal> {
-    let length = packet.length + overhead(node, packet) as u32;
-    let [l0, l1] = (length as u16).to_be_bytes();
-    let number = outer_protocol(node, packet);
-    // The node's sum is with the number of UDP.
-    let sum = node.outer_sum.wrapping_sub(u32::from(protocol::UDP)).wrapping_add(u32::from(number));
-    let [c0, c1] = checksum::finish(sum + u32::from(class) + length);
-    let [f0, f1] = gue::OUTER_V4_FRAGMENT;
-    let first = [0x45, class, l0, l1, 0, 0, f0, f1, ip::DEFAULT_TTL, number, c0, c1];
-    let ([s0, s1, s2, s3, ..], [d0, d1, d2, d3, ..]) = (node.outer_source, node.outer_destination);
-    *frame.view_mut::<12>(packet.l3).ok_or(Refusal::NoHeadroom)? = first;
-    *frame.view_mut::<8>(packet.l3 + 12).ok_or(Refusal::NoHeadroom)? = [s0, s1, s2, s3, d0, d1, d2, d3];
-    Ok(())
-}
-
-#[inline(always)]
-fn write_v6<F: Frame>(frame: &mut F, node: &Node, packet: &Packet, class: u8) -> Result<(), Refusal> {
-    let [l0, l1] = ((packet.length + tunnel_bytes(node, packet) as u32) as u16).to_be_bytes();
-    // The flow label carries the flow's entropy for fabrics that hash it (RFC 6438).
-    let label = packet.hash.to_le_bytes();
-    let first = [
-        0x60 | (class >> 4),
-        (class << 4) | (label[5] & 0x0f),
-        label[6],
-        label[7],
-        l0,
-        l1,
-        outer_protocol(node, packet),
-        ip::DEFAULT_TTL,
-    ];
-    *frame.view_mut::<8>(packet.l3).ok_or(Refusal::NoHeadroom)? = first;
-    // As numbers: from one memory to another the compiler copies bytes one by one.
-    let [source, destination] = [node.outer_source, node.outer_destination].map(u128::from_ne_bytes);
-    *frame.view_mut::<16>(packet.l3 + 8).ok_or(Refusal::NoHeadroom)? = source.to_ne_bytes();
-    *frame.view_mut::<16>(packet.l3 + 24).ok_or(Refusal::NoHeadroom)? = destination.to_ne_bytes();
-    Ok(())
 }
 
 /// DSCP and ECN of the inner packet, which the outer one takes over (RFC 6040 section 4.1).
@@ -194,27 +153,26 @@ pub(super) fn make_room<F: Frame>(frame: &mut F, packet: &Packet, room: Room) ->
 }
 
 #[inline(always)]
-fn write_udp_and_gue<F: Frame>(
+fn write_gue_and_asked<F: Frame>(
     frame: &mut F,
     packet: &Packet,
     at: usize,
     bytes: usize,
 ) -> Result<(), Refusal> {
-    let entropy = (packet.flow >> 32) as u16 & !gue::SOURCE_PORT_BASE;
-    let [s0, s1] = (gue::SOURCE_PORT_BASE | entropy).to_be_bytes();
-    let [l0, l1] = ((packet.length + bytes as u32) as u16).to_be_bytes();
-    let inner = inner_protocol(packet);
-    // No UDP checksum: the inner packet has its own (RFC 6935 for IPv6).
-    let words = (gue::TAG_WORDS + packet.asked.count) as u8;
-    let header = [s0, s1, gue::PORT[0], gue::PORT[1], l0, l1, 0, 0, words, inner, 0, 0];
-    *frame.view_mut::<UDP_AND_GUE>(at).ok_or(Refusal::NoHeadroom)? = header;
-    let [t0, t1, t2, t3] = packet.tag.to_be_bytes();
     let trail = packet.asked.trail;
-    let front = [packet.tag_key as u8, trail.marks as u8, trail.home as u8, 0, t0, t1, t2, t3];
-    *frame.view_mut::<8>(at + UDP_AND_GUE).ok_or(Refusal::NoHeadroom)? = front;
+    let gue = Gue {
+        at,
+        flow: packet.flow,
+        length: packet.length + bytes as u32,
+        words: gue::TAG_WORDS + packet.asked.count,
+        inner: inner_protocol(packet),
+        head: [packet.tag_key as u8, trail.marks as u8, trail.home as u8, 0],
+        tag: packet.tag,
+    };
+    write_gue(frame, &gue).ok_or(Refusal::NoHeadroom)?;
     for (place, id) in packet.asked.ids.into_iter().enumerate() {
         if place < packet.asked.count {
-            let word = frame.view_mut::<ID>(at + IN_FRONT + place * ID).ok_or(Refusal::NoHeadroom)?;
+            let word = frame.view_mut::<ID>(at + GUE + place * ID).ok_or(Refusal::NoHeadroom)?;
             *word = id.to_be_bytes();
         }
     }

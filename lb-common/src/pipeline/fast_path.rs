@@ -7,28 +7,27 @@
 //! a subset of the slow path: each packet that it handles gets the same verdict, bytes and counters there. The host model
 //! checks this for every packet of every test.
 
-use super::deliver::out;
+use super::deliver::{out, ttl_decremented};
+use super::outer::{GUE, Gue, Outer, write_gue, write_v4, write_v6};
 use super::{Found, NOT_OURS};
 use crate::flows::{Entry, FlowKey, Standing};
 use crate::frame::Frame;
 use crate::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
 use crate::maps::{Config, Node, VIP_AFFINITY, VIP_SOURCES, Vip, Vip4Key, Vip6Key, way};
-use crate::owner::{Kind, Vitality};
+use crate::owner::{Kind, MAX_ASKED, Vitality};
 use crate::ring::NO_NODE;
 use crate::tables::Tables;
-use crate::tag;
+use crate::tag::{GueWords, gue_tag};
 use crate::verdict::{Forward, Outcome, Refusal};
 use crate::vitality;
 use crate::wire::ip::{self, protocol};
 use crate::wire::word::{get2, get4, get8, put4, put8};
-use crate::wire::{checksum, ethernet, gue};
+use crate::wire::{ethernet, gue};
 
 /// Bytes in front of the IP header at most.
 const FRONT: usize = ethernet::HEADER + ethernet::TAG;
 const V4: usize = ip::V4_HEADER + ip::TCP_HEADER;
 const V6: usize = ip::V6_HEADER + ip::TCP_HEADER;
-/// UDP, GUE and a tag.
-const GUE: usize = ip::UDP_HEADER + gue::HEADER + 4 * gue::TAG_WORDS;
 
 /// EtherTypes as words.
 const IPV4: u16 = u16::from_le_bytes(ethernet::IPV4);
@@ -70,9 +69,8 @@ struct Place {
 /// Processes a packet, or declines it. A declined packet is unmodified and uncounted.
 #[inline(always)]
 pub fn judge_fast<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Option<Result<Forward, Refusal>> {
-    const MAC: u64 = 0xffff_ffff_ffff;
     let front = frame.view::<FRONT>(0)?;
-    let destination = get8(front, 0) & MAC;
+    let destination = get8(front, 0) & ethernet::MAC_MASK;
     let (mut ether_type, mut l3) = (get2(front, 12), ethernet::HEADER);
     if ethernet::is_tag(ether_type.to_le_bytes()) {
         (ether_type, l3) = (get2(front, 16), FRONT);
@@ -238,13 +236,12 @@ fn send<F: Frame>(frame: &mut F, config: &Config, node: &Node, seen: &Seen, plac
         let is_bare = matches!(outcome, Outcome::ForwardedIpip);
         let number = if is_bare { seen.family } else { protocol::UDP };
         let is_v4 = node.outer_family == 4;
-        if is_v4 {
-            write_v4(frame, node, seen, l3, number, room);
-        } else {
-            write_v6(frame, node, seen, l3, number, room);
-        }
+        let Seen { length: inner, class, hash, .. } = *seen;
+        let outer = Outer { at: l3, class, number, inner, room, hash };
+        // The room has just been made.
+        let _ = if is_v4 { write_v4(frame, node, &outer) } else { write_v6(frame, node, &outer) };
         if !is_bare {
-            write_gue(frame, config, node, seen, l3 + room - GUE);
+            let _ = write_gue(frame, &first_gue(config, node, seen, l3 + room - GUE));
         }
         if let Some(front) = frame.view_mut::<FRONT>(0)
             && l3 == FRONT
@@ -263,66 +260,23 @@ fn send<F: Frame>(frame: &mut F, config: &Config, node: &Node, seen: &Seen, plac
     Some(outcome)
 }
 
+/// UDP and GUE of a packet that nobody has been asked for.
+#[inline(always)]
+fn first_gue(config: &Config, node: &Node, seen: &Seen, at: usize) -> Gue {
+    let ([key, _], [id, _]) = (&config.tag_keys, config.tag_key_ids);
+    let (head, receiver, flow) = ([id, 0, 0, 0], node.id, seen.hash);
+    let tag = gue_tag(key, &GueWords { head, receiver, name: flow, asked: &[0; MAX_ASKED - 1], count: 0 });
+    let (length, words) = (seen.length + GUE as u32, gue::TAG_WORDS);
+    Gue { at, flow, length, words, inner: seen.family, head, tag }
+}
+
 #[inline(always)]
 fn decrement_ttl<F: Frame>(frame: &mut F, seen: &Seen, l3: usize) {
     if seen.family == protocol::IPV4 {
         let Some(header) = frame.view_mut::<{ ip::V4_HEADER }>(l3) else { return };
-        let life = get4(header, 8);
-        let [ttl, protocol, c0, c1] = life.to_le_bytes();
-        let [c0, c1] = checksum::update([c0, c1], [ttl, protocol], [ttl - 1, protocol]);
-        put4(header, 8, u32::from_le_bytes([ttl - 1, protocol, c0, c1]));
+        let life = ttl_decremented(get4(header, 8).to_le_bytes());
+        put4(header, 8, u32::from_le_bytes(life));
     } else if let Some([hop_limit]) = frame.view_mut::<1>(l3 + 7) {
         *hop_limit = seen.ttl - 1;
     }
-}
-
-/// Writes the outer IPv4 header of a packet that grows by `room` bytes.
-#[inline(always)]
-fn write_v4<F: Frame>(frame: &mut F, node: &Node, seen: &Seen, l3: usize, number: u8, room: usize) {
-    let Some(outer) = frame.view_mut::<{ ip::V4_HEADER }>(l3) else { return };
-    let total = seen.length + room as u32;
-    let sum = node.outer_sum.wrapping_sub(u32::from(protocol::UDP)).wrapping_add(u32::from(number));
-    let check = u16::from_le_bytes(checksum::finish(sum + u32::from(seen.class) + total));
-    let [f0, f1] = gue::OUTER_V4_FRAGMENT;
-    let ([a, b, c, d, ..], [e, f, g, h, ..]) = (node.outer_source, node.outer_destination);
-    put4(outer, 0, 0x45 | u32::from(seen.class) << 8 | u32::from((total as u16).swap_bytes()) << 16);
-    put4(outer, 4, u32::from_le_bytes([0, 0, f0, f1]));
-    put4(outer, 8, u32::from_le_bytes([ip::DEFAULT_TTL, number, 0, 0]) | u32::from(check) << 16);
-    put4(outer, 12, u32::from_le_bytes([a, b, c, d]));
-    put4(outer, 16, u32::from_le_bytes([e, f, g, h]));
-}
-
-/// Writes the outer IPv6 header of a packet that grows by `room` bytes.
-#[inline(always)]
-fn write_v6<F: Frame>(frame: &mut F, node: &Node, seen: &Seen, l3: usize, number: u8, room: usize) {
-    let Some(outer) = frame.view_mut::<{ ip::V6_HEADER }>(l3) else { return };
-    let length = (seen.length as usize + room - ip::V6_HEADER) as u16;
-    // The flow label carries the flow's entropy for fabrics that hash it (RFC 6438).
-    let [_, _, _, _, _, label, l0, l1] = seen.hash.to_le_bytes();
-    put4(outer, 0, u32::from_le_bytes([0x60 | seen.class >> 4, seen.class << 4 | label & 0x0f, l0, l1]));
-    put4(
-        outer,
-        4,
-        u32::from(length.swap_bytes()) | u32::from(number) << 16 | u32::from(ip::DEFAULT_TTL) << 24,
-    );
-    for (at, address) in [(8, node.outer_source), (24, node.outer_destination)] {
-        let words = u128::from_le_bytes(address);
-        put8(outer, at, words as u64);
-        put8(outer, at + 8, (words >> 64) as u64);
-    }
-}
-
-/// Writes the UDP header, the GUE header and the tag.
-#[inline(always)]
-fn write_gue<F: Frame>(frame: &mut F, config: &Config, node: &Node, seen: &Seen, at: usize) {
-    let Some(header) = frame.view_mut::<GUE>(at) else { return };
-    let entropy = (seen.hash >> 32) as u16 & !gue::SOURCE_PORT_BASE;
-    let source = (gue::SOURCE_PORT_BASE | entropy).swap_bytes();
-    let length = (seen.length + GUE as u32) as u16;
-    let ([key, _], [id, _]) = (&config.tag_keys, config.tag_key_ids);
-    put4(header, 0, u32::from(source) | u32::from(u16::from_le_bytes(gue::PORT)) << 16);
-    put4(header, 4, u32::from(length.swap_bytes()));
-    put4(header, 8, u32::from_le_bytes([gue::TAG_WORDS as u8, seen.family, 0, 0]));
-    put4(header, 12, u32::from(id));
-    put4(header, 16, tag::first_gue_tag(key, id, node.id, seen.hash).swap_bytes());
 }

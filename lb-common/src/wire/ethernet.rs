@@ -2,6 +2,8 @@
 
 /// Bytes of both MAC addresses.
 pub const MACS: usize = 12;
+/// A MAC address in the lower bytes of a word.
+pub const MAC_MASK: u64 = 0xffff_ffff_ffff;
 /// Bytes of an untagged header.
 pub const HEADER: usize = 14;
 /// Bytes of a tag.
