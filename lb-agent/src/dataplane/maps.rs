@@ -173,9 +173,7 @@ impl Maps {
     }
 
     fn clear_vip_stats(&mut self, number: u32, op: &Op) -> Result<(), MapsError> {
-        let cpus = nr_cpus().map_err(|(_, error)| MapsError::Mapping(error))?;
-        let zero = PerCpuValues::try_from(vec![Traffic::default(); cpus]).map_err(MapsError::Mapping)?;
-        written(name::VIP_STATS, op, self.vip_stats.set(number, zero, 0))?;
+        cleared(name::VIP_STATS, op, &mut self.vip_stats, number)?;
         self.sources.clear(number, op)
     }
 
@@ -255,6 +253,18 @@ pub(super) fn written(
     result: Result<(), MapError>,
 ) -> Result<(), MapsError> {
     result.map_err(|source| MapsError::Write { map, entry: format!("{entry:?}"), source: Box::new(source) })
+}
+
+/// Sets the counters of all CPUs in an entry to zero.
+pub(super) fn cleared<V: aya::Pod + Default>(
+    map: &'static str,
+    entry: &impl Debug,
+    counters: &mut PerCpuArray<MapData, V>,
+    number: u32,
+) -> Result<(), MapsError> {
+    let cpus = nr_cpus().map_err(|(_, error)| MapsError::Mapping(error))?;
+    let zero = PerCpuValues::try_from(vec![V::default(); cpus]).map_err(MapsError::Mapping)?;
+    written(map, entry, counters.set(number, zero, 0))
 }
 
 /// As [`written`]; what is not there needs no removal.

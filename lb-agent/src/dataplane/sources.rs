@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{MapData, PerCpuArray, PerCpuValues};
-use aya::util::nr_cpus;
+use aya::maps::{MapData, PerCpuArray};
 use lb_common::maps::{Source, name};
 use lb_plan::contents::{Op, SourceRange, Sources};
 
-use super::maps::{MapsError, open, read_error, removed, written};
+use super::maps::{MapsError, cleared, open, read_error, removed, written};
 use super::pins::Pins;
 
 /// What stands in the map of every range: only whether there is one counts.
@@ -41,9 +40,7 @@ impl SourceMaps {
 
     /// Sets the counter of a VIP to zero.
     pub(super) fn clear(&mut self, vip: u32, op: &Op) -> Result<(), MapsError> {
-        let cpus = nr_cpus().map_err(|(_, error)| MapsError::Mapping(error))?;
-        let zero = PerCpuValues::try_from(vec![0; cpus]).map_err(MapsError::Mapping)?;
-        written(name::SOURCE_REFUSED, op, self.refused.set(vip, zero, 0))
+        cleared(name::SOURCE_REFUSED, op, &mut self.refused, vip)
     }
 
     /// All ranges, by the numbers of VIPs.
