@@ -1,5 +1,5 @@
-//! A packet's way: [`judge`] decides and rewrites, and leaves the words of the driver (XDP actions) to its
-//! caller.
+//! A packet's way: [`judge_fast`] or else [`judge_slow`] decides and rewrites, and leaves the words of the driver (XDP
+//! actions) to its caller.
 //!
 //! ```text
 //! Ethernet, up to two tags, to this link's MAC or, for ARP, to a group

@@ -127,7 +127,7 @@ pub fn find_to_ask<T: Tables>(
 /// The candidate's part: own the flow, or ask somebody else, or give the packet to the stack.
 ///
 /// # Errors
-/// As for [`super::judge`].
+/// As for [`super::judge_slow`].
 #[inline(always)]
 pub fn serve<F: Frame, T: Tables>(
     frame: &mut F,
