@@ -13,7 +13,7 @@ use lb_api::problem::Problem;
 use lb_plan::accepted::Accepted;
 use lb_plan::model::Model;
 
-use crate::snapshot::{self, Snapshot};
+use lb_kube::snapshot::{self, Snapshot};
 
 /// What was accepted last, and the file that it stands in.
 #[derive(Debug)]

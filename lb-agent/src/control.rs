@@ -27,15 +27,16 @@ use self::readiness::{Readiness, Ready};
 use self::uplinks::Standing;
 pub use self::uplinks::interface;
 use crate::accepted::AcceptedFile;
-use crate::configuration::{Faults, is_configuration};
-use crate::dataplane::attachment::Attachment;
-use crate::dataplane::maps::{Maps, MapsError};
-use crate::liveness::{Probed, Prober, Probing, Silent, Targets};
-use crate::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation, WATCH_EVERY};
-use crate::source::Source;
-use crate::state::{Applied, Reading, State};
+use crate::state::{Applied, State};
 use crate::tag_keys::TagKeysRead;
-use crate::watchdog::{TASK_LIMIT, Watchdog};
+use lb_dataplane::attachment::Attachment;
+use lb_dataplane::liveness::{Probed, Prober, Probing, Silent, Targets};
+use lb_dataplane::maps::{Maps, MapsError};
+use lb_dataplane::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation, WATCH_EVERY};
+use lb_kube::config_errors::{Faults, is_configuration};
+use lb_kube::reading::Reading;
+use lb_kube::source::Source;
+use lb_runtime::watchdog::{TASK_LIMIT, Watchdog};
 
 /// Changes that come together are taken together: a switch that comes back moves many neighbours.
 const DEBOUNCE: Duration = Duration::from_millis(10);

@@ -12,11 +12,11 @@ use lb_bgp::value::{Family, HoldTime};
 use lb_plan::model::{self, Endpoint, Model, NodeName, Peer};
 use lb_plan::speaker::{self, Announcement, SpeakerPlan, SpeakerSettings};
 
-use crate::net::blackhole::Blackholes;
-use crate::net::unnumbered::{Found, Routers, Seen};
-use crate::speaker::wanted::{Bfd, Key, Neighbour, Transport, Wanted};
-use crate::speaker::{Identity, Speaker};
-use crate::state::Announced;
+use lb_dataplane::net::blackhole::Blackholes;
+use lb_dataplane::net::unnumbered::{Found, Routers, Seen};
+use lb_speaker::Announced;
+use lb_speaker::wanted::{Bfd, Key, Neighbour, Transport, Wanted};
+use lb_speaker::{Identity, Speaker};
 
 /// For so many seconds routers keep our routes while this process is replaced. Meanwhile they do not heed BFD:
 /// a node that dies then is a hole for so long.
