@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
-use lb_plan::accepted::Accepted;
-use lb_plan::model::Model;
+use lb_model::Model;
+use lb_model::accepted::Accepted;
 
 use lb_kube::snapshot::{self, Snapshot};
 

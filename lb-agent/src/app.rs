@@ -9,7 +9,7 @@ use lb_bfd::clock::{ProbeClock, TICKS_PER_INTERVAL};
 use lb_bgp::value::RouterId;
 use lb_common::hash::HashKey;
 use lb_common::maps::CONFIG_TOLD_TO_DRAIN;
-use lb_plan::model::{DrainRules, NodeName};
+use lb_model::{DrainRules, NodeName};
 use lb_plan::plan::{Forwarding, Liveness, Settings, UndeclaredPorts};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
-use lb_plan::ipam::{Allocation, Allocator, Change, changes, wishes};
-use lb_plan::model::{Model, ServiceName};
+use lb_ipam::{Allocation, Allocator, Change, changes, wishes};
+use lb_model::{Model, ServiceName};
 
 use lb_kube::snapshot::Snapshot;
 

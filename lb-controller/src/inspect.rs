@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::{ObjectRef, Problem, Reason};
-use lb_plan::model::Model;
+use lb_model::Model;
 use tokio::sync::watch;
 
 use lb_kube::cluster::{CONFIGURATION, Cluster};

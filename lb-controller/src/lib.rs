@@ -1,6 +1,6 @@
 //! `fairlead controller`: gives Services their addresses.
 //!
-//! The loop is that of the agent: observe → decide → write the difference. Decisions are [`lb_plan::ipam`]'s;
+//! The loop is that of the agent: observe → decide → write the difference. Decisions are [`lb_ipam`]'s;
 //! here is what keeps them in step with a server that tells of every write only some time after it was made.
 
 mod decide;

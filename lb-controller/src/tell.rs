@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use lb_api::objects::{Object, Sourced};
-use lb_plan::ipam::{Change, Decision, Refusal};
-use lb_plan::model::ServiceName;
+use lb_ipam::{Change, Decision, Refusal};
+use lb_model::ServiceName;
 
 use super::decide::Decided;
 use lb_kube::events::{self, Events};

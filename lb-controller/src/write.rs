@@ -11,8 +11,8 @@ use k8s_openapi::api::core::v1::Service;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use lb_api::objects::Object;
-use lb_plan::ipam::{Change, Usage};
-use lb_plan::model::{PoolName, ServiceName};
+use lb_ipam::{Change, Usage};
+use lb_model::{PoolName, ServiceName};
 use serde_json::{Map, Value, json};
 
 use super::decide::{Decided, Written};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lb_api::problem::{Problem, Severity};
-use lb_plan::accepted::KINDS;
+use lb_model::accepted::KINDS;
 
 /// The kind of pools.
 const POOL: &str = "IPAddressPool";

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::{Problem, Reason};
-use lb_plan::accepted::KINDS;
+use lb_model::accepted::KINDS;
 
 /// All objects at one moment, and what is wrong with them.
 #[derive(Clone, Debug, Default)]

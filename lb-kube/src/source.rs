@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use lb_common::hash::HashKey;
-use lb_plan::model::AddressRule;
+use lb_model::AddressRule;
 
 use crate::client::{self, ClientError, Role};
 use crate::cluster::{CONFIGURATION, Cluster, Watched};

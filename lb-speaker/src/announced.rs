@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use lb_plan::model::ServiceName;
+use lb_model::ServiceName;
 use lb_plan::speaker::Silence;
 
 /// What this node says of a Service to routers.

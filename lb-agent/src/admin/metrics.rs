@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use lb_bfd::state::State as BfdState;
 use lb_bgp::session::State as BgpState;
-use lb_plan::model::NodeName;
+use lb_model::NodeName;
 use prometheus::{
     GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TEXT_FORMAT, TextEncoder,
 };
@@ -314,7 +314,7 @@ mod tests {
     use lb_bfd::session::{Config, Discriminator, Hops, Profile, Session};
     use lb_bgp::session::{BackOff, Config as SessionConfig, FamilyView, NextHops, Peer, RemoteAs};
     use lb_bgp::value::{Asn, Family, HoldTime, RouterId};
-    use lb_plan::model::{Protocol, ServiceName, TrafficPolicy};
+    use lb_model::{Protocol, ServiceName, TrafficPolicy};
     use lb_plan::plan::{ServiceState, VipState};
 
     use super::*;

@@ -9,7 +9,7 @@ use lb_bgp::value::RouterId;
 use lb_common::flows::WAYS;
 use lb_common::hash::HashKey;
 use lb_common::maps::capacity;
-use lb_plan::model::{DrainRules, Mark, NodeName, TaintRule};
+use lb_model::{DrainRules, Mark, NodeName, TaintRule};
 use lb_plan::plan::{Forwarding, UndeclaredPorts};
 
 use super::{PinArgs, SocketArgs};

@@ -2,9 +2,9 @@
 
 use std::borrow::Borrow;
 
+use lb_admission::admission::{self, Change, Verdict};
 use lb_api::objects::{self, Object, Sourced};
 use lb_api::problem::{ObjectRef, Problem, Reason, Severity};
-use lb_plan::admission::{self, Change, Verdict};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
