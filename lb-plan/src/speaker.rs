@@ -15,6 +15,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use lb_bgp::value::Attributes;
 
+use lb_api::kind::ObjectKind;
 use lb_api::problem::{ObjectRef, Problem, Reason};
 use lb_model::{BgpAdvertisement, Model, Node, NodeName, Peer, ServiceName};
 
@@ -134,7 +135,7 @@ fn taken(name: &str, peer: &Peer, by: &str) -> Problem {
 }
 
 fn reference(name: &str, peer: &Peer) -> ObjectRef {
-    ObjectRef { kind: "BGPPeer".to_owned(), namespace: Some(peer.namespace.clone()), name: name.to_owned() }
+    ObjectRef::new(ObjectKind::BGP_PEER, Some(&peer.namespace), name)
 }
 
 /// This node as a speaker.

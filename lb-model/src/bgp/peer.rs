@@ -16,6 +16,7 @@ use crate::address::{self, LINK_LOCAL, LOOPBACK};
 use crate::duration;
 use crate::node::Node;
 use crate::standing::Standing;
+use lb_api::kind::ObjectKind;
 use lb_api::objects::{BgpPeerSpec, LabelSelector, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
 use password::Secrets;
@@ -324,7 +325,8 @@ impl Reader<'_> {
     /// A peer whose profile is not there is not spoken to: its way would not be watched as it shall be.
     fn bfd(&self, judge: &mut Judge<'_>) -> Option<BfdProfile> {
         let name = self.spec.bfd_profile.as_deref().filter(|name| !name.is_empty())?;
-        let unknown = || Reason::UnknownReference { kind: "BFDProfile", name: name.to_owned() };
+        let unknown =
+            || Reason::UnknownReference { kind: ObjectKind::BFD_PROFILE.name, name: name.to_owned() };
         judge.value("spec.bfdProfile", self.profiles.get(name).copied().ok_or_else(unknown))
     }
 }
