@@ -15,7 +15,7 @@ use std::net::Ipv4Addr;
 
 use lb_common::maps::{Announcer, Config, Link, Node, Vip};
 use lb_common::ring::{NodeIndex, Slot};
-pub use lb_model::{SourceRange, Sources};
+use lb_model::{SourceRange, Sources};
 
 /// The content of all maps that the agent writes.
 ///

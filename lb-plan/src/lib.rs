@@ -14,8 +14,3 @@ pub mod contents;
 pub mod plan;
 pub mod ring;
 pub mod speaker;
-
-// Until their users name them directly.
-pub use lb_ipam as ipam;
-pub use lb_model as model;
-pub use lb_model::accepted;

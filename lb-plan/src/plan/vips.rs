@@ -12,8 +12,8 @@ use lb_common::maps::{VIP_AFFINITY, VIP_SOURCES, Vip};
 use super::nodes::Roster;
 use super::rings::RingId;
 use super::state::Share;
-use crate::contents::{Beside, Contents, Sources, VipKey};
-use lb_model::{Model, ServiceName, ServiceVip, TrafficPolicy};
+use crate::contents::{Beside, Contents, VipKey};
+use lb_model::{Model, ServiceName, ServiceVip, Sources, TrafficPolicy};
 
 /// The VIPs that are wanted, and their rings.
 #[derive(Default)]
