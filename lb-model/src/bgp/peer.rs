@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use lb_bgp::value::{Asn, HoldTime, RouterId};
 
-use super::{BfdProfile, Judge, Names, takes_name};
+use super::judge::{Judge, Names, takes_name};
+use super::profile::BfdProfile;
 use crate::address::{self, LINK_LOCAL, LOOPBACK};
 use crate::duration;
 use crate::node::Node;

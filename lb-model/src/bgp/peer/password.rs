@@ -6,7 +6,7 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::Judge;
+use crate::bgp::judge::Judge;
 use crate::label;
 use lb_api::kind::ObjectKind;
 use lb_api::objects::{BgpPeerSpec, Object, Secret, Sourced};
