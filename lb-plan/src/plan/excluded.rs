@@ -4,8 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::nodes::Roster;
-use super::rings::RingId;
-use super::vips::WantedSet;
+use super::vips::{RingId, WantedSet};
 use lb_api::problem::{Problem, Reason};
 
 pub(super) fn report(wanted: &WantedSet<'_>, roster: &Roster<'_>, problems: &mut Vec<Problem>) {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use lb_common::maps::{VIP_SOURCES, capacity, name};
 
-use super::Facts;
 use super::clock::Clock;
+use super::settings::Facts;
 use super::vips::WantedSet;
 use crate::contents::{Contents, VipKey};
 use lb_api::problem::{Problem, Reason};
