@@ -51,7 +51,7 @@ pub fn review<O: Borrow<Sourced<Object>>>(existing: &[O], change: &Change<'_>) -
 }
 
 /// What objects name or select that is not there: it may still come, and until then it has no effect.
-pub fn dangling<O: Borrow<Sourced<Object>>>(objects: &[O]) -> Vec<Problem> {
+pub(crate) fn dangling<O: Borrow<Sourced<Object>>>(objects: &[O]) -> Vec<Problem> {
     let objects: Vec<&Sourced<Object>> = objects.iter().map(O::borrow).collect();
     let known = Known::of(&objects);
     objects.iter().flat_map(|object| known.dangling(object)).collect()
