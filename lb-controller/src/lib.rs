@@ -25,8 +25,9 @@ use tokio::sync::watch;
 use crate::webhook::{Mode, Webhook};
 use decide::{Decided, Decider};
 use inspect::Inspector;
+use lb_api::kind::ObjectKind;
 use lb_kube::client::{ClientError, Role, Server};
-use lb_kube::cluster::{Cluster, Watched};
+use lb_kube::cluster::Cluster;
 use lb_kube::events::Events;
 use lb_kube::lease::{Candidate, Grant, Leadership, Terms};
 use lb_kube::status;
@@ -50,8 +51,13 @@ const AT_ONCE: usize = 16;
 /// When a write that has failed is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 /// What allocation depends on. Addresses of Nodes and BGP peers are never given.
-pub const WATCHED: [Watched; 5] =
-    [Watched::SERVICE, Watched::NAMESPACE, Watched::POOL, Watched::NODE, Watched::BGP_PEER];
+pub const WATCHED: [ObjectKind; 5] = [
+    ObjectKind::SERVICE,
+    ObjectKind::NAMESPACE,
+    ObjectKind::IP_ADDRESS_POOL,
+    ObjectKind::NODE,
+    ObjectKind::BGP_PEER,
+];
 
 /// What the controller is told.
 #[derive(Clone, Debug)]

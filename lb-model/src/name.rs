@@ -7,6 +7,7 @@ use std::sync::Arc;
 use lb_common::wire::ip;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use lb_api::kind::ObjectKind;
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::ObjectRef;
 
@@ -22,7 +23,7 @@ impl NodeName {
 
     /// What a problem calls the Node.
     pub fn reference(&self) -> ObjectRef {
-        ObjectRef { kind: "Node".to_owned(), namespace: None, name: self.as_str().to_owned() }
+        ObjectRef::new(ObjectKind::NODE, None, self.as_str())
     }
 }
 
@@ -75,11 +76,7 @@ impl ServiceName {
 
     /// What a problem calls the Service.
     pub fn reference(&self) -> ObjectRef {
-        ObjectRef {
-            kind: "Service".to_owned(),
-            namespace: Some(self.namespace.clone()),
-            name: self.name.clone(),
-        }
+        ObjectRef::new(ObjectKind::SERVICE, Some(&self.namespace), &self.name)
     }
 }
 
@@ -101,8 +98,7 @@ pub struct PoolName {
 impl PoolName {
     /// What a problem calls the pool.
     pub fn reference(&self) -> ObjectRef {
-        let (namespace, name) = (Some(self.namespace.clone()), self.name.clone());
-        ObjectRef { kind: "IPAddressPool".to_owned(), namespace, name }
+        ObjectRef::new(ObjectKind::IP_ADDRESS_POOL, Some(&self.namespace), &self.name)
     }
 }
 
