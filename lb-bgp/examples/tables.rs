@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use lb_bgp::adj_out::{AdjOut, Routes, Terms};
+use lb_bgp::adj_out::{AdjOut, Routes, UpdateTerms};
 use lb_bgp::codec::Encoding;
 use lb_bgp::value::{Asn, Attributes, Community, Family, NextHop};
 
@@ -44,8 +44,8 @@ fn send(adj_out: &mut AdjOut) -> (usize, usize) {
     let v6 = NextHop::V6 { address: Ipv6Addr::LOCALHOST, link_local: None };
     let next_hops = BTreeMap::from([(Family::Ipv4, NextHop::V4(Ipv4Addr::LOCALHOST)), (Family::Ipv6, v6)]);
     let as_path: Vec<Asn> = Asn::new(65_001).into_iter().collect();
-    let encoding = Encoding { internal: false, four_octet_asn: true, longest: 4096 };
-    let terms = Terms { encoding, next_hops: &next_hops, as_path: &as_path };
+    let encoding = Encoding { internal: false, four_octet_asn: true, max_length: 4096 };
+    let terms = UpdateTerms { encoding, next_hops: &next_hops, as_path: &as_path };
     let messages = std::iter::from_fn(|| adj_out.poll_update(&terms));
     messages.fold((0, 0), |(count, octets), message| (count + 1, octets + message.len()))
 }

@@ -5,11 +5,11 @@ use ipnet::IpNet;
 use crate::value::{Asn, Attributes, Family, HoldTime, NextHop, RouterId};
 
 /// Octets of the header: marker, length, type.
-pub const HEADER: usize = 19;
+pub const HEADER_LEN: usize = 19;
 /// Longest message.
-pub const LONGEST: usize = 4096;
-/// Longest message where both sides can (RFC 8654); OPEN and KEEPALIVE stay below [`LONGEST`].
-pub const LONGEST_EXTENDED: usize = 65_535;
+pub const MAX_MESSAGE: usize = 4096;
+/// Longest message where both sides can (RFC 8654); OPEN and KEEPALIVE stay below [`MAX_MESSAGE`].
+pub const MAX_EXTENDED_MESSAGE: usize = 65_535;
 
 /// A message, either way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,14 +47,14 @@ pub struct Capabilities {
     pub families: Vec<Family>,
     /// Takes ROUTE-REFRESH (RFC 2918).
     pub route_refresh: bool,
-    /// Takes messages longer than [`LONGEST`] (RFC 8654).
+    /// Takes messages longer than [`MAX_MESSAGE`] (RFC 8654).
     pub extended_message: bool,
     /// AS numbers have four octets (RFC 6793).
     pub four_octet_asn: bool,
     /// Takes IPv4 routes with IPv6 next hops (RFC 8950).
     pub extended_next_hop: bool,
     /// Goes on forwarding while it restarts (RFC 4724).
-    pub graceful_restart: Option<GracefulRestart>,
+    pub graceful_restart: Option<GracefulRestartCapability>,
     /// Name of the sender (draft-walton-bgp-hostname-capability), cut to what can be shown.
     pub host_name: Option<String>,
     /// Codes of others, in the order of their mention. RFC 4760's own is among them once for each family that
@@ -67,7 +67,7 @@ impl Capabilities {
     const MULTIPROTOCOL: u8 = 1;
 
     /// The families that the sender speaks: IPv4 where it has not heard of families (RFC 4760 section 8).
-    pub fn spoken(&self) -> &[Family] {
+    pub fn offered_families(&self) -> &[Family] {
         if self.families.is_empty() && !self.others.contains(&Self::MULTIPROTOCOL) {
             &[Family::Ipv4]
         } else {
@@ -78,7 +78,7 @@ impl Capabilities {
 
 /// The graceful restart capability (RFC 4724 section 3, RFC 8538 section 2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GracefulRestart {
+pub struct GracefulRestartCapability {
     /// The sender has just restarted.
     pub restarted: bool,
     /// NOTIFICATIONs other than a hard reset restart gracefully, too.
@@ -102,7 +102,7 @@ pub struct Update {
     /// End-of-RIB (RFC 4724 section 2): all routes of the family have been sent.
     pub end_of_rib: Option<Family>,
     /// Of a received one only: what RFC 7606 says is wrong with it, gravest first. Empty in one to be sent.
-    pub flaws: Vec<Flaw>,
+    pub flaws: Vec<UpdateFlaw>,
 }
 
 /// Prefixes of one family that are there.
@@ -120,24 +120,24 @@ pub struct Reach {
 
 /// What is wrong with an attribute that was received, and what is done about it (RFC 7606 section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flaw {
+pub struct UpdateFlaw {
     /// The attribute's type code; zero where it is the list of attributes.
     pub attribute: u8,
     /// The family of a multiprotocol attribute, where it is one that is spoken on the session.
     pub family: Option<Family>,
     /// What is done.
-    pub remedy: Remedy,
+    pub handling: ErrorHandling,
 }
 
 /// From the mildest to the gravest. A session reset is no flaw but an error of decoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Remedy {
+pub enum ErrorHandling {
     /// The attribute is ignored.
-    Discard,
+    AttributeDiscard,
     /// The routes count as withdrawn.
-    Withdraw,
+    TreatAsWithdraw,
     /// The family is not listened to any more (RFC 4760 section 7).
-    DisableFamily,
+    AfiSafiDisable,
 }
 
 /// NOTIFICATION (RFC 4271 section 4.5).

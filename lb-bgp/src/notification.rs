@@ -51,7 +51,7 @@ pub enum Cease {
 }
 
 /// Octets of a text, at most (RFC 9003).
-pub const LONGEST_TEXT: usize = 255;
+pub const MAX_SHUTDOWN_TEXT: usize = 255;
 
 impl From<Cease> for Notification {
     fn from(cease: Cease) -> Self {
@@ -66,10 +66,10 @@ impl Notification {
     }
 
     /// A shutdown or a reset by the administrator, with a text for the neighbour's (RFC 9003): cut where it is longer
-    /// than [`LONGEST_TEXT`]. Of the other reasons, none has a text.
+    /// than [`MAX_SHUTDOWN_TEXT`]. Of the other reasons, none has a text.
     pub fn with_text(cease: Cease, text: &str) -> Self {
         let mut notification = Self::from(cease);
-        let end = text.floor_char_boundary(LONGEST_TEXT);
+        let end = text.floor_char_boundary(MAX_SHUTDOWN_TEXT);
         let text = text.get(..end).unwrap_or_default();
         if notification.takes_text() && !text.is_empty() {
             notification.data.extend(u8::try_from(text.len()));
@@ -203,7 +203,7 @@ const fn cease(subcode: u8) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cease, LONGEST_TEXT, code, name};
+    use super::{Cease, MAX_SHUTDOWN_TEXT, code, name};
     use crate::message::Notification;
 
     #[test]
@@ -213,7 +213,7 @@ mod tests {
             assert_eq!(notification.text().as_deref(), Some("Wartung bis 5 Uhr – Größe"));
         }
         let cut = Notification::with_text(Cease::AdministrativeShutdown, &"ü".repeat(200));
-        assert_eq!(cut.text(), Some("ü".repeat(LONGEST_TEXT / 2)));
+        assert_eq!(cut.text(), Some("ü".repeat(MAX_SHUTDOWN_TEXT / 2)));
         assert_eq!(Notification::with_text(Cease::BfdDown, "why").data, []);
         assert_eq!(Notification::with_text(Cease::AdministrativeShutdown, "").data, []);
     }

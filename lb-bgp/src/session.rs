@@ -11,29 +11,29 @@
 //! The driver is a loop: `handle_*` for what happened, then `poll_action` until there is none, `poll_bytes`
 //! for each connection, and sleep until `next_deadline`.
 
+pub mod close_reason;
 pub mod config;
 pub mod counters;
-pub mod ending;
 pub mod negotiation;
 pub mod peer;
 pub mod shutdown;
-pub mod table;
+pub mod state_table;
 pub mod view;
 
-mod link;
-mod machine;
-mod reasons;
-mod refusal;
+mod close_history;
+mod connection;
+mod fsm;
+mod refused_capabilities;
 mod retry;
 
-pub use config::{BackOff, Config, NextHops, RemoteAs};
-pub use counters::{Counters, Messages, Prefixes};
-pub use ending::{Cause, Ending, Setup};
-pub use negotiation::{Missing, Negotiated};
-pub use peer::{Action, Peer, Way};
-pub use refusal::Refused;
+pub use close_reason::{AdviceContext, CloseReason, SessionClose};
+pub use config::{BackOff, NextHops, PeerConfig, RemoteAs};
+pub use counters::{MessageCounters, PeerCounters, PrefixCounters};
+pub use negotiation::{MissingFamily, Negotiated};
+pub use peer::{ConnectionDirection, Peer, PeerAction};
+pub use refused_capabilities::RefusedCapabilities;
 pub use shutdown::Shutdown;
-pub use table::State;
-pub use view::{FamilyView, PeerView, Unread};
+pub use state_table::BgpState;
+pub use view::{FamilyView, PeerView, SendStall};
 
 pub use crate::adj_out::Routes;

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use packet::{Advertisement, Refusal};
+use packet::{InvalidAdvertisement, RouterAdvertisement};
 
 /// What goes to all nodes of a link (RFC 4291 section 2.7.1).
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
@@ -25,12 +25,12 @@ const SOLICITATIONS: u8 = 3;
 /// Longest time between two advertisements: as often as RFC 4861 section 6.2.1 allows.
 const ADVERTISE_EVERY: Duration = Duration::from_secs(4);
 /// Routers that are remembered: a link has one, as a rule, and no flood of them may cost memory.
-const REMEMBERED: usize = 16;
+const MAX_ROUTERS: usize = 16;
 
 /// The router on one interface.
 #[derive(Clone, Debug)]
-pub struct Discovery {
-    known: BTreeMap<Ipv6Addr, Known>,
+pub struct RouterDiscovery {
+    known: BTreeMap<Ipv6Addr, KnownRouter>,
     router: Option<Ipv6Addr>,
     solicitations: u8,
     solicit_at: Duration,
@@ -40,26 +40,26 @@ pub struct Discovery {
 
 /// What is known of a router.
 #[derive(Clone, Copy, Debug)]
-struct Known {
-    word: Word,
+struct KnownRouter {
+    role: RouterRole,
     /// The kernel has asked for it in vain, and it was not heard since.
     has_failed: bool,
 }
 
 /// What a router has said of itself, the strongest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Word {
+enum RouterRole {
     /// Nothing; the kernel knows that it is one.
-    None,
+    Unspecified,
     /// That it is none to send packets to: as we say of ourselves.
-    Speaks,
+    NotDefault,
     /// That packets may be sent to it.
-    Routes,
+    Default,
 }
 
 /// What the kernel's table of neighbours says of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Neighbour {
+pub enum NeighborState {
     /// It is a router, and answers as far as is known.
     Router,
     /// It does not answer, or not yet.
@@ -69,14 +69,14 @@ pub enum Neighbour {
 /// A packet to be sent on the interface, with hop limit 255 and from its link-local address; the kernel fills in
 /// the check sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outgoing {
+pub struct OutgoingPacket {
     /// To whom: a multicast group.
     pub destination: Ipv6Addr,
     /// From the ICMPv6 header on.
     pub bytes: &'static [u8],
 }
 
-impl Discovery {
+impl RouterDiscovery {
     /// Nobody is known. `seed` spreads advertisements; `now` and all times after it are counted from one start of
     /// the caller's choice.
     pub fn new(seed: u64, now: Duration) -> Self {
@@ -104,43 +104,50 @@ impl Discovery {
     ///
     /// # Errors
     /// When it is no Router Advertisement that counts (RFC 4861 section 6.1.2).
-    pub fn handle_packet(&mut self, source: Ipv6Addr, hop_limit: u8, bytes: &[u8]) -> Result<(), Refusal> {
-        let Advertisement { lifetime } = packet::read(bytes)?;
+    pub fn handle_packet(
+        &mut self,
+        source: Ipv6Addr,
+        hop_limit: u8,
+        bytes: &[u8],
+    ) -> Result<(), InvalidAdvertisement> {
+        let RouterAdvertisement { lifetime } = packet::parse(bytes)?;
         if hop_limit != HOP_LIMIT {
-            return Err(Refusal::Forwarded { hop_limit });
+            return Err(InvalidAdvertisement::Forwarded { hop_limit });
         }
         if !source.is_unicast_link_local() {
-            return Err(Refusal::NotLinkLocal(source));
+            return Err(InvalidAdvertisement::NotLinkLocal(source));
         }
-        let word = if lifetime == 0 { Word::Speaks } else { Word::Routes };
-        self.note(source, Known { word, has_failed: false });
+        let role = if lifetime == 0 { RouterRole::NotDefault } else { RouterRole::Default };
+        self.note(source, KnownRouter { role, has_failed: false });
         Ok(())
     }
 
     /// What the kernel says of an address on the interface.
-    pub fn handle_neighbour(&mut self, address: Ipv6Addr, neighbour: Neighbour) {
+    pub fn handle_neighbor(&mut self, address: Ipv6Addr, neighbor: NeighborState) {
         if !address.is_unicast_link_local() {
             return;
         }
-        match (neighbour, self.known.get_mut(&address)) {
-            (Neighbour::Router, None) => self.note(address, Known { word: Word::None, has_failed: false }),
-            (Neighbour::Router, Some(known)) => known.has_failed = false,
-            (Neighbour::Failed, Some(known)) => known.has_failed = true,
-            (Neighbour::Failed, None) => {}
+        match (neighbor, self.known.get_mut(&address)) {
+            (NeighborState::Router, None) => {
+                self.note(address, KnownRouter { role: RouterRole::Unspecified, has_failed: false })
+            }
+            (NeighborState::Router, Some(known)) => known.has_failed = false,
+            (NeighborState::Failed, Some(known)) => known.has_failed = true,
+            (NeighborState::Failed, None) => {}
         }
-        self.choose();
+        self.select_router();
     }
 
     /// A packet to be sent now; to be asked until there is none.
-    pub fn poll_packet(&mut self, now: Duration) -> Option<Outgoing> {
+    pub fn poll_packet(&mut self, now: Duration) -> Option<OutgoingPacket> {
         if self.solicit_at().is_some_and(|due| now >= due) {
             self.solicitations += 1;
             self.solicit_at = now.saturating_add(SOLICIT_EVERY);
-            return Some(Outgoing { destination: ALL_ROUTERS, bytes: &packet::SOLICITATION });
+            return Some(OutgoingPacket { destination: ALL_ROUTERS, bytes: &packet::SOLICITATION });
         }
         if now >= self.advertise_at {
-            self.advertise_at = now.saturating_add(self.pause());
-            return Some(Outgoing { destination: ALL_NODES, bytes: &packet::ADVERTISEMENT });
+            self.advertise_at = now.saturating_add(self.advertise_interval());
+            return Some(OutgoingPacket { destination: ALL_NODES, bytes: &packet::ADVERTISEMENT });
         }
         None
     }
@@ -154,25 +161,25 @@ impl Discovery {
         (self.router.is_none() && self.solicitations < SOLICITATIONS).then_some(self.solicit_at)
     }
 
-    fn note(&mut self, address: Ipv6Addr, known: Known) {
-        if self.known.len() >= REMEMBERED && !self.known.contains_key(&address) {
+    fn note(&mut self, address: Ipv6Addr, known: KnownRouter) {
+        if self.known.len() >= MAX_ROUTERS && !self.known.contains_key(&address) {
             let failed = self.known.iter().find(|(_, known)| known.has_failed).map(|(address, _)| *address);
             let Some(failed) = failed else { return };
             self.known.remove(&failed);
         }
         self.known.insert(address, known);
-        self.choose();
+        self.select_router();
     }
 
-    fn choose(&mut self) {
-        let worth = |(address, known): &(&Ipv6Addr, &Known)| {
-            (!known.has_failed, known.word, self.router == Some(**address))
+    fn select_router(&mut self) {
+        let worth = |(address, known): &(&Ipv6Addr, &KnownRouter)| {
+            (!known.has_failed, known.role, self.router == Some(**address))
         };
         self.router = self.known.iter().max_by_key(worth).map(|(address, _)| *address);
     }
 
     /// Three quarters of the longest pause to all of it, so that routers and nodes do not speak in chorus.
-    fn pause(&mut self) -> Duration {
+    fn advertise_interval(&mut self) -> Duration {
         // xorshift: a step of it never ends in zero where it did not begin there.
         self.random |= 1;
         self.random ^= self.random << 13;

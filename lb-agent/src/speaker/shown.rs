@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use lb_bgp::session::{Counters, Messages, PeerView, State};
+use lb_bgp::session::{BgpState, MessageCounters, PeerCounters, PeerView};
 use lb_bgp::value::{Family, NextHop};
 use serde::Serialize;
 
@@ -199,7 +199,7 @@ impl SpeakerView {
         // One that is not here has no address as yet.
         self.neighbours.iter().find(|viewed| viewed.name == peer).is_none_or(|viewed| {
             viewed.neighbour.config.families.contains(&family)
-                && (viewed.view.state != State::Established || viewed.view.families.contains_key(&family))
+                && (viewed.view.state != BgpState::Established || viewed.view.families.contains_key(&family))
         })
     }
 }
@@ -237,15 +237,15 @@ fn session(viewed: &Viewed, at: Duration) -> SessionShown {
         port: neighbour.transport.port,
         vrf: neighbour.transport.device.clone(),
         state: state(view.state),
-        seconds: view.lasting.as_secs(),
-        local_asn: neighbour.config.shown().get(),
+        seconds: view.state_age.as_secs(),
+        local_asn: neighbour.config.presented_asn().get(),
         router_id: neighbour.config.router_id.to_string(),
         connection: view.connection.map(|(_, local, remote)| (local, remote)),
         agreed,
         families: families(view),
         unsendable: view.unsendable,
-        unread_seconds: view.unread.map(|unread| at.saturating_sub(unread.since).as_secs()),
-        given_up_seconds: view.unread.map(|unread| unread.given_up_at.saturating_sub(at).as_secs()),
+        unread_seconds: view.send_stall.map(|unread| at.saturating_sub(unread.since).as_secs()),
+        given_up_seconds: view.send_stall.map(|unread| unread.expires_at.saturating_sub(at).as_secs()),
         bfd: view.bfd.filter(|_| neighbour.bfd.is_some()),
         last_error: view.last_error(),
         advice: view.advice(hints::setup(neighbour)),
@@ -261,7 +261,7 @@ fn families(view: &PeerView) -> BTreeMap<&'static str, FamilyShown> {
             Family::Ipv4 => "ipv4",
             Family::Ipv6 => "ipv6",
         };
-        (name, FamilyShown { next_hop: next_hop(of), announced: family.told, pending: family.pending })
+        (name, FamilyShown { next_hop: next_hop(of), announced: family.advertised, pending: family.pending })
     });
     shown.collect()
 }
@@ -273,7 +273,7 @@ fn written(next_hop: &NextHop) -> String {
     }
 }
 
-const fn counters(counters: &Counters) -> CountersShown {
+const fn counters(counters: &PeerCounters) -> CountersShown {
     CountersShown {
         sent: messages(&counters.sent),
         received: messages(&counters.received),
@@ -285,7 +285,7 @@ const fn counters(counters: &Counters) -> CountersShown {
     }
 }
 
-const fn messages(messages: &Messages) -> MessagesShown {
+const fn messages(messages: &MessageCounters) -> MessagesShown {
     MessagesShown {
         open: messages.open,
         update: messages.update,
@@ -296,13 +296,13 @@ const fn messages(messages: &Messages) -> MessagesShown {
 }
 
 /// A state's name.
-pub const fn state(state: State) -> &'static str {
+pub const fn state(state: BgpState) -> &'static str {
     match state {
-        State::Idle => "idle",
-        State::Connect => "connect",
-        State::Active => "active",
-        State::OpenSent => "opensent",
-        State::OpenConfirm => "openconfirm",
-        State::Established => "established",
+        BgpState::Idle => "idle",
+        BgpState::Connect => "connect",
+        BgpState::Active => "active",
+        BgpState::OpenSent => "opensent",
+        BgpState::OpenConfirm => "openconfirm",
+        BgpState::Established => "established",
     }
 }

@@ -1,6 +1,6 @@
 //! AS_PATH and AS4_PATH (RFC 4271 section 4.3, RFC 6793).
 
-use super::reader::Reader;
+use super::reader::OctetReader;
 use crate::value::Asn;
 
 /// Kinds of segments (RFC 4271, RFC 5065).
@@ -12,7 +12,7 @@ mod segment {
 }
 
 /// Most numbers in a segment.
-const LONGEST_SEGMENT: usize = u8::MAX as usize;
+const MAX_SEGMENT: usize = u8::MAX as usize;
 
 /// A path, flattened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,27 +31,27 @@ struct Hop {
 
 /// How a path is to be read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reading {
+pub(super) struct AsPathOptions {
     pub(super) four_octet_asn: bool,
     /// Segments of a confederation may only come from inside of it (RFC 5065 section 5).
-    pub(super) takes_confederation: bool,
+    pub(super) accepts_confederation: bool,
 }
 
 impl AsPath {
     /// Reads segments to the end; `None` if RFC 7606 section 7.2 calls them malformed, or one names AS 0 (RFC 7607).
-    pub(super) fn read(mut value: Reader<'_>, reading: Reading) -> Option<Self> {
+    pub(super) fn read(mut value: OctetReader<'_>, options: AsPathOptions) -> Option<Self> {
         let mut path = Self::default();
         while !value.is_empty() {
             let kind = value.u8()?;
             let is_inside = match kind {
                 segment::SET | segment::SEQUENCE => false,
-                segment::CONFED_SEQUENCE | segment::CONFED_SET if reading.takes_confederation => true,
+                segment::CONFED_SEQUENCE | segment::CONFED_SET if options.accepts_confederation => true,
                 _ => return None,
             };
             path.has_set |= matches!(kind, segment::SET | segment::CONFED_SET);
             let count = value.u8().filter(|&count| count != 0)?;
             for _ in 0..count {
-                let number = if reading.four_octet_asn { value.u32()? } else { value.u16()?.into() };
+                let number = if options.four_octet_asn { value.u32()? } else { value.u16()?.into() };
                 path.hops.push(Hop { asn: Asn::new(number)?, is_inside });
             }
         }
@@ -87,7 +87,7 @@ impl AsPath {
 /// A path as sequences, of four octets or of two.
 pub(super) fn value(path: &[Asn], four_octet_asn: bool) -> Vec<u8> {
     let mut value = Vec::new();
-    for part in path.chunks(LONGEST_SEGMENT) {
+    for part in path.chunks(MAX_SEGMENT) {
         value.extend([segment::SEQUENCE, u8::try_from(part.len()).unwrap_or(u8::MAX)]);
         for asn in part {
             if four_octet_asn {
@@ -107,10 +107,11 @@ pub(super) fn needs_as4_path(path: &[Asn]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{AsPath, Reader, Reading};
+    use super::{AsPath, AsPathOptions, OctetReader};
 
     fn read(octets: &[u8], four_octet_asn: bool) -> AsPath {
-        AsPath::read(Reader::new(octets), Reading { four_octet_asn, takes_confederation: true }).unwrap()
+        AsPath::read(OctetReader::new(octets), AsPathOptions { four_octet_asn, accepts_confederation: true })
+            .unwrap()
     }
 
     #[test]

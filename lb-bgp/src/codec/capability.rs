@@ -1,7 +1,7 @@
 //! Capabilities (RFC 5492), one type-length-value each.
 
-use super::reader::Reader;
-use crate::message::{Capabilities, GracefulRestart};
+use super::reader::OctetReader;
+use crate::message::{Capabilities, GracefulRestartCapability};
 use crate::value::{Asn, Family};
 
 /// Numbers of capabilities.
@@ -25,21 +25,21 @@ const RESTART_TIME: u16 = 0x0fff;
 const FORWARDING: u8 = 0x80;
 
 /// Octets of a host name that are shown.
-pub const LONGEST_HOST_NAME: usize = 64;
+pub const MAX_HOST_NAME: usize = 64;
 /// Families that fit into the graceful restart capability.
-const MOST_FAMILIES: usize = (u8::MAX as usize - 2) / 4;
+const MAX_FAMILIES: usize = (u8::MAX as usize - 2) / 4;
 
 /// What a list of capabilities says.
 #[derive(Debug, Default)]
-pub(super) struct Announced {
+pub(super) struct ParsedCapabilities {
     pub(super) capabilities: Capabilities,
     /// The number in the four-octet capability, which may be zero here.
     pub(super) asn: Option<u32>,
 }
 
-impl Announced {
+impl ParsedCapabilities {
     /// Adds all capabilities of one parameter; `None` if one is cut short or of a length that it cannot have.
-    pub(super) fn read(&mut self, mut parameter: Reader<'_>) -> Option<()> {
+    pub(super) fn read(&mut self, mut parameter: OctetReader<'_>) -> Option<()> {
         while !parameter.is_empty() {
             let code = parameter.u8()?;
             let length = parameter.u8()?;
@@ -48,7 +48,7 @@ impl Announced {
         Some(())
     }
 
-    fn add(&mut self, code: u8, value: Reader<'_>) -> Option<()> {
+    fn add(&mut self, code: u8, value: OctetReader<'_>) -> Option<()> {
         let known = &mut self.capabilities;
         match code {
             code::MULTIPROTOCOL => match multiprotocol(value)? {
@@ -75,13 +75,13 @@ impl Announced {
 }
 
 /// RFC 4760 section 8. The inner `None` is a family that is not spoken here.
-fn multiprotocol(value: Reader<'_>) -> Option<Option<Family>> {
+fn multiprotocol(value: OctetReader<'_>) -> Option<Option<Family>> {
     let [afi @ .., _reserved, safi] = value.all::<4>()?;
     Some(Family::new(u16::from_be_bytes(afi), safi))
 }
 
 /// RFC 8950 section 4: triples of family, subsequent family and next hop's family, two octets each.
-fn extended_next_hop(mut value: Reader<'_>) -> Option<bool> {
+fn extended_next_hop(mut value: OctetReader<'_>) -> Option<bool> {
     let mut is_taken = false;
     while !value.is_empty() {
         is_taken |= value.array()? == V4_BY_V6;
@@ -92,7 +92,7 @@ fn extended_next_hop(mut value: Reader<'_>) -> Option<bool> {
 /// IPv4 unicast with a next hop of IPv6.
 const V4_BY_V6: [u8; 6] = [0, 1, 0, 1, 0, 2];
 
-fn graceful_restart(mut value: Reader<'_>) -> Option<GracefulRestart> {
+fn graceful_restart(mut value: OctetReader<'_>) -> Option<GracefulRestartCapability> {
     let first = value.u16()?;
     let mut families = Vec::new();
     while !value.is_empty() {
@@ -100,7 +100,7 @@ fn graceful_restart(mut value: Reader<'_>) -> Option<GracefulRestart> {
         let family = Family::new(u16::from_be_bytes(afi), safi);
         families.extend(family.map(|family| (family, flags & FORWARDING != 0)));
     }
-    Some(GracefulRestart {
+    Some(GracefulRestartCapability {
         restarted: first & RESTARTED != 0,
         notification: first & NOTIFICATION != 0,
         restart_time: first & RESTART_TIME,
@@ -108,24 +108,24 @@ fn graceful_restart(mut value: Reader<'_>) -> Option<GracefulRestart> {
     })
 }
 
-fn host_name(mut value: Reader<'_>) -> Option<String> {
+fn host_name(mut value: OctetReader<'_>) -> Option<String> {
     let length = value.u8()?;
     let text = String::from_utf8_lossy(value.take(length.into())?);
-    Some(shown(&text)).filter(|name| !name.is_empty())
+    Some(printable(&text)).filter(|name| !name.is_empty())
 }
 
 /// The part of a name that can be shown: no blanks, nothing that steers a terminal, no more than is of use.
-fn shown(name: &str) -> String {
-    let mut shown = String::new();
+fn printable(name: &str) -> String {
+    let mut printable = String::new();
     for character in
         name.chars().filter(|character| character.is_ascii_graphic() || character.is_alphanumeric())
     {
-        if shown.len() + character.len_utf8() > LONGEST_HOST_NAME {
+        if printable.len() + character.len_utf8() > MAX_HOST_NAME {
             break;
         }
-        shown.push(character);
+        printable.push(character);
     }
-    shown
+    printable
 }
 
 /// Appends all capabilities.
@@ -150,7 +150,7 @@ pub(super) fn write(capabilities: &Capabilities, asn: Asn, out: &mut Vec<u8>) {
         put(code::FOUR_OCTET_ASN, &asn.get().to_be_bytes(), out);
     }
     if let Some(name) = &capabilities.host_name {
-        let name = shown(name);
+        let name = printable(name);
         let mut value = vec![octet(name.len())];
         value.extend(name.as_bytes());
         value.push(0);
@@ -162,12 +162,12 @@ pub(super) fn write(capabilities: &Capabilities, asn: Asn, out: &mut Vec<u8>) {
     }
 }
 
-fn graceful_restart_value(restart: &GracefulRestart) -> Vec<u8> {
+fn graceful_restart_value(restart: &GracefulRestartCapability) -> Vec<u8> {
     let mut first = restart.restart_time & RESTART_TIME;
     first |= if restart.restarted { RESTARTED } else { 0 };
     first |= if restart.notification { NOTIFICATION } else { 0 };
     let mut value = first.to_be_bytes().to_vec();
-    for (family, is_forwarding) in restart.families.iter().take(MOST_FAMILIES) {
+    for (family, is_forwarding) in restart.families.iter().take(MAX_FAMILIES) {
         value.extend(family.afi().to_be_bytes());
         value.extend([Family::SAFI, if *is_forwarding { FORWARDING } else { 0 }]);
     }

@@ -1,13 +1,13 @@
 //! What makes a message unreadable, and what the sender is told.
 
-use crate::message::{HEADER, LONGEST, Notification};
+use crate::message::{HEADER_LEN, MAX_MESSAGE, Notification};
 use crate::notification::{code, name};
 
 /// Largest version that is spoken: the only one.
 pub(super) const VERSION: u8 = 4;
 
 /// Octets of a NOTIFICATION that may be data, if the other side takes no long messages.
-const MOST_DATA: usize = LONGEST - HEADER - 2;
+const MAX_DATA: usize = MAX_MESSAGE - HEADER_LEN - 2;
 
 /// Subcodes of errors in an UPDATE (RFC 4271 section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,11 +95,11 @@ impl MessageError {
 
     /// An error of an UPDATE that shows `data`, as much of it as any neighbour takes.
     pub(super) fn update(fault: UpdateFault, data: &[u8]) -> Self {
-        Self::Update { fault, data: data.get(..MOST_DATA).unwrap_or(data).to_vec() }
+        Self::Update { fault, data: data.get(..MAX_DATA).unwrap_or(data).to_vec() }
     }
 }
 
 /// What is to be said does not fit into one message: the attributes of a route, or an UPDATE with too many prefixes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("longer than a message may be")]
-pub struct TooLong;
+pub struct MessageTooLong;

@@ -5,27 +5,27 @@ use std::net::Ipv4Addr;
 use ipnet::IpNet;
 
 use super::prefix;
-use super::reader::Reader;
+use super::reader::OctetReader;
 use crate::value::{Family, NextHop};
 
 /// What one of the two attributes says.
 #[derive(Clone, Debug)]
 pub(super) enum Multiprotocol<T> {
     /// Of a family that is spoken on the session.
-    Spoken(Family, T),
+    Negotiated(Family, T),
     /// Of one that is not: nothing in it can be read.
-    Foreign,
+    Other,
 }
 
 /// Reads the family that both attributes begin with; `None` if that is cut short.
-pub(super) fn family(value: &mut Reader<'_>, families: &[Family]) -> Option<Multiprotocol<()>> {
+pub(super) fn family(value: &mut OctetReader<'_>, families: &[Family]) -> Option<Multiprotocol<()>> {
     let family = Family::new(value.u16()?, value.u8()?).filter(|family| families.contains(family));
-    Some(family.map_or(Multiprotocol::Foreign, |family| Multiprotocol::Spoken(family, ())))
+    Some(family.map_or(Multiprotocol::Other, |family| Multiprotocol::Negotiated(family, ())))
 }
 
 /// Reads MP_REACH_NLRI from after the family; `None` if RFC 7606 sections 5.3 and 7.11 call it incorrect.
 pub(super) fn reach(
-    value: &mut Reader<'_>,
+    value: &mut OctetReader<'_>,
     family: Family,
     extended_next_hop: bool,
 ) -> Option<(NextHop, Vec<IpNet>)> {
@@ -36,7 +36,7 @@ pub(super) fn reach(
 }
 
 /// RFC 4760 for IPv4, RFC 2545 for IPv6, RFC 8950 for IPv4 by IPv6.
-fn next_hop(mut value: Reader<'_>, family: Family, extended_next_hop: bool) -> Option<NextHop> {
+fn next_hop(mut value: OctetReader<'_>, family: Family, extended_next_hop: bool) -> Option<NextHop> {
     let takes_v6 = family == Family::Ipv6 || extended_next_hop;
     match value.rest().len() {
         4 if family == Family::Ipv4 => value.all().map(Ipv4Addr::from).map(NextHop::V4),

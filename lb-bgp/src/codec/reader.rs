@@ -2,9 +2,9 @@
 
 /// What has not been read yet.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reader<'a>(&'a [u8]);
+pub(super) struct OctetReader<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> OctetReader<'a> {
     pub(super) const fn new(octets: &'a [u8]) -> Self {
         Self(octets)
     }
@@ -55,11 +55,11 @@ impl<'a> Reader<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::Reader;
+    use super::OctetReader;
 
     #[test]
     fn what_is_not_whole_is_not_read() {
-        let mut reader = Reader::new(&[1, 2, 3]);
+        let mut reader = OctetReader::new(&[1, 2, 3]);
         assert_eq!((reader.u32(), reader.u16(), reader.u16()), (None, Some(0x0102), None));
         assert_eq!((reader.rest(), reader.take(2), reader.u8()), ([3].as_slice(), None, Some(3)));
         assert!(reader.is_empty());

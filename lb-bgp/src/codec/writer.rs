@@ -3,18 +3,18 @@
 use ipnet::IpNet;
 
 use super::as_path;
-use super::attribute::{self, LONGEST_HEAD, OPTIONAL, TRANSITIVE, code};
-use super::error::TooLong;
+use super::attribute::{self, MAX_ATTRIBUTE_HEADER, OPTIONAL, TRANSITIVE, code};
+use super::error::MessageTooLong;
 use super::multiprotocol::{family_head, reach_head};
-use super::prefix::{self, family_of, longest_nlri, nlri_len};
+use super::prefix::{self, family_of, max_nlri_len, nlri_len};
 use super::{Encoding, whole};
-use crate::message::{HEADER, Reach, Update};
+use crate::message::{HEADER_LEN, Reach, Update};
 use crate::value::{Asn, Attributes, Family, NextHop};
 
 /// Type of the message.
 pub(super) const UPDATE: u8 = 2;
 /// Octets of an UPDATE with nothing in it: the header and two lengths.
-const EMPTY: usize = HEADER + 4;
+const EMPTY: usize = HEADER_LEN + 4;
 /// What an internal neighbour is told where nothing is set (RFC 4271 section 5.1.5).
 const DEFAULT_LOCAL_PREF: u32 = 100;
 
@@ -23,7 +23,7 @@ const DEFAULT_LOCAL_PREF: u32 = 100;
 #[derive(Clone, Debug)]
 pub struct UpdateWriter {
     family: Family,
-    kind: Kind,
+    kind: UpdateKind,
     nlri: Vec<u8>,
     /// Octets that are left for prefixes.
     room: usize,
@@ -32,9 +32,9 @@ pub struct UpdateWriter {
 }
 
 #[derive(Clone, Debug)]
-enum Kind {
+enum UpdateKind {
     Withdraw,
-    Announce {
+    Advertise {
         /// MP_REACH_NLRI up to its prefixes; `None` where they follow the attributes.
         multiprotocol: Option<Vec<u8>>,
         /// All others.
@@ -48,18 +48,18 @@ impl UpdateWriter {
     /// # Errors
     ///
     /// If the attributes leave no room for a prefix of the family.
-    pub fn announce(
+    pub fn advertise(
         family: Family,
         next_hop: NextHop,
         as_path: &[Asn],
         attributes: &Attributes,
         context: &Encoding,
-    ) -> Result<Self, TooLong> {
+    ) -> Result<Self, MessageTooLong> {
         let is_plain = is_plain(family, next_hop);
         let multiprotocol = (!is_plain).then(|| reach_head(family, next_hop));
         let attributes = attribute_list(is_plain.then_some(next_hop), as_path, attributes, context);
-        let kind = Kind::Announce { multiprotocol, attributes };
-        Self::new(family, kind, context.longest)
+        let kind = UpdateKind::Advertise { multiprotocol, attributes };
+        Self::new(family, kind, context.max_length)
     }
 
     /// Withdraws prefixes.
@@ -67,13 +67,16 @@ impl UpdateWriter {
     /// # Errors
     ///
     /// If the longest message has no room for a prefix, which none that BGP allows is too short for.
-    pub fn withdraw(family: Family, context: &Encoding) -> Result<Self, TooLong> {
-        Self::new(family, Kind::Withdraw, context.longest)
+    pub fn withdraw(family: Family, context: &Encoding) -> Result<Self, MessageTooLong> {
+        Self::new(family, UpdateKind::Withdraw, context.max_length)
     }
 
-    fn new(family: Family, kind: Kind, longest: usize) -> Result<Self, TooLong> {
+    fn new(family: Family, kind: UpdateKind, max_length: usize) -> Result<Self, MessageTooLong> {
         let fixed = EMPTY + kind.octets(family);
-        let room = longest.checked_sub(fixed).filter(|&room| room >= longest_nlri(family)).ok_or(TooLong)?;
+        let room = max_length
+            .checked_sub(fixed)
+            .filter(|&room| room >= max_nlri_len(family))
+            .ok_or(MessageTooLong)?;
         Ok(Self { family, kind, nlri: Vec::new(), room, most: room })
     }
 
@@ -99,9 +102,9 @@ impl UpdateWriter {
         let nlri = std::mem::take(&mut self.nlri);
         let mut sections = Sections::default();
         match (&self.kind, self.family) {
-            (Kind::Withdraw, Family::Ipv4) => sections.withdrawn = nlri,
-            (Kind::Withdraw, family) => sections.unreach = Some([family_head(family), nlri].concat()),
-            (Kind::Announce { multiprotocol, attributes }, _) => {
+            (UpdateKind::Withdraw, Family::Ipv4) => sections.withdrawn = nlri,
+            (UpdateKind::Withdraw, family) => sections.unreach = Some([family_head(family), nlri].concat()),
+            (UpdateKind::Advertise { multiprotocol, attributes }, _) => {
                 sections.attributes.clone_from(attributes);
                 match multiprotocol {
                     Some(head) => sections.reach = Some([head.as_slice(), &nlri].concat()),
@@ -125,14 +128,14 @@ impl UpdateWriter {
     }
 }
 
-impl Kind {
+impl UpdateKind {
     /// Octets beside the prefixes, at most.
     fn octets(&self, family: Family) -> usize {
         match self {
             Self::Withdraw if family == Family::Ipv4 => 0,
-            Self::Withdraw => LONGEST_HEAD + family_head(family).len(),
-            Self::Announce { multiprotocol, attributes } => {
-                let reach = multiprotocol.as_ref().map_or(0, |head| LONGEST_HEAD + head.len());
+            Self::Withdraw => MAX_ATTRIBUTE_HEADER + family_head(family).len(),
+            Self::Advertise { multiprotocol, attributes } => {
+                let reach = multiprotocol.as_ref().map_or(0, |head| MAX_ATTRIBUTE_HEADER + head.len());
                 reach + attributes.len()
             }
         }
@@ -145,7 +148,7 @@ fn is_plain(family: Family, next_hop: NextHop) -> bool {
 }
 
 /// Appends a whole UPDATE with everything in it.
-pub(super) fn encode(update: &Update, context: &Encoding, out: &mut Vec<u8>) -> Result<(), TooLong> {
+pub(super) fn encode(update: &Update, context: &Encoding, out: &mut Vec<u8>) -> Result<(), MessageTooLong> {
     let mut sections = Sections { withdrawn: nlri(&update.withdrawn, Family::Ipv4), ..Sections::default() };
     let unreach = nlri(&update.withdrawn, Family::Ipv6);
     if !unreach.is_empty() {
@@ -157,7 +160,7 @@ pub(super) fn encode(update: &Update, context: &Encoding, out: &mut Vec<u8>) -> 
     if update.end_of_rib == Some(Family::Ipv6) && sections.is_empty() {
         sections.unreach = Some(family_head(Family::Ipv6));
     }
-    sections.write(context.longest, out)
+    sections.write(context.max_length, out)
 }
 
 fn nlri(prefixes: &[IpNet], family: Family) -> Vec<u8> {
@@ -196,23 +199,23 @@ impl Sections {
         }
     }
 
-    fn write(self, longest: usize, out: &mut Vec<u8>) -> Result<(), TooLong> {
+    fn write(self, max_length: usize, out: &mut Vec<u8>) -> Result<(), MessageTooLong> {
         // RFC 7606 section 5.1: what holds prefixes comes first.
         let mut attributes = Vec::new();
         for (code, value) in [(code::MP_REACH_NLRI, self.reach), (code::MP_UNREACH_NLRI, self.unreach)] {
             if let Some(value) = value {
-                u16::try_from(value.len()).map_err(|_| TooLong)?;
+                u16::try_from(value.len()).map_err(|_| MessageTooLong)?;
                 attribute::write(OPTIONAL, code, &value, &mut attributes);
             }
         }
         attributes.extend(self.attributes);
         let mut body = Vec::new();
         for section in [self.withdrawn, attributes] {
-            body.extend(u16::try_from(section.len()).map_err(|_| TooLong)?.to_be_bytes());
+            body.extend(u16::try_from(section.len()).map_err(|_| MessageTooLong)?.to_be_bytes());
             body.extend(section);
         }
         body.extend(self.nlri);
-        whole(UPDATE, &body, longest, out)
+        whole(UPDATE, &body, max_length, out)
     }
 }
 

@@ -8,12 +8,12 @@ use crate::value::{Asn, Family, HoldTime, NextHop, RouterId};
 /// A neighbour's configuration. Its address is its driver's business: another address is another
 /// [`Peer`](super::Peer).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
+pub struct PeerConfig {
     /// Our AS number.
     pub local_asn: Asn,
     /// Shown to this neighbour in the place of ours, in OPEN and AS_PATH (what routers call
     /// "local-as … no-prepend replace-as").
-    pub shown_asn: Option<Asn>,
+    pub presented_asn: Option<Asn>,
     /// What the neighbour's AS number must be.
     pub remote: RemoteAs,
     /// Our BGP identifier.
@@ -52,19 +52,19 @@ pub enum RemoteAs {
     External,
 }
 
-/// Waiting times double from `first` to `longest` and start anew after a session that lasted for `longest`.
+/// Waiting times double from `first` to `max_length` and start anew after a session that lasted for `max_length`.
 /// Each is shortened by up to a quarter at random, so that a hundred nodes do not come at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackOff {
     /// After the first failure.
-    pub first: Duration,
+    pub initial: Duration,
     /// After many.
-    pub longest: Duration,
+    pub max: Duration,
 }
 
 impl BackOff {
     /// One second, doubling to two minutes.
-    pub const DEFAULT: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(120) };
+    pub const DEFAULT: Self = Self { initial: Duration::from_secs(1), max: Duration::from_secs(120) };
 }
 
 /// Where routes shall lead to; what is `None` is the connection's local address, where that is of the family.
@@ -78,10 +78,10 @@ pub struct NextHops {
     pub link_local: Option<Ipv6Addr>,
 }
 
-impl Config {
+impl PeerConfig {
     /// The AS number that the neighbour sees.
-    pub fn shown(&self) -> Asn {
-        self.shown_asn.unwrap_or(self.local_asn)
+    pub fn presented_asn(&self) -> Asn {
+        self.presented_asn.unwrap_or(self.local_asn)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::message::Message;
 
 /// Messages by type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Messages {
+pub struct MessageCounters {
     /// OPEN.
     pub open: u64,
     /// UPDATE.
@@ -19,7 +19,7 @@ pub struct Messages {
 
 /// What the neighbour's UPDATEs said. Nothing of it is installed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Prefixes {
+pub struct PrefixCounters {
     /// Announced.
     pub accepted: u64,
     /// Withdrawn.
@@ -36,13 +36,13 @@ pub struct Prefixes {
 
 /// What is counted of a neighbour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
+pub struct PeerCounters {
     /// Sent.
-    pub sent: Messages,
+    pub sent: MessageCounters,
     /// Received, sound enough to be read.
-    pub received: Messages,
+    pub received: MessageCounters,
     /// Of received UPDATEs.
-    pub prefixes: Prefixes,
+    pub prefixes: PrefixCounters,
     /// Messages received that could not be read at all.
     pub malformed: u64,
     /// Sessions that came up.
@@ -55,7 +55,7 @@ pub struct Counters {
     pub connects_failed: u64,
 }
 
-impl Messages {
+impl MessageCounters {
     /// All of them.
     pub const fn total(&self) -> u64 {
         self.open + self.update + self.notification + self.keepalive + self.route_refresh

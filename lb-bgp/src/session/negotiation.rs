@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::config::{Config, RemoteAs};
-use super::ending::Cause;
-use super::refusal::Refused;
-use crate::message::{Capabilities, GracefulRestart, Open};
+use super::close_reason::CloseReason;
+use super::config::{PeerConfig, RemoteAs};
+use super::refused_capabilities::RefusedCapabilities;
+use crate::message::{Capabilities, GracefulRestartCapability, Open};
 use crate::value::{Asn, Family, HoldTime, NextHop, RouterId};
 
 /// What holds for a session, as plain values: whoever has them and the connection can carry it on.
@@ -20,7 +20,7 @@ pub struct Negotiated {
     /// The neighbour's name, if it told.
     pub remote_host_name: Option<String>,
     /// The AS number that the neighbour knows us by, and all of AS_PATH on an external session.
-    pub shown_asn: Asn,
+    pub presented_asn: Asn,
     /// Both are of one AS (iBGP).
     pub internal: bool,
     /// The smaller one of both.
@@ -36,14 +36,14 @@ pub struct Negotiated {
     /// Families spoken, and where our routes of each lead to.
     pub next_hops: BTreeMap<Family, NextHop>,
     /// Families configured and not spoken.
-    pub missing: BTreeMap<Family, Missing>,
+    pub missing: BTreeMap<Family, MissingFamily>,
     /// Graceful restart, where both can.
-    pub graceful_restart: Option<Agreed>,
+    pub graceful_restart: Option<NegotiatedRestart>,
 }
 
 /// What was agreed about graceful restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Agreed {
+pub struct NegotiatedRestart {
     /// Seconds for which the neighbour is to keep our routes.
     pub restart_time: u16,
     /// NOTIFICATIONs other than a hard reset restart gracefully, too (RFC 8538).
@@ -52,7 +52,7 @@ pub struct Agreed {
 
 /// Why a family is not spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
+pub enum MissingFamily {
     /// The neighbour did not offer it.
     NotOffered,
     /// We have no address of the family that routes could lead to.
@@ -63,7 +63,7 @@ pub enum Missing {
     Refused,
 }
 
-impl Missing {
+impl MissingFamily {
     /// The reason, without a full stop.
     pub(super) const fn words(self, family: Family) -> &'static str {
         match (family, self) {
@@ -82,10 +82,10 @@ impl Missing {
 
 /// What a connection adds to the configuration: our address on it, and what was before it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Circumstances<'a> {
+pub(super) struct OfferContext<'a> {
     pub(super) local: IpAddr,
     /// What the peer has refused before.
-    pub(super) refused: Option<&'a Refused>,
+    pub(super) refused: Option<&'a RefusedCapabilities>,
     /// We have just been restarted, and the neighbour may not know.
     pub(super) restarted: bool,
     /// Packets that came for our routes until now have been forwarded.
@@ -93,17 +93,17 @@ pub(super) struct Circumstances<'a> {
 }
 
 /// Our OPEN.
-pub(super) fn offer(config: &Config, circumstances: Circumstances<'_>) -> Open {
-    let local = circumstances.local;
+pub(super) fn offer(config: &PeerConfig, context: OfferContext<'_>) -> Open {
+    let local = context.local;
     let mut families: Vec<Family> =
         config.families.iter().copied().filter(|family| has_next_hop(config, *family, local)).collect();
     families.sort_unstable();
     families.dedup();
-    let graceful_restart = config.graceful_restart.map(|restart_time| GracefulRestart {
-        restarted: circumstances.restarted,
+    let graceful_restart = config.graceful_restart.map(|restart_time| GracefulRestartCapability {
+        restarted: context.restarted,
         notification: true,
         restart_time,
-        families: families.iter().map(|family| (*family, circumstances.forwarding)).collect(),
+        families: families.iter().map(|family| (*family, context.forwarding)).collect(),
     });
     let mut capabilities = Capabilities {
         extended_next_hop: families.contains(&Family::Ipv4) && needs_extended_next_hop(config, local),
@@ -115,14 +115,19 @@ pub(super) fn offer(config: &Config, circumstances: Circumstances<'_>) -> Open {
         host_name: Some(config.host_name.clone()).filter(|name| !name.is_empty()),
         others: Vec::new(),
     };
-    if let Some(refused) = circumstances.refused {
+    if let Some(refused) = context.refused {
         refused.apply(&mut capabilities);
     }
-    Open { asn: config.shown(), hold_time: config.hold_time, router_id: config.router_id, capabilities }
+    Open {
+        asn: config.presented_asn(),
+        hold_time: config.hold_time,
+        router_id: config.router_id,
+        capabilities,
+    }
 }
 
 /// Whether a family that is configured can come of an OPEN, with a peer that agrees to all that it offers.
-pub(super) fn is_of_use(config: &Config, local: IpAddr, ours: &Open) -> bool {
+pub(super) fn is_useful(config: &PeerConfig, local: IpAddr, ours: &Open) -> bool {
     let extended_next_hop = ours.capabilities.extended_next_hop;
     config
         .families
@@ -131,11 +136,16 @@ pub(super) fn is_of_use(config: &Config, local: IpAddr, ours: &Open) -> bool {
 }
 
 /// What two OPENs agree on, or why the neighbour's is refused (RFC 4271 section 6.2).
-pub(super) fn judge(config: &Config, local: IpAddr, ours: &Open, theirs: &Open) -> Result<Negotiated, Cause> {
+pub(super) fn negotiate(
+    config: &PeerConfig,
+    local: IpAddr,
+    ours: &Open,
+    theirs: &Open,
+) -> Result<Negotiated, CloseReason> {
     let internal = is_internal(config, theirs.asn)?;
     // Two of one AS need different identifiers, of two AS they need not (RFC 6286 section 2.2).
     if internal && theirs.router_id == ours.router_id {
-        return Err(Cause::SameRouterId(theirs.router_id));
+        return Err(CloseReason::SameRouterId(theirs.router_id));
     }
     let extended_next_hop = ours.capabilities.extended_next_hop && theirs.capabilities.extended_next_hop;
     let mut next_hops = BTreeMap::new();
@@ -147,14 +157,14 @@ pub(super) fn judge(config: &Config, local: IpAddr, ours: &Open, theirs: &Open) 
         }
     }
     if next_hops.is_empty() {
-        return Err(Cause::NoCommonFamily(missing));
+        return Err(CloseReason::NoCommonFamily(missing));
     }
     let hold_time = ours.hold_time.min(theirs.hold_time);
     Ok(Negotiated {
         remote_asn: theirs.asn,
         remote_router_id: theirs.router_id,
         remote_host_name: theirs.capabilities.host_name.clone(),
-        shown_asn: config.shown(),
+        presented_asn: config.presented_asn(),
         internal,
         hold_time,
         keepalive: keepalive(config, hold_time),
@@ -167,8 +177,8 @@ pub(super) fn judge(config: &Config, local: IpAddr, ours: &Open, theirs: &Open) 
     })
 }
 
-fn is_internal(config: &Config, says: Asn) -> Result<bool, Cause> {
-    let internal = says == config.shown();
+fn is_internal(config: &PeerConfig, says: Asn) -> Result<bool, CloseReason> {
+    let internal = says == config.presented_asn();
     let suits = match config.remote {
         RemoteAs::Exactly(asn) => says == asn,
         RemoteAs::Internal => internal,
@@ -177,47 +187,50 @@ fn is_internal(config: &Config, says: Asn) -> Result<bool, Cause> {
     if suits {
         Ok(internal)
     } else {
-        Err(Cause::WrongAsn { says, expected: config.remote, shown: config.shown() })
+        Err(CloseReason::WrongAsn { says, expected: config.remote, presented: config.presented_asn() })
     }
 }
 
 /// Where our routes of a family would lead to.
 fn next_hop(
-    config: &Config,
+    config: &PeerConfig,
     family: Family,
     local: IpAddr,
     extended_next_hop: bool,
     ours: &Open,
     theirs: &Open,
-) -> Result<NextHop, Missing> {
+) -> Result<NextHop, MissingFamily> {
     if !has_next_hop(config, family, local) {
-        return Err(Missing::NoNextHop);
+        return Err(MissingFamily::NoNextHop);
     }
-    if !ours.capabilities.spoken().contains(&family) {
-        return Err(Missing::Refused);
+    if !ours.capabilities.offered_families().contains(&family) {
+        return Err(MissingFamily::Refused);
     }
-    if !theirs.capabilities.spoken().contains(&family) {
-        return Err(Missing::NotOffered);
+    if !theirs.capabilities.offered_families().contains(&family) {
+        return Err(MissingFamily::NotOffered);
     }
     let over_v6 = || config.next_hops.over_v6(local).filter(|_| extended_next_hop);
-    config.next_hops.native(family, local).or_else(over_v6).ok_or(Missing::NoExtendedNextHop)
+    config.next_hops.native(family, local).or_else(over_v6).ok_or(MissingFamily::NoExtendedNextHop)
 }
 
-fn has_next_hop(config: &Config, family: Family, local: IpAddr) -> bool {
+fn has_next_hop(config: &PeerConfig, family: Family, local: IpAddr) -> bool {
     config.next_hops.native(family, local).is_some() || config.next_hops.over_v6(local).is_some()
 }
 
-fn needs_extended_next_hop(config: &Config, local: IpAddr) -> bool {
+fn needs_extended_next_hop(config: &PeerConfig, local: IpAddr) -> bool {
     config.next_hops.native(Family::Ipv4, local).is_none()
 }
 
-fn keepalive(config: &Config, hold_time: HoldTime) -> Option<Duration> {
+fn keepalive(config: &PeerConfig, hold_time: HoldTime) -> Option<Duration> {
     let third = hold_time.duration()? / 3;
     Some(config.keepalive.filter(|keepalive| !keepalive.is_zero()).map_or(third, |own| own.min(third)))
 }
 
-fn agreed(ours: &Open, theirs: &Open) -> Option<Agreed> {
+fn agreed(ours: &Open, theirs: &Open) -> Option<NegotiatedRestart> {
     let (ours, theirs) =
         (ours.capabilities.graceful_restart.as_ref()?, theirs.capabilities.graceful_restart.as_ref()?);
-    Some(Agreed { restart_time: ours.restart_time, notification: ours.notification && theirs.notification })
+    Some(NegotiatedRestart {
+        restart_time: ours.restart_time,
+        notification: ours.notification && theirs.notification,
+    })
 }

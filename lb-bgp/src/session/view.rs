@@ -4,25 +4,25 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::counters::Counters;
-use super::ending::{Cause, Ending, Setup};
+use super::close_reason::{AdviceContext, CloseReason, SessionClose};
+use super::counters::PeerCounters;
 use super::negotiation::Negotiated;
-use super::peer::Way;
-use super::refusal::Refused;
-use super::table::State;
+use super::peer::ConnectionDirection;
+use super::refused_capabilities::RefusedCapabilities;
+use super::state_table::BgpState;
 use crate::value::{Asn, Family};
 
 /// A neighbour as it is now. Times are counted from the driver's start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerView {
     /// Of the connection that is furthest. Between attempts to connect it is Active, as on routers.
-    pub state: State,
+    pub state: BgpState,
     /// Since when.
     pub since: Duration,
     /// How long that is.
-    pub lasting: Duration,
+    pub state_age: Duration,
     /// The connection in that state, if there is one: who opened it, our address, the neighbour's.
-    pub connection: Option<(Way, SocketAddr, SocketAddr)>,
+    pub connection: Option<(ConnectionDirection, SocketAddr, SocketAddr)>,
     /// What was agreed, from OpenConfirm on.
     pub negotiated: Option<Negotiated>,
     /// Families spoken, when Established.
@@ -30,35 +30,35 @@ pub struct PeerView {
     /// Routes of families that are not spoken.
     pub unsendable: usize,
     /// What the neighbour does not read; `None` while it reads.
-    pub unread: Option<Unread>,
+    pub send_stall: Option<SendStall>,
     /// Why the last session ended or none came up: of the last attempts, the one that says most.
-    pub last_ending: Option<Ending>,
+    pub last_close: Option<SessionClose>,
     /// The latest attempt, where it says less than that.
-    pub latest_ending: Option<Ending>,
+    pub latest_close: Option<SessionClose>,
     /// Capabilities that our OPEN goes without because the peer refused them.
-    pub refused: Option<Refused>,
+    pub refused: Option<RefusedCapabilities>,
     /// When the next attempt to connect is due.
     pub next_attempt: Option<Duration>,
     /// What BFD last said.
     pub bfd: Option<bool>,
     /// What was counted.
-    pub counters: Counters,
+    pub counters: PeerCounters,
 }
 
 /// Octets that the neighbour is to read, and for which its window and the kernel have no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unread {
+pub struct SendStall {
     /// Since when.
     pub since: Duration,
     /// When the session is given up for it (RFC 9687).
-    pub given_up_at: Duration,
+    pub expires_at: Duration,
 }
 
 /// A family of an Established session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FamilyView {
     /// Prefixes that the neighbour has been told.
-    pub told: usize,
+    pub advertised: usize,
     /// Prefixes whose change it has not been told yet.
     pub pending: usize,
     /// The initial table has been sent to its end.
@@ -69,14 +69,12 @@ impl PeerView {
     /// Why the last session ended or none came up, without a full stop: what says most of the last attempts, and the
     /// latest where that is another.
     pub fn last_error(&self) -> Option<String> {
-        let telling = &self.last_ending.as_ref()?.cause;
-        let latest = self.latest_ending.as_ref();
-        Some(
-            latest.map_or_else(
-                || telling.to_string(),
-                |latest| format!("{telling}; since then: {}", latest.cause),
-            ),
-        )
+        let primary = &self.last_close.as_ref()?.reason;
+        let latest = self.latest_close.as_ref();
+        Some(latest.map_or_else(
+            || primary.to_string(),
+            |latest| format!("{primary}; since then: {}", latest.reason),
+        ))
     }
 
     /// What the peer does not get though the session is up or may come up, and why; each without a full stop. `asn`
@@ -92,14 +90,17 @@ impl PeerView {
     }
 
     /// What to do about it, without a full stop; `None` while the session is up, or where nothing can be said.
-    pub fn advice(&self, setup: Setup) -> Option<String> {
-        if self.state == State::Established {
+    pub fn advice(&self, setup: AdviceContext) -> Option<String> {
+        if self.state == BgpState::Established {
             return None;
         }
         // A connection that is closed again and again follows from what was before.
-        let latest = self.latest_ending.as_ref().filter(|latest| !matches!(latest.cause, Cause::Closed(_)));
+        let latest = self
+            .latest_close
+            .as_ref()
+            .filter(|latest| !matches!(latest.reason, CloseReason::ConnectionClosed(_)));
         let advice: Vec<String> =
-            self.last_ending.iter().chain(latest).filter_map(|ending| ending.advice(setup)).collect();
+            self.last_close.iter().chain(latest).filter_map(|close| close.advice(setup)).collect();
         (!advice.is_empty()).then(|| advice.join("; "))
     }
 }

@@ -18,14 +18,14 @@ pub const ADVERTISEMENT: [u8; FIXED] = [ADVERTISE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 
 /// What a Router Advertisement says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Advertisement {
+pub struct RouterAdvertisement {
     /// For so many seconds packets may be sent to the router; zero: it is none for that.
     pub lifetime: u16,
 }
 
 /// Why a packet counts for nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum InvalidAdvertisement {
     /// It is something else.
     #[error("ICMPv6 of type {0} is no Router Advertisement")]
     OtherType(u8),
@@ -53,24 +53,24 @@ pub enum Refusal {
 ///
 /// # Errors
 /// When it is none, or damaged (RFC 4861 section 6.1.2).
-pub fn read(bytes: &[u8]) -> Result<Advertisement, Refusal> {
+pub fn parse(bytes: &[u8]) -> Result<RouterAdvertisement, InvalidAdvertisement> {
     match bytes.first() {
-        None => return Err(Refusal::Truncated),
+        None => return Err(InvalidAdvertisement::Truncated),
         Some(&ADVERTISE) => {}
-        Some(other) => return Err(Refusal::OtherType(*other)),
+        Some(other) => return Err(InvalidAdvertisement::OtherType(*other)),
     }
-    let (fixed, mut options) = bytes.split_first_chunk::<FIXED>().ok_or(Refusal::Truncated)?;
+    let (fixed, mut options) = bytes.split_first_chunk::<FIXED>().ok_or(InvalidAdvertisement::Truncated)?;
     if fixed[1] != 0 {
-        return Err(Refusal::UnknownCode(fixed[1]));
+        return Err(InvalidAdvertisement::UnknownCode(fixed[1]));
     }
     while let [_, rest @ ..] = options {
-        let units = *rest.first().ok_or(Refusal::Truncated)?;
+        let units = *rest.first().ok_or(InvalidAdvertisement::Truncated)?;
         if units == 0 {
-            return Err(Refusal::EmptyOption);
+            return Err(InvalidAdvertisement::EmptyOption);
         }
-        options = options.get(usize::from(units) * OPTION_UNIT..).ok_or(Refusal::Truncated)?;
+        options = options.get(usize::from(units) * OPTION_UNIT..).ok_or(InvalidAdvertisement::Truncated)?;
     }
-    Ok(Advertisement { lifetime: u16::from_be_bytes([fixed[6], fixed[7]]) })
+    Ok(RouterAdvertisement { lifetime: u16::from_be_bytes([fixed[6], fixed[7]]) })
 }
 
 #[cfg(test)]
@@ -85,10 +85,10 @@ mod tests {
     ];
 
     #[test]
-    fn advertisements_are_read() {
-        assert_eq!(read(&OF_A_ROUTER), Ok(Advertisement { lifetime: 1800 }));
-        assert_eq!(read(&OF_A_ROUTER[..16]), Ok(Advertisement { lifetime: 1800 }));
-        assert_eq!(read(&ADVERTISEMENT), Ok(Advertisement { lifetime: 0 }));
+    fn advertisements_are_parse() {
+        assert_eq!(parse(&OF_A_ROUTER), Ok(RouterAdvertisement { lifetime: 1800 }));
+        assert_eq!(parse(&OF_A_ROUTER[..16]), Ok(RouterAdvertisement { lifetime: 1800 }));
+        assert_eq!(parse(&ADVERTISEMENT), Ok(RouterAdvertisement { lifetime: 0 }));
     }
 
     #[test]
@@ -96,20 +96,20 @@ mod tests {
         let changed = |at: usize, byte: u8| {
             let mut bytes = OF_A_ROUTER;
             bytes[at] = byte;
-            read(&bytes)
+            parse(&bytes)
         };
         let cases = [
-            ("empty", read(&[]), Refusal::Truncated),
-            ("a solicitation", read(&SOLICITATION), Refusal::OtherType(133)),
-            ("short", read(&OF_A_ROUTER[..15]), Refusal::Truncated),
-            ("another code", changed(1, 3), Refusal::UnknownCode(3)),
-            ("an option without length", changed(17, 0), Refusal::EmptyOption),
-            ("an option that is too long", changed(25, 2), Refusal::Truncated),
-            ("an option that is cut", read(&OF_A_ROUTER[..31]), Refusal::Truncated),
-            ("half the head of an option", read(&OF_A_ROUTER[..25]), Refusal::Truncated),
+            ("empty", parse(&[]), InvalidAdvertisement::Truncated),
+            ("a solicitation", parse(&SOLICITATION), InvalidAdvertisement::OtherType(133)),
+            ("short", parse(&OF_A_ROUTER[..15]), InvalidAdvertisement::Truncated),
+            ("another code", changed(1, 3), InvalidAdvertisement::UnknownCode(3)),
+            ("an option without length", changed(17, 0), InvalidAdvertisement::EmptyOption),
+            ("an option that is too long", changed(25, 2), InvalidAdvertisement::Truncated),
+            ("an option that is cut", parse(&OF_A_ROUTER[..31]), InvalidAdvertisement::Truncated),
+            ("half the head of an option", parse(&OF_A_ROUTER[..25]), InvalidAdvertisement::Truncated),
         ];
-        for (what, read, refusal) in cases {
-            assert_eq!(read, Err(refusal), "{what}");
+        for (what, read, error) in cases {
+            assert_eq!(read, Err(error), "{what}");
         }
     }
 }

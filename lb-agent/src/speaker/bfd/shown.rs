@@ -76,7 +76,7 @@ fn session(viewed: &BfdViewed) -> BfdSessionShown {
         multihop: matches!(watched.hops, Hops::Multi { .. }),
         state: view.state.name(),
         seconds: at.saturating_sub(view.since).as_secs(),
-        diagnostic: view.diagnostic.words(),
+        diagnostic: view.diagnostic.description(),
         remote_state: view.remote_state.name(),
         transmit_ms: milliseconds(view.transmit_interval),
         detection_ms: milliseconds(view.detection_time),
@@ -87,7 +87,7 @@ fn session(viewed: &BfdViewed) -> BfdSessionShown {
         received: view.counters.received,
         up_events: view.counters.up_events,
         down_events: view.counters.down_events,
-        refused: view.counters.refusals.clone(),
+        refused: view.counters.rejected.clone(),
     }
 }
 

@@ -14,11 +14,11 @@
 //! ```
 //!
 //! Left out of the optional events: those of DelayOpen (12 and 20) and of TCP's own flags (14 and 15). The
-//! IdleHoldTimer (13) is what decides when [`Event::AutomaticStart`] comes.
+//! IdleHoldTimer (13) is what decides when [`BgpEvent::AutomaticStart`] comes.
 
 /// States of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum State {
+pub enum BgpState {
     /// Nothing is tried, connections of the neighbour are refused.
     Idle,
     /// A connection is being opened.
@@ -35,7 +35,7 @@ pub enum State {
 
 /// Events; the numbers are those of RFC 4271 section 8.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Event {
+pub enum BgpEvent {
     /// 1.
     ManualStart,
     /// 2.
@@ -87,9 +87,9 @@ pub enum Event {
 }
 
 /// The state after an event.
-pub const fn next(state: State, event: Event) -> State {
-    use Event::*;
-    use State::*;
+pub const fn next(state: BgpState, event: BgpEvent) -> BgpState {
+    use BgpEvent::*;
+    use BgpState::*;
     match (state, event) {
         (Idle, ManualStart | AutomaticStart) => Connect,
         (Idle, ManualStartPassive | AutomaticStartPassive) => Active,
@@ -149,7 +149,7 @@ pub const fn next(state: State, event: Event) -> State {
     }
 }
 
-impl State {
+impl BgpState {
     /// Whether there is a connection in this state.
     pub const fn is_connected(self) -> bool {
         matches!(self, Self::OpenSent | Self::OpenConfirm | Self::Established)

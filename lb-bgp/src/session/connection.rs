@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::negotiation::Negotiated;
-use super::view::Unread;
-use crate::message::{LONGEST, LONGEST_EXTENDED, Open};
+use super::view::SendStall;
+use crate::message::{MAX_EXTENDED_MESSAGE, MAX_MESSAGE, Open};
 use crate::value::Family;
 
 /// How long the neighbour's OPEN is waited for (RFC 4271 section 8.2.2 suggests four minutes).
@@ -16,7 +16,7 @@ const SHORTEST_SEND_HOLD_TIME: Duration = Duration::from_secs(480);
 
 /// One TCP connection with a neighbour.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct PeerConnection {
     pub(super) local: SocketAddr,
     pub(super) remote: SocketAddr,
     /// Our OPEN.
@@ -25,15 +25,15 @@ pub(super) struct Link {
     pub(super) theirs: Option<Open>,
     /// The neighbour's while the other connection is preferred and may come to something: nothing is read
     /// until that is known.
-    pub(super) waiting: Option<Open>,
+    pub(super) deferred_open: Option<Open>,
     /// What the two agree on.
     pub(super) negotiated: Option<Negotiated>,
     /// Octets of a message that is not whole yet.
     pub(super) inbox: Vec<u8>,
     /// OPEN is still to be sent.
-    pub(super) owes_open: bool,
+    pub(super) open_pending: bool,
     /// KEEPALIVE is still to be sent. Several that were not asked for are one.
-    pub(super) owes_keepalive: bool,
+    pub(super) keepalive_pending: bool,
     /// Since when octets are with the driver that are not in the kernel.
     pub(super) unsent_since: Option<Duration>,
     /// When too long nothing was heard.
@@ -43,26 +43,26 @@ pub(super) struct Link {
     /// When it became Established.
     pub(super) established_at: Option<Duration>,
     /// The other connection was Established when this one came: it is the neighbour that begins anew.
-    pub(super) begins_anew: bool,
+    pub(super) is_restart: bool,
 }
 
-impl Link {
+impl PeerConnection {
     pub(super) const fn new(local: SocketAddr, remote: SocketAddr, ours: Open, now: Duration) -> Self {
         Self {
             local,
             remote,
             ours,
             theirs: None,
-            waiting: None,
+            deferred_open: None,
             negotiated: None,
             inbox: Vec::new(),
-            owes_open: true,
-            owes_keepalive: false,
+            open_pending: true,
+            keepalive_pending: false,
             unsent_since: None,
             hold_at: Some(now.saturating_add(OPEN_HOLD_TIME)),
             keepalive_at: None,
             established_at: None,
-            begins_anew: false,
+            is_restart: false,
         }
     }
 
@@ -77,7 +77,7 @@ impl Link {
     }
 
     /// The other connection is up or waits for this one, which must say something soon, or it is a remnant.
-    pub(super) fn hurry(&mut self, by: Duration) {
+    pub(super) fn shorten_hold_timer(&mut self, by: Duration) {
         self.hold_at = Some(self.hold_at.map_or(by, |hold_at| hold_at.min(by)));
     }
 
@@ -93,8 +93,8 @@ impl Link {
     }
 
     /// What the neighbour does not read.
-    pub(super) fn unread(&self) -> Option<Unread> {
-        Some(Unread { since: self.unsent_since?, given_up_at: self.send_hold_at()? })
+    pub(super) fn send_stall(&self) -> Option<SendStall> {
+        Some(SendStall { since: self.unsent_since?, expires_at: self.send_hold_at()? })
     }
 
     /// The earliest of its timers.
@@ -103,18 +103,18 @@ impl Link {
     }
 
     /// Longest message that the neighbour may send: a long one where we have offered to take such (RFC 8654).
-    pub(super) const fn longest_received(&self) -> usize {
+    pub(super) const fn max_received(&self) -> usize {
         if self.theirs.is_some() && self.ours.capabilities.extended_message {
-            LONGEST_EXTENDED
+            MAX_EXTENDED_MESSAGE
         } else {
-            LONGEST
+            MAX_MESSAGE
         }
     }
 
     /// Longest message that may be sent.
-    pub(super) fn longest_sent(&self) -> usize {
+    pub(super) fn max_sent(&self) -> usize {
         let extended = self.negotiated.as_ref().is_some_and(|negotiated| negotiated.extended_message);
-        if extended { LONGEST_EXTENDED } else { LONGEST }
+        if extended { MAX_EXTENDED_MESSAGE } else { MAX_MESSAGE }
     }
 
     /// Families that UPDATEs are read of.

@@ -3,21 +3,21 @@
 
 use std::time::Duration;
 
-use super::link::Link;
-use super::table::State;
+use super::connection::PeerConnection;
+use super::state_table::BgpState;
 
 /// A state, and the connection where there is one.
 #[derive(Debug)]
-pub(super) struct Machine {
-    pub(super) state: State,
+pub(super) struct Fsm {
+    pub(super) state: BgpState,
     /// There from OpenSent on.
-    pub(super) link: Option<Link>,
+    pub(super) connection: Option<PeerConnection>,
     /// Idle: when to start. Active: when to connect. Connect: when to give up.
     pub(super) timer: Option<Duration>,
 }
 
-impl Machine {
-    pub(super) const IDLE: Self = Self { state: State::Idle, link: None, timer: None };
+impl Fsm {
+    pub(super) const IDLE: Self = Self { state: BgpState::Idle, connection: None, timer: None };
 
     /// Whether its timer has run out.
     pub(super) fn is_due(&self, now: Duration) -> bool {

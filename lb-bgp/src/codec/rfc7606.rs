@@ -5,24 +5,24 @@ use std::net::Ipv4Addr;
 use ipnet::IpNet;
 
 use super::Decoding;
-use super::as_path::{AsPath, Reading};
-use super::attribute::{Attribute, OPTIONAL, Overrun, Shape, Source, code, shape};
+use super::as_path::{AsPath, AsPathOptions};
+use super::attribute::{AcceptFrom, Attribute, AttributeRule, OPTIONAL, Overrun, code, rule};
 use super::error::{MessageError, UpdateFault};
 use super::multiprotocol::{self, Multiprotocol};
-use super::reader::Reader;
-use crate::message::{Flaw, Remedy};
+use super::reader::OctetReader;
+use crate::message::{ErrorHandling, UpdateFlaw};
 use crate::value::{Asn, Attributes, Community, Family, LargeCommunity, NextHop};
 
 /// A flaw, and the error that it would be where no milder way is left (RFC 7606 section 5.2).
 #[derive(Debug)]
-pub(super) struct Fault {
-    pub(super) flaw: Flaw,
+pub(super) struct AttributeFault {
+    pub(super) flaw: UpdateFlaw,
     pub(super) error: MessageError,
 }
 
 /// What a list of attributes says.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
+pub(super) struct CheckedAttributes {
     /// Codes, in the order of their appearance.
     seen: Vec<u8>,
     pub(super) as_path: AsPath,
@@ -35,26 +35,26 @@ pub(super) struct Findings {
     as4_path: Option<AsPath>,
     aggregator: Option<u32>,
     has_as4_aggregator: bool,
-    pub(super) faults: Vec<Fault>,
+    pub(super) faults: Vec<AttributeFault>,
 }
 
-impl Findings {
+impl CheckedAttributes {
     /// Judges all attributes of a list. An error is one that only a new session cures.
-    pub(super) fn read(mut list: Reader<'_>, context: &Decoding<'_>) -> Result<Self, MessageError> {
-        let mut findings = Self::default();
+    pub(super) fn read(mut list: OctetReader<'_>, context: &Decoding<'_>) -> Result<Self, MessageError> {
+        let mut checked = Self::default();
         while !list.is_empty() {
             match Attribute::read(&mut list) {
-                Ok(attribute) => findings.take(&attribute, context)?,
+                Ok(attribute) => checked.take(&attribute, context)?,
                 Err(Overrun { code }) => {
-                    findings.end_early(code)?;
+                    checked.end_early(code)?;
                     break;
                 }
             }
         }
         if !context.four_octet_asn {
-            findings.merge_as4_path();
+            checked.merge_as4_path();
         }
-        Ok(findings)
+        Ok(checked)
     }
 
     /// Whether an attribute was there, sound or not.
@@ -68,9 +68,9 @@ impl Findings {
     }
 
     /// Notes a fault of an attribute, or of the list where there is none.
-    pub(super) fn note(&mut self, attribute: u8, remedy: Remedy, fault: UpdateFault, data: &[u8]) {
-        let flaw = Flaw { attribute, family: None, remedy };
-        self.faults.push(Fault { flaw, error: MessageError::update(fault, data) });
+    pub(super) fn note(&mut self, attribute: u8, handling: ErrorHandling, fault: UpdateFault, data: &[u8]) {
+        let flaw = UpdateFlaw { attribute, family: None, handling };
+        self.faults.push(AttributeFault { flaw, error: MessageError::update(fault, data) });
     }
 
     /// RFC 7606 section 4: the list still ends where it says, so the prefixes behind it can be read.
@@ -80,7 +80,12 @@ impl Findings {
             return Err(MessageError::update(UpdateFault::MalformedAttributeList, &[]));
         }
         self.seen.extend(code);
-        self.note(code.unwrap_or(0), Remedy::Withdraw, UpdateFault::MalformedAttributeList, &[]);
+        self.note(
+            code.unwrap_or(0),
+            ErrorHandling::TreatAsWithdraw,
+            UpdateFault::MalformedAttributeList,
+            &[],
+        );
         Ok(())
     }
 
@@ -92,50 +97,52 @@ impl Findings {
             if is_multiprotocol {
                 return Err(MessageError::update(UpdateFault::MalformedAttributeList, &[]));
             }
-            self.note(code, Remedy::Discard, UpdateFault::MalformedAttributeList, &[]);
+            self.note(code, ErrorHandling::AttributeDiscard, UpdateFault::MalformedAttributeList, &[]);
             return Ok(());
         }
         self.seen.push(code);
-        match shape(code, context.four_octet_asn) {
+        match rule(code, context.four_octet_asn) {
             None if attribute.flags & OPTIONAL == 0 => {
                 return Err(MessageError::update(UpdateFault::UnrecognizedWellKnown, attribute.whole));
             }
             None => {}
             Some(_) if is_multiprotocol => self.take_multiprotocol(attribute, context)?,
-            Some(shape) => self.take_known(attribute, shape, context),
+            Some(rule) => self.take_known(attribute, rule, context),
         }
         Ok(())
     }
 
-    fn take_known(&mut self, attribute: &Attribute<'_>, shape: Shape, context: &Decoding<'_>) {
+    fn take_known(&mut self, attribute: &Attribute<'_>, rule: AttributeRule, context: &Decoding<'_>) {
         let code = attribute.code;
-        let is_expected = match shape.source {
-            Source::Anyone => true,
-            Source::Internal => context.internal,
-            Source::TwoOctet => !context.four_octet_asn,
+        let is_expected = match rule.source {
+            AcceptFrom::Anyone => true,
+            AcceptFrom::Internal => context.internal,
+            AcceptFrom::TwoOctet => !context.four_octet_asn,
         };
         if !is_expected {
-            self.note(code, Remedy::Discard, UpdateFault::OptionalAttribute, attribute.whole);
-        } else if !attribute.has_flags(shape.flags) {
+            self.note(code, ErrorHandling::AttributeDiscard, UpdateFault::OptionalAttribute, attribute.whole);
+        } else if !attribute.has_flags(rule.flags) {
             // RFC 7606 section 3 (c), whatever the remedy for its value would be.
-            self.note(code, Remedy::Withdraw, UpdateFault::AttributeFlags, attribute.whole);
-        } else if !shape.length.fits(attribute.value.len()) {
-            self.note(code, shape.remedy, UpdateFault::AttributeLength, attribute.whole);
+            self.note(code, ErrorHandling::TreatAsWithdraw, UpdateFault::AttributeFlags, attribute.whole);
+        } else if !rule.length.fits(attribute.value.len()) {
+            self.note(code, rule.handling, UpdateFault::AttributeLength, attribute.whole);
         } else if let Err(fault) = self.take_value(attribute, context) {
             let data = if fault == UpdateFault::MalformedAsPath { &[] } else { attribute.whole };
-            self.note(code, shape.remedy, fault, data);
+            self.note(code, rule.handling, fault, data);
         }
     }
 
     /// Takes the value of an attribute whose length is right.
     fn take_value(&mut self, attribute: &Attribute<'_>, context: &Decoding<'_>) -> Result<(), UpdateFault> {
-        let mut value = Reader::new(attribute.value);
+        let mut value = OctetReader::new(attribute.value);
         match attribute.code {
             code::ORIGIN if !matches!(attribute.value, [0..=2]) => return Err(UpdateFault::InvalidOrigin),
             code::AS_PATH => {
-                let reading =
-                    Reading { four_octet_asn: context.four_octet_asn, takes_confederation: context.internal };
-                let path = AsPath::read(value, reading).filter(|path| !path.has_set);
+                let options = AsPathOptions {
+                    four_octet_asn: context.four_octet_asn,
+                    accepts_confederation: context.internal,
+                };
+                let path = AsPath::read(value, options).filter(|path| !path.has_set);
                 self.as_path = path.ok_or(UpdateFault::MalformedAsPath)?;
             }
             code::NEXT_HOP => {
@@ -149,12 +156,12 @@ impl Findings {
                 self.has_as4_aggregator = true;
             }
             code::AS4_PATH => {
-                let reading = Reading { four_octet_asn: true, takes_confederation: true };
-                let path = AsPath::read(value, reading).ok_or(UpdateFault::OptionalAttribute)?;
+                let options = AsPathOptions { four_octet_asn: true, accepts_confederation: true };
+                let path = AsPath::read(value, options).ok_or(UpdateFault::OptionalAttribute)?;
                 if path.has_set {
                     self.note(
                         code::AS4_PATH,
-                        Remedy::Withdraw,
+                        ErrorHandling::TreatAsWithdraw,
                         UpdateFault::OptionalAttribute,
                         attribute.whole,
                     );
@@ -184,13 +191,16 @@ impl Findings {
     ) -> Result<(), MessageError> {
         let incorrect = || MessageError::update(UpdateFault::OptionalAttribute, attribute.whole);
         let is_reach = attribute.code == code::MP_REACH_NLRI;
-        let mut value = Reader::new(attribute.value);
-        let flaw = |family, remedy| Flaw { attribute: attribute.code, family, remedy };
+        let mut value = OctetReader::new(attribute.value);
+        let flaw = |family, handling| UpdateFlaw { attribute: attribute.code, family, handling };
         let family = match multiprotocol::family(&mut value, context.families) {
-            Some(Multiprotocol::Spoken(family, ())) => family,
-            Some(Multiprotocol::Foreign) => {
+            Some(Multiprotocol::Negotiated(family, ())) => family,
+            Some(Multiprotocol::Other) => {
                 self.has_unread_reach |= is_reach;
-                self.faults.push(Fault { flaw: flaw(None, Remedy::Discard), error: incorrect() });
+                self.faults.push(AttributeFault {
+                    flaw: flaw(None, ErrorHandling::AttributeDiscard),
+                    error: incorrect(),
+                });
                 return Ok(());
             }
             None => return Err(incorrect()),
@@ -206,7 +216,10 @@ impl Findings {
             };
         if !is_sound {
             self.has_unread_reach |= is_reach;
-            self.faults.push(Fault { flaw: flaw(Some(family), Remedy::DisableFamily), error: incorrect() });
+            self.faults.push(AttributeFault {
+                flaw: flaw(Some(family), ErrorHandling::AfiSafiDisable),
+                error: incorrect(),
+            });
         }
         Ok(())
     }
@@ -231,13 +244,13 @@ fn is_host(address: &Ipv4Addr) -> bool {
 }
 
 /// The AS number of AGGREGATOR or AS4_AGGREGATOR, which may not be zero (RFC 7607).
-fn aggregator(mut value: Reader<'_>, four_octet_asn: bool) -> Result<u32, UpdateFault> {
+fn aggregator(mut value: OctetReader<'_>, four_octet_asn: bool) -> Result<u32, UpdateFault> {
     let asn = if four_octet_asn { value.u32() } else { value.u16().map(u32::from) };
     asn.filter(|&asn| asn != 0).ok_or(UpdateFault::OptionalAttribute)
 }
 
 /// That what ATTR_SET encloses is a list of attributes (RFC 6368 section 5).
-fn attribute_set(mut value: Reader<'_>) -> Option<()> {
+fn attribute_set(mut value: OctetReader<'_>) -> Option<()> {
     value.u32()?;
     while !value.is_empty() {
         Attribute::read(&mut value).ok()?;

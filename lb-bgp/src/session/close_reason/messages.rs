@@ -2,17 +2,17 @@
 
 use std::fmt;
 
-use super::{Cause, Ending};
+use super::{CloseReason, SessionClose};
 use crate::notification::code;
 use crate::session::config::RemoteAs;
-use crate::session::refusal;
+use crate::session::refused_capabilities;
 use crate::session::shutdown::Shutdown;
-use crate::session::table::State;
+use crate::session::state_table::BgpState;
 
-impl fmt::Display for Ending {
+impl fmt::Display for SessionClose {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", self.cause)?;
-        if self.state == State::Established {
+        write!(formatter, "{}", self.reason)?;
+        if self.state == BgpState::Established {
             Ok(())
         } else {
             write!(formatter, ", in {}", self.state.name())
@@ -20,15 +20,17 @@ impl fmt::Display for Ending {
     }
 }
 
-impl fmt::Display for Cause {
+impl fmt::Display for CloseReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stopped(shutdown) => write!(formatter, "ended here: {}", shutdown_words(shutdown)),
             Self::ConfigurationChanged => write!(formatter, "ended here: the configuration changed"),
             Self::ConnectFailed(why) => write!(formatter, "cannot connect: {why}"),
             Self::ConnectTimedOut(after) => write!(formatter, "cannot connect: no answer for {after:?}"),
-            Self::Closed(None) => write!(formatter, "the router closed the connection without saying why"),
-            Self::Closed(Some(why)) => write!(formatter, "the connection was lost: {why}"),
+            Self::ConnectionClosed(None) => {
+                write!(formatter, "the router closed the connection without saying why")
+            }
+            Self::ConnectionClosed(Some(why)) => write!(formatter, "the connection was lost: {why}"),
             Self::HoldTimerExpired(after) => {
                 write!(formatter, "the hold timer expired: nothing was heard of the router for {after:?}")
             }
@@ -38,23 +40,23 @@ impl fmt::Display for Cause {
             Self::BfdDown => write!(formatter, "BFD says that the way to the router is down"),
             Self::Collision => write!(formatter, "of two connections the other was kept"),
             Self::Replaced => write!(formatter, "the router began anew with another connection"),
-            Self::Received(said) => {
+            Self::NotificationReceived(said) => {
                 write!(formatter, "the router ended the session: {said}")?;
-                match refusal::listed(&said.data) {
+                match refused_capabilities::listed(&said.data) {
                     listed if said.code == code::OPEN && said.subcode == 7 && !listed.is_empty() => {
                         write!(formatter, ": {}", listed.join(", "))
                     }
                     _ => Ok(()),
                 }
             }
-            Self::WrongAsn { says, expected, shown } => match expected {
+            Self::WrongAsn { says, expected, presented } => match expected {
                 RemoteAs::Exactly(asn) => {
                     write!(formatter, "the router says it is AS {says}; peerASN says {asn}")
                 }
                 RemoteAs::Internal => {
                     write!(
                         formatter,
-                        "the router says it is AS {says}; dynamicASN internal wants our own, {shown}"
+                        "the router says it is AS {says}; dynamicASN internal wants our own, {presented}"
                     )
                 }
                 RemoteAs::External => {
@@ -73,8 +75,10 @@ impl fmt::Display for Cause {
                     words.join("; ")
                 )
             }
-            Self::Malformed(error) => write!(formatter, "the router sent what cannot be read: {error}"),
-            Self::Unexpected { message, state } => {
+            Self::MalformedMessage(error) => {
+                write!(formatter, "the router sent what cannot be read: {error}")
+            }
+            Self::UnexpectedMessage { message, state } => {
                 write!(formatter, "the router sent {message}, which does not belong into {}", state.name())
             }
         }

@@ -1,16 +1,16 @@
 //! What to do about an ending.
 
-use super::{Cause, Ending};
+use super::{CloseReason, SessionClose};
 use crate::message::Notification;
 use crate::notification::{Cease, code};
 use crate::session::config::RemoteAs;
-use crate::session::refusal;
-use crate::session::table::State;
+use crate::session::refused_capabilities;
+use crate::session::state_table::BgpState;
 use crate::value::Asn;
 
 /// What advice depends on, beside the ending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Setup {
+pub struct AdviceContext {
     /// The AS number that the peer sees.
     pub asn: Asn,
     /// Whether segments are signed (RFC 2385).
@@ -19,32 +19,37 @@ pub struct Setup {
     pub multihop: bool,
 }
 
-impl Ending {
+impl SessionClose {
     /// What to do about it, without a full stop, where that can be said.
-    pub fn advice(&self, setup: Setup) -> Option<String> {
-        let advice = match &self.cause {
-            Cause::WrongAsn { says, expected, .. } => return Some(wrong_asn(*says, *expected)),
-            Cause::SameRouterId(_) => "give one of the two another routerID; is peerAddress this node's own?",
-            Cause::NoCommonFamily(_) => "activate the address family for this node on the router",
-            Cause::ConnectTimedOut(_) => return Some(no_answer(setup)),
-            Cause::ConnectFailed(_) => {
+    pub fn advice(&self, setup: AdviceContext) -> Option<String> {
+        let advice = match &self.reason {
+            CloseReason::WrongAsn { says, expected, .. } => return Some(wrong_asn(*says, *expected)),
+            CloseReason::SameRouterId(_) => {
+                "give one of the two another routerID; is peerAddress this node's own?"
+            }
+            CloseReason::NoCommonFamily(_) => "activate the address family for this node on the router",
+            CloseReason::ConnectTimedOut(_) => return Some(no_answer(setup)),
+            CloseReason::ConnectFailed(_) => {
                 "check that the router listens on peerAddress and peerPort, that a route leads there, and that the \
                  router has this node as a neighbor"
             }
-            Cause::Closed(_) => closed(self.state),
-            Cause::HoldTimerExpired(_) => return Some(silent(self.state, setup)),
-            Cause::SendHoldTimerExpired(_) => "the router is overloaded, or its BGP process hangs",
-            Cause::BfdDown => {
+            CloseReason::ConnectionClosed(_) => closed(self.state),
+            CloseReason::HoldTimerExpired(_) => return Some(silent(self.state, setup)),
+            CloseReason::SendHoldTimerExpired(_) => "the router is overloaded, or its BGP process hangs",
+            CloseReason::BfdDown => {
                 "check the link to the router; where BGP alone stays up, compare the BFD profiles and whether both \
                  sides have BFD over one hop or several"
             }
-            Cause::Received(said) => {
+            CloseReason::NotificationReceived(said) => {
                 return advice_on(said.hard_reset().as_ref().unwrap_or(said), setup);
             }
-            Cause::Malformed(_) | Cause::Unexpected { .. } => {
+            CloseReason::MalformedMessage(_) | CloseReason::UnexpectedMessage { .. } => {
                 "please report it, with the router's make and version"
             }
-            Cause::Stopped(_) | Cause::ConfigurationChanged | Cause::Collision | Cause::Replaced => {
+            CloseReason::Stopped(_)
+            | CloseReason::ConfigurationChanged
+            | CloseReason::Collision
+            | CloseReason::Replaced => {
                 return None;
             }
         };
@@ -62,7 +67,7 @@ fn wrong_asn(says: Asn, expected: RemoteAs) -> String {
 }
 
 /// The router's kernel drops segments that are not signed as it expects, and those from too far away, without a word.
-fn no_answer(setup: Setup) -> String {
+fn no_answer(setup: AdviceContext) -> String {
     let password = if setup.password {
         "check that the router has the same TCP-MD5 password for this node: its kernel drops segments with another \
          one, or with one that it does not expect"
@@ -77,9 +82,9 @@ fn no_answer(setup: Setup) -> String {
     format!("{password}; {hops}; else check the address, the port, and what filters between")
 }
 
-const fn closed(state: State) -> &'static str {
+const fn closed(state: BgpState) -> &'static str {
     match state {
-        State::Established => "the router's BGP process ended or was restarted; its log says why",
+        BgpState::Established => "the router's BGP process ended or was restarted; its log says why",
         _ => {
             "where this repeats, the router does not have this node's address as a neighbor, or has it shut down, or \
              waits after an error (BIRD: up to 5 minutes); its log says which"
@@ -87,8 +92,8 @@ const fn closed(state: State) -> &'static str {
     }
 }
 
-fn silent(state: State, setup: Setup) -> String {
-    if state != State::Established {
+fn silent(state: BgpState, setup: AdviceContext) -> String {
+    if state != BgpState::Established {
         return "the router took the connection and sent no OPEN: is its BGP process hanging?".to_owned();
     }
     let password =
@@ -98,7 +103,7 @@ fn silent(state: State, setup: Setup) -> String {
     )
 }
 
-fn advice_on(said: &Notification, setup: Setup) -> Option<String> {
+fn advice_on(said: &Notification, setup: AdviceContext) -> Option<String> {
     const REJECTED: u8 = Cease::ConnectionRejected as u8;
     const MAXIMUM: u8 = Cease::MaximumPrefixes as u8;
     const BFD: u8 = Cease::BfdDown as u8;
@@ -136,10 +141,10 @@ fn advice_on(said: &Notification, setup: Setup) -> Option<String> {
 
 /// RFC 5492 section 5: the router names what it does not take, or what it wants and does not get.
 fn capability(said: &Notification) -> String {
-    if refusal::is_about_families(&said.data) {
+    if refused_capabilities::is_about_families(&said.data) {
         return "activate the address family for this node on the router".to_owned();
     }
-    let names = refusal::listed(&said.data).join(", ");
+    let names = refused_capabilities::listed(&said.data).join(", ");
     format!(
         "the router refuses or requires a capability ({names}): change that in its settings for this node"
     )

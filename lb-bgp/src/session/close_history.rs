@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use super::ending::{Cause, Ending};
-use super::table::State;
+use super::close_reason::{CloseReason, SessionClose};
+use super::state_table::BgpState;
 use crate::message::Notification;
 use crate::notification::{Cease, code};
 
@@ -15,25 +15,25 @@ const LASTS: Duration = Duration::from_secs(600);
 
 /// The endings that people are shown.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Reasons {
+pub(super) struct CloseHistory {
     /// The one that says most of the last.
-    pub(super) telling: Option<Ending>,
+    pub(super) primary: Option<SessionClose>,
     /// The latest, where it says less.
-    pub(super) latest: Option<Ending>,
+    pub(super) latest: Option<SessionClose>,
     /// The configuration is another one since.
     is_outdated: bool,
 }
 
-impl Reasons {
-    pub(super) fn note(&mut self, ending: Ending) {
-        let is_kept = |telling: &Ending| {
-            is_telling(&telling.cause) && ending.at.saturating_sub(telling.at) < LASTS && !self.is_outdated
+impl CloseHistory {
+    pub(super) fn note(&mut self, close: SessionClose) {
+        let is_kept = |primary: &SessionClose| {
+            is_specific(&primary.reason) && close.at.saturating_sub(primary.at) < LASTS && !self.is_outdated
         };
-        let says_less = ending.state != State::Established && is_vague(&ending.cause);
-        if says_less && self.telling.as_ref().is_some_and(is_kept) {
-            self.latest = Some(ending);
+        let says_less = close.state != BgpState::Established && is_unspecific(&close.reason);
+        if says_less && self.primary.as_ref().is_some_and(is_kept) {
+            self.latest = Some(close);
         } else {
-            *self = Self { telling: Some(ending), latest: None, is_outdated: false };
+            *self = Self { primary: Some(close), latest: None, is_outdated: false };
         }
     }
 
@@ -49,15 +49,17 @@ impl Reasons {
 }
 
 /// Whether it says why.
-fn is_telling(cause: &Cause) -> bool {
-    !is_vague(cause) && !cause.is_our_wish() && !cause.makes_room()
+fn is_specific(reason: &CloseReason) -> bool {
+    !is_unspecific(reason) && !reason.is_intentional() && !reason.is_superseded()
 }
 
 /// Whether it may follow from anything.
-fn is_vague(cause: &Cause) -> bool {
-    match cause {
-        Cause::Closed(_) | Cause::ConnectFailed(_) | Cause::ConnectTimedOut(_) => true,
-        Cause::Received(Notification { code: code::CEASE, subcode, .. }) => {
+fn is_unspecific(reason: &CloseReason) -> bool {
+    match reason {
+        CloseReason::ConnectionClosed(_)
+        | CloseReason::ConnectFailed(_)
+        | CloseReason::ConnectTimedOut(_) => true,
+        CloseReason::NotificationReceived(Notification { code: code::CEASE, subcode, .. }) => {
             [Cease::ConnectionRejected as u8, Cease::ConnectionCollision as u8].contains(subcode)
         }
         _ => false,

@@ -1,17 +1,17 @@
 //! Why a session ended or did not come up, in words that help.
 
 mod advice;
-mod words;
+mod messages;
 
-pub use advice::Setup;
+pub use advice::AdviceContext;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::config::RemoteAs;
-use super::negotiation::{Missing, Negotiated};
+use super::negotiation::{MissingFamily, Negotiated};
 use super::shutdown::Shutdown;
-use super::table::State;
+use super::state_table::BgpState;
 use crate::codec::MessageError;
 use crate::message::Notification;
 use crate::notification::{Cease, code};
@@ -19,18 +19,18 @@ use crate::value::{Asn, Family, RouterId};
 
 /// The end of a session, or of an attempt at one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ending {
+pub struct SessionClose {
     /// Why.
-    pub cause: Cause,
+    pub reason: CloseReason,
     /// In which state.
-    pub state: State,
+    pub state: BgpState,
     /// When, counted from the driver's start.
     pub at: Duration,
 }
 
 /// Why a session ended or did not come up. `Display` says what happened in one sentence without a full stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum CloseReason {
     /// On purpose.
     Stopped(Shutdown),
     /// What was agreed does not suit the new configuration.
@@ -40,7 +40,7 @@ pub enum Cause {
     /// No answer for so long.
     ConnectTimedOut(Duration),
     /// The connection was lost or closed without a NOTIFICATION; what the operating system said of it.
-    Closed(Option<String>),
+    ConnectionClosed(Option<String>),
     /// Nothing was heard for so long.
     HoldTimerExpired(Duration),
     /// The neighbour read nothing for so long (RFC 9687).
@@ -52,7 +52,7 @@ pub enum Cause {
     /// The neighbour has begun anew with another connection (RFC 4724 section 4.2).
     Replaced,
     /// The neighbour ended it and said why.
-    Received(Notification),
+    NotificationReceived(Notification),
     /// Another AS number than configured.
     WrongAsn {
         /// The neighbour's.
@@ -60,44 +60,46 @@ pub enum Cause {
         /// What the configuration says.
         expected: RemoteAs,
         /// What we show.
-        shown: Asn,
+        presented: Asn,
     },
     /// The neighbour, of our AS, has our BGP identifier.
     SameRouterId(RouterId),
     /// Not one of the families that are configured can be spoken.
-    NoCommonFamily(BTreeMap<Family, Missing>),
+    NoCommonFamily(BTreeMap<Family, MissingFamily>),
     /// A message that cannot be read.
-    Malformed(MessageError),
+    MalformedMessage(MessageError),
     /// A message that does not belong into the state.
-    Unexpected {
+    UnexpectedMessage {
         /// Its type.
         message: &'static str,
         /// The state.
-        state: State,
+        state: BgpState,
     },
 }
 
 /// Who ended a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
+pub enum ClosedBy {
     /// This side.
-    Us,
+    Local,
     /// The neighbour.
-    Neighbour,
+    Peer,
     /// Neither: the network between them, as far as can be seen from here.
     Network,
 }
 
-impl Cause {
+impl CloseReason {
     /// Who ended it.
-    pub const fn by(&self) -> By {
+    pub const fn by(&self) -> ClosedBy {
         match self {
-            Self::ConnectFailed(_) | Self::ConnectTimedOut(_) | Self::HoldTimerExpired(_) => By::Network,
-            Self::SendHoldTimerExpired(_) | Self::BfdDown => By::Network,
-            Self::Closed(_) | Self::Replaced | Self::Received(_) => By::Neighbour,
-            Self::Stopped(_) | Self::ConfigurationChanged | Self::Collision => By::Us,
-            Self::WrongAsn { .. } | Self::SameRouterId(_) | Self::NoCommonFamily(_) => By::Us,
-            Self::Malformed(_) | Self::Unexpected { .. } => By::Us,
+            Self::ConnectFailed(_) | Self::ConnectTimedOut(_) | Self::HoldTimerExpired(_) => {
+                ClosedBy::Network
+            }
+            Self::SendHoldTimerExpired(_) | Self::BfdDown => ClosedBy::Network,
+            Self::ConnectionClosed(_) | Self::Replaced | Self::NotificationReceived(_) => ClosedBy::Peer,
+            Self::Stopped(_) | Self::ConfigurationChanged | Self::Collision => ClosedBy::Local,
+            Self::WrongAsn { .. } | Self::SameRouterId(_) | Self::NoCommonFamily(_) => ClosedBy::Local,
+            Self::MalformedMessage(_) | Self::UnexpectedMessage { .. } => ClosedBy::Local,
         }
     }
 
@@ -108,18 +110,18 @@ impl Cause {
             Self::ConfigurationChanged => "configuration_changed",
             Self::ConnectFailed(_) => "connect_failed",
             Self::ConnectTimedOut(_) => "connect_timed_out",
-            Self::Closed(_) => "closed",
+            Self::ConnectionClosed(_) => "closed",
             Self::HoldTimerExpired(_) => "hold_timer_expired",
             Self::SendHoldTimerExpired(_) => "send_hold_timer_expired",
             Self::BfdDown => "bfd_down",
             Self::Collision => "collision",
             Self::Replaced => "replaced",
-            Self::Received(_) => "notification_received",
+            Self::NotificationReceived(_) => "notification_received",
             Self::WrongAsn { .. } => "wrong_asn",
             Self::SameRouterId(_) => "same_router_id",
             Self::NoCommonFamily(_) => "no_common_family",
-            Self::Malformed(_) => "malformed_message",
-            Self::Unexpected { .. } => "unexpected_message",
+            Self::MalformedMessage(_) => "malformed_message",
+            Self::UnexpectedMessage { .. } => "unexpected_message",
         }
     }
 
@@ -128,20 +130,25 @@ impl Cause {
     pub(super) const fn holds_down(&self) -> bool {
         match self {
             Self::WrongAsn { .. } | Self::SameRouterId(_) | Self::NoCommonFamily(_) => true,
-            Self::Malformed(_) | Self::Unexpected { .. } | Self::SendHoldTimerExpired(_) => true,
+            Self::MalformedMessage(_) | Self::UnexpectedMessage { .. } | Self::SendHoldTimerExpired(_) => {
+                true
+            }
             Self::Stopped(_) | Self::ConfigurationChanged | Self::ConnectFailed(_) => false,
-            Self::ConnectTimedOut(_) | Self::Closed(_) | Self::HoldTimerExpired(_) | Self::BfdDown => false,
-            Self::Collision | Self::Replaced | Self::Received(_) => false,
+            Self::ConnectTimedOut(_)
+            | Self::ConnectionClosed(_)
+            | Self::HoldTimerExpired(_)
+            | Self::BfdDown => false,
+            Self::Collision | Self::Replaced | Self::NotificationReceived(_) => false,
         }
     }
 
     /// Whether it ended only because another connection has its place.
-    pub(super) const fn makes_room(&self) -> bool {
+    pub(super) const fn is_superseded(&self) -> bool {
         matches!(self, Self::Collision | Self::Replaced)
     }
 
     /// Whether somebody here wanted it.
-    pub const fn is_our_wish(&self) -> bool {
+    pub const fn is_intentional(&self) -> bool {
         matches!(self, Self::Stopped(_) | Self::ConfigurationChanged)
     }
 
@@ -159,10 +166,10 @@ impl Cause {
             Self::WrongAsn { .. } => plain(code::OPEN, 2),
             Self::SameRouterId(_) => plain(code::OPEN, 3),
             Self::NoCommonFamily(missing) => Some(unsupported_capability(missing)),
-            Self::Malformed(error) => Some(error.notification()),
-            Self::Unexpected { state, .. } => plain(code::STATE_MACHINE, unexpected_in(*state)),
-            Self::ConnectFailed(_) | Self::ConnectTimedOut(_) | Self::Closed(_) => None,
-            Self::Replaced | Self::Received(_) => None,
+            Self::MalformedMessage(error) => Some(error.notification()),
+            Self::UnexpectedMessage { state, .. } => plain(code::STATE_MACHINE, unexpected_in(*state)),
+            Self::ConnectFailed(_) | Self::ConnectTimedOut(_) | Self::ConnectionClosed(_) => None,
+            Self::Replaced | Self::NotificationReceived(_) => None,
         }
     }
 }
@@ -176,17 +183,17 @@ const fn plain(code: u8, subcode: u8) -> Option<Notification> {
 }
 
 /// The subcodes of RFC 6608.
-const fn unexpected_in(state: State) -> u8 {
+const fn unexpected_in(state: BgpState) -> u8 {
     match state {
-        State::Idle | State::Connect | State::Active => 0,
-        State::OpenSent => 1,
-        State::OpenConfirm => 2,
-        State::Established => 3,
+        BgpState::Idle | BgpState::Connect | BgpState::Active => 0,
+        BgpState::OpenSent => 1,
+        BgpState::OpenConfirm => 2,
+        BgpState::Established => 3,
     }
 }
 
 /// Names the capabilities that would be needed (RFC 5492 section 5): code 1, four octets.
-fn unsupported_capability(missing: &BTreeMap<Family, Missing>) -> Notification {
+fn unsupported_capability(missing: &BTreeMap<Family, MissingFamily>) -> Notification {
     let capability = |family: &Family| {
         let [high, low] = family.afi().to_be_bytes();
         [1, 4, high, low, 0, Family::SAFI]

@@ -20,7 +20,7 @@ const UNSUPPORTED_CAPABILITY: u8 = 7;
 
 /// What is left out of our OPEN because the peer refused it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum RefusedCapabilities {
     /// All capabilities: the peer takes no optional parameter. What is left is IPv4 unicast.
     All,
     /// Some of them.
@@ -32,7 +32,7 @@ pub enum Refused {
     },
 }
 
-impl Refused {
+impl RefusedCapabilities {
     /// Nothing yet.
     const NOTHING: Self = Self::Some { families: BTreeSet::new(), codes: BTreeSet::new() };
 
@@ -88,7 +88,7 @@ impl Refused {
                 _ => {}
             }
         }
-        let spoken = capabilities.spoken().to_vec();
+        let spoken = capabilities.offered_families().to_vec();
         if let Some(restart) = &mut capabilities.graceful_restart {
             restart.families.retain(|(family, _)| spoken.contains(family));
         }
