@@ -185,10 +185,7 @@ mod tests {
 
     #[test]
     fn what_was_sent_is_read_once_it_has_been_forwarded() {
-        assert_eq!(
-            read(&looped()),
-            Some(BfdPortPacket::Echo { address: HERE, payload: payload() })
-        );
+        assert_eq!(read(&looped()), Some(BfdPortPacket::Echo { address: HERE, payload: payload() }));
     }
 
     #[test]

@@ -135,7 +135,7 @@ impl Diagnostic {
 
 /// What happens to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BfdEvent {
+pub(crate) enum BfdEvent {
     /// A packet of the other side told its state.
     Received(BfdState),
     /// The detection time is over.
@@ -150,7 +150,8 @@ pub enum BfdEvent {
 
 impl BfdEvent {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 8] = [
         Self::Received(BfdState::AdminDown),
         Self::Received(BfdState::Down),
         Self::Received(BfdState::Init),
@@ -163,7 +164,7 @@ impl BfdEvent {
 }
 
 /// The state after an event, and the diagnostic where there is a new one.
-pub const fn next(state: BfdState, event: BfdEvent) -> (BfdState, Option<Diagnostic>) {
+pub(crate) const fn next(state: BfdState, event: BfdEvent) -> (BfdState, Option<Diagnostic>) {
     use BfdEvent::{Disabled, EchoFailed, Enabled, Expired, Received};
     use BfdState::{AdminDown, Down, Init, Up};
     use Diagnostic::{AdministrativelyDown, DetectionTimeExpired, NeighborSignaledDown};
@@ -261,7 +262,7 @@ mod tests {
     #[test]
     fn the_table_has_no_wildcard() {
         let source = include_str!("state.rs");
-        let table = source.split("pub const fn next(").nth(1).unwrap().split("\n}\n").next().unwrap();
+        let table = source.split("pub(crate) const fn next(").nth(1).unwrap().split("\n}\n").next().unwrap();
         let arms: Vec<&str> = table.lines().filter(|line| line.contains("=>")).collect();
         assert_eq!(arms.len(), BfdState::ALL.len() * BfdEvent::ALL.len());
         for arm in arms {

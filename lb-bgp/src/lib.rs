@@ -7,7 +7,7 @@
 pub mod adj_out;
 pub mod codec;
 pub mod message;
-pub mod notification;
+mod notification;
 pub mod session;
 pub mod unnumbered;
 pub mod value;

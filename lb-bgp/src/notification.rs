@@ -5,29 +5,29 @@ use std::fmt;
 use crate::message::Notification;
 
 /// Error codes (RFC 4271 section 4.5, RFC 7313).
-pub mod code {
+pub(crate) mod code {
     /// In the header of a message.
-    pub const HEADER: u8 = 1;
+    pub(crate) const HEADER: u8 = 1;
     /// In OPEN.
-    pub const OPEN: u8 = 2;
+    pub(crate) const OPEN: u8 = 2;
     /// In UPDATE.
-    pub const UPDATE: u8 = 3;
+    pub(crate) const UPDATE: u8 = 3;
     /// Nothing was heard for the hold time.
-    pub const HOLD_TIMER: u8 = 4;
+    pub(crate) const HOLD_TIMER: u8 = 4;
     /// A message that does not belong in this state (RFC 6608).
-    pub const STATE_MACHINE: u8 = 5;
+    pub(crate) const STATE_MACHINE: u8 = 5;
     /// The session ends for another reason.
-    pub const CEASE: u8 = 6;
+    pub(crate) const CEASE: u8 = 6;
     /// In ROUTE-REFRESH (RFC 7313).
-    pub const ROUTE_REFRESH: u8 = 7;
+    pub(crate) const ROUTE_REFRESH: u8 = 7;
     /// Nothing could be sent for the send hold time (RFC 9687).
-    pub const SEND_HOLD_TIMER: u8 = 8;
+    pub(crate) const SEND_HOLD_TIMER: u8 = 8;
 }
 
 /// Why a session ends without an error: subcodes of Cease (RFC 4486, RFC 8538, RFC 9384).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
-pub enum Cease {
+pub(crate) enum Cease {
     /// More prefixes than are wanted.
     MaximumPrefixes = 1,
     /// The administrator ends it; may have a text.
@@ -42,8 +42,6 @@ pub enum Cease {
     ConfigurationChange = 6,
     /// Of two connections, this one goes.
     ConnectionCollision = 7,
-    /// Too much to do.
-    OutOfResources = 8,
     /// Ends for good: no graceful restart.
     HardReset = 9,
     /// BFD says that the way to the neighbour is down.
@@ -51,7 +49,7 @@ pub enum Cease {
 }
 
 /// Octets of a text, at most (RFC 9003).
-pub const MAX_SHUTDOWN_TEXT: usize = 255;
+pub(crate) const MAX_SHUTDOWN_TEXT: usize = 255;
 
 impl From<Cease> for Notification {
     fn from(cease: Cease) -> Self {
@@ -67,7 +65,7 @@ impl Notification {
 
     /// A shutdown or a reset by the administrator, with a text for the neighbour's (RFC 9003): cut where it is longer
     /// than [`MAX_SHUTDOWN_TEXT`]. Of the other reasons, none has a text.
-    pub fn with_text(cease: Cease, text: &str) -> Self {
+    pub(crate) fn with_text(cease: Cease, text: &str) -> Self {
         let mut notification = Self::from(cease);
         let end = text.floor_char_boundary(MAX_SHUTDOWN_TEXT);
         let text = text.get(..end).unwrap_or_default();
@@ -79,7 +77,7 @@ impl Notification {
     }
 
     /// The text of a shutdown or a reset, fit to be shown; `None` if there is none, or none that can be read.
-    pub fn text(&self) -> Option<String> {
+    pub(crate) fn text(&self) -> Option<String> {
         let (&length, text) = self.data.split_first()?;
         let text = text.get(..length.into()).filter(|text| self.takes_text() && !text.is_empty())?;
         let text = std::str::from_utf8(text).ok()?;
@@ -94,14 +92,14 @@ impl Notification {
 
     /// The same as a hard reset (RFC 8538 section 3), which ends a session that would restart gracefully.
     #[must_use]
-    pub fn into_hard_reset(self) -> Self {
+    pub(crate) fn into_hard_reset(self) -> Self {
         let mut data = vec![self.code, self.subcode];
         data.extend(self.data);
         Self { code: code::CEASE, subcode: Cease::HardReset as u8, data }
     }
 
     /// What a hard reset encloses; `None` for all others, and for one that says no more.
-    pub fn hard_reset(&self) -> Option<Self> {
+    pub(crate) fn hard_reset(&self) -> Option<Self> {
         let is_hard_reset = self.code == code::CEASE && self.subcode == Cease::HardReset as u8;
         let [code, subcode, data @ ..] = self.data.as_slice() else { return None };
         is_hard_reset.then(|| Self { code: *code, subcode: *subcode, data: data.to_vec() })
@@ -122,7 +120,7 @@ impl fmt::Display for Notification {
 }
 
 /// What a code and a subcode mean. Every pair has a name; one without a meaning of its own has its code's.
-pub const fn name(code: u8, subcode: u8) -> &'static str {
+pub(crate) const fn name(code: u8, subcode: u8) -> &'static str {
     match code {
         code::HEADER => header(subcode),
         code::OPEN => open(subcode),

@@ -5,13 +5,15 @@
 //! A router that is spoken to stays the one: another is chosen only if it says that it routes where this one does
 //! not, or once the kernel has asked for this one in vain. So two routers on a link do not take turns.
 
-pub mod packet;
+mod packet;
+
+pub use packet::InvalidAdvertisement;
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use packet::{InvalidAdvertisement, RouterAdvertisement};
+use packet::RouterAdvertisement;
 
 /// What goes to all nodes of a link (RFC 4291 section 2.7.1).
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);

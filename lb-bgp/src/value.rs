@@ -28,7 +28,7 @@ impl Asn {
     }
 
     /// The number in two octets, or [`Self::TRANS`].
-    pub fn two_octets(self) -> u16 {
+    pub(crate) fn two_octets(self) -> u16 {
         u16::try_from(self.get()).unwrap_or(Self::TRANS)
     }
 }
@@ -99,7 +99,7 @@ pub enum Family {
 
 impl Family {
     /// Unicast.
-    pub const SAFI: u8 = 1;
+    pub(crate) const SAFI: u8 = 1;
 
     /// The address family's number.
     pub const fn afi(self) -> u16 {

@@ -13,7 +13,7 @@ pub fn nlri_len(prefix: IpNet) -> usize {
 }
 
 /// Octets that the longest prefix of a family takes in a message.
-pub const fn max_nlri_len(family: Family) -> usize {
+pub(super) const fn max_nlri_len(family: Family) -> usize {
     match family {
         Family::Ipv4 => 5,
         Family::Ipv6 => 17,

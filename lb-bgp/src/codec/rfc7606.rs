@@ -4,9 +4,9 @@ use std::net::Ipv4Addr;
 
 use ipnet::IpNet;
 
-use super::Decoding;
 use super::as_path::{AsPath, AsPathOptions};
 use super::attribute::{AcceptFrom, Attribute, AttributeRule, OPTIONAL, Overrun, code, rule};
+use super::context::Decoding;
 use super::error::{MessageError, UpdateFault};
 use super::multiprotocol::{self, Multiprotocol};
 use super::reader::OctetReader;

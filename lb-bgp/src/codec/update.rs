@@ -5,8 +5,8 @@ use std::mem;
 
 use ipnet::IpNet;
 
-use super::Decoding;
 use super::attribute::code;
+use super::context::Decoding;
 use super::error::{MessageError, UpdateFault};
 use super::prefix;
 use super::reader::OctetReader;

@@ -4,15 +4,14 @@ use ipnet::IpNet;
 
 use super::as_path;
 use super::attribute::{self, MAX_ATTRIBUTE_HEADER, OPTIONAL, TRANSITIVE, code};
+use super::context::Encoding;
 use super::error::MessageTooLong;
+use super::header::{kind, write_message};
 use super::multiprotocol::{family_head, reach_head};
 use super::prefix::{self, family_of, max_nlri_len, nlri_len};
-use super::{Encoding, whole};
 use crate::message::{HEADER_LEN, Reach, Update};
 use crate::value::{Asn, Attributes, Family, NextHop};
 
-/// Type of the message.
-pub(super) const UPDATE: u8 = 2;
 /// Octets of an UPDATE with nothing in it: the header and two lengths.
 const EMPTY: usize = HEADER_LEN + 4;
 /// What an internal neighbour is told where nothing is set (RFC 4271 section 5.1.5).
@@ -215,7 +214,7 @@ impl Sections {
             body.extend(section);
         }
         body.extend(self.nlri);
-        whole(UPDATE, &body, max_length, out)
+        write_message(kind::UPDATE, &body, max_length, out)
     }
 }
 

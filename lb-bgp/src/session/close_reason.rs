@@ -1,15 +1,12 @@
 //! Why a session ended or did not come up, in words that help.
 
-mod advice;
 mod messages;
-
-pub use advice::AdviceContext;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::config::RemoteAs;
-use super::negotiation::{MissingFamily, Negotiated};
+use super::negotiated::{MissingFamily, Negotiated};
 use super::shutdown::Shutdown;
 use super::state_table::BgpState;
 use crate::codec::MessageError;

@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::negotiation::Negotiated;
-use super::view::SendStall;
+use super::negotiated::Negotiated;
 use crate::message::{MAX_EXTENDED_MESSAGE, MAX_MESSAGE, Open};
 use crate::value::Family;
 
@@ -13,6 +12,15 @@ pub(super) const OPEN_HOLD_TIME: Duration = Duration::from_secs(240);
 
 /// Shortest time after which a neighbour that reads nothing is given up (RFC 9687 section 3).
 const SHORTEST_SEND_HOLD_TIME: Duration = Duration::from_secs(480);
+
+/// Octets that the neighbour is to read, and for which its window and the kernel have no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SendStall {
+    /// Since when.
+    pub since: Duration,
+    /// When the session is given up for it (RFC 9687).
+    pub expires_at: Duration,
+}
 
 /// One TCP connection with a neighbour.
 #[derive(Debug)]

@@ -15,23 +15,16 @@ use super::close_reason::{CloseReason, SessionClose};
 use super::config::PeerConfig;
 use super::connection::PeerConnection;
 use super::counters::PeerCounters;
+use super::direction::ConnectionDirection;
 use super::fsm::Fsm;
-use super::negotiation::{self, Negotiated, OfferContext};
+use super::negotiated::Negotiated;
+use super::negotiation::{self, OfferContext};
 use super::refused_capabilities::{self, RefusedCapabilities};
 use super::retry::{Damping, Jitter, Retry};
 use super::shutdown::Shutdown;
 use super::state_table::{BgpEvent, BgpState};
 use super::view::{FamilyView, PeerView};
 use crate::adj_out::{AdjOut, Routes};
-
-/// Who opened a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ConnectionDirection {
-    /// We.
-    Outgoing,
-    /// The neighbour.
-    Incoming,
-}
 
 /// What the driver is to do, or to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,19 +66,6 @@ pub struct Peer {
     running: bool,
     /// There has been a session: whatever was told in it, packets for it have been forwarded ever since.
     was_established: bool,
-}
-
-impl ConnectionDirection {
-    /// Both.
-    pub const BOTH: [Self; 2] = [Self::Outgoing, Self::Incoming];
-
-    /// The other one.
-    pub const fn other(self) -> Self {
-        match self {
-            Self::Outgoing => Self::Incoming,
-            Self::Incoming => Self::Outgoing,
-        }
-    }
 }
 
 impl Peer {

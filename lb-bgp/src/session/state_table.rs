@@ -35,7 +35,7 @@ pub enum BgpState {
 
 /// Events; the numbers are those of RFC 4271 section 8.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum BgpEvent {
+pub(super) enum BgpEvent {
     /// 1.
     ManualStart,
     /// 2.
@@ -87,7 +87,7 @@ pub enum BgpEvent {
 }
 
 /// The state after an event.
-pub const fn next(state: BgpState, event: BgpEvent) -> BgpState {
+pub(super) const fn next(state: BgpState, event: BgpEvent) -> BgpState {
     use BgpEvent::*;
     use BgpState::*;
     match (state, event) {
@@ -151,7 +151,7 @@ pub const fn next(state: BgpState, event: BgpEvent) -> BgpState {
 
 impl BgpState {
     /// Whether there is a connection in this state.
-    pub const fn is_connected(self) -> bool {
+    pub(super) const fn is_connected(self) -> bool {
         matches!(self, Self::OpenSent | Self::OpenConfirm | Self::Established)
     }
 

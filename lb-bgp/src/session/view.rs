@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::close_reason::{AdviceContext, CloseReason, SessionClose};
+use super::advice::AdviceContext;
+use super::close_reason::{CloseReason, SessionClose};
+use super::connection::SendStall;
 use super::counters::PeerCounters;
-use super::negotiation::Negotiated;
-use super::peer::ConnectionDirection;
+use super::direction::ConnectionDirection;
+use super::negotiated::Negotiated;
 use super::refused_capabilities::RefusedCapabilities;
 use super::state_table::BgpState;
 use crate::value::{Asn, Family};
@@ -43,15 +45,6 @@ pub struct PeerView {
     pub bfd: Option<bool>,
     /// What was counted.
     pub counters: PeerCounters,
-}
-
-/// Octets that the neighbour is to read, and for which its window and the kernel have no room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SendStall {
-    /// Since when.
-    pub since: Duration,
-    /// When the session is given up for it (RFC 9687).
-    pub expires_at: Duration,
 }
 
 /// A family of an Established session.

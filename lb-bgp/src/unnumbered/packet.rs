@@ -10,17 +10,17 @@ const FIXED: usize = 16;
 const OPTION_UNIT: usize = 8;
 
 /// Asks routers to advertise themselves.
-pub const SOLICITATION: [u8; 8] = [SOLICIT, 0, 0, 0, 0, 0, 0, 0];
+pub(super) const SOLICITATION: [u8; 8] = [SOLICIT, 0, 0, 0, 0, 0, 0, 0];
 
 /// Says that we are here, and with lifetime 0 that nobody is to send us packets for elsewhere (RFC 4861 section 6.2.3).
 /// All other fields say nothing.
-pub const ADVERTISEMENT: [u8; FIXED] = [ADVERTISE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+pub(super) const ADVERTISEMENT: [u8; FIXED] = [ADVERTISE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// What a Router Advertisement says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RouterAdvertisement {
+pub(super) struct RouterAdvertisement {
     /// For so many seconds packets may be sent to the router; zero: it is none for that.
-    pub lifetime: u16,
+    pub(super) lifetime: u16,
 }
 
 /// Why a packet counts for nothing.
@@ -53,7 +53,7 @@ pub enum InvalidAdvertisement {
 ///
 /// # Errors
 /// When it is none, or damaged (RFC 4861 section 6.1.2).
-pub fn parse(bytes: &[u8]) -> Result<RouterAdvertisement, InvalidAdvertisement> {
+pub(super) fn parse(bytes: &[u8]) -> Result<RouterAdvertisement, InvalidAdvertisement> {
     match bytes.first() {
         None => return Err(InvalidAdvertisement::Truncated),
         Some(&ADVERTISE) => {}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lb_bgp::message::{Message, Notification, Update};
-use lb_bgp::session::close_reason::ClosedBy;
+use lb_bgp::session::ClosedBy;
 use lb_bgp::session::{
     AdviceContext, BgpState, ConnectionDirection, PeerAction, PeerConfig, RemoteAs, Shutdown,
 };

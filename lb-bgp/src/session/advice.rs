@@ -1,11 +1,11 @@
 //! What to do about an ending.
 
-use super::{CloseReason, SessionClose};
+use super::close_reason::{CloseReason, SessionClose};
+use super::config::RemoteAs;
+use super::refused_capabilities;
+use super::state_table::BgpState;
 use crate::message::Notification;
 use crate::notification::{Cease, code};
-use crate::session::config::RemoteAs;
-use crate::session::refused_capabilities;
-use crate::session::state_table::BgpState;
 use crate::value::Asn;
 
 /// What advice depends on, beside the ending.
