@@ -1,9 +1,9 @@
-//! What a neighbour has been told and what it shall know, and the fewest UPDATEs between the two
-//! (Adj-RIB-Out, RFC 4271 section 3.2).
+//! The routes advertised to a peer, and the fewest UPDATEs that bring it to the desired routes (Adj-RIB-Out,
+//! RFC 4271, section 3.2).
 //!
-//! Kept is only where the two differ. So a change costs one walk over both tables, and however often the
-//! wish changes while a neighbour does not read, there is one entry a prefix, and the neighbour is told the
-//! latest only.
+//! Only the difference is kept. A change costs one walk over both tables; however often the desired routes
+//! change while a peer does not read, there is one entry per prefix, and the peer receives the latest state
+//! only.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -16,59 +16,59 @@ use crate::codec::{self, Encoding, MessageTooLong, UpdateWriter, family_of};
 use crate::message::{Message, Update};
 use crate::value::{Asn, Attributes, Family, NextHop};
 
-/// Prefixes and what is said about each.
+/// Prefixes and their attributes.
 pub type Routes = BTreeMap<IpNet, Attributes>;
 
-/// What a neighbour knows of a prefix that it shall know otherwise.
+/// The state a peer has of a prefix that differs from the desired one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Advertised {
-    /// Nothing.
+    /// No route.
     Nothing,
-    /// These attributes.
+    /// A route with these attributes.
     Route(Attributes),
-    /// It has asked to be told again, whatever it knows.
+    /// Unknown: the peer has asked for a refresh.
     Uncertain,
 }
 
-/// Prefixes of one family that go into UPDATEs together.
+/// Prefixes of one family that share UPDATEs.
 #[derive(Clone, Debug)]
 struct Batch {
     family: Family,
     /// `None` withdraws.
     attributes: Option<Attributes>,
-    /// In descending order: they are taken from the end.
+    /// In descending order, taken from the end.
     prefixes: Vec<IpNet>,
 }
 
-/// What a session adds to each route.
+/// The session's contribution to each route.
 #[derive(Clone, Copy, Debug)]
 pub struct UpdateTerms<'a> {
-    /// How long messages may be, and the like.
+    /// Message encoding.
     pub encoding: Encoding,
-    /// Where routes of each family lead to.
+    /// Next hop of each family.
     pub next_hops: &'a BTreeMap<Family, NextHop>,
     /// AS_PATH.
     pub as_path: &'a [Asn],
 }
 
-/// What a neighbour has been told and what it shall know.
+/// The routes advertised to a peer and the desired ones.
 #[derive(Debug, Default)]
 pub struct AdjOut {
-    /// `None` until somebody knows: before that an End-of-RIB would make a neighbour forget routes that it
-    /// kept over our restart.
+    /// `None` until known: an End-of-RIB sent earlier would make a peer drop the routes it kept over our
+    /// restart.
     desired: Option<Arc<Routes>>,
-    /// Families of the session; empty without one.
+    /// Negotiated families; empty without a session.
     families: BTreeSet<Family>,
     /// Families whose End-of-RIB has not been sent.
     pending_end_of_rib: BTreeSet<Family>,
-    /// Prefixes of these families, as far as the neighbour does not know what is wanted.
+    /// Prefixes of these families whose advertised state is not the desired one.
     pending: BTreeMap<IpNet, Advertised>,
-    /// How `pending` is to be sent; made when it is asked for, forgotten when the wish changes.
+    /// Send plan for `pending`; built on demand, dropped when the desired routes change.
     batches: Option<VecDeque<Batch>>,
 }
 
 impl AdjOut {
-    /// The whole that the neighbour shall know.
+    /// Sets all desired routes.
     pub fn set_routes(&mut self, routes: Arc<Routes>) {
         let former = self.desired.replace(Arc::clone(&routes)).unwrap_or_default();
         if self.families.is_empty() || Arc::ptr_eq(&former, &routes) {
@@ -88,7 +88,7 @@ impl AdjOut {
         }
     }
 
-    /// A session is there that speaks these families; the neighbour knows nothing.
+    /// Starts a session with these families; the peer has no routes yet.
     pub fn begin(&mut self, families: impl IntoIterator<Item = Family>) {
         self.end();
         self.families = families.into_iter().collect();
@@ -98,7 +98,7 @@ impl AdjOut {
         self.pending = spoken.map(|prefix| (*prefix, Advertised::Nothing)).collect();
     }
 
-    /// The session is over.
+    /// Ends the session.
     pub fn end(&mut self) {
         self.families.clear();
         self.pending_end_of_rib.clear();
@@ -106,8 +106,8 @@ impl AdjOut {
         self.batches = None;
     }
 
-    /// The neighbour wants to hear all routes of a family again (RFC 2918), or what the session itself says
-    /// about them has changed.
+    /// Re-advertises all routes of a family: on a ROUTE-REFRESH (RFC 2918), or when the session's own
+    /// attributes have changed.
     pub fn refresh(&mut self, family: Family) {
         if !self.families.contains(&family) {
             return;
@@ -121,7 +121,7 @@ impl AdjOut {
         }
     }
 
-    /// The next UPDATE, whole, if the neighbour does not know everything; it counts as told.
+    /// Returns the next whole UPDATE and counts it as advertised; `None` once the peer is up to date.
     pub fn poll_update(&mut self, terms: &UpdateTerms<'_>) -> Option<Vec<u8>> {
         let desired = self.desired.as_deref()?;
         let batches = self.batches.get_or_insert_with(|| batches(&self.pending, desired));
@@ -140,12 +140,12 @@ impl AdjOut {
         self.pending_end_of_rib.pop_first().and_then(|family| end_of_rib(family, terms))
     }
 
-    /// Whether the neighbour knows everything.
+    /// Returns whether the peer is up to date.
     pub fn is_synchronized(&self) -> bool {
         self.desired.is_none() || (self.pending.is_empty() && self.pending_end_of_rib.is_empty())
     }
 
-    /// How many prefixes of a family the neighbour knows.
+    /// Returns the number of prefixes of a family the peer has.
     pub fn advertised(&self, family: Family) -> usize {
         if !self.families.contains(&family) {
             return 0;
@@ -166,17 +166,17 @@ impl AdjOut {
         })
     }
 
-    /// How many prefixes of a family the neighbour is still to be told about.
+    /// Returns the number of prefixes of a family still to be advertised or withdrawn.
     pub fn pending(&self, family: Family) -> usize {
         self.pending.keys().filter(|prefix| family_of(**prefix) == family).count()
     }
 
-    /// Whether the End-of-RIB of a family has been sent.
+    /// Returns whether the End-of-RIB of a family has been sent.
     pub fn end_of_rib_sent(&self, family: Family) -> bool {
         self.families.contains(&family) && !self.pending_end_of_rib.contains(&family)
     }
 
-    /// How many routes are of families that the session does not speak.
+    /// Returns the number of routes whose family was not negotiated.
     pub fn unsendable(&self) -> usize {
         let desired = self.desired.iter().flat_map(|desired| desired.keys());
         desired.filter(|prefix| !self.families.contains(&family_of(**prefix))).count()
@@ -184,7 +184,7 @@ impl AdjOut {
 }
 
 impl Advertised {
-    /// Whether this is what is wanted.
+    /// Returns whether this is the desired state.
     fn matches(&self, desired: Option<&Attributes>) -> bool {
         match self {
             Self::Nothing => desired.is_none(),
@@ -202,10 +202,10 @@ impl Advertised {
 }
 
 impl Batch {
-    /// One UPDATE with as many of the prefixes as it holds.
+    /// Packs as many prefixes as fit into one UPDATE.
     fn pack(&mut self, terms: &UpdateTerms<'_>) -> (Option<Vec<u8>>, Vec<IpNet>) {
         let Ok(mut writer) = self.writer(terms) else {
-            // Not even a withdrawal fits, which no length that BGP allows leads to.
+            // Not even a withdrawal fits; no message length that BGP allows leads here.
             return (None, mem::take(&mut self.prefixes));
         };
         let mut packed = Vec::new();
@@ -221,7 +221,7 @@ impl Batch {
         let Some((attributes, next_hop)) = self.attributes.as_ref().zip(terms.next_hops.get(&family)) else {
             return withdraw();
         };
-        // Attributes that leave no room for a prefix cannot be told; then the neighbour shall not know others.
+        // If the attributes leave no room for a prefix, withdraw it: the peer must not keep the old ones.
         UpdateWriter::advertise(family, *next_hop, terms.as_path, attributes, context).or_else(|_| withdraw())
     }
 }
@@ -232,7 +232,8 @@ fn end_of_rib(family: Family, terms: &UpdateTerms<'_>) -> Option<Vec<u8>> {
     codec::encode(&Message::Update(update), &terms.encoding, &mut message).ok().map(|()| message)
 }
 
-/// Withdrawals first, so that a router with full tables has room for what follows; then one family after the other.
+/// Groups prefixes into batches: withdrawals first, to free space in routers with full tables; then family by
+/// family.
 fn batches(pending: &BTreeMap<IpNet, Advertised>, desired: &Routes) -> VecDeque<Batch> {
     let mut groups: BTreeMap<(bool, Family, Option<&Attributes>), Vec<IpNet>> = BTreeMap::new();
     for prefix in pending.keys().rev() {
@@ -250,7 +251,7 @@ fn batches(pending: &BTreeMap<IpNet, Advertised>, desired: &Routes) -> VecDeque<
 
 type Difference<'a> = (&'a IpNet, Option<&'a Attributes>, Option<&'a Attributes>);
 
-/// Prefixes that are not the same in both, with what either says: one walk over both.
+/// Returns the prefixes that differ between the tables, with the attributes in each: one walk over both.
 fn differences<'a>(former: &'a Routes, desired: &'a Routes) -> impl Iterator<Item = Difference<'a>> {
     let mut former = former.iter().peekable();
     let mut desired = desired.iter().peekable();

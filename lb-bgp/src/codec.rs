@@ -1,13 +1,15 @@
-//! Messages to and from bytes (RFC 4271 section 4).
+//! Encoder and decoder of BGP messages (RFC 4271, section 4).
 //!
-//! | module | holds |
+//! | module | contents |
 //! | --- | --- |
+//! | `header` | the message header, framing |
 //! | `open`, `capability` | OPEN |
-//! | `update`, `judgement` | a received UPDATE, and what RFC 7606 makes of it |
-//! | `writer` | UPDATEs to be sent, each as full as it gets |
+//! | `update`, `rfc7606` | received UPDATEs and their error handling |
+//! | `writer` | UPDATEs to send, each filled to capacity |
 //! | `attribute`, `as_path`, `multiprotocol`, `prefix` | the parts of an UPDATE |
-//! | `error` | why a message cannot be taken, and what its sender is told |
-//! | `reader` | a cursor that cannot read past the end |
+//! | `error` | decoding errors and the NOTIFICATIONs they cause |
+//! | `reader` | a bounds-checked cursor |
+//! | `context` | the negotiated properties that encoding and decoding depend on |
 
 mod as_path;
 mod attribute;
@@ -36,12 +38,12 @@ use crate::value::Family;
 use header::{kind, write_message};
 use reader::OctetReader;
 
-/// Reads one whole message, as [`frame`] has found it.
+/// Decodes one whole message, as delimited by [`frame`].
 ///
 /// # Errors
 ///
-/// If only the end of the session is left as an answer. What RFC 7606 has a milder way for is a
-/// [`UpdateFlaw`](crate::message::Flaw) of the UPDATE.
+/// If the error requires a session reset. An error with a milder handling (RFC 7606) is an
+/// [`UpdateFlaw`](crate::message::UpdateFlaw) of the UPDATE.
 pub fn decode(message: &[u8], context: &Decoding<'_>) -> Result<Message, MessageError> {
     let mut reader = OctetReader::new(message);
     let length = frame(message, context.max_length)?;
@@ -67,16 +69,16 @@ fn notification(mut body: OctetReader<'_>) -> Option<Message> {
 
 fn route_refresh(mut body: OctetReader<'_>, families: &[Family]) -> Option<Message> {
     let (afi, subtype, safi) = (body.u16()?, body.u8()?, body.u8()?);
-    // RFC 7313: other subtypes are marks around an answer.
+    // RFC 7313: other subtypes delimit an answer.
     let family = Family::new(afi, safi).filter(|family| subtype == 0 && families.contains(family));
     Some(Message::RouteRefresh(family))
 }
 
-/// Appends one whole message. The data of a NOTIFICATION is cut to what fits.
+/// Appends one whole message. The data of a NOTIFICATION is cut to fit.
 ///
 /// # Errors
 ///
-/// If it would be longer than a message may be; then nothing is appended.
+/// If the message exceeds the maximum length; then nothing is appended.
 pub fn encode(message: &Message, context: &Encoding, out: &mut Vec<u8>) -> Result<(), MessageTooLong> {
     match message {
         Message::Open(open) => {
@@ -92,7 +94,7 @@ pub fn encode(message: &Message, context: &Encoding, out: &mut Vec<u8>) -> Resul
         }
         Message::Keepalive => write_message(kind::KEEPALIVE, &[], context.max_length, out),
         Message::RouteRefresh(family) => {
-            // Reserved numbers where there is no family: they ask for nothing.
+            // Reserved numbers without a family: they request nothing.
             let [high, low] = family.map_or(0, Family::afi).to_be_bytes();
             let safi = if family.is_some() { Family::SAFI } else { 0 };
             write_message(kind::ROUTE_REFRESH, &[high, low, 0, safi], context.max_length, out)

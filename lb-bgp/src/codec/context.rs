@@ -2,28 +2,28 @@
 
 use crate::value::Family;
 
-/// What a message that is to be sent depends on.
+/// What encoding a message depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Encoding {
-    /// The neighbour is of the same AS.
+    /// The peer is in the same AS.
     pub internal: bool,
-    /// Both sides have AS numbers of four octets (RFC 6793).
+    /// Both sides support four-octet AS numbers (RFC 6793).
     pub four_octet_asn: bool,
-    /// Octets that a message may have: [`MAX_MESSAGE`], or [`MAX_EXTENDED_MESSAGE`](crate::message::LONGEST_EXTENDED)
-    /// where both sides can.
+    /// Maximum message length: [`MAX_MESSAGE`](crate::message::MAX_MESSAGE), or
+    /// [`MAX_EXTENDED_MESSAGE`](crate::message::MAX_EXTENDED_MESSAGE) if both sides support it.
     pub max_length: usize,
 }
 
-/// What the reading of a message depends on.
+/// What decoding a message depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decoding<'a> {
-    /// The neighbour is of the same AS.
+    /// The peer is in the same AS.
     pub internal: bool,
-    /// Both sides have AS numbers of four octets (RFC 6793).
+    /// Both sides support four-octet AS numbers (RFC 6793).
     pub four_octet_asn: bool,
     /// IPv4 routes may have IPv6 next hops (RFC 8950).
     pub extended_next_hop: bool,
-    /// Families that both sides speak.
+    /// Negotiated families.
     pub families: &'a [Family],
     /// As in [`Encoding`].
     pub max_length: usize,

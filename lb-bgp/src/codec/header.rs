@@ -11,10 +11,10 @@ use super::error::{MessageError, MessageTooLong};
 use super::reader::OctetReader;
 use crate::message::{HEADER_LEN, MAX_MESSAGE};
 
-/// What the header begins with.
+/// The marker that each header begins with.
 const MARKER: [u8; 16] = [0xff; 16];
 
-/// Types of messages.
+/// Message types.
 pub(super) mod kind {
     pub(crate) const OPEN: u8 = 1;
     pub(crate) const UPDATE: u8 = 2;
@@ -23,16 +23,16 @@ pub(super) mod kind {
     pub(crate) const ROUTE_REFRESH: u8 = 5;
 }
 
-/// The length in octets of the first message in a buffer; `None` if it is not whole yet.
+/// Returns the length in octets of the first message in a buffer; `None` if it is incomplete.
 ///
 /// # Errors
 ///
-/// If its header cannot be right (RFC 4271 section 6.1): then nothing behind it can be read either.
+/// If the header is invalid (RFC 4271, section 6.1); then the rest of the stream is unreadable, too.
 pub fn frame(buffer: &[u8], max_length: usize) -> Result<Option<usize>, MessageError> {
     let Some((length, kind)) = header(OctetReader::new(buffer))? else { return Ok(None) };
     let whole = usize::from(length);
     let fits = match kind {
-        // RFC 8654 section 4: these two stay short.
+        // RFC 8654, section 4: OPEN and KEEPALIVE are never extended.
         kind::OPEN => (HEADER_LEN + 10..=MAX_MESSAGE.min(max_length)).contains(&whole),
         kind::KEEPALIVE => whole == HEADER_LEN,
         kind::UPDATE | kind::ROUTE_REFRESH => (HEADER_LEN + 4..=max_length).contains(&whole),
@@ -46,7 +46,7 @@ pub fn frame(buffer: &[u8], max_length: usize) -> Result<Option<usize>, MessageE
     Ok((whole <= buffer.len()).then_some(whole))
 }
 
-/// Length and type.
+/// Reads length and type.
 fn header(mut reader: OctetReader<'_>) -> Result<Option<(u16, u8)>, MessageError> {
     let Some(marker) = reader.array() else { return Ok(None) };
     if marker != MARKER {
@@ -55,7 +55,7 @@ fn header(mut reader: OctetReader<'_>) -> Result<Option<(u16, u8)>, MessageError
     Ok(reader.u16().zip(reader.u8()))
 }
 
-/// Appends a header and what follows it.
+/// Appends a header and a body.
 pub(super) fn write_message(
     kind: u8,
     body: &[u8],

@@ -1,4 +1,4 @@
-//! Prefixes on the wire (RFC 4271 section 4.3): a length in bits, and as many octets as hold them.
+//! Encoding of prefixes (RFC 4271, section 4.3): the length in bits, followed by as many octets as needed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,12 +7,12 @@ use ipnet::IpNet;
 use super::reader::OctetReader;
 use crate::value::Family;
 
-/// Octets that a prefix takes in a message.
+/// Returns the encoded length of a prefix in octets.
 pub fn nlri_len(prefix: IpNet) -> usize {
     1 + usize::from(prefix.prefix_len().div_ceil(8))
 }
 
-/// Octets that the longest prefix of a family takes in a message.
+/// Returns the maximum encoded length of a family's prefixes in octets.
 pub(super) const fn max_nlri_len(family: Family) -> usize {
     match family {
         Family::Ipv4 => 5,
@@ -20,7 +20,7 @@ pub(super) const fn max_nlri_len(family: Family) -> usize {
     }
 }
 
-/// The family of a prefix.
+/// Returns the family of a prefix.
 pub const fn family_of(prefix: IpNet) -> Family {
     match prefix {
         IpNet::V4(_) => Family::Ipv4,
@@ -38,7 +38,8 @@ pub(super) fn write(prefix: IpNet, out: &mut Vec<u8>) {
     }
 }
 
-/// All prefixes up to the end; `None` if one is too long or cut short. Bits beyond a prefix's length mean nothing.
+/// Reads all prefixes up to the end; `None` if one is too long or truncated. Bits beyond the length are
+/// ignored.
 pub(super) fn read_all(mut reader: OctetReader<'_>, family: Family) -> Option<Vec<IpNet>> {
     let mut prefixes = Vec::new();
     while !reader.is_empty() {

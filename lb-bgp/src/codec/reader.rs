@@ -1,6 +1,6 @@
-//! A cursor over received octets: what is not there is `None`, never a panic.
+//! A bounds-checked cursor over received octets: reading past the end returns `None`.
 
-/// What has not been read yet.
+/// The unread octets.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OctetReader<'a>(&'a [u8]);
 
@@ -9,7 +9,7 @@ impl<'a> OctetReader<'a> {
         Self(octets)
     }
 
-    /// All that is left, without reading it.
+    /// Returns all unread octets without consuming them.
     pub(super) const fn rest(&self) -> &'a [u8] {
         self.0
     }
@@ -24,7 +24,7 @@ impl<'a> OctetReader<'a> {
         Some(head)
     }
 
-    /// The next octets, to be read on their own.
+    /// Splits off the next octets as a reader of their own.
     pub(super) fn part(&mut self, count: usize) -> Option<Self> {
         self.take(count).map(Self)
     }
@@ -35,7 +35,7 @@ impl<'a> OctetReader<'a> {
         Some(*head)
     }
 
-    /// All that is left, if it is of this length.
+    /// Returns all unread octets if they have exactly this length.
     pub(super) fn all<const N: usize>(&self) -> Option<[u8; N]> {
         self.0.try_into().ok()
     }

@@ -1,4 +1,4 @@
-//! What a received list of attributes says, and what RFC 7606 makes of it.
+//! Validation of a received attribute list (RFC 7606).
 
 use std::net::Ipv4Addr;
 
@@ -13,24 +13,24 @@ use super::reader::OctetReader;
 use crate::message::{ErrorHandling, UpdateFlaw};
 use crate::value::{Asn, Attributes, Community, Family, LargeCommunity, NextHop};
 
-/// A flaw, and the error that it would be where no milder way is left (RFC 7606 section 5.2).
+/// A flaw, and the error to raise if only a session reset is left (RFC 7606, section 5.2).
 #[derive(Debug)]
 pub(super) struct AttributeFault {
     pub(super) flaw: UpdateFlaw,
     pub(super) error: MessageError,
 }
 
-/// What a list of attributes says.
+/// The contents of an attribute list.
 #[derive(Debug, Default)]
 pub(super) struct CheckedAttributes {
-    /// Codes, in the order of their appearance.
+    /// Type codes, in order of appearance.
     seen: Vec<u8>,
     pub(super) as_path: AsPath,
     pub(super) next_hop: Option<Ipv4Addr>,
     pub(super) attributes: Attributes,
     pub(super) reach: Option<(NextHop, Vec<IpNet>)>,
     pub(super) unreach: Option<(Family, Vec<IpNet>)>,
-    /// MP_REACH_NLRI was there and could not be read, so that nobody knows whether it held prefixes.
+    /// MP_REACH_NLRI was unreadable, so it is unknown whether it held prefixes.
     pub(super) has_unread_reach: bool,
     as4_path: Option<AsPath>,
     aggregator: Option<u32>,
@@ -39,7 +39,7 @@ pub(super) struct CheckedAttributes {
 }
 
 impl CheckedAttributes {
-    /// Judges all attributes of a list. An error is one that only a new session cures.
+    /// Validates all attributes of a list. An error requires a session reset.
     pub(super) fn read(mut list: OctetReader<'_>, context: &Decoding<'_>) -> Result<Self, MessageError> {
         let mut checked = Self::default();
         while !list.is_empty() {
@@ -57,25 +57,25 @@ impl CheckedAttributes {
         Ok(checked)
     }
 
-    /// Whether an attribute was there, sound or not.
+    /// Returns whether an attribute was present, valid or not.
     pub(super) fn has(&self, code: u8) -> bool {
         self.seen.contains(&code)
     }
 
-    /// Whether this attribute was there and no other.
+    /// Returns whether this attribute was the only one.
     pub(super) fn has_only(&self, code: u8) -> bool {
         self.seen == [code]
     }
 
-    /// Notes a fault of an attribute, or of the list where there is none.
+    /// Records a fault of an attribute, or of the list if `attribute` is zero.
     pub(super) fn note(&mut self, attribute: u8, handling: ErrorHandling, fault: UpdateFault, data: &[u8]) {
         let flaw = UpdateFlaw { attribute, family: None, handling };
         self.faults.push(AttributeFault { flaw, error: MessageError::update(fault, data) });
     }
 
-    /// RFC 7606 section 4: the list still ends where it says, so the prefixes behind it can be read.
+    /// RFC 7606, section 4: the list's own length still holds, so the prefixes after it are readable.
     fn end_early(&mut self, code: Option<u8>) -> Result<(), MessageError> {
-        // Section 3 (j): prefixes that cannot be found cannot be withdrawn.
+        // Section 3 (j): if prefixes cannot be located, they cannot be withdrawn.
         if matches!(code, Some(code::MP_REACH_NLRI | code::MP_UNREACH_NLRI)) {
             return Err(MessageError::update(UpdateFault::MalformedAttributeList, &[]));
         }
@@ -122,7 +122,7 @@ impl CheckedAttributes {
         if !is_expected {
             self.note(code, ErrorHandling::AttributeDiscard, UpdateFault::OptionalAttribute, attribute.whole);
         } else if !attribute.has_flags(rule.flags) {
-            // RFC 7606 section 3 (c), whatever the remedy for its value would be.
+            // RFC 7606, section 3 (c): regardless of the attribute's own handling.
             self.note(code, ErrorHandling::TreatAsWithdraw, UpdateFault::AttributeFlags, attribute.whole);
         } else if !rule.length.fits(attribute.value.len()) {
             self.note(code, rule.handling, UpdateFault::AttributeLength, attribute.whole);
@@ -132,7 +132,7 @@ impl CheckedAttributes {
         }
     }
 
-    /// Takes the value of an attribute whose length is right.
+    /// Parses the value of an attribute of valid length.
     fn take_value(&mut self, attribute: &Attribute<'_>, context: &Decoding<'_>) -> Result<(), UpdateFault> {
         let mut value = OctetReader::new(attribute.value);
         match attribute.code {
@@ -183,7 +183,7 @@ impl CheckedAttributes {
         Ok(())
     }
 
-    /// The two attributes that hold prefixes: a flaw in one makes its family unreadable, not the session.
+    /// Parses an attribute with prefixes: an error disables its family, not the session.
     fn take_multiprotocol(
         &mut self,
         attribute: &Attribute<'_>,
@@ -205,7 +205,7 @@ impl CheckedAttributes {
             }
             None => return Err(incorrect()),
         };
-        // RFC 7606 section 5.3 counts wrong flags among what makes the attribute incorrect.
+        // RFC 7606, section 5.3: wrong flags make the attribute incorrect.
         let is_sound = attribute.has_flags(OPTIONAL)
             && if is_reach {
                 self.reach = multiprotocol::reach(&mut value, family, context.extended_next_hop);
@@ -224,9 +224,9 @@ impl CheckedAttributes {
         Ok(())
     }
 
-    /// RFC 6793 section 4.2.3.
+    /// Merges AS4_PATH into AS_PATH (RFC 6793, section 4.2.3).
     fn merge_as4_path(&mut self) {
-        // Someone who knew nothing of AS4_* aggregated again: what they say is out of date.
+        // A speaker without AS4 support has aggregated since: the AS4 attributes are outdated.
         let is_outdated =
             self.has_as4_aggregator && self.aggregator.is_some_and(|asn| asn != Asn::TRANS.into());
         if let Some(as4_path) = self.as4_path.take()
@@ -237,19 +237,19 @@ impl CheckedAttributes {
     }
 }
 
-/// RFC 4271 section 6.3: an address that a host can have.
+/// Returns whether a host can have the address (RFC 4271, section 6.3).
 fn is_host(address: &Ipv4Addr) -> bool {
     let [first, ..] = address.octets();
     first != 0 && first < 224 && !address.is_loopback()
 }
 
-/// The AS number of AGGREGATOR or AS4_AGGREGATOR, which may not be zero (RFC 7607).
+/// Parses the AS number of AGGREGATOR or AS4_AGGREGATOR, which must not be zero (RFC 7607).
 fn aggregator(mut value: OctetReader<'_>, four_octet_asn: bool) -> Result<u32, UpdateFault> {
     let asn = if four_octet_asn { value.u32() } else { value.u16().map(u32::from) };
     asn.filter(|&asn| asn != 0).ok_or(UpdateFault::OptionalAttribute)
 }
 
-/// That what ATTR_SET encloses is a list of attributes (RFC 6368 section 5).
+/// Checks that ATTR_SET contains an attribute list (RFC 6368, section 5).
 fn attribute_set(mut value: OctetReader<'_>) -> Option<()> {
     value.u32()?;
     while !value.is_empty() {

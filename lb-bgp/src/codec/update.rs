@@ -1,4 +1,4 @@
-//! UPDATE (RFC 4271 section 4.3), as it is received: RFC 7606 decides what a flaw in it costs.
+//! Decoding of a received UPDATE (RFC 4271, section 4.3) with the error handling of RFC 7606.
 
 use std::cmp::Reverse;
 use std::mem;
@@ -14,7 +14,7 @@ use super::rfc7606::CheckedAttributes;
 use crate::message::{ErrorHandling, Reach, Update};
 use crate::value::{Family, NextHop};
 
-/// Reads what follows the header.
+/// Decodes the message body.
 pub(super) fn decode(mut body: OctetReader<'_>, context: &Decoding<'_>) -> Result<Update, MessageError> {
     let malformed = || MessageError::update(UpdateFault::MalformedAttributeList, &[]);
     let withdrawn = section(&mut body).ok_or_else(malformed)?;
@@ -62,7 +62,7 @@ impl UpdateParts {
         Ok(Update { withdrawn: self.into_withdrawn(), reach, second_reach, end_of_rib, flaws })
     }
 
-    /// RFC 7606 section 3 (d).
+    /// Records missing mandatory attributes (RFC 7606, section 3 (d)).
     fn note_missing(&mut self, internal: bool) {
         let has_reach = self.checked.has(code::MP_REACH_NLRI);
         if self.prefixes.is_empty() && !has_reach {
@@ -71,9 +71,9 @@ impl UpdateParts {
         let mandatory = [
             (code::ORIGIN, true),
             (code::AS_PATH, true),
-            // RFC 4760 section 3: routes of MP_REACH_NLRI have theirs in there.
+            // RFC 4760, section 3: MP_REACH_NLRI has its own next hop.
             (code::NEXT_HOP, !self.prefixes.is_empty()),
-            // RFC 4271 section 5.1.5.
+            // RFC 4271, section 5.1.5.
             (code::LOCAL_PREF, internal),
         ];
         for (code, is_mandatory) in mandatory {
@@ -88,8 +88,8 @@ impl UpdateParts {
         }
     }
 
-    /// Whether there are attributes and nothing that they are of, so that prefixes may have been lost on the way
-    /// (RFC 7606 section 5.2). What only withdraws in MP_UNREACH_NLRI is sound without any.
+    /// Returns whether there are attributes but no routes they belong to, so that prefixes may have been lost
+    /// (RFC 7606, section 5.2). An MP_UNREACH_NLRI alone is valid without other attributes.
     fn lacks_prefixes(&self) -> bool {
         let checked = &self.checked;
         let reaches = checked.reach.as_ref().is_some_and(|(_, prefixes)| !prefixes.is_empty());
@@ -104,7 +104,8 @@ impl UpdateParts {
         faults.find(|fault| Some(fault.flaw.handling) == handling).map(|fault| fault.error.clone())
     }
 
-    /// RFC 4724 section 2: an UPDATE with nothing in it, or with nothing but a family.
+    /// Returns the family of an End-of-RIB (RFC 4724, section 2): an empty UPDATE, or one with only an empty
+    /// MP_UNREACH_NLRI.
     fn end_of_rib(&self) -> Option<Family> {
         if !self.withdrawn.is_empty() || !self.prefixes.is_empty() {
             return None;
@@ -120,7 +121,7 @@ impl UpdateParts {
         }
     }
 
-    /// What is there, each part with its own next hop.
+    /// Takes the advertised routes, each part with its own next hop.
     fn take_reaches(&mut self) -> Vec<Reach> {
         let plain =
             self.checked.next_hop.map(|next_hop| (NextHop::V4(next_hop), mem::take(&mut self.prefixes)));
@@ -137,7 +138,7 @@ impl UpdateParts {
         parts.map(reach).collect()
     }
 
-    /// What is gone: all that is left once what is there has been taken.
+    /// Returns the withdrawn prefixes: all that [`take_reaches`](Self::take_reaches) has left.
     fn into_withdrawn(self) -> Vec<IpNet> {
         let unreach = self.checked.unreach.into_iter().flat_map(|(_, prefixes)| prefixes);
         let reach = self.checked.reach.into_iter().flat_map(|(_, prefixes)| prefixes);

@@ -1,4 +1,4 @@
-//! What to do about an ending.
+//! Advice for the operator on why a session is down.
 
 use super::close_reason::{CloseReason, SessionClose};
 use super::config::RemoteAs;
@@ -8,43 +8,43 @@ use crate::message::Notification;
 use crate::notification::{Cease, code};
 use crate::value::Asn;
 
-/// What advice depends on, beside the ending.
+/// What advice depends on, besides the close reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AdviceContext {
-    /// The AS number that the peer sees.
+    /// The AS number presented to the peer.
     pub asn: Asn,
-    /// Whether segments are signed (RFC 2385).
+    /// TCP-MD5 authentication is configured (RFC 2385).
     pub password: bool,
-    /// Whether there may be routers between.
+    /// The peer may be several hops away.
     pub multihop: bool,
 }
 
 impl SessionClose {
-    /// What to do about it, without a full stop, where that can be said.
-    pub fn advice(&self, setup: AdviceContext) -> Option<String> {
+    /// Returns the operator's next step, without a full stop, if there is one.
+    pub fn advice(&self, context: AdviceContext) -> Option<String> {
         let advice = match &self.reason {
             CloseReason::WrongAsn { says, expected, .. } => return Some(wrong_asn(*says, *expected)),
             CloseReason::SameRouterId(_) => {
-                "give one of the two another routerID; is peerAddress this node's own?"
+                "set another routerID; check that peerAddress is not this node's own address"
             }
             CloseReason::NoCommonFamily(_) => "activate the address family for this node on the router",
-            CloseReason::ConnectTimedOut(_) => return Some(no_answer(setup)),
+            CloseReason::ConnectTimedOut(_) => return Some(no_answer(context)),
             CloseReason::ConnectFailed(_) => {
-                "check that the router listens on peerAddress and peerPort, that a route leads there, and that the \
+                "check that the router listens on peerAddress and peerPort, that there is a route to it, and that the \
                  router has this node as a neighbor"
             }
             CloseReason::ConnectionClosed(_) => closed(self.state),
-            CloseReason::HoldTimerExpired(_) => return Some(silent(self.state, setup)),
+            CloseReason::HoldTimerExpired(_) => return Some(silent(self.state, context)),
             CloseReason::SendHoldTimerExpired(_) => "the router is overloaded, or its BGP process hangs",
             CloseReason::BfdDown => {
-                "check the link to the router; where BGP alone stays up, compare the BFD profiles and whether both \
-                 sides have BFD over one hop or several"
+                "check the link to the router; if only BFD fails, compare the BFD profiles, and check that both sides \
+                 use single-hop or both use multihop BFD"
             }
-            CloseReason::NotificationReceived(said) => {
-                return advice_on(said.hard_reset().as_ref().unwrap_or(said), setup);
+            CloseReason::NotificationReceived(notification) => {
+                return advice_on(notification.hard_reset().as_ref().unwrap_or(notification), context);
             }
             CloseReason::MalformedMessage(_) | CloseReason::UnexpectedMessage { .. } => {
-                "please report it, with the router's make and version"
+                "please report this, with the router's vendor and version"
             }
             CloseReason::Stopped(_)
             | CloseReason::ConfigurationChanged
@@ -66,86 +66,86 @@ fn wrong_asn(says: Asn, expected: RemoteAs) -> String {
     format!("set {other}peerASN to {says}, or correct the router's own AS number")
 }
 
-/// The router's kernel drops segments that are not signed as it expects, and those from too far away, without a word.
-fn no_answer(setup: AdviceContext) -> String {
-    let password = if setup.password {
-        "check that the router has the same TCP-MD5 password for this node: its kernel drops segments with another \
-         one, or with one that it does not expect"
+/// The router's kernel silently drops segments with an unexpected signature or from too many hops away.
+fn no_answer(context: AdviceContext) -> String {
+    let password = if context.password {
+        "check that the router has the same TCP-MD5 password for this node: its kernel silently drops segments \
+         with a wrong or an unexpected signature"
     } else {
         "if the router has a TCP-MD5 password for this node, set passwordSecret: its kernel drops unsigned segments"
     };
-    let hops = if setup.multihop {
-        "check that the router's ebgp-multihop or ttl-security allows as many hops as there are"
+    let hops = if context.multihop {
+        "check that the router's ebgp-multihop or ttl-security allows the actual number of hops"
     } else {
         "a router that is not on this node's link needs ebgpMultiHop here and ebgp-multihop there"
     };
-    format!("{password}; {hops}; else check the address, the port, and what filters between")
+    format!("{password}; {hops}; otherwise check the address, the port, and firewalls in between")
 }
 
 const fn closed(state: BgpState) -> &'static str {
     match state {
-        BgpState::Established => "the router's BGP process ended or was restarted; its log says why",
+        BgpState::Established => "the router's BGP process has stopped or restarted; see its log",
         _ => {
-            "where this repeats, the router does not have this node's address as a neighbor, or has it shut down, or \
-             waits after an error (BIRD: up to 5 minutes); its log says which"
+            "if this repeats, the router does not have this node's address as a neighbor, has it shut down, or backs \
+             off after an error (BIRD: up to 5 minutes); see its log"
         }
     }
 }
 
-fn silent(state: BgpState, setup: AdviceContext) -> String {
+fn silent(state: BgpState, context: AdviceContext) -> String {
     if state != BgpState::Established {
-        return "the router took the connection and sent no OPEN: is its BGP process hanging?".to_owned();
+        return "the router accepted the connection but sent no OPEN: check whether its BGP process hangs"
+            .to_owned();
     }
     let password =
-        if setup.password { ", and whether the TCP-MD5 password was changed on one side only" } else { "" };
+        if context.password { ", and whether the TCP-MD5 password was changed on one side only" } else { "" };
     format!(
-        "check the link to the router, whether the router is overloaded or its BGP process hangs{password}"
+        "check the link to the router, and whether the router is overloaded or its BGP process hangs{password}"
     )
 }
 
-fn advice_on(said: &Notification, setup: AdviceContext) -> Option<String> {
+fn advice_on(notification: &Notification, context: AdviceContext) -> Option<String> {
     const REJECTED: u8 = Cease::ConnectionRejected as u8;
     const MAXIMUM: u8 = Cease::MaximumPrefixes as u8;
     const BFD: u8 = Cease::BfdDown as u8;
     const SHUTDOWN: u8 = Cease::AdministrativeShutdown as u8;
     const DECONFIGURED: u8 = Cease::Deconfigured as u8;
-    let advice = match (said.code, said.subcode) {
+    let advice = match (notification.code, notification.subcode) {
         (code::OPEN, 2) => {
-            let asn = setup.asn;
+            let asn = context.asn;
             return Some(format!(
-                "the router expects another AS number of this node than {asn}: set myASN or localASN to what the \
-                 router has as its remote-as, or correct that"
+                "the router expects another AS number of this node than {asn}: set myASN or localASN to the \
+                 router's remote-as, or correct the latter"
             ));
         }
         (code::OPEN, 3) => "the router has the same BGP identifier: set routerID",
         (code::OPEN, 4) => {
-            "the router takes no capabilities, so it can be sent IPv4 routes only: upgrade it, or have it negotiate them"
+            "the router supports no capabilities, so only IPv4 routes can be advertised: upgrade it, or enable \
+             capability negotiation"
         }
-        (code::OPEN, 6) => "the router wants a longer hold time: raise holdTime",
-        (code::OPEN, 7) => return Some(capability(said)),
+        (code::OPEN, 6) => "the router requires a longer hold time: raise holdTime",
+        (code::OPEN, 7) => return Some(capability(notification)),
         (code::HOLD_TIMER, _) => {
-            "the router heard nothing from this node: is the node starved of CPU, or the link down?"
+            "the router received nothing from this node: check whether the node is starved of CPU or the link is down"
         }
         (code::CEASE, MAXIMUM) => "raise the router's maximum-prefix for this node, or set aggregationLength",
-        (code::CEASE, SHUTDOWN | DECONFIGURED) => "an operator shut this neighbor down on the router",
+        (code::CEASE, SHUTDOWN | DECONFIGURED) => "an operator has shut this neighbor down on the router",
         (code::CEASE, REJECTED) => {
-            "the router takes no connection from this node now: does it have this node as a neighbor?"
+            "the router rejects connections from this node: check that it has this node as a neighbor"
         }
         (code::CEASE, BFD) => {
-            "the router's BFD session with this node went down: compare the BFD profiles, and look for starved CPUs"
+            "the router's BFD session with this node went down: compare the BFD profiles, and check both sides for CPU starvation"
         }
         _ => return None,
     };
     Some(advice.to_owned())
 }
 
-/// RFC 5492 section 5: the router names what it does not take, or what it wants and does not get.
-fn capability(said: &Notification) -> String {
-    if refused_capabilities::is_about_families(&said.data) {
+/// RFC 5492, section 5: the router lists the capabilities it refuses or requires.
+fn capability(notification: &Notification) -> String {
+    if refused_capabilities::is_about_families(&notification.data) {
         return "activate the address family for this node on the router".to_owned();
     }
-    let names = refused_capabilities::listed(&said.data).join(", ");
-    format!(
-        "the router refuses or requires a capability ({names}): change that in its settings for this node"
-    )
+    let names = refused_capabilities::listed(&notification.data).join(", ");
+    format!("the router refuses or requires a capability ({names}): change its settings for this node")
 }

@@ -1,7 +1,7 @@
-//! The endings that people are shown.
+//! The close reasons shown to the operator.
 //!
-//! A router that has refused an OPEN with a NOTIFICATION may wait for minutes and meanwhile reset connections or
-//! refuse them. So what a later attempt says less of does not replace what an earlier one said.
+//! A router that rejects an OPEN with a NOTIFICATION may then back off for minutes and reset or refuse
+//! connections. A less specific reason of a later attempt does not replace a more specific one.
 
 use std::time::Duration;
 
@@ -10,24 +10,26 @@ use super::state_table::BgpState;
 use crate::message::Notification;
 use crate::notification::{Cease, code};
 
-/// How long an ending is kept before those that say less. BIRD waits for five minutes at most, this side for two.
-const LASTS: Duration = Duration::from_secs(600);
+/// Lifetime of a specific reason. BIRD backs off for five minutes at most, this side for two.
+const SPECIFIC_LIFETIME: Duration = Duration::from_secs(600);
 
-/// The endings that people are shown.
+/// The close reasons shown to the operator.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CloseHistory {
-    /// The one that says most of the last.
+    /// The most specific of the recent ones.
     pub(super) primary: Option<SessionClose>,
-    /// The latest, where it says less.
+    /// The latest one, if less specific.
     pub(super) latest: Option<SessionClose>,
-    /// The configuration is another one since.
+    /// The configuration has changed since.
     is_outdated: bool,
 }
 
 impl CloseHistory {
     pub(super) fn note(&mut self, close: SessionClose) {
         let is_kept = |primary: &SessionClose| {
-            is_specific(&primary.reason) && close.at.saturating_sub(primary.at) < LASTS && !self.is_outdated
+            is_specific(&primary.reason)
+                && close.at.saturating_sub(primary.at) < SPECIFIC_LIFETIME
+                && !self.is_outdated
         };
         let says_less = close.state != BgpState::Established && is_unspecific(&close.reason);
         if says_less && self.primary.as_ref().is_some_and(is_kept) {
@@ -37,23 +39,24 @@ impl CloseHistory {
         }
     }
 
-    /// The configuration has changed: what comes next counts, however little it says.
+    /// Marks the reason as outdated after a configuration change: the next one replaces it, however
+    /// unspecific.
     pub(super) fn outdate(&mut self) {
         self.is_outdated = true;
     }
 
-    /// The session is up.
+    /// Clears the latest reason when a session comes up.
     pub(super) fn settle(&mut self) {
         self.latest = None;
     }
 }
 
-/// Whether it says why.
+/// Returns whether it names the cause.
 fn is_specific(reason: &CloseReason) -> bool {
     !is_unspecific(reason) && !reason.is_intentional() && !reason.is_superseded()
 }
 
-/// Whether it may follow from anything.
+/// Returns whether it may have any cause.
 fn is_unspecific(reason: &CloseReason) -> bool {
     match reason {
         CloseReason::ConnectionClosed(_)

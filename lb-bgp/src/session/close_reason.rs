@@ -1,4 +1,4 @@
-//! Why a session ended or did not come up, in words that help.
+//! Reasons for closing a session, or for not establishing one.
 
 mod messages;
 
@@ -14,79 +14,79 @@ use crate::message::Notification;
 use crate::notification::{Cease, code};
 use crate::value::{Asn, Family, RouterId};
 
-/// The end of a session, or of an attempt at one.
+/// The close of a session, or of an attempt at one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionClose {
-    /// Why.
+    /// Reason.
     pub reason: CloseReason,
-    /// In which state.
+    /// State at the time.
     pub state: BgpState,
-    /// When, counted from the driver's start.
+    /// Time of the close, from the driver's origin.
     pub at: Duration,
 }
 
-/// Why a session ended or did not come up. `Display` says what happened in one sentence without a full stop.
+/// Why a session closed or did not come up. `Display` gives one sentence without a full stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CloseReason {
-    /// On purpose.
+    /// Shut down on purpose.
     Stopped(Shutdown),
-    /// What was agreed does not suit the new configuration.
+    /// The negotiated parameters do not match the new configuration.
     ConfigurationChanged,
-    /// The operating system said why.
+    /// The connection attempt failed, with the operating system's error.
     ConnectFailed(String),
-    /// No answer for so long.
+    /// No answer within this time.
     ConnectTimedOut(Duration),
-    /// The connection was lost or closed without a NOTIFICATION; what the operating system said of it.
+    /// The connection was closed without a NOTIFICATION or lost, with the operating system's error.
     ConnectionClosed(Option<String>),
-    /// Nothing was heard for so long.
+    /// No message within the hold time.
     HoldTimerExpired(Duration),
-    /// The neighbour read nothing for so long (RFC 9687).
+    /// The peer has read nothing for this time (RFC 9687).
     SendHoldTimerExpired(Duration),
-    /// BFD says that the way to the neighbour is gone.
+    /// The BFD session went down.
     BfdDown,
-    /// The other one of two connections was preferred (RFC 4271 section 6.8).
+    /// Collision: the other connection was preferred (RFC 4271, section 6.8).
     Collision,
-    /// The neighbour has begun anew with another connection (RFC 4724 section 4.2).
+    /// The peer has restarted with another connection (RFC 4724, section 4.2).
     Replaced,
-    /// The neighbour ended it and said why.
+    /// The peer closed the session with a NOTIFICATION.
     NotificationReceived(Notification),
-    /// Another AS number than configured.
+    /// The peer has another AS number than configured.
     WrongAsn {
-        /// The neighbour's.
+        /// The peer's AS number.
         says: Asn,
-        /// What the configuration says.
+        /// The configured AS number.
         expected: RemoteAs,
-        /// What we show.
+        /// The AS number presented to the peer.
         presented: Asn,
     },
-    /// The neighbour, of our AS, has our BGP identifier.
+    /// An internal peer has our BGP identifier.
     SameRouterId(RouterId),
-    /// Not one of the families that are configured can be spoken.
+    /// None of the configured families can be negotiated.
     NoCommonFamily(BTreeMap<Family, MissingFamily>),
-    /// A message that cannot be read.
+    /// A malformed message.
     MalformedMessage(MessageError),
-    /// A message that does not belong into the state.
+    /// A message that is not valid in the state.
     UnexpectedMessage {
-        /// Its type.
+        /// Message type.
         message: &'static str,
-        /// The state.
+        /// State.
         state: BgpState,
     },
 }
 
-/// Who ended a session.
+/// The side that closed a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClosedBy {
     /// This side.
     Local,
-    /// The neighbour.
+    /// The peer.
     Peer,
-    /// Neither: the network between them, as far as can be seen from here.
+    /// Neither: presumably the network between them.
     Network,
 }
 
 impl CloseReason {
-    /// Who ended it.
+    /// Returns the side that closed it.
     pub const fn by(&self) -> ClosedBy {
         match self {
             Self::ConnectFailed(_) | Self::ConnectTimedOut(_) | Self::HoldTimerExpired(_) => {
@@ -100,7 +100,7 @@ impl CloseReason {
         }
     }
 
-    /// A fixed name, for metrics.
+    /// Returns a fixed name, for metrics.
     pub const fn label(&self) -> &'static str {
         match self {
             Self::Stopped(_) => "stopped",
@@ -122,8 +122,8 @@ impl CloseReason {
         }
     }
 
-    /// Whether trying again at once would end alike: then the neighbour's connections are refused for the
-    /// time of the back-off, too (RFC 4271 section 8.1.1, DampPeerOscillations).
+    /// Returns whether an immediate retry would fail the same way: then the peer's connections are rejected
+    /// during the back-off, too (RFC 4271, section 8.1.1, DampPeerOscillations).
     pub(super) const fn holds_down(&self) -> bool {
         match self {
             Self::WrongAsn { .. } | Self::SameRouterId(_) | Self::NoCommonFamily(_) => true,
@@ -139,17 +139,18 @@ impl CloseReason {
         }
     }
 
-    /// Whether it ended only because another connection has its place.
+    /// Returns whether another connection has superseded it.
     pub(super) const fn is_superseded(&self) -> bool {
         matches!(self, Self::Collision | Self::Replaced)
     }
 
-    /// Whether somebody here wanted it.
+    /// Returns whether it was closed on purpose from here.
     pub const fn is_intentional(&self) -> bool {
         matches!(self, Self::Stopped(_) | Self::ConfigurationChanged)
     }
 
-    /// What the neighbour is told; `None` where it is gone, ended it itself, or shall keep our routes.
+    /// Returns the NOTIFICATION to send; `None` if the peer is gone, closed the session itself, or is to keep
+    /// our routes.
     pub(super) fn notification(&self, negotiated: Option<&Negotiated>) -> Option<Notification> {
         let graceful_restart = negotiated.and_then(|negotiated| negotiated.graceful_restart);
         let hard_reset = graceful_restart.is_some_and(|agreed| agreed.notification);
@@ -179,7 +180,7 @@ const fn plain(code: u8, subcode: u8) -> Option<Notification> {
     Some(Notification::new(code, subcode))
 }
 
-/// The subcodes of RFC 6608.
+/// Returns the subcode of RFC 6608.
 const fn unexpected_in(state: BgpState) -> u8 {
     match state {
         BgpState::Idle | BgpState::Connect | BgpState::Active => 0,
@@ -189,7 +190,7 @@ const fn unexpected_in(state: BgpState) -> u8 {
     }
 }
 
-/// Names the capabilities that would be needed (RFC 5492 section 5): code 1, four octets.
+/// Lists the required capabilities (RFC 5492, section 5): code 1, four octets each.
 fn unsupported_capability(missing: &BTreeMap<Family, MissingFamily>) -> Notification {
     let capability = |family: &Family| {
         let [high, low] = family.afi().to_be_bytes();

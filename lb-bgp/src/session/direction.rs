@@ -1,11 +1,11 @@
 //! The direction in which a TCP connection was opened.
 
-/// Who opened a connection.
+/// The direction of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConnectionDirection {
-    /// We.
+    /// Opened here.
     Outgoing,
-    /// The neighbour.
+    /// Opened by the peer.
     Incoming,
 }
 
@@ -13,7 +13,7 @@ impl ConnectionDirection {
     /// Both.
     pub const BOTH: [Self; 2] = [Self::Outgoing, Self::Incoming];
 
-    /// The other one.
+    /// Returns the other direction.
     pub const fn other(self) -> Self {
         match self {
             Self::Outgoing => Self::Incoming,

@@ -5,71 +5,72 @@ use std::time::Duration;
 
 use crate::value::{Asn, Family, HoldTime, NextHop, RouterId};
 
-/// What holds for a session, as plain values: whoever has them and the connection can carry it on.
+/// The negotiated parameters of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Negotiated {
-    /// The neighbour's AS number.
+    /// The peer's AS number.
     pub remote_asn: Asn,
-    /// The neighbour.
+    /// The peer's BGP identifier.
     pub remote_router_id: RouterId,
-    /// The neighbour's name, if it told.
+    /// The peer's host name, if sent.
     pub remote_host_name: Option<String>,
-    /// The AS number that the neighbour knows us by, and all of AS_PATH on an external session.
+    /// Our AS number as presented to the peer: the whole AS_PATH on an external session.
     pub presented_asn: Asn,
-    /// Both are of one AS (iBGP).
+    /// Both are in the same AS (iBGP).
     pub internal: bool,
-    /// The smaller one of both.
+    /// The smaller of both sides.
     pub hold_time: HoldTime,
-    /// Time between our KEEPALIVEs before jitter; `None` without hold time.
+    /// Keepalive interval before jitter; `None` without a hold time.
     pub keepalive: Option<Duration>,
-    /// AS numbers have four octets (RFC 6793).
+    /// Both support four-octet AS numbers (RFC 6793).
     pub four_octet_asn: bool,
-    /// Both take messages of up to 65,535 octets (RFC 8654).
+    /// Both support messages of up to 65,535 octets (RFC 8654).
     pub extended_message: bool,
-    /// IPv4 routes may have IPv6 next hops (RFC 8950).
+    /// Both support IPv4 routes with IPv6 next hops (RFC 8950).
     pub extended_next_hop: bool,
-    /// Families spoken, and where our routes of each lead to.
+    /// Negotiated families, each with the next hop of our routes.
     pub next_hops: BTreeMap<Family, NextHop>,
-    /// Families configured and not spoken.
+    /// Configured families that were not negotiated.
     pub missing: BTreeMap<Family, MissingFamily>,
-    /// Graceful restart, where both can.
+    /// Graceful restart, if both support it.
     pub graceful_restart: Option<NegotiatedRestart>,
 }
 
-/// What was agreed about graceful restart.
+/// Negotiated graceful restart parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NegotiatedRestart {
-    /// Seconds for which the neighbour is to keep our routes.
+    /// Seconds for which the peer is to keep our routes.
     pub restart_time: u16,
-    /// NOTIFICATIONs other than a hard reset restart gracefully, too (RFC 8538).
+    /// A NOTIFICATION other than a hard reset also triggers a graceful restart (RFC 8538).
     pub notification: bool,
 }
 
-/// Why a family is not spoken.
+/// Why a family was not negotiated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissingFamily {
-    /// The neighbour did not offer it.
+    /// The peer did not offer it.
     NotOffered,
-    /// We have no address of the family that routes could lead to.
+    /// This node has no next hop for the family.
     NoNextHop,
-    /// We have an IPv6 address only, and the neighbour takes no IPv4 routes over such (RFC 8950).
+    /// This node has only an IPv6 next hop, and the peer does not support it for IPv4 routes (RFC 8950).
     NoExtendedNextHop,
-    /// The peer refused the capability, so that we did not offer it (RFC 5492).
+    /// The peer refused the capability, so it was not offered (RFC 5492).
     Refused,
 }
 
 impl MissingFamily {
-    /// The reason, without a full stop.
-    pub(super) const fn words(self, family: Family) -> &'static str {
+    /// Returns the reason as a text without a full stop.
+    pub(super) const fn description(self, family: Family) -> &'static str {
         match (family, self) {
             (Family::Ipv4, Self::NotOffered) => "the router does not offer IPv4",
             (Family::Ipv6, Self::NotOffered) => "the router does not offer IPv6",
-            (Family::Ipv4, Self::NoNextHop) => "this node has no address that IPv4 routes could lead to",
-            (Family::Ipv6, Self::NoNextHop) => "this node has no IPv6 address that routes could lead to",
-            (Family::Ipv4, Self::Refused) => "the router refused the capability for IPv4",
-            (Family::Ipv6, Self::Refused) => "the router refused the capability for IPv6",
+            (Family::Ipv4, Self::NoNextHop) => "this node has no next hop address for IPv4 routes",
+            (Family::Ipv6, Self::NoNextHop) => "this node has no next hop address for IPv6 routes",
+            (Family::Ipv4, Self::Refused) => "the router refused the multiprotocol capability for IPv4",
+            (Family::Ipv6, Self::Refused) => "the router refused the multiprotocol capability for IPv6",
             (_, Self::NoExtendedNextHop) => {
-                "this node has no IPv4 address on the session, and the router takes no IPv4 routes over IPv6 (RFC 8950)"
+                "this node has no IPv4 address on the session, and the router does not support IPv6 next hops of IPv4 \
+                 routes (RFC 8950)"
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What is offered in an OPEN, and what two OPENs agree on.
+//! Our OPEN, and the negotiation between two OPENs.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,19 +11,19 @@ use super::refused_capabilities::RefusedCapabilities;
 use crate::message::{Capabilities, GracefulRestartCapability, Open};
 use crate::value::{Asn, Family, HoldTime, NextHop};
 
-/// What a connection adds to the configuration: our address on it, and what was before it.
+/// The context of an OPEN beyond the configuration: our address on the connection, and the past.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OfferContext<'a> {
     pub(super) local: IpAddr,
-    /// What the peer has refused before.
+    /// Capabilities the peer has refused.
     pub(super) refused: Option<&'a RefusedCapabilities>,
-    /// We have just been restarted, and the neighbour may not know.
+    /// This process has just restarted, and the peer may not know.
     pub(super) restarted: bool,
-    /// Packets that came for our routes until now have been forwarded.
+    /// Forwarding state has been preserved until now.
     pub(super) forwarding: bool,
 }
 
-/// Our OPEN.
+/// Builds our OPEN.
 pub(super) fn offer(config: &PeerConfig, context: OfferContext<'_>) -> Open {
     let local = context.local;
     let mut families: Vec<Family> =
@@ -57,7 +57,7 @@ pub(super) fn offer(config: &PeerConfig, context: OfferContext<'_>) -> Open {
     }
 }
 
-/// Whether a family that is configured can come of an OPEN, with a peer that agrees to all that it offers.
+/// Returns whether an OPEN can yield a configured family, if the peer accepts all it offers.
 pub(super) fn is_useful(config: &PeerConfig, local: IpAddr, ours: &Open) -> bool {
     let extended_next_hop = ours.capabilities.extended_next_hop;
     config
@@ -66,7 +66,7 @@ pub(super) fn is_useful(config: &PeerConfig, local: IpAddr, ours: &Open) -> bool
         .any(|family| next_hop(config, *family, local, extended_next_hop, ours, ours).is_ok())
 }
 
-/// What two OPENs agree on, or why the neighbour's is refused (RFC 4271 section 6.2).
+/// Negotiates the session between two OPENs, or returns why the peer's is rejected (RFC 4271, section 6.2).
 pub(super) fn negotiate(
     config: &PeerConfig,
     local: IpAddr,
@@ -74,7 +74,7 @@ pub(super) fn negotiate(
     theirs: &Open,
 ) -> Result<Negotiated, CloseReason> {
     let internal = is_internal(config, theirs.asn)?;
-    // Two of one AS need different identifiers, of two AS they need not (RFC 6286 section 2.2).
+    // BGP identifiers must differ within an AS only (RFC 6286, section 2.2).
     if internal && theirs.router_id == ours.router_id {
         return Err(CloseReason::SameRouterId(theirs.router_id));
     }
@@ -122,7 +122,7 @@ fn is_internal(config: &PeerConfig, says: Asn) -> Result<bool, CloseReason> {
     }
 }
 
-/// Where our routes of a family would lead to.
+/// Returns the next hop of our routes of a family.
 fn next_hop(
     config: &PeerConfig,
     family: Family,

@@ -1,4 +1,4 @@
-//! One neighbour.
+//! One BGP peer.
 
 mod collision;
 mod inbound;
@@ -26,23 +26,23 @@ use super::state_table::{BgpEvent, BgpState};
 use super::view::{FamilyView, PeerView};
 use crate::adj_out::{AdjOut, Routes};
 
-/// What the driver is to do, or to know.
+/// An action for the driver, or an event to report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeerAction {
-    /// Open a connection; an attempt that is still under way is dropped.
+    /// Open a connection; abandon any attempt in progress.
     Connect,
-    /// Send what [`Peer::poll_bytes`] still gives for it, without waiting for long, and close the
-    /// connection; or give up the attempt at it.
+    /// Send what [`Peer::poll_bytes`] still returns for the connection, without waiting for long, and close
+    /// it; or abandon the connection attempt.
     Close(ConnectionDirection),
     /// The session is up; see [`Peer::negotiated`].
     Established(ConnectionDirection),
-    /// The session that was up is not any more.
+    /// The session has gone down.
     Down(SessionClose),
-    /// The peer has refused these capabilities: the next OPEN goes without (RFC 5492 section 3).
+    /// The peer has refused these capabilities; the next OPEN omits them (RFC 5492, section 3).
     CapabilitiesRefused(RefusedCapabilities),
 }
 
-/// One neighbour: up to two connections, and what it shall know.
+/// One BGP peer: up to two connections, and the routes to advertise.
 #[derive(Debug)]
 pub struct Peer {
     config: PeerConfig,
@@ -52,25 +52,25 @@ pub struct Peer {
     outgoing: Fsm,
     incoming: Fsm,
     adj_out: AdjOut,
-    /// NOTIFICATIONs of connections that are to be closed.
+    /// NOTIFICATIONs of connections about to be closed.
     final_messages: [Option<Vec<u8>>; 2],
     actions: VecDeque<PeerAction>,
     counters: PeerCounters,
     close_history: CloseHistory,
-    /// What the peer has refused of our OPEN, and when.
+    /// Capabilities the peer has refused, and when.
     refused: Option<(RefusedCapabilities, Duration)>,
     reported_state: BgpState,
     since: Duration,
     bfd: Option<bool>,
     /// Not shut down.
     running: bool,
-    /// There has been a session: whatever was told in it, packets for it have been forwarded ever since.
+    /// There has been a session: since then, forwarding state for its routes has been preserved.
     was_established: bool,
 }
 
 impl Peer {
-    /// A neighbour that is tried at once. `now` and all times after it are counted from one start of the
-    /// driver's choice; `seed` should differ between nodes.
+    /// Returns a started peer. All times, including `now`, count from one origin that the driver chooses;
+    /// `seed` should differ between nodes.
     pub fn new(config: PeerConfig, seed: u64, now: Duration) -> Self {
         let mut peer = Self {
             config,
@@ -95,7 +95,7 @@ impl Peer {
         peer
     }
 
-    /// Starts a neighbour that was shut down; nothing if it was not.
+    /// Starts a peer after a shutdown; no effect if it is running.
     pub fn start(&mut self, now: Duration) {
         if self.running {
             return;
@@ -110,8 +110,8 @@ impl Peer {
         }
     }
 
-    /// Another configuration. A session that would have been agreed otherwise begins anew; one that would
-    /// not goes on. A neighbour that is being waited for because of an error is tried again at once.
+    /// Replaces the configuration. Resets the session if its negotiated parameters would change. Retries at
+    /// once a peer that is in back-off.
     pub fn set_config(&mut self, config: PeerConfig, now: Duration) {
         if config == self.config {
             return;
@@ -120,7 +120,7 @@ impl Peer {
         for direction in ConnectionDirection::BOTH {
             self.reconsider(direction, now);
         }
-        // What goes on goes on without what was refused; what begins anew does so with all.
+        // A live session keeps omitting the refused capabilities; a new one offers all again.
         if self.most_advanced().is_none() {
             self.refused = None;
         }
@@ -130,14 +130,14 @@ impl Peer {
         self.reschedule(now);
     }
 
-    /// The whole that the neighbour shall know; differences become UPDATEs. Before the first call no route
-    /// is sent and no End-of-RIB, so that a neighbour keeps what it knows over our restart.
+    /// Sets all routes to advertise; differences become UPDATEs. Until the first call, neither routes nor
+    /// End-of-RIB are sent, so that a peer keeps its routes over our restart.
     pub fn set_routes(&mut self, routes: Arc<Routes>) {
         self.adj_out.set_routes(routes);
     }
 
-    /// A connection is there. True: it is the one of this way now, and the socket of a former one of the
-    /// same way is to be dropped. False: it is not wanted, drop it.
+    /// Handles an established TCP connection. True: it is now the connection in this direction; drop the
+    /// socket of a former one. False: drop the connection.
     pub fn handle_connected(
         &mut self,
         direction: ConnectionDirection,
@@ -165,7 +165,7 @@ impl Peer {
         true
     }
 
-    /// The attempt at a connection failed; `why` is what the operating system said.
+    /// Handles a failed connection attempt; `why` is the operating system's error.
     pub fn handle_connect_failed(&mut self, why: String, now: Duration) {
         if self.outgoing.state == BgpState::Connect {
             self.counters.connects_failed += 1;
@@ -178,27 +178,26 @@ impl Peer {
         }
     }
 
-    /// Octets were received.
+    /// Handles received octets.
     pub fn handle_bytes(&mut self, direction: ConnectionDirection, bytes: &[u8], now: Duration) {
         self.receive(direction, bytes, now);
     }
 
-    /// A connection was closed or lost, or can be written to no more; `why` is what the operating system said.
+    /// Handles a closed, lost or unwritable connection; `why` is the operating system's error.
     pub fn handle_closed(&mut self, direction: ConnectionDirection, why: Option<String>, now: Duration) {
         if self.fsm(direction).connection.is_some() {
             self.end(direction, BgpEvent::TcpConnectionFails, CloseReason::ConnectionClosed(why), now);
         }
     }
 
-    /// The octets that [`poll_bytes`](Self::poll_bytes) gave last are in the kernel.
+    /// Confirms that the octets last returned by [`poll_bytes`](Self::poll_bytes) are in the kernel.
     pub fn handle_sent(&mut self, direction: ConnectionDirection, _now: Duration) {
         if let Some(connection) = &mut self.fsm_mut(direction).connection {
             connection.unsent_since = None;
         }
     }
 
-    /// What BFD says of the way to the neighbour. That it is gone ends the session (RFC 9384); that it never
-    /// was there does not.
+    /// Handles a BFD state. Going down closes the session (RFC 9384); never having been up does not.
     pub fn handle_bfd(&mut self, up: bool, now: Duration) {
         let before = self.bfd.replace(up);
         if before == Some(true) && !up {
@@ -210,9 +209,9 @@ impl Peer {
         }
     }
 
-    /// Time has passed: at the latest to be called at [`next_deadline`](Self::next_deadline), and after
-    /// [`handle_bytes`](Self::handle_bytes) with what had come by then: or a driver that stood still would
-    /// take its own silence for the neighbour's.
+    /// Handles expired timers: no later than [`next_deadline`](Self::next_deadline), and after
+    /// [`handle_bytes`](Self::handle_bytes) with all data received by then. Otherwise a driver that was
+    /// stalled would mistake its own silence for the peer's.
     pub fn handle_time(&mut self, now: Duration) {
         for direction in ConnectionDirection::BOTH {
             self.check_connection(direction, now);
@@ -220,7 +219,7 @@ impl Peer {
         }
     }
 
-    /// Ends the session and stays so, or begins anew, as the kind of end says.
+    /// Shuts the session down; it stays down or restarts, depending on the kind of shutdown.
     pub fn shut_down(&mut self, shutdown: Shutdown, now: Duration) {
         let event = if shutdown.is_final() { BgpEvent::ManualStop } else { BgpEvent::AutomaticStop };
         self.running = !shutdown.is_final() && self.running;
@@ -237,20 +236,20 @@ impl Peer {
         }
     }
 
-    /// What is to be done next; to be asked until there is nothing.
+    /// Returns the next action; call it until it returns `None`.
     pub fn poll_action(&mut self) -> Option<PeerAction> {
         self.actions.pop_front()
     }
 
-    /// Whole messages that are to be sent, one or several, at most some 64 KiB and one message. Until [`handle_sent`](Self::handle_sent) says that the last are in the kernel there is nothing
-    /// but a NOTIFICATION before a [`Close`](Action::Close), which follows whatever of them is still to be
-    /// written. So a neighbour that does not read costs one such piece of memory, and is told the latest when
-    /// it reads again.
+    /// Returns whole messages to send, about 64 KiB plus one message at most. Until
+    /// [`handle_sent`](Self::handle_sent) confirms them, it returns only a NOTIFICATION before a
+    /// [`Close`](PeerAction::Close), to be written after the rest of them. So a peer that does not read costs
+    /// one such chunk of memory, and receives the latest state when it reads again.
     pub fn poll_bytes(&mut self, direction: ConnectionDirection, now: Duration) -> Option<Vec<u8>> {
         self.final_messages[direction as usize].take().or_else(|| self.send(direction, now))
     }
 
-    /// When [`handle_time`](Self::handle_time) is to be called at the latest; `None` for no need.
+    /// Returns the time at which [`handle_time`](Self::handle_time) is due; `None` if no timer runs.
     pub fn next_deadline(&self) -> Option<Duration> {
         let links = ConnectionDirection::BOTH
             .map(|direction| self.fsm(direction).connection.as_ref().and_then(PeerConnection::next_deadline));
@@ -259,28 +258,28 @@ impl Peer {
         links.into_iter().chain(timers).flatten().min()
     }
 
-    /// The state of the connection that is furthest.
+    /// Returns the state of the most advanced connection.
     pub const fn state(&self) -> BgpState {
         self.reported_state
     }
 
-    /// What was agreed with the neighbour, while the session is up.
+    /// Returns the negotiated parameters while the session is up.
     pub fn negotiated(&self) -> Option<&Negotiated> {
         let fsm = self.fsm(self.most_advanced()?);
         fsm.connection.as_ref().filter(|_| fsm.state == BgpState::Established)?.negotiated.as_ref()
     }
 
-    /// Why the last session ended or none came up: of the last attempts, the one that says most.
+    /// Returns why the last session closed or none came up: the most specific reason of recent attempts.
     pub const fn last_close(&self) -> Option<&SessionClose> {
         self.close_history.primary.as_ref()
     }
 
-    /// The configuration.
+    /// Returns the configuration.
     pub const fn config(&self) -> &PeerConfig {
         &self.config
     }
 
-    /// All that there is to see.
+    /// Returns a snapshot of the peer.
     pub fn view(&self, now: Duration) -> PeerView {
         let direction = self.most_advanced();
         let connection = direction.and_then(|direction| self.fsm(direction).connection.as_ref());
@@ -325,12 +324,12 @@ impl Peer {
         }
     }
 
-    /// Once a refusal has counted for long enough, the whole is offered again.
+    /// Offers all capabilities again once the refusal has expired.
     fn forget_refusal(&mut self, now: Duration) {
-        self.refused.take_if(|(_, since)| now.saturating_sub(*since) >= refused_capabilities::LASTS);
+        self.refused.take_if(|(_, since)| now.saturating_sub(*since) >= refused_capabilities::LIFETIME);
     }
 
-    /// The way of the connection that is furthest, if there is any.
+    /// Returns the direction of the most advanced connection, if there is one.
     fn most_advanced(&self) -> Option<ConnectionDirection> {
         let connected = ConnectionDirection::BOTH
             .into_iter()

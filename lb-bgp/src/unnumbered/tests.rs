@@ -12,21 +12,21 @@ fn advertisement(lifetime: u16) -> [u8; 16] {
     bytes
 }
 
-/// What happens on a link, told by the last part of a router's address.
+/// An event on the link; routers are named by the last group of their address.
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    /// It advertises itself, with this lifetime.
+    /// Sends an advertisement with this lifetime.
     Says(u16, u16),
     /// The kernel knows it as a router.
     KnownRouter(u16),
-    /// The kernel does not reach it.
+    /// The kernel cannot resolve it.
     Fails(u16),
 }
 
 #[test]
 fn the_router_is_the_one_that_is_heard_until_it_fails_or_another_routes() {
     use Event::{Fails, KnownRouter, Says};
-    /// What happens, and whom that leads to, and how many others there are.
+    /// Events, the selected router, and the number of other candidates.
     type Case = (&'static [Event], Option<u16>, usize);
     let cases: [Case; 13] = [
         (&[], None, 0),
@@ -34,16 +34,16 @@ fn the_router_is_the_one_that_is_heard_until_it_fails_or_another_routes() {
         (&[Says(1, 1800)], Some(1), 0),
         (&[KnownRouter(1)], Some(1), 0),
         (&[Fails(1)], None, 0),
-        // Two that are alike do not take turns, whatever their addresses.
+        // Equal routers do not alternate, whatever their addresses.
         (&[Says(2, 1800), Says(1, 1800), Says(3, 1800)], Some(2), 2),
         (&[Says(1, 1800), Says(2, 1800), Says(1, 1800)], Some(1), 1),
-        // A node says of itself what we do; it is not the router if another one is.
+        // A node advertises itself as we do; it is not selected if there is a default router.
         (&[Says(1, 0), Says(2, 1800)], Some(2), 1),
         (&[KnownRouter(1), Says(2, 0)], Some(2), 1),
-        // Replaced: the new one is heard before the kernel gives the old one up, or after.
+        // Replaced: the new router is heard before the kernel gives up the old one, or after.
         (&[Says(1, 1800), Says(2, 1800), Fails(1)], Some(2), 0),
         (&[Says(1, 1800), Fails(1), Says(2, 0)], Some(2), 0),
-        // With nobody else there is no choice, and one that is heard again has not failed.
+        // The only candidate stays selected; one heard again is no longer failed.
         (&[Says(1, 1800), Fails(1)], Some(1), 0),
         (&[Says(1, 1800), Fails(1), Says(1, 1800), Says(2, 1800)], Some(1), 1),
     ];
@@ -96,7 +96,7 @@ fn a_flood_of_routers_costs_bounded_memory_and_does_not_displace_the_router() {
     assert_eq!((discovery.router(), discovery.known.len()), (Some(router(1)), MAX_ROUTERS));
 }
 
-/// What goes out in so many seconds, a router being heard after some of them.
+/// Returns the packets of this period, with a router heard at second `heard`.
 fn sent(seconds: u64, heard: Option<u64>) -> Vec<(u64, Ipv6Addr)> {
     let mut discovery = RouterDiscovery::new(7, Duration::ZERO);
     let mut sent = Vec::new();

@@ -47,13 +47,13 @@ fn advice(bench: &Bench) -> String {
     bench.peer.view(bench.now).advice(SETUP).unwrap_or_default()
 }
 
-const WRONG: &str = "the router says it is AS 65002; dynamicASN internal wants our own, 65001";
+const WRONG: &str = "the router's AS number is 65002; dynamicASN internal requires ours, 65001";
 
 #[test]
 fn a_reset_does_not_hide_the_reason_that_an_earlier_attempt_gave() {
     for attempts in [1, 2, 20] {
         let bench = wrong_then_reset(attempts);
-        let words = format!("{WRONG}; since then: the connection was lost: Connection reset by peer");
+        let words = format!("{WRONG}; since then: connection lost: Connection reset by peer");
         assert_eq!(error(&bench), words, "{attempts}");
         assert_eq!(bench.last_close().reason.label(), "wrong_asn");
         assert!(advice(&bench).contains("dynamicASN to external"), "{}", advice(&bench));
@@ -79,7 +79,7 @@ fn what_says_more_is_shown_alone() {
     let mut bench = wrong_then_reset(2);
     attempt(&mut bench, Some(Message::Notification(Notification::new(2, 3))));
     assert!(
-        error(&bench).starts_with("the router ended the session: bad BGP identifier"),
+        error(&bench).starts_with("the router closed the session: bad BGP identifier"),
         "{}",
         error(&bench)
     );
@@ -113,8 +113,8 @@ fn a_session_that_was_up_ends_with_its_own_reason() {
     bench.establish(OUTGOING, open());
     assert_eq!(advice(&bench), "", "nothing is to be done");
     bench.close(OUTGOING);
-    assert_eq!(error(&bench), "the router closed the connection without saying why");
-    assert!(advice(&bench).contains("BGP process ended"), "{}", advice(&bench));
+    assert_eq!(error(&bench), "the router closed the connection without a NOTIFICATION");
+    assert!(advice(&bench).contains("BGP process has stopped"), "{}", advice(&bench));
 }
 
 #[test]

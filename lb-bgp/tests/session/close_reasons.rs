@@ -132,10 +132,7 @@ fn silence_ends_it_when_the_hold_time_is_over() {
     bench.forget();
     bench.wait(SECOND);
     assert_eq!(code(bench.notification()), Some((4, 0)));
-    assert_eq!(
-        bench.last_close().to_string(),
-        "the hold timer expired: nothing was heard of the router for 30s"
-    );
+    assert_eq!(bench.last_close().to_string(), "hold timer expired: no message from the router for 30s");
     assert_eq!(bench.peer.view(bench.now).counters.flaps, 1);
 }
 
@@ -205,17 +202,17 @@ fn an_open_that_does_not_suit_is_refused_with_the_reason() {
             exactly(65010),
             open(),
             (2, 2),
-            "the router says it is AS 65002; peerASN says 65010",
+            "the router's AS number is 65002; peerASN is 65010",
             "set peerASN to 65002",
         ),
-        (inside, of_ours, (2, 3), "the router has our own BGP identifier, 10.0.0.2", "routerID"),
         (
-            v6,
-            only_v4,
-            (2, 7),
-            "no address family that both sides can speak: the router does not offer IPv6",
-            "on the router",
+            inside,
+            of_ours,
+            (2, 3),
+            "the router has the same BGP identifier as this node, 10.0.0.2",
+            "routerID",
         ),
+        (v6, only_v4, (2, 7), "no common address family: the router does not offer IPv6", "on the router"),
     ];
     for (config, theirs, said, words, advice) in cases {
         let mut bench = Bench::new(config);
@@ -242,10 +239,10 @@ fn what_the_router_says_at_the_end_is_told_by_name_and_with_advice() {
             2,
             2,
             vec![],
-            "the router ended the session: bad peer AS (2/2), in OpenConfirm",
+            "the router closed the session: bad peer AS (2/2), in OpenConfirm",
             Some("myASN or localASN"),
         ),
-        (4, 0, vec![], "the router ended the session: hold timer expired (4/0)", Some("starved of CPU")),
+        (4, 0, vec![], "the router closed the session: hold timer expired (4/0)", Some("starved of CPU")),
         (6, 2, shutdown, "administrative shutdown (6/2): \"rack moves\"", Some("an operator")),
         (6, 10, vec![], "BFD down (6/10)", Some("BFD profiles")),
         (6, 0, vec![], "cease (6/0)", None),
@@ -287,15 +284,12 @@ fn a_message_out_of_its_state_is_told_from_one_that_cannot_be_read() {
     let mut bench = Bench::established(config(), open());
     bench.say(OUTGOING, Message::Open(open()));
     assert_eq!(code(bench.notification()), Some((5, 3)));
-    assert_eq!(
-        bench.last_close().to_string(),
-        "the router sent OPEN, which does not belong into Established"
-    );
+    assert_eq!(bench.last_close().to_string(), "unexpected OPEN from the router in Established");
     let mut bench = Bench::established(config(), open());
     bench.say_bytes(OUTGOING, &[0; 19]);
     assert_eq!(code(bench.notification()), Some((1, 1)));
     assert!(
-        bench.last_close().to_string().starts_with("the router sent what cannot be read"),
+        bench.last_close().to_string().starts_with("malformed message from the router"),
         "{}",
         bench.last_close()
     );

@@ -74,7 +74,7 @@ fn after_unsupported_optional_parameter_open_has_none_and_ipv4_is_advertised() {
     assert!(!negotiated.four_octet_asn && !negotiated.extended_message);
     assert_eq!((view.unsendable, &view.refused), (1, &Some(RefusedCapabilities::All)));
     let words = view.refused.unwrap().consequences(wide.local_asn);
-    assert!(words.contains("IPv4 routes only") && words.contains("AS 23456 (AS_TRANS)"), "{words}");
+    assert!(words.contains("only IPv4 routes") && words.contains("AS 23456 (AS_TRANS)"), "{words}");
 }
 
 /// The list, and what is still offered.

@@ -1,14 +1,14 @@
-//! Which of two connections with one neighbour stays (RFC 4271 section 6.8).
+//! Connection collision resolution (RFC 4271, section 6.8).
 //!
-//! By the RFC both sides compare identifiers when an OPEN comes on a connection beside one in OpenConfirm, and
-//! keep the older one when it is Established. Where one side has heard the KEEPALIVE on the one, and the other
-//! the OPEN on the other, each ends what the other keeps. So that this cannot happen, with a neighbour that
-//! does just what the RFC says:
+//! By the RFC, both sides compare identifiers when an OPEN arrives on a connection while another is in
+//! OpenConfirm, and keep the older one when it is Established. If one side has received the KEEPALIVE on one
+//! connection, and the other side the OPEN on the other, each closes what the other keeps. Two rules prevent
+//! this, even with a peer that follows the RFC to the letter:
 //!
-//! - Beside a connection on which our KEEPALIVE may be under way no other gets an OPEN of ours, without which
-//!   the neighbour does not compare.
-//! - Where both have our OPEN, the KEEPALIVE is kept back on the one that loses for as long as the other may
-//!   still come to something: until then the neighbour cannot be Established on it, and will compare.
+//! - While our KEEPALIVE may be in flight on one connection, no OPEN is sent on the other; without it the
+//!   peer does not compare.
+//! - While both connections have our OPEN, the KEEPALIVE is withheld on the losing one as long as the other
+//!   may still be established: until then the peer cannot be Established on it, and will compare.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::session::close_reason::CloseReason;
 use crate::session::state_table::{BgpEvent, BgpState};
 
 impl Peer {
-    /// Whether a connection that has come is wanted; one that it takes the place of is ended.
+    /// Returns whether to admit a new connection; closes the one that it supersedes.
     pub(super) fn admit_connection(&mut self, direction: ConnectionDirection, now: Duration) -> bool {
         match (direction, self.fsm(direction).state) {
             (ConnectionDirection::Outgoing, BgpState::Connect | BgpState::Active) => {
@@ -34,7 +34,7 @@ impl Peer {
             ) => false,
             (ConnectionDirection::Incoming, BgpState::Idle | BgpState::Connect) => false,
             (ConnectionDirection::Incoming, BgpState::Active) => self.is_admitted_beside(direction, now),
-            // It would not open another if it still had the former.
+            // The peer would not open another if it still had the former one.
             (ConnectionDirection::Incoming, BgpState::OpenSent | BgpState::OpenConfirm) => {
                 self.end(direction, BgpEvent::TcpConnectionFails, CloseReason::Replaced, now);
                 true
@@ -59,9 +59,9 @@ impl Peer {
         }
     }
 
-    /// Whether another connection may mean that the neighbour has lost this one, which is up. By RFC 4724
-    /// section 4.2 it does where graceful restart was agreed; but not while it may have been on its way
-    /// already when this one came up.
+    /// Returns whether another connection may mean that the peer has lost the established one. It does if
+    /// graceful restart was negotiated (RFC 4724, section 4.2), unless it may have been in flight when this
+    /// one came up.
     fn may_be_restart(&self, direction: ConnectionDirection, now: Duration) -> bool {
         let Some(connection) = &self.fsm(direction).connection else { return true };
         let is_graceful =
@@ -70,8 +70,8 @@ impl Peer {
         is_graceful && lasted.is_some_and(|lasted| lasted > self.config.connect_timeout)
     }
 
-    /// A sound OPEN has come on a connection: whether it may go on now. The other, or this one, is ended, or
-    /// this one has to wait.
+    /// Resolves the collision after a valid OPEN: returns whether the connection proceeds now. Otherwise it
+    /// is closed or waits for the other one.
     pub(super) fn survives_collision(
         &mut self,
         direction: ConnectionDirection,
@@ -110,7 +110,7 @@ impl Peer {
         }
     }
 
-    /// Lays an OPEN by until something comes of the connection `preferred`, which is to be soon.
+    /// Defers an OPEN until the connection `preferred` is established or closed, which must happen soon.
     fn defer_open(&mut self, preferred: ConnectionDirection, theirs: &Open, now: Duration) {
         let by = now.saturating_add(self.config.connect_timeout);
         if let Some(connection) = &mut self.fsm_mut(preferred).connection {
@@ -121,7 +121,7 @@ impl Peer {
         }
     }
 
-    /// The connection `gone` has ended: what was laid by on the other is read.
+    /// Processes the OPEN that was deferred in favor of the closed connection `gone`.
     pub(super) fn resume_deferred_open(&mut self, gone: ConnectionDirection, now: Duration) {
         let direction = gone.other();
         let deferred_open = self
@@ -135,8 +135,8 @@ impl Peer {
         }
     }
 
-    /// The connection that stays: the one opened by the side with the higher identifier, and of two with the
-    /// same one by that with the higher AS number (RFC 6286 section 2.3).
+    /// Returns the connection to keep: opened by the side with the higher identifier, and if equal, with the
+    /// higher AS number (RFC 6286, section 2.3).
     fn preferred(&self, direction: ConnectionDirection, theirs: &Open) -> ConnectionDirection {
         let ours = self
             .fsm(direction)

@@ -1,4 +1,4 @@
-//! What the neighbour says.
+//! Handling of received messages.
 
 use std::mem;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::session::connection::PeerConnection;
 use crate::session::negotiation;
 use crate::session::state_table::{BgpEvent, BgpState, next};
 
-/// Where a message's type is.
+/// Offset of the message type.
 const KIND: usize = 18;
 
 impl Peer {
@@ -35,7 +35,7 @@ impl Peer {
         }
         let Some(connection) = &mut self.fsm_mut(direction).connection else { return };
         if connection.deferred_open.is_some() && rest.len() > MAX_MESSAGE {
-            let (message, state) = ("more than a KEEPALIVE before ours", BgpState::OpenSent);
+            let (message, state) = ("data before our KEEPALIVE", BgpState::OpenSent);
             return self.end(
                 direction,
                 BgpEvent::UpdateMsg,
@@ -82,8 +82,8 @@ impl Peer {
         }
         match message {
             Message::Open(theirs) => return self.handle_open(direction, theirs, now),
-            Message::Notification(said) => {
-                return self.end(direction, event, CloseReason::NotificationReceived(said), now);
+            Message::Notification(notification) => {
+                return self.end(direction, event, CloseReason::NotificationReceived(notification), now);
             }
             Message::Update(update) => self.record_update(&update),
             Message::RouteRefresh(Some(family)) => self.adj_out.refresh(family),
@@ -114,7 +114,7 @@ impl Peer {
         self.step(direction, BgpEvent::BgpOpen, now);
     }
 
-    /// Nothing of it is installed.
+    /// Counts an UPDATE's routes; none is installed.
     fn record_update(&mut self, update: &Update) {
         let prefixes = &mut self.counters.prefixes;
         prefixes.withdrawn += update.withdrawn.len() as u64;
@@ -143,12 +143,14 @@ fn decode(connection: &PeerConnection, bytes: &[u8]) -> Result<Message, MessageE
     codec::decode(bytes, &context)
 }
 
-/// The event that a message is.
+/// Returns the event of a valid message.
 const fn event(message: &Message) -> BgpEvent {
     match message {
         Message::Open(_) => BgpEvent::BgpOpen,
         Message::Update(_) => BgpEvent::UpdateMsg,
-        Message::Notification(said) if said.code == 2 && said.subcode == 1 => BgpEvent::NotifMsgVerErr,
+        Message::Notification(notification) if notification.code == 2 && notification.subcode == 1 => {
+            BgpEvent::NotifMsgVerErr
+        }
         Message::Notification(_) => BgpEvent::NotifMsg,
         Message::Keepalive => BgpEvent::KeepAliveMsg,
         Message::RouteRefresh(_) => BgpEvent::RouteRefreshMsg,
@@ -165,7 +167,7 @@ const fn name(message: &Message) -> &'static str {
     }
 }
 
-/// The event that a message is which cannot be read.
+/// Returns the event of a malformed message.
 fn error_event(bytes: &[u8]) -> BgpEvent {
     match bytes.get(KIND) {
         Some(1) => BgpEvent::BgpOpenMsgErr,

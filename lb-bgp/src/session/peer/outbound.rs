@@ -1,4 +1,4 @@
-//! What the neighbour is told.
+//! Messages to send.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::session::connection::PeerConnection;
 use crate::session::counters::MessageCounters;
 use crate::session::state_table::BgpState;
 
-/// Octets after which no further message is added to those that are given to the driver at once.
+/// Size in octets from which no further message is added to a chunk for the driver.
 const PIECE: usize = 65_536;
 
 impl Peer {
-    /// What is owed to the neighbour, if it has taken what it was given before.
+    /// Returns the pending messages, once the driver has sent the previous chunk.
     pub(super) fn send(&mut self, direction: ConnectionDirection, now: Duration) -> Option<Vec<u8>> {
         let fsm = match direction {
             ConnectionDirection::Outgoing => &mut self.outgoing,
@@ -39,7 +39,7 @@ impl Peer {
         })
     }
 
-    /// One message, counted.
+    /// Encodes and counts one message.
     pub(super) fn encode_one(&mut self, message: &Message, max_length: usize) -> Option<Vec<u8>> {
         let mut piece = Piece { out: Vec::new(), sent: &mut self.counters.sent };
         piece.add(message, &Encoding { max_length, ..Encoding::FIRST });
@@ -48,7 +48,7 @@ impl Peer {
 }
 
 impl Encoding {
-    /// Before anything was agreed.
+    /// Before the negotiation.
     const FIRST: Self = Self { internal: false, four_octet_asn: true, max_length: MAX_MESSAGE };
 }
 
@@ -60,7 +60,7 @@ struct Piece<'a> {
 
 impl Piece<'_> {
     fn add(&mut self, message: &Message, context: &Encoding) {
-        // The only ones that can be too long are UPDATEs, and those are packed by the writer.
+        // Only UPDATEs can be too long, and those are packed by the writer.
         if codec::encode(message, context, &mut self.out).is_ok() {
             self.sent.count(message);
         }

@@ -1,4 +1,4 @@
-//! Steps through the table, and what follows from each.
+//! State transitions and their consequences.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::session::refused_capabilities::{self, RefusedCapabilities};
 use crate::session::state_table::{BgpEvent, BgpState, next};
 use crate::value::HoldTime;
 
-/// What was before an end.
+/// The closed session, as input of the retry schedule.
 #[derive(Clone, Copy, Debug)]
 struct PastSession {
     /// How long the session was up, if it was.
@@ -22,7 +22,7 @@ struct PastSession {
 }
 
 impl Peer {
-    /// Takes a machine through the table and does what the difference between before and after asks for.
+    /// Moves a state machine through the table and acts on the difference between before and after.
     pub(super) fn step(&mut self, direction: ConnectionDirection, event: BgpEvent, now: Duration) {
         let before = self.fsm(direction).state;
         let after = next(before, event);
@@ -41,7 +41,7 @@ impl Peer {
         self.update_reported_state(now);
     }
 
-    /// Ends a connection or the attempt at one, and plans the next.
+    /// Closes a connection or the attempt at one, and schedules the next.
     pub(super) fn end(
         &mut self,
         direction: ConnectionDirection,
@@ -55,17 +55,17 @@ impl Peer {
         let lasted =
             connection.as_ref().and_then(|connection| Some(now.saturating_sub(connection.established_at?)));
         if let Some(connection) = &connection
-            && let Some(said) = reason.notification(connection.negotiated.as_ref())
+            && let Some(notification) = reason.notification(connection.negotiated.as_ref())
         {
             self.final_messages[direction as usize] =
-                self.encode_one(&Message::Notification(said), connection.max_sent());
+                self.encode_one(&Message::Notification(notification), connection.max_sent());
         }
         self.step(direction, event, now);
         if needs_close(before, &reason) {
             self.actions.push_back(PeerAction::Close(direction));
         }
         let close = SessionClose { reason, state: before, at: now };
-        // Where another connection goes on, people need not know that this one does not.
+        // If another connection goes on, the loss of this one is irrelevant to the operator.
         if lasted.is_some() || is_alone && !close.reason.is_superseded() {
             self.close_history.note(close.clone());
         }
@@ -104,27 +104,29 @@ impl Peer {
         self.actions.push_back(PeerAction::Down(close));
     }
 
-    /// A connection has ended: whether the next OPEN offers less because of it (RFC 5492 section 3). Where less was
-    /// refused, too, the whole is offered again.
+    /// Records a refusal of capabilities; returns whether the next OPEN offers less (RFC 5492, section 3). If
+    /// the reduced OPEN was refused, too, all are offered again.
     fn record_refusal(&mut self, connection: &PeerConnection, reason: &CloseReason, now: Duration) -> bool {
-        let CloseReason::NotificationReceived(said) = reason else { return false };
-        if !refused_capabilities::is_one(said) || connection.established_at.is_some() {
+        let CloseReason::NotificationReceived(notification) = reason else { return false };
+        if !refused_capabilities::is_refusal(notification) || connection.established_at.is_some() {
             return false;
         }
         let before = self.refused.take().map(|(refused, _)| refused);
-        let refused = RefusedCapabilities::after(before.as_ref(), said, &connection.ours.capabilities)
-            .filter(|refused| {
-                let context = OfferContext { refused: Some(refused), ..self.context(connection.local) };
-                let next = negotiation::offer(&self.config, context);
-                negotiation::is_useful(&self.config, connection.local.ip(), &next)
-            });
+        let refused =
+            RefusedCapabilities::after(before.as_ref(), notification, &connection.ours.capabilities).filter(
+                |refused| {
+                    let context = OfferContext { refused: Some(refused), ..self.context(connection.local) };
+                    let next = negotiation::offer(&self.config, context);
+                    negotiation::is_useful(&self.config, connection.local.ip(), &next)
+                },
+            );
         self.actions
             .extend(refused.clone().filter(|_| refused != before).map(PeerAction::CapabilitiesRefused));
         self.refused = refused.map(|refused| (refused, now));
         self.refused.is_some()
     }
 
-    /// When a connection has ended: when the neighbour is listened to again, and when it is tried.
+    /// Schedules incoming and outgoing connections after a close.
     fn schedule_next(
         &mut self,
         direction: ConnectionDirection,
@@ -142,7 +144,7 @@ impl Peer {
         self.retry.note_session(back_off, lasted.unwrap_or_default());
         self.damping.note_session(back_off, lasted.unwrap_or_default());
         let at = if is_less {
-            // The next attempt is another one, not the same again.
+            // The next attempt differs from this one: no back-off.
             now.saturating_add(self.jitter.apply(back_off.initial))
         } else if has_failed || reason.holds_down() {
             now.saturating_add(self.retry.wait(back_off, &mut self.jitter))
@@ -171,8 +173,8 @@ impl Peer {
         }
     }
 
-    /// Whether the timer of a machine that is not connected means anything: beside an accepted connection on
-    /// which the router has said OPEN none is opened.
+    /// Returns whether the timer of an unconnected state machine applies: none is opened beside an incoming
+    /// connection on which the router has sent OPEN.
     pub(super) const fn may_start(&self, direction: ConnectionDirection) -> bool {
         match direction {
             ConnectionDirection::Outgoing => {
@@ -182,7 +184,7 @@ impl Peer {
         }
     }
 
-    /// The timers of a machine that is not connected.
+    /// Handles the timer of an unconnected state machine.
     pub(super) fn check_fsm(&mut self, direction: ConnectionDirection, now: Duration) {
         if !self.fsm(direction).is_due(now) || !self.may_start(direction) {
             return;
@@ -208,7 +210,7 @@ impl Peer {
         self.close_history.note(SessionClose { reason, state: BgpState::Connect, at: now });
     }
 
-    /// The timers of a connection.
+    /// Handles the timers of a connection.
     pub(super) fn check_connection(&mut self, direction: ConnectionDirection, now: Duration) {
         let Some(connection) = &self.fsm(direction).connection else { return };
         let is_over = |at: Option<Duration>| at.is_some_and(|at| at <= now);
@@ -224,7 +226,7 @@ impl Peer {
         }
     }
 
-    /// A KEEPALIVE now, and when the next is due.
+    /// Schedules a KEEPALIVE now, and the next one.
     pub(super) fn schedule_keepalive(&mut self, direction: ConnectionDirection, now: Duration) {
         let Some(connection) = &self.fsm(direction).connection else { return };
         let interval = connection.negotiated.as_ref().and_then(|negotiated| negotiated.keepalive);
@@ -235,7 +237,7 @@ impl Peer {
         }
     }
 
-    /// After a change of the configuration: what of a connection goes on.
+    /// Closes a connection that does not match the new configuration, or adopts the changes.
     pub(super) fn reconsider(&mut self, direction: ConnectionDirection, now: Duration) {
         let Some(connection) = &self.fsm(direction).connection else { return };
         let local = connection.local;
@@ -244,7 +246,7 @@ impl Peer {
             .theirs
             .as_ref()
             .map(|theirs| negotiation::negotiate(&self.config, local.ip(), &ours, theirs));
-        // Of hold times only the smaller one matters, once both are known.
+        // Once both hold times are known, only the smaller one matters.
         let hold_time = connection.theirs.is_none().then_some(self.config.hold_time);
         let was = connection.theirs.is_none().then_some(connection.ours.hold_time);
         let stays = comparable(&ours) == comparable(&connection.ours)
@@ -261,7 +263,8 @@ impl Peer {
         }
     }
 
-    /// What was agreed, with next hops or times that are ours alone to choose.
+    /// Adopts negotiated parameters with another next hop or keepalive interval, which are ours alone to
+    /// choose.
     fn adopt(&mut self, direction: ConnectionDirection, agreed: Negotiated) {
         let is_up = self.fsm(direction).state == BgpState::Established;
         let Some(connection) = &mut self.fsm_mut(direction).connection else { return };
@@ -274,7 +277,7 @@ impl Peer {
         }
     }
 
-    /// After a change of the configuration: what was being waited for is tried at once.
+    /// Retries at once after a configuration change.
     pub(super) fn reschedule(&mut self, now: Duration) {
         if !self.running {
             return;
@@ -294,7 +297,7 @@ impl Peer {
         }
     }
 
-    /// What people see: the connection that is furthest, else an attempt, else that somebody is waited for.
+    /// Updates the reported state: the most advanced connection, else an attempt, else waiting.
     fn update_reported_state(&mut self, now: Duration) {
         let states = ConnectionDirection::BOTH.map(|direction| self.fsm(direction).state);
         let rank = |state: &BgpState| match state {
@@ -313,7 +316,7 @@ impl Peer {
     }
 }
 
-/// Whether the driver still has to close something.
+/// Returns whether the driver still has a connection to close.
 const fn needs_close(before: BgpState, reason: &CloseReason) -> bool {
     match reason {
         CloseReason::ConnectionClosed(_) | CloseReason::ConnectFailed(_) | CloseReason::Replaced => false,
@@ -321,7 +324,7 @@ const fn needs_close(before: BgpState, reason: &CloseReason) -> bool {
     }
 }
 
-/// An OPEN but for what is true of one moment only, said to people, or compared otherwise.
+/// Returns an OPEN without its momentary, informational and separately compared parts.
 fn comparable(open: &Open) -> Open {
     let mut comparable = open.clone();
     comparable.hold_time = HoldTime::DEFAULT;
@@ -333,7 +336,7 @@ fn comparable(open: &Open) -> Open {
     comparable
 }
 
-/// Whether two agreements differ at most in what is ours alone to choose.
+/// Returns whether two negotiations differ at most in what is ours alone to choose.
 fn is_compatible(one: &Negotiated, other: &Negotiated) -> bool {
     let families = |negotiated: &Negotiated| negotiated.next_hops.keys().copied().collect::<Vec<_>>();
     let rest = |negotiated: &Negotiated| Negotiated {
