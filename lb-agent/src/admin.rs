@@ -22,7 +22,7 @@ use crate::state::State;
 use lb_dataplane::attach::Mode;
 use lb_dataplane::cells::{FlowCount, Flows, LivenessCells};
 use lb_dataplane::counters::{Counters, OutcomeCount};
-use lb_runtime::http::{HttpServer, Limits};
+use lb_runtime::http::{HttpLimits, HttpServer};
 use lb_speaker::bfd::BfdShown;
 use lb_speaker::{BgpShown, Speaker};
 
@@ -150,7 +150,7 @@ pub fn listen(path: &Path) -> Result<Socket, AdminError> {
 }
 
 /// Answers until the task is ended.
-pub async fn serve(socket: Socket, door: Door, limits: Limits) {
+pub async fn serve(socket: Socket, door: Door, limits: HttpLimits) {
     let router = Router::new()
         .route("/status", get(status))
         .route("/bgp", get(bgp))

@@ -37,7 +37,7 @@ use lb_dataplane::preflight::{self, Unfit};
 use lb_kube::client::ClientError;
 use lb_kube::source::{Source, SourceError, SourceOptions};
 use lb_runtime::descriptors;
-use lb_runtime::http::{self, Limits};
+use lb_runtime::http::{self, HttpLimits};
 use lb_runtime::random;
 use lb_runtime::watchdog::{self, Watchdog};
 use lb_speaker::Speaker;
@@ -163,7 +163,7 @@ pub enum AppError {
 /// # Errors
 /// See [`AppError`]. Nothing is attached when a check fails.
 pub async fn run(mut options: Options) -> Result<(), AppError> {
-    let limits = Limits::of_questions(descriptors::raise());
+    let limits = HttpLimits::for_monitoring(descriptors::raise());
     let watchdog = Watchdog::default();
     let pins = Pins::below(&options.bpffs);
     if options.interfaces.is_empty() {
@@ -289,7 +289,7 @@ fn is_going(state: &State) -> bool {
 async fn serve_metrics(
     address: Option<SocketAddr>,
     source: metrics::Source,
-    limits: Limits,
+    limits: HttpLimits,
 ) -> Result<impl Future<Output = ()>, AppError> {
     let listener = match address {
         Some(address) => Some(http::listen(address).map_err(|error| AppError::Metrics(address, error))?),

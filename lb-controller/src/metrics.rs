@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use lb_kube::client::stats;
 use lb_kube::reading::Reading;
 use lb_runtime::http::health;
-use lb_runtime::http::{self, HttpServer, Limits};
+use lb_runtime::http::{self, HttpLimits, HttpServer};
 use lb_runtime::watchdog::Watchdog;
 
 /// What is shown of the controller.
@@ -66,7 +66,7 @@ pub(super) async fn serve(
     listener: Option<TcpListener>,
     shown: watch::Receiver<Shown>,
     watchdog: Watchdog,
-    limits: Limits,
+    limits: HttpLimits,
 ) {
     let Some(listener) = listener else { return std::future::pending().await };
     let router = Router::new()

@@ -23,7 +23,7 @@ use crate::state::State;
 use lb_dataplane::attach::Mode;
 use lb_kube::client::stats;
 use lb_runtime::http::health;
-use lb_runtime::http::{HttpServer, Limits};
+use lb_runtime::http::{HttpLimits, HttpServer};
 use lb_runtime::watchdog::Watchdog;
 use lb_speaker::bfd::BfdViewed;
 use lb_speaker::{Speaker, SpeakerView, Viewed};
@@ -145,7 +145,7 @@ const SINGLE: [Single; 7] = [
 const DEFAULT_VRF: &str = "default";
 
 /// Answers until the task is ended.
-pub async fn serve(listener: TcpListener, source: Source, limits: Limits) {
+pub async fn serve(listener: TcpListener, source: Source, limits: HttpLimits) {
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthy))
