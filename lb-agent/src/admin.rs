@@ -19,9 +19,9 @@ use tokio::net::UnixListener;
 use tokio::sync::watch;
 
 use crate::state::State;
-use lb_dataplane::attach::Mode;
-use lb_dataplane::cells::{FlowCount, Flows, LivenessCells};
-use lb_dataplane::counters::{Counters, OutcomeCount};
+use lb_dataplane::attach::AttachMode;
+use lb_dataplane::counters::{Counters, VerdictCount};
+use lb_dataplane::mapped_tables::{FlowCount, FlowTable, LivenessCells};
 use lb_runtime::http::{HttpLimits, HttpServer};
 use lb_speaker::bfd::BfdShown;
 use lb_speaker::{BgpShown, Speaker};
@@ -49,7 +49,7 @@ pub struct Status {
     #[serde(flatten)]
     pub state: State,
     /// What became of packets.
-    pub outcomes: Vec<OutcomeCount>,
+    pub outcomes: Vec<VerdictCount>,
     /// What came for each VIP, by its number in the state.
     pub vip_traffic: Vec<VipTraffic>,
     /// What was forwarded to each node, by its index in the state.
@@ -104,7 +104,7 @@ pub struct Door {
     /// Who was last heard of when.
     pub cells: LivenessCells,
     /// The table of flows.
-    pub flows: Flows,
+    pub flows: FlowTable,
     /// The sessions with routers.
     pub speaker: Speaker,
     /// Where a drain is told.
@@ -177,7 +177,7 @@ async fn undrain(Extracted(door): Extracted<Arc<Door>>) -> StatusCode {
 async fn detach(Extracted(door): Extracted<Arc<Door>>) -> StatusCode {
     door.detach.send_replace(true);
     let mut state = door.state.clone();
-    let is_off = |state: &Arc<State>| state.interfaces.iter().all(|it| it.mode == Mode::Off);
+    let is_off = |state: &Arc<State>| state.interfaces.iter().all(|it| it.mode == AttachMode::Off);
     match state.wait_for(is_off).await {
         Ok(_) => StatusCode::NO_CONTENT,
         Err(_) => StatusCode::SERVICE_UNAVAILABLE,

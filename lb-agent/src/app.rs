@@ -20,20 +20,20 @@ use crate::control::{self, Control, Neighbours};
 use crate::state::State;
 use crate::tag_keys::TagKeysFile;
 use crate::telling::{self, Teller};
-use lb_dataplane::ask::{self, AskKernel, Prepared};
-use lb_dataplane::attach::{AttachError, MapSizes, ModeChoice};
+use lb_dataplane::attach::{AttachError, DesiredMode, MapSizes};
 use lb_dataplane::attachment::Attachment;
-use lb_dataplane::bfd::BfdSessions;
-use lb_dataplane::cells::{Flows, LivenessCells};
+use lb_dataplane::bfd::BfdMaps;
 use lb_dataplane::counters::Counters;
-use lb_dataplane::liveness::{Prober, Profile};
+use lb_dataplane::kernel_lookup::{self, KernelLookup, PreparedObject};
+use lb_dataplane::liveness::{ProbeProfile, Prober};
+use lb_dataplane::mapped_tables::{FlowTable, LivenessCells};
 use lb_dataplane::maps::{Maps, MapsError};
 use lb_dataplane::net::blackhole::Blackholes;
-use lb_dataplane::net::observe::Network;
-use lb_dataplane::net::unnumbered::Routers;
+use lb_dataplane::net::observe::NetworkMonitor;
+use lb_dataplane::net::unnumbered::RouterDiscovery;
 use lb_dataplane::net::uplinks;
 use lb_dataplane::pins::Pins;
-use lb_dataplane::preflight::{self, Unfit};
+use lb_dataplane::preflight::{self, PreflightError};
 use lb_kube::client::ClientError;
 use lb_kube::source::{Source, SourceError, SourceOptions};
 use lb_runtime::descriptors;
@@ -52,7 +52,7 @@ pub struct Options {
     /// Uplinks; empty for those of the default routes.
     pub interfaces: Vec<String>,
     /// How the program is to run on them.
-    pub mode: ModeChoice,
+    pub mode: DesiredMode,
     /// BPF file system for the pins.
     pub bpffs: PathBuf,
     /// Socket for `fairlead status`.
@@ -78,7 +78,7 @@ pub struct Options {
     /// Sizes of the maps.
     pub sizes: MapSizes,
     /// Whether the program asks this node's kernel for connections.
-    pub ask_kernel: AskKernel,
+    pub ask_kernel: KernelLookup,
     /// Services of this load-balancer class only.
     pub class: Option<String>,
     /// Whether nodes may announce whose label says that they are none of the load balancer's.
@@ -86,7 +86,7 @@ pub struct Options {
     /// By what nodes drain; the same on every node.
     pub drain: DrainRules,
     /// How nodes are probed; `None`: nobody is ever found dead.
-    pub liveness: Option<Profile>,
+    pub liveness: Option<ProbeProfile>,
     /// For how long after a node's death flows that nobody knows wait, in case it comes back.
     pub orphan_grace: Duration,
     /// What the cluster is told, where the objects come from one.
@@ -115,7 +115,7 @@ pub struct SpeakerOptions {
 pub enum AppError {
     /// This machine is not fit for it.
     #[error(transparent)]
-    Unfit(#[from] Unfit),
+    Unfit(#[from] PreflightError),
     /// The program is not on the uplinks.
     #[error(transparent)]
     Attach(#[from] AttachError),
@@ -169,23 +169,23 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
     if options.interfaces.is_empty() {
         options.interfaces = uplinks::of_default_routes().await.map_err(AppError::Routes)?;
         if options.interfaces.is_empty() {
-            return Err(Unfit::NoUplink.into());
+            return Err(PreflightError::NoUplink.into());
         }
     }
     preflight::check(&options.interfaces, &pins)?;
     let source = Source::open(&options.source).await?;
     let socket = admin::listen(&options.socket)?;
-    let network = Network::open().map_err(AppError::Netlink)?;
-    let prepared = ask::prepare(options.ask_kernel);
-    tracing::info!(asks_kernel = %prepared.questions, "prepared the XDP program");
+    let network = NetworkMonitor::open().map_err(AppError::Netlink)?;
+    let prepared = kernel_lookup::prepare(options.ask_kernel);
+    tracing::info!(asks_kernel = %prepared.lookups, "prepared the XDP program");
     let attachment = attach(&network, &pins, &options, &prepared).await?;
     let maps = Maps::open(&pins)?;
     let counters = Counters::open(&pins).map_err(AppError::Counters)?;
     let (state, shown) = watch::channel(Arc::new(State {
         node: options.node.to_string(),
         version: env!("CARGO_PKG_VERSION"),
-        interfaces: attachment.shown(),
-        asks_kernel: prepared.questions,
+        interfaces: attachment.status(),
+        asks_kernel: prepared.lookups,
         liveness_limit: liveness(&options, 0).limit,
         ..State::default()
     }));
@@ -200,7 +200,7 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
         }
         None => None,
     };
-    let noted = BfdSessions::open(&pins)?;
+    let noted = BfdMaps::open(&pins)?;
     let speaker = Speaker::new(options.speaker.port, &options.node.to_string(), Some(noted), &watchdog);
     let speaker = speaker.map_err(AppError::Thread)?;
     let metrics = serve_metrics(
@@ -214,7 +214,7 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
         router_id: options.speaker.router_id,
         local_needs_endpoint: options.speaker.local_needs_endpoint,
         restarted: false,
-        routers: Routers::new(std::process::id().into()).map_err(AppError::Netlink)?,
+        routers: RouterDiscovery::new(std::process::id().into()).map_err(AppError::Netlink)?,
         blackholes: Blackholes::start(options.interfaces.clone()).map_err(AppError::Netlink)?,
     };
     let teller = Teller { node: options.node.to_string(), state: shown.clone(), speaker: speaker.clone() };
@@ -244,7 +244,7 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
         state: shown,
         counters,
         cells: LivenessCells::open(&pins)?,
-        flows: Flows::open(&pins)?,
+        flows: FlowTable::open(&pins)?,
         speaker: speaker.clone(),
         drain,
         detach,
@@ -269,10 +269,10 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
 
 /// Attaches the program to the uplinks, or takes over what an agent before this one has left there.
 async fn attach(
-    network: &Network,
+    network: &NetworkMonitor,
     pins: &Pins,
     options: &Options,
-    prepared: &Prepared,
+    prepared: &PreparedObject,
 ) -> Result<Attachment, AppError> {
     let devices = network.all_devices().await.map_err(|e| AppError::Interfaces(std::io::Error::other(e)))?;
     let interfaces = devices.iter().map(control::interface).collect();

@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::state::State;
-use lb_dataplane::attach::Mode;
+use lb_dataplane::attach::AttachMode;
 use lb_kube::client::stats;
 use lb_runtime::http::health;
 use lb_runtime::http::{HttpLimits, HttpServer};
@@ -288,7 +288,7 @@ fn uplinks(registry: &Registry, state: &State) -> Result<(), prometheus::Error> 
     let options = Opts::new("fairlead_uplink_attached", "Whether the XDP program runs on the uplink");
     let gauges = IntGaugeVec::new(options, &["interface"])?;
     for uplink in &state.interfaces {
-        gauges.with_label_values(&[&uplink.interface]).set(i64::from(uplink.mode != Mode::Off));
+        gauges.with_label_values(&[&uplink.interface]).set(i64::from(uplink.mode != AttachMode::Off));
     }
     registry.register(Box::new(gauges))
 }

@@ -7,7 +7,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use serde::Deserialize;
 
-use lb_dataplane::ask::Questions;
+use lb_dataplane::kernel_lookup::LookupSupport;
 
 /// What the screen shows of the agent's answer.
 #[derive(Debug, Deserialize)]
@@ -17,7 +17,7 @@ pub(super) struct Shown {
     ready: bool,
     interfaces: Vec<Interface>,
     #[serde(default)]
-    asks_kernel: Questions,
+    asks_kernel: LookupSupport,
     turns: u64,
     last: Last,
     services: Vec<Service>,
@@ -140,7 +140,7 @@ pub(super) fn render(shown: &Shown) -> String {
         shown.last.operations,
         shown.last.microseconds as f64 / 1000.0,
     );
-    if shown.asks_kernel != Questions::default() {
+    if shown.asks_kernel != LookupSupport::default() {
         let _ = writeln!(screen, "asks the kernel for connections: {}\n", shown.asks_kernel);
     }
     for problem in &shown.problems {
