@@ -7,7 +7,7 @@ mod decide;
 mod links;
 mod pinning;
 
-pub use decide::{Interface, Program};
+pub use decide::{XdpInterface, XdpProgram};
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -16,9 +16,11 @@ use aya::Ebpf;
 use aya::maps::MapData;
 use aya::programs::{ProgramError, Xdp};
 
-use self::decide::{Decision, Desired, Step, decide};
+use self::decide::{Decision, DesiredUplink, Step, decide};
 use self::links::HeldLink;
-use super::attach::{AttachError, Attached, MapSizes, Mode, ModeChoice, load_object, loaded_program};
+use super::attach::{
+    AttachError, AttachMode, AttachedUplink, DesiredMode, MapSizes, load_object, loaded_program,
+};
 use super::object::PROGRAM;
 use super::pins::Pins;
 
@@ -31,7 +33,7 @@ pub struct Attachment {
     ebpf: Ebpf,
     /// Id of the program.
     program: u32,
-    mode: ModeChoice,
+    mode: DesiredMode,
     maps: Vec<(&'static str, MapData)>,
     uplinks: Vec<Uplink>,
     /// Why not everything is pinned.
@@ -50,14 +52,14 @@ struct Uplink {
     held: Option<HeldLink>,
     /// The interface that it is now.
     interface: Option<(u32, String)>,
-    mode: Mode,
+    mode: AttachMode,
     /// What is wrong with it.
     error: Option<AttachError>,
 }
 
 impl Uplink {
     fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), held: None, interface: None, mode: Mode::Off, error: None }
+        Self { name: name.to_owned(), held: None, interface: None, mode: AttachMode::Off, error: None }
     }
 }
 
@@ -71,12 +73,12 @@ impl Attachment {
     pub fn start(
         pins: &Pins,
         names: &[String],
-        interfaces: Vec<Interface>,
-        mode: ModeChoice,
+        interfaces: Vec<XdpInterface>,
+        mode: DesiredMode,
         sizes: MapSizes,
         object: &[u8],
     ) -> Result<Self, AttachError> {
-        let undo = Undo { pins, is_fresh: !pins.directory().exists() };
+        let rollback = Rollback { pins, is_fresh: !pins.directory().exists() };
         let path = pins.directory();
         fs::create_dir_all(&path).map_err(|source| AttachError::Directory { path, source })?;
         let mut ebpf = load_object(object, Some(pins), sizes).map_err(AttachError::Maps)?;
@@ -95,11 +97,11 @@ impl Attachment {
         };
         let interfaces = attachment.take_over(interfaces)?;
         attachment.attach_all(&interfaces)?;
-        undo.keep();
+        rollback.keep();
         Ok(attachment)
     }
 
-    fn attach_all(&mut self, interfaces: &[Interface]) -> Result<(), AttachError> {
+    fn attach_all(&mut self, interfaces: &[XdpInterface]) -> Result<(), AttachError> {
         self.reconcile(interfaces);
         let failed = self.uplinks.iter_mut().find_map(|uplink| uplink.error.take());
         let Some(error) = failed.or_else(|| self.unpinned.take()) else { return Ok(()) };
@@ -111,7 +113,7 @@ impl Attachment {
 
     /// Makes good what differs from what is desired. `interfaces` are those that [`Self::names`] and
     /// [`Self::indices`] ask for, as they are now.
-    pub fn reconcile(&mut self, interfaces: &[Interface]) {
+    pub fn reconcile(&mut self, interfaces: &[XdpInterface]) {
         if self.is_detached {
             return;
         }
@@ -128,9 +130,13 @@ impl Attachment {
         }
     }
 
-    fn reconcile_uplink(&mut self, uplink: &mut Uplink, interfaces: &[Interface]) -> Result<(), AttachError> {
+    fn reconcile_uplink(
+        &mut self,
+        uplink: &mut Uplink,
+        interfaces: &[XdpInterface],
+    ) -> Result<(), AttachError> {
         uplink.error = None;
-        let desired = Desired { name: &uplink.name, program: self.program, mode: self.mode };
+        let desired = DesiredUplink { name: &uplink.name, program: self.program, mode: self.mode };
         let held = uplink.held.as_ref().map(HeldLink::held);
         let Decision { interface, release, step } = decide(desired, held, interfaces);
         if release {
@@ -139,12 +145,12 @@ impl Attachment {
             uplink.held = None;
         }
         uplink.interface = interface.map(|it| (it.index, it.name.clone()));
-        uplink.mode = Mode::Off;
+        uplink.mode = AttachMode::Off;
         let Some(interface) = interface else {
             return Err(AttachError::Absent { interface: uplink.name.clone() });
         };
         match step {
-            Step::Keep => uplink.mode = interface.program.map_or(Mode::Off, |program| program.mode),
+            Step::Keep => uplink.mode = interface.program.map_or(AttachMode::Off, |program| program.mode),
             Step::Attach => {
                 let (link, mode) = self.attach(interface)?;
                 tracing::info!(interface = %interface.name, ?mode, "attached");
@@ -153,7 +159,7 @@ impl Attachment {
             }
             Step::Restore => {
                 uplink.held = uplink.held.take().map(|it| self.put_back(it, &interface.name)).transpose()?;
-                uplink.mode = interface.program.map_or(Mode::Off, |program| program.mode);
+                uplink.mode = interface.program.map_or(AttachMode::Off, |program| program.mode);
             }
             Step::Wait => return Err(links::occupied(interface)),
         }
@@ -190,7 +196,7 @@ impl Attachment {
         for uplink in &mut self.uplinks {
             uplink.held = None;
             uplink.error = None;
-            uplink.mode = Mode::Off;
+            uplink.mode = AttachMode::Off;
         }
         self.unpinned = None;
         if let Err(error) = self.pins.remove_all() {
@@ -212,23 +218,23 @@ impl Attachment {
     /// Whether the program runs on this interface.
     pub fn carries(&self, index: u32) -> bool {
         let is_it = |uplink: &Uplink| uplink.interface.as_ref().is_some_and(|it| it.0 == index);
-        self.uplinks.iter().any(|uplink| uplink.mode != Mode::Off && is_it(uplink))
+        self.uplinks.iter().any(|uplink| uplink.mode != AttachMode::Off && is_it(uplink))
     }
 
     /// Whether the program runs on some uplink, and on all that are there: what comes in by another one would go past
     /// it.
     pub fn is_whole(&self) -> bool {
         let mut there = self.uplinks.iter().filter(|uplink| uplink.interface.is_some()).peekable();
-        there.peek().is_some() && there.all(|uplink| uplink.mode != Mode::Off)
+        there.peek().is_some() && there.all(|uplink| uplink.mode != AttachMode::Off)
     }
 
-    /// The uplinks, to be shown.
-    pub fn shown(&self) -> Vec<Attached> {
-        let shown = |uplink: &Uplink| Attached {
+    /// The uplinks, to be status.
+    pub fn status(&self) -> Vec<AttachedUplink> {
+        let status = |uplink: &Uplink| AttachedUplink {
             interface: uplink.interface.as_ref().map_or(&uplink.name, |(_, name)| name).clone(),
             mode: uplink.mode,
         };
-        self.uplinks.iter().map(shown).collect()
+        self.uplinks.iter().map(status).collect()
     }
 
     /// What is wrong, a sentence each.
@@ -247,18 +253,18 @@ impl Attachment {
 }
 
 /// Takes back what was pinned, unless it is told to keep it.
-struct Undo<'a> {
+struct Rollback<'a> {
     pins: &'a Pins,
     is_fresh: bool,
 }
 
-impl Undo<'_> {
+impl Rollback<'_> {
     fn keep(mut self) {
         self.is_fresh = false;
     }
 }
 
-impl Drop for Undo<'_> {
+impl Drop for Rollback<'_> {
     fn drop(&mut self) {
         if self.is_fresh {
             let _ = self.pins.remove_all();

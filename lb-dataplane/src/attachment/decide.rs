@@ -1,10 +1,10 @@
 //! What to do about an uplink: a function of what is desired, what is held and what the kernel has.
 
-use super::super::attach::{Mode, ModeChoice};
+use super::super::attach::{AttachMode, DesiredMode};
 
 /// An interface as the kernel has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Interface {
+pub struct XdpInterface {
     /// Its index: of an interface that is deleted and made again, another one.
     pub index: u32,
     /// Its name, which may change while it lives.
@@ -12,32 +12,32 @@ pub struct Interface {
     /// Whether it is a veth.
     pub is_veth: bool,
     /// The XDP program on it.
-    pub program: Option<Program>,
+    pub program: Option<XdpProgram>,
 }
 
 /// An XDP program on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Program {
+pub struct XdpProgram {
     /// Its id.
     pub id: u32,
     /// How it runs.
-    pub mode: Mode,
+    pub mode: AttachMode,
 }
 
 /// What is desired of an uplink.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Desired<'a> {
+pub(super) struct DesiredUplink<'a> {
     /// Its name.
     pub(super) name: &'a str,
     /// Id of the agent's program.
     pub(super) program: u32,
     /// How it is to run.
-    pub(super) mode: ModeChoice,
+    pub(super) mode: DesiredMode,
 }
 
 /// The link that the agent holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Held {
+pub(super) struct LinkState {
     /// The interface that it was made for.
     pub(super) index: u32,
     /// The program that it runs now.
@@ -48,7 +48,7 @@ pub(super) struct Held {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Decision<'a> {
     /// The interface that the uplink is now; `None`: there is none.
-    pub(super) interface: Option<&'a Interface>,
+    pub(super) interface: Option<&'a XdpInterface>,
     /// Whether to give the link up first: it leads nowhere, or to what is no uplink any more.
     pub(super) release: bool,
     /// What comes then.
@@ -71,9 +71,9 @@ pub(super) enum Step {
 /// Decides. The name counts first; an interface that was renamed stays the uplink as long as no other one takes its
 /// name.
 pub(super) fn decide<'a>(
-    desired: Desired<'_>,
-    held: Option<Held>,
-    interfaces: &'a [Interface],
+    desired: DesiredUplink<'_>,
+    held: Option<LinkState>,
+    interfaces: &'a [XdpInterface],
 ) -> Decision<'a> {
     let named = interfaces.iter().find(|interface| interface.name == desired.name);
     let renamed = || interfaces.iter().find(|it| held.is_some_and(|held| held.index == it.index));
@@ -101,15 +101,15 @@ pub(super) fn decide<'a>(
 /// The interface that each link of an agent before this one is on, by the name it is pinned under and its program.
 /// `None`: on none, the interface is gone. A name says it where it can; an interface that was renamed since is one
 /// that has the program and no link of its name.
-pub(super) fn locate(pinned: &[(String, u32)], interfaces: &[Interface]) -> Vec<Option<u32>> {
-    let has = |interface: &Interface, program: u32| interface.program.is_some_and(|it| it.id == program);
+pub(super) fn locate(pinned: &[(String, u32)], interfaces: &[XdpInterface]) -> Vec<Option<u32>> {
+    let has = |interface: &XdpInterface, program: u32| interface.program.is_some_and(|it| it.id == program);
     let named = |(name, program): &(String, u32)| {
         interfaces.iter().find(|it| it.name == *name && has(it, *program)).map(|it| it.index)
     };
     let mut found: Vec<Option<u32>> = pinned.iter().map(named).collect();
     for (at, (_, program)) in pinned.iter().enumerate() {
         if found[at].is_none() {
-            let free = |it: &&Interface| has(it, *program) && !found.contains(&Some(it.index));
+            let free = |it: &&XdpInterface| has(it, *program) && !found.contains(&Some(it.index));
             found[at] = interfaces.iter().find(free).map(|it| it.index);
         }
     }

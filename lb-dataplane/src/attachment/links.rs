@@ -7,9 +7,9 @@ use aya::programs::links::{FdLink, LinkError, PinnedLink};
 use aya::programs::xdp::{XdpLink, XdpLinkId};
 use aya::programs::{ProgramError, Xdp, XdpMode};
 
-use super::decide::{Held, Interface, Program, locate};
-use super::{AttachError, Attachment, Mode};
-use crate::net::native;
+use super::decide::{LinkState, XdpInterface, XdpProgram, locate};
+use super::{AttachError, AttachMode, Attachment};
+use crate::net::driver_error;
 
 /// A link that is held.
 pub(super) struct HeldLink {
@@ -29,9 +29,9 @@ impl HeldLink {
     }
 
     /// What the kernel says of it; a link that cannot be asked runs nothing.
-    pub(super) fn held(&self) -> Held {
+    pub(super) fn held(&self) -> LinkState {
         let info = self.link.as_ref().and_then(|link| link.info().ok());
-        Held { index: self.index, program: info.map_or(0, |info| info.program_id()) }
+        LinkState { index: self.index, program: info.map_or(0, |info| info.program_id()) }
     }
 }
 
@@ -40,8 +40,8 @@ impl Attachment {
     /// is no uplink any more are given up with their pins.
     pub(super) fn take_over(
         &mut self,
-        mut interfaces: Vec<Interface>,
-    ) -> Result<Vec<Interface>, AttachError> {
+        mut interfaces: Vec<XdpInterface>,
+    ) -> Result<Vec<XdpInterface>, AttachError> {
         let (mut pinned, mut links) = (Vec::new(), Vec::new());
         for (name, path) in self.pins.links().unwrap_or_default() {
             let opened = PinnedLink::from_pin(&path).ok().map(FdLink::from);
@@ -70,8 +70,8 @@ impl Attachment {
             match self.restore(held, &interface.name) {
                 Ok(held) => {
                     self.uplinks[uplink].held = Some(held);
-                    let (id, mode) = (self.program, interface.program.map_or(Mode::Off, |it| it.mode));
-                    interface.program = Some(Program { id, mode });
+                    let (id, mode) = (self.program, interface.program.map_or(AttachMode::Off, |it| it.mode));
+                    interface.program = Some(XdpProgram { id, mode });
                     tracing::info!(interface = %interface.name, ?mode, "taken over");
                 }
                 // The interface went just now.
@@ -82,7 +82,7 @@ impl Attachment {
     }
 
     /// Attaches the program by a new link.
-    pub(super) fn attach(&mut self, interface: &Interface) -> Result<(HeldLink, Mode), AttachError> {
+    pub(super) fn attach(&mut self, interface: &XdpInterface) -> Result<(HeldLink, AttachMode), AttachError> {
         let wanted = self.mode.of(interface.is_veth);
         let program = self.xdp().map_err(AttachError::Load)?;
         let (link, mode) = fresh_link(program, interface, wanted)?;
@@ -111,26 +111,26 @@ fn update(program: &mut Xdp, link: FdLink) -> Result<FdLink, ProgramError> {
 
 fn fresh_link(
     program: &mut Xdp,
-    interface: &Interface,
-    wanted: Option<Mode>,
-) -> Result<(XdpLinkId, Mode), AttachError> {
+    interface: &XdpInterface,
+    wanted: Option<AttachMode>,
+) -> Result<(XdpLinkId, AttachMode), AttachError> {
     let error = |source| AttachError::Attach { interface: interface.name.clone(), source };
     let generic = |program: &mut Xdp| {
         let link = program.attach_to_if_index(interface.index, XdpMode::Skb);
-        link.map(|link| (link, Mode::Generic)).map_err(error)
+        link.map(|link| (link, AttachMode::Generic)).map_err(error)
     };
-    if wanted == Some(Mode::Generic) {
+    if wanted == Some(AttachMode::Generic) {
         if interface.is_veth {
             tracing::info!(interface = %interface.name, "a veth: running in the stack, since what a native program sends is lost unless the other end has XDP or GRO; --xdp-mode native if it has");
         }
         return generic(program);
     }
     match program.attach_to_if_index(interface.index, XdpMode::Driver) {
-        Ok(link) => Ok((link, Mode::Native)),
+        Ok(link) => Ok((link, AttachMode::Native)),
         Err(error) if is_errno(&error, libc::EBUSY) || is_errno(&error, libc::EEXIST) => {
             Err(occupied(interface))
         }
-        Err(source) if wanted == Some(Mode::Native) => Err(error(source)),
+        Err(source) if wanted == Some(AttachMode::Native) => Err(error(source)),
         Err(native) => {
             let reason = native_refusal(program, interface, &native);
             tracing::warn!(
@@ -144,8 +144,8 @@ fn fresh_link(
 }
 
 /// Why the driver does not run the program, as far as the kernel tells.
-fn native_refusal(program: &Xdp, interface: &Interface, error: &ProgramError) -> String {
-    let told = program.fd().ok().and_then(|fd| native::refusal(interface.index, fd.as_fd()));
+fn native_refusal(program: &Xdp, interface: &XdpInterface, error: &ProgramError) -> String {
+    let told = program.fd().ok().and_then(|fd| driver_error::of(interface.index, fd.as_fd()));
     told.unwrap_or_else(|| match error {
         ProgramError::SyscallError(error) => error.io_error.to_string(),
         other => other.to_string(),
@@ -157,7 +157,7 @@ fn is_errno(error: &ProgramError, errno: i32) -> bool {
 }
 
 /// The interface has another program.
-pub(super) fn occupied(interface: &Interface) -> AttachError {
+pub(super) fn occupied(interface: &XdpInterface) -> AttachError {
     let holder = interface.program.map_or_else(|| "one that cannot be named".into(), |it| named(it.id));
     AttachError::Occupied { interface: interface.name.clone(), holder }
 }

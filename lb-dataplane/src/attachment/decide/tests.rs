@@ -2,21 +2,21 @@ use super::*;
 
 const OURS: u32 = 100;
 const THEIRS: u32 = 7;
-const NATIVE: Mode = Mode::Native;
-const GENERIC: Mode = Mode::Generic;
+const NATIVE: AttachMode = AttachMode::Native;
+const GENERIC: AttachMode = AttachMode::Generic;
 
-fn interface(index: u32, name: &str, program: Option<(u32, Mode)>) -> Interface {
-    let program = program.map(|(id, mode)| Program { id, mode });
-    Interface { index, name: name.into(), is_veth: false, program }
+fn interface(index: u32, name: &str, program: Option<(u32, AttachMode)>) -> XdpInterface {
+    let program = program.map(|(id, mode)| XdpProgram { id, mode });
+    XdpInterface { index, name: name.into(), is_veth: false, program }
 }
 
-fn held(index: u32, program: u32) -> Option<Held> {
-    Some(Held { index, program })
+fn held(index: u32, program: u32) -> Option<LinkState> {
+    Some(LinkState { index, program })
 }
 
 /// What happened, the link that is held, the interfaces, and what follows: the interface, whether the link is
 /// released, and the step.
-type Row = (&'static str, Option<Held>, Vec<Interface>, (Option<u32>, bool, Step));
+type Row = (&'static str, Option<LinkState>, Vec<XdpInterface>, (Option<u32>, bool, Step));
 
 fn rows() -> Vec<Row> {
     let bare = |index| interface(index, "eth0", None);
@@ -59,7 +59,7 @@ fn rows() -> Vec<Row> {
 #[test]
 fn every_difference_between_desired_and_actual_leads_to_its_step() {
     for (what, held, interfaces, expected) in rows() {
-        let desired = Desired { name: "eth0", program: OURS, mode: ModeChoice::Auto };
+        let desired = DesiredUplink { name: "eth0", program: OURS, mode: DesiredMode::Auto };
         let Decision { interface, release, step } = decide(desired, held, &interfaces);
         assert_eq!((interface.map(|it| it.index), release, step), expected, "{what}");
     }
@@ -68,22 +68,22 @@ fn every_difference_between_desired_and_actual_leads_to_its_step() {
 #[test]
 fn a_mode_that_is_not_the_desired_one_is_changed() {
     let step = |mode, is_veth, actual| {
-        let interface = Interface { is_veth, ..interface(2, "eth0", Some((OURS, actual))) };
+        let interface = XdpInterface { is_veth, ..interface(2, "eth0", Some((OURS, actual))) };
         let interfaces = [interface];
-        let decided = decide(Desired { name: "eth0", program: OURS, mode }, held(2, OURS), &interfaces);
+        let decided = decide(DesiredUplink { name: "eth0", program: OURS, mode }, held(2, OURS), &interfaces);
         (decided.release, decided.step)
     };
     let (keep, change) = ((false, Step::Keep), (true, Step::Attach));
     for (mode, is_veth, actual, expected) in [
-        (ModeChoice::Auto, false, NATIVE, keep),
+        (DesiredMode::Auto, false, NATIVE, keep),
         // The driver may have no native mode.
-        (ModeChoice::Auto, false, GENERIC, keep),
-        (ModeChoice::Auto, true, GENERIC, keep),
-        (ModeChoice::Auto, true, NATIVE, change),
-        (ModeChoice::Native, true, NATIVE, keep),
-        (ModeChoice::Native, false, GENERIC, change),
-        (ModeChoice::Generic, false, GENERIC, keep),
-        (ModeChoice::Generic, false, NATIVE, change),
+        (DesiredMode::Auto, false, GENERIC, keep),
+        (DesiredMode::Auto, true, GENERIC, keep),
+        (DesiredMode::Auto, true, NATIVE, change),
+        (DesiredMode::Native, true, NATIVE, keep),
+        (DesiredMode::Native, false, GENERIC, change),
+        (DesiredMode::Generic, false, GENERIC, keep),
+        (DesiredMode::Generic, false, NATIVE, change),
     ] {
         assert_eq!(step(mode, is_veth, actual), expected, "{mode:?}, veth {is_veth}, {actual:?}");
     }

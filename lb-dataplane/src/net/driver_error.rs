@@ -19,7 +19,7 @@ const REASON: u16 = 1;
 
 /// What the kernel says of why the driver of an interface does not run the program, which it has just refused. `None`
 /// where it says nothing.
-pub fn refusal(interface: u32, program: BorrowedFd<'_>) -> Option<String> {
+pub fn of(interface: u32, program: BorrowedFd<'_>) -> Option<String> {
     // A thread of its own: this one may drive a runtime already.
     std::thread::scope(|scope| scope.spawn(|| ask(interface, program)).join().ok()).flatten()
 }

@@ -57,7 +57,7 @@ impl LivenessCells {
 
 /// `lb_flows`, to be counted.
 #[derive(Debug)]
-pub struct Flows(MappedWords);
+pub struct FlowTable(MappedWords);
 
 /// Flows that are not over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -68,7 +68,7 @@ pub struct FlowCount {
     pub delegated: usize,
 }
 
-impl Flows {
+impl FlowTable {
     /// Maps the pinned table.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use rtnetlink::{Handle, RouteMessageBuilder};
 
 /// Where the kernel would send a packet for an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
+pub struct KernelRoute {
     /// The interface.
     pub ifindex: u32,
     /// Who is asked for a MAC: the gateway, or the address itself.
@@ -30,7 +30,7 @@ pub struct Route {
 ///
 /// # Errors
 /// When the kernel does not answer.
-pub async fn route(handle: &Handle, address: IpAddr) -> Result<Option<Route>, rtnetlink::Error> {
+pub async fn route(handle: &Handle, address: IpAddr) -> Result<Option<KernelRoute>, rtnetlink::Error> {
     let request = match address {
         IpAddr::V4(a) => RouteMessageBuilder::<std::net::Ipv4Addr>::new().destination_prefix(a, 32).build(),
         IpAddr::V6(a) => RouteMessageBuilder::<std::net::Ipv6Addr>::new().destination_prefix(a, 128).build(),
@@ -43,7 +43,7 @@ pub async fn route(handle: &Handle, address: IpAddr) -> Result<Option<Route>, rt
     }
 }
 
-fn describe(address: IpAddr, message: &RouteMessage) -> Option<Route> {
+fn describe(address: IpAddr, message: &RouteMessage) -> Option<KernelRoute> {
     let (mut ifindex, mut gateway, mut source, mut mtu) = (None, None, None, None);
     for attribute in &message.attributes {
         match attribute {
@@ -54,7 +54,7 @@ fn describe(address: IpAddr, message: &RouteMessage) -> Option<Route> {
             _ => {}
         }
     }
-    Some(Route {
+    Some(KernelRoute {
         ifindex: ifindex?,
         next_hop: gateway.unwrap_or(address),
         on_link: gateway.is_none(),
@@ -75,9 +75,9 @@ pub(super) fn ip(address: &RouteAddress) -> Option<IpAddr> {
     }
 }
 
-/// A neighbour whose MAC is known.
+/// A neighbor whose MAC is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Neighbour {
+pub struct NeighborEntry {
     /// The interface.
     pub ifindex: u32,
     /// Its address.
@@ -86,11 +86,11 @@ pub struct Neighbour {
     pub mac: [u8; 6],
 }
 
-/// All neighbours whose MAC is known, of both families.
+/// All neighbors whose MAC is known, of both families.
 ///
 /// # Errors
 /// When the kernel does not answer.
-pub async fn neighbours(handle: &Handle) -> Result<Vec<Neighbour>, rtnetlink::Error> {
+pub async fn neighbors(handle: &Handle) -> Result<Vec<NeighborEntry>, rtnetlink::Error> {
     let mut found = Vec::new();
     let mut entries = handle.neighbours().get().execute();
     while let Some(entry) = entries.try_next().await? {
@@ -99,7 +99,7 @@ pub async fn neighbours(handle: &Handle) -> Result<Vec<Neighbour>, rtnetlink::Er
     Ok(found)
 }
 
-fn resolved(entry: &NeighbourMessage) -> Option<Neighbour> {
+fn resolved(entry: &NeighbourMessage) -> Option<NeighborEntry> {
     use NeighbourState::{Delay, Noarp, Permanent, Probe, Reachable, Stale};
     // Stale, delay and probe: the last answer stands until another one comes; the kernel uses it, too.
     if !matches!(entry.header.state, Reachable | Stale | Delay | Probe | Permanent | Noarp) {
@@ -114,10 +114,10 @@ fn resolved(entry: &NeighbourMessage) -> Option<Neighbour> {
             _ => {}
         }
     }
-    Some(Neighbour { ifindex: entry.header.ifindex, address: address?, mac: mac? })
+    Some(NeighborEntry { ifindex: entry.header.ifindex, address: address?, mac: mac? })
 }
 
-/// Has the kernel find out, or confirm, a neighbour's MAC, as if a packet were to go there.
+/// Has the kernel find out, or confirm, a neighbor's MAC, as if a packet were to go there.
 pub async fn solicit(handle: &Handle, ifindex: u32, address: IpAddr) {
     let request = handle
         .neighbours()
@@ -126,34 +126,34 @@ pub async fn solicit(handle: &Handle, ifindex: u32, address: IpAddr) {
         .flags(NeighbourFlags::Use)
         .replace();
     if let Err(error) = request.execute().await {
-        tracing::debug!(%address, ifindex, %error, "cannot have the kernel ask for a neighbour");
+        tracing::debug!(%address, ifindex, %error, "cannot have the kernel ask for a neighbor");
     }
 }
 
-/// Has the kernel forget what it knows of a neighbour, a question that is under way too.
+/// Has the kernel forget what it knows of a neighbor, a question that is under way too.
 pub async fn forget(handle: &Handle, ifindex: u32, address: IpAddr) {
-    let mut neighbour = NeighbourMessage::default();
-    neighbour.header.family = match address {
+    let mut neighbor = NeighbourMessage::default();
+    neighbor.header.family = match address {
         IpAddr::V4(_) => AddressFamily::Inet,
         IpAddr::V6(_) => AddressFamily::Inet6,
     };
-    neighbour.header.ifindex = ifindex;
+    neighbor.header.ifindex = ifindex;
     let destination = match address {
         IpAddr::V4(address) => NeighbourAddress::Inet(address),
         IpAddr::V6(address) => NeighbourAddress::Inet6(address),
     };
-    neighbour.attributes.push(NeighbourAttribute::Destination(destination));
-    if let Err(error) = handle.neighbours().del(neighbour).execute().await {
-        tracing::debug!(%address, ifindex, %error, "cannot have the kernel forget a neighbour");
+    neighbor.attributes.push(NeighbourAttribute::Destination(destination));
+    if let Err(error) = handle.neighbours().del(neighbor).execute().await {
+        tracing::debug!(%address, ifindex, %error, "cannot have the kernel forget a neighbor");
     }
 }
 
 /// The way along a route, once its next hop's MAC is known.
-pub fn along(route: &Route, neighbours: &[Neighbour], link_mtu: u16) -> Option<Way> {
-    let neighbour = neighbours.iter().find(|n| n.ifindex == route.ifindex && n.address == route.next_hop)?;
+pub fn resolve(route: &KernelRoute, neighbors: &[NeighborEntry], link_mtu: u16) -> Option<Way> {
+    let neighbor = neighbors.iter().find(|n| n.ifindex == route.ifindex && n.address == route.next_hop)?;
     Some(Way {
         ifindex: route.ifindex,
-        next_hop_mac: neighbour.mac,
+        next_hop_mac: neighbor.mac,
         on_link: route.on_link,
         mtu: route.mtu.unwrap_or(link_mtu).min(link_mtu),
         source: route.source,

@@ -16,7 +16,7 @@ use lb_common::maps::name;
 use serde::{Deserialize, Serialize};
 
 use super::btf::Btf;
-use super::object::{ASKING_PROGRAM, OBJECT};
+use super::object::{LOOKUP_PROGRAM, OBJECT};
 
 /// The kernel's types.
 const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
@@ -25,7 +25,7 @@ const MODULE: &str = "/sys/kernel/btf/nf_conntrack";
 
 /// Whether the program asks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum AskKernel {
+pub enum KernelLookup {
     /// Whatever this kernel can be asked.
     #[default]
     Auto,
@@ -38,20 +38,20 @@ pub type Obstacle = Option<String>;
 
 /// What the program can ask.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Questions {
+pub struct LookupSupport {
     /// Why the table of sockets cannot be asked.
     pub sockets: Obstacle,
     /// Why the table of tracked connections cannot be asked.
     pub conntrack: Obstacle,
 }
 
-impl Questions {
+impl LookupSupport {
     fn nothing(reason: &str) -> Self {
         Self { sockets: Some(reason.into()), conntrack: Some(reason.into()) }
     }
 }
 
-impl fmt::Display for Questions {
+impl fmt::Display for LookupSupport {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let table = |obstacle: &Obstacle| match obstacle {
             None => "yes".to_owned(),
@@ -65,37 +65,38 @@ impl fmt::Display for Questions {
 }
 
 /// The object to load, and what its program can ask.
-pub struct Prepared {
+pub struct PreparedObject {
     /// The object.
     pub object: Cow<'static, [u8]>,
     /// What its program can ask.
-    pub questions: Questions,
+    pub lookups: LookupSupport,
 }
 
 /// Fills the object's gaps for this kernel, as far as it lets the program ask.
-pub fn prepare(ask: AskKernel) -> Prepared {
-    let as_it_is = |reason: &str| Prepared { object: OBJECT.into(), questions: Questions::nothing(reason) };
-    if ask == AskKernel::Off {
+pub fn prepare(ask: KernelLookup) -> PreparedObject {
+    let as_it_is =
+        |reason: &str| PreparedObject { object: OBJECT.into(), lookups: LookupSupport::nothing(reason) };
+    if ask == KernelLookup::Off {
         return as_it_is("--ask-kernel off");
     }
-    let (numbers, missing) = match ConntrackNumbers::of_this_kernel() {
+    let (numbers, missing) = match ConntrackAbi::of_this_kernel() {
         Ok(numbers) => (Some(numbers), None),
         Err(reason) => (None, Some(reason)),
     };
     let refusal = match attempt(numbers) {
         Ok(object) => {
-            return Prepared {
+            return PreparedObject {
                 object: object.into(),
-                questions: Questions { sockets: None, conntrack: missing },
+                lookups: LookupSupport { sockets: None, conntrack: missing },
             };
         }
         Err(refusal) => refusal,
     };
     // Kernel functions are refused where programs are not compiled (net.core.bpf_jit_enable=0); helpers are not.
     match attempt(None) {
-        Ok(object) if numbers.is_some() => Prepared {
+        Ok(object) if numbers.is_some() => PreparedObject {
             object: object.into(),
-            questions: Questions { sockets: None, conntrack: Some(refused(&refusal)) },
+            lookups: LookupSupport { sockets: None, conntrack: Some(refused(&refusal)) },
         },
         Ok(_) | Err(_) => as_it_is(&refused(&refusal)),
     }
@@ -106,7 +107,7 @@ fn refused(reason: &str) -> String {
 }
 
 /// The object with its gaps filled, if the kernel takes the part that asks.
-fn attempt(numbers: Option<ConntrackNumbers>) -> Result<Vec<u8>, String> {
+fn attempt(numbers: Option<ConntrackAbi>) -> Result<Vec<u8>, String> {
     let object = filled(OBJECT, numbers)?;
     try_load(&object)?;
     Ok(object)
@@ -116,10 +117,10 @@ fn attempt(numbers: Option<ConntrackNumbers>) -> Result<Vec<u8>, String> {
 ///
 /// # Errors
 /// When the object has other gaps than this agent knows.
-pub fn filled(object: &[u8], numbers: Option<ConntrackNumbers>) -> Result<Vec<u8>, String> {
+pub fn filled(object: &[u8], numbers: Option<ConntrackAbi>) -> Result<Vec<u8>, String> {
     let mut filled = object.to_vec();
     fill(&mut filled, marker::ALLOWED, instruction::move_to_r0(1))?;
-    if let Some(ConntrackNumbers { look_up, release, state, status }) = numbers {
+    if let Some(ConntrackAbi { look_up, release, state, status }) = numbers {
         fill(&mut filled, marker::CT_LOOKUP, instruction::call_kernel(look_up))?;
         fill(&mut filled, marker::CT_RELEASE, instruction::call_kernel(release))?;
         fill(&mut filled, marker::CT_STATE, instruction::load_byte(state))?;
@@ -148,14 +149,14 @@ fn fill(object: &mut [u8], marker: i32, by: [u8; 8]) -> Result<(), String> {
 
 /// Numbers of what asks the table of tracked connections, in the kernel that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConntrackNumbers {
+pub struct ConntrackAbi {
     look_up: u32,
     release: u32,
     state: i16,
     status: i16,
 }
 
-impl ConntrackNumbers {
+impl ConntrackAbi {
     /// Reads them from the kernel's BTF.
     ///
     /// # Errors
@@ -194,9 +195,9 @@ fn try_load(object: &[u8]) -> Result<(), String> {
     loader.map_max_entries(name::LEADERS, 1);
     let mut ebpf = loader.load(object).map_err(|error| error.to_string())?;
     let program: &mut Xdp = ebpf
-        .program_mut(ASKING_PROGRAM)
+        .program_mut(LOOKUP_PROGRAM)
         .and_then(|program| program.try_into().ok())
-        .ok_or_else(|| format!("the XDP object has no program named {ASKING_PROGRAM:?}"))?;
+        .ok_or_else(|| format!("the XDP object has no program named {LOOKUP_PROGRAM:?}"))?;
     program.load().map_err(|error| last_line(&error.to_string()))
 }
 
@@ -256,15 +257,15 @@ mod tests {
     fn the_object_has_every_gap() {
         // A checkout that has not built the object yet has nothing to look at.
         if !OBJECT.is_empty() {
-            filled(OBJECT, Some(ConntrackNumbers { look_up: 1, release: 2, state: 3, status: 4 })).unwrap();
+            filled(OBJECT, Some(ConntrackAbi { look_up: 1, release: 2, state: 3, status: 4 })).unwrap();
         }
     }
 
     #[test]
     fn what_cannot_be_asked_is_said_once() {
-        assert_eq!(Questions::default().to_string(), "sockets yes, conntrack yes");
-        assert_eq!(Questions::nothing("--ask-kernel off").to_string(), "no (--ask-kernel off)");
-        let partly = Questions { sockets: None, conntrack: Some("a module".into()) };
+        assert_eq!(LookupSupport::default().to_string(), "sockets yes, conntrack yes");
+        assert_eq!(LookupSupport::nothing("--ask-kernel off").to_string(), "no (--ask-kernel off)");
+        let partly = LookupSupport { sockets: None, conntrack: Some("a module".into()) };
         assert_eq!(partly.to_string(), "sockets yes, conntrack no (a module)");
     }
 
