@@ -9,8 +9,8 @@ use anyhow::Result;
 
 use crate::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
 use crate::lab::{Lab, WEB_V4, WEB_V6};
-use crate::traffic::report::Connection;
-use crate::traffic::{Cause, Running, TcpLoad, TcpReport, UdpLoad, UdpReport};
+use crate::traffic::report::TcpConnectionReport;
+use crate::traffic::{FailureCause, RunningLoad, TcpLoad, TcpReport, UdpLoad, UdpReport};
 
 /// TCP connections over IPv4 and over IPv6.
 const CONNECTIONS: [usize; 2] = [1200, 800];
@@ -22,21 +22,21 @@ const OPEN_WITHIN: Duration = Duration::from_secs(30);
 
 /// Two thousand connections and some UDP flows, all of them talking.
 #[derive(Debug)]
-pub struct Crowd {
-    tcp: Vec<Running<TcpReport>>,
-    udp: Running<UdpReport>,
+pub struct EventLoad {
+    tcp: Vec<RunningLoad<TcpReport>>,
+    udp: RunningLoad<UdpReport>,
 }
 
 /// What became of a crowd.
 #[derive(Debug)]
-pub struct Toll {
+pub struct EventLoadReport {
     /// The connections of each family, and what their times are counted from.
     pub tcp: Vec<(Instant, TcpReport)>,
     /// The UDP flows.
     pub udp: UdpReport,
 }
 
-impl Crowd {
+impl EventLoad {
     /// Opens all connections to the Service `web`.
     ///
     /// # Errors
@@ -65,35 +65,35 @@ impl Crowd {
     /// How many connections are open or were.
     #[must_use]
     pub fn open(&self) -> u64 {
-        self.tcp.iter().map(Running::open).sum()
+        self.tcp.iter().map(RunningLoad::open).sum()
     }
 
     /// How many connections have broken so far.
     #[must_use]
     pub fn broken(&self) -> u64 {
-        self.tcp.iter().map(Running::failed).sum()
+        self.tcp.iter().map(RunningLoad::failed).sum()
     }
 
     /// How many bytes have come back right.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.tcp.iter().map(Running::bytes).sum()
+        self.tcp.iter().map(RunningLoad::bytes).sum()
     }
 
     /// Closes what is left, in good order.
     ///
     /// # Errors
     /// When a load could not run at all.
-    pub fn disperse(self) -> Result<Toll> {
-        let finish = |running: Running<TcpReport>| Ok((running.started(), running.finish()?));
+    pub fn disperse(self) -> Result<EventLoadReport> {
+        let finish = |running: RunningLoad<TcpReport>| Ok((running.started(), running.finish()?));
         let tcp = self.tcp.into_iter().map(finish).collect::<Result<Vec<_>>>()?;
-        Ok(Toll { tcp, udp: self.udp.finish()? })
+        Ok(EventLoadReport { tcp, udp: self.udp.finish()? })
     }
 }
 
-impl Toll {
+impl EventLoadReport {
     /// Every connection.
-    pub fn connections(&self) -> impl Iterator<Item = &Connection> {
+    pub fn connections(&self) -> impl Iterator<Item = &TcpConnectionReport> {
         self.tcp.iter().flat_map(|(_, report)| &report.connections)
     }
 
@@ -111,7 +111,7 @@ impl Toll {
 
     /// How many broke of each cause.
     #[must_use]
-    pub fn causes(&self) -> BTreeMap<Cause, usize> {
+    pub fn causes(&self) -> BTreeMap<FailureCause, usize> {
         let mut causes = BTreeMap::new();
         for failure in self.connections().filter_map(|it| it.failure.as_ref()) {
             *causes.entry(failure.cause).or_default() += 1;
@@ -122,7 +122,7 @@ impl Toll {
     /// How many connections a node served, and how many of those broke.
     #[must_use]
     pub fn of_node(&self, lab: &Lab, node: &str) -> (usize, usize) {
-        let served = |it: &&Connection| {
+        let served = |it: &&TcpConnectionReport| {
             it.pod.as_deref().and_then(|pod| lab.node_of_pod(pod)).is_some_and(|on| on == node)
         };
         let all = self.connections().filter(served);
@@ -144,11 +144,11 @@ impl Toll {
 }
 
 /// In one line.
-impl fmt::Display for Toll {
+impl fmt::Display for EventLoadReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} connections, {} broken {:?}", self.flows(), self.broken(), self.causes())?;
         for it in self.connections().filter(|it| it.failure.is_some()).take(3) {
-            let Connection { pod, opened, bytes, .. } = it;
+            let TcpConnectionReport { pod, opened, bytes, .. } = it;
             let (pod, failure) = (pod.as_deref().unwrap_or("nobody"), it.failure.as_ref());
             write!(formatter, "; one of {pod}, opened at {opened:.3?}, after {bytes} bytes: ")?;
             failure.map_or(Ok(()), |failure| write!(formatter, "{failure}"))?;

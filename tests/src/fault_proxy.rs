@@ -1,10 +1,10 @@
 //! A front of an API server, one for each client: it passes requests on, records writes, and fails as networks and
 //! servers do.
 
-mod gate;
-mod journal;
+mod gated_stream;
+mod write_log;
 
-pub use journal::{Journal, Written};
+pub use write_log::{RecordedWrite, WriteLog};
 
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
@@ -30,13 +30,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use self::gate::Gate;
+use self::gated_stream::GatedStream;
 use crate::api_server::kubeconfig;
-use crate::random::Random;
+use crate::random::SeededRandom;
 
 /// What happens to requests and connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Fault {
+pub enum ProxyFault {
     /// Nothing.
     #[default]
     None,
@@ -57,10 +57,10 @@ type Body = BoxBody<Bytes, hyper::Error>;
 
 /// A front of an API server; ends with this.
 #[derive(Debug)]
-pub struct Front {
+pub struct FaultProxy {
     address: SocketAddr,
     tls: bool,
-    fault: watch::Sender<Fault>,
+    fault: watch::Sender<ProxyFault>,
     connections: Arc<AtomicU64>,
     _tasks: JoinSet<()>,
 }
@@ -71,18 +71,18 @@ struct Shared {
     client: Arc<str>,
     upstream: SocketAddr,
     http: Client<HttpConnector, Full<Bytes>>,
-    journal: Journal,
-    fault: watch::Receiver<Fault>,
+    journal: WriteLog,
+    fault: watch::Receiver<ProxyFault>,
     tls: Option<TlsAcceptor>,
-    random: Arc<std::sync::Mutex<Random>>,
+    random: Arc<std::sync::Mutex<SeededRandom>>,
 }
 
-impl Front {
+impl FaultProxy {
     /// Starts a front for a client, with a port of its own. With `tls`, it speaks HTTP/2 as well.
     ///
     /// # Errors
     /// When it cannot listen, or has no certificate.
-    pub fn start(client: &str, upstream: SocketAddr, journal: &Journal, tls: bool) -> Result<Self> {
+    pub fn start(client: &str, upstream: SocketAddr, journal: &WriteLog, tls: bool) -> Result<Self> {
         Self::serve(client, TcpListener::bind("127.0.0.1:0")?, upstream, journal, tls)
     }
 
@@ -94,13 +94,13 @@ impl Front {
         client: &str,
         listener: TcpListener,
         upstream: SocketAddr,
-        journal: &Journal,
+        journal: &WriteLog,
         tls: bool,
     ) -> Result<Self> {
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let (fault, faults) = watch::channel(Fault::None);
+        let (fault, faults) = watch::channel(ProxyFault::None);
         let seed = client.bytes().fold(7, |seed, byte| seed * 31 + u64::from(byte));
         let shared = Shared {
             client: client.into(),
@@ -109,7 +109,7 @@ impl Front {
             journal: journal.clone(),
             fault: faults,
             tls: tls.then(acceptor).transpose()?,
-            random: Arc::new(std::sync::Mutex::new(Random::new(seed))),
+            random: Arc::new(std::sync::Mutex::new(SeededRandom::new(seed))),
         };
         let connections = Arc::new(AtomicU64::new(0));
         let mut tasks = JoinSet::new();
@@ -125,7 +125,7 @@ impl Front {
     }
 
     /// Lets this happen from now on.
-    pub fn set(&self, fault: Fault) {
+    pub fn set(&self, fault: ProxyFault) {
         self.fault.send_replace(fault);
     }
 
@@ -154,14 +154,14 @@ async fn accept(listener: tokio::net::TcpListener, shared: Shared, connections: 
 }
 
 async fn serve(stream: TcpStream, shared: Shared) {
-    let (gate, broken) = Gate::new(stream, shared.fault.clone());
+    let (gate, broken) = GatedStream::new(stream, shared.fault.clone());
     tokio::select! {
         () = serve_stream(gate, shared) => {}
         () = broken => {}
     }
 }
 
-async fn serve_stream(gate: Gate, shared: Shared) {
+async fn serve_stream(gate: GatedStream, shared: Shared) {
     let service = |shared: Shared| {
         service_fn(move |request| {
             let answer = answer(shared.clone(), request);
@@ -198,19 +198,19 @@ async fn answer(mut shared: Shared, request: Request<Incoming>) -> Response<Body
 
 /// Waits as long as a request is to wait; then the status that it is to be refused with.
 async fn meet(shared: &mut Shared) -> Option<u16> {
-    let fault = shared.fault.wait_for(|fault| *fault != Fault::Paused).await.ok()?.clone();
+    let fault = shared.fault.wait_for(|fault| *fault != ProxyFault::Paused).await.ok()?.clone();
     match fault {
-        Fault::Slow(time) => {
+        ProxyFault::Slow(time) => {
             tokio::time::sleep(time).await;
             None
         }
-        Fault::Moody(one_in, statuses) => {
+        ProxyFault::Moody(one_in, statuses) => {
             let mut random = shared.random.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let is_refused = random.below(one_in) == 0;
             let index = random.below(statuses.len());
             is_refused.then(|| statuses.get(index).copied()).flatten()
         }
-        Fault::None | Fault::Cut | Fault::Paused | Fault::Away => None,
+        ProxyFault::None | ProxyFault::Cut | ProxyFault::Paused | ProxyFault::Away => None,
     }
 }
 

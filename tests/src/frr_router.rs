@@ -9,10 +9,10 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use crate::lab::Lab;
-use crate::lab::addresses::{Addresses, Family};
-use crate::lab::topology::NodeSpec;
+use crate::lab::addresses::{HostAddresses, IpFamily};
+use crate::lab::topology::LabNodeSpec;
 use crate::objects::{bfd_profile, metallb, yaml};
-use crate::routers::{Bfd, Config, Frr, Peer, Router, wait_kernel_next_hops};
+use crate::routers::{BfdTimers, Frr, RouterConfig, RouterDaemon, RouterPeer, wait_kernel_next_hops};
 
 /// The router's autonomous system.
 const ROUTERS_AS: u32 = 4_200_000_000;
@@ -21,15 +21,15 @@ const NODES_AS: u32 = 4_200_000_001;
 
 /// FRR as the router of a lab.
 #[derive(Debug)]
-pub struct Upstream {
+pub struct FrrRouter {
     frr: Frr,
     /// The nodes that it knows.
-    nodes: Vec<NodeSpec>,
+    nodes: Vec<LabNodeSpec>,
     /// Time between two packets of BFD.
     interval: Duration,
 }
 
-impl Upstream {
+impl FrrRouter {
     /// Starts FRR in the lab's router with a session of each family to every node of these racks, and writes the
     /// objects by which agents speak to it. Both sides send BFD packets this often, and miss three.
     ///
@@ -46,7 +46,7 @@ impl Upstream {
     /// # Errors
     /// When FRR does not start.
     pub fn start_router(lab: &Lab, racks: &[char], interval: Duration) -> Result<Self> {
-        let nodes: Vec<NodeSpec> =
+        let nodes: Vec<LabNodeSpec> =
             lab.topology().nodes.iter().filter(|node| racks.contains(&node.rack)).cloned().collect();
         let frr = Frr::start(&*lab.router()?, &config(&nodes, interval))?;
         Ok(Self { frr, nodes, interval })
@@ -71,7 +71,7 @@ impl Upstream {
     pub fn wait_next_hops(&self, vips: &[IpAddr], nodes: &[&str], within: Duration) -> Result<()> {
         for vip in vips {
             let hops: Result<Vec<IpAddr>> =
-                nodes.iter().map(|node| Ok(self.addresses(node)?.of(Family::of(*vip)))).collect();
+                nodes.iter().map(|node| Ok(self.addresses(node)?.of(IpFamily::of(*vip)))).collect();
             wait_kernel_next_hops(self.frr.host(), IpNet::from(*vip), &hops?, within)?;
         }
         Ok(())
@@ -83,7 +83,7 @@ impl Upstream {
     /// When it is not by then.
     pub fn wait_watched(&self, nodes: &[&str], within: Duration) -> Result<()> {
         for node in nodes {
-            for family in Family::BOTH {
+            for family in IpFamily::BOTH {
                 self.frr.wait_bfd_up(self.addresses(node)?.of(family), within)?;
             }
         }
@@ -97,7 +97,7 @@ impl Upstream {
     pub fn set_open(&self, node: &str, open: bool) -> Result<()> {
         let no = if open { "no " } else { "" };
         let addresses = self.addresses(node)?;
-        let lines = Family::BOTH.map(|family| format!("{no}neighbor {} shutdown", addresses.of(family)));
+        let lines = IpFamily::BOTH.map(|family| format!("{no}neighbor {} shutdown", addresses.of(family)));
         self.frr.configure(&[&format!("router bgp {ROUTERS_AS}"), &lines[0], &lines[1]])
     }
 
@@ -109,7 +109,7 @@ impl Upstream {
         let (bgp, bfd) = (self.frr.sessions()?, self.frr.bfd_sessions()?);
         let mut lines = Vec::new();
         for node in &self.nodes {
-            for family in Family::BOTH {
+            for family in IpFamily::BOTH {
                 let address = node.addresses().of(family);
                 let up = bgp.get(&address.to_string()).is_some_and(|session| session.established);
                 let watched = match bfd.get(&address) {
@@ -125,38 +125,38 @@ impl Upstream {
         Ok(lines)
     }
 
-    fn addresses(&self, node: &str) -> Result<Addresses> {
+    fn addresses(&self, node: &str) -> Result<HostAddresses> {
         let found = self.nodes.iter().find(|it| it.name == node);
         Ok(found.with_context(|| format!("the router does not know {node}"))?.addresses())
     }
 }
 
-fn config(nodes: &[NodeSpec], interval: Duration) -> Config {
-    let mut config = Config::new(ROUTERS_AS, std::net::Ipv4Addr::new(10, 1, 0, 1));
+fn config(nodes: &[LabNodeSpec], interval: Duration) -> RouterConfig {
+    let mut config = RouterConfig::new(ROUTERS_AS, std::net::Ipv4Addr::new(10, 1, 0, 1));
     for node in nodes {
-        for family in Family::BOTH {
+        for family in IpFamily::BOTH {
             let gateway = node.segment().gateway().of(family);
-            let peer = Peer::at(node.addresses().of(family), NODES_AS).source(gateway);
-            config = config.peer(peer.bfd(Bfd::every(interval)));
+            let peer = RouterPeer::at(node.addresses().of(family), NODES_AS).source(gateway);
+            config = config.peer(peer.bfd(BfdTimers::every(interval)));
         }
     }
     config
 }
 
 /// A BGPPeer for each rack and family, and what goes with them.
-fn objects(nodes: &[NodeSpec], interval: Duration) -> Vec<Value> {
+fn objects(nodes: &[LabNodeSpec], interval: Duration) -> Vec<Value> {
     let mut objects = vec![
-        bfd_profile("router", Bfd::every(interval)),
+        bfd_profile("router", BfdTimers::every(interval)),
         metallb("v1beta1", "BGPAdvertisement", "all", &json!({ "ipAddressPools": ["lab"] })),
     ];
-    let mut racks: Vec<&NodeSpec> = Vec::new();
+    let mut racks: Vec<&LabNodeSpec> = Vec::new();
     for node in nodes {
         if racks.iter().all(|other| other.rack != node.rack) {
             racks.push(node);
         }
     }
     for node in racks {
-        for family in Family::BOTH {
+        for family in IpFamily::BOTH {
             let spec = json!({
                 "myASN": NODES_AS,
                 "peerASN": ROUTERS_AS,

@@ -11,7 +11,7 @@ use crate::model::{self, Action, HostTables, Judged, Packet, State};
 use crate::packets::fixture::Fixture;
 
 /// The model and the program with the same maps.
-pub struct Pair {
+pub struct Twin {
     fixture: Fixture,
     /// The model's.
     pub tables: HostTables,
@@ -19,7 +19,7 @@ pub struct Pair {
     pub kernel: Kernel,
 }
 
-impl Pair {
+impl Twin {
     /// The same cluster twice.
     ///
     /// # Errors
@@ -79,7 +79,7 @@ impl Pair {
     }
 }
 
-/// For so long the age of flows stays the same after [`Pair::begin_anew`]: far longer than a row or a batch takes.
+/// For so long the age of flows stays the same after [`Twin::begin_anew`]: far longer than a row or a batch takes.
 const UNDISTURBED: Duration = Duration::from_secs(2);
 /// A unit of the age of flows, as the program counts it.
 const AGE_UNIT: Duration = Duration::from_nanos(1 << 34);

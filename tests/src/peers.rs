@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::lab::addresses::{Addresses, Family};
-use crate::lab::{AgentOptions, Host, Lab, agents};
+use crate::lab::addresses::{HostAddresses, IpFamily};
+use crate::lab::{AgentOptions, Lab, LabHost, agents};
 use crate::objects::{metallb, yaml};
-use crate::routers::{Config, Peer};
+use crate::routers::{RouterConfig, RouterPeer};
 
 /// The routers' autonomous system, one of four octets.
 pub const ROUTERS_AS: u32 = 4_200_000_000;
@@ -19,20 +19,20 @@ pub const AGENTS_AS: u32 = 4_200_000_001;
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// A change of what a BGPPeer's object says.
-pub type Change = fn(&mut Value);
+pub type PeerEdit = fn(&mut Value);
 /// The same on the router's side.
-pub type Shape = fn(Peer) -> Peer;
+pub type RouterPeerEdit = fn(RouterPeer) -> RouterPeer;
 
 /// A host that is a router, and where the nodes find it.
 #[derive(Debug)]
-pub struct Place {
+pub struct PeerHost {
     /// The host.
-    pub host: Host,
+    pub host: LabHost,
     /// Its addresses.
-    pub addresses: Addresses,
+    pub addresses: HostAddresses,
 }
 
-impl Place {
+impl PeerHost {
     /// That of a router of the topology, or of the lab's own.
     ///
     /// # Errors
@@ -47,11 +47,11 @@ impl Place {
     ///
     /// # Errors
     /// When a node is not there.
-    pub fn config(&self, lab: &Lab, shape: &dyn Fn(Peer) -> Peer) -> Result<Config> {
-        let mut config = Config::new(ROUTERS_AS, self.addresses.v4);
+    pub fn config(&self, lab: &Lab, shape: &dyn Fn(RouterPeer) -> RouterPeer) -> Result<RouterConfig> {
+        let mut config = RouterConfig::new(ROUTERS_AS, self.addresses.v4);
         for addresses in node_addresses(lab)? {
-            for family in Family::BOTH {
-                let peer = Peer::at(addresses.of(family), AGENTS_AS).source(self.addresses.of(family));
+            for family in IpFamily::BOTH {
+                let peer = RouterPeer::at(addresses.of(family), AGENTS_AS).source(self.addresses.of(family));
                 config = config.peer(shape(peer));
             }
         }
@@ -60,7 +60,7 @@ impl Place {
 
     /// The agents' side: one BGPPeer for each family.
     pub fn peers(&self, name: &str, my_asn: u32, change: impl Fn(&mut Value)) -> Vec<Value> {
-        let peer = |family: Family| {
+        let peer = |family: IpFamily| {
             let mut spec = json!({
                 "myASN": my_asn,
                 "peerASN": ROUTERS_AS,
@@ -73,21 +73,21 @@ impl Place {
             let family = format!("{family:?}").to_lowercase();
             metallb("v1beta2", "BGPPeer", &format!("{name}-{family}"), &spec)
         };
-        Family::BOTH.map(peer).into()
+        IpFamily::BOTH.map(peer).into()
     }
 }
 
 /// Both addresses of a host.
 #[must_use]
-pub fn both(addresses: Addresses) -> [IpAddr; 2] {
-    Family::BOTH.map(|family| addresses.of(family))
+pub fn both(addresses: HostAddresses) -> [IpAddr; 2] {
+    IpFamily::BOTH.map(|family| addresses.of(family))
 }
 
 /// The addresses of all nodes.
 ///
 /// # Errors
 /// When a node is not there.
-pub fn node_addresses(lab: &Lab) -> Result<Vec<Addresses>> {
+pub fn node_addresses(lab: &Lab) -> Result<Vec<HostAddresses>> {
     Ok(lab.nodes()?.iter().map(|node| node.spec().addresses()).collect())
 }
 
@@ -96,7 +96,7 @@ pub fn node_addresses(lab: &Lab) -> Result<Vec<Addresses>> {
 /// # Errors
 /// When a node is not there.
 pub fn hops(lab: &Lab, vip: IpAddr) -> Result<Vec<IpAddr>> {
-    Ok(node_addresses(lab)?.into_iter().map(|addresses| addresses.of(Family::of(vip))).collect())
+    Ok(node_addresses(lab)?.into_iter().map(|addresses| addresses.of(IpFamily::of(vip))).collect())
 }
 
 /// The lab's pool, announced in the given shape.

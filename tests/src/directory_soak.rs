@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use crate::directory_faults::DirectoryFaults;
 use crate::lab::topology::ECHO_PORT;
-use crate::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4, agents};
+use crate::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4, agents};
 use crate::routers::wait;
 use crate::traffic::TcpLoad;
-use crate::vandal::Vandal;
 
 /// The nodes of the lab.
 const NODES: [&str; 2] = ["n1", "n2"];
@@ -27,8 +27,8 @@ const MEMORY: u64 = 256 << 10;
 
 /// What was done and seen.
 #[derive(Debug)]
-pub struct Report {
-    vandal: Vandal,
+pub struct DirectorySoakReport {
+    vandal: DirectoryFaults,
     looks: usize,
     slowest: Duration,
     broken: u64,
@@ -40,19 +40,20 @@ pub struct Report {
 /// # Errors
 /// When an agent does not answer in time, does not serve what it has served, breaks a connection, or does not follow
 /// the directory in the end.
-pub fn run(seed: u64, duration: Duration) -> Result<Report> {
+pub fn run(seed: u64, duration: Duration) -> Result<DirectorySoakReport> {
     let mut topology = Topology::empty().node('a', 1).node('a', 2);
     for node in NODES {
         topology = topology.pods(node, "web", 1);
     }
-    topology.service("web", "web", &[WEB_V4], Policy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local).run(|lab| {
         lab.router()?.set_next_hops(WEB_V4, &NODES)?;
         agents::start(&lab.nodes()?, &AgentOptions::default())?;
         let load = TcpLoad::to(SocketAddr::new(WEB_V4, ECHO_PORT)).connections(CONNECTIONS);
         let load = load.rest(Duration::from_millis(200)).start(lab.client()?)?;
         load.wait_open(CONNECTIONS as u64, WITHIN)?;
-        let vandal = Vandal::of(&lab.outside(&lab.manifests_directory()), seed)?;
-        let mut report = Report { vandal, looks: 0, slowest: Duration::ZERO, broken: 0, memory: 0 };
+        let vandal = DirectoryFaults::of(&lab.outside(&lab.manifests_directory()), seed)?;
+        let mut report =
+            DirectorySoakReport { vandal, looks: 0, slowest: Duration::ZERO, broken: 0, memory: 0 };
         report.damage(lab, duration)?;
         report.vandal.repent()?;
         for node in lab.nodes()? {
@@ -67,13 +68,13 @@ pub fn run(seed: u64, duration: Duration) -> Result<Report> {
     })
 }
 
-impl Report {
+impl DirectorySoakReport {
     fn damage(&mut self, lab: &Lab, duration: Duration) -> Result<()> {
         let nodes = lab.nodes()?;
         let served = served(&nodes[0].status()?)?;
         ensure!(served.len() > NODES.len(), "nothing is served: {served:?}");
         let until = Instant::now() + duration;
-        let mut rest = crate::random::Random::new(self.vandal.seed());
+        let mut rest = crate::random::SeededRandom::new(self.vandal.seed());
         while Instant::now() < until {
             for _ in 0..5 {
                 self.vandal.act()?;
@@ -86,7 +87,7 @@ impl Report {
         Ok(())
     }
 
-    fn look(&mut self, node: &Node<'_>, served: &BTreeSet<String>) -> Result<()> {
+    fn look(&mut self, node: &LabNode<'_>, served: &BTreeSet<String>) -> Result<()> {
         let begun = Instant::now();
         let status = node.status().with_context(|| format!("{self}"))?;
         self.slowest = self.slowest.max(begun.elapsed());
@@ -114,7 +115,7 @@ fn served(status: &Value) -> Result<BTreeSet<String>> {
 }
 
 /// Whether an agent reads what is written now.
-fn follows(lab: &Lab, node: &Node<'_>) -> Result<()> {
+fn follows(lab: &Lab, node: &LabNode<'_>) -> Result<()> {
     let file = lab.outside(&lab.manifests_directory()).join("last.yaml");
     let about = |words: &'static str| {
         move || {
@@ -143,13 +144,13 @@ fn follows(lab: &Lab, node: &Node<'_>) -> Result<()> {
 }
 
 /// KiB of memory that the agent takes.
-fn memory(node: &Node<'_>) -> Result<u64> {
+fn memory(node: &LabNode<'_>) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", node.agent_id()?))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for DirectorySoakReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (act, times) in &self.vandal.done {
             writeln!(f, "{times:>7} × {act}")?;

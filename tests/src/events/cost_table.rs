@@ -4,11 +4,11 @@ use std::fmt;
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::{Carrier, Event, Toll};
+use super::{Carrier, ClusterEvent, EventLoadReport};
 
 /// The tolls of events.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub struct CostTable {
     rows: Vec<Row>,
 }
 
@@ -28,9 +28,9 @@ struct Entry {
     flows_moved: usize,
 }
 
-impl Ledger {
+impl CostTable {
     /// Notes what an event cost.
-    pub fn note(&mut self, event: &Event, carrier: Carrier, toll: &Toll) {
+    pub fn note(&mut self, event: &ClusterEvent, carrier: Carrier, toll: &EventLoadReport) {
         let entry = Some(Entry {
             flows: toll.flows(),
             broken: toll.broken(),
@@ -44,7 +44,7 @@ impl Ledger {
         }
     }
 
-    fn row(&mut self, event: &Event) -> &mut Row {
+    fn row(&mut self, event: &ClusterEvent) -> &mut Row {
         let place = self.rows.iter().position(|row| row.event == event.name).unwrap_or_else(|| {
             self.rows.push(Row { event: event.name, kills: event.kills, with: None, without: None });
             self.rows.len() - 1
@@ -54,7 +54,7 @@ impl Ledger {
 }
 
 /// As a table.
-impl fmt::Display for Ledger {
+impl fmt::Display for CostTable {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Carrier, NO_DOUBLING, RESIDENTS, Stage};
+use super::{Carrier, EventScenario, INITIAL_NODES, NO_DOUBLING};
+use crate::frr_router::FrrRouter;
 use crate::lab::{Lab, WEB_V4, WEB_V6};
-use crate::upstream::Upstream;
 
 const ROUTED_WITHIN: Duration = Duration::from_secs(20);
 /// What BFD at 50 ms × 3 takes, and a router's table.
@@ -14,14 +14,14 @@ const NOTICED_AFTER: Duration = Duration::from_millis(220);
 
 /// A stage, and the router above it.
 #[derive(Debug)]
-pub struct Scene<'lab> {
+pub struct RoutedScenario<'lab> {
     /// The stage.
-    pub stage: Stage<'lab>,
+    pub stage: EventScenario<'lab>,
     /// The router that learns by BGP; `None` where its routes are set by hand, since nobody announces.
-    upstream: Option<Upstream>,
+    upstream: Option<FrrRouter>,
 }
 
-impl<'lab> Scene<'lab> {
+impl<'lab> RoutedScenario<'lab> {
     /// Starts the residents' agents below FRR with BGP, and BFD of this interval; without agents, the router
     /// is told by hand.
     ///
@@ -29,12 +29,12 @@ impl<'lab> Scene<'lab> {
     /// When an agent or FRR does not start, or their routes do not come to be.
     pub fn set(lab: &'lab Lab, carrier: Carrier, interval: Duration) -> Result<Self> {
         if carrier == Carrier::Nothing {
-            return Ok(Self { stage: Stage::set(lab, carrier)?, upstream: None });
+            return Ok(Self { stage: EventScenario::set(lab, carrier)?, upstream: None });
         }
-        let upstream = Upstream::start(lab, &['a', 'b'], interval)?;
-        let stage = Stage::set_unrouted(lab, carrier, NO_DOUBLING)?;
+        let upstream = FrrRouter::start(lab, &['a', 'b'], interval)?;
+        let stage = EventScenario::set_unrouted(lab, carrier, NO_DOUBLING)?;
         let scene = Self { stage, upstream: Some(upstream) };
-        scene.settle(&RESIDENTS)?;
+        scene.settle(&INITIAL_NODES)?;
         Ok(scene)
     }
 

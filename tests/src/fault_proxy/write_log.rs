@@ -9,7 +9,7 @@ use serde_json::Value;
 
 /// A write.
 #[derive(Clone, Debug)]
-pub struct Written {
+pub struct RecordedWrite {
     /// Client that asked for it.
     pub client: String,
     /// Method.
@@ -26,17 +26,17 @@ pub struct Written {
 
 /// The writes of several clients.
 #[derive(Clone, Debug, Default)]
-pub struct Journal {
+pub struct WriteLog {
     inner: Arc<Mutex<Inner>>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    writes: Vec<Written>,
+    writes: Vec<RecordedWrite>,
     agents: BTreeMap<String, BTreeSet<String>>,
 }
 
-impl Journal {
+impl WriteLog {
     pub(super) fn record(
         &self,
         client: &str,
@@ -47,7 +47,7 @@ impl Journal {
     ) {
         let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
         let version = answer.pointer("/metadata/resourceVersion").and_then(Value::as_str);
-        let written = Written {
+        let written = RecordedWrite {
             client: client.to_owned(),
             method: method.to_string(),
             path: path.split('?').next().unwrap_or_default().to_owned(),
@@ -65,7 +65,7 @@ impl Journal {
 
     /// All writes so far, in the order in which they were answered.
     #[must_use]
-    pub fn writes(&self) -> Vec<Written> {
+    pub fn writes(&self) -> Vec<RecordedWrite> {
         self.lock().writes.clone()
     }
 

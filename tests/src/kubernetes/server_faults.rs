@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{A_WHILE, Cluster, Load, NODES, words};
+use super::{A_WHILE, KubernetesLab, NODES, ServiceLoad, words};
 use crate::routers::wait;
 use crate::traffic::UdpReport;
 
@@ -16,9 +16,9 @@ const SHORT: Duration = Duration::from_secs(5);
 const CONVERGED_WITHIN: Duration = Duration::from_secs(10);
 
 /// What can be wrong with a server, and for how long.
-type Mood = (&'static str, fn(&mut Cluster<'_>) -> Result<()>);
+type ServerFault = (&'static str, fn(&mut KubernetesLab<'_>) -> Result<()>);
 
-const MOODS: [Mood; 6] = [
+const SERVER_FAULTS: [ServerFault; 6] = [
     ("paused", |cluster| {
         cluster.faults()?.pause();
         sleep(SHORT);
@@ -53,7 +53,7 @@ const MOODS: [Mood; 6] = [
     ("restarted", |cluster| cluster.plane.restart(Duration::from_secs(2))),
 ];
 
-impl Cluster<'_> {
+impl KubernetesLab<'_> {
     /// Lets the server fail in every way, for at least so long: routes, maps and connections stay, and a Service that comes
     /// after it all is served and told soon.
     ///
@@ -65,13 +65,13 @@ impl Cluster<'_> {
             return Ok(());
         }
         let _second = self.plane.controller("controller-b")?;
-        let load = Load::start(self, |_| true)?;
+        let load = ServiceLoad::start(self, |_| true)?;
         // What ends the first table of a session may still be on its way.
         sleep(A_WHILE);
         let (told, routes, written) = (self.told()?, self.routes(|_| true)?, self.writes());
         let begun = Instant::now();
         loop {
-            for (name, mood) in &MOODS {
+            for (name, mood) in &SERVER_FAULTS {
                 mood(self).with_context(|| format!("a server that is {name}"))?;
                 load.stands(&format!("a server that is {name}"))?;
             }

@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use crate::random::Random;
+use crate::random::SeededRandom;
 
 /// How long what is away may be so before an agent may take it for removed. A test that is not given a processor for
 /// longer has removed it.
@@ -24,12 +24,12 @@ const JUNK: usize = 30;
 
 /// Somebody with access to the directory and no respect for it.
 #[derive(Debug)]
-pub struct Vandal {
+pub struct DirectoryFaults {
     /// The directory, or a link to it.
     path: PathBuf,
     /// What stands in it when nothing is damaged.
     good: BTreeMap<String, String>,
-    random: Random,
+    random: SeededRandom,
     /// Directories that have stood in its place.
     versions: usize,
     /// Files that are being written, how far, and what they will hold.
@@ -40,23 +40,23 @@ pub struct Vandal {
     pub slow: usize,
 }
 
-type Act = fn(&mut Vandal) -> Result<()>;
+type Act = fn(&mut DirectoryFaults) -> Result<()>;
 
 /// What is done, and what it is called.
 const ACTS: [(&str, Act); 10] = [
-    ("damage a file", Vandal::damage),
-    ("damage a file again", Vandal::damage),
-    ("mend a file", Vandal::mend),
-    ("begin to write a file", Vandal::begin_to_write),
-    ("go on writing", Vandal::go_on_writing),
-    ("go on writing again", Vandal::go_on_writing),
-    ("leave junk", Vandal::leave_junk),
-    ("remove or rename junk", Vandal::move_junk),
-    ("replace the directory", Vandal::replace),
-    ("remove the directory and make it again", Vandal::make_again),
+    ("damage a file", DirectoryFaults::damage),
+    ("damage a file again", DirectoryFaults::damage),
+    ("mend a file", DirectoryFaults::mend),
+    ("begin to write a file", DirectoryFaults::begin_to_write),
+    ("go on writing", DirectoryFaults::go_on_writing),
+    ("go on writing again", DirectoryFaults::go_on_writing),
+    ("leave junk", DirectoryFaults::leave_junk),
+    ("remove or rename junk", DirectoryFaults::move_junk),
+    ("replace the directory", DirectoryFaults::replace),
+    ("remove the directory and make it again", DirectoryFaults::make_again),
 ];
 
-impl Vandal {
+impl DirectoryFaults {
     /// One who knows what stands in the directory now.
     ///
     /// # Errors
@@ -69,7 +69,7 @@ impl Vandal {
                 good.insert(name.clone(), fs::read_to_string(path.join(name))?);
             }
         }
-        let random = Random::new(seed);
+        let random = SeededRandom::new(seed);
         let path = path.to_path_buf();
         Ok(Self { path, good, random, versions: 0, writing: Vec::new(), done: BTreeMap::new(), slow: 0 })
     }

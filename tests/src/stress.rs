@@ -11,8 +11,8 @@ use lb_common::ring::NodeIndex;
 use lb_dataplane::maps::open_mapped;
 
 use crate::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
-use crate::lab::{AgentOptions, Host, Lab, Node, Policy, Topology, WEB_V4, agents};
-use crate::traffic::{Running, TcpLoad, TcpReport, flood};
+use crate::lab::{AgentOptions, Lab, LabHost, LabNode, Topology, TrafficPolicy, WEB_V4, agents};
+use crate::traffic::{RunningLoad, TcpLoad, TcpReport, flood};
 
 const OPEN_WITHIN: Duration = Duration::from_secs(30);
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -31,9 +31,9 @@ const SYN_RATE: u64 = 20_000;
 
 /// What comes over the nodes.
 #[derive(Clone, Copy, Debug)]
-pub enum Storm {
+pub enum Stress {
     /// So many packets of as many flows.
-    Flood(flood::Kind, u64),
+    Flood(flood::FloodKind, u64),
     /// Every place in every node's table is taken by a flow that is open at that node.
     FullTable,
     /// Every node's table is emptied.
@@ -42,7 +42,7 @@ pub enum Storm {
 
 /// How long a storm takes.
 #[derive(Clone, Copy, Debug)]
-pub struct Extent {
+pub struct StressDurations {
     /// How long a flood may take; what has not been sent by then is not sent.
     pub flood: Duration,
     /// Packets of a flood a second. Clients, router and nodes share the processors of one machine: as fast as it goes would
@@ -52,7 +52,7 @@ pub struct Extent {
     pub silence: Duration,
 }
 
-impl Extent {
+impl StressDurations {
     /// As much as a few seconds hold.
     pub const SHORT: Self =
         Self { flood: Duration::from_secs(8), rate: 50_000, silence: Duration::from_secs(20) };
@@ -80,7 +80,7 @@ fn cluster(nodes: u8) -> Topology {
         topology = topology.pods(&format!("n{number}"), "web", 2);
     }
     set_member(&mut topology, &format!("n{}", nodes + 1), false);
-    topology.service("web", "web", &[WEB_V4], Policy::Local)
+    topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local)
 }
 
 fn set_member(cluster: &mut Topology, name: &str, member: bool) {
@@ -89,14 +89,14 @@ fn set_member(cluster: &mut Topology, name: &str, member: bool) {
 }
 
 /// A running cluster.
-struct Field<'lab> {
+struct StressCluster<'lab> {
     lab: &'lab Lab,
     residents: Vec<String>,
     newcomer: String,
     options: AgentOptions,
 }
 
-impl<'lab> Field<'lab> {
+impl<'lab> StressCluster<'lab> {
     fn set(lab: &'lab Lab, nodes: u8, options: AgentOptions) -> Result<Self> {
         let residents: Vec<String> = (1..=nodes).map(|number| format!("n{number}")).collect();
         let field = Self { lab, residents, newcomer: format!("n{}", nodes + 1), options };
@@ -105,7 +105,7 @@ impl<'lab> Field<'lab> {
         Ok(field)
     }
 
-    fn residents(&self) -> Result<Vec<Node<'lab>>> {
+    fn residents(&self) -> Result<Vec<LabNode<'lab>>> {
         self.residents.iter().map(|name| self.lab.node(name)).collect()
     }
 
@@ -123,7 +123,7 @@ impl<'lab> Field<'lab> {
         self.route(&[&self.residents[..], std::slice::from_ref(&self.newcomer)].concat())
     }
 
-    fn connections(&self, count: usize, rest: Duration) -> Result<Running<TcpReport>> {
+    fn connections(&self, count: usize, rest: Duration) -> Result<RunningLoad<TcpReport>> {
         let load = TcpLoad::to(SocketAddr::new(WEB_V4, ECHO_PORT)).connections(count).rest(rest);
         let load = load.start(self.lab.client()?)?;
         load.wait_open(count as u64, OPEN_WITHIN)?;
@@ -133,8 +133,8 @@ impl<'lab> Field<'lab> {
 
 /// Nodes ask their kernels only where what is promised depends on it: many cannot. That is where a flow has moved and
 /// its entries are lost at its node, too.
-fn options(storm: Storm, membership: Membership) -> AgentOptions {
-    let lost = matches!(storm, Storm::FullTable | Storm::EmptiedTable);
+fn options(storm: Stress, membership: Membership) -> AgentOptions {
+    let lost = matches!(storm, Stress::FullTable | Stress::EmptiedTable);
     let ask = if lost && membership == Membership::NodeJoins { "auto" } else { "off" };
     AgentOptions {
         arguments: vec!["--ask-kernel".into(), ask.into()],
@@ -147,10 +147,10 @@ fn options(storm: Storm, membership: Membership) -> AgentOptions {
 ///
 /// # Errors
 /// When a connection breaks, or the storm was none.
-pub fn endure(nodes: u8, storm: Storm, membership: Membership, extent: Extent) -> Result<()> {
+pub fn endure(nodes: u8, storm: Stress, membership: Membership, extent: StressDurations) -> Result<()> {
     cluster(nodes).run(|lab| {
         let silence = extent.silence;
-        let field = Field::set(lab, nodes, options(storm, membership))?;
+        let field = StressCluster::set(lab, nodes, options(storm, membership))?;
         for node in lab.nodes()? {
             drop_strangers(&node)?;
         }
@@ -175,12 +175,17 @@ pub fn endure(nodes: u8, storm: Storm, membership: Membership, extent: Extent) -
     })
 }
 
-fn rage(field: &Field<'_>, storm: Storm, membership: Membership, extent: Extent) -> Result<()> {
-    let Extent { flood: within, rate, .. } = extent;
+fn rage(
+    field: &StressCluster<'_>,
+    storm: Stress,
+    membership: Membership,
+    extent: StressDurations,
+) -> Result<()> {
+    let StressDurations { flood: within, rate, .. } = extent;
     let joins = membership == Membership::NodeJoins;
     match storm {
-        Storm::Flood(kind, count) => {
-            let target = target(if kind == flood::Kind::Datagram { DATAGRAM_PORT } else { ECHO_PORT })?;
+        Stress::Flood(kind, count) => {
+            let target = target(if kind == flood::FloodKind::Datagram { DATAGRAM_PORT } else { ECHO_PORT })?;
             let flood =
                 field.lab.client()?.thread(move || flood::strangers(kind, target, count, rate, within))?;
             if joins {
@@ -191,7 +196,7 @@ fn rage(field: &Field<'_>, storm: Storm, membership: Membership, extent: Extent)
             println!("{} packets in {:.1?}", flood.sent, flood.took);
             ensure!(flood.sent >= count.min(FEWEST), "only {} packets", flood.sent);
         }
-        Storm::FullTable | Storm::EmptiedTable => {
+        Stress::FullTable | Stress::EmptiedTable => {
             rewrite_tables(field, storm)?;
             if joins {
                 field.join()?;
@@ -203,18 +208,18 @@ fn rage(field: &Field<'_>, storm: Storm, membership: Membership, extent: Extent)
 }
 
 /// Writes every word of the residents' tables anew.
-fn rewrite_tables(field: &Field<'_>, storm: Storm) -> Result<()> {
+fn rewrite_tables(field: &StressCluster<'_>, storm: Stress) -> Result<()> {
     for node in field.residents()? {
         let own = own_index(&node)?;
         let table = open_mapped(&node.pins(), name::FLOWS, WAYS)?;
         for at in 0..table.len() {
             let word = match storm {
-                Storm::FullTable => {
+                Stress::FullTable => {
                     let entry = Entry { node: own, standing: Standing::Open, age: 0 };
                     // A tag of its own, never zero.
                     (((at as u32).wrapping_mul(0x9e37_79b1) | 1) as u64) << 32 | u64::from(entry.to_bits())
                 }
-                Storm::EmptiedTable | Storm::Flood(..) => 0,
+                Stress::EmptiedTable | Stress::Flood(..) => 0,
             };
             ensure!(table.write(at, word), "the table ends at {at}");
         }
@@ -223,7 +228,7 @@ fn rewrite_tables(field: &Field<'_>, storm: Storm) -> Result<()> {
 }
 
 /// The number that a node has given itself.
-fn own_index(node: &Node<'_>) -> Result<NodeIndex> {
+fn own_index(node: &LabNode<'_>) -> Result<NodeIndex> {
     let status = node.status()?;
     let own =
         agents::list(&status, "nodes")?.iter().find(|it| it["is_self"] == true).context("no own node")?;
@@ -235,7 +240,7 @@ fn own_index(node: &Node<'_>) -> Result<NodeIndex> {
 ///
 /// # Errors
 /// When the rules are refused.
-pub fn drop_strangers(host: &Host) -> Result<()> {
+pub fn drop_strangers(host: &LabHost) -> Result<()> {
     let rules = format!(
         "table ip flood {{ chain before-conntrack {{ \
          type filter hook prerouting priority raw; ip saddr {} drop; }}; }}",
@@ -258,7 +263,11 @@ fn target(port: u16) -> Result<SocketAddrV4> {
 /// When a connection breaks.
 pub fn endure_blind_syns() -> Result<()> {
     cluster(2).run(|lab| {
-        let field = Field::set(lab, 2, options(Storm::Flood(flood::Kind::Syn, 0), Membership::NodeJoins))?;
+        let field = StressCluster::set(
+            lab,
+            2,
+            options(Stress::Flood(flood::FloodKind::Syn, 0), Membership::NodeJoins),
+        )?;
         let connections = field.connections(MOVED, TALK_EVERY)?;
         field.join()?;
         connections.wait_bytes(MOVED as u64 * CHUNK, ANSWER_WITHIN)?;
