@@ -151,14 +151,14 @@ impl Maps {
             Op::RemoveNode(index) => {
                 written(name::NODES, op, self.nodes.set(u32::from(*index), Node::NONE, 0))
             }
-            Op::WritePeer(address, index) => {
+            Op::WriteNodeAddress(address, index) => {
                 written(name::PEERS, op, self.peers.insert(address, u32::from(*index), 0))
             }
-            Op::RemovePeer(address) => removed(name::PEERS, op, self.peers.remove(address)),
-            Op::WritePeerMac(mac, index) => {
+            Op::RemoveNodeAddress(address) => removed(name::PEERS, op, self.peers.remove(address)),
+            Op::WriteNodeMac(mac, index) => {
                 written(name::PEER_MACS, op, self.peer_macs.insert(mac, u32::from(*index), 0))
             }
-            Op::RemovePeerMac(mac) => removed(name::PEER_MACS, op, self.peer_macs.remove(mac)),
+            Op::RemoveNodeMac(mac) => removed(name::PEER_MACS, op, self.peer_macs.remove(mac)),
             Op::WriteSlots { first, slots } => self.rings.write(*first as usize, slots),
             Op::ClearVipStats(number) => self.clear_vip_stats(*number, op),
             Op::WriteVip(key, vip) => self.vips.put(op, key, *vip),

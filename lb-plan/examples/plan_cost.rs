@@ -10,8 +10,8 @@ use lb_model::{
     Endpoints, Model, Node, NodeName, Protocol, Service, ServiceName, ServiceVip, SourceRanges, TrafficPolicy,
 };
 use lb_plan::contents::{Contents, Op, diff};
-use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings, UndeclaredPorts};
-use lb_plan::ring::{Member, Preferences, mix};
+use lb_plan::plan::{Facts, Forwarding, LivenessSettings, Planner, Settings, UndeclaredPorts};
+use lb_plan::ring::{Preferences, RingMember, mix};
 
 fn main() {
     println!("Plans, from the model to the operations; then one node joins all Services\n");
@@ -68,7 +68,7 @@ fn ring(nodes: usize, slots: usize, weighted: bool) {
     let weight = |i| if weighted { 1 + i as u32 % 5 } else { 1 };
     let names: Vec<_> = (0..=nodes).map(|i| format!("node-{i:04}")).collect();
     let members: Vec<_> =
-        names.iter().enumerate().map(|(i, name)| Member { name, weight: weight(i) }).collect();
+        names.iter().enumerate().map(|(i, name)| RingMember { name, weight: weight(i) }).collect();
     let (preferences, build) = timed(|| Preferences::new(&members[..nodes], slots));
     let (leaders, lead) = timed(|| preferences.leaders(|_| true));
     let (more, join) = timed(|| preferences.adapted(&members).leaders(|_| true));
@@ -92,11 +92,11 @@ fn ring(nodes: usize, slots: usize, weighted: bool) {
 }
 
 /// Of the member that leads most in relation to its share.
-fn fullest(leaders: &[u16], members: &[Member<'_>]) -> f64 {
+fn fullest(leaders: &[u16], members: &[RingMember<'_>]) -> f64 {
     let mut led = vec![0.0; members.len()];
     leaders.iter().for_each(|leader| led[usize::from(*leader)] += 1.0);
     let total: u32 = members.iter().map(|member| member.weight).sum();
-    let share = |member: &Member<'_>| leaders.len() as f64 * f64::from(member.weight) / f64::from(total);
+    let share = |member: &RingMember<'_>| leaders.len() as f64 * f64::from(member.weight) / f64::from(total);
     led.iter().zip(members).map(|(led, member)| led / share(member)).fold(0.0, f64::max)
 }
 
@@ -149,7 +149,7 @@ fn turn(planner: &mut Planner, installed: &mut Contents, model: &Model, second: 
 
 fn settings() -> Settings {
     Settings {
-        liveness: Liveness::default(),
+        liveness: LivenessSettings::default(),
         node: name(0),
         hash_key: HashKey::default(),
         tag_keys: lb_common::tag::TagKeys::derived(&HashKey::default()),

@@ -1,14 +1,14 @@
 //! What the maps hold, as a value, and the ordered operations from one content to another.
 
-mod beside;
 mod diff;
 mod key;
+mod merge_cursor;
 mod slots;
 
-pub(crate) use beside::Beside;
 pub use diff::diff;
 pub use key::{MapKey, VipKey};
-pub(crate) use key::{peer_key, peer_mac_key};
+pub(crate) use key::{address_key, mac_key};
+pub(crate) use merge_cursor::MergeCursor;
 pub use slots::Slots;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ use std::net::Ipv4Addr;
 
 use lb_common::maps::{Announcer, Config, Link, Node, Vip};
 use lb_common::ring::{NodeIndex, Slot};
-use lb_model::{SourceRange, Sources};
+use lb_model::{SourceRange, SourceSet};
 
 /// The content of all maps that the agent writes.
 ///
@@ -42,7 +42,7 @@ pub struct Contents {
     /// `lb_arp`.
     pub arp: BTreeMap<Ipv4Addr, Announcer>,
     /// `lb_sources`, by the numbers of VIPs; none of them without any.
-    pub sources: BTreeMap<u32, Sources>,
+    pub sources: BTreeMap<u32, SourceSet>,
 }
 
 /// A part of `lb_rings`: the slots of one ring.
@@ -82,13 +82,13 @@ pub enum Op {
     /// Empties a node's entry.
     RemoveNode(NodeIndex),
     /// Writes a peer's address.
-    WritePeer([u8; 16], NodeIndex),
+    WriteNodeAddress([u8; 16], NodeIndex),
     /// Removes a peer's address.
-    RemovePeer([u8; 16]),
+    RemoveNodeAddress([u8; 16]),
     /// Writes a peer's MAC.
-    WritePeerMac([u8; 8], NodeIndex),
+    WriteNodeMac([u8; 8], NodeIndex),
     /// Removes a peer's MAC.
-    RemovePeerMac([u8; 8]),
+    RemoveNodeMac([u8; 8]),
     /// Writes consecutive slots.
     WriteSlots {
         /// Number of the first.
@@ -155,10 +155,10 @@ impl Contents {
             Op::RemoveLink(ifindex) => drop_entry(&mut self.links, ifindex),
             Op::WriteNode(index, node) => put(&mut self.nodes, *index, *node),
             Op::RemoveNode(index) => drop_entry(&mut self.nodes, index),
-            Op::WritePeer(address, index) => put(&mut self.peers, *address, *index),
-            Op::RemovePeer(address) => drop_entry(&mut self.peers, address),
-            Op::WritePeerMac(mac, index) => put(&mut self.peer_macs, *mac, *index),
-            Op::RemovePeerMac(mac) => drop_entry(&mut self.peer_macs, mac),
+            Op::WriteNodeAddress(address, index) => put(&mut self.peers, *address, *index),
+            Op::RemoveNodeAddress(address) => drop_entry(&mut self.peers, address),
+            Op::WriteNodeMac(mac, index) => put(&mut self.peer_macs, *mac, *index),
+            Op::RemoveNodeMac(mac) => drop_entry(&mut self.peer_macs, mac),
             Op::WriteSlots { first, slots } => self.write_slots(*first, slots),
             Op::ClearVipStats(_) => {}
             Op::WriteVip(key, vip) => {

@@ -19,8 +19,8 @@ mod vip_entries;
 mod vips;
 mod weights;
 
-pub use settings::{Facts, Forwarding, Liveness, Settings, UndeclaredPorts, Uplink, Way};
-pub use status::{NodeState, RingState, ServiceState, Share, VipState, WayWord};
+pub use settings::{Facts, Forwarding, LivenessSettings, NextHop, Settings, UndeclaredPorts, Uplink};
+pub use status::{ForwardingMode, NodeState, RingState, ServiceState, Share, VipState};
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -20,7 +20,7 @@ pub use score::{mix, seed};
 
 /// A member of a ring. Names are distinct within a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Member<'a> {
+pub struct RingMember<'a> {
     /// Its name, which its scores come from.
     pub name: &'a str,
     /// Its share of the slots, in proportion to the others'; with zero it is in none.

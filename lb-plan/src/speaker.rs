@@ -5,17 +5,17 @@
 
 mod context;
 mod routes;
-mod silence;
+mod withheld;
 
 pub use context::SpeakerSettings;
-pub use routes::Routes;
-pub use silence::Silence;
+pub use routes::RouteTable;
+pub use withheld::WithheldReason;
 
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use context::{Speaker, Told};
+use context::{AdvertisedAddress, SpeakerContext};
 use lb_api::kind::ObjectKind;
 use lb_api::problem::{ObjectRef, Problem, Reason};
 use lb_model::{Model, Node, NodeName, Peer, ServiceName};
@@ -26,7 +26,7 @@ pub struct SpeakerPlan {
     /// The routers that this node speaks to, by the names of their objects.
     pub peers: BTreeMap<String, PeerPlan>,
     /// What came of every Service, by its name.
-    pub services: BTreeMap<ServiceName, Announcement>,
+    pub services: BTreeMap<ServiceName, ServiceAdvertisement>,
     /// Of each Service that some peer of this node is told of, the addresses that are told, in their order.
     pub addresses: BTreeMap<ServiceName, Vec<IpAddr>>,
     /// Peers of this node that are not spoken to.
@@ -39,25 +39,25 @@ pub struct PeerPlan {
     /// How it is spoken to.
     pub session: Peer,
     /// All that it shall know. Routers that shall know the same share it.
-    pub routes: Arc<Routes>,
+    pub routes: Arc<RouteTable>,
 }
 
 /// What came of a Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Announcement {
+pub enum ServiceAdvertisement {
     /// These peers of this node are told, in the order of their names. Services that are told to the same share them.
     To(Arc<[String]>),
     /// Nobody is told by this node.
-    Silent(Silence),
+    Withheld(WithheldReason),
 }
 
 /// Plans for a node; `None` if the node is not known: then nothing is to be changed.
 pub fn plan(model: &Model, node: &NodeName, settings: &SpeakerSettings) -> Option<SpeakerPlan> {
     let own = model.nodes.get(node)?;
     let (peers, problems) = routers(model, own);
-    let speaker = Speaker { model, name: node, node: own, settings, peers };
+    let speaker = SpeakerContext { model, name: node, node: own, settings, peers };
     let services = model.services.iter();
-    let told: Vec<_> = services.map(|(name, service)| (name, silence::judge(&speaker, service))).collect();
+    let told: Vec<_> = services.map(|(name, service)| (name, withheld::judge(&speaker, service))).collect();
     let tables = routes::tables(&speaker, &told);
     let plan = |(name, peer): (&&String, &&Peer)| {
         let routes = tables.get(name.as_str()).cloned().unwrap_or_default();
@@ -123,11 +123,15 @@ fn reference(name: &str, peer: &Peer) -> ObjectRef {
     ObjectRef::new(ObjectKind::BGP_PEER, Some(&peer.namespace), name)
 }
 
-impl Speaker<'_> {
+impl SpeakerContext<'_> {
     /// `last` is the list of peers that was made last.
-    fn announcement(&self, told: &Result<Vec<Told<'_>>, Silence>, last: &mut Arc<[String]>) -> Announcement {
+    fn announcement(
+        &self,
+        told: &Result<Vec<AdvertisedAddress<'_>>, WithheldReason>,
+        last: &mut Arc<[String]>,
+    ) -> ServiceAdvertisement {
         let told = match told {
-            Err(silence) => return Announcement::Silent(*silence),
+            Err(withheld) => return ServiceAdvertisement::Withheld(*withheld),
             Ok(told) => told,
         };
         let is_told = |name: &str, peer: &Peer| told.iter().any(|told| told.is_for(name, peer));
@@ -135,12 +139,13 @@ impl Speaker<'_> {
         if !peers().eq(last.iter()) {
             *last = peers().cloned().collect();
         }
-        Announcement::To(Arc::clone(last))
+        ServiceAdvertisement::To(Arc::clone(last))
     }
 
     /// Those that somebody is told of; `None` where that is none.
-    fn addresses(&self, told: &Result<Vec<Told<'_>>, Silence>) -> Option<Vec<IpAddr>> {
-        let is_told = |told: &&Told<'_>| self.peers.iter().any(|(name, peer)| told.is_for(name, peer));
+    fn addresses(&self, told: &Result<Vec<AdvertisedAddress<'_>>, WithheldReason>) -> Option<Vec<IpAddr>> {
+        let is_told =
+            |told: &&AdvertisedAddress<'_>| self.peers.iter().any(|(name, peer)| told.is_for(name, peer));
         let addresses: Vec<_> = told.as_ref().ok()?.iter().filter(is_told).map(|told| told.address).collect();
         (!addresses.is_empty()).then_some(addresses)
     }

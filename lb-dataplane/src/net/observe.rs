@@ -139,7 +139,7 @@ impl Network {
                 way::along(&route, &neighbours, mtu)
             });
             match found {
-                Some(way) => drop(facts.ways.insert(*address, way)),
+                Some(way) => drop(facts.next_hops.insert(*address, way)),
                 None => drop(unresolved.insert(*address)),
             }
         }

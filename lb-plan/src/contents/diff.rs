@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use lb_common::maps::Vip;
 use lb_common::ring::Slot;
 
-use super::{Beside, Contents, Op, SourceRange, Sources, VipKey};
+use super::{Contents, MergeCursor, Op, SourceRange, SourceSet, VipKey};
 
 /// The operations that turn `installed` into `desired`, to be done in their order. Only what differs is
 /// written.
@@ -22,8 +22,8 @@ pub fn diff(installed: &Contents, desired: &Contents) -> Vec<Op> {
     let mut ops = Vec::new();
     write(&mut ops, &installed.links, &desired.links, Op::WriteLink);
     write(&mut ops, &installed.nodes, &desired.nodes, Op::WriteNode);
-    write(&mut ops, &installed.peers, &desired.peers, Op::WritePeer);
-    write(&mut ops, &installed.peer_macs, &desired.peer_macs, Op::WritePeerMac);
+    write(&mut ops, &installed.peers, &desired.peers, Op::WriteNodeAddress);
+    write(&mut ops, &installed.peer_macs, &desired.peer_macs, Op::WriteNodeMac);
     if let Some(config) = desired.config.filter(|config| installed.config != Some(*config)) {
         ops.push(Op::WriteConfig(Box::new(config)));
     }
@@ -37,8 +37,8 @@ pub fn diff(installed: &Contents, desired: &Contents) -> Vec<Op> {
     remove(&mut ops, &installed.vips, &desired.vips, Op::RemoveVip);
     let remove_source = |vip, range| ops.push(Op::RemoveSource(vip, range));
     new_sources(&desired.sources, &installed.sources, remove_source);
-    remove(&mut ops, &installed.peer_macs, &desired.peer_macs, Op::RemovePeerMac);
-    remove(&mut ops, &installed.peers, &desired.peers, Op::RemovePeer);
+    remove(&mut ops, &installed.peer_macs, &desired.peer_macs, Op::RemoveNodeMac);
+    remove(&mut ops, &installed.peers, &desired.peers, Op::RemoveNodeAddress);
     remove(&mut ops, &installed.nodes, &desired.nodes, Op::RemoveNode);
     remove(&mut ops, &installed.links, &desired.links, Op::RemoveLink);
     ops
@@ -69,14 +69,14 @@ fn beside<'a, K: Ord, V, W>(
     map: &'a BTreeMap<K, V>,
     other: &'a BTreeMap<K, W>,
 ) -> impl Iterator<Item = (&'a K, &'a V, Option<&'a W>)> {
-    let mut other = Beside::new(other);
+    let mut other = MergeCursor::new(other);
     map.iter().map(move |(key, value)| (key, value, other.get(key)))
 }
 
 /// The source ranges that `of` has and `without` has not.
 fn new_sources(
-    without: &BTreeMap<u32, Sources>,
-    of: &BTreeMap<u32, Sources>,
+    without: &BTreeMap<u32, SourceSet>,
+    of: &BTreeMap<u32, SourceSet>,
     mut take: impl FnMut(u32, SourceRange),
 ) {
     for (vip, sources, other) in beside(of, without) {

@@ -58,7 +58,7 @@ impl From<Vip6Key> for VipKey {
 }
 
 /// The key of a node's address in `lb_peers`: IPv4 as `::ffff:a.b.c.d`.
-pub(crate) fn peer_key(address: IpAddr) -> [u8; 16] {
+pub(crate) fn address_key(address: IpAddr) -> [u8; 16] {
     match address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
         IpAddr::V6(v6) => v6.octets(),
@@ -66,7 +66,7 @@ pub(crate) fn peer_key(address: IpAddr) -> [u8; 16] {
 }
 
 /// The key of a node's MAC in `lb_peer_macs`.
-pub(crate) fn peer_mac_key(mac: [u8; 6]) -> [u8; 8] {
+pub(crate) fn mac_key(mac: [u8; 6]) -> [u8; 8] {
     let [a, b, c, d, e, f] = mac;
     [a, b, c, d, e, f, 0, 0]
 }
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn an_ipv4_peer_is_a_mapped_address() {
-        assert_eq!(peer_key("192.0.2.1".parse().unwrap())[10..], [0xff, 0xff, 192, 0, 2, 1]);
-        assert_eq!(peer_mac_key([1, 2, 3, 4, 5, 6]), [1, 2, 3, 4, 5, 6, 0, 0]);
+        assert_eq!(address_key("192.0.2.1".parse().unwrap())[10..], [0xff, 0xff, 192, 0, 2, 1]);
+        assert_eq!(mac_key([1, 2, 3, 4, 5, 6]), [1, 2, 3, 4, 5, 6, 0, 0]);
     }
 }

@@ -19,7 +19,7 @@ fn node(ifindex: u32) -> Node {
     Node { way: way::L2, ifindex, ..Node::NONE }
 }
 
-fn ranges(nets: &[&str]) -> Sources {
+fn ranges(nets: &[&str]) -> SourceSet {
     nets.iter().map(|net| SourceRange::from(net.parse::<ipnet::IpNet>().unwrap())).collect()
 }
 
@@ -46,10 +46,10 @@ fn letters(ops: &[Op]) -> String {
         Op::RemoveLink(_) => 'l',
         Op::WriteNode(..) => 'N',
         Op::RemoveNode(_) => 'n',
-        Op::WritePeer(..) => 'P',
-        Op::RemovePeer(_) => 'p',
-        Op::WritePeerMac(..) => 'M',
-        Op::RemovePeerMac(_) => 'm',
+        Op::WriteNodeAddress(..) => 'P',
+        Op::RemoveNodeAddress(_) => 'p',
+        Op::WriteNodeMac(..) => 'M',
+        Op::RemoveNodeMac(_) => 'm',
         Op::WriteSlots { .. } => 'S',
         Op::ClearVipStats(_) => 'Z',
         Op::WriteVip(..) => 'V',

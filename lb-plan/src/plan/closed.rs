@@ -19,7 +19,7 @@ pub(super) fn close(contents: &mut Contents, wanted: &WantedSet<'_>, facts: &Fac
     if settings.undeclared == UndeclaredPorts::Unreachable {
         config.flags |= CONFIG_UNREACHABLE;
     }
-    let own = facts.ways.values().map(|way| way.source);
+    let own = facts.next_hops.values().map(|way| way.source);
     let lacking = wanted.vips.iter().filter(|vip| !contents.vips.contains_key(&vip.key));
     let open: BTreeSet<IpAddr> = lacking.map(|vip| vip.key.address).chain(own).collect();
     for vip in wanted.vips.iter().filter(|vip| vip.key.is_address() && !open.contains(&vip.key.address)) {

@@ -17,8 +17,8 @@ use lb_common::tag::{self, TagKeys};
 
 use super::room::Room;
 use super::settings::{Facts, Settings};
-use super::status::{NodeState, Share, WayWord};
-use crate::contents::{Contents, peer_key, peer_mac_key};
+use super::status::{ForwardingMode, NodeState, Share};
+use crate::contents::{Contents, address_key, mac_key};
 use lb_api::problem::{Problem, Reason};
 use lb_model::{Exclusion, Model, Node, NodeName, Tier, exclusion};
 use way::Resolved;
@@ -222,7 +222,7 @@ impl<'a> Roster<'a> {
     fn install_peers(&self, contents: &mut Contents, installed: &Contents, problems: &mut Vec<Problem>) {
         let mut room = Room::new(&mut contents.peers, &installed.peers, capacity::PEERS);
         for (node_name, seat) in &self.seats {
-            let mut keys = seat.node.addresses().iter().map(|address| peer_key(*address));
+            let mut keys = seat.node.addresses().iter().map(|address| address_key(*address));
             if !keys.all(|key| room.insert(key, seat.index)) {
                 let reason = Reason::MapFull { map: name::PEERS, capacity: capacity::PEERS };
                 problems.push(Problem::about(node_name.reference(), reason));
@@ -233,7 +233,7 @@ impl<'a> Roster<'a> {
     fn install_peer_macs(&self, contents: &mut Contents, installed: &Contents, problems: &mut Vec<Problem>) {
         let mut room = Room::new(&mut contents.peer_macs, &installed.peer_macs, capacity::PEERS);
         for (node_name, seat) in &self.seats {
-            let mac = seat.way.on_link_mac.map(peer_mac_key);
+            let mac = seat.way.on_link_mac.map(mac_key);
             // A node whose way is not resolved for now keeps its MAC with its entry.
             let before = seat.way.is_kept.then(|| mac_of(installed, seat.index)).flatten();
             if let Some(key) = mac.or(before)
@@ -252,7 +252,7 @@ impl<'a> Roster<'a> {
             index: seat.index,
             id: seat.way.entry.id,
             address: seat.node.primary(),
-            way: if *name == self.own { WayWord::Own } else { WayWord::of(&seat.way.entry) },
+            way: if *name == self.own { ForwardingMode::Own } else { ForwardingMode::of(&seat.way.entry) },
             is_self: *name == self.own,
             draining: seat.draining,
             drain: seat.node.drain.as_ref().map(ToString::to_string),

@@ -10,7 +10,7 @@ use super::settings::Settings;
 use super::status::Share;
 use super::vips::{RingId, WantedSet};
 use crate::contents::{Slots, VipKey};
-use crate::ring::{self, Member, Preferences};
+use crate::ring::{self, Preferences, RingMember};
 use lb_model::{NodeName, Tier};
 
 /// The first of a slot's choices that does not stand in it when a newcomer does.
@@ -228,6 +228,6 @@ fn without(
     )
 }
 
-fn ring_members(members: &[Share]) -> Vec<Member<'_>> {
-    members.iter().map(|share| Member { name: share.node.as_str(), weight: share.weight }).collect()
+fn ring_members(members: &[Share]) -> Vec<RingMember<'_>> {
+    members.iter().map(|share| RingMember { name: share.node.as_str(), weight: share.weight }).collect()
 }

@@ -36,7 +36,7 @@ pub struct Settings {
     /// Sets of the flow table, a power of two.
     pub flow_sets: u32,
     /// When a node is dead.
-    pub liveness: Liveness,
+    pub liveness: LivenessSettings,
     /// Whether this machine has been told to drain; its Node can say so too.
     pub draining: bool,
     /// Whether nodes may announce whose label says that they are none of the load balancer's; the same on all nodes.
@@ -64,7 +64,7 @@ impl Settings {
 
 /// When a node is dead, in ticks of the probe clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Liveness {
+pub struct LivenessSettings {
     /// Ticks without an answer; zero: nobody ever is.
     pub limit: u32,
     /// Ticks after that for which flows that nobody knows wait, in case the node comes back.
@@ -106,7 +106,7 @@ pub struct Facts {
     pub uplinks: BTreeMap<u32, Uplink>,
     /// How the addresses of [`lb_model::Model::addresses_to_resolve`] are reached now. One that is not
     /// there is not resolved, or not yet.
-    pub ways: BTreeMap<IpAddr, Way>,
+    pub next_hops: BTreeMap<IpAddr, NextHop>,
     /// Primary addresses of the nodes that take no new flows now, as far as this machine's probes tell: those
     /// that do not answer, and those that answer that they drain.
     pub silent: BTreeSet<IpAddr>,
@@ -136,7 +136,7 @@ pub struct Uplink {
 
 /// How an address is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Way {
+pub struct NextHop {
     /// Interface that leads there.
     pub ifindex: u32,
     /// MAC of the next hop: of the node itself where it is on-link.

@@ -11,7 +11,7 @@ use super::settings::Facts;
 use super::vips::WantedSet;
 use crate::contents::{Contents, VipKey};
 use lb_api::problem::{Problem, Reason};
-use lb_model::{ServiceName, SourceRange, Sources};
+use lb_model::{ServiceName, SourceRange, SourceSet};
 
 /// How long what found no room waits for what goes to be gone.
 const RETRY: Duration = Duration::from_secs(1);
@@ -44,7 +44,7 @@ pub(super) fn admit(
     room.report(contents, clock, problems);
 }
 
-fn put(contents: &mut Contents, number: u32, sources: Sources) {
+fn put(contents: &mut Contents, number: u32, sources: SourceSet) {
     if !sources.is_empty() {
         contents.sources.insert(number, sources);
     }
@@ -52,9 +52,9 @@ fn put(contents: &mut Contents, number: u32, sources: Sources) {
 
 /// Addresses all of whose ports have ranges, with all of these: whoever may come to none of the ports gets no answer from
 /// the address either. Not those that this machine speaks from: what else comes to them is its own.
-fn of_addresses(wanted: &WantedSet<'_>, facts: &Facts) -> Vec<(IpAddr, Sources)> {
-    let own: BTreeSet<IpAddr> = facts.ways.values().map(|way| way.source).collect();
-    let mut addresses: Vec<(IpAddr, Option<Sources>)> = Vec::new();
+fn of_addresses(wanted: &WantedSet<'_>, facts: &Facts) -> Vec<(IpAddr, SourceSet)> {
+    let own: BTreeSet<IpAddr> = facts.next_hops.values().map(|way| way.source).collect();
+    let mut addresses: Vec<(IpAddr, Option<SourceSet>)> = Vec::new();
     // The ports of an address follow each other.
     for (key, port) in wanted.ports() {
         match addresses.last_mut().filter(|(address, _)| *address == key.address) {
@@ -71,7 +71,7 @@ fn of_addresses(wanted: &WantedSet<'_>, facts: &Facts) -> Vec<(IpAddr, Sources)>
 }
 
 /// `None` admits everybody.
-fn union(all: Option<Sources>, more: Option<&Sources>) -> Option<Sources> {
+fn union(all: Option<SourceSet>, more: Option<&SourceSet>) -> Option<SourceSet> {
     let (all, more) = (all?, more?);
     if all == *more { Some(all) } else { Some(all.union(more).copied().collect()) }
 }
@@ -100,7 +100,7 @@ impl<'a> Room<'a> {
     }
 
     /// Those ranges that are installed or find room.
-    fn take(&mut self, number: u32, wanted: &Sources, service: Option<&'a ServiceName>) -> Sources {
+    fn take(&mut self, number: u32, wanted: &SourceSet, service: Option<&'a ServiceName>) -> SourceSet {
         let before = self.installed.sources.get(&number);
         if before.is_some_and(|before| before.is_same(wanted)) {
             return wanted.clone();
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use ipnet::IpNet;
 
-    fn ranges(hosts: impl IntoIterator<Item = u8>) -> Sources {
+    fn ranges(hosts: impl IntoIterator<Item = u8>) -> SourceSet {
         let net = |host| IpNet::from(IpAddr::from([10, 0, 0, host]));
         hosts.into_iter().map(|host| SourceRange::from(net(host))).collect()
     }

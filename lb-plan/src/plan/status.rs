@@ -85,7 +85,7 @@ pub struct NodeState {
     /// Address that it is reached at.
     pub address: IpAddr,
     /// How it is reached.
-    pub way: WayWord,
+    pub way: ForwardingMode,
     /// Whether it is this machine.
     pub is_self: bool,
     /// Whether it is to get no new flows.
@@ -99,7 +99,7 @@ pub struct NodeState {
 /// How a node is reached, as a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum WayWord {
+pub enum ForwardingMode {
     /// It is this machine.
     #[serde(rename = "self")]
     Own,
@@ -113,7 +113,7 @@ pub enum WayWord {
     Unresolved,
 }
 
-impl WayWord {
+impl ForwardingMode {
     /// The word.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -7,8 +7,8 @@ use lb_common::maps::{VIP_AFFINITY, VIP_SOURCES, Vip};
 
 use super::nodes::Roster;
 use super::status::Share;
-use crate::contents::{Beside, Contents, VipKey};
-use lb_model::{Model, ServiceName, ServiceVip, Sources, TrafficPolicy};
+use crate::contents::{Contents, MergeCursor, VipKey};
+use lb_model::{Model, ServiceName, ServiceVip, SourceSet, TrafficPolicy};
 
 /// Which of the wanted rings: its place in the catalogue.
 pub(super) type RingId = usize;
@@ -38,7 +38,7 @@ pub(super) struct Port<'a> {
     pub(super) service: &'a ServiceName,
     pub(super) flags: u32,
     /// The clients that it admits; `None`: all of them.
-    pub(super) sources: Option<&'a Sources>,
+    pub(super) sources: Option<&'a SourceSet>,
 }
 
 impl<'a> WantedSet<'a> {
@@ -103,7 +103,7 @@ pub(super) fn wanted<'a>(
     }
     ports.sort_by_key(|port| port.key);
     let mut vips = with_addresses(ports);
-    let mut installed = Beside::new(&installed.vips);
+    let mut installed = MergeCursor::new(&installed.vips);
     vips.iter_mut().for_each(|vip| vip.installed = installed.get(&vip.key));
     WantedSet { vips, rings: numbers.lists }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lb_common::ring::NO_NODE;
 
-use super::Member;
+use super::RingMember;
 use super::score::{self, Score};
 
 /// Choices of each slot that are kept. Few slots are refused by so many members, and for those the rest is
@@ -33,7 +33,7 @@ pub(super) struct Contender {
 
 impl Preferences {
     /// The preferences of `slots` slots between members whose names are distinct.
-    pub fn new(members: &[Member<'_>], slots: usize) -> Self {
+    pub fn new(members: &[RingMember<'_>], slots: usize) -> Self {
         let contenders = contenders(members);
         let choices = (0..slots).map(|slot| rank(&contenders, slot)).collect();
         Self { contenders, choices }
@@ -41,7 +41,7 @@ impl Preferences {
 
     /// What [`Self::new`] makes of other members for as many slots; scores that did not change are not
     /// computed again where that is less work.
-    pub fn adapted(&self, members: &[Member<'_>]) -> Self {
+    pub fn adapted(&self, members: &[RingMember<'_>]) -> Self {
         let contenders = contenders(members);
         let change = Change::between(&self.contenders, &contenders);
         // A member that goes leaves gaps in a part of the slots, each of which is as much work as in a new ring.
@@ -84,11 +84,11 @@ impl Preferences {
     }
 }
 
-fn contenders(members: &[Member<'_>]) -> Vec<Contender> {
+fn contenders(members: &[RingMember<'_>]) -> Vec<Contender> {
     let mut able: Vec<_> = members.iter().filter(|member| member.weight > 0).collect();
     able.sort_unstable_by_key(|member| member.name);
     able.truncate(usize::from(NO_NODE));
-    let contender = |member: &&Member<'_>| Contender {
+    let contender = |member: &&RingMember<'_>| Contender {
         name: member.name.into(),
         seed: score::seed(member.name.as_bytes()),
         weight: member.weight,

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn members(weights: &BTreeMap<String, u32>) -> Vec<Member<'_>> {
-    weights.iter().map(|(name, weight)| Member { name, weight: *weight }).collect()
+fn members(weights: &BTreeMap<String, u32>) -> Vec<RingMember<'_>> {
+    weights.iter().map(|(name, weight)| RingMember { name, weight: *weight }).collect()
 }
 
 /// The order of all slots, by names.
@@ -29,7 +29,7 @@ proptest! {
         turned.reverse();
         let by = turn.min(turned.len());
         turned.rotate_left(by);
-        let order = |members: &[Member<'_>]| Preferences::new(members, 64).order(|_| true);
+        let order = |members: &[RingMember<'_>]| Preferences::new(members, 64).order(|_| true);
         prop_assert_eq!(order(&in_order), order(&turned));
     }
 
@@ -141,7 +141,7 @@ fn a_ring_is_even_and_one_node_more_or_less_moves_few_slots_of_others() {
     for (nodes, slots, bound) in [(10, 4_096, 0.01), (100, 32_768, 0.004), (400, 131_072, 0.003)] {
         // Their order is the same with one more and one less at the end.
         let names: Vec<_> = (0..=nodes).map(|i| format!("node-{i:03}")).collect();
-        let members: Vec<_> = names.iter().map(|name| Member { name, weight: 1 }).collect();
+        let members: Vec<_> = names.iter().map(|name| RingMember { name, weight: 1 }).collect();
         let preferences = Preferences::new(&members[..nodes], slots);
         let leaders = preferences.leaders(|_| true);
         let (most, least) = extremes(&leaders, nodes);
@@ -172,7 +172,7 @@ fn shares_are_in_proportion_to_weights() {
 #[test]
 fn the_ring_is_what_it_always_was() {
     let weights = [("node-a", 1), ("node-b", 1), ("node-c", 2), ("node-d", 3), ("node-e", 0), ("node-f", 1)];
-    let all = weights.map(|(name, weight)| Member { name, weight });
+    let all = weights.map(|(name, weight)| RingMember { name, weight });
     // Computed by a second implementation, with logarithms in floating point.
     let order = |slots| Preferences::new(&all, slots).order(|_| true);
     assert_eq!(order(4), [[3, 2, 4, 1], [0, 3, 2, 1], [3, 2, 4, 0], [4, 3, 2, 0]]);

@@ -20,7 +20,7 @@ pub struct SpeakerSettings {
 }
 
 /// This node as a speaker.
-pub(super) struct Speaker<'a> {
+pub(super) struct SpeakerContext<'a> {
     pub(super) model: &'a Model,
     pub(super) name: &'a NodeName,
     pub(super) node: &'a Node,
@@ -29,12 +29,12 @@ pub(super) struct Speaker<'a> {
 }
 
 /// An address of a Service, and the advertisements that announce it.
-pub(super) struct Told<'a> {
+pub(super) struct AdvertisedAddress<'a> {
     pub(super) address: IpAddr,
     pub(super) by: Vec<&'a BgpAdvertisement>,
 }
 
-impl Told<'_> {
+impl AdvertisedAddress<'_> {
     pub(super) fn is_for(&self, name: &str, peer: &Peer) -> bool {
         peer.takes(self.address.is_ipv4()) && self.by.iter().any(|by| by.selects_peer(name))
     }

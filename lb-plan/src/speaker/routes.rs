@@ -6,16 +6,16 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use lb_bgp::value::{Attributes, Community};
 
-use super::context::{Speaker, Told};
-use super::silence::Silence;
+use super::context::{AdvertisedAddress, SpeakerContext};
+use super::withheld::WithheldReason;
 use lb_model::{BgpAdvertisement, ServiceName};
 
 /// Prefixes, and what is said about each.
-pub type Routes = BTreeMap<IpNet, Attributes>;
+pub type RouteTable = BTreeMap<IpNet, Attributes>;
 
 /// What decides the routes of a peer: those with the same share a table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Taste<'a> {
+struct RoutePolicy<'a> {
     takes_v4: bool,
     takes_v6: bool,
     /// The advertisements that are for it.
@@ -24,14 +24,14 @@ struct Taste<'a> {
 
 /// The table of each peer, by its name.
 pub(super) fn tables<'a>(
-    speaker: &Speaker<'a>,
-    told: &[(&ServiceName, Result<Vec<Told<'a>>, Silence>)],
-) -> BTreeMap<&'a str, Arc<Routes>> {
-    let mut by_taste: BTreeMap<Taste<'a>, Arc<Routes>> = BTreeMap::new();
+    speaker: &SpeakerContext<'a>,
+    told: &[(&ServiceName, Result<Vec<AdvertisedAddress<'a>>, WithheldReason>)],
+) -> BTreeMap<&'a str, Arc<RouteTable>> {
+    let mut by_taste: BTreeMap<RoutePolicy<'a>, Arc<RouteTable>> = BTreeMap::new();
     let mut tables = BTreeMap::new();
     for (name, peer) in &speaker.peers {
         let for_it = speaker.model.bgp.advertisements.iter().filter(|it| it.selects_peer(name));
-        let taste = Taste {
+        let taste = RoutePolicy {
             takes_v4: peer.takes(true),
             takes_v6: peer.takes(false),
             by: for_it.map(BgpAdvertisement::key).collect(),
@@ -47,11 +47,11 @@ pub(super) fn tables<'a>(
 }
 
 fn table<'a>(
-    speaker: &Speaker<'_>,
-    told: &[(&ServiceName, Result<Vec<Told<'a>>, Silence>)],
-    taste: &Taste<'a>,
-) -> Routes {
-    let mut routes = Routes::new();
+    speaker: &SpeakerContext<'_>,
+    told: &[(&ServiceName, Result<Vec<AdvertisedAddress<'a>>, WithheldReason>)],
+    taste: &RoutePolicy<'a>,
+) -> RouteTable {
+    let mut routes = RouteTable::new();
     let all = told.iter().filter_map(|(_, told)| told.as_ref().ok()).flatten();
     for told in all.filter(|told| if told.address.is_ipv4() { taste.takes_v4 } else { taste.takes_v6 }) {
         for by in told.by.iter().filter(|by| taste.by.contains(&by.key())) {
@@ -66,7 +66,7 @@ fn table<'a>(
     routes
 }
 
-fn announced(speaker: &Speaker<'_>) -> Attributes {
+fn announced(speaker: &SpeakerContext<'_>) -> Attributes {
     let leaving = speaker.settings.draining.then_some(Community::GRACEFUL_SHUTDOWN);
     Attributes { communities: leaving.into_iter().collect(), ..Attributes::default() }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use lb_common::maps::capacity;
 use lb_common::ring::{NO_NODE, NodeIndex, Slot};
 
-use crate::contents::{Contents, Slots, peer_key};
+use crate::contents::{Contents, Slots, address_key};
 use lb_model::{Node, NodeName};
 
 /// An index for each node for which there is one: the installed one, or else the lowest that nothing
@@ -44,7 +44,7 @@ fn all() -> impl Iterator<Item = NodeIndex> {
 
 /// The index of any of the node's addresses; the primary one is asked first.
 fn installed_index(node: &Node, installed: &Contents) -> Option<NodeIndex> {
-    let of_address = |address: &std::net::IpAddr| installed.peers.get(&peer_key(*address)).copied();
+    let of_address = |address: &std::net::IpAddr| installed.peers.get(&address_key(*address)).copied();
     node.addresses().iter().find_map(of_address).filter(|index| usize::from(*index) < capacity::NODES)
 }
 

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use lb_common::maps::{self, way};
 use lb_common::wire::gue;
 
-use crate::plan::settings::{Facts, Forwarding, Way};
-use crate::plan::status::WayWord;
+use crate::plan::settings::{Facts, Forwarding, NextHop};
+use crate::plan::status::ForwardingMode;
 use lb_api::problem::Reason;
 use lb_model::Node;
 
@@ -38,7 +38,7 @@ pub(super) fn resolve(
     installed: Option<&maps::Node>,
 ) -> Result<Resolved, Reason> {
     let address = node.primary();
-    let Some(way) = facts.ways.get(&address) else {
+    let Some(way) = facts.next_hops.get(&address) else {
         return Ok(match installed {
             Some(entry) if entry.way != way::NONE => {
                 Resolved { entry: *entry, on_link_mac: None, is_kept: true }
@@ -59,7 +59,7 @@ pub(super) fn resolve(
 }
 
 /// The kind of way, with the outer header that it would have.
-fn outer(way: &Way, address: IpAddr, forwarding: Forwarding) -> Result<maps::Node, Reason> {
+fn outer(way: &NextHop, address: IpAddr, forwarding: Forwarding) -> Result<maps::Node, Reason> {
     let entry = match (way.source, address) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => maps::Node {
             way: way::GUE4,
@@ -95,7 +95,7 @@ fn in_first_bytes([a, b, c, d]: [u8; 4]) -> [u8; 16] {
     [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
 }
 
-impl WayWord {
+impl ForwardingMode {
     /// The word for the entry of another node.
     pub(super) fn of(entry: &maps::Node) -> Self {
         match entry.way {

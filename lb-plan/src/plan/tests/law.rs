@@ -116,7 +116,7 @@ fn scenario_of((nodes, services, unresolved, places, slots_per_node, apart): Cho
     scenario.settings.ring_capacity = places * 256;
     scenario.settings.slots_per_node = slots_per_node;
     if let Some(node) = unresolved {
-        scenario.facts.ways.remove(&scenario::address(node).into());
+        scenario.facts.next_hops.remove(&scenario::address(node).into());
     }
     scenario
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::context::{Speaker, Told};
+use super::context::{AdvertisedAddress, SpeakerContext};
 use lb_model::{BgpAdvertisement, Exclusion, Service, TrafficPolicy, exclusion};
 
 /// Why this node does not announce a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, thiserror::Error)]
 #[serde(rename_all = "camelCase")]
-pub enum Silence {
+pub enum WithheldReason {
     /// No advertisement of its pools is for this node.
     #[error("no BGPAdvertisement of its pool selects this node")]
     NotOwner,
@@ -37,7 +37,7 @@ pub enum Silence {
     NotReady,
 }
 
-impl Silence {
+impl WithheldReason {
     /// MetalLB's word for it.
     pub const fn label(self) -> &'static str {
         match self {
@@ -56,10 +56,13 @@ impl Silence {
 
 /// The addresses of a Service that are announced, at least one; or the first reason that keeps the last of them
 /// from it. A conflict about one of them keeps all from it.
-pub(super) fn judge<'a>(speaker: &Speaker<'a>, service: &'a Service) -> Result<Vec<Told<'a>>, Silence> {
+pub(super) fn judge<'a>(
+    speaker: &SpeakerContext<'a>,
+    service: &'a Service,
+) -> Result<Vec<AdvertisedAddress<'a>>, WithheldReason> {
     let addresses: BTreeSet<_> = service.vips.iter().map(|vip| vip.address).collect();
     let mut told = Vec::new();
-    let mut silence = Silence::NotOwner;
+    let mut withheld = WithheldReason::NotOwner;
     for address in addresses {
         let by = advertisements(speaker, service, address).and_then(|by| {
             may_speak(speaker)?;
@@ -67,57 +70,63 @@ pub(super) fn judge<'a>(speaker: &Speaker<'a>, service: &'a Service) -> Result<V
             Ok(by)
         });
         match by {
-            Ok(by) => told.push(Told { address, by }),
+            Ok(by) => told.push(AdvertisedAddress { address, by }),
             // A Service of two families that is announced for one would seem to be right.
-            Err(Silence::ConflictingAdvertisements) => return Err(Silence::ConflictingAdvertisements),
-            Err(reason) => silence = silence.max(reason),
+            Err(WithheldReason::ConflictingAdvertisements) => {
+                return Err(WithheldReason::ConflictingAdvertisements);
+            }
+            Err(reason) => withheld = withheld.max(reason),
         }
     }
-    if told.is_empty() { Err(silence) } else { Ok(told) }
+    if told.is_empty() { Err(withheld) } else { Ok(told) }
 }
 
 fn advertisements<'a>(
-    speaker: &Speaker<'a>,
+    speaker: &SpeakerContext<'a>,
     service: &Service,
     address: std::net::IpAddr,
-) -> Result<Vec<&'a BgpAdvertisement>, Silence> {
-    let Some((name, pool)) = speaker.model.pools.of(address) else { return Err(Silence::NotOwner) };
+) -> Result<Vec<&'a BgpAdvertisement>, WithheldReason> {
+    let Some((name, pool)) = speaker.model.pools.of(address) else { return Err(WithheldReason::NotOwner) };
     let all = speaker.model.bgp.advertisements.iter();
     let here: Vec<_> =
         all.filter(|it| it.selects_pool(name, pool) && it.selects_node(speaker.node)).collect();
     if here.is_empty() {
-        return Err(Silence::NotOwner);
+        return Err(WithheldReason::NotOwner);
     }
     let by: Vec<_> = here.into_iter().filter(|it| it.selects_service(&service.labels)).collect();
     let conflict = |(i, one): (usize, &&BgpAdvertisement)| {
         by.iter().skip(i + 1).any(|other| one.contradicts(other, address.is_ipv4()))
     };
     if by.is_empty() {
-        Err(Silence::NoMatchingAdvertisement)
+        Err(WithheldReason::NoMatchingAdvertisement)
     } else if by.iter().enumerate().any(conflict) {
-        Err(Silence::ConflictingAdvertisements)
+        Err(WithheldReason::ConflictingAdvertisements)
     } else {
         Ok(by)
     }
 }
 
-fn may_speak(speaker: &Speaker<'_>) -> Result<(), Silence> {
+fn may_speak(speaker: &SpeakerContext<'_>) -> Result<(), WithheldReason> {
     if speaker.settings.withdrawn {
-        return Err(Silence::NotReady);
+        return Err(WithheldReason::NotReady);
     }
     match exclusion(speaker.node, speaker.settings.ignore_exclude_label) {
-        Some(Exclusion::NetworkUnavailable) => Err(Silence::NodeNetworkUnavailable),
-        Some(Exclusion::Labeled) => Err(Silence::NodeLabeledExcludeBalancers),
+        Some(Exclusion::NetworkUnavailable) => Err(WithheldReason::NodeNetworkUnavailable),
+        Some(Exclusion::Labeled) => Err(WithheldReason::NodeLabeledExcludeBalancers),
         None => Ok(()),
     }
 }
 
-fn has_endpoints(speaker: &Speaker<'_>, service: &Service, address: std::net::IpAddr) -> Result<(), Silence> {
+fn has_endpoints(
+    speaker: &SpeakerContext<'_>,
+    service: &Service,
+    address: std::net::IpAddr,
+) -> Result<(), WithheldReason> {
     let mut vips = service.vips.iter().filter(|vip| vip.address == address);
     let is_local = service.policy == TrafficPolicy::Local;
     if is_local && speaker.settings.local_needs_endpoint {
         let here = vips.any(|vip| vip.endpoints.by_node.contains_key(speaker.name));
-        return if here { Ok(()) } else { Err(Silence::NoLocalEndpoints) };
+        return if here { Ok(()) } else { Err(WithheldReason::NoLocalEndpoints) };
     }
-    if vips.any(|vip| vip.is_served(service.policy)) { Ok(()) } else { Err(Silence::NoEndpoints) }
+    if vips.any(|vip| vip.is_served(service.policy)) { Ok(()) } else { Err(WithheldReason::NoEndpoints) }
 }

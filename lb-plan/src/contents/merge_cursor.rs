@@ -5,11 +5,11 @@ use std::iter::Peekable;
 
 /// A map that is looked into for keys in their order. Nothing is searched for: of tens of thousands of entries, that
 /// would be most of a plan's cost.
-pub(crate) struct Beside<'a, K, V> {
+pub(crate) struct MergeCursor<'a, K, V> {
     rest: Peekable<Iter<'a, K, V>>,
 }
 
-impl<'a, K: Ord, V> Beside<'a, K, V> {
+impl<'a, K: Ord, V> MergeCursor<'a, K, V> {
     pub(crate) fn new(map: &'a BTreeMap<K, V>) -> Self {
         Self { rest: map.iter().peekable() }
     }
