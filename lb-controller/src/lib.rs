@@ -34,7 +34,7 @@ use lb_kube::status;
 use lb_runtime::descriptors;
 use lb_runtime::http::Limits;
 use lb_runtime::watchdog::{Heart, REQUEST_LIMIT, Watchdog};
-use metrics::Shown;
+use metrics::{ControllerExporter, ControllerView};
 use tell::Teller;
 use write::Writer;
 
@@ -107,7 +107,7 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
         leader: server.client_of_leader(&leadership)?,
     };
     let listener = metrics::listen(options.metrics).map_err(ControllerError::Metrics)?;
-    let (shown, seen) = watch::channel(Shown::default());
+    let (shown, seen) = watch::channel(ControllerView::default());
     let mut terminate = signal(SignalKind::terminate()).map_err(ControllerError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ControllerError::Signals)?;
     let (stop, stopping) = watch::channel(false);
@@ -125,7 +125,7 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
     tokio::select! {
         () = answer(&clients.all, &options, Limits::of_reviews(files)) => {}
         () = lead.run(grant, shown) => {}
-        () = metrics::serve(listener, seen, watchdog.clone(), Limits::of_questions(files)) => {}
+        () = lb_runtime::metrics::serve(listener, ControllerExporter(seen), watchdog.clone(), Limits::of_questions(files)) => {}
         () = end => {}
     }
     Ok(())
@@ -163,7 +163,7 @@ struct Lead<'a> {
 
 impl Lead<'_> {
     /// Runs until the process is to stop, and the Lease has been released.
-    async fn run(mut self, grant: Grant, shown: watch::Sender<Shown>) {
+    async fn run(mut self, grant: Grant, shown: watch::Sender<ControllerView>) {
         if self.options.webhook.mode == Mode::OnlyWebhook {
             shown.send_modify(|shown| shown.ready = true);
             // Its sender lives as long as this.
@@ -226,7 +226,7 @@ struct Controller {
     decider: Decider,
     writer: Writer,
     teller: Teller,
-    shown: watch::Sender<Shown>,
+    shown: watch::Sender<ControllerView>,
     heart: Heart,
 }
 
@@ -256,7 +256,8 @@ impl Controller {
         // Meanwhile another writes pools.
         self.writer.forget();
         let ready = self.cluster.missing().is_empty();
-        self.shown.send_modify(|shown| *shown = Shown { ready, usage: BTreeMap::new(), ..shown.clone() });
+        self.shown
+            .send_modify(|shown| *shown = ControllerView { ready, usage: BTreeMap::new(), ..shown.clone() });
     }
 
     /// One round; false where something could not be written, or is not known yet.

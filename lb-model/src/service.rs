@@ -13,7 +13,7 @@ pub(super) use index::ServiceIndex;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::endpoints::Endpoints;
 use crate::name::Protocol;
@@ -46,12 +46,22 @@ pub enum AddressRule {
 }
 
 /// Which nodes may serve a Service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TrafficPolicy {
     /// All: a node passes on what it has no endpoint for.
     Cluster,
     /// Those with an endpoint.
     Local,
+}
+
+impl TrafficPolicy {
+    /// Returns its name in an object.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cluster => "Cluster",
+            Self::Local => "Local",
+        }
+    }
 }
 
 /// One port of one address of a Service.

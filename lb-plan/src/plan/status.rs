@@ -4,12 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use lb_common::ring::NodeIndex;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use lb_model::{Exclusion, NodeName, Protocol, ServiceName, TrafficPolicy};
 
 /// A Service.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceState {
     /// Its name.
     pub service: ServiceName,
@@ -22,7 +22,7 @@ pub struct ServiceState {
 }
 
 /// A port of an address of a Service.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VipState {
     /// Address.
     pub address: IpAddr,
@@ -41,7 +41,7 @@ pub struct VipState {
 }
 
 /// A ring.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RingState {
     /// First slot in `lb_rings`.
     pub first: u32,
@@ -49,11 +49,11 @@ pub struct RingState {
     pub slots: u32,
     /// Who should share the slots, and so gets new flows. Where there was no room for a new ring, the old one is still in
     /// use.
-    #[serde(serialize_with = "as_list")]
+    #[serde(serialize_with = "as_list", deserialize_with = "from_list")]
     pub members: Arc<[Share]>,
     /// Nodes that only keep the flows that they own: they drain, are excluded from load balancing, or have none but
     /// terminating endpoints.
-    #[serde(serialize_with = "as_list")]
+    #[serde(default, serialize_with = "as_list", deserialize_with = "from_list")]
     pub keeping: Arc<[NodeName]>,
 }
 
@@ -61,8 +61,12 @@ fn as_list<T: Serialize, S: Serializer>(list: &Arc<[T]>, serializer: S) -> Resul
     list[..].serialize(serializer)
 }
 
+fn from_list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<[T]>, D::Error> {
+    Vec::deserialize(deserializer).map(Into::into)
+}
+
 /// A node's share of a ring.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Share {
     /// The node.
     pub node: NodeName,
@@ -74,7 +78,7 @@ pub struct Share {
 }
 
 /// A node.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeState {
     /// Its name.
     pub name: NodeName,
@@ -97,7 +101,7 @@ pub struct NodeState {
 }
 
 /// How a node is reached, as a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ForwardingMode {
     /// It is this machine.
