@@ -1,16 +1,16 @@
 //! Model and facts of this machine → what the maps shall hold.
 
 mod announce;
+mod bounded_map;
 mod clock;
 mod closed;
-mod editions;
 mod excluded;
 mod filters;
 mod lan;
 mod nodes;
 mod placement;
+mod ring_versions;
 mod rings;
-mod room;
 mod service_states;
 mod settings;
 mod sources;
@@ -30,13 +30,13 @@ use lb_common::ring::NO_NODE;
 
 use crate::contents::Contents;
 use clock::Clock;
-use editions::{Archive, Editions, Past};
 use lb_api::problem::{Problem, Reason};
 use lb_model::{Model, ServiceVip};
-use nodes::Roster;
-use rings::Memo;
-use vip_entries::Installation;
-use vips::WantedSet;
+use nodes::NodeTable;
+use ring_versions::{History, RingVersions, VersionBuilder};
+use rings::RingCache;
+use vip_entries::VipEntries;
+use vips::DesiredVips;
 use weights::Weights;
 
 /// What shall be, and what keeps more from being.
@@ -66,9 +66,9 @@ pub struct Plan {
 /// machine's own.
 #[derive(Clone, Debug, Default)]
 pub struct Planner {
-    memo: Memo,
+    memo: RingCache,
     weights: Weights,
-    past: Past,
+    history: History,
 }
 
 impl Planner {
@@ -93,47 +93,53 @@ impl Planner {
     ) -> Plan {
         let mut problems = Vec::new();
         let mut clock = Clock::at(now);
-        let Some(roster) = Roster::take(model, facts, settings, installed, &mut problems) else {
+        let Some(table) = NodeTable::take(model, facts, settings, installed, &mut problems) else {
             let contents = installed.clone();
             return Plan { contents, services: Vec::new(), nodes: Vec::new(), problems, wake: None };
         };
-        let wanted = self.wanted(model, &roster, settings, installed, &mut clock);
-        let editions = self.editions(&wanted, &roster, settings, installed, &mut clock);
-        let placement = placement::place(&wanted, &editions, installed, settings.ring_capacity);
+        let wanted = self.wanted(model, &table, settings, installed, &mut clock);
+        let versions = self.versions(&wanted, &table, settings, installed, &mut clock);
+        let placement = placement::place(&wanted, &versions, installed, settings.ring_capacity);
         let links = links(facts, &mut problems);
         let mut contents =
-            Contents { config: Some(roster.config(settings, &links)), links, ..Contents::default() };
+            Contents { config: Some(table.config(settings, &links)), links, ..Contents::default() };
         let ring_capacity = settings.ring_capacity;
-        let vips = Installation {
+        let vips = VipEntries {
             wanted: &wanted,
-            editions: &editions,
+            versions: &versions,
             placement: &placement,
             installed,
             ring_capacity,
         };
         let kept = vips.install(&mut contents, &mut problems);
-        self.past.remember(&editions, &placement, [installed, &contents], settings.former_grace, &mut clock);
-        let announcers = announce::announce(&mut contents, model, &roster, facts, installed, &mut problems);
-        roster.install(&mut contents, &kept, installed, &mut problems);
+        self.history.remember(
+            &versions,
+            &placement,
+            [installed, &contents],
+            settings.former_grace,
+            &mut clock,
+        );
+        let announcers = announce::announce(&mut contents, model, &table, facts, installed, &mut problems);
+        table.install(&mut contents, &kept, installed, &mut problems);
         sources::admit(&mut contents, &wanted, facts, installed, &mut clock, &mut problems);
         closed::close(&mut contents, &wanted, facts, settings);
         filters::fill(&mut contents);
-        excluded::report(&wanted, &roster, &mut problems);
-        let services = service_states::services(model, &wanted, &roster, &contents, &announcers);
-        Plan { contents, services, nodes: roster.states(), problems, wake: clock.wake() }
+        excluded::report(&wanted, &table, &mut problems);
+        let services = service_states::services(model, &wanted, &table, &contents, &announcers);
+        Plan { contents, services, nodes: table.states(), problems, wake: clock.wake() }
     }
 
     fn wanted<'a>(
         &mut self,
         model: &'a Model,
-        roster: &Roster<'_>,
+        table: &NodeTable<'_>,
         settings: &Settings,
         installed: &'a Contents,
         clock: &mut Clock,
-    ) -> WantedSet<'a> {
+    ) -> DesiredVips<'a> {
         self.weights.begin();
-        vips::wanted(model, roster, installed, |vip: &ServiceVip| -> Vec<Share> {
-            let seated = vip.endpoints.by_node.iter().filter(|(node, _)| roster.index(node).is_some());
+        vips::wanted(model, table, installed, |vip: &ServiceVip| -> Vec<Share> {
+            let seated = vip.endpoints.by_node.iter().filter(|(node, _)| table.index(node).is_some());
             let counts = seated.map(|(node, count)| (node, *count));
             let mut shares = self.weights.shares(vips::vip_key(vip), counts, clock, settings.weight_settle);
             if !vip.endpoints.terminating.is_empty() {
@@ -145,25 +151,25 @@ impl Planner {
         })
     }
 
-    fn editions(
+    fn versions(
         &mut self,
-        wanted: &WantedSet<'_>,
-        roster: &Roster<'_>,
+        wanted: &DesiredVips<'_>,
+        table: &NodeTable<'_>,
         settings: &Settings,
         installed: &Contents,
         clock: &mut Clock,
-    ) -> Editions {
+    ) -> RingVersions {
         let as_newcomer = installed.vips.is_empty();
-        let catalogue = self.memo.build(wanted, roster, settings, as_newcomer);
-        let archive = Archive {
+        let rings = self.memo.build(wanted, table, settings, as_newcomer);
+        let builder = VersionBuilder {
             wanted,
-            catalogue: &catalogue,
+            rings: &rings,
             installed,
             settings,
-            own: roster.index(roster.own()).unwrap_or(NO_NODE),
-            seated: roster.seated(installed),
+            own: table.index(table.own()).unwrap_or(NO_NODE),
+            known: table.known_indices(installed),
         };
-        archive.editions(&mut self.past, clock)
+        builder.versions(&mut self.history, clock)
     }
 }
 

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use lb_common::maps::{Announcer, capacity, name};
 use lb_common::ring::NodeIndex;
 
+use super::bounded_map::BoundedMap;
 use super::lan;
-use super::nodes::Roster;
-use super::room::Room;
+use super::nodes::NodeTable;
 use super::settings::{Facts, Uplink};
 use crate::contents::Contents;
 use crate::ring::{mix, seed};
@@ -37,20 +37,20 @@ struct Candidate<'a> {
 pub(super) fn announce(
     contents: &mut Contents,
     model: &Model,
-    roster: &Roster<'_>,
+    table: &NodeTable<'_>,
     facts: &Facts,
     installed: &Contents,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<IpAddr, NodeName> {
     let mut announcers = BTreeMap::new();
-    let mut election = Election::of(model, roster);
+    let mut election = Election::of(model, table);
     let mut without_uplink = BTreeSet::new();
-    let mut room = Room::new(&mut contents.arp, &installed.arp, capacity::ARP);
+    let mut room = BoundedMap::new(&mut contents.arp, &installed.arp, capacity::ARP);
     for key in contents.vips.keys().filter(|key| key.is_address()) {
         let IpAddr::V4(address) = key.address else { continue };
         let Some((pool, by)) = election.advertisements(key.address) else { continue };
         let Some(best) = election.best(&by, address.octets()) else { continue };
-        let is_own = best.name == roster.own();
+        let is_own = best.name == table.own();
         if is_own && facts.withdrawn {
             continue;
         }
@@ -81,7 +81,7 @@ pub(super) fn announce(
 /// Who announces what, decided once for all addresses that are announced by the same advertisements.
 struct Election<'a, 'r> {
     model: &'a Model,
-    roster: &'r Roster<'a>,
+    table: &'r NodeTable<'a>,
     of_pools: BTreeMap<&'a PoolName, By>,
     /// Labels of the Services on each address; empty if no advertisement chooses among Services.
     services: BTreeMap<IpAddr, Vec<&'a Labels>>,
@@ -89,7 +89,7 @@ struct Election<'a, 'r> {
 }
 
 impl<'a, 'r> Election<'a, 'r> {
-    fn of(model: &'a Model, roster: &'r Roster<'a>) -> Self {
+    fn of(model: &'a Model, table: &'r NodeTable<'a>) -> Self {
         let advertisements = || model.l2_advertisements.iter().enumerate();
         let of_pool = |(name, pool)| {
             let by = advertisements().filter(|(_, it)| it.selects_pool(name, pool)).map(|(place, _)| place);
@@ -103,7 +103,7 @@ impl<'a, 'r> Election<'a, 'r> {
             }
         }
         let of_pools = model.pools.iter().map(of_pool).collect();
-        Self { model, roster, of_pools, services, candidates: BTreeMap::new() }
+        Self { model, table, of_pools, services, candidates: BTreeMap::new() }
     }
 
     /// The advertisements by which an address is announced, and its pool; `None` if there is none. An address that Services
@@ -141,13 +141,13 @@ impl<'a, 'r> Election<'a, 'r> {
         let advertisements: Vec<_> = by.iter().filter_map(|place| self.advertisement(*place)).collect();
         let mut best = None;
         let mut candidates = Vec::new();
-        for (name, node, index) in self.roster.nodes().filter(|(name, ..)| self.roster.may_announce(name)) {
+        for (name, node, index) in self.table.nodes().filter(|(name, ..)| self.table.may_announce(name)) {
             let of_node: Vec<_> = advertisements.iter().filter(|it| it.selects_node(node)).collect();
             if of_node.is_empty() {
                 continue;
             }
             let preference: u64 = of_node.iter().map(|it| it.preference(node)).sum();
-            let rank = Some((!self.roster.is_draining(name), preference));
+            let rank = Some((!self.table.is_draining(name), preference));
             if rank > best {
                 best = rank;
                 candidates.clear();
@@ -162,7 +162,7 @@ impl<'a, 'r> Election<'a, 'r> {
     /// Whether this machine may answer on an uplink: any of the advertisements that select it has no list of interfaces,
     /// or has this one in it.
     fn may_use(&self, by: &By, uplink: &Uplink) -> bool {
-        let own = self.model.nodes.get(self.roster.own());
+        let own = self.model.nodes.get(self.table.own());
         by.iter().filter_map(|place| self.advertisement(*place)).any(|advertisement| {
             own.is_some_and(|own| advertisement.selects_node(own))
                 && advertisement.selects_interface(&uplink.name)

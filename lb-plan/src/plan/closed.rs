@@ -6,12 +6,12 @@ use std::net::IpAddr;
 use lb_common::maps::{CONFIG_UNREACHABLE, VIP_CLOSED};
 
 use super::settings::{Facts, Settings, UndeclaredPorts};
-use super::vips::WantedSet;
+use super::vips::DesiredVips;
 use crate::contents::{Contents, VipKey};
 
 /// Closes every VIP but those that this machine speaks from, too, and those with a port that found no room in the maps:
 /// the node's network stack still knows what to do with it. Addresses of Nodes are no VIPs.
-pub(super) fn close(contents: &mut Contents, wanted: &WantedSet<'_>, facts: &Facts, settings: &Settings) {
+pub(super) fn close(contents: &mut Contents, wanted: &DesiredVips<'_>, facts: &Facts, settings: &Settings) {
     let Some(config) = contents.config.as_mut().filter(|_| settings.undeclared != UndeclaredPorts::Pass)
     else {
         return;

@@ -3,18 +3,18 @@
 
 use std::collections::BTreeSet;
 
-use super::nodes::Roster;
-use super::vips::{RingId, WantedSet};
+use super::nodes::NodeTable;
+use super::vips::{DesiredVips, RingId};
 use lb_api::problem::{Problem, Reason};
 
-pub(super) fn report(wanted: &WantedSet<'_>, roster: &Roster<'_>, problems: &mut Vec<Problem>) {
-    if roster.are_all_excluded() {
+pub(super) fn report(wanted: &DesiredVips<'_>, table: &NodeTable<'_>, problems: &mut Vec<Problem>) {
+    if table.are_all_excluded() {
         // Of every Service alike.
         problems.push(Problem::general(Reason::AllNodesExcluded));
         return;
     }
     let is_excluded = |id: &RingId| {
-        wanted.rings.get(*id).is_some_and(|ring| ring.iter().all(|share| roster.tier(share).excluded))
+        wanted.rings.get(*id).is_some_and(|ring| ring.iter().all(|share| table.tier(share).excluded))
     };
     let rings: BTreeSet<RingId> = (0..wanted.rings.len()).filter(is_excluded).collect();
     if rings.is_empty() {

@@ -15,7 +15,7 @@ use lb_common::maps::{
 use lb_common::ring::{NO_NODE, NodeIndex};
 use lb_common::tag::{self, TagKeys};
 
-use super::room::Room;
+use super::bounded_map::BoundedMap;
 use super::settings::{Facts, Settings};
 use super::status::{ForwardingMode, NodeState, Share};
 use crate::contents::{Contents, address_key, mac_key};
@@ -24,12 +24,12 @@ use lb_model::{Exclusion, Model, Node, NodeName, Tier, exclusion};
 use way::Resolved;
 
 /// The nodes that have an index, in order of their names.
-pub(super) struct Roster<'a> {
+pub(super) struct NodeTable<'a> {
     own: &'a NodeName,
-    seats: BTreeMap<&'a NodeName, Seat<'a>>,
+    by_name: BTreeMap<&'a NodeName, IndexedNode<'a>>,
 }
 
-struct Seat<'a> {
+struct IndexedNode<'a> {
     index: NodeIndex,
     node: &'a Node,
     way: Resolved,
@@ -38,7 +38,7 @@ struct Seat<'a> {
     silent: bool,
 }
 
-impl<'a> Roster<'a> {
+impl<'a> NodeTable<'a> {
     /// `None` where this machine is not among the nodes: then nothing can be planned.
     pub(super) fn take(
         model: &'a Model,
@@ -54,7 +54,7 @@ impl<'a> Roster<'a> {
         }
         let indices = numbering::number(&model.nodes, own, installed);
         let identities = identity::identities(model.nodes.keys(), problems);
-        let mut seats = BTreeMap::new();
+        let mut by_name = BTreeMap::new();
         for (node_name, node) in &model.nodes {
             let Some(&index) = indices.get(node_name) else {
                 let reason = Reason::MapFull { map: name::NODES, capacity: capacity::NODES };
@@ -79,14 +79,14 @@ impl<'a> Roster<'a> {
             let silent = node_name != own && facts.silent.contains(&node.primary());
             let excluded = exclusion(node, settings.ignore_exclude_label);
             let way = Resolved { entry, ..way };
-            seats.insert(node_name, Seat { index, node, way, draining, excluded, silent });
+            by_name.insert(node_name, IndexedNode { index, node, way, draining, excluded, silent });
         }
-        seats.contains_key(own).then_some(Self { own, seats })
+        by_name.contains_key(own).then_some(Self { own, by_name })
     }
 
     /// Index of a node.
     pub(super) fn index(&self, node: &NodeName) -> Option<NodeIndex> {
-        self.seats.get(node).map(|seat| seat.index)
+        self.by_name.get(node).map(|indexed| indexed.index)
     }
 
     /// This machine's name.
@@ -96,58 +96,61 @@ impl<'a> Roster<'a> {
 
     /// Whether a node is to get no new flows.
     pub(super) fn is_draining(&self, node: &NodeName) -> bool {
-        self.seats.get(node).is_some_and(|seat| seat.draining)
+        self.by_name.get(node).is_some_and(|indexed| indexed.draining)
     }
 
     /// How good a target a member of a ring is.
     pub(super) fn tier(&self, member: &Share) -> Tier {
-        let seat = self.seats.get(&member.node);
+        let indexed = self.by_name.get(&member.node);
         Tier {
-            excluded: seat.is_some_and(|seat| seat.excluded.is_some()),
+            excluded: indexed.is_some_and(|indexed| indexed.excluded.is_some()),
             terminating: member.terminating,
-            draining: seat.is_some_and(|seat| seat.draining),
+            draining: indexed.is_some_and(|indexed| indexed.draining),
         }
     }
 
     /// Whether a node may announce.
     pub(super) fn may_announce(&self, node: &NodeName) -> bool {
-        self.seats.get(node).is_some_and(|seat| seat.excluded.is_none())
+        self.by_name.get(node).is_some_and(|indexed| indexed.excluded.is_none())
     }
 
     /// Whether no node is a target.
     pub(super) fn are_all_excluded(&self) -> bool {
-        self.seats.values().all(|seat| seat.excluded.is_some())
+        self.by_name.values().all(|indexed| indexed.excluded.is_some())
     }
 
     /// Whether a node takes no new flows now, or is not there.
     pub(super) fn is_silent(&self, node: &NodeName) -> bool {
-        self.seats.get(node).is_none_or(|seat| seat.silent)
+        self.by_name.get(node).is_none_or(|indexed| indexed.silent)
     }
 
     /// Which indices are those of nodes that are there, or installed: a Node object that is gone for a moment takes
     /// no connections with it, so a node that is away stays a former leader for as long as the others do.
-    pub(super) fn seated(&self, installed: &Contents) -> Vec<bool> {
+    pub(super) fn known_indices(&self, installed: &Contents) -> Vec<bool> {
         marked(self.indices().chain(installed.peers.values().copied()))
     }
 
     fn indices(&self) -> impl Iterator<Item = NodeIndex> {
-        self.seats.values().map(|seat| seat.index)
+        self.by_name.values().map(|indexed| indexed.index)
     }
 
     /// All nodes with equal shares.
     pub(super) fn equal_shares(&self) -> Vec<Share> {
-        self.seats.keys().map(|name| Share { node: (*name).clone(), weight: 1, terminating: false }).collect()
+        self.by_name
+            .keys()
+            .map(|name| Share { node: (*name).clone(), weight: 1, terminating: false })
+            .collect()
     }
 
     /// The nodes with their indices.
     pub(super) fn nodes(&self) -> impl Iterator<Item = (&'a NodeName, &'a Node, NodeIndex)> {
-        self.seats.iter().map(|(name, seat)| (*name, seat.node, seat.index))
+        self.by_name.iter().map(|(name, indexed)| (*name, indexed.node, indexed.index))
     }
 
     /// What holds for the whole machine.
     pub(super) fn config(&self, settings: &Settings, links: &BTreeMap<u32, Link>) -> Config {
-        let own = self.seats.get(self.own);
-        let addresses = || own.into_iter().flat_map(|seat| seat.node.addresses());
+        let own = self.by_name.get(self.own);
+        let addresses = || own.into_iter().flat_map(|indexed| indexed.node.addresses());
         let v4 = |address: &IpAddr| if let IpAddr::V4(v4) = address { Some(v4.octets()) } else { None };
         let v6 = |address: &IpAddr| if let IpAddr::V6(v6) = address { Some(v6.octets()) } else { None };
         let (mut uplinks, mut uplink_links) = ([0; UPLINKS], [Link::NONE; UPLINKS]);
@@ -161,13 +164,13 @@ impl<'a> Roster<'a> {
             tag_keys: [current.key, other.key],
             probe_nonce: settings.liveness.nonce,
             address4: addresses().find_map(v4).unwrap_or_default(),
-            self_node: own.map_or(NO_NODE, |seat| seat.index),
-            flags: if own.is_some_and(|seat| seat.draining) { CONFIG_DRAINING } else { 0 }
+            self_node: own.map_or(NO_NODE, |indexed| indexed.index),
+            flags: if own.is_some_and(|indexed| indexed.draining) { CONFIG_DRAINING } else { 0 }
                 | if settings.draining { CONFIG_TOLD_TO_DRAIN } else { 0 }
                 | if settings.accept_ipip { CONFIG_IPIP } else { 0 },
             address6: addresses().find_map(v6).unwrap_or_default(),
             echo_rate: settings.echo_rate,
-            id: own.map_or(0, |seat| seat.way.entry.id),
+            id: own.map_or(0, |indexed| indexed.way.entry.id),
             liveness_limit: settings.liveness.limit,
             orphan_grace: settings.liveness.orphan_grace,
             tag_key_ids: [current.id, other.id],
@@ -196,7 +199,7 @@ impl<'a> Roster<'a> {
             let node = installed.nodes.get(&index).copied().unwrap_or(maps::Node::NONE);
             contents.nodes.insert(index, node);
         }
-        contents.nodes.extend(self.seats.values().map(|seat| (seat.index, seat.way.entry)));
+        contents.nodes.extend(self.by_name.values().map(|indexed| (indexed.index, indexed.way.entry)));
         self.install_away(contents, installed);
         self.install_peers(contents, installed, problems);
         self.install_peer_macs(contents, installed, problems);
@@ -220,10 +223,10 @@ impl<'a> Roster<'a> {
     }
 
     fn install_peers(&self, contents: &mut Contents, installed: &Contents, problems: &mut Vec<Problem>) {
-        let mut room = Room::new(&mut contents.peers, &installed.peers, capacity::PEERS);
-        for (node_name, seat) in &self.seats {
-            let mut keys = seat.node.addresses().iter().map(|address| address_key(*address));
-            if !keys.all(|key| room.insert(key, seat.index)) {
+        let mut room = BoundedMap::new(&mut contents.peers, &installed.peers, capacity::PEERS);
+        for (node_name, indexed) in &self.by_name {
+            let mut keys = indexed.node.addresses().iter().map(|address| address_key(*address));
+            if !keys.all(|key| room.insert(key, indexed.index)) {
                 let reason = Reason::MapFull { map: name::PEERS, capacity: capacity::PEERS };
                 problems.push(Problem::about(node_name.reference(), reason));
             }
@@ -231,13 +234,13 @@ impl<'a> Roster<'a> {
     }
 
     fn install_peer_macs(&self, contents: &mut Contents, installed: &Contents, problems: &mut Vec<Problem>) {
-        let mut room = Room::new(&mut contents.peer_macs, &installed.peer_macs, capacity::PEERS);
-        for (node_name, seat) in &self.seats {
-            let mac = seat.way.on_link_mac.map(mac_key);
+        let mut room = BoundedMap::new(&mut contents.peer_macs, &installed.peer_macs, capacity::PEERS);
+        for (node_name, indexed) in &self.by_name {
+            let mac = indexed.way.on_link_mac.map(mac_key);
             // A node whose way is not resolved for now keeps its MAC with its entry.
-            let before = seat.way.is_kept.then(|| mac_of(installed, seat.index)).flatten();
+            let before = indexed.way.is_kept.then(|| mac_of(installed, indexed.index)).flatten();
             if let Some(key) = mac.or(before)
-                && !room.insert(key, seat.index)
+                && !room.insert(key, indexed.index)
             {
                 let reason = Reason::MapFull { map: name::PEER_MACS, capacity: capacity::PEERS };
                 problems.push(Problem::about(node_name.reference(), reason));
@@ -247,18 +250,18 @@ impl<'a> Roster<'a> {
 
     /// The nodes, to be shown.
     pub(super) fn states(&self) -> Vec<NodeState> {
-        let state = |(name, seat): (&&NodeName, &Seat<'_>)| NodeState {
+        let state = |(name, indexed): (&&NodeName, &IndexedNode<'_>)| NodeState {
             name: (*name).clone(),
-            index: seat.index,
-            id: seat.way.entry.id,
-            address: seat.node.primary(),
-            way: if *name == self.own { ForwardingMode::Own } else { ForwardingMode::of(&seat.way.entry) },
+            index: indexed.index,
+            id: indexed.way.entry.id,
+            address: indexed.node.primary(),
+            way: if *name == self.own { ForwardingMode::Own } else { ForwardingMode::of(&indexed.way.entry) },
             is_self: *name == self.own,
-            draining: seat.draining,
-            drain: seat.node.drain.as_ref().map(ToString::to_string),
-            excluded: seat.excluded,
+            draining: indexed.draining,
+            drain: indexed.node.drain.as_ref().map(ToString::to_string),
+            excluded: indexed.excluded,
         };
-        self.seats.iter().map(state).collect()
+        self.by_name.iter().map(state).collect()
     }
 }
 

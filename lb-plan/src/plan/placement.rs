@@ -1,32 +1,32 @@
-//! Where each edition of a ring lies in the flat array of slots.
+//! Where each version of a ring lies in the flat array of slots.
 //!
-//! An edition may be written over another only where every VIP that stays there wants the new one; in any other
+//! An version may be written over another only where every VIP that stays there wants the new one; in any other
 //! place that a VIP refers to now, it would be seen by a VIP that it is not for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::editions::{Edition, EditionId, Editions};
-use super::vips::{Wanted, WantedSet};
+use super::ring_versions::{RingVersion, RingVersions, VersionId};
+use super::vips::{DesiredVip, DesiredVips};
 use crate::contents::{Contents, Region};
 
-/// The region of each edition; `None` where there is no room for it.
+/// The region of each version; `None` where there is no room for it.
 pub(super) type Placement = Vec<Option<Region>>;
 
 pub(super) fn place(
-    wanted: &WantedSet<'_>,
-    editions: &Editions,
+    wanted: &DesiredVips<'_>,
+    versions: &RingVersions,
     installed: &Contents,
     capacity: u32,
 ) -> Placement {
     let regions = installed.regions();
     let mut placer = Placer {
-        editions: &editions.list,
+        versions: &versions.list,
         installed,
         capacity,
         occupied: Occupied::by(&regions),
-        placement: vec![None; editions.list.len()],
+        placement: vec![None; versions.list.len()],
     };
-    let users = users(wanted, editions);
+    let users = users(wanted, versions);
     let usable = usable(&regions, capacity);
     let users: Vec<_> = users.iter().filter(|(region, _)| usable.contains(region)).collect();
     for (region, wanted) in &users {
@@ -39,16 +39,16 @@ pub(super) fn place(
     placer.placement
 }
 
-/// For each installed region the editions that the VIPs want which refer to it and stay.
-fn users(wanted: &WantedSet<'_>, editions: &Editions) -> BTreeMap<Region, BTreeSet<EditionId>> {
-    let region = |vip: &Wanted<'_>| vip.installed.and_then(Region::of);
-    let uses = wanted.vips.iter().zip(&editions.of_vips);
-    let mut uses: Vec<_> = uses.filter_map(|(vip, edition)| Some((region(vip)?, *edition))).collect();
+/// For each installed region the versions that the VIPs want which refer to it and stay.
+fn users(wanted: &DesiredVips<'_>, versions: &RingVersions) -> BTreeMap<Region, BTreeSet<VersionId>> {
+    let region = |vip: &DesiredVip<'_>| vip.installed.and_then(Region::of);
+    let uses = wanted.vips.iter().zip(&versions.of_vips);
+    let mut uses: Vec<_> = uses.filter_map(|(vip, version)| Some((region(vip)?, *version))).collect();
     // Most VIPs share a few rings.
     uses.dedup();
-    let mut users: BTreeMap<Region, BTreeSet<EditionId>> = BTreeMap::new();
-    for (region, edition) in uses {
-        users.entry(region).or_default().insert(edition);
+    let mut users: BTreeMap<Region, BTreeSet<VersionId>> = BTreeMap::new();
+    for (region, version) in uses {
+        users.entry(region).or_default().insert(version);
     }
     users
 }
@@ -69,7 +69,7 @@ fn usable(regions: &BTreeSet<Region>, capacity: u32) -> BTreeSet<Region> {
 }
 
 struct Placer<'a> {
-    editions: &'a [Edition],
+    versions: &'a [RingVersion],
     installed: &'a Contents,
     capacity: u32,
     occupied: Occupied,
@@ -77,28 +77,28 @@ struct Placer<'a> {
 }
 
 impl Placer<'_> {
-    /// An edition that lies in a region already stays there, whatever the other VIPs of the region want.
-    fn leave_unchanged(&mut self, region: Region, wanted: &BTreeSet<EditionId>) {
+    /// An version that lies in a region already stays there, whatever the other VIPs of the region want.
+    fn leave_unchanged(&mut self, region: Region, wanted: &BTreeSet<VersionId>) {
         let Some(before) = self.installed.rings.get(&region.first) else { return };
-        let is_there = |id: &&EditionId| {
-            self.editions.get(**id).and_then(|edition| edition.slots.as_ref()) == Some(before)
+        let is_there = |id: &&VersionId| {
+            self.versions.get(**id).and_then(|version| version.slots.as_ref()) == Some(before)
         };
         if let Some(id) = wanted.iter().find(is_there) {
             self.settle(*id, region);
         }
     }
 
-    /// An edition that all VIPs of a region want is written over the one that lies there.
-    fn write_over(&mut self, region: Region, wanted: &BTreeSet<EditionId>) {
+    /// An version that all VIPs of a region want is written over the one that lies there.
+    fn write_over(&mut self, region: Region, wanted: &BTreeSet<VersionId>) {
         if let (1, Some(id)) = (wanted.len(), wanted.first()) {
             self.settle(*id, region);
         }
     }
 
-    /// Places an edition in a region of its size, unless it has a place.
-    fn settle(&mut self, id: EditionId, region: Region) {
+    /// Places an version in a region of its size, unless it has a place.
+    fn settle(&mut self, id: VersionId, region: Region) {
         let fits =
-            self.editions.get(id).is_some_and(|edition| u32::try_from(edition.size) == Ok(region.slots));
+            self.versions.get(id).is_some_and(|version| u32::try_from(version.size) == Ok(region.slots));
         if let Some(place @ None) = self.placement.get_mut(id).filter(|_| fits) {
             *place = Some(region);
         }
@@ -106,9 +106,9 @@ impl Placer<'_> {
 
     /// Places the rest wherever nothing lies now.
     fn find_free(&mut self) {
-        for (edition, place) in self.editions.iter().zip(&mut self.placement) {
-            if place.is_none() && edition.slots.is_some() {
-                *place = self.occupied.take_first_fit(edition.size, self.capacity);
+        for (version, place) in self.versions.iter().zip(&mut self.placement) {
+            if place.is_none() && version.slots.is_some() {
+                *place = self.occupied.take_first_fit(version.size, self.capacity);
             }
         }
     }

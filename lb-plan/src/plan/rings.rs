@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 
-use super::nodes::Roster;
+use super::nodes::NodeTable;
 use super::settings::Settings;
 use super::status::Share;
-use super::vips::{RingId, WantedSet};
+use super::vips::{DesiredVips, RingId};
 use crate::contents::{Slots, VipKey};
 use crate::ring::{self, Preferences, RingMember};
 use lb_model::{NodeName, Tier};
@@ -32,8 +32,8 @@ type Key = (Arc<[Share]>, usize);
 
 /// The rings of the last plan, and which VIPs they were for.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Memo {
-    built: BTreeMap<Key, Built>,
+pub(super) struct RingCache {
+    built: BTreeMap<Key, BuiltRing>,
     /// By the numbers that the rings had.
     keys: Vec<Key>,
     /// In the order of their keys.
@@ -42,7 +42,7 @@ pub(super) struct Memo {
 
 /// A ring by the numbers of its members.
 #[derive(Clone, Debug)]
-struct Built {
+struct BuiltRing {
     preferences: Arc<Preferences>,
     tiers: Vec<Tier>,
     /// Leader and successors.
@@ -50,53 +50,53 @@ struct Built {
     /// Who of those that drain has led while not all of them drained; empty if nobody does.
     drained: Arc<[[u16; 4]]>,
     /// The slots that came of it last.
-    seated: Option<Seated>,
+    cached: Option<CachedSlots>,
 }
 
 /// Slots, and what they were made from beside the ring.
 #[derive(Clone, Debug)]
-struct Seated {
+struct CachedSlots {
     indices: Vec<NodeIndex>,
     silent: Vec<bool>,
     slots: Slots,
 }
 
-impl Memo {
+impl RingCache {
     /// Builds each list of members into a ring; with `as_newcomer`, also without this machine. What was not
     /// asked for is forgotten.
     pub(super) fn build(
         &mut self,
-        wanted: &WantedSet<'_>,
-        roster: &Roster<'_>,
+        wanted: &DesiredVips<'_>,
+        table: &NodeTable<'_>,
         settings: &Settings,
         as_newcomer: bool,
     ) -> Vec<Ring> {
         let before = std::mem::take(self);
         let first_vips = wanted.first_vips();
         let capacity = usize::try_from(settings.ring_capacity).unwrap_or(usize::MAX);
-        let mut catalogue = Vec::with_capacity(wanted.rings.len());
+        let mut rings = Vec::with_capacity(wanted.rings.len());
         for (id, members) in wanted.rings.iter().enumerate() {
             let size = ring::slots_for(members.len(), settings.slots_per_node);
             let key = (members.clone(), size);
             self.keys.push(key.clone());
             if size > capacity {
-                catalogue.push(Ring { size, slots: None, without_own: None });
+                rings.push(Ring { size, slots: None, without_own: None });
                 continue;
             }
-            let mut built = before.built(&key, first_vips.get(id).and_then(|vip| *vip), roster);
+            let mut built = before.built(&key, first_vips.get(id).and_then(|vip| *vip), table);
             let without_own =
-                as_newcomer.then(|| without(roster.own(), &built, members, roster, settings)).flatten();
-            catalogue.push(Ring { size, slots: Some(built.slots(members, roster)), without_own });
+                as_newcomer.then(|| without(table.own(), &built, members, table, settings)).flatten();
+            rings.push(Ring { size, slots: Some(built.slots(members, table)), without_own });
             self.built.insert(key, built);
         }
         self.of_vips = wanted.vips.iter().map(|vip| (vip.key, vip.ring)).collect();
-        catalogue
+        rings
     }
 
     /// The ring as it was built before, or else made from the ring that its VIP had before.
-    fn built(&self, key: &Key, vip: Option<VipKey>, roster: &Roster<'_>) -> Built {
+    fn built(&self, key: &Key, vip: Option<VipKey>, table: &NodeTable<'_>) -> BuiltRing {
         let (members, size) = key;
-        let tiers: Vec<Tier> = members.iter().map(|share| roster.tier(share)).collect();
+        let tiers: Vec<Tier> = members.iter().map(|share| table.tier(share)).collect();
         let same = self.built.get(key);
         if let Some(built) = same.filter(|built| built.tiers == tiers) {
             return built.clone();
@@ -109,7 +109,7 @@ impl Memo {
             }
             (None, _) => Arc::new(Preferences::new(&ring_members(members), *size)),
         };
-        Built::of(preferences, tiers)
+        BuiltRing::of(preferences, tiers)
     }
 
     /// What a VIP had wanted before.
@@ -119,7 +119,7 @@ impl Memo {
     }
 }
 
-impl Built {
+impl BuiltRing {
     fn of(preferences: Arc<Preferences>, tiers: Vec<Tier>) -> Self {
         let best = tiers.iter().min().copied().unwrap_or_default();
         let leads = |number: u16| tiers.get(usize::from(number)) == Some(&best);
@@ -127,24 +127,24 @@ impl Built {
         // Where all drain, all lead, and still have led one after the other.
         let draining: Vec<bool> = tiers.iter().map(|tier| *tier > best || tier.draining).collect();
         let drained = drained(&preferences, &draining).into();
-        Self { preferences, tiers, order, drained, seated: None }
+        Self { preferences, tiers, order, drained, cached: None }
     }
 
     /// The slots, by indices of nodes.
-    fn slots(&mut self, members: &[Share], roster: &Roster<'_>) -> Slots {
+    fn slots(&mut self, members: &[Share], table: &NodeTable<'_>) -> Slots {
         let indices: Vec<NodeIndex> =
-            members.iter().map(|share| roster.index(&share.node).unwrap_or(NO_NODE)).collect();
-        let silent: Vec<bool> = members.iter().map(|share| roster.is_silent(&share.node)).collect();
-        let is_same = |seated: &&Seated| seated.indices == indices && seated.silent == silent;
-        if let Some(seated) = self.seated.as_ref().filter(is_same) {
-            return seated.slots.clone();
+            members.iter().map(|share| table.index(&share.node).unwrap_or(NO_NODE)).collect();
+        let silent: Vec<bool> = members.iter().map(|share| table.is_silent(&share.node)).collect();
+        let is_same = |cached: &&CachedSlots| cached.indices == indices && cached.silent == silent;
+        if let Some(cached) = self.cached.as_ref().filter(is_same) {
+            return cached.slots.clone();
         }
-        let slots = self.seat(&indices, &silent);
-        self.seated = Some(Seated { indices, silent, slots: slots.clone() });
+        let slots = self.indexed(&indices, &silent);
+        self.cached = Some(CachedSlots { indices, silent, slots: slots.clone() });
         slots
     }
 
-    fn seat(&self, indices: &[NodeIndex], silent: &[bool]) -> Slots {
+    fn indexed(&self, indices: &[NodeIndex], silent: &[bool]) -> Slots {
         let index = |number: u16| indices.get(usize::from(number)).copied().unwrap_or(NO_NODE);
         let is_silent = |number: u16| silent.get(usize::from(number)).is_none_or(|silent| *silent);
         let slot = |(slot, order): (usize, &[u16; 4])| {
@@ -196,12 +196,12 @@ fn note(noted: &mut [u16], node: u16) {
 ///
 /// What else has been before is not known. Others know, but those that stand in a slot may all have come not
 /// long ago. So its next best stand for former leaders: each of them that has been there for longer knows the
-/// slot's past, and asks on.
+/// slot's history, and asks on.
 fn without(
     node: &NodeName,
-    built: &Built,
+    built: &BuiltRing,
     members: &[Share],
-    roster: &Roster<'_>,
+    table: &NodeTable<'_>,
     settings: &Settings,
 ) -> Option<Slots> {
     let others: Vec<Share> = members.iter().filter(|share| share.node != *node).cloned().collect();
@@ -214,18 +214,16 @@ fn without(
     } else {
         Preferences::new(&ring_members(&others), size)
     };
-    let tiers = others.iter().map(|share| roster.tier(share)).collect();
+    let tiers = others.iter().map(|share| table.tier(share)).collect();
     let preferences = Arc::new(preferences);
-    let index = |number: u16| roster.index(&others.get(usize::from(number))?.node);
-    let mut built = Built::of(preferences.clone(), tiers);
+    let index = |number: u16| table.index(&others.get(usize::from(number))?.node);
+    let mut built = BuiltRing::of(preferences.clone(), tiers);
     let with_strangers = |(slot, strangers): (&Slot, &[u16])| {
         let mut former = slot.former;
         strangers.iter().copied().filter_map(index).for_each(|node| note(&mut former, node));
         Slot { former, ..*slot }
     };
-    Some(
-        built.slots(&others, roster).iter().zip(preferences.choices(NEXT_BEST)).map(with_strangers).collect(),
-    )
+    Some(built.slots(&others, table).iter().zip(preferences.choices(NEXT_BEST)).map(with_strangers).collect())
 }
 
 fn ring_members(members: &[Share]) -> Vec<RingMember<'_>> {

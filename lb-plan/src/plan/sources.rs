@@ -8,7 +8,7 @@ use lb_common::maps::{VIP_SOURCES, capacity, name};
 
 use super::clock::Clock;
 use super::settings::Facts;
-use super::vips::WantedSet;
+use super::vips::DesiredVips;
 use crate::contents::{Contents, VipKey};
 use lb_api::problem::{Problem, Reason};
 use lb_model::{ServiceName, SourceRange, SourceSet};
@@ -21,13 +21,13 @@ const RETRY: Duration = Duration::from_secs(1);
 /// A range that finds no room is left out, which keeps its clients out: better than to let all others in.
 pub(super) fn admit(
     contents: &mut Contents,
-    wanted: &WantedSet<'_>,
+    wanted: &DesiredVips<'_>,
     facts: &Facts,
     installed: &Contents,
     clock: &mut Clock,
     problems: &mut Vec<Problem>,
 ) {
-    let mut room = Room::beside(installed, capacity::SOURCES);
+    let mut room = BoundedMap::beside(installed, capacity::SOURCES);
     for (key, port) in wanted.ports() {
         if let (Some(vip), Some(sources)) = (contents.vips.get(&key), port.sources) {
             let fitting = room.take(vip.number, sources, Some(port.service));
@@ -52,7 +52,7 @@ fn put(contents: &mut Contents, number: u32, sources: SourceSet) {
 
 /// Addresses all of whose ports have ranges, with all of these: whoever may come to none of the ports gets no answer from
 /// the address either. Not those that this machine speaks from: what else comes to them is its own.
-fn of_addresses(wanted: &WantedSet<'_>, facts: &Facts) -> Vec<(IpAddr, SourceSet)> {
+fn of_addresses(wanted: &DesiredVips<'_>, facts: &Facts) -> Vec<(IpAddr, SourceSet)> {
     let own: BTreeSet<IpAddr> = facts.next_hops.values().map(|way| way.source).collect();
     let mut addresses: Vec<(IpAddr, Option<SourceSet>)> = Vec::new();
     // The ports of an address follow each other.
@@ -80,8 +80,8 @@ fn entries(contents: &Contents) -> usize {
     contents.sources.values().map(|sources| sources.len()).sum()
 }
 
-/// Room in the map, while what goes has not gone yet.
-struct Room<'a> {
+/// BoundedMap in the map, while what goes has not gone yet.
+struct BoundedMap<'a> {
     installed: &'a Contents,
     capacity: usize,
     free: usize,
@@ -89,7 +89,7 @@ struct Room<'a> {
     lacking: BTreeMap<Option<&'a ServiceName>, usize>,
 }
 
-impl<'a> Room<'a> {
+impl<'a> BoundedMap<'a> {
     fn beside(installed: &'a Contents, capacity: usize) -> Self {
         Self {
             installed,
@@ -154,7 +154,7 @@ mod tests {
     fn what_finds_no_room_is_left_out_and_counted_by_service() {
         let installed = Contents { sources: BTreeMap::from([(7, ranges(1..=4))]), ..Contents::default() };
         let (a, b) = (name("a"), name("b"));
-        let mut room = Room::beside(&installed, 6);
+        let mut room = BoundedMap::beside(&installed, 6);
         assert_eq!(room.take(7, &ranges(3..=5), Some(&a)), ranges(3..=5), "one is new, two go later");
         assert_eq!(room.take(8, &ranges(1..=3), Some(&b)), ranges([1]), "the last place");
         assert_eq!(room.take(9, &ranges([1]), Some(&b)), ranges([]));
@@ -167,7 +167,7 @@ mod tests {
         let now = Duration::from_secs(7);
         for (after, wake) in [(ranges(1..=2), None), (ranges([1]), Some(now + RETRY))] {
             let installed = Contents { sources: BTreeMap::from([(7, ranges(1..=2))]), ..Contents::default() };
-            let mut room = Room::beside(&installed, 2);
+            let mut room = BoundedMap::beside(&installed, 2);
             assert_eq!(room.take(8, &ranges(5..=6), None), ranges([]));
             let contents = Contents { sources: BTreeMap::from([(7, after)]), ..Contents::default() };
             let (mut clock, mut problems) = (Clock::at(now), Vec::new());
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn what_is_installed_needs_no_room() {
         let installed = Contents { sources: BTreeMap::from([(7, ranges(1..=4))]), ..Contents::default() };
-        let mut room = Room::beside(&installed, 2);
+        let mut room = BoundedMap::beside(&installed, 2);
         assert_eq!(room.take(7, &ranges(1..=4), None), ranges(1..=4));
         assert_eq!(room.take(7, &installed.sources[&7], None), ranges(1..=4));
         assert_eq!(room.take(7, &ranges(2..=5), None), ranges(2..=4));

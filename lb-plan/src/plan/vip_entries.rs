@@ -4,23 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::maps::{VIP_ECHO, VIP_YOUNG, Vip, capacity, name};
 
-use super::editions::Editions;
 use super::placement::Placement;
-use super::vips::{Port, Wanted, WantedSet};
+use super::ring_versions::RingVersions;
+use super::vips::{DesiredVip, DesiredVips, Port};
 use crate::contents::{Contents, Slots};
 use lb_api::problem::{Problem, Reason};
 use lb_model::ServiceName;
 
 /// What the entries of VIPs are made from.
-pub(super) struct Installation<'a> {
-    pub(super) wanted: &'a WantedSet<'a>,
-    pub(super) editions: &'a Editions,
+pub(super) struct VipEntries<'a> {
+    pub(super) wanted: &'a DesiredVips<'a>,
+    pub(super) versions: &'a RingVersions,
     pub(super) placement: &'a Placement,
     pub(super) installed: &'a Contents,
     pub(super) ring_capacity: u32,
 }
 
-impl Installation<'_> {
+impl VipEntries<'_> {
     /// Writes the VIPs and their rings. Returns the first slots of the rings that stay as they are installed,
     /// because there is no room for what their VIPs want.
     pub(super) fn install(&self, contents: &mut Contents, problems: &mut Vec<Problem>) -> BTreeSet<u32> {
@@ -37,7 +37,7 @@ impl Installation<'_> {
         let mut cramped = BTreeSet::new();
         for (place, (vip, entry)) in self.wanted.vips.iter().zip(entries).enumerate() {
             let Some(port) = &vip.port else { continue };
-            let young = if self.editions.young.contains(&vip.key) { VIP_YOUNG } else { 0 };
+            let young = if self.versions.young.contains(&vip.key) { VIP_YOUNG } else { 0 };
             let flags = port.flags | young;
             let wanted = self.entry(place, flags);
             if wanted.is_none() && cramped.insert(port.service) {
@@ -70,9 +70,9 @@ impl Installation<'_> {
 
     /// The slots of every ring that a VIP refers to: as they are wanted, or else as they are installed.
     fn install_rings(&self, contents: &mut Contents) -> BTreeSet<u32> {
-        let places = self.placement.iter().zip(&self.editions.list);
+        let places = self.placement.iter().zip(&self.versions.list);
         let wanted: BTreeMap<u32, &Slots> =
-            places.filter_map(|(place, edition)| Some(((*place)?.first, edition.slots.as_ref()?))).collect();
+            places.filter_map(|(place, version)| Some(((*place)?.first, version.slots.as_ref()?))).collect();
         let mut kept = BTreeSet::new();
         for first in contents.regions().into_iter().map(|region| region.first) {
             if let Some(slots) = wanted.get(&first) {
@@ -87,20 +87,20 @@ impl Installation<'_> {
 
     /// The entry in the ring that is wanted, without its number; `None` if the ring has no place.
     fn entry(&self, place: usize, flags: u32) -> Option<Vip> {
-        let region = (*self.placement.get(*self.editions.of_vips.get(place)?)?)?;
+        let region = (*self.placement.get(*self.versions.of_vips.get(place)?)?)?;
         Some(Vip { ring: region.first, mask: region.slots - 1, number: 0, flags })
     }
 
     /// The entry in the ring that is installed, if that is known.
-    fn installed_entry(&self, vip: &Wanted<'_>, flags: u32) -> Option<Vip> {
+    fn installed_entry(&self, vip: &DesiredVip<'_>, flags: u32) -> Option<Vip> {
         let installed = vip.installed?;
         self.installed.ring_of(installed)?;
         Some(Vip { flags, ..*installed })
     }
 
     fn no_space(&self, place: usize, port: &Port<'_>) -> Problem {
-        let edition = self.editions.of_vips.get(place).and_then(|edition| self.editions.list.get(*edition));
-        let slots = edition.map_or(0, |edition| edition.size);
+        let version = self.versions.of_vips.get(place).and_then(|version| self.versions.list.get(*version));
+        let slots = version.map_or(0, |version| version.size);
         let reason = Reason::NoRingSpace { map: name::RINGS, slots, capacity: self.ring_capacity };
         Problem::about(port.service.reference(), reason)
     }
@@ -135,7 +135,7 @@ impl Numbers {
     /// An entry with its number, if there is one.
     fn give(
         &mut self,
-        vip: &Wanted<'_>,
+        vip: &DesiredVip<'_>,
         entry: Vip,
         service: Option<&ServiceName>,
         problems: &mut Vec<Problem>,

@@ -5,26 +5,26 @@ use std::sync::Arc;
 
 use lb_common::maps::{VIP_AFFINITY, VIP_SOURCES, Vip};
 
-use super::nodes::Roster;
+use super::nodes::NodeTable;
 use super::status::Share;
 use crate::contents::{Contents, MergeCursor, VipKey};
 use lb_model::{Model, ServiceName, ServiceVip, SourceSet, TrafficPolicy};
 
-/// Which of the wanted rings: its place in the catalogue.
+/// Which of the wanted rings: its place in the rings.
 pub(super) type RingId = usize;
 
 /// The VIPs that are wanted, and their rings.
 #[derive(Default)]
-pub(super) struct WantedSet<'a> {
+pub(super) struct DesiredVips<'a> {
     /// In the order of their keys, so each address comes before its ports. What is said of each elsewhere is said
     /// in this order too, so that none of tens of thousands need be searched for.
-    pub(super) vips: Vec<Wanted<'a>>,
+    pub(super) vips: Vec<DesiredVip<'a>>,
     /// Members of each ring, in order of their names; no two lists are in the same proportion.
     pub(super) rings: Vec<Arc<[Share]>>,
 }
 
 /// A VIP that is wanted.
-pub(super) struct Wanted<'a> {
+pub(super) struct DesiredVip<'a> {
     pub(super) key: VipKey,
     pub(super) ring: RingId,
     /// `None` for an address itself.
@@ -41,7 +41,7 @@ pub(super) struct Port<'a> {
     pub(super) sources: Option<&'a SourceSet>,
 }
 
-impl<'a> WantedSet<'a> {
+impl<'a> DesiredVips<'a> {
     /// All ports, in the order of their keys.
     pub(super) fn ports(&self) -> impl Iterator<Item = (VipKey, &Port<'a>)> {
         self.vips.iter().filter_map(|vip| Some((vip.key, vip.port.as_ref()?)))
@@ -80,10 +80,10 @@ pub(super) fn vip_key(vip: &ServiceVip) -> VipKey {
 /// nodes with endpoints.
 pub(super) fn wanted<'a>(
     model: &'a Model,
-    roster: &Roster<'_>,
+    table: &NodeTable<'_>,
     installed: &'a Contents,
     mut local_shares: impl FnMut(&ServiceVip) -> Vec<Share>,
-) -> WantedSet<'a> {
+) -> DesiredVips<'a> {
     let mut ports = Vec::with_capacity(model.services.len());
     let mut numbers = RingNumbers::default();
     // Numbered once, if at all: most Services want this ring, and it has the most members.
@@ -92,29 +92,29 @@ pub(super) fn wanted<'a>(
         let flags = if service.affinity { VIP_AFFINITY } else { 0 };
         for vip in service.vips.iter().filter(|vip| vip.is_served(service.policy)) {
             let ring = match service.policy {
-                TrafficPolicy::Cluster => *everybody.get_or_insert_with(|| numbers.of(roster.equal_shares())),
+                TrafficPolicy::Cluster => *everybody.get_or_insert_with(|| numbers.of(table.equal_shares())),
                 TrafficPolicy::Local => numbers.of(local_shares(vip)),
             };
             let sources = service.sources.of(vip.address);
             let flags = if sources.is_some() { flags | VIP_SOURCES } else { flags };
             let port = Some(Port { service: name, flags, sources });
-            ports.extend(ring.map(|ring| Wanted { key: vip_key(vip), ring, port, installed: None }));
+            ports.extend(ring.map(|ring| DesiredVip { key: vip_key(vip), ring, port, installed: None }));
         }
     }
     ports.sort_by_key(|port| port.key);
     let mut vips = with_addresses(ports);
     let mut installed = MergeCursor::new(&installed.vips);
     vips.iter_mut().for_each(|vip| vip.installed = installed.get(&vip.key));
-    WantedSet { vips, rings: numbers.lists }
+    DesiredVips { vips, rings: numbers.lists }
 }
 
 /// Each address before its ports, with the ring of the first.
-fn with_addresses(ports: Vec<Wanted<'_>>) -> Vec<Wanted<'_>> {
-    let mut vips: Vec<Wanted<'_>> = Vec::with_capacity(2 * ports.len());
+fn with_addresses(ports: Vec<DesiredVip<'_>>) -> Vec<DesiredVip<'_>> {
+    let mut vips: Vec<DesiredVip<'_>> = Vec::with_capacity(2 * ports.len());
     for port in ports {
         let address = VipKey::of_address(port.key.address);
         if vips.last().is_none_or(|last| last.key.address != address.address) {
-            vips.push(Wanted { key: address, ring: port.ring, port: None, installed: None });
+            vips.push(DesiredVip { key: address, ring: port.ring, port: None, installed: None });
         }
         vips.push(port);
     }

@@ -27,13 +27,13 @@ const SIGNIFICANT_BITS: u32 = 4;
 /// The weights that count, by VIP.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Weights {
-    settled: BTreeMap<VipKey, Settled>,
+    settled: BTreeMap<VipKey, SettledWeights>,
     /// Those of the plan before, while a plan is made.
-    before: BTreeMap<VipKey, Settled>,
+    before: BTreeMap<VipKey, SettledWeights>,
 }
 
 #[derive(Clone, Debug)]
-struct Settled {
+struct SettledWeights {
     weights: BTreeMap<NodeName, u32>,
     /// Since when they have not been what is counted.
     differ_since: Option<Duration>,
@@ -57,7 +57,7 @@ impl Weights {
             counts.map(|(node, count)| (node.clone(), quantised(count))).collect();
         let settled = match self.before.remove(&key) {
             Some(before) => before.follow(counted, clock, settle),
-            None => Settled { weights: counted, differ_since: None },
+            None => SettledWeights { weights: counted, differ_since: None },
         };
         let share = |(node, weight): (&NodeName, &u32)| Share {
             node: node.clone(),
@@ -70,7 +70,7 @@ impl Weights {
     }
 }
 
-impl Settled {
+impl SettledWeights {
     fn follow(self, counted: BTreeMap<NodeName, u32>, clock: &mut Clock, settle: Duration) -> Self {
         let of = |(node, weight): (&NodeName, &u32)| {
             (node.clone(), self.weights.get(node).copied().unwrap_or(*weight))

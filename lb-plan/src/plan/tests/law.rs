@@ -163,7 +163,7 @@ proptest! {
         }
     }
 
-    /// Of moments only: in one moment all of the past is in what is installed.
+    /// Of moments only: in one moment all of the history is in what is installed.
     #[test]
     fn nothing_is_remembered_but_moments(history in proptest::collection::vec(some_scenario(), 1..6)) {
         let mut planner = Planner::new();

@@ -8,9 +8,9 @@ use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 use crate::contents::Slots;
 
 /// How a ring takes over.
-pub(super) struct Heir<'a> {
+pub(super) struct CarryOver<'a> {
     /// Whether an index means a node: one that is there, or one that is away and may be back. Others are left out.
-    pub(super) seated: &'a [bool],
+    pub(super) known: &'a [bool],
     /// This machine's index.
     pub(super) own: NodeIndex,
     /// Whether former leaders are kept beyond those that have just become so.
@@ -18,10 +18,10 @@ pub(super) struct Heir<'a> {
 }
 
 /// A ring with what it took over.
-pub(super) struct Inheritance {
+pub(super) struct CarriedOver {
     pub(super) slots: Slots,
     /// Whether a leader has become a former one just now.
-    pub(super) has_news: bool,
+    pub(super) has_new_former: bool,
     /// Whether this machine leads a slot that another one led.
     pub(super) came_to_lead: bool,
 }
@@ -29,110 +29,113 @@ pub(super) struct Inheritance {
 /// Rings that are what they would inherit from themselves, as nearly all are in nearly every plan: that is found out
 /// once.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Settled {
+pub(super) struct CarryOverCache {
     own: NodeIndex,
-    seated: Vec<bool>,
+    known: Vec<bool>,
     /// By the place in memory of what lies in a region, which is held here.
-    rings: BTreeMap<usize, Fixed>,
+    rings: BTreeMap<usize, FixedPoint>,
     /// Those of the plan before, while a plan is made.
-    before: BTreeMap<usize, Fixed>,
+    before: BTreeMap<usize, FixedPoint>,
 }
 
-/// What stays as it is as the successor of itself in the shape of `ring`.
+/// What stays as it is as the carry_over of itself in the shape of `ring`.
 #[derive(Clone, Debug)]
-struct Fixed {
+struct FixedPoint {
     ring: Slots,
     slots: Slots,
     keeps_former: bool,
 }
 
-impl Settled {
+impl CarryOverCache {
     /// Ends a plan: what it has not asked for is forgotten.
     pub(super) fn end(&mut self) {
         self.before.clear();
     }
 
     /// Begins a plan.
-    pub(super) fn begin(&mut self, own: NodeIndex, seated: &[bool]) {
+    pub(super) fn begin(&mut self, own: NodeIndex, known: &[bool]) {
         self.before = std::mem::take(&mut self.rings);
-        if self.own != own || self.seated != seated {
+        if self.own != own || self.known != known {
             self.before.clear();
             self.own = own;
-            self.seated = seated.to_vec();
+            self.known = known.to_vec();
         }
     }
 
-    /// As [`Heir::inherit`].
-    pub(super) fn inherit(&mut self, heir: &Heir<'_>, ring: &Slots, before: &Slots) -> Inheritance {
+    /// As [`CarryOver::inherit`].
+    pub(super) fn apply(&mut self, carry_over: &CarryOver<'_>, ring: &Slots, before: &Slots) -> CarriedOver {
         let place = before.as_ptr().addr();
-        let keeps_former = heir.keeps_former;
-        let holds = |fixed: &Fixed| {
+        let keeps_former = carry_over.keeps_former;
+        let holds = |fixed: &FixedPoint| {
             fixed.slots.is_same(before) && fixed.ring.is_same(ring) && fixed.keeps_former == keeps_former
         };
-        let inheritance = match self.before.get(&place).filter(|fixed| holds(fixed)) {
-            Some(fixed) => Inheritance { slots: fixed.slots.clone(), has_news: false, came_to_lead: false },
-            None => heir.inherit(ring, before),
+        let carried = match self.before.get(&place).filter(|fixed| holds(fixed)) {
+            Some(fixed) => {
+                CarriedOver { slots: fixed.slots.clone(), has_new_former: false, came_to_lead: false }
+            }
+            None => carry_over.apply(ring, before),
         };
-        if inheritance.has_news || inheritance.came_to_lead || inheritance.slots != *before {
-            return inheritance;
+        if carried.has_new_former || carried.came_to_lead || carried.slots != *before {
+            return carried;
         }
         let slots = before.clone();
-        self.rings.insert(place, Fixed { ring: ring.clone(), slots: slots.clone(), keeps_former });
-        Inheritance { slots, ..inheritance }
+        self.rings.insert(place, FixedPoint { ring: ring.clone(), slots: slots.clone(), keeps_former });
+        CarriedOver { slots, ..carried }
     }
 }
 
-impl Heir<'_> {
-    /// `ring` as the successor of `before`, which may be of another size.
-    pub(super) fn inherit(&self, ring: &Slots, before: &Slots) -> Inheritance {
+impl CarryOver<'_> {
+    /// `ring` as the carry_over of `before`, which may be of another size.
+    pub(super) fn apply(&self, ring: &Slots, before: &Slots) -> CarriedOver {
         if before == ring {
-            return Inheritance { slots: ring.clone(), has_news: false, came_to_lead: false };
+            return CarriedOver { slots: ring.clone(), has_new_former: false, came_to_lead: false };
         }
-        let mut inheritance = Inheritance { slots: ring.clone(), has_news: false, came_to_lead: false };
-        let inherited = |(number, slot): (usize, &Slot)| {
-            let ancestors = ancestors(before, number, ring.len());
-            inheritance.came_to_lead |=
-                slot.leader == self.own && ancestors.clone().any(|ancestor| ancestor.leader != self.own);
-            let (former, has_news) = self.former(slot, ancestors);
-            inheritance.has_news |= has_news;
+        let mut result = CarriedOver { slots: ring.clone(), has_new_former: false, came_to_lead: false };
+        let carried = |(number, slot): (usize, &Slot)| {
+            let predecessors = predecessors(before, number, ring.len());
+            result.came_to_lead |= slot.leader == self.own
+                && predecessors.clone().any(|predecessor| predecessor.leader != self.own);
+            let (former, has_new_former) = self.former(slot, predecessors);
+            result.has_new_former |= has_new_former;
             Slot { former, ..*slot }
         };
-        let slots: Slots = ring.iter().enumerate().map(inherited).collect();
-        Inheritance { slots, ..inheritance }
+        let slots: Slots = ring.iter().enumerate().map(carried).collect();
+        CarriedOver { slots, ..result }
     }
 
     /// The former leaders of a slot, newest first, and whether one of them is new.
     fn former<'a>(
         &self,
         slot: &Slot,
-        ancestors: impl Iterator<Item = &'a Slot> + Clone,
+        predecessors: impl Iterator<Item = &'a Slot> + Clone,
     ) -> ([NodeIndex; FORMER], bool) {
         let mut former = Former { leader: slot.leader, nodes: [NO_NODE; FORMER] };
-        for ancestor in ancestors.clone().filter(|ancestor| self.is_seated(ancestor.leader)) {
-            former.push(ancestor.leader);
+        for predecessor in predecessors.clone().filter(|predecessor| self.is_seated(predecessor.leader)) {
+            former.push(predecessor.leader);
         }
         // Before all that is older: so a node that drains, and is asked for as long as it does, is not crowded
         // out.
         slot.former.into_iter().filter(|node| *node != NO_NODE).for_each(|node| former.push(node));
-        let was_former = |node: &NodeIndex| ancestors.clone().any(|ancestor| ancestor.former.contains(node));
-        let led = |node: &NodeIndex| ancestors.clone().any(|ancestor| ancestor.leader == *node);
+        let was_former =
+            |node: &NodeIndex| predecessors.clone().any(|predecessor| predecessor.former.contains(node));
+        let led = |node: &NodeIndex| predecessors.clone().any(|predecessor| predecessor.leader == *node);
         let is_news = |node: &NodeIndex| *node != NO_NODE && (led(node) || !was_former(node));
-        let has_news = former.nodes.iter().any(is_news);
+        let has_new_former = former.nodes.iter().any(is_news);
         if self.keeps_former {
-            let nodes = ancestors.flat_map(|ancestor| ancestor.former);
+            let nodes = predecessors.flat_map(|predecessor| predecessor.former);
             nodes.filter(|node| self.is_seated(*node)).for_each(|node| former.push(node));
         }
-        (former.nodes, has_news)
+        (former.nodes, has_new_former)
     }
 
     fn is_seated(&self, node: NodeIndex) -> bool {
-        self.seated.get(usize::from(node)).is_some_and(|seated| *seated)
+        self.known.get(usize::from(node)).is_some_and(|known| *known)
     }
 }
 
 /// The slots of the old ring whose flows come to slot `number` of the new one: a flow's slot is the lowest
 /// bits of its hash, and of two rings one has more of them.
-fn ancestors(before: &[Slot], number: usize, slots: usize) -> impl Iterator<Item = &Slot> + Clone {
+fn predecessors(before: &[Slot], number: usize, slots: usize) -> impl Iterator<Item = &Slot> + Clone {
     before.iter().skip(number & before.len().saturating_sub(1)).step_by(slots.max(1))
 }
 
@@ -165,14 +168,14 @@ mod tests {
     }
 
     /// Nodes 0 to 9 are there; this machine is 0.
-    fn inherit(ring: &[Slot], before: &[Slot], keeps_former: bool) -> Inheritance {
-        Heir { seated: &[true; 10], own: 0, keeps_former }.inherit(&ring.into(), &before.into())
+    fn apply(ring: &[Slot], before: &[Slot], keeps_former: bool) -> CarriedOver {
+        CarryOver { known: &[true; 10], own: 0, keeps_former }.apply(&ring.into(), &before.into())
     }
 
     /// The former leaders of each slot, without the rest of their places.
     fn former(ring: &[Slot], before: &[Slot]) -> Vec<Vec<NodeIndex>> {
         let named = |slot: &Slot| slot.former.into_iter().take_while(|node| *node != NO_NODE).collect();
-        inherit(ring, before, true).slots.iter().map(named).collect()
+        apply(ring, before, true).slots.iter().map(named).collect()
     }
 
     const NO: NodeIndex = NO_NODE;
@@ -188,10 +191,10 @@ mod tests {
 
     #[test]
     fn only_a_new_former_leader_is_news() {
-        assert!(!inherit(&[slot(2, &[])], &[slot(2, &[3])], true).has_news);
-        assert!(!inherit(&[slot(2, &[])], &[slot(12, &[3])], true).has_news);
-        let news = inherit(&[slot(1, &[])], &[slot(2, &[3])], false);
-        assert!(news.has_news && news.slots[0].former[..2] == [2, NO]);
+        assert!(!apply(&[slot(2, &[])], &[slot(2, &[3])], true).has_new_former);
+        assert!(!apply(&[slot(2, &[])], &[slot(12, &[3])], true).has_new_former);
+        let news = apply(&[slot(1, &[])], &[slot(2, &[3])], false);
+        assert!(news.has_new_former && news.slots[0].former[..2] == [2, NO]);
     }
 
     #[test]
@@ -214,7 +217,7 @@ mod tests {
 
     #[test]
     fn this_machine_comes_to_lead_what_another_led() {
-        let came = |leader, before| inherit(&[slot(leader, &[])], &[slot(before, &[])], true).came_to_lead;
+        let came = |leader, before| apply(&[slot(leader, &[])], &[slot(before, &[])], true).came_to_lead;
         assert!(came(0, 1) && came(0, NO) && !came(0, 0) && !came(1, 0) && !came(1, 2));
     }
 }

@@ -1,10 +1,10 @@
-//! Rings with their past. VIPs that want the same ring share it; but those of them that had different rings
-//! before have different former leaders, and each needs its own edition until that is forgotten.
+//! Rings with their history. VIPs that want the same ring share it; but those of them that had different rings
+//! before have different former leaders, and each needs its own version until that is forgotten.
 //!
-//! The past is read from what is installed, so it outlives the agent. Remembered are only moments; of what was
+//! The history is read from what is installed, so it outlives the agent. Remembered are only moments; of what was
 //! there before they are known, it is taken that it has happened now.
 
-mod inheritance;
+mod former_leaders;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,16 +15,16 @@ use lb_common::ring::NodeIndex;
 use super::clock::Clock;
 use super::rings::Ring;
 use super::settings::Settings;
-use super::vips::{RingId, Wanted, WantedSet};
+use super::vips::{DesiredVip, DesiredVips, RingId};
 use crate::contents::{Contents, Region, Slots, VipKey};
-use inheritance::{Heir, Settled};
+use former_leaders::{CarryOver, CarryOverCache};
 use lb_model::Protocol;
 
-/// Which edition: its place in the list.
-pub(super) type EditionId = usize;
+/// Which version: its place in the list.
+pub(super) type VersionId = usize;
 
-/// A wanted ring with the former leaders of VIPs that have one past.
-pub(super) struct Edition {
+/// A wanted ring with the former leaders of VIPs that have one history.
+pub(super) struct RingVersion {
     ring: RingId,
     /// Number of slots.
     pub(super) size: usize,
@@ -34,61 +34,61 @@ pub(super) struct Edition {
     noted: Option<Duration>,
 }
 
-/// All editions that are wanted.
+/// All versions that are wanted.
 #[derive(Default)]
-pub(super) struct Editions {
-    /// The editions; those of one ring differ.
-    pub(super) list: Vec<Edition>,
-    /// Edition of each VIP, addresses themselves included, in the order in which the VIPs are wanted.
-    pub(super) of_vips: Vec<EditionId>,
+pub(super) struct RingVersions {
+    /// The versions; those of one ring differ.
+    pub(super) list: Vec<RingVersion>,
+    /// RingVersion of each VIP, addresses themselves included, in the order in which the VIPs are wanted.
+    pub(super) of_vips: Vec<VersionId>,
     /// The UDP VIPs of which this machine has come to lead slots not long ago.
     pub(super) young: BTreeSet<VipKey>,
-    of_rings: BTreeMap<RingId, Vec<EditionId>>,
+    of_rings: BTreeMap<RingId, Vec<VersionId>>,
 }
 
 /// The moments that are remembered.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Past {
+pub(super) struct History {
     /// When a former leader was last noted in a region.
     noted: BTreeMap<Region, Duration>,
     /// When this machine last came to lead slots of a VIP.
     came_to_lead: BTreeMap<VipKey, Duration>,
     /// What need not be found out again.
-    settled: Settled,
+    carry_over: CarryOverCache,
 }
 
-/// What editions are made from.
-pub(super) struct Archive<'a> {
-    pub(super) wanted: &'a WantedSet<'a>,
-    pub(super) catalogue: &'a [Ring],
+/// What versions are made from.
+pub(super) struct VersionBuilder<'a> {
+    pub(super) wanted: &'a DesiredVips<'a>,
+    pub(super) rings: &'a [Ring],
     pub(super) installed: &'a Contents,
     pub(super) settings: &'a Settings,
     /// This machine's index.
     pub(super) own: NodeIndex,
     /// Whether an index means a node, that is there or away.
-    pub(super) seated: Vec<bool>,
+    pub(super) known: Vec<bool>,
 }
 
 /// What became of the VIPs that want one ring and had one region before, or none.
 #[derive(Clone, Copy)]
 struct Outcome {
-    edition: EditionId,
+    version: VersionId,
     came_to_lead: bool,
 }
 
-impl Archive<'_> {
-    /// An edition for each VIP.
-    pub(super) fn editions(&self, past: &mut Past, clock: &mut Clock) -> Editions {
+impl VersionBuilder<'_> {
+    /// An version for each VIP.
+    pub(super) fn versions(&self, history: &mut History, clock: &mut Clock) -> RingVersions {
         let vips = &self.wanted.vips;
-        let mut editions = Editions { of_vips: vec![0; vips.len()], ..Editions::default() };
+        let mut versions = RingVersions { of_vips: vec![0; vips.len()], ..RingVersions::default() };
         let mut outcomes = BTreeMap::new();
-        let before = std::mem::take(&mut past.came_to_lead);
-        past.settled.begin(self.own, &self.seated);
+        let before = std::mem::take(&mut history.came_to_lead);
+        history.carry_over.begin(self.own, &self.known);
         let regions: Vec<_> = vips.iter().map(|vip| self.region(vip)).collect();
-        // Those without a past come last: any edition is as good to them, so they take one that there is.
+        // Those without a history come last: any version is as good to them, so they take one that there is.
         for has_past in [true, false] {
             for (place, (vip, &region)) in vips.iter().zip(&regions).enumerate() {
-                let Some(ring) = self.catalogue.get(vip.ring).filter(|_| vip.port.is_some()) else {
+                let Some(ring) = self.rings.get(vip.ring).filter(|_| vip.port.is_some()) else {
                     continue;
                 };
                 if self.before(ring, region).is_some() != has_past {
@@ -96,22 +96,22 @@ impl Archive<'_> {
                 }
                 let outcome = *outcomes
                     .entry((vip.ring, region))
-                    .or_insert_with(|| self.outcome(vip.ring, ring, region, past, clock, &mut editions));
-                if let Some(edition) = editions.of_vips.get_mut(place) {
-                    *edition = outcome.edition;
+                    .or_insert_with(|| self.outcome(vip.ring, ring, region, history, clock, &mut versions));
+                if let Some(version) = versions.of_vips.get_mut(place) {
+                    *version = outcome.version;
                 }
-                if self.is_young(vip, outcome.came_to_lead, &before, past, clock) {
-                    editions.young.insert(vip.key);
+                if self.is_young(vip, outcome.came_to_lead, &before, history, clock) {
+                    versions.young.insert(vip.key);
                 }
             }
         }
-        past.settled.end();
-        editions.add_addresses(self.wanted);
-        editions
+        history.carry_over.end();
+        versions.add_addresses(self.wanted);
+        versions
     }
 
     /// The region that a port has, if what is in it is known.
-    fn region(&self, vip: &Wanted<'_>) -> Option<Region> {
+    fn region(&self, vip: &DesiredVip<'_>) -> Option<Region> {
         let installed = vip.installed?;
         self.installed.ring_of(installed)?;
         Region::of(installed)
@@ -130,35 +130,35 @@ impl Archive<'_> {
         id: RingId,
         ring: &Ring,
         region: Option<Region>,
-        past: &mut Past,
+        history: &mut History,
         clock: &Clock,
-        editions: &mut Editions,
+        versions: &mut RingVersions,
     ) -> Outcome {
         let (Some(slots), Some(before)) = (&ring.slots, self.before(ring, region)) else {
             let slots = ring.slots.iter().flat_map(|slots| slots.iter());
             let came_to_lead = slots.clone().any(|slot| slot.leader == self.own);
-            return Outcome { edition: editions.any_of(id, ring), came_to_lead };
+            return Outcome { version: versions.any_of(id, ring), came_to_lead };
         };
-        let known = region.and_then(|region| past.noted.get(&region).copied());
+        let known = region.and_then(|region| history.noted.get(&region).copied());
         let noted = known.unwrap_or(clock.now());
         let keeps_former = !clock.is_over(noted, self.settings.former_grace);
-        let heir = Heir { seated: &self.seated, own: self.own, keeps_former };
-        let inheritance = past.settled.inherit(&heir, slots, before);
-        let noted = if inheritance.has_news { clock.now() } else { noted };
-        let noted = (inheritance.slots != *slots).then_some(noted);
-        let slots = Some(inheritance.slots);
-        let edition = editions.put(Edition { ring: id, size: ring.size, slots, noted });
-        Outcome { edition, came_to_lead: inheritance.came_to_lead }
+        let carry_over = CarryOver { known: &self.known, own: self.own, keeps_former };
+        let carried = history.carry_over.apply(&carry_over, slots, before);
+        let noted = if carried.has_new_former { clock.now() } else { noted };
+        let noted = (carried.slots != *slots).then_some(noted);
+        let slots = Some(carried.slots);
+        let version = versions.put(RingVersion { ring: id, size: ring.size, slots, noted });
+        Outcome { version, came_to_lead: carried.came_to_lead }
     }
 
     /// Whether UDP flows of a VIP may still live elsewhere. For TCP it would change nothing, and cost a write
     /// for each VIP.
     fn is_young(
         &self,
-        vip: &Wanted<'_>,
+        vip: &DesiredVip<'_>,
         came_to_lead: bool,
         before: &BTreeMap<VipKey, Duration>,
-        past: &mut Past,
+        history: &mut History,
         clock: &mut Clock,
     ) -> bool {
         if vip.key.protocol != Protocol::Udp.number() {
@@ -169,55 +169,55 @@ impl Archive<'_> {
         let just_now = came_to_lead.then_some(clock.now());
         let Some(since) = just_now.or(known) else { return false };
         let is_young = !clock.await_end(since, self.settings.udp_grace);
-        past.came_to_lead.insert(vip.key, since);
+        history.came_to_lead.insert(vip.key, since);
         is_young
     }
 }
 
-impl Editions {
-    /// Puts an edition into the list, if it is not there.
-    fn put(&mut self, edition: Edition) -> EditionId {
-        let of_ring = self.of_rings.entry(edition.ring).or_default();
+impl RingVersions {
+    /// Puts an version into the list, if it is not there.
+    fn put(&mut self, version: RingVersion) -> VersionId {
+        let of_ring = self.of_rings.entry(version.ring).or_default();
         for id in of_ring.iter() {
-            if let Some(same) = self.list.get_mut(*id).filter(|other| other.slots == edition.slots) {
-                same.noted = same.noted.max(edition.noted);
+            if let Some(same) = self.list.get_mut(*id).filter(|other| other.slots == version.slots) {
+                same.noted = same.noted.max(version.noted);
                 return *id;
             }
         }
         of_ring.push(self.list.len());
-        self.list.push(edition);
+        self.list.push(version);
         self.list.len() - 1
     }
 
-    /// An edition of a ring: the one without a past, unless there are only others.
-    fn any_of(&mut self, id: RingId, ring: &Ring) -> EditionId {
+    /// An version of a ring: the one without a history, unless there are only others.
+    fn any_of(&mut self, id: RingId, ring: &Ring) -> VersionId {
         let of_ring = self.of_rings.get(&id).map_or(&[][..], Vec::as_slice);
         let has_no_past =
-            |id: &&EditionId| self.list.get(**id).is_some_and(|edition| edition.noted.is_none());
-        if let Some(edition) = of_ring.iter().find(has_no_past).or(of_ring.first()) {
-            return *edition;
+            |id: &&VersionId| self.list.get(**id).is_some_and(|version| version.noted.is_none());
+        if let Some(version) = of_ring.iter().find(has_no_past).or(of_ring.first()) {
+            return *version;
         }
-        self.put(Edition { ring: id, size: ring.size, slots: ring.slots.clone(), noted: None })
+        self.put(RingVersion { ring: id, size: ring.size, slots: ring.slots.clone(), noted: None })
     }
 
-    /// Each address, with the edition of its first port, which follows it.
-    fn add_addresses(&mut self, wanted: &WantedSet<'_>) {
+    /// Each address, with the version of its first port, which follows it.
+    fn add_addresses(&mut self, wanted: &DesiredVips<'_>) {
         let mut of_first_port = None;
-        for (edition, vip) in self.of_vips.iter_mut().zip(&wanted.vips).rev() {
+        for (version, vip) in self.of_vips.iter_mut().zip(&wanted.vips).rev() {
             match of_first_port.filter(|_| vip.port.is_none()) {
-                Some(of_port) => *edition = of_port,
-                None => of_first_port = Some(*edition),
+                Some(of_port) => *version = of_port,
+                None => of_first_port = Some(*version),
             }
         }
     }
 }
 
-impl Past {
+impl History {
     /// Remembers when the regions that are in use came to what is in them, and how old each VIP's flag is for as
     /// long as it is to be seen. A VIP for whose ring there was no room has not come to lead anything.
     pub(super) fn remember(
         &mut self,
-        editions: &Editions,
+        versions: &RingVersions,
         placement: &[Option<Region>],
         [installed, contents]: [&Contents; 2],
         former_grace: Duration,
@@ -227,9 +227,9 @@ impl Past {
         self.came_to_lead.retain(|key, _| is_seen(contents, key) || is_seen(installed, key));
         let in_use = contents.regions();
         self.noted.retain(|region, _| in_use.contains(region));
-        for (edition, place) in editions.list.iter().zip(placement) {
+        for (version, place) in versions.list.iter().zip(placement) {
             let Some(region) = place.filter(|region| in_use.contains(region)) else { continue };
-            if let Some(noted) = edition.noted {
+            if let Some(noted) = version.noted {
                 self.noted.insert(region, noted);
                 clock.await_end(noted, former_grace);
             } else {
