@@ -1,4 +1,4 @@
-//! Model and facts of this machine → what the maps shall hold.
+//! The planner: model and facts of this machine → desired contents of the maps.
 
 mod announce;
 mod bounded_map;
@@ -39,31 +39,31 @@ use vip_entries::VipEntries;
 use vips::DesiredVips;
 use weights::Weights;
 
-/// What shall be, and what keeps more from being.
+/// A plan: the desired contents of the maps, and the problems that limit them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// What the maps shall hold.
+    /// Desired contents of the maps.
     pub contents: Contents,
-    /// The Services, in order of their names.
+    /// The Services, ordered by name.
     pub services: Vec<ServiceState>,
-    /// The nodes, in order of their names.
+    /// The nodes, ordered by name.
     pub nodes: Vec<NodeState>,
     /// What could not be planned.
     pub problems: Vec<Problem>,
-    /// When to plan again though nothing has changed, because something that was waited for is over; after
-    /// `now`. `None` if nothing is waited for.
+    /// When to plan again without a change, because a timer expires; after `now`. `None` if no timer is
+    /// running.
     pub wake: Option<Duration>,
 }
 
-/// Plans.
+/// Makes plans.
 ///
-/// It remembers rings that it has built, which saves time, and moments: since when a number of endpoints has
-/// been another, a former leader has been noted, and this machine has led. One that remembers nothing, as
-/// after a restart, takes numbers of endpoints as they are, and lets what it finds installed begin anew. So
-/// two machines may differ in weights, and so in a few leaders, for [`Settings::weight_settle`] after a change,
-/// as they do while objects are on their way; that costs packets a second chance. Leaders and successors depend
-/// on nothing else that is remembered or installed. Former leaders and [`lb_common::maps::VIP_YOUNG`] are each
-/// machine's own.
+/// It caches the rings that it has built, and remembers points in time: when a number of endpoints changed,
+/// when a former leader was recorded, and when this machine came to lead slots. A planner without memory, as
+/// after a restart, takes numbers of endpoints as they are, and restarts the timers of what it finds
+/// installed. So two machines may differ in weights, and hence in a few leaders, for
+/// [`Settings::weight_settle`] after a change, as they do while objects propagate; that costs packets a
+/// second chance. Leaders and successors depend on no other memory and not on what is installed. Former
+/// leaders and [`lb_common::maps::VIP_YOUNG`] are local to each machine.
 #[derive(Clone, Debug, Default)]
 pub struct Planner {
     memo: RingCache,
@@ -72,17 +72,17 @@ pub struct Planner {
 }
 
 impl Planner {
-    /// A planner that remembers nothing yet.
+    /// Creates a planner without memory.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What the maps shall hold, given what they hold now. `now` is the time since any moment that stays the
-    /// same for this planner; it never goes back.
+    /// Returns the plan, given the installed contents. `now` is the time since a fixed point in time of this
+    /// planner's; it never decreases.
     ///
-    /// What is installed decides what nobody else need agree on: indices of nodes, numbers of VIPs, places of
-    /// rings, and who is asked as a former leader. It also stays where nothing better is known. Where no VIP
-    /// is installed, this machine is new here: it notes who led before it came.
+    /// The installed contents decide only what is local to this machine: indices of nodes, numbers of VIPs,
+    /// positions of rings, and the former leaders. They also stay where nothing better is known. If no VIP is
+    /// installed, this machine is new: it records who led before it joined.
     pub fn plan(
         &mut self,
         model: &Model,
@@ -97,15 +97,15 @@ impl Planner {
             let contents = installed.clone();
             return Plan { contents, services: Vec::new(), nodes: Vec::new(), problems, wake: None };
         };
-        let wanted = self.wanted(model, &table, settings, installed, &mut clock);
-        let versions = self.versions(&wanted, &table, settings, installed, &mut clock);
-        let placement = placement::place(&wanted, &versions, installed, settings.ring_capacity);
+        let desired = self.desired(model, &table, settings, installed, &mut clock);
+        let versions = self.versions(&desired, &table, settings, installed, &mut clock);
+        let placement = placement::place(&desired, &versions, installed, settings.ring_capacity);
         let links = links(facts, &mut problems);
         let mut contents =
             Contents { config: Some(table.config(settings, &links)), links, ..Contents::default() };
         let ring_capacity = settings.ring_capacity;
         let vips = VipEntries {
-            wanted: &wanted,
+            desired: &desired,
             versions: &versions,
             placement: &placement,
             installed,
@@ -121,15 +121,15 @@ impl Planner {
         );
         let announcers = announce::announce(&mut contents, model, &table, facts, installed, &mut problems);
         table.install(&mut contents, &kept, installed, &mut problems);
-        sources::admit(&mut contents, &wanted, facts, installed, &mut clock, &mut problems);
-        closed::close(&mut contents, &wanted, facts, settings);
+        sources::admit(&mut contents, &desired, facts, installed, &mut clock, &mut problems);
+        closed::close(&mut contents, &desired, facts, settings);
         filters::fill(&mut contents);
-        excluded::report(&wanted, &table, &mut problems);
-        let services = service_states::services(model, &wanted, &table, &contents, &announcers);
+        excluded::report(&desired, &table, &mut problems);
+        let services = service_states::services(model, &desired, &table, &contents, &announcers);
         Plan { contents, services, nodes: table.states(), problems, wake: clock.wake() }
     }
 
-    fn wanted<'a>(
+    fn desired<'a>(
         &mut self,
         model: &'a Model,
         table: &NodeTable<'_>,
@@ -138,9 +138,9 @@ impl Planner {
         clock: &mut Clock,
     ) -> DesiredVips<'a> {
         self.weights.begin();
-        vips::wanted(model, table, installed, |vip: &ServiceVip| -> Vec<Share> {
-            let seated = vip.endpoints.by_node.iter().filter(|(node, _)| table.index(node).is_some());
-            let counts = seated.map(|(node, count)| (node, *count));
+        vips::desired(model, table, installed, |vip: &ServiceVip| -> Vec<Share> {
+            let indexed = vip.endpoints.by_node.iter().filter(|(node, _)| table.index(node).is_some());
+            let counts = indexed.map(|(node, count)| (node, *count));
             let mut shares = self.weights.shares(vips::vip_key(vip), counts, clock, settings.weight_settle);
             if !vip.endpoints.terminating.is_empty() {
                 for share in &mut shares {
@@ -153,16 +153,16 @@ impl Planner {
 
     fn versions(
         &mut self,
-        wanted: &DesiredVips<'_>,
+        desired: &DesiredVips<'_>,
         table: &NodeTable<'_>,
         settings: &Settings,
         installed: &Contents,
         clock: &mut Clock,
     ) -> RingVersions {
         let as_newcomer = installed.vips.is_empty();
-        let rings = self.memo.build(wanted, table, settings, as_newcomer);
+        let rings = self.memo.build(desired, table, settings, as_newcomer);
         let builder = VersionBuilder {
-            wanted,
+            desired,
             rings: &rings,
             installed,
             settings,
@@ -173,7 +173,7 @@ impl Planner {
     }
 }
 
-/// Interfaces with the program, as many as the map can hold.
+/// Returns the interfaces with the program, as many as the map holds.
 fn links(facts: &Facts, problems: &mut Vec<Problem>) -> BTreeMap<u32, Link> {
     let of_uplink = |(number, (index, uplink)): (u16, (&u32, &Uplink))| -> Vec<(u32, Link)> {
         let link = Link { mac: uplink.mac, number };

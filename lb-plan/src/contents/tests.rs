@@ -23,14 +23,14 @@ fn ranges(nets: &[&str]) -> SourceSet {
     nets.iter().map(|net| SourceRange::from(net.parse::<ipnet::IpNet>().unwrap())).collect()
 }
 
-/// One VIP with a ring of four slots on node 0, and everything else that goes with it.
+/// One VIP with a ring of four slots on node 0, and all entries that it needs.
 fn small() -> Contents {
     Contents {
         config: None,
         links: BTreeMap::from([(2, Link { mac: [2; 6], number: 0 })]),
         nodes: BTreeMap::from([(0, node(2))]),
-        peers: BTreeMap::from([([1; 16], 0)]),
-        peer_macs: BTreeMap::from([([1; 8], 0)]),
+        node_addresses: BTreeMap::from([([1; 16], 0)]),
+        node_macs: BTreeMap::from([([1; 8], 0)]),
         vips: BTreeMap::from([(key(80), vip(8, 4, 5))]),
         rings: BTreeMap::from([(8, vec![slot(0); 4].into())]),
         arp: BTreeMap::from([([192, 0, 2, 1].into(), Announcer::only(0))]),

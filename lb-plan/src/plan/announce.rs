@@ -1,4 +1,4 @@
-//! Which node answers ARP for each IPv4 VIP, and on which of its uplinks.
+//! The election of the node that answers ARP for each IPv4 VIP, and of its uplinks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -18,7 +18,7 @@ use lb_model::{L2Advertisement, Model, NodeName, PoolName};
 /// Labels of an object.
 type Labels = BTreeMap<String, String>;
 
-/// The advertisements by which an address is announced, by their places in the model.
+/// The advertisements that announce an address, by their positions in the model.
 type By = Vec<usize>;
 
 /// A node that may announce.
@@ -29,11 +29,12 @@ struct Candidate<'a> {
     seed: u64,
 }
 
-/// Writes who answers for the IPv4 addresses that have a VIP, and returns the nodes' names.
+/// Writes the announcers of the IPv4 addresses that have a VIP, and returns their names.
 ///
-/// One node answers for an address, chosen by its name and the address alone among those that the advertisements prefer
-/// most, so every node chooses the same one; a node that drains does only where all that may do. It has no successor yet:
-/// while it is down, nobody answers. A node that cannot carry packets does not answer either.
+/// One node answers for an address. It is chosen by its name and the address alone among those that the
+/// advertisements prefer most, so every node chooses the same one; a draining node is chosen only if all
+/// candidates drain. There is no successor yet: while the node is down, the address is not answered. A node
+/// that cannot carry packets does not answer either.
 pub(super) fn announce(
     contents: &mut Contents,
     model: &Model,
@@ -54,7 +55,8 @@ pub(super) fn announce(
         if is_own && facts.withdrawn {
             continue;
         }
-        // In a cluster without BGP no object says which address is the router's; all nodes on its LAN see it alike.
+        // In a cluster without BGP no object contains the router's address; all nodes on its LAN see the same
+        // gateway.
         if is_own && facts.gateways.contains(&key.address) {
             let (pool, owner) = (pool.to_string(), "the default gateway of this node".to_owned());
             problems.push(Problem::general(Reason::ReservedAddress { address: key.address, pool, owner }));
@@ -73,17 +75,17 @@ pub(super) fn announce(
             problems.push(Problem::general(Reason::MapFull { map: name::ARP, capacity: capacity::ARP }));
         }
     }
-    let deaf = |pool: &PoolName| Problem::about(pool.reference(), Reason::NoSuchUplink);
-    problems.extend(without_uplink.into_iter().map(deaf));
+    let problem = |pool: &PoolName| Problem::about(pool.reference(), Reason::NoSuchUplink);
+    problems.extend(without_uplink.into_iter().map(problem));
     announcers
 }
 
-/// Who announces what, decided once for all addresses that are announced by the same advertisements.
+/// The election, decided once for all addresses that are announced by the same advertisements.
 struct Election<'a, 'r> {
     model: &'a Model,
     table: &'r NodeTable<'a>,
     of_pools: BTreeMap<&'a PoolName, By>,
-    /// Labels of the Services on each address; empty if no advertisement chooses among Services.
+    /// Labels of the Services on each address; empty if no advertisement selects Services.
     services: BTreeMap<IpAddr, Vec<&'a Labels>>,
     candidates: BTreeMap<By, Vec<Candidate<'a>>>,
 }
@@ -106,8 +108,8 @@ impl<'a, 'r> Election<'a, 'r> {
         Self { model, table, of_pools, services, candidates: BTreeMap::new() }
     }
 
-    /// The advertisements by which an address is announced, and its pool; `None` if there is none. An address that Services
-    /// share is announced by what selects all of them.
+    /// Returns the advertisements that announce an address, and its pool; `None` if there is none. An address
+    /// that several Services share is announced by the advertisements that select all of them.
     fn advertisements(&self, address: IpAddr) -> Option<(&'a PoolName, By)> {
         let (pool, _) = self.model.pools.of(address)?;
         let mut by = self.of_pools.get(pool)?.clone();
@@ -122,7 +124,7 @@ impl<'a, 'r> Election<'a, 'r> {
         self.model.l2_advertisements.get(place)
     }
 
-    /// Rendezvous hashing; a tie goes to the first name.
+    /// Returns the best candidate by rendezvous hashing; the first name wins a tie.
     fn best(&mut self, by: &By, address: [u8; 4]) -> Option<Candidate<'a>> {
         if !self.candidates.contains_key(by) {
             let candidates = self.candidates_of(by);
@@ -135,8 +137,8 @@ impl<'a, 'r> Election<'a, 'r> {
         self.candidates.get(by)?.iter().min_by(best_first).copied()
     }
 
-    /// The nodes that may announce and are preferred to all others: what drains is about to go, and the address would have
-    /// to follow then; of the rest those that the advertisements' preferences weigh most.
+    /// Returns the candidates of the highest rank. Nodes that do not drain rank above draining ones, whose
+    /// addresses would soon have to move; among these, the advertisements' preferences decide.
     fn candidates_of(&self, by: &By) -> Vec<Candidate<'a>> {
         let advertisements: Vec<_> = by.iter().filter_map(|place| self.advertisement(*place)).collect();
         let mut best = None;
@@ -159,8 +161,8 @@ impl<'a, 'r> Election<'a, 'r> {
         candidates
     }
 
-    /// Whether this machine may answer on an uplink: any of the advertisements that select it has no list of interfaces,
-    /// or has this one in it.
+    /// Whether this machine may answer on an uplink: an advertisement that selects this node lists no
+    /// interfaces, or lists this one.
     fn may_use(&self, by: &By, uplink: &Uplink) -> bool {
         let own = self.model.nodes.get(self.table.own());
         by.iter().filter_map(|place| self.advertisement(*place)).any(|advertisement| {

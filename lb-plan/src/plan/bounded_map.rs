@@ -1,9 +1,9 @@
-//! BoundedMap in a map of unchanged size, while what goes has not gone yet.
+//! A map of fixed capacity, in which entries to be removed still take up room.
 
 use std::collections::BTreeMap;
 
-/// A map that is filled up to its capacity. Entries that are installed and go are removed only after the new
-/// ones have been written, so they take up room too.
+/// A map that is filled up to its capacity. Installed entries are removed only after the new ones have been
+/// written, so they take up room too.
 pub(super) struct BoundedMap<'a, K, V> {
     desired: &'a mut BTreeMap<K, V>,
     installed: &'a BTreeMap<K, V>,
@@ -20,7 +20,7 @@ impl<'a, K: Ord, V> BoundedMap<'a, K, V> {
         Self { desired, installed, free }
     }
 
-    /// Inserts an entry; false if there is no room for it.
+    /// Inserts an entry; returns false if the map is full.
     pub(super) fn insert(&mut self, key: K, value: V) -> bool {
         let is_new = !self.installed.contains_key(&key) && !self.desired.contains_key(&key);
         if is_new {

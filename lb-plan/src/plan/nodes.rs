@@ -1,8 +1,8 @@
-//! The nodes: their indices, and the way to each.
+//! The nodes: their indices and next hops.
 
 mod identity;
+mod next_hop;
 mod numbering;
-mod way;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -21,9 +21,9 @@ use super::status::{ForwardingMode, NodeState, Share};
 use crate::contents::{Contents, address_key, mac_key};
 use lb_api::problem::{Problem, Reason};
 use lb_model::{Exclusion, Model, Node, NodeName, Tier, exclusion};
-use way::Resolved;
+use next_hop::Resolved;
 
-/// The nodes that have an index, in order of their names.
+/// The nodes that have an index, ordered by name.
 pub(super) struct NodeTable<'a> {
     own: &'a NodeName,
     by_name: BTreeMap<&'a NodeName, IndexedNode<'a>>,
@@ -32,14 +32,14 @@ pub(super) struct NodeTable<'a> {
 struct IndexedNode<'a> {
     index: NodeIndex,
     node: &'a Node,
-    way: Resolved,
+    resolved: Resolved,
     draining: bool,
     excluded: Option<Exclusion>,
     silent: bool,
 }
 
 impl<'a> NodeTable<'a> {
-    /// `None` where this machine is not among the nodes: then nothing can be planned.
+    /// Builds the table; `None` if this machine is not among the nodes: then no plan is possible.
     pub(super) fn take(
         model: &'a Model,
         facts: &Facts,
@@ -61,30 +61,29 @@ impl<'a> NodeTable<'a> {
                 problems.push(Problem::about(node_name.reference(), reason));
                 continue;
             };
-            let way = if node_name == own {
+            let resolved = if node_name == own {
                 Resolved::OWN
             } else {
-                way::resolve(node, facts, settings.forwarding, installed.nodes.get(&index)).unwrap_or_else(
-                    |reason| {
+                next_hop::resolve(node, facts, settings.forwarding, installed.nodes.get(&index))
+                    .unwrap_or_else(|reason| {
                         problems.push(Problem::about(node_name.reference(), reason));
-                        Resolved::NOWHERE
-                    },
-                )
+                        Resolved::UNREACHABLE
+                    })
             };
             let draining = node.is_draining() || (node_name == own && settings.draining);
             let id = identities.get(node_name).copied().unwrap_or_default();
             let discriminator =
                 if node_name == own { 0 } else { tag::discriminator(settings.liveness.nonce, index) };
-            let entry = maps::Node { id, discriminator, ..way.entry };
+            let entry = maps::Node { id, discriminator, ..resolved.entry };
             let silent = node_name != own && facts.silent.contains(&node.primary());
             let excluded = exclusion(node, settings.ignore_exclude_label);
-            let way = Resolved { entry, ..way };
-            by_name.insert(node_name, IndexedNode { index, node, way, draining, excluded, silent });
+            let resolved = Resolved { entry, ..resolved };
+            by_name.insert(node_name, IndexedNode { index, node, resolved, draining, excluded, silent });
         }
         by_name.contains_key(own).then_some(Self { own, by_name })
     }
 
-    /// Index of a node.
+    /// The index of a node.
     pub(super) fn index(&self, node: &NodeName) -> Option<NodeIndex> {
         self.by_name.get(node).map(|indexed| indexed.index)
     }
@@ -94,12 +93,12 @@ impl<'a> NodeTable<'a> {
         self.own
     }
 
-    /// Whether a node is to get no new flows.
+    /// Whether a node gets no new flows.
     pub(super) fn is_draining(&self, node: &NodeName) -> bool {
         self.by_name.get(node).is_some_and(|indexed| indexed.draining)
     }
 
-    /// How good a target a member of a ring is.
+    /// The rank of a ring member as a target of new flows.
     pub(super) fn tier(&self, member: &Share) -> Tier {
         let indexed = self.by_name.get(&member.node);
         Tier {
@@ -119,22 +118,23 @@ impl<'a> NodeTable<'a> {
         self.by_name.values().all(|indexed| indexed.excluded.is_some())
     }
 
-    /// Whether a node takes no new flows now, or is not there.
+    /// Whether a node takes no new flows now, or does not exist.
     pub(super) fn is_silent(&self, node: &NodeName) -> bool {
         self.by_name.get(node).is_none_or(|indexed| indexed.silent)
     }
 
-    /// Which indices are those of nodes that are there, or installed: a Node object that is gone for a moment takes
-    /// no connections with it, so a node that is away stays a former leader for as long as the others do.
+    /// For every index, whether it denotes a node that exists or is installed. A Node object that is missing
+    /// for a moment takes no connections with it, so its node stays a former leader for as long as the others
+    /// do.
     pub(super) fn known_indices(&self, installed: &Contents) -> Vec<bool> {
-        marked(self.indices().chain(installed.peers.values().copied()))
+        marked(self.indices().chain(installed.node_addresses.values().copied()))
     }
 
     fn indices(&self) -> impl Iterator<Item = NodeIndex> {
         self.by_name.values().map(|indexed| indexed.index)
     }
 
-    /// All nodes with equal shares.
+    /// Returns all nodes with equal shares.
     pub(super) fn equal_shares(&self) -> Vec<Share> {
         self.by_name
             .keys()
@@ -147,7 +147,7 @@ impl<'a> NodeTable<'a> {
         self.by_name.iter().map(|(name, indexed)| (*name, indexed.node, indexed.index))
     }
 
-    /// What holds for the whole machine.
+    /// Returns the configuration, which holds for the whole machine.
     pub(super) fn config(&self, settings: &Settings, links: &BTreeMap<u32, Link>) -> Config {
         let own = self.by_name.get(self.own);
         let addresses = || own.into_iter().flat_map(|indexed| indexed.node.addresses());
@@ -170,7 +170,7 @@ impl<'a> NodeTable<'a> {
                 | if settings.accept_ipip { CONFIG_IPIP } else { 0 },
             address6: addresses().find_map(v6).unwrap_or_default(),
             echo_rate: settings.echo_rate,
-            id: own.map_or(0, |indexed| indexed.way.entry.id),
+            id: own.map_or(0, |indexed| indexed.resolved.entry.id),
             liveness_limit: settings.liveness.limit,
             orphan_grace: settings.liveness.orphan_grace,
             tag_key_ids: [current.id, other.id],
@@ -184,9 +184,9 @@ impl<'a> NodeTable<'a> {
         }
     }
 
-    /// Writes the nodes and how they are known. Nodes that are gone and stand in a ring stay too, until no slot names
-    /// them: those of a ring that stays as it is (`kept`, by first slot), and former leaders, with their addresses,
-    /// under which they are recognised when they are back.
+    /// Writes the nodes with their addresses. Nodes without a Node object stay too until no slot refers to
+    /// them: those of a ring that stays as installed (`kept`, by first slot), and former leaders with the
+    /// addresses by which they are recognized when they return.
     pub(super) fn install(
         &self,
         contents: &mut Contents,
@@ -199,7 +199,7 @@ impl<'a> NodeTable<'a> {
             let node = installed.nodes.get(&index).copied().unwrap_or(maps::Node::NONE);
             contents.nodes.insert(index, node);
         }
-        contents.nodes.extend(self.by_name.values().map(|indexed| (indexed.index, indexed.way.entry)));
+        contents.nodes.extend(self.by_name.values().map(|indexed| (indexed.index, indexed.resolved.entry)));
         self.install_away(contents, installed);
         self.install_peers(contents, installed, problems);
         self.install_peer_macs(contents, installed, problems);
@@ -208,7 +208,7 @@ impl<'a> NodeTable<'a> {
     fn install_away(&self, contents: &mut Contents, installed: &Contents) {
         let is_there = marked(self.indices());
         let is_there = |index: NodeIndex| is_there.get(usize::from(index)).is_some_and(|is_there| *is_there);
-        if installed.peers.values().all(|index| is_there(*index)) {
+        if installed.node_addresses.values().all(|index| is_there(*index)) {
             return;
         }
         let named = numbering::named_in_all(contents.rings.values());
@@ -216,14 +216,15 @@ impl<'a> NodeTable<'a> {
         let is_away = |index: NodeIndex| is_named(index) && !is_there(index);
         let entries = installed.nodes.iter().filter(|(index, _)| is_away(**index));
         contents.nodes.extend(entries.map(|(index, entry)| (*index, *entry)));
-        let addresses = installed.peers.iter().filter(|(_, index)| is_away(**index));
-        contents.peers.extend(addresses.map(|(address, index)| (*address, *index)));
-        let macs = installed.peer_macs.iter().filter(|(_, index)| is_away(**index));
-        contents.peer_macs.extend(macs.map(|(mac, index)| (*mac, *index)));
+        let addresses = installed.node_addresses.iter().filter(|(_, index)| is_away(**index));
+        contents.node_addresses.extend(addresses.map(|(address, index)| (*address, *index)));
+        let macs = installed.node_macs.iter().filter(|(_, index)| is_away(**index));
+        contents.node_macs.extend(macs.map(|(mac, index)| (*mac, *index)));
     }
 
     fn install_peers(&self, contents: &mut Contents, installed: &Contents, problems: &mut Vec<Problem>) {
-        let mut room = BoundedMap::new(&mut contents.peers, &installed.peers, capacity::PEERS);
+        let mut room =
+            BoundedMap::new(&mut contents.node_addresses, &installed.node_addresses, capacity::PEERS);
         for (node_name, indexed) in &self.by_name {
             let mut keys = indexed.node.addresses().iter().map(|address| address_key(*address));
             if !keys.all(|key| room.insert(key, indexed.index)) {
@@ -234,11 +235,11 @@ impl<'a> NodeTable<'a> {
     }
 
     fn install_peer_macs(&self, contents: &mut Contents, installed: &Contents, problems: &mut Vec<Problem>) {
-        let mut room = BoundedMap::new(&mut contents.peer_macs, &installed.peer_macs, capacity::PEERS);
+        let mut room = BoundedMap::new(&mut contents.node_macs, &installed.node_macs, capacity::PEERS);
         for (node_name, indexed) in &self.by_name {
-            let mac = indexed.way.on_link_mac.map(mac_key);
-            // A node whose way is not resolved for now keeps its MAC with its entry.
-            let before = indexed.way.is_kept.then(|| mac_of(installed, indexed.index)).flatten();
+            let mac = indexed.resolved.on_link_mac.map(mac_key);
+            // A node whose next hop is unresolved for now keeps its MAC with its entry.
+            let before = indexed.resolved.is_kept.then(|| mac_of(installed, indexed.index)).flatten();
             if let Some(key) = mac.or(before)
                 && !room.insert(key, indexed.index)
             {
@@ -248,14 +249,18 @@ impl<'a> NodeTable<'a> {
         }
     }
 
-    /// The nodes, to be shown.
+    /// Returns the states of the nodes.
     pub(super) fn states(&self) -> Vec<NodeState> {
         let state = |(name, indexed): (&&NodeName, &IndexedNode<'_>)| NodeState {
             name: (*name).clone(),
             index: indexed.index,
-            id: indexed.way.entry.id,
+            id: indexed.resolved.entry.id,
             address: indexed.node.primary(),
-            way: if *name == self.own { ForwardingMode::Own } else { ForwardingMode::of(&indexed.way.entry) },
+            way: if *name == self.own {
+                ForwardingMode::Own
+            } else {
+                ForwardingMode::of(&indexed.resolved.entry)
+            },
             is_self: *name == self.own,
             draining: indexed.draining,
             drain: indexed.node.drain.as_ref().map(ToString::to_string),
@@ -265,7 +270,7 @@ impl<'a> NodeTable<'a> {
     }
 }
 
-/// Of every index that there can be, whether it is one of these.
+/// For every possible index, whether it is one of these.
 fn marked(indices: impl Iterator<Item = NodeIndex>) -> Vec<bool> {
     let mut marked = vec![false; capacity::NODES];
     for index in indices {
@@ -277,5 +282,5 @@ fn marked(indices: impl Iterator<Item = NodeIndex>) -> Vec<bool> {
 }
 
 fn mac_of(installed: &Contents, index: NodeIndex) -> Option<[u8; 8]> {
-    installed.peer_macs.iter().find(|(_, owner)| **owner == index).map(|(mac, _)| *mac)
+    installed.node_macs.iter().find(|(_, owner)| **owner == index).map(|(mac, _)| *mac)
 }

@@ -1,8 +1,8 @@
-//! Rings with their history. VIPs that want the same ring share it; but those of them that had different rings
-//! before have different former leaders, and each needs its own version until that is forgotten.
+//! Versions of rings: a ring together with former leaders. VIPs with the same ring share it; but VIPs that
+//! had different rings before have different former leaders, and need separate versions until these expire.
 //!
-//! The history is read from what is installed, so it outlives the agent. Remembered are only moments; of what was
-//! there before they are known, it is taken that it has happened now.
+//! The history is read from the installed contents, so it outlives the agent. Only points in time are
+//! remembered; anything older than the memory is taken to have happened now.
 
 mod former_leaders;
 
@@ -20,56 +20,56 @@ use crate::contents::{Contents, Region, Slots, VipKey};
 use former_leaders::{CarryOver, CarryOverCache};
 use lb_model::Protocol;
 
-/// Which version: its place in the list.
+/// The position of a version in the list.
 pub(super) type VersionId = usize;
 
-/// A wanted ring with the former leaders of VIPs that have one history.
+/// A desired ring with the former leaders of VIPs that have the same history.
 pub(super) struct RingVersion {
     ring: RingId,
     /// Number of slots.
     pub(super) size: usize,
-    /// The slots; `None` if there are more than the array could ever hold.
+    /// The slots; `None` if they exceed the capacity of the array.
     pub(super) slots: Option<Slots>,
-    /// When a former leader was last noted in it; `None` if all that it has are those of the ring.
+    /// When a former leader was last recorded; `None` if it has only the former leaders of the ring itself.
     noted: Option<Duration>,
 }
 
-/// All versions that are wanted.
+/// All desired versions.
 #[derive(Default)]
 pub(super) struct RingVersions {
     /// The versions; those of one ring differ.
     pub(super) list: Vec<RingVersion>,
-    /// RingVersion of each VIP, addresses themselves included, in the order in which the VIPs are wanted.
+    /// The version of each VIP, addresses themselves included, in the order of the desired VIPs.
     pub(super) of_vips: Vec<VersionId>,
-    /// The UDP VIPs of which this machine has come to lead slots not long ago.
+    /// The UDP VIPs of which this machine has recently come to lead slots.
     pub(super) young: BTreeSet<VipKey>,
     of_rings: BTreeMap<RingId, Vec<VersionId>>,
 }
 
-/// The moments that are remembered.
+/// The points in time that are remembered.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
-    /// When a former leader was last noted in a region.
+    /// When a former leader was last recorded in a region.
     noted: BTreeMap<Region, Duration>,
     /// When this machine last came to lead slots of a VIP.
     came_to_lead: BTreeMap<VipKey, Duration>,
-    /// What need not be found out again.
+    /// Results of carrying former leaders over that need no recomputation.
     carry_over: CarryOverCache,
 }
 
-/// What versions are made from.
+/// The inputs of versions.
 pub(super) struct VersionBuilder<'a> {
-    pub(super) wanted: &'a DesiredVips<'a>,
+    pub(super) desired: &'a DesiredVips<'a>,
     pub(super) rings: &'a [Ring],
     pub(super) installed: &'a Contents,
     pub(super) settings: &'a Settings,
     /// This machine's index.
     pub(super) own: NodeIndex,
-    /// Whether an index means a node, that is there or away.
+    /// For every index, whether it denotes a node that exists or may return.
     pub(super) known: Vec<bool>,
 }
 
-/// What became of the VIPs that want one ring and had one region before, or none.
+/// The version for the VIPs that want one ring and had one region before, or none.
 #[derive(Clone, Copy)]
 struct Outcome {
     version: VersionId,
@@ -77,15 +77,15 @@ struct Outcome {
 }
 
 impl VersionBuilder<'_> {
-    /// An version for each VIP.
+    /// Builds a version for each VIP.
     pub(super) fn versions(&self, history: &mut History, clock: &mut Clock) -> RingVersions {
-        let vips = &self.wanted.vips;
+        let vips = &self.desired.vips;
         let mut versions = RingVersions { of_vips: vec![0; vips.len()], ..RingVersions::default() };
         let mut outcomes = BTreeMap::new();
         let before = std::mem::take(&mut history.came_to_lead);
         history.carry_over.begin(self.own, &self.known);
         let regions: Vec<_> = vips.iter().map(|vip| self.region(vip)).collect();
-        // Those without a history come last: any version is as good to them, so they take one that there is.
+        // VIPs without a history come last: any version suits them, so they take an existing one.
         for has_past in [true, false] {
             for (place, (vip, &region)) in vips.iter().zip(&regions).enumerate() {
                 let Some(ring) = self.rings.get(vip.ring).filter(|_| vip.port.is_some()) else {
@@ -106,18 +106,18 @@ impl VersionBuilder<'_> {
             }
         }
         history.carry_over.end();
-        versions.add_addresses(self.wanted);
+        versions.add_addresses(self.desired);
         versions
     }
 
-    /// The region that a port has, if what is in it is known.
+    /// Returns the installed region of a port, if its contents are known.
     fn region(&self, vip: &DesiredVip<'_>) -> Option<Region> {
         let installed = vip.installed?;
         self.installed.ring_of(installed)?;
         Region::of(installed)
     }
 
-    /// What a VIP had in place of a ring that it wants.
+    /// Returns the slots that a VIP had before it gets a ring.
     fn before<'a>(&'a self, ring: &'a Ring, region: Option<Region>) -> Option<&'a Slots> {
         match region {
             Some(region) => self.installed.rings.get(&region.first),
@@ -151,8 +151,8 @@ impl VersionBuilder<'_> {
         Outcome { version, came_to_lead: carried.came_to_lead }
     }
 
-    /// Whether UDP flows of a VIP may still live elsewhere. For TCP it would change nothing, and cost a write
-    /// for each VIP.
+    /// Whether UDP flows of a VIP may still live on other nodes. For TCP the flag would change nothing, and
+    /// cost a write for each VIP.
     fn is_young(
         &self,
         vip: &DesiredVip<'_>,
@@ -175,7 +175,7 @@ impl VersionBuilder<'_> {
 }
 
 impl RingVersions {
-    /// Puts an version into the list, if it is not there.
+    /// Adds a version to the list, unless it is there.
     fn put(&mut self, version: RingVersion) -> VersionId {
         let of_ring = self.of_rings.entry(version.ring).or_default();
         for id in of_ring.iter() {
@@ -189,7 +189,7 @@ impl RingVersions {
         self.list.len() - 1
     }
 
-    /// An version of a ring: the one without a history, unless there are only others.
+    /// Returns a version of a ring: the one without a history if there is one.
     fn any_of(&mut self, id: RingId, ring: &Ring) -> VersionId {
         let of_ring = self.of_rings.get(&id).map_or(&[][..], Vec::as_slice);
         let has_no_past =
@@ -200,10 +200,10 @@ impl RingVersions {
         self.put(RingVersion { ring: id, size: ring.size, slots: ring.slots.clone(), noted: None })
     }
 
-    /// Each address, with the version of its first port, which follows it.
-    fn add_addresses(&mut self, wanted: &DesiredVips<'_>) {
+    /// Gives each address the version of its first port, which follows it.
+    fn add_addresses(&mut self, desired: &DesiredVips<'_>) {
         let mut of_first_port = None;
-        for (version, vip) in self.of_vips.iter_mut().zip(&wanted.vips).rev() {
+        for (version, vip) in self.of_vips.iter_mut().zip(&desired.vips).rev() {
             match of_first_port.filter(|_| vip.port.is_none()) {
                 Some(of_port) => *version = of_port,
                 None => of_first_port = Some(*version),
@@ -213,8 +213,8 @@ impl RingVersions {
 }
 
 impl History {
-    /// Remembers when the regions that are in use came to what is in them, and how old each VIP's flag is for as
-    /// long as it is to be seen. A VIP for whose ring there was no room has not come to lead anything.
+    /// Records when the contents of the regions in use were established, and when each VIP's flag was set for
+    /// as long as it is visible. A VIP whose ring did not fit has not come to lead anything.
     pub(super) fn remember(
         &mut self,
         versions: &RingVersions,

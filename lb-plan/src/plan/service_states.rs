@@ -14,14 +14,14 @@ use lb_model::{Model, NodeName, Service, ServiceName, ServiceVip};
 
 pub(super) fn services(
     model: &Model,
-    wanted: &DesiredVips<'_>,
+    desired: &DesiredVips<'_>,
     table: &NodeTable<'_>,
     contents: &Contents,
     announcers: &BTreeMap<IpAddr, NodeName>,
 ) -> Vec<ServiceState> {
-    // Once a ring: thousands of Services share one.
-    let rings: Vec<_> = wanted.rings.iter().map(|members| divided(members, table)).collect();
-    let vip = |vip: &ServiceVip| vip_state(vip, wanted, &rings, contents, announcers);
+    // Once for each ring: thousands of Services share one.
+    let rings: Vec<_> = desired.rings.iter().map(|members| divided(members, table)).collect();
+    let vip = |vip: &ServiceVip| vip_state(vip, desired, &rings, contents, announcers);
     let service = |(name, service): (&ServiceName, &Arc<Service>)| ServiceState {
         service: name.clone(),
         policy: service.policy,
@@ -46,14 +46,14 @@ fn divided(members: &Arc<[Share]>, table: &NodeTable<'_>) -> Divided {
 
 fn vip_state(
     vip: &ServiceVip,
-    wanted: &DesiredVips<'_>,
+    desired: &DesiredVips<'_>,
     rings: &[Divided],
     contents: &Contents,
     announcers: &BTreeMap<IpAddr, NodeName>,
 ) -> VipState {
     let key = vip_key(vip);
     let installed = contents.vips.get(&key);
-    let of_ring = || rings.get(wanted.ring(&key)?).cloned();
+    let of_ring = || rings.get(desired.ring(&key)?).cloned();
     let ring = installed.and_then(Region::of).and_then(|region| {
         let (members, keeping) = of_ring()?;
         Some(RingState { first: region.first, slots: region.slots, members, keeping })

@@ -1,4 +1,4 @@
-//! Whether a Service is announced, and why not: MetalLB's reasons, in its order.
+//! The rules that keep a Service from being advertised: MetalLB's reasons, in its order.
 
 use std::collections::BTreeSet;
 
@@ -7,38 +7,38 @@ use serde::Serialize;
 use super::context::{AdvertisedAddress, SpeakerContext};
 use lb_model::{BgpAdvertisement, Exclusion, Service, TrafficPolicy, exclusion};
 
-/// Why this node does not announce a Service.
+/// Why this node does not advertise a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, thiserror::Error)]
 #[serde(rename_all = "camelCase")]
 pub enum WithheldReason {
-    /// No advertisement of its pools is for this node.
+    /// No advertisement of its pools selects this node.
     #[error("no BGPAdvertisement of its pool selects this node")]
     NotOwner,
-    /// No advertisement is for it.
+    /// No advertisement selects the Service.
     #[error("no BGPAdvertisement of its pool selects this Service")]
     NoMatchingAdvertisement,
-    /// Two advertisements want two local preferences.
-    #[error("two BGPAdvertisements select this Service with two localPrefs")]
+    /// Two advertisements set different local preferences.
+    #[error("two BGPAdvertisements of this Service have different localPrefs")]
     ConflictingAdvertisements,
-    /// The node's network is said not to work.
+    /// The node's network is unavailable.
     #[error("this node's condition NetworkUnavailable is True")]
     NodeNetworkUnavailable,
-    /// The node is none of the load balancer's.
+    /// The node's label excludes it.
     #[error("this node has label node.kubernetes.io/exclude-from-external-load-balancers")]
     NodeLabeledExcludeBalancers,
-    /// Nothing on this node serves it.
-    #[error("externalTrafficPolicy is Local, and no endpoint on this node serves")]
+    /// It has no serving endpoint on this node.
+    #[error("externalTrafficPolicy is Local, and no endpoint on this node is serving")]
     NoLocalEndpoints,
-    /// Nothing serves it.
-    #[error("no endpoint serves")]
+    /// It has no serving endpoint.
+    #[error("no endpoint is serving")]
     NoEndpoints,
     /// The node cannot carry packets.
-    #[error("this node is not ready: packets that come by its uplinks are not carried")]
+    #[error("this node is not ready: it cannot forward packets from its uplinks")]
     NotReady,
 }
 
 impl WithheldReason {
-    /// MetalLB's word for it.
+    /// Returns MetalLB's name of the reason.
     pub const fn label(self) -> &'static str {
         match self {
             Self::NotOwner => "notOwner",
@@ -54,31 +54,31 @@ impl WithheldReason {
     }
 }
 
-/// The addresses of a Service that are announced, at least one; or the first reason that keeps the last of them
-/// from it. A conflict about one of them keeps all from it.
+/// Returns the addresses of a Service that are advertised, at least one; or the reason that applies to the
+/// last of the addresses. A conflict about one address withholds all of them.
 pub(super) fn judge<'a>(
     speaker: &SpeakerContext<'a>,
     service: &'a Service,
 ) -> Result<Vec<AdvertisedAddress<'a>>, WithheldReason> {
     let addresses: BTreeSet<_> = service.vips.iter().map(|vip| vip.address).collect();
-    let mut told = Vec::new();
+    let mut advertised = Vec::new();
     let mut withheld = WithheldReason::NotOwner;
     for address in addresses {
         let by = advertisements(speaker, service, address).and_then(|by| {
-            may_speak(speaker)?;
+            may_advertise(speaker)?;
             has_endpoints(speaker, service, address)?;
             Ok(by)
         });
         match by {
-            Ok(by) => told.push(AdvertisedAddress { address, by }),
-            // A Service of two families that is announced for one would seem to be right.
+            Ok(by) => advertised.push(AdvertisedAddress { address, by }),
+            // A dual-stack Service that is advertised for one family would appear to work.
             Err(WithheldReason::ConflictingAdvertisements) => {
                 return Err(WithheldReason::ConflictingAdvertisements);
             }
             Err(reason) => withheld = withheld.max(reason),
         }
     }
-    if told.is_empty() { Err(withheld) } else { Ok(told) }
+    if advertised.is_empty() { Err(withheld) } else { Ok(advertised) }
 }
 
 fn advertisements<'a>(
@@ -106,7 +106,7 @@ fn advertisements<'a>(
     }
 }
 
-fn may_speak(speaker: &SpeakerContext<'_>) -> Result<(), WithheldReason> {
+fn may_advertise(speaker: &SpeakerContext<'_>) -> Result<(), WithheldReason> {
     if speaker.settings.withdrawn {
         return Err(WithheldReason::NotReady);
     }

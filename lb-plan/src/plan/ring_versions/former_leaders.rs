@@ -1,5 +1,5 @@
-//! What a ring takes over from the one that its VIPs had before: those who led, so that they are asked for
-//! the flows that they may still have.
+//! The former leaders that a ring takes over from the one that its VIPs had before, so that they are asked
+//! for the flows that they may still own.
 
 use std::collections::BTreeMap;
 
@@ -7,38 +7,39 @@ use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 
 use crate::contents::Slots;
 
-/// How a ring takes over.
+/// The rule by which a ring takes over former leaders.
 pub(super) struct CarryOver<'a> {
-    /// Whether an index means a node: one that is there, or one that is away and may be back. Others are left out.
+    /// For every index, whether it denotes a node that exists, or one that may return. Other nodes are left
+    /// out.
     pub(super) known: &'a [bool],
     /// This machine's index.
     pub(super) own: NodeIndex,
-    /// Whether former leaders are kept beyond those that have just become so.
+    /// Whether former leaders are kept, besides those that have just become former leaders.
     pub(super) keeps_former: bool,
 }
 
-/// A ring with what it took over.
+/// A ring with the former leaders that it took over.
 pub(super) struct CarriedOver {
     pub(super) slots: Slots,
-    /// Whether a leader has become a former one just now.
+    /// Whether a leader has just become a former leader.
     pub(super) has_new_former: bool,
-    /// Whether this machine leads a slot that another one led.
+    /// Whether this machine leads a slot that another node led.
     pub(super) came_to_lead: bool,
 }
 
-/// Rings that are what they would inherit from themselves, as nearly all are in nearly every plan: that is found out
-/// once.
+/// Rings that stay unchanged when they take over from themselves, as nearly all do in nearly every plan: this
+/// is computed once.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CarryOverCache {
     own: NodeIndex,
     known: Vec<bool>,
-    /// By the place in memory of what lies in a region, which is held here.
+    /// By the address in memory of a region's slots, which are held here.
     rings: BTreeMap<usize, FixedPoint>,
-    /// Those of the plan before, while a plan is made.
+    /// Those of the previous plan, while a plan is made.
     before: BTreeMap<usize, FixedPoint>,
 }
 
-/// What stays as it is as the carry_over of itself in the shape of `ring`.
+/// Slots that stay unchanged when `ring` takes over from them.
 #[derive(Clone, Debug)]
 struct FixedPoint {
     ring: Slots,
@@ -47,7 +48,7 @@ struct FixedPoint {
 }
 
 impl CarryOverCache {
-    /// Ends a plan: what it has not asked for is forgotten.
+    /// Ends a plan: forgets what it has not asked for.
     pub(super) fn end(&mut self) {
         self.before.clear();
     }
@@ -62,7 +63,7 @@ impl CarryOverCache {
         }
     }
 
-    /// As [`CarryOver::inherit`].
+    /// As [`CarryOver::apply`].
     pub(super) fn apply(&mut self, carry_over: &CarryOver<'_>, ring: &Slots, before: &Slots) -> CarriedOver {
         let place = before.as_ptr().addr();
         let keeps_former = carry_over.keeps_former;
@@ -85,7 +86,7 @@ impl CarryOverCache {
 }
 
 impl CarryOver<'_> {
-    /// `ring` as the carry_over of `before`, which may be of another size.
+    /// Returns `ring` with the former leaders of `before`, which may have another size.
     pub(super) fn apply(&self, ring: &Slots, before: &Slots) -> CarriedOver {
         if before == ring {
             return CarriedOver { slots: ring.clone(), has_new_former: false, came_to_lead: false };
@@ -103,18 +104,18 @@ impl CarryOver<'_> {
         CarriedOver { slots, ..result }
     }
 
-    /// The former leaders of a slot, newest first, and whether one of them is new.
+    /// Returns the former leaders of a slot, newest first, and whether one of them is new.
     fn former<'a>(
         &self,
         slot: &Slot,
         predecessors: impl Iterator<Item = &'a Slot> + Clone,
     ) -> ([NodeIndex; FORMER], bool) {
         let mut former = Former { leader: slot.leader, nodes: [NO_NODE; FORMER] };
-        for predecessor in predecessors.clone().filter(|predecessor| self.is_seated(predecessor.leader)) {
+        for predecessor in predecessors.clone().filter(|predecessor| self.is_known(predecessor.leader)) {
             former.push(predecessor.leader);
         }
-        // Before all that is older: so a node that drains, and is asked for as long as it does, is not crowded
-        // out.
+        // Ahead of all older ones: so a draining node, which is asked for as long as it drains, is not
+        // displaced.
         slot.former.into_iter().filter(|node| *node != NO_NODE).for_each(|node| former.push(node));
         let was_former =
             |node: &NodeIndex| predecessors.clone().any(|predecessor| predecessor.former.contains(node));
@@ -123,30 +124,30 @@ impl CarryOver<'_> {
         let has_new_former = former.nodes.iter().any(is_news);
         if self.keeps_former {
             let nodes = predecessors.flat_map(|predecessor| predecessor.former);
-            nodes.filter(|node| self.is_seated(*node)).for_each(|node| former.push(node));
+            nodes.filter(|node| self.is_known(*node)).for_each(|node| former.push(node));
         }
         (former.nodes, has_new_former)
     }
 
-    fn is_seated(&self, node: NodeIndex) -> bool {
+    fn is_known(&self, node: NodeIndex) -> bool {
         self.known.get(usize::from(node)).is_some_and(|known| *known)
     }
 }
 
-/// The slots of the old ring whose flows come to slot `number` of the new one: a flow's slot is the lowest
-/// bits of its hash, and of two rings one has more of them.
+/// Returns the slots of the old ring whose flows map to slot `number` of the new one: a flow's slot is the
+/// lowest bits of its hash, and the larger ring uses more of them.
 fn predecessors(before: &[Slot], number: usize, slots: usize) -> impl Iterator<Item = &Slot> + Clone {
     before.iter().skip(number & before.len().saturating_sub(1)).step_by(slots.max(1))
 }
 
-/// A list of former leaders while it grows.
+/// A list of former leaders under construction.
 struct Former {
     leader: NodeIndex,
     nodes: [NodeIndex; FORMER],
 }
 
 impl Former {
-    /// Puts a node behind the others, if it is not there, does not lead, and finds room.
+    /// Appends a node, unless it is listed, leads, or there is no room.
     fn push(&mut self, node: NodeIndex) {
         if node == self.leader || self.nodes.contains(&node) {
             return;
@@ -167,12 +168,12 @@ mod tests {
         slot
     }
 
-    /// Nodes 0 to 9 are there; this machine is 0.
+    /// Nodes 0 to 9 exist; this machine is 0.
     fn apply(ring: &[Slot], before: &[Slot], keeps_former: bool) -> CarriedOver {
         CarryOver { known: &[true; 10], own: 0, keeps_former }.apply(&ring.into(), &before.into())
     }
 
-    /// The former leaders of each slot, without the rest of their places.
+    /// Returns the former leaders of each slot, without unused places.
     fn former(ring: &[Slot], before: &[Slot]) -> Vec<Vec<NodeIndex>> {
         let named = |slot: &Slot| slot.former.into_iter().take_while(|node| *node != NO_NODE).collect();
         apply(ring, before, true).slots.iter().map(named).collect()
@@ -185,7 +186,7 @@ mod tests {
         assert_eq!(former(&[slot(1, &[])], &[slot(2, &[1, 3])]), [[2, 3]]);
         assert_eq!(former(&[slot(1, &[])], &[slot(2, &[3, 4, 5, 6])]), [[2, 3, 4, 5, 6]]);
         assert_eq!(former(&[slot(2, &[])], &[slot(2, &[3])]), [[3]]);
-        // 12 is not there any more.
+        // 12 does not exist any more.
         assert_eq!(former(&[slot(1, &[])], &[slot(12, &[3, NO, 11])]), [[3]]);
     }
 
@@ -201,7 +202,7 @@ mod tests {
     fn a_node_that_drains_has_a_place() {
         assert_eq!(former(&[slot(1, &[9])], &[slot(2, &[3, 4, 5])]), [[2, 9, 3, 4, 5]]);
         assert_eq!(former(&[slot(1, &[9])], &[slot(9, &[])]), [[9]]);
-        // And keeps it.
+        // It keeps the place.
         assert_eq!(former(&[slot(1, &[9])], &[slot(1, &[2, 3, 4, 9])]), [[9, 2, 3, 4]]);
     }
 

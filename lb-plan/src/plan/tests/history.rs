@@ -146,7 +146,7 @@ fn a_node_object_that_is_away_for_a_moment_is_not_forgotten() {
     let forgotten = agent.turn(&scenario, 200);
     assert!(!has_former(&forgotten, 1));
     let forgotten = agent.turn(&scenario, 201);
-    assert!(!forgotten.contents.nodes.contains_key(&3) && forgotten.contents.peers.len() == 6);
+    assert!(!forgotten.contents.nodes.contains_key(&3) && forgotten.contents.node_addresses.len() == 6);
 }
 
 #[test]

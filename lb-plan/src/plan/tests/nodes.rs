@@ -110,7 +110,7 @@ fn a_node_on_link_gets_new_macs() {
     let n2 = entry(&plan, "n2");
     assert_eq!((n2.way, n2.ifindex, n2.mtu), (way::L2, IFINDEX, 1500));
     assert_eq!((n2.next_hop_mac, n2.source_mac), (mac(2), [2, 0, 0, 0, 0, 1]));
-    assert_eq!(plan.contents.peer_macs, BTreeMap::from([(mac_key(mac(2)), 1)]));
+    assert_eq!(plan.contents.node_macs, BTreeMap::from([(mac_key(mac(2)), 1)]));
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn a_node_behind_a_router_gets_gue() {
         (&[10, 0, 0, 1, 0][..], &[10, 0, 0, 2, 0][..])
     );
     assert_eq!(n2.outer_sum, gue::outer_v4_sum([10, 0, 0, 1], [10, 0, 0, 2]));
-    assert!(plan.contents.peer_macs.is_empty());
+    assert!(plan.contents.node_macs.is_empty());
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn a_node_that_is_not_resolved_keeps_its_way() {
     scenario.facts.next_hops.insert(address(2).into(), NextHop { ifindex: 9, ..scenario::way(2) });
     let third = scenario.plan_over(&second.contents);
     assert_leads_nowhere(&third, "n2");
-    assert!(third.contents.peer_macs.is_empty());
+    assert!(third.contents.node_macs.is_empty());
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn every_address_of_every_node_is_a_peer() {
     let plan = Scenario::of(2).plan();
     let expected = [("10.0.0.1", 0), ("fd00::1", 0), ("10.0.0.2", 1), ("fd00::2", 1)];
     let expected = expected.map(|(address, index)| (address_key(address.parse().unwrap()), index));
-    assert_eq!(plan.contents.peers, BTreeMap::from(expected));
+    assert_eq!(plan.contents.node_addresses, BTreeMap::from(expected));
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn an_index_that_only_slots_name_is_not_given_away() {
     let mut installed = scenario.plan().contents;
     // As read back: an entry without a way cannot be told from an unused one.
     installed.nodes.remove(&1);
-    installed.peers.retain(|_, index| *index != 1);
+    installed.node_addresses.retain(|_, index| *index != 1);
     scenario.nodes.remove(&2);
     scenario.add(3);
     assert_eq!(node(&scenario.plan_over(&installed), "n3").0, 2);
