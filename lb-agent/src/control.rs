@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
-use lb_bfd::initiator::Target;
+use lb_bfd::initiator::ProbeTarget;
 use lb_common::tag;
 use lb_model::{AddressRule, DrainRules, IncrementalModel, Model, Node};
 use lb_plan::contents::{Contents, diff};
@@ -384,7 +384,7 @@ impl Control {
             .filter_map(|node| {
                 let way = memory.observation.facts.next_hops.get(&node.address)?;
                 let own_discriminator = tag::discriminator(self.settings.liveness.nonce, node.index);
-                let target = Target { discriminator: node.id, own_discriminator };
+                let target = ProbeTarget { discriminator: node.id, own_discriminator };
                 Some((node.index, Probed { address: node.address, source: way.source, target }))
             })
             .collect();
