@@ -10,7 +10,7 @@ use lb_bgp::value::RouterId;
 use lb_common::hash::HashKey;
 use lb_common::maps::CONFIG_TOLD_TO_DRAIN;
 use lb_model::{DrainRules, NodeName};
-use lb_plan::plan::{Forwarding, Liveness, Settings, UndeclaredPorts};
+use lb_plan::plan::{Forwarding, LivenessSettings, Settings, UndeclaredPorts};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -312,10 +312,10 @@ fn settings(options: &Options, maps: &Maps, nonce: u64) -> Result<Settings, Maps
     })
 }
 
-fn liveness(options: &Options, nonce: u64) -> Liveness {
-    let Some(profile) = options.liveness else { return Liveness::default() };
+fn liveness(options: &Options, nonce: u64) -> LivenessSettings {
+    let Some(profile) = options.liveness else { return LivenessSettings::default() };
     let tick = profile.interval / TICKS_PER_INTERVAL;
-    Liveness {
+    LivenessSettings {
         limit: ProbeClock::limit(profile.multiplier.into()),
         orphan_grace: (options.orphan_grace.as_micros() / tick.as_micros().max(1)) as u32,
         nonce,

@@ -14,7 +14,7 @@ use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
 use lb_bfd::initiator::ProbeTarget;
 use lb_common::tag;
-use lb_model::{AddressRule, DrainRules, Model, Modeller, Node};
+use lb_model::{AddressRule, DrainRules, IncrementalModel, Model, Node};
 use lb_plan::contents::{Contents, diff};
 use lb_plan::plan::{Facts, NodeState, Plan, Planner, Settings};
 use lb_plan::speaker::SpeakerSettings;
@@ -79,7 +79,7 @@ pub struct Control {
 struct Memory {
     planner: Planner,
     installed: Contents,
-    modeller: Modeller,
+    modeller: IncrementalModel,
     /// What was read last, until it has been noted what of it is accepted.
     unnoted: Option<Vec<Arc<Sourced<Object>>>>,
     /// What is wrong with the objects.
@@ -268,8 +268,8 @@ impl Control {
     }
 
     /// Goes on from a model, by the rules of this agent.
-    fn modeller(&self, before: Model) -> Modeller {
-        Modeller::new(&Model { drain: self.drain.clone(), addresses: self.addresses, ..before })
+    fn modeller(&self, before: Model) -> IncrementalModel {
+        IncrementalModel::new(&Model { drain: self.drain.clone(), addresses: self.addresses, ..before })
     }
 
     fn wanted(&self, memory: &Memory) -> BTreeSet<IpAddr> {
@@ -383,7 +383,7 @@ impl Control {
             .iter()
             .filter(|node| !node.is_self)
             .filter_map(|node| {
-                let way = memory.observation.facts.ways.get(&node.address)?;
+                let way = memory.observation.facts.next_hops.get(&node.address)?;
                 let own_discriminator = tag::discriminator(self.settings.liveness.nonce, node.index);
                 let target = ProbeTarget { discriminator: node.id, own_discriminator };
                 Some((node.index, ProbedNode { address: node.address, source: way.source, target }))

@@ -87,7 +87,7 @@ fn silence_is_told(node: &LabNode<'_>) -> Result<()> {
     ensure!(empty["silent"] == "noEndpoints" && empty["peers"] == json!([]), "{empty}");
     let screen = node.fairlead(&["status", "bgp"])?;
     ensure!(screen.contains("Services advertised: 1 to 5 peers; not advertised: 1"), "{screen}");
-    ensure!(screen.contains("default/empty") && screen.contains("no endpoint serves"), "{screen}");
+    ensure!(screen.contains("default/empty") && screen.contains("no endpoint is serving"), "{screen}");
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use lb_bgp::value::RouterId;
 use lb_common::flows::WAYS;
 use lb_common::hash::HashKey;
 use lb_common::maps::capacity;
-use lb_model::{DrainRules, Mark, NodeName, TaintRule};
+use lb_model::{AnnotationRule, DrainRules, NodeName, TaintRule};
 use lb_plan::plan::{Forwarding, UndeclaredPorts};
 
 use super::{PinArgs, SocketArgs};
@@ -145,7 +145,7 @@ struct DrainArgs {
     /// Drain a node whose Node object has this annotation, beside fairlead.io/drain=true, which always does. May be
     /// given more than once.
     #[arg(long, value_name = "KEY[=VALUE]")]
-    drain_annotation: Vec<Mark>,
+    drain_annotation: Vec<AnnotationRule>,
     /// Drain a node that is cordoned.
     #[arg(long)]
     drain_on_cordon: bool,

@@ -10,7 +10,7 @@ use lb_bgp::session::{BackOff, NextHops, PeerConfig, RemoteAs, Routes};
 use lb_bgp::value::RouterId;
 use lb_bgp::value::{Family, HoldTime};
 use lb_model::{Endpoint, Model, NodeName, Peer};
-use lb_plan::speaker::{self, Announcement, SpeakerPlan, SpeakerSettings};
+use lb_plan::speaker::{self, ServiceAdvertisement, SpeakerPlan, SpeakerSettings};
 
 use lb_dataplane::net::blackhole::Blackholes;
 use lb_dataplane::net::unnumbered::{DiscoveredRouter, DiscoveredRouters, UnnumberedRouters};
@@ -86,8 +86,8 @@ fn announced(plan: SpeakerPlan) -> Vec<Announced> {
     let announced = services.into_iter().map(|(service, announcement)| {
         let addresses = addresses.remove(&service).unwrap_or_default();
         match announcement {
-            Announcement::To(peers) => Announced { service, peers, addresses, silence: None },
-            Announcement::Silent(silence) => {
+            ServiceAdvertisement::To(peers) => Announced { service, peers, addresses, silence: None },
+            ServiceAdvertisement::Withheld(silence) => {
                 Announced { service, peers: Arc::default(), addresses, silence: Some(silence) }
             }
         }

@@ -1,16 +1,16 @@
-//! Room in a map of fixed size, while what goes has not gone yet.
+//! A map of fixed capacity, in which entries to be removed still take up room.
 
 use std::collections::BTreeMap;
 
-/// A map that is filled up to its capacity. Entries that are installed and go are removed only after the new
-/// ones have been written, so they take up room too.
-pub(super) struct Room<'a, K, V> {
+/// A map that is filled up to its capacity. Installed entries are removed only after the new ones have been
+/// written, so they take up room too.
+pub(super) struct BoundedMap<'a, K, V> {
     desired: &'a mut BTreeMap<K, V>,
     installed: &'a BTreeMap<K, V>,
     free: usize,
 }
 
-impl<'a, K: Ord, V> Room<'a, K, V> {
+impl<'a, K: Ord, V> BoundedMap<'a, K, V> {
     pub(super) fn new(
         desired: &'a mut BTreeMap<K, V>,
         installed: &'a BTreeMap<K, V>,
@@ -20,7 +20,7 @@ impl<'a, K: Ord, V> Room<'a, K, V> {
         Self { desired, installed, free }
     }
 
-    /// Inserts an entry; false if there is no room for it.
+    /// Inserts an entry; returns false if the map is full.
     pub(super) fn insert(&mut self, key: K, value: V) -> bool {
         let is_new = !self.installed.contains_key(&key) && !self.desired.contains_key(&key);
         if is_new {
@@ -40,7 +40,7 @@ mod tests {
     fn what_goes_takes_up_room_and_what_stays_does_not_twice() {
         let installed = BTreeMap::from([(1, ()), (2, ())]);
         let mut desired = BTreeMap::new();
-        let mut room = Room::new(&mut desired, &installed, 3);
+        let mut room = BoundedMap::new(&mut desired, &installed, 3);
         assert!(room.insert(2, ()));
         assert!(room.insert(3, ()));
         assert!(room.insert(3, ()));

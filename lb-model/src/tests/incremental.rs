@@ -6,7 +6,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
 use super::*;
-use crate::Modeller;
+use crate::IncrementalModel;
 
 /// How many objects there can be.
 const NUMBERS: u8 = 25;
@@ -94,7 +94,7 @@ proptest! {
         let mut there = BTreeMap::new();
         let drain = DrainRules { cordon, ..DrainRules::default() };
         let mut model = Model { drain, ..Model::default() };
-        let mut modeller = Modeller::new(&model);
+        let mut modeller = IncrementalModel::new(&model);
         for Step { versions, turned, twice, class } in steps {
             replace(&mut there, versions);
             let mut objects: Vec<_> = there.values().cloned().collect();
@@ -128,7 +128,7 @@ fn same<'a>(first: &Model, second: &'a Model) -> Vec<&'a str> {
 #[test]
 fn a_service_that_comes_out_as_it_was_is_the_same_value() {
     let mut objects = read(&[(0, 0), (1, 0), (6, 0), (7, 0), (18, 0), (21, 0)]);
-    let mut modeller = Modeller::default();
+    let mut modeller = IncrementalModel::default();
     modeller.update(&objects, None);
     let first = modeller.model().clone();
     objects[2] = read(&[(6, 2)]).remove(0);
@@ -145,7 +145,7 @@ fn a_service_that_comes_out_as_it_was_is_the_same_value() {
 fn a_port_goes_to_the_next_that_wants_it_and_back() {
     // Both want port 80 of 10.0.0.1, and s1 comes before s5.
     let objects = read(&[(5, 0), (21, 0), (1, 0)]);
-    let mut modeller = Modeller::default();
+    let mut modeller = IncrementalModel::default();
     let mut vips = |objects: &[Arc<Sourced<Object>>]| {
         modeller.update(objects, None);
         let services = modeller.model().services.iter();
@@ -166,7 +166,7 @@ fn what_is_wrong_with_an_object_concerns_the_nodes_that_it_selects() {
         {apiVersion: metallb.io/v1beta1, kind: BGPAdvertisement, metadata: {name: ad-of-b}, spec: {peers: [x, x], nodeSelectors: [{matchLabels: {rack: b}}]}}\n---\n\
         {apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: p}, spec: {addresses: [x]}}";
     let objects: Vec<_> = parse("t", text).0.into_iter().map(Arc::new).collect();
-    let mut modeller = Modeller::default();
+    let mut modeller = IncrementalModel::default();
     let problems = modeller.update(&objects, None);
     let of = |node: &str| {
         let concerning = problems.iter().filter(|it| modeller.concerns(it, &node.into()));

@@ -1,9 +1,9 @@
 //! What Services want, from what is written.
 
-use crate::{FamilyPolicy, IpFamily, Wishes, wishes};
+use crate::{FamilyPolicy, IpFamily, ServiceRequests, requests};
 use lb_api::objects;
 
-fn read(metadata: &str, spec: &str, status: &str) -> Wishes {
+fn read(metadata: &str, spec: &str, status: &str) -> ServiceRequests {
     let text = format!(
         "apiVersion: v1\nkind: Service\nmetadata: {{name: x, namespace: farm, {metadata}}}\n\
          spec: {{type: LoadBalancer, ports: [{{port: 80}}, {{port: 53, protocol: UDP}}], {spec}}}\n\
@@ -11,23 +11,23 @@ fn read(metadata: &str, spec: &str, status: &str) -> Wishes {
     );
     let (objects, problems) = objects::parse("x", &text);
     assert!(problems.is_empty(), "{problems:?}");
-    wishes(&objects, None)
+    requests(&objects, None)
 }
 
-fn words(wishes: &Wishes) -> Vec<String> {
-    wishes.problems.iter().map(ToString::to_string).collect()
+fn words(requests: &ServiceRequests) -> Vec<String> {
+    requests.problems.iter().map(ToString::to_string).collect()
 }
 
 #[test]
 fn everything_is_read() {
-    let wishes = read(
+    let requests = read(
         "labels: {app: web}, creationTimestamp: 2026-01-01T00:00:00Z, annotations: {metallb.io/address-pool: a, \
          metallb.io/allow-shared-ip: k, metallb.io/loadBalancerIPs: '10.0.0.1 , 2001:db8::1'}",
         "clusterIPs: ['fd00::1', 10.96.0.1], ipFamilyPolicy: PreferDualStack",
         "{ip: 10.0.0.9}, {hostname: other.example}",
     );
-    assert!(wishes.problems.is_empty() && wishes.deprecated.is_empty());
-    let request = wishes.requests.values().next().unwrap();
+    assert!(requests.problems.is_empty() && requests.deprecated.is_empty());
+    let request = requests.requests.values().next().unwrap();
     assert_eq!(request.created, "2026-01-01T00:00:00Z");
     assert_eq!(request.labels["app"], "web");
     assert_eq!(request.families, [IpFamily::V6, IpFamily::V4]);
@@ -84,5 +84,5 @@ fn other_classes_and_other_types_want_nothing() {
         "x",
         "apiVersion: v1\nkind: Service\nmetadata: {name: x}\nspec: {type: ClusterIP, ports: [{port: 80}]}\n",
     );
-    assert!(wishes(&objects, None).requests.is_empty());
+    assert!(requests(&objects, None).requests.is_empty());
 }

@@ -1,6 +1,6 @@
 //! Models one after another, of objects of which few have changed.
 
-mod seen;
+mod object_set;
 
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
@@ -12,14 +12,14 @@ use lb_api::problem::Problem;
 use crate::bgp::Bgp;
 use crate::model::Model;
 use crate::name::NodeName;
-use crate::order::{self, Held, Ranked};
+use crate::order::{self, ObjectHandle, Ranked};
 use crate::pool::{Namespaces, Pools};
 use crate::reserved::Reserved;
-use crate::service::{AddressRule, Context, Subjects};
+use crate::service::{AddressRule, Context, ServiceIndex};
 use crate::{advertisement, node, pool};
-use seen::Seen;
+use object_set::ObjectSet;
 
-pub(super) use seen::Changes;
+pub(super) use object_set::ObjectChanges;
 
 impl Model {
     /// The model of all objects, and what is wrong with them, where nothing was accepted before. `class` is the
@@ -41,7 +41,7 @@ impl Model {
     ) -> (Self, Vec<Problem>) {
         let objects: Vec<&Sourced<Object>> = objects.iter().map(O::borrow).collect();
         let mut model = before.remainder();
-        let problems = Recollection::default().update(&mut model, &objects, class);
+        let problems = ObjectIndex::default().update(&mut model, &objects, class);
         (model, problems)
     }
 }
@@ -51,15 +51,15 @@ impl Model {
 ///
 /// What is the same it knows by its place in memory, so it holds the objects that it has seen last.
 #[derive(Clone, Debug, Default)]
-pub struct Modeller {
+pub struct IncrementalModel {
     model: Model,
-    recollection: Recollection<Arc<Sourced<Object>>>,
+    index: ObjectIndex<Arc<Sourced<Object>>>,
 }
 
-impl Modeller {
+impl IncrementalModel {
     /// Begins after a model. Its Services and nodes do not count, and are not there until objects have been seen.
     pub fn new(before: &Model) -> Self {
-        Self { model: before.remainder(), recollection: Recollection::default() }
+        Self { model: before.remainder(), index: ObjectIndex::default() }
     }
 
     /// The model.
@@ -69,13 +69,13 @@ impl Modeller {
 
     /// Has all objects as they are now, and tells what is wrong with them. `class` is as [`Model::build`] has it.
     pub fn update(&mut self, objects: &[Arc<Sourced<Object>>], class: Option<&str>) -> Vec<Problem> {
-        self.recollection.update(&mut self.model, objects, class)
+        self.index.update(&mut self.model, objects, class)
     }
 
     /// Whether a problem concerns a node: what is wrong with an object that other nodes alone are selected by does not.
     pub fn concerns(&self, problem: &Problem, node: &NodeName) -> bool {
         let Some(node) = self.model.nodes.get(node) else { return true };
-        let others = self.recollection.others.iter().map(|it| it.0.object());
+        let others = self.index.others.iter().map(|it| it.0.object());
         let mut objects = others.filter(|it| problem.object.as_ref() == Some(&it.value.reference()));
         objects.next().is_none_or(|object| {
             let selectors = match &object.value {
@@ -91,30 +91,30 @@ impl Modeller {
 
 /// The objects of a model, and what came of them.
 #[derive(Clone, Debug)]
-pub(super) struct Recollection<O> {
+pub(super) struct ObjectIndex<O> {
     class: Option<String>,
     addresses: AddressRule,
     namespaces: Namespaces,
-    seen: Seen<O>,
-    subjects: Subjects<O>,
+    seen: ObjectSet<O>,
+    services: ServiceIndex<O>,
     /// Objects that are neither Services nor EndpointSlices: few.
     others: BTreeSet<Ranked<O>>,
 }
 
-impl<O> Default for Recollection<O> {
+impl<O> Default for ObjectIndex<O> {
     fn default() -> Self {
         Self {
             class: None,
             addresses: AddressRule::default(),
             namespaces: Namespaces::default(),
-            seen: Seen::default(),
-            subjects: Subjects::default(),
+            seen: ObjectSet::default(),
+            services: ServiceIndex::default(),
             others: BTreeSet::new(),
         }
     }
 }
 
-impl<O: Held> Recollection<O> {
+impl<O: ObjectHandle> ObjectIndex<O> {
     /// Makes a model the one of these objects. Its Services must be those that are recalled.
     pub(super) fn update(&mut self, model: &mut Model, objects: &[O], class: Option<&str>) -> Vec<Problem> {
         let mut problems = Vec::new();
@@ -140,8 +140,8 @@ impl<O: Held> Recollection<O> {
             addresses: model.addresses,
             namespaces: &namespaces,
         };
-        self.subjects.update(&changes, &context, is_same, &mut model.services);
-        problems.extend(self.subjects.problems());
+        self.services.update(&changes, &context, is_same, &mut model.services);
+        problems.extend(self.services.problems());
         model.l2_advertisements =
             advertisement::build(of_kind(), &pools, &model.bgp, &model.l2_advertisements, &mut problems);
         (model.pools, model.nodes) = (pools, nodes);
@@ -151,7 +151,7 @@ impl<O: Held> Recollection<O> {
     }
 
     /// What has changed since the last update; all is new if an object is there twice.
-    fn changes(&mut self, model: &mut Model, objects: &[O], problems: &mut Vec<Problem>) -> Changes<O> {
+    fn changes(&mut self, model: &mut Model, objects: &[O], problems: &mut Vec<Problem>) -> ObjectChanges<O> {
         if let Some(changes) = self.seen.see(objects) {
             return changes;
         }
@@ -161,7 +161,7 @@ impl<O: Held> Recollection<O> {
         self.seen.see(&order::distinct(objects, problems)).unwrap_or_default()
     }
 
-    fn take(&mut self, changes: &Changes<O>) {
+    fn take(&mut self, changes: &ObjectChanges<O>) {
         for object in changes.gone.iter().filter(|it| is_other(it.object())) {
             self.others.remove(&Ranked(object.clone()));
         }

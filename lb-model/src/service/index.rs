@@ -7,17 +7,17 @@ use super::Service;
 use super::candidate::{Candidate, Context};
 use super::claims::{Claimant, Claims, PortKey};
 use crate::endpoints;
-use crate::modeller::Changes;
+use crate::incremental::ObjectChanges;
 use crate::name::ServiceName;
-use crate::order::{Held, Ranked};
+use crate::order::{ObjectHandle, Ranked};
 use crate::table::Table;
 use lb_api::objects::{EndpointSlice, Object, Sourced};
 use lb_api::problem::Problem;
 
 /// All Services with their EndpointSlices, what they want, and what is wrong with them.
 #[derive(Clone, Debug)]
-pub(crate) struct Subjects<O> {
-    by_name: Table<ServiceName, Subject<O>>,
+pub(crate) struct ServiceIndex<O> {
+    by_name: Table<ServiceName, ServiceObjects<O>>,
     claims: Claims<O>,
     /// Of those with which anything is wrong, in the order of their ranks.
     problems: BTreeMap<Ranked<O>, Vec<Problem>>,
@@ -25,7 +25,7 @@ pub(crate) struct Subjects<O> {
 
 /// What is written of a Service.
 #[derive(Clone, Debug)]
-struct Subject<O> {
+struct ServiceObjects<O> {
     /// Its object; `None` while there are only EndpointSlices.
     service: Option<Ranked<O>>,
     slices: BTreeSet<Ranked<O>>,
@@ -33,24 +33,24 @@ struct Subject<O> {
     claimed: Option<(Claimant<O>, Vec<PortKey>)>,
 }
 
-impl<O> Default for Subjects<O> {
+impl<O> Default for ServiceIndex<O> {
     fn default() -> Self {
         Self { by_name: Table::default(), claims: Claims::default(), problems: BTreeMap::new() }
     }
 }
 
-impl<O> Default for Subject<O> {
+impl<O> Default for ServiceObjects<O> {
     fn default() -> Self {
         Self { service: None, slices: BTreeSet::new(), claimed: None }
     }
 }
 
-impl<O: Held> Subjects<O> {
+impl<O: ObjectHandle> ServiceIndex<O> {
     /// Takes in what has changed, and makes `services` what is to be served now. They must be what the last
     /// update left. `is_same` tells that the context is that of the last update.
     pub(crate) fn update(
         &mut self,
-        changes: &Changes<O>,
+        changes: &ObjectChanges<O>,
         context: &Context<'_>,
         is_same: bool,
         services: &mut BTreeMap<ServiceName, Arc<Service>>,
@@ -79,18 +79,18 @@ impl<O: Held> Subjects<O> {
     }
 
     /// Takes in what has changed; the names of the Services that it is about.
-    fn take(&mut self, changes: &Changes<O>) -> BTreeSet<ServiceName> {
+    fn take(&mut self, changes: &ObjectChanges<O>) -> BTreeSet<ServiceName> {
         let gone = changes.gone.iter().map(|object| (object, false));
         let come = changes.come.iter().map(|object| (object, true));
         let concerned = gone.chain(come).filter_map(|(object, is_there)| {
             let is_slice = matches!(object.object().value, Object::EndpointSlice(_));
             let name = concerned(object.object())?;
-            let subject = self.by_name.entry(name.clone()).or_default();
+            let entry = self.by_name.entry(name.clone()).or_default();
             let object = Ranked(object.clone());
             match (is_slice, is_there) {
-                (true, true) => drop(subject.slices.insert(object)),
-                (true, false) => drop(subject.slices.remove(&object)),
-                (false, _) => subject.service = is_there.then_some(object),
+                (true, true) => drop(entry.slices.insert(object)),
+                (true, false) => drop(entry.slices.remove(&object)),
+                (false, _) => entry.service = is_there.then_some(object),
             }
             Some(name)
         });
@@ -99,14 +99,14 @@ impl<O: Held> Subjects<O> {
 
     /// Finds out anew what a Service wants; what it wants or has wanted.
     fn claim(&mut self, name: &ServiceName, context: &Context<'_>) -> Vec<PortKey> {
-        let Some(subject) = self.by_name.get_mut(name) else { return Vec::new() };
+        let Some(entry) = self.by_name.get_mut(name) else { return Vec::new() };
         let mut keys = Vec::new();
-        if let Some((claimant, wanted)) = subject.claimed.take() {
+        if let Some((claimant, wanted)) = entry.claimed.take() {
             self.problems.remove(&claimant.1);
             wanted.iter().for_each(|key| self.claims.withdraw(*key, &claimant));
             keys.extend(wanted);
         }
-        subject.claimed = subject.service.as_ref().and_then(|service| {
+        entry.claimed = entry.service.as_ref().and_then(|service| {
             let candidate = Candidate::of(service.0.object(), &[], context)?;
             let claimant = (candidate.only_asks(), service.clone());
             let wanted = candidate.claims();
@@ -114,16 +114,16 @@ impl<O: Held> Subjects<O> {
             keys.extend(&wanted);
             Some((claimant, wanted))
         });
-        if subject.service.is_none() && subject.slices.is_empty() {
+        if entry.service.is_none() && entry.slices.is_empty() {
             self.by_name.remove(name);
         }
         keys
     }
 
     fn judge(&mut self, name: &ServiceName, context: &Context<'_>) -> Option<Service> {
-        let subject = self.by_name.get(name)?;
-        let ((_, object), _) = subject.claimed.as_ref()?;
-        let slices: Vec<_> = subject.slices.iter().filter_map(|it| slice(it.0.object())).collect();
+        let entry = self.by_name.get(name)?;
+        let ((_, object), _) = entry.claimed.as_ref()?;
+        let slices: Vec<_> = entry.slices.iter().filter_map(|it| slice(it.0.object())).collect();
         let (service, problems) = Candidate::of(object.0.object(), &slices, context)?.judge(&self.claims);
         match problems.is_empty() {
             true => self.problems.remove(object),

@@ -16,11 +16,11 @@ use crate::model::Model;
 ///
 /// It never brings anything back: it only says what an object that is there and wrong was before.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Accepted {
+pub struct LastGood {
     objects: BTreeMap<ObjectRef, Arc<Sourced<Object>>>,
 }
 
-impl FromIterator<Sourced<Object>> for Accepted {
+impl FromIterator<Sourced<Object>> for LastGood {
     /// What somebody accepted. Objects of kinds that do not configure the load balancer are none of it.
     fn from_iter<I: IntoIterator<Item = Sourced<Object>>>(objects: I) -> Self {
         let kept = objects.into_iter().filter(|object| is_kept(&object.value));
@@ -28,7 +28,7 @@ impl FromIterator<Sourced<Object>> for Accepted {
     }
 }
 
-impl Accepted {
+impl LastGood {
     /// The objects, by kind, namespace and name.
     pub fn objects(&self) -> impl Iterator<Item = &Sourced<Object>> {
         self.objects.values().map(|object| &**object)

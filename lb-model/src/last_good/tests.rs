@@ -5,7 +5,7 @@ use super::*;
 /// An agent's part in it, from one life to the next.
 #[derive(Default)]
 struct Agent {
-    accepted: Accepted,
+    accepted: LastGood,
     model: Option<Model>,
     problems: Vec<String>,
     differs: bool,
@@ -363,5 +363,5 @@ fn nothing_but_configuration_is_taken_from_what_was_written() {
     let service = "{apiVersion: v1, kind: Service, metadata: {name: s}}";
     let (objects, _) = parse("", &[service, SECRET].join("\n---\n"));
     assert_eq!(objects.len(), 2);
-    assert_eq!(objects.into_iter().collect::<Accepted>(), Accepted::default());
+    assert_eq!(objects.into_iter().collect::<LastGood>(), LastGood::default());
 }

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 
-use crate::order::{Held, Named};
+use crate::order::{Named, ObjectHandle};
 use crate::table::Table;
 
 /// The objects that were seen last, none of them twice. It holds them, so that a place in memory tells for each
 /// whether it is the same.
 #[derive(Clone, Debug)]
-pub(super) struct Seen<O> {
+pub(super) struct ObjectSet<O> {
     /// In the order in which they were handed over.
     list: Vec<O>,
     names: HashSet<Named<O>, BuildHasherDefault<DefaultHasher>>,
@@ -17,26 +17,26 @@ pub(super) struct Seen<O> {
 
 /// What is another than it was. An object that was replaced is in both.
 #[derive(Clone, Debug)]
-pub(crate) struct Changes<O> {
+pub(crate) struct ObjectChanges<O> {
     pub(crate) gone: Vec<O>,
     pub(crate) come: Vec<O>,
 }
 
-impl<O> Default for Seen<O> {
+impl<O> Default for ObjectSet<O> {
     fn default() -> Self {
         Self { list: Vec::new(), names: HashSet::default() }
     }
 }
 
-impl<O> Default for Changes<O> {
+impl<O> Default for ObjectChanges<O> {
     fn default() -> Self {
         Self { gone: Vec::new(), come: Vec::new() }
     }
 }
 
-impl<O: Held> Seen<O> {
+impl<O: ObjectHandle> ObjectSet<O> {
     /// Sees these objects; `None` if one of them is there twice, and then nothing that was seen is known any more.
-    pub(super) fn see(&mut self, objects: &[O]) -> Option<Changes<O>> {
+    pub(super) fn see(&mut self, objects: &[O]) -> Option<ObjectChanges<O>> {
         let changes = self.replace(objects);
         for object in &changes.gone {
             self.names.remove(&Named(object.clone()));
@@ -52,7 +52,7 @@ impl<O: Held> Seen<O> {
     ///
     /// There are tens of thousands, of which one or two are others; so those that stay are moved and never looked
     /// into, for each look goes all the way to memory.
-    fn replace(&mut self, objects: &[O]) -> Changes<O> {
+    fn replace(&mut self, objects: &[O]) -> ObjectChanges<O> {
         let is_same = |(old, new): &(&O, &O)| old.place() == new.place();
         let head = self.list.iter().zip(objects).take_while(is_same).count();
         let (old, new) = (self.list.get(head..), objects.get(head..));
@@ -71,6 +71,6 @@ impl<O: Held> Seen<O> {
         });
         let between: Vec<O> = between.collect();
         self.list.splice(head..head, between);
-        Changes { gone: former.into_values().collect(), come }
+        ObjectChanges { gone: former.into_values().collect(), come }
     }
 }

@@ -3,7 +3,7 @@
 /// How an object stands to what was accepted of its name before. Whoever has something keeps it: an object that
 /// is new, or has become another, takes nothing from one that is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Standing {
+pub(super) enum Precedence {
     /// It says what was accepted, or nothing that can be, so that what was accepted stays.
     Unchanged,
     /// It says something else.
@@ -12,7 +12,7 @@ pub(super) enum Standing {
     New,
 }
 
-impl Standing {
+impl Precedence {
     /// Of an object that says `now`, after one that said `before`.
     pub(super) fn of<T: PartialEq>(before: Option<T>, now: Option<T>) -> Self {
         match before {
@@ -25,16 +25,22 @@ impl Standing {
 
 #[cfg(test)]
 mod tests {
-    use super::Standing;
+    use super::Precedence;
 
     #[test]
     fn who_has_something_comes_first() {
         let of = [(Some(1), Some(1)), (Some(1), Some(2)), (None, Some(1)), (Some(1), None), (None, None)]
-            .map(|(before, now)| Standing::of(before, now));
+            .map(|(before, now)| Precedence::of(before, now));
         assert_eq!(
             of,
-            [Standing::Unchanged, Standing::Changed, Standing::New, Standing::Unchanged, Standing::New]
+            [
+                Precedence::Unchanged,
+                Precedence::Changed,
+                Precedence::New,
+                Precedence::Unchanged,
+                Precedence::New
+            ]
         );
-        assert!(Standing::Unchanged < Standing::Changed && Standing::Changed < Standing::New);
+        assert!(Precedence::Unchanged < Precedence::Changed && Precedence::Changed < Precedence::New);
     }
 }

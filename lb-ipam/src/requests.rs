@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::Change;
+use super::ServiceChange;
 use super::request::{FamilyPolicy, IpFamily, Request, Sharing};
 use lb_api::objects::{self, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
@@ -15,7 +15,7 @@ const PREFIXES: [&str; 2] = ["metallb.io/", "metallb.universe.tf/"];
 
 /// What all Services of a load-balancer class want.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Wishes {
+pub struct ServiceRequests {
     /// By Service.
     pub requests: BTreeMap<ServiceName, Request>,
     /// Labels of namespaces.
@@ -28,19 +28,19 @@ pub struct Wishes {
 }
 
 /// Reads what Services of a class want; `None` reads those that name none.
-pub fn wishes<O: Borrow<Sourced<Object>>>(objects: &[O], class: Option<&str>) -> Wishes {
-    let mut wishes = Wishes::default();
+pub fn requests<O: Borrow<Sourced<Object>>>(objects: &[O], class: Option<&str>) -> ServiceRequests {
+    let mut requests = ServiceRequests::default();
     for object in objects.iter().map(O::borrow) {
         match &object.value {
             Object::Namespace(namespace) => {
                 let metadata = &namespace.metadata;
-                wishes.namespaces.insert(metadata.name.clone(), metadata.labels.clone());
+                requests.namespaces.insert(metadata.name.clone(), metadata.labels.clone());
             }
-            Object::Service(service) if is_ours(service, class) => wishes.take(object, service),
+            Object::Service(service) if is_ours(service, class) => requests.take(object, service),
             _ => {}
         }
     }
-    wishes
+    requests
 }
 
 fn is_ours(service: &objects::Service, class: Option<&str>) -> bool {
@@ -48,7 +48,7 @@ fn is_ours(service: &objects::Service, class: Option<&str>) -> bool {
     spec.r#type.as_deref() == Some("LoadBalancer") && spec.load_balancer_class.as_deref() == class
 }
 
-impl Wishes {
+impl ServiceRequests {
     fn take(&mut self, object: &Sourced<Object>, written: &objects::Service) {
         let name = ServiceName {
             namespace: object.value.namespace().unwrap_or_default().to_owned(),
@@ -172,7 +172,7 @@ impl Reader<'_> {
 
     /// What cannot be read is only a memory that is lost.
     fn last(&self) -> Vec<IpAddr> {
-        let list = self.written.metadata.annotations.get(Change::LAST_ADDRESSES);
+        let list = self.written.metadata.annotations.get(ServiceChange::LAST_ADDRESSES);
         list.into_iter().flat_map(|list| list.split(',')).filter_map(|it| it.trim().parse().ok()).collect()
     }
 

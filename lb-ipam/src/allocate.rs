@@ -2,19 +2,19 @@
 
 use std::net::IpAddr;
 
+use super::decision::{AllocationError, Assignment, Decision};
 use super::ledger::{Ledger, Place};
-use super::outcome::{Assignment, Decision, Refusal};
 use super::request::{FamilyPolicy, IpFamily, Request};
 use lb_model::{Namespaces, Pools, ServiceAllocation, ServiceName};
 
 /// What one Service gets of what is left.
-pub(super) struct Chooser<'a> {
+pub(super) struct AllocationPass<'a> {
     pub(super) pools: &'a Pools,
     pub(super) namespaces: &'a Namespaces,
     pub(super) ledger: Ledger,
 }
 
-impl<'a> Chooser<'a> {
+impl<'a> AllocationPass<'a> {
     /// Lets a Service keep what it holds, if it may.
     pub(super) fn keep(&mut self, name: &ServiceName, request: &Request) -> Decision {
         match self.may_keep(name, request) {
@@ -22,7 +22,7 @@ impl<'a> Chooser<'a> {
                 self.take(name, request, &assignment.addresses);
                 Decision { assignment: Some(assignment), ..Decision::default() }
             }
-            Err(refusal) => Decision { cleared: Some(refusal), ..Decision::default() },
+            Err(error) => Decision { cleared: Some(error), ..Decision::default() },
         }
     }
 
@@ -47,7 +47,7 @@ impl<'a> Chooser<'a> {
                 before.is_news = assignment.addresses.iter().any(|address| !request.held.contains(address));
                 before.assignment = Some(assignment);
             }
-            Err(refusal) => before.refused = Some(refusal),
+            Err(error) => before.refused = Some(error),
         }
         before
     }
@@ -58,7 +58,7 @@ impl<'a> Chooser<'a> {
         }
     }
 
-    fn may_keep(&self, name: &ServiceName, request: &Request) -> Result<Assignment, Refusal> {
+    fn may_keep(&self, name: &ServiceName, request: &Request) -> Result<Assignment, AllocationError> {
         self.can_have_any(request)?;
         // What its policy or its families do not ask for any more goes, and what they ask for now is added later.
         let mut kept = in_order(&request.held);
@@ -71,14 +71,14 @@ impl<'a> Chooser<'a> {
         let has_two_of_one =
             families(&kept).windows(2).any(|pair| matches!(pair, [one, other] if one == other));
         if kept.is_empty() || has_two_of_one {
-            return Err(Refusal::Families);
+            return Err(AllocationError::Families);
         }
         if !request.addresses.is_empty() && in_order(&request.addresses) != kept {
-            return Err(Refusal::AsksForOthers);
+            return Err(AllocationError::AsksForOthers);
         }
         let assignment = self.exactly(name, request, kept)?;
         if request.policy == FamilyPolicy::Require && !self.can_have_both(request, &assignment) {
-            return Err(Refusal::Families);
+            return Err(AllocationError::Families);
         }
         Ok(assignment)
     }
@@ -91,13 +91,13 @@ impl<'a> Chooser<'a> {
         request.addresses.is_empty() && ranges.any(|range| IpFamily::of(range.start()) == missing)
     }
 
-    fn can_have_any(&self, request: &Request) -> Result<(), Refusal> {
+    fn can_have_any(&self, request: &Request) -> Result<(), AllocationError> {
         if self.pools.iter().next().is_none() {
-            return Err(Refusal::NoPools);
+            return Err(AllocationError::NoPools);
         }
         match (request.families.len(), request.policy) {
-            (0, _) => Err(Refusal::NoClusterAddress),
-            (1, FamilyPolicy::Require) => Err(Refusal::NotEnoughClusterAddresses),
+            (0, _) => Err(AllocationError::NoClusterAddress),
+            (1, FamilyPolicy::Require) => Err(AllocationError::NotEnoughClusterAddresses),
             _ => Ok(()),
         }
     }
@@ -108,26 +108,26 @@ impl<'a> Chooser<'a> {
         name: &ServiceName,
         request: &Request,
         kept: &Assignment,
-    ) -> Result<Option<Assignment>, Refusal> {
+    ) -> Result<Option<Assignment>, AllocationError> {
         let missing = missing(request, kept).filter(|_| request.addresses.is_empty());
         let place = self.pools.iter().find(|(name, _)| **name == kept.pool);
         let (Some(family), Some((pool_name, pool))) = (missing, place) else { return Ok(None) };
         self.admit((pool_name, pool), name, request)?;
         let found = self.ledger.first_fit(pool, self.pools.reserved(), family, &request.sharing);
-        let address =
-            found.ok_or_else(|| Refusal::PoolFull { pool: pool_name.clone(), family: Some(family) })?;
+        let address = found
+            .ok_or_else(|| AllocationError::PoolFull { pool: pool_name.clone(), family: Some(family) })?;
         let both: Vec<_> = kept.addresses.iter().copied().chain([address]).collect();
         Ok(Some(Assignment { addresses: in_order(&both), pool: kept.pool.clone() }))
     }
 
-    fn choose(&mut self, name: &ServiceName, request: &Request) -> Result<Assignment, Refusal> {
+    fn choose(&mut self, name: &ServiceName, request: &Request) -> Result<Assignment, AllocationError> {
         self.can_have_any(request)?;
         if !request.addresses.is_empty() {
             return self.asked_for(name, request);
         }
         if let Some(wanted) = &request.pool {
             let place = self.pools.iter().find(|(name, _)| name.name == *wanted);
-            let place = place.ok_or_else(|| Refusal::UnknownPool { pool: wanted.clone() })?;
+            let place = place.ok_or_else(|| AllocationError::UnknownPool { pool: wanted.clone() })?;
             self.admit(place, name, request)?;
             return self.last_or_first(&[vec![place]], name, request);
         }
@@ -141,7 +141,7 @@ impl<'a> Chooser<'a> {
         groups: &[Vec<Place<'a>>],
         name: &ServiceName,
         request: &Request,
-    ) -> Result<Assignment, Refusal> {
+    ) -> Result<Assignment, AllocationError> {
         let mut last = in_order(&request.last);
         last.retain(|address| request.wanted().contains(&IpFamily::of(*address)));
         if families(&last) == sorted(request.wanted())
@@ -155,20 +155,20 @@ impl<'a> Chooser<'a> {
         let family = if let [only] = wanted { Some(*only) } else { None };
         found.ok_or_else(|| match &request.pool {
             Some(_) if let Some((pool, _)) = groups.iter().flatten().next() => {
-                Refusal::PoolFull { pool: (*pool).clone(), family }
+                AllocationError::PoolFull { pool: (*pool).clone(), family }
             }
-            _ => Refusal::AllFull { family },
+            _ => AllocationError::AllFull { family },
         })
     }
 
     /// The addresses that the Service asks for, all of them or none.
-    fn asked_for(&self, name: &ServiceName, request: &Request) -> Result<Assignment, Refusal> {
+    fn asked_for(&self, name: &ServiceName, request: &Request) -> Result<Assignment, AllocationError> {
         let wanted = in_order(&request.addresses);
         if let Some(address) = wanted.iter().find(|a| !request.families.contains(&IpFamily::of(**a))) {
-            return Err(Refusal::Family { address: *address });
+            return Err(AllocationError::Family { address: *address });
         }
         if families(&wanted) != sorted(request.wanted()) {
-            return Err(Refusal::Families);
+            return Err(AllocationError::Families);
         }
         self.exactly(name, request, wanted)
     }
@@ -179,29 +179,33 @@ impl<'a> Chooser<'a> {
         name: &ServiceName,
         request: &Request,
         addresses: Vec<IpAddr>,
-    ) -> Result<Assignment, Refusal> {
+    ) -> Result<Assignment, AllocationError> {
         let mut of: Option<Place<'_>> = None;
         for &address in &addresses {
-            let place = self.pools.of(address).ok_or(Refusal::NotInPool { address })?;
+            let place = self.pools.of(address).ok_or(AllocationError::NotInPool { address })?;
             let (pool_name, pool) = place;
             if let Some((first, _)) = of.filter(|(first, _)| *first != pool_name) {
-                return Err(Refusal::TwoPools { first: first.clone(), second: pool_name.clone() });
+                return Err(AllocationError::TwoPools { first: first.clone(), second: pool_name.clone() });
             }
             if let Some(wanted) = request.pool.as_ref().filter(|wanted| **wanted != pool_name.name) {
                 let (wanted, pool) = (wanted.clone(), pool_name.clone());
-                return Err(Refusal::AsksForPool { wanted, address, pool });
+                return Err(AllocationError::AsksForPool { wanted, address, pool });
             }
             if pool.avoids(address) {
-                return Err(Refusal::Avoided { address, pool: pool_name.clone() });
+                return Err(AllocationError::Avoided { address, pool: pool_name.clone() });
             }
             if let Some(owner) = self.pools.reserved().owner(address) {
-                return Err(Refusal::Reserved { address, pool: pool_name.clone(), owner: owner.clone() });
+                return Err(AllocationError::Reserved {
+                    address,
+                    pool: pool_name.clone(),
+                    owner: owner.clone(),
+                });
             }
             self.admit(place, name, request)?;
             self.ledger.check(address, &request.sharing)?;
             of = Some(place);
         }
-        let (pool, _) = of.ok_or(Refusal::Families)?;
+        let (pool, _) = of.ok_or(AllocationError::Families)?;
         Ok(Assignment { addresses, pool: pool.clone() })
     }
 
@@ -210,13 +214,13 @@ impl<'a> Chooser<'a> {
         (pool_name, pool): Place<'_>,
         name: &ServiceName,
         request: &Request,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), AllocationError> {
         let admits =
             |rule: &ServiceAllocation| rule.admits(&name.namespace, self.namespaces, &request.labels);
         if pool.allocation.as_ref().is_none_or(admits) {
             Ok(())
         } else {
-            Err(Refusal::Forbidden { pool: pool_name.clone() })
+            Err(AllocationError::Forbidden { pool: pool_name.clone() })
         }
     }
 

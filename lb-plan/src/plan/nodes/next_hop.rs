@@ -1,36 +1,36 @@
-//! The way to a node.
+//! The node's entry with its resolved next hop.
 
 use std::net::IpAddr;
 
 use lb_common::maps::{self, way};
 use lb_common::wire::gue;
 
-use crate::plan::settings::{Facts, Forwarding, Way};
-use crate::plan::status::WayWord;
+use crate::plan::settings::{Facts, Forwarding, NextHop};
+use crate::plan::status::ForwardingMode;
 use lb_api::problem::Reason;
 use lb_model::Node;
 
-/// A node's entry, and how it came about.
+/// A node's entry, and its origin.
 pub(super) struct Resolved {
     pub(super) entry: maps::Node,
-    /// MAC that its frames come from, where no router is between.
+    /// MAC that its frames come from, if it is on-link.
     pub(super) on_link_mac: Option<[u8; 6]>,
     /// Whether the entry is the installed one, for lack of a better.
     pub(super) is_kept: bool,
 }
 
 impl Resolved {
-    /// This machine: nothing is sent to it.
-    pub(super) const OWN: Self = Self::NOWHERE;
-    /// There is no way.
-    pub(super) const NOWHERE: Self = Self { entry: maps::Node::NONE, on_link_mac: None, is_kept: false };
+    /// This machine: no packets are forwarded to it.
+    pub(super) const OWN: Self = Self::UNREACHABLE;
+    /// There is no next hop.
+    pub(super) const UNREACHABLE: Self = Self { entry: maps::Node::NONE, on_link_mac: None, is_kept: false };
 }
 
-/// The way to another node. One that is not resolved now keeps the entry that is installed: a neighbour entry
-/// that is being refreshed is no reason to stop.
+/// Resolves the entry of another node. An unresolved node keeps its installed entry: a neighbor entry that is
+/// being refreshed is no reason to stop forwarding.
 ///
 /// # Errors
-/// There is a way, and it cannot be used.
+/// There is a next hop, but it cannot be used.
 pub(super) fn resolve(
     node: &Node,
     facts: &Facts,
@@ -38,29 +38,29 @@ pub(super) fn resolve(
     installed: Option<&maps::Node>,
 ) -> Result<Resolved, Reason> {
     let address = node.primary();
-    let Some(way) = facts.ways.get(&address) else {
+    let Some(next_hop) = facts.next_hops.get(&address) else {
         return Ok(match installed {
             Some(entry) if entry.way != way::NONE => {
                 Resolved { entry: *entry, on_link_mac: None, is_kept: true }
             }
-            _ => Resolved::NOWHERE,
+            _ => Resolved::UNREACHABLE,
         });
     };
-    let ifindex = way.ifindex;
+    let ifindex = next_hop.ifindex;
     let uplink = facts.uplinks.get(&ifindex).ok_or(Reason::NotAnUplink { address, ifindex })?;
     let entry = maps::Node {
-        mtu: way.mtu,
+        mtu: next_hop.mtu,
         ifindex,
-        next_hop_mac: way.next_hop_mac,
+        next_hop_mac: next_hop.next_hop_mac,
         source_mac: uplink.mac,
-        ..outer(way, address, forwarding)?
+        ..outer(next_hop, address, forwarding)?
     };
-    Ok(Resolved { entry, on_link_mac: way.on_link.then_some(way.next_hop_mac), is_kept: false })
+    Ok(Resolved { entry, on_link_mac: next_hop.on_link.then_some(next_hop.next_hop_mac), is_kept: false })
 }
 
-/// The kind of way, with the outer header that it would have.
-fn outer(way: &Way, address: IpAddr, forwarding: Forwarding) -> Result<maps::Node, Reason> {
-    let entry = match (way.source, address) {
+/// Returns the entry with the forwarding mode and its outer header.
+fn outer(next_hop: &NextHop, address: IpAddr, forwarding: Forwarding) -> Result<maps::Node, Reason> {
+    let entry = match (next_hop.source, address) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => maps::Node {
             way: way::GUE4,
             outer_family: 4,
@@ -77,10 +77,10 @@ fn outer(way: &Way, address: IpAddr, forwarding: Forwarding) -> Result<maps::Nod
             ..maps::Node::NONE
         },
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {
-            return Err(Reason::WayFamilies { address, source_address: way.source });
+            return Err(Reason::WayFamilies { address, source_address: next_hop.source });
         }
     };
-    match (forwarding, way.on_link) {
+    match (forwarding, next_hop.on_link) {
         (Forwarding::Auto | Forwarding::L2, true) => Ok(maps::Node { way: way::L2, ..entry }),
         (Forwarding::L2, false) => Err(Reason::NotOnLink { address }),
         (Forwarding::Auto, false) | (Forwarding::Gue, _) => Ok(entry),
@@ -95,8 +95,8 @@ fn in_first_bytes([a, b, c, d]: [u8; 4]) -> [u8; 16] {
     [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
 }
 
-impl WayWord {
-    /// The word for the entry of another node.
+impl ForwardingMode {
+    /// Returns the forwarding mode of another node's entry.
     pub(super) fn of(entry: &maps::Node) -> Self {
         match entry.way {
             way::L2 => Self::L2,

@@ -11,9 +11,9 @@ pub struct Decision {
     /// What it has now.
     pub assignment: Option<Assignment>,
     /// Why what it held was taken from it, though it may have got another since.
-    pub cleared: Option<Refusal>,
+    pub cleared: Option<AllocationError>,
     /// Why it has nothing, or less than it asked for.
-    pub refused: Option<Refusal>,
+    pub refused: Option<AllocationError>,
     /// Whether it has an address that it did not hold before.
     pub is_news: bool,
 }
@@ -29,7 +29,7 @@ pub struct Assignment {
 
 /// Why a Service does not get, or does not keep, an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum AllocationError {
     /// There are no pools.
     #[error("there is no IPAddressPool; make one")]
     NoPools,
@@ -152,7 +152,7 @@ fn family_words(family: Option<IpFamily>) -> &'static str {
     }
 }
 
-impl Refusal {
+impl AllocationError {
     /// The reason of the Event that says so, which is MetalLB's word.
     pub fn event_reason(&self) -> &'static str {
         match self {
