@@ -7,9 +7,9 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use fairlead_deploy::{chart, fields, manifests, output};
 use lb_agent::cli::{Cli, Command};
-use lb_agent::controller::{self, hash_key};
-use lb_agent::kube::cluster::{self, Watched};
-use lb_agent::source;
+use lb_controller::hash_key;
+use lb_kube::cluster::{self, Watched};
+use lb_kube::source;
 use serde_json::{Value, json};
 
 /// Every object of the manifests, which are what the chart makes of its own values.
@@ -68,7 +68,7 @@ fn the_program_takes_the_arguments_that_it_is_given() -> Result<()> {
 #[test]
 fn who_watches_a_kind_may_and_nobody_may_watch_more() -> Result<()> {
     let objects = committed()?;
-    let by_controllers = [&controller::WATCHED[..], &cluster::CONFIGURATION].concat();
+    let by_controllers = [&lb_controller::WATCHED[..], &cluster::CONFIGURATION].concat();
     for (name, watched) in [("fairlead-agent", source::watched()), ("fairlead-controller", by_controllers)] {
         // Secrets are got by name.
         let watched = watched.iter().filter(|kind| **kind != Watched::SECRET);

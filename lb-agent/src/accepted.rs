@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
-use lb_plan::accepted::Accepted;
-use lb_plan::model::Model;
+use lb_model::Model;
+use lb_model::accepted::Accepted;
 
-use crate::snapshot::{self, Snapshot};
+use lb_kube::snapshot::{self, Snapshot};
 
 /// What was accepted last, and the file that it stands in.
 #[derive(Debug)]

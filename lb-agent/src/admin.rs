@@ -18,13 +18,13 @@ use serde::Serialize;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
-use crate::dataplane::attach::Mode;
-use crate::dataplane::cells::{FlowCount, Flows, LivenessCells};
-use crate::dataplane::counters::{Counters, OutcomeCount};
-use crate::http::{HttpServer, Limits};
-use crate::speaker::bfd::BfdShown;
-use crate::speaker::{BgpShown, Speaker};
 use crate::state::State;
+use lb_dataplane::attach::Mode;
+use lb_dataplane::cells::{FlowCount, Flows, LivenessCells};
+use lb_dataplane::counters::{Counters, OutcomeCount};
+use lb_runtime::http::{HttpServer, Limits};
+use lb_speaker::bfd::BfdShown;
+use lb_speaker::{BgpShown, Speaker};
 
 /// Why the socket cannot be had.
 #[derive(Debug, thiserror::Error)]

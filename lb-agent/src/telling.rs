@@ -12,12 +12,13 @@ use lb_bgp::session::State as BgpState;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::configuration::Faults;
-use crate::kube::client::{self, ClientError, Role};
-use crate::kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
-use crate::source::SourceOptions;
-use crate::speaker::{Speaker, SpeakerView, Viewed};
-use crate::state::{Announced, State};
+use crate::state::State;
+use lb_kube::client::{self, ClientError, Role};
+use lb_kube::config_errors::Faults;
+use lb_kube::source::SourceOptions;
+use lb_kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
+use lb_speaker::Announced;
+use lb_speaker::{Speaker, SpeakerView, Viewed};
 
 /// How often sessions are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lb_common::hash::HashKey;
-use lb_plan::contents::{Contents, Op, diff};
-use lb_plan::model::{
+use lb_model::{
     Endpoints, Model, Node, NodeName, Protocol, Service, ServiceName, ServiceVip, SourceRanges, TrafficPolicy,
 };
+use lb_plan::contents::{Contents, Op, diff};
 use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings, UndeclaredPorts};
 use lb_plan::ring::{Member, Preferences, mix};
 

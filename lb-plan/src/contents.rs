@@ -4,19 +4,18 @@ mod beside;
 mod diff;
 mod key;
 mod slots;
-mod sources;
 
 pub(crate) use beside::Beside;
 pub use diff::diff;
 pub use key::{MapKey, VipKey, peer_key, peer_mac_key};
 pub use slots::Slots;
-pub use sources::{SourceRange, Sources};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use lb_common::maps::{Announcer, Config, Link, Node, Vip};
 use lb_common::ring::{NodeIndex, Slot};
+pub use lb_model::{SourceRange, Sources};
 
 /// The content of all maps that the agent writes.
 ///

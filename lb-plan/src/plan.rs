@@ -27,10 +27,10 @@ use lb_common::maps::{Link, capacity, name};
 use lb_common::ring::NO_NODE;
 
 use crate::contents::Contents;
-use crate::model::{Model, ServiceVip};
 use clock::Clock;
 use editions::{Archive, Editions, Past};
 use lb_api::problem::{Problem, Reason};
+use lb_model::{Model, ServiceVip};
 use nodes::Roster;
 use rings::Memo;
 use vips::{Installation, WantedSet};

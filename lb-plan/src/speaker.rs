@@ -15,8 +15,8 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use lb_bgp::value::Attributes;
 
-use crate::model::{BgpAdvertisement, Model, Node, NodeName, Peer, ServiceName};
 use lb_api::problem::{ObjectRef, Problem, Reason};
+use lb_model::{BgpAdvertisement, Model, Node, NodeName, Peer, ServiceName};
 
 /// Prefixes, and what is said about each.
 pub type Routes = BTreeMap<IpNet, Attributes>;

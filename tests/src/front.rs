@@ -23,7 +23,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use lb_agent::webhook::certificate::Certificate;
+use lb_controller::webhook::certificate::Certificate;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::watch;

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, bail, ensure};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
-use lb_agent::dataplane::object::{ASKING_PROGRAM, EMPTY_PROGRAM, OBJECT, PROGRAM};
 use lb_common::maps::{capacity, name};
 use lb_common::ring::LEADERS_A_WORD;
+use lb_dataplane::object::{ASKING_PROGRAM, EMPTY_PROGRAM, OBJECT, PROGRAM};
 
 pub use maps::fill;
 

@@ -10,10 +10,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use fairlead_tests::api_server::Access;
 use fairlead_tests::cluster::{Cluster, NAMESPACE, eventually};
-use lb_agent::kube::client::{self, Role};
-use lb_agent::kube::cluster::Cluster as Watching;
-use lb_agent::kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
-use lb_agent::source;
+use lb_kube::client::{self, Role};
+use lb_kube::cluster::Cluster as Watching;
+use lb_kube::source;
+use lb_kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
 use serde_json::Value;
 use tokio::sync::watch;
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::cluster::{Cluster, NAMESPACE};
 use lb_agent::accepted::AcceptedFile;
-use lb_agent::snapshot::Snapshot;
-use lb_agent::source::{Source, SourceOptions};
-use lb_plan::model::Model;
+use lb_kube::snapshot::Snapshot;
+use lb_kube::source::{Source, SourceOptions};
+use lb_model::Model;
 use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(20);

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use fairlead_tests::cluster::{Cluster, NAMESPACE, eventually};
-use lb_agent::kube::client::{self, Role};
-use lb_agent::kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
+use lb_kube::client::{self, Role};
+use lb_kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;

@@ -12,11 +12,11 @@ use fairlead_tests::kernel::{INGRESS, Kernel};
 use fairlead_tests::model::{self, counter_name};
 use fairlead_tests::packets::build::{Frame, flags};
 use fairlead_tests::packets::fixture::{CLIENT4, CLIENT6, Fixture, PLAIN4, PLAIN6, VIP4, VIP6, port};
-use lb_agent::dataplane::ask::{self, AskKernel};
-use lb_agent::dataplane::object::{ASKING_PROGRAM, EMPTY_PROGRAM};
 use lb_common::kernel::{Connection, KernelAnswer};
 use lb_common::maps::capacity;
 use lb_common::verdict::Outcome;
+use lb_dataplane::ask::{self, AskKernel};
+use lb_dataplane::object::{ASKING_PROGRAM, EMPTY_PROGRAM};
 use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, unshare};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,

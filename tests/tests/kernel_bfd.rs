@@ -11,11 +11,11 @@ use aya::programs::{TestRun, TestRunOptions};
 use fairlead_tests::bpffs::Bpffs;
 use fairlead_tests::packets::build::Frame;
 use fairlead_tests::packets::fixture::{ROUTER4, SELF4};
-use lb_agent::dataplane::attach::{MapSizes, load, loaded_program};
-use lb_agent::dataplane::bfd::{BfdSessions, Session};
-use lb_agent::dataplane::object::PROGRAM;
-use lb_agent::dataplane::pins::Pins;
 use lb_common::maps::{BFD_LISTENS, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress};
+use lb_dataplane::attach::{MapSizes, load, loaded_program};
+use lb_dataplane::bfd::{BfdSessions, Session};
+use lb_dataplane::object::PROGRAM;
+use lb_dataplane::pins::Pins;
 
 const SIZES: MapSizes = MapSizes { ring_slots: 1024, flow_sets: 64 };
 const PASS: u32 = 2;

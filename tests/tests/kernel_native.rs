@@ -5,9 +5,9 @@ use std::os::fd::AsFd;
 use anyhow::{Context, Result, ensure};
 use aya::programs::Xdp;
 use aya::{Ebpf, EbpfLoader};
-use lb_agent::dataplane::object::{EMPTY_PROGRAM, OBJECT};
-use lb_agent::net::native;
 use lb_common::maps::name;
+use lb_dataplane::net::native;
+use lb_dataplane::object::{EMPTY_PROGRAM, OBJECT};
 
 /// The loopback, whose driver has no XDP.
 const LOOPBACK: u32 = 1;

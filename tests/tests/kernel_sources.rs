@@ -13,12 +13,12 @@ use fairlead_tests::model::{self, HostTables};
 use fairlead_tests::packets::build::Frame;
 use fairlead_tests::packets::fixture::{Fixture, VIP4, VIP6, port};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use lb_agent::dataplane::attach::{MapSizes, load_object};
-use lb_agent::dataplane::maps::Maps;
-use lb_agent::dataplane::object::{OBJECT, PROGRAM};
-use lb_agent::dataplane::pins::Pins;
 use lb_common::maps::{Source, VIP_SOURCES, Vip4Key, capacity};
 use lb_common::verdict::Refusal;
+use lb_dataplane::attach::{MapSizes, load_object};
+use lb_dataplane::maps::Maps;
+use lb_dataplane::object::{OBJECT, PROGRAM};
+use lb_dataplane::pins::Pins;
 use lb_plan::contents::{Contents, Op, SourceRange, Sources, diff};
 
 const RANGES: usize = 10_000;

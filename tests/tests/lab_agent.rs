@@ -11,7 +11,7 @@ use aya::programs::{Xdp, XdpMode};
 use fairlead_tests::lab::node::find_binary;
 use fairlead_tests::lab::topology::HTTP_PORT;
 use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4};
-use lb_agent::dataplane::object::{EMPTY_PROGRAM, OBJECT};
+use lb_dataplane::object::{EMPTY_PROGRAM, OBJECT};
 
 /// One node with one pod, and the Service `web` on it.
 fn small() -> Topology {

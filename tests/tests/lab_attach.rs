@@ -14,8 +14,8 @@ use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
 use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4, WEB_V6, agents};
 use fairlead_tests::traffic::{Probes, TcpLoad};
 use fairlead_tests::upstream::Upstream;
-use lb_agent::dataplane::object::{EMPTY_PROGRAM, OBJECT};
-use lb_agent::dataplane::pins::Pins;
+use lb_dataplane::object::{EMPTY_PROGRAM, OBJECT};
+use lb_dataplane::pins::Pins;
 use nix::mount::MntFlags;
 use serde_json::Value;
 

@@ -17,7 +17,7 @@ use fairlead_tests::routers::{
     kernel_next_hops, wait, wait_kernel_next_hops,
 };
 use ipnet::IpNet;
-use lb_agent::dataplane::bfd::{BfdSessions, Heard};
+use lb_dataplane::bfd::{BfdSessions, Heard};
 use serde_json::{Value, json};
 
 /// Sessions come up within seconds; a machine with other work to do takes longer.

@@ -14,8 +14,8 @@ use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT, ServiceSpec};
 use fairlead_tests::lab::{AgentOptions, Lab, Policy, Topology, WEB_V4, agents};
 use fairlead_tests::traffic::probes::Outage;
 use fairlead_tests::traffic::{Probes, TcpLoad};
-use lb_agent::dataplane::cells::LivenessCells;
 use lb_common::maps::LIVENESS_ADMIN_DOWN;
+use lb_dataplane::cells::LivenessCells;
 use nix::sys::signal::Signal;
 
 /// What is measured here is measured alone.

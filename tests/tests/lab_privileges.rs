@@ -44,7 +44,7 @@ const NO_PRECEDENCE: &str = "BFD runs with the priority of the rest";
 
 /// Has the agent say that, too.
 fn talking() -> Vec<(String, String)> {
-    vec![("RUST_LOG".to_owned(), "info,lb_agent::speaker::bfd=debug".to_owned())]
+    vec![("RUST_LOG".to_owned(), "info,lb_speaker::bfd=debug".to_owned())]
 }
 
 fn without(capability: &str) -> Result<Vec<String>> {

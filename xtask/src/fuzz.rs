@@ -1,5 +1,5 @@
 //! Fuzzing: of parsers guided by coverage, whose targets are a workspace of their own in `fuzz/`, and of objects guided by
-//! the schemas of their kinds, which is a test of `lb-plan` that goes on for longer.
+//! the schemas of their kinds, which is a test of `lb-admission` that goes on for longer.
 
 use std::fs;
 use std::path::Path;
@@ -49,7 +49,7 @@ pub(crate) fn run(target: Option<&str>, seconds: u32) -> Result<ExitCode> {
 fn objects(seconds: u32) -> Command {
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let mut test = process::cargo();
-    test.args(["test", "--release", "--package", "lb-plan", "--test", "agreement", "--", "--nocapture"]);
+    test.args(["test", "--release", "--package", "lb-admission", "--test", "agreement", "--", "--nocapture"]);
     test.env("FAIRLEAD_FUZZ_SECONDS", seconds.to_string()).env("FAIRLEAD_FUZZ_SEED", seed.to_string());
     test
 }

@@ -6,10 +6,10 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use lb_agent::source::{Source, SourceOptions};
 use lb_common::hash::HashKey;
+use lb_kube::source::{Source, SourceOptions};
+use lb_model::{Model, Modeller, NodeName};
 use lb_plan::contents::{Contents, diff};
-use lb_plan::model::{Model, Modeller, NodeName};
 use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings, UndeclaredPorts, Uplink, Way};
 use lb_plan::speaker::{self, SpeakerSettings};
 use nix::time::{ClockId, clock_gettime};
@@ -141,7 +141,7 @@ impl State {
     fn turn(
         &mut self,
         node: &NodeName,
-        snapshot: &lb_agent::snapshot::Snapshot,
+        snapshot: &lb_kube::snapshot::Snapshot,
         read: Duration,
     ) -> Result<Turn> {
         let (problems, modelled) = timed(|| self.modeller.update(&snapshot.objects, None));

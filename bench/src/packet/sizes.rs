@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use aya::Ebpf;
 use aya::programs::Xdp;
 use indicatif::ProgressBar;
-use lb_agent::dataplane::ask::{self, AskKernel};
-use lb_agent::dataplane::object as product;
+use lb_dataplane::ask::{self, AskKernel};
+use lb_dataplane::object as product;
 use object::{File, Object, ObjectSymbol, SymbolKind};
 
 use super::objects;

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use lb_api::objects::{self, Object, Sourced};
-use lb_plan::accepted::Accepted;
+use lb_model::accepted::Accepted;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -12,20 +12,21 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use lb_bfd::state::State as BfdState;
 use lb_bgp::session::State as BgpState;
-use lb_plan::model::NodeName;
+use lb_model::NodeName;
 use prometheus::{
     GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TEXT_FORMAT, TextEncoder,
 };
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::dataplane::attach::Mode;
-use crate::http::{HttpServer, Limits};
-use crate::kube::client::stats;
-use crate::speaker::bfd::BfdViewed;
-use crate::speaker::{Speaker, SpeakerView, Viewed};
 use crate::state::State;
-use crate::watchdog::Watchdog;
+use lb_dataplane::attach::Mode;
+use lb_kube::client::stats;
+use lb_runtime::http::health;
+use lb_runtime::http::{HttpServer, Limits};
+use lb_runtime::watchdog::Watchdog;
+use lb_speaker::bfd::BfdViewed;
+use lb_speaker::{Speaker, SpeakerView, Viewed};
 
 /// What the answers are made from.
 #[derive(Clone)]
@@ -155,17 +156,6 @@ pub async fn serve(listener: TcpListener, source: Source, limits: Limits) {
 
 async fn healthy(Extracted(source): Extracted<Source>) -> Response {
     health(&source.watchdog)
-}
-
-/// Fails while a loop is stuck, and names it.
-pub(crate) fn health(watchdog: &Watchdog) -> Response {
-    let stuck: Vec<String> = watchdog.stuck().iter().map(ToString::to_string).collect();
-    if stuck.is_empty() {
-        return StatusCode::OK.into_response();
-    }
-    let words = stuck.join("\n");
-    tracing::error!("unhealthy: {words}");
-    (StatusCode::SERVICE_UNAVAILABLE, words + "\n").into_response()
 }
 
 async fn ready(Extracted(source): Extracted<Source>) -> StatusCode {
@@ -324,13 +314,14 @@ mod tests {
     use lb_bfd::session::{Config, Discriminator, Hops, Profile, Session};
     use lb_bgp::session::{BackOff, Config as SessionConfig, FamilyView, NextHops, Peer, RemoteAs};
     use lb_bgp::value::{Asn, Family, HoldTime, RouterId};
-    use lb_plan::model::{Protocol, ServiceName, TrafficPolicy};
+    use lb_model::{Protocol, ServiceName, TrafficPolicy};
     use lb_plan::plan::{ServiceState, VipState};
 
     use super::*;
-    use crate::speaker::bfd::{BfdView, Watched};
-    use crate::speaker::wanted::{Neighbour, Transport};
-    use crate::state::{Announced, Reading};
+    use lb_kube::reading::Reading;
+    use lb_speaker::Announced;
+    use lb_speaker::bfd::{BfdView, Watched};
+    use lb_speaker::wanted::{Neighbour, Transport};
 
     fn session(address: Ipv4Addr) -> BfdViewed {
         let profile = Profile::default();

@@ -9,17 +9,17 @@ use lb_bgp::value::RouterId;
 use lb_common::flows::WAYS;
 use lb_common::hash::HashKey;
 use lb_common::maps::capacity;
-use lb_plan::model::{DrainRules, Mark, NodeName, TaintRule};
+use lb_model::{DrainRules, Mark, NodeName, TaintRule};
 use lb_plan::plan::{Forwarding, UndeclaredPorts};
 
 use super::{PinArgs, SocketArgs};
 use crate::app::{self, AppError, Options, SpeakerOptions};
-use crate::dataplane::ask::AskKernel;
-use crate::dataplane::attach::{MapSizes, ModeChoice};
-use crate::liveness::Profile;
-use crate::source::SourceOptions;
 use crate::tag_keys::{TagKeysError, TagKeysFile};
 use crate::telling;
+use lb_dataplane::ask::AskKernel;
+use lb_dataplane::attach::{MapSizes, ModeChoice};
+use lb_dataplane::liveness::Profile;
+use lb_kube::source::SourceOptions;
 
 /// Arguments of `fairlead agent`.
 #[derive(Debug, Args)]

@@ -12,9 +12,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use lb_admission::preview::{self, Preview};
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
-use lb_plan::preview::{self, Preview};
 
 /// Arguments of `fairlead check`.
 #[derive(Debug, Args)]

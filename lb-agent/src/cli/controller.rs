@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::controller::{self, ControllerError, Options};
-use crate::webhook::{self, Mode};
+use lb_controller::webhook::{self, Mode};
+use lb_controller::{ControllerError, Options};
 
 /// Arguments of `fairlead controller`.
 #[derive(Debug, Args)]
@@ -78,5 +78,5 @@ pub fn run(args: ControllerArgs) -> Result<(), Error> {
         .enable_all()
         .build()
         .map_err(Error::Runtime)?;
-    Ok(runtime.block_on(controller::run(options))?)
+    Ok(runtime.block_on(lb_controller::run(options))?)
 }

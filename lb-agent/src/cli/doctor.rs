@@ -6,12 +6,12 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
 use super::PinArgs;
-use crate::dataplane::ask::{self, AskKernel};
-use crate::dataplane::attach::{self, AttachError, MapSizes};
-use crate::dataplane::object::{EMPTY_PROGRAM, OBJECT, PROGRAM};
-use crate::dataplane::pins::Pins;
-use crate::dataplane::preflight::{self, Unfit};
-use crate::net::link::{self, DeviceKind};
+use lb_dataplane::ask::{self, AskKernel};
+use lb_dataplane::attach::{self, AttachError, MapSizes};
+use lb_dataplane::net::link::{self, DeviceKind};
+use lb_dataplane::object::{EMPTY_PROGRAM, OBJECT, PROGRAM};
+use lb_dataplane::pins::Pins;
+use lb_dataplane::preflight::{self, Unfit};
 
 /// Arguments of `fairlead doctor`.
 #[derive(Debug, Args)]

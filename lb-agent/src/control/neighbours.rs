@@ -9,14 +9,14 @@ use lb_bfd::session::{Hops, Profile};
 use lb_bgp::session::{BackOff, Config, NextHops, RemoteAs, Routes};
 use lb_bgp::value::RouterId;
 use lb_bgp::value::{Family, HoldTime};
-use lb_plan::model::{self, Endpoint, Model, NodeName, Peer};
+use lb_model::{Endpoint, Model, NodeName, Peer};
 use lb_plan::speaker::{self, Announcement, SpeakerPlan, SpeakerSettings};
 
-use crate::net::blackhole::Blackholes;
-use crate::net::unnumbered::{Found, Routers, Seen};
-use crate::speaker::wanted::{Bfd, Key, Neighbour, Transport, Wanted};
-use crate::speaker::{Identity, Speaker};
-use crate::state::Announced;
+use lb_dataplane::net::blackhole::Blackholes;
+use lb_dataplane::net::unnumbered::{Found, Routers, Seen};
+use lb_speaker::Announced;
+use lb_speaker::wanted::{Bfd, Key, Neighbour, Transport, Wanted};
+use lb_speaker::{Identity, Speaker};
 
 /// For so many seconds routers keep our routes while this process is replaced. Meanwhile they do not heed BFD:
 /// a node that dies then is a hole for so long.
@@ -174,9 +174,9 @@ fn config(peer: &Peer, address: IpAddr, context: &Context<'_>) -> Config {
         local_asn: peer.my_asn,
         shown_asn: peer.local_asn,
         remote: match peer.remote {
-            model::RemoteAs::Exactly(asn) => RemoteAs::Exactly(asn),
-            model::RemoteAs::Internal => RemoteAs::Internal,
-            model::RemoteAs::External => RemoteAs::External,
+            lb_model::RemoteAs::Exactly(asn) => RemoteAs::Exactly(asn),
+            lb_model::RemoteAs::Internal => RemoteAs::Internal,
+            lb_model::RemoteAs::External => RemoteAs::External,
         },
         router_id: peer.router_id.unwrap_or_else(|| identity.router_id()),
         hold_time: peer.hold_time.unwrap_or(HoldTime::DEFAULT),
@@ -202,8 +202,8 @@ fn back_off(connect_retry: Option<Duration>) -> BackOff {
         .map_or(BackOff { first, longest }, |retry| BackOff { first: first.min(retry), longest: retry })
 }
 
-fn bfd(profile: &model::BfdProfile, multihop: bool) -> Bfd {
-    let &model::BfdProfile { transmit, receive, multiplier, echo, passive, minimum_ttl } = profile;
+fn bfd(profile: &lb_model::BfdProfile, multihop: bool) -> Bfd {
+    let &lb_model::BfdProfile { transmit, receive, multiplier, echo, passive, minimum_ttl } = profile;
     Bfd {
         hops: if multihop { Hops::Multi { minimum_ttl } } else { Hops::Single },
         profile: Profile { transmit, receive, multiplier, echo, passive },

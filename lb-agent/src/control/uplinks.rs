@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::{Control, Memory};
 use crate::control::readiness::{Look, Ready};
-use crate::dataplane::attach::{Attached, Mode};
-use crate::dataplane::attachment::{Interface, Program};
-use crate::net::link::{Device, DeviceKind};
-use crate::net::observe::Observation;
+use lb_dataplane::attach::{Attached, Mode};
+use lb_dataplane::attachment::{Interface, Program};
+use lb_dataplane::net::link::{Device, DeviceKind};
+use lb_dataplane::net::observe::Observation;
 
 /// For so long after an uplink is another one, others are asked for every second: its addresses and routes come after
 /// it.

@@ -11,9 +11,9 @@ use super::nodes::Roster;
 use super::room::Room;
 use super::settings::{Facts, Uplink};
 use crate::contents::Contents;
-use crate::model::{L2Advertisement, Model, NodeName, PoolName};
 use crate::ring::{mix, seed};
 use lb_api::problem::{Problem, Reason};
+use lb_model::{L2Advertisement, Model, NodeName, PoolName};
 
 /// Labels of an object.
 type Labels = BTreeMap<String, String>;

@@ -18,8 +18,8 @@ use super::rings::{Ring, RingId};
 use super::settings::Settings;
 use super::vips::{Wanted, WantedSet};
 use crate::contents::{Contents, Region, Slots, VipKey};
-use crate::model::Protocol;
 use inheritance::{Heir, Settled};
+use lb_model::Protocol;
 
 /// Which edition: its place in the list.
 pub(super) type EditionId = usize;

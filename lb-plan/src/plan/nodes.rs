@@ -19,8 +19,8 @@ use super::room::Room;
 use super::settings::{Facts, Settings};
 use super::state::{NodeState, Share, WayWord};
 use crate::contents::{Contents, peer_key, peer_mac_key};
-use crate::model::{Exclusion, Model, Node, NodeName, Tier, exclusion};
 use lb_api::problem::{Problem, Reason};
+use lb_model::{Exclusion, Model, Node, NodeName, Tier, exclusion};
 use way::Resolved;
 
 /// The nodes that have an index, in order of their names.

@@ -10,8 +10,8 @@ use super::settings::Settings;
 use super::state::Share;
 use super::vips::WantedSet;
 use crate::contents::{Slots, VipKey};
-use crate::model::{NodeName, Tier};
 use crate::ring::{self, Member, Preferences};
+use lb_model::{NodeName, Tier};
 
 /// The first of a slot's choices that does not stand in it when a newcomer does.
 const NEXT_BEST: usize = 3;

@@ -8,7 +8,7 @@ use ipnet::Ipv4Net;
 use lb_common::hash::HashKey;
 use lb_common::tag::TagKeys;
 
-use crate::model::NodeName;
+use lb_model::NodeName;
 
 /// What was chosen for this machine.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,7 +104,7 @@ pub enum Forwarding {
 pub struct Facts {
     /// Interfaces with the program, by interface index.
     pub uplinks: BTreeMap<u32, Uplink>,
-    /// How the addresses of [`crate::model::Model::addresses_to_resolve`] are reached now. One that is not
+    /// How the addresses of [`lb_model::Model::addresses_to_resolve`] are reached now. One that is not
     /// there is not resolved, or not yet.
     pub ways: BTreeMap<IpAddr, Way>,
     /// Primary addresses of the nodes that take no new flows now, as far as this machine's probes tell: those

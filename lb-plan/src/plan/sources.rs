@@ -10,8 +10,8 @@ use super::Facts;
 use super::clock::Clock;
 use super::vips::WantedSet;
 use crate::contents::{Contents, SourceRange, Sources, VipKey};
-use crate::model::ServiceName;
 use lb_api::problem::{Problem, Reason};
+use lb_model::ServiceName;
 
 /// How long what found no room waits for what goes to be gone.
 const RETRY: Duration = Duration::from_secs(1);

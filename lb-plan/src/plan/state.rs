@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use super::nodes::Roster;
 use super::vips::{WantedSet, vip_key};
 use crate::contents::{Contents, Region};
-use crate::model::{Exclusion, Model, NodeName, Protocol, Service, ServiceName, ServiceVip, TrafficPolicy};
+use lb_model::{Exclusion, Model, NodeName, Protocol, Service, ServiceName, ServiceVip, TrafficPolicy};
 
 /// A Service.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -13,7 +13,7 @@ use super::nodes::Roster;
 use super::rings::RingId;
 use super::state::Share;
 use crate::contents::{Beside, Contents, Sources, VipKey};
-use crate::model::{Model, ServiceName, ServiceVip, TrafficPolicy};
+use lb_model::{Model, ServiceName, ServiceVip, TrafficPolicy};
 
 /// The VIPs that are wanted, and their rings.
 #[derive(Default)]

@@ -18,7 +18,7 @@ use std::time::Duration;
 use super::clock::Clock;
 use super::state::Share;
 use crate::contents::VipKey;
-use crate::model::NodeName;
+use lb_model::NodeName;
 
 /// Bits of a weight that count. To 16 weights are exact, above they are within a sixteenth: so many nodes
 /// with nearly the same number have the same weight, and their rings are shared by more Services.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lb_bgp::value::{Attributes, Community};
 
 use super::{Routes, Silence, Speaker, Told};
-use crate::model::{BgpAdvertisement, ServiceName};
+use lb_model::{BgpAdvertisement, ServiceName};
 
 /// What decides the routes of a peer: those with the same share a table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{Speaker, Told};
-use crate::model::{BgpAdvertisement, Exclusion, Service, TrafficPolicy, exclusion};
+use lb_model::{BgpAdvertisement, Exclusion, Service, TrafficPolicy, exclusion};
 
 /// Why this node does not announce a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, thiserror::Error)]

@@ -6,7 +6,7 @@
 use anyhow::{Context, Result, bail};
 use aya::Ebpf;
 use aya::programs::{Xdp, XdpMode};
-use lb_agent::dataplane::object::{EMPTY_PROGRAM, OBJECT};
+use lb_dataplane::object::{EMPTY_PROGRAM, OBJECT};
 
 use super::host::Host;
 

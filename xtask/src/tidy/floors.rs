@@ -27,21 +27,67 @@ pub(super) const FLOORS: &[Floor] = &[
     pure("lb-bfd", &["lb-common"]),
     pure("lb-bgp", &[]),
     pure("lb-api", &[]),
-    pure("lb-plan", &["lb-api", "lb-bgp", "lb-common"]),
-    floor("lb-agent", &["lb-api", "lb-bfd", "lb-bgp", "lb-common", "lb-plan"]),
-    Floor { package: "fairlead-deploy", tests_use: &["lb-agent"], ..floor("deploy", &["lb-api"]) },
+    pure("lb-model", &["lb-api", "lb-bgp", "lb-common"]),
+    pure("lb-ipam", &["lb-api", "lb-model"]),
+    pure("lb-plan", &["lb-api", "lb-bgp", "lb-common", "lb-ipam", "lb-model"]),
+    Floor {
+        tests_use: &["lb-bgp", "lb-common"],
+        ..pure("lb-admission", &["lb-api", "lb-ipam", "lb-model", "lb-plan"])
+    },
+    floor("lb-runtime", &[]),
+    floor("lb-dataplane", &["lb-bfd", "lb-bgp", "lb-common", "lb-plan", "lb-runtime"]),
+    floor(
+        "lb-speaker",
+        &["lb-bfd", "lb-bgp", "lb-common", "lb-dataplane", "lb-model", "lb-plan", "lb-runtime"],
+    ),
+    floor("lb-kube", &["lb-api", "lb-common", "lb-model", "lb-runtime"]),
+    floor("lb-controller", &["lb-admission", "lb-api", "lb-ipam", "lb-kube", "lb-model", "lb-runtime"]),
+    floor(
+        "lb-agent",
+        &[
+            "lb-admission",
+            "lb-api",
+            "lb-bfd",
+            "lb-bgp",
+            "lb-common",
+            "lb-controller",
+            "lb-dataplane",
+            "lb-kube",
+            "lb-model",
+            "lb-plan",
+            "lb-runtime",
+            "lb-speaker",
+        ],
+    ),
+    Floor {
+        package: "fairlead-deploy",
+        tests_use: &["lb-agent", "lb-controller", "lb-kube"],
+        ..floor("deploy", &["lb-api"])
+    },
     // An API server, routers and a host model for tests: it grows with what is tested, not with what is shipped.
     Floor {
         package: "fairlead-tests",
         tests_use: &["fairlead-deploy"],
         is_exempt_from_size: true,
-        ..floor("tests", &["lb-agent", "lb-common", "lb-plan"])
+        ..floor(
+            "tests",
+            &[
+                "lb-agent",
+                "lb-common",
+                "lb-controller",
+                "lb-dataplane",
+                "lb-kube",
+                "lb-model",
+                "lb-plan",
+                "lb-speaker",
+            ],
+        )
     },
     // Each measurement is a program of its own.
     Floor {
         package: "fairlead-bench",
         is_exempt_from_size: true,
-        ..floor("bench", &["fairlead-tests", "lb-agent", "lb-common", "lb-plan"])
+        ..floor("bench", &["fairlead-tests", "lb-common", "lb-dataplane", "lb-kube", "lb-model", "lb-plan"])
     },
     floor("xtask", &[]),
     Floor { package: "fairlead-fuzz", ..floor("fuzz", &["lb-bfd", "lb-bgp", "lb-common"]) },

@@ -4,10 +4,10 @@ use super::tree::{File, Tree};
 
 /// The files that may hold unsafe code. Before one is added here, ask whether one of them cannot do it.
 const ADDRESSES: [&str; 12] = [
-    "lb-agent/src/dataplane/mapping.rs",
-    "lb-agent/src/directory/lease.rs",
-    "lb-agent/src/speaker/bfd/priority.rs",
-    "lb-agent/src/speaker/socket.rs",
+    "lb-dataplane/src/mapping.rs",
+    "lb-kube/src/directory/lease.rs",
+    "lb-speaker/src/bfd/priority.rs",
+    "lb-speaker/src/socket.rs",
     "lb-common/src/pod.rs",
     "lb-ebpf/src/frame.rs",
     // The bytes of a packet in benchmarks, whose programs shall cost nothing that the product's do not.

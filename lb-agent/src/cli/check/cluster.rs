@@ -8,9 +8,9 @@ use lb_api::objects::{self, Object, Sourced};
 use lb_api::problem::Problem;
 use serde_json::Value;
 
-use crate::kube::client::{self, ClientError, Role};
-use crate::kube::cluster::Watched;
-use crate::source;
+use lb_kube::client::{self, ClientError, Role};
+use lb_kube::cluster::Watched;
+use lb_kube::source;
 
 /// What was read.
 #[derive(Debug, Default)]

@@ -5,9 +5,9 @@ use std::fmt::Write;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
+use lb_admission::preview::{PeerPreview, PoolPreview, Preview, ServicePreview, is_warning};
 use lb_api::objects::{Object, Sourced};
-use lb_plan::accepted::KINDS;
-use lb_plan::preview::{PeerPreview, PoolPreview, Preview, ServicePreview, is_warning};
+use lb_model::accepted::KINDS;
 use serde_json::{Value, json};
 
 use super::migration::{Finding, What};

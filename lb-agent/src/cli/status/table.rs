@@ -7,7 +7,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use serde::Deserialize;
 
-use crate::dataplane::ask::Questions;
+use lb_dataplane::ask::Questions;
 
 /// What the screen shows of the agent's answer.
 #[derive(Debug, Deserialize)]

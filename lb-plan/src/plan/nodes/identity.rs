@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::NodeName;
 use crate::ring;
 use lb_api::problem::{Problem, Reason};
+use lb_model::NodeName;
 
 /// The number of each node. They depend on the names alone, so every node of the cluster comes to the same.
 ///

@@ -6,7 +6,7 @@ use lb_common::maps::capacity;
 use lb_common::ring::{NO_NODE, NodeIndex, Slot};
 
 use crate::contents::{Contents, Slots, peer_key};
-use crate::model::{Node, NodeName};
+use lb_model::{Node, NodeName};
 
 /// An index for each node for which there is one: the installed one, or else the lowest that nothing
 /// installed refers to. This machine's own node comes first, because without it nothing can be done.

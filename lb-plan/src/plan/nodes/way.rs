@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use lb_common::maps::{self, way};
 use lb_common::wire::gue;
 
-use crate::model::Node;
 use crate::plan::settings::{Facts, Forwarding, Way};
 use crate::plan::state::WayWord;
 use lb_api::problem::Reason;
+use lb_model::Node;
 
 /// A node's entry, and how it came about.
 pub(super) struct Resolved {

@@ -230,7 +230,7 @@ fn without_this_machine_everything_stays() {
 fn a_cluster_of_more_nodes_than_fit_leaves_out_the_last_and_never_itself() {
     let nodes = (0..=capacity::NODES).map(|i| {
         let [.., high, low] = i.to_be_bytes();
-        let node = crate::model::Node::new(vec![[10, 1, high, low].into()], BTreeMap::new()).unwrap();
+        let node = lb_model::Node::new(vec![[10, 1, high, low].into()], BTreeMap::new()).unwrap();
         (NodeName::from(format!("m{i:04}").as_str()), node)
     });
     let model = Model { nodes: nodes.collect(), ..Model::default() };

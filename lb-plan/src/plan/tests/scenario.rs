@@ -8,9 +8,9 @@ use std::time::Duration;
 use lb_common::hash::HashKey;
 
 use crate::contents::{Contents, diff};
-use crate::model::Model;
 use crate::plan::{Facts, Forwarding, Liveness, Plan, Planner, Settings, UndeclaredPorts, Uplink, Way};
 use lb_api::objects::parse;
+use lb_model::Model;
 
 /// Interface of every way.
 pub(super) const IFINDEX: u32 = 7;

@@ -6,10 +6,10 @@ use lb_common::maps::{VIP_ECHO, VIP_YOUNG, Vip, capacity, name};
 
 use super::{Port, Wanted, WantedSet};
 use crate::contents::{Contents, Slots};
-use crate::model::ServiceName;
 use crate::plan::editions::Editions;
 use crate::plan::placement::Placement;
 use lb_api::problem::{Problem, Reason};
+use lb_model::ServiceName;
 
 /// What the entries of VIPs are made from.
 pub(in crate::plan) struct Installation<'a> {

@@ -1,8 +1,8 @@
 //! Short notations, so that a case is a line.
 
-use crate::model::Model;
 use crate::speaker::{Announcement, SpeakerPlan, SpeakerSettings, plan};
 use lb_api::objects;
+use lb_model::Model;
 
 /// A cluster as node `own` sees it, and what `own` may say.
 pub(super) struct World {

@@ -56,16 +56,22 @@ fn difference(page: &File, floor: &Floor) -> Option<String> {
     })
 }
 
-/// Floors that use one which does not stand below them.
+/// Floors that use one which does not stand below them, and pure crates that use one which is not.
 pub(super) fn upward(floors: &[Floor]) -> Vec<String> {
-    let below = |at: usize, name: &str| floors.iter().take(at).any(|floor| floor.package == name);
-    let all = floors
-        .iter()
-        .enumerate()
-        .flat_map(|(at, floor)| floor.uses.iter().map(move |used| (at, floor, used)));
-    all.filter(|&(at, _, used)| !below(at, used))
-        .map(|(_, floor, used)| format!("table of floors: {used} does not stand below {}", floor.package))
-        .collect()
+    let mut found = Vec::new();
+    for (at, floor) in floors.iter().enumerate() {
+        for used in floor.uses {
+            let name = floor.package;
+            match floors.iter().take(at).find(|below| below.package == *used) {
+                None => found.push(format!("table of floors: {used} does not stand below {name}")),
+                Some(below) if floor.is_pure && !below.is_pure => {
+                    found.push(format!("table of floors: {name} is pure, and {used} is not"));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    found
 }
 
 fn of_manifest(project: &Project<'_>, floor: &Floor, manifest: &File) -> Vec<String> {

@@ -90,8 +90,11 @@ fn the_table_is_in_order() {
         is_pure: false,
         is_exempt_from_size: false,
     };
-    let wrong = [floor("a", &["b"]), floor("b", &[])];
-    assert_eq!(upward(&wrong), ["table of floors: b does not stand below a"]);
+    let wrong = [floor("a", &["b"]), floor("b", &[]), Floor { is_pure: true, ..floor("c", &["b"]) }];
+    assert_eq!(
+        upward(&wrong),
+        ["table of floors: b does not stand below a", "table of floors: c is pure, and b is not"]
+    );
 }
 
 #[test]

@@ -8,11 +8,9 @@ use std::time::Duration;
 use lb_common::hash::HashKey;
 use lb_common::owner::Vitality;
 use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
+use lb_model::{DrainCause, TrafficPolicy};
+use lb_model::{Endpoints, Model, Node, NodeName, Protocol, Service, ServiceName, ServiceVip, SourceRanges};
 use lb_plan::contents::{Contents, VipKey, diff};
-use lb_plan::model::{DrainCause, TrafficPolicy};
-use lb_plan::model::{
-    Endpoints, Model, Node, NodeName, Protocol, Service, ServiceName, ServiceVip, SourceRanges,
-};
 use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings, UndeclaredPorts};
 use lb_plan::ring::{Member, Preferences};
 

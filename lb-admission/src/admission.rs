@@ -1,0 +1,151 @@
+//! Which changes of MetalLB's objects are let in: the rules of its webhooks.
+//!
+//! It refuses what an agent would leave out, and a change by which an agent would leave out another object. It warns of
+//! what may still come.
+
+mod references;
+
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use lb_api::objects::{Hidden, Metadata, Object, Secret, Sourced};
+use lb_api::problem::{ObjectRef, Problem, Reason, Severity};
+
+use lb_model::{Model, SECRET_KEY, SECRET_TYPE};
+use lb_plan::speaker;
+use references::Known;
+
+/// A change that somebody asks for.
+#[derive(Clone, Debug)]
+pub enum Change<'a> {
+    /// An object is made, or gets another content.
+    Write(&'a Sourced<Object>),
+    /// An object goes.
+    Delete(&'a ObjectRef),
+}
+
+/// What is said of a change.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Verdict {
+    /// Why it is not let in; it is if there is none.
+    pub refusals: Vec<Problem>,
+    /// What its author should know though it is let in: above all, what it refers to and is not there yet.
+    pub warnings: Vec<Problem>,
+}
+
+impl Verdict {
+    /// Whether the change is let in.
+    pub fn is_admitted(&self) -> bool {
+        self.refusals.is_empty()
+    }
+}
+
+/// Judges a change of the objects that are there.
+pub fn review<O: Borrow<Sourced<Object>>>(existing: &[O], change: &Change<'_>) -> Verdict {
+    let existing: Vec<&Sourced<Object>> = existing.iter().map(O::borrow).collect();
+    match change {
+        Change::Write(object) => write(&existing, object),
+        Change::Delete(object) => delete(&existing, object),
+    }
+}
+
+/// What objects name or select that is not there: it may still come, and until then it has no effect.
+pub fn dangling<O: Borrow<Sourced<Object>>>(objects: &[O]) -> Vec<Problem> {
+    let objects: Vec<&Sourced<Object>> = objects.iter().map(O::borrow).collect();
+    let known = Known::of(&objects);
+    objects.iter().flat_map(|object| known.dangling(object)).collect()
+}
+
+/// The Secrets that peers name, as if they were there and right: for those who judge peers and may not read Secrets.
+pub fn presumed_secrets<'a>(objects: impl Iterator<Item = &'a Sourced<Object>>) -> Vec<Sourced<Object>> {
+    let secret = |object: &Sourced<Object>| {
+        let Object::BgpPeer(peer) = &object.value else { return None };
+        let reference = peer.spec.password_secret.as_ref()?;
+        let namespace = reference.namespace.as_deref().filter(|namespace| !namespace.is_empty());
+        let metadata = Metadata {
+            name: reference.name.clone()?,
+            namespace: namespace.or(object.value.namespace()).map(str::to_owned),
+            ..Metadata::default()
+        };
+        let password = (SECRET_KEY.to_owned(), Hidden::from("presumed".to_owned()));
+        let value = Object::Secret(Box::new(Secret {
+            metadata,
+            r#type: Some(SECRET_TYPE.to_owned()),
+            data: BTreeMap::new(),
+            string_data: BTreeMap::from([password]),
+        }));
+        Some(Sourced { source: String::new(), line: 0, value })
+    };
+    let secrets: BTreeMap<_, _> =
+        objects.filter_map(secret).map(|object| (object.value.reference(), object)).collect();
+    secrets.into_values().collect()
+}
+
+/// Whether an object is right but for something that may still come.
+pub fn is_waiting(reason: &Reason) -> bool {
+    matches!(
+        reason,
+        Reason::UnknownReference { .. }
+            | Reason::UnknownCommunity { .. }
+            | Reason::WellKnownCommunity { .. }
+            | Reason::NothingNamed { .. }
+            | Reason::SelectsNothing { .. }
+            | Reason::SecretType { .. }
+            | Reason::SecretWithout { .. }
+    )
+}
+
+fn write(existing: &[&Sourced<Object>], object: &Sourced<Object>) -> Verdict {
+    let reference = object.value.reference();
+    let (before, known) = Model::build(existing, None);
+    let others = existing.iter().copied().filter(|other| other.value.reference() != reference);
+    let after: Vec<_> = others.chain([object]).collect();
+    let known: BTreeSet<_> = known.iter().chain(&speaker::contested(&before)).map(told).collect();
+    let mut verdict = Verdict::default();
+    let (model, problems) = Model::after(&before, &after, None);
+    let problems =
+        problems.into_iter().chain(speaker::contested(&model)).chain(Known::of(&after).dangling(object));
+    for problem in problems.filter(|problem| problem.reason != Reason::StaysAsBefore) {
+        let is_own = problem.object.as_ref() == Some(&reference);
+        let is_new = is_configuration(&problem) && !known.contains(&told(&problem));
+        if problem.severity() < Severity::Error || (is_own && is_waiting(&problem.reason)) {
+            verdict.warnings.extend((is_own || is_new).then_some(problem));
+        } else if is_own || is_new {
+            verdict.refusals.push(problem);
+        }
+    }
+    verdict
+}
+
+/// What tells one problem from another.
+fn told(problem: &Problem) -> (Option<ObjectRef>, Option<String>, &'static str) {
+    (problem.object.clone(), problem.field.clone(), problem.label())
+}
+
+/// Of an object of MetalLB. What becomes of Services and nodes is no reason to refuse: pools may shrink, and what
+/// was given from them is given anew.
+fn is_configuration(problem: &Problem) -> bool {
+    let kind = problem.object.as_ref().map(|object| object.kind.as_str());
+    !is_waiting(&problem.reason)
+        && !matches!(kind, None | Some("Service" | "EndpointSlice" | "Node" | "Secret"))
+}
+
+/// A BFD profile stays as long as a peer needs it; everything else may go.
+fn delete(existing: &[&Sourced<Object>], gone: &ObjectRef) -> Verdict {
+    let mut verdict = Verdict::default();
+    if gone.kind != "BFDProfile" {
+        return verdict;
+    }
+    for object in existing {
+        let Object::BgpPeer(peer) = &object.value else { continue };
+        let is_same_namespace = object.value.namespace() == gone.namespace.as_deref();
+        if is_same_namespace && peer.spec.bfd_profile.as_deref() == Some(&gone.name) {
+            let by = object.value.reference().to_string();
+            verdict.refusals.push(Problem::about(gone.clone(), Reason::InUse { by }));
+        }
+    }
+    verdict
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! Who would be told of what.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use lb_ipam::Usage;
+use lb_model::{Endpoint, Model, NodeName, Peer, PoolName, RemoteAs, ServiceName};
+use lb_plan::speaker::{self, Announcement, Silence, SpeakerSettings};
+
+/// A pool, and who is told of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct PoolPreview {
+    /// Addresses that Services have or would get.
+    pub given: i64,
+    /// Addresses that are left; as large as can be where they do not fit.
+    pub free: i64,
+    /// Whether Services get addresses of it that do not ask for it.
+    pub auto_assign: bool,
+    /// Peers that are told of it, on some node.
+    pub peers: Vec<String>,
+    /// Whether it is announced on the local network.
+    pub layer2: bool,
+}
+
+/// A router.
+#[derive(Clone, Debug, Serialize)]
+pub struct PeerPreview {
+    /// Where it is: an address or an interface.
+    pub at: String,
+    /// Its AS: a number, `internal` or `external`.
+    pub remote_as: String,
+    /// The nodes that would speak to it.
+    pub nodes: Vec<NodeName>,
+    /// Whether the way to it is watched by BFD.
+    pub bfd: bool,
+}
+
+/// What a node tells of a Service.
+#[derive(Clone, Debug, Serialize)]
+pub struct ByBgp {
+    /// The node.
+    pub node: NodeName,
+    /// The peers that it tells.
+    pub peers: Vec<String>,
+    /// Why it tells nobody.
+    pub silent: Option<Silence>,
+}
+
+pub(super) fn pools(model: &Model, usage: &BTreeMap<PoolName, Usage>) -> BTreeMap<String, PoolPreview> {
+    let preview = |(name, pool): (&PoolName, &lb_model::Pool)| {
+        let usage = usage.get(name).copied().unwrap_or_default();
+        let advertisements: Vec<_> =
+            model.bgp.advertisements.iter().filter(|it| it.selects_pool(name, pool)).collect();
+        let is_told = |peer: &&String| advertisements.iter().any(|it| it.selects_peer(peer));
+        let preview = PoolPreview {
+            given: usage.assigned_ipv4.saturating_add(usage.assigned_ipv6),
+            free: usage.available_ipv4.saturating_add(usage.available_ipv6),
+            auto_assign: pool.auto_assign,
+            peers: model.bgp.peers.keys().filter(is_told).cloned().collect(),
+            layer2: model.l2_advertisements.iter().any(|it| it.selects_pool(name, pool)),
+        };
+        (name.to_string(), preview)
+    };
+    model.pools.iter().map(preview).collect()
+}
+
+pub(super) fn peers(model: &Model) -> BTreeMap<String, PeerPreview> {
+    let preview = |(name, peer): (&String, &Peer)| {
+        let nodes = model.nodes.iter().filter(|(_, node)| peer.selects_node(node) && !peer.is_at(node));
+        let preview = PeerPreview {
+            at: match &peer.endpoint {
+                Endpoint::Address(address) => address.to_string(),
+                Endpoint::Interface(interface) => interface.clone(),
+            },
+            remote_as: match peer.remote {
+                RemoteAs::Exactly(asn) => asn.to_string(),
+                RemoteAs::Internal => "internal".to_owned(),
+                RemoteAs::External => "external".to_owned(),
+            },
+            nodes: nodes.map(|(name, _)| name.clone()).collect(),
+            bfd: peer.bfd.is_some(),
+        };
+        (name.clone(), preview)
+    };
+    model.bgp.peers.iter().map(preview).collect()
+}
+
+/// What every node tells of every Service.
+pub(super) fn services(model: &Model) -> BTreeMap<ServiceName, Vec<ByBgp>> {
+    let mut services: BTreeMap<ServiceName, Vec<ByBgp>> = BTreeMap::new();
+    for node in model.nodes.keys() {
+        let Some(plan) = speaker::plan(model, node, &SpeakerSettings::default()) else { continue };
+        for (service, announcement) in plan.services {
+            let (peers, silent) = match announcement {
+                Announcement::To(peers) => (peers.to_vec(), None),
+                Announcement::Silent(silence) => (Vec::new(), Some(silence)),
+            };
+            services.entry(service).or_default().push(ByBgp { node: node.clone(), peers, silent });
+        }
+    }
+    services
+}

@@ -1,0 +1,229 @@
+//! AdmissionReview: whether a change is to be taken.
+
+use std::borrow::Borrow;
+
+use lb_admission::admission::{self, Change, Verdict};
+use lb_api::objects::{self, Object, Sourced};
+use lb_api::problem::{ObjectRef, Problem, Reason, Severity};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// A request, as far as it is read.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Request {
+    uid: String,
+    operation: String,
+    kind: Kind,
+    #[serde(default)]
+    namespace: Option<String>,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    object: Value,
+}
+
+impl Request {
+    fn reference(&self) -> ObjectRef {
+        ObjectRef { kind: self.kind.kind.clone(), namespace: self.namespace.clone(), name: self.name.clone() }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Kind {
+    kind: String,
+}
+
+/// The status code of a refusal: the object cannot be as it is.
+const UNPROCESSABLE: u16 = 422;
+
+/// Answers an AdmissionReview by what is there in the namespace that counts; `None` for what is none.
+pub(super) fn answer<O: Borrow<Sourced<Object>>>(
+    review: &Value,
+    existing: &[O],
+    namespace: &str,
+) -> Option<Value> {
+    let request = Request::deserialize(review.get("request")?).ok()?;
+    let is_elsewhere = request.namespace.as_deref().is_some_and(|of| of != namespace);
+    let verdict = if is_elsewhere { elsewhere(&request, namespace) } else { judge(&request, existing) };
+    let mut response = json!({"uid": request.uid, "allowed": verdict.is_admitted()});
+    if !verdict.is_admitted() {
+        let message = words(&verdict.refusals).join("; ");
+        response["status"] = json!({
+            "status": "Failure", "reason": "Invalid", "code": UNPROCESSABLE, "message": message,
+        });
+    }
+    if !verdict.warnings.is_empty() {
+        response["warnings"] = words(&verdict.warnings).into();
+    }
+    Some(json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}))
+}
+
+fn words(problems: &[Problem]) -> Vec<String> {
+    problems.iter().map(ToString::to_string).collect()
+}
+
+/// Of an object of another namespace, which counts for nothing here. It is no reason to refuse it: another load balancer
+/// may read that namespace.
+fn elsewhere(request: &Request, namespace: &str) -> Verdict {
+    let mut verdict = Verdict::default();
+    if matches!(request.operation.as_str(), "CREATE" | "UPDATE") {
+        let reason = Reason::OtherNamespace { read: namespace.to_owned() };
+        verdict.warnings.push(Problem::about(request.reference(), reason));
+    }
+    verdict
+}
+
+fn judge<O: Borrow<Sourced<Object>>>(request: &Request, existing: &[O]) -> Verdict {
+    match request.operation.as_str() {
+        "CREATE" | "UPDATE" => written(&request.object, existing),
+        "DELETE" => admission::review(existing, &Change::Delete(&request.reference())),
+        // To connect to something changes nothing.
+        _ => Verdict::default(),
+    }
+}
+
+fn written<O: Borrow<Sourced<Object>>>(object: &Value, existing: &[O]) -> Verdict {
+    if object.pointer("/metadata/deletionTimestamp").is_some_and(|deleted| !deleted.is_null()) {
+        // It is about to go, and waits for somebody who must be able to say that it may.
+        return Verdict::default();
+    }
+    let (read, problems) = objects::from_json(object.clone());
+    // The server has removed the fields that its definition of the kind does not have, or has refused them. What is left
+    // and unknown here is of another version's definition: to refuse it would stop who goes from one to the other.
+    let (warnings, refusals): (Vec<_>, _) =
+        problems.into_iter().partition(|problem| problem.severity() < Severity::Error);
+    let mut verdict = match read.first().filter(|_| refusals.is_empty()) {
+        Some(object) => {
+            // Secrets are the agents' to read: here they are taken to be there.
+            let existing: Vec<_> = existing.iter().map(O::borrow).collect();
+            let secrets = admission::presumed_secrets(existing.iter().copied().chain([object]));
+            let all: Vec<_> = existing.into_iter().chain(&secrets).collect();
+            admission::review(&all, &Change::Write(object))
+        }
+        None => Verdict { refusals, warnings: Vec::new() },
+    };
+    verdict.warnings.splice(..0, warnings);
+    verdict
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(name: &str, addresses: &str) -> Value {
+        json!({"apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool",
+               "metadata": {"name": name, "namespace": "lb"}, "spec": {"addresses": [addresses]}})
+    }
+
+    fn review(operation: &str, object: &Value) -> Value {
+        json!({"request": {"uid": "u", "operation": operation, "kind": {"kind": object["kind"]}, "namespace": "lb",
+                           "name": object["metadata"]["name"], "object": object}})
+    }
+
+    fn there() -> Vec<Sourced<Object>> {
+        let profile = json!({"apiVersion": "metallb.io/v1beta1", "kind": "BFDProfile",
+                             "metadata": {"name": "fast", "namespace": "lb"}});
+        let peer = json!({"apiVersion": "metallb.io/v1beta2", "kind": "BGPPeer",
+                          "metadata": {"name": "tor", "namespace": "lb"},
+                          "spec": {"myASN": 1, "peerASN": 2, "peerAddress": "10.0.0.1", "bfdProfile": "fast"}});
+        [pool("a", "10.0.0.0/24"), profile, peer]
+            .into_iter()
+            .flat_map(|it| objects::from_json(it).0)
+            .collect()
+    }
+
+    fn respond(operation: &str, object: &Value) -> Value {
+        answer(&review(operation, object), &there(), "lb").unwrap()["response"].clone()
+    }
+
+    #[test]
+    fn what_is_right_is_taken() {
+        assert_eq!(respond("CREATE", &pool("b", "10.0.1.0/24")), json!({"uid": "u", "allowed": true}));
+        assert_eq!(respond("UPDATE", &pool("a", "10.0.0.0/25"))["allowed"], true);
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused_by_name_field_and_reason() {
+        let response = respond("CREATE", &pool("b", "10.0.0.0/25"));
+        assert_eq!((&response["allowed"], &response["status"]["code"]), (&json!(false), &json!(422)));
+        let message = response["status"]["message"].as_str().unwrap();
+        assert!(
+            message.starts_with("IPAddressPool lb/b: spec.addresses[0]: ") && message.contains("lb/a"),
+            "{message}"
+        );
+        let unreadable = json!({"apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool",
+                                "metadata": {"name": "x", "namespace": "lb"}, "spec": {"addresses": 7}});
+        let response = respond("CREATE", &unreadable);
+        assert_eq!(response["allowed"], false);
+        assert!(response["status"]["message"].as_str().unwrap().contains("spec.addresses"), "{response}");
+    }
+
+    #[test]
+    fn what_refers_to_nothing_yet_is_taken_with_a_warning() {
+        let peer = json!({"apiVersion": "metallb.io/v1beta2", "kind": "BGPPeer",
+                          "metadata": {"name": "new", "namespace": "lb"},
+                          "spec": {"myASN": 1, "peerASN": 2, "peerAddress": "10.0.0.2", "bfdProfile": "none"}});
+        let response = respond("CREATE", &peer);
+        assert_eq!(response["allowed"], true);
+        assert!(response["warnings"][0].as_str().unwrap().contains("BFDProfile none"), "{response}");
+    }
+
+    #[test]
+    fn a_secret_that_a_controller_cannot_see_is_no_reason_to_warn() {
+        let peer = json!({"apiVersion": "metallb.io/v1beta2", "kind": "BGPPeer",
+                          "metadata": {"name": "new", "namespace": "lb"},
+                          "spec": {"myASN": 1, "peerASN": 2, "peerAddress": "10.0.0.2", "passwordSecret": {"name": "s"}}});
+        assert_eq!(respond("CREATE", &peer), json!({"uid": "u", "allowed": true}));
+    }
+
+    #[test]
+    fn what_is_of_another_namespace_is_taken_with_a_warning_that_names_ours() {
+        let asked = |operation: &str| {
+            let mut review = review(operation, &pool("b", "not looked at"));
+            review["request"]["namespace"] = "default".into();
+            answer(&review, &there(), "lb").unwrap()["response"].clone()
+        };
+        for operation in ["CREATE", "UPDATE"] {
+            let response = asked(operation);
+            assert_eq!(response["allowed"], true);
+            let warning = response["warnings"][0].as_str().unwrap();
+            assert!(
+                warning.starts_with("IPAddressPool default/b: ") && warning.contains("namespace lb "),
+                "{warning}"
+            );
+        }
+        assert_eq!(asked("DELETE"), json!({"uid": "u", "allowed": true}));
+    }
+
+    #[test]
+    fn a_field_that_only_the_server_knows_is_taken_with_a_warning() {
+        let mut newer = pool("b", "10.0.1.0/24");
+        newer["spec"]["autoassign"] = true.into();
+        let response = respond("CREATE", &newer);
+        assert_eq!(response["allowed"], true);
+        let warning = response["warnings"][0].as_str().unwrap();
+        assert!(
+            warning.contains("spec.autoassign: unknown field") && warning.contains("autoAssign?"),
+            "{warning}"
+        );
+    }
+
+    #[test]
+    fn a_profile_in_use_stays_and_what_is_going_goes() {
+        let profile = json!({"kind": "BFDProfile", "metadata": {"name": "fast"}});
+        assert_eq!(respond("DELETE", &profile)["allowed"], false);
+        let other = json!({"kind": "BFDProfile", "metadata": {"name": "slow"}});
+        assert_eq!(respond("DELETE", &other)["allowed"], true);
+        let mut going = pool("b", "wrong");
+        going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+        assert_eq!(respond("UPDATE", &going)["allowed"], true);
+    }
+
+    #[test]
+    fn what_is_no_review_has_no_answer() {
+        for review in [json!({}), json!([]), json!({"request": {}}), json!({"request": {"uid": 5}})] {
+            assert_eq!(answer::<Sourced<Object>>(&review, &[], "lb"), None);
+        }
+    }
+}

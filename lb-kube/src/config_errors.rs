@@ -1,0 +1,69 @@
+//! Whether what configures the load balancer is right.
+
+use std::sync::Arc;
+
+use lb_api::problem::{Problem, Severity};
+use lb_model::accepted::KINDS;
+
+/// The kind of pools.
+const POOL: &str = "IPAddressPool";
+/// The kind of what holds the passwords of routers.
+const SECRET: &str = "Secret";
+
+/// What is wrong with what configures the load balancer, a sentence each. Services, their endpoints and Nodes do not:
+/// what is wrong with one of them is its own matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// With pools of addresses.
+    pub pools: Arc<[String]>,
+    /// With all else.
+    pub others: Arc<[String]>,
+}
+
+impl Faults {
+    /// Those among problems of all kinds.
+    pub fn of<'a>(problems: impl Iterator<Item = &'a Problem> + Clone) -> Self {
+        let errors = || problems.clone().filter(|problem| problem.severity() == Severity::Error);
+        let is_other = |it: &&Problem| kind(it) != POOL && is_configuration(it);
+        Self {
+            pools: errors().filter(|it| kind(it) == POOL).map(ToString::to_string).collect(),
+            others: errors().filter(is_other).map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// Whether a problem is one of what configures the load balancer.
+pub fn is_configuration(problem: &Problem) -> bool {
+    KINDS.contains(&kind(problem)) || kind(problem) == SECRET
+}
+
+/// Empty where it is no object's.
+fn kind(problem: &Problem) -> &str {
+    problem.object.as_ref().map_or("", |object| &object.kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lb_api::problem::{ObjectRef, Reason};
+
+    fn problem(kind: &str, reason: Reason) -> Problem {
+        Problem::about(ObjectRef { kind: kind.into(), namespace: None, name: "a".into() }, reason)
+    }
+
+    #[test]
+    fn faults_are_errors_of_what_configures() {
+        let problems = [
+            problem("BGPPeer", Reason::NoKind),
+            problem("Service", Reason::NoKind),
+            problem("IPAddressPool", Reason::NoServingEndpoint),
+            problem("IPAddressPool", Reason::EmptyPool),
+            Problem::general(Reason::NoKind),
+        ];
+        let expected = Faults {
+            pools: Arc::new([problems[3].to_string()]),
+            others: Arc::new([problems[0].to_string()]),
+        };
+        assert_eq!(Faults::of(problems.iter()), expected);
+    }
+}

@@ -1,0 +1,14 @@
+//! Kubernetes: the API server as a source of objects, and what is written to it.
+
+pub mod client;
+pub mod cluster;
+pub mod config_errors;
+pub mod directory;
+pub mod events;
+pub mod lease;
+mod pace;
+pub mod reading;
+pub mod snapshot;
+pub mod source;
+pub mod status;
+mod written;

@@ -1,0 +1,95 @@
+//! Which ports a Service has, and who serves them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::claims::Claims;
+use super::{Candidate, ServiceVip, TrafficPolicy, VipKey};
+use crate::endpoints::{self, Target};
+use crate::name::{Protocol, ServiceName};
+use crate::order::Held;
+use lb_api::problem::{Problem, Reason};
+
+impl<'a> Candidate<'a> {
+    /// Every address with every port that is served and that the Service has.
+    pub(super) fn vips(
+        &mut self,
+        addresses: &[IpAddr],
+        policy: TrafficPolicy,
+        claims: &Claims<impl Held>,
+    ) -> Vec<ServiceVip> {
+        let mut vips: Vec<ServiceVip> = Vec::new();
+        let mut survey = Survey::default();
+        for (i, port) in self.written.spec.ports.iter().enumerate() {
+            let Some(protocol) = Protocol::parse(port.protocol.as_deref()) else {
+                let protocol = port.protocol.clone().unwrap_or_default();
+                let reason = Reason::UnservedProtocol { protocol, port: port.port.get() };
+                self.refuse(format!("spec.ports[{i}].protocol"), reason);
+                continue;
+            };
+            for &address in addresses {
+                let key = (address, port.port.get(), protocol);
+                if let Some(by) = self.holder(key, claims, &vips) {
+                    let reason = Reason::PortTaken { address, port: key.1, protocol: protocol.name(), by };
+                    self.refuse(format!("spec.ports[{i}].port"), reason);
+                    continue;
+                }
+                let target =
+                    Target { address, protocol, port_name: port.name.as_deref().unwrap_or_default() };
+                let endpoints = self.endpoints(target, &mut survey);
+                let vip = ServiceVip { address, port: port.port.get(), protocol, endpoints };
+                survey.note_served(i, vip.is_served(policy));
+                vips.push(vip);
+            }
+        }
+        self.report(&survey, policy);
+        vips
+    }
+
+    /// Who else has a port: another Service, or this one by a port before.
+    fn holder(&self, key: VipKey, claims: &Claims<impl Held>, vips: &[ServiceVip]) -> Option<String> {
+        let holder = claims.holder(key)?;
+        let is_free = std::ptr::eq(holder, self.object) && !vips.iter().any(|vip| vip.key() == key);
+        (!is_free).then(|| ServiceName::of(holder).to_string())
+    }
+
+    fn endpoints(&self, target: Target<'_>, survey: &mut Survey<'a>) -> crate::Endpoints {
+        let census = endpoints::count(&endpoints::serving(self.slices, target), self.context.nodes);
+        survey.unknown_nodes.extend(census.unknown_nodes);
+        survey.without_node |= census.without_node;
+        census.endpoints
+    }
+
+    /// Tells what the survey has found once a Service, and not once for every port and address.
+    fn report(&mut self, survey: &Survey<'_>, policy: TrafficPolicy) {
+        for node in &survey.unknown_nodes {
+            let reason = Reason::EndpointNodeUnknown { node: (*node).to_owned() };
+            self.problems.push(Problem::of(self.object, reason));
+        }
+        if survey.without_node && policy == TrafficPolicy::Local {
+            self.problems.push(Problem::of(self.object, Reason::EndpointWithoutNode));
+        }
+        if survey.served.values().any(|served| *served) {
+            for (i, _) in survey.served.iter().filter(|(_, served)| !**served) {
+                self.refuse(format!("spec.ports[{i}]"), Reason::NoServingEndpoint);
+            }
+        } else if !survey.served.is_empty() {
+            self.problems.push(Problem::of(self.object, Reason::NoServingEndpoint));
+        }
+    }
+}
+
+/// What was found on the way through a Service's ports.
+#[derive(Default)]
+struct Survey<'a> {
+    unknown_nodes: BTreeSet<&'a str>,
+    without_node: bool,
+    /// Number of each port → whether it is served on every address.
+    served: BTreeMap<usize, bool>,
+}
+
+impl Survey<'_> {
+    fn note_served(&mut self, port: usize, served: bool) {
+        *self.served.entry(port).or_insert(true) &= served;
+    }
+}

@@ -1,0 +1,109 @@
+//! Entries of `lb_sources`, as values.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use lb_common::maps::{Source, v4_mapped};
+
+/// A range of clients, as `lb_sources` has it behind the number of a VIP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceRange {
+    /// First address, IPv4 as `::ffff:a.b.c.d`.
+    pub address: [u8; 16],
+    /// How many bits of the key count, the number of the VIP included.
+    pub bits: u32,
+}
+
+impl From<IpNet> for SourceRange {
+    fn from(net: IpNet) -> Self {
+        let (address, length) = match net.network() {
+            IpAddr::V4(v4) => (v4_mapped(v4.octets()), 96 + u32::from(net.prefix_len())),
+            IpAddr::V6(v6) => (v6.octets(), u32::from(net.prefix_len())),
+        };
+        Self { address, bits: Source::VIP_BITS + length }
+    }
+}
+
+impl SourceRange {
+    /// Whether a client is in it.
+    pub fn contains(&self, client: IpAddr) -> bool {
+        let client = match client {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(v6) => v6.to_bits(),
+        };
+        let differs = client ^ u128::from_be_bytes(self.address);
+        let length = self.bits.saturating_sub(Source::VIP_BITS);
+        differs.leading_zeros() >= length
+    }
+}
+
+/// The source ranges of a VIP. A copy is the same in memory, so that two are mostly known to be equal without a look at
+/// them, of which there may be thousands.
+#[derive(Clone, Debug, Default, Eq)]
+pub struct Sources(Arc<BTreeSet<SourceRange>>);
+
+impl Sources {
+    /// Whether they are the same in memory.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Adds a range.
+    pub fn insert(&mut self, range: SourceRange) {
+        Arc::make_mut(&mut self.0).insert(range);
+    }
+
+    /// Removes a range.
+    pub fn remove(&mut self, range: &SourceRange) {
+        Arc::make_mut(&mut self.0).remove(range);
+    }
+}
+
+impl FromIterator<SourceRange> for Sources {
+    fn from_iter<I: IntoIterator<Item = SourceRange>>(ranges: I) -> Self {
+        Self(Arc::new(ranges.into_iter().collect()))
+    }
+}
+
+impl PartialEq for Sources {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_same(other) || self.0 == other.0
+    }
+}
+
+impl Deref for Sources {
+    type Target = BTreeSet<SourceRange>;
+
+    fn deref(&self) -> &BTreeSet<SourceRange> {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_a_prefix_behind_the_number_of_a_vip() {
+        let range = |net: &str| SourceRange::from(net.parse::<IpNet>().unwrap());
+        let mapped = |a, b, c, d| [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d];
+        assert_eq!(range("10.1.2.3/8"), SourceRange { address: mapped(10, 0, 0, 0), bits: 32 + 96 + 8 });
+        assert_eq!(range("0.0.0.0/0"), SourceRange { address: mapped(0, 0, 0, 0), bits: 32 + 96 });
+        assert_eq!(range("::/0"), SourceRange { address: [0; 16], bits: 32 });
+        let v6 = range("2001:db8::1/32");
+        assert_eq!((v6.address[..5].to_vec(), v6.bits), (vec![0x20, 1, 0xd, 0xb8, 0], 64));
+        for (net, inside, outside) in [
+            ("10.0.0.0/8", "10.255.0.1", "11.0.0.0"),
+            ("10.0.0.0/8", "10.0.0.0", "::a00:1"),
+            ("192.0.2.1/32", "192.0.2.1", "192.0.2.0"),
+            ("0.0.0.0/0", "255.255.255.255", "2001:db8::1"),
+            ("2001:db8::/32", "2001:db8:ffff::", "2001:db9::"),
+        ] {
+            assert!(range(net).contains(inside.parse().unwrap()), "{inside} in {net}");
+            assert!(!range(net).contains(outside.parse().unwrap()), "{outside} in {net}");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The parts that every process of Fairlead has, whatever it does.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`http`] | the HTTP server behind every port and socket, with bounds |
+//! | [`descriptors`] | limits on open files, and `accept` errors that pass |
+//! | [`watchdog`] | detection of loops that are stuck |
+//! | [`random`] | random bytes from the kernel |
+
+pub mod descriptors;
+pub mod http;
+pub mod random;
+pub mod watchdog;

@@ -1,0 +1,207 @@
+//! UDP sockets as BFD needs them: every packet out with a TTL of 255, every packet in with the TTL and the way
+//! that it came by (RFC 5881 sections 4 and 5, RFC 5883 section 5).
+
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use lb_bfd::demux::Path;
+use lb_bfd::session::Hops;
+use nix::cmsg_space;
+use nix::net::if_::if_nametoindex;
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt,
+    sockopt::{Ipv4PacketInfo, Ipv4RecvTtl, Ipv6RecvHopLimit, Ipv6RecvPacketInfo, ReceiveTimestampns},
+};
+use nix::sys::time::TimeSpec;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::echo::stamp;
+use super::{Watched, is_link_local};
+use crate::socket::any;
+
+/// RFC 5881 section 4.
+const SINGLE_HOP: u16 = 3784;
+/// RFC 5883 section 5.
+const MULTIHOP: u16 = 4784;
+/// Ports that packets may come from (RFC 5881 section 4).
+const FIRST_SOURCE: u16 = 49_152;
+/// How many of them.
+const SOURCES: u64 = 16_384;
+/// Ports that are tried.
+const TRIES: u64 = 64;
+const TTL: u32 = 255;
+/// Class selector 6, network control.
+const CLASS: u32 = 48 << 2;
+
+/// What a socket hears: a family, a kind of hops, a VRF if there is one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ear {
+    any: IpAddr,
+    multihop: bool,
+    device: Option<String>,
+}
+
+/// A packet as it came; its octets are in the caller's buffer.
+#[derive(Debug)]
+pub(super) struct Came {
+    pub(super) octets: usize,
+    pub(super) ttl: u8,
+    pub(super) path: Path,
+    /// When the kernel received it, by the time of day.
+    pub(super) stamp: Option<Duration>,
+}
+
+impl Ear {
+    /// What hears a neighbour.
+    pub(super) fn of(watched: &Watched) -> Self {
+        // A link-local neighbour's device is its interface, which the socket for all of them hears, too.
+        let device = watched.device.clone().filter(|_| !is_link_local(watched.address));
+        Self { any: any(watched.address), multihop: is_multihop(watched), device }
+    }
+
+    /// Whether it hears in a VRF, where addresses may be others' outside of it.
+    pub(super) const fn is_in_vrf(&self) -> bool {
+        self.device.is_some()
+    }
+
+    /// Listens. It shares its port with nobody: another daemon that has it keeps it.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub(super) fn open(&self) -> io::Result<UdpSocket> {
+        let socket = open(self.any, self.device.as_deref())?;
+        setsockopt(&socket, ReceiveTimestampns, &true)?;
+        if self.any.is_ipv4() {
+            setsockopt(&socket, Ipv4RecvTtl, &true)?;
+            setsockopt(&socket, Ipv4PacketInfo, &true)?;
+        } else {
+            setsockopt(&socket, Ipv6RecvHopLimit, &true)?;
+            setsockopt(&socket, Ipv6RecvPacketInfo, &true)?;
+        }
+        let port = if self.multihop { MULTIHOP } else { SINGLE_HOP };
+        socket.bind(&SocketAddr::new(self.any, port).into())?;
+        Ok(socket.into())
+    }
+
+    /// Takes one packet; `None` when there is none.
+    ///
+    /// # Errors
+    /// When the socket fails.
+    pub(super) fn receive(&self, socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Option<Came>> {
+        let mut control = cmsg_space!(libc::in6_pktinfo, libc::c_int, TimeSpec);
+        let mut parts = [IoSliceMut::new(buffer)];
+        let received =
+            recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty());
+        let message = match received {
+            Ok(message) => message,
+            Err(nix::Error::EAGAIN | nix::Error::EINTR) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let remote = message.address.as_ref().and_then(ip).unwrap_or(self.any);
+        let mut came = Came {
+            octets: message.bytes,
+            // What does not say how far it has come has come too far.
+            ttl: 0,
+            path: Path { multihop: self.multihop, remote, local: None, link: None },
+            stamp: None,
+        };
+        for said in message.cmsgs()? {
+            match said {
+                ControlMessageOwned::Ipv4Ttl(ttl) | ControlMessageOwned::Ipv6HopLimit(ttl) => {
+                    came.ttl = u8::try_from(ttl).unwrap_or(0);
+                }
+                ControlMessageOwned::Ipv4PacketInfo(info) => {
+                    came.path.local = Some(IpAddr::from(info.ipi_addr.s_addr.to_ne_bytes()));
+                    came.path.link = u32::try_from(info.ipi_ifindex).ok();
+                }
+                ControlMessageOwned::Ipv6PacketInfo(info) => {
+                    came.path.local = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
+                    came.path.link = Some(info.ipi6_ifindex);
+                }
+                other => came.stamp = came.stamp.or(stamp(&other)),
+            }
+        }
+        Ok(Some(came))
+    }
+}
+
+/// Which packets are a neighbour's.
+///
+/// # Errors
+/// When its interface is not there.
+pub(super) fn path(watched: &Watched) -> io::Result<Path> {
+    Ok(Path {
+        multihop: is_multihop(watched),
+        remote: watched.address,
+        local: watched.source,
+        link: link(watched)?,
+    })
+}
+
+/// A socket that sends to a neighbour. `seed` chooses the port.
+///
+/// # Errors
+/// When the kernel refuses, or no port is free.
+pub(super) fn mouth(watched: &Watched, seed: u64) -> io::Result<UdpSocket> {
+    let socket = open(watched.address, watched.device.as_deref())?;
+    let source = watched.source.unwrap_or(any(watched.address));
+    let scope = link(watched)?.unwrap_or(0);
+    let mut bound = Err(io::ErrorKind::AddrInUse.into());
+    for step in 0..TRIES {
+        let port = FIRST_SOURCE + (seed.wrapping_add(step) % SOURCES) as u16;
+        bound = socket.bind(&with_scope(source, port, scope).into());
+        if bound.as_ref().map_or_else(|error| error.kind() != io::ErrorKind::AddrInUse, |()| true) {
+            break;
+        }
+    }
+    bound?;
+    let port = if is_multihop(watched) { MULTIHOP } else { SINGLE_HOP };
+    socket.connect(&with_scope(watched.address, port, scope).into())?;
+    Ok(socket.into())
+}
+
+fn open(family: IpAddr, device: Option<&str>) -> io::Result<Socket> {
+    let domain = if family.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_nonblocking(true)?;
+    if family.is_ipv4() {
+        socket.set_ttl_v4(TTL)?;
+        socket.set_tos_v4(CLASS)?;
+    } else {
+        socket.set_only_v6(true)?;
+        socket.set_unicast_hops_v6(TTL)?;
+        socket.set_tclass_v6(CLASS)?;
+    }
+    if let Some(device) = device {
+        socket.bind_device(Some(device.as_bytes()))?;
+    }
+    Ok(socket)
+}
+
+/// The interface that a link-local neighbour is on.
+fn link(watched: &Watched) -> io::Result<Option<u32>> {
+    match &watched.device {
+        Some(device) if is_link_local(watched.address) => Ok(Some(if_nametoindex(device.as_str())?)),
+        _ => Ok(None),
+    }
+}
+
+fn with_scope(address: IpAddr, port: u16, scope: u32) -> SocketAddr {
+    match address {
+        IpAddr::V6(address) if address.is_unicast_link_local() => {
+            SocketAddrV6::new(address, port, 0, scope).into()
+        }
+        address => SocketAddr::new(address, port),
+    }
+}
+
+fn is_multihop(watched: &Watched) -> bool {
+    matches!(watched.hops, Hops::Multi { .. })
+}
+
+fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
+    let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
+}

@@ -1,0 +1,198 @@
+//! Sessions of one thread with each other, over loopback.
+
+use std::collections::BTreeSet;
+use std::net::UdpSocket;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use lb_bfd::session::{Hops, Profile};
+use lb_bfd::state::State;
+use lb_common::wire::bfd::{self, Control};
+use nix::sched::{CloneFlags, unshare};
+use nix::time::{ClockId, clock_gettime};
+use rtnetlink::LinkUnspec;
+use socket2::SockRef;
+use tokio::sync::{Mutex, oneshot};
+
+use super::drive::Driver;
+use super::socket::Ear;
+use super::{BfdViewed, Monitor, Order, Watch, Watched};
+use crate::identity::hash;
+use lb_runtime::watchdog::{THREAD_LIMIT, Watchdog};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const MULTIHOP: Hops = Hops::Multi { minimum_ttl: 254 };
+
+fn watched(address: &str, source: &str, hops: Hops) -> Watched {
+    let profile = Profile { transmit: Duration::from_millis(50), ..Profile::default() };
+    let (address, source) = (address.parse().unwrap(), Some(source.parse().unwrap()));
+    Watched { address, source, device: None, hops, profile }
+}
+
+/// Both ends of three ways; the last has one end, which hears itself.
+fn all() -> Watch {
+    let ends = [
+        ("a", watched("127.0.0.2", "127.0.0.1", Hops::Single)),
+        ("b", watched("127.0.0.1", "127.0.0.2", Hops::Single)),
+        ("c", watched("127.0.0.2", "127.0.0.1", MULTIHOP)),
+        ("d", watched("127.0.0.1", "127.0.0.2", MULTIHOP)),
+        ("e", watched("::1", "::1", Hops::Single)),
+    ];
+    ends.map(|(name, end)| (name.to_owned(), end)).into()
+}
+
+async fn viewed(monitor: &Monitor, name: &str) -> BfdViewed {
+    monitor.view().await.sessions.into_iter().find(|session| session.name == name).unwrap()
+}
+
+/// The ports are fixed: who uses them is alone, among the tests and, as root, on the machine.
+static PORTS: Mutex<()> = Mutex::const_new(());
+
+/// Gives the calling thread, and those that it starts from now on, a network of their own. Anybody but root shares
+/// that of the machine, where nobody else may speak BFD.
+async fn own_network() {
+    if unshare(CloneFlags::CLONE_NEWNET).is_err() {
+        return;
+    }
+    let (connection, handle, _) = rtnetlink::new_connection().unwrap();
+    let connection = tokio::spawn(connection);
+    handle.link().set(LinkUnspec::new_with_index(LOOPBACK).up().build()).execute().await.unwrap();
+    connection.abort();
+}
+
+/// As [`own_network`], where there is no runtime.
+fn own_network_now() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(own_network());
+}
+
+/// The index of `lo`, in every network namespace.
+const LOOPBACK: u32 = 1;
+
+#[tokio::test]
+async fn sessions_come_up_and_those_who_are_left_on_purpose_report_no_failure() {
+    let _alone = PORTS.lock().await;
+    own_network().await;
+    let (reports, reported) = channel();
+    let heart = Watchdog::default().heart("bfd", THREAD_LIMIT);
+    let monitor =
+        Monitor::start(1, None, heart, move |name, up| reports.send((name.to_owned(), up)).unwrap()).unwrap();
+    monitor.set(all());
+    let up: BTreeSet<_> = (0..5).map(|_| reported.recv_timeout(PATIENCE).unwrap()).collect();
+    assert_eq!(up, all().into_keys().map(|name| (name, true)).collect());
+    let session = viewed(&monitor, "a").await.view;
+    assert_eq!((session.state, session.counters.refusals.len()), (State::Up, 0));
+
+    let left = all().into_iter().filter(|(name, _)| name != "b").collect();
+    monitor.set(left);
+    let again: BTreeSet<_> = (0..4).map(|_| reported.recv_timeout(PATIENCE).unwrap()).collect();
+    assert!(!again.contains(&("b".to_owned(), true)), "those who go on say so again: {again:?}");
+    tokio::time::timeout(PATIENCE, async {
+        while viewed(&monitor, "a").await.view.state == State::Up {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .unwrap();
+    assert!(reported.try_recv().is_err(), "the other end was taken away on purpose");
+    assert_eq!(viewed(&monitor, "c").await.view.state, State::Up);
+
+    let before = monitor.view().await.unknown;
+    let stranger = UdpSocket::bind("127.0.0.9:0").unwrap();
+    stranger.send_to(&[0; 24], "127.0.0.1:3784").unwrap();
+    tokio::time::timeout(PATIENCE, async {
+        while monitor.view().await.unknown == before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .unwrap();
+}
+
+#[test]
+fn packets_say_when_the_kernel_received_them() {
+    own_network_now();
+    let time = || Duration::from(clock_gettime(ClockId::CLOCK_REALTIME).unwrap());
+    let ear = Ear::of(&watched("::1", "::1", MULTIHOP));
+    let socket = ear.open().unwrap();
+    let before = time();
+    UdpSocket::bind("[::1]:0").unwrap().send_to(&[7], "[::1]:4784").unwrap();
+    let came = ear.receive(&socket, &mut [0; 8]).unwrap().unwrap();
+    let stamp = came.stamp.unwrap();
+    assert!(before <= stamp && stamp <= time(), "{before:?} {stamp:?}");
+    assert_eq!(came.octets, 1);
+}
+
+/// A driver that a test takes through its turns, and a router that the test speaks for.
+struct Turns {
+    driver: Driver,
+    router: UdpSocket,
+}
+
+const ROUTER: &str = "127.0.0.5";
+const HERE: &str = "127.0.0.6";
+/// What the router asks for, and three times that is the detection time.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+impl Turns {
+    /// With a session that is up.
+    fn up() -> Self {
+        let (_, alarmed) = std::os::unix::net::UnixStream::pair().unwrap();
+        alarmed.set_nonblocking(true).unwrap();
+        let mut driver = Driver::new(1, None, alarmed, Box::new(|_, _| ()));
+        driver.obey(Order::Watch([("r".to_owned(), watched(ROUTER, HERE, Hops::Single))].into()));
+        let router = UdpSocket::bind((ROUTER, 0)).unwrap();
+        SockRef::from(&router).set_ttl_v4(255).unwrap();
+        let mut turns = Self { driver, router };
+        let until = Instant::now() + PATIENCE;
+        while turns.state() != State::Up {
+            assert!(Instant::now() < until, "it does not come up");
+            let state = turns.state();
+            turns.say(if state == State::Down { bfd::DOWN } else { bfd::UP });
+            turns.driver.turn();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        turns
+    }
+
+    fn say(&self, state: u8) {
+        let interval = (INTERVAL.as_micros() as u32).to_be_bytes();
+        let packet = Control {
+            version_and_diagnostic: bfd::VERSION,
+            state_and_flags: state,
+            multiplier: 3,
+            length: bfd::LENGTH as u8,
+            my_discriminator: [0, 0, 0, 9],
+            your_discriminator: (hash(1, "r") as u32).to_be_bytes(),
+            intervals: [interval, interval, [0; 4]],
+        };
+        // Nobody listens there before the first turn.
+        let _ = self.router.send_to(&packet.to_bytes(), (HERE, 3784));
+    }
+
+    fn state(&mut self) -> State {
+        let (answer, mut answered) = oneshot::channel();
+        self.driver.obey(Order::View(answer));
+        answered.try_recv().unwrap().sessions[0].view.state
+    }
+}
+
+#[test]
+fn a_thread_that_stood_still_judges_a_router_by_when_its_packets_came() {
+    let _alone = PORTS.blocking_lock();
+    own_network_now();
+    let mut turns = Turns::up();
+    // It has gone on speaking: the last of its packets is young, whenever it is read.
+    for _ in 0..12 {
+        turns.say(bfd::UP);
+        std::thread::sleep(INTERVAL / 2);
+    }
+    turns.driver.turn();
+    assert_eq!(turns.state(), State::Up);
+    // It has spoken once more, and been silent since: the packet is old when it is read.
+    turns.driver.turn();
+    turns.say(bfd::UP);
+    std::thread::sleep(INTERVAL * 9);
+    turns.driver.turn();
+    assert_eq!(turns.state(), State::Down);
+}

@@ -1,0 +1,233 @@
+//! Speakers that meet each other over loopback.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use lb_bgp::session::{BackOff, Config, NextHops, PeerView, RemoteAs, Routes, State};
+use lb_bgp::value::{Asn, Attributes, Family, HoldTime, RouterId};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use super::Speaker;
+use super::wanted::{Key, Neighbour, Transport};
+use lb_runtime::watchdog::Watchdog;
+
+const OURS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1));
+const ROUTER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+const DEAF: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3));
+/// All is on one machine: what takes longer does not happen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Of those who connect, and of those who are connected to.
+struct Pair {
+    node: Speaker,
+    router: Speaker,
+    port: u16,
+}
+
+impl Pair {
+    async fn established(routes: Routes) -> Self {
+        let pair = Self {
+            node: Speaker::new(0, "node", None, &Watchdog::default()).unwrap(),
+            router: Speaker::new(0, "router", None, &Watchdog::default()).unwrap(),
+            port: 0,
+        }
+        .listening();
+        pair.router.set(
+            [("node".into(), Neighbour { routes: Some(Arc::default()), ..neighbour(OURS, 0, 2, 1) })].into(),
+        );
+        pair.tell(routes);
+        pair.router_sees(|view| view.state == State::Established).await;
+        pair
+    }
+
+    fn listening(self) -> Self {
+        let port = port();
+        Self { router: Speaker::new(port, "router", None, &Watchdog::default()).unwrap(), port, ..self }
+    }
+
+    fn tell(&self, routes: Routes) {
+        let router = Neighbour { routes: Some(Arc::new(routes)), ..neighbour(ROUTER, self.port, 1, 2) };
+        self.node.set([("router".into(), router)].into());
+    }
+
+    async fn router_sees(&self, wanted: impl Fn(&PeerView) -> bool) -> PeerView {
+        seen(&self.router, "node", wanted).await
+    }
+}
+
+/// A port of this test's own: below those that the kernel gives to connections, one of which could have taken it.
+fn port() -> u16 {
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    const PORTS: u16 = 16;
+    let of_process = (std::process::id() % 512) as u16;
+    20_000 + of_process * PORTS + TAKEN.fetch_add(1, Ordering::Relaxed) % PORTS
+}
+
+async fn seen(speaker: &Speaker, name: &str, wanted: impl Fn(&PeerView) -> bool) -> PeerView {
+    let look = async {
+        loop {
+            let view = speaker.view().await;
+            let found = view.neighbours.into_iter().find(|it| it.name == name && wanted(&it.view));
+            match found {
+                Some(found) => return found.view,
+                None => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    };
+    match timeout(PATIENCE, look).await {
+        Ok(view) => view,
+        Err(_) => panic!("{name}: {:#?}", speaker.view().await),
+    }
+}
+
+/// `ours` and `theirs` are AS numbers; without a port the neighbour is left to connect.
+fn neighbour(address: IpAddr, port: u16, ours: u32, theirs: u32) -> Neighbour {
+    let source = Some(if address == OURS { ROUTER } else { OURS });
+    Neighbour {
+        transport: Transport { address, port, source, device: None, key: None, minimum_ttl: None },
+        config: Config {
+            local_asn: Asn::new(ours).unwrap(),
+            shown_asn: None,
+            remote: RemoteAs::Exactly(Asn::new(theirs).unwrap()),
+            router_id: RouterId::new(Ipv4Addr::from_bits(ours)).unwrap(),
+            hold_time: HoldTime::DEFAULT,
+            keepalive: None,
+            families: vec![Family::Ipv4],
+            // Routes to loopback addresses are taken for damaged.
+            next_hops: NextHops { v4: Some(Ipv4Addr::new(192, 0, 2, 1)), ..NextHops::default() },
+            graceful_restart: None,
+            restarted: false,
+            passive: port == 0,
+            host_name: String::new(),
+            connect_timeout: Duration::from_secs(10),
+            back_off: BackOff { first: Duration::from_millis(50), longest: Duration::from_millis(200) },
+        },
+        bfd: None,
+        multihop: false,
+        routes: None,
+    }
+}
+
+fn routes(count: u8) -> Routes {
+    let prefix = |number| IpNet::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, number)), 32).unwrap();
+    (0..count).map(|number| (prefix(number), Attributes::default())).collect()
+}
+
+#[tokio::test]
+async fn a_change_of_routes_is_one_update_in_the_same_session() {
+    let pair = Pair::established(routes(3)).await;
+    let before = pair.router_sees(|view| view.counters.prefixes.ends_of_rib == 1).await.counters;
+    assert_eq!(before.prefixes.accepted, 3);
+    pair.tell(routes(4));
+    let after = pair.router_sees(|view| view.counters.prefixes.accepted == 4).await.counters;
+    assert_eq!(after.received.update, before.received.update + 1);
+    pair.tell(routes(0));
+    let last = pair.router_sees(|view| view.counters.prefixes.withdrawn == 4).await.counters;
+    assert_eq!((last.received.update, last.established), (after.received.update + 1, 1));
+}
+
+#[tokio::test]
+async fn a_neighbour_that_is_not_wanted_any_more_is_told_so() {
+    let pair = Pair::established(routes(1)).await;
+    pair.node.set([].into());
+    let view = pair.router_sees(|view| view.counters.flaps == 1).await;
+    let why = view.last_ending.unwrap().cause.to_string();
+    assert!(why.contains("peer deconfigured"), "{why}");
+}
+
+#[tokio::test]
+async fn another_transport_is_another_session() {
+    let pair = Pair::established(routes(1)).await;
+    let key = Key::new(b"secret");
+    let signed =
+        |it: Neighbour| Neighbour { transport: Transport { key: key.clone(), ..it.transport.clone() }, ..it };
+    pair.router.set([("node".into(), signed(neighbour(OURS, 0, 2, 1)))].into());
+    let router = Neighbour { routes: Some(Arc::new(routes(2))), ..neighbour(ROUTER, pair.port, 1, 2) };
+    pair.node.set([("router".into(), signed(router))].into());
+    pair.router_sees(|view| view.counters.prefixes.accepted == 2).await;
+}
+
+#[tokio::test]
+async fn leaving_asks_to_prefer_others_before_it_ceases() {
+    let pair = Pair::established(routes(2)).await;
+    let before = pair.router_sees(|view| view.counters.prefixes.ends_of_rib == 1).await.counters;
+    pair.node.leave(Duration::from_millis(200)).await;
+    let view = pair.router_sees(|view| view.counters.flaps == 1).await;
+    assert_eq!(view.counters.prefixes.accepted, before.prefixes.accepted + 2, "the community on both routes");
+    let why = view.last_ending.unwrap().cause.to_string();
+    assert!(why.contains("administrative reset"), "{why}");
+}
+
+/// Two that keep each other's routes when they are left.
+async fn graceful() -> Pair {
+    let graceful = |it: Neighbour| Neighbour {
+        config: Config { graceful_restart: Some(8), ..it.config.clone() },
+        routes: Some(Arc::new(routes(2))),
+        ..it
+    };
+    let pair = Pair {
+        node: Speaker::new(0, "node", None, &Watchdog::default()).unwrap(),
+        router: Speaker::new(0, "router", None, &Watchdog::default()).unwrap(),
+        port: 0,
+    }
+    .listening();
+    pair.router.set([("node".into(), graceful(neighbour(OURS, 0, 2, 1)))].into());
+    pair.node.set([("router".into(), graceful(neighbour(ROUTER, pair.port, 1, 2)))].into());
+    pair
+}
+
+#[tokio::test]
+async fn a_neighbour_that_keeps_our_routes_is_left_without_a_word() {
+    let pair = graceful().await;
+    let before = pair.router_sees(|view| view.counters.prefixes.ends_of_rib == 1).await.counters;
+    pair.node.leave(Duration::from_millis(200)).await;
+    let after = pair.router_sees(|view| view.counters.flaps == 1).await.counters;
+    assert_eq!(after.received.notification, 0);
+    assert_eq!(after.received.update, before.received.update);
+}
+
+#[tokio::test]
+async fn a_neighbour_that_would_keep_our_routes_is_told_when_nobody_takes_over() {
+    let pair = graceful().await;
+    let before = pair.router_sees(|view| view.counters.prefixes.ends_of_rib == 1).await.counters;
+    pair.node.depart(Duration::from_millis(200)).await;
+    let view = pair.router_sees(|view| view.counters.flaps == 1).await;
+    assert_eq!(view.counters.prefixes.accepted, before.prefixes.accepted + 2, "the community on both routes");
+    let why = view.last_ending.unwrap().cause.to_string();
+    assert!(why.contains("administrative shutdown") && why.contains("drained"), "{why}");
+}
+
+#[tokio::test]
+async fn a_neighbour_that_never_reads_holds_nobody_up() {
+    let deaf = TcpListener::bind((DEAF, 0)).await.unwrap();
+    let port = deaf.local_addr().unwrap().port();
+    let pair = Pair::established(routes(0)).await;
+    let told = |count| {
+        let of = |address, port| Neighbour {
+            routes: Some(Arc::new(routes(count))),
+            ..neighbour(address, port, 1, 2)
+        };
+        [("deaf".into(), of(DEAF, port)), ("router".into(), of(ROUTER, pair.port))].into()
+    };
+    pair.node.set(told(0));
+    let (_held, _) = timeout(PATIENCE, deaf.accept()).await.unwrap().unwrap();
+    pair.node.set(told(200));
+    pair.router_sees(|view| view.counters.prefixes.accepted == 200).await;
+    timeout(PATIENCE, pair.node.leave(Duration::ZERO)).await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_of_strangers_are_closed_and_counted() {
+    let pair = Pair::established(routes(0)).await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((DEAF, 0).into()).unwrap();
+    let mut stranger: TcpStream = socket.connect((ROUTER, pair.port).into()).await.unwrap();
+    let heard = timeout(PATIENCE, stranger.read(&mut [0; 1])).await.unwrap();
+    assert!(matches!(heard, Ok(0) | Err(_)), "{heard:?}");
+    assert_eq!(pair.router.view().await.unknown, 1);
+}
