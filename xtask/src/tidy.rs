@@ -129,7 +129,8 @@ mod tests {
 
     #[test]
     fn violations_are_counted_by_crate() {
-        let violations = ["b/src/x.rs:1: y", "a/z", "b/c", "README.md:1: d"].map(str::to_owned);
-        assert_eq!(by_area(&violations), "4 ((root) 1, a 1, b 2)");
+        let violations =
+            ["b/src/x.rs:1: y", "a/z", "b::c: d/e", "a: f", "README.md:1: g/h"].map(str::to_owned);
+        assert_eq!(by_area(&violations), "5 ((root) 1, a 2, b 2)");
     }
 }

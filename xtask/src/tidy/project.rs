@@ -29,7 +29,12 @@ impl<'a> Project<'a> {
     }
 }
 
-/// The crate or top directory that a path is in, for totals.
-pub(super) fn area(path: &str) -> &str {
-    path.split_once('/').map_or("(root)", |(directory, _)| directory)
+/// The crate or top directory that a path or a path of modules is in, for totals.
+pub(super) fn area(place: &str) -> &str {
+    let place = place.split_once(": ").map_or(place, |(place, _)| place);
+    match place.split_once('/').or_else(|| place.split_once("::")) {
+        Some((area, _)) => area,
+        None if place.contains('.') => "(root)",
+        None => place,
+    }
 }

@@ -27,7 +27,8 @@ pub(super) fn banned_words(project: &Project<'_>) -> Vec<String> {
     let is_ours = |file: &File| !FOREIGN.iter().chain(&ABOUT_WORDS).any(|start| file.path.starts_with(start));
     let sources = project.sources.iter().filter(|source| is_ours(source.file)).flat_map(in_source);
     let pages = project.tree.files().filter(|file| PAGES.iter().any(|end| file.path.ends_with(end)));
-    sources.chain(pages.filter(|file| is_ours(file)).flat_map(in_page)).collect()
+    let pages = pages.filter(|file| is_ours(file)).flat_map(in_page);
+    sources.chain(pages).chain(project.tree.files().flat_map(in_path)).collect()
 }
 
 /// Comments that are wider than code may be. Rows of tables and addresses of pages cannot be broken.
@@ -49,6 +50,11 @@ fn in_source(source: &Source<'_>) -> Vec<String> {
         .into_iter()
         .map(|(byte, advice)| format!("{}: {advice}", source.file.at(source.line(byte))))
         .collect()
+}
+
+fn in_path(file: &File) -> Vec<String> {
+    let found = matches(&file.path, &file.path).into_iter();
+    found.map(|(_, advice)| format!("{}: name of the file: {advice}", file.path)).collect()
 }
 
 fn in_page(file: &File) -> Vec<String> {

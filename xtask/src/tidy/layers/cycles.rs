@@ -49,9 +49,10 @@ fn in_graph(name: &str, parent: &[String], graph: &Graph<'_>) -> Vec<String> {
         }
         let Some(circle) = shortest(graph, start) else { continue };
         // All that reach this module and are reached by it are one knot, named once.
-        let ahead = reachable(graph, start);
-        seen.extend(ahead.into_iter().filter(|&other| reachable(graph, other).contains(start)));
-        found.push(line(name, parent, graph, &circle, &seen));
+        let ahead = reachable(graph, start).into_iter();
+        let knot: Vec<&str> = ahead.filter(|&other| reachable(graph, other).contains(start)).collect();
+        found.push(line(name, parent, graph, &circle, knot.len()));
+        seen.extend(knot);
     }
     found
 }
@@ -87,14 +88,16 @@ fn reachable<'a>(graph: &Graph<'a>, start: &str) -> BTreeSet<&'a str> {
     found
 }
 
-fn line(name: &str, parent: &[String], graph: &Graph<'_>, circle: &[&str], knot: &BTreeSet<&str>) -> String {
+fn line(name: &str, parent: &[String], graph: &Graph<'_>, circle: &[&str], knot: usize) -> String {
     let steps = circle.windows(2).filter_map(|pair| {
         let [from, to] = pair else { return None };
         let edge = graph.get(from)?.get(to)?;
         Some(format!("{from} uses {} ({})", written(&edge.to), edge.place))
     });
+    let steps = steps.collect::<Vec<_>>().join(", ");
     let level: String = parent.iter().map(|name| format!("::{name}")).collect();
-    format!("{name}{level}: {}; {} modules in all", steps.collect::<Vec<_>>().join(", "), knot.len())
+    let more = if knot > circle.len() - 1 { format!("; {knot} modules in all") } else { String::new() };
+    format!("{name}{level}: {steps}{more}")
 }
 
 fn written(path: &Path) -> String {

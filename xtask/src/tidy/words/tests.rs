@@ -8,12 +8,20 @@ fn banned_words_are_found_in_names_comments_strings_and_pages() {
     let text = "//! What became\n//! of it\nfn is_told() -> &'static str {\n    \"a\n     neighbour\"\n}\n// they inherit\n";
     let tree = Tree::of(&[
         ("a.rs", text),
-        ("b.md", "# Title\n\nThe leader shall answer.\n"),
+        ("told/b.md", "# Title\n\nThe leader shall answer.\n"),
         ("LICENSE-X", "shall"),
     ]);
     let found = banned_words(&Project::of(&tree));
     let short: Vec<&str> = found.iter().filter_map(|line| line.split(": say").next()).collect();
-    assert_eq!(short, ["a.rs:3: \"told\"", "a.rs:5: \"neighbour\"", "b.md:3: \"shall\""]);
+    assert_eq!(
+        short,
+        [
+            "a.rs:3: \"told\"",
+            "a.rs:5: \"neighbour\"",
+            "told/b.md:3: \"shall\"",
+            "told/b.md: name of the file: \"told\""
+        ]
+    );
 }
 
 #[test]
