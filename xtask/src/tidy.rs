@@ -40,7 +40,7 @@ struct Rule {
     violations: fn(&Project<'_>) -> Vec<String>,
 }
 
-const RULES: [Rule; 14] = [
+const RULES: [Rule; 15] = [
     rule("manifests", "Pure crates depend on nothing that does I/O", |it| manifests::impurities(it.tree)),
     rule("manifests", "Versions are chosen in the workspace's manifest only", |it| {
         manifests::own_versions(it.tree)
@@ -61,6 +61,7 @@ const RULES: [Rule; 14] = [
     rule("words", "Comments are as wide as code", words::wide_comments),
     rule("words", "Names of public types are unique", words::repeated_types),
     rule("links", "Links between pages lead somewhere", links::broken),
+    rule("links", "The book holds all pages of docs/, and no others", links::outside_the_book),
 ];
 
 const fn rule(

@@ -1,9 +1,15 @@
-//! Links between pages: the file exists, and so does the heading.
+//! Links between pages: the file exists, and so does the heading. The book holds all pages of `docs`, and no others.
 
 use std::collections::BTreeMap;
 
 use super::project::Project;
 use super::tree::{File, Tree};
+
+/// The pages of the book.
+const BOOK: &str = "docs/";
+
+/// Its table of contents.
+const SUMMARY: &str = "docs/SUMMARY.md";
 
 /// Links in pages at the root and below `docs` and `.github` that lead nowhere.
 pub(super) fn broken(project: &Project<'_>) -> Vec<String> {
@@ -11,20 +17,50 @@ pub(super) fn broken(project: &Project<'_>) -> Vec<String> {
     pages.flat_map(|page| broken_in(project.tree, page)).collect()
 }
 
+/// Pages of `docs` that the book lacks, and links that lead out of it.
+pub(super) fn outside_the_book(project: &Project<'_>) -> Vec<String> {
+    let Some(summary) = project.tree.file(SUMMARY) else { return vec![format!("{SUMMARY}: not found")] };
+    let listed: Vec<String> = links(summary).filter_map(|(_, target)| joined(SUMMARY, target)).collect();
+    let pages = project.tree.ending(".md").filter(|file| file.path.starts_with(BOOK));
+    let mut found = Vec::new();
+    for page in pages {
+        if page.path != SUMMARY && !listed.contains(&page.path) {
+            found.push(format!("{}: not in {SUMMARY}", page.path));
+        }
+        for (number, target) in links(page) {
+            let path = target.split('#').next().unwrap_or_default();
+            if !is_elsewhere(target)
+                && joined(&page.path, path).is_none_or(|path| !path.starts_with(BOOK))
+                && !path.is_empty()
+            {
+                found.push(format!(
+                    "{}: {target}: not in the book; link to it by its address in the repository",
+                    page.at(number)
+                ));
+            }
+        }
+    }
+    found
+}
+
 fn is_page(path: &str) -> bool {
     !path.contains('/') || path.starts_with("docs/") || path.starts_with(".github/")
 }
 
 fn broken_in(tree: &Tree, page: &File) -> Vec<String> {
-    let mut found = Vec::new();
-    for (number, line) in prose(page) {
-        for target in targets(line) {
-            if let Some(problem) = problem(tree, page, target) {
-                found.push(format!("{}: {target}: {problem}", page.at(number)));
-            }
-        }
-    }
-    found
+    let found =
+        links(page).filter_map(|(number, target)| Some((number, target, problem(tree, page, target)?)));
+    found.map(|(number, target, problem)| format!("{}: {target}: {problem}", page.at(number))).collect()
+}
+
+/// The links of a page with the numbers of their lines.
+fn links(page: &File) -> impl Iterator<Item = (usize, &str)> {
+    prose(page).flat_map(|(number, line)| targets(line).map(move |target| (number, target)))
+}
+
+/// Whether a link leads to another site.
+fn is_elsewhere(target: &str) -> bool {
+    target.contains("://") || target.starts_with("mailto:")
 }
 
 /// Lines outside blocks of code.
@@ -44,7 +80,7 @@ fn targets(line: &str) -> impl Iterator<Item = &str> {
 }
 
 fn problem(tree: &Tree, page: &File, target: &str) -> Option<&'static str> {
-    if target.contains("://") || target.starts_with("mailto:") {
+    if is_elsewhere(target) {
         return None;
     }
     let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
@@ -99,7 +135,7 @@ fn slug(heading: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Project, Tree, broken, slug};
+    use super::{Project, Tree, broken, outside_the_book, slug};
 
     #[test]
     fn files_and_headings_have_to_exist() {
@@ -113,6 +149,26 @@ mod tests {
                 "README.md:3: docs/c.md: no such file",
                 "README.md:4: #no: no such heading",
                 "README.md:9: #no-heading: no such heading"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_book_holds_all_pages_and_leads_to_no_others() {
+        let page = "[up](../README.md) [b](b.md#x) [here](#y) [site](https://x.y)\n";
+        let summary = "- [A](a.md)\n- [C](sub/c.md)\n";
+        let tree = Tree::of(&[
+            ("README.md", ""),
+            ("docs/SUMMARY.md", summary),
+            ("docs/a.md", page),
+            ("docs/b.md", ""),
+            ("docs/sub/c.md", "[a](../a.md)\n"),
+        ]);
+        assert_eq!(
+            outside_the_book(&Project::of(&tree)),
+            [
+                "docs/a.md:1: ../README.md: not in the book; link to it by its address in the repository",
+                "docs/b.md: not in docs/SUMMARY.md"
             ]
         );
     }
