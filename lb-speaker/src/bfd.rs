@@ -10,9 +10,9 @@ mod driven;
 mod echo;
 mod notes;
 mod priority;
-mod shown;
 mod socket;
 mod stamps;
+mod status;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -21,11 +21,11 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
-use lb_bfd::session::{Hops, Profile, View};
+use lb_bfd::session::{Hops, SessionProfile, SessionView};
 use tokio::sync::oneshot;
 
 use self::drive::Driver;
-pub use self::shown::{BfdSessionShown, BfdShown};
+pub use self::status::{BfdSessionStatus, BfdStatus};
 use lb_dataplane::bfd::BfdSessions;
 use lb_runtime::watchdog::Heart;
 
@@ -41,7 +41,7 @@ pub struct Watched {
     /// How far it is.
     pub hops: Hops,
     /// How fast. Echo packets are sent over one hop of IPv4 only, whatever it says.
-    pub profile: Profile,
+    pub profile: SessionProfile,
 }
 
 impl Watched {
@@ -68,7 +68,7 @@ pub struct BfdViewed {
     /// What is wanted.
     pub watched: Watched,
     /// How it stands.
-    pub view: View,
+    pub view: SessionView,
     /// When; counted from the same start as the times in the view.
     pub at: std::time::Duration,
 }

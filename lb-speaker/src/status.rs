@@ -1,0 +1,313 @@
+//! The speaker as it is now: as values, and as people and programs are shown it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use lb_bgp::session::{BgpState, MessageCounters, PeerCounters, PeerView};
+use lb_bgp::value::{Family, NextHop};
+use serde::{Deserialize, Serialize};
+
+use super::bfd::BfdView;
+use super::hints;
+use super::wanted::Neighbour;
+use crate::Announced;
+
+/// Why nobody is told where nothing forbids it.
+const NO_PEER: &str = "no BGPPeer of this node takes its addresses";
+
+/// The speaker as it is now.
+#[derive(Clone, Debug, Default)]
+pub struct SpeakerView {
+    /// When; counted from the speaker's start, as all times in it.
+    pub at: Duration,
+    /// The neighbours, by name.
+    pub neighbours: Vec<Viewed>,
+    /// The BFD sessions.
+    pub bfd: BfdView,
+    /// Connections of strangers that were closed.
+    pub unknown: u64,
+    /// What cannot be listened at, a sentence each.
+    pub failures: Vec<String>,
+}
+
+/// A neighbour as it is now.
+#[derive(Clone, Debug)]
+pub struct Viewed {
+    /// Its object's name.
+    pub name: String,
+    /// What is wanted of it.
+    pub neighbour: Neighbour,
+    /// How it stands.
+    pub view: PeerView,
+}
+
+/// What `GET /bgp` answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BgpStatus {
+    /// The sessions, by the neighbours' names.
+    pub sessions: Vec<BgpSessionStatus>,
+    /// Connections of strangers that were closed.
+    pub unknown_connections: u64,
+    /// What is wrong, a sentence each.
+    pub problems: Vec<String>,
+    /// What routers are told of each Service.
+    pub services: Vec<AdvertisedService>,
+}
+
+/// What routers are told of a Service.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AdvertisedService {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The peers that are told.
+    pub peers: Vec<String>,
+    /// Its addresses that they are told.
+    pub addresses: Vec<IpAddr>,
+    /// MetalLB's word for why none is told, or `noPeer` where there is none to be told.
+    pub silent: Option<Cow<'static, str>>,
+    /// The same as a sentence.
+    pub reason: Option<String>,
+}
+
+/// A session.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BgpSessionStatus {
+    /// The neighbour's object.
+    pub peer: String,
+    /// Its address.
+    pub address: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// The VRF or interface, if one is said.
+    pub vrf: Option<String>,
+    /// `idle`, `connect`, `active`, `opensent`, `openconfirm` or `established`.
+    pub state: Cow<'static, str>,
+    /// For how long it has been so.
+    pub seconds: u64,
+    /// The AS number that the neighbour sees.
+    pub local_asn: u32,
+    /// Our BGP identifier.
+    pub router_id: String,
+    /// Both ends of the connection, ours first.
+    pub connection: Option<(SocketAddr, SocketAddr)>,
+    /// What was agreed.
+    pub agreed: Option<NegotiatedStatus>,
+    /// The families of the session, `ipv4` and `ipv6`.
+    pub families: BTreeMap<Cow<'static, str>, FamilyStatus>,
+    /// Routes of families that the neighbour does not speak.
+    pub unsendable: usize,
+    /// For so many seconds the neighbour has read nothing of what it is sent.
+    pub unread_seconds: Option<u64>,
+    /// Seconds until it is given up for that.
+    pub given_up_seconds: Option<u64>,
+    /// What BFD says, if it is asked.
+    pub bfd: Option<bool>,
+    /// Why the last session ended or none came up.
+    pub last_error: Option<String>,
+    /// What to do about it, while there is no session.
+    #[serde(default)]
+    pub advice: Option<String>,
+    /// Seconds until the next attempt to connect.
+    pub next_attempt: Option<u64>,
+    /// What was counted.
+    pub counters: BgpCounters,
+}
+
+/// What was agreed with a neighbour.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NegotiatedStatus {
+    /// Its AS number.
+    pub asn: u32,
+    /// Its BGP identifier.
+    pub router_id: String,
+    /// Its name, if it told.
+    pub host_name: Option<String>,
+    /// In seconds; zero for none.
+    pub hold_time: u16,
+    /// For so many seconds it keeps our routes when the session is lost.
+    pub graceful_restart: Option<u16>,
+}
+
+/// A family of an established session.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FamilyStatus {
+    /// Where our routes lead to.
+    pub next_hop: Option<String>,
+    /// Prefixes that the neighbour has been told.
+    pub announced: usize,
+    /// Prefixes whose change it has not been told yet.
+    pub pending: usize,
+}
+
+/// What was counted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BgpCounters {
+    /// Messages sent.
+    pub sent: MessageCounts,
+    /// Messages received.
+    pub received: MessageCounts,
+    /// Prefixes that were received; none is installed.
+    pub prefixes_received: u64,
+    /// Messages received that could not be read.
+    pub malformed: u64,
+    /// Attempts to connect.
+    pub connects: u64,
+    /// Sessions that came up.
+    pub established: u64,
+    /// Sessions that went down without our wish.
+    pub flaps: u64,
+}
+
+/// Messages by type.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MessageCounts {
+    /// OPEN.
+    pub open: u64,
+    /// UPDATE.
+    pub update: u64,
+    /// NOTIFICATION.
+    pub notification: u64,
+    /// KEEPALIVE.
+    pub keepalive: u64,
+    /// ROUTE-REFRESH.
+    pub route_refresh: u64,
+}
+
+impl BgpStatus {
+    /// Sessions, and what they are there for.
+    pub fn of(view: &SpeakerView, announced: &[Announced]) -> Self {
+        Self {
+            sessions: view.neighbours.iter().map(|viewed| session(viewed, view.at)).collect(),
+            unknown_connections: view.unknown,
+            problems: view
+                .failures
+                .iter()
+                .cloned()
+                .chain(view.neighbours.iter().flat_map(hints::limits))
+                .collect(),
+            services: announced.iter().map(service).collect(),
+        }
+    }
+}
+
+impl SpeakerView {
+    /// Whether an address is advertised to a peer, or may be as soon as its session is up.
+    pub fn may_advertise(&self, peer: &str, address: IpAddr) -> bool {
+        let family = if address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
+        // One that is not here has no address as yet.
+        self.neighbours.iter().find(|viewed| viewed.name == peer).is_none_or(|viewed| {
+            viewed.neighbour.config.families.contains(&family)
+                && (viewed.view.state != BgpState::Established || viewed.view.families.contains_key(&family))
+        })
+    }
+}
+
+fn service(announced: &Announced) -> AdvertisedService {
+    let Announced { service, peers, addresses, silence } = announced;
+    let silent = match silence {
+        Some(silence) => Some((Cow::from(silence.label()), silence.to_string())),
+        None if peers.is_empty() => Some((Cow::from("noPeer"), NO_PEER.to_owned())),
+        None => None,
+    };
+    let (silent, reason) = silent.unzip();
+    AdvertisedService {
+        namespace: service.namespace.clone(),
+        name: service.name.clone(),
+        peers: peers.to_vec(),
+        addresses: addresses.clone(),
+        silent,
+        reason,
+    }
+}
+
+fn session(viewed: &Viewed, at: Duration) -> BgpSessionStatus {
+    let Viewed { name, neighbour, view } = viewed;
+    let agreed = view.negotiated.as_ref().map(|agreed| NegotiatedStatus {
+        asn: agreed.remote_asn.get(),
+        router_id: agreed.remote_router_id.to_string(),
+        host_name: agreed.remote_host_name.clone(),
+        hold_time: agreed.hold_time.seconds(),
+        graceful_restart: agreed.graceful_restart.map(|graceful| graceful.restart_time),
+    });
+    BgpSessionStatus {
+        peer: name.clone(),
+        address: neighbour.transport.address,
+        port: neighbour.transport.port,
+        vrf: neighbour.transport.device.clone(),
+        state: state(view.state).into(),
+        seconds: view.state_age.as_secs(),
+        local_asn: neighbour.config.presented_asn().get(),
+        router_id: neighbour.config.router_id.to_string(),
+        connection: view.connection.map(|(_, local, remote)| (local, remote)),
+        agreed,
+        families: families(view),
+        unsendable: view.unsendable,
+        unread_seconds: view.send_stall.map(|unread| at.saturating_sub(unread.since).as_secs()),
+        given_up_seconds: view.send_stall.map(|unread| unread.expires_at.saturating_sub(at).as_secs()),
+        bfd: view.bfd.filter(|_| neighbour.bfd.is_some()),
+        last_error: view.last_error(),
+        advice: view.advice(hints::setup(neighbour)),
+        next_attempt: view.next_attempt.map(|next| next.saturating_sub(at).as_secs()),
+        counters: counters(&view.counters),
+    }
+}
+
+fn families(view: &PeerView) -> BTreeMap<Cow<'static, str>, FamilyStatus> {
+    let next_hop = |family| view.negotiated.as_ref()?.next_hops.get(family).map(written);
+    let shown = view.families.iter().map(|(of, family)| {
+        let name = match of {
+            Family::Ipv4 => "ipv4",
+            Family::Ipv6 => "ipv6",
+        };
+        (
+            name.into(),
+            FamilyStatus { next_hop: next_hop(of), announced: family.advertised, pending: family.pending },
+        )
+    });
+    shown.collect()
+}
+
+fn written(next_hop: &NextHop) -> String {
+    match next_hop {
+        NextHop::V4(address) => address.to_string(),
+        NextHop::V6 { address, .. } => address.to_string(),
+    }
+}
+
+const fn counters(counters: &PeerCounters) -> BgpCounters {
+    BgpCounters {
+        sent: messages(&counters.sent),
+        received: messages(&counters.received),
+        prefixes_received: counters.prefixes.accepted,
+        malformed: counters.malformed,
+        connects: counters.connects,
+        established: counters.established,
+        flaps: counters.flaps,
+    }
+}
+
+const fn messages(messages: &MessageCounters) -> MessageCounts {
+    MessageCounts {
+        open: messages.open,
+        update: messages.update,
+        notification: messages.notification,
+        keepalive: messages.keepalive,
+        route_refresh: messages.route_refresh,
+    }
+}
+
+/// A state's name.
+pub const fn state(state: BgpState) -> &'static str {
+    match state {
+        BgpState::Idle => "idle",
+        BgpState::Connect => "connect",
+        BgpState::Active => "active",
+        BgpState::OpenSent => "opensent",
+        BgpState::OpenConfirm => "openconfirm",
+        BgpState::Established => "established",
+    }
+}
