@@ -5,7 +5,7 @@
 use super::tree::{File, Tree};
 
 /// Crates without I/O, clock or randomness. Which of them exist is up to the tree.
-const PURE: [&str; 5] = ["lb-common", "lb-api", "lb-plan", "lb-bfd", "lb-bgp"];
+const PURE: [&str; 6] = ["lb-common", "lb-pipeline", "lb-api", "lb-plan", "lb-bfd", "lb-bgp"];
 
 /// What would let them touch the world. A name ending in `-` stands for all that begin so.
 const WORLDLY: [&str; 25] = [
