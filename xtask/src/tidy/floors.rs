@@ -23,7 +23,8 @@ pub(super) const LARGEST: usize = 6000;
 /// All crates. `ARCHITECTURE.md` prints `uses`; `cargo xtask test tidy` compares.
 pub(super) const FLOORS: &[Floor] = &[
     pure("lb-common", &[]),
-    floor("lb-ebpf", &["lb-common"]),
+    pure("lb-pipeline", &["lb-common"]),
+    floor("lb-ebpf", &["lb-common", "lb-pipeline"]),
     pure("lb-bfd", &["lb-common"]),
     pure("lb-bgp", &[]),
     pure("lb-api", &[]),
