@@ -60,7 +60,7 @@ impl LivenessCells {
 pub struct Flows(MappedWords);
 
 /// Flows that are not over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct FlowCount {
     /// Those that this node owns.
     pub owned: usize,

@@ -22,8 +22,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket};
@@ -34,7 +32,6 @@ pub use self::connection::{BodyError, ConnectionSlot};
 pub use self::listener::{Listener, Origin};
 use self::table::Table;
 use crate::descriptors::{self, AcceptErrors};
-use crate::watchdog::Watchdog;
 
 /// Connections that the kernel holds until they are accepted: with few, a burst of strangers costs everybody else a
 /// second, which is when a SYN is sent again.
@@ -52,17 +49,6 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
-}
-
-/// Fails while a loop is stuck, and names it.
-pub fn health(watchdog: &Watchdog) -> Response {
-    let stuck: Vec<String> = watchdog.stuck().iter().map(ToString::to_string).collect();
-    if stuck.is_empty() {
-        return StatusCode::OK.into_response();
-    }
-    let words = stuck.join("\n");
-    tracing::error!("unhealthy: {words}");
-    (StatusCode::SERVICE_UNAVAILABLE, words + "\n").into_response()
 }
 
 /// What the clients of one server may use.

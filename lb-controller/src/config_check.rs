@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use lb_kube::cluster::{CONFIGURATION, Cluster};
 use lb_kube::config_errors::Faults;
 use lb_kube::events::{Events, News};
-use lb_kube::lease::Leadership;
+use lb_kube::leadership::Leadership;
 use lb_kube::snapshot::Snapshot;
 use lb_kube::status::{Configuration, Wanted};
 use lb_runtime::watchdog::Heart;
@@ -117,10 +117,10 @@ fn fact(problem: &Problem) -> Option<Fact> {
 }
 
 fn news(object: &ObjectRef, seen: Option<&&Sourced<Object>>, words: &str) -> News {
-    let watched = CONFIGURATION.iter().find(|watched| watched.kind == object.kind);
+    let watched = CONFIGURATION.iter().find(|watched| object.is(**watched));
     let metadata = seen.map(|object| object.value.metadata());
     let regarding = ObjectReference {
-        api_version: watched.map(|watched| watched.resource().api_version),
+        api_version: watched.map(|watched| watched.api_version()),
         kind: Some(object.kind.clone()),
         name: Some(object.name.clone()),
         namespace: object.namespace.clone(),
