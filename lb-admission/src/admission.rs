@@ -8,6 +8,7 @@ mod references;
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use lb_api::kind::ObjectKind;
 use lb_api::objects::{Hidden, Metadata, Object, Secret, Sourced};
 use lb_api::problem::{ObjectRef, Problem, Reason, Severity};
 
@@ -50,7 +51,7 @@ pub fn review<O: Borrow<Sourced<Object>>>(existing: &[O], change: &Change<'_>) -
 }
 
 /// What objects name or select that is not there: it may still come, and until then it has no effect.
-pub fn dangling<O: Borrow<Sourced<Object>>>(objects: &[O]) -> Vec<Problem> {
+pub(crate) fn dangling<O: Borrow<Sourced<Object>>>(objects: &[O]) -> Vec<Problem> {
     let objects: Vec<&Sourced<Object>> = objects.iter().map(O::borrow).collect();
     let known = Known::of(&objects);
     objects.iter().flat_map(|object| known.dangling(object)).collect()
@@ -125,15 +126,13 @@ fn told(problem: &Problem) -> (Option<ObjectRef>, Option<String>, &'static str) 
 /// Of an object of MetalLB. What becomes of Services and nodes is no reason to refuse: pools may shrink, and what
 /// was given from them is given anew.
 fn is_configuration(problem: &Problem) -> bool {
-    let kind = problem.object.as_ref().map(|object| object.kind.as_str());
-    !is_waiting(&problem.reason)
-        && !matches!(kind, None | Some("Service" | "EndpointSlice" | "Node" | "Secret"))
+    !is_waiting(&problem.reason) && problem.object.as_ref().is_some_and(ObjectRef::is_configuration)
 }
 
 /// A BFD profile stays as long as a peer needs it; everything else may go.
 fn delete(existing: &[&Sourced<Object>], gone: &ObjectRef) -> Verdict {
     let mut verdict = Verdict::default();
-    if gone.kind != "BFDProfile" {
+    if !gone.is(ObjectKind::BFD_PROFILE) {
         return verdict;
     }
     for object in existing {

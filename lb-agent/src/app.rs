@@ -14,12 +14,13 @@ use lb_plan::plan::{Forwarding, Liveness, Settings, UndeclaredPorts};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::accepted::AcceptedFile;
-use crate::admin::{self, AdminError, Door, metrics};
+use crate::admin::metrics::AgentExporter;
+use crate::admin::{self, AdminError, AdminState};
 use crate::control::{self, Control, Neighbours};
-use crate::state::State;
+use crate::last_good::LastGoodFile;
+use crate::state::AgentState;
+use crate::status_reporter::{self, StatusReporter};
 use crate::tag_keys::TagKeysFile;
-use crate::telling::{self, Teller};
 use lb_dataplane::attach::{AttachError, DesiredMode, MapSizes};
 use lb_dataplane::attachment::Attachment;
 use lb_dataplane::bfd::BfdMaps;
@@ -38,6 +39,7 @@ use lb_kube::client::ClientError;
 use lb_kube::source::{Source, SourceError, SourceOptions};
 use lb_runtime::descriptors;
 use lb_runtime::http::{self, HttpLimits};
+use lb_runtime::metrics;
 use lb_runtime::random;
 use lb_runtime::watchdog::{self, Watchdog};
 use lb_speaker::Speaker;
@@ -90,7 +92,7 @@ pub struct Options {
     /// For how long after a node's death flows that nobody knows wait, in case it comes back.
     pub orphan_grace: Duration,
     /// What the cluster is told, where the objects come from one.
-    pub telling: telling::Options,
+    pub telling: status_reporter::Options,
     /// How sessions with routers are held.
     pub speaker: SpeakerOptions,
     /// Where metrics and health are served; `None`: nowhere.
@@ -181,13 +183,13 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
     let attachment = attach(&network, &pins, &options, &prepared).await?;
     let maps = Maps::open(&pins)?;
     let counters = Counters::open(&pins).map_err(AppError::Counters)?;
-    let (state, shown) = watch::channel(Arc::new(State {
+    let (state, shown) = watch::channel(Arc::new(AgentState {
         node: options.node.to_string(),
-        version: env!("CARGO_PKG_VERSION"),
+        version: env!("CARGO_PKG_VERSION").into(),
         interfaces: attachment.status(),
         asks_kernel: prepared.lookups,
         liveness_limit: liveness(&options, 0).limit,
-        ..State::default()
+        ..AgentState::default()
     }));
     let nonce = u64::from_ne_bytes(random::bytes().map_err(AppError::Random)?);
     let settings = settings(&options, &maps, nonce)?;
@@ -203,12 +205,11 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
     let noted = BfdMaps::open(&pins)?;
     let speaker = Speaker::new(options.speaker.port, &options.node.to_string(), Some(noted), &watchdog);
     let speaker = speaker.map_err(AppError::Thread)?;
-    let metrics = serve_metrics(
-        options.metrics,
-        metrics::Source { watchdog: watchdog.clone(), state: shown.clone(), speaker: speaker.clone() },
-        limits,
-    )
-    .await?;
+    let listener = options
+        .metrics
+        .map(|address| http::listen(address).map_err(|error| AppError::Metrics(address, error)));
+    let exporter = AgentExporter { state: shown.clone(), speaker: speaker.clone() };
+    let metrics = metrics::serve(listener.transpose()?, exporter, watchdog.clone(), limits);
     let neighbours = Neighbours {
         speaker: speaker.clone(),
         router_id: options.speaker.router_id,
@@ -217,14 +218,15 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
         routers: RouterDiscovery::new(std::process::id().into()).map_err(AppError::Netlink)?,
         blackholes: Blackholes::start(options.interfaces.clone()).map_err(AppError::Netlink)?,
     };
-    let teller = Teller { node: options.node.to_string(), state: shown.clone(), speaker: speaker.clone() };
+    let teller =
+        StatusReporter { node: options.node.to_string(), state: shown.clone(), speaker: speaker.clone() };
     // Ends with this.
     let _telling = teller.start(&options.source, &options.telling).await?;
     let (drain, draining) = watch::channel(settings.draining);
     let (detach, detaching) = watch::channel(false);
     let control = Control {
         source,
-        accepted: AcceptedFile::at(options.accepted, options.source.identity(&options.hash_key)),
+        accepted: LastGoodFile::at(options.accepted, options.source.identity(&options.hash_key)),
         network,
         attachment,
         maps,
@@ -240,8 +242,8 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
         tag_keys: options.tag_keys.watch(),
     };
     let last = shown.clone();
-    let door = Door {
-        state: shown,
+    let admin_state = AdminState {
+        agent: shown,
         counters,
         cells: LivenessCells::open(&pins)?,
         flows: FlowTable::open(&pins)?,
@@ -253,7 +255,7 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
     let outcome = tokio::select! {
         ended = control.run(&watchdog) => ended.map_err(AppError::from),
         () = metrics => Ok(()),
-        () = admin::serve(socket, door, limits) => Ok(()),
+        () = admin::serve(socket, admin_state, limits) => Ok(()),
         told = told_to_stop() => {
             tracing::info!("stopping: the program stays attached and goes on forwarding; `fairlead detach` removes it");
             told.map_err(|e| AppError::Ended("the wait for signals", e))
@@ -281,26 +283,8 @@ async fn attach(
 }
 
 /// Whether this node has been drained, and its part is taken over by others: where all drain, nobody leaves.
-fn is_going(state: &State) -> bool {
+fn is_going(state: &AgentState) -> bool {
     state.draining && state.nodes.iter().any(|node| !node.is_self && !node.draining)
-}
-
-/// Listens at once, so that an address that is taken is said at the start.
-async fn serve_metrics(
-    address: Option<SocketAddr>,
-    source: metrics::Source,
-    limits: HttpLimits,
-) -> Result<impl Future<Output = ()>, AppError> {
-    let listener = match address {
-        Some(address) => Some(http::listen(address).map_err(|error| AppError::Metrics(address, error))?),
-        None => None,
-    };
-    Ok(async move {
-        match listener {
-            Some(listener) => metrics::serve(listener, source, limits).await,
-            None => std::future::pending().await,
-        }
-    })
 }
 
 fn settings(options: &Options, maps: &Maps, nonce: u64) -> Result<Settings, MapsError> {

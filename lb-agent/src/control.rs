@@ -1,7 +1,7 @@
 //! The loop: observe → plan → diff → apply, on every change, for as long as the agent runs.
 
 mod log;
-mod neighbours;
+mod peers;
 mod readiness;
 mod uplinks;
 
@@ -21,13 +21,13 @@ use lb_plan::speaker::SpeakerSettings;
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
 
-pub use self::neighbours::Neighbours;
-use self::neighbours::Told;
+pub use self::peers::Neighbours;
+use self::peers::Told;
 use self::readiness::{Readiness, Ready};
 use self::uplinks::Standing;
 pub use self::uplinks::interface;
-use crate::accepted::AcceptedFile;
-use crate::state::{Applied, State};
+use crate::last_good::LastGoodFile;
+use crate::state::{AgentState, Applied};
 use crate::tag_keys::TagKeysRead;
 use lb_dataplane::attachment::Attachment;
 use lb_dataplane::liveness::{NotAccepting, ProbeConfig, ProbeTarget, ProbeTargets, Prober};
@@ -46,7 +46,7 @@ pub struct Control {
     /// Where objects come from.
     pub source: Source,
     /// What of them was accepted last.
-    pub accepted: AcceptedFile,
+    pub accepted: LastGoodFile,
     /// What the network says.
     pub network: NetworkMonitor,
     /// The program on the uplinks.
@@ -62,7 +62,7 @@ pub struct Control {
     /// Which addresses count as a Service's.
     pub addresses: AddressRule,
     /// Where the outcome is shown.
-    pub state: watch::Sender<Arc<State>>,
+    pub state: watch::Sender<Arc<AgentState>>,
     /// Who probes the other nodes.
     pub prober: Option<Prober>,
     /// Who tells routers.
@@ -451,9 +451,9 @@ impl Control {
         problems.extend(self.deaf_veth(memory, &plan.nodes));
         log::problems(&before.problems, &problems);
         log::drains(&before, &plan.nodes);
-        self.state.send_replace(Arc::new(State {
+        self.state.send_replace(Arc::new(AgentState {
             node: before.node.clone(),
-            version: before.version,
+            version: before.version.clone(),
             ready: memory.ready == Ready::Yes,
             interfaces: memory.standing.attached.clone(),
             asks_kernel: before.asks_kernel.clone(),

@@ -1,29 +1,31 @@
 //! What the agent shows of itself.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use lb_kube::reading::Reading;
 use lb_plan::plan::{NodeState, ServiceState};
 use lb_speaker::Announced;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use lb_dataplane::attach::AttachedUplink;
 use lb_dataplane::kernel_lookup::LookupSupport;
 use lb_kube::config_errors::Faults;
 
 /// One look at the agent, whole.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct State {
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct AgentState {
     /// Name of this node.
     pub node: String,
     /// Version of this binary.
-    pub version: &'static str,
+    pub version: Cow<'static, str>,
     /// Whether packets are carried: the program is on every uplink that is there, one of them has a carrier, the maps
     /// hold a whole plan, and every node that can be reached is known by its MAC.
     pub ready: bool,
     /// The uplinks, and how the program runs on each.
     pub interfaces: Vec<AttachedUplink>,
     /// What the program can ask this node's kernel.
+    #[serde(default)]
     pub asks_kernel: LookupSupport,
     /// How often the loop has planned.
     pub turns: u64,
@@ -51,7 +53,7 @@ pub struct State {
 }
 
 /// What one turn of the loop did.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Applied {
     /// Operations written to maps.
     pub operations: usize,

@@ -13,8 +13,6 @@ use lb_common::hash::HashKey;
 use lb_common::tag::{TagKey, TagKeys, derive};
 use tokio::sync::watch;
 
-use crate::cli::agent::parse_key;
-
 /// How often the file is read.
 const READ_EVERY: Duration = Duration::from_secs(2);
 /// Two lines with comments around them are less.
@@ -162,7 +160,7 @@ fn parse(text: &str, hash_key: &HashKey) -> Result<TagKeys, TagKeysError> {
 fn parse_line(line: &str, hash_key: &HashKey) -> Option<TagKey> {
     let (id, key) = line.split_once(char::is_whitespace)?;
     let key = key.trim_start();
-    let key = if key == DERIVED { derive(hash_key) } else { parse_key(key)? };
+    let key = if key == DERIVED { derive(hash_key) } else { crate::hash_key::parse(key)? };
     Some(TagKey { id: id.parse().ok()?, key })
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use lb_api::kind::ObjectKind;
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
 use lb_ipam::{Allocation, Allocator, Change, changes, wishes};
@@ -12,7 +13,7 @@ use lb_model::{Model, ServiceName};
 use lb_kube::snapshot::Snapshot;
 
 /// The kind of pools.
-const POOL: &str = "IPAddressPool";
+const POOL: ObjectKind = ObjectKind::IP_ADDRESS_POOL;
 
 /// Decides, and remembers what of it has been written and not been seen yet.
 pub(super) struct Decider {
@@ -53,7 +54,7 @@ impl Decider {
         // Only its pools count here, and which of their addresses are reserved: Services are judged by whether they can be
         // served, and not yet are.
         let (pools, mut pool_problems) = Model::after(&self.pools, &of_pools(&snapshot.objects), None);
-        pool_problems.retain(|problem| problem.object.as_ref().is_some_and(|object| object.kind == POOL));
+        pool_problems.retain(|problem| problem.object.as_ref().is_some_and(|object| object.is(POOL)));
         self.pools = pools;
         let mut wishes = wishes(&snapshot.objects, self.class.as_deref());
         for (name, written) in &self.unseen {
@@ -89,7 +90,7 @@ impl Decider {
     fn lacks_a_pool(&self, snapshot: &Snapshot) -> bool {
         let mut problems = snapshot.problems.iter().filter_map(|problem| problem.object.as_ref());
         let pools = snapshot.objects.iter().filter(|object| object.value.kind() == POOL).count();
-        problems.any(|object| object.kind == POOL) || pools > self.pools.pools.iter().count()
+        problems.any(|object| object.is(POOL)) || pools > self.pools.pools.iter().count()
     }
 
     /// What has been written to Services.

@@ -117,10 +117,10 @@ fn fact(problem: &Problem) -> Option<Fact> {
 }
 
 fn news(object: &ObjectRef, seen: Option<&&Sourced<Object>>, words: &str) -> News {
-    let watched = CONFIGURATION.iter().find(|watched| watched.kind == object.kind);
+    let watched = CONFIGURATION.iter().find(|watched| object.is(**watched));
     let metadata = seen.map(|object| object.value.metadata());
     let regarding = ObjectReference {
-        api_version: watched.map(|watched| watched.resource().api_version),
+        api_version: watched.map(|watched| watched.api_version()),
         kind: Some(object.kind.clone()),
         name: Some(object.name.clone()),
         namespace: object.namespace.clone(),

@@ -25,15 +25,16 @@ use tokio::sync::watch;
 use crate::webhook::{Mode, Webhook};
 use decide::{Decided, Decider};
 use inspect::Inspector;
+use lb_api::kind::ObjectKind;
 use lb_kube::client::{ClientError, Role, Server};
-use lb_kube::cluster::{Cluster, Watched};
+use lb_kube::cluster::Cluster;
 use lb_kube::events::Events;
 use lb_kube::lease::{Candidate, Grant, Leadership, Terms};
 use lb_kube::status;
 use lb_runtime::descriptors;
 use lb_runtime::http::HttpLimits;
 use lb_runtime::watchdog::{Heart, REQUEST_LIMIT, Watchdog};
-use metrics::Shown;
+use metrics::{ControllerExporter, ControllerView};
 use tell::Teller;
 use write::Writer;
 
@@ -50,8 +51,13 @@ const AT_ONCE: usize = 16;
 /// When a write that has failed is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 /// What allocation depends on. Addresses of Nodes and BGP peers are never given.
-pub const WATCHED: [Watched; 5] =
-    [Watched::SERVICE, Watched::NAMESPACE, Watched::POOL, Watched::NODE, Watched::BGP_PEER];
+pub const WATCHED: [ObjectKind; 5] = [
+    ObjectKind::SERVICE,
+    ObjectKind::NAMESPACE,
+    ObjectKind::IP_ADDRESS_POOL,
+    ObjectKind::NODE,
+    ObjectKind::BGP_PEER,
+];
 
 /// What the controller is told.
 #[derive(Clone, Debug)]
@@ -101,7 +107,7 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
         leader: server.client_of_leader(&leadership)?,
     };
     let listener = metrics::listen(options.metrics).map_err(ControllerError::Metrics)?;
-    let (shown, seen) = watch::channel(Shown::default());
+    let (shown, seen) = watch::channel(ControllerView::default());
     let mut terminate = signal(SignalKind::terminate()).map_err(ControllerError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ControllerError::Signals)?;
     let (stop, stopping) = watch::channel(false);
@@ -119,7 +125,7 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
     tokio::select! {
         () = answer(&clients.all, &options, HttpLimits::for_webhooks(files)) => {}
         () = lead.run(grant, shown) => {}
-        () = metrics::serve(listener, seen, watchdog.clone(), HttpLimits::for_monitoring(files)) => {}
+        () = lb_runtime::metrics::serve(listener, ControllerExporter(seen), watchdog.clone(), HttpLimits::for_monitoring(files)) => {}
         () = end => {}
     }
     Ok(())
@@ -157,7 +163,7 @@ struct Lead<'a> {
 
 impl Lead<'_> {
     /// Runs until the process is to stop, and the Lease has been released.
-    async fn run(mut self, grant: Grant, shown: watch::Sender<Shown>) {
+    async fn run(mut self, grant: Grant, shown: watch::Sender<ControllerView>) {
         if self.options.webhook.mode == Mode::OnlyWebhook {
             shown.send_modify(|shown| shown.ready = true);
             // Its sender lives as long as this.
@@ -220,7 +226,7 @@ struct Controller {
     decider: Decider,
     writer: Writer,
     teller: Teller,
-    shown: watch::Sender<Shown>,
+    shown: watch::Sender<ControllerView>,
     heart: Heart,
 }
 
@@ -250,7 +256,8 @@ impl Controller {
         // Meanwhile another writes pools.
         self.writer.forget();
         let ready = self.cluster.missing().is_empty();
-        self.shown.send_modify(|shown| *shown = Shown { ready, usage: BTreeMap::new(), ..shown.clone() });
+        self.shown
+            .send_modify(|shown| *shown = ControllerView { ready, usage: BTreeMap::new(), ..shown.clone() });
     }
 
     /// One round; false where something could not be written, or is not known yet.

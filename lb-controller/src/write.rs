@@ -10,6 +10,7 @@ use futures::stream;
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::{Client, ResourceExt};
+use lb_api::kind::ObjectKind;
 use lb_api::objects::Object;
 use lb_ipam::{Change, Usage};
 use lb_model::{PoolName, ServiceName};
@@ -19,7 +20,7 @@ use super::decide::{Decided, Written};
 use super::precondition::Versions;
 use super::{AT_ONCE, MANAGER};
 use lb_kube::client::failures::{Log, is_not_leading, words};
-use lb_kube::cluster::Watched;
+use lb_kube::resource::resource;
 use lb_kube::snapshot::Snapshot;
 
 pub(super) struct Writer {
@@ -114,7 +115,7 @@ impl Writer {
     }
 
     async fn write_pools(&mut self, usage: &BTreeMap<PoolName, Usage>, outcome: &mut Outcome) {
-        let resource = Watched::POOL.resource();
+        let resource = resource(ObjectKind::IP_ADDRESS_POOL);
         for (name, usage) in usage {
             if self.usage.get(name) == Some(usage) {
                 continue;

@@ -7,7 +7,7 @@ use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
 use lb_common::maps::name;
 use lb_common::ring::LEADERS_A_WORD;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::object::{EMPTY_PROGRAM, OBJECT, PROGRAM};
 use super::pins::Pins;
@@ -99,7 +99,7 @@ pub enum AttachError {
 }
 
 /// How the program runs on an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AttachMode {
     /// In the driver.
@@ -108,6 +108,17 @@ pub enum AttachMode {
     Generic,
     /// Not at all.
     Off,
+}
+
+impl AttachMode {
+    /// Returns its name in the status.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+            Self::Off => "off",
+        }
+    }
 }
 
 /// How the program is to run.
@@ -137,7 +148,7 @@ impl DesiredMode {
 }
 
 /// An uplink, and how the program runs on it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachedUplink {
     /// The interface's name as it is now.
     pub interface: String,

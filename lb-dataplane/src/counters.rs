@@ -1,9 +1,11 @@
 //! What the program counted, summed over the CPUs.
 
+use std::borrow::Cow;
+
 use aya::maps::{MapData, MapError, PerCpuArray};
 use lb_common::maps::{Traffic, name};
 use lb_common::verdict::{COUNTERS, Fate};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::pins::Pins;
 
@@ -16,10 +18,10 @@ pub struct Counters {
 }
 
 /// Packets that had one outcome.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct VerdictCount {
     /// The outcome or refusal.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Whether such packets are dropped.
     pub dropped: bool,
     /// How many there were.
@@ -52,7 +54,7 @@ impl Counters {
             .iter()
             .map(|&(number, name, fate)| {
                 let packets = self.outcomes.get(&number, 0)?.iter().sum();
-                Ok(VerdictCount { name, dropped: fate == Fate::Drop, packets })
+                Ok(VerdictCount { name: name.into(), dropped: fate == Fate::Drop, packets })
             })
             .collect()
     }

@@ -59,8 +59,8 @@ impl LivenessCells {
 #[derive(Debug)]
 pub struct FlowTable(MappedWords);
 
-/// FlowTable that are not over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+/// Flows that are not over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct FlowCount {
     /// Those that this node owns.
     pub owned: usize,

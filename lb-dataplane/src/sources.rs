@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{MapData, PerCpuArray};
 use lb_common::maps::{Source, name};
-use lb_plan::contents::{Op, SourceRange, Sources};
+use lb_model::{SourceRange, Sources};
+use lb_plan::contents::Op;
 
 use super::maps::{MapsError, cleared, open, read_error, removed, written};
 use super::pins::Pins;

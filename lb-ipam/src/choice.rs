@@ -2,11 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::Namespaces;
 use super::ledger::{Ledger, Place};
 use super::outcome::{Assignment, Decision, Refusal};
 use super::request::{FamilyPolicy, IpFamily, Request};
-use lb_model::{Pools, ServiceAllocation, ServiceName};
+use lb_model::{Namespaces, Pools, ServiceAllocation, ServiceName};
 
 /// What one Service gets of what is left.
 pub(super) struct Chooser<'a> {

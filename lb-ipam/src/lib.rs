@@ -19,7 +19,6 @@ mod usage;
 mod wish;
 
 pub use change::{Change, changes};
-pub use lb_model::Namespaces;
 pub use outcome::{Assignment, Decision, Refusal};
 pub use request::{FamilyPolicy, IpFamily, Request, Sharing};
 pub use usage::Usage;
@@ -28,7 +27,7 @@ pub use wish::{Wishes, wishes};
 use std::collections::BTreeMap;
 
 use choice::Chooser;
-use lb_model::{PoolName, Pools, ServiceName};
+use lb_model::{Namespaces, PoolName, Pools, ServiceName};
 use ledger::Ledger;
 
 /// Gives addresses. It remembers what was wanted last, only to know who has changed their mind; one that

@@ -4,11 +4,11 @@ use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::Change;
 use super::request::{FamilyPolicy, IpFamily, Request, Sharing};
-use super::{Change, Namespaces};
 use lb_api::objects::{self, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
-use lb_model::ServiceName;
+use lb_model::{Namespaces, ServiceName};
 
 /// Prefixes of annotations; the first that is there counts. The second is an old one that is still honoured.
 const PREFIXES: [&str; 2] = ["metallb.io/", "metallb.universe.tf/"];

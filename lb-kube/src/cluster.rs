@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
+use kube::Client;
 use kube::api::{Api, ApiResource};
-use kube::core::DynamicResourceScope;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event, InitialListStrategy, watcher};
-use kube::{Client, Resource};
+use lb_api::kind::ObjectKind;
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
 use tokio::sync::watch;
@@ -25,97 +25,19 @@ use self::secrets::Secrets;
 use super::client::failures::Log;
 use super::client::stats;
 use super::written::Written;
+use crate::resource::{api, resource};
 use crate::snapshot::{self, Snapshot};
-
-/// A kind to be watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Watched {
-    /// Group; empty for the core.
-    pub group: &'static str,
-    /// Version.
-    pub version: &'static str,
-    /// Kind.
-    pub kind: &'static str,
-    /// Its plural.
-    pub plural: &'static str,
-}
-
-impl Watched {
-    /// `v1` Service.
-    pub const SERVICE: Self = Self::core("Service", "services");
-    /// `v1` Namespace.
-    pub const NAMESPACE: Self = Self::core("Namespace", "namespaces");
-    /// `v1` Node.
-    pub const NODE: Self = Self::core("Node", "nodes");
-    /// `v1` Secret, of the load balancer's namespace: those that BGPPeers name.
-    pub const SECRET: Self = Self::core("Secret", "secrets");
-    /// `v1` ConfigMap, of the load balancer's namespace.
-    pub const CONFIG_MAP: Self = Self::core("ConfigMap", "configmaps");
-    /// `discovery.k8s.io/v1` EndpointSlice.
-    pub const ENDPOINT_SLICE: Self =
-        Self { group: "discovery.k8s.io", version: "v1", kind: "EndpointSlice", plural: "endpointslices" };
-    /// `metallb.io/v1beta1` IPAddressPool.
-    pub const POOL: Self = Self::metallb("v1beta1", "IPAddressPool", "ipaddresspools");
-    /// `metallb.io/v1beta1` L2Advertisement.
-    pub const L2_ADVERTISEMENT: Self = Self::metallb("v1beta1", "L2Advertisement", "l2advertisements");
-    /// `metallb.io/v1beta1` BGPAdvertisement.
-    pub const BGP_ADVERTISEMENT: Self = Self::metallb("v1beta1", "BGPAdvertisement", "bgpadvertisements");
-    /// `metallb.io/v1beta2` BGPPeer.
-    pub const BGP_PEER: Self = Self::metallb("v1beta2", "BGPPeer", "bgppeers");
-    /// `metallb.io/v1beta1` BFDProfile.
-    pub const BFD_PROFILE: Self = Self::metallb("v1beta1", "BFDProfile", "bfdprofiles");
-    /// `metallb.io/v1beta1` Community.
-    pub const COMMUNITY: Self = Self::metallb("v1beta1", "Community", "communities");
-
-    const fn core(kind: &'static str, plural: &'static str) -> Self {
-        Self { group: "", version: "v1", kind, plural }
-    }
-
-    const fn metallb(version: &'static str, kind: &'static str, plural: &'static str) -> Self {
-        Self { group: "metallb.io", version, kind, plural }
-    }
-
-    /// Whether only those of the load balancer's namespace count.
-    fn is_of_namespace(self) -> bool {
-        self.group == "metallb.io" || self == Self::SECRET || self == Self::CONFIG_MAP
-    }
-
-    /// The objects that count, where `namespace` is the load balancer's.
-    pub fn api<K>(self, client: Client, namespace: &str) -> Api<K>
-    where
-        K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
-    {
-        if self.is_of_namespace() {
-            Api::namespaced_with(client, namespace, &self.resource())
-        } else {
-            Api::all_with(client, &self.resource())
-        }
-    }
-
-    /// The same, as the client names it.
-    pub fn resource(self) -> ApiResource {
-        let (group, version) = (self.group.to_owned(), self.version.to_owned());
-        let api_version = if group.is_empty() { version.clone() } else { format!("{group}/{version}") };
-        ApiResource {
-            group,
-            version,
-            api_version,
-            kind: self.kind.to_owned(),
-            plural: self.plural.to_owned(),
-        }
-    }
-}
 
 /// What configures the load balancer, and the Nodes on which it may contradict itself. The Secrets that it names are
 /// not among it: they are the agents' to read, and not the controller's.
-pub const CONFIGURATION: [Watched; 7] = [
-    Watched::NODE,
-    Watched::POOL,
-    Watched::L2_ADVERTISEMENT,
-    Watched::BGP_ADVERTISEMENT,
-    Watched::BGP_PEER,
-    Watched::BFD_PROFILE,
-    Watched::COMMUNITY,
+pub const CONFIGURATION: [ObjectKind; 7] = [
+    ObjectKind::NODE,
+    ObjectKind::IP_ADDRESS_POOL,
+    ObjectKind::L2_ADVERTISEMENT,
+    ObjectKind::BGP_ADVERTISEMENT,
+    ObjectKind::BGP_PEER,
+    ObjectKind::BFD_PROFILE,
+    ObjectKind::COMMUNITY,
 ];
 
 /// The watched kinds of a cluster.
@@ -157,16 +79,16 @@ struct Entry {
 impl Cluster {
     /// Starts to watch; of Secrets, those that BGPPeers name, which have to be among the kinds. `namespace` is where objects of `metallb.io` and Secrets count, those of other kinds
     /// count everywhere.
-    pub fn watch(client: &Client, kinds: &[Watched], namespace: &str) -> Self {
+    pub fn watch(client: &Client, kinds: &[ObjectKind], namespace: &str) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let (changed, changes) = watch::channel(0);
         let changed = Arc::new(changed);
         let mut tasks = JoinSet::new();
         for kind in kinds {
-            lock(&seen).kinds.insert(kind.kind, Kind::default());
-            let resource = kind.resource();
-            let api: Api<Written> = kind.api(client.clone(), namespace);
-            if *kind == Watched::SECRET {
+            lock(&seen).kinds.insert(kind.name, Kind::default());
+            let resource = resource(*kind);
+            let api: Api<Written> = api(*kind, client.clone(), namespace);
+            if *kind == ObjectKind::SECRET {
                 let secrets = Secrets {
                     api,
                     resource,
@@ -226,7 +148,7 @@ pub(super) const WATCH_SECONDS: u32 = 290;
 const ASKED_AGAIN: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(2)];
 
 async fn follow(
-    watched: Watched,
+    watched: ObjectKind,
     api: Api<Written>,
     resource: ApiResource,
     seen: Arc<Mutex<Seen>>,
@@ -245,31 +167,31 @@ async fn follow(
                 if !matches!(event, Event::Init) {
                     log.succeeded();
                     was_defined = true;
-                    stats().watch_succeeded(watched.kind);
+                    stats().watch_succeeded(watched.name);
                 }
-                if lock(&seen).kinds.entry(watched.kind).or_default().handle(event, &resource) {
+                if lock(&seen).kinds.entry(watched.name).or_default().handle(event, &resource) {
                     changed.send_modify(|version| *version += 1);
                 }
             }
             // The stream of a watcher has no end.
             Ok(None) => return,
             Err(error) if strategy == InitialListStrategy::StreamingList && cannot_stream(&error) => {
-                tracing::debug!(kind = watched.kind, "the server does not stream lists");
+                tracing::debug!(kind = watched.name, "the server does not stream lists");
                 strategy = InitialListStrategy::ListWatch;
                 let config = watcher::Config { initial_list_strategy: strategy.clone(), ..config.clone() };
                 events = watcher(api.clone(), config).backoff(Patience::default()).boxed();
             }
             Err(error) => {
-                stats().watch_failed(watched.kind);
+                stats().watch_failed(watched.name);
                 let is_undefined = is_undefined(&error);
-                if is_undefined && lock(&seen).kinds.entry(watched.kind).or_default().handle_undefined() {
+                if is_undefined && lock(&seen).kinds.entry(watched.name).or_default().handle_undefined() {
                     tracing::warn!(
-                        kind = watched.kind,
+                        kind = watched.name,
                         "the cluster does not define this kind: it counts as if there were none"
                     );
                     changed.send_modify(|version| *version += 1);
                 }
-                log.watch_failed(watched.kind, &error);
+                log.watch_failed(watched.name, &error);
                 if is_undefined {
                     tokio::time::sleep(ASKED_AGAIN[usize::from(was_defined)]).await;
                 }

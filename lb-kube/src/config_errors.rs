@@ -2,13 +2,8 @@
 
 use std::sync::Arc;
 
-use lb_api::problem::{Problem, Severity};
-use lb_model::accepted::KINDS;
-
-/// The kind of pools.
-const POOL: &str = "IPAddressPool";
-/// The kind of what holds the passwords of routers.
-const SECRET: &str = "Secret";
+use lb_api::kind::ObjectKind;
+use lb_api::problem::{ObjectRef, Problem, Severity};
 
 /// What is wrong with what configures the load balancer, a sentence each. Services, their endpoints and Nodes do not:
 /// what is wrong with one of them is its own matter.
@@ -24,9 +19,10 @@ impl Faults {
     /// Those among problems of all kinds.
     pub fn of<'a>(problems: impl Iterator<Item = &'a Problem> + Clone) -> Self {
         let errors = || problems.clone().filter(|problem| problem.severity() == Severity::Error);
-        let is_other = |it: &&Problem| kind(it) != POOL && is_configuration(it);
+        let is_pool = |it: &&Problem| is_of(it, ObjectKind::IP_ADDRESS_POOL);
+        let is_other = |it: &&Problem| !is_pool(it) && is_configuration(it);
         Self {
-            pools: errors().filter(|it| kind(it) == POOL).map(ToString::to_string).collect(),
+            pools: errors().filter(is_pool).map(ToString::to_string).collect(),
             others: errors().filter(is_other).map(ToString::to_string).collect(),
         }
     }
@@ -34,18 +30,17 @@ impl Faults {
 
 /// Whether a problem is one of what configures the load balancer.
 pub fn is_configuration(problem: &Problem) -> bool {
-    KINDS.contains(&kind(problem)) || kind(problem) == SECRET
+    problem.object.as_ref().is_some_and(ObjectRef::is_configuration) || is_of(problem, ObjectKind::SECRET)
 }
 
-/// Empty where it is no object's.
-fn kind(problem: &Problem) -> &str {
-    problem.object.as_ref().map_or("", |object| &object.kind)
+fn is_of(problem: &Problem, kind: ObjectKind) -> bool {
+    problem.object.as_ref().is_some_and(|object| object.is(kind))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lb_api::problem::{ObjectRef, Reason};
+    use lb_api::problem::Reason;
 
     fn problem(kind: &str, reason: Reason) -> Problem {
         Problem::about(ObjectRef { kind: kind.into(), namespace: None, name: "a".into() }, reason)

@@ -8,6 +8,7 @@ pub mod events;
 pub mod lease;
 mod pace;
 pub mod reading;
+pub mod resource;
 pub mod snapshot;
 pub mod source;
 pub mod status;

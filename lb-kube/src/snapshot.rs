@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::{Problem, Reason};
-use lb_model::accepted::KINDS;
 
 /// All objects at one moment, and what is wrong with them.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +17,9 @@ pub struct Snapshot {
 /// What is to be said of an object that is there as it was before, because it cannot be read. Of what does not
 /// configure the load balancer, of which a file may hold thousands, it is enough to say what is wrong.
 pub fn staying(object: &Sourced<Object>) -> Option<Problem> {
-    let configures = KINDS.contains(&object.value.kind());
-    configures.then(|| Problem::about(object.value.reference(), Reason::StaysAsBefore))
+    object
+        .value
+        .kind()
+        .is_configuration()
+        .then(|| Problem::about(object.value.reference(), Reason::StaysAsBefore))
 }

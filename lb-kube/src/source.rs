@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use lb_api::kind::ObjectKind;
 use lb_common::hash::HashKey;
 use lb_model::AddressRule;
 
 use crate::client::{self, ClientError, Role};
-use crate::cluster::{CONFIGURATION, Cluster, Watched};
+use crate::cluster::{CONFIGURATION, Cluster};
 use crate::directory::{Directory, DirectoryError};
 use crate::snapshot::Snapshot;
 
@@ -45,8 +46,8 @@ pub enum Source {
 }
 
 /// What an agent depends on.
-pub fn watched() -> Vec<Watched> {
-    let served = [Watched::SERVICE, Watched::ENDPOINT_SLICE, Watched::SECRET];
+pub fn watched() -> Vec<ObjectKind> {
+    let served = [ObjectKind::SERVICE, ObjectKind::ENDPOINT_SLICE, ObjectKind::SECRET];
     served.into_iter().chain(CONFIGURATION).collect()
 }
 

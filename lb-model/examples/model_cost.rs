@@ -1,4 +1,4 @@
-//! What a model costs after another one: `cargo run --release -p lb-plan --example model_cost`.
+//! What a model costs after another one: `cargo run --release -p lb-model --example model_cost`.
 #![allow(clippy::disallowed_methods, reason = "a measurement reads the clock; what is measured does not")]
 
 use std::num::NonZeroU16;

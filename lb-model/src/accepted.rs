@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use lb_api::kind::ObjectKind;
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::{ObjectRef, Problem, Reason, Severity};
 
@@ -149,14 +150,10 @@ impl<'a> References<'a> {
     }
 }
 
-/// The kinds that configure the load balancer, as problems name them: what is accepted of them is remembered.
-pub const KINDS: [&str; 6] =
-    ["IPAddressPool", "L2Advertisement", "BGPPeer", "BGPAdvertisement", "BFDProfile", "Community"];
-
 /// Whether an object is of one of these kinds. What else there is decides who leads a ring, where machines that have
 /// seen different histories must think alike; and Secrets are never written down.
 fn is_kept(object: &Object) -> bool {
-    KINDS.contains(&object.kind())
+    object.kind().is_configuration()
 }
 
 /// Whether objects of one name are one, and not one that went and another that came.
@@ -190,14 +187,18 @@ fn slim(object: &Sourced<Object>) -> Sourced<Object> {
 /// Whether a model has an object that is wrong, as it was before. One that it has given up, because others that
 /// are right now leave it no place, is not to come back by a restart.
 fn is_in(model: &Model, name: &ObjectRef) -> bool {
-    let ObjectRef { kind, namespace, name } = name;
-    let namespace = namespace.as_deref().unwrap_or_default();
-    match kind.as_str() {
-        "IPAddressPool" => model.pools.iter().any(|(it, _)| it.namespace == namespace && it.name == *name),
-        "BGPPeer" => model.bgp.peers.get(name).is_some_and(|peer| peer.namespace == namespace),
-        "BGPAdvertisement" => model.bgp.advertisements.iter().any(|it| it.key() == (namespace, name)),
+    let namespace = name.namespace.as_deref().unwrap_or_default();
+    let is_kind = |kind| name.is(kind);
+    let name = &name.name;
+    if is_kind(ObjectKind::IP_ADDRESS_POOL) {
+        model.pools.iter().any(|(it, _)| it.namespace == namespace && it.name == *name)
+    } else if is_kind(ObjectKind::BGP_PEER) {
+        model.bgp.peers.get(name).is_some_and(|peer| peer.namespace == namespace)
+    } else if is_kind(ObjectKind::BGP_ADVERTISEMENT) {
+        model.bgp.advertisements.iter().any(|it| it.key() == (namespace, name))
+    } else {
         // These are in no model by themselves.
-        _ => true,
+        true
     }
 }
 
@@ -220,7 +221,7 @@ impl<'a> Wrong<'a> {
         for problem in errors {
             match &problem.object {
                 // Of Services there may be thousands.
-                Some(object) if !KINDS.contains(&object.kind.as_str()) => {}
+                Some(object) if !object.is_configuration() => {}
                 Some(object) => {
                     wrong.objects.insert(object);
                     let file = problem.source.as_deref().filter(|_| object.namespace.is_none());

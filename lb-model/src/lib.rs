@@ -5,6 +5,7 @@
 
 pub mod accepted;
 mod address;
+mod address_range;
 mod advertisement;
 mod bgp;
 mod drain;
@@ -25,6 +26,7 @@ mod standing;
 mod table;
 mod target;
 
+pub use address_range::AddressRange;
 pub use advertisement::L2Advertisement;
 pub use bgp::{BfdProfile, Bgp, BgpAdvertisement, Endpoint, Password, Peer, RemoteAs};
 pub use bgp::{SECRET_KEY, SECRET_TYPE};
@@ -35,10 +37,10 @@ pub use model::Model;
 pub use modeller::Modeller;
 pub use name::{NodeName, PoolName, Protocol, ServiceName};
 pub use node::Node;
-pub use pool::{AddressRange, Namespaces, Pool, Pools, ServiceAllocation};
+pub use pool::{Namespaces, Pool, Pools, ServiceAllocation};
 pub use reserved::{Owner, Reserved};
-pub use service::{AddressRule, Service, ServiceVip, SourceRanges, TrafficPolicy};
-pub use source_ranges::{SourceRange, Sources};
+pub use service::{AddressRule, Service, ServiceVip, TrafficPolicy};
+pub use source_ranges::{SourceRange, SourceRanges, Sources};
 pub use target::{Exclusion, Tier, exclusion};
 
 #[cfg(test)]

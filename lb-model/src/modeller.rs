@@ -14,9 +14,9 @@ use crate::model::Model;
 use crate::name::NodeName;
 use crate::order::{self, Held, Ranked};
 use crate::pool::{Namespaces, Pools};
-use crate::reserved::{self, Reserved};
+use crate::reserved::Reserved;
 use crate::service::{AddressRule, Context, Subjects};
-use crate::{advertisement, node};
+use crate::{advertisement, node, pool};
 use seen::Seen;
 
 pub(super) use seen::Changes;
@@ -126,7 +126,7 @@ impl<O: Held> Recollection<O> {
         let nodes = node::build(of_kind(), &model.drain, &mut problems);
         model.bgp = Bgp::build(&others, &pools, &nodes, &model.bgp, &mut problems);
         pools.reserve(Reserved::of(of_kind()));
-        problems.extend(reserved::problems(of_kind(), &pools));
+        problems.extend(pool::reserved::problems(of_kind(), &pools));
         let namespaces = namespaces(of_kind());
         let is_same = self.class.as_deref() == class
             && self.addresses == model.addresses

@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use lb_common::wire::ip;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use lb_api::kind::ObjectKind;
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::ObjectRef;
 
@@ -22,7 +23,7 @@ impl NodeName {
 
     /// What a problem calls the Node.
     pub fn reference(&self) -> ObjectRef {
-        ObjectRef { kind: "Node".to_owned(), namespace: None, name: self.as_str().to_owned() }
+        ObjectRef::new(ObjectKind::NODE, None, self.as_str())
     }
 }
 
@@ -51,8 +52,14 @@ impl Serialize for NodeName {
     }
 }
 
+impl<'de> Deserialize<'de> for NodeName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|name| Self(name.into()))
+    }
+}
+
 /// Namespace and name of a Service.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ServiceName {
     /// Namespace.
     pub namespace: String,
@@ -69,11 +76,7 @@ impl ServiceName {
 
     /// What a problem calls the Service.
     pub fn reference(&self) -> ObjectRef {
-        ObjectRef {
-            kind: "Service".to_owned(),
-            namespace: Some(self.namespace.clone()),
-            name: self.name.clone(),
-        }
+        ObjectRef::new(ObjectKind::SERVICE, Some(&self.namespace), &self.name)
     }
 }
 
@@ -95,8 +98,7 @@ pub struct PoolName {
 impl PoolName {
     /// What a problem calls the pool.
     pub fn reference(&self) -> ObjectRef {
-        let (namespace, name) = (Some(self.namespace.clone()), self.name.clone());
-        ObjectRef { kind: "IPAddressPool".to_owned(), namespace, name }
+        ObjectRef::new(ObjectKind::IP_ADDRESS_POOL, Some(&self.namespace), &self.name)
     }
 }
 
@@ -107,7 +109,7 @@ impl fmt::Display for PoolName {
 }
 
 /// A protocol that is served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Protocol {
     /// TCP.

@@ -23,7 +23,7 @@ impl<O: Borrow<Sourced<Object>> + Clone> Held for O {}
 
 /// Kind, namespace and name: what is one object, in whatever version.
 fn key(object: &Sourced<Object>) -> (&'static str, Option<&str>, &str) {
-    (object.value.kind(), object.value.namespace(), &object.value.metadata().name)
+    (object.value.kind().name, object.value.namespace(), &object.value.metadata().name)
 }
 
 /// An object that equals every version of itself.

@@ -9,12 +9,7 @@ use std::net::IpAddr;
 
 use super::name::NodeName;
 use super::node;
-use super::pool::Pools;
 use lb_api::objects::{Object, Sourced};
-use lb_api::problem::{Problem, Reason};
-
-/// How many of a pool's reserved addresses a message names.
-const NAMED: usize = 3;
 
 /// Whose a reserved address is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,29 +66,4 @@ impl Reserved {
     pub fn within(&self, start: IpAddr, end: IpAddr) -> impl Iterator<Item = (IpAddr, &Owner)> {
         self.0.range(start..=end).map(|(address, owner)| (*address, owner))
     }
-}
-
-/// Pools that contain reserved addresses, a problem each.
-pub(super) fn problems<'a>(
-    objects: impl Iterator<Item = &'a Sourced<Object>>,
-    pools: &Pools,
-) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    for object in objects.filter(|object| matches!(object.value, Object::IpAddressPool(_))) {
-        let (namespace, name) = (object.value.namespace().unwrap_or_default(), &object.value.metadata().name);
-        let pool = pools.iter().find(|(it, _)| it.namespace == namespace && it.name == *name);
-        let ranges = pool.iter().flat_map(|(_, pool)| &pool.ranges);
-        let held: Vec<_> =
-            ranges.flat_map(|range| pools.reserved().within(range.start(), range.end())).collect();
-        if held.is_empty() {
-            continue;
-        }
-        let named = held.iter().take(NAMED).map(|(address, owner)| format!("{address} of {owner}"));
-        let mut addresses = named.collect::<Vec<_>>().join(", ");
-        if let more @ 1.. = held.len().saturating_sub(NAMED) {
-            addresses += &format!(" and {more} more addresses of Nodes and BGP peers");
-        }
-        problems.push(Problem::at(object, "spec.addresses", Reason::PoolHoldsReserved { addresses }));
-    }
-    problems
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use lb_common::maps::{Source, v4_mapped};
 
 /// A range of clients, as `lb_sources` has it behind the number of a VIP.
@@ -80,6 +80,60 @@ impl Deref for Sources {
     fn deref(&self) -> &BTreeSet<SourceRange> {
         &self.0
     }
+}
+
+/// The ranges that clients of each family must be in. A family without any range is not restricted, even if the other
+/// is: that is how kube-proxy and cloud providers read the field, and who writes only IPv4 ranges and gets an IPv6
+/// address is told.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SourceRanges {
+    v4: Option<Sources>,
+    v6: Option<Sources>,
+    /// Whether ranges of IPv4 or IPv6 are written at all.
+    written: [bool; 2],
+}
+
+impl SourceRanges {
+    /// The ranges that clients of an address must be in; `None`: any client may come.
+    pub fn of(&self, address: IpAddr) -> Option<&Sources> {
+        if address.is_ipv4() { self.v4.as_ref() } else { self.v6.as_ref() }
+    }
+
+    /// Whether ranges of IPv4 and of IPv6 are written.
+    pub(crate) fn families(&self) -> [bool; 2] {
+        self.written
+    }
+
+    /// In as few ranges as they can be written. The range of all is as good as none.
+    pub(crate) fn of_nets(nets: &[IpNet]) -> Self {
+        let v4: Vec<Ipv4Net> = nets.iter().filter_map(|net| v4(*net)).collect();
+        let v6: Vec<Ipv6Net> = nets.iter().filter_map(|net| v6(*net)).collect();
+        Self {
+            v4: restriction(Ipv4Net::aggregate(&v4).into_iter().map(IpNet::V4)),
+            v6: restriction(Ipv6Net::aggregate(&v6).into_iter().map(IpNet::V6)),
+            written: [!v4.is_empty(), !v6.is_empty()],
+        }
+    }
+}
+
+fn v4(net: IpNet) -> Option<Ipv4Net> {
+    match net {
+        IpNet::V4(net) => Some(net),
+        IpNet::V6(_) => None,
+    }
+}
+
+fn v6(net: IpNet) -> Option<Ipv6Net> {
+    match net {
+        IpNet::V4(_) => None,
+        IpNet::V6(net) => Some(net),
+    }
+}
+
+fn restriction(mut nets: impl Iterator<Item = IpNet> + Clone) -> Option<Sources> {
+    let is_all = nets.clone().any(|net| net.prefix_len() == 0);
+    let first = nets.next().filter(|_| !is_all)?;
+    Some(std::iter::once(first).chain(nets).map(SourceRange::from).collect())
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ mod slots;
 
 pub(crate) use beside::Beside;
 pub use diff::diff;
-pub use key::{MapKey, VipKey, peer_key, peer_mac_key};
+pub use key::{MapKey, VipKey};
+pub(crate) use key::{peer_key, peer_mac_key};
 pub use slots::Slots;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,7 @@ use std::net::Ipv4Addr;
 
 use lb_common::maps::{Announcer, Config, Link, Node, Vip};
 use lb_common::ring::{NodeIndex, Slot};
-pub use lb_model::{SourceRange, Sources};
+use lb_model::{SourceRange, Sources};
 
 /// The content of all maps that the agent writes.
 ///
@@ -120,7 +121,7 @@ impl Contents {
     }
 
     /// All regions that a VIP refers to.
-    pub fn regions(&self) -> BTreeSet<Region> {
+    pub(crate) fn regions(&self) -> BTreeSet<Region> {
         let mut regions: Vec<Region> = self.vips.values().filter_map(Region::of).collect();
         // Most VIPs share a few rings.
         regions.dedup();

@@ -11,14 +11,16 @@ mod nodes;
 mod placement;
 mod rings;
 mod room;
+mod service_states;
 mod settings;
 mod sources;
-mod state;
+mod status;
+mod vip_entries;
 mod vips;
 mod weights;
 
 pub use settings::{Facts, Forwarding, Liveness, Settings, UndeclaredPorts, Uplink, Way};
-pub use state::{NodeState, RingState, ServiceState, Share, VipState, WayWord};
+pub use status::{NodeState, RingState, ServiceState, Share, VipState, WayWord};
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,7 +35,8 @@ use lb_api::problem::{Problem, Reason};
 use lb_model::{Model, ServiceVip};
 use nodes::Roster;
 use rings::Memo;
-use vips::{Installation, WantedSet};
+use vip_entries::Installation;
+use vips::WantedSet;
 use weights::Weights;
 
 /// What shall be, and what keeps more from being.
@@ -116,7 +119,7 @@ impl Planner {
         closed::close(&mut contents, &wanted, facts, settings);
         filters::fill(&mut contents);
         excluded::report(&wanted, &roster, &mut problems);
-        let services = state::services(model, &wanted, &roster, &contents, &announcers);
+        let services = service_states::services(model, &wanted, &roster, &contents, &announcers);
         Plan { contents, services, nodes: roster.states(), problems, wake: clock.wake() }
     }
 

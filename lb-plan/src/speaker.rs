@@ -3,23 +3,22 @@
 //! A function of its arguments alone, so nothing is told twice and nothing is forgotten: whoever applies a plan
 //! looks for the difference to what was told before.
 
+mod context;
 mod routes;
 mod silence;
 
+pub use context::SpeakerSettings;
+pub use routes::Routes;
 pub use silence::Silence;
 
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipnet::IpNet;
-use lb_bgp::value::Attributes;
-
+use context::{Speaker, Told};
+use lb_api::kind::ObjectKind;
 use lb_api::problem::{ObjectRef, Problem, Reason};
-use lb_model::{BgpAdvertisement, Model, Node, NodeName, Peer, ServiceName};
-
-/// Prefixes, and what is said about each.
-pub type Routes = BTreeMap<IpNet, Attributes>;
+use lb_model::{Model, Node, NodeName, Peer, ServiceName};
 
 /// What is told, and to whom.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -52,26 +51,13 @@ pub enum Announcement {
     Silent(Silence),
 }
 
-/// What a node may say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SpeakerSettings {
-    /// A node may announce though its label says that it is none of the load balancer's.
-    pub ignore_exclude_label: bool,
-    /// A node announces a Service with externalTrafficPolicy Local only if it has a serving endpoint itself. That is
-    /// MetalLB's rule; with a data plane that takes packets to where the endpoints are, any node may announce.
-    pub local_needs_endpoint: bool,
-    /// The node is about to go: routers are asked to prefer other ways (RFC 8326).
-    pub draining: bool,
-    /// The node cannot carry packets: it advertises nothing.
-    pub withdrawn: bool,
-}
-
 /// Plans for a node; `None` if the node is not known: then nothing is to be changed.
 pub fn plan(model: &Model, node: &NodeName, settings: &SpeakerSettings) -> Option<SpeakerPlan> {
     let own = model.nodes.get(node)?;
     let (peers, problems) = routers(model, own);
     let speaker = Speaker { model, name: node, node: own, settings, peers };
-    let told = speaker.services();
+    let services = model.services.iter();
+    let told: Vec<_> = services.map(|(name, service)| (name, silence::judge(&speaker, service))).collect();
     let tables = routes::tables(&speaker, &told);
     let plan = |(name, peer): (&&String, &&Peer)| {
         let routes = tables.get(name.as_str()).cloned().unwrap_or_default();
@@ -134,30 +120,10 @@ fn taken(name: &str, peer: &Peer, by: &str) -> Problem {
 }
 
 fn reference(name: &str, peer: &Peer) -> ObjectRef {
-    ObjectRef { kind: "BGPPeer".to_owned(), namespace: Some(peer.namespace.clone()), name: name.to_owned() }
+    ObjectRef::new(ObjectKind::BGP_PEER, Some(&peer.namespace), name)
 }
 
-/// This node as a speaker.
-struct Speaker<'a> {
-    model: &'a Model,
-    name: &'a NodeName,
-    node: &'a Node,
-    settings: &'a SpeakerSettings,
-    peers: BTreeMap<&'a String, &'a Peer>,
-}
-
-/// An address of a Service, and the advertisements that announce it.
-struct Told<'a> {
-    address: IpAddr,
-    by: Vec<&'a BgpAdvertisement>,
-}
-
-impl<'a> Speaker<'a> {
-    /// What is to be told of every Service.
-    fn services(&self) -> Vec<(&'a ServiceName, Result<Vec<Told<'a>>, Silence>)> {
-        self.model.services.iter().map(|(name, service)| (name, silence::judge(self, service))).collect()
-    }
-
+impl Speaker<'_> {
     /// `last` is the list of peers that was made last.
     fn announcement(&self, told: &Result<Vec<Told<'_>>, Silence>, last: &mut Arc<[String]>) -> Announcement {
         let told = match told {
@@ -177,12 +143,6 @@ impl<'a> Speaker<'a> {
         let is_told = |told: &&Told<'_>| self.peers.iter().any(|(name, peer)| told.is_for(name, peer));
         let addresses: Vec<_> = told.as_ref().ok()?.iter().filter(is_told).map(|told| told.address).collect();
         (!addresses.is_empty()).then_some(addresses)
-    }
-}
-
-impl Told<'_> {
-    fn is_for(&self, name: &str, peer: &Peer) -> bool {
-        peer.takes(self.address.is_ipv4()) && self.by.iter().any(|by| by.selects_peer(name))
     }
 }
 

@@ -23,8 +23,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket};
@@ -36,7 +34,6 @@ pub use self::limits::HttpLimits;
 pub use self::listener::{ClientKey, Listener};
 use self::table::ConnectionTable;
 use crate::descriptors::AcceptErrors;
-use crate::watchdog::Watchdog;
 
 /// Connections that the kernel queues until they are accepted. With a short queue, a burst of connections
 /// delays all other clients by the second after which they retransmit their SYN.
@@ -54,17 +51,6 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
-}
-
-/// Answers a health check: 200, or 503 with the names of the loops that are stuck.
-pub fn health(watchdog: &Watchdog) -> Response {
-    let stuck: Vec<String> = watchdog.stuck().iter().map(ToString::to_string).collect();
-    if stuck.is_empty() {
-        return StatusCode::OK.into_response();
-    }
-    let message = stuck.join("\n");
-    tracing::error!("unhealthy: {message}");
-    (StatusCode::SERVICE_UNAVAILABLE, message + "\n").into_response()
 }
 
 /// An HTTP server with bounded connections.

@@ -10,9 +10,9 @@ mod driven;
 mod echo;
 mod notes;
 mod priority;
-mod shown;
 mod socket;
 mod stamps;
+mod status;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -25,7 +25,7 @@ use lb_bfd::session::{Hops, Profile, View};
 use tokio::sync::oneshot;
 
 use self::drive::Driver;
-pub use self::shown::{BfdSessionShown, BfdShown};
+pub use self::status::{BfdSessionStatus, BfdStatus};
 use lb_dataplane::bfd::BfdMaps;
 use lb_runtime::watchdog::Heart;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lb_bgp::session::{Setup, State};
 
-use super::shown::Viewed;
+use super::status::Viewed;
 use super::wanted::Neighbour;
 
 /// BFD of both sides needs a second a step to come up, where it began slowly (RFC 5880 section 6.8.3).

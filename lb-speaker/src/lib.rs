@@ -16,8 +16,8 @@ mod driver;
 mod hints;
 mod identity;
 mod listener;
-pub mod shown;
 mod socket;
+pub mod status;
 pub mod wanted;
 
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ use self::driver::{Command, Driven};
 pub use self::identity::Identity;
 use self::identity::hash;
 use self::listener::{Expected, Listeners};
-pub use self::shown::{BgpShown, SpeakerView, Viewed};
+pub use self::status::{BgpStatus, SpeakerView, Viewed};
 use self::wanted::{Neighbour, Wanted};
 use lb_dataplane::bfd::BfdMaps;
 use lb_runtime::watchdog::{TASK_LIMIT, THREAD_LIMIT, Watchdog};

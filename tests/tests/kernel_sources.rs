@@ -19,7 +19,8 @@ use lb_dataplane::attach::{MapSizes, load_object};
 use lb_dataplane::maps::Maps;
 use lb_dataplane::object::{OBJECT, PROGRAM};
 use lb_dataplane::pins::Pins;
-use lb_plan::contents::{Contents, Op, SourceRange, Sources, diff};
+use lb_model::{SourceRange, Sources};
+use lb_plan::contents::{Contents, Op, diff};
 
 const RANGES: usize = 10_000;
 const CLIENTS: usize = 4_000;

@@ -83,7 +83,7 @@ fn silence_is_told(node: &Node<'_>) -> Result<()> {
     ensure!(web["addresses"] == json!([WEB_V4.to_string()]) && web["silent"].is_null(), "{web}");
     ensure!(empty["silent"] == "noEndpoints" && empty["peers"] == json!([]), "{empty}");
     let screen = node.fairlead(&["status", "bgp"])?;
-    ensure!(screen.contains("Services announced: 1 to 5 peers; silent: 1"), "{screen}");
+    ensure!(screen.contains("Services advertised: 1 to 5 peers; not advertised: 1"), "{screen}");
     ensure!(screen.contains("default/empty") && screen.contains("no endpoint serves"), "{screen}");
     Ok(())
 }

@@ -17,7 +17,6 @@ use lb_admission::preview::{ServicePreview, preview};
 use lb_api::objects::{Ingress, Object, Sourced};
 use lb_api::problem::{ObjectRef, Problem, Reason, Severity};
 use lb_common::hash::HashKey;
-use lb_model::accepted::KINDS;
 use lb_model::{Model, Modeller};
 use lb_plan::contents::{Contents, diff};
 use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings, UndeclaredPorts};
@@ -29,12 +28,12 @@ type Objects = [Arc<Sourced<Object>>];
 pub(crate) fn webhook(existing: &Objects, new: &Sourced<Object>, unread: &[Problem]) -> Vec<(bool, Problem)> {
     // Secrets and Services are none of its objects.
     let is_seen = |object: &&Arc<Sourced<Object>>| {
-        KINDS.contains(&object.value.kind()) || matches!(object.value, Object::Node(_))
+        object.value.kind().is_configuration() || matches!(object.value, Object::Node(_))
     };
     let existing: Vec<_> = existing.iter().filter(is_seen).cloned().collect();
     let told = unread.iter().map(|problem| (problem.severity() == Severity::Error, problem.clone()));
     let mut told: Vec<_> = told.collect();
-    if KINDS.contains(&new.value.kind()) {
+    if new.value.kind().is_configuration() {
         let secrets = admission::presumed_secrets(existing.iter().map(|object| &**object).chain([new]));
         let existing: Vec<_> = existing.iter().map(|object| &**object).chain(&secrets).collect();
         let verdict = admission::review(&existing, &Change::Write(new));
@@ -48,8 +47,7 @@ pub(crate) fn webhook(existing: &Objects, new: &Sourced<Object>, unread: &[Probl
 fn is_fault(problem: &Problem) -> bool {
     let is_of_secret = problem.field.as_deref() == Some("spec.passwordSecret")
         && !matches!(problem.reason, Reason::Excludes { .. });
-    let kind = problem.object.as_ref().map_or("", |object| object.kind.as_str());
-    KINDS.contains(&kind)
+    problem.object.as_ref().is_some_and(ObjectRef::is_configuration)
         && problem.severity() == Severity::Error
         && !admission::is_waiting(&problem.reason)
         && !is_of_secret
@@ -64,7 +62,7 @@ pub(crate) fn check(objects: &Objects, is_admitted: bool, new: &ObjectRef) -> u6
     plain.extend(secrets);
     let looked_at = preview(&plain, Vec::new(), None);
     let faults: Vec<_> = looked_at.problems.iter().filter(|problem| is_fault(problem)).collect();
-    if KINDS.contains(&new.kind.as_str()) {
+    if new.is_configuration() {
         let words: Vec<_> = faults.iter().map(ToString::to_string).collect();
         assert_eq!(is_admitted, faults.is_empty(), "the webhook and check contradict each other: {words:#?}");
     }

@@ -1,7 +1,7 @@
 //! `fairlead agent`.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -14,8 +14,9 @@ use lb_plan::plan::{Forwarding, UndeclaredPorts};
 
 use super::{PinArgs, SocketArgs};
 use crate::app::{self, AppError, Options, SpeakerOptions};
+use crate::hash_key;
+use crate::status_reporter;
 use crate::tag_keys::{TagKeysError, TagKeysFile};
-use crate::telling;
 use lb_dataplane::attach::{DesiredMode, MapSizes};
 use lb_dataplane::kernel_lookup::KernelLookup;
 use lb_dataplane::liveness::ProbeProfile;
@@ -245,7 +246,9 @@ pub fn run(args: AgentArgs) -> Result<(), AgentError> {
 
 fn options(args: AgentArgs) -> Result<Options, AgentError> {
     let hash_key = match &args.hash_key_file {
-        Some(path) => read_hash_key(path)?,
+        Some(path) => {
+            hash_key::read(path).map_err(|reason| AgentError::HashKey { path: path.to_path_buf(), reason })?
+        }
         None => {
             tracing::warn!(
                 "no --hash-key-file: the flow hash is not secret, so a client can aim at one node, and without \
@@ -299,7 +302,7 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
             multiplier: args.liveness_multiplier,
         }),
         orphan_grace: Duration::from_millis(args.orphan_grace),
-        telling: telling::Options { pod: args.pod_name, rate: args.status_rate },
+        telling: status_reporter::Options { pod: args.pod_name, rate: args.status_rate },
         speaker: SpeakerOptions {
             port: args.bgp_port,
             router_id: args.router_id,
@@ -322,34 +325,5 @@ fn flow_table(text: &str) -> Result<u32, String> {
         Ok(flows)
     } else {
         Err("must be a power of two from 512 to 8388608".to_owned())
-    }
-}
-
-fn read_hash_key(path: &Path) -> Result<HashKey, AgentError> {
-    let error = |reason: String| AgentError::HashKey { path: path.to_path_buf(), reason };
-    let text = std::fs::read_to_string(path).map_err(|e| error(e.to_string()))?;
-    parse_key(text.trim()).ok_or_else(|| error("it must hold 32 hexadecimal digits".into()))
-}
-
-/// A key of 32 hexadecimal digits.
-pub(crate) fn parse_key(digits: &str) -> Option<HashKey> {
-    if digits.len() != 32 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
-    let (k0, k1) = digits.split_at(16);
-    Some(HashKey { k0: u64::from_str_radix(k0, 16).ok()?, k1: u64::from_str_radix(k1, 16).ok()? })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hash_key_is_32_hexadecimal_digits() {
-        let key = parse_key("0123456789abcdefFEDCBA9876543210").unwrap();
-        assert_eq!(key, HashKey { k0: 0x0123_4567_89ab_cdef, k1: 0xfedc_ba98_7654_3210 });
-        for wrong in ["", "0123", "+123456789abcdef0123456789abcdef", "é123456789abcdef0123456789abcde"] {
-            assert_eq!(parse_key(wrong), None, "{wrong:?}");
-        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lb_plan::plan::NodeState;
 
-use crate::state::State;
+use crate::state::AgentState;
 
 /// Logs what has become wrong or right.
 pub(super) fn problems(before: &[String], now: &[String]) {
@@ -19,7 +19,7 @@ pub(super) fn problems(before: &[String], now: &[String]) {
 }
 
 /// Logs what has begun or ceased to drain by its Node object.
-pub(super) fn drains(before: &State, nodes: &[NodeState]) {
+pub(super) fn drains(before: &AgentState, nodes: &[NodeState]) {
     let drained = before.nodes.iter().filter_map(|node| Some((&node.name, node.drain.as_deref()?)));
     let drained: BTreeMap<_, _> = drained.collect();
     for node in nodes {

@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::json::reveal;
-use super::kinds::{Metadata, null_default};
+use super::kinds::Metadata;
+use super::null::null_default;
 use super::rule::{Rule, UNCHANGED};
-use super::secret::Hidden;
+use super::secret::{Hidden, reveal};
 use super::selector::LabelSelector;
 
 /// What an API server checks of `connectTime`, beside that it is text.

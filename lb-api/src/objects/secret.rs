@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::kinds::{Metadata, null_default};
+use super::kinds::Metadata;
+use super::null::null_default;
 
 /// `v1` Secret.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -51,4 +52,9 @@ impl<'de> Deserialize<'de> for Hidden {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(Self)
     }
+}
+
+/// Writes out a text that is not to be shown. Only a field that says so is written so.
+pub(super) fn reveal<S: Serializer>(hidden: &Option<Hidden>, serializer: S) -> Result<S::Ok, S::Error> {
+    hidden.as_ref().map(Hidden::reveal).serialize(serializer)
 }

@@ -75,7 +75,7 @@ fn the_other_kinds_are_read() {
 {apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {name: b}, spec: {myASN: 64512}}
 ",
     );
-    let kinds: Vec<_> = objects.iter().map(|object| object.value.kind()).collect();
+    let kinds: Vec<_> = objects.iter().map(|object| object.value.kind().name).collect();
     assert_eq!(kinds, ["EndpointSlice", "Node", "IPAddressPool", "L2Advertisement", "BGPPeer"]);
     let Object::EndpointSlice(slice) = &objects[0].value else { panic!() };
     let conditions = Conditions { ready: Some(false), serving: Some(true), terminating: None };
@@ -281,7 +281,7 @@ fn the_list_of_a_kind_is_read_as_a_list() {
 ---
 {apiVersion: v1, kind: ConfigMapList, items: [{metadata: {name: a}}]}
 ";
-    let kinds: Vec<_> = read(text).iter().map(|object| object.value.kind()).collect();
+    let kinds: Vec<_> = read(text).iter().map(|object| object.value.kind().name).collect();
     assert_eq!(kinds, ["IPAddressPool", "Service"]);
     let words = problem("{apiVersion: apps/v1, kind: DeploymentList, items: []}");
     assert!(words.contains("unknown kind apps/v1 DeploymentList"), "{words}");

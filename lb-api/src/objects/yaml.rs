@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::Value;
 use serde_saphyr::{Error, Options, Spanned, with_deserializer_from_str_with_options};
 
-use super::fields::Step;
+use super::path::Step;
 
 /// Mappings and sequences within each other; no object that is read has half as many.
 const MAX_DEPTH: usize = 64;

@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kube::api::{Api, ApiResource};
+use lb_api::kind::ObjectKind;
 use lb_api::objects::Object;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Log, Seen, Watched, Written, lock};
+use super::{Log, Seen, Written, lock};
 
 /// How often the Secrets are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -73,7 +74,7 @@ impl Secrets {
             let answer = self.get(name).await;
             let key = (self.namespace.clone(), name.clone());
             let mut seen = lock(&self.seen);
-            let kind = seen.kinds.entry(Watched::SECRET.kind).or_default();
+            let kind = seen.kinds.entry(ObjectKind::SECRET.name).or_default();
             match answer {
                 Answer::There(written) => differs |= kind.apply(&written, &self.resource),
                 Answer::Gone => differs |= kind.entries.remove(&key).is_some(),
@@ -82,7 +83,7 @@ impl Secrets {
             }
         }
         let mut seen = lock(&self.seen);
-        let kind = seen.kinds.entry(Watched::SECRET.kind).or_default();
+        let kind = seen.kinds.entry(ObjectKind::SECRET.name).or_default();
         let before = kind.entries.len();
         kind.entries.retain(|(_, name), _| names.contains(name));
         differs |= kind.entries.len() != before;
@@ -124,7 +125,7 @@ impl Secrets {
 /// The names of the Secrets that BGPPeers want; `None` until these have been listed.
 fn named(seen: &Mutex<Seen>, namespace: &str) -> Option<BTreeSet<String>> {
     let seen = lock(seen);
-    let peers = seen.kinds.get(Watched::BGP_PEER.kind).filter(|kind| kind.synced)?;
+    let peers = seen.kinds.get(ObjectKind::BGP_PEER.name).filter(|kind| kind.synced)?;
     let names = peers.entries.values().filter_map(|entry| {
         let Object::BgpPeer(peer) = &entry.object.as_deref()?.value else { return None };
         let reference = peer.spec.password_secret.as_ref()?;

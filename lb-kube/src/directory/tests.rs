@@ -148,7 +148,7 @@ async fn of_configuration_that_cannot_be_read_it_is_said_that_it_stays() {
         assert_eq!(invalid.objects.len(), 2, "{text}");
         let [what, stays] = &invalid.problems[..] else { panic!("{:?}", invalid.problems) };
         assert_ne!(what.label(), "stays_as_before");
-        let pool = invalid.objects.iter().find(|object| object.value.kind() == "IPAddressPool").unwrap();
+        let pool = invalid.objects.iter().find(|object| object.value.kind().name == "IPAddressPool").unwrap();
         assert_eq!((stays.label(), &stays.object), ("stays_as_before", &Some(pool.value.reference())));
         before = invalid.problems;
     }

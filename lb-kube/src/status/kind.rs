@@ -1,6 +1,9 @@
 //! Kinds of status objects.
 
 use kube::api::ApiResource;
+use lb_api::kind::ObjectKind;
+
+use crate::resource::resource;
 
 /// A kind of status object. They are written in this order: of the last there may be thousands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,13 +23,18 @@ impl Kind {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Configuration, Self::Session, Self::ServiceBgp];
 
+    /// The kind of its objects.
+    const fn object_kind(self) -> ObjectKind {
+        match self {
+            Self::Configuration => ObjectKind::CONFIGURATION_STATE,
+            Self::Session => ObjectKind::BGP_SESSION_STATE,
+            Self::ServiceBgp => ObjectKind::SERVICE_BGP_STATUS,
+        }
+    }
+
     /// Its name.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Configuration => "ConfigurationState",
-            Self::Session => "BGPSessionState",
-            Self::ServiceBgp => "ServiceBGPStatus",
-        }
+        self.object_kind().name
     }
 
     /// The label that says which node an object is of.
@@ -40,18 +48,7 @@ impl Kind {
 
     /// The same, as the client names it.
     pub fn resource(self) -> ApiResource {
-        let (group, plural) = match self {
-            Self::Configuration => ("metallb.io", "configurationstates"),
-            Self::Session => ("frrk8s.metallb.io", "bgpsessionstates"),
-            Self::ServiceBgp => ("metallb.io", "servicebgpstatuses"),
-        };
-        ApiResource {
-            group: group.to_owned(),
-            version: "v1beta1".to_owned(),
-            api_version: format!("{group}/v1beta1"),
-            kind: self.name().to_owned(),
-            plural: plural.to_owned(),
-        }
+        resource(self.object_kind())
     }
 
     pub(super) const fn owner_label(self) -> (&'static str, &'static str) {

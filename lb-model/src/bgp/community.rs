@@ -5,21 +5,21 @@ use std::str::FromStr;
 
 use lb_bgp::value::{Community, LargeCommunity};
 
-use super::Judge;
+use super::judge::Judge;
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::{Problem, Reason};
 
 /// A community of either kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum AnyCommunity {
+pub(in crate::bgp) enum AnyCommunity {
     Plain(Community),
     Large(LargeCommunity),
 }
 
 /// Names of communities.
-pub(super) type Aliases = BTreeMap<String, AnyCommunity>;
+pub(in crate::bgp) type Aliases = BTreeMap<String, AnyCommunity>;
 
-pub(super) fn aliases<'a>(
+pub(in crate::bgp) fn aliases<'a>(
     objects: impl Iterator<Item = &'a Sourced<Object>>,
     problems: &mut Vec<Problem>,
 ) -> Aliases {
@@ -43,7 +43,7 @@ pub(super) fn aliases<'a>(
 }
 
 /// `65000:100` or `large:65000:100:1`.
-pub(super) fn parse(written: &str) -> Result<AnyCommunity, Reason> {
+pub(in crate::bgp) fn parse(written: &str) -> Result<AnyCommunity, Reason> {
     let wrong = || Reason::NotACommunity { written: written.to_owned() };
     let parts: Vec<&str> = written.split(':').collect();
     match parts.as_slice() {
@@ -77,7 +77,7 @@ const WELL_KNOWN: [(&str, &str); 7] = [
 ];
 
 /// A community, or a name of one.
-pub(super) fn resolve(written: &str, aliases: &Aliases) -> Result<AnyCommunity, Reason> {
+pub(in crate::bgp) fn resolve(written: &str, aliases: &Aliases) -> Result<AnyCommunity, Reason> {
     if written.contains(':') {
         return parse(written);
     }

@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use lb_bgp::value::{Asn, HoldTime, RouterId};
 
-use super::{BfdProfile, Judge, Names, takes_name};
+use super::judge::{Judge, Names, takes_name};
+use super::profile::BfdProfile;
 use crate::address::{self, LINK_LOCAL, LOOPBACK};
 use crate::duration;
 use crate::node::Node;
 use crate::standing::Standing;
+use lb_api::kind::ObjectKind;
 use lb_api::objects::{BgpPeerSpec, LabelSelector, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
 use password::Secrets;
@@ -324,7 +326,8 @@ impl Reader<'_> {
     /// A peer whose profile is not there is not spoken to: its way would not be watched as it shall be.
     fn bfd(&self, judge: &mut Judge<'_>) -> Option<BfdProfile> {
         let name = self.spec.bfd_profile.as_deref().filter(|name| !name.is_empty())?;
-        let unknown = || Reason::UnknownReference { kind: "BFDProfile", name: name.to_owned() };
+        let unknown =
+            || Reason::UnknownReference { kind: ObjectKind::BFD_PROFILE.name, name: name.to_owned() };
         judge.value("spec.bfdProfile", self.profiles.get(name).copied().ok_or_else(unknown))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Judge, Names, takes_name};
+use super::judge::{Judge, Names, takes_name};
 use lb_api::objects::{BfdProfileSpec, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
 

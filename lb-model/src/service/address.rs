@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::{AddressRule, Candidate};
+use super::AddressRule;
+use super::candidate::Candidate;
 use crate::pool::{Pool, ServiceAllocation};
 use lb_api::objects;
 use lb_api::problem::{Problem, Reason};
@@ -15,6 +16,11 @@ const ANNOTATIONS: [&str; 2] = ["metallb.io/loadBalancerIPs", "metallb.universe.
 type Written<'a> = (String, &'a str);
 
 impl<'a> Candidate<'a> {
+    /// Whether it only asks for addresses and holds none.
+    pub(super) fn only_asks(&self) -> bool {
+        held(self.written).is_empty()
+    }
+
     /// The Service's valid addresses, in the order in which they are written.
     pub(super) fn addresses(&mut self) -> Vec<IpAddr> {
         let held = held(self.written);
@@ -78,7 +84,7 @@ impl<'a> Candidate<'a> {
 }
 
 /// The addresses in the Service's status.
-pub(super) fn held(service: &objects::Service) -> Vec<Written<'_>> {
+fn held(service: &objects::Service) -> Vec<Written<'_>> {
     let ingress = service.status.load_balancer.ingress.iter().enumerate();
     ingress
         .filter_map(|(i, entry)| Some((format!("status.loadBalancer.ingress[{i}].ip"), entry.ip.as_deref()?)))

@@ -1,9 +1,14 @@
 //! Who has a port of an address, where several Services want it.
 
-use super::VipKey;
+use std::net::IpAddr;
+
+use crate::name::Protocol;
 use crate::order::{Held, Ranked};
 use crate::table::Table;
 use lb_api::objects::{Object, Sourced};
+
+/// What only one Service can have: a port of an address.
+pub(super) type PortKey = (IpAddr, u16, Protocol);
 
 /// A Service that wants a port of an address, and whether it only asks for the address: whoever holds it comes first,
 /// whatever their ages.
@@ -14,7 +19,7 @@ pub(super) type Claimant<O> = (bool, Ranked<O>);
 /// What a Service wants depends on itself and on the pools, and not on what others want or have. So a Service that
 /// changes concerns only those that want what it wanted or wants now, and none beyond them.
 #[derive(Clone, Debug)]
-pub(super) struct Claims<O>(Table<VipKey, Vec<Claimant<O>>>);
+pub(super) struct Claims<O>(Table<PortKey, Vec<Claimant<O>>>);
 
 impl<O> Default for Claims<O> {
     fn default() -> Self {
@@ -23,7 +28,7 @@ impl<O> Default for Claims<O> {
 }
 
 impl<O: Held> Claims<O> {
-    pub(super) fn add(&mut self, key: VipKey, by: &Claimant<O>) {
+    pub(super) fn add(&mut self, key: PortKey, by: &Claimant<O>) {
         let claimants = self.0.entry(key).or_default();
         // It is there already if the Service names a port twice.
         if let Err(index) = claimants.binary_search(by) {
@@ -31,7 +36,7 @@ impl<O: Held> Claims<O> {
         }
     }
 
-    pub(super) fn withdraw(&mut self, key: VipKey, by: &Claimant<O>) {
+    pub(super) fn withdraw(&mut self, key: PortKey, by: &Claimant<O>) {
         let Some(claimants) = self.0.get_mut(&key) else { return };
         if let Ok(index) = claimants.binary_search(by) {
             claimants.remove(index);
@@ -42,12 +47,12 @@ impl<O: Held> Claims<O> {
     }
 
     /// The Service that has a port.
-    pub(super) fn holder(&self, key: VipKey) -> Option<&Sourced<Object>> {
+    pub(super) fn holder(&self, key: PortKey) -> Option<&Sourced<Object>> {
         self.claimants(key).next()
     }
 
     /// The Services that want a port.
-    pub(super) fn claimants(&self, key: VipKey) -> impl Iterator<Item = &Sourced<Object>> {
+    pub(super) fn claimants(&self, key: PortKey) -> impl Iterator<Item = &Sourced<Object>> {
         self.0.get(&key).into_iter().flatten().map(|it| it.1.0.object())
     }
 }

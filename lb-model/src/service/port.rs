@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::claims::Claims;
-use super::{Candidate, ServiceVip, TrafficPolicy, VipKey};
-use crate::endpoints::{self, Target};
+use super::candidate::Candidate;
+use super::claims::{Claims, PortKey};
+use super::{ServiceVip, TrafficPolicy};
+use crate::endpoints::{self, Endpoints, Target};
 use crate::name::{Protocol, ServiceName};
 use crate::order::Held;
 use lb_api::problem::{Problem, Reason};
@@ -47,13 +48,14 @@ impl<'a> Candidate<'a> {
     }
 
     /// Who else has a port: another Service, or this one by a port before.
-    fn holder(&self, key: VipKey, claims: &Claims<impl Held>, vips: &[ServiceVip]) -> Option<String> {
+    fn holder(&self, key: PortKey, claims: &Claims<impl Held>, vips: &[ServiceVip]) -> Option<String> {
         let holder = claims.holder(key)?;
-        let is_free = std::ptr::eq(holder, self.object) && !vips.iter().any(|vip| vip.key() == key);
+        let is_free = std::ptr::eq(holder, self.object)
+            && !vips.iter().any(|vip| (vip.address, vip.port, vip.protocol) == key);
         (!is_free).then(|| ServiceName::of(holder).to_string())
     }
 
-    fn endpoints(&self, target: Target<'_>, survey: &mut Survey<'a>) -> crate::Endpoints {
+    fn endpoints(&self, target: Target<'_>, survey: &mut Survey<'a>) -> Endpoints {
         let census = endpoints::count(&endpoints::serving(self.slices, target), self.context.nodes);
         survey.unknown_nodes.extend(census.unknown_nodes);
         survey.without_node |= census.without_node;

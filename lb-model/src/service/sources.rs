@@ -3,66 +3,17 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net};
 
-use super::Candidate;
-use crate::pool::cidr;
-use crate::source_ranges::{SourceRange, Sources};
+use super::candidate::Candidate;
+use crate::address_range::cidr;
+use crate::source_ranges::SourceRanges;
 use lb_api::problem::{Problem, Reason};
 
 /// Counts where the field is empty. kube-proxy does not know it; the load balancers of cloud providers do.
 const ANNOTATION: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
 /// The field.
 const FIELD: &str = "spec.loadBalancerSourceRanges";
-
-/// The ranges that clients of each family must be in. A family without any range is not restricted, even if the other
-/// is: that is how kube-proxy and cloud providers read the field, and who writes only IPv4 ranges and gets an IPv6
-/// address is told.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SourceRanges {
-    v4: Option<Sources>,
-    v6: Option<Sources>,
-    /// Whether ranges of IPv4 or IPv6 are written at all.
-    written: [bool; 2],
-}
-
-impl SourceRanges {
-    /// The ranges that clients of an address must be in; `None`: any client may come.
-    pub fn of(&self, address: IpAddr) -> Option<&Sources> {
-        if address.is_ipv4() { self.v4.as_ref() } else { self.v6.as_ref() }
-    }
-
-    /// In as few ranges as they can be written. The range of all is as good as none.
-    fn from(nets: &[IpNet]) -> Self {
-        let v4: Vec<Ipv4Net> = nets.iter().filter_map(|net| v4(*net)).collect();
-        let v6: Vec<Ipv6Net> = nets.iter().filter_map(|net| v6(*net)).collect();
-        Self {
-            v4: restriction(Ipv4Net::aggregate(&v4).into_iter().map(IpNet::V4)),
-            v6: restriction(Ipv6Net::aggregate(&v6).into_iter().map(IpNet::V6)),
-            written: [!v4.is_empty(), !v6.is_empty()],
-        }
-    }
-}
-
-fn v4(net: IpNet) -> Option<Ipv4Net> {
-    match net {
-        IpNet::V4(net) => Some(net),
-        IpNet::V6(_) => None,
-    }
-}
-
-fn v6(net: IpNet) -> Option<Ipv6Net> {
-    match net {
-        IpNet::V4(_) => None,
-        IpNet::V6(net) => Some(net),
-    }
-}
-
-fn restriction(mut nets: impl Iterator<Item = IpNet> + Clone) -> Option<Sources> {
-    let is_all = nets.clone().any(|net| net.prefix_len() == 0);
-    let first = nets.next().filter(|_| !is_all)?;
-    Some(std::iter::once(first).chain(nets).map(SourceRange::from).collect())
-}
 
 impl<'a> Candidate<'a> {
     /// The clients that the Service admits; `None` if that is not valid: then nobody can tell whom it is to admit.
@@ -78,7 +29,7 @@ impl<'a> Candidate<'a> {
                 }
             }
         }
-        is_valid.then(|| SourceRanges::from(&nets))
+        is_valid.then(|| SourceRanges::of_nets(&nets))
     }
 
     /// Each with its field. As in Kubernetes, spaces around them do not count.
@@ -98,7 +49,7 @@ impl<'a> Candidate<'a> {
         let field =
             if self.written.spec.load_balancer_source_ranges.is_empty() { ANNOTATION_FIELD } else { FIELD };
         let families = [("IPv4", "0.0.0.0/0", true), ("IPv6", "::/0", false)];
-        let [v4, v6] = sources.written;
+        let [v4, v6] = sources.families();
         for ((family, all, is_v4), (own, other)) in families.into_iter().zip([(v4, v6), (v6, v4)]) {
             if !own && other && addresses.iter().any(|address| address.is_ipv4() == is_v4) {
                 let reason = Reason::NoSourceRange { family, all };
@@ -139,6 +90,7 @@ fn without_leading_zeros(written: &str) -> Option<Cow<'_, str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source_ranges::SourceRange;
 
     #[test]
     fn cidrs_are_read_as_kubernetes_has_let_them_in() {
@@ -177,13 +129,14 @@ mod tests {
     }
 
     fn ranges(written: &[&str]) -> SourceRanges {
-        SourceRanges::from(&written.iter().map(|text| parse(text).unwrap()).collect::<Vec<_>>())
+        SourceRanges::of_nets(&written.iter().map(|text| parse(text).unwrap()).collect::<Vec<_>>())
     }
 
     #[test]
     fn ranges_are_as_few_as_can_be() {
+        let any_v4 = [192, 0, 2, 1].into();
         let v4 =
-            |written: &[&str]| ranges(written).v4.map(|sources| sources.iter().copied().collect::<Vec<_>>());
+            |written: &[&str]| ranges(written).of(any_v4).map(|it| it.iter().copied().collect::<Vec<_>>());
         let range = |net: &str| SourceRange::from(net.parse::<IpNet>().unwrap());
         assert_eq!(v4(&[]), None);
         assert_eq!(v4(&["10.0.0.0/8", "10.0.0.0/8", "10.1.0.0/16"]), Some(vec![range("10.0.0.0/8")]));

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::claims::{Claimant, Claims};
-use super::{Candidate, Context, Service, VipKey};
+use super::Service;
+use super::candidate::{Candidate, Context};
+use super::claims::{Claimant, Claims, PortKey};
 use crate::endpoints;
 use crate::modeller::Changes;
 use crate::name::ServiceName;
@@ -29,7 +30,7 @@ struct Subject<O> {
     service: Option<Ranked<O>>,
     slices: BTreeSet<Ranked<O>>,
     /// The object that was judged, and the ports that it wants; `None` if it is not ours.
-    claimed: Option<(Claimant<O>, Vec<VipKey>)>,
+    claimed: Option<(Claimant<O>, Vec<PortKey>)>,
 }
 
 impl<O> Default for Subjects<O> {
@@ -97,7 +98,7 @@ impl<O: Held> Subjects<O> {
     }
 
     /// Finds out anew what a Service wants; what it wants or has wanted.
-    fn claim(&mut self, name: &ServiceName, context: &Context<'_>) -> Vec<VipKey> {
+    fn claim(&mut self, name: &ServiceName, context: &Context<'_>) -> Vec<PortKey> {
         let Some(subject) = self.by_name.get_mut(name) else { return Vec::new() };
         let mut keys = Vec::new();
         if let Some((claimant, wanted)) = subject.claimed.take() {

@@ -26,7 +26,7 @@ pub enum MapKey {
 
 impl VipKey {
     /// The key of the address itself.
-    pub fn of_address(address: IpAddr) -> Self {
+    pub(crate) fn of_address(address: IpAddr) -> Self {
         Self { address, port: 0, protocol: 0 }
     }
 
@@ -58,7 +58,7 @@ impl From<Vip6Key> for VipKey {
 }
 
 /// The key of a node's address in `lb_peers`: IPv4 as `::ffff:a.b.c.d`.
-pub fn peer_key(address: IpAddr) -> [u8; 16] {
+pub(crate) fn peer_key(address: IpAddr) -> [u8; 16] {
     match address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
         IpAddr::V6(v6) => v6.octets(),
@@ -66,7 +66,7 @@ pub fn peer_key(address: IpAddr) -> [u8; 16] {
 }
 
 /// The key of a node's MAC in `lb_peer_macs`.
-pub fn peer_mac_key(mac: [u8; 6]) -> [u8; 8] {
+pub(crate) fn peer_mac_key(mac: [u8; 6]) -> [u8; 8] {
     let [a, b, c, d, e, f] = mac;
     [a, b, c, d, e, f, 0, 0]
 }

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use lb_common::maps::{CONFIG_UNREACHABLE, VIP_CLOSED};
 
+use super::settings::{Facts, Settings, UndeclaredPorts};
 use super::vips::WantedSet;
-use super::{Facts, Settings, UndeclaredPorts};
 use crate::contents::{Contents, VipKey};
 
 /// Closes every VIP but those that this machine speaks from, too, and those with a port that found no room in the maps:

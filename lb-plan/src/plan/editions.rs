@@ -13,10 +13,9 @@ use lb_common::maps::{VIP_YOUNG, Vip};
 use lb_common::ring::NodeIndex;
 
 use super::clock::Clock;
-use super::placement::Placement;
-use super::rings::{Ring, RingId};
+use super::rings::Ring;
 use super::settings::Settings;
-use super::vips::{Wanted, WantedSet};
+use super::vips::{RingId, Wanted, WantedSet};
 use crate::contents::{Contents, Region, Slots, VipKey};
 use inheritance::{Heir, Settled};
 use lb_model::Protocol;
@@ -219,7 +218,7 @@ impl Past {
     pub(super) fn remember(
         &mut self,
         editions: &Editions,
-        placement: &Placement,
+        placement: &[Option<Region>],
         [installed, contents]: [&Contents; 2],
         former_grace: Duration,
         clock: &mut Clock,

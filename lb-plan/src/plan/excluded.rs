@@ -4,9 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::nodes::Roster;
-use super::rings::RingId;
-use super::vips::WantedSet;
-use lb_api::problem::{ObjectRef, Problem, Reason};
+use super::vips::{RingId, WantedSet};
+use lb_api::problem::{Problem, Reason};
 
 pub(super) fn report(wanted: &WantedSet<'_>, roster: &Roster<'_>, problems: &mut Vec<Problem>) {
     if roster.are_all_excluded() {
@@ -22,8 +21,6 @@ pub(super) fn report(wanted: &WantedSet<'_>, roster: &Roster<'_>, problems: &mut
         return;
     }
     for service in wanted.services_of(&rings) {
-        let (namespace, name) = (Some(service.namespace.clone()), service.name.clone());
-        let object = ObjectRef { kind: "Service".to_owned(), namespace, name };
-        problems.push(Problem::about(object, Reason::EndpointsExcluded));
+        problems.push(Problem::about(service.reference(), Reason::EndpointsExcluded));
     }
 }

@@ -17,7 +17,7 @@ use lb_common::tag::{self, TagKeys};
 
 use super::room::Room;
 use super::settings::{Facts, Settings};
-use super::state::{NodeState, Share, WayWord};
+use super::status::{NodeState, Share, WayWord};
 use crate::contents::{Contents, peer_key, peer_mac_key};
 use lb_api::problem::{Problem, Reason};
 use lb_model::{Exclusion, Model, Node, NodeName, Tier, exclusion};

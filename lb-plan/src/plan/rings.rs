@@ -7,17 +7,14 @@ use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 
 use super::nodes::Roster;
 use super::settings::Settings;
-use super::state::Share;
-use super::vips::WantedSet;
+use super::status::Share;
+use super::vips::{RingId, WantedSet};
 use crate::contents::{Slots, VipKey};
 use crate::ring::{self, Member, Preferences};
 use lb_model::{NodeName, Tier};
 
 /// The first of a slot's choices that does not stand in it when a newcomer does.
 const NEXT_BEST: usize = 3;
-
-/// Which of the wanted rings: its place in the catalogue.
-pub(super) type RingId = usize;
 
 /// A wanted ring.
 pub(super) struct Ring {

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use lb_common::maps::{VIP_SOURCES, capacity, name};
 
-use super::Facts;
 use super::clock::Clock;
+use super::settings::Facts;
 use super::vips::WantedSet;
-use crate::contents::{Contents, SourceRange, Sources, VipKey};
+use crate::contents::{Contents, VipKey};
 use lb_api::problem::{Problem, Reason};
-use lb_model::ServiceName;
+use lb_model::{ServiceName, SourceRange, Sources};
 
 /// How long what found no room waits for what goes to be gone.
 const RETRY: Duration = Duration::from_secs(1);

@@ -1,19 +1,17 @@
 //! The VIPs: which are wanted, and with which rings.
 
-mod installation;
-
-pub(super) use installation::Installation;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lb_common::maps::{VIP_AFFINITY, VIP_SOURCES, Vip};
 
 use super::nodes::Roster;
-use super::rings::RingId;
-use super::state::Share;
-use crate::contents::{Beside, Contents, Sources, VipKey};
-use lb_model::{Model, ServiceName, ServiceVip, TrafficPolicy};
+use super::status::Share;
+use crate::contents::{Beside, Contents, VipKey};
+use lb_model::{Model, ServiceName, ServiceVip, Sources, TrafficPolicy};
+
+/// Which of the wanted rings: its place in the catalogue.
+pub(super) type RingId = usize;
 
 /// The VIPs that are wanted, and their rings.
 #[derive(Default)]
@@ -38,7 +36,7 @@ pub(super) struct Wanted<'a> {
 /// A port that is wanted.
 pub(super) struct Port<'a> {
     pub(super) service: &'a ServiceName,
-    flags: u32,
+    pub(super) flags: u32,
     /// The clients that it admits; `None`: all of them.
     pub(super) sources: Option<&'a Sources>,
 }

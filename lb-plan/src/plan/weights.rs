@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::clock::Clock;
-use super::state::Share;
+use super::status::Share;
 use crate::contents::VipKey;
 use lb_model::NodeName;
 

@@ -3,10 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use lb_bgp::value::{Attributes, Community};
 
-use super::{Routes, Silence, Speaker, Told};
+use super::context::{Speaker, Told};
+use super::silence::Silence;
 use lb_model::{BgpAdvertisement, ServiceName};
+
+/// Prefixes, and what is said about each.
+pub type Routes = BTreeMap<IpNet, Attributes>;
 
 /// What decides the routes of a peer: those with the same share a table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

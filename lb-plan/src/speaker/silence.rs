@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::{Speaker, Told};
+use super::context::{Speaker, Told};
 use lb_model::{BgpAdvertisement, Exclusion, Service, TrafficPolicy, exclusion};
 
 /// Why this node does not announce a Service.

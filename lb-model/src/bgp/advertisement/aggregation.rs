@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use ipnet::{Ipv4Subnets, Ipv6Subnets};
 
 use super::BgpAdvertisement;
-use crate::bgp::Judge;
-use crate::pool::{AddressRange, Pools};
+use crate::address_range::AddressRange;
+use crate::bgp::judge::Judge;
+use crate::pool::Pools;
 use lb_api::problem::Reason;
 
 /// The length of prefixes; that of one address if none is written.

@@ -6,8 +6,9 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::Judge;
+use crate::bgp::judge::Judge;
 use crate::label;
+use lb_api::kind::ObjectKind;
 use lb_api::objects::{BgpPeerSpec, Object, Secret, Sourced};
 use lb_api::problem::Reason;
 
@@ -88,7 +89,8 @@ impl<'a> Secrets<'a> {
     fn look_up(&self, namespace: &str, name: &str) -> Result<Password, Reason> {
         let called = || format!("{namespace}/{name}");
         let secret = self.by_name.get(&(namespace, name));
-        let secret = secret.ok_or_else(|| Reason::UnknownReference { kind: "Secret", name: called() })?;
+        let secret = secret
+            .ok_or_else(|| Reason::UnknownReference { kind: ObjectKind::SECRET.name, name: called() })?;
         if secret.r#type.as_deref() != Some(SECRET_TYPE) {
             return Err(Reason::SecretType { name: called(), wanted: SECRET_TYPE });
         }

@@ -6,7 +6,7 @@ use lb_common::maps::{self, way};
 use lb_common::wire::gue;
 
 use crate::plan::settings::{Facts, Forwarding, Way};
-use crate::plan::state::WayWord;
+use crate::plan::status::WayWord;
 use lb_api::problem::Reason;
 use lb_model::Node;
 

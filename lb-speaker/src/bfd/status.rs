@@ -1,26 +1,27 @@
 //! BFD as people and programs are shown it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use lb_bfd::session::Hops;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{BfdView, BfdViewed};
 
 /// What `GET /bfd` answers.
-#[derive(Clone, Debug, Serialize)]
-pub struct BfdShown {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BfdStatus {
     /// The sessions.
-    pub sessions: Vec<BfdSessionShown>,
+    pub sessions: Vec<BfdSessionStatus>,
     /// Packets that came in and were of no session.
     pub unknown_packets: u64,
 }
 
 /// A session.
-#[derive(Clone, Debug, Serialize)]
-pub struct BfdSessionShown {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BfdSessionStatus {
     /// The neighbour's object.
     pub peer: String,
     /// Its address.
@@ -30,13 +31,13 @@ pub struct BfdSessionShown {
     /// Over several hops (RFC 5883).
     pub multihop: bool,
     /// `AdminDown`, `Down`, `Init` or `Up`.
-    pub state: &'static str,
+    pub state: Cow<'static, str>,
     /// For how long it has been so.
     pub seconds: u64,
     /// Why it last went down.
-    pub diagnostic: &'static str,
+    pub diagnostic: Cow<'static, str>,
     /// What the neighbour says of itself.
-    pub remote_state: &'static str,
+    pub remote_state: Cow<'static, str>,
     /// Milliseconds between two packets out.
     pub transmit_ms: f64,
     /// Milliseconds without a packet in after which the neighbour is taken for dead.
@@ -56,10 +57,10 @@ pub struct BfdSessionShown {
     /// Times that it went down from up.
     pub down_events: u64,
     /// Control packets in that counted for nothing, by why.
-    pub refused: BTreeMap<&'static str, u64>,
+    pub refused: BTreeMap<Cow<'static, str>, u64>,
 }
 
-impl From<&BfdView> for BfdShown {
+impl From<&BfdView> for BfdStatus {
     fn from(view: &BfdView) -> Self {
         let mut sessions: Vec<_> = view.sessions.iter().map(session).collect();
         sessions.sort_by(|one, other| one.peer.cmp(&other.peer));
@@ -67,17 +68,17 @@ impl From<&BfdView> for BfdShown {
     }
 }
 
-fn session(viewed: &BfdViewed) -> BfdSessionShown {
+fn session(viewed: &BfdViewed) -> BfdSessionStatus {
     let BfdViewed { name, watched, view, at } = viewed;
-    BfdSessionShown {
+    BfdSessionStatus {
         peer: name.clone(),
         address: watched.address,
         vrf: watched.device.clone(),
         multihop: matches!(watched.hops, Hops::Multi { .. }),
-        state: view.state.name(),
+        state: view.state.name().into(),
         seconds: at.saturating_sub(view.since).as_secs(),
-        diagnostic: view.diagnostic.words(),
-        remote_state: view.remote_state.name(),
+        diagnostic: view.diagnostic.words().into(),
+        remote_state: view.remote_state.name().into(),
         transmit_ms: milliseconds(view.transmit_interval),
         detection_ms: milliseconds(view.detection_time),
         echo_ms: view.echo_interval.map(milliseconds),
@@ -87,7 +88,7 @@ fn session(viewed: &BfdViewed) -> BfdSessionShown {
         received: view.counters.received,
         up_events: view.counters.up_events,
         down_events: view.counters.down_events,
-        refused: view.counters.refusals.clone(),
+        refused: view.counters.refusals.iter().map(|(reason, count)| ((*reason).into(), *count)).collect(),
     }
 }
 

@@ -1,20 +1,15 @@
 //! What a plan says of Services and nodes, to be shown.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use lb_common::maps::{VIP_SOURCES, Vip};
 use lb_common::ring::NodeIndex;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::nodes::Roster;
-use super::vips::{WantedSet, vip_key};
-use crate::contents::{Contents, Region};
-use lb_model::{Exclusion, Model, NodeName, Protocol, Service, ServiceName, ServiceVip, TrafficPolicy};
+use lb_model::{Exclusion, NodeName, Protocol, ServiceName, TrafficPolicy};
 
 /// A Service.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceState {
     /// Its name.
     pub service: ServiceName,
@@ -27,7 +22,7 @@ pub struct ServiceState {
 }
 
 /// A port of an address of a Service.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VipState {
     /// Address.
     pub address: IpAddr,
@@ -46,7 +41,7 @@ pub struct VipState {
 }
 
 /// A ring.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RingState {
     /// First slot in `lb_rings`.
     pub first: u32,
@@ -54,11 +49,11 @@ pub struct RingState {
     pub slots: u32,
     /// Who should share the slots, and so gets new flows. Where there was no room for a new ring, the old one is still in
     /// use.
-    #[serde(serialize_with = "as_list")]
+    #[serde(serialize_with = "as_list", deserialize_with = "from_list")]
     pub members: Arc<[Share]>,
     /// Nodes that only keep the flows that they own: they drain, are excluded from load balancing, or have none but
     /// terminating endpoints.
-    #[serde(serialize_with = "as_list")]
+    #[serde(default, serialize_with = "as_list", deserialize_with = "from_list")]
     pub keeping: Arc<[NodeName]>,
 }
 
@@ -66,8 +61,12 @@ fn as_list<T: Serialize, S: Serializer>(list: &Arc<[T]>, serializer: S) -> Resul
     list[..].serialize(serializer)
 }
 
+fn from_list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<[T]>, D::Error> {
+    Vec::deserialize(deserializer).map(Into::into)
+}
+
 /// A node's share of a ring.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Share {
     /// The node.
     pub node: NodeName,
@@ -79,7 +78,7 @@ pub struct Share {
 }
 
 /// A node.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeState {
     /// Its name.
     pub name: NodeName,
@@ -102,7 +101,7 @@ pub struct NodeState {
 }
 
 /// How a node is reached, as a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WayWord {
     /// It is this machine.
@@ -128,63 +127,5 @@ impl WayWord {
             Self::Ipip => "ipip",
             Self::Unresolved => "unresolved",
         }
-    }
-}
-
-pub(super) fn services(
-    model: &Model,
-    wanted: &WantedSet<'_>,
-    roster: &Roster<'_>,
-    contents: &Contents,
-    announcers: &BTreeMap<IpAddr, NodeName>,
-) -> Vec<ServiceState> {
-    // Once a ring: thousands of Services share one.
-    let rings: Vec<_> = wanted.rings.iter().map(|members| divided(members, roster)).collect();
-    let vip = |vip: &ServiceVip| vip_state(vip, wanted, &rings, contents, announcers);
-    let service = |(name, service): (&ServiceName, &Arc<Service>)| ServiceState {
-        service: name.clone(),
-        policy: service.policy,
-        affinity: service.affinity,
-        vips: service.vips.iter().map(vip).collect(),
-    };
-    model.services.iter().map(service).collect()
-}
-
-/// The members that get new flows, and those that keep what they own.
-type Divided = (Arc<[Share]>, Arc<[NodeName]>);
-
-fn divided(members: &Arc<[Share]>, roster: &Roster<'_>) -> Divided {
-    let best = members.iter().map(|share| roster.tier(share)).min().unwrap_or_default();
-    let leads = |share: &&Share| roster.tier(share) == best;
-    if members.iter().all(|share| leads(&share)) {
-        return (Arc::clone(members), Arc::default());
-    }
-    let (leading, others): (Vec<_>, Vec<_>) = members.iter().partition(leads);
-    (leading.into_iter().cloned().collect(), others.into_iter().map(|share| share.node.clone()).collect())
-}
-
-fn vip_state(
-    vip: &ServiceVip,
-    wanted: &WantedSet<'_>,
-    rings: &[Divided],
-    contents: &Contents,
-    announcers: &BTreeMap<IpAddr, NodeName>,
-) -> VipState {
-    let key = vip_key(vip);
-    let installed = contents.vips.get(&key);
-    let of_ring = || rings.get(wanted.ring(&key)?).cloned();
-    let ring = installed.and_then(Region::of).and_then(|region| {
-        let (members, keeping) = of_ring()?;
-        Some(RingState { first: region.first, slots: region.slots, members, keeping })
-    });
-    let ranges_of = |vip: &Vip| contents.sources.get(&vip.number).map_or(0, |sources| sources.len());
-    VipState {
-        address: vip.address,
-        port: vip.port,
-        protocol: vip.protocol,
-        number: installed.map(|vip| vip.number),
-        ring,
-        announcer: announcers.get(&vip.address).cloned(),
-        source_ranges: installed.filter(|vip| vip.flags & VIP_SOURCES != 0).map(ranges_of),
     }
 }

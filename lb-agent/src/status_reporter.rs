@@ -12,7 +12,7 @@ use lb_bgp::session::State as BgpState;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::state::State;
+use crate::state::AgentState;
 use lb_kube::client::{self, ClientError, Role};
 use lb_kube::config_errors::Faults;
 use lb_kube::source::SourceOptions;
@@ -33,11 +33,11 @@ pub struct Options {
 }
 
 /// Tells a cluster of the agent.
-pub struct Teller {
+pub struct StatusReporter {
     /// Name of this node.
     pub node: String,
     /// The agent's state.
-    pub state: watch::Receiver<Arc<State>>,
+    pub state: watch::Receiver<Arc<AgentState>>,
     /// The sessions with routers.
     pub speaker: Speaker,
 }
@@ -50,7 +50,7 @@ struct Telling {
     sessions: Vec<Session>,
 }
 
-impl Teller {
+impl StatusReporter {
     /// Begins to tell; the tasks end with what is returned. Where objects come from a directory, nobody is told.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use lb_kube::snapshot::{self, Snapshot};
 
 /// What was accepted last, and the file that it stands in.
 #[derive(Debug)]
-pub struct AcceptedFile {
+pub struct LastGoodFile {
     path: PathBuf,
     /// Where the objects come from: a node may be given to another cluster.
     origin: String,
@@ -32,7 +32,7 @@ pub struct AcceptedFile {
     failure: Option<String>,
 }
 
-impl AcceptedFile {
+impl LastGoodFile {
     /// The file of this path, for objects of this origin; nothing is read yet.
     pub fn at(path: PathBuf, origin: String) -> Self {
         Self {

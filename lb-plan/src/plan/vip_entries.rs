@@ -4,30 +4,26 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::maps::{VIP_ECHO, VIP_YOUNG, Vip, capacity, name};
 
-use super::{Port, Wanted, WantedSet};
+use super::editions::Editions;
+use super::placement::Placement;
+use super::vips::{Port, Wanted, WantedSet};
 use crate::contents::{Contents, Slots};
-use crate::plan::editions::Editions;
-use crate::plan::placement::Placement;
 use lb_api::problem::{Problem, Reason};
 use lb_model::ServiceName;
 
 /// What the entries of VIPs are made from.
-pub(in crate::plan) struct Installation<'a> {
-    pub(in crate::plan) wanted: &'a WantedSet<'a>,
-    pub(in crate::plan) editions: &'a Editions,
-    pub(in crate::plan) placement: &'a Placement,
-    pub(in crate::plan) installed: &'a Contents,
-    pub(in crate::plan) ring_capacity: u32,
+pub(super) struct Installation<'a> {
+    pub(super) wanted: &'a WantedSet<'a>,
+    pub(super) editions: &'a Editions,
+    pub(super) placement: &'a Placement,
+    pub(super) installed: &'a Contents,
+    pub(super) ring_capacity: u32,
 }
 
 impl Installation<'_> {
     /// Writes the VIPs and their rings. Returns the first slots of the rings that stay as they are installed,
     /// because there is no room for what their VIPs want.
-    pub(in crate::plan) fn install(
-        &self,
-        contents: &mut Contents,
-        problems: &mut Vec<Problem>,
-    ) -> BTreeSet<u32> {
+    pub(super) fn install(&self, contents: &mut Contents, problems: &mut Vec<Problem>) -> BTreeSet<u32> {
         let mut numbers = Numbers::by(self.installed);
         let mut entries: Vec<Option<Vip>> = vec![None; self.wanted.vips.len()];
         self.install_ports(&mut entries, &mut numbers, problems);

@@ -1,12 +1,13 @@
 //! The speaker as it is now: as values, and as people and programs are shown it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use lb_bgp::session::{Counters, Messages, PeerView, State};
 use lb_bgp::value::{Family, NextHop};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::bfd::BfdView;
 use super::hints;
@@ -43,21 +44,21 @@ pub struct Viewed {
 }
 
 /// What `GET /bgp` answers.
-#[derive(Clone, Debug, Serialize)]
-pub struct BgpShown {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BgpStatus {
     /// The sessions, by the neighbours' names.
-    pub sessions: Vec<SessionShown>,
+    pub sessions: Vec<BgpSessionStatus>,
     /// Connections of strangers that were closed.
     pub unknown_connections: u64,
     /// What is wrong, a sentence each.
     pub problems: Vec<String>,
     /// What routers are told of each Service.
-    pub services: Vec<ServiceShown>,
+    pub services: Vec<AdvertisedService>,
 }
 
 /// What routers are told of a Service.
-#[derive(Clone, Debug, Serialize)]
-pub struct ServiceShown {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AdvertisedService {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
@@ -67,14 +68,14 @@ pub struct ServiceShown {
     /// Its addresses that they are told.
     pub addresses: Vec<IpAddr>,
     /// MetalLB's word for why none is told, or `noPeer` where there is none to be told.
-    pub silent: Option<&'static str>,
+    pub silent: Option<Cow<'static, str>>,
     /// The same as a sentence.
     pub reason: Option<String>,
 }
 
 /// A session.
-#[derive(Clone, Debug, Serialize)]
-pub struct SessionShown {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BgpSessionStatus {
     /// The neighbour's object.
     pub peer: String,
     /// Its address.
@@ -84,7 +85,7 @@ pub struct SessionShown {
     /// The VRF or interface, if one is said.
     pub vrf: Option<String>,
     /// `idle`, `connect`, `active`, `opensent`, `openconfirm` or `established`.
-    pub state: &'static str,
+    pub state: Cow<'static, str>,
     /// For how long it has been so.
     pub seconds: u64,
     /// The AS number that the neighbour sees.
@@ -94,9 +95,9 @@ pub struct SessionShown {
     /// Both ends of the connection, ours first.
     pub connection: Option<(SocketAddr, SocketAddr)>,
     /// What was agreed.
-    pub agreed: Option<AgreedShown>,
+    pub agreed: Option<NegotiatedStatus>,
     /// The families of the session, `ipv4` and `ipv6`.
-    pub families: BTreeMap<&'static str, FamilyShown>,
+    pub families: BTreeMap<Cow<'static, str>, FamilyStatus>,
     /// Routes of families that the neighbour does not speak.
     pub unsendable: usize,
     /// For so many seconds the neighbour has read nothing of what it is sent.
@@ -108,16 +109,17 @@ pub struct SessionShown {
     /// Why the last session ended or none came up.
     pub last_error: Option<String>,
     /// What to do about it, while there is no session.
+    #[serde(default)]
     pub advice: Option<String>,
     /// Seconds until the next attempt to connect.
     pub next_attempt: Option<u64>,
     /// What was counted.
-    pub counters: CountersShown,
+    pub counters: BgpCounters,
 }
 
 /// What was agreed with a neighbour.
-#[derive(Clone, Debug, Serialize)]
-pub struct AgreedShown {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NegotiatedStatus {
     /// Its AS number.
     pub asn: u32,
     /// Its BGP identifier.
@@ -131,8 +133,8 @@ pub struct AgreedShown {
 }
 
 /// A family of an established session.
-#[derive(Clone, Debug, Serialize)]
-pub struct FamilyShown {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FamilyStatus {
     /// Where our routes lead to.
     pub next_hop: Option<String>,
     /// Prefixes that the neighbour has been told.
@@ -142,12 +144,12 @@ pub struct FamilyShown {
 }
 
 /// What was counted.
-#[derive(Clone, Debug, Serialize)]
-pub struct CountersShown {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BgpCounters {
     /// Messages sent.
-    pub sent: MessagesShown,
+    pub sent: MessageCounts,
     /// Messages received.
-    pub received: MessagesShown,
+    pub received: MessageCounts,
     /// Prefixes that were received; none is installed.
     pub prefixes_received: u64,
     /// Messages received that could not be read.
@@ -161,8 +163,8 @@ pub struct CountersShown {
 }
 
 /// Messages by type.
-#[derive(Clone, Debug, Serialize)]
-pub struct MessagesShown {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MessageCounts {
     /// OPEN.
     pub open: u64,
     /// UPDATE.
@@ -175,7 +177,7 @@ pub struct MessagesShown {
     pub route_refresh: u64,
 }
 
-impl BgpShown {
+impl BgpStatus {
     /// Sessions, and what they are there for.
     pub fn of(view: &SpeakerView, announced: &[Announced]) -> Self {
         Self {
@@ -204,15 +206,15 @@ impl SpeakerView {
     }
 }
 
-fn service(announced: &Announced) -> ServiceShown {
+fn service(announced: &Announced) -> AdvertisedService {
     let Announced { service, peers, addresses, silence } = announced;
     let silent = match silence {
-        Some(silence) => Some((silence.label(), silence.to_string())),
-        None if peers.is_empty() => Some(("noPeer", NO_PEER.to_owned())),
+        Some(silence) => Some((Cow::from(silence.label()), silence.to_string())),
+        None if peers.is_empty() => Some((Cow::from("noPeer"), NO_PEER.to_owned())),
         None => None,
     };
     let (silent, reason) = silent.unzip();
-    ServiceShown {
+    AdvertisedService {
         namespace: service.namespace.clone(),
         name: service.name.clone(),
         peers: peers.to_vec(),
@@ -222,21 +224,21 @@ fn service(announced: &Announced) -> ServiceShown {
     }
 }
 
-fn session(viewed: &Viewed, at: Duration) -> SessionShown {
+fn session(viewed: &Viewed, at: Duration) -> BgpSessionStatus {
     let Viewed { name, neighbour, view } = viewed;
-    let agreed = view.negotiated.as_ref().map(|agreed| AgreedShown {
+    let agreed = view.negotiated.as_ref().map(|agreed| NegotiatedStatus {
         asn: agreed.remote_asn.get(),
         router_id: agreed.remote_router_id.to_string(),
         host_name: agreed.remote_host_name.clone(),
         hold_time: agreed.hold_time.seconds(),
         graceful_restart: agreed.graceful_restart.map(|graceful| graceful.restart_time),
     });
-    SessionShown {
+    BgpSessionStatus {
         peer: name.clone(),
         address: neighbour.transport.address,
         port: neighbour.transport.port,
         vrf: neighbour.transport.device.clone(),
-        state: state(view.state),
+        state: state(view.state).into(),
         seconds: view.lasting.as_secs(),
         local_asn: neighbour.config.shown().get(),
         router_id: neighbour.config.router_id.to_string(),
@@ -254,14 +256,17 @@ fn session(viewed: &Viewed, at: Duration) -> SessionShown {
     }
 }
 
-fn families(view: &PeerView) -> BTreeMap<&'static str, FamilyShown> {
+fn families(view: &PeerView) -> BTreeMap<Cow<'static, str>, FamilyStatus> {
     let next_hop = |family| view.negotiated.as_ref()?.next_hops.get(family).map(written);
     let shown = view.families.iter().map(|(of, family)| {
         let name = match of {
             Family::Ipv4 => "ipv4",
             Family::Ipv6 => "ipv6",
         };
-        (name, FamilyShown { next_hop: next_hop(of), announced: family.told, pending: family.pending })
+        (
+            name.into(),
+            FamilyStatus { next_hop: next_hop(of), announced: family.told, pending: family.pending },
+        )
     });
     shown.collect()
 }
@@ -273,8 +278,8 @@ fn written(next_hop: &NextHop) -> String {
     }
 }
 
-const fn counters(counters: &Counters) -> CountersShown {
-    CountersShown {
+const fn counters(counters: &Counters) -> BgpCounters {
+    BgpCounters {
         sent: messages(&counters.sent),
         received: messages(&counters.received),
         prefixes_received: counters.prefixes.accepted,
@@ -285,8 +290,8 @@ const fn counters(counters: &Counters) -> CountersShown {
     }
 }
 
-const fn messages(messages: &Messages) -> MessagesShown {
-    MessagesShown {
+const fn messages(messages: &Messages) -> MessageCounts {
+    MessageCounts {
         open: messages.open,
         update: messages.update,
         notification: messages.notification,

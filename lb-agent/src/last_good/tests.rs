@@ -18,7 +18,7 @@ fn snapshot(documents: &[&str]) -> Snapshot {
 
 /// An agent that starts, sees these, and is killed: the pools and routers that it has, and what it says.
 fn run(path: &Path, documents: &[&str]) -> (Vec<String>, Vec<&'static str>) {
-    let mut file = AcceptedFile::at(path.to_path_buf(), HERE.into());
+    let mut file = LastGoodFile::at(path.to_path_buf(), HERE.into());
     file.read(true);
     let mut snapshot = snapshot(documents);
     file.complete(&mut snapshot);
@@ -90,7 +90,7 @@ fn a_file_that_says_nothing_keeps_no_agent_from_starting_and_is_written_anew() {
     let cut = br#"{"format":"#;
     for content in [b"".as_slice(), truncated, cut, later, odd] {
         fs::write(&path, content).unwrap();
-        let mut file = AcceptedFile::at(path.clone(), HERE.into());
+        let mut file = LastGoodFile::at(path.clone(), HERE.into());
         file.read(true);
         assert_eq!(file.accepted, Accepted::default());
         assert_eq!(run(&path, &[&wrong]).0, [""; 0]);
@@ -148,7 +148,7 @@ fn a_place_that_cannot_be_written_is_tried_again() {
     let place = tempfile::TempDir::new().unwrap();
     let directory = place.path().join("later");
     let path = directory.join("accepted.json");
-    let mut file = AcceptedFile::at(path.clone(), HERE.into());
+    let mut file = LastGoodFile::at(path.clone(), HERE.into());
     let Snapshot { objects, problems } = snapshot(&[POOL]);
     let (model, _) = Model::build(&objects, None);
     file.note(&objects, &problems, &model);
@@ -163,7 +163,7 @@ fn what_another_cluster_accepted_is_nothing_here() {
     let place = tempfile::TempDir::new().unwrap();
     let path = place.path().join("accepted.json");
     run(&path, &[POOL]);
-    let mut file = AcceptedFile::at(path.clone(), "elsewhere".into());
+    let mut file = LastGoodFile::at(path.clone(), "elsewhere".into());
     file.read(true);
     assert_eq!(file.accepted, Accepted::default());
     assert_eq!(run(&path, &[&POOL.replace("/24", "/33")]).0, ["a"]);
