@@ -30,7 +30,7 @@ use crate::last_good::LastGoodFile;
 use crate::state::{AgentState, Applied};
 use crate::tag_keys::TagKeysRead;
 use lb_dataplane::attachment::Attachment;
-use lb_dataplane::liveness::{NotAccepting, ProbeConfig, ProbeTarget, ProbeTargets, Prober};
+use lb_dataplane::liveness::{NotAccepting, ProbeConfig, ProbedNode, ProbedNodes, Prober};
 use lb_dataplane::maps::{Maps, MapsError};
 use lb_dataplane::net::observe::{ASK_EVERY, CONFIRM_EVERY, NetworkMonitor, NetworkState, WATCH_EVERY};
 use lb_kube::config_errors::{Faults, is_configuration};
@@ -378,7 +378,7 @@ impl Control {
 
     /// Has the other nodes probed, those that a way is known to.
     fn probe(&self, memory: &mut Memory, plan: &Plan) {
-        let targets: ProbeTargets = plan
+        let targets: ProbedNodes = plan
             .nodes
             .iter()
             .filter(|node| !node.is_self)
@@ -386,7 +386,7 @@ impl Control {
                 let way = memory.observation.facts.ways.get(&node.address)?;
                 let own_discriminator = tag::discriminator(self.settings.liveness.nonce, node.index);
                 let target = Target { discriminator: node.id, own_discriminator };
-                Some((node.index, ProbeTarget { address: node.address, source: way.source, target }))
+                Some((node.index, ProbedNode { address: node.address, source: way.source, target }))
             })
             .collect();
         let probing = ProbeConfig { targets, key: self.settings.tag_keys.current };

@@ -33,7 +33,7 @@ pub struct ProbeProfile {
 
 /// A node to be probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProbeTarget {
+pub struct ProbedNode {
     /// Its address.
     pub address: IpAddr,
     /// This node's address towards it.
@@ -43,13 +43,13 @@ pub struct ProbeTarget {
 }
 
 /// Whom to probe, all of them.
-pub type ProbeTargets = BTreeMap<NodeIndex, ProbeTarget>;
+pub type ProbedNodes = BTreeMap<NodeIndex, ProbedNode>;
 
 /// Whom to probe, and with which key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeConfig {
     /// Whom.
-    pub targets: ProbeTargets,
+    pub targets: ProbedNodes,
     /// Makes the probes' tags.
     pub key: TagKey,
 }
@@ -101,7 +101,7 @@ struct ProbeThread {
     limit: u32,
     found: watch::Sender<NotAccepting>,
     initiator: Initiator<NodeIndex>,
-    targets: ProbeTargets,
+    targets: ProbedNodes,
     /// Who last had a number, also of those that are no targets for now.
     addresses: BTreeMap<NodeIndex, IpAddr>,
     sockets: BTreeMap<IpAddr, UdpSocket>,
@@ -123,7 +123,7 @@ impl ProbeThread {
             limit: ProbeClock::limit(profile.multiplier.into()),
             found,
             initiator: Initiator::new(profile.interval, profile.multiplier, key),
-            targets: ProbeTargets::new(),
+            targets: ProbedNodes::new(),
             addresses: BTreeMap::new(),
             sockets: BTreeMap::new(),
         }
@@ -161,7 +161,7 @@ impl ProbeThread {
 
     /// Tells who is silent, where that is somebody else than before. Nothing that carries packets waits for it.
     fn look(&self) {
-        let is_silent = |(node, probed): (&NodeIndex, &ProbeTarget)| {
+        let is_silent = |(node, probed): (&NodeIndex, &ProbedNode)| {
             let cell = self.cells.of(*node);
             let is_dead = cell.silence(self.cells.clock()) >= self.limit;
             (is_dead || cell.state == LIVENESS_ADMIN_DOWN).then_some(probed.address)
@@ -178,7 +178,7 @@ impl ProbeThread {
     /// cell until it has answered: its pods may be ready before there is a program to tell whose a flow is.
     /// To an agent that is new itself all nodes are alive: its clock still stands where their cells do, and
     /// they know flows that it is going to be asked about.
-    fn change(&mut self, targets: ProbeTargets) {
+    fn change(&mut self, targets: ProbedNodes) {
         for (node, probed) in &targets {
             let before = self.addresses.insert(*node, probed.address);
             if before.is_some_and(|before| before != probed.address) {
