@@ -31,7 +31,7 @@ use lb_dataplane::mapped_tables::{FlowTable, LivenessCells};
 use lb_dataplane::maps::{Maps, MapsError};
 use lb_dataplane::net::blackhole::Blackholes;
 use lb_dataplane::net::observe::NetworkMonitor;
-use lb_dataplane::net::unnumbered::RouterDiscovery;
+use lb_dataplane::net::unnumbered::UnnumberedRouters;
 use lb_dataplane::net::uplinks;
 use lb_dataplane::pins::Pins;
 use lb_dataplane::preflight::{self, PreflightError};
@@ -215,7 +215,7 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
         router_id: options.speaker.router_id,
         local_needs_endpoint: options.speaker.local_needs_endpoint,
         restarted: false,
-        routers: RouterDiscovery::new(std::process::id().into()).map_err(AppError::Netlink)?,
+        routers: UnnumberedRouters::new(std::process::id().into()).map_err(AppError::Netlink)?,
         blackholes: Blackholes::start(options.interfaces.clone()).map_err(AppError::Netlink)?,
     };
     let teller =

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
-use lb_bfd::initiator::Target;
+use lb_bfd::initiator::ProbeTarget;
 use lb_common::tag;
 use lb_model::{AddressRule, DrainRules, Model, Modeller, Node};
 use lb_plan::contents::{Contents, diff};
@@ -385,7 +385,7 @@ impl Control {
             .filter_map(|node| {
                 let way = memory.observation.facts.ways.get(&node.address)?;
                 let own_discriminator = tag::discriminator(self.settings.liveness.nonce, node.index);
-                let target = Target { discriminator: node.id, own_discriminator };
+                let target = ProbeTarget { discriminator: node.id, own_discriminator };
                 Some((node.index, ProbedNode { address: node.address, source: way.source, target }))
             })
             .collect();

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lb_bfd::state::State as BfdState;
-use lb_bgp::session::State as BgpState;
+use lb_bfd::state::BfdState;
+use lb_bgp::session::BgpState;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::session::{Discriminator, Refusal, packet};
+use crate::session::{Discriminator, PacketError, packet};
 
 /// Between whom a session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Path {
+pub struct SessionPath {
     /// Over several hops: another port, and never taken for a session over one.
     pub multihop: bool,
     /// The neighbor.
@@ -21,7 +21,7 @@ pub struct Path {
 /// Sessions by what packets say of them.
 #[derive(Clone, Debug)]
 pub struct Demultiplexer<K> {
-    by_discriminator: BTreeMap<Discriminator, (Path, K)>,
+    by_discriminator: BTreeMap<Discriminator, (SessionPath, K)>,
 }
 
 impl<K> Default for Demultiplexer<K> {
@@ -32,7 +32,7 @@ impl<K> Default for Demultiplexer<K> {
 
 impl<K: Copy> Demultiplexer<K> {
     /// Knows a session from now on.
-    pub fn insert(&mut self, discriminator: Discriminator, path: Path, key: K) {
+    pub fn insert(&mut self, discriminator: Discriminator, path: SessionPath, key: K) {
         self.by_discriminator.insert(discriminator, (path, key));
     }
 
@@ -46,32 +46,32 @@ impl<K: Copy> Demultiplexer<K> {
     /// # Errors
     /// When there is none. A packet that names a session may come in elsewhere (RFC 5880 section 6.3), but must
     /// still come from its neighbor and over its kind of hops: discriminators can be guessed.
-    pub fn find(&self, bytes: &[u8], came: &Path) -> Result<K, Refusal> {
+    pub fn find(&self, bytes: &[u8], arrived_on: &SessionPath) -> Result<K, PacketError> {
         let packet = packet::parse(bytes)?;
         match Discriminator::new(u32::from_be_bytes(packet.your_discriminator)) {
             Some(receiver) => {
-                let (path, key) = self.by_discriminator.get(&receiver).ok_or(Refusal::UnknownSession)?;
-                if path.is_between(came) { Ok(*key) } else { Err(Refusal::UnknownSession) }
+                let (path, key) = self.by_discriminator.get(&receiver).ok_or(PacketError::UnknownSession)?;
+                if path.has_same_ends(arrived_on) { Ok(*key) } else { Err(PacketError::UnknownSession) }
             }
             None => {
-                let fitting = self.by_discriminator.values().filter(|(path, _)| path.fits(came));
+                let fitting = self.by_discriminator.values().filter(|(path, _)| path.accepts(arrived_on));
                 // The one that says most of its path; others are for what is left.
                 let closest = fitting.max_by_key(|(path, _)| (path.link.is_some(), path.local.is_some()));
-                closest.map(|(_, key)| *key).ok_or(Refusal::UnknownSession)
+                closest.map(|(_, key)| *key).ok_or(PacketError::UnknownSession)
             }
         }
     }
 }
 
-impl Path {
-    fn is_between(&self, came: &Self) -> bool {
-        self.multihop == came.multihop && self.remote == came.remote
+impl SessionPath {
+    fn has_same_ends(&self, arrived_on: &Self) -> bool {
+        self.multihop == arrived_on.multihop && self.remote == arrived_on.remote
     }
 
-    fn fits(&self, came: &Self) -> bool {
-        self.is_between(came)
-            && self.local.is_none_or(|local| came.local == Some(local))
-            && self.link.is_none_or(|link| came.link == Some(link))
+    fn accepts(&self, arrived_on: &Self) -> bool {
+        self.has_same_ends(arrived_on)
+            && self.local.is_none_or(|local| arrived_on.local == Some(local))
+            && self.link.is_none_or(|link| arrived_on.link == Some(link))
     }
 }
 
@@ -93,9 +93,9 @@ mod tests {
         .to_bytes()
     }
 
-    fn path(multihop: bool, remote: u8, link: Option<u32>) -> Path {
+    fn path(multihop: bool, remote: u8, link: Option<u32>) -> SessionPath {
         let local = Some(IpAddr::from([10, 0, 0, 1]));
-        Path { multihop, remote: IpAddr::from([10, 0, 0, remote]), local, link }
+        SessionPath { multihop, remote: IpAddr::from([10, 0, 0, remote]), local, link }
     }
 
     #[test]
@@ -105,7 +105,7 @@ mod tests {
         sessions.insert(number(1), path(false, 2, Some(7)), 'a');
         sessions.insert(number(2), path(true, 2, None), 'b');
         sessions.insert(number(3), path(false, 2, Some(8)), 'c');
-        let find = |your, came: &Path| sessions.find(&packet(your), came);
+        let find = |your, arrived_on: &SessionPath| sessions.find(&packet(your), arrived_on);
         assert_eq!(find(1, &path(false, 2, Some(7))), Ok('a'));
         assert_eq!(find(0, &path(false, 2, Some(7))), Ok('a'));
         // The same addresses over another link, and over several hops, are other sessions.
@@ -114,10 +114,10 @@ mod tests {
         // A session that is named is found wherever its neighbor's packets come in.
         assert_eq!(find(1, &path(false, 2, Some(8))), Ok('a'));
         // A number that is guessed is no way in.
-        assert_eq!(find(1, &path(false, 3, Some(7))), Err(Refusal::UnknownSession));
-        assert_eq!(find(1, &path(true, 2, Some(7))), Err(Refusal::UnknownSession));
-        assert_eq!(find(4, &path(false, 2, Some(7))), Err(Refusal::UnknownSession));
-        assert_eq!(find(0, &path(false, 3, Some(7))), Err(Refusal::UnknownSession));
+        assert_eq!(find(1, &path(false, 3, Some(7))), Err(PacketError::UnknownSession));
+        assert_eq!(find(1, &path(true, 2, Some(7))), Err(PacketError::UnknownSession));
+        assert_eq!(find(4, &path(false, 2, Some(7))), Err(PacketError::UnknownSession));
+        assert_eq!(find(0, &path(false, 3, Some(7))), Err(PacketError::UnknownSession));
         // That it is authenticated is for its session to refuse, and to count.
         let mut authenticated = [0; 26];
         authenticated[..24].copy_from_slice(&packet(1));
@@ -125,19 +125,19 @@ mod tests {
         assert_eq!(sessions.find(&authenticated, &path(false, 2, Some(7))), Ok('a'));
         sessions.remove(number(1));
         let gone = sessions.find(&packet(1), &path(false, 2, Some(7)));
-        assert_eq!(gone, Err(Refusal::UnknownSession));
+        assert_eq!(gone, Err(PacketError::UnknownSession));
     }
 
     #[test]
     fn a_session_that_is_bound_to_a_link_comes_before_one_that_takes_any() {
         let mut sessions = Demultiplexer::default();
         let number = |n| Discriminator::new(n).unwrap();
-        sessions.insert(number(1), Path { local: None, ..path(false, 2, None) }, 'a');
+        sessions.insert(number(1), SessionPath { local: None, ..path(false, 2, None) }, 'a');
         sessions.insert(number(2), path(false, 2, Some(7)), 'b');
         sessions.insert(number(3), path(false, 2, None), 'c');
         assert_eq!(sessions.find(&packet(0), &path(false, 2, Some(7))), Ok('b'));
         assert_eq!(sessions.find(&packet(0), &path(false, 2, Some(8))), Ok('c'));
-        let elsewhere = Path { local: Some(IpAddr::from([10, 0, 0, 9])), ..path(false, 2, None) };
+        let elsewhere = SessionPath { local: Some(IpAddr::from([10, 0, 0, 9])), ..path(false, 2, None) };
         assert_eq!(sessions.find(&packet(0), &elsewhere), Ok('a'));
     }
 }

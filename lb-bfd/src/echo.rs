@@ -16,11 +16,11 @@ use lb_common::wire::{bfd, checksum};
 use crate::session::Discriminator;
 
 /// Bytes of an echo packet.
-pub const LENGTH: usize = IP + UDP + CONTENT;
+pub const LENGTH: usize = IP + UDP + PAYLOAD;
 
 const IP: usize = 20;
 const UDP: usize = 8;
-const CONTENT: usize = 20;
+const PAYLOAD: usize = 20;
 const PROTOCOL: u8 = 17;
 const VERSION_AND_LENGTH: u8 = 0x45;
 /// Class selector 6, network control.
@@ -32,7 +32,7 @@ const FRAGMENT: u16 = 0x3fff;
 
 /// What an echo says to its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Content {
+pub struct EchoPayload {
     /// The session.
     pub discriminator: Discriminator,
     /// Which echo of the session.
@@ -43,7 +43,7 @@ pub struct Content {
 
 /// A packet to a port of BFD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Packet {
+pub enum BfdPortPacket {
     /// A control packet of somebody on the link.
     Control {
         /// Who has sent it.
@@ -56,12 +56,12 @@ pub enum Packet {
         /// Who has sent it, to itself.
         address: Ipv4Addr,
         /// What it says.
-        content: Content,
+        payload: EchoPayload,
     },
 }
 
 /// An echo packet, from its IP header on.
-pub fn build(address: Ipv4Addr, content: &Content) -> [u8; LENGTH] {
+pub fn build(address: Ipv4Addr, payload: &EchoPayload) -> [u8; LENGTH] {
     let mut packet = [0; LENGTH];
     let (ip, datagram) = packet.split_at_mut(IP);
     let [high, low] = (LENGTH as u16).to_be_bytes();
@@ -93,13 +93,13 @@ pub fn build(address: Ipv4Addr, content: &Content) -> [u8; LENGTH] {
     ip.copy_from_slice(&header);
     ip[10..12].copy_from_slice(&[c0, c1]);
 
-    let length = ((UDP + CONTENT) as u16).to_be_bytes();
+    let length = ((UDP + PAYLOAD) as u16).to_be_bytes();
     datagram[..2].copy_from_slice(&bfd::ECHO_PORT);
     datagram[2..4].copy_from_slice(&bfd::ECHO_PORT);
     datagram[4..6].copy_from_slice(&length);
-    datagram[8..12].copy_from_slice(&content.discriminator.get().to_be_bytes());
-    datagram[12..20].copy_from_slice(&content.number.to_be_bytes());
-    datagram[20..28].copy_from_slice(&content.token.to_be_bytes());
+    datagram[8..12].copy_from_slice(&payload.discriminator.get().to_be_bytes());
+    datagram[12..20].copy_from_slice(&payload.number.to_be_bytes());
+    datagram[20..28].copy_from_slice(&payload.token.to_be_bytes());
     let check = datagram_check(datagram, [a, b, c, d], length);
     datagram[6..8].copy_from_slice(&check);
     packet
@@ -117,7 +117,7 @@ fn datagram_check(datagram: &[u8], [a, b, c, d]: [u8; 4], [l0, l1]: [u8; 2]) -> 
 }
 
 /// Reads a packet from its IP header on; `None` where it is neither.
-pub fn read(packet: &[u8]) -> Option<Packet> {
+pub fn read(packet: &[u8]) -> Option<BfdPortPacket> {
     let (header, _) = packet.split_first_chunk::<IP>()?;
     let length = usize::from(header[0] & 0x0f) * 4;
     let fragment = u16::from_be_bytes([header[6], header[7]]) & FRAGMENT;
@@ -127,22 +127,22 @@ pub fn read(packet: &[u8]) -> Option<Packet> {
     let ttl = header[8];
     let source = Ipv4Addr::new(header[12], header[13], header[14], header[15]);
     let destination = Ipv4Addr::new(header[16], header[17], header[18], header[19]);
-    let (udp, content) = packet.get(length..)?.split_first_chunk::<UDP>()?;
+    let (udp, payload) = packet.get(length..)?.split_first_chunk::<UDP>()?;
     match [udp[2], udp[3]] {
-        bfd::SINGLE_HOP_PORT if ttl == bfd::TTL => Some(Packet::Control { source, destination }),
+        bfd::SINGLE_HOP_PORT if ttl == bfd::TTL => Some(BfdPortPacket::Control { source, destination }),
         // One that still has all its hops has not been at the neighbor; one that lacks more was farther away.
         bfd::ECHO_PORT if ttl == bfd::TTL - 1 && source == destination => {
-            Some(Packet::Echo { address: source, content: read_content(content)? })
+            Some(BfdPortPacket::Echo { address: source, payload: parse_payload(payload)? })
         }
         _ => None,
     }
 }
 
-fn read_content(content: &[u8]) -> Option<Content> {
-    let (discriminator, rest) = content.split_first_chunk::<4>()?;
+fn parse_payload(payload: &[u8]) -> Option<EchoPayload> {
+    let (discriminator, rest) = payload.split_first_chunk::<4>()?;
     let (number, rest) = rest.split_first_chunk::<8>()?;
     let (token, _) = rest.split_first_chunk::<8>()?;
-    Some(Content {
+    Some(EchoPayload {
         discriminator: Discriminator::new(u32::from_be_bytes(*discriminator))?,
         number: u64::from_be_bytes(*number),
         token: u64::from_be_bytes(*token),
@@ -155,19 +155,19 @@ mod tests {
 
     const HERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
-    fn content() -> Content {
-        Content { discriminator: Discriminator::MAX, number: 0x0102_0304_0506_0708, token: 9 }
+    fn payload() -> EchoPayload {
+        EchoPayload { discriminator: Discriminator::MAX, number: 0x0102_0304_0506_0708, token: 9 }
     }
 
     fn looped() -> [u8; LENGTH] {
-        let mut packet = build(HERE, &content());
+        let mut packet = build(HERE, &payload());
         packet[8] = 254;
         packet
     }
 
     #[test]
     fn an_echo_is_a_datagram_to_ourselves_with_both_sums_right() {
-        let packet = build(HERE, &content());
+        let packet = build(HERE, &payload());
         assert_eq!(
             (packet[8], &packet[12..16], &packet[16..20]),
             (255, &HERE.octets()[..], &HERE.octets()[..])
@@ -175,9 +175,9 @@ mod tests {
         let header: &[u8; IP] = packet.first_chunk().unwrap();
         assert_eq!(checksum::finish(checksum::sum(header)), [0, 0]);
         // A sum over everything that the sum is of, the sum included, is zero.
-        let mut covered = [0; 12 + UDP + CONTENT];
+        let mut covered = [0; 12 + UDP + PAYLOAD];
         covered[..8].copy_from_slice(&packet[12..20]);
-        covered[9..12].copy_from_slice(&[PROTOCOL, 0, (UDP + CONTENT) as u8]);
+        covered[9..12].copy_from_slice(&[PROTOCOL, 0, (UDP + PAYLOAD) as u8]);
         covered[12..].copy_from_slice(&packet[IP..]);
         assert_eq!(checksum::finish(checksum::sum(&covered)), [0, 0]);
         assert_eq!(&packet[IP..IP + 4], [14, 201, 14, 201]);
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn what_was_sent_is_read_once_it_has_been_forwarded() {
-        assert_eq!(read(&looped()), Some(Packet::Echo { address: HERE, content: content() }));
+        assert_eq!(read(&looped()), Some(BfdPortPacket::Echo { address: HERE, payload: payload() }));
     }
 
     #[test]
@@ -218,15 +218,15 @@ mod tests {
         let mut packet = looped().to_vec();
         packet[0] = 0x46;
         packet.splice(IP..IP, [0; 4]);
-        assert_eq!(read(&packet), Some(Packet::Echo { address: HERE, content: content() }));
+        assert_eq!(read(&packet), Some(BfdPortPacket::Echo { address: HERE, payload: payload() }));
     }
 
     #[test]
     fn a_control_packet_tells_between_whom_it_is_if_it_comes_from_the_link() {
-        let mut packet = build(HERE, &content());
+        let mut packet = build(HERE, &payload());
         packet[19] = 2;
         packet[22..24].copy_from_slice(&bfd::SINGLE_HOP_PORT);
-        let control = Packet::Control { source: HERE, destination: Ipv4Addr::new(192, 0, 2, 2) };
+        let control = BfdPortPacket::Control { source: HERE, destination: Ipv4Addr::new(192, 0, 2, 2) };
         assert_eq!(read(&packet), Some(control));
         packet[8] = 254;
         assert_eq!(read(&packet), None);

@@ -12,7 +12,7 @@ use lb_common::wire::bfd::{self, Control};
 
 /// A node to be probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct ProbeTarget {
     /// The discriminator of its reflector.
     pub discriminator: u32,
     /// Ours, by which its answer is recognised.
@@ -21,7 +21,7 @@ pub struct Target {
 
 /// A probe that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Probe<K> {
+pub struct ProbePacket<K> {
     /// The target.
     pub key: K,
     /// What to send to it.
@@ -39,7 +39,7 @@ pub struct Initiator<K> {
 
 #[derive(Clone, Copy, Debug)]
 struct Scheduled {
-    target: Target,
+    target: ProbeTarget,
     due: Duration,
 }
 
@@ -56,7 +56,7 @@ impl<K: Ord + Copy> Initiator<K> {
 
     /// The targets, all of them: those that are new are probed soon, those that are not there any more never
     /// again, the others as before.
-    pub fn set_targets(&mut self, targets: &BTreeMap<K, Target>, now: Duration) {
+    pub fn set_targets(&mut self, targets: &BTreeMap<K, ProbeTarget>, now: Duration) {
         self.targets.retain(|key, _| targets.contains_key(key));
         let count = targets.len().max(1) as u32;
         for (place, (key, target)) in (0..).zip(targets) {
@@ -72,19 +72,19 @@ impl<K: Ord + Copy> Initiator<K> {
 
     /// A probe that is due now; to be asked until there is none. `sequence` is the probe clock
     /// ([`crate::clock::ProbeClock`]), by which the program judges the answer's age.
-    pub fn poll_probe(&mut self, now: Duration, sequence: u32) -> Option<Probe<K>> {
+    pub fn poll_probe(&mut self, now: Duration, sequence: u32) -> Option<ProbePacket<K>> {
         let (interval, multiplier, key) = (self.interval, self.multiplier, self.key);
         let (target, scheduled) = self.targets.iter_mut().find(|(_, scheduled)| scheduled.due <= now)?;
         // Late by more than an interval: go on from now, a burst of probes would be one answer.
         scheduled.due =
             if now < scheduled.due + interval { scheduled.due + interval } else { now + interval };
         let control = control(scheduled.target, interval, multiplier);
-        Some(Probe { key: *target, packet: tagged(control, key, sequence) })
+        Some(ProbePacket { key: *target, packet: tagged(control, key, sequence) })
     }
 }
 
 /// A probe: state Up, demand and poll set (RFC 7880 sections 7.3.1 and 7.3.2: the reflector answers a poll).
-fn control(target: Target, interval: Duration, multiplier: u8) -> Control {
+fn control(target: ProbeTarget, interval: Duration, multiplier: u8) -> Control {
     let micros = u32::try_from(interval.as_micros()).unwrap_or(u32::MAX).to_be_bytes();
     Control {
         version_and_diagnostic: bfd::VERSION,
@@ -127,9 +127,11 @@ mod tests {
     const INTERVAL: Duration = Duration::from_millis(50);
     const KEY: TagKey = TagKey { id: 3, key: HashKey { k0: 1, k1: 2 } };
 
-    fn targets(count: u16) -> BTreeMap<u16, Target> {
+    fn targets(count: u16) -> BTreeMap<u16, ProbeTarget> {
         (0..count)
-            .map(|k| (k, Target { discriminator: 1000 + u32::from(k), own_discriminator: 1 + u32::from(k) }))
+            .map(|k| {
+                (k, ProbeTarget { discriminator: 1000 + u32::from(k), own_discriminator: 1 + u32::from(k) })
+            })
             .collect()
     }
 
@@ -177,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_probe_is_a_sound_control_packet() {
-        let target = Target { discriminator: 0x0102_0304, own_discriminator: 0x0506_0708 };
+        let target = ProbeTarget { discriminator: 0x0102_0304, own_discriminator: 0x0506_0708 };
         let packet = tagged(control(target, INTERVAL, 3), KEY, 0x0a0b_0c0d);
         let control = Control::from_bytes(packet.first_chunk().unwrap());
         let head = [control.version_and_diagnostic, control.state_and_flags, 3, control.length];

@@ -26,7 +26,7 @@
 
 /// State of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
+pub enum BfdState {
     /// Held down on purpose.
     AdminDown,
     /// Nobody is heard, or just now not any more.
@@ -38,7 +38,7 @@ pub enum State {
     Up,
 }
 
-impl State {
+impl BfdState {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::AdminDown, Self::Down, Self::Init, Self::Up];
 
@@ -117,7 +117,7 @@ impl Diagnostic {
     }
 
     /// For people.
-    pub const fn words(self) -> &'static str {
+    pub const fn description(self) -> &'static str {
         match self {
             Self::None => "no diagnostic",
             Self::DetectionTimeExpired => "nothing was received for the detection time",
@@ -135,9 +135,9 @@ impl Diagnostic {
 
 /// What happens to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub(crate) enum BfdEvent {
     /// A packet of the other side told its state.
-    Received(State),
+    Received(BfdState),
     /// The detection time is over.
     Expired,
     /// Echo packets did not come back.
@@ -148,13 +148,14 @@ pub enum Event {
     Enabled,
 }
 
-impl Event {
+impl BfdEvent {
     /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Received(State::AdminDown),
-        Self::Received(State::Down),
-        Self::Received(State::Init),
-        Self::Received(State::Up),
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Received(BfdState::AdminDown),
+        Self::Received(BfdState::Down),
+        Self::Received(BfdState::Init),
+        Self::Received(BfdState::Up),
         Self::Expired,
         Self::EchoFailed,
         Self::Disabled,
@@ -163,10 +164,10 @@ impl Event {
 }
 
 /// The state after an event, and the diagnostic where there is a new one.
-pub const fn next(state: State, event: Event) -> (State, Option<Diagnostic>) {
+pub(crate) const fn next(state: BfdState, event: BfdEvent) -> (BfdState, Option<Diagnostic>) {
+    use BfdEvent::{Disabled, EchoFailed, Enabled, Expired, Received};
+    use BfdState::{AdminDown, Down, Init, Up};
     use Diagnostic::{AdministrativelyDown, DetectionTimeExpired, NeighborSignaledDown};
-    use Event::{Disabled, EchoFailed, Enabled, Expired, Received};
-    use State::{AdminDown, Down, Init, Up};
     match (state, event) {
         (AdminDown, Received(AdminDown)) => (AdminDown, None),
         (AdminDown, Received(Down)) => (AdminDown, None),
@@ -213,43 +214,43 @@ mod tests {
 
     /// RFC 5880 section 6.8.6 as it is written, a sentence a line, and 6.8.4, 6.8.16 and 6.8.5 for what is not
     /// received.
-    fn as_written(state: State, event: Event) -> (State, u8) {
+    fn as_written(state: BfdState, event: BfdEvent) -> (BfdState, u8) {
         let unchanged = (state, 0);
         match event {
-            Event::Received(_) if state == State::AdminDown => unchanged,
-            Event::Received(State::AdminDown) if state != State::Down => (State::Down, 3),
-            Event::Received(State::AdminDown) => unchanged,
-            Event::Received(received) if state == State::Down => match received {
-                State::Down => (State::Init, 0),
-                State::Init => (State::Up, 0),
-                State::AdminDown | State::Up => unchanged,
+            BfdEvent::Received(_) if state == BfdState::AdminDown => unchanged,
+            BfdEvent::Received(BfdState::AdminDown) if state != BfdState::Down => (BfdState::Down, 3),
+            BfdEvent::Received(BfdState::AdminDown) => unchanged,
+            BfdEvent::Received(received) if state == BfdState::Down => match received {
+                BfdState::Down => (BfdState::Init, 0),
+                BfdState::Init => (BfdState::Up, 0),
+                BfdState::AdminDown | BfdState::Up => unchanged,
             },
-            Event::Received(received) if state == State::Init => {
-                if received >= State::Init {
-                    (State::Up, 0)
+            BfdEvent::Received(received) if state == BfdState::Init => {
+                if received >= BfdState::Init {
+                    (BfdState::Up, 0)
                 } else {
                     unchanged
                 }
             }
-            Event::Received(received) => {
-                if received == State::Down {
-                    (State::Down, 3)
+            BfdEvent::Received(received) => {
+                if received == BfdState::Down {
+                    (BfdState::Down, 3)
                 } else {
                     unchanged
                 }
             }
-            Event::Expired if state >= State::Init => (State::Down, 1),
-            Event::EchoFailed if state == State::Up => (State::Down, 2),
-            Event::Disabled if state != State::AdminDown => (State::AdminDown, 7),
-            Event::Enabled if state == State::AdminDown => (State::Down, 0),
-            Event::Expired | Event::EchoFailed | Event::Disabled | Event::Enabled => unchanged,
+            BfdEvent::Expired if state >= BfdState::Init => (BfdState::Down, 1),
+            BfdEvent::EchoFailed if state == BfdState::Up => (BfdState::Down, 2),
+            BfdEvent::Disabled if state != BfdState::AdminDown => (BfdState::AdminDown, 7),
+            BfdEvent::Enabled if state == BfdState::AdminDown => (BfdState::Down, 0),
+            BfdEvent::Expired | BfdEvent::EchoFailed | BfdEvent::Disabled | BfdEvent::Enabled => unchanged,
         }
     }
 
     #[test]
     fn every_pair_is_as_the_rfc_says() {
-        for state in State::ALL {
-            for event in Event::ALL {
+        for state in BfdState::ALL {
+            for event in BfdEvent::ALL {
                 let (next, diagnostic) = next(state, event);
                 let expected = as_written(state, event);
                 assert_eq!((next, diagnostic.map_or(0, Diagnostic::code)), expected, "{state:?} {event:?}");
@@ -261,9 +262,9 @@ mod tests {
     #[test]
     fn the_table_has_no_wildcard() {
         let source = include_str!("state.rs");
-        let table = source.split("pub const fn next(").nth(1).unwrap().split("\n}\n").next().unwrap();
+        let table = source.split("pub(crate) const fn next(").nth(1).unwrap().split("\n}\n").next().unwrap();
         let arms: Vec<&str> = table.lines().filter(|line| line.contains("=>")).collect();
-        assert_eq!(arms.len(), State::ALL.len() * Event::ALL.len());
+        assert_eq!(arms.len(), BfdState::ALL.len() * BfdEvent::ALL.len());
         for arm in arms {
             let pattern = arm.split("=>").next().unwrap();
             assert!(
@@ -275,8 +276,8 @@ mod tests {
 
     #[test]
     fn bits_and_codes_are_read_as_they_are_written() {
-        for state in State::ALL {
-            assert_eq!(State::from_bits(state.bits()), state);
+        for state in BfdState::ALL {
+            assert_eq!(BfdState::from_bits(state.bits()), state);
         }
         for code in 0..32 {
             assert_eq!(Diagnostic::from_code(code).code(), code);

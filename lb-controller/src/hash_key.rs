@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::api::{Api, ObjectMeta, PostParams};
 
-use lb_kube::client::failures::Log;
+use lb_kube::client::error_log::Log;
 use lb_runtime::random;
 
 /// Name of the Secret.

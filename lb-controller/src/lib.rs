@@ -3,12 +3,12 @@
 //! The loop is that of the agent: observe → decide → write the difference. Decisions are [`lb_ipam`]'s;
 //! here is what keeps them in step with a server that tells of every write only some time after it was made.
 
-mod decide;
+mod config_check;
 pub mod hash_key;
-mod inspect;
 mod metrics;
-mod precondition;
-mod tell;
+mod plan;
+mod preconditions;
+mod service_events;
 pub mod webhook;
 mod write;
 
@@ -23,19 +23,20 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::webhook::{Mode, Webhook};
-use decide::{Decided, Decider};
-use inspect::Inspector;
+use config_check::Inspector;
 use lb_api::kind::ObjectKind;
 use lb_kube::client::{ClientError, Role, Server};
 use lb_kube::cluster::Cluster;
 use lb_kube::events::Events;
-use lb_kube::lease::{Candidate, Grant, Leadership, Terms};
+use lb_kube::leadership::{Grant, Leadership};
+use lb_kube::lease::{Candidate, Terms};
 use lb_kube::status;
 use lb_runtime::descriptors;
 use lb_runtime::http::HttpLimits;
 use lb_runtime::watchdog::{Heart, REQUEST_LIMIT, Watchdog};
 use metrics::{ControllerExporter, ControllerView};
-use tell::Teller;
+use plan::{Decided, Decider};
+use service_events::Teller;
 use write::Writer;
 
 /// Name of the Lease that the leader holds.

@@ -4,9 +4,9 @@
 //! a Secret that all controllers share; nothing else is needed in the cluster. An API server that gets no answer does
 //! as `failurePolicy` of its configuration says.
 
+mod cert_rotator;
 pub mod certificate;
 mod conversion;
-mod identity;
 mod review;
 mod server;
 
@@ -16,7 +16,7 @@ use clap::ValueEnum;
 use kube::Client;
 use tokio::sync::watch;
 
-use identity::Identity;
+use cert_rotator::Identity;
 use lb_kube::cluster::{self, Cluster};
 use lb_runtime::http::HttpLimits;
 use server::Server;

@@ -16,10 +16,10 @@ use lb_ipam::{Change, Usage};
 use lb_model::{PoolName, ServiceName};
 use serde_json::{Map, Value, json};
 
-use super::decide::{Decided, Written};
-use super::precondition::Versions;
+use super::plan::{Decided, Written};
+use super::preconditions::Versions;
 use super::{AT_ONCE, MANAGER};
-use lb_kube::client::failures::{Log, is_not_leading, words};
+use lb_kube::client::error_log::{Log, is_not_leading, words};
 use lb_kube::resource::resource;
 use lb_kube::snapshot::Snapshot;
 

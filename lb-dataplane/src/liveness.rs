@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lb_bfd::clock::ProbeClock;
-use lb_bfd::initiator::{Initiator, Target};
+use lb_bfd::initiator::{Initiator, ProbeTarget};
 use lb_common::maps::LIVENESS_ADMIN_DOWN;
 use lb_common::ring::NodeIndex;
 use lb_common::tag::TagKey;
@@ -39,7 +39,7 @@ pub struct ProbedNode {
     /// This node's address towards it.
     pub source: IpAddr,
     /// Discriminators.
-    pub target: Target,
+    pub target: ProbeTarget,
 }
 
 /// Whom to probe, all of them.

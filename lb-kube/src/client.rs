@@ -5,9 +5,9 @@
 //! Every request has a deadline, and a peer that does not answer at all is given up within seconds.
 
 mod body;
-pub mod failures;
-mod guarded;
+pub mod error_log;
 mod stats;
+mod transport;
 
 pub use stats::{Stats, stats};
 
@@ -24,9 +24,9 @@ use kube::{Client, Config};
 use rustls::pki_types::ServerName;
 use tower::Layer;
 
-use super::lease::Leadership;
+use crate::leadership::Leadership;
 use body::RequestBody;
-use guarded::Guarded;
+use transport::Guarded;
 
 /// A TCP connection is given up after this time, and another is tried.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);

@@ -22,9 +22,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use self::secrets::Secrets;
-use super::client::failures::Log;
+use super::client::error_log::Log;
 use super::client::stats;
-use super::written::Written;
+use super::raw_object::Written;
 use crate::resource::{api, resource};
 use crate::snapshot::{self, Snapshot};
 

@@ -6,10 +6,10 @@
 //! whose YAML has broken; and everything, while the directory itself is away.
 
 mod files;
-mod follow;
-mod lease;
-mod open;
-mod watch;
+mod follower;
+mod inotify;
+mod read_file;
+mod read_lease;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,8 +17,8 @@ use std::thread;
 
 use tokio::sync::watch as latest;
 
-use self::follow::Follower;
-pub use self::open::read_once;
+use self::follower::Follower;
+pub use self::read_file::read_once;
 use crate::snapshot::Snapshot;
 
 /// Why a directory cannot be used as a source.

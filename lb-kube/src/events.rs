@@ -9,7 +9,7 @@ use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::mpsc;
 
-use super::pace::Budget;
+use super::rate_limit::Budget;
 
 /// Events that wait, at most.
 const ROOM: usize = 1000;

@@ -5,10 +5,8 @@
 //! or not it can reach the server.
 
 mod election;
-mod leadership;
 
 pub use election::{Election, Record, Step, Terms};
-pub use leadership::{Grant, Leadership, Write};
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +16,8 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ObjectMeta, PostParams};
 use tokio::sync::watch;
 
-use super::client::failures::Log;
+use crate::client::error_log::Log;
+use crate::leadership::Grant;
 use lb_runtime::watchdog::Heart;
 
 /// A request without an answer by then has failed: two fit into the time that the holder acts.

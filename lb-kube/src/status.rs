@@ -9,15 +9,15 @@
 //! Whatever happens to the objects, by whomever, they become what is wanted again. None of it is in the way of
 //! anything: a server that is away, or slow, or refuses, costs that the cluster is told later.
 
-mod difference;
-mod event;
-mod held;
+mod actual;
+mod announce_events;
+mod desired;
+mod diff;
 mod kind;
 mod name;
-mod wanted;
 mod writer;
 
-pub use super::pace::Terms;
+pub use super::rate_limit::Terms;
+pub use desired::{Configuration, Session, Statement, Wanted};
 pub use kind::Kind;
-pub use wanted::{Configuration, Session, Statement, Wanted};
 pub use writer::{Scope, Writer};

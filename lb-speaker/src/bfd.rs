@@ -21,7 +21,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
-use lb_bfd::session::{Hops, Profile, View};
+use lb_bfd::session::{Hops, SessionProfile, SessionView};
 use tokio::sync::oneshot;
 
 use self::drive::Driver;
@@ -41,7 +41,7 @@ pub struct Watched {
     /// How far it is.
     pub hops: Hops,
     /// How fast. Echo packets are sent over one hop of IPv4 only, whatever it says.
-    pub profile: Profile,
+    pub profile: SessionProfile,
 }
 
 impl Watched {
@@ -68,7 +68,7 @@ pub struct BfdViewed {
     /// What is wanted.
     pub watched: Watched,
     /// How it stands.
-    pub view: View,
+    pub view: SessionView,
     /// When; counted from the same start as the times in the view.
     pub at: std::time::Duration,
 }

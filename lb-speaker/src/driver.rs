@@ -4,7 +4,9 @@ use std::future::pending;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use lb_bgp::session::{Action, Ending, Peer, PeerView, Setup, Shutdown, State, Way};
+use lb_bgp::session::{
+    AdviceContext, BgpState, ConnectionDirection, Peer, PeerAction, PeerView, SessionClose, Shutdown,
+};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -45,13 +47,13 @@ type Attempt = Pin<Box<dyn Future<Output = Result<TcpStream, SocketError>> + Sen
 struct Driver {
     name: String,
     peer: Peer,
-    setup: Setup,
+    setup: AdviceContext,
     /// The kind of failure that was logged last, while there is no session.
     failure: Option<&'static str>,
     transport: Transport,
     start: Instant,
     attempt: Option<Attempt>,
-    /// In the order of [`Way::BOTH`].
+    /// In the order of [`ConnectionDirection::BOTH`].
     connections: [Option<Connection>; 2],
     farewells: Farewells,
     buffer: Vec<u8>,
@@ -168,11 +170,11 @@ impl Driver {
                 return false;
             }
             Wake::Command(None) => return false,
-            Wake::Accepted(stream) => self.connected(Way::Accepted, stream),
+            Wake::Accepted(stream) => self.connected(ConnectionDirection::Incoming, stream),
             Wake::Attempted(outcome) => {
                 self.attempt = None;
                 match outcome {
-                    Ok(stream) => self.connected(Way::Opened, stream),
+                    Ok(stream) => self.connected(ConnectionDirection::Outgoing, stream),
                     Err(error) => self.peer.handle_connect_failed(error.to_string(), self.now()),
                 }
             }
@@ -181,7 +183,7 @@ impl Driver {
         true
     }
 
-    fn connected(&mut self, way: Way, stream: TcpStream) {
+    fn connected(&mut self, way: ConnectionDirection, stream: TcpStream) {
         let (Ok(local), Ok(remote)) = (stream.local_addr(), stream.peer_addr()) else {
             // It is lost already.
             return self.lost_at_once(way);
@@ -195,8 +197,8 @@ impl Driver {
         }
     }
 
-    fn lost_at_once(&mut self, way: Way) {
-        if way == Way::Opened {
+    fn lost_at_once(&mut self, way: ConnectionDirection) {
+        if way == ConnectionDirection::Outgoing {
             self.peer.handle_connect_failed("the connection was lost at once".to_owned(), self.now());
         }
     }
@@ -207,21 +209,21 @@ impl Driver {
             while let Some(action) = self.peer.poll_action() {
                 self.act(action);
             }
-            let lost = Way::BOTH.into_iter().filter(|way| !self.send(*way)).count();
+            let lost = ConnectionDirection::BOTH.into_iter().filter(|way| !self.send(*way)).count();
             if lost == 0 {
                 return;
             }
         }
     }
 
-    fn act(&mut self, action: Action) {
+    fn act(&mut self, action: PeerAction) {
         match action {
-            Action::Connect => {
+            PeerAction::Connect => {
                 let transport = self.transport.clone();
                 self.attempt = Some(Box::pin(async move { socket::connect(&transport).await }));
             }
-            Action::Close(way) => {
-                if way == Way::Opened {
+            PeerAction::Close(way) => {
+                if way == ConnectionDirection::Outgoing {
                     self.attempt = None;
                 }
                 let last_words = self.peer.poll_bytes(way, self.now());
@@ -230,20 +232,20 @@ impl Driver {
                     self.farewells.add(connection);
                 }
             }
-            Action::Established(way) => {
+            PeerAction::Established(way) => {
                 let remote =
                     self.connections[way as usize].as_ref().and_then(|c| c.stream().peer_addr().ok());
                 self.failure = None;
                 tracing::info!(peer = %self.name, remote = ?remote, "BGP session is up");
             }
-            Action::Down(ending) if ending.cause.is_our_wish() => {
-                tracing::info!(peer = %self.name, "BGP session is over: {}", ending.cause);
+            PeerAction::Down(ending) if ending.reason.is_intentional() => {
+                tracing::info!(peer = %self.name, "BGP session is over: {}", ending.reason);
             }
-            Action::Down(ending) => {
-                self.failure = Some(ending.cause.label());
+            PeerAction::Down(ending) => {
+                self.failure = Some(ending.reason.label());
                 tracing::warn!(peer = %self.name, "BGP session is down: {}", self.explained(&ending));
             }
-            Action::Refused(refused) => tracing::warn!(
+            PeerAction::CapabilitiesRefused(refused) => tracing::warn!(
                 peer = %self.name,
                 "the router refuses capabilities ({}); the next OPEN goes without",
                 refused.names().join(", ")
@@ -253,21 +255,23 @@ impl Driver {
 
     /// Says why no session comes up, once for every kind of failure.
     fn log_failure(&mut self) {
-        let is_down = self.peer.state() != State::Established;
-        let ending = self.peer.last_ending().filter(|ending| is_down && !ending.cause.is_our_wish());
-        let Some(ending) = ending.filter(|ending| self.failure != Some(ending.cause.label())) else { return };
+        let is_down = self.peer.state() != BgpState::Established;
+        let ending = self.peer.last_close().filter(|ending| is_down && !ending.reason.is_intentional());
+        let Some(ending) = ending.filter(|ending| self.failure != Some(ending.reason.label())) else {
+            return;
+        };
         tracing::warn!(peer = %self.name, "no BGP session: {}", self.explained(ending));
-        self.failure = Some(ending.cause.label());
+        self.failure = Some(ending.reason.label());
     }
 
     /// What happened, and what to do about it.
-    fn explained(&self, ending: &Ending) -> String {
+    fn explained(&self, ending: &SessionClose) -> String {
         let advice = ending.advice(self.setup).map(|advice| format!(": {advice}"));
-        format!("{}{}", ending.cause, advice.unwrap_or_default())
+        format!("{}{}", ending.reason, advice.unwrap_or_default())
     }
 
     /// Gives the kernel what it takes; false when the connection turned out to be lost.
-    fn send(&mut self, way: Way) -> bool {
+    fn send(&mut self, way: ConnectionDirection) -> bool {
         let now = self.start.elapsed();
         let Some(connection) = &mut self.connections[way as usize] else { return true };
         loop {
@@ -290,7 +294,7 @@ impl Driver {
     }
 
     fn read_all(&mut self) {
-        for way in Way::BOTH {
+        for way in ConnectionDirection::BOTH {
             for _ in 0..READS {
                 let Some(connection) = &self.connections[way as usize] else { break };
                 match connection.read(&mut self.buffer) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lb_bgp::session::{Setup, State};
+use lb_bgp::session::{AdviceContext, BgpState};
 
 use super::status::Viewed;
 use super::wanted::Neighbour;
@@ -11,9 +11,9 @@ use super::wanted::Neighbour;
 const BFD_WITHIN: Duration = Duration::from_secs(10);
 
 /// What advice on a peer depends on.
-pub(super) fn setup(neighbour: &Neighbour) -> Setup {
-    Setup {
-        asn: neighbour.config.shown(),
+pub(super) fn setup(neighbour: &Neighbour) -> AdviceContext {
+    AdviceContext {
+        asn: neighbour.config.presented_asn(),
         password: neighbour.transport.key.is_some(),
         multihop: neighbour.multihop,
     }
@@ -24,13 +24,13 @@ pub(super) fn limits(viewed: &Viewed) -> Vec<String> {
     let Viewed { name, neighbour, view } = viewed;
     let is_unwatched = neighbour.bfd.is_some()
         && view.bfd != Some(true)
-        && view.state == State::Established
-        && view.lasting >= BFD_WITHIN;
+        && view.state == BgpState::Established
+        && view.state_age >= BFD_WITHIN;
     let bfd = is_unwatched.then(|| {
         "BFD is not up though the BGP session is: configure BFD for this node on the router, both over one hop or both \
          over several (FRR: ttl-security makes it several), and let UDP ports 3784 and 4784 through"
             .to_owned()
     });
-    let limits = view.limits(neighbour.config.shown()).into_iter().chain(bfd);
+    let limits = view.limits(neighbour.config.presented_asn()).into_iter().chain(bfd);
     limits.map(|limit| format!("BGPPeer {name}: {limit}")).collect()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use lb_bgp::session::{Counters, Messages, PeerView, State};
+use lb_bgp::session::{BgpState, MessageCounters, PeerCounters, PeerView};
 use lb_bgp::value::{Family, NextHop};
 use serde::{Deserialize, Serialize};
 
@@ -201,7 +201,7 @@ impl SpeakerView {
         // One that is not here has no address as yet.
         self.neighbours.iter().find(|viewed| viewed.name == peer).is_none_or(|viewed| {
             viewed.neighbour.config.families.contains(&family)
-                && (viewed.view.state != State::Established || viewed.view.families.contains_key(&family))
+                && (viewed.view.state != BgpState::Established || viewed.view.families.contains_key(&family))
         })
     }
 }
@@ -239,15 +239,15 @@ fn session(viewed: &Viewed, at: Duration) -> BgpSessionStatus {
         port: neighbour.transport.port,
         vrf: neighbour.transport.device.clone(),
         state: state(view.state).into(),
-        seconds: view.lasting.as_secs(),
-        local_asn: neighbour.config.shown().get(),
+        seconds: view.state_age.as_secs(),
+        local_asn: neighbour.config.presented_asn().get(),
         router_id: neighbour.config.router_id.to_string(),
         connection: view.connection.map(|(_, local, remote)| (local, remote)),
         agreed,
         families: families(view),
         unsendable: view.unsendable,
-        unread_seconds: view.unread.map(|unread| at.saturating_sub(unread.since).as_secs()),
-        given_up_seconds: view.unread.map(|unread| unread.given_up_at.saturating_sub(at).as_secs()),
+        unread_seconds: view.send_stall.map(|unread| at.saturating_sub(unread.since).as_secs()),
+        given_up_seconds: view.send_stall.map(|unread| unread.expires_at.saturating_sub(at).as_secs()),
         bfd: view.bfd.filter(|_| neighbour.bfd.is_some()),
         last_error: view.last_error(),
         advice: view.advice(hints::setup(neighbour)),
@@ -265,7 +265,7 @@ fn families(view: &PeerView) -> BTreeMap<Cow<'static, str>, FamilyStatus> {
         };
         (
             name.into(),
-            FamilyStatus { next_hop: next_hop(of), announced: family.told, pending: family.pending },
+            FamilyStatus { next_hop: next_hop(of), announced: family.advertised, pending: family.pending },
         )
     });
     shown.collect()
@@ -278,7 +278,7 @@ fn written(next_hop: &NextHop) -> String {
     }
 }
 
-const fn counters(counters: &Counters) -> BgpCounters {
+const fn counters(counters: &PeerCounters) -> BgpCounters {
     BgpCounters {
         sent: messages(&counters.sent),
         received: messages(&counters.received),
@@ -290,7 +290,7 @@ const fn counters(counters: &Counters) -> BgpCounters {
     }
 }
 
-const fn messages(messages: &Messages) -> MessageCounts {
+const fn messages(messages: &MessageCounters) -> MessageCounts {
     MessageCounts {
         open: messages.open,
         update: messages.update,
@@ -301,13 +301,13 @@ const fn messages(messages: &Messages) -> MessageCounts {
 }
 
 /// A state's name.
-pub const fn state(state: State) -> &'static str {
+pub const fn state(state: BgpState) -> &'static str {
     match state {
-        State::Idle => "idle",
-        State::Connect => "connect",
-        State::Active => "active",
-        State::OpenSent => "opensent",
-        State::OpenConfirm => "openconfirm",
-        State::Established => "established",
+        BgpState::Idle => "idle",
+        BgpState::Connect => "connect",
+        BgpState::Active => "active",
+        BgpState::OpenSent => "opensent",
+        BgpState::OpenConfirm => "openconfirm",
+        BgpState::Established => "established",
     }
 }

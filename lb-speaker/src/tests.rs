@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use lb_bgp::session::{BackOff, Config, NextHops, PeerView, RemoteAs, Routes, State};
+use lb_bgp::session::{BackOff, BgpState, NextHops, PeerConfig, PeerView, RemoteAs, Routes};
 use lb_bgp::value::{Asn, Attributes, Family, HoldTime, RouterId};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -41,7 +41,7 @@ impl Pair {
             [("node".into(), Neighbour { routes: Some(Arc::default()), ..neighbour(OURS, 0, 2, 1) })].into(),
         );
         pair.tell(routes);
-        pair.router_sees(|view| view.state == State::Established).await;
+        pair.router_sees(|view| view.state == BgpState::Established).await;
         pair
     }
 
@@ -90,9 +90,9 @@ fn neighbour(address: IpAddr, port: u16, ours: u32, theirs: u32) -> Neighbour {
     let source = Some(if address == OURS { ROUTER } else { OURS });
     Neighbour {
         transport: Transport { address, port, source, device: None, key: None, minimum_ttl: None },
-        config: Config {
+        config: PeerConfig {
             local_asn: Asn::new(ours).unwrap(),
-            shown_asn: None,
+            presented_asn: None,
             remote: RemoteAs::Exactly(Asn::new(theirs).unwrap()),
             router_id: RouterId::new(Ipv4Addr::from_bits(ours)).unwrap(),
             hold_time: HoldTime::DEFAULT,
@@ -105,7 +105,7 @@ fn neighbour(address: IpAddr, port: u16, ours: u32, theirs: u32) -> Neighbour {
             passive: port == 0,
             host_name: String::new(),
             connect_timeout: Duration::from_secs(10),
-            back_off: BackOff { first: Duration::from_millis(50), longest: Duration::from_millis(200) },
+            back_off: BackOff { initial: Duration::from_millis(50), max: Duration::from_millis(200) },
         },
         bfd: None,
         multihop: false,
@@ -136,7 +136,7 @@ async fn a_neighbour_that_is_not_wanted_any_more_is_told_so() {
     let pair = Pair::established(routes(1)).await;
     pair.node.set([].into());
     let view = pair.router_sees(|view| view.counters.flaps == 1).await;
-    let why = view.last_ending.unwrap().cause.to_string();
+    let why = view.last_close.unwrap().reason.to_string();
     assert!(why.contains("peer deconfigured"), "{why}");
 }
 
@@ -159,14 +159,14 @@ async fn leaving_asks_to_prefer_others_before_it_ceases() {
     pair.node.leave(Duration::from_millis(200)).await;
     let view = pair.router_sees(|view| view.counters.flaps == 1).await;
     assert_eq!(view.counters.prefixes.accepted, before.prefixes.accepted + 2, "the community on both routes");
-    let why = view.last_ending.unwrap().cause.to_string();
+    let why = view.last_close.unwrap().reason.to_string();
     assert!(why.contains("administrative reset"), "{why}");
 }
 
 /// Two that keep each other's routes when they are left.
 async fn graceful() -> Pair {
     let graceful = |it: Neighbour| Neighbour {
-        config: Config { graceful_restart: Some(8), ..it.config.clone() },
+        config: PeerConfig { graceful_restart: Some(8), ..it.config.clone() },
         routes: Some(Arc::new(routes(2))),
         ..it
     };
@@ -198,7 +198,7 @@ async fn a_neighbour_that_would_keep_our_routes_is_told_when_nobody_takes_over()
     pair.node.depart(Duration::from_millis(200)).await;
     let view = pair.router_sees(|view| view.counters.flaps == 1).await;
     assert_eq!(view.counters.prefixes.accepted, before.prefixes.accepted + 2, "the community on both routes");
-    let why = view.last_ending.unwrap().cause.to_string();
+    let why = view.last_close.unwrap().reason.to_string();
     assert!(why.contains("administrative shutdown") && why.contains("drained"), "{why}");
 }
 

@@ -5,8 +5,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use lb_bfd::session::{Hops, Profile};
-use lb_bgp::session::{Config, Routes};
+use lb_bfd::session::{Hops, SessionProfile};
+use lb_bgp::session::{PeerConfig, Routes};
 
 use super::bfd::{Watched, is_link_local};
 
@@ -19,7 +19,7 @@ pub struct Neighbour {
     /// How it is reached. Another transport is another session.
     pub transport: Transport,
     /// How it is spoken to.
-    pub config: Config,
+    pub config: PeerConfig,
     /// The way to it is watched so; `None`: it is not.
     pub bfd: Option<Bfd>,
     /// There may be routers between.
@@ -34,7 +34,7 @@ pub struct Bfd {
     /// How far it is.
     pub hops: Hops,
     /// How fast.
-    pub profile: Profile,
+    pub profile: SessionProfile,
 }
 
 impl Neighbour {

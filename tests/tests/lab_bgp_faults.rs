@@ -51,7 +51,7 @@ fn each_fault_has_its_name_and_disturbs_nobody_else() -> Result<()> {
         frozen.signal(Signal::SIGSTOP)?;
 
         let told = |peer: &str, words: &[&str]| fault(&node, peer, words);
-        told("stranger", &["AS 4200000000", "4200000009"])?;
+        told("stranger", &["4200000000", "4200000009"])?;
         told("secretive", &["no answer", "password"])?;
         told("babbler", &["message"])?;
         told("frozen", &["hold timer"])?;

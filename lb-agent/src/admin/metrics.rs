@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use lb_bfd::state::State as BfdState;
-use lb_bgp::session::State as BgpState;
+use lb_bfd::state::BfdState;
+use lb_bgp::session::BgpState;
 use lb_dataplane::attach::AttachMode;
 use lb_kube::client::stats;
 use lb_model::NodeName;
@@ -46,7 +46,7 @@ const BGP: [Metric<Viewed>; 13] = [
         u64::from(it.view.state == BgpState::Established)
     }),
     ("metallb_bgp_announced_prefixes_total", "Prefixes advertised to the peer", Gauge, |it| {
-        it.view.families.values().map(|family| family.told as u64).sum()
+        it.view.families.values().map(|family| family.advertised as u64).sum()
     }),
     (
         "metallb_bgp_pending_prefixes_total",
@@ -174,7 +174,7 @@ fn unread(registry: &Registry, view: &SpeakerView) -> Result<(), prometheus::Err
     );
     let gauges = GaugeVec::new(options, &["peer", "vrf"])?;
     for viewed in &view.neighbours {
-        let unread = viewed.view.unread.map(|unread| view.at.saturating_sub(unread.since));
+        let unread = viewed.view.send_stall.map(|unread| view.at.saturating_sub(unread.since));
         gauges.with_label_values(&bgp_labels(viewed)).set(unread.unwrap_or_default().as_secs_f64());
     }
     registry.register(Box::new(gauges))
@@ -187,7 +187,7 @@ fn down(registry: &Registry, view: &SpeakerView) -> Result<(), prometheus::Error
     let gauges = IntGaugeVec::new(options, &["peer", "vrf", "reason"])?;
     for viewed in view.neighbours.iter().filter(|it| it.view.state != BgpState::Established) {
         let [peer, vrf] = bgp_labels(viewed);
-        let reason = viewed.view.last_ending.as_ref().map_or("not_tried", |ending| ending.cause.label());
+        let reason = viewed.view.last_close.as_ref().map_or("not_tried", |ending| ending.reason.label());
         gauges.with_label_values(&[peer.as_str(), vrf.as_str(), reason]).set(1);
     }
     registry.register(Box::new(gauges))
@@ -246,8 +246,8 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::time::Duration;
 
-    use lb_bfd::session::{Config, Discriminator, Hops, Profile, Session};
-    use lb_bgp::session::{BackOff, Config as SessionConfig, FamilyView, NextHops, Peer, RemoteAs};
+    use lb_bfd::session::{Discriminator, Hops, Session, SessionConfig, SessionProfile};
+    use lb_bgp::session::{BackOff, FamilyView, NextHops, Peer, PeerConfig, RemoteAs};
     use lb_bgp::value::{Asn, Family, HoldTime, RouterId};
     use lb_model::{Protocol, ServiceName, TrafficPolicy};
     use lb_plan::plan::{ServiceState, VipState};
@@ -263,8 +263,8 @@ mod tests {
     }
 
     fn session(address: Ipv4Addr) -> BfdViewed {
-        let profile = Profile::default();
-        let config = Config {
+        let profile = SessionProfile::default();
+        let config = SessionConfig {
             local: Discriminator::MIN,
             hops: Hops::Single,
             profile,
@@ -320,9 +320,9 @@ mod tests {
     /// A peer of two families whose session is up with these.
     fn up_with(families: &[Family]) -> Viewed {
         let asn = Asn::new(64_512).unwrap();
-        let config = SessionConfig {
+        let config = PeerConfig {
             local_asn: asn,
-            shown_asn: None,
+            presented_asn: None,
             remote: RemoteAs::Internal,
             router_id: RouterId::new(Ipv4Addr::LOCALHOST).unwrap(),
             hold_time: HoldTime::DEFAULT,

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lb_api::problem::Problem;
-use lb_bfd::session::{Hops, Profile};
-use lb_bgp::session::{BackOff, Config, NextHops, RemoteAs, Routes};
+use lb_bfd::session::{Hops, SessionProfile};
+use lb_bgp::session::{BackOff, NextHops, PeerConfig, RemoteAs, Routes};
 use lb_bgp::value::RouterId;
 use lb_bgp::value::{Family, HoldTime};
 use lb_model::{Endpoint, Model, NodeName, Peer};
 use lb_plan::speaker::{self, Announcement, SpeakerPlan, SpeakerSettings};
 
 use lb_dataplane::net::blackhole::Blackholes;
-use lb_dataplane::net::unnumbered::{DiscoveredRouter, DiscoveredRouters, RouterDiscovery};
+use lb_dataplane::net::unnumbered::{DiscoveredRouter, DiscoveredRouters, UnnumberedRouters};
 use lb_speaker::Announced;
 use lb_speaker::wanted::{Bfd, Key, Neighbour, Transport, Wanted};
 use lb_speaker::{Identity, Speaker};
@@ -35,7 +35,7 @@ pub struct Neighbours {
     /// There was an agent before this one, whose routes they may have kept.
     pub restarted: bool,
     /// Who looks for routers where an interface is said instead of an address.
-    pub routers: RouterDiscovery,
+    pub routers: UnnumberedRouters,
     /// Who has packets for an announced aggregate end here that are for none of its VIPs.
     pub blackholes: Blackholes,
 }
@@ -166,13 +166,13 @@ fn transport(peer: &Peer, address: IpAddr) -> Transport {
     }
 }
 
-fn config(peer: &Peer, address: IpAddr, context: &Context<'_>) -> Config {
+fn config(peer: &Peer, address: IpAddr, context: &Context<'_>) -> PeerConfig {
     let Context { identity, restarted, .. } = *context;
     let families = [(Family::Ipv4, true), (Family::Ipv6, false)];
     let spoken = families.into_iter().filter(|(_, is_ipv4)| peer.takes(*is_ipv4));
-    Config {
+    PeerConfig {
         local_asn: peer.my_asn,
-        shown_asn: peer.local_asn,
+        presented_asn: peer.local_asn,
         remote: match peer.remote {
             lb_model::RemoteAs::Exactly(asn) => RemoteAs::Exactly(asn),
             lb_model::RemoteAs::Internal => RemoteAs::Internal,
@@ -197,15 +197,15 @@ fn config(peer: &Peer, address: IpAddr, context: &Context<'_>) -> Config {
 }
 
 fn back_off(connect_retry: Option<Duration>) -> BackOff {
-    let BackOff { first, longest } = BackOff::DEFAULT;
+    let BackOff { initial, max } = BackOff::DEFAULT;
     connect_retry
-        .map_or(BackOff { first, longest }, |retry| BackOff { first: first.min(retry), longest: retry })
+        .map_or(BackOff { initial, max }, |retry| BackOff { initial: initial.min(retry), max: retry })
 }
 
 fn bfd(profile: &lb_model::BfdProfile, multihop: bool) -> Bfd {
     let &lb_model::BfdProfile { transmit, receive, multiplier, echo, passive, minimum_ttl } = profile;
     Bfd {
         hops: if multihop { Hops::Multi { minimum_ttl } } else { Hops::Single },
-        profile: Profile { transmit, receive, multiplier, echo, passive },
+        profile: SessionProfile { transmit, receive, multiplier, echo, passive },
     }
 }

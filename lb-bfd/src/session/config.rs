@@ -9,7 +9,7 @@ pub type Discriminator = NonZeroU32;
 /// How fast, and with which roles. Intervals are counted in whole microseconds, from one to what 32 bits hold: what is
 /// beyond counts as the nearest that a packet can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Profile {
+pub struct SessionProfile {
     /// Time between two packets that this side would like to send.
     pub transmit: Duration,
     /// Time between two packets that this side can take.
@@ -22,7 +22,7 @@ pub struct Profile {
     pub passive: bool,
 }
 
-impl Default for Profile {
+impl Default for SessionProfile {
     /// 300 ms both ways, three times: what routers do if nobody says otherwise.
     fn default() -> Self {
         let interval = Duration::from_millis(300);
@@ -54,13 +54,13 @@ impl Hops {
 
 /// What a session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Config {
+pub struct SessionConfig {
     /// Its own discriminator.
     pub local: Discriminator,
     /// How far the neighbor is.
     pub hops: Hops,
     /// How fast.
-    pub profile: Profile,
+    pub profile: SessionProfile,
     /// Whether it goes on while the control plane is away (the C bit).
     pub control_plane_independent: bool,
     /// Time between two echo packets of the neighbor that this side can loop; zero: it loops none.

@@ -6,19 +6,19 @@
 use std::time::Duration;
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Echo {
-    running: Option<Running>,
+pub(super) struct EchoTransmitter {
+    running: Option<EchoSchedule>,
 }
 
 #[derive(Clone, Debug)]
-struct Running {
+struct EchoSchedule {
     interval: Duration,
     next: Duration,
     /// How many went out since one came back.
     unanswered: u32,
 }
 
-impl Echo {
+impl EchoTransmitter {
     /// Sends them this often; `None`: none.
     pub(super) fn set(&mut self, interval: Option<Duration>, now: Duration) {
         self.running = interval.map(|interval| match self.running.take() {
@@ -26,9 +26,9 @@ impl Echo {
             // Those that are under way were sent at another pace, and say nothing about this one.
             Some(running) => {
                 let next = running.next.min(now.saturating_add(interval));
-                Running { interval, next, unanswered: 0 }
+                EchoSchedule { interval, next, unanswered: 0 }
             }
-            None => Running { interval, next: now, unanswered: 0 },
+            None => EchoSchedule { interval, next: now, unanswered: 0 },
         });
     }
 

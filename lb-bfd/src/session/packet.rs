@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use lb_common::wire::bfd::{self, Control};
 
-use super::config::Config;
-use crate::state::{Diagnostic, State};
+use super::config::SessionConfig;
+use crate::state::{BfdState, Diagnostic};
 
 /// A packet as it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Received<'a> {
+pub struct ReceivedPacket<'a> {
     /// Payload of the UDP datagram.
     pub bytes: &'a [u8],
     /// TTL or hop limit.
@@ -20,7 +20,7 @@ pub struct Received<'a> {
 
 /// Why a packet counts for nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum PacketError {
     /// Fewer than 24 bytes.
     #[error("it is shorter than a control packet")]
     TooShort,
@@ -56,7 +56,7 @@ pub enum Refusal {
     UnknownSession,
 }
 
-impl Refusal {
+impl PacketError {
     /// A fixed word for a metric.
     pub const fn label(self) -> &'static str {
         match self {
@@ -77,9 +77,9 @@ impl Refusal {
 
 /// What a sound packet says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sound {
+pub(super) struct ValidPacket {
     pub(super) my_discriminator: u32,
-    pub(super) state: State,
+    pub(super) state: BfdState,
     pub(super) diagnostic: Diagnostic,
     pub(super) is_poll: bool,
     pub(super) is_final: bool,
@@ -94,50 +94,53 @@ pub(super) struct Sound {
 ///
 /// # Errors
 /// When it is none that any session takes.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Control, Refusal> {
-    let head: &[u8; bfd::LENGTH] = bytes.first_chunk().ok_or(Refusal::TooShort)?;
+pub(crate) fn parse(bytes: &[u8]) -> Result<Control, PacketError> {
+    let head: &[u8; bfd::LENGTH] = bytes.first_chunk().ok_or(PacketError::TooShort)?;
     let packet = Control::from_bytes(head);
     let authenticated = packet.state_and_flags & bfd::AUTHENTICATION != 0;
     let least = if authenticated { bfd::LENGTH + 2 } else { bfd::LENGTH };
     if packet.version_and_diagnostic & bfd::VERSION_MASK != bfd::VERSION {
-        return Err(Refusal::Version);
+        return Err(PacketError::Version);
     }
     if usize::from(packet.length) < least || usize::from(packet.length) > bytes.len() {
-        return Err(Refusal::Length);
+        return Err(PacketError::Length);
     }
     if packet.multiplier == 0 {
-        return Err(Refusal::Multiplier);
+        return Err(PacketError::Multiplier);
     }
     if packet.state_and_flags & bfd::MULTIPOINT != 0 {
-        return Err(Refusal::Multipoint);
+        return Err(PacketError::Multipoint);
     }
     if packet.my_discriminator == [0; 4] {
-        return Err(Refusal::NoSender);
+        return Err(PacketError::NoSender);
     }
-    let state = State::from_bits(packet.state_and_flags >> 6);
-    if packet.your_discriminator == [0; 4] && state >= State::Init {
-        return Err(Refusal::NoReceiver);
+    let state = BfdState::from_bits(packet.state_and_flags >> 6);
+    if packet.your_discriminator == [0; 4] && state >= BfdState::Init {
+        return Err(PacketError::NoReceiver);
     }
     Ok(packet)
 }
 
-pub(super) fn judge(received: &Received<'_>, config: &Config) -> Result<Sound, Refusal> {
+pub(super) fn validate(
+    received: &ReceivedPacket<'_>,
+    config: &SessionConfig,
+) -> Result<ValidPacket, PacketError> {
     let packet = parse(received.bytes)?;
     let receiver = u32::from_be_bytes(packet.your_discriminator);
     if receiver != 0 && receiver != config.local.get() {
-        return Err(Refusal::OtherSession);
+        return Err(PacketError::OtherSession);
     }
     if packet.state_and_flags & bfd::AUTHENTICATION != 0 {
-        return Err(Refusal::Authenticated);
+        return Err(PacketError::Authenticated);
     }
     if received.ttl < config.hops.minimum_ttl() {
-        return Err(Refusal::Ttl);
+        return Err(PacketError::Ttl);
     }
     let flag = |bit| packet.state_and_flags & bit != 0;
     let [desired_transmit, required_receive, required_echo] = packet.intervals.map(duration);
-    Ok(Sound {
+    Ok(ValidPacket {
         my_discriminator: u32::from_be_bytes(packet.my_discriminator),
-        state: State::from_bits(packet.state_and_flags >> 6),
+        state: BfdState::from_bits(packet.state_and_flags >> 6),
         diagnostic: Diagnostic::from_code(packet.version_and_diagnostic),
         is_poll: flag(bfd::POLL),
         is_final: flag(bfd::FINAL),

@@ -3,35 +3,35 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::state::{Diagnostic, State};
+use crate::state::{BfdState, Diagnostic};
 
 /// A change of state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct StateChange {
     /// Before.
-    pub from: State,
+    pub from: BfdState,
     /// After.
-    pub to: State,
+    pub to: BfdState,
     /// Why, where it went down.
     pub diagnostic: Diagnostic,
     /// What the neighbor last said of itself. One that is AdminDown says that the path may well be fine
     /// (RFC 5882 section 3.2).
-    pub remote: State,
+    pub remote: BfdState,
     /// When.
     pub at: Duration,
 }
 
 /// How a session stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct View {
+pub struct SessionView {
     /// Its state.
-    pub state: State,
+    pub state: BfdState,
     /// Why it last went down; none while it is up.
     pub diagnostic: Diagnostic,
     /// Since when it is in this state.
     pub since: Duration,
     /// What the neighbor last said of itself.
-    pub remote_state: State,
+    pub remote_state: BfdState,
     /// Why the neighbor's side last went down, as it told.
     pub remote_diagnostic: Diagnostic,
     /// The neighbor's discriminator; zero if it is not known.
@@ -43,12 +43,12 @@ pub struct View {
     /// Time between two echo packets out; `None` if none are sent.
     pub echo_interval: Option<Duration>,
     /// What it counted.
-    pub counters: Counters,
+    pub counters: SessionCounters,
 }
 
 /// What a session counted, since it was made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
+pub struct SessionCounters {
     /// Control packets out.
     pub sent: u64,
     /// Control packets in that were taken.
@@ -62,5 +62,5 @@ pub struct Counters {
     /// Times that it went down from up.
     pub down_events: u64,
     /// Control packets in that were not taken, by the reason's word.
-    pub refusals: BTreeMap<&'static str, u64>,
+    pub rejected: BTreeMap<&'static str, u64>,
 }

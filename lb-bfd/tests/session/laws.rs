@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use lb_bfd::session::{Config, Discriminator, Hops, Profile, Received, Session};
-use lb_bfd::state::State;
+use lb_bfd::session::{Discriminator, Hops, ReceivedPacket, Session, SessionConfig, SessionProfile};
+use lb_bfd::state::BfdState;
 use lb_common::wire::bfd::{self, Control};
 
 const LOCAL: u32 = 0x0a0b_0c0d;
@@ -49,10 +49,10 @@ impl Script<'_> {
         })
     }
 
-    fn profile(&mut self) -> Option<Profile> {
+    fn profile(&mut self) -> Option<SessionProfile> {
         let (transmit, receive, echo) = (self.interval()?, self.interval()?, self.interval()?);
         let [multiplier, flags] = self.array()?;
-        Some(Profile {
+        Some(SessionProfile {
             transmit,
             receive,
             multiplier,
@@ -83,14 +83,14 @@ impl Script<'_> {
 struct Run {
     session: Session,
     now: Duration,
-    state: State,
+    state: BfdState,
 }
 
 impl Run {
     fn begin(script: &mut Script<'_>) -> Option<Self> {
         let profile = script.profile()?;
         let flags = script.byte()?;
-        let config = Config {
+        let config = SessionConfig {
             local: Discriminator::new(LOCAL)?,
             hops: if flags & 1 == 0 { Hops::Single } else { Hops::Multi { minimum_ttl: 250 } },
             profile,
@@ -98,7 +98,7 @@ impl Run {
             echo_receive: script.interval()?,
         };
         let now = Duration::ZERO;
-        Some(Self { session: Session::new(config, u64::from(flags), now), now, state: State::Down })
+        Some(Self { session: Session::new(config, u64::from(flags), now), now, state: BfdState::Down })
     }
 
     fn go_on(&mut self, what: u8, script: &mut Script<'_>) -> Option<()> {
@@ -116,7 +116,7 @@ impl Run {
             3 => self.now += script.interval()?.min(Duration::from_secs(2_000_000)),
             4 => self.session.set_profile(script.profile()?, self.now),
             5 => self.session.set_admin_down(what & 8 == 0, self.now),
-            6 => self.session.handle_heard(at),
+            6 => self.session.handle_kernel_stamp(at),
             _ => self.session.handle_echo(at),
         }
         Some(())
@@ -124,9 +124,9 @@ impl Run {
 
     fn receive(&mut self, bytes: &[u8], ttl: u8, at: Duration) {
         let before = (self.session.view(), self.session.next_deadline());
-        if self.session.handle_packet(&Received { bytes, ttl, at }).is_err() {
+        if self.session.handle_packet(&ReceivedPacket { bytes, ttl, at }).is_err() {
             let mut after = (self.session.view(), self.session.next_deadline());
-            after.0.counters.refusals.clone_from(&before.0.counters.refusals);
+            after.0.counters.rejected.clone_from(&before.0.counters.rejected);
             assert_eq!(before, after, "what is refused changes nothing");
         }
     }
@@ -160,9 +160,12 @@ impl Run {
         assert!(control.is_sound(), "{control:?}");
         let both = bfd::POLL | bfd::FINAL;
         assert_ne!(control.state_and_flags & both, both, "{control:?}");
-        assert_eq!(State::from_bits(control.state_and_flags >> 6), self.session.state());
+        assert_eq!(BfdState::from_bits(control.state_and_flags >> 6), self.session.state());
         let transmit = u32::from_be_bytes(control.intervals[0]);
-        assert!(self.session.state() == State::Up || transmit >= 1_000_000, "fast while down: {control:?}");
+        assert!(
+            self.session.state() == BfdState::Up || transmit >= 1_000_000,
+            "fast while down: {control:?}"
+        );
         assert!(control.intervals[..2].iter().all(|interval| *interval != [0; 4]), "{control:?}");
     }
 }

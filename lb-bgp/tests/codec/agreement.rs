@@ -3,7 +3,7 @@
 //! The fuzzer reads this file, too.
 
 use lb_bgp::codec::{self, Decoding, MessageError, UpdateFault, attribute_code as code};
-use lb_bgp::message::{Message, Remedy, Update};
+use lb_bgp::message::{ErrorHandling, Message, Update};
 
 use crate::oracles::{netgauze, rustbgpd};
 
@@ -25,7 +25,7 @@ pub(crate) fn check(frame: &[u8], decoding: &Decoding<'_>) {
             assert!(is_known, "we take ({ours:?}) and they refuse {frame:x?}");
         }
         (Ok(ours), Some((theirs, grave))) => {
-            let graver = ours.flaws.iter().filter(|flaw| flaw.remedy > Remedy::Discard);
+            let graver = ours.flaws.iter().filter(|flaw| flaw.handling > ErrorHandling::AttributeDiscard);
             let graver: Vec<u8> = graver.map(|flaw| flaw.attribute).collect();
             let is_laxer = graver.iter().all(|&code| is_laxer(code, internal));
             // What is there twice is discarded the second time, unread (RFC 7606 section 3 (g)); theirs reads it.

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 use lb_bgp::codec::{self, Encoding, MessageError};
-use lb_bgp::message::{LONGEST, LONGEST_EXTENDED, Message, Open, Update};
+use lb_bgp::message::{MAX_EXTENDED_MESSAGE, MAX_MESSAGE, Message, Open, Update};
 use proptest::prelude::*;
 
 use crate::agreement;
@@ -62,7 +62,7 @@ proptest! {
     #[test]
     fn others_read_our_update_as_we_mean_it(update in update()) {
         for (encoding, decoding) in contexts().filter(|(_, decoding)| decoding.extended_next_hop) {
-            let encoding = Encoding { longest: LONGEST_EXTENDED, ..encoding };
+            let encoding = Encoding { max_length: MAX_EXTENDED_MESSAGE, ..encoding };
             let (internal, four) = (decoding.internal, decoding.four_octet_asn);
             let frame = written(Message::Update(update.clone()), &encoding);
             let meant = routes(&update, internal);
@@ -121,8 +121,8 @@ fn others_find_the_same_end_of_a_message() {
             let mut frame = frame.clone();
             frame[numbers.below(19)] = numbers.octet();
             frame.truncate(numbers.below(frame.len() + 1));
-            let longest = u16::try_from(LONGEST).unwrap();
-            match (codec::frame(&frame, LONGEST), rustbgpd::frame(&frame, longest)) {
+            let max_length = u16::try_from(MAX_MESSAGE).unwrap();
+            match (codec::frame(&frame, MAX_MESSAGE), rustbgpd::frame(&frame, max_length)) {
                 (Ok(ours), Ok(theirs)) => assert_eq!(ours, theirs, "{frame:x?}"),
                 (Ok(_), Err(())) => panic!("we take the header of {frame:x?}"),
                 // Theirs looks at the least length of a type only once the message is there.

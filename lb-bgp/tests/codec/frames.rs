@@ -1,7 +1,7 @@
 //! What routers send.
 
 use lb_bgp::codec::{self, Encoding};
-use lb_bgp::message::{LONGEST, Message};
+use lb_bgp::message::{MAX_MESSAGE, Message};
 use lb_bgp::value::Family;
 
 use crate::wire::{DECODING, ENCODING, octets};
@@ -14,7 +14,7 @@ pub(crate) fn frames() -> impl Iterator<Item = (&'static str, Vec<u8>)> {
 
 fn decoded() -> impl Iterator<Item = (&'static str, Message)> {
     frames().map(|(who, frame)| {
-        assert_eq!(codec::frame(&frame, LONGEST), Ok(Some(frame.len())), "{who}");
+        assert_eq!(codec::frame(&frame, MAX_MESSAGE), Ok(Some(frame.len())), "{who}");
         let message = codec::decode(&frame, &DECODING);
         (who, message.unwrap_or_else(|error| panic!("{who} {frame:x?}: {error}")))
     })
@@ -82,7 +82,7 @@ fn a_cease_of_bird_that_gives_no_reason_is_read() {
 fn a_frame_cut_short_anywhere_is_not_whole_yet() {
     for (who, frame) in frames() {
         for length in 0..frame.len() {
-            assert_eq!(codec::frame(&frame[..length], LONGEST), Ok(None), "{who} {length}");
+            assert_eq!(codec::frame(&frame[..length], MAX_MESSAGE), Ok(None), "{who} {length}");
         }
     }
 }

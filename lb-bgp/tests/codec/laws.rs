@@ -3,7 +3,7 @@
 //! The fuzzer reads this file, too.
 
 use lb_bgp::codec::{self, Decoding, Encoding};
-use lb_bgp::message::{LONGEST, LONGEST_EXTENDED, Message};
+use lb_bgp::message::{MAX_EXTENDED_MESSAGE, MAX_MESSAGE, Message};
 use lb_bgp::value::Family;
 
 /// Both families.
@@ -13,10 +13,10 @@ pub(crate) const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
 pub(crate) fn contexts() -> impl Iterator<Item = (Encoding, Decoding<'static>)> {
     (0_u8..16).map(|bits| {
         let (internal, four_octet_asn, extended_next_hop) = (bits & 1 != 0, bits & 2 != 0, bits & 8 == 0);
-        let longest = if bits & 4 == 0 { LONGEST } else { LONGEST_EXTENDED };
+        let max_length = if bits & 4 == 0 { MAX_MESSAGE } else { MAX_EXTENDED_MESSAGE };
         let families = &FAMILIES;
-        let decoding = Decoding { internal, four_octet_asn, extended_next_hop, families, longest };
-        (Encoding { internal, four_octet_asn, longest }, decoding)
+        let decoding = Decoding { internal, four_octet_asn, extended_next_hop, families, max_length };
+        (Encoding { internal, four_octet_asn, max_length }, decoding)
     })
 }
 
@@ -24,7 +24,7 @@ pub(crate) fn contexts() -> impl Iterator<Item = (Encoding, Decoding<'static>)> 
 pub(crate) fn check(octets: &[u8]) {
     for (encoding, decoding) in contexts() {
         let mut rest = octets;
-        while let Ok(Some(length)) = codec::frame(rest, decoding.longest) {
+        while let Ok(Some(length)) = codec::frame(rest, decoding.max_length) {
             let (message, tail) = rest.split_at_checked(length).unwrap_or_default();
             assert_eq!(message.len(), length);
             match codec::decode(message, &decoding) {

@@ -1,7 +1,9 @@
 //! OPEN and the header of all messages.
 
-use lb_bgp::codec::{self, LONGEST_HOST_NAME, MessageError};
-use lb_bgp::message::{Capabilities, GracefulRestart, LONGEST_EXTENDED, Message, Notification, Open};
+use lb_bgp::codec::{self, MAX_HOST_NAME, MessageError};
+use lb_bgp::message::{
+    Capabilities, GracefulRestartCapability, MAX_EXTENDED_MESSAGE, Message, Notification, Open,
+};
 use lb_bgp::value::{Family, HoldTime, RouterId};
 
 use crate::wire::{DECODING, ENCODING, NEXT_HOP, asn, message};
@@ -72,15 +74,18 @@ fn the_number_of_four_octets_counts() {
 
 #[test]
 fn who_knows_no_families_speaks_ipv4_and_who_knows_only_others_does_not() {
-    assert_eq!(capabilities(&[2, 0]).unwrap().spoken(), [Family::Ipv4]);
-    assert_eq!(capabilities(&[1, 4, 0, 25, 0, 70]).unwrap().spoken(), []);
-    assert_eq!(capabilities(&[1, 4, 0, 2, 0, 1, 1, 4, 0, 2, 0, 1]).unwrap().spoken(), [Family::Ipv6]);
+    assert_eq!(capabilities(&[2, 0]).unwrap().offered_families(), [Family::Ipv4]);
+    assert_eq!(capabilities(&[1, 4, 0, 25, 0, 70]).unwrap().offered_families(), []);
+    assert_eq!(
+        capabilities(&[1, 4, 0, 2, 0, 1, 1, 4, 0, 2, 0, 1]).unwrap().offered_families(),
+        [Family::Ipv6]
+    );
 }
 
 #[test]
 fn of_graceful_restart_the_last_counts_and_other_families_do_not() {
     let list = [64, 2, 0, 1, 64, 14, 0xc0, 9, 0, 1, 1, 0x80, 0, 2, 1, 0, 0, 1, 128, 0x80];
-    let expected = GracefulRestart {
+    let expected = GracefulRestartCapability {
         restarted: true,
         notification: true,
         restart_time: 9,
@@ -121,7 +126,7 @@ fn a_name_is_cut_to_what_can_be_shown() {
     assert_eq!(named(b"leaf-1.example").as_deref(), Some("leaf-1.example"));
     assert_eq!(named(b"\x1b[31mred\n").as_deref(), Some("[31mred"));
     assert_eq!(named(b"").as_deref(), None);
-    assert_eq!(named(&[b'x'; 200]).map(|name| name.len()), Some(LONGEST_HOST_NAME));
+    assert_eq!(named(&[b'x'; 200]).map(|name| name.len()), Some(MAX_HOST_NAME));
     assert_eq!(capabilities(&[73, 2, 9, b'x']).unwrap().host_name, None);
 }
 
@@ -155,7 +160,7 @@ fn capabilities_beyond_255_octets_are_written_in_the_long_form_and_read_again() 
 fn a_header_that_cannot_be_is_refused() {
     let header = |length: u16, kind: u8| [&[0xff; 16], length.to_be_bytes().as_slice(), &[kind]].concat();
     let bad_length = MessageError::BadLength;
-    for (length, kind, longest, expected) in [
+    for (length, kind, max_length, expected) in [
         (19, 4, 4096, Ok(Some(19))),
         (18, 4, 4096, Err(bad_length(18))),
         (0, 2, 4096, Err(bad_length(0))),
@@ -172,11 +177,11 @@ fn a_header_that_cannot_be_is_refused() {
         (19, 0, 4096, Err(MessageError::BadType(0))),
         (19, 6, 4096, Err(MessageError::BadType(6))),
     ] {
-        assert_eq!(codec::frame(&header(length, kind), longest), expected, "{length} {kind}");
+        assert_eq!(codec::frame(&header(length, kind), max_length), expected, "{length} {kind}");
     }
     let mut odd = header(19, 4);
     odd[7] = 0xfe;
-    assert_eq!(codec::frame(&odd, LONGEST_EXTENDED), Err(MessageError::NotSynchronized));
+    assert_eq!(codec::frame(&odd, MAX_EXTENDED_MESSAGE), Err(MessageError::NotSynchronized));
     assert_eq!(MessageError::BadLength(18).notification().data, [0, 18]);
     assert_eq!(MessageError::BadType(6).notification().data, [6]);
 }

@@ -52,7 +52,7 @@ fn hop(address: IpAddr, link_local: Option<Ipv6Addr>) -> NextHop {
 
 /// rustbgpd's codec, which knows RFC 7606.
 pub(crate) mod rustbgpd {
-    use lb_bgp::message::{Capabilities, GracefulRestart, Open, Update};
+    use lb_bgp::message::{Capabilities, GracefulRestartCapability, Open, Update};
     use lb_bgp::value::{Asn, Community, Family, HoldTime, LargeCommunity, RouterId};
     use rustbgpd_wire::attribute::PathAttribute;
     use rustbgpd_wire::nlri::Prefix;
@@ -63,17 +63,17 @@ pub(crate) mod rustbgpd {
 
     use super::{Parts, hop, net};
 
-    const HEADER: usize = 19;
+    const HEADER_LEN: usize = 19;
 
     /// Length of the first message; `Err` if its header cannot be right.
-    pub(crate) fn frame(buffer: &[u8], longest: u16) -> Result<Option<usize>, ()> {
-        let length = peek_message_length(buffer, longest).map_err(drop)?.map(usize::from);
+    pub(crate) fn frame(buffer: &[u8], max_length: u16) -> Result<Option<usize>, ()> {
+        let length = peek_message_length(buffer, max_length).map_err(drop)?.map(usize::from);
         Ok(length.filter(|&length| length <= buffer.len()))
     }
 
     /// What an OPEN says.
     pub(crate) fn open(frame: &[u8]) -> Option<Open> {
-        let mut body = frame.get(HEADER..)?;
+        let mut body = frame.get(HEADER_LEN..)?;
         let length = body.len();
         let open = OpenMessage::decode(&mut body, length).ok()?;
         let mut capabilities = Capabilities::default();
@@ -105,7 +105,7 @@ pub(crate) mod rustbgpd {
                 let families = families.iter().filter_map(|family| {
                     Some((spoken(family.afi, family.safi)?, family.forwarding_preserved))
                 });
-                to.graceful_restart = Some(GracefulRestart {
+                to.graceful_restart = Some(GracefulRestartCapability {
                     restarted: *restart_state,
                     notification: *notification,
                     restart_time: *restart_time,
@@ -118,7 +118,7 @@ pub(crate) mod rustbgpd {
 
     /// What an UPDATE says, and the attributes for which its routes count as withdrawn; `None` if it ends the session.
     pub(crate) fn update(frame: &[u8], internal: bool, four_octet_asn: bool) -> Option<(Update, Vec<u8>)> {
-        let mut body = frame.get(HEADER..)?;
+        let mut body = frame.get(HEADER_LEN..)?;
         let length = body.len();
         let message = UpdateMessage::decode(&mut body, length).ok()?;
         let revised = message.parse_revised(four_octet_asn, internal, false, &[]).ok()?;
@@ -181,7 +181,7 @@ pub(crate) mod rustbgpd {
 pub(crate) mod netgauze {
     use std::collections::HashMap;
 
-    use lb_bgp::message::{Capabilities, GracefulRestart, Open, Update};
+    use lb_bgp::message::{Capabilities, GracefulRestartCapability, Open, Update};
     use lb_bgp::value::{Asn, Community, Family, HoldTime, LargeCommunity, RouterId};
     use netgauze_bgp_pkt::BgpMessage;
     use netgauze_bgp_pkt::capabilities::BgpCapability;
@@ -238,7 +238,7 @@ pub(crate) mod netgauze {
                     let (afi, safi) = (family.address_family(), family.subsequent_address_family());
                     Some((Family::new(afi as u16, safi as u8)?, one.forwarding_state()))
                 });
-                to.graceful_restart = Some(GracefulRestart {
+                to.graceful_restart = Some(GracefulRestartCapability {
                     restarted: restart.restart(),
                     notification: restart.graceful_notification(),
                     restart_time: restart.time(),

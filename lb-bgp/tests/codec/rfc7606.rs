@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 use lb_bgp::codec::{self, Decoding, MessageError, UpdateFault, attribute_code as code};
-use lb_bgp::message::{Flaw, Message, Remedy, Update};
+use lb_bgp::message::{ErrorHandling, Message, Update, UpdateFlaw};
 use lb_bgp::value::{Community, Family};
 
 use crate::wire::{DECODING, attribute, update};
@@ -119,12 +119,12 @@ impl Case {
         }
         let update = result.unwrap_or_else(|error| panic!("{place}: {error}"));
         let flaws: Vec<_> =
-            update.flaws.iter().map(|flaw| (flaw.attribute, flaw.remedy, flaw.family)).collect();
+            update.flaws.iter().map(|flaw| (flaw.attribute, flaw.handling, flaw.family)).collect();
         let expected = match *cost {
             Cost::Nothing | Cost::Session(_) => Vec::new(),
-            Cost::Attribute(code) => vec![(code, Remedy::Discard, None)],
-            Cost::Routes(code) => vec![(code, Remedy::Withdraw, None)],
-            Cost::Family(code, family) => vec![(code, Remedy::DisableFamily, Some(family))],
+            Cost::Attribute(code) => vec![(code, ErrorHandling::AttributeDiscard, None)],
+            Cost::Routes(code) => vec![(code, ErrorHandling::TreatAsWithdraw, None)],
+            Cost::Family(code, family) => vec![(code, ErrorHandling::AfiSafiDisable, Some(family))],
         };
         assert_eq!(flaws, expected, "{place}");
         self.check_routes(&update, &place);
@@ -595,13 +595,13 @@ fn the_gravest_flaw_comes_first_and_each_has_its_remedy() {
         .with(TRANSITIVE, code::ORIGIN, &[9])
         .with(OPTIONAL, code::MP_REACH_NLRI, &[0, 2, 1, 3, 1, 2, 3, 0]);
     let update = case.decode().unwrap();
-    let flaw = |attribute, remedy, family| Flaw { attribute, family, remedy };
+    let flaw = |attribute, handling, family| UpdateFlaw { attribute, family, handling };
     assert_eq!(
         update.flaws,
         [
-            flaw(code::MP_REACH_NLRI, Remedy::DisableFamily, Some(Family::Ipv6)),
-            flaw(code::ORIGIN, Remedy::Withdraw, None),
-            flaw(code::ATOMIC_AGGREGATE, Remedy::Discard, None),
+            flaw(code::MP_REACH_NLRI, ErrorHandling::AfiSafiDisable, Some(Family::Ipv6)),
+            flaw(code::ORIGIN, ErrorHandling::TreatAsWithdraw, None),
+            flaw(code::ATOMIC_AGGREGATE, ErrorHandling::AttributeDiscard, None),
         ]
     );
     assert_eq!((update.reach, update.withdrawn.len()), (None, 1));

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use lb_bgp::codec::{self, Encoding, MessageError};
 use lb_bgp::message::{
-    Capabilities, GracefulRestart, LONGEST_EXTENDED, Message, Notification, Open, Reach, Update,
+    Capabilities, GracefulRestartCapability, MAX_EXTENDED_MESSAGE, Message, Notification, Open, Reach, Update,
 };
 use lb_bgp::value::{Asn, Attributes, Community, Family, HoldTime, LargeCommunity, NextHop, RouterId};
 use proptest::collection::{btree_set, vec};
@@ -26,11 +26,8 @@ fn family() -> impl Strategy<Value = Family> {
 
 fn capabilities() -> impl Strategy<Value = Capabilities> {
     let restart = (any::<(bool, bool)>(), 0_u16..4096, vec((family(), any::<bool>()), 0..3));
-    let restart = restart.prop_map(|((restarted, notification), restart_time, families)| GracefulRestart {
-        restarted,
-        notification,
-        restart_time,
-        families,
+    let restart = restart.prop_map(|((restarted, notification), restart_time, families)| {
+        GracefulRestartCapability { restarted, notification, restart_time, families }
     });
     let families = btree_set(family(), 0..=2).prop_map(|families| families.into_iter().collect());
     let others = vec(prop_oneof![Just(1_u8), 7_u8..64, 74_u8..=255], 0..200);
@@ -69,8 +66,8 @@ pub(crate) fn open() -> impl Strategy<Value = Open> {
 }
 
 fn prefix(family: Family) -> impl Strategy<Value = IpNet> {
-    let longest = if family == Family::Ipv4 { 32_u8 } else { 128 };
-    (any::<u128>(), 0..=longest).prop_map(move |(bits, length)| {
+    let max_length = if family == Family::Ipv4 { 32_u8 } else { 128 };
+    (any::<u128>(), 0..=max_length).prop_map(move |(bits, length)| {
         let address = match family {
             Family::Ipv4 => IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(bits >> 96).unwrap())),
             Family::Ipv6 => IpAddr::V6(Ipv6Addr::from_bits(bits)),
@@ -148,12 +145,12 @@ proptest! {
     #[test]
     fn what_is_written_means_the_same_when_read(message in message()) {
         for (encoding, decoding) in contexts() {
-            let encoding = Encoding { longest: LONGEST_EXTENDED, ..encoding };
-            let decoding = codec::Decoding { longest: LONGEST_EXTENDED, extended_next_hop: true, ..decoding };
+            let encoding = Encoding { max_length: MAX_EXTENDED_MESSAGE, ..encoding };
+            let decoding = codec::Decoding { max_length: MAX_EXTENDED_MESSAGE, extended_next_hop: true, ..decoding };
             let mut out = vec![1, 2, 3];
             codec::encode(&message, &encoding, &mut out).unwrap();
             let written = &out[3..];
-            prop_assert_eq!(codec::frame(written, encoding.longest), Ok(Some(written.len())));
+            prop_assert_eq!(codec::frame(written, encoding.max_length), Ok(Some(written.len())));
             let read = codec::decode(written, &decoding).unwrap();
             prop_assert_eq!(&read, &understood(message.clone(), &encoding));
         }
@@ -163,7 +160,7 @@ proptest! {
     fn any_octets_are_taken_or_refused(octets in vec(any::<u8>(), 0..200), kind in 0_u8..7) {
         let framed = crate::wire::message(kind, &octets);
         for (_, decoding) in contexts() {
-            let _ = codec::frame(&octets, decoding.longest);
+            let _ = codec::frame(&octets, decoding.max_length);
             let _ = codec::decode(&octets, &decoding);
             let _ = codec::decode(&framed, &decoding);
         }
@@ -186,7 +183,7 @@ proptest! {
         let length = u16::try_from(octets.len()).unwrap();
         let list = [&[0x50, 99], length.to_be_bytes().as_slice(), &octets].concat();
         let frame = crate::wire::update(&[], &list, &[]);
-        let decoding = codec::Decoding { longest: LONGEST_EXTENDED, ..crate::wire::DECODING };
+        let decoding = codec::Decoding { max_length: MAX_EXTENDED_MESSAGE, ..crate::wire::DECODING };
         let error = codec::decode(&frame, &decoding).unwrap_err();
         let is_of_update = matches!(error, MessageError::Update { .. });
         prop_assert!(is_of_update);

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use lb_bgp::codec::{Decoding, Encoding};
-use lb_bgp::message::LONGEST;
+use lb_bgp::message::MAX_MESSAGE;
 use lb_bgp::value::Asn;
 
 pub(crate) use crate::laws::{FAMILIES, contexts};
@@ -14,11 +14,12 @@ pub(crate) const DECODING: Decoding<'static> = Decoding {
     four_octet_asn: true,
     extended_next_hop: true,
     families: &FAMILIES,
-    longest: LONGEST,
+    max_length: MAX_MESSAGE,
 };
 
 /// The same, to be written to.
-pub(crate) const ENCODING: Encoding = Encoding { internal: false, four_octet_asn: true, longest: LONGEST };
+pub(crate) const ENCODING: Encoding =
+    Encoding { internal: false, four_octet_asn: true, max_length: MAX_MESSAGE };
 
 /// A message of a type.
 pub(crate) fn message(kind: u8, body: &[u8]) -> Vec<u8> {

@@ -8,12 +8,12 @@
     reason = "a test that cannot go on has failed"
 )]
 
-mod endings;
+mod adj_out;
+mod close_history;
+mod close_reasons;
+mod lifecycle;
 mod network;
 mod pair;
-mod reasons;
-mod refusal;
+mod refused_capabilities;
 mod rib;
 mod router;
-mod single;
-mod tables;

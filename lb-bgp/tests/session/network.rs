@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lb_bgp::message::Message;
-use lb_bgp::session::{Action, Config, Peer, Routes, State, Way};
+use lb_bgp::session::{BgpState, ConnectionDirection, Peer, PeerAction, PeerConfig, Routes};
 
-use crate::rib::{Reading, Rib};
+use crate::rib::{MessageStream, Rib};
 
 type Connection = usize;
 
@@ -24,7 +24,7 @@ enum Happening {
         connection: Connection,
     },
     /// The opener learns that it is not.
-    Refused {
+    RefusedCapabilities {
         opener: usize,
         attempt: usize,
     },
@@ -51,7 +51,7 @@ pub(crate) struct Host {
     pub(crate) peer: Peer,
     sockets: [Option<Connection>; 2],
     attempt: usize,
-    readings: BTreeMap<Connection, Reading>,
+    streams: BTreeMap<Connection, MessageStream>,
     /// What this host has been told, a connection.
     pub(crate) ribs: BTreeMap<Connection, Rib>,
 }
@@ -79,13 +79,13 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(crate) fn new(configs: [Config; 2], seed: u64, longest_delay_ms: u64, refusals: u64) -> Self {
-        let internal = configs[0].shown() == configs[1].shown();
+    pub(crate) fn new(configs: [PeerConfig; 2], seed: u64, longest_delay_ms: u64, refusals: u64) -> Self {
+        let internal = configs[0].presented_asn() == configs[1].presented_asn();
         let host = |config, seed| Host {
             peer: Peer::new(config, seed, Duration::ZERO),
             sockets: [None, None],
             attempt: 0,
-            readings: BTreeMap::new(),
+            streams: BTreeMap::new(),
             ribs: BTreeMap::new(),
         };
         let [one, other] = configs;
@@ -172,7 +172,7 @@ impl Network {
     pub(crate) fn settled(&self) -> Option<Connection> {
         let [one, other] = self.hosts.each_ref().map(|host| {
             let connections: Vec<_> = host.sockets.iter().flatten().copied().collect();
-            (host.peer.state() == State::Established && connections.len() == 1).then(|| connections[0])
+            (host.peer.state() == BgpState::Established && connections.len() == 1).then(|| connections[0])
         });
         one.filter(|_| one == other)
     }
@@ -186,14 +186,19 @@ impl Network {
                 let host = &mut self.hosts[opener];
                 if lost || host.attempt != attempt {
                     self.send(connection, 1 - opener, Happening::Fin { to: 1 - opener, connection });
-                } else if host.peer.handle_connected(Way::Opened, address(opener), address(1 - opener), now) {
+                } else if host.peer.handle_connected(
+                    ConnectionDirection::Outgoing,
+                    address(opener),
+                    address(1 - opener),
+                    now,
+                ) {
                     host.sockets[0] = Some(connection);
                 } else {
                     self.send(connection, 1 - opener, Happening::Fin { to: 1 - opener, connection });
                 }
                 self.drive(opener);
             }
-            Happening::Refused { opener, attempt } => {
+            Happening::RefusedCapabilities { opener, attempt } => {
                 if self.hosts[opener].attempt == attempt {
                     self.hosts[opener].peer.handle_connect_failed("refused".to_owned(), now);
                     self.drive(opener);
@@ -201,8 +206,8 @@ impl Network {
             }
             Happening::Segment { to, connection, bytes } => self.deliver(to, connection, &bytes),
             Happening::Sent { host, connection } => {
-                if let Some(way) = self.way(host, connection) {
-                    self.hosts[host].peer.handle_sent(way, now);
+                if let Some(direction) = self.direction(host, connection) {
+                    self.hosts[host].peer.handle_sent(direction, now);
                     self.drive(host);
                 }
             }
@@ -217,7 +222,12 @@ impl Network {
         let Wire { opener, .. } = self.wires[connection];
         let to = 1 - opener;
         self.send(connection, opener, Happening::SynAck { connection });
-        if self.hosts[to].peer.handle_connected(Way::Accepted, address(to), address(opener), self.now) {
+        if self.hosts[to].peer.handle_connected(
+            ConnectionDirection::Incoming,
+            address(to),
+            address(opener),
+            self.now,
+        ) {
             if let Some(former) = self.hosts[to].sockets[1].replace(connection) {
                 self.send(former, opener, Happening::Fin { to: opener, connection: former });
             }
@@ -228,46 +238,50 @@ impl Network {
     }
 
     fn deliver(&mut self, to: usize, connection: Connection, bytes: &[u8]) {
-        let Some(way) = self.way(to, connection).filter(|_| !self.wires[connection].lost) else { return };
+        let Some(direction) = self.direction(to, connection).filter(|_| !self.wires[connection].lost) else {
+            return;
+        };
         let host = &mut self.hosts[to];
-        for message in host.readings.entry(connection).or_default().read(bytes, self.internal) {
+        for message in host.streams.entry(connection).or_default().read(bytes, self.internal) {
             if let Message::Update(update) = message {
                 host.ribs.entry(connection).or_default().apply(update);
             }
         }
-        host.peer.handle_bytes(way, bytes, self.now);
+        host.peer.handle_bytes(direction, bytes, self.now);
         self.drive(to);
     }
 
     fn close(&mut self, to: usize, connection: Connection, why: Option<String>) {
-        if let Some(way) = self.way(to, connection) {
-            self.hosts[to].sockets[way as usize] = None;
-            self.hosts[to].peer.handle_closed(way, why, self.now);
+        if let Some(direction) = self.direction(to, connection) {
+            self.hosts[to].sockets[direction as usize] = None;
+            self.hosts[to].peer.handle_closed(direction, why, self.now);
             self.drive(to);
         }
     }
 
-    fn way(&self, host: usize, connection: Connection) -> Option<Way> {
-        Way::BOTH.into_iter().find(|way| self.hosts[host].sockets[*way as usize] == Some(connection))
+    fn direction(&self, host: usize, connection: Connection) -> Option<ConnectionDirection> {
+        ConnectionDirection::BOTH
+            .into_iter()
+            .find(|direction| self.hosts[host].sockets[*direction as usize] == Some(connection))
     }
 
     /// The driver: actions, then octets.
     fn drive(&mut self, host: usize) {
         while let Some(action) = self.hosts[host].peer.poll_action() {
             match action {
-                Action::Connect => self.connect(host),
-                Action::Close(way) => {
-                    self.hosts[host].attempt += usize::from(way == Way::Opened);
-                    self.transmit(host, way);
-                    if let Some(connection) = self.hosts[host].sockets[way as usize].take() {
+                PeerAction::Connect => self.connect(host),
+                PeerAction::Close(direction) => {
+                    self.hosts[host].attempt += usize::from(direction == ConnectionDirection::Outgoing);
+                    self.transmit(host, direction);
+                    if let Some(connection) = self.hosts[host].sockets[direction as usize].take() {
                         self.send(connection, 1 - host, Happening::Fin { to: 1 - host, connection });
                     }
                 }
-                Action::Established(_) | Action::Down(_) | Action::Refused(_) => {}
+                PeerAction::Established(_) | PeerAction::Down(_) | PeerAction::CapabilitiesRefused(_) => {}
             }
         }
-        for way in Way::BOTH {
-            self.transmit(host, way);
+        for direction in ConnectionDirection::BOTH {
+            self.transmit(host, direction);
         }
     }
 
@@ -275,16 +289,16 @@ impl Network {
         self.hosts[opener].attempt += 1;
         let attempt = self.hosts[opener].attempt;
         if self.number(100) < self.refusals {
-            return self.later(Happening::Refused { opener, attempt });
+            return self.later(Happening::RefusedCapabilities { opener, attempt });
         }
         self.wires.push(Wire { opener, attempt, last: [Duration::ZERO; 2], lost: false });
         self.later(Happening::Syn { connection: self.wires.len() - 1 });
     }
 
-    fn transmit(&mut self, host: usize, way: Way) {
+    fn transmit(&mut self, host: usize, direction: ConnectionDirection) {
         let now = self.now;
-        let Some(connection) = self.hosts[host].sockets[way as usize] else { return };
-        let Some(bytes) = self.hosts[host].peer.poll_bytes(way, now) else { return };
+        let Some(connection) = self.hosts[host].sockets[direction as usize] else { return };
+        let Some(bytes) = self.hosts[host].peer.poll_bytes(direction, now) else { return };
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
             let length = 1 + self.number(rest.len() as u64) as usize;
@@ -316,8 +330,8 @@ impl Network {
     }
 
     fn delay(&mut self) -> Duration {
-        let longest = self.longest_delay;
-        Duration::from_micros(self.number(longest * 1000 + 1))
+        let max_length = self.longest_delay;
+        Duration::from_micros(self.number(max_length * 1000 + 1))
     }
 
     fn number(&mut self, below: u64) -> u64 {

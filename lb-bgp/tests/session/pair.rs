@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use lb_bgp::session::{BackOff, Config, NextHops, RemoteAs, Routes, Shutdown, State};
+use lb_bgp::session::{BackOff, BgpState, NextHops, PeerConfig, RemoteAs, Routes, Shutdown};
 use lb_bgp::value::{Asn, Family, HoldTime, RouterId};
 use proptest::prelude::*;
 
 use crate::network::Network;
 use crate::rib::{attributes, prefix};
 
-pub(crate) fn config(local: u32, remote: u32, id: u8) -> Config {
-    Config {
+pub(crate) fn config(local: u32, remote: u32, id: u8) -> PeerConfig {
+    PeerConfig {
         local_asn: Asn::new(local).unwrap(),
-        shown_asn: None,
+        presented_asn: None,
         remote: RemoteAs::Exactly(Asn::new(remote).unwrap()),
         router_id: RouterId::new([10, 0, 0, id].into()).unwrap(),
         hold_time: HoldTime::DEFAULT,
@@ -24,7 +24,7 @@ pub(crate) fn config(local: u32, remote: u32, id: u8) -> Config {
         passive: false,
         host_name: "node".to_owned(),
         connect_timeout: Duration::from_secs(10),
-        back_off: BackOff { first: Duration::from_secs(1), longest: Duration::from_secs(8) },
+        back_off: BackOff { initial: Duration::from_secs(1), max: Duration::from_secs(8) },
     }
 }
 
@@ -61,7 +61,7 @@ fn heard(routes: &Routes, internal: bool) -> Routes {
 /// for that one side has lost, the longest wait, an attempt that times out, and a collision.
 const SETTLED: Duration = Duration::from_secs(300);
 
-fn configs(internal: bool, ids: (u8, u8), passive: u8, graceful: bool) -> [Config; 2] {
+fn configs(internal: bool, ids: (u8, u8), passive: u8, graceful: bool) -> [PeerConfig; 2] {
     let other = if internal { 65001 } else { 65002 };
     let mut configs = [config(65001, other, ids.0), config(other, 65001, ids.1)];
     for (index, config) in configs.iter_mut().enumerate() {
@@ -109,7 +109,7 @@ proptest! {
         prop_assert_eq!(network.hosts.each_ref().map(|host| host.peer.view(network.now).counters.flaps), flaps);
         for host in 0..2 {
             let rib = &network.hosts[host].ribs[&connection.unwrap()];
-            prop_assert_eq!(rib.told(), heard(&last[1 - host], internal));
+            prop_assert_eq!(rib.advertised(), heard(&last[1 - host], internal));
             prop_assert_eq!(&rib.ends, &[Family::Ipv4, Family::Ipv6]);
         }
     }
@@ -131,8 +131,8 @@ proptest! {
         network.run(Duration::from_secs(300));
         prop_assert_eq!(network.settled(), connection);
         for host in &network.hosts {
-            let ending = host.peer.view(network.now).last_ending;
-            prop_assert!(ending.iter().all(|ending| ending.state == State::Established), "{ending:?}");
+            let close = host.peer.view(network.now).last_close;
+            prop_assert!(close.iter().all(|close| close.state == BgpState::Established), "{close:?}");
         }
     }
 }
@@ -144,7 +144,7 @@ fn a_session_that_is_shut_down_stays_down_and_comes_back_when_it_is_started() {
     assert!(network.settled().is_some());
     network.shut_down(0, Shutdown::Administrative { text: "maintenance".to_owned() });
     network.run(SETTLED);
-    assert_eq!(network.hosts[0].peer.state(), State::Idle);
+    assert_eq!(network.hosts[0].peer.state(), BgpState::Idle);
     let error = network.hosts[1].peer.view(network.now).last_error().unwrap();
     assert!(error.contains("administrative shutdown (6/2): \"maintenance\"; since then: "), "{error}");
     assert!(error.contains("cannot connect") || error.contains("closed"), "{error}");

@@ -35,20 +35,20 @@ impl Rib {
     }
 
     /// Prefixes and attributes alone.
-    pub(crate) fn told(&self) -> BTreeMap<IpNet, Attributes> {
+    pub(crate) fn advertised(&self) -> BTreeMap<IpNet, Attributes> {
         self.routes.iter().map(|(prefix, (_, _, attributes))| (*prefix, attributes.clone())).collect()
     }
 }
 
 /// Messages from octets that come in pieces.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Reading {
+pub(crate) struct MessageStream {
     rest: Vec<u8>,
     /// The OPEN went without the capability for AS numbers of four octets.
     two_octet_asn: bool,
 }
 
-impl Reading {
+impl MessageStream {
     pub(crate) fn read(&mut self, bytes: &[u8], internal: bool) -> Vec<Message> {
         self.rest.extend(bytes);
         let mut messages = Vec::new();
@@ -59,7 +59,7 @@ impl Reading {
                 four_octet_asn: !self.two_octet_asn,
                 extended_next_hop: true,
                 families: &[Family::Ipv4, Family::Ipv6],
-                longest: 65_535,
+                max_length: 65_535,
             };
             let message = codec::decode(&message, &context).unwrap();
             if let Message::Open(open) = &message {

@@ -1,5 +1,5 @@
-//! RouterDiscovery on interfaces that are named instead of an address: an ICMPv6 socket on each, and the kernel's table of
-//! neighbours, around [`Discovery`].
+//! Routers on interfaces that are named instead of an address: an ICMPv6 socket on each, and the kernel's table of
+//! neighbours, around [`RouterDiscovery`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSliceMut};
@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
-use lb_bgp::unnumbered::{Discovery, Neighbour, Outgoing};
+use lb_bgp::unnumbered::{NeighborState, OutgoingPacket, RouterDiscovery};
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
@@ -44,7 +44,7 @@ pub struct DiscoveredRouter {
 }
 
 /// Who looks for routers.
-pub struct RouterDiscovery {
+pub struct UnnumberedRouters {
     handle: Handle,
     seed: u64,
     found: watch::Sender<DiscoveredRouters>,
@@ -61,7 +61,7 @@ impl Drop for Task {
     }
 }
 
-impl RouterDiscovery {
+impl UnnumberedRouters {
     /// Looks at no interface yet; must be called inside a runtime. `seed` spreads what is sent.
     ///
     /// # Errors
@@ -133,7 +133,7 @@ impl InterfaceWatcher {
     /// Until the interface is not the same any more.
     async fn look(&self, link: &WatchedLink, seed: u64) -> io::Result<()> {
         let start = Instant::now();
-        let mut discovery = Discovery::new(seed ^ u64::from(link.index), Duration::ZERO);
+        let mut discovery = RouterDiscovery::new(seed ^ u64::from(link.index), Duration::ZERO);
         let mut buffer = [0; BUFFER];
         while if_nametoindex(self.interface.as_str()) == Ok(link.index) {
             while let Some(packet) = discovery.poll_packet(start.elapsed()) {
@@ -159,20 +159,20 @@ impl InterfaceWatcher {
         Ok(())
     }
 
-    fn take(&self, came: Received, buffer: &[u8], discovery: &mut Discovery) {
+    fn take(&self, came: Received, buffer: &[u8], discovery: &mut RouterDiscovery) {
         let bytes = buffer.get(..came.octets).unwrap_or(buffer);
         if let Err(refusal) = discovery.handle_packet(came.source, came.hop_limit, bytes) {
             tracing::trace!(interface = %self.interface, source = %came.source, "{refusal}");
         }
     }
 
-    async fn ask_kernel(&self, index: u32, discovery: &mut Discovery) {
+    async fn ask_kernel(&self, index: u32, discovery: &mut RouterDiscovery) {
         let mut entries = self.handle.neighbours().get().execute();
         loop {
             match entries.try_next().await {
                 Ok(Some(entry)) if entry.header.ifindex == index => {
                     if let Some((address, neighbour)) = router_entry(&entry) {
-                        discovery.handle_neighbour(address, neighbour);
+                        discovery.handle_neighbor(address, neighbour);
                     }
                 }
                 Ok(Some(_)) => {}
@@ -207,7 +207,7 @@ impl InterfaceWatcher {
 }
 
 /// What the table of neighbours says of a router; `None` of others.
-fn router_entry(entry: &NeighbourMessage) -> Option<(Ipv6Addr, Neighbour)> {
+fn router_entry(entry: &NeighbourMessage) -> Option<(Ipv6Addr, NeighborState)> {
     use NeighbourState::{Delay, Failed, Incomplete, Permanent, Probe, Reachable, Stale};
     let address = entry.attributes.iter().find_map(|attribute| match attribute {
         NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => Some(*address),
@@ -216,8 +216,8 @@ fn router_entry(entry: &NeighbourMessage) -> Option<(Ipv6Addr, Neighbour)> {
     let is_router = entry.header.flags.contains(NeighbourFlags::Router);
     match entry.header.state {
         // An entry that failed is asked for again with the next packet for it, and is incomplete for most of the time.
-        Failed | Incomplete => Some((address, Neighbour::Failed)),
-        Reachable | Stale | Delay | Probe | Permanent if is_router => Some((address, Neighbour::Router)),
+        Failed | Incomplete => Some((address, NeighborState::Failed)),
+        Reachable | Stale | Delay | Probe | Permanent if is_router => Some((address, NeighborState::Router)),
         _ => None,
     }
 }
@@ -249,7 +249,7 @@ impl WatchedLink {
         Ok(Self { index, socket: UdpSocket::from_std(socket.into())? })
     }
 
-    fn send(&self, packet: &Outgoing) -> io::Result<()> {
+    fn send(&self, packet: &OutgoingPacket) -> io::Result<()> {
         let to = SocketAddrV6::new(packet.destination, 0, 0, self.index);
         self.socket.try_send_to(packet.bytes, to.into()).map(drop)
     }

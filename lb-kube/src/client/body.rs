@@ -9,7 +9,7 @@ use kube::client::Body as KubeBody;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::BoxError;
 
-use crate::lease::{Leadership, Write};
+use crate::leadership::{Leadership, NotLeading, Write};
 
 /// The body of a request. One that only the leader may send fails where it does not lead any more: it is asked for right
 /// before it is written to the socket, however long the process was stopped or the connection took.
@@ -17,11 +17,6 @@ pub(super) struct RequestBody {
     pub(super) body: KubeBody,
     pub(super) may_be_sent: Option<Leadership>,
 }
-
-/// This process does not lead any more.
-#[derive(Debug, thiserror::Error)]
-#[error("not sent: this process does not lead any more")]
-pub(super) struct NotLeading;
 
 impl Body for RequestBody {
     type Data = Bytes;

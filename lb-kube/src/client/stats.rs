@@ -9,7 +9,7 @@ use std::time::Instant;
 use hyper::StatusCode;
 use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
 
-use super::failures::{self, TELL_EVERY};
+use super::error_log::{self, TELL_EVERY};
 
 /// Counters of a process.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl Stats {
     /// A server did not answer: logged once for all that is asked of it, and again while it lasts.
     pub(super) fn unreachable(&self, server: &str, error: &(dyn Error + 'static)) {
         self.errors.fetch_add(1, Ordering::Relaxed);
-        if failures::is_not_leading(error) {
+        if error_log::is_not_leading(error) {
             return;
         }
         let now = Instant::now();
@@ -95,7 +95,7 @@ impl Stats {
         }
         let since = silent.map_or(now, |silent| silent.since);
         all.insert(server.to_owned(), Silent { since, told: now });
-        let error = failures::chain(error);
+        let error = error_log::chain(error);
         tracing::warn!("{error}; what is known stays in force, retrying");
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use lb_api::objects::{self, Object, Sourced};
 use lb_api::problem::{ObjectRef, Problem, Reason};
 
-use super::open::{self, BEING_WRITTEN, Content, Known, Limits, MAX_FILE, Stamp};
+use super::read_file::{self, BEING_WRITTEN, Content, Known, Limits, MAX_FILE, Stamp};
 use crate::snapshot::{self, Snapshot};
 
 /// Files that are read of a directory.
@@ -142,7 +142,7 @@ impl Files {
         let limits = Limits { file: MAX_FILE, left: MAX_TOTAL.saturating_sub(others) };
         let path = directory.join(name);
         held.is_link = path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
-        match open::read(&path, held.known(observed, moment.now), limits) {
+        match read_file::read(&path, held.known(observed, moment.now), limits) {
             Content::Missing if held.is_gone(moment) => {
                 self.total = others;
                 self.held.remove(name).is_some_and(|held| held.text.is_some() || held.delay.is_some())

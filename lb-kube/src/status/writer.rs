@@ -14,14 +14,14 @@ use kube::{Client, Resource};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::difference::{Listed, Operation, operations, stamped};
-use super::event::Herald;
-use super::held::Held;
+use super::actual::Held;
+use super::announce_events::Herald;
+use super::desired::{Statement, Wanted};
+use super::diff::{Listed, Operation, operations, stamped};
 use super::kind::Kind;
 use super::name;
-use super::wanted::{Statement, Wanted};
-use crate::client::failures::Log;
-use crate::pace::{Budget, Gaps, Outcome, Paces, Terms};
+use crate::client::error_log::Log;
+use crate::rate_limit::{Budget, Gaps, Outcome, Paces, Terms};
 
 /// Who writes, in the objects' managed fields.
 const MANAGER: &str = "fairlead";

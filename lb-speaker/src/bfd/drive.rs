@@ -9,9 +9,9 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 use lb_bfd::demux::Demultiplexer;
-use lb_bfd::echo::Packet;
-use lb_bfd::session::{Discriminator, Received, Refusal};
-use lb_bfd::state::State;
+use lb_bfd::echo::BfdPortPacket;
+use lb_bfd::session::{Discriminator, PacketError, ReceivedPacket};
+use lb_bfd::state::BfdState;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
@@ -172,7 +172,7 @@ impl Driver {
         let wanted: BTreeSet<Ear> = self.sessions.values().map(|driven| Ear::of(&driven.watched)).collect();
         self.ears.retain(|ear, _| wanted.contains(ear));
         // A BGP session may be new where this one is not.
-        for driven in self.sessions.values().filter(|driven| driven.session.state() == State::Up) {
+        for driven in self.sessions.values().filter(|driven| driven.session.state() == BfdState::Up) {
             (self.report)(&driven.name, true);
         }
     }
@@ -273,14 +273,14 @@ impl Driver {
             };
             let at = self.stamps.place(heard.stamp).unwrap_or(now);
             match (heard.packet, heard.station) {
-                (Some(Packet::Control { source, destination }), Some(station)) => {
+                (Some(BfdPortPacket::Control { source, destination }), Some(station)) => {
                     for driven in self.sessions.values_mut() {
                         driven.learn(source, destination, station, now);
                     }
                 }
-                (Some(Packet::Echo { address, content }), _) => {
-                    if let Some(driven) = self.sessions.get_mut(&content.discriminator) {
-                        driven.take_echo(echoes, &content, address, at);
+                (Some(BfdPortPacket::Echo { address, payload }), _) => {
+                    if let Some(driven) = self.sessions.get_mut(&payload.discriminator) {
+                        driven.take_echo(echoes, &payload, address, at);
                     }
                 }
                 _ => {}
@@ -298,9 +298,9 @@ impl Driver {
                 self.readdress = Duration::ZERO;
                 driven.note(*discriminator, self.notes.as_mut());
                 // RFC 5882 section 3.2: a router that is AdminDown does not say that the way is gone.
-                let is_down = change.from == State::Up && change.remote != State::AdminDown;
-                if change.to == State::Up || is_down {
-                    (self.report)(&driven.name, change.to == State::Up);
+                let is_down = change.from == BfdState::Up && change.remote != BfdState::AdminDown;
+                if change.to == BfdState::Up || is_down {
+                    (self.report)(&driven.name, change.to == BfdState::Up);
                 }
             }
         }
@@ -331,10 +331,10 @@ fn take(
     bytes: &[u8],
     came: &Came,
     at: Duration,
-) -> Result<(), Refusal> {
+) -> Result<(), PacketError> {
     let found = demultiplexer.find(bytes, &came.path)?;
     if let Some(driven) = sessions.get_mut(&found) {
-        match driven.session.handle_packet(&Received { bytes, ttl: came.ttl, at }) {
+        match driven.session.handle_packet(&ReceivedPacket { bytes, ttl: came.ttl, at }) {
             Ok(()) => driven.link = came.path.link,
             Err(refusal) => {
                 tracing::trace!(peer = %driven.name, "a BFD packet counts for nothing: {refusal}");

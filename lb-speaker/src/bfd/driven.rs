@@ -4,8 +4,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
-use lb_bfd::session::{Change, Config, Discriminator, Hops, Profile, Session};
-use lb_bfd::state::State;
+use lb_bfd::session::{Discriminator, Hops, Session, SessionConfig, SessionProfile, StateChange};
+use lb_bfd::state::BfdState;
 use nix::sys::socket::LinkAddr;
 
 use super::addresses::Ends;
@@ -38,10 +38,10 @@ impl Driven {
         seed: u64,
         now: Duration,
     ) -> Self {
-        let config = Config {
+        let config = SessionConfig {
             local,
             hops: watched.hops,
-            profile: Profile { echo: None, ..watched.profile },
+            profile: SessionProfile { echo: None, ..watched.profile },
             // Nobody answers for this process while it is away, so it does not say so (RFC 5880 section 4.1).
             control_plane_independent: false,
             echo_receive: Duration::ZERO,
@@ -68,10 +68,10 @@ impl Driven {
 
     /// Before a session is judged, what the kernel has seen of the router counts.
     pub(super) fn believe(&mut self, discriminator: Discriminator, notes: Option<&Notes>, now: Duration) {
-        let (Some(notes), State::Up) = (notes, self.session.state()) else { return };
+        let (Some(notes), BfdState::Up) = (notes, self.session.state()) else { return };
         let is_due = self.session.next_deadline().is_some_and(|deadline| deadline <= now);
         if let Some(at) = is_due.then(|| notes.heard(discriminator)).flatten() {
-            self.session.handle_heard(at);
+            self.session.handle_kernel_stamp(at);
             // The program is on the way that the router's packets take, so it returns the router's echoes, too.
             if self.watched.hops == Hops::Single {
                 self.session.set_echo_receive(ECHO_RECEIVE);
@@ -83,7 +83,7 @@ impl Driven {
     pub(super) fn note(&mut self, discriminator: Discriminator, notes: Option<&mut Notes>) {
         let Some(notes) = notes else { return };
         match (self.session.state(), self.local()) {
-            (State::Up, Some(local)) => {
+            (BfdState::Up, Some(local)) => {
                 let minimum_ttl = match self.watched.hops {
                     Hops::Single => None,
                     Hops::Multi { minimum_ttl } => Some(minimum_ttl),
@@ -124,7 +124,7 @@ impl Driven {
     pub(super) fn take_echo(
         &mut self,
         echoes: &Echoes,
-        content: &lb_bfd::echo::Content,
+        content: &lb_bfd::echo::EchoPayload,
         address: Ipv4Addr,
         at: Duration,
     ) {
@@ -173,9 +173,9 @@ impl Driven {
 
     /// The profile that was asked for; with echoes as soon as it is known where they go.
     fn set_profile(&mut self, now: Duration) {
-        let Profile { echo, .. } = self.watched.profile;
+        let SessionProfile { echo, .. } = self.watched.profile;
         let echo = echo.filter(|_| self.exchange.is_some());
-        self.session.set_profile(Profile { echo, ..self.watched.profile }, now);
+        self.session.set_profile(SessionProfile { echo, ..self.watched.profile }, now);
     }
 
     /// Its addresses, where `received` says whether the agent alone receives its packets.
@@ -185,7 +185,7 @@ impl Driven {
             remote: self.watched.address,
             local: self.local(),
             hops: self.watched.hops,
-            up: self.session.state() == State::Up,
+            up: self.session.state() == BfdState::Up,
             received,
         }
     }
@@ -194,12 +194,12 @@ impl Driven {
         local(self.mouth.as_ref())
     }
 
-    pub(super) fn log(&self, change: &Change) {
+    pub(super) fn log(&self, change: &StateChange) {
         let peer = &self.name;
         match change.to {
-            State::Up => tracing::info!(%peer, "BFD session is up"),
-            to if change.from == State::Up => {
-                tracing::warn!(%peer, state = to.name(), "BFD session is down: {}", change.diagnostic.words());
+            BfdState::Up => tracing::info!(%peer, "BFD session is up"),
+            to if change.from == BfdState::Up => {
+                tracing::warn!(%peer, state = to.name(), "BFD session is down: {}", change.diagnostic.description());
             }
             _ => {}
         }

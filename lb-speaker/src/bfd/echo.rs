@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-use lb_bfd::echo::{self, Content, Packet};
+use lb_bfd::echo::{self, BfdPortPacket, EchoPayload};
 use lb_bfd::session::Discriminator;
 use nix::cmsg_space;
 use nix::sys::socket::{
@@ -56,7 +56,7 @@ impl Key {
 
 /// A packet that the socket has heard.
 pub(super) struct Heard {
-    pub(super) packet: Option<Packet>,
+    pub(super) packet: Option<BfdPortPacket>,
     /// Where on which link it came from.
     pub(super) station: Option<LinkAddr>,
     /// When, by the time of day.
@@ -80,13 +80,13 @@ impl Exchange {
     }
 
     /// What the next echo of a session says.
-    fn next(&mut self, discriminator: Discriminator, key: &Key) -> Content {
+    fn next(&mut self, discriminator: Discriminator, key: &Key) -> EchoPayload {
         self.sent += 1;
-        Content { discriminator, number: self.sent, token: key.token(discriminator, self.sent) }
+        EchoPayload { discriminator, number: self.sent, token: key.token(discriminator, self.sent) }
     }
 
     /// Whether an echo is one that was sent, and newer than all that have come back.
-    pub(super) fn takes(&mut self, content: &Content, key: &Key) -> bool {
+    pub(super) fn takes(&mut self, content: &EchoPayload, key: &Key) -> bool {
         let is_due = self.returned < content.number && content.number <= self.sent;
         let is_ours = is_due && content.token == key.token(content.discriminator, content.number);
         if is_ours {
@@ -179,15 +179,15 @@ mod tests {
     fn an_echo_counts_once_and_only_if_it_was_sent() {
         let (key, session) = (Key::new(), Discriminator::MIN);
         let mut exchange = Exchange::with(nowhere());
-        let sent: Vec<Content> = (0..3).map(|_| exchange.next(session, &key)).collect();
+        let sent: Vec<EchoPayload> = (0..3).map(|_| exchange.next(session, &key)).collect();
         assert!(exchange.takes(&sent[1], &key));
         assert!(!exchange.takes(&sent[1], &key), "again");
         assert!(!exchange.takes(&sent[0], &key), "overtaken");
-        let forged = Content { token: sent[2].token ^ 1, ..sent[2] };
+        let forged = EchoPayload { token: sent[2].token ^ 1, ..sent[2] };
         assert!(!exchange.takes(&forged, &key), "forged");
-        let foreign = Content { token: Key::new().token(session, 3), ..sent[2] };
+        let foreign = EchoPayload { token: Key::new().token(session, 3), ..sent[2] };
         assert!(!exchange.takes(&foreign, &key), "of another process");
-        let early = Content { number: 4, token: key.token(session, 4), ..sent[2] };
+        let early = EchoPayload { number: 4, token: key.token(session, 4), ..sent[2] };
         assert!(!exchange.takes(&early, &key), "not sent yet");
         assert!(exchange.takes(&sent[2], &key));
     }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use lb_bfd::demux::Path;
+use lb_bfd::demux::SessionPath;
 use lb_bfd::session::Hops;
 use nix::cmsg_space;
 use nix::net::if_::if_nametoindex;
@@ -48,7 +48,7 @@ pub(super) struct Ear {
 pub(super) struct Came {
     pub(super) octets: usize,
     pub(super) ttl: u8,
-    pub(super) path: Path,
+    pub(super) path: SessionPath,
     /// When the kernel received it, by the time of day.
     pub(super) stamp: Option<Duration>,
 }
@@ -104,7 +104,7 @@ impl Ear {
             octets: message.bytes,
             // What does not say how far it has come has come too far.
             ttl: 0,
-            path: Path { multihop: self.multihop, remote, local: None, link: None },
+            path: SessionPath { multihop: self.multihop, remote, local: None, link: None },
             stamp: None,
         };
         for said in message.cmsgs()? {
@@ -131,8 +131,8 @@ impl Ear {
 ///
 /// # Errors
 /// When its interface is not there.
-pub(super) fn path(watched: &Watched) -> io::Result<Path> {
-    Ok(Path {
+pub(super) fn path(watched: &Watched) -> io::Result<SessionPath> {
+    Ok(SessionPath {
         multihop: is_multihop(watched),
         remote: watched.address,
         local: watched.source,

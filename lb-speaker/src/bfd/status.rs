@@ -77,7 +77,7 @@ fn session(viewed: &BfdViewed) -> BfdSessionStatus {
         multihop: matches!(watched.hops, Hops::Multi { .. }),
         state: view.state.name().into(),
         seconds: at.saturating_sub(view.since).as_secs(),
-        diagnostic: view.diagnostic.words().into(),
+        diagnostic: view.diagnostic.description().into(),
         remote_state: view.remote_state.name().into(),
         transmit_ms: milliseconds(view.transmit_interval),
         detection_ms: milliseconds(view.detection_time),
@@ -88,7 +88,7 @@ fn session(viewed: &BfdViewed) -> BfdSessionStatus {
         received: view.counters.received,
         up_events: view.counters.up_events,
         down_events: view.counters.down_events,
-        refused: view.counters.refusals.iter().map(|(reason, count)| ((*reason).into(), *count)).collect(),
+        refused: view.counters.rejected.iter().map(|(reason, count)| ((*reason).into(), *count)).collect(),
     }
 }
 

@@ -5,8 +5,8 @@ use std::net::UdpSocket;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use lb_bfd::session::{Hops, Profile};
-use lb_bfd::state::State;
+use lb_bfd::session::{Hops, SessionProfile};
+use lb_bfd::state::BfdState;
 use lb_common::wire::bfd::{self, Control};
 use nix::sched::{CloneFlags, unshare};
 use nix::time::{ClockId, clock_gettime};
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const MULTIHOP: Hops = Hops::Multi { minimum_ttl: 254 };
 
 fn watched(address: &str, source: &str, hops: Hops) -> Watched {
-    let profile = Profile { transmit: Duration::from_millis(50), ..Profile::default() };
+    let profile = SessionProfile { transmit: Duration::from_millis(50), ..SessionProfile::default() };
     let (address, source) = (address.parse().unwrap(), Some(source.parse().unwrap()));
     Watched { address, source, device: None, hops, profile }
 }
@@ -81,21 +81,21 @@ async fn sessions_come_up_and_those_who_are_left_on_purpose_report_no_failure() 
     let up: BTreeSet<_> = (0..5).map(|_| reported.recv_timeout(PATIENCE).unwrap()).collect();
     assert_eq!(up, all().into_keys().map(|name| (name, true)).collect());
     let session = viewed(&monitor, "a").await.view;
-    assert_eq!((session.state, session.counters.refusals.len()), (State::Up, 0));
+    assert_eq!((session.state, session.counters.rejected.len()), (BfdState::Up, 0));
 
     let left = all().into_iter().filter(|(name, _)| name != "b").collect();
     monitor.set(left);
     let again: BTreeSet<_> = (0..4).map(|_| reported.recv_timeout(PATIENCE).unwrap()).collect();
     assert!(!again.contains(&("b".to_owned(), true)), "those who go on say so again: {again:?}");
     tokio::time::timeout(PATIENCE, async {
-        while viewed(&monitor, "a").await.view.state == State::Up {
+        while viewed(&monitor, "a").await.view.state == BfdState::Up {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })
     .await
     .unwrap();
     assert!(reported.try_recv().is_err(), "the other end was taken away on purpose");
-    assert_eq!(viewed(&monitor, "c").await.view.state, State::Up);
+    assert_eq!(viewed(&monitor, "c").await.view.state, BfdState::Up);
 
     let before = monitor.view().await.unknown;
     let stranger = UdpSocket::bind("127.0.0.9:0").unwrap();
@@ -145,10 +145,10 @@ impl Turns {
         SockRef::from(&router).set_ttl_v4(255).unwrap();
         let mut turns = Self { driver, router };
         let until = Instant::now() + PATIENCE;
-        while turns.state() != State::Up {
+        while turns.state() != BfdState::Up {
             assert!(Instant::now() < until, "it does not come up");
             let state = turns.state();
-            turns.say(if state == State::Down { bfd::DOWN } else { bfd::UP });
+            turns.say(if state == BfdState::Down { bfd::DOWN } else { bfd::UP });
             turns.driver.turn();
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -170,7 +170,7 @@ impl Turns {
         let _ = self.router.send_to(&packet.to_bytes(), (HERE, 3784));
     }
 
-    fn state(&mut self) -> State {
+    fn state(&mut self) -> BfdState {
         let (answer, mut answered) = oneshot::channel();
         self.driver.obey(Order::View(answer));
         answered.try_recv().unwrap().sessions[0].view.state
@@ -188,11 +188,11 @@ fn a_thread_that_stood_still_judges_a_router_by_when_its_packets_came() {
         std::thread::sleep(INTERVAL / 2);
     }
     turns.driver.turn();
-    assert_eq!(turns.state(), State::Up);
+    assert_eq!(turns.state(), BfdState::Up);
     // It has spoken once more, and been silent since: the packet is old when it is read.
     turns.driver.turn();
     turns.say(bfd::UP);
     std::thread::sleep(INTERVAL * 9);
     turns.driver.turn();
-    assert_eq!(turns.state(), State::Down);
+    assert_eq!(turns.state(), BfdState::Down);
 }

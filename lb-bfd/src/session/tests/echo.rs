@@ -4,11 +4,11 @@ use super::*;
 
 /// A neighbor that loops an echo every so often.
 fn looping(every: u64) -> Control {
-    Control { intervals: [micros(50), micros(50), micros(every)], ..control(State::Up) }
+    Control { intervals: [micros(50), micros(50), micros(every)], ..control(BfdState::Up) }
 }
 
 fn echoing(echo: u64, looped: u64) -> Session {
-    let mut session = up(config(Profile { echo: Some(ms(echo)), ..profile(50) }), ms(0));
+    let mut session = up(config(SessionProfile { echo: Some(ms(echo)), ..profile(50) }), ms(0));
     hear(&mut session, ms(0), looping(looped));
     session
 }
@@ -41,8 +41,8 @@ fn echoes_are_sent_at_the_slower_of_both_paces() {
 #[test]
 fn no_echo_is_sent_to_one_that_loops_none_nor_over_several_hops_nor_while_down() {
     assert!(echoes(&mut echoing(50, 0), 0, 500, 0, true).is_empty());
-    let profile = Profile { echo: Some(ms(50)), ..profile(50) };
-    let mut far = up(Config { hops: Hops::Multi { minimum_ttl: 1 }, ..config(profile) }, ms(0));
+    let profile = SessionProfile { echo: Some(ms(50)), ..profile(50) };
+    let mut far = up(SessionConfig { hops: Hops::Multi { minimum_ttl: 1 }, ..config(profile) }, ms(0));
     assert!(echoes(&mut far, 0, 500, 50, true).is_empty());
     let mut session = echoing(50, 50);
     assert_eq!(echoes(&mut session, 0, 100, 50, true).len(), 2);
@@ -73,7 +73,7 @@ fn a_side_that_stood_still_does_not_take_echoes_for_lost_that_it_did_not_send() 
     echoes(&mut session, 0, 200, 50, true);
     hear(&mut session, ms(9999), looping(50));
     session.handle_time(ms(10_000));
-    assert_eq!(session.state(), State::Up);
+    assert_eq!(session.state(), BfdState::Up);
     assert_eq!(echoes(&mut session, 10_000, 10_001, 50, true).len(), 1, "and sends no burst");
 }
 
@@ -81,14 +81,14 @@ fn a_side_that_stood_still_does_not_take_echoes_for_lost_that_it_did_not_send() 
 fn a_faster_pace_begins_soon_and_finds_no_echo_lost_that_was_sent_at_the_slower_one() {
     let mut session = echoing(500, 50);
     assert_eq!(echoes(&mut session, 0, 600, 50, false), [0, 500]);
-    session.set_profile(Profile { echo: Some(ms(50)), ..profile(50) }, ms(600));
+    session.set_profile(SessionProfile { echo: Some(ms(50)), ..profile(50) }, ms(600));
     assert_eq!(echoes(&mut session, 600, 701, 50, false), [650, 700]);
-    assert_eq!(session.state(), State::Up);
+    assert_eq!(session.state(), BfdState::Up);
 }
 
 #[test]
 fn an_echo_that_came_back_in_time_counts_even_if_it_is_handed_in_late_and_no_later_one_does() {
-    for (at, expected) in [(149, State::Up), (150, State::Down)] {
+    for (at, expected) in [(149, BfdState::Up), (150, BfdState::Down)] {
         let mut session = echoing(50, 50);
         assert_eq!(echoes(&mut session, 0, 150, 50, false).len(), 3);
         session.handle_echo(ms(at));

@@ -29,14 +29,14 @@ struct Pair {
     count: usize,
     latest: [Duration; 2],
     now: Duration,
-    changes: Vec<(usize, Change)>,
+    changes: Vec<(usize, StateChange)>,
 }
 
 impl Pair {
-    fn new(profiles: [Profile; 2], link: Link) -> Self {
+    fn new(profiles: [SessionProfile; 2], link: Link) -> Self {
         let session = |side: u32, profile| {
             let local = Discriminator::new(side + 1).unwrap();
-            Session::new(Config { local, ..config(profile) }, side.into(), ms(0))
+            Session::new(SessionConfig { local, ..config(profile) }, side.into(), ms(0))
         };
         let [first, second] = profiles;
         Self {
@@ -56,7 +56,7 @@ impl Pair {
             while let Some(entry) = self.under_way.first_entry().filter(|entry| entry.key().0 <= self.now) {
                 let ((at, _), (to, bytes)) = entry.remove_entry();
                 // A first packet may name a session that its receiver has forgotten: that is no fault.
-                let _ = self.sessions[to].handle_packet(&Received { bytes: &bytes, ttl: 255, at });
+                let _ = self.sessions[to].handle_packet(&ReceivedPacket { bytes: &bytes, ttl: 255, at });
             }
             for side in 0..2 {
                 self.sessions[side].handle_time(self.now);
@@ -84,35 +84,37 @@ impl Pair {
     }
 
     fn are_up(&self) -> bool {
-        self.sessions.iter().all(|session| session.state() == State::Up)
+        self.sessions.iter().all(|session| session.state() == BfdState::Up)
     }
 
     fn deaths(&self) -> usize {
-        let died = |change: &Change| change.diagnostic == Diagnostic::DetectionTimeExpired;
-        self.changes.iter().filter(|(_, change)| change.from == State::Up && died(change)).count()
+        let died = |change: &StateChange| change.diagnostic == Diagnostic::DetectionTimeExpired;
+        self.changes.iter().filter(|(_, change)| change.from == BfdState::Up && died(change)).count()
     }
 }
 
-fn profiles(multipliers: std::ops::Range<u8>) -> impl Strategy<Value = Profile> {
+fn profiles(multipliers: std::ops::Range<u8>) -> impl Strategy<Value = SessionProfile> {
     let interval = || prop::sample::select(vec![20, 50, 100, 300, 1000]);
-    (interval(), interval(), multipliers).prop_map(|(transmit, receive, multiplier)| Profile {
+    (interval(), interval(), multipliers).prop_map(|(transmit, receive, multiplier)| SessionProfile {
         transmit: ms(transmit),
         receive: ms(receive),
         multiplier,
-        ..Profile::default()
+        ..SessionProfile::default()
     })
 }
 
 /// Changes of profile: when, on which side, to what.
-fn changes(multipliers: std::ops::Range<u8>) -> impl Strategy<Value = BTreeMap<u64, (usize, Profile)>> {
+fn changes(
+    multipliers: std::ops::Range<u8>,
+) -> impl Strategy<Value = BTreeMap<u64, (usize, SessionProfile)>> {
     prop::collection::btree_map(0..12_000_u64, (0..2_usize, profiles(multipliers)), 0..6)
 }
 
-fn both(multipliers: std::ops::Range<u8>) -> impl Strategy<Value = [Profile; 2]> {
+fn both(multipliers: std::ops::Range<u8>) -> impl Strategy<Value = [SessionProfile; 2]> {
     [profiles(multipliers.clone()), profiles(multipliers)]
 }
 
-fn change(pair: &mut Pair, changes: &BTreeMap<u64, (usize, Profile)>) {
+fn change(pair: &mut Pair, changes: &BTreeMap<u64, (usize, SessionProfile)>) {
     for (at, (side, profile)) in changes {
         pair.run(ms(*at));
         let now = pair.now;
@@ -199,7 +201,7 @@ fn a_cut_ends_both_and_its_mending_brings_both_back() {
     pair.link.losses = vec![true];
     pair.link.loss_ends = ms(8000);
     pair.run(ms(8000));
-    assert!(pair.sessions.iter().all(|session| session.state() == State::Down));
+    assert!(pair.sessions.iter().all(|session| session.state() == BfdState::Down));
     pair.run(ms(12_000));
     assert!(pair.are_up());
 }
@@ -211,14 +213,14 @@ fn one_that_was_held_down_comes_back_as_fast_as_before() {
     pair.run(ms(3000));
     pair.sessions[1].set_admin_down(true, ms(3000));
     pair.run(ms(6000));
-    assert_eq!([0, 1].map(|side| pair.sessions[side].state()), [State::Down, State::AdminDown]);
+    assert_eq!([0, 1].map(|side| pair.sessions[side].state()), [BfdState::Down, BfdState::AdminDown]);
     pair.sessions[1].set_admin_down(false, ms(6000));
     pair.run(ms(7500));
     assert!(pair.are_up());
     let views = pair.sessions.each_ref().map(Session::view);
     assert_eq!(views.each_ref().map(|view| view.transmit_interval), [ms(50); 2]);
     assert_eq!(views.map(|view| view.detection_time), [ms(150); 2]);
-    assert!(pair.sessions.iter().all(|session| !session.timing.is_polling()));
+    assert!(pair.sessions.iter().all(|session| !session.timer.is_polling()));
 }
 
 #[test]

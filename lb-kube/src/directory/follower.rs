@@ -11,7 +11,7 @@ use lb_api::problem::{Problem, Reason};
 use tokio::sync::watch::Sender;
 
 use super::files::{Files, MAX_FILES, Moment, WRITTEN_UNREPORTED};
-use super::watch::{Observed, Watches, is_source};
+use super::inotify::{Observed, Watches, is_source};
 use crate::snapshot::Snapshot;
 
 /// What happens to one file and then to another is seen together.

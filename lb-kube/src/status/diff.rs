@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::desired::{Statement, Wanted};
 use super::kind::Kind;
-use super::wanted::{Statement, Wanted};
 
 /// What is held of an object by the server.
 #[derive(Clone, Debug, Default, PartialEq)]

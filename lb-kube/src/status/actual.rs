@@ -11,9 +11,9 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use tokio::sync::watch;
 
-use super::difference::{HeldObject, Listed};
+use super::diff::{HeldObject, Listed};
 use super::kind::Kind;
-use crate::client::failures::Log;
+use crate::client::error_log::Log;
 use crate::client::stats;
 use crate::cluster::{Patience, WATCH_SECONDS, is_undefined};
 

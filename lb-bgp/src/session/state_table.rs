@@ -1,4 +1,4 @@
-//! The table of states (RFC 4271 section 8.2.2), of one connection with a neighbour.
+//! The state transition table of one connection with a peer (RFC 4271, section 8.2.2).
 //!
 //! ```text
 //!            start              connected               OPEN               KEEPALIVE
@@ -13,40 +13,40 @@
 //!     └── stop, error, NOTIFICATION, time-out ◄─────────────────────┴───────────────────────┘
 //! ```
 //!
-//! Left out of the optional events: those of DelayOpen (12 and 20) and of TCP's own flags (14 and 15). The
-//! IdleHoldTimer (13) is what decides when [`Event::AutomaticStart`] comes.
+//! Omitted optional events: DelayOpen (12 and 20) and the TCP flags (14 and 15). The IdleHoldTimer (13)
+//! triggers [`BgpEvent::AutomaticStart`].
 
 /// States of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum State {
-    /// Nothing is tried, connections of the neighbour are refused.
+pub enum BgpState {
+    /// Not trying; incoming connections are refused.
     Idle,
-    /// A connection is being opened.
+    /// Opening a connection.
     Connect,
-    /// A connection of the neighbour is waited for, or the time to open one.
+    /// Waiting for an incoming connection, or for the next attempt.
     Active,
-    /// Connected; the neighbour's OPEN is waited for.
+    /// Connected; waiting for the peer's OPEN.
     OpenSent,
-    /// The OPENs agree; the first KEEPALIVE is waited for.
+    /// The OPENs match; waiting for the first KEEPALIVE.
     OpenConfirm,
-    /// Routes are told.
+    /// Up; routes are advertised.
     Established,
 }
 
-/// Events; the numbers are those of RFC 4271 section 8.1.
+/// Events, numbered as in RFC 4271, section 8.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Event {
+pub(super) enum BgpEvent {
     /// 1.
     ManualStart,
     /// 2.
     ManualStop,
     /// 3: the hold-down after an error is over.
     AutomaticStart,
-    /// 4: start, but leave opening to the neighbour.
+    /// 4: start in passive mode.
     ManualStartPassive,
-    /// 5: the hold-down is over, but leave opening to the neighbour.
+    /// 5: the hold-down is over, in passive mode.
     AutomaticStartPassive,
-    /// 8: the configuration changed, or something else than a person wants an end.
+    /// 8: a configuration change, or another automatic stop.
     AutomaticStop,
     /// 9.
     ConnectRetryTimerExpires,
@@ -54,17 +54,17 @@ pub enum Event {
     HoldTimerExpires,
     /// 11.
     KeepaliveTimerExpires,
-    /// 16: a connection that was opened here is there.
+    /// 16: an outgoing connection is established.
     TcpCrAcked,
-    /// 17: a connection of the neighbour has been accepted.
+    /// 17: an incoming connection is established.
     TcpConnectionConfirmed,
     /// 18: refused, lost or closed.
     TcpConnectionFails,
-    /// 19: a sound OPEN.
+    /// 19: a valid OPEN.
     BgpOpen,
-    /// 21: a header that is none.
+    /// 21: an invalid header.
     BgpHeaderErr,
-    /// 22: an OPEN that is none, or that does not suit.
+    /// 22: an invalid or unacceptable OPEN.
     BgpOpenMsgErr,
     /// 23: the other connection was preferred.
     OpenCollisionDump,
@@ -76,20 +76,20 @@ pub enum Event {
     KeepAliveMsg,
     /// 27.
     UpdateMsg,
-    /// 28: an UPDATE that cannot be read at all (RFC 7606).
+    /// 28: an UPDATE with an error that requires a reset (RFC 7606).
     UpdateMsgErr,
-    /// 29: the neighbour does not read any more (RFC 9687).
+    /// 29: the peer has stopped reading (RFC 9687).
     SendHoldTimerExpires,
-    /// ROUTE-REFRESH (RFC 2918 gives it no number).
+    /// ROUTE-REFRESH (unnumbered in RFC 2918).
     RouteRefreshMsg,
-    /// BFD says that the way to the neighbour is gone (RFC 9384, which gives it no number).
+    /// The BFD session went down (RFC 9384, unnumbered there).
     BfdDown,
 }
 
-/// The state after an event.
-pub const fn next(state: State, event: Event) -> State {
-    use Event::*;
-    use State::*;
+/// Returns the state after an event.
+pub(super) const fn next(state: BgpState, event: BgpEvent) -> BgpState {
+    use BgpEvent::*;
+    use BgpState::*;
     match (state, event) {
         (Idle, ManualStart | AutomaticStart) => Connect,
         (Idle, ManualStartPassive | AutomaticStartPassive) => Active,
@@ -102,7 +102,7 @@ pub const fn next(state: State, event: Event) -> State {
         (Connect, ManualStart | AutomaticStart | ManualStartPassive | AutomaticStartPassive) => Connect,
         (Connect, ConnectRetryTimerExpires) => Connect,
         (Connect, TcpCrAcked | TcpConnectionConfirmed) => OpenSent,
-        // Nothing is up that BFD could end; whether a connection comes about will be seen.
+        // There is no session for BFD to end; the connection attempt continues.
         (Connect, BfdDown) => Connect,
         (Connect, ManualStop | AutomaticStop | HoldTimerExpires | KeepaliveTimerExpires) => Idle,
         (Connect, TcpConnectionFails | BgpOpen | BgpHeaderErr | BgpOpenMsgErr | OpenCollisionDump) => Idle,
@@ -119,7 +119,7 @@ pub const fn next(state: State, event: Event) -> State {
         (Active, SendHoldTimerExpires | RouteRefreshMsg) => Idle,
 
         (OpenSent, ManualStart | AutomaticStart | ManualStartPassive | AutomaticStartPassive) => OpenSent,
-        // A further connection of the same way: which of two stays is decided before they get here.
+        // Another connection in the same direction: collisions are resolved before they get here.
         (OpenSent, TcpCrAcked | TcpConnectionConfirmed) => OpenSent,
         (OpenSent, TcpConnectionFails) => Active,
         (OpenSent, BgpOpen) => OpenConfirm,
@@ -132,7 +132,7 @@ pub const fn next(state: State, event: Event) -> State {
         (OpenConfirm, ManualStartPassive | AutomaticStartPassive) => OpenConfirm,
         (OpenConfirm, TcpCrAcked | TcpConnectionConfirmed | KeepaliveTimerExpires) => OpenConfirm,
         (OpenConfirm, KeepAliveMsg) => Established,
-        // A second OPEN on this connection; one on the other connection is the other machine's event.
+        // A second OPEN on this connection; one on the other connection is an event of the other machine.
         (OpenConfirm, ManualStop | AutomaticStop | ConnectRetryTimerExpires | HoldTimerExpires) => Idle,
         (OpenConfirm, TcpConnectionFails | BgpOpen | BgpHeaderErr | BgpOpenMsgErr) => Idle,
         (OpenConfirm, OpenCollisionDump | NotifMsgVerErr | NotifMsg | UpdateMsg | UpdateMsgErr) => Idle,
@@ -149,13 +149,13 @@ pub const fn next(state: State, event: Event) -> State {
     }
 }
 
-impl State {
-    /// Whether there is a connection in this state.
-    pub const fn is_connected(self) -> bool {
+impl BgpState {
+    /// Returns whether there is a connection in this state.
+    pub(super) const fn is_connected(self) -> bool {
         matches!(self, Self::OpenSent | Self::OpenConfirm | Self::Established)
     }
 
-    /// The name that routers show.
+    /// Returns the name used by routers.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Idle => "Idle",

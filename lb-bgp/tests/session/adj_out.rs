@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use lb_bgp::adj_out::{AdjOut, Routes, Terms};
+use lb_bgp::adj_out::{AdjOut, Routes, UpdateTerms};
 use lb_bgp::codec::{Encoding, family_of, nlri_len};
 use lb_bgp::message::Message;
 use lb_bgp::value::{Asn, Attributes, Community, Family, NextHop};
 use proptest::prelude::*;
 
-use crate::rib::{Reading, Rib, attributes, prefix};
+use crate::rib::{MessageStream, Rib, attributes, prefix};
 
 const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
 
@@ -18,22 +18,22 @@ fn next_hops() -> BTreeMap<Family, NextHop> {
     [(Family::Ipv4, NextHop::V4([192, 0, 2, 1].into())), (Family::Ipv6, v6)].into()
 }
 
-fn encoding(longest: usize) -> Encoding {
-    Encoding { internal: false, four_octet_asn: true, longest }
+fn encoding(max_length: usize) -> Encoding {
+    Encoding { internal: false, four_octet_asn: true, max_length }
 }
 
 /// Sends at most so many UPDATEs.
-fn send(adj_out: &mut AdjOut, rib: &mut Rib, longest: usize, most: usize) -> Vec<usize> {
+fn send(adj_out: &mut AdjOut, rib: &mut Rib, max_length: usize, most: usize) -> Vec<usize> {
     let next_hops = next_hops();
     let path = [Asn::new(65001).unwrap()];
-    let terms = Terms { encoding: encoding(longest), next_hops: &next_hops, as_path: &path };
+    let terms = UpdateTerms { encoding: encoding(max_length), next_hops: &next_hops, as_path: &path };
     let mut lengths = Vec::new();
     while lengths.len() < most
         && let Some(bytes) = adj_out.poll_update(&terms)
     {
-        assert!(bytes.len() <= longest);
+        assert!(bytes.len() <= max_length);
         lengths.push(bytes.len());
-        for message in Reading::default().read(&bytes, false) {
+        for message in MessageStream::default().read(&bytes, false) {
             let Message::Update(update) = message else { panic!("{message:?}") };
             rib.apply(update);
         }
@@ -55,7 +55,7 @@ fn knowing(routes: &Routes) -> (AdjOut, Rib) {
     set(&mut adj_out, routes);
     adj_out.begin(FAMILIES);
     send(&mut adj_out, &mut rib, 4096, usize::MAX);
-    assert_eq!(&rib.told(), routes);
+    assert_eq!(&rib.advertised(), routes);
     rib.updates = 0;
     (adj_out, rib)
 }
@@ -83,8 +83,8 @@ proptest! {
         let (mut adj_out, mut rib) = knowing(&old);
         set(&mut adj_out, &new);
         let sent = send(&mut adj_out, &mut rib, 300, usize::MAX);
-        prop_assert_eq!(&rib.told(), &new);
-        prop_assert!(adj_out.is_done());
+        prop_assert_eq!(&rib.advertised(), &new);
+        prop_assert!(adj_out.is_synchronized());
         // The least room that any of these messages has is 300 octets less what is no prefix, at most 120;
         // all but the last of a group leave less unused than the longest prefix takes.
         let most: usize = groups(&old, &new).values().map(|octets| octets.div_ceil(300 - 120 - 16)).sum();
@@ -106,11 +106,11 @@ proptest! {
             set(&mut adj_out, &last);
             prop_assert!(FAMILIES.map(|family| adj_out.pending(family)).iter().sum::<usize>() <= all.len());
             send(&mut adj_out, &mut rib, 300, reads);
-            let told: usize = FAMILIES.map(|family| adj_out.told(family)).iter().sum();
-            prop_assert_eq!(told, rib.routes.len());
+            let advertised: usize = FAMILIES.map(|family| adj_out.advertised(family)).iter().sum();
+            prop_assert_eq!(advertised, rib.routes.len());
         }
         send(&mut adj_out, &mut rib, 300, usize::MAX);
-        prop_assert_eq!(rib.told(), last);
+        prop_assert_eq!(rib.advertised(), last);
         prop_assert_eq!(rib.ends, FAMILIES);
     }
 }
@@ -137,11 +137,11 @@ fn an_empty_table_ends_and_one_that_is_not_known_yet_does_not() {
     let (mut adj_out, mut rib) = (AdjOut::default(), Rib::default());
     adj_out.begin(FAMILIES);
     assert_eq!(send(&mut adj_out, &mut rib, 4096, usize::MAX), []);
-    assert!(!adj_out.is_complete(Family::Ipv4));
+    assert!(!adj_out.end_of_rib_sent(Family::Ipv4));
     set(&mut adj_out, &Routes::new());
     send(&mut adj_out, &mut rib, 4096, usize::MAX);
     assert_eq!(rib.ends, FAMILIES);
-    assert!(adj_out.is_complete(Family::Ipv4));
+    assert!(adj_out.end_of_rib_sent(Family::Ipv4));
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn routes_come_before_the_end_of_rib_and_withdrawals_before_routes() {
     send(&mut adj_out, &mut rib, 4096, 1);
     assert_eq!(rib.routes.len(), 0);
     send(&mut adj_out, &mut rib, 4096, 1);
-    assert_eq!(rib.told(), routes(&[(4, 1)]));
+    assert_eq!(rib.advertised(), routes(&[(4, 1)]));
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_thousand_prefixes_of_one_kind_are_as_few_messages_as_hold_them() {
     let lengths = send(&mut adj_out, &mut rib, 4096, usize::MAX);
     // 5 octets each: 5000 and two heads are two messages; and the End-of-RIB.
     assert_eq!(lengths.len(), 3, "{lengths:?}");
-    assert_eq!(rib.told(), table);
+    assert_eq!(rib.advertised(), table);
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn a_family_that_is_not_spoken_is_not_sent() {
     send(&mut adj_out, &mut rib, 4096, usize::MAX);
     set(&mut adj_out, &routes(&[(1, 2), (2, 1), (5, 1)]));
     assert_eq!(send(&mut adj_out, &mut rib, 4096, usize::MAX), []);
-    assert_eq!((rib.told(), adj_out.unspoken()), (routes(&[(2, 1)]), 2));
+    assert_eq!((rib.advertised(), adj_out.unsendable()), (routes(&[(2, 1)]), 2));
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn a_refresh_tells_all_of_one_family_again() {
     adj_out.refresh(Family::Ipv4);
     rib.routes.clear();
     send(&mut adj_out, &mut rib, 4096, usize::MAX);
-    assert_eq!(rib.told(), routes(&[(2, 1), (4, 2)]));
+    assert_eq!(rib.advertised(), routes(&[(2, 1), (4, 2)]));
     assert_eq!(rib.ends, FAMILIES, "the End-of-RIB is sent once");
 }
 
@@ -197,7 +197,7 @@ fn a_refresh_is_not_forgotten_over_a_change_back() {
     set(&mut adj_out, &table);
     rib.routes.clear();
     send(&mut adj_out, &mut rib, 4096, usize::MAX);
-    assert_eq!(rib.told(), table);
+    assert_eq!(rib.advertised(), table);
 }
 
 #[test]
@@ -208,5 +208,5 @@ fn a_route_whose_attributes_fit_into_no_message_is_taken_back_and_the_others_are
     table.insert(prefix(4), Attributes { communities, ..Attributes::default() });
     set(&mut adj_out, &table);
     send(&mut adj_out, &mut rib, 4096, usize::MAX);
-    assert_eq!(rib.told(), routes(&[(2, 1), (6, 1)]));
+    assert_eq!(rib.advertised(), routes(&[(2, 1), (6, 1)]));
 }

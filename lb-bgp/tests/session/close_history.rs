@@ -3,36 +3,37 @@
 use std::time::Duration;
 
 use lb_bgp::message::{Message, Notification, Open};
-use lb_bgp::session::{Config, RemoteAs, Setup, Way};
+use lb_bgp::session::{AdviceContext, ConnectionDirection, PeerConfig, RemoteAs};
 use lb_bgp::value::Asn;
 
 use crate::router::{Bench, config, open};
 
 const SECOND: Duration = Duration::from_secs(1);
-const OPENED: Way = Way::Opened;
-const SETUP: Setup = Setup { asn: Asn::new(65001).unwrap(), password: false, multihop: false };
+const OUTGOING: ConnectionDirection = ConnectionDirection::Outgoing;
+const SETUP: AdviceContext =
+    AdviceContext { asn: Asn::new(65001).unwrap(), password: false, multihop: false };
 
-fn internal() -> Config {
-    Config { remote: RemoteAs::Internal, ..config() }
+fn internal() -> PeerConfig {
+    PeerConfig { remote: RemoteAs::Internal, ..config() }
 }
 
 /// The next attempt, on which the router says this.
 fn attempt(bench: &mut Bench, said: Option<Message>) {
     bench.time_to_connect();
-    assert!(bench.connect(OPENED));
+    assert!(bench.connect(OUTGOING));
     if let Some(said) = said {
-        bench.say(OPENED, said);
+        bench.say(OUTGOING, said);
     }
 }
 
 /// A wrong AS number, and a router that waits after it (BIRD) and resets meanwhile.
 fn wrong_then_reset(attempts: usize) -> Bench {
     let mut bench = Bench::new(internal());
-    assert!(bench.connect(OPENED));
-    bench.say(OPENED, Message::Open(open()));
+    assert!(bench.connect(OUTGOING));
+    bench.say(OUTGOING, Message::Open(open()));
     for _ in 0..attempts {
         attempt(&mut bench, None);
-        bench.peer.handle_closed(OPENED, Some("Connection reset by peer".to_owned()), bench.now);
+        bench.peer.handle_closed(OUTGOING, Some("Connection reset by peer".to_owned()), bench.now);
         bench.pump();
     }
     bench
@@ -46,15 +47,15 @@ fn advice(bench: &Bench) -> String {
     bench.peer.view(bench.now).advice(SETUP).unwrap_or_default()
 }
 
-const WRONG: &str = "the router says it is AS 65002; dynamicASN internal wants our own, 65001";
+const WRONG: &str = "the router's AS number is 65002; dynamicASN internal requires ours, 65001";
 
 #[test]
 fn a_reset_does_not_hide_the_reason_that_an_earlier_attempt_gave() {
     for attempts in [1, 2, 20] {
         let bench = wrong_then_reset(attempts);
-        let words = format!("{WRONG}; since then: the connection was lost: Connection reset by peer");
+        let words = format!("{WRONG}; since then: connection lost: Connection reset by peer");
         assert_eq!(error(&bench), words, "{attempts}");
-        assert_eq!(bench.ending().cause.label(), "wrong_asn");
+        assert_eq!(bench.last_close().reason.label(), "wrong_asn");
         assert!(advice(&bench).contains("dynamicASN to external"), "{}", advice(&bench));
         assert!(!advice(&bench).contains("BIRD"), "{}", advice(&bench));
     }
@@ -78,7 +79,7 @@ fn what_says_more_is_shown_alone() {
     let mut bench = wrong_then_reset(2);
     attempt(&mut bench, Some(Message::Notification(Notification::new(2, 3))));
     assert!(
-        error(&bench).starts_with("the router ended the session: bad BGP identifier"),
+        error(&bench).starts_with("the router closed the session: bad BGP identifier"),
         "{}",
         error(&bench)
     );
@@ -104,16 +105,16 @@ fn a_reason_is_kept_for_ten_minutes_and_not_over_a_new_configuration() {
 #[test]
 fn a_session_that_was_up_ends_with_its_own_reason() {
     let mut bench = Bench::new(internal());
-    assert!(bench.connect(OPENED));
-    bench.say(OPENED, Message::Open(open()));
+    assert!(bench.connect(OUTGOING));
+    bench.say(OUTGOING, Message::Open(open()));
     bench.peer.set_config(config(), bench.now);
     bench.pump();
     bench.time_to_connect();
-    bench.establish(OPENED, open());
+    bench.establish(OUTGOING, open());
     assert_eq!(advice(&bench), "", "nothing is to be done");
-    bench.close(OPENED);
-    assert_eq!(error(&bench), "the router closed the connection without saying why");
-    assert!(advice(&bench).contains("BGP process ended"), "{}", advice(&bench));
+    bench.close(OUTGOING);
+    assert_eq!(error(&bench), "the router closed the connection without a NOTIFICATION");
+    assert!(advice(&bench).contains("BGP process has stopped"), "{}", advice(&bench));
 }
 
 #[test]
@@ -126,15 +127,15 @@ fn advice_depends_on_what_is_configured() {
     assert!(
         no_answer(SETUP).contains("set passwordSecret") && no_answer(SETUP).contains("needs ebgpMultiHop")
     );
-    let signed = no_answer(Setup { password: true, multihop: true, ..SETUP });
+    let signed = no_answer(AdviceContext { password: true, multihop: true, ..SETUP });
     assert!(signed.contains("the same TCP-MD5 password") && signed.contains("ttl-security"), "{signed}");
 
-    let mut bench = Bench::new(Config { remote: RemoteAs::External, ..config() });
-    assert!(bench.connect(OPENED));
-    bench.say(OPENED, Message::Open(Open { asn: SETUP.asn, ..open() }));
+    let mut bench = Bench::new(PeerConfig { remote: RemoteAs::External, ..config() });
+    assert!(bench.connect(OUTGOING));
+    bench.say(OUTGOING, Message::Open(Open { asn: SETUP.asn, ..open() }));
     assert!(advice(&bench).contains("dynamicASN to internal, or peerASN to 65001"), "{}", advice(&bench));
     let mut bench = Bench::new(config());
-    assert!(bench.connect(OPENED));
-    bench.say(OPENED, Message::Notification(Notification::new(2, 2)));
+    assert!(bench.connect(OUTGOING));
+    bench.say(OUTGOING, Message::Notification(Notification::new(2, 2)));
     assert!(advice(&bench).contains("another AS number of this node than 65001"), "{}", advice(&bench));
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use kube::runtime::watcher;
 
-use super::body::NotLeading;
+use crate::leadership::NotLeading;
 
 /// A failure is logged again when it has lasted this long.
 pub(super) const TELL_EVERY: Duration = Duration::from_secs(60);

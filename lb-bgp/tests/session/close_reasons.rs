@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use lb_bgp::message::{Message, Notification, Update};
-use lb_bgp::session::ending::By;
-use lb_bgp::session::{Action, Config, RemoteAs, Setup, Shutdown, State, Way};
+use lb_bgp::session::ClosedBy;
+use lb_bgp::session::{
+    AdviceContext, BgpState, ConnectionDirection, PeerAction, PeerConfig, RemoteAs, Shutdown,
+};
 use lb_bgp::value::{Asn, Family, RouterId};
 use proptest::prelude::*;
 
@@ -12,12 +14,13 @@ use crate::rib::{attributes, prefix};
 use crate::router::{Bench, config, graceful_open, open};
 
 const SECOND: Duration = Duration::from_secs(1);
-const OPENED: Way = Way::Opened;
+const OUTGOING: ConnectionDirection = ConnectionDirection::Outgoing;
 
-const SETUP: Setup = Setup { asn: Asn::new(65001).unwrap(), password: false, multihop: false };
+const SETUP: AdviceContext =
+    AdviceContext { asn: Asn::new(65001).unwrap(), password: false, multihop: false };
 
-fn graceful() -> Config {
-    Config { graceful_restart: Some(8), ..config() }
+fn graceful() -> PeerConfig {
+    PeerConfig { graceful_restart: Some(8), ..config() }
 }
 
 fn code(said: Option<Notification>) -> Option<(u8, u8)> {
@@ -51,8 +54,8 @@ fn a_shutdown_says_what_it_is() {
         bench.peer.shut_down(shutdown.clone(), bench.now);
         bench.pump();
         let actions = bench.actions();
-        assert_eq!(actions[0], Action::Close(OPENED), "{shutdown:?}");
-        assert!(matches!(&actions[1], Action::Down(ending) if ending.cause.by() == By::Us));
+        assert_eq!(actions[0], PeerAction::Close(OUTGOING), "{shutdown:?}");
+        assert!(matches!(&actions[1], PeerAction::Down(close) if close.reason.by() == ClosedBy::Local));
         let heard = bench.notification();
         assert_eq!(code(heard.clone()), said, "{shutdown:?}, graceful: {is_graceful}");
         let carries_text = heard.is_some_and(|heard| heard.to_string().contains("\"see you\""));
@@ -62,8 +65,8 @@ fn a_shutdown_says_what_it_is() {
         );
         assert_eq!(bench.peer.view(bench.now).counters.flaps, 0);
         if shutdown.is_final() {
-            assert_eq!((bench.peer.state(), bench.peer.next_deadline()), (State::Idle, None));
-            assert!(!bench.connect(Way::Accepted));
+            assert_eq!((bench.peer.state(), bench.peer.next_deadline()), (BgpState::Idle, None));
+            assert!(!bench.connect(ConnectionDirection::Incoming));
         } else {
             assert!(bench.time_to_connect() <= SECOND);
         }
@@ -76,20 +79,20 @@ fn a_shutdown_while_connecting_gives_the_attempt_up() {
     bench.actions();
     bench.peer.shut_down(Shutdown::Deconfigured, bench.now);
     bench.pump();
-    assert_eq!(bench.actions(), [Action::Close(OPENED)]);
+    assert_eq!(bench.actions(), [PeerAction::Close(OUTGOING)]);
     assert_eq!(bench.peer.next_deadline(), None);
-    assert!(!bench.connect(OPENED));
+    assert!(!bench.connect(OUTGOING));
     bench.peer.start(bench.now);
     bench.pump();
-    assert_eq!(bench.actions(), [Action::Connect]);
+    assert_eq!(bench.actions(), [PeerAction::Connect]);
 }
 
 /// The router connects, says OPEN and a NOTIFICATION; whether it was let in.
 fn resets(bench: &mut Bench) -> bool {
-    let is_in = bench.connect(Way::Accepted);
+    let is_in = bench.connect(ConnectionDirection::Incoming);
     if is_in {
-        bench.say(Way::Accepted, Message::Open(open()));
-        bench.say(Way::Accepted, Message::Notification(Notification::new(6, 4)));
+        bench.say(ConnectionDirection::Incoming, Message::Open(open()));
+        bench.say(ConnectionDirection::Incoming, Message::Notification(Notification::new(6, 4)));
         bench.pump();
     }
     is_in
@@ -97,7 +100,7 @@ fn resets(bench: &mut Bench) -> bool {
 
 #[test]
 fn a_router_that_connects_only_to_send_notifications_is_held_down_for_longer_and_longer() {
-    let mut bench = Bench::new(Config { passive: true, ..config() });
+    let mut bench = Bench::new(PeerConfig { passive: true, ..config() });
     assert!((0..3).all(|_| resets(&mut bench)), "an operator may reset a session more than once");
     for whole in [1, 2, 4, 8, 8, 8] {
         assert!(resets(&mut bench));
@@ -107,17 +110,17 @@ fn a_router_that_connects_only_to_send_notifications_is_held_down_for_longer_and
         bench.wait(SECOND * whole / 4 + SECOND / 50);
     }
     // A session that lasts makes up for it all.
-    bench.establish(Way::Accepted, open());
-    bench.live(Way::Accepted, 9 * SECOND);
-    bench.say(Way::Accepted, Message::Notification(Notification::new(6, 4)));
+    bench.establish(ConnectionDirection::Incoming, open());
+    bench.live(ConnectionDirection::Incoming, 9 * SECOND);
+    bench.say(ConnectionDirection::Incoming, Message::Notification(Notification::new(6, 4)));
     assert!(resets(&mut bench) && resets(&mut bench));
 }
 
 #[test]
 fn a_new_configuration_hears_a_router_that_is_held_down() {
-    let mut bench = Bench::new(Config { passive: true, ..config() });
+    let mut bench = Bench::new(PeerConfig { passive: true, ..config() });
     while resets(&mut bench) {}
-    bench.peer.set_config(Config { passive: true, host_name: "other".to_owned(), ..config() }, bench.now);
+    bench.peer.set_config(PeerConfig { passive: true, host_name: "other".to_owned(), ..config() }, bench.now);
     assert!(resets(&mut bench));
 }
 
@@ -125,11 +128,11 @@ fn a_new_configuration_hears_a_router_that_is_held_down() {
 fn silence_ends_it_when_the_hold_time_is_over() {
     let mut bench = Bench::established(config(), open());
     bench.wait(29 * SECOND);
-    assert_eq!(bench.peer.state(), State::Established);
+    assert_eq!(bench.peer.state(), BgpState::Established);
     bench.forget();
     bench.wait(SECOND);
     assert_eq!(code(bench.notification()), Some((4, 0)));
-    assert_eq!(bench.ending().to_string(), "the hold timer expired: nothing was heard of the router for 30s");
+    assert_eq!(bench.last_close().to_string(), "hold timer expired: no message from the router for 30s");
     assert_eq!(bench.peer.view(bench.now).counters.flaps, 1);
 }
 
@@ -138,34 +141,34 @@ fn updates_keep_it_alive_as_keepalives_do() {
     let mut bench = Bench::established(config(), open());
     for _ in 0..10 {
         bench.wait(20 * SECOND);
-        bench.say(OPENED, Message::Update(Update { end_of_rib: Some(Family::Ipv4), ..Update::default() }));
+        bench.say(OUTGOING, Message::Update(Update { end_of_rib: Some(Family::Ipv4), ..Update::default() }));
     }
-    assert_eq!(bench.peer.state(), State::Established);
+    assert_eq!(bench.peer.state(), BgpState::Established);
 }
 
 #[test]
 fn a_router_that_does_not_read_is_given_up_after_eight_minutes() {
     let mut bench = Bench::established(config(), open());
-    assert_eq!(bench.peer.view(bench.now).unread, None);
+    assert_eq!(bench.peer.view(bench.now).send_stall, None);
     bench.reads = false;
     bench.set_routes([(prefix(2), attributes(7))].into());
     let begun = bench.now;
-    bench.live(OPENED, 479 * SECOND);
-    assert_eq!(bench.peer.state(), State::Established);
-    let unread = bench.peer.view(bench.now).unread.unwrap();
-    assert_eq!(unread.given_up_at - unread.since, 480 * SECOND);
-    assert!(unread.since - begun < SECOND, "{unread:?}");
+    bench.live(OUTGOING, 479 * SECOND);
+    assert_eq!(bench.peer.state(), BgpState::Established);
+    let send_stall = bench.peer.view(bench.now).send_stall.unwrap();
+    assert_eq!(send_stall.expires_at - send_stall.since, 480 * SECOND);
+    assert!(send_stall.since - begun < SECOND, "{send_stall:?}");
     bench.forget();
-    bench.live(OPENED, 2 * SECOND);
+    bench.live(OUTGOING, 2 * SECOND);
     assert_eq!(code(bench.notification()), Some((8, 0)));
 }
 
 #[test]
 fn a_router_that_never_says_open_is_given_up_after_four_minutes() {
     let mut bench = Bench::new(config());
-    bench.connect(OPENED);
+    bench.connect(OUTGOING);
     bench.wait(239 * SECOND);
-    assert_eq!(bench.peer.state(), State::OpenSent);
+    assert_eq!(bench.peer.state(), BgpState::OpenSent);
     bench.wait(SECOND);
     assert_eq!(code(bench.notification()), Some((4, 0)));
 }
@@ -174,55 +177,55 @@ fn a_router_that_never_says_open_is_given_up_after_four_minutes() {
 fn bfd_ends_a_session_when_it_goes_down_and_not_when_it_never_was_up() {
     let mut bench = Bench::established(config(), open());
     bench.peer.handle_bfd(false, bench.now);
-    assert_eq!(bench.peer.state(), State::Established);
+    assert_eq!(bench.peer.state(), BgpState::Established);
     bench.peer.handle_bfd(true, bench.now);
     bench.peer.handle_bfd(false, bench.now);
     bench.pump();
     assert_eq!(code(bench.notification()), Some((6, 10)));
-    assert_eq!(bench.ending().cause.label(), "bfd_down");
-    assert!(bench.ending().advice(SETUP).unwrap().contains("BFD profiles"));
-    assert!(bench.connect(Way::Accepted), "the router may come back at any time");
+    assert_eq!(bench.last_close().reason.label(), "bfd_down");
+    assert!(bench.last_close().advice(SETUP).unwrap().contains("BFD profiles"));
+    assert!(bench.connect(ConnectionDirection::Incoming), "the router may come back at any time");
 }
 
 #[test]
 fn an_open_that_does_not_suit_is_refused_with_the_reason() {
     let asn = |number| Asn::new(number).unwrap();
-    let exactly = |number| Config { remote: RemoteAs::Exactly(asn(number)), ..config() };
-    let inside = Config { remote: RemoteAs::Internal, router_id: open().router_id, ..config() };
+    let exactly = |number| PeerConfig { remote: RemoteAs::Exactly(asn(number)), ..config() };
+    let inside = PeerConfig { remote: RemoteAs::Internal, router_id: open().router_id, ..config() };
     let mut of_ours = open();
     of_ours.asn = asn(65001);
     let mut only_v4 = open();
     only_v4.capabilities.families = vec![Family::Ipv4];
-    let v6 = Config { families: vec![Family::Ipv6], ..config() };
+    let v6 = PeerConfig { families: vec![Family::Ipv6], ..config() };
     let cases = [
         (
             exactly(65010),
             open(),
             (2, 2),
-            "the router says it is AS 65002; peerASN says 65010",
+            "the router's AS number is 65002; peerASN is 65010",
             "set peerASN to 65002",
         ),
-        (inside, of_ours, (2, 3), "the router has our own BGP identifier, 10.0.0.2", "routerID"),
         (
-            v6,
-            only_v4,
-            (2, 7),
-            "no address family that both sides can speak: the router does not offer IPv6",
-            "on the router",
+            inside,
+            of_ours,
+            (2, 3),
+            "the router has the same BGP identifier as this node, 10.0.0.2",
+            "routerID",
         ),
+        (v6, only_v4, (2, 7), "no common address family: the router does not offer IPv6", "on the router"),
     ];
     for (config, theirs, said, words, advice) in cases {
         let mut bench = Bench::new(config);
-        bench.connect(OPENED);
-        bench.say(OPENED, Message::Open(theirs));
+        bench.connect(OUTGOING);
+        bench.say(OUTGOING, Message::Open(theirs));
         let heard = bench.notification();
         if said == (2, 7) {
             assert_eq!(heard.as_ref().unwrap().data, [1, 4, 0, 2, 0, 1]);
         }
         assert_eq!(code(heard), Some(said));
-        let ending = bench.ending();
-        assert!(ending.to_string().contains(words), "{ending}");
-        assert!(ending.advice(SETUP).unwrap().contains(advice), "{:?}", ending.advice(SETUP));
+        let close = bench.last_close();
+        assert!(close.to_string().contains(words), "{close}");
+        assert!(close.advice(SETUP).unwrap().contains(advice), "{:?}", close.advice(SETUP));
         assert!(bench.time_to_connect() >= SECOND * 3 / 4);
     }
 }
@@ -236,31 +239,31 @@ fn what_the_router_says_at_the_end_is_told_by_name_and_with_advice() {
             2,
             2,
             vec![],
-            "the router ended the session: bad peer AS (2/2), in OpenConfirm",
+            "the router closed the session: bad peer AS (2/2), in OpenConfirm",
             Some("myASN or localASN"),
         ),
-        (4, 0, vec![], "the router ended the session: hold timer expired (4/0)", Some("starved of CPU")),
+        (4, 0, vec![], "the router closed the session: hold timer expired (4/0)", Some("starved of CPU")),
         (6, 2, shutdown, "administrative shutdown (6/2): \"rack moves\"", Some("an operator")),
         (6, 10, vec![], "BFD down (6/10)", Some("BFD profiles")),
         (6, 0, vec![], "cease (6/0)", None),
     ];
     for (code, subcode, data, words, advice) in cases {
         let mut bench = Bench::new(config());
-        bench.connect(OPENED);
-        bench.say(OPENED, Message::Open(open()));
+        bench.connect(OUTGOING);
+        bench.say(OUTGOING, Message::Open(open()));
         bench.forget();
-        bench.say(OPENED, Message::Notification(Notification { code, subcode, data }));
-        assert_eq!(bench.actions(), [Action::Close(OPENED)]);
+        bench.say(OUTGOING, Message::Notification(Notification { code, subcode, data }));
+        assert_eq!(bench.actions(), [PeerAction::Close(OUTGOING)]);
         assert_eq!(bench.notification(), None, "a NOTIFICATION is not answered");
-        let ending = bench.ending();
-        assert!(ending.to_string().contains(words), "{ending}");
-        assert_eq!(ending.advice(SETUP).is_some(), advice.is_some());
+        let close = bench.last_close();
+        assert!(close.to_string().contains(words), "{close}");
+        assert_eq!(close.advice(SETUP).is_some(), advice.is_some());
         assert!(
-            ending.advice(SETUP).unwrap_or_default().contains(advice.unwrap_or_default()),
+            close.advice(SETUP).unwrap_or_default().contains(advice.unwrap_or_default()),
             "{:?}",
-            ending.advice(SETUP)
+            close.advice(SETUP)
         );
-        assert_eq!(ending.cause.by(), By::Neighbour);
+        assert_eq!(close.reason.by(), ClosedBy::Peer);
     }
 }
 
@@ -269,26 +272,26 @@ fn a_message_out_of_its_state_is_told_from_one_that_cannot_be_read() {
     let before_open = [Message::Keepalive, Message::Update(Update::default()), Message::RouteRefresh(None)];
     for message in before_open {
         let mut bench = Bench::new(config());
-        bench.connect(OPENED);
-        bench.say(OPENED, message.clone());
+        bench.connect(OUTGOING);
+        bench.say(OUTGOING, message.clone());
         assert_eq!(code(bench.notification()), Some((5, 1)), "{message:?}");
     }
     let mut bench = Bench::new(config());
-    bench.connect(OPENED);
-    bench.say(OPENED, Message::Open(open()));
-    bench.say(OPENED, Message::Update(Update::default()));
+    bench.connect(OUTGOING);
+    bench.say(OUTGOING, Message::Open(open()));
+    bench.say(OUTGOING, Message::Update(Update::default()));
     assert_eq!(code(bench.notification()), Some((5, 2)));
     let mut bench = Bench::established(config(), open());
-    bench.say(OPENED, Message::Open(open()));
+    bench.say(OUTGOING, Message::Open(open()));
     assert_eq!(code(bench.notification()), Some((5, 3)));
-    assert_eq!(bench.ending().to_string(), "the router sent OPEN, which does not belong into Established");
+    assert_eq!(bench.last_close().to_string(), "unexpected OPEN from the router in Established");
     let mut bench = Bench::established(config(), open());
-    bench.say_bytes(OPENED, &[0; 19]);
+    bench.say_bytes(OUTGOING, &[0; 19]);
     assert_eq!(code(bench.notification()), Some((1, 1)));
     assert!(
-        bench.ending().to_string().starts_with("the router sent what cannot be read"),
+        bench.last_close().to_string().starts_with("malformed message from the router"),
         "{}",
-        bench.ending()
+        bench.last_close()
     );
 }
 
@@ -297,8 +300,8 @@ fn failures_are_waited_for_longer_and_longer() {
     let mut bench = Bench::new(config());
     for whole in [1, 2, 4, 8, 8, 8] {
         bench.peer.handle_connect_failed("connection refused".to_owned(), bench.now);
-        assert_eq!(bench.peer.state(), State::Active, "the router may still come");
-        assert_eq!(bench.ending().to_string(), "cannot connect: connection refused, in Connect");
+        assert_eq!(bench.peer.state(), BgpState::Active, "the router may still come");
+        assert_eq!(bench.last_close().to_string(), "cannot connect: connection refused, in Connect");
         let wait = bench.time_to_connect();
         assert!(wait >= whole * SECOND * 3 / 4 && wait <= whole * SECOND, "{wait:?} of {whole} s");
     }
@@ -312,9 +315,9 @@ fn a_session_that_lasted_makes_the_next_wait_short_again() {
             bench.peer.handle_connect_failed("connection refused".to_owned(), bench.now);
             bench.time_to_connect();
         }
-        bench.establish(OPENED, open());
-        bench.live(OPENED, lasted * SECOND);
-        bench.close(OPENED);
+        bench.establish(OUTGOING, open());
+        bench.live(OUTGOING, lasted * SECOND);
+        bench.close(OUTGOING);
         let wait = bench.time_to_connect();
         assert!(wait <= most * SECOND && wait > most * SECOND / 2, "{wait:?}");
     }
@@ -324,10 +327,10 @@ fn a_session_that_lasted_makes_the_next_wait_short_again() {
 fn no_answer_hints_at_the_password() {
     let mut bench = Bench::new(config());
     bench.wait(10 * SECOND);
-    let ending = bench.ending();
-    assert_eq!(ending.to_string(), "cannot connect: no answer for 10s, in Connect");
-    assert!(ending.advice(SETUP).unwrap().contains("TCP-MD5 password"));
-    assert_eq!(bench.actions(), [Action::Connect, Action::Connect]);
+    let close = bench.last_close();
+    assert_eq!(close.to_string(), "cannot connect: no answer for 10s, in Connect");
+    assert!(close.advice(SETUP).unwrap().contains("TCP-MD5 password"));
+    assert_eq!(bench.actions(), [PeerAction::Connect, PeerAction::Connect]);
     assert_eq!(bench.peer.view(bench.now).counters.connects_failed, 1);
 }
 
@@ -373,18 +376,18 @@ proptest! {
         router_id in 1..u32::MAX,
     ) {
         let router_id = RouterId::new(router_id.into()).unwrap();
-        let mut bench = Bench::new(Config { router_id, ..config() });
+        let mut bench = Bench::new(PeerConfig { router_id, ..config() });
         if is_up {
-            bench.establish(OPENED, open());
+            bench.establish(OUTGOING, open());
         } else {
-            bench.connect(OPENED);
+            bench.connect(OUTGOING);
         }
         bench.forget();
         for piece in pieces {
-            bench.say_bytes(OPENED, &piece);
+            bench.say_bytes(OUTGOING, &piece);
         }
         let malformed = bench.peer.view(bench.now).counters.malformed;
-        let ended = bench.actions().contains(&Action::Close(OPENED));
+        let ended = bench.actions().contains(&PeerAction::Close(OUTGOING));
         let is_answered = bench.notification().is_some();
         // A NOTIFICATION among the garbage is not answered.
         let received = bench.peer.view(bench.now).counters.received.notification;

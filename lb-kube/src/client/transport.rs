@@ -13,9 +13,9 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 use tower::{BoxError, Service};
 
-use super::body::{AnswerBody, Limits, NotLeading, RequestBody};
+use super::body::{AnswerBody, Limits, RequestBody};
 use super::stats::stats;
-use crate::lease::{Leadership, Write};
+use crate::leadership::{Leadership, NotLeading, Write};
 
 /// A watch has begun to answer by then: a server that has just started first fills its caches.
 const WATCH_BEGINS_WITHIN: Duration = Duration::from_secs(30);

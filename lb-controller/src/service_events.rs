@@ -7,7 +7,7 @@ use lb_api::objects::{Object, Sourced};
 use lb_ipam::{Change, Decision, Refusal};
 use lb_model::ServiceName;
 
-use super::decide::Decided;
+use super::plan::Decided;
 use lb_kube::events::{self, Events};
 use lb_kube::snapshot::Snapshot;
 

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::certificate::{Certificate, CertificateError, Standing, names};
 use super::{RETRY, SECRET, SERVICE};
-use lb_kube::client::failures::{Log, words};
+use lb_kube::client::error_log::{Log, words};
 
 /// How often Secret and configurations are looked at: who installs the product anew empties the configurations.
 const INTERVAL: Duration = Duration::from_secs(10);

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::config::Profile;
-use crate::state::State;
+use super::config::SessionProfile;
+use crate::state::BfdState;
 
 /// While a session is not up, it is no use to be faster (RFC 5880 section 6.8.3).
 const SLOW: Duration = Duration::from_secs(1);
@@ -15,7 +15,7 @@ const SHORTEST: Duration = Duration::from_micros(1);
 const LONGEST: Duration = Duration::from_micros(u32::MAX as u64);
 
 /// The interval as a packet tells it, so that no side counts on another than what it says.
-pub(super) fn announceable(interval: Duration) -> Duration {
+pub(super) fn encodable(interval: Duration) -> Duration {
     let bounded = interval.clamp(SHORTEST, LONGEST);
     Duration::from_micros(bounded.as_micros() as u64)
 }
@@ -29,54 +29,54 @@ pub(super) struct Intervals {
 
 impl Intervals {
     /// What a profile asks for. While echoes watch the path, packets need not (RFC 5880 section 6.8.9).
-    pub(super) fn of(profile: &Profile, state: State, echo: bool) -> Self {
-        let transmit = if state == State::Up { profile.transmit } else { profile.transmit.max(SLOW) };
+    pub(super) fn of(profile: &SessionProfile, state: BfdState, echo: bool) -> Self {
+        let transmit = if state == BfdState::Up { profile.transmit } else { profile.transmit.max(SLOW) };
         let receive = if echo { profile.receive.max(SLOW) } else { profile.receive };
-        Self { transmit: announceable(transmit), receive: announceable(receive) }
+        Self { transmit: encodable(transmit), receive: encodable(receive) }
     }
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Timing {
+pub(super) struct TransmitTimer {
     /// What shall be announced.
-    wanted: Intervals,
+    desired: Intervals,
     /// What is announced: it stays while a poll waits for its answer.
-    announced: Intervals,
+    advertised: Intervals,
     /// What counts: an announcement that would surprise the neighbor counts once it has answered.
-    in_force: Intervals,
+    active: Intervals,
     polling: bool,
     /// A packet has gone out that polls for what is announced: a final before it answers an earlier poll.
-    has_asked: bool,
+    poll_sent: bool,
     last_sent: Duration,
     /// Share of the interval after which the next packet is sent, in 1/1024.
     share: u32,
     /// The neighbor does not know yet in what state this side is.
-    has_news: bool,
+    state_unsent: bool,
     random: u64,
 }
 
-impl Timing {
-    pub(super) fn new(wanted: Intervals, seed: u64, now: Duration) -> Self {
-        let (announced, in_force) = (wanted, wanted);
+impl TransmitTimer {
+    pub(super) fn new(desired: Intervals, seed: u64, now: Duration) -> Self {
+        let (advertised, active) = (desired, desired);
         Self {
-            wanted,
-            announced,
-            in_force,
+            desired,
+            advertised,
+            active,
             polling: false,
-            has_asked: false,
+            poll_sent: false,
             last_sent: now,
             share: 1024,
-            has_news: true,
+            state_unsent: true,
             random: seed,
         }
     }
 
-    pub(super) fn announced(&self) -> Intervals {
-        self.announced
+    pub(super) fn advertised(&self) -> Intervals {
+        self.advertised
     }
 
-    pub(super) fn receive_in_force(&self) -> Duration {
-        self.in_force.receive
+    pub(super) fn active_receive(&self) -> Duration {
+        self.active.receive
     }
 
     pub(super) fn is_polling(&self) -> bool {
@@ -84,20 +84,20 @@ impl Timing {
     }
 
     /// The next packet is due at once.
-    pub(super) fn handle_news(&mut self) {
-        self.has_news = true;
+    pub(super) fn handle_state_change(&mut self) {
+        self.state_unsent = true;
     }
 
     /// Announces other intervals, and polls the neighbor if there is one: until it has answered, it is not sent to
     /// less often than it expects while the session is up, and not expected to send more often than it knows.
-    pub(super) fn set(&mut self, wanted: Intervals, state: State, is_heard: bool) {
-        self.wanted = wanted;
+    pub(super) fn set(&mut self, desired: Intervals, state: BfdState, is_heard: bool) {
+        self.desired = desired;
         if !is_heard {
-            (self.announced, self.in_force, self.polling) = (wanted, wanted, false);
-        } else if state != State::Up {
+            (self.advertised, self.active, self.polling) = (desired, desired, false);
+        } else if state != BfdState::Up {
             // Slow at once, even if a poll is under way (RFC 5880 section 6.8.3).
             self.begin_poll();
-            self.in_force.transmit = wanted.transmit;
+            self.active.transmit = desired.transmit;
         } else if !self.polling {
             self.begin_poll();
         }
@@ -106,32 +106,32 @@ impl Timing {
     /// The neighbor has answered. What is wanted since was not in what it answered to: the next [`Self::set`] polls
     /// for it.
     pub(super) fn handle_final(&mut self) {
-        if self.polling && self.has_asked {
+        if self.polling && self.poll_sent {
             self.polling = false;
-            self.in_force = self.announced;
+            self.active = self.advertised;
         }
     }
 
     /// The poll is in the packets that are due anyway: none may be sent for its sake (RFC 5880 section 6.5).
     fn begin_poll(&mut self) {
-        if self.announced == self.wanted {
+        if self.advertised == self.desired {
             return;
         }
-        self.announced = self.wanted;
-        self.in_force.transmit = self.in_force.transmit.min(self.wanted.transmit);
-        self.in_force.receive = self.in_force.receive.max(self.wanted.receive);
-        (self.polling, self.has_asked) = (true, false);
+        self.advertised = self.desired;
+        self.active.transmit = self.active.transmit.min(self.desired.transmit);
+        self.active.receive = self.active.receive.max(self.desired.receive);
+        (self.polling, self.poll_sent) = (true, false);
     }
 
     /// Time between two packets, before jitter.
     pub(super) fn transmit_interval(&self, remote_receive: Duration) -> Duration {
-        self.in_force.transmit.max(remote_receive)
+        self.active.transmit.max(remote_receive)
     }
 
     /// When the next packet is due; `None` where only news would be sent. It counts from the last one, so that a
     /// change of either side's interval takes effect at once, and nothing that is received puts it off.
     pub(super) fn transmit_at(&self, remote_receive: Duration, is_periodic: bool) -> Option<Duration> {
-        if self.has_news {
+        if self.state_unsent {
             return Some(Duration::ZERO);
         }
         let interval = self.transmit_interval(remote_receive) * self.share / 1024;
@@ -139,13 +139,13 @@ impl Timing {
     }
 
     /// A packet apart from the periodic ones has told the news.
-    pub(super) fn handle_told(&mut self) {
-        self.has_news = false;
+    pub(super) fn handle_state_sent(&mut self) {
+        self.state_unsent = false;
     }
 
     pub(super) fn handle_sent(&mut self, now: Duration, multiplier: u8) {
-        self.has_news = false;
-        self.has_asked = self.polling;
+        self.state_unsent = false;
+        self.poll_sent = self.polling;
         self.last_sent = now;
         // 75 to 100 percent; with a multiplier of one at most 90, or one late packet would be death.
         let (from, to) = if multiplier == 1 { (768, 921) } else { (768, 1024) };

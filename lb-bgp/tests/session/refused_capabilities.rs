@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use lb_bgp::message::{Capabilities, Message, Notification, Open};
-use lb_bgp::session::{Action, Cause, Config, Missing, Refused, Shutdown, State, Way};
+use lb_bgp::session::{
+    BgpState, CloseReason, ConnectionDirection, MissingFamily, PeerAction, PeerConfig, RefusedCapabilities,
+    Shutdown,
+};
 use lb_bgp::value::{Asn, Family};
 use proptest::prelude::*;
 
@@ -11,7 +14,7 @@ use crate::rib::{attributes, prefix};
 use crate::router::{Bench, config, open};
 
 const SECOND: Duration = Duration::from_secs(1);
-const OPENED: Way = Way::Opened;
+const OUTGOING: ConnectionDirection = ConnectionDirection::Outgoing;
 const IPV6: [u8; 6] = [1, 4, 0, 2, 0, 1];
 const IPV4: [u8; 6] = [1, 4, 0, 1, 0, 1];
 
@@ -26,11 +29,11 @@ fn refusal(subcode: u8, data: &[u8]) -> Message {
 
 /// The next connection, and the OPEN on it.
 fn next_open(bench: &mut Bench) -> Open {
-    if bench.peer.state() != State::Connect {
+    if bench.peer.state() != BgpState::Connect {
         bench.time_to_connect();
     }
     bench.forget();
-    assert!(bench.connect(OPENED));
+    assert!(bench.connect(OUTGOING));
     match bench.heard().as_slice() {
         [Message::Open(open)] => open.clone(),
         heard => panic!("no OPEN alone: {heard:?}"),
@@ -38,26 +41,26 @@ fn next_open(bench: &mut Bench) -> Open {
 }
 
 /// One whose OPEN was answered by a NOTIFICATION.
-fn refused(config: Config, said: Message) -> Bench {
+fn refused(config: PeerConfig, said: Message) -> Bench {
     let mut bench = Bench::new(config);
     next_open(&mut bench);
-    bench.say(OPENED, said);
+    bench.say(OUTGOING, said);
     bench
 }
 
 fn come_up(bench: &mut Bench, theirs: Open) {
-    bench.say(OPENED, Message::Open(theirs));
-    bench.say(OPENED, Message::Keepalive);
-    assert_eq!(bench.peer.state(), State::Established);
+    bench.say(OUTGOING, Message::Open(theirs));
+    bench.say(OUTGOING, Message::Keepalive);
+    assert_eq!(bench.peer.state(), BgpState::Established);
 }
 
 #[test]
 fn after_unsupported_optional_parameter_open_has_none_and_ipv4_is_advertised() {
-    let wide = Config { local_asn: Asn::new(4_200_000_001).unwrap(), ..config() };
+    let wide = PeerConfig { local_asn: Asn::new(4_200_000_001).unwrap(), ..config() };
     let mut bench = refused(wide.clone(), refusal(4, &[]));
-    assert!(bench.actions().contains(&Action::Refused(Refused::All)));
+    assert!(bench.actions().contains(&PeerAction::CapabilitiesRefused(RefusedCapabilities::All)));
     assert!(bench.time_to_connect() <= SECOND, "less is another attempt, not the same again");
-    assert!(bench.connect(OPENED));
+    assert!(bench.connect(OUTGOING));
     let [.., Message::Open(said)] = &bench.heard()[..] else { panic!("no OPEN") };
     assert_eq!((&said.capabilities, said.asn.get()), (&Capabilities::default(), u32::from(Asn::TRANS)));
     bench.set_routes([(prefix(2), attributes(7)), (prefix(3), attributes(7))].into());
@@ -67,11 +70,11 @@ fn after_unsupported_optional_parameter_open_has_none_and_ipv4_is_advertised() {
     assert_eq!(rib.routes[&prefix(2)].1, [wide.local_asn], "AS4_PATH says what AS_PATH cannot");
     let view = bench.peer.view(bench.now);
     let negotiated = view.negotiated.unwrap();
-    assert_eq!(negotiated.missing, [(Family::Ipv6, Missing::Refused)].into());
+    assert_eq!(negotiated.missing, [(Family::Ipv6, MissingFamily::Refused)].into());
     assert!(!negotiated.four_octet_asn && !negotiated.extended_message);
-    assert_eq!((view.unsendable, &view.refused), (1, &Some(Refused::All)));
+    assert_eq!((view.unsendable, &view.refused), (1, &Some(RefusedCapabilities::All)));
     let words = view.refused.unwrap().consequences(wide.local_asn);
-    assert!(words.contains("IPv4 routes only") && words.contains("AS 23456 (AS_TRANS)"), "{words}");
+    assert!(words.contains("only IPv4 routes") && words.contains("AS 23456 (AS_TRANS)"), "{words}");
 }
 
 /// The list, and what is still offered.
@@ -105,10 +108,10 @@ fn after_unsupported_capability_open_goes_without_those_listed() {
 fn refusals_add_up() {
     let mut bench = refused(config(), refusal(7, &[6, 0]));
     next_open(&mut bench);
-    bench.say(OPENED, refusal(7, &IPV6));
+    bench.say(OUTGOING, refusal(7, &IPV6));
     let left = next_open(&mut bench).capabilities;
     assert!(!left.extended_message && left.families == [Family::Ipv4] && left.four_octet_asn, "{left:?}");
-    bench.say(OPENED, refusal(4, &[]));
+    bench.say(OUTGOING, refusal(4, &[]));
     assert_eq!(next_open(&mut bench).capabilities, Capabilities::default());
 }
 
@@ -117,20 +120,20 @@ fn refusals_add_up() {
 fn a_router_that_names_again_what_was_left_out_gets_an_open_without_any() {
     let mut bench = refused(config(), refusal(7, &[6, 0]));
     assert!(!next_open(&mut bench).capabilities.extended_message);
-    bench.say(OPENED, refusal(7, &[6, 0]));
+    bench.say(OUTGOING, refusal(7, &[6, 0]));
     assert_eq!(next_open(&mut bench).capabilities, Capabilities::default());
     come_up(&mut bench, plain_open());
-    assert_eq!(bench.peer.view(bench.now).refused, Some(Refused::All));
+    assert_eq!(bench.peer.view(bench.now).refused, Some(RefusedCapabilities::All));
 }
 
 #[test]
 fn what_the_configuration_needs_is_offered_again_later_and_later_and_the_hint_says_so() {
-    let only_v6 = || Config { families: vec![Family::Ipv6], ..config() };
+    let only_v6 = || PeerConfig { families: vec![Family::Ipv6], ..config() };
     for said in [refusal(7, &IPV6), refusal(4, &[]), refusal(7, &[])] {
         let mut bench = Bench::new(only_v6());
         let whole = next_open(&mut bench);
         for most in [1, 2, 4, 8] {
-            bench.say(OPENED, said.clone());
+            bench.say(OUTGOING, said.clone());
             let wait = bench.time_to_connect();
             assert!(wait >= SECOND * most * 3 / 4 && wait <= SECOND * most, "{wait:?} of {most} s");
             assert_eq!(next_open(&mut bench), whole);
@@ -139,8 +142,8 @@ fn what_the_configuration_needs_is_offered_again_later_and_later_and_the_hint_sa
     }
     let mut bench = refused(config(), refusal(7, &[9, 1, 0]));
     assert_eq!(bench.peer.view(bench.now).refused, None, "what was not offered cannot be left out");
-    let ending = bench.ending().to_string();
-    assert!(ending.contains("unsupported capability (2/7): BGP role"), "{ending}");
+    let close = bench.last_close().to_string();
+    assert!(close.contains("unsupported capability (2/7): BGP role"), "{close}");
     assert!(next_open(&mut bench).capabilities.extended_message);
 }
 
@@ -149,14 +152,14 @@ fn a_refusal_counts_for_ten_minutes_and_ends_no_session() {
     let mut bench = refused(config(), refusal(4, &[]));
     next_open(&mut bench);
     come_up(&mut bench, plain_open());
-    bench.live(OPENED, 590 * SECOND);
-    bench.close(OPENED);
+    bench.live(OUTGOING, 590 * SECOND);
+    bench.close(OUTGOING);
     assert_eq!(next_open(&mut bench).capabilities, Capabilities::default());
     come_up(&mut bench, plain_open());
     bench.forget();
-    bench.live(OPENED, 7200 * SECOND);
+    bench.live(OUTGOING, 7200 * SECOND);
     assert_eq!(bench.actions(), [], "it never ends by itself");
-    bench.close(OPENED);
+    bench.close(OUTGOING);
     assert!(next_open(&mut bench).capabilities.four_octet_asn, "the router may have been upgraded");
     come_up(&mut bench, open());
     assert_eq!(bench.peer.view(bench.now).refused, None);
@@ -164,7 +167,7 @@ fn a_refusal_counts_for_ten_minutes_and_ends_no_session() {
 
 #[test]
 fn a_refusal_is_forgotten_with_the_configuration_unless_its_session_goes_on() {
-    let other = || Config { host_name: "other".to_owned(), ..config() };
+    let other = || PeerConfig { host_name: "other".to_owned(), ..config() };
     let mut bench = refused(config(), refusal(4, &[]));
     bench.peer.set_config(other(), bench.now);
     bench.pump();
@@ -177,7 +180,7 @@ fn a_refusal_is_forgotten_with_the_configuration_unless_its_session_goes_on() {
     bench.peer.set_config(other(), bench.now);
     bench.pump();
     assert_eq!(bench.actions(), []);
-    assert_eq!(bench.peer.view(bench.now).refused, Some(Refused::All));
+    assert_eq!(bench.peer.view(bench.now).refused, Some(RefusedCapabilities::All));
     bench.peer.shut_down(Shutdown::Reset { text: String::new() }, bench.now);
     bench.pump();
     assert!(next_open(&mut bench).capabilities.four_octet_asn, "an operator may know better");
@@ -189,7 +192,7 @@ fn where_less_is_refused_too_the_whole_is_offered_and_waits_grow() {
     let mut waits = Vec::new();
     for _ in 0..8 {
         let is_whole = next_open(&mut bench).capabilities.four_octet_asn;
-        bench.say(OPENED, refusal(4, &[]));
+        bench.say(OUTGOING, refusal(4, &[]));
         waits.push((is_whole, bench.time_to_connect()));
         bench.forget();
     }
@@ -208,13 +211,13 @@ fn nothing_else_takes_anything_from_open() {
         let mut bench = refused(config(), Message::Notification(said.clone()));
         assert_eq!(next_open(&mut bench) == whole, !is_refusal, "{said}");
         come_up(&mut bench, open());
-        bench.say(OPENED, Message::Notification(said.clone()));
+        bench.say(OUTGOING, Message::Notification(said.clone()));
         if !is_refusal {
             assert_eq!(next_open(&mut bench), whole, "{said} in Established");
         }
     }
     let mut bench = Bench::established(config(), open());
-    bench.say(OPENED, refusal(4, &[]));
+    bench.say(OUTGOING, refusal(4, &[]));
     assert_eq!(next_open(&mut bench).capabilities, whole.capabilities, "2/4 in Established");
 }
 
@@ -249,7 +252,7 @@ proptest! {
         graceful: bool,
     ) {
         let mut old = Old { takes, manner };
-        let ours = Config { graceful_restart: graceful.then_some(8), ..config() };
+        let ours = PeerConfig { graceful_restart: graceful.then_some(8), ..config() };
         let mut bench = Bench::new(ours);
         bench.set_routes([(prefix(2), attributes(7))].into());
         let mut attempts = 0;
@@ -263,14 +266,14 @@ proptest! {
                 // It knows no capability at all.
                 0 => {
                     old.takes = vec![false; 7];
-                    bench.say(OPENED, refusal(4, &[]));
+                    bench.say(OUTGOING, refusal(4, &[]));
                 }
-                1 => bench.say(OPENED, refusal(7, &list.concat())),
-                _ => bench.say(OPENED, refusal(7, &list[0])),
+                1 => bench.say(OUTGOING, refusal(7, &list.concat())),
+                _ => bench.say(OUTGOING, refusal(7, &list[0])),
             }
             let view = bench.peer.view(bench.now);
             prop_assert!(view.refused.is_some());
-            prop_assert!(matches!(view.last_ending.unwrap().cause, Cause::Received(_)));
+            prop_assert!(matches!(view.last_close.unwrap().reason, CloseReason::NotificationReceived(_)));
         }
         let families = [Family::Ipv4, Family::Ipv6].into_iter().zip(&old.takes);
         let families: Vec<_> = families.filter(|(_, takes)| **takes).map(|(family, _)| family).collect();
@@ -281,7 +284,7 @@ proptest! {
         let is_told = bench.rib().routes.contains_key(&prefix(2));
         prop_assert_eq!(is_told, is_v4);
         bench.forget();
-        bench.live(OPENED, 1000 * SECOND);
+        bench.live(OUTGOING, 1000 * SECOND);
         prop_assert_eq!(bench.actions(), []);
     }
 }

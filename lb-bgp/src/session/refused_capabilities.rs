@@ -1,7 +1,7 @@
-//! Capabilities that the peer has refused, and the OPEN without them (RFC 5492 section 3).
+//! Capabilities that the peer has refused, and the OPEN without them (RFC 5492, section 3).
 //!
-//! A refusal counts for the OPENs of the next [`LASTS`], then the whole is offered again: by then the router may
-//! have been upgraded. It is looked at only when a connection begins, so it never ends a session.
+//! A refusal applies to the OPENs of the next [`LIFETIME`]; then all are offered again, as the router may have
+//! been upgraded. It is checked only when a connection begins, so it never ends a session.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,50 +11,55 @@ use crate::message::{Capabilities, Notification};
 use crate::notification::code::OPEN;
 use crate::value::{Asn, Family};
 
-/// How long a refusal counts. One attempt more in that time costs an outage of the router a second at most.
-pub(super) const LASTS: Duration = Duration::from_secs(600);
+/// Lifetime of a refusal. One extra attempt in that time prolongs an outage of the router by a second at
+/// most.
+pub(super) const LIFETIME: Duration = Duration::from_secs(600);
 
-/// Subcodes of errors in OPEN: RFC 4271 section 6.2, RFC 5492 section 5.
+/// OPEN error subcodes (RFC 4271, section 6.2; RFC 5492, section 5).
 const UNSUPPORTED_PARAMETER: u8 = 4;
 const UNSUPPORTED_CAPABILITY: u8 = 7;
 
-/// What is left out of our OPEN because the peer refused it.
+/// The capabilities omitted from our OPEN because the peer refused them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// All capabilities: the peer takes no optional parameter. What is left is IPv4 unicast.
+pub enum RefusedCapabilities {
+    /// All: the peer rejects any optional parameter. IPv4 unicast is left.
     All,
     /// Some of them.
     Some {
         /// Families (RFC 4760).
         families: BTreeSet<Family>,
-        /// Codes of the other ones.
+        /// Codes of other capabilities.
         codes: BTreeSet<u8>,
     },
 }
 
-impl Refused {
-    /// Nothing yet.
+impl RefusedCapabilities {
+    /// None yet.
     const NOTHING: Self = Self::Some { families: BTreeSet::new(), codes: BTreeSet::new() };
 
-    /// What is to be left out after a NOTIFICATION that answers an OPEN with `offered`; `None` where that would
-    /// not be less. A peer that still names what was left out before minds the parameter itself: it gets none.
-    pub(super) fn after(before: Option<&Self>, said: &Notification, offered: &Capabilities) -> Option<Self> {
-        if !is_one(said) || *offered == Capabilities::default() {
+    /// Returns what to omit after a NOTIFICATION that answers an OPEN with `offered`; `None` if that would
+    /// not be less. A peer that still lists an omitted capability rejects the parameter itself: it gets none.
+    pub(super) fn after(
+        before: Option<&Self>,
+        notification: &Notification,
+        offered: &Capabilities,
+    ) -> Option<Self> {
+        if !is_refusal(notification) || *offered == Capabilities::default() {
             return None;
         }
-        match said.subcode {
+        match notification.subcode {
             UNSUPPORTED_PARAMETER => Some(Self::All),
             UNSUPPORTED_CAPABILITY => {
-                let less = before.unwrap_or(&Self::NOTHING).and(&said.data, offered);
+                let less = before.unwrap_or(&Self::NOTHING).extended_with(&notification.data, offered);
                 less.or_else(|| before.is_some().then_some(Self::All))
             }
             _ => None,
         }
     }
 
-    /// With those of a list that were offered. One that was not is one that the peer wants: leaving others out does
-    /// not give it that.
-    fn and(&self, list: &[u8], offered: &Capabilities) -> Option<Self> {
+    /// Adds the listed capabilities that were offered. One that was not offered is one the peer requires:
+    /// omitting others does not help.
+    fn extended_with(&self, list: &[u8], offered: &Capabilities) -> Option<Self> {
         let Self::Some { families, codes } = self else { return None };
         let (mut families, mut codes) = (families.clone(), codes.clone());
         for (code, value) in capabilities(list) {
@@ -70,7 +75,7 @@ impl Refused {
         (left != *offered).then_some(now)
     }
 
-    /// Leaves out what was refused.
+    /// Removes the refused capabilities.
     pub(super) fn apply(&self, capabilities: &mut Capabilities) {
         let Self::Some { families, codes } = self else {
             *capabilities = Capabilities::default();
@@ -88,34 +93,36 @@ impl Refused {
                 _ => {}
             }
         }
-        let spoken = capabilities.spoken().to_vec();
+        let spoken = capabilities.offered_families().to_vec();
         if let Some(restart) = &mut capabilities.graceful_restart {
             restart.families.retain(|(family, _)| spoken.contains(family));
         }
     }
 
-    /// What the peer does not get because of it, without a full stop; `asn` is the AS number that it is to see.
+    /// Returns the effects on the peer, without a full stop; `asn` is the AS number presented to it.
     pub fn consequences(&self, asn: Asn) -> String {
         let (is_all, codes, families) = match self {
             Self::All => (true, &BTreeSet::new(), &BTreeSet::new()),
             Self::Some { families, codes } => (false, codes, families),
         };
-        let mut words = match self {
-            Self::All => "the router refuses capabilities (RFC 5492): it is sent IPv4 routes only".to_owned(),
+        let mut text = match self {
+            Self::All => {
+                "the router refuses capabilities (RFC 5492): only IPv4 routes are advertised".to_owned()
+            }
             Self::Some { .. } => {
                 format!("the router refuses capabilities (RFC 5492): {}", self.names().join(", "))
             }
         };
         if families.contains(&Family::Ipv6) {
-            words += "; it is sent no IPv6 routes";
+            text += "; no IPv6 routes are advertised";
         }
         if (is_all || codes.contains(&code::FOUR_OCTET_ASN)) && asn.get() > u32::from(u16::MAX) {
-            words += &format!("; it sees AS {} (AS_TRANS) instead of AS {asn}", asn.two_octets());
+            text += &format!("; it sees AS {} (AS_TRANS) instead of AS {asn}", asn.two_octets());
         }
-        words
+        text
     }
 
-    /// Their names.
+    /// Returns the names of the capabilities.
     pub fn names(&self) -> Vec<&'static str> {
         let Self::Some { families, codes } = self else { return vec!["all capabilities"] };
         let families = families.iter().map(|family| family_name(*family));
@@ -123,12 +130,18 @@ impl Refused {
     }
 }
 
-/// Whether a NOTIFICATION refuses capabilities.
-pub(super) fn is_one(said: &Notification) -> bool {
-    said.code == OPEN && [UNSUPPORTED_PARAMETER, UNSUPPORTED_CAPABILITY].contains(&said.subcode)
+/// Returns whether a NOTIFICATION refuses capabilities.
+pub(super) fn is_refusal(notification: &Notification) -> bool {
+    notification.code == OPEN
+        && [UNSUPPORTED_PARAMETER, UNSUPPORTED_CAPABILITY].contains(&notification.subcode)
 }
 
-/// The name of a capability (IANA, "Capability Codes").
+/// Returns whether a NOTIFICATION lists unsupported capabilities.
+pub(super) fn is_unsupported_capability(notification: &Notification) -> bool {
+    notification.code == OPEN && notification.subcode == UNSUPPORTED_CAPABILITY
+}
+
+/// Returns the name of a capability (IANA, "Capability Codes").
 const fn name(code: u8) -> &'static str {
     match code {
         code::MULTIPROTOCOL => "multiprotocol",
@@ -142,11 +155,11 @@ const fn name(code: u8) -> &'static str {
         69 => "ADD-PATH",
         70 => "enhanced route refresh",
         71 => "long-lived graceful restart",
-        _ => "a capability that this speaker does not have",
+        _ => "a capability unknown to this speaker",
     }
 }
 
-/// The names of the capabilities in the data of a NOTIFICATION 2/7 (RFC 5492 section 5).
+/// Returns the names of the capabilities in the data of a NOTIFICATION 2/7 (RFC 5492, section 5).
 pub(super) fn listed(data: &[u8]) -> Vec<&'static str> {
     let names = capabilities(data).map(|(code, value)| match (code, multiprotocol(value).flatten()) {
         (code::MULTIPROTOCOL, Some(family)) => family_name(family),
@@ -155,7 +168,7 @@ pub(super) fn listed(data: &[u8]) -> Vec<&'static str> {
     names.collect()
 }
 
-/// Whether a list names families alone, or nothing.
+/// Returns whether a list names only families, or nothing.
 pub(super) fn is_about_families(data: &[u8]) -> bool {
     capabilities(data).all(|(code, _)| code == code::MULTIPROTOCOL)
 }
@@ -167,7 +180,7 @@ const fn family_name(family: Family) -> &'static str {
     }
 }
 
-/// Type, length and value of each, as far as the list can be read.
+/// Returns code and value of each capability, up to the first malformed one.
 fn capabilities(mut list: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     std::iter::from_fn(move || {
         let (&[code, length], rest) = list.split_first_chunk()?;
@@ -177,8 +190,7 @@ fn capabilities(mut list: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     })
 }
 
-/// The family of a multiprotocol capability; the outer `None` where the value is none, the inner where the family
-/// is not spoken here.
+/// Returns the family of a multiprotocol capability; the outer `None` if malformed, the inner if unsupported.
 fn multiprotocol(value: &[u8]) -> Option<Option<Family>> {
     let &[high, low, _reserved, safi] = value.first_chunk()?;
     Some(Family::new(u16::from_be_bytes([high, low]), safi))

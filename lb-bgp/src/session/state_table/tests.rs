@@ -1,13 +1,13 @@
-use super::Event::{self, *};
-use super::State::{self, *};
+use super::BgpEvent::{self, *};
+use super::BgpState::{self, *};
 use super::next;
 
-const STATES: [State; 6] = [Idle, Connect, Active, OpenSent, OpenConfirm, Established];
+const STATES: [BgpState; 6] = [Idle, Connect, Active, OpenSent, OpenConfirm, Established];
 
-/// Read from the text of RFC 4271 section 8.2.2 event by event, where the table goes state by state: the
-/// state that follows on Idle, Connect, Active, OpenSent, OpenConfirm and Established, by its first letter;
-/// s is OpenSent and c OpenConfirm.
-const EVENTS: [(Event, &str); 24] = [
+/// Transcribed from RFC 4271, section 8.2.2, event by event, while the table goes state by state: the next
+/// state from Idle, Connect, Active, OpenSent, OpenConfirm and Established, by its first letter; s is
+/// OpenSent and c OpenConfirm.
+const EVENTS: [(BgpEvent, &str); 24] = [
     (ManualStart, "C C A s c E"),
     (ManualStop, "I I I I I I"),
     (AutomaticStart, "C C A s c E"),
@@ -31,13 +31,13 @@ const EVENTS: [(Event, &str); 24] = [
     (UpdateMsgErr, "I I I I I I"),
     // RFC 9687 section 3.
     (SendHoldTimerExpires, "I I I I I I"),
-    // RFC 2918 section 4: of an Established session only.
+    // RFC 2918, section 4: in Established only.
     (RouteRefreshMsg, "I I I I I E"),
-    // RFC 9384: of what is connected only.
+    // RFC 9384: with a connection only.
     (BfdDown, "I C A I I I"),
 ];
 
-const fn state(letter: &str) -> State {
+const fn state(letter: &str) -> BgpState {
     match letter.as_bytes() {
         b"I" => Idle,
         b"C" => Connect,
@@ -52,7 +52,7 @@ const fn state(letter: &str) -> State {
 #[test]
 fn the_table_is_that_of_the_rfc() {
     for (event, row) in EVENTS {
-        let row: Vec<State> = row.split(' ').map(state).collect();
+        let row: Vec<BgpState> = row.split(' ').map(state).collect();
         assert_eq!(row.len(), STATES.len(), "{event:?}");
         for (before, after) in STATES.into_iter().zip(row) {
             assert_eq!(next(before, event), after, "{before:?}, {event:?}");
@@ -62,7 +62,7 @@ fn the_table_is_that_of_the_rfc() {
 
 #[test]
 fn no_event_is_left_out() {
-    // The compiler counts: an event more, and this match and the length of the list no longer agree.
+    // Exhaustive match: another event changes the count, which then differs from the length of the list.
     let number = |event| match event {
         ManualStart | ManualStop | AutomaticStart | ManualStartPassive | AutomaticStartPassive => 5,
         AutomaticStop | ConnectRetryTimerExpires | HoldTimerExpires | KeepaliveTimerExpires => 4,

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use lb_kube::cluster::{CONFIGURATION, Cluster};
 use lb_kube::config_errors::Faults;
 use lb_kube::events::{Events, News};
-use lb_kube::lease::Leadership;
+use lb_kube::leadership::Leadership;
 use lb_kube::snapshot::Snapshot;
 use lb_kube::status::{Configuration, Wanted};
 use lb_runtime::watchdog::Heart;

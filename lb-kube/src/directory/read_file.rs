@@ -7,7 +7,7 @@ use std::path::Path;
 
 use libc::{O_NOCTTY, O_NONBLOCK};
 
-use super::lease::{self, Writers};
+use super::read_lease::{self, Writers};
 
 /// Bytes that are read of a file.
 pub(super) const MAX_FILE: u64 = 32 << 20;
@@ -129,7 +129,7 @@ pub(super) fn read(path: &Path, known: Known, limits: Limits) -> Content {
     }
     let fit = regular(metadata.file_type()).and_then(|()| limits.check(metadata.len()));
     match fit.and_then(|()| open(path)) {
-        Ok(file) => read_open(&file, lease::take(&file), known, limits)
+        Ok(file) => read_open(&file, read_lease::take(&file), known, limits)
             .unwrap_or_else(|error| unfit(format!("cannot be read: {error}"), Some(stamp))),
         Err(error) => unfit(error, Some(stamp)),
     }
@@ -217,15 +217,15 @@ mod tests {
         let path = place.path().join("a.yaml");
         fs::write(&path, "a: b").unwrap();
         let file = File::open(&path).unwrap();
-        let Writers::None(lease) = lease::take(&file) else { panic!("no lease") };
+        let Writers::None(lease) = read_lease::take(&file) else { panic!("no lease") };
         let writer = std::thread::spawn(move || File::create(path).unwrap());
         std::thread::sleep(std::time::Duration::from_millis(100));
         assert!(!writer.is_finished());
         assert_eq!(file.metadata().unwrap().len(), 4);
         drop(lease);
         let writer = writer.join().unwrap();
-        assert!(matches!(lease::take(&file), Writers::Some));
+        assert!(matches!(read_lease::take(&file), Writers::Some));
         drop(writer);
-        assert!(matches!(lease::take(&file), Writers::None(_)));
+        assert!(matches!(read_lease::take(&file), Writers::None(_)));
     }
 }

@@ -8,9 +8,9 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::Value;
 
-use super::difference::Listed;
-use super::wanted::Wanted;
-use crate::pace::Budget;
+use super::desired::Wanted;
+use super::diff::Listed;
+use crate::rate_limit::Budget;
 
 /// Who tells, by the name that users of MetalLB know.
 const REPORTER: &str = "metallb-speaker";
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    use super::super::difference::HeldObject;
+    use super::super::diff::HeldObject;
 
     fn names(names: &[&str]) -> BTreeSet<Name> {
         names.iter().map(|name| ("shop".to_owned(), (*name).to_owned())).collect()

@@ -23,6 +23,11 @@ pub struct Grant {
     leads: watch::Sender<bool>,
 }
 
+/// A write was not sent because this process does not lead any more.
+#[derive(Debug, thiserror::Error)]
+#[error("not sent: this process does not lead any more")]
+pub(crate) struct NotLeading;
+
 /// A write that is under way, until this is dropped.
 #[derive(Debug)]
 pub struct Write {
