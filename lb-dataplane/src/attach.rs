@@ -138,7 +138,7 @@ pub enum DesiredMode {
 
 impl DesiredMode {
     /// The one mode that will do; `None`: the best that the driver has.
-    pub(super) fn of(self, is_veth: bool) -> Option<AttachMode> {
+    pub(super) fn required(self, is_veth: bool) -> Option<AttachMode> {
         match self {
             Self::Auto => is_veth.then_some(AttachMode::Generic),
             Self::Native => Some(AttachMode::Native),
