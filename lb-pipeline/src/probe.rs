@@ -28,7 +28,12 @@ const TTL: u8 = 255;
 /// # Errors
 /// [`Refusal::BadTag`], [`Refusal::BadProbe`], [`Refusal::StaleProbe`], [`Refusal::NotConfigured`].
 #[inline(always)]
-pub fn judge_probe<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &Packet, is_reply: bool) -> Verdict {
+pub fn judge_probe<F: Frame, T: Tables>(
+    frame: &mut F,
+    tables: &T,
+    packet: &Packet,
+    is_reply: bool,
+) -> Verdict {
     let config = configured(tables)?;
     let Sender::Peer(node) = sender(frame, tables, config, packet) else { return NOT_OURS };
     let probe = sound(frame, packet, true)?;
