@@ -30,10 +30,7 @@ pub(super) const FLOORS: &[Floor] = &[
     pure("lb-api", &[]),
     pure("lb-model", &["lb-api", "lb-bgp", "lb-common"]),
     pure("lb-ipam", &["lb-api", "lb-model"]),
-    Floor {
-        tests_use: &["lb-pipeline"],
-        ..pure("lb-plan", &["lb-api", "lb-bgp", "lb-common", "lb-model"])
-    },
+    Floor { tests_use: &["lb-pipeline"], ..pure("lb-plan", &["lb-api", "lb-bgp", "lb-common", "lb-model"]) },
     Floor {
         tests_use: &["lb-common"],
         ..pure("lb-admission", &["lb-api", "lb-ipam", "lb-model", "lb-plan"])
@@ -91,7 +88,10 @@ pub(super) const FLOORS: &[Floor] = &[
     Floor {
         package: "fairlead-bench",
         is_exempt_from_size: true,
-        ..floor("bench", &["fairlead-tests", "lb-common", "lb-dataplane", "lb-kube", "lb-model", "lb-pipeline", "lb-plan"])
+        ..floor(
+            "bench",
+            &["fairlead-tests", "lb-common", "lb-dataplane", "lb-kube", "lb-model", "lb-pipeline", "lb-plan"],
+        )
     },
     floor("xtask", &[]),
     Floor { package: "fairlead-fuzz", ..floor("fuzz", &["lb-bfd", "lb-bgp", "lb-common"]) },
