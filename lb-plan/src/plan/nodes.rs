@@ -220,18 +220,19 @@ impl<'a> Roster<'a> {
     }
 
     fn install_peers(&self, contents: &mut Contents, installed: &Contents, problems: &mut Vec<Problem>) {
-        let mut room = Room::new(&mut contents.peers, &installed.peers, capacity::PEERS);
+        let mut room = Room::new(&mut contents.peers, &installed.peers, capacity::NODE_ADDRESSES);
         for (node_name, seat) in &self.seats {
             let mut keys = seat.node.addresses().iter().map(|address| peer_key(*address));
             if !keys.all(|key| room.insert(key, seat.index)) {
-                let reason = Reason::MapFull { map: name::PEERS, capacity: capacity::PEERS };
+                let reason =
+                    Reason::MapFull { map: name::NODE_ADDRESSES, capacity: capacity::NODE_ADDRESSES };
                 problems.push(Problem::about(node_name.reference(), reason));
             }
         }
     }
 
     fn install_peer_macs(&self, contents: &mut Contents, installed: &Contents, problems: &mut Vec<Problem>) {
-        let mut room = Room::new(&mut contents.peer_macs, &installed.peer_macs, capacity::PEERS);
+        let mut room = Room::new(&mut contents.peer_macs, &installed.peer_macs, capacity::NODE_ADDRESSES);
         for (node_name, seat) in &self.seats {
             let mac = seat.way.on_link_mac.map(peer_mac_key);
             // A node whose way is not resolved for now keeps its MAC with its entry.
@@ -239,7 +240,7 @@ impl<'a> Roster<'a> {
             if let Some(key) = mac.or(before)
                 && !room.insert(key, seat.index)
             {
-                let reason = Reason::MapFull { map: name::PEER_MACS, capacity: capacity::PEERS };
+                let reason = Reason::MapFull { map: name::NODE_MACS, capacity: capacity::NODE_ADDRESSES };
                 problems.push(Problem::about(node_name.reference(), reason));
             }
         }
