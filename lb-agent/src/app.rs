@@ -317,7 +317,7 @@ fn liveness(options: &Options, nonce: u64) -> LivenessSettings {
     let tick = profile.interval / TICKS_PER_INTERVAL;
     LivenessSettings {
         limit: ProbeClock::limit(profile.multiplier.into()),
-        orphan_grace: (options.orphan_grace.as_micros() / tick.as_micros().max(1)) as u32,
+        hold: (options.orphan_grace.as_micros() / tick.as_micros().max(1)) as u32,
         nonce,
     }
 }

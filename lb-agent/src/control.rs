@@ -79,7 +79,7 @@ pub struct Control {
 struct Memory {
     planner: Planner,
     installed: Contents,
-    modeller: IncrementalModel,
+    incremental: IncrementalModel,
     /// What was read last, until it has been noted what of it is accepted.
     unnoted: Option<Vec<Arc<Sourced<Object>>>>,
     /// What is wrong with the objects.
@@ -128,7 +128,7 @@ impl Control {
         let mut memory = Memory {
             planner: Planner::default(),
             installed: self.maps.read_back()?,
-            modeller: self.modeller(Model::default()),
+            incremental: self.incremental(Model::default()),
             unnoted: None,
             problems: Vec::new(),
             reading: Reading::default(),
@@ -268,12 +268,12 @@ impl Control {
     }
 
     /// Goes on from a model, by the rules of this agent.
-    fn modeller(&self, before: Model) -> IncrementalModel {
+    fn incremental(&self, before: Model) -> IncrementalModel {
         IncrementalModel::new(&Model { drain: self.drain.clone(), addresses: self.addresses, ..before })
     }
 
     fn wanted(&self, memory: &Memory) -> BTreeSet<IpAddr> {
-        memory.modeller.model().addresses_to_resolve(&self.settings.node)
+        memory.incremental.model().addresses_to_resolve(&self.settings.node)
     }
 
     /// False where the source cannot tell now.
@@ -284,10 +284,10 @@ impl Control {
         };
         self.accepted.complete(&mut snapshot);
         if let Some(recalled) = self.accepted.recall(&snapshot.objects) {
-            memory.modeller = self.modeller(recalled);
+            memory.incremental = self.incremental(recalled);
         }
         memory.problems = snapshot.problems;
-        memory.problems.extend(memory.modeller.update(&snapshot.objects, self.class.as_deref()));
+        memory.problems.extend(memory.incremental.update(&snapshot.objects, self.class.as_deref()));
         memory.reading.succeeded(&memory.problems);
         memory.unnoted = Some(snapshot.objects);
         true
@@ -296,7 +296,7 @@ impl Control {
     /// Only after all else: it may take a disk's time.
     fn note_accepted(&mut self, memory: &mut Memory) {
         if let Some(objects) = memory.unnoted.take() {
-            self.accepted.note(&objects, &memory.problems, memory.modeller.model());
+            self.accepted.note(&objects, &memory.problems, memory.incremental.model());
         }
     }
 
@@ -328,7 +328,7 @@ impl Control {
         let withdrawn = memory.ready == Ready::No;
         let facts = Facts { silent, withdrawn, ..memory.observation.facts.clone() };
         let plan = memory.planner.plan(
-            memory.modeller.model(),
+            memory.incremental.model(),
             &facts,
             &self.settings,
             &memory.installed,
@@ -366,12 +366,12 @@ impl Control {
             withdrawn: memory.ready == Ready::No,
         };
         let may_tell = memory.ready != Ready::NotYet;
-        self.neighbours.tell(memory.modeller.model(), &self.settings.node, &settings, may_tell)
+        self.neighbours.tell(memory.incremental.model(), &self.settings.node, &settings, may_tell)
     }
 
     /// Whether this node takes no new flows: it has been told so, or its Node object says so.
     fn is_draining(&self, memory: &Memory) -> bool {
-        let node = memory.modeller.model().nodes.get(&self.settings.node);
+        let node = memory.incremental.model().nodes.get(&self.settings.node);
         self.settings.draining || node.is_some_and(Node::is_draining)
     }
 
@@ -441,7 +441,7 @@ impl Control {
             }
             None => (Arc::clone(&before.announced), Vec::new()),
         };
-        let concerns = |it: &&Problem| memory.modeller.concerns(it, &self.settings.node);
+        let concerns = |it: &&Problem| memory.incremental.concerns(it, &self.settings.node);
         let faults = Faults::of(problems.iter().filter(|it| is_configuration(it)).filter(concerns));
         let keys = self.tag_keys.borrow().problem.clone();
         let mut problems: Vec<String> =

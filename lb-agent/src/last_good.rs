@@ -77,8 +77,8 @@ impl LastGoodFile {
 
     /// Puts what was accepted before in the place of objects that are there and cannot be read.
     pub fn complete(&self, snapshot: &mut Snapshot) {
-        let stand_ins = self.accepted.stand_ins(&snapshot.objects, &snapshot.problems);
-        for object in stand_ins {
+        let fallbacks = self.accepted.fallbacks(&snapshot.objects, &snapshot.problems);
+        for object in fallbacks {
             snapshot.problems.extend(snapshot::staying(&object));
             snapshot.objects.push(object);
         }
@@ -92,7 +92,7 @@ impl LastGoodFile {
 
     /// Takes in what came of objects, and writes it down where that is different.
     pub fn note(&mut self, objects: &[Arc<Sourced<Object>>], problems: &[Problem], model: &Model) {
-        if self.accepted.note(objects, problems, model) {
+        if self.accepted.record(objects, problems, model) {
             self.is_written = false;
         }
         if !self.is_written && !self.is_foreign {

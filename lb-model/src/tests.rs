@@ -36,7 +36,7 @@ fn build(texts: &[&str]) -> (Model, Vec<String>) {
     build_for_class(texts, None)
 }
 
-/// The only problem, which must contain these words.
+/// Asserts that there is one problem, which contains these words.
 fn assert_problem(problems: &[String], words: &[&str]) {
     assert_eq!(problems.len(), 1, "{problems:#?}");
     for word in words {
@@ -58,7 +58,7 @@ fn service(name: &str, more: &str) -> String {
     )
 }
 
-/// An EndpointSlice of a Service with an only port.
+/// An EndpointSlice of a Service with an unnamed port.
 fn slice(name: &str, service: &str, family: &str, endpoints: &str) -> String {
     format!(
         "{{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {{name: {name}, labels: \
@@ -109,7 +109,7 @@ fn of_two_pools_that_overlap_the_later_by_name_is_refused() {
         &["IPAddressPool default/z: spec.addresses[0]", "default/a", "192.0.2.15-192.0.2.20"],
     );
     assert_eq!(model.pools.iter().map(|(name, _)| name.name.as_str()).collect::<Vec<_>>(), ["a"]);
-    // One that lies inside, behind others that it does not touch.
+    // One that lies inside another, after disjoint ones.
     let (_, problems) =
         build(&[&pool("a", "192.0.0.0/16, 10.0.0.0/8, 193.0.0.0/8"), &pool("b", "192.0.2.1/32")]);
     assert_problem(&problems, &["IPAddressPool default/b", "192.0.2.1-192.0.2.1"]);
@@ -141,8 +141,8 @@ fn only_load_balancers_of_the_class_are_served() {
     assert_eq!(of_class(Some("d")), [] as [String; 0]);
 }
 
-/// Addresses of a Service with these annotations, this rest of the spec and this status, and its problems
-/// but for that it has no endpoints.
+/// Returns the addresses of a Service with these annotations, spec and status, and its problems except for
+/// the lack of endpoints.
 fn addresses(annotations: &str, spec: &str, status: &str) -> (Vec<String>, Vec<String>) {
     let text = format!(
         "{{apiVersion: v1, kind: Service, metadata: {{name: s, annotations: {{{annotations}}}}}, spec: {{type: LoadBalancer, \
@@ -296,7 +296,7 @@ fn an_unknown_node_of_endpoints_is_told_once() {
     assert_problem(&problems, &["Service default/s: ", "Node x"]);
     let vip = &model.services[&name("s")].vips[0];
     assert_eq!(vip.endpoints, Endpoints { elsewhere: 2, ..Endpoints::default() });
-    // Somebody serves, so a node may take the traffic; but no node can be told to keep it.
+    // An endpoint serves, so a node may take the traffic; but no node can keep it local.
     assert!(vip.is_served(TrafficPolicy::Cluster) && !vip.is_served(TrafficPolicy::Local));
 }
 

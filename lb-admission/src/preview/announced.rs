@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use lb_ipam::Usage;
-use lb_model::{Endpoint, Model, NodeName, Peer, PoolName, RemoteAs, ServiceName};
+use lb_model::{Model, NodeName, Peer, PeerEndpoint, PoolName, RemoteAs, ServiceName};
 use lb_plan::speaker::{self, ServiceAdvertisement, SpeakerSettings, WithheldReason};
 
 /// A pool, and who is told of it.
@@ -70,8 +70,8 @@ pub(super) fn peers(model: &Model) -> BTreeMap<String, PeerPreview> {
         let nodes = model.nodes.iter().filter(|(_, node)| peer.selects_node(node) && !peer.is_at(node));
         let preview = PeerPreview {
             at: match &peer.endpoint {
-                Endpoint::Address(address) => address.to_string(),
-                Endpoint::Interface(interface) => interface.clone(),
+                PeerEndpoint::Address(address) => address.to_string(),
+                PeerEndpoint::Interface(interface) => interface.clone(),
             },
             remote_as: match peer.remote {
                 RemoteAs::Exactly(asn) => asn.to_string(),

@@ -131,7 +131,7 @@ fn served(objects: &[Sourced<Object>], given: &[&ServicePreview]) {
 
 /// An agent that follows all changes.
 pub(crate) struct Agent {
-    modeller: IncrementalModel,
+    incremental: IncrementalModel,
     planner: Planner,
     installed: Contents,
     time: Duration,
@@ -140,7 +140,7 @@ pub(crate) struct Agent {
 impl Default for Agent {
     fn default() -> Self {
         Self {
-            modeller: IncrementalModel::new(&Model::default()),
+            incremental: IncrementalModel::new(&Model::default()),
             planner: Planner::new(),
             installed: Contents::default(),
             time: Duration::ZERO,
@@ -151,17 +151,17 @@ impl Default for Agent {
 impl Agent {
     /// Plans, does what is planned, and finds nothing more to do.
     pub(crate) fn follow(&mut self, objects: &Objects) {
-        self.modeller.update(objects, None);
+        self.incremental.update(objects, None);
         let settings = settings();
         for turn in 0..2 {
-            let model = self.modeller.model();
+            let model = self.incremental.model();
             let plan = self.planner.plan(model, &Facts::default(), &settings, &self.installed, self.time);
             let operations = diff(&self.installed, &plan.contents);
             assert!(turn == 0 || operations.is_empty(), "{operations:?}");
             operations.iter().for_each(|operation| self.installed.apply(operation));
         }
-        for node in self.modeller.model().nodes.keys() {
-            assert!(speaker::plan(self.modeller.model(), node, &SpeakerSettings::default()).is_some());
+        for node in self.incremental.model().nodes.keys() {
+            assert!(speaker::plan(self.incremental.model(), node, &SpeakerSettings::default()).is_some());
         }
         self.time += Duration::from_secs(1);
     }

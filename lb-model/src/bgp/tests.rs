@@ -1,13 +1,13 @@
-//! The rules of the kinds that say what is announced by BGP, accepted and refused.
+//! The rules for the kinds of BGP objects, valid and invalid.
 
 use crate::Model;
 use lb_api::objects;
 use lb_api::problem::Severity;
 
-/// A kind, its spec, and `ok` or the fields with the labels of what is wrong with them.
+/// A kind, its spec, and `ok` or the fields with the labels of their problems.
 type Row = (&'static str, &'static str, &'static str);
 
-/// A peer that is right; what follows it makes it special.
+/// A valid peer with additional fields.
 macro_rules! peer {
     ($more:literal) => {
         concat!("myASN: 64512, peerASN: 64513, peerAddress: 10.0.0.1", $more)
@@ -15,7 +15,7 @@ macro_rules! peer {
 }
 
 const ROWS: &[Row] = &[
-    // BGPPeer: who.
+    // BGPPeer: AS numbers.
     ("BGPPeer", peer!(""), "ok"),
     ("BGPPeer", "peerASN: 1, peerAddress: 10.0.0.1", "spec: bad_field"),
     ("BGPPeer", "myASN: 0, peerASN: 1, peerAddress: 10.0.0.1", "spec.myASN: out_of_range"),
@@ -29,7 +29,7 @@ const ROWS: &[Row] = &[
     ("BGPPeer", peer!(", dynamicASN: external"), "spec.dynamicASN: excludes"),
     ("BGPPeer", peer!(", localASN: 65000"), "ok"),
     ("BGPPeer", peer!(", localASN: 0"), "spec.localASN: out_of_range"),
-    // BGPPeer: where.
+    // BGPPeer: address and interface.
     ("BGPPeer", "myASN: 1, peerASN: 2", "spec.peerAddress: one_of"),
     ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: router", "spec.peerAddress: not_an_address"),
     ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: 'fd00::1'", "ok"),
@@ -263,7 +263,7 @@ const ROWS: &[Row] = &[
     ),
 ];
 
-/// What the rows refer to.
+/// The objects that the rows refer to.
 const WORLD: &str = "
 {apiVersion: v1, kind: Secret, metadata: {name: good, namespace: lb}, type: kubernetes.io/basic-auth, stringData: {password: x}}
 ---
@@ -386,7 +386,7 @@ fn what_others_call_by_name_alone_is_there_once() {
     }
 }
 
-/// As guides for MetalLB have it, right and wrong.
+/// As in guides for MetalLB, right and wrong.
 const GUIDE: &str = "
 apiVersion: metallb.io/v1beta1
 kind: IPAddressPool

@@ -78,11 +78,11 @@ fn a_change_of_rule_or_namespace_changes_what_is_served() {
         objects.into_iter().map(Arc::new).collect::<Vec<_>>()
     };
     let (before, after) = (text(""), text("team: audit"));
-    let mut modeller = IncrementalModel::new(&Model::default());
-    modeller.update(&before, None);
-    assert!(modeller.model().services.is_empty());
+    let mut incremental = IncrementalModel::new(&Model::default());
+    incremental.update(&before, None);
+    assert!(incremental.model().services.is_empty());
     // All objects but the Namespace are the same in memory.
     let mixed: Vec<_> = before.iter().take(before.len() - 1).chain(after.last()).cloned().collect();
-    modeller.update(&mixed, None);
-    assert_eq!(modeller.model().services.len(), 1);
+    incremental.update(&mixed, None);
+    assert_eq!(incremental.model().services.len(), 1);
 }

@@ -94,7 +94,7 @@ proptest! {
         let mut there = BTreeMap::new();
         let drain = DrainRules { cordon, ..DrainRules::default() };
         let mut model = Model { drain, ..Model::default() };
-        let mut modeller = IncrementalModel::new(&model);
+        let mut incremental = IncrementalModel::new(&model);
         for Step { versions, turned, twice, class } in steps {
             replace(&mut there, versions);
             let mut objects: Vec<_> = there.values().cloned().collect();
@@ -102,8 +102,8 @@ proptest! {
             let middle = turned % objects.len().max(1);
             objects.rotate_left(middle);
             let (afresh, wrong) = Model::after(&model, &objects, class);
-            prop_assert_eq!(modeller.update(&objects, class), wrong);
-            prop_assert_eq!(modeller.model(), &afresh);
+            prop_assert_eq!(incremental.update(&objects, class), wrong);
+            prop_assert_eq!(incremental.model(), &afresh);
             model = afresh;
         }
     }
@@ -128,27 +128,27 @@ fn same<'a>(first: &Model, second: &'a Model) -> Vec<&'a str> {
 #[test]
 fn a_service_that_comes_out_as_it_was_is_the_same_value() {
     let mut objects = read(&[(0, 0), (1, 0), (6, 0), (7, 0), (18, 0), (21, 0)]);
-    let mut modeller = IncrementalModel::default();
-    modeller.update(&objects, None);
-    let first = modeller.model().clone();
+    let mut incremental = IncrementalModel::default();
+    incremental.update(&objects, None);
+    let first = incremental.model().clone();
     objects[2] = read(&[(6, 2)]).remove(0);
-    modeller.update(&objects, None);
-    assert_eq!(same(&first, modeller.model()), ["s1"], "of the other an EndpointSlice has changed");
-    let second = modeller.model().clone();
+    incremental.update(&objects, None);
+    assert_eq!(same(&first, incremental.model()), ["s1"], "of the other an EndpointSlice has changed");
+    let second = incremental.model().clone();
     objects.extend(read(&[(19, 1)]));
-    modeller.update(&objects, None);
-    assert_eq!(modeller.model().nodes.len(), 2);
-    assert_eq!(same(&second, modeller.model()), ["s0", "s1"], "the node has no endpoint of theirs");
+    incremental.update(&objects, None);
+    assert_eq!(incremental.model().nodes.len(), 2);
+    assert_eq!(same(&second, incremental.model()), ["s0", "s1"], "the node has no endpoint of theirs");
 }
 
 #[test]
 fn a_port_goes_to_the_next_that_wants_it_and_back() {
     // Both want port 80 of 10.0.0.1, and s1 comes before s5.
     let objects = read(&[(5, 0), (21, 0), (1, 0)]);
-    let mut modeller = IncrementalModel::default();
+    let mut incremental = IncrementalModel::default();
     let mut vips = |objects: &[Arc<Sourced<Object>>]| {
-        modeller.update(objects, None);
-        let services = modeller.model().services.iter();
+        incremental.update(objects, None);
+        let services = incremental.model().services.iter();
         services.map(|(name, service)| (name.name.clone(), service.vips.len())).collect::<Vec<_>>()
     };
     let [s1, s5] = ["s1", "s5"].map(str::to_owned);
@@ -166,10 +166,10 @@ fn what_is_wrong_with_an_object_concerns_the_nodes_that_it_selects() {
         {apiVersion: metallb.io/v1beta1, kind: BGPAdvertisement, metadata: {name: ad-of-b}, spec: {peers: [x, x], nodeSelectors: [{matchLabels: {rack: b}}]}}\n---\n\
         {apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: p}, spec: {addresses: [x]}}";
     let objects: Vec<_> = parse("t", text).0.into_iter().map(Arc::new).collect();
-    let mut modeller = IncrementalModel::default();
-    let problems = modeller.update(&objects, None);
+    let mut incremental = IncrementalModel::default();
+    let problems = incremental.update(&objects, None);
     let of = |node: &str| {
-        let concerning = problems.iter().filter(|it| modeller.concerns(it, &node.into()));
+        let concerning = problems.iter().filter(|it| incremental.concerns(it, &node.into()));
         concerning.map(|it| it.object.as_ref().unwrap().name.as_str()).collect::<Vec<_>>()
     };
     assert_eq!(of("b").len(), problems.len());
