@@ -60,7 +60,7 @@ mod tests {
     use super::special;
 
     #[test]
-    fn what_is_for_something_else_is_found_in_a_range() {
+    fn special_purpose_blocks_are_found_in_a_range() {
         let found = |start: &str, end: &str| {
             let [start, end] = [start, end].map(|it| it.parse::<IpAddr>().unwrap());
             special(start, end).map(|(address, what)| format!("{address} {what}"))

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_range_is_refused_by_its_fault() {
+    fn invalid_ranges_are_rejected_with_their_reason() {
         for written in [
             "",
             "-",
@@ -136,7 +136,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn overlap_is_what_both_hold(a in 0u32..40, a_len in 0u32..20, b in 0u32..40, b_len in 0u32..20) {
+        fn the_overlap_is_the_common_part(a in 0u32..40, a_len in 0u32..20, b in 0u32..40, b_len in 0u32..20) {
             let range = |start: u32, len: u32| AddressRange {
                 start: IpAddr::V4(start.into()),
                 end: IpAddr::V4((start + len).into()),

@@ -240,7 +240,7 @@ mod tests {
             "shutting down",
         ),
         (
-            "and nobody asks",
+            "without the rule",
             "",
             "status: {conditions: [{type: Ready, status: 'False', message: node is shutting down}]}",
             "",
@@ -252,7 +252,7 @@ mod tests {
             "",
         ),
         (
-            "gone, so nobody knows",
+            "removed, so it is unknown",
             "shutdown",
             "status: {conditions: [{type: Ready, status: Unknown, message: Kubelet stopped posting}]}",
             "",
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_cannot_be_read_is_refused() {
+    fn an_invalid_rule_is_rejected() {
         assert_eq!("".parse::<AnnotationRule>(), Err(RuleError::NoKey("".into())));
         assert_eq!("=b".parse::<AnnotationRule>(), Err(RuleError::NoKey("=b".into())));
         assert_eq!(":NoExecute".parse::<TaintRule>(), Err(RuleError::NoKey("".into())));

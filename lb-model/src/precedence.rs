@@ -28,7 +28,7 @@ mod tests {
     use super::Precedence;
 
     #[test]
-    fn who_has_something_comes_first() {
+    fn existing_values_come_first() {
         let of = [(Some(1), Some(1)), (Some(1), Some(2)), (None, Some(1)), (Some(1), None), (None, None)]
             .map(|(before, now)| Precedence::of(before, now));
         assert_eq!(

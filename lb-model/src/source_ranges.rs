@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_is_a_prefix_behind_the_number_of_a_vip() {
+    fn a_range_is_a_prefix_after_the_number_of_a_vip() {
         let range = |net: &str| SourceRange::from(net.parse::<IpNet>().unwrap());
         let mapped = |a, b, c, d| [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d];
         assert_eq!(range("10.1.2.3/8"), SourceRange { address: mapped(10, 0, 0, 0), bits: 32 + 96 + 8 });

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn tiers_are_in_the_order_in_which_they_serve() {
+    fn tiers_are_ordered_by_preference() {
         let tier =
             |bits: u8| Tier { excluded: bits & 4 != 0, terminating: bits & 2 != 0, draining: bits & 1 != 0 };
         let tiers: Vec<_> = (0..8).map(tier).collect();

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_routers_know_is_refused_with_its_value() {
+    fn a_well_known_name_is_rejected_with_its_value() {
         for (name, value) in WELL_KNOWN {
             let refused = resolve(name, &Aliases::new()).unwrap_err().to_string();
             assert!(refused.contains(name) && refused.contains(value), "{refused}");

@@ -52,9 +52,10 @@ impl Agent {
         });
         let peers =
             model.bgp.peers.iter().map(|(name, peer)| format!("{name} {:?} {:?}", peer.hold_time, peer.bfd));
-        let told = model.bgp.advertisements.iter().map(|it| format!("{} {:?}", it.name, it.communities));
+        let advertised =
+            model.bgp.advertisements.iter().map(|it| format!("{} {:?}", it.name, it.communities));
         let pools: Vec<_> = pools.collect();
-        pools.into_iter().chain(peers).chain(told).collect()
+        pools.into_iter().chain(peers).chain(advertised).collect()
     }
 }
 
@@ -177,7 +178,7 @@ const CASES: &[Case] = &[
 ];
 
 #[test]
-fn what_has_become_wrong_stays_as_it_was_over_restarts() {
+fn last_known_good_values_outlive_restarts() {
     for Case { says, change, problems } in CASES {
         let mut agent = Agent::default();
         agent.reconcile(&file(&[]));
@@ -210,7 +211,7 @@ fn what_has_become_wrong_stays_as_it_was_over_restarts() {
 }
 
 #[test]
-fn what_is_gone_comes_back_by_no_restart() {
+fn removed_objects_do_not_return_with_a_restart() {
     for line in
         ["kind: IPAddressPool, metadata: {name: a,", "{name: p,", "{name: q,", "kind: BGPAdvertisement"]
     {
@@ -226,7 +227,7 @@ fn what_is_gone_comes_back_by_no_restart() {
 }
 
 #[test]
-fn what_was_wrong_and_is_gone_and_comes_again_wrong_is_nothing() {
+fn a_removed_object_loses_its_last_known_good_value() {
     let mut agent = Agent::default();
     let wrong = [("10.0.0.0-10.0.0.9", "x")];
     for snapshot in [&[][..], &wrong[..], &[("{name: a,", "")], &wrong[..]] {
@@ -239,7 +240,7 @@ fn what_was_wrong_and_is_gone_and_comes_again_wrong_is_nothing() {
 }
 
 #[test]
-fn an_object_that_was_made_again_while_no_agent_ran_is_another() {
+fn an_object_recreated_while_no_agent_ran_is_another_one() {
     let wrong = |uid| file(&[("{name: a,", uid), ("10.0.0.0-10.0.0.9", "x")]);
     for (uid, stays) in [("{uid: u, name: a,", true), ("{uid: v, name: a,", false), ("{name: a,", true)] {
         let mut agent = Agent::default();
@@ -254,7 +255,7 @@ fn an_object_that_was_made_again_while_no_agent_ran_is_another() {
 }
 
 #[test]
-fn an_object_that_is_right_counts_as_it_is_now() {
+fn a_valid_object_counts_in_its_current_version() {
     let mut agent = Agent::default();
     agent.reconcile(&file(&[]));
     agent.restart();
@@ -266,7 +267,7 @@ fn an_object_that_is_right_counts_as_it_is_now() {
 }
 
 #[test]
-fn who_has_an_address_keeps_it_from_a_pool_that_came_while_no_agent_ran() {
+fn an_existing_pool_wins_over_one_added_while_no_agent_ran() {
     let mut agent = Agent::default();
     agent.reconcile(&[("b.yaml", metallb("IPAddressPool", "b", "addresses: [10.0.0.0/24]"))]);
     agent.restart();
@@ -280,7 +281,7 @@ fn who_has_an_address_keeps_it_from_a_pool_that_came_while_no_agent_ran() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_keeps_its_own_objects_only() {
+fn an_unreadable_file_keeps_its_own_objects_only() {
     let pool = |name, net| metallb("IPAddressPool", name, &format!("addresses: [{net}]"));
     let mut agent = Agent::default();
     agent.reconcile(&[("1.yaml", pool("a", "10.0.0.0/24")), ("2.yaml", pool("b", "10.0.1.0/24"))]);
@@ -303,7 +304,7 @@ fn a_file_that_cannot_be_read_keeps_its_own_objects_only() {
 }
 
 #[test]
-fn what_only_a_secret_knew_is_not_known_without_it() {
+fn a_password_is_unknown_without_its_secret() {
     let mut agent = Agent::default();
     agent.reconcile(&file(&[]));
     agent.reconcile(&file(&[(SECRET, "")]));
@@ -317,8 +318,8 @@ fn what_only_a_secret_knew_is_not_known_without_it() {
 }
 
 #[test]
-fn an_advertisement_that_others_have_left_no_place_takes_none_by_a_restart() {
-    let told = |of: [(&str, u8, &str); 3]| {
+fn a_displaced_advertisement_does_not_return_with_a_restart() {
+    let advertised = |of: [(&str, u8, &str); 3]| {
         let written = of.map(|(name, preference, peers)| {
             metallb("BGPAdvertisement", name, &format!("localPref: {preference}, peers: [{peers}]"))
         });
@@ -327,8 +328,8 @@ fn an_advertisement_that_others_have_left_no_place_takes_none_by_a_restart() {
         vec![("all.yaml", [node, &pool, &written.join("\n---\n")].join("\n---\n"))]
     };
     let mut agent = Agent::default();
-    agent.reconcile(&told([("a", 7, "p"), ("b", 8, "q"), ("c", 9, "r")]));
-    let wrong = told([("a", 7, "'p', q"), ("b", 8, "r"), ("c", 9, "r")]);
+    agent.reconcile(&advertised([("a", 7, "p"), ("b", 8, "q"), ("c", 9, "r")]));
+    let wrong = advertised([("a", 7, "'p', q"), ("b", 8, "r"), ("c", 9, "r")]);
     agent.reconcile(&wrong);
     let before = (agent.summary(), agent.problems.clone());
     assert_eq!(before.1, ["b local_pref_conflict"]);
@@ -336,7 +337,7 @@ fn an_advertisement_that_others_have_left_no_place_takes_none_by_a_restart() {
     agent.reconcile(&wrong);
     assert_eq!((agent.summary(), agent.problems.clone()), before);
     // Nor does it return when there is room again, just as without a restart.
-    let alone = told([("d", 7, "s"), ("b", 8, "r"), ("c", 9, "r")]);
+    let alone = advertised([("d", 7, "s"), ("b", 8, "r"), ("c", 9, "r")]);
     for _ in 0..2 {
         agent.reconcile(&alone);
         assert_eq!(agent.problems, ["b local_pref_conflict"]);
@@ -347,7 +348,7 @@ fn an_advertisement_that_others_have_left_no_place_takes_none_by_a_restart() {
 }
 
 #[test]
-fn what_changes_nothing_is_no_change() {
+fn an_equal_update_is_no_change() {
     let mut agent = Agent::default();
     agent.reconcile(&file(&[]));
     assert!(agent.differs);
@@ -360,7 +361,7 @@ fn what_changes_nothing_is_no_change() {
 }
 
 #[test]
-fn nothing_but_configuration_is_taken_from_what_was_written() {
+fn only_configuration_is_taken_from_stored_objects() {
     let service = "{apiVersion: v1, kind: Service, metadata: {name: s}}";
     let (objects, _) = parse("", &[service, SECRET].join("\n---\n"));
     assert_eq!(objects.len(), 2);

@@ -95,7 +95,7 @@ mod tests {
     use crate::source_ranges::SourceRange;
 
     #[test]
-    fn cidrs_are_read_as_kubernetes_has_let_them_in() {
+    fn cidrs_are_read_as_kubernetes_admitted_them() {
         for (written, net) in [
             ("10.0.0.0/8", "10.0.0.0/8"),
             ("10.0.0.1/8", "10.0.0.1/8"),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_as_few_as_can_be() {
+    fn ranges_are_aggregated() {
         let any_v4 = [192, 0, 2, 1].into();
         let v4 =
             |written: &[&str]| ranges(written).of(any_v4).map(|it| it.iter().copied().collect::<Vec<_>>());
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn families_are_restricted_apart() {
+    fn families_are_restricted_separately() {
         let (v4, v6) = ([192, 0, 2, 1].into(), "2001:db8::1".parse().unwrap());
         let only4 = ranges(&["10.0.0.0/8"]);
         assert!(only4.of(v4).is_some() && only4.of(v6).is_none());
