@@ -220,7 +220,7 @@ fn liveness(options: &AgentOptions, nonce: u64) -> LivenessSettings {
     let tick = profile.interval / TICKS_PER_INTERVAL;
     LivenessSettings {
         limit: ProbeClock::limit(profile.multiplier.into()),
-        orphan_grace: (options.hold.as_micros() / tick.as_micros().max(1)) as u32,
+        hold: (options.hold.as_micros() / tick.as_micros().max(1)) as u32,
         nonce,
     }
 }

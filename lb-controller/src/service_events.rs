@@ -83,7 +83,7 @@ fn of_change(change: &ServiceChange, decision: Option<&Decision>) -> Vec<News> {
         news.push((NORMAL, "ClearAssignment", format!("The address is taken back: {cleared}")));
     }
     match change {
-        ServiceChange::Give { addresses, .. } if decision.is_some_and(|decision| decision.is_news) => {
+        ServiceChange::Give { addresses, .. } if decision.is_some_and(|decision| decision.is_new) => {
             let list: Vec<_> = addresses.iter().map(ToString::to_string).collect();
             let words = format!("Assigned IP [{}]", list.join(" "));
             news.push((NORMAL, "IPAllocated", words));

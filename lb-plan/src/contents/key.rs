@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_survives_its_map() {
+    fn a_key_round_trips_through_its_map() {
         for address in ["192.0.2.1", "2001:db8::1"] {
             let key = VipKey { address: address.parse().unwrap(), port: 0x1234, protocol: 17 };
             let back = match key.map_key() {

@@ -172,7 +172,7 @@ impl<'a> NodeTable<'a> {
             echo_rate: settings.echo_rate,
             id: own.map_or(0, |indexed| indexed.resolved.entry.id),
             liveness_limit: settings.liveness.limit,
-            orphan_grace: settings.liveness.orphan_grace,
+            orphan_grace: settings.liveness.hold,
             tag_key_ids: [current.id, other.id],
             pad: [0; 6],
             uplinks,
