@@ -262,9 +262,9 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
         }
     };
     if is_going(&last.borrow()) {
-        speaker.depart(options.speaker.grace).await;
+        speaker.shut_down(options.speaker.grace).await;
     } else {
-        speaker.leave(options.speaker.grace).await;
+        speaker.hand_over(options.speaker.grace).await;
     }
     outcome
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lb_kube::reading::Reading;
 use lb_plan::plan::{NodeState, ServiceState};
-use lb_speaker::Announced;
+use lb_speaker::ServiceAdvertisement;
 use serde::{Deserialize, Serialize};
 
 use lb_dataplane::ask::Questions;
@@ -37,7 +37,7 @@ pub struct AgentState {
     pub nodes: Vec<NodeState>,
     /// What this node says of each Service to routers.
     #[serde(skip)]
-    pub announced: Arc<[Announced]>,
+    pub announced: Arc<[ServiceAdvertisement]>,
     /// What became of reading the objects.
     #[serde(skip)]
     pub reading: Reading,

@@ -17,8 +17,8 @@ use lb_kube::client::{self, ClientError, Role};
 use lb_kube::config_errors::Faults;
 use lb_kube::source::SourceOptions;
 use lb_kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
-use lb_speaker::Announced;
-use lb_speaker::{Speaker, SpeakerView, Viewed};
+use lb_speaker::ServiceAdvertisement;
+use lb_speaker::{PeerSnapshot, Speaker, SpeakerView};
 
 /// How often sessions are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -45,7 +45,7 @@ pub struct StatusReporter {
 /// What is told now.
 #[derive(Clone, Default, PartialEq)]
 struct Telling {
-    announced: Arc<[Announced]>,
+    announced: Arc<[ServiceAdvertisement]>,
     faults: Faults,
     sessions: Vec<Session>,
 }
@@ -121,17 +121,17 @@ impl Telling {
 }
 
 fn sessions(view: &SpeakerView) -> Vec<Session> {
-    let of = |neighbour: &Viewed| {
-        let transport = &neighbour.neighbour.transport;
-        let bfd = view.bfd.sessions.iter().find(|bfd| bfd.name == neighbour.name);
+    let of = |snapshot: &PeerSnapshot| {
+        let transport = &snapshot.desired.transport;
+        let bfd = view.bfd.sessions.iter().find(|bfd| bfd.name == snapshot.name);
         Session {
             peer: transport.address.to_string(),
             vrf: transport.vrf().map(str::to_owned),
-            bgp: bgp_word(neighbour.view.state),
-            bfd: neighbour.neighbour.bfd.map(|_| bfd.map_or("Down", |bfd| bfd_word(bfd.view.state))),
+            bgp: bgp_word(snapshot.view.state),
+            bfd: snapshot.desired.bfd.map(|_| bfd.map_or("Down", |bfd| bfd_word(bfd.view.state))),
         }
     };
-    view.neighbours.iter().map(of).collect()
+    view.peers.iter().map(of).collect()
 }
 
 /// FRR's words, which frr-k8s tells.

@@ -9,13 +9,13 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// No last word takes longer: a neighbour that reads nothing must not hold us up.
-const LONGEST_FAREWELL: Duration = Duration::from_secs(2);
+const MAX_CLOSE_TIME: Duration = Duration::from_secs(2);
 /// Octets read at once.
 const READ: usize = 16 * 1024;
 
 /// A connection that is in use.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct BgpConnection {
     stream: TcpStream,
     unsent: Vec<u8>,
     /// Of `unsent`, octets that are in the kernel.
@@ -24,7 +24,7 @@ pub(super) struct Connection {
 
 /// What reading brought.
 #[derive(Debug)]
-pub(super) enum Read {
+pub(super) enum ReadOutcome {
     /// So many octets.
     Octets(usize),
     /// Nothing is there.
@@ -33,7 +33,7 @@ pub(super) enum Read {
     End(Option<io::Error>),
 }
 
-impl Connection {
+impl BgpConnection {
     pub(super) const fn new(stream: TcpStream) -> Self {
         Self { stream, unsent: Vec::new(), sent: 0 }
     }
@@ -58,12 +58,12 @@ impl Connection {
     }
 
     /// Takes what is there.
-    pub(super) fn read(&self, buffer: &mut [u8]) -> Read {
+    pub(super) fn read(&self, buffer: &mut [u8]) -> ReadOutcome {
         match self.stream.try_read(buffer) {
-            Ok(0) => Read::End(None),
-            Ok(octets) => Read::Octets(octets),
-            Err(error) if is_passing(&error) => Read::Nothing,
-            Err(error) => Read::End(Some(error)),
+            Ok(0) => ReadOutcome::End(None),
+            Ok(octets) => ReadOutcome::Octets(octets),
+            Err(error) if is_passing(&error) => ReadOutcome::Nothing,
+            Err(error) => ReadOutcome::End(Some(error)),
         }
     }
 
@@ -100,8 +100,8 @@ impl Connection {
 
     /// Writes what is left, says that this was all, and reads until the neighbour hangs up, too: closing with
     /// octets unread would have the kernel throw away what is unsent.
-    pub(super) async fn part(mut self) {
-        let farewell = async {
+    pub(super) async fn close(mut self) {
+        let drain = async {
             while !self.write()? {
                 self.stream.writable().await?;
             }
@@ -109,30 +109,30 @@ impl Connection {
             let mut buffer = Self::buffer();
             loop {
                 self.stream.readable().await?;
-                if matches!(self.read(&mut buffer), Read::End(_)) {
+                if matches!(self.read(&mut buffer), ReadOutcome::End(_)) {
                     return Ok::<(), io::Error>(());
                 }
             }
         };
         // Whether it was heard or not: it is over.
-        let _ = timeout(LONGEST_FAREWELL, farewell).await;
+        let _ = timeout(MAX_CLOSE_TIME, drain).await;
     }
 }
 
 /// Connections of a neighbour that are being closed: each is gone after two seconds at the latest.
 #[derive(Debug, Default)]
-pub(super) struct Farewells(JoinSet<()>);
+pub(super) struct ClosingConnections(JoinSet<()>);
 
-impl Farewells {
+impl ClosingConnections {
     /// At once; beyond that connections are closed without delay, and what is unsent of them may be lost, as
     /// NOTIFICATIONs may be.
-    const MOST: usize = 8;
+    const MAX: usize = 8;
 
     /// Closes a connection in its own time.
-    pub(super) fn add(&mut self, connection: Connection) {
+    pub(super) fn add(&mut self, connection: BgpConnection) {
         while self.0.try_join_next().is_some() {}
-        if self.0.len() < Self::MOST {
-            self.0.spawn(connection.part());
+        if self.0.len() < Self::MAX {
+            self.0.spawn(connection.close());
         }
     }
 
@@ -156,15 +156,15 @@ mod tests {
     #[tokio::test]
     async fn connections_that_are_being_closed_are_few_and_soon_gone() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let mut farewells = Farewells::default();
+        let mut closing = ClosingConnections::default();
         let mut clients = Vec::new();
-        for _ in 0..3 * Farewells::MOST {
+        for _ in 0..3 * ClosingConnections::MAX {
             clients.push(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
-            farewells.add(Connection::new(listener.accept().await.unwrap().0));
+            closing.add(BgpConnection::new(listener.accept().await.unwrap().0));
         }
-        assert_eq!(farewells.0.len(), Farewells::MOST, "the clients do not hang up");
+        assert_eq!(closing.0.len(), ClosingConnections::MAX, "the clients do not hang up");
         clients.clear();
-        timeout(LONGEST_FAREWELL * 2, async { while farewells.next().await.is_some() {} }).await.unwrap();
-        assert_eq!(farewells.0.len(), 0);
+        timeout(MAX_CLOSE_TIME * 2, async { while closing.next().await.is_some() {} }).await.unwrap();
+        assert_eq!(closing.0.len(), 0);
     }
 }

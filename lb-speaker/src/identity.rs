@@ -7,7 +7,7 @@ use lb_bgp::value::RouterId;
 
 /// What this node is to routers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Identity {
+pub struct SpeakerIdentity {
     /// Its name.
     pub name: String,
     /// Its BGP identifier, if one was chosen.
@@ -16,7 +16,7 @@ pub struct Identity {
     pub addresses: Vec<IpAddr>,
 }
 
-impl Identity {
+impl SpeakerIdentity {
     /// The BGP identifier: the one that was chosen, else the node's IPv4 address, else a number made of its
     /// name, which stays the same over restarts and upgrades.
     pub fn router_id(&self) -> RouterId {
@@ -28,9 +28,9 @@ impl Identity {
 
     /// Where routes lead to that are not of the session's own family: a connection's address leads to
     /// itself.
-    pub fn next_hops(&self, neighbour: IpAddr) -> NextHops {
+    pub fn next_hops(&self, peer: IpAddr) -> NextHops {
         let own = NextHops::default();
-        match neighbour {
+        match peer {
             IpAddr::V4(_) => NextHops { v6: self.v6(), ..own },
             IpAddr::V6(_) => NextHops { v4: self.v4(), ..own },
         }
@@ -69,19 +69,19 @@ pub(super) fn hash(seed: u64, text: &str) -> u64 {
 mod tests {
     use super::*;
 
-    fn node(addresses: &[&str]) -> Identity {
+    fn node(addresses: &[&str]) -> SpeakerIdentity {
         let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-        Identity { name: "n1".into(), router_id: None, addresses }
+        SpeakerIdentity { name: "n1".into(), router_id: None, addresses }
     }
 
     #[test]
     fn the_identifier_is_the_chosen_one_else_the_address_else_made_of_the_name() {
         let chosen = RouterId::new(Ipv4Addr::new(1, 2, 3, 4));
         let both = node(&["2001:db8::1", "192.0.2.1"]);
-        assert_eq!(Identity { router_id: chosen, ..both.clone() }.router_id().to_string(), "1.2.3.4");
+        assert_eq!(SpeakerIdentity { router_id: chosen, ..both.clone() }.router_id().to_string(), "1.2.3.4");
         assert_eq!(both.router_id().to_string(), "192.0.2.1");
         let made = node(&["2001:db8::1"]).router_id();
-        assert_ne!(made, Identity { name: "n2".into(), ..node(&["2001:db8::1"]) }.router_id());
+        assert_ne!(made, SpeakerIdentity { name: "n2".into(), ..node(&["2001:db8::1"]) }.router_id());
         assert_eq!(made, node(&[]).router_id());
     }
 

@@ -10,12 +10,12 @@ use nix::net::if_::if_nametoindex;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use super::wanted::{Key, LONGEST_KEY, Transport};
+use super::desired::{MAX_KEY_LEN, Md5Key, Transport};
 
 /// A router with TTL security takes nothing less, and to all others it makes no difference (RFC 5082 section 3).
 const TTL: u32 = 255;
 /// Class selector 6, network control: what routers send their own BGP with (RFC 4594 section 3.2).
-const CLASS: u32 = 48 << 2;
+const TRAFFIC_CLASS: u32 = 48 << 2;
 /// Connections of neighbours that wait to be taken.
 const BACKLOG: i32 = 128;
 
@@ -27,7 +27,7 @@ pub(super) enum SocketError {
     Option(#[source] io::Error),
     /// The kernel cannot sign.
     #[error("the kernel refuses the password: {0}; was it built without CONFIG_TCP_MD5SIG?")]
-    Key(#[source] io::Error),
+    Md5Key(#[source] io::Error),
     /// The interface or VRF is not there, or not for us.
     #[error("cannot use the interface or VRF {name}: {source}")]
     Device {
@@ -62,13 +62,13 @@ pub(super) async fn connect(transport: &Transport) -> Result<TcpStream, SocketEr
     let remote = remote(transport)?;
     let socket = open(remote.ip(), transport.device.as_deref())?;
     if let Some(key) = &transport.key {
-        sign(&socket, remote.ip(), Some(key), None).map_err(SocketError::Key)?;
+        set_md5_key(&socket, remote.ip(), Some(key), None).map_err(SocketError::Md5Key)?;
     }
     if let Some(source) = transport.source {
         let address = SocketAddr::new(source, 0);
         socket.bind(&address.into()).map_err(|source| SocketError::Bind { address, source })?;
     }
-    admit(&socket, remote.ip(), transport).map_err(SocketError::Option)?;
+    set_minimum_ttl(&socket, remote.ip(), transport).map_err(SocketError::Option)?;
     TcpSocket::from_std_stream(socket.into())
         .connect(remote)
         .await
@@ -102,7 +102,7 @@ pub(super) fn listen(any: IpAddr, port: u16, device: Option<&str>) -> Result<Tcp
 ///
 /// # Errors
 /// When the kernel refuses.
-pub(super) fn admit(socket: &impl AsFd, remote: IpAddr, transport: &Transport) -> io::Result<()> {
+pub(super) fn set_minimum_ttl(socket: &impl AsFd, remote: IpAddr, transport: &Transport) -> io::Result<()> {
     let Some(minimum) = transport.minimum_ttl else { return Ok(()) };
     let minimum = libc::c_int::from(minimum);
     match remote {
@@ -116,10 +116,10 @@ pub(super) fn admit(socket: &impl AsFd, remote: IpAddr, transport: &Transport) -
 ///
 /// # Errors
 /// When the kernel refuses.
-pub(super) fn sign(
+pub(super) fn set_md5_key(
     socket: &impl AsFd,
     remote: IpAddr,
-    key: Option<&Key>,
+    key: Option<&Md5Key>,
     device: Option<&str>,
 ) -> io::Result<()> {
     let signature = Md5Signature::new(remote, key, device)?;
@@ -146,7 +146,7 @@ fn remote(transport: &Transport) -> Result<SocketAddr, SocketError> {
 fn open(family: IpAddr, device: Option<&str>) -> Result<Socket, SocketError> {
     let domain = if family.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).map_err(SocketError::Option)?;
-    shape(&socket, family).map_err(SocketError::Option)?;
+    configure(&socket, family).map_err(SocketError::Option)?;
     if let Some(name) = device {
         let error = |source| SocketError::Device { name: name.to_owned(), source };
         socket.bind_device(Some(name.as_bytes())).map_err(error)?;
@@ -154,17 +154,17 @@ fn open(family: IpAddr, device: Option<&str>) -> Result<Socket, SocketError> {
     Ok(socket)
 }
 
-fn shape(socket: &Socket, family: IpAddr) -> io::Result<()> {
+fn configure(socket: &Socket, family: IpAddr) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     // Messages are whole when they are written: nothing is won by waiting for more.
     socket.set_tcp_nodelay(true)?;
     if family.is_ipv4() {
         socket.set_ttl_v4(TTL)?;
-        socket.set_tos_v4(CLASS)
+        socket.set_tos_v4(TRAFFIC_CLASS)
     } else {
         socket.set_only_v6(true)?;
         socket.set_unicast_hops_v6(TTL)?;
-        socket.set_tclass_v6(CLASS)
+        socket.set_tclass_v6(TRAFFIC_CLASS)
     }
 }
 
@@ -181,7 +181,7 @@ struct Md5Signature {
     prefix_length: u8,
     key_length: u16,
     interface: u32,
-    key: [u8; LONGEST_KEY],
+    key: [u8; MAX_KEY_LEN],
 }
 
 const _: () = assert!(size_of::<Md5Signature>() == 216);
@@ -190,14 +190,14 @@ impl Md5Signature {
     /// `TCP_MD5SIG_FLAG_IFINDEX`: the interface is said.
     const HAS_INTERFACE: u8 = 2;
 
-    fn new(remote: IpAddr, key: Option<&Key>, device: Option<&str>) -> io::Result<Self> {
+    fn new(remote: IpAddr, key: Option<&Md5Key>, device: Option<&str>) -> io::Result<Self> {
         let mut signature = Self {
             address: [0; 128],
             flags: if device.is_some() { Self::HAS_INTERFACE } else { 0 },
             prefix_length: 0,
             key_length: 0,
             interface: device.map_or(Ok(0), index_of)?,
-            key: [0; LONGEST_KEY],
+            key: [0; MAX_KEY_LEN],
         };
         let (family, at, octets) = match remote {
             IpAddr::V4(address) => (libc::AF_INET, 4, address.octets().to_vec()),
@@ -208,7 +208,7 @@ impl Md5Signature {
         for (to, from) in signature.address[at..].iter_mut().zip(octets) {
             *to = from;
         }
-        let key = key.map_or(&[][..], Key::octets);
+        let key = key.map_or(&[][..], Md5Key::octets);
         signature.key_length = key.len() as u16;
         for (to, from) in signature.key.iter_mut().zip(key) {
             *to = *from;
@@ -218,7 +218,7 @@ impl Md5Signature {
 }
 
 /// Every address of a family.
-pub(super) const fn any(like: IpAddr) -> IpAddr {
+pub(super) const fn unspecified(like: IpAddr) -> IpAddr {
     match like {
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),

@@ -10,9 +10,9 @@ use lb_bgp::value::{Family, NextHop};
 use serde::{Deserialize, Serialize};
 
 use super::bfd::BfdView;
+use super::desired::DesiredPeer;
 use super::hints;
-use super::wanted::Neighbour;
-use crate::Announced;
+use crate::ServiceAdvertisement;
 
 /// Why nobody is told where nothing forbids it.
 const NO_PEER: &str = "no BGPPeer of this node takes its addresses";
@@ -23,7 +23,7 @@ pub struct SpeakerView {
     /// When; counted from the speaker's start, as all times in it.
     pub at: Duration,
     /// The neighbours, by name.
-    pub neighbours: Vec<Viewed>,
+    pub peers: Vec<PeerSnapshot>,
     /// The BFD sessions.
     pub bfd: BfdView,
     /// Connections of strangers that were closed.
@@ -34,11 +34,11 @@ pub struct SpeakerView {
 
 /// A neighbour as it is now.
 #[derive(Clone, Debug)]
-pub struct Viewed {
+pub struct PeerSnapshot {
     /// Its object's name.
     pub name: String,
     /// What is wanted of it.
-    pub neighbour: Neighbour,
+    pub desired: DesiredPeer,
     /// How it stands.
     pub view: PeerView,
 }
@@ -94,7 +94,7 @@ pub struct BgpSessionStatus {
     pub router_id: String,
     /// Both ends of the connection, ours first.
     pub connection: Option<(SocketAddr, SocketAddr)>,
-    /// What was agreed.
+    /// What was negotiated.
     pub agreed: Option<NegotiatedStatus>,
     /// The families of the session, `ipv4` and `ipv6`.
     pub families: BTreeMap<Cow<'static, str>, FamilyStatus>,
@@ -179,15 +179,15 @@ pub struct MessageCounts {
 
 impl BgpStatus {
     /// Sessions, and what they are there for.
-    pub fn of(view: &SpeakerView, announced: &[Announced]) -> Self {
+    pub fn of(view: &SpeakerView, announced: &[ServiceAdvertisement]) -> Self {
         Self {
-            sessions: view.neighbours.iter().map(|viewed| session(viewed, view.at)).collect(),
+            sessions: view.peers.iter().map(|snapshot| session(snapshot, view.at)).collect(),
             unknown_connections: view.unknown,
             problems: view
                 .failures
                 .iter()
                 .cloned()
-                .chain(view.neighbours.iter().flat_map(hints::limits))
+                .chain(view.peers.iter().flat_map(hints::limits))
                 .collect(),
             services: announced.iter().map(service).collect(),
         }
@@ -199,15 +199,16 @@ impl SpeakerView {
     pub fn may_advertise(&self, peer: &str, address: IpAddr) -> bool {
         let family = if address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
         // One that is not here has no address as yet.
-        self.neighbours.iter().find(|viewed| viewed.name == peer).is_none_or(|viewed| {
-            viewed.neighbour.config.families.contains(&family)
-                && (viewed.view.state != BgpState::Established || viewed.view.families.contains_key(&family))
+        self.peers.iter().find(|snapshot| snapshot.name == peer).is_none_or(|snapshot| {
+            snapshot.desired.config.families.contains(&family)
+                && (snapshot.view.state != BgpState::Established
+                    || snapshot.view.families.contains_key(&family))
         })
     }
 }
 
-fn service(announced: &Announced) -> AdvertisedService {
-    let Announced { service, peers, addresses, silence } = announced;
+fn service(announced: &ServiceAdvertisement) -> AdvertisedService {
+    let ServiceAdvertisement { service, peers, addresses, silence } = announced;
     let silent = match silence {
         Some(silence) => Some((Cow::from(silence.label()), silence.to_string())),
         None if peers.is_empty() => Some((Cow::from("noPeer"), NO_PEER.to_owned())),
@@ -224,41 +225,41 @@ fn service(announced: &Announced) -> AdvertisedService {
     }
 }
 
-fn session(viewed: &Viewed, at: Duration) -> BgpSessionStatus {
-    let Viewed { name, neighbour, view } = viewed;
-    let agreed = view.negotiated.as_ref().map(|agreed| NegotiatedStatus {
-        asn: agreed.remote_asn.get(),
-        router_id: agreed.remote_router_id.to_string(),
-        host_name: agreed.remote_host_name.clone(),
-        hold_time: agreed.hold_time.seconds(),
-        graceful_restart: agreed.graceful_restart.map(|graceful| graceful.restart_time),
+fn session(snapshot: &PeerSnapshot, at: Duration) -> BgpSessionStatus {
+    let PeerSnapshot { name, desired, view } = snapshot;
+    let agreed = view.negotiated.as_ref().map(|negotiated| NegotiatedStatus {
+        asn: negotiated.remote_asn.get(),
+        router_id: negotiated.remote_router_id.to_string(),
+        host_name: negotiated.remote_host_name.clone(),
+        hold_time: negotiated.hold_time.seconds(),
+        graceful_restart: negotiated.graceful_restart.map(|graceful| graceful.restart_time),
     });
     BgpSessionStatus {
         peer: name.clone(),
-        address: neighbour.transport.address,
-        port: neighbour.transport.port,
-        vrf: neighbour.transport.device.clone(),
+        address: desired.transport.address,
+        port: desired.transport.port,
+        vrf: desired.transport.device.clone(),
         state: state(view.state).into(),
         seconds: view.state_age.as_secs(),
-        local_asn: neighbour.config.presented_asn().get(),
-        router_id: neighbour.config.router_id.to_string(),
+        local_asn: desired.config.presented_asn().get(),
+        router_id: desired.config.router_id.to_string(),
         connection: view.connection.map(|(_, local, remote)| (local, remote)),
         agreed,
         families: families(view),
         unsendable: view.unsendable,
-        unread_seconds: view.send_stall.map(|unread| at.saturating_sub(unread.since).as_secs()),
-        given_up_seconds: view.send_stall.map(|unread| unread.expires_at.saturating_sub(at).as_secs()),
-        bfd: view.bfd.filter(|_| neighbour.bfd.is_some()),
+        unread_seconds: view.send_stall.map(|stall| at.saturating_sub(stall.since).as_secs()),
+        given_up_seconds: view.send_stall.map(|stall| stall.expires_at.saturating_sub(at).as_secs()),
+        bfd: view.bfd.filter(|_| desired.bfd.is_some()),
         last_error: view.last_error(),
-        advice: view.advice(hints::setup(neighbour)),
+        advice: view.advice(hints::advice_context(desired)),
         next_attempt: view.next_attempt.map(|next| next.saturating_sub(at).as_secs()),
         counters: counters(&view.counters),
     }
 }
 
 fn families(view: &PeerView) -> BTreeMap<Cow<'static, str>, FamilyStatus> {
-    let next_hop = |family| view.negotiated.as_ref()?.next_hops.get(family).map(written);
-    let shown = view.families.iter().map(|(of, family)| {
+    let next_hop = |family| view.negotiated.as_ref()?.next_hops.get(family).map(next_hop_text);
+    let families = view.families.iter().map(|(of, family)| {
         let name = match of {
             Family::Ipv4 => "ipv4",
             Family::Ipv6 => "ipv6",
@@ -268,10 +269,10 @@ fn families(view: &PeerView) -> BTreeMap<Cow<'static, str>, FamilyStatus> {
             FamilyStatus { next_hop: next_hop(of), announced: family.advertised, pending: family.pending },
         )
     });
-    shown.collect()
+    families.collect()
 }
 
-fn written(next_hop: &NextHop) -> String {
+fn next_hop_text(next_hop: &NextHop) -> String {
     match next_hop {
         NextHop::V4(address) => address.to_string(),
         NextHop::V6 { address, .. } => address.to_string(),

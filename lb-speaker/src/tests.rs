@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::Speaker;
-use super::wanted::{Key, Neighbour, Transport};
+use super::desired::{DesiredPeer, Md5Key, Transport};
 use lb_runtime::watchdog::Watchdog;
 
 const OURS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1));
@@ -36,22 +36,22 @@ impl Pair {
             router: Speaker::new(0, "router", None, &Watchdog::default()).unwrap(),
             port: 0,
         }
-        .listening();
+        .listeners();
         pair.router.set(
-            [("node".into(), Neighbour { routes: Some(Arc::default()), ..neighbour(OURS, 0, 2, 1) })].into(),
+            [("node".into(), DesiredPeer { routes: Some(Arc::default()), ..peer(OURS, 0, 2, 1) })].into(),
         );
         pair.tell(routes);
         pair.router_sees(|view| view.state == BgpState::Established).await;
         pair
     }
 
-    fn listening(self) -> Self {
+    fn listeners(self) -> Self {
         let port = port();
         Self { router: Speaker::new(port, "router", None, &Watchdog::default()).unwrap(), port, ..self }
     }
 
     fn tell(&self, routes: Routes) {
-        let router = Neighbour { routes: Some(Arc::new(routes)), ..neighbour(ROUTER, self.port, 1, 2) };
+        let router = DesiredPeer { routes: Some(Arc::new(routes)), ..peer(ROUTER, self.port, 1, 2) };
         self.node.set([("router".into(), router)].into());
     }
 
@@ -72,7 +72,7 @@ async fn seen(speaker: &Speaker, name: &str, wanted: impl Fn(&PeerView) -> bool)
     let look = async {
         loop {
             let view = speaker.view().await;
-            let found = view.neighbours.into_iter().find(|it| it.name == name && wanted(&it.view));
+            let found = view.peers.into_iter().find(|it| it.name == name && wanted(&it.view));
             match found {
                 Some(found) => return found.view,
                 None => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -86,9 +86,9 @@ async fn seen(speaker: &Speaker, name: &str, wanted: impl Fn(&PeerView) -> bool)
 }
 
 /// `ours` and `theirs` are AS numbers; without a port the neighbour is left to connect.
-fn neighbour(address: IpAddr, port: u16, ours: u32, theirs: u32) -> Neighbour {
+fn peer(address: IpAddr, port: u16, ours: u32, theirs: u32) -> DesiredPeer {
     let source = Some(if address == OURS { ROUTER } else { OURS });
-    Neighbour {
+    DesiredPeer {
         transport: Transport { address, port, source, device: None, key: None, minimum_ttl: None },
         config: PeerConfig {
             local_asn: Asn::new(ours).unwrap(),
@@ -143,11 +143,13 @@ async fn a_neighbour_that_is_not_wanted_any_more_is_told_so() {
 #[tokio::test]
 async fn another_transport_is_another_session() {
     let pair = Pair::established(routes(1)).await;
-    let key = Key::new(b"secret");
-    let signed =
-        |it: Neighbour| Neighbour { transport: Transport { key: key.clone(), ..it.transport.clone() }, ..it };
-    pair.router.set([("node".into(), signed(neighbour(OURS, 0, 2, 1)))].into());
-    let router = Neighbour { routes: Some(Arc::new(routes(2))), ..neighbour(ROUTER, pair.port, 1, 2) };
+    let key = Md5Key::new(b"secret");
+    let signed = |it: DesiredPeer| DesiredPeer {
+        transport: Transport { key: key.clone(), ..it.transport.clone() },
+        ..it
+    };
+    pair.router.set([("node".into(), signed(peer(OURS, 0, 2, 1)))].into());
+    let router = DesiredPeer { routes: Some(Arc::new(routes(2))), ..peer(ROUTER, pair.port, 1, 2) };
     pair.node.set([("router".into(), signed(router))].into());
     pair.router_sees(|view| view.counters.prefixes.accepted == 2).await;
 }
@@ -156,7 +158,7 @@ async fn another_transport_is_another_session() {
 async fn leaving_asks_to_prefer_others_before_it_ceases() {
     let pair = Pair::established(routes(2)).await;
     let before = pair.router_sees(|view| view.counters.prefixes.ends_of_rib == 1).await.counters;
-    pair.node.leave(Duration::from_millis(200)).await;
+    pair.node.hand_over(Duration::from_millis(200)).await;
     let view = pair.router_sees(|view| view.counters.flaps == 1).await;
     assert_eq!(view.counters.prefixes.accepted, before.prefixes.accepted + 2, "the community on both routes");
     let why = view.last_close.unwrap().reason.to_string();
@@ -165,7 +167,7 @@ async fn leaving_asks_to_prefer_others_before_it_ceases() {
 
 /// Two that keep each other's routes when they are left.
 async fn graceful() -> Pair {
-    let graceful = |it: Neighbour| Neighbour {
+    let graceful = |it: DesiredPeer| DesiredPeer {
         config: PeerConfig { graceful_restart: Some(8), ..it.config.clone() },
         routes: Some(Arc::new(routes(2))),
         ..it
@@ -175,9 +177,9 @@ async fn graceful() -> Pair {
         router: Speaker::new(0, "router", None, &Watchdog::default()).unwrap(),
         port: 0,
     }
-    .listening();
-    pair.router.set([("node".into(), graceful(neighbour(OURS, 0, 2, 1)))].into());
-    pair.node.set([("router".into(), graceful(neighbour(ROUTER, pair.port, 1, 2)))].into());
+    .listeners();
+    pair.router.set([("node".into(), graceful(peer(OURS, 0, 2, 1)))].into());
+    pair.node.set([("router".into(), graceful(peer(ROUTER, pair.port, 1, 2)))].into());
     pair
 }
 
@@ -185,7 +187,7 @@ async fn graceful() -> Pair {
 async fn a_neighbour_that_keeps_our_routes_is_left_without_a_word() {
     let pair = graceful().await;
     let before = pair.router_sees(|view| view.counters.prefixes.ends_of_rib == 1).await.counters;
-    pair.node.leave(Duration::from_millis(200)).await;
+    pair.node.hand_over(Duration::from_millis(200)).await;
     let after = pair.router_sees(|view| view.counters.flaps == 1).await.counters;
     assert_eq!(after.received.notification, 0);
     assert_eq!(after.received.update, before.received.update);
@@ -195,7 +197,7 @@ async fn a_neighbour_that_keeps_our_routes_is_left_without_a_word() {
 async fn a_neighbour_that_would_keep_our_routes_is_told_when_nobody_takes_over() {
     let pair = graceful().await;
     let before = pair.router_sees(|view| view.counters.prefixes.ends_of_rib == 1).await.counters;
-    pair.node.depart(Duration::from_millis(200)).await;
+    pair.node.shut_down(Duration::from_millis(200)).await;
     let view = pair.router_sees(|view| view.counters.flaps == 1).await;
     assert_eq!(view.counters.prefixes.accepted, before.prefixes.accepted + 2, "the community on both routes");
     let why = view.last_close.unwrap().reason.to_string();
@@ -207,18 +209,18 @@ async fn a_neighbour_that_never_reads_holds_nobody_up() {
     let deaf = TcpListener::bind((DEAF, 0)).await.unwrap();
     let port = deaf.local_addr().unwrap().port();
     let pair = Pair::established(routes(0)).await;
-    let told = |count| {
-        let of = |address, port| Neighbour {
+    let commands = |count| {
+        let of = |address, port| DesiredPeer {
             routes: Some(Arc::new(routes(count))),
-            ..neighbour(address, port, 1, 2)
+            ..peer(address, port, 1, 2)
         };
         [("deaf".into(), of(DEAF, port)), ("router".into(), of(ROUTER, pair.port))].into()
     };
-    pair.node.set(told(0));
+    pair.node.set(commands(0));
     let (_held, _) = timeout(PATIENCE, deaf.accept()).await.unwrap().unwrap();
-    pair.node.set(told(200));
+    pair.node.set(commands(200));
     pair.router_sees(|view| view.counters.prefixes.accepted == 200).await;
-    timeout(PATIENCE, pair.node.leave(Duration::ZERO)).await.unwrap();
+    timeout(PATIENCE, pair.node.hand_over(Duration::ZERO)).await.unwrap();
 }
 
 #[tokio::test]

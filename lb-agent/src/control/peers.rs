@@ -14,9 +14,9 @@ use lb_plan::speaker::{self, Announcement, SpeakerPlan, SpeakerSettings};
 
 use lb_dataplane::net::blackhole::Blackholes;
 use lb_dataplane::net::unnumbered::{Found, Routers, Seen};
-use lb_speaker::Announced;
-use lb_speaker::wanted::{Bfd, Key, Neighbour, Transport, Wanted};
-use lb_speaker::{Identity, Speaker};
+use lb_speaker::ServiceAdvertisement;
+use lb_speaker::desired::{BfdSettings, DesiredPeer, DesiredPeers, Md5Key, Transport};
+use lb_speaker::{Speaker, SpeakerIdentity};
 
 /// For so many seconds routers keep our routes while this process is replaced. Meanwhile they do not heed BFD:
 /// a node that dies then is a hole for so long.
@@ -43,7 +43,7 @@ pub struct Neighbours {
 /// What came of telling routers.
 pub(super) struct Told {
     /// What came of every Service.
-    pub(super) services: Vec<Announced>,
+    pub(super) services: Vec<ServiceAdvertisement>,
     /// What is wrong with the objects.
     pub(super) problems: Vec<Problem>,
     /// What else cannot be done, a sentence each.
@@ -63,7 +63,7 @@ impl Neighbours {
         // What is not known now may be so again in a moment: nothing is taken back.
         let own = model.nodes.get(node)?;
         let plan = speaker::plan(model, node, settings)?;
-        let identity = Identity {
+        let identity = SpeakerIdentity {
             name: node.to_string(),
             router_id: self.router_id,
             addresses: own.addresses().to_vec(),
@@ -81,14 +81,14 @@ impl Neighbours {
     }
 }
 
-fn announced(plan: SpeakerPlan) -> Vec<Announced> {
+fn announced(plan: SpeakerPlan) -> Vec<ServiceAdvertisement> {
     let SpeakerPlan { services, mut addresses, .. } = plan;
     let announced = services.into_iter().map(|(service, announcement)| {
         let addresses = addresses.remove(&service).unwrap_or_default();
         match announcement {
-            Announcement::To(peers) => Announced { service, peers, addresses, silence: None },
+            Announcement::To(peers) => ServiceAdvertisement { service, peers, addresses, silence: None },
             Announcement::Silent(silence) => {
-                Announced { service, peers: Arc::default(), addresses, silence: Some(silence) }
+                ServiceAdvertisement { service, peers: Arc::default(), addresses, silence: Some(silence) }
             }
         }
     });
@@ -97,13 +97,13 @@ fn announced(plan: SpeakerPlan) -> Vec<Announced> {
 
 /// What neighbours are made from beside the plan.
 struct Context<'a> {
-    identity: &'a Identity,
+    identity: &'a SpeakerIdentity,
     found: &'a Found,
     /// See [`Neighbours`].
     restarted: bool,
 }
 
-fn wanted(plan: &SpeakerPlan, context: &Context<'_>, may_tell: bool) -> Wanted {
+fn wanted(plan: &SpeakerPlan, context: &Context<'_>, may_tell: bool) -> DesiredPeers {
     let wanted = plan.peers.iter().filter_map(|(name, peer)| {
         let routes = may_tell.then(|| Arc::clone(&peer.routes));
         Some((name.clone(), neighbour(&peer.session, context, routes)?))
@@ -136,12 +136,12 @@ fn unnumbered(plan: &SpeakerPlan, found: &Found) -> Vec<String> {
 }
 
 /// A router as a neighbour; `None` where it has no address as yet. Without `routes` it is told nothing yet.
-fn neighbour(peer: &Peer, context: &Context<'_>, routes: Option<Arc<Routes>>) -> Option<Neighbour> {
+fn neighbour(peer: &Peer, context: &Context<'_>, routes: Option<Arc<Routes>>) -> Option<DesiredPeer> {
     let address = match &peer.endpoint {
         Endpoint::Address(address) => *address,
         Endpoint::Interface(interface) => context.found.get(interface)?.router.into(),
     };
-    Some(Neighbour {
+    Some(DesiredPeer {
         transport: transport(peer, address),
         config: config(peer, address, context),
         bfd: peer.bfd.as_ref().map(|profile| bfd(profile, peer.multihop)),
@@ -161,7 +161,7 @@ fn transport(peer: &Peer, address: IpAddr) -> Transport {
         source: peer.source.filter(|_| interface.is_none()),
         // A socket that is bound to an interface of a VRF is in that VRF.
         device: interface.or(peer.vrf.as_ref()).cloned(),
-        key: peer.password.as_ref().and_then(|password| Key::new(password.octets())),
+        key: peer.password.as_ref().and_then(|password| Md5Key::new(password.octets())),
         minimum_ttl: None,
     }
 }
@@ -202,9 +202,9 @@ fn back_off(connect_retry: Option<Duration>) -> BackOff {
         .map_or(BackOff { initial, max }, |retry| BackOff { initial: initial.min(retry), max: retry })
 }
 
-fn bfd(profile: &lb_model::BfdProfile, multihop: bool) -> Bfd {
+fn bfd(profile: &lb_model::BfdProfile, multihop: bool) -> BfdSettings {
     let &lb_model::BfdProfile { transmit, receive, multiplier, echo, passive, minimum_ttl } = profile;
-    Bfd {
+    BfdSettings {
         hops: if multihop { Hops::Multi { minimum_ttl } } else { Hops::Single },
         profile: SessionProfile { transmit, receive, multiplier, echo, passive },
     }

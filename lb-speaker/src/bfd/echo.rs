@@ -36,15 +36,15 @@ const FILTER: [SockFilter; 10] = [
 ];
 
 /// The socket, and what echoes are told from forgeries by.
-pub(super) struct Echoes {
+pub(super) struct EchoSocket {
     socket: Socket,
-    pub(super) key: Key,
+    pub(super) key: EchoKey,
 }
 
 /// A secret of this process: nobody else can make the token of an echo.
-pub(super) struct Key(RandomState);
+pub(super) struct EchoKey(RandomState);
 
-impl Key {
+impl EchoKey {
     fn new() -> Self {
         Self(RandomState::new())
     }
@@ -55,7 +55,7 @@ impl Key {
 }
 
 /// A packet that the socket has heard.
-pub(super) struct Heard {
+pub(super) struct EchoDatagram {
     pub(super) packet: Option<BfdPortPacket>,
     /// Where on which link it came from.
     pub(super) station: Option<LinkAddr>,
@@ -65,7 +65,7 @@ pub(super) struct Heard {
 
 /// The echoes of one session.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Exchange {
+pub(super) struct EchoExchange {
     /// Where they go.
     pub(super) station: LinkAddr,
     sent: u64,
@@ -73,30 +73,30 @@ pub(super) struct Exchange {
     returned: u64,
 }
 
-impl Exchange {
+impl EchoExchange {
     /// None has been sent yet.
-    pub(super) const fn with(station: LinkAddr) -> Self {
+    pub(super) const fn new(station: LinkAddr) -> Self {
         Self { station, sent: 0, returned: 0 }
     }
 
     /// What the next echo of a session says.
-    fn next(&mut self, discriminator: Discriminator, key: &Key) -> EchoPayload {
+    fn next(&mut self, discriminator: Discriminator, key: &EchoKey) -> EchoPayload {
         self.sent += 1;
         EchoPayload { discriminator, number: self.sent, token: key.token(discriminator, self.sent) }
     }
 
     /// Whether an echo is one that was sent, and newer than all that have come back.
-    pub(super) fn takes(&mut self, content: &EchoPayload, key: &Key) -> bool {
-        let is_due = self.returned < content.number && content.number <= self.sent;
-        let is_ours = is_due && content.token == key.token(content.discriminator, content.number);
+    pub(super) fn accept(&mut self, payload: &EchoPayload, key: &EchoKey) -> bool {
+        let is_due = self.returned < payload.number && payload.number <= self.sent;
+        let is_ours = is_due && payload.token == key.token(payload.discriminator, payload.number);
         if is_ours {
-            self.returned = content.number;
+            self.returned = payload.number;
         }
         is_ours
     }
 }
 
-impl Echoes {
+impl EchoSocket {
     /// Opens the socket.
     ///
     /// # Errors
@@ -106,7 +106,7 @@ impl Echoes {
         socket.attach_filter(&FILTER)?;
         socket.set_nonblocking(true)?;
         setsockopt(&socket, ReceiveTimestampns, &true)?;
-        Ok(Self { socket, key: Key::new() })
+        Ok(Self { socket, key: EchoKey::new() })
     }
 
     /// Sends the next echo of a session.
@@ -117,10 +117,10 @@ impl Echoes {
         &self,
         discriminator: Discriminator,
         local: Ipv4Addr,
-        exchange: &mut Exchange,
+        echo_exchange: &mut EchoExchange,
     ) -> io::Result<()> {
-        let packet = echo::build(local, &exchange.next(discriminator, &self.key));
-        sendto(self.socket.as_raw_fd(), &packet, &exchange.station, MsgFlags::empty())?;
+        let packet = echo::build(local, &echo_exchange.next(discriminator, &self.key));
+        sendto(self.socket.as_raw_fd(), &packet, &echo_exchange.station, MsgFlags::empty())?;
         Ok(())
     }
 
@@ -128,7 +128,7 @@ impl Echoes {
     ///
     /// # Errors
     /// When the socket fails.
-    pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<Heard>> {
+    pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<EchoDatagram>> {
         let mut control = cmsg_space!(TimeSpec);
         let (octets, station, stamp) = {
             let mut parts = [IoSliceMut::new(buffer)];
@@ -142,11 +142,11 @@ impl Echoes {
                 Err(error) => return Err(error.into()),
             }
         };
-        Ok(Some(Heard { packet: buffer.get(..octets).and_then(echo::read), station, stamp }))
+        Ok(Some(EchoDatagram { packet: buffer.get(..octets).and_then(echo::read), station, stamp }))
     }
 }
 
-impl AsFd for Echoes {
+impl AsFd for EchoSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
@@ -177,18 +177,18 @@ mod tests {
 
     #[test]
     fn an_echo_counts_once_and_only_if_it_was_sent() {
-        let (key, session) = (Key::new(), Discriminator::MIN);
-        let mut exchange = Exchange::with(nowhere());
-        let sent: Vec<EchoPayload> = (0..3).map(|_| exchange.next(session, &key)).collect();
-        assert!(exchange.takes(&sent[1], &key));
-        assert!(!exchange.takes(&sent[1], &key), "again");
-        assert!(!exchange.takes(&sent[0], &key), "overtaken");
+        let (key, session) = (EchoKey::new(), Discriminator::MIN);
+        let mut echo_exchange = EchoExchange::new(nowhere());
+        let sent: Vec<EchoPayload> = (0..3).map(|_| echo_exchange.next(session, &key)).collect();
+        assert!(echo_exchange.accept(&sent[1], &key));
+        assert!(!echo_exchange.accept(&sent[1], &key), "again");
+        assert!(!echo_exchange.accept(&sent[0], &key), "overtaken");
         let forged = EchoPayload { token: sent[2].token ^ 1, ..sent[2] };
-        assert!(!exchange.takes(&forged, &key), "forged");
-        let foreign = EchoPayload { token: Key::new().token(session, 3), ..sent[2] };
-        assert!(!exchange.takes(&foreign, &key), "of another process");
+        assert!(!echo_exchange.accept(&forged, &key), "forged");
+        let foreign = EchoPayload { token: EchoKey::new().token(session, 3), ..sent[2] };
+        assert!(!echo_exchange.accept(&foreign, &key), "of another process");
         let early = EchoPayload { number: 4, token: key.token(session, 4), ..sent[2] };
-        assert!(!exchange.takes(&early, &key), "not sent yet");
-        assert!(exchange.takes(&sent[2], &key));
+        assert!(!echo_exchange.accept(&early, &key), "not sent yet");
+        assert!(echo_exchange.accept(&sent[2], &key));
     }
 }

@@ -7,7 +7,7 @@ use std::io;
 ///
 /// # Errors
 /// Without CAP_SYS_NICE, as a rule.
-pub(super) fn raise() -> io::Result<()> {
+pub(super) fn raise_priority() -> io::Result<()> {
     // The kernel's `struct sched_param`. The call goes to the kernel itself: musl's function of that name refuses always.
     let lowest: libc::c_int = 1;
     // SAFETY: the kernel reads `lowest`, which lives until the call is over; 0 is this thread.

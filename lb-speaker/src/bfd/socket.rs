@@ -18,26 +18,26 @@ use nix::sys::time::TimeSpec;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::echo::stamp;
-use super::{Watched, is_link_local};
-use crate::socket::any;
+use super::{BfdTarget, is_link_local};
+use crate::socket::unspecified;
 
 /// RFC 5881 section 4.
 const SINGLE_HOP: u16 = 3784;
 /// RFC 5883 section 5.
 const MULTIHOP: u16 = 4784;
 /// Ports that packets may come from (RFC 5881 section 4).
-const FIRST_SOURCE: u16 = 49_152;
+const FIRST_SOURCE_PORT: u16 = 49_152;
 /// How many of them.
-const SOURCES: u64 = 16_384;
+const SOURCE_PORTS: u64 = 16_384;
 /// Ports that are tried.
-const TRIES: u64 = 64;
+const PORT_ATTEMPTS: u64 = 64;
 const TTL: u32 = 255;
 /// Class selector 6, network control.
-const CLASS: u32 = 48 << 2;
+const TRAFFIC_CLASS: u32 = 48 << 2;
 
 /// What a socket hears: a family, a kind of hops, a VRF if there is one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Ear {
+pub(super) struct RxKey {
     any: IpAddr,
     multihop: bool,
     device: Option<String>,
@@ -45,7 +45,7 @@ pub(super) struct Ear {
 
 /// A packet as it came; its octets are in the caller's buffer.
 #[derive(Debug)]
-pub(super) struct Came {
+pub(super) struct Datagram {
     pub(super) octets: usize,
     pub(super) ttl: u8,
     pub(super) path: SessionPath,
@@ -53,12 +53,12 @@ pub(super) struct Came {
     pub(super) stamp: Option<Duration>,
 }
 
-impl Ear {
+impl RxKey {
     /// What hears a neighbour.
-    pub(super) fn of(watched: &Watched) -> Self {
+    pub(super) fn of(target: &BfdTarget) -> Self {
         // A link-local neighbour's device is its interface, which the socket for all of them hears, too.
-        let device = watched.device.clone().filter(|_| !is_link_local(watched.address));
-        Self { any: any(watched.address), multihop: is_multihop(watched), device }
+        let device = target.device.clone().filter(|_| !is_link_local(target.address));
+        Self { any: unspecified(target.address), multihop: is_multihop(target), device }
     }
 
     /// Whether it hears in a VRF, where addresses may be others' outside of it.
@@ -89,7 +89,7 @@ impl Ear {
     ///
     /// # Errors
     /// When the socket fails.
-    pub(super) fn receive(&self, socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Option<Came>> {
+    pub(super) fn receive(&self, socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Option<Datagram>> {
         let mut control = cmsg_space!(libc::in6_pktinfo, libc::c_int, TimeSpec);
         let mut parts = [IoSliceMut::new(buffer)];
         let received =
@@ -100,7 +100,7 @@ impl Ear {
             Err(error) => return Err(error.into()),
         };
         let remote = message.address.as_ref().and_then(ip).unwrap_or(self.any);
-        let mut came = Came {
+        let mut datagram = Datagram {
             octets: message.bytes,
             // What does not say how far it has come has come too far.
             ttl: 0,
@@ -110,20 +110,20 @@ impl Ear {
         for said in message.cmsgs()? {
             match said {
                 ControlMessageOwned::Ipv4Ttl(ttl) | ControlMessageOwned::Ipv6HopLimit(ttl) => {
-                    came.ttl = u8::try_from(ttl).unwrap_or(0);
+                    datagram.ttl = u8::try_from(ttl).unwrap_or(0);
                 }
                 ControlMessageOwned::Ipv4PacketInfo(info) => {
-                    came.path.local = Some(IpAddr::from(info.ipi_addr.s_addr.to_ne_bytes()));
-                    came.path.link = u32::try_from(info.ipi_ifindex).ok();
+                    datagram.path.local = Some(IpAddr::from(info.ipi_addr.s_addr.to_ne_bytes()));
+                    datagram.path.link = u32::try_from(info.ipi_ifindex).ok();
                 }
                 ControlMessageOwned::Ipv6PacketInfo(info) => {
-                    came.path.local = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
-                    came.path.link = Some(info.ipi6_ifindex);
+                    datagram.path.local = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
+                    datagram.path.link = Some(info.ipi6_ifindex);
                 }
-                other => came.stamp = came.stamp.or(stamp(&other)),
+                other => datagram.stamp = datagram.stamp.or(stamp(&other)),
             }
         }
-        Ok(Some(came))
+        Ok(Some(datagram))
     }
 }
 
@@ -131,12 +131,12 @@ impl Ear {
 ///
 /// # Errors
 /// When its interface is not there.
-pub(super) fn path(watched: &Watched) -> io::Result<SessionPath> {
+pub(super) fn path(target: &BfdTarget) -> io::Result<SessionPath> {
     Ok(SessionPath {
-        multihop: is_multihop(watched),
-        remote: watched.address,
-        local: watched.source,
-        link: link(watched)?,
+        multihop: is_multihop(target),
+        remote: target.address,
+        local: target.source,
+        link: link(target)?,
     })
 }
 
@@ -144,21 +144,21 @@ pub(super) fn path(watched: &Watched) -> io::Result<SessionPath> {
 ///
 /// # Errors
 /// When the kernel refuses, or no port is free.
-pub(super) fn mouth(watched: &Watched, seed: u64) -> io::Result<UdpSocket> {
-    let socket = open(watched.address, watched.device.as_deref())?;
-    let source = watched.source.unwrap_or(any(watched.address));
-    let scope = link(watched)?.unwrap_or(0);
+pub(super) fn tx_socket(target: &BfdTarget, seed: u64) -> io::Result<UdpSocket> {
+    let socket = open(target.address, target.device.as_deref())?;
+    let source = target.source.unwrap_or(unspecified(target.address));
+    let scope = link(target)?.unwrap_or(0);
     let mut bound = Err(io::ErrorKind::AddrInUse.into());
-    for step in 0..TRIES {
-        let port = FIRST_SOURCE + (seed.wrapping_add(step) % SOURCES) as u16;
+    for step in 0..PORT_ATTEMPTS {
+        let port = FIRST_SOURCE_PORT + (seed.wrapping_add(step) % SOURCE_PORTS) as u16;
         bound = socket.bind(&with_scope(source, port, scope).into());
         if bound.as_ref().map_or_else(|error| error.kind() != io::ErrorKind::AddrInUse, |()| true) {
             break;
         }
     }
     bound?;
-    let port = if is_multihop(watched) { MULTIHOP } else { SINGLE_HOP };
-    socket.connect(&with_scope(watched.address, port, scope).into())?;
+    let port = if is_multihop(target) { MULTIHOP } else { SINGLE_HOP };
+    socket.connect(&with_scope(target.address, port, scope).into())?;
     Ok(socket.into())
 }
 
@@ -168,11 +168,11 @@ fn open(family: IpAddr, device: Option<&str>) -> io::Result<Socket> {
     socket.set_nonblocking(true)?;
     if family.is_ipv4() {
         socket.set_ttl_v4(TTL)?;
-        socket.set_tos_v4(CLASS)?;
+        socket.set_tos_v4(TRAFFIC_CLASS)?;
     } else {
         socket.set_only_v6(true)?;
         socket.set_unicast_hops_v6(TTL)?;
-        socket.set_tclass_v6(CLASS)?;
+        socket.set_tclass_v6(TRAFFIC_CLASS)?;
     }
     if let Some(device) = device {
         socket.bind_device(Some(device.as_bytes()))?;
@@ -181,9 +181,9 @@ fn open(family: IpAddr, device: Option<&str>) -> io::Result<Socket> {
 }
 
 /// The interface that a link-local neighbour is on.
-fn link(watched: &Watched) -> io::Result<Option<u32>> {
-    match &watched.device {
-        Some(device) if is_link_local(watched.address) => Ok(Some(if_nametoindex(device.as_str())?)),
+fn link(target: &BfdTarget) -> io::Result<Option<u32>> {
+    match &target.device {
+        Some(device) if is_link_local(target.address) => Ok(Some(if_nametoindex(device.as_str())?)),
         _ => Ok(None),
     }
 }
@@ -197,8 +197,8 @@ fn with_scope(address: IpAddr, port: u16, scope: u32) -> SocketAddr {
     }
 }
 
-fn is_multihop(watched: &Watched) -> bool {
-    matches!(watched.hops, Hops::Multi { .. })
+fn is_multihop(target: &BfdTarget) -> bool {
+    matches!(target.hops, Hops::Multi { .. })
 }
 
 fn ip(address: &SockaddrStorage) -> Option<IpAddr> {

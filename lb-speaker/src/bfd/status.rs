@@ -8,7 +8,7 @@ use std::time::Duration;
 use lb_bfd::session::Hops;
 use serde::{Deserialize, Serialize};
 
-use super::{BfdView, BfdViewed};
+use super::{BfdSnapshot, BfdView};
 
 /// What `GET /bfd` answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -68,13 +68,13 @@ impl From<&BfdView> for BfdStatus {
     }
 }
 
-fn session(viewed: &BfdViewed) -> BfdSessionStatus {
-    let BfdViewed { name, watched, view, at } = viewed;
+fn session(snapshot: &BfdSnapshot) -> BfdSessionStatus {
+    let BfdSnapshot { name, target, view, at } = snapshot;
     BfdSessionStatus {
         peer: name.clone(),
-        address: watched.address,
-        vrf: watched.device.clone(),
-        multihop: matches!(watched.hops, Hops::Multi { .. }),
+        address: target.address,
+        vrf: target.device.clone(),
+        multihop: matches!(target.hops, Hops::Multi { .. }),
         state: view.state.name().into(),
         seconds: at.saturating_sub(view.since).as_secs(),
         diagnostic: view.diagnostic.description().into(),

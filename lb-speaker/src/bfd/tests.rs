@@ -14,34 +14,34 @@ use rtnetlink::LinkUnspec;
 use socket2::SockRef;
 use tokio::sync::{Mutex, oneshot};
 
-use super::drive::Driver;
-use super::socket::Ear;
-use super::{BfdViewed, Monitor, Order, Watch, Watched};
+use super::socket::RxKey;
+use super::thread::BfdThread;
+use super::{BfdCommand, BfdMonitor, BfdSnapshot, BfdTarget, BfdTargets};
 use crate::identity::hash;
 use lb_runtime::watchdog::{THREAD_LIMIT, Watchdog};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const MULTIHOP: Hops = Hops::Multi { minimum_ttl: 254 };
 
-fn watched(address: &str, source: &str, hops: Hops) -> Watched {
+fn target(address: &str, source: &str, hops: Hops) -> BfdTarget {
     let profile = SessionProfile { transmit: Duration::from_millis(50), ..SessionProfile::default() };
     let (address, source) = (address.parse().unwrap(), Some(source.parse().unwrap()));
-    Watched { address, source, device: None, hops, profile }
+    BfdTarget { address, source, device: None, hops, profile }
 }
 
 /// Both ends of three ways; the last has one end, which hears itself.
-fn all() -> Watch {
-    let ends = [
-        ("a", watched("127.0.0.2", "127.0.0.1", Hops::Single)),
-        ("b", watched("127.0.0.1", "127.0.0.2", Hops::Single)),
-        ("c", watched("127.0.0.2", "127.0.0.1", MULTIHOP)),
-        ("d", watched("127.0.0.1", "127.0.0.2", MULTIHOP)),
-        ("e", watched("::1", "::1", Hops::Single)),
+fn all() -> BfdTargets {
+    let addresses = [
+        ("a", target("127.0.0.2", "127.0.0.1", Hops::Single)),
+        ("b", target("127.0.0.1", "127.0.0.2", Hops::Single)),
+        ("c", target("127.0.0.2", "127.0.0.1", MULTIHOP)),
+        ("d", target("127.0.0.1", "127.0.0.2", MULTIHOP)),
+        ("e", target("::1", "::1", Hops::Single)),
     ];
-    ends.map(|(name, end)| (name.to_owned(), end)).into()
+    addresses.map(|(name, end)| (name.to_owned(), end)).into()
 }
 
-async fn viewed(monitor: &Monitor, name: &str) -> BfdViewed {
+async fn viewed(monitor: &BfdMonitor, name: &str) -> BfdSnapshot {
     monitor.view().await.sessions.into_iter().find(|session| session.name == name).unwrap()
 }
 
@@ -76,7 +76,8 @@ async fn sessions_come_up_and_those_who_are_left_on_purpose_report_no_failure() 
     let (reports, reported) = channel();
     let heart = Watchdog::default().heart("bfd", THREAD_LIMIT);
     let monitor =
-        Monitor::start(1, None, heart, move |name, up| reports.send((name.to_owned(), up)).unwrap()).unwrap();
+        BfdMonitor::start(1, None, heart, move |name, up| reports.send((name.to_owned(), up)).unwrap())
+            .unwrap();
     monitor.set(all());
     let up: BTreeSet<_> = (0..5).map(|_| reported.recv_timeout(PATIENCE).unwrap()).collect();
     assert_eq!(up, all().into_keys().map(|name| (name, true)).collect());
@@ -113,19 +114,19 @@ async fn sessions_come_up_and_those_who_are_left_on_purpose_report_no_failure() 
 fn packets_say_when_the_kernel_received_them() {
     own_network_now();
     let time = || Duration::from(clock_gettime(ClockId::CLOCK_REALTIME).unwrap());
-    let ear = Ear::of(&watched("::1", "::1", MULTIHOP));
-    let socket = ear.open().unwrap();
+    let key = RxKey::of(&target("::1", "::1", MULTIHOP));
+    let socket = key.open().unwrap();
     let before = time();
     UdpSocket::bind("[::1]:0").unwrap().send_to(&[7], "[::1]:4784").unwrap();
-    let came = ear.receive(&socket, &mut [0; 8]).unwrap().unwrap();
-    let stamp = came.stamp.unwrap();
+    let datagram = key.receive(&socket, &mut [0; 8]).unwrap().unwrap();
+    let stamp = datagram.stamp.unwrap();
     assert!(before <= stamp && stamp <= time(), "{before:?} {stamp:?}");
-    assert_eq!(came.octets, 1);
+    assert_eq!(datagram.octets, 1);
 }
 
 /// A driver that a test takes through its turns, and a router that the test speaks for.
-struct Turns {
-    driver: Driver,
+struct TestThread {
+    bfd_thread: BfdThread,
     router: UdpSocket,
 }
 
@@ -134,28 +135,30 @@ const HERE: &str = "127.0.0.6";
 /// What the router asks for, and three times that is the detection time.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-impl Turns {
+impl TestThread {
     /// With a session that is up.
     fn up() -> Self {
-        let (_, alarmed) = std::os::unix::net::UnixStream::pair().unwrap();
-        alarmed.set_nonblocking(true).unwrap();
-        let mut driver = Driver::new(1, None, alarmed, Box::new(|_, _| ()));
-        driver.obey(Order::Watch([("r".to_owned(), watched(ROUTER, HERE, Hops::Single))].into()));
+        let (_, wake_rx) = std::os::unix::net::UnixStream::pair().unwrap();
+        wake_rx.set_nonblocking(true).unwrap();
+        let mut bfd_thread = BfdThread::new(1, None, wake_rx, Box::new(|_, _| ()));
+        bfd_thread.handle_command(BfdCommand::SetTargets(
+            [("r".to_owned(), target(ROUTER, HERE, Hops::Single))].into(),
+        ));
         let router = UdpSocket::bind((ROUTER, 0)).unwrap();
         SockRef::from(&router).set_ttl_v4(255).unwrap();
-        let mut turns = Self { driver, router };
+        let mut test = Self { bfd_thread, router };
         let until = Instant::now() + PATIENCE;
-        while turns.state() != BfdState::Up {
+        while test.state() != BfdState::Up {
             assert!(Instant::now() < until, "it does not come up");
-            let state = turns.state();
-            turns.say(if state == BfdState::Down { bfd::DOWN } else { bfd::UP });
-            turns.driver.turn();
+            let state = test.state();
+            test.transmit(if state == BfdState::Down { bfd::DOWN } else { bfd::UP });
+            test.bfd_thread.run_once();
             std::thread::sleep(Duration::from_millis(5));
         }
-        turns
+        test
     }
 
-    fn say(&self, state: u8) {
+    fn transmit(&self, state: u8) {
         let interval = (INTERVAL.as_micros() as u32).to_be_bytes();
         let packet = Control {
             version_and_diagnostic: bfd::VERSION,
@@ -172,7 +175,7 @@ impl Turns {
 
     fn state(&mut self) -> BfdState {
         let (answer, mut answered) = oneshot::channel();
-        self.driver.obey(Order::View(answer));
+        self.bfd_thread.handle_command(BfdCommand::View(answer));
         answered.try_recv().unwrap().sessions[0].view.state
     }
 }
@@ -181,18 +184,18 @@ impl Turns {
 fn a_thread_that_stood_still_judges_a_router_by_when_its_packets_came() {
     let _alone = PORTS.blocking_lock();
     own_network_now();
-    let mut turns = Turns::up();
+    let mut test = TestThread::up();
     // It has gone on speaking: the last of its packets is young, whenever it is read.
     for _ in 0..12 {
-        turns.say(bfd::UP);
+        test.transmit(bfd::UP);
         std::thread::sleep(INTERVAL / 2);
     }
-    turns.driver.turn();
-    assert_eq!(turns.state(), BfdState::Up);
+    test.bfd_thread.run_once();
+    assert_eq!(test.state(), BfdState::Up);
     // It has spoken once more, and been silent since: the packet is old when it is read.
-    turns.driver.turn();
-    turns.say(bfd::UP);
+    test.bfd_thread.run_once();
+    test.transmit(bfd::UP);
     std::thread::sleep(INTERVAL * 9);
-    turns.driver.turn();
-    assert_eq!(turns.state(), BfdState::Down);
+    test.bfd_thread.run_once();
+    assert_eq!(test.state(), BfdState::Down);
 }

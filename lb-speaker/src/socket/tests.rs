@@ -4,18 +4,18 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::time::timeout;
 
-use super::{SocketError, any, connect, listen, sign};
-use crate::wanted::{Key, Transport};
+use super::{SocketError, connect, listen, set_md5_key, unspecified};
+use crate::desired::{Md5Key, Transport};
 
 const LOOPBACKS: [&str; 2] = ["127.0.0.1", "::1"];
 /// An unsigned segment is dropped without an answer: a connection that is not there by then will not be.
 const NO_ANSWER: Duration = Duration::from_millis(500);
 
-fn key(text: &str) -> Option<Key> {
-    Key::new(text.as_bytes())
+fn key(text: &str) -> Option<Md5Key> {
+    Md5Key::new(text.as_bytes())
 }
 
-fn transport(address: IpAddr, port: u16, key: Option<Key>) -> Transport {
+fn transport(address: IpAddr, port: u16, key: Option<Md5Key>) -> Transport {
     Transport { address, port, source: Some(address), device: None, key, minimum_ttl: None }
 }
 
@@ -23,9 +23,9 @@ fn transport(address: IpAddr, port: u16, key: Option<Key>) -> Transport {
 async fn only_the_right_key_connects() {
     for loopback in LOOPBACKS {
         let address: IpAddr = loopback.parse().unwrap();
-        let listener = listen(any(address), 0, None).unwrap();
+        let listener = listen(unspecified(address), 0, None).unwrap();
         let port = listener.local_addr().unwrap().port();
-        sign(&listener, address, key("secret").as_ref(), None).unwrap();
+        set_md5_key(&listener, address, key("secret").as_ref(), None).unwrap();
         for (ours, connects) in [("secret", true), ("other", false), ("", false)] {
             let attempt = timeout(NO_ANSWER, connect(&transport(address, port, key(ours)))).await;
             assert_eq!(matches!(attempt, Ok(Ok(_))), connects, "{loopback} {ours:?}: {attempt:?}");
@@ -36,11 +36,11 @@ async fn only_the_right_key_connects() {
 #[tokio::test]
 async fn without_its_key_a_listener_takes_unsigned_segments_again() {
     let address: IpAddr = "127.0.0.1".parse().unwrap();
-    let listener = listen(any(address), 0, None).unwrap();
+    let listener = listen(unspecified(address), 0, None).unwrap();
     let port = listener.local_addr().unwrap().port();
-    sign(&listener, address, key("secret").as_ref(), None).unwrap();
-    sign(&listener, address, None, None).unwrap();
-    sign(&listener, address, None, None).unwrap();
+    set_md5_key(&listener, address, key("secret").as_ref(), None).unwrap();
+    set_md5_key(&listener, address, None, None).unwrap();
+    set_md5_key(&listener, address, None, None).unwrap();
     timeout(NO_ANSWER, connect(&transport(address, port, None))).await.unwrap().unwrap();
 }
 
@@ -48,7 +48,7 @@ async fn without_its_key_a_listener_takes_unsigned_segments_again() {
 async fn segments_leave_with_a_ttl_that_ttl_security_takes() {
     for loopback in LOOPBACKS {
         let address: IpAddr = loopback.parse().unwrap();
-        let listener = listen(any(address), 0, None).unwrap();
+        let listener = listen(unspecified(address), 0, None).unwrap();
         let port = listener.local_addr().unwrap().port();
         let near = Transport { minimum_ttl: Some(255), ..transport(address, port, None) };
         let ours = timeout(NO_ANSWER, connect(&near)).await.unwrap().unwrap();
@@ -66,7 +66,7 @@ async fn segments_leave_with_a_ttl_that_ttl_security_takes() {
 async fn sockets_of_a_vrf_are_bound_to_it() {
     for loopback in LOOPBACKS {
         let address: IpAddr = loopback.parse().unwrap();
-        let listener = listen(any(address), 0, Some("lo")).unwrap();
+        let listener = listen(unspecified(address), 0, Some("lo")).unwrap();
         let port = listener.local_addr().unwrap().port();
         let inside = Transport { device: Some("lo".into()), ..transport(address, port, None) };
         let ours = timeout(NO_ANSWER, connect(&inside)).await.unwrap().unwrap();

@@ -8,7 +8,7 @@ use lb_plan::speaker::Silence;
 
 /// What this node says of a Service to routers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Announced {
+pub struct ServiceAdvertisement {
     /// The Service.
     pub service: ServiceName,
     /// The peers that are told, whether their sessions are up or not.

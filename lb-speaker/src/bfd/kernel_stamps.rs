@@ -12,7 +12,7 @@ use nix::time::{ClockId, clock_gettime};
 use lb_dataplane::bfd::{BfdSessions, Session};
 
 /// The program's notes, by the driver's clock.
-pub(super) struct Notes {
+pub(super) struct KernelStamps {
     sessions: BfdSessions,
     /// The driver's start by the kernel's clock.
     start: Duration,
@@ -20,25 +20,25 @@ pub(super) struct Notes {
     addresses: Option<BTreeMap<IpAddr, BfdAddress>>,
 }
 
-impl Notes {
+impl KernelStamps {
     /// Notes for a driver whose time began at `start`. What an agent before this one has left is forgotten: its
     /// sessions are not this one's.
     pub(super) fn new(mut sessions: BfdSessions, start: Instant) -> Option<Self> {
         let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC).ok()?);
         for left in sessions.discriminators().unwrap_or_default() {
-            told(sessions.remove(left));
+            log_failure(sessions.remove(left));
         }
         Some(Self { sessions, start: now.saturating_sub(start.elapsed()), addresses: None })
     }
 
     /// Has the program note the packets of a session.
     pub(super) fn begin(&mut self, discriminator: Discriminator, session: &Session) {
-        told(self.sessions.write(discriminator.get(), session));
+        log_failure(self.sessions.write(discriminator.get(), session));
     }
 
     /// Has the program forget a session.
     pub(super) fn end(&mut self, discriminator: Discriminator) {
-        told(self.sessions.remove(discriminator.get()));
+        log_failure(self.sessions.remove(discriminator.get()));
     }
 
     /// Has the program know these addresses and no others.
@@ -56,14 +56,14 @@ impl Notes {
     }
 
     /// When the program last saw the router say that the session is up.
-    pub(super) fn heard(&self, discriminator: Discriminator) -> Option<Duration> {
-        let heard = self.sessions.heard(discriminator.get()).ok()??;
-        heard.is_up().then(|| heard.at.saturating_sub(self.start))
+    pub(super) fn last_up(&self, discriminator: Discriminator) -> Option<Duration> {
+        let datagram = self.sessions.heard(discriminator.get()).ok()??;
+        datagram.is_up().then(|| datagram.at.saturating_sub(self.start))
     }
 }
 
 /// Without the program's notes a session is as good as with any other BFD.
-fn told(result: Result<(), lb_dataplane::maps::MapsError>) {
+fn log_failure(result: Result<(), lb_dataplane::maps::MapsError>) {
     if let Err(error) = result {
         tracing::warn!(%error, "the program does not note a BFD session: while this process is starved, it may flap");
     }

@@ -11,10 +11,10 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::connection::{Connection, Farewells, Read};
+use super::connection::{BgpConnection, ClosingConnections, ReadOutcome};
+use super::desired::{DesiredPeer, Transport};
 use super::hints;
 use super::socket::{self, SocketError};
-use super::wanted::{Neighbour, Transport};
 use lb_runtime::watchdog::Heart;
 
 /// Connections of a neighbour that wait to be looked at; it can have no use for more.
@@ -24,16 +24,16 @@ const READS: usize = 64;
 
 /// A neighbour that is driven by a task of its own.
 #[derive(Debug)]
-pub(super) struct Driven {
-    pub(super) wish: watch::Sender<Neighbour>,
-    pub(super) commands: mpsc::UnboundedSender<Command>,
+pub(super) struct PeerTask {
+    pub(super) desired: watch::Sender<DesiredPeer>,
+    pub(super) commands: mpsc::UnboundedSender<PeerCommand>,
     pub(super) connections: mpsc::Sender<TcpStream>,
     pub(super) task: JoinHandle<()>,
 }
 
 /// What a driver may be told or asked.
 #[derive(Debug)]
-pub(super) enum Command {
+pub(super) enum PeerCommand {
     /// How does it stand?
     View(oneshot::Sender<PeerView>),
     /// The way to the neighbour is there, or gone.
@@ -44,128 +44,128 @@ pub(super) enum Command {
 
 type Attempt = Pin<Box<dyn Future<Output = Result<TcpStream, SocketError>> + Send>>;
 
-struct Driver {
+struct PeerLoop {
     name: String,
     peer: Peer,
-    setup: AdviceContext,
+    advice_context: AdviceContext,
     /// The kind of failure that was logged last, while there is no session.
     failure: Option<&'static str>,
     transport: Transport,
     start: Instant,
     attempt: Option<Attempt>,
     /// In the order of [`ConnectionDirection::BOTH`].
-    connections: [Option<Connection>; 2],
-    farewells: Farewells,
+    connections: [Option<BgpConnection>; 2],
+    closing: ClosingConnections,
     buffer: Vec<u8>,
 }
 
 /// What woke the loop.
 enum Wake {
-    Wish,
-    Command(Option<Command>),
+    Desired,
+    Command(Option<PeerCommand>),
     Accepted(TcpStream),
     Attempted(Result<TcpStream, SocketError>),
     Ready,
     /// A connection has been closed for good.
-    Parted,
+    Closed,
     Time,
 }
 
-impl Driven {
+impl PeerTask {
     /// Starts the task. `start` is what all times are counted from; `after` is waited for first.
     pub(super) fn start(
         name: String,
-        neighbour: Neighbour,
+        initial: DesiredPeer,
         seed: u64,
         start: Instant,
         heart: Heart,
         after: Option<JoinHandle<()>>,
     ) -> Self {
-        let (wish, wishes) = watch::channel(neighbour);
-        let (commands, told) = mpsc::unbounded_channel();
-        let (connections, accepted) = mpsc::channel(CONNECTIONS);
+        let (desired, desired_rx) = watch::channel(initial);
+        let (commands, command_rx) = mpsc::unbounded_channel();
+        let (connections, accepted_rx) = mpsc::channel(CONNECTIONS);
         let task = tokio::spawn(async move {
             if let Some(former) = after {
                 // However it ended: its connections are gone.
                 let _ = heart.beating(former).await;
             }
-            let driver = Driver::new(name, &wishes.borrow(), seed, start);
-            driver.run(wishes, told, accepted, &heart).await;
+            let peer_loop = PeerLoop::new(name, &desired_rx.borrow(), seed, start);
+            peer_loop.run(desired_rx, command_rx, accepted_rx, &heart).await;
         });
-        Self { wish, commands, connections, task }
+        Self { desired, commands, connections, task }
     }
 }
 
-impl Driver {
-    fn new(name: String, neighbour: &Neighbour, seed: u64, start: Instant) -> Self {
-        let mut peer = Peer::new(neighbour.config.clone(), seed, start.elapsed());
-        if let Some(routes) = &neighbour.routes {
+impl PeerLoop {
+    fn new(name: String, desired: &DesiredPeer, seed: u64, start: Instant) -> Self {
+        let mut peer = Peer::new(desired.config.clone(), seed, start.elapsed());
+        if let Some(routes) = &desired.routes {
             peer.set_routes(routes.clone());
         }
         Self {
             name,
             peer,
-            setup: hints::setup(neighbour),
+            advice_context: hints::advice_context(desired),
             failure: None,
-            transport: neighbour.transport.clone(),
+            transport: desired.transport.clone(),
             start,
             attempt: None,
             connections: [None, None],
-            farewells: Farewells::default(),
-            buffer: Connection::buffer(),
+            closing: ClosingConnections::default(),
+            buffer: BgpConnection::buffer(),
         }
     }
 
     async fn run(
         mut self,
-        mut wishes: watch::Receiver<Neighbour>,
-        mut told: mpsc::UnboundedReceiver<Command>,
+        mut desired: watch::Receiver<DesiredPeer>,
+        mut commands: mpsc::UnboundedReceiver<PeerCommand>,
         mut accepted: mpsc::Receiver<TcpStream>,
         heart: &Heart,
     ) {
         loop {
-            self.settle();
+            self.run_actions();
             let event = async {
                 tokio::select! {
-                    Ok(()) = wishes.changed() => Wake::Wish,
-                    command = told.recv() => Wake::Command(command),
+                    Ok(()) = desired.changed() => Wake::Desired,
+                    command = commands.recv() => Wake::Command(command),
                     Some(stream) = accepted.recv() => Wake::Accepted(stream),
                     outcome = attempted(&mut self.attempt) => Wake::Attempted(outcome),
                     () = ready(&self.connections) => Wake::Ready,
-                    Some(()) = self.farewells.next() => Wake::Parted,
+                    Some(()) = self.closing.next() => Wake::Closed,
                     () = sleep_until(self.start, self.peer.next_deadline()) => Wake::Time,
                 }
             };
             let wake = heart.beating(event).await;
-            if !self.handle(wake, &mut wishes) {
+            if !self.handle(wake, &mut desired) {
                 break;
             }
             self.read_all();
             self.peer.handle_time(self.now());
             self.log_failure();
         }
-        self.settle();
-        while self.farewells.next().await.is_some() {}
+        self.run_actions();
+        while self.closing.next().await.is_some() {}
     }
 
     /// False at the end of it all.
-    fn handle(&mut self, wake: Wake, wishes: &mut watch::Receiver<Neighbour>) -> bool {
+    fn handle(&mut self, wake: Wake, desired: &mut watch::Receiver<DesiredPeer>) -> bool {
         match wake {
-            Wake::Wish => {
-                let wish = wishes.borrow_and_update();
+            Wake::Desired => {
+                let desired = desired.borrow_and_update();
                 let now = self.start.elapsed();
-                self.setup = hints::setup(&wish);
-                self.peer.set_config(wish.config.clone(), now);
-                if let Some(routes) = &wish.routes {
+                self.advice_context = hints::advice_context(&desired);
+                self.peer.set_config(desired.config.clone(), now);
+                if let Some(routes) = &desired.routes {
                     self.peer.set_routes(routes.clone());
                 }
             }
-            Wake::Command(Some(Command::View(asked))) => {
+            Wake::Command(Some(PeerCommand::View(reply))) => {
                 // Whoever asked may have gone.
-                let _ = asked.send(self.peer.view(self.now()));
+                let _ = reply.send(self.peer.view(self.now()));
             }
-            Wake::Command(Some(Command::Bfd(up))) => self.peer.handle_bfd(up, self.now()),
-            Wake::Command(Some(Command::End(shutdown))) => {
+            Wake::Command(Some(PeerCommand::Bfd(up))) => self.peer.handle_bfd(up, self.now()),
+            Wake::Command(Some(PeerCommand::End(shutdown))) => {
                 self.peer.shut_down(shutdown, self.now());
                 return false;
             }
@@ -178,72 +178,73 @@ impl Driver {
                     Err(error) => self.peer.handle_connect_failed(error.to_string(), self.now()),
                 }
             }
-            Wake::Ready | Wake::Parted | Wake::Time => {}
+            Wake::Ready | Wake::Closed | Wake::Time => {}
         }
         true
     }
 
-    fn connected(&mut self, way: ConnectionDirection, stream: TcpStream) {
+    fn connected(&mut self, direction: ConnectionDirection, stream: TcpStream) {
         let (Ok(local), Ok(remote)) = (stream.local_addr(), stream.peer_addr()) else {
             // It is lost already.
-            return self.lost_at_once(way);
+            return self.handle_immediate_loss(direction);
         };
         // A neighbour from too far away does not get its first segment through.
-        if socket::admit(&stream, remote.ip(), &self.transport).is_err() {
-            return self.lost_at_once(way);
+        if socket::set_minimum_ttl(&stream, remote.ip(), &self.transport).is_err() {
+            return self.handle_immediate_loss(direction);
         }
-        if self.peer.handle_connected(way, local, remote, self.now()) {
-            self.connections[way as usize] = Some(Connection::new(stream));
+        if self.peer.handle_connected(direction, local, remote, self.now()) {
+            self.connections[direction as usize] = Some(BgpConnection::new(stream));
         }
     }
 
-    fn lost_at_once(&mut self, way: ConnectionDirection) {
-        if way == ConnectionDirection::Outgoing {
+    fn handle_immediate_loss(&mut self, direction: ConnectionDirection) {
+        if direction == ConnectionDirection::Outgoing {
             self.peer.handle_connect_failed("the connection was lost at once".to_owned(), self.now());
         }
     }
 
     /// Does what the peer wants done, until it wants nothing more.
-    fn settle(&mut self) {
+    fn run_actions(&mut self) {
         loop {
             while let Some(action) = self.peer.poll_action() {
-                self.act(action);
+                self.execute(action);
             }
-            let lost = ConnectionDirection::BOTH.into_iter().filter(|way| !self.send(*way)).count();
+            let lost =
+                ConnectionDirection::BOTH.into_iter().filter(|direction| !self.send(*direction)).count();
             if lost == 0 {
                 return;
             }
         }
     }
 
-    fn act(&mut self, action: PeerAction) {
+    fn execute(&mut self, action: PeerAction) {
         match action {
             PeerAction::Connect => {
                 let transport = self.transport.clone();
                 self.attempt = Some(Box::pin(async move { socket::connect(&transport).await }));
             }
-            PeerAction::Close(way) => {
-                if way == ConnectionDirection::Outgoing {
+            PeerAction::Close(direction) => {
+                if direction == ConnectionDirection::Outgoing {
                     self.attempt = None;
                 }
-                let last_words = self.peer.poll_bytes(way, self.now());
-                if let Some(mut connection) = self.connections[way as usize].take() {
-                    connection.push(last_words.unwrap_or_default());
-                    self.farewells.add(connection);
+                let final_messages = self.peer.poll_bytes(direction, self.now());
+                if let Some(mut connection) = self.connections[direction as usize].take() {
+                    connection.push(final_messages.unwrap_or_default());
+                    self.closing.add(connection);
                 }
             }
-            PeerAction::Established(way) => {
+            PeerAction::Established(direction) => {
                 let remote =
-                    self.connections[way as usize].as_ref().and_then(|c| c.stream().peer_addr().ok());
+                    self.connections[direction as usize].as_ref().and_then(|c| c.stream().peer_addr().ok());
                 self.failure = None;
                 tracing::info!(peer = %self.name, remote = ?remote, "BGP session is up");
             }
-            PeerAction::Down(ending) if ending.reason.is_intentional() => {
-                tracing::info!(peer = %self.name, "BGP session is over: {}", ending.reason);
+            PeerAction::Down(closing) if closing.reason.is_intentional() => {
+                tracing::info!(peer = %self.name, "BGP session is over: {}", closing.reason);
             }
-            PeerAction::Down(ending) => {
-                self.failure = Some(ending.reason.label());
-                tracing::warn!(peer = %self.name, "BGP session is down: {}", self.explained(&ending));
+            PeerAction::Down(closing) => {
+                self.failure = Some(closing.reason.label());
+                tracing::warn!(peer = %self.name, "BGP session is down: {}", self.describe(&closing));
             }
             PeerAction::CapabilitiesRefused(refused) => tracing::warn!(
                 peer = %self.name,
@@ -256,37 +257,37 @@ impl Driver {
     /// Says why no session comes up, once for every kind of failure.
     fn log_failure(&mut self) {
         let is_down = self.peer.state() != BgpState::Established;
-        let ending = self.peer.last_close().filter(|ending| is_down && !ending.reason.is_intentional());
-        let Some(ending) = ending.filter(|ending| self.failure != Some(ending.reason.label())) else {
+        let closing = self.peer.last_close().filter(|closing| is_down && !closing.reason.is_intentional());
+        let Some(closing) = closing.filter(|closing| self.failure != Some(closing.reason.label())) else {
             return;
         };
-        tracing::warn!(peer = %self.name, "no BGP session: {}", self.explained(ending));
-        self.failure = Some(ending.reason.label());
+        tracing::warn!(peer = %self.name, "no BGP session: {}", self.describe(closing));
+        self.failure = Some(closing.reason.label());
     }
 
     /// What happened, and what to do about it.
-    fn explained(&self, ending: &SessionClose) -> String {
-        let advice = ending.advice(self.setup).map(|advice| format!(": {advice}"));
-        format!("{}{}", ending.reason, advice.unwrap_or_default())
+    fn describe(&self, closing: &SessionClose) -> String {
+        let advice = closing.advice(self.advice_context).map(|advice| format!(": {advice}"));
+        format!("{}{}", closing.reason, advice.unwrap_or_default())
     }
 
     /// Gives the kernel what it takes; false when the connection turned out to be lost.
-    fn send(&mut self, way: ConnectionDirection) -> bool {
+    fn send(&mut self, direction: ConnectionDirection) -> bool {
         let now = self.start.elapsed();
-        let Some(connection) = &mut self.connections[way as usize] else { return true };
+        let Some(connection) = &mut self.connections[direction as usize] else { return true };
         loop {
             let was_idle = connection.is_idle();
             match connection.write() {
-                Ok(true) if !was_idle => self.peer.handle_sent(way, now),
+                Ok(true) if !was_idle => self.peer.handle_sent(direction, now),
                 Ok(true) => {}
                 Ok(false) => return true,
                 Err(error) => {
-                    self.connections[way as usize] = None;
-                    self.peer.handle_closed(way, Some(error.to_string()), now);
+                    self.connections[direction as usize] = None;
+                    self.peer.handle_closed(direction, Some(error.to_string()), now);
                     return false;
                 }
             }
-            match self.peer.poll_bytes(way, now) {
+            match self.peer.poll_bytes(direction, now) {
                 Some(octets) => connection.push(octets),
                 None => return true,
             }
@@ -294,18 +295,18 @@ impl Driver {
     }
 
     fn read_all(&mut self) {
-        for way in ConnectionDirection::BOTH {
+        for direction in ConnectionDirection::BOTH {
             for _ in 0..READS {
-                let Some(connection) = &self.connections[way as usize] else { break };
+                let Some(connection) = &self.connections[direction as usize] else { break };
                 match connection.read(&mut self.buffer) {
-                    Read::Octets(octets) => {
+                    ReadOutcome::Octets(octets) => {
                         let now = self.start.elapsed();
-                        self.peer.handle_bytes(way, self.buffer.get(..octets).unwrap_or_default(), now);
+                        self.peer.handle_bytes(direction, self.buffer.get(..octets).unwrap_or_default(), now);
                     }
-                    Read::Nothing => break,
-                    Read::End(error) => {
-                        self.connections[way as usize] = None;
-                        self.peer.handle_closed(way, error.map(|error| error.to_string()), self.now());
+                    ReadOutcome::Nothing => break,
+                    ReadOutcome::End(error) => {
+                        self.connections[direction as usize] = None;
+                        self.peer.handle_closed(direction, error.map(|error| error.to_string()), self.now());
                     }
                 }
             }
@@ -324,8 +325,8 @@ async fn attempted(attempt: &mut Option<Attempt>) -> Result<TcpStream, SocketErr
     }
 }
 
-async fn ready(connections: &[Option<Connection>; 2]) {
-    let one = async |connection: &Option<Connection>| match connection {
+async fn ready(connections: &[Option<BgpConnection>; 2]) {
+    let one = async |connection: &Option<BgpConnection>| match connection {
         Some(connection) => connection.ready().await,
         None => pending().await,
     };

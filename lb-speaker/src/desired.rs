@@ -8,20 +8,20 @@ use std::sync::Arc;
 use lb_bfd::session::{Hops, SessionProfile};
 use lb_bgp::session::{PeerConfig, Routes};
 
-use super::bfd::{Watched, is_link_local};
+use super::bfd::{BfdTarget, is_link_local};
 
 /// All neighbours, by the names of their objects.
-pub type Wanted = BTreeMap<String, Neighbour>;
+pub type DesiredPeers = BTreeMap<String, DesiredPeer>;
 
 /// A neighbour and what it shall know.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Neighbour {
+pub struct DesiredPeer {
     /// How it is reached. Another transport is another session.
     pub transport: Transport,
     /// How it is spoken to.
     pub config: PeerConfig,
     /// The way to it is watched so; `None`: it is not.
-    pub bfd: Option<Bfd>,
+    pub bfd: Option<BfdSettings>,
     /// There may be routers between.
     pub multihop: bool,
     /// What it shall know; `None` while that is not known: it then keeps what it was told before a restart.
@@ -30,18 +30,18 @@ pub struct Neighbour {
 
 /// How the way to a neighbour is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bfd {
+pub struct BfdSettings {
     /// How far it is.
     pub hops: Hops,
     /// How fast.
     pub profile: SessionProfile,
 }
 
-impl Neighbour {
-    pub(super) fn watched(&self) -> Option<Watched> {
-        let Bfd { hops, profile } = self.bfd?;
+impl DesiredPeer {
+    pub(super) fn bfd_target(&self) -> Option<BfdTarget> {
+        let BfdSettings { hops, profile } = self.bfd?;
         let Transport { address, source, device, .. } = self.transport.clone();
-        Some(Watched { address, source, device, hops, profile })
+        Some(BfdTarget { address, source, device, hops, profile })
     }
 }
 
@@ -57,7 +57,7 @@ pub struct Transport {
     /// The VRF, or the interface that a link-local address is on.
     pub device: Option<String>,
     /// Segments are signed with it (RFC 2385).
-    pub key: Option<Key>,
+    pub key: Option<Md5Key>,
     /// Segments that have come with less are dropped (RFC 5082): 255 minus the routers between.
     pub minimum_ttl: Option<u8>,
 }
@@ -70,16 +70,16 @@ impl Transport {
 }
 
 /// Octets of a key, at most.
-pub const LONGEST_KEY: usize = 80;
+pub const MAX_KEY_LEN: usize = 80;
 
 /// A key for TCP-MD5; never shown.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Key(Arc<[u8]>);
+pub struct Md5Key(Arc<[u8]>);
 
-impl Key {
-    /// A key; `None` for an empty one or one of more than [`LONGEST_KEY`] octets.
+impl Md5Key {
+    /// A key; `None` for an empty one or one of more than [`MAX_KEY_LEN`] octets.
     pub fn new(octets: &[u8]) -> Option<Self> {
-        (1..=LONGEST_KEY).contains(&octets.len()).then(|| Self(octets.into()))
+        (1..=MAX_KEY_LEN).contains(&octets.len()).then(|| Self(octets.into()))
     }
 
     pub(super) fn octets(&self) -> &[u8] {
@@ -87,7 +87,7 @@ impl Key {
     }
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for Md5Key {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Key(…)")
     }

@@ -11,7 +11,7 @@ use nix::time::{ClockId, clock_gettime};
 const TOLERANCE: Duration = Duration::from_millis(1);
 
 /// The driver's clock, and the time of day beside it.
-pub(super) struct Stamps {
+pub(super) struct RxTimestamps {
     start: Instant,
     /// The time of day at the driver's start, as the last look found it.
     origin: Duration,
@@ -19,13 +19,13 @@ pub(super) struct Stamps {
     is_steady: bool,
 }
 
-impl Stamps {
+impl RxTimestamps {
     pub(super) fn new(start: Instant) -> Self {
         Self { start, origin: Duration::ZERO, is_steady: false }
     }
 
     /// What time it is: all that came before has been received by the kernel.
-    pub(super) fn look(&mut self) -> Duration {
+    pub(super) fn sample(&mut self) -> Duration {
         let now = self.start.elapsed();
         let day = clock_gettime(ClockId::CLOCK_REALTIME).map(Duration::from).unwrap_or_default();
         self.compare(now, day);
@@ -39,7 +39,7 @@ impl Stamps {
     }
 
     /// When a packet with this stamp came; `None` where that is not known.
-    pub(super) fn place(&self, stamp: Option<Duration>) -> Option<Duration> {
+    pub(super) fn to_thread_time(&self, stamp: Option<Duration>) -> Option<Duration> {
         stamp?.checked_sub(self.origin).filter(|_| self.is_steady)
     }
 }
@@ -68,26 +68,26 @@ mod tests {
             ([(10, 1010), (20, 1020)], None, None),
         ];
         for (looks, stamp, expected) in cases {
-            let mut stamps = Stamps::new(Instant::now());
+            let mut timestamps = RxTimestamps::new(Instant::now());
             for (now, day) in looks {
-                stamps.compare(ms(now), ms(day));
+                timestamps.compare(ms(now), ms(day));
             }
-            assert_eq!(stamps.place(stamp.map(ms)), expected.map(ms), "{looks:?} {stamp:?}");
+            assert_eq!(timestamps.to_thread_time(stamp.map(ms)), expected.map(ms), "{looks:?} {stamp:?}");
         }
-        let mut stamps = Stamps::new(Instant::now());
-        stamps.compare(ms(10), ms(1010));
-        assert_eq!(stamps.place(Some(ms(1005))), None, "with nothing to compare with");
+        let mut timestamps = RxTimestamps::new(Instant::now());
+        timestamps.compare(ms(10), ms(1010));
+        assert_eq!(timestamps.to_thread_time(Some(ms(1005))), None, "with nothing to compare with");
     }
 
     #[test]
     fn this_machines_clocks_go_alike() {
-        let mut stamps = Stamps::new(Instant::now());
+        let mut timestamps = RxTimestamps::new(Instant::now());
         // A step of the time of day in this moment makes it one look later.
         let found = (0..100).find_map(|_| {
-            stamps.look();
+            timestamps.sample();
             let day = clock_gettime(ClockId::CLOCK_REALTIME).map(Duration::from).ok();
-            stamps.place(day)
+            timestamps.to_thread_time(day)
         });
-        assert!(found.is_some_and(|at| at <= stamps.start.elapsed() + TOLERANCE));
+        assert!(found.is_some_and(|at| at <= timestamps.start.elapsed() + TOLERANCE));
     }
 }
