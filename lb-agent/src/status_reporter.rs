@@ -17,7 +17,7 @@ use lb_kube::client::{self, ClientError, Role};
 use lb_kube::config_errors::Faults;
 use lb_kube::source::SourceOptions;
 use lb_kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
-use lb_speaker::ServiceAdvertisement;
+use lb_speaker::ServiceRoutes;
 use lb_speaker::{PeerSnapshot, Speaker, SpeakerView};
 
 /// How often sessions are looked at.
@@ -45,7 +45,7 @@ pub struct StatusReporter {
 /// What is told now.
 #[derive(Clone, Default, PartialEq)]
 struct Telling {
-    announced: Arc<[ServiceAdvertisement]>,
+    announced: Arc<[ServiceRoutes]>,
     faults: Faults,
     sessions: Vec<Session>,
 }

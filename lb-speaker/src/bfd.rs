@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 
 pub use self::status::{BfdSessionStatus, BfdStatus};
 use self::thread::BfdThread;
-use lb_dataplane::bfd::BfdSessions;
+use lb_dataplane::bfd::BfdMaps;
 use lb_runtime::watchdog::Heart;
 
 /// A neighbour that the way to is watched.
@@ -111,7 +111,7 @@ impl BfdMonitor {
     /// When the system gives no thread.
     pub(super) fn start(
         seed: u64,
-        kernel_sessions: Option<BfdSessions>,
+        kernel_sessions: Option<BfdMaps>,
         heart: Heart,
         report: impl Fn(&str, bool) + Send + 'static,
     ) -> io::Result<Self> {

@@ -16,7 +16,7 @@ mod hints;
 mod identity;
 mod listener;
 mod peer_task;
-mod service_advertisement;
+mod service_routes;
 mod socket;
 pub mod status;
 
@@ -38,9 +38,9 @@ pub use self::identity::SpeakerIdentity;
 use self::identity::hash;
 use self::listener::{ExpectedPeer, Listeners};
 use self::peer_task::{PeerCommand, PeerTask};
-pub use self::service_advertisement::ServiceAdvertisement;
+pub use self::service_routes::ServiceRoutes;
 pub use self::status::{BgpStatus, PeerSnapshot, SpeakerView};
-use lb_dataplane::bfd::BfdSessions;
+use lb_dataplane::bfd::BfdMaps;
 use lb_runtime::watchdog::{TASK_LIMIT, THREAD_LIMIT, Watchdog};
 
 /// A driver that is pending answers at once; one that ends need not.
@@ -81,7 +81,7 @@ impl Speaker {
     pub fn new(
         port: u16,
         node: &str,
-        kernel_sessions: Option<BfdSessions>,
+        kernel_sessions: Option<BfdMaps>,
         watchdog: &Watchdog,
     ) -> io::Result<Self> {
         let seed = hash(0, node);

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::bfd::BfdView;
 use super::desired::DesiredPeer;
 use super::hints;
-use crate::ServiceAdvertisement;
+use crate::ServiceRoutes;
 
 /// Why nobody is told where nothing forbids it.
 const NO_PEER: &str = "no BGPPeer of this node takes its addresses";
@@ -179,7 +179,7 @@ pub struct MessageCounts {
 
 impl BgpStatus {
     /// Sessions, and what they are there for.
-    pub fn of(view: &SpeakerView, announced: &[ServiceAdvertisement]) -> Self {
+    pub fn of(view: &SpeakerView, announced: &[ServiceRoutes]) -> Self {
         Self {
             sessions: view.peers.iter().map(|snapshot| session(snapshot, view.at)).collect(),
             unknown_connections: view.unknown,
@@ -207,8 +207,8 @@ impl SpeakerView {
     }
 }
 
-fn service(announced: &ServiceAdvertisement) -> AdvertisedService {
-    let ServiceAdvertisement { service, peers, addresses, silence } = announced;
+fn service(announced: &ServiceRoutes) -> AdvertisedService {
+    let ServiceRoutes { service, peers, addresses, silence } = announced;
     let silent = match silence {
         Some(silence) => Some((Cow::from(silence.label()), silence.to_string())),
         None if peers.is_empty() => Some((Cow::from("noPeer"), NO_PEER.to_owned())),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lb_bfd::state::BfdState;
 use lb_bgp::session::BgpState;
-use lb_dataplane::attach::Mode;
+use lb_dataplane::attach::AttachMode;
 use lb_kube::client::stats;
 use lb_model::NodeName;
 use lb_runtime::metrics::{Exporter, MetricType, saturating};
@@ -223,7 +223,7 @@ fn uplinks(registry: &Registry, state: &AgentState) -> Result<(), prometheus::Er
     let options = Opts::new("fairlead_uplink_attached", "1 if the XDP program runs on the uplink");
     let gauges = IntGaugeVec::new(options, &["interface"])?;
     for uplink in &state.interfaces {
-        gauges.with_label_values(&[&uplink.interface]).set(i64::from(uplink.mode != Mode::Off));
+        gauges.with_label_values(&[&uplink.interface]).set(i64::from(uplink.mode != AttachMode::Off));
     }
     registry.register(Box::new(gauges))
 }
@@ -254,7 +254,7 @@ mod tests {
 
     use super::*;
     use lb_kube::reading::Reading;
-    use lb_speaker::ServiceAdvertisement;
+    use lb_speaker::ServiceRoutes;
     use lb_speaker::bfd::{BfdTarget, BfdView};
     use lb_speaker::desired::{DesiredPeer, Transport};
 
@@ -296,8 +296,7 @@ mod tests {
     fn announced_addresses_and_the_state_of_the_configuration_have_metallbs_names() {
         let service = ServiceName { namespace: "shop".into(), name: "web".into() };
         let addresses = vec![Ipv4Addr::new(192, 0, 2, 1).into()];
-        let announced =
-            ServiceAdvertisement { service, peers: ["tor".into()].into(), addresses, silence: None };
+        let announced = ServiceRoutes { service, peers: ["tor".into()].into(), addresses, silence: None };
         let reading = Reading { loaded: true, updates: 7, errors: 2, ..Reading::default() };
         let state = AgentState {
             node: "n1".into(),
@@ -351,8 +350,7 @@ mod tests {
     fn an_address_of_a_family_that_was_not_negotiated_is_not_announced() {
         let service = ServiceName { namespace: "shop".into(), name: "web".into() };
         let addresses = vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
-        let announced =
-            ServiceAdvertisement { service, peers: ["tor".into()].into(), addresses, silence: None };
+        let announced = ServiceRoutes { service, peers: ["tor".into()].into(), addresses, silence: None };
         let state =
             AgentState { node: "n1".into(), announced: vec![announced].into(), ..AgentState::default() };
         let lines = |viewed: PeerSnapshot| {

@@ -10,13 +10,12 @@ use lb_bgp::session::{BackOff, NextHops, PeerConfig, RemoteAs, Routes};
 use lb_bgp::value::RouterId;
 use lb_bgp::value::{Family, HoldTime};
 use lb_model::{Endpoint, Model, NodeName, Peer};
-use lb_plan::speaker::{self, Announcement, SpeakerPlan, SpeakerSettings};
+use lb_plan::speaker::{self, ServiceAdvertisement, SpeakerPlan, SpeakerSettings};
 
 use lb_dataplane::net::blackhole::Blackholes;
-use lb_dataplane::net::unnumbered::{Found, Routers, Seen};
-use lb_speaker::ServiceAdvertisement;
+use lb_dataplane::net::unnumbered::{DiscoveredRouter, DiscoveredRouters, UnnumberedRouters};
 use lb_speaker::desired::{BfdSettings, DesiredPeer, DesiredPeers, Md5Key, Transport};
-use lb_speaker::{Speaker, SpeakerIdentity};
+use lb_speaker::{ServiceRoutes, Speaker, SpeakerIdentity};
 
 /// For so many seconds routers keep our routes while this process is replaced. Meanwhile they do not heed BFD:
 /// a node that dies then is a hole for so long.
@@ -35,7 +34,7 @@ pub struct Neighbours {
     /// There was an agent before this one, whose routes they may have kept.
     pub restarted: bool,
     /// Who looks for routers where an interface is said instead of an address.
-    pub routers: Routers,
+    pub routers: UnnumberedRouters,
     /// Who has packets for an announced aggregate end here that are for none of its VIPs.
     pub blackholes: Blackholes,
 }
@@ -43,7 +42,7 @@ pub struct Neighbours {
 /// What came of telling routers.
 pub(super) struct Told {
     /// What came of every Service.
-    pub(super) services: Vec<ServiceAdvertisement>,
+    pub(super) services: Vec<ServiceRoutes>,
     /// What is wrong with the objects.
     pub(super) problems: Vec<Problem>,
     /// What else cannot be done, a sentence each.
@@ -81,14 +80,14 @@ impl Neighbours {
     }
 }
 
-fn announced(plan: SpeakerPlan) -> Vec<ServiceAdvertisement> {
+fn announced(plan: SpeakerPlan) -> Vec<ServiceRoutes> {
     let SpeakerPlan { services, mut addresses, .. } = plan;
     let announced = services.into_iter().map(|(service, announcement)| {
         let addresses = addresses.remove(&service).unwrap_or_default();
         match announcement {
-            Announcement::To(peers) => ServiceAdvertisement { service, peers, addresses, silence: None },
-            Announcement::Silent(silence) => {
-                ServiceAdvertisement { service, peers: Arc::default(), addresses, silence: Some(silence) }
+            ServiceAdvertisement::To(peers) => ServiceRoutes { service, peers, addresses, silence: None },
+            ServiceAdvertisement::Withheld(silence) => {
+                ServiceRoutes { service, peers: Arc::default(), addresses, silence: Some(silence) }
             }
         }
     });
@@ -98,7 +97,7 @@ fn announced(plan: SpeakerPlan) -> Vec<ServiceAdvertisement> {
 /// What neighbours are made from beside the plan.
 struct Context<'a> {
     identity: &'a SpeakerIdentity,
-    found: &'a Found,
+    found: &'a DiscoveredRouters,
     /// See [`Neighbours`].
     restarted: bool,
 }
@@ -120,17 +119,17 @@ fn interfaces(plan: &SpeakerPlan) -> impl Iterator<Item = (&String, &String)> {
 }
 
 /// What is wrong with these.
-fn unnumbered(plan: &SpeakerPlan, found: &Found) -> Vec<String> {
+fn unnumbered(plan: &SpeakerPlan, found: &DiscoveredRouters) -> Vec<String> {
     let words = interfaces(plan).filter_map(|(name, interface)| match found.get(interface) {
         None => Some(format!(
             "BGPPeer {name}: spec.interface: no router is known on {interface}: is it up, with a link-local address, \
              and does the router send Router Advertisements?"
         )),
-        Some(Seen { router, others: 1.. }) => Some(format!(
+        Some(DiscoveredRouter { router, others: 1.. }) => Some(format!(
             "BGPPeer {name}: spec.interface: several routers are on {interface}; {router} is spoken to. Write peerAddress \
              to choose another"
         )),
-        Some(Seen { others: 0, .. }) => None,
+        Some(DiscoveredRouter { others: 0, .. }) => None,
     });
     words.collect()
 }

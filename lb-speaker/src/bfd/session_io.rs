@@ -98,7 +98,7 @@ impl SessionIo {
                     Hops::Multi { minimum_ttl } => Some(minimum_ttl),
                 };
                 let remote = self.target.address;
-                kernel_stamps.begin(discriminator, &bfd::Session { remote, local, minimum_ttl });
+                kernel_stamps.begin(discriminator, &bfd::BfdSessionConfig { remote, local, minimum_ttl });
             }
             _ => {
                 self.session.set_echo_receive(Duration::ZERO);

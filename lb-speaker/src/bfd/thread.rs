@@ -23,7 +23,7 @@ use super::session_io::SessionIo;
 use super::socket::{self, Datagram, RxKey};
 use super::{BfdCommand, BfdSnapshot, BfdTarget, BfdTargets, BfdView, priority};
 use crate::identity::hash;
-use lb_dataplane::bfd::BfdSessions;
+use lb_dataplane::bfd::BfdMaps;
 use lb_runtime::watchdog::Heart;
 
 /// Octets of a packet that matter, and a few more: what is longer is judged by its start.
@@ -67,7 +67,7 @@ pub(super) struct BfdThread {
 impl BfdThread {
     pub(super) fn new(
         seed: u64,
-        kernel_sessions: Option<BfdSessions>,
+        kernel_sessions: Option<BfdMaps>,
         wake_rx: UnixStream,
         report: StateReport,
     ) -> Self {
