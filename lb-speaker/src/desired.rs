@@ -8,7 +8,8 @@ use std::sync::Arc;
 use lb_bfd::session::{Hops, SessionProfile};
 use lb_bgp::session::{PeerConfig, Routes};
 
-use super::bfd::{BfdTarget, is_link_local};
+use super::address::is_link_local;
+use super::bfd::BfdTarget;
 
 /// All neighbours, by the names of their objects.
 pub type DesiredPeers = BTreeMap<String, DesiredPeer>;
@@ -70,7 +71,7 @@ impl Transport {
 }
 
 /// Octets of a key, at most.
-pub const MAX_KEY_LEN: usize = 80;
+pub(super) const MAX_KEY_LEN: usize = 80;
 
 /// A key for TCP-MD5; never shown.
 #[derive(Clone, PartialEq, Eq)]

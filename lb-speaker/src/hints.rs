@@ -5,7 +5,7 @@ use std::time::Duration;
 use lb_bgp::session::{AdviceContext, BgpState};
 
 use super::desired::DesiredPeer;
-use super::status::PeerSnapshot;
+use super::view::PeerSnapshot;
 
 /// BFD of both sides needs a second a step to come up, where it began slowly (RFC 5880 section 6.8.3).
 const BFD_WITHIN: Duration = Duration::from_secs(10);

@@ -9,6 +9,7 @@
 //!
 //! A neighbour that does not read, or does not reply, stops its own task and no other.
 
+mod address;
 pub mod bfd;
 mod connection;
 pub mod desired;
@@ -19,6 +20,7 @@ mod peer_task;
 mod service_routes;
 mod socket;
 pub mod status;
+mod view;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -32,19 +34,17 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use self::bfd::{BfdMonitor, BfdTargets};
+use self::bfd::{BfdMonitor, BfdTargets, REPLY_TIMEOUT};
 use self::desired::{DesiredPeer, DesiredPeers};
 pub use self::identity::SpeakerIdentity;
 use self::identity::hash;
 use self::listener::{ExpectedPeer, Listeners};
 use self::peer_task::{PeerCommand, PeerTask};
 pub use self::service_routes::ServiceRoutes;
-pub use self::status::{BgpStatus, PeerSnapshot, SpeakerView};
+pub use self::status::BgpStatus;
+pub use self::view::{PeerSnapshot, SpeakerView};
 use lb_dataplane::bfd::BfdMaps;
 use lb_runtime::watchdog::{TASK_LIMIT, THREAD_LIMIT, Watchdog};
-
-/// A driver that is pending answers at once; one that ends need not.
-const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 /// A handle to the speaker; clones are handles to the same one.
 #[derive(Clone, Debug)]
@@ -140,7 +140,7 @@ impl Speaker {
             (pending, tasks.listeners.unknown(), tasks.listeners.failures())
         };
         let answers = pending.into_iter().map(async |(name, peer, reply_rx)| {
-            let view = tokio::time::timeout(ANSWER_WITHIN, reply_rx).await.ok()?.ok()?;
+            let view = tokio::time::timeout(REPLY_TIMEOUT, reply_rx).await.ok()?.ok()?;
             Some(PeerSnapshot { name, desired: peer, view })
         });
         let peers = join_all(answers).await.into_iter().flatten().collect();

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::bfd::is_link_local;
+use super::address::{is_link_local, unspecified};
 use super::desired::{Md5Key, Transport};
 use super::socket;
 use lb_runtime::descriptors::AcceptErrors;
@@ -162,7 +162,7 @@ impl ExpectedPeers {
 
 /// A link-local neighbour's device is its interface, of which the listener at all of them hears, too.
 fn listen_key(transport: &Transport) -> ListenKey {
-    (socket::unspecified(transport.address), transport.vrf().map(str::to_owned))
+    (unspecified(transport.address), transport.vrf().map(str::to_owned))
 }
 
 fn keys(expected: &[ExpectedPeer], at: &ListenKey) -> BTreeMap<IpAddr, Md5Key> {

@@ -3,7 +3,7 @@
 #![allow(unsafe_code, reason = "two socket options that no crate offers")]
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd};
 
 use nix::net::if_::if_nametoindex;
@@ -214,14 +214,6 @@ impl Md5Signature {
             *to = *from;
         }
         Ok(signature)
-    }
-}
-
-/// Every address of a family.
-pub(super) const fn unspecified(like: IpAddr) -> IpAddr {
-    match like {
-        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     }
 }
 

@@ -9,39 +9,12 @@ use lb_bgp::session::{BgpState, MessageCounters, PeerCounters, PeerView};
 use lb_bgp::value::{Family, NextHop};
 use serde::{Deserialize, Serialize};
 
-use super::bfd::BfdView;
-use super::desired::DesiredPeer;
 use super::hints;
-use crate::ServiceRoutes;
+use super::service_routes::ServiceRoutes;
+use super::view::{PeerSnapshot, SpeakerView};
 
 /// Why nobody is told where nothing forbids it.
 const NO_PEER: &str = "no BGPPeer of this node takes its addresses";
-
-/// The speaker as it is now.
-#[derive(Clone, Debug, Default)]
-pub struct SpeakerView {
-    /// When; counted from the speaker's start, as all times in it.
-    pub at: Duration,
-    /// The neighbours, by name.
-    pub peers: Vec<PeerSnapshot>,
-    /// The BFD sessions.
-    pub bfd: BfdView,
-    /// Connections of strangers that were closed.
-    pub unknown: u64,
-    /// What cannot be listened at, a sentence each.
-    pub failures: Vec<String>,
-}
-
-/// A neighbour as it is now.
-#[derive(Clone, Debug)]
-pub struct PeerSnapshot {
-    /// Its object's name.
-    pub name: String,
-    /// What is wanted of it.
-    pub desired: DesiredPeer,
-    /// How it stands.
-    pub view: PeerView,
-}
 
 /// What `GET /bgp` answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -191,19 +164,6 @@ impl BgpStatus {
                 .collect(),
             services: announced.iter().map(service).collect(),
         }
-    }
-}
-
-impl SpeakerView {
-    /// Whether an address is advertised to a peer, or may be as soon as its session is up.
-    pub fn may_advertise(&self, peer: &str, address: IpAddr) -> bool {
-        let family = if address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
-        // One that is not here has no address as yet.
-        self.peers.iter().find(|snapshot| snapshot.name == peer).is_none_or(|snapshot| {
-            snapshot.desired.config.families.contains(&family)
-                && (snapshot.view.state != BgpState::Established
-                    || snapshot.view.families.contains_key(&family))
-        })
     }
 }
 

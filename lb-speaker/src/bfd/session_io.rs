@@ -11,7 +11,8 @@ use nix::sys::socket::LinkAddr;
 use super::addresses::SessionAddresses;
 use super::echo::{EchoExchange, EchoSocket};
 use super::kernel_stamps::KernelStamps;
-use super::{BfdTarget, socket};
+use super::socket;
+use super::target::BfdTarget;
 use crate::identity::hash;
 use lb_dataplane::bfd;
 

@@ -18,8 +18,8 @@ use nix::sys::time::TimeSpec;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::echo::stamp;
-use super::{BfdTarget, is_link_local};
-use crate::socket::unspecified;
+use super::target::BfdTarget;
+use crate::address::{is_link_local, unspecified};
 
 /// RFC 5881 section 4.
 const SINGLE_HOP: u16 = 3784;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use lb_bfd::session::Hops;
 use serde::{Deserialize, Serialize};
 
-use super::{BfdSnapshot, BfdView};
+use super::view::{BfdSnapshot, BfdView};
 
 /// What `GET /bfd` answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]

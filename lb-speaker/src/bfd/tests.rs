@@ -15,8 +15,8 @@ use socket2::SockRef;
 use tokio::sync::{Mutex, oneshot};
 
 use super::socket::RxKey;
-use super::thread::BfdThread;
-use super::{BfdCommand, BfdMonitor, BfdSnapshot, BfdTarget, BfdTargets};
+use super::thread::{BfdCommand, BfdThread};
+use super::{BfdMonitor, BfdSnapshot, BfdTarget, BfdTargets};
 use crate::identity::hash;
 use lb_runtime::watchdog::{THREAD_LIMIT, Watchdog};
 

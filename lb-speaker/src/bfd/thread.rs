@@ -14,14 +14,17 @@ use lb_bfd::session::{Discriminator, PacketError, ReceivedPacket};
 use lb_bfd::state::BfdState;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
+use tokio::sync::oneshot;
 
 use super::addresses;
 use super::echo::EchoSocket;
 use super::kernel_stamps::KernelStamps;
+use super::priority;
 use super::rx_timestamps::RxTimestamps;
 use super::session_io::SessionIo;
 use super::socket::{self, Datagram, RxKey};
-use super::{BfdCommand, BfdSnapshot, BfdTarget, BfdTargets, BfdView, priority};
+use super::target::{BfdTarget, BfdTargets};
+use super::view::{BfdSnapshot, BfdView};
 use crate::identity::hash;
 use lb_dataplane::bfd::BfdMaps;
 use lb_runtime::watchdog::Heart;
@@ -39,6 +42,15 @@ const MAX_SLEEP: Duration = Duration::from_secs(1);
 
 /// Told of each neighbour whether the way to it is there.
 type StateReport = Box<dyn Fn(&str, bool) + Send>;
+
+/// What the thread is told or asked.
+#[derive(Debug)]
+pub(super) enum BfdCommand {
+    /// Watch these from now on, and nobody else.
+    SetTargets(BfdTargets),
+    /// How do they stand?
+    View(oneshot::Sender<BfdView>),
+}
 
 /// What the thread works on.
 pub(super) struct BfdThread {

@@ -4,7 +4,8 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::time::timeout;
 
-use super::{SocketError, connect, listen, set_md5_key, unspecified};
+use super::{SocketError, connect, listen, set_md5_key};
+use crate::address::unspecified;
 use crate::desired::{Md5Key, Transport};
 
 const LOOPBACKS: [&str; 2] = ["127.0.0.1", "::1"];
