@@ -1,8 +1,8 @@
-//! BFD with the neighbours (RFC 5880 to 5883): packets out at their time, packets in to their session, and
-//! what changes to whom it concerns.
+//! BFD sessions with the peers (RFC 5880 to 5883): sends packets on time, assigns received packets to
+//! sessions, and reports state changes.
 //!
-//! A thread of its own, before the rest of the agent where the system allows that: a packet that is sent late
-//! is a router that takes this node for dead.
+//! Runs on a thread of its own with real-time priority if permitted: if packets are sent late, routers
+//! declare this node down.
 
 mod addresses;
 mod echo;
@@ -30,10 +30,10 @@ pub use self::view::{BfdSnapshot, BfdView};
 use lb_dataplane::bfd::BfdMaps;
 use lb_runtime::watchdog::Heart;
 
-/// The thread answers a request at once.
+/// Time within which the thread answers a request.
 pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The thread's handle: dropped, the thread ends, and routers are left to find that out.
+/// Handle of the BFD thread. Dropping it ends the thread; the routers detect that by time-out.
 #[derive(Debug)]
 pub(super) struct BfdMonitor {
     commands: Sender<BfdCommand>,
@@ -42,11 +42,12 @@ pub(super) struct BfdMonitor {
 }
 
 impl BfdMonitor {
-    /// Starts the thread. `kernel_sessions` is where the program in the kernel notes packets, if it does. `report` is told of each neighbour whether the way to it is there, whenever that has
-    /// changed. `seed` spreads packets and numbers sessions.
+    /// Starts the thread. `kernel_sessions` are the maps in which the XDP program stamps BFD packets, if
+    /// loaded. `report` receives each change of a peer's reachability. `seed` spreads packets and derives
+    /// discriminators.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// If the thread cannot be spawned.
     pub(super) fn start(
         seed: u64,
         kernel_sessions: Option<BfdMaps>,
@@ -62,12 +63,12 @@ impl BfdMonitor {
         Ok(Self { commands, waker })
     }
 
-    /// Watches these from now on, and nobody else.
+    /// Sets all targets.
     pub(super) fn set(&self, targets: BfdTargets) {
         self.send(BfdCommand::SetTargets(targets));
     }
 
-    /// All sessions as they are now.
+    /// Returns a snapshot of all sessions.
     pub(super) async fn view(&self) -> BfdView {
         let (reply, reply_rx) = oneshot::channel();
         self.send(BfdCommand::View(reply));
@@ -76,9 +77,9 @@ impl BfdMonitor {
 
     fn send(&self, command: BfdCommand) {
         if self.commands.send(command).is_err() {
-            tracing::error!("the BFD thread has ended: routers will take this node for dead");
+            tracing::error!("the BFD thread has ended; routers will declare this node down");
         }
-        // A full pipe is an alarm that has not been heard yet.
+        // A full pipe already holds a wake-up.
         let _ = (&self.waker).write(&[0]);
     }
 }

@@ -1,4 +1,4 @@
-//! One TCP connection: octets in, and at most one piece of octets on its way out.
+//! A TCP connection with buffered output: at most one chunk from the session.
 
 use std::future::pending;
 use std::io;
@@ -8,28 +8,28 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// No last word takes longer: a neighbour that reads nothing must not hold us up.
+/// Maximum time for closing: a peer that reads nothing must not delay us.
 const MAX_CLOSE_TIME: Duration = Duration::from_secs(2);
-/// Octets read at once.
+/// Size of the read buffer.
 const READ: usize = 16 * 1024;
 
-/// A connection that is in use.
+/// A connection in use.
 #[derive(Debug)]
 pub(super) struct BgpConnection {
     stream: TcpStream,
     unsent: Vec<u8>,
-    /// Of `unsent`, octets that are in the kernel.
+    /// Octets of `unsent` that are in the kernel.
     sent: usize,
 }
 
-/// What reading brought.
+/// The result of a read.
 #[derive(Debug)]
 pub(super) enum ReadOutcome {
-    /// So many octets.
+    /// This many octets were read.
     Octets(usize),
-    /// Nothing is there.
+    /// Nothing to read.
     Nothing,
-    /// The connection is over; what the operating system said of it.
+    /// The connection is closed, with the operating system's error if any.
     End(Option<io::Error>),
 }
 
@@ -42,22 +42,22 @@ impl BgpConnection {
         &self.stream
     }
 
-    /// A buffer for [`read`](Self::read).
+    /// Returns a buffer for [`read`](Self::read).
     pub(super) fn buffer() -> Vec<u8> {
         vec![0; READ]
     }
 
-    /// Waits until there is something to read or room for what is unsent. May be dropped at any time.
+    /// Waits until the connection is readable, or writable with unsent octets. Cancel-safe.
     pub(super) async fn ready(&self) {
         let writable = async { if self.is_idle() { pending().await } else { self.stream.writable().await } };
-        // An error shows in the read or write that follows.
+        // An error shows in the next read or write.
         tokio::select! {
             _ = self.stream.readable() => {}
             _ = writable => {}
         }
     }
 
-    /// Takes what is there.
+    /// Reads what is available.
     pub(super) fn read(&self, buffer: &mut [u8]) -> ReadOutcome {
         match self.stream.try_read(buffer) {
             Ok(0) => ReadOutcome::End(None),
@@ -67,12 +67,12 @@ impl BgpConnection {
         }
     }
 
-    /// Nothing is on its way out.
+    /// Returns whether nothing is left to send.
     pub(super) const fn is_idle(&self) -> bool {
         self.unsent.is_empty()
     }
 
-    /// Adds octets to what is to be written.
+    /// Appends octets to send.
     pub(super) fn push(&mut self, octets: Vec<u8>) {
         if self.unsent.is_empty() {
             self.unsent = octets;
@@ -81,10 +81,10 @@ impl BgpConnection {
         }
     }
 
-    /// Writes as much as the kernel takes; true when that was all.
+    /// Writes as much as the kernel accepts; returns true if nothing is left.
     ///
     /// # Errors
-    /// When the connection is lost.
+    /// If the connection is lost.
     pub(super) fn write(&mut self) -> io::Result<bool> {
         while let Some(rest) = self.unsent.get(self.sent..).filter(|rest| !rest.is_empty()) {
             match self.stream.try_write(rest) {
@@ -98,8 +98,8 @@ impl BgpConnection {
         Ok(true)
     }
 
-    /// Writes what is left, says that this was all, and reads until the neighbour hangs up, too: closing with
-    /// octets unread would have the kernel throw away what is unsent.
+    /// Writes what is left, shuts down the write side, and reads until the peer closes, too: closing with
+    /// unread octets would make the kernel discard unsent ones.
     pub(super) async fn close(mut self) {
         let drain = async {
             while !self.write()? {
@@ -114,21 +114,20 @@ impl BgpConnection {
                 }
             }
         };
-        // Whether it was heard or not: it is over.
+        // Closed in any case.
         let _ = timeout(MAX_CLOSE_TIME, drain).await;
     }
 }
 
-/// Connections of a neighbour that are being closed: each is gone after two seconds at the latest.
+/// Connections being closed: each is gone after two seconds at the latest.
 #[derive(Debug, Default)]
 pub(super) struct ClosingConnections(JoinSet<()>);
 
 impl ClosingConnections {
-    /// At once; beyond that connections are closed without delay, and what is unsent of them may be lost, as
-    /// NOTIFICATIONs may be.
+    /// Maximum number; more are closed at once, which may lose their unsent NOTIFICATION.
     const MAX: usize = 8;
 
-    /// Closes a connection in its own time.
+    /// Closes a connection in the background.
     pub(super) fn add(&mut self, connection: BgpConnection) {
         while self.0.try_join_next().is_some() {}
         if self.0.len() < Self::MAX {
@@ -138,7 +137,7 @@ impl ClosingConnections {
 
     /// Waits until one more is closed; `None` if there is none.
     pub(super) async fn next(&mut self) -> Option<()> {
-        // However it ended: the connection is closed.
+        // Whatever the result, the connection is closed.
         self.0.join_next().await.map(drop)
     }
 }
@@ -154,7 +153,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn connections_that_are_being_closed_are_few_and_soon_gone() {
+    async fn closing_connections_are_bounded_in_number_and_time() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let mut closing = ClosingConnections::default();
         let mut clients = Vec::new();
@@ -162,7 +161,7 @@ mod tests {
             clients.push(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
             closing.add(BgpConnection::new(listener.accept().await.unwrap().0));
         }
-        assert_eq!(closing.0.len(), ClosingConnections::MAX, "the clients do not hang up");
+        assert_eq!(closing.0.len(), ClosingConnections::MAX, "the clients do not close");
         clients.clear();
         timeout(MAX_CLOSE_TIME * 2, async { while closing.next().await.is_some() {} }).await.unwrap();
         assert_eq!(closing.0.len(), 0);

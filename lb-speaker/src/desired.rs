@@ -1,4 +1,4 @@
-//! What the speaker is told: all neighbours, and what each shall know.
+//! The desired state of the speaker: all peers and their routes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,30 +11,30 @@ use lb_bgp::session::{PeerConfig, Routes};
 use super::address::is_link_local;
 use super::bfd::BfdTarget;
 
-/// All neighbours, by the names of their objects.
+/// All peers, by the name of their BGPPeer object.
 pub type DesiredPeers = BTreeMap<String, DesiredPeer>;
 
-/// A neighbour and what it shall know.
+/// A peer and the routes to advertise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DesiredPeer {
-    /// How it is reached. Another transport is another session.
+    /// How the peer is reached. Another transport is another session.
     pub transport: Transport,
-    /// How it is spoken to.
+    /// Session configuration.
     pub config: PeerConfig,
-    /// The way to it is watched so; `None`: it is not.
+    /// BFD settings, if the peer is to be monitored.
     pub bfd: Option<BfdSettings>,
-    /// There may be routers between.
+    /// The peer may be several hops away.
     pub multihop: bool,
-    /// What it shall know; `None` while that is not known: it then keeps what it was told before a restart.
+    /// The routes to advertise; `None` while unknown: the peer then keeps those from before a restart.
     pub routes: Option<Arc<Routes>>,
 }
 
-/// How the way to a neighbour is watched.
+/// BFD settings of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BfdSettings {
-    /// How far it is.
+    /// Distance.
     pub hops: Hops,
-    /// How fast.
+    /// Timers.
     pub profile: SessionProfile,
 }
 
@@ -46,39 +46,39 @@ impl DesiredPeer {
     }
 }
 
-/// How a neighbour is reached.
+/// How a peer is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transport {
-    /// Its address.
+    /// The peer's address.
     pub address: IpAddr,
-    /// Its port.
+    /// The peer's port.
     pub port: u16,
-    /// Our address; the one that the route takes if `None`.
+    /// The local address; chosen by the route if `None`.
     pub source: Option<IpAddr>,
-    /// The VRF, or the interface that a link-local address is on.
+    /// The VRF, or the interface of a link-local address.
     pub device: Option<String>,
-    /// Segments are signed with it (RFC 2385).
+    /// TCP-MD5 key (RFC 2385).
     pub key: Option<Md5Key>,
-    /// Segments that have come with less are dropped (RFC 5082): 255 minus the routers between.
+    /// Minimum TTL of received segments (RFC 5082): 255 less the number of routers in between.
     pub minimum_ttl: Option<u8>,
 }
 
 impl Transport {
-    /// The VRF: of a link-local neighbour, the device is just its interface.
+    /// Returns the VRF; the device of a link-local peer is its interface instead.
     pub fn vrf(&self) -> Option<&str> {
         self.device.as_deref().filter(|_| !is_link_local(self.address))
     }
 }
 
-/// Octets of a key, at most.
+/// Maximum length of a key in octets.
 pub(super) const MAX_KEY_LEN: usize = 80;
 
-/// A key for TCP-MD5; never shown.
+/// A TCP-MD5 key; never displayed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Md5Key(Arc<[u8]>);
 
 impl Md5Key {
-    /// A key; `None` for an empty one or one of more than [`MAX_KEY_LEN`] octets.
+    /// Returns a key; `None` if empty or longer than [`MAX_KEY_LEN`].
     pub fn new(octets: &[u8]) -> Option<Self> {
         (1..=MAX_KEY_LEN).contains(&octets.len()).then(|| Self(octets.into()))
     }

@@ -1,4 +1,4 @@
-//! What is wrong with sessions, with what only their configuration tells.
+//! Problems of sessions that depend on their configuration.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use lb_bgp::session::{AdviceContext, BgpState};
 use super::desired::DesiredPeer;
 use super::view::PeerSnapshot;
 
-/// BFD of both sides needs a second a step to come up, where it began slowly (RFC 5880 section 6.8.3).
+/// Time for BFD to come up: a second per step at the slow rate (RFC 5880, section 6.8.3).
 const BFD_WITHIN: Duration = Duration::from_secs(10);
 
-/// What advice on a peer depends on.
+/// Returns what advice on a peer depends on.
 pub(super) fn advice_context(peer: &DesiredPeer) -> AdviceContext {
     AdviceContext {
         asn: peer.config.presented_asn(),
@@ -19,7 +19,7 @@ pub(super) fn advice_context(peer: &DesiredPeer) -> AdviceContext {
     }
 }
 
-/// What is configured of a peer and not done, a sentence each.
+/// Returns what is configured but not in effect, a sentence each.
 pub(super) fn limits(snapshot: &PeerSnapshot) -> Vec<String> {
     let PeerSnapshot { name, desired, view } = snapshot;
     let is_bfd_missing = desired.bfd.is_some()
@@ -27,8 +27,8 @@ pub(super) fn limits(snapshot: &PeerSnapshot) -> Vec<String> {
         && view.state == BgpState::Established
         && view.state_age >= BFD_WITHIN;
     let bfd = is_bfd_missing.then(|| {
-        "BFD is not up though the BGP session is: configure BFD for this node on the router, both over one hop or both \
-         over several (FRR: ttl-security makes it several), and let UDP ports 3784 and 4784 through"
+        "BFD is not up although the BGP session is: configure BFD for this node on the router, both single-hop or both \
+         multihop (FRR: ttl-security makes it multihop), and permit UDP ports 3784 and 4784"
             .to_owned()
     });
     let limits = view.limits(desired.config.presented_asn()).into_iter().chain(bfd);

@@ -1,13 +1,12 @@
-//! The BGP speaker: what all neighbours are and what each shall know goes in, whole; sessions, sockets and
-//! tasks follow.
+//! The BGP speaker: reconciles sessions, sockets and tasks with the desired peers and routes.
 //!
 //! ```text
-//!   Speaker::set ──► Listeners ──────────► connections, by whom they come from
+//!   Speaker::set ──► Listeners ──────────► incoming connections, by peer
 //!        │                                      │
-//!        └──────────► Driver, a task for each neighbour ◄──► lb_bgp::session::Peer
+//!        └──────────► PeerTask, one per peer ◄──┘ ◄──► lb_bgp::session::Peer
 //! ```
 //!
-//! A neighbour that does not read, or does not reply, stops its own task and no other.
+//! A peer that does not read or answer blocks its own task only.
 
 mod address;
 pub mod bfd;
@@ -46,38 +45,39 @@ pub use self::view::{PeerSnapshot, SpeakerView};
 use lb_dataplane::bfd::BfdMaps;
 use lb_runtime::watchdog::{TASK_LIMIT, THREAD_LIMIT, Watchdog};
 
-/// A handle to the speaker; clones are handles to the same one.
+/// A handle to the speaker; clones share the same speaker.
 #[derive(Clone, Debug)]
 pub struct Speaker {
     start: Instant,
-    /// Of this node: no two of them shall come at once.
+    /// Differs between nodes, so that they do not connect at the same time.
     seed: u64,
     tasks: Arc<Mutex<SpeakerTasks>>,
     command_senders: Arc<Mutex<CommandSenders>>,
     bfd: Arc<BfdMonitor>,
 }
 
-/// Where BFD's reports go. Apart from the rest: BFD must not wait for whoever compares thousands of routes.
+/// The recipients of BFD reports. Behind a lock of its own: BFD must not wait for a comparison of thousands
+/// of routes.
 type CommandSenders = BTreeMap<String, UnboundedSender<PeerCommand>>;
 
 #[derive(Debug)]
 struct SpeakerTasks {
     peers: BTreeMap<String, PeerTask>,
-    /// Of neighbours that are removed: they still say good-bye.
+    /// Tasks of removed peers that are still closing.
     closing: Vec<JoinHandle<()>>,
     listeners: Listeners,
     watchdog: Watchdog,
-    /// Nothing is to be started any more.
+    /// No task is started any more.
     is_closed: bool,
 }
 
 impl Speaker {
-    /// A speaker without neighbours. It listens on `port` once it has some; with 0 it never does. `node` is
-    /// this node's name, and `kernel_sessions` is where
-    /// the program in the kernel notes BFD packets, if it does. `watchdog` watches its loops.
+    /// Returns a speaker without peers. It listens on `port` once it has peers; with 0 it never does. `node`
+    /// is this node's name, `kernel_sessions` the maps in which the XDP program stamps BFD packets, if
+    /// loaded. `watchdog` monitors its loops.
     ///
     /// # Errors
-    /// When the system gives no thread for BFD.
+    /// If the BFD thread cannot be spawned.
     pub fn new(
         port: u16,
         node: &str,
@@ -106,8 +106,8 @@ impl Speaker {
         Ok(Self { start: Instant::now(), seed, tasks, command_senders, bfd: Arc::new(bfd) })
     }
 
-    /// All neighbours, and what each shall know. Sessions start, change and end as that asks for: other
-    /// routes cost an UPDATE, another transport another session. Must be called inside a runtime.
+    /// Sets all peers and their routes. Sessions are started, changed and closed accordingly: new routes
+    /// cause UPDATEs, a new transport causes a new session. Must be called inside a runtime.
     pub fn set(&self, desired: DesiredPeers) {
         let mut tasks = self.tasks();
         if tasks.is_closed {
@@ -127,7 +127,7 @@ impl Speaker {
         self.bfd.set(targets);
     }
 
-    /// All neighbours as they are now.
+    /// Returns a snapshot.
     pub async fn view(&self) -> SpeakerView {
         let (pending, unknown, failures) = {
             let tasks = self.tasks();
@@ -148,15 +148,15 @@ impl Speaker {
         SpeakerView { at: self.start.elapsed(), peers, bfd, unknown, failures }
     }
 
-    /// Ends all sessions for good, so that no packet is lost: neighbours that would forget our routes at once
-    /// are pending to prefer others and given `grace` to do so (RFC 8326); those that keep them for a
-    /// successor (RFC 4724) are left without a word.
+    /// Closes all sessions for a successor without packet loss. Peers that would drop our routes at once
+    /// receive GRACEFUL_SHUTDOWN (RFC 8326) and have `grace` to react; those that keep them for a successor
+    /// (RFC 4724) get no NOTIFICATION.
     pub async fn hand_over(&self, grace: Duration) {
         self.close_all(grace, drops_routes, &Shutdown::Replacement).await;
     }
 
-    /// Ends all sessions for good, and nobody takes over: routers must not keep routes that lead to a machine that
-    /// is going down, whatever was agreed. They are all pending to prefer others, and told good-bye.
+    /// Closes all sessions without a successor: routers must not keep routes to a node that goes away,
+    /// whatever was negotiated. All receive GRACEFUL_SHUTDOWN, then an administrative shutdown.
     pub async fn shut_down(&self, grace: Duration) {
         let text = "the node has been drained".to_owned();
         self.close_all(grace, |_| true, &Shutdown::Administrative { text }).await;
@@ -168,7 +168,7 @@ impl Speaker {
             view.peers.iter().filter(|it| is_warned(&it.view)).map(|it| it.name.as_str()).collect();
         self.tasks().is_closed = true;
         if !grace.is_zero() && self.advertise_graceful_shutdown(&pending) {
-            tracing::info!(seconds = grace.as_secs_f64(), "routers are pending to prefer other nodes");
+            tracing::info!(seconds = grace.as_secs_f64(), "advertised GRACEFUL_SHUTDOWN to the peers");
             tokio::time::sleep(grace).await;
         }
         let closing = {
@@ -182,7 +182,7 @@ impl Speaker {
         join_all(closing).await;
     }
 
-    /// True where there was something to be said.
+    /// Returns whether any route has changed.
     fn advertise_graceful_shutdown(&self, peers: &[&str]) -> bool {
         let tasks = self.tasks();
         let mut is_changed = false;
@@ -233,7 +233,7 @@ impl SpeakerTasks {
 
 impl PeerTask {
     fn send(&self, command: PeerCommand) {
-        // A driver ends only when it is told to.
+        // The task ends only on command.
         let _ = self.commands.send(command);
     }
 
@@ -250,11 +250,11 @@ impl From<&PeerTask> for ExpectedPeer {
     }
 }
 
-/// What BFD says of the way to a neighbour.
+/// Forwards a BFD state to the peer's task.
 fn forward_bfd_state(command_senders: &Mutex<CommandSenders>, peer: &str, up: bool) {
     let command_senders = command_senders.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(commands) = command_senders.get(peer) {
-        // A driver ends only when it is told to.
+        // The task ends only on command.
         let _ = commands.send(PeerCommand::Bfd(up));
     }
 }
@@ -264,7 +264,7 @@ fn bfd_targets(desired: &DesiredPeers) -> BfdTargets {
     targets.collect()
 }
 
-/// Whether the end of the session is the end of our routes.
+/// Returns whether the peer drops our routes when the session closes.
 fn drops_routes(view: &PeerView) -> bool {
     view.negotiated.as_ref().is_some_and(|negotiated| negotiated.graceful_restart.is_none())
 }

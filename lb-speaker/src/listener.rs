@@ -1,4 +1,4 @@
-//! Who may connect, and to whom a connection belongs.
+//! Listeners, and the assignment of incoming connections to peers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -15,23 +15,23 @@ use super::desired::{Md5Key, Transport};
 use super::socket;
 use lb_runtime::descriptors::AcceptErrors;
 
-/// What a listener is bound to: all addresses of a family, and a VRF if there is peer.
+/// What a listener is bound to: all addresses of a family, in a VRF if given.
 type ListenKey = (IpAddr, Option<String>);
 
-/// A neighbour that may connect.
+/// A peer that may connect.
 #[derive(Clone, Debug)]
 pub(super) struct ExpectedPeer {
     pub(super) transport: Transport,
     pub(super) connections: mpsc::Sender<TcpStream>,
 }
 
-/// The listeners: peer for each family and VRF that there are neighbours in.
+/// The listeners, one per family and VRF with peers.
 #[derive(Debug)]
 pub(super) struct Listeners {
     port: u16,
     listeners: BTreeMap<ListenKey, ActiveListener>,
     expected_peers: Arc<ExpectedPeers>,
-    /// Places that cannot be listened at, and why.
+    /// Listeners that could not be opened, and why.
     failures: BTreeMap<ListenKey, String>,
 }
 
@@ -49,12 +49,12 @@ struct ExpectedPeers {
 }
 
 impl Listeners {
-    /// None yet. With port 0 there never will be any.
+    /// Returns an empty set. With port 0 it stays empty.
     pub(super) fn new(port: u16) -> Self {
         Self { port, listeners: BTreeMap::new(), expected_peers: Arc::default(), failures: BTreeMap::new() }
     }
 
-    /// These may connect from now on, and nobody else. Must be called inside a runtime.
+    /// Sets all peers that may connect. Must be called inside a runtime.
     pub(super) fn set(&mut self, expected: Vec<ExpectedPeer>) {
         if self.port == 0 {
             return;
@@ -72,12 +72,12 @@ impl Listeners {
         *self.expected_peers.expected.lock().unwrap_or_else(PoisonError::into_inner) = expected;
     }
 
-    /// Connections of strangers that were closed.
+    /// Returns the number of connections from unknown peers that were closed.
     pub(super) fn unknown(&self) -> u64 {
         self.expected_peers.unknown.load(Ordering::Relaxed)
     }
 
-    /// What cannot be listened at, a sentence each.
+    /// Returns the listeners that could not be opened, a sentence each.
     pub(super) fn failures(&self) -> Vec<String> {
         self.failures.values().cloned().collect()
     }
@@ -96,8 +96,9 @@ impl Listeners {
                 self.listeners.insert(listen_key, ActiveListener { listener, keys: BTreeMap::new(), task });
             }
             Err(error) => {
-                let failure =
-                    format!("neighbours cannot connect, sessions are only opened from here: {error}");
+                let failure = format!(
+                    "cannot accept BGP connections, sessions are only opened from this node: {error}"
+                );
                 if self.failures.get(&listen_key) != Some(&failure) {
                     tracing::warn!("{failure}");
                 }
@@ -119,7 +120,7 @@ impl ActiveListener {
                     None => self.keys.remove(&address),
                 }),
                 Err(error) => {
-                    tracing::warn!(%address, %error, "the kernel refuses the password for connections from there")
+                    tracing::warn!(%address, %error, "cannot set the TCP-MD5 password for connections from this address")
                 }
             }
         }
@@ -132,7 +133,7 @@ impl Drop for ActiveListener {
     }
 }
 
-/// Takes connections and gives them to whom they belong.
+/// Accepts connections and passes them to their peers.
 async fn serve(listener: Arc<TcpListener>, device: Option<String>, expected_peers: Arc<ExpectedPeers>) {
     let mut errors = AcceptErrors::default();
     loop {
@@ -147,20 +148,20 @@ async fn serve(listener: Arc<TcpListener>, device: Option<String>, expected_peer
 }
 
 impl ExpectedPeers {
-    /// A connection that nobody expects, or more than its neighbour can have use for, is closed.
+    /// Closes a connection from an unknown peer, or one more than its peer can use.
     fn dispatch(&self, stream: TcpStream, remote: SocketAddr, device: Option<&str>) {
         let expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
         match expected.iter().find(|peer| is_from(&peer.transport, remote, device)) {
             Some(peer) => drop(peer.connections.try_send(stream)),
             None => {
                 self.unknown.fetch_add(1, Ordering::Relaxed);
-                tracing::debug!(%remote, "closed a connection of a stranger");
+                tracing::debug!(%remote, "closed a connection from an unknown peer");
             }
         }
     }
 }
 
-/// A link-local neighbour's device is its interface, of which the listener at all of them hears, too.
+/// The device of a link-local peer is its interface; the common listener receives its connections, too.
 fn listen_key(transport: &Transport) -> ListenKey {
     (unspecified(transport.address), transport.vrf().map(str::to_owned))
 }

@@ -1,4 +1,4 @@
-//! What stands between one neighbour's [`Peer`] and the world: a loop without an opinion.
+//! The task of one peer: drives the session ([`Peer`]) and its TCP connections.
 
 use std::future::pending;
 use std::pin::Pin;
@@ -17,12 +17,12 @@ use super::hints;
 use super::socket::{self, SocketError};
 use lb_runtime::watchdog::Heart;
 
-/// Connections of a neighbour that wait to be looked at; it can have no use for more.
+/// Incoming connections of a peer that may be queued; more are useless.
 const CONNECTIONS: usize = 4;
-/// Reads before timers are looked at: what has come in by then counts as heard.
+/// Reads per connection before timers are checked: all data received by then counts.
 const READS: usize = 64;
 
-/// A neighbour that is driven by a task of its own.
+/// Handle of a peer's task.
 #[derive(Debug)]
 pub(super) struct PeerTask {
     pub(super) desired: watch::Sender<DesiredPeer>,
@@ -31,14 +31,14 @@ pub(super) struct PeerTask {
     pub(super) task: JoinHandle<()>,
 }
 
-/// What a driver may be told or asked.
+/// A command to the task.
 #[derive(Debug)]
 pub(super) enum PeerCommand {
-    /// How does it stand?
+    /// Requests a snapshot.
     View(oneshot::Sender<PeerView>),
-    /// The way to the neighbour is there, or gone.
+    /// Reports the BFD state.
     Bfd(bool),
-    /// End the session, and the task with it.
+    /// Closes the session and ends the task.
     End(Shutdown),
 }
 
@@ -48,7 +48,7 @@ struct PeerLoop {
     name: String,
     peer: Peer,
     advice_context: AdviceContext,
-    /// The kind of failure that was logged last, while there is no session.
+    /// The kind of failure logged last, while there is no session.
     failure: Option<&'static str>,
     transport: Transport,
     start: Instant,
@@ -59,20 +59,20 @@ struct PeerLoop {
     buffer: Vec<u8>,
 }
 
-/// What woke the loop.
+/// The event that woke the loop.
 enum Wake {
     Desired,
     Command(Option<PeerCommand>),
     Accepted(TcpStream),
     Attempted(Result<TcpStream, SocketError>),
     Ready,
-    /// A connection has been closed for good.
+    /// A connection has been closed completely.
     Closed,
     Time,
 }
 
 impl PeerTask {
-    /// Starts the task. `start` is what all times are counted from; `after` is waited for first.
+    /// Starts the task. All times count from `start`; the task `after` is awaited first.
     pub(super) fn start(
         name: String,
         initial: DesiredPeer,
@@ -86,7 +86,7 @@ impl PeerTask {
         let (connections, accepted_rx) = mpsc::channel(CONNECTIONS);
         let task = tokio::spawn(async move {
             if let Some(former) = after {
-                // However it ended: its connections are gone.
+                // Whatever the result, its connections are closed.
                 let _ = heart.beating(former).await;
             }
             let peer_loop = PeerLoop::new(name, &desired_rx.borrow(), seed, start);
@@ -148,7 +148,7 @@ impl PeerLoop {
         while self.closing.next().await.is_some() {}
     }
 
-    /// False at the end of it all.
+    /// Handles an event; returns false at the end.
     fn handle(&mut self, wake: Wake, desired: &mut watch::Receiver<DesiredPeer>) -> bool {
         match wake {
             Wake::Desired => {
@@ -161,7 +161,7 @@ impl PeerLoop {
                 }
             }
             Wake::Command(Some(PeerCommand::View(reply))) => {
-                // Whoever asked may have gone.
+                // The requester may be gone.
                 let _ = reply.send(self.peer.view(self.now()));
             }
             Wake::Command(Some(PeerCommand::Bfd(up))) => self.peer.handle_bfd(up, self.now()),
@@ -185,10 +185,10 @@ impl PeerLoop {
 
     fn connected(&mut self, direction: ConnectionDirection, stream: TcpStream) {
         let (Ok(local), Ok(remote)) = (stream.local_addr(), stream.peer_addr()) else {
-            // It is lost already.
+            // Already lost.
             return self.handle_immediate_loss(direction);
         };
-        // A neighbour from too far away does not get its first segment through.
+        // The first segment of a peer too far away is already dropped.
         if socket::set_minimum_ttl(&stream, remote.ip(), &self.transport).is_err() {
             return self.handle_immediate_loss(direction);
         }
@@ -199,11 +199,11 @@ impl PeerLoop {
 
     fn handle_immediate_loss(&mut self, direction: ConnectionDirection) {
         if direction == ConnectionDirection::Outgoing {
-            self.peer.handle_connect_failed("the connection was lost at once".to_owned(), self.now());
+            self.peer.handle_connect_failed("connection lost immediately".to_owned(), self.now());
         }
     }
 
-    /// Does what the peer wants done, until it wants nothing more.
+    /// Executes the session's actions until there are none.
     fn run_actions(&mut self) {
         loop {
             while let Some(action) = self.peer.poll_action() {
@@ -237,41 +237,41 @@ impl PeerLoop {
                 let remote =
                     self.connections[direction as usize].as_ref().and_then(|c| c.stream().peer_addr().ok());
                 self.failure = None;
-                tracing::info!(peer = %self.name, remote = ?remote, "BGP session is up");
+                tracing::info!(peer = %self.name, remote = ?remote, "BGP session up");
             }
-            PeerAction::Down(closing) if closing.reason.is_intentional() => {
-                tracing::info!(peer = %self.name, "BGP session is over: {}", closing.reason);
+            PeerAction::Down(close) if close.reason.is_intentional() => {
+                tracing::info!(peer = %self.name, "BGP session closed: {}", close.reason);
             }
-            PeerAction::Down(closing) => {
-                self.failure = Some(closing.reason.label());
-                tracing::warn!(peer = %self.name, "BGP session is down: {}", self.describe(&closing));
+            PeerAction::Down(close) => {
+                self.failure = Some(close.reason.label());
+                tracing::warn!(peer = %self.name, "BGP session down: {}", self.describe(&close));
             }
             PeerAction::CapabilitiesRefused(refused) => tracing::warn!(
                 peer = %self.name,
-                "the router refuses capabilities ({}); the next OPEN goes without",
+                "the router refuses capabilities ({}); omitting them from the next OPEN",
                 refused.names().join(", ")
             ),
         }
     }
 
-    /// Says why no session comes up, once for every kind of failure.
+    /// Logs why no session comes up, once per kind of failure.
     fn log_failure(&mut self) {
         let is_down = self.peer.state() != BgpState::Established;
-        let closing = self.peer.last_close().filter(|closing| is_down && !closing.reason.is_intentional());
-        let Some(closing) = closing.filter(|closing| self.failure != Some(closing.reason.label())) else {
+        let close = self.peer.last_close().filter(|close| is_down && !close.reason.is_intentional());
+        let Some(close) = close.filter(|close| self.failure != Some(close.reason.label())) else {
             return;
         };
-        tracing::warn!(peer = %self.name, "no BGP session: {}", self.describe(closing));
-        self.failure = Some(closing.reason.label());
+        tracing::warn!(peer = %self.name, "no BGP session: {}", self.describe(close));
+        self.failure = Some(close.reason.label());
     }
 
-    /// What happened, and what to do about it.
-    fn describe(&self, closing: &SessionClose) -> String {
-        let advice = closing.advice(self.advice_context).map(|advice| format!(": {advice}"));
-        format!("{}{}", closing.reason, advice.unwrap_or_default())
+    /// Returns the reason and the advice.
+    fn describe(&self, close: &SessionClose) -> String {
+        let advice = close.advice(self.advice_context).map(|advice| format!(": {advice}"));
+        format!("{}{}", close.reason, advice.unwrap_or_default())
     }
 
-    /// Gives the kernel what it takes; false when the connection turned out to be lost.
+    /// Writes pending octets; returns false if the connection was found to be lost.
     fn send(&mut self, direction: ConnectionDirection) -> bool {
         let now = self.start.elapsed();
         let Some(connection) = &mut self.connections[direction as usize] else { return true };

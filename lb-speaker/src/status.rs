@@ -1,4 +1,4 @@
-//! The speaker as it is now: as values, and as people and programs are shown it.
+//! The status of BGP sessions and advertised Services.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,125 +13,125 @@ use super::hints;
 use super::service_routes::ServiceRoutes;
 use super::view::{PeerSnapshot, SpeakerView};
 
-/// Why nobody is told where nothing forbids it.
-const NO_PEER: &str = "no BGPPeer of this node takes its addresses";
+/// Reason if nothing is withheld, but no peer matches.
+const NO_PEER: &str = "no BGPPeer of this node is selected for its addresses";
 
-/// What `GET /bgp` answers.
+/// Response of `GET /bgp`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BgpStatus {
-    /// The sessions, by the neighbours' names.
+    /// The sessions, by the name of their BGPPeer.
     pub sessions: Vec<BgpSessionStatus>,
-    /// Connections of strangers that were closed.
+    /// Connections from unknown peers that were closed.
     pub unknown_connections: u64,
-    /// What is wrong, a sentence each.
+    /// Current problems, a sentence each.
     pub problems: Vec<String>,
-    /// What routers are told of each Service.
+    /// The Services and the peers they are advertised to.
     pub services: Vec<AdvertisedService>,
 }
 
-/// What routers are told of a Service.
+/// A Service and the peers it is advertised to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AdvertisedService {
-    /// Its namespace.
+    /// Namespace.
     pub namespace: String,
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// The peers that are told.
+    /// The peers it is advertised to.
     pub peers: Vec<String>,
-    /// Its addresses that they are told.
+    /// The advertised addresses.
     pub addresses: Vec<IpAddr>,
-    /// MetalLB's word for why none is told, or `noPeer` where there is none to be told.
+    /// MetalLB's term for why it is not advertised, or `noPeer` if no peer matches.
     pub silent: Option<Cow<'static, str>>,
     /// The same as a sentence.
     pub reason: Option<String>,
 }
 
-/// A session.
+/// A BGP session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BgpSessionStatus {
-    /// The neighbour's object.
+    /// Name of the BGPPeer object.
     pub peer: String,
-    /// Its address.
+    /// The peer's address.
     pub address: IpAddr,
-    /// Its port.
+    /// The peer's port.
     pub port: u16,
-    /// The VRF or interface, if one is said.
+    /// The VRF or interface, if configured.
     pub vrf: Option<String>,
     /// `idle`, `connect`, `active`, `opensent`, `openconfirm` or `established`.
     pub state: Cow<'static, str>,
-    /// For how long it has been so.
+    /// Seconds in this state.
     pub seconds: u64,
-    /// The AS number that the neighbour sees.
+    /// The AS number presented to the peer.
     pub local_asn: u32,
     /// Our BGP identifier.
     pub router_id: String,
-    /// Both ends of the connection, ours first.
+    /// Local and remote address of the connection.
     pub connection: Option<(SocketAddr, SocketAddr)>,
-    /// What was negotiated.
+    /// Negotiated parameters.
     pub agreed: Option<NegotiatedStatus>,
-    /// The families of the session, `ipv4` and `ipv6`.
+    /// Negotiated families, `ipv4` and `ipv6`.
     pub families: BTreeMap<Cow<'static, str>, FamilyStatus>,
-    /// Routes of families that the neighbour does not speak.
+    /// Routes of families that were not negotiated.
     pub unsendable: usize,
-    /// For so many seconds the neighbour has read nothing of what it is sent.
+    /// Seconds for which the peer has read nothing.
     pub unread_seconds: Option<u64>,
-    /// Seconds until it is given up for that.
+    /// Seconds until the send hold timer expires.
     pub given_up_seconds: Option<u64>,
-    /// What BFD says, if it is asked.
+    /// BFD state, if configured.
     pub bfd: Option<bool>,
-    /// Why the last session ended or none came up.
+    /// Why the last session closed or none came up.
     pub last_error: Option<String>,
-    /// What to do about it, while there is no session.
+    /// The operator's next step, while there is no session.
     #[serde(default)]
     pub advice: Option<String>,
-    /// Seconds until the next attempt to connect.
+    /// Seconds until the next connection attempt.
     pub next_attempt: Option<u64>,
-    /// What was counted.
+    /// Counters.
     pub counters: BgpCounters,
 }
 
-/// What was agreed with a neighbour.
+/// Negotiated parameters.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NegotiatedStatus {
-    /// Its AS number.
+    /// The peer's AS number.
     pub asn: u32,
-    /// Its BGP identifier.
+    /// The peer's BGP identifier.
     pub router_id: String,
-    /// Its name, if it told.
+    /// The peer's host name, if sent.
     pub host_name: Option<String>,
     /// In seconds; zero for none.
     pub hold_time: u16,
-    /// For so many seconds it keeps our routes when the session is lost.
+    /// Seconds for which the peer keeps our routes after losing the session.
     pub graceful_restart: Option<u16>,
 }
 
 /// A family of an established session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FamilyStatus {
-    /// Where our routes lead to.
+    /// Next hop of our routes.
     pub next_hop: Option<String>,
-    /// Prefixes that the neighbour has been told.
+    /// Prefixes advertised to the peer.
     pub announced: usize,
-    /// Prefixes whose change it has not been told yet.
+    /// Prefixes still to be advertised or withdrawn.
     pub pending: usize,
 }
 
-/// What was counted.
+/// Counters of a BGP session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BgpCounters {
     /// Messages sent.
     pub sent: MessageCounts,
     /// Messages received.
     pub received: MessageCounts,
-    /// Prefixes that were received; none is installed.
+    /// Prefixes received; none is installed.
     pub prefixes_received: u64,
-    /// Messages received that could not be read.
+    /// Received messages that could not be decoded.
     pub malformed: u64,
-    /// Attempts to connect.
+    /// Connection attempts.
     pub connects: u64,
     /// Sessions that came up.
     pub established: u64,
-    /// Sessions that went down without our wish.
+    /// Sessions that went down unintentionally.
     pub flaps: u64,
 }
 
@@ -151,7 +151,7 @@ pub struct MessageCounts {
 }
 
 impl BgpStatus {
-    /// Sessions, and what they are there for.
+    /// Returns the status of the sessions and of the advertised Services.
     pub fn of(view: &SpeakerView, announced: &[ServiceRoutes]) -> Self {
         Self {
             sessions: view.peers.iter().map(|snapshot| session(snapshot, view.at)).collect(),
@@ -261,7 +261,7 @@ const fn messages(messages: &MessageCounters) -> MessageCounts {
     }
 }
 
-/// A state's name.
+/// Returns the name of a state.
 pub const fn state(state: BgpState) -> &'static str {
     match state {
         BgpState::Idle => "idle",

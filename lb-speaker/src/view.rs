@@ -9,37 +9,37 @@ use lb_bgp::value::Family;
 use super::bfd::BfdView;
 use super::desired::DesiredPeer;
 
-/// The speaker as it is now.
+/// A snapshot of the speaker.
 #[derive(Clone, Debug, Default)]
 pub struct SpeakerView {
-    /// When; counted from the speaker's start, as all times in it.
+    /// Time of the snapshot; all times count from the speaker's start.
     pub at: Duration,
-    /// The neighbours, by name.
+    /// The peers, ordered by name.
     pub peers: Vec<PeerSnapshot>,
     /// The BFD sessions.
     pub bfd: BfdView,
-    /// Connections of strangers that were closed.
+    /// Connections from unknown peers that were closed.
     pub unknown: u64,
-    /// What cannot be listened at, a sentence each.
+    /// Listeners that could not be opened, a sentence each.
     pub failures: Vec<String>,
 }
 
-/// A neighbour as it is now.
+/// A snapshot of a peer.
 #[derive(Clone, Debug)]
 pub struct PeerSnapshot {
-    /// Its object's name.
+    /// Name of the BGPPeer object.
     pub name: String,
-    /// What is wanted of it.
+    /// Desired state.
     pub desired: DesiredPeer,
-    /// How it stands.
+    /// Actual state.
     pub view: PeerView,
 }
 
 impl SpeakerView {
-    /// Whether an address is advertised to a peer, or may be as soon as its session is up.
+    /// Returns whether an address is advertised to a peer, or may be once its session is up.
     pub fn may_advertise(&self, peer: &str, address: IpAddr) -> bool {
         let family = if address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
-        // One that is not here has no address as yet.
+        // A peer that is not listed has no address yet.
         self.peers.iter().find(|snapshot| snapshot.name == peer).is_none_or(|snapshot| {
             snapshot.desired.config.families.contains(&family)
                 && (snapshot.view.state != BgpState::Established

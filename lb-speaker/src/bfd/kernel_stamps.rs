@@ -1,5 +1,5 @@
-//! What the program in the kernel has noted of sessions: when it saw a router's packet, even if this process did not
-//! get to read it. A process that is kept from running does not take its own sleep for the router's death.
+//! The XDP program's stamps of BFD sessions: when it last saw a router's packet, even if this process has not
+//! read it. A process starved of CPU does not mistake its own stall for the router's failure.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,18 +11,18 @@ use nix::time::{ClockId, clock_gettime};
 
 use lb_dataplane::bfd::{BfdMaps, BfdSessionConfig};
 
-/// The program's notes, by the driver's clock.
+/// The stamps, relative to the thread's start.
 pub(super) struct KernelStamps {
     sessions: BfdMaps,
-    /// The driver's start by the kernel's clock.
+    /// The thread's start on the kernel's clock.
     start: Duration,
-    /// The addresses that the program knows; `None` before they have been written, and after that has failed.
+    /// The addresses last written; `None` before, and after a failure.
     addresses: Option<BTreeMap<IpAddr, BfdAddress>>,
 }
 
 impl KernelStamps {
-    /// Notes for a driver whose time began at `start`. What an agent before this one has left is forgotten: its
-    /// sessions are not this one's.
+    /// Takes over the maps for a thread started at `start`. Entries of an earlier agent are removed: its
+    /// sessions are not ours.
     pub(super) fn new(mut sessions: BfdMaps, start: Instant) -> Option<Self> {
         let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC).ok()?);
         for left in sessions.discriminators().unwrap_or_default() {
@@ -31,17 +31,17 @@ impl KernelStamps {
         Some(Self { sessions, start: now.saturating_sub(start.elapsed()), addresses: None })
     }
 
-    /// Has the program note the packets of a session.
+    /// Registers a session with the program.
     pub(super) fn begin(&mut self, discriminator: Discriminator, session: &BfdSessionConfig) {
         log_failure(self.sessions.write(discriminator.get(), session));
     }
 
-    /// Has the program forget a session.
+    /// Removes a session from the program.
     pub(super) fn end(&mut self, discriminator: Discriminator) {
         log_failure(self.sessions.remove(discriminator.get()));
     }
 
-    /// Has the program know these addresses and no others.
+    /// Writes the program's complete set of addresses.
     pub(super) fn set_addresses(&mut self, addresses: BTreeMap<IpAddr, BfdAddress>) {
         if self.addresses.as_ref() == Some(&addresses) {
             return;
@@ -50,21 +50,21 @@ impl KernelStamps {
             Ok(()) => self.addresses = Some(addresses),
             Err(error) => {
                 self.addresses = None;
-                tracing::warn!(%error, "cannot tell the program whose BFD packets to pass; strangers' reach the agent");
+                tracing::warn!(%error, "cannot update the XDP program's BFD addresses; packets from unknown senders reach the agent");
             }
         }
     }
 
-    /// When the program last saw the router say that the session is up.
+    /// Returns when the program last saw a packet in state Up.
     pub(super) fn last_up(&self, discriminator: Discriminator) -> Option<Duration> {
         let packet = self.sessions.last_packet(discriminator.get()).ok()??;
         packet.is_up().then(|| packet.at.saturating_sub(self.start))
     }
 }
 
-/// Without the program's notes a session is as good as with any other BFD.
+/// Without stamps, a session works like any other BFD session.
 fn log_failure(result: Result<(), lb_dataplane::maps::MapsError>) {
     if let Err(error) = result {
-        tracing::warn!(%error, "the program does not note a BFD session: while this process is starved, it may flap");
+        tracing::warn!(%error, "cannot update a BFD session in the XDP program; it may flap while this process is starved of CPU");
     }
 }

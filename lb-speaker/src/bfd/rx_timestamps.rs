@@ -1,21 +1,21 @@
-//! When the kernel received a packet, by the driver's clock.
+//! Receive times of packets on the thread's clock.
 //!
-//! The kernel stamps packets with the time of day, which may be set at any moment. So both clocks are looked at before
-//! each burst, and where they have moved apart since the last one, the stamps of that burst count for nothing.
+//! The kernel stamps packets with the wall clock, which may be set at any moment. So both clocks are sampled
+//! before each burst; if they have drifted apart since the last one, the stamps of that burst are ignored.
 
 use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
 
-/// A clock that is slewed moves by half a millisecond a second at most; the driver looks once a second at least.
+/// A slewed clock drifts by at most half a millisecond per second; the thread samples at least once a second.
 const TOLERANCE: Duration = Duration::from_millis(1);
 
-/// The driver's clock, and the time of day beside it.
+/// The thread's clock, and the wall clock beside it.
 pub(super) struct RxTimestamps {
     start: Instant,
-    /// The time of day at the driver's start, as the last look found it.
+    /// Wall clock at the thread's start, by the last sample.
     origin: Duration,
-    /// Whether the look before that found the same.
+    /// Whether the sample before agreed.
     is_steady: bool,
 }
 
@@ -24,7 +24,7 @@ impl RxTimestamps {
         Self { start, origin: Duration::ZERO, is_steady: false }
     }
 
-    /// What time it is: all that came before has been received by the kernel.
+    /// Samples the clocks and returns the time: the kernel has received all packets from before.
     pub(super) fn sample(&mut self) -> Duration {
         let now = self.start.elapsed();
         let day = clock_gettime(ClockId::CLOCK_REALTIME).map(Duration::from).unwrap_or_default();
@@ -38,7 +38,7 @@ impl RxTimestamps {
         self.origin = origin;
     }
 
-    /// When a packet with this stamp came; `None` where that is not known.
+    /// Converts a stamp to the thread's clock; `None` if unreliable.
     pub(super) fn to_thread_time(&self, stamp: Option<Duration>) -> Option<Duration> {
         stamp?.checked_sub(self.origin).filter(|_| self.is_steady)
     }
@@ -53,14 +53,14 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_counts_while_both_clocks_go_alike() {
-        /// Both clocks at the first look and at the second, a stamp, and where it is placed.
+    fn a_stamp_is_valid_while_both_clocks_agree() {
+        /// Both clocks at the first and second sample, a stamp, and the converted one.
         type Case = ([(u64, u64); 2], Option<u64>, Option<u64>);
         let cases: [Case; 7] = [
             ([(10, 1010), (20, 1020)], Some(1015), Some(15)),
             ([(10, 1010), (20, 1020)], Some(1025), Some(25)),
             ([(10, 1010), (20, 1021)], Some(1015), Some(14)),
-            // Set forward, and set back.
+            // Set forward and back.
             ([(10, 1010), (20, 9020)], Some(1015), None),
             ([(10, 5010), (20, 1020)], Some(5015), None),
             // From before the start.
@@ -76,13 +76,13 @@ mod tests {
         }
         let mut timestamps = RxTimestamps::new(Instant::now());
         timestamps.compare(ms(10), ms(1010));
-        assert_eq!(timestamps.to_thread_time(Some(ms(1005))), None, "with nothing to compare with");
+        assert_eq!(timestamps.to_thread_time(Some(ms(1005))), None, "without an earlier sample");
     }
 
     #[test]
-    fn this_machines_clocks_go_alike() {
+    fn the_clocks_of_this_machine_agree() {
         let mut timestamps = RxTimestamps::new(Instant::now());
-        // A step of the time of day in this moment makes it one look later.
+        // A step of the wall clock at this moment only delays it by one sample.
         let found = (0..100).find_map(|_| {
             timestamps.sample();
             let day = clock_gettime(ClockId::CLOCK_REALTIME).map(Duration::from).ok();

@@ -1,4 +1,4 @@
-//! One session, and where its packets go out.
+//! One BFD session with its transmit socket and echoes.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
@@ -16,18 +16,18 @@ use super::target::BfdTarget;
 use crate::identity::hash;
 use lb_dataplane::bfd;
 
-/// Time between two echoes of a router that the program in the kernel can return: it is as fast as forwarding.
+/// Minimum interval of a router's echoes that the XDP program loops back at forwarding speed.
 const ECHO_RECEIVE: Duration = Duration::from_millis(10);
 
 pub(super) struct SessionIo {
     pub(super) name: String,
     pub(super) target: BfdTarget,
     pub(super) session: Session,
-    /// The interface that the neighbour's packets come by.
+    /// The interface on which the peer's packets arrive.
     pub(super) link: Option<u32>,
-    /// Where packets go out, once there is a way.
+    /// Transmit socket, once the peer is reachable.
     tx_socket: Option<UdpSocket>,
-    /// Echoes, if they are desired and the neighbour's MAC is known.
+    /// Echoes, if used and the peer's MAC address is known.
     echo_exchange: Option<EchoExchange>,
 }
 
@@ -43,7 +43,7 @@ impl SessionIo {
             local,
             hops: target.hops,
             profile: SessionProfile { echo: None, ..target.profile },
-            // Nobody answers for this process while it is away, so it does not say so (RFC 5880 section 4.1).
+            // The session ends with this process, so the C bit is clear (RFC 5880, section 4.1).
             control_plane_independent: false,
             echo_receive: Duration::ZERO,
         };
@@ -51,13 +51,13 @@ impl SessionIo {
         Self { name, target, session, link: None, tx_socket: None, echo_exchange: None }
     }
 
-    /// Whether a session would be the same but for its profile.
+    /// Returns whether the target differs in its profile at most.
     pub(super) fn has_same_path(&self, desired: &BfdTarget) -> bool {
         let BfdTarget { address, source, device, hops, profile: _ } = &self.target;
         (address, source, device, hops) == (&desired.address, &desired.source, &desired.device, &desired.hops)
     }
 
-    /// What is desired of it, along the same path.
+    /// Applies a target with the same path.
     pub(super) fn set(&mut self, desired: BfdTarget, now: Duration) {
         let differs = self.target.profile != desired.profile;
         self.target = desired;
@@ -67,7 +67,7 @@ impl SessionIo {
         }
     }
 
-    /// Before a session is judged, what the kernel has seen of the router counts.
+    /// Applies the program's latest stamp before the detection time expires.
     pub(super) fn apply_kernel_stamp(
         &mut self,
         discriminator: Discriminator,
@@ -78,14 +78,14 @@ impl SessionIo {
         let is_due = self.session.next_deadline().is_some_and(|deadline| deadline <= now);
         if let Some(at) = is_due.then(|| kernel_stamps.last_up(discriminator)).flatten() {
             self.session.handle_kernel_stamp(at);
-            // The program is on the way that the router's packets take, so it returns the router's echoes, too.
+            // The program sees the router's packets, so it loops the router's echoes back, too.
             if self.target.hops == Hops::Single {
                 self.session.set_echo_receive(ECHO_RECEIVE);
             }
         }
     }
 
-    /// The program notes packets of sessions that are up.
+    /// Registers the session with the program while it is up.
     pub(super) fn update_kernel_entry(
         &mut self,
         discriminator: Discriminator,
@@ -108,7 +108,8 @@ impl SessionIo {
         }
     }
 
-    /// A control packet between these two was heard from there. Echoes of its session go there from now on.
+    /// Handles a control packet from this link-layer address: the destination of the session's echoes from
+    /// now on.
     pub(super) fn learn_station(
         &mut self,
         source: Ipv4Addr,
@@ -130,7 +131,7 @@ impl SessionIo {
         }
     }
 
-    /// An echo of this session has come back to an address.
+    /// Handles a returned echo of this session.
     pub(super) fn handle_echo(
         &mut self,
         echo_socket: &EchoSocket,
@@ -149,8 +150,8 @@ impl SessionIo {
     pub(super) fn send(&mut self, seed: u64, echo_socket: Option<&EchoSocket>, now: Duration) {
         while let Some(packet) = self.session.poll_packet(now) {
             if let Err(error) = self.transmit(&packet, seed) {
-                // No way there, or nobody: which the router finds out by its silence.
-                tracing::trace!(peer = %self.name, %error, "cannot send a BFD packet");
+                // No route or no peer: the router detects that by time-out.
+                tracing::trace!(peer = %self.name, %error, "cannot send BFD packet");
             }
         }
         let discriminator = self.session.config().local;
@@ -159,7 +160,7 @@ impl SessionIo {
                 (echo_socket, &mut self.echo_exchange, local(self.tx_socket.as_ref()))
                 && let Err(error) = echo_socket.send(discriminator, local, echo_exchange)
             {
-                tracing::trace!(peer = %self.name, %error, "cannot send an echo");
+                tracing::trace!(peer = %self.name, %error, "cannot send BFD echo");
             }
         }
     }
@@ -171,7 +172,7 @@ impl SessionIo {
         };
         match tx_socket.send(packet) {
             Ok(_) => {}
-            // What an earlier packet met with.
+            // The error belongs to an earlier packet.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 tx_socket.send(packet)?;
             }
@@ -181,22 +182,22 @@ impl SessionIo {
         Ok(())
     }
 
-    /// The profile that was asked for; with echoes as soon as it is known where they go.
+    /// Applies the profile; echoes only once their destination is known.
     fn set_profile(&mut self, now: Duration) {
         let SessionProfile { echo, .. } = self.target.profile;
         let echo = echo.filter(|_| self.echo_exchange.is_some());
         self.session.set_profile(SessionProfile { echo, ..self.target.profile }, now);
     }
 
-    /// Its addresses, where `received` says whether the agent alone receives its packets.
-    pub(super) fn addresses(&self, discriminator: Discriminator, received: bool) -> SessionAddresses {
+    /// Returns the session's addresses; `is_sole_receiver` if only this agent receives its packets.
+    pub(super) fn addresses(&self, discriminator: Discriminator, is_sole_receiver: bool) -> SessionAddresses {
         SessionAddresses {
             discriminator: discriminator.get(),
             remote: self.target.address,
             local: self.local(),
             hops: self.target.hops,
             up: self.session.state() == BfdState::Up,
-            received,
+            is_sole_receiver,
         }
     }
 
@@ -207,16 +208,16 @@ impl SessionIo {
     pub(super) fn log(&self, change: &StateChange) {
         let peer = &self.name;
         match change.to {
-            BfdState::Up => tracing::info!(%peer, "BFD session is up"),
+            BfdState::Up => tracing::info!(%peer, "BFD session up"),
             to if change.from == BfdState::Up => {
-                tracing::warn!(%peer, state = to.name(), "BFD session is down: {}", change.diagnostic.description());
+                tracing::warn!(%peer, state = to.name(), "BFD session down: {}", change.diagnostic.description());
             }
             _ => {}
         }
     }
 }
 
-/// The address that packets go out from.
+/// Returns the address that packets are sent from.
 fn local(tx_socket: Option<&UdpSocket>) -> Option<IpAddr> {
     Some(tx_socket?.local_addr().ok()?.ip())
 }

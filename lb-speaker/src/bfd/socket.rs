@@ -1,6 +1,7 @@
-//! UDP sockets as BFD needs them: every packet out with a TTL of 255, every packet in with the TTL and the way
-//! that it came by (RFC 5881 sections 4 and 5, RFC 5883 section 5).
+//! UDP sockets for BFD: packets are sent with a TTL of 255, and received with their TTL and path (RFC 5881,
+//! sections 4 and 5; RFC 5883, section 5).
 
+use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd;
@@ -21,21 +22,21 @@ use super::echo::stamp;
 use super::target::BfdTarget;
 use crate::address::{is_link_local, unspecified};
 
-/// RFC 5881 section 4.
+/// RFC 5881, section 4.
 const SINGLE_HOP: u16 = 3784;
-/// RFC 5883 section 5.
+/// RFC 5883, section 5.
 const MULTIHOP: u16 = 4784;
-/// Ports that packets may come from (RFC 5881 section 4).
+/// First source port (RFC 5881, section 4).
 const FIRST_SOURCE_PORT: u16 = 49_152;
-/// How many of them.
+/// Number of source ports.
 const SOURCE_PORTS: u64 = 16_384;
-/// Ports that are tried.
+/// Number of ports to try.
 const PORT_ATTEMPTS: u64 = 64;
 const TTL: u32 = 255;
-/// Class selector 6, network control.
+/// DSCP CS6, network control.
 const TRAFFIC_CLASS: u32 = 48 << 2;
 
-/// What a socket hears: a family, a kind of hops, a VRF if there is one.
+/// Identifies a receive socket: family, kind of hops, VRF if any.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct RxKey {
     any: IpAddr,
@@ -43,33 +44,44 @@ pub(super) struct RxKey {
     device: Option<String>,
 }
 
-/// A packet as it came; its octets are in the caller's buffer.
+/// A received packet; its octets are in the caller's buffer.
 #[derive(Debug)]
 pub(super) struct Datagram {
     pub(super) octets: usize,
     pub(super) ttl: u8,
     pub(super) path: SessionPath,
-    /// When the kernel received it, by the time of day.
+    /// Time of arrival, wall clock.
     pub(super) stamp: Option<Duration>,
 }
 
+impl fmt::Display for RxKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", SocketAddr::new(self.any, self.port()))?;
+        self.device.as_ref().map_or(Ok(()), |device| write!(formatter, " in VRF {device}"))
+    }
+}
+
 impl RxKey {
-    /// What hears a neighbour.
+    const fn port(&self) -> u16 {
+        if self.multihop { MULTIHOP } else { SINGLE_HOP }
+    }
+
+    /// Returns the key of the socket that receives a target's packets.
     pub(super) fn of(target: &BfdTarget) -> Self {
-        // A link-local neighbour's device is its interface, which the socket for all of them hears, too.
+        // The device of a link-local peer is its interface; the common socket receives its packets, too.
         let device = target.device.clone().filter(|_| !is_link_local(target.address));
         Self { any: unspecified(target.address), multihop: is_multihop(target), device }
     }
 
-    /// Whether it hears in a VRF, where addresses may be others' outside of it.
+    /// Returns whether the socket is in a VRF, where addresses may overlap with those outside.
     pub(super) const fn is_in_vrf(&self) -> bool {
         self.device.is_some()
     }
 
-    /// Listens. It shares its port with nobody: another daemon that has it keeps it.
+    /// Opens the socket. The port is not shared: another daemon that has it keeps it.
     ///
     /// # Errors
-    /// When the kernel refuses.
+    /// If the kernel rejects it.
     pub(super) fn open(&self) -> io::Result<UdpSocket> {
         let socket = open(self.any, self.device.as_deref())?;
         setsockopt(&socket, ReceiveTimestampns, &true)?;
@@ -80,15 +92,14 @@ impl RxKey {
             setsockopt(&socket, Ipv6RecvHopLimit, &true)?;
             setsockopt(&socket, Ipv6RecvPacketInfo, &true)?;
         }
-        let port = if self.multihop { MULTIHOP } else { SINGLE_HOP };
-        socket.bind(&SocketAddr::new(self.any, port).into())?;
+        socket.bind(&SocketAddr::new(self.any, self.port()).into())?;
         Ok(socket.into())
     }
 
-    /// Takes one packet; `None` when there is none.
+    /// Receives one packet; `None` if there is none.
     ///
     /// # Errors
-    /// When the socket fails.
+    /// If the socket fails.
     pub(super) fn receive(&self, socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Option<Datagram>> {
         let mut control = cmsg_space!(libc::in6_pktinfo, libc::c_int, TimeSpec);
         let mut parts = [IoSliceMut::new(buffer)];
@@ -102,13 +113,13 @@ impl RxKey {
         let remote = message.address.as_ref().and_then(ip).unwrap_or(self.any);
         let mut datagram = Datagram {
             octets: message.bytes,
-            // What does not say how far it has come has come too far.
+            // Without a TTL, the packet counts as too far away.
             ttl: 0,
             path: SessionPath { multihop: self.multihop, remote, local: None, link: None },
             stamp: None,
         };
-        for said in message.cmsgs()? {
-            match said {
+        for control_message in message.cmsgs()? {
+            match control_message {
                 ControlMessageOwned::Ipv4Ttl(ttl) | ControlMessageOwned::Ipv6HopLimit(ttl) => {
                     datagram.ttl = u8::try_from(ttl).unwrap_or(0);
                 }
@@ -127,10 +138,10 @@ impl RxKey {
     }
 }
 
-/// Which packets are a neighbour's.
+/// Returns the path of a target's packets.
 ///
 /// # Errors
-/// When its interface is not there.
+/// If its interface does not exist.
 pub(super) fn path(target: &BfdTarget) -> io::Result<SessionPath> {
     Ok(SessionPath {
         multihop: is_multihop(target),
@@ -140,10 +151,10 @@ pub(super) fn path(target: &BfdTarget) -> io::Result<SessionPath> {
     })
 }
 
-/// A socket that sends to a neighbour. `seed` chooses the port.
+/// Opens a socket that sends to a target. `seed` selects the source port.
 ///
 /// # Errors
-/// When the kernel refuses, or no port is free.
+/// If the kernel rejects it, or no port is free.
 pub(super) fn tx_socket(target: &BfdTarget, seed: u64) -> io::Result<UdpSocket> {
     let socket = open(target.address, target.device.as_deref())?;
     let source = target.source.unwrap_or(unspecified(target.address));
@@ -180,7 +191,7 @@ fn open(family: IpAddr, device: Option<&str>) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// The interface that a link-local neighbour is on.
+/// Returns the interface of a link-local target.
 fn link(target: &BfdTarget) -> io::Result<Option<u32>> {
     match &target.device {
         Some(device) if is_link_local(target.address) => Ok(Some(if_nametoindex(device.as_str())?)),

@@ -5,26 +5,26 @@ use std::net::IpAddr;
 
 use lb_bfd::session::{Hops, SessionProfile};
 
-/// All sessions, by the names of the neighbours' objects.
+/// All targets, by the name of their BGPPeer object.
 pub type BfdTargets = BTreeMap<String, BfdTarget>;
 
-/// A neighbour that the way to is watched.
+/// A peer to monitor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BfdTarget {
-    /// Its address.
+    /// The peer's address.
     pub address: IpAddr,
-    /// Our address; the one that the route takes if `None`.
+    /// The local address; chosen by the route if `None`.
     pub source: Option<IpAddr>,
-    /// The VRF, or the interface that a link-local address is on.
+    /// The VRF, or the interface of a link-local address.
     pub device: Option<String>,
-    /// How far it is.
+    /// Distance.
     pub hops: Hops,
-    /// How fast. Echo packets are sent over one hop of IPv4 only, whatever it says.
+    /// Timers. Echo packets are sent only over a single hop of IPv4, regardless of the profile.
     pub profile: SessionProfile,
 }
 
 impl BfdTarget {
-    /// Whether echoes are to be sent. IPv6 has no form of them that routers agree on.
+    /// Returns whether to send echoes. There is no format of IPv6 echoes that routers agree on.
     pub(super) fn uses_echo(&self) -> bool {
         self.profile.echo.is_some() && self.address.is_ipv4() && self.hops == Hops::Single
     }

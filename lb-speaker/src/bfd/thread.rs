@@ -1,4 +1,4 @@
-//! What stands between the sessions and the world: a loop without an opinion.
+//! The BFD thread: drives all sessions and their sockets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -29,49 +29,49 @@ use crate::identity::hash;
 use lb_dataplane::bfd::BfdMaps;
 use lb_runtime::watchdog::Heart;
 
-/// Octets of a packet that matter, and a few more: what is longer is judged by its start.
+/// Receive buffer: a control packet and a margin; longer packets are judged by their start.
 const BUFFER: usize = 128;
-/// Packets taken from one socket before the next one's turn and the timers', at most. A burst ends with the first
-/// packet that came after it began; so whatever came before the timers' time has been read when they are judged, and
-/// what comes meanwhile waits. A socket holds less than 300 packets unless the machine was told otherwise; this bound
-/// is for one that holds more, or stamps none: with some microseconds a packet, it is a fraction of the 10 ms that are
+/// Maximum number of packets read from one socket before the next socket and the timers. A burst ends with
+/// the first packet that arrived after it began; so all packets from before the timers' time have been read
+/// when timers are checked, and later ones wait. By default a socket holds less than 300 packets; this bound
+/// is for larger buffers or missing timestamps. At some microseconds per packet it takes a fraction of 10 ms,
 /// the shortest interval.
 const BURST: usize = 1024;
-/// No sleep is longer: a socket that could not be had is reply for again.
+/// Maximum sleep: a socket that could not be opened is retried.
 const MAX_SLEEP: Duration = Duration::from_secs(1);
 
-/// Told of each neighbour whether the way to it is there.
+/// Called with a peer's name and whether it is reachable.
 type StateReport = Box<dyn Fn(&str, bool) + Send>;
 
-/// What the thread is told or asked.
+/// A command to the thread.
 #[derive(Debug)]
 pub(super) enum BfdCommand {
-    /// Watch these from now on, and nobody else.
+    /// Sets all targets.
     SetTargets(BfdTargets),
-    /// How do they stand?
+    /// Requests a snapshot.
     View(oneshot::Sender<BfdView>),
 }
 
-/// What the thread works on.
+/// The thread's state.
 pub(super) struct BfdThread {
     start: Instant,
     seed: u64,
     wake_rx: UnixStream,
     report: StateReport,
-    /// What the program in the kernel notes; `None` where it does not.
+    /// Stamps of the XDP program; `None` if not available.
     kernel_stamps: Option<KernelStamps>,
     sessions: BTreeMap<Discriminator, SessionIo>,
     demultiplexer: Demultiplexer<Discriminator>,
     timestamps: RxTimestamps,
     rx_sockets: BTreeMap<RxKey, UdpSocket>,
-    /// While somebody's echoes are wanted.
+    /// Open while any target uses echoes.
     echo_socket: Option<EchoSocket>,
-    /// Packets of no session.
+    /// Packets that matched no session.
     unknown: u64,
-    /// What keeps ears from being had: said once.
+    /// Socket errors that have been logged.
     reported: BTreeSet<String>,
-    /// When the program is told of addresses anew though nothing is known to have changed: a route may have, and with it
-    /// the address that this machine speaks from.
+    /// When to update the program's addresses even without a known change: a route, and with it the local
+    /// address, may have changed.
     addresses_due: Duration,
     buffer: [u8; BUFFER],
 }
@@ -102,10 +102,10 @@ impl BfdThread {
         }
     }
 
-    /// Runs until whoever gives orders is removed.
+    /// Runs until the handle is dropped.
     pub(super) fn run(mut self, commands: &Receiver<BfdCommand>, heart: &Heart) {
         if let Err(error) = priority::raise_priority() {
-            tracing::debug!(%error, "BFD runs with the priority of the rest");
+            tracing::debug!(%error, "BFD runs without real-time priority");
         }
         loop {
             heart.beat();
@@ -121,7 +121,7 @@ impl BfdThread {
         }
     }
 
-    /// Takes in what has come, and does what is due.
+    /// Handles received packets and expired timers.
     pub(super) fn run_once(&mut self) {
         self.listen();
         let now = self.timestamps.sample();
@@ -136,7 +136,7 @@ impl BfdThread {
         self.update_addresses(now);
     }
 
-    /// Has the program know whose packets are to be passed.
+    /// Updates the addresses from which the program passes packets.
     fn update_addresses(&mut self, now: Duration) {
         let Some(kernel_stamps) = self.kernel_stamps.as_mut().filter(|_| now >= self.addresses_due) else {
             return;
@@ -146,10 +146,10 @@ impl BfdThread {
             let key = RxKey::of(&session_io.target);
             session_io.addresses(*discriminator, !key.is_in_vrf() && self.rx_sockets.contains_key(&key))
         });
-        kernel_stamps.set_addresses(addresses::of(addresses));
+        kernel_stamps.set_addresses(addresses::address_table(addresses));
     }
 
-    /// Does what it is told, or answers.
+    /// Executes a command.
     pub(super) fn handle_command(&mut self, command: BfdCommand) {
         match command {
             BfdCommand::SetTargets(targets) => self.set_targets(targets),
@@ -162,13 +162,13 @@ impl BfdThread {
                     at,
                 };
                 let sessions = self.sessions.values().map(view).collect();
-                // Whoever reply may have removed.
+                // The requester may be gone.
                 let _ = reply.send(BfdView { sessions, unknown: self.unknown });
             }
         }
     }
 
-    /// Another profile is told to the router; another path is another session.
+    /// Applies new profiles; another path is another session.
     fn set_targets(&mut self, mut targets: BfdTargets) {
         let now = self.start.elapsed();
         let mut removed = Vec::new();
@@ -191,7 +191,7 @@ impl BfdThread {
         let wanted: BTreeSet<RxKey> =
             self.sessions.values().map(|session_io| RxKey::of(&session_io.target)).collect();
         self.rx_sockets.retain(|key, _| wanted.contains(key));
-        // A BGP session may be new where this one is not.
+        // The BGP session may be newer than the BFD session.
         for session_io in
             self.sessions.values().filter(|session_io| session_io.session.state() == BfdState::Up)
         {
@@ -204,7 +204,7 @@ impl BfdThread {
         self.sessions.insert(local, SessionIo::new(name, target, local, self.seed, now));
     }
 
-    /// The router is told that this is no failure (RFC 5880 section 6.8.16).
+    /// Announces AdminDown, so that the router does not count it as a failure (RFC 5880, section 6.8.16).
     fn end_session(&mut self, discriminator: Discriminator, now: Duration) {
         self.demultiplexer.remove(discriminator);
         if let Some(kernel_stamps) = &mut self.kernel_stamps {
@@ -216,7 +216,7 @@ impl BfdThread {
         }
     }
 
-    /// The same after a restart: a router that still knows the session goes on with it.
+    /// Returns the same discriminator after a restart: a router that still knows the session continues it.
     fn discriminator(&self, name: &str) -> Discriminator {
         let mut number = hash(self.seed, name) as u32;
         loop {
@@ -227,7 +227,7 @@ impl BfdThread {
         }
     }
 
-    /// Opens what sockets are missing, and learns along which paths sessions go.
+    /// Opens missing sockets, and updates the paths of the sessions.
     fn listen(&mut self) {
         for (discriminator, session_io) in &self.sessions {
             if let Ok(path) = socket::path(&session_io.target) {
@@ -239,7 +239,9 @@ impl BfdThread {
             }
             match key.open() {
                 Ok(socket) => drop(self.rx_sockets.insert(key, socket)),
-                Err(error) => log_once(&mut self.reported, format!("cannot receive BFD ({key:?}): {error}")),
+                Err(error) => {
+                    log_once(&mut self.reported, format!("cannot open BFD socket on {key}: {error}"))
+                }
             }
         }
         if !self.sessions.values().any(|session_io| session_io.target.uses_echo()) {
@@ -249,13 +251,13 @@ impl BfdThread {
                 Ok(echo_socket) => self.echo_socket = Some(echo_socket),
                 Err(error) => log_once(
                     &mut self.reported,
-                    format!("cannot send BFD echoes, which takes CAP_NET_RAW: {error}"),
+                    format!("cannot open BFD echo socket, which requires CAP_NET_RAW: {error}"),
                 ),
             }
         }
     }
 
-    /// Hands in all that came before now.
+    /// Hands in all packets that arrived before `now`.
     fn receive(&mut self, now: Duration) {
         for (key, socket) in &self.rx_sockets {
             for _ in 0..BURST {
@@ -270,10 +272,9 @@ impl BfdThread {
                 let bytes = self.buffer.get(..datagram.octets).unwrap_or(&self.buffer);
                 let stamped = self.timestamps.to_thread_time(datagram.stamp);
                 let at = stamped.unwrap_or(now);
-                if let Err(refusal) = dispatch(&mut self.sessions, &self.demultiplexer, bytes, &datagram, at)
-                {
+                if let Err(error) = dispatch(&mut self.sessions, &self.demultiplexer, bytes, &datagram, at) {
                     self.unknown += 1;
-                    tracing::trace!(remote = %datagram.path.remote, "a BFD packet of no session: {refusal}");
+                    tracing::trace!(remote = %datagram.path.remote, "BFD packet without session: {error}");
                 }
                 if at > now {
                     break;
@@ -282,7 +283,7 @@ impl BfdThread {
         }
     }
 
-    /// Hands in the echoes that came back before now.
+    /// Hands in all echoes that returned before `now`.
     fn receive_echoes(&mut self, now: Duration) {
         let Some(echo_socket) = &self.echo_socket else { return };
         for _ in 0..BURST {
@@ -320,7 +321,7 @@ impl BfdThread {
                 session_io.log(&change);
                 self.addresses_due = Duration::ZERO;
                 session_io.update_kernel_entry(*discriminator, self.kernel_stamps.as_mut());
-                // RFC 5882 section 3.2: a router that is AdminDown does not say that the way is removed.
+                // RFC 5882, section 3.2: AdminDown does not imply a broken path.
                 let is_down = change.from == BfdState::Up && change.remote != BfdState::AdminDown;
                 if change.to == BfdState::Up || is_down {
                     (self.report)(&session_io.name, change.to == BfdState::Up);
@@ -339,16 +340,16 @@ impl BfdThread {
             .chain(sockets)
             .map(|socket| PollFd::new(socket, PollFlags::POLLIN))
             .collect();
-        // Whatever it says: the loop looks at everything.
+        // The result is irrelevant: the loop checks everything.
         let _ = ppoll(&mut waited, Some(TimeSpec::from_duration(time)), None);
         while matches!(self.wake_rx.read(&mut [0; 64]), Ok(1..)) {}
     }
 }
 
-/// Hands a packet to its session, which counts what it refuses.
+/// Hands a packet to its session, which counts rejected packets.
 ///
 /// # Errors
-/// When there is no session that it is for.
+/// If it matches no session.
 fn dispatch(
     sessions: &mut BTreeMap<Discriminator, SessionIo>,
     demultiplexer: &Demultiplexer<Discriminator>,
@@ -360,18 +361,18 @@ fn dispatch(
     if let Some(session_io) = sessions.get_mut(&found) {
         match session_io.session.handle_packet(&ReceivedPacket { bytes, ttl: datagram.ttl, at }) {
             Ok(()) => session_io.link = datagram.path.link,
-            Err(refusal) => {
-                tracing::trace!(peer = %session_io.name, "a BFD packet counts for nothing: {refusal}");
+            Err(error) => {
+                tracing::trace!(peer = %session_io.name, "BFD packet rejected: {error}");
             }
         }
     }
     Ok(())
 }
 
-/// Says what goes wrong, once.
-fn log_once(said: &mut BTreeSet<String>, failure: String) {
-    if !said.contains(&failure) {
+/// Logs a failure once.
+fn log_once(logged: &mut BTreeSet<String>, failure: String) {
+    if !logged.contains(&failure) {
         tracing::error!("{failure}");
-        said.insert(failure);
+        logged.insert(failure);
     }
 }

@@ -7,30 +7,30 @@ use lb_bfd::session::SessionView;
 use super::target::BfdTarget;
 use crate::address::is_link_local;
 
-/// All sessions as they are now.
+/// A snapshot of all sessions.
 #[derive(Clone, Debug, Default)]
 pub struct BfdView {
     /// The sessions.
     pub sessions: Vec<BfdSnapshot>,
-    /// Packets that came in and were of no session.
+    /// Received packets that matched no session.
     pub unknown: u64,
 }
 
-/// A session as it is now.
+/// A snapshot of a session.
 #[derive(Clone, Debug)]
 pub struct BfdSnapshot {
-    /// The neighbour's object.
+    /// Name of the BGPPeer object.
     pub name: String,
-    /// What is wanted.
+    /// Desired state.
     pub target: BfdTarget,
-    /// How it stands.
+    /// Actual state.
     pub view: SessionView,
-    /// When; counted from the same start as the times in the view.
+    /// Time of the snapshot, from the same origin as the times in the view.
     pub at: Duration,
 }
 
 impl BfdSnapshot {
-    /// The VRF: of a link-local neighbour, the device is just its interface.
+    /// Returns the VRF; the device of a link-local peer is its interface instead.
     pub fn vrf(&self) -> Option<&str> {
         self.target.device.as_deref().filter(|_| !is_link_local(self.target.address))
     }

@@ -9,7 +9,7 @@ use crate::address::unspecified;
 use crate::desired::{Md5Key, Transport};
 
 const LOOPBACKS: [&str; 2] = ["127.0.0.1", "::1"];
-/// An unsigned segment is dropped without an answer: a connection that is not there by then will not be.
+/// Unsigned segments are dropped silently: a connection not established by then never will be.
 const NO_ANSWER: Duration = Duration::from_millis(500);
 
 fn key(text: &str) -> Option<Md5Key> {
@@ -35,7 +35,7 @@ async fn only_the_right_key_connects() {
 }
 
 #[tokio::test]
-async fn without_its_key_a_listener_takes_unsigned_segments_again() {
+async fn a_listener_without_a_key_accepts_unsigned_segments_again() {
     let address: IpAddr = "127.0.0.1".parse().unwrap();
     let listener = listen(unspecified(address), 0, None).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -46,7 +46,7 @@ async fn without_its_key_a_listener_takes_unsigned_segments_again() {
 }
 
 #[tokio::test]
-async fn segments_leave_with_a_ttl_that_ttl_security_takes() {
+async fn segments_are_sent_with_ttl_255() {
     for loopback in LOOPBACKS {
         let address: IpAddr = loopback.parse().unwrap();
         let listener = listen(unspecified(address), 0, None).unwrap();
@@ -78,7 +78,7 @@ async fn sockets_of_a_vrf_are_bound_to_it() {
 }
 
 #[tokio::test]
-async fn what_is_not_ours_is_named() {
+async fn an_error_names_the_unavailable_address_or_device() {
     let address: IpAddr = "127.0.0.1".parse().unwrap();
     let foreign = Transport { source: Some("192.0.2.1".parse().unwrap()), ..transport(address, 1, None) };
     let error = connect(&foreign).await.unwrap_err();
@@ -89,7 +89,7 @@ async fn what_is_not_ours_is_named() {
 }
 
 #[test]
-fn a_key_is_never_shown_and_never_too_long() {
+fn a_key_is_never_displayed_and_of_limited_length() {
     assert_eq!(format!("{:?}", key("secret").unwrap()), "Key(…)");
     assert!(key("").is_none() && key(&"x".repeat(81)).is_none() && key(&"x".repeat(80)).is_some());
 }
