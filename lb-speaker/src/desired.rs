@@ -78,7 +78,7 @@ pub(super) const MAX_KEY_LEN: usize = 80;
 pub struct Md5Key(Arc<[u8]>);
 
 impl Md5Key {
-    /// Returns a key; `None` if empty or longer than [`MAX_KEY_LEN`].
+    /// Returns a key; `None` if empty or longer than 80 octets.
     pub fn new(octets: &[u8]) -> Option<Self> {
         (1..=MAX_KEY_LEN).contains(&octets.len()).then(|| Self(octets.into()))
     }
