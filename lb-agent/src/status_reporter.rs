@@ -17,8 +17,7 @@ use lb_kube::client::{self, ClientError, Role};
 use lb_kube::config_errors::ConfigErrors;
 use lb_kube::source::SourceOptions;
 use lb_kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
-use lb_speaker::Announced;
-use lb_speaker::{Speaker, SpeakerView, Viewed};
+use lb_speaker::{PeerSnapshot, ServiceRoutes, Speaker, SpeakerView};
 
 /// Interval at which sessions are read.
 const READ_EVERY: Duration = Duration::from_secs(2);
@@ -45,7 +44,7 @@ pub struct StatusReporter {
 /// The status that is reported.
 #[derive(Clone, Default, PartialEq)]
 struct Report {
-    announced: Arc<[Announced]>,
+    announced: Arc<[ServiceRoutes]>,
     config_errors: ConfigErrors,
     sessions: Vec<Session>,
 }
@@ -126,17 +125,17 @@ impl Report {
 }
 
 fn sessions(view: &SpeakerView) -> Vec<Session> {
-    let of = |neighbour: &Viewed| {
-        let transport = &neighbour.neighbour.transport;
-        let bfd = view.bfd.sessions.iter().find(|bfd| bfd.name == neighbour.name);
+    let of = |snapshot: &PeerSnapshot| {
+        let transport = &snapshot.desired.transport;
+        let bfd = view.bfd.sessions.iter().find(|bfd| bfd.name == snapshot.name);
         Session {
             peer: transport.address.to_string(),
             vrf: transport.vrf().map(str::to_owned),
-            bgp: bgp_state(neighbour.view.state),
-            bfd: neighbour.neighbour.bfd.map(|_| bfd.map_or("Down", |bfd| bfd_state(bfd.view.state))),
+            bgp: bgp_state(snapshot.view.state),
+            bfd: snapshot.desired.bfd.map(|_| bfd.map_or("Down", |bfd| bfd_state(bfd.view.state))),
         }
     };
-    view.neighbours.iter().map(of).collect()
+    view.peers.iter().map(of).collect()
 }
 
 /// Returns FRR's name of a state, as frr-k8s reports it.
