@@ -33,7 +33,7 @@ use lb_dataplane::attachment::Attachment;
 use lb_dataplane::liveness::{Probed, Prober, Probing, Silent, Targets};
 use lb_dataplane::maps::{Maps, MapsError};
 use lb_dataplane::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation, WATCH_EVERY};
-use lb_kube::config_errors::{Faults, is_configuration};
+use lb_kube::config_errors::{ConfigErrors, is_configuration};
 use lb_kube::reading::Reading;
 use lb_kube::source::Source;
 use lb_runtime::watchdog::{TASK_LIMIT, Watchdog};
@@ -207,7 +207,7 @@ impl Control {
     async fn woken(&mut self, wake: Wake, memory: &mut Memory) {
         match wake {
             Wake::Source => {
-                self.source.settle(memory.turned).await;
+                self.source.debounce(memory.turned).await;
                 let before = self.wanted(memory);
                 self.read_source(memory);
                 // The kernel is asked for the way to each node: not for a Service's sake.
@@ -442,7 +442,7 @@ impl Control {
             None => (Arc::clone(&before.announced), Vec::new()),
         };
         let concerns = |it: &&Problem| memory.modeller.concerns(it, &self.settings.node);
-        let faults = Faults::of(problems.iter().filter(|it| is_configuration(it)).filter(concerns));
+        let faults = ConfigErrors::of(problems.iter().filter(|it| is_configuration(it)).filter(concerns));
         let keys = self.tag_keys.borrow().problem.clone();
         let mut problems: Vec<String> =
             problems.iter().map(ToString::to_string).chain(failures).chain(troubles).chain(keys).collect();

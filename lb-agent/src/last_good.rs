@@ -79,7 +79,7 @@ impl LastGoodFile {
     pub fn complete(&self, snapshot: &mut Snapshot) {
         let stand_ins = self.accepted.stand_ins(&snapshot.objects, &snapshot.problems);
         for object in stand_ins {
-            snapshot.problems.extend(snapshot::staying(&object));
+            snapshot.problems.extend(snapshot::stale_problem(&object));
             snapshot.objects.push(object);
         }
     }

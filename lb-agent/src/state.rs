@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use lb_dataplane::ask::Questions;
 use lb_dataplane::attach::Attached;
-use lb_kube::config_errors::Faults;
+use lb_kube::config_errors::ConfigErrors;
 
 /// One look at the agent, whole.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ pub struct AgentState {
     pub reading: Reading,
     /// What is wrong with what configures the load balancer.
     #[serde(skip)]
-    pub faults: Faults,
+    pub faults: ConfigErrors,
     /// Ticks of the probe clock without an answer after which a node is dead; zero: nobody ever is.
     pub liveness_limit: u32,
     /// Whether this node takes no new flows.

@@ -13,10 +13,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::state::AgentState;
-use lb_kube::client::{self, ClientError, Role};
-use lb_kube::config_errors::Faults;
+use lb_kube::client::{self, ClientError, ClientRole};
+use lb_kube::config_errors::ConfigErrors;
 use lb_kube::source::SourceOptions;
-use lb_kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
+use lb_kube::status::{
+    BgpSessionStatus, DesiredStatus, StatusComponent, StatusScope, StatusWriter, WriteLimits,
+};
 use lb_speaker::Announced;
 use lb_speaker::{Speaker, SpeakerView, Viewed};
 
@@ -46,8 +48,8 @@ pub struct StatusReporter {
 #[derive(Clone, Default, PartialEq)]
 struct Telling {
     announced: Arc<[Announced]>,
-    faults: Faults,
-    sessions: Vec<Session>,
+    faults: ConfigErrors,
+    sessions: Vec<BgpSessionStatus>,
 }
 
 impl StatusReporter {
@@ -62,14 +64,14 @@ impl StatusReporter {
             return Ok(tasks);
         }
         // A connection of its own: what is written is not in the way of what is watched.
-        let client = client::connect(kubeconfig.as_deref(), Role::Agent).await?;
-        let writer = Writer {
-            writes: client.clone(),
+        let client = client::connect(kubeconfig.as_deref(), ClientRole::Agent).await?;
+        let writer = StatusWriter {
+            write_client: client.clone(),
             client,
             namespace: namespace.clone(),
-            scope: Scope::Node(self.node.clone()),
+            scope: StatusScope::Node(self.node.clone()),
             pod: options.pod.clone(),
-            terms: Terms { per_second: options.rate.into(), ..Terms::DEFAULT },
+            limits: WriteLimits { per_second: options.rate.into(), ..WriteLimits::DEFAULT },
         };
         let (wanted, written) = watch::channel(None);
         tasks.spawn(self.tell(wanted));
@@ -77,7 +79,7 @@ impl StatusReporter {
         Ok(tasks)
     }
 
-    async fn tell(mut self, wanted: watch::Sender<Option<Arc<Wanted>>>) {
+    async fn tell(mut self, wanted: watch::Sender<Option<Arc<DesiredStatus>>>) {
         let mut look = tokio::time::interval(LOOK_EVERY);
         let mut told = None;
         loop {
@@ -105,26 +107,26 @@ impl StatusReporter {
 }
 
 impl Telling {
-    fn wanted(&self, node: &str) -> Wanted {
-        let mut wanted = Wanted::default();
-        let Faults { pools, others } = &self.faults;
-        wanted.configuration(Configuration::Agent(node), pools, others);
+    fn wanted(&self, node: &str) -> DesiredStatus {
+        let mut wanted = DesiredStatus::default();
+        let ConfigErrors { pools, others } = &self.faults;
+        wanted.set_configuration(StatusComponent::Agent(node), pools, others);
         for session in &self.sessions {
-            wanted.session(node, session);
+            wanted.set_session(node, session);
         }
         for announced in self.announced.iter().filter(|it| !it.peers.is_empty()) {
             let service = &announced.service;
-            wanted.service(node, &service.namespace, &service.name, &announced.peers);
+            wanted.set_service(node, &service.namespace, &service.name, &announced.peers);
         }
         wanted
     }
 }
 
-fn sessions(view: &SpeakerView) -> Vec<Session> {
+fn sessions(view: &SpeakerView) -> Vec<BgpSessionStatus> {
     let of = |neighbour: &Viewed| {
         let transport = &neighbour.neighbour.transport;
         let bfd = view.bfd.sessions.iter().find(|bfd| bfd.name == neighbour.name);
-        Session {
+        BgpSessionStatus {
             peer: transport.address.to_string(),
             vrf: transport.vrf().map(str::to_owned),
             bgp: bgp_word(neighbour.view.state),
