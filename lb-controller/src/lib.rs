@@ -31,7 +31,7 @@ use lb_kube::leadership::{Leadership, LeadershipSender};
 use lb_kube::lease::{LeaderElector, LeaseTimings};
 use lb_kube::status::{StatusScope, StatusWriter, WriteLimits};
 use lb_runtime::descriptors;
-use lb_runtime::http::Limits;
+use lb_runtime::http::HttpLimits;
 use lb_runtime::watchdog::{Heart, REQUEST_LIMIT, Watchdog};
 use metrics::{ControllerExporter, ControllerView};
 use plan::{AllocationPlan, AllocationPlanner};
@@ -110,10 +110,10 @@ pub async fn run(options: ControllerOptions) -> Result<(), ControllerError> {
         // The leader's task ends the process, after its last write.
         std::future::pending::<()>().await;
     };
-    let limits = Limits::of_questions(files);
+    let limits = HttpLimits::for_monitoring(files);
     let leader = Leader { clients: &clients, options: &options, watchdog: &watchdog, leadership, stop };
     tokio::select! {
-        () = run_webhook(&clients.shared, &options, Limits::of_reviews(files)) => {}
+        () = run_webhook(&clients.shared, &options, HttpLimits::for_webhooks(files)) => {}
         () = leader.run(leadership_sender, view_sender) => {}
         () = lb_runtime::metrics::serve(listener, ControllerExporter(view), watchdog.clone(), limits) => {}
         () = end => {}
@@ -131,7 +131,7 @@ struct Clients {
 }
 
 /// Serves the webhook, whether or not this controller leads.
-async fn run_webhook(client: &Client, options: &ControllerOptions, limits: Limits) {
+async fn run_webhook(client: &Client, options: &ControllerOptions, limits: HttpLimits) {
     if options.webhook.mode == WebhookMode::Disabled {
         std::future::pending::<()>().await;
     }

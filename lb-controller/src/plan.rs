@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lb_api::kind::ObjectKind;
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
-use lb_ipam::{Allocation, Allocator, Change, changes, wishes};
+use lb_ipam::{Allocation, Allocator, ServiceChange, changes, requests};
 use lb_model::{Model, ServiceName};
 
 use lb_kube::snapshot::Snapshot;
@@ -28,7 +28,7 @@ pub(super) struct AllocationPlanner {
 /// A write to a Service that the watch has not delivered yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct UnobservedWrite {
-    pub(super) change: Change,
+    pub(super) change: ServiceChange,
     /// The resource version that the write created.
     pub(super) version: u64,
 }
@@ -37,7 +37,7 @@ pub(super) struct UnobservedWrite {
 #[derive(Clone, Debug, Default)]
 pub(super) struct AllocationPlan {
     /// Changes of Services; removals come first, so that no two Services have the same address at any time.
-    pub(super) changes: Vec<(ServiceName, Change)>,
+    pub(super) changes: Vec<(ServiceName, ServiceChange)>,
     pub(super) allocation: Allocation,
     /// Deprecated annotations, by Service.
     pub(super) deprecated: BTreeMap<ServiceName, Vec<&'static str>>,
@@ -56,19 +56,19 @@ impl AllocationPlanner {
         let (pools, mut pool_problems) = Model::after(&self.pools, &pool_inputs(&snapshot.objects), None);
         pool_problems.retain(|problem| problem.object.as_ref().is_some_and(|object| object.is(POOL)));
         self.pools = pools;
-        let mut wishes = wishes(&snapshot.objects, self.class.as_deref());
+        let mut requests = requests(&snapshot.objects, self.class.as_deref());
         for (name, written) in &self.unobserved {
-            if let Some(request) = wishes.requests.get_mut(name) {
+            if let Some(request) = requests.requests.get_mut(name) {
                 match &written.change {
-                    Change::Give { addresses, .. } => request.held.clone_from(addresses),
-                    Change::Clear { last } => {
+                    ServiceChange::Give { addresses, .. } => request.held.clone_from(addresses),
+                    ServiceChange::Clear { last } => {
                         request.held = Vec::new();
                         request.last.clone_from(last);
                     }
                 }
             }
         }
-        let allocation = self.allocator.allocate(&self.pools.pools, &wishes.namespaces, &wishes.requests);
+        let allocation = self.allocator.allocate(&self.pools.pools, &requests.namespaces, &requests.requests);
         let mut changes = changes(&snapshot.objects, &allocation);
         changes.retain(|(name, change)| {
             self.unobserved.get(name).is_none_or(|unobserved| unobserved.change != *change)
@@ -77,14 +77,15 @@ impl AllocationPlanner {
             // An address without a pool may belong to an invalid one: leave Services that have such an address alone.
             let is_of_none = |address: &IpAddr| self.pools.pools.of(*address).is_none();
             changes.retain(|(name, _)| {
-                wishes.requests.get(name).is_none_or(|request| !request.held.iter().any(is_of_none))
+                requests.requests.get(name).is_none_or(|request| !request.held.iter().any(is_of_none))
             });
         }
         changes.sort_by_key(|(_, change)| !change.is_clear());
         let mut problems = snapshot.problems.clone();
         problems.extend(pool_problems);
-        problems.append(&mut wishes.problems);
-        let deprecated = wishes.deprecated.into_iter().map(|(name, keys)| (name, keys.into_iter().collect()));
+        problems.append(&mut requests.problems);
+        let deprecated =
+            requests.deprecated.into_iter().map(|(name, keys)| (name, keys.into_iter().collect()));
         AllocationPlan { changes, allocation, deprecated: deprecated.collect(), problems }
     }
 
@@ -156,15 +157,16 @@ mod tests {
         Snapshot { objects: objects.into_iter().map(Arc::new).collect(), problems }
     }
 
-    fn addresses(change: &Change) -> &[IpAddr] {
+    fn addresses(change: &ServiceChange) -> &[IpAddr] {
         match change {
-            Change::Give { addresses, .. } => addresses,
-            Change::Clear { .. } => &[],
+            ServiceChange::Give { addresses, .. } => addresses,
+            ServiceChange::Clear { .. } => &[],
         }
     }
 
     fn given(plan: &AllocationPlan) -> Vec<String> {
-        let words = |(name, change): &(ServiceName, Change)| format!("{} {:?}", name.name, addresses(change));
+        let words =
+            |(name, change): &(ServiceName, ServiceChange)| format!("{} {:?}", name.name, addresses(change));
         plan.changes.iter().map(words).collect()
     }
 
@@ -237,7 +239,7 @@ mod tests {
         let mut seen = snapshot(&[("c", 1, ""), ("b", 9, ""), ("a", 9, "")]);
         for (object, last) in seen.objects.iter_mut().skip(2).zip(["10.0.0.2", "10.0.0.1"]) {
             if let Object::Service(service) = &mut Arc::make_mut(object).value {
-                service.metadata.annotations.insert(Change::LAST_ADDRESSES.into(), last.into());
+                service.metadata.annotations.insert(ServiceChange::LAST_ADDRESSES.into(), last.into());
             }
         }
         assert_eq!(

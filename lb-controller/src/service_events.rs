@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use lb_api::objects::{Object, Sourced};
-use lb_ipam::{Change, Decision, Refusal};
+use lb_ipam::{AllocationError, Decision, ServiceChange};
 use lb_model::ServiceName;
 
 use super::plan::AllocationPlan;
@@ -59,17 +59,17 @@ impl ServiceEvents {
 }
 
 /// Returns the messages about a change that is written.
-fn of_change(change: &Change, decision: Option<&Decision>) -> Vec<Message> {
+fn of_change(change: &ServiceChange, decision: Option<&Decision>) -> Vec<Message> {
     let mut messages = Vec::new();
     if let Some(cleared) = decision.and_then(|decision| decision.cleared.as_ref()) {
         messages.push((NORMAL, "ClearAssignment", format!("Address removed: {cleared}")));
     }
     match change {
-        Change::Give { addresses, .. } if decision.is_some_and(|decision| decision.is_news) => {
+        ServiceChange::Give { addresses, .. } if decision.is_some_and(|decision| decision.is_news) => {
             let list: Vec<_> = addresses.iter().map(ToString::to_string).collect();
             messages.push((NORMAL, "IPAllocated", format!("Assigned IP [{}]", list.join(" "))));
         }
-        Change::Give { .. } | Change::Clear { .. } => {}
+        ServiceChange::Give { .. } | ServiceChange::Clear { .. } => {}
     }
     messages
 }
@@ -99,7 +99,7 @@ fn conditions(plan: &AllocationPlan) -> Vec<(ServiceName, Message)> {
     conditions
 }
 
-fn of_refusal(refusal: &Refusal, has_address: bool) -> Message {
+fn of_refusal(refusal: &AllocationError, has_address: bool) -> Message {
     if has_address {
         (NORMAL, "AdditionalAssignFailed", format!("No second address: {refusal}"))
     } else {

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use cert_rotator::CertRotator;
 use lb_kube::cluster::Cluster;
 use lb_kube::kinds::CONFIGURATION_KINDS;
-use lb_runtime::http::Limits;
+use lb_runtime::http::HttpLimits;
 use server::WebhookServer;
 
 /// Whether a controller serves the webhook.
@@ -59,8 +59,8 @@ pub struct Webhook {
     pub secret_namespace: String,
     /// The port to listen on.
     pub port: u16,
-    /// Limits of the HTTP server.
-    pub limits: Limits,
+    /// HttpLimits of the HTTP server.
+    pub limits: HttpLimits,
 }
 
 impl Webhook {

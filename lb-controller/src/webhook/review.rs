@@ -2,7 +2,7 @@
 
 use std::borrow::Borrow;
 
-use lb_admission::admission::{self, Change, Verdict};
+use lb_admission::admission::{self, ObjectChange, Review};
 use lb_api::objects::{self, Object, Sourced};
 use lb_api::problem::{ObjectRef, Problem, Reason, Severity};
 use serde::Deserialize;
@@ -67,8 +67,8 @@ fn lines(problems: &[Problem]) -> Vec<String> {
 
 /// Admits an object in another namespace, with a warning that it has no effect: another load balancer may read that
 /// namespace.
-fn other_namespace(request: &AdmissionRequest, namespace: &str) -> Verdict {
-    let mut verdict = Verdict::default();
+fn other_namespace(request: &AdmissionRequest, namespace: &str) -> Review {
+    let mut verdict = Review::default();
     if matches!(request.operation.as_str(), "CREATE" | "UPDATE") {
         let reason = Reason::OtherNamespace { read: namespace.to_owned() };
         verdict.warnings.push(Problem::about(request.reference(), reason));
@@ -76,19 +76,19 @@ fn other_namespace(request: &AdmissionRequest, namespace: &str) -> Verdict {
     verdict
 }
 
-fn review_request<O: Borrow<Sourced<Object>>>(request: &AdmissionRequest, existing: &[O]) -> Verdict {
+fn review_request<O: Borrow<Sourced<Object>>>(request: &AdmissionRequest, existing: &[O]) -> Review {
     match request.operation.as_str() {
         "CREATE" | "UPDATE" => review_write(&request.object, existing),
-        "DELETE" => admission::review(existing, &Change::Delete(&request.reference())),
+        "DELETE" => admission::review(existing, &ObjectChange::Delete(&request.reference())),
         // CONNECT changes nothing.
-        _ => Verdict::default(),
+        _ => Review::default(),
     }
 }
 
-fn review_write<O: Borrow<Sourced<Object>>>(object: &Value, existing: &[O]) -> Verdict {
+fn review_write<O: Borrow<Sourced<Object>>>(object: &Value, existing: &[O]) -> Review {
     if object.pointer("/metadata/deletionTimestamp").is_some_and(|deleted| !deleted.is_null()) {
         // It is being deleted, and its finalizers must be removable.
-        return Verdict::default();
+        return Review::default();
     }
     let (read, problems) = objects::from_json(object.clone());
     // The server has removed or rejected the fields that its definition of the kind lacks. Any other unknown field is of
@@ -101,9 +101,9 @@ fn review_write<O: Borrow<Sourced<Object>>>(object: &Value, existing: &[O]) -> V
             let existing: Vec<_> = existing.iter().map(O::borrow).collect();
             let secrets = admission::presumed_secrets(existing.iter().copied().chain([object]));
             let all: Vec<_> = existing.into_iter().chain(&secrets).collect();
-            admission::review(&all, &Change::Write(object))
+            admission::review(&all, &ObjectChange::Write(object))
         }
-        None => Verdict { refusals, warnings: Vec::new() },
+        None => Review { refusals, warnings: Vec::new() },
     };
     verdict.warnings.splice(..0, warnings);
     verdict

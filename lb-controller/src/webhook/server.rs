@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, watch};
 use super::{conversion, review};
 use lb_kube::cluster::Cluster;
 use lb_kube::snapshot::Snapshot;
-use lb_runtime::http::{self, ConnectionSlot, HttpServer, Limits};
+use lb_runtime::http::{self, ConnectionSlot, HttpLimits, HttpServer};
 
 /// Maximum size of a small body, in bytes: nearly every review is small.
 const SMALL_BODY: usize = 256 << 10;
@@ -43,7 +43,7 @@ const CONVERSION_PATH: &str = "/convert";
 /// The server.
 pub(super) struct WebhookServer {
     pub(super) port: u16,
-    pub(super) limits: Limits,
+    pub(super) limits: HttpLimits,
     pub(super) cluster: Cluster,
     /// The namespace in which objects count.
     pub(super) namespace: String,
