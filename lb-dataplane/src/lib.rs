@@ -19,6 +19,7 @@ pub mod btf;
 pub mod counters;
 pub mod kernel_lookup;
 pub mod liveness;
+pub mod map_io;
 pub mod mapped_tables;
 pub mod mapping;
 pub mod maps;

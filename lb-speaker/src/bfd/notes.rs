@@ -63,7 +63,7 @@ impl Notes {
 }
 
 /// Without the program's notes a session is as good as with any other BFD.
-fn told(result: Result<(), lb_dataplane::maps::MapsError>) {
+fn told(result: Result<(), lb_dataplane::map_io::MapsError>) {
     if let Err(error) = result {
         tracing::warn!(%error, "the program does not note a BFD session: while this process is starved, it may flap");
     }
