@@ -1,7 +1,7 @@
 //! The build script that embeds the XDP object in the binary.
 //!
-//! `cargo xtask build-ebpf` builds the object. Without it, the binary is built with an empty object and fails its
-//! preflight check, so `cargo build` and `cargo clippy` work everywhere.
+//! `cargo xtask build-ebpf` builds the object. Without it, the binary is built with an empty object and fails
+//! its preflight check, so `cargo build` and `cargo clippy` work everywhere.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};

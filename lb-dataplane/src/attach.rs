@@ -128,8 +128,8 @@ impl AttachMode {
 pub enum DesiredMode {
     /// Native mode if the driver supports it, otherwise generic mode; generic mode on a veth.
     ///
-    /// Packets that a native program sends out of a veth are lost unless the peer has an XDP program or GRO. This cannot
-    /// be detected: in most cases the peer is in another network namespace.
+    /// Packets that a native program sends out of a veth are lost unless the peer has an XDP program or GRO.
+    /// This cannot be detected: in most cases the peer is in another network namespace.
     #[default]
     Auto,
     /// Native mode, in the driver.
@@ -182,8 +182,8 @@ pub fn load(pins: Option<&Pins>, sizes: MapSizes) -> Result<Ebpf, EbpfError> {
 pub fn load_object(object: &[u8], pins: Option<&Pins>, sizes: MapSizes) -> Result<Ebpf, EbpfError> {
     let paths: Vec<_> = pins.map(|p| name::ALL.map(|map| (map, p.map(map)))).into_iter().flatten().collect();
     let mut loader = EbpfLoader::new();
-    // Log the verifier's reason and statistics only. The full log grows to megabytes, and the program is verified again
-    // for each buffer size that is too small.
+    // Log the verifier's reason and statistics only. The full log grows to megabytes, and the program is
+    // verified again for each buffer size that is too small.
     loader.verifier_log_level(VerifierLogLevel::STATS);
     loader.map_max_entries(name::RINGS, sizes.ring_slots);
     loader.map_max_entries(name::LEADERS, sizes.ring_slots.div_ceil(LEADERS_A_WORD as u32));

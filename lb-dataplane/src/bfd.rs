@@ -1,4 +1,5 @@
-//! The BFD maps: sessions (`lb_bfd`) and addresses (`lb_bfd_addrs`) for the program, and the packets that it has noted.
+//! The BFD maps: sessions (`lb_bfd`) and addresses (`lb_bfd_addrs`) for the program, and the packets that it
+//! has noted.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -24,8 +25,8 @@ pub struct BfdSessionConfig {
     pub remote: IpAddr,
     /// This node's address towards the peer; of the same IP version.
     pub local: IpAddr,
-    /// The minimum TTL or hop limit of a multihop session's packets (RFC 5883); `None` for a single-hop session
-    /// (RFC 5881), whose packets have 255.
+    /// The minimum TTL or hop limit of a multihop session's packets (RFC 5883); `None` for a single-hop
+    /// session (RFC 5881), whose packets have 255.
     pub minimum_ttl: Option<u8>,
 }
 
@@ -54,8 +55,8 @@ impl BfdMaps {
         Ok(Self { sessions: open(pins, name::BFD)?, addresses: open(pins, name::BFD_ADDRESSES)? })
     }
 
-    /// Adds a session under this node's discriminator, and has the program note its packets. Replaces an existing session
-    /// and clears its last packet.
+    /// Adds a session under this node's discriminator, and has the program note its packets. Replaces an
+    /// existing session and clears its last packet.
     ///
     /// # Errors
     /// When the kernel refuses, because a map is full.
@@ -80,11 +81,12 @@ impl BfdMaps {
         removed(name::BFD, &discriminator, self.sessions.remove(&discriminator))
     }
 
-    /// Replaces the addresses that the program knows, including those that a previous agent has left. Writes peers before
-    /// local addresses, from which on the program refuses packets of unknown peers.
+    /// Replaces the addresses that the program knows, including those that a previous agent has left. Writes
+    /// peers before local addresses, from which on the program refuses packets of unknown peers.
     ///
     /// # Errors
-    /// When the kernel refuses, because a map is full. Packets to an address that is missing pass to the agent.
+    /// When the kernel refuses, because a map is full. Packets to an address that is missing pass to the
+    /// agent.
     pub fn set_addresses(&mut self, desired: &BTreeMap<IpAddr, BfdAddress>) -> Result<(), MapsError> {
         let desired: BTreeMap<_, _> =
             desired.iter().map(|(address, entry)| (octets(*address), *entry)).collect();
@@ -105,8 +107,8 @@ impl BfdMaps {
         Ok(())
     }
 
-    /// Returns the last packet of a session; `None` if there has been none since the session was written, or if there is no
-    /// such session.
+    /// Returns the last packet of a session; `None` if there has been none since the session was written, or
+    /// if there is no such session.
     ///
     /// # Errors
     /// When the kernel refuses.

@@ -1,8 +1,8 @@
-//! The kernel's description of its own types (BTF), as far as the program needs numbers from it: ids of functions, and
-//! offsets of members.
+//! The kernel's description of its own types (BTF), as far as the program needs numbers from it: ids of
+//! functions, and offsets of members.
 //!
-//! `Documentation/bpf/btf.rst` describes the format: a header, types of varying length one behind the other, numbered from
-//! one, and names.
+//! `Documentation/bpf/btf.rst` describes the format: a header, types of varying length one behind the other,
+//! numbered from one, and names.
 
 /// Kinds of types that are told apart here.
 const STRUCT: u32 = 4;
@@ -91,8 +91,8 @@ impl<'a> Btf<'a> {
         self.find(FUNC, name)
     }
 
-    /// The offset in bytes of a member of a member of a structure, along a path of names; every one but the last is a
-    /// structure or union itself.
+    /// The offset in bytes of a member of a member of a structure, along a path of names; every one but the
+    /// last is a structure or union itself.
     pub fn offset(&self, structure: &str, path: &[&str]) -> Option<u32> {
         let mut id = self.find(STRUCT, structure)?;
         let mut bits = 0;
@@ -152,7 +152,8 @@ impl<'a> Btf<'a> {
 const fn behind(info: u32) -> Result<usize, BtfError> {
     let items = (info & 0xffff) as usize;
     match info >> 24 & 0x1f {
-        // Pointer, forward declaration, typedef, volatile, const, restrict, function, floating point, type tag.
+        // Pointer, forward declaration, typedef, volatile, const, restrict, function, floating point, type
+        // tag.
         2 | 7..=12 | 16 | 18 => Ok(0),
         // Integer, variable, declaration tag.
         1 | 14 | 17 => Ok(4),

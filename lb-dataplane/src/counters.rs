@@ -67,7 +67,8 @@ impl Counters {
         Ok(sum(&self.vips.get(&number, 0)?))
     }
 
-    /// Returns the number of packets to a VIP that were dropped because its source ranges exclude their client.
+    /// Returns the number of packets to a VIP that were dropped because its source ranges exclude their
+    /// client.
     ///
     /// # Errors
     /// When the kernel refuses the lookup.

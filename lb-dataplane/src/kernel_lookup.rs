@@ -1,4 +1,5 @@
-//! What the program can ask this node's kernel: the gaps that it is compiled with, filled for the kernel that runs.
+//! What the program can ask this node's kernel: the gaps that it is compiled with, filled for the kernel that
+//! runs.
 //!
 //! ```text
 //! object ── gaps filled from the kernel's BTF ── loaded on trial ──► the program that asks
@@ -92,7 +93,8 @@ pub fn prepare(ask: KernelLookup) -> PreparedObject {
         }
         Err(refusal) => refusal,
     };
-    // Kernel functions are refused where programs are not compiled (net.core.bpf_jit_enable=0); helpers are not.
+    // Kernel functions are refused where programs are not compiled (net.core.bpf_jit_enable=0); helpers are
+    // not.
     match attempt(None) {
         Ok(object) if numbers.is_some() => PreparedObject {
             object: object.into(),

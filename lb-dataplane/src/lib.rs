@@ -1,4 +1,5 @@
-//! The kernel side of the agent: the XDP program loaded, pinned and attached; maps; netlink; the liveness thread.
+//! The kernel side of the agent: the XDP program loaded, pinned and attached; maps; netlink; the liveness
+//! thread.
 //!
 //! ```text
 //! preflight     ── checks of the node before anything is changed

@@ -1,7 +1,8 @@
 //! Liveness: probes out at their time, and the probe clock forward.
 //!
 //! A thread of its own, so that nothing else that the agent does makes it late. What comes back never gets
-//! here: the XDP program notes it, and this thread tells the planner who is silent. While this thread stands still, so does the clock, and nobody dies of it.
+//! here: the XDP program notes it, and this thread tells the planner who is silent. While this thread stands
+//! still, so does the clock, and nobody dies of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -159,7 +160,8 @@ impl ProbeThread {
         next.saturating_sub(self.start.elapsed()).min(LONGEST_SLEEP)
     }
 
-    /// Tells who is silent, where that is somebody else than before. Nothing that carries packets waits for it.
+    /// Tells who is silent, where that is somebody else than before. Nothing that carries packets waits for
+    /// it.
     fn look(&self) {
         let is_silent = |(node, probed): (&NodeIndex, &ProbedNode)| {
             let cell = self.cells.of(*node);

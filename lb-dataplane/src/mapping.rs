@@ -74,7 +74,8 @@ impl MappedWords {
         }
         // SAFETY: `at` is within the words, which stay mapped for the lifetime of self.
         let pointer = unsafe { self.first.add(at) };
-        // SAFETY: mapped, aligned to a page at the start and to eight bytes here, and accessed only atomically.
+        // SAFETY: mapped, aligned to a page at the start and to eight bytes here, and accessed only
+        // atomically.
         Some(unsafe { pointer.as_ref() })
     }
 }

@@ -86,8 +86,8 @@ impl Pins {
         Ok(entries(&self.bpffs.join("fairlead"))?.into_iter().filter(is_layout).collect())
     }
 
-    /// Removes every pin of this layout, links first, so that no packet reaches a program whose maps are gone; then empty
-    /// directories. Returns the removed pins.
+    /// Removes every pin of this layout, links first, so that no packet reaches a program whose maps are
+    /// gone; then empty directories. Returns the removed pins.
     ///
     /// # Errors
     /// When a pin exists and cannot be removed.

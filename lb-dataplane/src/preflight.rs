@@ -1,4 +1,5 @@
-//! Preflight checks of the node before the agent changes anything. Each failed check is one sentence that says what to do.
+//! Preflight checks of the node before the agent changes anything. Each failed check is one sentence that
+//! says what to do.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,8 +10,8 @@ use nix::net::if_::if_nametoindex;
 use super::object::OBJECT;
 use super::pins::Pins;
 
-/// The oldest supported and tested kernel. Multi-buffer XDP and the helper that returns the length of such packets exist
-/// since 5.18, but no kernel in between has a package to test with.
+/// The oldest supported and tested kernel. Multi-buffer XDP and the helper that returns the length of such
+/// packets exist since 5.18, but no kernel in between has a package to test with.
 pub const OLDEST_KERNEL: KernelRelease = KernelRelease { major: 6, minor: 1 };
 
 /// The major and minor number of a kernel release.

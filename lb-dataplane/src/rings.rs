@@ -1,4 +1,5 @@
-//! The ring maps: all slots (`lb_rings`), and the leader of each slot (`lb_leaders`), which suffices for most packets.
+//! The ring maps: all slots (`lb_rings`), and the leader of each slot (`lb_leaders`), which suffices for most
+//! packets.
 
 use lb_common::maps::{capacity, name};
 use lb_common::ring::{LEADERS_A_WORD, NO_NODE, NodeIndex, Slot, SlotLeader, WORDS};
@@ -53,8 +54,8 @@ impl RingMaps {
     /// When one is outside the map.
     pub(super) fn write(&self, first: usize, slots: &[Slot]) -> Result<(), MapsError> {
         for (number, slot) in (first..).zip(slots) {
-            // Former leaders first: a program that sees the new leader must also see the nodes to ask. `lb_leaders` last:
-            // it lets the program skip the former leaders.
+            // Former leaders first: a program that sees the new leader must also see the nodes to ask.
+            // `lb_leaders` last: it lets the program skip the former leaders.
             for (place, word) in slot.to_words().into_iter().enumerate().rev() {
                 if !self.slots.write(number * WORDS + place, word) {
                     return Err(MapsError::NoSuchSlot(number));

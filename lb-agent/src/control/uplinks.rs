@@ -109,7 +109,7 @@ impl Control {
     /// Has others learn of an uplink that is another one.
     pub(super) async fn greet(&self, memory: &mut Memory) {
         if let Some(until) = memory.greet_until {
-            self.network.greet(&self.wanted(memory)).await;
+            self.network.solicit_all(&self.wanted(memory)).await;
             memory.greet_until = Some(until).filter(|until| Instant::now() < *until);
         }
     }
