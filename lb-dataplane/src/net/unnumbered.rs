@@ -123,7 +123,7 @@ impl InterfaceWatcher {
             };
             let failure = failure.err().map(|error| error.to_string());
             if let Some(error) = failure.as_ref().filter(|_| failure != logged) {
-                tracing::warn!(interface = %self.interface, %error, "cannot discover the router on the interface; retrying: this requires CAP_NET_RAW");
+                tracing::warn!(interface = %self.interface, %error, "cannot discover routers, which requires CAP_NET_RAW; retrying");
             }
             logged = failure;
             self.publish(None);
@@ -140,7 +140,7 @@ impl InterfaceWatcher {
             while let Some(packet) = discovery.poll_packet(start.elapsed()) {
                 if let Err(error) = link.send(&packet) {
                     // The interface is down, or has no link-local address yet.
-                    tracing::debug!(interface = %self.interface, %error, "cannot send a router solicitation or advertisement");
+                    tracing::debug!(interface = %self.interface, %error, "cannot send an ICMPv6 packet");
                 }
             }
             self.read_neighbors(link.index, &mut discovery).await;
@@ -163,7 +163,7 @@ impl InterfaceWatcher {
     fn handle(&self, received: Received, buffer: &[u8], discovery: &mut RouterDiscovery) {
         let bytes = buffer.get(..received.octets).unwrap_or(buffer);
         if let Err(error) = discovery.handle_packet(received.source, received.hop_limit, bytes) {
-            tracing::trace!(interface = %self.interface, source = %received.source, "ignored an ICMPv6 packet: {error}");
+            tracing::trace!(interface = %self.interface, source = %received.source, %error, "ignored a packet");
         }
     }
 
