@@ -140,7 +140,7 @@ impl NetworkMonitor {
                 next_hop::resolve(&route, &neighbors, mtu)
             });
             match found {
-                Some(way) => drop(facts.ways.insert(*address, way)),
+                Some(way) => drop(facts.next_hops.insert(*address, way)),
                 None => drop(unresolved.insert(*address)),
             }
         }
