@@ -1,4 +1,4 @@
-//! What happens to a BFD session: packets, times and profiles.
+//! The events of a BFD session: packets, times and changes of its profile.
 #![no_main]
 
 #[path = "../../lb-bfd/tests/session/laws.rs"]

@@ -1,4 +1,4 @@
-//! The parts of an UPDATE from a neighbour, as our codec and others read it.
+//! The body of an UPDATE from a peer, parsed by our codec and by others.
 #![no_main]
 
 #[path = "../../lb-bgp/tests/codec/agreement.rs"]

@@ -1,4 +1,4 @@
-//! A neighbour's stream of BGP messages.
+//! A peer's stream of BGP messages.
 #![no_main]
 
 #[path = "../../lb-bgp/tests/codec/laws.rs"]
