@@ -1,4 +1,4 @@
-//! The events of a BFD session: packets, times and changes of its profile.
+//! Fuzzing of a BFD session: packets, times and profiles.
 #![no_main]
 
 #[path = "../../lb-bfd/tests/session/laws.rs"]

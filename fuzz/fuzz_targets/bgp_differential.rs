@@ -1,4 +1,4 @@
-//! The body of an UPDATE from a peer, parsed by our codec and by others.
+//! Differential fuzzing of UPDATE decoding against other codecs.
 #![no_main]
 
 #[path = "../../lb-bgp/tests/codec/agreement.rs"]

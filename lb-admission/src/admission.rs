@@ -9,7 +9,7 @@ use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use lb_api::kind::ObjectKind;
-use lb_api::objects::{Hidden, Metadata, Object, Secret, Sourced};
+use lb_api::objects::{Metadata, Object, Secret, SecretText, Sourced};
 use lb_api::problem::{ObjectRef, Problem, Reason, Severity};
 
 use lb_model::{Model, SECRET_KEY, SECRET_TYPE};
@@ -18,7 +18,7 @@ use references::Known;
 
 /// A change that somebody asks for.
 #[derive(Clone, Debug)]
-pub enum Change<'a> {
+pub enum ObjectChange<'a> {
     /// An object is made, or gets another content.
     Write(&'a Sourced<Object>),
     /// An object goes.
@@ -27,14 +27,14 @@ pub enum Change<'a> {
 
 /// What is said of a change.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Verdict {
+pub struct Review {
     /// Why it is not let in; it is if there is none.
     pub refusals: Vec<Problem>,
     /// What its author should know though it is let in: above all, what it refers to and is not there yet.
     pub warnings: Vec<Problem>,
 }
 
-impl Verdict {
+impl Review {
     /// Whether the change is let in.
     pub fn is_admitted(&self) -> bool {
         self.refusals.is_empty()
@@ -42,11 +42,11 @@ impl Verdict {
 }
 
 /// Judges a change of the objects that are there.
-pub fn review<O: Borrow<Sourced<Object>>>(existing: &[O], change: &Change<'_>) -> Verdict {
+pub fn review<O: Borrow<Sourced<Object>>>(existing: &[O], change: &ObjectChange<'_>) -> Review {
     let existing: Vec<&Sourced<Object>> = existing.iter().map(O::borrow).collect();
     match change {
-        Change::Write(object) => write(&existing, object),
-        Change::Delete(object) => delete(&existing, object),
+        ObjectChange::Write(object) => write(&existing, object),
+        ObjectChange::Delete(object) => delete(&existing, object),
     }
 }
 
@@ -68,7 +68,7 @@ pub fn presumed_secrets<'a>(objects: impl Iterator<Item = &'a Sourced<Object>>) 
             namespace: namespace.or(object.value.namespace()).map(str::to_owned),
             ..Metadata::default()
         };
-        let password = (SECRET_KEY.to_owned(), Hidden::from("presumed".to_owned()));
+        let password = (SECRET_KEY.to_owned(), SecretText::from("presumed".to_owned()));
         let value = Object::Secret(Box::new(Secret {
             metadata,
             r#type: Some(SECRET_TYPE.to_owned()),
@@ -83,7 +83,7 @@ pub fn presumed_secrets<'a>(objects: impl Iterator<Item = &'a Sourced<Object>>) 
 }
 
 /// Whether an object is right but for something that may still come.
-pub fn is_waiting(reason: &Reason) -> bool {
+pub fn is_pending(reason: &Reason) -> bool {
     matches!(
         reason,
         Reason::UnknownReference { .. }
@@ -96,20 +96,20 @@ pub fn is_waiting(reason: &Reason) -> bool {
     )
 }
 
-fn write(existing: &[&Sourced<Object>], object: &Sourced<Object>) -> Verdict {
+fn write(existing: &[&Sourced<Object>], object: &Sourced<Object>) -> Review {
     let reference = object.value.reference();
     let (before, known) = Model::build(existing, None);
     let others = existing.iter().copied().filter(|other| other.value.reference() != reference);
     let after: Vec<_> = others.chain([object]).collect();
     let known: BTreeSet<_> = known.iter().chain(&speaker::contested(&before)).map(told).collect();
-    let mut verdict = Verdict::default();
+    let mut verdict = Review::default();
     let (model, problems) = Model::after(&before, &after, None);
     let problems =
         problems.into_iter().chain(speaker::contested(&model)).chain(Known::of(&after).dangling(object));
     for problem in problems.filter(|problem| problem.reason != Reason::StaysAsBefore) {
         let is_own = problem.object.as_ref() == Some(&reference);
         let is_new = is_configuration(&problem) && !known.contains(&told(&problem));
-        if problem.severity() < Severity::Error || (is_own && is_waiting(&problem.reason)) {
+        if problem.severity() < Severity::Error || (is_own && is_pending(&problem.reason)) {
             verdict.warnings.extend((is_own || is_new).then_some(problem));
         } else if is_own || is_new {
             verdict.refusals.push(problem);
@@ -126,12 +126,12 @@ fn told(problem: &Problem) -> (Option<ObjectRef>, Option<String>, &'static str) 
 /// Of an object of MetalLB. What becomes of Services and nodes is no reason to refuse: pools may shrink, and what
 /// was given from them is given anew.
 fn is_configuration(problem: &Problem) -> bool {
-    !is_waiting(&problem.reason) && problem.object.as_ref().is_some_and(ObjectRef::is_configuration)
+    !is_pending(&problem.reason) && problem.object.as_ref().is_some_and(ObjectRef::is_configuration)
 }
 
 /// A BFD profile stays as long as a peer needs it; everything else may go.
-fn delete(existing: &[&Sourced<Object>], gone: &ObjectRef) -> Verdict {
-    let mut verdict = Verdict::default();
+fn delete(existing: &[&Sourced<Object>], gone: &ObjectRef) -> Review {
+    let mut verdict = Review::default();
     if !gone.is(ObjectKind::BFD_PROFILE) {
         return verdict;
     }

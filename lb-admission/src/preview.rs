@@ -15,8 +15,8 @@ use lb_api::problem::{Problem, Reason, Severity};
 use serde::Serialize;
 
 use crate::admission;
-pub use announced::{ByBgp, PeerPreview, PoolPreview};
-use lb_ipam::{Allocator, Decision, wishes};
+pub use announced::{BgpPreview, PeerPreview, PoolPreview};
+use lb_ipam::{Allocator, Decision, requests};
 use lb_model::{AddressRule, Model, ServiceName};
 use lb_plan::speaker;
 
@@ -47,7 +47,7 @@ pub struct ServicePreview {
     /// Why it gets none, or fewer than it asks for.
     pub refused: Option<String>,
     /// What each node tells routers of it; empty where no Nodes are known.
-    pub bgp: Vec<ByBgp>,
+    pub bgp: Vec<BgpPreview>,
 }
 
 impl ServicePreview {
@@ -61,22 +61,22 @@ impl ServicePreview {
 pub fn preview(objects: &[Sourced<Object>], unread: Vec<Problem>, class: Option<&str>) -> Preview {
     let mut objects = offline::completed(objects);
     let (model, _) = Model::build(&objects, class);
-    let wishes = wishes(&objects, class);
-    let allocation = Allocator::new().allocate(&model.pools, &wishes.namespaces, &wishes.requests);
+    let requests = requests(&objects, class);
+    let allocation = Allocator::new().allocate(&model.pools, &requests.namespaces, &requests.requests);
     offline::give(&mut objects, &allocation.decisions);
     // What was not given is not served, whoever asks for it.
     let before = Model { addresses: AddressRule::Held, ..Model::default() };
     let (model, problems) = Model::after(&before, &objects, class);
     let mut all = unread;
     all.extend(speaker::contested(&model));
-    all.extend(problems.into_iter().chain(wishes.problems).chain(admission::dangling(&objects)));
+    all.extend(problems.into_iter().chain(requests.problems).chain(admission::dangling(&objects)));
     all.retain(|problem| !offline::is_expected(problem, &objects));
     all.sort_by(|one, other| place(one).cmp(&place(other)));
     all.dedup();
     let services = announced::services(&model);
     let preview = |(name, decision): (&ServiceName, &Decision)| {
         let bgp = services.get(name).cloned().unwrap_or_default();
-        let held = wishes.requests.get(name).map_or(&[][..], |request| &request.held);
+        let held = requests.requests.get(name).map_or(&[][..], |request| &request.held);
         service(name, decision, held, bgp)
     };
     Preview {
@@ -87,7 +87,7 @@ pub fn preview(objects: &[Sourced<Object>], unread: Vec<Problem>, class: Option<
     }
 }
 
-fn service(name: &ServiceName, decision: &Decision, held: &[IpAddr], bgp: Vec<ByBgp>) -> ServicePreview {
+fn service(name: &ServiceName, decision: &Decision, held: &[IpAddr], bgp: Vec<BgpPreview>) -> ServicePreview {
     let assignment = decision.assignment.as_ref();
     let addresses = assignment.map(|it| it.addresses.clone()).unwrap_or_default();
     ServicePreview {
@@ -113,20 +113,20 @@ impl Preview {
     }
 
     /// How many things keep something from being done: problems, and Services that get no address.
-    pub fn wrong(&self) -> usize {
+    pub fn error_count(&self) -> usize {
         let refused = self.services.iter().filter(|service| service.is_refused());
         self.errors().count() + refused.count()
     }
 
     /// How many things wait for something that may still come.
-    pub fn waiting(&self) -> usize {
+    pub fn warning_count(&self) -> usize {
         self.problems.len() - self.errors().count()
     }
 }
 
 /// Whether a reason is one to know and not one to act on: what is referred to may still come.
 pub fn is_warning(reason: &Reason) -> bool {
-    admission::is_waiting(reason) || reason.severity() == Severity::Notice
+    admission::is_pending(reason) || reason.severity() == Severity::Notice
 }
 
 #[cfg(test)]

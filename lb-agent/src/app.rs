@@ -10,7 +10,7 @@ use lb_bgp::value::RouterId;
 use lb_common::hash::HashKey;
 use lb_common::maps::CONFIG_TOLD_TO_DRAIN;
 use lb_model::{DrainRules, NodeName};
-use lb_plan::plan::{Forwarding, Liveness, Settings, UndeclaredPorts};
+use lb_plan::plan::{Forwarding, LivenessSettings, Settings, UndeclaredPorts};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -21,24 +21,24 @@ use crate::last_good::LastGoodFile;
 use crate::state::AgentState;
 use crate::status_reporter::{self, StatusReporter};
 use crate::tag_keys::TagKeysFile;
-use lb_dataplane::ask::{self, AskKernel, Prepared};
-use lb_dataplane::attach::{AttachError, MapSizes, ModeChoice};
+use lb_dataplane::attach::{AttachError, DesiredMode, MapSizes};
 use lb_dataplane::attachment::Attachment;
-use lb_dataplane::bfd::BfdSessions;
-use lb_dataplane::cells::{Flows, LivenessCells};
+use lb_dataplane::bfd::BfdMaps;
 use lb_dataplane::counters::Counters;
-use lb_dataplane::liveness::{Prober, Profile};
+use lb_dataplane::kernel_lookup::{self, KernelLookup, PreparedObject};
+use lb_dataplane::liveness::{ProbeProfile, Prober};
+use lb_dataplane::mapped_tables::{FlowTable, LivenessCells};
 use lb_dataplane::maps::{Maps, MapsError};
 use lb_dataplane::net::blackhole::Blackholes;
-use lb_dataplane::net::observe::Network;
-use lb_dataplane::net::unnumbered::Routers;
+use lb_dataplane::net::observe::NetworkMonitor;
+use lb_dataplane::net::unnumbered::UnnumberedRouters;
 use lb_dataplane::net::uplinks;
 use lb_dataplane::pins::Pins;
-use lb_dataplane::preflight::{self, Unfit};
+use lb_dataplane::preflight::{self, PreflightError};
 use lb_kube::client::ClientError;
 use lb_kube::source::{Source, SourceError, SourceOptions};
 use lb_runtime::descriptors;
-use lb_runtime::http::{self, Limits};
+use lb_runtime::http::{self, HttpLimits};
 use lb_runtime::metrics;
 use lb_runtime::random;
 use lb_runtime::watchdog::{self, Watchdog};
@@ -54,7 +54,7 @@ pub struct Options {
     /// Uplinks; empty for those of the default routes.
     pub interfaces: Vec<String>,
     /// How the program is to run on them.
-    pub mode: ModeChoice,
+    pub mode: DesiredMode,
     /// BPF file system for the pins.
     pub bpffs: PathBuf,
     /// Socket for `fairlead status`.
@@ -80,7 +80,7 @@ pub struct Options {
     /// Sizes of the maps.
     pub sizes: MapSizes,
     /// Whether the program asks this node's kernel for connections.
-    pub ask_kernel: AskKernel,
+    pub ask_kernel: KernelLookup,
     /// Services of this load-balancer class only.
     pub class: Option<String>,
     /// Whether nodes may announce whose label says that they are none of the load balancer's.
@@ -88,7 +88,7 @@ pub struct Options {
     /// By what nodes drain; the same on every node.
     pub drain: DrainRules,
     /// How nodes are probed; `None`: nobody is ever found dead.
-    pub liveness: Option<Profile>,
+    pub liveness: Option<ProbeProfile>,
     /// For how long after a node's death flows that nobody knows wait, in case it comes back.
     pub orphan_grace: Duration,
     /// What the cluster is told, where the objects come from one.
@@ -117,7 +117,7 @@ pub struct SpeakerOptions {
 pub enum AppError {
     /// This machine is not fit for it.
     #[error(transparent)]
-    Unfit(#[from] Unfit),
+    PreflightError(#[from] PreflightError),
     /// The program is not on the uplinks.
     #[error(transparent)]
     Attach(#[from] AttachError),
@@ -165,29 +165,29 @@ pub enum AppError {
 /// # Errors
 /// See [`AppError`]. Nothing is attached when a check fails.
 pub async fn run(mut options: Options) -> Result<(), AppError> {
-    let limits = Limits::of_questions(descriptors::raise());
+    let limits = HttpLimits::for_monitoring(descriptors::raise());
     let watchdog = Watchdog::default();
     let pins = Pins::below(&options.bpffs);
     if options.interfaces.is_empty() {
         options.interfaces = uplinks::of_default_routes().await.map_err(AppError::Routes)?;
         if options.interfaces.is_empty() {
-            return Err(Unfit::NoUplink.into());
+            return Err(PreflightError::NoUplink.into());
         }
     }
     preflight::check(&options.interfaces, &pins)?;
     let source = Source::open(&options.source).await?;
     let socket = admin::listen(&options.socket)?;
-    let network = Network::open().map_err(AppError::Netlink)?;
-    let prepared = ask::prepare(options.ask_kernel);
-    tracing::info!(asks_kernel = %prepared.questions, "prepared the XDP program");
+    let network = NetworkMonitor::open().map_err(AppError::Netlink)?;
+    let prepared = kernel_lookup::prepare(options.ask_kernel);
+    tracing::info!(asks_kernel = %prepared.lookups, "prepared the XDP program");
     let attachment = attach(&network, &pins, &options, &prepared).await?;
     let maps = Maps::open(&pins)?;
     let counters = Counters::open(&pins).map_err(AppError::Counters)?;
     let (state, shown) = watch::channel(Arc::new(AgentState {
         node: options.node.to_string(),
         version: env!("CARGO_PKG_VERSION").into(),
-        interfaces: attachment.shown(),
-        asks_kernel: prepared.questions,
+        interfaces: attachment.status(),
+        asks_kernel: prepared.lookups,
         liveness_limit: liveness(&options, 0).limit,
         ..AgentState::default()
     }));
@@ -202,7 +202,7 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
         }
         None => None,
     };
-    let noted = BfdSessions::open(&pins)?;
+    let noted = BfdMaps::open(&pins)?;
     let speaker = Speaker::new(options.speaker.port, &options.node.to_string(), Some(noted), &watchdog);
     let speaker = speaker.map_err(AppError::Thread)?;
     let listener = options
@@ -215,7 +215,7 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
         router_id: options.speaker.router_id,
         local_needs_endpoint: options.speaker.local_needs_endpoint,
         restarted: false,
-        routers: Routers::new(std::process::id().into()).map_err(AppError::Netlink)?,
+        routers: UnnumberedRouters::new(std::process::id().into()).map_err(AppError::Netlink)?,
         blackholes: Blackholes::start(options.interfaces.clone()).map_err(AppError::Netlink)?,
     };
     let teller =
@@ -246,7 +246,7 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
         agent: shown,
         counters,
         cells: LivenessCells::open(&pins)?,
-        flows: Flows::open(&pins)?,
+        flows: FlowTable::open(&pins)?,
         speaker: speaker.clone(),
         drain,
         detach,
@@ -271,10 +271,10 @@ pub async fn run(mut options: Options) -> Result<(), AppError> {
 
 /// Attaches the program to the uplinks, or takes over what an agent before this one has left there.
 async fn attach(
-    network: &Network,
+    network: &NetworkMonitor,
     pins: &Pins,
     options: &Options,
-    prepared: &Prepared,
+    prepared: &PreparedObject,
 ) -> Result<Attachment, AppError> {
     let devices = network.all_devices().await.map_err(|e| AppError::Interfaces(std::io::Error::other(e)))?;
     let interfaces = devices.iter().map(control::interface).collect();
@@ -312,10 +312,10 @@ fn settings(options: &Options, maps: &Maps, nonce: u64) -> Result<Settings, Maps
     })
 }
 
-fn liveness(options: &Options, nonce: u64) -> Liveness {
-    let Some(profile) = options.liveness else { return Liveness::default() };
+fn liveness(options: &Options, nonce: u64) -> LivenessSettings {
+    let Some(profile) = options.liveness else { return LivenessSettings::default() };
     let tick = profile.interval / TICKS_PER_INTERVAL;
-    Liveness {
+    LivenessSettings {
         limit: ProbeClock::limit(profile.multiplier.into()),
         orphan_grace: (options.orphan_grace.as_micros() / tick.as_micros().max(1)) as u32,
         nonce,

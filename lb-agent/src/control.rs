@@ -14,7 +14,7 @@ use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
 use lb_bfd::initiator::ProbeTarget;
 use lb_common::tag;
-use lb_model::{AddressRule, DrainRules, Model, Modeller, Node};
+use lb_model::{AddressRule, DrainRules, IncrementalModel, Model, Node};
 use lb_plan::contents::{Contents, diff};
 use lb_plan::plan::{Facts, NodeState, Plan, Planner, Settings};
 use lb_plan::speaker::SpeakerSettings;
@@ -30,9 +30,9 @@ use crate::last_good::LastGoodFile;
 use crate::state::{AgentState, Applied};
 use crate::tag_keys::TagKeysRead;
 use lb_dataplane::attachment::Attachment;
-use lb_dataplane::liveness::{Probed, Prober, Probing, Silent, Targets};
+use lb_dataplane::liveness::{NotAccepting, ProbeConfig, ProbedNode, ProbedNodes, Prober};
 use lb_dataplane::maps::{Maps, MapsError};
-use lb_dataplane::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation, WATCH_EVERY};
+use lb_dataplane::net::observe::{ASK_EVERY, CONFIRM_EVERY, NetworkMonitor, NetworkState, WATCH_EVERY};
 use lb_kube::config_errors::{Faults, is_configuration};
 use lb_kube::reading::Reading;
 use lb_kube::source::Source;
@@ -48,7 +48,7 @@ pub struct Control {
     /// What of them was accepted last.
     pub accepted: LastGoodFile,
     /// What the network says.
-    pub network: Network,
+    pub network: NetworkMonitor,
     /// The program on the uplinks.
     pub attachment: Attachment,
     /// The kernel's maps.
@@ -79,19 +79,19 @@ pub struct Control {
 struct Memory {
     planner: Planner,
     installed: Contents,
-    modeller: Modeller,
+    modeller: IncrementalModel,
     /// What was read last, until it has been noted what of it is accepted.
     unnoted: Option<Vec<Arc<Sourced<Object>>>>,
     /// What is wrong with the objects.
     problems: Vec<Problem>,
     /// What became of reading them.
     reading: Reading,
-    observation: Observation,
+    observation: NetworkState,
     standing: Standing,
     readiness: Readiness,
     ready: Ready,
     greet_until: Option<Instant>,
-    probed: Option<Probing>,
+    probed: Option<ProbeConfig>,
     started: Instant,
     /// When the last turn was over.
     turned: Instant,
@@ -102,7 +102,7 @@ struct Memory {
 /// What woke the loop.
 enum Wake {
     Source,
-    Network,
+    NetworkMonitor,
     Ask,
     Confirm,
     /// Uplinks and pins are to be looked at.
@@ -132,8 +132,8 @@ impl Control {
             unnoted: None,
             problems: Vec::new(),
             reading: Reading::default(),
-            observation: Observation::default(),
-            standing: Standing::of(self.attachment.shown()),
+            observation: NetworkState::default(),
+            standing: Standing::of(self.attachment.status()),
             readiness: Readiness::new(Instant::now()),
             ready: Ready::NotYet,
             greet_until: None,
@@ -156,7 +156,7 @@ impl Control {
         self.network.solicit(&memory.observation.unresolved).await;
         self.turn(&mut memory);
         self.note_accepted(&mut memory);
-        let mut silent = self.prober.as_ref().map(Prober::silent);
+        let mut silent = self.prober.as_ref().map(Prober::not_accepting);
         // Beats with every wake, and so at least as often as neighbours are asked for.
         let heart = watchdog.heart("control", TASK_LIMIT);
         let mut ask = tokio::time::interval(ASK_EVERY);
@@ -165,7 +165,7 @@ impl Control {
         loop {
             let wake = tokio::select! {
                 () = self.source.changed() => Wake::Source,
-                true = self.network.changed() => Wake::Network,
+                true = self.network.changed() => Wake::NetworkMonitor,
                 _ = ask.tick() => Wake::Ask,
                 _ = confirm.tick() => Wake::Confirm,
                 _ = watch.tick() => Wake::Watch,
@@ -218,9 +218,9 @@ impl Control {
                 self.turn(memory);
                 self.note_accepted(memory);
             }
-            Wake::Network => {
+            Wake::NetworkMonitor => {
                 tokio::time::sleep(DEBOUNCE).await;
-                self.network.forget_changes();
+                self.network.discard_changes();
                 if self.observe(memory).await {
                     self.turn(memory);
                 }
@@ -268,8 +268,8 @@ impl Control {
     }
 
     /// Goes on from a model, by the rules of this agent.
-    fn modeller(&self, before: Model) -> Modeller {
-        Modeller::new(&Model { drain: self.drain.clone(), addresses: self.addresses, ..before })
+    fn modeller(&self, before: Model) -> IncrementalModel {
+        IncrementalModel::new(&Model { drain: self.drain.clone(), addresses: self.addresses, ..before })
     }
 
     fn wanted(&self, memory: &Memory) -> BTreeSet<IpAddr> {
@@ -323,7 +323,8 @@ impl Control {
     /// Plans, writes what is different, and shows it.
     fn turn(&mut self, memory: &mut Memory) {
         let begun = Instant::now();
-        let silent = self.prober.as_ref().map(|prober| prober.silent().borrow().clone()).unwrap_or_default();
+        let silent =
+            self.prober.as_ref().map(|prober| prober.not_accepting().borrow().clone()).unwrap_or_default();
         memory.ready = self.judge(memory);
         let withdrawn = memory.ready == Ready::No;
         let facts = Facts { silent, withdrawn, ..memory.observation.facts.clone() };
@@ -377,18 +378,18 @@ impl Control {
 
     /// Has the other nodes probed, those that a way is known to.
     fn probe(&self, memory: &mut Memory, plan: &Plan) {
-        let targets: Targets = plan
+        let targets: ProbedNodes = plan
             .nodes
             .iter()
             .filter(|node| !node.is_self)
             .filter_map(|node| {
-                let way = memory.observation.facts.ways.get(&node.address)?;
+                let way = memory.observation.facts.next_hops.get(&node.address)?;
                 let own_discriminator = tag::discriminator(self.settings.liveness.nonce, node.index);
                 let target = ProbeTarget { discriminator: node.id, own_discriminator };
-                Some((node.index, Probed { address: node.address, source: way.source, target }))
+                Some((node.index, ProbedNode { address: node.address, source: way.source, target }))
             })
             .collect();
-        let probing = Probing { targets, key: self.settings.tag_keys.current };
+        let probing = ProbeConfig { targets, key: self.settings.tag_keys.current };
         let is_new = memory.probed.as_ref() != Some(&probing);
         if let Some(prober) = self.prober.as_ref().filter(|_| is_new) {
             prober.set(probing.clone());
@@ -398,7 +399,7 @@ impl Control {
 
     /// Whether the uplink may be why all other nodes are dead.
     fn deaf_veth(&self, memory: &Memory, nodes: &[NodeState]) -> Option<String> {
-        let silent = self.prober.as_ref()?.silent();
+        let silent = self.prober.as_ref()?.not_accepting();
         let silent = silent.borrow();
         let others = nodes.iter().filter(|node| !node.is_self);
         memory.standing.deaf_veth(others.map(|node| !silent.contains(&node.address)))
@@ -478,7 +479,7 @@ fn watch_ticks() -> Interval {
 }
 
 /// Waits until others are silent than before; without a prober for ever.
-async fn changed(silent: &mut Option<watch::Receiver<Silent>>) {
+async fn changed(silent: &mut Option<watch::Receiver<NotAccepting>>) {
     let is_told = match silent {
         Some(silent) => silent.changed().await.is_ok(),
         None => false,

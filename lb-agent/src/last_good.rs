@@ -11,7 +11,7 @@ use std::sync::Arc;
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
 use lb_model::Model;
-use lb_model::accepted::Accepted;
+use lb_model::last_good::LastGood;
 
 use lb_kube::snapshot::{self, Snapshot};
 
@@ -21,7 +21,7 @@ pub struct LastGoodFile {
     path: PathBuf,
     /// Where the objects come from: a node may be given to another cluster.
     origin: String,
-    accepted: Accepted,
+    accepted: LastGood,
     /// Whether it is known what an agent before this one accepted.
     recalled: bool,
     /// Whether the file says what is accepted.
@@ -38,7 +38,7 @@ impl LastGoodFile {
         Self {
             path,
             origin,
-            accepted: Accepted::default(),
+            accepted: LastGood::default(),
             recalled: false,
             is_written: false,
             is_foreign: false,

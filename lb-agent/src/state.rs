@@ -8,8 +8,8 @@ use lb_plan::plan::{NodeState, ServiceState};
 use lb_speaker::Announced;
 use serde::{Deserialize, Serialize};
 
-use lb_dataplane::ask::Questions;
-use lb_dataplane::attach::Attached;
+use lb_dataplane::attach::AttachedUplink;
+use lb_dataplane::kernel_lookup::LookupSupport;
 use lb_kube::config_errors::Faults;
 
 /// One look at the agent, whole.
@@ -23,10 +23,10 @@ pub struct AgentState {
     /// hold a whole plan, and every node that can be reached is known by its MAC.
     pub ready: bool,
     /// The uplinks, and how the program runs on each.
-    pub interfaces: Vec<Attached>,
+    pub interfaces: Vec<AttachedUplink>,
     /// What the program can ask this node's kernel.
     #[serde(default)]
-    pub asks_kernel: Questions,
+    pub asks_kernel: LookupSupport,
     /// How often the loop has planned.
     pub turns: u64,
     /// What the last turn did.

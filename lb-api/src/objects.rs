@@ -22,7 +22,7 @@ pub use bgp::{
     BfdProfile, BfdProfileSpec, BgpAdvertisement, BgpAdvertisementSpec, BgpPeer, BgpPeerSpec, Community,
     CommunityAlias, CommunitySpec, SecretReference,
 };
-pub use fields::{OLDER_BGP_PEER, schema_of};
+pub use fields::{BGP_PEER_V1BETA1_FIELDS, schema_of};
 pub use kinds::{
     Conditions, Endpoint, EndpointPort, EndpointSlice, Ingress, IpAddressPool, IpAddressPoolSpec,
     L2Advertisement, L2AdvertisementSpec, LoadBalancerStatus, Metadata, Namespace, Node, NodeAddress,
@@ -31,7 +31,7 @@ pub use kinds::{
 };
 pub use object::{Object, Sourced};
 pub use reader::{from_json, parse};
-pub use secret::{Hidden, Secret};
+pub use secret::{Secret, SecretText};
 pub use selector::{LabelSelector, Operator, Requirement};
 
 #[cfg(test)]

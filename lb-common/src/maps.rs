@@ -61,7 +61,7 @@ pub mod name {
     pub const FLOWS: &str = "lb_flows";
     /// [`super::FragmentKey`] → [`super::FragmentFlow`], a hash that forgets the longest unused.
     pub const FRAGMENTS: &str = "lb_fragments";
-    /// 0 → [`crate::pipeline::Packet`], per CPU: the packet under way; the program's own.
+    /// 0 → `lb_pipeline::Packet`, per CPU: the packet under way; the program's own.
     pub const PACKET: &str = "lb_packet";
 
     /// Discriminator of this node → [`super::BfdSession`], a hash: BFD sessions with routers that are up.

@@ -32,7 +32,7 @@ use lb_kube::leadership::{Grant, Leadership};
 use lb_kube::lease::{Candidate, Terms};
 use lb_kube::status;
 use lb_runtime::descriptors;
-use lb_runtime::http::Limits;
+use lb_runtime::http::HttpLimits;
 use lb_runtime::watchdog::{Heart, REQUEST_LIMIT, Watchdog};
 use metrics::{ControllerExporter, ControllerView};
 use plan::{Decided, Decider};
@@ -124,9 +124,9 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
     };
     let lead = Lead { clients: &clients, options: &options, watchdog: &watchdog, leadership, stopping };
     tokio::select! {
-        () = answer(&clients.all, &options, Limits::of_reviews(files)) => {}
+        () = answer(&clients.all, &options, HttpLimits::for_webhooks(files)) => {}
         () = lead.run(grant, shown) => {}
-        () = lb_runtime::metrics::serve(listener, ControllerExporter(seen), watchdog.clone(), Limits::of_questions(files)) => {}
+        () = lb_runtime::metrics::serve(listener, ControllerExporter(seen), watchdog.clone(), HttpLimits::for_monitoring(files)) => {}
         () = end => {}
     }
     Ok(())
@@ -142,7 +142,7 @@ struct Clients {
 }
 
 /// Answers API servers, on every controller.
-async fn answer(client: &Client, options: &Options, limits: Limits) {
+async fn answer(client: &Client, options: &Options, limits: HttpLimits) {
     if options.webhook.mode == Mode::Disabled {
         std::future::pending::<()>().await;
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lb_api::kind::ObjectKind;
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
-use lb_ipam::{Allocation, Allocator, Change, changes, wishes};
+use lb_ipam::{Allocation, Allocator, ServiceChange, changes, requests};
 use lb_model::{Model, ServiceName};
 
 use lb_kube::snapshot::Snapshot;
@@ -28,7 +28,7 @@ pub(super) struct Decider {
 /// What has been written to a Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Written {
-    pub(super) change: Change,
+    pub(super) change: ServiceChange,
     /// The version that came of it.
     pub(super) version: u64,
 }
@@ -37,7 +37,7 @@ pub(super) struct Written {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Decided {
     /// To Services; those that are cleared come first, so that no address is seen in two places.
-    pub(super) changes: Vec<(ServiceName, Change)>,
+    pub(super) changes: Vec<(ServiceName, ServiceChange)>,
     pub(super) allocation: Allocation,
     /// Old annotations, by Service.
     pub(super) deprecated: BTreeMap<ServiceName, Vec<&'static str>>,
@@ -56,33 +56,34 @@ impl Decider {
         let (pools, mut pool_problems) = Model::after(&self.pools, &of_pools(&snapshot.objects), None);
         pool_problems.retain(|problem| problem.object.as_ref().is_some_and(|object| object.is(POOL)));
         self.pools = pools;
-        let mut wishes = wishes(&snapshot.objects, self.class.as_deref());
+        let mut requests = requests(&snapshot.objects, self.class.as_deref());
         for (name, written) in &self.unseen {
-            if let Some(request) = wishes.requests.get_mut(name) {
+            if let Some(request) = requests.requests.get_mut(name) {
                 match &written.change {
-                    Change::Give { addresses, .. } => request.held.clone_from(addresses),
-                    Change::Clear { last } => {
+                    ServiceChange::Give { addresses, .. } => request.held.clone_from(addresses),
+                    ServiceChange::Clear { last } => {
                         request.held = Vec::new();
                         request.last.clone_from(last);
                     }
                 }
             }
         }
-        let allocation = self.allocator.allocate(&self.pools.pools, &wishes.namespaces, &wishes.requests);
+        let allocation = self.allocator.allocate(&self.pools.pools, &requests.namespaces, &requests.requests);
         let mut changes = changes(&snapshot.objects, &allocation);
         changes.retain(|(name, change)| self.unseen.get(name).is_none_or(|unseen| unseen.change != *change));
         if self.lacks_a_pool(snapshot) {
             // It may be the one that an address is of: only what is not given yet is given now.
             let is_of_none = |address: &IpAddr| self.pools.pools.of(*address).is_none();
             changes.retain(|(name, _)| {
-                wishes.requests.get(name).is_none_or(|request| !request.held.iter().any(is_of_none))
+                requests.requests.get(name).is_none_or(|request| !request.held.iter().any(is_of_none))
             });
         }
         changes.sort_by_key(|(_, change)| !change.is_clear());
         let mut problems = snapshot.problems.clone();
         problems.extend(pool_problems);
-        problems.append(&mut wishes.problems);
-        let deprecated = wishes.deprecated.into_iter().map(|(name, keys)| (name, keys.into_iter().collect()));
+        problems.append(&mut requests.problems);
+        let deprecated =
+            requests.deprecated.into_iter().map(|(name, keys)| (name, keys.into_iter().collect()));
         Decided { changes, allocation, deprecated: deprecated.collect(), problems }
     }
 
@@ -153,15 +154,16 @@ mod tests {
         Snapshot { objects: objects.into_iter().map(Arc::new).collect(), problems }
     }
 
-    fn addresses(change: &Change) -> &[IpAddr] {
+    fn addresses(change: &ServiceChange) -> &[IpAddr] {
         match change {
-            Change::Give { addresses, .. } => addresses,
-            Change::Clear { .. } => &[],
+            ServiceChange::Give { addresses, .. } => addresses,
+            ServiceChange::Clear { .. } => &[],
         }
     }
 
     fn given(decided: &Decided) -> Vec<String> {
-        let words = |(name, change): &(ServiceName, Change)| format!("{} {:?}", name.name, addresses(change));
+        let words =
+            |(name, change): &(ServiceName, ServiceChange)| format!("{} {:?}", name.name, addresses(change));
         decided.changes.iter().map(words).collect()
     }
 
@@ -234,7 +236,7 @@ mod tests {
         let mut seen = snapshot(&[("c", 1, ""), ("b", 9, ""), ("a", 9, "")]);
         for (object, last) in seen.objects.iter_mut().skip(2).zip(["10.0.0.2", "10.0.0.1"]) {
             if let Object::Service(service) = &mut Arc::make_mut(object).value {
-                service.metadata.annotations.insert(Change::LAST_ADDRESSES.into(), last.into());
+                service.metadata.annotations.insert(ServiceChange::LAST_ADDRESSES.into(), last.into());
             }
         }
         assert_eq!(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use lb_api::objects::{Object, Sourced};
-use lb_ipam::{Change, Decision, Refusal};
+use lb_ipam::{AllocationError, Decision, ServiceChange};
 use lb_model::ServiceName;
 
 use super::plan::Decided;
@@ -77,18 +77,18 @@ impl Teller {
 }
 
 /// What is told when it is written.
-fn of_change(change: &Change, decision: Option<&Decision>) -> Vec<News> {
+fn of_change(change: &ServiceChange, decision: Option<&Decision>) -> Vec<News> {
     let mut news = Vec::new();
     if let Some(cleared) = decision.and_then(|decision| decision.cleared.as_ref()) {
         news.push((NORMAL, "ClearAssignment", format!("The address is taken back: {cleared}")));
     }
     match change {
-        Change::Give { addresses, .. } if decision.is_some_and(|decision| decision.is_news) => {
+        ServiceChange::Give { addresses, .. } if decision.is_some_and(|decision| decision.is_news) => {
             let list: Vec<_> = addresses.iter().map(ToString::to_string).collect();
             let words = format!("Assigned IP [{}]", list.join(" "));
             news.push((NORMAL, "IPAllocated", words));
         }
-        Change::Give { .. } | Change::Clear { .. } => {}
+        ServiceChange::Give { .. } | ServiceChange::Clear { .. } => {}
     }
     news
 }
@@ -125,7 +125,7 @@ fn standing(decided: &Decided) -> BTreeMap<ServiceName, Vec<News>> {
     standing
 }
 
-fn of_refusal(refused: &Refusal, has_one: bool) -> News {
+fn of_refusal(refused: &AllocationError, has_one: bool) -> News {
     if has_one {
         (NORMAL, "AdditionalAssignFailed", format!("No second address: {refused}"))
     } else {

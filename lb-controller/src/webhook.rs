@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use cert_rotator::Identity;
 use lb_kube::cluster::{self, Cluster};
-use lb_runtime::http::Limits;
+use lb_runtime::http::HttpLimits;
 use server::Server;
 
 /// Name of the ValidatingWebhookConfiguration, where no other is given.
@@ -67,7 +67,7 @@ pub struct Webhook {
     /// Port that it listens on.
     pub port: u16,
     /// What its clients may use.
-    pub limits: Limits,
+    pub limits: HttpLimits,
 }
 
 impl Webhook {

@@ -12,7 +12,7 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use lb_api::kind::ObjectKind;
 use lb_api::objects::Object;
-use lb_ipam::{Change, Usage};
+use lb_ipam::{ServiceChange, Usage};
 use lb_model::{PoolName, ServiceName};
 use serde_json::{Map, Value, json};
 
@@ -91,7 +91,7 @@ impl Writer {
     fn handle_service(
         &mut self,
         name: &ServiceName,
-        change: &Change,
+        change: &ServiceChange,
         written: kube::Result<Service>,
     ) -> Option<u64> {
         match written {
@@ -152,13 +152,13 @@ impl Writer {
 async fn service(
     client: &Client,
     name: &ServiceName,
-    change: &Change,
+    change: &ServiceChange,
     replaced: Map<String, Value>,
 ) -> kube::Result<Service> {
     let services = Api::<Service>::namespaced(client.clone(), &name.namespace);
     match change {
-        Change::Give { addresses, pool } => give(&services, name, addresses, pool, replaced).await,
-        Change::Clear { last } => clear(&services, name, last, replaced).await,
+        ServiceChange::Give { addresses, pool } => give(&services, name, addresses, pool, replaced).await,
+        ServiceChange::Clear { last } => clear(&services, name, last, replaced).await,
     }
 }
 
@@ -174,8 +174,8 @@ async fn give(
     let ingress: Vec<_> = addresses.iter().map(|ip| json!({"ip": ip})).collect();
     let mut metadata = named(&name.namespace, &name.name, replaced);
     let annotations = json!({
-        (Change::ANNOTATION): pool.name,
-        (Change::LAST_ADDRESSES): list(addresses),
+        (ServiceChange::ANNOTATION): pool.name,
+        (ServiceChange::LAST_ADDRESSES): list(addresses),
     });
     metadata.insert("annotations".to_owned(), annotations);
     let both = json!({
@@ -195,8 +195,8 @@ async fn clear(
 ) -> kube::Result<Service> {
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
     let annotations = json!({
-        (Change::ANNOTATION): null,
-        (Change::LAST_ADDRESSES): (!last.is_empty()).then(|| list(last)),
+        (ServiceChange::ANNOTATION): null,
+        (ServiceChange::LAST_ADDRESSES): (!last.is_empty()).then(|| list(last)),
     });
     metadata.insert("annotations".to_owned(), annotations);
     let both = json!({"metadata": metadata, "status": {"loadBalancer": {"ingress": null}}});

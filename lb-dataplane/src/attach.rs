@@ -101,7 +101,7 @@ pub enum AttachError {
 /// How the program runs on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Mode {
+pub enum AttachMode {
     /// In the driver.
     Native,
     /// In the stack, which costs several times as much.
@@ -110,7 +110,7 @@ pub enum Mode {
     Off,
 }
 
-impl Mode {
+impl AttachMode {
     /// Returns its name in the status.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -123,7 +123,7 @@ impl Mode {
 
 /// How the program is to run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ModeChoice {
+pub enum DesiredMode {
     /// In the driver where it has XDP, in the stack elsewhere, and on a veth.
     ///
     /// What a native program sends back out of a veth is lost unless the other end has an XDP program or GRO, which
@@ -136,24 +136,24 @@ pub enum ModeChoice {
     Generic,
 }
 
-impl ModeChoice {
+impl DesiredMode {
     /// The one mode that will do; `None`: the best that the driver has.
-    pub(super) fn of(self, is_veth: bool) -> Option<Mode> {
+    pub(super) fn required(self, is_veth: bool) -> Option<AttachMode> {
         match self {
-            Self::Auto => is_veth.then_some(Mode::Generic),
-            Self::Native => Some(Mode::Native),
-            Self::Generic => Some(Mode::Generic),
+            Self::Auto => is_veth.then_some(AttachMode::Generic),
+            Self::Native => Some(AttachMode::Native),
+            Self::Generic => Some(AttachMode::Generic),
         }
     }
 }
 
 /// An uplink, and how the program runs on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attached {
+pub struct AttachedUplink {
     /// The interface's name as it is now.
     pub interface: String,
     /// How the program runs on it.
-    pub mode: Mode,
+    pub mode: AttachMode,
 }
 
 /// Sizes of the maps that are chosen. Maps that are found pinned keep theirs.

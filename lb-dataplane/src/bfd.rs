@@ -13,14 +13,14 @@ use super::maps::{MapsError, open, read_error, removed, written};
 use super::pins::Pins;
 
 /// The sessions that the program knows.
-pub struct BfdSessions {
+pub struct BfdMaps {
     sessions: HashMap<MapData, u32, BfdSession>,
     addresses: HashMap<MapData, [u8; 16], BfdAddress>,
 }
 
 /// What the program is told of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Session {
+pub struct BfdSessionConfig {
     /// The router.
     pub remote: IpAddr,
     /// This machine, as the router knows it; of the same IP version.
@@ -32,21 +32,21 @@ pub struct Session {
 
 /// When the program has seen the last valid packet of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heard {
+pub struct LastPacket {
     /// Time since the start of `CLOCK_MONOTONIC`.
     pub at: Duration,
     /// The second byte of that packet: state and flags, see [`bfd::STATE_MASK`].
     pub state: u8,
 }
 
-impl Heard {
+impl LastPacket {
     /// Whether the router said that the session is up.
     pub const fn is_up(self) -> bool {
         self.state & bfd::STATE_MASK == bfd::UP
     }
 }
 
-impl BfdSessions {
+impl BfdMaps {
     /// Opens the pinned maps.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl BfdSessions {
     ///
     /// # Errors
     /// When the kernel refuses: a map is full.
-    pub fn write(&mut self, discriminator: u32, session: &Session) -> Result<(), MapsError> {
+    pub fn write(&mut self, discriminator: u32, session: &BfdSessionConfig) -> Result<(), MapsError> {
         let value = BfdSession {
             remote: octets(session.remote),
             local: octets(session.local),
@@ -112,9 +112,9 @@ impl BfdSessions {
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn heard(&self, discriminator: u32) -> Result<Option<Heard>, MapsError> {
+    pub fn last_packet(&self, discriminator: u32) -> Result<Option<LastPacket>, MapsError> {
         let session = self.session(discriminator)?.filter(|session| session.heard != 0);
-        Ok(session.map(|s| Heard { at: Duration::from_nanos(s.heard), state: s.state as u8 }))
+        Ok(session.map(|s| LastPacket { at: Duration::from_nanos(s.heard), state: s.state as u8 }))
     }
 
     /// Discriminators of all sessions that the program knows, those that an agent before this one has left included.

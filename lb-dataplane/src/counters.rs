@@ -19,7 +19,7 @@ pub struct Counters {
 
 /// Packets that had one outcome.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct OutcomeCount {
+pub struct VerdictCount {
     /// The outcome or refusal.
     pub name: Cow<'static, str>,
     /// Whether such packets are dropped.
@@ -49,12 +49,12 @@ impl Counters {
     ///
     /// # Errors
     /// When the kernel refuses the look-up.
-    pub fn outcomes(&self) -> Result<Vec<OutcomeCount>, MapError> {
+    pub fn outcomes(&self) -> Result<Vec<VerdictCount>, MapError> {
         COUNTERS
             .iter()
             .map(|&(number, name, fate)| {
                 let packets = self.outcomes.get(&number, 0)?.iter().sum();
-                Ok(OutcomeCount { name: name.into(), dropped: fate == Fate::Drop, packets })
+                Ok(VerdictCount { name: name.into(), dropped: fate == Fate::Drop, packets })
             })
             .collect()
     }

@@ -12,14 +12,14 @@
 //! counters   ── what the program counted
 //! ```
 
-pub mod ask;
 pub mod attach;
 pub mod attachment;
 pub mod bfd;
 pub mod btf;
-pub mod cells;
 pub mod counters;
+pub mod kernel_lookup;
 pub mod liveness;
+pub mod mapped_tables;
 pub mod mapping;
 pub mod maps;
 pub mod net;

@@ -19,12 +19,12 @@ use lb_common::wire::bfd;
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::sync::watch;
 
-use crate::cells::LivenessCells;
+use crate::mapped_tables::LivenessCells;
 use lb_runtime::watchdog::Heart;
 
 /// How nodes are probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Profile {
+pub struct ProbeProfile {
     /// Time between two probes of a node.
     pub interval: Duration,
     /// Intervals without an answer after which it is dead.
@@ -33,7 +33,7 @@ pub struct Profile {
 
 /// A node to be probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Probed {
+pub struct ProbedNode {
     /// Its address.
     pub address: IpAddr,
     /// This node's address towards it.
@@ -43,25 +43,25 @@ pub struct Probed {
 }
 
 /// Whom to probe, all of them.
-pub type Targets = BTreeMap<NodeIndex, Probed>;
+pub type ProbedNodes = BTreeMap<NodeIndex, ProbedNode>;
 
 /// Whom to probe, and with which key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Probing {
+pub struct ProbeConfig {
     /// Whom.
-    pub targets: Targets,
+    pub targets: ProbedNodes,
     /// Makes the probes' tags.
     pub key: TagKey,
 }
 
 /// The addresses of the nodes that take no new flows now: they do not answer, or answer that they drain.
-pub type Silent = BTreeSet<IpAddr>;
+pub type NotAccepting = BTreeSet<IpAddr>;
 
 /// The thread's handle: dropped, it ends.
 #[derive(Debug)]
 pub struct Prober {
-    probing: Sender<Probing>,
-    silent: watch::Receiver<Silent>,
+    probing: Sender<ProbeConfig>,
+    silent: watch::Receiver<NotAccepting>,
 }
 
 /// No sleep is longer: a change of targets is not waited for otherwise.
@@ -72,43 +72,48 @@ impl Prober {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(profile: Profile, cells: LivenessCells, key: TagKey, heart: Heart) -> io::Result<Self> {
+    pub fn start(profile: ProbeProfile, cells: LivenessCells, key: TagKey, heart: Heart) -> io::Result<Self> {
         let (probing, changes) = channel();
-        let (found, silent) = watch::channel(Silent::new());
-        let mut driver = Driver::new(profile, cells, key, found);
-        thread::Builder::new().name("liveness".into()).spawn(move || driver.run(&changes, &heart))?;
+        let (found, silent) = watch::channel(NotAccepting::new());
+        let mut thread = ProbeThread::new(profile, cells, key, found);
+        thread::Builder::new().name("liveness".into()).spawn(move || thread.run(&changes, &heart))?;
         Ok(Self { probing, silent })
     }
 
     /// Who takes no new flows now.
-    pub fn silent(&self) -> watch::Receiver<Silent> {
+    pub fn not_accepting(&self) -> watch::Receiver<NotAccepting> {
         self.silent.clone()
     }
 
     /// Probes these from now on, and nobody else.
-    pub fn set(&self, probing: Probing) {
+    pub fn set(&self, probing: ProbeConfig) {
         if self.probing.send(probing).is_err() {
             tracing::error!("the liveness thread has ended: no node will be found dead any more");
         }
     }
 }
 
-struct Driver {
+struct ProbeThread {
     start: Instant,
     cells: LivenessCells,
     clock: ProbeClock,
     /// Ticks without an answer after which a node is dead.
     limit: u32,
-    found: watch::Sender<Silent>,
+    found: watch::Sender<NotAccepting>,
     initiator: Initiator<NodeIndex>,
-    targets: Targets,
+    targets: ProbedNodes,
     /// Who last had a number, also of those that are no targets for now.
     addresses: BTreeMap<NodeIndex, IpAddr>,
     sockets: BTreeMap<IpAddr, UdpSocket>,
 }
 
-impl Driver {
-    fn new(profile: Profile, cells: LivenessCells, key: TagKey, found: watch::Sender<Silent>) -> Self {
+impl ProbeThread {
+    fn new(
+        profile: ProbeProfile,
+        cells: LivenessCells,
+        key: TagKey,
+        found: watch::Sender<NotAccepting>,
+    ) -> Self {
         // The clock goes on from where an agent before this one has left it.
         let clock = ProbeClock::new(profile.interval, u64::from(cells.clock()), Duration::ZERO);
         Self {
@@ -118,17 +123,17 @@ impl Driver {
             limit: ProbeClock::limit(profile.multiplier.into()),
             found,
             initiator: Initiator::new(profile.interval, profile.multiplier, key),
-            targets: Targets::new(),
+            targets: ProbedNodes::new(),
             addresses: BTreeMap::new(),
             sockets: BTreeMap::new(),
         }
     }
 
-    fn run(&mut self, changes: &Receiver<Probing>, heart: &Heart) {
+    fn run(&mut self, changes: &Receiver<ProbeConfig>, heart: &Heart) {
         loop {
             heart.beat();
             match changes.try_recv() {
-                Ok(Probing { targets, key }) => {
+                Ok(ProbeConfig { targets, key }) => {
                     self.initiator.set_key(key);
                     self.change(targets);
                 }
@@ -156,12 +161,12 @@ impl Driver {
 
     /// Tells who is silent, where that is somebody else than before. Nothing that carries packets waits for it.
     fn look(&self) {
-        let is_silent = |(node, probed): (&NodeIndex, &Probed)| {
+        let is_silent = |(node, probed): (&NodeIndex, &ProbedNode)| {
             let cell = self.cells.of(*node);
             let is_dead = cell.silence(self.cells.clock()) >= self.limit;
             (is_dead || cell.state == LIVENESS_ADMIN_DOWN).then_some(probed.address)
         };
-        let silent: Silent = self.targets.iter().filter_map(is_silent).collect();
+        let silent: NotAccepting = self.targets.iter().filter_map(is_silent).collect();
         self.found.send_if_modified(|before| {
             let differs = *before != silent;
             *before = silent;
@@ -173,7 +178,7 @@ impl Driver {
     /// cell until it has answered: its pods may be ready before there is a program to tell whose a flow is.
     /// To an agent that is new itself all nodes are alive: its clock still stands where their cells do, and
     /// they know flows that it is going to be asked about.
-    fn change(&mut self, targets: Targets) {
+    fn change(&mut self, targets: ProbedNodes) {
         for (node, probed) in &targets {
             let before = self.addresses.insert(*node, probed.address);
             if before.is_some_and(|before| before != probed.address) {

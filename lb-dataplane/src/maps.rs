@@ -151,14 +151,14 @@ impl Maps {
             Op::RemoveNode(index) => {
                 written(name::NODES, op, self.nodes.set(u32::from(*index), Node::NONE, 0))
             }
-            Op::WritePeer(address, index) => {
+            Op::WriteNodeAddress(address, index) => {
                 written(name::PEERS, op, self.peers.insert(address, u32::from(*index), 0))
             }
-            Op::RemovePeer(address) => removed(name::PEERS, op, self.peers.remove(address)),
-            Op::WritePeerMac(mac, index) => {
+            Op::RemoveNodeAddress(address) => removed(name::PEERS, op, self.peers.remove(address)),
+            Op::WriteNodeMac(mac, index) => {
                 written(name::PEER_MACS, op, self.peer_macs.insert(mac, u32::from(*index), 0))
             }
-            Op::RemovePeerMac(mac) => removed(name::PEER_MACS, op, self.peer_macs.remove(mac)),
+            Op::RemoveNodeMac(mac) => removed(name::PEER_MACS, op, self.peer_macs.remove(mac)),
             Op::WriteSlots { first, slots } => self.rings.write(*first as usize, slots),
             Op::ClearVipStats(number) => self.clear_vip_stats(*number, op),
             Op::WriteVip(key, vip) => self.vips.put(op, key, *vip),
@@ -184,8 +184,11 @@ impl Maps {
     pub fn read_back(&self) -> Result<Contents, MapsError> {
         let mut contents = Contents {
             links: entries(name::LINKS, &self.links)?,
-            peers: entries(name::PEERS, &self.peers)?.into_iter().map(|(k, v)| (k, v as u16)).collect(),
-            peer_macs: entries(name::PEER_MACS, &self.peer_macs)?
+            node_addresses: entries(name::PEERS, &self.peers)?
+                .into_iter()
+                .map(|(k, v)| (k, v as u16))
+                .collect(),
+            node_macs: entries(name::PEER_MACS, &self.peer_macs)?
                 .into_iter()
                 .map(|(k, v)| (k, v as u16))
                 .collect(),
@@ -199,7 +202,7 @@ impl Maps {
         contents.config = (config != ZERO_CONFIG).then_some(config);
         for (index, _) in (0u16..).zip(0..lb_common::maps::capacity::NODES) {
             let node = self.nodes.get(&u32::from(index), 0).map_err(|e| read_error(name::NODES, e))?;
-            if node != Node::NONE || contents.peers.values().any(|peer| *peer == index) {
+            if node != Node::NONE || contents.node_addresses.values().any(|peer| *peer == index) {
                 contents.nodes.insert(index, node);
             }
         }

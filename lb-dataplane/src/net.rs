@@ -6,9 +6,9 @@
 
 mod address;
 pub mod blackhole;
+pub mod driver_error;
 pub mod link;
-pub mod native;
+pub mod next_hop;
 pub mod observe;
 pub mod unnumbered;
 pub mod uplinks;
-pub mod way;

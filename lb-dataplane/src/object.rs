@@ -6,6 +6,6 @@ pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), 
 /// Name of the program that goes on an uplink.
 pub const PROGRAM: &str = "fairlead";
 /// Name of the program that only asks the kernel whether it has a connection.
-pub const ASKING_PROGRAM: &str = "asks";
+pub const LOOKUP_PROGRAM: &str = "asks";
 /// Name of the program that does nothing, for measurements and for the far end of a test's veth.
 pub const EMPTY_PROGRAM: &str = "nothing";

@@ -37,7 +37,7 @@ impl fmt::Display for KernelRelease {
 
 /// Why the agent cannot start here.
 #[derive(Debug, thiserror::Error)]
-pub enum Unfit {
+pub enum PreflightError {
     /// The binary has no program in it.
     #[error(
         "this binary was built without its XDP program: build it with `cargo xtask build-ebpf` and then again"
@@ -84,19 +84,19 @@ pub enum Unfit {
 ///
 /// # Errors
 /// The first thing that is missing.
-pub fn check(interfaces: &[String], pins: &Pins) -> Result<(), Unfit> {
+pub fn check(interfaces: &[String], pins: &Pins) -> Result<(), PreflightError> {
     all(interfaces, pins).into_iter().next().map_or(Ok(()), Err)
 }
 
 /// All that is missing.
-pub fn all(interfaces: &[String], pins: &Pins) -> Vec<Unfit> {
-    let mut missing: Vec<Unfit> = object().err().into_iter().collect();
+pub fn all(interfaces: &[String], pins: &Pins) -> Vec<PreflightError> {
+    let mut missing: Vec<PreflightError> = object().err().into_iter().collect();
     missing.extend(kernel().err());
     missing.extend(missing_capabilities());
     let unknown = interfaces.iter().filter(|name| if_nametoindex(name.as_str()).is_err());
-    missing.extend(unknown.map(|name| Unfit::NoInterface { name: name.clone() }));
+    missing.extend(unknown.map(|name| PreflightError::NoInterface { name: name.clone() }));
     if !pins.is_mounted() {
-        missing.push(Unfit::NoBpffs { path: pins.bpffs().to_path_buf() });
+        missing.push(PreflightError::NoBpffs { path: pins.bpffs().to_path_buf() });
     }
     missing
 }
@@ -104,20 +104,20 @@ pub fn all(interfaces: &[String], pins: &Pins) -> Vec<Unfit> {
 /// Whether the binary has its program.
 ///
 /// # Errors
-/// [`Unfit::NoObject`].
-pub fn object() -> Result<(), Unfit> {
-    if OBJECT.is_empty() { Err(Unfit::NoObject) } else { Ok(()) }
+/// [`PreflightError::NoObject`].
+pub fn object() -> Result<(), PreflightError> {
+    if OBJECT.is_empty() { Err(PreflightError::NoObject) } else { Ok(()) }
 }
 
 /// Whether the process may load programs and attach them.
 ///
 /// # Errors
-/// [`Unfit::Capability`].
-pub fn capabilities() -> Result<(), Unfit> {
+/// [`PreflightError::Capability`].
+pub fn capabilities() -> Result<(), PreflightError> {
     missing_capabilities().next().map_or(Ok(()), Err)
 }
 
-fn missing_capabilities() -> impl Iterator<Item = Unfit> {
+fn missing_capabilities() -> impl Iterator<Item = PreflightError> {
     let has = |capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
     // CAP_SYS_ADMIN contains CAP_BPF and CAP_PERFMON, for kernels and runtimes from before they were split off. Without
     // the latter the verifier allows no arithmetic with pointers of which it does not know the size.
@@ -126,25 +126,25 @@ fn missing_capabilities() -> impl Iterator<Item = Unfit> {
         !has(*capability) && !by_another
     };
     let needed = [Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_PERFMON];
-    needed.into_iter().filter(is_missing).map(|missing| Unfit::Capability { missing })
+    needed.into_iter().filter(is_missing).map(|missing| PreflightError::Capability { missing })
 }
 
 /// Whether the kernel has what the program needs.
 ///
 /// # Errors
-/// [`Unfit::TooOld`], [`Unfit::NoBtf`].
-pub fn kernel() -> Result<(), Unfit> {
+/// [`PreflightError::TooOld`], [`PreflightError::NoBtf`].
+pub fn kernel() -> Result<(), PreflightError> {
     let release = nix::sys::utsname::uname().map_or_else(
         |_| "of unknown release".to_owned(),
         |uname| uname.release().to_string_lossy().into_owned(),
     );
     if KernelRelease::parse(&release).is_some_and(|it| it < OLDEST_KERNEL) {
-        return Err(Unfit::TooOld { release });
+        return Err(PreflightError::TooOld { release });
     }
     if std::path::Path::new("/sys/kernel/btf/vmlinux").exists() {
         return Ok(());
     }
-    Err(Unfit::NoBtf { release })
+    Err(PreflightError::NoBtf { release })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{MapData, PerCpuArray};
 use lb_common::maps::{Source, name};
-use lb_model::{SourceRange, Sources};
+use lb_model::{SourceRange, SourceSet};
 use lb_plan::contents::Op;
 
 use super::maps::{MapsError, cleared, open, read_error, removed, written};
@@ -45,7 +45,7 @@ impl SourceMaps {
     }
 
     /// All ranges, by the numbers of VIPs.
-    pub(super) fn read(&self) -> Result<BTreeMap<u32, Sources>, MapsError> {
+    pub(super) fn read(&self) -> Result<BTreeMap<u32, SourceSet>, MapsError> {
         let mut ranges: BTreeMap<u32, Vec<SourceRange>> = BTreeMap::new();
         for key in self.ranges.keys() {
             let key = key.map_err(|error| read_error(name::SOURCES, error))?;

@@ -7,17 +7,15 @@ use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray};
 use aya_ebpf::helpers::{bpf_ktime_get_coarse_ns, bpf_ktime_get_ns, bpf_redirect};
 use aya_ebpf::macros::btf_map;
-use lb_common::flows::{AGE_BITS, Entry, FlowKey, FlowSet, Word};
+use lb_common::flows::{AGE_BITS, FlowSet, Word};
 use lb_common::maps::{
     Allowance, Announcer, BfdAddress, BfdSession, Budget, Config, FragmentFlow, FragmentKey, Link, Liveness,
     Node, Source, Traffic, Vip, Vip4Key, Vip6Key, capacity,
 };
-use lb_common::owner::Vitality;
-use lb_common::pipeline::Packet;
 use lb_common::ring::{self, LEADERS_A_WORD, NodeIndex, Slot, SlotLeader, word_has};
-use lb_common::tables::{self, Tables};
 use lb_common::vips::{self, Bucket, BucketKey, PackedVip, Vip4Bucket, Vip6Bucket};
-use lb_common::vitality;
+use lb_pipeline::Packet;
+use lb_pipeline::tables::Tables;
 
 use crate::frame::opaque;
 
@@ -157,11 +155,6 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn find_node(&self, slot: u32, id: u32) -> NodeIndex {
-        lb_find_node(slot, id) as NodeIndex
-    }
-
-    #[inline(always)]
     fn node(&self, index: NodeIndex) -> Option<&Node> {
         NODES.get(u32::from(index))
     }
@@ -244,25 +237,6 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn vitality(&self, node: NodeIndex) -> Vitality {
-        match lb_vitality(u32::from(node)) {
-            ACCEPTING => Vitality::Accepting,
-            DRAINING => Vitality::Draining,
-            _ => Vitality::Dead,
-        }
-    }
-
-    #[inline(always)]
-    fn has_recent_death(&self, slot: u32) -> bool {
-        lb_recent_death(slot) != 0
-    }
-
-    #[inline(always)]
-    fn note_flow(&self, key: FlowKey, entry: Entry) {
-        lb_note_flow(key.set, key.tag, entry.to_bits());
-    }
-
-    #[inline(always)]
     fn flow_age(&self) -> u16 {
         // SAFETY: the helper takes nothing and reads a clock that each tick moves. 2^34 ns are 17.2 s; the bits that
         // are kept come round after a day and a half.
@@ -318,50 +292,6 @@ impl Tables for Maps {
         // SAFETY: the helper takes nothing and reads the clock as of the last tick.
         (unsafe { bpf_ktime_get_coarse_ns() }) / 1_000_000_000
     }
-}
-
-/// [`Tables::note_flow`] as a global function: the verifier judges it once, by its arguments' types alone.
-/// Returns whether there was anything to note.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn lb_note_flow(set: u32, tag: u32, entry: u32) -> u32 {
-    match (Maps.flow_set(set), Entry::from_bits(entry)) {
-        (Some(set), Some(entry)) => {
-            set.put(tag, entry);
-            1
-        }
-        _ => 0,
-    }
-}
-
-const DEAD: u32 = 0;
-const DRAINING: u32 = 1;
-const ACCEPTING: u32 = 2;
-
-/// [`Tables::vitality`] as a global function.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn lb_vitality(node: u32) -> u32 {
-    match vitality::of(&Maps, node as NodeIndex) {
-        Vitality::Accepting => ACCEPTING,
-        Vitality::Draining => DRAINING,
-        Vitality::Dead => DEAD,
-    }
-}
-
-/// [`Tables::has_recent_death`] as a global function.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn lb_recent_death(slot: u32) -> u32 {
-    let Some(slot) = Maps.slot(slot) else { return 0 };
-    vitality::has_recent_death(&Maps, slot).into()
-}
-
-/// [`Tables::find_node`] as a global function.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn lb_find_node(slot: u32, id: u32) -> u32 {
-    tables::find_node(&Maps, slot, id).into()
 }
 
 /// What its bucket has of a key.

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::net::IpAddr;
 
 use super::Allocation;
-use super::outcome::Decision;
+use super::decision::Decision;
 use lb_api::objects::{self, Object, Sourced};
 use lb_model::{PoolName, ServiceName};
 
@@ -16,7 +16,7 @@ const LAST_ANNOTATION: &str = "fairlead.io/last-addresses";
 
 /// A write to one Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum ServiceChange {
     /// These addresses are written to its status, and the pool's name to its annotation.
     Give {
         /// At most one of each family, IPv4 first.
@@ -31,7 +31,7 @@ pub enum Change {
     },
 }
 
-impl Change {
+impl ServiceChange {
     /// The annotation that says of which pool a Service's addresses are.
     pub const ANNOTATION: &'static str = POOL_ANNOTATION;
     /// The annotation that says which addresses a Service was given last.
@@ -48,7 +48,7 @@ impl Change {
 pub fn changes<O: Borrow<Sourced<Object>>>(
     objects: &[O],
     allocation: &Allocation,
-) -> Vec<(ServiceName, Change)> {
+) -> Vec<(ServiceName, ServiceChange)> {
     let mut changes = Vec::new();
     for object in objects.iter().map(O::borrow) {
         let Object::Service(service) = &object.value else { continue };
@@ -65,23 +65,23 @@ pub fn changes<O: Borrow<Sourced<Object>>>(
     changes
 }
 
-fn toward(decision: &Decision, service: &objects::Service) -> Option<Change> {
+fn toward(decision: &Decision, service: &objects::Service) -> Option<ServiceChange> {
     let Some(wanted) = &decision.assignment else {
         let held = held(service);
         let has_any = !held.is_empty() || pool(service).is_some();
-        return has_any.then_some(Change::Clear { last: held });
+        return has_any.then_some(ServiceChange::Clear { last: held });
     };
     let is_there = held(service) == wanted.addresses && pool(service) == Some(&wanted.pool.name);
-    let give = || Change::Give { addresses: wanted.addresses.clone(), pool: wanted.pool.clone() };
+    let give = || ServiceChange::Give { addresses: wanted.addresses.clone(), pool: wanted.pool.clone() };
     (!is_there).then(give)
 }
 
 /// A Service of another class is none of ours, and one that asks for what cannot be read keeps what it has. One that is no
 /// load balancer any more has lost its class with its type, so it is cleared whatever it was.
-fn leftover(service: &objects::Service) -> Option<Change> {
+fn leftover(service: &objects::Service) -> Option<ServiceChange> {
     let wants_none = service.spec.r#type.as_deref() != Some("LoadBalancer");
     let has_any = pool(service).is_some() || service.metadata.annotations.contains_key(LAST_ANNOTATION);
-    (wants_none && has_any).then(|| Change::Clear { last: Vec::new() })
+    (wants_none && has_any).then(|| ServiceChange::Clear { last: Vec::new() })
 }
 
 fn held(service: &objects::Service) -> Vec<IpAddr> {

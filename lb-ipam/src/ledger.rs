@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::outcome::Refusal;
+use super::decision::AllocationError;
 use super::request::{Conflict, IpFamily, Sharing};
 use lb_model::{AddressRange, Pool, PoolName, Reserved, ServiceName};
 
@@ -30,14 +30,14 @@ impl Ledger {
     }
 
     /// Whether a Service may have it beside those that have it already.
-    pub(super) fn check(&self, address: IpAddr, sharing: &Sharing) -> Result<(), Refusal> {
+    pub(super) fn check(&self, address: IpAddr, sharing: &Sharing) -> Result<(), AllocationError> {
         for (name, other) in self.holders.get(&address).into_iter().flatten() {
             let by = name.to_string();
             match sharing.conflict(other) {
                 None => {}
-                Some(Conflict::Keys) => return Err(Refusal::Taken { address, by }),
+                Some(Conflict::Keys) => return Err(AllocationError::Taken { address, by }),
                 Some(Conflict::Port(protocol, port)) => {
-                    return Err(Refusal::PortTaken { address, port, protocol, by });
+                    return Err(AllocationError::PortTaken { address, port, protocol, by });
                 }
             }
         }

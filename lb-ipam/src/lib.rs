@@ -10,23 +10,23 @@
 //! the others;
 //! within each the older first, then by name.
 
+mod allocate;
 mod change;
-mod choice;
+mod decision;
 mod ledger;
-mod outcome;
 mod request;
+mod requests;
 mod usage;
-mod wish;
 
-pub use change::{Change, changes};
-pub use outcome::{Assignment, Decision, Refusal};
+pub use change::{ServiceChange, changes};
+pub use decision::{AllocationError, Assignment, Decision};
 pub use request::{FamilyPolicy, IpFamily, Request, Sharing};
+pub use requests::{ServiceRequests, requests};
 pub use usage::Usage;
-pub use wish::{Wishes, wishes};
 
 use std::collections::BTreeMap;
 
-use choice::Chooser;
+use allocate::AllocationPass;
 use lb_model::{Namespaces, PoolName, Pools, ServiceName};
 use ledger::Ledger;
 
@@ -59,22 +59,21 @@ impl Allocator {
         namespaces: &Namespaces,
         requests: &BTreeMap<ServiceName, Request>,
     ) -> Allocation {
-        let mut chooser = Chooser { pools, namespaces, ledger: Ledger::default() };
+        let mut pass = AllocationPass { pools, namespaces, ledger: Ledger::default() };
         let mut decisions = BTreeMap::new();
         for (name, request) in self.holders(requests) {
-            decisions.insert(name.clone(), chooser.keep(name, request));
+            decisions.insert(name.clone(), pass.keep(name, request));
         }
         // Who held an address before that nobody has now comes before who would get just any.
         let (returning, others): (Vec<_>, Vec<_>) =
             requests.iter().partition(|(_, request)| request.held.is_empty() && !request.last.is_empty());
         for (name, request) in by_age(returning).into_iter().chain(by_age(others)) {
             let before = decisions.remove(name).unwrap_or_default();
-            decisions.insert(name.clone(), chooser.complete(name, request, before));
+            decisions.insert(name.clone(), pass.complete(name, request, before));
         }
         self.last.clone_from(requests);
-        let usage = pools
-            .iter()
-            .map(|(name, pool)| (name.clone(), Usage::of(pool, pools.reserved(), &chooser.ledger)));
+        let usage =
+            pools.iter().map(|(name, pool)| (name.clone(), Usage::of(pool, pools.reserved(), &pass.ledger)));
         let usage = usage.collect();
         Allocation { decisions, usage }
     }
@@ -86,7 +85,7 @@ impl Allocator {
     ) -> impl Iterator<Item = (&'a ServiceName, &'a Request)> {
         let holding = requests.iter().filter(|(_, request)| !request.held.is_empty());
         let (steadfast, changed): (Vec<_>, Vec<_>) = holding
-            .partition(|(name, request)| self.last.get(*name).is_none_or(|last| last.same_wish(request)));
+            .partition(|(name, request)| self.last.get(*name).is_none_or(|last| last.asks_the_same(request)));
         by_age(steadfast).into_iter().chain(by_age(changed))
     }
 }

@@ -88,7 +88,7 @@ pub(super) enum Conflict {
 
 impl Request {
     /// Whether `other` asks for the same, whatever either holds.
-    pub(super) fn same_wish(&self, other: &Self) -> bool {
+    pub(super) fn asks_the_same(&self, other: &Self) -> bool {
         self.labels == other.labels
             && self.families == other.families
             && self.policy == other.policy

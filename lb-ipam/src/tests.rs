@@ -3,7 +3,7 @@ mod change;
 mod kept;
 mod notation;
 mod property;
-mod wish;
+mod requests;
 
 use std::collections::BTreeMap;
 

@@ -10,7 +10,7 @@ use lb_api::objects::{
     Metadata, Node, NodeAddress, NodeStatus, Object, Service, ServicePort, ServiceSpec, ServiceStatus,
     Sourced,
 };
-use lb_model::Modeller;
+use lb_model::IncrementalModel;
 
 const SERVICES: u32 = 10_000;
 const ENDPOINTS: u32 = 10;
@@ -23,7 +23,7 @@ type Objects = Vec<Arc<Sourced<Object>>>;
 fn main() {
     println!("{SERVICES} Services with {ENDPOINTS} endpoints each, {NODES} nodes\n");
     let mut objects = objects();
-    let mut modeller = Modeller::default();
+    let mut modeller = IncrementalModel::default();
     show("first", take(&mut modeller, &objects));
     show("nothing changes", median(|_| take(&mut modeller, &objects)));
     let slice = |number: u32| (NODES + number) as usize;
@@ -67,7 +67,7 @@ fn main() {
     );
 }
 
-fn take(modeller: &mut Modeller, objects: &Objects) -> Duration {
+fn take(modeller: &mut IncrementalModel, objects: &Objects) -> Duration {
     let begun = Instant::now();
     let problems = modeller.update(objects, None);
     let time = begun.elapsed();

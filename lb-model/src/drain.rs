@@ -22,7 +22,7 @@ const SHUTTING_DOWN: &str = "node is shutting down";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DrainRules {
     /// Annotations that do.
-    pub annotations: Vec<Mark>,
+    pub annotations: Vec<AnnotationRule>,
     /// Taints that do.
     pub taints: Vec<TaintRule>,
     /// That no pods are to come to it, as `kubectl cordon` says. It need not mean that the machine is to go.
@@ -34,7 +34,7 @@ pub struct DrainRules {
 
 /// A key, with a value or with any.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct AnnotationRule {
     key: String,
     value: Option<String>,
 }
@@ -42,7 +42,7 @@ pub struct Mark {
 /// A taint, with a value or effect or with any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaintRule {
-    mark: Mark,
+    mark: AnnotationRule,
     effect: Option<String>,
 }
 
@@ -81,7 +81,7 @@ impl fmt::Display for DrainCause {
     }
 }
 
-impl FromStr for Mark {
+impl FromStr for AnnotationRule {
     type Err = RuleError;
 
     /// `KEY`, or `KEY=VALUE`.
@@ -115,7 +115,7 @@ impl FromStr for TaintRule {
     }
 }
 
-impl Mark {
+impl AnnotationRule {
     fn holds(&self, key: &str, value: &str) -> bool {
         self.key == key && self.value.as_ref().is_none_or(|wanted| wanted == value)
     }
@@ -268,8 +268,8 @@ mod tests {
 
     #[test]
     fn a_rule_that_cannot_be_read_is_refused() {
-        assert_eq!("".parse::<Mark>(), Err(RuleError::NoKey("".into())));
-        assert_eq!("=b".parse::<Mark>(), Err(RuleError::NoKey("=b".into())));
+        assert_eq!("".parse::<AnnotationRule>(), Err(RuleError::NoKey("".into())));
+        assert_eq!("=b".parse::<AnnotationRule>(), Err(RuleError::NoKey("=b".into())));
         assert_eq!(":NoExecute".parse::<TaintRule>(), Err(RuleError::NoKey("".into())));
         assert_eq!("a:Never".parse::<TaintRule>(), Err(RuleError::UnknownEffect("Never".into())));
     }

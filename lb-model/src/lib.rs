@@ -3,7 +3,6 @@
 //! This is the only place that knows both the written objects and the domain. Whatever is in a [`Model`] can
 //! be acted on; what could not be is a [`Problem`] beside it.
 
-pub mod accepted;
 mod address;
 mod address_range;
 mod advertisement;
@@ -11,18 +10,19 @@ mod bgp;
 mod drain;
 mod duration;
 mod endpoints;
+mod incremental;
 mod label;
+pub mod last_good;
 mod lists;
 mod model;
-mod modeller;
 mod name;
 mod node;
 mod order;
 mod pool;
+mod precedence;
 mod reserved;
 mod service;
 mod source_ranges;
-mod standing;
 mod table;
 mod target;
 
@@ -30,17 +30,17 @@ pub use address_range::AddressRange;
 pub use advertisement::L2Advertisement;
 pub use bgp::{BfdProfile, Bgp, BgpAdvertisement, Endpoint, Password, Peer, RemoteAs};
 pub use bgp::{SECRET_KEY, SECRET_TYPE};
-pub use drain::{DrainCause, DrainRules, Mark, RuleError, TaintRule};
+pub use drain::{AnnotationRule, DrainCause, DrainRules, RuleError, TaintRule};
 pub use endpoints::Endpoints;
 pub use endpoints::SERVICE_LABEL;
+pub use incremental::IncrementalModel;
 pub use model::Model;
-pub use modeller::Modeller;
 pub use name::{NodeName, PoolName, Protocol, ServiceName};
 pub use node::Node;
 pub use pool::{Namespaces, Pool, Pools, ServiceAllocation};
 pub use reserved::{Owner, Reserved};
 pub use service::{AddressRule, Service, ServiceVip, TrafficPolicy};
-pub use source_ranges::{SourceRange, SourceRanges, Sources};
+pub use source_ranges::{SourceRange, SourceRanges, SourceSet};
 pub use target::{Exclusion, Tier, exclusion};
 
 #[cfg(test)]

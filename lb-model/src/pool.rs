@@ -10,8 +10,8 @@ use std::net::IpAddr;
 
 use crate::address_range::AddressRange;
 use crate::name::PoolName;
+use crate::precedence::Precedence;
 use crate::reserved::Reserved;
-use crate::standing::Standing;
 use crate::{address, lists};
 use lb_api::objects::{IpAddressPool, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
@@ -49,7 +49,7 @@ impl Pools {
     ) -> Self {
         let mut candidates: Vec<_> = objects.filter_map(|object| Candidate::of(object, before)).collect();
         loop {
-            candidates.sort_by_key(|candidate| candidate.standing);
+            candidates.sort_by_key(|candidate| candidate.precedence);
             match Self::judge(&candidates) {
                 Ok((pools, refused)) => {
                     problems.extend(refused);
@@ -170,7 +170,7 @@ struct Candidate<'a> {
     written: &'a IpAddressPool,
     name: PoolName,
     former: Option<&'a Pool>,
-    standing: Standing,
+    precedence: Precedence,
     /// It is as it was before, for what is written cannot be.
     stays: bool,
 }
@@ -182,14 +182,14 @@ impl<'a> Candidate<'a> {
         let name = PoolName { namespace, name: written.metadata.name.clone() };
         let former = before.by_name.get(&name);
         let ranges: Option<Vec<_>> = written.spec.addresses.iter().map(|entry| entry.parse().ok()).collect();
-        let standing = Standing::of(former.map(|pool| &pool.ranges), ranges.as_ref());
-        Some(Self { object, written, name, former, standing, stays: false })
+        let precedence = Precedence::of(former.map(|pool| &pool.ranges), ranges.as_ref());
+        Some(Self { object, written, name, former, precedence, stays: false })
     }
 
     /// What it had is not free for others, as it was thought to be.
     fn stay(&mut self) {
         self.stays = true;
-        self.standing = Standing::Unchanged;
+        self.precedence = Precedence::Unchanged;
     }
 }
 

@@ -3,12 +3,12 @@
 mod address;
 mod candidate;
 mod claims;
+mod index;
 mod port;
 mod sources;
-mod subjects;
 
 pub(super) use candidate::Context;
-pub(super) use subjects::Subjects;
+pub(super) use index::ServiceIndex;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

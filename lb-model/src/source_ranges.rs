@@ -43,9 +43,9 @@ impl SourceRange {
 /// The source ranges of a VIP. A copy is the same in memory, so that two are mostly known to be equal without a look at
 /// them, of which there may be thousands.
 #[derive(Clone, Debug, Default, Eq)]
-pub struct Sources(Arc<BTreeSet<SourceRange>>);
+pub struct SourceSet(Arc<BTreeSet<SourceRange>>);
 
-impl Sources {
+impl SourceSet {
     /// Whether they are the same in memory.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -62,19 +62,19 @@ impl Sources {
     }
 }
 
-impl FromIterator<SourceRange> for Sources {
+impl FromIterator<SourceRange> for SourceSet {
     fn from_iter<I: IntoIterator<Item = SourceRange>>(ranges: I) -> Self {
         Self(Arc::new(ranges.into_iter().collect()))
     }
 }
 
-impl PartialEq for Sources {
+impl PartialEq for SourceSet {
     fn eq(&self, other: &Self) -> bool {
         self.is_same(other) || self.0 == other.0
     }
 }
 
-impl Deref for Sources {
+impl Deref for SourceSet {
     type Target = BTreeSet<SourceRange>;
 
     fn deref(&self) -> &BTreeSet<SourceRange> {
@@ -87,15 +87,15 @@ impl Deref for Sources {
 /// address is told.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SourceRanges {
-    v4: Option<Sources>,
-    v6: Option<Sources>,
+    v4: Option<SourceSet>,
+    v6: Option<SourceSet>,
     /// Whether ranges of IPv4 or IPv6 are written at all.
     written: [bool; 2],
 }
 
 impl SourceRanges {
     /// The ranges that clients of an address must be in; `None`: any client may come.
-    pub fn of(&self, address: IpAddr) -> Option<&Sources> {
+    pub fn of(&self, address: IpAddr) -> Option<&SourceSet> {
         if address.is_ipv4() { self.v4.as_ref() } else { self.v6.as_ref() }
     }
 
@@ -130,7 +130,7 @@ fn v6(net: IpNet) -> Option<Ipv6Net> {
     }
 }
 
-fn restriction(mut nets: impl Iterator<Item = IpNet> + Clone) -> Option<Sources> {
+fn restriction(mut nets: impl Iterator<Item = IpNet> + Clone) -> Option<SourceSet> {
     let is_all = nets.clone().any(|net| net.prefix_len() == 0);
     let first = nets.next().filter(|_| !is_all)?;
     Some(std::iter::once(first).chain(nets).map(SourceRange::from).collect())

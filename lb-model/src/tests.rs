@@ -1,7 +1,7 @@
 mod history;
 mod holders;
+mod incremental;
 mod machines;
-mod modeller;
 mod sources;
 mod targets;
 

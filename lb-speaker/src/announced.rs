@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use lb_model::ServiceName;
-use lb_plan::speaker::Silence;
+use lb_plan::speaker::WithheldReason;
 
 /// What this node says of a Service to routers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,5 +16,5 @@ pub struct Announced {
     /// Its addresses that they are told.
     pub addresses: Vec<IpAddr>,
     /// Why nobody shall be told.
-    pub silence: Option<Silence>,
+    pub silence: Option<WithheldReason>,
 }

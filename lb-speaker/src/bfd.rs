@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 
 use self::drive::Driver;
 pub use self::status::{BfdSessionStatus, BfdStatus};
-use lb_dataplane::bfd::BfdSessions;
+use lb_dataplane::bfd::BfdMaps;
 use lb_runtime::watchdog::Heart;
 
 /// A neighbour that the way to is watched.
@@ -112,7 +112,7 @@ impl Monitor {
     /// When the system gives no thread.
     pub(super) fn start(
         seed: u64,
-        noted: Option<BfdSessions>,
+        noted: Option<BfdMaps>,
         heart: Heart,
         report: impl Fn(&str, bool) + Send + 'static,
     ) -> io::Result<Self> {

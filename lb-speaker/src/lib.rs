@@ -40,7 +40,7 @@ use self::identity::hash;
 use self::listener::{Expected, Listeners};
 pub use self::status::{BgpStatus, SpeakerView, Viewed};
 use self::wanted::{Neighbour, Wanted};
-use lb_dataplane::bfd::BfdSessions;
+use lb_dataplane::bfd::BfdMaps;
 use lb_runtime::watchdog::{TASK_LIMIT, THREAD_LIMIT, Watchdog};
 
 /// A driver that is asked answers at once; one that ends need not.
@@ -78,7 +78,7 @@ impl Speaker {
     ///
     /// # Errors
     /// When the system gives no thread for BFD.
-    pub fn new(port: u16, node: &str, noted: Option<BfdSessions>, watchdog: &Watchdog) -> io::Result<Self> {
+    pub fn new(port: u16, node: &str, noted: Option<BfdMaps>, watchdog: &Watchdog) -> io::Result<Self> {
         let seed = hash(0, node);
         let running = Running {
             neighbours: BTreeMap::new(),

@@ -104,7 +104,7 @@ fn webhook((name, resource, version, operations): (&str, &str, &str, &[&str])) -
 }
 
 /// Its running webhook.
-pub struct Webhook {
+pub struct MetallbWebhook {
     /// Where connections to its Service end.
     pub address: SocketAddr,
     /// What the configuration has to trust, as it stands there.
@@ -113,7 +113,7 @@ pub struct Webhook {
     task: tokio::task::JoinHandle<()>,
 }
 
-impl Webhook {
+impl MetallbWebhook {
     /// Starts it.
     ///
     /// # Errors
@@ -141,7 +141,7 @@ impl Webhook {
     }
 }
 
-impl Drop for Webhook {
+impl Drop for MetallbWebhook {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use fairlead_tests::api_server::Access;
-use fairlead_tests::cluster::{Cluster, NAMESPACE, eventually};
+use fairlead_tests::cluster::{NAMESPACE, TestCluster, eventually};
 use lb_kube::client::{self, Role};
 use lb_kube::cluster::Cluster as Watching;
 use lb_kube::source;
@@ -48,7 +48,7 @@ fn deploy() -> PathBuf {
 }
 
 /// Defines the kinds of which files of `deploy/crds` are.
-fn define(cluster: &Cluster) -> Result<()> {
+fn define(cluster: &TestCluster) -> Result<()> {
     for entry in fs::read_dir(deploy().join("crds"))? {
         let path = entry?.path();
         if !path.ends_with("kustomization.yaml") {
@@ -130,7 +130,7 @@ const SERVICE: &str = "{apiVersion: v1, kind: Service, metadata: {name: a, names
 
 #[tokio::test]
 async fn a_controller_may_do_what_it_does_and_no_more() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     define(&cluster)?;
     cluster.apply(SERVICE)?;
     cluster.apply(&format!(
@@ -200,7 +200,7 @@ fn secrets(watching: &Watching) -> Vec<String> {
 
 #[tokio::test]
 async fn an_agent_may_do_what_it_does_and_no_more() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     define(&cluster)?;
     cluster.apply(SERVICE)?;
     cluster.apply(&peer("tor", "password-of-tor"))?;

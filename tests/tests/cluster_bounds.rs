@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use fairlead_tests::cluster::{Cluster, Controller, NAMESPACE, eventually};
+use fairlead_tests::cluster::{Controller, NAMESPACE, TestCluster, eventually};
 use lb_controller::webhook::certificate::{Certificate, names};
 use lb_controller::webhook::{SECRET, SERVICE};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -42,7 +42,7 @@ struct Ports {
 }
 
 /// A controller that leads, with a certificate that `authorities` are of.
-async fn start(cluster: &Cluster) -> Result<(Controller, Ports, TlsConnector)> {
+async fn start(cluster: &TestCluster) -> Result<(Controller, Ports, TlsConnector)> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let certificate = Certificate::issue(&names(SERVICE, NAMESPACE), now, None)?;
     let encode = |text: &str| STANDARD.encode(text);
@@ -128,7 +128,7 @@ async fn ten_thousand_half_open_connections_to_each_port_cost_little_and_change_
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     let most = usize::try_from(hard)?.saturating_sub(1000).min(HALF_OPEN);
     ensure!(most >= 2000, "the limit on open files is too low to show anything: {hard}");
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     let (controller, ports, connector) = start(&cluster).await?;
     converted(&ports, &connector).await?;
     let before = resident(&controller)?;
@@ -160,7 +160,7 @@ fn half_open(address: SocketAddr, most: usize) -> Vec<Blocking> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_that_are_long_or_do_not_end_hold_up_neither_leadership_nor_small_ones() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     let (controller, ports, connector) = start(&cluster).await?;
     converted(&ports, &connector).await?;
     let before = resident(&controller)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use fairlead_tests::cluster::{Cluster, NAMESPACE, eventually};
+use fairlead_tests::cluster::{NAMESPACE, TestCluster, eventually};
 use lb_kube::client::{self, Role};
 use lb_kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
 use serde_json::{Value, json};
@@ -25,18 +25,18 @@ const FAST: Terms = Terms {
 static INVALID: std::sync::LazyLock<[String; 1]> = std::sync::LazyLock::new(|| ["holdTime".to_owned()]);
 
 /// A writer that runs until it is dropped.
-struct Running {
+struct RunningLoad {
     wanted: watch::Sender<Option<Arc<Wanted>>>,
     task: JoinHandle<()>,
 }
 
-impl Drop for Running {
+impl Drop for RunningLoad {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-async fn start(cluster: &Cluster, node: &str, pod: Option<&str>, terms: Terms) -> Result<Running> {
+async fn start(cluster: &TestCluster, node: &str, pod: Option<&str>, terms: Terms) -> Result<RunningLoad> {
     let client = client::connect(Some(&cluster.kubeconfig()), Role::Agent).await?;
     let writer = Writer {
         writes: client.clone(),
@@ -47,10 +47,10 @@ async fn start(cluster: &Cluster, node: &str, pod: Option<&str>, terms: Terms) -
         terms,
     };
     let (wanted, written) = watch::channel(None);
-    Ok(Running { wanted, task: tokio::spawn(writer.run(written)) })
+    Ok(RunningLoad { wanted, task: tokio::spawn(writer.run(written)) })
 }
 
-impl Running {
+impl RunningLoad {
     fn want(&self, wanted: Wanted) {
         self.wanted.send_replace(Some(Arc::new(wanted)));
     }
@@ -69,7 +69,7 @@ fn wanted(services: &[(&str, &[&str])], bgp: &'static str) -> Wanted {
 }
 
 /// The peers of each Service that node n1 tells, by our objects.
-fn told(cluster: &Cluster) -> BTreeMap<String, Vec<String>> {
+fn told(cluster: &TestCluster) -> BTreeMap<String, Vec<String>> {
     let ours = cluster.store.all("metallb.io", "servicebgpstatuses").into_iter().filter(is_ours);
     let of = |object: Value| {
         let peers = object.pointer("/status/peers")?.as_array()?.iter();
@@ -84,14 +84,14 @@ fn is_ours(object: &Value) -> bool {
         && object["metadata"]["labels"]["metallb.io/node"] == "n1"
 }
 
-fn tells(cluster: &Cluster, services: &[(&str, &[&str])]) -> bool {
+fn tells(cluster: &TestCluster, services: &[(&str, &[&str])]) -> bool {
     let of = |(name, peers): &(&str, &[&str])| {
         ((*name).to_owned(), peers.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>())
     };
     told(cluster) == services.iter().map(of).collect()
 }
 
-fn session(cluster: &Cluster) -> Value {
+fn session(cluster: &TestCluster) -> Value {
     let session = cluster.store.get("frrk8s.metallb.io", "bgpsessionstates", NAMESPACE, "n1-10.1.0.1");
     session.unwrap_or_default()
 }
@@ -107,7 +107,7 @@ fn foreign(name: &str, labels: &Value) -> Value {
 
 #[tokio::test]
 async fn what_is_wanted_is_written_and_what_is_not_any_more_goes() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     cluster.define_statuses()?;
     let theirs = foreign("bgp-x7k2p", &json!({"metallb.io/node": "n1"}));
     let elsewhere = foreign(
@@ -153,7 +153,7 @@ async fn what_is_wanted_is_written_and_what_is_not_any_more_goes() -> Result<()>
 
 #[tokio::test]
 async fn it_converges_whatever_the_server_and_others_do() -> Result<()> {
-    let mut cluster = Cluster::start().await?;
+    let mut cluster = TestCluster::start().await?;
     cluster.define_statuses()?;
     cluster.store.fail_every(2);
     let writer = start(&cluster, "n1", None, FAST).await?;
@@ -197,7 +197,7 @@ async fn it_converges_whatever_the_server_and_others_do() -> Result<()> {
 
 #[tokio::test]
 async fn a_configuration_that_is_mended_is_valid_within_seconds_however_often_it_was_invalid() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     cluster.define_statuses()?;
     let writer = start(&cluster, "n1", None, Terms::DEFAULT).await?;
     let want = |faults: &[String]| {
@@ -226,7 +226,7 @@ async fn a_configuration_that_is_mended_is_valid_within_seconds_however_often_it
 
 #[tokio::test]
 async fn kinds_that_the_cluster_does_not_define_keep_none_of_the_others_back() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     cluster.define_statuses()?;
     let definition = "servicebgpstatuses.metallb.io";
     cluster.store.remove("apiextensions.k8s.io", "customresourcedefinitions", "", definition);
@@ -244,7 +244,7 @@ const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: a, namesp
 
 #[tokio::test]
 async fn that_a_service_is_announced_is_an_event_once_and_also_after_a_restart() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     cluster.define_statuses()?;
     cluster.apply(SERVICE)?;
     let a: &[(&str, &[&str])] = &[("a", &["p"])];
@@ -271,7 +271,7 @@ async fn that_a_service_is_announced_is_an_event_once_and_also_after_a_restart()
 
 #[tokio::test]
 async fn the_agents_pod_owns_what_it_writes_and_what_it_finds() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     cluster.define_statuses()?;
     let pod = |name: &str| {
         cluster.apply(&format!(
@@ -296,7 +296,7 @@ async fn the_agents_pod_owns_what_it_writes_and_what_it_finds() -> Result<()> {
 
 #[tokio::test]
 async fn a_session_that_flaps_and_thousands_of_services_are_a_trickle() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     cluster.define_statuses()?;
     let names: Vec<String> = (0..2000).map(|i| format!("s{i}")).collect();
     let all: Vec<(&str, &[&str])> = names.iter().map(|name| (name.as_str(), ["p"].as_slice())).collect();

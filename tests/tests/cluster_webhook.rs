@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use fairlead_tests::cluster::{Cluster, Controller, NAMESPACE, eventually};
+use fairlead_tests::cluster::{Controller, NAMESPACE, TestCluster, eventually};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
@@ -51,21 +51,21 @@ fn definition(kind: &str, plural: &str, service: &str) -> Value {
                     "versions": [version("v1beta1", true), version("v1beta2", false)]}})
 }
 
-fn bundle(cluster: &Cluster, webhook: usize) -> Option<String> {
+fn bundle(cluster: &TestCluster, webhook: usize) -> Option<String> {
     let group = "admissionregistration.k8s.io";
     let there = cluster.store.get(group, "validatingwebhookconfigurations", "", CONFIGURATION)?;
     let encoded = there["webhooks"][webhook]["clientConfig"]["caBundle"].as_str()?.to_owned();
     String::from_utf8(STANDARD.decode(encoded).ok()?).ok()
 }
 
-fn conversion_bundle(cluster: &Cluster) -> Option<String> {
+fn conversion_bundle(cluster: &TestCluster) -> Option<String> {
     let group = "apiextensions.k8s.io";
     let there = cluster.store.get(group, "customresourcedefinitions", "", "bgppeers.metallb.io")?;
     let encoded = there.pointer("/spec/conversion/webhook/clientConfig/caBundle")?.as_str()?.to_owned();
     String::from_utf8(STANDARD.decode(encoded).ok()?).ok()
 }
 
-fn secret(cluster: &Cluster) -> Option<Value> {
+fn secret(cluster: &TestCluster) -> Option<Value> {
     cluster.store.get("", "secrets", NAMESPACE, SECRET)
 }
 
@@ -126,8 +126,8 @@ fn pool(name: &str, addresses: &str) -> Value {
 }
 
 /// A cluster as the chart leaves it, with a pool, a profile and a peer that uses it.
-async fn cluster() -> Result<Cluster> {
-    let cluster = Cluster::start().await?;
+async fn cluster() -> Result<TestCluster> {
+    let cluster = TestCluster::start().await?;
     cluster.store.put(&configuration())?;
     cluster.store.put(&definition("BGPPeer", "bgppeers", SERVICE))?;
     cluster.store.put(&definition("BFDProfile", "bfdprofiles", "another"))?;
@@ -139,14 +139,14 @@ async fn cluster() -> Result<Cluster> {
 }
 
 /// A controller that answers on a free port.
-fn start(cluster: &Cluster, identity: &str, mode: &str) -> Result<(Controller, u16)> {
+fn start(cluster: &TestCluster, identity: &str, mode: &str) -> Result<(Controller, u16)> {
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let arguments = ["--webhook-mode", mode, "--webhook-port", &port.to_string()];
     Ok((cluster.controller_with(identity, &arguments)?, port))
 }
 
 /// A client that trusts what the configuration says, as soon as it is answered.
-async fn client(cluster: &Cluster, port: u16) -> Result<Client> {
+async fn client(cluster: &TestCluster, port: u16) -> Result<Client> {
     eventually("the configuration has a bundle", SOON, || bundle(cluster, 0).is_some()).await?;
     let client = Client { port, trusts: bundle(cluster, 0).context("a bundle")? };
     let deadline = tokio::time::Instant::now() + SOON;
@@ -249,7 +249,7 @@ fn issued(ago: Duration) -> Result<Certificate> {
     Ok(Certificate::issue(&names(SERVICE, NAMESPACE), now - ago, None)?)
 }
 
-fn put(cluster: &Cluster, certificate: &Certificate) -> Result<()> {
+fn put(cluster: &TestCluster, certificate: &Certificate) -> Result<()> {
     let encode = |text: &str| STANDARD.encode(text);
     cluster.store.put(&json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET, "namespace": NAMESPACE},
@@ -274,7 +274,7 @@ async fn a_certificate_near_its_end_is_replaced_and_still_trusted() -> Result<()
 }
 
 /// Follows what the configuration says for as long as `old` is shown, and asks a webhook all the while.
-async fn follow_until_replaced(cluster: &Cluster, port: u16, old: &str) -> Result<u32> {
+async fn follow_until_replaced(cluster: &TestCluster, port: u16, old: &str) -> Result<u32> {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     let mut asked = 0;
     loop {

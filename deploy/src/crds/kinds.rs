@@ -2,8 +2,8 @@
 
 use lb_api::kind::ObjectKind;
 use lb_api::objects::{
-    BfdProfileSpec, BgpAdvertisementSpec, BgpPeerSpec, CommunitySpec, IpAddressPoolSpec, L2AdvertisementSpec,
-    OLDER_BGP_PEER, schema_of, status,
+    BGP_PEER_V1BETA1_FIELDS, BfdProfileSpec, BgpAdvertisementSpec, BgpPeerSpec, CommunitySpec,
+    IpAddressPoolSpec, L2AdvertisementSpec, schema_of, status,
 };
 use schemars::Schema;
 use serde_json::Value;
@@ -199,7 +199,7 @@ pub const KINDS: &[Kind] = &[
 fn older_bgp_peer() -> Schema {
     let mut schema = schema_of::<BgpPeerSpec>();
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {
-        properties.retain(|name, _| OLDER_BGP_PEER.contains(&name.as_str()));
+        properties.retain(|name, _| BGP_PEER_V1BETA1_FIELDS.contains(&name.as_str()));
         // In this version, a missing port is zero, and both mean the standard port.
         if let Some(Value::Object(port)) = properties.get_mut("peerPort") {
             port.remove("x-default");

@@ -361,8 +361,8 @@ fn verdict((kind, name, spec, _): &Row) -> String {
     );
     let (objects, problems) = parse("new", &text);
     let verdict = match &objects[..] {
-        [object] => review(&world(), &Change::Write(object)),
-        _ => Verdict { refusals: problems, warnings: Vec::new() },
+        [object] => review(&world(), &ObjectChange::Write(object)),
+        _ => Review { refusals: problems, warnings: Vec::new() },
     };
     let words = |problem: &Problem| {
         let of = problem.object.as_ref().map(|object| object.name.as_str()).filter(|of| of != name);
@@ -404,7 +404,7 @@ fn a_profile_stays_while_a_peer_needs_it_and_everything_else_may_go() {
         (BGP, "wide", "lb", true),
     ];
     for (kind, name, namespace, may) in rows {
-        let verdict = review(&world(), &Change::Delete(&gone(kind, name, namespace)));
+        let verdict = review(&world(), &ObjectChange::Delete(&gone(kind, name, namespace)));
         assert_eq!(verdict.is_admitted(), may, "{kind} {namespace}/{name}");
         assert!(verdict.refusals.iter().all(|problem| problem.to_string().contains("BGPPeer lb/tor")));
     }
@@ -422,5 +422,5 @@ fn what_was_wrong_before_does_not_stop_what_is_right() {
         "new",
         "{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: new, namespace: lb}, spec: {addresses: [10.9.0.0/24]}}",
     );
-    assert_eq!(review(&objects, &Change::Write(&new[0])), Verdict::default());
+    assert_eq!(review(&objects, &ObjectChange::Write(&new[0])), Review::default());
 }

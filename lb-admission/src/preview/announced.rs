@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use lb_ipam::Usage;
 use lb_model::{Endpoint, Model, NodeName, Peer, PoolName, RemoteAs, ServiceName};
-use lb_plan::speaker::{self, Announcement, Silence, SpeakerSettings};
+use lb_plan::speaker::{self, ServiceAdvertisement, SpeakerSettings, WithheldReason};
 
 /// A pool, and who is told of it.
 #[derive(Clone, Debug, Serialize)]
@@ -38,13 +38,13 @@ pub struct PeerPreview {
 
 /// What a node tells of a Service.
 #[derive(Clone, Debug, Serialize)]
-pub struct ByBgp {
+pub struct BgpPreview {
     /// The node.
     pub node: NodeName,
     /// The peers that it tells.
     pub peers: Vec<String>,
     /// Why it tells nobody.
-    pub silent: Option<Silence>,
+    pub silent: Option<WithheldReason>,
 }
 
 pub(super) fn pools(model: &Model, usage: &BTreeMap<PoolName, Usage>) -> BTreeMap<String, PoolPreview> {
@@ -87,16 +87,16 @@ pub(super) fn peers(model: &Model) -> BTreeMap<String, PeerPreview> {
 }
 
 /// What every node tells of every Service.
-pub(super) fn services(model: &Model) -> BTreeMap<ServiceName, Vec<ByBgp>> {
-    let mut services: BTreeMap<ServiceName, Vec<ByBgp>> = BTreeMap::new();
+pub(super) fn services(model: &Model) -> BTreeMap<ServiceName, Vec<BgpPreview>> {
+    let mut services: BTreeMap<ServiceName, Vec<BgpPreview>> = BTreeMap::new();
     for node in model.nodes.keys() {
         let Some(plan) = speaker::plan(model, node, &SpeakerSettings::default()) else { continue };
         for (service, announcement) in plan.services {
             let (peers, silent) = match announcement {
-                Announcement::To(peers) => (peers.to_vec(), None),
-                Announcement::Silent(silence) => (Vec::new(), Some(silence)),
+                ServiceAdvertisement::To(peers) => (peers.to_vec(), None),
+                ServiceAdvertisement::Withheld(reason) => (Vec::new(), Some(reason)),
             };
-            services.entry(service).or_default().push(ByBgp { node: node.clone(), peers, silent });
+            services.entry(service).or_default().push(BgpPreview { node: node.clone(), peers, silent });
         }
     }
     services

@@ -12,14 +12,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lb_admission::admission::{self, Change};
+use lb_admission::admission::{self, ObjectChange};
 use lb_admission::preview::{ServicePreview, preview};
 use lb_api::objects::{Ingress, Object, Sourced};
 use lb_api::problem::{ObjectRef, Problem, Reason, Severity};
 use lb_common::hash::HashKey;
-use lb_model::{Model, Modeller};
+use lb_model::{IncrementalModel, Model};
 use lb_plan::contents::{Contents, diff};
-use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings, UndeclaredPorts};
+use lb_plan::plan::{Facts, Forwarding, LivenessSettings, Planner, Settings, UndeclaredPorts};
 use lb_plan::speaker::{self, SpeakerSettings};
 
 type Objects = [Arc<Sourced<Object>>];
@@ -36,7 +36,7 @@ pub(crate) fn webhook(existing: &Objects, new: &Sourced<Object>, unread: &[Probl
     if new.value.kind().is_configuration() {
         let secrets = admission::presumed_secrets(existing.iter().map(|object| &**object).chain([new]));
         let existing: Vec<_> = existing.iter().map(|object| &**object).chain(&secrets).collect();
-        let verdict = admission::review(&existing, &Change::Write(new));
+        let verdict = admission::review(&existing, &ObjectChange::Write(new));
         told.extend(verdict.refusals.into_iter().map(|problem| (true, problem)));
         told.extend(verdict.warnings.into_iter().map(|problem| (false, problem)));
     }
@@ -49,7 +49,7 @@ fn is_fault(problem: &Problem) -> bool {
         && !matches!(problem.reason, Reason::Excludes { .. });
     problem.object.as_ref().is_some_and(ObjectRef::is_configuration)
         && problem.severity() == Severity::Error
-        && !admission::is_waiting(&problem.reason)
+        && !admission::is_pending(&problem.reason)
         && !is_of_secret
 }
 
@@ -131,7 +131,7 @@ fn served(objects: &[Sourced<Object>], given: &[&ServicePreview]) {
 
 /// An agent that follows all changes.
 pub(crate) struct Agent {
-    modeller: Modeller,
+    modeller: IncrementalModel,
     planner: Planner,
     installed: Contents,
     time: Duration,
@@ -140,7 +140,7 @@ pub(crate) struct Agent {
 impl Default for Agent {
     fn default() -> Self {
         Self {
-            modeller: Modeller::new(&Model::default()),
+            modeller: IncrementalModel::new(&Model::default()),
             planner: Planner::new(),
             installed: Contents::default(),
             time: Duration::ZERO,
@@ -169,7 +169,7 @@ impl Agent {
 
 fn settings() -> Settings {
     Settings {
-        liveness: Liveness::default(),
+        liveness: LivenessSettings::default(),
         node: "n1".into(),
         hash_key: HashKey::default(),
         tag_keys: lb_common::tag::TagKeys::derived(&HashKey::default()),

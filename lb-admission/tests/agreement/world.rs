@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lb_api::objects::{Object, Sourced, from_json, parse};
 use lb_api::problem::{ObjectRef, Problem};
-use lb_model::{Model, Modeller};
+use lb_model::{IncrementalModel, Model};
 use serde_json::Value;
 
 use crate::generate::HUSH;
@@ -151,7 +151,7 @@ impl World {
         problems.extend(lb_admission::preview::preview(&objects, Vec::new(), None).problems);
         problems.iter().for_each(assert_is_fit);
         let objects: Vec<_> = objects.into_iter().map(Arc::new).collect();
-        let _ = Modeller::new(&model).update(&objects, None);
+        let _ = IncrementalModel::new(&model).update(&objects, None);
         self.counts.damaged += 1;
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lb_bfd::state::BfdState;
 use lb_bgp::session::BgpState;
-use lb_dataplane::attach::Mode;
+use lb_dataplane::attach::AttachMode;
 use lb_kube::client::stats;
 use lb_model::NodeName;
 use lb_runtime::metrics::{Exporter, MetricType, saturating};
@@ -223,7 +223,7 @@ fn uplinks(registry: &Registry, state: &AgentState) -> Result<(), prometheus::Er
     let options = Opts::new("fairlead_uplink_attached", "1 if the XDP program runs on the uplink");
     let gauges = IntGaugeVec::new(options, &["interface"])?;
     for uplink in &state.interfaces {
-        gauges.with_label_values(&[&uplink.interface]).set(i64::from(uplink.mode != Mode::Off));
+        gauges.with_label_values(&[&uplink.interface]).set(i64::from(uplink.mode != AttachMode::Off));
     }
     registry.register(Box::new(gauges))
 }

@@ -9,7 +9,7 @@ use lb_bgp::value::RouterId;
 use lb_common::flows::WAYS;
 use lb_common::hash::HashKey;
 use lb_common::maps::capacity;
-use lb_model::{DrainRules, Mark, NodeName, TaintRule};
+use lb_model::{AnnotationRule, DrainRules, NodeName, TaintRule};
 use lb_plan::plan::{Forwarding, UndeclaredPorts};
 
 use super::{PinArgs, SocketArgs};
@@ -17,9 +17,9 @@ use crate::app::{self, AppError, Options, SpeakerOptions};
 use crate::hash_key;
 use crate::status_reporter;
 use crate::tag_keys::{TagKeysError, TagKeysFile};
-use lb_dataplane::ask::AskKernel;
-use lb_dataplane::attach::{MapSizes, ModeChoice};
-use lb_dataplane::liveness::Profile;
+use lb_dataplane::attach::{DesiredMode, MapSizes};
+use lb_dataplane::kernel_lookup::KernelLookup;
+use lb_dataplane::liveness::ProbeProfile;
 use lb_kube::source::SourceOptions;
 
 /// Arguments of `fairlead agent`.
@@ -89,7 +89,7 @@ pub struct AgentArgs {
     /// Whether the XDP program asks this node's kernel if it has a TCP connection that the flow table does not know,
     /// before it sends a packet on to another node.
     #[arg(long, value_enum, default_value = "auto")]
-    ask_kernel: AskKernel,
+    ask_kernel: KernelLookup,
     /// Serve Services of this load-balancer class only; without it, those that name none.
     #[arg(long, value_name = "CLASS")]
     lb_class: Option<String>,
@@ -145,7 +145,7 @@ struct DrainArgs {
     /// Drain a node whose Node object has this annotation, beside fairlead.io/drain=true, which always does. May be
     /// given more than once.
     #[arg(long, value_name = "KEY[=VALUE]")]
-    drain_annotation: Vec<Mark>,
+    drain_annotation: Vec<AnnotationRule>,
     /// Drain a node that is cordoned.
     #[arg(long)]
     drain_on_cordon: bool,
@@ -268,9 +268,9 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
         node: NodeName::from(args.node.as_str()),
         interfaces: args.interfaces,
         mode: match args.xdp_mode {
-            XdpModeArg::Auto => ModeChoice::Auto,
-            XdpModeArg::Native => ModeChoice::Native,
-            XdpModeArg::Generic => ModeChoice::Generic,
+            XdpModeArg::Auto => DesiredMode::Auto,
+            XdpModeArg::Native => DesiredMode::Native,
+            XdpModeArg::Generic => DesiredMode::Generic,
         },
         bpffs: args.pins.bpffs,
         accepted: args.accepted_file.unwrap_or_else(|| args.socket.socket.with_extension("accepted.json")),
@@ -297,7 +297,7 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
         class: args.lb_class,
         ignore_exclude_label: args.ignore_exclude_lb,
         drain: args.drain.into(),
-        liveness: (args.liveness_interval > 0).then(|| Profile {
+        liveness: (args.liveness_interval > 0).then(|| ProbeProfile {
             interval: Duration::from_millis(args.liveness_interval),
             multiplier: args.liveness_multiplier,
         }),

@@ -10,10 +10,10 @@ use lb_bgp::session::{BackOff, NextHops, PeerConfig, RemoteAs, Routes};
 use lb_bgp::value::RouterId;
 use lb_bgp::value::{Family, HoldTime};
 use lb_model::{Endpoint, Model, NodeName, Peer};
-use lb_plan::speaker::{self, Announcement, SpeakerPlan, SpeakerSettings};
+use lb_plan::speaker::{self, ServiceAdvertisement, SpeakerPlan, SpeakerSettings};
 
 use lb_dataplane::net::blackhole::Blackholes;
-use lb_dataplane::net::unnumbered::{Found, Routers, Seen};
+use lb_dataplane::net::unnumbered::{DiscoveredRouter, DiscoveredRouters, UnnumberedRouters};
 use lb_speaker::Announced;
 use lb_speaker::wanted::{Bfd, Key, Neighbour, Transport, Wanted};
 use lb_speaker::{Identity, Speaker};
@@ -35,7 +35,7 @@ pub struct Neighbours {
     /// There was an agent before this one, whose routes they may have kept.
     pub restarted: bool,
     /// Who looks for routers where an interface is said instead of an address.
-    pub routers: Routers,
+    pub routers: UnnumberedRouters,
     /// Who has packets for an announced aggregate end here that are for none of its VIPs.
     pub blackholes: Blackholes,
 }
@@ -86,8 +86,8 @@ fn announced(plan: SpeakerPlan) -> Vec<Announced> {
     let announced = services.into_iter().map(|(service, announcement)| {
         let addresses = addresses.remove(&service).unwrap_or_default();
         match announcement {
-            Announcement::To(peers) => Announced { service, peers, addresses, silence: None },
-            Announcement::Silent(silence) => {
+            ServiceAdvertisement::To(peers) => Announced { service, peers, addresses, silence: None },
+            ServiceAdvertisement::Withheld(silence) => {
                 Announced { service, peers: Arc::default(), addresses, silence: Some(silence) }
             }
         }
@@ -98,7 +98,7 @@ fn announced(plan: SpeakerPlan) -> Vec<Announced> {
 /// What neighbours are made from beside the plan.
 struct Context<'a> {
     identity: &'a Identity,
-    found: &'a Found,
+    found: &'a DiscoveredRouters,
     /// See [`Neighbours`].
     restarted: bool,
 }
@@ -120,17 +120,17 @@ fn interfaces(plan: &SpeakerPlan) -> impl Iterator<Item = (&String, &String)> {
 }
 
 /// What is wrong with these.
-fn unnumbered(plan: &SpeakerPlan, found: &Found) -> Vec<String> {
+fn unnumbered(plan: &SpeakerPlan, found: &DiscoveredRouters) -> Vec<String> {
     let words = interfaces(plan).filter_map(|(name, interface)| match found.get(interface) {
         None => Some(format!(
             "BGPPeer {name}: spec.interface: no router is known on {interface}: is it up, with a link-local address, \
              and does the router send Router Advertisements?"
         )),
-        Some(Seen { router, others: 1.. }) => Some(format!(
+        Some(DiscoveredRouter { router, others: 1.. }) => Some(format!(
             "BGPPeer {name}: spec.interface: several routers are on {interface}; {router} is spoken to. Write peerAddress \
              to choose another"
         )),
-        Some(Seen { others: 0, .. }) => None,
+        Some(DiscoveredRouter { others: 0, .. }) => None,
     });
     words.collect()
 }

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::{Control, Memory};
 use crate::control::readiness::{Look, Ready};
-use lb_dataplane::attach::{Attached, Mode};
-use lb_dataplane::attachment::{Interface, Program};
+use lb_dataplane::attach::{AttachMode, AttachedUplink};
+use lb_dataplane::attachment::{XdpInterface, XdpProgram};
 use lb_dataplane::net::link::{Device, DeviceKind};
-use lb_dataplane::net::observe::Observation;
+use lb_dataplane::net::observe::NetworkState;
 
 /// For so long after an uplink is another one, others are asked for every second: its addresses and routes come after
 /// it.
@@ -18,7 +18,7 @@ const GREET_FOR: Duration = Duration::from_secs(3);
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Standing {
     /// The uplinks, to be shown.
-    pub(super) attached: Vec<Attached>,
+    pub(super) attached: Vec<AttachedUplink>,
     /// What is wrong with them.
     pub(super) problems: Vec<String>,
     /// Interface and MAC of those that have the program.
@@ -30,7 +30,7 @@ pub(super) struct Standing {
 
 impl Standing {
     /// These uplinks, which have not been looked at yet.
-    pub(super) fn of(attached: Vec<Attached>) -> Self {
+    pub(super) fn of(attached: Vec<AttachedUplink>) -> Self {
         Self { attached, ..Self::default() }
     }
 
@@ -48,13 +48,13 @@ impl Standing {
 }
 
 /// The device as the attachment sees it.
-pub fn interface(device: &Device) -> Interface {
-    let program = device.program.map(|program| Program {
+pub fn interface(device: &Device) -> XdpInterface {
+    let program = device.program.map(|program| XdpProgram {
         id: program.id,
-        mode: if program.is_generic { Mode::Generic } else { Mode::Native },
+        mode: if program.is_generic { AttachMode::Generic } else { AttachMode::Native },
     });
     let is_veth = device.kind == DeviceKind::Veth;
-    Interface { index: device.index, name: device.name.clone(), is_veth, program }
+    XdpInterface { index: device.index, name: device.name.clone(), is_veth, program }
 }
 
 fn native_veth(devices: &[Device]) -> Option<&Device> {
@@ -66,7 +66,7 @@ impl Control {
     /// Looks at the uplinks, puts right what is not as it should be, and returns those that have the program.
     pub(super) async fn watch(&mut self, memory: &mut Memory) -> Result<Vec<Device>, rtnetlink::Error> {
         let mut devices = self.network.devices(self.attachment.names(), self.attachment.indices()).await?;
-        let interfaces: Vec<Interface> = devices.iter().map(interface).collect();
+        let interfaces: Vec<XdpInterface> = devices.iter().map(interface).collect();
         self.attachment.reconcile(&interfaces);
         devices.retain(|device| self.attachment.carries(device.index));
         let carried: BTreeSet<_> = devices.iter().map(|device| (device.index, device.mac)).collect();
@@ -74,7 +74,7 @@ impl Control {
             memory.greet_until = Some(Instant::now() + GREET_FOR);
         }
         memory.standing = Standing {
-            attached: self.attachment.shown(),
+            attached: self.attachment.status(),
             problems: self.attachment.problems(),
             has_carrier: devices.iter().any(|device| device.has_carrier),
             native_veth: native_veth(&devices).map(|device| device.name.clone()),
@@ -96,7 +96,10 @@ impl Control {
     }
 
     /// Looks at uplinks and network.
-    pub(super) async fn observation(&mut self, memory: &mut Memory) -> Result<Observation, rtnetlink::Error> {
+    pub(super) async fn observation(
+        &mut self,
+        memory: &mut Memory,
+    ) -> Result<NetworkState, rtnetlink::Error> {
         let devices = self.watch(memory).await?;
         let wanted = self.wanted(memory);
         let observation = self.network.observe(&wanted, &devices.iter().collect::<Vec<_>>()).await?;

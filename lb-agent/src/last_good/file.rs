@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use lb_api::objects::{self, Object, Sourced};
-use lb_model::accepted::Accepted;
+use lb_model::last_good::LastGood;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -77,7 +77,7 @@ struct Entry {
 }
 
 /// Reads the file. An object in it that cannot be read is a warning, and the others count.
-pub(super) fn read(path: &Path, origin: &str) -> Result<Accepted, ReadError> {
+pub(super) fn read(path: &Path, origin: &str) -> Result<LastGood, ReadError> {
     // Before it is opened: a pipe would wait for a writer.
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
@@ -103,7 +103,7 @@ pub(super) fn read(path: &Path, origin: &str) -> Result<Accepted, ReadError> {
 }
 
 /// Writes the file: whoever reads it finds the old content or the new one.
-pub(super) fn write(path: &Path, origin: &str, accepted: &Accepted) -> io::Result<()> {
+pub(super) fn write(path: &Path, origin: &str, accepted: &LastGood) -> io::Result<()> {
     let objects = accepted.objects().filter_map(Entry::of).collect();
     let text = serde_json::to_vec(&Content { format: FORMAT, origin: origin.to_owned(), objects })?;
     let mut draft = path.as_os_str().to_owned();

@@ -92,7 +92,7 @@ fn a_file_that_says_nothing_keeps_no_agent_from_starting_and_is_written_anew() {
         fs::write(&path, content).unwrap();
         let mut file = LastGoodFile::at(path.clone(), HERE.into());
         file.read(true);
-        assert_eq!(file.accepted, Accepted::default());
+        assert_eq!(file.accepted, LastGood::default());
         assert_eq!(run(&path, &[&wrong]).0, [""; 0]);
         assert_eq!(run(&path, &[POOL]).0, ["a"]);
         assert_eq!(fs::read(&path).unwrap(), right);
@@ -165,6 +165,6 @@ fn what_another_cluster_accepted_is_nothing_here() {
     run(&path, &[POOL]);
     let mut file = LastGoodFile::at(path.clone(), "elsewhere".into());
     file.read(true);
-    assert_eq!(file.accepted, Accepted::default());
+    assert_eq!(file.accepted, LastGood::default());
     assert_eq!(run(&path, &[&POOL.replace("/24", "/33")]).0, ["a"]);
 }

@@ -17,7 +17,7 @@ use super::spelling::nearest;
 use crate::kind::ObjectKind;
 
 /// Fields of the spec of a BGPPeer of `v1beta1`: those that `v1beta2` has from it.
-pub const OLDER_BGP_PEER: [&str; 12] = [
+pub const BGP_PEER_V1BETA1_FIELDS: [&str; 12] = [
     "myASN",
     "peerASN",
     "peerAddress",
@@ -231,7 +231,7 @@ static METALLB: LazyLock<BTreeMap<&str, Shape>> = LazyLock::new(|| {
 static BGP_PEER_V1BETA1: LazyLock<Shape> = LazyLock::new(|| {
     let mut spec = Shape::of(schema_of::<BgpPeerSpec>().as_value());
     if let Shape::Object(fields) = &mut spec {
-        fields.retain(|name, _| OLDER_BGP_PEER.contains(&name.as_str()));
+        fields.retain(|name, _| BGP_PEER_V1BETA1_FIELDS.contains(&name.as_str()));
     }
     Shape::object(spec)
 });

@@ -2,7 +2,7 @@
 
 use std::borrow::Borrow;
 
-use lb_admission::admission::{self, Change, Verdict};
+use lb_admission::admission::{self, ObjectChange, Review};
 use lb_api::objects::{self, Object, Sourced};
 use lb_api::problem::{ObjectRef, Problem, Reason, Severity};
 use serde::Deserialize;
@@ -65,8 +65,8 @@ fn words(problems: &[Problem]) -> Vec<String> {
 
 /// Of an object of another namespace, which counts for nothing here. It is no reason to refuse it: another load balancer
 /// may read that namespace.
-fn elsewhere(request: &Request, namespace: &str) -> Verdict {
-    let mut verdict = Verdict::default();
+fn elsewhere(request: &Request, namespace: &str) -> Review {
+    let mut verdict = Review::default();
     if matches!(request.operation.as_str(), "CREATE" | "UPDATE") {
         let reason = Reason::OtherNamespace { read: namespace.to_owned() };
         verdict.warnings.push(Problem::about(request.reference(), reason));
@@ -74,19 +74,19 @@ fn elsewhere(request: &Request, namespace: &str) -> Verdict {
     verdict
 }
 
-fn judge<O: Borrow<Sourced<Object>>>(request: &Request, existing: &[O]) -> Verdict {
+fn judge<O: Borrow<Sourced<Object>>>(request: &Request, existing: &[O]) -> Review {
     match request.operation.as_str() {
         "CREATE" | "UPDATE" => written(&request.object, existing),
-        "DELETE" => admission::review(existing, &Change::Delete(&request.reference())),
+        "DELETE" => admission::review(existing, &ObjectChange::Delete(&request.reference())),
         // To connect to something changes nothing.
-        _ => Verdict::default(),
+        _ => Review::default(),
     }
 }
 
-fn written<O: Borrow<Sourced<Object>>>(object: &Value, existing: &[O]) -> Verdict {
+fn written<O: Borrow<Sourced<Object>>>(object: &Value, existing: &[O]) -> Review {
     if object.pointer("/metadata/deletionTimestamp").is_some_and(|deleted| !deleted.is_null()) {
         // It is about to go, and waits for somebody who must be able to say that it may.
-        return Verdict::default();
+        return Review::default();
     }
     let (read, problems) = objects::from_json(object.clone());
     // The server has removed the fields that its definition of the kind does not have, or has refused them. What is left
@@ -99,9 +99,9 @@ fn written<O: Borrow<Sourced<Object>>>(object: &Value, existing: &[O]) -> Verdic
             let existing: Vec<_> = existing.iter().map(O::borrow).collect();
             let secrets = admission::presumed_secrets(existing.iter().copied().chain([object]));
             let all: Vec<_> = existing.into_iter().chain(&secrets).collect();
-            admission::review(&all, &Change::Write(object))
+            admission::review(&all, &ObjectChange::Write(object))
         }
-        None => Verdict { refusals, warnings: Vec::new() },
+        None => Review { refusals, warnings: Vec::new() },
     };
     verdict.warnings.splice(..0, warnings);
     verdict

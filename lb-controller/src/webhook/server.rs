@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, watch};
 use super::{RETRY, conversion, review};
 use lb_kube::cluster::Cluster;
 use lb_kube::snapshot::Snapshot;
-use lb_runtime::http::{self, ConnectionSlot, HttpServer, Limits};
+use lb_runtime::http::{self, ConnectionSlot, HttpLimits, HttpServer};
 
 /// Bytes of a body that is small: nearly every review is.
 const SMALL: usize = 256 << 10;
@@ -39,7 +39,7 @@ const CONVERSION: &str = "/convert";
 /// What answers.
 pub(super) struct Server {
     pub(super) port: u16,
-    pub(super) limits: Limits,
+    pub(super) limits: HttpLimits,
     pub(super) cluster: Cluster,
     /// Namespace in which objects count.
     pub(super) namespace: String,

@@ -32,11 +32,11 @@ const AGAIN: Duration = Duration::from_secs(1);
 const HOP_LIMIT: u32 = 255;
 
 /// The routers that are known, by the names of their interfaces.
-pub type Found = BTreeMap<String, Seen>;
+pub type DiscoveredRouters = BTreeMap<String, DiscoveredRouter>;
 
 /// The router on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct DiscoveredRouter {
     /// Its link-local address.
     pub router: Ipv6Addr,
     /// How many others could be it.
@@ -44,11 +44,11 @@ pub struct Seen {
 }
 
 /// Who looks for routers.
-pub struct Routers {
+pub struct UnnumberedRouters {
     handle: Handle,
     seed: u64,
-    found: watch::Sender<Found>,
-    news: watch::Receiver<Found>,
+    found: watch::Sender<DiscoveredRouters>,
+    news: watch::Receiver<DiscoveredRouters>,
     watched: BTreeMap<String, Task>,
 }
 
@@ -61,7 +61,7 @@ impl Drop for Task {
     }
 }
 
-impl Routers {
+impl UnnumberedRouters {
     /// Looks at no interface yet; must be called inside a runtime. `seed` spreads what is sent.
     ///
     /// # Errors
@@ -69,7 +69,7 @@ impl Routers {
     pub fn new(seed: u64) -> io::Result<Self> {
         let (connection, handle, _) = rtnetlink::new_connection()?;
         tokio::spawn(connection);
-        let (found, news) = watch::channel(Found::new());
+        let (found, news) = watch::channel(DiscoveredRouters::new());
         Ok(Self { handle, seed, found, news, watched: BTreeMap::new() })
     }
 
@@ -83,18 +83,18 @@ impl Routers {
         });
         for interface in interfaces {
             self.watched.entry(interface.clone()).or_insert_with(|| {
-                let lookout = Lookout {
+                let watcher = InterfaceWatcher {
                     interface: interface.clone(),
                     handle: self.handle.clone(),
                     found: self.found.clone(),
                 };
-                Task(tokio::spawn(lookout.run(self.seed)))
+                Task(tokio::spawn(watcher.run(self.seed)))
             });
         }
     }
 
     /// The routers that are known now.
-    pub fn found(&self) -> Found {
+    pub fn found(&self) -> DiscoveredRouters {
         self.found.borrow().clone()
     }
 
@@ -106,17 +106,17 @@ impl Routers {
 }
 
 /// Who looks at one interface.
-struct Lookout {
+struct InterfaceWatcher {
     interface: String,
     handle: Handle,
-    found: watch::Sender<Found>,
+    found: watch::Sender<DiscoveredRouters>,
 }
 
-impl Lookout {
+impl InterfaceWatcher {
     async fn run(self, seed: u64) {
         let mut said = None;
         loop {
-            let failure = match Link::open(&self.interface) {
+            let failure = match WatchedLink::open(&self.interface) {
                 Ok(link) => self.look(&link, seed).await,
                 Err(error) => Err(error),
             };
@@ -125,13 +125,13 @@ impl Lookout {
                 tracing::warn!(interface = %self.interface, %error, "cannot look for a router, which takes CAP_NET_RAW");
             }
             said = failure;
-            self.tell(None);
+            self.publish(None);
             tokio::time::sleep(AGAIN).await;
         }
     }
 
     /// Until the interface is not the same any more.
-    async fn look(&self, link: &Link, seed: u64) -> io::Result<()> {
+    async fn look(&self, link: &WatchedLink, seed: u64) -> io::Result<()> {
         let start = Instant::now();
         let mut discovery = RouterDiscovery::new(seed ^ u64::from(link.index), Duration::ZERO);
         let mut buffer = [0; BUFFER];
@@ -144,12 +144,12 @@ impl Lookout {
             }
             self.ask_kernel(link.index, &mut discovery).await;
             if let Some(router) = discovery.router().filter(|_| discovery.others() > 0) {
-                self.doubt(link.index, router).await;
+                self.probe(link.index, router).await;
             }
             let due = start + discovery.next_deadline();
             loop {
-                let seen = |router| Seen { router, others: discovery.others() };
-                self.tell(discovery.router().map(seen));
+                let seen = |router| DiscoveredRouter { router, others: discovery.others() };
+                self.publish(discovery.router().map(seen));
                 tokio::select! {
                     received = link.receive(&mut buffer) => self.take(received?, &buffer, &mut discovery),
                     () = tokio::time::sleep_until(due.into()) => break,
@@ -159,7 +159,7 @@ impl Lookout {
         Ok(())
     }
 
-    fn take(&self, came: Came, buffer: &[u8], discovery: &mut RouterDiscovery) {
+    fn take(&self, came: Received, buffer: &[u8], discovery: &mut RouterDiscovery) {
         let bytes = buffer.get(..came.octets).unwrap_or(buffer);
         if let Err(refusal) = discovery.handle_packet(came.source, came.hop_limit, bytes) {
             tracing::trace!(interface = %self.interface, source = %came.source, "{refusal}");
@@ -171,7 +171,7 @@ impl Lookout {
         loop {
             match entries.try_next().await {
                 Ok(Some(entry)) if entry.header.ifindex == index => {
-                    if let Some((address, neighbour)) = judge(&entry) {
+                    if let Some((address, neighbour)) = router_entry(&entry) {
                         discovery.handle_neighbor(address, neighbour);
                     }
                 }
@@ -187,7 +187,7 @@ impl Lookout {
 
     /// Has the kernel ask for a router that it believes in for up to a minute more: it may be gone, since there is
     /// another one.
-    async fn doubt(&self, index: u32, router: Ipv6Addr) {
+    async fn probe(&self, index: u32, router: Ipv6Addr) {
         let request = self.handle.neighbours().add(index, router.into());
         let request = request.state(NeighbourState::Probe).flags(NeighbourFlags::Router).replace();
         if let Err(error) = request.execute().await {
@@ -195,7 +195,7 @@ impl Lookout {
         }
     }
 
-    fn tell(&self, seen: Option<Seen>) {
+    fn publish(&self, seen: Option<DiscoveredRouter>) {
         self.found.send_if_modified(|found| {
             let before = match seen {
                 Some(seen) => found.insert(self.interface.clone(), seen),
@@ -207,7 +207,7 @@ impl Lookout {
 }
 
 /// What the table of neighbours says of a router; `None` of others.
-fn judge(entry: &NeighbourMessage) -> Option<(Ipv6Addr, NeighborState)> {
+fn router_entry(entry: &NeighbourMessage) -> Option<(Ipv6Addr, NeighborState)> {
     use NeighbourState::{Delay, Failed, Incomplete, Permanent, Probe, Reachable, Stale};
     let address = entry.attributes.iter().find_map(|attribute| match attribute {
         NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => Some(*address),
@@ -223,20 +223,20 @@ fn judge(entry: &NeighbourMessage) -> Option<(Ipv6Addr, NeighborState)> {
 }
 
 /// A socket on one interface.
-struct Link {
+struct WatchedLink {
     index: u32,
     /// Of raw ICMPv6: to tokio, a socket is a socket.
     socket: UdpSocket,
 }
 
 /// A packet as it came; its octets are in the caller's buffer.
-struct Came {
+struct Received {
     octets: usize,
     source: Ipv6Addr,
     hop_limit: u8,
 }
 
-impl Link {
+impl WatchedLink {
     fn open(interface: &str) -> io::Result<Self> {
         let index = if_nametoindex(interface)?;
         let socket = Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::ICMPV6))?;
@@ -254,7 +254,7 @@ impl Link {
         self.socket.try_send_to(packet.bytes, to.into()).map(drop)
     }
 
-    async fn receive(&self, buffer: &mut [u8]) -> io::Result<Came> {
+    async fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         loop {
             self.socket.readable().await?;
             match self.socket.try_io(Interest::READABLE, || read(&self.socket, buffer)) {
@@ -265,7 +265,7 @@ impl Link {
     }
 }
 
-fn read(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Came> {
+fn read(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Received> {
     let mut control = cmsg_space!(libc::c_int);
     let mut parts = [IoSliceMut::new(buffer)];
     let descriptor = socket.as_raw_fd();
@@ -274,7 +274,7 @@ fn read(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Came> {
         ControlMessageOwned::Ipv6HopLimit(limit) => u8::try_from(limit).ok(),
         _ => None,
     });
-    Ok(Came {
+    Ok(Received {
         octets: message.bytes,
         source: message.address.map_or(Ipv6Addr::UNSPECIFIED, |address| address.ip()),
         // What does not say how far it has come has come too far.

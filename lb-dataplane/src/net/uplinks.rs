@@ -9,7 +9,7 @@ use netlink_packet_route::route::{RouteAttribute, RouteHeader, RouteMessage, Rou
 use nix::net::if_::if_indextoname;
 use rtnetlink::{Handle, RouteMessageBuilder};
 
-use super::way;
+use super::next_hop;
 
 /// Names of the interfaces that default routes of the main table lead out by, in the order of the alphabet; of a
 /// route with several next hops all of them.
@@ -82,7 +82,7 @@ fn hops(route: &RouteMessage) -> Vec<(u32, Option<IpAddr>)> {
 
 fn gateway(attributes: &[RouteAttribute]) -> Option<IpAddr> {
     attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Gateway(address) => way::ip(address),
+        RouteAttribute::Gateway(address) => next_hop::ip(address),
         _ => None,
     })
 }

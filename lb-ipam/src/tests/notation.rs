@@ -130,9 +130,8 @@ pub(super) fn outcome(name: &ServiceName, decision: &Decision) -> String {
         None => words.push("-".into()),
     }
     words.extend(decision.is_news.then(|| "news".to_owned()));
-    let variant =
-        |refusal| format!("{refusal:?}").split([' ', '{', '(']).next().unwrap_or_default().to_owned();
-    words.extend(decision.cleared.as_ref().map(|refusal| format!("cleared:{}", variant(refusal))));
-    words.extend(decision.refused.as_ref().map(|refusal| format!("refused:{}", variant(refusal))));
+    let variant = |error| format!("{error:?}").split([' ', '{', '(']).next().unwrap_or_default().to_owned();
+    words.extend(decision.cleared.as_ref().map(|error| format!("cleared:{}", variant(error))));
+    words.extend(decision.refused.as_ref().map(|error| format!("refused:{}", variant(error))));
     words.join(" ")
 }

@@ -16,7 +16,7 @@ use super::profile::BfdProfile;
 use crate::address::{self, LINK_LOCAL, LOOPBACK};
 use crate::duration;
 use crate::node::Node;
-use crate::standing::Standing;
+use crate::precedence::Precedence;
 use lb_api::kind::ObjectKind;
 use lb_api::objects::{BgpPeerSpec, LabelSelector, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
@@ -123,7 +123,7 @@ pub(super) fn build<'a>(
     let secrets = Secrets::of(objects.clone());
     let mut names = Names::new();
     let mut peers = BTreeMap::new();
-    let mut standings = Vec::new();
+    let mut precedences = Vec::new();
     for object in objects {
         let Object::BgpPeer(written) = &object.value else { continue };
         if !takes_name(object, &mut names, problems) {
@@ -139,13 +139,13 @@ pub(super) fn build<'a>(
             without_effect(&written.spec, peer, &mut judge);
         }
         if let Some(peer) = now.or_else(|| judge.former(former)) {
-            let standing = Standing::of(former.map(Peer::router), Some(peer.router()));
-            standings.push((standing, name.clone()));
+            let precedence = Precedence::of(former.map(Peer::router), Some(peer.router()));
+            precedences.push((precedence, name.clone()));
             peers.insert(name.clone(), peer);
         }
     }
-    standings.sort_by_key(|(standing, _)| *standing);
-    (peers, standings.into_iter().map(|(_, name)| name).collect())
+    precedences.sort_by_key(|(precedence, _)| *precedence);
+    (peers, precedences.into_iter().map(|(_, name)| name).collect())
 }
 
 /// What a peer that counts asks for in vain.

@@ -10,7 +10,7 @@ use super::claims::{Claims, PortKey};
 use super::{AddressRule, Service, TrafficPolicy};
 use crate::name::{NodeName, Protocol};
 use crate::node::Node;
-use crate::order::Held;
+use crate::order::ObjectHandle;
 use crate::pool::{Namespaces, Pools};
 use crate::source_ranges::SourceRanges;
 
@@ -66,7 +66,7 @@ impl<'a> Candidate<'a> {
     }
 
     /// What comes of it, and what is wrong with it.
-    pub(super) fn judge(mut self, claims: &Claims<impl Held>) -> (Option<Service>, Vec<Problem>) {
+    pub(super) fn judge(mut self, claims: &Claims<impl ObjectHandle>) -> (Option<Service>, Vec<Problem>) {
         let Some(Terms { policy, affinity, sources, addresses }) = self.terms() else {
             return (None, self.problems);
         };

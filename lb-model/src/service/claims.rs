@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::name::Protocol;
-use crate::order::{Held, Ranked};
+use crate::order::{ObjectHandle, Ranked};
 use crate::table::Table;
 use lb_api::objects::{Object, Sourced};
 
@@ -27,7 +27,7 @@ impl<O> Default for Claims<O> {
     }
 }
 
-impl<O: Held> Claims<O> {
+impl<O: ObjectHandle> Claims<O> {
     pub(super) fn add(&mut self, key: PortKey, by: &Claimant<O>) {
         let claimants = self.0.entry(key).or_default();
         // It is there already if the Service names a port twice.

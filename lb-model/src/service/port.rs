@@ -8,7 +8,7 @@ use super::claims::{Claims, PortKey};
 use super::{ServiceVip, TrafficPolicy};
 use crate::endpoints::{self, Endpoints, Target};
 use crate::name::{Protocol, ServiceName};
-use crate::order::Held;
+use crate::order::ObjectHandle;
 use lb_api::problem::{Problem, Reason};
 
 impl<'a> Candidate<'a> {
@@ -17,7 +17,7 @@ impl<'a> Candidate<'a> {
         &mut self,
         addresses: &[IpAddr],
         policy: TrafficPolicy,
-        claims: &Claims<impl Held>,
+        claims: &Claims<impl ObjectHandle>,
     ) -> Vec<ServiceVip> {
         let mut vips: Vec<ServiceVip> = Vec::new();
         let mut survey = Survey::default();
@@ -48,7 +48,12 @@ impl<'a> Candidate<'a> {
     }
 
     /// Who else has a port: another Service, or this one by a port before.
-    fn holder(&self, key: PortKey, claims: &Claims<impl Held>, vips: &[ServiceVip]) -> Option<String> {
+    fn holder(
+        &self,
+        key: PortKey,
+        claims: &Claims<impl ObjectHandle>,
+        vips: &[ServiceVip],
+    ) -> Option<String> {
         let holder = claims.holder(key)?;
         let is_free = std::ptr::eq(holder, self.object)
             && !vips.iter().any(|vip| (vip.address, vip.port, vip.protocol) == key);

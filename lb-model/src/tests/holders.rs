@@ -78,7 +78,7 @@ fn a_change_of_rule_or_namespace_changes_what_is_served() {
         objects.into_iter().map(Arc::new).collect::<Vec<_>>()
     };
     let (before, after) = (text(""), text("team: audit"));
-    let mut modeller = Modeller::new(&Model::default());
+    let mut modeller = IncrementalModel::new(&Model::default());
     modeller.update(&before, None);
     assert!(modeller.model().services.is_empty());
     // All objects but the Namespace are the same in memory.

@@ -19,18 +19,18 @@ fn node(ifindex: u32) -> Node {
     Node { way: way::L2, ifindex, ..Node::NONE }
 }
 
-fn ranges(nets: &[&str]) -> Sources {
+fn ranges(nets: &[&str]) -> SourceSet {
     nets.iter().map(|net| SourceRange::from(net.parse::<ipnet::IpNet>().unwrap())).collect()
 }
 
-/// One VIP with a ring of four slots on node 0, and everything else that goes with it.
+/// One VIP with a ring of four slots on node 0, and all entries that it needs.
 fn small() -> Contents {
     Contents {
         config: None,
         links: BTreeMap::from([(2, Link { mac: [2; 6], number: 0 })]),
         nodes: BTreeMap::from([(0, node(2))]),
-        peers: BTreeMap::from([([1; 16], 0)]),
-        peer_macs: BTreeMap::from([([1; 8], 0)]),
+        node_addresses: BTreeMap::from([([1; 16], 0)]),
+        node_macs: BTreeMap::from([([1; 8], 0)]),
         vips: BTreeMap::from([(key(80), vip(8, 4, 5))]),
         rings: BTreeMap::from([(8, vec![slot(0); 4].into())]),
         arp: BTreeMap::from([([192, 0, 2, 1].into(), Announcer::only(0))]),
@@ -46,10 +46,10 @@ fn letters(ops: &[Op]) -> String {
         Op::RemoveLink(_) => 'l',
         Op::WriteNode(..) => 'N',
         Op::RemoveNode(_) => 'n',
-        Op::WritePeer(..) => 'P',
-        Op::RemovePeer(_) => 'p',
-        Op::WritePeerMac(..) => 'M',
-        Op::RemovePeerMac(_) => 'm',
+        Op::WriteNodeAddress(..) => 'P',
+        Op::RemoveNodeAddress(_) => 'p',
+        Op::WriteNodeMac(..) => 'M',
+        Op::RemoveNodeMac(_) => 'm',
         Op::WriteSlots { .. } => 'S',
         Op::ClearVipStats(_) => 'Z',
         Op::WriteVip(..) => 'V',

@@ -6,22 +6,22 @@ use std::sync::Arc;
 
 use lb_common::maps::{VIP_SOURCES, Vip};
 
-use super::nodes::Roster;
+use super::nodes::NodeTable;
 use super::status::{RingState, ServiceState, Share, VipState};
-use super::vips::{WantedSet, vip_key};
+use super::vips::{DesiredVips, vip_key};
 use crate::contents::{Contents, Region};
 use lb_model::{Model, NodeName, Service, ServiceName, ServiceVip};
 
 pub(super) fn services(
     model: &Model,
-    wanted: &WantedSet<'_>,
-    roster: &Roster<'_>,
+    desired: &DesiredVips<'_>,
+    table: &NodeTable<'_>,
     contents: &Contents,
     announcers: &BTreeMap<IpAddr, NodeName>,
 ) -> Vec<ServiceState> {
-    // Once a ring: thousands of Services share one.
-    let rings: Vec<_> = wanted.rings.iter().map(|members| divided(members, roster)).collect();
-    let vip = |vip: &ServiceVip| vip_state(vip, wanted, &rings, contents, announcers);
+    // Once for each ring: thousands of Services share one.
+    let rings: Vec<_> = desired.rings.iter().map(|members| divided(members, table)).collect();
+    let vip = |vip: &ServiceVip| vip_state(vip, desired, &rings, contents, announcers);
     let service = |(name, service): (&ServiceName, &Arc<Service>)| ServiceState {
         service: name.clone(),
         policy: service.policy,
@@ -34,9 +34,9 @@ pub(super) fn services(
 /// The members that get new flows, and those that keep what they own.
 type Divided = (Arc<[Share]>, Arc<[NodeName]>);
 
-fn divided(members: &Arc<[Share]>, roster: &Roster<'_>) -> Divided {
-    let best = members.iter().map(|share| roster.tier(share)).min().unwrap_or_default();
-    let leads = |share: &&Share| roster.tier(share) == best;
+fn divided(members: &Arc<[Share]>, table: &NodeTable<'_>) -> Divided {
+    let best = members.iter().map(|share| table.tier(share)).min().unwrap_or_default();
+    let leads = |share: &&Share| table.tier(share) == best;
     if members.iter().all(|share| leads(&share)) {
         return (Arc::clone(members), Arc::default());
     }
@@ -46,14 +46,14 @@ fn divided(members: &Arc<[Share]>, roster: &Roster<'_>) -> Divided {
 
 fn vip_state(
     vip: &ServiceVip,
-    wanted: &WantedSet<'_>,
+    desired: &DesiredVips<'_>,
     rings: &[Divided],
     contents: &Contents,
     announcers: &BTreeMap<IpAddr, NodeName>,
 ) -> VipState {
     let key = vip_key(vip);
     let installed = contents.vips.get(&key);
-    let of_ring = || rings.get(wanted.ring(&key)?).cloned();
+    let of_ring = || rings.get(desired.ring(&key)?).cloned();
     let ring = installed.and_then(Region::of).and_then(|region| {
         let (members, keeping) = of_ring()?;
         Some(RingState { first: region.first, slots: region.slots, members, keeping })

@@ -1,4 +1,4 @@
-//! What a plan says of Services and nodes, to be shown.
+//! The states of Services and nodes that a plan returns.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -30,13 +30,13 @@ pub struct VipState {
     pub port: u16,
     /// Protocol.
     pub protocol: Protocol,
-    /// Number in `lb_vip_stats`; `None` while its traffic is not taken.
+    /// Number in `lb_vip_stats`; `None` while its traffic is not taken over.
     pub number: Option<u32>,
-    /// Its ring; `None` while its traffic is not taken.
+    /// Its ring; `None` while its traffic is not taken over.
     pub ring: Option<RingState>,
     /// Node that answers ARP for the address.
     pub announcer: Option<NodeName>,
-    /// How many entries of `lb_sources` say which clients it admits; `None`: it admits all.
+    /// Number of entries of `lb_sources` that restrict its clients; `None`: it admits all.
     pub source_ranges: Option<usize>,
 }
 
@@ -47,12 +47,12 @@ pub struct RingState {
     pub first: u32,
     /// Number of slots.
     pub slots: u32,
-    /// Who should share the slots, and so gets new flows. Where there was no room for a new ring, the old one is still in
+    /// The nodes that get new flows, with their shares. If a new ring did not fit, the old one is still in
     /// use.
     #[serde(serialize_with = "as_list", deserialize_with = "from_list")]
     pub members: Arc<[Share]>,
-    /// Nodes that only keep the flows that they own: they drain, are excluded from load balancing, or have none but
-    /// terminating endpoints.
+    /// Nodes that only keep the flows that they own: they drain, are excluded from load balancing, or have
+    /// terminating endpoints only.
     #[serde(default, serialize_with = "as_list", deserialize_with = "from_list")]
     pub keeping: Arc<[NodeName]>,
 }
@@ -70,7 +70,7 @@ fn from_list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) ->
 pub struct Share {
     /// The node.
     pub node: NodeName,
-    /// Its weight, in proportion to the others'.
+    /// Its weight, relative to the others'.
     pub weight: u32,
     /// Whether all its endpoints are terminating.
     #[serde(skip)]
@@ -84,41 +84,41 @@ pub struct NodeState {
     pub name: NodeName,
     /// Its index on this machine.
     pub index: NodeIndex,
-    /// Who it is on the wire.
+    /// Its ID on the wire.
     pub id: u32,
-    /// Address that it is reached at.
+    /// Its primary address.
     pub address: IpAddr,
-    /// How it is reached.
-    pub way: WayWord,
+    /// How packets are forwarded to it.
+    pub way: ForwardingMode,
     /// Whether it is this machine.
     pub is_self: bool,
-    /// Whether it is to get no new flows.
+    /// Whether it gets no new flows.
     pub draining: bool,
-    /// Why its Node object says so, if it does.
+    /// Why its Node object drains it, if it does.
     pub drain: Option<String>,
     /// Why it is excluded from load balancing, if it is.
     pub excluded: Option<Exclusion>,
 }
 
-/// How a node is reached, as a word.
+/// The forwarding mode of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum WayWord {
-    /// It is this machine.
+pub enum ForwardingMode {
+    /// This machine itself.
     #[serde(rename = "self")]
     Own,
-    /// New MAC addresses.
+    /// MAC rewrite.
     L2,
     /// GUE.
     Gue,
     /// IP in IP.
     Ipip,
-    /// Not at all.
+    /// The next hop is unresolved.
     Unresolved,
 }
 
-impl WayWord {
-    /// The word.
+impl ForwardingMode {
+    /// Returns the mode as a word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Own => "self",

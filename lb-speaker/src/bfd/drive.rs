@@ -23,7 +23,7 @@ use super::socket::{self, Came, Ear};
 use super::stamps::Stamps;
 use super::{BfdView, BfdViewed, Order, Watch, Watched, priority};
 use crate::identity::hash;
-use lb_dataplane::bfd::BfdSessions;
+use lb_dataplane::bfd::BfdMaps;
 use lb_runtime::watchdog::Heart;
 
 /// Octets of a packet that matter, and a few more: what is longer is judged by its start.
@@ -65,7 +65,7 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(seed: u64, noted: Option<BfdSessions>, alarmed: UnixStream, report: Report) -> Self {
+    pub(super) fn new(seed: u64, noted: Option<BfdMaps>, alarmed: UnixStream, report: Report) -> Self {
         let start = Instant::now();
         Self {
             start,

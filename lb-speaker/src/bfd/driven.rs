@@ -89,7 +89,7 @@ impl Driven {
                     Hops::Multi { minimum_ttl } => Some(minimum_ttl),
                 };
                 let remote = self.watched.address;
-                notes.begin(discriminator, &bfd::Session { remote, local, minimum_ttl });
+                notes.begin(discriminator, &bfd::BfdSessionConfig { remote, local, minimum_ttl });
             }
             _ => {
                 self.session.set_echo_receive(Duration::ZERO);

@@ -9,11 +9,11 @@ use lb_bfd::session::Discriminator;
 use lb_common::maps::BfdAddress;
 use nix::time::{ClockId, clock_gettime};
 
-use lb_dataplane::bfd::{BfdSessions, Session};
+use lb_dataplane::bfd::{BfdMaps, BfdSessionConfig};
 
 /// The program's notes, by the driver's clock.
 pub(super) struct Notes {
-    sessions: BfdSessions,
+    sessions: BfdMaps,
     /// The driver's start by the kernel's clock.
     start: Duration,
     /// The addresses that the program knows; `None` before they have been written, and after that has failed.
@@ -23,7 +23,7 @@ pub(super) struct Notes {
 impl Notes {
     /// Notes for a driver whose time began at `start`. What an agent before this one has left is forgotten: its
     /// sessions are not this one's.
-    pub(super) fn new(mut sessions: BfdSessions, start: Instant) -> Option<Self> {
+    pub(super) fn new(mut sessions: BfdMaps, start: Instant) -> Option<Self> {
         let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC).ok()?);
         for left in sessions.discriminators().unwrap_or_default() {
             told(sessions.remove(left));
@@ -32,7 +32,7 @@ impl Notes {
     }
 
     /// Has the program note the packets of a session.
-    pub(super) fn begin(&mut self, discriminator: Discriminator, session: &Session) {
+    pub(super) fn begin(&mut self, discriminator: Discriminator, session: &BfdSessionConfig) {
         told(self.sessions.write(discriminator.get(), session));
     }
 
@@ -57,7 +57,7 @@ impl Notes {
 
     /// When the program last saw the router say that the session is up.
     pub(super) fn heard(&self, discriminator: Discriminator) -> Option<Duration> {
-        let heard = self.sessions.heard(discriminator.get()).ok()??;
+        let heard = self.sessions.last_packet(discriminator.get()).ok()??;
         heard.is_up().then(|| heard.at.saturating_sub(self.start))
     }
 }

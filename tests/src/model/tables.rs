@@ -11,7 +11,8 @@ use lb_common::maps::{
     Node, Source, Traffic, Vip, Vip4Key, Vip6Key, capacity,
 };
 use lb_common::ring::{NodeIndex, Slot, SlotLeader, WORDS};
-use lb_common::tables::Tables;
+use lb_pipeline::inline::Inline;
+use lb_pipeline::tables::Tables;
 
 /// Entries of the maps whose size a packet can find out.
 #[derive(Clone, Copy, Debug)]
@@ -217,6 +218,8 @@ fn add(counts: &mut BTreeMap<u32, Traffic>, key: u32, size: u32, bytes: u32) {
 /// Time stands still: what depends on it is tested by itself, against the kernel's clock.
 const AGE: u16 = 7;
 
+impl Inline for HostTables {}
+
 impl Tables for HostTables {
     type Word = AtomicU64;
 
@@ -341,6 +344,10 @@ impl Tables for HostTables {
 
     fn allowance(&self, budget: Budget, f: impl FnOnce(&mut Allowance) -> bool) -> bool {
         f(&mut self.allowances.borrow_mut()[budget as usize])
+    }
+
+    fn kernel_answer(&self, connection: &Connection) -> KernelAnswer {
+        self.kernel.get(connection).copied().unwrap_or(KernelAnswer::CannotTell)
     }
 
     fn now_seconds(&self) -> u64 {

@@ -96,7 +96,7 @@ fn summary(preview: &Preview, objects: &[Sourced<Object>]) -> String {
         *kinds.entry(object.value.kind().name).or_default() += 1;
     }
     let kinds: Vec<_> = kinds.into_iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-    let (wrong, waiting) = (preview.wrong(), preview.waiting());
+    let (wrong, waiting) = (preview.error_count(), preview.warning_count());
     let read = if kinds.is_empty() { "nothing".to_owned() } else { kinds.join(", ") };
     format!("read: {read}; {wrong} wrong, {waiting} waiting for something that may still come")
 }

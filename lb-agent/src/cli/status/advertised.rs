@@ -53,7 +53,7 @@ mod tests {
     }
 
     fn silent(number: usize) -> AdvertisedService {
-        let (silent, reason) = (Some("noEndpoints".into()), Some("no endpoint serves".into()));
+        let (silent, reason) = (Some("noEndpoints".into()), Some("no endpoint is serving".into()));
         AdvertisedService { name: format!("s{number}"), silent, reason, ..advertised(&[]) }
     }
 
@@ -65,7 +65,7 @@ mod tests {
             screen.starts_with("Services advertised: 2 to 2 peers, 1 to 1 peer; not advertised: 1\n"),
             "{screen}"
         );
-        assert!(screen.contains("shop/s1") && screen.contains("no endpoint serves"), "{screen}");
+        assert!(screen.contains("shop/s1") && screen.contains("no endpoint is serving"), "{screen}");
         assert_eq!(services(&[]), "Services advertised: none; not advertised: 0\n");
     }
 

@@ -12,7 +12,7 @@ use crate::bgp::judge::Judge;
 use crate::name::NodeName;
 use crate::node::Node;
 use crate::pool::Pools;
-use crate::standing::Standing;
+use crate::precedence::Precedence;
 
 /// What an advertisement is judged against.
 pub(in crate::bgp) struct Context<'a> {
@@ -36,9 +36,9 @@ pub(in crate::bgp) fn build<'a>(
             former.name == written.metadata.name
                 && Some(former.namespace.as_str()) == object.value.namespace()
         });
-        candidates.push((Standing::of(former, now.as_ref()), object, now, former));
+        candidates.push((Precedence::of(former, now.as_ref()), object, now, former));
     }
-    candidates.sort_by_key(|(standing, ..)| *standing);
+    candidates.sort_by_key(|(precedence, ..)| *precedence);
     let mut accepted = Vec::new();
     for (_, object, now, former) in candidates {
         let mut judge = Judge::of(object, problems);

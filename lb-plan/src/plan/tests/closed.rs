@@ -46,7 +46,7 @@ fn what_becomes_of_undeclared_ports_can_be_chosen() {
 #[test]
 fn a_vip_that_this_machine_speaks_from_is_open() {
     let mut scenario = at([192, 0, 2, 1].into());
-    scenario.facts.ways.get_mut(&address(2).into()).unwrap().source = [192, 0, 2, 1].into();
+    scenario.facts.next_hops.get_mut(&address(2).into()).unwrap().source = [192, 0, 2, 1].into();
     assert!(!is_closed(&scenario.plan(), [192, 0, 2, 1].into()), "this machine speaks from it");
     for node in [1, 2] {
         let vip: IpAddr = address(node).into();

@@ -89,7 +89,7 @@ fn vips_with_different_pasts_meet_again_when_it_is_forgotten() {
     let former = [1, 2, 3].map(|service| ring(&moved, service)[0].former[0]);
     assert_eq!(former, [0, 1, NO_NODE]);
     assert_eq!(moved.contents.rings.len(), 3);
-    // One that comes now has no past, and takes what there is.
+    // One that comes now has no history, and takes what there is.
     scenario.services.insert(4, on(3));
     assert!(!has_former(&agent.turn(&scenario, 20), 4));
     let over = agent.turn(&scenario, 110);
@@ -146,7 +146,7 @@ fn a_node_object_that_is_away_for_a_moment_is_not_forgotten() {
     let forgotten = agent.turn(&scenario, 200);
     assert!(!has_former(&forgotten, 1));
     let forgotten = agent.turn(&scenario, 201);
-    assert!(!forgotten.contents.nodes.contains_key(&3) && forgotten.contents.peers.len() == 6);
+    assert!(!forgotten.contents.nodes.contains_key(&3) && forgotten.contents.node_addresses.len() == 6);
 }
 
 #[test]

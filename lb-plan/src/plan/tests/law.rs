@@ -116,7 +116,7 @@ fn scenario_of((nodes, services, unresolved, places, slots_per_node, apart): Cho
     scenario.settings.ring_capacity = places * 256;
     scenario.settings.slots_per_node = slots_per_node;
     if let Some(node) = unresolved {
-        scenario.facts.ways.remove(&scenario::address(node).into());
+        scenario.facts.next_hops.remove(&scenario::address(node).into());
     }
     scenario
 }
@@ -163,7 +163,7 @@ proptest! {
         }
     }
 
-    /// Of moments only: in one moment all of the past is in what is installed.
+    /// Of moments only: in one moment all of the history is in what is installed.
     #[test]
     fn nothing_is_remembered_but_moments(history in proptest::collection::vec(some_scenario(), 1..6)) {
         let mut planner = Planner::new();

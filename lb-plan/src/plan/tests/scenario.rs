@@ -8,7 +8,9 @@ use std::time::Duration;
 use lb_common::hash::HashKey;
 
 use crate::contents::{Contents, diff};
-use crate::plan::{Facts, Forwarding, Liveness, Plan, Planner, Settings, UndeclaredPorts, Uplink, Way};
+use crate::plan::{
+    Facts, Forwarding, LivenessSettings, NextHop, Plan, Planner, Settings, UndeclaredPorts, Uplink,
+};
 use lb_api::objects::parse;
 use lb_model::Model;
 
@@ -60,7 +62,7 @@ impl Scenario {
     pub(super) fn of(count: u8) -> Self {
         let uplink = Uplink { name: "eth0".into(), mac: [2, 0, 0, 0, 0, 1], mtu: 1500, ..Uplink::default() };
         let settings = Settings {
-            liveness: Liveness::default(),
+            liveness: LivenessSettings::default(),
             node: "n1".into(),
             hash_key: HashKey { k0: 1, k1: 2 },
             tag_keys: lb_common::tag::TagKeys::derived(&HashKey::default()),
@@ -94,7 +96,7 @@ impl Scenario {
     /// Adds a node with its way.
     pub(super) fn add(&mut self, node: u8) {
         self.nodes.insert(node, "");
-        self.facts.ways.insert(address(node).into(), way(node));
+        self.facts.next_hops.insert(address(node).into(), way(node));
     }
 
     pub(super) fn with(mut self, number: u8, service: Web) -> Self {
@@ -206,8 +208,8 @@ pub(super) fn mac(node: u8) -> [u8; 6] {
 }
 
 /// An on-link way to a node.
-pub(super) fn way(node: u8) -> Way {
-    Way { ifindex: IFINDEX, next_hop_mac: mac(node), on_link: true, mtu: 1500, source: address(1).into() }
+pub(super) fn way(node: u8) -> NextHop {
+    NextHop { ifindex: IFINDEX, next_hop_mac: mac(node), on_link: true, mtu: 1500, source: address(1).into() }
 }
 
 /// What the maps hold after a plan has been carried out.

@@ -124,7 +124,7 @@ fn services_on_one_address_have_their_own_ranges_and_the_address_has_all() {
 #[test]
 fn an_address_that_this_machine_speaks_from_admits_everybody() {
     let mut scenario = Scenario::of(2).with(1, restricted(&["10.1.0.0/16"]));
-    scenario.facts.ways.get_mut(&address(2).into()).unwrap().source = v4(1);
+    scenario.facts.next_hops.get_mut(&address(2).into()).unwrap().source = v4(1);
     let plan = scenario.plan();
     assert_eq!(admitted(&plan, v4(1), 80), ["10.1.0.1"]);
     assert_eq!(admitted(&plan, v4(1), 0), ALL_V4);

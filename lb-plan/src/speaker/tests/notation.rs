@@ -1,6 +1,6 @@
 //! Short notations, so that a case is a line.
 
-use crate::speaker::{Announcement, SpeakerPlan, SpeakerSettings, plan};
+use crate::speaker::{ServiceAdvertisement, SpeakerPlan, SpeakerSettings, plan};
 use lb_api::objects;
 use lb_model::Model;
 
@@ -152,8 +152,8 @@ pub(super) fn told(world: &World) -> Vec<String> {
         }
     }
     for (name, announcement) in &plan.services {
-        if let Announcement::Silent(silence) = announcement {
-            lines.push(format!("{} {}", name.name, silence.label()));
+        if let ServiceAdvertisement::Withheld(withheld) = announcement {
+            lines.push(format!("{} {}", name.name, withheld.label()));
         }
     }
     for problem in &plan.problems {
