@@ -4,6 +4,8 @@
 
 #[path = "reference/flags.rs"]
 mod flags;
+#[path = "reference/verdicts.rs"]
+mod verdicts;
 
 use std::fs;
 use std::path::Path;
@@ -53,4 +55,9 @@ fn code(text: &str) -> String {
 #[test]
 fn the_page_of_the_command_line_is_what_the_program_accepts() {
     check("flags.md", &flags::page());
+}
+
+#[test]
+fn the_page_of_verdicts_is_the_table_of_the_program() {
+    check("verdicts.md", &verdicts::page());
 }
