@@ -36,7 +36,7 @@ macro_rules! shared_types {
             crate::vips::Vip6Bucket { entries }
             crate::ring::Slot { leader, successors, former }
             crate::maps::Node {
-                way, outer_family, mtu, ifindex, next_hop_mac, source_mac, outer_sum, outer_source, outer_destination, id,
+                mode, outer_family, mtu, ifindex, next_hop_mac, source_mac, outer_sum, outer_source, outer_destination, id,
                 discriminator
             }
             crate::maps::Announcer { ranks, uplinks }

@@ -7,7 +7,8 @@
 //! IP in IP  | MACs | tags | type | outer IP | inner …
 //! ```
 
-use lb_common::maps::{Node, way};
+use lb_common::forwarding::ForwardingMode;
+use lb_common::maps::Node;
 use lb_common::ring::NodeIndex;
 use lb_common::verdict::Refusal;
 use lb_common::wire::ip::{self, protocol};
@@ -26,7 +27,7 @@ const ID: usize = 4;
 /// Whether the packet goes to the node right in IP.
 #[inline(always)]
 const fn is_bare(node: &Node, packet: &Packet) -> bool {
-    matches!(node.way, way::IPIP4 | way::IPIP6) && packet.asked.count == 0
+    node.mode == ForwardingMode::Ipip as u8 && packet.asked.count == 0
 }
 
 /// Bytes of UDP, GUE and the list.

@@ -8,8 +8,9 @@
 //! checks this for every packet of every test.
 
 use lb_common::flows::{Entry, FlowKey, Standing};
+use lb_common::forwarding::ForwardingMode;
 use lb_common::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
-use lb_common::maps::{Config, Node, VIP_AFFINITY, VIP_SOURCES, Vip, Vip4Key, Vip6Key, way};
+use lb_common::maps::{Config, Node, VIP_AFFINITY, VIP_SOURCES, Vip, Vip4Key, Vip6Key};
 use lb_common::ring::NO_NODE;
 use lb_common::tag::{GueWords, gue_tag};
 use lb_common::verdict::Outcome;
@@ -218,13 +219,12 @@ fn own<T: Tables>(tables: &T, seen: &Seen, own: u16) -> bool {
 /// Rewrites the packet for its way to a node. `None` leaves it unmodified.
 #[inline(always)]
 fn send<F: Frame>(frame: &mut F, config: &Config, node: &Node, seen: &Seen, place: Place) -> Option<Outcome> {
-    let (room, outcome) = match node.way {
-        way::L2 => (0, Outcome::ForwardedL2),
-        way::GUE4 => (ip::V4_HEADER + GUE, Outcome::ForwardedGue),
-        way::GUE6 => (ip::V6_HEADER + GUE, Outcome::ForwardedGue),
-        way::IPIP4 => (ip::V4_HEADER, Outcome::ForwardedIpip),
-        way::IPIP6 => (ip::V6_HEADER, Outcome::ForwardedIpip),
-        _ => return None,
+    let is_v4 = node.outer_family == 4;
+    let outer = if is_v4 { ip::V4_HEADER } else { ip::V6_HEADER };
+    let (room, outcome) = match node.forwarding_mode()? {
+        ForwardingMode::L2 => (0, Outcome::ForwardedL2),
+        ForwardingMode::Gue => (outer + GUE, Outcome::ForwardedGue),
+        ForwardingMode::Ipip => (outer, Outcome::ForwardedIpip),
     };
     let fits = room == 0 || seen.length + room as u32 <= u32::from(node.mtu);
     if seen.ttl <= 1 || !fits {
@@ -238,7 +238,6 @@ fn send<F: Frame>(frame: &mut F, config: &Config, node: &Node, seen: &Seen, plac
     if room != 0 {
         let is_bare = matches!(outcome, Outcome::ForwardedIpip);
         let number = if is_bare { seen.family } else { protocol::UDP };
-        let is_v4 = node.outer_family == 4;
         let Seen { length: inner, class, hash, .. } = *seen;
         let outer = Outer { at: l3, class, number, inner, room, hash };
         // The room has just been made.

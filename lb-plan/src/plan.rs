@@ -18,7 +18,7 @@ mod vips;
 mod weights;
 
 pub use settings::{Facts, Forwarding, Liveness, Settings, UndeclaredPorts, Uplink, Way};
-pub use state::{NodeState, RingState, ServiceState, Share, VipState, WayWord};
+pub use state::{NodePath, NodeState, RingState, ServiceState, Share, VipState};
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -17,7 +17,7 @@ use lb_common::tag::{self, TagKeys};
 
 use super::room::Room;
 use super::settings::{Facts, Settings};
-use super::state::{NodeState, Share, WayWord};
+use super::state::{NodePath, NodeState, Share};
 use crate::contents::{Contents, peer_key, peer_mac_key};
 use crate::model::{Exclusion, Model, Node, NodeName, Tier, exclusion};
 use lb_api::problem::{Problem, Reason};
@@ -253,7 +253,7 @@ impl<'a> Roster<'a> {
             index: seat.index,
             id: seat.way.entry.id,
             address: seat.node.primary(),
-            way: if *name == self.own { WayWord::Own } else { WayWord::of(&seat.way.entry) },
+            way: if *name == self.own { NodePath::Own } else { NodePath::of(&seat.way.entry) },
             is_self: *name == self.own,
             draining: seat.draining,
             drain: seat.node.drain.as_ref().map(ToString::to_string),

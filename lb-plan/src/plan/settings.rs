@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
+use lb_common::forwarding::{ForwardingMode, UnknownForwardingMode};
 use lb_common::hash::HashKey;
 use lb_common::tag::TagKeys;
 
@@ -85,18 +87,27 @@ pub enum UndeclaredPorts {
     Pass,
 }
 
-/// How packets get to other nodes.
+/// How packets are carried to other nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Forwarding {
     /// New MAC addresses to nodes that are on-link, GUE to the others.
     #[default]
     Auto,
-    /// New MAC addresses only.
-    L2,
-    /// GUE only.
-    Gue,
-    /// IP in IP, but GUE for second chances, which need its list of those asked.
-    Ipip,
+    /// One mode to all nodes.
+    Always(ForwardingMode),
+}
+
+impl Forwarding {
+    /// The name of [`Forwarding::Auto`], beside those of the modes.
+    pub const AUTO: &'static str = "auto";
+}
+
+impl FromStr for Forwarding {
+    type Err = UnknownForwardingMode;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        if name == Self::AUTO { Ok(Self::Auto) } else { name.parse().map(Self::Always) }
+    }
 }
 
 /// What was found on this machine.

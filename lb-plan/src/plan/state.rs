@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use lb_common::forwarding::ForwardingMode;
 use lb_common::maps::{VIP_SOURCES, Vip};
 use lb_common::ring::NodeIndex;
 use serde::{Serialize, Serializer};
@@ -90,7 +91,7 @@ pub struct NodeState {
     /// Address that it is reached at.
     pub address: IpAddr,
     /// How it is reached.
-    pub way: WayWord,
+    pub way: NodePath,
     /// Whether it is this machine.
     pub is_self: bool,
     /// Whether it is to get no new flows.
@@ -101,33 +102,31 @@ pub struct NodeState {
     pub excluded: Option<Exclusion>,
 }
 
-/// How a node is reached, as a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WayWord {
+/// How a node is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodePath {
     /// It is this machine.
-    #[serde(rename = "self")]
     Own,
-    /// New MAC addresses.
-    L2,
-    /// GUE.
-    Gue,
-    /// IP in IP.
-    Ipip,
+    /// By packets in this mode.
+    Mode(ForwardingMode),
     /// Not at all.
     Unresolved,
 }
 
-impl WayWord {
-    /// The word.
+impl NodePath {
+    /// Its name, in status and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Own => "self",
-            Self::L2 => "l2",
-            Self::Gue => "gue",
-            Self::Ipip => "ipip",
+            Self::Mode(mode) => mode.as_str(),
             Self::Unresolved => "unresolved",
         }
+    }
+}
+
+impl Serialize for NodePath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 
