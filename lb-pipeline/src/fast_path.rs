@@ -21,7 +21,7 @@ use lb_common::wire::{ethernet, gue};
 
 use crate::found::Found;
 use crate::frame::Frame;
-use crate::hop::{out, ttl_decremented};
+use crate::hop::out;
 use crate::liveness;
 use crate::outer::{GUE, Gue, Outer, write_gue, write_v4, write_v6};
 use crate::owner::{Kind, LivenessState};
@@ -276,9 +276,9 @@ fn first_gue(config: &Config, node: &Node, seen: &Seen, at: usize) -> Gue {
 fn decrement_ttl<F: Frame>(frame: &mut F, seen: &Seen, l3: usize) {
     if seen.family == protocol::IPV4 {
         let Some(header) = frame.view_mut::<{ ip::V4_HEADER }>(l3) else { return };
-        let life = ttl_decremented(get4(header, 8).to_le_bytes());
-        put4(header, 8, u32::from_le_bytes(life));
-    } else if let Some([hop_limit]) = frame.view_mut::<1>(l3 + 7) {
+        let life = ip::with_ttl(get4(header, ip::v4::TTL).to_le_bytes(), seen.ttl - 1);
+        put4(header, ip::v4::TTL, u32::from_le_bytes(life));
+    } else if let Some([hop_limit]) = frame.view_mut::<1>(l3 + ip::v6::HOP_LIMIT) {
         *hop_limit = seen.ttl - 1;
     }
 }

@@ -1,5 +1,7 @@
 //! Names and labels of objects, from names that may hold more than those may.
 
+use lb_common::fnv::fnv1a;
+
 /// A label's value, and a part of a name, have no more octets.
 const LONGEST: usize = 63;
 
@@ -24,14 +26,7 @@ fn fit(text: &str, is_allowed: impl Fn(char) -> bool) -> String {
         lower.chars().map(|c| if is_allowed(c) { c } else { '-' }).take(LONGEST - 17).collect();
     let like = like.trim_matches(|c: char| !c.is_ascii_alphanumeric());
     let joint = if like.is_empty() { "" } else { "-" };
-    format!("{like}{joint}{:016x}", digest(text))
-}
-
-/// FNV-1a: the same on every machine and for ever, for it makes names.
-fn digest(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
-        (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    format!("{like}{joint}{:016x}", fnv1a(text.bytes()))
 }
 
 #[cfg(test)]
