@@ -316,7 +316,7 @@ pub struct Config {
     /// Ticks of the probe clock without an answer after which a node is dead; zero: none ever is.
     pub liveness_limit: u32,
     /// Ticks after that for which flows that nobody knows wait, in case it comes back.
-    pub orphan_grace: u32,
+    pub hold_ticks: u32,
     /// Numbers of the keys of tags.
     pub tag_key_ids: [u8; 2],
     /// Zero.
@@ -333,7 +333,7 @@ pub struct Config {
     /// The addresses of all VIPs.
     pub vips: AddressFilter,
     /// The MAC addresses of `lb_node_macs`.
-    pub peer_macs: MacFilter,
+    pub node_macs: MacFilter,
 }
 
 const _: () = assert!(size_of::<Config>() == 10_440);
@@ -342,6 +342,29 @@ const _: () = assert!(size_of::<Config>() == 10_440);
 pub const UPLINKS: usize = 4;
 
 impl Config {
+    /// All zero, as an array holds it before the agent has written it.
+    pub const ZERO: Self = Self {
+        flow_keys: FlowKeys::NONE,
+        tag_keys: [HashKey { k0: 0, k1: 0 }; 2],
+        probe_nonce: 0,
+        address4: [0; 4],
+        self_node: 0,
+        flags: 0,
+        address6: [0; 16],
+        echo_rate: 0,
+        id: 0,
+        liveness_limit: 0,
+        hold_ticks: 0,
+        tag_key_ids: [0; 2],
+        pad: [0; 6],
+        uplinks: [0; UPLINKS],
+        uplink_links: [Link::NONE; UPLINKS],
+        icmp_error_rate: 0,
+        flow_mask: 0,
+        vips: AddressFilter::EMPTY,
+        node_macs: MacFilter::EMPTY,
+    };
+
     /// The MAC address, as a number, of an interface with the program, if it is one of the first.
     #[inline(always)]
     pub fn uplink_mac(&self, ifindex: u32) -> Option<u64> {

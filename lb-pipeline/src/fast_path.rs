@@ -107,7 +107,7 @@ pub fn judge_fast<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Option<Verd
     let (source, tag) = (get8(front, 4) >> 16, get4(front, ethernet::MACS));
     if liveness::liveness_of(tables, leader) != LivenessState::Accepting
         || seat.has_led()
-        || config.peer_macs.may_hold(source)
+        || config.node_macs.may_hold(source)
     {
         return None;
     }

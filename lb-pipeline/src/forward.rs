@@ -230,7 +230,7 @@ fn note<T: TableSubprograms>(tables: &T, packet: &Packet, node: NodeIndex, stand
 fn is_from_peer<F: Subprograms, T: TableSubprograms>(frame: &F, tables: &T) -> bool {
     let Some(macs) = frame.view::<12>(0) else { return false };
     let source = [macs[6], macs[7], macs[8], macs[9], macs[10], macs[11], 0, 0];
-    let may_be = tables.config().is_some_and(|config| config.peer_macs.may_hold(u64::from_le_bytes(source)));
+    let may_be = tables.config().is_some_and(|config| config.node_macs.may_hold(u64::from_le_bytes(source)));
     may_be && tables.peer_mac(&source).is_some()
 }
 

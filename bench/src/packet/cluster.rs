@@ -83,7 +83,7 @@ pub fn tables(case: &Case) -> HostTables {
         echo_rate: 0,
         id: wire_id(SELF),
         liveness_limit: 15,
-        orphan_grace: 100,
+        hold_ticks: 100,
         tag_key_ids: TAG.map(|key| key.id),
         pad: [0; 6],
         uplinks: [INGRESS, 0, 0, 0],
@@ -91,7 +91,7 @@ pub fn tables(case: &Case) -> HostTables {
         icmp_error_rate: 0,
         flow_mask: capacity::FLOW_SETS as u32 - 1,
         vips: AddressFilter::EMPTY,
-        peer_macs: MacFilter::EMPTY,
+        node_macs: MacFilter::EMPTY,
     };
     let slots = u32::from(rings) * SLOTS;
     let sizes = Sizes { slots, nodes: u32::from(NODES) + 1, vip_stats: u32::from(vips) };

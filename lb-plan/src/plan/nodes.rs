@@ -169,7 +169,7 @@ impl<'a> Roster<'a> {
             echo_rate: settings.echo_rate,
             id: own.map_or(0, |seat| seat.way.entry.id),
             liveness_limit: settings.liveness.limit,
-            orphan_grace: settings.liveness.orphan_grace,
+            hold_ticks: settings.liveness.orphan_grace,
             tag_key_ids: [current.id, other.id],
             pad: [0; 6],
             uplinks,
@@ -177,7 +177,7 @@ impl<'a> Roster<'a> {
             icmp_error_rate: settings.icmp_error_rate,
             flow_mask: settings.flow_sets - 1,
             vips: AddressFilter::EMPTY,
-            peer_macs: MacFilter::EMPTY,
+            node_macs: MacFilter::EMPTY,
         }
     }
 

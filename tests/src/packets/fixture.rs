@@ -76,7 +76,7 @@ pub const CLOCK: u32 = 1000;
 /// Ticks after which a silent node is dead.
 pub const LIVENESS_LIMIT: u32 = 15;
 /// Ticks for which flows wait for a node that has died.
-pub const ORPHAN_GRACE: u32 = 20;
+pub const HOLD_TICKS: u32 = 20;
 /// What this node's discriminators are made with.
 const PROBE_NONCE: u64 = 0xbeef;
 /// The cluster's secret for the flow hash.
@@ -316,7 +316,7 @@ impl Fixture {
             echo_rate: u32::MAX,
             id: wire_id(node::SELF),
             liveness_limit: LIVENESS_LIMIT,
-            orphan_grace: ORPHAN_GRACE,
+            hold_ticks: HOLD_TICKS,
             tag_key_ids: TAG_KEYS.map(|key| key.id),
             pad: [0; 6],
             // Not the first place: each has to be looked at.
@@ -330,7 +330,7 @@ impl Fixture {
             icmp_error_rate: u32::MAX,
             flow_mask: capacity::FLOW_SETS as u32 - 1,
             vips: AddressFilter::EMPTY,
-            peer_macs: MacFilter::EMPTY,
+            node_macs: MacFilter::EMPTY,
         };
         // In vain: in the way of a false positive of the filter.
         config.vips.add4(SELF4);
@@ -376,8 +376,8 @@ impl Fixture {
     pub fn begin_anew(self, tables: &HostTables) {
         for index in 0..capacity::CLOCK {
             let (silence, state) = match index as NodeIndex {
-                node::DEAD => (LIVENESS_LIMIT + ORPHAN_GRACE, LIVENESS_UP),
-                node::LOST => (LIVENESS_LIMIT + ORPHAN_GRACE - 1, LIVENESS_UP),
+                node::DEAD => (LIVENESS_LIMIT + HOLD_TICKS, LIVENESS_UP),
+                node::LOST => (LIVENESS_LIMIT + HOLD_TICKS - 1, LIVENESS_UP),
                 node::JUST_LOST => (LIVENESS_LIMIT, LIVENESS_UP),
                 node::DRAINING => (LIVENESS_LIMIT - 1, LIVENESS_ADMIN_DOWN),
                 node::DRAINING_SECOND => (0, LIVENESS_ADMIN_DOWN),

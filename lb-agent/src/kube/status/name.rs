@@ -39,7 +39,6 @@ mod tests {
             assert_eq!((label(text), part(text)), (text.to_owned(), text.to_owned()));
         }
         assert_eq!(label("Blue_1"), "Blue_1");
-        assert_eq!(digest("a"), 0xaf63_dc4c_8601_ec8c, "the constant of the algorithm's authors");
         let long =
             ["n".repeat(253), "n".repeat(252), format!("{}..", "n".repeat(45)), "vlan@7".into(), "-".into()];
         for text in &long {
