@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lb_api::objects::{self, Object, Sourced};
-use lb_api::problem::{ObjectRef, Problem, Reason};
+use lb_api::problem::{ObjectRef, Problem, ReadReason};
 
 use super::read_file::{self, BEING_WRITTEN, Content, Known, Limits, MAX_FILE, Stamp};
 use crate::snapshot::{self, Snapshot};
@@ -177,7 +177,7 @@ impl Files {
             snapshot.objects.extend(objects);
         }
         if self.ignored > 0 {
-            let reason = Reason::TooManyFiles { count: self.ignored, limit: MAX_FILES };
+            let reason = ReadReason::TooManyFiles { count: self.ignored, limit: MAX_FILES };
             snapshot.problems.push(Problem::general(reason));
         }
         snapshot
@@ -287,7 +287,7 @@ impl Held {
             Some(Delay::Written { is_reported: true, .. }) => BEING_WRITTEN.to_owned(),
             _ => return Vec::new(),
         };
-        let reason = Reason::UnreadableFile { error };
+        let reason = ReadReason::UnreadableFile { error };
         let file = Problem { source: Some(name.to_owned()), ..Problem::general(reason) };
         let staying = objects.iter().filter_map(|object| snapshot::staying(object));
         std::iter::once(file).chain(staying).collect()

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lb_api::problem::{Problem, Reason};
+use lb_api::problem::{Problem, ReadReason};
 use tokio::sync::watch::Sender;
 
 use super::files::{Files, MAX_FILES, Moment, WRITTEN_UNREPORTED};
@@ -177,7 +177,9 @@ impl Follower {
         }
         let mut snapshot = self.files.snapshot();
         let error = self.trouble.clone();
-        snapshot.problems.extend(error.map(|error| Problem::general(Reason::UnreadableDirectory { error })));
+        snapshot
+            .problems
+            .extend(error.map(|error| Problem::general(ReadReason::UnreadableDirectory { error })));
         self.publish.send_replace(Some(snapshot));
     }
 }

@@ -382,7 +382,7 @@ async fn files_beyond_their_number_are_ignored_and_known_ones_are_not() {
     }
     let full = scene.until(|snapshot| !snapshot.problems.is_empty()).await;
     assert_eq!(names(&full), ["z"]);
-    assert!(words(&full).starts_with("6 more files than the 10000"), "{}", words(&full));
+    assert!(words(&full).starts_with("6 files beyond the limit of 10000"), "{}", words(&full));
     scene.put("z.yaml", &service("zz", "80"));
     scene.until(|snapshot| names(snapshot) == ["zz"]).await;
 }

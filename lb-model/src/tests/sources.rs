@@ -46,10 +46,7 @@ fn the_field_takes_precedence_over_the_annotation() {
 fn an_invalid_cidr_invalidates_the_service() {
     let (service, problems) =
         judge(&service("s", "loadBalancerSourceRanges: [10.0.0.0/8, none]"), "10.0.0.1");
-    assert_problem(
-        &problems,
-        &["spec.loadBalancerSourceRanges[1]: \"none\" is not a CIDR", "192.0.2.0/24"],
-    );
+    assert_problem(&problems, &["spec.loadBalancerSourceRanges[1]: \"none\" is not a CIDR", "192.0.2.0/24"]);
     assert_eq!(service, None);
     let (service, problems) = judge(&annotated("10.0.0.0/8,", ""), "10.0.0.1");
     assert_problem(&problems, &[ANNOTATION, "\"\" is not a CIDR"]);

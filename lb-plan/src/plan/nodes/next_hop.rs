@@ -7,7 +7,7 @@ use lb_common::wire::gue;
 
 use crate::plan::settings::{Facts, Forwarding, NextHop};
 use crate::plan::status::ForwardingMode;
-use lb_api::problem::Reason;
+use lb_api::problem::PlanReason;
 use lb_model::Node;
 
 /// A node's entry, and its origin.
@@ -36,7 +36,7 @@ pub(super) fn resolve(
     facts: &Facts,
     forwarding: Forwarding,
     installed: Option<&maps::Node>,
-) -> Result<Resolved, Reason> {
+) -> Result<Resolved, PlanReason> {
     let address = node.primary();
     let Some(next_hop) = facts.next_hops.get(&address) else {
         return Ok(match installed {
@@ -47,7 +47,7 @@ pub(super) fn resolve(
         });
     };
     let ifindex = next_hop.ifindex;
-    let uplink = facts.uplinks.get(&ifindex).ok_or(Reason::NotAnUplink { address, ifindex })?;
+    let uplink = facts.uplinks.get(&ifindex).ok_or(PlanReason::NotAnUplink { address, ifindex })?;
     let entry = maps::Node {
         mtu: next_hop.mtu,
         ifindex,
@@ -59,7 +59,7 @@ pub(super) fn resolve(
 }
 
 /// Returns the entry with the forwarding mode and its outer header.
-fn outer(next_hop: &NextHop, address: IpAddr, forwarding: Forwarding) -> Result<maps::Node, Reason> {
+fn outer(next_hop: &NextHop, address: IpAddr, forwarding: Forwarding) -> Result<maps::Node, PlanReason> {
     let entry = match (next_hop.source, address) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => maps::Node {
             way: way::GUE4,
@@ -77,12 +77,12 @@ fn outer(next_hop: &NextHop, address: IpAddr, forwarding: Forwarding) -> Result<
             ..maps::Node::NONE
         },
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {
-            return Err(Reason::WayFamilies { address, source_address: next_hop.source });
+            return Err(PlanReason::WayFamilies { address, source_address: next_hop.source });
         }
     };
     match (forwarding, next_hop.on_link) {
         (Forwarding::Auto | Forwarding::L2, true) => Ok(maps::Node { way: way::L2, ..entry }),
-        (Forwarding::L2, false) => Err(Reason::NotOnLink { address }),
+        (Forwarding::L2, false) => Err(PlanReason::NotOnLink { address }),
         (Forwarding::Auto, false) | (Forwarding::Gue, _) => Ok(entry),
         (Forwarding::Ipip, _) => {
             let way = if entry.outer_family == 4 { way::IPIP4 } else { way::IPIP6 };
