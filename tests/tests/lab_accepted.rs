@@ -44,7 +44,7 @@ fn objects_of_a_directory_that_are_wrong_when_an_agent_starts_are_as_they_were()
         scene.stays_over_a_restart(
             || scene.put_file("pool", "---\n{"),
             &[
-                "this document cannot be read",
+                "cannot parse this document",
                 "IPAddressPool metallb-system/lab: the object is invalid; its last-known-good",
             ],
         )?;
