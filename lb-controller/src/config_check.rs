@@ -15,7 +15,7 @@ use lb_model::Model;
 use tokio::sync::watch;
 
 use lb_kube::cluster::{CONFIGURATION, Cluster};
-use lb_kube::config_errors::Faults;
+use lb_kube::config_errors::ConfigErrors;
 use lb_kube::events::{Events, News};
 use lb_kube::leadership::Leadership;
 use lb_kube::snapshot::Snapshot;
@@ -85,7 +85,7 @@ impl Inspector {
         all.extend(problems);
         // Secrets are not the controller's to read: agents say what is wrong with them.
         all.retain(|problem| !matches!(problem.reason, Reason::UnknownReference { kind: "Secret", .. }));
-        let Faults { pools, others } = Faults::of(all.iter());
+        let ConfigErrors { pools, others } = ConfigErrors::of(all.iter());
         let mut wanted = Wanted::default();
         wanted.configuration(Configuration::Controller, &pools, &others);
         self.wanted.send_replace(Some(Arc::new(wanted)));

@@ -8,14 +8,14 @@ use lb_api::problem::{ObjectRef, Problem, Severity};
 /// What is wrong with what configures the load balancer, a sentence each. Services, their endpoints and Nodes do not:
 /// what is wrong with one of them is its own matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Faults {
+pub struct ConfigErrors {
     /// With pools of addresses.
     pub pools: Arc<[String]>,
     /// With all else.
     pub others: Arc<[String]>,
 }
 
-impl Faults {
+impl ConfigErrors {
     /// Those among problems of all kinds.
     pub fn of<'a>(problems: impl Iterator<Item = &'a Problem> + Clone) -> Self {
         let errors = || problems.clone().filter(|problem| problem.severity() == Severity::Error);
@@ -55,10 +55,10 @@ mod tests {
             problem("IPAddressPool", Reason::EmptyPool),
             Problem::general(Reason::NoKind),
         ];
-        let expected = Faults {
+        let expected = ConfigErrors {
             pools: Arc::new([problems[3].to_string()]),
             others: Arc::new([problems[0].to_string()]),
         };
-        assert_eq!(Faults::of(problems.iter()), expected);
+        assert_eq!(ConfigErrors::of(problems.iter()), expected);
     }
 }

@@ -30,13 +30,13 @@ pub(super) const FLOORS: &[Floor] = &[
     pure("lb-api", &[]),
     pure("lb-model", &["lb-api", "lb-bgp", "lb-common"]),
     pure("lb-ipam", &["lb-api", "lb-model"]),
-    pure("lb-plan", &["lb-api", "lb-bgp", "lb-common", "lb-ipam", "lb-model"]),
+    Floor { tests_use: &["lb-pipeline"], ..pure("lb-plan", &["lb-api", "lb-bgp", "lb-common", "lb-model"]) },
     Floor {
-        tests_use: &["lb-bgp", "lb-common"],
+        tests_use: &["lb-common"],
         ..pure("lb-admission", &["lb-api", "lb-ipam", "lb-model", "lb-plan"])
     },
     floor("lb-runtime", &[]),
-    floor("lb-dataplane", &["lb-bfd", "lb-bgp", "lb-common", "lb-plan", "lb-runtime"]),
+    floor("lb-dataplane", &["lb-bfd", "lb-bgp", "lb-common", "lb-model", "lb-plan", "lb-runtime"]),
     floor(
         "lb-speaker",
         &["lb-bfd", "lb-bgp", "lb-common", "lb-dataplane", "lb-model", "lb-plan", "lb-runtime"],
@@ -79,8 +79,8 @@ pub(super) const FLOORS: &[Floor] = &[
                 "lb-dataplane",
                 "lb-kube",
                 "lb-model",
+                "lb-pipeline",
                 "lb-plan",
-                "lb-speaker",
             ],
         )
     },
@@ -88,7 +88,10 @@ pub(super) const FLOORS: &[Floor] = &[
     Floor {
         package: "fairlead-bench",
         is_exempt_from_size: true,
-        ..floor("bench", &["fairlead-tests", "lb-common", "lb-dataplane", "lb-kube", "lb-model", "lb-plan"])
+        ..floor(
+            "bench",
+            &["fairlead-tests", "lb-common", "lb-dataplane", "lb-kube", "lb-model", "lb-pipeline", "lb-plan"],
+        )
     },
     floor("xtask", &[]),
     Floor { package: "fairlead-fuzz", ..floor("fuzz", &["lb-bfd", "lb-bgp", "lb-common"]) },
