@@ -13,8 +13,9 @@ use lb_dataplane::bfd::BfdMaps;
 use lb_dataplane::counters::Counters;
 use lb_dataplane::kernel_lookup::{self, PreparedObject};
 use lb_dataplane::liveness::Prober;
+use lb_dataplane::map_io::MapsError;
 use lb_dataplane::mapped_tables::{FlowTable, LivenessCells};
-use lb_dataplane::maps::{Maps, MapsError};
+use lb_dataplane::maps::Maps;
 use lb_dataplane::net::blackhole::Blackholes;
 use lb_dataplane::net::observe::NetworkMonitor;
 use lb_dataplane::net::unnumbered::UnnumberedRouters;
@@ -220,7 +221,7 @@ fn liveness(options: &AgentOptions, nonce: u64) -> LivenessSettings {
     let tick = profile.interval / TICKS_PER_INTERVAL;
     LivenessSettings {
         limit: ProbeClock::limit(profile.multiplier.into()),
-        orphan_grace: (options.hold.as_micros() / tick.as_micros().max(1)) as u32,
+        hold: (options.hold.as_micros() / tick.as_micros().max(1)) as u32,
         nonce,
     }
 }

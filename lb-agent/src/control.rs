@@ -23,7 +23,8 @@ use std::time::{Duration, Instant};
 
 use lb_dataplane::attachment::Attachment;
 use lb_dataplane::liveness::{NotAccepting, Prober};
-use lb_dataplane::maps::{Maps, MapsError};
+use lb_dataplane::map_io::MapsError;
+use lb_dataplane::maps::Maps;
 use lb_dataplane::net::observe::{ASK_EVERY, CONFIRM_EVERY, NetworkMonitor, WATCH_EVERY};
 use lb_kube::source::Source;
 use lb_model::{AddressRule, DrainRules, IncrementalModel, Model};
@@ -237,7 +238,7 @@ impl ControlLoop {
     }
 
     async fn handle_source(&mut self, state: &mut LoopState) {
-        self.source.settle(state.reconciled).await;
+        self.source.debounce(state.reconciled).await;
         let before = self.next_hop_targets(state);
         self.read_source(state);
         // A changed Service alone does not change the next hops.

@@ -76,9 +76,9 @@ impl LastGoodFile {
 
     /// Replaces objects that exist and cannot be read by their last valid version.
     pub fn complete(&self, snapshot: &mut Snapshot) {
-        let stand_ins = self.accepted.stand_ins(&snapshot.objects, &snapshot.problems);
-        for object in stand_ins {
-            snapshot.problems.extend(snapshot::staying(&object));
+        let fallbacks = self.accepted.fallbacks(&snapshot.objects, &snapshot.problems);
+        for object in fallbacks {
+            snapshot.problems.extend(snapshot::stale_problem(&object));
             snapshot.objects.push(object);
         }
     }
@@ -91,7 +91,7 @@ impl LastGoodFile {
 
     /// Notes which objects are valid, and writes the file if that changed.
     pub fn note(&mut self, objects: &[Arc<Sourced<Object>>], problems: &[Problem], model: &Model) {
-        if self.accepted.note(objects, problems, model) {
+        if self.accepted.record(objects, problems, model) {
             self.is_written = false;
         }
         if !self.is_written && !self.is_foreign {

@@ -9,7 +9,7 @@ use lb_bfd::session::{Hops, SessionProfile};
 use lb_bgp::session::{BackOff, NextHops, PeerConfig, RemoteAs, Routes};
 use lb_bgp::value::RouterId;
 use lb_bgp::value::{Family, HoldTime};
-use lb_model::{Endpoint, Model, NodeName, Peer};
+use lb_model::{Model, NodeName, Peer, PeerEndpoint};
 use lb_plan::speaker::{self, ServiceAdvertisement, SpeakerPlan, SpeakerSettings};
 
 use lb_dataplane::net::blackhole::Blackholes;
@@ -114,8 +114,8 @@ fn desired_peers(plan: &SpeakerPlan, context: &Context<'_>, may_advertise: bool)
 /// Returns the unnumbered peers: name and interface.
 fn interfaces(plan: &SpeakerPlan) -> impl Iterator<Item = (&String, &String)> {
     plan.peers.iter().filter_map(|(name, peer)| match &peer.session.endpoint {
-        Endpoint::Interface(interface) => Some((name, interface)),
-        Endpoint::Address(_) => None,
+        PeerEndpoint::Interface(interface) => Some((name, interface)),
+        PeerEndpoint::Address(_) => None,
     })
 }
 
@@ -138,8 +138,8 @@ fn unnumbered_problems(plan: &SpeakerPlan, found: &DiscoveredRouters) -> Vec<Str
 /// Returns a peer for the speaker; `None` while its address is unknown. Without `routes`, nothing is advertised yet.
 fn desired_peer(peer: &Peer, context: &Context<'_>, routes: Option<Arc<Routes>>) -> Option<DesiredPeer> {
     let address = match &peer.endpoint {
-        Endpoint::Address(address) => *address,
-        Endpoint::Interface(interface) => context.found.get(interface)?.router.into(),
+        PeerEndpoint::Address(address) => *address,
+        PeerEndpoint::Interface(interface) => context.found.get(interface)?.router.into(),
     };
     Some(DesiredPeer {
         transport: transport(peer, address),
@@ -152,8 +152,8 @@ fn desired_peer(peer: &Peer, context: &Context<'_>, routes: Option<Arc<Routes>>)
 
 fn transport(peer: &Peer, address: IpAddr) -> Transport {
     let interface = match &peer.endpoint {
-        Endpoint::Interface(interface) => Some(interface),
-        Endpoint::Address(_) => None,
+        PeerEndpoint::Interface(interface) => Some(interface),
+        PeerEndpoint::Address(_) => None,
     };
     Transport {
         address,
@@ -183,9 +183,9 @@ fn config(peer: &Peer, address: IpAddr, context: &Context<'_>) -> PeerConfig {
         keepalive: peer.keepalive,
         families: negotiated.map(|(family, _)| family).collect(),
         next_hops: match &peer.endpoint {
-            Endpoint::Address(_) => identity.next_hops(address),
+            PeerEndpoint::Address(_) => identity.next_hops(address),
             // The router has a route to the session's address, and to none of this node's others.
-            Endpoint::Interface(_) => NextHops::default(),
+            PeerEndpoint::Interface(_) => NextHops::default(),
         },
         graceful_restart: peer.graceful_restart.then_some(RESTART_TIME),
         restarted,

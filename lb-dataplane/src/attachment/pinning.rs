@@ -5,7 +5,7 @@ use std::path::Path;
 
 use aya::maps::MapData;
 use aya::programs::links::{FdLink, PinnedLink};
-use lb_common::maps::name;
+use lb_common::maps::MAPS;
 
 use super::uplink::Uplink;
 use crate::attach::AttachError;
@@ -21,11 +21,11 @@ pub(super) fn open_all(pins: &Pins) -> Result<HeldMaps, AttachError> {
         let opened = MapData::from_pin(&path);
         Ok((map, opened.map_err(|e| AttachError::Pin { path, reason: e.to_string() })?))
     };
-    name::ALL.into_iter().map(open).collect()
+    MAPS.iter().map(|map| open(map.name)).collect()
 }
 
-/// Pins all maps and links whose pin is missing or leads to another object, and removes pins of links that are no longer
-/// held.
+/// Pins all maps and links whose pin is missing or leads to another object, and removes pins of links that
+/// are no longer held.
 pub(super) fn pin_all(pins: &Pins, maps: &HeldMaps, uplinks: &mut [Uplink]) -> Result<(), AttachError> {
     if !pins.is_mounted() {
         return Err(AttachError::NoBpffs { path: pins.bpffs().to_path_buf() });
@@ -36,8 +36,8 @@ pub(super) fn pin_all(pins: &Pins, maps: &HeldMaps, uplinks: &mut [Uplink]) -> R
         pin_map(&pins.map(name), map)?;
     }
     for uplink in uplinks.iter_mut() {
-        // A link that cannot be pinned is closed, and the program detached. So links come last: whatever prevents a pin
-        // has already failed for a map.
+        // A link that cannot be pinned is closed, and the program detached. So links come last: whatever
+        // prevents a pin has already failed for a map.
         if let Some(held) = &mut uplink.link
             && let Some(link) = held.link.take()
         {
