@@ -48,8 +48,8 @@ impl AnnounceEvents {
 }
 
 impl Announced {
-    /// Returns the Services that are newly announced. At the first update, those in the status objects that a previous
-    /// agent has left are not new; none is while these objects are not known.
+    /// Returns the Services that are newly announced. At the first update, those in the status objects that a
+    /// previous agent has left are not new; none is while these objects are not known.
     fn update(&mut self, announced: BTreeSet<Name>, actual: &Listing) -> Vec<Name> {
         let emitted = match (&mut self.0, actual) {
             (Some(emitted), _) => emitted,

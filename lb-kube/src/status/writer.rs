@@ -299,8 +299,8 @@ impl StatusWriter {
         json!({"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata})
     }
 
-    /// Returns the metadata of a write: the name, without which a server does not create the object; for a controller
-    /// also the version to replace, because another may lead when the write arrives.
+    /// Returns the metadata of a write: the name, without which a server does not create the object; for a
+    /// controller also the version to replace, because another may lead when the write arrives.
     fn metadata(&self, kind: StatusKind, name: &str, actual: &ActualStatus) -> Value {
         let mut metadata = json!({"name": name, "namespace": self.namespace});
         if self.scope == StatusScope::Controller
