@@ -65,7 +65,7 @@ fn of_change(change: &ServiceChange, decision: Option<&Decision>) -> Vec<Message
         messages.push((NORMAL, "ClearAssignment", format!("Address removed: {cleared}")));
     }
     match change {
-        ServiceChange::Give { addresses, .. } if decision.is_some_and(|decision| decision.is_news) => {
+        ServiceChange::Give { addresses, .. } if decision.is_some_and(|decision| decision.is_new) => {
             let list: Vec<_> = addresses.iter().map(ToString::to_string).collect();
             messages.push((NORMAL, "IPAllocated", format!("Assigned IP [{}]", list.join(" "))));
         }

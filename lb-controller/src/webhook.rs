@@ -59,7 +59,7 @@ pub(crate) struct Webhook {
     pub(crate) secret_namespace: String,
     /// The port to listen on.
     pub(crate) port: u16,
-    /// HttpLimits of the HTTP server.
+    /// Limits of the HTTP server.
     pub(crate) limits: HttpLimits,
 }
 

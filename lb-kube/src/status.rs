@@ -10,7 +10,7 @@
 //! is unreachable, slow or refuses them only delays the status.
 
 mod actual;
-mod announce_events;
+mod advertisement_events;
 mod desired;
 mod diff;
 mod kind;

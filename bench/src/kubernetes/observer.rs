@@ -133,7 +133,7 @@ pub async fn observe(options: &SourceOptions) -> Result<()> {
 
 #[derive(Default)]
 struct State {
-    modeller: IncrementalModel,
+    incremental: IncrementalModel,
     planner: Planner,
     installed: Contents,
     facts: Option<Facts>,
@@ -146,8 +146,8 @@ impl State {
         snapshot: &lb_kube::snapshot::Snapshot,
         read: Duration,
     ) -> Result<Turn> {
-        let (problems, modelled) = timed(|| self.modeller.update(&snapshot.objects, None));
-        let model = self.modeller.model();
+        let (problems, modelled) = timed(|| self.incremental.update(&snapshot.objects, None));
+        let model = self.incremental.model();
         ensure!(model.nodes.contains_key(node), "the observer's node is not there");
         let facts = self.facts.get_or_insert_with(|| facts(model, node));
         let (operations, plan) = timed(|| {
