@@ -51,8 +51,8 @@ impl AllocationPlanner {
 
     pub(super) fn plan(&mut self, snapshot: &Snapshot) -> AllocationPlan {
         self.forget_observed(&snapshot.objects);
-        // Only the model's pools are used, with their reserved addresses: its Services do not include those without an
-        // address.
+        // Only the model's pools are used, with their reserved addresses: its Services do not include those
+        // without an address.
         let (pools, mut pool_problems) = Model::after(&self.pools, &pool_inputs(&snapshot.objects), None);
         pool_problems.retain(|problem| problem.object.as_ref().is_some_and(|object| object.is(POOL)));
         self.pools = pools;
@@ -74,7 +74,8 @@ impl AllocationPlanner {
             self.unobserved.get(name).is_none_or(|unobserved| unobserved.change != *change)
         });
         if self.lacks_a_pool(snapshot) {
-            // An address without a pool may belong to an invalid one: leave Services that have such an address alone.
+            // An address without a pool may belong to an invalid one: leave Services that have such an
+            // address alone.
             let is_of_none = |address: &IpAddr| self.pools.pools.of(*address).is_none();
             changes.retain(|(name, _)| {
                 requests.requests.get(name).is_none_or(|request| !request.held.iter().any(is_of_none))
