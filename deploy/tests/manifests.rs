@@ -9,8 +9,7 @@ use fairlead_deploy::{chart, fields, manifests, output};
 use lb_agent::cli::{Cli, Command};
 use lb_api::kind::ObjectKind;
 use lb_controller::hash_key;
-use lb_kube::cluster;
-use lb_kube::source;
+use lb_kube::kinds::{ALLOCATION_KINDS, CONFIGURATION_KINDS, agent_kinds};
 use serde_json::{Value, json};
 
 /// Every object of the manifests, which are what the chart makes of its own values.
@@ -69,8 +68,8 @@ fn the_program_takes_the_arguments_that_it_is_given() -> Result<()> {
 #[test]
 fn who_watches_a_kind_may_and_nobody_may_watch_more() -> Result<()> {
     let objects = committed()?;
-    let by_controllers = [&lb_controller::WATCHED[..], &cluster::CONFIGURATION].concat();
-    for (name, watched) in [("fairlead-agent", source::watched()), ("fairlead-controller", by_controllers)] {
+    let by_controllers = [&ALLOCATION_KINDS[..], &CONFIGURATION_KINDS].concat();
+    for (name, watched) in [("fairlead-agent", agent_kinds()), ("fairlead-controller", by_controllers)] {
         // Secrets are got by name.
         let watched = watched.iter().filter(|kind| **kind != ObjectKind::SECRET);
         let watched: BTreeSet<_> =

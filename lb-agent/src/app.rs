@@ -114,9 +114,9 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
         }
     };
     if is_drained(&last_state.borrow()) {
-        speaker.depart(options.speaker.grace).await;
+        speaker.shut_down(options.speaker.grace).await;
     } else {
-        speaker.leave(options.speaker.grace).await;
+        speaker.hand_over(options.speaker.grace).await;
     }
     outcome
 }

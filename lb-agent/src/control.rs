@@ -238,7 +238,7 @@ impl ControlLoop {
     }
 
     async fn handle_source(&mut self, state: &mut LoopState) {
-        self.source.settle(state.reconciled).await;
+        self.source.debounce(state.reconciled).await;
         let before = self.next_hop_targets(state);
         self.read_source(state);
         // A changed Service alone does not change the next hops.

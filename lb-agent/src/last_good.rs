@@ -78,7 +78,7 @@ impl LastGoodFile {
     pub fn complete(&self, snapshot: &mut Snapshot) {
         let fallbacks = self.accepted.fallbacks(&snapshot.objects, &snapshot.problems);
         for object in fallbacks {
-            snapshot.problems.extend(snapshot::staying(&object));
+            snapshot.problems.extend(snapshot::stale_problem(&object));
             snapshot.objects.push(object);
         }
     }

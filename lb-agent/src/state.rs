@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lb_kube::reading::Reading;
 use lb_plan::plan::{NodeState, ServiceState};
-use lb_speaker::Announced;
+use lb_speaker::ServiceRoutes;
 use serde::{Deserialize, Serialize};
 
 use lb_dataplane::attach::AttachedUplink;
@@ -37,7 +37,7 @@ pub struct AgentState {
     pub nodes: Vec<NodeState>,
     /// What this node advertises of each Service to BGP peers.
     #[serde(skip)]
-    pub announced: Arc<[Announced]>,
+    pub announced: Arc<[ServiceRoutes]>,
     /// The state of reading the objects.
     #[serde(skip)]
     pub reading: Reading,

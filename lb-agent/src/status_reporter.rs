@@ -13,12 +13,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::state::AgentState;
-use lb_kube::client::{self, ClientError, Role};
+use lb_kube::client::{self, ClientError, ClientRole};
 use lb_kube::config_errors::ConfigErrors;
 use lb_kube::source::SourceOptions;
-use lb_kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
-use lb_speaker::Announced;
-use lb_speaker::{Speaker, SpeakerView, Viewed};
+use lb_kube::status::{
+    DesiredStatus, SessionReport, StatusComponent, StatusScope, StatusWriter, WriteLimits,
+};
+use lb_speaker::{PeerSnapshot, ServiceRoutes, Speaker, SpeakerView};
 
 /// Interval at which sessions are read.
 const READ_EVERY: Duration = Duration::from_secs(2);
@@ -45,9 +46,9 @@ pub struct StatusReporter {
 /// The status that is reported.
 #[derive(Clone, Default, PartialEq)]
 struct Report {
-    announced: Arc<[Announced]>,
+    announced: Arc<[ServiceRoutes]>,
     config_errors: ConfigErrors,
-    sessions: Vec<Session>,
+    sessions: Vec<SessionReport>,
 }
 
 impl StatusReporter {
@@ -67,14 +68,14 @@ impl StatusReporter {
             return Ok(tasks);
         }
         // A connection of its own, so that writes do not delay watches.
-        let client = client::connect(kubeconfig.as_deref(), Role::Agent).await?;
-        let writer = Writer {
-            writes: client.clone(),
+        let client = client::connect(kubeconfig.as_deref(), ClientRole::Agent).await?;
+        let writer = StatusWriter {
+            write_client: client.clone(),
             client,
             namespace: namespace.clone(),
-            scope: Scope::Node(self.node.clone()),
+            scope: StatusScope::Node(self.node.clone()),
             pod: options.pod.clone(),
-            terms: Terms { per_second: options.rate.into(), ..Terms::DEFAULT },
+            limits: WriteLimits { per_second: options.rate.into(), ..WriteLimits::DEFAULT },
         };
         let (desired, written) = watch::channel(None);
         tasks.spawn(self.follow(desired));
@@ -82,7 +83,7 @@ impl StatusReporter {
         Ok(tasks)
     }
 
-    async fn follow(mut self, desired: watch::Sender<Option<Arc<Wanted>>>) {
+    async fn follow(mut self, desired: watch::Sender<Option<Arc<DesiredStatus>>>) {
         let mut read = tokio::time::interval(READ_EVERY);
         let mut reported = None;
         loop {
@@ -110,33 +111,33 @@ impl StatusReporter {
 }
 
 impl Report {
-    fn desired(&self, node: &str) -> Wanted {
-        let mut desired = Wanted::default();
+    fn desired(&self, node: &str) -> DesiredStatus {
+        let mut desired = DesiredStatus::default();
         let ConfigErrors { pools, others } = &self.config_errors;
-        desired.configuration(Configuration::Agent(node), pools, others);
+        desired.set_configuration(StatusComponent::Agent(node), pools, others);
         for session in &self.sessions {
-            desired.session(node, session);
+            desired.set_session(node, session);
         }
         for announced in self.announced.iter().filter(|it| !it.peers.is_empty()) {
             let service = &announced.service;
-            desired.service(node, &service.namespace, &service.name, &announced.peers);
+            desired.set_service(node, &service.namespace, &service.name, &announced.peers);
         }
         desired
     }
 }
 
-fn sessions(view: &SpeakerView) -> Vec<Session> {
-    let of = |neighbour: &Viewed| {
-        let transport = &neighbour.neighbour.transport;
-        let bfd = view.bfd.sessions.iter().find(|bfd| bfd.name == neighbour.name);
-        Session {
+fn sessions(view: &SpeakerView) -> Vec<SessionReport> {
+    let of = |snapshot: &PeerSnapshot| {
+        let transport = &snapshot.desired.transport;
+        let bfd = view.bfd.sessions.iter().find(|bfd| bfd.name == snapshot.name);
+        SessionReport {
             peer: transport.address.to_string(),
             vrf: transport.vrf().map(str::to_owned),
-            bgp: bgp_state(neighbour.view.state),
-            bfd: neighbour.neighbour.bfd.map(|_| bfd.map_or("Down", |bfd| bfd_state(bfd.view.state))),
+            bgp: bgp_state(snapshot.view.state),
+            bfd: snapshot.desired.bfd.map(|_| bfd.map_or("Down", |bfd| bfd_state(bfd.view.state))),
         }
     };
-    view.neighbours.iter().map(of).collect()
+    view.peers.iter().map(of).collect()
 }
 
 /// Returns FRR's name of a state, as frr-k8s reports it.

@@ -14,9 +14,8 @@ use lb_plan::speaker::{self, ServiceAdvertisement, SpeakerPlan, SpeakerSettings}
 
 use lb_dataplane::net::blackhole::Blackholes;
 use lb_dataplane::net::unnumbered::{DiscoveredRouter, DiscoveredRouters, UnnumberedRouters};
-use lb_speaker::Announced;
-use lb_speaker::wanted::{Bfd, Key, Neighbour, Transport, Wanted};
-use lb_speaker::{Identity, Speaker};
+use lb_speaker::desired::{BfdSettings, DesiredPeer, DesiredPeers, Md5Key, Transport};
+use lb_speaker::{ServiceRoutes, Speaker, SpeakerIdentity};
 
 /// Seconds for which peers keep our routes while this process is replaced. They ignore BFD meanwhile: if the node dies
 /// then, its traffic is lost for this long.
@@ -43,7 +42,7 @@ pub struct Advertiser {
 /// The result of a pass, for the agent's state.
 pub(super) struct Advertised {
     /// What is advertised of each Service.
-    pub(super) services: Vec<Announced>,
+    pub(super) services: Vec<ServiceRoutes>,
     /// Problems of the objects.
     pub(super) problems: Vec<Problem>,
     /// Problems of unnumbered peers, a sentence each.
@@ -64,7 +63,7 @@ impl Advertiser {
         // The Node may be back in a moment: nothing is withdrawn.
         let own = model.nodes.get(node)?;
         let plan = speaker::plan(model, node, settings)?;
-        let identity = Identity {
+        let identity = SpeakerIdentity {
             name: node.to_string(),
             router_id: self.router_id,
             addresses: own.addresses().to_vec(),
@@ -82,14 +81,14 @@ impl Advertiser {
     }
 }
 
-fn announced(plan: SpeakerPlan) -> Vec<Announced> {
+fn announced(plan: SpeakerPlan) -> Vec<ServiceRoutes> {
     let SpeakerPlan { services, mut addresses, .. } = plan;
     let announced = services.into_iter().map(|(service, announcement)| {
         let addresses = addresses.remove(&service).unwrap_or_default();
         match announcement {
-            ServiceAdvertisement::To(peers) => Announced { service, peers, addresses, silence: None },
+            ServiceAdvertisement::To(peers) => ServiceRoutes { service, peers, addresses, silence: None },
             ServiceAdvertisement::Withheld(silence) => {
-                Announced { service, peers: Arc::default(), addresses, silence: Some(silence) }
+                ServiceRoutes { service, peers: Arc::default(), addresses, silence: Some(silence) }
             }
         }
     });
@@ -98,13 +97,13 @@ fn announced(plan: SpeakerPlan) -> Vec<Announced> {
 
 /// What a session is configured from, beside the plan.
 struct Context<'a> {
-    identity: &'a Identity,
+    identity: &'a SpeakerIdentity,
     found: &'a DiscoveredRouters,
     /// See [`Advertiser`].
     restarted: bool,
 }
 
-fn desired_peers(plan: &SpeakerPlan, context: &Context<'_>, may_advertise: bool) -> Wanted {
+fn desired_peers(plan: &SpeakerPlan, context: &Context<'_>, may_advertise: bool) -> DesiredPeers {
     let peers = plan.peers.iter().filter_map(|(name, peer)| {
         let routes = may_advertise.then(|| Arc::clone(&peer.routes));
         Some((name.clone(), desired_peer(&peer.session, context, routes)?))
@@ -137,12 +136,12 @@ fn unnumbered_problems(plan: &SpeakerPlan, found: &DiscoveredRouters) -> Vec<Str
 }
 
 /// Returns a peer for the speaker; `None` while its address is unknown. Without `routes`, nothing is advertised yet.
-fn desired_peer(peer: &Peer, context: &Context<'_>, routes: Option<Arc<Routes>>) -> Option<Neighbour> {
+fn desired_peer(peer: &Peer, context: &Context<'_>, routes: Option<Arc<Routes>>) -> Option<DesiredPeer> {
     let address = match &peer.endpoint {
         PeerEndpoint::Address(address) => *address,
         PeerEndpoint::Interface(interface) => context.found.get(interface)?.router.into(),
     };
-    Some(Neighbour {
+    Some(DesiredPeer {
         transport: transport(peer, address),
         config: config(peer, address, context),
         bfd: peer.bfd.as_ref().map(|profile| bfd(profile, peer.multihop)),
@@ -162,7 +161,7 @@ fn transport(peer: &Peer, address: IpAddr) -> Transport {
         source: peer.source.filter(|_| interface.is_none()),
         // A socket bound to an interface of a VRF is in that VRF.
         device: interface.or(peer.vrf.as_ref()).cloned(),
-        key: peer.password.as_ref().and_then(|password| Key::new(password.octets())),
+        key: peer.password.as_ref().and_then(|password| Md5Key::new(password.octets())),
         minimum_ttl: None,
     }
 }
@@ -203,9 +202,9 @@ fn back_off(connect_retry: Option<Duration>) -> BackOff {
         .map_or(BackOff { initial, max }, |retry| BackOff { initial: initial.min(retry), max: retry })
 }
 
-fn bfd(profile: &lb_model::BfdProfile, multihop: bool) -> Bfd {
+fn bfd(profile: &lb_model::BfdProfile, multihop: bool) -> BfdSettings {
     let &lb_model::BfdProfile { transmit, receive, multiplier, echo, passive, minimum_ttl } = profile;
-    Bfd {
+    BfdSettings {
         hops: if multihop { Hops::Multi { minimum_ttl } } else { Hops::Single },
         profile: SessionProfile { transmit, receive, multiplier, echo, passive },
     }
