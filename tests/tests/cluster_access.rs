@@ -58,7 +58,7 @@ fn define(cluster: &TestCluster) -> Result<()> {
     Ok(())
 }
 
-/// What the roles in a manifest grant.
+/// Returns what the roles in a manifest grant.
 fn grants(manifest: &str) -> Result<Vec<Grant>> {
     let path = deploy().join("manifests").join(manifest);
     let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
@@ -171,8 +171,8 @@ async fn a_controller_may_do_what_it_does_and_no_more() -> Result<()> {
     fits(
         &cluster.store.accesses(),
         "controller-rbac.yaml",
-        // An Event of a series; a status that is wanted no more; the pod that this one is not in; a certificate that is
-        // old, or of another type.
+        // An Event of a series; a status that is wanted no more; the pod that this one is not in; a
+        // certificate that is old, or of another type.
         &["delete configurationstates", "delete secrets", "get pods", "patch events", "update secrets"],
     )
 }
@@ -191,7 +191,7 @@ fn secret(name: &str) -> String {
     )
 }
 
-/// The names of the Secrets that have been seen.
+/// Returns the names of the Secrets that have been seen.
 fn secrets(watching: &Watching) -> Vec<String> {
     let objects = watching.read().map(|snapshot| snapshot.objects).unwrap_or_default();
     let references = objects.iter().map(|it| it.value.reference());

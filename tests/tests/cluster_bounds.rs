@@ -41,7 +41,7 @@ struct Ports {
     webhook: SocketAddr,
 }
 
-/// A controller that leads, with a certificate that `authorities` are of.
+/// Returns a controller that leads, with a certificate that `authorities` are of.
 async fn start(cluster: &TestCluster) -> Result<(Controller, Ports, TlsConnector)> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let certificate = Certificate::issue(&names(SERVICE, NAMESPACE), now, None)?;
@@ -84,7 +84,7 @@ fn post(length: usize) -> String {
     format!("POST /convert HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n")
 }
 
-/// How long a small conversion takes.
+/// Returns how long a small conversion takes.
 async fn converted(ports: &Ports, connector: &TlsConnector) -> Result<Duration> {
     let begun = Instant::now();
     let body = json!({"request": {"uid": "c", "desiredAPIVersion": "metallb.io/v1beta1", "objects": []}})
@@ -99,7 +99,7 @@ async fn converted(ports: &Ports, connector: &TlsConnector) -> Result<Duration> 
     Ok(begun.elapsed())
 }
 
-/// How long health takes.
+/// Returns how long health takes.
 async fn healthy(ports: &Ports) -> Result<Duration> {
     let begun = Instant::now();
     let mut stream = TcpStream::connect(ports.metrics).await?;
@@ -116,7 +116,7 @@ fn resident(controller: &Controller) -> Result<u64> {
     Ok(line.split_whitespace().nth(1).context("no number")?.parse()?)
 }
 
-/// The one that leads has led since the start.
+/// Returns the one that leads has led since the start.
 fn leads_still(controller: &Controller) -> Result<()> {
     ensure!(!controller.log().contains("leading=false"), "{}", controller.log());
     Ok(())

@@ -1,4 +1,5 @@
-//! The chart, rendered by Helm: objects that a server takes, arguments that the program takes, values of MetalLB's chart.
+//! The chart, rendered by Helm: objects that a server takes, arguments that the program takes, values of
+//! MetalLB's chart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-/// The objects that the chart makes of these values.
+/// Returns the objects that the chart makes of these values.
 fn rendered(clients: &KubeClients, values: &Value) -> Result<Vec<Value>> {
     let objects = chart::render(&clients.helm(), "fairlead", manifests::NAMESPACE, values)?;
     Ok(objects.into_iter().map(|(_, object)| object).collect())
@@ -88,7 +89,8 @@ fn kubernetes_and_the_program_know_what_the_chart_makes_of_any_values() -> Resul
     Ok(())
 }
 
-/// Pool "a" is used to 76 %, "lab1" to the last address but excluded from usage, one session is down, one configuration stale.
+/// Pool "a" is used to 76 %, "lab1" to the last address but excluded from usage, one session is down, one
+/// configuration stale.
 const ALERTS: &str = r#"
 rule_files: [rules.yaml]
 evaluation_interval: 1m
@@ -230,7 +232,7 @@ fn metallb() -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// The values of some rows, as a values file has them.
+/// Returns the values of some rows, as a values file has them.
 fn nested<'a>(rows: impl IntoIterator<Item = (&'a str, &'a Value)>) -> Result<Value> {
     let mut values = json!({});
     for (key, value) in rows {
@@ -253,7 +255,7 @@ fn followed(rows: &[Row]) -> Result<Value> {
     nested(rows.iter().filter(|row| row.renders.is_some()).map(|row| (row.key.as_str(), &row.value)))
 }
 
-/// What Helm prints for somebody who installs the chart with these values: objects, then notes.
+/// Returns what Helm prints for somebody who installs the chart with these values: objects, then notes.
 fn installed(clients: &KubeClients, values: &Value) -> Result<kube_clients::CommandOutput> {
     let home = TempDir::new()?;
     let directory = chart::directory();

@@ -11,7 +11,7 @@ use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// A Service with both cluster addresses.
+/// Returns a Service with both cluster addresses.
 fn service(name: &str, metadata: &str, spec: &str) -> String {
     format!(
         "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: shop{metadata}}}\n\

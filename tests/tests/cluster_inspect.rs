@@ -138,7 +138,7 @@ async fn one_that_sees_nothing_is_not_ready_but_healthy() -> Result<()> {
     controller.kill()
 }
 
-/// What is answered to a GET, head and all.
+/// Returns what is answered to a GET, head and all.
 async fn get(address: &str, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");

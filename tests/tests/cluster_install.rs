@@ -35,7 +35,7 @@ async fn works(cluster: &TestCluster, shell: &Shell, name: &str, pool: &str) -> 
     ensure!(waited.is_ok(), "{waited:?}\n{}", controller.log());
     // Nobody answers API servers any more: as when the pods are gone.
     drop(controller);
-    cluster.store.lead(NAMESPACE, "fairlead-webhook-service", None);
+    cluster.store.set_route(NAMESPACE, "fairlead-webhook-service", None);
     Ok(())
 }
 
@@ -46,7 +46,7 @@ fn address(pool: &str) -> &'static str {
     if pool == "first" { "192.0.2.1/32" } else { "192.0.2.2/32" }
 }
 
-/// What was taken away leaves pools that everybody can write, and Services with their addresses.
+/// Returns what was taken away leaves pools that everybody can write, and Services with their addresses.
 fn is_gone(cluster: &TestCluster, shell: &Shell, name: &str, pool: &str) -> Result<()> {
     let kinds = "validatingwebhookconfigurations,deployments,daemonsets,clusterroles,clusterrolebindings";
     let left = shell.run(&format!("kubectl get {kinds} --all-namespaces --output name"))?;

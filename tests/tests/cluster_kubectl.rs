@@ -1,4 +1,5 @@
-//! kubectl and Helm on what the project ships: apply, diff, explain, columns, conflicts; install, upgrade, uninstall.
+//! kubectl and Helm on what the project ships: apply, diff, explain, columns, conflicts; install, upgrade,
+//! uninstall.
 
 use anyhow::{Result, ensure};
 use fairlead_tests::cluster::TestCluster;
@@ -46,7 +47,7 @@ fn refused(shell: &Shell, commands: &str, why: &str) -> Result<()> {
     Ok(())
 }
 
-/// The words of each line.
+/// Returns the words of each line.
 fn table(text: &str) -> Vec<Vec<&str>> {
     text.lines().map(|line| line.split("   ").map(str::trim).filter(|it| !it.is_empty()).collect()).collect()
 }
@@ -62,7 +63,8 @@ async fn manifests_are_applied_and_there_is_no_difference_afterwards() -> Result
         let said = shell.run(&format!("kubectl apply {way} --kustomize deploy/manifests"))?;
         ensure!(said.lines().count() > 25 && !said.contains("Warning"), "{said}");
     }
-    // The server notes in their status that definitions are served, a moment later: that is a difference, too.
+    // The server notes in their status that definitions are served, a moment later: that is a difference,
+    // too.
     shell.until_served()?;
     assert_eq!(shell.run("kubectl diff --server-side --kustomize deploy/manifests")?, "");
     // The other way of applying takes over what is there.

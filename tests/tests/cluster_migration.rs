@@ -1,4 +1,5 @@
-//! The pages about moving from MetalLB and about installation, followed word for word: their commands are read out of them.
+//! The pages about moving from MetalLB and about installation, followed word for word: their commands are
+//! read out of them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -59,9 +60,9 @@ impl RoutedScenario {
         Ok(scene)
     }
 
-    /// What MetalLB's controller does when it starts: its webhook answers, and is trusted.
+    /// Returns what MetalLB's controller does when it starts: its webhook answers, and is trusted.
     fn metallb_runs(&self) -> Result<()> {
-        self.cluster.store.lead(NAMESPACE, SERVICE, Some(self.webhook.address));
+        self.cluster.store.set_route(NAMESPACE, SERVICE, Some(self.webhook.address));
         for index in 0..6 {
             self.shell.run(&format!(
                 "kubectl patch validatingwebhookconfiguration {CONFIGURATION} --type=json --patch '[{{\"op\": \"add\", \
@@ -73,7 +74,7 @@ impl RoutedScenario {
     }
 
     fn metallb_stops(&self) {
-        self.cluster.store.lead(NAMESPACE, SERVICE, None);
+        self.cluster.store.set_route(NAMESPACE, SERVICE, None);
     }
 
     fn write(&self, text: &str) -> Result<String> {
@@ -164,7 +165,7 @@ async fn beside(scene: &mut RoutedScenario) -> Result<()> {
     scene.keeps_addresses()
 }
 
-/// All at once.
+/// Returns all at once.
 async fn there(scene: &mut RoutedScenario) -> Result<Controller> {
     scene.shell.step("note")?;
     scene.shell.step("stop-controller")?;

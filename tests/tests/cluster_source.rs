@@ -32,7 +32,7 @@ async fn a_change_is_one_object_and_all_others_are_the_same_values() -> Result<(
     let second = changed(&mut source).await?;
     ensure!(different(&first, &second) == 1);
     // A list from the start again, as after a long absence of the server, changes nothing.
-    cluster.store.forget_log();
+    cluster.store.compact();
     cluster.store.put(&service(SERVICES, 80))?;
     let third = changed(&mut source).await?;
     ensure!(different(&second, &third) == 1);
@@ -126,7 +126,7 @@ async fn what_was_accepted_stands_in_for_what_an_agent_that_starts_cannot_read()
     Ok(())
 }
 
-/// A cluster without the Service that every cluster has.
+/// Returns a cluster without the Service that every cluster has.
 async fn cluster() -> Result<TestCluster> {
     let cluster = TestCluster::start().await?;
     cluster.store.remove("", "services", "default", "kubernetes");
@@ -159,7 +159,7 @@ async fn changed(source: &mut Source) -> Result<Snapshot> {
     source.read().context("it cannot be told")
 }
 
-/// How many objects of the second are not the very values of the first.
+/// Returns how many objects of the second are not the very values of the first.
 fn different(first: &Snapshot, second: &Snapshot) -> usize {
     let known: BTreeSet<usize> = first.objects.iter().map(|object| Arc::as_ptr(object).addr()).collect();
     second.objects.iter().filter(|object| !known.contains(&Arc::as_ptr(object).addr())).count()

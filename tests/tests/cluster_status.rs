@@ -68,7 +68,7 @@ fn wanted(services: &[(&str, &[&str])], bgp: &'static str) -> Wanted {
     wanted
 }
 
-/// The peers of each Service that node n1 tells, by our objects.
+/// Returns the peers of each Service that node n1 tells, by our objects.
 fn told(cluster: &TestCluster) -> BTreeMap<String, Vec<String>> {
     let ours = cluster.store.all("metallb.io", "servicebgpstatuses").into_iter().filter(is_ours);
     let of = |object: Value| {
@@ -96,7 +96,7 @@ fn session(cluster: &TestCluster) -> Value {
     session.unwrap_or_default()
 }
 
-/// An object of somebody else's about a Service of node n1.
+/// Returns an object of somebody else's about a Service of node n1.
 fn foreign(name: &str, labels: &Value) -> Value {
     json!({
         "apiVersion": "metallb.io/v1beta1", "kind": "ServiceBGPStatus",
@@ -310,7 +310,8 @@ async fn a_session_that_flaps_and_thousands_of_services_are_a_trickle() -> Resul
     let objects = told(&cluster).len();
     let bound = terms.burst + terms.per_second * begun.elapsed().as_secs_f64();
     assert!(objects > 0 && (objects as f64) < bound, "{objects} of at most {bound}");
-    // An object that is new costs two writes: itself and its status. Events, none of which find their Service, none.
+    // An object that is new costs two writes: itself and its status. Events, none of which find their
+    // Service, none.
     assert!((cluster.store.writes() as f64) < 2.0 * bound, "{} writes", cluster.store.writes());
     let session = session(&cluster);
     assert!(!session["status"].is_null(), "what is one of a few is not behind what is one of many");

@@ -1,4 +1,5 @@
-//! What was accepted outlives the agent: objects that are wrong when one starts are as another one before it had them.
+//! What was accepted outlives the agent: objects that are wrong when one starts are as another one before it
+//! had them.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
@@ -62,7 +63,7 @@ fn objects_of_a_cluster_that_are_wrong_when_an_agent_starts_are_as_they_were() -
     })
 }
 
-/// What the two tests above are held against.
+/// Returns what the two tests above are held against.
 #[test]
 fn without_the_file_an_object_that_is_wrong_when_an_agent_starts_is_nothing() -> Result<()> {
     run(|lab, node| {
@@ -104,7 +105,7 @@ impl<'lab> RoutedScenario<'lab> {
         let plane = ControlPlane::start(lab)?;
         let options = AgentOptions { kubeconfig: Some(plane.kubeconfig()), ..AgentOptions::default() };
         plane.put(&lab.topology().observed()?)?;
-        let mut service = lab.topology().wish("web", &[IpFamily::V4], "SingleStack")?;
+        let mut service = lab.topology().service_request("web", &[IpFamily::V4], "SingleStack")?;
         service["status"] = json!({ "loadBalancer": { "ingress": [{ "ip": WEB_V4 }] } });
         plane.put(&[service])?;
         Self::start(lab, node, Some(plane), options)
@@ -129,7 +130,7 @@ impl<'lab> RoutedScenario<'lab> {
         Ok(scene)
     }
 
-    /// What was accepted, as this process sees the file.
+    /// Returns what was accepted, as this process sees the file.
     fn file(&self) -> PathBuf {
         self.lab.outside(&self.node.socket().with_extension("accepted.json"))
     }
@@ -194,7 +195,8 @@ impl<'lab> RoutedScenario<'lab> {
         )
     }
 
-    /// Has objects go wrong, kills the agent, starts another and one more, and mends them: the route is never gone.
+    /// Has objects go wrong, kills the agent, starts another and one more, and mends them: the route is never
+    /// gone.
     fn stays_over_a_restart(&self, wrong: impl Fn() -> Result<()>, problems: &[&str]) -> Result<()> {
         let mode = fs::metadata(self.file())?.permissions().mode() & 0o777;
         ensure!(mode == 0o600, "others may read passwords: {mode:o}");
@@ -229,7 +231,7 @@ impl<'lab> RoutedScenario<'lab> {
         })
     }
 
-    /// The pool goes while no agent runs, and comes back wrong.
+    /// Returns the pool goes while no agent runs, and comes back wrong.
     fn gone_is_gone(&self) -> Result<()> {
         self.node.kill_agent()?;
         match &self.plane {
@@ -277,7 +279,7 @@ impl<'lab> RoutedScenario<'lab> {
         self.frr.wait_routes(WEB_V4.into(), WITHIN, &has).map(drop)
     }
 
-    /// How many sessions the router has had with the node.
+    /// Returns how many sessions the router has had with the node.
     fn established(&self) -> Result<u64> {
         let address = self.hops()[0].to_string();
         let text = self.frr.vtysh(&format!("show bgp neighbors {address} json"))?;
@@ -294,7 +296,7 @@ fn gateway(node: &LabNode<'_>) -> Ipv4Addr {
     node.spec().segment().gateway().v4
 }
 
-/// A node with a pod, in a lab of its own.
+/// Returns a node with a pod, in a lab of its own.
 fn run(test: impl FnOnce(&Lab, &LabNode<'_>) -> Result<()>) -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
     let topology = topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local);

@@ -60,8 +60,8 @@ fn an_announced_aggregate_ends_at_the_node_and_hides_nothing() -> Result<()> {
     })
 }
 
-/// Datagrams for nobody are received once each, with little else. The router's kernel may have the route a moment later
-/// than its BGP.
+/// Datagrams for nobody are received once each, with little else. The router's kernel may have the route a
+/// moment later than its BGP.
 fn goes_round_no_more(lab: &Lab, node: &LabNode<'_>) -> Result<()> {
     let received_as = wait(WITHIN, || {
         let before = received(node)?;

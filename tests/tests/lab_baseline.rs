@@ -76,7 +76,8 @@ fn datagrams_are_answered() -> Result<()> {
     })
 }
 
-/// The tests of the promises can fail: without Fairlead, a router that changes its mind breaks connections.
+/// Returns the tests of the promises can fail: without Fairlead, a router that changes its mind breaks
+/// connections.
 #[test]
 fn a_rehash_breaks_connections() -> Result<()> {
     standard(|lab| {
@@ -116,7 +117,7 @@ fn a_node_without_pods_or_link_is_a_hole() -> Result<()> {
     })
 }
 
-/// The standard lab, every VIP spread over the nodes that serve it.
+/// Returns the standard lab, every VIP spread over the nodes that serve it.
 fn standard(test: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
     Topology::standard().run(|lab| {
         let router = lab.router()?;

@@ -158,7 +158,7 @@ fn sockets_are_bound_to_the_vrf_of_a_peer() -> Result<()> {
     })
 }
 
-/// What the agent says of its session.
+/// Returns what the agent says of its session.
 fn session(node: &LabNode<'_>) -> Result<Value> {
     let status: Value = serde_json::from_str(&node.fairlead(&["status", "bgp", "-o", "json"])?)?;
     Ok(status["sessions"][0].clone())
@@ -195,7 +195,7 @@ fn wait_community(frr: &Frr, community: &str) -> Result<()> {
     frr.wait_routes(WEB_V4.into(), WITHIN, &has).map(drop)
 }
 
-/// A node with a pod, in a lab of its own.
+/// Returns a node with a pod, in a lab of its own.
 fn run(test: impl FnOnce(&Lab, &LabNode<'_>) -> Result<()>) -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
     let topology = topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local);

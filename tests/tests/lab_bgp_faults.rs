@@ -1,5 +1,5 @@
-//! Routers that are wrong in one way each, beside one that is right: each is told by its fault, and the right one
-//! is not disturbed.
+//! Routers that are wrong in one way each, beside one that is right: each is told by its fault, and the right
+//! one is not disturbed.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
@@ -32,8 +32,12 @@ fn each_fault_has_its_name_and_disturbs_nobody_else() -> Result<()> {
         let right = start(lab, "router", |peer| peer)?;
         let _stranger = start(lab, "r1", |peer| peer)?;
         let _secretive = start(lab, "r2", |peer| peer.password("theirs"))?;
-        let _babbler =
-            FakeRouter::start(lab.host("r3")?, ROUTERS_AS, address(lab, "r3")?, FakeBehavior::Babbles)?;
+        let _babbler = FakeRouter::start(
+            lab.host("r3")?,
+            ROUTERS_AS,
+            address(lab, "r3")?,
+            FakeBehavior::AnswersGarbage,
+        )?;
         let frozen = start(lab, "r4", |peer| peer)?;
         let peers = [
             peer(lab, "right", "router", |_| ())?,
@@ -75,7 +79,8 @@ fn each_fault_has_its_name_and_disturbs_nobody_else() -> Result<()> {
     })
 }
 
-/// Of the Service that has no endpoint nobody is told, and that is said; with no word about the one that is told.
+/// Of the Service that has no endpoint nobody is told, and that is said; with no word about the one that is
+/// told.
 fn silence_is_told(node: &LabNode<'_>) -> Result<()> {
     let status: Value = serde_json::from_str(&node.fairlead(&["status", "bgp", "-o", "json"])?)?;
     let services = status["services"].as_array().context("no Services")?;
@@ -123,7 +128,7 @@ fn give(lab: &Lab, peers: &[Value]) -> Result<()> {
     Ok(fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), text)?)
 }
 
-/// What the agent says of its sessions, by the names of the peers.
+/// Returns what the agent says of its sessions, by the names of the peers.
 fn sessions(node: &LabNode<'_>) -> Result<Value> {
     let status: Value = serde_json::from_str(&node.fairlead(&["status", "bgp", "-o", "json"])?)?;
     let sessions = status["sessions"].as_array().with_context(|| format!("no sessions in {status}"))?;

@@ -1,4 +1,5 @@
-//! Many Services: how soon four routers know them all, how soon one more, and what it costs to have nothing to say.
+//! Many Services: how soon four routers know them all, how soon one more, and what it costs to have nothing
+//! to say.
 
 use std::fmt::Write;
 use std::fs;
@@ -33,7 +34,7 @@ fn one_more_than_ten_thousand_services_is_told_at_once_and_then_there_is_silence
     Topology::empty().node('a', 1).router('a', 1).run(|lab| {
         let host = lab.host("r1")?;
         let address = lab.topology().find_router("r1").context("no r1")?.addresses().v4;
-        let witness = FakeRouter::start(host, ROUTERS_AS, Ipv4Addr::new(192, 0, 2, 2), FakeBehavior::NotesUpdates)?;
+        let witness = FakeRouter::start(host, ROUTERS_AS, Ipv4Addr::new(192, 0, 2, 2), FakeBehavior::RecordsUpdates)?;
         put(lab, "witness", &object("witness", address))?;
         let routers = start(lab, &["router"])?;
         services(lab, "many", 0..10_000)?;
@@ -140,7 +141,7 @@ fn launch(lab: &Lab, routers: &[Frr], prefixes: usize) -> Result<Duration> {
     Ok(begun.elapsed())
 }
 
-/// Whether a router has taken in so many prefixes.
+/// Returns whether a router has taken in so many prefixes.
 fn knows(router: &Frr, prefixes: usize) -> Result<()> {
     let summary: Value = serde_json::from_str(&router.vtysh("show bgp ipv4 unicast summary json")?)?;
     let peers = summary["peers"].as_object().context("no peers")?;

@@ -43,12 +43,12 @@ fn run(test: impl FnOnce(&Lab, &LabNode<'_>, &FrrRouter) -> Result<()>) -> Resul
         let wrapper = vec!["prlimit".to_owned(), format!("--nofile={FILES}:{FILES}"), "--".to_owned()];
         node.start_agent(&AgentOptions { arguments, wrapper, ..AgentOptions::default() })?;
         router.wait_next_hops(&[WEB_V4], &["n1"], WITHIN)?;
-        router.wait_watched(&["n1"], WITHIN)?;
+        router.wait_bfd_up(&["n1"], WITHIN)?;
         test(lab, &node, &router)
     })
 }
 
-/// The answer of the metrics port, and the status code on its last line.
+/// Returns the answer of the metrics port, and the status code on its last line.
 fn health(node: &LabNode<'_>, path: &str) -> Result<String> {
     let url = format!("http://127.0.0.1:{METRICS}{path}");
     node.command("curl").args(["-sS", "-m", "5", "-w", "\n%{http_code}", &url]).text()
@@ -69,7 +69,7 @@ fn usage(node: &LabNode<'_>) -> Result<(u64, usize)> {
     Ok((resident, fs::read_dir(format!("{process}/fd"))?.count()))
 }
 
-/// What would be another number if a session had been lost.
+/// Returns what would be another number if a session had been lost.
 fn sessions(node: &LabNode<'_>) -> Result<[Value; 2]> {
     let ask = |what: &str| -> Result<Value> {
         Ok(serde_json::from_str(&node.fairlead(&["status", what, "-o", "json"])?)?)
@@ -86,7 +86,8 @@ fn list<'a>(value: &'a Value, key: &str) -> Result<&'a Vec<Value>> {
     value[key].as_array().with_context(|| format!("no {key}: {value}"))
 }
 
-/// A connection that begins a request and does not go on; some say nothing at all. One that is refused is as good.
+/// Returns a connection that begins a request and does not go on; some say nothing at all. One that is
+/// refused is as good.
 fn half_open(address: SocketAddr, number: usize) -> Option<TcpStream> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
     if number.is_multiple_of(2) {

@@ -1,14 +1,14 @@
-//! The flow table is a cache: whatever fills it or empties it, no connection breaks whose node lives. All storms at their
-//! whole length, and with two and eight nodes, are in `soak_cache.rs`.
+//! The flow table is a cache: whatever fills it or empties it, no connection breaks whose node lives. All
+//! storms at their whole length, and with two and eight nodes, are in `soak_cache.rs`.
 
 use anyhow::Result;
-use fairlead_tests::stress::{Membership, Stress, StressDurations, endure, endure_blind_syns};
+use fairlead_tests::stress::{Membership, Stress, StressDurations, run, run_blind_syns};
 use fairlead_tests::traffic::flood::FloodKind;
 
 const NODES: u8 = 3;
 
 fn short(storm: Stress, membership: Membership) -> Result<()> {
-    endure(NODES, storm, membership, StressDurations::SHORT)
+    run(NODES, storm, membership, StressDurations::SHORT)
 }
 
 #[test]
@@ -33,5 +33,5 @@ fn an_emptied_table_breaks_no_connection_that_has_moved_where_kernels_are_asked(
 
 #[test]
 fn blind_syns_break_no_connection_that_has_moved() -> Result<()> {
-    endure_blind_syns()
+    run_blind_syns()
 }

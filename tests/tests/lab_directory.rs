@@ -1,4 +1,5 @@
-//! A directory of objects whose files are written slowly, and one that is damaged in every way, under connections.
+//! A directory of objects whose files are written slowly, and one that is damaged in every way, under
+//! connections.
 
 use std::collections::BTreeSet;
 use std::env;

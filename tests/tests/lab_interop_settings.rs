@@ -1,8 +1,9 @@
-//! What a BGPPeer may set, and what may be set wrong, with real routers: one node has a session for each with FRR and
-//! with BIRD at once, and those that stay down say why. GoBGP, ExaBGP and routers without capabilities beside them.
+//! What a BGPPeer may set, and what may be set wrong, with real routers: one node has a session for each with
+//! FRR and with BIRD at once, and those that stay down say why. GoBGP, ExaBGP and routers without
+//! capabilities beside them.
 //!
-//! Each session has an address of its own on both sides: a router tells its neighbors by their address, and a node
-//! its peers by theirs.
+//! Each session has an address of its own on both sides: a router tells its neighbors by their address, and a
+//! node its peers by theirs.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -158,7 +159,7 @@ fn gobgp_and_exabgp_with_wrong_numbers_are_named_too() -> Result<()> {
     })
 }
 
-/// The router sees of each session what was set.
+/// Returns the router sees of each session what was set.
 fn settings_are_used(place: &PeerHost, router: &dyn RouterDaemon, node: &LabNode<'_>) -> Result<()> {
     let session = |number: usize| router.wait_established(&place.ours(number).to_string(), WITHIN);
     let as_path = |number: usize| -> Result<Vec<u32>> {
@@ -224,7 +225,7 @@ fn wrong_numbers_are_named(place: &PeerHost, node: &LabNode<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The log says the same, once for every kind of failure.
+/// Returns the log says the same, once for every kind of failure.
 fn the_log_explains_each_once(node: &LabNode<'_>, places: &[PeerHost]) -> Result<()> {
     let log = node.agent_log();
     for place in places {
@@ -239,7 +240,8 @@ fn the_log_explains_each_once(node: &LabNode<'_>, places: &[PeerHost]) -> Result
     Ok(())
 }
 
-/// No two attempts are further apart than `connectTime`, and the advice names what a router does that has no such peer.
+/// No two attempts are further apart than `connectTime`, and the advice names what a router does that has no
+/// such peer.
 fn a_stranger_is_tried_as_often_as_connect_time_says(
     place: &PeerHost,
     number: usize,
@@ -263,7 +265,8 @@ fn a_stranger_is_tried_as_often_as_connect_time_says(
     Ok(())
 }
 
-/// The session with the wrong password comes up with the right one, in the same agent; its neighbors do not notice.
+/// Returns the session with the wrong password comes up with the right one, in the same agent; its neighbors
+/// do not notice.
 fn a_secret_is_rotated(
     lab: &Lab,
     node: &LabNode<'_>,
@@ -294,12 +297,12 @@ fn a_secret_is_rotated(
 /// Routers that know no capabilities, or not all.
 fn old_routers(lab: &Lab) -> Result<Vec<(&'static str, Ipv4Addr, FakeRouter)>> {
     let manners = [
-        ("without-capabilities", "r3", FakeBehavior::TakesNoParameters),
-        ("without-extended-message", "r4", FakeBehavior::TakesNoExtendedMessages),
+        ("without-capabilities", "r3", FakeBehavior::RejectsParameters),
+        ("without-extended-message", "r4", FakeBehavior::RejectsExtendedMessages),
     ];
-    let start = |(name, host, manner)| -> Result<_> {
+    let start = |(name, host, behavior)| -> Result<_> {
         let address = lab.topology().find_router(host)?.addresses().v4;
-        Ok((name, address, FakeRouter::start(lab.host(host)?, OLD_AS, address, manner)?))
+        Ok((name, address, FakeRouter::start(lab.host(host)?, OLD_AS, address, behavior)?))
     };
     manners.into_iter().map(start).collect()
 }
@@ -351,34 +354,34 @@ impl PeerHost {
         Ok(place)
     }
 
-    /// The node's end of a session.
+    /// Returns the node's end of a session.
     fn ours(&self, session: usize) -> Ipv4Addr {
         Ipv4Addr::new(10, 1, 0, 20 + 20 * self.number + session as u8)
     }
 
-    /// The router's end.
+    /// Returns the router's end.
     fn theirs(&self, session: usize) -> Ipv4Addr {
         Ipv4Addr::new(10, 1, 0, 80 + 20 * self.number + session as u8)
     }
 
-    /// The name of a BGPPeer.
+    /// Returns the name of a BGPPeer.
     fn name(&self, row: &str) -> String {
         format!("{}-{row}", self.kind)
     }
 
-    /// The router's side.
+    /// Returns the router's side.
     fn router(&self, lab: &Lab, rows: &[Row], more: &[RouterPeer]) -> Result<RouterConfig> {
         ensure!(lab.nodes()?.len() == 1, "each session has one node");
         let mut config = RouterConfig::new(ROUTERS_AS, self.router_id);
-        for (number, (_, _, shape)) in rows.iter().enumerate() {
+        for (number, (_, _, edit)) in rows.iter().enumerate() {
             let peer = RouterPeer::at(self.ours(number), AGENTS_AS).source(self.theirs(number));
-            config = config.peer(shape(peer));
+            config = config.peer(edit(peer));
         }
         config.peers.extend(more.iter().cloned());
         Ok(config)
     }
 
-    /// The node's side.
+    /// Returns the node's side.
     fn peers(&self, rows: &[Row]) -> Vec<Value> {
         let peer = |(number, (name, change, _)): (usize, &Row)| {
             let mut spec = spec(self.ours(number), self.theirs(number));
@@ -388,7 +391,7 @@ impl PeerHost {
         rows.iter().enumerate().map(peer).collect()
     }
 
-    /// A peer whose router does not have this node's address as a neighbor.
+    /// Returns a peer whose router does not have this node's address as a neighbor.
     fn stranger(&self, session: usize) -> Value {
         let mut spec = spec(self.ours(session), self.theirs(session));
         spec["connectTime"] = json!("2s");
@@ -440,7 +443,7 @@ impl Sessions for LabNode<'_> {
     }
 }
 
-/// A node with a pod of the Service `web`, and routers beside it.
+/// Returns a node with a pod of the Service `web`, and routers beside it.
 fn topology(routers: u8) -> Topology {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
     let topology = (1..=routers).fold(topology, |topology, number| topology.router('a', number));

@@ -19,7 +19,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 /// How often BFD packets are sent.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// The capabilities that the manifest of the agent grants, as `setpriv` names them.
+/// Returns the capabilities that the manifest of the agent grants, as `setpriv` names them.
 fn granted() -> Result<Vec<String>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/manifests/agent.yaml");
     let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
@@ -83,7 +83,7 @@ fn an_agent_needs_no_more_than_its_manifest_grants() -> Result<()> {
         for _ in 0..2 {
             node.start_agent(&options)?;
             router.wait_next_hops(&[WEB_V4], &["n1"], WITHIN)?;
-            router.wait_watched(&["n1"], WITHIN)?;
+            router.wait_bfd_up(&["n1"], WITHIN)?;
             answers(lab)?;
             node.stop_agent(WITHIN)?;
         }

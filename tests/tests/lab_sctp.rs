@@ -28,7 +28,7 @@ fn associations_outlive_a_change_of_routes() -> Result<()> {
     })
 }
 
-/// The test above can fail.
+/// Returns the test above can fail.
 #[test]
 fn without_fairlead_a_change_of_routes_ends_associations() -> Result<()> {
     with_sctp(|lab| {

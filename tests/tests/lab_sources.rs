@@ -1,5 +1,5 @@
-//! Source ranges of a Service with real clients: who is outside gets nothing, and who is inside notices nothing, whatever
-//! becomes of the ranges meanwhile.
+//! Source ranges of a Service with real clients: who is outside gets nothing, and who is inside notices
+//! nothing, whatever becomes of the ranges meanwhile.
 
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
@@ -39,7 +39,8 @@ fn with_agents(test: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
     })
 }
 
-/// Writes the ranges of `web`, and waits until every node has the number of them that is `each` of its addresses'.
+/// Writes the ranges of `web`, and waits until every node has the number of them that is `each` of its
+/// addresses'.
 fn restrict(lab: &Lab, ranges: &[&str], each: [Option<u64>; 2]) -> Result<()> {
     lab.update(|topology| {
         topology.service_mut("web")?.source_ranges = ranges.iter().map(|range| (*range).to_owned()).collect();
@@ -68,7 +69,7 @@ fn vips<'a>(
     Ok(agents::list(service, "vips")?.iter())
 }
 
-/// Whether a host is answered by TCP, by UDP, and by ICMP.
+/// Returns whether a host is answered by TCP, by UDP, and by ICMP.
 fn answered(host: &LabHost, vip: IpAddr) -> Result<[bool; 3]> {
     let tcp = host.run(|| Ok(connects(vip, PATIENCE)))?;
     let udp = host.run(|| Ok(datagram(vip).is_ok()))?;
@@ -76,7 +77,7 @@ fn answered(host: &LabHost, vip: IpAddr) -> Result<[bool; 3]> {
     Ok([tcp, udp, host.command("ping").args(ping).output()?.status.success()])
 }
 
-/// A connection with the greeting of a pod.
+/// Returns a connection with the greeting of a pod.
 fn connects(vip: IpAddr, patience: Duration) -> bool {
     let greeted =
         TcpStream::connect_timeout(&SocketAddr::new(vip, ECHO_PORT), patience).and_then(|mut stream| {
@@ -226,7 +227,7 @@ fn change_again_and_again(lab: &Lab) -> Result<()> {
     restrict(lab, &FIRST, [Some(1), Some(1)])
 }
 
-/// The second test can fail: somebody who is let in for a moment is seen.
+/// Returns the second test can fail: somebody who is let in for a moment is seen.
 #[test]
 fn an_intruder_that_is_let_in_is_seen() -> Result<()> {
     with_agents(|lab| {

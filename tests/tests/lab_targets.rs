@@ -74,7 +74,8 @@ fn new_flows_go_to_targets_alone_and_the_others_keep_what_they_own() -> Result<(
     })
 }
 
-/// An EndpointSlice of `far` in which the address of a pod is on another node, too, that it is about to leave.
+/// Returns an EndpointSlice of `far` in which the address of a pod is on another node, too, that it is about
+/// to leave.
 fn moved(lab: &Lab, pod: &str, node: &str) -> Result<Value> {
     let topology = lab.topology();
     let pod = topology.pods.iter().find(|it| it.name == pod).context("no such pod")?;
@@ -110,7 +111,8 @@ fn ring(status: &Value, service: &str) -> Result<(Value, Value)> {
 /// The port that nodes listen at, as sshd would.
 const LOGIN: u16 = 2222;
 
-/// A pool has all addresses of the rack, and two Services say that they hold those of n1 and of the router.
+/// Returns a pool has all addresses of the rack, and two Services say that they hold those of n1 and of the
+/// router.
 #[test]
 fn a_machine_whose_address_is_in_a_pool_is_reached_and_its_sessions_live() -> Result<()> {
     let topology = (1..=3).fold(Topology::empty(), |topology, number| topology.node('a', number));
@@ -119,11 +121,11 @@ fn a_machine_whose_address_is_in_a_pool_is_reached_and_its_sessions_live() -> Re
         let [n1, n2] = [lab.node("n1")?, lab.node("n2")?];
         let own = n1.spec().addresses().v4;
         let router = n1.spec().segment().gateway().v4;
-        let upstream = FrrRouter::start(lab, &['a'], Duration::from_millis(100))?;
+        let frr_router = FrrRouter::start(lab, &['a'], Duration::from_millis(100))?;
         let thieves = thieves(own, router);
         fs::write(lab.outside(&lab.manifests_directory().join("thieves.yaml")), yaml(&thieves))?;
         agents::start(&lab.nodes()?, &AgentOptions::default())?;
-        upstream.wait_next_hops(&[WEB_V4], &["n1", "n2", "n3"], SETTLED_WITHIN)?;
+        frr_router.wait_next_hops(&[WEB_V4], &["n1", "n2", "n3"], SETTLED_WITHIN)?;
         for node in lab.nodes()? {
             node.wait_status("reports reserved addresses", SETTLED_WITHIN, |status| {
                 let problems = status["problems"].to_string();
@@ -153,17 +155,18 @@ fn a_machine_whose_address_is_in_a_pool_is_reached_and_its_sessions_live() -> Re
         let mac = seen.split_whitespace().nth(4).context("n2 knows no MAC of n1")?;
         ensure!(link.contains(mac), "n1 answers for itself: {link}, and not {seen}");
         for address in [own, router] {
-            let hops = kernel_next_hops(upstream.frr().host(), IpAddr::from(address).into())?;
+            let hops = kernel_next_hops(frr_router.frr().host(), IpAddr::from(address).into())?;
             ensure!(hops.is_empty(), "a route to a machine's own address: {hops:?}");
         }
-        for (address, session) in upstream.frr().sessions()? {
+        for (address, session) in frr_router.frr().sessions()? {
             ensure!(session.established, "the session with {address} is down");
         }
         Ok(())
     })
 }
 
-/// A pool of the whole rack, announced in every way, and a Service on the address of n1 and on that of the router.
+/// Returns a pool of the whole rack, announced in every way, and a Service on the address of n1 and on that
+/// of the router.
 fn thieves(own: Ipv4Addr, router: Ipv4Addr) -> Vec<Value> {
     let [a, b, c, _] = own.octets();
     let mut objects = vec![

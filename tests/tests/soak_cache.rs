@@ -1,7 +1,8 @@
-//! The flow table is a cache: all storms at their whole length, with two, three and eight nodes. `lab_cache.rs` shows short ones.
+//! The flow table is a cache: all storms at their whole length, with two, three and eight nodes.
+//! `lab_cache.rs` shows short ones.
 
 use anyhow::Result;
-use fairlead_tests::stress::{Membership, Stress, StressDurations, endure};
+use fairlead_tests::stress::{Membership, Stress, StressDurations, run};
 use fairlead_tests::traffic::flood::FloodKind;
 
 const STORMS: [Stress; 5] = [
@@ -15,7 +16,7 @@ const STORMS: [Stress; 5] = [
 fn all_storms(nodes: u8) -> Result<()> {
     let all = STORMS.iter().flat_map(|storm| [(*storm, Membership::Stable), (*storm, Membership::NodeJoins)]);
     let broken: Vec<String> = all
-        .filter_map(|(storm, membership)| endure(nodes, storm, membership, StressDurations::WHOLE).err())
+        .filter_map(|(storm, membership)| run(nodes, storm, membership, StressDurations::WHOLE).err())
         .map(|error| format!("{error:#}"))
         .collect();
     anyhow::ensure!(broken.is_empty(), "{}", broken.join("\n"));
