@@ -23,7 +23,7 @@ pub fn files() -> Result<Files> {
     let mut list =
         String::from(HEAD) + "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n";
     for kind in KINDS {
-        let file = format!("{}_{}.yaml", kind.group, kind.plural);
+        let file = format!("{}_{}.yaml", kind.names.group, kind.names.plural);
         let text = HEAD.to_owned() + &output::yaml(&definition(kind))?;
         list += &format!("- {file}\n");
         files.insert(format!("chart/fairlead/crds/{file}").into(), text.clone());
@@ -39,14 +39,14 @@ pub fn definition(kind: &Kind) -> Value {
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{}.{}", kind.plural, kind.group)},
+        "metadata": {"name": format!("{}.{}", kind.names.plural, kind.names.group)},
         "spec": {
-            "group": kind.group,
+            "group": kind.names.group,
             // Versions have the same fields, or some of them: nothing has to be converted.
             "conversion": {"strategy": "None"},
             "names": {
-                "kind": kind.kind, "listKind": format!("{}List", kind.kind),
-                "plural": kind.plural, "singular": kind.kind.to_lowercase(),
+                "kind": kind.names.name, "listKind": format!("{}List", kind.names.name),
+                "plural": kind.names.plural, "singular": kind.names.name.to_lowercase(),
             },
             "scope": "Namespaced",
             "versions": versions,
@@ -80,7 +80,7 @@ fn version(kind: &Kind, version: &Version) -> Value {
     if let Some(successor) = version.successor {
         value["deprecated"] = true.into();
         value["deprecationWarning"] =
-            format!("{} {} is deprecated; write {successor}", kind.kind, version.name).into();
+            format!("{} {} is deprecated; write {successor}", kind.names.name, version.name).into();
     }
     value
 }

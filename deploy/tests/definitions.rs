@@ -42,9 +42,9 @@ fn keeps_rules(schema: &Value, part: &Value) -> Result<bool> {
 }
 
 fn definition_of(object: &Value) -> Option<(&'static Kind, &'static Version)> {
-    let kind = KINDS.iter().find(|kind| object["kind"] == kind.kind)?;
+    let kind = KINDS.iter().find(|kind| object["kind"] == kind.names.name)?;
     let (group, name) = object["apiVersion"].as_str()?.split_once('/')?;
-    let version = kind.versions.iter().find(|version| version.name == name && kind.group == group)?;
+    let version = kind.versions.iter().find(|version| version.name == name && kind.names.group == group)?;
     Some((kind, version))
 }
 
@@ -214,14 +214,14 @@ fn statuses_have_the_fields_that_tools_read() -> Result<()> {
 #[test]
 fn what_is_taken_is_read_whatever_stands_in_a_field() -> Result<()> {
     let mut count = 0;
-    let is_status = |kind: &Kind| STATUSES.iter().any(|((name, ..), _)| *name == kind.kind);
+    let is_status = |kind: &Kind| STATUSES.iter().any(|((name, ..), _)| *name == kind.names.name);
     for kind in KINDS.iter().filter(|kind| !is_status(kind)) {
         for version in kind.versions {
             let schema = crds::schema(kind, version);
             for spec in extremes(&schema["properties"]["spec"]) {
-                let api_version = format!("{}/{}", kind.group, version.name);
+                let api_version = format!("{}/{}", kind.names.group, version.name);
                 let object = json!({
-                    "apiVersion": api_version, "kind": kind.kind, "metadata": {"name": "x"}, "spec": spec,
+                    "apiVersion": api_version, "kind": kind.names.name, "metadata": {"name": "x"}, "spec": spec,
                 });
                 assert!(is_taken(&object)?, "{object}");
                 assert_is_read(object);
@@ -293,7 +293,7 @@ fn every_schema_is_structural() {
             // The one part that Kubernetes knows by itself.
             schema["properties"]["metadata"] = json!({"type": "object"});
             let none: [String; 0] = [];
-            assert_eq!(crds::breaches(&schema), none, "{} {}", kind.kind, version.name);
+            assert_eq!(crds::breaches(&schema), none, "{} {}", kind.names.name, version.name);
         }
     }
 }
@@ -303,9 +303,9 @@ fn kubernetes_knows_every_word_of_a_definition() -> Result<()> {
     for kind in KINDS {
         let written = crds::definition(kind);
         let read: CustomResourceDefinition = serde_json::from_value(written.clone())?;
-        assert_eq!(whole(serde_json::to_value(read)?), whole(written), "{}", kind.kind);
+        assert_eq!(whole(serde_json::to_value(read)?), whole(written), "{}", kind.names.name);
         let stored = kind.versions.iter().filter(|version| version.successor.is_none()).count();
-        assert_eq!(stored, 1, "{}", kind.kind);
+        assert_eq!(stored, 1, "{}", kind.names.name);
     }
     Ok(())
 }

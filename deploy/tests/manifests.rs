@@ -7,9 +7,9 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use fairlead_deploy::{chart, fields, manifests, output};
 use lb_agent::cli::{Cli, Command};
+use lb_api::kind::ObjectKind;
 use lb_controller::hash_key;
-use lb_kube::cluster::{self, Watched};
-use lb_kube::source;
+use lb_kube::kinds::{ALLOCATION_KINDS, CONFIGURATION_KINDS, agent_kinds};
 use serde_json::{Value, json};
 
 /// Every object of the manifests, which are what the chart makes of its own values.
@@ -68,10 +68,10 @@ fn the_program_takes_the_arguments_that_it_is_given() -> Result<()> {
 #[test]
 fn who_watches_a_kind_may_and_nobody_may_watch_more() -> Result<()> {
     let objects = committed()?;
-    let by_controllers = [&lb_controller::WATCHED[..], &cluster::CONFIGURATION].concat();
-    for (name, watched) in [("fairlead-agent", source::watched()), ("fairlead-controller", by_controllers)] {
+    let by_controllers = [&ALLOCATION_KINDS[..], &CONFIGURATION_KINDS].concat();
+    for (name, watched) in [("fairlead-agent", agent_kinds()), ("fairlead-controller", by_controllers)] {
         // Secrets are got by name.
-        let watched = watched.iter().filter(|kind| **kind != Watched::SECRET);
+        let watched = watched.iter().filter(|kind| **kind != ObjectKind::SECRET);
         let watched: BTreeSet<_> =
             watched.map(|kind| (kind.group.to_owned(), kind.plural.to_owned())).collect();
         let mut granted = BTreeSet::new();
@@ -113,7 +113,7 @@ fn kinds_of_one_namespace_are_granted_in_that_namespace_only() -> Result<()> {
     for object in committed()?.iter().filter(|object| object["kind"] == "ClusterRole") {
         let rules = object["rules"].as_array().into_iter().flatten();
         let resources: Vec<&str> = rules.flat_map(|rule| texts(&rule["resources"])).collect();
-        for kind in [Watched::SECRET, Watched::POOL, Watched::BGP_PEER] {
+        for kind in [ObjectKind::SECRET, ObjectKind::IP_ADDRESS_POOL, ObjectKind::BGP_PEER] {
             ensure!(!resources.contains(&kind.plural), "{}: {}", object["metadata"]["name"], kind.plural);
         }
         ensure!(!object.to_string().contains('*'), "{object}");

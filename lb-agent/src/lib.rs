@@ -4,17 +4,18 @@
 //! | --- | --- | --- |
 //! | [`cli`] | 3 | the subcommands |
 //! | [`app`], [`control`] | 2 | the agent's parts put together, and its control loop |
-//! | [`accepted`] | 1 | the last-known-good configuration, in a file for the next agent |
+//! | [`last_good`] | 1 | the last-known-good configuration, in a file for the next agent |
 //! | [`admin`] | 1 | the admin socket and the metrics port |
-//! | [`telling`] | 1 | the status reporter |
+//! | [`status_reporter`] | 1 | the status reporter |
 //! | [`state`] | 0 | the agent's state, as status and metrics show it |
-//! | [`tag_keys`] | 0 | keys of the tags between nodes, read from a file |
+//! | `hash_key`, [`tag_keys`] | 0 | the cluster's hash key and the keys of the tags between nodes, read from files |
 
-pub mod accepted;
 pub mod admin;
 pub mod app;
 pub mod cli;
 pub mod control;
+mod hash_key;
+pub mod last_good;
 pub mod state;
+pub mod status_reporter;
 pub mod tag_keys;
-pub mod telling;

@@ -1,33 +1,7 @@
 //! What can come of a packet. Each outcome has a number, a name and a fate, so nothing is done to a packet
 //! without being counted by name.
 
-/// The packet was judged and goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Forward {
-    /// Up to this node's stack, counted as the outcome says.
-    Pass(Outcome),
-    /// Out by the interface that it came in by.
-    Transmit(Outcome),
-    /// Out by another interface, named by its index.
-    Redirect(Outcome, u32),
-    /// It has served its purpose and ends here.
-    Consume(Outcome),
-    /// The function behind [`crate::frame::Frame::serve`] has done all, counting included, and this is its
-    /// word for the driver.
-    Served(u32),
-}
-
-impl Forward {
-    /// What it is counted as; `None` where it has been counted.
-    #[inline(always)]
-    pub const fn outcome(self) -> Option<Outcome> {
-        match self {
-            Self::Pass(outcome) | Self::Transmit(outcome) | Self::Consume(outcome) => Some(outcome),
-            Self::Redirect(outcome, _) => Some(outcome),
-            Self::Served(_) => None,
-        }
-    }
-}
+use crate::maps::capacity;
 
 /// What happens to a packet that was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,12 +18,32 @@ macro_rules! outcomes {
         outcomes { $($(#[$odoc:meta])* $outcome:ident = $onum:literal, $oname:literal;)* }
         refusals { $($(#[$rdoc:meta])* $refusal:ident = $rnum:literal, $rname:literal, $fate:ident;)* }
     ) => {
-        /// How a packet that goes on is counted: the index in `lb_refusals`.
+        /// How a packet that goes on is counted: the index in `lb_verdicts`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u32)]
         pub enum Outcome { $($(#[$odoc])* $outcome = $onum,)* }
 
-        /// Why a packet was refused: the index in `lb_refusals`.
+        impl Outcome {
+            /// Every outcome.
+            pub const ALL: &'static [Self] = &[$(Self::$outcome),*];
+
+            /// By number.
+            const BY_NUMBER: &'static [Option<Self>; capacity::VERDICTS] = {
+                let mut outcomes = [None; capacity::VERDICTS];
+                $(outcomes[$onum] = Some(Self::$outcome);)*
+                &{ outcomes }
+            };
+
+            /// The outcome with this number.
+            #[inline(always)]
+            pub const fn from_number(number: u64) -> Option<Self> {
+                // A look-up in memory: the verifier would follow every arm of a `match`. Masked, not compared: the compiler
+                // may compare another register than the one that it adds, which the verifier does not accept.
+                Self::BY_NUMBER[number as usize % capacity::VERDICTS]
+            }
+        }
+
+        /// Why a packet was refused: the index in `lb_verdicts`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u32)]
         pub enum Refusal { $($(#[$rdoc])* $refusal = $rnum,)* }
@@ -57,6 +51,19 @@ macro_rules! outcomes {
         impl Refusal {
             /// Every refusal.
             pub const ALL: &'static [Self] = &[$(Self::$refusal),*];
+
+            /// By number.
+            const BY_NUMBER: &'static [Option<Self>; capacity::VERDICTS] = {
+                let mut refusals = [None; capacity::VERDICTS];
+                $(refusals[$rnum] = Some(Self::$refusal);)*
+                &{ refusals }
+            };
+
+            /// The refusal with this number.
+            #[inline(always)]
+            pub const fn from_number(number: u64) -> Option<Self> {
+                Self::BY_NUMBER[number as usize % capacity::VERDICTS]
+            }
 
             /// What happens to the packet.
             #[inline(always)]
@@ -179,7 +186,7 @@ mod tests {
     #[test]
     fn counters_have_their_own_numbers_and_names_and_fit_the_map() {
         for (i, (number, name, _)) in COUNTERS.iter().enumerate() {
-            assert!((*number as usize) < crate::maps::capacity::REFUSALS, "{name}");
+            assert!((*number as usize) < capacity::VERDICTS, "{name}");
             for (other, other_name, _) in &COUNTERS[..i] {
                 assert!(other < number, "{name} is out of order or not alone with its number");
                 assert_ne!(name, other_name);

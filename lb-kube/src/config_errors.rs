@@ -1,58 +1,53 @@
-//! Whether what configures the load balancer is right.
+//! The errors in the load balancer's configuration.
 
 use std::sync::Arc;
 
-use lb_api::problem::{Problem, Severity};
-use lb_model::accepted::KINDS;
+use lb_api::kind::ObjectKind;
+use lb_api::problem::{ObjectRef, Problem, Severity};
 
-/// The kind of pools.
-const POOL: &str = "IPAddressPool";
-/// The kind of what holds the passwords of routers.
-const SECRET: &str = "Secret";
-
-/// What is wrong with what configures the load balancer, a sentence each. Services, their endpoints and Nodes do not:
-/// what is wrong with one of them is its own matter.
+/// The errors in the load balancer's configuration, a sentence each. Services, their endpoints and Nodes are not part of
+/// it: an error in one of them concerns that object only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Faults {
-    /// With pools of addresses.
+pub struct ConfigErrors {
+    /// Errors in address pools.
     pub pools: Arc<[String]>,
-    /// With all else.
+    /// Errors in all other kinds.
     pub others: Arc<[String]>,
 }
 
-impl Faults {
-    /// Those among problems of all kinds.
+impl ConfigErrors {
+    /// Selects the configuration errors among problems of all kinds.
     pub fn of<'a>(problems: impl Iterator<Item = &'a Problem> + Clone) -> Self {
         let errors = || problems.clone().filter(|problem| problem.severity() == Severity::Error);
-        let is_other = |it: &&Problem| kind(it) != POOL && is_configuration(it);
+        let is_pool = |it: &&Problem| is_of(it, ObjectKind::IP_ADDRESS_POOL);
+        let is_other = |it: &&Problem| !is_pool(it) && is_configuration(it);
         Self {
-            pools: errors().filter(|it| kind(it) == POOL).map(ToString::to_string).collect(),
+            pools: errors().filter(is_pool).map(ToString::to_string).collect(),
             others: errors().filter(is_other).map(ToString::to_string).collect(),
         }
     }
 }
 
-/// Whether a problem is one of what configures the load balancer.
+/// Returns whether a problem is about an object that configures the load balancer.
 pub fn is_configuration(problem: &Problem) -> bool {
-    KINDS.contains(&kind(problem)) || kind(problem) == SECRET
+    problem.object.as_ref().is_some_and(ObjectRef::is_configuration) || is_of(problem, ObjectKind::SECRET)
 }
 
-/// Empty where it is no object's.
-fn kind(problem: &Problem) -> &str {
-    problem.object.as_ref().map_or("", |object| &object.kind)
+fn is_of(problem: &Problem, kind: ObjectKind) -> bool {
+    problem.object.as_ref().is_some_and(|object| object.is(kind))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lb_api::problem::{ObjectRef, Reason};
+    use lb_api::problem::Reason;
 
     fn problem(kind: &str, reason: Reason) -> Problem {
         Problem::about(ObjectRef { kind: kind.into(), namespace: None, name: "a".into() }, reason)
     }
 
     #[test]
-    fn faults_are_errors_of_what_configures() {
+    fn config_errors_are_errors_in_configuration_kinds() {
         let problems = [
             problem("BGPPeer", Reason::NoKind),
             problem("Service", Reason::NoKind),
@@ -60,10 +55,10 @@ mod tests {
             problem("IPAddressPool", Reason::EmptyPool),
             Problem::general(Reason::NoKind),
         ];
-        let expected = Faults {
+        let expected = ConfigErrors {
             pools: Arc::new([problems[3].to_string()]),
             others: Arc::new([problems[0].to_string()]),
         };
-        assert_eq!(Faults::of(problems.iter()), expected);
+        assert_eq!(ConfigErrors::of(problems.iter()), expected);
     }
 }

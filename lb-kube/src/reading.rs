@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use lb_api::problem::{Problem, Reason, Severity};
+use lb_runtime::metrics::{MetricType, register};
+use prometheus::Registry;
 
 /// What became of reading the objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +41,43 @@ impl Reading {
         let is_stale =
             |reason: &Reason| matches!(reason, Reason::StaysAsBefore | Reason::UnreadableDirectory { .. });
         self.stale = problems.iter().any(|problem| is_stale(&problem.reason));
+    }
+
+    /// Registers the counts by the names that MetalLB's have.
+    ///
+    /// # Errors
+    /// When a name is registered already.
+    pub fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+        use MetricType::{Counter, Gauge};
+        let metrics = [
+            (
+                "metallb_k8s_client_updates_total",
+                "Reads of the objects, successful or not",
+                Counter,
+                self.updates,
+            ),
+            (
+                "metallb_k8s_client_update_errors_total",
+                "Reads that failed or found an object newly invalid",
+                Counter,
+                self.errors,
+            ),
+            (
+                "metallb_k8s_client_config_loaded_bool",
+                "1 if the objects have been read at least once",
+                Gauge,
+                self.loaded.into(),
+            ),
+            (
+                "metallb_k8s_client_config_stale_bool",
+                "1 if the active configuration is stale because the current objects are invalid or unreadable",
+                Gauge,
+                self.stale.into(),
+            ),
+        ];
+        metrics
+            .into_iter()
+            .try_for_each(|(name, help, of_type, value)| register(registry, name, help, of_type, value))
     }
 }
 

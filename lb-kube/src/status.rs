@@ -1,23 +1,22 @@
-//! What a cluster is told of this load balancer: status objects of their own, beside the objects that it reads.
+//! Status objects: what the load balancer reports to the cluster, in objects of its own.
 //!
 //! ```text
-//!   Wanted, whole ──► difference ──► operations ──► Writer ──► API server
-//!                         ▲                                        │
-//!                         └────────────── Held ◄──── watches ──────┘
+//!   DesiredStatus ──► diff ──► operations ──► StatusWriter ──► API server
+//!                       ▲                                           │
+//!                       └──────────── ActualStatus ◄──── watches ───┘
 //! ```
 //!
-//! Whatever happens to the objects, by whomever, they become what is wanted again. None of it is in the way of
-//! anything: a server that is away, or slow, or refuses, costs that the cluster is told later.
+//! Whoever changes the objects, they are restored to the desired state. Writes are best effort: a server that is
+//! unreachable, slow or refuses them only delays the status.
 
-mod difference;
-mod event;
-mod held;
+mod actual;
+mod announce_events;
+mod desired;
+mod diff;
 mod kind;
 mod name;
-mod wanted;
 mod writer;
 
-pub use super::pace::Terms;
-pub use kind::Kind;
-pub use wanted::{Configuration, Session, Statement, Wanted};
-pub use writer::{Scope, Writer};
+pub use super::rate_limit::WriteLimits;
+pub use desired::{DesiredStatus, SessionReport, StatusComponent};
+pub use writer::{StatusScope, StatusWriter};

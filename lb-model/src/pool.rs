@@ -1,107 +1,33 @@
-//! Pools: which addresses may be given to Services.
+//! Pools: the addresses that Services may get.
 
 mod allocation;
+pub(crate) mod reserved;
 
 pub use allocation::{Namespaces, ServiceAllocation};
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::str::FromStr;
+use std::net::IpAddr;
 
-use ipnet::IpNet;
-
-use super::name::PoolName;
-use super::reserved::Reserved;
-use super::standing::Standing;
-use super::{address, lists};
+use crate::address_range::AddressRange;
+use crate::name::PoolName;
+use crate::precedence::Precedence;
+use crate::reserved::Reserved;
+use crate::{address, lists};
 use lb_api::objects::{IpAddressPool, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
-
-/// Addresses from `start` to `end`, both of one family and both in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AddressRange {
-    start: IpAddr,
-    end: IpAddr,
-}
-
-impl AddressRange {
-    /// The range between two addresses.
-    ///
-    /// # Errors
-    /// They are of two families, or `end` is before `start`.
-    pub fn new(start: IpAddr, end: IpAddr) -> Result<Self, Reason> {
-        if start.is_ipv4() != end.is_ipv4() {
-            return Err(Reason::RangeFamilies { start, end });
-        }
-        if end < start {
-            return Err(Reason::RangeReversed { start, end });
-        }
-        Ok(Self { start, end })
-    }
-
-    /// First address.
-    pub fn start(self) -> IpAddr {
-        self.start
-    }
-
-    /// Last address.
-    pub fn end(self) -> IpAddr {
-        self.end
-    }
-
-    /// The address behind one of the range; `None` behind the last.
-    pub fn after(self, address: IpAddr) -> Option<IpAddr> {
-        let next = match address {
-            IpAddr::V4(v4) => Ipv4Addr::from_bits(v4.to_bits().checked_add(1)?).into(),
-            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits().checked_add(1)?).into(),
-        };
-        (next <= self.end).then_some(next)
-    }
-
-    fn overlap(self, other: Self) -> Option<Self> {
-        // Every IPv4 address sorts before every IPv6 address, so ranges of two families never overlap here.
-        let (start, end) = (self.start.max(other.start), self.end.min(other.end));
-        (start <= end).then_some(Self { start, end })
-    }
-}
-
-impl FromStr for AddressRange {
-    type Err = Reason;
-
-    /// Reads `192.0.2.0/24` (bits behind the prefix do not count) or `192.0.2.1 - 192.0.2.9`.
-    fn from_str(written: &str) -> Result<Self, Reason> {
-        let not_a_range = || Reason::NotARange { written: written.to_owned() };
-        if let Some((start, end)) = written.split_once('-') {
-            let address = |text: &str| text.trim().parse().map_err(|_| not_a_range());
-            return Self::new(address(start)?, address(end)?);
-        }
-        let net = cidr(written.trim()).ok_or_else(not_a_range)?;
-        Self::new(net.network(), net.broadcast())
-    }
-}
-
-/// `192.0.2.0/24`. An address has no leading zeros: others read those as octal numbers. A length may have some, as for
-/// MetalLB.
-pub(super) fn cidr(written: &str) -> Option<IpNet> {
-    let (address, length) = written.split_once('/')?;
-    let is_number = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
-    let digits = length.trim_start_matches('0');
-    let length = if digits.is_empty() { 0 } else { digits.parse().ok()? };
-    IpNet::new(address.parse().ok()?, length).ok().filter(|_| is_number)
-}
 
 /// A pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pool {
-    /// Its addresses, none of them twice.
+    /// Its addresses, without duplicates.
     pub ranges: Vec<AddressRange>,
     /// Labels, for advertisements that select by them.
     pub labels: BTreeMap<String, String>,
-    /// Whether addresses are given to Services that do not ask for this pool.
+    /// Whether Services that do not ask for this pool get its addresses.
     pub auto_assign: bool,
-    /// Whether IPv4 addresses that end with .0 or .255 are left out.
+    /// Whether IPv4 addresses ending in .0 or .255 are left out.
     pub avoid_buggy_ips: bool,
-    /// For which Services it is kept; `None`: for all.
+    /// The Services that may use it; `None`: all.
     pub allocation: Option<ServiceAllocation>,
 }
 
@@ -115,7 +41,7 @@ pub struct Pools {
 }
 
 impl Pools {
-    /// The pools after those `before`.
+    /// Builds the pools after those `before`.
     pub(super) fn build<'a>(
         objects: impl Iterator<Item = &'a Sourced<Object>>,
         before: &'a Self,
@@ -123,7 +49,7 @@ impl Pools {
     ) -> Self {
         let mut candidates: Vec<_> = objects.filter_map(|object| Candidate::of(object, before)).collect();
         loop {
-            candidates.sort_by_key(|candidate| candidate.standing);
+            candidates.sort_by_key(|candidate| candidate.precedence);
             match Self::judge(&candidates) {
                 Ok((pools, refused)) => {
                     problems.extend(refused);
@@ -140,10 +66,11 @@ impl Pools {
         }
     }
 
-    /// The pools of candidates in their order, and what is wrong with those that are none.
+    /// Returns the pools of the candidates in order of precedence, and the problems of the others.
     ///
     /// # Errors
-    /// The index of the first that has become wrong and does not stay as it was yet, and what is wrong with it.
+    /// The index of the first candidate that has become invalid and does not keep its last-known-good value
+    /// yet, with its problems.
     fn judge(candidates: &[Candidate<'_>]) -> Result<(Self, Vec<Problem>), (usize, Vec<Problem>)> {
         let mut pools = Self::default();
         let mut refused = Vec::new();
@@ -159,7 +86,7 @@ impl Pools {
         Ok((pools, refused))
     }
 
-    /// The addresses that are never given, whatever pool contains them.
+    /// Returns the addresses that are never assigned, whatever pool contains them.
     pub fn reserved(&self) -> &Reserved {
         &self.reserved
     }
@@ -168,12 +95,12 @@ impl Pools {
         self.reserved = reserved;
     }
 
-    /// The pools in order of namespace and name.
+    /// Returns the pools ordered by namespace and name.
     pub fn iter(&self) -> impl Iterator<Item = (&PoolName, &Pool)> {
         self.by_name.iter()
     }
 
-    /// The pool that an address is in, whether or not the pool gives it away.
+    /// Returns the pool that contains an address, whether or not the pool assigns it.
     pub fn of(&self, address: IpAddr) -> Option<(&PoolName, &Pool)> {
         let (_, (end, name)) = self.ranges.range(..=address).next_back()?;
         if address > *end {
@@ -182,10 +109,10 @@ impl Pools {
         self.by_name.get_key_value(name)
     }
 
-    /// The entries of a pool.
+    /// Parses the entries of a pool.
     ///
     /// # Errors
-    /// What is wrong with them.
+    /// Their problems.
     fn ranges(
         &self,
         object: &Sourced<Object>,
@@ -205,46 +132,47 @@ impl Pools {
         if problems.is_empty() { Ok(ranges) } else { Err(problems) }
     }
 
-    /// An entry of a pool that overlaps neither the entries before it nor another pool.
+    /// Parses an entry that overlaps neither earlier entries nor another pool.
     fn range(&self, written: &str, before: &[AddressRange]) -> Result<AddressRange, Reason> {
         let range: AddressRange = written.parse()?;
-        if let Some((address, what)) = address::special(range.start, range.end) {
+        if let Some((address, what)) = address::special(range.start(), range.end()) {
             return Err(Reason::SpecialAddress { address, what });
         }
-        if let Some(AddressRange { start, end }) = before.iter().find_map(|other| range.overlap(*other)) {
-            return Err(Reason::PoolOverlapsItself { start, end });
+        if let Some(both) = before.iter().find_map(|other| range.overlap(*other)) {
+            return Err(Reason::PoolOverlapsItself { start: both.start(), end: both.end() });
         }
         match self.overlap(range) {
-            Some((other, AddressRange { start, end })) => {
+            Some((other, both)) => {
+                let (start, end) = (both.start(), both.end());
                 Err(Reason::PoolOverlap { other: other.to_string(), start, end })
             }
             None => Ok(range),
         }
     }
 
-    /// A pool that has addresses of a range, and some of these.
+    /// Returns a pool that overlaps a range, and the common addresses.
     fn overlap(&self, range: AddressRange) -> Option<(&PoolName, AddressRange)> {
-        // Ranges here are disjoint: if any overlaps, the last that starts before the end of this one does.
-        let (start, (end, other)) = self.ranges.range(..=range.end).next_back()?;
-        Some((other, range.overlap(AddressRange { start: *start, end: *end })?))
+        // Ranges here are disjoint: if any overlaps, it is the last that starts before the end of this one.
+        let (start, (end, other)) = self.ranges.range(..=range.end()).next_back()?;
+        Some((other, range.overlap(AddressRange::new(*start, *end).ok()?)?))
     }
 
     fn insert(&mut self, name: PoolName, pool: Pool) {
         for range in &pool.ranges {
-            self.ranges.insert(range.start, (range.end, name.clone()));
+            self.ranges.insert(range.start(), (range.end(), name.clone()));
         }
         self.by_name.insert(name, pool);
     }
 }
 
-/// A pool that is written, and what was accepted of its name before.
+/// A written pool, and its last-known-good version.
 struct Candidate<'a> {
     object: &'a Sourced<Object>,
     written: &'a IpAddressPool,
     name: PoolName,
     former: Option<&'a Pool>,
-    standing: Standing,
-    /// It is as it was before, for what is written cannot be.
+    precedence: Precedence,
+    /// It keeps its last-known-good version, because the written one is invalid.
     stays: bool,
 }
 
@@ -255,14 +183,14 @@ impl<'a> Candidate<'a> {
         let name = PoolName { namespace, name: written.metadata.name.clone() };
         let former = before.by_name.get(&name);
         let ranges: Option<Vec<_>> = written.spec.addresses.iter().map(|entry| entry.parse().ok()).collect();
-        let standing = Standing::of(former.map(|pool| &pool.ranges), ranges.as_ref());
-        Some(Self { object, written, name, former, standing, stays: false })
+        let precedence = Precedence::of(former.map(|pool| &pool.ranges), ranges.as_ref());
+        Some(Self { object, written, name, former, precedence, stays: false })
     }
 
-    /// What it had is not free for others, as it was thought to be.
+    /// Its former addresses turn out not to be free for other pools.
     fn stay(&mut self) {
         self.stays = true;
-        self.standing = Standing::Unchanged;
+        self.precedence = Precedence::Unchanged;
     }
 }
 
@@ -277,78 +205,11 @@ fn pool(written: &IpAddressPool, ranges: Vec<AddressRange>) -> Pool {
 }
 
 impl Pool {
-    /// Whether the pool leaves out this address, which is in it.
+    /// Whether the pool leaves out this address, which it contains.
     pub fn avoids(&self, address: IpAddr) -> bool {
         match address {
             IpAddr::V4(v4) => self.avoid_buggy_ips && matches!(v4.octets(), [.., 0 | 255]),
             IpAddr::V6(_) => false,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn range(written: &str) -> Result<AddressRange, Reason> {
-        written.parse()
-    }
-
-    #[test]
-    fn cidrs_and_ranges_are_read() {
-        let read = |written| {
-            let AddressRange { start, end } = range(written).unwrap();
-            format!("{start} {end}")
-        };
-        assert_eq!(read("192.0.2.0/30"), "192.0.2.0 192.0.2.3");
-        assert_eq!(read("192.0.2.7/30"), "192.0.2.4 192.0.2.7");
-        assert_eq!(read("192.0.2.7/32"), "192.0.2.7 192.0.2.7");
-        assert_eq!(read("192.0.2.1 -  192.0.2.9"), "192.0.2.1 192.0.2.9");
-        assert_eq!(read("2001:db8::1-2001:db8::1"), "2001:db8::1 2001:db8::1");
-        assert_eq!(read("2001:db8::/127"), "2001:db8:: 2001:db8::1");
-        assert_eq!(read("192.0.2.0/028"), "192.0.2.0 192.0.2.15");
-        assert_eq!(read("0.0.0.0/000"), "0.0.0.0 255.255.255.255");
-    }
-
-    #[test]
-    fn what_is_no_range_is_refused_by_its_fault() {
-        for written in [
-            "",
-            "-",
-            "192.0.2.1",
-            "192.0.2.0/33",
-            "192.0.2.0/",
-            "192.0.2.0/+8",
-            "192.0.2.0/256",
-            "192.0.2.0/99999999999999999999",
-            "010.77.0.0/28",
-            "192.0.2.010/32",
-            "192.0.2.010-192.0.2.020",
-            "192.0.2.1 0/32",
-            "::ffff:192.0.2.010/128",
-            "2001:db8::%eth0/64",
-            "192.0.2.1-",
-            "192.0.2.1-9",
-            "a-b",
-            "1.1.1.1-2.2.2.2-3.3.3.3",
-        ] {
-            assert_eq!(range(written), Err(Reason::NotARange { written: written.into() }));
-        }
-        assert!(matches!(range("192.0.2.1-2001:db8::1"), Err(Reason::RangeFamilies { .. })));
-        assert!(matches!(range("192.0.2.9-192.0.2.1"), Err(Reason::RangeReversed { .. })));
-    }
-
-    proptest! {
-        #[test]
-        fn overlap_is_what_both_hold(a in 0u32..40, a_len in 0u32..20, b in 0u32..40, b_len in 0u32..20) {
-            let range = |start: u32, len: u32| AddressRange {
-                start: IpAddr::V4(start.into()),
-                end: IpAddr::V4((start + len).into()),
-            };
-            let both: Vec<u32> = (a..=a + a_len).filter(|x| (b..=b + b_len).contains(x)).collect();
-            let expected = both.first().zip(both.last()).map(|(first, last)| range(*first, last - first));
-            prop_assert_eq!(range(a, a_len).overlap(range(b, b_len)), expected);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Reserved addresses: those of Nodes and of BGP peers, which are never VIPs.
 //!
-//! A node that answers ARP for another's address, or advertises a route to it, takes that machine off the network. So
-//! an address is reserved by the mere presence of its owner, whatever a pool contains and a Service asks for.
+//! A node that answers ARP for another machine's address, or advertises a route to it, cuts that machine off
+//! the network. So an address is reserved by the mere existence of its owner, whatever a pool contains and a
+//! Service asks for.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,19 +10,14 @@ use std::net::IpAddr;
 
 use super::name::NodeName;
 use super::node;
-use super::pool::Pools;
 use lb_api::objects::{Object, Sourced};
-use lb_api::problem::{Problem, Reason};
 
-/// How many of a pool's reserved addresses a message names.
-const NAMED: usize = 3;
-
-/// Whose a reserved address is.
+/// The owner of a reserved address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Owner {
-    /// A Node has it as InternalIP or ExternalIP.
+    /// A Node with this InternalIP or ExternalIP.
     Node(NodeName),
-    /// A BGPPeer has it as peerAddress; by its namespace and name.
+    /// A BGPPeer with this peerAddress, by its namespace and name.
     Peer(String),
 }
 
@@ -39,8 +35,8 @@ impl fmt::Display for Owner {
 pub struct Reserved(BTreeMap<IpAddr, Owner>);
 
 impl Reserved {
-    /// Those of Nodes, whether or not they are reached there, and of peers, whether or not they are spoken to. A peer that
-    /// is a Node, too, is called by the Node's name.
+    /// Collects the addresses of all Nodes and peers, used or not. A peer that is also a Node is listed as
+    /// the Node.
     pub(super) fn of<'a>(objects: impl Iterator<Item = &'a Sourced<Object>>) -> Self {
         let (mut nodes, mut peers) = (BTreeMap::new(), BTreeMap::new());
         for object in objects {
@@ -62,38 +58,13 @@ impl Reserved {
         Self(peers)
     }
 
-    /// Whose an address is, if it is reserved.
+    /// Returns the owner of an address, if it is reserved.
     pub fn owner(&self, address: IpAddr) -> Option<&Owner> {
         self.0.get(&address)
     }
 
-    /// The reserved addresses within a range.
+    /// Returns the reserved addresses within a range.
     pub fn within(&self, start: IpAddr, end: IpAddr) -> impl Iterator<Item = (IpAddr, &Owner)> {
         self.0.range(start..=end).map(|(address, owner)| (*address, owner))
     }
-}
-
-/// Pools that contain reserved addresses, a problem each.
-pub(super) fn problems<'a>(
-    objects: impl Iterator<Item = &'a Sourced<Object>>,
-    pools: &Pools,
-) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    for object in objects.filter(|object| matches!(object.value, Object::IpAddressPool(_))) {
-        let (namespace, name) = (object.value.namespace().unwrap_or_default(), &object.value.metadata().name);
-        let pool = pools.iter().find(|(it, _)| it.namespace == namespace && it.name == *name);
-        let ranges = pool.iter().flat_map(|(_, pool)| &pool.ranges);
-        let held: Vec<_> =
-            ranges.flat_map(|range| pools.reserved().within(range.start(), range.end())).collect();
-        if held.is_empty() {
-            continue;
-        }
-        let named = held.iter().take(NAMED).map(|(address, owner)| format!("{address} of {owner}"));
-        let mut addresses = named.collect::<Vec<_>>().join(", ");
-        if let more @ 1.. = held.len().saturating_sub(NAMED) {
-            addresses += &format!(" and {more} more addresses of Nodes and BGP peers");
-        }
-        problems.push(Problem::at(object, "spec.addresses", Reason::PoolHoldsReserved { addresses }));
-    }
-    problems
 }

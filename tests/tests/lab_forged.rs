@@ -13,7 +13,7 @@ use fairlead_tests::lab::{Lab, WEB_V4};
 use fairlead_tests::packets::build::Frame;
 use lb_common::maps::{LIVENESS_UP, Liveness};
 use lb_common::ring::NodeIndex;
-use lb_dataplane::cells::LivenessCells;
+use lb_dataplane::mapped_tables::LivenessCells;
 use lb_dataplane::maps::Maps;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,

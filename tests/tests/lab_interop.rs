@@ -18,7 +18,7 @@ use fairlead_tests::routers::{
     RouterDaemon, RouterPeer, kernel_next_hops, wait, wait_kernel_next_hops,
 };
 use ipnet::IpNet;
-use lb_dataplane::bfd::{BfdSessions, Heard};
+use lb_dataplane::bfd::{BfdMaps, LastPacket};
 use serde_json::{Value, json};
 
 /// Sessions come up within seconds; a machine with other work to do takes longer.
@@ -206,12 +206,12 @@ fn replace_pool(lab: &Lab) -> Result<()> {
 
 /// Returns the program has seen each router say that the session is up.
 fn the_program_notes_bfd(node: &LabNode<'_>, sessions: usize) -> Result<()> {
-    let notes = BfdSessions::open(&node.pins())?;
+    let notes = BfdMaps::open(&node.pins())?;
     let known = notes.discriminators()?;
     ensure!(known.len() == sessions, "{known:?}");
     for discriminator in known {
-        let heard = notes.heard(discriminator)?;
-        ensure!(heard.is_some_and(Heard::is_up), "{discriminator}: {heard:?}");
+        let heard = notes.last_packet(discriminator)?;
+        ensure!(heard.is_some_and(LastPacket::is_up), "{discriminator}: {heard:?}");
     }
     Ok(())
 }

@@ -197,13 +197,13 @@ fn settings_are_used(place: &PeerHost, router: &dyn RouterDaemon, node: &LabNode
 /// Whatever the router does on later attempts, the first reason stands.
 fn wrong_numbers_are_named(place: &PeerHost, node: &LabNode<'_>) -> Result<()> {
     let wanted = [
-        ("wrong-peer", format!("says it is AS {ROUTERS_AS}; peerASN says {NOBODYS_AS}"), "set peerASN to 42"),
+        ("wrong-peer", format!("AS number is {ROUTERS_AS}; peerASN is {NOBODYS_AS}"), "set peerASN to 42"),
         (
             "wrong-internal",
-            format!("says it is AS {ROUTERS_AS}; dynamicASN internal"),
+            format!("AS number is {ROUTERS_AS}; dynamicASN internal"),
             "dynamicASN to external",
         ),
-        ("wrong-external", format!("says it is AS {ROUTERS_AS}, our own"), "dynamicASN to internal"),
+        ("wrong-external", format!("AS number is {ROUTERS_AS}, the same as ours"), "dynamicASN to internal"),
         (
             "wrong-own",
             "bad peer AS (2/2)".to_owned(),

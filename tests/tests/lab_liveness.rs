@@ -15,7 +15,7 @@ use fairlead_tests::lab::{AgentOptions, Lab, Topology, TrafficPolicy, WEB_V4, ag
 use fairlead_tests::traffic::probes::Outage;
 use fairlead_tests::traffic::{Probes, TcpLoad};
 use lb_common::maps::LIVENESS_ADMIN_DOWN;
-use lb_dataplane::cells::LivenessCells;
+use lb_dataplane::mapped_tables::LivenessCells;
 use nix::sys::signal::Signal;
 
 /// What is measured here is measured alone.

@@ -83,9 +83,11 @@ impl Lane {
 
     fn run(self, guests: &kernels::Options, args: &[String]) -> Result<Totals> {
         match self {
-            Self::Tidy => {
-                tidy::run().map(|counts| Totals { passed: counts.kept, failed: counts.broken, ignored: 0 })
-            }
+            Self::Tidy => tidy::run(args).map(|counts| Totals {
+                passed: counts.kept,
+                failed: counts.broken,
+                ignored: 0,
+            }),
             Self::Unit => Ok(tests(unit_tests(), args)? + tests(unit_tests_of_lane_crates(), args)?),
             Self::Kernel => release_tests("kernel*", args),
             Self::Cluster => release_tests("cluster*", args),

@@ -6,7 +6,9 @@ use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
-use fairlead_tests::failover::{AgentBalancer, Balancer, BirdBalancer, Failover, FailoverFault, ObserverKind, Trial};
+use fairlead_tests::failover::{
+    AgentBalancer, Balancer, BirdBalancer, Failover, FailoverFault, ObserverKind, Trial,
+};
 use fairlead_tests::routers::BfdTimers;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 

@@ -1,14 +1,15 @@
-//! What advertisements and peers name or select that is not there.
+//! References and selectors that match no object.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lb_api::kind::ObjectKind;
 use lb_api::objects::{LabelSelector, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
 
 /// Labels of an object.
 type Labels = BTreeMap<String, String>;
 
-/// What there is to be named and selected.
+/// The objects that can be referred to and selected.
 pub(super) struct Known<'a> {
     pools: BTreeSet<&'a str>,
     peers: BTreeSet<&'a str>,
@@ -39,7 +40,7 @@ impl<'a> Known<'a> {
         known
     }
 
-    /// What of an object has no effect because what it is about is not there.
+    /// Returns the references and selectors of an object that match nothing.
     pub(super) fn dangling(&self, object: &Sourced<Object>) -> Vec<Problem> {
         let mut found = Found { object, problems: Vec::new() };
         match &object.value {
@@ -49,7 +50,7 @@ impl<'a> Known<'a> {
             }
             Object::BgpAdvertisement(it) => {
                 self.pools(&mut found, &it.spec.ip_address_pools, &it.spec.ip_address_pool_selectors);
-                found.names("spec.peers", "BGPPeer", &it.spec.peers, &self.peers);
+                found.names("spec.peers", ObjectKind::BGP_PEER, &it.spec.peers, &self.peers);
                 self.nodes(&mut found, &it.spec.node_selectors);
             }
             Object::BgpPeer(it) => self.nodes(&mut found, &it.spec.node_selectors),
@@ -59,14 +60,19 @@ impl<'a> Known<'a> {
     }
 
     fn pools(&self, found: &mut Found<'_>, names: &[String], selectors: &[LabelSelector]) {
-        found.names("spec.ipAddressPools", "IPAddressPool", names, &self.pools);
-        found.selectors("spec.ipAddressPoolSelectors", "IPAddressPool", selectors, &self.pool_labels);
+        found.names("spec.ipAddressPools", ObjectKind::IP_ADDRESS_POOL, names, &self.pools);
+        found.selectors(
+            "spec.ipAddressPoolSelectors",
+            ObjectKind::IP_ADDRESS_POOL,
+            selectors,
+            &self.pool_labels,
+        );
     }
 
-    /// Where no Node is known, nobody knows what a selector selects.
+    /// Without any known Node, it is unknown what a selector matches.
     fn nodes(&self, found: &mut Found<'_>, selectors: &[LabelSelector]) {
         if !self.node_labels.is_empty() {
-            found.selectors("spec.nodeSelectors", "Node", selectors, &self.node_labels);
+            found.selectors("spec.nodeSelectors", ObjectKind::NODE, selectors, &self.node_labels);
         }
     }
 }
@@ -77,17 +83,17 @@ struct Found<'a> {
 }
 
 impl Found<'_> {
-    fn names(&mut self, field: &str, kind: &'static str, names: &[String], known: &BTreeSet<&str>) {
+    fn names(&mut self, field: &str, kind: ObjectKind, names: &[String], known: &BTreeSet<&str>) {
         for (i, name) in names.iter().enumerate().filter(|(_, name)| !known.contains(name.as_str())) {
-            let reason = Reason::NothingNamed { kind, name: name.clone() };
+            let reason = Reason::NothingNamed { kind: kind.name, name: name.clone() };
             self.problems.push(Problem::at(self.object, format!("{field}[{i}]"), reason));
         }
     }
 
-    fn selectors(&mut self, field: &str, kind: &'static str, selectors: &[LabelSelector], known: &[&Labels]) {
+    fn selectors(&mut self, field: &str, kind: ObjectKind, selectors: &[LabelSelector], known: &[&Labels]) {
         for (i, selector) in selectors.iter().enumerate() {
             if !known.iter().any(|labels| selector.matches(labels)) {
-                let reason = Reason::SelectsNothing { kind };
+                let reason = Reason::SelectsNothing { kind: kind.name };
                 self.problems.push(Problem::at(self.object, format!("{field}[{i}]"), reason));
             }
         }

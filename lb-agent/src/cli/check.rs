@@ -121,5 +121,5 @@ fn code(is_right: bool) -> ExitCode {
 }
 
 fn is_right(preview: &Preview, strict: bool) -> bool {
-    preview.wrong() == 0 && (!strict || preview.waiting() == 0)
+    preview.error_count() == 0 && (!strict || preview.warning_count() == 0)
 }

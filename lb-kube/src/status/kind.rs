@@ -1,36 +1,43 @@
-//! Kinds of status objects.
+//! The kinds of status objects.
 
 use kube::api::ApiResource;
+use lb_api::kind::ObjectKind;
 
-/// A kind of status object. They are written in this order: of the last there may be thousands.
+use crate::resource::resource;
+
+/// A kind of status object. Objects are written in this order: there may be thousands of the last kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// Whether what configures the load balancer is right.
+pub(super) enum StatusKind {
+    /// Whether the load balancer's configuration is valid.
     Configuration,
-    /// How a node's session with a router stands.
+    /// The state of a node's session with a BGP peer.
     Session,
-    /// Whom a node tells of a Service.
+    /// The BGP peers to which a node advertises a Service.
     ServiceBgp,
 }
 
-/// Says in an object whose it is: where MetalLB runs on the same node, its objects are left alone.
+/// The label of our objects: those of a MetalLB on the same node are left alone.
 const OWNER_LABEL: (&str, &str) = ("app.kubernetes.io/managed-by", "fairlead");
 
-impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Configuration, Self::Session, Self::ServiceBgp];
+impl StatusKind {
+    /// All kinds.
+    pub(super) const ALL: [Self; 3] = [Self::Configuration, Self::Session, Self::ServiceBgp];
 
-    /// Its name.
-    pub const fn name(self) -> &'static str {
+    const fn object_kind(self) -> ObjectKind {
         match self {
-            Self::Configuration => "ConfigurationState",
-            Self::Session => "BGPSessionState",
-            Self::ServiceBgp => "ServiceBGPStatus",
+            Self::Configuration => ObjectKind::CONFIGURATION_STATE,
+            Self::Session => ObjectKind::BGP_SESSION_STATE,
+            Self::ServiceBgp => ObjectKind::SERVICE_BGP_STATUS,
         }
     }
 
-    /// The label that says which node an object is of.
-    pub const fn node_label(self) -> &'static str {
+    /// Returns the kind's name.
+    pub(super) const fn name(self) -> &'static str {
+        self.object_kind().name
+    }
+
+    /// Returns the label that names the node of an object.
+    pub(super) const fn node_label(self) -> &'static str {
         match self {
             Self::Configuration => "metallb.io/node-name",
             Self::Session => "frrk8s.metallb.io/node",
@@ -38,22 +45,12 @@ impl Kind {
         }
     }
 
-    /// The same, as the client names it.
-    pub fn resource(self) -> ApiResource {
-        let (group, plural) = match self {
-            Self::Configuration => ("metallb.io", "configurationstates"),
-            Self::Session => ("frrk8s.metallb.io", "bgpsessionstates"),
-            Self::ServiceBgp => ("metallb.io", "servicebgpstatuses"),
-        };
-        ApiResource {
-            group: group.to_owned(),
-            version: "v1beta1".to_owned(),
-            api_version: format!("{group}/v1beta1"),
-            kind: self.name().to_owned(),
-            plural: plural.to_owned(),
-        }
+    /// Returns the kind as kube-rs describes it.
+    pub(super) fn resource(self) -> ApiResource {
+        resource(self.object_kind())
     }
 
+    /// Returns the label that marks an object as ours, and its value.
     pub(super) const fn owner_label(self) -> (&'static str, &'static str) {
         OWNER_LABEL
     }

@@ -1,22 +1,23 @@
-//! Which ports a Service has, and who serves them.
+//! The ports of a Service and their endpoints.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::claims::Claims;
-use super::{Candidate, ServiceVip, TrafficPolicy, VipKey};
-use crate::endpoints::{self, Target};
+use super::candidate::Candidate;
+use super::claims::{Claims, PortKey};
+use super::{ServiceVip, TrafficPolicy};
+use crate::endpoints::{self, Endpoints, Target};
 use crate::name::{Protocol, ServiceName};
-use crate::order::Held;
+use crate::order::ObjectHandle;
 use lb_api::problem::{Problem, Reason};
 
 impl<'a> Candidate<'a> {
-    /// Every address with every port that is served and that the Service has.
+    /// Returns every address with every supported port that the Service gets.
     pub(super) fn vips(
         &mut self,
         addresses: &[IpAddr],
         policy: TrafficPolicy,
-        claims: &Claims<impl Held>,
+        claims: &Claims<impl ObjectHandle>,
     ) -> Vec<ServiceVip> {
         let mut vips: Vec<ServiceVip> = Vec::new();
         let mut survey = Survey::default();
@@ -46,21 +47,27 @@ impl<'a> Candidate<'a> {
         vips
     }
 
-    /// Who else has a port: another Service, or this one by a port before.
-    fn holder(&self, key: VipKey, claims: &Claims<impl Held>, vips: &[ServiceVip]) -> Option<String> {
+    /// Returns the current holder of a port: another Service, or this one by an earlier port.
+    fn holder(
+        &self,
+        key: PortKey,
+        claims: &Claims<impl ObjectHandle>,
+        vips: &[ServiceVip],
+    ) -> Option<String> {
         let holder = claims.holder(key)?;
-        let is_free = std::ptr::eq(holder, self.object) && !vips.iter().any(|vip| vip.key() == key);
+        let is_free = std::ptr::eq(holder, self.object)
+            && !vips.iter().any(|vip| (vip.address, vip.port, vip.protocol) == key);
         (!is_free).then(|| ServiceName::of(holder).to_string())
     }
 
-    fn endpoints(&self, target: Target<'_>, survey: &mut Survey<'a>) -> crate::Endpoints {
+    fn endpoints(&self, target: Target<'_>, survey: &mut Survey<'a>) -> Endpoints {
         let census = endpoints::count(&endpoints::serving(self.slices, target), self.context.nodes);
         survey.unknown_nodes.extend(census.unknown_nodes);
         survey.without_node |= census.without_node;
         census.endpoints
     }
 
-    /// Tells what the survey has found once a Service, and not once for every port and address.
+    /// Reports the survey's results once for each Service, and not for each port and address.
     fn report(&mut self, survey: &Survey<'_>, policy: TrafficPolicy) {
         for node in &survey.unknown_nodes {
             let reason = Reason::EndpointNodeUnknown { node: (*node).to_owned() };
@@ -79,12 +86,12 @@ impl<'a> Candidate<'a> {
     }
 }
 
-/// What was found on the way through a Service's ports.
+/// Findings about a Service's ports.
 #[derive(Default)]
 struct Survey<'a> {
     unknown_nodes: BTreeSet<&'a str>,
     without_node: bool,
-    /// Number of each port → whether it is served on every address.
+    /// Position of each port → whether it is served on every address.
     served: BTreeMap<usize, bool>,
 }
 

@@ -1,71 +1,24 @@
-//! The clients that a Service admits: `spec.loadBalancerSourceRanges`, or else the annotation that was before it.
+//! The clients that a Service admits: `spec.loadBalancerSourceRanges`, or else the annotation that preceded
+//! it.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net};
 
-use super::Candidate;
-use crate::pool::cidr;
-use crate::source_ranges::{SourceRange, Sources};
+use super::candidate::Candidate;
+use crate::address_range::cidr;
+use crate::source_ranges::SourceRanges;
 use lb_api::problem::{Problem, Reason};
 
-/// Counts where the field is empty. kube-proxy does not know it; the load balancers of cloud providers do.
+/// Counts if the field is empty. kube-proxy does not support it; the load balancers of cloud providers do.
 const ANNOTATION: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
 /// The field.
 const FIELD: &str = "spec.loadBalancerSourceRanges";
 
-/// The ranges that clients of each family must be in. A family without any range is not restricted, even if the other
-/// is: that is how kube-proxy and cloud providers read the field, and who writes only IPv4 ranges and gets an IPv6
-/// address is told.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SourceRanges {
-    v4: Option<Sources>,
-    v6: Option<Sources>,
-    /// Whether ranges of IPv4 or IPv6 are written at all.
-    written: [bool; 2],
-}
-
-impl SourceRanges {
-    /// The ranges that clients of an address must be in; `None`: any client may come.
-    pub fn of(&self, address: IpAddr) -> Option<&Sources> {
-        if address.is_ipv4() { self.v4.as_ref() } else { self.v6.as_ref() }
-    }
-
-    /// In as few ranges as they can be written. The range of all is as good as none.
-    fn from(nets: &[IpNet]) -> Self {
-        let v4: Vec<Ipv4Net> = nets.iter().filter_map(|net| v4(*net)).collect();
-        let v6: Vec<Ipv6Net> = nets.iter().filter_map(|net| v6(*net)).collect();
-        Self {
-            v4: restriction(Ipv4Net::aggregate(&v4).into_iter().map(IpNet::V4)),
-            v6: restriction(Ipv6Net::aggregate(&v6).into_iter().map(IpNet::V6)),
-            written: [!v4.is_empty(), !v6.is_empty()],
-        }
-    }
-}
-
-fn v4(net: IpNet) -> Option<Ipv4Net> {
-    match net {
-        IpNet::V4(net) => Some(net),
-        IpNet::V6(_) => None,
-    }
-}
-
-fn v6(net: IpNet) -> Option<Ipv6Net> {
-    match net {
-        IpNet::V4(_) => None,
-        IpNet::V6(net) => Some(net),
-    }
-}
-
-fn restriction(mut nets: impl Iterator<Item = IpNet> + Clone) -> Option<Sources> {
-    let is_all = nets.clone().any(|net| net.prefix_len() == 0);
-    let first = nets.next().filter(|_| !is_all)?;
-    Some(std::iter::once(first).chain(nets).map(SourceRange::from).collect())
-}
-
 impl<'a> Candidate<'a> {
-    /// The clients that the Service admits; `None` if that is not valid: then nobody can tell whom it is to admit.
+    /// Returns the clients that the Service admits; `None` if any range is invalid, because it is then
+    /// unknown which clients to admit.
     pub(super) fn sources(&mut self) -> Option<SourceRanges> {
         let mut nets = Vec::new();
         let mut is_valid = true;
@@ -78,10 +31,10 @@ impl<'a> Candidate<'a> {
                 }
             }
         }
-        is_valid.then(|| SourceRanges::from(&nets))
+        is_valid.then(|| SourceRanges::of_nets(&nets))
     }
 
-    /// Each with its field. As in Kubernetes, spaces around them do not count.
+    /// Returns each range with its field. As in Kubernetes, surrounding blanks are ignored.
     fn written_ranges(&self) -> Vec<(String, &'a str)> {
         let written = &self.written.spec.load_balancer_source_ranges;
         if !written.is_empty() {
@@ -93,12 +46,12 @@ impl<'a> Candidate<'a> {
         ranges.map(|range| (format!("metadata.annotations[{ANNOTATION}]"), range.trim())).collect()
     }
 
-    /// Names the family that is left open beside a restricted one.
+    /// Reports a family without ranges beside a restricted one.
     pub(super) fn report_unrestricted(&mut self, sources: &SourceRanges, addresses: &[IpAddr]) {
         let field =
             if self.written.spec.load_balancer_source_ranges.is_empty() { ANNOTATION_FIELD } else { FIELD };
         let families = [("IPv4", "0.0.0.0/0", true), ("IPv6", "::/0", false)];
-        let [v4, v6] = sources.written;
+        let [v4, v6] = sources.families();
         for ((family, all, is_v4), (own, other)) in families.into_iter().zip([(v4, v6), (v6, v4)]) {
             if !own && other && addresses.iter().any(|address| address.is_ipv4() == is_v4) {
                 let reason = Reason::NoSourceRange { family, all };
@@ -111,8 +64,8 @@ impl<'a> Candidate<'a> {
 /// The annotation, as a field.
 const ANNOTATION_FIELD: &str = "metadata.annotations[service.beta.kubernetes.io/load-balancer-source-ranges]";
 
-/// Reads a CIDR as API servers of any age have let it in: bits behind the prefix do not count, numbers of IPv4 may begin
-/// with zeros, and `::ffff:a.b.c.d` is IPv4.
+/// Parses a CIDR as API servers of all versions admit it: host bits are ignored, IPv4 numbers may have
+/// leading zeros, and `::ffff:a.b.c.d` is IPv4.
 fn parse(written: &str) -> Option<IpNet> {
     let net = cidr(&without_leading_zeros(written)?)?;
     let IpNet::V6(v6) = net else { return Some(net) };
@@ -122,7 +75,7 @@ fn parse(written: &str) -> Option<IpNet> {
     Ipv4Net::new(mapped, length).ok().map(IpNet::V4)
 }
 
-/// Go read them as decimal numbers for long.
+/// Removes leading zeros, as Go did for long: it read such numbers as decimal.
 fn without_leading_zeros(written: &str) -> Option<Cow<'_, str>> {
     if written.contains(':') {
         return Some(Cow::Borrowed(written));
@@ -139,9 +92,10 @@ fn without_leading_zeros(written: &str) -> Option<Cow<'_, str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source_ranges::SourceRange;
 
     #[test]
-    fn cidrs_are_read_as_kubernetes_has_let_them_in() {
+    fn cidrs_are_read_as_kubernetes_admitted_them() {
         for (written, net) in [
             ("10.0.0.0/8", "10.0.0.0/8"),
             ("10.0.0.1/8", "10.0.0.1/8"),
@@ -177,13 +131,14 @@ mod tests {
     }
 
     fn ranges(written: &[&str]) -> SourceRanges {
-        SourceRanges::from(&written.iter().map(|text| parse(text).unwrap()).collect::<Vec<_>>())
+        SourceRanges::of_nets(&written.iter().map(|text| parse(text).unwrap()).collect::<Vec<_>>())
     }
 
     #[test]
-    fn ranges_are_as_few_as_can_be() {
+    fn ranges_are_aggregated() {
+        let any_v4 = [192, 0, 2, 1].into();
         let v4 =
-            |written: &[&str]| ranges(written).v4.map(|sources| sources.iter().copied().collect::<Vec<_>>());
+            |written: &[&str]| ranges(written).of(any_v4).map(|it| it.iter().copied().collect::<Vec<_>>());
         let range = |net: &str| SourceRange::from(net.parse::<IpNet>().unwrap());
         assert_eq!(v4(&[]), None);
         assert_eq!(v4(&["10.0.0.0/8", "10.0.0.0/8", "10.1.0.0/16"]), Some(vec![range("10.0.0.0/8")]));
@@ -195,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn families_are_restricted_apart() {
+    fn families_are_restricted_separately() {
         let (v4, v6) = ([192, 0, 2, 1].into(), "2001:db8::1".parse().unwrap());
         let only4 = ranges(&["10.0.0.0/8"]);
         assert!(only4.of(v4).is_some() && only4.of(v6).is_none());

@@ -2,14 +2,11 @@
 //!
 //! They are read line by line, as they are written here: one dependency a line.
 
+use super::floors::FLOORS;
 use super::tree::{File, Tree};
 
-/// Crates without I/O, clock or randomness. Which of them exist is up to the tree.
-const PURE: [&str; 8] =
-    ["lb-common", "lb-api", "lb-model", "lb-ipam", "lb-plan", "lb-admission", "lb-bfd", "lb-bgp"];
-
-/// What would let them touch the world. A name ending in `-` stands for all that begin so.
-const WORLDLY: [&str; 25] = [
+/// What would let a pure crate do I/O. A name ending in `-` stands for all that begin so.
+const IMPURE: [&str; 24] = [
     "async-",
     "aya",
     "axum",
@@ -23,7 +20,6 @@ const WORLDLY: [&str; 25] = [
     "inotify",
     "k8s-",
     "kube",
-    "lb-agent",
     "libc",
     "mio",
     "netlink-",
@@ -43,28 +39,29 @@ const EXCEPTIONS: [(&str, &str); 1] = [
     ("lb-common", "aya"),
 ];
 
-struct Dependency<'a> {
-    line: usize,
-    name: &'a str,
+pub(super) struct Dependency<'a> {
+    pub(super) line: usize,
+    pub(super) name: &'a str,
     /// What follows the name.
     choice: &'a str,
     /// Whether only tests need it.
-    is_for_tests: bool,
+    pub(super) is_for_tests: bool,
 }
 
 /// Dependencies of pure crates that do I/O; those of their tests may.
 pub(super) fn impurities(tree: &Tree) -> Vec<String> {
-    let pure = PURE.into_iter().filter_map(|name| Some((name, tree.file(&format!("{name}/Cargo.toml"))?)));
+    let names = FLOORS.iter().filter(|floor| floor.is_pure).map(|floor| floor.directory);
+    let pure = names.filter_map(|name| Some((name, tree.file(&format!("{name}/Cargo.toml"))?)));
     pure.flat_map(|(name, manifest)| {
-        let worldly = dependencies(manifest).into_iter().filter(move |found| is_impurity(name, found));
-        worldly.map(|found| format!("{}: {}", manifest.at(found.line), found.name))
+        let impure = dependencies(manifest).into_iter().filter(move |found| is_impurity(name, found));
+        impure.map(|found| format!("{}: {}", manifest.at(found.line), found.name))
     })
     .collect()
 }
 
 fn is_impurity(of: &str, found: &Dependency<'_>) -> bool {
     let is_excepted = EXCEPTIONS.contains(&(of, found.name)) && says(found.choice, "optional=true");
-    is_worldly(found.name) && !found.is_for_tests && !is_excepted
+    is_impure(found.name) && !found.is_for_tests && !is_excepted
 }
 
 /// Dependencies that choose a version of their own.
@@ -79,8 +76,8 @@ pub(super) fn own_versions(tree: &Tree) -> Vec<String> {
         .collect()
 }
 
-fn is_worldly(name: &str) -> bool {
-    WORLDLY.iter().any(|&worldly| name == worldly || (worldly.ends_with('-') && name.starts_with(worldly)))
+fn is_impure(name: &str) -> bool {
+    IMPURE.iter().any(|&impure| name == impure || (impure.ends_with('-') && name.starts_with(impure)))
 }
 
 /// Whether a manifest says this, however it is spaced.
@@ -90,7 +87,7 @@ fn says(choice: &str, setting: &str) -> bool {
 }
 
 /// All dependencies of a manifest, of every kind and target.
-fn dependencies(manifest: &File) -> Vec<Dependency<'_>> {
+pub(super) fn dependencies(manifest: &File) -> Vec<Dependency<'_>> {
     let mut found = Vec::new();
     let mut section = "";
     for (line, text) in manifest.lines() {

@@ -52,6 +52,11 @@ impl Tree {
         self.files.iter().find(|file| file.path == path)
     }
 
+    /// Whether a path names a directory with files.
+    pub(crate) fn has_directory(&self, path: &str) -> bool {
+        self.files.iter().any(|file| file.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
+    }
+
     fn add(&mut self, directory: &Path, prefix: &str) -> Result<()> {
         for entry in
             fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?

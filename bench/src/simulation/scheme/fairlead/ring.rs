@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lb_common::hash::HashKey;
-use lb_common::owner::Vitality;
 use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 use lb_model::{DrainCause, TrafficPolicy};
 use lb_model::{Endpoints, Model, Node, NodeName, Protocol, Service, ServiceName, ServiceVip, SourceRanges};
+use lb_pipeline::owner::LivenessState;
 use lb_plan::contents::{Contents, VipKey, diff};
-use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings, UndeclaredPorts};
-use lb_plan::ring::{Member, Preferences};
+use lb_plan::plan::{Facts, Forwarding, LivenessSettings, Planner, Settings, UndeclaredPorts};
+use lb_plan::ring::{Preferences, RingMember};
 
 use crate::simulation::Tick;
 use crate::simulation::world::{self, Members, View};
@@ -41,10 +41,10 @@ pub enum Memory {
 /// The preferences of some nodes with weights. Their numbers are places in `nodes`, which is in order.
 pub(in crate::simulation::scheme) fn preferences(nodes: &[(NodeIndex, u32)], slots: usize) -> Preferences {
     let names: Vec<NodeName> = nodes.iter().map(|(node, _)| name(*node)).collect();
-    let members: Vec<Member<'_>> = names
+    let members: Vec<RingMember<'_>> = names
         .iter()
         .zip(nodes)
-        .map(|(name, (_, weight))| Member { name: name.as_str(), weight: *weight })
+        .map(|(name, (_, weight))| RingMember { name: name.as_str(), weight: *weight })
         .collect();
     Preferences::new(&members, slots)
 }
@@ -159,7 +159,7 @@ fn index(node: &Node) -> NodeIndex {
 
 /// Those that take no new flows, as far as the probes say.
 fn silent(view: &View) -> BTreeSet<IpAddr> {
-    let peers = (0..).zip(&view.peers).filter(|(_, peer)| peer.vitality != Vitality::Accepting);
+    let peers = (0..).zip(&view.peers).filter(|(_, peer)| peer.liveness != LivenessState::Accepting);
     peers.map(|(node, _)| address(node)).filter(|_| !view.members.is_empty()).collect()
 }
 
@@ -201,7 +201,7 @@ fn settings(own: NodeIndex) -> Settings {
         slots_per_node: SLOTS_PER_NODE,
         ring_capacity: RING_CAPACITY,
         flow_sets: 1 << 17,
-        liveness: Liveness::default(),
+        liveness: LivenessSettings::default(),
         draining: false,
         ignore_exclude_label: false,
         former_grace: Settings::FORMER_GRACE,
@@ -219,7 +219,7 @@ mod tests {
     fn view(nodes: NodeIndex, dead: NodeIndex) -> View {
         let member = |node| (node, Member { weight: 4, draining: false });
         let peer = |node| Peer {
-            vitality: if node == dead { Vitality::Dead } else { Vitality::Accepting },
+            liveness: if node == dead { LivenessState::Dead } else { LivenessState::Accepting },
             dead_since: (node == dead).then_some(1),
         };
         View { members: (0..nodes).map(member).collect(), peers: (0..nodes).map(peer).collect() }
