@@ -131,7 +131,7 @@ const SERVICE: &str = "{apiVersion: v1, kind: Service, metadata: {name: a, names
                        clusterIPs: [10.96.0.1], ports: [{port: 80}]}}";
 
 #[tokio::test]
-async fn a_controller_may_do_what_it_does_and_no_more() -> Result<()> {
+async fn a_controllers_role_grants_exactly_what_it_uses() -> Result<()> {
     let cluster = TestCluster::start().await?;
     define(&cluster)?;
     cluster.apply(SERVICE)?;
@@ -201,7 +201,7 @@ fn secrets(watching: &Watching) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_agent_may_do_what_it_does_and_no_more() -> Result<()> {
+async fn an_agents_role_grants_exactly_what_it_uses() -> Result<()> {
     let cluster = TestCluster::start().await?;
     define(&cluster)?;
     cluster.apply(SERVICE)?;

@@ -123,7 +123,7 @@ fn leads_still(controller: &Controller) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_half_open_connections_to_each_port_cost_little_and_change_nothing() -> Result<()> {
+async fn ten_thousand_half_open_connections_per_port_cost_bounded_memory() -> Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     let most = usize::try_from(hard)?.saturating_sub(1000).min(HALF_OPEN);
@@ -159,7 +159,7 @@ fn half_open(address: SocketAddr, most: usize) -> Vec<Blocking> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_that_are_long_or_do_not_end_hold_up_neither_leadership_nor_small_ones() -> Result<()> {
+async fn long_or_unfinished_bodies_delay_neither_leadership_nor_other_requests() -> Result<()> {
     let cluster = TestCluster::start().await?;
     let (controller, ports, connector) = start(&cluster).await?;
     converted(&ports, &connector).await?;

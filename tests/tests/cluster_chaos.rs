@@ -7,7 +7,7 @@ use anyhow::Result;
 use fairlead_tests::chaos::Chaos;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn never_do_two_write_at_once_and_all_converges_once_the_server_is_well() -> Result<()> {
+async fn only_the_leader_writes_and_the_cluster_converges_after_server_faults() -> Result<()> {
     let mut chaos = Chaos::start(11).await?;
     chaos.inject_faults(None).await?;
     chaos.converge(Duration::from_secs(10)).await?;

@@ -60,8 +60,8 @@ fn is_gone(cluster: &TestCluster, shell: &Shell, name: &str, pool: &str) -> Resu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_about_installation_leads_in_and_out_again() -> Result<()> {
-    let name = "the_page_about_installation_leads_in_and_out_again";
+async fn the_installation_page_installs_and_removes_the_product() -> Result<()> {
+    let name = "the_installation_page_installs_and_removes_the_product";
     let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
     let cluster = TestCluster::empty()?;
     let mut shell = Shell::open(&clients, &cluster.kubeconfig(), &["docs/install.md"])?;

@@ -161,7 +161,7 @@ async fn client(cluster: &TestCluster, port: u16) -> Result<Client> {
 }
 
 #[tokio::test]
-async fn who_trusts_the_configuration_is_told_what_is_right() -> Result<()> {
+async fn the_webhook_validates_requests_of_clients_that_trust_the_ca_bundle() -> Result<()> {
     let cluster = cluster().await?;
     let (controller, port) = start(&cluster, "one", "enabled")?;
     let client = client(&cluster, port).await?;
@@ -214,7 +214,7 @@ async fn peers_are_converted_both_ways() -> Result<()> {
 }
 
 #[tokio::test]
-async fn garbage_is_refused_and_costs_only_itself() -> Result<()> {
+async fn malformed_requests_are_rejected_and_affect_no_other() -> Result<()> {
     let cluster = cluster().await?;
     let (controller, port) = start(&cluster, "one", "enabled")?;
     let client = client(&cluster, port).await?;
@@ -261,7 +261,7 @@ fn put(cluster: &TestCluster, certificate: &Certificate) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_certificate_near_its_end_is_replaced_and_still_trusted() -> Result<()> {
+async fn an_expiring_certificate_is_replaced_and_stays_trusted() -> Result<()> {
     let cluster = cluster().await?;
     let old = issued(LIFETIME - RENEW_BEFORE + Duration::from_secs(60))?;
     put(&cluster, &old)?;
@@ -297,7 +297,7 @@ async fn follow_until_replaced(cluster: &TestCluster, port: u16, old: &str) -> R
 }
 
 #[tokio::test]
-async fn a_server_that_runs_replaces_its_certificate_and_refuses_nobody() -> Result<()> {
+async fn a_running_webhook_replaces_its_certificate_without_failed_requests() -> Result<()> {
     let cluster = cluster().await?;
     // Good for a few seconds more.
     let old = issued(LIFETIME - RENEW_BEFORE - Duration::from_secs(5))?;
@@ -315,7 +315,7 @@ async fn a_server_that_runs_replaces_its_certificate_and_refuses_nobody() -> Res
 }
 
 #[tokio::test]
-async fn controllers_share_a_certificate_that_is_good_and_one_may_only_answer() -> Result<()> {
+async fn controllers_share_a_valid_certificate_also_in_webhook_only_mode() -> Result<()> {
     let cluster = cluster().await?;
     let good = issued(Duration::from_secs(3600))?;
     put(&cluster, &good)?;

@@ -123,7 +123,7 @@ fn forwards_and_adopts_on_virtio_net() -> Result<()> {
 }
 
 #[test]
-fn the_kernel_is_the_one_that_was_asked_for() -> Result<()> {
+fn the_guest_runs_the_requested_kernel() -> Result<()> {
     let series = env::var("FAIRLEAD_GUEST_KERNEL").context("run this by `cargo xtask test kernels`")?;
     let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     ensure!(release.strip_prefix(&series).is_some_and(|rest| rest.starts_with('.')), "it is {release}");

@@ -99,7 +99,7 @@ fn ip(node: &LabNode<'_>, lines: &[&str]) -> Result<()> {
 }
 
 #[test]
-fn an_uplink_that_changes_is_served_again() -> Result<()> {
+fn a_changed_uplink_is_attached_again() -> Result<()> {
     with_connections("native", |lab, node| {
         outage(lab, node, "deleted and made again", || node.recreate_uplink())?;
         outage(lab, node, "down and up", || {
@@ -130,7 +130,7 @@ fn rename(node: &LabNode<'_>, from: &str, to: &str) -> Result<()> {
 }
 
 #[test]
-fn what_is_unpinned_is_carried_on_and_pinned_again() -> Result<()> {
+fn removed_pins_are_restored_without_packet_loss() -> Result<()> {
     with_connections("native", |lab, node| {
         let is_pinned = || {
             let pins = node.pins();
@@ -167,7 +167,7 @@ fn what_is_unpinned_is_carried_on_and_pinned_again() -> Result<()> {
 /// Returns an agent of another version has left its link elsewhere, with maps that this one cannot read: its
 /// program goes on until this one's maps are written.
 #[test]
-fn an_agent_with_another_layout_of_maps_is_taken_over_from() -> Result<()> {
+fn the_link_of_another_map_layout_is_taken_over() -> Result<()> {
     cluster().run(|lab| {
         lab.router()?.set_next_hops(WEB_V4, &["n1"])?;
         agents::start(&lab.nodes()?, &options("native"))?;
@@ -209,7 +209,7 @@ fn detach_link(node: &LabNode<'_>) -> Result<()> {
 /// New flows only: while the program is off, the stack of n1 resets connections of other nodes that come by
 /// n1.
 #[test]
-fn a_program_that_is_replaced_or_detached_is_put_back() -> Result<()> {
+fn a_replaced_or_detached_program_is_attached_again() -> Result<()> {
     cluster().run(|lab| {
         lab.router()?.set_next_hops(WEB_V4, &["n1"])?;
         let node = &lab.node("n1")?;
@@ -229,7 +229,7 @@ fn a_program_that_is_replaced_or_detached_is_put_back() -> Result<()> {
 
 /// Returns the other ends of a veth need a program for what a native program sends; in the stack, none.
 #[test]
-fn a_veth_is_served_in_the_stack_unless_told_otherwise() -> Result<()> {
+fn a_veth_uses_generic_mode_by_default() -> Result<()> {
     with_connections("auto", |lab, node| {
         ensure!(node.status()?["interfaces"][0]["mode"] == "generic", "{}", node.status()?["interfaces"]);
         outage(lab, node, "deleted and made again", || node.recreate_uplink())?;
@@ -240,7 +240,7 @@ fn a_veth_is_served_in_the_stack_unless_told_otherwise() -> Result<()> {
 /// Without connections: the kernel runs one mode at a time, so for a moment there is no program, and a packet
 /// of another node's flow that comes then is reset.
 #[test]
-fn an_agent_with_another_mode_changes_what_the_one_before_it_has_left() -> Result<()> {
+fn an_agent_with_another_mode_reattaches_the_program() -> Result<()> {
     cluster().run(|lab| {
         [WEB_V4, WEB_V6].iter().try_for_each(|vip| lab.router()?.set_next_hops(*vip, &["n1"]))?;
         agents::start(&lab.nodes()?, &options("auto"))?;
@@ -255,7 +255,7 @@ fn an_agent_with_another_mode_changes_what_the_one_before_it_has_left() -> Resul
 }
 
 #[test]
-fn an_uplink_that_cannot_be_served_is_withdrawn_and_named() -> Result<()> {
+fn an_uplink_without_a_program_is_withdrawn_and_reported() -> Result<()> {
     cluster().run(|lab| {
         let frr_router = FrrRouter::start(lab, &['a'], Duration::from_millis(50))?;
         agents::start(&lab.nodes()?, &options("native"))?;
@@ -339,7 +339,7 @@ fn a_detached_agent_stays_detached_until_it_is_restarted() -> Result<()> {
 
 /// Returns both uplinks hear every request; who asks must get one answer, always with the same MAC.
 #[test]
-fn two_uplinks_on_one_lan_answer_once() -> Result<()> {
+fn two_uplinks_on_one_lan_send_one_arp_reply() -> Result<()> {
     let inside = IpAddr::from([10, 1, 0, 200]);
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
     topology.service("web", "web", &[WEB_V4, inside], TrafficPolicy::Local).run(|lab| {

@@ -19,18 +19,18 @@ const WITHIN: Duration = Duration::from_secs(60);
 const ROUTERS: [&str; 4] = ["router", "r1", "r2", "r3"];
 
 #[test]
-fn a_thousand_services_are_told_to_four_routers() -> Result<()> {
+fn a_thousand_services_are_advertised_to_four_routers() -> Result<()> {
     (1..=3).fold(Topology::empty().node('a', 1), |topology, number| topology.router('a', number)).run(|lab| {
         let routers = start(lab, &ROUTERS)?;
         services(lab, "many", 0..1000)?;
-        let told = launch(lab, &routers, 1000)?;
-        println!("1,000 Services: known to four routers {told:.0?} after the first session was up");
+        let took = launch(lab, &routers, 1000)?;
+        println!("1,000 Services: known to four routers {took:.0?} after the first session was up");
         Ok(())
     })
 }
 
 #[test]
-fn one_more_than_ten_thousand_services_is_told_at_once_and_then_there_is_silence() -> Result<()> {
+fn one_of_ten_thousand_services_is_advertised_at_once_with_one_update() -> Result<()> {
     Topology::empty().node('a', 1).router('a', 1).run(|lab| {
         let host = lab.host("r1")?;
         let address = lab.topology().find_router("r1").context("no r1")?.addresses().v4;
@@ -38,9 +38,9 @@ fn one_more_than_ten_thousand_services_is_told_at_once_and_then_there_is_silence
         put(lab, "witness", &object("witness", address))?;
         let routers = start(lab, &["router"])?;
         services(lab, "many", 0..10_000)?;
-        let told = launch(lab, &routers, 10_000)?;
-        quiet(&witness)?;
-        println!("10,000 Services: known to FRR {told:.0?} after the session was up");
+        let took = launch(lab, &routers, 10_000)?;
+        wait_quiet(&witness)?;
+        println!("10,000 Services: known to FRR {took:.0?} after the session was up");
         let mut times = Vec::new();
         for more in 0..10 {
             let before = witness.updates().len();
@@ -62,7 +62,7 @@ fn one_more_than_ten_thousand_services_is_told_at_once_and_then_there_is_silence
 }
 
 /// Waits until the witness knows all, too: nothing more comes.
-fn quiet(witness: &FakeRouter) -> Result<()> {
+fn wait_quiet(witness: &FakeRouter) -> Result<()> {
     wait(WITHIN, || {
         let before = witness.updates().len();
         std::thread::sleep(Duration::from_secs(1));

@@ -24,7 +24,7 @@ const CHANGES: u32 = 60;
 const METRICS: &str = "127.0.0.1:9120";
 
 #[test]
-fn a_router_that_reads_nothing_is_told_apart_and_holds_nobody_up() -> Result<()> {
+fn a_router_that_reads_nothing_is_reported_and_blocks_no_other_session() -> Result<()> {
     run(|lab, node| {
         let right = frr(lab, "router", "router")?;
         let stuck =
@@ -69,7 +69,7 @@ fn a_router_that_reads_nothing_is_told_apart_and_holds_nobody_up() -> Result<()>
 }
 
 #[test]
-fn attempts_that_fail_come_further_and_further_apart() -> Result<()> {
+fn failed_connection_attempts_back_off() -> Result<()> {
     run(|lab, node| {
         let right = frr(lab, "router", "router")?;
         let fake = FakeRouter::start(lab.host("r1")?, ROUTERS_AS, address(lab, "r1")?, FakeBehavior::Closes)?;
@@ -92,7 +92,7 @@ fn attempts_that_fail_come_further_and_further_apart() -> Result<()> {
 }
 
 #[test]
-fn a_router_that_is_replaced_in_mid_session_by_one_without_memory_is_spoken_to_again() -> Result<()> {
+fn a_router_replaced_during_a_session_is_connected_again() -> Result<()> {
     run(|lab, node| {
         let right = frr(lab, "router", "router")?;
         let former = frr(lab, "r1", "r1")?;

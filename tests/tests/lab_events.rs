@@ -14,11 +14,11 @@ use fairlead_tests::traffic::FailureCause;
 
 /// The others' probes and the grace for orphans take 1.2 s, and the client's retransmissions are up to 0.8 s
 /// apart by then; the rest is for two busy cores.
-const TOLD_WITHIN: Duration = Duration::from_millis(2500);
+const RESET_WITHIN: Duration = Duration::from_millis(2500);
 
 /// Returns all in one test: the two labs are compared, and the second would only slow down the first.
 #[test]
-fn no_event_breaks_a_connection_but_the_death_of_its_node() -> Result<()> {
+fn no_event_breaks_a_connection_except_the_death_of_its_node() -> Result<()> {
     let mut costs = CostTable::default();
     let mut complaints = Vec::new();
     for carrier in [Carrier::Fairlead, Carrier::Ecmp] {
@@ -43,7 +43,7 @@ fn no_event_breaks_a_connection_but_the_death_of_its_node() -> Result<()> {
 /// Returns a flow's slot changes with the number of slots, and the node that led its old one may stand
 /// nowhere in its new one but as a former leader.
 #[test]
-fn a_join_that_doubles_the_ring_breaks_nothing() -> Result<()> {
+fn a_join_that_doubles_the_ring_breaks_no_connection() -> Result<()> {
     cluster().run(|lab| {
         let scenario = EventScenario::start_with(lab, Carrier::Fairlead, DOUBLING)?;
         let event = EVENTS.iter().find(|event| event.name == "node joins").context("no such event")?;
@@ -90,6 +90,6 @@ fn only_of(node: &str, lab: &Lab, report: &EventLoadReport, began: Instant) -> R
     ensure!(all > 100 && all == broken, "{broken} of {all} connections of {node} broke");
     ensure!(report.broken() == broken, "{} connections of others broke", report.broken() - broken);
     ensure!(report.causes() == BTreeMap::from([(FailureCause::Reset, broken)]), "{:?}", report.causes());
-    ensure!(*last < TOLD_WITHIN, "the last client was told after {last:?}");
+    ensure!(*last < RESET_WITHIN, "the last client was told after {last:?}");
     Ok(())
 }

@@ -13,7 +13,7 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// Two exchanges of every connection.
 const A_WHILE: Duration = Duration::from_millis(1200);
 /// A dead node's clients are told within 1.3 s; the rest is for two busy cores.
-const TOLD_WITHIN: Duration = Duration::from_millis(2500);
+const RESET_WITHIN: Duration = Duration::from_millis(2500);
 /// The agent says good-bye for two seconds of it.
 const ENDS_WITHIN: Duration = Duration::from_secs(10);
 const WITHOUT_N2: &[&str] = &["n1", "n3", "n4"];
@@ -56,7 +56,7 @@ const STEPS: &[Step] = &[
 ];
 
 #[test]
-fn nothing_that_a_router_learns_breaks_a_connection_but_the_death_of_its_node() -> Result<()> {
+fn no_route_change_breaks_a_connection_except_the_death_of_its_node() -> Result<()> {
     cluster().run(|lab| {
         let routed = RoutedScenario::start(lab, Carrier::Fairlead, INTERVAL)?;
         let load = EventLoad::start(lab)?;
@@ -70,7 +70,7 @@ fn nothing_that_a_router_learns_breaks_a_connection_but_the_death_of_its_node() 
         routed.wait_bfd_up(&ALL_NODES)?;
         routed.cut("n3")?;
         routed.wait_routed(&["n1", "n2", "n4", "n5"])?;
-        sleep(TOLD_WITHIN);
+        sleep(RESET_WITHIN);
         let report = load.finish()?;
         println!("node dies: {report}");
         ensure_all_there(&report)?;
@@ -82,7 +82,7 @@ fn nothing_that_a_router_learns_breaks_a_connection_but_the_death_of_its_node() 
 }
 
 #[test]
-fn an_agent_that_ends_and_comes_back_costs_no_packet() -> Result<()> {
+fn a_restarted_agent_loses_no_packet() -> Result<()> {
     cluster().run(|lab| {
         let routed = RoutedScenario::start(lab, Carrier::Fairlead, INTERVAL)?;
         let load = EventLoad::start(lab)?;

@@ -24,7 +24,7 @@ const ARRIVED: [&str; 3] = ["local", "local_from_peer", "decapsulated"];
 /// program's table are then asked for by a node that joins: it knows none of them, and sends them to the node
 /// that must still own them.
 #[test]
-fn a_flood_of_syns_pushes_no_connection_out() -> Result<()> {
+fn a_syn_flood_evicts_no_connection() -> Result<()> {
     let count = if env::var_os("FAIRLEAD_SOAK").is_some() { 1_200_000 } else { 250_000 };
     cluster().run(|lab| {
         let scenario = EventScenario::start(lab, Carrier::Fairlead)?;

@@ -128,7 +128,7 @@ const UP: u8 = 0xc0;
 const ADMIN_DOWN: u8 = 0;
 
 #[test]
-fn forged_answers_and_gue_change_nothing_and_are_counted() -> Result<()> {
+fn forged_probe_answers_and_gue_packets_are_dropped_and_counted() -> Result<()> {
     cluster().run(|lab| {
         let scenario = EventScenario::start(lab, Carrier::Fairlead)?;
         let load = EventLoad::start(lab)?;

@@ -53,7 +53,7 @@ fn counted(lab: &Lab, outcome: &str) -> Result<u64> {
 }
 
 #[test]
-fn connections_reach_the_nodes_of_their_slots_with_the_clients_address() -> Result<()> {
+fn connections_reach_their_nodes_and_preserve_the_client_address() -> Result<()> {
     with_agents(|lab| {
         for (vip, pods) in [(WEB_V4, 6), (WEB_V6, 6), (FAR_V4, 4)] {
             let load = TcpLoad::to(SocketAddr::new(vip, ECHO_PORT)).connections(400).start(lab.client()?)?;
@@ -148,7 +148,7 @@ fn a_rehash_breaks_nothing() -> Result<()> {
 
 /// Returns what is in the kernel does not depend on the agent, and the next agent takes it over.
 #[test]
-fn agents_that_stop_die_and_come_back_cost_no_packet() -> Result<()> {
+fn stopped_and_killed_agents_lose_no_packet() -> Result<()> {
     with_agents(|lab| {
         let tcp = TcpLoad::to(SocketAddr::new(FAR_V4, ECHO_PORT)).connections(200).start(lab.client()?)?;
         let udp = UdpLoad::to(SocketAddr::new(WEB_V4, DATAGRAM_PORT)).flows(20).start(lab.client()?)?;
@@ -175,7 +175,7 @@ fn agents_that_stop_die_and_come_back_cost_no_packet() -> Result<()> {
 
 /// Layer 2: the router finds a VIP by ARP, at one node, which carries packets to all.
 #[test]
-fn a_vip_is_found_by_arp_and_answers_ping() -> Result<()> {
+fn a_vip_answers_arp_and_ping() -> Result<()> {
     with_agents(|lab| {
         let router = lab.router()?;
         router.ip(&[format!("route replace {WEB_V4}/32 dev rack-a")])?;

@@ -137,7 +137,7 @@ fn sessions_come_up_with_every_option() -> Result<()> {
 
 /// Returns the wrong secret on one side: TCP never connects, and the other router's session does not care.
 #[test]
-fn a_wrong_secret_keeps_a_session_down_and_no_other() -> Result<()> {
+fn a_wrong_password_keeps_only_its_own_session_down() -> Result<()> {
     let topology = (1..=2).fold(web(), |topology, number| topology.router('a', number));
     topology.run(|lab| {
         let places = [PeerHost::of(lab, "r1")?, PeerHost::of(lab, "r2")?];
@@ -161,7 +161,7 @@ fn a_wrong_secret_keeps_a_session_down_and_no_other() -> Result<()> {
 
 /// Internal sessions carry the local preference, and prefixes are as long as the advertisement says.
 #[test]
-fn internal_routers_see_the_local_preference_of_an_aggregate() -> Result<()> {
+fn internal_peers_receive_the_local_preference_of_an_aggregate() -> Result<()> {
     web().router('a', 1).run(|lab| {
         let place = PeerHost::of(lab, "r1")?;
         let internal = |peer: RouterPeer| RouterPeer { asn: ROUTERS_AS, ..peer };

@@ -40,7 +40,7 @@ const WATCHED: Row = (
 );
 
 #[test]
-fn bird_takes_every_option() -> Result<()> {
+fn bird_supports_every_session_option() -> Result<()> {
     with_each(
         &[SECRET, TTL, WATCHED, RESTART],
         |place, config| Bird::start(&place.host, config),
@@ -55,7 +55,7 @@ fn bird_takes_every_option() -> Result<()> {
 }
 
 #[test]
-fn gobgp_takes_every_option() -> Result<()> {
+fn gobgp_supports_every_session_option() -> Result<()> {
     with_each(
         &[SECRET, TTL, MULTIHOP, RESTART],
         |place, config| Gobgp::start(&place.host, config),
@@ -65,7 +65,7 @@ fn gobgp_takes_every_option() -> Result<()> {
 
 /// Agents open the sessions: it listens, and does not connect.
 #[test]
-fn exabgp_takes_every_option() -> Result<()> {
+fn exabgp_supports_every_session_option() -> Result<()> {
     let start = |place: &PeerHost, config: &RouterConfig| {
         let mut listening = config.clone();
         listening.peers.iter_mut().for_each(|peer| peer.passive = true);

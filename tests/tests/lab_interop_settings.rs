@@ -93,13 +93,13 @@ fn waits(peer: RouterPeer) -> RouterPeer {
 }
 
 #[test]
-fn every_setting_works_with_frr_and_bird_and_every_wrong_one_is_named() -> Result<()> {
+fn every_setting_works_with_frr_and_bird_and_wrong_ones_are_reported() -> Result<()> {
     topology(2).run(|lab| {
         let rows: Vec<Row> = UP.into_iter().chain(WRONG).chain(OTHERS).collect();
-        let places = [PeerHost::of(lab, 1, "frr")?, PeerHost::of(lab, 2, "bird")?];
+        let places = [RouterHost::of(lab, 1, "frr")?, RouterHost::of(lab, 2, "bird")?];
         let frr = Frr::start(lab.host("r1")?, &places[0].router(lab, &rows, &[])?)?;
         let bird = Bird::start(lab.host("r2")?, &places[1].router(lab, &rows, &[])?)?;
-        let routers: [(&PeerHost, &dyn RouterDaemon); 2] = [(&places[0], &frr), (&places[1], &bird)];
+        let routers: [(&RouterHost, &dyn RouterDaemon); 2] = [(&places[0], &frr), (&places[1], &bird)];
         let mut objects = vec![
             secret("kept", "theirs"),
             secret("rotated", "ours"),
@@ -107,10 +107,10 @@ fn every_setting_works_with_frr_and_bird_and_every_wrong_one_is_named() -> Resul
         ];
         for place in &places {
             objects.extend(place.peers(&rows));
-            objects.push(place.stranger(rows.len()));
+            objects.push(place.unknown_peer(rows.len()));
         }
         let node = lab.node("n1")?;
-        give(lab, "bgp.yaml", &objects)?;
+        write_objects(lab, "bgp.yaml", &objects)?;
         node.start_agent(&AgentOptions::default())?;
         for (place, router) in routers {
             settings_are_used(place, router, &node)?;
@@ -131,15 +131,15 @@ fn every_setting_works_with_frr_and_bird_and_every_wrong_one_is_named() -> Resul
 
 /// GoBGP and ExaBGP say it in other ways than FRR and BIRD.
 #[test]
-fn gobgp_and_exabgp_with_wrong_numbers_are_named_too() -> Result<()> {
+fn wrong_as_numbers_of_gobgp_and_exabgp_are_reported() -> Result<()> {
     topology(4).run(|lab| {
         let rows: Vec<Row> = UP.into_iter().take(1).chain(WRONG).collect();
-        let places = [PeerHost::of(lab, 1, "gobgp")?, PeerHost::of(lab, 2, "exabgp")?];
+        let places = [RouterHost::of(lab, 1, "gobgp")?, RouterHost::of(lab, 2, "exabgp")?];
         let gobgp = Gobgp::start(lab.host("r1")?, &places[0].router(lab, &rows, &[])?)?;
         let mut listening = places[1].router(lab, &rows, &[])?;
         listening.peers.iter_mut().for_each(|peer| peer.passive = true);
         let exabgp = Exabgp::start(lab.host("r2")?, &listening)?;
-        let routers: [(&PeerHost, &dyn RouterDaemon); 2] = [(&places[0], &gobgp), (&places[1], &exabgp)];
+        let routers: [(&RouterHost, &dyn RouterDaemon); 2] = [(&places[0], &gobgp), (&places[1], &exabgp)];
         let old = old_routers(lab)?;
         let mut objects: Vec<Value> = places.iter().flat_map(|place| place.peers(&rows)).collect();
         objects.extend(old.iter().map(|(name, address, _)| {
@@ -149,7 +149,7 @@ fn gobgp_and_exabgp_with_wrong_numbers_are_named_too() -> Result<()> {
             metallb("v1beta2", "BGPPeer", name, &spec)
         }));
         let node = lab.node("n1")?;
-        give(lab, "bgp.yaml", &objects)?;
+        write_objects(lab, "bgp.yaml", &objects)?;
         node.start_agent(&AgentOptions::default())?;
         for (place, router) in routers {
             router.wait_established(&place.ours(0).to_string(), WITHIN)?;
@@ -160,7 +160,7 @@ fn gobgp_and_exabgp_with_wrong_numbers_are_named_too() -> Result<()> {
 }
 
 /// Returns the router sees of each session what was set.
-fn settings_are_used(place: &PeerHost, router: &dyn RouterDaemon, node: &LabNode<'_>) -> Result<()> {
+fn settings_are_used(place: &RouterHost, router: &dyn RouterDaemon, node: &LabNode<'_>) -> Result<()> {
     let session = |number: usize| router.wait_established(&place.ours(number).to_string(), WITHIN);
     let as_path = |number: usize| -> Result<Vec<u32>> {
         let from = place.ours(number).into();
@@ -195,7 +195,7 @@ fn settings_are_used(place: &PeerHost, router: &dyn RouterDaemon, node: &LabNode
 }
 
 /// Whatever the router does on later attempts, the first reason stands.
-fn wrong_numbers_are_named(place: &PeerHost, node: &LabNode<'_>) -> Result<()> {
+fn wrong_numbers_are_named(place: &RouterHost, node: &LabNode<'_>) -> Result<()> {
     let wanted = [
         ("wrong-peer", format!("AS number is {ROUTERS_AS}; peerASN is {NOBODYS_AS}"), "set peerASN to 42"),
         (
@@ -226,7 +226,7 @@ fn wrong_numbers_are_named(place: &PeerHost, node: &LabNode<'_>) -> Result<()> {
 }
 
 /// Returns the log says the same, once for every kind of failure.
-fn the_log_explains_each_once(node: &LabNode<'_>, places: &[PeerHost]) -> Result<()> {
+fn the_log_explains_each_once(node: &LabNode<'_>, places: &[RouterHost]) -> Result<()> {
     let log = node.agent_log();
     for place in places {
         for (name, advice) in [("wrong-peer", "set peerASN to"), ("wrong-internal", "dynamicASN to external")]
@@ -243,7 +243,7 @@ fn the_log_explains_each_once(node: &LabNode<'_>, places: &[PeerHost]) -> Result
 /// No two attempts are further apart than `connectTime`, and the advice names what a router does that has no
 /// such peer.
 fn a_stranger_is_tried_as_often_as_connect_time_says(
-    place: &PeerHost,
+    place: &RouterHost,
     number: usize,
     node: &LabNode<'_>,
 ) -> Result<()> {
@@ -270,7 +270,7 @@ fn a_stranger_is_tried_as_often_as_connect_time_says(
 fn a_secret_is_rotated(
     lab: &Lab,
     node: &LabNode<'_>,
-    routers: &[(&PeerHost, &dyn RouterDaemon); 2],
+    routers: &[(&RouterHost, &dyn RouterDaemon); 2],
     objects: &mut [Value],
 ) -> Result<()> {
     let number = UP.len() + WRONG.len();
@@ -283,7 +283,7 @@ fn a_secret_is_rotated(
         })?;
     }
     objects[1] = secret("rotated", "theirs");
-    give(lab, "bgp.yaml", objects)?;
+    write_objects(lab, "bgp.yaml", objects)?;
     for (place, router) in routers {
         router.wait_established(&place.ours(number).to_string(), WITHIN)?;
         for (name, ..) in UP {
@@ -335,13 +335,13 @@ fn routers_that_refuse_capabilities_are_spoken_to(
 }
 
 /// A router, and where its sessions with the node end.
-struct PeerHost {
+struct RouterHost {
     kind: &'static str,
     number: u8,
     router_id: Ipv4Addr,
 }
 
-impl PeerHost {
+impl RouterHost {
     /// That of `r<number>`, with an address a session on both sides.
     fn of(lab: &Lab, number: u8, kind: &'static str) -> Result<Self> {
         let host = format!("r{number}");
@@ -392,7 +392,7 @@ impl PeerHost {
     }
 
     /// Returns a peer whose router does not have this node's address as a neighbor.
-    fn stranger(&self, session: usize) -> Value {
+    fn unknown_peer(&self, session: usize) -> Value {
         let mut spec = spec(self.ours(session), self.theirs(session));
         spec["connectTime"] = json!("2s");
         metallb("v1beta2", "BGPPeer", &self.name("stranger"), &spec)
@@ -420,7 +420,7 @@ fn secret(name: &str, password: &str) -> Value {
     })
 }
 
-fn give(lab: &Lab, file: &str, objects: &[Value]) -> Result<()> {
+fn write_objects(lab: &Lab, file: &str, objects: &[Value]) -> Result<()> {
     let all = metallb("v1beta1", "BGPAdvertisement", "all", &json!({}));
     let text = yaml(objects) + &yaml(&[all]);
     Ok(fs::write(lab.outside(&lab.manifests_directory().join(file)), text)?)

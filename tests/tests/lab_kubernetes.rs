@@ -12,7 +12,7 @@ use fairlead_tests::kubernetes::{
 use fairlead_tests::traffic::UdpReport;
 
 #[test]
-fn services_get_addresses_routes_and_connections_that_outlive_restarts() -> Result<()> {
+fn services_get_addresses_routes_and_connections_that_survive_restarts() -> Result<()> {
     topology().run(|lab| {
         let mut cluster = KubernetesLab::start(lab)?;
         cluster.check_assignments()?;
@@ -44,7 +44,7 @@ fn services_get_addresses_routes_and_connections_that_outlive_restarts() -> Resu
 }
 
 #[test]
-fn a_deleted_service_takes_its_routes_and_no_others() -> Result<()> {
+fn a_deleted_service_withdraws_only_its_own_routes() -> Result<()> {
     topology().run(|lab| {
         let cluster = KubernetesLab::start(lab)?;
         let gone = cluster.addresses_of("goes")?;
@@ -63,7 +63,7 @@ fn a_deleted_service_takes_its_routes_and_no_others() -> Result<()> {
 /// Returns the loss of a run is what the machine's load makes of it: the same run without restarts is what it
 /// is held against.
 #[test]
-fn an_api_server_that_restarts_twenty_times_costs_nothing() -> Result<()> {
+fn twenty_restarts_of_the_api_server_change_no_route_and_lose_no_datagram() -> Result<()> {
     const RESTARTS: u32 = 20;
     const AWAY: Duration = Duration::from_millis(300);
     const BACK: Duration = Duration::from_millis(700);

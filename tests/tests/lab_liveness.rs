@@ -25,7 +25,7 @@ const OPEN_WITHIN: Duration = Duration::from_secs(20);
 
 /// Agents that stand still stop the clock by which nodes die, and take nothing else with them.
 #[test]
-fn agents_that_stand_still_change_nothing() -> Result<()> {
+fn suspended_agents_cause_no_dead_nodes() -> Result<()> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let seconds = if env::var_os("FAIRLEAD_SOAK").is_some() { 60 } else { 20 };
     cluster().run(|lab| {
@@ -63,7 +63,7 @@ fn agents_that_stand_still_change_nothing() -> Result<()> {
 
 /// Returns a drain is not over because its agent is: it is in what the program answers to probes.
 #[test]
-fn a_drain_outlives_its_agent() -> Result<()> {
+fn a_drain_survives_the_agents_end() -> Result<()> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     cluster().run(|lab| {
         let scenario = EventScenario::start(lab, Carrier::Fairlead)?;
@@ -147,7 +147,7 @@ const CORES: Duration = Duration::from_millis(30);
 
 /// Nothing is written for a node's death, so it costs the same whatever there is.
 #[test]
-fn a_dead_node_is_passed_over_in_the_time_of_its_probes() -> Result<()> {
+fn a_dead_node_is_detected_within_the_probe_timeout() -> Result<()> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut table = Table::new();
     table.load_style(presets::NOTHING);

@@ -21,7 +21,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 const ROUTER_AS: u32 = 4_200_000_000;
 
 #[test]
-fn frr_spreads_clients_over_nodes_that_announce() -> Result<()> {
+fn frr_spreads_clients_over_advertising_nodes() -> Result<()> {
     web().run(|lab| {
         let bfd = BfdTimers::every(Duration::from_millis(50));
         let members = members(lab, &["n1", "n2", "n3"])?;
@@ -50,7 +50,7 @@ fn frr_spreads_clients_over_nodes_that_announce() -> Result<()> {
 }
 
 #[test]
-fn bird_spreads_clients_over_nodes_and_notices_one_that_dies() -> Result<()> {
+fn bird_spreads_clients_over_nodes_and_detects_a_dead_one() -> Result<()> {
     web().run(|lab| {
         let bfd = BfdTimers::every(Duration::from_millis(50));
         let members = members(lab, &["n1", "n2", "n3"])?;
@@ -77,7 +77,7 @@ fn bird_spreads_clients_over_nodes_and_notices_one_that_dies() -> Result<()> {
 
 /// Four routers side by side in a rack, in session with the lab's own FRR, which passes on what each says.
 #[test]
-fn four_kinds_of_routers_exchange_routes() -> Result<()> {
+fn four_router_implementations_exchange_routes() -> Result<()> {
     let topology = (1..=4).fold(Topology::empty(), |topology, number| topology.router('a', number));
     topology.run(|lab| {
         let members = members(lab, &["r1", "r2", "r3", "r4"])?;

@@ -129,7 +129,7 @@ fn refused(lab: &Lab, service: &str) -> Result<u64> {
 }
 
 #[test]
-fn who_is_outside_gets_nothing_and_is_counted() -> Result<()> {
+fn clients_outside_the_source_ranges_are_dropped_and_counted() -> Result<()> {
     with_agents(|lab| {
         let (first, second) = (lab.host("client-1")?, lab.host("client-2")?);
         let all = |host, expected: [bool; 3]| -> Result<()> {
@@ -166,7 +166,7 @@ fn who_is_outside_gets_nothing_and_is_counted() -> Result<()> {
 }
 
 #[test]
-fn changes_of_ranges_and_of_agents_cut_nobody_inside_and_let_nobody_in() -> Result<()> {
+fn changes_of_ranges_and_agents_break_no_client_inside_and_admit_none_outside() -> Result<()> {
     with_agents(|lab| {
         let (first, second) = (lab.host("client-1")?, lab.host("client-2")?);
         let load = |vip| {
@@ -180,8 +180,8 @@ fn changes_of_ranges_and_of_agents_cut_nobody_inside_and_let_nobody_in() -> Resu
         restrict(lab, &FIRST, [Some(1), Some(1)])?;
         let (stop, attempts) = (AtomicBool::new(false), AtomicUsize::new(0));
         let entered = thread::scope(|scope| -> Result<usize> {
-            let intruder = scope.spawn(|| second.run(|| Ok(intrude(&stop, &attempts))));
-            let changed = change_again_and_again(lab);
+            let intruder = scope.spawn(|| second.run(|| Ok(try_to_connect(&stop, &attempts))));
+            let changed = change_repeatedly(lab);
             stop.store(true, Ordering::Relaxed);
             let entered = intruder.join().map_err(|_| anyhow::anyhow!("the intruder panicked"))??;
             changed.map(|()| entered)
@@ -199,7 +199,7 @@ fn changes_of_ranges_and_of_agents_cut_nobody_inside_and_let_nobody_in() -> Resu
 }
 
 /// Connects until it is told to stop; how often it was let in.
-fn intrude(stop: &AtomicBool, attempts: &AtomicUsize) -> usize {
+fn try_to_connect(stop: &AtomicBool, attempts: &AtomicUsize) -> usize {
     let mut entered = 0;
     while !stop.load(Ordering::Relaxed) {
         for vip in [WEB_V4, WEB_V6] {
@@ -210,7 +210,7 @@ fn intrude(stop: &AtomicBool, attempts: &AtomicUsize) -> usize {
     entered
 }
 
-fn change_again_and_again(lab: &Lab) -> Result<()> {
+fn change_repeatedly(lab: &Lab) -> Result<()> {
     let counts = [[2, 1], [2, 1], [2, 2], [1, 1]];
     for _ in 0..5 {
         for (ranges, [v4, v6]) in OTHERS.into_iter().zip(counts) {
@@ -229,13 +229,13 @@ fn change_again_and_again(lab: &Lab) -> Result<()> {
 
 /// Returns the second test can fail: somebody who is let in for a moment is seen.
 #[test]
-fn an_intruder_that_is_let_in_is_seen() -> Result<()> {
+fn an_admitted_intruder_is_detected() -> Result<()> {
     with_agents(|lab| {
         restrict(lab, &FIRST, [Some(1), Some(1)])?;
         let (stop, attempts) = (AtomicBool::new(false), AtomicUsize::new(0));
         let second = lab.host("client-2")?;
         let entered = thread::scope(|scope| -> Result<usize> {
-            let intruder = scope.spawn(|| second.run(|| Ok(intrude(&stop, &attempts))));
+            let intruder = scope.spawn(|| second.run(|| Ok(try_to_connect(&stop, &attempts))));
             let opened = restrict(lab, &[], [None, None]);
             thread::sleep(Duration::from_millis(500));
             stop.store(true, Ordering::Relaxed);

@@ -20,7 +20,7 @@ const POOL: &str = "198.51.100.0/28";
 const GRACEFUL_SHUTDOWN: (u16, u16) = (65535, 0);
 
 #[test]
-fn a_cluster_is_told_of_announcements_and_sessions_and_drains_a_node_by_a_taint() -> Result<()> {
+fn agents_report_services_and_sessions_and_a_taint_drains_a_node() -> Result<()> {
     let topology = Topology::empty().node('a', 1).node('a', 2).pods("n1", "web", 1).pods("n2", "web", 1);
     topology.service("web", "web", &[], TrafficPolicy::Cluster).run(|lab| {
         let plane = ControlPlane::start(lab)?;
@@ -47,7 +47,7 @@ fn a_cluster_is_told_of_announcements_and_sessions_and_drains_a_node_by_a_taint(
         };
         NODES.iter().try_for_each(|name| lab.node(name)?.start_agent(&options))?;
         frr_router.wait_next_hops(&[vip], &NODES, WITHIN)?;
-        wait(WITHIN, || is_told(&plane))?;
+        wait(WITHIN, || reports_all(&plane))?;
 
         taint(lab, &plane, "n2", &json!([{"key": "reboot", "effect": "NoExecute"}]))?;
         wait(WITHIN, || asks_for_other_ways(&frr_router, lab, vip, &["n2"]))?;
@@ -61,12 +61,12 @@ fn a_cluster_is_told_of_announcements_and_sessions_and_drains_a_node_by_a_taint(
         }
         taint(lab, &plane, "n2", &json!([]))?;
         wait(WITHIN, || asks_for_other_ways(&frr_router, lab, vip, &[]))?;
-        is_told(&plane)
+        reports_all(&plane)
     })
 }
 
 /// Returns each node tells of the Service, of all its sessions, and that nothing is wrong.
-fn is_told(plane: &ControlPlane) -> Result<()> {
+fn reports_all(plane: &ControlPlane) -> Result<()> {
     let services = plane.list("metallb.io/v1beta1", "ServiceBGPStatus")?;
     let of = |node: &str| services.iter().find(|it| it["status"]["node"] == node);
     for node in NODES {

@@ -19,7 +19,7 @@ const EXCLUDE: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 
 /// n3 is excluded, the pods of n2 are told to end, and a virtual machine of `far` has moved from n4 to n5.
 #[test]
-fn new_flows_go_to_targets_alone_and_the_others_keep_what_they_own() -> Result<()> {
+fn new_flows_go_only_to_targets_and_other_nodes_keep_their_flows() -> Result<()> {
     Topology::standard().run(|lab| {
         for vip in [WEB_V4, FAR_V4, SHARED_V4] {
             lab.router()?.set_next_hops(vip, &["n1", "n2", "n3"])?;
@@ -114,7 +114,7 @@ const LOGIN: u16 = 2222;
 /// Returns a pool has all addresses of the rack, and two Services say that they hold those of n1 and of the
 /// router.
 #[test]
-fn a_machine_whose_address_is_in_a_pool_is_reached_and_its_sessions_live() -> Result<()> {
+fn a_machine_with_an_address_in_a_pool_stays_reachable() -> Result<()> {
     let topology = (1..=3).fold(Topology::empty(), |topology, number| topology.node('a', number));
     let topology = topology.pods("n2", "web", 1).pods("n3", "web", 1);
     topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local).run(|lab| {
@@ -122,8 +122,8 @@ fn a_machine_whose_address_is_in_a_pool_is_reached_and_its_sessions_live() -> Re
         let own = n1.spec().addresses().v4;
         let router = n1.spec().segment().gateway().v4;
         let frr_router = FrrRouter::start(lab, &['a'], Duration::from_millis(100))?;
-        let thieves = thieves(own, router);
-        fs::write(lab.outside(&lab.manifests_directory().join("thieves.yaml")), yaml(&thieves))?;
+        let conflicting_objects = conflicting_objects(own, router);
+        fs::write(lab.outside(&lab.manifests_directory().join("thieves.yaml")), yaml(&conflicting_objects))?;
         agents::start(&lab.nodes()?, &AgentOptions::default())?;
         frr_router.wait_next_hops(&[WEB_V4], &["n1", "n2", "n3"], SETTLED_WITHIN)?;
         for node in lab.nodes()? {
@@ -167,7 +167,7 @@ fn a_machine_whose_address_is_in_a_pool_is_reached_and_its_sessions_live() -> Re
 
 /// Returns a pool of the whole rack, announced in every way, and a Service on the address of n1 and on that
 /// of the router.
-fn thieves(own: Ipv4Addr, router: Ipv4Addr) -> Vec<Value> {
+fn conflicting_objects(own: Ipv4Addr, router: Ipv4Addr) -> Vec<Value> {
     let [a, b, c, _] = own.octets();
     let mut objects = vec![
         metallb("v1beta1", "IPAddressPool", "rack", &json!({ "addresses": [format!("{a}.{b}.{c}.0/24")] })),

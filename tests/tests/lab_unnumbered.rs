@@ -20,13 +20,13 @@ const WITHIN: Duration = Duration::from_secs(40);
 const INTERFACE: &str = "eth0";
 
 #[test]
-fn frr_and_an_agent_find_each_other_on_a_link_without_addresses() -> Result<()> {
+fn frr_and_an_agent_establish_an_unnumbered_session() -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
     topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local).run(|lab| {
         let node = lab.node("n1")?;
         let link = node.spec().segment().name;
         let node_address = link_local(lab.host("n1")?, INTERFACE)?;
-        give(lab)?;
+        write_objects(lab)?;
         node.start_agent(&AgentOptions::default())?;
         wait(WITHIN, || {
             let problems = node.status()?["problems"].to_string();
@@ -103,7 +103,7 @@ fn link_local(host: &LabHost, interface: &str) -> Result<IpAddr> {
 }
 
 /// Writes the objects that make the agent a neighbour of whoever is on its uplink.
-fn give(lab: &Lab) -> Result<()> {
+fn write_objects(lab: &Lab) -> Result<()> {
     let profile = json!({ "receiveInterval": 100, "transmitInterval": 100, "detectMultiplier": 3 });
     let peer = json!({
         "myASN": AGENTS_AS,

@@ -20,7 +20,7 @@ const ROUTERS_AS: u32 = 64_500;
 const AGENTS_AS: u32 = 64_501;
 const INTERVAL: Duration = Duration::from_millis(50);
 const WITHIN: Duration = Duration::from_secs(60);
-const TOLD_EVERY: Duration = Duration::from_secs(30);
+const REPORT_EVERY: Duration = Duration::from_secs(30);
 /// Thousandths of a processor.
 const SHARE: u64 = 100;
 /// Sessions of both families with both routers.
@@ -74,7 +74,7 @@ fn watch(interval: Duration, burden: fn(u32) -> Result<Option<CpuLimit>>) -> Res
         let (before, begun) = (routers.flaps()?, Instant::now());
         let loops = BusyLoops::on_all_processors()?;
         while begun.elapsed() < duration()? {
-            sleep(TOLD_EVERY.min(duration()?.saturating_sub(begun.elapsed())));
+            sleep(REPORT_EVERY.min(duration()?.saturating_sub(begun.elapsed())));
             let [periods, short] = limit.as_ref().map_or(Ok([0; 2]), CpuLimit::periods)?;
             let (passed, flaps) = (begun.elapsed().as_secs(), routers.flaps()? - before);
             println!("{passed:>4} s: {flaps} flaps; short of its share in {short} of {periods} periods");
@@ -137,8 +137,8 @@ impl Routers {
             self.frr.wait_bfd_up(address, WITHIN)?;
             self.bird.wait_bfd_up(address, WITHIN)?;
         }
-        let told = node.fairlead(&["status", "bfd"])?;
-        ensure!(told.lines().filter(|line| line.contains(" Up ")).count() == SESSIONS, "{told}");
+        let status = node.fairlead(&["status", "bfd"])?;
+        ensure!(status.lines().filter(|line| line.contains(" Up ")).count() == SESSIONS, "{status}");
         Ok(())
     }
 

@@ -71,7 +71,7 @@ fn ten_datagrams() -> Result<()> {
 }
 
 #[test]
-fn ports_that_a_vip_has_not_are_refused_at_once_and_nothing_goes_round() -> Result<()> {
+fn undeclared_ports_are_rejected_at_once_without_a_routing_loop() -> Result<()> {
     with_agents(&[], |lab| {
         for vip in [WEB_V4, WEB_V6, SHARED_V4] {
             lab.client()?.run(|| refused_by_udp(vip).with_context(|| format!("UDP to {vip}")))?;
@@ -87,7 +87,7 @@ fn ports_that_a_vip_has_not_are_refused_at_once_and_nothing_goes_round() -> Resu
 
 /// Returns what the refusal is for.
 #[test]
-fn a_port_that_is_passed_goes_round() -> Result<()> {
+fn a_passed_undeclared_port_causes_a_routing_loop() -> Result<()> {
     with_agents(&["--undeclared-ports", "pass"], |lab| {
         let received = counts(lab, "not_ours", 300, || lab.client()?.run(ten_datagrams))?;
         ensure!(received > 300, "10 datagrams were received {received} times");
@@ -121,7 +121,7 @@ fn refused_by_tcp(vip: IpAddr) -> Result<()> {
 }
 
 #[test]
-fn packets_of_others_are_left_alone() -> Result<()> {
+fn foreign_packets_pass_unmodified() -> Result<()> {
     with_agents(&[], |lab| {
         query_from_the_port_of_gue(lab)?;
         let n1 = lab.node("n1")?.spec().addresses().v4.octets();
@@ -187,7 +187,7 @@ fn pings_do_not_stop_path_mtu_discovery() -> Result<()> {
             RawSocket::open()?.send_for(&[ping], 4400, Duration::from_secs(30), ends)
         })?;
         sleep(Duration::from_secs(1));
-        let told = counts(lab, "too_big_sent", 20, || {
+        let reported = counts(lab, "too_big_sent", 20, || {
             lab.client()?.run(|| {
                 let socket = RawSocket::open()?;
                 for port in 3000..3020 {
@@ -204,8 +204,8 @@ fn pings_do_not_stop_path_mtu_discovery() -> Result<()> {
         println!("{pings} pings, {unanswered} of them over the rate");
         ensure!(unanswered > 100, "the budget of pings was not used up: {unanswered} of {pings}");
         ensure!(unanswered < pings, "pings over the rate go round: {unanswered} of {pings}");
-        let told = told?;
-        ensure!(told == 20, "{told} of 20 senders were told that their packet is too big");
+        let reported = reported?;
+        ensure!(reported == 20, "{reported} of 20 senders were told that their packet is too big");
         Ok(())
     })
 }
