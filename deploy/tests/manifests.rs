@@ -9,8 +9,7 @@ use fairlead_deploy::{chart, fields, manifests, output};
 use lb_agent::cli::{Cli, Command};
 use lb_api::kind::ObjectKind;
 use lb_controller::hash_key;
-use lb_kube::cluster;
-use lb_kube::source;
+use lb_kube::kinds::{ALLOCATION_KINDS, CONFIGURATION_KINDS, agent_kinds};
 use serde_json::{Value, json};
 
 /// Returns every object of the committed manifests.
@@ -69,8 +68,8 @@ fn the_program_accepts_its_arguments() -> Result<()> {
 #[test]
 fn the_watched_kinds_and_no_others_may_be_watched() -> Result<()> {
     let objects = committed()?;
-    let by_controllers = [&lb_controller::WATCHED[..], &cluster::CONFIGURATION].concat();
-    for (name, watched) in [("fairlead-agent", source::watched()), ("fairlead-controller", by_controllers)] {
+    let by_controllers = [&ALLOCATION_KINDS[..], &CONFIGURATION_KINDS].concat();
+    for (name, watched) in [("fairlead-agent", agent_kinds()), ("fairlead-controller", by_controllers)] {
         // Secrets are got by name.
         let watched = watched.iter().filter(|kind| **kind != ObjectKind::SECRET);
         let watched: BTreeSet<_> =

@@ -1,7 +1,7 @@
-//! Which changes of MetalLB's objects are let in: the rules of its webhooks.
+//! Admission of changes to MetalLB's objects: the rules of its webhooks.
 //!
-//! It refuses what an agent would leave out, and a change by which an agent would leave out another object. It warns of
-//! what may still come.
+//! It rejects objects that an agent would ignore, and changes that would make an agent ignore another object.
+//! It warns of references to objects that do not exist yet.
 
 mod references;
 
@@ -16,32 +16,33 @@ use lb_model::{Model, SECRET_KEY, SECRET_TYPE};
 use lb_plan::speaker;
 use references::Known;
 
-/// A change that somebody asks for.
+/// A requested change.
 #[derive(Clone, Debug)]
 pub enum ObjectChange<'a> {
-    /// An object is made, or gets another content.
+    /// An object is created or updated.
     Write(&'a Sourced<Object>),
-    /// An object goes.
+    /// An object is deleted.
     Delete(&'a ObjectRef),
 }
 
-/// What is said of a change.
+/// The review of a change.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Review {
-    /// Why it is not let in; it is if there is none.
+    /// Why the change is rejected; it is admitted if there is none.
     pub refusals: Vec<Problem>,
-    /// What its author should know though it is let in: above all, what it refers to and is not there yet.
+    /// What the author should know even though the change is admitted: above all, references to objects that
+    /// do not exist yet.
     pub warnings: Vec<Problem>,
 }
 
 impl Review {
-    /// Whether the change is let in.
+    /// Whether the change is admitted.
     pub fn is_admitted(&self) -> bool {
         self.refusals.is_empty()
     }
 }
 
-/// Judges a change of the objects that are there.
+/// Reviews a change of the existing objects.
 pub fn review<O: Borrow<Sourced<Object>>>(existing: &[O], change: &ObjectChange<'_>) -> Review {
     let existing: Vec<&Sourced<Object>> = existing.iter().map(O::borrow).collect();
     match change {
@@ -50,14 +51,16 @@ pub fn review<O: Borrow<Sourced<Object>>>(existing: &[O], change: &ObjectChange<
     }
 }
 
-/// What objects name or select that is not there: it may still come, and until then it has no effect.
+/// Returns the references and selectors of objects that match nothing: matching objects may still be created,
+/// until then they have no effect.
 pub(crate) fn dangling<O: Borrow<Sourced<Object>>>(objects: &[O]) -> Vec<Problem> {
     let objects: Vec<&Sourced<Object>> = objects.iter().map(O::borrow).collect();
     let known = Known::of(&objects);
     objects.iter().flat_map(|object| known.dangling(object)).collect()
 }
 
-/// The Secrets that peers name, as if they were there and right: for those who judge peers and may not read Secrets.
+/// Returns the Secrets that peers refer to, as if they existed and were valid: for reviewers without access
+/// to Secrets.
 pub fn presumed_secrets<'a>(objects: impl Iterator<Item = &'a Sourced<Object>>) -> Vec<Sourced<Object>> {
     let secret = |object: &Sourced<Object>| {
         let Object::BgpPeer(peer) = &object.value else { return None };
@@ -82,7 +85,7 @@ pub fn presumed_secrets<'a>(objects: impl Iterator<Item = &'a Sourced<Object>>) 
     secrets.into_values().collect()
 }
 
-/// Whether an object is right but for something that may still come.
+/// Whether an object is valid except for something that may still be created.
 pub fn is_pending(reason: &Reason) -> bool {
     matches!(
         reason,
@@ -101,14 +104,14 @@ fn write(existing: &[&Sourced<Object>], object: &Sourced<Object>) -> Review {
     let (before, known) = Model::build(existing, None);
     let others = existing.iter().copied().filter(|other| other.value.reference() != reference);
     let after: Vec<_> = others.chain([object]).collect();
-    let known: BTreeSet<_> = known.iter().chain(&speaker::contested(&before)).map(told).collect();
+    let known: BTreeSet<_> = known.iter().chain(&speaker::contested(&before)).map(identity).collect();
     let mut verdict = Review::default();
     let (model, problems) = Model::after(&before, &after, None);
     let problems =
         problems.into_iter().chain(speaker::contested(&model)).chain(Known::of(&after).dangling(object));
     for problem in problems.filter(|problem| problem.reason != Reason::StaysAsBefore) {
         let is_own = problem.object.as_ref() == Some(&reference);
-        let is_new = is_configuration(&problem) && !known.contains(&told(&problem));
+        let is_new = is_configuration(&problem) && !known.contains(&identity(&problem));
         if problem.severity() < Severity::Error || (is_own && is_pending(&problem.reason)) {
             verdict.warnings.extend((is_own || is_new).then_some(problem));
         } else if is_own || is_new {
@@ -118,18 +121,18 @@ fn write(existing: &[&Sourced<Object>], object: &Sourced<Object>) -> Review {
     verdict
 }
 
-/// What tells one problem from another.
-fn told(problem: &Problem) -> (Option<ObjectRef>, Option<String>, &'static str) {
+/// Returns what identifies a problem.
+fn identity(problem: &Problem) -> (Option<ObjectRef>, Option<String>, &'static str) {
     (problem.object.clone(), problem.field.clone(), problem.label())
 }
 
-/// Of an object of MetalLB. What becomes of Services and nodes is no reason to refuse: pools may shrink, and what
-/// was given from them is given anew.
+/// Whether it is a problem of a MetalLB object. Problems of Services and Nodes are no reason to reject a
+/// change: pools may shrink, and their addresses are allocated anew.
 fn is_configuration(problem: &Problem) -> bool {
     !is_pending(&problem.reason) && problem.object.as_ref().is_some_and(ObjectRef::is_configuration)
 }
 
-/// A BFD profile stays as long as a peer needs it; everything else may go.
+/// A BFD profile cannot be deleted while a peer refers to it; everything else can.
 fn delete(existing: &[&Sourced<Object>], gone: &ObjectRef) -> Review {
     let mut verdict = Review::default();
     if !gone.is(ObjectKind::BFD_PROFILE) {

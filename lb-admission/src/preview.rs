@@ -1,10 +1,11 @@
-//! What would come of objects, before anybody runs them: who gets which address, and who is told of it.
+//! The preview of objects before they are in force: the addresses of Services and their advertisements.
 //!
-//! For manifests that are not in a cluster yet, and for a cluster that another load balancer serves. What is not
-//! among the objects is not held against them: without Nodes it is not said which of them announce, without
-//! EndpointSlices all Services count as served, and a Service without cluster addresses has those that it asks for.
+//! It serves manifests that are not in a cluster yet, and clusters that another load balancer serves. Missing
+//! objects are not errors: without Nodes it does not say which of them announce, without EndpointSlices all
+//! Services count as served, and a Service without cluster addresses gets those of the families that it asks
+//! for.
 
-mod announced;
+mod advertised;
 mod offline;
 
 use std::collections::BTreeMap;
@@ -15,56 +16,57 @@ use lb_api::problem::{Problem, Reason, Severity};
 use serde::Serialize;
 
 use crate::admission;
-pub use announced::{BgpPreview, PeerPreview, PoolPreview};
+pub use advertised::{BgpPreview, PeerPreview, PoolPreview};
 use lb_ipam::{Allocator, Decision, requests};
 use lb_model::{AddressRule, Model, ServiceName};
 use lb_plan::speaker;
 
-/// What would come of objects.
+/// The effect of objects.
 #[derive(Clone, Debug, Default)]
 pub struct Preview {
-    /// What is wrong, in the order of files, lines and objects.
+    /// The problems, ordered by file, line and object.
     pub problems: Vec<Problem>,
-    /// The pools, and who is told of them.
+    /// The pools, and how they are advertised.
     pub pools: BTreeMap<String, PoolPreview>,
-    /// The routers.
+    /// The BGP peers.
     pub peers: BTreeMap<String, PeerPreview>,
-    /// The Services that want an address.
+    /// The Services that request an address.
     pub services: Vec<ServicePreview>,
 }
 
-/// What would come of a Service.
+/// The effect of a Service.
 #[derive(Clone, Debug, Serialize)]
 pub struct ServicePreview {
     /// Its name.
     pub service: ServiceName,
-    /// Its addresses, as far as it gets any.
+    /// Its addresses, if it gets any.
     pub addresses: Vec<IpAddr>,
-    /// The pool that they are of.
+    /// Their pool.
     pub pool: Option<String>,
     /// Whether it holds them already.
     pub held: bool,
-    /// Why it gets none, or fewer than it asks for.
+    /// Why it gets none, or fewer than it requests.
     pub refused: Option<String>,
-    /// What each node tells routers of it; empty where no Nodes are known.
+    /// Its advertisements by each node; empty if no Nodes are known.
     pub bgp: Vec<BgpPreview>,
 }
 
 impl ServicePreview {
-    /// Whether it gets no address though it wants one.
+    /// Whether it requests an address and gets none.
     pub fn is_refused(&self) -> bool {
         self.refused.is_some() && self.addresses.is_empty()
     }
 }
 
-/// Looks at all objects, and at what could not be read of them; `class` is the load-balancer class to serve.
+/// Previews objects; `unread` are the problems of those that could not be read, and `class` is the
+/// load-balancer class to serve.
 pub fn preview(objects: &[Sourced<Object>], unread: Vec<Problem>, class: Option<&str>) -> Preview {
     let mut objects = offline::completed(objects);
     let (model, _) = Model::build(&objects, class);
     let requests = requests(&objects, class);
     let allocation = Allocator::new().allocate(&model.pools, &requests.namespaces, &requests.requests);
     offline::give(&mut objects, &allocation.decisions);
-    // What was not given is not served, whoever asks for it.
+    // Only allocated addresses are served, whatever is requested.
     let before = Model { addresses: AddressRule::Held, ..Model::default() };
     let (model, problems) = Model::after(&before, &objects, class);
     let mut all = unread;
@@ -73,7 +75,7 @@ pub fn preview(objects: &[Sourced<Object>], unread: Vec<Problem>, class: Option<
     all.retain(|problem| !offline::is_expected(problem, &objects));
     all.sort_by(|one, other| place(one).cmp(&place(other)));
     all.dedup();
-    let services = announced::services(&model);
+    let services = advertised::services(&model);
     let preview = |(name, decision): (&ServiceName, &Decision)| {
         let bgp = services.get(name).cloned().unwrap_or_default();
         let held = requests.requests.get(name).map_or(&[][..], |request| &request.held);
@@ -81,8 +83,8 @@ pub fn preview(objects: &[Sourced<Object>], unread: Vec<Problem>, class: Option<
     };
     Preview {
         problems: all,
-        pools: announced::pools(&model, &allocation.usage),
-        peers: announced::peers(&model),
+        pools: advertised::pools(&model, &allocation.usage),
+        peers: advertised::peers(&model),
         services: allocation.decisions.iter().map(preview).collect(),
     }
 }
@@ -107,24 +109,24 @@ fn place(problem: &Problem) -> Place<'_> {
 }
 
 impl Preview {
-    /// Those problems that keep something from being done, without what only waits for something to come.
+    /// Returns the problems that are errors, without those that only wait for other objects.
     pub fn errors(&self) -> impl Iterator<Item = &Problem> {
         self.problems.iter().filter(|problem| !is_warning(&problem.reason))
     }
 
-    /// How many things keep something from being done: problems, and Services that get no address.
+    /// Returns the number of errors: problems, and Services without an address.
     pub fn error_count(&self) -> usize {
         let refused = self.services.iter().filter(|service| service.is_refused());
         self.errors().count() + refused.count()
     }
 
-    /// How many things wait for something that may still come.
+    /// Returns the number of problems that wait for objects that may still be created.
     pub fn warning_count(&self) -> usize {
         self.problems.len() - self.errors().count()
     }
 }
 
-/// Whether a reason is one to know and not one to act on: what is referred to may still come.
+/// Whether a reason is a warning and not an error: the missing object may still be created.
 pub fn is_warning(reason: &Reason) -> bool {
     admission::is_pending(reason) || reason.severity() == Severity::Notice
 }

@@ -1,15 +1,15 @@
-//! Objects made up from the schemas of their kinds: whatever is written, nothing panics, nothing takes long, and `check`,
-//! the webhook, the controller and agents say the same of it.
+//! Random objects from the schemas of their kinds: nothing panics, nothing takes long, and `check`, the
+//! webhook, the controller and agents agree about them.
 //!
-//! A few seconds with a fixed seed; `cargo xtask fuzz objects` goes on for longer. `FAIRLEAD_FUZZ_SECONDS` and
-//! `FAIRLEAD_FUZZ_SEED` choose.
+//! Runs a few seconds with a fixed seed; `cargo xtask fuzz objects` runs longer. `FAIRLEAD_FUZZ_SECONDS` and
+//! `FAIRLEAD_FUZZ_SEED` override both.
 
 #[path = "agreement/generate.rs"]
 mod generate;
-#[path = "agreement/judges.rs"]
-mod judges;
 #[path = "agreement/random.rs"]
 mod random;
+#[path = "agreement/reviewers.rs"]
+mod reviewers;
 #[path = "agreement/world.rs"]
 mod world;
 
@@ -20,25 +20,25 @@ use generate::Generator;
 use random::Random;
 use world::World;
 
-/// Objects of a run that is not given a time.
+/// Objects of a run without a time limit.
 const STEPS: u64 = 400;
-/// Objects that follow each other in one cluster.
+/// Successive objects in one cluster.
 const STEPS_A_WORLD: u64 = 30;
-/// No step takes longer, on whatever machine.
+/// Upper limit of a step on any machine.
 const LONGEST_STEP: Duration = Duration::from_secs(10);
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-/// The time is not read by what is tested.
+/// The code under test does not read the time.
 #[expect(clippy::disallowed_methods, reason = "a run is as long as it is asked to be")]
 fn now() -> Instant {
     Instant::now()
 }
 
 #[test]
-fn who_judges_objects_says_the_same() {
+fn all_reviewers_agree() {
     let seed = number("FAIRLEAD_FUZZ_SEED").unwrap_or(1);
     let end = number("FAIRLEAD_FUZZ_SECONDS").map(|seconds| now() + Duration::from_secs(seconds));
     let mut random = Random::new(seed);

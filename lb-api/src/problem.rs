@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_left_out() {
+    fn unknown_parts_are_left_out() {
         let general = Problem::general(Reason::NoKind);
         assert_eq!(general.to_string(), Reason::NoKind.to_string());
         let node = ObjectRef { kind: "Node".into(), namespace: None, name: "a".into() };
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_written_as_json_with_label_and_words() {
+    fn it_serializes_with_label_and_message() {
         let json = serde_json::to_value(problem()).unwrap();
         assert_eq!(json["label"], "bad_field");
         assert_eq!(json["severity"], "error");

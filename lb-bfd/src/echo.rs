@@ -1,5 +1,5 @@
-//! Echo packets over IPv4 (RFC 5880, section 5; RFC 5881, section 4): from this node to itself, via the peer, whose
-//! forwarding plane loops them back without BFD.
+//! Echo packets over IPv4 (RFC 5880, section 5; RFC 5881, section 4): from this node to itself, via the peer,
+//! whose forwarding plane loops them back without BFD.
 //!
 //! ```text
 //!   bytes  0..20  IPv4: source and destination are this side's address, TTL 255

@@ -1,8 +1,8 @@
-//! The S-BFD initiator (RFC 7880, section 7.3): probes each target once per interval. The targets are spread over the
-//! interval to avoid bursts.
+//! The S-BFD initiator (RFC 7880, section 7.3): probes each target once per interval. The targets are spread
+//! over the interval to avoid bursts.
 //!
-//! A probe carries its time and a tag that only nodes of the cluster can compute. The answer repeats both, so a
-//! recorded answer cannot be replayed later.
+//! A probe carries its time and a tag that only nodes of the cluster can compute. The answer repeats both, so
+//! a recorded answer cannot be replayed later.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -21,7 +21,7 @@
 //!             +------+                      +------+
 //! ```
 //!
-//! Each arrow is labeled with the peer's reported state. AdminDown is not shown: no received packet leaves it.
+//! Each arrow is labeled with the peer's reported state. AdminDown is not shown: no packet leads out of it.
 
 /// State of a session (RFC 5880, section 4.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -133,7 +133,7 @@ impl Word for AtomicU64 {
 
 /// One set: 64 bytes, a cache line.
 #[repr(C, align(64))]
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct FlowSet<W = AtomicU64> {
     /// The ways.
     pub ways: [W; WAYS],

@@ -22,6 +22,7 @@
 pub mod flows;
 pub mod hash;
 pub mod kernel;
+mod layout;
 pub mod maps;
 #[cfg(feature = "aya")]
 mod pod;

@@ -8,100 +8,21 @@ mod budget;
 mod filter;
 mod liveness;
 mod sources;
+mod table;
 
 pub use bfd::{BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress, BfdSession};
 pub use budget::{Allowance, Budget};
 pub use filter::{AddressFilter, MacFilter};
 pub use liveness::{LIVENESS_ADMIN_DOWN, LIVENESS_UP, Liveness};
 pub use sources::{Source, v4_mapped};
+pub use table::{MAPS, MapKind, MapOption, MapSpec, name};
 
 use crate::hash::{FlowKeys, HashKey};
 use crate::ring::{NO_NODE, NodeIndex};
 
-/// Version of everything in this file. It is part of the path that the maps are pinned under, so an agent
-/// never reads maps of another layout as its own.
-pub const LAYOUT: u32 = 4;
-
-/// Names of the maps; the kernel keeps at most 15 bytes.
-pub mod name {
-    /// bucket number → [`crate::vips::Vip4Bucket`], a mapped array.
-    pub const VIPS4: &str = "lb_vips4";
-    /// bucket number → [`crate::vips::Vip6Bucket`], a mapped array.
-    pub const VIPS6: &str = "lb_vips6";
-    /// [`super::Vip6Key`] (IPv4 as `::ffff:a.b.c.d`) → [`crate::vips::PackedVip`], a hash: the VIPs that found their
-    /// buckets full.
-    pub const VIPS_MORE: &str = "lb_vips_more";
-    /// slot number → [`crate::ring::Slot`], a flat mapped array of all rings.
-    pub const RINGS: &str = "lb_rings";
-    /// slot number / 4 → four [`crate::ring::SlotLeader`]s, a mapped array beside `lb_rings`.
-    pub const LEADERS: &str = "lb_leaders";
-    /// [`crate::ring::NodeIndex`] → [`super::Node`], an array.
-    pub const NODES: &str = "lb_nodes";
-    /// node address (IPv4 as `::ffff:a.b.c.d`) → node index, a hash: who may send encapsulated packets.
-    pub const PEERS: &str = "lb_peers";
-    /// node MAC, two zero bytes → node index, a hash: whose frames come from a peer.
-    pub const PEER_MACS: &str = "lb_peer_macs";
-    /// IPv4 VIP → [`super::Announcer`], a hash: who answers ARP for it.
-    pub const ARP: &str = "lb_arp";
-    /// interface index → [`super::Link`], a hash.
-    pub const LINKS: &str = "lb_links";
-    /// 0 → [`super::Config`], an array of one.
-    pub const CONFIG: &str = "lb_config";
-    /// VIP number → [`super::Traffic`], per CPU.
-    pub const VIP_STATS: &str = "lb_vip_stats";
-    /// node index → [`super::Traffic`], per CPU: what was forwarded to it.
-    pub const NODE_STATS: &str = "lb_node_stats";
-    /// [`crate::verdict::Outcome`] number → packets, per CPU: every verdict and every refusal.
-    pub const REFUSALS: &str = "lb_refusals";
-    /// [`super::Budget`] → [`super::Allowance`], per CPU.
-    pub const ICMP_BUDGET: &str = "lb_icmp_budget";
-    /// [`crate::ring::NodeIndex`] → [`super::Liveness`], a mapped array; behind the last node the probe clock.
-    pub const LIVENESS: &str = "lb_liveness";
-    /// set number → [`crate::flows::FlowSet`], a mapped array.
-    pub const FLOWS: &str = "lb_flows";
-    /// [`super::FragmentKey`] → [`super::FragmentFlow`], a hash that forgets the longest unused.
-    pub const FRAGMENTS: &str = "lb_fragments";
-    /// 0 → `lb_pipeline::Packet`, per CPU: the packet under way; the program's own.
-    pub const PACKET: &str = "lb_packet";
-
-    /// Discriminator of this node → [`super::BfdSession`], a hash: BFD sessions with routers that are up.
-    pub const BFD: &str = "lb_bfd";
-    /// address (IPv4 as `::ffff:a.b.c.d`) → [`super::BfdAddress`], a hash: peers that this node has BFD sessions with, up
-    /// or not, and its own addresses that it speaks from.
-    pub const BFD_ADDRESSES: &str = "lb_bfd_addrs";
-
-    /// Prefix of [`super::Source`] → 1, a trie of longest prefixes: the clients that VIPs with source ranges admit.
-    pub const SOURCES: &str = "lb_sources";
-    /// VIP number → packets of clients outside its source ranges, per CPU.
-    pub const SOURCE_REFUSED: &str = "lb_src_refused";
-
-    /// All of them.
-    pub const ALL: [&str; 23] = [
-        VIPS4,
-        VIPS6,
-        VIPS_MORE,
-        RINGS,
-        LEADERS,
-        NODES,
-        PEERS,
-        PEER_MACS,
-        ARP,
-        LINKS,
-        CONFIG,
-        VIP_STATS,
-        NODE_STATS,
-        REFUSALS,
-        ICMP_BUDGET,
-        LIVENESS,
-        FLOWS,
-        FRAGMENTS,
-        PACKET,
-        BFD,
-        BFD_ADDRESSES,
-        SOURCES,
-        SOURCE_REFUSED,
-    ];
-}
+/// Version of the table of maps and of all types in it. It is part of the path that the maps are pinned under, so an agent
+/// never reads maps of another layout as its own. A test compares both with `layout/v<LAYOUT>.txt`.
+pub const LAYOUT: u32 = 5;
 
 /// Default sizes of the maps, in entries.
 pub mod capacity {
@@ -117,16 +38,16 @@ pub mod capacity {
     pub const RINGS: usize = 1 << 20;
     /// Nodes of a cluster.
     pub const NODES: usize = 1_024;
-    /// Peer addresses and peer MACs; a node may have one address of each family.
-    pub const PEERS: usize = 2 * NODES;
+    /// Addresses and MAC addresses of nodes; a node may have one address of each family.
+    pub const NODE_ADDRESSES: usize = 2 * NODES;
     /// VIPs answered by ARP.
     pub const ARP: usize = 16_384;
     /// Interfaces with the program.
     pub const LINKS: usize = 64;
     /// Numbered VIPs.
     pub const VIP_STATS: usize = VIPS;
-    /// Numbers in [`crate::verdict::Outcome`], with room.
-    pub const REFUSALS: usize = 64;
+    /// Numbers of [`crate::verdict::Outcome`] and [`crate::verdict::Refusal`], with room; a power of two.
+    pub const VERDICTS: usize = 64;
     /// Sets of flows, a power of two; 64 bytes and eight flows each. The agent may choose another number.
     pub const FLOW_SETS: usize = 1 << 17;
     /// Fragmented packets under way.
@@ -421,7 +342,7 @@ pub struct Config {
     pub flow_mask: u32,
     /// The addresses of all VIPs.
     pub vips: AddressFilter,
-    /// The MAC addresses of `lb_peer_macs`.
+    /// The MAC addresses of `lb_node_macs`.
     pub peer_macs: MacFilter,
 }
 

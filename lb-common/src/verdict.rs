@@ -18,7 +18,7 @@ macro_rules! outcomes {
         outcomes { $($(#[doc = $odoc:literal])* $outcome:ident = $onum:literal, $oname:literal;)* }
         refusals { $($(#[doc = $rdoc:literal])* $refusal:ident = $rnum:literal, $rname:literal, $fate:ident;)* }
     ) => {
-        /// How a packet that goes on is counted: the index in `lb_refusals`.
+        /// How a packet that goes on is counted: the index in `lb_verdicts`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u32)]
         pub enum Outcome { $($(#[doc = $odoc])* $outcome = $onum,)* }
@@ -28,8 +28,8 @@ macro_rules! outcomes {
             pub const ALL: &'static [Self] = &[$(Self::$outcome),*];
 
             /// By number.
-            const BY_NUMBER: &'static [Option<Self>; capacity::REFUSALS] = {
-                let mut outcomes = [None; capacity::REFUSALS];
+            const BY_NUMBER: &'static [Option<Self>; capacity::VERDICTS] = {
+                let mut outcomes = [None; capacity::VERDICTS];
                 $(outcomes[$onum] = Some(Self::$outcome);)*
                 &{ outcomes }
             };
@@ -40,11 +40,11 @@ macro_rules! outcomes {
                 // A look-up in memory: the verifier would follow every arm of a `match`. Masked, not
                 // compared: the compiler may compare another register than the one that it adds, which the
                 // verifier does not accept.
-                Self::BY_NUMBER[number as usize % capacity::REFUSALS]
+                Self::BY_NUMBER[number as usize % capacity::VERDICTS]
             }
         }
 
-        /// Why a packet was refused: the index in `lb_refusals`.
+        /// Why a packet was refused: the index in `lb_verdicts`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u32)]
         pub enum Refusal { $($(#[doc = $rdoc])* $refusal = $rnum,)* }
@@ -54,8 +54,8 @@ macro_rules! outcomes {
             pub const ALL: &'static [Self] = &[$(Self::$refusal),*];
 
             /// By number.
-            const BY_NUMBER: &'static [Option<Self>; capacity::REFUSALS] = {
-                let mut refusals = [None; capacity::REFUSALS];
+            const BY_NUMBER: &'static [Option<Self>; capacity::VERDICTS] = {
+                let mut refusals = [None; capacity::VERDICTS];
                 $(refusals[$rnum] = Some(Self::$refusal);)*
                 &{ refusals }
             };
@@ -63,7 +63,7 @@ macro_rules! outcomes {
             /// The refusal with this number.
             #[inline(always)]
             pub const fn from_number(number: u64) -> Option<Self> {
-                Self::BY_NUMBER[number as usize % capacity::REFUSALS]
+                Self::BY_NUMBER[number as usize % capacity::VERDICTS]
             }
 
             /// What happens to the packet.
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn counters_have_their_own_numbers_and_names_and_fit_the_map() {
         for (i, (number, name, _)) in COUNTERS.iter().enumerate() {
-            assert!((*number as usize) < capacity::REFUSALS, "{name}");
+            assert!((*number as usize) < capacity::VERDICTS, "{name}");
             for (other, other_name, _) in &COUNTERS[..i] {
                 assert!(other < number, "{name} is out of order or not alone with its number");
                 assert_ne!(name, other_name);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
-use lb_common::maps::name;
+use lb_common::maps::{MAPS, name};
 use lb_common::ring::LEADERS_A_WORD;
 use serde::{Deserialize, Serialize};
 
@@ -178,7 +178,8 @@ pub fn load(pins: Option<&Pins>, sizes: MapSizes) -> Result<Ebpf, EbpfError> {
 /// # Errors
 /// When the kernel refuses a map.
 pub fn load_object(object: &[u8], pins: Option<&Pins>, sizes: MapSizes) -> Result<Ebpf, EbpfError> {
-    let paths: Vec<_> = pins.map(|p| name::ALL.map(|map| (map, p.map(map)))).into_iter().flatten().collect();
+    let path = |pins: &Pins| MAPS.iter().map(|map| (map.name, pins.map(map.name))).collect();
+    let paths: Vec<_> = pins.map(path).unwrap_or_default();
     let mut loader = EbpfLoader::new();
     // A reason and figures, and not every instruction that the verifier has followed: that log grows to megabytes, and
     // for each size that it does not fit into the program is verified anew.

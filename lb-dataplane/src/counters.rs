@@ -36,7 +36,7 @@ impl Counters {
     pub fn open(pins: &Pins) -> Result<Self, MapError> {
         let open = |map| MapData::from_pin(pins.map(map));
         Ok(Self {
-            outcomes: PerCpuArray::try_from(aya::maps::Map::from_map_data(open(name::REFUSALS)?)?)?,
+            outcomes: PerCpuArray::try_from(aya::maps::Map::from_map_data(open(name::VERDICTS)?)?)?,
             vips: PerCpuArray::try_from(aya::maps::Map::from_map_data(open(name::VIP_STATS)?)?)?,
             nodes: PerCpuArray::try_from(aya::maps::Map::from_map_data(open(name::NODE_STATS)?)?)?,
             source_refused: PerCpuArray::try_from(aya::maps::Map::from_map_data(open(

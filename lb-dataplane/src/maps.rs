@@ -106,8 +106,8 @@ impl Maps {
             vips: VipMaps::open(pins)?,
             rings: RingMaps::open(pins)?,
             nodes: open(pins, name::NODES)?,
-            peers: open(pins, name::PEERS)?,
-            peer_macs: open(pins, name::PEER_MACS)?,
+            peers: open(pins, name::NODE_ADDRESSES)?,
+            peer_macs: open(pins, name::NODE_MACS)?,
             arp: open(pins, name::ARP)?,
             links: open(pins, name::LINKS)?,
             config: open(pins, name::CONFIG)?,
@@ -152,13 +152,13 @@ impl Maps {
                 written(name::NODES, op, self.nodes.set(u32::from(*index), Node::NONE, 0))
             }
             Op::WriteNodeAddress(address, index) => {
-                written(name::PEERS, op, self.peers.insert(address, u32::from(*index), 0))
+                written(name::NODE_ADDRESSES, op, self.peers.insert(address, u32::from(*index), 0))
             }
-            Op::RemoveNodeAddress(address) => removed(name::PEERS, op, self.peers.remove(address)),
+            Op::RemoveNodeAddress(address) => removed(name::NODE_ADDRESSES, op, self.peers.remove(address)),
             Op::WriteNodeMac(mac, index) => {
-                written(name::PEER_MACS, op, self.peer_macs.insert(mac, u32::from(*index), 0))
+                written(name::NODE_MACS, op, self.peer_macs.insert(mac, u32::from(*index), 0))
             }
-            Op::RemoveNodeMac(mac) => removed(name::PEER_MACS, op, self.peer_macs.remove(mac)),
+            Op::RemoveNodeMac(mac) => removed(name::NODE_MACS, op, self.peer_macs.remove(mac)),
             Op::WriteSlots { first, slots } => self.rings.write(*first as usize, slots),
             Op::ClearVipStats(number) => self.clear_vip_stats(*number, op),
             Op::WriteVip(key, vip) => self.vips.put(op, key, *vip),
@@ -184,11 +184,11 @@ impl Maps {
     pub fn read_back(&self) -> Result<Contents, MapsError> {
         let mut contents = Contents {
             links: entries(name::LINKS, &self.links)?,
-            node_addresses: entries(name::PEERS, &self.peers)?
+            node_addresses: entries(name::NODE_ADDRESSES, &self.peers)?
                 .into_iter()
                 .map(|(k, v)| (k, v as u16))
                 .collect(),
-            node_macs: entries(name::PEER_MACS, &self.peer_macs)?
+            node_macs: entries(name::NODE_MACS, &self.peer_macs)?
                 .into_iter()
                 .map(|(k, v)| (k, v as u16))
                 .collect(),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use lb_common::maps::{LAYOUT, name};
+use lb_common::maps::{LAYOUT, MAPS};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
 /// The directory of this layout's pins. An agent never looks into another layout's.
@@ -96,8 +96,8 @@ impl Pins {
         for interface in self.linked_interfaces()? {
             remove(self.link(&interface), &mut removed)?;
         }
-        for map in name::ALL {
-            remove(self.map(map), &mut removed)?;
+        for map in MAPS {
+            remove(self.map(map.name), &mut removed)?;
         }
         let directory = self.directory();
         for directory in [Some(directory.as_path()), directory.parent()].into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! What one Service gets of what is left.
+//! The allocation of addresses to one Service after another.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use super::ledger::{Ledger, Place};
 use super::request::{FamilyPolicy, IpFamily, Request};
 use lb_model::{Namespaces, Pools, ServiceAllocation, ServiceName};
 
-/// What one Service gets of what is left.
+/// One pass over all Services, with the addresses that are taken so far.
 pub(super) struct AllocationPass<'a> {
     pub(super) pools: &'a Pools,
     pub(super) namespaces: &'a Namespaces,
@@ -15,7 +15,7 @@ pub(super) struct AllocationPass<'a> {
 }
 
 impl<'a> AllocationPass<'a> {
-    /// Lets a Service keep what it holds, if it may.
+    /// Lets a Service keep the addresses that it holds, if they are still valid.
     pub(super) fn keep(&mut self, name: &ServiceName, request: &Request) -> Decision {
         match self.may_keep(name, request) {
             Ok(assignment) => {
@@ -26,7 +26,7 @@ impl<'a> AllocationPass<'a> {
         }
     }
 
-    /// Gives a Service what it has not got yet. `before` is what has come of what it held.
+    /// Allocates what a Service lacks. `before` is the decision about what it held.
     pub(super) fn complete(
         &mut self,
         name: &ServiceName,
@@ -44,7 +44,7 @@ impl<'a> AllocationPass<'a> {
                 let new: Vec<_> =
                     assignment.addresses.iter().copied().filter(|a| !held.contains(a)).collect();
                 self.take(name, request, &new);
-                before.is_news = assignment.addresses.iter().any(|address| !request.held.contains(address));
+                before.is_new = assignment.addresses.iter().any(|address| !request.held.contains(address));
                 before.assignment = Some(assignment);
             }
             Err(error) => before.refused = Some(error),
@@ -60,10 +60,11 @@ impl<'a> AllocationPass<'a> {
 
     fn may_keep(&self, name: &ServiceName, request: &Request) -> Result<Assignment, AllocationError> {
         self.can_have_any(request)?;
-        // What its policy or its families do not ask for any more goes, and what they ask for now is added later.
+        // Addresses that its policy or families no longer call for are released; missing ones are added
+        // later.
         let mut kept = in_order(&request.held);
         kept.retain(|address| request.wanted().contains(&IpFamily::of(*address)));
-        // A range that has gone takes one of two addresses with it, and not the other.
+        // Removing a range of a pool takes one of two addresses, but not the other.
         let is_there = |address: &IpAddr| self.pools.of(*address).is_some();
         if kept.iter().any(is_there) {
             kept.retain(is_there);
@@ -83,7 +84,7 @@ impl<'a> AllocationPass<'a> {
         Ok(assignment)
     }
 
-    /// Whether a Service that needs two families has both, or its pool has both.
+    /// Whether a Service that requires both families has both, or its pool has both.
     fn can_have_both(&self, request: &Request, kept: &Assignment) -> bool {
         let Some(missing) = missing(request, kept) else { return true };
         let of_pool = self.pools.iter().find(|(name, _)| **name == kept.pool);
@@ -102,7 +103,8 @@ impl<'a> AllocationPass<'a> {
         }
     }
 
-    /// The other family's address for a Service that wants two and has one. It keeps that one if there is no other.
+    /// Allocates the second address of a dual-stack Service that holds one. It keeps that one if there is no
+    /// other.
     fn second_family(
         &mut self,
         name: &ServiceName,
@@ -135,7 +137,8 @@ impl<'a> AllocationPass<'a> {
         self.last_or_first(&groups, name, request)
     }
 
-    /// What the Service was given last, if that is free and of one of these pools; or else what is free first.
+    /// Returns the Service's last addresses, if they are free and in one of these pools; otherwise the first
+    /// free ones.
     fn last_or_first(
         &mut self,
         groups: &[Vec<Place<'a>>],
@@ -161,7 +164,7 @@ impl<'a> AllocationPass<'a> {
         })
     }
 
-    /// The addresses that the Service asks for, all of them or none.
+    /// Returns the addresses that the Service asks for, all of them or none.
     fn asked_for(&self, name: &ServiceName, request: &Request) -> Result<Assignment, AllocationError> {
         let wanted = in_order(&request.addresses);
         if let Some(address) = wanted.iter().find(|a| !request.families.contains(&IpFamily::of(**a))) {
@@ -173,7 +176,7 @@ impl<'a> AllocationPass<'a> {
         self.exactly(name, request, wanted)
     }
 
-    /// Exactly these addresses, in the order of their families.
+    /// Returns exactly these addresses, ordered by family.
     fn exactly(
         &self,
         name: &ServiceName,
@@ -224,9 +227,9 @@ impl<'a> AllocationPass<'a> {
         }
     }
 
-    /// The pools to take an address from that nobody asked for by name: first those that are kept for Services
-    /// like this one, by priority (zero is last), then those for all. Of a Service that prefers two families, one of a
-    /// pool that is kept for it comes before two of a pool for all.
+    /// Returns the pools for a Service that asks for none by name: first those reserved for Services like
+    /// this one, by priority (zero is last), then those for all. For a Service that prefers two families, one
+    /// address of a reserved pool comes before two of a pool for all.
     fn automatic(&self, name: &ServiceName, request: &Request) -> [Vec<Place<'a>>; 2] {
         let is_automatic = |(_, pool): &Place<'a>| pool.auto_assign;
         let (mut kept, for_all): (Vec<_>, Vec<_>) =
@@ -239,8 +242,8 @@ impl<'a> AllocationPass<'a> {
         [kept, for_all]
     }
 
-    /// One address of each wanted family, all of one pool; of the primary family alone, or else of the other,
-    /// where two are preferred and cannot be had.
+    /// Returns one address of each requested family, all from one pool. If both are preferred and
+    /// unavailable, it returns one of the primary family, or else of the other.
     fn first_fit(&mut self, places: &[Place<'a>], request: &Request) -> Option<Assignment> {
         let wanted = request.wanted();
         let mut choices = vec![wanted];
@@ -260,13 +263,13 @@ impl<'a> AllocationPass<'a> {
     }
 }
 
-/// The family that a Service wants and has no address of.
+/// Returns the family that a Service requests and has no address of.
 fn missing(request: &Request, kept: &Assignment) -> Option<IpFamily> {
     let has = families(&kept.addresses);
     request.wanted().iter().copied().find(|family| !has.contains(family))
 }
 
-/// IPv4 first.
+/// Orders IPv4 first.
 fn in_order(addresses: &[IpAddr]) -> Vec<IpAddr> {
     let mut addresses = addresses.to_vec();
     addresses.sort_unstable_by_key(|address| (IpFamily::of(*address), *address));

@@ -1,4 +1,4 @@
-//! What has to be written so that Services hold what was decided.
+//! The changes to Services that carry out the decisions.
 
 use std::borrow::Borrow;
 use std::net::IpAddr;
@@ -8,43 +8,44 @@ use super::decision::Decision;
 use lb_api::objects::{self, Object, Sourced};
 use lb_model::{PoolName, ServiceName};
 
-/// Says of which pool a Service's addresses are.
+/// The pool of a Service's addresses.
 const POOL_ANNOTATION: &str = "metallb.io/ip-allocated-from-pool";
-/// Says which addresses a Service was given last. It stays when they are taken back, so that the Service gets them again
-/// when their pool is back, also from a controller that was started meanwhile.
+/// The last addresses of a Service. The annotation stays when they are released, so that the Service gets
+/// them again when their pool returns, even from a controller that was started meanwhile.
 const LAST_ANNOTATION: &str = "fairlead.io/last-addresses";
 
-/// A write to one Service.
+/// A change to one Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServiceChange {
-    /// These addresses are written to its status, and the pool's name to its annotation.
+    /// Writes these addresses to its status, and the pool's name to its annotation.
     Give {
         /// At most one of each family, IPv4 first.
         addresses: Vec<IpAddr>,
         /// Their pool.
         pool: PoolName,
     },
-    /// Both are taken away.
+    /// Removes both.
     Clear {
-        /// Addresses that the Service is to get again if it can; none where it wants none any more.
+        /// Addresses that the Service gets again if possible; empty if it requests none any more.
         last: Vec<IpAddr>,
     },
 }
 
 impl ServiceChange {
-    /// The annotation that says of which pool a Service's addresses are.
+    /// The annotation with the pool of a Service's addresses.
     pub const ANNOTATION: &'static str = POOL_ANNOTATION;
-    /// The annotation that says which addresses a Service was given last.
+    /// The annotation with the last addresses of a Service.
     pub const LAST_ADDRESSES: &'static str = LAST_ANNOTATION;
 
-    /// Whether addresses are only taken away.
+    /// Whether addresses are only removed.
     pub fn is_clear(&self) -> bool {
         matches!(self, Self::Clear { .. })
     }
 }
 
-/// The writes from what Services hold to what was decided, in the order of `objects`; nothing for those that
-/// hold it already. A Service that wants no address any more, and still has one from here, is cleared.
+/// Returns the changes from what Services hold to what was decided, in the order of `objects`; none for
+/// Services that hold it already. A Service that requests no address any more, and still has one from this
+/// allocator, is cleared.
 pub fn changes<O: Borrow<Sourced<Object>>>(
     objects: &[O],
     allocation: &Allocation,
@@ -76,8 +77,8 @@ fn toward(decision: &Decision, service: &objects::Service) -> Option<ServiceChan
     (!is_there).then(give)
 }
 
-/// A Service of another class is none of ours, and one that asks for what cannot be read keeps what it has. One that is no
-/// load balancer any more has lost its class with its type, so it is cleared whatever it was.
+/// A Service of another class is left alone, and one with an invalid request keeps its addresses. One that
+/// has another type now has lost its class with it, so it is cleared whatever its class was.
 fn leftover(service: &objects::Service) -> Option<ServiceChange> {
     let wants_none = service.spec.r#type.as_deref() != Some("LoadBalancer");
     let has_any = pool(service).is_some() || service.metadata.annotations.contains_key(LAST_ANNOTATION);

@@ -1,21 +1,21 @@
-//! What came of a Service's wish.
+//! The decision about a Service's request.
 
 use std::net::IpAddr;
 
 use super::request::IpFamily;
 use lb_model::{Owner, PoolName};
 
-/// What came of a Service's wish.
+/// The decision about a Service's request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Decision {
-    /// What it has now.
+    /// Its addresses now.
     pub assignment: Option<Assignment>,
-    /// Why what it held was taken from it, though it may have got another since.
+    /// Why its former addresses were released, though it may have got others since.
     pub cleared: Option<AllocationError>,
-    /// Why it has nothing, or less than it asked for.
+    /// Why it has no address, or fewer than requested.
     pub refused: Option<AllocationError>,
-    /// Whether it has an address that it did not hold before.
-    pub is_news: bool,
+    /// Whether it has a new address.
+    pub is_new: bool,
 }
 
 /// Addresses of a Service.
@@ -23,14 +23,14 @@ pub struct Decision {
 pub struct Assignment {
     /// At most one of each family, IPv4 first.
     pub addresses: Vec<IpAddr>,
-    /// The pool that they are of.
+    /// Their pool.
     pub pool: PoolName,
 }
 
 /// Why a Service does not get, or does not keep, an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AllocationError {
-    /// There are no pools.
+    /// There is no pool.
     #[error("there is no IPAddressPool; make one")]
     NoPools,
     /// The Service has no cluster address.
@@ -39,13 +39,13 @@ pub enum AllocationError {
     /// RequireDualStack with one cluster address.
     #[error("RequireDualStack needs two clusterIPs, and the Service has one")]
     NotEnoughClusterAddresses,
-    /// An address of a family that the Service is not of.
+    /// An address of a family that the Service does not have.
     #[error("{address} is not of a family of the Service's clusterIPs")]
     Family {
         /// The address.
         address: IpAddr,
     },
-    /// Not the addresses that its policy asks for.
+    /// Addresses that do not match its policy.
     #[error(
         "the addresses are not one of each family that ipFamilyPolicy asks for; ask for one of each, or set \
          ipFamilyPolicy SingleStack"
@@ -57,7 +57,7 @@ pub enum AllocationError {
     /// The Service asks for another pool than it holds addresses of.
     #[error("the Service asks for pool {wanted}, and {address} is of pool {pool}")]
     AsksForPool {
-        /// The pool that it asks for.
+        /// The requested pool.
         wanted: String,
         /// The address.
         address: IpAddr,
@@ -67,24 +67,24 @@ pub enum AllocationError {
     /// No pool has this name.
     #[error("there is no IPAddressPool {pool}; make it, or correct annotation metallb.io/address-pool")]
     UnknownPool {
-        /// As asked for.
+        /// The requested name.
         pool: String,
     },
-    /// The address is in no pool.
+    /// No pool contains the address.
     #[error("{address} is in no IPAddressPool; add it to one, or ask for another")]
     NotInPool {
         /// The address.
         address: IpAddr,
     },
-    /// Two addresses of two pools.
+    /// Two addresses from two pools.
     #[error("the addresses are of pools {first} and {second}; a Service's addresses come from one pool")]
     TwoPools {
-        /// Of the first address.
+        /// The first address's.
         first: PoolName,
-        /// Of the second.
+        /// The second address's.
         second: PoolName,
     },
-    /// The pool leaves the address out.
+    /// The pool leaves out the address.
     #[error("pool {pool} has avoidBuggyIPs and so leaves out {address}")]
     Avoided {
         /// The address.
@@ -92,31 +92,31 @@ pub enum AllocationError {
         /// Its pool.
         pool: PoolName,
     },
-    /// The address is that of a Node or BGP peer.
+    /// The address belongs to a Node or BGP peer.
     #[error("{address} of pool {pool} is the address of {owner}, which no Service can have; ask for another")]
     Reserved {
         /// The address.
         address: IpAddr,
         /// Its pool.
         pool: PoolName,
-        /// Whose it is.
+        /// Its owner.
         owner: Owner,
     },
-    /// The pool is for others.
+    /// The pool is reserved for other Services.
     #[error("serviceAllocation of pool {pool} does not take this Service: see its namespaces and selectors")]
     Forbidden {
         /// The pool.
         pool: PoolName,
     },
-    /// Another has it, and does not share with this one.
+    /// Another Service has it, and does not share it with this one.
     #[error("{address} belongs to Service {by}; both need the same metallb.io/allow-shared-ip to share it")]
     Taken {
         /// The address.
         address: IpAddr,
-        /// Who has it.
+        /// That Service.
         by: String,
     },
-    /// Another has a port of it.
+    /// Another Service has a port of it.
     #[error("{address} port {port}/{protocol} belongs to Service {by}, which shares the address")]
     PortTaken {
         /// The address.
@@ -125,21 +125,21 @@ pub enum AllocationError {
         port: u16,
         /// Its protocol.
         protocol: String,
-        /// Who has it.
+        /// That Service.
         by: String,
     },
-    /// Nothing free in the pool.
+    /// The pool has no free address.
     #[error("pool {pool} has no free {} address for this Service", family_words(*family))]
     PoolFull {
         /// The pool.
         pool: PoolName,
-        /// Of this family, or of both together.
+        /// The missing family; `None`: both.
         family: Option<IpFamily>,
     },
-    /// Nothing free in any pool that the Service may use.
+    /// No usable pool has a free address.
     #[error("no pool that this Service may use has a free {} address", family_words(*family))]
     AllFull {
-        /// Of this family, or of both together.
+        /// The missing family; `None`: both.
         family: Option<IpFamily>,
     },
 }
@@ -153,7 +153,7 @@ fn family_words(family: Option<IpFamily>) -> &'static str {
 }
 
 impl AllocationError {
-    /// The reason of the Event that says so, which is MetalLB's word.
+    /// Returns the reason of the Event, which is MetalLB's.
     pub fn event_reason(&self) -> &'static str {
         match self {
             Self::NotEnoughClusterAddresses => "not enough clusterips",

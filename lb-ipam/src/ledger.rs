@@ -1,4 +1,4 @@
-//! Who has which address.
+//! The holders of addresses.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -7,29 +7,29 @@ use super::decision::AllocationError;
 use super::request::{Conflict, IpFamily, Sharing};
 use lb_model::{AddressRange, Pool, PoolName, Reserved, ServiceName};
 
-/// Who has which address. Addresses are taken and never given back: every decision begins with an empty one.
+/// The holders of addresses. Addresses are never released: every pass begins with an empty ledger.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     holders: BTreeMap<IpAddr, Vec<(ServiceName, Sharing)>>,
-    /// Addresses whose holders have this key: where one more may fit in.
+    /// Addresses whose holders have this sharing key, where one more may fit in.
     by_key: BTreeMap<String, BTreeSet<IpAddr>>,
-    /// By first address of a range: no address before this one is free. What is taken stays taken, so what has
-    /// been looked at once need not be looked at again.
+    /// By first address of a range: no lower address is free. Taken addresses stay taken, so none is checked
+    /// twice.
     looked_at: BTreeMap<IpAddr, Option<IpAddr>>,
 }
 
 impl Ledger {
-    /// Whether somebody has it.
+    /// Whether a Service holds it.
     pub(super) fn is_taken(&self, address: IpAddr) -> bool {
         self.holders.contains_key(&address)
     }
 
-    /// The addresses that somebody has, from `first` to `last`.
+    /// Returns the taken addresses from `first` to `last`.
     pub(super) fn taken(&self, first: IpAddr, last: IpAddr) -> impl Iterator<Item = IpAddr> {
         self.holders.range(first..=last).map(|(address, _)| *address)
     }
 
-    /// Whether a Service may have it beside those that have it already.
+    /// Whether a Service can share it with its holders.
     pub(super) fn check(&self, address: IpAddr, sharing: &Sharing) -> Result<(), AllocationError> {
         for (name, other) in self.holders.get(&address).into_iter().flatten() {
             let by = name.to_string();
@@ -44,7 +44,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Gives it to a Service that may have it.
+    /// Assigns it to a Service, which must be able to have it.
     pub(super) fn take(&mut self, address: IpAddr, name: &ServiceName, sharing: &Sharing) {
         self.holders.entry(address).or_default().push((name.clone(), sharing.clone()));
         if let Some(key) = &sharing.key {
@@ -52,8 +52,8 @@ impl Ledger {
         }
     }
 
-    /// The first address of a family in a pool that a Service may have: in the order of the pool's list, one to
-    /// share or a free one, whichever comes first.
+    /// Returns the first address of a family that a Service can have, in the order of the pool's list: shared
+    /// or free, whichever comes first.
     pub(super) fn first_fit(
         &mut self,
         pool: &Pool,
@@ -88,5 +88,5 @@ impl Ledger {
     }
 }
 
-/// An address and the pool that it is in.
+/// A pool and its name.
 pub(super) type Place<'a> = (&'a PoolName, &'a Pool);

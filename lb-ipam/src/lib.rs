@@ -1,14 +1,14 @@
-//! Which address each Service gets.
+//! Address allocation: which address each Service gets.
 //!
-//! The whole goes in: pools, and what every Service wants and holds. What a Service holds it keeps as long as
-//! it may, and what was taken from it with its pool it gets again; the rest is given the first free address of the first
-//! pool that it may use. The same input gives the
-//! same result on every machine: where MetalLB takes pools in random order, here they go by priority and name.
+//! An allocation is a function of all pools and of the requests and addresses of all Services. A Service
+//! keeps the addresses that it holds while they are valid, and gets addresses back that it lost with their
+//! pool; otherwise it gets the first free address of the first pool that it may use. The same input has the
+//! same result on every machine: where MetalLB takes pools in random order, here they are ordered by priority
+//! and name.
 //!
-//! Services are served in this order, so that nobody loses an address because another has changed its mind:
-//! those that hold addresses and want what they wanted before, those that hold addresses, those that held some, and
-//! the others;
-//! within each the older first, then by name.
+//! The order of Services ensures that none loses an address because another one has changed its request:
+//! those that hold addresses with an unchanged request, others that hold addresses, those that held some
+//! before, and the rest; within each group by age, then by name.
 
 mod allocate;
 mod change;
@@ -30,29 +30,29 @@ use allocate::AllocationPass;
 use lb_model::{Namespaces, PoolName, Pools, ServiceName};
 use ledger::Ledger;
 
-/// Gives addresses. It remembers what was wanted last, only to know who has changed their mind; one that
-/// remembers nothing, as after a restart, lets everybody keep what they hold in the order of their age.
+/// Allocates addresses. It remembers the last requests, only to know which ones have changed; without memory,
+/// as after a restart, Services keep what they hold in the order of their age.
 #[derive(Clone, Debug, Default)]
 pub struct Allocator {
     last: BTreeMap<ServiceName, Request>,
 }
 
-/// What every Service gets, and what is left.
+/// The addresses of all Services, and the usage of pools.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Allocation {
-    /// Every Service that wants an address, and what came of it.
+    /// The decisions about all requests.
     pub decisions: BTreeMap<ServiceName, Decision>,
-    /// How full the pools are then.
+    /// The usage of the pools.
     pub usage: BTreeMap<PoolName, Usage>,
 }
 
 impl Allocator {
-    /// An allocator that remembers nothing yet.
+    /// Creates an allocator without memory.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Decides for all Services.
+    /// Decides about all Services.
     pub fn allocate(
         &mut self,
         pools: &Pools,
@@ -64,7 +64,7 @@ impl Allocator {
         for (name, request) in self.holders(requests) {
             decisions.insert(name.clone(), pass.keep(name, request));
         }
-        // Who held an address before that nobody has now comes before who would get just any.
+        // A Service with a former address that is free now precedes those that take any address.
         let (returning, others): (Vec<_>, Vec<_>) =
             requests.iter().partition(|(_, request)| request.held.is_empty() && !request.last.is_empty());
         for (name, request) in by_age(returning).into_iter().chain(by_age(others)) {
@@ -78,7 +78,7 @@ impl Allocator {
         Allocation { decisions, usage }
     }
 
-    /// Services that hold an address, the steadfast before those that have changed their mind.
+    /// Services that hold an address, those with an unchanged request first.
     fn holders<'a>(
         &self,
         requests: &'a BTreeMap<ServiceName, Request>,
@@ -91,7 +91,7 @@ impl Allocator {
 }
 
 fn by_age<'a>(mut requests: Vec<(&'a ServiceName, &'a Request)>) -> Vec<(&'a ServiceName, &'a Request)> {
-    // Stable: equal ages stay in the order of their names.
+    // Stable: Services of equal age stay ordered by name.
     requests.sort_by(|(_, a), (_, b)| a.created.cmp(&b.created));
     requests
 }

@@ -1,4 +1,4 @@
-//! What a Service wants.
+//! The request of a Service.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ pub enum IpFamily {
 }
 
 impl IpFamily {
-    /// Of an address.
+    /// Returns the family of an address.
     pub fn of(address: IpAddr) -> Self {
         if address.is_ipv4() { Self::V4 } else { Self::V6 }
     }
@@ -25,48 +25,48 @@ pub enum FamilyPolicy {
     /// One address.
     #[default]
     Single,
-    /// One of each of the Service's families where that can be had, one address otherwise.
+    /// One of each of the Service's families if available, one address otherwise.
     Prefer,
     /// One of each of two families, or none.
     Require,
 }
 
-/// What a Service wants, and what it holds.
+/// What a Service requests, and what it holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
-    /// When it was made (RFC 3339), which sorts as text; empty if that is not known.
+    /// Its creation time (RFC 3339), which sorts as text; empty if unknown.
     pub created: String,
-    /// Labels, by which pools choose.
+    /// Labels, which pools select by.
     pub labels: BTreeMap<String, String>,
-    /// Families of its cluster addresses, the primary first; none while it has no cluster address.
+    /// Families of its cluster addresses, the primary first; empty without a cluster address.
     pub families: Vec<IpFamily>,
-    /// How many of them it wants.
+    /// How many of them it requests.
     pub policy: FamilyPolicy,
-    /// Addresses that it asks for.
+    /// Requested addresses.
     pub addresses: Vec<IpAddr>,
-    /// Pool that it asks for, by name.
+    /// Name of the requested pool.
     pub pool: Option<String>,
-    /// With whom it shares.
+    /// The Services that it shares addresses with.
     pub sharing: Sharing,
     /// Addresses that it holds.
     pub held: Vec<IpAddr>,
-    /// Addresses that it was given last, whether or not it still holds them.
+    /// Its last addresses, whether or not it still holds them.
     pub last: Vec<IpAddr>,
 }
 
-/// With whom a Service shares its addresses.
+/// The Services that share addresses with a Service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sharing {
-    /// Those with the same key; `None` with nobody.
+    /// Those with the same key; `None` for none.
     pub key: Option<String>,
-    /// Its protocols and ports, which nobody else on the address may have.
+    /// Its protocols and ports, which must be unique on the address.
     pub ports: BTreeSet<(String, u16)>,
 }
 
 impl Sharing {
-    /// Why the two cannot have one address; `None` if they can.
+    /// Returns why two Services cannot share an address; `None` if they can.
     ///
-    /// Whose pods serve them does not matter: every port of an address has endpoints of its own here, also under
+    /// They need not have the same pods: every port of an address has its own endpoints here, even with
     /// externalTrafficPolicy Local.
     pub(super) fn conflict(&self, other: &Self) -> Option<Conflict> {
         if self.key.is_none() || self.key != other.key {
@@ -77,17 +77,17 @@ impl Sharing {
     }
 }
 
-/// Why two Services cannot have one address.
+/// Why two Services cannot share an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Conflict {
-    /// They have no sharing key in common.
+    /// They have no common sharing key.
     Keys,
-    /// Both want this port.
+    /// Both have this port.
     Port(String, u16),
 }
 
 impl Request {
-    /// Whether `other` asks for the same, whatever either holds.
+    /// Whether `other` requests the same, whatever either holds.
     pub(super) fn asks_the_same(&self, other: &Self) -> bool {
         self.labels == other.labels
             && self.families == other.families
@@ -97,7 +97,7 @@ impl Request {
             && self.sharing == other.sharing
     }
 
-    /// The families to look for: both, or the primary.
+    /// Returns the families to allocate: both, or the primary.
     pub(super) fn wanted(&self) -> &[IpFamily] {
         match self.policy {
             FamilyPolicy::Single => self.families.get(..1).unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! What Services want, from what is written.
+//! The requests of Services, read from their objects.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,24 +10,24 @@ use lb_api::objects::{self, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
 use lb_model::{Namespaces, ServiceName};
 
-/// Prefixes of annotations; the first that is there counts. The second is an old one that is still honoured.
+/// Prefixes of annotations; the first that exists counts. The second is an old one that is still supported.
 const PREFIXES: [&str; 2] = ["metallb.io/", "metallb.universe.tf/"];
 
-/// What all Services of a load-balancer class want.
+/// The requests of all Services of a load-balancer class.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ServiceRequests {
     /// By Service.
     pub requests: BTreeMap<ServiceName, Request>,
     /// Labels of namespaces.
     pub namespaces: Namespaces,
-    /// Services that write an annotation by its old prefix, and which.
+    /// Services with annotations that have the old prefix.
     pub deprecated: BTreeMap<ServiceName, BTreeSet<&'static str>>,
-    /// What is wrong with what is written. A Service that asks for what cannot be read asks for nothing, and
-    /// gets nothing new until that is mended: it is not among the requests, unless it holds something.
+    /// Problems of the objects. A Service with an invalid request gets nothing new until it is corrected: it
+    /// is not among the requests, unless it holds addresses.
     pub problems: Vec<Problem>,
 }
 
-/// Reads what Services of a class want; `None` reads those that name none.
+/// Reads the requests of the Services of a class; `None` reads those without one.
 pub fn requests<O: Borrow<Sourced<Object>>>(objects: &[O], class: Option<&str>) -> ServiceRequests {
     let mut requests = ServiceRequests::default();
     for object in objects.iter().map(O::borrow) {
@@ -54,7 +54,7 @@ impl ServiceRequests {
             namespace: object.value.namespace().unwrap_or_default().to_owned(),
             name: written.metadata.name.clone(),
         };
-        let mut reader = Reader { object, written, deprecated: BTreeSet::new(), problems: Vec::new() };
+        let mut reader = RequestReader { object, written, deprecated: BTreeSet::new(), problems: Vec::new() };
         let request = reader.request();
         if !reader.deprecated.is_empty() {
             self.deprecated.insert(name.clone(), reader.deprecated);
@@ -64,20 +64,20 @@ impl ServiceRequests {
         if is_sound {
             self.requests.insert(name, request);
         } else if !request.held.is_empty() {
-            // The last good state stays: it wants what it holds.
+            // Last-known-good: it requests what it holds.
             self.requests.insert(name, Request { addresses: Vec::new(), pool: None, ..request });
         }
     }
 }
 
-struct Reader<'a> {
+struct RequestReader<'a> {
     object: &'a Sourced<Object>,
     written: &'a objects::Service,
     deprecated: BTreeSet<&'static str>,
     problems: Vec<Problem>,
 }
 
-impl Reader<'_> {
+impl RequestReader<'_> {
     fn request(&mut self) -> Request {
         let metadata = &self.written.metadata;
         let ports = self.written.spec.ports.iter();
@@ -99,7 +99,7 @@ impl Reader<'_> {
         }
     }
 
-    /// An annotation that is not empty: its whole key, and what it says.
+    /// Returns a non-empty annotation: its full key and its value.
     fn annotation(&mut self, key: &'static str) -> Option<(String, &str)> {
         let annotations = &self.written.metadata.annotations;
         let found = PREFIXES.iter().find_map(|prefix| {
@@ -149,7 +149,7 @@ impl Reader<'_> {
         }
     }
 
-    /// At most one address of each family.
+    /// Parses at most one address of each family.
     fn parse(&mut self, field: &str, list: &str) -> Vec<IpAddr> {
         let mut addresses: Vec<IpAddr> = Vec::new();
         for entry in list.split(',').map(str::trim) {
@@ -170,7 +170,7 @@ impl Reader<'_> {
         addresses
     }
 
-    /// What cannot be read is only a memory that is lost.
+    /// An invalid annotation only loses history.
     fn last(&self) -> Vec<IpAddr> {
         let list = self.written.metadata.annotations.get(ServiceChange::LAST_ADDRESSES);
         list.into_iter().flat_map(|list| list.split(',')).filter_map(|it| it.trim().parse().ok()).collect()

@@ -26,7 +26,7 @@ fn the_table_of_cases_holds() {
 }
 
 #[test]
-fn who_changes_their_mind_yields_to_who_does_not() {
+fn a_changed_request_yields_to_an_unchanged_one() {
     let pools = pools(&["a 10.0.0.0/24"]);
     let mut allocator = Allocator::new();
     let mut decide = |services: &[&str]| {
@@ -36,13 +36,13 @@ fn who_changes_their_mind_yields_to_who_does_not() {
     };
     let shared = ["old v4 age=1 key=k ports=80 hold=10.0.0.0", "young v4 age=2 key=k ports=81 hold=10.0.0.0"];
     assert_eq!(decide(&shared), ["old 10.0.0.0 of a", "young 10.0.0.0 of a"]);
-    // The older one takes another key: it is the one that goes.
+    // The older Service changes its key: it is the one that has to move.
     let parted = ["old v4 age=1 key=j ports=80 hold=10.0.0.0", "young v4 age=2 key=k ports=81 hold=10.0.0.0"];
     assert_eq!(decide(&parted), ["old 10.0.0.1 of a news cleared:Taken", "young 10.0.0.0 of a"]);
 }
 
 #[test]
-fn usage_counts_what_is_given_and_what_is_left() {
+fn usage_counts_assigned_and_free_addresses() {
     let pools = pools(&["a 10.0.0.0/24,2001:db8::/120", "b 10.1.0.0/23 buggy", "huge fd00::/64"]);
     let requests =
         ["one v4 key=k ports=80", "two v4 key=k ports=81", "six v6"].iter().map(|l| request(l)).collect();
@@ -56,19 +56,19 @@ fn usage_counts_what_is_given_and_what_is_left() {
 }
 
 #[test]
-fn what_is_never_given_is_not_left() {
+fn excluded_addresses_are_not_free() {
     let pools = pools(&["a 10.0.0.0/29 buggy", "node m 10.0.0.0", "node n1 10.0.0.1", "peer tor 10.0.0.7"]);
     let usage = Allocator::new().allocate(&pools, &notation::namespaces(), &BTreeMap::new()).usage;
     assert_eq!(usage.values().map(|usage| usage.available_ipv4).collect::<Vec<_>>(), [5]);
 }
 
 #[test]
-fn ten_thousand_services_get_an_address_each_of_two_pools() {
+fn ten_thousand_services_get_addresses_from_two_pools() {
     let pools = pools(&["a 10.0.0.0/16", "b 10.1.0.0/16 prio=1 svc=app:web"]);
     let requests: BTreeMap<_, _> = (0..10_000)
         .map(|i| request(&format!("s{i} v4 {}", if i % 2 == 0 { "label=app:web" } else { "key=k ports=80" })))
         .collect();
     let allocation = Allocator::new().allocate(&pools, &notation::namespaces(), &requests);
-    assert!(allocation.decisions.values().all(|decision| decision.is_news));
+    assert!(allocation.decisions.values().all(|decision| decision.is_new));
     assert_eq!(allocation.usage.values().map(|usage| usage.assigned_ipv4).sum::<i64>(), 10_000);
 }

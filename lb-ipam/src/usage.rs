@@ -1,4 +1,4 @@
-//! How full a pool is.
+//! The usage of pools.
 
 use std::net::IpAddr;
 
@@ -6,16 +6,16 @@ use super::ledger::Ledger;
 use super::request::IpFamily;
 use lb_model::{AddressRange, Pool, Reserved};
 
-/// How full a pool is, as its status says. Numbers that do not fit are as large as can be.
+/// The usage of a pool, as in its status. Numbers saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// IPv4 addresses that Services have.
+    /// IPv4 addresses that Services hold.
     pub assigned_ipv4: i64,
-    /// IPv6 addresses that Services have.
+    /// IPv6 addresses that Services hold.
     pub assigned_ipv6: i64,
-    /// IPv4 addresses that could be given.
+    /// IPv4 addresses that are free.
     pub available_ipv4: i64,
-    /// IPv6 addresses that could be given.
+    /// IPv6 addresses that are free.
     pub available_ipv6: i64,
 }
 
@@ -42,12 +42,12 @@ fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Addresses of a range that the pool gives away.
+/// Returns the number of addresses of a range that the pool assigns.
 fn size(range: AddressRange, pool: &Pool) -> i64 {
     match (range.start(), range.end()) {
         (IpAddr::V4(start), IpAddr::V4(end)) => {
             let (start, end) = (i64::from(start.to_bits()), i64::from(end.to_bits()));
-            // Numbers up to `n` that end with a certain octet.
+            // Numbers up to `n` that end with a given octet.
             let up_to = |n: i64, octet: i64| (n - octet).div_euclid(256) + 1;
             let ending = |octet| up_to(end, octet) - up_to(start - 1, octet);
             let avoided = if pool.avoid_buggy_ips { ending(0) + ending(255) } else { 0 };

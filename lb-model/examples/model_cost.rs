@@ -1,4 +1,4 @@
-//! What a model costs after another one: `cargo run --release -p lb-model --example model_cost`.
+//! The cost of a model after another one: `cargo run --release -p lb-model --example model_cost`.
 #![allow(clippy::disallowed_methods, reason = "a measurement reads the clock; what is measured does not")]
 
 use std::num::NonZeroU16;
@@ -15,68 +15,68 @@ use lb_model::IncrementalModel;
 const SERVICES: u32 = 10_000;
 const ENDPOINTS: u32 = 10;
 const NODES: u32 = 500;
-/// Of how many models after a change the middle one is shown.
-const TURNS: u32 = 41;
+/// Number of models after a change of which the median is printed.
+const UPDATES: u32 = 41;
 
 type Objects = Vec<Arc<Sourced<Object>>>;
 
 fn main() {
     println!("{SERVICES} Services with {ENDPOINTS} endpoints each, {NODES} nodes\n");
     let mut objects = objects();
-    let mut modeller = IncrementalModel::default();
-    show("first", take(&mut modeller, &objects));
-    show("nothing changes", median(|_| take(&mut modeller, &objects)));
+    let mut incremental = IncrementalModel::default();
+    show("first", take(&mut incremental, &objects));
+    show("nothing changes", median(|_| take(&mut incremental, &objects)));
     let slice = |number: u32| (NODES + number) as usize;
     show(
         "an EndpointSlice changes",
-        median(|turn| {
-            objects[slice(turn)] = sourced(endpoint_slice(turn, ENDPOINTS - 1));
-            take(&mut modeller, &objects)
+        median(|update| {
+            objects[slice(update)] = sourced(endpoint_slice(update, ENDPOINTS - 1));
+            take(&mut incremental, &objects)
         }),
     );
     show(
         "two far from each other change",
-        median(|turn| {
-            objects[slice(turn)] = sourced(endpoint_slice(turn, ENDPOINTS));
-            let last = SERVICES - 1 - turn;
+        median(|update| {
+            objects[slice(update)] = sourced(endpoint_slice(update, ENDPOINTS));
+            let last = SERVICES - 1 - update;
             objects[slice(last)] = sourced(endpoint_slice(last, ENDPOINTS - 1));
-            take(&mut modeller, &objects)
+            take(&mut incremental, &objects)
         }),
     );
     show(
         "a Service comes, with its EndpointSlice",
-        median(|turn| {
-            objects.push(sourced(service(SERVICES + turn)));
-            objects.insert(slice(turn), sourced(endpoint_slice(SERVICES + turn, ENDPOINTS)));
-            take(&mut modeller, &objects)
+        median(|update| {
+            objects.push(sourced(service(SERVICES + update)));
+            objects.insert(slice(update), sourced(endpoint_slice(SERVICES + update, ENDPOINTS)));
+            take(&mut incremental, &objects)
         }),
     );
     show(
         "a node changes",
-        median(|turn| {
-            objects[turn as usize] = sourced(node(turn));
-            take(&mut modeller, &objects)
+        median(|update| {
+            objects[update as usize] = sourced(node(update));
+            take(&mut incremental, &objects)
         }),
     );
     show(
         "a node comes",
-        median(|turn| {
-            objects.push(sourced(node(NODES + turn)));
-            take(&mut modeller, &objects)
+        median(|update| {
+            objects.push(sourced(node(NODES + update)));
+            take(&mut incremental, &objects)
         }),
     );
 }
 
-fn take(modeller: &mut IncrementalModel, objects: &Objects) -> Duration {
+fn take(incremental: &mut IncrementalModel, objects: &Objects) -> Duration {
     let begun = Instant::now();
-    let problems = modeller.update(objects, None);
+    let problems = incremental.update(objects, None);
     let time = begun.elapsed();
     assert!(problems.is_empty(), "{problems:?}");
     time
 }
 
-fn median(mut turn: impl FnMut(u32) -> Duration) -> Duration {
-    let mut times: Vec<_> = (0..TURNS).map(&mut turn).collect();
+fn median(mut update: impl FnMut(u32) -> Duration) -> Duration {
+    let mut times: Vec<_> = (0..UPDATES).map(&mut update).collect();
     times.sort();
     times[times.len() / 2]
 }
@@ -85,7 +85,7 @@ fn show(what: &str, time: Duration) {
     println!("{what:40} {:8.2} ms", time.as_secs_f64() * 1e3);
 }
 
-/// In the order of a snapshot, in which those of a kind are together.
+/// In the order of a snapshot, which groups objects by kind.
 fn objects() -> Objects {
     let spec = IpAddressPoolSpec {
         addresses: vec!["10.64.0.0/10".to_owned()],

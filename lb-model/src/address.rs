@@ -1,8 +1,8 @@
-//! Addresses that no Service and no router can have.
+//! Special-purpose addresses, which no Service and no peer can have.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// A block of addresses that are for something else: the first, the last, and what they are.
+/// A special-purpose block: its first and last address, and its description.
 type Block<A> = (A, A, &'static str);
 
 const V4: [Block<Ipv4Addr>; 4] = [
@@ -34,12 +34,12 @@ pub(super) const LOOPBACK: &str = "for loopback";
 pub(super) const LINK_LOCAL: &str = "link-local";
 const MULTICAST: &str = "for multicast";
 
-/// What the first of those addresses between two that no machine can have is for, with the address.
+/// Returns the first special-purpose address of a range, with the block's description.
 pub(super) fn special(start: IpAddr, end: IpAddr) -> Option<(IpAddr, &'static str)> {
     match (start, end) {
         (IpAddr::V4(start), IpAddr::V4(end)) => first(&V4, start, end),
         (IpAddr::V6(start), IpAddr::V6(end)) => first(&V6, start, end),
-        // A range is of one version.
+        // A range has one family.
         _ => None,
     }
 }
@@ -60,7 +60,7 @@ mod tests {
     use super::special;
 
     #[test]
-    fn what_is_for_something_else_is_found_in_a_range() {
+    fn special_purpose_blocks_are_found_in_a_range() {
         let found = |start: &str, end: &str| {
             let [start, end] = [start, end].map(|it| it.parse::<IpAddr>().unwrap());
             special(start, end).map(|(address, what)| format!("{address} {what}"))

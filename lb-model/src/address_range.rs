@@ -6,7 +6,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use lb_api::problem::Reason;
 
-/// Addresses from `start` to `end`, both of one family and both in it.
+/// The addresses from `start` to `end`, inclusive, of one family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AddressRange {
     start: IpAddr,
@@ -14,10 +14,10 @@ pub struct AddressRange {
 }
 
 impl AddressRange {
-    /// The range between two addresses.
+    /// Creates the range between two addresses.
     ///
     /// # Errors
-    /// They are of two families, or `end` is before `start`.
+    /// They are of different families, or `end` is before `start`.
     pub fn new(start: IpAddr, end: IpAddr) -> Result<Self, Reason> {
         if start.is_ipv4() != end.is_ipv4() {
             return Err(Reason::RangeFamilies { start, end });
@@ -38,7 +38,7 @@ impl AddressRange {
         self.end
     }
 
-    /// The address behind one of the range; `None` behind the last.
+    /// Returns the address after one of the range; `None` after the last.
     pub fn after(self, address: IpAddr) -> Option<IpAddr> {
         let next = match address {
             IpAddr::V4(v4) => Ipv4Addr::from_bits(v4.to_bits().checked_add(1)?).into(),
@@ -47,9 +47,10 @@ impl AddressRange {
         (next <= self.end).then_some(next)
     }
 
-    /// The addresses that both ranges contain.
+    /// Returns the addresses that both ranges contain.
     pub(crate) fn overlap(self, other: Self) -> Option<Self> {
-        // Every IPv4 address sorts before every IPv6 address, so ranges of two families never overlap here.
+        // Every IPv4 address sorts before every IPv6 address, so ranges of different families never overlap
+        // here.
         let (start, end) = (self.start.max(other.start), self.end.min(other.end));
         (start <= end).then_some(Self { start, end })
     }
@@ -58,7 +59,7 @@ impl AddressRange {
 impl FromStr for AddressRange {
     type Err = Reason;
 
-    /// Reads `192.0.2.0/24` (bits behind the prefix do not count) or `192.0.2.1 - 192.0.2.9`.
+    /// Parses `192.0.2.0/24` (host bits are ignored) or `192.0.2.1 - 192.0.2.9`.
     fn from_str(written: &str) -> Result<Self, Reason> {
         let not_a_range = || Reason::NotARange { written: written.to_owned() };
         if let Some((start, end)) = written.split_once('-') {
@@ -70,8 +71,8 @@ impl FromStr for AddressRange {
     }
 }
 
-/// `192.0.2.0/24`. An address has no leading zeros: others read those as octal numbers. A length may have some, as for
-/// MetalLB.
+/// Parses `192.0.2.0/24`. Leading zeros in an address are rejected, since other parsers read such numbers as
+/// octal; in a length they are accepted, as MetalLB does.
 pub(crate) fn cidr(written: &str) -> Option<IpNet> {
     let (address, length) = written.split_once('/')?;
     let is_number = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_range_is_refused_by_its_fault() {
+    fn invalid_ranges_are_rejected_with_their_reason() {
         for written in [
             "",
             "-",
@@ -135,7 +136,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn overlap_is_what_both_hold(a in 0u32..40, a_len in 0u32..20, b in 0u32..40, b_len in 0u32..20) {
+        fn the_overlap_is_the_common_part(a in 0u32..40, a_len in 0u32..20, b in 0u32..40, b_len in 0u32..20) {
             let range = |start: u32, len: u32| AddressRange {
                 start: IpAddr::V4(start.into()),
                 end: IpAddr::V4((start + len).into()),

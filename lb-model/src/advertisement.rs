@@ -1,4 +1,5 @@
-//! Advertisements: which pools are announced on the local network, by whom, for which Services, and where.
+//! L2Advertisements: the pools that are announced on the local network, by which nodes, for which Services,
+//! on which interfaces.
 
 use std::collections::BTreeMap;
 
@@ -19,8 +20,8 @@ pub struct L2Advertisement {
 }
 
 impl L2Advertisement {
-    /// Whether it announces a pool: by name or by label, or any if it names neither. A name is looked for in
-    /// all namespaces; one that no pool has is not an error.
+    /// Whether it announces a pool: by name or by label, or any pool if it has neither. A name is looked up
+    /// in all namespaces; an unknown name is not an error.
     pub fn selects_pool(&self, name: &PoolName, pool: &Pool) -> bool {
         let spec = &self.spec;
         let all = spec.ip_address_pools.is_empty() && spec.ip_address_pool_selectors.is_empty();
@@ -28,18 +29,18 @@ impl L2Advertisement {
             || spec.ip_address_pool_selectors.iter().any(|selector| selector.matches(&pool.labels))
     }
 
-    /// Whether a node may announce by it.
+    /// Whether it selects a node to announce.
     pub fn selects_node(&self, node: &Node) -> bool {
         let selectors = &self.spec.node_selectors;
         selectors.is_empty() || selectors.iter().any(|selector| selector.matches(&node.labels))
     }
 
-    /// Whether it chooses among Services.
+    /// Whether it has Service selectors.
     pub fn chooses_services(&self) -> bool {
         !self.spec.service_selectors.is_empty()
     }
 
-    /// Whether it is for all of these Services, by their labels.
+    /// Whether it selects all of these Services, by their labels.
     pub fn selects_services(&self, services: &[&BTreeMap<String, String>]) -> bool {
         let selects = |labels: &&BTreeMap<String, String>| {
             self.spec.service_selectors.iter().any(|selector| selector.matches(labels))
@@ -47,12 +48,12 @@ impl L2Advertisement {
         !self.chooses_services() || services.iter().all(selects)
     }
 
-    /// Whether nodes announce by it on an interface.
+    /// Whether nodes announce on an interface.
     pub fn selects_interface(&self, name: &str) -> bool {
         self.spec.interfaces.is_empty() || self.spec.interfaces.iter().any(|interface| interface == name)
     }
 
-    /// How much it prefers a node: the sum of the weights of what selects it.
+    /// Returns its preference for a node: the sum of the weights of the matching selectors.
     pub fn preference(&self, node: &Node) -> u64 {
         let preferred = self.spec.preferred_node_selectors.iter();
         let preferred = preferred.filter(|it| it.preference.matches(&node.labels));
@@ -66,7 +67,8 @@ impl From<L2AdvertisementSpec> for L2Advertisement {
     }
 }
 
-/// The advertisements after those `before`: one that has become invalid stays as it was.
+/// Builds the advertisements after those `before`: one that has become invalid keeps its last-known-good
+/// value.
 pub(super) fn build<'a>(
     objects: impl Iterator<Item = &'a Sourced<Object>>,
     pools: &Pools,
@@ -97,7 +99,7 @@ pub(super) fn build<'a>(
     advertisements
 }
 
-/// The pools with IPv6 addresses that an advertisement selects, and nobody announces otherwise.
+/// Returns the pools with IPv6 addresses that only this advertisement announces.
 fn without_effect(advertisement: &L2Advertisement, pools: &Pools, bgp: &Bgp) -> Vec<String> {
     let is_silent = |(name, pool): &(&PoolName, &Pool)| {
         pool.ranges.iter().any(|range| range.start().is_ipv6())

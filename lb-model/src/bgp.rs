@@ -1,13 +1,13 @@
-//! What is announced by BGP, and to whom.
+//! The BGP configuration: peers and advertisements.
 
 mod advertisement;
+mod check;
 mod community;
-mod judge;
 mod peer;
 mod profile;
 
 pub use advertisement::BgpAdvertisement;
-pub use peer::{Endpoint, Password, Peer, RemoteAs};
+pub use peer::{Password, Peer, PeerEndpoint, RemoteAs};
 pub use peer::{SECRET_KEY, SECRET_TYPE};
 pub use profile::BfdProfile;
 
@@ -19,14 +19,15 @@ use crate::pool::Pools;
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
 
-/// What is announced by BGP, and to whom: valid, with references resolved.
+/// The BGP configuration: valid, with references resolved.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Bgp {
-    /// Routers, by the names of their objects.
+    /// Peers, by the names of their objects.
     pub peers: BTreeMap<String, Peer>,
-    /// Their names. Of several that are one router to a node, the one that comes first here counts on it.
+    /// The peers' names in order of precedence: of several that are one BGP speaker to a node, the first is
+    /// used.
     pub precedence: Vec<String>,
-    /// What they are told, in the order of the objects' names.
+    /// Advertisements, ordered by the names of their objects.
     pub advertisements: Vec<BgpAdvertisement>,
 }
 

@@ -1,7 +1,7 @@
-//! Which nodes are to get no new flows: what their Node objects say, by rules.
+//! The rules by which Node objects drain their nodes.
 //!
-//! All nodes must have the same rules: who drains decides who leads a ring, and that all must see alike. So only what
-//! stands in the Node object counts, of which all see the same.
+//! All nodes must have the same rules: draining decides which nodes lead a ring, and all must agree on that.
+//! So the rules depend on the Node object alone, which all nodes see alike.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,46 +13,46 @@ use lb_api::problem::{Problem, Reason};
 const ANNOTATION: &str = "fairlead.io/drain";
 const VALUE: &str = "true";
 
-/// What the kubelet says in the condition Ready from when it learns that the machine is to go down, until it has ended
-/// the last pod or the shutdown is called off. (`ShutdownStatus` in its `nodeshutdown`; it stands in the message, and
-/// where the manual says that it stands, in the reason, it does not.)
+/// The kubelet's message in the condition Ready from when it learns of a shutdown of the machine until it has
+/// ended the last pod or the shutdown is cancelled. (`ShutdownStatus` in its `nodeshutdown`; contrary to the
+/// manual it is in the message, not in the reason.)
 const SHUTTING_DOWN: &str = "node is shutting down";
 
-/// What drains a node, beside annotation `fairlead.io/drain: "true"`, which always does.
+/// The rules that drain a node, besides annotation `fairlead.io/drain: "true"`, which always does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DrainRules {
-    /// Annotations that do.
+    /// Draining annotations.
     pub annotations: Vec<AnnotationRule>,
-    /// Taints that do.
+    /// Draining taints.
     pub taints: Vec<TaintRule>,
-    /// That no pods are to come to it, as `kubectl cordon` says. It need not mean that the machine is to go.
+    /// Whether `spec.unschedulable`, as set by `kubectl cordon`, drains. It need not mean that the machine is
+    /// to be shut down.
     pub cordon: bool,
-    /// That the kubelet has learnt that the machine is to go down. It must have been given a
-    /// `shutdownGracePeriod` to learn of it.
+    /// Whether a shutdown of the machine drains, which the kubelet reports if it has a `shutdownGracePeriod`.
     pub shutdown: bool,
 }
 
-/// A key, with a value or with any.
+/// An annotation, with a given value or any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnnotationRule {
     key: String,
     value: Option<String>,
 }
 
-/// A taint, with a value or effect or with any.
+/// A taint, with a given value or effect or any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaintRule {
     mark: AnnotationRule,
     effect: Option<String>,
 }
 
-/// Why a rule cannot be read.
+/// An error in a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
-    /// There is no key.
+    /// The key is missing.
     #[error("{0:?} has no key; write KEY, KEY=VALUE, or for a taint KEY:EFFECT or KEY=VALUE:EFFECT")]
     NoKey(String),
-    /// No taint has this effect.
+    /// The effect does not exist.
     #[error("a taint has no effect {0:?}; write NoSchedule, PreferNoSchedule or NoExecute")]
     UnknownEffect(String),
 }
@@ -84,7 +84,7 @@ impl fmt::Display for DrainCause {
 impl FromStr for AnnotationRule {
     type Err = RuleError;
 
-    /// `KEY`, or `KEY=VALUE`.
+    /// Parses `KEY` or `KEY=VALUE`.
     fn from_str(text: &str) -> Result<Self, RuleError> {
         let (key, value) = match text.split_once('=') {
             Some((key, value)) => (key, Some(value.to_owned())),
@@ -100,7 +100,7 @@ impl FromStr for AnnotationRule {
 impl FromStr for TaintRule {
     type Err = RuleError;
 
-    /// `KEY`, `KEY=VALUE`, `KEY:EFFECT`, or `KEY=VALUE:EFFECT`.
+    /// Parses `KEY`, `KEY=VALUE`, `KEY:EFFECT` or `KEY=VALUE:EFFECT`.
     fn from_str(text: &str) -> Result<Self, RuleError> {
         let (mark, effect) = match text.split_once(':') {
             Some((mark, effect)) => (mark, Some(effect)),
@@ -122,7 +122,7 @@ impl AnnotationRule {
 }
 
 impl DrainRules {
-    /// Why a node drains, if it does. Of several reasons the most deliberate is told.
+    /// Returns why a node drains, if it does. Of several causes the most deliberate one is returned.
     pub(super) fn judge(
         &self,
         object: &Sourced<Object>,
@@ -202,7 +202,7 @@ mod tests {
         cause.iter().map(ToString::to_string).chain(problems).collect::<Vec<_>>().join(" ")
     }
 
-    /// What the case says, the rules, the Node object, and why it drains.
+    /// Description, rules, Node object, and cause.
     const CASES: [(&str, &str, &str, &str); 22] = [
         ("nothing", "", "spec: {}", ""),
         ("ours", "", "metadata: {annotations: {fairlead.io/drain: 'true'}}", "annotation fairlead.io/drain"),
@@ -240,7 +240,7 @@ mod tests {
             "shutting down",
         ),
         (
-            "and nobody asks",
+            "without the rule",
             "",
             "status: {conditions: [{type: Ready, status: 'False', message: node is shutting down}]}",
             "",
@@ -252,7 +252,7 @@ mod tests {
             "",
         ),
         (
-            "gone, so nobody knows",
+            "removed, so it is unknown",
             "shutdown",
             "status: {conditions: [{type: Ready, status: Unknown, message: Kubelet stopped posting}]}",
             "",
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_cannot_be_read_is_refused() {
+    fn an_invalid_rule_is_rejected() {
         assert_eq!("".parse::<AnnotationRule>(), Err(RuleError::NoKey("".into())));
         assert_eq!("=b".parse::<AnnotationRule>(), Err(RuleError::NoKey("=b".into())));
         assert_eq!(":NoExecute".parse::<TaintRule>(), Err(RuleError::NoKey("".into())));

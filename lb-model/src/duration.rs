@@ -1,12 +1,12 @@
-//! Durations as Go writes them: `90s`, `1m30s`, `1.5h`, `100ms`.
+//! Durations in Go's notation: `90s`, `1m30s`, `1.5h`, `100ms`.
 
 use std::time::Duration;
 
-/// Units and their nanoseconds; longer names before those that they begin with.
+/// Units and their nanoseconds; a name precedes its own prefixes.
 const UNITS: [(&str, f64); 7] =
     [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];
 
-/// The duration; `None` for what is none, and for a negative one.
+/// Parses a duration; `None` if it is invalid or negative.
 pub(super) fn parse(written: &str) -> Option<Duration> {
     if written == "0" {
         return Some(Duration::ZERO);
@@ -25,7 +25,7 @@ pub(super) fn parse(written: &str) -> Option<Duration> {
     is_one.then(|| Duration::from_nanos(nanoseconds.round() as u64))
 }
 
-/// What stands before the next number.
+/// Returns the text before the next number.
 fn unit_of(text: &str) -> &str {
     text.split(|c: char| c.is_ascii_digit() || c == '.').next().unwrap_or(text)
 }

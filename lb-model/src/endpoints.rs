@@ -1,7 +1,7 @@
-//! Endpoints of Services: who can serve, and on which node.
+//! Endpoints of Services: how many are serving on each node.
 //!
-//! While a virtual machine moves, one endpoint address is on two nodes. So an endpoint is an address on a node: that on
-//! the one node may be ready while that on the other is terminating.
+//! While a virtual machine migrates, one endpoint address is on two nodes. So an endpoint is an address on a
+//! node: it may be ready on one node while it terminates on the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -10,50 +10,50 @@ use super::name::{NodeName, Protocol, ServiceName};
 use super::node::Node;
 use lb_api::objects::{Conditions, EndpointSlice, Object, Sourced};
 
-/// Label of an EndpointSlice that names its Service.
+/// Label of an EndpointSlice with the name of its Service.
 pub const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
-/// How many endpoints of a port can serve, and where.
+/// The serving endpoints of a port, counted by node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoints {
-    /// Number on each known node that has any: of those that are ready, or where none is, of those that serve though they
-    /// are terminating.
+    /// Number on each known node that has any: of ready endpoints, or without those, of terminating endpoints
+    /// that still serve.
     pub by_node: BTreeMap<NodeName, u32>,
-    /// The nodes where none is ready.
+    /// The nodes without a ready endpoint.
     pub terminating: BTreeSet<NodeName>,
     /// Number on unknown nodes or on none.
     pub elsewhere: u32,
 }
 
 impl Endpoints {
-    /// Whether there is none.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.by_node.is_empty() && self.elsewhere == 0
     }
 }
 
-/// The Service that an EndpointSlice is of. One without the label is of none; that is allowed.
+/// Returns the Service of an EndpointSlice; `None` without the label, which is allowed.
 pub(super) fn service(slice: &Sourced<Object>) -> Option<ServiceName> {
     let name = slice.value.metadata().labels.get(SERVICE_LABEL)?.clone();
     Some(ServiceName { namespace: slice.value.namespace().unwrap_or_default().to_owned(), name })
 }
 
-/// A port of a VIP as EndpointSlices call it.
+/// A port of a VIP as EndpointSlices name it.
 #[derive(Clone, Copy)]
 pub(super) struct Target<'a> {
     pub(super) address: IpAddr,
     pub(super) protocol: Protocol,
-    /// Name of the Service's port; empty for an only port.
+    /// Name of the Service's port; empty for an unnamed port.
     pub(super) port_name: &'a str,
 }
 
-/// The serving endpoints of a port: endpoint address and node → whether it is ready. An endpoint that is in two slices,
-/// as happens while slices are rebalanced, counts once, and is ready if either says so.
+/// The serving endpoints of a port: endpoint address and node → whether it is ready. An endpoint that is in
+/// two slices, as happens while slices are rebalanced, counts once, and is ready if either slice says so.
 pub(super) type Serving<'a> = BTreeMap<(&'a str, Option<&'a str>), bool>;
 
-/// The serving endpoints of a port.
+/// Returns the serving endpoints of a port.
 pub(super) fn serving<'a>(slices: &[&'a EndpointSlice], target: Target<'_>) -> Serving<'a> {
-    // A VIP's packets end up at endpoints of its own family; kube-proxy does not translate.
+    // A VIP's packets go to endpoints of its own family; kube-proxy does not translate.
     let family = if target.address.is_ipv4() { "IPv4" } else { "IPv6" };
     let serves_port = |slice: &&&EndpointSlice| {
         slice.ports.iter().any(|port| {
@@ -72,17 +72,17 @@ pub(super) fn serving<'a>(slices: &[&'a EndpointSlice], target: Target<'_>) -> S
     serving
 }
 
-/// Ready, or terminating and still serving.
+/// Whether it is ready, or terminating and still serving.
 fn can_serve(conditions: Conditions) -> bool {
     is_ready(conditions) || conditions.serving == Some(true)
 }
 
-/// Ready, or not known not to be.
+/// Whether it is ready; unknown counts as ready.
 fn is_ready(conditions: Conditions) -> bool {
     conditions.ready.unwrap_or(true)
 }
 
-/// Endpoints counted by node, and those that could not be placed.
+/// Endpoints counted by node, and those without a known node.
 pub(super) struct Census<'a> {
     pub(super) endpoints: Endpoints,
     pub(super) unknown_nodes: BTreeSet<&'a str>,

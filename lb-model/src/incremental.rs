@@ -1,4 +1,4 @@
-//! Models one after another, of objects of which few have changed.
+//! Incremental building of models from objects of which few have changed.
 
 mod object_set;
 
@@ -22,18 +22,19 @@ use object_set::ObjectSet;
 pub(super) use object_set::ObjectChanges;
 
 impl Model {
-    /// The model of all objects, and what is wrong with them, where nothing was accepted before. `class` is the
-    /// load-balancer class to serve; `None` serves the Services that name none.
+    /// Builds the model of all objects and lists their problems, without a last-known-good model. `class` is
+    /// the load-balancer class to serve; `None` serves the Services without one.
     pub fn build<O: Borrow<Sourced<Object>>>(objects: &[O], class: Option<&str>) -> (Self, Vec<Problem>) {
         Self::after(&Self::default(), objects, class)
     }
 
-    /// The model of all objects after another one: an object that says what `before` has of it is refused for
-    /// none that is new, and one that has become wrong stays as it was, as long as it is there at all.
+    /// Builds the model of all objects after another one: an object that is as in `before` takes precedence
+    /// over new ones, and an object that has become invalid keeps its last-known-good value for as long as it
+    /// exists.
     ///
-    /// So it is for pools and for what is told to routers, where a refusal takes addresses or routes away. Which
-    /// Node has an address, and which Service a port, does not depend on `before`: of those, machines that have
-    /// seen different histories must think alike, or they would make different rings.
+    /// This applies to pools and to BGP and L2 configuration, where rejecting an object withdraws addresses
+    /// or routes. Which Node has an address, and which Service a port, does not depend on `before`: machines
+    /// with different histories must agree on that, or their rings would differ.
     pub fn after<O: Borrow<Sourced<Object>>>(
         before: &Self,
         objects: &[O],
@@ -46,10 +47,10 @@ impl Model {
     }
 }
 
-/// Keeps a model of objects that change: after each update it is what [`Model::after`] would have made of the model
-/// before. It looks only at what has changed and at what depends on that.
+/// A model of changing objects: each update has the result of [`Model::after`] with the previous model, but
+/// processes only changes and what depends on them.
 ///
-/// What is the same it knows by its place in memory, so it holds the objects that it has seen last.
+/// Unchanged objects are recognized by their address in memory, so it holds the objects of the last update.
 #[derive(Clone, Debug, Default)]
 pub struct IncrementalModel {
     model: Model,
@@ -57,22 +58,23 @@ pub struct IncrementalModel {
 }
 
 impl IncrementalModel {
-    /// Begins after a model. Its Services and nodes do not count, and are not there until objects have been seen.
+    /// Starts from a model. Its Services and nodes do not count, and are absent until the first update.
     pub fn new(before: &Model) -> Self {
         Self { model: before.remainder(), index: ObjectIndex::default() }
     }
 
-    /// The model.
+    /// Returns the model.
     pub fn model(&self) -> &Model {
         &self.model
     }
 
-    /// Has all objects as they are now, and tells what is wrong with them. `class` is as [`Model::build`] has it.
+    /// Updates the model to all current objects, and returns their problems. `class` is that of
+    /// [`Model::build`].
     pub fn update(&mut self, objects: &[Arc<Sourced<Object>>], class: Option<&str>) -> Vec<Problem> {
         self.index.update(&mut self.model, objects, class)
     }
 
-    /// Whether a problem concerns a node: what is wrong with an object that other nodes alone are selected by does not.
+    /// Whether a problem concerns a node: problems of an object whose selectors exclude the node do not.
     pub fn concerns(&self, problem: &Problem, node: &NodeName) -> bool {
         let Some(node) = self.model.nodes.get(node) else { return true };
         let others = self.index.others.iter().map(|it| it.0.object());
@@ -89,7 +91,7 @@ impl IncrementalModel {
     }
 }
 
-/// The objects of a model, and what came of them.
+/// The indexed objects of a model.
 #[derive(Clone, Debug)]
 pub(super) struct ObjectIndex<O> {
     class: Option<String>,
@@ -97,7 +99,7 @@ pub(super) struct ObjectIndex<O> {
     namespaces: Namespaces,
     seen: ObjectSet<O>,
     services: ServiceIndex<O>,
-    /// Objects that are neither Services nor EndpointSlices: few.
+    /// Objects other than Services and EndpointSlices: few.
     others: BTreeSet<Ranked<O>>,
 }
 
@@ -115,7 +117,7 @@ impl<O> Default for ObjectIndex<O> {
 }
 
 impl<O: ObjectHandle> ObjectIndex<O> {
-    /// Makes a model the one of these objects. Its Services must be those that are recalled.
+    /// Updates a model to these objects. Its Services must be those of the last update.
     pub(super) fn update(&mut self, model: &mut Model, objects: &[O], class: Option<&str>) -> Vec<Problem> {
         let mut problems = Vec::new();
         let changes = self.changes(model, objects, &mut problems);
@@ -150,27 +152,27 @@ impl<O: ObjectHandle> ObjectIndex<O> {
         problems
     }
 
-    /// What has changed since the last update; all is new if an object is there twice.
+    /// Returns the changes since the last update; everything is new if an object exists twice.
     fn changes(&mut self, model: &mut Model, objects: &[O], problems: &mut Vec<Problem>) -> ObjectChanges<O> {
         if let Some(changes) = self.seen.see(objects) {
             return changes;
         }
-        // This is a mistake in files, and no API server has it: no reason to be quick, only to be right.
+        // This is an error in files that no API server has: correctness matters here, not speed.
         *self = Self::default();
         model.services.clear();
         self.seen.see(&order::distinct(objects, problems)).unwrap_or_default()
     }
 
     fn take(&mut self, changes: &ObjectChanges<O>) {
-        for object in changes.gone.iter().filter(|it| is_other(it.object())) {
+        for object in changes.removed.iter().filter(|it| is_other(it.object())) {
             self.others.remove(&Ranked(object.clone()));
         }
-        let come = changes.come.iter().filter(|it| is_other(it.object()));
-        self.others.extend(come.cloned().map(Ranked));
+        let added = changes.added.iter().filter(|it| is_other(it.object()));
+        self.others.extend(added.cloned().map(Ranked));
     }
 }
 
-/// Labels of every namespace.
+/// Returns the labels of every namespace.
 fn namespaces<'a>(objects: impl Iterator<Item = &'a Sourced<Object>>) -> Namespaces {
     let of = |object: &Sourced<Object>| match &object.value {
         Object::Namespace(it) => Some((it.metadata.name.clone(), it.metadata.labels.clone())),

@@ -1,11 +1,11 @@
-//! What keys and values of labels may look like, as Kubernetes has it.
+//! The syntax of label keys and values in Kubernetes.
 
-/// Characters of a name and of a value.
+/// Maximum length of a name and of a value.
 const LONGEST: usize = 63;
-/// Characters of what stands before a key's slash.
+/// Maximum length of a key's prefix.
 const LONGEST_PREFIX: usize = 253;
 
-/// Whether an object may have a label with this key: a name, and a DNS name with a slash before it if one likes.
+/// Whether this is a valid label key: a name, with an optional DNS name and a slash before it.
 pub(super) fn is_key(key: &str) -> bool {
     match key.split_once('/') {
         Some((prefix, name)) => is_dns_name(prefix) && is_name(name),
@@ -13,7 +13,7 @@ pub(super) fn is_key(key: &str) -> bool {
     }
 }
 
-/// Whether a label may have this value.
+/// Whether this is a valid label value.
 pub(super) fn is_value(value: &str) -> bool {
     value.is_empty() || is_name(value)
 }
@@ -26,7 +26,7 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(is_inner)
 }
 
-/// Whether it is a DNS name, as names of most objects are.
+/// Whether this is a DNS name, as the names of most objects are.
 pub(crate) fn is_dns_name(name: &str) -> bool {
     let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let is_label = |label: &str| {

@@ -1,7 +1,7 @@
-//! What was accepted last of the objects that configure the load balancer, as values that outlive an agent.
+//! The last-known-good configuration: objects that outlive the agent.
 //!
-//! [`Model::after`] keeps an object that has become wrong as it was in the model before. An agent that has just
-//! started has no such model: it is made again of what an agent before it accepted.
+//! [`Model::after`] keeps the last-known-good value of an object that has become invalid. An agent that has
+//! just started has no earlier model; it rebuilds one from the objects that its predecessor stored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use lb_api::problem::{ObjectRef, Problem, Reason, Severity};
 
 use crate::model::Model;
 
-/// Each object as it was last right, as long as there is one of its kind, namespace and name.
+/// The last valid version of each object that exists.
 ///
-/// It never brings anything back: it only says what an object that is there and wrong was before.
+/// It never restores removed objects: it only has earlier versions of objects that exist and are invalid.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LastGood {
     objects: BTreeMap<ObjectRef, Arc<Sourced<Object>>>,
 }
 
 impl FromIterator<Sourced<Object>> for LastGood {
-    /// What somebody accepted. Objects of kinds that do not configure the load balancer are none of it.
+    /// Takes stored objects. Objects of kinds that do not configure the load balancer are left out.
     fn from_iter<I: IntoIterator<Item = Sourced<Object>>>(objects: I) -> Self {
         let kept = objects.into_iter().filter(|object| is_kept(&object.value));
         Self { objects: kept.map(|object| (object.value.reference(), Arc::new(object))).collect() }
@@ -29,24 +29,24 @@ impl FromIterator<Sourced<Object>> for LastGood {
 }
 
 impl LastGood {
-    /// The objects, by kind, namespace and name.
+    /// Returns the objects, ordered by kind, namespace and name.
     pub fn objects(&self) -> impl Iterator<Item = &Sourced<Object>> {
         self.objects.values().map(|object| &**object)
     }
 
-    /// Of the objects that are there and cannot be read, and so are not among `objects`, what was accepted before:
-    /// those that a problem names, and all of a file that cannot be read at all.
-    pub fn stand_ins(
+    /// Returns the last-known-good versions of the objects that exist but cannot be read, and so are not
+    /// among `objects`: those that a problem names, and all objects of a file that cannot be read at all.
+    pub fn fallbacks(
         &self,
         objects: &[Arc<Sourced<Object>>],
         problems: &[Problem],
     ) -> Vec<Arc<Sourced<Object>>> {
-        let wrong = Wrong::among(problems);
+        let invalid = InvalidObjects::among(problems);
         let mut missing: BTreeMap<_, _> = self
             .objects
             .iter()
             .filter(|(name, object)| {
-                wrong.names(name, &object.source) || wrong.files.contains(object.source.as_str())
+                invalid.names(name, &object.source) || invalid.files.contains(object.source.as_str())
             })
             .collect();
         if !missing.is_empty() {
@@ -57,7 +57,8 @@ impl LastGood {
         missing.into_values().cloned().collect()
     }
 
-    /// The model to go on from. Passwords of Secrets and the labels of Nodes are as they are now among `objects`.
+    /// Returns the model to start from. Passwords of Secrets and labels of Nodes are the current ones among
+    /// `objects`.
     pub fn model(&self, objects: &[Arc<Sourced<Object>>]) -> Model {
         let is_context = |object: &&Arc<Sourced<Object>>| {
             matches!(object.value, Object::Node(_) | Object::Secret(_)) && !self.objects.is_empty()
@@ -66,17 +67,17 @@ impl LastGood {
         let present = objects.iter().filter(|object| is_kept(&object.value));
         let present: BTreeMap<_, _> = present.map(|object| (object.value.reference(), object)).collect();
         let is_there = |(name, object): &(&ObjectRef, &Arc<Sourced<Object>>)| {
-            present.get(name).is_none_or(|present| may_be_one(object, present))
+            present.get(name).is_none_or(|present| may_be_same(object, present))
         };
-        let accepted = self.objects.iter().filter(is_there).map(|(_, object)| object);
-        let all: Vec<_> = accepted.chain(context).map(|object| &**object).collect();
+        let known_good = self.objects.iter().filter(is_there).map(|(_, object)| object);
+        let all: Vec<_> = known_good.chain(context).map(|object| &**object).collect();
         Model::build(&all, None).0
     }
 
-    /// Takes in what came of objects, stand-ins among them: the problems of reading and judging them, and the
-    /// model. True where something else is accepted than before.
-    pub fn note(&mut self, objects: &[Arc<Sourced<Object>>], problems: &[Problem], model: &Model) -> bool {
-        let wrong = Wrong::among(problems);
+    /// Updates it from the current objects, including fallbacks, with their problems and their model. Returns
+    /// whether it has changed.
+    pub fn record(&mut self, objects: &[Arc<Sourced<Object>>], problems: &[Problem], model: &Model) -> bool {
+        let invalid = InvalidObjects::among(problems);
         let mut now = BTreeMap::new();
         let mut staying = Vec::new();
         let mut seen = BTreeSet::new();
@@ -86,25 +87,29 @@ impl LastGood {
                 continue;
             }
             let before = self.objects.get(&name);
-            let is_wrong = wrong.names(&name, &object.source);
-            let accepted = if is_wrong {
-                before.filter(|before| may_be_one(before, object) && is_in(model, &name)).map(Arc::clone)
+            let is_invalid = invalid.names(&name, &object.source);
+            let known_good = if is_invalid {
+                before.filter(|before| may_be_same(before, object) && is_in(model, &name)).map(Arc::clone)
             } else {
-                let slim = slim(object);
-                Some(before.filter(|before| ***before == slim).map_or_else(|| Arc::new(slim), Arc::clone))
+                let stripped = stripped(object);
+                Some(
+                    before
+                        .filter(|before| ***before == stripped)
+                        .map_or_else(|| Arc::new(stripped), Arc::clone),
+                )
             };
-            staying.extend(accepted.clone().filter(|_| is_wrong));
-            now.extend(accepted.map(|accepted| (name, accepted)));
+            staying.extend(known_good.clone().filter(|_| is_invalid));
+            now.extend(known_good.map(|known_good| (name, known_good)));
         }
-        now.extend(self.gone_references(&References::of(&staying), &seen));
+        now.extend(self.removed_references(&References::of(&staying), &seen));
         let differs = now != self.objects;
         self.objects = now;
         differs
     }
 
-    /// What is not there any more, and what stays refers to: that was right because these were there. They are of
-    /// no file: one that breaks is not to bring them back.
-    fn gone_references(
+    /// Returns removed objects that kept objects refer to: the latter were valid only because the former
+    /// existed. They belong to no file, so a broken file does not restore them.
+    fn removed_references(
         &self,
         wanted: &References<'_>,
         seen: &BTreeSet<ObjectRef>,
@@ -118,7 +123,7 @@ impl LastGood {
     }
 }
 
-/// What objects refer to by its name.
+/// The names that objects refer to.
 struct References<'a> {
     profiles: BTreeSet<&'a str>,
     communities: BTreeSet<&'a str>,
@@ -150,23 +155,23 @@ impl<'a> References<'a> {
     }
 }
 
-/// Whether an object is of one of these kinds. What else there is decides who leads a ring, where machines that have
-/// seen different histories must think alike; and Secrets are never written down.
+/// Whether an object is of a kind that configures the load balancer. The other kinds decide which nodes lead
+/// a ring, on which machines with different histories must agree; and Secrets are never stored.
 fn is_kept(object: &Object) -> bool {
     object.kind().is_configuration()
 }
 
-/// Whether objects of one name are one, and not one that went and another that came.
-fn may_be_one(before: &Sourced<Object>, now: &Sourced<Object>) -> bool {
+/// Whether two objects of one name are the same object, and not a removed one and a new one.
+fn may_be_same(before: &Sourced<Object>, now: &Sourced<Object>) -> bool {
     let [before, now] = [before, now].map(|object| &object.value.metadata().uid);
     before.is_none() || now.is_none() || before == now
 }
 
-/// An object without what may change while it says the same. A controller counts addresses in a pool's status, by
-/// which its version grows.
-fn slim(object: &Sourced<Object>) -> Sourced<Object> {
-    let mut slim = object.clone();
-    let metadata = match &mut slim.value {
+/// Returns an object without metadata that changes on its own. A controller updates a pool's status, which
+/// increments its version.
+fn stripped(object: &Sourced<Object>) -> Sourced<Object> {
+    let mut stripped = object.clone();
+    let metadata = match &mut stripped.value {
         Object::IpAddressPool(pool) => &mut pool.metadata,
         Object::L2Advertisement(advertisement) => &mut advertisement.metadata,
         Object::BgpPeer(peer) => &mut peer.metadata,
@@ -177,15 +182,15 @@ fn slim(object: &Sourced<Object>) -> Sourced<Object> {
         | Object::EndpointSlice(_)
         | Object::Node(_)
         | Object::Namespace(_)
-        | Object::Secret(_) => return slim,
+        | Object::Secret(_) => return stripped,
     };
     metadata.annotations.clear();
     metadata.resource_version = None;
-    slim
+    stripped
 }
 
-/// Whether a model has an object that is wrong, as it was before. One that it has given up, because others that
-/// are right now leave it no place, is not to come back by a restart.
+/// Whether a model contains the last-known-good version of an invalid object. A version that has been
+/// dropped, because valid objects now take its place, must not return with a restart.
 fn is_in(model: &Model, name: &ObjectRef) -> bool {
     let namespace = name.namespace.as_deref().unwrap_or_default();
     let is_kind = |kind| name.is(kind);
@@ -197,45 +202,46 @@ fn is_in(model: &Model, name: &ObjectRef) -> bool {
     } else if is_kind(ObjectKind::BGP_ADVERTISEMENT) {
         model.bgp.advertisements.iter().any(|it| it.key() == (namespace, name))
     } else {
-        // These are in no model by themselves.
+        // These are not in the model by themselves.
         true
     }
 }
 
-/// What problems say to be wrong.
-struct Wrong<'a> {
+/// The objects that problems report as invalid.
+struct InvalidObjects<'a> {
     objects: BTreeSet<&'a ObjectRef>,
-    /// Objects that cannot be read and name no namespace, with their files.
-    homeless: BTreeSet<(&'a str, &'a ObjectRef)>,
-    /// Files of which nobody knows what is in them.
+    /// Unreadable objects without a namespace, with their files.
+    without_namespace: BTreeSet<(&'a str, &'a ObjectRef)>,
+    /// Files with unknown contents.
     files: BTreeSet<&'a str>,
 }
 
-impl<'a> Wrong<'a> {
+impl<'a> InvalidObjects<'a> {
     fn among(problems: &'a [Problem]) -> Self {
-        // Of an object that is there twice, the first counts.
+        // Of duplicate objects, the first counts.
         let errors = problems.iter().filter(|problem| {
             problem.severity() == Severity::Error && !matches!(problem.reason, Reason::Duplicate { .. })
         });
-        let mut wrong = Self { objects: BTreeSet::new(), homeless: BTreeSet::new(), files: BTreeSet::new() };
+        let mut invalid =
+            Self { objects: BTreeSet::new(), without_namespace: BTreeSet::new(), files: BTreeSet::new() };
         for problem in errors {
             match &problem.object {
-                // Of Services there may be thousands.
+                // There may be thousands of Services.
                 Some(object) if !object.is_configuration() => {}
                 Some(object) => {
-                    wrong.objects.insert(object);
+                    invalid.objects.insert(object);
                     let file = problem.source.as_deref().filter(|_| object.namespace.is_none());
-                    wrong.homeless.extend(file.map(|file| (file, object)));
+                    invalid.without_namespace.extend(file.map(|file| (file, object)));
                 }
-                None => wrong.files.extend(problem.source.as_deref()),
+                None => invalid.files.extend(problem.source.as_deref()),
             }
         }
-        wrong
+        invalid
     }
 
     fn names(&self, name: &ObjectRef, file: &str) -> bool {
-        let homeless = ObjectRef { namespace: None, ..name.clone() };
-        self.objects.contains(name) || self.homeless.contains(&(file, &homeless))
+        let without_namespace = ObjectRef { namespace: None, ..name.clone() };
+        self.objects.contains(name) || self.without_namespace.contains(&(file, &without_namespace))
     }
 }
 

@@ -1,7 +1,7 @@
-//! What is meant: valid values with references resolved and conflicts decided.
+//! The domain model: valid values with references resolved and conflicts decided.
 //!
-//! This is the only place that knows both the written objects and the domain. Whatever is in a [`Model`] can
-//! be acted on; what could not be is a [`Problem`] beside it.
+//! Only this crate knows both the written objects and the domain. A [`Model`] contains only what can be acted
+//! on; everything else is reported as a [`Problem`](lb_api::problem::Problem).
 
 mod address;
 mod address_range;
@@ -28,7 +28,7 @@ mod target;
 
 pub use address_range::AddressRange;
 pub use advertisement::L2Advertisement;
-pub use bgp::{BfdProfile, Bgp, BgpAdvertisement, Endpoint, Password, Peer, RemoteAs};
+pub use bgp::{BfdProfile, Bgp, BgpAdvertisement, Password, Peer, PeerEndpoint, RemoteAs};
 pub use bgp::{SECRET_KEY, SECRET_TYPE};
 pub use drain::{AnnotationRule, DrainCause, DrainRules, RuleError, TaintRule};
 pub use endpoints::Endpoints;

@@ -1,4 +1,4 @@
-//! Lists in which an entry is there twice, and selectors that cannot be meant: such an object is invalid.
+//! Checks of lists and selectors: duplicate entries and selectors without a meaning make an object invalid.
 
 use lb_api::objects::{
     BgpAdvertisementSpec, IpAddressPoolSpec, L2AdvertisementSpec, LabelSelector, Object, Operator, Sourced,
@@ -7,7 +7,7 @@ use lb_api::problem::{Problem, Reason};
 
 use super::label;
 
-/// What is wrong with the lists of an object.
+/// Returns the problems of an object's lists.
 pub(super) fn problems(object: &Sourced<Object>) -> Vec<Problem> {
     let mut lists = Lists { object, problems: Vec::new() };
     match &object.value {
@@ -86,7 +86,8 @@ impl Lists<'_> {
         }
     }
 
-    /// Keys and values are such as labels have. `In` and `NotIn` compare with values, the others with none.
+    /// Checks the syntax of keys and values, and that `In` and `NotIn` have values and other operators have
+    /// none.
     fn selector(&mut self, field: &str, selector: &LabelSelector) {
         for (key, value) in &selector.match_labels {
             self.key(&format!("{field}.matchLabels"), key);

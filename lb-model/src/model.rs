@@ -1,4 +1,4 @@
-//! The model: everything that is configured, valid.
+//! The model: the valid part of the configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -12,34 +12,34 @@ use crate::node::Node;
 use crate::pool::Pools;
 use crate::service::{AddressRule, Service};
 
-/// Everything that is wanted, valid.
+/// The valid part of the configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Model {
     /// Pools of addresses.
     pub pools: Pools,
-    /// Services that are to be served and have an address.
+    /// Services to be served, which have an address.
     pub services: BTreeMap<ServiceName, Arc<Service>>,
     /// Nodes of the cluster.
     pub nodes: BTreeMap<NodeName, Node>,
-    /// Which pools are announced on the local network, and by whom.
+    /// The pools that are announced on the local network, and by which nodes.
     pub l2_advertisements: Vec<L2Advertisement>,
-    /// What is announced by BGP, and to whom.
+    /// BGP peers and advertisements.
     pub bgp: Bgp,
-    /// By what a node drains. It is chosen, not written: each model has it of the one before.
+    /// The rules that drain nodes. An option, not an object: each model inherits it from the one before.
     pub drain: DrainRules,
-    /// Which addresses count as a Service's. It is chosen, too.
+    /// Which addresses count as a Service's. An option, too.
     pub addresses: AddressRule,
 }
 
 impl Model {
-    /// What of a model counts for the one after it.
+    /// Returns the part of a model that the next one depends on.
     pub(crate) fn remainder(&self) -> Self {
         let (pools, bgp, drain) = (self.pools.clone(), self.bgp.clone(), self.drain.clone());
         let l2_advertisements = self.l2_advertisements.clone();
         Self { pools, bgp, drain, l2_advertisements, addresses: self.addresses, ..Self::default() }
     }
 
-    /// The addresses whose ways the facts should tell: the primary address of every other node.
+    /// Returns the addresses whose next hops must be resolved: the primary address of every other node.
     pub fn addresses_to_resolve(&self, own: &NodeName) -> BTreeSet<IpAddr> {
         self.nodes.iter().filter(|(name, _)| *name != own).map(|(_, node)| node.primary()).collect()
     }

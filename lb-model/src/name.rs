@@ -1,4 +1,4 @@
-//! Names, each of its own type so that none is taken for another.
+//! Names, each with its own type so that they cannot be confused.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -11,17 +11,17 @@ use lb_api::kind::ObjectKind;
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::ObjectRef;
 
-/// Name of a Node. Cheap to clone: every ring names every node.
+/// Name of a Node. Cheap to clone: every ring lists every node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeName(Arc<str>);
 
 impl NodeName {
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What a problem calls the Node.
+    /// Returns the reference that problems use.
     pub fn reference(&self) -> ObjectRef {
         ObjectRef::new(ObjectKind::NODE, None, self.as_str())
     }
@@ -33,7 +33,7 @@ impl From<&str> for NodeName {
     }
 }
 
-/// By which a table of nodes is asked without a new name.
+/// For lookups by name without allocating one.
 impl Borrow<str> for NodeName {
     fn borrow(&self) -> &str {
         &self.0
@@ -68,13 +68,13 @@ pub struct ServiceName {
 }
 
 impl ServiceName {
-    /// The name of an object that is a Service.
+    /// Returns the name of an object that is a Service.
     pub(super) fn of(service: &Sourced<Object>) -> Self {
         let namespace = service.value.namespace().unwrap_or_default().to_owned();
         Self { namespace, name: service.value.metadata().name.clone() }
     }
 
-    /// What a problem calls the Service.
+    /// Returns the reference that problems use.
     pub fn reference(&self) -> ObjectRef {
         ObjectRef::new(ObjectKind::SERVICE, Some(&self.namespace), &self.name)
     }
@@ -91,12 +91,12 @@ impl fmt::Display for ServiceName {
 pub struct PoolName {
     /// Namespace.
     pub namespace: String,
-    /// Name: what an advertisement calls it.
+    /// Name, as advertisements refer to it.
     pub name: String,
 }
 
 impl PoolName {
-    /// What a problem calls the pool.
+    /// Returns the reference that problems use.
     pub fn reference(&self) -> ObjectRef {
         ObjectRef::new(ObjectKind::IP_ADDRESS_POOL, Some(&self.namespace), &self.name)
     }
@@ -108,7 +108,7 @@ impl fmt::Display for PoolName {
     }
 }
 
-/// A protocol that is served.
+/// A supported protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Protocol {
@@ -121,7 +121,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// The protocol of an object's field; one that is not written is TCP. `None` if it is not served.
+    /// Parses an object's field; an absent one is TCP. `None` if the protocol is not supported.
     pub fn parse(written: Option<&str>) -> Option<Self> {
         match written {
             None | Some("TCP") => Some(Self::Tcp),
@@ -131,7 +131,7 @@ impl Protocol {
         }
     }
 
-    /// Its number in an IP header.
+    /// Returns its number in an IP header.
     pub fn number(self) -> u8 {
         match self {
             Self::Tcp => ip::protocol::TCP,
@@ -140,7 +140,7 @@ impl Protocol {
         }
     }
 
-    /// Its name in an object.
+    /// Returns its name in an object.
     pub fn name(self) -> &'static str {
         match self {
             Self::Tcp => "TCP",

@@ -1,4 +1,4 @@
-//! Nodes, and whose an address is that several Node objects have.
+//! Nodes, and the resolution of addresses that several Node objects have.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -9,44 +9,44 @@ use super::name::NodeName;
 use lb_api::objects::{self, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
 
-/// The type of the addresses that nodes reach each other at.
+/// The type of the addresses that nodes use between each other.
 const INTERNAL: &str = "InternalIP";
-/// The type of those that a node without an internal one is reached at, as by kube-apiserver.
+/// The type that is used if a node has no internal address, as kube-apiserver does.
 const EXTERNAL: &str = "ExternalIP";
 
 /// A node of the cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     primary: IpAddr,
-    /// With the primary one first.
+    /// The primary one first.
     addresses: Vec<IpAddr>,
     /// Labels, for advertisements that select by them.
     pub labels: BTreeMap<String, String>,
-    /// Why it is to get no new flows, if so.
+    /// Why it gets no new flows, if it drains.
     pub drain: Option<DrainCause>,
-    /// Whether its network is said not to work.
+    /// Whether its condition NetworkUnavailable is True.
     pub network_unavailable: bool,
 }
 
 impl Node {
-    /// A node with these addresses, the first of which is the primary one; `None` if there is none. It does
-    /// not drain.
+    /// Creates a node with these addresses, the first of which is the primary one; `None` without addresses.
+    /// It does not drain.
     pub fn new(addresses: Vec<IpAddr>, labels: BTreeMap<String, String>) -> Option<Self> {
         let primary = *addresses.first()?;
         Some(Self { primary, addresses, labels, drain: None, network_unavailable: false })
     }
 
-    /// The address that it is reached at.
+    /// Returns the primary address, which packets are forwarded to.
     pub fn primary(&self) -> IpAddr {
         self.primary
     }
 
-    /// All its internal addresses, the primary one first.
+    /// Returns all its internal addresses, the primary one first.
     pub fn addresses(&self) -> &[IpAddr] {
         &self.addresses
     }
 
-    /// Whether it is to get no new flows.
+    /// Whether it gets no new flows.
     pub fn is_draining(&self) -> bool {
         self.drain.is_some()
     }
@@ -65,7 +65,7 @@ pub(super) fn build<'a>(
         match Node::new(addresses, written.metadata.labels.clone()) {
             Some(node) => {
                 let drain = rules.judge(object, written, problems);
-                // Not known is no reason to withdraw anything.
+                // An unknown state is no reason to withdraw anything.
                 let network_unavailable = has_condition(written, "NetworkUnavailable");
                 nodes.insert(name, Node { drain, network_unavailable, ..node });
             }
@@ -75,8 +75,8 @@ pub(super) fn build<'a>(
     nodes
 }
 
-/// The Nodes in the order in which they take their addresses. Of two with one address, one is of a machine that has been
-/// installed anew under another name: the one that is Ready is there, or else the younger.
+/// Returns the Nodes in the order in which they claim addresses. Of two Nodes with one address, one belongs
+/// to a machine that was reinstalled under another name: the current one is Ready, or else the younger.
 fn by_precedence<'a>(
     objects: impl Iterator<Item = &'a Sourced<Object>>,
 ) -> Vec<(&'a Sourced<Object>, &'a objects::Node)> {
@@ -85,7 +85,7 @@ fn by_precedence<'a>(
         _ => None,
     };
     let mut nodes: Vec<_> = objects.filter_map(node).collect();
-    // Stable: those of one age stay in the order of their names.
+    // Stable: Nodes of equal age stay ordered by name.
     nodes.sort_by_key(|(_, node)| {
         (!has_condition(node, "Ready"), Reverse(node.metadata.creation_timestamp.as_deref()))
     });
@@ -96,14 +96,14 @@ fn has_condition(written: &objects::Node, r#type: &str) -> bool {
     written.status.conditions.iter().any(|it| it.r#type == r#type && it.status == "True")
 }
 
-/// All addresses of a Node's machine.
+/// Returns all addresses of a Node's machine.
 pub(super) fn machine_addresses(written: &objects::Node) -> impl Iterator<Item = IpAddr> {
     let is_address = |it: &&objects::NodeAddress| [INTERNAL, EXTERNAL].contains(&it.r#type.as_str());
     written.status.addresses.iter().filter(is_address).filter_map(|it| it.address.parse().ok())
 }
 
-/// The addresses that a node is reached at, in the order in which they are written, that no node before it has: the
-/// internal ones, or where there is none the external ones.
+/// Returns a node's addresses in their written order, without those of earlier nodes: the internal ones, or
+/// else the external ones.
 fn addresses(
     object: &Sourced<Object>,
     written: &objects::Node,

@@ -1,4 +1,4 @@
-//! The order in which conflicts are decided, on every machine alike, and what is one object.
+//! The order in which conflicts are decided, the same on every machine, and the identity of objects.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -7,13 +7,13 @@ use std::hash::{Hash, Hasher};
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::{Problem, Reason};
 
-/// What an object is held by: a reference, or a part in its ownership.
+/// A handle of an object: a reference or a shared pointer.
 pub(super) trait ObjectHandle: Borrow<Sourced<Object>> + Clone {
     fn object(&self) -> &Sourced<Object> {
         self.borrow()
     }
 
-    /// Where it is in memory. No other object gets there for as long as this one is held.
+    /// Returns its address in memory. No other object has it for as long as this one is held.
     fn place(&self) -> usize {
         std::ptr::from_ref(self.object()).addr()
     }
@@ -21,12 +21,12 @@ pub(super) trait ObjectHandle: Borrow<Sourced<Object>> + Clone {
 
 impl<O: Borrow<Sourced<Object>> + Clone> ObjectHandle for O {}
 
-/// Kind, namespace and name: what is one object, in whatever version.
+/// Returns the identity of an object across versions: kind, namespace and name.
 fn key(object: &Sourced<Object>) -> (&'static str, Option<&str>, &str) {
     (object.value.kind().name, object.value.namespace(), &object.value.metadata().name)
 }
 
-/// An object that equals every version of itself.
+/// An object that equals all its versions.
 #[derive(Clone, Debug)]
 pub(super) struct Named<O>(pub(super) O);
 
@@ -44,7 +44,7 @@ impl<O: ObjectHandle> Hash for Named<O> {
     }
 }
 
-/// An object by its rank: what was made first comes first, then what is first by kind, namespace and name.
+/// An object ordered by age, then by kind, namespace and name.
 #[derive(Clone, Debug)]
 pub(super) struct Ranked<O>(pub(super) O);
 
@@ -70,7 +70,7 @@ impl<O: ObjectHandle> PartialEq for Ranked<O> {
 
 impl<O: ObjectHandle> Eq for Ranked<O> {}
 
-/// The first of each object, and a problem for every other.
+/// Returns the first of each object, and reports every duplicate as a problem.
 pub(super) fn distinct<O: ObjectHandle>(objects: &[O], problems: &mut Vec<Problem>) -> Vec<O> {
     let mut objects = objects.to_vec();
     objects.sort_by(|one, other| key(one.object()).cmp(&key(other.object())));

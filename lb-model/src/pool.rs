@@ -1,4 +1,4 @@
-//! Pools: which addresses may be given to Services.
+//! Pools: the addresses that Services may get.
 
 mod allocation;
 pub(crate) mod reserved;
@@ -19,15 +19,15 @@ use lb_api::problem::{Problem, Reason};
 /// A pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pool {
-    /// Its addresses, none of them twice.
+    /// Its addresses, without duplicates.
     pub ranges: Vec<AddressRange>,
     /// Labels, for advertisements that select by them.
     pub labels: BTreeMap<String, String>,
-    /// Whether addresses are given to Services that do not ask for this pool.
+    /// Whether Services that do not ask for this pool get its addresses.
     pub auto_assign: bool,
-    /// Whether IPv4 addresses that end with .0 or .255 are left out.
+    /// Whether IPv4 addresses ending in .0 or .255 are left out.
     pub avoid_buggy_ips: bool,
-    /// For which Services it is kept; `None`: for all.
+    /// The Services that may use it; `None`: all.
     pub allocation: Option<ServiceAllocation>,
 }
 
@@ -41,7 +41,7 @@ pub struct Pools {
 }
 
 impl Pools {
-    /// The pools after those `before`.
+    /// Builds the pools after those `before`.
     pub(super) fn build<'a>(
         objects: impl Iterator<Item = &'a Sourced<Object>>,
         before: &'a Self,
@@ -66,10 +66,11 @@ impl Pools {
         }
     }
 
-    /// The pools of candidates in their order, and what is wrong with those that are none.
+    /// Returns the pools of the candidates in order of precedence, and the problems of the others.
     ///
     /// # Errors
-    /// The index of the first that has become wrong and does not stay as it was yet, and what is wrong with it.
+    /// The index of the first candidate that has become invalid and does not keep its last-known-good value
+    /// yet, with its problems.
     fn judge(candidates: &[Candidate<'_>]) -> Result<(Self, Vec<Problem>), (usize, Vec<Problem>)> {
         let mut pools = Self::default();
         let mut refused = Vec::new();
@@ -85,7 +86,7 @@ impl Pools {
         Ok((pools, refused))
     }
 
-    /// The addresses that are never given, whatever pool contains them.
+    /// Returns the addresses that are never assigned, whatever pool contains them.
     pub fn reserved(&self) -> &Reserved {
         &self.reserved
     }
@@ -94,12 +95,12 @@ impl Pools {
         self.reserved = reserved;
     }
 
-    /// The pools in order of namespace and name.
+    /// Returns the pools ordered by namespace and name.
     pub fn iter(&self) -> impl Iterator<Item = (&PoolName, &Pool)> {
         self.by_name.iter()
     }
 
-    /// The pool that an address is in, whether or not the pool gives it away.
+    /// Returns the pool that contains an address, whether or not the pool assigns it.
     pub fn of(&self, address: IpAddr) -> Option<(&PoolName, &Pool)> {
         let (_, (end, name)) = self.ranges.range(..=address).next_back()?;
         if address > *end {
@@ -108,10 +109,10 @@ impl Pools {
         self.by_name.get_key_value(name)
     }
 
-    /// The entries of a pool.
+    /// Parses the entries of a pool.
     ///
     /// # Errors
-    /// What is wrong with them.
+    /// Their problems.
     fn ranges(
         &self,
         object: &Sourced<Object>,
@@ -131,7 +132,7 @@ impl Pools {
         if problems.is_empty() { Ok(ranges) } else { Err(problems) }
     }
 
-    /// An entry of a pool that overlaps neither the entries before it nor another pool.
+    /// Parses an entry that overlaps neither earlier entries nor another pool.
     fn range(&self, written: &str, before: &[AddressRange]) -> Result<AddressRange, Reason> {
         let range: AddressRange = written.parse()?;
         if let Some((address, what)) = address::special(range.start(), range.end()) {
@@ -149,9 +150,9 @@ impl Pools {
         }
     }
 
-    /// A pool that has addresses of a range, and some of these.
+    /// Returns a pool that overlaps a range, and the common addresses.
     fn overlap(&self, range: AddressRange) -> Option<(&PoolName, AddressRange)> {
-        // Ranges here are disjoint: if any overlaps, the last that starts before the end of this one does.
+        // Ranges here are disjoint: if any overlaps, it is the last that starts before the end of this one.
         let (start, (end, other)) = self.ranges.range(..=range.end()).next_back()?;
         Some((other, range.overlap(AddressRange::new(*start, *end).ok()?)?))
     }
@@ -164,14 +165,14 @@ impl Pools {
     }
 }
 
-/// A pool that is written, and what was accepted of its name before.
+/// A written pool, and its last-known-good version.
 struct Candidate<'a> {
     object: &'a Sourced<Object>,
     written: &'a IpAddressPool,
     name: PoolName,
     former: Option<&'a Pool>,
     precedence: Precedence,
-    /// It is as it was before, for what is written cannot be.
+    /// It keeps its last-known-good version, because the written one is invalid.
     stays: bool,
 }
 
@@ -186,7 +187,7 @@ impl<'a> Candidate<'a> {
         Some(Self { object, written, name, former, precedence, stays: false })
     }
 
-    /// What it had is not free for others, as it was thought to be.
+    /// Its former addresses turn out not to be free for other pools.
     fn stay(&mut self) {
         self.stays = true;
         self.precedence = Precedence::Unchanged;
@@ -204,7 +205,7 @@ fn pool(written: &IpAddressPool, ranges: Vec<AddressRange>) -> Pool {
 }
 
 impl Pool {
-    /// Whether the pool leaves out this address, which is in it.
+    /// Whether the pool leaves out this address, which it contains.
     pub fn avoids(&self, address: IpAddr) -> bool {
         match address {
             IpAddr::V4(v4) => self.avoid_buggy_ips && matches!(v4.octets(), [.., 0 | 255]),

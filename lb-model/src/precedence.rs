@@ -1,19 +1,19 @@
-//! In which order objects of one kind are judged, where only one of several can be right.
+//! The precedence of conflicting objects of one kind.
 
-/// How an object stands to what was accepted of its name before. Whoever has something keeps it: an object that
-/// is new, or has become another, takes nothing from one that is as it was.
+/// The relation of an object to its last-known-good version. An object that is new or changed takes nothing
+/// from an unchanged one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Precedence {
-    /// It says what was accepted, or nothing that can be, so that what was accepted stays.
+    /// It equals its last-known-good version, or is invalid, so that this version stays.
     Unchanged,
-    /// It says something else.
+    /// It differs from its last-known-good version.
     Changed,
-    /// Nothing was accepted of its name.
+    /// It has no last-known-good version.
     New,
 }
 
 impl Precedence {
-    /// Of an object that says `now`, after one that said `before`.
+    /// Compares an object's value `before` and `now`.
     pub(super) fn of<T: PartialEq>(before: Option<T>, now: Option<T>) -> Self {
         match before {
             None => Self::New,
@@ -28,7 +28,7 @@ mod tests {
     use super::Precedence;
 
     #[test]
-    fn who_has_something_comes_first() {
+    fn existing_values_come_first() {
         let of = [(Some(1), Some(1)), (Some(1), Some(2)), (None, Some(1)), (Some(1), None), (None, None)]
             .map(|(before, now)| Precedence::of(before, now));
         assert_eq!(

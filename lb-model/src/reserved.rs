@@ -1,7 +1,8 @@
 //! Reserved addresses: those of Nodes and of BGP peers, which are never VIPs.
 //!
-//! A node that answers ARP for another's address, or advertises a route to it, takes that machine off the network. So
-//! an address is reserved by the mere presence of its owner, whatever a pool contains and a Service asks for.
+//! A node that answers ARP for another machine's address, or advertises a route to it, cuts that machine off
+//! the network. So an address is reserved by the mere existence of its owner, whatever a pool contains and a
+//! Service asks for.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,12 +12,12 @@ use super::name::NodeName;
 use super::node;
 use lb_api::objects::{Object, Sourced};
 
-/// Whose a reserved address is.
+/// The owner of a reserved address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Owner {
-    /// A Node has it as InternalIP or ExternalIP.
+    /// A Node with this InternalIP or ExternalIP.
     Node(NodeName),
-    /// A BGPPeer has it as peerAddress; by its namespace and name.
+    /// A BGPPeer with this peerAddress, by its namespace and name.
     Peer(String),
 }
 
@@ -34,8 +35,8 @@ impl fmt::Display for Owner {
 pub struct Reserved(BTreeMap<IpAddr, Owner>);
 
 impl Reserved {
-    /// Those of Nodes, whether or not they are reached there, and of peers, whether or not they are spoken to. A peer that
-    /// is a Node, too, is called by the Node's name.
+    /// Collects the addresses of all Nodes and peers, used or not. A peer that is also a Node is listed as
+    /// the Node.
     pub(super) fn of<'a>(objects: impl Iterator<Item = &'a Sourced<Object>>) -> Self {
         let (mut nodes, mut peers) = (BTreeMap::new(), BTreeMap::new());
         for object in objects {
@@ -57,12 +58,12 @@ impl Reserved {
         Self(peers)
     }
 
-    /// Whose an address is, if it is reserved.
+    /// Returns the owner of an address, if it is reserved.
     pub fn owner(&self, address: IpAddr) -> Option<&Owner> {
         self.0.get(&address)
     }
 
-    /// The reserved addresses within a range.
+    /// Returns the reserved addresses within a range.
     pub fn within(&self, start: IpAddr, end: IpAddr) -> impl Iterator<Item = (IpAddr, &Owner)> {
         self.0.range(start..=end).map(|(address, owner)| (*address, owner))
     }

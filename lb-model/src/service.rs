@@ -1,4 +1,4 @@
-//! Services that are to be served.
+//! Services to be served.
 
 mod address;
 mod candidate;
@@ -19,7 +19,7 @@ use crate::endpoints::Endpoints;
 use crate::name::Protocol;
 use crate::source_ranges::SourceRanges;
 
-/// A Service that is to be served.
+/// A Service to be served.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Service {
     /// Which nodes may serve it.
@@ -30,25 +30,26 @@ pub struct Service {
     pub sources: SourceRanges,
     /// Labels, for advertisements that select by them.
     pub labels: BTreeMap<String, String>,
-    /// Each address with each port, without those that another Service has.
+    /// Each address with each port, except those that belong to another Service.
     pub vips: Vec<ServiceVip>,
 }
 
-/// Which addresses count as a Service's.
+/// The rule that decides which addresses count as a Service's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AddressRule {
-    /// Those in its status, or else those that it asks for: where no controller fills in a status. Who holds an address
-    /// comes before who asks for it, and a pool that is kept for others is not asked.
+    /// Those in its status, or else those that it asks for: without a controller that fills in the status.
+    /// Services that hold an address take precedence over those that ask, and pools reserved for other
+    /// Services do not count.
     #[default]
     HeldOrAsked,
-    /// Those in its status alone: on a cluster, where a controller decides about what is asked for.
+    /// Those in its status only: in a cluster, where a controller decides about requests.
     Held,
 }
 
 /// Which nodes may serve a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TrafficPolicy {
-    /// All: a node passes on what it has no endpoint for.
+    /// All: a node forwards to others what it has no endpoint for.
     Cluster,
     /// Those with an endpoint.
     Local,
@@ -73,7 +74,7 @@ pub struct ServiceVip {
     pub port: u16,
     /// Protocol.
     pub protocol: Protocol,
-    /// Endpoints of the address's family that can serve it.
+    /// Serving endpoints of the address's family.
     pub endpoints: Endpoints,
 }
 

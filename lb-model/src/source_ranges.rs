@@ -8,12 +8,12 @@ use std::sync::Arc;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use lb_common::maps::{Source, v4_mapped};
 
-/// A range of clients, as `lb_sources` has it behind the number of a VIP.
+/// A range of clients, as stored in `lb_sources` after the number of a VIP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceRange {
     /// First address, IPv4 as `::ffff:a.b.c.d`.
     pub address: [u8; 16],
-    /// How many bits of the key count, the number of the VIP included.
+    /// Prefix length of the key, including the number of the VIP.
     pub bits: u32,
 }
 
@@ -28,7 +28,7 @@ impl From<IpNet> for SourceRange {
 }
 
 impl SourceRange {
-    /// Whether a client is in it.
+    /// Whether it contains a client.
     pub fn contains(&self, client: IpAddr) -> bool {
         let client = match client {
             IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
@@ -40,13 +40,13 @@ impl SourceRange {
     }
 }
 
-/// The source ranges of a VIP. A copy is the same in memory, so that two are mostly known to be equal without a look at
-/// them, of which there may be thousands.
+/// The source ranges of a VIP. A copy shares the memory, so that two are usually known to be equal without
+/// comparing what may be thousands of ranges.
 #[derive(Clone, Debug, Default, Eq)]
 pub struct SourceSet(Arc<BTreeSet<SourceRange>>);
 
 impl SourceSet {
-    /// Whether they are the same in memory.
+    /// Whether they share memory.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -82,19 +82,19 @@ impl Deref for SourceSet {
     }
 }
 
-/// The ranges that clients of each family must be in. A family without any range is not restricted, even if the other
-/// is: that is how kube-proxy and cloud providers read the field, and who writes only IPv4 ranges and gets an IPv6
-/// address is told.
+/// The source ranges of a Service, by family. A family without any range is not restricted, even if the other
+/// is: kube-proxy and cloud providers read the field so, and a Service with only IPv4 ranges and an IPv6
+/// address gets a warning.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SourceRanges {
     v4: Option<SourceSet>,
     v6: Option<SourceSet>,
-    /// Whether ranges of IPv4 or IPv6 are written at all.
+    /// Whether any ranges of IPv4 or IPv6 are written.
     written: [bool; 2],
 }
 
 impl SourceRanges {
-    /// The ranges that clients of an address must be in; `None`: any client may come.
+    /// Returns the source ranges of an address; `None` admits all clients.
     pub fn of(&self, address: IpAddr) -> Option<&SourceSet> {
         if address.is_ipv4() { self.v4.as_ref() } else { self.v6.as_ref() }
     }
@@ -104,7 +104,7 @@ impl SourceRanges {
         self.written
     }
 
-    /// In as few ranges as they can be written. The range of all is as good as none.
+    /// Aggregates the ranges. A range of all addresses restricts nothing.
     pub(crate) fn of_nets(nets: &[IpNet]) -> Self {
         let v4: Vec<Ipv4Net> = nets.iter().filter_map(|net| v4(*net)).collect();
         let v6: Vec<Ipv6Net> = nets.iter().filter_map(|net| v6(*net)).collect();
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_is_a_prefix_behind_the_number_of_a_vip() {
+    fn a_range_is_a_prefix_after_the_number_of_a_vip() {
         let range = |net: &str| SourceRange::from(net.parse::<IpNet>().unwrap());
         let mapped = |a, b, c, d| [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d];
         assert_eq!(range("10.1.2.3/8"), SourceRange { address: mapped(10, 0, 0, 0), bits: 32 + 96 + 8 });

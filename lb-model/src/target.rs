@@ -1,7 +1,7 @@
-//! Targets: which nodes new flows may go to, and which may announce.
+//! Targets: the nodes that may get new flows and may announce.
 //!
-//! This is the one place that decides it, for rings, for ARP and for BGP. A node that is no target any more keeps the
-//! flows that it owns, as one that drains does. Where a ring has no better node left, the best of the others serves.
+//! Rings, ARP and BGP share these rules. A node that stops being a target keeps the flows that it owns, as a
+//! draining node does. A ring without targets is served by the best of its other nodes.
 
 use std::collections::BTreeMap;
 
@@ -9,21 +9,22 @@ use serde::{Deserialize, Serialize};
 
 use super::node::Node;
 
-/// Label that keeps a node out of load balancing, whatever its value (KEP-1143). kubeadm sets it on control planes.
+/// Label that excludes a node from load balancing, whatever its value (KEP-1143). kubeadm sets it on control
+/// planes.
 const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 
-/// Why a node is no target, whatever runs on it.
+/// Why a node is excluded from load balancing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exclusion {
-    /// Its condition NetworkUnavailable is True: pods may not be reached there.
+    /// Its condition NetworkUnavailable is True: its pods may be unreachable.
     NetworkUnavailable,
     /// It has the label `node.kubernetes.io/exclude-from-external-load-balancers`.
     Labeled,
 }
 
 impl Exclusion {
-    /// As users know it.
+    /// Returns the name that users see.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NetworkUnavailable => "condition NetworkUnavailable",
@@ -32,18 +33,18 @@ impl Exclusion {
     }
 }
 
-/// How good a target a member of a ring is. The best members of a ring, which come first, take its new flows.
+/// The rank of a ring member as a target. The best members of a ring, which sort first, get its new flows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tier {
     /// The node is excluded from load balancing.
     pub excluded: bool,
-    /// All its endpoints are terminating: they serve, and are about to go (KEP-1669).
+    /// All its endpoints are terminating: they still serve, but not for long (KEP-1669).
     pub terminating: bool,
-    /// The node is about to go.
+    /// The node drains.
     pub draining: bool,
 }
 
-/// Why a node with these labels is no target. `ignore_label` is `--ignore-exclude-lb`.
+/// Returns why a node is excluded, if it is. `ignore_label` is `--ignore-exclude-lb`.
 pub fn exclusion(node: &Node, ignore_label: bool) -> Option<Exclusion> {
     if node.network_unavailable {
         Some(Exclusion::NetworkUnavailable)
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn tiers_are_in_the_order_in_which_they_serve() {
+    fn tiers_are_ordered_by_preference() {
         let tier =
             |bits: u8| Tier { excluded: bits & 4 != 0, terminating: bits & 2 != 0, draining: bits & 1 != 0 };
         let tiers: Vec<_> = (0..8).map(tier).collect();

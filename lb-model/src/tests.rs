@@ -36,7 +36,7 @@ fn build(texts: &[&str]) -> (Model, Vec<String>) {
     build_for_class(texts, None)
 }
 
-/// The only problem, which must contain these words.
+/// Asserts that there is one problem, which contains these words.
 fn assert_problem(problems: &[String], words: &[&str]) {
     assert_eq!(problems.len(), 1, "{problems:#?}");
     for word in words {
@@ -58,7 +58,7 @@ fn service(name: &str, more: &str) -> String {
     )
 }
 
-/// An EndpointSlice of a Service with an only port.
+/// An EndpointSlice of a Service with an unnamed port.
 fn slice(name: &str, service: &str, family: &str, endpoints: &str) -> String {
     format!(
         "{{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {{name: {name}, labels: \
@@ -93,7 +93,7 @@ fn an_address_is_in_its_pool() {
 }
 
 #[test]
-fn a_pool_with_a_bad_address_is_refused_whole() {
+fn a_pool_with_an_invalid_address_is_rejected_as_a_whole() {
     let (model, problems) = build(&[&pool("p", "192.0.2.0/24, 192.0.2.300")]);
     assert_problem(&problems, &["IPAddressPool default/p: spec.addresses[1]: ", "192.0.2.300"]);
     assert_eq!(model.pools.iter().count(), 0);
@@ -101,7 +101,7 @@ fn a_pool_with_a_bad_address_is_refused_whole() {
 }
 
 #[test]
-fn of_two_pools_that_overlap_the_later_by_name_is_refused() {
+fn of_two_overlapping_pools_the_later_by_name_is_rejected() {
     let (model, problems) =
         build(&[&pool("z", "192.0.2.10-192.0.2.20"), &pool("a", "192.0.2.15-192.0.2.30")]);
     assert_problem(
@@ -109,7 +109,7 @@ fn of_two_pools_that_overlap_the_later_by_name_is_refused() {
         &["IPAddressPool default/z: spec.addresses[0]", "default/a", "192.0.2.15-192.0.2.20"],
     );
     assert_eq!(model.pools.iter().map(|(name, _)| name.name.as_str()).collect::<Vec<_>>(), ["a"]);
-    // One that lies inside, behind others that it does not touch.
+    // One that lies inside another, after disjoint ones.
     let (_, problems) =
         build(&[&pool("a", "192.0.0.0/16, 10.0.0.0/8, 193.0.0.0/8"), &pool("b", "192.0.2.1/32")]);
     assert_problem(&problems, &["IPAddressPool default/b", "192.0.2.1-192.0.2.1"]);
@@ -122,7 +122,7 @@ fn a_pool_that_overlaps_itself_is_refused() {
 }
 
 #[test]
-fn the_first_of_two_of_a_name_counts() {
+fn the_first_of_two_duplicates_counts() {
     let (model, problems) = build(&[&pool("p", "192.0.2.1/32"), &pool("p", "192.0.2.2/32")]);
     assert_problem(&problems, &["t:3: IPAddressPool default/p: ", "t:1"]);
     assert!(model.pools.of([192, 0, 2, 1].into()).is_some());
@@ -141,8 +141,8 @@ fn only_load_balancers_of_the_class_are_served() {
     assert_eq!(of_class(Some("d")), [] as [String; 0]);
 }
 
-/// Addresses of a Service with these annotations, this rest of the spec and this status, and its problems
-/// but for that it has no endpoints.
+/// Returns the addresses of a Service with these annotations, spec and status, and its problems except for
+/// the lack of endpoints.
 fn addresses(annotations: &str, spec: &str, status: &str) -> (Vec<String>, Vec<String>) {
     let text = format!(
         "{{apiVersion: v1, kind: Service, metadata: {{name: s, annotations: {{{annotations}}}}}, spec: {{type: LoadBalancer, \
@@ -155,7 +155,7 @@ fn addresses(annotations: &str, spec: &str, status: &str) -> (Vec<String>, Vec<S
 }
 
 #[test]
-fn an_address_that_is_given_counts_before_one_that_is_wanted() {
+fn an_allocated_address_counts_before_a_requested_one() {
     let annotation = "metallb.io/loadBalancerIPs: '192.0.2.2, 2001:db8::2'";
     let old = "metallb.universe.tf/loadBalancerIPs: 192.0.2.3";
     let (field, status) =
@@ -172,7 +172,7 @@ fn an_address_that_is_given_counts_before_one_that_is_wanted() {
 }
 
 #[test]
-fn a_service_without_an_address_is_told_what_to_write() {
+fn a_service_without_an_address_gets_advice() {
     for (annotations, spec) in [("", ""), ("metallb.io/loadBalancerIPs: ''", ""), ("", "loadBalancerIP: ''")]
     {
         let (none, problems) = addresses(annotations, spec, "");
@@ -182,7 +182,7 @@ fn a_service_without_an_address_is_told_what_to_write() {
 }
 
 #[test]
-fn bad_addresses_are_refused_by_their_field() {
+fn invalid_addresses_are_reported_with_their_field() {
     let refused = |annotation: &str, words: &[&str]| {
         let (_, problems) = addresses(&format!("metallb.io/loadBalancerIPs: '{annotation}'"), "", "");
         assert_problem(&problems, words);
@@ -199,7 +199,7 @@ fn bad_addresses_are_refused_by_their_field() {
 }
 
 #[test]
-fn addresses_that_a_pool_avoids_are_refused() {
+fn addresses_that_a_pool_avoids_are_rejected() {
     let pool = pool("p", "192.0.2.0/24").replace("}}", ", avoidBuggyIPs: true}}");
     let at = |address: &str| build(&[&pool, &service("s", "").replace("192.0.2.1", address)]).1;
     assert!(at("192.0.2.0")[0].contains("avoidBuggyIPs"), "{:?}", at("192.0.2.0"));
@@ -219,7 +219,7 @@ fn of_two_services_with_a_port_the_later_by_name_loses_it() {
 }
 
 #[test]
-fn protocols_share_a_port_and_an_unknown_one_is_refused() {
+fn protocols_share_a_port_and_an_unknown_one_is_rejected() {
     let four = service("s", "").replace(
         "[{port: 80}]",
         "[{name: t, port: 80, protocol: TCP}, {name: u, port: 80, protocol: UDP}, {name: s, port: 80, protocol: SCTP}, \
@@ -233,7 +233,7 @@ fn protocols_share_a_port_and_an_unknown_one_is_refused() {
 }
 
 #[test]
-fn words_that_a_field_does_not_know_refuse_the_service() {
+fn unknown_values_invalidate_the_service() {
     for (field, allowed) in
         [("externalTrafficPolicy", "Cluster, Local"), ("sessionAffinity", "None, ClientIP")]
     {
@@ -255,7 +255,7 @@ fn endpoints_are_counted_by_node_once_each() {
 }
 
 #[test]
-fn what_can_serve_is_ready_or_terminating_and_serving() {
+fn serving_endpoints_are_ready_or_terminating() {
     let served = |conditions: &str| {
         let endpoint = format!("{{addresses: [10.1.0.1], nodeName: a, conditions: {conditions}}}");
         let (model, _) = build(&[BASE, &service("s", ""), &slice("e", "s", "IPv4", &endpoint)]);
@@ -289,14 +289,14 @@ fn a_vip_is_served_by_endpoints_of_its_family_port_name_and_protocol() {
 }
 
 #[test]
-fn an_unknown_node_of_endpoints_is_told_once() {
+fn an_unknown_node_of_endpoints_is_reported_once() {
     let two = [on_node("10.1.0.1", "x"), on_node("10.1.0.2", "x")].join(", ");
     let two_ports = service("s", "").replace("{port: 80}", "{port: 80}, {port: 81}");
     let (model, problems) = build(&[BASE, &two_ports, &slice("e", "s", "IPv4", &two)]);
     assert_problem(&problems, &["Service default/s: ", "Node x"]);
     let vip = &model.services[&name("s")].vips[0];
     assert_eq!(vip.endpoints, Endpoints { elsewhere: 2, ..Endpoints::default() });
-    // Somebody serves, so a node may take the traffic; but no node can be told to keep it.
+    // An endpoint serves, so a node may take the traffic; but no node can keep it local.
     assert!(vip.is_served(TrafficPolicy::Cluster) && !vip.is_served(TrafficPolicy::Local));
 }
 
@@ -368,7 +368,7 @@ fn an_advertisement_selects_pools_by_name_or_label_or_all() {
 }
 
 #[test]
-fn nodes_drain_by_the_same_rules_in_every_model_whatever_was_before() {
+fn drain_rules_do_not_depend_on_the_former_model() {
     let rules = DrainRules { taints: vec!["reboot:NoExecute".parse().unwrap()], ..DrainRules::default() };
     let node = |name: &str, address: &str, rest: &str| {
         format!(

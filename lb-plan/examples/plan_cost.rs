@@ -52,7 +52,10 @@ fn speaker(services: u32) {
     let settings = lb_plan::speaker::SpeakerSettings::default();
     let (plan, time) = timed(|| lb_plan::speaker::plan(&model, &name(0), &settings));
     let routes = plan.map_or(0, |plan| plan.peers.values().map(|peer| peer.routes.len()).sum::<usize>());
-    println!("\n{services} Services told to four routers: {routes} routes in {:.1} ms", milliseconds(time));
+    println!(
+        "\n{services} Services advertised to four peers: {routes} routes in {:.1} ms",
+        milliseconds(time)
+    );
 }
 
 fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {

@@ -9,8 +9,10 @@ use crate::cluster::{Controller, NAMESPACE, TestCluster, eventually};
 use crate::fault_proxy::{FaultProxy, ProxyFault, WriteLog};
 use crate::random::SeededRandom;
 use anyhow::{Result, bail, ensure};
-use lb_kube::client::{self, Role};
-use lb_kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
+use lb_kube::client::{self, ClientRole};
+use lb_kube::status::{
+    DesiredStatus, SessionReport, StatusComponent, StatusScope, StatusWriter, WriteLimits,
+};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -53,7 +55,7 @@ pub struct Chaos {
     journal: WriteLog,
     controllers: BTreeMap<&'static str, Controller>,
     fronts: BTreeMap<&'static str, FaultProxy>,
-    agents: Vec<watch::Sender<Option<Arc<Wanted>>>>,
+    agents: Vec<watch::Sender<Option<Arc<DesiredStatus>>>>,
     random: SeededRandom,
     services: usize,
     /// What was seen to be wrong at any moment.
@@ -108,14 +110,14 @@ impl Chaos {
 
     async fn agent(&mut self, node: &'static str) -> Result<()> {
         let kubeconfig = self.front(node)?;
-        let client = client::connect(Some(&kubeconfig), Role::Agent).await?;
-        let writer = Writer {
-            writes: client.clone(),
+        let client = client::connect(Some(&kubeconfig), ClientRole::Agent).await?;
+        let writer = StatusWriter {
+            write_client: client.clone(),
             client,
             namespace: NAMESPACE.to_owned(),
-            scope: Scope::Node(node.to_owned()),
+            scope: StatusScope::Node(node.to_owned()),
             pod: None,
-            terms: Terms::DEFAULT,
+            limits: WriteLimits::DEFAULT,
         };
         let (wanted, written) = watch::channel(Some(Arc::new(wanted(node, 0))));
         self.tasks.spawn(writer.run(written));
@@ -285,13 +287,13 @@ fn fault(turn: usize) -> String {
     if turn.is_multiple_of(2) { String::new() } else { format!("fault {turn}") }
 }
 
-fn wanted(node: &str, turn: usize) -> Wanted {
-    let mut wanted = Wanted::default();
-    wanted.service(node, "shop", &format!("s{turn}"), &["tor".to_owned()]);
+fn wanted(node: &str, turn: usize) -> DesiredStatus {
+    let mut wanted = DesiredStatus::default();
+    wanted.set_service(node, "shop", &format!("s{turn}"), &["tor".to_owned()]);
     let faults: Vec<String> = [fault(turn)].into_iter().filter(|fault| !fault.is_empty()).collect();
-    wanted.configuration(Configuration::Agent(node), &[], &faults);
-    let session = Session { peer: "10.1.0.1".into(), vrf: None, bgp: "Established", bfd: None };
-    wanted.session(node, &session);
+    wanted.set_configuration(StatusComponent::Agent(node), &[], &faults);
+    let session = SessionReport { peer: "10.1.0.1".into(), vrf: None, bgp: "Established", bfd: None };
+    wanted.set_session(node, &session);
     wanted
 }
 

@@ -307,7 +307,7 @@ impl<'lab> KubernetesLab<'lab> {
     #[must_use]
     pub fn writes(&self) -> usize {
         let logs = NODES.iter().filter_map(|name| Some(self.lab.node(name).ok()?.agent_log()));
-        logs.map(|log| log.matches("maps written").count()).sum()
+        logs.map(|log| log.matches("wrote the maps").count()).sum()
     }
 }
 

@@ -14,7 +14,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use lb_controller::webhook::certificate::{Certificate, names};
+use lb_controller::webhook::certificate::{Certificate, dns_names};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -120,7 +120,7 @@ impl MetallbWebhook {
     /// When it cannot listen, or have a certificate.
     pub async fn start() -> Result<Self> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-        let certificate = Certificate::issue(&names(SERVICE, NAMESPACE), now, None)?;
+        let certificate = Certificate::issue(&dns_names(SERVICE, NAMESPACE), now, None)?;
         let acceptor = TlsAcceptor::from(Arc::new(certificate.server_config()?));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -131,7 +131,7 @@ impl MetallbWebhook {
                 tokio::spawn(serve(acceptor.clone(), stream, Arc::clone(&count)));
             }
         });
-        Ok(Self { address, bundle: STANDARD.encode(certificate.authorities), judged, task })
+        Ok(Self { address, bundle: STANDARD.encode(certificate.ca_bundle), judged, task })
     }
 
     /// How many objects it has judged.

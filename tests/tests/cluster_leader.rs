@@ -60,7 +60,7 @@ async fn a_leader_that_is_cut_off_or_stopped_ends_before_another_begins() -> Res
     // Nothing passes any more, and nobody says so.
     first.front.set(ProxyFault::Cut);
     let cut = Instant::now();
-    let ended = || first.controller.log().contains("leading=false");
+    let ended = || first.controller.log().contains("lost leadership");
     eventually("the first ends", SOON, ended).await?;
     assert!(cut.elapsed() < Duration::from_secs(11), "it acts on for {:?}", cut.elapsed());
     assert!(leads(&cluster, "first"), "nobody else leads yet");
@@ -84,7 +84,10 @@ async fn a_leader_that_is_cut_off_or_stopped_ends_before_another_begins() -> Res
         assert!(warnings <= 4, "one line for all that is asked of a server:\n{log}");
     }
     let log = first.controller.log();
-    assert!(log.contains("no answer from https://127.0.0.1") && log.contains("answers again after"), "{log}");
+    assert!(
+        log.contains("no response from https://127.0.0.1") && log.contains("reachable again after"),
+        "{log}"
+    );
     Ok(())
 }
 

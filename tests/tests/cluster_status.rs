@@ -6,19 +6,21 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use fairlead_tests::cluster::{NAMESPACE, TestCluster, eventually};
-use lb_kube::client::{self, Role};
-use lb_kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
+use lb_kube::client::{self, ClientRole};
+use lb_kube::status::{
+    DesiredStatus, SessionReport, StatusComponent, StatusScope, StatusWriter, WriteLimits,
+};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 const SOON: Duration = Duration::from_secs(20);
 /// As fast as a test wants it.
-const FAST: Terms = Terms {
+const FAST: WriteLimits = WriteLimits {
     per_second: 10_000.0,
     burst: 10_000.0,
-    gap: Duration::from_millis(100),
-    longest_gap: Duration::from_secs(1),
+    interval: Duration::from_millis(100),
+    max_interval: Duration::from_secs(1),
 };
 
 /// What is wrong with a configuration.
@@ -26,7 +28,7 @@ static INVALID: std::sync::LazyLock<[String; 1]> = std::sync::LazyLock::new(|| [
 
 /// A writer that runs until it is dropped.
 struct RunningLoad {
-    wanted: watch::Sender<Option<Arc<Wanted>>>,
+    wanted: watch::Sender<Option<Arc<DesiredStatus>>>,
     task: JoinHandle<()>,
 }
 
@@ -36,35 +38,40 @@ impl Drop for RunningLoad {
     }
 }
 
-async fn start(cluster: &TestCluster, node: &str, pod: Option<&str>, terms: Terms) -> Result<RunningLoad> {
-    let client = client::connect(Some(&cluster.kubeconfig()), Role::Agent).await?;
-    let writer = Writer {
-        writes: client.clone(),
+async fn start(
+    cluster: &TestCluster,
+    node: &str,
+    pod: Option<&str>,
+    limits: WriteLimits,
+) -> Result<RunningLoad> {
+    let client = client::connect(Some(&cluster.kubeconfig()), ClientRole::Agent).await?;
+    let writer = StatusWriter {
+        write_client: client.clone(),
         client,
         namespace: NAMESPACE.to_owned(),
-        scope: Scope::Node(node.to_owned()),
+        scope: StatusScope::Node(node.to_owned()),
         pod: pod.map(str::to_owned),
-        terms,
+        limits,
     };
     let (wanted, written) = watch::channel(None);
     Ok(RunningLoad { wanted, task: tokio::spawn(writer.run(written)) })
 }
 
 impl RunningLoad {
-    fn want(&self, wanted: Wanted) {
+    fn want(&self, wanted: DesiredStatus) {
         self.wanted.send_replace(Some(Arc::new(wanted)));
     }
 }
 
 /// These Services, each told to these peers by node n1, and one session.
-fn wanted(services: &[(&str, &[&str])], bgp: &'static str) -> Wanted {
-    let mut wanted = Wanted::default();
+fn wanted(services: &[(&str, &[&str])], bgp: &'static str) -> DesiredStatus {
+    let mut wanted = DesiredStatus::default();
     for (name, peers) in services {
         let peers: Vec<String> = peers.iter().map(|it| (*it).to_owned()).collect();
-        wanted.service("n1", "shop", name, &peers);
+        wanted.set_service("n1", "shop", name, &peers);
     }
-    wanted.configuration(Configuration::Agent("n1"), &[], &[]);
-    wanted.session("n1", &Session { peer: "10.1.0.1".into(), vrf: None, bgp, bfd: Some("Up") });
+    wanted.set_configuration(StatusComponent::Agent("n1"), &[], &[]);
+    wanted.set_session("n1", &SessionReport { peer: "10.1.0.1".into(), vrf: None, bgp, bfd: Some("Up") });
     wanted
 }
 
@@ -199,10 +206,10 @@ async fn it_converges_whatever_the_server_and_others_do() -> Result<()> {
 async fn a_configuration_that_is_mended_is_valid_within_seconds_however_often_it_was_invalid() -> Result<()> {
     let cluster = TestCluster::start().await?;
     cluster.define_statuses()?;
-    let writer = start(&cluster, "n1", None, Terms::DEFAULT).await?;
+    let writer = start(&cluster, "n1", None, WriteLimits::DEFAULT).await?;
     let want = |faults: &[String]| {
-        let mut wanted = Wanted::default();
-        wanted.configuration(Configuration::Agent("n1"), &[], faults);
+        let mut wanted = DesiredStatus::default();
+        wanted.set_configuration(StatusComponent::Agent("n1"), &[], faults);
         writer.want(wanted);
     };
     let result = || {
@@ -300,15 +307,15 @@ async fn a_session_that_flaps_and_thousands_of_services_are_a_trickle() -> Resul
     cluster.define_statuses()?;
     let names: Vec<String> = (0..2000).map(|i| format!("s{i}")).collect();
     let all: Vec<(&str, &[&str])> = names.iter().map(|name| (name.as_str(), ["p"].as_slice())).collect();
-    let terms = Terms { per_second: 20.0, burst: 10.0, ..Terms::DEFAULT };
-    let writer = start(&cluster, "n1", None, terms).await?;
+    let limits = WriteLimits { per_second: 20.0, burst: 10.0, ..WriteLimits::DEFAULT };
+    let writer = start(&cluster, "n1", None, limits).await?;
     let begun = Instant::now();
     for turn in 0..40 {
         writer.want(wanted(&all, if turn % 2 == 0 { "Established" } else { "Active" }));
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let objects = told(&cluster).len();
-    let bound = terms.burst + terms.per_second * begun.elapsed().as_secs_f64();
+    let bound = limits.burst + limits.per_second * begun.elapsed().as_secs_f64();
     assert!(objects > 0 && (objects as f64) < bound, "{objects} of at most {bound}");
     // An object that is new costs two writes: itself and its status. Events, none of which find their Service, none.
     assert!((cluster.store.writes() as f64) < 2.0 * bound, "{} writes", cluster.store.writes());

@@ -11,8 +11,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use lb_controller::webhook::certificate::{Certificate, LIFETIME, RENEWED_BEFORE, names};
-use lb_controller::webhook::{CONFIGURATION, SECRET, SERVICE};
+use lb_controller::webhook::certificate::{Certificate, LIFETIME, RENEW_BEFORE, dns_names};
+use lb_controller::webhook::names::{CONFIGURATION, SECRET, SERVICE};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -237,7 +237,7 @@ async fn garbage_is_refused_and_costs_only_itself() -> Result<()> {
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
     let mut plain = TcpStream::connect(("127.0.0.1", port)).await?;
     plain.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await?;
-    let stranger = Client { port, trusts: issued(Duration::ZERO)?.authorities };
+    let stranger = Client { port, trusts: issued(Duration::ZERO)?.ca_bundle };
     assert!(stranger.connect().await.is_err(), "who trusts another authority is not deceived");
     assert_eq!(client.review(VALIDATE, "CREATE", &pool("b", "192.0.3.0/24")).await?["allowed"], true);
     controller.kill()
@@ -246,7 +246,7 @@ async fn garbage_is_refused_and_costs_only_itself() -> Result<()> {
 /// A certificate as it was made that long ago.
 fn issued(ago: Duration) -> Result<Certificate> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    Ok(Certificate::issue(&names(SERVICE, NAMESPACE), now - ago, None)?)
+    Ok(Certificate::issue(&dns_names(SERVICE, NAMESPACE), now - ago, None)?)
 }
 
 fn put(cluster: &TestCluster, certificate: &Certificate) -> Result<()> {
@@ -254,7 +254,7 @@ fn put(cluster: &TestCluster, certificate: &Certificate) -> Result<()> {
     cluster.store.put(&json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET, "namespace": NAMESPACE},
         "type": "kubernetes.io/tls",
-        "data": {"ca.crt": encode(&certificate.authorities), "tls.crt": encode(&certificate.certificate),
+        "data": {"ca.crt": encode(&certificate.ca_bundle), "tls.crt": encode(&certificate.certificate),
                  "tls.key": encode(&certificate.key)},
     }))
 }
@@ -262,14 +262,14 @@ fn put(cluster: &TestCluster, certificate: &Certificate) -> Result<()> {
 #[tokio::test]
 async fn a_certificate_near_its_end_is_replaced_and_still_trusted() -> Result<()> {
     let cluster = cluster().await?;
-    let old = issued(LIFETIME - RENEWED_BEFORE + Duration::from_secs(60))?;
+    let old = issued(LIFETIME - RENEW_BEFORE + Duration::from_secs(60))?;
     put(&cluster, &old)?;
     let before = secret(&cluster);
     let (controller, port) = start(&cluster, "one", "enabled")?;
     eventually("another is in the Secret", SOON, || secret(&cluster) != before).await?;
     let client = client(&cluster, port).await?;
     assert_eq!(client.trusts.matches("BEGIN CERTIFICATE").count(), 2, "{}", client.trusts);
-    assert!(client.trusts.contains(old.authorities.trim()), "another controller may still show the old one");
+    assert!(client.trusts.contains(old.ca_bundle.trim()), "another controller may still show the old one");
     controller.kill()
 }
 
@@ -299,14 +299,14 @@ async fn follow_until_replaced(cluster: &TestCluster, port: u16, old: &str) -> R
 async fn a_server_that_runs_replaces_its_certificate_and_refuses_nobody() -> Result<()> {
     let cluster = cluster().await?;
     // Good for a few seconds more.
-    let old = issued(LIFETIME - RENEWED_BEFORE - Duration::from_secs(5))?;
+    let old = issued(LIFETIME - RENEW_BEFORE - Duration::from_secs(5))?;
     put(&cluster, &old)?;
     let (controller, port) = start(&cluster, "one", "enabled")?;
-    assert_eq!(client(&cluster, port).await?.trusts, old.authorities, "it is not replaced at the start");
-    let asked = follow_until_replaced(&cluster, port, &old.authorities).await?;
+    assert_eq!(client(&cluster, port).await?.trusts, old.ca_bundle, "it is not replaced at the start");
+    let asked = follow_until_replaced(&cluster, port, &old.ca_bundle).await?;
     println!("answered {asked} times until the certificate was another");
 
-    let second = bundle(&cluster, 0).context("a bundle")?.replace(old.authorities.trim(), "");
+    let second = bundle(&cluster, 0).context("a bundle")?.replace(old.ca_bundle.trim(), "");
     assert!(cluster.store.remove("", "secrets", NAMESPACE, SECRET));
     let asked = follow_until_replaced(&cluster, port, &second).await?;
     println!("answered {asked} times after the Secret was deleted");
@@ -322,15 +322,14 @@ async fn controllers_share_a_certificate_that_is_good_and_one_may_only_answer() 
     let (one, first) = start(&cluster, "one", "onlywebhook")?;
     let (two, second) = start(&cluster, "two", "onlywebhook")?;
     for port in [first, second] {
-        assert_eq!(client(&cluster, port).await?.trusts, good.authorities);
+        assert_eq!(client(&cluster, port).await?.trusts, good.ca_bundle);
     }
     assert_eq!(secret(&cluster), before, "it is left as it is");
     let leases = cluster.store.all("coordination.k8s.io", "leases");
     assert_eq!(leases, [] as [Value; 0], "nobody leads");
     // Who installs the product anew empties the configuration.
     cluster.store.put(&configuration())?;
-    eventually("the bundle is back", SOON, || bundle(&cluster, 0).as_ref() == Some(&good.authorities))
-        .await?;
+    eventually("the bundle is back", SOON, || bundle(&cluster, 0).as_ref() == Some(&good.ca_bundle)).await?;
     one.kill()?;
     two.kill()
 }

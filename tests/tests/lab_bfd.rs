@@ -37,7 +37,7 @@ fn echoes_that_the_router_no_longer_forwards_end_a_session_that_is_heard() -> Re
             Ok(())
         })?;
         let log = node.agent_log();
-        ensure!(log.contains("BFD session is down: echo function failed"), "{log}");
+        ensure!(log.contains("BFD session down: echo function failed"), "{log}");
 
         lab.router()?.sysctl(&[("net/ipv4/ip_forward", "1")])?;
         wait_echoes(node)?;

@@ -40,7 +40,7 @@ fn contained(capabilities: &[String]) -> Vec<String> {
 }
 
 /// What is said by an agent that may not go before the machine's other work.
-const NO_PRECEDENCE: &str = "BFD runs with the priority of the rest";
+const NO_PRECEDENCE: &str = "BFD runs without real-time priority";
 
 /// Has the agent say that, too.
 fn talking() -> Vec<(String, String)> {
@@ -149,7 +149,7 @@ fn echoes_and_routers_without_addresses_take_a_capability_and_say_which() -> Res
         ];
         fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), yaml(&objects))?;
         let told = [
-            "cannot send BFD echoes, which takes CAP_NET_RAW",
+            "cannot open BFD echo socket, which requires CAP_NET_RAW",
             "cannot look for a router, which takes CAP_NET_RAW",
         ];
         node.start_agent(&AgentOptions { wrapper: contained(&granted()?), ..AgentOptions::default() })?;

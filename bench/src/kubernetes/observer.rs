@@ -127,13 +127,13 @@ pub async fn observe(options: &SourceOptions) -> Result<()> {
         drop(snapshot);
         let dealt = Instant::now();
         source.changed().await;
-        source.settle(dealt).await;
+        source.debounce(dealt).await;
     }
 }
 
 #[derive(Default)]
 struct State {
-    modeller: IncrementalModel,
+    incremental: IncrementalModel,
     planner: Planner,
     installed: Contents,
     facts: Option<Facts>,
@@ -146,8 +146,8 @@ impl State {
         snapshot: &lb_kube::snapshot::Snapshot,
         read: Duration,
     ) -> Result<Turn> {
-        let (problems, modelled) = timed(|| self.modeller.update(&snapshot.objects, None));
-        let model = self.modeller.model();
+        let (problems, modelled) = timed(|| self.incremental.update(&snapshot.objects, None));
+        let model = self.incremental.model();
         ensure!(model.nodes.contains_key(node), "the observer's node is not there");
         let facts = self.facts.get_or_insert_with(|| facts(model, node));
         let (operations, plan) = timed(|| {

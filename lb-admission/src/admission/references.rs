@@ -1,4 +1,4 @@
-//! What advertisements and peers name or select that is not there.
+//! References and selectors that match no object.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use lb_api::problem::{Problem, Reason};
 /// Labels of an object.
 type Labels = BTreeMap<String, String>;
 
-/// What there is to be named and selected.
+/// The objects that can be referred to and selected.
 pub(super) struct Known<'a> {
     pools: BTreeSet<&'a str>,
     peers: BTreeSet<&'a str>,
@@ -40,7 +40,7 @@ impl<'a> Known<'a> {
         known
     }
 
-    /// What of an object has no effect because what it is about is not there.
+    /// Returns the references and selectors of an object that match nothing.
     pub(super) fn dangling(&self, object: &Sourced<Object>) -> Vec<Problem> {
         let mut found = Found { object, problems: Vec::new() };
         match &object.value {
@@ -69,7 +69,7 @@ impl<'a> Known<'a> {
         );
     }
 
-    /// Where no Node is known, nobody knows what a selector selects.
+    /// Without any known Node, it is unknown what a selector matches.
     fn nodes(&self, found: &mut Found<'_>, selectors: &[LabelSelector]) {
         if !self.node_labels.is_empty() {
             found.selectors("spec.nodeSelectors", ObjectKind::NODE, selectors, &self.node_labels);

@@ -1,14 +1,14 @@
-//! The rules of MetalLB's webhooks, each accepted and refused. What is wrong with a BGPPeer, a BGPAdvertisement or a
-//! BFDProfile by itself stands in `lb_model`'s tables; here are pools, what is announced on the local network,
-//! communities, selectors, and what an object is to others.
+//! The rules of MetalLB's webhooks, each accepted and rejected. Problems of a single BGPPeer,
+//! BGPAdvertisement or BFDProfile are in `lb_model`'s tables; here are pools, L2Advertisements, communities,
+//! selectors, and relations between objects.
 
 use lb_api::objects::{Sourced, parse};
 use lb_api::problem::ObjectRef;
 
 use super::*;
 
-/// A kind, its name, its spec, and what is said: `ok`, or the fields with the labels of what is wrong; `wait` before
-/// those that are only waited for, and the object's name before those of another.
+/// A kind, its name, its spec, and the result: `ok`, or the fields with the labels of their problems; `wait`
+/// precedes those that only wait for other objects, and the object's name those of another object.
 type Row = (&'static str, &'static str, &'static str, &'static str);
 
 const POOL: &str = "IPAddressPool";
@@ -18,7 +18,7 @@ const PEER: &str = "BGPPeer";
 const PROFILE: &str = "BFDProfile";
 const COMMUNITY: &str = "Community";
 
-/// What is there before each row.
+/// The objects that exist before each row.
 const WORLD: &str = "
 {apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: net, namespace: lb}, spec: {addresses: [10.1.0.0/24, '2001:db8:1::/64']}}
 ---
@@ -39,7 +39,7 @@ const WORLD: &str = "
 ";
 
 const ROWS: &[Row] = &[
-    // Pools: what addresses look like.
+    // Pools: syntax of addresses.
     (POOL, "new", "addresses: [10.9.0.0/24]", "ok"),
     (POOL, "new", "addresses: [10.9.0.1/32]", "ok"),
     (POOL, "new", "addresses: ['2001:db8:9::/124']", "ok"),
@@ -72,7 +72,7 @@ const ROWS: &[Row] = &[
     (POOL, "new", "addresses: ['::/126']", "spec.addresses[0]: special_address"),
     (POOL, "new", "addresses: ['::1/128']", "spec.addresses[0]: special_address"),
     (POOL, "new", "addresses: ['::ffff:10.78.0.3/128']", "spec.addresses[0]: special_address"),
-    // Pools: overlap, in itself and with others.
+    // Pools: overlaps, within a pool and with others.
     (POOL, "new", "addresses: [10.9.0.0/24, 10.9.1.0/24]", "ok"),
     (POOL, "new", "addresses: [10.9.0.0/24, 10.9.0.9/32]", "spec.addresses[1]: pool_overlaps_itself"),
     (POOL, "new", "addresses: [10.9.0.0/24, 10.9.0.0/24]", "spec.addresses[1]: pool_overlaps_itself"),
@@ -82,7 +82,7 @@ const ROWS: &[Row] = &[
     (POOL, "new", "addresses: [10.2.0.20-10.2.0.30]", "spec.addresses[0]: pool_overlap"),
     (POOL, "new", "addresses: [10.2.0.21-10.2.0.30]", "ok"),
     (POOL, "new", "addresses: ['2001:db8:1::ff/128']", "spec.addresses[0]: pool_overlap"),
-    // Pools: changed ones.
+    // Pools: updates.
     (POOL, "range", "addresses: [10.2.0.10-10.2.0.40]", "ok"),
     (POOL, "range", "addresses: [10.2.0.10-10.2.0.11]", "ok"),
     (POOL, "range", "addresses: [10.1.0.200-10.2.0.20]", "spec.addresses[0]: pool_overlap"),
@@ -99,7 +99,7 @@ const ROWS: &[Row] = &[
         "addresses: [10.1.0.0/24, '2001:db8:1::/80']",
         "wide spec.aggregationLengthV6: aggregation_too_short",
     ),
-    // Pools: for whom.
+    // Pools: allocation.
     (POOL, "new", "addresses: [10.9.0.0/24], avoidBuggyIPs: true", "ok"),
     (POOL, "new", "addresses: [10.9.0.0/24], autoAssign: maybe", "spec.autoAssign: bad_field"),
     (POOL, "new", "addresses: [10.9.0.0/24], serviceAllocation: {}", "ok"),
@@ -135,7 +135,7 @@ const ROWS: &[Row] = &[
         "addresses: [10.9.0.0/24], serviceAllocation: {serviceSelectors: [{matchExpressions: [{key: a, operator: In}]}]}",
         "spec.serviceAllocation.serviceSelectors[0].matchExpressions[0].values: selector_without_values",
     ),
-    // Selectors, at any place.
+    // Selectors, in any field.
     (L2, "new", "nodeSelectors: [{matchExpressions: [{key: a, operator: In, values: [b, c]}]}]", "ok"),
     (L2, "new", "nodeSelectors: [{matchExpressions: [{key: a, operator: NotIn, values: [b]}]}]", "ok"),
     (L2, "new", "nodeSelectors: [{matchExpressions: [{key: a, operator: Exists}]}]", "ok"),
@@ -176,7 +176,7 @@ const ROWS: &[Row] = &[
         "myASN: 1, peerASN: 2, peerAddress: 10.0.0.2, nodeSelectors: [{matchExpressions: [{key: a, operator: In}]}]",
         "spec.nodeSelectors[0].matchExpressions[0].values: selector_without_values",
     ),
-    // What is announced on the local network.
+    // L2Advertisements.
     (L2, "new", "", "ok"),
     (L2, "new", "ipAddressPools: [net, range], interfaces: [eth0, eth1]", "ok"),
     (L2, "new", "ipAddressPools: [not-yet]", "wait spec.ipAddressPools[0]: nothing_named"),
@@ -210,10 +210,10 @@ const ROWS: &[Row] = &[
         "ipAddressPools: [range], nodeSelectors: [{matchExpressions: [{key: a, operator: In, values: [b, -b]}]}]",
         "spec.nodeSelectors[0].matchExpressions[0].values[1]: not_a_label",
     ),
-    // A set has no order and nothing twice, as for Kubernetes.
+    // A set has no order and no duplicates, as in Kubernetes.
     (L2, "new", "nodeSelectors: [{matchExpressions: [{key: a, operator: In, values: [b, b]}]}]", "ok"),
     (L2, "new", "ipAddressPools: [net, net]", "spec.ipAddressPools[1]: duplicate_entry"),
-    // As for MetalLB, which takes it.
+    // MetalLB accepts this.
     (L2, "new", "interfaces: [eth0, eth0]", "ok"),
     (
         L2,
@@ -239,7 +239,7 @@ const ROWS: &[Row] = &[
         "preferredNodeSelectors: [{weight: 1, preference: {matchExpressions: [{key: a, operator: In}]}}]",
         "spec.preferredNodeSelectors[0].preference.matchExpressions[0].values: selector_without_values",
     ),
-    // What refers to something that may still come.
+    // References to objects that may still be created.
     (BGP, "new", "ipAddressPools: [range], communities: [vpn]", "ok"),
     (
         BGP,
@@ -284,7 +284,7 @@ const ROWS: &[Row] = &[
         "myASN: 1, peerASN: 2, peerAddress: 10.0.0.2, passwordSecret: {name: later}",
         "wait spec.passwordSecret: unknown_reference",
     ),
-    // Changed ones, judged against all others and not against what they were.
+    // Updates are checked against all other objects, and not against their former version.
     (BGP, "wide", "ipAddressPools: [net], aggregationLength: 24, aggregationLengthV6: 64", "ok"),
     (
         BGP,
@@ -302,7 +302,7 @@ const ROWS: &[Row] = &[
     ),
     (BGP, "new", "ipAddressPools: [net], aggregationLength: 25, aggregationLengthV6: 65, localPref: 9", "ok"),
     (PEER, "tor", "myASN: 64512, peerASN: 64514, peerAddress: 10.0.0.1", "ok"),
-    // Another for the same router, and where they never meet on a node.
+    // Another peer with the same address, on a common node and on disjoint nodes.
     (PEER, "twin", "myASN: 64512, peerASN: 64513, peerAddress: 10.0.0.1", "-: router_taken"),
     (PEER, "twin", "myASN: 64512, peerASN: 64513, peerAddress: 10.0.0.1, peerPort: 1179", "-: router_taken"),
     (PEER, "twin", "myASN: 64512, peerASN: 64513, peerAddress: 10.0.0.1, vrf: red", "ok"),
@@ -323,7 +323,7 @@ const ROWS: &[Row] = &[
     (PEER, "tor", "myASN: 0, peerASN: 64514, peerAddress: 10.0.0.1", "spec.myASN: out_of_range"),
     (PROFILE, "fast", "receiveInterval: 50", "ok"),
     (PROFILE, "fast", "receiveInterval: 5", "spec.receiveInterval: out_of_range"),
-    // Names of communities.
+    // Community aliases.
     (COMMUNITY, "new", "communities: [{name: a, value: '1:2'}, {name: b, value: 'large:1:2:3'}]", "ok"),
     (COMMUNITY, "new", "communities: []", "ok"),
     (COMMUNITY, "names", "communities: [{name: vpn, value: '1:10'}]", "ok"),
@@ -375,7 +375,7 @@ fn verdict((kind, name, spec, _): &Row) -> String {
 }
 
 #[test]
-fn every_rule_lets_in_and_refuses() {
+fn every_rule_admits_and_rejects() {
     let wrong = |row: &Row| {
         let (kind, name, spec, expected) = row;
         let found = verdict(row);
@@ -388,7 +388,7 @@ fn every_rule_lets_in_and_refuses() {
 }
 
 #[test]
-fn a_profile_stays_while_a_peer_needs_it_and_everything_else_may_go() {
+fn only_profiles_in_use_cannot_be_deleted() {
     let gone = |kind: &str, name: &str, namespace: &str| ObjectRef {
         kind: kind.into(),
         name: name.into(),
@@ -411,7 +411,7 @@ fn a_profile_stays_while_a_peer_needs_it_and_everything_else_may_go() {
 }
 
 #[test]
-fn what_was_wrong_before_does_not_stop_what_is_right() {
+fn earlier_problems_do_not_block_a_valid_change() {
     let mut objects = world();
     let (wrong, _) = parse(
         "wrong",

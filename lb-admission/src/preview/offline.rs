@@ -1,4 +1,4 @@
-//! Objects as they would be in a cluster.
+//! Completes objects as a cluster would.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use lb_api::problem::{Problem, Reason};
 use lb_ipam::Decision;
 use lb_model::{SERVICE_LABEL, ServiceName};
 
-/// Stand for the addresses that a cluster would give: only their families count.
+/// Placeholders for cluster addresses: only their families count.
 const CLUSTER_V4: &str = "192.0.0.8";
 const CLUSTER_V6: &str = "100::1";
 
-/// The objects, with Services that a cluster has made whole; where no endpoints are among them, each has one.
+/// Completes Services as a cluster would; if there are no endpoints among the objects, each Service gets one.
 pub(super) fn completed(objects: &[Sourced<Object>]) -> Vec<Sourced<Object>> {
     let mut objects = objects.to_vec();
     if !objects.iter().any(|object| matches!(object.value, Object::EndpointSlice(_))) {
@@ -34,7 +34,7 @@ pub(super) fn completed(objects: &[Sourced<Object>]) -> Vec<Sourced<Object>> {
     objects
 }
 
-/// An endpoint of each family that serves all ports of a Service.
+/// Returns an endpoint of each family that serves all ports of a Service.
 fn slices(object: &Sourced<Object>, node: Option<&String>) -> Vec<Sourced<Object>> {
     let Object::Service(service) = &object.value else { return Vec::new() };
     let slice = |(family, address): (&str, &str)| {
@@ -86,7 +86,7 @@ fn cluster_addresses(service: &Service) -> Vec<String> {
     families.iter().map(|address| (*address).to_owned()).collect()
 }
 
-/// Writes what was decided into the Services' statuses.
+/// Writes the decisions into the Services' statuses.
 pub(super) fn give(objects: &mut [Sourced<Object>], decisions: &BTreeMap<ServiceName, Decision>) {
     for object in objects {
         let namespace = object.value.namespace().unwrap_or_default().to_owned();
@@ -99,12 +99,12 @@ pub(super) fn give(objects: &mut [Sourced<Object>], decisions: &BTreeMap<Service
     }
 }
 
-/// Whether a problem is none of what is written, but of what is not among the objects.
+/// Whether a problem results from missing objects rather than from the written ones.
 pub(super) fn is_expected(problem: &Problem, objects: &[Sourced<Object>]) -> bool {
     let has_nodes = || objects.iter().any(|object| matches!(object.value, Object::Node(_)));
     match problem.reason {
         Reason::EndpointNodeUnknown { .. } | Reason::EndpointWithoutNode => !has_nodes(),
-        // What the allocation says of it says more.
+        // The allocation reports this in more detail.
         Reason::NoAddress | Reason::NotAllocated => true,
         _ => false,
     }

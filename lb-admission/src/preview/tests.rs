@@ -1,4 +1,4 @@
-//! Manifests as users have them, before they are in a cluster.
+//! Users' manifests before they are in a cluster.
 
 use lb_api::objects::parse;
 
@@ -41,15 +41,15 @@ fn a_service_without_a_cluster_gets_its_address_and_is_announced() {
     assert_eq!(lines(&preview), [""; 0]);
     let [web] = &preview.services[..] else { panic!("{:?}", preview.services) };
     assert_eq!((&web.addresses[..], web.held), (&["10.1.0.0".parse().unwrap()][..], false));
-    let told: Vec<_> = web.bgp.iter().map(|it| (it.node.as_str(), &it.peers[..], it.silent)).collect();
-    assert_eq!(told, [("n1", &["tor".to_owned()][..], None), ("n2", &[][..], None)]);
+    let advertised: Vec<_> = web.bgp.iter().map(|it| (it.node.as_str(), &it.peers[..], it.silent)).collect();
+    assert_eq!(advertised, [("n1", &["tor".to_owned()][..], None), ("n2", &[][..], None)]);
     let pool = &preview.pools["lb/net"];
     assert_eq!((pool.given, pool.free, &pool.peers[..], pool.layer2), (1, 3, &["tor".to_owned()][..], false));
     assert_eq!(preview.peers["tor"].nodes.len(), 1);
 }
 
 #[test]
-fn without_nodes_pools_and_peers_are_told() {
+fn without_nodes_pools_and_peers_are_listed() {
     let preview = of(&[POOL, &service("")]);
     assert_eq!(lines(&preview), [""; 0]);
     assert_eq!(preview.services[0].addresses.len(), 1);
@@ -57,7 +57,7 @@ fn without_nodes_pools_and_peers_are_told() {
 }
 
 #[test]
-fn what_cannot_be_given_is_told_with_its_reason() {
+fn a_failed_allocation_is_reported_with_its_reason() {
     let preview = of(&[POOL, NODES, &service(", loadBalancerIP: 10.2.0.1")]);
     assert!(preview.services[0].refused.as_ref().unwrap().contains("10.2.0.1 is in no IPAddressPool"));
     let preview = of(&[POOL, &service(", ipFamilyPolicy: RequireDualStack")]);
@@ -65,7 +65,7 @@ fn what_cannot_be_given_is_told_with_its_reason() {
 }
 
 #[test]
-fn what_is_asked_for_by_ipv6_is_of_ipv6() {
+fn an_ipv6_request_gets_ipv6() {
     let six = "{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: six, namespace: lb}, spec: {addresses: ['2001:db8::/124']}}\n---\n";
     let preview = of(&[POOL, six, &service(", loadBalancerIP: '2001:db8::7'")]);
     assert_eq!(preview.services[0].addresses, ["2001:db8::7".parse::<IpAddr>().unwrap()]);
@@ -81,7 +81,7 @@ fn a_service_that_holds_an_address_keeps_it() {
 }
 
 #[test]
-fn what_is_waited_for_is_no_error() {
+fn a_pending_reference_is_no_error() {
     let later = "{apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {name: later, namespace: lb},
         spec: {myASN: 1, peerASN: 2, peerAddress: 10.0.0.9, bfdProfile: later}}";
     let preview = of(&[POOL, later]);
@@ -92,7 +92,7 @@ fn what_is_waited_for_is_no_error() {
 }
 
 #[test]
-fn two_peers_for_one_router_on_a_node_are_wrong_and_on_two_nodes_right() {
+fn two_peers_with_one_address_conflict_only_on_a_common_node() {
     let twin = |rack: &str| {
         format!(
             "{{apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {{name: twin, namespace: lb}}, spec: {{myASN: 64512, \
@@ -104,9 +104,9 @@ fn two_peers_for_one_router_on_a_node_are_wrong_and_on_two_nodes_right() {
     assert_eq!((labels("a"), labels("b")), (vec!["router_taken"], vec![]));
 }
 
-/// Of a pool that is kept for others, and of one that another holds.
+/// Addresses of a pool reserved for others, and one that another Service holds.
 #[test]
-fn a_service_that_is_refused_takes_nothing_from_who_holds_it() {
+fn a_rejected_service_takes_nothing_from_the_holder() {
     let kept = "{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: kept, namespace: lb},
         spec: {addresses: [10.3.0.0/28], serviceAllocation: {namespaces: [bank]}}}\n---\n";
     let service = |namespace: &str, name: &str, rest: &str| {
@@ -129,15 +129,15 @@ fn a_service_that_is_refused_takes_nothing_from_who_holds_it() {
         &service("shop", "intruder", &asks("10.3.0.5")),
         &service("shop", "squatter", &asks("10.3.0.7")),
     ]);
-    let told = |service: &ServicePreview| service.bgp.iter().any(|it| it.peers == ["tor"]);
+    let advertised = |service: &ServicePreview| service.bgp.iter().any(|it| it.peers == ["tor"]);
     let shown: Vec<_> =
-        preview.services.iter().map(|it| (&*it.service.name, it.addresses.len(), told(it))).collect();
+        preview.services.iter().map(|it| (&*it.service.name, it.addresses.len(), advertised(it))).collect();
     assert_eq!(shown, [("vault", 1, true), ("intruder", 0, false), ("squatter", 0, false)]);
     assert_eq!(lines(&preview), [""; 0], "what the allocation says is enough");
 }
 
 #[test]
-fn a_pool_with_addresses_of_machines_is_told_of_and_gives_the_others() {
+fn a_pool_with_reserved_addresses_is_reported_and_assigns_the_others() {
     let near = "{apiVersion: v1, kind: Node, metadata: {name: near, labels: {rack: a}}, status: {addresses: [{type: InternalIP, address: 10.1.0.0}]}}\n---\n";
     let preview = of(&[POOL, near, &service("")]);
     assert_eq!(preview.services[0].addresses, ["10.1.0.1".parse::<IpAddr>().unwrap()]);

@@ -1,4 +1,4 @@
-//! Objects from the schemas of their kinds: most values are such as users write, some are such as they should not.
+//! Objects from the schemas of their kinds: most values are usual ones, some are invalid.
 
 use lb_api::objects::{
     BfdProfileSpec, BgpAdvertisementSpec, BgpPeerSpec, CommunitySpec, IpAddressPoolSpec, L2AdvertisementSpec,
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::random::Random;
 
-/// What must never be in a problem.
+/// A password that must never be in a problem.
 pub(crate) const HUSH: &str = "Hush, hush!";
 
 /// Kinds with their versions and the schemas of their specs.
@@ -31,7 +31,7 @@ impl Generator {
         }
     }
 
-    /// An object of some kind.
+    /// Returns an object of some kind.
     pub(crate) fn object(&self, random: &mut Random) -> Value {
         let name = *random.of(&["a", "b", "c", "d"]);
         if random.one_in(4) {
@@ -60,7 +60,7 @@ fn labels(random: &mut Random) -> Value {
     (0..random.below(3)).map(|_| one(random)).collect::<Map<_, _>>().into()
 }
 
-/// A value of a schema.
+/// Returns a value of a schema.
 fn value(schema: &Value, field: &str, random: &mut Random) -> Value {
     if random.one_in(100) {
         return anything(random);
@@ -94,7 +94,7 @@ fn value(schema: &Value, field: &str, random: &mut Random) -> Value {
 fn object(schema: &Value, field: &str, random: &mut Random) -> Value {
     let mut object = Map::new();
     for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
-        // Most fields of a kind are rarely written; what says what it is about always is.
+        // Most fields are rarely set; the essential ones always are.
         let is_usual = matches!(
             name.as_str(),
             "addresses"
@@ -138,7 +138,7 @@ fn integer(schema: &Value, field: &str, random: &mut Random) -> Value {
     }
 }
 
-/// Words for a field, the more usual ones first: those behind them are rare.
+/// Returns words for a field: usual ones, and rare ones.
 fn words(field: &str) -> (&'static [&'static str], &'static [&'static str]) {
     const NAMES: (&[&str], &[&str]) = (&["a", "b", "c", "d"], &["none", "", "Two Words"]);
     match field {
@@ -200,7 +200,7 @@ fn text(field: &str, random: &mut Random) -> &'static str {
     random.of::<&str>(words)
 }
 
-/// What nobody expects at its place.
+/// Returns an unexpected value.
 fn anything(random: &mut Random) -> Value {
     let values = [
         json!(null),
@@ -222,7 +222,7 @@ fn anything(random: &mut Random) -> Value {
     random.of(&values).clone()
 }
 
-/// A Service, as an API server would have it but for what it asks for.
+/// Returns a Service, valid except for what it asks for.
 fn service(name: &str, random: &mut Random) -> Value {
     let addresses = [
         "10.1.0.1",

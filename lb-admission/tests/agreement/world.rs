@@ -1,4 +1,4 @@
-//! A cluster, and what is asserted of it.
+//! A cluster, and the assertions about it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,10 +10,10 @@ use lb_model::{IncrementalModel, Model};
 use serde_json::Value;
 
 use crate::generate::HUSH;
-use crate::judges::{self, Agent};
 use crate::random::Random;
+use crate::reviewers::{self, Agent};
 
-/// What is there before anything else.
+/// The initial objects.
 const BASE: &str = r#"
 {apiVersion: v1, kind: Node, metadata: {name: n1, labels: {rack: a, team: a}}, status: {addresses: [{type: InternalIP, address: 10.8.0.1}]}}
 ---
@@ -24,10 +24,10 @@ const BASE: &str = r#"
 {apiVersion: v1, kind: Secret, metadata: {name: key, namespace: lb}, type: kubernetes.io/basic-auth, stringData: {password: "Hush, hush!"}}
 "#;
 
-/// Bytes of a problem as it is shown.
+/// Maximum length of a printed problem in bytes.
 const LONGEST_PROBLEM: usize = 1200;
 
-/// How often something was the case; a run in which it never was proves nothing.
+/// How often each case occurred; a run in which one never does proves nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     unread: u64,
@@ -58,18 +58,18 @@ impl Counts {
     }
 }
 
-/// Objects of which nothing is wrong by all that anybody says, and an agent that follows all their changes.
+/// Objects that all reviewers accept, and an agent that follows all changes.
 #[derive(Default)]
 pub(crate) struct World {
     objects: BTreeMap<ObjectRef, Arc<Sourced<Object>>>,
-    /// The same as they are written.
+    /// The same as written.
     written: BTreeMap<ObjectRef, Value>,
     agent: Agent,
     pub(crate) counts: Counts,
 }
 
 impl World {
-    /// Begins anew.
+    /// Starts anew.
     pub(crate) fn finish(&mut self) {
         let (base, problems) = parse("base", BASE);
         assert_eq!(problems, []);
@@ -77,13 +77,13 @@ impl World {
         *self = Self { objects: base.collect(), counts: std::mem::take(&mut self.counts), ..Self::default() };
     }
 
-    /// All objects that were made up, as a text.
+    /// Returns all generated objects as text.
     pub(crate) fn text(&self) -> String {
         let texts: Vec<_> = self.written.values().map(ToString::to_string).collect();
         texts.join("\n---\n")
     }
 
-    /// Judges an object by all that judge, and takes it in if it is right.
+    /// Reviews an object by all reviewers, and keeps it if it is valid.
     pub(crate) fn take(&mut self, written: &Value) {
         let (object, problems) = read(written);
         problems.iter().for_each(assert_is_fit);
@@ -97,10 +97,10 @@ impl World {
         let mut after = self.objects.clone();
         after.insert(name.clone(), Arc::new(object));
         let all: Vec<_> = after.values().cloned().collect();
-        let verdict = judges::webhook(&existing, &after[&name], &problems);
+        let verdict = reviewers::webhook(&existing, &after[&name], &problems);
         verdict.iter().for_each(|(_, problem)| assert_is_fit(problem));
         let is_admitted = verdict.iter().all(|(is_refusal, _)| !is_refusal);
-        let given = judges::check(&all, is_admitted, &name);
+        let given = reviewers::check(&all, is_admitted, &name);
         self.agent.follow(&all);
         self.counts.addresses += given;
         if is_admitted {
@@ -110,12 +110,12 @@ impl World {
             self.written.insert(name, written.clone());
         } else {
             self.counts.refused += 1;
-            // The agent has seen it; it goes back to what is there.
+            // The agent has seen it; it returns to the existing objects.
             self.agent.follow(&existing);
         }
     }
 
-    /// The same objects as a text in which something has been changed: whatever it says now, nothing panics.
+    /// Changes the text of the objects at random: whatever results, nothing panics.
     pub(crate) fn damage(&mut self, random: &mut Random) {
         let mut text: Vec<char> = self.text().chars().collect();
         for _ in 0..=random.below(4) {
@@ -156,27 +156,27 @@ impl World {
     }
 }
 
-/// Reads an object as an API server has it; written into a file, it is the same with the same problems.
+/// Reads an object as an API server has it; written to a file, it is equal and has the same problems.
 fn read(written: &Value) -> (Option<Sourced<Object>>, Vec<Problem>) {
     let (mut objects, problems) = from_json(written.clone());
-    let (in_file, told) = parse("file", &written.to_string());
+    let (in_file, problems_in_file) = parse("file", &written.to_string());
     let values = |objects: &[Sourced<Object>]| objects.iter().map(|it| it.value.clone()).collect::<Vec<_>>();
     assert_eq!(values(&objects), values(&in_file));
     let plain = |problems: &[Problem]| {
         let plain = problems.iter().map(|problem| Problem { source: None, line: None, ..problem.clone() });
         plain.collect::<Vec<_>>()
     };
-    assert_eq!(plain(&problems), plain(&told));
+    assert_eq!(plain(&problems), plain(&problems_in_file));
     assert!(objects.len() <= 1);
     (objects.pop(), problems)
 }
 
-/// A problem is one short line for people, and no password is in it.
+/// A problem is one short, readable line without passwords.
 fn assert_is_fit(problem: &Problem) {
     let words = problem.to_string();
     assert!(words.len() <= LONGEST_PROBLEM, "{} bytes: {words}", words.len());
     assert!(!words.contains(['\n', '\r']), "{words:?}");
-    // As Rust shows values to programmers; a lone brace is what somebody wrote.
+    // Rust's debug format; a lone brace is user input.
     assert!(!words.contains("Some(") && !words.contains(" { match_labels: "), "{words}");
     let is_of_password = problem.field.as_deref().is_some_and(|field| field.contains("password"));
     assert!(!is_of_password || !problem.reason.to_string().contains(HUSH), "{words}");

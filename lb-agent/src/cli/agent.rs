@@ -13,9 +13,9 @@ use lb_model::{AnnotationRule, DrainRules, NodeName, TaintRule};
 use lb_plan::plan::{Forwarding, UndeclaredPorts};
 
 use super::{PinArgs, SocketArgs};
-use crate::app::{self, AppError, Options, SpeakerOptions};
+use crate::app::{self, AgentOptions, AppError, SpeakerOptions};
 use crate::hash_key;
-use crate::status_reporter;
+use crate::status_reporter::ReporterOptions;
 use crate::tag_keys::{TagKeysError, TagKeysFile};
 use lb_dataplane::attach::{DesiredMode, MapSizes};
 use lb_dataplane::kernel_lookup::KernelLookup;
@@ -244,7 +244,7 @@ pub fn run(args: AgentArgs) -> Result<(), AgentError> {
     Ok(runtime.block_on(app::run(options))?)
 }
 
-fn options(args: AgentArgs) -> Result<Options, AgentError> {
+fn options(args: AgentArgs) -> Result<AgentOptions, AgentError> {
     let hash_key = match &args.hash_key_file {
         Some(path) => {
             hash_key::read(path).map_err(|reason| AgentError::HashKey { path: path.to_path_buf(), reason })?
@@ -260,7 +260,7 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
     let path = args.tag_keys_file.clone().unwrap_or_default();
     let tag_keys = TagKeysFile::open(args.tag_keys_file, hash_key)
         .map_err(|reason| AgentError::TagKeys { path, reason })?;
-    Ok(Options {
+    Ok(AgentOptions {
         source: match args.source {
             Some(directory) => SourceOptions::Directory(directory),
             None => SourceOptions::Kubernetes { kubeconfig: args.kubeconfig, namespace: args.namespace },
@@ -273,7 +273,7 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
             XdpModeArg::Generic => DesiredMode::Generic,
         },
         bpffs: args.pins.bpffs,
-        accepted: args.accepted_file.unwrap_or_else(|| args.socket.socket.with_extension("accepted.json")),
+        last_good: args.accepted_file.unwrap_or_else(|| args.socket.socket.with_extension("accepted.json")),
         socket: args.socket.socket,
         hash_key,
         tag_keys,
@@ -301,8 +301,8 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
             interval: Duration::from_millis(args.liveness_interval),
             multiplier: args.liveness_multiplier,
         }),
-        orphan_grace: Duration::from_millis(args.orphan_grace),
-        telling: status_reporter::Options { pod: args.pod_name, rate: args.status_rate },
+        hold: Duration::from_millis(args.orphan_grace),
+        reporter: ReporterOptions { pod: args.pod_name, rate: args.status_rate },
         speaker: SpeakerOptions {
             port: args.bgp_port,
             router_id: args.router_id,

@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_field_is_found_at_any_depth_and_taken_away() {
+    fn unknown_fields_are_removed_at_any_depth() {
         let object = json!({
             "kind": "L2Advertisement", "metdata": {}, "metadata": {"name": "x", "label": {}},
             "spec": {"nodeSelectors": [{}, {"matchLabel": {"a": "b"}, "matchLabels": {"c": "d"}}],

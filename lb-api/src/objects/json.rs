@@ -120,7 +120,7 @@ spec: {communities: [{name: vpn, value: '1:2'}]}
 ";
 
     #[test]
-    fn what_is_written_is_read_as_the_same() {
+    fn objects_round_trip() {
         let least = ObjectKind::CONFIGURATION.map(|kind| {
             let (kind, version) = (kind.name, kind.versions[0]);
             format!(
@@ -144,7 +144,7 @@ spec: {communities: [{name: vpn, value: '1:2'}]}
     }
 
     #[test]
-    fn nothing_else_is_written() {
+    fn no_other_kind_is_serialized() {
         let text = ["Service", "Node", "Namespace", "Secret"]
             .map(|kind| format!("{{apiVersion: v1, kind: {kind}, metadata: {{name: x}}}}"))
             .join("\n---\n");

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use aya::maps::MapData;
 use aya::programs::links::{FdLink, PinnedLink};
-use lb_common::maps::name;
+use lb_common::maps::MAPS;
 
 use super::uplink::Uplink;
 use crate::attach::AttachError;
@@ -21,7 +21,7 @@ pub(super) fn open_all(pins: &Pins) -> Result<HeldMaps, AttachError> {
         let opened = MapData::from_pin(&path);
         Ok((map, opened.map_err(|e| AttachError::Pin { path, reason: e.to_string() })?))
     };
-    name::ALL.into_iter().map(open).collect()
+    MAPS.iter().map(|map| open(map.name)).collect()
 }
 
 /// Pins all maps and links whose pin is missing or leads to another object, and removes pins of links that are no longer

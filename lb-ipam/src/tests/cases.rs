@@ -4,7 +4,7 @@ pub(super) struct Case {
     pub(super) says: &'static str,
     pub(super) pools: &'static [&'static str],
     pub(super) services: &'static [&'static str],
-    /// In the order of namespaces and names.
+    /// Ordered by namespace and name.
     pub(super) expected: &'static [&'static str],
 }
 
@@ -22,7 +22,7 @@ const DUAL: &[&str] = &["a 10.0.0.0/30,2001:db8::/126"];
 const TWO: &[&str] = &["a 10.0.0.0/30", "b 10.0.1.0/30"];
 
 pub(super) const CASES: &[Case] = &[
-    // Which of all.
+    // The choice among all addresses.
     case("the first free address of the pool", A, &["x v4"], &["x 10.0.0.0 of a news"]),
     case("in the order of names", A, &["y v4", "x v4"], &["x 10.0.0.0 of a news", "y 10.0.0.1 of a news"]),
     case(
@@ -107,7 +107,7 @@ pub(super) const CASES: &[Case] = &[
         &["x 10.0.0.1 of a news cleared:Avoided"],
     ),
     case("no IPv6 address is buggy", &["a 2001:db8::/126 buggy"], &["x v6"], &["x 2001:db8:: of a news"]),
-    // What is asked for.
+    // Requests.
     case("the address asked for", A, &["x v4 ask=10.0.0.3"], &["x 10.0.0.3 of a news"]),
     case("an address of no pool", A, &["x v4 ask=10.9.9.9"], &["x - refused:NotInPool"]),
     case(
@@ -139,7 +139,7 @@ pub(super) const CASES: &[Case] = &[
     ),
     case("address and pool that agree", TWO, &["x v4 pool=b ask=10.0.1.2"], &["x 10.0.1.2 of b news"]),
     case("address and pool that do not", TWO, &["x v4 pool=a ask=10.0.1.2"], &["x - refused:AsksForPool"]),
-    // What is held.
+    // Held addresses.
     case("what is held is kept", A, &["x v4 hold=10.0.0.2"], &["x 10.0.0.2 of a"]),
     case(
         "the holder before all others",

@@ -1,4 +1,4 @@
-//! Writes: what differs, and nothing else.
+//! Changes: only differences are written.
 
 use super::notation::{namespaces, pools};
 use crate::{Allocator, ServiceChange, changes, requests};
@@ -19,7 +19,7 @@ fn written(r#type: &str, class: &str, annotation: &str, ip: &str) -> Vec<Service
 }
 
 #[test]
-fn what_is_there_is_not_written_again() {
+fn existing_values_are_not_rewritten() {
     let pool = "metallb.io/ip-allocated-from-pool: a";
     let balancer = |annotation, ip| written("LoadBalancer", "", annotation, ip);
     assert_eq!(balancer(pool, "{ip: 10.0.0.1}"), []);
@@ -28,12 +28,12 @@ fn what_is_there_is_not_written_again() {
 }
 
 #[test]
-fn what_is_taken_back_is_remembered() {
+fn released_addresses_are_remembered() {
     let pool = "metallb.io/ip-allocated-from-pool: gone";
     let last = |addresses: &[&str]| {
         addresses.iter().map(|it| it.parse().unwrap()).collect::<Vec<std::net::IpAddr>>()
     };
-    // The pool of 10.1.0.1 is gone, and the only one that is there is not for all.
+    // The pool of 10.1.0.1 is gone, and the only remaining one does not assign addresses automatically.
     let text = format!(
         "apiVersion: v1\nkind: Service\nmetadata: {{name: x, namespace: farm, annotations: {{{pool}}}}}\n\
          spec: {{type: LoadBalancer, clusterIPs: [10.96.0.1], ports: [{{port: 80}}]}}\n\
@@ -45,7 +45,7 @@ fn what_is_taken_back_is_remembered() {
         Allocator::new().allocate(&pools(&["a 10.0.0.0/30 manual"]), &namespaces(), &requests.requests);
     let changes: Vec<_> = changes(&objects, &allocation).into_iter().map(|(_, change)| change).collect();
     assert_eq!(changes, [ServiceChange::Clear { last: last(&["10.1.0.1"]) }]);
-    // And read again.
+    // Read back.
     let (objects, _) = objects::parse(
         "x",
         "apiVersion: v1\nkind: Service\nmetadata: {name: x, annotations: {fairlead.io/last-addresses: '10.1.0.1, x,fd00::1'}}\n\
@@ -58,7 +58,7 @@ fn what_is_taken_back_is_remembered() {
 }
 
 #[test]
-fn who_wants_none_any_more_is_cleared_and_who_is_anothers_is_left_alone() {
+fn a_service_without_a_request_is_cleared_and_other_classes_are_left_alone() {
     let pool = "metallb.io/ip-allocated-from-pool: a";
     assert_eq!(written("ClusterIP", "", pool, ""), [ServiceChange::Clear { last: vec![] }]);
     assert_eq!(

@@ -1,11 +1,11 @@
-//! The cases about what is kept, what is given again, and what is never given.
+//! Cases of kept, returned and excluded addresses.
 
 use super::cases::{Case, case};
 
 const DUAL: &[&str] = &["a 10.0.0.0/30,2001:db8::/126"];
 
 pub(super) const CASES: &[Case] = &[
-    // Families that come and go.
+    // Families that are added and removed.
     case(
         "two families are needed now: the other is added",
         DUAL,
@@ -60,7 +60,7 @@ pub(super) const CASES: &[Case] = &[
         &["x v4v6 prefer hold=10.0.0.2,2001:db8::2", "y v4v6 require hold=10.0.0.3,2001:db8::3"],
         &["x 10.0.0.2 of a refused:PoolFull", "y - cleared:Families refused:AllFull"],
     ),
-    // A pool that is kept for the Service.
+    // A pool reserved for the Service.
     case(
         "both are preferred: one of its own pool before two of a pool for all",
         &["everybody 10.0.1.0/30,2001:db8::/126", "reserved 10.0.0.0/30 prio=1 ns=shop"],
@@ -74,7 +74,7 @@ pub(super) const CASES: &[Case] = &[
         &["x 10.0.1.0,2001:db8:: of everybody news"],
     ),
     case(
-        "selectors of namespaces that select none restrict nobody who asks",
+        "namespace selectors without a match do not restrict requests",
         &["gold 10.0.0.0/30 prio=1 team=gold"],
         &["u v4 ns=shop", "v v4 ns=shop pool=gold", "w v4 ns=ghost ask=10.0.0.3"],
         &["w 10.0.0.3 of gold news", "u - refused:AllFull", "v 10.0.0.0 of gold news"],
@@ -85,7 +85,7 @@ pub(super) const CASES: &[Case] = &[
         &["v v4 ns=farm pool=red", "w v4 ns=ghost ask=10.0.0.3", "x v4 ns=shop"],
         &["v - refused:Forbidden", "w - refused:Forbidden", "x 10.0.0.0 of red news"],
     ),
-    // What a Service was given last.
+    // The last addresses of a Service.
     case(
         "it gets again what it had, before all others",
         &["c 10.0.0.0/30"],

@@ -1,4 +1,4 @@
-//! Short notations, so that a case is a line.
+//! A short notation, so that a case is a line.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,9 @@ use lb_api::objects;
 use lb_api::problem::Severity;
 use lb_model::{Model, Pools, ServiceName};
 
-/// `NAME RANGES [manual] [buggy] [prio=N] [ns=NAME] [team=NAME] [svc=KEY:VALUE]`: pools. `prio`, `ns`, `team`
-/// (namespaces by that label) and `svc` make a `serviceAllocation`. Or machines, as [`machine`] reads them.
+/// Parses pools, `NAME RANGES [manual] [buggy] [prio=N] [ns=NAME] [team=NAME] [svc=KEY:VALUE]`, or machines,
+/// as [`machine`] reads them. `prio`, `ns`, `team` (namespaces by that label) and `svc` make a
+/// `serviceAllocation`.
 pub(super) fn pools(lines: &[&str]) -> Pools {
     let text: String = lines.iter().map(|line| machine(line).unwrap_or_else(|| pool(line))).collect();
     let (objects, problems) = objects::parse("pools", &text);
@@ -65,14 +66,14 @@ fn pool(line: &str) -> String {
     )
 }
 
-/// Namespace `shop` is of team `red`, `farm` of none; `ghost` is not known.
+/// Namespace `shop` belongs to team `red`, `farm` to none; `ghost` is unknown.
 pub(super) fn namespaces() -> Namespaces {
     let red = BTreeMap::from([("team".to_owned(), "red".to_owned())]);
     Namespaces::from([("shop".to_owned(), red), ("farm".to_owned(), BTreeMap::new())])
 }
 
-/// `NAME FAMILIES [prefer|require] [ns=] [age=] [label=K:V] [hold=A,B] [last=A,B] [ask=A,B] [pool=] [key=] [ports=80,U53]`:
-/// what a Service wants. The namespace is `farm` if none is said, ports are of TCP unless they begin with U.
+/// Parses a request, `NAME FAMILIES [prefer|require] [ns=] [age=] [label=K:V] [hold=A,B] [last=A,B] [ask=A,B]
+/// [pool=] [key=] [ports=80,U53]`. The default namespace is `farm`; ports are TCP unless they begin with U.
 pub(super) fn request(line: &str) -> (ServiceName, Request) {
     let mut words = line.split(' ');
     let name = words.next().unwrap().to_owned();
@@ -119,7 +120,7 @@ fn families(written: &str) -> Vec<IpFamily> {
     }
 }
 
-/// `NAME ADDRESSES of POOL [news] [cleared:WHY] [refused:WHY]`: what came of it, addresses `-` for none.
+/// Formats a decision, `NAME ADDRESSES of POOL [news] [cleared:WHY] [refused:WHY]`, with `-` for no address.
 pub(super) fn outcome(name: &ServiceName, decision: &Decision) -> String {
     let mut words = vec![name.name.clone()];
     match &decision.assignment {
@@ -129,7 +130,7 @@ pub(super) fn outcome(name: &ServiceName, decision: &Decision) -> String {
         }
         None => words.push("-".into()),
     }
-    words.extend(decision.is_news.then(|| "news".to_owned()));
+    words.extend(decision.is_new.then(|| "news".to_owned()));
     let variant = |error| format!("{error:?}").split([' ', '{', '(']).next().unwrap_or_default().to_owned();
     words.extend(decision.cleared.as_ref().map(|error| format!("cleared:{}", variant(error))));
     words.extend(decision.refused.as_ref().map(|error| format!("refused:{}", variant(error))));

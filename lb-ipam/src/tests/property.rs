@@ -1,4 +1,4 @@
-//! What holds whatever is wanted.
+//! Properties that hold for all requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -20,7 +20,7 @@ static POOLS: LazyLock<Pools> = LazyLock::new(|| {
     ])
 });
 
-/// A Service of the farm or the shop that wants and holds something of a small world.
+/// A Service of a small world, with a request and held addresses.
 fn line() -> impl Strategy<Value = String> {
     let families = prop::sample::select(vec!["none", "v4", "v6", "v4v6", "v6v4"]);
     let policy = prop::sample::select(vec!["", " prefer", " require"]);
@@ -45,7 +45,7 @@ fn line() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn nobody_has_what_another_has_unless_both_share_it(lines in prop::collection::vec(line(), 1..20)) {
+    fn addresses_are_exclusive_unless_shared(lines in prop::collection::vec(line(), 1..20)) {
         let pools = &*POOLS;
         let requests: BTreeMap<_, _> =
             (0..).zip(&lines).map(|(i, line): (u32, _)| request(&format!("s{i} {line}"))).collect();
@@ -73,7 +73,8 @@ proptest! {
             }
         }
 
-        // Deciding again, with what was given as what is held, changes nothing: also for one who has forgotten.
+        // Allocating again with the same held addresses changes nothing: even for an allocator without
+        // memory.
         let mut again = requests.clone();
         for (name, request) in &mut again {
             request.held = first.decisions[name].assignment.iter().flat_map(|given| given.addresses.clone()).collect();
@@ -82,7 +83,7 @@ proptest! {
             let second = allocator.allocate(pools, &namespaces(), &again);
             for (name, decision) in &second.decisions {
                 prop_assert_eq!(&decision.assignment, &first.decisions[name].assignment, "{}", name);
-                prop_assert!(!decision.is_news && decision.cleared.is_none());
+                prop_assert!(!decision.is_new && decision.cleared.is_none());
             }
         }
     }

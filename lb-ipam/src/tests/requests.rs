@@ -1,4 +1,4 @@
-//! What Services want, from what is written.
+//! The requests of Services, read from their objects.
 
 use crate::{FamilyPolicy, IpFamily, ServiceRequests, requests};
 use lb_api::objects;
@@ -40,7 +40,7 @@ fn everything_is_read() {
 }
 
 #[test]
-fn the_old_prefix_is_honoured_and_told_and_the_new_one_wins() {
+fn the_old_prefix_is_supported_and_reported_and_the_new_one_wins() {
     let old = read("annotations: {metallb.universe.tf/address-pool: old}", "", "");
     assert_eq!(old.requests.values().next().unwrap().pool.as_deref(), Some("old"));
     assert_eq!(old.deprecated.values().next().unwrap().iter().collect::<Vec<_>>(), [&"address-pool"]);
@@ -51,7 +51,7 @@ fn the_old_prefix_is_honoured_and_told_and_the_new_one_wins() {
 }
 
 #[test]
-fn the_field_asks_as_the_annotation_does_but_not_both() {
+fn field_and_annotation_are_equivalent_but_exclusive() {
     let field = read("", "loadBalancerIP: 10.0.0.1", "");
     assert_eq!(field.requests.values().next().unwrap().addresses.len(), 1);
     let both = read("annotations: {metallb.io/loadBalancerIPs: 10.0.0.1}", "loadBalancerIP: 10.0.0.1", "");
@@ -64,7 +64,7 @@ fn the_field_asks_as_the_annotation_does_but_not_both() {
 }
 
 #[test]
-fn what_cannot_be_read_is_told_and_takes_nothing_away() {
+fn an_invalid_request_is_reported_and_releases_nothing() {
     for (list, word) in [("10.0.0.256", "not an IP address"), ("10.0.0.1,10.0.0.2", "at most one of each")] {
         let asks = format!("annotations: {{metallb.io/loadBalancerIPs: '{list}'}}");
         let empty_handed = read(&asks, "", "");
@@ -78,7 +78,7 @@ fn what_cannot_be_read_is_told_and_takes_nothing_away() {
 }
 
 #[test]
-fn other_classes_and_other_types_want_nothing() {
+fn other_classes_and_types_request_nothing() {
     assert!(read("", "loadBalancerClass: other", "").requests.is_empty());
     let (objects, _) = objects::parse(
         "x",

@@ -1,4 +1,4 @@
-//! What routers are told of which pools.
+//! BGPAdvertisements.
 
 mod aggregation;
 pub(super) mod build;
@@ -25,7 +25,7 @@ pub struct BgpAdvertisement {
     pub aggregation_v4: u8,
     /// Length of IPv6 prefixes: 0 to 128.
     pub aggregation_v6: u8,
-    /// LOCAL_PREF; `None`: the speaker's own choice.
+    /// LOCAL_PREF; `None`: the BGP implementation's default.
     pub local_pref: Option<u32>,
     /// Communities.
     pub communities: BTreeSet<Community>,
@@ -42,44 +42,44 @@ pub struct BgpAdvertisement {
 type Labels = BTreeMap<String, String>;
 
 impl BgpAdvertisement {
-    /// What tells it from others.
+    /// Returns its identity.
     pub fn key(&self) -> (&str, &str) {
         (&self.namespace, &self.name)
     }
 
-    /// Whether it announces a pool: by name or by label, or any if it names neither.
+    /// Whether it announces a pool: by name or by label, or any pool if it has neither.
     pub fn selects_pool(&self, name: &PoolName, pool: &Pool) -> bool {
         let all = self.pools.is_empty() && self.pool_selectors.is_empty();
         all || self.pools.contains(&name.name) || any(&self.pool_selectors, &pool.labels)
     }
 
-    /// Whether a node announces by it.
+    /// Whether it selects a node to advertise.
     pub fn selects_node(&self, node: &Node) -> bool {
         self.node_selectors.is_empty() || any(&self.node_selectors, &node.labels)
     }
 
-    /// Whether it is for a Service with these labels.
+    /// Whether it selects a Service with these labels.
     pub fn selects_service(&self, labels: &Labels) -> bool {
         self.service_selectors.is_empty() || any(&self.service_selectors, labels)
     }
 
-    /// Whether a peer is told.
+    /// Whether it selects a peer.
     pub fn selects_peer(&self, name: &str) -> bool {
         self.peers.is_empty() || self.peers.contains(name)
     }
 
-    /// Whether it chooses among Services.
+    /// Whether it has Service selectors.
     pub fn chooses_services(&self) -> bool {
         !self.service_selectors.is_empty()
     }
 
-    /// The prefix that an address is announced by.
+    /// Returns the prefix that an address is advertised with.
     pub fn prefix(&self, address: IpAddr) -> IpNet {
         let length = if address.is_ipv4() { self.aggregation_v4 } else { self.aggregation_v6 };
         IpNet::new(address, length).map_or_else(|_| IpNet::from(address), |net| net.trunc())
     }
 
-    /// Whether the two would tell one router of one prefix two local preferences, for addresses of this version.
+    /// Whether both advertise a prefix of this family to one peer with different local preferences.
     pub fn contradicts(&self, other: &Self, is_ipv4: bool) -> bool {
         let length = |it: &Self| if is_ipv4 { it.aggregation_v4 } else { it.aggregation_v6 };
         let share_peers =

@@ -1,22 +1,22 @@
-//! Communities, and names of them.
+//! Communities and their aliases.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use lb_bgp::value::{Community, LargeCommunity};
 
-use super::judge::Judge;
+use super::check::ObjectCheck;
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::{Problem, Reason};
 
-/// A community of either kind.
+/// A plain or a large community.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::bgp) enum AnyCommunity {
     Plain(Community),
     Large(LargeCommunity),
 }
 
-/// Names of communities.
+/// Communities by alias.
 pub(in crate::bgp) type Aliases = BTreeMap<String, AnyCommunity>;
 
 pub(in crate::bgp) fn aliases<'a>(
@@ -26,14 +26,14 @@ pub(in crate::bgp) fn aliases<'a>(
     let mut aliases = Aliases::new();
     for object in objects {
         let Object::Community(written) = &object.value else { continue };
-        let mut judge = Judge::of(object, problems);
+        let mut check = ObjectCheck::of(object, problems);
         for (i, alias) in written.spec.communities.iter().enumerate() {
             let field = format!("spec.communities[{i}]");
-            let Some(community) = judge.value(&format!("{field}.value"), parse(&alias.value)) else {
+            let Some(community) = check.value(&format!("{field}.value"), parse(&alias.value)) else {
                 continue;
             };
             if aliases.contains_key(&alias.name) {
-                judge.refuse(format!("{field}.name"), Reason::DuplicateEntry { written: alias.name.clone() });
+                check.refuse(format!("{field}.name"), Reason::DuplicateEntry { written: alias.name.clone() });
             } else {
                 aliases.insert(alias.name.clone(), community);
             }
@@ -42,7 +42,7 @@ pub(in crate::bgp) fn aliases<'a>(
     aliases
 }
 
-/// `65000:100` or `large:65000:100:1`.
+/// Parses `65000:100` or `large:65000:100:1`.
 pub(in crate::bgp) fn parse(written: &str) -> Result<AnyCommunity, Reason> {
     let wrong = || Reason::NotACommunity { written: written.to_owned() };
     let parts: Vec<&str> = written.split(':').collect();
@@ -59,13 +59,13 @@ pub(in crate::bgp) fn parse(written: &str) -> Result<AnyCommunity, Reason> {
     }
 }
 
-/// A number of digits alone: no sign.
+/// Parses a number that consists of digits only, without a sign.
 fn number<T: FromStr>(written: &str) -> Option<T> {
     written.bytes().all(|byte| byte.is_ascii_digit()).then(|| written.parse().ok()).flatten()
 }
 
-/// Names that routers know (RFC 1997, RFC 8326, RFC 7999), and what they stand for. Nobody can write them without
-/// defining them: MetalLB does not know them either, and a manifest is to mean the same to both.
+/// Well-known names (RFC 1997, RFC 8326, RFC 7999) and their values. They must be defined like other aliases:
+/// MetalLB does not know them either, and a manifest must mean the same to both.
 const WELL_KNOWN: [(&str, &str); 7] = [
     ("no-export", "65535:65281"),
     ("no-advertise", "65535:65282"),
@@ -76,7 +76,7 @@ const WELL_KNOWN: [(&str, &str); 7] = [
     ("blackhole", "65535:666"),
 ];
 
-/// A community, or a name of one.
+/// Resolves a community or an alias.
 pub(in crate::bgp) fn resolve(written: &str, aliases: &Aliases) -> Result<AnyCommunity, Reason> {
     if written.contains(':') {
         return parse(written);
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_routers_know_is_refused_with_its_value() {
+    fn a_well_known_name_is_rejected_with_its_value() {
         for (name, value) in WELL_KNOWN {
             let refused = resolve(name, &Aliases::new()).unwrap_err().to_string();
             assert!(refused.contains(name) && refused.contains(value), "{refused}");

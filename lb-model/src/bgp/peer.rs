@@ -1,4 +1,4 @@
-//! Routers.
+//! BGP peers.
 
 mod password;
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use lb_bgp::value::{Asn, HoldTime, RouterId};
 
-use super::judge::{Judge, Names, takes_name};
+use super::check::{Names, ObjectCheck, takes_name};
 use super::profile::BfdProfile;
 use crate::address::{self, LINK_LOCAL, LOOPBACK};
 use crate::duration;
@@ -22,98 +22,98 @@ use lb_api::objects::{BgpPeerSpec, LabelSelector, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
 use password::Secrets;
 
-/// Port of BGP.
+/// The BGP port.
 const PORT: u16 = 179;
-/// MetalLB's schema takes no higher one, so a manifest with one could not go back to it.
+/// The limit of MetalLB's schema: a manifest with a higher port could not go back to MetalLB.
 const HIGHEST_PORT: u16 = 16_384;
 
-/// A router, and how it is spoken to.
+/// A BGP peer and its session parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Peer {
     /// Namespace of its object.
     pub namespace: String,
     /// Our AS number.
     pub my_asn: Asn,
-    /// The AS number that this router is shown instead of ours.
+    /// The AS number that this peer sees instead of ours.
     pub local_asn: Option<Asn>,
-    /// The router's AS number.
+    /// The peer's AS number.
     pub remote: RemoteAs,
-    /// Where it is.
-    pub endpoint: Endpoint,
-    /// Its port.
+    /// The peer's address or interface.
+    pub endpoint: PeerEndpoint,
+    /// The peer's port.
     pub port: u16,
-    /// Our address.
+    /// Our source address.
     pub source: Option<IpAddr>,
-    /// Hold time; `None`: the speaker's own choice.
+    /// Hold time; `None`: the BGP implementation's default.
     pub hold_time: Option<HoldTime>,
     /// Time between two keepalives; `None`: a third of the hold time.
     pub keepalive: Option<Duration>,
-    /// Time between two attempts to connect; `None`: the speaker's own choice.
+    /// Time between two attempts to connect; `None`: the BGP implementation's default.
     pub connect_retry: Option<Duration>,
-    /// Our identifier; `None`: the speaker's own choice.
+    /// Our BGP identifier; `None`: chosen by the BGP implementation.
     pub router_id: Option<RouterId>,
-    /// Segments are signed with it (RFC 2385).
+    /// TCP-MD5 password (RFC 2385).
     pub password: Option<Password>,
-    /// How the way to it is watched.
+    /// The BFD session with it, if any.
     pub bfd: Option<BfdProfile>,
     /// Whether it keeps routes while the agent is replaced (RFC 4724).
     pub graceful_restart: bool,
-    /// Whether there are other routers between.
+    /// Whether it is several hops away.
     pub multihop: bool,
     /// VRF of the node.
     pub vrf: Option<String>,
-    /// Whether it is told of both IP versions over one session.
+    /// Whether one session carries both families.
     pub dual_stack: bool,
     node_selectors: Vec<LabelSelector>,
 }
 
-/// A router's AS number.
+/// The AS number of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RemoteAs {
     /// This one.
     Exactly(Asn),
-    /// Ours, whichever that is.
+    /// Our own, whichever that is.
     Internal,
     /// Any but ours.
     External,
 }
 
-/// Where a router is.
+/// The address or interface of a peer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Endpoint {
+pub enum PeerEndpoint {
     /// At an address.
     Address(IpAddr),
-    /// The only one on an interface, at its link-local address.
+    /// The only router on an interface, at its link-local address.
     Interface(String),
 }
 
 impl Peer {
-    /// Whether a node speaks to it.
+    /// Whether a node has a session with it.
     pub fn selects_node(&self, node: &Node) -> bool {
         let selectors = &self.node_selectors;
         selectors.is_empty() || selectors.iter().any(|selector| selector.matches(&node.labels))
     }
 
-    /// Whether it is at an address of this node's own: a router that runs on a node is a peer of all others.
+    /// Whether it has an address of this node: a router that runs on a node is a peer of all other nodes.
     pub fn is_at(&self, node: &Node) -> bool {
-        matches!(&self.endpoint, Endpoint::Address(address) if node.addresses().contains(address))
+        matches!(&self.endpoint, PeerEndpoint::Address(address) if node.addresses().contains(address))
     }
 
-    /// What makes it one router and no other: a node has one session with it, whatever the port.
-    pub fn router(&self) -> (&Endpoint, Option<&str>) {
+    /// Returns its identity as a BGP speaker: a node has one session with it, whatever the port.
+    pub fn router(&self) -> (&PeerEndpoint, Option<&str>) {
         (&self.endpoint, self.vrf.as_deref())
     }
 
-    /// Whether it is told of addresses of this IP version.
+    /// Whether routes of this family are advertised to it.
     pub fn takes(&self, is_ipv4: bool) -> bool {
         match &self.endpoint {
-            Endpoint::Interface(_) => true,
-            Endpoint::Address(address) => self.dual_stack || address.is_ipv4() == is_ipv4,
+            PeerEndpoint::Interface(_) => true,
+            PeerEndpoint::Address(address) => self.dual_stack || address.is_ipv4() == is_ipv4,
         }
     }
 }
 
-/// The peers, and their names in the order of [`Bgp::precedence`](super::Bgp::precedence).
+/// Builds the peers, and their names in the order of [`Bgp::precedence`](crate::Bgp::precedence).
 pub(super) fn build<'a>(
     objects: impl Iterator<Item = &'a Sourced<Object>> + Clone,
     profiles: &BTreeMap<String, BfdProfile>,
@@ -129,16 +129,16 @@ pub(super) fn build<'a>(
         if !takes_name(object, &mut names, problems) {
             continue;
         }
-        let mut judge = Judge::of(object, problems);
+        let mut check = ObjectCheck::of(object, problems);
         let name = &written.metadata.name;
         let namespace = object.value.namespace().unwrap_or_default();
         let former = before.get(name).filter(|former| former.namespace == namespace);
-        let reader = Reader { namespace, spec: &written.spec, profiles, secrets: &secrets };
-        let now = reader.read(&mut judge).filter(|_| judge.sound);
+        let reader = PeerReader { namespace, spec: &written.spec, profiles, secrets: &secrets };
+        let now = reader.read(&mut check).filter(|_| check.sound);
         if let Some(peer) = &now {
-            without_effect(&written.spec, peer, &mut judge);
+            without_effect(&written.spec, peer, &mut check);
         }
-        if let Some(peer) = now.or_else(|| judge.former(former)) {
+        if let Some(peer) = now.or_else(|| check.former(former)) {
             let precedence = Precedence::of(former.map(Peer::router), Some(peer.router()));
             precedences.push((precedence, name.clone()));
             peers.insert(name.clone(), peer);
@@ -148,44 +148,44 @@ pub(super) fn build<'a>(
     (peers, precedences.into_iter().map(|(_, name)| name).collect())
 }
 
-/// What a peer that counts asks for in vain.
-fn without_effect(spec: &BgpPeerSpec, peer: &Peer, judge: &mut Judge<'_>) {
+/// Warns of settings without effect in a valid peer.
+fn without_effect(spec: &BgpPeerSpec, peer: &Peer, check: &mut ObjectCheck<'_>) {
     if spec.disable_mp {
         let why = "a session carries the IP version of its address unless dualStackAddressFamily is true; remove it";
-        judge.warn("spec.disableMP", Reason::NoEffect { why });
+        check.warn("spec.disableMP", Reason::NoEffect { why });
     }
-    let is_one_ipv4_hop = !peer.multihop && matches!(peer.endpoint, Endpoint::Address(IpAddr::V4(_)));
+    let is_one_ipv4_hop = !peer.multihop && matches!(peer.endpoint, PeerEndpoint::Address(IpAddr::V4(_)));
     if peer.bfd.is_some_and(|bfd| bfd.echo.is_some()) && !is_one_ipv4_hop {
         let why = "the profile's echoMode is for IPv4 over one hop; this session sends no echoes. Use a profile without it";
-        judge.warn("spec.bfdProfile", Reason::NoEffect { why });
+        check.warn("spec.bfdProfile", Reason::NoEffect { why });
     }
 }
 
-struct Reader<'a> {
+struct PeerReader<'a> {
     namespace: &'a str,
     spec: &'a BgpPeerSpec,
     profiles: &'a BTreeMap<String, BfdProfile>,
     secrets: &'a Secrets<'a>,
 }
 
-impl Reader<'_> {
-    /// The peer; `None`, or an unsound judge, if anything is wrong with it. Everything is looked at, so that all
-    /// that is wrong is told at once.
-    fn read(&self, judge: &mut Judge<'_>) -> Option<Peer> {
+impl PeerReader<'_> {
+    /// Reads the peer; `None`, or a check that is not sound, if it is invalid. All fields are checked, so
+    /// that all problems are reported at once.
+    fn read(&self, check: &mut ObjectCheck<'_>) -> Option<Peer> {
         let spec = self.spec;
-        judge.lists();
-        let my_asn = judge.value("spec.myASN", asn(spec.my_asn));
-        let local_asn = spec.local_asn.map(|number| judge.value("spec.localASN", asn(number)));
-        let remote = self.remote(my_asn, judge);
-        let endpoint = self.endpoint(judge);
-        let port = self.port(judge);
-        let source = self.source(judge);
-        let hold_time = self.hold_time(judge);
-        let keepalive = self.keepalive(hold_time, judge);
-        let connect_retry = self.connect_retry(judge);
-        let router_id = self.router_id(judge);
-        let password = self.secrets.password(spec, judge);
-        let bfd = self.bfd(judge);
+        check.lists();
+        let my_asn = check.value("spec.myASN", asn(spec.my_asn));
+        let local_asn = spec.local_asn.map(|number| check.value("spec.localASN", asn(number)));
+        let remote = self.remote(my_asn, check);
+        let endpoint = self.endpoint(check);
+        let port = self.port(check);
+        let source = self.source(check);
+        let hold_time = self.hold_time(check);
+        let keepalive = self.keepalive(hold_time, check);
+        let connect_retry = self.connect_retry(check);
+        let router_id = self.router_id(check);
+        let password = self.secrets.password(spec, check);
+        let bfd = self.bfd(check);
         Some(Peer {
             namespace: self.namespace.to_owned(),
             my_asn: my_asn?,
@@ -194,7 +194,7 @@ impl Reader<'_> {
             endpoint: endpoint?,
             port,
             source,
-            // Whoever writes only how often keepalives go has chosen the hold time with it.
+            // A keepalive time alone implies a hold time.
             hold_time: hold_time.or_else(|| three_times(keepalive?)),
             keepalive,
             connect_retry,
@@ -209,21 +209,21 @@ impl Reader<'_> {
         })
     }
 
-    fn remote(&self, my_asn: Option<Asn>, judge: &mut Judge<'_>) -> Option<RemoteAs> {
+    fn remote(&self, my_asn: Option<Asn>, check: &mut ObjectCheck<'_>) -> Option<RemoteAs> {
         let dynamic = self.spec.dynamic_asn.as_deref().filter(|dynamic| !dynamic.is_empty());
         match (self.spec.peer_asn.filter(|number| *number != 0), dynamic) {
             (Some(_), Some(_)) => {
-                judge.refuse("spec.dynamicASN", Reason::Excludes { other: "spec.peerASN" });
+                check.refuse("spec.dynamicASN", Reason::Excludes { other: "spec.peerASN" });
                 None
             }
             (None, None) => {
-                judge.refuse("spec.peerASN", Reason::OneOf { fields: "peerASN, dynamicASN" });
+                check.refuse("spec.peerASN", Reason::OneOf { fields: "peerASN, dynamicASN" });
                 None
             }
             (Some(number), None) => {
-                let number = judge.value("spec.peerASN", asn(number))?;
+                let number = check.value("spec.peerASN", asn(number))?;
                 if self.spec.ebgp_multi_hop && Some(number) == my_asn {
-                    judge.refuse("spec.ebgpMultiHop", Reason::MultihopInternal);
+                    check.refuse("spec.ebgpMultiHop", Reason::MultihopInternal);
                 }
                 Some(RemoteAs::Exactly(number))
             }
@@ -232,66 +232,68 @@ impl Reader<'_> {
             (None, Some(written)) => {
                 let reason =
                     Reason::UnknownValue { written: written.to_owned(), allowed: "internal, external" };
-                judge.refuse("spec.dynamicASN", reason);
+                check.refuse("spec.dynamicASN", reason);
                 None
             }
         }
     }
 
-    fn endpoint(&self, judge: &mut Judge<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, check: &mut ObjectCheck<'_>) -> Option<PeerEndpoint> {
         let address = self.spec.peer_address.as_deref().filter(|address| !address.is_empty());
         let interface = self.spec.interface.as_deref().filter(|interface| !interface.is_empty());
         match (address, interface) {
             (Some(_), Some(_)) => {
-                judge.refuse("spec.interface", Reason::Excludes { other: "spec.peerAddress" });
+                check.refuse("spec.interface", Reason::Excludes { other: "spec.peerAddress" });
                 None
             }
             (None, None) => {
-                judge.refuse("spec.peerAddress", Reason::OneOf { fields: "peerAddress, interface" });
+                check.refuse("spec.peerAddress", Reason::OneOf { fields: "peerAddress, interface" });
                 None
             }
-            (Some(written), None) => judge.value("spec.peerAddress", router(written)).map(Endpoint::Address),
-            (None, Some(name)) => Some(Endpoint::Interface(name.to_owned())),
+            (Some(written), None) => {
+                check.value("spec.peerAddress", router(written)).map(PeerEndpoint::Address)
+            }
+            (None, Some(name)) => Some(PeerEndpoint::Interface(name.to_owned())),
         }
     }
 
-    fn port(&self, judge: &mut Judge<'_>) -> u16 {
+    fn port(&self, check: &mut ObjectCheck<'_>) -> u16 {
         match self.spec.peer_port {
             None | Some(0) => PORT,
             Some(port) if port <= HIGHEST_PORT => port,
             Some(port) => {
                 let reason = Reason::OutOfRange { written: port.to_string(), allowed: "1 to 16384" };
-                judge.refuse("spec.peerPort", reason);
+                check.refuse("spec.peerPort", reason);
                 PORT
             }
         }
     }
 
-    fn source(&self, judge: &mut Judge<'_>) -> Option<IpAddr> {
+    fn source(&self, check: &mut ObjectCheck<'_>) -> Option<IpAddr> {
         let written = self.spec.source_address.as_deref().filter(|written| !written.is_empty())?;
-        let source = judge.value("spec.sourceAddress", machine(written))?;
+        let source = check.value("spec.sourceAddress", machine(written))?;
         let router = self.spec.peer_address.as_deref().and_then(|router| router.parse::<IpAddr>().ok());
         if router.is_some_and(|router| router.is_ipv4() != source.is_ipv4()) {
-            judge.refuse("spec.sourceAddress", Reason::SourceFamily { written: written.to_owned() });
+            check.refuse("spec.sourceAddress", Reason::SourceFamily { written: written.to_owned() });
         }
         Some(source)
     }
 
-    fn hold_time(&self, judge: &mut Judge<'_>) -> Option<HoldTime> {
-        let time = judge.value("spec.holdTime", parse(self.spec.hold_time.as_deref()))??;
-        // The protocol has whole seconds: a part of one is left out, as MetalLB does, but does not become a zero.
+    fn hold_time(&self, check: &mut ObjectCheck<'_>) -> Option<HoldTime> {
+        let time = check.value("spec.holdTime", parse(self.spec.hold_time.as_deref()))??;
+        // The protocol has whole seconds: fractions are dropped, as MetalLB does, but never yield zero.
         let whole = u16::try_from(time.as_secs()).ok().filter(|seconds| *seconds > 0 || time.is_zero());
         let hold_time = whole.and_then(HoldTime::new).ok_or_else(|| Reason::OutOfRange {
             written: self.spec.hold_time.clone().unwrap_or_default(),
             allowed: "0s, or 3s to 65535s",
         });
-        judge.value("spec.holdTime", hold_time)
+        check.value("spec.holdTime", hold_time)
     }
 
-    fn keepalive(&self, hold_time: Option<HoldTime>, judge: &mut Judge<'_>) -> Option<Duration> {
-        let time = judge.value("spec.keepaliveTime", parse(self.spec.keepalive_time.as_deref()))??;
+    fn keepalive(&self, hold_time: Option<HoldTime>, check: &mut ObjectCheck<'_>) -> Option<Duration> {
+        let time = check.value("spec.keepaliveTime", parse(self.spec.keepalive_time.as_deref()))??;
         let written = || self.spec.keepalive_time.clone().unwrap_or_default();
-        // A hold time counts as it is written here, with its part of a second.
+        // The written hold time counts here, including its fraction.
         let longest = self.spec.hold_time.as_deref().and_then(duration::parse);
         let is_too_long = match hold_time.and(longest) {
             Some(longest) => time > longest,
@@ -299,36 +301,36 @@ impl Reader<'_> {
         };
         if is_too_long {
             let reason = Reason::OutOfRange { written: written(), allowed: "no longer than holdTime" };
-            judge.refuse("spec.keepaliveTime", reason);
+            check.refuse("spec.keepaliveTime", reason);
         }
         let longest = hold_time.and_then(HoldTime::duration).unwrap_or(time);
         (!time.is_zero()).then_some(time.min(longest))
     }
 
-    fn connect_retry(&self, judge: &mut Judge<'_>) -> Option<Duration> {
-        let time = judge.value("spec.connectTime", parse(self.spec.connect_time.as_deref()))??;
+    fn connect_retry(&self, check: &mut ObjectCheck<'_>) -> Option<Duration> {
+        let time = check.value("spec.connectTime", parse(self.spec.connect_time.as_deref()))??;
         if time.subsec_nanos() != 0 || !(1..=65_535).contains(&time.as_secs()) {
             let written = self.spec.connect_time.clone().unwrap_or_default();
             let reason = Reason::OutOfRange { written, allowed: "1s to 65535s, in whole seconds" };
-            judge.refuse("spec.connectTime", reason);
+            check.refuse("spec.connectTime", reason);
         }
         Some(time)
     }
 
-    fn router_id(&self, judge: &mut Judge<'_>) -> Option<RouterId> {
+    fn router_id(&self, check: &mut ObjectCheck<'_>) -> Option<RouterId> {
         let written = self.spec.router_id.as_deref().filter(|written| !written.is_empty())?;
         let id = written.parse::<Ipv4Addr>().ok().and_then(RouterId::new);
         let reason =
             Reason::OutOfRange { written: written.to_owned(), allowed: "an IPv4 address other than 0.0.0.0" };
-        judge.value("spec.routerID", id.ok_or(reason))
+        check.value("spec.routerID", id.ok_or(reason))
     }
 
-    /// A peer whose profile is not there is not spoken to: its way would not be watched as it shall be.
-    fn bfd(&self, judge: &mut Judge<'_>) -> Option<BfdProfile> {
+    /// A peer whose profile does not exist gets no session: it would run without the requested BFD.
+    fn bfd(&self, check: &mut ObjectCheck<'_>) -> Option<BfdProfile> {
         let name = self.spec.bfd_profile.as_deref().filter(|name| !name.is_empty())?;
         let unknown =
             || Reason::UnknownReference { kind: ObjectKind::BFD_PROFILE.name, name: name.to_owned() };
-        judge.value("spec.bfdProfile", self.profiles.get(name).copied().ok_or_else(unknown))
+        check.value("spec.bfdProfile", self.profiles.get(name).copied().ok_or_else(unknown))
     }
 }
 
@@ -337,7 +339,7 @@ fn asn(number: u32) -> Result<Asn, Reason> {
         .ok_or_else(|| Reason::OutOfRange { written: number.to_string(), allowed: "1 to 4294967295" })
 }
 
-/// An address that a machine can have.
+/// Parses an address that a host can have.
 fn machine(written: &str) -> Result<IpAddr, Reason> {
     let address: IpAddr =
         written.parse().map_err(|_| Reason::NotAnAddress { written: written.to_owned() })?;
@@ -348,7 +350,7 @@ fn machine(written: &str) -> Result<IpAddr, Reason> {
     }
 }
 
-/// An address that a router can be reached at from wherever the node is.
+/// Parses an address that a router can be reached at from any node.
 fn router(written: &str) -> Result<IpAddr, Reason> {
     match machine(written) {
         Err(Reason::SpecialAddress { address, what: LINK_LOCAL }) => {

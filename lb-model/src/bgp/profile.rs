@@ -1,26 +1,26 @@
-//! How ways to routers are watched.
+//! BFD profiles.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::judge::{Judge, Names, takes_name};
+use super::check::{Names, ObjectCheck, takes_name};
 use lb_api::objects::{BfdProfileSpec, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
 
-/// How the way to a router is watched (RFC 5880). What is not written is as FRR has it.
+/// The parameters of BFD sessions (RFC 5880). Defaults are those of FRR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BfdProfile {
-    /// Time between two packets out, at least.
+    /// Minimum interval between transmitted packets.
     pub transmit: Duration,
-    /// Time between two packets in, at least.
+    /// Minimum interval between received packets.
     pub receive: Duration,
-    /// Packets that may be missing.
+    /// Detection multiplier.
     pub multiplier: u8,
-    /// Time between two echoes; `None`: none are sent.
+    /// Interval between echo packets; `None`: none are sent.
     pub echo: Option<Duration>,
-    /// Whether the router has to begin.
+    /// Whether the peer has to start the session.
     pub passive: bool,
-    /// Lowest TTL over several hops.
+    /// Minimum TTL of multihop packets.
     pub minimum_ttl: u8,
 }
 
@@ -40,27 +40,27 @@ pub(super) fn build<'a>(
         if !takes_name(object, &mut names, problems) {
             continue;
         }
-        let mut judge = Judge::of(object, problems);
-        let profile = read(&written.spec, &mut judge);
-        if let Some(profile) = profile.filter(|_| judge.sound) {
+        let mut check = ObjectCheck::of(object, problems);
+        let profile = read(&written.spec, &mut check);
+        if let Some(profile) = profile.filter(|_| check.sound) {
             profiles.insert(written.metadata.name.clone(), profile);
         }
     }
     profiles
 }
 
-fn read(spec: &BfdProfileSpec, judge: &mut Judge<'_>) -> Option<BfdProfile> {
+fn read(spec: &BfdProfileSpec, check: &mut ObjectCheck<'_>) -> Option<BfdProfile> {
     let mut interval = |field, written: Option<u32>, default| {
         let checked = within(written.unwrap_or(default), 10, 60_000, INTERVALS);
-        judge.value(field, checked).map(|ms| Duration::from_millis(ms.into()))
+        check.value(field, checked).map(|ms| Duration::from_millis(ms.into()))
     };
     let receive = interval("spec.receiveInterval", spec.receive_interval, DEFAULT_INTERVAL);
     let transmit = interval("spec.transmitInterval", spec.transmit_interval, DEFAULT_INTERVAL);
     let echo = interval("spec.echoInterval", spec.echo_interval, DEFAULT_ECHO);
     let multiplier = within(spec.detect_multiplier.unwrap_or(3), 2, 255, "2 to 255");
-    let multiplier = judge.value("spec.detectMultiplier", multiplier);
+    let multiplier = check.value("spec.detectMultiplier", multiplier);
     let minimum_ttl = within(spec.minimum_ttl.unwrap_or(254), 1, 254, "1 to 254");
-    let minimum_ttl = judge.value("spec.minimumTtl", minimum_ttl);
+    let minimum_ttl = check.value("spec.minimumTtl", minimum_ttl);
     Some(BfdProfile {
         transmit: transmit?,
         receive: receive?,

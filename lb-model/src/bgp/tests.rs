@@ -1,13 +1,13 @@
-//! The rules of the kinds that say what is announced by BGP, accepted and refused.
+//! The rules for the kinds of BGP objects, valid and invalid.
 
 use crate::Model;
 use lb_api::objects;
 use lb_api::problem::Severity;
 
-/// A kind, its spec, and `ok` or the fields with the labels of what is wrong with them.
+/// A kind, its spec, and `ok` or the fields with the labels of their problems.
 type Row = (&'static str, &'static str, &'static str);
 
-/// A peer that is right; what follows it makes it special.
+/// A valid peer with additional fields.
 macro_rules! peer {
     ($more:literal) => {
         concat!("myASN: 64512, peerASN: 64513, peerAddress: 10.0.0.1", $more)
@@ -15,7 +15,7 @@ macro_rules! peer {
 }
 
 const ROWS: &[Row] = &[
-    // BGPPeer: who.
+    // BGPPeer: AS numbers.
     ("BGPPeer", peer!(""), "ok"),
     ("BGPPeer", "peerASN: 1, peerAddress: 10.0.0.1", "spec: bad_field"),
     ("BGPPeer", "myASN: 0, peerASN: 1, peerAddress: 10.0.0.1", "spec.myASN: out_of_range"),
@@ -29,7 +29,7 @@ const ROWS: &[Row] = &[
     ("BGPPeer", peer!(", dynamicASN: external"), "spec.dynamicASN: excludes"),
     ("BGPPeer", peer!(", localASN: 65000"), "ok"),
     ("BGPPeer", peer!(", localASN: 0"), "spec.localASN: out_of_range"),
-    // BGPPeer: where.
+    // BGPPeer: address and interface.
     ("BGPPeer", "myASN: 1, peerASN: 2", "spec.peerAddress: one_of"),
     ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: router", "spec.peerAddress: not_an_address"),
     ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: 'fd00::1'", "ok"),
@@ -235,35 +235,35 @@ const ROWS: &[Row] = &[
     ("BGPAdvertisement", "ipAddressPools: [net, net]", "spec.ipAddressPools[1]: duplicate_entry"),
     ("BGPAdvertisement", "peers: [a, a]", "spec.peers[1]: duplicate_entry"),
     ("BGPAdvertisement", "localPref: -1", "spec.localPref: bad_field"),
-    // Beside one that announces pool `told` to peer `p` on nodes with label `of: them`, with localPref 7.
+    // Beside one that announces pool `advertised` to peer `p` on nodes with label `of: them`, with localPref 7.
     (
         "BGPAdvertisement",
-        "ipAddressPools: [told], peers: [p], localPref: 7, nodeSelectors: [{matchLabels: {of: them}}]",
+        "ipAddressPools: [advertised], peers: [p], localPref: 7, nodeSelectors: [{matchLabels: {of: them}}]",
         "ok",
     ),
-    ("BGPAdvertisement", "ipAddressPools: [told], localPref: 8", "spec.localPref: local_pref_conflict"),
-    ("BGPAdvertisement", "ipAddressPools: [told], localPref: 7", "ok"),
-    ("BGPAdvertisement", "ipAddressPools: [told], localPref: 8, peers: [q]", "ok"),
+    ("BGPAdvertisement", "ipAddressPools: [advertised], localPref: 8", "spec.localPref: local_pref_conflict"),
+    ("BGPAdvertisement", "ipAddressPools: [advertised], localPref: 7", "ok"),
+    ("BGPAdvertisement", "ipAddressPools: [advertised], localPref: 8, peers: [q]", "ok"),
     (
         "BGPAdvertisement",
-        "ipAddressPools: [told], localPref: 8, peers: [q, p]",
+        "ipAddressPools: [advertised], localPref: 8, peers: [q, p]",
         "spec.localPref: local_pref_conflict",
     ),
     (
         "BGPAdvertisement",
-        "ipAddressPools: [told], localPref: 8, nodeSelectors: [{matchLabels: {of: us}}]",
+        "ipAddressPools: [advertised], localPref: 8, nodeSelectors: [{matchLabels: {of: us}}]",
         "ok",
     ),
-    ("BGPAdvertisement", "ipAddressPools: [told], localPref: 8, aggregationLength: 31", "ok"),
+    ("BGPAdvertisement", "ipAddressPools: [advertised], localPref: 8, aggregationLength: 31", "ok"),
     ("BGPAdvertisement", "ipAddressPools: [net], localPref: 8", "ok"),
     (
         "BGPAdvertisement",
-        "ipAddressPools: [told], localPref: 8, serviceSelectors: [{matchLabels: {a: b}}]",
+        "ipAddressPools: [advertised], localPref: 8, serviceSelectors: [{matchLabels: {a: b}}]",
         "ok",
     ),
 ];
 
-/// What the rows refer to.
+/// The objects that the rows refer to.
 const WORLD: &str = "
 {apiVersion: v1, kind: Secret, metadata: {name: good, namespace: lb}, type: kubernetes.io/basic-auth, stringData: {password: x}}
 ---
@@ -289,10 +289,10 @@ const WORLD: &str = "
 ---
 {apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: six, namespace: lb}, spec: {addresses: ['2001:db8::/64']}}
 ---
-{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: told, namespace: lb}, spec: {addresses: [10.3.0.0/31]}}
+{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: advertised, namespace: lb}, spec: {addresses: [10.3.0.0/31]}}
 ---
 {apiVersion: metallb.io/v1beta1, kind: BGPAdvertisement, metadata: {name: aaa, namespace: lb},
- spec: {ipAddressPools: [told], peers: [p], localPref: 7, nodeSelectors: [{matchLabels: {of: them}}]}}
+ spec: {ipAddressPools: [advertised], peers: [p], localPref: 7, nodeSelectors: [{matchLabels: {of: them}}]}}
 ---
 {apiVersion: v1, kind: Node, metadata: {name: m0, labels: {of: them}}, status: {addresses: [{type: InternalIP, address: 10.0.0.2}]}}
 ---
@@ -314,7 +314,7 @@ fn verdict(kind: &str, spec: &str) -> String {
 }
 
 #[test]
-fn every_rule_accepts_and_refuses() {
+fn every_rule_accepts_and_rejects() {
     let wrong = |(kind, spec, expected): &Row| {
         let found = verdict(kind, spec);
         (found != *expected).then(|| format!("{kind} {spec}\n  expected {expected}\n  found    {found}"))
@@ -336,7 +336,7 @@ fn peer(spec: &str) -> crate::Peer {
 }
 
 #[test]
-fn what_is_not_written_is_the_speakers_own_choice() {
+fn absent_fields_have_the_speakers_defaults() {
     let plain = peer(peer!(""));
     assert_eq!((plain.port, plain.hold_time, plain.keepalive, plain.connect_retry), (179, None, None, None));
     let only_keepalive = peer(peer!(", keepaliveTime: 5s"));
@@ -344,13 +344,13 @@ fn what_is_not_written_is_the_speakers_own_choice() {
 }
 
 #[test]
-fn a_time_is_zero_only_where_a_zero_is_written() {
+fn a_time_is_zero_only_if_written_so() {
     let zero = peer(peer!(", holdTime: 0s, keepaliveTime: 0s"));
     assert_eq!((zero.hold_time.map(|time| time.seconds()), zero.keepalive), (Some(0), None));
 }
 
 #[test]
-fn a_value_without_effect_is_a_warning_and_the_peer_counts() {
+fn a_value_without_effect_is_only_a_notice() {
     let spec = peer!(", disableMP: true, bfdProfile: echoing, ebgpMultiHop: true");
     let text = format!(
         "{WORLD}---\napiVersion: metallb.io/v1beta2\nkind: BGPPeer\nmetadata: {{name: p, namespace: lb}}\nspec: {{{spec}}}\n"
@@ -367,7 +367,7 @@ fn a_value_without_effect_is_a_warning_and_the_peer_counts() {
 }
 
 #[test]
-fn what_others_call_by_name_alone_is_there_once() {
+fn names_are_unique_across_namespaces() {
     let rows =
         [("BGPPeer", "v1beta2", peer!(""), "BGPPeer a/x"), ("BFDProfile", "v1beta1", "", "BFDProfile a/x")];
     for (kind, version, spec, first) in rows {
@@ -386,7 +386,7 @@ fn what_others_call_by_name_alone_is_there_once() {
     }
 }
 
-/// As guides for MetalLB have it, right and wrong.
+/// As in guides for MetalLB, right and wrong.
 const GUIDE: &str = "
 apiVersion: metallb.io/v1beta1
 kind: IPAddressPool
@@ -433,7 +433,7 @@ spec: {ipAddressPools: [shop], communities: [no-export, 64900:100]}
 ";
 
 #[test]
-fn what_guides_have_works_or_is_told_what_to_write_instead() {
+fn manifests_of_guides_work_or_get_advice() {
     let (objects, unread) = objects::parse("guide", GUIDE);
     let (model, problems) = Model::build(&objects, None);
     let lines: Vec<_> = unread.iter().chain(&problems).map(ToString::to_string).collect();

@@ -1,4 +1,4 @@
-//! The objects that were seen last, and which of them are others now.
+//! The objects of the last update, and the changes to them.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, DefaultHasher};
@@ -6,20 +6,20 @@ use std::hash::{BuildHasherDefault, DefaultHasher};
 use crate::order::{Named, ObjectHandle};
 use crate::table::Table;
 
-/// The objects that were seen last, none of them twice. It holds them, so that a place in memory tells for each
-/// whether it is the same.
+/// The objects of the last update, without duplicates. It holds them, so that addresses in memory identify
+/// unchanged ones.
 #[derive(Clone, Debug)]
 pub(super) struct ObjectSet<O> {
-    /// In the order in which they were handed over.
+    /// In the order of the last update.
     list: Vec<O>,
     names: HashSet<Named<O>, BuildHasherDefault<DefaultHasher>>,
 }
 
-/// What is another than it was. An object that was replaced is in both.
+/// Removed and added objects. A replaced object is in both lists.
 #[derive(Clone, Debug)]
 pub(crate) struct ObjectChanges<O> {
-    pub(crate) gone: Vec<O>,
-    pub(crate) come: Vec<O>,
+    pub(crate) removed: Vec<O>,
+    pub(crate) added: Vec<O>,
 }
 
 impl<O> Default for ObjectSet<O> {
@@ -30,28 +30,28 @@ impl<O> Default for ObjectSet<O> {
 
 impl<O> Default for ObjectChanges<O> {
     fn default() -> Self {
-        Self { gone: Vec::new(), come: Vec::new() }
+        Self { removed: Vec::new(), added: Vec::new() }
     }
 }
 
 impl<O: ObjectHandle> ObjectSet<O> {
-    /// Sees these objects; `None` if one of them is there twice, and then nothing that was seen is known any more.
+    /// Takes the current objects; `None` if one of them exists twice, which clears the set.
     pub(super) fn see(&mut self, objects: &[O]) -> Option<ObjectChanges<O>> {
         let changes = self.replace(objects);
-        for object in &changes.gone {
+        for object in &changes.removed {
             self.names.remove(&Named(object.clone()));
         }
-        let are_new = changes.come.iter().all(|object| self.names.insert(Named(object.clone())));
+        let are_new = changes.added.iter().all(|object| self.names.insert(Named(object.clone())));
         if !are_new {
             *self = Self::default();
         }
         are_new.then_some(changes)
     }
 
-    /// Puts these objects into the list.
+    /// Replaces the list by these objects.
     ///
-    /// There are tens of thousands, of which one or two are others; so those that stay are moved and never looked
-    /// into, for each look goes all the way to memory.
+    /// Of tens of thousands, one or two have changed; so unchanged objects are moved without being read,
+    /// because each access goes to main memory.
     fn replace(&mut self, objects: &[O]) -> ObjectChanges<O> {
         let is_same = |(old, new): &(&O, &O)| old.place() == new.place();
         let head = self.list.iter().zip(objects).take_while(is_same).count();
@@ -62,15 +62,15 @@ impl<O: ObjectHandle> ObjectSet<O> {
 
         let former = self.list.drain(head..head + old).map(|object| (object.place(), object));
         let mut former: Table<usize, O> = former.collect();
-        let mut come = Vec::new();
+        let mut added = Vec::new();
         let between = new.iter().map(|object| {
             former.remove(&object.place()).unwrap_or_else(|| {
-                come.push(object.clone());
+                added.push(object.clone());
                 object.clone()
             })
         });
         let between: Vec<O> = between.collect();
         self.list.splice(head..head, between);
-        ObjectChanges { gone: former.into_values().collect(), come }
+        ObjectChanges { removed: former.into_values().collect(), added }
     }
 }

@@ -2,7 +2,7 @@ use lb_api::objects::{from_json, parse};
 
 use super::*;
 
-/// An agent's part in it, from one life to the next.
+/// An agent's use of it, across restarts.
 #[derive(Default)]
 struct Agent {
     accepted: LastGood,
@@ -12,7 +12,7 @@ struct Agent {
 }
 
 impl Agent {
-    /// Everything is forgotten but what was written down.
+    /// Everything but the stored objects is lost.
     fn restart(&mut self) {
         let written = self.accepted.objects().map(|object| {
             let (mut read, problems) = from_json(object.value.to_json().unwrap());
@@ -22,19 +22,19 @@ impl Agent {
         *self = Self { accepted: written.collect(), ..Self::default() };
     }
 
-    /// A snapshot of files: name and text of each.
-    fn turn(&mut self, files: &[(&str, String)]) {
+    /// Reconciles a snapshot of files: name and text of each.
+    fn reconcile(&mut self, files: &[(&str, String)]) {
         let (mut objects, mut problems) = (Vec::new(), Vec::new());
         for (name, text) in files {
             let (read, wrong) = parse(name, text);
             objects.extend(read.into_iter().map(Arc::new));
             problems.extend(wrong);
         }
-        objects.extend(self.accepted.stand_ins(&objects, &problems));
+        objects.extend(self.accepted.fallbacks(&objects, &problems));
         let before = self.model.take().unwrap_or_else(|| self.accepted.model(&objects));
         let (model, wrong) = Model::after(&before, &objects, None);
         problems.extend(wrong);
-        self.differs = self.accepted.note(&objects, &problems, &model);
+        self.differs = self.accepted.record(&objects, &problems, &model);
         self.problems = problems.iter().map(label).collect();
         self.model = Some(model);
     }
@@ -43,8 +43,8 @@ impl Agent {
         self.model.as_ref().unwrap()
     }
 
-    /// Which pools there are, with their first ranges, and the routers and advertisements.
-    fn shown(&self) -> Vec<String> {
+    /// Returns the pools with their first ranges, the peers and the advertisements.
+    fn summary(&self) -> Vec<String> {
         let model = self.model();
         let pools = model.pools.iter().map(|(name, pool)| {
             let range = pool.ranges[0];
@@ -52,9 +52,10 @@ impl Agent {
         });
         let peers =
             model.bgp.peers.iter().map(|(name, peer)| format!("{name} {:?} {:?}", peer.hold_time, peer.bfd));
-        let told = model.bgp.advertisements.iter().map(|it| format!("{} {:?}", it.name, it.communities));
+        let advertised =
+            model.bgp.advertisements.iter().map(|it| format!("{} {:?}", it.name, it.communities));
         let pools: Vec<_> = pools.collect();
-        pools.into_iter().chain(peers).chain(told).collect()
+        pools.into_iter().chain(peers).chain(advertised).collect()
     }
 }
 
@@ -72,7 +73,7 @@ fn metallb(kind: &str, name: &str, spec: &str) -> String {
 
 const SECRET: &str = "{apiVersion: v1, kind: Secret, metadata: {name: key, namespace: lb}, type: kubernetes.io/basic-auth, stringData: {password: x}}";
 
-/// One file of everything, with some of its lines replaced: one that becomes empty is not there.
+/// Returns one file of everything, with some lines replaced; files that become empty are absent.
 fn file(replaced: &[(&str, &str)]) -> Vec<(&'static str, String)> {
     let mut lines = vec![
         SECRET.to_owned(),
@@ -96,11 +97,12 @@ fn file(replaced: &[(&str, &str)]) -> Vec<(&'static str, String)> {
     vec![("all.yaml", lines.join("\n---\n"))]
 }
 
-/// Something becomes wrong, and is the same to an agent that has seen it become so and to one that starts then.
+/// An object becomes invalid, with the same result for an agent that has seen it and for one that starts
+/// afterwards.
 struct Case {
     says: &'static str,
     change: &'static [(&'static str, &'static str)],
-    /// What is wrong afterwards.
+    /// The problems afterwards.
     problems: &'static [&'static str],
 }
 
@@ -176,139 +178,139 @@ const CASES: &[Case] = &[
 ];
 
 #[test]
-fn what_has_become_wrong_stays_as_it_was_over_restarts() {
+fn last_known_good_values_outlive_restarts() {
     for Case { says, change, problems } in CASES {
         let mut agent = Agent::default();
-        agent.turn(&file(&[]));
+        agent.reconcile(&file(&[]));
         assert_eq!(agent.problems, [] as [&str; 0]);
         let right = agent.model().clone();
-        // It sees it become wrong; then one starts; then another, from what that one has written.
+        // One agent sees it become invalid; then one starts; then another, from what that one has stored.
         for restarts in [false, true, true] {
             if restarts {
                 agent.restart();
             }
-            agent.turn(&file(change));
+            agent.reconcile(&file(change));
             assert_eq!(agent.problems, *problems, "{says}");
             assert_eq!((&agent.model().pools, &agent.model().bgp), (&right.pools, &right.bgp), "{says}");
             assert!(!agent.differs || !restarts, "{says}");
         }
-        // Nobody was there to see it become wrong.
+        // No agent was running when it became invalid.
         let mut late = Agent::default();
-        late.turn(&file(&[]));
+        late.reconcile(&file(&[]));
         late.restart();
-        late.turn(&file(change));
+        late.reconcile(&file(change));
         assert_eq!((&late.model().pools, &late.model().bgp), (&right.pools, &right.bgp), "{says}");
-        // Mended, it is as if nothing had been.
-        late.turn(&file(&[]));
+        // Once corrected, nothing of it is left.
+        late.reconcile(&file(&[]));
         assert_eq!((late.model(), late.problems.len()), (&right, 0), "{says}");
-        // To an agent without a memory it is not there.
+        // For an agent without stored objects it does not exist.
         let mut without = Agent::default();
-        without.turn(&file(change));
+        without.reconcile(&file(change));
         assert_ne!((&without.model().pools, &without.model().bgp), (&right.pools, &right.bgp), "{says}");
     }
 }
 
 #[test]
-fn what_is_gone_comes_back_by_no_restart() {
+fn removed_objects_do_not_return_with_a_restart() {
     for line in
         ["kind: IPAddressPool, metadata: {name: a,", "{name: p,", "{name: q,", "kind: BGPAdvertisement"]
     {
         let mut agent = Agent::default();
-        agent.turn(&file(&[]));
+        agent.reconcile(&file(&[]));
         agent.restart();
-        agent.turn(&file(&[(line, "")]));
+        agent.reconcile(&file(&[(line, "")]));
         let mut without = Agent::default();
-        without.turn(&file(&[(line, "")]));
-        assert_eq!((agent.shown(), agent.problems), (without.shown(), without.problems), "{line}");
+        without.reconcile(&file(&[(line, "")]));
+        assert_eq!((agent.summary(), agent.problems), (without.summary(), without.problems), "{line}");
         assert_eq!(agent.accepted, without.accepted, "{line}");
     }
 }
 
 #[test]
-fn what_was_wrong_and_is_gone_and_comes_again_wrong_is_nothing() {
+fn a_removed_object_loses_its_last_known_good_value() {
     let mut agent = Agent::default();
     let wrong = [("10.0.0.0-10.0.0.9", "x")];
     for snapshot in [&[][..], &wrong[..], &[("{name: a,", "")], &wrong[..]] {
-        agent.turn(&file(snapshot));
+        agent.reconcile(&file(snapshot));
         agent.restart();
     }
-    agent.turn(&file(&wrong));
+    agent.reconcile(&file(&wrong));
     assert_eq!(agent.problems, ["a not_a_range"]);
-    assert!(!agent.shown().iter().any(|line| line.starts_with("a ")));
+    assert!(!agent.summary().iter().any(|line| line.starts_with("a ")));
 }
 
 #[test]
-fn an_object_that_was_made_again_while_no_agent_ran_is_another() {
+fn an_object_recreated_while_no_agent_ran_is_another_one() {
     let wrong = |uid| file(&[("{name: a,", uid), ("10.0.0.0-10.0.0.9", "x")]);
     for (uid, stays) in [("{uid: u, name: a,", true), ("{uid: v, name: a,", false), ("{name: a,", true)] {
         let mut agent = Agent::default();
-        agent.turn(&file(&[("{name: a,", "{uid: u, name: a,")]));
+        agent.reconcile(&file(&[("{name: a,", "{uid: u, name: a,")]));
         agent.restart();
         for _ in 0..2 {
-            agent.turn(&wrong(uid));
-            assert_eq!(agent.shown().iter().any(|line| line.starts_with("a ")), stays, "{uid}");
+            agent.reconcile(&wrong(uid));
+            assert_eq!(agent.summary().iter().any(|line| line.starts_with("a ")), stays, "{uid}");
             agent.restart();
         }
     }
 }
 
 #[test]
-fn an_object_that_is_right_counts_as_it_is_now() {
+fn a_valid_object_counts_in_its_current_version() {
     let mut agent = Agent::default();
-    agent.turn(&file(&[]));
+    agent.reconcile(&file(&[]));
     agent.restart();
-    agent.turn(&file(&[("10.0.0.0-10.0.0.9", "10.0.0.0-10.0.0.19"), ("holdTime: 9s", "holdTime: 30s")]));
+    agent.reconcile(&file(&[("10.0.0.0-10.0.0.9", "10.0.0.0-10.0.0.19"), ("holdTime: 9s", "holdTime: 30s")]));
     assert!(agent.problems.is_empty() && agent.differs);
-    let shown = agent.shown();
-    assert_eq!(shown[0], "a 10.0.0.0-10.0.0.19");
-    assert!(shown.iter().any(|line| line.starts_with("p ") && line.contains("30")), "{shown:?}");
+    let summary = agent.summary();
+    assert_eq!(summary[0], "a 10.0.0.0-10.0.0.19");
+    assert!(summary.iter().any(|line| line.starts_with("p ") && line.contains("30")), "{summary:?}");
 }
 
 #[test]
-fn who_has_an_address_keeps_it_from_a_pool_that_came_while_no_agent_ran() {
+fn an_existing_pool_wins_over_one_added_while_no_agent_ran() {
     let mut agent = Agent::default();
-    agent.turn(&[("b.yaml", metallb("IPAddressPool", "b", "addresses: [10.0.0.0/24]"))]);
+    agent.reconcile(&[("b.yaml", metallb("IPAddressPool", "b", "addresses: [10.0.0.0/24]"))]);
     agent.restart();
     let both =
         ["a", "b"].map(|name| metallb("IPAddressPool", name, "addresses: [10.0.0.0/24]")).join("\n---\n");
-    agent.turn(&[("b.yaml", both)]);
+    agent.reconcile(&[("b.yaml", both)]);
     assert_eq!(
-        (agent.shown(), agent.problems),
+        (agent.summary(), agent.problems),
         (vec!["b 10.0.0.0-10.0.0.255".into()], vec!["a pool_overlap".into()])
     );
 }
 
 #[test]
-fn a_file_that_cannot_be_read_keeps_its_own_objects_only() {
+fn an_unreadable_file_keeps_its_own_objects_only() {
     let pool = |name, net| metallb("IPAddressPool", name, &format!("addresses: [{net}]"));
     let mut agent = Agent::default();
-    agent.turn(&[("1.yaml", pool("a", "10.0.0.0/24")), ("2.yaml", pool("b", "10.0.1.0/24"))]);
+    agent.reconcile(&[("1.yaml", pool("a", "10.0.0.0/24")), ("2.yaml", pool("b", "10.0.1.0/24"))]);
     agent.restart();
-    // The other file is gone with what was in it, and stays gone.
-    agent.turn(&[("1.yaml", "{".to_owned())]);
+    // The other file was removed with its objects, and they stay removed.
+    agent.reconcile(&[("1.yaml", "{".to_owned())]);
     assert_eq!(
-        (agent.shown(), &*agent.problems),
+        (agent.summary(), &*agent.problems),
         (vec!["a 10.0.0.0-10.0.0.255".into()], &[" bad_document".into()][..])
     );
     agent.restart();
-    agent.turn(&[("1.yaml", "{".to_owned()), ("2.yaml", "{".to_owned())]);
-    assert_eq!(agent.shown(), ["a 10.0.0.0-10.0.0.255"]);
-    // What has gone over to another file is there once.
-    agent.turn(&[("1.yaml", "{".to_owned()), ("3.yaml", pool("a", "10.0.0.0/25"))]);
+    agent.reconcile(&[("1.yaml", "{".to_owned()), ("2.yaml", "{".to_owned())]);
+    assert_eq!(agent.summary(), ["a 10.0.0.0-10.0.0.255"]);
+    // An object that has moved to another file exists once.
+    agent.reconcile(&[("1.yaml", "{".to_owned()), ("3.yaml", pool("a", "10.0.0.0/25"))]);
     assert_eq!(
-        (agent.shown(), agent.problems),
+        (agent.summary(), agent.problems),
         (vec!["a 10.0.0.0-10.0.0.127".into()], vec![" bad_document".into()])
     );
 }
 
 #[test]
-fn what_only_a_secret_knew_is_not_known_without_it() {
+fn a_password_is_unknown_without_its_secret() {
     let mut agent = Agent::default();
-    agent.turn(&file(&[]));
-    agent.turn(&file(&[(SECRET, "")]));
+    agent.reconcile(&file(&[]));
+    agent.reconcile(&file(&[(SECRET, "")]));
     assert!(agent.model().bgp.peers.contains_key("p"));
     agent.restart();
-    agent.turn(&file(&[(SECRET, "")]));
+    agent.reconcile(&file(&[(SECRET, "")]));
     assert_eq!(
         (agent.model().bgp.peers.contains_key("p"), &*agent.problems),
         (false, &["p unknown_reference".into()][..])
@@ -316,8 +318,8 @@ fn what_only_a_secret_knew_is_not_known_without_it() {
 }
 
 #[test]
-fn an_advertisement_that_others_have_left_no_place_takes_none_by_a_restart() {
-    let told = |of: [(&str, u8, &str); 3]| {
+fn a_displaced_advertisement_does_not_return_with_a_restart() {
+    let advertised = |of: [(&str, u8, &str); 3]| {
         let written = of.map(|(name, preference, peers)| {
             metallb("BGPAdvertisement", name, &format!("localPref: {preference}, peers: [{peers}]"))
         });
@@ -326,18 +328,18 @@ fn an_advertisement_that_others_have_left_no_place_takes_none_by_a_restart() {
         vec![("all.yaml", [node, &pool, &written.join("\n---\n")].join("\n---\n"))]
     };
     let mut agent = Agent::default();
-    agent.turn(&told([("a", 7, "p"), ("b", 8, "q"), ("c", 9, "r")]));
-    let wrong = told([("a", 7, "'p', q"), ("b", 8, "r"), ("c", 9, "r")]);
-    agent.turn(&wrong);
-    let before = (agent.shown(), agent.problems.clone());
+    agent.reconcile(&advertised([("a", 7, "p"), ("b", 8, "q"), ("c", 9, "r")]));
+    let wrong = advertised([("a", 7, "'p', q"), ("b", 8, "r"), ("c", 9, "r")]);
+    agent.reconcile(&wrong);
+    let before = (agent.summary(), agent.problems.clone());
     assert_eq!(before.1, ["b local_pref_conflict"]);
     agent.restart();
-    agent.turn(&wrong);
-    assert_eq!((agent.shown(), agent.problems.clone()), before);
-    // Nor does it come back when there is a place again, as it does not without a restart.
-    let alone = told([("d", 7, "s"), ("b", 8, "r"), ("c", 9, "r")]);
+    agent.reconcile(&wrong);
+    assert_eq!((agent.summary(), agent.problems.clone()), before);
+    // Nor does it return when there is room again, just as without a restart.
+    let alone = advertised([("d", 7, "s"), ("b", 8, "r"), ("c", 9, "r")]);
     for _ in 0..2 {
-        agent.turn(&alone);
+        agent.reconcile(&alone);
         assert_eq!(agent.problems, ["b local_pref_conflict"]);
         let advertisements = &agent.model().bgp.advertisements;
         assert_eq!(advertisements.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["c", "d"]);
@@ -346,20 +348,20 @@ fn an_advertisement_that_others_have_left_no_place_takes_none_by_a_restart() {
 }
 
 #[test]
-fn what_changes_nothing_is_no_change() {
+fn an_equal_update_is_no_change() {
     let mut agent = Agent::default();
-    agent.turn(&file(&[]));
+    agent.reconcile(&file(&[]));
     assert!(agent.differs);
-    agent.turn(&file(&[]));
+    agent.reconcile(&file(&[]));
     assert!(!agent.differs);
-    agent.turn(&file(&[("{name: a,", "{annotations: {x: z}, resourceVersion: '9', name: a,")]));
+    agent.reconcile(&file(&[("{name: a,", "{annotations: {x: z}, resourceVersion: '9', name: a,")]));
     assert!(!agent.differs);
-    agent.turn(&file(&[("{name: a,", "{labels: {x: z}, name: a,")]));
+    agent.reconcile(&file(&[("{name: a,", "{labels: {x: z}, name: a,")]));
     assert!(agent.differs);
 }
 
 #[test]
-fn nothing_but_configuration_is_taken_from_what_was_written() {
+fn only_configuration_is_taken_from_stored_objects() {
     let service = "{apiVersion: v1, kind: Service, metadata: {name: s}}";
     let (objects, _) = parse("", &[service, SECRET].join("\n---\n"));
     assert_eq!(objects.len(), 2);

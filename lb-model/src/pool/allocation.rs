@@ -1,4 +1,4 @@
-//! For which Services a pool is kept.
+//! The Services that may use a pool.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,23 +10,24 @@ type Labels = BTreeMap<String, String>;
 /// Labels of every namespace, by its name.
 pub type Namespaces = BTreeMap<String, Labels>;
 
-/// For which Services a pool is kept: a pool that says so is not for all.
+/// The Services that may use a pool.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ServiceAllocation {
-    /// Of the pools that a Service may use the one with the lowest positive number comes first; zero is last.
+    /// Of the pools that a Service may use, the one with the lowest positive number comes first; zero is
+    /// last.
     pub priority: u32,
-    /// Namespaces by name, beside those by label. With neither, all namespaces.
+    /// Namespaces by name, in addition to those by label. With neither, all namespaces.
     pub namespaces: BTreeSet<String>,
     /// Namespaces by label.
     pub namespace_selectors: Vec<LabelSelector>,
-    /// Services by label; none for all of the namespaces.
+    /// Services by label; empty selects all Services of the namespaces.
     pub service_selectors: Vec<LabelSelector>,
 }
 
 impl ServiceAllocation {
     pub(super) fn read(written: &objects::ServiceAllocation) -> Self {
         Self {
-            // Whatever is below zero says no more than zero.
+            // Negative numbers count as zero.
             priority: u32::try_from(written.priority).unwrap_or_default(),
             namespaces: written.namespaces.iter().cloned().collect(),
             namespace_selectors: written.namespace_selectors.clone(),
@@ -34,18 +35,18 @@ impl ServiceAllocation {
         }
     }
 
-    /// Whether a Service of this namespace with these labels may have addresses of the pool that it asks for, by address
-    /// or by the pool's name. No selector selects a namespace that is not known.
+    /// Whether a Service may get addresses of the pool that it asks for, by address or by the pool's name.
+    /// Selectors never match an unknown namespace.
     ///
-    /// As in MetalLB, selectors of namespaces that select none restrict nothing: only the pool's name keeps others away
-    /// then, so addresses of it are not given to who does not ask ([`Self::prefers`]).
+    /// As in MetalLB, namespace selectors that match no namespace restrict nothing here: Services that ask
+    /// for the pool by name get its addresses, and others do not ([`Self::prefers`]).
     pub fn admits(&self, namespace: &str, namespaces: &Namespaces, labels: &Labels) -> bool {
         let selects_any = || namespaces.values().any(|labels| self.selects_namespace(labels));
         let restricts = !self.namespaces.is_empty() || selects_any();
         (!restricts || self.has_namespace(namespace, namespaces)) && self.selects_service(labels)
     }
 
-    /// Whether a Service of this namespace with these labels gets addresses of the pool without asking for it.
+    /// Whether a Service gets addresses of the pool without asking for it.
     pub fn prefers(&self, namespace: &str, namespaces: &Namespaces, labels: &Labels) -> bool {
         let any_namespace = self.namespaces.is_empty() && self.namespace_selectors.is_empty();
         (any_namespace || self.has_namespace(namespace, namespaces)) && self.selects_service(labels)

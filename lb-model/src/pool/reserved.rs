@@ -5,10 +5,10 @@ use lb_api::problem::{Problem, Reason};
 
 use super::Pools;
 
-/// How many of a pool's reserved addresses a message names.
+/// Number of reserved addresses that a message lists.
 const NAMED: usize = 3;
 
-/// Pools that contain reserved addresses, a problem each.
+/// Reports each pool that contains reserved addresses.
 pub(crate) fn problems<'a>(
     objects: impl Iterator<Item = &'a Sourced<Object>>,
     pools: &Pools,

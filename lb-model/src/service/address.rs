@@ -1,4 +1,4 @@
-//! Which addresses a Service has.
+//! The addresses of a Service.
 
 use std::net::IpAddr;
 
@@ -8,20 +8,20 @@ use crate::pool::{Pool, ServiceAllocation};
 use lb_api::objects;
 use lb_api::problem::{Problem, Reason};
 
-/// Annotations with the wanted addresses; the first that is there counts. The second is an old name that is
-/// still honoured.
+/// Annotations with the requested addresses; the first that exists counts. The second is an old name that is
+/// still supported.
 const ANNOTATIONS: [&str; 2] = ["metallb.io/loadBalancerIPs", "metallb.universe.tf/loadBalancerIPs"];
 
-/// An address as it is written, and its field.
+/// A field and the address in it.
 type Written<'a> = (String, &'a str);
 
 impl<'a> Candidate<'a> {
-    /// Whether it only asks for addresses and holds none.
+    /// Whether it asks for addresses and holds none.
     pub(super) fn only_asks(&self) -> bool {
         held(self.written).is_empty()
     }
 
-    /// The Service's valid addresses, in the order in which they are written.
+    /// Returns the Service's valid addresses, in their written order.
     pub(super) fn addresses(&mut self) -> Vec<IpAddr> {
         let held = held(self.written);
         let asks = held.is_empty();
@@ -37,7 +37,7 @@ impl<'a> Candidate<'a> {
         addresses
     }
 
-    /// What it asks for, where that counts.
+    /// Returns the addresses that it asks for, if requests count.
     fn asked(&mut self) -> Vec<Written<'a>> {
         if self.context.addresses == AddressRule::Held {
             self.problems.push(Problem::of(self.object, Reason::NotAllocated));
@@ -68,7 +68,7 @@ impl<'a> Candidate<'a> {
             let (pool, owner) = (name.to_string(), owner.to_string());
             return Err(Reason::ReservedAddress { address, pool, owner });
         }
-        // Whoever holds an address has been admitted, by a controller that knows all namespaces.
+        // A Service that holds an address has been admitted by a controller that knows all namespaces.
         if asks && !self.is_admitted(pool) {
             return Err(Reason::NotAdmitted { address, pool: name.to_string() });
         }
@@ -83,7 +83,7 @@ impl<'a> Candidate<'a> {
     }
 }
 
-/// The addresses in the Service's status.
+/// Returns the addresses in the Service's status.
 fn held(service: &objects::Service) -> Vec<Written<'_>> {
     let ingress = service.status.load_balancer.ingress.iter().enumerate();
     ingress
@@ -92,7 +92,7 @@ fn held(service: &objects::Service) -> Vec<Written<'_>> {
         .collect()
 }
 
-/// The addresses that the Service asks for.
+/// Returns the addresses that the Service asks for.
 fn request(service: &objects::Service) -> Option<Written<'_>> {
     let annotation = |key: &&str| {
         let value = service.metadata.annotations.get(*key)?;

@@ -1,4 +1,4 @@
-//! A Service of ours while it is judged.
+//! A Service of our class under validation.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -14,7 +14,7 @@ use crate::order::ObjectHandle;
 use crate::pool::{Namespaces, Pools};
 use crate::source_ranges::SourceRanges;
 
-/// What Services are judged against.
+/// The context of validation.
 pub(crate) struct Context<'a> {
     pub(crate) pools: &'a Pools,
     pub(crate) nodes: &'a BTreeMap<NodeName, Node>,
@@ -24,7 +24,7 @@ pub(crate) struct Context<'a> {
     pub(crate) namespaces: &'a Namespaces,
 }
 
-/// What a Service is to be served by.
+/// The terms on which a Service is served.
 struct Terms {
     policy: TrafficPolicy,
     affinity: bool,
@@ -32,19 +32,19 @@ struct Terms {
     addresses: Vec<IpAddr>,
 }
 
-/// A Service of ours while it is judged.
+/// A Service of our class under validation.
 pub(super) struct Candidate<'a> {
     pub(super) object: &'a Sourced<Object>,
     pub(super) written: &'a objects::Service,
-    /// In the order of their ranks.
+    /// Ordered by rank.
     pub(super) slices: &'a [&'a EndpointSlice],
     pub(super) context: &'a Context<'a>,
     pub(super) problems: Vec<Problem>,
 }
 
 impl<'a> Candidate<'a> {
-    /// `None` for what is no Service, or not for us. One with no class is for the load balancer that serves no class
-    /// in particular.
+    /// Returns `None` for other kinds, types and classes. A Service without a class belongs to the load
+    /// balancer that serves no class in particular.
     pub(super) fn of(
         object: &'a Sourced<Object>,
         slices: &'a [&'a EndpointSlice],
@@ -57,7 +57,7 @@ impl<'a> Candidate<'a> {
         is_ours.then_some(Self { object, written, slices, context, problems: Vec::new() })
     }
 
-    /// The ports of addresses that it wants, whoever has them.
+    /// Returns the ports of addresses that it claims, whichever Service gets them.
     pub(super) fn claims(mut self) -> Vec<PortKey> {
         let Some(Terms { addresses, .. }) = self.terms() else { return Vec::new() };
         let ports = self.written.spec.ports.iter();
@@ -65,7 +65,7 @@ impl<'a> Candidate<'a> {
         ports.flat_map(|(port, protocol)| addresses.iter().map(move |it| (*it, port, protocol))).collect()
     }
 
-    /// What comes of it, and what is wrong with it.
+    /// Returns the valid Service and its problems.
     pub(super) fn judge(mut self, claims: &Claims<impl ObjectHandle>) -> (Option<Service>, Vec<Problem>) {
         let Some(Terms { policy, affinity, sources, addresses }) = self.terms() else {
             return (None, self.problems);
@@ -76,7 +76,7 @@ impl<'a> Candidate<'a> {
         (Some(Service { policy, affinity, sources, labels, vips }), self.problems)
     }
 
-    /// Its terms, if it can be served by them.
+    /// Returns its terms if it can be served.
     fn terms(&mut self) -> Option<Terms> {
         let policy = self.policy();
         let affinity = self.affinity();

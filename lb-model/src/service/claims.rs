@@ -1,4 +1,4 @@
-//! Who has a port of an address, where several Services want it.
+//! The claims of Services to ports of addresses.
 
 use std::net::IpAddr;
 
@@ -7,17 +7,17 @@ use crate::order::{ObjectHandle, Ranked};
 use crate::table::Table;
 use lb_api::objects::{Object, Sourced};
 
-/// What only one Service can have: a port of an address.
+/// A port of an address, which only one Service can have.
 pub(super) type PortKey = (IpAddr, u16, Protocol);
 
-/// A Service that wants a port of an address, and whether it only asks for the address: whoever holds it comes first,
-/// whatever their ages.
+/// A Service that claims a port, and whether it merely asks for the address: a Service that holds it comes
+/// first, whatever their ages.
 pub(super) type Claimant<O> = (bool, Ranked<O>);
 
-/// Which Services want a port of an address, in their order: the first has it.
+/// The Services that claim each port, in order: the first gets it.
 ///
-/// What a Service wants depends on itself and on the pools, and not on what others want or have. So a Service that
-/// changes concerns only those that want what it wanted or wants now, and none beyond them.
+/// A Service's claims depend on itself and on the pools, not on other Services. So a change of a Service
+/// concerns only the Services with a claim that it had or has.
 #[derive(Clone, Debug)]
 pub(super) struct Claims<O>(Table<PortKey, Vec<Claimant<O>>>);
 
@@ -30,7 +30,7 @@ impl<O> Default for Claims<O> {
 impl<O: ObjectHandle> Claims<O> {
     pub(super) fn add(&mut self, key: PortKey, by: &Claimant<O>) {
         let claimants = self.0.entry(key).or_default();
-        // It is there already if the Service names a port twice.
+        // It is listed already if the Service has the port twice.
         if let Err(index) = claimants.binary_search(by) {
             claimants.insert(index, by.clone());
         }
@@ -46,12 +46,12 @@ impl<O: ObjectHandle> Claims<O> {
         }
     }
 
-    /// The Service that has a port.
+    /// Returns the Service that gets a port.
     pub(super) fn holder(&self, key: PortKey) -> Option<&Sourced<Object>> {
         self.claimants(key).next()
     }
 
-    /// The Services that want a port.
+    /// Returns the Services that claim a port.
     pub(super) fn claimants(&self, key: PortKey) -> impl Iterator<Item = &Sourced<Object>> {
         self.0.get(&key).into_iter().flatten().map(|it| it.1.0.object())
     }

@@ -1,4 +1,4 @@
-//! All Services with their EndpointSlices, of which only those are judged that something has changed for.
+//! The index of Services and their EndpointSlices, which revalidates only what a change concerns.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,22 +14,22 @@ use crate::table::Table;
 use lb_api::objects::{EndpointSlice, Object, Sourced};
 use lb_api::problem::Problem;
 
-/// All Services with their EndpointSlices, what they want, and what is wrong with them.
+/// All Services with their EndpointSlices, claims and problems.
 #[derive(Clone, Debug)]
 pub(crate) struct ServiceIndex<O> {
     by_name: Table<ServiceName, ServiceObjects<O>>,
     claims: Claims<O>,
-    /// Of those with which anything is wrong, in the order of their ranks.
+    /// Of Services with problems, ordered by rank.
     problems: BTreeMap<Ranked<O>, Vec<Problem>>,
 }
 
-/// What is written of a Service.
+/// The objects of a Service.
 #[derive(Clone, Debug)]
 struct ServiceObjects<O> {
-    /// Its object; `None` while there are only EndpointSlices.
+    /// Its Service object; `None` if there are only EndpointSlices.
     service: Option<Ranked<O>>,
     slices: BTreeSet<Ranked<O>>,
-    /// The object that was judged, and the ports that it wants; `None` if it is not ours.
+    /// The validated object and the ports that it claims; `None` if it is not of our class.
     claimed: Option<(Claimant<O>, Vec<PortKey>)>,
 }
 
@@ -46,8 +46,8 @@ impl<O> Default for ServiceObjects<O> {
 }
 
 impl<O: ObjectHandle> ServiceIndex<O> {
-    /// Takes in what has changed, and makes `services` what is to be served now. They must be what the last
-    /// update left. `is_same` tells that the context is that of the last update.
+    /// Applies changes to `services`, which must be the result of the last update. `is_same` tells whether
+    /// the context is that of the last update.
     pub(crate) fn update(
         &mut self,
         changes: &ObjectChanges<O>,
@@ -59,13 +59,13 @@ impl<O: ObjectHandle> ServiceIndex<O> {
         if !is_same {
             concerned = self.by_name.keys().cloned().collect();
         }
-        // All claims are known before any is decided.
+        // All claims must be known before any is decided.
         let keys: BTreeSet<_> = concerned.iter().flat_map(|name| self.claim(name, context)).collect();
         let rivals = keys.into_iter().flat_map(|key| self.claims.claimants(key));
         concerned.extend(rivals.map(ServiceName::of));
         for name in concerned {
             match self.judge(&name, context) {
-                // What comes out as it was stays the same value, so that it is seen at a glance that it has.
+                // An equal result stays the same value, so that it is quickly known to be unchanged.
                 Some(service) if services.get(&name).is_some_and(|before| **before == service) => {}
                 Some(service) => drop(services.insert(name, Arc::new(service))),
                 None => drop(services.remove(&name)),
@@ -73,16 +73,16 @@ impl<O: ObjectHandle> ServiceIndex<O> {
         }
     }
 
-    /// What is wrong with Services.
+    /// Returns the problems of Services.
     pub(crate) fn problems(&self) -> impl Iterator<Item = Problem> {
         self.problems.values().flatten().cloned()
     }
 
-    /// Takes in what has changed; the names of the Services that it is about.
+    /// Takes the changes, and returns the names of the Services that they concern.
     fn take(&mut self, changes: &ObjectChanges<O>) -> BTreeSet<ServiceName> {
-        let gone = changes.gone.iter().map(|object| (object, false));
-        let come = changes.come.iter().map(|object| (object, true));
-        let concerned = gone.chain(come).filter_map(|(object, is_there)| {
+        let removed = changes.removed.iter().map(|object| (object, false));
+        let added = changes.added.iter().map(|object| (object, true));
+        let concerned = removed.chain(added).filter_map(|(object, is_there)| {
             let is_slice = matches!(object.object().value, Object::EndpointSlice(_));
             let name = concerned(object.object())?;
             let entry = self.by_name.entry(name.clone()).or_default();
@@ -97,7 +97,7 @@ impl<O: ObjectHandle> ServiceIndex<O> {
         concerned.collect()
     }
 
-    /// Finds out anew what a Service wants; what it wants or has wanted.
+    /// Updates the claims of a Service; returns its new and its former claims.
     fn claim(&mut self, name: &ServiceName, context: &Context<'_>) -> Vec<PortKey> {
         let Some(entry) = self.by_name.get_mut(name) else { return Vec::new() };
         let mut keys = Vec::new();
@@ -133,7 +133,7 @@ impl<O: ObjectHandle> ServiceIndex<O> {
     }
 }
 
-/// The Service that an object is about.
+/// Returns the Service that an object concerns.
 fn concerned(object: &Sourced<Object>) -> Option<ServiceName> {
     match &object.value {
         Object::Service(_) => Some(ServiceName::of(object)),

@@ -1,4 +1,4 @@
-//! Which ports a Service has, and who serves them.
+//! The ports of a Service and their endpoints.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use crate::order::ObjectHandle;
 use lb_api::problem::{Problem, Reason};
 
 impl<'a> Candidate<'a> {
-    /// Every address with every port that is served and that the Service has.
+    /// Returns every address with every supported port that the Service gets.
     pub(super) fn vips(
         &mut self,
         addresses: &[IpAddr],
@@ -47,7 +47,7 @@ impl<'a> Candidate<'a> {
         vips
     }
 
-    /// Who else has a port: another Service, or this one by a port before.
+    /// Returns the current holder of a port: another Service, or this one by an earlier port.
     fn holder(
         &self,
         key: PortKey,
@@ -67,7 +67,7 @@ impl<'a> Candidate<'a> {
         census.endpoints
     }
 
-    /// Tells what the survey has found once a Service, and not once for every port and address.
+    /// Reports the survey's results once for each Service, and not for each port and address.
     fn report(&mut self, survey: &Survey<'_>, policy: TrafficPolicy) {
         for node in &survey.unknown_nodes {
             let reason = Reason::EndpointNodeUnknown { node: (*node).to_owned() };
@@ -86,12 +86,12 @@ impl<'a> Candidate<'a> {
     }
 }
 
-/// What was found on the way through a Service's ports.
+/// Findings about a Service's ports.
 #[derive(Default)]
 struct Survey<'a> {
     unknown_nodes: BTreeSet<&'a str>,
     without_node: bool,
-    /// Number of each port → whether it is served on every address.
+    /// Position of each port → whether it is served on every address.
     served: BTreeMap<usize, bool>,
 }
 

@@ -1,4 +1,5 @@
-//! The clients that a Service admits: `spec.loadBalancerSourceRanges`, or else the annotation that was before it.
+//! The clients that a Service admits: `spec.loadBalancerSourceRanges`, or else the annotation that preceded
+//! it.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -10,13 +11,14 @@ use crate::address_range::cidr;
 use crate::source_ranges::SourceRanges;
 use lb_api::problem::{Problem, Reason};
 
-/// Counts where the field is empty. kube-proxy does not know it; the load balancers of cloud providers do.
+/// Counts if the field is empty. kube-proxy does not support it; the load balancers of cloud providers do.
 const ANNOTATION: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
 /// The field.
 const FIELD: &str = "spec.loadBalancerSourceRanges";
 
 impl<'a> Candidate<'a> {
-    /// The clients that the Service admits; `None` if that is not valid: then nobody can tell whom it is to admit.
+    /// Returns the clients that the Service admits; `None` if any range is invalid, because it is then
+    /// unknown which clients to admit.
     pub(super) fn sources(&mut self) -> Option<SourceRanges> {
         let mut nets = Vec::new();
         let mut is_valid = true;
@@ -32,7 +34,7 @@ impl<'a> Candidate<'a> {
         is_valid.then(|| SourceRanges::of_nets(&nets))
     }
 
-    /// Each with its field. As in Kubernetes, spaces around them do not count.
+    /// Returns each range with its field. As in Kubernetes, surrounding blanks are ignored.
     fn written_ranges(&self) -> Vec<(String, &'a str)> {
         let written = &self.written.spec.load_balancer_source_ranges;
         if !written.is_empty() {
@@ -44,7 +46,7 @@ impl<'a> Candidate<'a> {
         ranges.map(|range| (format!("metadata.annotations[{ANNOTATION}]"), range.trim())).collect()
     }
 
-    /// Names the family that is left open beside a restricted one.
+    /// Reports a family without ranges beside a restricted one.
     pub(super) fn report_unrestricted(&mut self, sources: &SourceRanges, addresses: &[IpAddr]) {
         let field =
             if self.written.spec.load_balancer_source_ranges.is_empty() { ANNOTATION_FIELD } else { FIELD };
@@ -62,8 +64,8 @@ impl<'a> Candidate<'a> {
 /// The annotation, as a field.
 const ANNOTATION_FIELD: &str = "metadata.annotations[service.beta.kubernetes.io/load-balancer-source-ranges]";
 
-/// Reads a CIDR as API servers of any age have let it in: bits behind the prefix do not count, numbers of IPv4 may begin
-/// with zeros, and `::ffff:a.b.c.d` is IPv4.
+/// Parses a CIDR as API servers of all versions admit it: host bits are ignored, IPv4 numbers may have
+/// leading zeros, and `::ffff:a.b.c.d` is IPv4.
 fn parse(written: &str) -> Option<IpNet> {
     let net = cidr(&without_leading_zeros(written)?)?;
     let IpNet::V6(v6) = net else { return Some(net) };
@@ -73,7 +75,7 @@ fn parse(written: &str) -> Option<IpNet> {
     Ipv4Net::new(mapped, length).ok().map(IpNet::V4)
 }
 
-/// Go read them as decimal numbers for long.
+/// Removes leading zeros, as Go did for long: it read such numbers as decimal.
 fn without_leading_zeros(written: &str) -> Option<Cow<'_, str>> {
     if written.contains(':') {
         return Some(Cow::Borrowed(written));
@@ -93,7 +95,7 @@ mod tests {
     use crate::source_ranges::SourceRange;
 
     #[test]
-    fn cidrs_are_read_as_kubernetes_has_let_them_in() {
+    fn cidrs_are_read_as_kubernetes_admitted_them() {
         for (written, net) in [
             ("10.0.0.0/8", "10.0.0.0/8"),
             ("10.0.0.1/8", "10.0.0.1/8"),
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_as_few_as_can_be() {
+    fn ranges_are_aggregated() {
         let any_v4 = [192, 0, 2, 1].into();
         let v4 =
             |written: &[&str]| ranges(written).of(any_v4).map(|it| it.iter().copied().collect::<Vec<_>>());
@@ -148,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn families_are_restricted_apart() {
+    fn families_are_restricted_separately() {
         let (v4, v6) = ([192, 0, 2, 1].into(), "2001:db8::1".parse().unwrap());
         let only4 = ranges(&["10.0.0.0/8"]);
         assert!(only4.of(v4).is_some() && only4.of(v6).is_none());

@@ -1,8 +1,8 @@
-//! What was right before stays, where something that is new or has changed would take its place.
+//! Last-known-good values take precedence over new and changed objects.
 
 use super::*;
 
-/// A pool, as `NAME ADDRESSES [@YEAR]`, with the year that it was made in.
+/// A pool, as `NAME ADDRESSES [@YEAR]`, with the year of its creation.
 fn pool(line: &str) -> String {
     let words: Vec<&str> = line.split(' ').collect();
     let (name, addresses) = (words[0], words[1]);
@@ -17,7 +17,7 @@ fn made(year: &str) -> String {
     format!(", creationTimestamp: '{year}-01-01T00:00:00Z'")
 }
 
-/// The model after one snapshot after the other, and the problems of the last.
+/// Returns the model after the snapshots, and the problems of the last.
 fn after(snapshots: &[String]) -> (Model, Vec<Problem>) {
     let mut last = (Model::default(), Vec::new());
     for text in snapshots {
@@ -38,7 +38,7 @@ fn labels(problems: &[Problem]) -> Vec<String> {
         .collect()
 }
 
-/// Pools after each other, what the last are, and what is wrong with them.
+/// Successive pools, the final pools, and their problems.
 struct Case {
     says: &'static str,
     snapshots: &'static [&'static [&'static str]],
@@ -148,7 +148,7 @@ const CASES: &[Case] = &[
 ];
 
 #[test]
-fn pools_stay_where_they_were() {
+fn existing_pools_take_precedence() {
     for case in CASES {
         let snapshots: Vec<String> = case
             .snapshots
@@ -167,7 +167,7 @@ fn pools_stay_where_they_were() {
 }
 
 #[test]
-fn of_two_services_on_one_port_the_older_has_it_whatever_was_before() {
+fn of_two_services_on_one_port_the_older_has_it_regardless_of_history() {
     let [old, new] = [("z", "2024"), ("a", "2025")].map(|(name, year)| {
         service(name, "").replace(&format!("{{name: {name}}}"), &format!("{{name: {name}{}}}", made(year)))
     });
@@ -191,7 +191,7 @@ const PEER: &str =
     "myASN: 1, peerASN: 2, peerAddress: 10.0.0.1, passwordSecret: {name: key}, bfdProfile: fast";
 const KEY: &str = "{apiVersion: v1, kind: Secret, metadata: {name: key, namespace: lb}, type: kubernetes.io/basic-auth, stringData: {password: x}}";
 
-/// A cluster that speaks BGP, with some of its lines replaced: an empty one is not there.
+/// A cluster with BGP objects, with some lines replaced; objects that become empty are absent.
 fn speaking(replaced: &[(&str, &str)]) -> String {
     let mut lines = vec![
         BASE.to_owned(),
@@ -210,7 +210,7 @@ fn speaking(replaced: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn what_is_told_to_routers_stays_while_anything_of_it_is_wrong() {
+fn invalid_bgp_objects_keep_their_last_known_good_value() {
     let (right, problems) = after(&[speaking(&[])]);
     assert_eq!(labels(&problems), [] as [&str; 0]);
     for (change, expected) in [
@@ -228,10 +228,10 @@ fn what_is_told_to_routers_stays_while_anything_of_it_is_wrong() {
         let (model, problems) = after(&[speaking(&[]), speaking(&[change]), speaking(&[change])]);
         assert_eq!(labels(&problems), expected, "{change:?}");
         assert_eq!(model.bgp, right.bgp, "{change:?}");
-        // Mended, it is as if nothing had been.
+        // Once corrected, nothing of it is left.
         let (model, problems) = after(&[speaking(&[]), speaking(&[change]), speaking(&[])]);
         assert_eq!((model.bgp, labels(&problems)), (right.bgp.clone(), vec![]), "{change:?}");
-        // With nothing before, it is left out.
+        // Without a last-known-good value, it is left out.
         let (model, problems) = after(&[speaking(&[change])]);
         assert_ne!(model.bgp, right.bgp);
         assert!(!labels(&problems).iter().any(|label| label.ends_with("stays_as_before")), "{change:?}");
@@ -239,7 +239,7 @@ fn what_is_told_to_routers_stays_while_anything_of_it_is_wrong() {
 }
 
 #[test]
-fn what_is_announced_on_the_local_network_stays_while_it_is_invalid() {
+fn an_invalid_l2_advertisement_keeps_its_last_known_good_value() {
     let of = |spec: &str| [BASE.to_owned(), metallb("L2Advertisement", "v1beta1", "l", spec)].join("\n---\n");
     let (right, invalid) = (of("ipAddressPools: [p]"), of("ipAddressPools: [p, p]"));
     let (before, problems) = after(std::slice::from_ref(&right));
@@ -252,25 +252,25 @@ fn what_is_announced_on_the_local_network_stays_while_it_is_invalid() {
 }
 
 #[test]
-fn what_is_gone_is_not_told_any_more() {
+fn removed_objects_are_not_advertised_any_more() {
     let gone = speaking(&[("kind: BGPPeer", ""), ("kind: BGPAdvertisement", "")]);
     let (model, problems) = after(&[speaking(&[]), gone]);
     assert_eq!((model.bgp, problems), (Bgp::default(), vec![]));
 }
 
 #[test]
-fn an_advertisement_that_is_new_contradicts_none_that_was_there() {
+fn a_new_advertisement_does_not_displace_an_existing_one() {
     let rival =
         |preference: u8| metallb("BGPAdvertisement", "v1beta1", "Z", &format!("localPref: {preference}"));
     let both = |preference| [speaking(&[]), rival(preference)].join("\n---\n");
     let (model, problems) = after(&[speaking(&[]), both(8)]);
     assert_eq!(labels(&problems), ["Z local_pref_conflict"]);
     assert_eq!(model.bgp.advertisements.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["a"]);
-    // One that does not is in its place.
+    // One that does not conflict is used.
     let (model, problems) = after(&[speaking(&[]), both(7)]);
     assert_eq!(problems, []);
     assert_eq!(model.bgp.advertisements.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["Z", "a"]);
-    // One that turns against another stays with what it said before.
+    // One that comes to conflict with another keeps its last-known-good value.
     let (model, problems) = after(&[both(7), both(8)]);
     assert_eq!(labels(&problems), ["Z local_pref_conflict", "Z stays_as_before"]);
     assert_eq!(
@@ -280,13 +280,13 @@ fn an_advertisement_that_is_new_contradicts_none_that_was_there() {
 }
 
 #[test]
-fn a_peer_that_was_there_comes_before_a_new_one() {
+fn an_existing_peer_takes_precedence_over_a_new_one() {
     let two =
         [speaking(&[]), metallb("BGPPeer", "v1beta2", "a", "myASN: 1, peerASN: 2, peerAddress: 10.0.0.1")]
             .join("\n---\n");
     assert_eq!(after(std::slice::from_ref(&two)).0.bgp.precedence, ["a", "p"]);
     assert_eq!(after(&[speaking(&[]), two.clone()]).0.bgp.precedence, ["p", "a"]);
-    // One that goes to another router's address is a new one there.
+    // A peer that moves to another peer's address counts as new there.
     let elsewhere = two
         .replace("name: p,", "name: p, labels: {},")
         .replace("peerAddress: 10.0.0.1, passwordSecret", "peerAddress: 10.0.0.2, passwordSecret");
@@ -294,7 +294,7 @@ fn a_peer_that_was_there_comes_before_a_new_one() {
 }
 
 #[test]
-fn what_an_advertisement_said_before_does_not_stay_against_what_another_says_now() {
+fn a_last_known_good_advertisement_yields_to_a_valid_one() {
     let advertisements = |of: [(&str, u8, &str); 3]| {
         let written = of.map(|(name, preference, peers)| {
             metallb(
@@ -314,7 +314,7 @@ fn what_an_advertisement_said_before_does_not_stay_against_what_another_says_now
 }
 
 #[test]
-fn what_was_accepted_of_one_namespace_is_nothing_to_another() {
+fn last_known_good_values_are_per_namespace() {
     let peer = metallb("BGPPeer", "v1beta2", "p", PEER);
     let elsewhere = speaking(&[(&peer, "")]) + "\n---\n" + &peer.replace("namespace: lb", "namespace: other");
     let (model, problems) = after(&[speaking(&[]), elsewhere]);

@@ -1,8 +1,9 @@
-//! Whose an address is: who holds it by its status comes before who asks for it, and on a cluster nobody else counts.
+//! The holders of addresses: a Service that holds an address by its status takes precedence over one that
+//! asks for it; in a cluster, only the status counts.
 
 use super::*;
 
-/// A pool that is kept for namespace bank.
+/// A pool reserved for namespace bank.
 const RESERVED: &str = "
 {apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: vault}, spec: {addresses: [203.0.113.0/28],
  serviceAllocation: {namespaces: [bank], namespaceSelectors: [{matchLabels: {team: audit}}]}}}
@@ -12,7 +13,7 @@ const RESERVED: &str = "
 {apiVersion: v1, kind: Namespace, metadata: {name: books, labels: {team: audit}}}
 ";
 
-/// A Service that was made in some year, with a status or a wish.
+/// A Service created in some year, with a status or a request.
 fn in_namespace(namespace: &str, name: &str, year: u16, asks: &str, holds: &str) -> String {
     format!(
         "{{apiVersion: v1, kind: Service, metadata: {{name: {name}, namespace: {namespace}, creationTimestamp: \
@@ -33,7 +34,7 @@ fn served(rule: AddressRule, texts: &[&str]) -> (Vec<String>, Vec<&'static str>)
 }
 
 #[test]
-fn a_service_that_only_asks_takes_nothing_of_a_cluster() {
+fn a_mere_request_takes_nothing_in_a_cluster() {
     let holder = in_namespace("bank", "vault", 2026, "null", "{ip: 203.0.113.7}");
     let intruder = in_namespace("shop", "intruder", 2020, "203.0.113.5", "");
     let squatter = in_namespace("shop", "squatter", 2020, "203.0.113.7", "");
@@ -42,19 +43,19 @@ fn a_service_that_only_asks_takes_nothing_of_a_cluster() {
     let (services, problems) = served(AddressRule::Held, &all);
     assert_eq!(services, ["bank/vault 203.0.113.7"]);
     assert_eq!(problems, ["not_allocated"; 3]);
-    // Where there is no controller, what is asked for counts, but not past a pool's serviceAllocation.
+    // Without a controller, requests count, within the limits of a pool's serviceAllocation.
     let (services, problems) = served(AddressRule::HeldOrAsked, &all);
     assert_eq!(services, ["bank/vault 203.0.113.7", "shop/free 192.0.2.1"]);
     assert_eq!(problems, ["not_admitted"; 2]);
 }
 
 #[test]
-fn whoever_holds_an_address_comes_before_whoever_asks_for_it_whatever_their_ages() {
+fn holders_take_precedence_over_requests_regardless_of_age() {
     let holder = in_namespace("shop", "holder", 2026, "null", "{ip: 192.0.2.7}");
     let older = in_namespace("shop", "older", 2020, "192.0.2.7", "");
     let (services, problems) = served(AddressRule::HeldOrAsked, &[BASE, &holder, &older]);
     assert_eq!((services, problems), (vec!["shop/holder 192.0.2.7".to_owned()], vec!["port_taken"]));
-    // Of two that hold it, the older.
+    // Of two Services that hold it, the older.
     let also = in_namespace("shop", "older", 2020, "null", "{ip: 192.0.2.7}");
     assert_eq!(served(AddressRule::HeldOrAsked, &[BASE, &holder, &also]).0, ["shop/older 192.0.2.7"]);
 }
@@ -78,11 +79,11 @@ fn a_change_of_rule_or_namespace_changes_what_is_served() {
         objects.into_iter().map(Arc::new).collect::<Vec<_>>()
     };
     let (before, after) = (text(""), text("team: audit"));
-    let mut modeller = IncrementalModel::new(&Model::default());
-    modeller.update(&before, None);
-    assert!(modeller.model().services.is_empty());
-    // All objects but the Namespace are the same in memory.
+    let mut incremental = IncrementalModel::new(&Model::default());
+    incremental.update(&before, None);
+    assert!(incremental.model().services.is_empty());
+    // All objects but the Namespace share memory.
     let mixed: Vec<_> = before.iter().take(before.len() - 1).chain(after.last()).cloned().collect();
-    modeller.update(&mixed, None);
-    assert_eq!(modeller.model().services.len(), 1);
+    incremental.update(&mixed, None);
+    assert_eq!(incremental.model().services.len(), 1);
 }

@@ -1,4 +1,4 @@
-//! A model that is kept up to date equals one that is made afresh.
+//! An incrementally updated model equals a rebuilt one.
 
 use std::sync::Arc;
 
@@ -8,22 +8,22 @@ use proptest::prelude::*;
 use super::*;
 use crate::IncrementalModel;
 
-/// How many objects there can be.
+/// Maximum number of objects.
 const NUMBERS: u8 = 25;
 
-/// What is different from the step before, and how it is handed over.
+/// The changes since the step before, and the order of the list.
 #[derive(Clone, Debug)]
 struct Step {
-    /// An object, by a number that tells it from others, in one of few versions; `None`: it is not there.
+    /// Object numbers with one of few versions; `None`: absent.
     versions: BTreeMap<u8, Option<u8>>,
-    /// By how much the list of objects is turned.
+    /// Rotation of the list.
     turned: usize,
-    /// Whether the list has its first object at its end again.
+    /// Whether the first object is in the list twice.
     twice: bool,
     class: Option<&'static str>,
 }
 
-/// Services that get into each other's way, their slices, nodes and pools. The last few have names of others.
+/// Services that conflict, with their slices, nodes and pools. The last few have names of others.
 fn object(number: u8, version: u8) -> String {
     let (place, pick) = (number % 6, |words: &[&str]| words[usize::from(version) % words.len()].to_owned());
     match number {
@@ -77,7 +77,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     (first, later).prop_map(|(first, later)| std::iter::once(first).chain(later).collect())
 }
 
-/// Puts the objects of a step in the place of those before.
+/// Applies a step to the objects.
 fn replace(there: &mut BTreeMap<u8, Arc<Sourced<Object>>>, versions: BTreeMap<u8, Option<u8>>) {
     for (number, version) in versions {
         let read = version.map(|version| parse("", &object(number, version)).0);
@@ -90,11 +90,11 @@ fn replace(there: &mut BTreeMap<u8, Arc<Sourced<Object>>>, versions: BTreeMap<u8
 
 proptest! {
     #[test]
-    fn what_is_kept_up_to_date_is_what_would_be_made_afresh(steps in steps(), cordon: bool) {
+    fn an_updated_model_equals_a_rebuilt_one(steps in steps(), cordon: bool) {
         let mut there = BTreeMap::new();
         let drain = DrainRules { cordon, ..DrainRules::default() };
         let mut model = Model { drain, ..Model::default() };
-        let mut modeller = IncrementalModel::new(&model);
+        let mut incremental = IncrementalModel::new(&model);
         for Step { versions, turned, twice, class } in steps {
             replace(&mut there, versions);
             let mut objects: Vec<_> = there.values().cloned().collect();
@@ -102,8 +102,8 @@ proptest! {
             let middle = turned % objects.len().max(1);
             objects.rotate_left(middle);
             let (afresh, wrong) = Model::after(&model, &objects, class);
-            prop_assert_eq!(modeller.update(&objects, class), wrong);
-            prop_assert_eq!(modeller.model(), &afresh);
+            prop_assert_eq!(incremental.update(&objects, class), wrong);
+            prop_assert_eq!(incremental.model(), &afresh);
             model = afresh;
         }
     }
@@ -117,7 +117,7 @@ fn read(numbers: &[(u8, u8)]) -> Vec<Arc<Sourced<Object>>> {
         .collect()
 }
 
-/// The Services that are the same values, and not only equal ones.
+/// Returns the Services that share memory, rather than being merely equal.
 fn same<'a>(first: &Model, second: &'a Model) -> Vec<&'a str> {
     let is_same = |(name, service): &(&ServiceName, &Arc<Service>)| {
         first.services.get(*name).is_some_and(|before| Arc::ptr_eq(before, service))
@@ -126,29 +126,29 @@ fn same<'a>(first: &Model, second: &'a Model) -> Vec<&'a str> {
 }
 
 #[test]
-fn a_service_that_comes_out_as_it_was_is_the_same_value() {
+fn an_unchanged_service_is_the_same_value() {
     let mut objects = read(&[(0, 0), (1, 0), (6, 0), (7, 0), (18, 0), (21, 0)]);
-    let mut modeller = IncrementalModel::default();
-    modeller.update(&objects, None);
-    let first = modeller.model().clone();
+    let mut incremental = IncrementalModel::default();
+    incremental.update(&objects, None);
+    let first = incremental.model().clone();
     objects[2] = read(&[(6, 2)]).remove(0);
-    modeller.update(&objects, None);
-    assert_eq!(same(&first, modeller.model()), ["s1"], "of the other an EndpointSlice has changed");
-    let second = modeller.model().clone();
+    incremental.update(&objects, None);
+    assert_eq!(same(&first, incremental.model()), ["s1"], "of the other an EndpointSlice has changed");
+    let second = incremental.model().clone();
     objects.extend(read(&[(19, 1)]));
-    modeller.update(&objects, None);
-    assert_eq!(modeller.model().nodes.len(), 2);
-    assert_eq!(same(&second, modeller.model()), ["s0", "s1"], "the node has no endpoint of theirs");
+    incremental.update(&objects, None);
+    assert_eq!(incremental.model().nodes.len(), 2);
+    assert_eq!(same(&second, incremental.model()), ["s0", "s1"], "the node has no endpoint of theirs");
 }
 
 #[test]
-fn a_port_goes_to_the_next_that_wants_it_and_back() {
-    // Both want port 80 of 10.0.0.1, and s1 comes before s5.
+fn a_port_moves_to_the_next_claimant_and_back() {
+    // Both claim port 80 of 10.0.0.1, and s1 precedes s5.
     let objects = read(&[(5, 0), (21, 0), (1, 0)]);
-    let mut modeller = IncrementalModel::default();
+    let mut incremental = IncrementalModel::default();
     let mut vips = |objects: &[Arc<Sourced<Object>>]| {
-        modeller.update(objects, None);
-        let services = modeller.model().services.iter();
+        incremental.update(objects, None);
+        let services = incremental.model().services.iter();
         services.map(|(name, service)| (name.name.clone(), service.vips.len())).collect::<Vec<_>>()
     };
     let [s1, s5] = ["s1", "s5"].map(str::to_owned);
@@ -158,7 +158,7 @@ fn a_port_goes_to_the_next_that_wants_it_and_back() {
 }
 
 #[test]
-fn what_is_wrong_with_an_object_concerns_the_nodes_that_it_selects() {
+fn problems_concern_the_selected_nodes() {
     let text = "{apiVersion: v1, kind: Node, metadata: {name: a, labels: {rack: a}}, status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}}\n---\n\
         {apiVersion: v1, kind: Node, metadata: {name: b, labels: {rack: b}}, status: {addresses: [{type: InternalIP, address: 10.0.0.2}]}}\n---\n\
         {apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {name: of-b}, spec: {myASN: 1, peerASN: 2, peerAddress: 10.0.0.9, \
@@ -166,10 +166,10 @@ fn what_is_wrong_with_an_object_concerns_the_nodes_that_it_selects() {
         {apiVersion: metallb.io/v1beta1, kind: BGPAdvertisement, metadata: {name: ad-of-b}, spec: {peers: [x, x], nodeSelectors: [{matchLabels: {rack: b}}]}}\n---\n\
         {apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: p}, spec: {addresses: [x]}}";
     let objects: Vec<_> = parse("t", text).0.into_iter().map(Arc::new).collect();
-    let mut modeller = IncrementalModel::default();
-    let problems = modeller.update(&objects, None);
+    let mut incremental = IncrementalModel::default();
+    let problems = incremental.update(&objects, None);
     let of = |node: &str| {
-        let concerning = problems.iter().filter(|it| modeller.concerns(it, &node.into()));
+        let concerning = problems.iter().filter(|it| incremental.concerns(it, &node.into()));
         concerning.map(|it| it.object.as_ref().unwrap().name.as_str()).collect::<Vec<_>>()
     };
     assert_eq!(of("b").len(), problems.len());

@@ -1,4 +1,4 @@
-//! Addresses of machines: whose they are, and that no Service has them.
+//! Addresses of machines: their owners, and that no Service gets them.
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn machine(name: &str, more: &str, addresses: &[(&str, &str)], conditions: &str)
 
 const INTERNAL: &[(&str, &str)] = &[("InternalIP", "10.0.0.9")];
 
-/// Which Node has 10.0.0.9 of an old and a new one.
+/// Returns the Node, old or new, that has 10.0.0.9.
 fn owner(old: (&str, &str), new: (&str, &str)) -> String {
     let made = |year: &str| format!("creationTimestamp: '{year}-01-01T00:00:00Z'");
     let old = machine(old.0, &made("2020"), INTERNAL, old.1);
@@ -30,7 +30,7 @@ fn owner(old: (&str, &str), new: (&str, &str)) -> String {
 }
 
 #[test]
-fn of_two_nodes_with_one_address_the_one_that_is_ready_has_it_or_else_the_younger() {
+fn of_two_nodes_with_one_address_the_ready_or_else_the_younger_has_it() {
     const READY: &str = "{type: Ready, status: 'True'}";
     const LOST: &str = "{type: Ready, status: Unknown}";
     assert_eq!(owner(("a", LOST), ("b", READY)), "b");
@@ -98,7 +98,7 @@ fn no_service_has_the_address_of_a_node_or_of_a_peer() {
 }
 
 #[test]
-fn a_pool_with_addresses_of_machines_is_told_of_once() {
+fn a_pool_with_reserved_addresses_is_reported_once() {
     let nodes = ["1", "2", "3", "4"]
         .map(|it| machine(&format!("m{it}"), "", &[("InternalIP", &format!("192.0.2.{it}"))], ""));
     let (model, problems) = build(&[BASE, PEER, &nodes.join("\n---\n")]);
@@ -115,7 +115,7 @@ fn a_pool_with_addresses_of_machines_is_told_of_once() {
 }
 
 #[test]
-fn an_ipv6_pool_that_only_an_l2_advertisement_announces_is_told_of() {
+fn an_ipv6_pool_with_only_an_l2_advertisement_is_reported() {
     let l2 = "{apiVersion: metallb.io/v1beta1, kind: L2Advertisement, metadata: {name: l}}";
     let bgp = "{apiVersion: metallb.io/v1beta1, kind: BGPAdvertisement, metadata: {name: b}}";
     assert_problem(&build(&[BASE, l2]).1, &["L2Advertisement default/l: ", "default/six", "only ARP"]);

@@ -1,4 +1,4 @@
-//! Which clients Services admit, as it is written.
+//! The clients that Services admit.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use super::*;
 
 const ANNOTATION: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
 
-/// Whether the Service of some text admits a client, and what is said of the Service's ranges.
+/// Whether a Service admits a client, and the problems of its ranges.
 fn judge(service: &str, client: &str) -> (Option<bool>, Vec<String>) {
     let (model, mut problems) = build(&[BASE, service]);
     problems.retain(|problem| !problem.contains("no endpoint is ready"));
@@ -24,7 +24,7 @@ fn annotated(ranges: &str, more: &str) -> String {
 }
 
 #[test]
-fn the_field_says_who_is_admitted_and_without_it_the_annotation_does() {
+fn the_field_takes_precedence_over_the_annotation() {
     let field = "loadBalancerSourceRanges: [' 10.0.0.0/8', '192.168.0.1/24 ']";
     for (service, inside, outside) in [
         (service("s", field), "10.1.2.3", "11.0.0.1"),
@@ -41,15 +41,12 @@ fn the_field_says_who_is_admitted_and_without_it_the_annotation_does() {
     }
 }
 
-/// Who writes a range that nobody can read wanted somebody to be kept out.
+/// An invalid range was meant to exclude clients.
 #[test]
-fn what_is_no_cidr_refuses_the_service() {
+fn an_invalid_cidr_invalidates_the_service() {
     let (service, problems) =
-        judge(&service("s", "loadBalancerSourceRanges: [10.0.0.0/8, nobody]"), "10.0.0.1");
-    assert_problem(
-        &problems,
-        &["spec.loadBalancerSourceRanges[1]: \"nobody\" is not a CIDR", "192.0.2.0/24"],
-    );
+        judge(&service("s", "loadBalancerSourceRanges: [10.0.0.0/8, none]"), "10.0.0.1");
+    assert_problem(&problems, &["spec.loadBalancerSourceRanges[1]: \"none\" is not a CIDR", "192.0.2.0/24"]);
     assert_eq!(service, None);
     let (service, problems) = judge(&annotated("10.0.0.0/8,", ""), "10.0.0.1");
     assert_problem(&problems, &[ANNOTATION, "\"\" is not a CIDR"]);
@@ -57,7 +54,7 @@ fn what_is_no_cidr_refuses_the_service() {
 }
 
 #[test]
-fn a_family_that_is_left_open_beside_a_restricted_one_is_named() {
+fn an_unrestricted_family_beside_a_restricted_one_is_reported() {
     let both = |ranges: &str| {
         service("s", &format!("loadBalancerSourceRanges: [{ranges}]"))
             .replace("loadBalancerIP: 192.0.2.1, ", "")

@@ -1,4 +1,4 @@
-//! Endpoints that are ready, those that are terminating, and those that are on two nodes.
+//! Ready and terminating endpoints, and endpoints on two nodes.
 
 use super::*;
 
@@ -6,7 +6,7 @@ const READY: &str = "ready: true, serving: true, terminating: false";
 const TERMINATING: &str = "ready: false, serving: true, terminating: true";
 const ENDED: &str = "ready: false, serving: false, terminating: true";
 
-/// `ADDRESS NODE CONDITIONS` each in a slice of its own: the number on each node, `!` where none is ready.
+/// `ADDRESS NODE CONDITIONS`, each in a slice of its own: the number on each node, `!` without a ready one.
 fn counted(endpoints: &[(&str, &str, &str)]) -> Vec<String> {
     let slices = endpoints.iter().enumerate().map(|(i, (address, node, conditions))| {
         let endpoint =
@@ -29,7 +29,7 @@ fn ready_endpoints_count_before_those_that_are_terminating() {
 }
 
 #[test]
-fn an_endpoint_address_on_two_nodes_is_on_each_by_its_own_conditions() {
+fn an_endpoint_address_on_two_nodes_has_conditions_on_each() {
     for (first, second, expected) in [
         (READY, "ready: false, serving: false", &["a 1"][..]),
         (READY, TERMINATING, &["a 1", "b 1!"]),
@@ -40,6 +40,6 @@ fn an_endpoint_address_on_two_nodes_is_on_each_by_its_own_conditions() {
         assert_eq!(counted(&[on_a, on_b]), expected, "{first} | {second}");
         assert_eq!(counted(&[on_b, on_a]), expected, "whichever is read last");
     }
-    // The same on one node in two slices, as while slices are rebalanced, is one endpoint.
+    // An endpoint of one node in two slices, as while slices are rebalanced, counts once.
     assert_eq!(counted(&[("10.1.0.1", "a", READY), ("10.1.0.1", "a", TERMINATING)]), ["a 1"]);
 }

@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_goes_takes_up_room_and_what_stays_does_not_twice() {
+    fn removed_entries_take_up_room_and_kept_ones_only_once() {
         let installed = BTreeMap::from([(1, ()), (2, ())]);
         let mut desired = BTreeMap::new();
         let mut room = BoundedMap::new(&mut desired, &installed, 3);

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_end_that_is_still_to_come_wakes() {
+    fn the_earliest_pending_end_wakes() {
         let of = Duration::from_secs;
         let mut clock = Clock::at(of(10));
         assert!(clock.await_end(of(4), of(6)) && clock.wake().is_none());

@@ -172,7 +172,7 @@ impl<'a> NodeTable<'a> {
             echo_rate: settings.echo_rate,
             id: own.map_or(0, |indexed| indexed.resolved.entry.id),
             liveness_limit: settings.liveness.limit,
-            orphan_grace: settings.liveness.orphan_grace,
+            orphan_grace: settings.liveness.hold,
             tag_key_ids: [current.id, other.id],
             pad: [0; 6],
             uplinks,
@@ -223,19 +223,24 @@ impl<'a> NodeTable<'a> {
     }
 
     fn install_peers(&self, contents: &mut Contents, installed: &Contents, problems: &mut Vec<Problem>) {
-        let mut room =
-            BoundedMap::new(&mut contents.node_addresses, &installed.node_addresses, capacity::PEERS);
+        let mut room = BoundedMap::new(
+            &mut contents.node_addresses,
+            &installed.node_addresses,
+            capacity::NODE_ADDRESSES,
+        );
         for (node_name, indexed) in &self.by_name {
             let mut keys = indexed.node.addresses().iter().map(|address| address_key(*address));
             if !keys.all(|key| room.insert(key, indexed.index)) {
-                let reason = Reason::MapFull { map: name::PEERS, capacity: capacity::PEERS };
+                let reason =
+                    Reason::MapFull { map: name::NODE_ADDRESSES, capacity: capacity::NODE_ADDRESSES };
                 problems.push(Problem::about(node_name.reference(), reason));
             }
         }
     }
 
     fn install_peer_macs(&self, contents: &mut Contents, installed: &Contents, problems: &mut Vec<Problem>) {
-        let mut room = BoundedMap::new(&mut contents.node_macs, &installed.node_macs, capacity::PEERS);
+        let mut room =
+            BoundedMap::new(&mut contents.node_macs, &installed.node_macs, capacity::NODE_ADDRESSES);
         for (node_name, indexed) in &self.by_name {
             let mac = indexed.resolved.on_link_mac.map(mac_key);
             // A node whose next hop is unresolved for now keeps its MAC with its entry.
@@ -243,7 +248,7 @@ impl<'a> NodeTable<'a> {
             if let Some(key) = mac.or(before)
                 && !room.insert(key, indexed.index)
             {
-                let reason = Reason::MapFull { map: name::PEER_MACS, capacity: capacity::PEERS };
+                let reason = Reason::MapFull { map: name::NODE_MACS, capacity: capacity::NODE_ADDRESSES };
                 problems.push(Problem::about(node_name.reference(), reason));
             }
         }

@@ -69,7 +69,7 @@ pub struct LivenessSettings {
     /// Ticks without an answer; zero: nodes never die.
     pub limit: u32,
     /// Ticks after that for which packets of unknown flows are held, in case the node returns.
-    pub orphan_grace: u32,
+    pub hold: u32,
     /// Random value that this machine's discriminators are made from.
     pub nonce: u64,
 }

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_finds_no_room_is_left_out_and_counted_by_service() {
+    fn ranges_that_do_not_fit_are_left_out_and_counted_by_service() {
         let installed = Contents { sources: BTreeMap::from([(7, ranges(1..=4))]), ..Contents::default() };
         let (a, b) = (name("a"), name("b"));
         let mut room = SourceCapacity::beside(&installed, 6);
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_makes_room_a_moment_later() {
+    fn removed_ranges_make_room_a_moment_later() {
         let now = Duration::from_secs(7);
         for (after, wake) in [(ranges(1..=2), None), (ranges([1]), Some(now + RETRY))] {
             let installed = Contents { sources: BTreeMap::from([(7, ranges(1..=2))]), ..Contents::default() };
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_installed_needs_no_room() {
+    fn installed_ranges_need_no_room() {
         let installed = Contents { sources: BTreeMap::from([(7, ranges(1..=4))]), ..Contents::default() };
         let mut room = SourceCapacity::beside(&installed, 2);
         assert_eq!(room.take(7, &ranges(1..=4), None), ranges(1..=4));

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_another_for_a_moment_does_not_count() {
+    fn a_short_change_of_a_number_does_not_count() {
         let seen = weights(&[(0, &[1, 3]), (5, &[2, 3]), (20, &[1, 3]), (25, &[1, 4]), (50, &[1, 3])]);
         assert!(seen.iter().all(|(weights, _)| weights == &[1, 3]));
         assert_eq!(seen[1].1, Some(35));
@@ -133,14 +133,14 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_another_counts_with_all_that_came_meanwhile() {
+    fn a_persistent_change_counts_with_all_later_ones() {
         let seen = weights(&[(0, &[1, 1]), (5, &[2, 1]), (20, &[2, 2]), (35, &[2, 2])]);
         assert_eq!(seen[2], (vec![1, 1], Some(35)));
         assert_eq!(seen[3], (vec![2, 2], None));
     }
 
     #[test]
-    fn nodes_that_come_and_go_count_at_once() {
+    fn nodes_that_join_and_leave_count_at_once() {
         let seen = weights(&[(0, &[1, 3]), (1, &[0, 2]), (2, &[5, 3])]);
         assert_eq!(seen, [(vec![1, 3], None), (vec![3], Some(31)), (vec![5, 3], None)]);
     }

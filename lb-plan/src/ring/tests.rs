@@ -58,7 +58,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_adapted_is_as_if_new(before in some_weights(0..60), after in some_weights(0..60), keep in 0usize..60) {
+    fn adapted_preferences_equal_new_ones(before in some_weights(0..60), after in some_weights(0..60), keep in 0usize..60) {
         // Mostly the same members, so that both methods are covered.
         let after: BTreeMap<_, _> = before.iter().skip(keep % 4).map(|(name, weight)| (name.clone(), *weight))
             .chain(after.into_iter().take(keep % 5)).collect();
@@ -99,7 +99,7 @@ proptest! {
     }
 
     #[test]
-    fn slots_are_a_power_of_two_that_is_enough(nodes in 0usize..2_000, per_node in 0u32..5_000) {
+    fn the_number_of_slots_is_a_sufficient_power_of_two(nodes in 0usize..2_000, per_node in 0u32..5_000) {
         let slots = slots_for(nodes, per_node);
         let wanted = nodes * per_node as usize;
         prop_assert!(slots.is_power_of_two() && slots >= wanted && slots >= 256);
@@ -108,7 +108,7 @@ proptest! {
 }
 
 #[test]
-fn slots_for_too_much_are_refusable_and_not_a_panic() {
+fn too_many_slots_do_not_panic() {
     assert!(slots_for(usize::MAX, u32::MAX) > 1 << 31);
 }
 
@@ -170,7 +170,7 @@ fn shares_are_in_proportion_to_weights() {
 
 /// Other nodes of the cluster may run another version: a change of the algorithm must be noticed.
 #[test]
-fn the_ring_is_what_it_always_was() {
+fn the_ring_matches_the_reference() {
     let weights = [("node-a", 1), ("node-b", 1), ("node-c", 2), ("node-d", 3), ("node-e", 0), ("node-f", 1)];
     let all = weights.map(|(name, weight)| RingMember { name, weight });
     // Computed by a second implementation, with logarithms in floating point.

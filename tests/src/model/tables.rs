@@ -84,9 +84,9 @@ pub struct HostTables {
     pub slots: Vec<Slot>,
     /// `lb_nodes`, as many as `sizes` says.
     pub nodes: Vec<Node>,
-    /// `lb_peers`.
+    /// `lb_node_addrs`.
     pub peers: HashMap<[u8; 16], u32>,
-    /// `lb_peer_macs`.
+    /// `lb_node_macs`.
     pub peer_macs: HashMap<[u8; 8], u32>,
     /// `lb_sources`: the length of each prefix, and what it begins with.
     pub sources: Vec<(u32, Source)>,
@@ -202,7 +202,7 @@ impl HostTables {
 
     /// Counts what became of a packet.
     pub(super) fn count(&self, counter: u32) {
-        assert!((counter as usize) < capacity::REFUSALS, "counter {counter} is outside its map");
+        assert!((counter as usize) < capacity::VERDICTS, "counter {counter} is outside its map");
         *self.totals.borrow_mut().refusals.entry(counter).or_default() += 1;
     }
 }

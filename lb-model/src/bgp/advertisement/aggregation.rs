@@ -1,4 +1,4 @@
-//! How long prefixes may be.
+//! Checks of aggregation lengths.
 
 use std::net::IpAddr;
 
@@ -6,11 +6,11 @@ use ipnet::{Ipv4Subnets, Ipv6Subnets};
 
 use super::BgpAdvertisement;
 use crate::address_range::AddressRange;
-use crate::bgp::judge::Judge;
+use crate::bgp::check::ObjectCheck;
 use crate::pool::Pools;
 use lb_api::problem::Reason;
 
-/// The length of prefixes; that of one address if none is written.
+/// Returns the prefix length; by default that of a single address.
 pub(super) fn length(written: Option<i32>, longest: u8) -> Result<u8, Reason> {
     let Some(number) = written else { return Ok(longest) };
     let allowed = if longest == 32 { "0 to 32" } else { "0 to 128" };
@@ -18,12 +18,12 @@ pub(super) fn length(written: Option<i32>, longest: u8) -> Result<u8, Reason> {
     length.ok_or_else(|| Reason::OutOfRange { written: number.to_string(), allowed })
 }
 
-/// A prefix must lie within an entry of the pool, or routers would be told of addresses that are not in it. And
-/// one prefix of several Services cannot be told for some of them only.
-pub(super) fn judge(advertisement: &BgpAdvertisement, pools: &Pools, judge: &mut Judge<'_>) {
+/// Checks that prefixes lie within an entry of the pool, or routes would cover addresses outside of it; and
+/// that a prefix of several Services is not advertised for some of them only.
+pub(super) fn check(advertisement: &BgpAdvertisement, pools: &Pools, check: &mut ObjectCheck<'_>) {
     let aggregates = advertisement.aggregation_v4 < 32 || advertisement.aggregation_v6 < 128;
     if advertisement.chooses_services() && aggregates {
-        judge.refuse("spec.serviceSelectors", Reason::SelectorsWithAggregation);
+        check.refuse("spec.serviceSelectors", Reason::SelectorsWithAggregation);
     }
     for (name, pool) in pools.iter().filter(|(name, pool)| advertisement.selects_pool(name, pool)) {
         for range in &pool.ranges {
@@ -34,14 +34,14 @@ pub(super) fn judge(advertisement: &BgpAdvertisement, pools: &Pools, judge: &mut
             let least = shortest(*range);
             if length < least {
                 let pool = name.to_string();
-                judge.refuse(field, Reason::AggregationTooShort { length, pool, least });
+                check.refuse(field, Reason::AggregationTooShort { length, pool, least });
                 return;
             }
         }
     }
 }
 
-/// Length of the shortest of the prefixes that a range consists of.
+/// Returns the length of the shortest of the prefixes that cover a range exactly.
 fn shortest(range: AddressRange) -> u8 {
     let lengths: Option<u8> = match (range.start(), range.end()) {
         (IpAddr::V4(start), IpAddr::V4(end)) => {
@@ -50,7 +50,7 @@ fn shortest(range: AddressRange) -> u8 {
         (IpAddr::V6(start), IpAddr::V6(end)) => {
             Ipv6Subnets::new(start, end, 0).map(|net| net.prefix_len()).min()
         }
-        // A range is of one version.
+        // A range has one family.
         _ => None,
     };
     lengths.unwrap_or_default()

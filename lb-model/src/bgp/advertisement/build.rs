@@ -7,21 +7,21 @@ use lb_api::problem::{Problem, Reason};
 use lb_bgp::value::{Community, LargeCommunity};
 
 use super::{BgpAdvertisement, aggregation};
+use crate::bgp::check::ObjectCheck;
 use crate::bgp::community::{Aliases, AnyCommunity, resolve};
-use crate::bgp::judge::Judge;
 use crate::name::NodeName;
 use crate::node::Node;
 use crate::pool::Pools;
 use crate::precedence::Precedence;
 
-/// What an advertisement is judged against.
+/// The context of validation.
 pub(in crate::bgp) struct Context<'a> {
     pub(in crate::bgp) aliases: &'a Aliases,
     pub(in crate::bgp) pools: &'a Pools,
     pub(in crate::bgp) nodes: &'a BTreeMap<NodeName, Node>,
 }
 
-/// The advertisements, in the order of their namespaces and names.
+/// Builds the advertisements, ordered by namespace and name.
 pub(in crate::bgp) fn build<'a>(
     objects: impl Iterator<Item = &'a Sourced<Object>>,
     context: &Context<'_>,
@@ -31,7 +31,7 @@ pub(in crate::bgp) fn build<'a>(
     let mut candidates = Vec::new();
     for object in objects {
         let Object::BgpAdvertisement(written) = &object.value else { continue };
-        let now = read(object, &written.spec, context, &mut Judge::of(object, problems));
+        let now = read(object, &written.spec, context, &mut ObjectCheck::of(object, problems));
         let former = before.iter().find(|former| {
             former.name == written.metadata.name
                 && Some(former.namespace.as_str()) == object.value.namespace()
@@ -41,23 +41,23 @@ pub(in crate::bgp) fn build<'a>(
     candidates.sort_by_key(|(precedence, ..)| *precedence);
     let mut accepted = Vec::new();
     for (_, object, now, former) in candidates {
-        let mut judge = Judge::of(object, problems);
+        let mut check = ObjectCheck::of(object, problems);
         let now = now.and_then(|now| match clash(&now, &accepted, context) {
             Some((field, reason)) => {
-                judge.refuse(field, reason);
+                check.refuse(field, reason);
                 None
             }
             None => Some(now),
         });
         let former = former.filter(|former| clash(former, &accepted, context).is_none());
-        accepted.extend(now.or_else(|| judge.former(former)));
+        accepted.extend(now.or_else(|| check.former(former)));
     }
     accepted.sort_by(|one, other| one.key().cmp(&other.key()));
     accepted
 }
 
-/// Why an advertisement cannot stand beside those that are accepted, and at which field. One that says the same as
-/// another can: two owners may want the same.
+/// Returns the conflict of an advertisement with valid ones, and its field. Equal advertisements do not
+/// conflict: two owners may want the same.
 fn clash(
     new: &BgpAdvertisement,
     accepted: &[BgpAdvertisement],
@@ -67,8 +67,8 @@ fn clash(
     Some(("spec.localPref", Reason::LocalPrefConflict { other: other.name.clone() }))
 }
 
-/// Two that both take all Services of a pool, on a node, must not contradict each other; of those that choose
-/// among Services, each Service is judged.
+/// Whether two advertisements of all Services of a pool, on a common node, contradict each other; those with
+/// Service selectors are checked for each Service.
 fn contradict(one: &BgpAdvertisement, other: &BgpAdvertisement, context: &Context<'_>) -> bool {
     if one.chooses_services() || other.chooses_services() {
         return false;
@@ -87,14 +87,14 @@ fn read(
     object: &Sourced<Object>,
     spec: &BgpAdvertisementSpec,
     context: &Context<'_>,
-    judge: &mut Judge<'_>,
+    check: &mut ObjectCheck<'_>,
 ) -> Option<BgpAdvertisement> {
-    judge.lists();
+    check.lists();
     let v4 = aggregation::length(spec.aggregation_length, 32);
-    let v4 = judge.value("spec.aggregationLength", v4);
+    let v4 = check.value("spec.aggregationLength", v4);
     let v6 = aggregation::length(spec.aggregation_length_v6, 128);
-    let v6 = judge.value("spec.aggregationLengthV6", v6);
-    let (communities, large_communities) = communities(spec, context.aliases, judge);
+    let v6 = check.value("spec.aggregationLengthV6", v6);
+    let (communities, large_communities) = communities(spec, context.aliases, check);
     let advertisement = BgpAdvertisement {
         namespace: object.value.namespace().unwrap_or_default().to_owned(),
         name: object.value.metadata().name.clone(),
@@ -109,18 +109,18 @@ fn read(
         peers: spec.peers.iter().cloned().collect(),
         service_selectors: spec.service_selectors.clone(),
     };
-    aggregation::judge(&advertisement, context.pools, judge);
-    judge.sound.then_some(advertisement)
+    aggregation::check(&advertisement, context.pools, check);
+    check.sound.then_some(advertisement)
 }
 
 fn communities(
     spec: &BgpAdvertisementSpec,
     aliases: &Aliases,
-    judge: &mut Judge<'_>,
+    check: &mut ObjectCheck<'_>,
 ) -> (BTreeSet<Community>, BTreeSet<LargeCommunity>) {
     let (mut plain, mut large) = (BTreeSet::new(), BTreeSet::new());
     for (i, written) in spec.communities.iter().enumerate() {
-        match judge.value(&format!("spec.communities[{i}]"), resolve(written, aliases)) {
+        match check.value(&format!("spec.communities[{i}]"), resolve(written, aliases)) {
             Some(AnyCommunity::Plain(community)) => drop(plain.insert(community)),
             Some(AnyCommunity::Large(community)) => drop(large.insert(community)),
             None => {}

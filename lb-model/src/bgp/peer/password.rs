@@ -1,4 +1,4 @@
-//! Passwords, out of a peer or out of a Secret.
+//! Passwords of peers, inline or from Secrets.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,25 +6,25 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::bgp::judge::Judge;
+use crate::bgp::check::ObjectCheck;
 use crate::label;
 use lb_api::kind::ObjectKind;
 use lb_api::objects::{BgpPeerSpec, Object, Secret, Sourced};
 use lb_api::problem::Reason;
 
-/// Its type, which `kubectl create secret --type` gives it.
+/// The type of a Secret with a password, as set by `kubectl create secret --type`.
 pub const SECRET_TYPE: &str = "kubernetes.io/basic-auth";
 /// The key of a Secret that holds the password.
 pub const SECRET_KEY: &str = "password";
-/// TCP-MD5 takes no longer one on Linux.
+/// The limit of TCP-MD5 on Linux.
 const LONGEST: usize = 80;
 
-/// A password; never shown.
+/// A password, which is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(Vec<u8>);
 
 impl Password {
-    /// Its octets: 1 to 80 of them, and no line break among them.
+    /// Returns its octets: 1 to 80, without line breaks.
     pub fn octets(&self) -> &[u8] {
         &self.0
     }
@@ -59,9 +59,9 @@ impl<'a> Secrets<'a> {
         Self { by_name: secrets.collect() }
     }
 
-    /// The password of a peer, if it has one. A peer whose Secret is not there is not spoken to: a session
-    /// without the password that it shall have is none.
-    pub(super) fn password(&self, spec: &BgpPeerSpec, judge: &mut Judge<'_>) -> Option<Password> {
+    /// Returns the password of a peer, if it has one. A peer whose Secret is missing gets no session: one
+    /// without the requested password would be insecure.
+    pub(super) fn password(&self, spec: &BgpPeerSpec, check: &mut ObjectCheck<'_>) -> Option<Password> {
         let inline = spec.password.as_ref().map(|password| password.reveal()).filter(|text| !text.is_empty());
         let secret = spec.password_secret.as_ref().and_then(|secret| {
             let name = secret.name.as_deref().filter(|name| !name.is_empty())?;
@@ -70,18 +70,18 @@ impl<'a> Secrets<'a> {
         match (inline, secret) {
             (None, None) => None,
             (Some(_), Some(_)) => {
-                judge.refuse("spec.passwordSecret", Reason::Excludes { other: "spec.password" });
+                check.refuse("spec.passwordSecret", Reason::Excludes { other: "spec.password" });
                 None
             }
-            (Some(text), None) => judge.value("spec.password", Password::new(text.as_bytes().to_vec())),
+            (Some(text), None) => check.value("spec.password", Password::new(text.as_bytes().to_vec())),
             (None, Some((_, name))) if !label::is_dns_name(name) => {
-                judge.refuse("spec.passwordSecret.name", Reason::NotASecretName);
+                check.refuse("spec.passwordSecret.name", Reason::NotASecretName);
                 None
             }
             (None, Some((namespace, name))) => {
-                let own = judge.object.value.namespace().unwrap_or_default();
+                let own = check.object.value.namespace().unwrap_or_default();
                 let password = self.look_up(namespace.unwrap_or(own), name);
-                judge.value("spec.passwordSecret", password)
+                check.value("spec.passwordSecret", password)
             }
         }
     }

@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_names_that_make_one_number_the_second_gets_another_and_both_are_named() {
+    fn of_two_colliding_names_the_second_gets_another_id_and_is_reported() {
         let [first, second] = colliding();
         let others: Vec<NodeName> = ["a", "z"].map(NodeName::from).into();
         let names = [&others[0], &first, &second, &others[1]];

@@ -182,7 +182,7 @@ mod tests {
     const NO: NodeIndex = NO_NODE;
 
     #[test]
-    fn who_led_goes_to_the_front_and_who_leads_is_not_former() {
+    fn the_last_leader_comes_first_and_the_leader_is_not_a_former_one() {
         assert_eq!(former(&[slot(1, &[])], &[slot(2, &[1, 3])]), [[2, 3]]);
         assert_eq!(former(&[slot(1, &[])], &[slot(2, &[3, 4, 5, 6])]), [[2, 3, 4, 5, 6]]);
         assert_eq!(former(&[slot(2, &[])], &[slot(2, &[3])]), [[3]]);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_new_former_leader_is_news() {
+    fn only_a_new_former_leader_is_reported() {
         assert!(!apply(&[slot(2, &[])], &[slot(2, &[3])], true).has_new_former);
         assert!(!apply(&[slot(2, &[])], &[slot(12, &[3])], true).has_new_former);
         let news = apply(&[slot(1, &[])], &[slot(2, &[3])], false);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_drains_has_a_place() {
+    fn a_draining_node_stays_a_former_leader() {
         assert_eq!(former(&[slot(1, &[9])], &[slot(2, &[3, 4, 5])]), [[2, 9, 3, 4, 5]]);
         assert_eq!(former(&[slot(1, &[9])], &[slot(9, &[])]), [[9]]);
         // It keeps the place.

@@ -1,6 +1,6 @@
-//! Those that judge objects, and what it means that they do not contradict each other.
+//! The reviewers of objects, and the rules of their agreement.
 //!
-//! Of objects with which nothing is wrong, and one more object that can be read:
+//! For objects without problems, and one more readable object:
 //! - the webhook refuses it if and only if `check` calls something of the configuration wrong then, with the Secrets that
 //!   peers name among the objects;
 //! - an agent that starts has in force what nothing is wrong with, and nothing else;
@@ -24,26 +24,27 @@ use lb_plan::speaker::{self, SpeakerSettings};
 
 type Objects = [Arc<Sourced<Object>>];
 
-/// What a webhook says of an object that is written: problems, and whether each is a refusal.
+/// Returns the webhook's problems with a written object, and whether each is a rejection.
 pub(crate) fn webhook(existing: &Objects, new: &Sourced<Object>, unread: &[Problem]) -> Vec<(bool, Problem)> {
-    // Secrets and Services are none of its objects.
+    // The webhook does not see Secrets and Services.
     let is_seen = |object: &&Arc<Sourced<Object>>| {
         object.value.kind().is_configuration() || matches!(object.value, Object::Node(_))
     };
     let existing: Vec<_> = existing.iter().filter(is_seen).cloned().collect();
-    let told = unread.iter().map(|problem| (problem.severity() == Severity::Error, problem.clone()));
-    let mut told: Vec<_> = told.collect();
+    let reported = unread.iter().map(|problem| (problem.severity() == Severity::Error, problem.clone()));
+    let mut reported: Vec<_> = reported.collect();
     if new.value.kind().is_configuration() {
         let secrets = admission::presumed_secrets(existing.iter().map(|object| &**object).chain([new]));
         let existing: Vec<_> = existing.iter().map(|object| &**object).chain(&secrets).collect();
         let verdict = admission::review(&existing, &ObjectChange::Write(new));
-        told.extend(verdict.refusals.into_iter().map(|problem| (true, problem)));
-        told.extend(verdict.warnings.into_iter().map(|problem| (false, problem)));
+        reported.extend(verdict.refusals.into_iter().map(|problem| (true, problem)));
+        reported.extend(verdict.warnings.into_iter().map(|problem| (false, problem)));
     }
-    told
+    reported
 }
 
-/// Whether a problem keeps an object that configures the load balancer out of force. Of Secrets a webhook sees nothing.
+/// Whether a problem keeps an object that configures the load balancer out of force. A webhook sees no
+/// Secrets.
 fn is_fault(problem: &Problem) -> bool {
     let is_of_secret = problem.field.as_deref() == Some("spec.passwordSecret")
         && !matches!(problem.reason, Reason::Excludes { .. });
@@ -53,10 +54,10 @@ fn is_fault(problem: &Problem) -> bool {
         && !is_of_secret
 }
 
-/// Looks at all objects as `check`, controller and agents do; how many Services get addresses.
+/// Reviews all objects as `check`, the controller and agents do; returns how many Services get addresses.
 pub(crate) fn check(objects: &Objects, is_admitted: bool, new: &ObjectRef) -> u64 {
     let mut plain: Vec<Sourced<Object>> = objects.iter().map(|object| Sourced::clone(object)).collect();
-    // A webhook takes the Secrets that peers name to be there, so here they are.
+    // A webhook presumes that the Secrets of peers exist, so here they do.
     let mut secrets = admission::presumed_secrets(plain.iter());
     secrets.retain(|secret| plain.iter().all(|it| it.value.reference() != secret.value.reference()));
     plain.extend(secrets);
@@ -74,7 +75,7 @@ pub(crate) fn check(objects: &Objects, is_admitted: bool, new: &ObjectRef) -> u6
     given.len() as u64
 }
 
-/// What nothing is wrong with is in force when an agent starts, and nothing else.
+/// Objects without problems are in force when an agent starts, and no others.
 fn in_force(objects: &Objects, model: &Model, problems: &[Problem]) {
     let wrong: BTreeSet<&ObjectRef> = problems
         .iter()
@@ -110,7 +111,7 @@ fn served(objects: &[Sourced<Object>], given: &[&ServicePreview]) {
         let ingress = found.into_iter().flat_map(|it| &it.addresses);
         service.status.load_balancer.ingress =
             ingress.map(|address| Ingress { ip: Some(address.to_string()) }).collect();
-        // In a cluster what is given counts, and nothing that is only asked for.
+        // In a cluster only allocated addresses count, not requested ones.
         service.metadata.annotations.clear();
     }
     let (model, problems) = Model::build(&objects, None);
@@ -131,7 +132,7 @@ fn served(objects: &[Sourced<Object>], given: &[&ServicePreview]) {
 
 /// An agent that follows all changes.
 pub(crate) struct Agent {
-    modeller: IncrementalModel,
+    incremental: IncrementalModel,
     planner: Planner,
     installed: Contents,
     time: Duration,
@@ -140,7 +141,7 @@ pub(crate) struct Agent {
 impl Default for Agent {
     fn default() -> Self {
         Self {
-            modeller: IncrementalModel::new(&Model::default()),
+            incremental: IncrementalModel::new(&Model::default()),
             planner: Planner::new(),
             installed: Contents::default(),
             time: Duration::ZERO,
@@ -149,19 +150,19 @@ impl Default for Agent {
 }
 
 impl Agent {
-    /// Plans, does what is planned, and finds nothing more to do.
+    /// Plans, applies the plan, and finds nothing more to do.
     pub(crate) fn follow(&mut self, objects: &Objects) {
-        self.modeller.update(objects, None);
+        self.incremental.update(objects, None);
         let settings = settings();
         for turn in 0..2 {
-            let model = self.modeller.model();
+            let model = self.incremental.model();
             let plan = self.planner.plan(model, &Facts::default(), &settings, &self.installed, self.time);
             let operations = diff(&self.installed, &plan.contents);
             assert!(turn == 0 || operations.is_empty(), "{operations:?}");
             operations.iter().for_each(|operation| self.installed.apply(operation));
         }
-        for node in self.modeller.model().nodes.keys() {
-            assert!(speaker::plan(self.modeller.model(), node, &SpeakerSettings::default()).is_some());
+        for node in self.incremental.model().nodes.keys() {
+            assert!(speaker::plan(self.incremental.model(), node, &SpeakerSettings::default()).is_some());
         }
         self.time += Duration::from_secs(1);
     }

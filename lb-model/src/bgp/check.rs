@@ -7,10 +7,10 @@ use lb_api::problem::{Problem, Reason};
 
 use crate::lists;
 
-/// Objects of a kind by the names that others refer to them by.
+/// Objects of a kind by name, where other kinds refer to them by the name alone.
 pub(in crate::bgp) type Names<'a> = BTreeMap<&'a str, &'a Sourced<Object>>;
 
-/// Whether no object before has the name of this one.
+/// Whether no earlier object has the name of this one.
 pub(in crate::bgp) fn takes_name<'a>(
     object: &'a Sourced<Object>,
     names: &mut Names<'a>,
@@ -25,20 +25,20 @@ pub(in crate::bgp) fn takes_name<'a>(
     is_first
 }
 
-/// Collects what is wrong with one object.
-pub(in crate::bgp) struct Judge<'a> {
+/// Collects the problems of one object.
+pub(in crate::bgp) struct ObjectCheck<'a> {
     pub(in crate::bgp) object: &'a Sourced<Object>,
     problems: &'a mut Vec<Problem>,
-    /// Whether nothing has been wrong so far.
+    /// Whether there is no problem so far.
     pub(in crate::bgp) sound: bool,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> ObjectCheck<'a> {
     pub(in crate::bgp) fn of(object: &'a Sourced<Object>, problems: &'a mut Vec<Problem>) -> Self {
         Self { object, problems, sound: true }
     }
 
-    /// What was accepted of the object before, if anything was.
+    /// Returns the object's last-known-good value, if there is one, and reports that it stays in force.
     pub(in crate::bgp) fn former<T: Clone>(&mut self, former: Option<&T>) -> Option<T> {
         let former = former?.clone();
         self.problems.push(Problem::of(self.object, Reason::StaysAsBefore));
@@ -50,20 +50,20 @@ impl<'a> Judge<'a> {
         self.problems.push(Problem::at(self.object, field, reason));
     }
 
-    /// Something that is of no effect, while the object counts.
+    /// Reports something without effect; the object stays valid.
     pub(in crate::bgp) fn warn(&mut self, field: impl Into<String>, reason: Reason) {
         self.problems.push(Problem::at(self.object, field, reason));
     }
 
-    /// A value that must be sound where it is there.
+    /// Unwraps a value, or reports why it is invalid.
     pub(in crate::bgp) fn value<T>(&mut self, field: &str, value: Result<T, Reason>) -> Option<T> {
         value.map_err(|reason| self.refuse(field, reason)).ok()
     }
 
-    /// Looks at the lists and selectors of the object.
+    /// Checks the lists and selectors of the object.
     pub(in crate::bgp) fn lists(&mut self) {
-        let faults = lists::problems(self.object);
-        self.sound &= faults.is_empty();
-        self.problems.extend(faults);
+        let problems = lists::problems(self.object);
+        self.sound &= problems.is_empty();
+        self.problems.extend(problems);
     }
 }

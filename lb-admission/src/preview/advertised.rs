@@ -1,49 +1,49 @@
-//! Who would be told of what.
+//! The preview of advertisements.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use lb_ipam::Usage;
-use lb_model::{Endpoint, Model, NodeName, Peer, PoolName, RemoteAs, ServiceName};
+use lb_model::{Model, NodeName, Peer, PeerEndpoint, PoolName, RemoteAs, ServiceName};
 use lb_plan::speaker::{self, ServiceAdvertisement, SpeakerSettings, WithheldReason};
 
-/// A pool, and who is told of it.
+/// A pool, and how it is advertised.
 #[derive(Clone, Debug, Serialize)]
 pub struct PoolPreview {
     /// Addresses that Services have or would get.
     pub given: i64,
-    /// Addresses that are left; as large as can be where they do not fit.
+    /// Free addresses; saturates.
     pub free: i64,
-    /// Whether Services get addresses of it that do not ask for it.
+    /// Whether Services that do not ask for it get its addresses.
     pub auto_assign: bool,
-    /// Peers that are told of it, on some node.
+    /// Peers that it is advertised to, by some node.
     pub peers: Vec<String>,
     /// Whether it is announced on the local network.
     pub layer2: bool,
 }
 
-/// A router.
+/// A BGP peer.
 #[derive(Clone, Debug, Serialize)]
 pub struct PeerPreview {
-    /// Where it is: an address or an interface.
+    /// Its address or interface.
     pub at: String,
     /// Its AS: a number, `internal` or `external`.
     pub remote_as: String,
-    /// The nodes that would speak to it.
+    /// The nodes that would have a session with it.
     pub nodes: Vec<NodeName>,
-    /// Whether the way to it is watched by BFD.
+    /// Whether the session has BFD.
     pub bfd: bool,
 }
 
-/// What a node tells of a Service.
+/// A node's advertisement of a Service.
 #[derive(Clone, Debug, Serialize)]
 pub struct BgpPreview {
     /// The node.
     pub node: NodeName,
-    /// The peers that it tells.
+    /// The peers that it is advertised to.
     pub peers: Vec<String>,
-    /// Why it tells nobody.
+    /// Why it is advertised to none.
     pub silent: Option<WithheldReason>,
 }
 
@@ -52,12 +52,12 @@ pub(super) fn pools(model: &Model, usage: &BTreeMap<PoolName, Usage>) -> BTreeMa
         let usage = usage.get(name).copied().unwrap_or_default();
         let advertisements: Vec<_> =
             model.bgp.advertisements.iter().filter(|it| it.selects_pool(name, pool)).collect();
-        let is_told = |peer: &&String| advertisements.iter().any(|it| it.selects_peer(peer));
+        let is_advertised = |peer: &&String| advertisements.iter().any(|it| it.selects_peer(peer));
         let preview = PoolPreview {
             given: usage.assigned_ipv4.saturating_add(usage.assigned_ipv6),
             free: usage.available_ipv4.saturating_add(usage.available_ipv6),
             auto_assign: pool.auto_assign,
-            peers: model.bgp.peers.keys().filter(is_told).cloned().collect(),
+            peers: model.bgp.peers.keys().filter(is_advertised).cloned().collect(),
             layer2: model.l2_advertisements.iter().any(|it| it.selects_pool(name, pool)),
         };
         (name.to_string(), preview)
@@ -70,8 +70,8 @@ pub(super) fn peers(model: &Model) -> BTreeMap<String, PeerPreview> {
         let nodes = model.nodes.iter().filter(|(_, node)| peer.selects_node(node) && !peer.is_at(node));
         let preview = PeerPreview {
             at: match &peer.endpoint {
-                Endpoint::Address(address) => address.to_string(),
-                Endpoint::Interface(interface) => interface.clone(),
+                PeerEndpoint::Address(address) => address.to_string(),
+                PeerEndpoint::Interface(interface) => interface.clone(),
             },
             remote_as: match peer.remote {
                 RemoteAs::Exactly(asn) => asn.to_string(),
@@ -86,7 +86,7 @@ pub(super) fn peers(model: &Model) -> BTreeMap<String, PeerPreview> {
     model.bgp.peers.iter().map(preview).collect()
 }
 
-/// What every node tells of every Service.
+/// Returns the advertisements of every Service by every node.
 pub(super) fn services(model: &Model) -> BTreeMap<ServiceName, Vec<BgpPreview>> {
     let mut services: BTreeMap<ServiceName, Vec<BgpPreview>> = BTreeMap::new();
     for node in model.nodes.keys() {

@@ -1,4 +1,4 @@
-//! What this node says of each Service to routers.
+//! The routes of a Service at the peers.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,15 +6,15 @@ use std::sync::Arc;
 use lb_model::ServiceName;
 use lb_plan::speaker::WithheldReason;
 
-/// What this node says of a Service to routers.
+/// The routes of a Service at the peers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Announced {
+pub struct ServiceRoutes {
     /// The Service.
     pub service: ServiceName,
-    /// The peers that are told, whether their sessions are up or not.
+    /// The peers they are advertised to, whether their sessions are up or not.
     pub peers: Arc<[String]>,
-    /// Its addresses that they are told.
+    /// The advertised addresses.
     pub addresses: Vec<IpAddr>,
-    /// Why nobody shall be told.
+    /// Why the routes are withheld, if they are.
     pub silence: Option<WithheldReason>,
 }
