@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::kind::StatusKind;
 use super::name;
+use crate::event_reason::{CONFIG_VALID, Condition, INVALID, POOLS_VALID, VALID};
 
 /// All desired status objects, by kind and name; any other is deleted.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -77,7 +78,7 @@ impl DesiredStatus {
         let status = json!({
             "result": if pools.is_empty() && others.is_empty() { "Valid" } else { "Invalid" },
             "errorSummary": summary(pools.iter().chain(others)),
-            "conditions": [condition("configReconcilerValid", others), condition("poolReconcilerValid", pools)],
+            "conditions": [condition(CONFIG_VALID, others), condition(POOLS_VALID, pools)],
         });
         self.objects.insert((StatusKind::Configuration, name), DesiredObject { labels, status });
     }
@@ -116,9 +117,8 @@ fn format_address(address: IpAddr) -> String {
     }
 }
 
-fn condition(name: &str, errors: &[String]) -> Value {
-    let (status, reason) =
-        if errors.is_empty() { ("True", "Reconciled") } else { ("False", "ConfigurationError") };
+fn condition(Condition { name, .. }: Condition, errors: &[String]) -> Value {
+    let (status, reason) = if errors.is_empty() { ("True", VALID) } else { ("False", INVALID) };
     json!({"type": name, "status": status, "reason": reason, "message": summary(errors.iter())})
 }
 
