@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use lb_agent::dataplane::object::{ASKING_PROGRAM, EMPTY_PROGRAM, OBJECT, PROGRAM};
-use lb_common::maps::{capacity, name};
+use lb_common::map_table::name;
+use lb_common::maps::capacity;
 use lb_common::ring::LEADERS_A_WORD;
 
 pub use maps::fill;

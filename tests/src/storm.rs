@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use lb_agent::dataplane::maps::open_mapped;
 use lb_common::flows::{Entry, Standing, WAYS};
-use lb_common::maps::name;
+use lb_common::map_table::name;
 use lb_common::ring::NodeIndex;
 
 use crate::lab::topology::{DATAGRAM_PORT, ECHO_PORT};

@@ -7,7 +7,7 @@ use aya::programs::Xdp;
 use aya::{Ebpf, EbpfLoader};
 use lb_agent::dataplane::object::{EMPTY_PROGRAM, OBJECT};
 use lb_agent::net::native;
-use lb_common::maps::name;
+use lb_common::map_table::name;
 
 /// The loopback, whose driver has no XDP.
 const LOOPBACK: u32 = 1;

@@ -7,7 +7,7 @@ use aya::{EbpfLoader, VerifierLogLevel};
 use fairlead_tests::stack::{self, Functions};
 use lb_agent::dataplane::ask::{self, AskKernel};
 use lb_agent::dataplane::object::{ASKING_PROGRAM, EMPTY_PROGRAM, PROGRAM};
-use lb_common::maps::name;
+use lb_common::map_table::name;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Instructions that the verifier follows before it gives up (`BPF_COMPLEXITY_LIMIT_INSNS`).

@@ -12,7 +12,7 @@ use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
 use fairlead_tests::lab::{AgentOptions, Host, Lab, SHARED_V4, Topology, WEB_V4, WEB_V6, agents};
 use fairlead_tests::traffic::TcpLoad;
 use lb_agent::dataplane::pins::Pins;
-use lb_common::maps::name;
+use lb_common::map_table::name;
 
 const WITHIN: Duration = Duration::from_secs(20);
 /// Longer than a lost SYN waits for the second.

@@ -1,7 +1,8 @@
 //! The liveness cells and the probe clock, and the flows of this node, through memory.
 
 use lb_common::flows::{self, WAYS};
-use lb_common::maps::{LIVENESS_UP, Liveness, capacity, name};
+use lb_common::map_table::name;
+use lb_common::maps::{LIVENESS_UP, Liveness, capacity};
 use lb_common::ring::NodeIndex;
 
 use super::mapping::MappedWords;

@@ -1,7 +1,8 @@
 //! What the program counted, summed over the CPUs.
 
 use aya::maps::{MapData, MapError, PerCpuArray};
-use lb_common::maps::{Traffic, name};
+use lb_common::map_table::name;
+use lb_common::maps::Traffic;
 use lb_common::verdict::{COUNTERS, Fate};
 use serde::Serialize;
 

@@ -6,7 +6,8 @@ use std::net::Ipv4Addr;
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
 use aya::util::nr_cpus;
-use lb_common::maps::{Announcer, Config, Link, Node, Traffic, name};
+use lb_common::map_table::name;
+use lb_common::maps::{Announcer, Config, Link, Node, Traffic};
 use lb_plan::contents::{Contents, Op};
 
 use super::mapping::MappedWords;

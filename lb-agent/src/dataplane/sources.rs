@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{MapData, PerCpuArray};
-use lb_common::maps::{Source, name};
+use lb_common::map_table::name;
+use lb_common::maps::Source;
 use lb_plan::contents::{Op, SourceRange, Sources};
 
 use super::maps::{MapsError, cleared, open, read_error, removed, written};
