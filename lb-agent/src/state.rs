@@ -1,151 +1,62 @@
-//! What the agent shows of itself.
+//! The agent's state, as the admin socket, metrics and status reports show it.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use lb_api::problem::{Problem, Reason, Severity};
-use lb_plan::model::ServiceName;
+use lb_kube::reading::Reading;
 use lb_plan::plan::{NodeState, ServiceState};
-use lb_plan::speaker::Silence;
-use serde::Serialize;
+use lb_speaker::ServiceRoutes;
+use serde::{Deserialize, Serialize};
 
-use crate::configuration::Faults;
-use crate::dataplane::ask::Questions;
-use crate::dataplane::attach::Attached;
+use lb_dataplane::attach::AttachedUplink;
+use lb_dataplane::kernel_lookup::LookupSupport;
+use lb_kube::config_errors::ConfigErrors;
 
-/// One look at the agent, whole.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct State {
+/// The agent's state after a pass of the control loop.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct AgentState {
     /// Name of this node.
     pub node: String,
     /// Version of this binary.
-    pub version: &'static str,
-    /// Whether packets are carried: the program is on every uplink that is there, one of them has a carrier, the maps
-    /// hold a whole plan, and every node that can be reached is known by its MAC.
+    pub version: Cow<'static, str>,
+    /// Whether the node forwards packets: the program is on every existing uplink, one of them has a carrier, the maps
+    /// hold a complete plan, and the next hop of every reachable node is resolved.
     pub ready: bool,
-    /// The uplinks, and how the program runs on each.
-    pub interfaces: Vec<Attached>,
-    /// What the program can ask this node's kernel.
-    pub asks_kernel: Questions,
-    /// How often the loop has planned.
+    /// The uplinks, and the mode of the program on each.
+    pub interfaces: Vec<AttachedUplink>,
+    /// What the program can look up in this node's kernel.
+    #[serde(default)]
+    pub asks_kernel: LookupSupport,
+    /// Passes of the control loop.
     pub turns: u64,
-    /// What the last turn did.
+    /// What the last pass did.
     pub last: Applied,
     /// The Services that are served.
     pub services: Vec<ServiceState>,
     /// The nodes of the cluster.
     pub nodes: Vec<NodeState>,
-    /// What this node says of each Service to routers.
+    /// What this node advertises of each Service to BGP peers.
     #[serde(skip)]
-    pub announced: Arc<[Announced]>,
-    /// What became of reading the objects.
+    pub announced: Arc<[ServiceRoutes]>,
+    /// The state of reading the objects.
     #[serde(skip)]
     pub reading: Reading,
-    /// What is wrong with what configures the load balancer.
+    /// Errors of the objects that configure the load balancer.
     #[serde(skip)]
-    pub faults: Faults,
-    /// Ticks of the probe clock without an answer after which a node is dead; zero: nobody ever is.
+    pub config_errors: ConfigErrors,
+    /// Ticks of the probe clock without an answer after which a node is dead; zero: never.
     pub liveness_limit: u32,
     /// Whether this node takes no new flows.
     pub draining: bool,
-    /// What is wrong, a sentence each.
+    /// Problems, a sentence each.
     pub problems: Vec<String>,
 }
 
-/// What one turn of the loop did.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+/// What one pass of the control loop did.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Applied {
     /// Operations written to maps.
     pub operations: usize,
     /// Time from the start of planning to the last write.
     pub microseconds: u64,
-}
-
-/// What this node says of a Service to routers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Announced {
-    /// The Service.
-    pub service: ServiceName,
-    /// The peers that are told, whether their sessions are up or not.
-    pub peers: Arc<[String]>,
-    /// Its addresses that they are told.
-    pub addresses: Vec<IpAddr>,
-    /// Why nobody shall be told.
-    pub silence: Option<Silence>,
-}
-
-/// What became of reading the objects.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reading {
-    /// Whether they have been read at all.
-    pub loaded: bool,
-    /// Whether what is in force is older than what is written, because that is wrong or cannot be read.
-    pub stale: bool,
-    /// How often they were read.
-    pub updates: u64,
-    /// How often nothing could be read, or something was invalid that had not been so before.
-    pub errors: u64,
-    /// What is invalid, by object and reason.
-    pub(crate) invalid: BTreeSet<String>,
-}
-
-impl Reading {
-    /// They could not be read.
-    pub fn failed(&mut self) {
-        self.updates += 1;
-        self.errors += 1;
-        self.stale = self.loaded;
-    }
-
-    /// They were read, with these problems.
-    pub fn succeeded(&mut self, problems: &[Problem]) {
-        self.updates += 1;
-        // One object that stays invalid is one error, however often others change.
-        let errors = problems.iter().filter(|problem| problem.severity() == Severity::Error);
-        let invalid: BTreeSet<String> = errors.map(ToString::to_string).collect();
-        self.errors += u64::from(!invalid.is_subset(&self.invalid));
-        self.invalid = invalid;
-        self.loaded = true;
-        let is_stale =
-            |reason: &Reason| matches!(reason, Reason::StaysAsBefore | Reason::UnreadableDirectory { .. });
-        self.stale = problems.iter().any(|problem| is_stale(&problem.reason));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_stays_as_it_was_before_is_stale_and_so_is_what_cannot_be_read_any_more() {
-        let counted = |reading: &Reading| (reading.loaded, reading.stale, reading.updates, reading.errors);
-        let mut reading = Reading::default();
-        reading.failed();
-        assert_eq!(counted(&reading), (false, false, 1, 1));
-        reading.succeeded(&[Problem::general(Reason::NoServingEndpoint)]);
-        assert_eq!(counted(&reading), (true, false, 2, 1));
-        // New and wrong: there is nothing older that stays in force.
-        reading.succeeded(&[Problem::general(Reason::NoKind)]);
-        assert_eq!(counted(&reading), (true, false, 3, 2));
-        reading.succeeded(&[Problem::general(Reason::NoKind), Problem::general(Reason::StaysAsBefore)]);
-        assert!(reading.stale);
-        reading.succeeded(&[]);
-        assert!(!reading.stale);
-        reading.failed();
-        assert!(reading.stale);
-    }
-
-    #[test]
-    fn what_stays_invalid_is_one_error_however_often_others_change() {
-        let mut reading = Reading::default();
-        let invalid = [Problem::general(Reason::NoKind)];
-        for _ in 0..10 {
-            reading.succeeded(&invalid);
-        }
-        assert_eq!((reading.updates, reading.errors), (10, 1));
-        reading.succeeded(&[]);
-        reading.succeeded(&invalid);
-        assert_eq!(reading.errors, 2, "it became invalid again");
-    }
 }

@@ -2,8 +2,10 @@
 //!
 //! | module | holds |
 //! | --- | --- |
+//! | [`kind`] | the table of kinds |
 //! | [`objects`] | what is written: Kubernetes and MetalLB objects, read from YAML or JSON |
 //! | [`problem`] | what is wrong with them, by name, field and reason |
 
+pub mod kind;
 pub mod objects;
 pub mod problem;

@@ -12,7 +12,7 @@ use serde::ser::SerializeStruct;
 
 use excerpt::named;
 
-use crate::objects::{Object, Sourced};
+use crate::kind::ObjectKind;
 
 /// Something that keeps a part of what is wanted from being done. What it does not name goes on.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,18 +52,24 @@ pub enum Severity {
     Error,
 }
 
+impl ObjectRef {
+    /// Names an object of a kind.
+    pub fn new(kind: ObjectKind, namespace: Option<&str>, name: &str) -> Self {
+        Self { kind: kind.name.to_owned(), namespace: namespace.map(str::to_owned), name: name.to_owned() }
+    }
+
+    /// Whether the object is of this kind.
+    pub fn is(&self, kind: ObjectKind) -> bool {
+        self.kind == kind.name
+    }
+
+    /// Whether the object configures the load balancer.
+    pub fn is_configuration(&self) -> bool {
+        ObjectKind::CONFIGURATION.iter().any(|kind| self.is(*kind))
+    }
+}
+
 impl Problem {
-    /// A problem of a whole object.
-    pub fn of(object: &Sourced<Object>, reason: Reason) -> Self {
-        let (source, line) = place(&object.source, object.line);
-        Self { source, line, object: Some(object.value.reference()), field: None, reason }
-    }
-
-    /// A problem of a field of an object.
-    pub fn at(object: &Sourced<Object>, field: impl Into<String>, reason: Reason) -> Self {
-        Self { field: Some(field.into()), ..Self::of(object, reason) }
-    }
-
     /// A problem that came up after the object's place in a file was left behind.
     pub fn about(object: ObjectRef, reason: Reason) -> Self {
         Self { source: None, line: None, object: Some(object), field: None, reason }
@@ -160,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_left_out() {
+    fn unknown_parts_are_left_out() {
         let general = Problem::general(Reason::NoKind);
         assert_eq!(general.to_string(), Reason::NoKind.to_string());
         let node = ObjectRef { kind: "Node".into(), namespace: None, name: "a".into() };
@@ -168,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_written_as_json_with_label_and_words() {
+    fn it_serializes_with_label_and_message() {
         let json = serde_json::to_value(problem()).unwrap();
         assert_eq!(json["label"], "bad_field");
         assert_eq!(json["severity"], "error");

@@ -1,27 +1,27 @@
-//! Which session a packet is for (RFC 5880 section 6.3, RFC 5881 section 3, RFC 5883 section 4).
+//! Assignment of packets to sessions (RFC 5880, section 6.3; RFC 5881, section 3; RFC 5883, section 4).
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::session::{Discriminator, Refusal, packet};
+use crate::session::{Discriminator, PacketError, packet};
 
-/// Between whom a session is.
+/// The path of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Path {
-    /// Over several hops: another port, and never taken for a session over one.
+pub struct SessionPath {
+    /// Multihop: another port, and never matched with a single-hop session.
     pub multihop: bool,
-    /// The neighbor.
+    /// The peer's address.
     pub remote: IpAddr,
-    /// This side; `None` where a session takes any address of this machine.
+    /// The local address; `None` for any.
     pub local: Option<IpAddr>,
-    /// The interface; `None` where a session is bound to none.
+    /// The interface; `None` for any.
     pub link: Option<u32>,
 }
 
-/// Sessions by what packets say of them.
+/// Sessions, indexed by discriminator.
 #[derive(Clone, Debug)]
 pub struct Demultiplexer<K> {
-    by_discriminator: BTreeMap<Discriminator, (Path, K)>,
+    by_discriminator: BTreeMap<Discriminator, (SessionPath, K)>,
 }
 
 impl<K> Default for Demultiplexer<K> {
@@ -31,47 +31,48 @@ impl<K> Default for Demultiplexer<K> {
 }
 
 impl<K: Copy> Demultiplexer<K> {
-    /// Knows a session from now on.
-    pub fn insert(&mut self, discriminator: Discriminator, path: Path, key: K) {
+    /// Adds a session.
+    pub fn insert(&mut self, discriminator: Discriminator, path: SessionPath, key: K) {
         self.by_discriminator.insert(discriminator, (path, key));
     }
 
-    /// Forgets a session.
+    /// Removes a session.
     pub fn remove(&mut self, discriminator: Discriminator) {
         self.by_discriminator.remove(&discriminator);
     }
 
-    /// The session of a packet that came along a path, all of which is known.
+    /// Finds the session of a packet that arrived on a path.
     ///
     /// # Errors
-    /// When there is none. A packet that names a session may come in elsewhere (RFC 5880 section 6.3), but must
-    /// still come from its neighbor and over its kind of hops: discriminators can be guessed.
-    pub fn find(&self, bytes: &[u8], came: &Path) -> Result<K, Refusal> {
+    /// If there is none. A packet with a discriminator may arrive on another interface (RFC 5880, section
+    /// 6.3), but it must come from the session's peer with the same kind of hops, since discriminators can be
+    /// guessed.
+    pub fn find(&self, bytes: &[u8], arrived_on: &SessionPath) -> Result<K, PacketError> {
         let packet = packet::parse(bytes)?;
         match Discriminator::new(u32::from_be_bytes(packet.your_discriminator)) {
             Some(receiver) => {
-                let (path, key) = self.by_discriminator.get(&receiver).ok_or(Refusal::UnknownSession)?;
-                if path.is_between(came) { Ok(*key) } else { Err(Refusal::UnknownSession) }
+                let (path, key) = self.by_discriminator.get(&receiver).ok_or(PacketError::UnknownSession)?;
+                if path.has_same_ends(arrived_on) { Ok(*key) } else { Err(PacketError::UnknownSession) }
             }
             None => {
-                let fitting = self.by_discriminator.values().filter(|(path, _)| path.fits(came));
-                // The one that says most of its path; others are for what is left.
+                let fitting = self.by_discriminator.values().filter(|(path, _)| path.accepts(arrived_on));
+                // Most specific path first.
                 let closest = fitting.max_by_key(|(path, _)| (path.link.is_some(), path.local.is_some()));
-                closest.map(|(_, key)| *key).ok_or(Refusal::UnknownSession)
+                closest.map(|(_, key)| *key).ok_or(PacketError::UnknownSession)
             }
         }
     }
 }
 
-impl Path {
-    fn is_between(&self, came: &Self) -> bool {
-        self.multihop == came.multihop && self.remote == came.remote
+impl SessionPath {
+    fn has_same_ends(&self, arrived_on: &Self) -> bool {
+        self.multihop == arrived_on.multihop && self.remote == arrived_on.remote
     }
 
-    fn fits(&self, came: &Self) -> bool {
-        self.is_between(came)
-            && self.local.is_none_or(|local| came.local == Some(local))
-            && self.link.is_none_or(|link| came.link == Some(link))
+    fn accepts(&self, arrived_on: &Self) -> bool {
+        self.has_same_ends(arrived_on)
+            && self.local.is_none_or(|local| arrived_on.local == Some(local))
+            && self.link.is_none_or(|link| arrived_on.link == Some(link))
     }
 }
 
@@ -93,51 +94,51 @@ mod tests {
         .to_bytes()
     }
 
-    fn path(multihop: bool, remote: u8, link: Option<u32>) -> Path {
+    fn path(multihop: bool, remote: u8, link: Option<u32>) -> SessionPath {
         let local = Some(IpAddr::from([10, 0, 0, 1]));
-        Path { multihop, remote: IpAddr::from([10, 0, 0, remote]), local, link }
+        SessionPath { multihop, remote: IpAddr::from([10, 0, 0, remote]), local, link }
     }
 
     #[test]
-    fn a_packet_finds_its_session_by_number_and_before_that_by_its_path() {
+    fn a_packet_is_assigned_by_discriminator_or_else_by_path() {
         let mut sessions = Demultiplexer::default();
         let number = |n| Discriminator::new(n).unwrap();
         sessions.insert(number(1), path(false, 2, Some(7)), 'a');
         sessions.insert(number(2), path(true, 2, None), 'b');
         sessions.insert(number(3), path(false, 2, Some(8)), 'c');
-        let find = |your, came: &Path| sessions.find(&packet(your), came);
+        let find = |your, arrived_on: &SessionPath| sessions.find(&packet(your), arrived_on);
         assert_eq!(find(1, &path(false, 2, Some(7))), Ok('a'));
         assert_eq!(find(0, &path(false, 2, Some(7))), Ok('a'));
-        // The same addresses over another link, and over several hops, are other sessions.
+        // The same addresses on another link, or over several hops, belong to other sessions.
         assert_eq!(find(0, &path(false, 2, Some(8))), Ok('c'));
         assert_eq!(find(0, &path(true, 2, Some(7))), Ok('b'));
-        // A session that is named is found wherever its neighbor's packets come in.
+        // A session identified by its discriminator is found on any link.
         assert_eq!(find(1, &path(false, 2, Some(8))), Ok('a'));
-        // A number that is guessed is no way in.
-        assert_eq!(find(1, &path(false, 3, Some(7))), Err(Refusal::UnknownSession));
-        assert_eq!(find(1, &path(true, 2, Some(7))), Err(Refusal::UnknownSession));
-        assert_eq!(find(4, &path(false, 2, Some(7))), Err(Refusal::UnknownSession));
-        assert_eq!(find(0, &path(false, 3, Some(7))), Err(Refusal::UnknownSession));
-        // That it is authenticated is for its session to refuse, and to count.
+        // Guessing a discriminator does not help.
+        assert_eq!(find(1, &path(false, 3, Some(7))), Err(PacketError::UnknownSession));
+        assert_eq!(find(1, &path(true, 2, Some(7))), Err(PacketError::UnknownSession));
+        assert_eq!(find(4, &path(false, 2, Some(7))), Err(PacketError::UnknownSession));
+        assert_eq!(find(0, &path(false, 3, Some(7))), Err(PacketError::UnknownSession));
+        // The session itself rejects and counts authenticated packets.
         let mut authenticated = [0; 26];
         authenticated[..24].copy_from_slice(&packet(1));
         (authenticated[1], authenticated[3]) = (bfd::DOWN | bfd::AUTHENTICATION, 26);
         assert_eq!(sessions.find(&authenticated, &path(false, 2, Some(7))), Ok('a'));
         sessions.remove(number(1));
         let gone = sessions.find(&packet(1), &path(false, 2, Some(7)));
-        assert_eq!(gone, Err(Refusal::UnknownSession));
+        assert_eq!(gone, Err(PacketError::UnknownSession));
     }
 
     #[test]
-    fn a_session_that_is_bound_to_a_link_comes_before_one_that_takes_any() {
+    fn a_session_bound_to_a_link_takes_precedence() {
         let mut sessions = Demultiplexer::default();
         let number = |n| Discriminator::new(n).unwrap();
-        sessions.insert(number(1), Path { local: None, ..path(false, 2, None) }, 'a');
+        sessions.insert(number(1), SessionPath { local: None, ..path(false, 2, None) }, 'a');
         sessions.insert(number(2), path(false, 2, Some(7)), 'b');
         sessions.insert(number(3), path(false, 2, None), 'c');
         assert_eq!(sessions.find(&packet(0), &path(false, 2, Some(7))), Ok('b'));
         assert_eq!(sessions.find(&packet(0), &path(false, 2, Some(8))), Ok('c'));
-        let elsewhere = Path { local: Some(IpAddr::from([10, 0, 0, 9])), ..path(false, 2, None) };
+        let elsewhere = SessionPath { local: Some(IpAddr::from([10, 0, 0, 9])), ..path(false, 2, None) };
         assert_eq!(sessions.find(&packet(0), &elsewhere), Ok('a'));
     }
 }

@@ -1,4 +1,4 @@
-//! The state machine (RFC 5880 sections 6.2 and 6.8.6), whole.
+//! The state machine of a session (RFC 5880, sections 6.2 and 6.8.6).
 //!
 //! ```text
 //!                              +--+
@@ -21,28 +21,27 @@
 //!             +------+                      +------+
 //! ```
 //!
-//! On each arrow stands the state that the other side has told. AdminDown is apart: nothing that is received
-//! leads out of it.
+//! Each arrow is labeled with the peer's reported state. AdminDown is not shown: no packet leads out of it.
 
-/// State of a session.
+/// State of a session (RFC 5880, section 4.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
-    /// Held down on purpose.
+pub enum BfdState {
+    /// Held down administratively.
     AdminDown,
-    /// Nobody is heard, or just now not any more.
+    /// The peer is not heard, or no longer.
     #[default]
     Down,
-    /// The other side is heard, and does not hear this one yet.
+    /// The peer is heard, but does not hear this side yet.
     Init,
-    /// Both hear each other.
+    /// Each side hears the other.
     Up,
 }
 
-impl State {
-    /// All of them.
+impl BfdState {
+    /// All states.
     pub const ALL: [Self; 4] = [Self::AdminDown, Self::Down, Self::Init, Self::Up];
 
-    /// Out of a packet's two bits.
+    /// Decodes the state from two bits.
     pub const fn from_bits(bits: u8) -> Self {
         match bits & 3 {
             0 => Self::AdminDown,
@@ -52,7 +51,7 @@ impl State {
         }
     }
 
-    /// Into a packet's two bits.
+    /// Encodes the state into two bits.
     pub const fn bits(self) -> u8 {
         match self {
             Self::AdminDown => 0,
@@ -62,7 +61,7 @@ impl State {
         }
     }
 
-    /// Its name in the RFC.
+    /// Returns the name in the RFC.
     pub const fn name(self) -> &'static str {
         match self {
             Self::AdminDown => "AdminDown",
@@ -73,26 +72,26 @@ impl State {
     }
 }
 
-/// Why a session last went down (RFC 5880 section 4.1).
+/// The reason for the last transition from Up (RFC 5880, section 4.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Diagnostic {
-    /// It did not.
+    /// None.
     #[default]
     None,
-    /// Nothing was received for the detection time.
+    /// Control detection time expired.
     DetectionTimeExpired,
-    /// Echo packets did not come back.
+    /// Echo function failed.
     EchoFailed,
-    /// The other side said that it is down.
+    /// The peer signaled that the session is down.
     NeighborSignaledDown,
-    /// Held down on purpose.
+    /// Administratively down.
     AdministrativelyDown,
-    /// Another code, of the other side.
+    /// Another code, received from the peer.
     Other(u8),
 }
 
 impl Diagnostic {
-    /// Out of a packet's five bits.
+    /// Decodes the diagnostic from five bits.
     pub const fn from_code(code: u8) -> Self {
         match code & 0x1f {
             0 => Self::None,
@@ -104,7 +103,7 @@ impl Diagnostic {
         }
     }
 
-    /// Into a packet's five bits.
+    /// Encodes the diagnostic into five bits.
     pub const fn code(self) -> u8 {
         match self {
             Self::None => 0,
@@ -116,45 +115,46 @@ impl Diagnostic {
         }
     }
 
-    /// For people.
-    pub const fn words(self) -> &'static str {
+    /// Returns a text for the operator.
+    pub const fn description(self) -> &'static str {
         match self {
             Self::None => "no diagnostic",
-            Self::DetectionTimeExpired => "nothing was received for the detection time",
-            Self::EchoFailed => "echo packets did not come back",
-            Self::NeighborSignaledDown => "the neighbor said that the session is down",
-            Self::AdministrativelyDown => "held down by configuration",
-            Self::Other(4) => "the forwarding plane was reset",
-            Self::Other(5) => "the path is down",
-            Self::Other(6) => "a concatenated path is down",
-            Self::Other(8) => "a reverse concatenated path is down",
-            Self::Other(_) => "an unknown diagnostic",
+            Self::DetectionTimeExpired => "control detection time expired",
+            Self::EchoFailed => "echo function failed",
+            Self::NeighborSignaledDown => "neighbor signaled session down",
+            Self::AdministrativelyDown => "administratively down",
+            Self::Other(4) => "forwarding plane reset",
+            Self::Other(5) => "path down",
+            Self::Other(6) => "concatenated path down",
+            Self::Other(8) => "reverse concatenated path down",
+            Self::Other(_) => "unknown diagnostic",
         }
     }
 }
 
-/// What happens to a session.
+/// An event of the state machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A packet of the other side told its state.
-    Received(State),
-    /// The detection time is over.
+pub(crate) enum BfdEvent {
+    /// A packet with the peer's state was received.
+    Received(BfdState),
+    /// The detection time has expired.
     Expired,
-    /// Echo packets did not come back.
+    /// The echo function has failed.
     EchoFailed,
-    /// It shall be down.
+    /// The session is disabled administratively.
     Disabled,
-    /// It may be up.
+    /// The session is enabled again.
     Enabled,
 }
 
-impl Event {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Received(State::AdminDown),
-        Self::Received(State::Down),
-        Self::Received(State::Init),
-        Self::Received(State::Up),
+impl BfdEvent {
+    /// All events.
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Received(BfdState::AdminDown),
+        Self::Received(BfdState::Down),
+        Self::Received(BfdState::Init),
+        Self::Received(BfdState::Up),
         Self::Expired,
         Self::EchoFailed,
         Self::Disabled,
@@ -162,11 +162,11 @@ impl Event {
     ];
 }
 
-/// The state after an event, and the diagnostic where there is a new one.
-pub const fn next(state: State, event: Event) -> (State, Option<Diagnostic>) {
+/// Returns the state after an event, and the new diagnostic if there is one.
+pub(crate) const fn next(state: BfdState, event: BfdEvent) -> (BfdState, Option<Diagnostic>) {
+    use BfdEvent::{Disabled, EchoFailed, Enabled, Expired, Received};
+    use BfdState::{AdminDown, Down, Init, Up};
     use Diagnostic::{AdministrativelyDown, DetectionTimeExpired, NeighborSignaledDown};
-    use Event::{Disabled, EchoFailed, Enabled, Expired, Received};
-    use State::{AdminDown, Down, Init, Up};
     match (state, event) {
         (AdminDown, Received(AdminDown)) => (AdminDown, None),
         (AdminDown, Received(Down)) => (AdminDown, None),
@@ -211,45 +211,45 @@ pub const fn next(state: State, event: Event) -> (State, Option<Diagnostic>) {
 mod tests {
     use super::*;
 
-    /// RFC 5880 section 6.8.6 as it is written, a sentence a line, and 6.8.4, 6.8.16 and 6.8.5 for what is not
-    /// received.
-    fn as_written(state: State, event: Event) -> (State, u8) {
+    /// RFC 5880, section 6.8.6, transcribed sentence by sentence, and 6.8.4, 6.8.16 and 6.8.5 for the other
+    /// events.
+    fn as_written(state: BfdState, event: BfdEvent) -> (BfdState, u8) {
         let unchanged = (state, 0);
         match event {
-            Event::Received(_) if state == State::AdminDown => unchanged,
-            Event::Received(State::AdminDown) if state != State::Down => (State::Down, 3),
-            Event::Received(State::AdminDown) => unchanged,
-            Event::Received(received) if state == State::Down => match received {
-                State::Down => (State::Init, 0),
-                State::Init => (State::Up, 0),
-                State::AdminDown | State::Up => unchanged,
+            BfdEvent::Received(_) if state == BfdState::AdminDown => unchanged,
+            BfdEvent::Received(BfdState::AdminDown) if state != BfdState::Down => (BfdState::Down, 3),
+            BfdEvent::Received(BfdState::AdminDown) => unchanged,
+            BfdEvent::Received(received) if state == BfdState::Down => match received {
+                BfdState::Down => (BfdState::Init, 0),
+                BfdState::Init => (BfdState::Up, 0),
+                BfdState::AdminDown | BfdState::Up => unchanged,
             },
-            Event::Received(received) if state == State::Init => {
-                if received >= State::Init {
-                    (State::Up, 0)
+            BfdEvent::Received(received) if state == BfdState::Init => {
+                if received >= BfdState::Init {
+                    (BfdState::Up, 0)
                 } else {
                     unchanged
                 }
             }
-            Event::Received(received) => {
-                if received == State::Down {
-                    (State::Down, 3)
+            BfdEvent::Received(received) => {
+                if received == BfdState::Down {
+                    (BfdState::Down, 3)
                 } else {
                     unchanged
                 }
             }
-            Event::Expired if state >= State::Init => (State::Down, 1),
-            Event::EchoFailed if state == State::Up => (State::Down, 2),
-            Event::Disabled if state != State::AdminDown => (State::AdminDown, 7),
-            Event::Enabled if state == State::AdminDown => (State::Down, 0),
-            Event::Expired | Event::EchoFailed | Event::Disabled | Event::Enabled => unchanged,
+            BfdEvent::Expired if state >= BfdState::Init => (BfdState::Down, 1),
+            BfdEvent::EchoFailed if state == BfdState::Up => (BfdState::Down, 2),
+            BfdEvent::Disabled if state != BfdState::AdminDown => (BfdState::AdminDown, 7),
+            BfdEvent::Enabled if state == BfdState::AdminDown => (BfdState::Down, 0),
+            BfdEvent::Expired | BfdEvent::EchoFailed | BfdEvent::Disabled | BfdEvent::Enabled => unchanged,
         }
     }
 
     #[test]
-    fn every_pair_is_as_the_rfc_says() {
-        for state in State::ALL {
-            for event in Event::ALL {
+    fn every_transition_matches_the_rfc() {
+        for state in BfdState::ALL {
+            for event in BfdEvent::ALL {
                 let (next, diagnostic) = next(state, event);
                 let expected = as_written(state, event);
                 assert_eq!((next, diagnostic.map_or(0, Diagnostic::code)), expected, "{state:?} {event:?}");
@@ -257,13 +257,13 @@ mod tests {
         }
     }
 
-    /// So a state or an event that is new must be decided about. Clippy's lint does not look into pairs.
+    /// Forces a decision on each new state or event; Clippy's wildcard lint does not cover tuples.
     #[test]
     fn the_table_has_no_wildcard() {
         let source = include_str!("state.rs");
-        let table = source.split("pub const fn next(").nth(1).unwrap().split("\n}\n").next().unwrap();
+        let table = source.split("pub(crate) const fn next(").nth(1).unwrap().split("\n}\n").next().unwrap();
         let arms: Vec<&str> = table.lines().filter(|line| line.contains("=>")).collect();
-        assert_eq!(arms.len(), State::ALL.len() * Event::ALL.len());
+        assert_eq!(arms.len(), BfdState::ALL.len() * BfdEvent::ALL.len());
         for arm in arms {
             let pattern = arm.split("=>").next().unwrap();
             assert!(
@@ -274,9 +274,9 @@ mod tests {
     }
 
     #[test]
-    fn bits_and_codes_are_read_as_they_are_written() {
-        for state in State::ALL {
-            assert_eq!(State::from_bits(state.bits()), state);
+    fn bits_and_codes_round_trip() {
+        for state in BfdState::ALL {
+            assert_eq!(BfdState::from_bits(state.bits()), state);
         }
         for code in 0..32 {
             assert_eq!(Diagnostic::from_code(code).code(), code);

@@ -1,5 +1,5 @@
-//! What it costs to tell a router a table, and to find one change in it:
-//! `cargo run --release -p lb-bgp --example tables`.
+//! The cost of advertising a table to a peer, and of finding one change in it: `cargo run --release -p lb-bgp
+//! --example tables`.
 #![allow(missing_docs, clippy::print_stdout)]
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use lb_bgp::adj_out::{AdjOut, Routes, Terms};
+use lb_bgp::adj_out::{AdjOut, Routes, UpdateTerms};
 use lb_bgp::codec::Encoding;
 use lb_bgp::value::{Asn, Attributes, Community, Family, NextHop};
 
@@ -26,7 +26,7 @@ fn main() {
     }
 }
 
-/// Half IPv4, half IPv6, with so many kinds of attributes.
+/// Half IPv4, half IPv6, with this many sets of attributes.
 fn routes(count: u32, kinds: u32) -> Routes {
     let route = |number: u32| {
         let prefix = if number.is_multiple_of(2) {
@@ -44,13 +44,13 @@ fn send(adj_out: &mut AdjOut) -> (usize, usize) {
     let v6 = NextHop::V6 { address: Ipv6Addr::LOCALHOST, link_local: None };
     let next_hops = BTreeMap::from([(Family::Ipv4, NextHop::V4(Ipv4Addr::LOCALHOST)), (Family::Ipv6, v6)]);
     let as_path: Vec<Asn> = Asn::new(65_001).into_iter().collect();
-    let encoding = Encoding { internal: false, four_octet_asn: true, longest: 4096 };
-    let terms = Terms { encoding, next_hops: &next_hops, as_path: &as_path };
+    let encoding = Encoding { internal: false, four_octet_asn: true, max_length: 4096 };
+    let terms = UpdateTerms { encoding, next_hops: &next_hops, as_path: &as_path };
     let messages = std::iter::from_fn(|| adj_out.poll_update(&terms));
     messages.fold((0, 0), |(count, octets), message| (count + 1, octets + message.len()))
 }
 
-/// Messages, octets and the median time for a whole table.
+/// Returns the messages, octets and median time of a whole table.
 fn initial(count: u32, kinds: u32) -> (usize, usize, Duration) {
     let table = Arc::new(routes(count, kinds));
     let mut sent = (0, 0);
@@ -65,7 +65,7 @@ fn initial(count: u32, kinds: u32) -> (usize, usize, Duration) {
     (sent.0, sent.1, time)
 }
 
-/// The median time to find one changed route and to have its UPDATE.
+/// Returns the median time to find one changed route and produce its UPDATE.
 fn one_change(count: u32, kinds: u32) -> Duration {
     let table = Arc::new(routes(count, kinds));
     let mut changed = routes(count, kinds);
@@ -95,7 +95,7 @@ fn median(mut run: impl FnMut() -> Duration) -> Duration {
     times.get(RUNS / 2).copied().unwrap_or_default()
 }
 
-/// The crate must not know what time it is; who measures it must.
+/// The crate itself must not read the clock; a benchmark has to.
 #[allow(clippy::disallowed_methods)]
 fn now() -> Instant {
     Instant::now()

@@ -1,73 +1,76 @@
-//! Messages (RFC 4271 section 4), as values.
+//! BGP messages (RFC 4271, section 4), as values.
 
 use ipnet::IpNet;
 
 use crate::value::{Asn, Attributes, Family, HoldTime, NextHop, RouterId};
 
-/// Octets of the header: marker, length, type.
-pub const HEADER: usize = 19;
-/// Longest message.
-pub const LONGEST: usize = 4096;
-/// Longest message where both sides can (RFC 8654); OPEN and KEEPALIVE stay below [`LONGEST`].
-pub const LONGEST_EXTENDED: usize = 65_535;
+/// Length of the header in octets: marker, length, type.
+pub const HEADER_LEN: usize = 19;
+/// Maximum message length.
+pub const MAX_MESSAGE: usize = 4096;
+/// Maximum message length if both sides support it (RFC 8654); OPEN and KEEPALIVE are limited to
+/// [`MAX_MESSAGE`].
+pub const MAX_EXTENDED_MESSAGE: usize = 65_535;
 
-/// A message, either way.
+/// A message, sent or received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// Opens a session.
     Open(Open),
-    /// Says of routes that they are there or gone.
+    /// Advertises or withdraws routes.
     Update(Update),
-    /// Ends a session.
+    /// Closes a session.
     Notification(Notification),
-    /// Nothing new.
+    /// Keeps the session alive.
     Keepalive,
-    /// Asks for all routes again (RFC 2918); `None` for a family that is not spoken on the session, and for the
-    /// marks around an answer (RFC 7313), which are not asked for here.
+    /// Requests all routes again (RFC 2918). `None` for a family that was not negotiated, and for the markers
+    /// around an answer (RFC 7313), which this speaker does not request.
     RouteRefresh(Option<Family>),
 }
 
-/// OPEN (RFC 4271 section 4.2).
+/// OPEN (RFC 4271, section 4.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Open {
-    /// The sender's AS number, from the capability where there is one.
+    /// The sender's AS number, from the capability if present.
     pub asn: Asn,
-    /// What the sender proposes.
+    /// Proposed hold time.
     pub hold_time: HoldTime,
-    /// The sender.
+    /// The sender's BGP identifier.
     pub router_id: RouterId,
-    /// What the sender can do.
+    /// The sender's capabilities.
     pub capabilities: Capabilities,
 }
 
-/// Capabilities (RFC 5492). Those that are not known are counted and otherwise ignored.
+/// Capabilities (RFC 5492). Unknown ones are listed and otherwise ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Families (RFC 4760), in the order of their mention: see [`spoken`](Self::spoken) for what none means.
+    /// Families (RFC 4760), in order of appearance; [`offered_families`](Self::offered_families) covers the
+    /// empty case.
     pub families: Vec<Family>,
-    /// Takes ROUTE-REFRESH (RFC 2918).
+    /// Supports ROUTE-REFRESH (RFC 2918).
     pub route_refresh: bool,
-    /// Takes messages longer than [`LONGEST`] (RFC 8654).
+    /// Supports messages longer than [`MAX_MESSAGE`] (RFC 8654).
     pub extended_message: bool,
-    /// AS numbers have four octets (RFC 6793).
+    /// Supports four-octet AS numbers (RFC 6793).
     pub four_octet_asn: bool,
-    /// Takes IPv4 routes with IPv6 next hops (RFC 8950).
+    /// Supports IPv4 routes with IPv6 next hops (RFC 8950).
     pub extended_next_hop: bool,
-    /// Goes on forwarding while it restarts (RFC 4724).
-    pub graceful_restart: Option<GracefulRestart>,
-    /// Name of the sender (draft-walton-bgp-hostname-capability), cut to what can be shown.
+    /// Preserves forwarding over a restart (RFC 4724).
+    pub graceful_restart: Option<GracefulRestartCapability>,
+    /// The sender's host name (draft-walton-bgp-hostname-capability), reduced to printable characters.
     pub host_name: Option<String>,
-    /// Codes of others, in the order of their mention. RFC 4760's own is among them once for each family that
-    /// is not spoken here.
+    /// Codes of other capabilities, in order of appearance. Multiprotocol (RFC 4760) appears once for each
+    /// unsupported family.
     pub others: Vec<u8>,
 }
 
 impl Capabilities {
-    /// RFC 4760's.
+    /// Multiprotocol (RFC 4760).
     const MULTIPROTOCOL: u8 = 1;
 
-    /// The families that the sender speaks: IPv4 where it has not heard of families (RFC 4760 section 8).
-    pub fn spoken(&self) -> &[Family] {
+    /// Returns the families the sender offers: IPv4 if it has no multiprotocol capability (RFC 4760, section
+    /// 8).
+    pub fn offered_families(&self) -> &[Family] {
         if self.families.is_empty() && !self.others.contains(&Self::MULTIPROTOCOL) {
             &[Family::Ipv4]
         } else {
@@ -76,77 +79,77 @@ impl Capabilities {
     }
 }
 
-/// The graceful restart capability (RFC 4724 section 3, RFC 8538 section 2).
+/// The graceful restart capability (RFC 4724, section 3; RFC 8538, section 2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GracefulRestart {
+pub struct GracefulRestartCapability {
     /// The sender has just restarted.
     pub restarted: bool,
-    /// NOTIFICATIONs other than a hard reset restart gracefully, too.
+    /// A NOTIFICATION other than a hard reset also triggers a graceful restart.
     pub notification: bool,
-    /// Seconds after which routes of a sender that has not come back are to be forgotten: at most 4095.
+    /// Seconds after which the routes of a sender that has not come back are removed; at most 4095.
     pub restart_time: u16,
-    /// Families, and for each whether the sender has gone on forwarding.
+    /// Families, each with the forwarding-state-preserved flag.
     pub families: Vec<(Family, bool)>,
 }
 
-/// UPDATE: what is sent of it, and of a received one what could be read.
+/// UPDATE: one to send, or the readable part of a received one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Update {
-    /// Prefixes that are gone, of one family or both.
+    /// Withdrawn prefixes, of one family or both.
     pub withdrawn: Vec<IpNet>,
-    /// Prefixes that are there, all with the same attributes. `None` in a received UPDATE that is treated as a
-    /// withdrawal: its prefixes are among those withdrawn.
+    /// Advertised prefixes, all with the same attributes. `None` in a received UPDATE under
+    /// treat-as-withdraw, whose prefixes are in `withdrawn`.
     pub reach: Option<Reach>,
-    /// Of a received one only: what MP_REACH_NLRI brought where there are prefixes beside it, too.
+    /// Received only: the routes of MP_REACH_NLRI if the NLRI field has routes, too.
     pub second_reach: Option<Box<Reach>>,
-    /// End-of-RIB (RFC 4724 section 2): all routes of the family have been sent.
+    /// End-of-RIB (RFC 4724, section 2): all routes of the family have been sent.
     pub end_of_rib: Option<Family>,
-    /// Of a received one only: what RFC 7606 says is wrong with it, gravest first. Empty in one to be sent.
-    pub flaws: Vec<Flaw>,
+    /// Received only: the errors found by RFC 7606, most severe first. Empty in one to send.
+    pub flaws: Vec<UpdateFlaw>,
 }
 
-/// Prefixes of one family that are there.
+/// Advertised prefixes of one family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reach {
     /// Prefixes.
     pub prefixes: Vec<IpNet>,
-    /// Where they lead to.
+    /// Next hop.
     pub next_hop: NextHop,
-    /// AS_PATH: one sequence of four-octet numbers, those of a confederation among them.
+    /// AS_PATH: one sequence of four-octet numbers, including those of a confederation.
     pub as_path: Vec<Asn>,
-    /// The rest.
+    /// All other attributes.
     pub attributes: Attributes,
 }
 
-/// What is wrong with an attribute that was received, and what is done about it (RFC 7606 section 2).
+/// An error in a received attribute, and how it is handled (RFC 7606, section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flaw {
-    /// The attribute's type code; zero where it is the list of attributes.
+pub struct UpdateFlaw {
+    /// The attribute's type code; zero for the attribute list itself.
     pub attribute: u8,
-    /// The family of a multiprotocol attribute, where it is one that is spoken on the session.
+    /// The family of a multiprotocol attribute, if negotiated.
     pub family: Option<Family>,
-    /// What is done.
-    pub remedy: Remedy,
+    /// Error handling.
+    pub handling: ErrorHandling,
 }
 
-/// From the mildest to the gravest. A session reset is no flaw but an error of decoding.
+/// Error handling of RFC 7606, section 2, in order of severity. A session reset is a decoding error instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Remedy {
-    /// The attribute is ignored.
-    Discard,
-    /// The routes count as withdrawn.
-    Withdraw,
-    /// The family is not listened to any more (RFC 4760 section 7).
-    DisableFamily,
+pub enum ErrorHandling {
+    /// Ignore the attribute.
+    AttributeDiscard,
+    /// Treat the routes as withdrawn.
+    TreatAsWithdraw,
+    /// Ignore the family from now on (RFC 4760, section 7).
+    AfiSafiDisable,
 }
 
-/// NOTIFICATION (RFC 4271 section 4.5).
+/// NOTIFICATION (RFC 4271, section 4.5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
     /// Error code.
     pub code: u8,
-    /// Error subcode; zero where there is none.
+    /// Error subcode; zero if there is none.
     pub subcode: u8,
-    /// What else it says.
+    /// Diagnostic data.
     pub data: Vec<u8>,
 }

@@ -1,57 +1,55 @@
-//! What NOTIFICATIONs say: names of their codes, the text of a shutdown, the hard reset.
+//! NOTIFICATION contents: code names, the shutdown communication, the hard reset.
 
 use std::fmt;
 
 use crate::message::Notification;
 
-/// Error codes (RFC 4271 section 4.5, RFC 7313).
-pub mod code {
-    /// In the header of a message.
-    pub const HEADER: u8 = 1;
-    /// In OPEN.
-    pub const OPEN: u8 = 2;
-    /// In UPDATE.
-    pub const UPDATE: u8 = 3;
-    /// Nothing was heard for the hold time.
-    pub const HOLD_TIMER: u8 = 4;
-    /// A message that does not belong in this state (RFC 6608).
-    pub const STATE_MACHINE: u8 = 5;
-    /// The session ends for another reason.
-    pub const CEASE: u8 = 6;
-    /// In ROUTE-REFRESH (RFC 7313).
-    pub const ROUTE_REFRESH: u8 = 7;
-    /// Nothing could be sent for the send hold time (RFC 9687).
-    pub const SEND_HOLD_TIMER: u8 = 8;
+/// Error codes (RFC 4271, section 4.5; RFC 7313).
+pub(crate) mod code {
+    /// Message header error.
+    pub(crate) const HEADER: u8 = 1;
+    /// OPEN message error.
+    pub(crate) const OPEN: u8 = 2;
+    /// UPDATE message error.
+    pub(crate) const UPDATE: u8 = 3;
+    /// Hold timer expired.
+    pub(crate) const HOLD_TIMER: u8 = 4;
+    /// Finite state machine error (RFC 6608).
+    pub(crate) const STATE_MACHINE: u8 = 5;
+    /// Cease: the session closes for another reason.
+    pub(crate) const CEASE: u8 = 6;
+    /// ROUTE-REFRESH message error (RFC 7313).
+    pub(crate) const ROUTE_REFRESH: u8 = 7;
+    /// Send hold timer expired (RFC 9687).
+    pub(crate) const SEND_HOLD_TIMER: u8 = 8;
 }
 
-/// Why a session ends without an error: subcodes of Cease (RFC 4486, RFC 8538, RFC 9384).
+/// Subcodes of Cease (RFC 4486, RFC 8538, RFC 9384): a session closes without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
-pub enum Cease {
-    /// More prefixes than are wanted.
+pub(crate) enum Cease {
+    /// Maximum number of prefixes reached.
     MaximumPrefixes = 1,
-    /// The administrator ends it; may have a text.
+    /// Administrative shutdown; may carry a text.
     AdministrativeShutdown = 2,
-    /// The neighbour is not wanted any more.
+    /// Peer de-configured.
     Deconfigured = 3,
-    /// The administrator restarts it; may have a text.
+    /// Administrative reset; may carry a text.
     AdministrativeReset = 4,
-    /// The connection is not wanted now.
+    /// Connection rejected.
     ConnectionRejected = 5,
-    /// A setting has changed.
+    /// Other configuration change.
     ConfigurationChange = 6,
-    /// Of two connections, this one goes.
+    /// Connection collision resolution.
     ConnectionCollision = 7,
-    /// Too much to do.
-    OutOfResources = 8,
-    /// Ends for good: no graceful restart.
+    /// Hard reset: no graceful restart.
     HardReset = 9,
-    /// BFD says that the way to the neighbour is down.
+    /// BFD down.
     BfdDown = 10,
 }
 
-/// Octets of a text, at most (RFC 9003).
-pub const LONGEST_TEXT: usize = 255;
+/// Maximum length of a shutdown communication in octets (RFC 9003).
+pub(crate) const MAX_SHUTDOWN_TEXT: usize = 255;
 
 impl From<Cease> for Notification {
     fn from(cease: Cease) -> Self {
@@ -60,16 +58,16 @@ impl From<Cease> for Notification {
 }
 
 impl Notification {
-    /// One without data.
+    /// Returns one without data.
     pub const fn new(code: u8, subcode: u8) -> Self {
         Self { code, subcode, data: Vec::new() }
     }
 
-    /// A shutdown or a reset by the administrator, with a text for the neighbour's (RFC 9003): cut where it is longer
-    /// than [`LONGEST_TEXT`]. Of the other reasons, none has a text.
-    pub fn with_text(cease: Cease, text: &str) -> Self {
+    /// Returns an administrative shutdown or reset with a text for the peer's operator (RFC 9003), cut at
+    /// [`MAX_SHUTDOWN_TEXT`]. Other subcodes carry no text.
+    pub(crate) fn with_text(cease: Cease, text: &str) -> Self {
         let mut notification = Self::from(cease);
-        let end = text.floor_char_boundary(LONGEST_TEXT);
+        let end = text.floor_char_boundary(MAX_SHUTDOWN_TEXT);
         let text = text.get(..end).unwrap_or_default();
         if notification.takes_text() && !text.is_empty() {
             notification.data.extend(u8::try_from(text.len()));
@@ -78,12 +76,12 @@ impl Notification {
         notification
     }
 
-    /// The text of a shutdown or a reset, fit to be shown; `None` if there is none, or none that can be read.
-    pub fn text(&self) -> Option<String> {
+    /// Returns the text of a shutdown or reset, safe to display; `None` if absent or invalid.
+    pub(crate) fn text(&self) -> Option<String> {
         let (&length, text) = self.data.split_first()?;
         let text = text.get(..length.into()).filter(|text| self.takes_text() && !text.is_empty())?;
         let text = std::str::from_utf8(text).ok()?;
-        // RFC 9003 section 3: it comes from outside, and must not steer a terminal.
+        // RFC 9003, section 3: the text is untrusted and must not contain terminal control characters.
         Some(text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect())
     }
 
@@ -92,23 +90,23 @@ impl Notification {
         self.code == code::CEASE && texts.contains(&self.subcode)
     }
 
-    /// The same as a hard reset (RFC 8538 section 3), which ends a session that would restart gracefully.
+    /// Wraps it into a hard reset (RFC 8538, section 3), which prevents a graceful restart.
     #[must_use]
-    pub fn into_hard_reset(self) -> Self {
+    pub(crate) fn into_hard_reset(self) -> Self {
         let mut data = vec![self.code, self.subcode];
         data.extend(self.data);
         Self { code: code::CEASE, subcode: Cease::HardReset as u8, data }
     }
 
-    /// What a hard reset encloses; `None` for all others, and for one that says no more.
-    pub fn hard_reset(&self) -> Option<Self> {
+    /// Returns the NOTIFICATION inside a hard reset; `None` for all others, and for a hard reset without one.
+    pub(crate) fn hard_reset(&self) -> Option<Self> {
         let is_hard_reset = self.code == code::CEASE && self.subcode == Cease::HardReset as u8;
         let [code, subcode, data @ ..] = self.data.as_slice() else { return None };
         is_hard_reset.then(|| Self { code: *code, subcode: *subcode, data: data.to_vec() })
     }
 }
 
-/// For people: the names, the numbers, and the text if there is one.
+/// Name, numbers, and text if present.
 impl fmt::Display for Notification {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} ({}/{})", name(self.code, self.subcode), self.code, self.subcode)?;
@@ -121,8 +119,8 @@ impl fmt::Display for Notification {
     }
 }
 
-/// What a code and a subcode mean. Every pair has a name; one without a meaning of its own has its code's.
-pub const fn name(code: u8, subcode: u8) -> &'static str {
+/// Returns the name of a code and subcode; the code's own name for an unknown subcode.
+pub(crate) const fn name(code: u8, subcode: u8) -> &'static str {
     match code {
         code::HEADER => header(subcode),
         code::OPEN => open(subcode),
@@ -203,23 +201,23 @@ const fn cease(subcode: u8) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cease, LONGEST_TEXT, code, name};
+    use super::{Cease, MAX_SHUTDOWN_TEXT, code, name};
     use crate::message::Notification;
 
     #[test]
-    fn a_text_comes_through_and_is_cut_at_a_character() {
+    fn a_text_is_encoded_and_cut_at_a_character_boundary() {
         for cease in [Cease::AdministrativeShutdown, Cease::AdministrativeReset] {
             let notification = Notification::with_text(cease, "Wartung bis 5 Uhr – Größe");
             assert_eq!(notification.text().as_deref(), Some("Wartung bis 5 Uhr – Größe"));
         }
         let cut = Notification::with_text(Cease::AdministrativeShutdown, &"ü".repeat(200));
-        assert_eq!(cut.text(), Some("ü".repeat(LONGEST_TEXT / 2)));
+        assert_eq!(cut.text(), Some("ü".repeat(MAX_SHUTDOWN_TEXT / 2)));
         assert_eq!(Notification::with_text(Cease::BfdDown, "why").data, []);
         assert_eq!(Notification::with_text(Cease::AdministrativeShutdown, "").data, []);
     }
 
     #[test]
-    fn a_text_that_is_none_is_not_shown() {
+    fn an_invalid_text_is_not_displayed() {
         for (subcode, data) in
             [(2, vec![]), (2, vec![0]), (2, vec![5, b'x']), (2, vec![2, 0xff, 0xfe]), (6, vec![1, b'x'])]
         {
@@ -230,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hard_reset_encloses_the_reason() {
+    fn a_hard_reset_contains_the_original_notification() {
         let inner = Notification::with_text(Cease::AdministrativeShutdown, "bye");
         let outer = inner.clone().into_hard_reset();
         assert_eq!((outer.code, outer.subcode, outer.hard_reset()), (6, 9, Some(inner.clone())));
@@ -240,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn people_read_names_and_numbers() {
+    fn display_gives_names_and_numbers() {
         let named = |code, subcode| Notification::new(code, subcode).to_string();
         assert_eq!(named(6, 10), "BFD down (6/10)");
         assert_eq!(named(6, 0), "cease (6/0)");

@@ -1,39 +1,43 @@
-//! The session with one neighbour (RFC 4271 section 8), as a value: it is told what came in and when, and
-//! asked what must go out.
+//! The session with one BGP peer (RFC 4271, section 8), as a value without I/O.
 //!
 //! ```text
-//!   Peer ── one neighbour: configuration, wish (set_routes), back-off, counters, last error
-//!    ├── machine Opened     a state of the table; from OpenSent on a Link
-//!    └── machine Accepted   a state of the table; from OpenSent on a Link
-//!          Link ── one TCP connection: octets in, what is owed, timers, OPEN of the other side
+//!   Peer ── one peer: configuration, desired routes (set_routes), back-off, counters, last error
+//!    ├── Fsm outgoing     a state of the table; from OpenSent on with a PeerConnection
+//!    └── Fsm incoming     a state of the table; from OpenSent on with a PeerConnection
+//!          PeerConnection ── one TCP connection: received octets, pending messages, timers, the peer's OPEN
 //! ```
 //!
-//! The driver is a loop: `handle_*` for what happened, then `poll_action` until there is none, `poll_bytes`
-//! for each connection, and sleep until `next_deadline`.
+//! The driver is a loop: it reports events with `handle_*`, executes `poll_action` until it returns `None`,
+//! sends `poll_bytes` on each connection, and sleeps until `next_deadline`.
 
-pub mod config;
-pub mod counters;
-pub mod ending;
-pub mod negotiation;
-pub mod peer;
-pub mod shutdown;
-pub mod table;
-pub mod view;
-
-mod link;
-mod machine;
-mod reasons;
-mod refusal;
+mod advice;
+mod close_history;
+mod close_reason;
+mod config;
+mod connection;
+mod counters;
+mod direction;
+mod fsm;
+mod negotiated;
+mod negotiation;
+mod peer;
+mod refused_capabilities;
 mod retry;
+mod shutdown;
+mod state_table;
+mod view;
 
-pub use config::{BackOff, Config, NextHops, RemoteAs};
-pub use counters::{Counters, Messages, Prefixes};
-pub use ending::{Cause, Ending, Setup};
-pub use negotiation::{Missing, Negotiated};
-pub use peer::{Action, Peer, Way};
-pub use refusal::Refused;
+pub use advice::AdviceContext;
+pub use close_reason::{CloseReason, ClosedBy, SessionClose};
+pub use config::{BackOff, NextHops, PeerConfig, RemoteAs};
+pub use connection::SendStall;
+pub use counters::{MessageCounters, PeerCounters, PrefixCounters};
+pub use direction::ConnectionDirection;
+pub use negotiated::{MissingFamily, Negotiated, NegotiatedRestart};
+pub use peer::{Peer, PeerAction};
+pub use refused_capabilities::RefusedCapabilities;
 pub use shutdown::Shutdown;
-pub use table::State;
-pub use view::{FamilyView, PeerView, Unread};
+pub use state_table::BgpState;
+pub use view::{FamilyView, PeerView};
 
 pub use crate::adj_out::Routes;

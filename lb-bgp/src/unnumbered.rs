@@ -1,36 +1,37 @@
-//! Who is the router on an interface that is named instead of an address ("unnumbered"): the link-local address
-//! that Router Advertisements come from (RFC 4861 section 6), and our own advertisements, by which the router finds
-//! us.
+//! Peer discovery for unnumbered BGP: the peer is the link-local address on the interface that sends Router
+//! Advertisements (RFC 4861, section 6); our own advertisements let the peer find us.
 //!
-//! A router that is spoken to stays the one: another is chosen only if it says that it routes where this one does
-//! not, or once the kernel has asked for this one in vain. So two routers on a link do not take turns.
+//! The selected router stays selected until another claims to be a default router and it does not, or until
+//! the kernel fails to resolve it. So two routers on a link do not alternate.
 
-pub mod packet;
+mod packet;
+
+pub use packet::InvalidAdvertisement;
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use packet::{Advertisement, Refusal};
+use packet::RouterAdvertisement;
 
-/// What goes to all nodes of a link (RFC 4291 section 2.7.1).
+/// The all-nodes multicast group (RFC 4291, section 2.7.1).
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-/// What goes to all routers of a link.
+/// The all-routers multicast group.
 const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
-/// Hop limit of all that is received: nothing comes through a router (RFC 4861 section 6.1).
+/// Required hop limit: a received packet must not have been forwarded (RFC 4861, section 6.1).
 const HOP_LIMIT: u8 = 255;
-/// Time between two solicitations, and how many are sent (RFC 4861 section 10).
+/// Interval between solicitations, and their number (RFC 4861, section 10).
 const SOLICIT_EVERY: Duration = Duration::from_secs(4);
 const SOLICITATIONS: u8 = 3;
-/// Longest time between two advertisements: as often as RFC 4861 section 6.2.1 allows.
+/// Maximum interval between advertisements: the shortest that RFC 4861, section 6.2.1, allows.
 const ADVERTISE_EVERY: Duration = Duration::from_secs(4);
-/// Routers that are remembered: a link has one, as a rule, and no flood of them may cost memory.
-const REMEMBERED: usize = 16;
+/// Maximum number of known routers. A link has one as a rule; a flood must not exhaust memory.
+const MAX_ROUTERS: usize = 16;
 
-/// The router on one interface.
+/// Discovers the router on one interface.
 #[derive(Clone, Debug)]
-pub struct Discovery {
-    known: BTreeMap<Ipv6Addr, Known>,
+pub struct RouterDiscovery {
+    known: BTreeMap<Ipv6Addr, KnownRouter>,
     router: Option<Ipv6Addr>,
     solicitations: u8,
     solicit_at: Duration,
@@ -38,47 +39,47 @@ pub struct Discovery {
     random: u64,
 }
 
-/// What is known of a router.
+/// A known router.
 #[derive(Clone, Copy, Debug)]
-struct Known {
-    word: Word,
-    /// The kernel has asked for it in vain, and it was not heard since.
+struct KnownRouter {
+    role: RouterRole,
+    /// The kernel failed to resolve it, and no advertisement has arrived since.
     has_failed: bool,
 }
 
-/// What a router has said of itself, the strongest last.
+/// The role a router advertises, in ascending order of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Word {
-    /// Nothing; the kernel knows that it is one.
-    None,
-    /// That it is none to send packets to: as we say of ourselves.
-    Speaks,
-    /// That packets may be sent to it.
-    Routes,
+enum RouterRole {
+    /// No advertisement received; the kernel knows it as a router.
+    Unspecified,
+    /// Not a default router (lifetime 0), as we advertise ourselves.
+    NotDefault,
+    /// A default router.
+    Default,
 }
 
-/// What the kernel's table of neighbours says of an address.
+/// The state of an entry in the kernel's neighbor table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Neighbour {
-    /// It is a router, and answers as far as is known.
+pub enum NeighborState {
+    /// A router, reachable as far as known.
     Router,
-    /// It does not answer, or not yet.
+    /// Unresolved, or resolution failed.
     Failed,
 }
 
-/// A packet to be sent on the interface, with hop limit 255 and from its link-local address; the kernel fills in
-/// the check sum.
+/// A packet to send on the interface, with hop limit 255 and from its link-local address; the kernel fills in
+/// the checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outgoing {
-    /// To whom: a multicast group.
+pub struct OutgoingPacket {
+    /// Destination: a multicast group.
     pub destination: Ipv6Addr,
-    /// From the ICMPv6 header on.
+    /// Contents from the ICMPv6 header on.
     pub bytes: &'static [u8],
 }
 
-impl Discovery {
-    /// Nobody is known. `seed` spreads advertisements; `now` and all times after it are counted from one start of
-    /// the caller's choice.
+impl RouterDiscovery {
+    /// Returns a discovery without known routers. `seed` spreads advertisements; all times count from one
+    /// origin that the caller chooses.
     pub fn new(seed: u64, now: Duration) -> Self {
         Self {
             known: BTreeMap::new(),
@@ -90,62 +91,69 @@ impl Discovery {
         }
     }
 
-    /// The router's link-local address, once it is known.
+    /// Returns the router's link-local address, if known.
     pub fn router(&self) -> Option<Ipv6Addr> {
         self.router
     }
 
-    /// How many others could be the router.
+    /// Returns the number of other candidates.
     pub fn others(&self) -> usize {
         self.known.values().filter(|known| !known.has_failed).count().saturating_sub(1)
     }
 
-    /// An ICMPv6 packet that was received on the interface.
+    /// Handles an ICMPv6 packet received on the interface.
     ///
     /// # Errors
-    /// When it is no Router Advertisement that counts (RFC 4861 section 6.1.2).
-    pub fn handle_packet(&mut self, source: Ipv6Addr, hop_limit: u8, bytes: &[u8]) -> Result<(), Refusal> {
-        let Advertisement { lifetime } = packet::read(bytes)?;
+    /// If it is not a valid Router Advertisement (RFC 4861, section 6.1.2).
+    pub fn handle_packet(
+        &mut self,
+        source: Ipv6Addr,
+        hop_limit: u8,
+        bytes: &[u8],
+    ) -> Result<(), InvalidAdvertisement> {
+        let RouterAdvertisement { lifetime } = packet::parse(bytes)?;
         if hop_limit != HOP_LIMIT {
-            return Err(Refusal::Forwarded { hop_limit });
+            return Err(InvalidAdvertisement::Forwarded { hop_limit });
         }
         if !source.is_unicast_link_local() {
-            return Err(Refusal::NotLinkLocal(source));
+            return Err(InvalidAdvertisement::NotLinkLocal(source));
         }
-        let word = if lifetime == 0 { Word::Speaks } else { Word::Routes };
-        self.note(source, Known { word, has_failed: false });
+        let role = if lifetime == 0 { RouterRole::NotDefault } else { RouterRole::Default };
+        self.note(source, KnownRouter { role, has_failed: false });
         Ok(())
     }
 
-    /// What the kernel says of an address on the interface.
-    pub fn handle_neighbour(&mut self, address: Ipv6Addr, neighbour: Neighbour) {
+    /// Handles the state of an entry in the interface's neighbor table.
+    pub fn handle_neighbor(&mut self, address: Ipv6Addr, neighbor: NeighborState) {
         if !address.is_unicast_link_local() {
             return;
         }
-        match (neighbour, self.known.get_mut(&address)) {
-            (Neighbour::Router, None) => self.note(address, Known { word: Word::None, has_failed: false }),
-            (Neighbour::Router, Some(known)) => known.has_failed = false,
-            (Neighbour::Failed, Some(known)) => known.has_failed = true,
-            (Neighbour::Failed, None) => {}
+        match (neighbor, self.known.get_mut(&address)) {
+            (NeighborState::Router, None) => {
+                self.note(address, KnownRouter { role: RouterRole::Unspecified, has_failed: false })
+            }
+            (NeighborState::Router, Some(known)) => known.has_failed = false,
+            (NeighborState::Failed, Some(known)) => known.has_failed = true,
+            (NeighborState::Failed, None) => {}
         }
-        self.choose();
+        self.select_router();
     }
 
-    /// A packet to be sent now; to be asked until there is none.
-    pub fn poll_packet(&mut self, now: Duration) -> Option<Outgoing> {
+    /// Returns a packet to send now; call it until it returns `None`.
+    pub fn poll_packet(&mut self, now: Duration) -> Option<OutgoingPacket> {
         if self.solicit_at().is_some_and(|due| now >= due) {
             self.solicitations += 1;
             self.solicit_at = now.saturating_add(SOLICIT_EVERY);
-            return Some(Outgoing { destination: ALL_ROUTERS, bytes: &packet::SOLICITATION });
+            return Some(OutgoingPacket { destination: ALL_ROUTERS, bytes: &packet::SOLICITATION });
         }
         if now >= self.advertise_at {
-            self.advertise_at = now.saturating_add(self.pause());
-            return Some(Outgoing { destination: ALL_NODES, bytes: &packet::ADVERTISEMENT });
+            self.advertise_at = now.saturating_add(self.advertise_interval());
+            return Some(OutgoingPacket { destination: ALL_NODES, bytes: &packet::ADVERTISEMENT });
         }
         None
     }
 
-    /// When to ask again at the latest.
+    /// Returns the time at which [`poll_packet`](Self::poll_packet) is due.
     pub fn next_deadline(&self) -> Duration {
         self.solicit_at().map_or(self.advertise_at, |due| due.min(self.advertise_at))
     }
@@ -154,26 +162,26 @@ impl Discovery {
         (self.router.is_none() && self.solicitations < SOLICITATIONS).then_some(self.solicit_at)
     }
 
-    fn note(&mut self, address: Ipv6Addr, known: Known) {
-        if self.known.len() >= REMEMBERED && !self.known.contains_key(&address) {
+    fn note(&mut self, address: Ipv6Addr, known: KnownRouter) {
+        if self.known.len() >= MAX_ROUTERS && !self.known.contains_key(&address) {
             let failed = self.known.iter().find(|(_, known)| known.has_failed).map(|(address, _)| *address);
             let Some(failed) = failed else { return };
             self.known.remove(&failed);
         }
         self.known.insert(address, known);
-        self.choose();
+        self.select_router();
     }
 
-    fn choose(&mut self) {
-        let worth = |(address, known): &(&Ipv6Addr, &Known)| {
-            (!known.has_failed, known.word, self.router == Some(**address))
+    fn select_router(&mut self) {
+        let worth = |(address, known): &(&Ipv6Addr, &KnownRouter)| {
+            (!known.has_failed, known.role, self.router == Some(**address))
         };
         self.router = self.known.iter().max_by_key(worth).map(|(address, _)| *address);
     }
 
-    /// Three quarters of the longest pause to all of it, so that routers and nodes do not speak in chorus.
-    fn pause(&mut self) -> Duration {
-        // xorshift: a step of it never ends in zero where it did not begin there.
+    /// Returns three quarters to all of the maximum interval, so that routers and nodes do not synchronize.
+    fn advertise_interval(&mut self) -> Duration {
+        // xorshift: a nonzero state never becomes zero.
         self.random |= 1;
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;

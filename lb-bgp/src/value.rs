@@ -1,4 +1,4 @@
-//! Numbers of BGP, each with its type: valid once built.
+//! BGP value types: valid once constructed.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,15 +6,15 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// Number of an autonomous system (RFC 6793): never zero (RFC 7607).
+/// Autonomous system number (RFC 6793); never zero (RFC 7607).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Asn(NonZeroU32);
 
 impl Asn {
-    /// What stands in a two-octet field where a number does not fit (RFC 6793 section 9).
+    /// AS_TRANS: the placeholder in a two-octet field (RFC 6793, section 9).
     pub const TRANS: u16 = 23_456;
 
-    /// An AS number; `None` for zero.
+    /// Returns an AS number; `None` for zero.
     pub const fn new(number: u32) -> Option<Self> {
         match NonZeroU32::new(number) {
             Some(number) => Some(Self(number)),
@@ -22,13 +22,13 @@ impl Asn {
         }
     }
 
-    /// The number.
+    /// Returns the number.
     pub const fn get(self) -> u32 {
         self.0.get()
     }
 
-    /// The number in two octets, or [`Self::TRANS`].
-    pub fn two_octets(self) -> u16 {
+    /// Returns the number in two octets, or [`Self::TRANS`].
+    pub(crate) fn two_octets(self) -> u16 {
         u16::try_from(self.get()).unwrap_or(Self::TRANS)
     }
 }
@@ -39,12 +39,12 @@ impl fmt::Display for Asn {
     }
 }
 
-/// BGP identifier: unique in an AS and never zero (RFC 6286); written as an IPv4 address.
+/// BGP identifier: unique in an AS, never zero (RFC 6286), written as an IPv4 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RouterId(NonZeroU32);
 
 impl RouterId {
-    /// An identifier; `None` for 0.0.0.0.
+    /// Returns an identifier; `None` for 0.0.0.0.
     pub const fn new(address: Ipv4Addr) -> Option<Self> {
         match NonZeroU32::new(address.to_bits()) {
             Some(number) => Some(Self(number)),
@@ -52,7 +52,7 @@ impl RouterId {
         }
     }
 
-    /// As an address.
+    /// Returns the identifier as an address.
     pub const fn address(self) -> Ipv4Addr {
         Ipv4Addr::from_bits(self.0.get())
     }
@@ -64,31 +64,31 @@ impl fmt::Display for RouterId {
     }
 }
 
-/// Hold time in seconds: zero (no keepalives) or at least three (RFC 4271 section 4.2).
+/// Hold time in seconds: zero (no keepalives) or at least three (RFC 4271, section 4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HoldTime(u16);
 
 impl HoldTime {
-    /// What is proposed if nobody says otherwise.
+    /// Proposed by default.
     pub const DEFAULT: Self = Self(90);
 
-    /// A hold time; `None` for one or two seconds.
+    /// Returns a hold time; `None` for one or two seconds.
     pub const fn new(seconds: u16) -> Option<Self> {
         if seconds == 1 || seconds == 2 { None } else { Some(Self(seconds)) }
     }
 
-    /// In seconds; zero for none.
+    /// Returns the seconds; zero for none.
     pub const fn seconds(self) -> u16 {
         self.0
     }
 
-    /// As a duration; `None` for no hold time.
+    /// Returns the duration; `None` for no hold time.
     pub const fn duration(self) -> Option<Duration> {
         if self.0 == 0 { None } else { Some(Duration::from_secs(self.0 as u64)) }
     }
 }
 
-/// What routes are of (RFC 4760): always unicast.
+/// Address family (RFC 4760); always unicast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
     /// AFI 1, SAFI 1.
@@ -99,9 +99,9 @@ pub enum Family {
 
 impl Family {
     /// Unicast.
-    pub const SAFI: u8 = 1;
+    pub(crate) const SAFI: u8 = 1;
 
-    /// The address family's number.
+    /// Returns the address family identifier.
     pub const fn afi(self) -> u16 {
         match self {
             Self::Ipv4 => 1,
@@ -109,7 +109,7 @@ impl Family {
         }
     }
 
-    /// By its numbers; `None` for a family that is not spoken here.
+    /// Returns the family of an AFI and SAFI; `None` if unsupported.
     pub const fn new(afi: u16, safi: u8) -> Option<Self> {
         match (afi, safi) {
             (1, Self::SAFI) => Some(Self::Ipv4),
@@ -124,10 +124,11 @@ impl Family {
 pub struct Community(pub u32);
 
 impl Community {
-    /// Asks routers to prefer other ways, because this one is about to go (RFC 8326): 65535:0.
+    /// GRACEFUL_SHUTDOWN, 65535:0 (RFC 8326): asks routers to prefer other paths, because this one is about
+    /// to go away.
     pub const GRACEFUL_SHUTDOWN: Self = Self(0xffff_0000);
 
-    /// Of its two halves.
+    /// Returns the community of its two halves.
     pub const fn new(high: u16, low: u16) -> Self {
         Self((high as u32) << 16 | low as u32)
     }
@@ -139,7 +140,7 @@ impl fmt::Display for Community {
     }
 }
 
-/// A large community (RFC 8092): administrator and two numbers of its choice.
+/// A large community (RFC 8092): global administrator and two local data parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LargeCommunity(pub [u32; 3]);
 
@@ -150,24 +151,24 @@ impl fmt::Display for LargeCommunity {
     }
 }
 
-/// Where a route leads to.
+/// The next hop of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NextHop {
     /// For IPv4 routes.
     V4(Ipv4Addr),
-    /// For IPv6 routes (RFC 2545 section 3), and for IPv4 routes where the router takes them so (RFC 8950).
+    /// For IPv6 routes (RFC 2545, section 3), and for IPv4 routes if the peer supports it (RFC 8950).
     V6 {
-        /// The address; a link-local one on an unnumbered link.
+        /// The global address, or the link-local address on an unnumbered link.
         address: Ipv6Addr,
-        /// The link-local address beside it, where both are on one link.
+        /// The link-local address sent beside it if the peer is on the same link.
         link_local: Option<Ipv6Addr>,
     },
 }
 
-/// What is said about a route, but for what the session itself knows (origin, path, next hop).
+/// The attributes of a route other than those the session sets (origin, path, next hop).
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Attributes {
-    /// LOCAL_PREF, sent on internal sessions only; `None` there sends 100.
+    /// LOCAL_PREF; internal sessions only, where `None` means 100.
     pub local_pref: Option<u32>,
     /// COMMUNITIES.
     pub communities: BTreeSet<Community>,

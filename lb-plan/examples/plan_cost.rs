@@ -1,4 +1,4 @@
-//! What planning costs: `cargo run --release -p lb-plan --example plan_cost`.
+//! The cost of planning: `cargo run --release -p lb-plan --example plan_cost`.
 #![allow(clippy::disallowed_methods, reason = "a measurement reads the clock; what is measured does not")]
 
 use std::collections::BTreeMap;
@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lb_common::hash::HashKey;
-use lb_plan::contents::{Contents, Op, diff};
-use lb_plan::model::{
+use lb_model::{
     Endpoints, Model, Node, NodeName, Protocol, Service, ServiceName, ServiceVip, SourceRanges, TrafficPolicy,
 };
-use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings, UndeclaredPorts};
-use lb_plan::ring::{Member, Preferences, mix};
+use lb_plan::contents::{Contents, Op, diff};
+use lb_plan::plan::{Facts, Forwarding, LivenessSettings, Planner, Settings, UndeclaredPorts};
+use lb_plan::ring::{Preferences, RingMember, mix};
 
 fn main() {
     println!("Plans, from the model to the operations; then one node joins all Services\n");
@@ -34,7 +34,7 @@ fn main() {
     }
 }
 
-/// What 10,000 Services cost to be told to four routers: all of it is planned anew whenever one changes.
+/// Measures the plan of 10,000 Services for four BGP peers: any change plans all of it anew.
 fn speaker(services: u32) {
     let mut text = "{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: p}, spec: {addresses: \
                     [10.64.0.0/10]}}\n---\n{apiVersion: metallb.io/v1beta1, kind: BGPAdvertisement, metadata: {name: a}}\n"
@@ -52,7 +52,10 @@ fn speaker(services: u32) {
     let settings = lb_plan::speaker::SpeakerSettings::default();
     let (plan, time) = timed(|| lb_plan::speaker::plan(&model, &name(0), &settings));
     let routes = plan.map_or(0, |plan| plan.peers.values().map(|peer| peer.routes.len()).sum::<usize>());
-    println!("\n{services} Services told to four routers: {routes} routes in {:.1} ms", milliseconds(time));
+    println!(
+        "\n{services} Services advertised to four peers: {routes} routes in {:.1} ms",
+        milliseconds(time)
+    );
 }
 
 fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
@@ -68,7 +71,7 @@ fn ring(nodes: usize, slots: usize, weighted: bool) {
     let weight = |i| if weighted { 1 + i as u32 % 5 } else { 1 };
     let names: Vec<_> = (0..=nodes).map(|i| format!("node-{i:04}")).collect();
     let members: Vec<_> =
-        names.iter().enumerate().map(|(i, name)| Member { name, weight: weight(i) }).collect();
+        names.iter().enumerate().map(|(i, name)| RingMember { name, weight: weight(i) }).collect();
     let (preferences, build) = timed(|| Preferences::new(&members[..nodes], slots));
     let (leaders, lead) = timed(|| preferences.leaders(|_| true));
     let (more, join) = timed(|| preferences.adapted(&members).leaders(|_| true));
@@ -91,23 +94,23 @@ fn ring(nodes: usize, slots: usize, weighted: bool) {
     );
 }
 
-/// Of the member that leads most in relation to its share.
-fn fullest(leaders: &[u16], members: &[Member<'_>]) -> f64 {
+/// Returns the slots of the member that leads most, relative to its share.
+fn fullest(leaders: &[u16], members: &[RingMember<'_>]) -> f64 {
     let mut led = vec![0.0; members.len()];
     leaders.iter().for_each(|leader| led[usize::from(*leader)] += 1.0);
     let total: u32 = members.iter().map(|member| member.weight).sum();
-    let share = |member: &Member<'_>| leaders.len() as f64 * f64::from(member.weight) / f64::from(total);
+    let share = |member: &RingMember<'_>| leaders.len() as f64 * f64::from(member.weight) / f64::from(total);
     led.iter().zip(members).map(|(led, member)| led / share(member)).fold(0.0, f64::max)
 }
 
-/// Where the Services of a plan are served.
+/// The nodes that serve the Services of a plan.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    /// Everywhere: they share a ring.
+    /// All nodes: the Services share a ring.
     Cluster,
-    /// On three nodes, of each Service others.
+    /// Three nodes, different ones for each Service.
     Local,
-    /// One half each.
+    /// Half of the Services each.
     Both,
 }
 
@@ -116,12 +119,12 @@ fn plans(services: u32, nodes: u16, kind: Kind) {
     let mut planner = Planner::new();
     let mut installed = Contents::default();
     let before = model(services, nodes, kind, false);
-    let (_, first) = turn(&mut planner, &mut installed, &before, 0);
-    let (_, same) = turn(&mut planner, &mut installed, &before, 1);
+    let (_, first) = reconcile(&mut planner, &mut installed, &before, 0);
+    let (_, same) = reconcile(&mut planner, &mut installed, &before, 1);
     let after = model(services, nodes + 1, kind, true);
-    let (written, join) = turn(&mut planner, &mut installed, &after, 2);
+    let (written, join) = reconcile(&mut planner, &mut installed, &after, 2);
     let (_, settled) =
-        (0..3).map(|i| turn(&mut planner, &mut installed, &after, 3 + i)).last().unwrap_or_default();
+        (0..3).map(|i| reconcile(&mut planner, &mut installed, &after, 3 + i)).last().unwrap_or_default();
     println!(
         "{services:8}  {nodes:5}  {kind:<12?}  {:6}  {:5.0} ms  {:5.0} ms  {:4.0} ms  {:4.0} ms  {written:14}  {:10.0}",
         installed.rings.len(),
@@ -133,8 +136,13 @@ fn plans(services: u32, nodes: u16, kind: Kind) {
     );
 }
 
-/// Plans and carries out; slots that were written, and the time for the plan and its operations.
-fn turn(planner: &mut Planner, installed: &mut Contents, model: &Model, second: u64) -> (usize, Duration) {
+/// Plans and applies; returns the number of written slots, and the time for the plan and its operations.
+fn reconcile(
+    planner: &mut Planner,
+    installed: &mut Contents,
+    model: &Model,
+    second: u64,
+) -> (usize, Duration) {
     let now = Duration::from_secs(second);
     let (ops, time) = timed(|| {
         let plan = planner.plan(model, &Facts::default(), &settings(), installed, now);
@@ -149,7 +157,7 @@ fn turn(planner: &mut Planner, installed: &mut Contents, model: &Model, second: 
 
 fn settings() -> Settings {
     Settings {
-        liveness: Liveness::default(),
+        liveness: LivenessSettings::default(),
         node: name(0),
         hash_key: HashKey::default(),
         tag_keys: lb_common::tag::TagKeys::derived(&HashKey::default()),
@@ -173,7 +181,7 @@ fn name(node: u16) -> NodeName {
     format!("node-{node:04}").as_str().into()
 }
 
-/// With `joined`, every Service that is served on a few nodes has an endpoint on the last too.
+/// With `joined`, every Service with few nodes has an endpoint on the last node too.
 fn model(services: u32, nodes: u16, kind: Kind, joined: bool) -> Model {
     let node = |number: u16| {
         let [high, low] = number.to_be_bytes();

@@ -1,27 +1,27 @@
-//! What the maps hold, as a value, and the ordered operations from one content to another.
+//! The contents of the maps, as a value, and the ordered operations between two contents.
 
-mod beside;
 mod diff;
 mod key;
+mod merge_cursor;
 mod slots;
-mod sources;
 
-pub(crate) use beside::Beside;
 pub use diff::diff;
-pub use key::{MapKey, VipKey, peer_key, peer_mac_key};
+pub use key::{MapKey, VipKey};
+pub(crate) use key::{address_key, mac_key};
+pub(crate) use merge_cursor::MergeCursor;
 pub use slots::Slots;
-pub use sources::{SourceRange, Sources};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use lb_common::maps::{Announcer, Config, Link, Node, Vip};
 use lb_common::ring::{NodeIndex, Slot};
+use lb_model::{SourceRange, SourceSet};
 
-/// The content of all maps that the agent writes.
+/// The contents of all maps that the agent writes.
 ///
 /// Read back from the kernel, an array has no absent entries: `nodes` are then the entries that are not
-/// [`Node::NONE`], and those of every index that `peers` names, whatever they hold.
+/// [`Node::NONE`], and the entries of every index in `node_addresses`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Contents {
     /// `lb_config`; `None` before it has been written.
@@ -32,17 +32,17 @@ pub struct Contents {
     pub nodes: BTreeMap<NodeIndex, Node>,
     /// `lb_node_addrs`: all addresses of all nodes, this one's too, so that the index of every node can be read
     /// back.
-    pub peers: BTreeMap<[u8; 16], NodeIndex>,
+    pub node_addresses: BTreeMap<[u8; 16], NodeIndex>,
     /// `lb_node_macs`.
-    pub peer_macs: BTreeMap<[u8; 8], NodeIndex>,
+    pub node_macs: BTreeMap<[u8; 8], NodeIndex>,
     /// `lb_vips4` and `lb_vips6`.
     pub vips: BTreeMap<VipKey, Vip>,
-    /// The parts of `lb_rings` that a VIP refers to, by their first slot.
+    /// The parts of `lb_rings` that VIPs refer to, by their first slot.
     pub rings: BTreeMap<u32, Slots>,
     /// `lb_arp`.
     pub arp: BTreeMap<Ipv4Addr, Announcer>,
-    /// `lb_sources`, by the numbers of VIPs; none of them without any.
-    pub sources: BTreeMap<u32, Sources>,
+    /// `lb_sources`, by the numbers of VIPs; VIPs without ranges are absent.
+    pub sources: BTreeMap<u32, SourceSet>,
 }
 
 /// A part of `lb_rings`: the slots of one ring.
@@ -55,20 +55,20 @@ pub struct Region {
 }
 
 impl Region {
-    /// The region that a VIP refers to; `None` if the VIP's numbers cannot be of a region.
+    /// Returns the region that a VIP refers to; `None` if the VIP's numbers are not those of a region.
     pub fn of(vip: &Vip) -> Option<Self> {
         let slots = vip.mask.checked_add(1)?;
         vip.ring.checked_add(slots)?;
         slots.is_power_of_two().then_some(Self { first: vip.ring, slots })
     }
 
-    /// First slot behind it.
+    /// Returns the first slot after it.
     pub fn end(self) -> u32 {
         self.first.saturating_add(self.slots)
     }
 }
 
-/// One write.
+/// A map operation.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
     /// Writes the configuration.
@@ -81,14 +81,14 @@ pub enum Op {
     WriteNode(NodeIndex, Node),
     /// Empties a node's entry.
     RemoveNode(NodeIndex),
-    /// Writes a peer's address.
-    WritePeer([u8; 16], NodeIndex),
-    /// Removes a peer's address.
-    RemovePeer([u8; 16]),
-    /// Writes a peer's MAC.
-    WritePeerMac([u8; 8], NodeIndex),
-    /// Removes a peer's MAC.
-    RemovePeerMac([u8; 8]),
+    /// Writes a node's address.
+    WriteNodeAddress([u8; 16], NodeIndex),
+    /// Removes a node's address.
+    RemoveNodeAddress([u8; 16]),
+    /// Writes a node's MAC.
+    WriteNodeMac([u8; 8], NodeIndex),
+    /// Removes a node's MAC.
+    RemoveNodeMac([u8; 8]),
     /// Writes consecutive slots.
     WriteSlots {
         /// Number of the first.
@@ -96,39 +96,39 @@ pub enum Op {
         /// The slots.
         slots: Vec<Slot>,
     },
-    /// Sets the counters of a VIP number to zero, because another VIP had it before.
+    /// Resets the counters of a VIP number, because another VIP had it before.
     ClearVipStats(u32),
     /// Writes a VIP.
     WriteVip(VipKey, Vip),
     /// Removes a VIP.
     RemoveVip(VipKey),
-    /// Writes who answers ARP for a VIP.
+    /// Writes the announcer of a VIP.
     WriteArp(Ipv4Addr, Announcer),
-    /// Removes who answers ARP for a VIP.
+    /// Removes the announcer of a VIP.
     RemoveArp(Ipv4Addr),
-    /// Has the VIP of a number admit a range of clients.
+    /// Admits a range of clients to the VIP with this number.
     WriteSource(u32, SourceRange),
     /// Removes such a range.
     RemoveSource(u32, SourceRange),
 }
 
 impl Contents {
-    /// The slots of the region that a VIP refers to; `None` if they are not known.
+    /// Returns the slots of the region that a VIP refers to; `None` if they are unknown.
     pub fn ring_of(&self, vip: &Vip) -> Option<&Slots> {
         let region = Region::of(vip)?;
         let slots = self.rings.get(&region.first)?;
         (u32::try_from(slots.len()) == Ok(region.slots)).then_some(slots)
     }
 
-    /// All regions that a VIP refers to.
-    pub fn regions(&self) -> BTreeSet<Region> {
+    /// Returns all regions that VIPs refer to.
+    pub(crate) fn regions(&self) -> BTreeSet<Region> {
         let mut regions: Vec<Region> = self.vips.values().filter_map(Region::of).collect();
         // Most VIPs share a few rings.
         regions.dedup();
         regions.into_iter().collect()
     }
 
-    /// Shares with another content the rings that both have, so that they are known to be the same from now on.
+    /// Shares equal rings with other contents, so that they are known to be equal from now on.
     pub fn share_rings(&mut self, other: &Self) {
         for (first, ring) in &mut self.rings {
             if let Some(same) = other.rings.get(first).filter(|same| *same == ring) {
@@ -137,7 +137,7 @@ impl Contents {
         }
     }
 
-    /// The same with source ranges.
+    /// Shares equal source ranges with other contents.
     pub fn share_sources(&mut self, other: &Self) {
         for (vip, sources) in &mut self.sources {
             if let Some(same) = other.sources.get(vip).filter(|same| *same == sources) {
@@ -146,8 +146,8 @@ impl Contents {
         }
     }
 
-    /// Does what `op` does to the maps. A region that no VIP refers to any more is forgotten, as it would be
-    /// by reading back.
+    /// Applies an operation. A region that no VIP refers to any more is forgotten, as it would be by reading
+    /// back.
     pub fn apply(&mut self, op: &Op) {
         match op {
             Op::WriteConfig(config) => self.config = Some(**config),
@@ -155,10 +155,10 @@ impl Contents {
             Op::RemoveLink(ifindex) => drop_entry(&mut self.links, ifindex),
             Op::WriteNode(index, node) => put(&mut self.nodes, *index, *node),
             Op::RemoveNode(index) => drop_entry(&mut self.nodes, index),
-            Op::WritePeer(address, index) => put(&mut self.peers, *address, *index),
-            Op::RemovePeer(address) => drop_entry(&mut self.peers, address),
-            Op::WritePeerMac(mac, index) => put(&mut self.peer_macs, *mac, *index),
-            Op::RemovePeerMac(mac) => drop_entry(&mut self.peer_macs, mac),
+            Op::WriteNodeAddress(address, index) => put(&mut self.node_addresses, *address, *index),
+            Op::RemoveNodeAddress(address) => drop_entry(&mut self.node_addresses, address),
+            Op::WriteNodeMac(mac, index) => put(&mut self.node_macs, *mac, *index),
+            Op::RemoveNodeMac(mac) => drop_entry(&mut self.node_macs, mac),
             Op::WriteSlots { first, slots } => self.write_slots(*first, slots),
             Op::ClearVipStats(_) => {}
             Op::WriteVip(key, vip) => {
@@ -194,8 +194,8 @@ impl Contents {
         self.rings.insert(first, slots.into());
     }
 
-    /// `key` is that of the VIP that has gone elsewhere. VIPs go in the order of their keys, so one that is
-    /// still there is mostly found at once behind it.
+    /// `key` is that of the VIP that has moved. VIPs move in the order of their keys, so another VIP of the
+    /// ring usually follows directly.
     fn forget_unused_ring(&mut self, key: &VipKey, before: Option<Vip>) {
         let Some(before) = before else { return };
         let mut others = self.vips.range(key..).chain(self.vips.range(..key));

@@ -1,24 +1,26 @@
-//! Model and facts of this machine → what the maps shall hold.
+//! The planner: model and facts of this machine → desired contents of the maps.
 
 mod announce;
+mod bounded_map;
 mod clock;
 mod closed;
-mod editions;
 mod excluded;
 mod filters;
 mod lan;
 mod nodes;
 mod placement;
+mod ring_versions;
 mod rings;
-mod room;
+mod service_states;
 mod settings;
 mod sources;
-mod state;
+mod status;
+mod vip_entries;
 mod vips;
 mod weights;
 
-pub use settings::{Facts, Forwarding, Liveness, Settings, UndeclaredPorts, Uplink, Way};
-pub use state::{NodePath, NodeState, RingState, ServiceState, Share, VipState};
+pub use settings::{Facts, Forwarding, LivenessSettings, NextHop, Settings, UndeclaredPorts, Uplink};
+pub use status::{NodePath, NodeState, RingState, ServiceState, Share, VipState};
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,59 +30,60 @@ use lb_common::maps::{Link, capacity};
 use lb_common::ring::NO_NODE;
 
 use crate::contents::Contents;
-use crate::model::{Model, ServiceVip};
 use clock::Clock;
-use editions::{Archive, Editions, Past};
 use lb_api::problem::{Problem, Reason};
-use nodes::Roster;
-use rings::Memo;
-use vips::{Installation, WantedSet};
+use lb_model::{Model, ServiceVip};
+use nodes::NodeTable;
+use ring_versions::{History, RingVersions, VersionBuilder};
+use rings::RingCache;
+use vip_entries::VipEntries;
+use vips::DesiredVips;
 use weights::Weights;
 
-/// What shall be, and what keeps more from being.
+/// A plan: the desired contents of the maps, and the problems that limit them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// What the maps shall hold.
+    /// Desired contents of the maps.
     pub contents: Contents,
-    /// The Services, in order of their names.
+    /// The Services, ordered by name.
     pub services: Vec<ServiceState>,
-    /// The nodes, in order of their names.
+    /// The nodes, ordered by name.
     pub nodes: Vec<NodeState>,
     /// What could not be planned.
     pub problems: Vec<Problem>,
-    /// When to plan again though nothing has changed, because something that was waited for is over; after
-    /// `now`. `None` if nothing is waited for.
+    /// When to plan again without a change, because a timer expires; after `now`. `None` if no timer is
+    /// running.
     pub wake: Option<Duration>,
 }
 
-/// Plans.
+/// Makes plans.
 ///
-/// It remembers rings that it has built, which saves time, and moments: since when a number of endpoints has
-/// been another, a former leader has been noted, and this machine has led. One that remembers nothing, as
-/// after a restart, takes numbers of endpoints as they are, and lets what it finds installed begin anew. So
-/// two machines may differ in weights, and so in a few leaders, for [`Settings::weight_settle`] after a change,
-/// as they do while objects are on their way; that costs packets a second chance. Leaders and successors depend
-/// on nothing else that is remembered or installed. Former leaders and [`lb_common::maps::VIP_YOUNG`] are each
-/// machine's own.
+/// It caches the rings that it has built, and remembers points in time: when a number of endpoints changed,
+/// when a former leader was recorded, and when this machine came to lead slots. A planner without memory, as
+/// after a restart, takes numbers of endpoints as they are, and restarts the timers of what it finds
+/// installed. So two machines may differ in weights, and hence in a few leaders, for
+/// [`Settings::weight_settle`] after a change, as they do while objects propagate; that costs packets a
+/// second chance. Leaders and successors depend on no other memory and not on what is installed. Former
+/// leaders and [`lb_common::maps::VIP_YOUNG`] are local to each machine.
 #[derive(Clone, Debug, Default)]
 pub struct Planner {
-    memo: Memo,
+    memo: RingCache,
     weights: Weights,
-    past: Past,
+    history: History,
 }
 
 impl Planner {
-    /// A planner that remembers nothing yet.
+    /// Creates a planner without memory.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What the maps shall hold, given what they hold now. `now` is the time since any moment that stays the
-    /// same for this planner; it never goes back.
+    /// Returns the plan, given the installed contents. `now` is the time since a fixed point in time of this
+    /// planner's; it never decreases.
     ///
-    /// What is installed decides what nobody else need agree on: indices of nodes, numbers of VIPs, places of
-    /// rings, and who is asked as a former leader. It also stays where nothing better is known. Where no VIP
-    /// is installed, this machine is new here: it notes who led before it came.
+    /// The installed contents decide only what is local to this machine: indices of nodes, numbers of VIPs,
+    /// positions of rings, and the former leaders. They also stay where nothing better is known. If no VIP is
+    /// installed, this machine is new: it records who led before it joined.
     pub fn plan(
         &mut self,
         model: &Model,
@@ -91,48 +94,54 @@ impl Planner {
     ) -> Plan {
         let mut problems = Vec::new();
         let mut clock = Clock::at(now);
-        let Some(roster) = Roster::take(model, facts, settings, installed, &mut problems) else {
+        let Some(table) = NodeTable::take(model, facts, settings, installed, &mut problems) else {
             let contents = installed.clone();
             return Plan { contents, services: Vec::new(), nodes: Vec::new(), problems, wake: None };
         };
-        let wanted = self.wanted(model, &roster, settings, installed, &mut clock);
-        let editions = self.editions(&wanted, &roster, settings, installed, &mut clock);
-        let placement = placement::place(&wanted, &editions, installed, settings.ring_capacity);
+        let desired = self.desired(model, &table, settings, installed, &mut clock);
+        let versions = self.versions(&desired, &table, settings, installed, &mut clock);
+        let placement = placement::place(&desired, &versions, installed, settings.ring_capacity);
         let links = links(facts, &mut problems);
         let mut contents =
-            Contents { config: Some(roster.config(settings, &links)), links, ..Contents::default() };
+            Contents { config: Some(table.config(settings, &links)), links, ..Contents::default() };
         let ring_capacity = settings.ring_capacity;
-        let vips = Installation {
-            wanted: &wanted,
-            editions: &editions,
+        let vips = VipEntries {
+            desired: &desired,
+            versions: &versions,
             placement: &placement,
             installed,
             ring_capacity,
         };
         let kept = vips.install(&mut contents, &mut problems);
-        self.past.remember(&editions, &placement, [installed, &contents], settings.former_grace, &mut clock);
-        let announcers = announce::announce(&mut contents, model, &roster, facts, installed, &mut problems);
-        roster.install(&mut contents, &kept, installed, &mut problems);
-        sources::admit(&mut contents, &wanted, facts, installed, &mut clock, &mut problems);
-        closed::close(&mut contents, &wanted, facts, settings);
+        self.history.remember(
+            &versions,
+            &placement,
+            [installed, &contents],
+            settings.former_grace,
+            &mut clock,
+        );
+        let announcers = announce::announce(&mut contents, model, &table, facts, installed, &mut problems);
+        table.install(&mut contents, &kept, installed, &mut problems);
+        sources::admit(&mut contents, &desired, facts, installed, &mut clock, &mut problems);
+        closed::close(&mut contents, &desired, facts, settings);
         filters::fill(&mut contents);
-        excluded::report(&wanted, &roster, &mut problems);
-        let services = state::services(model, &wanted, &roster, &contents, &announcers);
-        Plan { contents, services, nodes: roster.states(), problems, wake: clock.wake() }
+        excluded::report(&desired, &table, &mut problems);
+        let services = service_states::services(model, &desired, &table, &contents, &announcers);
+        Plan { contents, services, nodes: table.states(), problems, wake: clock.wake() }
     }
 
-    fn wanted<'a>(
+    fn desired<'a>(
         &mut self,
         model: &'a Model,
-        roster: &Roster<'_>,
+        table: &NodeTable<'_>,
         settings: &Settings,
         installed: &'a Contents,
         clock: &mut Clock,
-    ) -> WantedSet<'a> {
+    ) -> DesiredVips<'a> {
         self.weights.begin();
-        vips::wanted(model, roster, installed, |vip: &ServiceVip| -> Vec<Share> {
-            let seated = vip.endpoints.by_node.iter().filter(|(node, _)| roster.index(node).is_some());
-            let counts = seated.map(|(node, count)| (node, *count));
+        vips::desired(model, table, installed, |vip: &ServiceVip| -> Vec<Share> {
+            let indexed = vip.endpoints.by_node.iter().filter(|(node, _)| table.index(node).is_some());
+            let counts = indexed.map(|(node, count)| (node, *count));
             let mut shares = self.weights.shares(vips::vip_key(vip), counts, clock, settings.weight_settle);
             if !vip.endpoints.terminating.is_empty() {
                 for share in &mut shares {
@@ -143,29 +152,29 @@ impl Planner {
         })
     }
 
-    fn editions(
+    fn versions(
         &mut self,
-        wanted: &WantedSet<'_>,
-        roster: &Roster<'_>,
+        desired: &DesiredVips<'_>,
+        table: &NodeTable<'_>,
         settings: &Settings,
         installed: &Contents,
         clock: &mut Clock,
-    ) -> Editions {
+    ) -> RingVersions {
         let as_newcomer = installed.vips.is_empty();
-        let catalogue = self.memo.build(wanted, roster, settings, as_newcomer);
-        let archive = Archive {
-            wanted,
-            catalogue: &catalogue,
+        let rings = self.memo.build(desired, table, settings, as_newcomer);
+        let builder = VersionBuilder {
+            desired,
+            rings: &rings,
             installed,
             settings,
-            own: roster.index(roster.own()).unwrap_or(NO_NODE),
-            seated: roster.seated(installed),
+            own: table.index(table.own()).unwrap_or(NO_NODE),
+            known: table.known_indices(installed),
         };
-        archive.editions(&mut self.past, clock)
+        builder.versions(&mut self.history, clock)
     }
 }
 
-/// Interfaces with the program, as many as the map can hold.
+/// Returns the interfaces with the program, as many as the map holds.
 fn links(facts: &Facts, problems: &mut Vec<Problem>) -> BTreeMap<u32, Link> {
     let of_uplink = |(number, (index, uplink)): (u16, (&u32, &Uplink))| -> Vec<(u32, Link)> {
         let link = Link { mac: uplink.mac, number };

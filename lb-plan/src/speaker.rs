@@ -1,95 +1,85 @@
-//! What routers are told: model and this node → sessions, and the routes of each.
+//! BGP sessions and routes: model and this node → peers, and what is advertised to each.
 //!
-//! A function of its arguments alone, so nothing is told twice and nothing is forgotten: whoever applies a plan
-//! looks for the difference to what was told before.
+//! A plan is a function of its arguments and states everything that is to be advertised; its user advertises
+//! or withdraws the difference to what was advertised before.
 
+mod context;
 mod routes;
-mod silence;
+mod withheld;
 
-pub use silence::Silence;
+pub use context::SpeakerSettings;
+pub use routes::RouteTable;
+pub use withheld::WithheldReason;
 
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipnet::IpNet;
-use lb_bgp::value::Attributes;
-
-use crate::model::{BgpAdvertisement, Model, Node, NodeName, Peer, ServiceName};
+use context::{AdvertisedAddress, SpeakerContext};
+use lb_api::kind::ObjectKind;
 use lb_api::problem::{ObjectRef, Problem, Reason};
+use lb_model::{Model, Node, NodeName, Peer, ServiceName};
 
-/// Prefixes, and what is said about each.
-pub type Routes = BTreeMap<IpNet, Attributes>;
-
-/// What is told, and to whom.
+/// The desired sessions and their routes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SpeakerPlan {
-    /// The routers that this node speaks to, by the names of their objects.
+    /// The peers of this node, by the names of their objects.
     pub peers: BTreeMap<String, PeerPlan>,
-    /// What came of every Service, by its name.
-    pub services: BTreeMap<ServiceName, Announcement>,
-    /// Of each Service that some peer of this node is told of, the addresses that are told, in their order.
+    /// Every Service, by name: the peers that it is advertised to, or why it is not.
+    pub services: BTreeMap<ServiceName, ServiceAdvertisement>,
+    /// The advertised addresses of each Service, in order.
     pub addresses: BTreeMap<ServiceName, Vec<IpAddr>>,
-    /// Peers of this node that are not spoken to.
+    /// Conflicts that leave peers without a session on this node.
     pub problems: Vec<Problem>,
 }
 
-/// A router, and what it shall know.
+/// A peer and its desired routes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PeerPlan {
-    /// How it is spoken to.
+    /// The session's parameters.
     pub session: Peer,
-    /// All that it shall know. Routers that shall know the same share it.
-    pub routes: Arc<Routes>,
+    /// All routes to be advertised. Peers with the same routes share them.
+    pub routes: Arc<RouteTable>,
 }
 
-/// What came of a Service.
+/// Whether a Service is advertised.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Announcement {
-    /// These peers of this node are told, in the order of their names. Services that are told to the same share them.
+pub enum ServiceAdvertisement {
+    /// It is advertised to these peers of this node, ordered by name. Services with the same peers share the
+    /// list.
     To(Arc<[String]>),
-    /// Nobody is told by this node.
-    Silent(Silence),
+    /// This node does not advertise it.
+    Withheld(WithheldReason),
 }
 
-/// What a node may say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SpeakerSettings {
-    /// A node may announce though its label says that it is none of the load balancer's.
-    pub ignore_exclude_label: bool,
-    /// A node announces a Service with externalTrafficPolicy Local only if it has a serving endpoint itself. That is
-    /// MetalLB's rule; with a data plane that takes packets to where the endpoints are, any node may announce.
-    pub local_needs_endpoint: bool,
-    /// The node is about to go: routers are asked to prefer other ways (RFC 8326).
-    pub draining: bool,
-    /// The node cannot carry packets: it advertises nothing.
-    pub withdrawn: bool,
-}
-
-/// Plans for a node; `None` if the node is not known: then nothing is to be changed.
+/// Plans for a node; `None` if the node is unknown: then nothing is to be changed.
 pub fn plan(model: &Model, node: &NodeName, settings: &SpeakerSettings) -> Option<SpeakerPlan> {
     let own = model.nodes.get(node)?;
-    let (peers, problems) = routers(model, own);
-    let speaker = Speaker { model, name: node, node: own, settings, peers };
-    let told = speaker.services();
-    let tables = routes::tables(&speaker, &told);
+    let (peers, problems) = peers_of(model, own);
+    let speaker = SpeakerContext { model, name: node, node: own, settings, peers };
+    let services = model.services.iter();
+    let advertised: Vec<_> =
+        services.map(|(name, service)| (name, withheld::judge(&speaker, service))).collect();
+    let tables = routes::tables(&speaker, &advertised);
     let plan = |(name, peer): (&&String, &&Peer)| {
         let routes = tables.get(name.as_str()).cloned().unwrap_or_default();
         ((*name).clone(), PeerPlan { session: (*peer).clone(), routes })
     };
     let peers = speaker.peers.iter().map(plan).collect();
-    let addresses = told.iter().filter_map(|(name, told)| Some(((*name).clone(), speaker.addresses(told)?)));
+    let addresses = advertised
+        .iter()
+        .filter_map(|(name, advertised)| Some(((*name).clone(), speaker.addresses(advertised)?)));
     let addresses = addresses.collect();
     let mut last = Arc::default();
-    let announcement =
-        |(name, told): (&ServiceName, _)| (name.clone(), speaker.announcement(&told, &mut last));
-    let services = told.into_iter().map(announcement).collect();
+    let advertisement =
+        |(name, advertised): (&ServiceName, _)| (name.clone(), speaker.advertisement(&advertised, &mut last));
+    let services = advertised.into_iter().map(advertisement).collect();
     Some(SpeakerPlan { peers, services, addresses, problems })
 }
 
-/// The peers of a node, each another router: with two sessions to one, either would end the other as a collision
-/// (RFC 4271 section 6.8).
-fn routers<'a>(model: &'a Model, node: &Node) -> (BTreeMap<&'a String, &'a Peer>, Vec<Problem>) {
+/// Returns the peers of a node, all at distinct addresses: of two sessions with one BGP speaker, each would
+/// close the other as a collision (RFC 4271 section 6.8).
+fn peers_of<'a>(model: &'a Model, node: &Node) -> (BTreeMap<&'a String, &'a Peer>, Vec<Problem>) {
     let mut problems = Vec::new();
     let mut first: BTreeMap<_, &String> = BTreeMap::new();
     let mut peers = BTreeMap::new();
@@ -106,21 +96,21 @@ fn routers<'a>(model: &'a Model, node: &Node) -> (BTreeMap<&'a String, &'a Peer>
                 free.insert(name);
                 peers.insert(name, peer);
             }
-            Entry::Occupied(by) => problems.push(taken(name, peer, by.get())),
+            Entry::Occupied(by) => problems.push(conflict(name, peer, by.get())),
         }
     }
     (peers, problems)
 }
 
-/// The peers that are one router with another on some node: only one of them could be spoken to there. Where no Node is
-/// known, those that would be on any.
+/// Returns a problem for each peer that is the same BGP speaker as another one on some node: that node has a
+/// session with only one of them. If no Node is known, all peers are compared.
 pub fn contested(model: &Model) -> Vec<Problem> {
     let nowhere = Node::new(vec![std::net::Ipv4Addr::UNSPECIFIED.into()], BTreeMap::new());
     let nowhere = nowhere.filter(|_| model.nodes.is_empty());
     let mut problems: Vec<Problem> = Vec::new();
     for node in model.nodes.values().chain(&nowhere) {
         let is_taken = |problem: &Problem| matches!(problem.reason, Reason::RouterTaken { .. });
-        for problem in routers(model, node).1.into_iter().filter(is_taken) {
+        for problem in peers_of(model, node).1.into_iter().filter(is_taken) {
             if !problems.contains(&problem) {
                 problems.push(problem);
             }
@@ -129,60 +119,51 @@ pub fn contested(model: &Model) -> Vec<Problem> {
     problems
 }
 
-fn taken(name: &str, peer: &Peer, by: &str) -> Problem {
+fn conflict(name: &str, peer: &Peer, by: &str) -> Problem {
     Problem::about(reference(name, peer), Reason::RouterTaken { by: by.to_owned() })
 }
 
 fn reference(name: &str, peer: &Peer) -> ObjectRef {
-    ObjectRef { kind: "BGPPeer".to_owned(), namespace: Some(peer.namespace.clone()), name: name.to_owned() }
+    ObjectRef::new(ObjectKind::BGP_PEER, Some(&peer.namespace), name)
 }
 
-/// This node as a speaker.
-struct Speaker<'a> {
-    model: &'a Model,
-    name: &'a NodeName,
-    node: &'a Node,
-    settings: &'a SpeakerSettings,
-    peers: BTreeMap<&'a String, &'a Peer>,
-}
-
-/// An address of a Service, and the advertisements that announce it.
-struct Told<'a> {
-    address: IpAddr,
-    by: Vec<&'a BgpAdvertisement>,
-}
-
-impl<'a> Speaker<'a> {
-    /// What is to be told of every Service.
-    fn services(&self) -> Vec<(&'a ServiceName, Result<Vec<Told<'a>>, Silence>)> {
-        self.model.services.iter().map(|(name, service)| (name, silence::judge(self, service))).collect()
-    }
-
-    /// `last` is the list of peers that was made last.
-    fn announcement(&self, told: &Result<Vec<Told<'_>>, Silence>, last: &mut Arc<[String]>) -> Announcement {
-        let told = match told {
-            Err(silence) => return Announcement::Silent(*silence),
-            Ok(told) => told,
+impl SpeakerContext<'_> {
+    /// `last` is the list of peers that was returned last.
+    fn advertisement(
+        &self,
+        advertised: &Result<Vec<AdvertisedAddress<'_>>, WithheldReason>,
+        last: &mut Arc<[String]>,
+    ) -> ServiceAdvertisement {
+        let advertised = match advertised {
+            Err(withheld) => return ServiceAdvertisement::Withheld(*withheld),
+            Ok(advertised) => advertised,
         };
-        let is_told = |name: &str, peer: &Peer| told.iter().any(|told| told.is_for(name, peer));
-        let peers = || self.peers.iter().filter(|(name, peer)| is_told(name, peer)).map(|(name, _)| *name);
+        let is_advertised =
+            |name: &str, peer: &Peer| advertised.iter().any(|advertised| advertised.is_for(name, peer));
+        let peers =
+            || self.peers.iter().filter(|(name, peer)| is_advertised(name, peer)).map(|(name, _)| *name);
         if !peers().eq(last.iter()) {
             *last = peers().cloned().collect();
         }
-        Announcement::To(Arc::clone(last))
+        ServiceAdvertisement::To(Arc::clone(last))
     }
 
-    /// Those that somebody is told of; `None` where that is none.
-    fn addresses(&self, told: &Result<Vec<Told<'_>>, Silence>) -> Option<Vec<IpAddr>> {
-        let is_told = |told: &&Told<'_>| self.peers.iter().any(|(name, peer)| told.is_for(name, peer));
-        let addresses: Vec<_> = told.as_ref().ok()?.iter().filter(is_told).map(|told| told.address).collect();
+    /// Returns the addresses that are advertised to any peer; `None` if there are none.
+    fn addresses(
+        &self,
+        advertised: &Result<Vec<AdvertisedAddress<'_>>, WithheldReason>,
+    ) -> Option<Vec<IpAddr>> {
+        let is_advertised = |advertised: &&AdvertisedAddress<'_>| {
+            self.peers.iter().any(|(name, peer)| advertised.is_for(name, peer))
+        };
+        let addresses: Vec<_> = advertised
+            .as_ref()
+            .ok()?
+            .iter()
+            .filter(is_advertised)
+            .map(|advertised| advertised.address)
+            .collect();
         (!addresses.is_empty()).then_some(addresses)
-    }
-}
-
-impl Told<'_> {
-    fn is_for(&self, name: &str, peer: &Peer) -> bool {
-        peer.takes(self.address.is_ipv4()) && self.by.iter().any(|by| by.selects_peer(name))
     }
 }
 

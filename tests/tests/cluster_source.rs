@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::cluster::{Cluster, NAMESPACE};
-use lb_agent::accepted::AcceptedFile;
-use lb_agent::snapshot::Snapshot;
-use lb_agent::source::{Source, SourceOptions};
-use lb_plan::model::Model;
+use fairlead_tests::cluster::{NAMESPACE, TestCluster};
+use lb_agent::last_good::LastGoodFile;
+use lb_kube::snapshot::Snapshot;
+use lb_kube::source::{Source, SourceOptions};
+use lb_model::Model;
 use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -105,11 +105,11 @@ async fn what_was_accepted_stands_in_for_what_an_agent_that_starts_cannot_read()
     cluster.store.put(&pool(&json!(["192.0.2.0/24"])))?;
     let first = read(&mut open(&cluster).await?).await?;
     let (model, problems) = Model::build(&first.objects, None);
-    AcceptedFile::at(path.clone(), "here".into()).note(&first.objects, &problems, &model);
+    LastGoodFile::at(path.clone(), "here".into()).note(&first.objects, &problems, &model);
 
     cluster.store.put(&pool(&json!(7)))?;
     let mut source = open(&cluster).await?;
-    let mut accepted = AcceptedFile::at(path, "here".into());
+    let mut accepted = LastGoodFile::at(path, "here".into());
     accepted.read(true);
     let mut second = read(&mut source).await?;
     ensure!(pools(&second) == 0);
@@ -127,13 +127,13 @@ async fn what_was_accepted_stands_in_for_what_an_agent_that_starts_cannot_read()
 }
 
 /// A cluster without the Service that every cluster has.
-async fn cluster() -> Result<Cluster> {
-    let cluster = Cluster::start().await?;
+async fn cluster() -> Result<TestCluster> {
+    let cluster = TestCluster::start().await?;
     cluster.store.remove("", "services", "default", "kubernetes");
     Ok(cluster)
 }
 
-async fn open(cluster: &Cluster) -> Result<Source> {
+async fn open(cluster: &TestCluster) -> Result<Source> {
     let kubeconfig: PathBuf = cluster.kubeconfig();
     let options = SourceOptions::Kubernetes { kubeconfig: Some(kubeconfig), namespace: NAMESPACE.to_owned() };
     Ok(Source::open(&options).await?)

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use aya::programs::ProgramInfo;
 use fairlead_tests::bpffs::Bpffs;
-use lb_agent::dataplane::object::{OBJECT, PROGRAM};
+use lb_dataplane::object::{OBJECT, PROGRAM};
 use tempfile::TempDir;
 
 #[test]

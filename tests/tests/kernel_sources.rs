@@ -13,13 +13,14 @@ use fairlead_tests::model::{self, HostTables};
 use fairlead_tests::packets::build::Frame;
 use fairlead_tests::packets::fixture::{Fixture, VIP4, VIP6, port};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use lb_agent::dataplane::attach::{MapSizes, load_object};
-use lb_agent::dataplane::maps::Maps;
-use lb_agent::dataplane::object::{OBJECT, PROGRAM};
-use lb_agent::dataplane::pins::Pins;
 use lb_common::maps::{Source, VIP_SOURCES, Vip4Key, capacity};
 use lb_common::verdict::Refusal;
-use lb_plan::contents::{Contents, Op, SourceRange, Sources, diff};
+use lb_dataplane::attach::{MapSizes, load_object};
+use lb_dataplane::maps::Maps;
+use lb_dataplane::object::{OBJECT, PROGRAM};
+use lb_dataplane::pins::Pins;
+use lb_model::{SourceRange, SourceSet};
+use lb_plan::contents::{Contents, Op, diff};
 
 const RANGES: usize = 10_000;
 const CLIENTS: usize = 4_000;
@@ -131,7 +132,7 @@ fn ranges_are_read_back_as_they_were_written_and_a_full_map_is_named() -> Result
     let _object = load_object(OBJECT, Some(&pins), SIZES).context("load the object")?;
     let mut maps = Maps::open(&pins)?;
     let numbers = capacity::VIP_STATS as u32;
-    let hosts = |vip: u32, count: u32| -> Sources {
+    let hosts = |vip: u32, count: u32| -> SourceSet {
         let host = |i: u32| SourceRange::from(IpNet::from(IpAddr::from((vip << 16 | i).to_be_bytes())));
         let v6 = |i: u32| IpNet::new(IpAddr::from(u128::from(i).to_be_bytes()), 127 - (i % 90) as u8);
         (0..count / 2)

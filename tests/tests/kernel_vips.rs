@@ -7,14 +7,14 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use aya::maps::{Array, HashMap, Map, MapData};
 use fairlead_tests::bpffs::Bpffs;
-use lb_agent::dataplane::attach::{MapSizes, load_object};
-use lb_agent::dataplane::maps::Maps;
-use lb_agent::dataplane::object::OBJECT;
-use lb_agent::dataplane::pins::Pins;
 use lb_common::map_table::name;
 use lb_common::maps::{Vip, Vip4Key, Vip6Key};
 use lb_common::ring::{LEADERS_A_WORD, NO_NODE, Slot, SlotLeader};
 use lb_common::vips::{BucketKey, PackedVip};
+use lb_dataplane::attach::{MapSizes, load_object};
+use lb_dataplane::maps::Maps;
+use lb_dataplane::object::OBJECT;
+use lb_dataplane::pins::Pins;
 use lb_plan::contents::{Contents, Op, VipKey, diff};
 
 const SIZES: MapSizes = MapSizes { ring_slots: 4_096, flow_sets: 1 << 10 };

@@ -6,11 +6,13 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use lb_agent::source::{Source, SourceOptions};
 use lb_common::hash::HashKey;
+use lb_kube::source::{Source, SourceOptions};
+use lb_model::{IncrementalModel, Model, NodeName};
 use lb_plan::contents::{Contents, diff};
-use lb_plan::model::{Model, Modeller, NodeName};
-use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings, UndeclaredPorts, Uplink, Way};
+use lb_plan::plan::{
+    Facts, Forwarding, LivenessSettings, NextHop, Planner, Settings, UndeclaredPorts, Uplink,
+};
 use lb_plan::speaker::{self, SpeakerSettings};
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
@@ -125,13 +127,13 @@ pub async fn observe(options: &SourceOptions) -> Result<()> {
         drop(snapshot);
         let dealt = Instant::now();
         source.changed().await;
-        source.settle(dealt).await;
+        source.debounce(dealt).await;
     }
 }
 
 #[derive(Default)]
 struct State {
-    modeller: Modeller,
+    incremental: IncrementalModel,
     planner: Planner,
     installed: Contents,
     facts: Option<Facts>,
@@ -141,11 +143,11 @@ impl State {
     fn turn(
         &mut self,
         node: &NodeName,
-        snapshot: &lb_agent::snapshot::Snapshot,
+        snapshot: &lb_kube::snapshot::Snapshot,
         read: Duration,
     ) -> Result<Turn> {
-        let (problems, modelled) = timed(|| self.modeller.update(&snapshot.objects, None));
-        let model = self.modeller.model();
+        let (problems, modelled) = timed(|| self.incremental.update(&snapshot.objects, None));
+        let model = self.incremental.model();
         ensure!(model.nodes.contains_key(node), "the observer's node is not there");
         let facts = self.facts.get_or_insert_with(|| facts(model, node));
         let (operations, plan) = timed(|| {
@@ -193,9 +195,10 @@ fn memory(key: &str) -> Result<u64> {
 fn facts(model: &Model, own: &NodeName) -> Facts {
     let uplink = Uplink { name: "eth0".into(), mac: [2, 0, 0, 0, 0, 1], mtu: 1500, ..Uplink::default() };
     let source = model.nodes.get(own).map_or(std::net::Ipv4Addr::LOCALHOST.into(), |node| node.primary());
-    let way = Way { ifindex: 2, next_hop_mac: [2, 0, 0, 0, 0, 2], on_link: true, mtu: 1500, source };
-    let ways = model.addresses_to_resolve(own).into_iter().map(|address| (address, way.clone())).collect();
-    Facts { uplinks: [(2, uplink)].into(), ways, ..Facts::default() }
+    let way = NextHop { ifindex: 2, next_hop_mac: [2, 0, 0, 0, 0, 2], on_link: true, mtu: 1500, source };
+    let next_hops =
+        model.addresses_to_resolve(own).into_iter().map(|address| (address, way.clone())).collect();
+    Facts { uplinks: [(2, uplink)].into(), next_hops, ..Facts::default() }
 }
 
 fn settings(node: &NodeName) -> Settings {
@@ -211,7 +214,7 @@ fn settings(node: &NodeName) -> Settings {
         slots_per_node: 256,
         ring_capacity: 1 << 20,
         flow_sets: 1 << 17,
-        liveness: Liveness::default(),
+        liveness: LivenessSettings::default(),
         draining: false,
         ignore_exclude_label: false,
         former_grace: Settings::FORMER_GRACE,

@@ -8,9 +8,9 @@ use aya::maps::Array;
 use aya::{Ebpf, EbpfLoader};
 use fairlead_tests::kernel::load_filled;
 use fairlead_tests::model::HostTables;
-use lb_agent::dataplane::object;
 use lb_common::flows::{Entry, FlowKey, Standing};
 use lb_common::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
+use lb_dataplane::object;
 use lb_pipeline::subprograms::TableSubprograms;
 
 use super::cases::{Case, Program};

@@ -6,8 +6,8 @@ use aya::{Ebpf, Pod};
 use fairlead_tests::kernel::INGRESS;
 use fairlead_tests::packets::build::{Frame, Mac};
 use fairlead_tests::packets::fixture::ROUTER_MAC;
-use lb_agent::dataplane::mapping::MappedWords;
 use lb_common::ring::{NodeIndex, Slot};
+use lb_dataplane::mapping::MappedWords;
 
 use super::cases::{Case, Program};
 use super::cluster::{self, NODES, PORT, SELF_MAC, SLOTS};

@@ -1,34 +1,26 @@
 //! The table of kinds: names, versions, columns of `kubectl get`.
 
+use lb_api::kind::ObjectKind;
 use lb_api::objects::{
-    BfdProfileSpec, BgpAdvertisementSpec, BgpPeerSpec, CommunitySpec, IpAddressPoolSpec, L2AdvertisementSpec,
-    OLDER_BGP_PEER, schema_of, status,
+    BGP_PEER_V1BETA1_FIELDS, BfdProfileSpec, BgpAdvertisementSpec, BgpPeerSpec, CommunitySpec,
+    IpAddressPoolSpec, L2AdvertisementSpec, schema_of, status,
 };
 use schemars::Schema;
 use serde_json::Value;
 
-/// Group of the kinds that MetalLB has.
-const METALLB: &str = "metallb.io";
-/// Group of the kinds of what speaks BGP for MetalLB.
-const FRR: &str = "frrk8s.metallb.io";
-
 /// A kind.
 pub struct Kind {
-    /// Group.
-    pub group: &'static str,
-    /// Kind.
-    pub kind: &'static str,
-    /// Its plural.
-    pub plural: &'static str,
-    /// What it is, in a sentence.
+    /// Kind, plural and group.
+    pub names: ObjectKind,
+    /// Its description, in a sentence.
     pub description: &'static str,
-    /// Whether an object without `spec` says nothing.
+    /// Whether an object requires `spec`.
     pub needs_spec: bool,
-    /// Versions, all of them served; the last one is stored.
+    /// Its versions. All are served; the last one is stored.
     pub versions: &'static [Version],
     /// Schema of `status`.
     pub status: fn() -> Schema,
-    /// What `kubectl get` shows.
+    /// Columns of `kubectl get`.
     pub columns: &'static [Column],
 }
 
@@ -36,7 +28,7 @@ pub struct Kind {
 pub struct Version {
     /// Name.
     pub name: &'static str,
-    /// The version to be written instead of it.
+    /// The version to use instead, if it is deprecated.
     pub successor: Option<&'static str>,
     /// Schema of `spec`.
     pub spec: fn() -> Schema,
@@ -48,9 +40,9 @@ pub struct Column {
     pub name: &'static str,
     /// Type, as of a schema.
     pub r#type: &'static str,
-    /// Where the value is.
+    /// JSON path of the value.
     pub path: &'static str,
-    /// Above zero: shown by `-o wide` only.
+    /// Above zero: only shown by `-o wide`.
     pub priority: u8,
 }
 
@@ -77,9 +69,7 @@ impl Version {
 /// All kinds.
 pub const KINDS: &[Kind] = &[
     Kind {
-        group: METALLB,
-        kind: "IPAddressPool",
-        plural: "ipaddresspools",
+        names: ObjectKind::IP_ADDRESS_POOL,
         description: "Addresses that Services are given.",
         needs_spec: true,
         versions: &[Version::only(schema_of::<IpAddressPoolSpec>)],
@@ -91,9 +81,7 @@ pub const KINDS: &[Kind] = &[
         ],
     },
     Kind {
-        group: METALLB,
-        kind: "L2Advertisement",
-        plural: "l2advertisements",
+        names: ObjectKind::L2_ADVERTISEMENT,
         description: "Pools whose addresses are announced by ARP and NDP, and where.",
         needs_spec: false,
         versions: &[Version::only(schema_of::<L2AdvertisementSpec>)],
@@ -106,9 +94,7 @@ pub const KINDS: &[Kind] = &[
         ],
     },
     Kind {
-        group: METALLB,
-        kind: "BGPAdvertisement",
-        plural: "bgpadvertisements",
+        names: ObjectKind::BGP_ADVERTISEMENT,
         description: "Pools whose addresses are announced by BGP, how, and to whom.",
         needs_spec: false,
         versions: &[Version::only(schema_of::<BgpAdvertisementSpec>)],
@@ -121,9 +107,7 @@ pub const KINDS: &[Kind] = &[
         ],
     },
     Kind {
-        group: METALLB,
-        kind: "BGPPeer",
-        plural: "bgppeers",
+        names: ObjectKind::BGP_PEER,
         description: "A router that nodes speak BGP with.",
         needs_spec: true,
         versions: &[
@@ -139,9 +123,7 @@ pub const KINDS: &[Kind] = &[
         ],
     },
     Kind {
-        group: METALLB,
-        kind: "BFDProfile",
-        plural: "bfdprofiles",
+        names: ObjectKind::BFD_PROFILE,
         description: "How the way to a router is watched; times in milliseconds.",
         needs_spec: false,
         versions: &[Version::only(schema_of::<BfdProfileSpec>)],
@@ -154,9 +136,7 @@ pub const KINDS: &[Kind] = &[
         ],
     },
     Kind {
-        group: METALLB,
-        kind: "Community",
-        plural: "communities",
+        names: ObjectKind::COMMUNITY,
         description: "Names of BGP communities.",
         needs_spec: false,
         versions: &[Version::only(schema_of::<CommunitySpec>)],
@@ -164,9 +144,7 @@ pub const KINDS: &[Kind] = &[
         columns: &[],
     },
     Kind {
-        group: METALLB,
-        kind: "ServiceL2Status",
-        plural: "servicel2statuses",
+        names: ObjectKind::SERVICE_L2_STATUS,
         description: "Who announces a Service by ARP and NDP. Written by agents.",
         needs_spec: false,
         versions: &[Version::only(schema_of::<status::Nothing>)],
@@ -178,9 +156,7 @@ pub const KINDS: &[Kind] = &[
         ],
     },
     Kind {
-        group: METALLB,
-        kind: "ServiceBGPStatus",
-        plural: "servicebgpstatuses",
+        names: ObjectKind::SERVICE_BGP_STATUS,
         description: "Which routers a node announces a Service to. Written by agents.",
         needs_spec: false,
         versions: &[Version::only(schema_of::<status::Nothing>)],
@@ -192,9 +168,7 @@ pub const KINDS: &[Kind] = &[
         ],
     },
     Kind {
-        group: METALLB,
-        kind: "ConfigurationState",
-        plural: "configurationstates",
+        names: ObjectKind::CONFIGURATION_STATE,
         description: "What the controller or the agent of a node makes of all objects. Written by both.",
         needs_spec: false,
         versions: &[Version::only(schema_of::<status::Nothing>)],
@@ -206,9 +180,7 @@ pub const KINDS: &[Kind] = &[
         ],
     },
     Kind {
-        group: FRR,
-        kind: "BGPSessionState",
-        plural: "bgpsessionstates",
+        names: ObjectKind::BGP_SESSION_STATE,
         description: "How the session of a node with a router stands. Written by agents.",
         needs_spec: false,
         versions: &[Version::only(schema_of::<status::Nothing>)],
@@ -227,8 +199,8 @@ pub const KINDS: &[Kind] = &[
 fn older_bgp_peer() -> Schema {
     let mut schema = schema_of::<BgpPeerSpec>();
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {
-        properties.retain(|name, _| OLDER_BGP_PEER.contains(&name.as_str()));
-        // Not written is zero in this version, and both are the standard port.
+        properties.retain(|name, _| BGP_PEER_V1BETA1_FIELDS.contains(&name.as_str()));
+        // In this version, a missing port is zero, and both mean the standard port.
         if let Some(Value::Object(port)) = properties.get_mut("peerPort") {
             port.remove("x-default");
             port.insert("minimum".to_owned(), 0.into());

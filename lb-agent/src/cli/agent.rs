@@ -1,7 +1,7 @@
 //! `fairlead agent`.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -11,17 +11,18 @@ use lb_common::flows::WAYS;
 use lb_common::forwarding::ForwardingMode;
 use lb_common::hash::HashKey;
 use lb_common::maps::capacity;
-use lb_plan::model::{DrainRules, Mark, NodeName, TaintRule};
+use lb_model::{AnnotationRule, DrainRules, NodeName, TaintRule};
 use lb_plan::plan::{Forwarding, UndeclaredPorts};
 
 use super::{PinArgs, SocketArgs};
-use crate::app::{self, AppError, Options, SpeakerOptions};
-use crate::dataplane::ask::AskKernel;
-use crate::dataplane::attach::{MapSizes, ModeChoice};
-use crate::liveness::Profile;
-use crate::source::SourceOptions;
+use crate::app::{self, AgentOptions, AppError, SpeakerOptions};
+use crate::hash_key;
+use crate::status_reporter::ReporterOptions;
 use crate::tag_keys::{TagKeysError, TagKeysFile};
-use crate::telling;
+use lb_dataplane::attach::{DesiredMode, MapSizes};
+use lb_dataplane::kernel_lookup::KernelLookup;
+use lb_dataplane::liveness::ProbeProfile;
+use lb_kube::source::SourceOptions;
 
 /// Arguments of `fairlead agent`.
 #[derive(Debug, Args)]
@@ -90,7 +91,7 @@ pub struct AgentArgs {
     /// Whether the XDP program asks this node's kernel if it has a TCP connection that the flow table does not know,
     /// before it sends a packet on to another node.
     #[arg(long, value_enum, default_value = "auto")]
-    ask_kernel: AskKernel,
+    ask_kernel: KernelLookup,
     /// Serve Services of this load-balancer class only; without it, those that name none.
     #[arg(long, value_name = "CLASS")]
     lb_class: Option<String>,
@@ -146,7 +147,7 @@ struct DrainArgs {
     /// Drain a node whose Node object has this annotation, beside fairlead.io/drain=true, which always does. May be
     /// given more than once.
     #[arg(long, value_name = "KEY[=VALUE]")]
-    drain_annotation: Vec<Mark>,
+    drain_annotation: Vec<AnnotationRule>,
     /// Drain a node that is cordoned.
     #[arg(long)]
     drain_on_cordon: bool,
@@ -247,9 +248,11 @@ pub fn run(args: AgentArgs) -> Result<(), AgentError> {
     Ok(runtime.block_on(app::run(options))?)
 }
 
-fn options(args: AgentArgs) -> Result<Options, AgentError> {
+fn options(args: AgentArgs) -> Result<AgentOptions, AgentError> {
     let hash_key = match &args.hash_key_file {
-        Some(path) => read_hash_key(path)?,
+        Some(path) => {
+            hash_key::read(path).map_err(|reason| AgentError::HashKey { path: path.to_path_buf(), reason })?
+        }
         None => {
             tracing::warn!(
                 "no --hash-key-file: the flow hash is not secret, so a client can aim at one node, and without \
@@ -261,7 +264,7 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
     let path = args.tag_keys_file.clone().unwrap_or_default();
     let tag_keys = TagKeysFile::open(args.tag_keys_file, hash_key)
         .map_err(|reason| AgentError::TagKeys { path, reason })?;
-    Ok(Options {
+    Ok(AgentOptions {
         source: match args.source {
             Some(directory) => SourceOptions::Directory(directory),
             None => SourceOptions::Kubernetes { kubeconfig: args.kubeconfig, namespace: args.namespace },
@@ -269,12 +272,12 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
         node: NodeName::from(args.node.as_str()),
         interfaces: args.interfaces,
         mode: match args.xdp_mode {
-            XdpModeArg::Auto => ModeChoice::Auto,
-            XdpModeArg::Native => ModeChoice::Native,
-            XdpModeArg::Generic => ModeChoice::Generic,
+            XdpModeArg::Auto => DesiredMode::Auto,
+            XdpModeArg::Native => DesiredMode::Native,
+            XdpModeArg::Generic => DesiredMode::Generic,
         },
         bpffs: args.pins.bpffs,
-        accepted: args.accepted_file.unwrap_or_else(|| args.socket.socket.with_extension("accepted.json")),
+        last_good: args.accepted_file.unwrap_or_else(|| args.socket.socket.with_extension("accepted.json")),
         socket: args.socket.socket,
         hash_key,
         tag_keys,
@@ -293,12 +296,12 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
         class: args.lb_class,
         ignore_exclude_label: args.ignore_exclude_lb,
         drain: args.drain.into(),
-        liveness: (args.liveness_interval > 0).then(|| Profile {
+        liveness: (args.liveness_interval > 0).then(|| ProbeProfile {
             interval: Duration::from_millis(args.liveness_interval),
             multiplier: args.liveness_multiplier,
         }),
-        orphan_grace: Duration::from_millis(args.orphan_grace),
-        telling: telling::Options { pod: args.pod_name, rate: args.status_rate },
+        hold: Duration::from_millis(args.orphan_grace),
+        reporter: ReporterOptions { pod: args.pod_name, rate: args.status_rate },
         speaker: SpeakerOptions {
             port: args.bgp_port,
             router_id: args.router_id,
@@ -321,34 +324,5 @@ fn flow_table(text: &str) -> Result<u32, String> {
         Ok(flows)
     } else {
         Err("must be a power of two from 512 to 8388608".to_owned())
-    }
-}
-
-fn read_hash_key(path: &Path) -> Result<HashKey, AgentError> {
-    let error = |reason: String| AgentError::HashKey { path: path.to_path_buf(), reason };
-    let text = std::fs::read_to_string(path).map_err(|e| error(e.to_string()))?;
-    parse_key(text.trim()).ok_or_else(|| error("it must hold 32 hexadecimal digits".into()))
-}
-
-/// A key of 32 hexadecimal digits.
-pub(crate) fn parse_key(digits: &str) -> Option<HashKey> {
-    if digits.len() != 32 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
-    let (k0, k1) = digits.split_at(16);
-    Some(HashKey { k0: u64::from_str_radix(k0, 16).ok()?, k1: u64::from_str_radix(k1, 16).ok()? })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hash_key_is_32_hexadecimal_digits() {
-        let key = parse_key("0123456789abcdefFEDCBA9876543210").unwrap();
-        assert_eq!(key, HashKey { k0: 0x0123_4567_89ab_cdef, k1: 0xfedc_ba98_7654_3210 });
-        for wrong in ["", "0123", "+123456789abcdef0123456789abcdef", "é123456789abcdef0123456789abcde"] {
-            assert_eq!(parse_key(wrong), None, "{wrong:?}");
-        }
     }
 }

@@ -12,9 +12,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use lb_admission::preview::{self, Preview};
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
-use lb_plan::preview::{self, Preview};
 
 /// Arguments of `fairlead check`.
 #[derive(Debug, Args)]
@@ -121,5 +121,5 @@ fn code(is_right: bool) -> ExitCode {
 }
 
 fn is_right(preview: &Preview, strict: bool) -> bool {
-    preview.wrong() == 0 && (!strict || preview.waiting() == 0)
+    preview.error_count() == 0 && (!strict || preview.warning_count() == 0)
 }

@@ -5,8 +5,8 @@ use hyper::Method;
 
 use super::client::{self, ClientError};
 use super::{PinArgs, SocketArgs};
-use crate::dataplane::pins::Pins;
-use crate::net::blackhole;
+use lb_dataplane::net::blackhole;
+use lb_dataplane::pins::Pins;
 
 /// Arguments of `fairlead detach`.
 #[derive(Debug, Args)]

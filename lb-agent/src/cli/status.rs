@@ -1,6 +1,7 @@
 //! `fairlead status`.
 
-mod announced;
+mod advertised;
+mod overview;
 mod sessions;
 mod table;
 
@@ -53,7 +54,7 @@ pub fn run(args: &StatusArgs) -> Result<(), ClientError> {
         serde_json::from_slice(&client::ask(&args.socket.socket, &Method::GET, path)?)?;
     match (args.output, args.of) {
         (Output::Json, _) => println!("{answer:#}"),
-        (Output::Table, None) => print!("{}", table::render(&serde_json::from_value(answer)?)),
+        (Output::Table, None) => print!("{}", overview::render(&serde_json::from_value(answer)?)),
         (Output::Table, Some(Of::Bgp)) => print!("{}", sessions::bgp(&serde_json::from_value(answer)?)),
         (Output::Table, Some(Of::Bfd)) => print!("{}", sessions::bfd(&serde_json::from_value(answer)?)),
     }

@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::json::reveal;
-use super::kinds::{Metadata, null_default};
+use super::kinds::Metadata;
+use super::null::null_default;
 use super::rule::{Rule, UNCHANGED};
-use super::secret::Hidden;
+use super::secret::{SecretText, reveal};
 use super::selector::LabelSelector;
 
 /// What an API server checks of `connectTime`, beside that it is text.
@@ -86,7 +86,7 @@ pub struct BgpPeerSpec {
     pub node_selectors: Vec<LabelSelector>,
     /// Password.
     #[serde(serialize_with = "reveal")]
-    pub password: Option<Hidden>,
+    pub password: Option<SecretText>,
     /// Secret with the password.
     pub password_secret: Option<SecretReference>,
     /// Name of a BFDProfile.

@@ -7,8 +7,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
-use super::fields::{self, Pruned, Step};
-use super::kinds::null_default;
+use super::fields::{self, Pruned};
+use super::null::null_default;
+use super::path::Step;
 use super::{words, yaml};
 use crate::problem::ObjectRef;
 

@@ -10,13 +10,14 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value};
 
+use super::bgp::{BfdProfileSpec, BgpAdvertisementSpec, BgpPeerSpec, CommunitySpec};
+use super::kinds::{IpAddressPoolSpec, L2AdvertisementSpec};
+use super::path::Step;
 use super::spelling::nearest;
-use super::{
-    BfdProfileSpec, BgpAdvertisementSpec, BgpPeerSpec, CommunitySpec, IpAddressPoolSpec, L2AdvertisementSpec,
-};
+use crate::kind::ObjectKind;
 
 /// Fields of the spec of a BGPPeer of `v1beta1`: those that `v1beta2` has from it.
-pub const OLDER_BGP_PEER: [&str; 12] = [
+pub const BGP_PEER_V1BETA1_FIELDS: [&str; 12] = [
     "myASN",
     "peerASN",
     "peerAddress",
@@ -45,13 +46,6 @@ pub(super) struct Unknown {
     pub(super) path: Vec<Step>,
     /// What was probably meant.
     pub(super) instead: Option<String>,
-}
-
-/// A step from a value into it.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Step {
-    Field(String),
-    Item(usize),
 }
 
 /// Unknown fields of an object that are named; an object may have a million.
@@ -224,12 +218,12 @@ static SERVICE: LazyLock<Shape> = LazyLock::new(|| {
 
 static METALLB: LazyLock<BTreeMap<&str, Shape>> = LazyLock::new(|| {
     let specs = [
-        ("IPAddressPool", schema_of::<IpAddressPoolSpec>()),
-        ("L2Advertisement", schema_of::<L2AdvertisementSpec>()),
-        ("BGPAdvertisement", schema_of::<BgpAdvertisementSpec>()),
-        ("BGPPeer", schema_of::<BgpPeerSpec>()),
-        ("BFDProfile", schema_of::<BfdProfileSpec>()),
-        ("Community", schema_of::<CommunitySpec>()),
+        (ObjectKind::IP_ADDRESS_POOL.name, schema_of::<IpAddressPoolSpec>()),
+        (ObjectKind::L2_ADVERTISEMENT.name, schema_of::<L2AdvertisementSpec>()),
+        (ObjectKind::BGP_ADVERTISEMENT.name, schema_of::<BgpAdvertisementSpec>()),
+        (ObjectKind::BGP_PEER.name, schema_of::<BgpPeerSpec>()),
+        (ObjectKind::BFD_PROFILE.name, schema_of::<BfdProfileSpec>()),
+        (ObjectKind::COMMUNITY.name, schema_of::<CommunitySpec>()),
     ];
     specs.map(|(kind, schema)| (kind, Shape::object(Shape::of(schema.as_value())))).into()
 });
@@ -237,7 +231,7 @@ static METALLB: LazyLock<BTreeMap<&str, Shape>> = LazyLock::new(|| {
 static BGP_PEER_V1BETA1: LazyLock<Shape> = LazyLock::new(|| {
     let mut spec = Shape::of(schema_of::<BgpPeerSpec>().as_value());
     if let Shape::Object(fields) = &mut spec {
-        fields.retain(|name, _| OLDER_BGP_PEER.contains(&name.as_str()));
+        fields.retain(|name, _| BGP_PEER_V1BETA1_FIELDS.contains(&name.as_str()));
     }
     Shape::object(spec)
 });
@@ -278,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_field_is_found_at_any_depth_and_taken_away() {
+    fn unknown_fields_are_removed_at_any_depth() {
         let object = json!({
             "kind": "L2Advertisement", "metdata": {}, "metadata": {"name": "x", "label": {}},
             "spec": {"nodeSelectors": [{}, {"matchLabel": {"a": "b"}, "matchLabels": {"c": "d"}}],

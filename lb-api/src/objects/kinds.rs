@@ -4,18 +4,10 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
+use super::null::null_default;
 use super::selector::LabelSelector;
-
-/// Kubernetes takes an explicit `null` for a field that is not there; serde does not by itself.
-pub(super) fn null_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
 
 /// What all objects have.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::kinds::null_default;
+use super::null::null_default;
 
 /// What labels must be like. An empty selector selects everything; all that is written must hold.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_written_as_for_kubectl() {
+    fn it_is_formatted_as_kubectl_reads_it() {
         let selector: LabelSelector = serde_saphyr::from_str(
             "{matchLabels: {a: b, c: d}, matchExpressions: [{key: e, operator: In, values: [f, g]}, \
              {key: h, operator: NotIn, values: [i]}, {key: j, operator: Exists}, {key: k, operator: DoesNotExist}]}",
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn operators_tell_a_missing_label_from_another_value() {
+    fn operators_distinguish_missing_labels_from_other_values() {
         let verdicts = |operator: &'static str| {
             let selector =
                 format!("{{matchExpressions: [{{key: a, operator: {operator}, values: [x, y]}}]}}");

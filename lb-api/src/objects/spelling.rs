@@ -29,7 +29,7 @@ mod tests {
     use super::nearest;
 
     #[test]
-    fn what_is_mistyped_is_near_and_what_is_something_else_is_not() {
+    fn only_misspellings_are_near() {
         let names = ["ebgpMultiHop", "enableGracefulRestart", "peerASN", "myASN", "peerAddress", "vrf"];
         for (written, meant) in [
             ("ebgpMultihop", Some("ebgpMultiHop")),

@@ -111,7 +111,7 @@ pub struct Condition {
     #[schemars(length(max = 316), regex(pattern = CONDITION_TYPE))]
     pub r#type: String,
     /// How it stands.
-    pub status: Truth,
+    pub status: ConditionStatus,
     /// Generation of the object that it was judged by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
@@ -134,7 +134,7 @@ const CONDITION_REASON: &str = "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$";
 
 /// How a condition stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Truth {
+pub enum ConditionStatus {
     /// It is the case.
     True,
     /// It is not.

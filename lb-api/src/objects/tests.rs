@@ -25,7 +25,7 @@ fn names_and_lines(text: &str) -> Vec<(String, usize)> {
 const NODE_A: &str = "{apiVersion: v1, kind: Node, metadata: {name: a}}";
 
 #[test]
-fn a_service_is_read_with_what_matters() {
+fn a_service_is_read_with_the_relevant_fields() {
     let objects = read(
         "
 apiVersion: v1
@@ -75,7 +75,7 @@ fn the_other_kinds_are_read() {
 {apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {name: b}, spec: {myASN: 64512}}
 ",
     );
-    let kinds: Vec<_> = objects.iter().map(|object| object.value.kind()).collect();
+    let kinds: Vec<_> = objects.iter().map(|object| object.value.kind().name).collect();
     assert_eq!(kinds, ["EndpointSlice", "Node", "IPAddressPool", "L2Advertisement", "BGPPeer"]);
     let Object::EndpointSlice(slice) = &objects[0].value else { panic!() };
     let conditions = Conditions { ready: Some(false), serving: Some(true), terminating: None };
@@ -88,7 +88,7 @@ fn the_other_kinds_are_read() {
 }
 
 #[test]
-fn kinds_without_effect_are_no_problem() {
+fn ignored_kinds_are_no_problem() {
     let kinds = ["ConfigMap"];
     for kind in kinds {
         assert_eq!(read(&format!("{{apiVersion: v1, kind: {kind}, data: {{a: b}}}}")), []);
@@ -96,7 +96,7 @@ fn kinds_without_effect_are_no_problem() {
 }
 
 #[test]
-fn nothing_is_in_nothing() {
+fn empty_text_has_no_objects() {
     for text in ["", "\n\n", "---\n---\n", "# only a comment\n---\n   # another\n", "%YAML 1.1\n---\n"] {
         assert_eq!(read(text), [], "{text:?}");
     }
@@ -114,7 +114,7 @@ fn documents_are_separated_and_know_their_lines() {
 }
 
 #[test]
-fn what_looks_like_a_separator_is_none() {
+fn similar_lines_are_no_separators() {
     let text = format!(
         "----: x\n{}",
         "apiVersion: v1\nkind: Node\nmetadata:\n  name: a\n  labels:\n    x: |\n      ---\n"
@@ -123,7 +123,7 @@ fn what_looks_like_a_separator_is_none() {
 }
 
 #[test]
-fn a_broken_document_costs_only_itself_and_tells_its_line() {
+fn a_broken_document_is_reported_with_its_line_and_affects_no_other() {
     let text = format!("{NODE_A}\n---\napiVersion: v1\n}}{{\n---\n{}", NODE_A.replace("name: a", "name: b"));
     assert_eq!(names_and_lines(&text).len(), 2);
     let words = problem(&text);
@@ -133,7 +133,7 @@ fn a_broken_document_costs_only_itself_and_tells_its_line() {
 }
 
 #[test]
-fn a_bad_field_is_named_by_its_path_and_line() {
+fn an_invalid_field_is_reported_with_path_and_line() {
     let text = "---\n\napiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\nspec:\n  ports:\n  - port: 80\n  - port: http\n";
     let words = problem(text);
     assert!(
@@ -147,13 +147,13 @@ fn a_bad_field_is_named_by_its_path_and_line() {
 }
 
 #[test]
-fn a_missing_name_is_a_bad_field() {
+fn a_missing_name_is_an_invalid_field() {
     let words = problem("{apiVersion: v1, kind: Service, metadata: {namespace: shop}}");
     assert!(words.starts_with("test.yaml:1: Service shop/: metadata: missing field `name`"), "{words}");
 }
 
 #[test]
-fn items_of_a_list_are_read_each_for_itself() {
+fn items_of_a_list_are_read_independently() {
     let text = format!(
         "apiVersion: v1\nkind: List\nitems:\n- {NODE_A}\n- {{apiVersion: v1, kind: Node, metadata: {{name: [1]}}}}\n- \
          {{apiVersion: v1, kind: List, items: [{}]}}\n",
@@ -164,8 +164,8 @@ fn items_of_a_list_are_read_each_for_itself() {
 }
 
 #[test]
-fn an_unknown_kind_is_told_what_is_read() {
-    for (api_version, kind, told) in [
+fn an_unknown_kind_is_reported_with_the_supported_ones() {
+    for (api_version, kind, hint) in [
         ("apps/v1", "Deployment", "EndpointSlice"),
         ("metallb.io/v1alpha1", "IPAddressPool", "; did you mean metallb.io/v1beta1 IPAddressPool?"),
         ("metallb.io/v1beta1", "AddressPool", "; did you mean metallb.io/v1beta1 IPAddressPool?"),
@@ -174,14 +174,14 @@ fn an_unknown_kind_is_told_what_is_read() {
     ] {
         let words = problem(&format!("{{apiVersion: {api_version}, kind: {kind}, metadata: {{name: x}}}}"));
         assert!(words.contains(&format!("unknown kind {api_version} {kind}")), "{words}");
-        assert!(words.contains(told), "{words}");
+        assert!(words.contains(hint), "{words}");
     }
     assert!(problem("{kind: Node}").contains("apiVersion or kind is missing"));
     assert!(problem("just words").contains("cannot be read"));
 }
 
 #[test]
-fn every_kind_that_is_read_is_in_the_words_for_an_unknown_one() {
+fn the_message_about_an_unknown_kind_lists_all_kinds() {
     let words = problem("{apiVersion: v1, kind: Pod, metadata: {name: x}}");
     for kind in ["Service", "Node", "List", "EndpointSlice", "IPAddressPool", "L2Advertisement"] {
         assert!(words.contains(kind), "{kind}");
@@ -190,13 +190,13 @@ fn every_kind_that_is_read_is_in_the_words_for_an_unknown_one() {
 
 proptest! {
     #[test]
-    fn any_text_is_read_or_refused(text in "[-a-zé:{}\\[\\] .#%|&*!\"'\n\r\t0-9]{0,80}") {
+    fn any_text_is_read_or_reported(text in "[-a-zé:{}\\[\\] .#%|&*!\"'\n\r\t0-9]{0,80}") {
         let (objects, _) = parse("test.yaml", &text);
         prop_assert!(objects.is_empty());
     }
 
     #[test]
-    fn a_broken_neighbour_takes_nothing_with_it(junk in "[-a-z:{}\\[\\] #&*!\"'\n]{0,60}") {
+    fn a_broken_document_does_not_affect_others(junk in "[-a-z:{}\\[\\] #&*!\"'\n]{0,60}") {
         let text = format!("{NODE_A}\n---\n{junk}\n---\n{}", NODE_A.replace("name: a", "name: b"));
         let names: Vec<_> = names_and_lines(&text).into_iter().map(|(name, _)| name).collect();
         prop_assert_eq!(names, ["a", "b"]);
@@ -204,7 +204,7 @@ proptest! {
 }
 
 #[test]
-fn an_object_of_an_api_server_stands_in_no_file() {
+fn an_object_of_an_api_server_has_no_file() {
     let (objects, problems) = from_json(serde_json::json!({
         "apiVersion": "v1", "kind": "Node", "metadata": {"name": "a", "resourceVersion": "7"},
     }));
@@ -218,7 +218,7 @@ fn an_object_of_an_api_server_stands_in_no_file() {
 }
 
 #[test]
-fn of_a_file_of_something_else_not_every_document_is_named() {
+fn unrelated_files_are_reported_with_a_limit() {
     let (objects, problems) = parse("test.yaml", &("---\n{\n".repeat(5000) + "---\n" + NODE_A));
     assert_eq!((objects.len(), problems.len()), (1, 101));
     let more = problems[100].to_string();
@@ -244,7 +244,7 @@ metadata:
 }
 
 #[test]
-fn a_byte_order_mark_is_no_content() {
+fn a_byte_order_mark_is_not_content() {
     let text = format!("\u{feff}---\n{NODE_A}\n---\n{}", NODE_A.replace("name: a", "name: b"));
     assert_eq!(names_and_lines(&text), [("a".into(), 2), ("b".into(), 4)]);
     assert_eq!(read("\u{feff}"), []);
@@ -281,7 +281,7 @@ fn the_list_of_a_kind_is_read_as_a_list() {
 ---
 {apiVersion: v1, kind: ConfigMapList, items: [{metadata: {name: a}}]}
 ";
-    let kinds: Vec<_> = read(text).iter().map(|object| object.value.kind()).collect();
+    let kinds: Vec<_> = read(text).iter().map(|object| object.value.kind().name).collect();
     assert_eq!(kinds, ["IPAddressPool", "Service"]);
     let words = problem("{apiVersion: apps/v1, kind: DeploymentList, items: []}");
     assert!(words.contains("unknown kind apps/v1 DeploymentList"), "{words}");
@@ -300,7 +300,7 @@ fn yaml_1_1_words_are_booleans_as_for_kubectl() {
 }
 
 #[test]
-fn an_unknown_field_is_named_with_its_line_and_the_object_counts_without_it() {
+fn an_unknown_field_is_reported_with_its_line_and_ignored() {
     let text = "
 apiVersion: metallb.io/v1beta2
 kind: BGPPeer
@@ -326,7 +326,7 @@ spec:
 }
 
 #[test]
-fn unknown_annotations_and_types_of_services_are_named() {
+fn unknown_annotations_and_types_of_services_are_reported() {
     let annotations = [
         ("metallb.universe.tf/pool-name", "address-pool"),
         ("metallb.io/loadBalancerIP", "loadBalancerIPs"),

@@ -43,7 +43,7 @@ mod tests {
     use super::plain;
 
     #[test]
-    fn a_value_is_shown_as_far_as_it_helps() {
+    fn values_are_shortened() {
         let long = "x".repeat(1_000_000);
         let rows = [
             (
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_a_password_is_never_shown() {
+    fn possible_passwords_are_never_shown() {
         for path in [
             "spec.password",
             "spec.passwordSecret",

@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::Value;
 use serde_saphyr::{Error, Options, Spanned, with_deserializer_from_str_with_options};
 
-use super::fields::Step;
+use super::path::Step;
 
 /// Mappings and sequences within each other; no object that is read has half as many.
 const MAX_DEPTH: usize = 64;
@@ -115,7 +115,7 @@ mod tests {
     use super::parse;
 
     #[test]
-    fn what_is_repeated_is_bounded_by_the_length() {
+    fn repetition_is_bounded_by_the_length() {
         let few = "a: &a {b: c}\nd: [*a, *a]\ne: {<<: *a, f: g}\n";
         let value = parse(few).ok().unwrap();
         assert_eq!(value["d"][1]["b"], "c");
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nested_too_deep_says_so() {
+    fn excessive_nesting_is_reported() {
         for text in ["{a: ".repeat(70) + &"}".repeat(70), "[".repeat(70) + &"]".repeat(70)] {
             let invalid = parse(&text).err().unwrap();
             assert!(invalid.words.contains("limit exceeded"), "{}", invalid.words);

@@ -1,63 +1,63 @@
-//! Packets in: what is taken, and why what is not (RFC 5880 section 6.8.6).
+//! Validation of received control packets (RFC 5880, section 6.8.6).
 
 use std::time::Duration;
 
 use lb_common::wire::bfd::{self, Control};
 
-use super::config::Config;
-use crate::state::{Diagnostic, State};
+use super::config::SessionConfig;
+use crate::state::{BfdState, Diagnostic};
 
-/// A packet as it came.
+/// A received packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Received<'a> {
+pub struct ReceivedPacket<'a> {
     /// Payload of the UDP datagram.
     pub bytes: &'a [u8],
     /// TTL or hop limit.
     pub ttl: u8,
-    /// When it came, by the driver's start.
+    /// Time of arrival, from the driver's origin.
     pub at: Duration,
 }
 
-/// Why a packet counts for nothing.
+/// Reasons to discard a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// Fewer than 24 bytes.
-    #[error("it is shorter than a control packet")]
+pub enum PacketError {
+    /// Shorter than 24 bytes.
+    #[error("packet too short")]
     TooShort,
-    /// Another version than 1.
-    #[error("it is not of version 1")]
+    /// A version other than 1.
+    #[error("unsupported version")]
     Version,
-    /// A length below the least, or beyond the datagram.
-    #[error("its length field does not fit it")]
+    /// A length field below the minimum or beyond the datagram.
+    #[error("bad length field")]
     Length,
-    /// A multiplier of zero.
-    #[error("its detection multiplier is zero")]
+    /// Zero detection multiplier.
+    #[error("detection multiplier is zero")]
     Multiplier,
-    /// The multipoint bit.
-    #[error("its multipoint bit is set")]
+    /// Multipoint bit set.
+    #[error("multipoint bit is set")]
     Multipoint,
-    /// No discriminator of the sender.
-    #[error("its sender has no discriminator")]
+    /// Zero sender discriminator.
+    #[error("my discriminator is zero")]
     NoSender,
-    /// No discriminator of the receiver in a state that has one.
-    #[error("it names no session though its state is Init or Up")]
+    /// Zero receiver discriminator in a state that requires one.
+    #[error("your discriminator is zero in state Init or Up")]
     NoReceiver,
-    /// The discriminator of another session.
-    #[error("it names another session")]
+    /// Discriminator of another session.
+    #[error("your discriminator belongs to another session")]
     OtherSession,
-    /// Authentication, which no session here has.
-    #[error("it is authenticated, and no session here is; switch authentication off at the neighbor")]
+    /// Authentication, which is not supported.
+    #[error("authentication is not supported: disable it on the peer")]
     Authenticated,
-    /// A TTL below the least.
-    #[error("it has come further than a neighbor's packets may")]
+    /// TTL below the minimum.
+    #[error("TTL is below the minimum")]
     Ttl,
-    /// From nobody with a session.
-    #[error("no session is with its sender")]
+    /// No session with the sender.
+    #[error("no session with the sender")]
     UnknownSession,
 }
 
-impl Refusal {
-    /// A fixed word for a metric.
+impl PacketError {
+    /// Returns a fixed name, for metrics.
     pub const fn label(self) -> &'static str {
         match self {
             Self::TooShort => "too_short",
@@ -75,11 +75,11 @@ impl Refusal {
     }
 }
 
-/// What a sound packet says.
+/// The contents of a valid packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sound {
+pub(super) struct ValidPacket {
     pub(super) my_discriminator: u32,
-    pub(super) state: State,
+    pub(super) state: BfdState,
     pub(super) diagnostic: Diagnostic,
     pub(super) is_poll: bool,
     pub(super) is_final: bool,
@@ -90,54 +90,57 @@ pub(super) struct Sound {
     pub(super) required_echo: Duration,
 }
 
-/// The packet of a datagram, as far as it can be told without knowing the session.
+/// Parses a control packet and validates it independently of the session.
 ///
 /// # Errors
-/// When it is none that any session takes.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Control, Refusal> {
-    let head: &[u8; bfd::LENGTH] = bytes.first_chunk().ok_or(Refusal::TooShort)?;
+/// If no session would accept it.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Control, PacketError> {
+    let head: &[u8; bfd::LENGTH] = bytes.first_chunk().ok_or(PacketError::TooShort)?;
     let packet = Control::from_bytes(head);
     let authenticated = packet.state_and_flags & bfd::AUTHENTICATION != 0;
     let least = if authenticated { bfd::LENGTH + 2 } else { bfd::LENGTH };
     if packet.version_and_diagnostic & bfd::VERSION_MASK != bfd::VERSION {
-        return Err(Refusal::Version);
+        return Err(PacketError::Version);
     }
     if usize::from(packet.length) < least || usize::from(packet.length) > bytes.len() {
-        return Err(Refusal::Length);
+        return Err(PacketError::Length);
     }
     if packet.multiplier == 0 {
-        return Err(Refusal::Multiplier);
+        return Err(PacketError::Multiplier);
     }
     if packet.state_and_flags & bfd::MULTIPOINT != 0 {
-        return Err(Refusal::Multipoint);
+        return Err(PacketError::Multipoint);
     }
     if packet.my_discriminator == [0; 4] {
-        return Err(Refusal::NoSender);
+        return Err(PacketError::NoSender);
     }
-    let state = State::from_bits(packet.state_and_flags >> 6);
-    if packet.your_discriminator == [0; 4] && state >= State::Init {
-        return Err(Refusal::NoReceiver);
+    let state = BfdState::from_bits(packet.state_and_flags >> 6);
+    if packet.your_discriminator == [0; 4] && state >= BfdState::Init {
+        return Err(PacketError::NoReceiver);
     }
     Ok(packet)
 }
 
-pub(super) fn judge(received: &Received<'_>, config: &Config) -> Result<Sound, Refusal> {
+pub(super) fn validate(
+    received: &ReceivedPacket<'_>,
+    config: &SessionConfig,
+) -> Result<ValidPacket, PacketError> {
     let packet = parse(received.bytes)?;
     let receiver = u32::from_be_bytes(packet.your_discriminator);
     if receiver != 0 && receiver != config.local.get() {
-        return Err(Refusal::OtherSession);
+        return Err(PacketError::OtherSession);
     }
     if packet.state_and_flags & bfd::AUTHENTICATION != 0 {
-        return Err(Refusal::Authenticated);
+        return Err(PacketError::Authenticated);
     }
     if received.ttl < config.hops.minimum_ttl() {
-        return Err(Refusal::Ttl);
+        return Err(PacketError::Ttl);
     }
     let flag = |bit| packet.state_and_flags & bit != 0;
     let [desired_transmit, required_receive, required_echo] = packet.intervals.map(duration);
-    Ok(Sound {
+    Ok(ValidPacket {
         my_discriminator: u32::from_be_bytes(packet.my_discriminator),
-        state: State::from_bits(packet.state_and_flags >> 6),
+        state: BfdState::from_bits(packet.state_and_flags >> 6),
         diagnostic: Diagnostic::from_code(packet.version_and_diagnostic),
         is_poll: flag(bfd::POLL),
         is_final: flag(bfd::FINAL),
@@ -153,7 +156,7 @@ fn duration(micros: [u8; 4]) -> Duration {
     Duration::from_micros(u32::from_be_bytes(micros).into())
 }
 
-/// As a packet has it; what does not fit is as long as can be.
+/// Encodes an interval; the maximum if it does not fit.
 pub(super) fn micros(duration: Duration) -> [u8; 4] {
     u32::try_from(duration.as_micros()).unwrap_or(u32::MAX).to_be_bytes()
 }

@@ -14,13 +14,13 @@ const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// The same interval both ways, three times.
-fn profile(interval: u64) -> Profile {
-    Profile { transmit: ms(interval), receive: ms(interval), ..Profile::default() }
+/// The same interval both ways, multiplier 3.
+fn profile(interval: u64) -> SessionProfile {
+    SessionProfile { transmit: ms(interval), receive: ms(interval), ..SessionProfile::default() }
 }
 
-fn config(profile: Profile) -> Config {
-    Config {
+fn config(profile: SessionProfile) -> SessionConfig {
+    SessionConfig {
         local: Discriminator::new(LOCAL).unwrap(),
         hops: Hops::Single,
         profile,
@@ -29,9 +29,9 @@ fn config(profile: Profile) -> Config {
     }
 }
 
-/// A packet of a neighbor in this state, who hears this side unless it is down, and whose intervals are 50 ms.
-fn control(state: State) -> Control {
-    let receiver = if state >= State::Init { LOCAL } else { 0 };
+/// A packet of a peer in this state with 50 ms intervals; it hears this side unless it is down.
+fn control(state: BfdState) -> Control {
+    let receiver = if state >= BfdState::Init { LOCAL } else { 0 };
     Control {
         version_and_diagnostic: bfd::VERSION,
         state_and_flags: state.bits() << 6,
@@ -47,16 +47,16 @@ fn micros(ms: u64) -> [u8; 4] {
     packet::micros(Duration::from_millis(ms))
 }
 
-fn with_flag(state: State, flag: u8) -> Control {
+fn with_flag(state: BfdState, flag: u8) -> Control {
     let plain = control(state);
     Control { state_and_flags: plain.state_and_flags | flag, ..plain }
 }
 
 fn hear(session: &mut Session, at: Duration, control: Control) {
-    session.handle_packet(&Received { bytes: &control.to_bytes(), ttl: 255, at }).unwrap();
+    session.handle_packet(&ReceivedPacket { bytes: &control.to_bytes(), ttl: 255, at }).unwrap();
 }
 
-/// All that is to be sent now.
+/// Returns all packets to send now.
 fn sent(session: &mut Session, now: Duration) -> Vec<Control> {
     std::iter::from_fn(|| session.poll_packet(now)).map(|bytes| Control::from_bytes(&bytes)).collect()
 }
@@ -65,34 +65,34 @@ fn has(control: &Control, flag: u8) -> bool {
     control.state_and_flags & flag != 0
 }
 
-fn state_of(control: &Control) -> State {
-    State::from_bits(control.state_and_flags >> 6)
+fn state_of(control: &Control) -> BfdState {
+    BfdState::from_bits(control.state_and_flags >> 6)
 }
 
-/// A session that has come up at this time, whose poll for its faster packets is answered.
-fn up(config: Config, at: Duration) -> Session {
+/// Returns a session that came up at this time, with its poll sequence completed.
+fn up(config: SessionConfig, at: Duration) -> Session {
     let mut session = Session::new(config, 7, at);
     sent(&mut session, at);
-    hear(&mut session, at, control(State::Down));
+    hear(&mut session, at, control(BfdState::Down));
     sent(&mut session, at);
-    hear(&mut session, at, control(State::Up));
+    hear(&mut session, at, control(BfdState::Up));
     sent(&mut session, at);
-    hear(&mut session, at, with_flag(State::Up, bfd::FINAL));
-    assert_eq!(session.state(), State::Up);
+    hear(&mut session, at, with_flag(BfdState::Up, bfd::FINAL));
+    assert_eq!(session.state(), BfdState::Up);
     while session.poll_change().is_some() {}
     session
 }
 
-/// Drives a session that hears this packet every 40 ms; what it sent, and when.
+/// Drives a session that receives this packet every 40 ms; returns what it sent, and when.
 fn drive(
     session: &mut Session,
     from: Duration,
     to: Duration,
-    heard: Option<Control>,
+    last_received: Option<Control>,
 ) -> Vec<(Duration, Control)> {
     let (mut now, mut all) = (from, Vec::new());
     while now < to {
-        if let Some(control) = heard.filter(|_| (now - from).as_micros().is_multiple_of(40_000)) {
+        if let Some(control) = last_received.filter(|_| (now - from).as_micros().is_multiple_of(40_000)) {
             hear(session, now, control);
         }
         session.handle_time(now);

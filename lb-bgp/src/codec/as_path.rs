@@ -1,9 +1,9 @@
-//! AS_PATH and AS4_PATH (RFC 4271 section 4.3, RFC 6793).
+//! AS_PATH and AS4_PATH (RFC 4271, section 4.3; RFC 6793).
 
-use super::reader::Reader;
+use super::reader::OctetReader;
 use crate::value::Asn;
 
-/// Kinds of segments (RFC 4271, RFC 5065).
+/// Segment types (RFC 4271, RFC 5065).
 mod segment {
     pub(super) const SET: u8 = 1;
     pub(super) const SEQUENCE: u8 = 2;
@@ -11,54 +11,54 @@ mod segment {
     pub(super) const CONFED_SET: u8 = 4;
 }
 
-/// Most numbers in a segment.
-const LONGEST_SEGMENT: usize = u8::MAX as usize;
+/// Maximum AS numbers in a segment.
+const MAX_SEGMENT: usize = u8::MAX as usize;
 
-/// A path, flattened.
+/// A flattened AS path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct AsPath {
     hops: Vec<Hop>,
-    /// RFC 9774 section 3: routes with a set in their path count as withdrawn.
+    /// RFC 9774, section 3: a route with a set in its path is treated as withdrawn.
     pub(super) has_set: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Hop {
     asn: Asn,
-    /// Inside of a confederation, which adds nothing to the path's length (RFC 5065 section 5.3).
+    /// Inside a confederation: does not count towards the path length (RFC 5065, section 5.3).
     is_inside: bool,
 }
 
-/// How a path is to be read.
+/// How to parse a path.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reading {
+pub(super) struct AsPathOptions {
     pub(super) four_octet_asn: bool,
-    /// Segments of a confederation may only come from inside of it (RFC 5065 section 5).
-    pub(super) takes_confederation: bool,
+    /// Confederation segments are valid only from inside the confederation (RFC 5065, section 5).
+    pub(super) accepts_confederation: bool,
 }
 
 impl AsPath {
-    /// Reads segments to the end; `None` if RFC 7606 section 7.2 calls them malformed, or one names AS 0 (RFC 7607).
-    pub(super) fn read(mut value: Reader<'_>, reading: Reading) -> Option<Self> {
+    /// Parses all segments; `None` if malformed (RFC 7606, section 7.2) or if one contains AS 0 (RFC 7607).
+    pub(super) fn read(mut value: OctetReader<'_>, options: AsPathOptions) -> Option<Self> {
         let mut path = Self::default();
         while !value.is_empty() {
             let kind = value.u8()?;
             let is_inside = match kind {
                 segment::SET | segment::SEQUENCE => false,
-                segment::CONFED_SEQUENCE | segment::CONFED_SET if reading.takes_confederation => true,
+                segment::CONFED_SEQUENCE | segment::CONFED_SET if options.accepts_confederation => true,
                 _ => return None,
             };
             path.has_set |= matches!(kind, segment::SET | segment::CONFED_SET);
             let count = value.u8().filter(|&count| count != 0)?;
             for _ in 0..count {
-                let number = if reading.four_octet_asn { value.u32()? } else { value.u16()?.into() };
+                let number = if options.four_octet_asn { value.u32()? } else { value.u16()?.into() };
                 path.hops.push(Hop { asn: Asn::new(number)?, is_inside });
             }
         }
         Some(path)
     }
 
-    /// The numbers.
+    /// Returns the AS numbers.
     pub(super) fn asns(&self) -> Vec<Asn> {
         self.hops.iter().map(|hop| hop.asn).collect()
     }
@@ -67,27 +67,27 @@ impl AsPath {
         self.hops.iter().filter(|hop| !hop.is_inside).count()
     }
 
-    /// The path with four octets: what old speakers prepended, and what came through them in AS4_PATH (RFC 6793
+    /// Reconstructs the four-octet path: what two-octet speakers prepended, followed by AS4_PATH (RFC 6793,
     /// section 4.2.3).
     pub(super) fn with_as4_path(self, as4_path: &Self) -> Self {
         let Some(mut ahead) = self.length().checked_sub(as4_path.length()) else { return self };
-        // What has no length goes with what it leads or follows.
+        // A hop without length stays with its neighbors in the path.
         let is_ahead = |hop: &Hop| {
             let left = ahead.checked_sub(usize::from(!hop.is_inside));
             ahead = left.unwrap_or(ahead);
             left.is_some()
         };
         let leading: Vec<Hop> = self.hops.into_iter().take_while(is_ahead).collect();
-        // A confederation does not reach through old speakers (RFC 6793 section 6).
+        // AS4_PATH must not carry confederation segments (RFC 6793, section 6).
         let rest = as4_path.hops.iter().filter(|hop| !hop.is_inside);
         Self { hops: leading.into_iter().chain(rest.copied()).collect(), has_set: self.has_set }
     }
 }
 
-/// A path as sequences, of four octets or of two.
+/// Encodes a path as sequences of four-octet or two-octet numbers.
 pub(super) fn value(path: &[Asn], four_octet_asn: bool) -> Vec<u8> {
     let mut value = Vec::new();
-    for part in path.chunks(LONGEST_SEGMENT) {
+    for part in path.chunks(MAX_SEGMENT) {
         value.extend([segment::SEQUENCE, u8::try_from(part.len()).unwrap_or(u8::MAX)]);
         for asn in part {
             if four_octet_asn {
@@ -100,21 +100,22 @@ pub(super) fn value(path: &[Asn], four_octet_asn: bool) -> Vec<u8> {
     value
 }
 
-/// Whether a path loses something in two octets, so that AS4_PATH goes with it.
+/// Returns whether two octets cannot represent the path, so that AS4_PATH is needed.
 pub(super) fn needs_as4_path(path: &[Asn]) -> bool {
     path.iter().any(|asn| asn.get() > u16::MAX.into())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{AsPath, Reader, Reading};
+    use super::{AsPath, AsPathOptions, OctetReader};
 
     fn read(octets: &[u8], four_octet_asn: bool) -> AsPath {
-        AsPath::read(Reader::new(octets), Reading { four_octet_asn, takes_confederation: true }).unwrap()
+        AsPath::read(OctetReader::new(octets), AsPathOptions { four_octet_asn, accepts_confederation: true })
+            .unwrap()
     }
 
     #[test]
-    fn what_old_speakers_prepended_stays_ahead_of_what_came_through_them() {
+    fn as4_path_is_appended_to_what_two_octet_speakers_prepended() {
         const TRANS: [u8; 2] = [0x5b, 0xa0];
         let as4_path = read(&[2, 2, 0, 1, 0, 0, 0, 0, 0, 7], true);
         let [t0, t1] = TRANS;
@@ -123,7 +124,7 @@ mod tests {
             (&[2, 4, 0, 9, 0, 8, t0, t1, 0, 7], &[9, 8, 65_536, 7]),
             (&[3, 1, 0, 5, 2, 3, 0, 9, t0, t1, 0, 7], &[5, 9, 65_536, 7]),
             (&[3, 1, 0, 5, 2, 2, t0, t1, 0, 7], &[5, 65_536, 7]),
-            // Shorter than AS4_PATH, which thus is of another route.
+            // Shorter than AS4_PATH, which therefore belongs to another route.
             (&[2, 1, 0, 7], &[7]),
         ];
         for (octets, expected) in cases {

@@ -1,7 +1,7 @@
-//! Path attributes: how they are framed, and what each must look like (RFC 4271 section 4.3, RFC 7606 section 7).
+//! Path attributes: framing and validation rules (RFC 4271, section 4.3; RFC 7606, section 7).
 
-use super::reader::Reader;
-use crate::message::Remedy;
+use super::reader::OctetReader;
+use crate::message::ErrorHandling;
 
 /// Type codes.
 pub mod code {
@@ -45,14 +45,14 @@ pub mod code {
     pub const ATTR_SET: u8 = 128;
 }
 
-/// Not every speaker knows it.
+/// Flag: optional, not well-known.
 pub(super) const OPTIONAL: u8 = 0x80;
-/// It is passed on.
+/// Flag: transitive.
 pub(super) const TRANSITIVE: u8 = 0x40;
-/// Its length has two octets.
+/// Flag: the length has two octets.
 const EXTENDED_LENGTH: u8 = 0x10;
 
-/// One attribute as it stands in a message.
+/// An undecoded attribute.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attribute<'a> {
     pub(super) flags: u8,
@@ -62,16 +62,16 @@ pub(super) struct Attribute<'a> {
     pub(super) whole: &'a [u8],
 }
 
-/// An attribute that reaches beyond the end of the list (RFC 7606 section 4).
+/// An attribute that exceeds the end of the list (RFC 7606, section 4).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Overrun {
-    /// Its type code, if that much is there.
+    /// Its type code, if present.
     pub(super) code: Option<u8>,
 }
 
 impl<'a> Attribute<'a> {
-    /// The next attribute of a list that has not been read to its end.
-    pub(super) fn read(list: &mut Reader<'a>) -> Result<Self, Overrun> {
+    /// Reads the next attribute of a nonempty list.
+    pub(super) fn read(list: &mut OctetReader<'a>) -> Result<Self, Overrun> {
         let start = list.rest();
         let flags = list.u8().ok_or(Overrun { code: None })?;
         let code = list.u8().ok_or(Overrun { code: None })?;
@@ -81,13 +81,14 @@ impl<'a> Attribute<'a> {
         Ok(Self { flags, code, value, whole })
     }
 
-    /// Whether optional and transitive are as they must be. The partial bit is nobody's business (RFC 7606 section 3).
+    /// Returns whether the optional and transitive flags match. The partial bit is ignored (RFC 7606, section
+    /// 3).
     pub(super) fn has_flags(&self, flags: u8) -> bool {
         self.flags & (OPTIONAL | TRANSITIVE) == flags
     }
 }
 
-/// Appends an attribute, with a length of two octets only where one does not do (RFC 4271 section 4.3).
+/// Appends an attribute; the length takes two octets only if one is too short (RFC 4271, section 4.3).
 pub(super) fn write(flags: u8, code: u8, value: &[u8], out: &mut Vec<u8>) {
     match u8::try_from(value.len()) {
         Ok(length) => out.extend([flags, code, length]),
@@ -99,20 +100,20 @@ pub(super) fn write(flags: u8, code: u8, value: &[u8], out: &mut Vec<u8>) {
     out.extend(value);
 }
 
-/// Octets of an attribute before its value, at most.
-pub(super) const LONGEST_HEAD: usize = 4;
+/// Maximum length of an attribute's header in octets.
+pub(super) const MAX_ATTRIBUTE_HEADER: usize = 4;
 
-/// Lengths that a value may have.
+/// Valid lengths of a value.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Length {
+pub(super) enum ValueLength {
     Any,
     Exactly(usize),
-    /// Of this, and not zero (RFC 7606 section 4).
+    /// A nonzero multiple (RFC 7606, section 4).
     MultipleOf(usize),
     AtLeast(usize),
 }
 
-impl Length {
+impl ValueLength {
     pub(super) const fn fits(self, length: usize) -> bool {
         match self {
             Self::Any => true,
@@ -123,55 +124,57 @@ impl Length {
     }
 }
 
-/// From whom an attribute is taken; from others it is discarded unread.
+/// The peers an attribute is accepted from; from others it is discarded unread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum AcceptFrom {
     Anyone,
-    /// RFC 7606 sections 7.5, 7.9 and 7.10.
+    /// RFC 7606, sections 7.5, 7.9 and 7.10.
     Internal,
-    /// Neighbours with AS numbers of two octets (RFC 6793 section 6).
+    /// Peers with two-octet AS numbers (RFC 6793, section 6).
     TwoOctet,
 }
 
-/// What an attribute must look like, and what is done if it does not.
+/// The validation rule of an attribute, and the handling of a violation.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shape {
+pub(super) struct AttributeRule {
     pub(super) flags: u8,
-    pub(super) length: Length,
-    pub(super) source: Source,
-    pub(super) remedy: Remedy,
+    pub(super) length: ValueLength,
+    pub(super) source: AcceptFrom,
+    pub(super) handling: ErrorHandling,
 }
 
-/// What an attribute must look like; `None` for those that are not known here.
-pub(super) const fn shape(code: u8, four_octet_asn: bool) -> Option<Shape> {
-    use Length::{Any, AtLeast, Exactly, MultipleOf};
-    use Remedy::{DisableFamily, Discard, Withdraw};
-    use Source::{Anyone, Internal, TwoOctet};
+/// Returns the rule of an attribute; `None` if the attribute is unknown.
+pub(super) const fn rule(code: u8, four_octet_asn: bool) -> Option<AttributeRule> {
+    use AcceptFrom::{Anyone, Internal, TwoOctet};
+    use ErrorHandling::{AfiSafiDisable, AttributeDiscard, TreatAsWithdraw};
+    use ValueLength::{Any, AtLeast, Exactly, MultipleOf};
     const WELL_KNOWN: u8 = TRANSITIVE;
     const PASSED_ON: u8 = OPTIONAL | TRANSITIVE;
-    let (flags, length, source, remedy) = match code {
-        code::ORIGIN => (WELL_KNOWN, Exactly(1), Anyone, Withdraw),
-        code::AS_PATH => (WELL_KNOWN, Any, Anyone, Withdraw),
-        code::NEXT_HOP => (WELL_KNOWN, Exactly(4), Anyone, Withdraw),
-        code::MULTI_EXIT_DISC => (OPTIONAL, Exactly(4), Anyone, Withdraw),
-        code::LOCAL_PREF => (WELL_KNOWN, Exactly(4), Internal, Withdraw),
-        code::ATOMIC_AGGREGATE => (WELL_KNOWN, Exactly(0), Anyone, Discard),
-        code::AGGREGATOR => (PASSED_ON, Exactly(if four_octet_asn { 8 } else { 6 }), Anyone, Discard),
-        code::COMMUNITIES => (PASSED_ON, MultipleOf(4), Anyone, Withdraw),
-        code::ORIGINATOR_ID => (OPTIONAL, Exactly(4), Internal, Withdraw),
-        code::CLUSTER_LIST => (OPTIONAL, MultipleOf(4), Internal, Withdraw),
-        code::MP_REACH_NLRI => (OPTIONAL, AtLeast(5), Anyone, DisableFamily),
-        code::MP_UNREACH_NLRI => (OPTIONAL, AtLeast(3), Anyone, DisableFamily),
-        code::EXTENDED_COMMUNITIES => (PASSED_ON, MultipleOf(8), Anyone, Withdraw),
-        code::AS4_PATH => (PASSED_ON, AtLeast(6), TwoOctet, Discard),
-        code::AS4_AGGREGATOR => (PASSED_ON, Exactly(8), TwoOctet, Discard),
-        // RFC 5543 section 3: descriptors, each of which has 36 octets before what is its own.
-        code::TRAFFIC_ENGINEERING => (OPTIONAL, AtLeast(36), Anyone, Withdraw),
-        code::IPV6_EXTENDED_COMMUNITIES => (PASSED_ON, MultipleOf(20), Anyone, Withdraw),
-        code::LARGE_COMMUNITY => (PASSED_ON, MultipleOf(12), Anyone, Withdraw),
-        // RFC 6368 section 5: the number of an AS, and attributes.
-        code::ATTR_SET => (PASSED_ON, AtLeast(4), Anyone, Withdraw),
+    let (flags, length, source, handling) = match code {
+        code::ORIGIN => (WELL_KNOWN, Exactly(1), Anyone, TreatAsWithdraw),
+        code::AS_PATH => (WELL_KNOWN, Any, Anyone, TreatAsWithdraw),
+        code::NEXT_HOP => (WELL_KNOWN, Exactly(4), Anyone, TreatAsWithdraw),
+        code::MULTI_EXIT_DISC => (OPTIONAL, Exactly(4), Anyone, TreatAsWithdraw),
+        code::LOCAL_PREF => (WELL_KNOWN, Exactly(4), Internal, TreatAsWithdraw),
+        code::ATOMIC_AGGREGATE => (WELL_KNOWN, Exactly(0), Anyone, AttributeDiscard),
+        code::AGGREGATOR => {
+            (PASSED_ON, Exactly(if four_octet_asn { 8 } else { 6 }), Anyone, AttributeDiscard)
+        }
+        code::COMMUNITIES => (PASSED_ON, MultipleOf(4), Anyone, TreatAsWithdraw),
+        code::ORIGINATOR_ID => (OPTIONAL, Exactly(4), Internal, TreatAsWithdraw),
+        code::CLUSTER_LIST => (OPTIONAL, MultipleOf(4), Internal, TreatAsWithdraw),
+        code::MP_REACH_NLRI => (OPTIONAL, AtLeast(5), Anyone, AfiSafiDisable),
+        code::MP_UNREACH_NLRI => (OPTIONAL, AtLeast(3), Anyone, AfiSafiDisable),
+        code::EXTENDED_COMMUNITIES => (PASSED_ON, MultipleOf(8), Anyone, TreatAsWithdraw),
+        code::AS4_PATH => (PASSED_ON, AtLeast(6), TwoOctet, AttributeDiscard),
+        code::AS4_AGGREGATOR => (PASSED_ON, Exactly(8), TwoOctet, AttributeDiscard),
+        // RFC 5543, section 3: descriptors, each with at least 36 octets.
+        code::TRAFFIC_ENGINEERING => (OPTIONAL, AtLeast(36), Anyone, TreatAsWithdraw),
+        code::IPV6_EXTENDED_COMMUNITIES => (PASSED_ON, MultipleOf(20), Anyone, TreatAsWithdraw),
+        code::LARGE_COMMUNITY => (PASSED_ON, MultipleOf(12), Anyone, TreatAsWithdraw),
+        // RFC 6368, section 5: an AS number, followed by attributes.
+        code::ATTR_SET => (PASSED_ON, AtLeast(4), Anyone, TreatAsWithdraw),
         _ => return None,
     };
-    Some(Shape { flags, length, source, remedy })
+    Some(AttributeRule { flags, length, source, handling })
 }

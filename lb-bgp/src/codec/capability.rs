@@ -1,10 +1,10 @@
-//! Capabilities (RFC 5492), one type-length-value each.
+//! Capabilities (RFC 5492): a type-length-value list.
 
-use super::reader::Reader;
-use crate::message::{Capabilities, GracefulRestart};
+use super::reader::OctetReader;
+use crate::message::{Capabilities, GracefulRestartCapability};
 use crate::value::{Asn, Family};
 
-/// Numbers of capabilities.
+/// Capability codes.
 pub(crate) mod code {
     pub(crate) const MULTIPROTOCOL: u8 = 1;
     pub(crate) const ROUTE_REFRESH: u8 = 2;
@@ -15,31 +15,31 @@ pub(crate) mod code {
     pub(crate) const FQDN: u8 = 73;
 }
 
-/// In the first field of graceful restart: the sender has restarted (RFC 4724 section 3).
+/// Graceful restart, first field: restart state bit (RFC 4724, section 3).
 const RESTARTED: u16 = 0x8000;
-/// In the same field: NOTIFICATIONs restart gracefully, too (RFC 8538 section 2).
+/// Graceful restart, first field: N bit (RFC 8538, section 2).
 const NOTIFICATION: u16 = 0x4000;
-/// In the same field: where the restart time is.
+/// Graceful restart, first field: mask of the restart time.
 const RESTART_TIME: u16 = 0x0fff;
-/// In a family's flags: forwarding state was kept.
+/// Graceful restart, family flags: forwarding state preserved.
 const FORWARDING: u8 = 0x80;
 
-/// Octets of a host name that are shown.
-pub const LONGEST_HOST_NAME: usize = 64;
-/// Families that fit into the graceful restart capability.
-const MOST_FAMILIES: usize = (u8::MAX as usize - 2) / 4;
+/// Maximum length of a host name in octets.
+pub const MAX_HOST_NAME: usize = 64;
+/// Maximum number of families in the graceful restart capability.
+const MAX_FAMILIES: usize = (u8::MAX as usize - 2) / 4;
 
-/// What a list of capabilities says.
+/// The parsed list.
 #[derive(Debug, Default)]
-pub(super) struct Announced {
+pub(super) struct ParsedCapabilities {
     pub(super) capabilities: Capabilities,
-    /// The number in the four-octet capability, which may be zero here.
+    /// The AS number of the four-octet capability; unchecked, may be zero.
     pub(super) asn: Option<u32>,
 }
 
-impl Announced {
-    /// Adds all capabilities of one parameter; `None` if one is cut short or of a length that it cannot have.
-    pub(super) fn read(&mut self, mut parameter: Reader<'_>) -> Option<()> {
+impl ParsedCapabilities {
+    /// Adds all capabilities of one parameter; `None` if one is truncated or has an invalid length.
+    pub(super) fn read(&mut self, mut parameter: OctetReader<'_>) -> Option<()> {
         while !parameter.is_empty() {
             let code = parameter.u8()?;
             let length = parameter.u8()?;
@@ -48,25 +48,26 @@ impl Announced {
         Some(())
     }
 
-    fn add(&mut self, code: u8, value: Reader<'_>) -> Option<()> {
+    fn add(&mut self, code: u8, value: OctetReader<'_>) -> Option<()> {
         let known = &mut self.capabilities;
         match code {
             code::MULTIPROTOCOL => match multiprotocol(value)? {
                 Some(family) if known.families.contains(&family) => {}
                 Some(family) => known.families.push(family),
-                // Its mention tells "only families unknown here" from "no such capability", which means IPv4.
+                // Its presence distinguishes "unsupported families only" from "no multiprotocol capability",
+                // which means IPv4.
                 None => known.others.push(code),
             },
             code::ROUTE_REFRESH => known.route_refresh = true,
             code::EXTENDED_NEXT_HOP => known.extended_next_hop |= extended_next_hop(value)?,
             code::EXTENDED_MESSAGE => known.extended_message = true,
-            // RFC 4724 section 3: of several, the last counts.
+            // RFC 4724, section 3: the last one counts.
             code::GRACEFUL_RESTART => known.graceful_restart = Some(graceful_restart(value)?),
             code::FOUR_OCTET_ASN => {
                 known.four_octet_asn = true;
                 self.asn = Some(u32::from_be_bytes(value.all()?));
             }
-            // It is for people only: one that cannot be read is no reason to refuse a session.
+            // Informational: an invalid name is no reason to reject the session.
             code::FQDN => known.host_name = host_name(value),
             other => known.others.push(other),
         }
@@ -74,14 +75,14 @@ impl Announced {
     }
 }
 
-/// RFC 4760 section 8. The inner `None` is a family that is not spoken here.
-fn multiprotocol(value: Reader<'_>) -> Option<Option<Family>> {
+/// RFC 4760, section 8. The inner `None` is an unsupported family.
+fn multiprotocol(value: OctetReader<'_>) -> Option<Option<Family>> {
     let [afi @ .., _reserved, safi] = value.all::<4>()?;
     Some(Family::new(u16::from_be_bytes(afi), safi))
 }
 
-/// RFC 8950 section 4: triples of family, subsequent family and next hop's family, two octets each.
-fn extended_next_hop(mut value: Reader<'_>) -> Option<bool> {
+/// RFC 8950, section 4: triples of AFI, SAFI and next hop AFI, two octets each.
+fn extended_next_hop(mut value: OctetReader<'_>) -> Option<bool> {
     let mut is_taken = false;
     while !value.is_empty() {
         is_taken |= value.array()? == V4_BY_V6;
@@ -89,10 +90,10 @@ fn extended_next_hop(mut value: Reader<'_>) -> Option<bool> {
     Some(is_taken)
 }
 
-/// IPv4 unicast with a next hop of IPv6.
+/// IPv4 unicast with an IPv6 next hop.
 const V4_BY_V6: [u8; 6] = [0, 1, 0, 1, 0, 2];
 
-fn graceful_restart(mut value: Reader<'_>) -> Option<GracefulRestart> {
+fn graceful_restart(mut value: OctetReader<'_>) -> Option<GracefulRestartCapability> {
     let first = value.u16()?;
     let mut families = Vec::new();
     while !value.is_empty() {
@@ -100,7 +101,7 @@ fn graceful_restart(mut value: Reader<'_>) -> Option<GracefulRestart> {
         let family = Family::new(u16::from_be_bytes(afi), safi);
         families.extend(family.map(|family| (family, flags & FORWARDING != 0)));
     }
-    Some(GracefulRestart {
+    Some(GracefulRestartCapability {
         restarted: first & RESTARTED != 0,
         notification: first & NOTIFICATION != 0,
         restart_time: first & RESTART_TIME,
@@ -108,24 +109,24 @@ fn graceful_restart(mut value: Reader<'_>) -> Option<GracefulRestart> {
     })
 }
 
-fn host_name(mut value: Reader<'_>) -> Option<String> {
+fn host_name(mut value: OctetReader<'_>) -> Option<String> {
     let length = value.u8()?;
     let text = String::from_utf8_lossy(value.take(length.into())?);
-    Some(shown(&text)).filter(|name| !name.is_empty())
+    Some(printable(&text)).filter(|name| !name.is_empty())
 }
 
-/// The part of a name that can be shown: no blanks, nothing that steers a terminal, no more than is of use.
-fn shown(name: &str) -> String {
-    let mut shown = String::new();
+/// Reduces a name to its printable characters: no blanks, no terminal control characters, no excess length.
+fn printable(name: &str) -> String {
+    let mut printable = String::new();
     for character in
         name.chars().filter(|character| character.is_ascii_graphic() || character.is_alphanumeric())
     {
-        if shown.len() + character.len_utf8() > LONGEST_HOST_NAME {
+        if printable.len() + character.len_utf8() > MAX_HOST_NAME {
             break;
         }
-        shown.push(character);
+        printable.push(character);
     }
-    shown
+    printable
 }
 
 /// Appends all capabilities.
@@ -150,24 +151,24 @@ pub(super) fn write(capabilities: &Capabilities, asn: Asn, out: &mut Vec<u8>) {
         put(code::FOUR_OCTET_ASN, &asn.get().to_be_bytes(), out);
     }
     if let Some(name) = &capabilities.host_name {
-        let name = shown(name);
+        let name = printable(name);
         let mut value = vec![octet(name.len())];
         value.extend(name.as_bytes());
         value.push(0);
         put(code::FQDN, &value, out);
     }
     for &code in &capabilities.others {
-        // The capability of a family that is not spoken here has a length to keep.
+        // The multiprotocol capability of an unsupported family still has its fixed length.
         put(code, if code == code::MULTIPROTOCOL { &[0; 4] } else { &[] }, out);
     }
 }
 
-fn graceful_restart_value(restart: &GracefulRestart) -> Vec<u8> {
+fn graceful_restart_value(restart: &GracefulRestartCapability) -> Vec<u8> {
     let mut first = restart.restart_time & RESTART_TIME;
     first |= if restart.restarted { RESTARTED } else { 0 };
     first |= if restart.notification { NOTIFICATION } else { 0 };
     let mut value = first.to_be_bytes().to_vec();
-    for (family, is_forwarding) in restart.families.iter().take(MOST_FAMILIES) {
+    for (family, is_forwarding) in restart.families.iter().take(MAX_FAMILIES) {
         value.extend(family.afi().to_be_bytes());
         value.extend([Family::SAFI, if *is_forwarding { FORWARDING } else { 0 }]);
     }
@@ -179,7 +180,7 @@ fn put(code: u8, value: &[u8], out: &mut Vec<u8>) {
     out.extend(value);
 }
 
-/// A length that is known to fit.
+/// Converts a length that is known to fit.
 fn octet(length: usize) -> u8 {
     u8::try_from(length).unwrap_or(u8::MAX)
 }

@@ -1,82 +1,82 @@
-//! What makes a message unreadable, and what the sender is told.
+//! Decoding errors and the NOTIFICATIONs they cause.
 
-use crate::message::{HEADER, LONGEST, Notification};
+use crate::message::{HEADER_LEN, MAX_MESSAGE, Notification};
 use crate::notification::{code, name};
 
-/// Largest version that is spoken: the only one.
+/// The BGP version.
 pub(super) const VERSION: u8 = 4;
 
-/// Octets of a NOTIFICATION that may be data, if the other side takes no long messages.
-const MOST_DATA: usize = LONGEST - HEADER - 2;
+/// Maximum length of NOTIFICATION data, if the peer does not support extended messages.
+const MAX_DATA: usize = MAX_MESSAGE - HEADER_LEN - 2;
 
-/// Subcodes of errors in an UPDATE (RFC 4271 section 6.3).
+/// Subcodes of the UPDATE message error (RFC 4271, section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum UpdateFault {
-    /// Lengths do not add up, or a multiprotocol attribute is there twice.
+    /// Inconsistent lengths, or a repeated multiprotocol attribute.
     MalformedAttributeList = 1,
-    /// An attribute claims that everyone knows it.
+    /// An unknown attribute flagged as well-known.
     UnrecognizedWellKnown = 2,
-    /// A mandatory attribute is not there.
+    /// A mandatory attribute is missing.
     MissingWellKnown = 3,
-    /// Optional or transitive where it must not be, or the reverse.
+    /// Wrong optional or transitive flag.
     AttributeFlags = 4,
-    /// Of the wrong length.
+    /// Wrong length.
     AttributeLength = 5,
-    /// ORIGIN of an undefined value.
+    /// Undefined ORIGIN.
     InvalidOrigin = 6,
-    /// NEXT_HOP is no address of a host.
+    /// NEXT_HOP is not a valid host address.
     InvalidNextHop = 8,
-    /// The value of an optional attribute.
+    /// Invalid value of an optional attribute.
     OptionalAttribute = 9,
-    /// A prefix that is too long or cut short.
+    /// A prefix that is too long or truncated.
     InvalidNetwork = 10,
-    /// Segments do not add up, are of an undefined kind, or name AS 0.
+    /// Inconsistent segments, an undefined segment type, or AS 0.
     MalformedAsPath = 11,
 }
 
-/// Why a message cannot be taken. Each ends the session, with the [`notification`](Self::notification) that says so.
+/// Errors that close the session with the given [`notification`](Self::notification).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
-    /// The marker is not all ones (RFC 4271 section 6.1).
-    #[error("the stream of messages is out of step: a marker is not all ones")]
+    /// The marker is not all ones (RFC 4271, section 6.1).
+    #[error("connection not synchronized: the marker is not all ones")]
     NotSynchronized,
-    /// Too short or too long for its type, or at all.
-    #[error("a message claims a length of {0} octets, which its type cannot have")]
+    /// A length that is invalid for the type.
+    #[error("bad message length: {0} octets")]
     BadLength(u16),
-    /// A type of message that does not exist.
-    #[error("a message of unknown type {0}")]
+    /// An undefined message type.
+    #[error("bad message type {0}")]
     BadType(u8),
-    /// OPEN for another version of BGP (RFC 4271 section 6.2).
-    #[error("the neighbour speaks BGP version {0}")]
+    /// OPEN with another BGP version (RFC 4271, section 6.2).
+    #[error("unsupported BGP version {0}")]
     UnsupportedVersion(u8),
-    /// OPEN by AS 0 (RFC 7607).
-    #[error("the neighbour says that it is of AS 0")]
+    /// OPEN from AS 0 (RFC 7607).
+    #[error("bad peer AS: 0")]
     BadPeerAs,
-    /// OPEN by 0.0.0.0.
-    #[error("the neighbour's BGP identifier is 0.0.0.0")]
+    /// OPEN with BGP identifier 0.0.0.0.
+    #[error("bad BGP identifier: 0.0.0.0")]
     BadIdentifier,
-    /// OPEN with a parameter that is no list of capabilities.
-    #[error("OPEN has an optional parameter of unknown type {0}")]
+    /// OPEN with an optional parameter other than capabilities.
+    #[error("unsupported optional parameter {0} in OPEN")]
     UnsupportedParameter(u8),
-    /// OPEN that proposes one or two seconds.
-    #[error("the neighbour proposes a hold time of {0} s")]
+    /// OPEN with a hold time of one or two seconds.
+    #[error("unacceptable hold time: {0} s")]
     UnacceptableHoldTime(u16),
-    /// OPEN whose lengths do not add up, or with a capability that cannot be read.
-    #[error("OPEN is malformed")]
+    /// OPEN with inconsistent lengths or a malformed capability.
+    #[error("malformed OPEN")]
     MalformedOpen,
-    /// UPDATE that RFC 7606 leaves no milder way for.
+    /// UPDATE with an error that RFC 7606 offers no milder handling for.
     #[error("UPDATE: {}", name(code::UPDATE, *.fault as u8))]
     Update {
-        /// What is wrong.
+        /// Error subcode.
         fault: UpdateFault,
-        /// What the neighbour is shown of it: as a rule the attribute.
+        /// Data of the NOTIFICATION: as a rule the attribute.
         data: Vec<u8>,
     },
 }
 
 impl MessageError {
-    /// What the sender is told before the connection is closed.
+    /// Returns the NOTIFICATION to send before closing the connection.
     pub fn notification(&self) -> Notification {
         let (code, subcode, data) = match self {
             Self::NotSynchronized => (code::HEADER, 1, Vec::new()),
@@ -93,13 +93,13 @@ impl MessageError {
         Notification { code, subcode, data }
     }
 
-    /// An error of an UPDATE that shows `data`, as much of it as any neighbour takes.
+    /// Returns an UPDATE error with `data`, limited to what every peer can receive.
     pub(super) fn update(fault: UpdateFault, data: &[u8]) -> Self {
-        Self::Update { fault, data: data.get(..MOST_DATA).unwrap_or(data).to_vec() }
+        Self::Update { fault, data: data.get(..MAX_DATA).unwrap_or(data).to_vec() }
     }
 }
 
-/// What is to be said does not fit into one message: the attributes of a route, or an UPDATE with too many prefixes.
+/// The message does not fit: a route with too many attributes, or an UPDATE with too many prefixes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("longer than a message may be")]
-pub struct TooLong;
+#[error("message exceeds the maximum length")]
+pub struct MessageTooLong;

@@ -1,31 +1,31 @@
-//! MP_REACH_NLRI and MP_UNREACH_NLRI (RFC 4760 sections 3 and 4).
+//! MP_REACH_NLRI and MP_UNREACH_NLRI (RFC 4760, sections 3 and 4).
 
 use std::net::Ipv4Addr;
 
 use ipnet::IpNet;
 
 use super::prefix;
-use super::reader::Reader;
+use super::reader::OctetReader;
 use crate::value::{Family, NextHop};
 
-/// What one of the two attributes says.
+/// One of the two attributes.
 #[derive(Clone, Debug)]
 pub(super) enum Multiprotocol<T> {
-    /// Of a family that is spoken on the session.
-    Spoken(Family, T),
-    /// Of one that is not: nothing in it can be read.
-    Foreign,
+    /// Of a negotiated family.
+    Negotiated(Family, T),
+    /// Of another family: the rest is unreadable.
+    Other,
 }
 
-/// Reads the family that both attributes begin with; `None` if that is cut short.
-pub(super) fn family(value: &mut Reader<'_>, families: &[Family]) -> Option<Multiprotocol<()>> {
+/// Reads the family at the start of both attributes; `None` if truncated.
+pub(super) fn family(value: &mut OctetReader<'_>, families: &[Family]) -> Option<Multiprotocol<()>> {
     let family = Family::new(value.u16()?, value.u8()?).filter(|family| families.contains(family));
-    Some(family.map_or(Multiprotocol::Foreign, |family| Multiprotocol::Spoken(family, ())))
+    Some(family.map_or(Multiprotocol::Other, |family| Multiprotocol::Negotiated(family, ())))
 }
 
-/// Reads MP_REACH_NLRI from after the family; `None` if RFC 7606 sections 5.3 and 7.11 call it incorrect.
+/// Reads MP_REACH_NLRI after the family; `None` if incorrect (RFC 7606, sections 5.3 and 7.11).
 pub(super) fn reach(
-    value: &mut Reader<'_>,
+    value: &mut OctetReader<'_>,
     family: Family,
     extended_next_hop: bool,
 ) -> Option<(NextHop, Vec<IpNet>)> {
@@ -35,8 +35,8 @@ pub(super) fn reach(
     Some((next_hop, prefix::read_all(*value, family)?))
 }
 
-/// RFC 4760 for IPv4, RFC 2545 for IPv6, RFC 8950 for IPv4 by IPv6.
-fn next_hop(mut value: Reader<'_>, family: Family, extended_next_hop: bool) -> Option<NextHop> {
+/// RFC 4760 for IPv4, RFC 2545 for IPv6, RFC 8950 for IPv4 with an IPv6 next hop.
+fn next_hop(mut value: OctetReader<'_>, family: Family, extended_next_hop: bool) -> Option<NextHop> {
     let takes_v6 = family == Family::Ipv6 || extended_next_hop;
     match value.rest().len() {
         4 if family == Family::Ipv4 => value.all().map(Ipv4Addr::from).map(NextHop::V4),
@@ -49,12 +49,12 @@ fn next_hop(mut value: Reader<'_>, family: Family, extended_next_hop: bool) -> O
     }
 }
 
-/// MP_REACH_NLRI but for its prefixes.
+/// Returns MP_REACH_NLRI up to its prefixes.
 pub(super) fn reach_head(family: Family, next_hop: NextHop) -> Vec<u8> {
     let mut head = family_head(family);
     let next_hop = match (family, next_hop) {
         (Family::Ipv4, NextHop::V4(address)) => address.octets().to_vec(),
-        // RFC 4798 section 2: how an IPv4 next hop of IPv6 routes is written.
+        // RFC 4798, section 2: an IPv4 next hop of IPv6 routes is an IPv4-mapped address.
         (Family::Ipv6, NextHop::V4(address)) => address.to_ipv6_mapped().octets().to_vec(),
         (_, NextHop::V6 { address, link_local: None }) => address.octets().to_vec(),
         (_, NextHop::V6 { address, link_local: Some(link_local) }) => {
@@ -67,7 +67,7 @@ pub(super) fn reach_head(family: Family, next_hop: NextHop) -> Vec<u8> {
     head
 }
 
-/// MP_UNREACH_NLRI but for its prefixes.
+/// Returns MP_UNREACH_NLRI up to its prefixes.
 pub(super) fn family_head(family: Family) -> Vec<u8> {
     let [high, low] = family.afi().to_be_bytes();
     vec![high, low, Family::SAFI]

@@ -1,26 +1,26 @@
-//! Prefixes on the wire (RFC 4271 section 4.3): a length in bits, and as many octets as hold them.
+//! Encoding of prefixes (RFC 4271, section 4.3): the length in bits, followed by as many octets as needed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use super::reader::Reader;
+use super::reader::OctetReader;
 use crate::value::Family;
 
-/// Octets that a prefix takes in a message.
+/// Returns the encoded length of a prefix in octets.
 pub fn nlri_len(prefix: IpNet) -> usize {
     1 + usize::from(prefix.prefix_len().div_ceil(8))
 }
 
-/// Octets that the longest prefix of a family takes in a message.
-pub const fn longest_nlri(family: Family) -> usize {
+/// Returns the maximum encoded length of a family's prefixes in octets.
+pub(super) const fn max_nlri_len(family: Family) -> usize {
     match family {
         Family::Ipv4 => 5,
         Family::Ipv6 => 17,
     }
 }
 
-/// The family of a prefix.
+/// Returns the family of a prefix.
 pub const fn family_of(prefix: IpNet) -> Family {
     match prefix {
         IpNet::V4(_) => Family::Ipv4,
@@ -38,8 +38,9 @@ pub(super) fn write(prefix: IpNet, out: &mut Vec<u8>) {
     }
 }
 
-/// All prefixes up to the end; `None` if one is too long or cut short. Bits beyond a prefix's length mean nothing.
-pub(super) fn read_all(mut reader: Reader<'_>, family: Family) -> Option<Vec<IpNet>> {
+/// Reads all prefixes up to the end; `None` if one is too long or truncated. Bits beyond the length are
+/// ignored.
+pub(super) fn read_all(mut reader: OctetReader<'_>, family: Family) -> Option<Vec<IpNet>> {
     let mut prefixes = Vec::new();
     while !reader.is_empty() {
         prefixes.push(read(&mut reader, family)?);
@@ -47,7 +48,7 @@ pub(super) fn read_all(mut reader: Reader<'_>, family: Family) -> Option<Vec<IpN
     Some(prefixes)
 }
 
-fn read(reader: &mut Reader<'_>, family: Family) -> Option<IpNet> {
+fn read(reader: &mut OctetReader<'_>, family: Family) -> Option<IpNet> {
     let length = reader.u8()?;
     let octets = reader.take(usize::from(length.div_ceil(8)))?;
     let address = match family {
@@ -67,11 +68,11 @@ fn padded<const N: usize>(octets: &[u8]) -> Option<[u8; N]> {
 mod tests {
     use ipnet::IpNet;
 
-    use super::{Reader, longest_nlri, nlri_len, read_all, write};
+    use super::{OctetReader, max_nlri_len, nlri_len, read_all, write};
     use crate::value::Family;
 
     #[test]
-    fn a_prefix_takes_as_many_octets_as_hold_its_bits() {
+    fn a_prefix_is_encoded_in_as_few_octets_as_possible() {
         for (text, octets) in [
             ("0.0.0.0/0", vec![0]),
             ("128.0.0.0/1", vec![1, 128]),
@@ -84,12 +85,12 @@ mod tests {
             let mut out = Vec::new();
             write(prefix, &mut out);
             assert_eq!((out.as_slice(), out.len()), (octets.as_slice(), nlri_len(prefix)), "{text}");
-            assert_eq!(read_all(Reader::new(&out), super::family_of(prefix)), Some(vec![prefix]));
+            assert_eq!(read_all(OctetReader::new(&out), super::family_of(prefix)), Some(vec![prefix]));
         }
     }
 
     #[test]
-    fn a_prefix_that_is_too_long_or_cut_short_is_not_read() {
+    fn a_prefix_that_is_too_long_or_truncated_is_rejected() {
         let cases: [(&[u8], Family); 5] = [
             (&[33, 1, 2, 3, 4, 5], Family::Ipv4),
             (&[32, 1, 2, 3], Family::Ipv4),
@@ -98,21 +99,21 @@ mod tests {
             (&[255], Family::Ipv6),
         ];
         for (octets, family) in cases {
-            assert_eq!(read_all(Reader::new(octets), family), None, "{octets:?}");
+            assert_eq!(read_all(OctetReader::new(octets), family), None, "{octets:?}");
         }
     }
 
     #[test]
-    fn bits_beyond_the_length_mean_nothing() {
+    fn bits_beyond_the_length_are_ignored() {
         assert_eq!(
-            read_all(Reader::new(&[9, 10, 255]), Family::Ipv4).unwrap(),
+            read_all(OctetReader::new(&[9, 10, 255]), Family::Ipv4).unwrap(),
             ["10.128.0.0/9".parse().unwrap()]
         );
     }
 
     #[test]
-    fn no_prefix_is_longer_than_the_longest() {
-        assert_eq!(nlri_len("192.0.2.1/32".parse().unwrap()), longest_nlri(Family::Ipv4));
-        assert_eq!(nlri_len("2001:db8::1/128".parse().unwrap()), longest_nlri(Family::Ipv6));
+    fn the_maximum_length_is_that_of_a_host_prefix() {
+        assert_eq!(nlri_len("192.0.2.1/32".parse().unwrap()), max_nlri_len(Family::Ipv4));
+        assert_eq!(nlri_len("2001:db8::1/128".parse().unwrap()), max_nlri_len(Family::Ipv6));
     }
 }

@@ -1,15 +1,15 @@
-//! A cursor over received octets: what is not there is `None`, never a panic.
+//! A bounds-checked cursor over received octets: reading past the end returns `None`.
 
-/// What has not been read yet.
+/// The unread octets.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reader<'a>(&'a [u8]);
+pub(super) struct OctetReader<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> OctetReader<'a> {
     pub(super) const fn new(octets: &'a [u8]) -> Self {
         Self(octets)
     }
 
-    /// All that is left, without reading it.
+    /// Returns all unread octets without consuming them.
     pub(super) const fn rest(&self) -> &'a [u8] {
         self.0
     }
@@ -24,7 +24,7 @@ impl<'a> Reader<'a> {
         Some(head)
     }
 
-    /// The next octets, to be read on their own.
+    /// Splits off the next octets as a reader of their own.
     pub(super) fn part(&mut self, count: usize) -> Option<Self> {
         self.take(count).map(Self)
     }
@@ -35,7 +35,7 @@ impl<'a> Reader<'a> {
         Some(*head)
     }
 
-    /// All that is left, if it is of this length.
+    /// Returns all unread octets if they have exactly this length.
     pub(super) fn all<const N: usize>(&self) -> Option<[u8; N]> {
         self.0.try_into().ok()
     }
@@ -55,11 +55,11 @@ impl<'a> Reader<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::Reader;
+    use super::OctetReader;
 
     #[test]
-    fn what_is_not_whole_is_not_read() {
-        let mut reader = Reader::new(&[1, 2, 3]);
+    fn a_truncated_value_is_not_read() {
+        let mut reader = OctetReader::new(&[1, 2, 3]);
         assert_eq!((reader.u32(), reader.u16(), reader.u16()), (None, Some(0x0102), None));
         assert_eq!((reader.rest(), reader.take(2), reader.u8()), ([3].as_slice(), None, Some(3)));
         assert!(reader.is_empty());

@@ -1,107 +1,109 @@
-//! UPDATE (RFC 4271 section 4.3), as it is sent: as many prefixes in a message as it holds.
+//! Encoding of UPDATEs (RFC 4271, section 4.3): as many prefixes per message as fit.
 
 use ipnet::IpNet;
 
 use super::as_path;
-use super::attribute::{self, LONGEST_HEAD, OPTIONAL, TRANSITIVE, code};
-use super::error::TooLong;
+use super::attribute::{self, MAX_ATTRIBUTE_HEADER, OPTIONAL, TRANSITIVE, code};
+use super::context::Encoding;
+use super::error::MessageTooLong;
+use super::header::{kind, write_message};
 use super::multiprotocol::{family_head, reach_head};
-use super::prefix::{self, family_of, longest_nlri, nlri_len};
-use super::{Encoding, whole};
-use crate::message::{HEADER, Reach, Update};
+use super::prefix::{self, family_of, max_nlri_len, nlri_len};
+use crate::message::{HEADER_LEN, Reach, Update};
 use crate::value::{Asn, Attributes, Family, NextHop};
 
-/// Type of the message.
-pub(super) const UPDATE: u8 = 2;
-/// Octets of an UPDATE with nothing in it: the header and two lengths.
-const EMPTY: usize = HEADER + 4;
-/// What an internal neighbour is told where nothing is set (RFC 4271 section 5.1.5).
+/// Length of an empty UPDATE: the header and two lengths.
+const EMPTY: usize = HEADER_LEN + 4;
+/// The default sent to internal peers (RFC 4271, section 5.1.5).
 const DEFAULT_LOCAL_PREF: u32 = 100;
 
-/// Packs prefixes of one family into UPDATEs, each as full as it gets and of one kind only (RFC 7606 section 5.1):
-/// all that it writes announce prefixes with the same attributes, or all withdraw.
+/// Packs prefixes of one family into UPDATEs of one kind only (RFC 7606, section 5.1), each filled to
+/// capacity: either all advertise with the same attributes, or all withdraw.
 #[derive(Clone, Debug)]
 pub struct UpdateWriter {
     family: Family,
-    kind: Kind,
+    kind: UpdateKind,
     nlri: Vec<u8>,
-    /// Octets that are left for prefixes.
-    room: usize,
-    /// The same with no prefix yet.
-    most: usize,
+    /// Octets left for prefixes.
+    remaining: usize,
+    /// Octets for prefixes in an empty message.
+    capacity: usize,
 }
 
 #[derive(Clone, Debug)]
-enum Kind {
+enum UpdateKind {
     Withdraw,
-    Announce {
-        /// MP_REACH_NLRI up to its prefixes; `None` where they follow the attributes.
+    Advertise {
+        /// MP_REACH_NLRI up to its prefixes; `None` if they go into the NLRI field.
         multiprotocol: Option<Vec<u8>>,
-        /// All others.
+        /// All other attributes.
         attributes: Vec<u8>,
     },
 }
 
 impl UpdateWriter {
-    /// Announces prefixes that share a next hop, a path and attributes.
+    /// Returns a writer that advertises prefixes with the same next hop, path and attributes.
     ///
     /// # Errors
     ///
     /// If the attributes leave no room for a prefix of the family.
-    pub fn announce(
+    pub fn advertise(
         family: Family,
         next_hop: NextHop,
         as_path: &[Asn],
         attributes: &Attributes,
         context: &Encoding,
-    ) -> Result<Self, TooLong> {
+    ) -> Result<Self, MessageTooLong> {
         let is_plain = is_plain(family, next_hop);
         let multiprotocol = (!is_plain).then(|| reach_head(family, next_hop));
         let attributes = attribute_list(is_plain.then_some(next_hop), as_path, attributes, context);
-        let kind = Kind::Announce { multiprotocol, attributes };
-        Self::new(family, kind, context.longest)
+        let kind = UpdateKind::Advertise { multiprotocol, attributes };
+        Self::new(family, kind, context.max_length)
     }
 
-    /// Withdraws prefixes.
+    /// Returns a writer that withdraws prefixes.
     ///
     /// # Errors
     ///
-    /// If the longest message has no room for a prefix, which none that BGP allows is too short for.
-    pub fn withdraw(family: Family, context: &Encoding) -> Result<Self, TooLong> {
-        Self::new(family, Kind::Withdraw, context.longest)
+    /// If the maximum length leaves no room for a prefix; no length that BGP allows is that small.
+    pub fn withdraw(family: Family, context: &Encoding) -> Result<Self, MessageTooLong> {
+        Self::new(family, UpdateKind::Withdraw, context.max_length)
     }
 
-    fn new(family: Family, kind: Kind, longest: usize) -> Result<Self, TooLong> {
+    fn new(family: Family, kind: UpdateKind, max_length: usize) -> Result<Self, MessageTooLong> {
         let fixed = EMPTY + kind.octets(family);
-        let room = longest.checked_sub(fixed).filter(|&room| room >= longest_nlri(family)).ok_or(TooLong)?;
-        Ok(Self { family, kind, nlri: Vec::new(), room, most: room })
+        let remaining = max_length
+            .checked_sub(fixed)
+            .filter(|&remaining| remaining >= max_nlri_len(family))
+            .ok_or(MessageTooLong)?;
+        Ok(Self { family, kind, nlri: Vec::new(), remaining, capacity: remaining })
     }
 
-    /// Adds a prefix, if it is of the family and there is room for it. Where there is none,
-    /// [`take`](Self::take) makes it.
+    /// Adds a prefix; false if it is of another family, or if the message is full and must be
+    /// [taken](Self::take) first.
     #[must_use = "a prefix that was not added is not announced"]
     pub fn add(&mut self, prefix: IpNet) -> bool {
         if family_of(prefix) != self.family {
             return false;
         }
-        let Some(room) = self.room.checked_sub(nlri_len(prefix)) else { return false };
-        self.room = room;
+        let Some(remaining) = self.remaining.checked_sub(nlri_len(prefix)) else { return false };
+        self.remaining = remaining;
         prefix::write(prefix, &mut self.nlri);
         true
     }
 
-    /// The whole message with what was added since the last one; `None` if nothing was.
+    /// Returns the whole message with the prefixes added since the last one; `None` without any.
     pub fn take(&mut self) -> Option<Vec<u8>> {
         if self.nlri.is_empty() {
             return None;
         }
-        self.room = self.most;
+        self.remaining = self.capacity;
         let nlri = std::mem::take(&mut self.nlri);
         let mut sections = Sections::default();
         match (&self.kind, self.family) {
-            (Kind::Withdraw, Family::Ipv4) => sections.withdrawn = nlri,
-            (Kind::Withdraw, family) => sections.unreach = Some([family_head(family), nlri].concat()),
-            (Kind::Announce { multiprotocol, attributes }, _) => {
+            (UpdateKind::Withdraw, Family::Ipv4) => sections.withdrawn = nlri,
+            (UpdateKind::Withdraw, family) => sections.unreach = Some([family_head(family), nlri].concat()),
+            (UpdateKind::Advertise { multiprotocol, attributes }, _) => {
                 sections.attributes.clone_from(attributes);
                 match multiprotocol {
                     Some(head) => sections.reach = Some([head.as_slice(), &nlri].concat()),
@@ -114,7 +116,7 @@ impl UpdateWriter {
         Some(out)
     }
 
-    /// All prefixes of the family, in as few whole messages as hold them. Those of the other are passed over.
+    /// Packs all prefixes of the family into as few messages as possible. Skips other families.
     pub fn messages(mut self, prefixes: impl IntoIterator<Item = IpNet>) -> impl Iterator<Item = Vec<u8>> {
         let family = self.family;
         let mut prefixes = prefixes.into_iter().filter(move |&prefix| family_of(prefix) == family).peekable();
@@ -125,27 +127,27 @@ impl UpdateWriter {
     }
 }
 
-impl Kind {
-    /// Octets beside the prefixes, at most.
+impl UpdateKind {
+    /// Returns the maximum number of octets besides the prefixes.
     fn octets(&self, family: Family) -> usize {
         match self {
             Self::Withdraw if family == Family::Ipv4 => 0,
-            Self::Withdraw => LONGEST_HEAD + family_head(family).len(),
-            Self::Announce { multiprotocol, attributes } => {
-                let reach = multiprotocol.as_ref().map_or(0, |head| LONGEST_HEAD + head.len());
+            Self::Withdraw => MAX_ATTRIBUTE_HEADER + family_head(family).len(),
+            Self::Advertise { multiprotocol, attributes } => {
+                let reach = multiprotocol.as_ref().map_or(0, |head| MAX_ATTRIBUTE_HEADER + head.len());
                 reach + attributes.len()
             }
         }
     }
 }
 
-/// Whether prefixes stand behind the attributes, as RFC 4271 knows them.
+/// Returns whether the prefixes go into the NLRI field (RFC 4271).
 fn is_plain(family: Family, next_hop: NextHop) -> bool {
     family == Family::Ipv4 && matches!(next_hop, NextHop::V4(_))
 }
 
-/// Appends a whole UPDATE with everything in it.
-pub(super) fn encode(update: &Update, context: &Encoding, out: &mut Vec<u8>) -> Result<(), TooLong> {
+/// Appends a whole UPDATE.
+pub(super) fn encode(update: &Update, context: &Encoding, out: &mut Vec<u8>) -> Result<(), MessageTooLong> {
     let mut sections = Sections { withdrawn: nlri(&update.withdrawn, Family::Ipv4), ..Sections::default() };
     let unreach = nlri(&update.withdrawn, Family::Ipv6);
     if !unreach.is_empty() {
@@ -157,7 +159,7 @@ pub(super) fn encode(update: &Update, context: &Encoding, out: &mut Vec<u8>) -> 
     if update.end_of_rib == Some(Family::Ipv6) && sections.is_empty() {
         sections.unreach = Some(family_head(Family::Ipv6));
     }
-    sections.write(context.longest, out)
+    sections.write(context.max_length, out)
 }
 
 fn nlri(prefixes: &[IpNet], family: Family) -> Vec<u8> {
@@ -168,7 +170,7 @@ fn nlri(prefixes: &[IpNet], family: Family) -> Vec<u8> {
     nlri
 }
 
-/// The parts of an UPDATE, in the order in which they stand in it.
+/// The parts of an UPDATE, in wire order.
 #[derive(Debug, Default)]
 struct Sections {
     withdrawn: Vec<u8>,
@@ -196,27 +198,27 @@ impl Sections {
         }
     }
 
-    fn write(self, longest: usize, out: &mut Vec<u8>) -> Result<(), TooLong> {
-        // RFC 7606 section 5.1: what holds prefixes comes first.
+    fn write(self, max_length: usize, out: &mut Vec<u8>) -> Result<(), MessageTooLong> {
+        // RFC 7606, section 5.1: the attributes with prefixes come first.
         let mut attributes = Vec::new();
         for (code, value) in [(code::MP_REACH_NLRI, self.reach), (code::MP_UNREACH_NLRI, self.unreach)] {
             if let Some(value) = value {
-                u16::try_from(value.len()).map_err(|_| TooLong)?;
+                u16::try_from(value.len()).map_err(|_| MessageTooLong)?;
                 attribute::write(OPTIONAL, code, &value, &mut attributes);
             }
         }
         attributes.extend(self.attributes);
         let mut body = Vec::new();
         for section in [self.withdrawn, attributes] {
-            body.extend(u16::try_from(section.len()).map_err(|_| TooLong)?.to_be_bytes());
+            body.extend(u16::try_from(section.len()).map_err(|_| MessageTooLong)?.to_be_bytes());
             body.extend(section);
         }
         body.extend(self.nlri);
-        whole(UPDATE, &body, longest, out)
+        write_message(kind::UPDATE, &body, max_length, out)
     }
 }
 
-/// All attributes but those that hold prefixes, in the order of their codes. NEXT_HOP only where it is one.
+/// Encodes all attributes without prefixes, ordered by type code; NEXT_HOP only if given.
 fn attribute_list(
     next_hop: Option<NextHop>,
     path: &[Asn],
@@ -252,6 +254,6 @@ fn attribute_list(
     list
 }
 
-/// The route comes from inside the AS. Routers spread flows only over routes of the same origin, so all nodes say
-/// the same.
+/// IGP: the route originates in this AS. Routers balance flows only over routes of equal origin, so all nodes
+/// send the same.
 const ORIGIN_IGP: u8 = 0;

@@ -1,92 +1,92 @@
-//! What a neighbour is configured as.
+//! Configuration of a BGP peer.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use crate::value::{Asn, Family, HoldTime, NextHop, RouterId};
 
-/// A neighbour's configuration. Its address is its driver's business: another address is another
+/// Configuration of a peer. The address belongs to the driver: another address is another
 /// [`Peer`](super::Peer).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
+pub struct PeerConfig {
     /// Our AS number.
     pub local_asn: Asn,
-    /// Shown to this neighbour in the place of ours, in OPEN and AS_PATH (what routers call
-    /// "local-as … no-prepend replace-as").
-    pub shown_asn: Option<Asn>,
-    /// What the neighbour's AS number must be.
+    /// Presented to this peer instead of ours, in OPEN and AS_PATH (on routers "local-as … no-prepend
+    /// replace-as").
+    pub presented_asn: Option<Asn>,
+    /// Expected AS number of the peer.
     pub remote: RemoteAs,
     /// Our BGP identifier.
     pub router_id: RouterId,
-    /// Hold time proposed; the smaller one of both sides holds.
+    /// Proposed hold time; the smaller of both sides is used.
     pub hold_time: HoldTime,
-    /// Time between KEEPALIVEs; a third of the hold time that was agreed if `None` or if longer than that.
+    /// Keepalive interval; a third of the negotiated hold time if `None` or longer than that.
     pub keepalive: Option<Duration>,
-    /// Families offered.
+    /// Families to offer.
     pub families: Vec<Family>,
-    /// Next hops where the connection's local address is not the one.
+    /// Next hops other than the connection's local address.
     pub next_hops: NextHops,
-    /// Graceful restart is offered (RFC 4724): how many seconds the neighbour is to keep our routes, at most 4095.
+    /// Offers graceful restart (RFC 4724): seconds for which the peer is to keep our routes, at most 4095.
     pub graceful_restart: Option<u16>,
-    /// This process has replaced one whose routes the neighbour may still keep: say so until the first
-    /// session with it is up.
+    /// This process replaces one whose routes the peer may still keep; set in OPEN until the first session is
+    /// up.
     pub restarted: bool,
-    /// Never open a connection, only accept.
+    /// Accepts connections only.
     pub passive: bool,
-    /// Our name, for the neighbour's operator; cut at 64 octets.
+    /// Our host name, for the peer's operator; cut at 64 octets.
     pub host_name: String,
-    /// How long an attempt to connect may take.
+    /// Maximum duration of a connection attempt.
     pub connect_timeout: Duration,
-    /// How long to wait between attempts, and after an error.
+    /// Delay between attempts, and after an error.
     pub back_off: BackOff,
 }
 
-/// What the neighbour's AS number must be.
+/// Expected AS number of the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RemoteAs {
-    /// This one.
+    /// Exactly this one.
     Exactly(Asn),
-    /// The one that we show.
+    /// The one presented to the peer.
     Internal,
-    /// Any but the one that we show.
+    /// Any but the one presented to the peer.
     External,
 }
 
-/// Waiting times double from `first` to `longest` and start anew after a session that lasted for `longest`.
-/// Each is shortened by up to a quarter at random, so that a hundred nodes do not come at once.
+/// Delays double from `initial` to `max` and are reset by a session that lasted for `max`. Each is reduced by
+/// a random share of up to a quarter, so that a hundred nodes do not connect at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackOff {
-    /// After the first failure.
-    pub first: Duration,
-    /// After many.
-    pub longest: Duration,
+    /// Delay after the first failure.
+    pub initial: Duration,
+    /// Maximum delay.
+    pub max: Duration,
 }
 
 impl BackOff {
     /// One second, doubling to two minutes.
-    pub const DEFAULT: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(120) };
+    pub const DEFAULT: Self = Self { initial: Duration::from_secs(1), max: Duration::from_secs(120) };
 }
 
-/// Where routes shall lead to; what is `None` is the connection's local address, where that is of the family.
+/// Next hops; `None` means the connection's local address, if it is of the family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NextHops {
-    /// Of IPv4 routes.
+    /// For IPv4 routes.
     pub v4: Option<Ipv4Addr>,
-    /// Of IPv6 routes, and of IPv4 routes where there is no IPv4 address and the router takes them so (RFC 8950).
+    /// For IPv6 routes, and for IPv4 routes without an IPv4 address if the peer supports it (RFC 8950).
     pub v6: Option<Ipv6Addr>,
-    /// Sent beside a global IPv6 next hop (RFC 2545 section 3).
+    /// Sent beside a global IPv6 next hop (RFC 2545, section 3).
     pub link_local: Option<Ipv6Addr>,
 }
 
-impl Config {
-    /// The AS number that the neighbour sees.
-    pub fn shown(&self) -> Asn {
-        self.shown_asn.unwrap_or(self.local_asn)
+impl PeerConfig {
+    /// Returns the AS number presented to the peer.
+    pub fn presented_asn(&self) -> Asn {
+        self.presented_asn.unwrap_or(self.local_asn)
     }
 }
 
 impl NextHops {
-    /// The next hop of a family's own kind over a connection with this local address.
+    /// Returns a next hop of the family itself, on a connection with this local address.
     pub(super) fn native(&self, family: Family, local: IpAddr) -> Option<NextHop> {
         match family {
             Family::Ipv4 => self.v4.or(v4(local)).map(NextHop::V4),
@@ -94,7 +94,7 @@ impl NextHops {
         }
     }
 
-    /// An IPv6 next hop over a connection with this local address.
+    /// Returns an IPv6 next hop, on a connection with this local address.
     pub(super) fn over_v6(&self, local: IpAddr) -> Option<NextHop> {
         let address = self.v6.or(v6(local))?;
         let link_local = self.link_local.filter(|link_local| *link_local != address);

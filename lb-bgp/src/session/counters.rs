@@ -1,10 +1,10 @@
-//! What is counted of a neighbour, over all its sessions.
+//! Counters of a peer, over all its sessions.
 
 use crate::message::Message;
 
 /// Messages by type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Messages {
+pub struct MessageCounters {
     /// OPEN.
     pub open: u64,
     /// UPDATE.
@@ -17,46 +17,46 @@ pub struct Messages {
     pub route_refresh: u64,
 }
 
-/// What the neighbour's UPDATEs said. Nothing of it is installed.
+/// Contents of the peer's UPDATEs. None of the routes is installed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Prefixes {
-    /// Announced.
+pub struct PrefixCounters {
+    /// Received.
     pub accepted: u64,
     /// Withdrawn.
     pub withdrawn: u64,
-    /// UPDATEs that had to be treated as withdrawals (RFC 7606).
+    /// UPDATEs under treat-as-withdraw (RFC 7606).
     pub treated_as_withdraw: u64,
-    /// Attributes that were ignored (RFC 7606).
+    /// Attributes under attribute discard (RFC 7606).
     pub attributes_discarded: u64,
-    /// UPDATEs because of which a family is not listened to any more (RFC 4760 section 7).
+    /// UPDATEs that disabled a family (RFC 4760, section 7).
     pub families_disabled: u64,
     /// End-of-RIB markers.
     pub ends_of_rib: u64,
 }
 
-/// What is counted of a neighbour.
+/// Counters of a peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
+pub struct PeerCounters {
     /// Sent.
-    pub sent: Messages,
-    /// Received, sound enough to be read.
-    pub received: Messages,
-    /// Of received UPDATEs.
-    pub prefixes: Prefixes,
-    /// Messages received that could not be read at all.
+    pub sent: MessageCounters,
+    /// Received and decoded.
+    pub received: MessageCounters,
+    /// Contents of received UPDATEs.
+    pub prefixes: PrefixCounters,
+    /// Received messages that could not be decoded.
     pub malformed: u64,
     /// Sessions that came up.
     pub established: u64,
-    /// Sessions that came up and went down without our wish.
+    /// Sessions that came up and went down unintentionally.
     pub flaps: u64,
-    /// Attempts to connect.
+    /// Connection attempts.
     pub connects: u64,
-    /// Attempts to connect that failed.
+    /// Failed connection attempts.
     pub connects_failed: u64,
 }
 
-impl Messages {
-    /// All of them.
+impl MessageCounters {
+    /// Returns the total.
     pub const fn total(&self) -> u64 {
         self.open + self.update + self.notification + self.keepalive + self.route_refresh
     }

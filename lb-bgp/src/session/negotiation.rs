@@ -1,109 +1,40 @@
-//! What is offered in an OPEN, and what two OPENs agree on.
+//! Our OPEN, and the negotiation between two OPENs.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::config::{Config, RemoteAs};
-use super::ending::Cause;
-use super::refusal::Refused;
-use crate::message::{Capabilities, GracefulRestart, Open};
-use crate::value::{Asn, Family, HoldTime, NextHop, RouterId};
+use super::close_reason::CloseReason;
+use super::config::{PeerConfig, RemoteAs};
+use super::negotiated::{MissingFamily, Negotiated, NegotiatedRestart};
+use super::refused_capabilities::RefusedCapabilities;
+use crate::message::{Capabilities, GracefulRestartCapability, Open};
+use crate::value::{Asn, Family, HoldTime, NextHop};
 
-/// What holds for a session, as plain values: whoever has them and the connection can carry it on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Negotiated {
-    /// The neighbour's AS number.
-    pub remote_asn: Asn,
-    /// The neighbour.
-    pub remote_router_id: RouterId,
-    /// The neighbour's name, if it told.
-    pub remote_host_name: Option<String>,
-    /// The AS number that the neighbour knows us by, and all of AS_PATH on an external session.
-    pub shown_asn: Asn,
-    /// Both are of one AS (iBGP).
-    pub internal: bool,
-    /// The smaller one of both.
-    pub hold_time: HoldTime,
-    /// Time between our KEEPALIVEs before jitter; `None` without hold time.
-    pub keepalive: Option<Duration>,
-    /// AS numbers have four octets (RFC 6793).
-    pub four_octet_asn: bool,
-    /// Both take messages of up to 65,535 octets (RFC 8654).
-    pub extended_message: bool,
-    /// IPv4 routes may have IPv6 next hops (RFC 8950).
-    pub extended_next_hop: bool,
-    /// Families spoken, and where our routes of each lead to.
-    pub next_hops: BTreeMap<Family, NextHop>,
-    /// Families configured and not spoken.
-    pub missing: BTreeMap<Family, Missing>,
-    /// Graceful restart, where both can.
-    pub graceful_restart: Option<Agreed>,
-}
-
-/// What was agreed about graceful restart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Agreed {
-    /// Seconds for which the neighbour is to keep our routes.
-    pub restart_time: u16,
-    /// NOTIFICATIONs other than a hard reset restart gracefully, too (RFC 8538).
-    pub notification: bool,
-}
-
-/// Why a family is not spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
-    /// The neighbour did not offer it.
-    NotOffered,
-    /// We have no address of the family that routes could lead to.
-    NoNextHop,
-    /// We have an IPv6 address only, and the neighbour takes no IPv4 routes over such (RFC 8950).
-    NoExtendedNextHop,
-    /// The peer refused the capability, so that we did not offer it (RFC 5492).
-    Refused,
-}
-
-impl Missing {
-    /// The reason, without a full stop.
-    pub(super) const fn words(self, family: Family) -> &'static str {
-        match (family, self) {
-            (Family::Ipv4, Self::NotOffered) => "the router does not offer IPv4",
-            (Family::Ipv6, Self::NotOffered) => "the router does not offer IPv6",
-            (Family::Ipv4, Self::NoNextHop) => "this node has no address that IPv4 routes could lead to",
-            (Family::Ipv6, Self::NoNextHop) => "this node has no IPv6 address that routes could lead to",
-            (Family::Ipv4, Self::Refused) => "the router refused the capability for IPv4",
-            (Family::Ipv6, Self::Refused) => "the router refused the capability for IPv6",
-            (_, Self::NoExtendedNextHop) => {
-                "this node has no IPv4 address on the session, and the router takes no IPv4 routes over IPv6 (RFC 8950)"
-            }
-        }
-    }
-}
-
-/// What a connection adds to the configuration: our address on it, and what was before it.
+/// The context of an OPEN beyond the configuration: our address on the connection, and the past.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Circumstances<'a> {
+pub(super) struct OfferContext<'a> {
     pub(super) local: IpAddr,
-    /// What the peer has refused before.
-    pub(super) refused: Option<&'a Refused>,
-    /// We have just been restarted, and the neighbour may not know.
+    /// Capabilities the peer has refused.
+    pub(super) refused: Option<&'a RefusedCapabilities>,
+    /// This process has just restarted, and the peer may not know.
     pub(super) restarted: bool,
-    /// Packets that came for our routes until now have been forwarded.
+    /// Forwarding state has been preserved until now.
     pub(super) forwarding: bool,
 }
 
-/// Our OPEN.
-pub(super) fn offer(config: &Config, circumstances: Circumstances<'_>) -> Open {
-    let local = circumstances.local;
+/// Builds our OPEN.
+pub(super) fn offer(config: &PeerConfig, context: OfferContext<'_>) -> Open {
+    let local = context.local;
     let mut families: Vec<Family> =
         config.families.iter().copied().filter(|family| has_next_hop(config, *family, local)).collect();
     families.sort_unstable();
     families.dedup();
-    let graceful_restart = config.graceful_restart.map(|restart_time| GracefulRestart {
-        restarted: circumstances.restarted,
+    let graceful_restart = config.graceful_restart.map(|restart_time| GracefulRestartCapability {
+        restarted: context.restarted,
         notification: true,
         restart_time,
-        families: families.iter().map(|family| (*family, circumstances.forwarding)).collect(),
+        families: families.iter().map(|family| (*family, context.forwarding)).collect(),
     });
     let mut capabilities = Capabilities {
         extended_next_hop: families.contains(&Family::Ipv4) && needs_extended_next_hop(config, local),
@@ -115,14 +46,19 @@ pub(super) fn offer(config: &Config, circumstances: Circumstances<'_>) -> Open {
         host_name: Some(config.host_name.clone()).filter(|name| !name.is_empty()),
         others: Vec::new(),
     };
-    if let Some(refused) = circumstances.refused {
+    if let Some(refused) = context.refused {
         refused.apply(&mut capabilities);
     }
-    Open { asn: config.shown(), hold_time: config.hold_time, router_id: config.router_id, capabilities }
+    Open {
+        asn: config.presented_asn(),
+        hold_time: config.hold_time,
+        router_id: config.router_id,
+        capabilities,
+    }
 }
 
-/// Whether a family that is configured can come of an OPEN, with a peer that agrees to all that it offers.
-pub(super) fn is_of_use(config: &Config, local: IpAddr, ours: &Open) -> bool {
+/// Returns whether an OPEN can yield a configured family, if the peer accepts all it offers.
+pub(super) fn is_useful(config: &PeerConfig, local: IpAddr, ours: &Open) -> bool {
     let extended_next_hop = ours.capabilities.extended_next_hop;
     config
         .families
@@ -130,12 +66,17 @@ pub(super) fn is_of_use(config: &Config, local: IpAddr, ours: &Open) -> bool {
         .any(|family| next_hop(config, *family, local, extended_next_hop, ours, ours).is_ok())
 }
 
-/// What two OPENs agree on, or why the neighbour's is refused (RFC 4271 section 6.2).
-pub(super) fn judge(config: &Config, local: IpAddr, ours: &Open, theirs: &Open) -> Result<Negotiated, Cause> {
+/// Negotiates the session between two OPENs, or returns why the peer's is rejected (RFC 4271, section 6.2).
+pub(super) fn negotiate(
+    config: &PeerConfig,
+    local: IpAddr,
+    ours: &Open,
+    theirs: &Open,
+) -> Result<Negotiated, CloseReason> {
     let internal = is_internal(config, theirs.asn)?;
-    // Two of one AS need different identifiers, of two AS they need not (RFC 6286 section 2.2).
+    // BGP identifiers must differ within an AS only (RFC 6286, section 2.2).
     if internal && theirs.router_id == ours.router_id {
-        return Err(Cause::SameRouterId(theirs.router_id));
+        return Err(CloseReason::SameRouterId(theirs.router_id));
     }
     let extended_next_hop = ours.capabilities.extended_next_hop && theirs.capabilities.extended_next_hop;
     let mut next_hops = BTreeMap::new();
@@ -147,14 +88,14 @@ pub(super) fn judge(config: &Config, local: IpAddr, ours: &Open, theirs: &Open) 
         }
     }
     if next_hops.is_empty() {
-        return Err(Cause::NoCommonFamily(missing));
+        return Err(CloseReason::NoCommonFamily(missing));
     }
     let hold_time = ours.hold_time.min(theirs.hold_time);
     Ok(Negotiated {
         remote_asn: theirs.asn,
         remote_router_id: theirs.router_id,
         remote_host_name: theirs.capabilities.host_name.clone(),
-        shown_asn: config.shown(),
+        presented_asn: config.presented_asn(),
         internal,
         hold_time,
         keepalive: keepalive(config, hold_time),
@@ -167,8 +108,8 @@ pub(super) fn judge(config: &Config, local: IpAddr, ours: &Open, theirs: &Open) 
     })
 }
 
-fn is_internal(config: &Config, says: Asn) -> Result<bool, Cause> {
-    let internal = says == config.shown();
+fn is_internal(config: &PeerConfig, says: Asn) -> Result<bool, CloseReason> {
+    let internal = says == config.presented_asn();
     let suits = match config.remote {
         RemoteAs::Exactly(asn) => says == asn,
         RemoteAs::Internal => internal,
@@ -177,47 +118,50 @@ fn is_internal(config: &Config, says: Asn) -> Result<bool, Cause> {
     if suits {
         Ok(internal)
     } else {
-        Err(Cause::WrongAsn { says, expected: config.remote, shown: config.shown() })
+        Err(CloseReason::WrongAsn { says, expected: config.remote, presented: config.presented_asn() })
     }
 }
 
-/// Where our routes of a family would lead to.
+/// Returns the next hop of our routes of a family.
 fn next_hop(
-    config: &Config,
+    config: &PeerConfig,
     family: Family,
     local: IpAddr,
     extended_next_hop: bool,
     ours: &Open,
     theirs: &Open,
-) -> Result<NextHop, Missing> {
+) -> Result<NextHop, MissingFamily> {
     if !has_next_hop(config, family, local) {
-        return Err(Missing::NoNextHop);
+        return Err(MissingFamily::NoNextHop);
     }
-    if !ours.capabilities.spoken().contains(&family) {
-        return Err(Missing::Refused);
+    if !ours.capabilities.offered_families().contains(&family) {
+        return Err(MissingFamily::Refused);
     }
-    if !theirs.capabilities.spoken().contains(&family) {
-        return Err(Missing::NotOffered);
+    if !theirs.capabilities.offered_families().contains(&family) {
+        return Err(MissingFamily::NotOffered);
     }
     let over_v6 = || config.next_hops.over_v6(local).filter(|_| extended_next_hop);
-    config.next_hops.native(family, local).or_else(over_v6).ok_or(Missing::NoExtendedNextHop)
+    config.next_hops.native(family, local).or_else(over_v6).ok_or(MissingFamily::NoExtendedNextHop)
 }
 
-fn has_next_hop(config: &Config, family: Family, local: IpAddr) -> bool {
+fn has_next_hop(config: &PeerConfig, family: Family, local: IpAddr) -> bool {
     config.next_hops.native(family, local).is_some() || config.next_hops.over_v6(local).is_some()
 }
 
-fn needs_extended_next_hop(config: &Config, local: IpAddr) -> bool {
+fn needs_extended_next_hop(config: &PeerConfig, local: IpAddr) -> bool {
     config.next_hops.native(Family::Ipv4, local).is_none()
 }
 
-fn keepalive(config: &Config, hold_time: HoldTime) -> Option<Duration> {
+fn keepalive(config: &PeerConfig, hold_time: HoldTime) -> Option<Duration> {
     let third = hold_time.duration()? / 3;
     Some(config.keepalive.filter(|keepalive| !keepalive.is_zero()).map_or(third, |own| own.min(third)))
 }
 
-fn agreed(ours: &Open, theirs: &Open) -> Option<Agreed> {
+fn agreed(ours: &Open, theirs: &Open) -> Option<NegotiatedRestart> {
     let (ours, theirs) =
         (ours.capabilities.graceful_restart.as_ref()?, theirs.capabilities.graceful_restart.as_ref()?);
-    Some(Agreed { restart_time: ours.restart_time, notification: ours.notification && theirs.notification })
+    Some(NegotiatedRestart {
+        restart_time: ours.restart_time,
+        notification: ours.notification && theirs.notification,
+    })
 }

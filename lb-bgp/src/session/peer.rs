@@ -1,4 +1,4 @@
-//! One neighbour.
+//! One BGP peer.
 
 mod collision;
 mod inbound;
@@ -10,102 +10,82 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::config::Config;
-use super::counters::Counters;
-use super::ending::{Cause, Ending};
-use super::link::Link;
-use super::machine::Machine;
-use super::negotiation::{self, Circumstances, Negotiated};
-use super::reasons::Reasons;
-use super::refusal::{self, Refused};
-use super::retry::{Damping, Random, Retry};
+use super::close_history::CloseHistory;
+use super::close_reason::{CloseReason, SessionClose};
+use super::config::PeerConfig;
+use super::connection::PeerConnection;
+use super::counters::PeerCounters;
+use super::direction::ConnectionDirection;
+use super::fsm::Fsm;
+use super::negotiated::Negotiated;
+use super::negotiation::{self, OfferContext};
+use super::refused_capabilities::{self, RefusedCapabilities};
+use super::retry::{Damping, Jitter, Retry};
 use super::shutdown::Shutdown;
-use super::table::{Event, State};
+use super::state_table::{BgpEvent, BgpState};
 use super::view::{FamilyView, PeerView};
 use crate::adj_out::{AdjOut, Routes};
 
-/// Who opened a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Way {
-    /// We.
-    Opened,
-    /// The neighbour.
-    Accepted,
-}
-
-/// What the driver is to do, or to know.
+/// An action for the driver, or an event to report.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Open a connection; an attempt that is still under way is dropped.
+pub enum PeerAction {
+    /// Open a connection; abandon any attempt in progress.
     Connect,
-    /// Send what [`Peer::poll_bytes`] still gives for it, without waiting for long, and close the
-    /// connection; or give up the attempt at it.
-    Close(Way),
+    /// Send what [`Peer::poll_bytes`] still returns for the connection, without waiting for long, and close
+    /// it; or abandon the connection attempt.
+    Close(ConnectionDirection),
     /// The session is up; see [`Peer::negotiated`].
-    Established(Way),
-    /// The session that was up is not any more.
-    Down(Ending),
-    /// The peer has refused these capabilities: the next OPEN goes without (RFC 5492 section 3).
-    Refused(Refused),
+    Established(ConnectionDirection),
+    /// The session has gone down.
+    Down(SessionClose),
+    /// The peer has refused these capabilities; the next OPEN omits them (RFC 5492, section 3).
+    CapabilitiesRefused(RefusedCapabilities),
 }
 
-/// One neighbour: up to two connections, and what it shall know.
+/// One BGP peer: up to two connections, and the routes to advertise.
 #[derive(Debug)]
 pub struct Peer {
-    config: Config,
-    random: Random,
+    config: PeerConfig,
+    jitter: Jitter,
     retry: Retry,
     damping: Damping,
-    opened: Machine,
-    accepted: Machine,
+    outgoing: Fsm,
+    incoming: Fsm,
     adj_out: AdjOut,
-    /// NOTIFICATIONs of connections that are to be closed.
-    last_words: [Option<Vec<u8>>; 2],
-    actions: VecDeque<Action>,
-    counters: Counters,
-    reasons: Reasons,
-    /// What the peer has refused of our OPEN, and when.
-    refused: Option<(Refused, Duration)>,
-    shown: State,
+    /// NOTIFICATIONs of connections about to be closed.
+    final_messages: [Option<Vec<u8>>; 2],
+    actions: VecDeque<PeerAction>,
+    counters: PeerCounters,
+    close_history: CloseHistory,
+    /// Capabilities the peer has refused, and when.
+    refused: Option<(RefusedCapabilities, Duration)>,
+    reported_state: BgpState,
     since: Duration,
     bfd: Option<bool>,
     /// Not shut down.
     running: bool,
-    /// There has been a session: whatever was told in it, packets for it have been forwarded ever since.
+    /// There has been a session: since then, forwarding state for its routes has been preserved.
     was_established: bool,
 }
 
-impl Way {
-    /// Both.
-    pub const BOTH: [Self; 2] = [Self::Opened, Self::Accepted];
-
-    /// The other one.
-    pub const fn other(self) -> Self {
-        match self {
-            Self::Opened => Self::Accepted,
-            Self::Accepted => Self::Opened,
-        }
-    }
-}
-
 impl Peer {
-    /// A neighbour that is tried at once. `now` and all times after it are counted from one start of the
-    /// driver's choice; `seed` should differ between nodes.
-    pub fn new(config: Config, seed: u64, now: Duration) -> Self {
+    /// Returns a started peer. All times, including `now`, count from one origin that the driver chooses;
+    /// `seed` should differ between nodes.
+    pub fn new(config: PeerConfig, seed: u64, now: Duration) -> Self {
         let mut peer = Self {
             config,
-            random: Random::new(seed),
+            jitter: Jitter::new(seed),
             retry: Retry::default(),
             damping: Damping::default(),
-            opened: Machine::IDLE,
-            accepted: Machine::IDLE,
+            outgoing: Fsm::IDLE,
+            incoming: Fsm::IDLE,
             adj_out: AdjOut::default(),
-            last_words: [None, None],
+            final_messages: [None, None],
             actions: VecDeque::new(),
-            counters: Counters::default(),
-            reasons: Reasons::default(),
+            counters: PeerCounters::default(),
+            close_history: CloseHistory::default(),
             refused: None,
-            shown: State::Idle,
+            reported_state: BgpState::Idle,
             since: now,
             bfd: None,
             running: false,
@@ -115,7 +95,7 @@ impl Peer {
         peer
     }
 
-    /// Starts a neighbour that was shut down; nothing if it was not.
+    /// Starts a peer after a shutdown; no effect if it is running.
     pub fn start(&mut self, now: Duration) {
         if self.running {
             return;
@@ -124,232 +104,241 @@ impl Peer {
         self.refused = None;
         self.retry.reset();
         self.damping.reset();
-        self.step(Way::Accepted, Event::ManualStartPassive, now);
+        self.step(ConnectionDirection::Incoming, BgpEvent::ManualStartPassive, now);
         if !self.config.passive {
-            self.step(Way::Opened, Event::ManualStart, now);
+            self.step(ConnectionDirection::Outgoing, BgpEvent::ManualStart, now);
         }
     }
 
-    /// Another configuration. A session that would have been agreed otherwise begins anew; one that would
-    /// not goes on. A neighbour that is being waited for because of an error is tried again at once.
-    pub fn set_config(&mut self, config: Config, now: Duration) {
+    /// Replaces the configuration. Resets the session if its negotiated parameters would change. Retries at
+    /// once a peer that is in back-off.
+    pub fn set_config(&mut self, config: PeerConfig, now: Duration) {
         if config == self.config {
             return;
         }
         self.config = config;
-        for way in Way::BOTH {
-            self.reconsider(way, now);
+        for direction in ConnectionDirection::BOTH {
+            self.reconsider(direction, now);
         }
-        // What goes on goes on without what was refused; what begins anew does so with all.
-        if self.foremost().is_none() {
+        // A live session keeps omitting the refused capabilities; a new one offers all again.
+        if self.most_advanced().is_none() {
             self.refused = None;
         }
-        self.reasons.outdate();
+        self.close_history.outdate();
         self.retry.reset();
         self.damping.reset();
         self.reschedule(now);
     }
 
-    /// The whole that the neighbour shall know; differences become UPDATEs. Before the first call no route
-    /// is sent and no End-of-RIB, so that a neighbour keeps what it knows over our restart.
+    /// Sets all routes to advertise; differences become UPDATEs. Until the first call, neither routes nor
+    /// End-of-RIB are sent, so that a peer keeps its routes over our restart.
     pub fn set_routes(&mut self, routes: Arc<Routes>) {
         self.adj_out.set_routes(routes);
     }
 
-    /// A connection is there. True: it is the one of this way now, and the socket of a former one of the
-    /// same way is to be dropped. False: it is not wanted, drop it.
+    /// Handles an established TCP connection. True: it is now the connection in this direction; drop the
+    /// socket of a former one. False: drop the connection.
     pub fn handle_connected(
         &mut self,
-        way: Way,
+        direction: ConnectionDirection,
         local: SocketAddr,
         remote: SocketAddr,
         now: Duration,
     ) -> bool {
-        if !self.make_room(way, now) {
+        if !self.admit_connection(direction, now) {
             return false;
         }
         self.forget_refusal(now);
-        let ours = negotiation::offer(&self.config, self.circumstances(local));
-        let mut link = Link::new(local, remote, ours, now);
-        if self.machine(way.other()).state == State::Established {
-            link.begins_anew = true;
-            link.hurry(now.saturating_add(self.config.connect_timeout));
+        let ours = negotiation::offer(&self.config, self.context(local));
+        let mut connection = PeerConnection::new(local, remote, ours, now);
+        if self.fsm(direction.other()).state == BgpState::Established {
+            connection.is_restart = true;
+            connection.shorten_hold_timer(now.saturating_add(self.config.connect_timeout));
         }
-        self.last_words[way as usize] = None;
-        self.machine_mut(way).link = Some(link);
-        let event = match way {
-            Way::Opened => Event::TcpCrAcked,
-            Way::Accepted => Event::TcpConnectionConfirmed,
+        self.final_messages[direction as usize] = None;
+        self.fsm_mut(direction).connection = Some(connection);
+        let event = match direction {
+            ConnectionDirection::Outgoing => BgpEvent::TcpCrAcked,
+            ConnectionDirection::Incoming => BgpEvent::TcpConnectionConfirmed,
         };
-        self.step(way, event, now);
+        self.step(direction, event, now);
         true
     }
 
-    /// The attempt at a connection failed; `why` is what the operating system said.
+    /// Handles a failed connection attempt; `why` is the operating system's error.
     pub fn handle_connect_failed(&mut self, why: String, now: Duration) {
-        if self.opened.state == State::Connect {
+        if self.outgoing.state == BgpState::Connect {
             self.counters.connects_failed += 1;
-            self.end(Way::Opened, Event::TcpConnectionFails, Cause::ConnectFailed(why), now);
+            self.end(
+                ConnectionDirection::Outgoing,
+                BgpEvent::TcpConnectionFails,
+                CloseReason::ConnectFailed(why),
+                now,
+            );
         }
     }
 
-    /// Octets were received.
-    pub fn handle_bytes(&mut self, way: Way, bytes: &[u8], now: Duration) {
-        self.receive(way, bytes, now);
+    /// Handles received octets.
+    pub fn handle_bytes(&mut self, direction: ConnectionDirection, bytes: &[u8], now: Duration) {
+        self.receive(direction, bytes, now);
     }
 
-    /// A connection was closed or lost, or can be written to no more; `why` is what the operating system said.
-    pub fn handle_closed(&mut self, way: Way, why: Option<String>, now: Duration) {
-        if self.machine(way).link.is_some() {
-            self.end(way, Event::TcpConnectionFails, Cause::Closed(why), now);
+    /// Handles a closed, lost or unwritable connection; `why` is the operating system's error.
+    pub fn handle_closed(&mut self, direction: ConnectionDirection, why: Option<String>, now: Duration) {
+        if self.fsm(direction).connection.is_some() {
+            self.end(direction, BgpEvent::TcpConnectionFails, CloseReason::ConnectionClosed(why), now);
         }
     }
 
-    /// The octets that [`poll_bytes`](Self::poll_bytes) gave last are in the kernel.
-    pub fn handle_sent(&mut self, way: Way, _now: Duration) {
-        if let Some(link) = &mut self.machine_mut(way).link {
-            link.unsent_since = None;
+    /// Confirms that the octets last returned by [`poll_bytes`](Self::poll_bytes) are in the kernel.
+    pub fn handle_sent(&mut self, direction: ConnectionDirection, _now: Duration) {
+        if let Some(connection) = &mut self.fsm_mut(direction).connection {
+            connection.unsent_since = None;
         }
     }
 
-    /// What BFD says of the way to the neighbour. That it is gone ends the session (RFC 9384); that it never
-    /// was there does not.
+    /// Handles a BFD state. Going down closes the session (RFC 9384); never having been up does not.
     pub fn handle_bfd(&mut self, up: bool, now: Duration) {
         let before = self.bfd.replace(up);
         if before == Some(true) && !up {
-            for way in Way::BOTH {
-                if self.machine(way).link.is_some() {
-                    self.end(way, Event::BfdDown, Cause::BfdDown, now);
+            for direction in ConnectionDirection::BOTH {
+                if self.fsm(direction).connection.is_some() {
+                    self.end(direction, BgpEvent::BfdDown, CloseReason::BfdDown, now);
                 }
             }
         }
     }
 
-    /// Time has passed: at the latest to be called at [`next_deadline`](Self::next_deadline), and after
-    /// [`handle_bytes`](Self::handle_bytes) with what had come by then: or a driver that stood still would
-    /// take its own silence for the neighbour's.
+    /// Handles expired timers: no later than [`next_deadline`](Self::next_deadline), and after
+    /// [`handle_bytes`](Self::handle_bytes) with all data received by then. Otherwise a driver that was
+    /// stalled would mistake its own silence for the peer's.
     pub fn handle_time(&mut self, now: Duration) {
-        for way in Way::BOTH {
-            self.check_link(way, now);
-            self.check_machine(way, now);
+        for direction in ConnectionDirection::BOTH {
+            self.check_connection(direction, now);
+            self.check_fsm(direction, now);
         }
     }
 
-    /// Ends the session and stays so, or begins anew, as the kind of end says.
+    /// Shuts the session down; it stays down or restarts, depending on the kind of shutdown.
     pub fn shut_down(&mut self, shutdown: Shutdown, now: Duration) {
-        let event = if shutdown.is_final() { Event::ManualStop } else { Event::AutomaticStop };
+        let event = if shutdown.is_final() { BgpEvent::ManualStop } else { BgpEvent::AutomaticStop };
         self.running = !shutdown.is_final() && self.running;
         self.refused = None;
-        for way in Way::BOTH {
-            if self.machine(way).state != State::Idle
-                && (shutdown.is_final() || self.machine(way).link.is_some())
+        for direction in ConnectionDirection::BOTH {
+            if self.fsm(direction).state != BgpState::Idle
+                && (shutdown.is_final() || self.fsm(direction).connection.is_some())
             {
-                self.end(way, event, Cause::Stopped(shutdown.clone()), now);
+                self.end(direction, event, CloseReason::Stopped(shutdown.clone()), now);
             }
             if shutdown.is_final() {
-                self.machine_mut(way).timer = None;
+                self.fsm_mut(direction).timer = None;
             }
         }
     }
 
-    /// What is to be done next; to be asked until there is nothing.
-    pub fn poll_action(&mut self) -> Option<Action> {
+    /// Returns the next action; call it until it returns `None`.
+    pub fn poll_action(&mut self) -> Option<PeerAction> {
         self.actions.pop_front()
     }
 
-    /// Whole messages that are to be sent, one or several, at most some 64 KiB and one message. Until [`handle_sent`](Self::handle_sent) says that the last are in the kernel there is nothing
-    /// but a NOTIFICATION before a [`Close`](Action::Close), which follows whatever of them is still to be
-    /// written. So a neighbour that does not read costs one such piece of memory, and is told the latest when
-    /// it reads again.
-    pub fn poll_bytes(&mut self, way: Way, now: Duration) -> Option<Vec<u8>> {
-        self.last_words[way as usize].take().or_else(|| self.send(way, now))
+    /// Returns whole messages to send, about 64 KiB plus one message at most. Until
+    /// [`handle_sent`](Self::handle_sent) confirms them, it returns only a NOTIFICATION before a
+    /// [`Close`](PeerAction::Close), to be written after the rest of them. So a peer that does not read costs
+    /// one such chunk of memory, and receives the latest state when it reads again.
+    pub fn poll_bytes(&mut self, direction: ConnectionDirection, now: Duration) -> Option<Vec<u8>> {
+        self.final_messages[direction as usize].take().or_else(|| self.send(direction, now))
     }
 
-    /// When [`handle_time`](Self::handle_time) is to be called at the latest; `None` for no need.
+    /// Returns the time at which [`handle_time`](Self::handle_time) is due; `None` if no timer runs.
     pub fn next_deadline(&self) -> Option<Duration> {
-        let links = Way::BOTH.map(|way| self.machine(way).link.as_ref().and_then(Link::next_deadline));
-        let timers = Way::BOTH.map(|way| self.machine(way).timer.filter(|_| self.may_start(way)));
+        let links = ConnectionDirection::BOTH
+            .map(|direction| self.fsm(direction).connection.as_ref().and_then(PeerConnection::next_deadline));
+        let timers = ConnectionDirection::BOTH
+            .map(|direction| self.fsm(direction).timer.filter(|_| self.may_start(direction)));
         links.into_iter().chain(timers).flatten().min()
     }
 
-    /// The state of the connection that is furthest.
-    pub const fn state(&self) -> State {
-        self.shown
+    /// Returns the state of the most advanced connection.
+    pub const fn state(&self) -> BgpState {
+        self.reported_state
     }
 
-    /// What was agreed with the neighbour, while the session is up.
+    /// Returns the negotiated parameters while the session is up.
     pub fn negotiated(&self) -> Option<&Negotiated> {
-        let machine = self.machine(self.foremost()?);
-        machine.link.as_ref().filter(|_| machine.state == State::Established)?.negotiated.as_ref()
+        let fsm = self.fsm(self.most_advanced()?);
+        fsm.connection.as_ref().filter(|_| fsm.state == BgpState::Established)?.negotiated.as_ref()
     }
 
-    /// Why the last session ended or none came up: of the last attempts, the one that says most.
-    pub const fn last_ending(&self) -> Option<&Ending> {
-        self.reasons.telling.as_ref()
+    /// Returns why the last session closed or none came up: the most specific reason of recent attempts.
+    pub const fn last_close(&self) -> Option<&SessionClose> {
+        self.close_history.primary.as_ref()
     }
 
-    /// The configuration.
-    pub const fn config(&self) -> &Config {
+    /// Returns the configuration.
+    pub const fn config(&self) -> &PeerConfig {
         &self.config
     }
 
-    /// All that there is to see.
+    /// Returns a snapshot of the peer.
     pub fn view(&self, now: Duration) -> PeerView {
-        let way = self.foremost();
-        let link = way.and_then(|way| self.machine(way).link.as_ref());
+        let direction = self.most_advanced();
+        let connection = direction.and_then(|direction| self.fsm(direction).connection.as_ref());
         let spoken = self.negotiated().into_iter().flat_map(|negotiated| negotiated.next_hops.keys());
         let family = |family: &_| {
-            let (told, pending) = (self.adj_out.told(*family), self.adj_out.pending(*family));
-            (*family, FamilyView { told, pending, end_of_rib: self.adj_out.is_complete(*family) })
+            let (advertised, pending) = (self.adj_out.advertised(*family), self.adj_out.pending(*family));
+            (*family, FamilyView { advertised, pending, end_of_rib: self.adj_out.end_of_rib_sent(*family) })
         };
         PeerView {
-            state: self.shown,
+            state: self.reported_state,
             since: self.since,
-            lasting: now.saturating_sub(self.since),
-            connection: way.zip(link).map(|(way, link)| (way, link.local, link.remote)),
-            negotiated: link.and_then(|link| link.negotiated.clone()),
+            state_age: now.saturating_sub(self.since),
+            connection: direction
+                .zip(connection)
+                .map(|(direction, connection)| (direction, connection.local, connection.remote)),
+            negotiated: connection.and_then(|connection| connection.negotiated.clone()),
             families: spoken.map(family).collect(),
-            unsendable: if self.negotiated().is_some() { self.adj_out.unspoken() } else { 0 },
-            unread: link.and_then(Link::unread),
-            last_ending: self.reasons.telling.clone(),
-            latest_ending: self.reasons.latest.clone(),
+            unsendable: if self.negotiated().is_some() { self.adj_out.unsendable() } else { 0 },
+            send_stall: connection.and_then(PeerConnection::send_stall),
+            last_close: self.close_history.primary.clone(),
+            latest_close: self.close_history.latest.clone(),
             refused: self.refused.as_ref().map(|(refused, _)| refused.clone()),
-            next_attempt: self
-                .opened
-                .timer
-                .filter(|_| self.opened.state != State::Connect && self.may_start(Way::Opened)),
+            next_attempt: self.outgoing.timer.filter(|_| {
+                self.outgoing.state != BgpState::Connect && self.may_start(ConnectionDirection::Outgoing)
+            }),
             bfd: self.bfd,
             counters: self.counters,
         }
     }
 
-    const fn machine(&self, way: Way) -> &Machine {
-        match way {
-            Way::Opened => &self.opened,
-            Way::Accepted => &self.accepted,
+    const fn fsm(&self, direction: ConnectionDirection) -> &Fsm {
+        match direction {
+            ConnectionDirection::Outgoing => &self.outgoing,
+            ConnectionDirection::Incoming => &self.incoming,
         }
     }
 
-    const fn machine_mut(&mut self, way: Way) -> &mut Machine {
-        match way {
-            Way::Opened => &mut self.opened,
-            Way::Accepted => &mut self.accepted,
+    const fn fsm_mut(&mut self, direction: ConnectionDirection) -> &mut Fsm {
+        match direction {
+            ConnectionDirection::Outgoing => &mut self.outgoing,
+            ConnectionDirection::Incoming => &mut self.incoming,
         }
     }
 
-    /// Once a refusal has counted for long enough, the whole is offered again.
+    /// Offers all capabilities again once the refusal has expired.
     fn forget_refusal(&mut self, now: Duration) {
-        self.refused.take_if(|(_, since)| now.saturating_sub(*since) >= refusal::LASTS);
+        self.refused.take_if(|(_, since)| now.saturating_sub(*since) >= refused_capabilities::LIFETIME);
     }
 
-    /// The way of the connection that is furthest, if there is any.
-    fn foremost(&self) -> Option<Way> {
-        let connected = Way::BOTH.into_iter().filter(|way| self.machine(*way).link.is_some());
-        connected.max_by_key(|way| self.machine(*way).state)
+    /// Returns the direction of the most advanced connection, if there is one.
+    fn most_advanced(&self) -> Option<ConnectionDirection> {
+        let connected = ConnectionDirection::BOTH
+            .into_iter()
+            .filter(|direction| self.fsm(*direction).connection.is_some());
+        connected.max_by_key(|direction| self.fsm(*direction).state)
     }
 
-    fn circumstances(&self, local: SocketAddr) -> Circumstances<'_> {
-        Circumstances {
+    fn context(&self, local: SocketAddr) -> OfferContext<'_> {
+        OfferContext {
             local: local.ip(),
             refused: self.refused.as_ref().map(|(refused, _)| refused),
             restarted: self.config.restarted && !self.was_established,

@@ -1,14 +1,14 @@
-//! When to try again, and a little chance so that not all do at once.
+//! Retry delays with exponential back-off and jitter.
 
 use std::time::Duration;
 
 use super::config::BackOff;
 
-/// A pseudo-random sequence of a seed (SplitMix64, Steele et al. 2014); not for secrets.
+/// A seeded pseudo-random sequence (SplitMix64, Steele et al. 2014); not for secrets.
 #[derive(Clone, Debug)]
-pub(super) struct Random(u64);
+pub(super) struct Jitter(u64);
 
-impl Random {
+impl Jitter {
     pub(super) const fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -21,43 +21,43 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// Between three quarters of it and the whole (RFC 4271 section 10).
-    pub(super) fn jittered(&mut self, whole: Duration) -> Duration {
+    /// Returns three quarters to all of a duration (RFC 4271, section 10).
+    pub(super) fn apply(&mut self, whole: Duration) -> Duration {
         let share = (self.next() % 1025) as u32;
         whole * 3 / 4 + whole / 4 * share / 1024
     }
 }
 
-/// Failures in a row.
+/// Consecutive failures.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Retry {
     failures: u32,
 }
 
 impl Retry {
-    /// How long to wait after one more failure.
-    pub(super) fn wait(&mut self, back_off: BackOff, random: &mut Random) -> Duration {
-        // 2^20 times any sensible first wait is above any sensible longest.
+    /// Returns the delay after another failure.
+    pub(super) fn wait(&mut self, back_off: BackOff, jitter: &mut Jitter) -> Duration {
+        // 2^20 times any sensible initial delay exceeds any sensible maximum.
         let factor = 1u32 << self.failures.min(20);
         self.failures = self.failures.saturating_add(1);
-        let whole = back_off.first.saturating_mul(factor).min(back_off.longest.max(back_off.first));
-        random.jittered(whole)
+        let whole = back_off.initial.saturating_mul(factor).min(back_off.max.max(back_off.initial));
+        jitter.apply(whole)
     }
 
-    /// A session is over that lasted so long.
+    /// Resets the delay if the ended session lasted long enough.
     pub(super) fn note_session(&mut self, back_off: BackOff, lasted: Duration) {
-        if lasted >= back_off.longest {
+        if lasted >= back_off.max {
             self.failures = 0;
         }
     }
 
-    /// Someone who knows better wants it tried soon.
+    /// Resets the delay on operator action.
     pub(super) fn reset(&mut self) {
         self.failures = 0;
     }
 }
 
-/// NOTIFICATIONs that a neighbour has sent in a row on connections of its own.
+/// Consecutive NOTIFICATIONs on incoming connections.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Damping {
     free: u32,
@@ -65,27 +65,27 @@ pub(super) struct Damping {
 }
 
 impl Damping {
-    /// So many are free: a router whose operator resets the session comes back at once, and again.
+    /// Not damped: an operator may reset the session more than once.
     const FREE: u32 = 3;
 
-    /// How long the neighbour's connections are refused after one more (RFC 4271 section 8.1.1,
+    /// Returns how long to reject incoming connections after another one (RFC 4271, section 8.1.1,
     /// DampPeerOscillations).
-    pub(super) fn wait(&mut self, back_off: BackOff, random: &mut Random) -> Option<Duration> {
+    pub(super) fn wait(&mut self, back_off: BackOff, jitter: &mut Jitter) -> Option<Duration> {
         if self.free < Self::FREE {
             self.free += 1;
             return None;
         }
-        Some(self.retry.wait(back_off, random))
+        Some(self.retry.wait(back_off, jitter))
     }
 
-    /// A session is over that lasted so long.
+    /// Resets the damping if the ended session lasted long enough.
     pub(super) fn note_session(&mut self, back_off: BackOff, lasted: Duration) {
-        if lasted >= back_off.longest {
+        if lasted >= back_off.max {
             self.reset();
         }
     }
 
-    /// Someone who knows better wants the neighbour heard.
+    /// Resets the damping on operator action.
     pub(super) fn reset(&mut self) {
         *self = Self::default();
     }
@@ -99,32 +99,32 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn waits_double_up_to_the_longest() {
-        let (mut retry, mut random) = (Retry::default(), Random::new(1));
+    fn delays_double_up_to_the_maximum() {
+        let (mut retry, mut jitter) = (Retry::default(), Jitter::new(1));
         for whole in [1, 2, 4, 8, 16, 32, 64, 120, 120, 120] {
-            let wait = retry.wait(BackOff::DEFAULT, &mut random);
+            let wait = retry.wait(BackOff::DEFAULT, &mut jitter);
             assert!(wait >= SECOND * whole * 3 / 4 && wait <= SECOND * whole, "{wait:?} of {whole} s");
         }
     }
 
     #[test]
-    fn a_session_that_lasted_starts_anew_and_a_short_one_does_not() {
-        let (mut retry, mut random) = (Retry::default(), Random::new(1));
+    fn only_a_long_session_resets_the_delay() {
+        let (mut retry, mut jitter) = (Retry::default(), Jitter::new(1));
         for _ in 0..5 {
-            retry.wait(BackOff::DEFAULT, &mut random);
+            retry.wait(BackOff::DEFAULT, &mut jitter);
         }
         retry.note_session(BackOff::DEFAULT, SECOND * 119);
-        assert!(retry.wait(BackOff::DEFAULT, &mut random) > SECOND * 20);
+        assert!(retry.wait(BackOff::DEFAULT, &mut jitter) > SECOND * 20);
         retry.note_session(BackOff::DEFAULT, SECOND * 120);
-        assert!(retry.wait(BackOff::DEFAULT, &mut random) <= SECOND);
+        assert!(retry.wait(BackOff::DEFAULT, &mut jitter) <= SECOND);
     }
 
     proptest! {
         #[test]
-        fn jitter_takes_at_most_a_quarter(seed: u64, ms in 0u64..10_000_000) {
+        fn jitter_reduces_by_at_most_a_quarter(seed: u64, ms in 0u64..10_000_000) {
             let whole = Duration::from_millis(ms);
-            let jittered = Random::new(seed).jittered(whole);
-            prop_assert!(jittered <= whole && jittered >= whole * 3 / 4);
+            let apply = Jitter::new(seed).apply(whole);
+            prop_assert!(apply <= whole && apply >= whole * 3 / 4);
         }
     }
 }

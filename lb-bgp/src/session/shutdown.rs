@@ -1,31 +1,31 @@
-//! Ways to end a session on purpose.
+//! Kinds of intentional shutdown.
 
 use crate::message::Notification;
 use crate::notification::Cease;
 
-/// Why a session shall end.
+/// Why a session is shut down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shutdown {
-    /// A person wants it down; it stays down until [`Peer::start`](super::Peer::start). The text is for the
-    /// neighbour's operator (RFC 9003) and cut at 255 octets.
+    /// By an operator; down until [`Peer::start`](super::Peer::start). The text is for the peer's operator
+    /// (RFC 9003), cut at 255 octets.
     Administrative {
-        /// Empty for none.
+        /// May be empty.
         text: String,
     },
-    /// A person wants it to begin anew: it starts by itself again.
+    /// By an operator; restarts on its own.
     Reset {
-        /// Empty for none.
+        /// May be empty.
         text: String,
     },
-    /// The neighbour is not configured any more.
+    /// The peer is no longer configured.
     Deconfigured,
-    /// This process ends and another takes over soon. Where graceful restart was agreed the connection is
-    /// closed without a word, which is what makes the neighbour keep our routes (RFC 4724 section 4).
+    /// Another process is about to take over. If graceful restart was negotiated, the connection is closed
+    /// without a NOTIFICATION, so that the peer keeps our routes (RFC 4724, section 4).
     Replacement,
 }
 
 impl Shutdown {
-    /// Whether the session stays down.
+    /// Returns whether the session stays down.
     pub const fn is_final(&self) -> bool {
         match self {
             Self::Administrative { .. } | Self::Deconfigured | Self::Replacement => true,
@@ -33,16 +33,16 @@ impl Shutdown {
         }
     }
 
-    /// What is said; `None` for nothing. With `hard_reset` agreed (RFC 8538: the N bit of both sides) any
-    /// other NOTIFICATION than a hard reset would make the neighbour keep routes that nobody serves.
+    /// Returns the NOTIFICATION to send, if any. With `hard_reset` negotiated (RFC 8538: the N bit of both
+    /// sides), any NOTIFICATION other than a hard reset would make the peer keep routes that lead nowhere.
     pub(super) fn notification(&self, graceful_restart: bool, hard_reset: bool) -> Option<Notification> {
-        let said = match self {
+        let notification = match self {
             Self::Administrative { text } => Notification::with_text(Cease::AdministrativeShutdown, text),
             Self::Deconfigured => Notification::from(Cease::Deconfigured),
             Self::Reset { text } => return Some(Notification::with_text(Cease::AdministrativeReset, text)),
             Self::Replacement if graceful_restart => return None,
             Self::Replacement => return Some(Notification::from(Cease::AdministrativeReset)),
         };
-        Some(if hard_reset { said.into_hard_reset() } else { said })
+        Some(if hard_reset { notification.into_hard_reset() } else { notification })
     }
 }

@@ -1,105 +1,100 @@
-//! A neighbour as it is now, for whoever looks.
+//! A snapshot of a peer.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::counters::Counters;
-use super::ending::{Cause, Ending, Setup};
-use super::negotiation::Negotiated;
-use super::peer::Way;
-use super::refusal::Refused;
-use super::table::State;
+use super::advice::AdviceContext;
+use super::close_reason::{CloseReason, SessionClose};
+use super::connection::SendStall;
+use super::counters::PeerCounters;
+use super::direction::ConnectionDirection;
+use super::negotiated::Negotiated;
+use super::refused_capabilities::RefusedCapabilities;
+use super::state_table::BgpState;
 use crate::value::{Asn, Family};
 
-/// A neighbour as it is now. Times are counted from the driver's start.
+/// A snapshot of a peer. Times count from the driver's origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerView {
-    /// Of the connection that is furthest. Between attempts to connect it is Active, as on routers.
-    pub state: State,
-    /// Since when.
+    /// State of the most advanced connection; Active between attempts, as on routers.
+    pub state: BgpState,
+    /// Time of the last change.
     pub since: Duration,
-    /// How long that is.
-    pub lasting: Duration,
-    /// The connection in that state, if there is one: who opened it, our address, the neighbour's.
-    pub connection: Option<(Way, SocketAddr, SocketAddr)>,
-    /// What was agreed, from OpenConfirm on.
+    /// Time in this state.
+    pub state_age: Duration,
+    /// The connection in that state, if any: direction, local and remote address.
+    pub connection: Option<(ConnectionDirection, SocketAddr, SocketAddr)>,
+    /// Negotiated parameters, from OpenConfirm on.
     pub negotiated: Option<Negotiated>,
-    /// Families spoken, when Established.
+    /// Negotiated families, in Established.
     pub families: BTreeMap<Family, FamilyView>,
-    /// Routes of families that are not spoken.
+    /// Routes of families that were not negotiated.
     pub unsendable: usize,
-    /// What the neighbour does not read; `None` while it reads.
-    pub unread: Option<Unread>,
-    /// Why the last session ended or none came up: of the last attempts, the one that says most.
-    pub last_ending: Option<Ending>,
-    /// The latest attempt, where it says less than that.
-    pub latest_ending: Option<Ending>,
-    /// Capabilities that our OPEN goes without because the peer refused them.
-    pub refused: Option<Refused>,
-    /// When the next attempt to connect is due.
+    /// Stall of output; `None` while the peer reads.
+    pub send_stall: Option<SendStall>,
+    /// Why the last session closed or none came up: the most specific reason of recent attempts.
+    pub last_close: Option<SessionClose>,
+    /// The latest attempt, if less specific.
+    pub latest_close: Option<SessionClose>,
+    /// Capabilities omitted from our OPEN because the peer refused them.
+    pub refused: Option<RefusedCapabilities>,
+    /// Time of the next connection attempt.
     pub next_attempt: Option<Duration>,
-    /// What BFD last said.
+    /// Last reported BFD state.
     pub bfd: Option<bool>,
-    /// What was counted.
-    pub counters: Counters,
-}
-
-/// Octets that the neighbour is to read, and for which its window and the kernel have no room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unread {
-    /// Since when.
-    pub since: Duration,
-    /// When the session is given up for it (RFC 9687).
-    pub given_up_at: Duration,
+    /// Counters.
+    pub counters: PeerCounters,
 }
 
 /// A family of an Established session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FamilyView {
-    /// Prefixes that the neighbour has been told.
-    pub told: usize,
-    /// Prefixes whose change it has not been told yet.
+    /// Prefixes advertised to the peer.
+    pub advertised: usize,
+    /// Prefixes still to be advertised or withdrawn.
     pub pending: usize,
-    /// The initial table has been sent to its end.
+    /// The initial table has been sent completely.
     pub end_of_rib: bool,
 }
 
 impl PeerView {
-    /// Why the last session ended or none came up, without a full stop: what says most of the last attempts, and the
-    /// latest where that is another.
+    /// Returns why the last session closed or none came up, without a full stop: the most specific of the
+    /// recent reasons, and the latest one if it differs.
     pub fn last_error(&self) -> Option<String> {
-        let telling = &self.last_ending.as_ref()?.cause;
-        let latest = self.latest_ending.as_ref();
-        Some(
-            latest.map_or_else(
-                || telling.to_string(),
-                |latest| format!("{telling}; since then: {}", latest.cause),
-            ),
-        )
+        let primary = &self.last_close.as_ref()?.reason;
+        let latest = self.latest_close.as_ref();
+        Some(latest.map_or_else(
+            || primary.to_string(),
+            |latest| format!("{primary}; since then: {}", latest.reason),
+        ))
     }
 
-    /// What the peer does not get though the session is up or may come up, and why; each without a full stop. `asn`
-    /// is the AS number that it is to see.
+    /// Returns what the peer does not receive though the session is up or may come up, and why; without full
+    /// stops. `asn` is the AS number presented to it.
     pub fn limits(&self, asn: Asn) -> Vec<String> {
         let refused = self.refused.as_ref().map(|refused| refused.consequences(asn));
         let missing = self.negotiated.iter().flat_map(|negotiated| &negotiated.missing);
-        let words = missing.map(|(family, why)| why.words(*family)).collect::<Vec<_>>().join("; ");
+        let reasons = missing.map(|(family, why)| why.description(*family)).collect::<Vec<_>>().join("; ");
         let unsendable = self.unsendable;
         let unsendable = (unsendable > 0)
-            .then(|| format!("{unsendable} routes cannot be advertised to the router: {words}"));
+            .then(|| format!("{unsendable} routes cannot be advertised to the router: {reasons}"));
         refused.into_iter().chain(unsendable).collect()
     }
 
-    /// What to do about it, without a full stop; `None` while the session is up, or where nothing can be said.
-    pub fn advice(&self, setup: Setup) -> Option<String> {
-        if self.state == State::Established {
+    /// Returns the operator's next step, without a full stop; `None` while the session is up, or if there is
+    /// none.
+    pub fn advice(&self, context: AdviceContext) -> Option<String> {
+        if self.state == BgpState::Established {
             return None;
         }
-        // A connection that is closed again and again follows from what was before.
-        let latest = self.latest_ending.as_ref().filter(|latest| !matches!(latest.cause, Cause::Closed(_)));
+        // Repeated closes are a consequence of the earlier error.
+        let latest = self
+            .latest_close
+            .as_ref()
+            .filter(|latest| !matches!(latest.reason, CloseReason::ConnectionClosed(_)));
         let advice: Vec<String> =
-            self.last_ending.iter().chain(latest).filter_map(|ending| ending.advice(setup)).collect();
+            self.last_close.iter().chain(latest).filter_map(|close| close.advice(context)).collect();
         (!advice.is_empty()).then(|| advice.join("; "))
     }
 }

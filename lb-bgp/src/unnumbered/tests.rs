@@ -12,50 +12,50 @@ fn advertisement(lifetime: u16) -> [u8; 16] {
     bytes
 }
 
-/// What happens on a link, told by the last part of a router's address.
+/// An event on the link; routers are named by the last group of their address.
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    /// It advertises itself, with this lifetime.
-    Says(u16, u16),
+    /// Sends an advertisement with this lifetime.
+    Advertises(u16, u16),
     /// The kernel knows it as a router.
-    Known(u16),
-    /// The kernel does not reach it.
+    KnownRouter(u16),
+    /// The kernel cannot resolve it.
     Fails(u16),
 }
 
 #[test]
-fn the_router_is_the_one_that_is_heard_until_it_fails_or_another_routes() {
-    use Event::{Fails, Known, Says};
-    /// What happens, and whom that leads to, and how many others there are.
+fn the_selected_router_stays_until_it_fails_or_a_default_router_appears() {
+    use Event::{Advertises, Fails, KnownRouter};
+    /// Events, the selected router, and the number of other candidates.
     type Case = (&'static [Event], Option<u16>, usize);
     let cases: [Case; 13] = [
         (&[], None, 0),
-        (&[Says(1, 0)], Some(1), 0),
-        (&[Says(1, 1800)], Some(1), 0),
-        (&[Known(1)], Some(1), 0),
+        (&[Advertises(1, 0)], Some(1), 0),
+        (&[Advertises(1, 1800)], Some(1), 0),
+        (&[KnownRouter(1)], Some(1), 0),
         (&[Fails(1)], None, 0),
-        // Two that are alike do not take turns, whatever their addresses.
-        (&[Says(2, 1800), Says(1, 1800), Says(3, 1800)], Some(2), 2),
-        (&[Says(1, 1800), Says(2, 1800), Says(1, 1800)], Some(1), 1),
-        // A node says of itself what we do; it is not the router if another one is.
-        (&[Says(1, 0), Says(2, 1800)], Some(2), 1),
-        (&[Known(1), Says(2, 0)], Some(2), 1),
-        // Replaced: the new one is heard before the kernel gives the old one up, or after.
-        (&[Says(1, 1800), Says(2, 1800), Fails(1)], Some(2), 0),
-        (&[Says(1, 1800), Fails(1), Says(2, 0)], Some(2), 0),
-        // With nobody else there is no choice, and one that is heard again has not failed.
-        (&[Says(1, 1800), Fails(1)], Some(1), 0),
-        (&[Says(1, 1800), Fails(1), Says(1, 1800), Says(2, 1800)], Some(1), 1),
+        // Equal routers do not alternate, whatever their addresses.
+        (&[Advertises(2, 1800), Advertises(1, 1800), Advertises(3, 1800)], Some(2), 2),
+        (&[Advertises(1, 1800), Advertises(2, 1800), Advertises(1, 1800)], Some(1), 1),
+        // A node advertises itself as we do; it is not selected if there is a default router.
+        (&[Advertises(1, 0), Advertises(2, 1800)], Some(2), 1),
+        (&[KnownRouter(1), Advertises(2, 0)], Some(2), 1),
+        // Replaced: the new router is heard before the kernel gives up the old one, or after.
+        (&[Advertises(1, 1800), Advertises(2, 1800), Fails(1)], Some(2), 0),
+        (&[Advertises(1, 1800), Fails(1), Advertises(2, 0)], Some(2), 0),
+        // The only candidate stays selected; one heard again is no longer failed.
+        (&[Advertises(1, 1800), Fails(1)], Some(1), 0),
+        (&[Advertises(1, 1800), Fails(1), Advertises(1, 1800), Advertises(2, 1800)], Some(1), 1),
     ];
     for (events, expected, others) in cases {
-        let mut discovery = Discovery::new(1, Duration::ZERO);
+        let mut discovery = RouterDiscovery::new(1, Duration::ZERO);
         for event in events {
             match *event {
-                Says(last, lifetime) => {
+                Advertises(last, lifetime) => {
                     discovery.handle_packet(router(last), HERE, &advertisement(lifetime)).unwrap();
                 }
-                Known(last) => discovery.handle_neighbour(router(last), Neighbour::Router),
-                Fails(last) => discovery.handle_neighbour(router(last), Neighbour::Failed),
+                KnownRouter(last) => discovery.handle_neighbor(router(last), NeighborState::Router),
+                Fails(last) => discovery.handle_neighbor(router(last), NeighborState::Failed),
             }
         }
         assert_eq!((discovery.router(), discovery.others()), (expected.map(router), others), "{events:?}");
@@ -63,33 +63,42 @@ fn the_router_is_the_one_that_is_heard_until_it_fails_or_another_routes() {
 }
 
 #[test]
-fn who_is_not_on_the_link_is_not_the_router() {
-    let mut discovery = Discovery::new(1, Duration::ZERO);
+fn packets_from_off_link_are_rejected() {
+    let mut discovery = RouterDiscovery::new(1, Duration::ZERO);
     let global = "2001:db8::1".parse().unwrap();
     let refused = [
-        (discovery.handle_packet(router(1), 254, &advertisement(0)), Refusal::Forwarded { hop_limit: 254 }),
-        (discovery.handle_packet(global, HERE, &advertisement(0)), Refusal::NotLinkLocal(global)),
-        (discovery.handle_packet(router(1), HERE, &packet::SOLICITATION), Refusal::OtherType(133)),
+        (
+            discovery.handle_packet(router(1), 254, &advertisement(0)),
+            InvalidAdvertisement::Forwarded { hop_limit: 254 },
+        ),
+        (
+            discovery.handle_packet(global, HERE, &advertisement(0)),
+            InvalidAdvertisement::NotLinkLocal(global),
+        ),
+        (
+            discovery.handle_packet(router(1), HERE, &packet::SOLICITATION),
+            InvalidAdvertisement::OtherType(133),
+        ),
     ];
-    for (outcome, refusal) in refused {
-        assert_eq!(outcome, Err(refusal));
+    for (outcome, error) in refused {
+        assert_eq!(outcome, Err(error));
     }
-    discovery.handle_neighbour(global, Neighbour::Router);
+    discovery.handle_neighbor(global, NeighborState::Router);
     assert_eq!(discovery.router(), None);
 }
 
 #[test]
-fn a_flood_of_routers_costs_bounded_memory_and_does_not_displace_the_router() {
-    let mut discovery = Discovery::new(1, Duration::ZERO);
+fn a_flood_of_routers_uses_bounded_memory_and_keeps_the_selected_router() {
+    let mut discovery = RouterDiscovery::new(1, Duration::ZERO);
     for last in 1..1000 {
         discovery.handle_packet(router(last), HERE, &advertisement(1800)).unwrap();
     }
-    assert_eq!((discovery.router(), discovery.known.len()), (Some(router(1)), REMEMBERED));
+    assert_eq!((discovery.router(), discovery.known.len()), (Some(router(1)), MAX_ROUTERS));
 }
 
-/// What goes out in so many seconds, a router being heard after some of them.
+/// Returns the packets of this period, with a router heard at second `heard`.
 fn sent(seconds: u64, heard: Option<u64>) -> Vec<(u64, Ipv6Addr)> {
-    let mut discovery = Discovery::new(7, Duration::ZERO);
+    let mut discovery = RouterDiscovery::new(7, Duration::ZERO);
     let mut sent = Vec::new();
     for tenth in 0..seconds * 10 {
         let now = Duration::from_millis(tenth * 100);
@@ -106,21 +115,21 @@ fn sent(seconds: u64, heard: Option<u64>) -> Vec<(u64, Ipv6Addr)> {
 }
 
 #[test]
-fn routers_are_asked_for_at_once_and_three_times_at_most() {
-    let asked = |heard| -> Vec<u64> {
+fn solicitations_start_at_once_and_end_after_three() {
+    let solicited = |heard| -> Vec<u64> {
         let all = sent(60, heard).into_iter().filter(|(_, to)| *to == ALL_ROUTERS);
         all.map(|(tenth, _)| tenth).collect()
     };
-    assert_eq!(asked(None), [0, 40, 80]);
-    assert_eq!(asked(Some(3)), [0]);
+    assert_eq!(solicited(None), [0, 40, 80]);
+    assert_eq!(solicited(Some(3)), [0]);
 }
 
 #[test]
-fn we_say_that_we_are_here_at_once_and_every_three_to_four_seconds() {
-    let told: Vec<u64> =
+fn advertisements_start_at_once_and_repeat_every_three_to_four_seconds() {
+    let sent_at: Vec<u64> =
         sent(600, Some(1)).into_iter().filter(|(_, to)| *to == ALL_NODES).map(|(tenth, _)| tenth).collect();
-    assert_eq!(told[0], 0);
-    let gaps: Vec<u64> = told.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(sent_at[0], 0);
+    let gaps: Vec<u64> = sent_at.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(gaps.iter().all(|gap| (30..=41).contains(gap)), "{gaps:?}");
-    assert!(gaps.iter().min() != gaps.iter().max(), "they are spread: {gaps:?}");
+    assert!(gaps.iter().min() != gaps.iter().max(), "jittered: {gaps:?}");
 }

@@ -1,11 +1,11 @@
-//! Many prefixes in few messages.
+//! Packing of prefixes into few messages.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use lb_bgp::codec::{self, Decoding, Encoding, TooLong, UpdateWriter, nlri_len};
-use lb_bgp::message::{LONGEST, Message, Reach, Update};
+use lb_bgp::codec::{self, Decoding, Encoding, MessageTooLong, UpdateWriter, nlri_len};
+use lb_bgp::message::{MAX_MESSAGE, Message, Reach, Update};
 use lb_bgp::value::{Attributes, Community, Family, LargeCommunity, NextHop};
 
 use crate::wire::{DECODING, ENCODING, NEXT_HOP, asn, contexts};
@@ -43,12 +43,12 @@ fn kinds() -> [(Family, NextHop); 3] {
 }
 
 #[test]
-fn prefixes_fill_messages_and_come_out_in_order_and_whole() {
+fn prefixes_fill_messages_and_keep_their_order() {
     for (encoding, decoding) in contexts().filter(|(_, decoding)| decoding.extended_next_hop) {
         for (family, next_hop) in kinds() {
             let prefixes = hosts(family, 9_000);
             let path = [asn(4_200_000_000), asn(65_000)];
-            let writer = UpdateWriter::announce(family, next_hop, &path, &attributes(), &encoding).unwrap();
+            let writer = UpdateWriter::advertise(family, next_hop, &path, &attributes(), &encoding).unwrap();
             let messages: Vec<_> = writer.messages(prefixes.iter().copied()).collect();
             let mut found = Vec::new();
             for (index, message) in messages.iter().enumerate() {
@@ -59,8 +59,8 @@ fn prefixes_fill_messages_and_come_out_in_order_and_whole() {
                 assert_eq!(reach.attributes.communities, attributes().communities);
                 assert_eq!(reach.attributes.local_pref, encoding.internal.then_some(100));
                 found.extend(reach.prefixes);
-                let is_full = message.len() + nlri_len(prefixes[0]) + 1 > encoding.longest;
-                assert!(message.len() <= encoding.longest && (is_full || index + 1 == messages.len()));
+                let is_full = message.len() + nlri_len(prefixes[0]) + 1 > encoding.max_length;
+                assert!(message.len() <= encoding.max_length && (is_full || index + 1 == messages.len()));
             }
             assert_eq!(found, prefixes);
         }
@@ -68,7 +68,7 @@ fn prefixes_fill_messages_and_come_out_in_order_and_whole() {
 }
 
 #[test]
-fn withdrawals_fill_messages_and_say_nothing_else() {
+fn withdrawals_fill_messages_without_attributes() {
     for family in [Family::Ipv4, Family::Ipv6] {
         let prefixes = hosts(family, 2_000);
         let writer = UpdateWriter::withdraw(family, &ENCODING).unwrap();
@@ -77,17 +77,17 @@ fn withdrawals_fill_messages_and_say_nothing_else() {
         assert!(updates.iter().all(|update| update.reach.is_none() && update.end_of_rib.is_none()));
         let found: Vec<_> = updates.into_iter().flat_map(|update| update.withdrawn).collect();
         assert_eq!(found, prefixes);
-        let least = prefixes.iter().map(|&prefix| nlri_len(prefix)).sum::<usize>().div_ceil(LONGEST);
+        let least = prefixes.iter().map(|&prefix| nlri_len(prefix)).sum::<usize>().div_ceil(MAX_MESSAGE);
         assert!(messages.len() <= least + 1, "{}", messages.len());
     }
 }
 
 #[test]
-fn a_writer_goes_on_after_each_message_and_gives_none_for_nothing() {
+fn a_writer_is_reusable_and_returns_nothing_without_prefixes() {
     let path = [asn(1)];
     let next_hop = NextHop::V4(NEXT_HOP);
     let mut writer =
-        UpdateWriter::announce(Family::Ipv4, next_hop, &path, &Attributes::default(), &ENCODING).unwrap();
+        UpdateWriter::advertise(Family::Ipv4, next_hop, &path, &Attributes::default(), &ENCODING).unwrap();
     assert_eq!(writer.take(), None);
     let [one, two] = ["192.0.2.0/24", "198.51.100.0/24"].map(|text| text.parse::<IpNet>().unwrap());
     for prefix in [one, two] {
@@ -99,54 +99,56 @@ fn a_writer_goes_on_after_each_message_and_gives_none_for_nothing() {
 }
 
 #[test]
-fn a_prefix_of_the_other_family_is_not_taken() {
+fn a_prefix_of_another_family_is_not_added() {
     let mut writer = UpdateWriter::withdraw(Family::Ipv4, &ENCODING).unwrap();
     assert!(!writer.add("2001:db8::/32".parse().unwrap()));
     assert_eq!(writer.messages(hosts(Family::Ipv6, 3)).count(), 0);
 }
 
 #[test]
-fn attributes_that_leave_no_room_for_a_prefix_are_refused() {
-    let announce = |count: u16| {
+fn attributes_that_leave_no_room_for_a_prefix_are_rejected() {
+    let advertise = |count: u16| {
         let communities = (0..count).map(|low| Community::new(1, low)).collect();
         let attributes = Attributes { communities, ..Attributes::default() };
-        UpdateWriter::announce(Family::Ipv4, NextHop::V4(NEXT_HOP), &[asn(1)], &attributes, &ENCODING)
+        UpdateWriter::advertise(Family::Ipv4, NextHop::V4(NEXT_HOP), &[asn(1)], &attributes, &ENCODING)
     };
-    // 4096 less 23 of the message, 4 + 9 + 7 of the others, 4 before the value and 5 for a prefix: 1011 communities.
-    assert_eq!(announce(1_012).err(), Some(TooLong));
-    let messages: Vec<_> = announce(1_011).unwrap().messages(hosts(Family::Ipv4, 2)).collect();
+    // 4096 less 23 for the message, 4 + 9 + 7 for other attributes, 4 before the value and 5 for a prefix:
+    // 1011 communities.
+    assert_eq!(advertise(1_012).err(), Some(MessageTooLong));
+    let messages: Vec<_> = advertise(1_011).unwrap().messages(hosts(Family::Ipv4, 2)).collect();
     assert_eq!(messages.len(), 2);
-    assert!(messages.iter().all(|message| message.len() <= LONGEST));
+    assert!(messages.iter().all(|message| message.len() <= MAX_MESSAGE));
 }
 
 #[test]
-fn an_update_that_is_too_long_for_one_message_writes_nothing() {
+fn an_update_that_is_too_long_appends_nothing() {
     let reach = |count| Reach {
         prefixes: hosts(Family::Ipv4, count),
         next_hop: NextHop::V4(NEXT_HOP),
         as_path: vec![asn(1)],
         attributes: Attributes::default(),
     };
-    let encode = |count, longest| {
+    let encode = |count, max_length| {
         let message = Message::Update(Update { reach: Some(reach(count)), ..Update::default() });
         let mut out = vec![7];
-        let result = codec::encode(&message, &Encoding { longest, ..ENCODING }, &mut out);
+        let result = codec::encode(&message, &Encoding { max_length, ..ENCODING }, &mut out);
         (result, out.len())
     };
-    assert_eq!(encode(900, LONGEST), (Err(TooLong), 1));
+    assert_eq!(encode(900, MAX_MESSAGE), (Err(MessageTooLong), 1));
     assert!(encode(900, 65_535).0.is_ok());
-    assert_eq!(encode(13_200, 65_535), (Err(TooLong), 1));
+    assert_eq!(encode(13_200, 65_535), (Err(MessageTooLong), 1));
 }
 
 #[test]
-fn an_internal_neighbour_is_told_the_preference_and_an_external_one_is_not() {
+fn local_pref_is_sent_to_internal_peers_only() {
     for internal in [false, true] {
         let attributes = Attributes { local_pref: Some(7), ..Attributes::default() };
         let encoding = Encoding { internal, ..ENCODING };
         let writer =
-            UpdateWriter::announce(Family::Ipv4, NextHop::V4(NEXT_HOP), &[], &attributes, &encoding).unwrap();
+            UpdateWriter::advertise(Family::Ipv4, NextHop::V4(NEXT_HOP), &[], &attributes, &encoding)
+                .unwrap();
         let message = writer.messages(hosts(Family::Ipv4, 1)).next().unwrap();
-        // Read as by a neighbour that would not discard it in silence.
+        // Decoded as internal, where LOCAL_PREF is not silently discarded.
         let update = read(&message, &Decoding { internal: true, ..DECODING });
         match update.reach {
             Some(reach) => assert_eq!((internal, reach.attributes.local_pref), (true, Some(7))),
@@ -156,13 +158,13 @@ fn an_internal_neighbour_is_told_the_preference_and_an_external_one_is_not() {
 }
 
 #[test]
-fn an_old_neighbour_gets_the_long_path_beside_the_short_one_only_if_it_says_more() {
+fn a_two_octet_peer_gets_as4_path_only_if_needed() {
     let old = Encoding { four_octet_asn: false, ..ENCODING };
     let path_of = |path: &[u32]| {
         let path: Vec<_> = path.iter().copied().map(asn).collect();
         let attributes = Attributes::default();
         let writer =
-            UpdateWriter::announce(Family::Ipv4, NextHop::V4(NEXT_HOP), &path, &attributes, &old).unwrap();
+            UpdateWriter::advertise(Family::Ipv4, NextHop::V4(NEXT_HOP), &path, &attributes, &old).unwrap();
         writer.messages(hosts(Family::Ipv4, 1)).next().unwrap()
     };
     let has = |message: &[u8], octets: &[u8]| message.windows(octets.len()).any(|window| window == octets);
@@ -174,7 +176,7 @@ fn an_old_neighbour_gets_the_long_path_beside_the_short_one_only_if_it_says_more
 }
 
 #[test]
-fn the_end_of_a_family_is_the_shortest_update_or_one_with_an_empty_withdrawal() {
+fn end_of_rib_is_an_empty_update_or_an_empty_mp_unreach_nlri() {
     for (family, octets) in [
         (Family::Ipv4, vec![0, 23, 2, 0, 0, 0, 0]),
         (Family::Ipv6, vec![0, 29, 2, 0, 0, 0, 6, 0x80, 15, 3, 0, 2, 1]),

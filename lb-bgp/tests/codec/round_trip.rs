@@ -1,11 +1,11 @@
-//! What is written means the same when it is read, whatever it is; and nothing that is read ends in a panic.
+//! Round trips of arbitrary messages, and decoding of arbitrary octets without a panic.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use lb_bgp::codec::{self, Encoding, MessageError};
 use lb_bgp::message::{
-    Capabilities, GracefulRestart, LONGEST_EXTENDED, Message, Notification, Open, Reach, Update,
+    Capabilities, GracefulRestartCapability, MAX_EXTENDED_MESSAGE, Message, Notification, Open, Reach, Update,
 };
 use lb_bgp::value::{Asn, Attributes, Community, Family, HoldTime, LargeCommunity, NextHop, RouterId};
 use proptest::collection::{btree_set, vec};
@@ -26,11 +26,8 @@ fn family() -> impl Strategy<Value = Family> {
 
 fn capabilities() -> impl Strategy<Value = Capabilities> {
     let restart = (any::<(bool, bool)>(), 0_u16..4096, vec((family(), any::<bool>()), 0..3));
-    let restart = restart.prop_map(|((restarted, notification), restart_time, families)| GracefulRestart {
-        restarted,
-        notification,
-        restart_time,
-        families,
+    let restart = restart.prop_map(|((restarted, notification), restart_time, families)| {
+        GracefulRestartCapability { restarted, notification, restart_time, families }
     });
     let families = btree_set(family(), 0..=2).prop_map(|families| families.into_iter().collect());
     let others = vec(prop_oneof![Just(1_u8), 7_u8..64, 74_u8..=255], 0..200);
@@ -69,8 +66,8 @@ pub(crate) fn open() -> impl Strategy<Value = Open> {
 }
 
 fn prefix(family: Family) -> impl Strategy<Value = IpNet> {
-    let longest = if family == Family::Ipv4 { 32_u8 } else { 128 };
-    (any::<u128>(), 0..=longest).prop_map(move |(bits, length)| {
+    let max_length = if family == Family::Ipv4 { 32_u8 } else { 128 };
+    (any::<u128>(), 0..=max_length).prop_map(move |(bits, length)| {
         let address = match family {
             Family::Ipv4 => IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(bits >> 96).unwrap())),
             Family::Ipv6 => IpAddr::V6(Ipv6Addr::from_bits(bits)),
@@ -133,7 +130,7 @@ fn message() -> impl Strategy<Value = Message> {
     ]
 }
 
-/// What a neighbour understands of it.
+/// Returns the message as a peer decodes it.
 fn understood(mut message: Message, context: &Encoding) -> Message {
     if let Message::Update(Update { reach: Some(reach), .. }) = &mut message
         && !context.internal
@@ -146,31 +143,31 @@ fn understood(mut message: Message, context: &Encoding) -> Message {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn what_is_written_means_the_same_when_read(message in message()) {
+    fn messages_round_trip(message in message()) {
         for (encoding, decoding) in contexts() {
-            let encoding = Encoding { longest: LONGEST_EXTENDED, ..encoding };
-            let decoding = codec::Decoding { longest: LONGEST_EXTENDED, extended_next_hop: true, ..decoding };
+            let encoding = Encoding { max_length: MAX_EXTENDED_MESSAGE, ..encoding };
+            let decoding = codec::Decoding { max_length: MAX_EXTENDED_MESSAGE, extended_next_hop: true, ..decoding };
             let mut out = vec![1, 2, 3];
             codec::encode(&message, &encoding, &mut out).unwrap();
             let written = &out[3..];
-            prop_assert_eq!(codec::frame(written, encoding.longest), Ok(Some(written.len())));
+            prop_assert_eq!(codec::frame(written, encoding.max_length), Ok(Some(written.len())));
             let read = codec::decode(written, &decoding).unwrap();
             prop_assert_eq!(&read, &understood(message.clone(), &encoding));
         }
     }
 
     #[test]
-    fn any_octets_are_taken_or_refused(octets in vec(any::<u8>(), 0..200), kind in 0_u8..7) {
+    fn arbitrary_octets_do_not_panic(octets in vec(any::<u8>(), 0..200), kind in 0_u8..7) {
         let framed = crate::wire::message(kind, &octets);
         for (_, decoding) in contexts() {
-            let _ = codec::frame(&octets, decoding.longest);
+            let _ = codec::frame(&octets, decoding.max_length);
             let _ = codec::decode(&octets, &decoding);
             let _ = codec::decode(&framed, &decoding);
         }
     }
 
     #[test]
-    fn what_is_taken_of_damaged_messages_of_routers_can_be_written_and_read_again(
+    fn damaged_recorded_frames_hold_the_laws(
         index in 0_usize..55,
         damage in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
@@ -182,11 +179,11 @@ proptest! {
     }
 
     #[test]
-    fn a_refusal_fits_into_a_notification(octets in vec(any::<u8>(), 0..5000)) {
+    fn an_error_fits_into_a_notification(octets in vec(any::<u8>(), 0..5000)) {
         let length = u16::try_from(octets.len()).unwrap();
         let list = [&[0x50, 99], length.to_be_bytes().as_slice(), &octets].concat();
         let frame = crate::wire::update(&[], &list, &[]);
-        let decoding = codec::Decoding { longest: LONGEST_EXTENDED, ..crate::wire::DECODING };
+        let decoding = codec::Decoding { max_length: MAX_EXTENDED_MESSAGE, ..crate::wire::DECODING };
         let error = codec::decode(&frame, &decoding).unwrap_err();
         let is_of_update = matches!(error, MessageError::Update { .. });
         prop_assert!(is_of_update);

@@ -1,19 +1,19 @@
-//! Sessions on a virtual clock: two peers with a network between them that delays, splits and loses, and one
-//! peer with a router that the test plays.
+//! Sessions on a virtual clock: two peers over a network that delays, splits and loses, and one peer with the
+//! test as its router.
 #![allow(missing_docs)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test that cannot go on has failed"
+    reason = "a test that cannot continue has failed"
 )]
 
-mod endings;
+mod adj_out;
+mod close_history;
+mod close_reasons;
+mod lifecycle;
 mod network;
 mod pair;
-mod reasons;
-mod refusal;
+mod refused_capabilities;
 mod rib;
 mod router;
-mod single;
-mod tables;

@@ -1,5 +1,5 @@
-//! Two hosts, one virtual clock, and TCP between them as unkind as TCP may be: segments of any length, any
-//! delay, connections that are lost, a receiver that is slow to read.
+//! Two hosts on a virtual clock with an unkind TCP in between: segments of any length, any delay, lost
+//! connections, a slow receiver.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -7,23 +7,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lb_bgp::message::Message;
-use lb_bgp::session::{Action, Config, Peer, Routes, State, Way};
+use lb_bgp::session::{BgpState, ConnectionDirection, Peer, PeerAction, PeerConfig, Routes};
 
-use crate::rib::{Reading, Rib};
+use crate::rib::{MessageStream, Rib};
 
 type Connection = usize;
 
 #[derive(Clone, Debug)]
-enum Happening {
+enum NetworkEvent {
     /// A connection of `opener` reaches the other host.
     Syn {
         connection: Connection,
     },
-    /// The opener learns that it is there.
+    /// The opener's connection is established.
     SynAck {
         connection: Connection,
     },
-    /// The opener learns that it is not.
+    /// The opener's connection is refused.
     Refused {
         opener: usize,
         attempt: usize,
@@ -51,8 +51,8 @@ pub(crate) struct Host {
     pub(crate) peer: Peer,
     sockets: [Option<Connection>; 2],
     attempt: usize,
-    readings: BTreeMap<Connection, Reading>,
-    /// What this host has been told, a connection.
+    streams: BTreeMap<Connection, MessageStream>,
+    /// The routes this host has received, per connection.
     pub(crate) ribs: BTreeMap<Connection, Rib>,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct Host {
 struct Wire {
     opener: usize,
     attempt: usize,
-    /// When the last octet towards each host arrives.
+    /// Arrival of the last octet towards each host.
     last: [Duration; 2],
     lost: bool,
 }
@@ -68,24 +68,24 @@ struct Wire {
 pub(crate) struct Network {
     pub(crate) hosts: [Host; 2],
     pub(crate) now: Duration,
-    queue: BTreeMap<(Duration, usize), Happening>,
+    queue: BTreeMap<(Duration, usize), NetworkEvent>,
     counter: usize,
     wires: Vec<Wire>,
     random: u64,
     longest_delay: u64,
     internal: bool,
-    /// In a hundred attempts to connect.
+    /// Percentage of refused connection attempts.
     refusals: u64,
 }
 
 impl Network {
-    pub(crate) fn new(configs: [Config; 2], seed: u64, longest_delay_ms: u64, refusals: u64) -> Self {
-        let internal = configs[0].shown() == configs[1].shown();
+    pub(crate) fn new(configs: [PeerConfig; 2], seed: u64, longest_delay_ms: u64, refusals: u64) -> Self {
+        let internal = configs[0].presented_asn() == configs[1].presented_asn();
         let host = |config, seed| Host {
             peer: Peer::new(config, seed, Duration::ZERO),
             sockets: [None, None],
             attempt: 0,
-            readings: BTreeMap::new(),
+            streams: BTreeMap::new(),
             ribs: BTreeMap::new(),
         };
         let [one, other] = configs;
@@ -118,14 +118,14 @@ impl Network {
             assert!(next >= self.now || timer == Some(next), "time runs backwards");
             self.now = self.now.max(next);
             if arrival == Some(next) {
-                let (_, happening) = self.queue.pop_first().unwrap();
-                self.happen(happening);
+                let (_, event) = self.queue.pop_first().unwrap();
+                self.handle(event);
             } else {
                 for host in 0..2 {
                     self.hosts[host].peer.handle_time(self.now);
                     self.drive(host);
                     let deadline = self.hosts[host].peer.next_deadline();
-                    assert!(deadline.is_none_or(|at| at > self.now), "a deadline is not met: {deadline:?}");
+                    assert!(deadline.is_none_or(|at| at > self.now), "deadline missed: {deadline:?}");
                 }
             }
         }
@@ -137,22 +137,22 @@ impl Network {
         self.drive(host);
     }
 
-    /// All connections are lost.
+    /// Loses all connections.
     pub(crate) fn lose_all(&mut self) {
         for connection in 0..self.wires.len() {
             if !std::mem::replace(&mut self.wires[connection].lost, true) {
                 for to in 0..2 {
-                    self.later(Happening::Reset { to, connection });
+                    self.later(NetworkEvent::Reset { to, connection });
                 }
             }
         }
     }
 
-    /// All connections are lost, and only one host knows: what the other sends goes nowhere.
+    /// Loses all connections, and only one host notices: what the other sends is dropped.
     pub(crate) fn lose_half(&mut self, to: usize) {
         for connection in 0..self.wires.len() {
             if !std::mem::replace(&mut self.wires[connection].lost, true) {
-                self.later(Happening::Reset { to, connection });
+                self.later(NetworkEvent::Reset { to, connection });
             }
         }
     }
@@ -168,106 +168,120 @@ impl Network {
         self.drive(host);
     }
 
-    /// The connection, if both have exactly one and the same, and are Established on it.
+    /// Returns the connection if both hosts are Established on the same and only one.
     pub(crate) fn settled(&self) -> Option<Connection> {
         let [one, other] = self.hosts.each_ref().map(|host| {
             let connections: Vec<_> = host.sockets.iter().flatten().copied().collect();
-            (host.peer.state() == State::Established && connections.len() == 1).then(|| connections[0])
+            (host.peer.state() == BgpState::Established && connections.len() == 1).then(|| connections[0])
         });
         one.filter(|_| one == other)
     }
 
-    fn happen(&mut self, happening: Happening) {
+    fn handle(&mut self, event: NetworkEvent) {
         let now = self.now;
-        match happening {
-            Happening::Syn { connection } => self.accept(connection),
-            Happening::SynAck { connection } => {
+        match event {
+            NetworkEvent::Syn { connection } => self.accept(connection),
+            NetworkEvent::SynAck { connection } => {
                 let Wire { opener, attempt, lost, .. } = self.wires[connection];
                 let host = &mut self.hosts[opener];
                 if lost || host.attempt != attempt {
-                    self.send(connection, 1 - opener, Happening::Fin { to: 1 - opener, connection });
-                } else if host.peer.handle_connected(Way::Opened, address(opener), address(1 - opener), now) {
+                    self.send(connection, 1 - opener, NetworkEvent::Fin { to: 1 - opener, connection });
+                } else if host.peer.handle_connected(
+                    ConnectionDirection::Outgoing,
+                    address(opener),
+                    address(1 - opener),
+                    now,
+                ) {
                     host.sockets[0] = Some(connection);
                 } else {
-                    self.send(connection, 1 - opener, Happening::Fin { to: 1 - opener, connection });
+                    self.send(connection, 1 - opener, NetworkEvent::Fin { to: 1 - opener, connection });
                 }
                 self.drive(opener);
             }
-            Happening::Refused { opener, attempt } => {
+            NetworkEvent::Refused { opener, attempt } => {
                 if self.hosts[opener].attempt == attempt {
                     self.hosts[opener].peer.handle_connect_failed("refused".to_owned(), now);
                     self.drive(opener);
                 }
             }
-            Happening::Segment { to, connection, bytes } => self.deliver(to, connection, &bytes),
-            Happening::Sent { host, connection } => {
-                if let Some(way) = self.way(host, connection) {
-                    self.hosts[host].peer.handle_sent(way, now);
+            NetworkEvent::Segment { to, connection, bytes } => self.deliver(to, connection, &bytes),
+            NetworkEvent::Sent { host, connection } => {
+                if let Some(direction) = self.direction(host, connection) {
+                    self.hosts[host].peer.handle_sent(direction, now);
                     self.drive(host);
                 }
             }
-            // What was under way on a lost connection is lost, too.
-            Happening::Fin { connection, .. } if self.wires[connection].lost => {}
-            Happening::Fin { to, connection } => self.close(to, connection, None),
-            Happening::Reset { to, connection } => self.close(to, connection, Some("reset".to_owned())),
+            // Data in flight is lost with the connection.
+            NetworkEvent::Fin { connection, .. } if self.wires[connection].lost => {}
+            NetworkEvent::Fin { to, connection } => self.close(to, connection, None),
+            NetworkEvent::Reset { to, connection } => self.close(to, connection, Some("reset".to_owned())),
         }
     }
 
     fn accept(&mut self, connection: Connection) {
         let Wire { opener, .. } = self.wires[connection];
         let to = 1 - opener;
-        self.send(connection, opener, Happening::SynAck { connection });
-        if self.hosts[to].peer.handle_connected(Way::Accepted, address(to), address(opener), self.now) {
+        self.send(connection, opener, NetworkEvent::SynAck { connection });
+        if self.hosts[to].peer.handle_connected(
+            ConnectionDirection::Incoming,
+            address(to),
+            address(opener),
+            self.now,
+        ) {
             if let Some(former) = self.hosts[to].sockets[1].replace(connection) {
-                self.send(former, opener, Happening::Fin { to: opener, connection: former });
+                self.send(former, opener, NetworkEvent::Fin { to: opener, connection: former });
             }
         } else {
-            self.send(connection, opener, Happening::Fin { to: opener, connection });
+            self.send(connection, opener, NetworkEvent::Fin { to: opener, connection });
         }
         self.drive(to);
     }
 
     fn deliver(&mut self, to: usize, connection: Connection, bytes: &[u8]) {
-        let Some(way) = self.way(to, connection).filter(|_| !self.wires[connection].lost) else { return };
+        let Some(direction) = self.direction(to, connection).filter(|_| !self.wires[connection].lost) else {
+            return;
+        };
         let host = &mut self.hosts[to];
-        for message in host.readings.entry(connection).or_default().read(bytes, self.internal) {
+        for message in host.streams.entry(connection).or_default().read(bytes, self.internal) {
             if let Message::Update(update) = message {
                 host.ribs.entry(connection).or_default().apply(update);
             }
         }
-        host.peer.handle_bytes(way, bytes, self.now);
+        host.peer.handle_bytes(direction, bytes, self.now);
         self.drive(to);
     }
 
     fn close(&mut self, to: usize, connection: Connection, why: Option<String>) {
-        if let Some(way) = self.way(to, connection) {
-            self.hosts[to].sockets[way as usize] = None;
-            self.hosts[to].peer.handle_closed(way, why, self.now);
+        if let Some(direction) = self.direction(to, connection) {
+            self.hosts[to].sockets[direction as usize] = None;
+            self.hosts[to].peer.handle_closed(direction, why, self.now);
             self.drive(to);
         }
     }
 
-    fn way(&self, host: usize, connection: Connection) -> Option<Way> {
-        Way::BOTH.into_iter().find(|way| self.hosts[host].sockets[*way as usize] == Some(connection))
+    fn direction(&self, host: usize, connection: Connection) -> Option<ConnectionDirection> {
+        ConnectionDirection::BOTH
+            .into_iter()
+            .find(|direction| self.hosts[host].sockets[*direction as usize] == Some(connection))
     }
 
     /// The driver: actions, then octets.
     fn drive(&mut self, host: usize) {
         while let Some(action) = self.hosts[host].peer.poll_action() {
             match action {
-                Action::Connect => self.connect(host),
-                Action::Close(way) => {
-                    self.hosts[host].attempt += usize::from(way == Way::Opened);
-                    self.transmit(host, way);
-                    if let Some(connection) = self.hosts[host].sockets[way as usize].take() {
-                        self.send(connection, 1 - host, Happening::Fin { to: 1 - host, connection });
+                PeerAction::Connect => self.connect(host),
+                PeerAction::Close(direction) => {
+                    self.hosts[host].attempt += usize::from(direction == ConnectionDirection::Outgoing);
+                    self.transmit(host, direction);
+                    if let Some(connection) = self.hosts[host].sockets[direction as usize].take() {
+                        self.send(connection, 1 - host, NetworkEvent::Fin { to: 1 - host, connection });
                     }
                 }
-                Action::Established(_) | Action::Down(_) | Action::Refused(_) => {}
+                PeerAction::Established(_) | PeerAction::Down(_) | PeerAction::CapabilitiesRefused(_) => {}
             }
         }
-        for way in Way::BOTH {
-            self.transmit(host, way);
+        for direction in ConnectionDirection::BOTH {
+            self.transmit(host, direction);
         }
     }
 
@@ -275,49 +289,49 @@ impl Network {
         self.hosts[opener].attempt += 1;
         let attempt = self.hosts[opener].attempt;
         if self.number(100) < self.refusals {
-            return self.later(Happening::Refused { opener, attempt });
+            return self.later(NetworkEvent::Refused { opener, attempt });
         }
         self.wires.push(Wire { opener, attempt, last: [Duration::ZERO; 2], lost: false });
-        self.later(Happening::Syn { connection: self.wires.len() - 1 });
+        self.later(NetworkEvent::Syn { connection: self.wires.len() - 1 });
     }
 
-    fn transmit(&mut self, host: usize, way: Way) {
+    fn transmit(&mut self, host: usize, direction: ConnectionDirection) {
         let now = self.now;
-        let Some(connection) = self.hosts[host].sockets[way as usize] else { return };
-        let Some(bytes) = self.hosts[host].peer.poll_bytes(way, now) else { return };
+        let Some(connection) = self.hosts[host].sockets[direction as usize] else { return };
+        let Some(bytes) = self.hosts[host].peer.poll_bytes(direction, now) else { return };
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
             let length = 1 + self.number(rest.len() as u64) as usize;
             let (piece, following) = rest.split_at(length.min(rest.len()));
             rest = following;
-            let segment = Happening::Segment { to: 1 - host, connection, bytes: piece.to_vec() };
+            let segment = NetworkEvent::Segment { to: 1 - host, connection, bytes: piece.to_vec() };
             self.send(connection, 1 - host, segment);
         }
-        self.later(Happening::Sent { host, connection });
+        self.later(NetworkEvent::Sent { host, connection });
     }
 
-    /// In order on the connection.
-    fn send(&mut self, connection: Connection, to: usize, happening: Happening) {
+    /// Delivers in order on the connection.
+    fn send(&mut self, connection: Connection, to: usize, event: NetworkEvent) {
         let arrival = self.now + self.delay();
         let last = &mut self.wires[connection].last[to];
         *last = arrival.max(*last);
         let at = *last;
-        self.at(at, happening);
+        self.at(at, event);
     }
 
-    fn later(&mut self, happening: Happening) {
+    fn later(&mut self, event: NetworkEvent) {
         let at = self.now + self.delay();
-        self.at(at, happening);
+        self.at(at, event);
     }
 
-    fn at(&mut self, at: Duration, happening: Happening) {
+    fn at(&mut self, at: Duration, event: NetworkEvent) {
         self.counter += 1;
-        self.queue.insert((at, self.counter), happening);
+        self.queue.insert((at, self.counter), event);
     }
 
     fn delay(&mut self) -> Duration {
-        let longest = self.longest_delay;
-        Duration::from_micros(self.number(longest * 1000 + 1))
+        let max_length = self.longest_delay;
+        Duration::from_micros(self.number(max_length * 1000 + 1))
     }
 
     fn number(&mut self, below: u64) -> u64 {

@@ -1,18 +1,18 @@
-//! Two peers with a network between them.
+//! Two peers over an unreliable network.
 
 use std::time::Duration;
 
-use lb_bgp::session::{BackOff, Config, NextHops, RemoteAs, Routes, Shutdown, State};
+use lb_bgp::session::{BackOff, BgpState, NextHops, PeerConfig, RemoteAs, Routes, Shutdown};
 use lb_bgp::value::{Asn, Family, HoldTime, RouterId};
 use proptest::prelude::*;
 
 use crate::network::Network;
 use crate::rib::{attributes, prefix};
 
-pub(crate) fn config(local: u32, remote: u32, id: u8) -> Config {
-    Config {
+pub(crate) fn config(local: u32, remote: u32, id: u8) -> PeerConfig {
+    PeerConfig {
         local_asn: Asn::new(local).unwrap(),
-        shown_asn: None,
+        presented_asn: None,
         remote: RemoteAs::Exactly(Asn::new(remote).unwrap()),
         router_id: RouterId::new([10, 0, 0, id].into()).unwrap(),
         hold_time: HoldTime::DEFAULT,
@@ -24,7 +24,7 @@ pub(crate) fn config(local: u32, remote: u32, id: u8) -> Config {
         passive: false,
         host_name: "node".to_owned(),
         connect_timeout: Duration::from_secs(10),
-        back_off: BackOff { first: Duration::from_secs(1), longest: Duration::from_secs(8) },
+        back_off: BackOff { initial: Duration::from_secs(1), max: Duration::from_secs(8) },
     }
 }
 
@@ -50,18 +50,18 @@ fn routes(numbers: &[(u32, u32)]) -> Routes {
     numbers.iter().map(|(one, other)| (prefix(*one), attributes(*other))).collect()
 }
 
-/// As an internal neighbour hears it: with the preference that stands where none is set.
+/// Returns the routes as received: with the default preference on internal sessions.
 fn heard(routes: &Routes, internal: bool) -> Routes {
-    let mut heard = routes.clone();
-    heard.values_mut().for_each(|attributes| attributes.local_pref = internal.then_some(100));
-    heard
+    let mut received = routes.clone();
+    received.values_mut().for_each(|attributes| attributes.local_pref = internal.then_some(100));
+    received
 }
 
-/// Time after which, without a disturbance, a session has to be up: four minutes, for which an OPEN is waited
-/// for that one side has lost, the longest wait, an attempt that times out, and a collision.
+/// Time within which an undisturbed session must come up: four minutes for an OPEN lost by one side, the
+/// maximum delay, an attempt that times out, and a collision.
 const SETTLED: Duration = Duration::from_secs(300);
 
-fn configs(internal: bool, ids: (u8, u8), passive: u8, graceful: bool) -> [Config; 2] {
+fn configs(internal: bool, ids: (u8, u8), passive: u8, graceful: bool) -> [PeerConfig; 2] {
     let other = if internal { 65001 } else { 65002 };
     let mut configs = [config(65001, other, ids.0), config(other, 65001, ids.1)];
     for (index, config) in configs.iter_mut().enumerate() {
@@ -75,7 +75,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn both_settle_on_one_connection_and_know_the_last_routes(
+    fn both_peers_settle_on_one_connection_with_the_latest_routes(
         seed: u64,
         internal: bool,
         ids in prop_oneof![Just((1, 2)), Just((2, 1))],
@@ -109,42 +109,42 @@ proptest! {
         prop_assert_eq!(network.hosts.each_ref().map(|host| host.peer.view(network.now).counters.flaps), flaps);
         for host in 0..2 {
             let rib = &network.hosts[host].ribs[&connection.unwrap()];
-            prop_assert_eq!(rib.told(), heard(&last[1 - host], internal));
+            prop_assert_eq!(rib.advertised(), heard(&last[1 - host], internal));
             prop_assert_eq!(&rib.ends, &[Family::Ipv4, Family::Ipv6]);
         }
     }
 
-    /// The RFC's own rule loses both of two connections where one side has heard the KEEPALIVE on the one and
-    /// the other the OPEN on the other.
+    /// The RFC's own rule loses both connections if one side has received the KEEPALIVE on one and the other
+    /// side the OPEN on the other.
     #[test]
-    fn of_two_connections_that_are_opened_at_once_one_is_left(
+    fn exactly_one_of_two_simultaneous_connections_survives(
         seed: u64,
         internal: bool,
         ids in prop_oneof![Just((1, 2)), Just((2, 1))],
         graceful: bool,
     ) {
         let mut network = Network::new(configs(internal, ids, 9, graceful), seed, 20, 0);
-        // Twelve times the longest delay, and less than the shortest wait for another attempt.
+        // Twelve times the maximum delay, and less than the minimum delay of another attempt.
         network.run(Duration::from_millis(240));
         let connection = network.settled();
         prop_assert!(connection.is_some(), "{:?}", network.hosts.each_ref().map(|host| host.peer.view(network.now)));
         network.run(Duration::from_secs(300));
         prop_assert_eq!(network.settled(), connection);
         for host in &network.hosts {
-            let ending = host.peer.view(network.now).last_ending;
-            prop_assert!(ending.iter().all(|ending| ending.state == State::Established), "{ending:?}");
+            let close = host.peer.view(network.now).last_close;
+            prop_assert!(close.iter().all(|close| close.state == BgpState::Established), "{close:?}");
         }
     }
 }
 
 #[test]
-fn a_session_that_is_shut_down_stays_down_and_comes_back_when_it_is_started() {
+fn an_administrative_shutdown_lasts_until_start() {
     let mut network = Network::new(configs(false, (1, 2), 9, false), 7, 20, 0);
     network.run(SETTLED);
     assert!(network.settled().is_some());
     network.shut_down(0, Shutdown::Administrative { text: "maintenance".to_owned() });
     network.run(SETTLED);
-    assert_eq!(network.hosts[0].peer.state(), State::Idle);
+    assert_eq!(network.hosts[0].peer.state(), BgpState::Idle);
     let error = network.hosts[1].peer.view(network.now).last_error().unwrap();
     assert!(error.contains("administrative shutdown (6/2): \"maintenance\"; since then: "), "{error}");
     assert!(error.contains("cannot connect") || error.contains("closed"), "{error}");

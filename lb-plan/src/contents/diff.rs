@@ -1,29 +1,28 @@
-//! The operations that turn one content of the maps into another, in an order that leaves no moment in which
-//! a packet finds a hole: whatever is referred to is written before what refers to it, and removed after.
+//! The operations between two contents of the maps, ordered so that no packet ever finds a gap: an entry is
+//! written before anything refers to it, and removed after.
 //!
 //! ```text
-//! written   links → nodes → peers → config → slots → source ranges → VIPs → ARP
-//! removed   ARP → VIPs → source ranges → peers → nodes → links
+//! written   links → nodes → node addresses → config → slots → source ranges → VIPs → ARP
+//! removed   ARP → VIPs → source ranges → node addresses → nodes → links
 //! ```
 //!
-//! A VIP is flagged once its source ranges are there, and they go once it is not. Where ranges change, a client that is
-//! admitted before and after is admitted meanwhile, and one that is neither is not.
+//! A VIP gets its flag after its source ranges, and loses its ranges after the flag. While ranges change, a
+//! client that is admitted before and after stays admitted, and one that is neither stays excluded.
 
 use std::collections::BTreeMap;
 
 use lb_common::maps::Vip;
 use lb_common::ring::Slot;
 
-use super::{Beside, Contents, Op, SourceRange, Sources, VipKey};
+use super::{Contents, MergeCursor, Op, SourceRange, SourceSet, VipKey};
 
-/// The operations that turn `installed` into `desired`, to be done in their order. Only what differs is
-/// written.
+/// Returns the operations that turn `installed` into `desired`, in order. Only differences are written.
 pub fn diff(installed: &Contents, desired: &Contents) -> Vec<Op> {
     let mut ops = Vec::new();
     write(&mut ops, &installed.links, &desired.links, Op::WriteLink);
     write(&mut ops, &installed.nodes, &desired.nodes, Op::WriteNode);
-    write(&mut ops, &installed.peers, &desired.peers, Op::WritePeer);
-    write(&mut ops, &installed.peer_macs, &desired.peer_macs, Op::WritePeerMac);
+    write(&mut ops, &installed.node_addresses, &desired.node_addresses, Op::WriteNodeAddress);
+    write(&mut ops, &installed.node_macs, &desired.node_macs, Op::WriteNodeMac);
     if let Some(config) = desired.config.filter(|config| installed.config != Some(*config)) {
         ops.push(Op::WriteConfig(Box::new(config)));
     }
@@ -37,8 +36,8 @@ pub fn diff(installed: &Contents, desired: &Contents) -> Vec<Op> {
     remove(&mut ops, &installed.vips, &desired.vips, Op::RemoveVip);
     let remove_source = |vip, range| ops.push(Op::RemoveSource(vip, range));
     new_sources(&desired.sources, &installed.sources, remove_source);
-    remove(&mut ops, &installed.peer_macs, &desired.peer_macs, Op::RemovePeerMac);
-    remove(&mut ops, &installed.peers, &desired.peers, Op::RemovePeer);
+    remove(&mut ops, &installed.node_macs, &desired.node_macs, Op::RemoveNodeMac);
+    remove(&mut ops, &installed.node_addresses, &desired.node_addresses, Op::RemoveNodeAddress);
     remove(&mut ops, &installed.nodes, &desired.nodes, Op::RemoveNode);
     remove(&mut ops, &installed.links, &desired.links, Op::RemoveLink);
     ops
@@ -50,7 +49,7 @@ fn write<K: Ord + Copy, V: PartialEq + Copy>(
     desired: &BTreeMap<K, V>,
     op: impl Fn(K, V) -> Op,
 ) {
-    let changed = beside(desired, installed).filter(|(_, value, before)| *before != Some(*value));
+    let changed = merged(desired, installed).filter(|(_, value, before)| *before != Some(*value));
     ops.extend(changed.map(|(key, value, _)| op(*key, *value)));
 }
 
@@ -60,26 +59,26 @@ fn remove<K: Ord + Copy, V>(
     desired: &BTreeMap<K, V>,
     op: impl Fn(K) -> Op,
 ) {
-    let gone = beside(installed, desired).filter(|(_, _, after)| after.is_none());
+    let gone = merged(installed, desired).filter(|(_, _, after)| after.is_none());
     ops.extend(gone.map(|(key, _, _)| op(*key)));
 }
 
-/// The entries of a map, each with what another one has of its key.
-fn beside<'a, K: Ord, V, W>(
+/// Pairs the entries of a map with those of another map with the same key.
+fn merged<'a, K: Ord, V, W>(
     map: &'a BTreeMap<K, V>,
     other: &'a BTreeMap<K, W>,
 ) -> impl Iterator<Item = (&'a K, &'a V, Option<&'a W>)> {
-    let mut other = Beside::new(other);
+    let mut other = MergeCursor::new(other);
     map.iter().map(move |(key, value)| (key, value, other.get(key)))
 }
 
-/// The source ranges that `of` has and `without` has not.
+/// Returns the source ranges that `of` has and `without` does not.
 fn new_sources(
-    without: &BTreeMap<u32, Sources>,
-    of: &BTreeMap<u32, Sources>,
+    without: &BTreeMap<u32, SourceSet>,
+    of: &BTreeMap<u32, SourceSet>,
     mut take: impl FnMut(u32, SourceRange),
 ) {
-    for (vip, sources, other) in beside(of, without) {
+    for (vip, sources, other) in merged(of, without) {
         if other.is_some_and(|other| other.is_same(sources)) {
             continue;
         }
@@ -88,9 +87,9 @@ fn new_sources(
     }
 }
 
-/// A number that comes to another VIP is cleared first, or the VIP would begin with the other's traffic.
+/// A number that moves to another VIP is cleared first, or the VIP would start with the other's traffic.
 fn write_vips(ops: &mut Vec<Op>, installed: &BTreeMap<VipKey, Vip>, desired: &BTreeMap<VipKey, Vip>) {
-    for (key, vip, before) in beside(desired, installed) {
+    for (key, vip, before) in merged(desired, installed) {
         if before == Some(vip) {
             continue;
         }
@@ -105,7 +104,7 @@ fn write_rings(ops: &mut Vec<Op>, installed: &Contents, desired: &Contents) {
     let known = installed.regions();
     for region in desired.regions() {
         let Some(slots) = desired.rings.get(&region.first) else { continue };
-        // What lies in a region that no installed VIP refers to is not known, so all of it is written.
+        // The contents of a region that no installed VIP refers to are unknown, so all of it is written.
         let before = installed.rings.get(&region.first).filter(|_| known.contains(&region));
         if before != Some(slots) {
             write_slots(ops, region.first, before.map_or(&[][..], |before| before), slots);
@@ -113,7 +112,7 @@ fn write_rings(ops: &mut Vec<Op>, installed: &Contents, desired: &Contents) {
     }
 }
 
-/// Runs of slots that differ. A run ends at the first slot that does not.
+/// Writes runs of slots that differ. A run ends at the first equal slot.
 fn write_slots(ops: &mut Vec<Op>, first: u32, before: &[Slot], slots: &[Slot]) {
     let mut run: Option<(u32, Vec<Slot>)> = None;
     for (number, (i, slot)) in (first..).zip(slots.iter().enumerate()) {

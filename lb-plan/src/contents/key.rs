@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use lb_common::maps::{Vip4Key, Vip6Key};
 
-/// A VIP: a port of an address, or with `port` and `protocol` zero the address itself.
+/// A VIP: a port of an address, or the address itself if `port` and `protocol` are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VipKey {
     /// Address.
@@ -15,7 +15,7 @@ pub struct VipKey {
     pub protocol: u8,
 }
 
-/// A VIP's key as it lies in `lb_vips4` or `lb_vips6`.
+/// A VIP's key as stored in `lb_vips4` or `lb_vips6`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MapKey {
     /// In `lb_vips4`.
@@ -25,8 +25,8 @@ pub enum MapKey {
 }
 
 impl VipKey {
-    /// The key of the address itself.
-    pub fn of_address(address: IpAddr) -> Self {
+    /// Returns the key of the address itself.
+    pub(crate) fn of_address(address: IpAddr) -> Self {
         Self { address, port: 0, protocol: 0 }
     }
 
@@ -35,7 +35,7 @@ impl VipKey {
         self.port == 0 && self.protocol == 0
     }
 
-    /// The key as it lies in its map.
+    /// Returns the key as stored in its map.
     pub fn map_key(&self) -> MapKey {
         let port = self.port.to_be_bytes();
         match self.address {
@@ -57,16 +57,16 @@ impl From<Vip6Key> for VipKey {
     }
 }
 
-/// The key of a node's address in `lb_node_addrs`: IPv4 as `::ffff:a.b.c.d`.
-pub fn peer_key(address: IpAddr) -> [u8; 16] {
+/// Returns the key of a node's address in `lb_node_addrs`: IPv4 as `::ffff:a.b.c.d`.
+pub(crate) fn address_key(address: IpAddr) -> [u8; 16] {
     match address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
         IpAddr::V6(v6) => v6.octets(),
     }
 }
 
-/// The key of a node's MAC in `lb_node_macs`.
-pub fn peer_mac_key(mac: [u8; 6]) -> [u8; 8] {
+/// Returns the key of a node's MAC in `lb_node_macs`.
+pub(crate) fn mac_key(mac: [u8; 6]) -> [u8; 8] {
     let [a, b, c, d, e, f] = mac;
     [a, b, c, d, e, f, 0, 0]
 }
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_survives_its_map() {
+    fn a_key_round_trips_through_its_map() {
         for address in ["192.0.2.1", "2001:db8::1"] {
             let key = VipKey { address: address.parse().unwrap(), port: 0x1234, protocol: 17 };
             let back = match key.map_key() {
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn an_ipv4_peer_is_a_mapped_address() {
-        assert_eq!(peer_key("192.0.2.1".parse().unwrap())[10..], [0xff, 0xff, 192, 0, 2, 1]);
-        assert_eq!(peer_mac_key([1, 2, 3, 4, 5, 6]), [1, 2, 3, 4, 5, 6, 0, 0]);
+        assert_eq!(address_key("192.0.2.1".parse().unwrap())[10..], [0xff, 0xff, 192, 0, 2, 1]);
+        assert_eq!(mac_key([1, 2, 3, 4, 5, 6]), [1, 2, 3, 4, 5, 6, 0, 0]);
     }
 }

@@ -1,17 +1,17 @@
-//! The slots of a ring, shared by all who have the same.
+//! The slots of a ring, shared between equal rings.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
 use lb_common::ring::Slot;
 
-/// The slots of a ring. A copy is the same slots in memory, so that two are mostly known to be equal without a look
-/// at them, of which there may be millions.
+/// The slots of a ring. A copy shares the memory, so that two are usually known to be equal without comparing
+/// what may be millions of slots.
 #[derive(Clone, Debug, Eq)]
 pub struct Slots(Arc<[Slot]>);
 
 impl Slots {
-    /// Writes over slots, the first of them number `first`; false if there are not so many.
+    /// Overwrites slots, the first of them number `first`; returns false if there are too few.
     pub(super) fn overwrite(&mut self, first: usize, slots: &[Slot]) -> bool {
         let is_within = first.checked_add(slots.len()).is_some_and(|end| end <= self.0.len());
         if is_within {
@@ -21,7 +21,7 @@ impl Slots {
         is_within
     }
 
-    /// Whether they are the same in memory.
+    /// Whether they share memory.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }

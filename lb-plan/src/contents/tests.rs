@@ -19,18 +19,18 @@ fn node(ifindex: u32) -> Node {
     Node { mode: ForwardingMode::L2 as u8, ifindex, ..Node::NONE }
 }
 
-fn ranges(nets: &[&str]) -> Sources {
+fn ranges(nets: &[&str]) -> SourceSet {
     nets.iter().map(|net| SourceRange::from(net.parse::<ipnet::IpNet>().unwrap())).collect()
 }
 
-/// One VIP with a ring of four slots on node 0, and everything else that goes with it.
+/// One VIP with a ring of four slots on node 0, and all entries that it needs.
 fn small() -> Contents {
     Contents {
         config: None,
         links: BTreeMap::from([(2, Link { mac: [2; 6], number: 0 })]),
         nodes: BTreeMap::from([(0, node(2))]),
-        peers: BTreeMap::from([([1; 16], 0)]),
-        peer_macs: BTreeMap::from([([1; 8], 0)]),
+        node_addresses: BTreeMap::from([([1; 16], 0)]),
+        node_macs: BTreeMap::from([([1; 8], 0)]),
         vips: BTreeMap::from([(key(80), vip(8, 4, 5))]),
         rings: BTreeMap::from([(8, vec![slot(0); 4].into())]),
         arp: BTreeMap::from([([192, 0, 2, 1].into(), Announcer::only(0))]),
@@ -46,10 +46,10 @@ fn letters(ops: &[Op]) -> String {
         Op::RemoveLink(_) => 'l',
         Op::WriteNode(..) => 'N',
         Op::RemoveNode(_) => 'n',
-        Op::WritePeer(..) => 'P',
-        Op::RemovePeer(_) => 'p',
-        Op::WritePeerMac(..) => 'M',
-        Op::RemovePeerMac(_) => 'm',
+        Op::WriteNodeAddress(..) => 'P',
+        Op::RemoveNodeAddress(_) => 'p',
+        Op::WriteNodeMac(..) => 'M',
+        Op::RemoveNodeMac(_) => 'm',
         Op::WriteSlots { .. } => 'S',
         Op::ClearVipStats(_) => 'Z',
         Op::WriteVip(..) => 'V',
@@ -68,7 +68,7 @@ fn applied(mut contents: Contents, ops: &[Op]) -> Contents {
 }
 
 #[test]
-fn what_is_referred_to_is_written_first_and_removed_last() {
+fn entries_are_written_before_and_removed_after_their_references() {
     let (none, some) = (Contents::default(), small());
     let there = diff(&none, &some);
     assert_eq!(letters(&there), "LNPMSFZVA");
@@ -79,7 +79,7 @@ fn what_is_referred_to_is_written_first_and_removed_last() {
 }
 
 #[test]
-fn nothing_is_done_for_nothing() {
+fn equal_contents_need_no_operation() {
     assert_eq!(diff(&small(), &small()), []);
 }
 
@@ -112,7 +112,7 @@ fn a_vip_moves_when_its_new_region_is_complete() {
 }
 
 #[test]
-fn what_lies_where_no_installed_vip_is_counts_for_nothing() {
+fn slots_outside_installed_regions_do_not_count() {
     let mut installed = small();
     installed.vips.clear();
     let ops = diff(&installed, &small());
@@ -120,7 +120,7 @@ fn what_lies_where_no_installed_vip_is_counts_for_nothing() {
 }
 
 #[test]
-fn a_number_is_cleared_only_for_a_vip_that_did_not_have_it() {
+fn a_number_is_cleared_only_for_a_new_vip() {
     let mut desired = small();
     desired.vips.insert(key(80), Vip { flags: 1, ..vip(8, 4, 5) });
     assert_eq!(letters(&diff(&small(), &desired)), "V");
@@ -129,7 +129,7 @@ fn a_number_is_cleared_only_for_a_vip_that_did_not_have_it() {
 }
 
 #[test]
-fn a_region_that_is_still_referred_to_is_not_forgotten() {
+fn a_region_in_use_is_not_forgotten() {
     let mut contents = small();
     contents.vips.insert(key(81), vip(8, 4, 6));
     contents.apply(&Op::RemoveVip(key(80)));
@@ -139,7 +139,7 @@ fn a_region_that_is_still_referred_to_is_not_forgotten() {
 }
 
 #[test]
-fn only_numbers_that_can_be_of_a_region_are_one() {
+fn only_valid_numbers_are_a_region() {
     assert_eq!(Region::of(&vip(8, 4, 0)), Some(Region { first: 8, slots: 4 }));
     assert_eq!(Region::of(&Vip { mask: 2, ..vip(8, 4, 0) }), None);
     assert_eq!(Region::of(&Vip { mask: u32::MAX, ..vip(8, 4, 0) }), None);
@@ -148,7 +148,7 @@ fn only_numbers_that_can_be_of_a_region_are_one() {
 }
 
 #[test]
-fn rings_are_shared_where_they_are_equal_and_parted_by_a_write() {
+fn equal_rings_are_shared_until_one_is_written() {
     let ring = |leader| Slots::from(vec![slot(leader); 4]);
     let mut installed = Contents { rings: BTreeMap::from([(0, ring(1)), (4, ring(2))]), ..small() };
     let desired = Contents { rings: BTreeMap::from([(0, ring(1)), (4, ring(3))]), ..small() };
@@ -163,7 +163,7 @@ fn rings_are_shared_where_they_are_equal_and_parted_by_a_write() {
 }
 
 #[test]
-fn a_vip_admits_new_ranges_before_it_forgets_old_ones() {
+fn a_vip_admits_new_ranges_before_it_removes_old_ones() {
     let mut desired = small();
     desired.sources.insert(5, ranges(&["10.0.0.0/9", "192.0.2.0/24"]));
     let range = |net: &str| SourceRange::from(net.parse::<ipnet::IpNet>().unwrap());
@@ -178,7 +178,7 @@ fn a_vip_admits_new_ranges_before_it_forgets_old_ones() {
 }
 
 #[test]
-fn a_vip_is_flagged_behind_its_ranges_and_loses_the_flag_before_them() {
+fn a_vip_is_flagged_after_its_ranges_and_unflagged_before() {
     let mut open = small();
     open.sources.clear();
     let mut restricted = small();
@@ -189,7 +189,7 @@ fn a_vip_is_flagged_behind_its_ranges_and_loses_the_flag_before_them() {
 }
 
 #[test]
-fn source_ranges_are_shared_where_they_are_equal_and_parted_by_a_write() {
+fn equal_source_ranges_are_shared_until_one_is_written() {
     let (mut installed, desired) = (small(), small());
     assert!(!installed.sources[&5].is_same(&desired.sources[&5]));
     installed.share_sources(&desired);

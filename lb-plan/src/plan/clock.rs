@@ -1,8 +1,8 @@
-//! The moment that is planned for, and the next one at which something ends.
+//! The time of a plan, and the next timer to expire.
 
 use std::time::Duration;
 
-/// Now, and when to plan again.
+/// The current time, and when to plan again.
 pub(super) struct Clock {
     now: Duration,
     wake: Option<Duration>,
@@ -17,12 +17,12 @@ impl Clock {
         self.now
     }
 
-    /// Whether a span of time that began `since` is over.
+    /// Whether a period that began `since` is over.
     pub(super) fn is_over(&self, since: Duration, span: Duration) -> bool {
         since.saturating_add(span) <= self.now
     }
 
-    /// As [`Self::is_over`]; if it is not, its end is a reason to plan again.
+    /// As [`Self::is_over`]; if the period is not over, its end is a reason to plan again.
     pub(super) fn await_end(&mut self, since: Duration, span: Duration) -> bool {
         let is_over = self.is_over(since, span);
         if !is_over {
@@ -32,7 +32,7 @@ impl Clock {
         is_over
     }
 
-    /// The first end that something waits for; it is after now.
+    /// Returns the earliest awaited end; it is after now.
     pub(super) fn wake(&self) -> Option<Duration> {
         self.wake
     }
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_end_that_is_still_to_come_wakes() {
+    fn the_earliest_pending_end_wakes() {
         let of = Duration::from_secs;
         let mut clock = Clock::at(of(10));
         assert!(clock.await_end(of(4), of(6)) && clock.wake().is_none());

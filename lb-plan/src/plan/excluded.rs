@@ -1,29 +1,25 @@
-//! Rings that have no member but nodes that are excluded from load balancing. They serve all the same, and that is
-//! reported.
+//! Rings whose members are all excluded from load balancing. They serve nevertheless, which is reported.
 
 use std::collections::BTreeSet;
 
-use super::nodes::Roster;
-use super::rings::RingId;
-use super::vips::WantedSet;
-use lb_api::problem::{ObjectRef, Problem, Reason};
+use super::nodes::NodeTable;
+use super::vips::{DesiredVips, RingId};
+use lb_api::problem::{Problem, Reason};
 
-pub(super) fn report(wanted: &WantedSet<'_>, roster: &Roster<'_>, problems: &mut Vec<Problem>) {
-    if roster.are_all_excluded() {
-        // Of every Service alike.
+pub(super) fn report(desired: &DesiredVips<'_>, table: &NodeTable<'_>, problems: &mut Vec<Problem>) {
+    if table.are_all_excluded() {
+        // This holds for every Service alike.
         problems.push(Problem::general(Reason::AllNodesExcluded));
         return;
     }
     let is_excluded = |id: &RingId| {
-        wanted.rings.get(*id).is_some_and(|ring| ring.iter().all(|share| roster.tier(share).excluded))
+        desired.rings.get(*id).is_some_and(|ring| ring.iter().all(|share| table.tier(share).excluded))
     };
-    let rings: BTreeSet<RingId> = (0..wanted.rings.len()).filter(is_excluded).collect();
+    let rings: BTreeSet<RingId> = (0..desired.rings.len()).filter(is_excluded).collect();
     if rings.is_empty() {
         return;
     }
-    for service in wanted.services_of(&rings) {
-        let (namespace, name) = (Some(service.namespace.clone()), service.name.clone());
-        let object = ObjectRef { kind: "Service".to_owned(), namespace, name };
-        problems.push(Problem::about(object, Reason::EndpointsExcluded));
+    for service in desired.services_of(&rings) {
+        problems.push(Problem::about(service.reference(), Reason::EndpointsExcluded));
     }
 }

@@ -1,11 +1,11 @@
-//! What the configuration says of other maps, so that the program need not ask them: the addresses of VIPs, and the MAC
-//! addresses of peers.
+//! Filters in the configuration that save the program lookups in other maps: the addresses of VIPs, and the
+//! MAC addresses of nodes.
 
 use std::net::IpAddr;
 
 use crate::contents::Contents;
 
-/// Fills the filters of the configuration from the VIPs and peers beside it.
+/// Fills the configuration's filters from the VIPs and the nodes' MAC addresses.
 pub(super) fn fill(contents: &mut Contents) {
     let Some(config) = contents.config.as_mut() else { return };
     for key in contents.vips.keys() {
@@ -14,7 +14,7 @@ pub(super) fn fill(contents: &mut Contents) {
             IpAddr::V6(v6) => config.vips.add6(v6.octets()),
         }
     }
-    for mac in contents.peer_macs.keys() {
+    for mac in contents.node_macs.keys() {
         config.node_macs.add(u64::from_le_bytes(*mac));
     }
 }

@@ -1,7 +1,8 @@
-//! Which uplinks answer ARP for an address: on each LAN one, so that who asks gets one answer.
+//! The uplinks that answer ARP for an address: one on each LAN, so that a request gets one answer.
 //!
-//! Two uplinks are on one LAN if a prefix that is on-link with one is, or contains, one that is on-link with the other.
-//! Of an uplink without an IPv4 address nothing is known; it answers for addresses that are on-link with no uplink.
+//! Two uplinks are on one LAN if an on-link prefix of one equals or contains an on-link prefix of the other.
+//! The LAN of an uplink without an IPv4 address is unknown; it answers for addresses that are on-link on no
+//! uplink.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -11,10 +12,10 @@ use lb_common::maps::capacity;
 
 use super::settings::Uplink;
 
-/// A bit for each uplink that answers, by its number: its place in the order of interface indices.
+/// Returns a bit for each uplink that answers, by its number: its position in the order of interface indices.
 ///
-/// An address that is on-link with an uplink is answered there alone: on the first with a carrier. Any other is answered
-/// once on each LAN. Of the uplinks only those count that may be used.
+/// An address that is on-link on an uplink is answered there only: on the first with a carrier. Any other
+/// address is answered once on each LAN. Only uplinks that may be used count.
 pub(super) fn answering(
     uplinks: &BTreeMap<u32, Uplink>,
     may_use: impl Fn(&Uplink) -> bool,
@@ -22,7 +23,7 @@ pub(super) fn answering(
 ) -> u64 {
     let numbered = (0..).zip(uplinks.values()).take(capacity::LINKS).filter(|(_, uplink)| may_use(uplink));
     let (with, without): (Vec<_>, Vec<_>) = numbered.partition(|(_, uplink)| uplink.has_carrier);
-    // In the order in which they are preferred.
+    // In order of preference.
     let ordered = || with.iter().chain(&without);
     let on_link = ordered().find(|(_, uplink)| uplink.networks.iter().any(|net| net.contains(&address)));
     if let Some((number, _)) = on_link {
@@ -39,7 +40,7 @@ pub(super) fn answering(
 }
 
 fn is_disjoint(networks: &BTreeSet<Ipv4Net>, lans: &BTreeSet<Ipv4Net>) -> bool {
-    // A host address, as of an anycast service, is on-link with nothing.
+    // A host address, as of an anycast service, has no on-link network.
     let lan = |net: &&Ipv4Net| net.prefix_len() < 32;
     let meets = |one: &Ipv4Net| lans.iter().filter(lan).any(|it| it.contains(one) || one.contains(it));
     !networks.iter().filter(lan).any(meets)
@@ -49,7 +50,7 @@ fn is_disjoint(networks: &BTreeSet<Ipv4Net>, lans: &BTreeSet<Ipv4Net>) -> bool {
 mod tests {
     use super::*;
 
-    /// Uplinks by their networks; one that begins with `-` has no carrier.
+    /// Uplinks by their networks; a leading `-` means no carrier.
     fn answered(uplinks: &[&str], address: &str) -> Vec<u32> {
         let uplink = |text: &&str| {
             let networks = text.trim_start_matches('-').split_whitespace();

@@ -1,8 +1,8 @@
-//! The nodes: their indices, and the way to each.
+//! The nodes: their indices and next hops.
 
 mod identity;
+mod next_hop;
 mod numbering;
-mod way;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -16,31 +16,31 @@ use lb_common::maps::{
 use lb_common::ring::{NO_NODE, NodeIndex};
 use lb_common::tag::{self, TagKeys};
 
-use super::room::Room;
+use super::bounded_map::BoundedMap;
 use super::settings::{Facts, Settings};
-use super::state::{NodePath, NodeState, Share};
-use crate::contents::{Contents, peer_key, peer_mac_key};
-use crate::model::{Exclusion, Model, Node, NodeName, Tier, exclusion};
+use super::status::{NodePath, NodeState, Share};
+use crate::contents::{Contents, address_key, mac_key};
 use lb_api::problem::{Problem, Reason};
-use way::Resolved;
+use lb_model::{Exclusion, Model, Node, NodeName, Tier, exclusion};
+use next_hop::Resolved;
 
-/// The nodes that have an index, in order of their names.
-pub(super) struct Roster<'a> {
+/// The nodes that have an index, ordered by name.
+pub(super) struct NodeTable<'a> {
     own: &'a NodeName,
-    seats: BTreeMap<&'a NodeName, Seat<'a>>,
+    by_name: BTreeMap<&'a NodeName, IndexedNode<'a>>,
 }
 
-struct Seat<'a> {
+struct IndexedNode<'a> {
     index: NodeIndex,
     node: &'a Node,
-    way: Resolved,
+    resolved: Resolved,
     draining: bool,
     excluded: Option<Exclusion>,
     silent: bool,
 }
 
-impl<'a> Roster<'a> {
-    /// `None` where this machine is not among the nodes: then nothing can be planned.
+impl<'a> NodeTable<'a> {
+    /// Builds the table; `None` if this machine is not among the nodes: then no plan is possible.
     pub(super) fn take(
         model: &'a Model,
         facts: &Facts,
@@ -55,39 +55,38 @@ impl<'a> Roster<'a> {
         }
         let indices = numbering::number(&model.nodes, own, installed);
         let identities = identity::identities(model.nodes.keys(), problems);
-        let mut seats = BTreeMap::new();
+        let mut by_name = BTreeMap::new();
         for (node_name, node) in &model.nodes {
             let Some(&index) = indices.get(node_name) else {
                 let reason = Reason::MapFull { map: name::NODES, capacity: capacity::NODES };
                 problems.push(Problem::about(node_name.reference(), reason));
                 continue;
             };
-            let way = if node_name == own {
+            let resolved = if node_name == own {
                 Resolved::OWN
             } else {
-                way::resolve(node, facts, settings.forwarding, installed.nodes.get(&index)).unwrap_or_else(
-                    |reason| {
+                next_hop::resolve(node, facts, settings.forwarding, installed.nodes.get(&index))
+                    .unwrap_or_else(|reason| {
                         problems.push(Problem::about(node_name.reference(), reason));
-                        Resolved::NOWHERE
-                    },
-                )
+                        Resolved::UNREACHABLE
+                    })
             };
             let draining = node.is_draining() || (node_name == own && settings.draining);
             let id = identities.get(node_name).copied().unwrap_or_default();
             let discriminator =
                 if node_name == own { 0 } else { tag::discriminator(settings.liveness.nonce, index) };
-            let entry = maps::Node { id, discriminator, ..way.entry };
+            let entry = maps::Node { id, discriminator, ..resolved.entry };
             let silent = node_name != own && facts.silent.contains(&node.primary());
             let excluded = exclusion(node, settings.ignore_exclude_label);
-            let way = Resolved { entry, ..way };
-            seats.insert(node_name, Seat { index, node, way, draining, excluded, silent });
+            let resolved = Resolved { entry, ..resolved };
+            by_name.insert(node_name, IndexedNode { index, node, resolved, draining, excluded, silent });
         }
-        seats.contains_key(own).then_some(Self { own, seats })
+        by_name.contains_key(own).then_some(Self { own, by_name })
     }
 
-    /// Index of a node.
+    /// The index of a node.
     pub(super) fn index(&self, node: &NodeName) -> Option<NodeIndex> {
-        self.seats.get(node).map(|seat| seat.index)
+        self.by_name.get(node).map(|indexed| indexed.index)
     }
 
     /// This machine's name.
@@ -95,60 +94,64 @@ impl<'a> Roster<'a> {
         self.own
     }
 
-    /// Whether a node is to get no new flows.
+    /// Whether a node gets no new flows.
     pub(super) fn is_draining(&self, node: &NodeName) -> bool {
-        self.seats.get(node).is_some_and(|seat| seat.draining)
+        self.by_name.get(node).is_some_and(|indexed| indexed.draining)
     }
 
-    /// How good a target a member of a ring is.
+    /// The rank of a ring member as a target of new flows.
     pub(super) fn tier(&self, member: &Share) -> Tier {
-        let seat = self.seats.get(&member.node);
+        let indexed = self.by_name.get(&member.node);
         Tier {
-            excluded: seat.is_some_and(|seat| seat.excluded.is_some()),
+            excluded: indexed.is_some_and(|indexed| indexed.excluded.is_some()),
             terminating: member.terminating,
-            draining: seat.is_some_and(|seat| seat.draining),
+            draining: indexed.is_some_and(|indexed| indexed.draining),
         }
     }
 
     /// Whether a node may announce.
     pub(super) fn may_announce(&self, node: &NodeName) -> bool {
-        self.seats.get(node).is_some_and(|seat| seat.excluded.is_none())
+        self.by_name.get(node).is_some_and(|indexed| indexed.excluded.is_none())
     }
 
     /// Whether no node is a target.
     pub(super) fn are_all_excluded(&self) -> bool {
-        self.seats.values().all(|seat| seat.excluded.is_some())
+        self.by_name.values().all(|indexed| indexed.excluded.is_some())
     }
 
-    /// Whether a node takes no new flows now, or is not there.
+    /// Whether a node takes no new flows now, or does not exist.
     pub(super) fn is_silent(&self, node: &NodeName) -> bool {
-        self.seats.get(node).is_none_or(|seat| seat.silent)
+        self.by_name.get(node).is_none_or(|indexed| indexed.silent)
     }
 
-    /// Which indices are those of nodes that are there, or installed: a Node object that is gone for a moment takes
-    /// no connections with it, so a node that is away stays a former leader for as long as the others do.
-    pub(super) fn seated(&self, installed: &Contents) -> Vec<bool> {
-        marked(self.indices().chain(installed.peers.values().copied()))
+    /// For every index, whether it denotes a node that exists or is installed. A Node object that is missing
+    /// for a moment takes no connections with it, so its node stays a former leader for as long as the others
+    /// do.
+    pub(super) fn known_indices(&self, installed: &Contents) -> Vec<bool> {
+        marked(self.indices().chain(installed.node_addresses.values().copied()))
     }
 
     fn indices(&self) -> impl Iterator<Item = NodeIndex> {
-        self.seats.values().map(|seat| seat.index)
+        self.by_name.values().map(|indexed| indexed.index)
     }
 
-    /// All nodes with equal shares.
+    /// Returns all nodes with equal shares.
     pub(super) fn equal_shares(&self) -> Vec<Share> {
-        self.seats.keys().map(|name| Share { node: (*name).clone(), weight: 1, terminating: false }).collect()
+        self.by_name
+            .keys()
+            .map(|name| Share { node: (*name).clone(), weight: 1, terminating: false })
+            .collect()
     }
 
     /// The nodes with their indices.
     pub(super) fn nodes(&self) -> impl Iterator<Item = (&'a NodeName, &'a Node, NodeIndex)> {
-        self.seats.iter().map(|(name, seat)| (*name, seat.node, seat.index))
+        self.by_name.iter().map(|(name, indexed)| (*name, indexed.node, indexed.index))
     }
 
-    /// What holds for the whole machine.
+    /// Returns the configuration, which holds for the whole machine.
     pub(super) fn config(&self, settings: &Settings, links: &BTreeMap<u32, Link>) -> Config {
-        let own = self.seats.get(self.own);
-        let addresses = || own.into_iter().flat_map(|seat| seat.node.addresses());
+        let own = self.by_name.get(self.own);
+        let addresses = || own.into_iter().flat_map(|indexed| indexed.node.addresses());
         let v4 = |address: &IpAddr| if let IpAddr::V4(v4) = address { Some(v4.octets()) } else { None };
         let v6 = |address: &IpAddr| if let IpAddr::V6(v6) = address { Some(v6.octets()) } else { None };
         let (mut uplinks, mut uplink_links) = ([0; UPLINKS], [Link::NONE; UPLINKS]);
@@ -162,15 +165,15 @@ impl<'a> Roster<'a> {
             tag_keys: [current.key, other.key],
             probe_nonce: settings.liveness.nonce,
             address4: addresses().find_map(v4).unwrap_or_default(),
-            self_node: own.map_or(NO_NODE, |seat| seat.index),
-            flags: if own.is_some_and(|seat| seat.draining) { CONFIG_DRAINING } else { 0 }
+            self_node: own.map_or(NO_NODE, |indexed| indexed.index),
+            flags: if own.is_some_and(|indexed| indexed.draining) { CONFIG_DRAINING } else { 0 }
                 | if settings.draining { CONFIG_TOLD_TO_DRAIN } else { 0 }
                 | if settings.accept_ipip { CONFIG_IPIP } else { 0 },
             address6: addresses().find_map(v6).unwrap_or_default(),
             echo_rate: settings.echo_rate,
-            id: own.map_or(0, |seat| seat.way.entry.id),
+            id: own.map_or(0, |indexed| indexed.resolved.entry.id),
             liveness_limit: settings.liveness.limit,
-            hold_ticks: settings.liveness.orphan_grace,
+            hold_ticks: settings.liveness.hold,
             tag_key_ids: [current.id, other.id],
             pad: [0; 6],
             uplinks,
@@ -182,9 +185,9 @@ impl<'a> Roster<'a> {
         }
     }
 
-    /// Writes the nodes and how they are known. Nodes that are gone and stand in a ring stay too, until no slot names
-    /// them: those of a ring that stays as it is (`kept`, by first slot), and former leaders, with their addresses,
-    /// under which they are recognised when they are back.
+    /// Writes the nodes with their addresses. Nodes without a Node object stay too until no slot refers to
+    /// them: those of a ring that stays as installed (`kept`, by first slot), and former leaders with the
+    /// addresses by which they are recognized when they return.
     pub(super) fn install(
         &self,
         contents: &mut Contents,
@@ -197,7 +200,7 @@ impl<'a> Roster<'a> {
             let node = installed.nodes.get(&index).copied().unwrap_or(maps::Node::NONE);
             contents.nodes.insert(index, node);
         }
-        contents.nodes.extend(self.seats.values().map(|seat| (seat.index, seat.way.entry)));
+        contents.nodes.extend(self.by_name.values().map(|indexed| (indexed.index, indexed.resolved.entry)));
         self.install_away(contents, installed);
         self.install_peers(contents, installed, problems);
         self.install_peer_macs(contents, installed, problems);
@@ -206,7 +209,7 @@ impl<'a> Roster<'a> {
     fn install_away(&self, contents: &mut Contents, installed: &Contents) {
         let is_there = marked(self.indices());
         let is_there = |index: NodeIndex| is_there.get(usize::from(index)).is_some_and(|is_there| *is_there);
-        if installed.peers.values().all(|index| is_there(*index)) {
+        if installed.node_addresses.values().all(|index| is_there(*index)) {
             return;
         }
         let named = numbering::named_in_all(contents.rings.values());
@@ -214,17 +217,21 @@ impl<'a> Roster<'a> {
         let is_away = |index: NodeIndex| is_named(index) && !is_there(index);
         let entries = installed.nodes.iter().filter(|(index, _)| is_away(**index));
         contents.nodes.extend(entries.map(|(index, entry)| (*index, *entry)));
-        let addresses = installed.peers.iter().filter(|(_, index)| is_away(**index));
-        contents.peers.extend(addresses.map(|(address, index)| (*address, *index)));
-        let macs = installed.peer_macs.iter().filter(|(_, index)| is_away(**index));
-        contents.peer_macs.extend(macs.map(|(mac, index)| (*mac, *index)));
+        let addresses = installed.node_addresses.iter().filter(|(_, index)| is_away(**index));
+        contents.node_addresses.extend(addresses.map(|(address, index)| (*address, *index)));
+        let macs = installed.node_macs.iter().filter(|(_, index)| is_away(**index));
+        contents.node_macs.extend(macs.map(|(mac, index)| (*mac, *index)));
     }
 
     fn install_peers(&self, contents: &mut Contents, installed: &Contents, problems: &mut Vec<Problem>) {
-        let mut room = Room::new(&mut contents.peers, &installed.peers, capacity::NODE_ADDRESSES);
-        for (node_name, seat) in &self.seats {
-            let mut keys = seat.node.addresses().iter().map(|address| peer_key(*address));
-            if !keys.all(|key| room.insert(key, seat.index)) {
+        let mut room = BoundedMap::new(
+            &mut contents.node_addresses,
+            &installed.node_addresses,
+            capacity::NODE_ADDRESSES,
+        );
+        for (node_name, indexed) in &self.by_name {
+            let mut keys = indexed.node.addresses().iter().map(|address| address_key(*address));
+            if !keys.all(|key| room.insert(key, indexed.index)) {
                 let reason =
                     Reason::MapFull { map: name::NODE_ADDRESSES, capacity: capacity::NODE_ADDRESSES };
                 problems.push(Problem::about(node_name.reference(), reason));
@@ -233,13 +240,14 @@ impl<'a> Roster<'a> {
     }
 
     fn install_peer_macs(&self, contents: &mut Contents, installed: &Contents, problems: &mut Vec<Problem>) {
-        let mut room = Room::new(&mut contents.peer_macs, &installed.peer_macs, capacity::NODE_ADDRESSES);
-        for (node_name, seat) in &self.seats {
-            let mac = seat.way.on_link_mac.map(peer_mac_key);
-            // A node whose way is not resolved for now keeps its MAC with its entry.
-            let before = seat.way.is_kept.then(|| mac_of(installed, seat.index)).flatten();
+        let mut room =
+            BoundedMap::new(&mut contents.node_macs, &installed.node_macs, capacity::NODE_ADDRESSES);
+        for (node_name, indexed) in &self.by_name {
+            let mac = indexed.resolved.on_link_mac.map(mac_key);
+            // A node whose next hop is unresolved for now keeps its MAC with its entry.
+            let before = indexed.resolved.is_kept.then(|| mac_of(installed, indexed.index)).flatten();
             if let Some(key) = mac.or(before)
-                && !room.insert(key, seat.index)
+                && !room.insert(key, indexed.index)
             {
                 let reason = Reason::MapFull { map: name::NODE_MACS, capacity: capacity::NODE_ADDRESSES };
                 problems.push(Problem::about(node_name.reference(), reason));
@@ -247,24 +255,24 @@ impl<'a> Roster<'a> {
         }
     }
 
-    /// The nodes, to be shown.
+    /// Returns the states of the nodes.
     pub(super) fn states(&self) -> Vec<NodeState> {
-        let state = |(name, seat): (&&NodeName, &Seat<'_>)| NodeState {
+        let state = |(name, indexed): (&&NodeName, &IndexedNode<'_>)| NodeState {
             name: (*name).clone(),
-            index: seat.index,
-            id: seat.way.entry.id,
-            address: seat.node.primary(),
-            way: if *name == self.own { NodePath::Own } else { NodePath::of(&seat.way.entry) },
+            index: indexed.index,
+            id: indexed.resolved.entry.id,
+            address: indexed.node.primary(),
+            way: if *name == self.own { NodePath::Own } else { NodePath::of(&indexed.resolved.entry) },
             is_self: *name == self.own,
-            draining: seat.draining,
-            drain: seat.node.drain.as_ref().map(ToString::to_string),
-            excluded: seat.excluded,
+            draining: indexed.draining,
+            drain: indexed.node.drain.as_ref().map(ToString::to_string),
+            excluded: indexed.excluded,
         };
-        self.seats.iter().map(state).collect()
+        self.by_name.iter().map(state).collect()
     }
 }
 
-/// Of every index that there can be, whether it is one of these.
+/// For every possible index, whether it is one of these.
 fn marked(indices: impl Iterator<Item = NodeIndex>) -> Vec<bool> {
     let mut marked = vec![false; capacity::NODES];
     for index in indices {
@@ -276,5 +284,5 @@ fn marked(indices: impl Iterator<Item = NodeIndex>) -> Vec<bool> {
 }
 
 fn mac_of(installed: &Contents, index: NodeIndex) -> Option<[u8; 8]> {
-    installed.peer_macs.iter().find(|(_, owner)| **owner == index).map(|(mac, _)| *mac)
+    installed.node_macs.iter().find(|(_, owner)| **owner == index).map(|(mac, _)| *mac)
 }

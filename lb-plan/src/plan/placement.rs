@@ -1,59 +1,59 @@
-//! Where each edition of a ring lies in the flat array of slots.
+//! The placement of ring versions in the flat array of slots.
 //!
-//! An edition may be written over another only where every VIP that stays there wants the new one; in any other
-//! place that a VIP refers to now, it would be seen by a VIP that it is not for.
+//! A version may overwrite another only where every VIP that keeps the region wants the new one; anywhere
+//! else, a VIP that refers to the region now would see slots that are not its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::editions::{Edition, EditionId, Editions};
-use super::vips::{Wanted, WantedSet};
+use super::ring_versions::{RingVersion, RingVersions, VersionId};
+use super::vips::{DesiredVip, DesiredVips};
 use crate::contents::{Contents, Region};
 
-/// The region of each edition; `None` where there is no room for it.
+/// The region of each version; `None` if there is no room for it.
 pub(super) type Placement = Vec<Option<Region>>;
 
 pub(super) fn place(
-    wanted: &WantedSet<'_>,
-    editions: &Editions,
+    desired: &DesiredVips<'_>,
+    versions: &RingVersions,
     installed: &Contents,
     capacity: u32,
 ) -> Placement {
     let regions = installed.regions();
     let mut placer = Placer {
-        editions: &editions.list,
+        versions: &versions.list,
         installed,
         capacity,
         occupied: Occupied::by(&regions),
-        placement: vec![None; editions.list.len()],
+        placement: vec![None; versions.list.len()],
     };
-    let users = users(wanted, editions);
+    let users = users(desired, versions);
     let usable = usable(&regions, capacity);
     let users: Vec<_> = users.iter().filter(|(region, _)| usable.contains(region)).collect();
-    for (region, wanted) in &users {
-        placer.leave_unchanged(**region, wanted);
+    for (region, desired) in &users {
+        placer.leave_unchanged(**region, desired);
     }
-    for (region, wanted) in &users {
-        placer.write_over(**region, wanted);
+    for (region, desired) in &users {
+        placer.write_over(**region, desired);
     }
     placer.find_free();
     placer.placement
 }
 
-/// For each installed region the editions that the VIPs want which refer to it and stay.
-fn users(wanted: &WantedSet<'_>, editions: &Editions) -> BTreeMap<Region, BTreeSet<EditionId>> {
-    let region = |vip: &Wanted<'_>| vip.installed.and_then(Region::of);
-    let uses = wanted.vips.iter().zip(&editions.of_vips);
-    let mut uses: Vec<_> = uses.filter_map(|(vip, edition)| Some((region(vip)?, *edition))).collect();
+/// For each installed region, the desired versions of the VIPs that refer to it and stay.
+fn users(desired: &DesiredVips<'_>, versions: &RingVersions) -> BTreeMap<Region, BTreeSet<VersionId>> {
+    let region = |vip: &DesiredVip<'_>| vip.installed.and_then(Region::of);
+    let uses = desired.vips.iter().zip(&versions.of_vips);
+    let mut uses: Vec<_> = uses.filter_map(|(vip, version)| Some((region(vip)?, *version))).collect();
     // Most VIPs share a few rings.
     uses.dedup();
-    let mut users: BTreeMap<Region, BTreeSet<EditionId>> = BTreeMap::new();
-    for (region, edition) in uses {
-        users.entry(region).or_default().insert(edition);
+    let mut users: BTreeMap<Region, BTreeSet<VersionId>> = BTreeMap::new();
+    for (region, version) in uses {
+        users.entry(region).or_default().insert(version);
     }
     users
 }
 
-/// The installed regions that a ring may stay in: within the array, and apart from each other.
+/// The installed regions that a ring may stay in: within the array, and not overlapping.
 fn usable(regions: &BTreeSet<Region>, capacity: u32) -> BTreeSet<Region> {
     let mut usable = BTreeSet::new();
     let mut end_before = 0;
@@ -69,7 +69,7 @@ fn usable(regions: &BTreeSet<Region>, capacity: u32) -> BTreeSet<Region> {
 }
 
 struct Placer<'a> {
-    editions: &'a [Edition],
+    versions: &'a [RingVersion],
     installed: &'a Contents,
     capacity: u32,
     occupied: Occupied,
@@ -77,44 +77,44 @@ struct Placer<'a> {
 }
 
 impl Placer<'_> {
-    /// An edition that lies in a region already stays there, whatever the other VIPs of the region want.
-    fn leave_unchanged(&mut self, region: Region, wanted: &BTreeSet<EditionId>) {
+    /// Keeps a version in the region that already contains it, whatever the other VIPs of the region want.
+    fn leave_unchanged(&mut self, region: Region, desired: &BTreeSet<VersionId>) {
         let Some(before) = self.installed.rings.get(&region.first) else { return };
-        let is_there = |id: &&EditionId| {
-            self.editions.get(**id).and_then(|edition| edition.slots.as_ref()) == Some(before)
+        let is_there = |id: &&VersionId| {
+            self.versions.get(**id).and_then(|version| version.slots.as_ref()) == Some(before)
         };
-        if let Some(id) = wanted.iter().find(is_there) {
+        if let Some(id) = desired.iter().find(is_there) {
             self.settle(*id, region);
         }
     }
 
-    /// An edition that all VIPs of a region want is written over the one that lies there.
-    fn write_over(&mut self, region: Region, wanted: &BTreeSet<EditionId>) {
-        if let (1, Some(id)) = (wanted.len(), wanted.first()) {
+    /// Overwrites a region with the version that all its VIPs want.
+    fn write_over(&mut self, region: Region, desired: &BTreeSet<VersionId>) {
+        if let (1, Some(id)) = (desired.len(), desired.first()) {
             self.settle(*id, region);
         }
     }
 
-    /// Places an edition in a region of its size, unless it has a place.
-    fn settle(&mut self, id: EditionId, region: Region) {
+    /// Places a version in a region of its size, unless it has a place.
+    fn settle(&mut self, id: VersionId, region: Region) {
         let fits =
-            self.editions.get(id).is_some_and(|edition| u32::try_from(edition.size) == Ok(region.slots));
+            self.versions.get(id).is_some_and(|version| u32::try_from(version.size) == Ok(region.slots));
         if let Some(place @ None) = self.placement.get_mut(id).filter(|_| fits) {
             *place = Some(region);
         }
     }
 
-    /// Places the rest wherever nothing lies now.
+    /// Places the remaining versions in free regions.
     fn find_free(&mut self) {
-        for (edition, place) in self.editions.iter().zip(&mut self.placement) {
-            if place.is_none() && edition.slots.is_some() {
-                *place = self.occupied.take_first_fit(edition.size, self.capacity);
+        for (version, place) in self.versions.iter().zip(&mut self.placement) {
+            if place.is_none() && version.slots.is_some() {
+                *place = self.occupied.take_first_fit(version.size, self.capacity);
             }
         }
     }
 }
 
-/// Slots in use: first → behind the last.
+/// Slots in use: first → end (exclusive).
 struct Occupied {
     spans: BTreeMap<u32, u32>,
 }
@@ -131,8 +131,8 @@ impl Occupied {
         *end = region.end().max(*end);
     }
 
-    /// Takes the first free region of a power of two of slots that begins at a multiple of its size: so the
-    /// array does not fall into pieces that nothing fits.
+    /// Takes the first free region whose size is a power of two and that begins at a multiple of its size,
+    /// which limits the fragmentation of the array.
     fn take_first_fit(&mut self, size: usize, capacity: u32) -> Option<Region> {
         let slots = u32::try_from(size).ok()?;
         let mut first: u32 = 0;

@@ -1,105 +1,102 @@
-//! The rings that are wanted, built.
+//! The desired rings, built.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 
-use super::nodes::Roster;
+use super::nodes::NodeTable;
 use super::settings::Settings;
-use super::state::Share;
-use super::vips::WantedSet;
+use super::status::Share;
+use super::vips::{DesiredVips, RingId};
 use crate::contents::{Slots, VipKey};
-use crate::model::{NodeName, Tier};
-use crate::ring::{self, Member, Preferences};
+use crate::ring::{self, Preferences, RingMember};
+use lb_model::{NodeName, Tier};
 
-/// The first of a slot's choices that does not stand in it when a newcomer does.
+/// Further choices of a slot that become former leaders when a newcomer plans for the first time.
 const NEXT_BEST: usize = 3;
 
-/// Which of the wanted rings: its place in the catalogue.
-pub(super) type RingId = usize;
-
-/// A wanted ring.
+/// A desired ring.
 pub(super) struct Ring {
     /// Number of slots.
     pub(super) size: usize,
-    /// The slots; `None` if there are more than the array could ever hold, which are not worth building. The best
-    /// members lead; another is the former leader of what it would lead.
+    /// The slots; `None` if they exceed the capacity of the array, where building them is pointless. The
+    /// members of the best tier lead; a member that would lead otherwise is a former leader.
     pub(super) slots: Option<Slots>,
-    /// What it would be without this machine, where that was asked for and it is a member.
+    /// The slots without this machine, if requested and if it is a member.
     pub(super) without_own: Option<Slots>,
 }
 
-/// Members in the order of their names, and number of slots.
+/// Members ordered by name, and number of slots.
 type Key = (Arc<[Share]>, usize);
 
-/// The rings of the last plan, and which VIPs they were for.
+/// The rings of the last plan, and the VIPs that they were for.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Memo {
-    built: BTreeMap<Key, Built>,
-    /// By the numbers that the rings had.
+pub(super) struct RingCache {
+    built: BTreeMap<Key, BuiltRing>,
+    /// By the rings' numbers.
     keys: Vec<Key>,
-    /// In the order of their keys.
+    /// Ordered by key.
     of_vips: Vec<(VipKey, RingId)>,
 }
 
-/// A ring by the numbers of its members.
+/// A ring in terms of the positions of its members.
 #[derive(Clone, Debug)]
-struct Built {
+struct BuiltRing {
     preferences: Arc<Preferences>,
     tiers: Vec<Tier>,
     /// Leader and successors.
     order: Arc<[[u16; 4]]>,
-    /// Who of those that drain has led while not all of them drained; empty if nobody does.
+    /// The draining nodes that led while not all of them drained; empty if no node drains.
     drained: Arc<[[u16; 4]]>,
-    /// The slots that came of it last.
-    seated: Option<Seated>,
+    /// The slots that were last made from it.
+    cached: Option<CachedSlots>,
 }
 
-/// Slots, and what they were made from beside the ring.
+/// Slots, and their inputs besides the ring.
 #[derive(Clone, Debug)]
-struct Seated {
+struct CachedSlots {
     indices: Vec<NodeIndex>,
     silent: Vec<bool>,
     slots: Slots,
 }
 
-impl Memo {
-    /// Builds each list of members into a ring; with `as_newcomer`, also without this machine. What was not
-    /// asked for is forgotten.
+impl RingCache {
+    /// Builds each list of members into a ring; with `as_newcomer`, also without this machine. Forgets rings
+    /// that are not requested.
     pub(super) fn build(
         &mut self,
-        wanted: &WantedSet<'_>,
-        roster: &Roster<'_>,
+        desired: &DesiredVips<'_>,
+        table: &NodeTable<'_>,
         settings: &Settings,
         as_newcomer: bool,
     ) -> Vec<Ring> {
         let before = std::mem::take(self);
-        let first_vips = wanted.first_vips();
+        let first_vips = desired.first_vips();
         let capacity = usize::try_from(settings.ring_capacity).unwrap_or(usize::MAX);
-        let mut catalogue = Vec::with_capacity(wanted.rings.len());
-        for (id, members) in wanted.rings.iter().enumerate() {
+        let mut rings = Vec::with_capacity(desired.rings.len());
+        for (id, members) in desired.rings.iter().enumerate() {
             let size = ring::slots_for(members.len(), settings.slots_per_node);
             let key = (members.clone(), size);
             self.keys.push(key.clone());
             if size > capacity {
-                catalogue.push(Ring { size, slots: None, without_own: None });
+                rings.push(Ring { size, slots: None, without_own: None });
                 continue;
             }
-            let mut built = before.built(&key, first_vips.get(id).and_then(|vip| *vip), roster);
+            let mut built = before.built(&key, first_vips.get(id).and_then(|vip| *vip), table);
             let without_own =
-                as_newcomer.then(|| without(roster.own(), &built, members, roster, settings)).flatten();
-            catalogue.push(Ring { size, slots: Some(built.slots(members, roster)), without_own });
+                as_newcomer.then(|| without(table.own(), &built, members, table, settings)).flatten();
+            rings.push(Ring { size, slots: Some(built.slots(members, table)), without_own });
             self.built.insert(key, built);
         }
-        self.of_vips = wanted.vips.iter().map(|vip| (vip.key, vip.ring)).collect();
-        catalogue
+        self.of_vips = desired.vips.iter().map(|vip| (vip.key, vip.ring)).collect();
+        rings
     }
 
-    /// The ring as it was built before, or else made from the ring that its VIP had before.
-    fn built(&self, key: &Key, vip: Option<VipKey>, roster: &Roster<'_>) -> Built {
+    /// Returns the cached ring, or builds it from the ring that its VIP had before.
+    fn built(&self, key: &Key, vip: Option<VipKey>, table: &NodeTable<'_>) -> BuiltRing {
         let (members, size) = key;
-        let tiers: Vec<Tier> = members.iter().map(|share| roster.tier(share)).collect();
+        let tiers: Vec<Tier> = members.iter().map(|share| table.tier(share)).collect();
         let same = self.built.get(key);
         if let Some(built) = same.filter(|built| built.tiers == tiers) {
             return built.clone();
@@ -112,48 +109,48 @@ impl Memo {
             }
             (None, _) => Arc::new(Preferences::new(&ring_members(members), *size)),
         };
-        Built::of(preferences, tiers)
+        BuiltRing::of(preferences, tiers)
     }
 
-    /// What a VIP had wanted before.
+    /// Returns the key of the ring that a VIP had before.
     fn key_of(&self, vip: VipKey) -> Option<&Key> {
         let place = self.of_vips.binary_search_by_key(&vip, |(vip, _)| *vip).ok()?;
         self.keys.get(self.of_vips.get(place)?.1)
     }
 }
 
-impl Built {
+impl BuiltRing {
     fn of(preferences: Arc<Preferences>, tiers: Vec<Tier>) -> Self {
         let best = tiers.iter().min().copied().unwrap_or_default();
         let leads = |number: u16| tiers.get(usize::from(number)) == Some(&best);
         let order = preferences.order(leads).into();
-        // Where all drain, all lead, and still have led one after the other.
+        // If all nodes drain, all lead, and have still led one after the other.
         let draining: Vec<bool> = tiers.iter().map(|tier| *tier > best || tier.draining).collect();
         let drained = drained(&preferences, &draining).into();
-        Self { preferences, tiers, order, drained, seated: None }
+        Self { preferences, tiers, order, drained, cached: None }
     }
 
-    /// The slots, by indices of nodes.
-    fn slots(&mut self, members: &[Share], roster: &Roster<'_>) -> Slots {
+    /// Returns the slots in terms of the nodes' indices.
+    fn slots(&mut self, members: &[Share], table: &NodeTable<'_>) -> Slots {
         let indices: Vec<NodeIndex> =
-            members.iter().map(|share| roster.index(&share.node).unwrap_or(NO_NODE)).collect();
-        let silent: Vec<bool> = members.iter().map(|share| roster.is_silent(&share.node)).collect();
-        let is_same = |seated: &&Seated| seated.indices == indices && seated.silent == silent;
-        if let Some(seated) = self.seated.as_ref().filter(is_same) {
-            return seated.slots.clone();
+            members.iter().map(|share| table.index(&share.node).unwrap_or(NO_NODE)).collect();
+        let silent: Vec<bool> = members.iter().map(|share| table.is_silent(&share.node)).collect();
+        let is_same = |cached: &&CachedSlots| cached.indices == indices && cached.silent == silent;
+        if let Some(cached) = self.cached.as_ref().filter(is_same) {
+            return cached.slots.clone();
         }
-        let slots = self.seat(&indices, &silent);
-        self.seated = Some(Seated { indices, silent, slots: slots.clone() });
+        let slots = self.indexed(&indices, &silent);
+        self.cached = Some(CachedSlots { indices, silent, slots: slots.clone() });
         slots
     }
 
-    fn seat(&self, indices: &[NodeIndex], silent: &[bool]) -> Slots {
+    fn indexed(&self, indices: &[NodeIndex], silent: &[bool]) -> Slots {
         let index = |number: u16| indices.get(usize::from(number)).copied().unwrap_or(NO_NODE);
         let is_silent = |number: u16| silent.get(usize::from(number)).is_none_or(|silent| *silent);
         let slot = |(slot, order): (usize, &[u16; 4])| {
             let mut former = [NO_NODE; FORMER];
-            // Who takes new flows in place of a silent leader has them also when that one is back, or has
-            // been taken out and the ring has moved on.
+            // The node that takes new flows in place of a silent leader still owns them when the leader
+            // returns, or has been removed and the ring has moved on.
             let acting = order.iter().copied().find(|number| !is_silent(*number)).unwrap_or(order[0]);
             let drained = self.drained.get(slot).copied().unwrap_or([NO_NODE; 4]);
             for number in std::iter::once(acting).chain(drained).filter(|number| *number != order[0]) {
@@ -166,8 +163,8 @@ impl Built {
     }
 }
 
-/// For each slot those of the nodes that drain that would lead it if none drained, or all but that one. In
-/// which order they began to drain is not known, but the one that began last led while all others drained.
+/// For each slot, the draining nodes that would lead it if none drained, or if all others did. The order in
+/// which they began to drain is unknown, but the last one led while all others drained.
 fn drained(preferences: &Preferences, draining: &[bool]) -> Vec<[u16; 4]> {
     let is_draining = |number: u16| draining.get(usize::from(number)).is_some_and(|draining| *draining);
     let all: Vec<u16> = (0..).take(draining.len()).filter(|number| is_draining(*number)).collect();
@@ -187,7 +184,7 @@ fn drained(preferences: &Preferences, draining: &[bool]) -> Vec<[u16; 4]> {
     drained
 }
 
-/// Puts a node behind those that are there, if it is none of them and there is room.
+/// Appends a node, unless it is listed or there is no room.
 fn note(noted: &mut [u16], node: u16) {
     let place = noted.iter().position(|other| *other == NO_NODE || *other == node);
     if let Some(place) = place.and_then(|place| noted.get_mut(place)) {
@@ -195,16 +192,16 @@ fn note(noted: &mut [u16], node: u16) {
     }
 }
 
-/// The ring before a member came; `None` if it is no member or the only one.
+/// Returns the ring before a member joined; `None` if it is no member or the only one.
 ///
-/// What else has been before is not known. Others know, but those that stand in a slot may all have come not
-/// long ago. So its next best stand for former leaders: each of them that has been there for longer knows the
-/// slot's past, and asks on.
+/// No earlier history is known here. Other nodes know it, but those in a slot may all have joined recently.
+/// So the slot's next choices become former leaders: each of them that has been there for longer knows the
+/// slot's history, and passes the question on.
 fn without(
     node: &NodeName,
-    built: &Built,
+    built: &BuiltRing,
     members: &[Share],
-    roster: &Roster<'_>,
+    table: &NodeTable<'_>,
     settings: &Settings,
 ) -> Option<Slots> {
     let others: Vec<Share> = members.iter().filter(|share| share.node != *node).cloned().collect();
@@ -217,20 +214,18 @@ fn without(
     } else {
         Preferences::new(&ring_members(&others), size)
     };
-    let tiers = others.iter().map(|share| roster.tier(share)).collect();
+    let tiers = others.iter().map(|share| table.tier(share)).collect();
     let preferences = Arc::new(preferences);
-    let index = |number: u16| roster.index(&others.get(usize::from(number))?.node);
-    let mut built = Built::of(preferences.clone(), tiers);
+    let index = |number: u16| table.index(&others.get(usize::from(number))?.node);
+    let mut built = BuiltRing::of(preferences.clone(), tiers);
     let with_strangers = |(slot, strangers): (&Slot, &[u16])| {
         let mut former = slot.former;
         strangers.iter().copied().filter_map(index).for_each(|node| note(&mut former, node));
         Slot { former, ..*slot }
     };
-    Some(
-        built.slots(&others, roster).iter().zip(preferences.choices(NEXT_BEST)).map(with_strangers).collect(),
-    )
+    Some(built.slots(&others, table).iter().zip(preferences.choices(NEXT_BEST)).map(with_strangers).collect())
 }
 
-fn ring_members(members: &[Share]) -> Vec<Member<'_>> {
-    members.iter().map(|share| Member { name: share.node.as_str(), weight: share.weight }).collect()
+fn ring_members(members: &[Share]) -> Vec<RingMember<'_>> {
+    members.iter().map(|share| RingMember { name: share.node.as_str(), weight: share.weight }).collect()
 }

@@ -1,4 +1,4 @@
-//! What a plan is made from beside the model: what was chosen, and what was found on this machine.
+//! The inputs of a plan besides the model: the operator's settings and the facts of this machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -10,90 +10,91 @@ use lb_common::forwarding::{ForwardingMode, UnknownForwardingMode};
 use lb_common::hash::HashKey;
 use lb_common::tag::TagKeys;
 
-use crate::model::NodeName;
+use lb_model::NodeName;
 
-/// What was chosen for this machine.
+/// The settings of this machine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Name of this machine's Node.
     pub node: NodeName,
-    /// The cluster's secret for the flow hash.
+    /// The cluster's secret key of the flow hash.
     pub hash_key: HashKey,
-    /// The keys of the tags on what nodes say to each other.
+    /// The keys that authenticate messages between nodes.
     pub tag_keys: TagKeys,
-    /// Whether IP in IP is taken from other nodes, though nothing but its source says that it is theirs.
+    /// Whether IP in IP from other nodes is accepted, though only its source address identifies them.
     pub accept_ipip: bool,
-    /// ICMP echo answers a second and CPU; zero answers none.
+    /// ICMP echo replies per second and CPU; zero disables them.
     pub echo_rate: u32,
-    /// ICMP errors a second and CPU, of each [`lb_common::maps::Budget`] of errors; zero sends none.
+    /// ICMP errors per second and CPU, for each [`lb_common::maps::Budget`] of errors; zero disables them.
     pub icmp_error_rate: u32,
-    /// What becomes of packets to ports of a VIP that are none of its Services'.
+    /// What happens to packets to undeclared ports of a VIP.
     pub undeclared: UndeclaredPorts,
-    /// How packets get to other nodes.
+    /// How packets are forwarded to other nodes.
     pub forwarding: Forwarding,
-    /// Slots of a ring for each of its nodes, at least.
+    /// Minimum number of ring slots for each of its nodes.
     pub slots_per_node: u32,
     /// Slots of all rings together.
     pub ring_capacity: u32,
     /// Sets of the flow table, a power of two.
     pub flow_sets: u32,
     /// When a node is dead.
-    pub liveness: Liveness,
-    /// Whether this machine has been told to drain; its Node can say so too.
+    pub liveness: LivenessSettings,
+    /// Whether an operator drains this machine; its Node object can do so too.
     pub draining: bool,
-    /// Whether nodes may announce whose label says that they are none of the load balancer's; the same on all nodes.
+    /// Whether nodes with the label node.kubernetes.io/exclude-from-external-load-balancers may announce; the
+    /// same on all nodes.
     pub ignore_exclude_label: bool,
-    /// How long those that led a slot are asked for the flows that they may have;
-    /// [`Self::FORMER_GRACE`] unless there is a reason.
+    /// How long former leaders are asked for flows that they may own; [`Self::FORMER_GRACE`] unless there is
+    /// a reason.
     pub former_grace: Duration,
-    /// How long after this machine has come to lead slots of a ring UDP flows may still live elsewhere;
+    /// How long UDP flows may still live on other nodes after this machine has come to lead slots;
     /// [`Self::UDP_GRACE`] unless there is a reason.
     pub udp_grace: Duration,
-    /// How long a number of endpoints must have been another before it is a weight;
-    /// [`Self::WEIGHT_SETTLE`] unless there is a reason.
+    /// How long a changed number of endpoints must persist before it changes weights; [`Self::WEIGHT_SETTLE`]
+    /// unless there is a reason.
     pub weight_settle: Duration,
 }
 
 impl Settings {
-    /// Longer than TCP takes to ask whether the other end of a silent connection is still there: two hours, and some
-    /// minutes until it gives up (RFC 1122 section 4.2.3.6, and the defaults of Linux).
+    /// Longer than TCP keepalive takes to find a dead peer: two hours, and some minutes of probes (RFC 1122
+    /// section 4.2.3.6, and the defaults of Linux).
     pub const FORMER_GRACE: Duration = Duration::from_secs(8100);
-    /// Longer than most resolvers, and most middle boxes, remember a UDP flow.
+    /// Longer than most resolvers and middleboxes remember a UDP flow.
     pub const UDP_GRACE: Duration = Duration::from_secs(60);
-    /// Longer than a pod is replaced by the next in a rolling update.
+    /// Longer than a rolling update takes to replace a pod.
     pub const WEIGHT_SETTLE: Duration = Duration::from_secs(30);
 }
 
 /// When a node is dead, in ticks of the probe clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Liveness {
-    /// Ticks without an answer; zero: nobody ever is.
+pub struct LivenessSettings {
+    /// Ticks without an answer; zero: nodes never die.
     pub limit: u32,
-    /// Ticks after that for which flows that nobody knows wait, in case the node comes back.
-    pub orphan_grace: u32,
-    /// What this machine's discriminators are made with: random.
+    /// Ticks after that for which packets of unknown flows are held, in case the node returns.
+    pub hold: u32,
+    /// Random value that this machine's discriminators are made from.
     pub nonce: u64,
 }
 
-/// What becomes of packets to ports of a VIP that are none of its Services'.
+/// What happens to packets to undeclared ports of a VIP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UndeclaredPorts {
-    /// They are dropped, and their sender is answered by ICMP port unreachable.
+    /// They are dropped, and the sender gets ICMP port unreachable.
     #[default]
     Unreachable,
     /// They are dropped.
     Drop,
-    /// They go to the node's network stack.
+    /// They are passed to the node's network stack.
     Pass,
 }
 
-/// How packets are carried to other nodes.
+/// How packets are forwarded to other nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Forwarding {
-    /// New MAC addresses to nodes that are on-link, GUE to the others.
+    /// By MAC rewrite to on-link nodes, by GUE to the others.
     #[default]
     Auto,
-    /// One mode to all nodes.
+    /// By one mode to all nodes.
     Always(ForwardingMode),
 }
 
@@ -110,15 +111,14 @@ impl FromStr for Forwarding {
     }
 }
 
-/// What was found on this machine.
+/// The facts of this machine.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
     /// Interfaces with the program, by interface index.
     pub uplinks: BTreeMap<u32, Uplink>,
-    /// How the addresses of [`crate::model::Model::addresses_to_resolve`] are reached now. One that is not
-    /// there is not resolved, or not yet.
-    pub ways: BTreeMap<IpAddr, Way>,
-    /// Primary addresses of the nodes that take no new flows now, as far as this machine's probes tell: those
+    /// The resolved next hops of [`lb_model::Model::addresses_to_resolve`]. Unresolved addresses are absent.
+    pub next_hops: BTreeMap<IpAddr, NextHop>,
+    /// Primary addresses of the nodes that take no new flows now, according to this machine's probes: those
     /// that do not answer, and those that answer that they drain.
     pub silent: BTreeSet<IpAddr>,
     /// Gateways of this machine's default routes: it answers ARP for none of them.
@@ -136,26 +136,26 @@ pub struct Uplink {
     pub mac: [u8; 6],
     /// Its MTU in bytes.
     pub mtu: u16,
-    /// Interface indices of its members, where it is a bond: in native mode the program runs on them, and they are
-    /// where packets come in.
+    /// Interface indices of a bond's members: in native mode the program runs on them, and packets arrive on
+    /// them.
     pub members: BTreeSet<u32>,
-    /// Its IPv4 addresses, each with the length of the prefix that is on-link with it.
+    /// Its IPv4 addresses with their on-link prefixes.
     pub networks: BTreeSet<Ipv4Net>,
     /// Whether it has a carrier.
     pub has_carrier: bool,
 }
 
-/// How an address is reached.
+/// The resolved next hop of an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Way {
-    /// Interface that leads there.
+pub struct NextHop {
+    /// Outgoing interface.
     pub ifindex: u32,
-    /// MAC of the next hop: of the node itself where it is on-link.
+    /// MAC of the next hop: of the node itself if it is on-link.
     pub next_hop_mac: [u8; 6],
-    /// Whether there is no router between.
+    /// Whether the node is on-link.
     pub on_link: bool,
-    /// Largest IP packet on the way, in bytes.
+    /// Path MTU in bytes.
     pub mtu: u16,
-    /// Address of this machine that it speaks from.
+    /// Local source address.
     pub source: IpAddr,
 }

@@ -1,4 +1,4 @@
-//! Source ranges: which clients each VIP admits.
+//! Source ranges: the clients that each VIP admits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -7,35 +7,35 @@ use std::time::Duration;
 use lb_common::map_table::name;
 use lb_common::maps::{VIP_SOURCES, capacity};
 
-use super::Facts;
 use super::clock::Clock;
-use super::vips::WantedSet;
-use crate::contents::{Contents, SourceRange, Sources, VipKey};
-use crate::model::ServiceName;
+use super::settings::Facts;
+use super::vips::DesiredVips;
+use crate::contents::{Contents, VipKey};
 use lb_api::problem::{Problem, Reason};
+use lb_model::{ServiceName, SourceRange, SourceSet};
 
-/// How long what found no room waits for what goes to be gone.
+/// How long to wait for removed entries before the entries that did not fit are tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Writes the ranges of ports, whose entries say already whether they have any, and those of addresses.
+/// Writes the ranges of ports, whose entries already have the flag, and those of addresses.
 ///
-/// A range that finds no room is left out, which keeps its clients out: better than to let all others in.
+/// A range that does not fit is left out, which excludes its clients: better than to admit all others.
 pub(super) fn admit(
     contents: &mut Contents,
-    wanted: &WantedSet<'_>,
+    desired: &DesiredVips<'_>,
     facts: &Facts,
     installed: &Contents,
     clock: &mut Clock,
     problems: &mut Vec<Problem>,
 ) {
-    let mut room = Room::beside(installed, capacity::SOURCES);
-    for (key, port) in wanted.ports() {
+    let mut room = SourceCapacity::beside(installed, capacity::SOURCES);
+    for (key, port) in desired.ports() {
         if let (Some(vip), Some(sources)) = (contents.vips.get(&key), port.sources) {
             let fitting = room.take(vip.number, sources, Some(port.service));
             put(contents, vip.number, fitting);
         }
     }
-    for (address, sources) in of_addresses(wanted, facts) {
+    for (address, sources) in of_addresses(desired, facts) {
         let Some(vip) = contents.vips.get_mut(&VipKey::of_address(address)) else { continue };
         vip.flags |= VIP_SOURCES;
         let number = vip.number;
@@ -45,23 +45,24 @@ pub(super) fn admit(
     room.report(contents, clock, problems);
 }
 
-fn put(contents: &mut Contents, number: u32, sources: Sources) {
+fn put(contents: &mut Contents, number: u32, sources: SourceSet) {
     if !sources.is_empty() {
         contents.sources.insert(number, sources);
     }
 }
 
-/// Addresses all of whose ports have ranges, with all of these: whoever may come to none of the ports gets no answer from
-/// the address either. Not those that this machine speaks from: what else comes to them is its own.
-fn of_addresses(wanted: &WantedSet<'_>, facts: &Facts) -> Vec<(IpAddr, Sources)> {
-    let own: BTreeSet<IpAddr> = facts.ways.values().map(|way| way.source).collect();
-    let mut addresses: Vec<(IpAddr, Option<Sources>)> = Vec::new();
-    // The ports of an address follow each other.
-    for (key, port) in wanted.ports() {
+/// Returns the addresses all of whose ports have ranges, with the union of these: a client that no port
+/// admits gets no answer from the address either. Addresses of this machine are left out: other traffic to
+/// them is its own.
+fn of_addresses(desired: &DesiredVips<'_>, facts: &Facts) -> Vec<(IpAddr, SourceSet)> {
+    let own: BTreeSet<IpAddr> = facts.next_hops.values().map(|way| way.source).collect();
+    let mut addresses: Vec<(IpAddr, Option<SourceSet>)> = Vec::new();
+    // The ports of an address are adjacent.
+    for (key, port) in desired.ports() {
         match addresses.last_mut().filter(|(address, _)| *address == key.address) {
             Some((_, all)) => *all = union(all.take(), port.sources),
             None => {
-                // Most have none, and need no place here.
+                // Most have none, and are dropped at once.
                 addresses.pop_if(|(_, sources)| sources.is_none());
                 addresses.push((key.address, port.sources.cloned()));
             }
@@ -71,8 +72,8 @@ fn of_addresses(wanted: &WantedSet<'_>, facts: &Facts) -> Vec<(IpAddr, Sources)>
     restricted.filter(|(address, _)| !own.contains(address)).collect()
 }
 
-/// `None` admits everybody.
-fn union(all: Option<Sources>, more: Option<&Sources>) -> Option<Sources> {
+/// `None` admits every client.
+fn union(all: Option<SourceSet>, more: Option<&SourceSet>) -> Option<SourceSet> {
     let (all, more) = (all?, more?);
     if all == *more { Some(all) } else { Some(all.union(more).copied().collect()) }
 }
@@ -81,16 +82,16 @@ fn entries(contents: &Contents) -> usize {
     contents.sources.values().map(|sources| sources.len()).sum()
 }
 
-/// Room in the map, while what goes has not gone yet.
-struct Room<'a> {
+/// The free capacity of the map, which entries to be removed still take up.
+struct SourceCapacity<'a> {
     installed: &'a Contents,
     capacity: usize,
     free: usize,
-    /// Ranges of Services, or of addresses, that found none.
+    /// Number of ranges of each Service, or of addresses, that did not fit.
     lacking: BTreeMap<Option<&'a ServiceName>, usize>,
 }
 
-impl<'a> Room<'a> {
+impl<'a> SourceCapacity<'a> {
     fn beside(installed: &'a Contents, capacity: usize) -> Self {
         Self {
             installed,
@@ -100,18 +101,18 @@ impl<'a> Room<'a> {
         }
     }
 
-    /// Those ranges that are installed or find room.
-    fn take(&mut self, number: u32, wanted: &Sources, service: Option<&'a ServiceName>) -> Sources {
+    /// Returns the ranges that are installed or fit.
+    fn take(&mut self, number: u32, desired: &SourceSet, service: Option<&'a ServiceName>) -> SourceSet {
         let before = self.installed.sources.get(&number);
-        if before.is_some_and(|before| before.is_same(wanted)) {
-            return wanted.clone();
+        if before.is_some_and(|before| before.is_same(desired)) {
+            return desired.clone();
         }
         let is_there = |range: &SourceRange| before.is_some_and(|before| before.contains(range));
-        let new = wanted.iter().filter(|range| !is_there(range)).count();
+        let new = desired.iter().filter(|range| !is_there(range)).count();
         let fitting = new.min(self.free);
         self.free -= fitting;
         if fitting == new {
-            return wanted.clone();
+            return desired.clone();
         }
         *self.lacking.entry(service).or_default() += new - fitting;
         let mut left = fitting;
@@ -122,7 +123,7 @@ impl<'a> Room<'a> {
                     true
                 })
         };
-        wanted.iter().filter(|range| fits(range)).copied().collect()
+        desired.iter().filter(|range| fits(range)).copied().collect()
     }
 
     fn report(self, contents: &Contents, clock: &mut Clock, problems: &mut Vec<Problem>) {
@@ -142,7 +143,7 @@ mod tests {
     use super::*;
     use ipnet::IpNet;
 
-    fn ranges(hosts: impl IntoIterator<Item = u8>) -> Sources {
+    fn ranges(hosts: impl IntoIterator<Item = u8>) -> SourceSet {
         let net = |host| IpNet::from(IpAddr::from([10, 0, 0, host]));
         hosts.into_iter().map(|host| SourceRange::from(net(host))).collect()
     }
@@ -152,10 +153,10 @@ mod tests {
     }
 
     #[test]
-    fn what_finds_no_room_is_left_out_and_counted_by_service() {
+    fn ranges_that_do_not_fit_are_left_out_and_counted_by_service() {
         let installed = Contents { sources: BTreeMap::from([(7, ranges(1..=4))]), ..Contents::default() };
         let (a, b) = (name("a"), name("b"));
-        let mut room = Room::beside(&installed, 6);
+        let mut room = SourceCapacity::beside(&installed, 6);
         assert_eq!(room.take(7, &ranges(3..=5), Some(&a)), ranges(3..=5), "one is new, two go later");
         assert_eq!(room.take(8, &ranges(1..=3), Some(&b)), ranges([1]), "the last place");
         assert_eq!(room.take(9, &ranges([1]), Some(&b)), ranges([]));
@@ -164,11 +165,11 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_makes_room_a_moment_later() {
+    fn removed_ranges_make_room_a_moment_later() {
         let now = Duration::from_secs(7);
         for (after, wake) in [(ranges(1..=2), None), (ranges([1]), Some(now + RETRY))] {
             let installed = Contents { sources: BTreeMap::from([(7, ranges(1..=2))]), ..Contents::default() };
-            let mut room = Room::beside(&installed, 2);
+            let mut room = SourceCapacity::beside(&installed, 2);
             assert_eq!(room.take(8, &ranges(5..=6), None), ranges([]));
             let contents = Contents { sources: BTreeMap::from([(7, after)]), ..Contents::default() };
             let (mut clock, mut problems) = (Clock::at(now), Vec::new());
@@ -180,9 +181,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_installed_needs_no_room() {
+    fn installed_ranges_need_no_room() {
         let installed = Contents { sources: BTreeMap::from([(7, ranges(1..=4))]), ..Contents::default() };
-        let mut room = Room::beside(&installed, 2);
+        let mut room = SourceCapacity::beside(&installed, 2);
         assert_eq!(room.take(7, &ranges(1..=4), None), ranges(1..=4));
         assert_eq!(room.take(7, &installed.sources[&7], None), ranges(1..=4));
         assert_eq!(room.take(7, &ranges(2..=5), None), ranges(2..=4));

@@ -14,4 +14,4 @@ use scenario::Scenario;
 
 use super::*;
 use crate::contents::{VipKey, diff};
-use crate::model::NodeName;
+use lb_model::NodeName;

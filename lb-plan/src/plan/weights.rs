@@ -1,51 +1,51 @@
-//! How much of a ring each node of a Service gets that is served where its endpoints are.
+//! The weights of nodes in the rings of Services with externalTrafficPolicy Local.
 //!
-//! The weight of a node is its number of ready endpoints. In a rolling update that number is one more or one
-//! less for a moment on one node after the other, and each time slots would move there and back. So a number
-//! counts only when it has been another for a while. Only the first endpoint of a node and the end of its last
-//! count at once: there the ring must follow.
+//! The weight of a node is its number of ready endpoints. A rolling update changes that number by one for a
+//! moment on one node after the other, and each time slots would move there and back. So a changed number
+//! counts only after it has persisted for a while. Only the first endpoint of a node and the end of its last
+//! one count at once: there the ring must follow.
 //!
-//! A width of hysteresis, by which a number must differ before it counts, would be no help: the step from one
-//! endpoint to two and back is the commonest and the widest. And it would leave two nodes that have seen
-//! different pasts with different rings for as long as nothing changes, though some node that owns flows need
-//! not stand in the other's slot. Time leaves nothing behind: nodes that have seen the same objects for so long
-//! have the same weights, whatever was before. Until then they may differ, as they do while objects are on
-//! their way; for that there are second chances.
+//! A hysteresis band, by which a number must differ before it counts, would not help: the step from one
+//! endpoint to two and back is the most common and the largest. It would also leave two nodes with different
+//! histories with different rings for as long as nothing changes, though a node that owns flows need not
+//! stand in the other's slot. A period leaves no trace: nodes that have seen the same objects for that long
+//! have the same weights, whatever came before. Until then they may differ, as they do while objects
+//! propagate; second chances cover that.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::clock::Clock;
-use super::state::Share;
+use super::status::Share;
 use crate::contents::VipKey;
-use crate::model::NodeName;
+use lb_model::NodeName;
 
-/// Bits of a weight that count. To 16 weights are exact, above they are within a sixteenth: so many nodes
-/// with nearly the same number have the same weight, and their rings are shared by more Services.
+/// Significant bits of a weight. Up to 16 weights are exact, above they are within a sixteenth: so many nodes
+/// with similar numbers have the same weight, and more Services share their rings.
 const SIGNIFICANT_BITS: u32 = 4;
 
-/// The weights that count, by VIP.
+/// The weights in force, by VIP.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Weights {
-    settled: BTreeMap<VipKey, Settled>,
-    /// Those of the plan before, while a plan is made.
-    before: BTreeMap<VipKey, Settled>,
+    settled: BTreeMap<VipKey, SettledWeights>,
+    /// Those of the previous plan, while a plan is made.
+    before: BTreeMap<VipKey, SettledWeights>,
 }
 
 #[derive(Clone, Debug)]
-struct Settled {
+struct SettledWeights {
     weights: BTreeMap<NodeName, u32>,
-    /// Since when they have not been what is counted.
+    /// Since when they differ from the counted numbers.
     differ_since: Option<Duration>,
 }
 
 impl Weights {
-    /// Begins a plan. VIPs that it does not ask for will be forgotten.
+    /// Begins a plan. Forgets the VIPs that it does not ask for.
     pub(super) fn begin(&mut self) {
         self.before = std::mem::take(&mut self.settled);
     }
 
-    /// The shares of the nodes in a VIP, by their numbers of endpoints.
+    /// Returns the shares of the nodes in a VIP, given their numbers of endpoints.
     pub(super) fn shares<'a>(
         &mut self,
         key: VipKey,
@@ -57,7 +57,7 @@ impl Weights {
             counts.map(|(node, count)| (node.clone(), quantised(count))).collect();
         let settled = match self.before.remove(&key) {
             Some(before) => before.follow(counted, clock, settle),
-            None => Settled { weights: counted, differ_since: None },
+            None => SettledWeights { weights: counted, differ_since: None },
         };
         let share = |(node, weight): (&NodeName, &u32)| Share {
             node: node.clone(),
@@ -70,7 +70,7 @@ impl Weights {
     }
 }
 
-impl Settled {
+impl SettledWeights {
     fn follow(self, counted: BTreeMap<NodeName, u32>, clock: &mut Clock, settle: Duration) -> Self {
         let of = |(node, weight): (&NodeName, &u32)| {
             (node.clone(), self.weights.get(node).copied().unwrap_or(*weight))
@@ -88,7 +88,7 @@ impl Settled {
     }
 }
 
-/// Rounded to [`SIGNIFICANT_BITS`].
+/// Rounds to [`SIGNIFICANT_BITS`].
 fn quantised(count: u32) -> u32 {
     let dropped = (u32::BITS - count.leading_zeros()).saturating_sub(SIGNIFICANT_BITS);
     let half = (1 << dropped) >> 1;
@@ -109,7 +109,7 @@ mod tests {
 
     const SETTLE: Duration = Duration::from_secs(30);
 
-    /// Weights of nodes a, b, … at each second, and when to plan again.
+    /// Returns the weights of nodes a, b, … at each second, and when to plan again.
     fn weights(history: &[(u64, &[u32])]) -> Vec<(Vec<u32>, Option<u64>)> {
         let key = VipKey { address: [192, 0, 2, 1].into(), port: 80, protocol: 6 };
         let names = ["a", "b", "c"].map(NodeName::from);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_another_for_a_moment_does_not_count() {
+    fn a_short_change_of_a_number_does_not_count() {
         let seen = weights(&[(0, &[1, 3]), (5, &[2, 3]), (20, &[1, 3]), (25, &[1, 4]), (50, &[1, 3])]);
         assert!(seen.iter().all(|(weights, _)| weights == &[1, 3]));
         assert_eq!(seen[1].1, Some(35));
@@ -133,14 +133,14 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_another_counts_with_all_that_came_meanwhile() {
+    fn a_persistent_change_counts_with_all_later_ones() {
         let seen = weights(&[(0, &[1, 1]), (5, &[2, 1]), (20, &[2, 2]), (35, &[2, 2])]);
         assert_eq!(seen[2], (vec![1, 1], Some(35)));
         assert_eq!(seen[3], (vec![2, 2], None));
     }
 
     #[test]
-    fn nodes_that_come_and_go_count_at_once() {
+    fn nodes_that_join_and_leave_count_at_once() {
         let seen = weights(&[(0, &[1, 3]), (1, &[0, 2]), (2, &[5, 3])]);
         assert_eq!(seen, [(vec![1, 3], None), (vec![3], Some(31)), (vec![5, 3], None)]);
     }

@@ -1,43 +1,42 @@
-//! Who leads each slot, when nobody may lead much more than their share.
+//! The leader of each slot, with bounded load: no member leads much more than its share.
 //!
-//! Slots propose to the members in the order of their preference; a member that has more proposals than its
-//! capacity keeps those for which it drew best, and each of the others goes on to its next choice (deferred
-//! acceptance; Gale and Shapley 1962). The outcome is the same in whatever order slots propose.
+//! Slots propose to the members in the order of their preference; a member with more proposals than its
+//! capacity keeps those with its best draws, and each of the others goes on to its next choice (deferred
+//! acceptance; Gale and Shapley 1962). The outcome does not depend on the order of proposals.
 
 use std::cmp::Ordering;
 
 use lb_common::ring::NO_NODE;
 
-use super::preference::{Preferences, Reader};
+use super::preference::{PreferenceReader, Preferences};
 
-/// A member may lead this many hundredths of its share.
+/// Slots that a member may lead, as a percentage of its share.
 const CAPACITY_PERCENT: u128 = 102;
 
 /// A slot, as a member sees it.
 #[derive(Clone, Copy)]
 struct Proposal {
     slot: u32,
-    /// How often it has been refused.
-    refusals: u16,
-    /// What the member drew for it.
+    /// How often it has been rejected.
+    rejections: u16,
+    /// The member's draw for it.
     draw: u64,
 }
 
 impl Proposal {
     const fn first(slot: u32) -> Self {
-        Self { slot, refusals: 0, draw: 0 }
+        Self { slot, rejections: 0, draw: 0 }
     }
 
-    /// Best first. A member has one weight, so its draws are in the order of its scores.
+    /// Orders the best first. A member has one weight, so its draws are in the order of its scores.
     fn better_first(&self, other: &Self) -> Ordering {
         other.draw.cmp(&self.draw).then(self.slot.cmp(&other.slot))
     }
 }
 
 impl Preferences {
-    /// The leader of each slot, among the members that `takes_part` is true of; [`NO_NODE`] where it is true
-    /// of none. No member leads more than 1.02 times its share of the slots, or its
-    /// share rounded up.
+    /// Returns the leader of each slot among the members that `takes_part` selects; [`NO_NODE`] if it selects
+    /// none. No member leads more than 1.02 times its share of the slots, or its share rounded up.
     pub fn leaders(&self, takes_part: impl Fn(u16) -> bool) -> Vec<u16> {
         let capacities = self.capacities(&takes_part);
         let mut round =
@@ -55,12 +54,12 @@ impl Preferences {
         round.leaders()
     }
 
-    /// The leader and three successors of each slot, filled up with [`NO_NODE`]: as [`Self::leaders`] chooses
-    /// among those that `leads` is true of, then as the slot prefers them, those that do not lead last. If it
-    /// is true of none, all lead.
+    /// Returns the leader and three successors of each slot, padded with [`NO_NODE`]: the leader as
+    /// [`Self::leaders`] chooses it among those that `leads` selects, then the others as the slot prefers
+    /// them, those that do not lead last. If `leads` selects none, all lead.
     pub fn order(&self, leads: impl Fn(u16) -> bool) -> Vec<[u16; 4]> {
-        let nobody = !(0..).take(self.members()).any(&leads);
-        let leads = |number| nobody || leads(number);
+        let none_lead = !(0..).take(self.members()).any(&leads);
+        let leads = |number| none_lead || leads(number);
         let mut reader = self.reader();
         let order = |(slot, leader)| {
             let mut order = [leader, NO_NODE, NO_NODE, NO_NODE];
@@ -68,7 +67,7 @@ impl Preferences {
             for wanted in [true, false] {
                 let mut choices = (0..).map_while(|nth| reader.choice(slot, nth));
                 let mut next = || choices.find(|number| *number != leader && leads(*number) == wanted);
-                // The member first: a place that nobody comes to is left for the others.
+                // The member first: an unused place is left for the others.
                 while places.len() > 0
                     && let Some(number) = next()
                     && let Some(place) = places.next()
@@ -81,8 +80,8 @@ impl Preferences {
         self.leaders(leads).into_iter().enumerate().map(order).collect()
     }
 
-    /// How many slots each member may lead. Together they are not less than there are slots, so no slot finds
-    /// everybody full.
+    /// Returns how many slots each member may lead. The sum is at least the number of slots, so every slot
+    /// finds a member.
     fn capacities(&self, takes_part: impl Fn(u16) -> bool) -> Vec<usize> {
         let weights: Vec<u128> = (0..)
             .zip(&self.contenders)
@@ -92,27 +91,27 @@ impl Preferences {
         let slots = self.slots() as u128;
         let capacity = |weight: &u128| {
             let share = slots * weight;
-            // Not less than the share, or there would be fewer places than slots.
+            // At least the share, or there would be fewer places than slots.
             (CAPACITY_PERCENT * share / (100 * total)).max(share.div_ceil(total)) as usize
         };
         weights.iter().map(capacity).collect()
     }
 }
 
-/// A state of the proposals.
+/// A round of proposals.
 struct Round<'a> {
     preferences: &'a Preferences,
-    reader: Reader<'a>,
-    /// What each member holds.
+    reader: PreferenceReader<'a>,
+    /// The proposals that each member holds.
     held: Vec<Vec<Proposal>>,
 }
 
 impl Round<'_> {
-    /// Brings a proposal to its next choice that takes part, if there is one.
+    /// Takes a proposal to its next choice that takes part, if there is one.
     fn propose(&mut self, mut proposal: Proposal, takes_part: impl Fn(u16) -> bool) {
         let slot = proposal.slot as usize;
-        while let Some(number) = self.reader.choice(slot, usize::from(proposal.refusals)) {
-            proposal.refusals += 1;
+        while let Some(number) = self.reader.choice(slot, usize::from(proposal.rejections)) {
+            proposal.rejections += 1;
             if takes_part(number) {
                 proposal.draw = self.preferences.draw(number, slot);
                 if let Some(held) = self.held.get_mut(usize::from(number)) {

@@ -1,18 +1,18 @@
 //! The binary logarithm in integers.
 
-/// Bits behind the point of a logarithm.
+/// Fraction bits of a logarithm.
 pub(super) const FRACTION_BITS: u32 = 48;
 /// The table has 2^12 steps between 1 and 2.
 const TABLE_BITS: u32 = 12;
 const STEPS: usize = 1 << TABLE_BITS;
 
-/// log2(1 + i / 4096), 48 bits behind the point.
+/// log2(1 + i / 4096), with 48 fraction bits.
 static TABLE: [u64; STEPS + 1] = table();
 
-/// -log2((u | 1) / 2^64), 48 bits behind the point; at least 1.
+/// Returns -log2((u | 1) / 2^64) with 48 fraction bits; at least 1.
 ///
-/// Interpolates a table of 4,096 steps: the result is too great by less than 2^-26 and never grows when u
-/// does, so equal weights are ranked by u itself, but for ties. The last bit of u is set because zero has no
+/// Interpolates in a table of 4,096 steps: the result is too large by less than 2^-26 and never grows with u,
+/// so equal weights rank by u itself, except for ties. The last bit of u is set because zero has no
 /// logarithm.
 pub(super) fn negative_log2(u: u64) -> u64 {
     let u = u | 1;
@@ -38,10 +38,10 @@ const fn table() -> [u64; STEPS + 1] {
     table
 }
 
-/// log2(x / 4096) for x from 4,096 to 8,191, a bit at a time: squaring doubles the logarithm, and where the
-/// square reaches 2, the next bit is one.
+/// Computes log2(x / 4096) for x from 4,096 to 8,191, bit by bit: squaring doubles the logarithm, and where
+/// the square reaches 2, the next bit is one.
 const fn log2_of_one_to_two(x: u64) -> u64 {
-    // 63 bits behind the point.
+    // 63 fraction bits.
     let mut power = x << (63 - TABLE_BITS);
     let mut result = 0;
     let mut bit = FRACTION_BITS;
@@ -70,7 +70,8 @@ mod tests {
     #[test]
     fn powers_of_two_are_exact() {
         for bit in 1..64 {
-            // Bit 0 is always set, which moves the smaller powers; from 2^40 on that is below the precision.
+            // Bit 0 is always set, which affects the smaller powers; from 2^40 on that is below the
+            // precision.
             let expected = (64 - bit) << FRACTION_BITS;
             let tolerance = if bit < 40 { expected >> 2 } else { 1 << 10 };
             assert!(negative_log2(1 << bit).abs_diff(expected) <= tolerance, "2^{bit}");

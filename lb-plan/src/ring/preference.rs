@@ -5,22 +5,21 @@ use std::sync::Arc;
 
 use lb_common::ring::NO_NODE;
 
-use super::Member;
+use super::RingMember;
 use super::score::{self, Score};
 
-/// Choices of each slot that are kept. Few slots are refused by so many members, and for those the rest is
-/// computed when it is asked for; so this number changes what a ring costs, and nothing else.
+/// Choices of each slot that are stored. Few slots are rejected by so many members, and for those the rest is
+/// computed on demand; so this number affects the cost of a ring, and nothing else.
 pub(super) const CHOICES: usize = 8;
 
-/// The members of a ring, and the order in which each slot prefers them: by score, a tie going to the first
-/// name.
+/// The members of a ring, and the order in which each slot prefers them: by score, then by name.
 ///
-/// Members are numbered in the order of their names. Those without weight take no part, and neither do those
-/// behind the first 65,535.
+/// Members are numbered in the order of their names. Members without weight take no part, and neither do
+/// those after the first 65,535.
 #[derive(Clone, Debug)]
 pub struct Preferences {
     pub(super) contenders: Vec<Contender>,
-    /// The best of each slot, best first, filled up with [`NO_NODE`].
+    /// The best of each slot, best first, padded with [`NO_NODE`].
     choices: Vec<[u16; CHOICES]>,
 }
 
@@ -32,19 +31,19 @@ pub(super) struct Contender {
 }
 
 impl Preferences {
-    /// The preferences of `slots` slots between members whose names are distinct.
-    pub fn new(members: &[Member<'_>], slots: usize) -> Self {
+    /// Computes the preferences of `slots` slots between members with distinct names.
+    pub fn new(members: &[RingMember<'_>], slots: usize) -> Self {
         let contenders = contenders(members);
         let choices = (0..slots).map(|slot| rank(&contenders, slot)).collect();
         Self { contenders, choices }
     }
 
-    /// What [`Self::new`] makes of other members for as many slots; scores that did not change are not
-    /// computed again where that is less work.
-    pub fn adapted(&self, members: &[Member<'_>]) -> Self {
+    /// Computes what [`Self::new`] returns for other members and as many slots, reusing unchanged scores
+    /// where that is less work.
+    pub fn adapted(&self, members: &[RingMember<'_>]) -> Self {
         let contenders = contenders(members);
         let change = Change::between(&self.contenders, &contenders);
-        // A member that goes leaves gaps in a part of the slots, each of which is as much work as in a new ring.
+        // A removed member leaves gaps in a part of the slots, each of which costs as much as in a new ring.
         if change.extent() * CHOICES / 2 > contenders.len() {
             return Self::new(members, self.slots());
         }
@@ -54,17 +53,17 @@ impl Preferences {
         Self { contenders, choices }
     }
 
-    /// Number of slots.
+    /// The number of slots.
     pub fn slots(&self) -> usize {
         self.choices.len()
     }
 
-    /// Number of members that take part.
+    /// The number of members that take part.
     pub fn members(&self) -> usize {
         self.contenders.len()
     }
 
-    /// For each slot the member that it prefers to all but `first` others, and the next ones as far as they are kept.
+    /// Returns for each slot its choice number `first` and the following ones, as far as they are stored.
     pub fn choices(&self, first: usize) -> impl Iterator<Item = &[u16]> {
         self.choices.iter().map(move |choices| {
             let kept = choices.iter().position(|number| *number == NO_NODE).unwrap_or(CHOICES);
@@ -72,23 +71,23 @@ impl Preferences {
         })
     }
 
-    /// What a member drew for a slot.
+    /// Returns the draw of a member for a slot.
     pub(super) fn draw(&self, number: u16, slot: usize) -> u64 {
         let seed = self.contenders.get(usize::from(number)).map_or(0, |contender| contender.seed);
         score::draw(seed, score::slot_key(slot as u64))
     }
 
-    /// The preferences, to be read.
-    pub(super) fn reader(&self) -> Reader<'_> {
-        Reader { preferences: self, complete: BTreeMap::new() }
+    /// Returns a reader of the preferences.
+    pub(super) fn reader(&self) -> PreferenceReader<'_> {
+        PreferenceReader { preferences: self, complete: BTreeMap::new() }
     }
 }
 
-fn contenders(members: &[Member<'_>]) -> Vec<Contender> {
+fn contenders(members: &[RingMember<'_>]) -> Vec<Contender> {
     let mut able: Vec<_> = members.iter().filter(|member| member.weight > 0).collect();
     able.sort_unstable_by_key(|member| member.name);
     able.truncate(usize::from(NO_NODE));
-    let contender = |member: &&Member<'_>| Contender {
+    let contender = |member: &&RingMember<'_>| Contender {
         name: member.name.into(),
         seed: score::seed(member.name.as_bytes()),
         weight: member.weight,
@@ -155,7 +154,7 @@ impl Best {
 
 /// How the members of a ring have changed.
 struct Change {
-    /// New number of each old member; [`NO_NODE`] for one that has gone or has another weight.
+    /// New number of each old member; [`NO_NODE`] for one that was removed or has another weight.
     renumbered: Vec<u16>,
     /// New numbers of those that are new or have another weight.
     newcomers: Vec<u16>,
@@ -186,7 +185,7 @@ impl Change {
         let renumbered = before.map(|old| self.renumbered.get(usize::from(old)).copied().unwrap_or(NO_NODE));
         let has_gap = self.leavers > 0 && renumbered.contains(&NO_NODE);
         if has_gap && !was_complete {
-            // Who comes up from behind the choices is not known.
+            // The next choice after the stored ones is unknown.
             return rank(contenders, slot);
         }
         if !has_gap && !self.can_get_in(contenders, slot, renumbered) {
@@ -198,7 +197,7 @@ impl Change {
         best.numbers
     }
 
-    /// False if no newcomer is better than the last choice.
+    /// Returns false if no newcomer is better than the last choice.
     fn can_get_in(&self, contenders: &[Contender], slot: usize, choices: [u16; CHOICES]) -> bool {
         let contender = |number: u16| contenders.get(usize::from(number));
         let Some(last) = contender(choices[CHOICES - 1]) else { return true };
@@ -209,14 +208,14 @@ impl Change {
     }
 }
 
-/// Reads preferences, and completes those that are asked for beyond what is kept.
-pub(super) struct Reader<'a> {
+/// Reads preferences, and computes the choices that are not stored.
+pub(super) struct PreferenceReader<'a> {
     preferences: &'a Preferences,
     complete: BTreeMap<usize, Vec<u16>>,
 }
 
-impl Reader<'_> {
-    /// The member that a slot prefers to all but `nth` others.
+impl PreferenceReader<'_> {
+    /// Returns choice number `nth` of a slot.
     pub(super) fn choice(&mut self, slot: usize, nth: usize) -> Option<u16> {
         let preferences = self.preferences;
         if nth >= preferences.members() {
@@ -231,14 +230,14 @@ impl Reader<'_> {
 }
 
 impl Preferences {
-    /// All members as a slot prefers them.
+    /// Returns all members in the order of a slot's preference.
     fn all_choices(&self, slot: usize) -> Vec<u16> {
         let slot_key = score::slot_key(slot as u64);
         let scored = (0..).zip(&self.contenders).map(|(number, contender): (u16, _)| {
             (number, Score::new(contender.weight, score::draw(contender.seed, slot_key)))
         });
         let mut scored: Vec<_> = scored.collect();
-        // Stable, so a tie goes to the first name here too.
+        // Stable, so the first name wins a tie here too.
         scored.sort_by(|(_, a), (_, b)| b.beats(*a).cmp(&a.beats(*b)));
         scored.into_iter().map(|(number, _)| number).collect()
     }

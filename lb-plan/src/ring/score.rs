@@ -4,34 +4,33 @@ use lb_common::fnv::fnv1a;
 
 use super::logarithm::negative_log2;
 
-/// FNV-1a, 64 bits, behind a finalizer. FNV alone leaves names that differ in the last character only, as
-/// names of nodes do, with hashes that differ in few bits.
+/// FNV-1a, 64 bits, with a finalizer. FNV alone gives names that differ only in the last character, as names
+/// of nodes do, hashes that differ in few bits.
 pub fn seed(bytes: &[u8]) -> u64 {
     mix(fnv1a(bytes.iter().copied()))
 }
 
-/// The finalizer of splitmix64: every bit of the result depends on every bit of `word`, and no two words
-/// have the same result.
+/// The finalizer of splitmix64: a bijection in which every bit of the result depends on every bit of `word`.
 pub fn mix(word: u64) -> u64 {
     let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     word ^ (word >> 31)
 }
 
-/// The constant of a slot. It is mixed, so that two seeds that differ by a small number do not meet each
-/// other's slots.
+/// Returns the constant of a slot. It is mixed, so that seeds with a small difference do not share draws
+/// across slots.
 pub(super) fn slot_key(slot: u64) -> u64 {
     // Steps of the golden ratio, as splitmix64 takes them; slot 0 must not be zero.
     mix((slot + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
-/// What a member draws for a slot: even over all 64-bit numbers, and the same on every machine.
+/// Returns a member's draw for a slot: uniform over all 64-bit numbers, and the same on every machine.
 pub(super) fn draw(seed: u64, slot_key: u64) -> u64 {
     mix(seed ^ slot_key)
 }
 
-/// `weight / -log2(draw / 2^64)`, kept as the fraction that it is. The greatest of several scores is each
-/// member's with a probability in proportion to its weight.
+/// `weight / -log2(draw / 2^64)`, kept as a fraction. Each member's score is the greatest of several with a
+/// probability proportional to its weight.
 #[derive(Clone, Copy)]
 pub(super) struct Score {
     weight: u32,
@@ -46,14 +45,14 @@ impl Score {
         Self { weight, draw }
     }
 
-    /// False if this score beats that of a weight and what it drew. For equal weights, and so for nearly all
-    /// members of most rings, the draws alone tell it, without a logarithm.
+    /// Returns false if this score beats that of a weight and its draw. For equal weights, and so for nearly
+    /// all members of most rings, the draws alone decide, without a logarithm.
     pub(super) fn could_lose_to(self, weight: u32, draw: u64) -> bool {
         weight != self.weight || draw >= self.draw
     }
 
-    /// Strictly greater: of equal weights by the draws, else by cross multiplication; the draws decide again
-    /// where the logarithms cannot.
+    /// Whether this score is strictly greater: equal weights compare by the draws, others by cross
+    /// multiplication; the draws decide again where the logarithms are equal.
     pub(super) fn beats(self, other: Self) -> bool {
         if other.weight == Self::LEAST.weight {
             return self.weight > other.weight;

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn members(weights: &BTreeMap<String, u32>) -> Vec<Member<'_>> {
-    weights.iter().map(|(name, weight)| Member { name, weight: *weight }).collect()
+fn members(weights: &BTreeMap<String, u32>) -> Vec<RingMember<'_>> {
+    weights.iter().map(|(name, weight)| RingMember { name, weight: *weight }).collect()
 }
 
 /// The order of all slots, by names.
@@ -29,7 +29,7 @@ proptest! {
         turned.reverse();
         let by = turn.min(turned.len());
         turned.rotate_left(by);
-        let order = |members: &[Member<'_>]| Preferences::new(members, 64).order(|_| true);
+        let order = |members: &[RingMember<'_>]| Preferences::new(members, 64).order(|_| true);
         prop_assert_eq!(order(&in_order), order(&turned));
     }
 
@@ -58,8 +58,8 @@ proptest! {
     }
 
     #[test]
-    fn what_is_adapted_is_as_if_new(before in some_weights(0..60), after in some_weights(0..60), keep in 0usize..60) {
-        // Mostly the same members, so that both ways of doing it are gone.
+    fn adapted_preferences_equal_new_ones(before in some_weights(0..60), after in some_weights(0..60), keep in 0usize..60) {
+        // Mostly the same members, so that both methods are covered.
         let after: BTreeMap<_, _> = before.iter().skip(keep % 4).map(|(name, weight)| (name.clone(), *weight))
             .chain(after.into_iter().take(keep % 5)).collect();
         let adapted = Preferences::new(&members(&before), 64).adapted(&members(&after));
@@ -71,8 +71,8 @@ proptest! {
         }
     }
 
-    /// Nobody leads too much; and a slot that prefers a member to its leader was refused, because that one
-    /// has its fill of slots for which it drew better.
+    /// No member leads too many slots; and a slot that prefers a member to its leader was rejected, because
+    /// that member leads its full capacity of slots with better draws.
     #[test]
     fn leaders_are_a_stable_choice(weights in some_weights(1..30), slots in 1usize..300) {
         let preferences = Preferences::new(&members(&weights), slots);
@@ -99,7 +99,7 @@ proptest! {
     }
 
     #[test]
-    fn slots_are_a_power_of_two_that_is_enough(nodes in 0usize..2_000, per_node in 0u32..5_000) {
+    fn the_number_of_slots_is_a_sufficient_power_of_two(nodes in 0usize..2_000, per_node in 0u32..5_000) {
         let slots = slots_for(nodes, per_node);
         let wanted = nodes * per_node as usize;
         prop_assert!(slots.is_power_of_two() && slots >= wanted && slots >= 256);
@@ -108,7 +108,7 @@ proptest! {
 }
 
 #[test]
-fn slots_for_too_much_are_refusable_and_not_a_panic() {
+fn too_many_slots_do_not_panic() {
     assert!(slots_for(usize::MAX, u32::MAX) > 1 << 31);
 }
 
@@ -119,7 +119,7 @@ fn leaders(weights: &BTreeMap<String, u32>, slots: usize) -> Vec<String> {
     leaders.into_iter().map(|leader| names[usize::from(leader)].clone()).collect()
 }
 
-/// Slots that the fullest and the emptiest member lead, in relation to the mean.
+/// Slots that the most and the least loaded member lead, relative to the mean.
 fn extremes(leaders: &[u16], nodes: usize) -> (f64, f64) {
     let mut led = vec![0.0; nodes];
     leaders.iter().for_each(|leader| led[usize::from(*leader)] += 1.0);
@@ -128,20 +128,20 @@ fn extremes(leaders: &[u16], nodes: usize) -> (f64, f64) {
     (of_mean.clone().fold(0.0, f64::max), of_mean.fold(f64::MAX, f64::min))
 }
 
-/// Share of the slots that go from one of the `stay` first members to another of them.
+/// Share of the slots that move from one of the `stay` first members to another of them.
 fn disturbance(before: &[u16], after: &[u16], stay: u16) -> f64 {
     let moved = before.iter().zip(after).filter(|(old, new)| old != new && **old < stay && **new < stay);
     moved.count() as f64 / before.len() as f64
 }
 
-/// The figures that are promised, with room: less than 1.04 × the mean at 400 nodes, and few slots that go
-/// from one node that stays to another.
+/// The documented figures, with a margin: less than 1.04 × the mean at 400 nodes, and few slots that move
+/// between nodes that stay.
 #[test]
 fn a_ring_is_even_and_one_node_more_or_less_moves_few_slots_of_others() {
     for (nodes, slots, bound) in [(10, 4_096, 0.01), (100, 32_768, 0.004), (400, 131_072, 0.003)] {
         // Their order is the same with one more and one less at the end.
         let names: Vec<_> = (0..=nodes).map(|i| format!("node-{i:03}")).collect();
-        let members: Vec<_> = names.iter().map(|name| Member { name, weight: 1 }).collect();
+        let members: Vec<_> = names.iter().map(|name| RingMember { name, weight: 1 }).collect();
         let preferences = Preferences::new(&members[..nodes], slots);
         let leaders = preferences.leaders(|_| true);
         let (most, least) = extremes(&leaders, nodes);
@@ -168,11 +168,11 @@ fn shares_are_in_proportion_to_weights() {
     }
 }
 
-/// Other nodes of the same cluster may run another version: a change of the algorithm must be noticed.
+/// Other nodes of the cluster may run another version: a change of the algorithm must be noticed.
 #[test]
-fn the_ring_is_what_it_always_was() {
+fn the_ring_matches_the_reference() {
     let weights = [("node-a", 1), ("node-b", 1), ("node-c", 2), ("node-d", 3), ("node-e", 0), ("node-f", 1)];
-    let all = weights.map(|(name, weight)| Member { name, weight });
+    let all = weights.map(|(name, weight)| RingMember { name, weight });
     // Computed by a second implementation, with logarithms in floating point.
     let order = |slots| Preferences::new(&all, slots).order(|_| true);
     assert_eq!(order(4), [[3, 2, 4, 1], [0, 3, 2, 1], [3, 2, 4, 0], [4, 3, 2, 0]]);

@@ -3,13 +3,13 @@ mod notation;
 
 use std::sync::Arc;
 
-use notation::{World, told};
+use notation::{World, advertised};
 
 #[test]
 fn the_table_of_cases_holds() {
     let mut wrong = Vec::new();
     for case in cases::CASES {
-        let found = told(&World::of(case.world));
+        let found = advertised(&World::of(case.world));
         if found != case.expected {
             wrong.push(format!("{}:\n  expected {:?}\n  found    {found:?}", case.says, case.expected));
         }
@@ -19,7 +19,7 @@ fn the_table_of_cases_holds() {
 }
 
 #[test]
-fn routers_that_shall_know_the_same_share_it() {
+fn peers_with_equal_routes_share_a_table() {
     let world =
         World::of(&["peer p 10.0.0.1", "peer q 10.0.0.2", "peer r fd00::1", "ad a", "svc web 192.0.2.1"]);
     let plan = world.plan();
@@ -29,7 +29,7 @@ fn routers_that_shall_know_the_same_share_it() {
 }
 
 #[test]
-fn only_addresses_that_a_router_takes_are_announced() {
+fn only_addresses_of_families_that_the_peer_takes_are_advertised() {
     let world = World::of(&[
         "peer p 10.0.0.1",
         "ad a ipAddressPools:[net,six]",
@@ -39,12 +39,12 @@ fn only_addresses_that_a_router_takes_are_announced() {
     ]);
     let plan = world.plan();
     let announced: Vec<_> =
-        plan.addresses.iter().map(|(name, told)| (name.name.as_str(), &told[..])).collect();
+        plan.addresses.iter().map(|(name, advertised)| (name.name.as_str(), &advertised[..])).collect();
     assert_eq!(announced, [("both", &[std::net::IpAddr::from([192, 0, 2, 1])][..])]);
 }
 
 #[test]
-fn a_node_that_is_not_known_is_told_nothing() {
+fn an_unknown_node_advertises_nothing() {
     let world = World::of(&["peer p 10.0.0.1", "ad a", "svc web 192.0.2.1"]);
     assert_eq!(super::plan(&world.model, &"third".into(), &world.settings), None);
 }

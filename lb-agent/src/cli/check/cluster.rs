@@ -4,13 +4,14 @@ use std::path::Path;
 
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
+use lb_api::kind::ObjectKind;
 use lb_api::objects::{self, Object, Sourced};
 use lb_api::problem::Problem;
 use serde_json::Value;
 
-use crate::kube::client::{self, ClientError, Role};
-use crate::kube::cluster::Watched;
-use crate::source;
+use lb_kube::client::{self, ClientError, ClientRole};
+use lb_kube::kinds::agent_kinds;
+use lb_kube::resource::{api, resource};
 
 /// What was read.
 #[derive(Debug, Default)]
@@ -53,15 +54,15 @@ pub enum ClusterError {
 }
 
 /// What is read by what it means.
-fn kinds() -> impl Iterator<Item = Watched> {
-    std::iter::once(Watched::NAMESPACE).chain(source::watched())
+fn kinds() -> impl Iterator<Item = ObjectKind> {
+    std::iter::once(ObjectKind::NAMESPACE).chain(agent_kinds())
 }
 
-const FRR_CONFIGURATION: Watched = Watched {
-    group: "frrk8s.metallb.io",
-    version: "v1beta1",
-    kind: "FRRConfiguration",
+const FRR_CONFIGURATION: ObjectKind = ObjectKind {
+    name: "FRRConfiguration",
     plural: "frrconfigurations",
+    group: "frrk8s.metallb.io",
+    versions: &["v1beta1"],
 };
 
 /// Objects a page.
@@ -76,7 +77,7 @@ pub(super) fn read(kubeconfig: Option<&Path>, namespace: &str) -> Result<Read, C
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ClusterError::Runtime)?;
     runtime.block_on(async {
-        let client = client::connect(kubeconfig, Role::Command).await?;
+        let client = client::connect(kubeconfig, ClientRole::Command).await?;
         let mut reader = Reader { client, namespace, denied: Vec::new() };
         let mut read = Read::default();
         for kind in kinds() {
@@ -87,13 +88,13 @@ pub(super) fn read(kubeconfig: Option<&Path>, namespace: &str) -> Result<Read, C
                 read.problems.extend(problems);
             }
             match kind {
-                Watched::SERVICE => read.services = values,
-                Watched::BGP_PEER => read.peers = values,
-                Watched::L2_ADVERTISEMENT => read.l2_advertisements = values,
+                ObjectKind::SERVICE => read.services = values,
+                ObjectKind::BGP_PEER => read.peers = values,
+                ObjectKind::L2_ADVERTISEMENT => read.l2_advertisements = values,
                 _ => {}
             }
         }
-        read.config_maps = reader.list(Watched::CONFIG_MAP).await?;
+        read.config_maps = reader.list(ObjectKind::CONFIG_MAP).await?;
         read.frr = reader.list(FRR_CONFIGURATION).await?;
         read.denied = reader.denied;
         Ok(read)
@@ -108,9 +109,9 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// All objects of a kind, as they are written.
-    async fn list(&mut self, kind: Watched) -> Result<Vec<Value>, ClusterError> {
-        let resource = kind.resource();
-        let api: Api<DynamicObject> = kind.api(self.client.clone(), self.namespace);
+    async fn list(&mut self, kind: ObjectKind) -> Result<Vec<Value>, ClusterError> {
+        let resource = resource(kind);
+        let api: Api<DynamicObject> = api(kind, self.client.clone(), self.namespace);
         match pages(&api, &resource).await {
             Ok(values) => Ok(values),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use lb_api::objects::{self, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
 
-use crate::directory;
+use lb_kube::directory;
 
 /// What was read.
 #[derive(Debug, Default)]

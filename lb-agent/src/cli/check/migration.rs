@@ -2,7 +2,7 @@
 //! not needed any more.
 
 use lb_api::objects::Object;
-use lb_plan::model::Model;
+use lb_model::Model;
 use serde::Serialize;
 use serde_json::Value;
 

@@ -5,9 +5,8 @@ use std::fmt::Write;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
+use lb_admission::preview::{PeerPreview, PoolPreview, Preview, ServicePreview, is_warning};
 use lb_api::objects::{Object, Sourced};
-use lb_plan::accepted::KINDS;
-use lb_plan::preview::{PeerPreview, PoolPreview, Preview, ServicePreview, is_warning};
 use serde_json::{Value, json};
 
 use super::migration::{Finding, What};
@@ -52,7 +51,7 @@ pub(super) fn render(preview: &Preview, objects: &[Sourced<Object>]) -> String {
 /// The objects that would count for nothing in a cluster, where agents read one namespace only.
 pub(super) fn elsewhere(objects: &[Sourced<Object>], namespace: &str) -> String {
     let mut namespaces: BTreeMap<&str, usize> = BTreeMap::new();
-    for object in objects.iter().filter(|object| KINDS.contains(&object.value.kind())) {
+    for object in objects.iter().filter(|object| object.value.kind().is_configuration()) {
         *namespaces.entry(object.value.namespace().unwrap_or_default()).or_default() += 1;
     }
     let others = namespaces.into_iter().filter(|(other, _)| *other != namespace);
@@ -94,10 +93,10 @@ pub(super) fn findings(findings: &[Finding], denied: &[String]) -> String {
 fn summary(preview: &Preview, objects: &[Sourced<Object>]) -> String {
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     for object in objects {
-        *kinds.entry(object.value.kind()).or_default() += 1;
+        *kinds.entry(object.value.kind().name).or_default() += 1;
     }
     let kinds: Vec<_> = kinds.into_iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-    let (wrong, waiting) = (preview.wrong(), preview.waiting());
+    let (wrong, waiting) = (preview.error_count(), preview.warning_count());
     let read = if kinds.is_empty() { "nothing".to_owned() } else { kinds.join(", ") };
     format!("read: {read}; {wrong} wrong, {waiting} waiting for something that may still come")
 }

@@ -1,98 +1,28 @@
-//! Sessions as one screen.
+//! The BGP or BFD sessions as one screen.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::net::IpAddr;
 
 use comfy_table::Table;
-use serde::Deserialize;
+use lb_speaker::BgpStatus;
+use lb_speaker::bfd::BfdStatus;
+use lb_speaker::status::BgpSessionStatus;
 
-use super::announced::{self, Service};
+use super::advertised;
 use super::table::table;
 
-/// What the screen shows of the agent's answer about BGP.
-#[derive(Debug, Deserialize)]
-pub(super) struct Bgp {
-    sessions: Vec<BgpSession>,
-    unknown_connections: u64,
-    problems: Vec<String>,
-    services: Vec<Service>,
-}
-
-#[derive(Debug, Deserialize)]
-struct BgpSession {
-    peer: String,
-    address: String,
-    vrf: Option<String>,
-    state: String,
-    seconds: u64,
-    agreed: Option<Agreed>,
-    families: BTreeMap<String, Family>,
-    unread_seconds: Option<u64>,
-    given_up_seconds: Option<u64>,
-    bfd: Option<bool>,
-    last_error: Option<String>,
-    #[serde(default)]
-    advice: Option<String>,
-    next_attempt: Option<u64>,
-    counters: BgpCounters,
-}
-
-#[derive(Debug, Deserialize)]
-struct Agreed {
-    asn: u32,
-    hold_time: u16,
-}
-
-#[derive(Debug, Deserialize)]
-struct Family {
-    announced: usize,
-    pending: usize,
-}
-
-#[derive(Debug, Deserialize)]
-struct BgpCounters {
-    flaps: u64,
-}
-
-/// What the screen shows of the agent's answer about BFD.
-#[derive(Debug, Deserialize)]
-pub(super) struct Bfd {
-    sessions: Vec<BfdSession>,
-    unknown_packets: u64,
-}
-
-#[derive(Debug, Deserialize)]
-struct BfdSession {
-    peer: String,
-    address: String,
-    vrf: Option<String>,
-    multihop: bool,
-    state: String,
-    seconds: u64,
-    remote_state: String,
-    transmit_ms: f64,
-    detection_ms: f64,
-    echo_ms: Option<f64>,
-    echo_sent: u64,
-    echo_received: u64,
-    sent: u64,
-    received: u64,
-    down_events: u64,
-    diagnostic: String,
-}
-
-/// The BGP sessions.
-pub(super) fn bgp(shown: &Bgp) -> String {
+/// Renders the BGP sessions.
+pub(super) fn bgp(status: &BgpStatus) -> String {
     let header =
         ["PEER", "ADDRESS", "ASN", "STATE", "FOR", "HOLD", "BFD", "IPV4", "IPV6", "FLAPS", "LAST ERROR"];
     let mut table = table(header, &[2, 4, 5, 7, 8, 9]);
-    for session in &shown.sessions {
+    for session in &status.sessions {
         let agreed = session.agreed.as_ref();
         table.add_row([
             session.peer.clone(),
-            place(&session.address, session.vrf.as_deref()),
+            place(session.address, session.vrf.as_deref()),
             agreed.map_or_else(dash, |agreed| agreed.asn.to_string()),
-            session.state.clone(),
+            session.state.to_string(),
             time(session.seconds),
             agreed.map_or_else(dash, |agreed| format!("{} s", agreed.hold_time)),
             session.bfd.map_or_else(dash, |up| if up { "up" } else { "down" }.to_owned()),
@@ -102,19 +32,20 @@ pub(super) fn bgp(shown: &Bgp) -> String {
             last_error(session),
         ]);
     }
-    let advice = shown
+    let advice = status
         .sessions
         .iter()
         .filter_map(|session| Some(format!("{}: {}", session.peer, session.advice.as_ref()?)));
-    let unread = shown.sessions.iter().filter_map(unread);
-    let strangers = shown.unknown_connections;
-    let strangers = (strangers > 0).then(|| format!("{strangers} connections of strangers were closed"));
-    let sessions = screen(&table, &shown.problems, advice.chain(unread).chain(strangers));
-    format!("{sessions}\n{}", announced::services(&shown.services))
+    let unread = status.sessions.iter().filter_map(unread);
+    let unknown = status.unknown_connections;
+    let unknown =
+        (unknown > 0).then(|| format!("{unknown} connections from unconfigured addresses were closed"));
+    let sessions = screen(&table, &status.problems, advice.chain(unread).chain(unknown));
+    format!("{sessions}\n{}", advertised::services(&status.services))
 }
 
-/// The BFD sessions.
-pub(super) fn bfd(shown: &Bfd) -> String {
+/// Renders the BFD sessions.
+pub(super) fn bfd(status: &BfdStatus) -> String {
     let header = [
         "PEER",
         "ADDRESS",
@@ -132,14 +63,14 @@ pub(super) fn bfd(shown: &Bfd) -> String {
         "LAST DIAGNOSTIC",
     ];
     let mut table = table(header, &[4, 6, 7, 8, 9, 10, 11, 12]);
-    for session in &shown.sessions {
+    for session in &status.sessions {
         table.add_row([
             session.peer.clone(),
-            place(&session.address, session.vrf.as_deref()),
+            place(session.address, session.vrf.as_deref()),
             if session.multihop { "several" } else { "one" }.to_owned(),
-            session.state.clone(),
+            session.state.to_string(),
             time(session.seconds),
-            session.remote_state.clone(),
+            session.remote_state.to_string(),
             format!("{:.0} ms", session.transmit_ms),
             format!("{:.0} ms", session.detection_ms),
             session.echo_ms.map_or_else(dash, |echo| format!("{echo:.0} ms")),
@@ -149,23 +80,20 @@ pub(super) fn bfd(shown: &Bfd) -> String {
             session.sent.to_string(),
             session.received.to_string(),
             session.down_events.to_string(),
-            session.diagnostic.clone(),
+            session.diagnostic.to_string(),
         ]);
     }
-    let unknown = shown.unknown_packets;
-    let unknown = (unknown > 0).then(|| format!("{unknown} packets were of no session"));
+    let unknown = status.unknown_packets;
+    let unknown = (unknown > 0).then(|| format!("{unknown} packets belonged to no session"));
     screen(&table, &[], unknown.into_iter())
 }
 
-/// A moment of it is nothing to be told of.
-fn unread(session: &BgpSession) -> Option<String> {
+/// Returns a remark on a peer that has read nothing for a second or longer.
+fn unread(session: &BgpSessionStatus) -> Option<String> {
     let seconds = session.unread_seconds.filter(|seconds| *seconds > 0)?;
     let left = time(session.given_up_seconds?);
     let peer = &session.peer;
-    Some(format!(
-        "{peer}: the router has read nothing for {}; the session is given up in {left}",
-        time(seconds)
-    ))
+    Some(format!("{peer}: the peer has read nothing for {}; the session is closed in {left}", time(seconds)))
 }
 
 fn screen(table: &Table, problems: &[String], remarks: impl Iterator<Item = String>) -> String {
@@ -181,12 +109,12 @@ fn screen(table: &Table, problems: &[String], remarks: impl Iterator<Item = Stri
     screen
 }
 
-fn place(address: &str, vrf: Option<&str>) -> String {
-    vrf.map_or_else(|| address.to_owned(), |vrf| format!("{address}%{vrf}"))
+fn place(address: IpAddr, vrf: Option<&str>) -> String {
+    vrf.map_or_else(|| address.to_string(), |vrf| format!("{address}%{vrf}"))
 }
 
-/// Prefixes told, and those still to be told.
-fn family(session: &BgpSession, name: &str) -> String {
+/// Returns the prefixes advertised, and in parentheses those pending.
+fn family(session: &BgpSessionStatus, name: &str) -> String {
     match session.families.get(name) {
         Some(family) if family.pending > 0 => format!("{} (+{})", family.announced, family.pending),
         Some(family) => family.announced.to_string(),
@@ -194,7 +122,7 @@ fn family(session: &BgpSession, name: &str) -> String {
     }
 }
 
-fn last_error(session: &BgpSession) -> String {
+fn last_error(session: &BgpSessionStatus) -> String {
     let error = session.last_error.clone().unwrap_or_else(dash);
     match session.next_attempt.filter(|_| session.state != "established") {
         Some(seconds) => format!("{error}; next attempt in {seconds} s"),
@@ -202,7 +130,7 @@ fn last_error(session: &BgpSession) -> String {
     }
 }
 
-/// In two units at most.
+/// Returns a time in two units at most.
 fn time(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
@@ -221,19 +149,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_said_in_two_units_at_most() {
+    fn times_have_at_most_two_units() {
         let cases = [(59, "59 s"), (61, "1 min 1 s"), (3_660, "1 h 1 min"), (90_000, "1 d 1 h")];
-        for (seconds, said) in cases {
-            assert_eq!(time(seconds), said);
+        for (seconds, expected) in cases {
+            assert_eq!(time(seconds), expected);
         }
     }
 
     #[test]
-    fn a_session_that_is_down_says_why_and_when_it_is_tried_again() {
-        let session = r#"{"peer":"tor","address":"192.0.2.1","vrf":null,"state":"active","seconds":5,"agreed":null,
-            "families":{},"unread_seconds":61,"given_up_seconds":419,"bfd":null,"last_error":"cannot connect: refused",
+    fn a_down_session_shows_its_error_and_the_next_attempt() {
+        let session = r#"{"peer":"tor","address":"192.0.2.1","port":179,"vrf":null,"state":"active","seconds":5,
+            "local_asn":64512,"router_id":"10.0.0.1","connection":null,"agreed":null,"families":{},"unsendable":0,
+            "unread_seconds":61,"given_up_seconds":419,"bfd":null,"last_error":"cannot connect: refused",
             "advice":"look at the port","next_attempt":7,
-            "counters":{"flaps":0}}"#;
+            "counters":{"sent":{"open":0,"update":0,"notification":0,"keepalive":0,"route_refresh":0},
+            "received":{"open":0,"update":0,"notification":0,"keepalive":0,"route_refresh":0},
+            "prefixes_received":0,"malformed":0,"connects":0,"established":0,"flaps":0}}"#;
         let answer = format!(
             r#"{{"sessions":[{session}],"unknown_connections":2,"problems":["no port"],"services":[]}}"#
         );
@@ -243,8 +174,8 @@ mod tests {
         assert!(
             screen.contains(
                 "\ntor: look at the port\n\
-                 tor: the router has read nothing for 1 min 1 s; the session is given up in 6 min 59 s\n\
-                 2 connections of strangers were closed\n"
+                 tor: the peer has read nothing for 1 min 1 s; the session is closed in 6 min 59 s\n\
+                 2 connections from unconfigured addresses were closed\n"
             ),
             "{screen}"
         );

@@ -1,123 +1,152 @@
-//! Which of two connections with one neighbour stays (RFC 4271 section 6.8).
+//! Connection collision resolution (RFC 4271, section 6.8).
 //!
-//! By the RFC both sides compare identifiers when an OPEN comes on a connection beside one in OpenConfirm, and
-//! keep the older one when it is Established. Where one side has heard the KEEPALIVE on the one, and the other
-//! the OPEN on the other, each ends what the other keeps. So that this cannot happen, with a neighbour that
-//! does just what the RFC says:
+//! By the RFC, both sides compare identifiers when an OPEN arrives on a connection while another is in
+//! OpenConfirm, and keep the older one when it is Established. If one side has received the KEEPALIVE on one
+//! connection, and the other side the OPEN on the other, each closes what the other keeps. Two rules prevent
+//! this, even with a peer that follows the RFC to the letter:
 //!
-//! - Beside a connection on which our KEEPALIVE may be under way no other gets an OPEN of ours, without which
-//!   the neighbour does not compare.
-//! - Where both have our OPEN, the KEEPALIVE is kept back on the one that loses for as long as the other may
-//!   still come to something: until then the neighbour cannot be Established on it, and will compare.
+//! - While our KEEPALIVE may be in flight on one connection, no OPEN is sent on the other; without it the
+//!   peer does not compare.
+//! - While both connections have our OPEN, the KEEPALIVE is withheld on the losing one as long as the other
+//!   may still be established: until then the peer cannot be Established on it, and will compare.
 
 use std::time::Duration;
 
-use super::{Action, Peer, Way};
+use super::{ConnectionDirection, Peer, PeerAction};
 use crate::message::Open;
-use crate::session::ending::Cause;
-use crate::session::table::{Event, State};
+use crate::session::close_reason::CloseReason;
+use crate::session::state_table::{BgpEvent, BgpState};
 
 impl Peer {
-    /// Whether a connection that has come is wanted; one that it takes the place of is ended.
-    pub(super) fn make_room(&mut self, way: Way, now: Duration) -> bool {
-        match (way, self.machine(way).state) {
-            (Way::Opened, State::Connect | State::Active) => {
-                let is_room = self.is_room_beside(way, now);
+    /// Returns whether to admit a new connection; closes the one that it supersedes.
+    pub(super) fn admit_connection(&mut self, direction: ConnectionDirection, now: Duration) -> bool {
+        match (direction, self.fsm(direction).state) {
+            (ConnectionDirection::Outgoing, BgpState::Connect | BgpState::Active) => {
+                let is_room = self.is_admitted_beside(direction, now);
                 if !is_room {
-                    self.step(way, Event::OpenCollisionDump, now);
+                    self.step(direction, BgpEvent::OpenCollisionDump, now);
                 }
                 is_room
             }
-            (Way::Opened, State::Idle | State::OpenSent | State::OpenConfirm | State::Established) => false,
-            (Way::Accepted, State::Idle | State::Connect) => false,
-            (Way::Accepted, State::Active) => self.is_room_beside(way, now),
-            // It would not open another if it still had the former.
-            (Way::Accepted, State::OpenSent | State::OpenConfirm) => {
-                self.end(way, Event::TcpConnectionFails, Cause::Replaced, now);
+            (
+                ConnectionDirection::Outgoing,
+                BgpState::Idle | BgpState::OpenSent | BgpState::OpenConfirm | BgpState::Established,
+            ) => false,
+            (ConnectionDirection::Incoming, BgpState::Idle | BgpState::Connect) => false,
+            (ConnectionDirection::Incoming, BgpState::Active) => self.is_admitted_beside(direction, now),
+            // The peer would not open another if it still had the former one.
+            (ConnectionDirection::Incoming, BgpState::OpenSent | BgpState::OpenConfirm) => {
+                self.end(direction, BgpEvent::TcpConnectionFails, CloseReason::Replaced, now);
                 true
             }
-            (Way::Accepted, State::Established) => {
-                let begins_anew = self.may_begin_anew(way, now);
-                if begins_anew {
-                    self.end(way, Event::TcpConnectionFails, Cause::Replaced, now);
+            (ConnectionDirection::Incoming, BgpState::Established) => {
+                let is_restart = self.may_be_restart(direction, now);
+                if is_restart {
+                    self.end(direction, BgpEvent::TcpConnectionFails, CloseReason::Replaced, now);
                 }
-                begins_anew
+                is_restart
             }
         }
     }
 
-    fn is_room_beside(&self, way: Way, now: Duration) -> bool {
-        match self.machine(way.other()).state {
-            State::Idle | State::Connect | State::Active | State::OpenSent => true,
-            State::OpenConfirm => false,
-            State::Established => way == Way::Accepted && self.may_begin_anew(way.other(), now),
+    fn is_admitted_beside(&self, direction: ConnectionDirection, now: Duration) -> bool {
+        match self.fsm(direction.other()).state {
+            BgpState::Idle | BgpState::Connect | BgpState::Active | BgpState::OpenSent => true,
+            BgpState::OpenConfirm => false,
+            BgpState::Established => {
+                direction == ConnectionDirection::Incoming && self.may_be_restart(direction.other(), now)
+            }
         }
     }
 
-    /// Whether another connection may mean that the neighbour has lost this one, which is up. By RFC 4724
-    /// section 4.2 it does where graceful restart was agreed; but not while it may have been on its way
-    /// already when this one came up.
-    fn may_begin_anew(&self, way: Way, now: Duration) -> bool {
-        let Some(link) = &self.machine(way).link else { return true };
-        let is_graceful = link.negotiated.as_ref().is_some_and(|agreed| agreed.graceful_restart.is_some());
-        let lasted = link.established_at.map(|at| now.saturating_sub(at));
+    /// Returns whether another connection may mean that the peer has lost the established one. It does if
+    /// graceful restart was negotiated (RFC 4724, section 4.2), unless it may have been in flight when this
+    /// one came up.
+    fn may_be_restart(&self, direction: ConnectionDirection, now: Duration) -> bool {
+        let Some(connection) = &self.fsm(direction).connection else { return true };
+        let is_graceful =
+            connection.negotiated.as_ref().is_some_and(|agreed| agreed.graceful_restart.is_some());
+        let lasted = connection.established_at.map(|at| now.saturating_sub(at));
         is_graceful && lasted.is_some_and(|lasted| lasted > self.config.connect_timeout)
     }
 
-    /// A sound OPEN has come on a connection: whether it may go on now. The other, or this one, is ended, or
-    /// this one has to wait.
-    pub(super) fn outlives_collision(&mut self, way: Way, theirs: &Open, now: Duration) -> bool {
-        let other = way.other();
-        let begins_anew = self.machine(way).link.as_ref().is_some_and(|link| link.begins_anew);
-        match self.machine(other).state {
-            State::Idle | State::Connect | State::Active => true,
-            State::OpenSent if self.preferred(way, theirs) == way => {
-                if self.machine(other).link.as_ref().is_some_and(|link| link.waiting.is_some()) {
-                    self.end(other, Event::OpenCollisionDump, Cause::Collision, now);
+    /// Resolves the collision after a valid OPEN: returns whether the connection proceeds now. Otherwise it
+    /// is closed or waits for the other one.
+    pub(super) fn survives_collision(
+        &mut self,
+        direction: ConnectionDirection,
+        theirs: &Open,
+        now: Duration,
+    ) -> bool {
+        let other = direction.other();
+        let is_restart =
+            self.fsm(direction).connection.as_ref().is_some_and(|connection| connection.is_restart);
+        match self.fsm(other).state {
+            BgpState::Idle | BgpState::Connect | BgpState::Active => true,
+            BgpState::OpenSent if self.preferred(direction, theirs) == direction => {
+                if self
+                    .fsm(other)
+                    .connection
+                    .as_ref()
+                    .is_some_and(|connection| connection.deferred_open.is_some())
+                {
+                    self.end(other, BgpEvent::OpenCollisionDump, CloseReason::Collision, now);
                 }
                 true
             }
-            State::OpenSent => {
-                self.wait_for(other, theirs, now);
+            BgpState::OpenSent => {
+                self.defer_open(other, theirs, now);
                 false
             }
-            State::Established if begins_anew => {
-                self.end(other, Event::TcpConnectionFails, Cause::Replaced, now);
-                self.actions.push_back(Action::Close(other));
+            BgpState::Established if is_restart => {
+                self.end(other, BgpEvent::TcpConnectionFails, CloseReason::Replaced, now);
+                self.actions.push_back(PeerAction::Close(other));
                 true
             }
-            State::OpenConfirm | State::Established => {
-                self.end(way, Event::OpenCollisionDump, Cause::Collision, now);
+            BgpState::OpenConfirm | BgpState::Established => {
+                self.end(direction, BgpEvent::OpenCollisionDump, CloseReason::Collision, now);
                 false
             }
         }
     }
 
-    /// Lays an OPEN by until something comes of the connection `preferred`, which is to be soon.
-    fn wait_for(&mut self, preferred: Way, theirs: &Open, now: Duration) {
+    /// Defers an OPEN until the connection `preferred` is established or closed, which must happen soon.
+    fn defer_open(&mut self, preferred: ConnectionDirection, theirs: &Open, now: Duration) {
         let by = now.saturating_add(self.config.connect_timeout);
-        if let Some(link) = &mut self.machine_mut(preferred).link {
-            link.hurry(by);
+        if let Some(connection) = &mut self.fsm_mut(preferred).connection {
+            connection.shorten_hold_timer(by);
         }
-        if let Some(link) = &mut self.machine_mut(preferred.other()).link {
-            link.waiting = Some(theirs.clone());
-        }
-    }
-
-    /// The connection `gone` has ended: what was laid by on the other is read.
-    pub(super) fn stop_waiting_for(&mut self, gone: Way, now: Duration) {
-        let way = gone.other();
-        let waiting = self.machine_mut(way).link.as_mut().and_then(|link| link.waiting.take());
-        if let Some(theirs) = waiting {
-            self.handle_open(way, theirs, now);
-            self.receive(way, &[], now);
+        if let Some(connection) = &mut self.fsm_mut(preferred.other()).connection {
+            connection.deferred_open = Some(theirs.clone());
         }
     }
 
-    /// The connection that stays: the one opened by the side with the higher identifier, and of two with the
-    /// same one by that with the higher AS number (RFC 6286 section 2.3).
-    fn preferred(&self, way: Way, theirs: &Open) -> Way {
-        let ours = self.machine(way).link.as_ref().map(|link| (link.ours.router_id, link.ours.asn));
-        if ours > Some((theirs.router_id, theirs.asn)) { Way::Opened } else { Way::Accepted }
+    /// Processes the OPEN that was deferred in favor of the closed connection `gone`.
+    pub(super) fn resume_deferred_open(&mut self, gone: ConnectionDirection, now: Duration) {
+        let direction = gone.other();
+        let deferred_open = self
+            .fsm_mut(direction)
+            .connection
+            .as_mut()
+            .and_then(|connection| connection.deferred_open.take());
+        if let Some(theirs) = deferred_open {
+            self.handle_open(direction, theirs, now);
+            self.receive(direction, &[], now);
+        }
+    }
+
+    /// Returns the connection to keep: opened by the side with the higher identifier, and if equal, with the
+    /// higher AS number (RFC 6286, section 2.3).
+    fn preferred(&self, direction: ConnectionDirection, theirs: &Open) -> ConnectionDirection {
+        let ours = self
+            .fsm(direction)
+            .connection
+            .as_ref()
+            .map(|connection| (connection.ours.router_id, connection.ours.asn));
+        if ours > Some((theirs.router_id, theirs.asn)) {
+            ConnectionDirection::Outgoing
+        } else {
+            ConnectionDirection::Incoming
+        }
     }
 }

@@ -1,81 +1,81 @@
-//! What the neighbour is told.
+//! Messages to send.
 
 use std::time::Duration;
 
-use super::{Peer, Way};
-use crate::adj_out::{AdjOut, Terms};
+use super::{ConnectionDirection, Peer};
+use crate::adj_out::{AdjOut, UpdateTerms};
 use crate::codec::{self, Encoding};
-use crate::message::{LONGEST, Message};
-use crate::session::counters::Messages;
-use crate::session::link::Link;
-use crate::session::table::State;
+use crate::message::{MAX_MESSAGE, Message};
+use crate::session::connection::PeerConnection;
+use crate::session::counters::MessageCounters;
+use crate::session::state_table::BgpState;
 
-/// Octets after which no further message is added to those that are given to the driver at once.
+/// Size in octets from which no further message is added to a chunk for the driver.
 const PIECE: usize = 65_536;
 
 impl Peer {
-    /// What is owed to the neighbour, if it has taken what it was given before.
-    pub(super) fn send(&mut self, way: Way, now: Duration) -> Option<Vec<u8>> {
-        let machine = match way {
-            Way::Opened => &mut self.opened,
-            Way::Accepted => &mut self.accepted,
+    /// Returns the pending messages, once the driver has sent the previous chunk.
+    pub(super) fn send(&mut self, direction: ConnectionDirection, now: Duration) -> Option<Vec<u8>> {
+        let fsm = match direction {
+            ConnectionDirection::Outgoing => &mut self.outgoing,
+            ConnectionDirection::Incoming => &mut self.incoming,
         };
-        let is_up = machine.state == State::Established;
-        let link = machine.link.as_mut().filter(|link| link.unsent_since.is_none())?;
+        let is_up = fsm.state == BgpState::Established;
+        let connection = fsm.connection.as_mut().filter(|connection| connection.unsent_since.is_none())?;
         let mut piece = Piece { out: Vec::new(), sent: &mut self.counters.sent };
-        if std::mem::take(&mut link.owes_open) {
-            piece.add(&Message::Open(link.ours.clone()), &Encoding::FIRST);
+        if std::mem::take(&mut connection.open_pending) {
+            piece.add(&Message::Open(connection.ours.clone()), &Encoding::FIRST);
         }
-        if std::mem::take(&mut link.owes_keepalive) {
+        if std::mem::take(&mut connection.keepalive_pending) {
             piece.add(&Message::Keepalive, &Encoding::FIRST);
         }
         if is_up {
-            piece.add_updates(&mut self.adj_out, link);
+            piece.add_updates(&mut self.adj_out, connection);
         }
         let out = piece.out;
         (!out.is_empty()).then(|| {
-            link.unsent_since = Some(now);
+            connection.unsent_since = Some(now);
             out
         })
     }
 
-    /// One message, counted.
-    pub(super) fn encode_one(&mut self, message: &Message, longest: usize) -> Option<Vec<u8>> {
+    /// Encodes and counts one message.
+    pub(super) fn encode_one(&mut self, message: &Message, max_length: usize) -> Option<Vec<u8>> {
         let mut piece = Piece { out: Vec::new(), sent: &mut self.counters.sent };
-        piece.add(message, &Encoding { longest, ..Encoding::FIRST });
+        piece.add(message, &Encoding { max_length, ..Encoding::FIRST });
         Some(piece.out).filter(|out| !out.is_empty())
     }
 }
 
 impl Encoding {
-    /// Before anything was agreed.
-    const FIRST: Self = Self { internal: false, four_octet_asn: true, longest: LONGEST };
+    /// Before the negotiation.
+    const FIRST: Self = Self { internal: false, four_octet_asn: true, max_length: MAX_MESSAGE };
 }
 
 /// Messages for the driver.
 struct Piece<'a> {
     out: Vec<u8>,
-    sent: &'a mut Messages,
+    sent: &'a mut MessageCounters,
 }
 
 impl Piece<'_> {
     fn add(&mut self, message: &Message, context: &Encoding) {
-        // The only ones that can be too long are UPDATEs, and those are packed by the writer.
+        // Only UPDATEs can be too long, and those are packed by the writer.
         if codec::encode(message, context, &mut self.out).is_ok() {
             self.sent.count(message);
         }
     }
 
-    fn add_updates(&mut self, adj_out: &mut AdjOut, link: &Link) {
-        let Some(negotiated) = &link.negotiated else { return };
+    fn add_updates(&mut self, adj_out: &mut AdjOut, connection: &PeerConnection) {
+        let Some(negotiated) = &connection.negotiated else { return };
         let encoding = Encoding {
             internal: negotiated.internal,
             four_octet_asn: negotiated.four_octet_asn,
-            longest: link.longest_sent(),
+            max_length: connection.max_sent(),
         };
-        let path = [negotiated.shown_asn];
+        let path = [negotiated.presented_asn];
         let as_path = if negotiated.internal { &[][..] } else { &path };
-        let terms = Terms { encoding, next_hops: &negotiated.next_hops, as_path };
+        let terms = UpdateTerms { encoding, next_hops: &negotiated.next_hops, as_path };
         while self.out.len() < PIECE
             && let Some(update) = adj_out.poll_update(&terms)
         {

@@ -1,19 +1,20 @@
-//! Steps through the table, and what follows from each.
+//! State transitions and their consequences.
 
 use std::time::Duration;
 
-use super::{Action, Peer, Way};
+use super::{ConnectionDirection, Peer, PeerAction};
 use crate::message::{Message, Open};
-use crate::session::ending::{Cause, Ending};
-use crate::session::link::Link;
-use crate::session::negotiation::{self, Circumstances, Negotiated};
-use crate::session::refusal::{self, Refused};
-use crate::session::table::{Event, State, next};
+use crate::session::close_reason::{CloseReason, SessionClose};
+use crate::session::connection::PeerConnection;
+use crate::session::negotiated::Negotiated;
+use crate::session::negotiation::{self, OfferContext};
+use crate::session::refused_capabilities::{self, RefusedCapabilities};
+use crate::session::state_table::{BgpEvent, BgpState, next};
 use crate::value::HoldTime;
 
-/// What was before an end.
+/// The closed session, as input of the retry schedule.
 #[derive(Clone, Copy, Debug)]
-struct Past {
+struct PastSession {
     /// How long the session was up, if it was.
     lasted: Option<Duration>,
     /// The next OPEN offers less.
@@ -21,227 +22,253 @@ struct Past {
 }
 
 impl Peer {
-    /// Takes a machine through the table and does what the difference between before and after asks for.
-    pub(super) fn step(&mut self, way: Way, event: Event, now: Duration) {
-        let before = self.machine(way).state;
+    /// Moves a state machine through the table and acts on the difference between before and after.
+    pub(super) fn step(&mut self, direction: ConnectionDirection, event: BgpEvent, now: Duration) {
+        let before = self.fsm(direction).state;
         let after = next(before, event);
-        self.machine_mut(way).state = after;
+        self.fsm_mut(direction).state = after;
         if after != before {
-            self.machine_mut(way).timer = None;
+            self.fsm_mut(direction).timer = None;
         }
-        if after == State::Connect && (before != after || event == Event::ConnectRetryTimerExpires) {
-            self.machine_mut(way).timer = Some(now.saturating_add(self.config.connect_timeout));
+        if after == BgpState::Connect && (before != after || event == BgpEvent::ConnectRetryTimerExpires) {
+            self.fsm_mut(direction).timer = Some(now.saturating_add(self.config.connect_timeout));
             self.counters.connects += 1;
-            self.actions.push_back(Action::Connect);
+            self.actions.push_back(PeerAction::Connect);
         }
-        if before != after && after == State::Established {
-            self.come_up(way, now);
+        if before != after && after == BgpState::Established {
+            self.enter_established(direction, now);
         }
-        self.show(now);
+        self.update_reported_state(now);
     }
 
-    /// Ends a connection or the attempt at one, and plans the next.
-    pub(super) fn end(&mut self, way: Way, event: Event, cause: Cause, now: Duration) {
-        let before = self.machine(way).state;
-        let is_alone = self.machine(way.other()).link.is_none();
-        let link = self.machine_mut(way).link.take();
-        let lasted = link.as_ref().and_then(|link| Some(now.saturating_sub(link.established_at?)));
-        if let Some(link) = &link
-            && let Some(said) = cause.notification(link.negotiated.as_ref())
+    /// Closes a connection or the attempt at one, and schedules the next.
+    pub(super) fn end(
+        &mut self,
+        direction: ConnectionDirection,
+        event: BgpEvent,
+        reason: CloseReason,
+        now: Duration,
+    ) {
+        let before = self.fsm(direction).state;
+        let is_alone = self.fsm(direction.other()).connection.is_none();
+        let connection = self.fsm_mut(direction).connection.take();
+        let lasted =
+            connection.as_ref().and_then(|connection| Some(now.saturating_sub(connection.established_at?)));
+        if let Some(connection) = &connection
+            && let Some(notification) = reason.notification(connection.negotiated.as_ref())
         {
-            self.last_words[way as usize] =
-                self.encode_one(&Message::Notification(said), link.longest_sent());
+            self.final_messages[direction as usize] =
+                self.encode_one(&Message::Notification(notification), connection.max_sent());
         }
-        self.step(way, event, now);
-        if is_to_close(before, &cause) {
-            self.actions.push_back(Action::Close(way));
+        self.step(direction, event, now);
+        if needs_close(before, &reason) {
+            self.actions.push_back(PeerAction::Close(direction));
         }
-        let ending = Ending { cause, state: before, at: now };
-        // Where another connection goes on, people need not know that this one does not.
-        if lasted.is_some() || is_alone && !ending.cause.makes_room() {
-            self.reasons.note(ending.clone());
+        let close = SessionClose { reason, state: before, at: now };
+        // If another connection goes on, the loss of this one is irrelevant to the operator.
+        if lasted.is_some() || is_alone && !close.reason.is_superseded() {
+            self.close_history.note(close.clone());
         }
-        let is_less = link.is_some_and(|link| self.note_refusal(&link, &ending.cause, now));
-        self.plan_next(way, &ending.cause, Past { lasted, is_less }, now);
+        let is_less =
+            connection.is_some_and(|connection| self.record_refusal(&connection, &close.reason, now));
+        self.schedule_next(direction, &close.reason, PastSession { lasted, is_less }, now);
         if lasted.is_some() {
-            self.go_down(ending);
+            self.leave_established(close);
         }
-        self.stop_waiting_for(way, now);
+        self.resume_deferred_open(direction, now);
     }
 
-    fn come_up(&mut self, way: Way, now: Duration) {
-        if let Some(link) = &mut self.machine_mut(way).link {
-            link.established_at = Some(now);
-            let families = link.families();
+    fn enter_established(&mut self, direction: ConnectionDirection, now: Duration) {
+        if let Some(connection) = &mut self.fsm_mut(direction).connection {
+            connection.established_at = Some(now);
+            let families = connection.families();
             self.adj_out.begin(families);
         }
         let by = now.saturating_add(self.config.connect_timeout);
-        if let Some(rival) = &mut self.machine_mut(way.other()).link {
-            rival.hurry(by);
+        if let Some(rival) = &mut self.fsm_mut(direction.other()).connection {
+            rival.shorten_hold_timer(by);
         }
-        self.reasons.settle();
+        self.close_history.settle();
         self.counters.established += 1;
         self.was_established = true;
-        self.actions.push_back(Action::Established(way));
-        if self.opened.state == State::Connect {
-            self.step(Way::Opened, Event::OpenCollisionDump, now);
-            self.actions.push_back(Action::Close(Way::Opened));
+        self.actions.push_back(PeerAction::Established(direction));
+        if self.outgoing.state == BgpState::Connect {
+            self.step(ConnectionDirection::Outgoing, BgpEvent::OpenCollisionDump, now);
+            self.actions.push_back(PeerAction::Close(ConnectionDirection::Outgoing));
         }
     }
 
-    fn go_down(&mut self, ending: Ending) {
+    fn leave_established(&mut self, close: SessionClose) {
         self.adj_out.end();
-        self.counters.flaps += u64::from(!ending.cause.is_our_wish());
-        self.actions.push_back(Action::Down(ending));
+        self.counters.flaps += u64::from(!close.reason.is_intentional());
+        self.actions.push_back(PeerAction::Down(close));
     }
 
-    /// A connection has ended: whether the next OPEN offers less because of it (RFC 5492 section 3). Where less was
-    /// refused, too, the whole is offered again.
-    fn note_refusal(&mut self, link: &Link, cause: &Cause, now: Duration) -> bool {
-        let Cause::Received(said) = cause else { return false };
-        if !refusal::is_one(said) || link.established_at.is_some() {
+    /// Records a refusal of capabilities; returns whether the next OPEN offers less (RFC 5492, section 3). If
+    /// the reduced OPEN was refused, too, all are offered again.
+    fn record_refusal(&mut self, connection: &PeerConnection, reason: &CloseReason, now: Duration) -> bool {
+        let CloseReason::NotificationReceived(notification) = reason else { return false };
+        if !refused_capabilities::is_refusal(notification) || connection.established_at.is_some() {
             return false;
         }
         let before = self.refused.take().map(|(refused, _)| refused);
-        let refused = Refused::after(before.as_ref(), said, &link.ours.capabilities).filter(|refused| {
-            let circumstances = Circumstances { refused: Some(refused), ..self.circumstances(link.local) };
-            let next = negotiation::offer(&self.config, circumstances);
-            negotiation::is_of_use(&self.config, link.local.ip(), &next)
-        });
-        self.actions.extend(refused.clone().filter(|_| refused != before).map(Action::Refused));
+        let refused =
+            RefusedCapabilities::after(before.as_ref(), notification, &connection.ours.capabilities).filter(
+                |refused| {
+                    let context = OfferContext { refused: Some(refused), ..self.context(connection.local) };
+                    let next = negotiation::offer(&self.config, context);
+                    negotiation::is_useful(&self.config, connection.local.ip(), &next)
+                },
+            );
+        self.actions
+            .extend(refused.clone().filter(|_| refused != before).map(PeerAction::CapabilitiesRefused));
         self.refused = refused.map(|refused| (refused, now));
         self.refused.is_some()
     }
 
-    /// When a connection has ended: when the neighbour is listened to again, and when it is tried.
-    fn plan_next(&mut self, way: Way, cause: &Cause, past: Past, now: Duration) {
+    /// Schedules incoming and outgoing connections after a close.
+    fn schedule_next(
+        &mut self,
+        direction: ConnectionDirection,
+        reason: &CloseReason,
+        past: PastSession,
+        now: Duration,
+    ) {
         if !self.running {
             return;
         }
-        let Past { lasted, is_less } = past;
-        let is_alone = self.machine(way.other()).link.is_none();
-        let has_failed = is_alone && !cause.makes_room();
+        let PastSession { lasted, is_less } = past;
+        let is_alone = self.fsm(direction.other()).connection.is_none();
+        let has_failed = is_alone && !reason.is_superseded();
         let back_off = self.config.back_off;
         self.retry.note_session(back_off, lasted.unwrap_or_default());
         self.damping.note_session(back_off, lasted.unwrap_or_default());
         let at = if is_less {
-            // The next attempt is another one, not the same again.
-            now.saturating_add(self.random.jittered(back_off.first))
-        } else if has_failed || cause.holds_down() {
-            now.saturating_add(self.retry.wait(back_off, &mut self.random))
+            // The next attempt differs from this one: no back-off.
+            now.saturating_add(self.jitter.apply(back_off.initial))
+        } else if has_failed || reason.holds_down() {
+            now.saturating_add(self.retry.wait(back_off, &mut self.jitter))
         } else {
             now
         };
-        if way == Way::Accepted && cause.holds_down() {
-            self.accepted.timer = Some(at);
-        } else if way == Way::Accepted
+        if direction == ConnectionDirection::Incoming && reason.holds_down() {
+            self.incoming.timer = Some(at);
+        } else if direction == ConnectionDirection::Incoming
             && is_alone
             && !is_less
-            && matches!(cause, Cause::Received(_))
-            && let Some(wait) = self.damping.wait(back_off, &mut self.random)
+            && matches!(reason, CloseReason::NotificationReceived(_))
+            && let Some(wait) = self.damping.wait(back_off, &mut self.jitter)
         {
-            self.accepted.timer = Some(now.saturating_add(wait));
-        } else if self.accepted.state == State::Idle && self.accepted.timer.is_none() {
-            self.step(Way::Accepted, Event::AutomaticStartPassive, now);
+            self.incoming.timer = Some(now.saturating_add(wait));
+        } else if self.incoming.state == BgpState::Idle && self.incoming.timer.is_none() {
+            self.step(ConnectionDirection::Incoming, BgpEvent::AutomaticStartPassive, now);
         }
-        let waits = matches!(self.opened.state, State::Idle | State::Active) && !self.config.passive;
-        let is_unplanned = self.opened.timer.is_none_or(|timer| timer <= now);
-        if has_failed && waits && (way == Way::Opened || is_unplanned || lasted.is_some()) {
-            self.opened.timer = Some(at);
-        }
-    }
-
-    /// Whether the timer of a machine that is not connected means anything: beside an accepted connection on
-    /// which the router has said OPEN none is opened.
-    pub(super) const fn may_start(&self, way: Way) -> bool {
-        match way {
-            Way::Opened => !matches!(self.accepted.state, State::OpenConfirm | State::Established),
-            Way::Accepted => true,
+        let waits = matches!(self.outgoing.state, BgpState::Idle | BgpState::Active) && !self.config.passive;
+        let is_unplanned = self.outgoing.timer.is_none_or(|timer| timer <= now);
+        if has_failed
+            && waits
+            && (direction == ConnectionDirection::Outgoing || is_unplanned || lasted.is_some())
+        {
+            self.outgoing.timer = Some(at);
         }
     }
 
-    /// The timers of a machine that is not connected.
-    pub(super) fn check_machine(&mut self, way: Way, now: Duration) {
-        if !self.machine(way).is_due(now) || !self.may_start(way) {
+    /// Returns whether the timer of an unconnected state machine applies: none is opened beside an incoming
+    /// connection on which the router has sent OPEN.
+    pub(super) const fn may_start(&self, direction: ConnectionDirection) -> bool {
+        match direction {
+            ConnectionDirection::Outgoing => {
+                !matches!(self.incoming.state, BgpState::OpenConfirm | BgpState::Established)
+            }
+            ConnectionDirection::Incoming => true,
+        }
+    }
+
+    /// Handles the timer of an unconnected state machine.
+    pub(super) fn check_fsm(&mut self, direction: ConnectionDirection, now: Duration) {
+        if !self.fsm(direction).is_due(now) || !self.may_start(direction) {
             return;
         }
-        self.machine_mut(way).timer = None;
-        let event = match (way, self.machine(way).state) {
-            (Way::Opened, State::Idle) => Event::AutomaticStart,
-            (Way::Opened, State::Active) => Event::ConnectRetryTimerExpires,
-            (Way::Opened, State::Connect) => {
-                self.note_time_out(now);
-                Event::ConnectRetryTimerExpires
+        self.fsm_mut(direction).timer = None;
+        let event = match (direction, self.fsm(direction).state) {
+            (ConnectionDirection::Outgoing, BgpState::Idle) => BgpEvent::AutomaticStart,
+            (ConnectionDirection::Outgoing, BgpState::Active) => BgpEvent::ConnectRetryTimerExpires,
+            (ConnectionDirection::Outgoing, BgpState::Connect) => {
+                self.record_connect_timeout(now);
+                BgpEvent::ConnectRetryTimerExpires
             }
-            (Way::Accepted, State::Idle) => Event::AutomaticStartPassive,
-            (Way::Accepted, State::Connect | State::Active) => return,
-            (_, State::OpenSent | State::OpenConfirm | State::Established) => return,
+            (ConnectionDirection::Incoming, BgpState::Idle) => BgpEvent::AutomaticStartPassive,
+            (ConnectionDirection::Incoming, BgpState::Connect | BgpState::Active) => return,
+            (_, BgpState::OpenSent | BgpState::OpenConfirm | BgpState::Established) => return,
         };
-        self.step(way, event, now);
+        self.step(direction, event, now);
     }
 
-    fn note_time_out(&mut self, now: Duration) {
+    fn record_connect_timeout(&mut self, now: Duration) {
         self.counters.connects_failed += 1;
-        let cause = Cause::ConnectTimedOut(self.config.connect_timeout);
-        self.reasons.note(Ending { cause, state: State::Connect, at: now });
+        let reason = CloseReason::ConnectTimedOut(self.config.connect_timeout);
+        self.close_history.note(SessionClose { reason, state: BgpState::Connect, at: now });
     }
 
-    /// The timers of a connection.
-    pub(super) fn check_link(&mut self, way: Way, now: Duration) {
-        let Some(link) = &self.machine(way).link else { return };
+    /// Handles the timers of a connection.
+    pub(super) fn check_connection(&mut self, direction: ConnectionDirection, now: Duration) {
+        let Some(connection) = &self.fsm(direction).connection else { return };
         let is_over = |at: Option<Duration>| at.is_some_and(|at| at <= now);
-        if is_over(link.hold_at) {
-            let cause = Cause::HoldTimerExpired(link.hold_time().unwrap_or_default());
-            self.end(way, Event::HoldTimerExpires, cause, now);
-        } else if is_over(link.send_hold_at()) {
-            let cause = Cause::SendHoldTimerExpired(link.send_hold_time());
-            self.end(way, Event::SendHoldTimerExpires, cause, now);
-        } else if is_over(link.keepalive_at) {
-            self.owe_keepalive(way, now);
-            self.step(way, Event::KeepaliveTimerExpires, now);
+        if is_over(connection.hold_at) {
+            let reason = CloseReason::HoldTimerExpired(connection.hold_time().unwrap_or_default());
+            self.end(direction, BgpEvent::HoldTimerExpires, reason, now);
+        } else if is_over(connection.send_hold_at()) {
+            let reason = CloseReason::SendHoldTimerExpired(connection.send_hold_time());
+            self.end(direction, BgpEvent::SendHoldTimerExpires, reason, now);
+        } else if is_over(connection.keepalive_at) {
+            self.schedule_keepalive(direction, now);
+            self.step(direction, BgpEvent::KeepaliveTimerExpires, now);
         }
     }
 
-    /// A KEEPALIVE now, and when the next is due.
-    pub(super) fn owe_keepalive(&mut self, way: Way, now: Duration) {
-        let Some(link) = &self.machine(way).link else { return };
-        let interval = link.negotiated.as_ref().and_then(|negotiated| negotiated.keepalive);
-        let next = interval.map(|interval| now.saturating_add(self.random.jittered(interval)));
-        if let Some(link) = &mut self.machine_mut(way).link {
-            link.owes_keepalive = true;
-            link.keepalive_at = next;
+    /// Schedules a KEEPALIVE now, and the next one.
+    pub(super) fn schedule_keepalive(&mut self, direction: ConnectionDirection, now: Duration) {
+        let Some(connection) = &self.fsm(direction).connection else { return };
+        let interval = connection.negotiated.as_ref().and_then(|negotiated| negotiated.keepalive);
+        let next = interval.map(|interval| now.saturating_add(self.jitter.apply(interval)));
+        if let Some(connection) = &mut self.fsm_mut(direction).connection {
+            connection.keepalive_pending = true;
+            connection.keepalive_at = next;
         }
     }
 
-    /// After a change of the configuration: what of a connection goes on.
-    pub(super) fn reconsider(&mut self, way: Way, now: Duration) {
-        let Some(link) = &self.machine(way).link else { return };
-        let local = link.local;
-        let ours = negotiation::offer(&self.config, self.circumstances(local));
-        let agreed =
-            link.theirs.as_ref().map(|theirs| negotiation::judge(&self.config, local.ip(), &ours, theirs));
-        // Of hold times only the smaller one matters, once both are known.
-        let hold_time = link.theirs.is_none().then_some(self.config.hold_time);
-        let was = link.theirs.is_none().then_some(link.ours.hold_time);
-        let stays = lasting(&ours) == lasting(&link.ours)
+    /// Closes a connection that does not match the new configuration, or adopts the changes.
+    pub(super) fn reconsider(&mut self, direction: ConnectionDirection, now: Duration) {
+        let Some(connection) = &self.fsm(direction).connection else { return };
+        let local = connection.local;
+        let ours = negotiation::offer(&self.config, self.context(local));
+        let agreed = connection
+            .theirs
+            .as_ref()
+            .map(|theirs| negotiation::negotiate(&self.config, local.ip(), &ours, theirs));
+        // Once both hold times are known, only the smaller one matters.
+        let hold_time = connection.theirs.is_none().then_some(self.config.hold_time);
+        let was = connection.theirs.is_none().then_some(connection.ours.hold_time);
+        let stays = comparable(&ours) == comparable(&connection.ours)
             && hold_time == was
-            && match (&agreed, &link.negotiated) {
-                (Some(Ok(agreed)), Some(negotiated)) => is_alike(agreed, negotiated),
+            && match (&agreed, &connection.negotiated) {
+                (Some(Ok(agreed)), Some(negotiated)) => is_compatible(agreed, negotiated),
                 (None, _) => true,
                 (Some(_), _) => false,
             };
         if !stays {
-            self.end(way, Event::AutomaticStop, Cause::ConfigurationChanged, now);
+            self.end(direction, BgpEvent::AutomaticStop, CloseReason::ConfigurationChanged, now);
         } else if let Some(Ok(agreed)) = agreed {
-            self.adopt(way, agreed);
+            self.adopt(direction, agreed);
         }
     }
 
-    /// What was agreed, with next hops or times that are ours alone to choose.
-    fn adopt(&mut self, way: Way, agreed: Negotiated) {
-        let is_up = self.machine(way).state == State::Established;
-        let Some(link) = &mut self.machine_mut(way).link else { return };
-        let former = link.negotiated.replace(agreed.clone());
+    /// Adopts negotiated parameters with another next hop or keepalive interval, which are ours alone to
+    /// choose.
+    fn adopt(&mut self, direction: ConnectionDirection, agreed: Negotiated) {
+        let is_up = self.fsm(direction).state == BgpState::Established;
+        let Some(connection) = &mut self.fsm_mut(direction).connection else { return };
+        let former = connection.negotiated.replace(agreed.clone());
         for (family, next_hop) in agreed.next_hops {
             let was = former.as_ref().and_then(|former| former.next_hops.get(&family));
             if is_up && was != Some(&next_hop) {
@@ -250,67 +277,67 @@ impl Peer {
         }
     }
 
-    /// After a change of the configuration: what was being waited for is tried at once.
+    /// Retries at once after a configuration change.
     pub(super) fn reschedule(&mut self, now: Duration) {
         if !self.running {
             return;
         }
-        if self.accepted.state == State::Idle {
-            self.step(Way::Accepted, Event::AutomaticStartPassive, now);
+        if self.incoming.state == BgpState::Idle {
+            self.step(ConnectionDirection::Incoming, BgpEvent::AutomaticStartPassive, now);
         }
-        let waits = matches!(self.opened.state, State::Idle | State::Active);
-        if self.config.passive && self.opened.link.is_none() {
-            if self.opened.state == State::Connect {
-                self.actions.push_back(Action::Close(Way::Opened));
+        let waits = matches!(self.outgoing.state, BgpState::Idle | BgpState::Active);
+        if self.config.passive && self.outgoing.connection.is_none() {
+            if self.outgoing.state == BgpState::Connect {
+                self.actions.push_back(PeerAction::Close(ConnectionDirection::Outgoing));
             }
-            self.step(Way::Opened, Event::AutomaticStop, now);
-            self.opened.timer = None;
-        } else if waits && !self.config.passive && self.accepted.link.is_none() {
-            self.opened.timer = Some(now);
+            self.step(ConnectionDirection::Outgoing, BgpEvent::AutomaticStop, now);
+            self.outgoing.timer = None;
+        } else if waits && !self.config.passive && self.incoming.connection.is_none() {
+            self.outgoing.timer = Some(now);
         }
     }
 
-    /// What people see: the connection that is furthest, else an attempt, else that somebody is waited for.
-    fn show(&mut self, now: Duration) {
-        let states = Way::BOTH.map(|way| self.machine(way).state);
-        let rank = |state: &State| match state {
-            State::Idle => 0,
-            State::Active => 1,
-            State::Connect => 2,
-            State::OpenSent => 3,
-            State::OpenConfirm => 4,
-            State::Established => 5,
+    /// Updates the reported state: the most advanced connection, else an attempt, else waiting.
+    fn update_reported_state(&mut self, now: Duration) {
+        let states = ConnectionDirection::BOTH.map(|direction| self.fsm(direction).state);
+        let rank = |state: &BgpState| match state {
+            BgpState::Idle => 0,
+            BgpState::Active => 1,
+            BgpState::Connect => 2,
+            BgpState::OpenSent => 3,
+            BgpState::OpenConfirm => 4,
+            BgpState::Established => 5,
         };
-        let shown = states.into_iter().max_by_key(rank).unwrap_or(State::Idle);
-        if shown != self.shown {
-            self.shown = shown;
+        let state = states.into_iter().max_by_key(rank).unwrap_or(BgpState::Idle);
+        if state != self.reported_state {
+            self.reported_state = state;
             self.since = now;
         }
     }
 }
 
-/// Whether the driver still has to close something.
-const fn is_to_close(before: State, cause: &Cause) -> bool {
-    match cause {
-        Cause::Closed(_) | Cause::ConnectFailed(_) | Cause::Replaced => false,
-        _ => matches!(before, State::Connect) || before.is_connected(),
+/// Returns whether the driver still has a connection to close.
+const fn needs_close(before: BgpState, reason: &CloseReason) -> bool {
+    match reason {
+        CloseReason::ConnectionClosed(_) | CloseReason::ConnectFailed(_) | CloseReason::Replaced => false,
+        _ => matches!(before, BgpState::Connect) || before.is_connected(),
     }
 }
 
-/// An OPEN but for what is true of one moment only, said to people, or compared otherwise.
-fn lasting(open: &Open) -> Open {
-    let mut lasting = open.clone();
-    lasting.hold_time = HoldTime::DEFAULT;
-    lasting.capabilities.host_name = None;
-    if let Some(graceful_restart) = &mut lasting.capabilities.graceful_restart {
+/// Returns an OPEN without its momentary, informational and separately compared parts.
+fn comparable(open: &Open) -> Open {
+    let mut comparable = open.clone();
+    comparable.hold_time = HoldTime::DEFAULT;
+    comparable.capabilities.host_name = None;
+    if let Some(graceful_restart) = &mut comparable.capabilities.graceful_restart {
         graceful_restart.restarted = false;
         graceful_restart.families.iter_mut().for_each(|(_, forwarding)| *forwarding = false);
     }
-    lasting
+    comparable
 }
 
-/// Whether two agreements differ at most in what is ours alone to choose.
-fn is_alike(one: &Negotiated, other: &Negotiated) -> bool {
+/// Returns whether two negotiations differ at most in what is ours alone to choose.
+fn is_compatible(one: &Negotiated, other: &Negotiated) -> bool {
     let families = |negotiated: &Negotiated| negotiated.next_hops.keys().copied().collect::<Vec<_>>();
     let rest = |negotiated: &Negotiated| Negotiated {
         next_hops: Default::default(),

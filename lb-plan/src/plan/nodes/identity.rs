@@ -1,16 +1,16 @@
-//! Who the nodes are on the wire: 32-bit numbers made from their names.
+//! The nodes' IDs on the wire: 32-bit hashes of their names.
 
 use std::collections::BTreeMap;
 
-use crate::model::NodeName;
 use crate::ring;
 use lb_api::problem::{Problem, Reason};
+use lb_model::NodeName;
 
-/// The number of each node. They depend on the names alone, so every node of the cluster comes to the same.
+/// Returns the ID of each node. IDs depend on the names alone, so all nodes of the cluster compute the same.
 ///
-/// Of two nodes whose names make the same number the first by name has it, and the other the next that its
-/// name makes. The other's number changes when the first comes or goes, and while some nodes have not heard of
-/// that, they take its probes for a stranger's; so it is a problem, which a new name solves.
+/// If two names hash to the same ID, the node with the first name has it, and the other gets the next hash of
+/// its name. The latter's ID changes when the first node joins or leaves, and until all nodes know of that,
+/// some take its probes for a stranger's; so it is reported as a problem, which a new name solves.
 pub(super) fn identities<'a>(
     names: impl Iterator<Item = &'a NodeName>,
     problems: &mut Vec<Problem>,
@@ -31,7 +31,7 @@ pub(super) fn identities<'a>(
 }
 
 fn number(seed: u64) -> u32 {
-    // Zero is what an unused entry has.
+    // Zero marks an unused entry.
     ((seed >> 32) as u32).max(1)
 }
 
@@ -39,10 +39,10 @@ fn number(seed: u64) -> u32 {
 mod tests {
     use super::*;
 
-    /// Two names that make one number, in order.
+    /// Returns two names that hash to the same ID, in order.
     fn colliding() -> [NodeName; 2] {
         let mut names: BTreeMap<u32, String> = BTreeMap::new();
-        // By the birthday paradox, 80,000 names are enough as often as not.
+        // By the birthday paradox, 80,000 names suffice in half of all cases.
         for name in (0..1_000_000).map(|number| format!("node-{number:06}")) {
             if let Some(first) = names.insert(number(ring::seed(name.as_bytes())), name.clone()) {
                 return [first.as_str().into(), name.as_str().into()];
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_names_that_make_one_number_the_second_gets_another_and_both_are_named() {
+    fn of_two_colliding_names_the_second_gets_another_id_and_is_reported() {
         let [first, second] = colliding();
         let others: Vec<NodeName> = ["a", "z"].map(NodeName::from).into();
         let names = [&others[0], &first, &second, &others[1]];

@@ -1,4 +1,4 @@
-//! Who answers ARP.
+//! The nodes that answer ARP.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -32,7 +32,7 @@ fn announcers(scenario: &Scenario) -> BTreeSet<String> {
 }
 
 #[test]
-fn nobody_announces_without_an_advertisement() {
+fn no_node_announces_without_an_advertisement() {
     assert_eq!(announcers(&scenario()), BTreeSet::new());
 }
 
@@ -44,7 +44,7 @@ fn addresses_are_spread_over_the_nodes() {
 }
 
 #[test]
-fn the_node_that_announces_does_not_depend_on_who_asks() {
+fn the_announcer_does_not_depend_on_the_planning_node() {
     let mut scenario = Scenario { advertisements: vec![""], ..scenario() };
     let name = |plan: &Plan, address: Ipv4Addr| {
         let vips = plan.services.iter().flat_map(|service| &service.vips);
@@ -57,18 +57,18 @@ fn the_node_that_announces_does_not_depend_on_who_asks() {
     for number in 1..=32 {
         let address = Ipv4Addr::new(192, 0, 2, number);
         let (here, there) = (name(&here, address), name(&there, address));
-        // Only what the node that is gone announced goes to another.
+        // Only the addresses of the removed node move.
         assert!(here == there || here == Some("n2".into()), "{address}");
     }
 }
 
 #[test]
-fn a_node_that_drains_announces_only_where_all_drain() {
+fn a_draining_node_announces_only_if_all_drain() {
     let mut scenario = Scenario { advertisements: vec![""], ..scenario() };
     let undrained = scenario.plan();
     scenario.draining.extend([2, 3]);
     assert_eq!(announcers(&scenario), BTreeSet::from(["n1".into(), "n4".into()]));
-    // What the others announce stays with them.
+    // The addresses of the others stay.
     let drained = scenario.plan();
     for (address, announcer) in &undrained.contents.arp {
         let stays = [0, 3].contains(&announcer.ranks[0]);
@@ -79,7 +79,7 @@ fn a_node_that_drains_announces_only_where_all_drain() {
 }
 
 #[test]
-fn a_node_that_cannot_carry_packets_does_not_announce_and_others_go_on() {
+fn a_node_that_cannot_carry_packets_does_not_announce() {
     let mut scenario = Scenario { advertisements: vec![""], ..scenario() };
     let before = scenario.plan().contents.arp;
     scenario.facts.withdrawn = true;
@@ -89,7 +89,7 @@ fn a_node_that_cannot_carry_packets_does_not_announce_and_others_go_on() {
 }
 
 #[test]
-fn the_announcer_is_who_it_always_was() {
+fn the_announcer_matches_the_reference() {
     let plan = Scenario { advertisements: vec![""], ..scenario() }.plan();
     let first: Vec<_> = plan.contents.arp.values().take(6).map(|announcer| announcer.ranks[0] + 1).collect();
     // Computed by a second implementation.

@@ -1,4 +1,4 @@
-//! Which VIPs are closed.
+//! Closed VIPs.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use lb_common::maps::{CONFIG_UNREACHABLE, VIP_CLOSED};
 use super::scenario::{Web, address};
 use super::*;
 
-/// Whether a VIP is closed, as its entry and the filter say.
+/// Whether a VIP is closed, according to its entry and the filter.
 fn is_closed(plan: &Plan, vip: IpAddr) -> bool {
     let flags = plan.contents.vips[&VipKey::of_address(vip)].flags;
     flags & VIP_CLOSED != 0
@@ -29,7 +29,7 @@ fn a_vip_is_closed_and_its_senders_are_answered() {
 }
 
 #[test]
-fn what_becomes_of_undeclared_ports_can_be_chosen() {
+fn the_fate_of_undeclared_ports_can_be_chosen() {
     let vip = [192, 0, 2, 1].into();
     let mut scenario = at(vip);
     scenario.settings.undeclared = UndeclaredPorts::Drop;
@@ -42,11 +42,11 @@ fn what_becomes_of_undeclared_ports_can_be_chosen() {
     assert_eq!(plan.contents.config.unwrap().flags, 0);
 }
 
-/// Or nobody could log in to the node any longer.
+/// Otherwise login to the node would be impossible.
 #[test]
-fn a_vip_that_this_machine_speaks_from_is_open() {
+fn an_address_of_this_machine_stays_open() {
     let mut scenario = at([192, 0, 2, 1].into());
-    scenario.facts.ways.get_mut(&address(2).into()).unwrap().source = [192, 0, 2, 1].into();
+    scenario.facts.next_hops.get_mut(&address(2).into()).unwrap().source = [192, 0, 2, 1].into();
     assert!(!is_closed(&scenario.plan(), [192, 0, 2, 1].into()), "this machine speaks from it");
     for node in [1, 2] {
         let vip: IpAddr = address(node).into();

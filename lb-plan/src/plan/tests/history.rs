@@ -3,7 +3,7 @@
 use lb_common::maps::VIP_YOUNG;
 use lb_common::ring::{FORMER, NO_NODE, Slot};
 
-use super::scenario::{Web, carried_out};
+use super::scenario::{Web, applied};
 use super::*;
 
 fn key(service: u8) -> VipKey {
@@ -22,14 +22,14 @@ fn seconds(wake: Option<Duration>) -> Option<u64> {
     wake.map(|wake| wake.as_secs())
 }
 
-/// One agent that has been there before the others came; its plans are carried out at once.
+/// An agent that has run since before the others joined; its plans are applied at once.
 struct Agent {
     planner: Planner,
     installed: Contents,
 }
 
 impl Agent {
-    /// One on a node alone, which nobody led before.
+    /// An agent on a single node, which no node led before.
     fn alone(scenario: &Scenario) -> Self {
         let mut alone = scenario.clone();
         alone.nodes.retain(|node, _| *node == 1);
@@ -37,62 +37,62 @@ impl Agent {
         Self { planner: Planner::new(), installed: alone.plan().contents }
     }
 
-    fn turn(&mut self, scenario: &Scenario, second: u64) -> Plan {
+    fn reconcile(&mut self, scenario: &Scenario, second: u64) -> Plan {
         let plan = scenario.plan_by(&mut self.planner, &self.installed, second);
         assert_eq!(plan.problems, []);
-        self.installed = carried_out(&self.installed, &plan);
+        self.installed = applied(&self.installed, &plan);
         plan
     }
 }
 
 #[test]
-fn former_leaders_are_kept_for_a_grace() {
+fn former_leaders_are_kept_for_the_grace_period() {
     let mut scenario = Scenario::of(3).with(1, Web::cluster());
     let mut agent = Agent::alone(&scenario);
-    let before = agent.turn(&scenario, 0);
+    let before = agent.reconcile(&scenario, 0);
     assert!(!has_former(&before, 1) && before.wake.is_none());
     scenario.add(4);
-    let joined = agent.turn(&scenario, 10);
+    let joined = agent.reconcile(&scenario, 10);
     for (old, new) in ring(&before, 1).iter().zip(ring(&joined, 1)) {
         let expected = if old.leader == new.leader { NO_NODE } else { old.leader };
         assert_eq!(new.former[..2], [expected, NO_NODE]);
     }
     assert_eq!(seconds(joined.wake), Some(110));
-    assert_eq!(agent.turn(&scenario, 109).contents, joined.contents);
-    let over = agent.turn(&scenario, 110);
+    assert_eq!(agent.reconcile(&scenario, 109).contents, joined.contents);
+    let over = agent.reconcile(&scenario, 110);
     assert!(!has_former(&over, 1) && over.wake.is_none());
     assert_eq!(over.contents.rings.len(), 1);
 }
 
 #[test]
-fn the_grace_begins_anew_with_a_restart() {
+fn a_restart_restarts_the_grace_period() {
     let mut scenario = Scenario::of(3).with(1, Web::cluster());
     let mut agent = Agent::alone(&scenario);
-    agent.turn(&scenario, 0);
+    agent.reconcile(&scenario, 0);
     scenario.add(4);
-    let joined = agent.turn(&scenario, 10);
+    let joined = agent.reconcile(&scenario, 10);
     agent.planner = Planner::new();
-    let restarted = agent.turn(&scenario, 60);
+    let restarted = agent.reconcile(&scenario, 60);
     assert_eq!((&restarted.contents, seconds(restarted.wake)), (&joined.contents, Some(160)));
-    assert!(!has_former(&agent.turn(&scenario, 160), 1));
+    assert!(!has_former(&agent.reconcile(&scenario, 160), 1));
 }
 
 #[test]
-fn vips_with_different_pasts_meet_again_when_it_is_forgotten() {
+fn vips_with_different_histories_share_a_version_again_after_expiry() {
     let on = |node| Web::local(&[(node, 1)]);
     let mut scenario = Scenario::of(4).with(1, on(1)).with(2, on(2)).with(3, on(3));
     let mut agent = Agent::alone(&scenario);
-    assert_eq!(agent.turn(&scenario, 0).contents.rings.len(), 3);
+    assert_eq!(agent.reconcile(&scenario, 0).contents.rings.len(), 3);
     scenario.services.insert(1, on(3));
     scenario.services.insert(2, on(3));
-    let moved = agent.turn(&scenario, 10);
+    let moved = agent.reconcile(&scenario, 10);
     let former = [1, 2, 3].map(|service| ring(&moved, service)[0].former[0]);
     assert_eq!(former, [0, 1, NO_NODE]);
     assert_eq!(moved.contents.rings.len(), 3);
-    // One that comes now has no past, and takes what there is.
+    // A new Service has no history, and takes an existing version.
     scenario.services.insert(4, on(3));
-    assert!(!has_former(&agent.turn(&scenario, 20), 4));
-    let over = agent.turn(&scenario, 110);
+    assert!(!has_former(&agent.reconcile(&scenario, 20), 4));
+    let over = agent.reconcile(&scenario, 110);
     assert_eq!(
         over.contents.vips.values().map(|vip| vip.ring).collect::<std::collections::BTreeSet<_>>().len(),
         1
@@ -104,10 +104,10 @@ fn vips_with_different_pasts_meet_again_when_it_is_forgotten() {
 fn only_slots_that_change_are_written() {
     let mut scenario = Scenario::of(4).with(1, Web::cluster());
     let mut agent = Agent::alone(&scenario);
-    let before = agent.turn(&scenario, 0);
+    let before = agent.reconcile(&scenario, 0);
     scenario.nodes.remove(&4);
     let installed = agent.installed.clone();
-    let after = agent.turn(&scenario, 10);
+    let after = agent.reconcile(&scenario, 10);
     let mut written = 0;
     for op in diff(&installed, &after.contents) {
         if let crate::contents::Op::WriteSlots { slots, .. } = op {
@@ -119,49 +119,49 @@ fn only_slots_that_change_are_written() {
 }
 
 #[test]
-fn a_node_object_that_is_away_for_a_moment_is_not_forgotten() {
+fn a_node_object_that_is_missing_for_a_moment_is_not_forgotten() {
     let mut scenario = Scenario::of(4).with(1, Web::cluster());
     let mut agent = Agent::alone(&scenario);
-    let before = agent.turn(&scenario, 0);
+    let before = agent.reconcile(&scenario, 0);
     let there = scenario.clone();
     scenario.nodes.remove(&4);
     for second in [10, 20] {
-        let away = agent.turn(&scenario, second);
+        let away = agent.reconcile(&scenario, second);
         for (old, new) in ring(&before, 1).iter().zip(ring(&away, 1)) {
             assert_eq!(new.former.contains(&3), old.leader == 3, "{new:?}");
         }
     }
-    // A node that is new meanwhile takes no place of another's.
+    // A node that joins meanwhile does not get the index of another.
     scenario.add(5);
-    let joined = agent.turn(&scenario, 30);
+    let joined = agent.reconcile(&scenario, 30);
     assert!(joined.nodes.iter().all(|node| node.index != 3));
-    let back = agent.turn(&there, 40);
+    let back = agent.reconcile(&there, 40);
     assert!(back.nodes.iter().any(|node| node.name == "n4".into() && node.index == 3));
     for (old, new) in ring(&before, 1).iter().zip(ring(&back, 1)) {
         assert_eq!(old.leader, new.leader);
     }
-    // Once it has been away for the grace, nothing of it is left.
+    // Once it has been away for the grace period, nothing of it is left.
     scenario.nodes.remove(&5);
-    agent.turn(&scenario, 50);
-    let forgotten = agent.turn(&scenario, 200);
+    agent.reconcile(&scenario, 50);
+    let forgotten = agent.reconcile(&scenario, 200);
     assert!(!has_former(&forgotten, 1));
-    let forgotten = agent.turn(&scenario, 201);
-    assert!(!forgotten.contents.nodes.contains_key(&3) && forgotten.contents.peers.len() == 6);
+    let forgotten = agent.reconcile(&scenario, 201);
+    assert!(!forgotten.contents.nodes.contains_key(&3) && forgotten.contents.node_addresses.len() == 6);
 }
 
 #[test]
-fn a_node_that_drains_leads_nothing_and_is_asked_for_what_it_has() {
+fn a_draining_node_leads_nothing_and_is_asked_for_its_flows() {
     let mut scenario = Scenario::of(3).with(1, Web::cluster());
     let mut agent = Agent::alone(&scenario);
-    let before = agent.turn(&scenario, 0);
+    let before = agent.reconcile(&scenario, 0);
     scenario.draining.insert(2);
-    agent.turn(&scenario, 10);
-    // The grace is for pasts, not for drains.
-    let later = agent.turn(&scenario, 500);
-    // It is so for one, too, who was not there before.
-    let fresh = Agent::alone(&scenario).turn(&scenario, 0);
+    agent.reconcile(&scenario, 10);
+    // The grace period does not end drains.
+    let later = agent.reconcile(&scenario, 500);
+    // The same holds for an agent that was not there before.
+    let fresh = Agent::alone(&scenario).reconcile(&scenario, 0);
     assert!(fresh.nodes[1].draining && !fresh.nodes[0].draining);
-    for plan in [fresh, later, agent.turn(&scenario, 900)] {
+    for plan in [fresh, later, agent.reconcile(&scenario, 900)] {
         for (old, new) in ring(&before, 1).iter().zip(ring(&plan, 1)) {
             assert_ne!(new.leader, 1);
             assert_eq!(new.successors[1], 1);
@@ -169,14 +169,14 @@ fn a_node_that_drains_leads_nothing_and_is_asked_for_what_it_has() {
         }
     }
     scenario.draining.clear();
-    let ended = agent.turn(&scenario, 1000);
+    let ended = agent.reconcile(&scenario, 1000);
     for (old, new) in ring(&before, 1).iter().zip(ring(&ended, 1)) {
         assert_eq!((old.leader, old.successors), (new.leader, new.successors));
     }
 }
 
 #[test]
-fn nodes_that_drain_together_are_asked_for_what_they_have_in_whatever_order_they_began() {
+fn nodes_that_drain_together_are_all_asked_for_their_flows() {
     let mut scenario = Scenario::of(5).with(1, Web::cluster());
     let undrained = scenario.plan();
     let alone = |node| {
@@ -186,8 +186,8 @@ fn nodes_that_drain_together_are_asked_for_what_they_have_in_whatever_order_they
     };
     let alone = [alone(2), alone(3)];
     scenario.draining.extend([2, 3]);
-    // One that was not there before.
-    let fresh = Agent::alone(&scenario).turn(&scenario, 0);
+    // An agent that was not there before.
+    let fresh = Agent::alone(&scenario).reconcile(&scenario, 0);
     let name = |plan: &Plan, index| plan.nodes.iter().find(|node| node.index == index).unwrap().name.clone();
     let mut both = 0;
     for (at, slot) in ring(&fresh, 1).iter().enumerate() {
@@ -203,46 +203,46 @@ fn nodes_that_drain_together_are_asked_for_what_they_have_in_whatever_order_they
 }
 
 #[test]
-fn who_takes_new_flows_in_place_of_a_silent_leader_is_asked_afterwards() {
+fn the_substitute_of_a_silent_leader_is_asked_afterwards() {
     let mut scenario = Scenario::of(4).with(1, Web::cluster());
     let mut agent = Agent::alone(&scenario);
-    let before = agent.turn(&scenario, 0);
+    let before = agent.reconcile(&scenario, 0);
     assert!(!has_former(&before, 1));
     let silent = |nodes: &[u8]| nodes.iter().map(|node| scenario::address(*node).into()).collect();
     scenario.facts.silent = silent(&[2]);
-    let acting = agent.turn(&scenario, 10);
+    let acting = agent.reconcile(&scenario, 10);
     for slot in ring(&acting, 1) {
         let expected = if slot.leader == 1 { slot.successors[0] } else { NO_NODE };
         assert_eq!(slot.former[..2], [expected, NO_NODE]);
     }
-    // The next one takes over from those who are silent, too, and the first is not forgotten.
+    // The next node takes over from silent ones too, and the first is not forgotten.
     scenario.facts.silent = silent(&[2, 3]);
-    for slot in ring(&agent.turn(&scenario, 20), 1).iter().filter(|slot| slot.leader == 1) {
+    for slot in ring(&agent.reconcile(&scenario, 20), 1).iter().filter(|slot| slot.leader == 1) {
         let [first, second, _] = slot.successors;
         let expected = if first == 2 { [second, first] } else { [first, NO_NODE] };
         assert_eq!(slot.former[..2], expected);
     }
     scenario.facts.silent.clear();
-    let back = agent.turn(&scenario, 30);
+    let back = agent.reconcile(&scenario, 30);
     assert!(
         has_former(&back, 1)
             && ring(&back, 1).iter().zip(ring(&before, 1)).all(|(a, b)| a.leader == b.leader)
     );
-    assert!(has_former(&agent.turn(&scenario, 109), 1));
-    assert!(!has_former(&agent.turn(&scenario, 130), 1));
+    assert!(has_former(&agent.reconcile(&scenario, 109), 1));
+    assert!(!has_former(&agent.reconcile(&scenario, 130), 1));
 }
 
 #[test]
-fn who_takes_new_flows_in_a_ring_that_begins_while_its_leader_is_silent_is_noted_too() {
+fn the_substitute_of_a_silent_leader_is_recorded_in_a_new_ring_too() {
     let mut scenario = Scenario::of(3).with(1, Web::cluster());
     let mut agent = Agent::alone(&scenario);
     scenario.facts.silent.insert(scenario::address(2).into());
-    let begun = agent.turn(&scenario, 0);
+    let begun = agent.reconcile(&scenario, 0);
     assert!(ring(&begun, 1).iter().all(|slot| (slot.leader == 1) == (slot.former[0] == slot.successors[0])));
 }
 
 #[test]
-fn this_machine_can_be_told_to_drain_and_the_last_ones_never_leave() {
+fn an_operator_can_drain_this_machine_and_the_last_nodes_keep_leading() {
     let mut scenario = Scenario::of(2).with(1, Web::cluster());
     let before = scenario.plan();
     scenario.settings.draining = true;
@@ -254,7 +254,7 @@ fn this_machine_can_be_told_to_drain_and_the_last_ones_never_leave() {
 }
 
 #[test]
-fn a_newcomer_notes_who_led_before_it_came() {
+fn a_newcomer_records_earlier_leaders() {
     let mut scenario = Scenario::of(3).with(1, Web::cluster());
     scenario.nodes.remove(&1);
     let before = scenario.seen_from(2).plan();
@@ -268,7 +268,7 @@ fn a_newcomer_notes_who_led_before_it_came() {
 }
 
 #[test]
-fn a_newcomer_asks_others_than_those_that_stand_in_the_slot() {
+fn a_newcomer_asks_nodes_outside_the_slot() {
     let scenario = Scenario::of(8).with(1, Web::cluster());
     let joined = scenario.plan();
     for slot in ring(&joined, 1).iter().filter(|slot| slot.leader == 0) {
@@ -278,7 +278,7 @@ fn a_newcomer_asks_others_than_those_that_stand_in_the_slot() {
 }
 
 #[test]
-fn a_udp_vip_is_young_where_this_machine_has_come_to_lead() {
+fn a_udp_vip_is_young_when_this_machine_comes_to_lead() {
     let udp = |nodes: &[(u8, u8)]| Web { udp: true, ..Web::local(nodes) };
     let mut scenario = Scenario::of(3).with(1, udp(&[(2, 1), (3, 1)])).with(2, Web::local(&[(2, 1)]));
     let mut agent = Agent::alone(&scenario);
@@ -286,34 +286,34 @@ fn a_udp_vip_is_young_where_this_machine_has_come_to_lead() {
         let young = plan.contents.vips.iter().filter(|(_, vip)| vip.flags & VIP_YOUNG != 0);
         young.map(|(key, _)| (key.address, key.protocol)).collect::<Vec<_>>()
     };
-    assert_eq!(young(&agent.turn(&scenario, 0)), []);
-    // Both come to this machine, but of TCP every flow is asked for anyway.
+    assert_eq!(young(&agent.reconcile(&scenario, 0)), []);
+    // This machine comes to lead both, but for TCP every flow is asked for anyway.
     scenario.services.insert(1, udp(&[(1, 1), (2, 1)]));
     scenario.services.insert(2, Web::local(&[(1, 1)]));
-    let came = agent.turn(&scenario, 10);
+    let came = agent.reconcile(&scenario, 10);
     assert_eq!((young(&came), seconds(came.wake)), (vec![([192, 0, 2, 1].into(), 17)], Some(30)));
-    assert_eq!(young(&agent.turn(&scenario, 29)).len(), 1);
-    let over = agent.turn(&scenario, 30);
+    assert_eq!(young(&agent.reconcile(&scenario, 29)).len(), 1);
+    let over = agent.reconcile(&scenario, 30);
     assert_eq!((young(&over).len(), seconds(over.wake)), (0, Some(110)));
-    // A restart finds nothing, or the flag, and then waits once more.
+    // A restart finds no flag, or the flag, and then waits once more.
     agent.planner = Planner::new();
-    assert_eq!(young(&agent.turn(&scenario, 40)), []);
+    assert_eq!(young(&agent.reconcile(&scenario, 40)), []);
     agent.installed = came.contents;
     agent.planner = Planner::new();
-    assert_eq!(young(&agent.turn(&scenario, 50)).len(), 1);
-    assert_eq!(young(&agent.turn(&scenario, 70)), []);
+    assert_eq!(young(&agent.reconcile(&scenario, 50)).len(), 1);
+    assert_eq!(young(&agent.reconcile(&scenario, 70)), []);
 }
 
 #[test]
-fn weights_follow_when_they_have_settled() {
+fn weights_follow_once_settled() {
     let mut scenario = Scenario::of(2).with(1, Web::local(&[(1, 2), (2, 3)]));
     scenario.settings.weight_settle = Duration::from_secs(30);
     let mut agent = Agent::alone(&scenario);
-    let before = agent.turn(&scenario, 0);
+    let before = agent.reconcile(&scenario, 0);
     scenario.services.insert(1, Web::local(&[(1, 3), (2, 3)]));
-    let soon = agent.turn(&scenario, 10);
+    let soon = agent.reconcile(&scenario, 10);
     assert_eq!((&soon.contents, seconds(soon.wake)), (&before.contents, Some(40)));
-    let later = agent.turn(&scenario, 40);
+    let later = agent.reconcile(&scenario, 40);
     assert_ne!(ring(&later, 1), ring(&before, 1));
     assert_eq!(later.services[0].vips[0].ring.as_ref().unwrap().members[0].weight, 1);
 }

@@ -1,4 +1,4 @@
-//! The law of the operations, over random histories of a cluster.
+//! The laws of the operations, over random histories of a cluster.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::scenario::Web;
 use super::*;
 use crate::contents::{Contents, Op, Slots};
 
-/// What the program relies on at every moment.
+/// The invariants that the program relies on at every moment.
 fn assert_whole(contents: &Contents) {
     for (key, vip) in &contents.vips {
         let ring = contents.rings.get(&vip.ring).unwrap_or_else(|| panic!("{key:?} refers to nothing"));
@@ -40,7 +40,7 @@ fn assert_whole(contents: &Contents) {
     assert_eq!(numbers.len(), contents.vips.len(), "two VIPs count as one");
 }
 
-/// A VIP that stays sees each slot as it was or as it shall be, and never another VIP's.
+/// A VIP that stays sees each slot as installed or as desired, and never another VIP's.
 fn assert_own(now: &Contents, installed: &Contents, desired: &Contents) {
     let ring = |contents: &'_ Contents, key| Some(contents.rings[&contents.vips.get(key)?.ring].clone());
     for key in now.vips.keys().filter(|key| desired.vips.contains_key(key)) {
@@ -53,7 +53,7 @@ fn assert_own(now: &Contents, installed: &Contents, desired: &Contents) {
     }
 }
 
-/// Every write changes something: slots and entries that stay are not written.
+/// Every write changes something: unchanged slots and entries are not written.
 fn assert_needed(before: &Contents, op: &Op) {
     let mut after = before.clone();
     after.apply(op);
@@ -68,7 +68,7 @@ fn assert_needed(before: &Contents, op: &Op) {
 
 fn some_service() -> impl Strategy<Value = Web> {
     let endpoints = proptest::collection::btree_map(1u8..5, 1u8..3, 0..3);
-    // Few addresses, ports and endpoints, so that Services meet, and share rings.
+    // Few addresses, ports and endpoints, so that Services conflict and share rings.
     let address = (1u8..6).prop_map(|last| Some([192, 0, 2, last].into()));
     let ports = proptest::sample::subsequence(vec![80, 81, 82], 1..=2);
     let terminating = proptest::collection::btree_set(1u8..5, 0..2);
@@ -93,7 +93,7 @@ fn some_scenario() -> impl Strategy<Value = Scenario> {
     let nodes = proptest::sample::subsequence(vec![2, 3, 4, 5, 6], 0..=5);
     let services = proptest::collection::btree_map(1u8..7, some_service(), 2..7);
     let unresolved = proptest::option::of(1u8..7);
-    // Rings are of 256 slots, or of 512 from five nodes with 64 each; three places are sometimes not enough.
+    // Rings have 256 slots, or 512 from five nodes with 64 each; three regions are sometimes not enough.
     let slots_per_node = prop_oneof![3 => Just(32), 1 => Just(64)];
     let draining = proptest::sample::subsequence(vec![1, 2, 3, 4], 0..=2);
     let excluded = proptest::sample::subsequence(vec![1, 2, 3, 4], 0..=2);
@@ -116,12 +116,12 @@ fn scenario_of((nodes, services, unresolved, places, slots_per_node, apart): Cho
     scenario.settings.ring_capacity = places * 256;
     scenario.settings.slots_per_node = slots_per_node;
     if let Some(node) = unresolved {
-        scenario.facts.ways.remove(&scenario::address(node).into());
+        scenario.facts.next_hops.remove(&scenario::address(node).into());
     }
     scenario
 }
 
-/// Who leads and succeeds in each slot of each VIP, by name.
+/// The leader and successors of each slot of each VIP, by name.
 fn orders(plan: &Plan) -> BTreeMap<VipKey, Vec<[Option<&NodeName>; 4]>> {
     let names: BTreeMap<u16, &NodeName> = plan.nodes.iter().map(|node| (node.index, &node.name)).collect();
     let order = |slot: &Slot| {
@@ -163,9 +163,9 @@ proptest! {
         }
     }
 
-    /// Of moments only: in one moment all of the past is in what is installed.
+    /// Only points in time: with all of them equal, the whole history is in the installed contents.
     #[test]
-    fn nothing_is_remembered_but_moments(history in proptest::collection::vec(some_scenario(), 1..6)) {
+    fn only_points_in_time_are_remembered(history in proptest::collection::vec(some_scenario(), 1..6)) {
         let mut planner = Planner::new();
         let mut installed = Contents::default();
         for scenario in history {
@@ -175,7 +175,7 @@ proptest! {
         }
     }
 
-    /// Leaders and successors, by name: whatever was before, and whoever asks.
+    /// Leaders and successors, by name: independent of history and of the node that plans.
     #[test]
     fn a_ring_depends_on_nothing_but_its_inputs(
         history in proptest::collection::vec((some_scenario(), 0u64..150), 1..4),
@@ -196,7 +196,7 @@ proptest! {
     }
 
     #[test]
-    fn plans_come_to_rest(history in proptest::collection::vec(some_scenario(), 1..4)) {
+    fn plans_converge(history in proptest::collection::vec(some_scenario(), 1..4)) {
         let mut installed = Contents::default();
         for scenario in &history {
             installed = scenario.plan_over(&installed).contents;
@@ -210,7 +210,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_wanted_is_served_with_room(history in proptest::collection::vec(some_scenario(), 1..4)) {
+    fn desired_vips_are_served_if_there_is_room(history in proptest::collection::vec(some_scenario(), 1..4)) {
         let mut installed = Contents::default();
         for mut scenario in history {
             scenario.add(1);
@@ -226,7 +226,7 @@ proptest! {
                     let state = |share: &Share| plan.nodes.iter().find(|node| node.name == share.node).unwrap();
                     let members: Vec<_> = ring.members.iter().map(state).collect();
                     prop_assert_eq!(leaders, members.iter().map(|node| node.index).collect::<BTreeSet<_>>());
-                    // Of one kind, and whoever only keeps its flows is of a worse one.
+                    // Members are of one tier, and nodes that only keep flows are of a worse one.
                     prop_assert!(members.windows(2).all(|pair| pair[0].draining == pair[1].draining));
                 }
             }

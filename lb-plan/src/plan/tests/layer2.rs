@@ -1,4 +1,4 @@
-//! What an L2Advertisement chooses: Services, interfaces, and nodes that are preferred.
+//! Selection by L2Advertisements: Services, interfaces and preferred nodes.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -32,13 +32,13 @@ fn service_selectors_choose_what_is_announced() {
     let plan = scenario.plan();
     assert_eq!(announced(&plan), [Ipv4Addr::new(192, 0, 2, 1)]);
     assert_eq!(plan.services[1].vips[0].announcer, None);
-    // One beside it that selects all.
+    // With an advertisement beside it that selects all.
     scenario.advertisements.push("");
     assert_eq!(announced(&scenario.plan()).len(), 2);
 }
 
 #[test]
-fn an_address_that_services_share_is_announced_by_what_selects_all_of_them() {
+fn a_shared_address_needs_an_advertisement_that_selects_all_its_services() {
     let mut scenario = scenario(&["serviceSelectors: [{matchLabels: {app: blue}}]"]);
     let at = |port, labels| Web {
         address: Some([192, 0, 2, 9].into()),
@@ -73,7 +73,7 @@ fn nodes_are_preferred_by_the_sum_of_weights_and_narrowed_by_selectors() {
         preferredNodeSelectors: [{weight: 9, preference: {matchLabels: {rack: a}}}]"])),
         [3].into()
     );
-    // What drains is about to go, however much it is preferred.
+    // A draining node is about to leave, however much it is preferred.
     let mut drained = of(&[RACK]);
     drained.draining.insert(1);
     assert_eq!(announcers(&drained), [2, 3].into());
@@ -97,7 +97,7 @@ fn interfaces_narrow_where_this_machine_answers() {
     let nowhere = with(&["interfaces: [eth9]"]);
     assert_eq!(bits(&nowhere), on(0));
     assert_eq!(nowhere.problems.iter().map(Problem::label).collect::<Vec<_>>(), ["no_such_uplink"]);
-    // That of another node's advertisement does not count here.
+    // The interfaces of another node's advertisement do not count here.
     let elsewhere = "interfaces: [eth0], nodeSelectors: [{matchLabels: {rack: z}}]";
     assert_eq!(bits(&with(&[narrow, elsewhere])), on(2));
 }

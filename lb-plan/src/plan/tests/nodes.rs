@@ -1,4 +1,4 @@
-//! Indices and ways of nodes.
+//! Indices and next hops of nodes.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use lb_common::wire::gue;
 
 use super::scenario::{IFINDEX, Web, address, mac};
 use super::*;
-use crate::contents::{Contents, diff, peer_key, peer_mac_key};
+use crate::contents::{Contents, address_key, diff, mac_key};
 
 fn node(plan: &Plan, name: &str) -> (u16, NodePath) {
     let state = plan.nodes.iter().find(|node| node.name == NodeName::from(name)).unwrap();
@@ -22,8 +22,8 @@ fn entry(plan: &Plan, name: &str) -> maps::Node {
     plan.contents.nodes[&node(plan, name).0]
 }
 
-/// An entry without a way still says who the node is: it can be in a list of those asked.
-fn assert_leads_nowhere(plan: &Plan, name: &str) {
+/// An unresolved entry still identifies the node: it can be in a list of nodes asked.
+fn assert_unresolved(plan: &Plan, name: &str) {
     let entry = entry(plan, name);
     assert_ne!(entry.id, 0);
     assert_eq!(maps::Node { id: 0, discriminator: 0, ..entry }, maps::Node::NONE);
@@ -70,7 +70,7 @@ fn discriminators_are_made_with_the_nonce() {
 }
 
 #[test]
-fn ip_in_ip_is_taken_only_where_it_was_asked_for() {
+fn ip_in_ip_is_accepted_only_if_enabled() {
     let mut scenario = Scenario::of(2);
     let takes = |scenario: &Scenario| {
         scenario.plan_over(&Contents::default()).contents.config.unwrap().flags & CONFIG_IPIP != 0
@@ -89,7 +89,7 @@ fn the_configuration_is_of_this_machine() {
     assert_eq!(plan.contents.links.keys().copied().collect::<Vec<_>>(), [IFINDEX]);
     assert_eq!((config.uplinks[0], config.uplink_links[0]), (IFINDEX, plan.contents.links[&IFINDEX]));
     assert_eq!(node(&plan, "n1"), (0, NodePath::Own));
-    assert_leads_nowhere(&plan, "n1");
+    assert_unresolved(&plan, "n1");
     assert_eq!(config.id, entry(&plan, "n1").id);
 }
 
@@ -111,13 +111,13 @@ fn a_node_on_link_gets_new_macs() {
     let n2 = entry(&plan, "n2");
     assert_eq!((n2.mode, n2.ifindex, n2.mtu), (ForwardingMode::L2 as u8, IFINDEX, 1500));
     assert_eq!((n2.next_hop_mac, n2.source_mac), (mac(2), [2, 0, 0, 0, 0, 1]));
-    assert_eq!(plan.contents.peer_macs, BTreeMap::from([(peer_mac_key(mac(2)), 1)]));
+    assert_eq!(plan.contents.node_macs, BTreeMap::from([(mac_key(mac(2)), 1)]));
 }
 
 #[test]
 fn a_node_behind_a_router_gets_gue() {
     let mut scenario = Scenario::of(2);
-    scenario.facts.ways.get_mut(&address(2).into()).unwrap().on_link = false;
+    scenario.facts.next_hops.get_mut(&address(2).into()).unwrap().on_link = false;
     let plan = scenario.plan();
     let n2 = entry(&plan, "n2");
     assert_eq!(
@@ -129,7 +129,7 @@ fn a_node_behind_a_router_gets_gue() {
         (&[10, 0, 0, 1, 0][..], &[10, 0, 0, 2, 0][..])
     );
     assert_eq!(n2.outer_sum, gue::outer_v4_sum([10, 0, 0, 1], [10, 0, 0, 2]));
-    assert!(plan.contents.peer_macs.is_empty());
+    assert!(plan.contents.node_macs.is_empty());
 }
 
 #[test]
@@ -146,62 +146,62 @@ fn forwarding_can_be_chosen() {
     assert_eq!((n2.outer_family, n2.outer_sum), (4, gue::outer_v4_sum([10, 0, 0, 1], [10, 0, 0, 2])));
     scenario.settings.forwarding = Forwarding::Always(ForwardingMode::L2);
     assert_eq!(entry(&scenario.plan(), "n2").mode, ForwardingMode::L2 as u8);
-    scenario.facts.ways.get_mut(&address(2).into()).unwrap().on_link = false;
+    scenario.facts.next_hops.get_mut(&address(2).into()).unwrap().on_link = false;
     let plan = scenario.plan_over(&Contents::default());
     assert!(only_problem(&plan).starts_with("Node n2: 10.0.0.2 is not on-link"));
-    assert_leads_nowhere(&plan, "n2");
+    assert_unresolved(&plan, "n2");
 }
 
 #[test]
-fn a_way_that_cannot_be_used_is_a_problem() {
+fn an_unusable_next_hop_is_a_problem() {
     let mut scenario = Scenario::of(2);
-    scenario.facts.ways.get_mut(&address(2).into()).unwrap().ifindex = 9;
+    scenario.facts.next_hops.get_mut(&address(2).into()).unwrap().ifindex = 9;
     let plan = scenario.plan_over(&Contents::default());
     assert!(only_problem(&plan).contains("interface 9, which is not an uplink"));
     assert_eq!(node(&plan, "n2").1, NodePath::Unresolved);
 
     let mut scenario = Scenario::of(2);
-    scenario.facts.ways.get_mut(&address(2).into()).unwrap().source = "fd00::1".parse().unwrap();
+    scenario.facts.next_hops.get_mut(&address(2).into()).unwrap().source = "fd00::1".parse().unwrap();
     assert!(only_problem(&scenario.plan_over(&Contents::default())).contains("IP version"));
 }
 
 #[test]
-fn a_node_that_is_not_resolved_keeps_its_way() {
+fn an_unresolved_node_keeps_its_next_hop() {
     let mut scenario = Scenario::of(3);
-    scenario.facts.ways.remove(&address(3).into());
+    scenario.facts.next_hops.remove(&address(3).into());
     let first = scenario.plan();
-    assert_leads_nowhere(&first, "n3");
-    scenario.facts.ways.clear();
+    assert_unresolved(&first, "n3");
+    scenario.facts.next_hops.clear();
     let second = scenario.plan_over(&first.contents);
     assert_eq!(second.contents, first.contents);
     assert_eq!(
         ["n2", "n3"].map(|name| node(&second, name).1),
         [NodePath::Mode(ForwardingMode::L2), NodePath::Unresolved]
     );
-    // A way that is there and cannot be used is another matter.
-    scenario.facts.ways.insert(address(2).into(), Way { ifindex: 9, ..scenario::way(2) });
+    // A next hop that cannot be used is different.
+    scenario.facts.next_hops.insert(address(2).into(), NextHop { ifindex: 9, ..scenario::next_hop(2) });
     let third = scenario.plan_over(&second.contents);
-    assert_leads_nowhere(&third, "n2");
-    assert!(third.contents.peer_macs.is_empty());
+    assert_unresolved(&third, "n2");
+    assert!(third.contents.node_macs.is_empty());
 }
 
 #[test]
-fn every_address_of_every_node_is_a_peer() {
+fn all_addresses_of_all_nodes_are_written() {
     let plan = Scenario::of(2).plan();
     let expected = [("10.0.0.1", 0), ("fd00::1", 0), ("10.0.0.2", 1), ("fd00::2", 1)];
-    let expected = expected.map(|(address, index)| (peer_key(address.parse().unwrap()), index));
-    assert_eq!(plan.contents.peers, BTreeMap::from(expected));
+    let expected = expected.map(|(address, index)| (address_key(address.parse().unwrap()), index));
+    assert_eq!(plan.contents.node_addresses, BTreeMap::from(expected));
 }
 
 #[test]
-fn indices_stay_and_are_not_given_on_at_once() {
+fn indices_are_stable_and_not_reused_at_once() {
     let mut scenario = Scenario::of(3).with(1, Web::cluster());
     let first = scenario.plan();
     scenario.nodes.remove(&2);
     scenario.add(0);
     let second = scenario.plan_over(&first.contents);
     assert_eq!(["n0", "n1", "n3"].map(|name| node(&second, name).0), [3, 0, 2]);
-    // Who led stays known for the grace, and keeps its index.
+    // A former leader stays known for the grace period, and keeps its index.
     assert!(second.contents.nodes.contains_key(&1));
     scenario.add(4);
     assert_eq!(node(&scenario.plan_over(&second.contents), "n4").0, 4);
@@ -214,19 +214,19 @@ fn indices_stay_and_are_not_given_on_at_once() {
 }
 
 #[test]
-fn an_index_that_only_slots_name_is_not_given_away() {
+fn an_index_that_only_slots_refer_to_is_not_reused() {
     let mut scenario = Scenario::of(2).with(1, Web::cluster());
     let mut installed = scenario.plan().contents;
-    // As read back: an entry without a way cannot be told from an unused one.
+    // As read back: an unresolved entry looks like an unused one.
     installed.nodes.remove(&1);
-    installed.peers.retain(|_, index| *index != 1);
+    installed.node_addresses.retain(|_, index| *index != 1);
     scenario.nodes.remove(&2);
     scenario.add(3);
     assert_eq!(node(&scenario.plan_over(&installed), "n3").0, 2);
 }
 
 #[test]
-fn without_this_machine_everything_stays() {
+fn without_this_machine_nothing_changes() {
     let mut scenario = Scenario::of(3).with(1, Web::cluster());
     let installed = scenario.plan().contents;
     scenario.nodes.remove(&1);
@@ -237,10 +237,10 @@ fn without_this_machine_everything_stays() {
 }
 
 #[test]
-fn a_cluster_of_more_nodes_than_fit_leaves_out_the_last_and_never_itself() {
+fn nodes_beyond_the_capacity_are_left_out_but_never_this_machine() {
     let nodes = (0..=capacity::NODES).map(|i| {
         let [.., high, low] = i.to_be_bytes();
-        let node = crate::model::Node::new(vec![[10, 1, high, low].into()], BTreeMap::new()).unwrap();
+        let node = lb_model::Node::new(vec![[10, 1, high, low].into()], BTreeMap::new()).unwrap();
         (NodeName::from(format!("m{i:04}").as_str()), node)
     });
     let model = Model { nodes: nodes.collect(), ..Model::default() };

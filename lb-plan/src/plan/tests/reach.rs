@@ -1,4 +1,5 @@
-//! No change of a cluster breaks a flow that some node still owns: the owner is asked, whoever gets the packet.
+//! No change of a cluster breaks a flow that some node still owns: the owner is asked, whichever node gets
+//! the packet.
 
 use lb_common::kernel::KernelAnswer;
 use lb_common::ring::{NO_NODE, NodeIndex, Slot};
@@ -8,10 +9,10 @@ use lb_pipeline::owner::{
 };
 use proptest::prelude::*;
 
-use super::scenario::{Web, carried_out};
+use super::scenario::{Web, applied};
 use super::*;
 
-/// What one agent has installed, with its own numbers of nodes.
+/// The installed contents of one agent, with its own node indices.
 struct Agent {
     node: u8,
     planner: Planner,
@@ -24,11 +25,11 @@ impl Agent {
         Self { node, planner: Planner::new(), installed: Contents::default(), indices: BTreeMap::new() }
     }
 
-    fn turn(&mut self, scenario: &Scenario, second: u64) {
+    fn reconcile(&mut self, scenario: &Scenario, second: u64) {
         let scenario = scenario.seen_from(self.node);
         let plan = scenario.plan_by(&mut self.planner, &self.installed, second);
         assert_eq!(plan.problems, []);
-        self.installed = carried_out(&self.installed, &plan);
+        self.installed = applied(&self.installed, &plan);
         let index = |node: &u8| {
             plan.nodes.iter().find(|state| state.name == format!("n{node}").as_str().into()).unwrap().index
         };
@@ -55,7 +56,7 @@ impl Agent {
     }
 }
 
-/// What a node finds out that knows nothing but the slot.
+/// A node that knows nothing but the slot.
 struct Unknown<'a> {
     question: &'a Question,
     agent: &'a Agent,
@@ -90,17 +91,17 @@ struct Cluster {
 impl Cluster {
     fn of(scenario: &Scenario) -> Self {
         let mut cluster = Self { agents: BTreeMap::new(), second: 0 };
-        cluster.turn(scenario);
+        cluster.reconcile(scenario);
         cluster
     }
 
-    /// All agents see the cluster as it is now; those of new nodes start.
-    fn turn(&mut self, scenario: &Scenario) {
+    /// All agents plan for the current cluster; those of new nodes start.
+    fn reconcile(&mut self, scenario: &Scenario) {
         self.second += 10;
         self.agents.retain(|node, _| scenario.nodes.contains_key(node));
         for node in scenario.nodes.keys() {
             let agent = self.agents.entry(*node).or_insert_with(|| Agent::new(*node));
-            agent.turn(scenario, self.second);
+            agent.reconcile(scenario, self.second);
         }
     }
 
@@ -111,7 +112,7 @@ impl Cluster {
         leaders[0]
     }
 
-    /// Whether a packet of a flow that `owner` has, and nobody knows of, gets there from a director.
+    /// Whether a packet of a flow that only `owner` knows gets there from a director.
     fn reaches(&self, director: u8, owner: u8, key: VipKey, hash: u32, scenario: &Scenario) -> bool {
         let agent = &self.agents[&director];
         let liveness = |index| {
@@ -143,7 +144,7 @@ impl Cluster {
             let step = decide(&question, &Unknown { question: &question, agent, asked: &asked });
             at = match step.action {
                 Action::Delegate | Action::Ask => agent.name(step.node),
-                // Nobody knows it: home has it, or nobody.
+                // No node knows it: home owns it, or none does.
                 Action::Return => return asked[trail.home as usize] == owner,
                 _ => return false,
             };
@@ -158,14 +159,14 @@ fn key() -> VipKey {
     VipKey { address: [192, 0, 2, 1].into(), port: 80, protocol: 6 }
 }
 
-/// Every flow that was begun before `change` and whose owner is still there is reached from everywhere.
+/// Every flow that began before `change` and whose owner still exists is reached from everywhere.
 fn assert_reached(mut scenario: Scenario, change: impl FnOnce(&mut Scenario)) {
     const HASHES: u32 = 1024;
     scenario.settings.ring_capacity = 1 << 16;
     let mut cluster = Cluster::of(&scenario);
     let owners: Vec<u8> = (0..HASHES).map(|hash| cluster.leader(key(), hash)).collect();
     change(&mut scenario);
-    cluster.turn(&scenario);
+    cluster.reconcile(&scenario);
     for (hash, owner) in (0..).zip(owners).filter(|(_, owner)| scenario.nodes.contains_key(owner)) {
         for director in scenario.nodes.keys() {
             let reached = cluster.reaches(*director, owner, key(), hash, &scenario);
@@ -174,9 +175,9 @@ fn assert_reached(mut scenario: Scenario, change: impl FnOnce(&mut Scenario)) {
     }
 }
 
-/// The same while news travel: `hasty` says which agents have heard of the first change before the second comes.
-/// In between, and when some have heard of both and others of none, every flow is reached.
-fn assert_reached_between(mut scenario: Scenario, hasty: &[bool], changes: [&dyn Fn(&mut Scenario); 2]) {
+/// The same while objects propagate: `early` says which agents know of the first change before the second
+/// comes. In between, and when some know of both and others of none, every flow is reached.
+fn assert_reached_between(mut scenario: Scenario, early: &[bool], changes: [&dyn Fn(&mut Scenario); 2]) {
     const HASHES: u32 = 1024;
     scenario.settings.ring_capacity = 1 << 16;
     let mut cluster = Cluster::of(&scenario);
@@ -186,12 +187,12 @@ fn assert_reached_between(mut scenario: Scenario, hasty: &[bool], changes: [&dyn
         change(&mut scenario);
         for part in [true, false] {
             cluster.second += 1;
-            for (node, _) in nodes.iter().zip(hasty.iter().cycle()).filter(|(_, hasty)| **hasty == part) {
+            for (node, _) in nodes.iter().zip(early.iter().cycle()).filter(|(_, early)| **early == part) {
                 let second = cluster.second;
                 if let Some(agent) =
                     cluster.agents.get_mut(node).filter(|_| scenario.nodes.contains_key(node))
                 {
-                    agent.turn(&scenario, second);
+                    agent.reconcile(&scenario, second);
                 }
             }
             for (hash, owner) in (0..).zip(&owners).filter(|(_, owner)| scenario.nodes.contains_key(owner)) {
@@ -275,9 +276,9 @@ proptest! {
     }
 
     #[test]
-    fn when_two_changes_are_heard_of_by_some_before_others(
+    fn when_two_changes_propagate_unevenly(
         cluster in some_cluster(),
-        hasty in proptest::collection::vec(any::<bool>(), 10),
+        early in proptest::collection::vec(any::<bool>(), 10),
         kinds: [prop::sample::Index; 2],
         which: [prop::sample::Index; 2],
         endpoints in 1u8..9,
@@ -292,7 +293,7 @@ proptest! {
                 }
             }
         };
-        assert_reached_between(cluster, &hasty, [&change(0), &change(1)]);
+        assert_reached_between(cluster, &early, [&change(0), &change(1)]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use lb_common::maps::{VIP_AFFINITY, VIP_CLOSED, VIP_ECHO};
 use lb_common::ring::NO_NODE;
 
-use super::scenario::{Web, carried_out};
+use super::scenario::{Web, applied};
 use super::*;
 use crate::contents::Region;
 
@@ -15,7 +15,7 @@ fn region(plan: &Plan, key: VipKey) -> Region {
     Region::of(&plan.contents.vips[&key]).unwrap()
 }
 
-/// How many slots of a VIP each node leads, by index.
+/// Number of slots of a VIP that each node leads, by index.
 fn led(plan: &Plan, key: VipKey) -> BTreeMap<u16, usize> {
     let mut led = BTreeMap::new();
     for slot in plan.contents.rings[&region(plan, key).first].iter() {
@@ -52,7 +52,7 @@ fn a_local_service_is_shared_by_its_endpoints() {
 }
 
 #[test]
-fn nothing_is_taken_that_nobody_serves() {
+fn a_vip_without_a_serving_node_is_not_installed() {
     let plan = Scenario::of(2).with(1, Web { endpoints: BTreeMap::new(), ..Web::cluster() }).plan();
     assert!(plan.contents.vips.is_empty() && plan.contents.rings.is_empty());
     assert_eq!((plan.services[0].vips[0].number, &plan.services[0].vips[0].ring), (None, &None));
@@ -75,7 +75,7 @@ fn an_address_answers_pings_and_has_the_ring_of_its_first_port() {
 }
 
 #[test]
-fn services_with_members_in_the_same_proportion_share_a_ring() {
+fn services_with_proportional_members_share_a_ring() {
     let scenario = Scenario::of(3)
         .with(1, Web::local(&[(2, 1), (3, 2)]))
         .with(2, Web::local(&[(2, 2), (3, 4)]))
@@ -86,7 +86,7 @@ fn services_with_members_in_the_same_proportion_share_a_ring() {
 }
 
 #[test]
-fn a_ring_that_all_its_vips_leave_alike_is_rewritten_where_it_lies() {
+fn a_ring_that_all_its_vips_leave_is_overwritten_in_place() {
     let mut scenario = Scenario::of(3).with(1, Web::cluster()).with(2, Web::cluster());
     let before = scenario.plan();
     scenario.add(4);
@@ -94,13 +94,13 @@ fn a_ring_that_all_its_vips_leave_alike_is_rewritten_where_it_lies() {
     assert_eq!(region(&before, key(1, 80)), region(&after, key(1, 80)));
     let [before, after] = [&before, &after].map(|plan| &plan.contents.rings[&0]);
     let moved = before.iter().zip(after.iter()).filter(|(before, after)| before.leader != after.leader);
-    // To the new node about a quarter, and to others hardly any.
+    // About a quarter moves to the new node, and hardly any to others.
     assert!((40..90).contains(&moved.clone().filter(|(_, after)| after.leader == 3).count()));
     assert!(moved.filter(|(_, after)| after.leader != 3).count() < 8);
 }
 
 #[test]
-fn a_vip_that_leaves_a_shared_ring_goes_to_a_place_of_its_own() {
+fn a_vip_that_leaves_a_shared_ring_gets_its_own_region() {
     let mut scenario =
         Scenario::of(3).with(1, Web::local(&[(1, 1), (2, 1)])).with(2, Web::local(&[(1, 1), (2, 1)]));
     let before = scenario.plan();
@@ -112,7 +112,7 @@ fn a_vip_that_leaves_a_shared_ring_goes_to_a_place_of_its_own() {
 }
 
 #[test]
-fn a_greater_ring_goes_to_another_place_aligned_to_its_size() {
+fn a_larger_ring_moves_to_a_region_aligned_to_its_size() {
     let mut scenario = Scenario::of(3).with(1, Web::cluster());
     let before = scenario.plan();
     (4..=5).for_each(|node| scenario.add(node));
@@ -121,11 +121,11 @@ fn a_greater_ring_goes_to_another_place_aligned_to_its_size() {
 }
 
 #[test]
-fn without_room_a_vip_keeps_what_it_has_and_the_rest_goes_on() {
+fn without_room_a_vip_keeps_its_ring_and_others_proceed() {
     let mut scenario = Scenario::of(3).with(1, Web::local(&[(1, 1)])).with(2, Web::local(&[(1, 1)]));
     scenario.settings.ring_capacity = 256;
     let before = scenario.plan();
-    // Both want something else now, in a region that is the only one.
+    // Both now want other rings, and there is only one region.
     scenario.services.insert(1, Web::local(&[(2, 1)]));
     scenario.services.insert(2, Web::local(&[(3, 1)]));
     scenario.services.insert(3, Web::local(&[(1, 1), (2, 1)]));
@@ -141,7 +141,7 @@ fn without_room_a_vip_keeps_what_it_has_and_the_rest_goes_on() {
 }
 
 #[test]
-fn a_node_that_is_gone_stays_while_a_ring_that_is_kept_names_it() {
+fn a_removed_node_stays_while_a_kept_ring_refers_to_it() {
     let mut scenario = Scenario::of(3).with(1, Web::local(&[(3, 1)])).with(2, Web::local(&[(3, 1)]));
     scenario.settings.ring_capacity = 256;
     let before = scenario.plan();
@@ -152,7 +152,7 @@ fn a_node_that_is_gone_stays_while_a_ring_that_is_kept_names_it() {
     let after = scenario.plan_over(&before.contents);
     assert_eq!(after.contents.nodes[&2], before.contents.nodes[&2]);
     assert_eq!(after.nodes.iter().map(|node| node.index).collect::<Vec<_>>(), [0, 1, 3]);
-    // As soon as there is room, it is a former leader, and goes with the grace.
+    // As soon as there is room, it is a former leader, and expires with the grace period.
     scenario.settings.ring_capacity = 1024;
     let mut planner = Planner::new();
     let later = scenario.plan_by(&mut planner, &after.contents, 0);
@@ -172,7 +172,7 @@ fn a_ring_that_could_never_fit_is_not_built() {
 }
 
 #[test]
-fn numbers_stay_and_new_vips_get_the_lowest_that_nobody_has() {
+fn numbers_are_stable_and_new_vips_get_the_lowest_free_one() {
     let number = |plan: &Plan, service| plan.contents.vips[&key(service, 80)].number;
     let mut scenario = Scenario::of(1).with(2, Web::cluster()).with(3, Web::cluster());
     let first = scenario.plan();
@@ -180,16 +180,16 @@ fn numbers_stay_and_new_vips_get_the_lowest_that_nobody_has() {
     scenario.services.remove(&2);
     scenario.services.insert(1, Web::cluster());
     let second = scenario.plan_over(&first.contents);
-    // 0 is still the first's while the operations run; 2 and 3 are those of the two addresses.
+    // 0 still belongs to the first VIP while the operations run; 2 and 3 are those of the two addresses.
     assert_eq!((number(&second, 3), number(&second, 1)), (1, 4));
     scenario.services.insert(4, Web::cluster());
-    let third = scenario.plan_over(&carried_out(&first.contents, &second));
+    let third = scenario.plan_over(&applied(&first.contents, &second));
     assert_eq!(number(&third, 4), 0);
 }
 
-/// Nobody writes such maps; but an agent that finds them must get out of it by itself.
+/// No agent writes such maps; but an agent that finds them must recover by itself.
 #[test]
-fn rings_that_lie_over_each_other_and_numbers_that_two_have_are_put_right() {
+fn overlapping_rings_and_duplicate_numbers_are_repaired() {
     let scenario = Scenario::of(2).with(1, Web::local(&[(1, 1)])).with(2, Web::local(&[(2, 1)]));
     let mut installed = scenario.plan().contents;
     for vip in installed.vips.values_mut().filter(|vip| vip.ring == 256) {
@@ -209,7 +209,7 @@ fn rings_that_lie_over_each_other_and_numbers_that_two_have_are_put_right() {
 }
 
 #[test]
-fn a_ring_behind_the_end_of_the_array_moves_inside() {
+fn a_ring_beyond_the_array_moves_inside() {
     let mut scenario = Scenario::of(2).with(1, Web::local(&[(1, 1)])).with(2, Web::local(&[(2, 1)]));
     let before = scenario.plan();
     assert_eq!(region(&before, key(2, 80)).first, 256);
@@ -217,7 +217,7 @@ fn a_ring_behind_the_end_of_the_array_moves_inside() {
     scenario.settings.ring_capacity = 256;
     let during = scenario.plan_over(&before.contents);
     assert_eq!(labels(&during), ["no_ring_space"]);
-    // What lay at the start has gone with its VIP, so there is room now.
-    let after = scenario.plan_over(&carried_out(&before.contents, &during));
+    // The VIP of the first region is gone, so there is room now.
+    let after = scenario.plan_over(&applied(&before.contents, &during));
     assert_eq!((labels(&after).len(), region(&after, key(2, 80)).first), (0, 0));
 }

@@ -1,4 +1,4 @@
-//! A small cluster, described by values and turned into objects, so that the tests go the way of real input.
+//! A small cluster, described by values and turned into objects, so that the tests use the real input path.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -8,11 +8,13 @@ use std::time::Duration;
 use lb_common::hash::HashKey;
 
 use crate::contents::{Contents, diff};
-use crate::model::Model;
-use crate::plan::{Facts, Forwarding, Liveness, Plan, Planner, Settings, UndeclaredPorts, Uplink, Way};
+use crate::plan::{
+    Facts, Forwarding, LivenessSettings, NextHop, Plan, Planner, Settings, UndeclaredPorts, Uplink,
+};
 use lb_api::objects::parse;
+use lb_model::Model;
 
-/// Interface of every way.
+/// Interface of every next hop.
 pub(super) const IFINDEX: u32 = 7;
 
 /// A cluster whose node `n1` is this machine.
@@ -60,7 +62,7 @@ impl Scenario {
     pub(super) fn of(count: u8) -> Self {
         let uplink = Uplink { name: "eth0".into(), mac: [2, 0, 0, 0, 0, 1], mtu: 1500, ..Uplink::default() };
         let settings = Settings {
-            liveness: Liveness::default(),
+            liveness: LivenessSettings::default(),
             node: "n1".into(),
             hash_key: HashKey { k0: 1, k1: 2 },
             tag_keys: lb_common::tag::TagKeys::derived(&HashKey::default()),
@@ -91,10 +93,10 @@ impl Scenario {
         scenario
     }
 
-    /// Adds a node with its way.
+    /// Adds a node with its next hop.
     pub(super) fn add(&mut self, node: u8) {
         self.nodes.insert(node, "");
-        self.facts.ways.insert(address(node).into(), way(node));
+        self.facts.next_hops.insert(address(node).into(), next_hop(node));
     }
 
     pub(super) fn with(mut self, number: u8, service: Web) -> Self {
@@ -108,7 +110,7 @@ impl Scenario {
         Model::build(&objects, None).0
     }
 
-    /// Plans with a planner that remembers nothing.
+    /// Plans with a planner without memory.
     pub(super) fn plan_over(&self, installed: &Contents) -> Plan {
         self.plan_by(&mut Planner::new(), installed, 0)
     }
@@ -124,7 +126,7 @@ impl Scenario {
         there
     }
 
-    /// Plans from nothing; there must be no problem.
+    /// Plans from empty maps; there must be no problem.
     pub(super) fn plan(&self) -> Plan {
         let plan = self.plan_over(&Contents::default());
         assert_eq!(plan.problems, []);
@@ -205,13 +207,13 @@ pub(super) fn mac(node: u8) -> [u8; 6] {
     [2, 0, 0, 0, 1, node]
 }
 
-/// An on-link way to a node.
-pub(super) fn way(node: u8) -> Way {
-    Way { ifindex: IFINDEX, next_hop_mac: mac(node), on_link: true, mtu: 1500, source: address(1).into() }
+/// Returns an on-link next hop.
+pub(super) fn next_hop(node: u8) -> NextHop {
+    NextHop { ifindex: IFINDEX, next_hop_mac: mac(node), on_link: true, mtu: 1500, source: address(1).into() }
 }
 
-/// What the maps hold after a plan has been carried out.
-pub(super) fn carried_out(installed: &Contents, plan: &Plan) -> Contents {
+/// Returns the contents of the maps after a plan has been applied.
+pub(super) fn applied(installed: &Contents, plan: &Plan) -> Contents {
     let mut contents = installed.clone();
     for op in diff(installed, &plan.contents) {
         contents.apply(&op);

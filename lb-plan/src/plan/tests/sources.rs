@@ -1,4 +1,4 @@
-//! Which clients VIPs admit.
+//! The clients that VIPs admit.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use lb_common::maps::{VIP_SOURCES, Vip};
 use super::scenario::{Web, address};
 use super::*;
 
-/// Ranges that lie in each other, beside each other and apart.
+/// Ranges that contain each other, adjacent ranges and disjoint ranges.
 pub(super) const RANGES: [&str; 8] = [
     "10.0.0.0/8",
     "10.0.0.0/9",
@@ -30,14 +30,14 @@ const CLIENTS: [&str; 8] = [
     "fd00::1",
 ];
 
-/// Whether the program admits a client to an entry, as it would find out.
+/// Whether the program admits a client to an entry, by its own lookup.
 fn admits(contents: &Contents, vip: &Vip, client: IpAddr) -> bool {
     let sources = contents.sources.get(&vip.number);
     vip.flags & VIP_SOURCES == 0
         || sources.is_some_and(|sources| sources.iter().any(|range| range.contains(client)))
 }
 
-/// Who may come before and after may come meanwhile, and who may do so neither before nor after may not.
+/// A client that is admitted before and after is admitted meanwhile, and one that is neither is not.
 pub(super) fn assert_admitted(now: &Contents, installed: &Contents, desired: &Contents) {
     for (key, vip) in &now.vips {
         for client in CLIENTS.map(|client| client.parse::<IpAddr>().unwrap()) {
@@ -120,19 +120,19 @@ fn services_on_one_address_have_their_own_ranges_and_the_address_has_all() {
     assert_eq!(admitted(&plan, v4(9), 0), ALL_V4, "one of its Services would admit them");
 }
 
-/// Or nobody outside the ranges could reach the node itself.
+/// Otherwise the node itself would be unreachable from outside the ranges.
 #[test]
-fn an_address_that_this_machine_speaks_from_admits_everybody() {
+fn an_address_of_this_machine_admits_all_clients() {
     let mut scenario = Scenario::of(2).with(1, restricted(&["10.1.0.0/16"]));
-    scenario.facts.ways.get_mut(&address(2).into()).unwrap().source = v4(1);
+    scenario.facts.next_hops.get_mut(&address(2).into()).unwrap().source = v4(1);
     let plan = scenario.plan();
     assert_eq!(admitted(&plan, v4(1), 80), ["10.1.0.1"]);
     assert_eq!(admitted(&plan, v4(1), 0), ALL_V4);
 }
 
-/// They would be of whoever gets the number next.
+/// They would apply to the next VIP with the number.
 #[test]
-fn a_number_with_ranges_left_behind_is_given_to_nobody() {
+fn a_number_with_leftover_ranges_is_not_reused() {
     let scenario = Scenario::of(2).with(1, restricted(&["10.1.0.0/16"]));
     let plan = scenario.plan_over(&Contents::default());
     let left = plan.contents.sources.values().next().unwrap().clone();

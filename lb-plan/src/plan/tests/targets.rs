@@ -1,4 +1,4 @@
-//! Which nodes new flows go to, and which keep what they own.
+//! The nodes that new flows go to, and the nodes that keep what they own.
 
 use std::collections::BTreeSet;
 
@@ -7,8 +7,8 @@ use super::*;
 
 pub(super) const EXCLUDED: &str = "node.kubernetes.io/exclude-from-external-load-balancers: ''";
 
-/// Names of the nodes that lead slots of Service 1, then of those that only keep what they own, as shown; and the labels
-/// of what is reported.
+/// Names of the nodes that lead slots of Service 1, then of those that only keep what they own, as reported;
+/// and the labels of the problems.
 fn targets(scenario: &Scenario) -> (Vec<String>, Vec<String>, Vec<&'static str>) {
     let plan = scenario.plan_over(&Contents::default());
     let ring = plan.services[0].vips[0].ring.clone().unwrap();
@@ -18,7 +18,7 @@ fn targets(scenario: &Scenario) -> (Vec<String>, Vec<String>, Vec<&'static str>)
     let members: Vec<_> = ring.members.iter().map(|share| share.node.to_string()).collect();
     assert_eq!(leaders.into_iter().collect::<Vec<_>>(), members);
     let keeping: Vec<_> = ring.keeping.iter().map(NodeName::to_string).collect();
-    // They are asked for what they own: each is a former leader of what it would lead.
+    // They are asked for what they own: each is a former leader of the slots that it would lead.
     let former: BTreeSet<_> =
         slots.iter().flat_map(|slot| slot.former).filter(|it| *it != NO_NODE).map(name).collect();
     assert!(keeping.iter().all(|it| former.contains(it)), "{keeping:?} in {former:?}");
@@ -43,7 +43,7 @@ fn an_excluded_node_leads_nothing_and_keeps_what_it_owns() {
 }
 
 #[test]
-fn excluded_nodes_serve_where_nobody_else_is_left_and_that_is_reported() {
+fn excluded_nodes_serve_as_a_last_resort_and_are_reported() {
     let mut scenario = Scenario::of(3).with(1, Web::local(&[(3, 1)]));
     scenario.nodes.insert(3, EXCLUDED);
     assert_eq!(targets(&scenario), (names(&["n3"]), vec![], vec!["endpoints_excluded"]));
@@ -56,7 +56,7 @@ fn excluded_nodes_serve_where_nobody_else_is_left_and_that_is_reported() {
 }
 
 #[test]
-fn a_node_that_drains_serves_before_an_excluded_one() {
+fn a_draining_node_ranks_above_an_excluded_one() {
     let mut scenario = Scenario::of(2).with(1, Web::cluster());
     scenario.nodes.insert(2, EXCLUDED);
     scenario.draining.insert(1);
@@ -64,7 +64,7 @@ fn a_node_that_drains_serves_before_an_excluded_one() {
 }
 
 #[test]
-fn a_node_with_terminating_endpoints_only_leads_where_no_node_has_a_ready_one() {
+fn terminating_endpoints_lead_only_without_ready_ones() {
     let terminating = |nodes: &[u8]| Web {
         terminating: nodes.iter().copied().collect(),
         ..Web::local(&[(1, 1), (2, 2), (3, 1)])
@@ -74,14 +74,14 @@ fn a_node_with_terminating_endpoints_only_leads_where_no_node_has_a_ready_one() 
     assert_eq!(of(&[1]), (names(&["n2", "n3"]), names(&["n1"]), vec![]));
     assert_eq!(of(&[1, 2]), (names(&["n3"]), names(&["n1", "n2"]), vec![]));
     assert_eq!(of(&[1, 2, 3]), (names(&["n1", "n2", "n3"]), vec![], vec![]));
-    // Ready on an excluded node only: what is terminating elsewhere serves first.
+    // Ready endpoints on an excluded node only: terminating endpoints elsewhere come first.
     let mut scenario = Scenario::of(3).with(1, terminating(&[1, 2]));
     scenario.nodes.insert(3, EXCLUDED);
     assert_eq!(targets(&scenario), (names(&["n1", "n2"]), names(&["n3"]), vec![]));
 }
 
 #[test]
-fn a_pod_that_ends_moves_no_more_than_a_node_that_drains() {
+fn a_terminating_pod_moves_no_more_than_a_draining_node() {
     let web = Web::local(&[(1, 1), (2, 1), (3, 1)]);
     let slots = |scenario: &Scenario| {
         let plan = scenario.plan();

@@ -14,7 +14,7 @@ const P: &str = "peer p 10.0.0.1";
 const WEB: &str = "svc web 192.0.2.7";
 
 pub(super) const CASES: &[Case] = &[
-    // Whom.
+    // Peers.
     case("an address goes to the peer", &[P, "ad a", WEB], &["p 192.0.2.7/32"]),
     case("and to every peer", &[P, "peer q 10.0.0.2", "ad a", WEB], &["p 192.0.2.7/32", "q 192.0.2.7/32"]),
     case(
@@ -64,7 +64,7 @@ pub(super) const CASES: &[Case] = &[
         &[P, "peer q 10.0.0.2 localASN:65000", "ad a", WEB],
         &["p 192.0.2.7/32", "q 192.0.2.7/32"],
     ),
-    // Which pools.
+    // Pools.
     case("a pool by its name", &[P, "ad a ipAddressPools:[net]", WEB], &["p 192.0.2.7/32"]),
     case("another pool", &[P, "ad a ipAddressPools:[half]", WEB], &["web notOwner"]),
     case("a pool that is not there", &[P, "ad a ipAddressPools:[none]", WEB], &["web notOwner"]),
@@ -88,7 +88,7 @@ pub(super) const CASES: &[Case] = &[
         ],
         &["p 192.0.2.7/32", "p 198.51.100.1/32"],
     ),
-    // Which nodes.
+    // Nodes.
     case(
         "an advertisement of other nodes",
         &[P, "ad a nodeSelectors:[{matchLabels:{a=b}}]", WEB],
@@ -105,14 +105,14 @@ pub(super) const CASES: &[Case] = &[
         &["p 192.0.2.7/32"],
     ),
     case("a node without a network", &["own down", P, "ad a", WEB], &["web nodeNetworkUnavailable"]),
-    case("a node of whose network nobody knows", &["own unknown", P, "ad a", WEB], &["p 192.0.2.7/32"]),
+    case("a node with unknown network state", &["own unknown", P, "ad a", WEB], &["p 192.0.2.7/32"]),
     case("a node that is excluded", &["own excluded", P, "ad a", WEB], &["web nodeLabeledExcludeBalancers"]),
     case(
         "a node that is excluded, and speaks anyway",
         &["say anyway", "own excluded", P, "ad a", WEB],
         &["p 192.0.2.7/32"],
     ),
-    // Which Services.
+    // Services.
     case(
         "a Service by its label",
         &[P, "ad a serviceSelectors:[{matchLabels:{app=web}}]", "svc web 192.0.2.7 app=web"],
@@ -225,7 +225,7 @@ pub(super) const CASES: &[Case] = &[
         ],
         &["web noEndpoints", "x noEndpoints"],
     ),
-    // What is said.
+    // Attributes.
     case(
         "communities",
         &[P, "ad a communities:['65000:100','large:1:2:3']", WEB],
@@ -285,7 +285,7 @@ pub(super) const CASES: &[Case] = &[
         &["peer p eth0", "ad a", "svc web 192.0.2.7,2001:db8::7"],
         &["p 192.0.2.7/32", "p 2001:db8::7/128"],
     ),
-    case("a family that no peer takes is told to nobody", &[P, "ad a", "svc web 2001:db8::7"], &[]),
+    case("a family that no peer takes is not advertised", &[P, "ad a", "svc web 2001:db8::7"], &[]),
     case(
         "one family is announced though the other's pool is not",
         &[P, "ad a ipAddressPools:[net]", "svc web 192.0.2.7,2001:db8::7"],

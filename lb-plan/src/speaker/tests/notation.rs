@@ -1,17 +1,17 @@
-//! Short notations, so that a case is a line.
+//! A short notation, so that a case is a line.
 
-use crate::model::Model;
-use crate::speaker::{Announcement, SpeakerPlan, SpeakerSettings, plan};
+use crate::speaker::{ServiceAdvertisement, SpeakerPlan, SpeakerSettings, plan};
 use lb_api::objects;
+use lb_model::Model;
 
-/// A cluster as node `own` sees it, and what `own` may say.
+/// A cluster as node `own` sees it, and its settings.
 pub(super) struct World {
     pub(super) model: Model,
     pub(super) settings: SpeakerSettings,
 }
 
-/// Pools `net` (with label `net: yes`), `half`, `six`, and `low` and `high`, of which one prefix of length 31 has
-/// addresses of both.
+/// Pools `net` (with label `net: yes`), `half`, `six`, and `low` and `high`, which share a prefix of length
+/// 31.
 const POOLS: &str = "
 {apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: net, namespace: lb, labels: {net: 'yes'}}, spec: {addresses: [192.0.2.0/24]}}
 ---
@@ -64,7 +64,7 @@ impl World {
     }
 }
 
-/// An object of namespace `lb`, or of the one that stands before a slash in its name.
+/// Returns an object of namespace `lb`, or of the namespace before a slash in its name.
 fn metallb(kind: &str, version: &str, name: &str, spec: &str) -> String {
     let (namespace, name) = name.split_once('/').unwrap_or(("lb", name));
     format!(
@@ -83,7 +83,7 @@ fn advertisement(name: &str, spec: &[&str]) -> String {
     metallb("BGPAdvertisement", "v1beta1", name, &spaced(spec))
 }
 
-/// `key:value` needs a blank to be YAML, but within quotes.
+/// `key:value` needs a blank to be YAML, except within quotes.
 fn spaced(words: &[&str]) -> String {
     let spaced: Vec<_> = words.iter().map(|word| word.replace(":{", ": {").replace(":[", ": [")).collect();
     let pairs: Vec<_> = spaced
@@ -137,9 +137,9 @@ fn node(name: &str, labels: &str, conditions: &str) -> String {
     )
 }
 
-/// A line a route of a peer (`PEER PREFIX [pref=N] [COMMUNITIES]`), then a line a Service that is not announced, then
-/// a line a problem.
-pub(super) fn told(world: &World) -> Vec<String> {
+/// Returns a line for each route of a peer (`PEER PREFIX [pref=N] [COMMUNITIES]`), then for each Service that
+/// is not advertised, then for each problem.
+pub(super) fn advertised(world: &World) -> Vec<String> {
     let plan = world.plan();
     let mut lines = Vec::new();
     for (name, peer) in &plan.peers {
@@ -152,8 +152,8 @@ pub(super) fn told(world: &World) -> Vec<String> {
         }
     }
     for (name, announcement) in &plan.services {
-        if let Announcement::Silent(silence) = announcement {
-            lines.push(format!("{} {}", name.name, silence.label()));
+        if let ServiceAdvertisement::Withheld(withheld) = announcement {
+            lines.push(format!("{} {}", name.name, withheld.label()));
         }
     }
     for problem in &plan.problems {

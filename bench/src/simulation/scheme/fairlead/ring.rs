@@ -7,14 +7,12 @@ use std::time::Duration;
 
 use lb_common::hash::HashKey;
 use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
+use lb_model::{DrainCause, TrafficPolicy};
+use lb_model::{Endpoints, Model, Node, NodeName, Protocol, Service, ServiceName, ServiceVip, SourceRanges};
 use lb_pipeline::owner::LivenessState;
 use lb_plan::contents::{Contents, VipKey, diff};
-use lb_plan::model::{DrainCause, TrafficPolicy};
-use lb_plan::model::{
-    Endpoints, Model, Node, NodeName, Protocol, Service, ServiceName, ServiceVip, SourceRanges,
-};
-use lb_plan::plan::{Facts, Forwarding, Liveness, Planner, Settings, UndeclaredPorts};
-use lb_plan::ring::{Member, Preferences};
+use lb_plan::plan::{Facts, Forwarding, LivenessSettings, Planner, Settings, UndeclaredPorts};
+use lb_plan::ring::{Preferences, RingMember};
 
 use crate::simulation::Tick;
 use crate::simulation::world::{self, Members, View};
@@ -43,10 +41,10 @@ pub enum Memory {
 /// The preferences of some nodes with weights. Their numbers are places in `nodes`, which is in order.
 pub(in crate::simulation::scheme) fn preferences(nodes: &[(NodeIndex, u32)], slots: usize) -> Preferences {
     let names: Vec<NodeName> = nodes.iter().map(|(node, _)| name(*node)).collect();
-    let members: Vec<Member<'_>> = names
+    let members: Vec<RingMember<'_>> = names
         .iter()
         .zip(nodes)
-        .map(|(name, (_, weight))| Member { name: name.as_str(), weight: *weight })
+        .map(|(name, (_, weight))| RingMember { name: name.as_str(), weight: *weight })
         .collect();
     Preferences::new(&members, slots)
 }
@@ -203,7 +201,7 @@ fn settings(own: NodeIndex) -> Settings {
         slots_per_node: SLOTS_PER_NODE,
         ring_capacity: RING_CAPACITY,
         flow_sets: 1 << 17,
-        liveness: Liveness::default(),
+        liveness: LivenessSettings::default(),
         draining: false,
         ignore_exclude_label: false,
         former_grace: Settings::FORMER_GRACE,

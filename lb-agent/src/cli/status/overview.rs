@@ -1,0 +1,132 @@
+//! The status of a node as one screen: problems first, then nodes, Services and packets by verdict.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+use comfy_table::Table;
+use lb_dataplane::kernel_lookup::LookupSupport;
+use lb_model::NodeName;
+use lb_plan::plan::{NodeState, RingState, VipState};
+
+use super::table::table;
+use crate::admin::status::{NodeLiveness, Status};
+
+/// Renders the status as one screen.
+pub(super) fn render(status: &Status) -> String {
+    let state = &status.state;
+    let mut screen = String::new();
+    let interfaces: Vec<_> =
+        state.interfaces.iter().map(|it| format!("{} ({})", it.interface, it.mode.as_str())).collect();
+    let _ = writeln!(
+        screen,
+        "node {}   {}{}   {}   flows {} own, {} delegated   fairlead {}   plan {}: {} operations in {:.1} ms\n",
+        state.node,
+        if state.ready { "ready" } else { "not ready" },
+        if state.draining { ", draining" } else { "" },
+        interfaces.join(", "),
+        status.flows.owned,
+        status.flows.delegated,
+        state.version,
+        state.turns,
+        state.last.operations,
+        state.last.microseconds as f64 / 1000.0,
+    );
+    if state.asks_kernel != LookupSupport::default() {
+        let _ = writeln!(screen, "asks the kernel for connections: {}\n", state.asks_kernel);
+    }
+    for problem in &state.problems {
+        let _ = writeln!(screen, "! {problem}");
+    }
+    if !state.problems.is_empty() {
+        screen.push('\n');
+    }
+    for table in [nodes(status), services(status), outcomes(status)] {
+        let _ = writeln!(screen, "{table}\n");
+    }
+    screen
+}
+
+fn nodes(status: &Status) -> Table {
+    let traffic: BTreeMap<_, _> = status.node_traffic.iter().map(|it| (it.number, it)).collect();
+    let liveness: BTreeMap<_, _> = status.liveness.iter().map(|it| (it.number, it)).collect();
+    let mut table = table(["NODE", "ADDRESS", "WAY", "STATE", "LAST SEEN", "FORWARDED", "BYTES"], &[4, 5, 6]);
+    for node in &status.state.nodes {
+        let index = u32::from(node.index);
+        let (packets, bytes) = traffic.get(&index).map_or((0, 0), |it| (it.packets, it.bytes));
+        let liveness = liveness.get(&index).copied();
+        table.add_row([
+            node.name.to_string(),
+            node.address.to_string(),
+            node.way.as_str().to_owned(),
+            liveness_state(node, liveness),
+            liveness.map_or_else(|| "-".into(), |it| format!("{} ms ago", it.silent_ms)),
+            packets.to_string(),
+            bytes.to_string(),
+        ]);
+    }
+    table
+}
+
+fn liveness_state(node: &NodeState, liveness: Option<&NodeLiveness>) -> String {
+    let state = liveness.map_or("-", |liveness| &liveness.state);
+    if node.excluded.is_some() { format!("{state}, excluded") } else { state.to_owned() }
+}
+
+fn services(status: &Status) -> Table {
+    let traffic: BTreeMap<_, _> = status.vip_traffic.iter().map(|it| (it.number, it)).collect();
+    let header =
+        ["SERVICE", "VIP", "POLICY", "RING", "NODES (WEIGHT)", "ARP BY", "PACKETS", "BYTES", "REFUSED"];
+    let mut table = table(header, &[3, 6, 7, 8]);
+    for service in &status.state.services {
+        for vip in &service.vips {
+            let traffic = vip.number.and_then(|number| traffic.get(&number));
+            let (packets, bytes, refused) =
+                traffic.map_or((0, 0, 0), |t| (t.packets, t.bytes, t.source_refused));
+            table.add_row([
+                service.service.to_string(),
+                endpoint(vip),
+                service.policy.as_str().to_owned(),
+                vip.ring.as_ref().map_or_else(|| "-".into(), |ring| ring.slots.to_string()),
+                vip.ring.as_ref().map_or_else(|| "not served".into(), members),
+                vip.announcer.as_ref().map_or_else(|| "-".into(), NodeName::to_string),
+                packets.to_string(),
+                bytes.to_string(),
+                refused.to_string(),
+            ]);
+        }
+    }
+    table
+}
+
+fn endpoint(vip: &VipState) -> String {
+    format!("{}/{}", SocketAddr::new(vip.address, vip.port), vip.protocol.name())
+}
+
+/// Returns the first few members of a ring; `-o json` has all.
+fn members(ring: &RingState) -> String {
+    let members = ring.members.iter().map(|share| format!("{}({})", share.node, share.weight));
+    let mut shown = first_few(members);
+    if !ring.keeping.is_empty() {
+        // They get no new flows.
+        shown += &format!(" keeping: {}", first_few(ring.keeping.iter().map(NodeName::to_string)));
+    }
+    shown
+}
+
+fn first_few(names: impl ExactSizeIterator<Item = String>) -> String {
+    const SHOWN: usize = 5;
+    let more = names.len().saturating_sub(SHOWN);
+    let mut names: Vec<_> = names.take(SHOWN).collect();
+    names.extend((more > 0).then(|| format!("and {more} more")));
+    names.join(" ")
+}
+
+fn outcomes(status: &Status) -> Table {
+    let mut table = table(["PACKETS", "OUTCOME", ""], &[0]);
+    for outcome in status.outcomes.iter().filter(|outcome| outcome.packets > 0) {
+        let fate = if outcome.dropped { "dropped" } else { "" };
+        table.add_row([outcome.packets.to_string(), outcome.name.to_string(), fate.to_owned()]);
+    }
+    table
+}

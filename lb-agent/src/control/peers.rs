@@ -1,0 +1,211 @@
+//! From the plan of BGP peers to the speaker's sessions.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lb_api::problem::Problem;
+use lb_bfd::session::{Hops, SessionProfile};
+use lb_bgp::session::{BackOff, NextHops, PeerConfig, RemoteAs, Routes};
+use lb_bgp::value::RouterId;
+use lb_bgp::value::{Family, HoldTime};
+use lb_model::{Model, NodeName, Peer, PeerEndpoint};
+use lb_plan::speaker::{self, ServiceAdvertisement, SpeakerPlan, SpeakerSettings};
+
+use lb_dataplane::net::blackhole::Blackholes;
+use lb_dataplane::net::unnumbered::{DiscoveredRouter, DiscoveredRouters, UnnumberedRouters};
+use lb_speaker::desired::{BfdSettings, DesiredPeer, DesiredPeers, Md5Key, Transport};
+use lb_speaker::{ServiceRoutes, Speaker, SpeakerIdentity};
+
+/// Seconds for which peers keep our routes while this process is replaced. They ignore BFD meanwhile: if the node dies
+/// then, its traffic is lost for this long.
+const RESTART_TIME: u16 = 8;
+/// Time after which an unanswered connection attempt is abandoned.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Advertises what is planned to BGP peers.
+pub struct Advertiser {
+    /// The sessions.
+    pub speaker: Speaker,
+    /// This node's BGP identifier, if one is configured.
+    pub router_id: Option<RouterId>,
+    /// Whether a node advertises a Service with externalTrafficPolicy Local only if it has an endpoint of it.
+    pub local_needs_endpoint: bool,
+    /// Whether peers may have kept the routes of an earlier agent.
+    pub restarted: bool,
+    /// Discovery of routers for peers that name an interface instead of an address.
+    pub routers: UnnumberedRouters,
+    /// Blackhole routes for the addresses of an advertised aggregate that are not VIPs.
+    pub blackholes: Blackholes,
+}
+
+/// The result of a pass, for the agent's state.
+pub(super) struct Advertised {
+    /// What is advertised of each Service.
+    pub(super) services: Vec<ServiceRoutes>,
+    /// Problems of the objects.
+    pub(super) problems: Vec<Problem>,
+    /// Problems of unnumbered peers, a sentence each.
+    pub(super) unnumbered: Vec<String>,
+}
+
+impl Advertiser {
+    /// Sets the sessions and what is advertised on each. With `may_advertise` false, sessions are kept but nothing is
+    /// advertised yet: whether this node forwards the packets is unknown. Returns `None`, and changes nothing, if the
+    /// objects do not have this node.
+    pub(super) fn advertise(
+        &mut self,
+        model: &Model,
+        node: &NodeName,
+        settings: &SpeakerSettings,
+        may_advertise: bool,
+    ) -> Option<Advertised> {
+        // The Node may be back in a moment: nothing is withdrawn.
+        let own = model.nodes.get(node)?;
+        let plan = speaker::plan(model, node, settings)?;
+        let identity = SpeakerIdentity {
+            name: node.to_string(),
+            router_id: self.router_id,
+            addresses: own.addresses().to_vec(),
+        };
+        self.routers.watch(&interfaces(&plan).map(|(_, interface)| interface.clone()).collect());
+        let found = self.routers.found();
+        let context = Context { identity: &identity, found: &found, restarted: self.restarted };
+        if may_advertise {
+            self.blackholes.set(plan.peers.values().flat_map(|peer| peer.routes.keys().copied()));
+        }
+        self.speaker.set(desired_peers(&plan, &context, may_advertise));
+        let unnumbered = unnumbered_problems(&plan, &found);
+        let problems = plan.problems.clone();
+        Some(Advertised { services: announced(plan), problems, unnumbered })
+    }
+}
+
+fn announced(plan: SpeakerPlan) -> Vec<ServiceRoutes> {
+    let SpeakerPlan { services, mut addresses, .. } = plan;
+    let announced = services.into_iter().map(|(service, announcement)| {
+        let addresses = addresses.remove(&service).unwrap_or_default();
+        match announcement {
+            ServiceAdvertisement::To(peers) => ServiceRoutes { service, peers, addresses, silence: None },
+            ServiceAdvertisement::Withheld(silence) => {
+                ServiceRoutes { service, peers: Arc::default(), addresses, silence: Some(silence) }
+            }
+        }
+    });
+    announced.collect()
+}
+
+/// What a session is configured from, beside the plan.
+struct Context<'a> {
+    identity: &'a SpeakerIdentity,
+    found: &'a DiscoveredRouters,
+    /// See [`Advertiser`].
+    restarted: bool,
+}
+
+fn desired_peers(plan: &SpeakerPlan, context: &Context<'_>, may_advertise: bool) -> DesiredPeers {
+    let peers = plan.peers.iter().filter_map(|(name, peer)| {
+        let routes = may_advertise.then(|| Arc::clone(&peer.routes));
+        Some((name.clone(), desired_peer(&peer.session, context, routes)?))
+    });
+    peers.collect()
+}
+
+/// Returns the unnumbered peers: name and interface.
+fn interfaces(plan: &SpeakerPlan) -> impl Iterator<Item = (&String, &String)> {
+    plan.peers.iter().filter_map(|(name, peer)| match &peer.session.endpoint {
+        PeerEndpoint::Interface(interface) => Some((name, interface)),
+        PeerEndpoint::Address(_) => None,
+    })
+}
+
+/// Returns the problems of unnumbered peers.
+fn unnumbered_problems(plan: &SpeakerPlan, found: &DiscoveredRouters) -> Vec<String> {
+    let problems = interfaces(plan).filter_map(|(name, interface)| match found.get(interface) {
+        None => Some(format!(
+            "BGPPeer {name}: spec.interface: no router found on {interface}; check that the interface is up, has a \
+             link-local address, and that the router sends Router Advertisements"
+        )),
+        Some(DiscoveredRouter { router, others: 1.. }) => Some(format!(
+            "BGPPeer {name}: spec.interface: found several routers on {interface}, using {router}; set peerAddress to \
+             choose another"
+        )),
+        Some(DiscoveredRouter { others: 0, .. }) => None,
+    });
+    problems.collect()
+}
+
+/// Returns a peer for the speaker; `None` while its address is unknown. Without `routes`, nothing is advertised yet.
+fn desired_peer(peer: &Peer, context: &Context<'_>, routes: Option<Arc<Routes>>) -> Option<DesiredPeer> {
+    let address = match &peer.endpoint {
+        PeerEndpoint::Address(address) => *address,
+        PeerEndpoint::Interface(interface) => context.found.get(interface)?.router.into(),
+    };
+    Some(DesiredPeer {
+        transport: transport(peer, address),
+        config: config(peer, address, context),
+        bfd: peer.bfd.as_ref().map(|profile| bfd(profile, peer.multihop)),
+        multihop: peer.multihop,
+        routes,
+    })
+}
+
+fn transport(peer: &Peer, address: IpAddr) -> Transport {
+    let interface = match &peer.endpoint {
+        PeerEndpoint::Interface(interface) => Some(interface),
+        PeerEndpoint::Address(_) => None,
+    };
+    Transport {
+        address,
+        port: peer.port,
+        source: peer.source.filter(|_| interface.is_none()),
+        // A socket bound to an interface of a VRF is in that VRF.
+        device: interface.or(peer.vrf.as_ref()).cloned(),
+        key: peer.password.as_ref().and_then(|password| Md5Key::new(password.octets())),
+        minimum_ttl: None,
+    }
+}
+
+fn config(peer: &Peer, address: IpAddr, context: &Context<'_>) -> PeerConfig {
+    let Context { identity, restarted, .. } = *context;
+    let families = [(Family::Ipv4, true), (Family::Ipv6, false)];
+    let negotiated = families.into_iter().filter(|(_, is_ipv4)| peer.takes(*is_ipv4));
+    PeerConfig {
+        local_asn: peer.my_asn,
+        presented_asn: peer.local_asn,
+        remote: match peer.remote {
+            lb_model::RemoteAs::Exactly(asn) => RemoteAs::Exactly(asn),
+            lb_model::RemoteAs::Internal => RemoteAs::Internal,
+            lb_model::RemoteAs::External => RemoteAs::External,
+        },
+        router_id: peer.router_id.unwrap_or_else(|| identity.router_id()),
+        hold_time: peer.hold_time.unwrap_or(HoldTime::DEFAULT),
+        keepalive: peer.keepalive,
+        families: negotiated.map(|(family, _)| family).collect(),
+        next_hops: match &peer.endpoint {
+            PeerEndpoint::Address(_) => identity.next_hops(address),
+            // The router has a route to the session's address, and to none of this node's others.
+            PeerEndpoint::Interface(_) => NextHops::default(),
+        },
+        graceful_restart: peer.graceful_restart.then_some(RESTART_TIME),
+        restarted,
+        passive: false,
+        host_name: identity.name.clone(),
+        connect_timeout: CONNECT_TIMEOUT,
+        back_off: back_off(peer.connect_retry),
+    }
+}
+
+fn back_off(connect_retry: Option<Duration>) -> BackOff {
+    let BackOff { initial, max } = BackOff::DEFAULT;
+    connect_retry
+        .map_or(BackOff { initial, max }, |retry| BackOff { initial: initial.min(retry), max: retry })
+}
+
+fn bfd(profile: &lb_model::BfdProfile, multihop: bool) -> BfdSettings {
+    let &lb_model::BfdProfile { transmit, receive, multiplier, echo, passive, minimum_ttl } = profile;
+    BfdSettings {
+        hops: if multihop { Hops::Multi { minimum_ttl } } else { Hops::Single },
+        profile: SessionProfile { transmit, receive, multiplier, echo, passive },
+    }
+}

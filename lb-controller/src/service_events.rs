@@ -1,0 +1,128 @@
+//! Events about Services: their address, or why they have none.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use lb_api::objects::{Object, Sourced};
+use lb_ipam::{AllocationError, Decision, ServiceChange};
+use lb_model::ServiceName;
+
+use super::plan::AllocationPlan;
+use lb_kube::events::{EmittedFacts, EventQueue, NewEvent};
+use lb_kube::snapshot::Snapshot;
+
+/// What an Event says: whether it is a warning, reason and note.
+type Message = (bool, &'static str, String);
+
+const NORMAL: bool = false;
+const WARNING: bool = true;
+
+/// Emits Events about Services.
+pub(super) struct ServiceEvents {
+    events: EventQueue,
+    /// Conditions that last; an Event about a write is emitted with the write.
+    conditions: EmittedFacts<(ServiceName, Message)>,
+}
+
+impl ServiceEvents {
+    pub(super) fn new(events: EventQueue) -> Self {
+        Self { events, conditions: EmittedFacts::default() }
+    }
+
+    /// Emits Events about the changes of a plan, and about conditions that are new.
+    pub(super) fn emit(&mut self, snapshot: &Snapshot, plan: &AllocationPlan) {
+        let services: BTreeMap<ServiceName, &Sourced<Object>> = snapshot
+            .objects
+            .iter()
+            .filter(|object| matches!(object.value, Object::Service(_)))
+            .map(|object| (name(object), &**object))
+            .collect();
+        // A Service that is not in the snapshot gets no Event.
+        let emit = |name: &ServiceName, (is_warning, reason, note): &Message| {
+            services.get(name).is_none_or(|service| {
+                self.events.try_emit(NewEvent {
+                    regarding: reference(service),
+                    is_warning: *is_warning,
+                    reason,
+                    note: note.clone(),
+                    action: "Allocate",
+                })
+            })
+        };
+        for (name, change) in &plan.changes {
+            for message in of_change(change, plan.allocation.decisions.get(name)) {
+                emit(name, &message);
+            }
+        }
+        self.conditions.update(conditions(plan), |(name, message)| emit(name, message));
+    }
+}
+
+/// Returns the messages about a change that is written.
+fn of_change(change: &ServiceChange, decision: Option<&Decision>) -> Vec<Message> {
+    let mut messages = Vec::new();
+    if let Some(cleared) = decision.and_then(|decision| decision.cleared.as_ref()) {
+        messages.push((NORMAL, "ClearAssignment", format!("Address removed: {cleared}")));
+    }
+    match change {
+        ServiceChange::Give { addresses, .. } if decision.is_some_and(|decision| decision.is_new) => {
+            let list: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+            messages.push((NORMAL, "IPAllocated", format!("Assigned IP [{}]", list.join(" "))));
+        }
+        ServiceChange::Give { .. } | ServiceChange::Clear { .. } => {}
+    }
+    messages
+}
+
+/// Returns the messages about conditions that last, of which an Event is emitted when they begin.
+fn conditions(plan: &AllocationPlan) -> Vec<(ServiceName, Message)> {
+    let mut conditions = Vec::new();
+    for (name, decision) in &plan.allocation.decisions {
+        if let Some(refusal) = &decision.refused {
+            conditions.push((name.clone(), of_refusal(refusal, decision.assignment.is_some())));
+        }
+    }
+    for (name, keys) in &plan.deprecated {
+        for key in keys {
+            let note = format!("annotation metallb.universe.tf/{key} is deprecated; use metallb.io/{key}");
+            conditions.push((name.clone(), (WARNING, "deprecatedAnnotation", note)));
+        }
+    }
+    for problem in &plan.problems {
+        let Some(object) = problem.object.as_ref().filter(|object| object.kind == "Service") else {
+            continue;
+        };
+        let namespace = object.namespace.clone().unwrap_or_default();
+        let name = ServiceName { namespace, name: object.name.clone() };
+        conditions.push((name, (WARNING, "LoadBalancerFailed", problem.to_string())));
+    }
+    conditions
+}
+
+fn of_refusal(refusal: &AllocationError, has_address: bool) -> Message {
+    if has_address {
+        (NORMAL, "AdditionalAssignFailed", format!("No second address: {refusal}"))
+    } else {
+        (WARNING, refusal.event_reason(), format!("No address: {refusal}"))
+    }
+}
+
+fn name(object: &Sourced<Object>) -> ServiceName {
+    ServiceName {
+        namespace: object.value.namespace().unwrap_or_default().to_owned(),
+        name: object.value.metadata().name.clone(),
+    }
+}
+
+fn reference(object: &Sourced<Object>) -> ObjectReference {
+    let metadata = object.value.metadata();
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Service".to_owned()),
+        name: Some(metadata.name.clone()),
+        namespace: object.value.namespace().map(str::to_owned),
+        uid: metadata.uid.clone(),
+        resource_version: metadata.resource_version.clone(),
+        ..ObjectReference::default()
+    }
+}

@@ -1,0 +1,35 @@
+//! The kernel side of the agent: the XDP program loaded, pinned and attached; maps; netlink; the liveness
+//! thread.
+//!
+//! ```text
+//! preflight     ── checks of the node before anything is changed
+//! kernel_lookup ── the kernel tables that the program can look up; the object patched for this kernel
+//! attach        ── object → maps and program, loaded
+//! attachment    ── a pinned link on each uplink, reconciled
+//! maps          ── Op → map write;  maps → Contents (read back)
+//! map_io        ── pinned maps opened, read and written; their errors
+//! mapping       ── arrays in memory: rings, VIPs, and in mapped_tables liveness cells and flows
+//! bfd           ── BFD sessions with BGP peers
+//! counters      ── the program's counters
+//! liveness      ── probes to other nodes, and the probe clock
+//! net           ── uplinks, routes and neighbors, from rtnetlink
+//! ```
+
+pub mod attach;
+pub mod attachment;
+pub mod bfd;
+pub mod btf;
+pub mod counters;
+pub mod kernel_lookup;
+pub mod liveness;
+pub mod map_io;
+pub mod mapped_tables;
+pub mod mapping;
+pub mod maps;
+pub mod net;
+pub mod object;
+pub mod pins;
+pub mod preflight;
+mod rings;
+mod sources;
+mod vips;

@@ -1,0 +1,150 @@
+//! The pinned maps: written by operations, read back as [`Contents`].
+
+use std::net::Ipv4Addr;
+
+use aya::maps::{Array, HashMap, MapData, PerCpuArray};
+use lb_common::map_table::name;
+use lb_common::maps::{Announcer, Config, Link, Node, Traffic};
+use lb_plan::contents::{Contents, Op};
+
+use crate::map_io::{MapsError, capacity, cleared, entries, open, read_error, removed, written};
+use crate::pins::Pins;
+use crate::rings::RingMaps;
+use crate::sources::SourceMaps;
+use crate::vips::VipMaps;
+
+/// All maps that the agent writes.
+pub struct Maps {
+    vips: VipMaps,
+    rings: RingMaps,
+    nodes: Array<MapData, Node>,
+    peers: HashMap<MapData, [u8; 16], u32>,
+    peer_macs: HashMap<MapData, [u8; 8], u32>,
+    arp: HashMap<MapData, [u8; 4], Announcer>,
+    links: HashMap<MapData, u32, Link>,
+    config: Array<MapData, Config>,
+    vip_stats: PerCpuArray<MapData, Traffic>,
+    flow_sets: u32,
+    sources: SourceMaps,
+}
+
+impl Maps {
+    /// Opens the pinned maps.
+    ///
+    /// # Errors
+    /// When one is not pinned or not of this layout.
+    pub fn open(pins: &Pins) -> Result<Self, MapsError> {
+        let mut maps = Self {
+            vips: VipMaps::open(pins)?,
+            rings: RingMaps::open(pins)?,
+            nodes: open(pins, name::NODES)?,
+            peers: open(pins, name::NODE_ADDRESSES)?,
+            peer_macs: open(pins, name::NODE_MACS)?,
+            arp: open(pins, name::ARP)?,
+            links: open(pins, name::LINKS)?,
+            config: open(pins, name::CONFIG)?,
+            vip_stats: open(pins, name::VIP_STATS)?,
+            flow_sets: capacity(pins, name::FLOWS)?,
+            sources: SourceMaps::open(pins)?,
+        };
+        // An agent killed between two writes may have left `lb_leaders` out of date with `lb_rings`.
+        let config = maps.config.get(&0, 0).map_err(|e| read_error(name::CONFIG, e))?;
+        if config != Config::ZERO {
+            maps.rings.set_own(config.self_node)?;
+        }
+        Ok(maps)
+    }
+
+    /// Returns the number of slots of the ring map.
+    pub const fn ring_capacity(&self) -> usize {
+        self.rings.capacity()
+    }
+
+    /// Returns the number of sets of the flow table.
+    pub const fn flow_sets(&self) -> u32 {
+        self.flow_sets
+    }
+
+    /// Applies one operation.
+    ///
+    /// # Errors
+    /// When the kernel refuses it; then the operation has no effect.
+    pub fn apply(&mut self, op: &Op) -> Result<(), MapsError> {
+        match op {
+            Op::WriteConfig(config) => {
+                written(name::CONFIG, op, self.config.set(0, **config, 0))?;
+                self.rings.set_own(config.self_node)
+            }
+            Op::WriteLink(ifindex, link) => written(name::LINKS, op, self.links.insert(ifindex, link, 0)),
+            Op::RemoveLink(ifindex) => removed(name::LINKS, op, self.links.remove(ifindex)),
+            Op::WriteNode(index, node) => {
+                written(name::NODES, op, self.nodes.set(u32::from(*index), node, 0))
+            }
+            Op::RemoveNode(index) => {
+                written(name::NODES, op, self.nodes.set(u32::from(*index), Node::NONE, 0))
+            }
+            Op::WriteNodeAddress(address, index) => {
+                written(name::NODE_ADDRESSES, op, self.peers.insert(address, u32::from(*index), 0))
+            }
+            Op::RemoveNodeAddress(address) => removed(name::NODE_ADDRESSES, op, self.peers.remove(address)),
+            Op::WriteNodeMac(mac, index) => {
+                written(name::NODE_MACS, op, self.peer_macs.insert(mac, u32::from(*index), 0))
+            }
+            Op::RemoveNodeMac(mac) => removed(name::NODE_MACS, op, self.peer_macs.remove(mac)),
+            Op::WriteSlots { first, slots } => self.rings.write(*first as usize, slots),
+            Op::ClearVipStats(number) => self.clear_vip_stats(*number, op),
+            Op::WriteVip(key, vip) => self.vips.put(op, key, *vip),
+            Op::RemoveVip(key) => self.vips.remove(op, key),
+            Op::WriteArp(vip, announcer) => {
+                written(name::ARP, op, self.arp.insert(vip.octets(), announcer, 0))
+            }
+            Op::RemoveArp(vip) => removed(name::ARP, op, self.arp.remove(&vip.octets())),
+            Op::WriteSource(vip, range) => self.sources.write(*vip, range, op),
+            Op::RemoveSource(vip, range) => self.sources.remove(*vip, range, op),
+        }
+    }
+
+    fn clear_vip_stats(&mut self, number: u32, op: &Op) -> Result<(), MapsError> {
+        cleared(name::VIP_STATS, op, &mut self.vip_stats, number)?;
+        self.sources.clear(number, op)
+    }
+
+    /// Returns the current contents of the maps. Of the rings, reads only those that a VIP refers to.
+    ///
+    /// # Errors
+    /// When the kernel refuses a lookup.
+    pub fn read_back(&self) -> Result<Contents, MapsError> {
+        let mut contents = Contents {
+            links: entries(name::LINKS, &self.links)?,
+            node_addresses: entries(name::NODE_ADDRESSES, &self.peers)?
+                .into_iter()
+                .map(|(k, v)| (k, v as u16))
+                .collect(),
+            node_macs: entries(name::NODE_MACS, &self.peer_macs)?
+                .into_iter()
+                .map(|(k, v)| (k, v as u16))
+                .collect(),
+            arp: entries(name::ARP, &self.arp)?.into_iter().map(|(k, v)| (Ipv4Addr::from(k), v)).collect(),
+            vips: self.vips.read_back()?,
+            sources: self.sources.read()?,
+            ..Contents::default()
+        };
+        let config = self.config.get(&0, 0).map_err(|e| read_error(name::CONFIG, e))?;
+        // All zero until it is written, as the kernel creates an array.
+        contents.config = (config != Config::ZERO).then_some(config);
+        for (index, _) in (0u16..).zip(0..lb_common::maps::capacity::NODES) {
+            let node = self.nodes.get(&u32::from(index), 0).map_err(|e| read_error(name::NODES, e))?;
+            if node != Node::NONE || contents.node_addresses.values().any(|peer| *peer == index) {
+                contents.nodes.insert(index, node);
+            }
+        }
+        for vip in contents.vips.values() {
+            let region = (vip.ring as usize)..=(vip.ring as usize + vip.mask as usize);
+            contents
+                .rings
+                .entry(vip.ring)
+                .or_insert_with(|| region.filter_map(|slot| self.rings.slot(slot)).collect());
+        }
+        Ok(contents)
+    }
+}

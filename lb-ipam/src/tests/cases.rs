@@ -1,0 +1,477 @@
+//! The cases, one for every clause.
+
+pub(super) struct Case {
+    pub(super) says: &'static str,
+    pub(super) pools: &'static [&'static str],
+    pub(super) services: &'static [&'static str],
+    /// Ordered by namespace and name.
+    pub(super) expected: &'static [&'static str],
+}
+
+pub(super) const fn case(
+    says: &'static str,
+    pools: &'static [&'static str],
+    services: &'static [&'static str],
+    expected: &'static [&'static str],
+) -> Case {
+    Case { says, pools, services, expected }
+}
+
+const A: &[&str] = &["a 10.0.0.0/30"];
+const DUAL: &[&str] = &["a 10.0.0.0/30,2001:db8::/126"];
+const TWO: &[&str] = &["a 10.0.0.0/30", "b 10.0.1.0/30"];
+
+pub(super) const CASES: &[Case] = &[
+    // The choice among all addresses.
+    case("the first free address of the pool", A, &["x v4"], &["x 10.0.0.0 of a news"]),
+    case("in the order of names", A, &["y v4", "x v4"], &["x 10.0.0.0 of a news", "y 10.0.0.1 of a news"]),
+    case(
+        "the older first",
+        A,
+        &["x v4 age=2", "y v4 age=1"],
+        &["x 10.0.0.1 of a news", "y 10.0.0.0 of a news"],
+    ),
+    case(
+        "ranges in the order of the list",
+        &["a 10.0.0.9/32,10.0.0.1/32"],
+        &["x v4", "y v4"],
+        &["x 10.0.0.9 of a news", "y 10.0.0.1 of a news"],
+    ),
+    case(
+        "a range of one and then the next",
+        &["a 10.0.0.5-10.0.0.5,10.0.0.1-10.0.0.2"],
+        &["x v4", "y v4", "z v4"],
+        &["x 10.0.0.5 of a news", "y 10.0.0.1 of a news", "z 10.0.0.2 of a news"],
+    ),
+    case("pools in the order of names", TWO, &["x v4"], &["x 10.0.0.0 of a news"]),
+    case(
+        "the next pool when one is full",
+        &["a 10.0.0.0/32", "b 10.0.1.0/32"],
+        &["x v4", "y v4"],
+        &["x 10.0.0.0 of a news", "y 10.0.1.0 of b news"],
+    ),
+    case(
+        "nothing when all are full",
+        &["a 10.0.0.0/32"],
+        &["x v4", "y v4"],
+        &["x 10.0.0.0 of a news", "y - refused:AllFull"],
+    ),
+    case(
+        "the last address that a Service can have",
+        &["a 255.255.255.254/32"],
+        &["x v4", "y v4"],
+        &["x 255.255.255.254 of a news", "y - refused:AllFull"],
+    ),
+    case("no pool of the family", A, &["x v6"], &["x - refused:AllFull"]),
+    case("a pool of IPv6", &["a 2001:db8::/126"], &["x v6"], &["x 2001:db8:: of a news"]),
+    case("no pools at all", &[], &["x v4"], &["x - refused:NoPools"]),
+    case("no pools any more", &[], &["x v4 hold=10.0.0.1"], &["x - cleared:NoPools refused:NoPools"]),
+    case("no cluster address", A, &["x none"], &["x - refused:NoClusterAddress"]),
+    case(
+        "no cluster address any more",
+        A,
+        &["x none hold=10.0.0.1"],
+        &["x - cleared:NoClusterAddress refused:NoClusterAddress"],
+    ),
+    // autoAssign and avoidBuggyIPs.
+    case("a manual pool is not for all", &["a 10.0.0.0/30 manual"], &["x v4"], &["x - refused:AllFull"]),
+    case("a manual pool by its name", &["a 10.0.0.0/30 manual"], &["x v4 pool=a"], &["x 10.0.0.0 of a news"]),
+    case(
+        "a manual pool by an address",
+        &["a 10.0.0.0/30 manual"],
+        &["x v4 ask=10.0.0.2"],
+        &["x 10.0.0.2 of a news"],
+    ),
+    case(
+        "an address of a manual pool is kept",
+        &["a 10.0.0.0/30 manual"],
+        &["x v4 hold=10.0.0.2"],
+        &["x 10.0.0.2 of a"],
+    ),
+    case(
+        "buggy addresses are left out",
+        &["a 10.0.0.254-10.0.1.1 buggy"],
+        &["x v4", "y v4", "z v4"],
+        &["x 10.0.0.254 of a news", "y 10.0.1.1 of a news", "z - refused:AllFull"],
+    ),
+    case(
+        "a buggy address is not given to who asks",
+        &["a 10.0.0.0/24 buggy"],
+        &["x v4 ask=10.0.0.255"],
+        &["x - refused:Avoided"],
+    ),
+    case(
+        "a buggy address is not kept",
+        &["a 10.0.0.0/24 buggy"],
+        &["x v4 hold=10.0.0.0"],
+        &["x 10.0.0.1 of a news cleared:Avoided"],
+    ),
+    case("no IPv6 address is buggy", &["a 2001:db8::/126 buggy"], &["x v6"], &["x 2001:db8:: of a news"]),
+    // Requests.
+    case("the address asked for", A, &["x v4 ask=10.0.0.3"], &["x 10.0.0.3 of a news"]),
+    case("an address of no pool", A, &["x v4 ask=10.9.9.9"], &["x - refused:NotInPool"]),
+    case(
+        "an address of another's",
+        A,
+        &["x v4 ask=10.0.0.3", "y v4 ask=10.0.0.3"],
+        &["x 10.0.0.3 of a news", "y - refused:Taken"],
+    ),
+    case(
+        "the holder before who asks",
+        A,
+        &["x v4 ask=10.0.0.3", "y v4 hold=10.0.0.3"],
+        &["x - refused:Taken", "y 10.0.0.3 of a"],
+    ),
+    case("an address of the wrong family", DUAL, &["x v4 ask=2001:db8::1"], &["x - refused:Family"]),
+    case(
+        "both families asked for by one of one",
+        DUAL,
+        &["x v4 ask=10.0.0.1,2001:db8::1"],
+        &["x - refused:Family"],
+    ),
+    case("the pool asked for", TWO, &["x v4 pool=b"], &["x 10.0.1.0 of b news"]),
+    case("a pool that is not there", TWO, &["x v4 pool=c"], &["x - refused:UnknownPool"]),
+    case(
+        "a full pool asked for",
+        &["a 10.0.0.0/32", "b 10.0.1.0/30"],
+        &["x v4 pool=a", "y v4 pool=a"],
+        &["x 10.0.0.0 of a news", "y - refused:PoolFull"],
+    ),
+    case("address and pool that agree", TWO, &["x v4 pool=b ask=10.0.1.2"], &["x 10.0.1.2 of b news"]),
+    case("address and pool that do not", TWO, &["x v4 pool=a ask=10.0.1.2"], &["x - refused:AsksForPool"]),
+    // Held addresses.
+    case("what is held is kept", A, &["x v4 hold=10.0.0.2"], &["x 10.0.0.2 of a"]),
+    case(
+        "the holder before all others",
+        A,
+        &["a v4 age=1", "x v4 hold=10.0.0.0 age=9"],
+        &["a 10.0.0.1 of a news", "x 10.0.0.0 of a"],
+    ),
+    case(
+        "two hold the same: the older keeps it",
+        A,
+        &["x v4 hold=10.0.0.2 age=2", "y v4 hold=10.0.0.2 age=1"],
+        &["x 10.0.0.0 of a news cleared:Taken", "y 10.0.0.2 of a"],
+    ),
+    case(
+        "the pool is gone",
+        &["b 10.0.1.0/30"],
+        &["x v4 hold=10.0.0.2"],
+        &["x 10.0.1.0 of b news cleared:NotInPool"],
+    ),
+    case(
+        "the pool has shrunk",
+        &["a 10.0.0.0/31"],
+        &["x v4 hold=10.0.0.2", "y v4 hold=10.0.0.1"],
+        &["x 10.0.0.0 of a news cleared:NotInPool", "y 10.0.0.1 of a"],
+    ),
+    case(
+        "the pool has shrunk to nothing free",
+        &["a 10.0.0.1/32"],
+        &["x v4 hold=10.0.0.2", "y v4 hold=10.0.0.1"],
+        &["x - cleared:NotInPool refused:AllFull", "y 10.0.0.1 of a"],
+    ),
+    case(
+        "another pool is asked for now",
+        TWO,
+        &["x v4 hold=10.0.0.2 pool=b"],
+        &["x 10.0.1.0 of b news cleared:AsksForPool"],
+    ),
+    case(
+        "another address is asked for now",
+        A,
+        &["x v4 hold=10.0.0.2 ask=10.0.0.1"],
+        &["x 10.0.0.1 of a news cleared:AsksForOthers"],
+    ),
+    case(
+        "another address, which is not free",
+        A,
+        &["x v4 hold=10.0.0.2 ask=10.0.0.1", "y v4 hold=10.0.0.1"],
+        &["x - cleared:AsksForOthers refused:Taken", "y 10.0.0.1 of a"],
+    ),
+    case(
+        "the cluster address is of another family now",
+        DUAL,
+        &["x v6 hold=10.0.0.2"],
+        &["x 2001:db8:: of a news cleared:Families"],
+    ),
+    case(
+        "the pool is renamed, the address is not",
+        &["z 10.0.0.0/30"],
+        &["x v4 hold=10.0.0.2"],
+        &["x 10.0.0.2 of z"],
+    ),
+    // Sharing.
+    case(
+        "no key, no sharing",
+        A,
+        &["x v4 ask=10.0.0.1 ports=80", "y v4 ask=10.0.0.1 ports=81"],
+        &["x 10.0.0.1 of a news", "y - refused:Taken"],
+    ),
+    case(
+        "one key, other ports",
+        A,
+        &["x v4 key=k ports=80", "y v4 key=k ports=81"],
+        &["x 10.0.0.0 of a news", "y 10.0.0.0 of a news"],
+    ),
+    case(
+        "one key, one port of two protocols",
+        A,
+        &["x v4 key=k ports=53", "y v4 key=k ports=U53"],
+        &["x 10.0.0.0 of a news", "y 10.0.0.0 of a news"],
+    ),
+    case(
+        "one key, one port: the next address",
+        A,
+        &["x v4 key=k ports=80", "y v4 key=k ports=80"],
+        &["x 10.0.0.0 of a news", "y 10.0.0.1 of a news"],
+    ),
+    case(
+        "one key, one port, one address",
+        A,
+        &["x v4 key=k ports=80 ask=10.0.0.1", "y v4 key=k ports=80 ask=10.0.0.1"],
+        &["x 10.0.0.1 of a news", "y - refused:PortTaken"],
+    ),
+    case(
+        "two keys",
+        A,
+        &["x v4 key=k ports=80 ask=10.0.0.1", "y v4 key=j ports=81 ask=10.0.0.1"],
+        &["x 10.0.0.1 of a news", "y - refused:Taken"],
+    ),
+    case(
+        "a key and none",
+        A,
+        &["x v4 key=k ports=80 ask=10.0.0.1", "y v4 ports=81 ask=10.0.0.1"],
+        &["x 10.0.0.1 of a news", "y - refused:Taken"],
+    ),
+    case(
+        "an empty pool can still be shared",
+        &["a 10.0.0.0/32"],
+        &["x v4 key=k ports=80", "y v4 key=k ports=81", "z v4"],
+        &["x 10.0.0.0 of a news", "y 10.0.0.0 of a news", "z - refused:AllFull"],
+    ),
+    case(
+        "three on one",
+        A,
+        &["x v4 key=k ports=80", "y v4 key=k ports=81", "z v4 key=k ports=82"],
+        &["x 10.0.0.0 of a news", "y 10.0.0.0 of a news", "z 10.0.0.0 of a news"],
+    ),
+    case(
+        "whom a shared address is held by",
+        A,
+        &["x v4 key=k ports=81", "y v4 key=k ports=80 hold=10.0.0.3"],
+        &["x 10.0.0.0 of a news", "y 10.0.0.3 of a"],
+    ),
+    case(
+        "a free address before one to share that is behind it",
+        A,
+        &["w v4 hold=10.0.0.0", "x v4 key=k ports=81", "y v4 key=k ports=80 hold=10.0.0.3"],
+        &["w 10.0.0.0 of a", "x 10.0.0.1 of a news", "y 10.0.0.3 of a"],
+    ),
+    case(
+        "holders that share go on sharing",
+        A,
+        &["x v4 key=k ports=80 hold=10.0.0.3", "y v4 key=k ports=81 hold=10.0.0.3"],
+        &["x 10.0.0.3 of a", "y 10.0.0.3 of a"],
+    ),
+    case(
+        "a sole holder takes a key in place",
+        A,
+        &["x v4 key=new ports=80 hold=10.0.0.3"],
+        &["x 10.0.0.3 of a"],
+    ),
+    case(
+        "sharing both families",
+        DUAL,
+        &["x v4v6 require key=k ports=80", "y v4v6 require key=k ports=81"],
+        &["x 10.0.0.0,2001:db8:: of a news", "y 10.0.0.0,2001:db8:: of a news"],
+    ),
+    // serviceAllocation.
+    case(
+        "a pool for a namespace comes first",
+        &["a 10.0.0.0/30", "b 10.0.1.0/30 ns=shop"],
+        &["x v4 ns=shop"],
+        &["x 10.0.1.0 of b news"],
+    ),
+    case("a pool for another namespace", &["b 10.0.1.0/30 ns=shop"], &["x v4"], &["x - refused:AllFull"]),
+    case(
+        "a pool for namespaces by label",
+        &["b 10.0.1.0/30 team=red"],
+        &["x v4", "y v4 ns=shop", "z v4 ns=ghost"],
+        &["x - refused:AllFull", "z - refused:AllFull", "y 10.0.1.0 of b news"],
+    ),
+    case(
+        "name or label",
+        &["b 10.0.1.0/30 ns=farm team=red"],
+        &["x v4", "y v4 ns=shop"],
+        &["x 10.0.1.0 of b news", "y 10.0.1.1 of b news"],
+    ),
+    case(
+        "a pool for Services by label",
+        &["b 10.0.1.0/30 svc=app:web"],
+        &["x v4", "y v4 label=app:web"],
+        &["x - refused:AllFull", "y 10.0.1.0 of b news"],
+    ),
+    case(
+        "namespace and label",
+        &["b 10.0.1.0/30 ns=shop svc=app:web"],
+        &["x v4 label=app:web", "y v4 ns=shop label=app:web", "z v4 ns=shop"],
+        &["x - refused:AllFull", "y 10.0.1.0 of b news", "z - refused:AllFull"],
+    ),
+    case(
+        "no selector at all takes everybody",
+        &["b 10.0.1.0/30 prio=1"],
+        &["x v4"],
+        &["x 10.0.1.0 of b news"],
+    ),
+    case(
+        "the lower priority number first",
+        &["a 10.0.0.0/30 ns=shop prio=20", "b 10.0.1.0/30 ns=shop prio=10"],
+        &["x v4 ns=shop"],
+        &["x 10.0.1.0 of b news"],
+    ),
+    case(
+        "priority zero last",
+        &["a 10.0.0.0/30 ns=shop", "b 10.0.1.0/30 ns=shop prio=99"],
+        &["x v4 ns=shop"],
+        &["x 10.0.1.0 of b news"],
+    ),
+    case(
+        "priority zero before the pools for all",
+        &["a 10.0.0.0/30", "b 10.0.1.0/30 prio=0"],
+        &["x v4"],
+        &["x 10.0.1.0 of b news"],
+    ),
+    case(
+        "the pools for all when the own are full",
+        &["a 10.0.0.0/30", "b 10.0.1.0/32 ns=shop"],
+        &["x v4 ns=shop", "y v4 ns=shop"],
+        &["x 10.0.1.0 of b news", "y 10.0.0.0 of a news"],
+    ),
+    case(
+        "a pool of others by its name",
+        &["b 10.0.1.0/30 ns=shop"],
+        &["x v4 pool=b"],
+        &["x - refused:Forbidden"],
+    ),
+    case(
+        "an address of a pool of others",
+        &["b 10.0.1.0/30 ns=shop"],
+        &["x v4 ask=10.0.1.1"],
+        &["x - refused:Forbidden"],
+    ),
+    case(
+        "a held address of a pool of others",
+        &["a 10.0.0.0/30", "b 10.0.1.0/30 ns=shop"],
+        &["x v4 hold=10.0.1.1"],
+        &["x 10.0.0.0 of a news cleared:Forbidden"],
+    ),
+    case(
+        "a manual pool for a namespace",
+        &["a 10.0.0.0/30", "b 10.0.1.0/30 ns=shop manual"],
+        &["x v4 ns=shop"],
+        &["x 10.0.0.0 of a news"],
+    ),
+    // Two families.
+    case("one of two families: the primary", DUAL, &["x v6v4"], &["x 2001:db8:: of a news"]),
+    case("both are required", DUAL, &["x v4v6 require"], &["x 10.0.0.0,2001:db8:: of a news"]),
+    case(
+        "IPv4 first, whichever is the primary",
+        DUAL,
+        &["x v6v4 require"],
+        &["x 10.0.0.0,2001:db8:: of a news"],
+    ),
+    case(
+        "both are required of one pool",
+        &["a 10.0.0.0/30", "b 2001:db8::/126"],
+        &["x v4v6 require"],
+        &["x - refused:AllFull"],
+    ),
+    case(
+        "both of the pool that has both",
+        &["a 10.0.0.0/30", "b 10.0.1.0/30,2001:db8::/126"],
+        &["x v4v6 require"],
+        &["x 10.0.1.0,2001:db8:: of b news"],
+    ),
+    case(
+        "both are required with one cluster address",
+        DUAL,
+        &["x v4 require"],
+        &["x - refused:NotEnoughClusterAddresses"],
+    ),
+    case(
+        "both are required and one is held",
+        DUAL,
+        &["x v4v6 require hold=10.0.0.1"],
+        &["x 10.0.0.1,2001:db8:: of a news"],
+    ),
+    case(
+        "both are required and held",
+        DUAL,
+        &["x v4v6 require hold=2001:db8::3,10.0.0.1"],
+        &["x 10.0.0.1,2001:db8::3 of a"],
+    ),
+    case("both are preferred and there", DUAL, &["x v4v6 prefer"], &["x 10.0.0.0,2001:db8:: of a news"]),
+    case("both are preferred, one is there", A, &["x v6v4 prefer"], &["x 10.0.0.0 of a news"]),
+    case(
+        "both are preferred, each in a pool: the primary",
+        &["a 10.0.0.0/30", "b 2001:db8::/126"],
+        &["x v6v4 prefer"],
+        &["x 2001:db8:: of b news"],
+    ),
+    case(
+        "both are preferred, one is held: the other is added",
+        DUAL,
+        &["x v4v6 prefer hold=10.0.0.1"],
+        &["x 10.0.0.1,2001:db8:: of a news"],
+    ),
+    case(
+        "both are preferred, the other is not of that pool",
+        &["a 10.0.0.0/30", "b 2001:db8::/126"],
+        &["x v4v6 prefer hold=10.0.0.1"],
+        &["x 10.0.0.1 of a refused:PoolFull"],
+    ),
+    case("both are preferred, one cluster address", DUAL, &["x v6 prefer"], &["x 2001:db8:: of a news"]),
+    case(
+        "both are preferred, one is asked for",
+        DUAL,
+        &["x v4v6 prefer ask=2001:db8::2"],
+        &["x - refused:Families"],
+    ),
+    case(
+        "the one that was asked for is not added to",
+        DUAL,
+        &["x v4v6 prefer ask=2001:db8::2 hold=2001:db8::2"],
+        &["x 2001:db8::2 of a"],
+    ),
+    case(
+        "both are asked for",
+        DUAL,
+        &["x v4v6 require ask=2001:db8::2,10.0.0.3"],
+        &["x 10.0.0.3,2001:db8::2 of a news"],
+    ),
+    case(
+        "both are asked for of two pools",
+        &["a 10.0.0.0/30", "b 2001:db8::/126"],
+        &["x v4v6 require ask=10.0.0.1,2001:db8::1"],
+        &["x - refused:TwoPools"],
+    ),
+    case(
+        "one is asked for and both are required",
+        DUAL,
+        &["x v4v6 require ask=10.0.0.1"],
+        &["x - refused:Families"],
+    ),
+    case(
+        "both are held and one is wanted now",
+        DUAL,
+        &["x v4v6 hold=10.0.0.1,2001:db8::1"],
+        &["x 10.0.0.1 of a"],
+    ),
+    case(
+        "the other family is full",
+        &["a 10.0.0.0/30,2001:db8::1/128"],
+        &["w v6", "x v4v6 prefer", "y v4v6 require"],
+        &["w 2001:db8::1 of a news", "x 10.0.0.0 of a news", "y - refused:AllFull"],
+    ),
+];

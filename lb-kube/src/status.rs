@@ -1,0 +1,22 @@
+//! Status objects: what the load balancer reports to the cluster, in objects of its own.
+//!
+//! ```text
+//!   DesiredStatus ──► diff ──► operations ──► StatusWriter ──► API server
+//!                       ▲                                           │
+//!                       └──────────── ActualStatus ◄──── watches ───┘
+//! ```
+//!
+//! Whoever changes the objects, they are restored to the desired state. Writes are best effort: a server that is
+//! unreachable, slow or refuses them only delays the status.
+
+mod actual;
+mod announce_events;
+mod desired;
+mod diff;
+mod kind;
+mod name;
+mod writer;
+
+pub use super::rate_limit::WriteLimits;
+pub use desired::{DesiredStatus, SessionReport, StatusComponent};
+pub use writer::{StatusScope, StatusWriter};

@@ -1,0 +1,110 @@
+//! L2Advertisements: the pools that are announced on the local network, by which nodes, for which Services,
+//! on which interfaces.
+
+use std::collections::BTreeMap;
+
+use super::bgp::Bgp;
+use super::lists;
+use super::name::PoolName;
+use super::node::Node;
+use super::pool::{Pool, Pools};
+use lb_api::objects::{L2AdvertisementSpec, Object, Sourced};
+use lb_api::problem::{Problem, Reason};
+
+/// An L2Advertisement.
+#[derive(Clone, Debug, PartialEq)]
+pub struct L2Advertisement {
+    /// Namespace and name of its object.
+    key: (String, String),
+    spec: L2AdvertisementSpec,
+}
+
+impl L2Advertisement {
+    /// Whether it announces a pool: by name or by label, or any pool if it has neither. A name is looked up
+    /// in all namespaces; an unknown name is not an error.
+    pub fn selects_pool(&self, name: &PoolName, pool: &Pool) -> bool {
+        let spec = &self.spec;
+        let all = spec.ip_address_pools.is_empty() && spec.ip_address_pool_selectors.is_empty();
+        all || spec.ip_address_pools.contains(&name.name)
+            || spec.ip_address_pool_selectors.iter().any(|selector| selector.matches(&pool.labels))
+    }
+
+    /// Whether it selects a node to announce.
+    pub fn selects_node(&self, node: &Node) -> bool {
+        let selectors = &self.spec.node_selectors;
+        selectors.is_empty() || selectors.iter().any(|selector| selector.matches(&node.labels))
+    }
+
+    /// Whether it has Service selectors.
+    pub fn chooses_services(&self) -> bool {
+        !self.spec.service_selectors.is_empty()
+    }
+
+    /// Whether it selects all of these Services, by their labels.
+    pub fn selects_services(&self, services: &[&BTreeMap<String, String>]) -> bool {
+        let selects = |labels: &&BTreeMap<String, String>| {
+            self.spec.service_selectors.iter().any(|selector| selector.matches(labels))
+        };
+        !self.chooses_services() || services.iter().all(selects)
+    }
+
+    /// Whether nodes announce on an interface.
+    pub fn selects_interface(&self, name: &str) -> bool {
+        self.spec.interfaces.is_empty() || self.spec.interfaces.iter().any(|interface| interface == name)
+    }
+
+    /// Returns its preference for a node: the sum of the weights of the matching selectors.
+    pub fn preference(&self, node: &Node) -> u64 {
+        let preferred = self.spec.preferred_node_selectors.iter();
+        let preferred = preferred.filter(|it| it.preference.matches(&node.labels));
+        preferred.map(|it| u64::try_from(it.weight).unwrap_or_default()).sum()
+    }
+}
+
+impl From<L2AdvertisementSpec> for L2Advertisement {
+    fn from(spec: L2AdvertisementSpec) -> Self {
+        Self { key: Default::default(), spec }
+    }
+}
+
+/// Builds the advertisements after those `before`: one that has become invalid keeps its last-known-good
+/// value.
+pub(super) fn build<'a>(
+    objects: impl Iterator<Item = &'a Sourced<Object>>,
+    pools: &Pools,
+    bgp: &Bgp,
+    before: &[L2Advertisement],
+    problems: &mut Vec<Problem>,
+) -> Vec<L2Advertisement> {
+    let mut advertisements = Vec::new();
+    for object in objects {
+        let Object::L2Advertisement(written) = &object.value else { continue };
+        let key = (object.value.namespace().unwrap_or_default().to_owned(), written.metadata.name.clone());
+        let faults = lists::problems(object);
+        if faults.is_empty() {
+            let advertisement = L2Advertisement { key, spec: written.spec.clone() };
+            let silent = without_effect(&advertisement, pools, bgp);
+            if !silent.is_empty() {
+                problems.push(Problem::of(object, Reason::NoNeighborDiscovery { pools: silent.join(", ") }));
+            }
+            advertisements.push(advertisement);
+            continue;
+        }
+        problems.extend(faults);
+        if let Some(former) = before.iter().find(|former| former.key == key) {
+            problems.push(Problem::of(object, Reason::StaysAsBefore));
+            advertisements.push(former.clone());
+        }
+    }
+    advertisements
+}
+
+/// Returns the pools with IPv6 addresses that only this advertisement announces.
+fn without_effect(advertisement: &L2Advertisement, pools: &Pools, bgp: &Bgp) -> Vec<String> {
+    let is_silent = |(name, pool): &(&PoolName, &Pool)| {
+        pool.ranges.iter().any(|range| range.start().is_ipv6())
+            && advertisement.selects_pool(name, pool)
+            && !bgp.advertisements.iter().any(|it| it.selects_pool(name, pool))
+    };
+    pools.iter().filter(is_silent).map(|(name, _)| name.to_string()).collect()
+}

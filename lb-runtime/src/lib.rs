@@ -1,0 +1,15 @@
+//! The runtime parts that the agent and the controller share.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`http`] | the HTTP server of every port and socket, with bounds |
+//! | [`metrics`] | the metrics port of a process |
+//! | [`descriptors`] | limits on open files, and the handling of `accept` errors |
+//! | [`watchdog`] | detection of loops that are stuck |
+//! | [`random`] | random bytes from the kernel |
+
+pub mod descriptors;
+pub mod http;
+pub mod metrics;
+pub mod random;
+pub mod watchdog;

@@ -1,0 +1,281 @@
+//! The BGP speaker: reconciles sessions, sockets and tasks with the desired peers and routes.
+//!
+//! ```text
+//!   Speaker::set ──► Listeners ──────────► incoming connections, by peer
+//!        │                                      │
+//!        └──────────► PeerTask, one per peer ◄──┘ ◄──► lb_bgp::session::Peer
+//! ```
+//!
+//! A peer that does not read or answer blocks its own task only.
+
+mod address;
+pub mod bfd;
+mod connection;
+pub mod desired;
+mod hints;
+mod identity;
+mod listener;
+mod peer_task;
+mod service_routes;
+mod socket;
+pub mod status;
+mod view;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use lb_bgp::session::{PeerView, Routes, Shutdown};
+use lb_bgp::value::Community;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use self::bfd::{BfdMonitor, BfdTargets, REPLY_TIMEOUT};
+use self::desired::{DesiredPeer, DesiredPeers};
+pub use self::identity::SpeakerIdentity;
+use self::identity::hash;
+use self::listener::{ExpectedPeer, Listeners};
+use self::peer_task::{PeerCommand, PeerTask};
+pub use self::service_routes::ServiceRoutes;
+pub use self::status::BgpStatus;
+pub use self::view::{PeerSnapshot, SpeakerView};
+use lb_dataplane::bfd::BfdMaps;
+use lb_runtime::watchdog::{TASK_LIMIT, THREAD_LIMIT, Watchdog};
+
+/// A handle to the speaker; clones share the same speaker.
+#[derive(Clone, Debug)]
+pub struct Speaker {
+    start: Instant,
+    /// Differs between nodes, so that they do not connect at the same time.
+    seed: u64,
+    tasks: Arc<Mutex<SpeakerTasks>>,
+    command_senders: Arc<Mutex<CommandSenders>>,
+    bfd: Arc<BfdMonitor>,
+}
+
+/// The recipients of BFD reports. Behind a lock of its own: BFD must not wait for a comparison of thousands
+/// of routes.
+type CommandSenders = BTreeMap<String, UnboundedSender<PeerCommand>>;
+
+#[derive(Debug)]
+struct SpeakerTasks {
+    peers: BTreeMap<String, PeerTask>,
+    /// Tasks of removed peers that are still closing.
+    closing: Vec<JoinHandle<()>>,
+    listeners: Listeners,
+    watchdog: Watchdog,
+    /// No task is started any more.
+    is_closed: bool,
+}
+
+impl Speaker {
+    /// Returns a speaker without peers. It listens on `port` once it has peers; with 0 it never does. `node`
+    /// is this node's name, `kernel_sessions` the maps in which the XDP program stamps BFD packets, if
+    /// loaded. `watchdog` monitors its loops.
+    ///
+    /// # Errors
+    /// If the BFD thread cannot be spawned.
+    pub fn new(
+        port: u16,
+        node: &str,
+        kernel_sessions: Option<BfdMaps>,
+        watchdog: &Watchdog,
+    ) -> io::Result<Self> {
+        let seed = hash(0, node);
+        let tasks = SpeakerTasks {
+            peers: BTreeMap::new(),
+            closing: Vec::new(),
+            listeners: Listeners::new(port),
+            watchdog: watchdog.clone(),
+            is_closed: false,
+        };
+        let command_senders = Arc::<Mutex<CommandSenders>>::default();
+        let commands = Arc::clone(&command_senders);
+        let bfd = BfdMonitor::start(
+            seed,
+            kernel_sessions,
+            watchdog.heart("bfd", THREAD_LIMIT),
+            move |peer, up| {
+                forward_bfd_state(&commands, peer, up);
+            },
+        )?;
+        let tasks = Arc::new(Mutex::new(tasks));
+        Ok(Self { start: Instant::now(), seed, tasks, command_senders, bfd: Arc::new(bfd) })
+    }
+
+    /// Sets all peers and their routes. Sessions are started, changed and closed accordingly: new routes
+    /// cause UPDATEs, a new transport causes a new session. Must be called inside a runtime.
+    pub fn set(&self, desired: DesiredPeers) {
+        let mut tasks = self.tasks();
+        if tasks.is_closed {
+            return;
+        }
+        tasks.close_removed(&desired);
+        let targets = bfd_targets(&desired);
+        for (name, peer) in desired {
+            let seed = hash(self.seed, &name);
+            tasks.set(name, peer, seed, self.start);
+        }
+        let expected = tasks.peers.values().map(ExpectedPeer::from).collect();
+        tasks.listeners.set(expected);
+        let command_senders: CommandSenders =
+            tasks.peers.iter().map(|(name, task)| (name.clone(), task.commands.clone())).collect();
+        *self.command_senders.lock().unwrap_or_else(PoisonError::into_inner) = command_senders;
+        self.bfd.set(targets);
+    }
+
+    /// Returns a snapshot.
+    pub async fn view(&self) -> SpeakerView {
+        let (pending, unknown, failures) = {
+            let tasks = self.tasks();
+            let ask = |(name, task): (&String, &PeerTask)| {
+                let (reply, reply_rx) = oneshot::channel();
+                task.send(PeerCommand::View(reply));
+                (name.clone(), task.desired.borrow().clone(), reply_rx)
+            };
+            let pending: Vec<_> = tasks.peers.iter().map(ask).collect();
+            (pending, tasks.listeners.unknown(), tasks.listeners.failures())
+        };
+        let answers = pending.into_iter().map(async |(name, peer, reply_rx)| {
+            let view = tokio::time::timeout(REPLY_TIMEOUT, reply_rx).await.ok()?.ok()?;
+            Some(PeerSnapshot { name, desired: peer, view })
+        });
+        let peers = join_all(answers).await.into_iter().flatten().collect();
+        let bfd = self.bfd.view().await;
+        SpeakerView { at: self.start.elapsed(), peers, bfd, unknown, failures }
+    }
+
+    /// Closes all sessions for a successor without packet loss. Peers that would drop our routes at once
+    /// receive GRACEFUL_SHUTDOWN (RFC 8326) and have `grace` to react; those that keep them for a successor
+    /// (RFC 4724) get no NOTIFICATION.
+    pub async fn hand_over(&self, grace: Duration) {
+        self.close_all(grace, drops_routes, &Shutdown::Replacement).await;
+    }
+
+    /// Closes all sessions without a successor: routers must not keep routes to a node that goes away,
+    /// whatever was negotiated. All receive GRACEFUL_SHUTDOWN, then an administrative shutdown.
+    pub async fn shut_down(&self, grace: Duration) {
+        let text = "the node has been drained".to_owned();
+        self.close_all(grace, |_| true, &Shutdown::Administrative { text }).await;
+    }
+
+    async fn close_all(&self, grace: Duration, is_warned: impl Fn(&PeerView) -> bool, shutdown: &Shutdown) {
+        let view = self.view().await;
+        let pending: Vec<&str> =
+            view.peers.iter().filter(|it| is_warned(&it.view)).map(|it| it.name.as_str()).collect();
+        self.tasks().is_closed = true;
+        if !grace.is_zero() && self.advertise_graceful_shutdown(&pending) {
+            tracing::info!(seconds = grace.as_secs_f64(), "advertised GRACEFUL_SHUTDOWN to the peers");
+            tokio::time::sleep(grace).await;
+        }
+        let closing = {
+            let mut tasks = self.tasks();
+            tasks.listeners.set(Vec::new());
+            let peers = std::mem::take(&mut tasks.peers);
+            let mut closing = std::mem::take(&mut tasks.closing);
+            closing.extend(peers.into_values().map(|task| task.close(shutdown.clone())));
+            closing
+        };
+        join_all(closing).await;
+    }
+
+    /// Returns whether any route has changed.
+    fn advertise_graceful_shutdown(&self, peers: &[&str]) -> bool {
+        let tasks = self.tasks();
+        let mut is_changed = false;
+        for task in peers.iter().filter_map(|name| tasks.peers.get(*name)) {
+            is_changed |= task.desired.send_if_modified(|peer| match &peer.routes {
+                Some(routes) if !routes.is_empty() => {
+                    peer.routes = Some(Arc::new(with_graceful_shutdown(routes)));
+                    true
+                }
+                _ => false,
+            });
+        }
+        is_changed
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, SpeakerTasks> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SpeakerTasks {
+    fn close_removed(&mut self, desired: &DesiredPeers) {
+        self.closing.retain(|task| !task.is_finished());
+        let removed: Vec<String> =
+            self.peers.keys().filter(|name| !desired.contains_key(*name)).cloned().collect();
+        let removed = removed.iter().filter_map(|name| self.peers.remove(name));
+        self.closing.extend(removed.map(|task| task.close(Shutdown::Deconfigured)));
+    }
+
+    fn set(&mut self, name: String, peer: DesiredPeer, seed: u64, start: Instant) {
+        if let Some(task) = self.peers.get(&name)
+            && task.desired.borrow().transport == peer.transport
+        {
+            task.desired.send_if_modified(|desired| {
+                let differs = *desired != peer;
+                *desired = peer;
+                differs
+            });
+            return;
+        }
+        let former = self.peers.remove(&name);
+        let closed = former.map(|former| former.close(Shutdown::Reset { text: String::new() }));
+        let heart = self.watchdog.heart(format!("BGP peer {name}"), TASK_LIMIT);
+        let task = PeerTask::start(name.clone(), peer, seed, start, heart, closed);
+        self.peers.insert(name, task);
+    }
+}
+
+impl PeerTask {
+    fn send(&self, command: PeerCommand) {
+        // The task ends only on command.
+        let _ = self.commands.send(command);
+    }
+
+    fn close(self, shutdown: Shutdown) -> JoinHandle<()> {
+        self.send(PeerCommand::End(shutdown));
+        self.task
+    }
+}
+
+impl From<&PeerTask> for ExpectedPeer {
+    fn from(task: &PeerTask) -> Self {
+        let transport = task.desired.borrow().transport.clone();
+        Self { transport, connections: task.connections.clone() }
+    }
+}
+
+/// Forwards a BFD state to the peer's task.
+fn forward_bfd_state(command_senders: &Mutex<CommandSenders>, peer: &str, up: bool) {
+    let command_senders = command_senders.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(commands) = command_senders.get(peer) {
+        // The task ends only on command.
+        let _ = commands.send(PeerCommand::Bfd(up));
+    }
+}
+
+fn bfd_targets(desired: &DesiredPeers) -> BfdTargets {
+    let targets = desired.iter().filter_map(|(name, peer)| Some((name.clone(), peer.bfd_target()?)));
+    targets.collect()
+}
+
+/// Returns whether the peer drops our routes when the session closes.
+fn drops_routes(view: &PeerView) -> bool {
+    view.negotiated.as_ref().is_some_and(|negotiated| negotiated.graceful_restart.is_none())
+}
+
+fn with_graceful_shutdown(routes: &Routes) -> Routes {
+    let mut routes = routes.clone();
+    for attributes in routes.values_mut() {
+        attributes.communities.insert(Community::GRACEFUL_SHUTDOWN);
+    }
+    routes
+}
+
+#[cfg(test)]
+mod tests;
