@@ -1,4 +1,4 @@
-//! What happens to a BFD session: packets, times and profiles.
+//! Fuzzing of a BFD session: packets, times and profiles.
 #![no_main]
 
 #[path = "../../lb-bfd/tests/session/laws.rs"]

@@ -1,4 +1,4 @@
-//! The parts of an UPDATE from a neighbour, as our codec and others read it.
+//! Differential fuzzing of UPDATE decoding against other codecs.
 #![no_main]
 
 #[path = "../../lb-bgp/tests/codec/agreement.rs"]

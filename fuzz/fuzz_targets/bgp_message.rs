@@ -1,4 +1,4 @@
-//! A neighbour's stream of BGP messages.
+//! Fuzzing of a BGP message stream.
 #![no_main]
 
 #[path = "../../lb-bgp/tests/codec/laws.rs"]

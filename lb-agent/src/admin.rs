@@ -13,10 +13,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use lb_dataplane::attach::Mode;
-use lb_dataplane::cells::{Flows, LivenessCells};
+use lb_dataplane::attach::AttachMode;
 use lb_dataplane::counters::Counters;
-use lb_runtime::http::{HttpServer, Limits};
+use lb_dataplane::mapped_tables::{FlowTable, LivenessCells};
+use lb_runtime::http::{HttpLimits, HttpServer};
 use lb_speaker::bfd::BfdStatus;
 use lb_speaker::{BgpStatus, Speaker};
 use tokio::net::UnixListener;
@@ -50,7 +50,7 @@ pub struct AdminState {
     /// The liveness cells of the nodes.
     pub cells: LivenessCells,
     /// The flow table.
-    pub flows: Flows,
+    pub flows: FlowTable,
     /// The sessions with BGP peers.
     pub speaker: Speaker,
     /// Requests to drain this node, or to end its drain.
@@ -96,7 +96,7 @@ pub fn listen(path: &Path) -> Result<Socket, AdminError> {
 }
 
 /// Serves the admin socket until the task is cancelled.
-pub async fn serve(socket: Socket, state: AdminState, limits: Limits) {
+pub async fn serve(socket: Socket, state: AdminState, limits: HttpLimits) {
     let router = Router::new()
         .route("/status", get(status))
         .route("/bgp", get(bgp))
@@ -123,7 +123,7 @@ async fn undrain(State(state): State<Arc<AdminState>>) -> StatusCode {
 async fn detach(State(state): State<Arc<AdminState>>) -> StatusCode {
     state.detach.send_replace(true);
     let mut agent = state.agent.clone();
-    let is_detached = |agent: &Arc<AgentState>| agent.interfaces.iter().all(|it| it.mode == Mode::Off);
+    let is_detached = |agent: &Arc<AgentState>| agent.interfaces.iter().all(|it| it.mode == AttachMode::Off);
     match agent.wait_for(is_detached).await {
         Ok(_) => StatusCode::NO_CONTENT,
         Err(_) => StatusCode::SERVICE_UNAVAILABLE,

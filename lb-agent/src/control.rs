@@ -1,8 +1,19 @@
-//! The loop: observe → plan → diff → apply, on every change, for as long as the agent runs.
+//! The control loop: observe → plan → diff → apply, on every change, for as long as the agent runs.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `state` | what the loop keeps between passes |
+//! | `reconcile` | one pass |
+//! | [`uplinks`](self::interface) | observation and repair of the uplinks |
+//! | `readiness` | whether this node forwards packets |
+//! | `peers` | from the plan of BGP peers to sessions |
+//! | `log` | differences between two passes, for the log |
 
 mod log;
 mod peers;
 mod readiness;
+mod reconcile;
+mod state;
 mod uplinks;
 
 use std::collections::BTreeSet;
@@ -10,485 +21,310 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lb_api::objects::{Object, Sourced};
-use lb_api::problem::Problem;
-use lb_bfd::initiator::ProbeTarget;
-use lb_common::tag;
-use lb_model::{AddressRule, DrainRules, IncrementalModel, Model, Node};
-use lb_plan::contents::{Contents, diff};
-use lb_plan::plan::{Facts, NodeState, Plan, Planner, Settings};
-use lb_plan::speaker::SpeakerSettings;
+use lb_dataplane::attachment::Attachment;
+use lb_dataplane::liveness::{NotAccepting, Prober};
+use lb_dataplane::map_io::MapsError;
+use lb_dataplane::maps::Maps;
+use lb_dataplane::net::observe::{ASK_EVERY, CONFIRM_EVERY, NetworkMonitor, WATCH_EVERY};
+use lb_kube::source::Source;
+use lb_model::{AddressRule, DrainRules, IncrementalModel, Model};
+use lb_plan::plan::Settings;
+use lb_runtime::watchdog::{TASK_LIMIT, Watchdog};
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
 
-pub use self::peers::Neighbours;
-use self::peers::Told;
-use self::readiness::{Readiness, Ready};
-use self::uplinks::Standing;
+pub use self::peers::Advertiser;
+use self::readiness::ReadyState;
+use self::state::LoopState;
 pub use self::uplinks::interface;
 use crate::last_good::LastGoodFile;
-use crate::state::{AgentState, Applied};
+use crate::state::AgentState;
 use crate::tag_keys::TagKeysRead;
-use lb_dataplane::attachment::Attachment;
-use lb_dataplane::liveness::{Probed, Prober, Probing, Silent, Targets};
-use lb_dataplane::maps::{Maps, MapsError};
-use lb_dataplane::net::observe::{ASK_EVERY, CONFIRM_EVERY, Network, Observation, WATCH_EVERY};
-use lb_kube::config_errors::{Faults, is_configuration};
-use lb_kube::reading::Reading;
-use lb_kube::source::Source;
-use lb_runtime::watchdog::{TASK_LIMIT, Watchdog};
 
-/// Changes that come together are taken together: a switch that comes back moves many neighbours.
+/// Changes within this time are one pass: a switch that comes back changes many neighbor entries.
 const DEBOUNCE: Duration = Duration::from_millis(10);
 
-/// Everything the loop works on.
-pub struct Control {
+/// Everything that the loop observes and writes.
+pub struct ControlLoop {
     /// Where objects come from.
     pub source: Source,
-    /// What of them was accepted last.
-    pub accepted: LastGoodFile,
-    /// What the network says.
-    pub network: Network,
+    /// The last-known-good configuration.
+    pub last_good: LastGoodFile,
+    /// The host's network.
+    pub network: NetworkMonitor,
     /// The program on the uplinks.
     pub attachment: Attachment,
     /// The kernel's maps.
     pub maps: Maps,
-    /// What does not change while the agent runs.
+    /// Settings of the plan.
     pub settings: Settings,
-    /// Services of this load-balancer class only, or of none.
+    /// The load-balancer class that is served; `None`: Services without one.
     pub class: Option<String>,
-    /// By what nodes drain.
+    /// The conditions under which nodes drain.
     pub drain: DrainRules,
     /// Which addresses count as a Service's.
     pub addresses: AddressRule,
-    /// Where the outcome is shown.
+    /// The agent's state, published after each pass.
     pub state: watch::Sender<Arc<AgentState>>,
-    /// Who probes the other nodes.
+    /// The prober of the other nodes, if they are probed.
     pub prober: Option<Prober>,
-    /// Who tells routers.
-    pub neighbours: Neighbours,
-    /// Whether this node has been told to take no new flows.
+    /// The sessions with BGP peers.
+    pub advertiser: Advertiser,
+    /// Requests to drain this node.
     pub draining: watch::Receiver<bool>,
-    /// Whether the program is to be taken off the uplinks.
+    /// Requests to detach the program.
     pub detaching: watch::Receiver<bool>,
-    /// The keys of the tags on what nodes say to each other, read again where their file has changed.
+    /// Keys of the tags between nodes, read again when their file changes.
     pub tag_keys: watch::Receiver<TagKeysRead>,
 }
 
-/// What the loop remembers from one turn to the next.
-struct Memory {
-    planner: Planner,
-    installed: Contents,
-    incremental: IncrementalModel,
-    /// What was read last, until it has been noted what of it is accepted.
-    unnoted: Option<Vec<Arc<Sourced<Object>>>>,
-    /// What is wrong with the objects.
-    problems: Vec<Problem>,
-    /// What became of reading them.
-    reading: Reading,
-    observation: Observation,
-    standing: Standing,
-    readiness: Readiness,
-    ready: Ready,
-    greet_until: Option<Instant>,
-    probed: Option<Probing>,
-    started: Instant,
-    /// When the last turn was over.
-    turned: Instant,
-    /// When the plan wants to be made again, whatever happens.
-    wake: Option<Instant>,
-}
-
-/// What woke the loop.
-enum Wake {
+/// The event that starts a pass.
+enum Trigger {
+    /// An object changed.
     Source,
+    /// The kernel's network state changed.
     Network,
-    Ask,
+    /// Unresolved next hops are to be solicited again.
+    Solicit,
+    /// All next hops are to be confirmed.
     Confirm,
-    /// Uplinks and pins are to be looked at.
-    Watch,
+    /// Uplinks and pins are to be checked.
+    CheckUplinks,
+    /// A drain was requested or ended.
     Drain,
+    /// A detach was requested.
     Detach,
-    Keys,
-    /// On an interface without addresses there is another router.
+    /// The tag keys changed.
+    TagKeys,
+    /// A router on an interface of an unnumbered peer appeared or went.
     Router,
-    /// Another node has gone silent, or is back.
-    Silence,
-    /// The plan has asked to be made again: a grace is over.
-    Plan,
+    /// A node went silent, drains, or is back.
+    Liveness,
+    /// A grace period of the plan is over.
+    Deadline,
 }
 
-impl Control {
-    /// Runs until the task is ended. The heart of the loop beats from the first plan on: the wait for the source before it
-    /// may take as long as it likes.
+impl ControlLoop {
+    /// Runs until the task is cancelled. The heart of the loop beats from the first plan on: waiting for the source before
+    /// it has no limit.
     ///
     /// # Errors
     /// When the maps cannot be read at the start.
     pub async fn run(mut self, watchdog: &Watchdog) -> Result<(), MapsError> {
-        let mut memory = Memory {
-            planner: Planner::default(),
-            installed: self.maps.read_back()?,
-            incremental: self.incremental(Model::default()),
-            unnoted: None,
-            problems: Vec::new(),
-            reading: Reading::default(),
-            observation: Observation::default(),
-            standing: Standing::of(self.attachment.shown()),
-            readiness: Readiness::new(Instant::now()),
-            ready: Ready::NotYet,
-            greet_until: None,
-            probed: None,
-            started: Instant::now(),
-            turned: Instant::now(),
-            wake: None,
-        };
-        self.neighbours.restarted = memory.installed.config.is_some();
-        self.accepted.read(memory.installed.config.is_some());
-        // Answers to probes of the agent before this one are answers, and a restart writes nothing that was right.
-        if let Some(config) = memory.installed.config.filter(|config| config.probe_nonce != 0) {
-            self.settings.liveness.nonce = config.probe_nonce;
-        }
-        // What is installed stays until it is known what shall be: what is not there may only not have come yet.
-        while !self.read_source(&mut memory) {
-            self.wait_source(&mut memory).await;
-        }
-        self.observe(&mut memory).await;
-        self.network.solicit(&memory.observation.unresolved).await;
-        self.turn(&mut memory);
-        self.note_accepted(&mut memory);
-        let mut silent = self.prober.as_ref().map(Prober::silent);
-        // Beats with every wake, and so at least as often as neighbours are asked for.
+        let mut state = self.start().await?;
+        let mut liveness = self.prober.as_ref().map(Prober::not_accepting);
+        // Beats with every trigger, and so at least as often as next hops are solicited.
         let heart = watchdog.heart("control", TASK_LIMIT);
-        let mut ask = tokio::time::interval(ASK_EVERY);
+        let mut solicit = tokio::time::interval(ASK_EVERY);
         let mut confirm = tokio::time::interval(CONFIRM_EVERY);
-        let mut watch = watch_ticks();
+        let mut check = check_ticks();
         loop {
-            let wake = tokio::select! {
-                () = self.source.changed() => Wake::Source,
-                true = self.network.changed() => Wake::Network,
-                _ = ask.tick() => Wake::Ask,
-                _ = confirm.tick() => Wake::Confirm,
-                _ = watch.tick() => Wake::Watch,
-                Ok(()) = self.detaching.changed() => Wake::Detach,
-                Ok(()) = self.draining.changed() => Wake::Drain,
-                Ok(()) = self.tag_keys.changed() => Wake::Keys,
-                () = changed(&mut silent) => Wake::Silence,
-                () = self.neighbours.routers.changed() => Wake::Router,
-                () = sleep_until(memory.wake) => Wake::Plan,
+            let trigger = tokio::select! {
+                () = self.source.changed() => Trigger::Source,
+                true = self.network.changed() => Trigger::Network,
+                _ = solicit.tick() => Trigger::Solicit,
+                _ = confirm.tick() => Trigger::Confirm,
+                _ = check.tick() => Trigger::CheckUplinks,
+                Ok(()) = self.detaching.changed() => Trigger::Detach,
+                Ok(()) = self.draining.changed() => Trigger::Drain,
+                Ok(()) = self.tag_keys.changed() => Trigger::TagKeys,
+                () = changed(&mut liveness) => Trigger::Liveness,
+                () = self.advertiser.routers.changed() => Trigger::Router,
+                () = sleep_until(state.deadline) => Trigger::Deadline,
             };
             heart.beat();
-            self.woken(wake, &mut memory).await;
+            self.handle(trigger, &mut state).await;
         }
     }
 
-    /// Waits until the source may be able to tell. What is attached is watched over all the same: it may carry packets
-    /// by what an agent before this one has installed.
-    async fn wait_source(&mut self, memory: &mut Memory) {
-        let mut watch = watch_ticks();
+    /// Reads back what an earlier agent installed, waits for the source, and makes the first pass.
+    async fn start(&mut self) -> Result<LoopState, MapsError> {
+        let installed = self.maps.read_back()?;
+        let mut state =
+            LoopState::new(installed, self.model_after(Model::default()), self.attachment.status());
+        let is_restart = state.installed.config.is_some();
+        self.advertiser.restarted = is_restart;
+        self.last_good.read(is_restart);
+        // With the same nonce, answers to the earlier agent's probes count, and a restart writes nothing that was right.
+        if let Some(config) = state.installed.config.filter(|config| config.probe_nonce != 0) {
+            self.settings.liveness.nonce = config.probe_nonce;
+        }
+        // What is installed stays until the desired state is known: an object may be missing only because it has not been
+        // listed yet.
+        while !self.read_source(&mut state) {
+            self.wait_for_source(&mut state).await;
+        }
+        self.observe(&mut state).await;
+        self.network.solicit(&state.network.unresolved).await;
+        self.reconcile(&mut state);
+        self.save_last_good(&mut state);
+        Ok(state)
+    }
+
+    /// Waits until the source may be readable. Uplinks are checked all the while: they may carry packets by what an
+    /// earlier agent installed.
+    async fn wait_for_source(&mut self, state: &mut LoopState) {
+        let mut check = check_ticks();
         loop {
-            self.state.send_if_modified(|state| {
-                let is_same = state.reading == memory.reading && state.interfaces == memory.standing.attached;
-                let state = Arc::make_mut(state);
-                state.reading.clone_from(&memory.reading);
-                state.interfaces.clone_from(&memory.standing.attached);
+            self.state.send_if_modified(|published| {
+                let is_same =
+                    published.reading == state.reading && published.interfaces == state.uplinks.attached;
+                let published = Arc::make_mut(published);
+                published.reading.clone_from(&state.reading);
+                published.interfaces.clone_from(&state.uplinks.attached);
                 !is_same
             });
             tokio::select! {
                 () = self.source.changed() => return,
                 Ok(()) = self.detaching.changed() => self.attachment.detach(),
-                _ = watch.tick() => {}
+                _ = check.tick() => {}
             }
-            if self.watch_alone(memory).await {
-                memory.standing.problems.iter().for_each(|problem| tracing::warn!("{problem}"));
+            if self.check_uplinks(state).await {
+                state.uplinks.problems.iter().for_each(|problem| tracing::warn!("{problem}"));
             }
         }
     }
 
-    async fn woken(&mut self, wake: Wake, memory: &mut Memory) {
-        match wake {
-            Wake::Source => {
-                self.source.settle(memory.turned).await;
-                let before = self.wanted(memory);
-                self.read_source(memory);
-                // The kernel is asked for the way to each node: not for a Service's sake.
-                if self.wanted(memory) != before {
-                    self.observe(memory).await;
-                    self.network.solicit(&memory.observation.unresolved).await;
-                }
-                self.turn(memory);
-                self.note_accepted(memory);
-            }
-            Wake::Network => {
+    async fn handle(&mut self, trigger: Trigger, state: &mut LoopState) {
+        match trigger {
+            Trigger::Source => self.handle_source(state).await,
+            Trigger::Network => {
                 tokio::time::sleep(DEBOUNCE).await;
-                self.network.forget_changes();
-                if self.observe(memory).await {
-                    self.turn(memory);
+                self.network.discard_changes();
+                if self.observe(state).await {
+                    self.reconcile(state);
                 }
-                if memory.ready != Ready::Yes {
-                    self.network.solicit(&memory.observation.unresolved).await;
+                if state.ready != ReadyState::Yes {
+                    self.network.solicit(&state.network.unresolved).await;
                 }
             }
-            Wake::Ask => {
-                self.network.solicit(&memory.observation.unresolved).await;
-                self.greet(memory).await;
+            Trigger::Solicit => {
+                self.network.solicit(&state.network.unresolved).await;
+                self.greet(state).await;
                 // Time alone can make the agent ready.
-                if self.observe(memory).await || memory.ready != Ready::Yes {
-                    self.turn(memory);
+                if self.observe(state).await || state.ready != ReadyState::Yes {
+                    self.reconcile(state);
                 }
             }
-            Wake::Watch => {
-                if self.watch_alone(memory).await {
-                    self.observe(memory).await;
-                    self.turn(memory);
-                } else if self.judge(memory) != memory.ready {
-                    self.turn(memory);
+            Trigger::CheckUplinks => {
+                if self.check_uplinks(state).await {
+                    self.observe(state).await;
+                    self.reconcile(state);
+                } else if self.readiness(state) != state.ready {
+                    self.reconcile(state);
                 }
             }
-            Wake::Detach => {
+            Trigger::Detach => {
                 self.attachment.detach();
-                self.watch_alone(memory).await;
-                self.observe(memory).await;
-                self.turn(memory);
+                self.check_uplinks(state).await;
+                self.observe(state).await;
+                self.reconcile(state);
             }
-            Wake::Silence => {
+            Trigger::Liveness => {
                 tokio::time::sleep(DEBOUNCE).await;
-                self.turn(memory);
+                self.reconcile(state);
             }
-            Wake::Plan | Wake::Router => self.turn(memory),
-            Wake::Drain => {
+            Trigger::Deadline | Trigger::Router => self.reconcile(state),
+            Trigger::Drain => {
                 self.settings.draining = *self.draining.borrow_and_update();
-                self.turn(memory);
+                self.reconcile(state);
             }
-            Wake::Keys => {
+            Trigger::TagKeys => {
                 self.settings.tag_keys = self.tag_keys.borrow_and_update().keys;
-                self.turn(memory);
+                self.reconcile(state);
             }
-            Wake::Confirm => self.network.solicit(&self.wanted(memory)).await,
+            Trigger::Confirm => self.network.solicit(&self.next_hop_targets(state)).await,
         }
     }
 
-    /// Goes on from a model, by the rules of this agent.
-    fn incremental(&self, before: Model) -> IncrementalModel {
+    async fn handle_source(&mut self, state: &mut LoopState) {
+        self.source.debounce(state.reconciled).await;
+        let before = self.next_hop_targets(state);
+        self.read_source(state);
+        // A changed Service alone does not change the next hops.
+        if self.next_hop_targets(state) != before {
+            self.observe(state).await;
+            self.network.solicit(&state.network.unresolved).await;
+        }
+        self.reconcile(state);
+        self.save_last_good(state);
+    }
+
+    /// Returns an incremental model that goes on from `before`, by the rules of this agent.
+    fn model_after(&self, before: Model) -> IncrementalModel {
         IncrementalModel::new(&Model { drain: self.drain.clone(), addresses: self.addresses, ..before })
     }
 
-    fn wanted(&self, memory: &Memory) -> BTreeSet<IpAddr> {
-        memory.incremental.model().addresses_to_resolve(&self.settings.node)
+    /// Returns the addresses that packets are forwarded to, whose next hops must be resolved.
+    fn next_hop_targets(&self, state: &LoopState) -> BTreeSet<IpAddr> {
+        state.model.model().addresses_to_resolve(&self.settings.node)
     }
 
-    /// False where the source cannot tell now.
-    fn read_source(&mut self, memory: &mut Memory) -> bool {
+    /// Returns false while the source cannot be read.
+    fn read_source(&mut self, state: &mut LoopState) -> bool {
         let Some(mut snapshot) = self.source.read() else {
-            memory.reading.failed();
+            state.reading.failed();
             return false;
         };
-        self.accepted.complete(&mut snapshot);
-        if let Some(recalled) = self.accepted.recall(&snapshot.objects) {
-            memory.incremental = self.incremental(recalled);
+        self.last_good.complete(&mut snapshot);
+        if let Some(recalled) = self.last_good.recall(&snapshot.objects) {
+            state.model = self.model_after(recalled);
         }
-        memory.problems = snapshot.problems;
-        memory.problems.extend(memory.incremental.update(&snapshot.objects, self.class.as_deref()));
-        memory.reading.succeeded(&memory.problems);
-        memory.unnoted = Some(snapshot.objects);
+        state.problems = snapshot.problems;
+        state.problems.extend(state.model.update(&snapshot.objects, self.class.as_deref()));
+        state.reading.succeeded(&state.problems);
+        state.unsaved = Some(snapshot.objects);
         true
     }
 
-    /// Only after all else: it may take a disk's time.
-    fn note_accepted(&mut self, memory: &mut Memory) {
-        if let Some(objects) = memory.unnoted.take() {
-            self.accepted.note(&objects, &memory.problems, memory.incremental.model());
+    /// Saves the last-known-good configuration: after everything else, because a disk may be slow.
+    fn save_last_good(&mut self, state: &mut LoopState) {
+        if let Some(objects) = state.unsaved.take() {
+            self.last_good.note(&objects, &state.problems, state.model.model());
         }
     }
 
-    /// Looks at the network; true where something is different from the last look.
-    async fn observe(&mut self, memory: &mut Memory) -> bool {
-        let standing = memory.standing.clone();
-        match self.observation(memory).await {
-            Ok(mut observation) => {
-                self.network.revive(observation.revived(&memory.observation)).await;
-                observation.remember(&memory.observation);
-                let differs = observation.facts != memory.observation.facts
-                    || observation.unresolved != memory.observation.unresolved
-                    || standing != memory.standing;
-                memory.observation = observation;
+    /// Observes uplinks and network. Returns whether anything differs from the last observation. On an error, the last
+    /// one stays.
+    async fn observe(&mut self, state: &mut LoopState) -> bool {
+        let uplinks = state.uplinks.clone();
+        match self.observation(state).await {
+            Ok(mut network) => {
+                self.network.revive(network.revived(&state.network)).await;
+                network.remember(&state.network);
+                let differs = network.facts != state.network.facts
+                    || network.unresolved != state.network.unresolved
+                    || uplinks != state.uplinks;
+                state.network = network;
                 differs
             }
             Err(error) => {
-                tracing::error!(%error, "the kernel does not say how nodes are reached; what was known stays in force");
+                tracing::error!(%error, "cannot read routes and neighbors from the kernel; the next hops stay as they were");
                 false
             }
         }
     }
-
-    /// Plans, writes what is different, and shows it.
-    fn turn(&mut self, memory: &mut Memory) {
-        let begun = Instant::now();
-        let silent = self.prober.as_ref().map(|prober| prober.silent().borrow().clone()).unwrap_or_default();
-        memory.ready = self.judge(memory);
-        let withdrawn = memory.ready == Ready::No;
-        let facts = Facts { silent, withdrawn, ..memory.observation.facts.clone() };
-        let plan = memory.planner.plan(
-            memory.incremental.model(),
-            &facts,
-            &self.settings,
-            &memory.installed,
-            memory.started.elapsed(),
-        );
-        let (operations, failures) = self.apply(&plan, &mut memory.installed);
-        self.probe(memory, &plan);
-        memory.wake = plan.wake.map(|wake| memory.started + wake);
-        let applied = Applied { operations, microseconds: begun.elapsed().as_micros() as u64 };
-        if operations > 0 {
-            tracing::info!(
-                operations,
-                microseconds = applied.microseconds,
-                services = plan.services.len(),
-                "maps written"
-            );
-        }
-        if memory.installed.config.is_some() {
-            self.attachment.note_maps_written();
-        }
-        // Only now that packets are taken care of may they be asked for. The first plan can make the node ready.
-        memory.ready = self.judge(memory);
-        let told = self.tell(memory);
-        let failures = failures.iter().map(ToString::to_string).collect();
-        self.publish(memory, plan, applied, told, failures);
-        memory.turned = Instant::now();
-    }
-
-    /// Has routers told what they shall know.
-    fn tell(&mut self, memory: &Memory) -> Option<Told> {
-        let settings = SpeakerSettings {
-            ignore_exclude_label: self.settings.ignore_exclude_label,
-            local_needs_endpoint: self.neighbours.local_needs_endpoint,
-            draining: self.is_draining(memory),
-            withdrawn: memory.ready == Ready::No,
-        };
-        let may_tell = memory.ready != Ready::NotYet;
-        self.neighbours.tell(memory.incremental.model(), &self.settings.node, &settings, may_tell)
-    }
-
-    /// Whether this node takes no new flows: it has been told so, or its Node object says so.
-    fn is_draining(&self, memory: &Memory) -> bool {
-        let node = memory.incremental.model().nodes.get(&self.settings.node);
-        self.settings.draining || node.is_some_and(Node::is_draining)
-    }
-
-    /// Has the other nodes probed, those that a way is known to.
-    fn probe(&self, memory: &mut Memory, plan: &Plan) {
-        let targets: Targets = plan
-            .nodes
-            .iter()
-            .filter(|node| !node.is_self)
-            .filter_map(|node| {
-                let way = memory.observation.facts.next_hops.get(&node.address)?;
-                let own_discriminator = tag::discriminator(self.settings.liveness.nonce, node.index);
-                let target = ProbeTarget { discriminator: node.id, own_discriminator };
-                Some((node.index, Probed { address: node.address, source: way.source, target }))
-            })
-            .collect();
-        let probing = Probing { targets, key: self.settings.tag_keys.current };
-        let is_new = memory.probed.as_ref() != Some(&probing);
-        if let Some(prober) = self.prober.as_ref().filter(|_| is_new) {
-            prober.set(probing.clone());
-            memory.probed = Some(probing);
-        }
-    }
-
-    /// Whether the uplink may be why all other nodes are dead.
-    fn deaf_veth(&self, memory: &Memory, nodes: &[NodeState]) -> Option<String> {
-        let silent = self.prober.as_ref()?.silent();
-        let silent = silent.borrow();
-        let others = nodes.iter().filter(|node| !node.is_self);
-        memory.standing.deaf_veth(others.map(|node| !silent.contains(&node.address)))
-    }
-
-    fn apply(&mut self, plan: &Plan, installed: &mut Contents) -> (usize, Vec<MapsError>) {
-        let mut done = 0;
-        let mut failures = Vec::new();
-        for op in diff(installed, &plan.contents) {
-            match self.maps.apply(&op) {
-                Ok(()) => {
-                    installed.apply(&op);
-                    done += 1;
-                }
-                // The rest goes on: one entry that finds no room is one Service's trouble.
-                Err(error) => failures.push(error),
-            }
-        }
-        // So the next plan need not look into rings and source ranges that stay.
-        installed.share_rings(&plan.contents);
-        installed.share_sources(&plan.contents);
-        (done, failures)
-    }
-
-    fn publish(
-        &self,
-        memory: &Memory,
-        plan: Plan,
-        applied: Applied,
-        told: Option<Told>,
-        failures: Vec<String>,
-    ) {
-        let before = self.state.borrow().clone();
-        let mut problems = memory.problems.clone();
-        problems.extend(plan.problems);
-        let (announced, troubles) = match told {
-            Some(told) => {
-                problems.extend(told.problems);
-                (told.services.into(), told.troubles)
-            }
-            None => (Arc::clone(&before.announced), Vec::new()),
-        };
-        let concerns = |it: &&Problem| memory.incremental.concerns(it, &self.settings.node);
-        let faults = Faults::of(problems.iter().filter(|it| is_configuration(it)).filter(concerns));
-        let keys = self.tag_keys.borrow().problem.clone();
-        let mut problems: Vec<String> =
-            problems.iter().map(ToString::to_string).chain(failures).chain(troubles).chain(keys).collect();
-        problems.extend(memory.standing.problems.iter().cloned());
-        problems.extend(self.deaf_veth(memory, &plan.nodes));
-        log::problems(&before.problems, &problems);
-        log::drains(&before, &plan.nodes);
-        self.state.send_replace(Arc::new(AgentState {
-            node: before.node.clone(),
-            version: before.version.clone(),
-            ready: memory.ready == Ready::Yes,
-            interfaces: memory.standing.attached.clone(),
-            asks_kernel: before.asks_kernel.clone(),
-            turns: before.turns + 1,
-            last: applied,
-            services: plan.services,
-            nodes: plan.nodes,
-            announced,
-            reading: memory.reading.clone(),
-            faults,
-            liveness_limit: before.liveness_limit,
-            draining: self.is_draining(memory),
-            problems,
-        }));
-    }
 }
 
-/// When uplinks are looked at. Looks that were missed in a long turn are not made up for.
-fn watch_ticks() -> Interval {
+/// Returns the ticks of uplink checks. Ticks that a long pass has missed are dropped.
+fn check_ticks() -> Interval {
     let mut ticks = tokio::time::interval(WATCH_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
 }
 
-/// Waits until others are silent than before; without a prober for ever.
-async fn changed(silent: &mut Option<watch::Receiver<Silent>>) {
-    let is_told = match silent {
-        Some(silent) => silent.changed().await.is_ok(),
+/// Waits for a change of any node's liveness state; forever without a prober.
+async fn changed(liveness: &mut Option<watch::Receiver<NotAccepting>>) {
+    let has_changed = match liveness {
+        Some(liveness) => liveness.changed().await.is_ok(),
         None => false,
     };
-    if !is_told {
+    if !has_changed {
         std::future::pending::<()>().await;
     }
 }
 
-/// Sleeps until then; without a time for ever.
+/// Sleeps until a time; forever without one.
 async fn sleep_until(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time.into()).await,

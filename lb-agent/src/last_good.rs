@@ -1,7 +1,7 @@
-//! What was accepted last of the objects that configure the load balancer, in a file: an agent that starts while
-//! one of them is wrong goes on with what the agent before it accepted.
+//! The last-known-good configuration in a file: an agent that starts while an object is invalid goes on with the last
+//! valid one.
 //!
-//! The file helps, and nothing depends on it: whatever is wrong with it is a warning.
+//! The file is best effort: any failure to read or write it is a warning.
 
 mod file;
 
@@ -15,25 +15,25 @@ use lb_model::last_good::LastGood;
 
 use lb_kube::snapshot::{self, Snapshot};
 
-/// What was accepted last, and the file that it stands in.
+/// The last-known-good configuration, and its file.
 #[derive(Debug)]
 pub struct LastGoodFile {
     path: PathBuf,
-    /// Where the objects come from: a node may be given to another cluster.
+    /// The source of the objects: a node may be moved to another cluster.
     origin: String,
     accepted: LastGood,
-    /// Whether it is known what an agent before this one accepted.
+    /// Whether the first model has been asked for.
     recalled: bool,
-    /// Whether the file says what is accepted.
+    /// Whether the file is up to date.
     is_written: bool,
-    /// Whether what stands at the path is somebody else's.
+    /// Whether the path holds a file of another program.
     is_foreign: bool,
-    /// Why it could not be written, when that was last tried.
+    /// The error of the last write.
     failure: Option<String>,
 }
 
 impl LastGoodFile {
-    /// The file of this path, for objects of this origin; nothing is read yet.
+    /// Returns the file at `path` for objects of `origin`, unread.
     pub fn at(path: PathBuf, origin: String) -> Self {
         Self {
             path,
@@ -46,13 +46,12 @@ impl LastGoodFile {
         }
     }
 
-    /// Reads what an agent before this one accepted. `restarted` tells whether there was one, which should have
-    /// left a file.
+    /// Reads what an earlier agent saved. `restarted` is whether there was one, so that a file is expected.
     pub fn read(&mut self, restarted: bool) {
         let path = self.path.display();
         match file::read(&self.path, &self.origin) {
             Ok(accepted) => {
-                tracing::info!(%path, objects = accepted.objects().count(), "known from before: what was accepted last");
+                tracing::info!(%path, objects = accepted.objects().count(), "Loaded the last-known-good configuration");
                 self.accepted = accepted;
                 self.is_written = true;
             }
@@ -60,37 +59,37 @@ impl LastGoodFile {
             Err(error) if error.may_be_replaced() => tracing::warn!(
                 %path,
                 %error,
-                "cannot read what was accepted before; a pool, router or advertisement that is wrong now counts for \
-                 nothing until it is mended, and the file will be written anew"
+                "cannot read the last-known-good configuration; objects that are invalid now are ignored until they are \
+                 fixed, and the file is written again"
             ),
             Err(error) => {
                 tracing::warn!(
                     %path,
                     %error,
-                    "this cannot be told to be a file of an agent and is left alone, so an agent after this one would not know what \
-                     was accepted; give another --accepted-file, or remove this one and restart the agent"
+                    "not overwriting a file that the agent may not have written, so the last-known-good configuration is not \
+                     saved; set another --last-good-file, or remove this file and restart the agent"
                 );
                 self.is_foreign = true;
             }
         }
     }
 
-    /// Puts what was accepted before in the place of objects that are there and cannot be read.
+    /// Replaces objects that exist and cannot be read by their last valid version.
     pub fn complete(&self, snapshot: &mut Snapshot) {
         let fallbacks = self.accepted.fallbacks(&snapshot.objects, &snapshot.problems);
         for object in fallbacks {
-            snapshot.problems.extend(snapshot::staying(&object));
+            snapshot.problems.extend(snapshot::stale_problem(&object));
             snapshot.objects.push(object);
         }
     }
 
-    /// The model to go on from with these objects; only the first time, as each model has another before it then.
+    /// Returns the model to start from with these objects. Only the first call returns one: later models follow another.
     pub fn recall(&mut self, objects: &[Arc<Sourced<Object>>]) -> Option<Model> {
         let is_first = !std::mem::replace(&mut self.recalled, true);
         is_first.then(|| self.accepted.model(objects))
     }
 
-    /// Takes in what came of objects, and writes it down where that is different.
+    /// Notes which objects are valid, and writes the file if that changed.
     pub fn note(&mut self, objects: &[Arc<Sourced<Object>>], problems: &[Problem], model: &Model) {
         if self.accepted.record(objects, problems, model) {
             self.is_written = false;
@@ -108,13 +107,13 @@ impl LastGoodFile {
             }
             Err(error) => {
                 let failure = error.to_string();
-                // It is tried again with every change of any object.
+                // Retried with every change of any object.
                 if self.failure.as_ref() != Some(&failure) {
                     tracing::warn!(
                         path = %self.path.display(),
                         error = failure,
-                        "cannot write what is accepted, so an agent after this one would not know it; let the agent \
-                         write there, or give another --accepted-file"
+                        "cannot save the last-known-good configuration, so the next agent starts without it; make the path \
+                         writable, or set another --last-good-file"
                     );
                 }
                 self.failure = Some(failure);

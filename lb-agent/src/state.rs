@@ -1,58 +1,58 @@
-//! What the agent shows of itself.
+//! The agent's state, as the admin socket, metrics and status reports show it.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use lb_kube::reading::Reading;
 use lb_plan::plan::{NodeState, ServiceState};
-use lb_speaker::Announced;
+use lb_speaker::ServiceRoutes;
 use serde::{Deserialize, Serialize};
 
-use lb_dataplane::ask::Questions;
-use lb_dataplane::attach::Attached;
-use lb_kube::config_errors::Faults;
+use lb_dataplane::attach::AttachedUplink;
+use lb_dataplane::kernel_lookup::LookupSupport;
+use lb_kube::config_errors::ConfigErrors;
 
-/// One look at the agent, whole.
+/// The agent's state after a pass of the control loop.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct AgentState {
     /// Name of this node.
     pub node: String,
     /// Version of this binary.
     pub version: Cow<'static, str>,
-    /// Whether packets are carried: the program is on every uplink that is there, one of them has a carrier, the maps
-    /// hold a whole plan, and every node that can be reached is known by its MAC.
+    /// Whether the node forwards packets: the program is on every existing uplink, one of them has a carrier, the maps
+    /// hold a complete plan, and the next hop of every reachable node is resolved.
     pub ready: bool,
-    /// The uplinks, and how the program runs on each.
-    pub interfaces: Vec<Attached>,
-    /// What the program can ask this node's kernel.
+    /// The uplinks, and the mode of the program on each.
+    pub interfaces: Vec<AttachedUplink>,
+    /// What the program can look up in this node's kernel.
     #[serde(default)]
-    pub asks_kernel: Questions,
-    /// How often the loop has planned.
+    pub asks_kernel: LookupSupport,
+    /// Passes of the control loop.
     pub turns: u64,
-    /// What the last turn did.
+    /// What the last pass did.
     pub last: Applied,
     /// The Services that are served.
     pub services: Vec<ServiceState>,
     /// The nodes of the cluster.
     pub nodes: Vec<NodeState>,
-    /// What this node says of each Service to routers.
+    /// What this node advertises of each Service to BGP peers.
     #[serde(skip)]
-    pub announced: Arc<[Announced]>,
-    /// What became of reading the objects.
+    pub announced: Arc<[ServiceRoutes]>,
+    /// The state of reading the objects.
     #[serde(skip)]
     pub reading: Reading,
-    /// What is wrong with what configures the load balancer.
+    /// Errors of the objects that configure the load balancer.
     #[serde(skip)]
-    pub faults: Faults,
-    /// Ticks of the probe clock without an answer after which a node is dead; zero: nobody ever is.
+    pub config_errors: ConfigErrors,
+    /// Ticks of the probe clock without an answer after which a node is dead; zero: never.
     pub liveness_limit: u32,
     /// Whether this node takes no new flows.
     pub draining: bool,
-    /// What is wrong, a sentence each.
+    /// Problems, a sentence each.
     pub problems: Vec<String>,
 }
 
-/// What one turn of the loop did.
+/// What one pass of the control loop did.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Applied {
     /// Operations written to maps.

@@ -1,8 +1,8 @@
-//! What a cluster is told of the agent: whom it tells of each Service, how its sessions stand, and whether what it has
-//! been told is right.
+//! The status reporter: writes to the cluster what this node advertises, its BGP and BFD sessions, and whether its
+//! configuration is valid.
 //!
-//! A task of its own reads what the agent shows of itself, and another writes it to the API server. Neither is waited
-//! for by anybody.
+//! One task follows the agent's state, another writes to the API server. No other task waits for them: status reports
+//! are best effort.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,129 +13,135 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::state::AgentState;
-use lb_kube::client::{self, ClientError, Role};
-use lb_kube::config_errors::Faults;
+use lb_kube::client::{self, ClientError, ClientRole};
+use lb_kube::config_errors::ConfigErrors;
 use lb_kube::source::SourceOptions;
-use lb_kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
-use lb_speaker::Announced;
-use lb_speaker::{Speaker, SpeakerView, Viewed};
+use lb_kube::status::{
+    DesiredStatus, SessionReport, StatusComponent, StatusScope, StatusWriter, WriteLimits,
+};
+use lb_speaker::{PeerSnapshot, ServiceRoutes, Speaker, SpeakerView};
 
-/// How often sessions are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Interval at which sessions are read.
+const READ_EVERY: Duration = Duration::from_secs(2);
 
-/// What a cluster is told, and how.
+/// Settings of the status reports.
 #[derive(Clone, Debug)]
-pub struct Options {
-    /// This pod, which owns what is written.
+pub struct ReporterOptions {
+    /// This pod: the owner of what is written.
     pub pod: Option<String>,
-    /// Writes a second; zero writes nothing.
+    /// Writes per second; 0: no reports.
     pub rate: u32,
 }
 
-/// Tells a cluster of the agent.
+/// Reports the agent's status to the cluster.
 pub struct StatusReporter {
     /// Name of this node.
     pub node: String,
     /// The agent's state.
     pub state: watch::Receiver<Arc<AgentState>>,
-    /// The sessions with routers.
+    /// The sessions with BGP peers.
     pub speaker: Speaker,
 }
 
-/// What is told now.
+/// The status that is reported.
 #[derive(Clone, Default, PartialEq)]
-struct Telling {
-    announced: Arc<[Announced]>,
-    faults: Faults,
-    sessions: Vec<Session>,
+struct Report {
+    announced: Arc<[ServiceRoutes]>,
+    config_errors: ConfigErrors,
+    sessions: Vec<SessionReport>,
 }
 
 impl StatusReporter {
-    /// Begins to tell; the tasks end with what is returned. Where objects come from a directory, nobody is told.
+    /// Starts the tasks, which end when the returned set is dropped. With a directory as the source of objects, there is
+    /// nothing to report to.
     ///
     /// # Errors
-    /// When no cluster is known.
-    pub async fn start(self, source: &SourceOptions, options: &Options) -> Result<JoinSet<()>, ClientError> {
+    /// When no cluster is configured.
+    pub async fn start(
+        self,
+        source: &SourceOptions,
+        options: &ReporterOptions,
+    ) -> Result<JoinSet<()>, ClientError> {
         let mut tasks = JoinSet::new();
         let SourceOptions::Kubernetes { kubeconfig, namespace } = source else { return Ok(tasks) };
         if options.rate == 0 {
             return Ok(tasks);
         }
-        // A connection of its own: what is written is not in the way of what is watched.
-        let client = client::connect(kubeconfig.as_deref(), Role::Agent).await?;
-        let writer = Writer {
-            writes: client.clone(),
+        // A connection of its own, so that writes do not delay watches.
+        let client = client::connect(kubeconfig.as_deref(), ClientRole::Agent).await?;
+        let writer = StatusWriter {
+            write_client: client.clone(),
             client,
             namespace: namespace.clone(),
-            scope: Scope::Node(self.node.clone()),
+            scope: StatusScope::Node(self.node.clone()),
             pod: options.pod.clone(),
-            terms: Terms { per_second: options.rate.into(), ..Terms::DEFAULT },
+            limits: WriteLimits { per_second: options.rate.into(), ..WriteLimits::DEFAULT },
         };
-        let (wanted, written) = watch::channel(None);
-        tasks.spawn(self.tell(wanted));
+        let (desired, written) = watch::channel(None);
+        tasks.spawn(self.follow(desired));
         tasks.spawn(writer.run(written));
         Ok(tasks)
     }
 
-    async fn tell(mut self, wanted: watch::Sender<Option<Arc<Wanted>>>) {
-        let mut look = tokio::time::interval(LOOK_EVERY);
-        let mut told = None;
+    async fn follow(mut self, desired: watch::Sender<Option<Arc<DesiredStatus>>>) {
+        let mut read = tokio::time::interval(READ_EVERY);
+        let mut reported = None;
         loop {
             tokio::select! {
-                _ = look.tick() => {}
+                _ = read.tick() => {}
                 changed = self.state.changed() => if changed.is_err() { return },
             }
             let state = Arc::clone(&self.state.borrow_and_update());
             if !state.ready {
-                // What an agent before this one has told is more likely to be right than nothing.
+                // What an earlier agent reported is more likely to be right than nothing.
                 continue;
             }
             let view = self.speaker.view().await;
-            let telling = Telling {
+            let report = Report {
                 announced: Arc::clone(&state.announced),
-                faults: state.faults.clone(),
+                config_errors: state.config_errors.clone(),
                 sessions: sessions(&view),
             };
-            if told.as_ref() != Some(&telling) {
-                wanted.send_replace(Some(Arc::new(telling.wanted(&self.node))));
-                told = Some(telling);
+            if reported.as_ref() != Some(&report) {
+                desired.send_replace(Some(Arc::new(report.desired(&self.node))));
+                reported = Some(report);
             }
         }
     }
 }
 
-impl Telling {
-    fn wanted(&self, node: &str) -> Wanted {
-        let mut wanted = Wanted::default();
-        let Faults { pools, others } = &self.faults;
-        wanted.configuration(Configuration::Agent(node), pools, others);
+impl Report {
+    fn desired(&self, node: &str) -> DesiredStatus {
+        let mut desired = DesiredStatus::default();
+        let ConfigErrors { pools, others } = &self.config_errors;
+        desired.set_configuration(StatusComponent::Agent(node), pools, others);
         for session in &self.sessions {
-            wanted.session(node, session);
+            desired.set_session(node, session);
         }
         for announced in self.announced.iter().filter(|it| !it.peers.is_empty()) {
             let service = &announced.service;
-            wanted.service(node, &service.namespace, &service.name, &announced.peers);
+            desired.set_service(node, &service.namespace, &service.name, &announced.peers);
         }
-        wanted
+        desired
     }
 }
 
-fn sessions(view: &SpeakerView) -> Vec<Session> {
-    let of = |neighbour: &Viewed| {
-        let transport = &neighbour.neighbour.transport;
-        let bfd = view.bfd.sessions.iter().find(|bfd| bfd.name == neighbour.name);
-        Session {
+fn sessions(view: &SpeakerView) -> Vec<SessionReport> {
+    let of = |snapshot: &PeerSnapshot| {
+        let transport = &snapshot.desired.transport;
+        let bfd = view.bfd.sessions.iter().find(|bfd| bfd.name == snapshot.name);
+        SessionReport {
             peer: transport.address.to_string(),
             vrf: transport.vrf().map(str::to_owned),
-            bgp: bgp_word(neighbour.view.state),
-            bfd: neighbour.neighbour.bfd.map(|_| bfd.map_or("Down", |bfd| bfd_word(bfd.view.state))),
+            bgp: bgp_state(snapshot.view.state),
+            bfd: snapshot.desired.bfd.map(|_| bfd.map_or("Down", |bfd| bfd_state(bfd.view.state))),
         }
     };
-    view.neighbours.iter().map(of).collect()
+    view.peers.iter().map(of).collect()
 }
 
-/// FRR's words, which frr-k8s tells.
-fn bgp_word(state: BgpState) -> &'static str {
+/// Returns FRR's name of a state, as frr-k8s reports it.
+fn bgp_state(state: BgpState) -> &'static str {
     match state {
         BgpState::Idle => "Idle",
         BgpState::Connect => "Connect",
@@ -146,7 +152,7 @@ fn bgp_word(state: BgpState) -> &'static str {
     }
 }
 
-fn bfd_word(state: BfdState) -> &'static str {
+fn bfd_state(state: BfdState) -> &'static str {
     match state {
         BfdState::AdminDown => "Admin Down",
         BfdState::Down | BfdState::Init => "Down",

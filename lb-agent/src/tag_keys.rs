@@ -1,8 +1,8 @@
-//! The keys of the tags on what nodes say to each other, out of a file that may change while the agent runs.
+//! The keys of the tags between nodes, read from a file that may change while the agent runs.
 //!
-//! A line each, the one in use first: a number from 0 to 255, and 32 hexadecimal digits or the word `hash-key`, which is
-//! the key that is made from that of the flow hash. The second line, if there is one, is valid too. In Kubernetes the
-//! file is a Secret that is mounted, which the kubelet keeps up to date; the agent needs no right to read it.
+//! The file has one or two lines. Each is a number from 0 to 255 and 32 hexadecimal digits, or the word `hash-key` for
+//! the key derived from the hash key. The first key signs; both verify. In Kubernetes the file is a mounted Secret that
+//! the kubelet keeps up to date, so the agent needs no permission to read it.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,46 +13,46 @@ use lb_common::hash::HashKey;
 use lb_common::tag::{TagKey, TagKeys, derive};
 use tokio::sync::watch;
 
-/// How often the file is read.
+/// Interval at which the file is read.
 const READ_EVERY: Duration = Duration::from_secs(2);
-/// Two lines with comments around them are less.
+/// More than two lines with comments need, in bytes.
 const LONGEST: u64 = 4096;
-/// Stands for the key that is made from that of the flow hash.
+/// The word for the key derived from the hash key.
 const DERIVED: &str = "hash-key";
 
-/// Why a file holds no keys.
+/// Why a file has no valid keys.
 #[derive(Debug, thiserror::Error)]
 pub enum TagKeysError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error(transparent)]
     Read(#[from] io::Error),
-    /// Nothing is in it.
-    #[error("it holds no key; write one line: a number from 0 to 255, a space, 32 hexadecimal digits")]
+    /// The file is empty.
+    #[error("the file has no key; write one line: a number from 0 to 255, a space, 32 hexadecimal digits")]
     Empty,
-    /// One line is no key.
+    /// A line is invalid.
     #[error("line {0} is not a number from 0 to 255, a space, and 32 hexadecimal digits or \"{DERIVED}\"")]
     Line(usize),
-    /// Three or more.
-    #[error("it holds more than two keys; keep the one in use and one other")]
+    /// More than two keys.
+    #[error("the file has more than two keys; keep the current one and one other")]
     TooMany,
-    /// A packet names its key by number.
+    /// Two keys with one number: a packet names its key by the number.
     #[error("both keys have number {0}; give the new key another number")]
     SameNumber(u8),
-    /// It cannot be all of it.
-    #[error("it is longer than {LONGEST} bytes")]
+    /// The file is too long.
+    #[error("the file is longer than {LONGEST} bytes")]
     TooLong,
 }
 
-/// What was read last.
+/// The result of the last read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagKeysRead {
-    /// The keys in force.
+    /// The active keys.
     pub keys: TagKeys,
-    /// Why these are not those of the file.
+    /// Why they differ from those of the file.
     pub problem: Option<String>,
 }
 
-/// The file, or the lack of one.
+/// The file of tag keys, if there is one.
 #[derive(Clone, Debug)]
 pub struct TagKeysFile {
     path: Option<PathBuf>,
@@ -61,10 +61,10 @@ pub struct TagKeysFile {
 }
 
 impl TagKeysFile {
-    /// Reads the file. Where there is none, the key is made from that of the flow hash.
+    /// Reads the file. Without one, the key is derived from the hash key.
     ///
     /// # Errors
-    /// When the file is there and holds no keys.
+    /// When the file exists and has no valid keys.
     pub fn open(path: Option<PathBuf>, hash_key: HashKey) -> Result<Self, TagKeysError> {
         let keys = match path.as_deref().map(|path| read(path, &hash_key)) {
             Some(Err(TagKeysError::Read(error))) if error.kind() == io::ErrorKind::NotFound => None,
@@ -74,13 +74,13 @@ impl TagKeysFile {
         Ok(Self { path, hash_key, keys: keys.unwrap_or(TagKeys::derived(&hash_key)) })
     }
 
-    /// The keys that were read at first.
+    /// Returns the keys of the first read.
     pub fn keys(&self) -> TagKeys {
         self.keys
     }
 
-    /// Reads the file every few seconds, for as long as somebody listens. What cannot be read, or is gone, leaves the
-    /// keys as they are: a node that fell back to another key would be dead to the others.
+    /// Reads the file every few seconds while a receiver exists. If the file is removed or cannot be read, the keys stay:
+    /// other nodes would find a node dead that falls back to another key.
     pub fn watch(self) -> watch::Receiver<TagKeysRead> {
         self.watch_every(READ_EVERY)
     }
@@ -88,7 +88,7 @@ impl TagKeysFile {
     fn watch_every(self, period: Duration) -> watch::Receiver<TagKeysRead> {
         let (changes, receiver) = watch::channel(TagKeysRead { keys: self.keys, problem: None });
         let Self { path: Some(path), hash_key, keys } = self else { return receiver };
-        let mut was_there = keys != TagKeys::derived(&hash_key);
+        let mut has_existed = keys != TagKeys::derived(&hash_key);
         tokio::spawn(async move {
             let mut clock = tokio::time::interval(period);
             clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -101,11 +101,11 @@ impl TagKeysFile {
                 };
                 if let Err(TagKeysError::Read(error)) = &read
                     && error.kind() == io::ErrorKind::NotFound
-                    && !was_there
+                    && !has_existed
                 {
                     continue;
                 }
-                was_there = true;
+                has_existed = true;
                 note(&changes, &path, read);
             }
         });
@@ -113,21 +113,20 @@ impl TagKeysFile {
     }
 }
 
-/// Hands on what has been read, where it is something new.
+/// Publishes the result of a read if it differs from the last.
 fn note(changes: &watch::Sender<TagKeysRead>, path: &Path, read: Result<TagKeys, TagKeysError>) {
     changes.send_if_modified(|before| {
         let now = match read {
             Ok(keys) => TagKeysRead { keys, problem: None },
             Err(error) => {
                 let path = path.display();
-                let problem =
-                    format!("tag keys {path}: {error}; the keys that were read before stay in force");
+                let problem = format!("tag keys {path}: {error}; the keys read before stay active");
                 TagKeysRead { keys: before.keys, problem: Some(problem) }
             }
         };
         if now.keys != before.keys {
             let other = now.keys.other.map(|key| key.id);
-            tracing::info!(current = now.keys.current.id, ?other, "read new tag keys");
+            tracing::info!(current = now.keys.current.id, ?other, "Loaded new tag keys");
         }
         let differs = *before != now;
         *before = now;

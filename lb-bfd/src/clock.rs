@@ -1,15 +1,15 @@
-//! The probe clock: how time passes for the question whether a node is dead.
+//! The probe clock, which measures the age of a node's last answer.
 //!
-//! It counts ticks of a fifth of the probe interval, and a tick that comes late counts once. So an agent
-//! that stood still, for whatever reason, does not find all its peers dead when it goes on: while it did
-//! not probe, no time has passed in which they could have answered.
+//! A tick takes a fifth of the probe interval, and a late tick counts once. An agent that was stalled, for
+//! whatever reason, does not find all nodes dead when it resumes: while it did not probe, no time has passed
+//! in which they could have answered.
 
 use std::time::Duration;
 
 /// Ticks in one probe interval.
 pub const TICKS_PER_INTERVAL: u32 = 5;
 
-/// When the next tick is, and how many there were.
+/// The number of ticks, and the time of the next one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeClock {
     tick: Duration,
@@ -18,37 +18,37 @@ pub struct ProbeClock {
 }
 
 impl ProbeClock {
-    /// A clock for a probe interval that goes on from `value`. `now` and all times after it are counted from
-    /// one start of the caller's choice.
+    /// Returns a clock for a probe interval that continues from `value`. All times, including `now`, count
+    /// from one origin that the caller chooses.
     pub const fn new(interval: Duration, value: u64, now: Duration) -> Self {
-        // An interval below five nanoseconds would never let time pass.
+        // Below five nanoseconds, integer division would stop the clock.
         let tick =
             Duration::from_nanos((interval.as_nanos() as u64 / TICKS_PER_INTERVAL as u64).saturating_add(1));
         Self { tick, value, next: now.saturating_add(tick) }
     }
 
-    /// What it shows.
+    /// Returns the number of ticks.
     pub const fn value(&self) -> u64 {
         self.value
     }
 
-    /// When the next tick is due.
+    /// Returns the time of the next tick.
     pub const fn next_deadline(&self) -> Duration {
         self.next
     }
 
-    /// Ticks at most once, however late it is; true where it did.
+    /// Advances by one tick at most, however late it is; returns whether it did.
     pub fn handle_time(&mut self, now: Duration) -> bool {
         if now < self.next {
             return false;
         }
         self.value += 1;
-        // On time, or a little late: keep the pace. Later than a tick: the ticks between are lost.
+        // Up to one tick late: keep the pace. Later: skip the missed ticks.
         self.next = if now < self.next + self.tick { self.next + self.tick } else { now + self.tick };
         true
     }
 
-    /// Ticks without an answer after which a node is dead.
+    /// Returns the number of ticks without an answer after which a node is dead.
     pub const fn limit(multiplier: u32) -> u32 {
         multiplier.saturating_mul(TICKS_PER_INTERVAL)
     }
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_of_punctual_driving_is_a_hundred_ticks() {
+    fn a_punctual_second_is_a_hundred_ticks() {
         let mut clock = ProbeClock::new(INTERVAL, 0, ms(0));
         while clock.next_deadline() < ms(1001) {
             let late = clock.next_deadline() + Duration::from_micros(300);
@@ -86,7 +86,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_never_runs_ahead_of_time(steps in proptest::collection::vec(0u64..40, 1..300)) {
+        fn the_clock_never_runs_ahead_of_time(steps in proptest::collection::vec(0u64..40, 1..300)) {
             let mut clock = ProbeClock::new(INTERVAL, 0, ms(0));
             let mut now = 0;
             for step in steps {

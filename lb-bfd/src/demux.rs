@@ -1,24 +1,24 @@
-//! Which session a packet is for (RFC 5880 section 6.3, RFC 5881 section 3, RFC 5883 section 4).
+//! Assignment of packets to sessions (RFC 5880, section 6.3; RFC 5881, section 3; RFC 5883, section 4).
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::session::{Discriminator, PacketError, packet};
 
-/// Between whom a session is.
+/// The path of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionPath {
-    /// Over several hops: another port, and never taken for a session over one.
+    /// Multihop: another port, and never matched with a single-hop session.
     pub multihop: bool,
-    /// The neighbor.
+    /// The peer's address.
     pub remote: IpAddr,
-    /// This side; `None` where a session takes any address of this machine.
+    /// The local address; `None` for any.
     pub local: Option<IpAddr>,
-    /// The interface; `None` where a session is bound to none.
+    /// The interface; `None` for any.
     pub link: Option<u32>,
 }
 
-/// Sessions by what packets say of them.
+/// Sessions, indexed by discriminator.
 #[derive(Clone, Debug)]
 pub struct Demultiplexer<K> {
     by_discriminator: BTreeMap<Discriminator, (SessionPath, K)>,
@@ -31,21 +31,22 @@ impl<K> Default for Demultiplexer<K> {
 }
 
 impl<K: Copy> Demultiplexer<K> {
-    /// Knows a session from now on.
+    /// Adds a session.
     pub fn insert(&mut self, discriminator: Discriminator, path: SessionPath, key: K) {
         self.by_discriminator.insert(discriminator, (path, key));
     }
 
-    /// Forgets a session.
+    /// Removes a session.
     pub fn remove(&mut self, discriminator: Discriminator) {
         self.by_discriminator.remove(&discriminator);
     }
 
-    /// The session of a packet that came along a path, all of which is known.
+    /// Finds the session of a packet that arrived on a path.
     ///
     /// # Errors
-    /// When there is none. A packet that names a session may come in elsewhere (RFC 5880 section 6.3), but must
-    /// still come from its neighbor and over its kind of hops: discriminators can be guessed.
+    /// If there is none. A packet with a discriminator may arrive on another interface (RFC 5880, section
+    /// 6.3), but it must come from the session's peer with the same kind of hops, since discriminators can be
+    /// guessed.
     pub fn find(&self, bytes: &[u8], arrived_on: &SessionPath) -> Result<K, PacketError> {
         let packet = packet::parse(bytes)?;
         match Discriminator::new(u32::from_be_bytes(packet.your_discriminator)) {
@@ -55,7 +56,7 @@ impl<K: Copy> Demultiplexer<K> {
             }
             None => {
                 let fitting = self.by_discriminator.values().filter(|(path, _)| path.accepts(arrived_on));
-                // The one that says most of its path; others are for what is left.
+                // Most specific path first.
                 let closest = fitting.max_by_key(|(path, _)| (path.link.is_some(), path.local.is_some()));
                 closest.map(|(_, key)| *key).ok_or(PacketError::UnknownSession)
             }
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_finds_its_session_by_number_and_before_that_by_its_path() {
+    fn a_packet_is_assigned_by_discriminator_or_else_by_path() {
         let mut sessions = Demultiplexer::default();
         let number = |n| Discriminator::new(n).unwrap();
         sessions.insert(number(1), path(false, 2, Some(7)), 'a');
@@ -108,17 +109,17 @@ mod tests {
         let find = |your, arrived_on: &SessionPath| sessions.find(&packet(your), arrived_on);
         assert_eq!(find(1, &path(false, 2, Some(7))), Ok('a'));
         assert_eq!(find(0, &path(false, 2, Some(7))), Ok('a'));
-        // The same addresses over another link, and over several hops, are other sessions.
+        // The same addresses on another link, or over several hops, belong to other sessions.
         assert_eq!(find(0, &path(false, 2, Some(8))), Ok('c'));
         assert_eq!(find(0, &path(true, 2, Some(7))), Ok('b'));
-        // A session that is named is found wherever its neighbor's packets come in.
+        // A session identified by its discriminator is found on any link.
         assert_eq!(find(1, &path(false, 2, Some(8))), Ok('a'));
-        // A number that is guessed is no way in.
+        // Guessing a discriminator does not help.
         assert_eq!(find(1, &path(false, 3, Some(7))), Err(PacketError::UnknownSession));
         assert_eq!(find(1, &path(true, 2, Some(7))), Err(PacketError::UnknownSession));
         assert_eq!(find(4, &path(false, 2, Some(7))), Err(PacketError::UnknownSession));
         assert_eq!(find(0, &path(false, 3, Some(7))), Err(PacketError::UnknownSession));
-        // That it is authenticated is for its session to refuse, and to count.
+        // The session itself rejects and counts authenticated packets.
         let mut authenticated = [0; 26];
         authenticated[..24].copy_from_slice(&packet(1));
         (authenticated[1], authenticated[3]) = (bfd::DOWN | bfd::AUTHENTICATION, 26);
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_is_bound_to_a_link_comes_before_one_that_takes_any() {
+    fn a_session_bound_to_a_link_takes_precedence() {
         let mut sessions = Demultiplexer::default();
         let number = |n| Discriminator::new(n).unwrap();
         sessions.insert(number(1), SessionPath { local: None, ..path(false, 2, None) }, 'a');

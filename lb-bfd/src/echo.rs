@@ -1,12 +1,12 @@
-//! Echo packets over IPv4 (RFC 5880 section 5, RFC 5881 section 4): from this side to itself, by way of the
-//! neighbor, whose forwarding returns them and knows nothing of BFD.
+//! Echo packets over IPv4 (RFC 5880, section 5; RFC 5881, section 4): from this node to itself, via the peer,
+//! whose forwarding plane loops them back without BFD.
 //!
 //! ```text
 //!   bytes  0..20  IPv4: source and destination are this side's address, TTL 255
 //!         20..28  UDP: port 3785 to port 3785
 //!         28..32  this side's discriminator
-//!         32..40  number: each echo of a session has another, a later one a higher
-//!         40..48  token: what nobody else can make
+//!         32..40  sequence number: ascending per session
+//!         40..48  token: unforgeable
 //! ```
 
 use std::net::Ipv4Addr;
@@ -15,7 +15,7 @@ use lb_common::wire::{bfd, checksum};
 
 use crate::session::Discriminator;
 
-/// Bytes of an echo packet.
+/// Length of an echo packet in bytes.
 pub const LENGTH: usize = IP + UDP + PAYLOAD;
 
 const IP: usize = 20;
@@ -23,44 +23,44 @@ const UDP: usize = 8;
 const PAYLOAD: usize = 20;
 const PROTOCOL: u8 = 17;
 const VERSION_AND_LENGTH: u8 = 0x45;
-/// Class selector 6, network control.
+/// DSCP CS6, network control.
 const CLASS: u8 = 48 << 2;
-/// Of a packet that is whole and stays so.
+/// Flags and fragment offset: do not fragment.
 const DO_NOT_FRAGMENT: [u8; 2] = [0x40, 0];
-/// More fragments, and the fragment's offset.
+/// Mask of the more-fragments flag and the fragment offset.
 const FRAGMENT: u16 = 0x3fff;
 
-/// What an echo says to its sender.
+/// The payload of an echo packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EchoPayload {
     /// The session.
     pub discriminator: Discriminator,
-    /// Which echo of the session.
+    /// Sequence number of the echo.
     pub number: u64,
-    /// What nobody else can make.
+    /// Unforgeable token.
     pub token: u64,
 }
 
-/// A packet to a port of BFD.
+/// A packet to a BFD port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BfdPortPacket {
-    /// A control packet of somebody on the link.
+    /// A control packet from the link.
     Control {
-        /// Who has sent it.
+        /// Sender.
         source: Ipv4Addr,
-        /// To whom.
+        /// Receiver.
         destination: Ipv4Addr,
     },
-    /// An echo that has been forwarded once.
+    /// An echo that was forwarded once.
     Echo {
-        /// Who has sent it, to itself.
+        /// Sender and receiver.
         address: Ipv4Addr,
-        /// What it says.
+        /// Payload.
         payload: EchoPayload,
     },
 }
 
-/// An echo packet, from its IP header on.
+/// Builds an echo packet, from the IP header on.
 pub fn build(address: Ipv4Addr, payload: &EchoPayload) -> [u8; LENGTH] {
     let mut packet = [0; LENGTH];
     let (ip, datagram) = packet.split_at_mut(IP);
@@ -105,18 +105,18 @@ pub fn build(address: Ipv4Addr, payload: &EchoPayload) -> [u8; LENGTH] {
     packet
 }
 
-/// RFC 768: over the addresses, the protocol and the datagram.
+/// UDP checksum (RFC 768): addresses, protocol and datagram.
 fn datagram_check(datagram: &[u8], [a, b, c, d]: [u8; 4], [l0, l1]: [u8; 2]) -> [u8; 2] {
     let pseudo = checksum::sum(&[a, b, c, d, a, b, c, d, 0, PROTOCOL, l0, l1]);
     let words = datagram.chunks_exact(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]));
     match checksum::finish(pseudo + words.sum::<u32>()) {
-        // Zero says that there is none.
+        // Zero means no checksum.
         [0, 0] => [0xff, 0xff],
         check => check,
     }
 }
 
-/// Reads a packet from its IP header on; `None` where it is neither.
+/// Parses a packet from the IP header on; `None` if it is neither.
 pub fn read(packet: &[u8]) -> Option<BfdPortPacket> {
     let (header, _) = packet.split_first_chunk::<IP>()?;
     let length = usize::from(header[0] & 0x0f) * 4;
@@ -130,7 +130,7 @@ pub fn read(packet: &[u8]) -> Option<BfdPortPacket> {
     let (udp, payload) = packet.get(length..)?.split_first_chunk::<UDP>()?;
     match [udp[2], udp[3]] {
         bfd::SINGLE_HOP_PORT if ttl == bfd::TTL => Some(BfdPortPacket::Control { source, destination }),
-        // One that still has all its hops has not been at the neighbor; one that lacks more was farther away.
+        // A full TTL means that the peer has not forwarded it; a lower one that it came from farther away.
         bfd::ECHO_PORT if ttl == bfd::TTL - 1 && source == destination => {
             Some(BfdPortPacket::Echo { address: source, payload: parse_payload(payload)? })
         }
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_is_a_datagram_to_ourselves_with_both_sums_right() {
+    fn an_echo_is_a_datagram_to_ourselves_with_valid_checksums() {
         let packet = build(HERE, &payload());
         assert_eq!(
             (packet[8], &packet[12..16], &packet[16..20]),
@@ -174,7 +174,7 @@ mod tests {
         );
         let header: &[u8; IP] = packet.first_chunk().unwrap();
         assert_eq!(checksum::finish(checksum::sum(header)), [0, 0]);
-        // A sum over everything that the sum is of, the sum included, is zero.
+        // The sum over all covered data, including the checksum, is zero.
         let mut covered = [0; 12 + UDP + PAYLOAD];
         covered[..8].copy_from_slice(&packet[12..20]);
         covered[9..12].copy_from_slice(&[PROTOCOL, 0, (UDP + PAYLOAD) as u8]);
@@ -184,18 +184,18 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_is_read_once_it_has_been_forwarded() {
+    fn an_echo_is_parsed_after_one_hop() {
         assert_eq!(read(&looped()), Some(BfdPortPacket::Echo { address: HERE, payload: payload() }));
     }
 
     #[test]
-    fn what_is_no_echo_of_ours_is_none() {
-        /// What it is, and the bytes that are other.
+    fn other_packets_are_ignored() {
+        /// Name, and the changed bytes.
         type Case = (&'static str, &'static [(usize, u8)]);
         let cases: [Case; 9] = [
             ("not forwarded yet", &[(8, 255)]),
             ("from farther away", &[(8, 253)]),
-            ("from somebody else", &[(15, 2)]),
+            ("from another sender", &[(15, 2)]),
             ("IPv6", &[(0, 0x65)]),
             ("TCP", &[(9, 6)]),
             ("a first fragment", &[(6, 0x20)]),
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_control_packet_tells_between_whom_it_is_if_it_comes_from_the_link() {
+    fn a_control_packet_from_the_link_gives_source_and_destination() {
         let mut packet = build(HERE, &payload());
         packet[19] = 2;
         packet[22..24].copy_from_slice(&bfd::SINGLE_HOP_PORT);

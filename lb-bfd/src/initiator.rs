@@ -1,8 +1,8 @@
-//! The S-BFD initiator (RFC 7880 section 7.3): each target is probed once an interval, and the targets are
-//! spread over it, so that a hundred nodes are a trickle and not a burst.
+//! The S-BFD initiator (RFC 7880, section 7.3): probes each target once per interval. The targets are spread
+//! over the interval to avoid bursts.
 //!
-//! A probe carries a tag that only nodes of the cluster can make, and the time at which it was sent: an answer has the
-//! same, so that one that was recorded is of no use later.
+//! A probe carries its time and a tag that only nodes of the cluster can compute. The answer repeats both, so
+//! a recorded answer cannot be replayed later.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,25 +10,25 @@ use std::time::Duration;
 use lb_common::tag::{self, ProbeWords, TagKey};
 use lb_common::wire::bfd::{self, Control};
 
-/// A node to be probed.
+/// A node to probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProbeTarget {
-    /// The discriminator of its reflector.
+    /// Discriminator of the node's reflector.
     pub discriminator: u32,
-    /// Ours, by which its answer is recognised.
+    /// Our discriminator, which identifies the answer.
     pub own_discriminator: u32,
 }
 
 /// A probe that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProbePacket<K> {
-    /// The target.
+    /// The target's key.
     pub key: K,
-    /// What to send to it.
+    /// The packet to send.
     pub packet: [u8; bfd::TAGGED_LENGTH],
 }
 
-/// Whom to probe, and when next.
+/// The schedule of probes.
 #[derive(Clone, Debug)]
 pub struct Initiator<K> {
     interval: Duration,
@@ -44,18 +44,17 @@ struct Scheduled {
 }
 
 impl<K: Ord + Copy> Initiator<K> {
-    /// An initiator without targets, whose tags are made with `key`.
+    /// Returns an initiator without targets that authenticates probes with `key`.
     pub const fn new(interval: Duration, multiplier: u8, key: TagKey) -> Self {
         Self { interval, multiplier, key, targets: BTreeMap::new() }
     }
 
-    /// Makes tags with this key from now on.
+    /// Replaces the tag key.
     pub const fn set_key(&mut self, key: TagKey) {
         self.key = key;
     }
 
-    /// The targets, all of them: those that are new are probed soon, those that are not there any more never
-    /// again, the others as before.
+    /// Sets all targets: new ones are probed soon, removed ones never again, the others as before.
     pub fn set_targets(&mut self, targets: &BTreeMap<K, ProbeTarget>, now: Duration) {
         self.targets.retain(|key, _| targets.contains_key(key));
         let count = targets.len().max(1) as u32;
@@ -65,17 +64,17 @@ impl<K: Ord + Copy> Initiator<K> {
         }
     }
 
-    /// When the next probe is due; `None` without targets.
+    /// Returns when the next probe is due; `None` without targets.
     pub fn next_deadline(&self) -> Option<Duration> {
         self.targets.values().map(|scheduled| scheduled.due).min()
     }
 
-    /// A probe that is due now; to be asked until there is none. `sequence` is the probe clock
-    /// ([`crate::clock::ProbeClock`]), by which the program judges the answer's age.
+    /// Returns a probe that is due; call it until it returns `None`. `sequence` is the value of the probe
+    /// clock ([`crate::clock::ProbeClock`]), by which the XDP program computes the answer's age.
     pub fn poll_probe(&mut self, now: Duration, sequence: u32) -> Option<ProbePacket<K>> {
         let (interval, multiplier, key) = (self.interval, self.multiplier, self.key);
         let (target, scheduled) = self.targets.iter_mut().find(|(_, scheduled)| scheduled.due <= now)?;
-        // Late by more than an interval: go on from now, a burst of probes would be one answer.
+        // Late by more than an interval: continue from now. A burst of probes would count as one.
         scheduled.due =
             if now < scheduled.due + interval { scheduled.due + interval } else { now + interval };
         let control = control(scheduled.target, interval, multiplier);
@@ -83,7 +82,8 @@ impl<K: Ord + Copy> Initiator<K> {
     }
 }
 
-/// A probe: state Up, demand and poll set (RFC 7880 sections 7.3.1 and 7.3.2: the reflector answers a poll).
+/// Builds a probe in state Up with demand and poll bits (RFC 7880, sections 7.3.1 and 7.3.2: the reflector
+/// answers polls).
 fn control(target: ProbeTarget, interval: Duration, multiplier: u8) -> Control {
     let micros = u32::try_from(interval.as_micros()).unwrap_or(u32::MAX).to_be_bytes();
     Control {
@@ -97,7 +97,7 @@ fn control(target: ProbeTarget, interval: Duration, multiplier: u8) -> Control {
     }
 }
 
-/// The packet with its section of authentication: [`bfd::TAG_SECTION`].
+/// Appends the authentication section ([`bfd::TAG_SECTION`]).
 fn tagged(control: Control, key: TagKey, sequence: u32) -> [u8; bfd::TAGGED_LENGTH] {
     let [kind, length] = bfd::TAG_SECTION;
     let section = [kind, length, key.id, 0];
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn each_target_once_an_interval_and_spread_over_it() {
+    fn each_target_is_probed_once_per_interval_evenly_spread() {
         let mut initiator = Initiator::new(INTERVAL, 3, KEY);
         initiator.set_targets(&targets(10), Duration::ZERO);
         let sent = drive(&mut initiator, 0, 1000);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_stall_one_probe_each() {
+    fn a_stall_is_followed_by_one_probe_per_target() {
         let mut initiator = Initiator::new(INTERVAL, 3, KEY);
         initiator.set_targets(&targets(4), Duration::ZERO);
         drive(&mut initiator, 0, 100);
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_come_and_go_without_disturbing_the_others() {
+    fn adding_and_removing_targets_keeps_the_schedule_of_others() {
         let mut initiator = Initiator::new(INTERVAL, 3, KEY);
         initiator.set_targets(&targets(2), Duration::ZERO);
         drive(&mut initiator, 0, 60);
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_is_a_sound_control_packet() {
+    fn a_probe_is_a_valid_control_packet() {
         let target = ProbeTarget { discriminator: 0x0102_0304, own_discriminator: 0x0506_0708 };
         let packet = tagged(control(target, INTERVAL, 3), KEY, 0x0a0b_0c0d);
         let control = Control::from_bytes(packet.first_chunk().unwrap());
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn another_key_makes_another_tag_from_then_on() {
+    fn a_new_key_changes_the_tag() {
         let mut initiator = Initiator::new(INTERVAL, 3, KEY);
         initiator.set_targets(&targets(1), Duration::ZERO);
         let first = initiator.poll_probe(Duration::ZERO, 1).unwrap().packet;

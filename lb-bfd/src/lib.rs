@@ -1,5 +1,5 @@
-//! BFD without I/O or a clock: sessions with BGP peers (RFC 5880 to 5883), and seamless BFD between nodes (RFC 7880,
-//! RFC 7881).
+//! BFD without I/O or a clock: sessions with BGP peers (RFC 5880 to 5883), and seamless BFD between nodes
+//! (RFC 7880, RFC 7881).
 //!
 //! | module | contents |
 //! | --- | --- |
@@ -10,8 +10,8 @@
 //! | [`initiator`], [`clock`] | the schedule of probes to nodes, and the clock that times their answers |
 //!
 //! A driver owns the sockets and passes the time in: it sends what `poll_*` returns and sleeps until
-//! `next_deadline`. The S-BFD reflector and the reception of its answers are part of the XDP program, which stamps
-//! a node's cell with the value of the [`clock::ProbeClock`].
+//! `next_deadline`. The S-BFD reflector and the reception of its answers are part of the XDP program, which
+//! stamps a node's cell with the value of the [`clock::ProbeClock`].
 //!
 //! ```
 //! # use std::time::Duration;
@@ -20,7 +20,8 @@
 //! # fn config(local: u32) -> Option<SessionConfig> {
 //! #     let (hops, profile) = (Hops::Single, SessionProfile::default());
 //! #     let local = Discriminator::new(local)?;
-//! #     Some(SessionConfig { local, hops, profile, control_plane_independent: false, echo_receive: Duration::ZERO })
+//! #     let echo_receive = Duration::ZERO;
+//! #     Some(SessionConfig { local, hops, profile, control_plane_independent: false, echo_receive })
 //! # }
 //! # fn example() -> Option<()> {
 //! let now = Duration::ZERO;

@@ -1,8 +1,8 @@
-//! A session with one neighbor: asynchronous mode of RFC 5880, over one hop (RFC 5881) or several (RFC 5883).
+//! A session with one peer: asynchronous mode of RFC 5880, single-hop (RFC 5881) or multihop (RFC 5883).
 //!
-//! A driver hands in what was received, with the time at which it was; asks for what has to be sent; and wakes at
-//! [`Session::next_deadline`]. It must hand in all that has been received before it says what time it is: then a
-//! process that stood still does not take its own sleep for the neighbor's.
+//! A driver hands in received packets with their time of arrival, sends what is due, and wakes at
+//! [`Session::next_deadline`]. It must hand in all received packets before the current time: then a stalled
+//! process does not mistake its own silence for the peer's.
 
 mod config;
 mod echo;
@@ -24,7 +24,7 @@ use echo::EchoTransmitter;
 use packet::ValidPacket;
 use timer::{Intervals, TransmitTimer};
 
-/// A session with one neighbor.
+/// A session with one peer.
 #[derive(Clone, Debug)]
 pub struct Session {
     config: SessionConfig,
@@ -32,17 +32,17 @@ pub struct Session {
     diagnostic: Diagnostic,
     since: Duration,
     remote: RemoteState,
-    /// When the neighbor was last heard; `None` after a detection time without it.
+    /// Arrival of the peer's last packet; `None` once the detection time has expired.
     last_received: Option<Duration>,
     timer: TransmitTimer,
     echo: EchoTransmitter,
-    /// A poll of the neighbor waits for its answer.
+    /// The peer's poll is unanswered.
     final_due: bool,
     changes: VecDeque<StateChange>,
     counters: SessionCounters,
 }
 
-/// What the neighbor has told of itself (RFC 5880 section 6.8.1).
+/// The peer's last reported values (RFC 5880, section 6.8.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct RemoteState {
     discriminator: u32,
@@ -64,7 +64,7 @@ impl Default for RemoteState {
             demand: false,
             multiplier: 0,
             desired_transmit: Duration::ZERO,
-            // One microsecond: anything will do until the neighbor says otherwise.
+            // One microsecond: no limit until the peer reports one.
             required_receive: Duration::from_micros(1),
             required_echo: Duration::ZERO,
         }
@@ -72,8 +72,8 @@ impl Default for RemoteState {
 }
 
 impl Session {
-    /// A session that is down. `seed` spreads its packets; `now` and all times after it are counted from one
-    /// start of the caller's choice.
+    /// Returns a session that is down. `seed` spreads its packets; all times, including `now`, count from one
+    /// origin that the caller chooses.
     pub fn new(config: SessionConfig, seed: u64, now: Duration) -> Self {
         let desired = Intervals::of(&config.profile, BfdState::Down, false);
         Self {
@@ -91,20 +91,20 @@ impl Session {
         }
     }
 
-    /// Its state.
+    /// Returns the state.
     pub fn state(&self) -> BfdState {
         self.state
     }
 
-    /// How it was configured.
+    /// Returns the configuration.
     pub fn config(&self) -> &SessionConfig {
         &self.config
     }
 
-    /// A packet that was received for this session: RFC 5880 section 6.8.6.
+    /// Handles a packet received for this session (RFC 5880, section 6.8.6).
     ///
     /// # Errors
-    /// When it counts for nothing; the refusal says why, and is counted.
+    /// If the packet is discarded; the reason is counted.
     pub fn handle_packet(&mut self, received: &ReceivedPacket<'_>) -> Result<(), PacketError> {
         let packet = packet::validate(received, &self.config).inspect_err(|error| {
             *self.counters.rejected.entry(error.label()).or_default() += 1;
@@ -120,26 +120,26 @@ impl Session {
             return Ok(());
         }
         self.step(BfdEvent::Received(packet.state), received.at);
-        // Answered at once, whatever the timers say (RFC 5880 section 6.5).
+        // A poll is answered at once, regardless of the timers (RFC 5880, section 6.5).
         self.final_due |= packet.is_poll;
         Ok(())
     }
 
-    /// The kernel has seen a sound packet of the neighbor for this session, in state Up, at this time. It is
-    /// believed before a session is taken for dead; what the packet says is learned when it is handed in.
+    /// Records that the kernel received a valid Up packet of this session at the given time. It postpones
+    /// detection; the contents of the packet take effect when it is handed in.
     pub fn handle_kernel_stamp(&mut self, at: Duration) {
         if let (BfdState::Up, Some(last_received)) = (self.state, self.last_received) {
             self.last_received = Some(last_received.max(at));
         }
     }
 
-    /// An echo packet of this session has come back, at this time.
+    /// Handles a returned echo packet of this session.
     pub fn handle_echo(&mut self, at: Duration) {
         self.counters.echo_received += 1;
         self.echo.handle_return(at, self.multiplier());
     }
 
-    /// Time has passed: ends what has run out.
+    /// Handles expired timers.
     pub fn handle_time(&mut self, now: Duration) {
         if self.detection_deadline().is_some_and(|deadline| now >= deadline) {
             self.step(BfdEvent::Expired, now);
@@ -151,29 +151,28 @@ impl Session {
         }
     }
 
-    /// Other intervals from now on; the session stays as it is.
+    /// Replaces the intervals without a state change.
     pub fn set_profile(&mut self, profile: SessionProfile, now: Duration) {
         self.config.profile = profile;
         self.update_timer(now);
     }
 
-    /// Time between two echo packets of the neighbor that this side can loop from now on; zero: it loops none. The
-    /// neighbor learns it with the next packet.
+    /// Sets the required minimum echo receive interval; zero to loop none. The next packet advertises it.
     pub fn set_echo_receive(&mut self, interval: Duration) {
         self.config.echo_receive = interval;
     }
 
-    /// Holds the session down, or lets it come up again.
+    /// Holds the session down administratively, or releases it.
     pub fn set_admin_down(&mut self, down: bool, now: Duration) {
         self.final_due &= !down;
         self.step(if down { BfdEvent::Disabled } else { BfdEvent::Enabled }, now);
     }
 
-    /// A packet to be sent now; to be asked until there is none.
+    /// Returns a packet to send now; call it until it returns `None`.
     pub fn poll_packet(&mut self, now: Duration) -> Option<[u8; bfd::LENGTH]> {
         if self.final_due {
             self.final_due = false;
-            // It says all that a packet for the news alone would say. The clock of the others goes on.
+            // The answer reports the state, too; the periodic schedule continues.
             self.timer.handle_state_sent();
             self.counters.sent += 1;
             return Some(self.packet(bfd::FINAL));
@@ -186,26 +185,26 @@ impl Session {
         Some(self.packet(if self.timer.is_polling() { bfd::POLL } else { 0 }))
     }
 
-    /// Whether an echo packet is to be sent now, whose content is the caller's.
+    /// Returns whether an echo packet is due now; the caller builds it.
     pub fn poll_echo(&mut self, now: Duration) -> bool {
         let sent = self.echo.poll(now, self.multiplier());
         self.counters.echo_sent += u64::from(sent);
         sent
     }
 
-    /// A change of state that has not been told yet, oldest first.
+    /// Returns the oldest state change not yet returned.
     pub fn poll_change(&mut self) -> Option<StateChange> {
         self.changes.pop_front()
     }
 
-    /// When to ask again at the latest; `None`: not before something is received.
+    /// Returns when timers are due; `None` if only a packet can trigger an action.
     pub fn next_deadline(&self) -> Option<Duration> {
         let answer = self.final_due.then_some(Duration::ZERO);
         let echo = self.echo.next_deadline();
         [self.transmit_at(), self.detection_deadline(), echo, answer].into_iter().flatten().min()
     }
 
-    /// How it stands.
+    /// Returns a snapshot.
     pub fn view(&self) -> SessionView {
         SessionView {
             state: self.state,
@@ -221,7 +220,7 @@ impl Session {
         }
     }
 
-    /// What the packet says of the neighbor.
+    /// Stores the peer's reported values.
     fn update_remote(&mut self, packet: &ValidPacket) {
         self.remote = RemoteState {
             discriminator: packet.my_discriminator,
@@ -235,9 +234,9 @@ impl Session {
         };
     }
 
-    /// Nobody was heard for a detection time: whoever comes back may be another (RFC 5880 section 6.8.1), and
-    /// gets no answer to what this one has asked. How much it can take is believed until something else is said,
-    /// except that it takes nothing at all: two that wait for each other would do so for ever.
+    /// Resets the peer's values after the detection time: the next packet may come from a restarted peer (RFC
+    /// 5880, section 6.8.1), and an outstanding poll gets no answer. Its receive interval is kept, except
+    /// zero: two sides that each wait for the other would wait forever.
     fn reset_remote(&mut self) {
         let unheard = RemoteState::default();
         let required_receive = self.remote.required_receive.max(unheard.required_receive);
@@ -246,9 +245,9 @@ impl Session {
         self.final_due = false;
     }
 
-    /// Goes on by the table, and says what came of it.
+    /// Moves the state machine and records the change.
     fn step(&mut self, event: BfdEvent, now: Duration) {
-        // What was received may be handed in later than a time that was told.
+        // A packet may be handed in after a later time was reported.
         let now = now.max(self.since);
         let (to, diagnostic) = next(self.state, event);
         if let Some(diagnostic) = diagnostic {
@@ -264,13 +263,13 @@ impl Session {
             }
             let (diagnostic, remote) = (self.diagnostic, self.remote.state);
             self.changes.push_back(StateChange { from, to, diagnostic, remote, at: now });
-            // Whatever is news is told at once (RFC 5880 section 6.8.7).
+            // A state change is sent at once (RFC 5880, section 6.8.7).
             self.timer.handle_state_change();
         }
         self.update_timer(now);
     }
 
-    /// Puts in force what state, profile and neighbor ask for.
+    /// Applies the intervals that result from state, profile and peer.
     fn update_timer(&mut self, now: Duration) {
         let echo = self.config.profile.echo.filter(|_| {
             self.config.hops == Hops::Single
@@ -282,7 +281,7 @@ impl Session {
         self.timer.set(desired, self.state, self.remote.discriminator != 0);
     }
 
-    /// When the next packet is due; `None` where none is.
+    /// Returns when the next packet is due, if any.
     fn transmit_at(&self) -> Option<Duration> {
         if self.config.profile.passive && self.remote.discriminator == 0 {
             return None;
@@ -290,19 +289,19 @@ impl Session {
         self.timer.transmit_at(self.remote.required_receive, self.is_periodic())
     }
 
-    /// Whether the neighbor wants to hear more than the news (RFC 5880 section 6.8.7).
+    /// Returns whether the peer wants periodic packets (RFC 5880, section 6.8.7).
     fn is_periodic(&self) -> bool {
         let both_up = self.state == BfdState::Up && self.remote.state == BfdState::Up;
         let on_demand = self.remote.demand && both_up && !self.timer.is_polling();
         !self.remote.required_receive.is_zero() && !on_demand
     }
 
-    /// Zero is no multiplier: a neighbor would take no packet that has it.
+    /// Returns the multiplier, at least one: a peer discards packets with zero.
     fn multiplier(&self) -> u8 {
         self.config.profile.multiplier.max(1)
     }
 
-    /// RFC 5880 section 6.8.4.
+    /// Returns the detection time (RFC 5880, section 6.8.4).
     fn detection_time(&self) -> Duration {
         let interval = self.timer.active_receive().max(self.remote.desired_transmit);
         interval * u32::from(self.remote.multiplier)
@@ -315,7 +314,7 @@ impl Session {
     fn packet(&self, flag: u8) -> [u8; bfd::LENGTH] {
         let advertised = self.timer.advertised();
         let independent = if self.config.control_plane_independent { bfd::INDEPENDENT } else { 0 };
-        // A neighbor over several hops cannot have its echoes looped (RFC 5883 section 3).
+        // Multihop sessions have no echo function (RFC 5883, section 3).
         let echo = if self.config.hops == Hops::Single { self.config.echo_receive } else { Duration::ZERO };
         Control {
             version_and_diagnostic: bfd::VERSION | self.diagnostic.code(),

@@ -1,4 +1,4 @@
-//! The state machine (RFC 5880 sections 6.2 and 6.8.6), whole.
+//! The state machine of a session (RFC 5880, sections 6.2 and 6.8.6).
 //!
 //! ```text
 //!                              +--+
@@ -21,28 +21,27 @@
 //!             +------+                      +------+
 //! ```
 //!
-//! On each arrow stands the state that the other side has told. AdminDown is apart: nothing that is received
-//! leads out of it.
+//! Each arrow is labeled with the peer's reported state. AdminDown is not shown: no packet leads out of it.
 
-/// State of a session.
+/// State of a session (RFC 5880, section 4.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BfdState {
-    /// Held down on purpose.
+    /// Held down administratively.
     AdminDown,
-    /// Nobody is heard, or just now not any more.
+    /// The peer is not heard, or no longer.
     #[default]
     Down,
-    /// The other side is heard, and does not hear this one yet.
+    /// The peer is heard, but does not hear this side yet.
     Init,
-    /// Both hear each other.
+    /// Each side hears the other.
     Up,
 }
 
 impl BfdState {
-    /// All of them.
+    /// All states.
     pub const ALL: [Self; 4] = [Self::AdminDown, Self::Down, Self::Init, Self::Up];
 
-    /// Out of a packet's two bits.
+    /// Decodes the state from two bits.
     pub const fn from_bits(bits: u8) -> Self {
         match bits & 3 {
             0 => Self::AdminDown,
@@ -52,7 +51,7 @@ impl BfdState {
         }
     }
 
-    /// Into a packet's two bits.
+    /// Encodes the state into two bits.
     pub const fn bits(self) -> u8 {
         match self {
             Self::AdminDown => 0,
@@ -62,7 +61,7 @@ impl BfdState {
         }
     }
 
-    /// Its name in the RFC.
+    /// Returns the name in the RFC.
     pub const fn name(self) -> &'static str {
         match self {
             Self::AdminDown => "AdminDown",
@@ -73,26 +72,26 @@ impl BfdState {
     }
 }
 
-/// Why a session last went down (RFC 5880 section 4.1).
+/// The reason for the last transition from Up (RFC 5880, section 4.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Diagnostic {
-    /// It did not.
+    /// None.
     #[default]
     None,
-    /// Nothing was received for the detection time.
+    /// Control detection time expired.
     DetectionTimeExpired,
-    /// Echo packets did not come back.
+    /// Echo function failed.
     EchoFailed,
-    /// The other side said that it is down.
+    /// The peer signaled that the session is down.
     NeighborSignaledDown,
-    /// Held down on purpose.
+    /// Administratively down.
     AdministrativelyDown,
-    /// Another code, of the other side.
+    /// Another code, received from the peer.
     Other(u8),
 }
 
 impl Diagnostic {
-    /// Out of a packet's five bits.
+    /// Decodes the diagnostic from five bits.
     pub const fn from_code(code: u8) -> Self {
         match code & 0x1f {
             0 => Self::None,
@@ -104,7 +103,7 @@ impl Diagnostic {
         }
     }
 
-    /// Into a packet's five bits.
+    /// Encodes the diagnostic into five bits.
     pub const fn code(self) -> u8 {
         match self {
             Self::None => 0,
@@ -116,40 +115,40 @@ impl Diagnostic {
         }
     }
 
-    /// For people.
+    /// Returns a text for the operator.
     pub const fn description(self) -> &'static str {
         match self {
             Self::None => "no diagnostic",
-            Self::DetectionTimeExpired => "nothing was received for the detection time",
-            Self::EchoFailed => "echo packets did not come back",
-            Self::NeighborSignaledDown => "the neighbor said that the session is down",
-            Self::AdministrativelyDown => "held down by configuration",
-            Self::Other(4) => "the forwarding plane was reset",
-            Self::Other(5) => "the path is down",
-            Self::Other(6) => "a concatenated path is down",
-            Self::Other(8) => "a reverse concatenated path is down",
-            Self::Other(_) => "an unknown diagnostic",
+            Self::DetectionTimeExpired => "control detection time expired",
+            Self::EchoFailed => "echo function failed",
+            Self::NeighborSignaledDown => "neighbor signaled session down",
+            Self::AdministrativelyDown => "administratively down",
+            Self::Other(4) => "forwarding plane reset",
+            Self::Other(5) => "path down",
+            Self::Other(6) => "concatenated path down",
+            Self::Other(8) => "reverse concatenated path down",
+            Self::Other(_) => "unknown diagnostic",
         }
     }
 }
 
-/// What happens to a session.
+/// An event of the state machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BfdEvent {
-    /// A packet of the other side told its state.
+    /// A packet with the peer's state was received.
     Received(BfdState),
-    /// The detection time is over.
+    /// The detection time has expired.
     Expired,
-    /// Echo packets did not come back.
+    /// The echo function has failed.
     EchoFailed,
-    /// It shall be down.
+    /// The session is disabled administratively.
     Disabled,
-    /// It may be up.
+    /// The session is enabled again.
     Enabled,
 }
 
 impl BfdEvent {
-    /// All of them.
+    /// All events.
     #[cfg(test)]
     pub(crate) const ALL: [Self; 8] = [
         Self::Received(BfdState::AdminDown),
@@ -163,7 +162,7 @@ impl BfdEvent {
     ];
 }
 
-/// The state after an event, and the diagnostic where there is a new one.
+/// Returns the state after an event, and the new diagnostic if there is one.
 pub(crate) const fn next(state: BfdState, event: BfdEvent) -> (BfdState, Option<Diagnostic>) {
     use BfdEvent::{Disabled, EchoFailed, Enabled, Expired, Received};
     use BfdState::{AdminDown, Down, Init, Up};
@@ -212,8 +211,8 @@ pub(crate) const fn next(state: BfdState, event: BfdEvent) -> (BfdState, Option<
 mod tests {
     use super::*;
 
-    /// RFC 5880 section 6.8.6 as it is written, a sentence a line, and 6.8.4, 6.8.16 and 6.8.5 for what is not
-    /// received.
+    /// RFC 5880, section 6.8.6, transcribed sentence by sentence, and 6.8.4, 6.8.16 and 6.8.5 for the other
+    /// events.
     fn as_written(state: BfdState, event: BfdEvent) -> (BfdState, u8) {
         let unchanged = (state, 0);
         match event {
@@ -248,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn every_pair_is_as_the_rfc_says() {
+    fn every_transition_matches_the_rfc() {
         for state in BfdState::ALL {
             for event in BfdEvent::ALL {
                 let (next, diagnostic) = next(state, event);
@@ -258,7 +257,7 @@ mod tests {
         }
     }
 
-    /// So a state or an event that is new must be decided about. Clippy's lint does not look into pairs.
+    /// Forces a decision on each new state or event; Clippy's wildcard lint does not cover tuples.
     #[test]
     fn the_table_has_no_wildcard() {
         let source = include_str!("state.rs");
@@ -275,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn bits_and_codes_are_read_as_they_are_written() {
+    fn bits_and_codes_round_trip() {
         for state in BfdState::ALL {
             assert_eq!(BfdState::from_bits(state.bits()), state);
         }

@@ -1,5 +1,5 @@
-//! BGP-4 (RFC 4271) for an advertise-only speaker, without I/O or a clock: the message codec, the session's state
-//! machine, and the Adj-RIB-Out that finds the fewest UPDATEs between advertised and desired routes.
+//! BGP-4 (RFC 4271) for an advertise-only speaker, without I/O or a clock: the message codec, the session's
+//! state machine, and the Adj-RIB-Out that finds the fewest UPDATEs between advertised and desired routes.
 //!
 //! The driver owns the sockets and passes the time in. Here it connects two peers directly:
 //!

@@ -205,7 +205,7 @@ mod tests {
     use crate::message::Notification;
 
     #[test]
-    fn a_text_comes_through_and_is_cut_at_a_character() {
+    fn a_text_is_encoded_and_cut_at_a_character_boundary() {
         for cease in [Cease::AdministrativeShutdown, Cease::AdministrativeReset] {
             let notification = Notification::with_text(cease, "Wartung bis 5 Uhr – Größe");
             assert_eq!(notification.text().as_deref(), Some("Wartung bis 5 Uhr – Größe"));
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_none_is_not_shown() {
+    fn an_invalid_text_is_not_displayed() {
         for (subcode, data) in
             [(2, vec![]), (2, vec![0]), (2, vec![5, b'x']), (2, vec![2, 0xff, 0xfe]), (6, vec![1, b'x'])]
         {
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hard_reset_encloses_the_reason() {
+    fn a_hard_reset_contains_the_original_notification() {
         let inner = Notification::with_text(Cease::AdministrativeShutdown, "bye");
         let outer = inner.clone().into_hard_reset();
         assert_eq!((outer.code, outer.subcode, outer.hard_reset()), (6, 9, Some(inner.clone())));
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn people_read_names_and_numbers() {
+    fn display_gives_names_and_numbers() {
         let named = |code, subcode| Notification::new(code, subcode).to_string();
         assert_eq!(named(6, 10), "BFD down (6/10)");
         assert_eq!(named(6, 0), "cease (6/0)");

@@ -4,7 +4,7 @@
 //! way  | tag 32 | node 16 | standing 3 | age 13 |     all zero: empty
 //! ```
 //!
-//! The table is a cache: the owner rule ([`crate::owner`]) finds a flow without its entry, by a detour. So an entry
+//! The table is a cache: the owner rule finds a flow without its entry, by a detour. So an entry
 //! is worth what that detour costs, and the shares of a set follow from it: what only a stranger could have made
 //! ([`Standing::is_unproven`]) has [`UNPROVEN_WAYS`] ways and never pushes out anything else; UDP has at most
 //! [`UDP_WAYS`] of the rest, and gives them up for TCP; among confirmed TCP flows, those that another node would have
@@ -133,7 +133,7 @@ impl Word for AtomicU64 {
 
 /// One set: 64 bytes, a cache line.
 #[repr(C, align(64))]
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct FlowSet<W = AtomicU64> {
     /// The ways.
     pub ways: [W; WAYS],

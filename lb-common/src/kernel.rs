@@ -18,15 +18,8 @@ pub enum KernelAnswer {
 }
 
 impl KernelAnswer {
-    /// The answer of this number; an unknown one tells nothing.
-    #[inline(always)]
-    pub const fn from_number(number: u32) -> Self {
-        match number {
-            1 => Self::No,
-            2 => Self::Has,
-            _ => Self::CannotTell,
-        }
-    }
+    /// Every answer, by its number.
+    pub const ALL: [Self; 3] = [Self::CannotTell, Self::No, Self::Has];
 }
 
 /// Addresses and ports of a TCP connection, seen from its client, as they lie on the wire: the kernel's

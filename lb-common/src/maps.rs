@@ -8,100 +8,22 @@ mod budget;
 mod filter;
 mod liveness;
 mod sources;
+mod table;
 
 pub use bfd::{BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress, BfdSession};
 pub use budget::{Allowance, Budget};
 pub use filter::{AddressFilter, MacFilter};
 pub use liveness::{LIVENESS_ADMIN_DOWN, LIVENESS_UP, Liveness};
 pub use sources::{Source, v4_mapped};
+pub use table::{MAPS, MapKind, MapOption, MapSpec, name};
 
+use crate::forwarding::ForwardingMode;
 use crate::hash::{FlowKeys, HashKey};
 use crate::ring::{NO_NODE, NodeIndex};
 
-/// Version of everything in this file. It is part of the path that the maps are pinned under, so an agent
-/// never reads maps of another layout as its own.
-pub const LAYOUT: u32 = 4;
-
-/// Names of the maps; the kernel keeps at most 15 bytes.
-pub mod name {
-    /// bucket number → [`crate::vips::Vip4Bucket`], a mapped array.
-    pub const VIPS4: &str = "lb_vips4";
-    /// bucket number → [`crate::vips::Vip6Bucket`], a mapped array.
-    pub const VIPS6: &str = "lb_vips6";
-    /// [`super::Vip6Key`] (IPv4 as `::ffff:a.b.c.d`) → [`crate::vips::PackedVip`], a hash: the VIPs that found their
-    /// buckets full.
-    pub const VIPS_MORE: &str = "lb_vips_more";
-    /// slot number → [`crate::ring::Slot`], a flat mapped array of all rings.
-    pub const RINGS: &str = "lb_rings";
-    /// slot number / 4 → four [`crate::ring::SlotLeader`]s, a mapped array beside `lb_rings`.
-    pub const LEADERS: &str = "lb_leaders";
-    /// [`crate::ring::NodeIndex`] → [`super::Node`], an array.
-    pub const NODES: &str = "lb_nodes";
-    /// node address (IPv4 as `::ffff:a.b.c.d`) → node index, a hash: who may send encapsulated packets.
-    pub const PEERS: &str = "lb_peers";
-    /// node MAC, two zero bytes → node index, a hash: whose frames come from a peer.
-    pub const PEER_MACS: &str = "lb_peer_macs";
-    /// IPv4 VIP → [`super::Announcer`], a hash: who answers ARP for it.
-    pub const ARP: &str = "lb_arp";
-    /// interface index → [`super::Link`], a hash.
-    pub const LINKS: &str = "lb_links";
-    /// 0 → [`super::Config`], an array of one.
-    pub const CONFIG: &str = "lb_config";
-    /// VIP number → [`super::Traffic`], per CPU.
-    pub const VIP_STATS: &str = "lb_vip_stats";
-    /// node index → [`super::Traffic`], per CPU: what was forwarded to it.
-    pub const NODE_STATS: &str = "lb_node_stats";
-    /// [`crate::verdict::Outcome`] number → packets, per CPU: every verdict and every refusal.
-    pub const REFUSALS: &str = "lb_refusals";
-    /// [`super::Budget`] → [`super::Allowance`], per CPU.
-    pub const ICMP_BUDGET: &str = "lb_icmp_budget";
-    /// [`crate::ring::NodeIndex`] → [`super::Liveness`], a mapped array; behind the last node the probe clock.
-    pub const LIVENESS: &str = "lb_liveness";
-    /// set number → [`crate::flows::FlowSet`], a mapped array.
-    pub const FLOWS: &str = "lb_flows";
-    /// [`super::FragmentKey`] → [`super::FragmentFlow`], a hash that forgets the longest unused.
-    pub const FRAGMENTS: &str = "lb_fragments";
-    /// 0 → [`crate::pipeline::Packet`], per CPU: the packet under way; the program's own.
-    pub const PACKET: &str = "lb_packet";
-
-    /// Discriminator of this node → [`super::BfdSession`], a hash: BFD sessions with routers that are up.
-    pub const BFD: &str = "lb_bfd";
-    /// address (IPv4 as `::ffff:a.b.c.d`) → [`super::BfdAddress`], a hash: peers that this node has BFD sessions with, up
-    /// or not, and its own addresses that it speaks from.
-    pub const BFD_ADDRESSES: &str = "lb_bfd_addrs";
-
-    /// Prefix of [`super::Source`] → 1, a trie of longest prefixes: the clients that VIPs with source ranges admit.
-    pub const SOURCES: &str = "lb_sources";
-    /// VIP number → packets of clients outside its source ranges, per CPU.
-    pub const SOURCE_REFUSED: &str = "lb_src_refused";
-
-    /// All of them.
-    pub const ALL: [&str; 23] = [
-        VIPS4,
-        VIPS6,
-        VIPS_MORE,
-        RINGS,
-        LEADERS,
-        NODES,
-        PEERS,
-        PEER_MACS,
-        ARP,
-        LINKS,
-        CONFIG,
-        VIP_STATS,
-        NODE_STATS,
-        REFUSALS,
-        ICMP_BUDGET,
-        LIVENESS,
-        FLOWS,
-        FRAGMENTS,
-        PACKET,
-        BFD,
-        BFD_ADDRESSES,
-        SOURCES,
-        SOURCE_REFUSED,
-    ];
-}
+/// Version of the table of maps and of all types in it. It is part of the path that the maps are pinned under, so an agent
+/// never reads maps of another layout as its own. A test compares both with `layout/v<LAYOUT>.txt`.
+pub const LAYOUT: u32 = 5;
 
 /// Default sizes of the maps, in entries.
 pub mod capacity {
@@ -117,16 +39,16 @@ pub mod capacity {
     pub const RINGS: usize = 1 << 20;
     /// Nodes of a cluster.
     pub const NODES: usize = 1_024;
-    /// Peer addresses and peer MACs; a node may have one address of each family.
-    pub const PEERS: usize = 2 * NODES;
+    /// Addresses and MAC addresses of nodes; a node may have one address of each family.
+    pub const NODE_ADDRESSES: usize = 2 * NODES;
     /// VIPs answered by ARP.
     pub const ARP: usize = 16_384;
     /// Interfaces with the program.
     pub const LINKS: usize = 64;
     /// Numbered VIPs.
     pub const VIP_STATS: usize = VIPS;
-    /// Numbers in [`crate::verdict::Outcome`], with room.
-    pub const REFUSALS: usize = 64;
+    /// Numbers of [`crate::verdict::Outcome`] and [`crate::verdict::Refusal`], with room; a power of two.
+    pub const VERDICTS: usize = 64;
     /// Sets of flows, a power of two; 64 bytes and eight flows each. The agent may choose another number.
     pub const FLOW_SETS: usize = 1 << 17;
     /// Fragmented packets under way.
@@ -230,36 +152,19 @@ pub const VIP_CLOSED: u32 = 8;
 /// [`Vip::flags`]: only clients in `lb_sources` are admitted. Of an address: no Service on it admits others.
 pub const VIP_SOURCES: u32 = 16;
 
-/// How a packet gets to a node: [`Node::way`].
-pub mod way {
-    /// The entry is not in use, or its next hop is not resolved.
-    pub const NONE: u8 = 0;
-    /// New MAC addresses; the node is on-link.
-    pub const L2: u8 = 1;
-    /// GUE with an IPv4 outer header.
-    pub const GUE4: u8 = 2;
-    /// GUE with an IPv6 outer header.
-    pub const GUE6: u8 = 3;
-    /// IP in IP with an IPv4 outer header (RFC 2003, RFC 4213). It has no room for the list of those asked, so
-    /// second chances go in GUE.
-    pub const IPIP4: u8 = 4;
-    /// IP in IP with an IPv6 outer header (RFC 2473), second chances as above.
-    pub const IPIP6: u8 = 5;
-}
-
 /// A node of the cluster, with everything that is needed to send a packet there.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Node {
-    /// One of [`way`].
-    pub way: u8,
+    /// A [`ForwardingMode`]; 0 where the entry is not in use or its next hop is not resolved.
+    pub mode: u8,
     /// IP version of the outer addresses, 4 or 6; 0 where there are none.
     pub outer_family: u8,
     /// Largest IP packet, outer header included, on the way there; bytes.
     pub mtu: u16,
     /// Interface that leads there.
     pub ifindex: u32,
-    /// MAC of the next hop: the node itself for [`way::L2`].
+    /// MAC of the next hop: the node itself for [`ForwardingMode::L2`].
     pub next_hop_mac: [u8; 6],
     /// MAC of the interface that leads there.
     pub source_mac: [u8; 6],
@@ -280,7 +185,7 @@ const _: () = assert!(size_of::<Node>() == 64);
 impl Node {
     /// An entry that leads nowhere.
     pub const NONE: Self = Self {
-        way: way::NONE,
+        mode: 0,
         outer_family: 0,
         mtu: 0,
         ifindex: 0,
@@ -292,6 +197,12 @@ impl Node {
         id: 0,
         discriminator: 0,
     };
+
+    /// How packets are carried to the node; `None` where there is no next hop.
+    #[inline(always)]
+    pub const fn forwarding_mode(&self) -> Option<ForwardingMode> {
+        ForwardingMode::from_number(self.mode)
+    }
 }
 
 /// Who answers ARP for a VIP, best first; filled up with [`NO_NODE`].
@@ -405,7 +316,7 @@ pub struct Config {
     /// Ticks of the probe clock without an answer after which a node is dead; zero: none ever is.
     pub liveness_limit: u32,
     /// Ticks after that for which flows that nobody knows wait, in case it comes back.
-    pub orphan_grace: u32,
+    pub hold_ticks: u32,
     /// Numbers of the keys of tags.
     pub tag_key_ids: [u8; 2],
     /// Zero.
@@ -421,8 +332,8 @@ pub struct Config {
     pub flow_mask: u32,
     /// The addresses of all VIPs.
     pub vips: AddressFilter,
-    /// The MAC addresses of `lb_peer_macs`.
-    pub peer_macs: MacFilter,
+    /// The MAC addresses of `lb_node_macs`.
+    pub node_macs: MacFilter,
 }
 
 const _: () = assert!(size_of::<Config>() == 10_440);
@@ -431,6 +342,29 @@ const _: () = assert!(size_of::<Config>() == 10_440);
 pub const UPLINKS: usize = 4;
 
 impl Config {
+    /// All zero, as an array holds it before the agent has written it.
+    pub const ZERO: Self = Self {
+        flow_keys: FlowKeys::NONE,
+        tag_keys: [HashKey { k0: 0, k1: 0 }; 2],
+        probe_nonce: 0,
+        address4: [0; 4],
+        self_node: 0,
+        flags: 0,
+        address6: [0; 16],
+        echo_rate: 0,
+        id: 0,
+        liveness_limit: 0,
+        hold_ticks: 0,
+        tag_key_ids: [0; 2],
+        pad: [0; 6],
+        uplinks: [0; UPLINKS],
+        uplink_links: [Link::NONE; UPLINKS],
+        icmp_error_rate: 0,
+        flow_mask: 0,
+        vips: AddressFilter::EMPTY,
+        node_macs: MacFilter::EMPTY,
+    };
+
     /// The MAC address, as a number, of an interface with the program, if it is one of the first.
     #[inline(always)]
     pub fn uplink_mac(&self, ifindex: u32) -> Option<u64> {

@@ -4,8 +4,8 @@
 //! flows stay where they are. The threat model is in `docs/decisions/0008-tags-between-nodes.md`.
 
 use crate::hash::HashKey;
-use crate::owner::MAX_ASKED;
 use crate::sip::Sip;
+use crate::wire::gue::MAX_ASKED;
 
 /// A key of tags, and the number by which a packet names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

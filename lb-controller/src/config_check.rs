@@ -1,9 +1,9 @@
-//! What is wrong with what configures the load balancer: told in Events on the objects, and in one object on all.
+//! The configuration check: reports errors in Events on the objects, and in the controller's ConfigurationState.
 //!
-//! Apart from the giving of addresses, which needs none of these kinds but pools: that a kind cannot be watched must not
-//! keep a Service from its address.
+//! It is separate from address allocation, which of these kinds needs only pools: if another kind cannot be watched,
+//! Services still get their addresses.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,120 +14,124 @@ use lb_api::problem::{ObjectRef, Problem, Reason};
 use lb_model::Model;
 use tokio::sync::watch;
 
-use lb_kube::cluster::{CONFIGURATION, Cluster};
-use lb_kube::config_errors::Faults;
-use lb_kube::events::{Events, News};
+use lb_kube::cluster::Cluster;
+use lb_kube::config_errors::ConfigErrors;
+use lb_kube::events::{EmittedFacts, EventQueue, NewEvent};
+use lb_kube::kinds::CONFIGURATION_KINDS;
 use lb_kube::leadership::Leadership;
 use lb_kube::snapshot::Snapshot;
-use lb_kube::status::{Configuration, Wanted};
+use lb_kube::status::{DesiredStatus, StatusComponent};
 use lb_runtime::watchdog::Heart;
 
-/// Changes that come together are taken together.
+/// Time over which changes are collected.
 const DEBOUNCE: Duration = Duration::from_millis(500);
-/// When what found no room is offered again.
-const OFFER_AGAIN: Duration = Duration::from_secs(10);
+/// Delay after which Events that did not fit into the queue are emitted again.
+const EMIT_RETRY: Duration = Duration::from_secs(10);
 
-/// Says what is wrong.
-pub(super) struct Inspector {
+/// The configuration check.
+pub(super) struct ConfigCheck {
     cluster: Cluster,
     leadership: Leadership,
-    events: Events,
-    wanted: watch::Sender<Option<Arc<Wanted>>>,
-    /// What was right before stays in force where it has become wrong.
-    before: Model,
-    told: BTreeSet<Fact>,
+    events: EventQueue,
+    status: watch::Sender<Option<Arc<DesiredStatus>>>,
+    /// The last model: objects that have become invalid keep their last valid version.
+    model: Model,
+    errors: EmittedFacts<ConfigError>,
 }
 
-/// An object, and what is wrong with it.
-type Fact = (ObjectRef, String);
+/// An object and its error.
+type ConfigError = (ObjectRef, String);
 
-impl Inspector {
-    /// Begins to watch. What the cluster is told of all comes out at `wanted`.
+impl ConfigCheck {
+    /// Starts to watch the configuration. The desired ConfigurationState is sent to `status`.
     pub(super) fn new(
         client: &Client,
         namespace: &str,
         leadership: Leadership,
-        events: Events,
-        wanted: watch::Sender<Option<Arc<Wanted>>>,
+        events: EventQueue,
+        status: watch::Sender<Option<Arc<DesiredStatus>>>,
     ) -> Self {
-        let cluster = Cluster::watch(client, &CONFIGURATION, namespace);
-        Self { cluster, leadership, events, wanted, before: Model::default(), told: BTreeSet::new() }
+        let cluster = Cluster::watch(client, &CONFIGURATION_KINDS, namespace);
+        let (model, errors) = (Model::default(), EmittedFacts::default());
+        Self { cluster, leadership, events, status, model, errors }
     }
 
+    /// Checks after every change, until the task is aborted.
     pub(super) async fn run(mut self, heart: Heart) {
-        let mut again = false;
+        let mut retry = false;
         loop {
             let event = async {
                 tokio::select! {
                     () = self.cluster.changed() => {}
                     () = self.leadership.changed() => {}
-                    () = tokio::time::sleep(OFFER_AGAIN), if again => {}
+                    () = tokio::time::sleep(EMIT_RETRY), if retry => {}
                 }
             };
             heart.beating(event).await;
             tokio::time::sleep(DEBOUNCE).await;
-            again = if self.leadership.may_act() { self.inspect() } else { self.stand_by() };
+            retry = if self.leadership.is_leader() { !self.check() } else { self.stand_by() };
         }
     }
 
-    /// Another leads, and tells.
+    /// Another controller leads and reports.
     fn stand_by(&self) -> bool {
-        self.wanted.send_replace(None);
+        self.status.send_replace(None);
         false
     }
 
-    /// True where not all could be told.
-    fn inspect(&mut self) -> bool {
-        let Some(snapshot) = self.cluster.read() else { return false };
-        let (model, problems) = Model::after(&self.before, &snapshot.objects, None);
-        self.before = model;
+    /// Checks the configuration; returns whether all Events fitted into the queue.
+    fn check(&mut self) -> bool {
+        let Some(snapshot) = self.cluster.read() else { return true };
+        let (model, problems) = Model::after(&self.model, &snapshot.objects, None);
+        self.model = model;
         let mut all = snapshot.problems.clone();
         all.extend(problems);
-        // Secrets are not the controller's to read: agents say what is wrong with them.
+        // The controller may not read Secrets: agents report errors in them.
         all.retain(|problem| !matches!(problem.reason, Reason::UnknownReference { kind: "Secret", .. }));
-        let Faults { pools, others } = Faults::of(all.iter());
-        let mut wanted = Wanted::default();
-        wanted.configuration(Configuration::Controller, &pools, &others);
-        self.wanted.send_replace(Some(Arc::new(wanted)));
-        self.tell(&snapshot, &all)
+        let ConfigErrors { pools, others } = ConfigErrors::of(all.iter());
+        let mut status = DesiredStatus::default();
+        status.set_configuration(StatusComponent::Controller, &pools, &others);
+        self.status.send_replace(Some(Arc::new(status)));
+        self.emit(&snapshot, &all)
     }
 
-    fn tell(&mut self, snapshot: &Snapshot, problems: &[Problem]) -> bool {
-        let facts: BTreeSet<Fact> = problems.iter().filter_map(fact).collect();
+    fn emit(&mut self, snapshot: &Snapshot, problems: &[Problem]) -> bool {
         let objects: BTreeMap<ObjectRef, &Sourced<Object>> =
             snapshot.objects.iter().map(|object| (object.value.reference(), &**object)).collect();
-        let is_told = |fact: &Fact| {
-            let (object, words) = fact;
-            self.told.contains(fact) || self.events.offer(news(object, objects.get(object), words))
-        };
-        let (told, refused): (BTreeSet<_>, BTreeSet<_>) = facts.into_iter().partition(is_told);
-        self.told = told;
-        !refused.is_empty()
+        let errors = problems.iter().filter_map(config_error);
+        self.errors.update(errors, |(object, note)| {
+            self.events.try_emit(event(object, objects.get(object).copied(), note))
+        })
     }
 }
 
-fn fact(problem: &Problem) -> Option<Fact> {
-    // That it stays as it was is told with what is wrong.
+fn config_error(problem: &Problem) -> Option<ConfigError> {
+    // That the last valid version stays in use is part of the error itself.
     let object = problem.object.clone().filter(|_| problem.reason != Reason::StaysAsBefore)?;
-    let words = match &problem.field {
+    let note = match &problem.field {
         Some(field) => format!("{field}: {}", problem.reason),
         None => problem.reason.to_string(),
     };
-    Some((object, words.replace(['\n', '\r'], " ")))
+    Some((object, note.replace(['\n', '\r'], " ")))
 }
 
-fn news(object: &ObjectRef, seen: Option<&&Sourced<Object>>, words: &str) -> News {
-    let watched = CONFIGURATION.iter().find(|watched| object.is(**watched));
-    let metadata = seen.map(|object| object.value.metadata());
+fn event(reference: &ObjectRef, object: Option<&Sourced<Object>>, note: &str) -> NewEvent {
+    let kind = CONFIGURATION_KINDS.iter().find(|kind| reference.is(**kind));
+    let metadata = object.map(|object| object.value.metadata());
     let regarding = ObjectReference {
-        api_version: watched.map(|watched| watched.api_version()),
-        kind: Some(object.kind.clone()),
-        name: Some(object.name.clone()),
-        namespace: object.namespace.clone(),
+        api_version: kind.map(|kind| kind.api_version()),
+        kind: Some(reference.kind.clone()),
+        name: Some(reference.name.clone()),
+        namespace: reference.namespace.clone(),
         uid: metadata.and_then(|metadata| metadata.uid.clone()),
         resource_version: metadata.and_then(|metadata| metadata.resource_version.clone()),
         ..ObjectReference::default()
     };
-    let note = words.to_owned();
-    News { regarding, warning: true, reason: "ConfigurationError", note, action: "Configure" }
+    NewEvent {
+        regarding,
+        is_warning: true,
+        reason: "ConfigurationError",
+        note: note.to_owned(),
+        action: "Configure",
+    }
 }

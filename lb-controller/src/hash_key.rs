@@ -1,6 +1,6 @@
-//! The cluster's secret for the flow hash: made once, by whichever controller finds none.
+//! The Secret with the cluster's flow hash key, created once, by the first controller that finds none.
 //!
-//! Agents have it as a file of their pods, so none starts before it is there.
+//! Agents mount it as a volume, so none starts before it exists.
 
 use std::io;
 use std::time::Duration;
@@ -9,43 +9,43 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::api::{Api, ObjectMeta, PostParams};
 
-use lb_kube::client::error_log::Log;
+use lb_kube::client::error_log::ErrorLog;
 use lb_runtime::random;
 
 /// Name of the Secret.
 pub const SECRET: &str = "fairlead-hash-key";
-/// Its key; the value is 32 hexadecimal digits.
+/// The key in its data; the value is 32 hexadecimal digits.
 pub const KEY: &str = "key";
 
-/// When it is tried again to make it.
+/// Delay after a failed attempt to create it.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Sees to it that the Secret is there. One that is there stays as it is: nodes that hash by different keys do not agree
-/// on whose a flow is.
-pub(super) async fn provide(client: Client, namespace: &str) {
+/// Ensures that the Secret exists. An existing one is never changed: nodes with different keys would disagree on the owner
+/// of a flow.
+pub(super) async fn ensure(client: Client, namespace: &str) {
     let secrets = Api::<Secret>::namespaced(client, namespace);
-    let mut log = Log::new("agents that have no key yet do not start");
+    let mut log = ErrorLog::new("agents cannot start without the key");
     while let Err(error) = create(&secrets).await {
         match error {
-            Failure::Random(_) => tracing::warn!("cannot create Secret {SECRET}: {error}; retrying"),
-            Failure::Server(error) => log.failed(&format!("create Secret {SECRET}"), &error),
+            KeyError::Random(_) => tracing::warn!("cannot create Secret {SECRET}: {error}; retrying"),
+            KeyError::Api(error) => log.failed(&format!("create Secret {SECRET}"), &error),
         }
         tokio::time::sleep(RETRY).await;
     }
 }
 
-/// Made, or there already.
-async fn create(secrets: &Api<Secret>) -> Result<(), Failure> {
+/// Creates the Secret unless it exists.
+async fn create(secrets: &Api<Secret>) -> Result<(), KeyError> {
     let secret = Secret {
         metadata: ObjectMeta { name: Some(SECRET.to_owned()), ..ObjectMeta::default() },
         string_data: Some([(KEY.to_owned(), random_key()?)].into()),
-        // A change of it would have to reach all nodes at once.
+        // A change would have to reach all nodes at once.
         immutable: Some(true),
         ..Secret::default()
     };
     match secrets.create(&PostParams::default(), &secret).await {
         Ok(_) => {
-            tracing::info!(secret = SECRET, "the key of the flow hash has been made");
+            tracing::info!(secret = SECRET, "created the flow hash key");
             Ok(())
         }
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
@@ -54,11 +54,11 @@ async fn create(secrets: &Api<Secret>) -> Result<(), Failure> {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("the kernel gives no random bytes: {0}")]
+enum KeyError {
+    #[error("cannot get random bytes from the kernel: {0}")]
     Random(#[from] io::Error),
     #[error(transparent)]
-    Server(#[from] kube::Error),
+    Api(#[from] kube::Error),
 }
 
 fn random_key() -> io::Result<String> {
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_what_an_agent_reads_and_never_the_same() {
+    fn keys_are_valid_and_unique() {
         let [one, other] = [random_key().unwrap(), random_key().unwrap()];
         assert!(one.len() == 32 && one.bytes().all(|digit| digit.is_ascii_hexdigit()), "{one}");
         assert_ne!(one, other);

@@ -1,7 +1,7 @@
-//! `fairlead controller`: gives Services their addresses.
+//! The controller (`fairlead controller`): assigns addresses to Services.
 //!
-//! The loop is that of the agent: observe → decide → write the difference. Decisions are [`lb_ipam`]'s;
-//! here is what keeps them in step with a server that tells of every write only some time after it was made.
+//! Its loop is like the agent's: observe → plan → diff → apply. [`lb_ipam`] plans; this crate handles that a watch
+//! delivers a write only some time after it was made.
 
 mod config_check;
 pub mod hash_key;
@@ -22,128 +22,117 @@ use kube::{Api, Client};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::webhook::{Mode, Webhook};
-use config_check::Inspector;
-use lb_api::kind::ObjectKind;
-use lb_kube::client::{ClientError, Role, Server};
+use config_check::ConfigCheck;
+use lb_kube::client::{ApiServer, ClientError, ClientRole};
 use lb_kube::cluster::Cluster;
-use lb_kube::events::Events;
-use lb_kube::leadership::{Grant, Leadership};
-use lb_kube::lease::{Candidate, Terms};
-use lb_kube::status;
+use lb_kube::events::{EventLimits, EventQueue};
+use lb_kube::kinds::ALLOCATION_KINDS;
+use lb_kube::leadership::{Leadership, LeadershipSender};
+use lb_kube::lease::{LeaderElector, LeaseTimings};
+use lb_kube::status::{StatusScope, StatusWriter, WriteLimits};
 use lb_runtime::descriptors;
-use lb_runtime::http::Limits;
+use lb_runtime::http::HttpLimits;
 use lb_runtime::watchdog::{Heart, REQUEST_LIMIT, Watchdog};
 use metrics::{ControllerExporter, ControllerView};
-use plan::{Decided, Decider};
-use service_events::Teller;
-use write::Writer;
+use plan::{AllocationPlan, AllocationPlanner};
+use service_events::ServiceEvents;
+use webhook::{Webhook, WebhookMode, WebhookOptions};
+use write::AllocationWriter;
 
-/// Name of the Lease that the leader holds.
-pub const LEASE: &str = "fairlead-controller";
-/// Who writes, in the objects' managed fields.
-const MANAGER: &str = "fairlead-controller";
-/// Who tells Events, by the name that users of MetalLB know.
-const REPORTER: &str = "metallb-controller";
-/// Changes that come together are taken together.
+/// Name of the leader election Lease.
+const LEASE: &str = "fairlead-controller";
+/// The source of Events, by the name that users of MetalLB know.
+const EVENT_COMPONENT: &str = "metallb-controller";
+/// Time over which changes are collected.
 const DEBOUNCE: Duration = Duration::from_millis(20);
-/// Requests that are under way at once.
-const AT_ONCE: usize = 16;
-/// When a write that has failed is tried again.
+/// Delay after a failed write.
 const RETRY: Duration = Duration::from_secs(2);
-/// What allocation depends on. Addresses of Nodes and BGP peers are never given.
-pub const WATCHED: [ObjectKind; 5] = [
-    ObjectKind::SERVICE,
-    ObjectKind::NAMESPACE,
-    ObjectKind::IP_ADDRESS_POOL,
-    ObjectKind::NODE,
-    ObjectKind::BGP_PEER,
-];
 
-/// What the controller is told.
+/// The options of the controller.
 #[derive(Clone, Debug)]
-pub struct Options {
-    /// Cluster to work in; `None` for that of `KUBECONFIG` or of this pod.
+pub struct ControllerOptions {
+    /// The kubeconfig; `None` for `KUBECONFIG`, or the pod's service account.
     pub kubeconfig: Option<PathBuf>,
-    /// Namespace of the pools, and of the Lease.
+    /// The namespace of the configuration and the Lease.
     pub namespace: String,
-    /// Services of this load-balancer class only; `None` for those that name none.
+    /// Handles only Services of this load-balancer class; `None`: only those without a class.
     pub class: Option<String>,
-    /// What this one is called among several.
+    /// The identity of this controller in the leader election.
     pub identity: String,
-    /// This pod, which owns the object that says whether the configuration is right.
+    /// The name of this pod, which owns the controller's ConfigurationState.
     pub pod: Option<String>,
-    /// Where metrics and health are served; `None`: nowhere.
+    /// The address of metrics and health; `None`: they are not served.
     pub metrics: Option<SocketAddr>,
-    /// Whether API servers are answered, and whether anything else is done.
-    pub webhook: webhook::Options,
+    /// The webhook.
+    pub webhook: WebhookOptions,
 }
 
-/// Why the controller does not run.
+/// The controller cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum ControllerError {
-    /// No client.
+    /// There is no client for the API server.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// Signals cannot be waited for.
-    #[error("cannot wait for signals: {0}")]
+    /// Signal handlers cannot be installed.
+    #[error("cannot install signal handlers: {0}")]
     Signals(#[source] std::io::Error),
     /// Metrics and health cannot be served.
-    #[error("cannot serve metrics: {0}; give another --metrics-address")]
+    #[error("cannot serve metrics: {0}; set another --metrics-address")]
     Metrics(#[source] std::io::Error),
 }
 
-/// Runs until SIGTERM or SIGINT. What has been written stays; so does every address.
+/// Runs until SIGTERM or SIGINT. Services keep their addresses.
 ///
 /// # Errors
-/// See [`ControllerError`]. A server that does not answer is waited for.
-pub async fn run(options: Options) -> Result<(), ControllerError> {
+/// See [`ControllerError`]. A server that does not answer is no error.
+pub async fn run(options: ControllerOptions) -> Result<(), ControllerError> {
     let files = descriptors::raise();
     let watchdog = Watchdog::default();
-    let server = Server::find(options.kubeconfig.as_deref(), Role::Controller).await?;
-    let (grant, leadership) = Leadership::new_pair();
+    let server = ApiServer::find(options.kubeconfig.as_deref(), ClientRole::Controller).await?;
+    let (leadership_sender, leadership) = Leadership::channel();
     let clients = Clients {
-        all: server.client()?,
-        lease: server.client_of_lease()?,
-        leader: server.client_of_leader(&leadership)?,
+        shared: server.client()?,
+        lease: server.lease_client()?,
+        leader: server.leader_client(&leadership)?,
     };
     let listener = metrics::listen(options.metrics).map_err(ControllerError::Metrics)?;
-    let (shown, seen) = watch::channel(ControllerView::default());
+    let (view_sender, view) = watch::channel(ControllerView::default());
     let mut terminate = signal(SignalKind::terminate()).map_err(ControllerError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ControllerError::Signals)?;
-    let (stop, stopping) = watch::channel(false);
+    let (stop_sender, stop) = watch::channel(false);
     let end = async {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("stopping: addresses stay as they are");
-        stop.send_replace(true);
-        // What is under way comes to its end.
+        tracing::info!("shutting down; Services keep their addresses");
+        stop_sender.send_replace(true);
+        // The leader's task ends the process, after its last write.
         std::future::pending::<()>().await;
     };
-    let lead = Lead { clients: &clients, options: &options, watchdog: &watchdog, leadership, stopping };
+    let limits = HttpLimits::for_monitoring(files);
+    let leader = Leader { clients: &clients, options: &options, watchdog: &watchdog, leadership, stop };
     tokio::select! {
-        () = answer(&clients.all, &options, Limits::of_reviews(files)) => {}
-        () = lead.run(grant, shown) => {}
-        () = lb_runtime::metrics::serve(listener, ControllerExporter(seen), watchdog.clone(), Limits::of_questions(files)) => {}
+        () = run_webhook(&clients.shared, &options, HttpLimits::for_webhooks(files)) => {}
+        () = leader.run(leadership_sender, view_sender) => {}
+        () = lb_runtime::metrics::serve(listener, ControllerExporter(view), watchdog.clone(), limits) => {}
         () = end => {}
     }
     Ok(())
 }
 
-/// Connections to the API server.
+/// The clients of the API server.
 struct Clients {
-    /// What any controller may ask for.
-    all: Client,
+    /// For requests that need no leadership.
+    shared: Client,
     lease: Client,
     /// Sends writes only while this process leads.
     leader: Client,
 }
 
-/// Answers API servers, on every controller.
-async fn answer(client: &Client, options: &Options, limits: Limits) {
-    if options.webhook.mode == Mode::Disabled {
+/// Serves the webhook, whether or not this controller leads.
+async fn run_webhook(client: &Client, options: &ControllerOptions, limits: HttpLimits) {
+    if options.webhook.mode == WebhookMode::Disabled {
         std::future::pending::<()>().await;
     }
     let namespace = options.namespace.clone();
@@ -153,81 +142,85 @@ async fn answer(client: &Client, options: &Options, limits: Limits) {
     Webhook { client: client.clone(), namespace, configuration, secret_namespace, port, limits }.run().await;
 }
 
-/// What only the leader does.
-struct Lead<'a> {
+/// The tasks of which only the leader's take effect.
+struct Leader<'a> {
     clients: &'a Clients,
-    options: &'a Options,
+    options: &'a ControllerOptions,
     watchdog: &'a Watchdog,
     leadership: Leadership,
-    stopping: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 }
 
-impl Lead<'_> {
-    /// Runs until the process is to stop, and the Lease has been released.
-    async fn run(mut self, grant: Grant, shown: watch::Sender<ControllerView>) {
-        if self.options.webhook.mode == Mode::OnlyWebhook {
-            shown.send_modify(|shown| shown.ready = true);
-            // Its sender lives as long as this.
-            let _ = self.stopping.wait_for(|stopping| *stopping).await;
+impl Leader<'_> {
+    /// Runs until the process is to stop and the Lease has been released.
+    async fn run(mut self, leadership: LeadershipSender, view: watch::Sender<ControllerView>) {
+        if self.options.webhook.mode == WebhookMode::OnlyWebhook {
+            view.send_modify(|view| view.ready = true);
+            // The sender outlives this, so this cannot fail.
+            let _ = self.stop.wait_for(|stop| *stop).await;
             return;
         }
-        let Clients { all, leader, .. } = self.clients;
+        let Clients { shared, leader, .. } = self.clients;
         let namespace = &self.options.namespace;
-        let key = hash_key::provide(all.clone(), namespace);
-        // A task of its own: a long decision keeps nobody from renewing.
-        let candidate = tokio::spawn(self.candidate().run(grant, self.stopping.clone()));
-        let (events, telling) = Events::new(leader.clone(), REPORTER, self.options.identity.clone());
-        let (wanted, states) = watch::channel(None);
-        let inspector = Inspector::new(all, namespace, self.leadership.clone(), events.clone(), wanted);
-        let inspecting = self.watchdog.heart("configuration check", REQUEST_LIMIT);
-        let states = self.status_writer().run(states);
+        let key = hash_key::ensure(shared.clone(), namespace);
+        // In a task of its own, so that a long plan does not delay a renewal.
+        let election = tokio::spawn(self.elector().run(leadership, self.stop.clone()));
+        let identity = self.options.identity.clone();
+        let (events, emit) =
+            EventQueue::new(leader.clone(), EVENT_COMPONENT, identity, EventLimits::CONTROLLER);
+        let (status_sender, status) = watch::channel(None);
+        let config_check =
+            ConfigCheck::new(shared, namespace, self.leadership.clone(), events.clone(), status_sender);
+        let check_heart = self.watchdog.heart("configuration check", REQUEST_LIMIT);
+        let status_writer = self.status_writer().run(status);
         let controller = Controller {
-            cluster: Cluster::watch(all, &WATCHED, namespace),
+            cluster: Cluster::watch(shared, &ALLOCATION_KINDS, namespace),
             leadership: self.leadership.clone(),
-            decider: Decider::new(self.options.class.clone()),
-            writer: Writer::new(leader.clone()),
-            teller: Teller::new(events),
-            shown,
+            planner: AllocationPlanner::new(self.options.class.clone()),
+            writer: AllocationWriter::new(leader.clone()),
+            events: ServiceEvents::new(events),
+            view,
             heart: self.watchdog.heart("address allocation", REQUEST_LIMIT),
         };
         tokio::select! {
-            _ = candidate => {}
+            _ = election => {}
             () = async { tokio::join!(key, controller.run()); } => {}
-            () = inspector.run(inspecting) => {}
-            () = states => {}
-            () = telling => {}
+            () = config_check.run(check_heart) => {}
+            () = status_writer => {}
+            () = emit => {}
         }
     }
 
-    fn candidate(&self) -> Candidate {
-        Candidate {
+    fn elector(&self) -> LeaderElector {
+        LeaderElector {
             api: Api::<Lease>::namespaced(self.clients.lease.clone(), &self.options.namespace),
             name: LEASE.to_owned(),
             identity: self.options.identity.clone(),
-            terms: Terms::DEFAULT,
+            timings: LeaseTimings::DEFAULT,
             heart: self.watchdog.heart("leader election", REQUEST_LIMIT),
         }
     }
 
-    fn status_writer(&self) -> status::Writer {
-        status::Writer {
-            client: self.clients.all.clone(),
-            writes: self.clients.leader.clone(),
+    fn status_writer(&self) -> StatusWriter {
+        StatusWriter {
+            client: self.clients.shared.clone(),
+            write_client: self.clients.leader.clone(),
             namespace: self.options.namespace.clone(),
-            scope: status::Scope::Controller,
+            scope: StatusScope::Controller,
             pod: self.options.pod.clone(),
-            terms: status::Terms::DEFAULT,
+            limits: WriteLimits::DEFAULT,
         }
     }
 }
 
+/// The control loop of address allocation.
 struct Controller {
     cluster: Cluster,
     leadership: Leadership,
-    decider: Decider,
-    writer: Writer,
-    teller: Teller,
-    shown: watch::Sender<ControllerView>,
+    planner: AllocationPlanner,
+    writer: AllocationWriter,
+    events: ServiceEvents,
+    view: watch::Sender<ControllerView>,
     heart: Heart,
 }
 
@@ -244,44 +237,42 @@ impl Controller {
             };
             self.heart.beating(event).await;
             tokio::time::sleep(DEBOUNCE).await;
-            let leads = self.leadership.may_act();
-            if !leads {
+            let is_leader = self.leadership.is_leader();
+            if !is_leader {
                 self.stand_by();
             }
-            retry = leads && !self.turn().await;
+            retry = is_leader && !self.reconcile().await;
         }
     }
 
-    /// Another leads: what that one decides is shown by it.
+    /// Another controller leads: it writes pools and exports their usage.
     fn stand_by(&mut self) {
-        // Meanwhile another writes pools.
         self.writer.forget();
         let ready = self.cluster.missing().is_empty();
-        self.shown
-            .send_modify(|shown| *shown = ControllerView { ready, usage: BTreeMap::new(), ..shown.clone() });
+        self.view
+            .send_modify(|view| *view = ControllerView { ready, usage: BTreeMap::new(), ..view.clone() });
     }
 
-    /// One round; false where something could not be written, or is not known yet.
-    async fn turn(&mut self) -> bool {
+    /// Runs one pass; returns false if a write failed, or not all kinds have been listed.
+    async fn reconcile(&mut self) -> bool {
         let Some(snapshot) = self.cluster.read() else {
-            tracing::debug!(missing = ?self.cluster.missing(), "not all kinds have been listed yet");
+            tracing::debug!(missing = ?self.cluster.missing(), "waiting for the API server to list all kinds");
             return false;
         };
-        let decided = self.decider.decide(&snapshot);
-        let written = self.writer.write(&snapshot, &decided).await;
-        let (complete, failed) = (written.complete, written.failed);
-        self.decider.handle_written(written.services);
-        self.show(&decided, failed);
-        self.teller.tell(&snapshot, &decided);
-        complete
+        let plan = self.planner.plan(&snapshot);
+        let outcome = self.writer.write(&snapshot, &plan).await;
+        self.planner.handle_written(outcome.services);
+        self.publish(&plan, outcome.is_failed);
+        self.events.emit(&snapshot, &plan);
+        outcome.is_complete
     }
 
-    fn show(&self, decided: &Decided, failed: bool) {
-        self.shown.send_modify(|shown| {
-            shown.ready = true;
-            shown.reading.succeeded(&decided.problems);
-            shown.reading.errors += u64::from(failed);
-            shown.usage.clone_from(&decided.allocation.usage);
+    fn publish(&self, plan: &AllocationPlan, is_failed: bool) {
+        self.view.send_modify(|view| {
+            view.ready = true;
+            view.reading.succeeded(&plan.problems);
+            view.reading.errors += u64::from(is_failed);
+            view.usage.clone_from(&plan.allocation.usage);
         });
     }
 }

@@ -1,4 +1,4 @@
-//! Events: what came of a Service's wish, told once.
+//! Events about Services: their address, or why they have none.
 
 use std::collections::BTreeMap;
 
@@ -7,129 +7,103 @@ use lb_api::objects::{Object, Sourced};
 use lb_ipam::{AllocationError, Decision, ServiceChange};
 use lb_model::ServiceName;
 
-use super::plan::Decided;
-use lb_kube::events::{self, Events};
+use super::plan::AllocationPlan;
+use lb_kube::events::{EmittedFacts, EventQueue, NewEvent};
 use lb_kube::snapshot::Snapshot;
 
-/// What is told of a Service: whether somebody must act, reason and words.
-type News = (bool, &'static str, String);
+/// What an Event says: whether it is a warning, reason and note.
+type Message = (bool, &'static str, String);
 
 const NORMAL: bool = false;
 const WARNING: bool = true;
 
-pub(super) struct Teller {
-    events: Events,
-    /// What has been told of each Service; what is told by a write is not among it.
-    told: BTreeMap<ServiceName, Vec<News>>,
+/// Emits Events about Services.
+pub(super) struct ServiceEvents {
+    events: EventQueue,
+    /// Conditions that last; an Event about a write is emitted with the write.
+    conditions: EmittedFacts<(ServiceName, Message)>,
 }
 
-impl Teller {
-    pub(super) fn new(events: Events) -> Self {
-        Self { events, told: BTreeMap::new() }
+impl ServiceEvents {
+    pub(super) fn new(events: EventQueue) -> Self {
+        Self { events, conditions: EmittedFacts::default() }
     }
 
-    /// Tells what is new.
-    pub(super) fn tell(&mut self, snapshot: &Snapshot, decided: &Decided) {
-        let mut news = BTreeMap::<ServiceName, Vec<News>>::new();
-        for (name, change) in &decided.changes {
-            let decision = decided.allocation.decisions.get(name);
-            news.entry(name.clone()).or_default().extend(of_change(change, decision));
-        }
-        let mut standing = standing(decided);
-        for (name, facts) in &standing {
-            let told = self.told.get(name);
-            let new = facts.iter().filter(|fact| told.is_none_or(|told| !told.contains(fact)));
-            news.entry(name.clone()).or_default().extend(new.cloned());
-        }
-        news.retain(|_, news| !news.is_empty());
-        if !news.is_empty() {
-            for (name, fact) in self.offer(snapshot, news) {
-                // What is the case tomorrow as well is told then.
-                if let Some(facts) = standing.get_mut(&name) {
-                    facts.retain(|other| *other != fact);
-                }
+    /// Emits Events about the changes of a plan, and about conditions that are new.
+    pub(super) fn emit(&mut self, snapshot: &Snapshot, plan: &AllocationPlan) {
+        let services: BTreeMap<ServiceName, &Sourced<Object>> = snapshot
+            .objects
+            .iter()
+            .filter(|object| matches!(object.value, Object::Service(_)))
+            .map(|object| (name(object), &**object))
+            .collect();
+        // A Service that is not in the snapshot gets no Event.
+        let emit = |name: &ServiceName, (is_warning, reason, note): &Message| {
+            services.get(name).is_none_or(|service| {
+                self.events.try_emit(NewEvent {
+                    regarding: reference(service),
+                    is_warning: *is_warning,
+                    reason,
+                    note: note.clone(),
+                    action: "Allocate",
+                })
+            })
+        };
+        for (name, change) in &plan.changes {
+            for message in of_change(change, plan.allocation.decisions.get(name)) {
+                emit(name, &message);
             }
         }
-        self.told = standing;
-    }
-
-    /// Offers what is new, and says for what of it there is no room.
-    fn offer(
-        &self,
-        snapshot: &Snapshot,
-        mut news: BTreeMap<ServiceName, Vec<News>>,
-    ) -> Vec<(ServiceName, News)> {
-        let mut refused = Vec::new();
-        for object in &snapshot.objects {
-            let Object::Service(_) = &object.value else { continue };
-            let name = name(object);
-            for (warning, reason, note) in news.remove(&name).unwrap_or_default() {
-                let regarding = reference(object);
-                let offered =
-                    events::News { regarding, warning, reason, note: note.clone(), action: "Allocate" };
-                if !self.events.offer(offered) {
-                    refused.push((name.clone(), (warning, reason, note)));
-                }
-            }
-        }
-        refused
+        self.conditions.update(conditions(plan), |(name, message)| emit(name, message));
     }
 }
 
-/// What is told when it is written.
-fn of_change(change: &ServiceChange, decision: Option<&Decision>) -> Vec<News> {
-    let mut news = Vec::new();
+/// Returns the messages about a change that is written.
+fn of_change(change: &ServiceChange, decision: Option<&Decision>) -> Vec<Message> {
+    let mut messages = Vec::new();
     if let Some(cleared) = decision.and_then(|decision| decision.cleared.as_ref()) {
-        news.push((NORMAL, "ClearAssignment", format!("The address is taken back: {cleared}")));
+        messages.push((NORMAL, "ClearAssignment", format!("Address removed: {cleared}")));
     }
     match change {
         ServiceChange::Give { addresses, .. } if decision.is_some_and(|decision| decision.is_new) => {
             let list: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-            let words = format!("Assigned IP [{}]", list.join(" "));
-            news.push((NORMAL, "IPAllocated", words));
+            messages.push((NORMAL, "IPAllocated", format!("Assigned IP [{}]", list.join(" "))));
         }
         ServiceChange::Give { .. } | ServiceChange::Clear { .. } => {}
     }
-    news
+    messages
 }
 
-/// What is the case for as long as it lasts, and told when it begins.
-fn standing(decided: &Decided) -> BTreeMap<ServiceName, Vec<News>> {
-    let mut standing = BTreeMap::<ServiceName, Vec<News>>::new();
-    for (name, decision) in &decided.allocation.decisions {
-        if let Some(refused) = &decision.refused {
-            standing
-                .entry(name.clone())
-                .or_default()
-                .push(of_refusal(refused, decision.assignment.is_some()));
+/// Returns the messages about conditions that last, of which an Event is emitted when they begin.
+fn conditions(plan: &AllocationPlan) -> Vec<(ServiceName, Message)> {
+    let mut conditions = Vec::new();
+    for (name, decision) in &plan.allocation.decisions {
+        if let Some(refusal) = &decision.refused {
+            conditions.push((name.clone(), of_refusal(refusal, decision.assignment.is_some())));
         }
     }
-    for (name, keys) in &decided.deprecated {
-        let facts = keys.iter().map(|key| {
-            let words = format!("metallb.universe.tf/{key} is an old name; write metallb.io/{key}");
-            (WARNING, "deprecatedAnnotation", words)
-        });
-        standing.entry(name.clone()).or_default().extend(facts);
+    for (name, keys) in &plan.deprecated {
+        for key in keys {
+            let note = format!("annotation metallb.universe.tf/{key} is deprecated; use metallb.io/{key}");
+            conditions.push((name.clone(), (WARNING, "deprecatedAnnotation", note)));
+        }
     }
-    for problem in &decided.problems {
+    for problem in &plan.problems {
         let Some(object) = problem.object.as_ref().filter(|object| object.kind == "Service") else {
             continue;
         };
-        let name = ServiceName {
-            namespace: object.namespace.clone().unwrap_or_default(),
-            name: object.name.clone(),
-        };
-        let fact = (WARNING, "LoadBalancerFailed", problem.to_string());
-        standing.entry(name).or_default().push(fact);
+        let namespace = object.namespace.clone().unwrap_or_default();
+        let name = ServiceName { namespace, name: object.name.clone() };
+        conditions.push((name, (WARNING, "LoadBalancerFailed", problem.to_string())));
     }
-    standing
+    conditions
 }
 
-fn of_refusal(refused: &AllocationError, has_one: bool) -> News {
-    if has_one {
-        (NORMAL, "AdditionalAssignFailed", format!("No second address: {refused}"))
+fn of_refusal(refusal: &AllocationError, has_address: bool) -> Message {
+    if has_address {
+        (NORMAL, "AdditionalAssignFailed", format!("No second address: {refusal}"))
     } else {
-        (WARNING, refused.event_reason(), format!("No address: {refused}"))
+        (WARNING, refusal.event_reason(), format!("No address: {refusal}"))
     }
 }
 

@@ -1,91 +1,81 @@
-//! What an API server asks before it stores an object: whether it is right, and how it is written in another version.
+//! The webhook: validates changes of objects, and converts them between versions, for API servers.
 //!
-//! Every controller answers, whether or not it leads. The certificate that API servers trust is made here and kept in
-//! a Secret that all controllers share; nothing else is needed in the cluster. An API server that gets no answer does
-//! as `failurePolicy` of its configuration says.
+//! Every controller serves it, whether or not it leads. The controllers issue its serving certificate themselves and
+//! share it in a Secret, so the cluster needs nothing else. If an API server gets no response, the `failurePolicy` of its
+//! webhook configuration applies.
 
 mod cert_rotator;
 pub mod certificate;
 mod conversion;
+pub mod names;
 mod review;
 mod server;
-
-use std::time::Duration;
 
 use clap::ValueEnum;
 use kube::Client;
 use tokio::sync::watch;
 
-use cert_rotator::Identity;
-use lb_kube::cluster::{self, Cluster};
-use lb_runtime::http::Limits;
-use server::Server;
+use cert_rotator::CertRotator;
+use lb_kube::cluster::Cluster;
+use lb_kube::kinds::CONFIGURATION_KINDS;
+use lb_runtime::http::HttpLimits;
+use server::WebhookServer;
 
-/// Name of the ValidatingWebhookConfiguration, where no other is given.
-pub const CONFIGURATION: &str = "fairlead-webhook-configuration";
-/// Name of the Service that leads API servers to the controllers.
-pub const SERVICE: &str = "fairlead-webhook-service";
-/// Name of the Secret with the certificate.
-pub const SECRET: &str = "fairlead-webhook-cert";
-
-/// Whether API servers are answered.
+/// Whether a controller serves the webhook.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Mode {
-    /// Beside all else that a controller does.
+pub enum WebhookMode {
+    /// It serves the webhook and runs the controller.
     #[default]
     Enabled,
-    /// Not at all.
+    /// It only runs the controller.
     Disabled,
-    /// And nothing else is done.
+    /// It only serves the webhook.
     #[value(name = "onlywebhook")]
     OnlyWebhook,
 }
 
-/// What a webhook is told.
+/// The options of the webhook.
 #[derive(Clone, Debug)]
-pub struct Options {
-    /// Whether there is one.
-    pub mode: Mode,
-    /// Port that it listens on.
+pub struct WebhookOptions {
+    /// Whether it is served.
+    pub mode: WebhookMode,
+    /// The port to listen on.
     pub port: u16,
     /// Name of the ValidatingWebhookConfiguration.
     pub configuration: String,
-    /// Namespace of the Secret; `None` for that of all else.
+    /// Namespace of the Secret; `None` for the controller's namespace.
     pub secret_namespace: Option<String>,
 }
 
-/// What answers API servers.
+/// The webhook.
 pub struct Webhook {
-    /// What the cluster is read and written by.
+    /// The client for the cluster.
     pub client: Client,
-    /// Namespace in which objects of `metallb.io` count.
+    /// The namespace in which objects of `metallb.io` count.
     pub namespace: String,
     /// Name of the ValidatingWebhookConfiguration.
     pub configuration: String,
-    /// Namespace of the Secret: another one is out of reach of whoever may get Secrets beside the agents.
+    /// Namespace of the Secret: a separate one is out of reach of roles that may read the agents' Secrets.
     pub secret_namespace: String,
-    /// Port that it listens on.
+    /// The port to listen on.
     pub port: u16,
-    /// What its clients may use.
-    pub limits: Limits,
+    /// HttpLimits of the HTTP server.
+    pub limits: HttpLimits,
 }
 
 impl Webhook {
-    /// Answers for ever. What goes wrong is logged and tried again: no Service waits for an address because of it.
+    /// Serves until the task is aborted. Errors are logged and retried: no Service waits for its address because of them.
     pub async fn run(self) {
-        let (served, current) = watch::channel(None);
-        let identity = Identity {
+        let (sender, tls_config) = watch::channel(None);
+        let rotator = CertRotator {
             client: self.client.clone(),
             namespace: self.namespace.clone(),
             configuration: self.configuration,
             secret_namespace: self.secret_namespace,
         };
-        let cluster = Cluster::watch(&self.client, &cluster::CONFIGURATION, &self.namespace);
+        let cluster = Cluster::watch(&self.client, &CONFIGURATION_KINDS, &self.namespace);
         let (port, limits, namespace) = (self.port, self.limits, self.namespace);
-        let server = Server { port, limits, cluster, namespace, identity: current };
-        tokio::join!(identity.keep(served), server.run());
+        let server = WebhookServer { port, limits, cluster, namespace, tls_config };
+        tokio::join!(rotator.run(sender), server.run());
     }
 }
-
-/// When what went wrong is tried again.
-const RETRY: Duration = Duration::from_secs(5);

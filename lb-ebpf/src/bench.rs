@@ -5,13 +5,13 @@
 #![no_main]
 #![allow(missing_docs, unreachable_pub, reason = "the xdp attribute writes the exported function")]
 
+mod calls;
 mod entry;
 mod frame;
 mod harness;
 mod kernel;
 mod maps;
 mod runtime;
-mod step;
 
 use aya_ebpf::bindings::xdp_action::XDP_ABORTED;
 use aya_ebpf::macros::xdp;

@@ -13,7 +13,6 @@ use core::arch::asm;
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::{bpf_sk_release, bpf_skc_lookup_tcp};
 use lb_common::kernel::{Connection, KernelAnswer, conntrack, marker, socket};
-use lb_common::pipeline;
 use lb_common::wire::ip::protocol;
 
 use crate::frame::XdpFrame;
@@ -45,7 +44,7 @@ struct Options {
 const OPTIONS_BYTES: u32 = 12;
 const _: () = assert!(size_of::<Options>() == 16 && core::mem::offset_of!(Options, zone) == 10);
 
-/// [`lb_common::frame::Frame::ask_kernel`] as a global function. Returns the number of a [`KernelAnswer`].
+/// See [`lb_pipeline::subprograms::Subprograms::ask_kernel`]. Returns the number of a [`KernelAnswer`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn lb_ask_kernel(context: *mut xdp_md) -> u32 {
@@ -54,7 +53,7 @@ pub extern "C" fn lb_ask_kernel(context: *mut xdp_md) -> u32 {
     }
     let Some(packet) = maps::packet() else { return CANNOT_TELL };
     let mut connection = Connection::EMPTY;
-    let bytes = pipeline::read_connection(&XdpFrame::new(context), packet, &mut connection);
+    let bytes = lb_pipeline::read_connection(&XdpFrame::new(context), packet, &mut connection);
     if bytes == 0 {
         return CANNOT_TELL;
     }

@@ -1,21 +1,20 @@
 //! Fairlead's XDP program: one packet in, one XDP action out.
 //!
-//! The way of a packet is [`lb_common::pipeline`], the same code that runs on the host. Here stand its
-//! four ties to the kernel: the packet's memory ([`frame`]), the maps ([`maps`]), the question whether the kernel has
-//! a connection ([`kernel`]), and the translation of an outcome into an action ([`entry`]). The functions that the verifier
-//! judges one by one are called in [`step`]s.
+//! A packet takes the path of [`lb_pipeline`], the same code that runs on the host. This crate ties it to the kernel: the
+//! packet's memory ([`frame`]), the maps ([`maps`]), the subprograms ([`calls`]), the question whether the kernel has a
+//! connection ([`kernel`]), and the translation of a verdict into an XDP action ([`entry`]).
 
 #![feature(asm_experimental_arch)]
 #![no_std]
 #![no_main]
 #![allow(missing_docs, unreachable_pub, reason = "the xdp attribute writes the exported function")]
 
+mod calls;
 mod entry;
 mod frame;
 mod kernel;
 mod maps;
 mod runtime;
-mod step;
 
 use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_PASS, XDP_REDIRECT};
 use aya_ebpf::macros::xdp;

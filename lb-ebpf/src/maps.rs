@@ -7,74 +7,47 @@ use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray};
 use aya_ebpf::helpers::{bpf_ktime_get_coarse_ns, bpf_ktime_get_ns, bpf_redirect};
 use aya_ebpf::macros::btf_map;
-use lb_common::flows::{AGE_BITS, Entry, FlowKey, FlowSet, Word};
+use lb_common::flows::{AGE_BITS, FlowSet, Word};
 use lb_common::maps::{
     Allowance, Announcer, BfdAddress, BfdSession, Budget, Config, FragmentFlow, FragmentKey, Link, Liveness,
-    Node, Source, Traffic, Vip, Vip4Key, Vip6Key, capacity,
+    MapOption, Node, Source, Traffic, Vip, Vip4Key, Vip6Key, capacity,
 };
-use lb_common::owner::Vitality;
-use lb_common::pipeline::Packet;
 use lb_common::ring::{self, LEADERS_A_WORD, NodeIndex, Slot, SlotLeader, word_has};
-use lb_common::tables::{self, Tables};
-use lb_common::vips::{self, Bucket, BucketKey, PackedVip, Vip4Bucket, Vip6Bucket};
-use lb_common::vitality;
+use lb_common::shared_maps;
+use lb_common::vips::{self, Bucket, BucketKey};
+use lb_pipeline::Packet;
+use lb_pipeline::tables::Tables;
 
 use crate::frame::opaque;
 
-#[btf_map(name = "lb_fragments")]
-static FRAGMENTS: LruHashMap<FragmentKey, FragmentFlow, { capacity::FRAGMENTS }> = LruHashMap::new();
+/// Makes a map of each row of [`lb_common::shared_maps`].
+macro_rules! maps {
+    ($($(#[$doc:meta])* $constant:ident = $name:tt, $kind:ident<$key:ty, $value:ty>, $entries:expr, $option:ident;)+) => {
+        $(map! { $constant, $name, $kind [$key] [$value] [$entries, MapOption::$option as usize] })+
+    };
+}
+
+macro_rules! map {
+    ($constant:ident, $name:tt, Array [$key:ty] [$value:ty] $size:tt) => {
+        map! { @ $constant, $name, Array [$value] $size }
+    };
+    ($constant:ident, $name:tt, PerCpuArray [$key:ty] [$value:ty] $size:tt) => {
+        map! { @ $constant, $name, PerCpuArray [$value] $size }
+    };
+    ($constant:ident, $name:tt, $kind:ident [$key:ty] [$value:ty] $size:tt) => {
+        map! { @ $constant, $name, $kind [$key, $value] $size }
+    };
+    (@ $constant:ident, $name:tt, $kind:ident [$($type:ty),+] [$entries:expr, $flags:expr]) => {
+        #[btf_map(name = $name)]
+        static $constant: $kind<$($type,)+ { $entries }, { $flags }> = $kind::new();
+    };
+}
+
+shared_maps!(maps);
+
+/// The description of the packet under way: scratch, of which the agent knows nothing.
 #[btf_map(name = "lb_packet")]
 static PACKET: PerCpuArray<Packet, 1> = PerCpuArray::new();
-
-/// `BPF_F_MMAPABLE`: the agent writes slots through its own mapping, without a system call.
-const MAPPED: usize = 1 << 10;
-/// `BPF_F_NO_PREALLOC`: entries take memory when there are some.
-const ON_DEMAND: usize = 1;
-
-#[btf_map(name = "lb_vips4")]
-static VIPS4: Array<Vip4Bucket, { capacity::VIP4_BUCKETS }, MAPPED> = Array::new();
-#[btf_map(name = "lb_vips6")]
-static VIPS6: Array<Vip6Bucket, { capacity::VIP6_BUCKETS }, MAPPED> = Array::new();
-#[btf_map(name = "lb_vips_more")]
-static VIPS_MORE: HashMap<Vip6Key, PackedVip, { capacity::VIPS_MORE }, ON_DEMAND> = HashMap::new();
-#[btf_map(name = "lb_rings")]
-static RINGS: Array<Slot, { capacity::RINGS }, MAPPED> = Array::new();
-#[btf_map(name = "lb_leaders")]
-static LEADERS: Array<[u16; LEADERS_A_WORD], { capacity::RINGS / LEADERS_A_WORD }, MAPPED> = Array::new();
-#[btf_map(name = "lb_nodes")]
-static NODES: Array<Node, { capacity::NODES }> = Array::new();
-#[btf_map(name = "lb_peers")]
-static PEERS: HashMap<[u8; 16], u32, { capacity::PEERS }> = HashMap::new();
-#[btf_map(name = "lb_peer_macs")]
-static PEER_MACS: HashMap<[u8; 8], u32, { capacity::PEERS }> = HashMap::new();
-#[btf_map(name = "lb_arp")]
-static ARP: HashMap<[u8; 4], Announcer, { capacity::ARP }> = HashMap::new();
-#[btf_map(name = "lb_links")]
-static LINKS: HashMap<u32, Link, { capacity::LINKS }> = HashMap::new();
-#[btf_map(name = "lb_config")]
-static CONFIG: Array<Config, 1> = Array::new();
-#[btf_map(name = "lb_vip_stats")]
-static VIP_STATS: PerCpuArray<Traffic, { capacity::VIP_STATS }> = PerCpuArray::new();
-#[btf_map(name = "lb_node_stats")]
-static NODE_STATS: PerCpuArray<Traffic, { capacity::NODES }> = PerCpuArray::new();
-#[btf_map(name = "lb_refusals")]
-static REFUSALS: PerCpuArray<u64, { capacity::REFUSALS }> = PerCpuArray::new();
-#[btf_map(name = "lb_icmp_budget")]
-static ICMP_BUDGET: PerCpuArray<Allowance, { Budget::COUNT }> = PerCpuArray::new();
-#[btf_map(name = "lb_liveness")]
-static LIVENESS: Array<Liveness, { capacity::LIVENESS }, MAPPED> = Array::new();
-#[btf_map(name = "lb_flows")]
-static FLOWS: Array<FlowSet<SharedWord>, { capacity::FLOW_SETS }, MAPPED> = Array::new();
-
-#[btf_map(name = "lb_bfd")]
-static BFD: HashMap<u32, BfdSession, { capacity::BFD }> = HashMap::new();
-#[btf_map(name = "lb_bfd_addrs")]
-static BFD_ADDRESSES: HashMap<[u64; 2], BfdAddress, { capacity::BFD_ADDRESSES }> = HashMap::new();
-
-#[btf_map(name = "lb_sources")]
-static SOURCES: LpmTrie<Source, u32, { capacity::SOURCES }> = LpmTrie::new();
-#[btf_map(name = "lb_src_refused")]
-static SOURCE_REFUSED: PerCpuArray<u64, { capacity::VIP_STATS }> = PerCpuArray::new();
 
 /// 64 bits of a map that the agent or other CPUs read and write at the same time.
 #[repr(transparent)]
@@ -157,11 +130,6 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn find_node(&self, slot: u32, id: u32) -> NodeIndex {
-        lb_find_node(slot, id) as NodeIndex
-    }
-
-    #[inline(always)]
     fn node(&self, index: NodeIndex) -> Option<&Node> {
         NODES.get(u32::from(index))
     }
@@ -170,13 +138,13 @@ impl Tables for Maps {
     fn peer_address(&self, address: &[u8; 16]) -> Option<NodeIndex> {
         // SAFETY: the agent replaces a value as a whole and deletes it only after nothing leads to it; a
         // value that is reused under a running program is one packet to another live node.
-        unsafe { PEERS.get(address) }.map(|index| *index as NodeIndex)
+        unsafe { NODE_ADDRESSES.get(address) }.map(|index| *index as NodeIndex)
     }
 
     #[inline(always)]
     fn peer_mac(&self, mac: &[u8; 8]) -> Option<NodeIndex> {
         // SAFETY: as for `peer_address`.
-        unsafe { PEER_MACS.get(mac) }.map(|index| *index as NodeIndex)
+        unsafe { NODE_MACS.get(mac) }.map(|index| *index as NodeIndex)
     }
 
     #[inline(always)]
@@ -239,27 +207,11 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn flow_set(&self, set: u32) -> Option<&FlowSet<SharedWord>> {
-        // How many there are the agent decides when it makes the map.
-        FLOWS.get(set & self.config()?.flow_mask)
-    }
-
-    #[inline(always)]
-    fn vitality(&self, node: NodeIndex) -> Vitality {
-        match lb_vitality(u32::from(node)) {
-            ACCEPTING => Vitality::Accepting,
-            DRAINING => Vitality::Draining,
-            _ => Vitality::Dead,
-        }
-    }
-
-    #[inline(always)]
-    fn has_recent_death(&self, slot: u32) -> bool {
-        lb_recent_death(slot) != 0
-    }
-
-    #[inline(always)]
-    fn note_flow(&self, key: FlowKey, entry: Entry) {
-        lb_note_flow(key.set, key.tag, entry.to_bits());
+        // The agent chooses the number of sets when it creates the map.
+        let set = FLOWS.get_ptr(set & self.config()?.flow_mask)?.cast::<FlowSet<SharedWord>>();
+        // SAFETY: a set is so many aligned 64-bit words and lives as long as the map; others store to them at the same
+        // time, which each load sees before or after.
+        Some(unsafe { &*set })
     }
 
     #[inline(always)]
@@ -318,50 +270,6 @@ impl Tables for Maps {
         // SAFETY: the helper takes nothing and reads the clock as of the last tick.
         (unsafe { bpf_ktime_get_coarse_ns() }) / 1_000_000_000
     }
-}
-
-/// [`Tables::note_flow`] as a global function: the verifier judges it once, by its arguments' types alone.
-/// Returns whether there was anything to note.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn lb_note_flow(set: u32, tag: u32, entry: u32) -> u32 {
-    match (Maps.flow_set(set), Entry::from_bits(entry)) {
-        (Some(set), Some(entry)) => {
-            set.put(tag, entry);
-            1
-        }
-        _ => 0,
-    }
-}
-
-const DEAD: u32 = 0;
-const DRAINING: u32 = 1;
-const ACCEPTING: u32 = 2;
-
-/// [`Tables::vitality`] as a global function.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn lb_vitality(node: u32) -> u32 {
-    match vitality::of(&Maps, node as NodeIndex) {
-        Vitality::Accepting => ACCEPTING,
-        Vitality::Draining => DRAINING,
-        Vitality::Dead => DEAD,
-    }
-}
-
-/// [`Tables::has_recent_death`] as a global function.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn lb_recent_death(slot: u32) -> u32 {
-    let Some(slot) = Maps.slot(slot) else { return 0 };
-    vitality::has_recent_death(&Maps, slot).into()
-}
-
-/// [`Tables::find_node`] as a global function.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn lb_find_node(slot: u32, id: u32) -> u32 {
-    tables::find_node(&Maps, slot, id).into()
 }
 
 /// What its bucket has of a key.
@@ -436,7 +344,7 @@ pub(crate) fn packet<'a>() -> Option<&'a mut Packet> {
 /// Counts what became of a packet.
 #[inline(always)]
 pub(crate) fn count(outcome: u32) {
-    increment(REFUSALS.get_ptr_mut(outcome));
+    increment(VERDICTS.get_ptr_mut(outcome));
 }
 
 #[inline(always)]

@@ -1,15 +1,15 @@
-//! A client for the API server.
+//! The client of the API server.
 //!
-//! Over TLS, all watches and reads of a client share one HTTP/2 connection. What only the leader may write, and its
-//! Lease, go over HTTP/1.1: a request that is given up takes its connection with it, and leaves nothing in a send buffer.
-//! Every request has a deadline, and a peer that does not answer at all is given up within seconds.
+//! Over TLS, all watches and reads of a client share one HTTP/2 connection. The leader's writes and its Lease use
+//! HTTP/1.1: a request that times out closes its connection, and leaves nothing in a send buffer. Every request has a
+//! deadline, and a server that does not respond at all is detected within seconds.
 
 mod body;
 pub mod error_log;
 mod stats;
 mod transport;
 
-pub use stats::{Stats, stats};
+pub use stats::{ClientStats, stats};
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,37 +26,37 @@ use tower::Layer;
 
 use crate::leadership::Leadership;
 use body::RequestBody;
-use transport::Guarded;
+use transport::Transport;
 
-/// A TCP connection is given up after this time, and another is tried.
-const CONNECT_WITHIN: Duration = Duration::from_secs(3);
-/// What has been sent and not been acknowledged by then ends the connection. The leader's Lease outlives its last write
-/// by more than this.
-const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(4);
-/// A connection that is silent for this long is probed, and again after the second of these times.
+/// Timeout of a TCP connection attempt.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A connection is closed if sent data is not acknowledged for this long (TCP_USER_TIMEOUT). The leader's Lease outlives
+/// its last write by more than this.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(4);
+/// TCP keepalive: idle time before the first probe, and interval of probes.
 const KEEPALIVE: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(2)];
-/// The same for a server behind an HTTP/2 connection: one that is stopped still acknowledges what it is sent.
+/// HTTP/2 PING interval and timeout: the kernel of a server that is stopped still acknowledges TCP data.
 const PING: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(5)];
-/// Connections that are kept for the next request.
-const IDLE: usize = 4;
-/// An answer, of whatever but a watch, is complete by then: sooner than a leader that cannot renew has to stop.
-const ANSWER_WITHIN: Duration = Duration::from_secs(8);
-/// The same for what only the leader may write. With [`ACKNOWLEDGED_WITHIN`], no write of a leader is under way when
-/// another may lead.
-const WRITTEN_WITHIN: Duration = Duration::from_secs(4);
+/// Number of idle connections that are kept.
+const MAX_IDLE: usize = 4;
+/// Timeout of requests other than watches: shorter than the time after which a leader that cannot renew must stop.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
+/// Timeout of the leader's writes. With [`TCP_USER_TIMEOUT`], no write of a leader is in flight when another may
+/// lead.
+const LEADER_WRITE_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Which process asks: it is part of the `User-Agent`.
+/// The kind of process that uses the client: part of the `User-Agent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum ClientRole {
     /// An agent.
     Agent,
     /// A controller.
     Controller,
-    /// A command that a person runs.
+    /// A command that a user runs.
     Command,
 }
 
-impl Role {
+impl ClientRole {
     fn user_agent(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Agent => concat!("fairlead/", env!("CARGO_PKG_VERSION"), " (agent)"),
@@ -66,47 +66,47 @@ impl Role {
     }
 }
 
-/// Why there is no client.
+/// A client cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The file cannot be read.
-    #[error("cannot use the kubeconfig {}: {source}", .path.display())]
+    /// The kubeconfig cannot be read or used.
+    #[error("cannot use kubeconfig {}: {source}", .path.display())]
     Kubeconfig {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The cause.
         source: kube::config::KubeconfigError,
     },
-    /// Neither within a cluster nor told of one.
-    #[error("no cluster: {0}; run within one, with a service account, or name a file with --kubeconfig")]
+    /// There is neither a service account nor a kubeconfig.
+    #[error("no cluster configured: {0}; run in a pod with a service account, or set --kubeconfig")]
     NoCluster(#[source] kube::config::InferConfigError),
     /// A proxy is configured.
     #[error(
-        "the kubeconfig names the proxy {0}, which is not supported; name a server that can be reached without it"
+        "the kubeconfig sets proxy-url {0}, but proxies are not supported; use a server that is reachable directly"
     )]
     Proxy(String),
     /// The configuration cannot be used.
-    #[error("cannot use the configuration of the API server {server}: {source}")]
+    #[error("cannot use the client configuration for API server {server}: {source}")]
     Config {
         /// Its address.
         server: String,
-        /// What is wrong.
+        /// The cause.
         source: kube::Error,
     },
 }
 
 /// The API server of a cluster.
 #[derive(Clone, Debug)]
-pub struct Server {
+pub struct ApiServer {
     config: Config,
 }
 
-impl Server {
-    /// The server of a kubeconfig; without one, that of `KUBECONFIG` or of this pod.
+impl ApiServer {
+    /// Returns the server of a kubeconfig; without one, of `KUBECONFIG` or the pod's service account.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn find(kubeconfig: Option<&Path>, role: Role) -> Result<Self, ClientError> {
+    pub async fn find(kubeconfig: Option<&Path>, role: ClientRole) -> Result<Self, ClientError> {
         let mut config = match kubeconfig {
             Some(path) => {
                 let error = |source| ClientError::Kubeconfig { path: path.to_path_buf(), source };
@@ -122,28 +122,28 @@ impl Server {
         Ok(Self { config })
     }
 
-    /// A client for reads, watches and writes that every process may make: one connection over TLS.
+    /// Creates a client for reads, watches and writes that need no leadership: one connection over TLS.
     ///
     /// # Errors
-    /// See [`ClientError`]. Nothing is sent yet, so a server that does not answer is no error.
+    /// See [`ClientError`]. It does not connect yet, so a server that does not answer is no error.
     pub fn client(&self) -> Result<Client, ClientError> {
-        self.build(true, ANSWER_WITHIN, None)
+        self.build(true, REQUEST_TIMEOUT, None)
     }
 
-    /// A client for the Lease: a connection of its own, so that nothing else keeps a leader from renewing.
+    /// Creates a client for the Lease: its own connection, so that other requests cannot delay a renewal.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub fn client_of_lease(&self) -> Result<Client, ClientError> {
-        self.build(false, WRITTEN_WITHIN, None)
+    pub fn lease_client(&self) -> Result<Client, ClientError> {
+        self.build(false, LEADER_WRITE_TIMEOUT, None)
     }
 
-    /// A client whose writes are sent only while this process leads.
+    /// Creates a client that sends writes only while this process leads.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub fn client_of_leader(&self, leadership: &Leadership) -> Result<Client, ClientError> {
-        self.build(false, WRITTEN_WITHIN, Some(leadership.clone()))
+    pub fn leader_client(&self, leadership: &Leadership) -> Result<Client, ClientError> {
+        self.build(false, LEADER_WRITE_TIMEOUT, Some(leadership.clone()))
     }
 
     fn address(&self) -> String {
@@ -153,26 +153,26 @@ impl Server {
     fn build(
         &self,
         http2: bool,
-        answer_within: Duration,
+        timeout: Duration,
         leadership: Option<Leadership>,
     ) -> Result<Client, ClientError> {
         let error = |source| ClientError::Config { server: self.address(), source };
         let config = &self.config;
         let mut http = hyper_util::client::legacy::Client::builder(TokioExecutor::new());
-        http.timer(TokioTimer::new()).pool_timer(TokioTimer::new()).pool_max_idle_per_host(IDLE);
+        http.timer(TokioTimer::new()).pool_timer(TokioTimer::new()).pool_max_idle_per_host(MAX_IDLE);
         http.http2_keep_alive_interval(PING[0])
             .http2_keep_alive_timeout(PING[1])
             .http2_keep_alive_while_idle(true);
         let http = http.build::<_, RequestBody>(self.connector(http2).map_err(error)?);
-        let service = config.extra_headers_layer().map_err(error)?.layer(Guarded::new(
+        let service = config.extra_headers_layer().map_err(error)?.layer(Transport::new(
             http,
             self.address(),
-            answer_within,
+            timeout,
             leadership,
         ));
         let namespace = config.default_namespace.clone();
         let base = config.base_uri_layer();
-        // Without the library's retries: they may be minutes late, and whoever asks tries again by its own rules.
+        // Without kube-rs's retries, which may come minutes late: callers retry by their own rules.
         Ok(match config.auth_layer().map_err(error)? {
             Some(auth) => Client::new(base.layer(auth.layer(service)), namespace),
             None => Client::new(base.layer(service), namespace),
@@ -183,10 +183,10 @@ impl Server {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT_WITHIN));
+        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
         tcp.set_keepalive(Some(KEEPALIVE[0]));
         tcp.set_keepalive_interval(Some(KEEPALIVE[1]));
-        tcp.set_tcp_user_timeout(Some(ACKNOWLEDGED_WITHIN));
+        tcp.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT));
         let tls = self.config.rustls_client_config()?;
         let mut builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
         if let Some(name) = &self.config.tls_server_name {
@@ -199,10 +199,10 @@ impl Server {
     }
 }
 
-/// A client for the cluster of a kubeconfig; without one, for that of `KUBECONFIG` or of this pod.
+/// Creates a client for the cluster of a kubeconfig; without one, of `KUBECONFIG` or the pod's service account.
 ///
 /// # Errors
-/// See [`ClientError`]. Nothing is sent yet, so a server that does not answer is no error.
-pub async fn connect(kubeconfig: Option<&Path>, role: Role) -> Result<Client, ClientError> {
-    Server::find(kubeconfig, role).await?.client()
+/// See [`ClientError`]. It does not connect yet, so a server that does not answer is no error.
+pub async fn connect(kubeconfig: Option<&Path>, role: ClientRole) -> Result<Client, ClientError> {
+    ApiServer::find(kubeconfig, role).await?.client()
 }

@@ -1,22 +1,22 @@
-//! Whether what configures the load balancer is right.
+//! The errors in the load balancer's configuration.
 
 use std::sync::Arc;
 
 use lb_api::kind::ObjectKind;
 use lb_api::problem::{ObjectRef, Problem, Severity};
 
-/// What is wrong with what configures the load balancer, a sentence each. Services, their endpoints and Nodes do not:
-/// what is wrong with one of them is its own matter.
+/// The errors in the load balancer's configuration, a sentence each. Services, their endpoints and Nodes are not part of
+/// it: an error in one of them concerns that object only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Faults {
-    /// With pools of addresses.
+pub struct ConfigErrors {
+    /// Errors in address pools.
     pub pools: Arc<[String]>,
-    /// With all else.
+    /// Errors in all other kinds.
     pub others: Arc<[String]>,
 }
 
-impl Faults {
-    /// Those among problems of all kinds.
+impl ConfigErrors {
+    /// Selects the configuration errors among problems of all kinds.
     pub fn of<'a>(problems: impl Iterator<Item = &'a Problem> + Clone) -> Self {
         let errors = || problems.clone().filter(|problem| problem.severity() == Severity::Error);
         let is_pool = |it: &&Problem| is_of(it, ObjectKind::IP_ADDRESS_POOL);
@@ -28,7 +28,7 @@ impl Faults {
     }
 }
 
-/// Whether a problem is one of what configures the load balancer.
+/// Returns whether a problem is about an object that configures the load balancer.
 pub fn is_configuration(problem: &Problem) -> bool {
     problem.object.as_ref().is_some_and(ObjectRef::is_configuration) || is_of(problem, ObjectKind::SECRET)
 }
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_errors_of_what_configures() {
+    fn config_errors_are_errors_in_configuration_kinds() {
         let problems = [
             problem("BGPPeer", ReadReason::NoKind),
             problem("Service", ReadReason::NoKind),
@@ -55,10 +55,10 @@ mod tests {
             problem("IPAddressPool", Reason::EmptyPool),
             Problem::general(ReadReason::NoKind),
         ];
-        let expected = Faults {
+        let expected = ConfigErrors {
             pools: Arc::new([problems[3].to_string()]),
             others: Arc::new([problems[0].to_string()]),
         };
-        assert_eq!(Faults::of(problems.iter()), expected);
+        assert_eq!(ConfigErrors::of(problems.iter()), expected);
     }
 }

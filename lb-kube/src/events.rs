@@ -1,91 +1,168 @@
-//! Events, told one after the other and not too many of them.
+//! The Event queue: emits Events one at a time, at a limited rate.
 //!
-//! Whoever has something to tell never waits: what finds no room is not taken, and told when it is offered again.
+//! Emitting never blocks: if the queue is full, the Event is not accepted, and the caller may try again later.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::ObjectReference;
-use kube::Client;
+use k8s_openapi::api::core::v1::{ObjectReference, Service};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Api, Client, Resource, ResourceExt};
 use tokio::sync::mpsc;
 
-use super::rate_limit::Budget;
+use crate::rate_limit::TokenBucket;
 
-/// Events that wait, at most.
-const ROOM: usize = 1000;
-/// Events that are told at once after a time of quiet, and a second after that.
-const BURST: f64 = 100.0;
-const PER_SECOND: f64 = 20.0;
-/// How often it is looked whether another may be told.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// A request that has no answer by then has failed.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// Interval at which a queue that has used up its rate looks for a token.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Timeout of a request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest note that the server accepts, in bytes.
+const MAX_NOTE: usize = 1024;
 
-/// Something to tell.
+/// An Event to emit.
 #[derive(Clone, Debug, PartialEq)]
-pub struct News {
-    /// The object that it is about.
+pub struct NewEvent {
+    /// The object that the Event is about. A Service's UID may be missing: the queue looks it up.
     pub regarding: ObjectReference,
-    /// Whether somebody must act.
-    pub warning: bool,
-    /// Why, in a word.
+    /// Whether a user has to act: the type is `Warning`, not `Normal`.
+    pub is_warning: bool,
+    /// The reason, in CamelCase.
     pub reason: &'static str,
-    /// What happened, in words.
+    /// The message.
     pub note: String,
-    /// What was being done.
+    /// The action that was taken or failed.
     pub action: &'static str,
 }
 
-/// Where Events are offered.
+/// The limits of a queue.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EventLimits {
+    /// Events per second.
+    pub(crate) per_second: f64,
+    /// Events that are emitted at once after an idle time.
+    pub(crate) burst: f64,
+    /// Events that may wait in the queue.
+    pub(crate) capacity: usize,
+}
+
+impl EventLimits {
+    /// For a controller, of which one per cluster emits Events.
+    pub const CONTROLLER: Self = Self { per_second: 20.0, burst: 100.0, capacity: 1000 };
+    /// For an agent, of which there is one per node.
+    pub(crate) const AGENT: Self = Self { per_second: 5.0, burst: 100.0, capacity: 100 };
+}
+
+/// The sending side of the queue.
 #[derive(Clone, Debug)]
-pub struct Events {
-    queue: mpsc::Sender<News>,
+pub struct EventQueue {
+    queue: mpsc::Sender<NewEvent>,
 }
 
-/// Longest note that the server takes, in octets.
-const LONGEST_NOTE: usize = 1024;
-
-impl Events {
-    /// A queue, and what tells of what is in it until the task is ended. `reporter` is who tells, and `instance`
-    /// which one of several.
-    pub fn new(client: Client, reporter: &str, instance: String) -> (Self, impl Future<Output = ()>) {
-        let (queue, offered) = mpsc::channel(ROOM);
-        let reporter = Reporter { controller: reporter.to_owned(), instance: Some(instance) };
-        (Self { queue }, tell(Recorder::new(client, reporter), offered))
+impl EventQueue {
+    /// Creates a queue, and the task that emits its Events until it is aborted. `component` and `instance` are reported
+    /// as the source of the Events.
+    pub fn new(
+        client: Client,
+        component: &str,
+        instance: String,
+        limits: EventLimits,
+    ) -> (Self, impl Future<Output = ()>) {
+        let (queue, events) = mpsc::channel(limits.capacity);
+        let reporter = Reporter { controller: component.to_owned(), instance: Some(instance) };
+        let recorder = Recorder::new(client.clone(), reporter);
+        (Self { queue }, emit_all(client, recorder, limits, events))
     }
 
-    /// Offers something to tell; false where there is no room now.
-    pub fn offer(&self, news: News) -> bool {
-        self.queue.try_send(news).is_ok()
+    /// Queues an Event; returns false if the queue is full.
+    pub fn try_emit(&self, event: NewEvent) -> bool {
+        self.queue.try_send(event).is_ok()
     }
 }
 
-async fn tell(recorder: Recorder, mut offered: mpsc::Receiver<News>) {
-    let start = Instant::now();
-    let mut budget = Budget::new(PER_SECOND, BURST);
-    while let Some(news) = offered.recv().await {
-        while budget.take(1, start.elapsed()) == 0 {
-            tokio::time::sleep(LOOK_EVERY).await;
+/// The facts about which Events have been emitted: each fact once, for as long as it holds.
+#[derive(Debug)]
+pub struct EmittedFacts<Fact>(BTreeSet<Fact>);
+
+impl<Fact> Default for EmittedFacts<Fact> {
+    fn default() -> Self {
+        Self(BTreeSet::new())
+    }
+}
+
+impl<Fact: Ord> EmittedFacts<Fact> {
+    /// Creates a set of facts that need no Event any more.
+    pub(crate) fn new(facts: impl IntoIterator<Item = Fact>) -> Self {
+        Self(facts.into_iter().collect())
+    }
+
+    /// Calls `emit` for each fact that is new among those that hold now. A fact for which it returns false is new again
+    /// the next time. Returns whether all facts have been emitted.
+    pub fn update(
+        &mut self,
+        facts: impl IntoIterator<Item = Fact>,
+        mut emit: impl FnMut(&Fact) -> bool,
+    ) -> bool {
+        let mut emitted = BTreeSet::new();
+        let mut is_complete = true;
+        for fact in facts {
+            if self.0.contains(&fact) || emitted.contains(&fact) || emit(&fact) {
+                emitted.insert(fact);
+            } else {
+                is_complete = false;
+            }
         }
-        let (event, regarding) = event(news);
-        // An Event that cannot be written is only an Event.
-        match tokio::time::timeout(ANSWER_WITHIN, recorder.publish(&event, &regarding)).await {
+        self.0 = emitted;
+        is_complete
+    }
+}
+
+async fn emit_all(
+    client: Client,
+    recorder: Recorder,
+    limits: EventLimits,
+    mut events: mpsc::Receiver<NewEvent>,
+) {
+    let start = Instant::now();
+    let mut bucket = TokenBucket::new(limits.per_second, limits.burst);
+    while let Some(event) = events.recv().await {
+        while bucket.take(1, start.elapsed()) == 0 {
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+        let reason = event.reason;
+        // Best effort: an Event that cannot be written is lost.
+        match tokio::time::timeout(REQUEST_TIMEOUT, emit(&client, &recorder, event)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(reason = event.reason, %error, "the Event cannot be written"),
-            Err(_) => tracing::debug!(reason = event.reason, "the Event has no answer"),
+            Ok(Err(error)) => tracing::debug!(reason, %error, "cannot write Event"),
+            Err(_) => tracing::debug!(reason, "cannot write Event: no response from the API server"),
         }
     }
     std::future::pending().await
 }
 
-fn event(news: News) -> (Event, ObjectReference) {
-    let News { regarding, warning, reason, mut note, action } = news;
-    if note.len() > LONGEST_NOTE {
-        note.truncate(note.floor_char_boundary(LONGEST_NOTE - '…'.len_utf8()));
+async fn emit(client: &Client, recorder: &Recorder, event: NewEvent) -> kube::Result<()> {
+    let (event, mut regarding) = to_api(event);
+    if regarding.uid.is_none() && regarding.kind.as_deref() == Some("Service") {
+        regarding = look_up_service(client, &regarding).await?;
+    }
+    recorder.publish(&event, &regarding).await
+}
+
+/// Returns a reference with the UID, by which `kubectl describe` finds Events.
+async fn look_up_service(client: &Client, regarding: &ObjectReference) -> kube::Result<ObjectReference> {
+    let namespace = regarding.namespace.as_deref().unwrap_or_default();
+    let name = regarding.name.as_deref().unwrap_or_default();
+    let service = Api::<Service>::namespaced(client.clone(), namespace).get(name).await?;
+    Ok(ObjectReference { resource_version: service.resource_version(), ..service.object_ref(&()) })
+}
+
+fn to_api(event: NewEvent) -> (Event, ObjectReference) {
+    let NewEvent { regarding, is_warning, reason, mut note, action } = event;
+    if note.len() > MAX_NOTE {
+        note.truncate(note.floor_char_boundary(MAX_NOTE - '…'.len_utf8()));
         note.push('…');
     }
     let event = Event {
-        type_: if warning { EventType::Warning } else { EventType::Normal },
+        type_: if is_warning { EventType::Warning } else { EventType::Normal },
         reason: reason.to_owned(),
         note: Some(note),
         action: action.to_owned(),
@@ -99,16 +176,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_note_that_is_too_long_for_the_server_is_cut_between_letters() {
-        let news = |note: String| News {
+    fn a_note_that_is_too_long_for_the_server_is_cut_at_a_character_boundary() {
+        let event = |note: String| NewEvent {
             regarding: ObjectReference::default(),
-            warning: true,
+            is_warning: true,
             reason: "r",
             note,
             action: "a",
         };
-        let note = event(news("é".repeat(1000))).0.note.unwrap();
-        assert!(note.len() <= LONGEST_NOTE && note.ends_with("é…"), "{note}");
-        assert_eq!(event(news("short".into())).0.note.unwrap(), "short");
+        let note = to_api(event("é".repeat(1000))).0.note.unwrap();
+        assert!(note.len() <= MAX_NOTE && note.ends_with("é…"), "{note}");
+        assert_eq!(to_api(event("short".into())).0.note.unwrap(), "short");
+    }
+
+    #[test]
+    fn a_fact_is_emitted_once_and_again_when_it_begins_again_or_did_not_fit() {
+        let mut facts = EmittedFacts::new(["old"]);
+        let mut update = |current: &[&'static str], has_room: bool| {
+            let mut emitted = Vec::new();
+            let is_complete = facts.update(current.iter().copied(), |fact| {
+                emitted.push(*fact);
+                has_room
+            });
+            (emitted, is_complete)
+        };
+        assert_eq!(update(&["b", "old", "a", "b"], true), (vec!["b", "a"], true));
+        assert_eq!(update(&["b", "old", "a"], true), (vec![], true));
+        assert_eq!(update(&["a"], true), (vec![], true));
+        assert_eq!(update(&["a", "b"], false), (vec!["b"], false));
+        assert_eq!(update(&["a", "b"], true), (vec!["b"], true));
     }
 }

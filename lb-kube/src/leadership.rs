@@ -1,66 +1,66 @@
-//! Permission to act as the leader, checked right before every write.
+//! Whether this process is the leader, checked right before every write.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::watch;
 
-/// Whether this process may act as the leader. Clones say the same.
+/// Whether this process is the leader. Clones share the state.
 #[derive(Clone, Debug)]
 pub struct Leadership {
-    /// Until when; time ends it, whether or not anybody is there to say so.
+    /// When it ends; it ends at this time even if the election task does not run.
     until: Arc<Mutex<Option<Instant>>>,
-    /// To wake those who wait.
+    /// Notifies of changes.
     leads: watch::Receiver<bool>,
-    /// Writes that are under way.
+    /// Number of writes in flight.
     in_flight: Arc<watch::Sender<usize>>,
 }
 
-/// The candidate's side of a [`Leadership`].
+/// The side of a [`Leadership`] that the election task sets.
 #[derive(Debug)]
-pub struct Grant {
+pub struct LeadershipSender {
     leadership: Leadership,
     leads: watch::Sender<bool>,
 }
 
-/// A write was not sent because this process does not lead any more.
+/// A write was not sent because this process no longer leads.
 #[derive(Debug, thiserror::Error)]
-#[error("not sent: this process does not lead any more")]
+#[error("not sent: this process is no longer the leader")]
 pub(crate) struct NotLeading;
 
-/// A write that is under way, until this is dropped.
+/// Counts a write as in flight until it is dropped.
 #[derive(Debug)]
-pub struct Write {
+pub struct InFlightWrite {
     leadership: Leadership,
 }
 
 impl Leadership {
-    /// A leadership that nobody has yet, and what grants it.
-    pub fn new_pair() -> (Grant, Self) {
-        let (leads, leading) = watch::channel(false);
+    /// Creates a leadership that is not held yet, and its sender.
+    pub fn channel() -> (LeadershipSender, Self) {
+        let (leads, is_leading) = watch::channel(false);
         let leadership =
-            Self { until: Arc::default(), leads: leading, in_flight: Arc::new(watch::Sender::new(0)) };
-        (Grant { leadership: leadership.clone(), leads }, leadership)
+            Self { until: Arc::default(), leads: is_leading, in_flight: Arc::new(watch::Sender::new(0)) };
+        (LeadershipSender { leadership: leadership.clone(), leads }, leadership)
     }
 
-    /// Whether this process may act now.
-    pub fn may_act(&self) -> bool {
+    /// Returns whether this process is the leader now.
+    pub fn is_leader(&self) -> bool {
         self.until().is_some_and(|until| Instant::now() < until)
     }
 
-    /// Waits until it begins or ends.
+    /// Waits until the leadership begins or ends.
     pub async fn changed(&mut self) {
         if self.leads.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Begins a write; `None` where this process may not act.
-    pub fn begin(&self) -> Option<Write> {
-        // Counted first: whoever revokes the leadership waits for what has been counted.
+    /// Begins a write; `None` if this process is not the leader.
+    pub fn begin(&self) -> Option<InFlightWrite> {
+        // Count first: revoking the leadership waits for the writes that have been counted.
         self.in_flight.send_modify(|count| *count += 1);
-        let write = Write { leadership: self.clone() };
-        self.may_act().then_some(write)
+        let write = InFlightWrite { leadership: self.clone() };
+        self.is_leader().then_some(write)
     }
 
     fn until(&self) -> MutexGuard<'_, Option<Instant>> {
@@ -68,24 +68,24 @@ impl Leadership {
     }
 }
 
-impl Drop for Write {
+impl Drop for InFlightWrite {
     fn drop(&mut self) {
         self.leadership.in_flight.send_modify(|count| *count -= 1);
     }
 }
 
-impl Grant {
-    /// Grants it until then, or not at all. Returns whether this process leads now where that has changed.
+impl LeadershipSender {
+    /// Sets when the leadership ends; `None` if it is not held. Returns whether this process leads, if that has changed.
     pub fn set(&self, until: Option<Instant>) -> Option<bool> {
         *self.leadership.until() = until;
-        let leads = self.leadership.may_act();
+        let leads = self.leadership.is_leader();
         self.leads.send_if_modified(|before| std::mem::replace(before, leads) != leads).then_some(leads)
     }
 
-    /// Waits until no write is under way.
+    /// Waits until no write is in flight.
     pub async fn drained(&self) {
         let mut in_flight = self.leadership.in_flight.subscribe();
-        // The sender lives as long as this.
+        // `self` holds the sender, so this cannot fail.
         let _ = in_flight.wait_for(|count| *count == 0).await;
     }
 }
@@ -96,26 +96,26 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn time_ends_it_without_anybody_saying_so() {
-        let (grant, leadership) = Leadership::new_pair();
-        assert!(!leadership.may_act() && leadership.begin().is_none());
-        assert_eq!(grant.set(Some(Instant::now() + Duration::from_millis(50))), Some(true));
+    fn a_leadership_expires_by_itself() {
+        let (sender, leadership) = Leadership::channel();
+        assert!(!leadership.is_leader() && leadership.begin().is_none());
+        assert_eq!(sender.set(Some(Instant::now() + Duration::from_millis(50))), Some(true));
         assert!(leadership.begin().is_some());
         std::thread::sleep(Duration::from_millis(60));
-        assert!(!leadership.may_act());
-        assert_eq!(grant.set(Some(Instant::now())), Some(false), "and who waits is woken");
+        assert!(!leadership.is_leader());
+        assert_eq!(sender.set(Some(Instant::now())), Some(false), "waiters are notified");
     }
 
     #[tokio::test]
-    async fn what_is_under_way_is_waited_for() {
-        let (grant, leadership) = Leadership::new_pair();
-        grant.set(Some(Instant::now() + Duration::from_secs(60)));
+    async fn drained_waits_for_writes_in_flight() {
+        let (sender, leadership) = Leadership::channel();
+        sender.set(Some(Instant::now() + Duration::from_secs(60)));
         let write = leadership.begin();
-        grant.set(None);
+        sender.set(None);
         assert!(leadership.begin().is_none());
-        let wait = tokio::time::timeout(Duration::from_millis(20), grant.drained());
-        assert!(wait.await.is_err(), "one is under way");
+        let wait = tokio::time::timeout(Duration::from_millis(20), sender.drained());
+        assert!(wait.await.is_err(), "a write is in flight");
         drop(write);
-        grant.drained().await;
+        sender.drained().await;
     }
 }

@@ -1,12 +1,12 @@
-//! Leader election: who holds a Lease acts.
+//! Leader election: the process that holds the Lease is the leader.
 //!
-//! Clocks of machines differ, so nobody believes the times in a Lease: it has expired when it has not changed for
-//! its duration, by the clock of whoever looks on. The holder stops acting some time before that, whether
-//! or not it can reach the server.
+//! Clocks of machines differ, so the times in a Lease are ignored: it has expired if it has not changed for its
+//! duration, by the observer's own clock. The holder stops leading some time before that, whether or not it can reach
+//! the server.
 
 mod election;
 
-pub use election::{Election, Record, Step, Terms};
+pub use election::{Election, ElectionStep, LeaseRecord, LeaseTimings};
 
 use std::time::{Duration, Instant};
 
@@ -16,70 +16,70 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ObjectMeta, PostParams};
 use tokio::sync::watch;
 
-use crate::client::error_log::Log;
-use crate::leadership::Grant;
+use crate::client::error_log::ErrorLog;
+use crate::leadership::LeadershipSender;
 use lb_runtime::watchdog::Heart;
 
-/// A request without an answer by then has failed: two fit into the time that the holder acts.
-const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+/// Timeout of requests: two fit into the renew deadline.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// A candidate for a Lease.
-pub struct Candidate {
-    /// Leases of its namespace.
+/// A candidate for a Lease, as configured.
+pub struct LeaderElector {
+    /// The Leases of its namespace.
     pub api: Api<Lease>,
-    /// Its name.
+    /// The Lease's name.
     pub name: String,
-    /// Who this is: no other candidate is called so.
+    /// The candidate's identity, unique among all candidates.
     pub identity: String,
-    /// How long it is held, and how often renewed.
-    pub terms: Terms,
-    /// Beats with every request.
+    /// Durations of the election.
+    pub timings: LeaseTimings,
+    /// Beats before every request.
     pub heart: Heart,
 }
 
-/// A candidate that runs.
-struct Running {
-    candidate: Candidate,
+/// The state of a running candidate.
+struct ElectionTask {
+    elector: LeaderElector,
     election: Election,
-    /// The Lease as the server returned it last.
+    /// The Lease as last received from the server.
     lease: Option<Lease>,
-    grant: Grant,
+    leadership: LeadershipSender,
     start: Instant,
-    failures: Log,
+    log: ErrorLog,
 }
 
-impl Candidate {
-    /// Takes part until `stop` is true; then releases the Lease, so that another takes it at once.
-    pub async fn run(self, grant: Grant, mut stop: watch::Receiver<bool>) {
-        let election = Election::new(self.identity.clone(), self.terms);
-        let failures = Log::new("another controller leads if this lasts");
+impl LeaderElector {
+    /// Takes part in the election until `stop` is true, then releases the Lease for another candidate.
+    pub async fn run(self, leadership: LeadershipSender, mut stop: watch::Receiver<bool>) {
+        let election = Election::new(self.identity.clone(), self.timings);
+        let log = ErrorLog::new("another controller becomes leader if this persists");
         let start = Instant::now();
-        let mut running = Running { candidate: self, election, lease: None, grant, start, failures };
+        let mut running = ElectionTask { elector: self, election, lease: None, leadership, start, log };
         while !*stop.borrow() {
-            running.round(&mut stop).await;
+            running.step(&mut stop).await;
         }
         running.release().await;
     }
 }
 
-impl Running {
-    async fn round(&mut self, stop: &mut watch::Receiver<bool>) {
-        self.candidate.heart.beat();
+impl ElectionTask {
+    async fn step(&mut self, stop: &mut watch::Receiver<bool>) {
+        self.elector.heart.beat();
         match self.election.step(self.start.elapsed()) {
-            // A request is not broken off: what became of it decides whether the Lease can be released.
-            Step::WaitUntil(time) => tokio::select! {
+            // Requests are not aborted: their outcome decides whether the Lease can be released.
+            ElectionStep::WaitUntil(time) => tokio::select! {
                 () = self.wait(time) => {}
                 _ = stop.wait_for(|stop| *stop) => {}
             },
-            Step::Read => self.read().await,
-            Step::Take { transitions } => self.take(transitions).await,
+            ElectionStep::Read => self.read().await,
+            ElectionStep::AcquireOrRenew { transitions } => self.acquire_or_renew(transitions).await,
         }
         self.publish();
     }
 
-    /// Waits, and no longer than this one leads: its end is logged when it comes.
+    /// Waits until `time`, or until this candidate's leadership expires, which is then published and logged.
     async fn wait(&self, time: Duration) {
-        let until = match self.election.acts_until() {
+        let until = match self.election.leads_until() {
             Some(end) if end > self.start.elapsed() => time.min(end),
             _ => time,
         };
@@ -87,48 +87,49 @@ impl Running {
     }
 
     fn publish(&self) {
-        let until = self.election.acts_until().map(|until| self.start + until);
-        let Some(leads) = self.grant.set(until) else { return };
+        let until = self.election.leads_until().map(|until| self.start + until);
+        let Some(leads) = self.leadership.set(until) else { return };
         let holder = self.lease.as_ref().and_then(|lease| record(lease).holder);
         let holder = holder.as_deref().unwrap_or_default();
-        tracing::info!(lease = self.candidate.name, leading = leads, holder, "leadership");
+        let message = if leads { "became leader" } else { "lost leadership" };
+        tracing::info!(lease = self.elector.name, holder, "{message}");
     }
 
     async fn read(&mut self) {
-        let answer = within(self.candidate.api.get_opt(&self.candidate.name)).await;
+        let answer = with_timeout(self.elector.api.get_opt(&self.elector.name)).await;
         match answer {
             Ok(lease) => {
-                self.failures.succeeded();
+                self.log.succeeded();
                 self.election.handle_read(lease.as_ref().map(record), self.start.elapsed());
                 self.lease = lease;
             }
-            Err(error) => self.fail("read", &error),
+            Err(error) => self.handle_failure("read", &error),
         }
     }
 
-    async fn take(&mut self, transitions: i32) {
+    async fn acquire_or_renew(&mut self, transitions: i32) {
         let sent = self.start.elapsed();
         let spec = self.spec(transitions);
-        let answer = within(self.write(spec)).await;
+        let answer = with_timeout(self.write(spec)).await;
         match answer {
             Ok(lease) => {
-                self.failures.succeeded();
-                self.election.handle_taken(record(&lease), sent);
+                self.log.succeeded();
+                self.election.handle_written(record(&lease), sent);
                 self.lease = Some(lease);
             }
             Err(kube::Error::Api(status)) if status.code == 409 => self.election.handle_conflict(),
-            Err(error) => self.fail("write", &error),
+            Err(error) => self.handle_failure("write", &error),
         }
     }
 
-    fn fail(&mut self, verb: &str, error: &kube::Error) {
-        self.failures.failed(&format!("{verb} Lease {}", self.candidate.name), error);
+    fn handle_failure(&mut self, verb: &str, error: &kube::Error) {
+        self.log.failed(&format!("{verb} Lease {}", self.elector.name), error);
         self.election.handle_failure(self.start.elapsed());
     }
 
-    /// Replaces the version that was read last, so of two candidates that write at once one succeeds.
+    /// Writes the Lease over the version that was read last: of two candidates that write at once, one succeeds.
     async fn write(&self, spec: LeaseSpec) -> kube::Result<Lease> {
-        let Candidate { api, name, .. } = &self.candidate;
+        let LeaderElector { api, name, .. } = &self.elector;
         match &self.lease {
             Some(before) => {
                 let lease = Lease { spec: Some(spec), ..before.clone() };
@@ -142,13 +143,13 @@ impl Running {
     }
 
     fn spec(&self, transitions: i32) -> LeaseSpec {
-        let Candidate { identity, terms, .. } = &self.candidate;
+        let LeaderElector { identity, timings, .. } = &self.elector;
         let now = MicroTime(Timestamp::now());
         let before = self.lease.as_ref().and_then(|lease| lease.spec.clone()).unwrap_or_default();
         let is_new = before.holder_identity.as_ref() != Some(identity);
         LeaseSpec {
             holder_identity: Some(identity.clone()),
-            lease_duration_seconds: i32::try_from(terms.duration.as_secs()).ok(),
+            lease_duration_seconds: i32::try_from(timings.lease_duration.as_secs()).ok(),
             acquire_time: if is_new { Some(now.clone()) } else { before.acquire_time.clone() },
             renew_time: Some(now),
             lease_transitions: Some(transitions),
@@ -156,40 +157,41 @@ impl Running {
         }
     }
 
-    /// Lets others take the Lease at once, after the last write of this leader.
+    /// Releases the Lease after this leader's last write, so that another candidate can acquire it at once.
     async fn release(&mut self) {
-        self.grant.set(None);
-        let Some(record) = self.election.resign() else { return };
+        self.leadership.set(None);
+        let Some(record) = self.election.step_down() else { return };
         let transitions = record.transitions;
-        if tokio::time::timeout(ANSWER_WITHIN, self.grant.drained()).await.is_err() {
-            tracing::warn!("a write has no answer: the Lease is left to expire");
+        if tokio::time::timeout(REQUEST_TIMEOUT, self.leadership.drained()).await.is_err() {
+            tracing::warn!("a write is still in flight; not releasing the Lease, it expires by itself");
             return;
         }
-        // As client-go does: no holder, and a duration that a server takes.
+        // As client-go does: no holder, and a duration that passes validation.
         let spec = LeaseSpec {
             holder_identity: Some(String::new()),
             lease_duration_seconds: Some(1),
             ..self.spec(transitions)
         };
-        match within(self.write(spec)).await {
-            Ok(_) => tracing::info!(lease = self.candidate.name, "Lease released"),
-            Err(error) => self.fail("release", &error),
+        match with_timeout(self.write(spec)).await {
+            Ok(_) => tracing::info!(lease = self.elector.name, "released the Lease"),
+            Err(error) => self.handle_failure("release", &error),
         }
     }
 }
 
-/// An answer, or the error that there was none.
-async fn within<T>(request: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
-    let late =
-        || std::io::Error::new(std::io::ErrorKind::TimedOut, format!("no answer within {ANSWER_WITHIN:?}"));
-    tokio::time::timeout(ANSWER_WITHIN, request)
+/// Limits the time of a request.
+async fn with_timeout<T>(request: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
+    let late = || {
+        std::io::Error::new(std::io::ErrorKind::TimedOut, format!("no response within {REQUEST_TIMEOUT:?}"))
+    };
+    tokio::time::timeout(REQUEST_TIMEOUT, request)
         .await
         .unwrap_or_else(|_| Err(kube::Error::Service(late().into())))
 }
 
-fn record(lease: &Lease) -> Record {
+fn record(lease: &Lease) -> LeaseRecord {
     let spec = lease.spec.clone().unwrap_or_default();
-    Record {
+    LeaseRecord {
         holder: spec.holder_identity.filter(|holder| !holder.is_empty()),
         version: lease.metadata.resource_version.clone().unwrap_or_default(),
         transitions: spec.lease_transitions.unwrap_or_default(),

@@ -1,10 +1,11 @@
-//! Kubernetes: the API server as a source of objects, and what is written to it.
+//! The Kubernetes client side: objects from an API server or a directory; statuses, Events and Leases written to it.
 
 pub mod client;
 pub mod cluster;
 pub mod config_errors;
 pub mod directory;
 pub mod events;
+pub mod kinds;
 pub mod leadership;
 pub mod lease;
 mod rate_limit;
@@ -14,3 +15,4 @@ pub mod resource;
 pub mod snapshot;
 pub mod source;
 pub mod status;
+mod watch;

@@ -1,127 +1,132 @@
-//! How often anything is written.
+//! Rate limits of writes: a token bucket for all objects, a backoff for each object.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How often anything is written.
+/// The limits of status writes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Terms {
-    /// Writes a second, for as long as there are any to make.
+pub struct WriteLimits {
+    /// Sustained writes per second.
     pub per_second: f64,
-    /// Writes that are made at once after a time of quiet.
+    /// Writes that are made at once after an idle time.
     pub burst: f64,
-    /// Time from one write of an object to the next; doubled while it goes on being written.
-    pub gap: Duration,
-    /// The longest of these times.
-    pub longest_gap: Duration,
+    /// Minimum interval between writes of an object; doubles while the object keeps changing.
+    pub interval: Duration,
+    /// Maximum of this interval.
+    pub max_interval: Duration,
 }
 
-impl Terms {
-    /// What a cluster bears of some hundred nodes.
+impl WriteLimits {
+    /// Limits that suit a cluster of some hundred nodes.
     pub const DEFAULT: Self = Self {
         per_second: 10.0,
         burst: 50.0,
-        gap: Duration::from_secs(5),
-        longest_gap: Duration::from_secs(300),
+        interval: Duration::from_secs(5),
+        max_interval: Duration::from_secs(300),
     };
 }
 
-/// Writes that may be made now: a bucket of tokens that fills with time.
+/// A token bucket.
 #[derive(Clone, Debug)]
-pub(super) struct Budget {
+pub(super) struct TokenBucket {
     per_second: f64,
     burst: f64,
     tokens: f64,
     filled: Duration,
 }
 
-impl Budget {
+impl TokenBucket {
     pub(super) fn new(per_second: f64, burst: f64) -> Self {
         Self { per_second, burst, tokens: burst, filled: Duration::ZERO }
     }
 
-    /// Takes up to so many, and says how many.
-    pub(super) fn take(&mut self, wanted: usize, now: Duration) -> usize {
+    /// Takes up to `count` tokens; returns how many.
+    pub(super) fn take(&mut self, count: usize, now: Duration) -> usize {
         let gained = now.saturating_sub(self.filled).as_secs_f64() * self.per_second;
         self.tokens = (self.tokens + gained).min(self.burst);
         self.filled = now;
-        let taken = wanted.min(self.tokens as usize);
+        let taken = count.min(self.tokens as usize);
         self.tokens -= taken as f64;
         taken
     }
 }
 
-/// Times from one write of an object to the next.
+/// An exponential backoff.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Gaps {
+pub(super) struct Backoff {
     pub(super) first: Duration,
-    /// It doubles up to this while the object goes on changing.
-    pub(super) longest: Duration,
+    /// The interval doubles up to this.
+    pub(super) max: Duration,
 }
 
-/// Times from one attempt to the next while writes fail: they do not count as changes of the object.
-const AFTER_FAILURE: Gaps = Gaps { first: Duration::from_secs(1), longest: Duration::from_secs(4) };
-/// The same where a server answers that it does not take what is written.
-const AFTER_REFUSAL: Gaps = Gaps { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
+/// Backoff of writes that fail: failures do not count as changes of the object.
+const FAILURE_BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), max: Duration::from_secs(4) };
+/// Backoff of writes that the server rejects.
+const REJECTION_BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), max: Duration::from_secs(60) };
 
-/// What came of a write.
+/// The outcome of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum WriteOutcome {
     Written,
-    /// The server does not take it.
-    Refused,
-    /// There was no answer, or one that says nothing about the object.
+    /// The server rejected the content.
+    Rejected,
+    /// There was no response, or one that does not concern the content.
     Failed,
 }
 
-/// When each object may be written again.
+/// The backoff of each object.
 #[derive(Clone, Debug)]
-pub(super) struct Paces<Key> {
-    written: BTreeMap<Key, Pace>,
+pub(super) struct ObjectBackoff<Key> {
+    objects: BTreeMap<Key, ObjectState>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Pace {
-    /// The last success, and the gap after it.
-    at: Duration,
-    gap: Duration,
-    /// No attempt before this, and the gap that led to it.
+struct ObjectState {
+    /// The last successful write, and the interval after it.
+    written_at: Duration,
+    interval: Duration,
+    /// The next attempt, and the delay after the last failure.
     next: Duration,
-    backoff: Duration,
+    retry_delay: Duration,
 }
 
-impl<Key: Ord> Paces<Key> {
+impl<Key: Ord> ObjectBackoff<Key> {
     pub(super) fn new() -> Self {
-        Self { written: BTreeMap::new() }
+        Self { objects: BTreeMap::new() }
     }
 
     pub(super) fn is_due(&self, key: &Key, now: Duration) -> bool {
-        self.written.get(key).is_none_or(|pace| now >= pace.next)
+        self.objects.get(key).is_none_or(|state| now >= state.next)
     }
 
-    /// It has been tried to write an object. One that is written again soon after it may be is one that somebody
-    /// else, or a router that comes and goes, keeps from being what it shall be.
-    pub(super) fn handle_write(&mut self, key: Key, gaps: Gaps, outcome: Outcome, now: Duration) {
+    /// Handles an attempt to write an object; `changes` is the backoff between successful writes. An object that is due
+    /// again soon after it may be written keeps changing: a peer flaps, or another writer overwrites the object.
+    pub(super) fn handle_write(&mut self, key: Key, changes: Backoff, outcome: WriteOutcome, now: Duration) {
         let zero = Duration::ZERO;
-        let pace = self.written.entry(key).or_insert(Pace { at: now, gap: zero, next: now, backoff: zero });
-        let limits = match outcome {
-            Outcome::Written => {
-                let soon = now < pace.at + pace.gap * 4;
-                pace.gap = if soon { (pace.gap * 2).clamp(gaps.first, gaps.longest) } else { gaps.first };
-                (pace.at, pace.next, pace.backoff) = (now, now + pace.gap, zero);
+        let new = ObjectState { written_at: now, interval: zero, next: now, retry_delay: zero };
+        let state = self.objects.entry(key).or_insert(new);
+        let retries = match outcome {
+            WriteOutcome::Written => {
+                let is_soon = now < state.written_at + state.interval * 4;
+                let doubled = (state.interval * 2).clamp(changes.first, changes.max);
+                state.interval = if is_soon { doubled } else { changes.first };
+                (state.written_at, state.next, state.retry_delay) = (now, now + state.interval, zero);
                 return;
             }
-            Outcome::Failed => AFTER_FAILURE,
-            Outcome::Refused => AFTER_REFUSAL,
+            WriteOutcome::Failed => FAILURE_BACKOFF,
+            WriteOutcome::Rejected => REJECTION_BACKOFF,
         };
-        let [first, longest] = [limits.first.min(gaps.first), limits.longest.min(gaps.longest)];
-        pace.backoff = (pace.backoff * 2).clamp(first, longest.max(first));
-        pace.next = now + pace.backoff;
+        let [first, max] = [retries.first.min(changes.first), retries.max.min(changes.max)];
+        state.retry_delay = (state.retry_delay * 2).clamp(first, max.max(first));
+        state.next = now + state.retry_delay;
     }
 
-    /// Forgets what has been quiet for long.
-    pub(super) fn tidy(&mut self, now: Duration) {
-        self.written.retain(|_, pace| now < pace.at + pace.gap * 4 || now < pace.next + pace.backoff);
+    /// Forgets objects that have been idle for long.
+    pub(super) fn forget_idle(&mut self, now: Duration) {
+        let is_idle = |state: &ObjectState| {
+            now >= state.written_at + state.interval * 4 && now >= state.next + state.retry_delay
+        };
+        self.objects.retain(|_, state| !is_idle(state));
     }
 }
 
@@ -132,27 +137,27 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn a_budget_fills_with_time_and_no_further_than_its_burst() {
-        let mut budget = Budget::new(2.0, 5.0);
-        assert_eq!(budget.take(9, SECOND), 5);
-        assert_eq!(budget.take(9, SECOND), 0);
-        assert_eq!(budget.take(1, SECOND * 2), 1);
-        assert_eq!(budget.take(9, SECOND * 3), 3);
-        assert_eq!(budget.take(9, SECOND * 1000), 5);
-        assert_eq!(budget.take(9, SECOND * 10), 0, "time does not run backwards");
+    fn a_bucket_fills_with_time_up_to_its_burst() {
+        let mut bucket = TokenBucket::new(2.0, 5.0);
+        assert_eq!(bucket.take(9, SECOND), 5);
+        assert_eq!(bucket.take(9, SECOND), 0);
+        assert_eq!(bucket.take(1, SECOND * 2), 1);
+        assert_eq!(bucket.take(9, SECOND * 3), 3);
+        assert_eq!(bucket.take(9, SECOND * 1000), 5);
+        assert_eq!(bucket.take(9, SECOND * 10), 0, "time does not run backwards");
     }
 
-    const GAPS: Gaps = Gaps { first: Duration::from_secs(5), longest: Duration::from_secs(300) };
+    const BACKOFF: Backoff = Backoff { first: Duration::from_secs(5), max: Duration::from_secs(300) };
 
-    /// The seconds of an hour at which an object is written that always differs.
-    fn writes(gaps: Gaps, outcome: Outcome) -> Vec<u32> {
-        let mut paces = Paces::new();
+    /// Returns the seconds of an hour at which an object that keeps changing is written.
+    fn writes(backoff: Backoff, outcome: WriteOutcome) -> Vec<u32> {
+        let mut objects = ObjectBackoff::new();
         let mut writes = Vec::new();
         for second in 0..3600 {
             let now = SECOND * second;
-            paces.tidy(now);
-            if paces.is_due(&"a", now) {
-                paces.handle_write("a", gaps, outcome, now);
+            objects.forget_idle(now);
+            if objects.is_due(&"a", now) {
+                objects.handle_write("a", backoff, outcome, now);
                 writes.push(second);
             }
         }
@@ -160,29 +165,29 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_goes_on_changing_is_written_more_and_more_seldom() {
-        let writes = writes(GAPS, Outcome::Written);
+    fn the_interval_of_an_object_that_keeps_changing_doubles() {
+        let writes = writes(BACKOFF, WriteOutcome::Written);
         assert_eq!(writes[..5], [0, 5, 15, 35, 75]);
         assert!(writes.len() < 20, "{writes:?}");
-        let mut paces = Paces::new();
-        assert!(paces.is_due(&"b", SECOND));
-        // It has been quiet for long, so it is as new.
+        let mut objects = ObjectBackoff::new();
+        assert!(objects.is_due(&"b", SECOND));
+        // After a long idle time the backoff starts again.
         let later = SECOND * 10_000;
-        paces.handle_write("a", GAPS, Outcome::Written, later);
-        assert!(paces.is_due(&"a", later + SECOND * 5) && !paces.is_due(&"a", later + SECOND * 4));
-        paces.tidy(later + SECOND * 20);
-        assert!(paces.written.is_empty());
+        objects.handle_write("a", BACKOFF, WriteOutcome::Written, later);
+        assert!(objects.is_due(&"a", later + SECOND * 5) && !objects.is_due(&"a", later + SECOND * 4));
+        objects.forget_idle(later + SECOND * 20);
+        assert!(objects.objects.is_empty());
     }
 
     #[test]
-    fn failures_are_not_held_against_an_object() {
-        assert_eq!(writes(GAPS, Outcome::Failed)[..6], [0, 1, 3, 7, 11, 15]);
-        assert_eq!(writes(GAPS, Outcome::Refused)[..8], [0, 1, 3, 7, 15, 31, 63, 123]);
-        let mut paces = Paces::new();
+    fn failures_do_not_count_as_changes_of_an_object() {
+        assert_eq!(writes(BACKOFF, WriteOutcome::Failed)[..6], [0, 1, 3, 7, 11, 15]);
+        assert_eq!(writes(BACKOFF, WriteOutcome::Rejected)[..8], [0, 1, 3, 7, 15, 31, 63, 123]);
+        let mut objects = ObjectBackoff::new();
         for second in 0..600 {
-            paces.handle_write("a", GAPS, Outcome::Failed, SECOND * second);
+            objects.handle_write("a", BACKOFF, WriteOutcome::Failed, SECOND * second);
         }
-        paces.handle_write("a", GAPS, Outcome::Written, SECOND * 600);
-        assert!(paces.is_due(&"a", SECOND * 605), "it changed once");
+        objects.handle_write("a", BACKOFF, WriteOutcome::Written, SECOND * 600);
+        assert!(objects.is_due(&"a", SECOND * 605), "it changed once");
     }
 }

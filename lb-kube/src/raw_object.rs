@@ -1,4 +1,4 @@
-//! An object as a server tells it, without what nobody here reads.
+//! An object as the server sends it, reduced to the fields that are read.
 
 use std::borrow::Cow;
 
@@ -11,60 +11,60 @@ use lb_api::problem::Problem;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-/// Annotations that are of no use here: a copy of the whole object, and a time that is another with every change.
+/// Annotations that are dropped: a copy of the whole object, and a time that differs with every change.
 const IGNORED_ANNOTATIONS: [&str; 2] =
     ["kubectl.kubernetes.io/last-applied-configuration", "endpoints.kubernetes.io/last-change-trigger-time"];
-/// Metadata that is read.
+/// Metadata fields that are kept.
 const METADATA: [&str; 7] =
     ["name", "namespace", "labels", "annotations", "creationTimestamp", "uid", "resourceVersion"];
-/// Fields that are read of any kind.
+/// Top-level fields that are kept, of any kind.
 const FIELDS: [&str; 9] =
     ["metadata", "spec", "status", "addressType", "endpoints", "ports", "type", "data", "stringData"];
-/// Kinds whose versions nobody here asks for: as long as nothing else of them changes, they are the same. Every node
-/// writes its own at least every five minutes.
+/// Kinds whose resource version is dropped, so that an update of nothing else is no change: every kubelet updates its
+/// Node at least every five minutes.
 const VERSIONLESS: [&str; 2] = ["Node", "EndpointSlice"];
 
-/// An object of any kind, as text: a long list of parsed ones would be many times as long.
+/// An object of any kind, as text: a long list of parsed objects would take many times the memory.
 #[derive(Clone, Debug)]
-pub(super) struct Written {
-    /// Name, namespace and version.
+pub(super) struct RawObject {
+    /// Name, namespace and resource version.
     metadata: ObjectMeta,
     text: Box<str>,
 }
 
-impl Written {
-    /// Its namespace and name.
+impl RawObject {
+    /// Returns namespace and name.
     pub(super) fn key(&self) -> (String, String) {
         let text = |part: &Option<String>| part.clone().unwrap_or_default();
         (text(&self.metadata.namespace), text(&self.metadata.name))
     }
 
-    /// The object, and what is wrong with it. Items of a list do not name their kind, so `resource` does.
-    pub(super) fn read(&self, resource: &ApiResource) -> (Option<Sourced<Object>>, Vec<Problem>) {
-        // Nothing but a value has been made a text, so nothing but a value comes out of it.
+    /// Parses the object; returns its problems as well. Items of a list do not name their kind, so `resource` does.
+    pub(super) fn parse(&self, resource: &ApiResource) -> (Option<Sourced<Object>>, Vec<Problem>) {
+        // The text was serialized from a value, so it parses.
         let mut value: Value = serde_json::from_str(&self.text).unwrap_or_default();
         value["apiVersion"] = resource.api_version.clone().into();
         value["kind"] = resource.kind.clone().into();
         if VERSIONLESS.contains(&&*resource.kind) {
             value["metadata"]["resourceVersion"] = Value::Null;
         }
-        let (mut read, problems) = objects::from_json(value);
-        (read.pop(), problems)
+        let (mut objects, problems) = objects::from_json(value);
+        (objects.pop(), problems)
     }
 }
 
-impl<'de> Deserialize<'de> for Written {
+impl<'de> Deserialize<'de> for RawObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut fields = Map::deserialize(deserializer)?;
         fields.retain(|key, _| FIELDS.contains(&key.as_str()));
         let metadata = fields.get_mut("metadata").and_then(Value::as_object_mut);
-        let slim = metadata.map(slim).unwrap_or_default();
-        Ok(Self { metadata: slim, text: Value::Object(fields).to_string().into() })
+        let metadata = metadata.map(strip).unwrap_or_default();
+        Ok(Self { metadata, text: Value::Object(fields).to_string().into() })
     }
 }
 
-/// Takes away what is not read, and returns what the client itself asks for.
-fn slim(metadata: &mut Map<String, Value>) -> ObjectMeta {
+/// Removes metadata that is not read; returns what kube-rs itself needs.
+fn strip(metadata: &mut Map<String, Value>) -> ObjectMeta {
     metadata.retain(|key, _| METADATA.contains(&key.as_str()));
     if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
         annotations.retain(|key, _| !IGNORED_ANNOTATIONS.contains(&key.as_str()));
@@ -78,7 +78,7 @@ fn slim(metadata: &mut Map<String, Value>) -> ObjectMeta {
     }
 }
 
-impl Resource for Written {
+impl Resource for RawObject {
     type DynamicType = ApiResource;
     type Scope = DynamicResourceScope;
 

@@ -1,11 +1,11 @@
-//! Kinds of objects as the client names them.
+//! Kinds of objects as kube-rs describes them.
 
 use kube::api::{Api, ApiResource};
 use kube::core::DynamicResourceScope;
 use kube::{Client, Resource};
 use lb_api::kind::{METALLB_GROUP, ObjectKind};
 
-/// Returns the client's name of a kind.
+/// Returns a kind as kube-rs describes it.
 pub fn resource(kind: ObjectKind) -> ApiResource {
     ApiResource {
         group: kind.group.to_owned(),
@@ -16,19 +16,19 @@ pub fn resource(kind: ObjectKind) -> ApiResource {
     }
 }
 
-/// Returns a client of the objects that count, where `namespace` is the load balancer's.
+/// Returns the API of the objects that count; `namespace` is the load balancer's.
 pub fn api<K>(kind: ObjectKind, client: Client, namespace: &str) -> Api<K>
 where
     K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
 {
-    if is_of_namespace(kind) {
+    if is_namespaced(kind) {
         Api::namespaced_with(client, namespace, &resource(kind))
     } else {
         Api::all_with(client, &resource(kind))
     }
 }
 
-/// Whether only objects of the load balancer's namespace count.
-fn is_of_namespace(kind: ObjectKind) -> bool {
+/// Returns whether only objects in the load balancer's namespace count.
+fn is_namespaced(kind: ObjectKind) -> bool {
     kind.group == METALLB_GROUP || kind == ObjectKind::SECRET || kind == ObjectKind::CONFIG_MAP
 }

@@ -1,22 +1,23 @@
-//! All objects at one moment.
+//! A snapshot of all objects.
 
 use std::sync::Arc;
 
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::{Problem, Reason};
 
-/// All objects at one moment, and what is wrong with them.
+/// All objects at one point in time, and their problems.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// The objects: by file, or by kind, namespace and name. One that has not changed is the same in two snapshots.
+    /// The objects, by file, or by kind, namespace and name. One that has not changed is the same `Arc` in two snapshots.
     pub objects: Vec<Arc<Sourced<Object>>>,
-    /// What could not be read.
+    /// Problems of objects that could not be parsed.
     pub problems: Vec<Problem>,
 }
 
-/// What is to be said of an object that is there as it was before, because it cannot be read. Of what does not
-/// configure the load balancer, of which a file may hold thousands, it is enough to say what is wrong.
-pub fn staying(object: &Sourced<Object>) -> Option<Problem> {
+/// Returns the problem to report of an object whose last valid version stays in use because the current one cannot be
+/// parsed. `None` if it does not configure the load balancer: a file may hold thousands of such objects, and the error
+/// itself suffices.
+pub fn stale_problem(object: &Sourced<Object>) -> Option<Problem> {
     object
         .value
         .kind()

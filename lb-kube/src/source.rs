@@ -1,43 +1,43 @@
-//! Where objects come from: an API server, or a directory of the same objects as files.
+//! The source of objects: an API server, or a directory of the same objects as files.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use lb_api::kind::ObjectKind;
 use lb_common::hash::HashKey;
 use lb_model::AddressRule;
 
-use crate::client::{self, ClientError, Role};
-use crate::cluster::{CONFIGURATION, Cluster};
+use crate::client::{self, ClientError, ClientRole};
+use crate::cluster::Cluster;
 use crate::directory::{Directory, DirectoryError};
+use crate::kinds::agent_kinds;
 use crate::snapshot::Snapshot;
 
-/// Where objects are to come from.
+/// The source to read objects from.
 #[derive(Clone, Debug)]
 pub enum SourceOptions {
     /// A directory of YAML files.
     Directory(PathBuf),
     /// An API server.
     Kubernetes {
-        /// Which; `None` for that of `KUBECONFIG` or of this pod.
+        /// The kubeconfig; `None` for `KUBECONFIG`, or the pod's service account.
         kubeconfig: Option<PathBuf>,
-        /// Namespace in which objects of `metallb.io` count.
+        /// The namespace in which objects of `metallb.io` count.
         namespace: String,
     },
 }
 
-/// Why a source cannot be used.
+/// A source cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// The directory.
+    /// The directory cannot be watched.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-    /// The API server.
+    /// There is no client for the API server.
     #[error(transparent)]
     Client(#[from] ClientError),
 }
 
-/// Where objects come from.
+/// An open source.
 pub enum Source {
     /// A directory of YAML files.
     Directory(Directory),
@@ -45,30 +45,22 @@ pub enum Source {
     Kubernetes(Cluster),
 }
 
-/// What an agent depends on.
-pub fn watched() -> Vec<ObjectKind> {
-    let served = [ObjectKind::SERVICE, ObjectKind::ENDPOINT_SLICE, ObjectKind::SECRET];
-    served.into_iter().chain(CONFIGURATION).collect()
-}
-
-/// For how long changes are gathered.
+/// Time over which changes are collected.
 const DEBOUNCE: Duration = Duration::from_millis(10);
-/// For how long a directory is waited for at the start; what is on a disk is there by then.
-const FIRST: Duration = Duration::from_secs(1);
+/// Timeout for the first read of a directory at startup; a local disk is read by then.
+const FIRST_READ: Duration = Duration::from_secs(1);
 
 impl SourceOptions {
-    /// What tells this source from others: the directory, or the cluster by its secret, of which nothing can be told
-    /// from this.
+    /// Returns a string that identifies the source: the directory, or a fingerprint of the cluster's hash key, which does
+    /// not reveal the key.
     pub fn identity(&self, key: &HashKey) -> String {
         match self {
             Self::Directory(path) => format!("directory {}", path.display()),
             Self::Kubernetes { .. } => format!("cluster {:016x}", key.fingerprint()),
         }
     }
-}
 
-impl SourceOptions {
-    /// Which addresses count as a Service's: on a cluster, those that its controller has decided about.
+    /// Returns which addresses count as a Service's: in a cluster, only those that the controller has assigned.
     pub fn address_rule(&self) -> AddressRule {
         match self {
             Self::Directory(_) => AddressRule::HeldOrAsked,
@@ -78,21 +70,21 @@ impl SourceOptions {
 }
 
 impl Source {
-    /// Starts to watch.
+    /// Starts to watch the source.
     ///
     /// # Errors
-    /// When the directory is not there, or no cluster is known. A server that does not answer is waited for.
+    /// If the directory cannot be watched, or no cluster is configured. A server that does not answer is no error.
     pub async fn open(options: &SourceOptions) -> Result<Self, SourceError> {
         Ok(match options {
             SourceOptions::Directory(path) => {
                 let mut directory = Directory::watch(path)?;
-                // One that takes longer is waited for as an API server is.
-                let _ = tokio::time::timeout(FIRST, directory.changed()).await;
+                // A slower one is waited for in the background, like an API server.
+                let _ = tokio::time::timeout(FIRST_READ, directory.changed()).await;
                 Self::Directory(directory)
             }
             SourceOptions::Kubernetes { kubeconfig, namespace } => {
-                let client = client::connect(kubeconfig.as_deref(), Role::Agent).await?;
-                Self::Kubernetes(Cluster::watch(&client, &watched(), namespace))
+                let client = client::connect(kubeconfig.as_deref(), ClientRole::Agent).await?;
+                Self::Kubernetes(Cluster::watch(&client, &agent_kinds(), namespace))
             }
         })
     }
@@ -105,26 +97,26 @@ impl Source {
         }
     }
 
-    /// Waits after a change until it may be read, where the last one was dealt with at `dealt`: after a pause the first
-    /// is taken at once, and those that come meanwhile are taken together.
-    pub async fn settle(&self, dealt: Instant) {
-        tokio::time::sleep_until((dealt + DEBOUNCE).into()).await;
+    /// Waits until a change may be read, given when the last one was handled: the first change after a pause is handled
+    /// at once, those that follow shortly after are handled together.
+    pub async fn debounce(&self, last_handled: Instant) {
+        tokio::time::sleep_until((last_handled + DEBOUNCE).into()).await;
     }
 
-    /// All objects; `None` while they cannot be told, and then what was told before stays in force.
+    /// Returns all objects; `None` until they have been read once.
     pub fn read(&mut self) -> Option<Snapshot> {
         match self {
             Self::Directory(directory) => {
                 let snapshot = directory.read();
                 if snapshot.is_none() {
-                    tracing::info!("waiting for the directory to be read");
+                    tracing::info!("waiting for the first read of the directory");
                 }
                 snapshot
             }
             Self::Kubernetes(cluster) => {
                 let snapshot = cluster.read();
                 if snapshot.is_none() {
-                    tracing::info!(missing = ?cluster.missing(), "waiting for the API server to list these");
+                    tracing::info!(missing = ?cluster.missing(), "waiting for the API server to list all kinds");
                 }
                 snapshot
             }

@@ -1,13 +1,13 @@
-//! What a cluster is told of this load balancer: status objects of their own, beside the objects that it reads.
+//! Status objects: what the load balancer reports to the cluster, in objects of its own.
 //!
 //! ```text
-//!   Wanted, whole ──► difference ──► operations ──► Writer ──► API server
-//!                         ▲                                        │
-//!                         └────────────── Held ◄──── watches ──────┘
+//!   DesiredStatus ──► diff ──► operations ──► StatusWriter ──► API server
+//!                       ▲                                           │
+//!                       └──────────── ActualStatus ◄──── watches ───┘
 //! ```
 //!
-//! Whatever happens to the objects, by whomever, they become what is wanted again. None of it is in the way of
-//! anything: a server that is away, or slow, or refuses, costs that the cluster is told later.
+//! Whoever changes the objects, they are restored to the desired state. Writes are best effort: a server that is
+//! unreachable, slow or refuses them only delays the status.
 
 mod actual;
 mod announce_events;
@@ -17,7 +17,6 @@ mod kind;
 mod name;
 mod writer;
 
-pub use super::rate_limit::Terms;
-pub use desired::{Configuration, Session, Statement, Wanted};
-pub use kind::Kind;
-pub use writer::{Scope, Writer};
+pub use super::rate_limit::WriteLimits;
+pub use desired::{DesiredStatus, SessionReport, StatusComponent};
+pub use writer::{StatusScope, StatusWriter};

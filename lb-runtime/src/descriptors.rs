@@ -1,16 +1,16 @@
-//! File descriptors: raises the limit and divides it, so that no HTTP client takes what BGP sessions need.
+//! Limits on open files, divided so that HTTP clients cannot exhaust the descriptors that BGP sessions need.
 
 use std::io;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Of all descriptors, one in so many is for the connections of one HTTP server. An agent has two servers and a
-/// controller has two, so three quarters stay for sessions, maps, netlink and the API server.
+/// The connections of one HTTP server use at most this fraction (1/n) of all descriptors. The agent and the
+/// controller have two servers each, so three quarters remain for sessions, maps, netlink and the API server.
 const SHARE: u64 = 8;
-/// Connections that every server takes, however low the limit is.
+/// The minimum of connections that a server accepts, however low the limit is.
 const LEAST: usize = 8;
-/// First and longest pause after the kernel could not hand out a connection.
+/// The first and the longest pause after `accept` has failed.
 const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -27,33 +27,33 @@ pub fn raise() -> u64 {
     match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
         Ok(()) => hard,
         Err(error) => {
-            tracing::warn!(%error, soft, hard, "cannot raise the limit on open files; it stays as it is");
+            tracing::warn!(%error, soft, hard, "cannot raise the limit on open files; keeping it");
             soft
         }
     }
 }
 
-/// Connections that one HTTP server may hold at once when `limit` files may be open.
-pub fn share(limit: u64, wanted: usize) -> usize {
+/// Returns how many connections one HTTP server may hold when `limit` files may be open.
+pub(crate) fn share(limit: u64, desired: usize) -> usize {
     let share = usize::try_from(limit / SHARE).unwrap_or(usize::MAX);
-    wanted.min(share).max(LEAST)
+    desired.min(share).max(LEAST)
 }
 
-/// What to do when `accept` fails: a pause that grows while it keeps failing, and one line in the log.
+/// The response to failures of `accept`: a pause that grows with each failure in a row, and one log line.
 #[derive(Debug, Default)]
 pub struct AcceptErrors {
     failed: u32,
 }
 
 impl AcceptErrors {
-    /// A connection has been accepted.
+    /// Notes that a connection has been accepted.
     pub fn succeeded(&mut self) {
         self.failed = 0;
     }
 
-    /// How long to wait before the next attempt. `what` names the listener in the log.
+    /// Returns how long to wait before the next attempt. `what` names the listener in the log.
     pub fn failed(&mut self, what: &str, error: &io::Error) -> Duration {
-        // The client has gone again: the next one is no worse for it.
+        // The client has disconnected, which does not affect the next one.
         if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
             return Duration::ZERO;
         }
@@ -75,21 +75,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_takes_what_it_asks_for_but_never_more_than_its_share() {
+    fn a_server_gets_the_connections_that_it_asks_for_up_to_its_share() {
         assert_eq!(share(1 << 20, 256), 256);
         assert_eq!(share(1024, 256), 128);
-        assert_eq!(share(20, 256), LEAST, "health is answered under any limit");
+        assert_eq!(share(20, 256), LEAST, "health checks are answered under any limit");
         assert_eq!(share(u64::MAX, usize::MAX), (u64::MAX / SHARE) as usize);
     }
 
     #[test]
-    fn the_limit_in_force_is_the_hard_one() {
+    fn the_soft_limit_is_raised_to_the_hard_limit() {
         let limit = raise();
         assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).unwrap(), (limit, limit));
     }
 
     #[test]
-    fn failures_to_accept_pause_for_longer_and_longer_but_not_for_ever() {
+    fn pauses_after_failures_grow_up_to_a_maximum() {
         let mut errors = AcceptErrors::default();
         let full = io::Error::from_raw_os_error(libc::EMFILE);
         let pauses: Vec<_> = (0..40).map(|_| errors.failed("a test", &full)).collect();

@@ -1,17 +1,18 @@
 //! The HTTP server behind metrics, health, the webhook and the status socket.
 //!
 //! ```text
-//!   accept ──► Table (connections, bytes) ──► handshake ──► head ──► router ──► answer ─┐
-//!                 │ full: the connection that has waited longest         ▲              │
-//!                 └─ for the busiest client is closed                    └── idle ◄─────┘
+//!   accept ──► ConnectionTable ──► handshake ──► head ──► router ──► response ─┐
+//!                 │ full: evicts the connection of the          ▲              │
+//!                 │ busiest client that has waited longest      └── idle ◄─────┘
 //! ```
 //!
-//! Everything that a client can make the server hold is bounded: connections, the time for each step, the bytes of a
-//! head, of a body, and of all bodies and answers together. A client that is slow loses its place to one that comes;
-//! a client that opens many connections loses them before others lose theirs. So health and status are answered
-//! while thousands of connections are open that say nothing.
+//! Everything that a client can make the server hold is bounded: connections, the time of each step, the
+//! bytes of a head, of a body, and of all bodies and responses together. A slow client loses its slot to a
+//! new one, and a client with many connections loses them before others lose theirs. So the server answers
+//! health and status requests while thousands of silent connections are open.
 
 mod connection;
+mod limits;
 mod listener;
 mod table;
 
@@ -19,7 +20,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Router;
 use rustls::ServerConfig;
@@ -29,90 +30,47 @@ use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 pub use self::connection::{BodyError, ConnectionSlot};
-pub use self::listener::{Listener, Origin};
-use self::table::Table;
-use crate::descriptors::{self, AcceptErrors};
+pub use self::limits::HttpLimits;
+pub use self::listener::{ClientKey, Listener};
+use self::table::ConnectionTable;
+use crate::descriptors::AcceptErrors;
 
-/// Connections that the kernel holds until they are accepted: with few, a burst of strangers costs everybody else a
-/// second, which is when a SYN is sent again.
+/// Connections that the kernel queues until they are accepted. With a short queue, a burst of connections
+/// delays all other clients by the second after which they retransmit their SYN.
 const BACKLOG: u32 = 1024;
-/// Connections without a slot whose descriptors are not closed yet, at most.
+/// The maximum of evicted connections whose descriptors are still open.
 const CLOSING: usize = 8;
 
 /// Listens on an address.
 ///
 /// # Errors
-/// When the address or the port is not to be had.
+/// When the address or the port is not available.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // As `TcpListener::bind` does: a port whose former connections are in TIME_WAIT is free.
+    // As `TcpListener::bind` does: a port with connections in TIME_WAIT is available.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// What the clients of one server may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Connections at once.
-    pub connections: usize,
-    /// From the connection to the end of the first head, a TLS handshake included.
-    pub head: Duration,
-    /// From a head to the answer, the body included.
-    pub request: Duration,
-    /// From an answer to the end of the next head; the client has to read the answer in this time, too.
-    pub idle: Duration,
-    /// Bytes of one body.
-    pub body: usize,
-    /// Bytes of all bodies and answers that are held at once. A single answer may be longer.
-    pub bytes: usize,
-}
-
-impl Limits {
-    /// For machines that ask for metrics, health or status, where `files` may be open.
-    pub fn of_questions(files: u64) -> Self {
-        Self {
-            connections: descriptors::share(files, 256),
-            head: Duration::from_secs(5),
-            request: Duration::from_secs(10),
-            idle: Duration::from_secs(30),
-            // No question has a body that is read.
-            body: 0,
-            bytes: 32 << 20,
-        }
-    }
-
-    /// For API servers that have objects reviewed, where `files` may be open. An object is no longer than 1.5 MiB, and a
-    /// review holds it twice; a conversion holds a list of them.
-    pub fn of_reviews(files: u64) -> Self {
-        Self {
-            head: Duration::from_secs(10),
-            // API servers keep connections for the next review.
-            idle: Duration::from_secs(60),
-            body: 8 << 20,
-            ..Self::of_questions(files)
-        }
-    }
-}
-
-/// What listens, with the table of its connections.
+/// An HTTP server with bounded connections.
 #[derive(Debug)]
 pub struct HttpServer {
-    table: Arc<Table>,
+    table: Arc<ConnectionTable>,
 }
 
 impl HttpServer {
-    /// A server without connections; `name` stands in the log.
-    pub fn new(name: &'static str, limits: Limits) -> Self {
-        Self { table: Arc::new(Table::new(name, limits)) }
+    /// Creates a server without connections. Log lines contain `name`.
+    pub fn new(name: &'static str, limits: HttpLimits) -> Self {
+        Self { table: Arc::new(ConnectionTable::new(name, limits)) }
     }
 
-    /// Answers until the task is ended.
+    /// Serves connections until the task is aborted.
     pub async fn serve<L: Listener>(self, listener: L, router: Router) {
         self.run(listener, router, async |stream| Ok(stream)).await;
     }
 
-    /// The same over TLS. While there is no `identity`, connections are closed.
+    /// Serves connections over TLS. Closes them while `identity` is `None`.
     pub async fn serve_tls(
         self,
         listener: TcpListener,
@@ -122,7 +80,8 @@ impl HttpServer {
         let secure = move |stream| {
             let identity = identity.borrow().clone();
             async move {
-                let identity = identity.ok_or_else(|| io::Error::other("there is no certificate yet"))?;
+                let identity =
+                    identity.ok_or_else(|| io::Error::other("the server has no certificate yet"))?;
                 TlsAcceptor::from(identity).accept(stream).await
             }
         };
@@ -138,18 +97,18 @@ impl HttpServer {
         let mut errors = AcceptErrors::default();
         let open = Arc::new(Semaphore::new(self.table.limits.connections + CLOSING));
         loop {
-            // A connection that has lost its slot has its descriptor until its task has run.
+            // An evicted connection keeps its descriptor until its task has run.
             let Ok(permit) = Arc::clone(&open).acquire_owned().await else { return };
             match listener.accept().await {
-                Ok((stream, origin)) => {
+                Ok((stream, client)) => {
                     errors.succeeded();
-                    // Refused: every connection is being worked for, and none waits for its client.
-                    let Some((slot, closed)) = ConnectionSlot::take(&self.table, origin, Instant::now())
+                    // Full: a request is in progress on every connection, and none waits for its client.
+                    let Some((slot, evicted)) = ConnectionSlot::take(&self.table, client, Instant::now())
                     else {
                         continue;
                     };
                     let secured = secure(stream);
-                    tokio::spawn(connection::serve(secured, slot, closed, router.clone(), permit));
+                    tokio::spawn(connection::serve(secured, slot, evicted, router.clone(), permit));
                 }
                 Err(error) => tokio::time::sleep(errors.failed(self.table.name, &error)).await,
             }

@@ -1,10 +1,10 @@
-//! The parts that every process of Fairlead has, whatever it does.
+//! The runtime parts that the agent and the controller share.
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`http`] | the HTTP server behind every port and socket, with bounds |
+//! | [`http`] | the HTTP server of every port and socket, with bounds |
 //! | [`metrics`] | the metrics port of a process |
-//! | [`descriptors`] | limits on open files, and `accept` errors that pass |
+//! | [`descriptors`] | limits on open files, and the handling of `accept` errors |
 //! | [`watchdog`] | detection of loops that are stuck |
 //! | [`random`] | random bytes from the kernel |
 

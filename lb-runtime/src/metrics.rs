@@ -11,7 +11,7 @@ use axum::routing::get;
 use prometheus::{IntCounter, IntGauge, Registry, TEXT_FORMAT, TextEncoder};
 use tokio::net::TcpListener;
 
-use crate::http::{HttpServer, Limits};
+use crate::http::{HttpLimits, HttpServer};
 use crate::watchdog::Watchdog;
 
 /// What a process serves on its metrics port.
@@ -40,7 +40,7 @@ pub async fn serve<E: Exporter>(
     listener: Option<TcpListener>,
     exporter: E,
     watchdog: Watchdog,
-    limits: Limits,
+    limits: HttpLimits,
 ) {
     let Some(listener) = listener else { return std::future::pending().await };
     let router = Router::new()

@@ -1,9 +1,10 @@
-//! Notices loops that are stuck: each beats its heart, and `/healthz` fails while one has not for too long.
+//! A watchdog of loops: each loop beats its heart, and `/healthz` fails while a heart has not beaten for too
+//! long.
 //!
-//! kubelet then starts the container anew, which is right for an agent: what is in the kernel goes on forwarding, and
-//! the next agent takes it over. So a limit is far above what a loop takes when the machine is busy, and far below what
-//! an operator takes to notice. A process that has been stopped as a whole has no stuck loop once it goes on: kubelet
-//! asks several times before it acts, and by then every loop has beaten again.
+//! kubelet then restarts the container, which is right for an agent: the kernel keeps forwarding, and the
+//! next agent takes over. So a limit is far above the duration of a pass on a busy node, and far below the
+//! time after which an operator notices. A process that was suspended as a whole has no stuck loop after it
+//! resumes: kubelet probes several times before it acts, and by then every loop has beaten again.
 
 use std::fmt;
 use std::future::Future;
@@ -12,21 +13,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The control loop, or the task of a BGP peer, is stuck when it has not come round for so long: with 100,000 endpoints on
-/// a busy machine a round takes a second or two, and a disk that is slow some more.
+/// The limit of the control loop and of a BGP peer's task. With 100,000 endpoints on a busy node a pass takes
+/// one or two seconds, and more with a slow disk.
 pub const TASK_LIMIT: Duration = Duration::from_secs(30);
-/// The same for a thread that waits for nothing longer than a second: its sessions have been lost long before.
+/// The limit of a thread that never waits for longer than a second; its sessions are lost long before.
 pub const THREAD_LIMIT: Duration = Duration::from_secs(10);
-/// The same for a loop that waits for API servers: with many writes on a slow server a round takes minutes, and a new
-/// container would be no faster.
+/// The limit of a loop that waits for API servers. With many writes to a slow server a pass takes minutes,
+/// and a restart would not be faster.
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(600);
 
-/// A loop that waits for events beats as often as this.
+/// The interval at which a loop that waits for events beats.
 const BEAT: Duration = Duration::from_secs(1);
-/// A heart that has stopped for good, as its loop has ended in order.
+/// The beat of a loop that has ended normally.
 const ENDED: u64 = u64::MAX;
 
-/// All loops of the process; clones watch the same ones.
+/// The watchdog of all loops of the process; clones watch the same loops.
 #[derive(Clone, Debug)]
 pub struct Watchdog {
     start: Instant,
@@ -44,20 +45,20 @@ pub struct Heart {
 struct Beat {
     name: String,
     limit: Duration,
-    /// Milliseconds after the start.
+    /// The last beat in milliseconds since the start.
     at: AtomicU64,
 }
 
 /// A loop that is stuck.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stuck {
+pub struct StuckLoop {
     /// Its name.
     pub name: String,
-    /// How long ago its heart beat last.
+    /// The time since its last beat.
     pub silent: Duration,
 }
 
-impl fmt::Display for Stuck {
+impl fmt::Display for StuckLoop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "loop \"{}\" has been stuck for {} s", self.name, self.silent.as_secs())
     }
@@ -70,7 +71,8 @@ impl Default for Watchdog {
 }
 
 impl Watchdog {
-    /// The heart of another loop, which beats now. The loop is stuck when it has not beaten for `limit`.
+    /// Registers a loop and returns its heart, which beats now. The loop is stuck when it has not beaten for
+    /// `limit`.
     pub fn heart(&self, name: impl Into<String>, limit: Duration) -> Heart {
         let beat = Arc::new(Beat { name: name.into(), limit, at: AtomicU64::new(0) });
         let mut beats = self.beats();
@@ -81,24 +83,24 @@ impl Watchdog {
         heart
     }
 
-    /// The loops that are stuck now.
-    pub fn stuck(&self) -> Vec<Stuck> {
+    /// Returns the loops that are stuck.
+    pub fn stuck(&self) -> Vec<StuckLoop> {
         let now = self.start.elapsed();
         let beats = self.beats();
         let stuck = beats.iter().filter_map(|beat| {
             let silent = silence(beat.at.load(Ordering::Relaxed), beat.limit, now)?;
-            Some(Stuck { name: beat.name.clone(), silent })
+            Some(StuckLoop { name: beat.name.clone(), silent })
         });
         stuck.collect()
     }
 
-    /// A panic of another task while it held the lock leaves every beat as it was.
+    /// Locks the beats. A panic of another task that held the lock leaves every beat consistent.
     fn beats(&self) -> MutexGuard<'_, Vec<Arc<Beat>>> {
         self.beats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// How long ago a heart beat last, if that is longer than its limit.
+/// Returns the time since the last beat if it exceeds the limit.
 fn silence(at: u64, limit: Duration, now: Duration) -> Option<Duration> {
     if at == ENDED {
         return None;
@@ -108,12 +110,13 @@ fn silence(at: u64, limit: Duration, now: Duration) -> Option<Duration> {
 }
 
 impl Heart {
-    /// The loop goes on.
+    /// Notes that the loop makes progress.
     pub fn beat(&self) {
         self.beat.at.store(self.start.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
 
-    /// Waits for something that may never come: the loop is not stuck meanwhile, as long as it is polled.
+    /// Waits for something that may never happen. The loop does not count as stuck while this future is
+    /// polled.
     pub async fn beating<F: Future>(&self, waiting: F) -> F::Output {
         let mut waiting = pin!(waiting);
         loop {
@@ -127,7 +130,7 @@ impl Heart {
 }
 
 impl Drop for Heart {
-    /// A loop that ends in order is over; one that panics is stuck for good.
+    /// Ends the watch of a loop that ends normally; a loop that panics stays stuck.
     fn drop(&mut self) {
         if !std::thread::panicking() {
             self.beat.at.store(ENDED, Ordering::Relaxed);
@@ -146,12 +149,12 @@ mod tests {
         let at = |seconds| silence(5_000, LIMIT, Duration::from_secs(seconds));
         assert_eq!((at(5), at(34), at(35)), (None, None, None));
         assert_eq!(at(36), Some(Duration::from_secs(31)));
-        assert_eq!(at(4), None, "a beat between two looks at the clock");
+        assert_eq!(at(4), None, "a beat after the clock was read");
         assert_eq!(silence(ENDED, LIMIT, Duration::MAX), None);
     }
 
     #[test]
-    fn a_loop_that_stands_still_is_named_until_it_goes_on() {
+    fn a_stuck_loop_is_reported_until_it_resumes() {
         let watchdog = Watchdog::default();
         let limit = Duration::from_millis(20);
         let (control, _other) = (watchdog.heart("control", limit), watchdog.heart("other", LIMIT));
@@ -164,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loop_that_ended_in_order_is_forgotten_and_one_that_panicked_is_not() {
+    fn a_loop_that_ended_normally_is_forgotten_and_one_that_panicked_is_not() {
         let watchdog = Watchdog::default();
         drop(watchdog.heart("ended", Duration::ZERO));
         let heart = watchdog.heart("panicked", Duration::ZERO);

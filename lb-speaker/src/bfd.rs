@@ -1,152 +1,86 @@
-//! BFD with the neighbours (RFC 5880 to 5883): packets out at their time, packets in to their session, and
-//! what changes to whom it concerns.
+//! BFD sessions with the peers (RFC 5880 to 5883): sends packets on time, assigns received packets to
+//! sessions, and reports state changes.
 //!
-//! A thread of its own, before the rest of the agent where the system allows that: a packet that is sent late
-//! is a router that takes this node for dead.
+//! Runs on a thread of its own with real-time priority if permitted: if packets are sent late, routers
+//! declare this node down.
 
 mod addresses;
-mod drive;
-mod driven;
 mod echo;
-mod notes;
+mod kernel_stamps;
 mod priority;
+mod rx_timestamps;
+mod session_io;
 mod socket;
-mod stamps;
 mod status;
+mod target;
+mod thread;
+mod view;
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Sender, channel};
-use std::thread;
+use std::time::Duration;
 
-use lb_bfd::session::{Hops, SessionProfile, SessionView};
 use tokio::sync::oneshot;
 
-use self::drive::Driver;
 pub use self::status::{BfdSessionStatus, BfdStatus};
-use lb_dataplane::bfd::BfdSessions;
+pub use self::target::{BfdTarget, BfdTargets};
+use self::thread::{BfdCommand, BfdThread};
+pub use self::view::{BfdSnapshot, BfdView};
+use lb_dataplane::bfd::BfdMaps;
 use lb_runtime::watchdog::Heart;
 
-/// A neighbour that the way to is watched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Watched {
-    /// Its address.
-    pub address: IpAddr,
-    /// Our address; the one that the route takes if `None`.
-    pub source: Option<IpAddr>,
-    /// The VRF, or the interface that a link-local address is on.
-    pub device: Option<String>,
-    /// How far it is.
-    pub hops: Hops,
-    /// How fast. Echo packets are sent over one hop of IPv4 only, whatever it says.
-    pub profile: SessionProfile,
-}
+/// Time within which the thread answers a request.
+pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
-impl Watched {
-    /// Whether echoes are to be sent. IPv6 has no form of them that routers agree on.
-    fn wants_echo(&self) -> bool {
-        self.profile.echo.is_some() && self.address.is_ipv4() && self.hops == Hops::Single
-    }
-}
-
-/// All sessions as they are now.
-#[derive(Clone, Debug, Default)]
-pub struct BfdView {
-    /// The sessions.
-    pub sessions: Vec<BfdViewed>,
-    /// Packets that came in and were of no session.
-    pub unknown: u64,
-}
-
-/// A session as it is now.
-#[derive(Clone, Debug)]
-pub struct BfdViewed {
-    /// The neighbour's object.
-    pub name: String,
-    /// What is wanted.
-    pub watched: Watched,
-    /// How it stands.
-    pub view: SessionView,
-    /// When; counted from the same start as the times in the view.
-    pub at: std::time::Duration,
-}
-
-impl BfdViewed {
-    /// The VRF: of a link-local neighbour, the device is just its interface.
-    pub fn vrf(&self) -> Option<&str> {
-        self.watched.device.as_deref().filter(|_| !is_link_local(self.watched.address))
-    }
-}
-
-pub(super) const fn is_link_local(address: IpAddr) -> bool {
-    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
-}
-
-/// All sessions, by the names of the neighbours' objects.
-pub type Watch = BTreeMap<String, Watched>;
-
-/// The thread's handle: dropped, the thread ends, and routers are left to find that out.
+/// Handle of the BFD thread. Dropping it ends the thread; the routers detect that by time-out.
 #[derive(Debug)]
-pub(super) struct Monitor {
-    orders: Sender<Order>,
+pub(super) struct BfdMonitor {
+    commands: Sender<BfdCommand>,
     /// A byte wakes the thread.
-    alarm: UnixStream,
+    waker: UnixStream,
 }
 
-/// What the thread is told or asked.
-#[derive(Debug)]
-enum Order {
-    /// Watch these from now on, and nobody else.
-    Watch(Watch),
-    /// How do they stand?
-    View(oneshot::Sender<BfdView>),
-}
-
-impl Monitor {
-    /// Starts the thread. `noted` is where the program in the kernel notes packets, if it does. `report` is told of each neighbour whether the way to it is there, whenever that has
-    /// changed. `seed` spreads packets and numbers sessions.
+impl BfdMonitor {
+    /// Starts the thread. `kernel_sessions` are the maps in which the XDP program stamps BFD packets, if
+    /// loaded. `report` receives each change of a peer's reachability. `seed` spreads packets and derives
+    /// discriminators.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// If the thread cannot be spawned.
     pub(super) fn start(
         seed: u64,
-        noted: Option<BfdSessions>,
+        kernel_sessions: Option<BfdMaps>,
         heart: Heart,
         report: impl Fn(&str, bool) + Send + 'static,
     ) -> io::Result<Self> {
-        let (orders, ordered) = channel();
-        let (alarm, alarmed) = UnixStream::pair()?;
-        alarm.set_nonblocking(true)?;
-        alarmed.set_nonblocking(true)?;
-        let driver = Driver::new(seed, noted, alarmed, Box::new(report));
-        thread::Builder::new().name("bfd".into()).spawn(move || driver.run(&ordered, &heart))?;
-        Ok(Self { orders, alarm })
+        let (commands, command_rx) = channel();
+        let (waker, wake_rx) = UnixStream::pair()?;
+        waker.set_nonblocking(true)?;
+        wake_rx.set_nonblocking(true)?;
+        let bfd_thread = BfdThread::new(seed, kernel_sessions, wake_rx, Box::new(report));
+        std::thread::Builder::new().name("bfd".into()).spawn(move || bfd_thread.run(&command_rx, &heart))?;
+        Ok(Self { commands, waker })
     }
 
-    /// Watches these from now on, and nobody else.
-    pub(super) fn set(&self, watch: Watch) {
-        self.order(Order::Watch(watch));
+    /// Sets all targets.
+    pub(super) fn set(&self, targets: BfdTargets) {
+        self.send(BfdCommand::SetTargets(targets));
     }
 
-    /// All sessions as they are now.
+    /// Returns a snapshot of all sessions.
     pub(super) async fn view(&self) -> BfdView {
-        let (answer, answered) = oneshot::channel();
-        self.order(Order::View(answer));
-        tokio::time::timeout(super::ANSWER_WITHIN, answered)
-            .await
-            .ok()
-            .and_then(Result::ok)
-            .unwrap_or_default()
+        let (reply, reply_rx) = oneshot::channel();
+        self.send(BfdCommand::View(reply));
+        tokio::time::timeout(REPLY_TIMEOUT, reply_rx).await.ok().and_then(Result::ok).unwrap_or_default()
     }
 
-    fn order(&self, order: Order) {
-        if self.orders.send(order).is_err() {
-            tracing::error!("the BFD thread has ended: routers will take this node for dead");
+    fn send(&self, command: BfdCommand) {
+        if self.commands.send(command).is_err() {
+            tracing::error!("the BFD thread has ended; routers will declare this node down");
         }
-        // A full pipe is an alarm that has not been heard yet.
-        let _ = (&self.alarm).write(&[0]);
+        // A full pipe already holds a wake-up.
+        let _ = (&self.waker).write(&[0]);
     }
 }
 

@@ -1,4 +1,4 @@
-//! One TCP connection: octets in, and at most one piece of octets on its way out.
+//! A TCP connection with buffered output: at most one chunk from the session.
 
 use std::future::pending;
 use std::io;
@@ -8,32 +8,32 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// No last word takes longer: a neighbour that reads nothing must not hold us up.
-const LONGEST_FAREWELL: Duration = Duration::from_secs(2);
-/// Octets read at once.
+/// Maximum time for closing: a peer that reads nothing must not delay us.
+const MAX_CLOSE_TIME: Duration = Duration::from_secs(2);
+/// Size of the read buffer.
 const READ: usize = 16 * 1024;
 
-/// A connection that is in use.
+/// A connection in use.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct BgpConnection {
     stream: TcpStream,
     unsent: Vec<u8>,
-    /// Of `unsent`, octets that are in the kernel.
+    /// Octets of `unsent` that are in the kernel.
     sent: usize,
 }
 
-/// What reading brought.
+/// The result of a read.
 #[derive(Debug)]
-pub(super) enum Read {
-    /// So many octets.
+pub(super) enum ReadOutcome {
+    /// This many octets were read.
     Octets(usize),
-    /// Nothing is there.
+    /// Nothing to read.
     Nothing,
-    /// The connection is over; what the operating system said of it.
+    /// The connection is closed, with the operating system's error if any.
     End(Option<io::Error>),
 }
 
-impl Connection {
+impl BgpConnection {
     pub(super) const fn new(stream: TcpStream) -> Self {
         Self { stream, unsent: Vec::new(), sent: 0 }
     }
@@ -42,37 +42,37 @@ impl Connection {
         &self.stream
     }
 
-    /// A buffer for [`read`](Self::read).
+    /// Returns a buffer for [`read`](Self::read).
     pub(super) fn buffer() -> Vec<u8> {
         vec![0; READ]
     }
 
-    /// Waits until there is something to read or room for what is unsent. May be dropped at any time.
+    /// Waits until the connection is readable, or writable with unsent octets. Cancel-safe.
     pub(super) async fn ready(&self) {
         let writable = async { if self.is_idle() { pending().await } else { self.stream.writable().await } };
-        // An error shows in the read or write that follows.
+        // An error shows in the next read or write.
         tokio::select! {
             _ = self.stream.readable() => {}
             _ = writable => {}
         }
     }
 
-    /// Takes what is there.
-    pub(super) fn read(&self, buffer: &mut [u8]) -> Read {
+    /// Reads what is available.
+    pub(super) fn read(&self, buffer: &mut [u8]) -> ReadOutcome {
         match self.stream.try_read(buffer) {
-            Ok(0) => Read::End(None),
-            Ok(octets) => Read::Octets(octets),
-            Err(error) if is_passing(&error) => Read::Nothing,
-            Err(error) => Read::End(Some(error)),
+            Ok(0) => ReadOutcome::End(None),
+            Ok(octets) => ReadOutcome::Octets(octets),
+            Err(error) if is_passing(&error) => ReadOutcome::Nothing,
+            Err(error) => ReadOutcome::End(Some(error)),
         }
     }
 
-    /// Nothing is on its way out.
+    /// Returns whether nothing is left to send.
     pub(super) const fn is_idle(&self) -> bool {
         self.unsent.is_empty()
     }
 
-    /// Adds octets to what is to be written.
+    /// Appends octets to send.
     pub(super) fn push(&mut self, octets: Vec<u8>) {
         if self.unsent.is_empty() {
             self.unsent = octets;
@@ -81,10 +81,10 @@ impl Connection {
         }
     }
 
-    /// Writes as much as the kernel takes; true when that was all.
+    /// Writes as much as the kernel accepts; returns true if nothing is left.
     ///
     /// # Errors
-    /// When the connection is lost.
+    /// If the connection is lost.
     pub(super) fn write(&mut self) -> io::Result<bool> {
         while let Some(rest) = self.unsent.get(self.sent..).filter(|rest| !rest.is_empty()) {
             match self.stream.try_write(rest) {
@@ -98,10 +98,10 @@ impl Connection {
         Ok(true)
     }
 
-    /// Writes what is left, says that this was all, and reads until the neighbour hangs up, too: closing with
-    /// octets unread would have the kernel throw away what is unsent.
-    pub(super) async fn part(mut self) {
-        let farewell = async {
+    /// Writes what is left, shuts down the write side, and reads until the peer closes, too: closing with
+    /// unread octets would make the kernel discard unsent ones.
+    pub(super) async fn close(mut self) {
+        let drain = async {
             while !self.write()? {
                 self.stream.writable().await?;
             }
@@ -109,36 +109,35 @@ impl Connection {
             let mut buffer = Self::buffer();
             loop {
                 self.stream.readable().await?;
-                if matches!(self.read(&mut buffer), Read::End(_)) {
+                if matches!(self.read(&mut buffer), ReadOutcome::End(_)) {
                     return Ok::<(), io::Error>(());
                 }
             }
         };
-        // Whether it was heard or not: it is over.
-        let _ = timeout(LONGEST_FAREWELL, farewell).await;
+        // Closed in any case.
+        let _ = timeout(MAX_CLOSE_TIME, drain).await;
     }
 }
 
-/// Connections of a neighbour that are being closed: each is gone after two seconds at the latest.
+/// Connections being closed: each is gone after two seconds at the latest.
 #[derive(Debug, Default)]
-pub(super) struct Farewells(JoinSet<()>);
+pub(super) struct ClosingConnections(JoinSet<()>);
 
-impl Farewells {
-    /// At once; beyond that connections are closed without delay, and what is unsent of them may be lost, as
-    /// NOTIFICATIONs may be.
-    const MOST: usize = 8;
+impl ClosingConnections {
+    /// Maximum number; more are closed at once, which may lose their unsent NOTIFICATION.
+    const MAX: usize = 8;
 
-    /// Closes a connection in its own time.
-    pub(super) fn add(&mut self, connection: Connection) {
+    /// Closes a connection in the background.
+    pub(super) fn add(&mut self, connection: BgpConnection) {
         while self.0.try_join_next().is_some() {}
-        if self.0.len() < Self::MOST {
-            self.0.spawn(connection.part());
+        if self.0.len() < Self::MAX {
+            self.0.spawn(connection.close());
         }
     }
 
     /// Waits until one more is closed; `None` if there is none.
     pub(super) async fn next(&mut self) -> Option<()> {
-        // However it ended: the connection is closed.
+        // Whatever the result, the connection is closed.
         self.0.join_next().await.map(drop)
     }
 }
@@ -154,17 +153,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn connections_that_are_being_closed_are_few_and_soon_gone() {
+    async fn closing_connections_are_bounded_in_number_and_time() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let mut farewells = Farewells::default();
+        let mut closing = ClosingConnections::default();
         let mut clients = Vec::new();
-        for _ in 0..3 * Farewells::MOST {
+        for _ in 0..3 * ClosingConnections::MAX {
             clients.push(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
-            farewells.add(Connection::new(listener.accept().await.unwrap().0));
+            closing.add(BgpConnection::new(listener.accept().await.unwrap().0));
         }
-        assert_eq!(farewells.0.len(), Farewells::MOST, "the clients do not hang up");
+        assert_eq!(closing.0.len(), ClosingConnections::MAX, "the clients do not close");
         clients.clear();
-        timeout(LONGEST_FAREWELL * 2, async { while farewells.next().await.is_some() {} }).await.unwrap();
-        assert_eq!(farewells.0.len(), 0);
+        timeout(MAX_CLOSE_TIME * 2, async { while closing.next().await.is_some() {} }).await.unwrap();
+        assert_eq!(closing.0.len(), 0);
     }
 }

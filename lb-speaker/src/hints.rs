@@ -1,36 +1,36 @@
-//! What is wrong with sessions, with what only their configuration tells.
+//! Problems of sessions that depend on their configuration.
 
 use std::time::Duration;
 
 use lb_bgp::session::{AdviceContext, BgpState};
 
-use super::status::Viewed;
-use super::wanted::Neighbour;
+use super::desired::DesiredPeer;
+use super::view::PeerSnapshot;
 
-/// BFD of both sides needs a second a step to come up, where it began slowly (RFC 5880 section 6.8.3).
+/// Time for BFD to come up: a second per step at the slow rate (RFC 5880, section 6.8.3).
 const BFD_WITHIN: Duration = Duration::from_secs(10);
 
-/// What advice on a peer depends on.
-pub(super) fn setup(neighbour: &Neighbour) -> AdviceContext {
+/// Returns what advice on a peer depends on.
+pub(super) fn advice_context(peer: &DesiredPeer) -> AdviceContext {
     AdviceContext {
-        asn: neighbour.config.presented_asn(),
-        password: neighbour.transport.key.is_some(),
-        multihop: neighbour.multihop,
+        asn: peer.config.presented_asn(),
+        password: peer.transport.key.is_some(),
+        multihop: peer.multihop,
     }
 }
 
-/// What is configured of a peer and not done, a sentence each.
-pub(super) fn limits(viewed: &Viewed) -> Vec<String> {
-    let Viewed { name, neighbour, view } = viewed;
-    let is_unwatched = neighbour.bfd.is_some()
+/// Returns what is configured but not in effect, a sentence each.
+pub(super) fn limits(snapshot: &PeerSnapshot) -> Vec<String> {
+    let PeerSnapshot { name, desired, view } = snapshot;
+    let is_bfd_missing = desired.bfd.is_some()
         && view.bfd != Some(true)
         && view.state == BgpState::Established
         && view.state_age >= BFD_WITHIN;
-    let bfd = is_unwatched.then(|| {
-        "BFD is not up though the BGP session is: configure BFD for this node on the router, both over one hop or both \
-         over several (FRR: ttl-security makes it several), and let UDP ports 3784 and 4784 through"
+    let bfd = is_bfd_missing.then(|| {
+        "BFD is not up although the BGP session is: configure BFD for this node on the router, both single-hop or both \
+         multihop (FRR: ttl-security makes it multihop), and permit UDP ports 3784 and 4784"
             .to_owned()
     });
-    let limits = view.limits(neighbour.config.presented_asn()).into_iter().chain(bfd);
+    let limits = view.limits(desired.config.presented_asn()).into_iter().chain(bfd);
     limits.map(|limit| format!("BGPPeer {name}: {limit}")).collect()
 }

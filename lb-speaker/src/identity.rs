@@ -1,36 +1,37 @@
-//! What this node is to routers.
+//! The identity of this node towards routers.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use lb_bgp::session::NextHops;
 use lb_bgp::value::RouterId;
+use lb_common::fnv::fnv1a;
 
-/// What this node is to routers.
+/// The identity of this node towards routers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Identity {
-    /// Its name.
+pub struct SpeakerIdentity {
+    /// Node name.
     pub name: String,
-    /// Its BGP identifier, if one was chosen.
+    /// BGP identifier, if configured.
     pub router_id: Option<RouterId>,
-    /// Its addresses, the primary one first.
+    /// The node's addresses, the primary one first.
     pub addresses: Vec<IpAddr>,
 }
 
-impl Identity {
-    /// The BGP identifier: the one that was chosen, else the node's IPv4 address, else a number made of its
-    /// name, which stays the same over restarts and upgrades.
+impl SpeakerIdentity {
+    /// Returns the BGP identifier: as configured, else the node's IPv4 address, else derived from the node's
+    /// name, which is stable over restarts and upgrades.
     pub fn router_id(&self) -> RouterId {
         let own = || self.v4().and_then(RouterId::new);
-        let made = || RouterId::new(Ipv4Addr::from_bits(hash(0, &self.name) as u32));
-        // The hash of one name in four thousand millions is zero.
-        self.router_id.or_else(own).or_else(made).unwrap_or(FALLBACK)
+        let derived = || RouterId::new(Ipv4Addr::from_bits(hash(0, &self.name) as u32));
+        // One name in four billion hashes to zero.
+        self.router_id.or_else(own).or_else(derived).unwrap_or(FALLBACK)
     }
 
-    /// Where routes lead to that are not of the session's own family: a connection's address leads to
-    /// itself.
-    pub fn next_hops(&self, neighbour: IpAddr) -> NextHops {
+    /// Returns the next hops for the family that the session does not use; its own family uses the
+    /// connection's address.
+    pub fn next_hops(&self, peer: IpAddr) -> NextHops {
         let own = NextHops::default();
-        match neighbour {
+        match peer {
             IpAddr::V4(_) => NextHops { v6: self.v6(), ..own },
             IpAddr::V6(_) => NextHops { v4: self.v4(), ..own },
         }
@@ -53,15 +54,12 @@ impl Identity {
 
 const FALLBACK: RouterId = match RouterId::new(Ipv4Addr::LOCALHOST) {
     Some(id) => id,
-    None => panic!("it is not zero"),
+    None => panic!("not zero"),
 };
 
-/// FNV-1a, which will be the same in every version of this program.
+/// FNV-1a; the result must not change between versions.
 pub(super) fn hash(seed: u64, text: &str) -> u64 {
-    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0100_0000_01b3;
-    let octets = seed.to_be_bytes().into_iter().chain(text.bytes());
-    let mixed = octets.fold(OFFSET, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(PRIME));
+    let mixed = fnv1a(seed.to_be_bytes().into_iter().chain(text.bytes()));
     mixed ^ mixed >> 32
 }
 
@@ -69,24 +67,27 @@ pub(super) fn hash(seed: u64, text: &str) -> u64 {
 mod tests {
     use super::*;
 
-    fn node(addresses: &[&str]) -> Identity {
+    fn node(addresses: &[&str]) -> SpeakerIdentity {
         let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-        Identity { name: "n1".into(), router_id: None, addresses }
+        SpeakerIdentity { name: "n1".into(), router_id: None, addresses }
     }
 
     #[test]
-    fn the_identifier_is_the_chosen_one_else_the_address_else_made_of_the_name() {
-        let chosen = RouterId::new(Ipv4Addr::new(1, 2, 3, 4));
+    fn the_router_id_is_configured_or_an_address_or_derived_from_the_name() {
+        let configured = RouterId::new(Ipv4Addr::new(1, 2, 3, 4));
         let both = node(&["2001:db8::1", "192.0.2.1"]);
-        assert_eq!(Identity { router_id: chosen, ..both.clone() }.router_id().to_string(), "1.2.3.4");
+        assert_eq!(
+            SpeakerIdentity { router_id: configured, ..both.clone() }.router_id().to_string(),
+            "1.2.3.4"
+        );
         assert_eq!(both.router_id().to_string(), "192.0.2.1");
-        let made = node(&["2001:db8::1"]).router_id();
-        assert_ne!(made, Identity { name: "n2".into(), ..node(&["2001:db8::1"]) }.router_id());
-        assert_eq!(made, node(&[]).router_id());
+        let derived = node(&["2001:db8::1"]).router_id();
+        assert_ne!(derived, SpeakerIdentity { name: "n2".into(), ..node(&["2001:db8::1"]) }.router_id());
+        assert_eq!(derived, node(&[]).router_id());
     }
 
     #[test]
-    fn routes_of_the_other_family_lead_to_the_nodes_own_address() {
+    fn the_next_hop_of_the_other_family_is_the_nodes_address() {
         let both = node(&["192.0.2.1", "2001:db8::1"]);
         let over_v4 = both.next_hops("192.0.2.9".parse().unwrap());
         assert_eq!(over_v4, NextHops { v6: "2001:db8::1".parse().ok(), ..NextHops::default() });

@@ -1,24 +1,25 @@
-//! The BGP speaker: what all neighbours are and what each shall know goes in, whole; sessions, sockets and
-//! tasks follow.
+//! The BGP speaker: reconciles sessions, sockets and tasks with the desired peers and routes.
 //!
 //! ```text
-//!   Speaker::set ──► Listeners ──────────► connections, by whom they come from
+//!   Speaker::set ──► Listeners ──────────► incoming connections, by peer
 //!        │                                      │
-//!        └──────────► Driver, a task for each neighbour ◄──► lb_bgp::session::Peer
+//!        └──────────► PeerTask, one per peer ◄──┘ ◄──► lb_bgp::session::Peer
 //! ```
 //!
-//! A neighbour that does not read, or does not answer, stops its own task and no other.
+//! A peer that does not read or answer blocks its own task only.
 
-mod announced;
+mod address;
 pub mod bfd;
 mod connection;
-mod driver;
+pub mod desired;
 mod hints;
 mod identity;
 mod listener;
+mod peer_task;
+mod service_routes;
 mod socket;
 pub mod status;
-pub mod wanted;
+mod view;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -32,235 +33,243 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-pub use self::announced::Announced;
-use self::bfd::{Monitor, Watch};
-use self::driver::{Command, Driven};
-pub use self::identity::Identity;
+use self::bfd::{BfdMonitor, BfdTargets, REPLY_TIMEOUT};
+use self::desired::{DesiredPeer, DesiredPeers};
+pub use self::identity::SpeakerIdentity;
 use self::identity::hash;
-use self::listener::{Expected, Listeners};
-pub use self::status::{BgpStatus, SpeakerView, Viewed};
-use self::wanted::{Neighbour, Wanted};
-use lb_dataplane::bfd::BfdSessions;
+use self::listener::{ExpectedPeer, Listeners};
+use self::peer_task::{PeerCommand, PeerTask};
+pub use self::service_routes::ServiceRoutes;
+pub use self::status::BgpStatus;
+pub use self::view::{PeerSnapshot, SpeakerView};
+use lb_dataplane::bfd::BfdMaps;
 use lb_runtime::watchdog::{TASK_LIMIT, THREAD_LIMIT, Watchdog};
 
-/// A driver that is asked answers at once; one that ends need not.
-const ANSWER_WITHIN: Duration = Duration::from_secs(1);
-
-/// A handle to the speaker; clones are handles to the same one.
+/// A handle to the speaker; clones share the same speaker.
 #[derive(Clone, Debug)]
 pub struct Speaker {
     start: Instant,
-    /// Of this node: no two of them shall come at once.
+    /// Differs between nodes, so that they do not connect at the same time.
     seed: u64,
-    running: Arc<Mutex<Running>>,
-    addressees: Arc<Mutex<Addressees>>,
-    monitor: Arc<Monitor>,
+    tasks: Arc<Mutex<SpeakerTasks>>,
+    command_senders: Arc<Mutex<CommandSenders>>,
+    bfd: Arc<BfdMonitor>,
 }
 
-/// Where BFD's reports go. Apart from the rest: BFD must not wait for whoever compares thousands of routes.
-type Addressees = BTreeMap<String, UnboundedSender<Command>>;
+/// The recipients of BFD reports. Behind a lock of its own: BFD must not wait for a comparison of thousands
+/// of routes.
+type CommandSenders = BTreeMap<String, UnboundedSender<PeerCommand>>;
 
 #[derive(Debug)]
-struct Running {
-    neighbours: BTreeMap<String, Driven>,
-    /// Of neighbours that are gone: they still say good-bye.
-    ending: Vec<JoinHandle<()>>,
+struct SpeakerTasks {
+    peers: BTreeMap<String, PeerTask>,
+    /// Tasks of removed peers that are still closing.
+    closing: Vec<JoinHandle<()>>,
     listeners: Listeners,
     watchdog: Watchdog,
-    /// Nothing is to be started any more.
-    leaving: bool,
+    /// No task is started any more.
+    is_closed: bool,
 }
 
 impl Speaker {
-    /// A speaker without neighbours. It listens on `port` once it has some; with 0 it never does. `node` is
-    /// this node's name, and `noted` is where
-    /// the program in the kernel notes BFD packets, if it does. `watchdog` watches its loops.
+    /// Returns a speaker without peers. It listens on `port` once it has peers; with 0 it never does. `node`
+    /// is this node's name, `kernel_sessions` the maps in which the XDP program stamps BFD packets, if
+    /// loaded. `watchdog` monitors its loops.
     ///
     /// # Errors
-    /// When the system gives no thread for BFD.
-    pub fn new(port: u16, node: &str, noted: Option<BfdSessions>, watchdog: &Watchdog) -> io::Result<Self> {
+    /// If the BFD thread cannot be spawned.
+    pub fn new(
+        port: u16,
+        node: &str,
+        kernel_sessions: Option<BfdMaps>,
+        watchdog: &Watchdog,
+    ) -> io::Result<Self> {
         let seed = hash(0, node);
-        let running = Running {
-            neighbours: BTreeMap::new(),
-            ending: Vec::new(),
+        let tasks = SpeakerTasks {
+            peers: BTreeMap::new(),
+            closing: Vec::new(),
             listeners: Listeners::new(port),
             watchdog: watchdog.clone(),
-            leaving: false,
+            is_closed: false,
         };
-        let addressees = Arc::<Mutex<Addressees>>::default();
-        let told = Arc::clone(&addressees);
-        let monitor =
-            Monitor::start(seed, noted, watchdog.heart("bfd", THREAD_LIMIT), move |neighbour, up| {
-                report(&told, neighbour, up);
-            })?;
-        let running = Arc::new(Mutex::new(running));
-        Ok(Self { start: Instant::now(), seed, running, addressees, monitor: Arc::new(monitor) })
+        let command_senders = Arc::<Mutex<CommandSenders>>::default();
+        let commands = Arc::clone(&command_senders);
+        let bfd = BfdMonitor::start(
+            seed,
+            kernel_sessions,
+            watchdog.heart("bfd", THREAD_LIMIT),
+            move |peer, up| {
+                forward_bfd_state(&commands, peer, up);
+            },
+        )?;
+        let tasks = Arc::new(Mutex::new(tasks));
+        Ok(Self { start: Instant::now(), seed, tasks, command_senders, bfd: Arc::new(bfd) })
     }
 
-    /// All neighbours, and what each shall know. Sessions start, change and end as that asks for: other
-    /// routes cost an UPDATE, another transport another session. Must be called inside a runtime.
-    pub fn set(&self, wanted: Wanted) {
-        let mut running = self.running();
-        if running.leaving {
+    /// Sets all peers and their routes. Sessions are started, changed and closed accordingly: new routes
+    /// cause UPDATEs, a new transport causes a new session. Must be called inside a runtime.
+    pub fn set(&self, desired: DesiredPeers) {
+        let mut tasks = self.tasks();
+        if tasks.is_closed {
             return;
         }
-        running.end_all_but(&wanted);
-        let watch = watch(&wanted);
-        for (name, neighbour) in wanted {
+        tasks.close_removed(&desired);
+        let targets = bfd_targets(&desired);
+        for (name, peer) in desired {
             let seed = hash(self.seed, &name);
-            running.set(name, neighbour, seed, self.start);
+            tasks.set(name, peer, seed, self.start);
         }
-        let expected = running.neighbours.values().map(Expected::from).collect();
-        running.listeners.set(expected);
-        let addressees: Addressees =
-            running.neighbours.iter().map(|(name, driven)| (name.clone(), driven.commands.clone())).collect();
-        *self.addressees.lock().unwrap_or_else(PoisonError::into_inner) = addressees;
-        self.monitor.set(watch);
+        let expected = tasks.peers.values().map(ExpectedPeer::from).collect();
+        tasks.listeners.set(expected);
+        let command_senders: CommandSenders =
+            tasks.peers.iter().map(|(name, task)| (name.clone(), task.commands.clone())).collect();
+        *self.command_senders.lock().unwrap_or_else(PoisonError::into_inner) = command_senders;
+        self.bfd.set(targets);
     }
 
-    /// All neighbours as they are now.
+    /// Returns a snapshot.
     pub async fn view(&self) -> SpeakerView {
-        let (asked, unknown, failures) = {
-            let running = self.running();
-            let ask = |(name, driven): (&String, &Driven)| {
-                let (answer, answered) = oneshot::channel();
-                driven.tell(Command::View(answer));
-                (name.clone(), driven.wish.borrow().clone(), answered)
+        let (pending, unknown, failures) = {
+            let tasks = self.tasks();
+            let ask = |(name, task): (&String, &PeerTask)| {
+                let (reply, reply_rx) = oneshot::channel();
+                task.send(PeerCommand::View(reply));
+                (name.clone(), task.desired.borrow().clone(), reply_rx)
             };
-            let asked: Vec<_> = running.neighbours.iter().map(ask).collect();
-            (asked, running.listeners.unknown(), running.listeners.failures())
+            let pending: Vec<_> = tasks.peers.iter().map(ask).collect();
+            (pending, tasks.listeners.unknown(), tasks.listeners.failures())
         };
-        let answers = asked.into_iter().map(async |(name, neighbour, answered)| {
-            let view = tokio::time::timeout(ANSWER_WITHIN, answered).await.ok()?.ok()?;
-            Some(Viewed { name, neighbour, view })
+        let answers = pending.into_iter().map(async |(name, peer, reply_rx)| {
+            let view = tokio::time::timeout(REPLY_TIMEOUT, reply_rx).await.ok()?.ok()?;
+            Some(PeerSnapshot { name, desired: peer, view })
         });
-        let neighbours = join_all(answers).await.into_iter().flatten().collect();
-        let bfd = self.monitor.view().await;
-        SpeakerView { at: self.start.elapsed(), neighbours, bfd, unknown, failures }
+        let peers = join_all(answers).await.into_iter().flatten().collect();
+        let bfd = self.bfd.view().await;
+        SpeakerView { at: self.start.elapsed(), peers, bfd, unknown, failures }
     }
 
-    /// Ends all sessions for good, so that no packet is lost: neighbours that would forget our routes at once
-    /// are asked to prefer others and given `grace` to do so (RFC 8326); those that keep them for a
-    /// successor (RFC 4724) are left without a word.
-    pub async fn leave(&self, grace: Duration) {
-        self.end(grace, forgets, &Shutdown::Replacement).await;
+    /// Closes all sessions for a successor without packet loss. Peers that would drop our routes at once
+    /// receive GRACEFUL_SHUTDOWN (RFC 8326) and have `grace` to react; those that keep them for a successor
+    /// (RFC 4724) get no NOTIFICATION.
+    pub async fn hand_over(&self, grace: Duration) {
+        self.close_all(grace, drops_routes, &Shutdown::Replacement).await;
     }
 
-    /// Ends all sessions for good, and nobody takes over: routers must not keep routes that lead to a machine that
-    /// is going down, whatever was agreed. They are all asked to prefer others, and told good-bye.
-    pub async fn depart(&self, grace: Duration) {
+    /// Closes all sessions without a successor: routers must not keep routes to a node that goes away,
+    /// whatever was negotiated. All receive GRACEFUL_SHUTDOWN, then an administrative shutdown.
+    pub async fn shut_down(&self, grace: Duration) {
         let text = "the node has been drained".to_owned();
-        self.end(grace, |_| true, &Shutdown::Administrative { text }).await;
+        self.close_all(grace, |_| true, &Shutdown::Administrative { text }).await;
     }
 
-    async fn end(&self, grace: Duration, is_asked: impl Fn(&PeerView) -> bool, shutdown: &Shutdown) {
+    async fn close_all(&self, grace: Duration, is_warned: impl Fn(&PeerView) -> bool, shutdown: &Shutdown) {
         let view = self.view().await;
-        let asked: Vec<&str> =
-            view.neighbours.iter().filter(|it| is_asked(&it.view)).map(|it| it.name.as_str()).collect();
-        self.running().leaving = true;
-        if !grace.is_zero() && self.ask_to_prefer_others(&asked) {
-            tracing::info!(seconds = grace.as_secs_f64(), "routers are asked to prefer other nodes");
+        let pending: Vec<&str> =
+            view.peers.iter().filter(|it| is_warned(&it.view)).map(|it| it.name.as_str()).collect();
+        self.tasks().is_closed = true;
+        if !grace.is_zero() && self.advertise_graceful_shutdown(&pending) {
+            tracing::info!(seconds = grace.as_secs_f64(), "advertised GRACEFUL_SHUTDOWN to the peers");
             tokio::time::sleep(grace).await;
         }
-        let ending = {
-            let mut running = self.running();
-            running.listeners.set(Vec::new());
-            let neighbours = std::mem::take(&mut running.neighbours);
-            let mut ending = std::mem::take(&mut running.ending);
-            ending.extend(neighbours.into_values().map(|driven| driven.end(shutdown.clone())));
-            ending
+        let closing = {
+            let mut tasks = self.tasks();
+            tasks.listeners.set(Vec::new());
+            let peers = std::mem::take(&mut tasks.peers);
+            let mut closing = std::mem::take(&mut tasks.closing);
+            closing.extend(peers.into_values().map(|task| task.close(shutdown.clone())));
+            closing
         };
-        join_all(ending).await;
+        join_all(closing).await;
     }
 
-    /// True where there was something to be said.
-    fn ask_to_prefer_others(&self, neighbours: &[&str]) -> bool {
-        let running = self.running();
-        let mut said = false;
-        for driven in neighbours.iter().filter_map(|name| running.neighbours.get(*name)) {
-            said |= driven.wish.send_if_modified(|neighbour| match &neighbour.routes {
+    /// Returns whether any route has changed.
+    fn advertise_graceful_shutdown(&self, peers: &[&str]) -> bool {
+        let tasks = self.tasks();
+        let mut is_changed = false;
+        for task in peers.iter().filter_map(|name| tasks.peers.get(*name)) {
+            is_changed |= task.desired.send_if_modified(|peer| match &peer.routes {
                 Some(routes) if !routes.is_empty() => {
-                    neighbour.routes = Some(Arc::new(less_preferred(routes)));
+                    peer.routes = Some(Arc::new(with_graceful_shutdown(routes)));
                     true
                 }
                 _ => false,
             });
         }
-        said
+        is_changed
     }
 
-    fn running(&self) -> MutexGuard<'_, Running> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    fn tasks(&self) -> MutexGuard<'_, SpeakerTasks> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Running {
-    fn end_all_but(&mut self, wanted: &Wanted) {
-        self.ending.retain(|task| !task.is_finished());
-        let gone: Vec<String> =
-            self.neighbours.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
-        let gone = gone.iter().filter_map(|name| self.neighbours.remove(name));
-        self.ending.extend(gone.map(|driven| driven.end(Shutdown::Deconfigured)));
+impl SpeakerTasks {
+    fn close_removed(&mut self, desired: &DesiredPeers) {
+        self.closing.retain(|task| !task.is_finished());
+        let removed: Vec<String> =
+            self.peers.keys().filter(|name| !desired.contains_key(*name)).cloned().collect();
+        let removed = removed.iter().filter_map(|name| self.peers.remove(name));
+        self.closing.extend(removed.map(|task| task.close(Shutdown::Deconfigured)));
     }
 
-    fn set(&mut self, name: String, neighbour: Neighbour, seed: u64, start: Instant) {
-        if let Some(driven) = self.neighbours.get(&name)
-            && driven.wish.borrow().transport == neighbour.transport
+    fn set(&mut self, name: String, peer: DesiredPeer, seed: u64, start: Instant) {
+        if let Some(task) = self.peers.get(&name)
+            && task.desired.borrow().transport == peer.transport
         {
-            driven.wish.send_if_modified(|wish| {
-                let differs = *wish != neighbour;
-                *wish = neighbour;
+            task.desired.send_if_modified(|desired| {
+                let differs = *desired != peer;
+                *desired = peer;
                 differs
             });
             return;
         }
-        let former = self.neighbours.remove(&name);
-        let ended = former.map(|former| former.end(Shutdown::Reset { text: String::new() }));
+        let former = self.peers.remove(&name);
+        let closed = former.map(|former| former.close(Shutdown::Reset { text: String::new() }));
         let heart = self.watchdog.heart(format!("BGP peer {name}"), TASK_LIMIT);
-        let driven = Driven::start(name.clone(), neighbour, seed, start, heart, ended);
-        self.neighbours.insert(name, driven);
+        let task = PeerTask::start(name.clone(), peer, seed, start, heart, closed);
+        self.peers.insert(name, task);
     }
 }
 
-impl Driven {
-    fn tell(&self, command: Command) {
-        // A driver ends only when it is told to.
+impl PeerTask {
+    fn send(&self, command: PeerCommand) {
+        // The task ends only on command.
         let _ = self.commands.send(command);
     }
 
-    fn end(self, shutdown: Shutdown) -> JoinHandle<()> {
-        self.tell(Command::End(shutdown));
+    fn close(self, shutdown: Shutdown) -> JoinHandle<()> {
+        self.send(PeerCommand::End(shutdown));
         self.task
     }
 }
 
-impl From<&Driven> for Expected {
-    fn from(driven: &Driven) -> Self {
-        let transport = driven.wish.borrow().transport.clone();
-        Self { transport, connections: driven.connections.clone() }
+impl From<&PeerTask> for ExpectedPeer {
+    fn from(task: &PeerTask) -> Self {
+        let transport = task.desired.borrow().transport.clone();
+        Self { transport, connections: task.connections.clone() }
     }
 }
 
-/// What BFD says of the way to a neighbour.
-fn report(addressees: &Mutex<Addressees>, neighbour: &str, up: bool) {
-    let addressees = addressees.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(commands) = addressees.get(neighbour) {
-        // A driver ends only when it is told to.
-        let _ = commands.send(Command::Bfd(up));
+/// Forwards a BFD state to the peer's task.
+fn forward_bfd_state(command_senders: &Mutex<CommandSenders>, peer: &str, up: bool) {
+    let command_senders = command_senders.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(commands) = command_senders.get(peer) {
+        // The task ends only on command.
+        let _ = commands.send(PeerCommand::Bfd(up));
     }
 }
 
-fn watch(wanted: &Wanted) -> Watch {
-    let watched = wanted.iter().filter_map(|(name, neighbour)| Some((name.clone(), neighbour.watched()?)));
-    watched.collect()
+fn bfd_targets(desired: &DesiredPeers) -> BfdTargets {
+    let targets = desired.iter().filter_map(|(name, peer)| Some((name.clone(), peer.bfd_target()?)));
+    targets.collect()
 }
 
-/// Whether the end of the session is the end of our routes.
-fn forgets(view: &PeerView) -> bool {
+/// Returns whether the peer drops our routes when the session closes.
+fn drops_routes(view: &PeerView) -> bool {
     view.negotiated.as_ref().is_some_and(|negotiated| negotiated.graceful_restart.is_none())
 }
 
-fn less_preferred(routes: &Routes) -> Routes {
+fn with_graceful_shutdown(routes: &Routes) -> Routes {
     let mut routes = routes.clone();
     for attributes in routes.values_mut() {
         attributes.communities.insert(Community::GRACEFUL_SHUTDOWN);

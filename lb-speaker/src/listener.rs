@@ -1,4 +1,4 @@
-//! Who may connect, and to whom a connection belongs.
+//! Listeners, and the assignment of incoming connections to peers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -10,162 +10,165 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::bfd::is_link_local;
+use super::address::{is_link_local, unspecified};
+use super::desired::{Md5Key, Transport};
 use super::socket;
-use super::wanted::{Key, Transport};
 use lb_runtime::descriptors::AcceptErrors;
 
-/// What a listener is bound to: all addresses of a family, and a VRF if there is one.
-type Place = (IpAddr, Option<String>);
+/// What a listener is bound to: all addresses of a family, in a VRF if given.
+type ListenKey = (IpAddr, Option<String>);
 
-/// A neighbour that may connect.
+/// A peer that may connect.
 #[derive(Clone, Debug)]
-pub(super) struct Expected {
+pub(super) struct ExpectedPeer {
     pub(super) transport: Transport,
     pub(super) connections: mpsc::Sender<TcpStream>,
 }
 
-/// The listeners: one for each family and VRF that there are neighbours in.
+/// The listeners, one per family and VRF with peers.
 #[derive(Debug)]
 pub(super) struct Listeners {
     port: u16,
-    listening: BTreeMap<Place, Listening>,
-    directory: Arc<Directory>,
-    /// Places that cannot be listened at, and why.
-    failures: BTreeMap<Place, String>,
+    listeners: BTreeMap<ListenKey, ActiveListener>,
+    expected_peers: Arc<ExpectedPeers>,
+    /// Listeners that could not be opened, and why.
+    failures: BTreeMap<ListenKey, String>,
 }
 
 #[derive(Debug)]
-struct Listening {
+struct ActiveListener {
     listener: Arc<TcpListener>,
-    keys: BTreeMap<IpAddr, Key>,
+    keys: BTreeMap<IpAddr, Md5Key>,
     task: JoinHandle<()>,
 }
 
 #[derive(Debug, Default)]
-struct Directory {
-    expected: Mutex<Vec<Expected>>,
+struct ExpectedPeers {
+    expected: Mutex<Vec<ExpectedPeer>>,
     unknown: AtomicU64,
 }
 
 impl Listeners {
-    /// None yet. With port 0 there never will be any.
+    /// Returns an empty set. With port 0 it stays empty.
     pub(super) fn new(port: u16) -> Self {
-        Self { port, listening: BTreeMap::new(), directory: Arc::default(), failures: BTreeMap::new() }
+        Self { port, listeners: BTreeMap::new(), expected_peers: Arc::default(), failures: BTreeMap::new() }
     }
 
-    /// These may connect from now on, and nobody else. Must be called inside a runtime.
-    pub(super) fn set(&mut self, expected: Vec<Expected>) {
+    /// Sets all peers that may connect. Must be called inside a runtime.
+    pub(super) fn set(&mut self, expected: Vec<ExpectedPeer>) {
         if self.port == 0 {
             return;
         }
-        let places: BTreeSet<Place> = expected.iter().map(|one| place(&one.transport)).collect();
-        self.listening.retain(|place, _| places.contains(place));
-        self.failures.retain(|place, _| places.contains(place));
-        for place in places {
-            self.listen(place);
+        let listen_keys: BTreeSet<ListenKey> =
+            expected.iter().map(|peer| listen_key(&peer.transport)).collect();
+        self.listeners.retain(|listen_key, _| listen_keys.contains(listen_key));
+        self.failures.retain(|listen_key, _| listen_keys.contains(listen_key));
+        for listen_key in listen_keys {
+            self.listen(listen_key);
         }
-        for (place, listening) in &mut self.listening {
-            listening.set_keys(keys(&expected, place), place.1.as_deref());
+        for (listen_key, listener) in &mut self.listeners {
+            listener.set_keys(keys(&expected, listen_key), listen_key.1.as_deref());
         }
-        *self.directory.expected.lock().unwrap_or_else(PoisonError::into_inner) = expected;
+        *self.expected_peers.expected.lock().unwrap_or_else(PoisonError::into_inner) = expected;
     }
 
-    /// Connections of strangers that were closed.
+    /// Returns the number of connections from unknown peers that were closed.
     pub(super) fn unknown(&self) -> u64 {
-        self.directory.unknown.load(Ordering::Relaxed)
+        self.expected_peers.unknown.load(Ordering::Relaxed)
     }
 
-    /// What cannot be listened at, a sentence each.
+    /// Returns the listeners that could not be opened, a sentence each.
     pub(super) fn failures(&self) -> Vec<String> {
         self.failures.values().cloned().collect()
     }
 
-    fn listen(&mut self, place: Place) {
-        if self.listening.contains_key(&place) {
+    fn listen(&mut self, listen_key: ListenKey) {
+        if self.listeners.contains_key(&listen_key) {
             return;
         }
-        match socket::listen(place.0, self.port, place.1.as_deref()) {
+        match socket::listen(listen_key.0, self.port, listen_key.1.as_deref()) {
             Ok(listener) => {
-                self.failures.remove(&place);
+                self.failures.remove(&listen_key);
                 let listener = Arc::new(listener);
-                let serving = serve(Arc::clone(&listener), place.1.clone(), Arc::clone(&self.directory));
+                let serving =
+                    serve(Arc::clone(&listener), listen_key.1.clone(), Arc::clone(&self.expected_peers));
                 let task = tokio::spawn(serving);
-                self.listening.insert(place, Listening { listener, keys: BTreeMap::new(), task });
+                self.listeners.insert(listen_key, ActiveListener { listener, keys: BTreeMap::new(), task });
             }
             Err(error) => {
-                let failure =
-                    format!("neighbours cannot connect, sessions are only opened from here: {error}");
-                if self.failures.get(&place) != Some(&failure) {
+                let failure = format!(
+                    "cannot accept BGP connections, sessions are only opened from this node: {error}"
+                );
+                if self.failures.get(&listen_key) != Some(&failure) {
                     tracing::warn!("{failure}");
                 }
-                self.failures.insert(place, failure);
+                self.failures.insert(listen_key, failure);
             }
         }
     }
 }
 
-impl Listening {
-    fn set_keys(&mut self, wanted: BTreeMap<IpAddr, Key>, device: Option<&str>) {
-        let gone = self.keys.keys().filter(|address| !wanted.contains_key(*address)).map(|a| (*a, None));
-        let new = wanted.iter().filter(|(address, key)| self.keys.get(*address) != Some(*key));
+impl ActiveListener {
+    fn set_keys(&mut self, desired: BTreeMap<IpAddr, Md5Key>, device: Option<&str>) {
+        let gone = self.keys.keys().filter(|address| !desired.contains_key(*address)).map(|a| (*a, None));
+        let new = desired.iter().filter(|(address, key)| self.keys.get(*address) != Some(*key));
         let changes: Vec<_> = gone.chain(new.map(|(address, key)| (*address, Some(key.clone())))).collect();
         for (address, key) in changes {
-            match socket::sign(&self.listener, address, key.as_ref(), device) {
+            match socket::set_md5_key(&self.listener, address, key.as_ref(), device) {
                 Ok(()) => drop(match key {
                     Some(key) => self.keys.insert(address, key),
                     None => self.keys.remove(&address),
                 }),
                 Err(error) => {
-                    tracing::warn!(%address, %error, "the kernel refuses the password for connections from there")
+                    tracing::warn!(%address, %error, "cannot set the TCP-MD5 password for connections from this address")
                 }
             }
         }
     }
 }
 
-impl Drop for Listening {
+impl Drop for ActiveListener {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-/// Takes connections and gives them to whom they belong.
-async fn serve(listener: Arc<TcpListener>, device: Option<String>, directory: Arc<Directory>) {
+/// Accepts connections and passes them to their peers.
+async fn serve(listener: Arc<TcpListener>, device: Option<String>, expected_peers: Arc<ExpectedPeers>) {
     let mut errors = AcceptErrors::default();
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => {
                 errors.succeeded();
-                directory.dispatch(stream, remote, device.as_deref());
+                expected_peers.dispatch(stream, remote, device.as_deref());
             }
             Err(error) => tokio::time::sleep(errors.failed("the BGP port", &error)).await,
         }
     }
 }
 
-impl Directory {
-    /// A connection that nobody expects, or more than its neighbour can have use for, is closed.
+impl ExpectedPeers {
+    /// Closes a connection from an unknown peer, or one more than its peer can use.
     fn dispatch(&self, stream: TcpStream, remote: SocketAddr, device: Option<&str>) {
         let expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
-        match expected.iter().find(|one| is_from(&one.transport, remote, device)) {
-            Some(one) => drop(one.connections.try_send(stream)),
+        match expected.iter().find(|peer| is_from(&peer.transport, remote, device)) {
+            Some(peer) => drop(peer.connections.try_send(stream)),
             None => {
                 self.unknown.fetch_add(1, Ordering::Relaxed);
-                tracing::debug!(%remote, "closed a connection of a stranger");
+                tracing::debug!(%remote, "closed a connection from an unknown peer");
             }
         }
     }
 }
 
-/// A link-local neighbour's device is its interface, of which the listener at all of them hears, too.
-fn place(transport: &Transport) -> Place {
-    (socket::any(transport.address), transport.vrf().map(str::to_owned))
+/// The device of a link-local peer is its interface; the common listener receives its connections, too.
+fn listen_key(transport: &Transport) -> ListenKey {
+    (unspecified(transport.address), transport.vrf().map(str::to_owned))
 }
 
-fn keys(expected: &[Expected], at: &Place) -> BTreeMap<IpAddr, Key> {
-    let here = expected.iter().filter(|one| place(&one.transport) == *at);
-    here.filter_map(|one| Some((one.transport.address, one.transport.key.clone()?))).collect()
+fn keys(expected: &[ExpectedPeer], at: &ListenKey) -> BTreeMap<IpAddr, Md5Key> {
+    let here = expected.iter().filter(|peer| listen_key(&peer.transport) == *at);
+    here.filter_map(|peer| Some((peer.transport.address, peer.transport.key.clone()?))).collect()
 }
 
 fn is_from(transport: &Transport, remote: SocketAddr, device: Option<&str>) -> bool {

@@ -1,60 +1,59 @@
-//! TCP sockets as BGP needs them: signed (RFC 2385), from an address of choice, never from farther than allowed
-//! (RFC 5082).
-#![allow(unsafe_code, reason = "two socket options that no crate offers")]
+//! TCP sockets for BGP: with TCP-MD5 (RFC 2385), a source address, and a minimum TTL (RFC 5082).
+#![allow(unsafe_code, reason = "two socket options that no crate provides")]
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd};
 
 use nix::net::if_::if_nametoindex;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use super::wanted::{Key, LONGEST_KEY, Transport};
+use super::desired::{MAX_KEY_LEN, Md5Key, Transport};
 
-/// A router with TTL security takes nothing less, and to all others it makes no difference (RFC 5082 section 3).
+/// Required by routers with TTL security, harmless to others (RFC 5082, section 3).
 const TTL: u32 = 255;
-/// Class selector 6, network control: what routers send their own BGP with (RFC 4594 section 3.2).
-const CLASS: u32 = 48 << 2;
-/// Connections of neighbours that wait to be taken.
+/// DSCP CS6, network control, as routers use for BGP (RFC 4594, section 3.2).
+const TRAFFIC_CLASS: u32 = 48 << 2;
+/// Maximum number of connections waiting to be accepted.
 const BACKLOG: i32 = 128;
 
-/// Why there is no connection.
+/// Reasons for a failed connection or listener.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SocketError {
-    /// The kernel gives no socket, or not as it has to be.
-    #[error("the kernel refuses the socket: {0}")]
+    /// The kernel rejects the socket or one of its options.
+    #[error("cannot set up the socket: {0}")]
     Option(#[source] io::Error),
-    /// The kernel cannot sign.
-    #[error("the kernel refuses the password: {0}; was it built without CONFIG_TCP_MD5SIG?")]
-    Key(#[source] io::Error),
-    /// The interface or VRF is not there, or not for us.
-    #[error("cannot use the interface or VRF {name}: {source}")]
+    /// TCP-MD5 is not available.
+    #[error("cannot set the TCP-MD5 password: {0}; check that the kernel has CONFIG_TCP_MD5SIG")]
+    Md5Key(#[source] io::Error),
+    /// The interface or VRF does not exist or is not permitted.
+    #[error("cannot use interface or VRF {name}: {source}")]
     Device {
         /// Its name.
         name: String,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// The address or port is not ours.
-    #[error("cannot use the address {address}: {source}{}", hint(source))]
+    /// The address or port is not available.
+    #[error("cannot bind to {address}: {source}{}", hint(source))]
     Bind {
         /// The address.
         address: SocketAddr,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// The neighbour does not answer, or not so.
-    #[error("cannot connect to {remote}: {source}")]
+    /// The peer refuses or does not answer.
+    #[error("{remote}: {source}")]
     Connect {
-        /// The neighbour.
+        /// The peer.
         remote: SocketAddr,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
 }
 
-/// Connects to a neighbour; takes as long as the kernel tries.
+/// Connects to a peer, without a time-out of its own.
 ///
 /// # Errors
 /// See [`SocketError`].
@@ -62,47 +61,47 @@ pub(super) async fn connect(transport: &Transport) -> Result<TcpStream, SocketEr
     let remote = remote(transport)?;
     let socket = open(remote.ip(), transport.device.as_deref())?;
     if let Some(key) = &transport.key {
-        sign(&socket, remote.ip(), Some(key), None).map_err(SocketError::Key)?;
+        set_md5_key(&socket, remote.ip(), Some(key), None).map_err(SocketError::Md5Key)?;
     }
     if let Some(source) = transport.source {
         let address = SocketAddr::new(source, 0);
         socket.bind(&address.into()).map_err(|source| SocketError::Bind { address, source })?;
     }
-    admit(&socket, remote.ip(), transport).map_err(SocketError::Option)?;
+    set_minimum_ttl(&socket, remote.ip(), transport).map_err(SocketError::Option)?;
     TcpSocket::from_std_stream(socket.into())
         .connect(remote)
         .await
         .map_err(|source| SocketError::Connect { remote, source })
 }
 
-/// What the kernel's "permission denied" to an address means.
+/// Explains "permission denied" for an address.
 fn hint(error: &io::Error) -> &'static str {
     if error.kind() == io::ErrorKind::PermissionDenied {
-        "; a port below 1024 takes CAP_NET_BIND_SERVICE"
+        "; a port below 1024 requires CAP_NET_BIND_SERVICE"
     } else {
         ""
     }
 }
 
-/// Listens at all addresses of one family.
+/// Listens on all addresses of one family.
 ///
 /// # Errors
 /// See [`SocketError`].
 pub(super) fn listen(any: IpAddr, port: u16, device: Option<&str>) -> Result<TcpListener, SocketError> {
     let address = SocketAddr::new(any, port);
     let socket = open(any, device)?;
-    // A successor must not wait until the connections of its predecessor have been forgotten.
+    // A successor must not wait for the predecessor's connections in TIME_WAIT.
     socket.set_reuse_address(true).map_err(SocketError::Option)?;
     socket.bind(&address.into()).map_err(|source| SocketError::Bind { address, source })?;
     socket.listen(BACKLOG).map_err(SocketError::Option)?;
     TcpListener::from_std(socket.into()).map_err(SocketError::Option)
 }
 
-/// Lets in only what comes from near enough.
+/// Sets the minimum TTL of received segments.
 ///
 /// # Errors
-/// When the kernel refuses.
-pub(super) fn admit(socket: &impl AsFd, remote: IpAddr, transport: &Transport) -> io::Result<()> {
+/// If the kernel rejects it.
+pub(super) fn set_minimum_ttl(socket: &impl AsFd, remote: IpAddr, transport: &Transport) -> io::Result<()> {
     let Some(minimum) = transport.minimum_ttl else { return Ok(()) };
     let minimum = libc::c_int::from(minimum);
     match remote {
@@ -111,27 +110,26 @@ pub(super) fn admit(socket: &impl AsFd, remote: IpAddr, transport: &Transport) -
     }
 }
 
-/// Has segments to and from a neighbour signed; `None` ends that. On a listener that is bound to a VRF, for
-/// neighbours in that VRF.
+/// Sets the TCP-MD5 key for a peer; `None` removes it. On a listener in a VRF, the peer is in that VRF.
 ///
 /// # Errors
-/// When the kernel refuses.
-pub(super) fn sign(
+/// If the kernel rejects it.
+pub(super) fn set_md5_key(
     socket: &impl AsFd,
     remote: IpAddr,
-    key: Option<&Key>,
+    key: Option<&Md5Key>,
     device: Option<&str>,
 ) -> io::Result<()> {
     let signature = Md5Signature::new(remote, key, device)?;
     let name = if device.is_some() { libc::TCP_MD5SIG_EXT } else { libc::TCP_MD5SIG };
     match set(socket, libc::IPPROTO_TCP, name, &signature) {
-        // There was none.
+        // There was no key.
         Err(error) if key.is_none() && error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
         outcome => outcome,
     }
 }
 
-/// Where a neighbour is, with the interface where the address alone does not say.
+/// Returns the peer's address, with the interface if link-local.
 fn remote(transport: &Transport) -> Result<SocketAddr, SocketError> {
     match (transport.address, &transport.device) {
         (IpAddr::V6(address), Some(device)) if address.is_unicast_link_local() => {
@@ -146,7 +144,7 @@ fn remote(transport: &Transport) -> Result<SocketAddr, SocketError> {
 fn open(family: IpAddr, device: Option<&str>) -> Result<Socket, SocketError> {
     let domain = if family.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).map_err(SocketError::Option)?;
-    shape(&socket, family).map_err(SocketError::Option)?;
+    configure(&socket, family).map_err(SocketError::Option)?;
     if let Some(name) = device {
         let error = |source| SocketError::Device { name: name.to_owned(), source };
         socket.bind_device(Some(name.as_bytes())).map_err(error)?;
@@ -154,17 +152,17 @@ fn open(family: IpAddr, device: Option<&str>) -> Result<Socket, SocketError> {
     Ok(socket)
 }
 
-fn shape(socket: &Socket, family: IpAddr) -> io::Result<()> {
+fn configure(socket: &Socket, family: IpAddr) -> io::Result<()> {
     socket.set_nonblocking(true)?;
-    // Messages are whole when they are written: nothing is won by waiting for more.
+    // Messages are written as a whole: waiting for more gains nothing.
     socket.set_tcp_nodelay(true)?;
     if family.is_ipv4() {
         socket.set_ttl_v4(TTL)?;
-        socket.set_tos_v4(CLASS)
+        socket.set_tos_v4(TRAFFIC_CLASS)
     } else {
         socket.set_only_v6(true)?;
         socket.set_unicast_hops_v6(TTL)?;
-        socket.set_tclass_v6(CLASS)
+        socket.set_tclass_v6(TRAFFIC_CLASS)
     }
 }
 
@@ -175,29 +173,29 @@ fn index_of(device: &str) -> io::Result<u32> {
 /// The kernel's `struct tcp_md5sig`, which `libc` does not have.
 #[repr(C, align(8))]
 struct Md5Signature {
-    /// A `struct sockaddr_storage`: family and, where the family has it, the address; nothing else is read.
+    /// A `struct sockaddr_storage`: family and address; the kernel reads nothing else.
     address: [u8; 128],
     flags: u8,
     prefix_length: u8,
     key_length: u16,
     interface: u32,
-    key: [u8; LONGEST_KEY],
+    key: [u8; MAX_KEY_LEN],
 }
 
 const _: () = assert!(size_of::<Md5Signature>() == 216);
 
 impl Md5Signature {
-    /// `TCP_MD5SIG_FLAG_IFINDEX`: the interface is said.
+    /// `TCP_MD5SIG_FLAG_IFINDEX`: the interface is given.
     const HAS_INTERFACE: u8 = 2;
 
-    fn new(remote: IpAddr, key: Option<&Key>, device: Option<&str>) -> io::Result<Self> {
+    fn new(remote: IpAddr, key: Option<&Md5Key>, device: Option<&str>) -> io::Result<Self> {
         let mut signature = Self {
             address: [0; 128],
             flags: if device.is_some() { Self::HAS_INTERFACE } else { 0 },
             prefix_length: 0,
             key_length: 0,
             interface: device.map_or(Ok(0), index_of)?,
-            key: [0; LONGEST_KEY],
+            key: [0; MAX_KEY_LEN],
         };
         let (family, at, octets) = match remote {
             IpAddr::V4(address) => (libc::AF_INET, 4, address.octets().to_vec()),
@@ -208,20 +206,12 @@ impl Md5Signature {
         for (to, from) in signature.address[at..].iter_mut().zip(octets) {
             *to = from;
         }
-        let key = key.map_or(&[][..], Key::octets);
+        let key = key.map_or(&[][..], Md5Key::octets);
         signature.key_length = key.len() as u16;
         for (to, from) in signature.key.iter_mut().zip(key) {
             *to = *from;
         }
         Ok(signature)
-    }
-}
-
-/// Every address of a family.
-pub(super) const fn any(like: IpAddr) -> IpAddr {
-    match like {
-        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     }
 }
 

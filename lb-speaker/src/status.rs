@@ -1,4 +1,4 @@
-//! The speaker as it is now: as values, and as people and programs are shown it.
+//! The status of BGP sessions and advertised Services.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,156 +9,129 @@ use lb_bgp::session::{BgpState, MessageCounters, PeerCounters, PeerView};
 use lb_bgp::value::{Family, NextHop};
 use serde::{Deserialize, Serialize};
 
-use super::bfd::BfdView;
 use super::hints;
-use super::wanted::Neighbour;
-use crate::Announced;
+use super::service_routes::ServiceRoutes;
+use super::view::{PeerSnapshot, SpeakerView};
 
-/// Why nobody is told where nothing forbids it.
-const NO_PEER: &str = "no BGPPeer of this node takes its addresses";
+/// Reason if nothing is withheld, but no peer matches.
+const NO_PEER: &str = "no BGPPeer of this node is selected for its addresses";
 
-/// The speaker as it is now.
-#[derive(Clone, Debug, Default)]
-pub struct SpeakerView {
-    /// When; counted from the speaker's start, as all times in it.
-    pub at: Duration,
-    /// The neighbours, by name.
-    pub neighbours: Vec<Viewed>,
-    /// The BFD sessions.
-    pub bfd: BfdView,
-    /// Connections of strangers that were closed.
-    pub unknown: u64,
-    /// What cannot be listened at, a sentence each.
-    pub failures: Vec<String>,
-}
-
-/// A neighbour as it is now.
-#[derive(Clone, Debug)]
-pub struct Viewed {
-    /// Its object's name.
-    pub name: String,
-    /// What is wanted of it.
-    pub neighbour: Neighbour,
-    /// How it stands.
-    pub view: PeerView,
-}
-
-/// What `GET /bgp` answers.
+/// Response of `GET /bgp`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BgpStatus {
-    /// The sessions, by the neighbours' names.
+    /// The sessions, by the name of their BGPPeer.
     pub sessions: Vec<BgpSessionStatus>,
-    /// Connections of strangers that were closed.
+    /// Connections from unknown peers that were closed.
     pub unknown_connections: u64,
-    /// What is wrong, a sentence each.
+    /// Current problems, a sentence each.
     pub problems: Vec<String>,
-    /// What routers are told of each Service.
+    /// The Services and the peers they are advertised to.
     pub services: Vec<AdvertisedService>,
 }
 
-/// What routers are told of a Service.
+/// A Service and the peers it is advertised to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AdvertisedService {
-    /// Its namespace.
+    /// Namespace.
     pub namespace: String,
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// The peers that are told.
+    /// The peers it is advertised to.
     pub peers: Vec<String>,
-    /// Its addresses that they are told.
+    /// The advertised addresses.
     pub addresses: Vec<IpAddr>,
-    /// MetalLB's word for why none is told, or `noPeer` where there is none to be told.
+    /// MetalLB's term for why it is not advertised, or `noPeer` if no peer matches.
     pub silent: Option<Cow<'static, str>>,
     /// The same as a sentence.
     pub reason: Option<String>,
 }
 
-/// A session.
+/// A BGP session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BgpSessionStatus {
-    /// The neighbour's object.
+    /// Name of the BGPPeer object.
     pub peer: String,
-    /// Its address.
+    /// The peer's address.
     pub address: IpAddr,
-    /// Its port.
+    /// The peer's port.
     pub port: u16,
-    /// The VRF or interface, if one is said.
+    /// The VRF or interface, if configured.
     pub vrf: Option<String>,
     /// `idle`, `connect`, `active`, `opensent`, `openconfirm` or `established`.
     pub state: Cow<'static, str>,
-    /// For how long it has been so.
+    /// Seconds in this state.
     pub seconds: u64,
-    /// The AS number that the neighbour sees.
+    /// The AS number presented to the peer.
     pub local_asn: u32,
     /// Our BGP identifier.
     pub router_id: String,
-    /// Both ends of the connection, ours first.
+    /// Local and remote address of the connection.
     pub connection: Option<(SocketAddr, SocketAddr)>,
-    /// What was agreed.
+    /// Negotiated parameters.
     pub agreed: Option<NegotiatedStatus>,
-    /// The families of the session, `ipv4` and `ipv6`.
+    /// Negotiated families, `ipv4` and `ipv6`.
     pub families: BTreeMap<Cow<'static, str>, FamilyStatus>,
-    /// Routes of families that the neighbour does not speak.
+    /// Routes of families that were not negotiated.
     pub unsendable: usize,
-    /// For so many seconds the neighbour has read nothing of what it is sent.
+    /// Seconds for which the peer has read nothing.
     pub unread_seconds: Option<u64>,
-    /// Seconds until it is given up for that.
+    /// Seconds until the send hold timer expires.
     pub given_up_seconds: Option<u64>,
-    /// What BFD says, if it is asked.
+    /// BFD state, if configured.
     pub bfd: Option<bool>,
-    /// Why the last session ended or none came up.
+    /// Why the last session closed or none came up.
     pub last_error: Option<String>,
-    /// What to do about it, while there is no session.
+    /// The operator's next step, while there is no session.
     #[serde(default)]
     pub advice: Option<String>,
-    /// Seconds until the next attempt to connect.
+    /// Seconds until the next connection attempt.
     pub next_attempt: Option<u64>,
-    /// What was counted.
+    /// Counters.
     pub counters: BgpCounters,
 }
 
-/// What was agreed with a neighbour.
+/// Negotiated parameters.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NegotiatedStatus {
-    /// Its AS number.
+    /// The peer's AS number.
     pub asn: u32,
-    /// Its BGP identifier.
+    /// The peer's BGP identifier.
     pub router_id: String,
-    /// Its name, if it told.
+    /// The peer's host name, if sent.
     pub host_name: Option<String>,
     /// In seconds; zero for none.
     pub hold_time: u16,
-    /// For so many seconds it keeps our routes when the session is lost.
+    /// Seconds for which the peer keeps our routes after losing the session.
     pub graceful_restart: Option<u16>,
 }
 
 /// A family of an established session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FamilyStatus {
-    /// Where our routes lead to.
+    /// Next hop of our routes.
     pub next_hop: Option<String>,
-    /// Prefixes that the neighbour has been told.
+    /// Prefixes advertised to the peer.
     pub announced: usize,
-    /// Prefixes whose change it has not been told yet.
+    /// Prefixes still to be advertised or withdrawn.
     pub pending: usize,
 }
 
-/// What was counted.
+/// Counters of a BGP session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BgpCounters {
     /// Messages sent.
     pub sent: MessageCounts,
     /// Messages received.
     pub received: MessageCounts,
-    /// Prefixes that were received; none is installed.
+    /// Prefixes received; none is installed.
     pub prefixes_received: u64,
-    /// Messages received that could not be read.
+    /// Received messages that could not be decoded.
     pub malformed: u64,
-    /// Attempts to connect.
+    /// Connection attempts.
     pub connects: u64,
     /// Sessions that came up.
     pub established: u64,
-    /// Sessions that went down without our wish.
+    /// Sessions that went down unintentionally.
     pub flaps: u64,
 }
 
@@ -178,36 +151,24 @@ pub struct MessageCounts {
 }
 
 impl BgpStatus {
-    /// Sessions, and what they are there for.
-    pub fn of(view: &SpeakerView, announced: &[Announced]) -> Self {
+    /// Returns the status of the sessions and of the advertised Services.
+    pub fn of(view: &SpeakerView, announced: &[ServiceRoutes]) -> Self {
         Self {
-            sessions: view.neighbours.iter().map(|viewed| session(viewed, view.at)).collect(),
+            sessions: view.peers.iter().map(|snapshot| session(snapshot, view.at)).collect(),
             unknown_connections: view.unknown,
             problems: view
                 .failures
                 .iter()
                 .cloned()
-                .chain(view.neighbours.iter().flat_map(hints::limits))
+                .chain(view.peers.iter().flat_map(hints::limits))
                 .collect(),
             services: announced.iter().map(service).collect(),
         }
     }
 }
 
-impl SpeakerView {
-    /// Whether an address is advertised to a peer, or may be as soon as its session is up.
-    pub fn may_advertise(&self, peer: &str, address: IpAddr) -> bool {
-        let family = if address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
-        // One that is not here has no address as yet.
-        self.neighbours.iter().find(|viewed| viewed.name == peer).is_none_or(|viewed| {
-            viewed.neighbour.config.families.contains(&family)
-                && (viewed.view.state != BgpState::Established || viewed.view.families.contains_key(&family))
-        })
-    }
-}
-
-fn service(announced: &Announced) -> AdvertisedService {
-    let Announced { service, peers, addresses, silence } = announced;
+fn service(announced: &ServiceRoutes) -> AdvertisedService {
+    let ServiceRoutes { service, peers, addresses, silence } = announced;
     let silent = match silence {
         Some(silence) => Some((Cow::from(silence.label()), silence.to_string())),
         None if peers.is_empty() => Some((Cow::from("noPeer"), NO_PEER.to_owned())),
@@ -224,41 +185,41 @@ fn service(announced: &Announced) -> AdvertisedService {
     }
 }
 
-fn session(viewed: &Viewed, at: Duration) -> BgpSessionStatus {
-    let Viewed { name, neighbour, view } = viewed;
-    let agreed = view.negotiated.as_ref().map(|agreed| NegotiatedStatus {
-        asn: agreed.remote_asn.get(),
-        router_id: agreed.remote_router_id.to_string(),
-        host_name: agreed.remote_host_name.clone(),
-        hold_time: agreed.hold_time.seconds(),
-        graceful_restart: agreed.graceful_restart.map(|graceful| graceful.restart_time),
+fn session(snapshot: &PeerSnapshot, at: Duration) -> BgpSessionStatus {
+    let PeerSnapshot { name, desired, view } = snapshot;
+    let agreed = view.negotiated.as_ref().map(|negotiated| NegotiatedStatus {
+        asn: negotiated.remote_asn.get(),
+        router_id: negotiated.remote_router_id.to_string(),
+        host_name: negotiated.remote_host_name.clone(),
+        hold_time: negotiated.hold_time.seconds(),
+        graceful_restart: negotiated.graceful_restart.map(|graceful| graceful.restart_time),
     });
     BgpSessionStatus {
         peer: name.clone(),
-        address: neighbour.transport.address,
-        port: neighbour.transport.port,
-        vrf: neighbour.transport.device.clone(),
+        address: desired.transport.address,
+        port: desired.transport.port,
+        vrf: desired.transport.device.clone(),
         state: state(view.state).into(),
         seconds: view.state_age.as_secs(),
-        local_asn: neighbour.config.presented_asn().get(),
-        router_id: neighbour.config.router_id.to_string(),
+        local_asn: desired.config.presented_asn().get(),
+        router_id: desired.config.router_id.to_string(),
         connection: view.connection.map(|(_, local, remote)| (local, remote)),
         agreed,
         families: families(view),
         unsendable: view.unsendable,
-        unread_seconds: view.send_stall.map(|unread| at.saturating_sub(unread.since).as_secs()),
-        given_up_seconds: view.send_stall.map(|unread| unread.expires_at.saturating_sub(at).as_secs()),
-        bfd: view.bfd.filter(|_| neighbour.bfd.is_some()),
+        unread_seconds: view.send_stall.map(|stall| at.saturating_sub(stall.since).as_secs()),
+        given_up_seconds: view.send_stall.map(|stall| stall.expires_at.saturating_sub(at).as_secs()),
+        bfd: view.bfd.filter(|_| desired.bfd.is_some()),
         last_error: view.last_error(),
-        advice: view.advice(hints::setup(neighbour)),
+        advice: view.advice(hints::advice_context(desired)),
         next_attempt: view.next_attempt.map(|next| next.saturating_sub(at).as_secs()),
         counters: counters(&view.counters),
     }
 }
 
 fn families(view: &PeerView) -> BTreeMap<Cow<'static, str>, FamilyStatus> {
-    let next_hop = |family| view.negotiated.as_ref()?.next_hops.get(family).map(written);
-    let shown = view.families.iter().map(|(of, family)| {
+    let next_hop = |family| view.negotiated.as_ref()?.next_hops.get(family).map(next_hop_text);
+    let families = view.families.iter().map(|(of, family)| {
         let name = match of {
             Family::Ipv4 => "ipv4",
             Family::Ipv6 => "ipv6",
@@ -268,10 +229,10 @@ fn families(view: &PeerView) -> BTreeMap<Cow<'static, str>, FamilyStatus> {
             FamilyStatus { next_hop: next_hop(of), announced: family.advertised, pending: family.pending },
         )
     });
-    shown.collect()
+    families.collect()
 }
 
-fn written(next_hop: &NextHop) -> String {
+fn next_hop_text(next_hop: &NextHop) -> String {
     match next_hop {
         NextHop::V4(address) => address.to_string(),
         NextHop::V6 { address, .. } => address.to_string(),
@@ -300,7 +261,7 @@ const fn messages(messages: &MessageCounters) -> MessageCounts {
     }
 }
 
-/// A state's name.
+/// Returns the name of a state.
 pub const fn state(state: BgpState) -> &'static str {
     match state {
         BgpState::Idle => "idle",

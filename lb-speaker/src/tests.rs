@@ -1,4 +1,4 @@
-//! Speakers that meet each other over loopback.
+//! Speakers connected over loopback.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::Speaker;
-use super::wanted::{Key, Neighbour, Transport};
+use super::desired::{DesiredPeer, Md5Key, Transport};
 use lb_runtime::watchdog::Watchdog;
 
 const OURS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1));
 const ROUTER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
-const DEAF: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3));
-/// All is on one machine: what takes longer does not happen.
+const SILENT: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3));
+/// Everything is local: what takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Of those who connect, and of those who are connected to.
+/// The connecting side and the listening side.
 struct Pair {
     node: Speaker,
     router: Speaker,
@@ -36,22 +36,22 @@ impl Pair {
             router: Speaker::new(0, "router", None, &Watchdog::default()).unwrap(),
             port: 0,
         }
-        .listening();
+        .listeners();
         pair.router.set(
-            [("node".into(), Neighbour { routes: Some(Arc::default()), ..neighbour(OURS, 0, 2, 1) })].into(),
+            [("node".into(), DesiredPeer { routes: Some(Arc::default()), ..peer(OURS, 0, 2, 1) })].into(),
         );
-        pair.tell(routes);
+        pair.set_routes(routes);
         pair.router_sees(|view| view.state == BgpState::Established).await;
         pair
     }
 
-    fn listening(self) -> Self {
+    fn listeners(self) -> Self {
         let port = port();
         Self { router: Speaker::new(port, "router", None, &Watchdog::default()).unwrap(), port, ..self }
     }
 
-    fn tell(&self, routes: Routes) {
-        let router = Neighbour { routes: Some(Arc::new(routes)), ..neighbour(ROUTER, self.port, 1, 2) };
+    fn set_routes(&self, routes: Routes) {
+        let router = DesiredPeer { routes: Some(Arc::new(routes)), ..peer(ROUTER, self.port, 1, 2) };
         self.node.set([("router".into(), router)].into());
     }
 
@@ -60,7 +60,7 @@ impl Pair {
     }
 }
 
-/// A port of this test's own: below those that the kernel gives to connections, one of which could have taken it.
+/// Returns a port for this test: below the ephemeral range, from which a connection could have taken it.
 fn port() -> u16 {
     static TAKEN: AtomicU16 = AtomicU16::new(0);
     const PORTS: u16 = 16;
@@ -72,7 +72,7 @@ async fn seen(speaker: &Speaker, name: &str, wanted: impl Fn(&PeerView) -> bool)
     let look = async {
         loop {
             let view = speaker.view().await;
-            let found = view.neighbours.into_iter().find(|it| it.name == name && wanted(&it.view));
+            let found = view.peers.into_iter().find(|it| it.name == name && wanted(&it.view));
             match found {
                 Some(found) => return found.view,
                 None => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -85,10 +85,10 @@ async fn seen(speaker: &Speaker, name: &str, wanted: impl Fn(&PeerView) -> bool)
     }
 }
 
-/// `ours` and `theirs` are AS numbers; without a port the neighbour is left to connect.
-fn neighbour(address: IpAddr, port: u16, ours: u32, theirs: u32) -> Neighbour {
+/// Returns a desired peer. `ours` and `theirs` are AS numbers; without a port it only accepts.
+fn peer(address: IpAddr, port: u16, ours: u32, theirs: u32) -> DesiredPeer {
     let source = Some(if address == OURS { ROUTER } else { OURS });
-    Neighbour {
+    DesiredPeer {
         transport: Transport { address, port, source, device: None, key: None, minimum_ttl: None },
         config: PeerConfig {
             local_asn: Asn::new(ours).unwrap(),
@@ -98,7 +98,7 @@ fn neighbour(address: IpAddr, port: u16, ours: u32, theirs: u32) -> Neighbour {
             hold_time: HoldTime::DEFAULT,
             keepalive: None,
             families: vec![Family::Ipv4],
-            // Routes to loopback addresses are taken for damaged.
+            // Routes with a loopback next hop would be rejected as malformed.
             next_hops: NextHops { v4: Some(Ipv4Addr::new(192, 0, 2, 1)), ..NextHops::default() },
             graceful_restart: None,
             restarted: false,
@@ -123,49 +123,51 @@ async fn a_change_of_routes_is_one_update_in_the_same_session() {
     let pair = Pair::established(routes(3)).await;
     let before = pair.router_sees(|view| view.counters.prefixes.ends_of_rib == 1).await.counters;
     assert_eq!(before.prefixes.accepted, 3);
-    pair.tell(routes(4));
+    pair.set_routes(routes(4));
     let after = pair.router_sees(|view| view.counters.prefixes.accepted == 4).await.counters;
     assert_eq!(after.received.update, before.received.update + 1);
-    pair.tell(routes(0));
+    pair.set_routes(routes(0));
     let last = pair.router_sees(|view| view.counters.prefixes.withdrawn == 4).await.counters;
     assert_eq!((last.received.update, last.established), (after.received.update + 1, 1));
 }
 
 #[tokio::test]
-async fn a_neighbour_that_is_not_wanted_any_more_is_told_so() {
+async fn a_removed_peer_receives_a_deconfigured_notification() {
     let pair = Pair::established(routes(1)).await;
     pair.node.set([].into());
     let view = pair.router_sees(|view| view.counters.flaps == 1).await;
-    let why = view.last_close.unwrap().reason.to_string();
-    assert!(why.contains("peer deconfigured"), "{why}");
+    let reason = view.last_close.unwrap().reason.to_string();
+    assert!(reason.contains("peer deconfigured"), "{reason}");
 }
 
 #[tokio::test]
 async fn another_transport_is_another_session() {
     let pair = Pair::established(routes(1)).await;
-    let key = Key::new(b"secret");
-    let signed =
-        |it: Neighbour| Neighbour { transport: Transport { key: key.clone(), ..it.transport.clone() }, ..it };
-    pair.router.set([("node".into(), signed(neighbour(OURS, 0, 2, 1)))].into());
-    let router = Neighbour { routes: Some(Arc::new(routes(2))), ..neighbour(ROUTER, pair.port, 1, 2) };
+    let key = Md5Key::new(b"secret");
+    let signed = |it: DesiredPeer| DesiredPeer {
+        transport: Transport { key: key.clone(), ..it.transport.clone() },
+        ..it
+    };
+    pair.router.set([("node".into(), signed(peer(OURS, 0, 2, 1)))].into());
+    let router = DesiredPeer { routes: Some(Arc::new(routes(2))), ..peer(ROUTER, pair.port, 1, 2) };
     pair.node.set([("router".into(), signed(router))].into());
     pair.router_sees(|view| view.counters.prefixes.accepted == 2).await;
 }
 
 #[tokio::test]
-async fn leaving_asks_to_prefer_others_before_it_ceases() {
+async fn handing_over_sends_graceful_shutdown_before_closing() {
     let pair = Pair::established(routes(2)).await;
     let before = pair.router_sees(|view| view.counters.prefixes.ends_of_rib == 1).await.counters;
-    pair.node.leave(Duration::from_millis(200)).await;
+    pair.node.hand_over(Duration::from_millis(200)).await;
     let view = pair.router_sees(|view| view.counters.flaps == 1).await;
     assert_eq!(view.counters.prefixes.accepted, before.prefixes.accepted + 2, "the community on both routes");
-    let why = view.last_close.unwrap().reason.to_string();
-    assert!(why.contains("administrative reset"), "{why}");
+    let reason = view.last_close.unwrap().reason.to_string();
+    assert!(reason.contains("administrative reset"), "{reason}");
 }
 
-/// Two that keep each other's routes when they are left.
+/// Returns a pair with graceful restart.
 async fn graceful() -> Pair {
-    let graceful = |it: Neighbour| Neighbour {
+    let graceful = |it: DesiredPeer| DesiredPeer {
         config: PeerConfig { graceful_restart: Some(8), ..it.config.clone() },
         routes: Some(Arc::new(routes(2))),
         ..it
@@ -175,59 +177,59 @@ async fn graceful() -> Pair {
         router: Speaker::new(0, "router", None, &Watchdog::default()).unwrap(),
         port: 0,
     }
-    .listening();
-    pair.router.set([("node".into(), graceful(neighbour(OURS, 0, 2, 1)))].into());
-    pair.node.set([("router".into(), graceful(neighbour(ROUTER, pair.port, 1, 2)))].into());
+    .listeners();
+    pair.router.set([("node".into(), graceful(peer(OURS, 0, 2, 1)))].into());
+    pair.node.set([("router".into(), graceful(peer(ROUTER, pair.port, 1, 2)))].into());
     pair
 }
 
 #[tokio::test]
-async fn a_neighbour_that_keeps_our_routes_is_left_without_a_word() {
+async fn handing_over_sends_no_notification_to_a_peer_that_keeps_our_routes() {
     let pair = graceful().await;
     let before = pair.router_sees(|view| view.counters.prefixes.ends_of_rib == 1).await.counters;
-    pair.node.leave(Duration::from_millis(200)).await;
+    pair.node.hand_over(Duration::from_millis(200)).await;
     let after = pair.router_sees(|view| view.counters.flaps == 1).await.counters;
     assert_eq!(after.received.notification, 0);
     assert_eq!(after.received.update, before.received.update);
 }
 
 #[tokio::test]
-async fn a_neighbour_that_would_keep_our_routes_is_told_when_nobody_takes_over() {
+async fn shutting_down_notifies_a_peer_that_would_keep_our_routes() {
     let pair = graceful().await;
     let before = pair.router_sees(|view| view.counters.prefixes.ends_of_rib == 1).await.counters;
-    pair.node.depart(Duration::from_millis(200)).await;
+    pair.node.shut_down(Duration::from_millis(200)).await;
     let view = pair.router_sees(|view| view.counters.flaps == 1).await;
     assert_eq!(view.counters.prefixes.accepted, before.prefixes.accepted + 2, "the community on both routes");
-    let why = view.last_close.unwrap().reason.to_string();
-    assert!(why.contains("administrative shutdown") && why.contains("drained"), "{why}");
+    let reason = view.last_close.unwrap().reason.to_string();
+    assert!(reason.contains("administrative shutdown") && reason.contains("drained"), "{reason}");
 }
 
 #[tokio::test]
-async fn a_neighbour_that_never_reads_holds_nobody_up() {
-    let deaf = TcpListener::bind((DEAF, 0)).await.unwrap();
-    let port = deaf.local_addr().unwrap().port();
+async fn a_peer_that_never_reads_blocks_no_other() {
+    let silent = TcpListener::bind((SILENT, 0)).await.unwrap();
+    let port = silent.local_addr().unwrap().port();
     let pair = Pair::established(routes(0)).await;
-    let told = |count| {
-        let of = |address, port| Neighbour {
+    let desired = |count| {
+        let of = |address, port| DesiredPeer {
             routes: Some(Arc::new(routes(count))),
-            ..neighbour(address, port, 1, 2)
+            ..peer(address, port, 1, 2)
         };
-        [("deaf".into(), of(DEAF, port)), ("router".into(), of(ROUTER, pair.port))].into()
+        [("silent".into(), of(SILENT, port)), ("router".into(), of(ROUTER, pair.port))].into()
     };
-    pair.node.set(told(0));
-    let (_held, _) = timeout(PATIENCE, deaf.accept()).await.unwrap().unwrap();
-    pair.node.set(told(200));
+    pair.node.set(desired(0));
+    let (_held, _) = timeout(PATIENCE, silent.accept()).await.unwrap().unwrap();
+    pair.node.set(desired(200));
     pair.router_sees(|view| view.counters.prefixes.accepted == 200).await;
-    timeout(PATIENCE, pair.node.leave(Duration::ZERO)).await.unwrap();
+    timeout(PATIENCE, pair.node.hand_over(Duration::ZERO)).await.unwrap();
 }
 
 #[tokio::test]
-async fn connections_of_strangers_are_closed_and_counted() {
+async fn connections_from_unknown_peers_are_closed_and_counted() {
     let pair = Pair::established(routes(0)).await;
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.bind((DEAF, 0).into()).unwrap();
-    let mut stranger: TcpStream = socket.connect((ROUTER, pair.port).into()).await.unwrap();
-    let heard = timeout(PATIENCE, stranger.read(&mut [0; 1])).await.unwrap();
-    assert!(matches!(heard, Ok(0) | Err(_)), "{heard:?}");
+    socket.bind((SILENT, 0).into()).unwrap();
+    let mut unknown: TcpStream = socket.connect((ROUTER, pair.port).into()).await.unwrap();
+    let outcome = timeout(PATIENCE, unknown.read(&mut [0; 1])).await.unwrap();
+    assert!(matches!(outcome, Ok(0) | Err(_)), "{outcome:?}");
     assert_eq!(pair.router.view().await.unknown, 1);
 }

@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::api_server::Store;
-use crate::cluster::{Cluster, Controller, NAMESPACE, eventually};
-use crate::front::{Fault, Front, Journal};
-use crate::random::Random;
+use crate::cluster::{Controller, NAMESPACE, TestCluster, eventually};
+use crate::fault_proxy::{FaultProxy, ProxyFault, WriteLog};
+use crate::random::SeededRandom;
 use anyhow::{Result, bail, ensure};
-use lb_kube::client::{self, Role};
-use lb_kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
+use lb_kube::client::{self, ClientRole};
+use lb_kube::status::{
+    DesiredStatus, SessionReport, StatusComponent, StatusScope, StatusWriter, WriteLimits,
+};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -25,7 +27,7 @@ const SHORT: Duration = Duration::from_secs(5);
 
 /// What can be wrong.
 #[derive(Clone, Copy, Debug)]
-enum Blow {
+enum ChaosFault {
     /// The leader is cut off for long.
     CutLeader,
     /// The leader's process stands still for long.
@@ -37,17 +39,24 @@ enum Blow {
     Moody,
 }
 
-const BLOWS: [Blow; 7] =
-    [Blow::CutLeader, Blow::Slow, Blow::Moody, Blow::StopLeader, Blow::CutAll, Blow::Paused, Blow::Restarted];
+const CHAOS_FAULTS: [ChaosFault; 7] = [
+    ChaosFault::CutLeader,
+    ChaosFault::Slow,
+    ChaosFault::Moody,
+    ChaosFault::StopLeader,
+    ChaosFault::CutAll,
+    ChaosFault::Paused,
+    ChaosFault::Restarted,
+];
 
 /// A running cluster under faults.
 pub struct Chaos {
-    cluster: Cluster,
-    journal: Journal,
+    cluster: TestCluster,
+    journal: WriteLog,
     controllers: BTreeMap<&'static str, Controller>,
-    fronts: BTreeMap<&'static str, Front>,
-    agents: Vec<watch::Sender<Option<Arc<Wanted>>>>,
-    random: Random,
+    fronts: BTreeMap<&'static str, FaultProxy>,
+    agents: Vec<watch::Sender<Option<Arc<DesiredStatus>>>>,
+    random: SeededRandom,
     services: usize,
     /// What was seen to be wrong at any moment.
     wrong: Arc<Mutex<Vec<String>>>,
@@ -60,18 +69,18 @@ impl Chaos {
     /// # Errors
     /// When there is none, or the product's binary is missing.
     pub async fn start(seed: u64) -> Result<Self> {
-        let cluster = Cluster::start().await?;
+        let cluster = TestCluster::start().await?;
         cluster.define_statuses()?;
         cluster.apply(&format!(
             "apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\n\
              metadata: {{name: a, namespace: {NAMESPACE}}}\nspec: {{addresses: [10.64.0.0/16]}}\n"
         ))?;
-        let journal = Journal::default();
+        let journal = WriteLog::default();
         let mut chaos = Self {
             controllers: BTreeMap::new(),
             fronts: BTreeMap::new(),
             agents: Vec::new(),
-            random: Random::new(seed),
+            random: SeededRandom::new(seed),
             services: 0,
             wrong: Arc::default(),
             tasks: JoinSet::new(),
@@ -93,7 +102,7 @@ impl Chaos {
     }
 
     fn front(&mut self, name: &'static str) -> Result<std::path::PathBuf> {
-        let front = Front::start(name, self.cluster.address(), &self.journal, true)?;
+        let front = FaultProxy::start(name, self.cluster.address(), &self.journal, true)?;
         let kubeconfig = self.cluster.write_kubeconfig(name, &front.kubeconfig("127.0.0.1"))?;
         self.fronts.insert(name, front);
         Ok(kubeconfig)
@@ -101,14 +110,14 @@ impl Chaos {
 
     async fn agent(&mut self, node: &'static str) -> Result<()> {
         let kubeconfig = self.front(node)?;
-        let client = client::connect(Some(&kubeconfig), Role::Agent).await?;
-        let writer = Writer {
-            writes: client.clone(),
+        let client = client::connect(Some(&kubeconfig), ClientRole::Agent).await?;
+        let writer = StatusWriter {
+            write_client: client.clone(),
             client,
             namespace: NAMESPACE.to_owned(),
-            scope: Scope::Node(node.to_owned()),
+            scope: StatusScope::Node(node.to_owned()),
             pod: None,
-            terms: Terms::DEFAULT,
+            limits: WriteLimits::DEFAULT,
         };
         let (wanted, written) = watch::channel(Some(Arc::new(wanted(node, 0))));
         self.tasks.spawn(writer.run(written));
@@ -128,13 +137,13 @@ impl Chaos {
     /// When something was wrong at any moment.
     pub async fn rage(&mut self, lasts: Option<Duration>) -> Result<()> {
         let begun = Instant::now();
-        let mut first = BLOWS.iter();
+        let mut first = CHAOS_FAULTS.iter();
         loop {
             let blow = match (first.next(), lasts) {
                 (_, Some(lasts)) if begun.elapsed() > lasts => return Ok(()),
                 (None, None) => return Ok(()),
                 (Some(blow), _) => *blow,
-                (None, Some(_)) => BLOWS[self.random.below(BLOWS.len())],
+                (None, Some(_)) => CHAOS_FAULTS[self.random.below(CHAOS_FAULTS.len())],
             };
             self.strike(blow).await?;
             self.change(2)?;
@@ -144,24 +153,24 @@ impl Chaos {
         }
     }
 
-    async fn strike(&mut self, blow: Blow) -> Result<()> {
+    async fn strike(&mut self, blow: ChaosFault) -> Result<()> {
         let leader = self.leader().unwrap_or("one");
         match blow {
-            Blow::CutLeader => {
-                self.fronts[leader].set(Fault::Cut);
+            ChaosFault::CutLeader => {
+                self.fronts[leader].set(ProxyFault::Cut);
                 self.live(LONG).await?;
-                self.fronts[leader].set(Fault::None);
+                self.fronts[leader].set(ProxyFault::None);
             }
-            Blow::StopLeader => {
+            ChaosFault::StopLeader => {
                 self.controllers[leader].signal(Signal::SIGSTOP)?;
                 self.live(LONG).await?;
                 self.controllers[leader].signal(Signal::SIGCONT)?;
             }
-            Blow::CutAll => self.all(&Fault::Cut).await?,
-            Blow::Paused => self.all(&Fault::Paused).await?,
-            Blow::Slow => self.all(&Fault::Slow(Duration::from_secs(2))).await?,
-            Blow::Moody => self.all(&Fault::Moody(3, vec![429, 500, 410])).await?,
-            Blow::Restarted => {
+            ChaosFault::CutAll => self.all(&ProxyFault::Cut).await?,
+            ChaosFault::Paused => self.all(&ProxyFault::Paused).await?,
+            ChaosFault::Slow => self.all(&ProxyFault::Slow(Duration::from_secs(2))).await?,
+            ChaosFault::Moody => self.all(&ProxyFault::Moody(3, vec![429, 500, 410])).await?,
+            ChaosFault::Restarted => {
                 self.change(2)?;
                 self.cluster.restart_server(Duration::from_secs(2)).await?;
             }
@@ -169,10 +178,10 @@ impl Chaos {
         Ok(())
     }
 
-    async fn all(&mut self, fault: &Fault) -> Result<()> {
+    async fn all(&mut self, fault: &ProxyFault) -> Result<()> {
         self.fronts.values().for_each(|front| front.set(fault.clone()));
         self.live(SHORT).await?;
-        self.fronts.values().for_each(|front| front.set(Fault::None));
+        self.fronts.values().for_each(|front| front.set(ProxyFault::None));
         Ok(())
     }
 
@@ -278,13 +287,13 @@ fn fault(turn: usize) -> String {
     if turn.is_multiple_of(2) { String::new() } else { format!("fault {turn}") }
 }
 
-fn wanted(node: &str, turn: usize) -> Wanted {
-    let mut wanted = Wanted::default();
-    wanted.service(node, "shop", &format!("s{turn}"), &["tor".to_owned()]);
+fn wanted(node: &str, turn: usize) -> DesiredStatus {
+    let mut wanted = DesiredStatus::default();
+    wanted.set_service(node, "shop", &format!("s{turn}"), &["tor".to_owned()]);
     let faults: Vec<String> = [fault(turn)].into_iter().filter(|fault| !fault.is_empty()).collect();
-    wanted.configuration(Configuration::Agent(node), &[], &faults);
-    let session = Session { peer: "10.1.0.1".into(), vrf: None, bgp: "Established", bfd: None };
-    wanted.session(node, &session);
+    wanted.set_configuration(StatusComponent::Agent(node), &[], &faults);
+    let session = SessionReport { peer: "10.1.0.1".into(), vrf: None, bgp: "Established", bfd: None };
+    wanted.set_session(node, &session);
     wanted
 }
 

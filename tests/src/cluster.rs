@@ -24,7 +24,7 @@ pub const NAMESPACE: &str = "metallb-system";
 const WEBHOOK: &str = "--webhook-mode";
 
 /// An API server with the kinds that configure the load balancer, and what talks to it.
-pub struct Cluster {
+pub struct TestCluster {
     /// What the server stores.
     pub store: Arc<Store>,
     server: Option<ApiServer>,
@@ -38,7 +38,7 @@ pub struct Controller {
     log: PathBuf,
 }
 
-impl Cluster {
+impl TestCluster {
     /// Starts a server.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ use crate::api_server::{ApiServer, Faults, Store, definitions, kubeconfig, statu
 use crate::cluster::NAMESPACE;
 use crate::lab::addresses::Segment;
 use crate::lab::node::find_binary;
-use crate::lab::{Host, Lab, Process};
+use crate::lab::{Lab, LabHost, Process};
 use crate::routers::wait;
 
 /// Where the server listens.
@@ -37,7 +37,7 @@ const MANAGER: &str = "lab";
 /// An API server in a lab, and a client of it.
 #[derive(Debug)]
 pub struct ControlPlane {
-    host: Host,
+    host: LabHost,
     server: Server,
     kubeconfig: String,
 }
@@ -54,7 +54,7 @@ impl ControlPlane {
     /// # Errors
     /// When it does not start.
     pub fn start(lab: &Lab) -> Result<Self> {
-        let host = Host::clone(&*lab.router()?);
+        let host = LabHost::clone(&*lab.router()?);
         let address = SocketAddr::new(Segment::rack('a').gateway().v4.into(), PORT);
         let (server, kubeconfig) = match env::var_os("KUBEBUILDER_ASSETS") {
             Some(assets) => {
@@ -273,7 +273,7 @@ impl fmt::Display for ControlPlane {
 }
 
 /// Opens a socket in the host's network, and serves on it here.
-fn serve(host: &Host, store: &Arc<Store>) -> Result<ApiServer> {
+fn serve(host: &LabHost, store: &Arc<Store>) -> Result<ApiServer> {
     let until = Instant::now() + Duration::from_secs(5);
     loop {
         let opened = host.run(|| Ok(TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT))?));

@@ -1,27 +1,27 @@
 //! What happens to a cluster, with thousands of connections alive meanwhile; and the same things happening
 //! where a router and kube-proxy are on their own.
 
-mod crowd;
-mod ledger;
-mod scene;
+mod cost_table;
+mod load;
+mod routed;
 mod script;
 
 use std::time::Duration;
 
 use anyhow::Result;
 
-pub use self::crowd::{Crowd, Toll};
-pub use self::ledger::Ledger;
-pub use self::scene::Scene;
-pub use self::script::{EVENTS, Event};
-use crate::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4, WEB_V6, agents};
+pub use self::cost_table::CostTable;
+pub use self::load::{EventLoad, EventLoadReport};
+pub use self::routed::RoutedScenario;
+pub use self::script::{ClusterEvent, EVENTS};
+use crate::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4, WEB_V6, agents};
 
 /// The nodes that serve from the start: three in one rack, one in the other.
-pub const RESIDENTS: [&str; 4] = ["n1", "n2", "n3", "n4"];
+pub const INITIAL_NODES: [&str; 4] = ["n1", "n2", "n3", "n4"];
 /// The node that joins.
-pub const NEWCOMER: &str = "n5";
+pub const JOINING_NODE: &str = "n5";
 /// Residents and newcomer.
-pub const EVERYBODY: [&str; 5] = ["n1", "n2", "n3", "n4", NEWCOMER];
+pub const ALL_NODES: [&str; 5] = ["n1", "n2", "n3", "n4", JOINING_NODE];
 /// With so many slots a node, the rings of four nodes and of five have the same size.
 pub const NO_DOUBLING: u32 = 200;
 /// With so many, a fifth node doubles the ring, and half of all flows change their slots.
@@ -39,7 +39,7 @@ pub enum Carrier {
 
 /// A cluster to which things happen.
 #[derive(Clone, Copy, Debug)]
-pub struct Stage<'lab> {
+pub struct EventScenario<'lab> {
     /// The lab that it is in.
     pub lab: &'lab Lab,
     /// What carries packets.
@@ -55,14 +55,14 @@ pub fn cluster() -> Topology {
     for (rack, number) in [('a', 1), ('a', 2), ('a', 3), ('b', 4), ('b', 5)] {
         topology = topology.node(rack, number);
     }
-    for node in EVERYBODY {
+    for node in ALL_NODES {
         topology = topology.pods(node, "web", 2);
     }
-    set_membership(&mut topology, NEWCOMER, false);
-    topology.service("web", "web", &[WEB_V4, WEB_V6], Policy::Local)
+    set_membership(&mut topology, JOINING_NODE, false);
+    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local)
 }
 
-impl<'lab> Stage<'lab> {
+impl<'lab> EventScenario<'lab> {
     /// Starts the residents' agents, if there are to be any, and has the router spread over the residents.
     ///
     /// # Errors
@@ -77,7 +77,7 @@ impl<'lab> Stage<'lab> {
     /// When an agent does not start.
     pub fn set_with(lab: &'lab Lab, carrier: Carrier, slots_per_node: u32) -> Result<Self> {
         let stage = Self::set_unrouted(lab, carrier, slots_per_node)?;
-        stage.route(&RESIDENTS)?;
+        stage.route(&INITIAL_NODES)?;
         Ok(stage)
     }
 
@@ -87,7 +87,7 @@ impl<'lab> Stage<'lab> {
     /// When an agent does not start.
     pub fn set_unrouted(lab: &'lab Lab, carrier: Carrier, slots_per_node: u32) -> Result<Self> {
         let stage = Self { lab, carrier, slots_per_node };
-        stage.start_agents(&RESIDENTS)?;
+        stage.start_agents(&INITIAL_NODES)?;
         Ok(stage)
     }
 
@@ -134,7 +134,7 @@ impl<'lab> Stage<'lab> {
         let gone = self.lab.node(node)?;
         gone.stop_agent(SETTLED_WITHIN)?;
         gone.detach()?;
-        self.nodes(&RESIDENTS)?.iter().try_for_each(|resident| {
+        self.nodes(&INITIAL_NODES)?.iter().try_for_each(|resident| {
             resident.wait_status("knows that the newcomer is gone", SETTLED_WITHIN, |status| {
                 Ok(agents::list(status, "nodes")?.iter().all(|it| it["name"] != *node))
             })
@@ -174,7 +174,7 @@ impl<'lab> Stage<'lab> {
         if self.has_agents() { agents::wait_alive(&self.nodes(nodes)?, SETTLED_WITHIN) } else { Ok(()) }
     }
 
-    fn nodes(&self, names: &[&str]) -> Result<Vec<Node<'lab>>> {
+    fn nodes(&self, names: &[&str]) -> Result<Vec<LabNode<'lab>>> {
         names.iter().map(|name| self.lab.node(name)).collect()
     }
 

@@ -27,10 +27,10 @@ use nix::sys::signal::Signal;
 
 pub use self::balancer::{AgentBalancer, Balancer, BirdBalancer};
 use self::clock::TimeOfDay;
-pub use self::observer::Kind;
-use self::observer::Observer;
-use crate::lab::{Lab, Policy, Process, Topology, WEB_V4};
-use crate::routers::{Bfd, kernel_next_hops, wait};
+pub use self::observer::ObserverKind;
+use self::observer::ObserverRouter;
+use crate::lab::{Lab, Process, Topology, TrafficPolicy, WEB_V4};
+use crate::routers::{BfdTimers, kernel_next_hops, wait};
 
 /// The node that fails.
 const VICTIM: &str = "n1";
@@ -48,7 +48,7 @@ const READ_EVERY: Duration = Duration::from_millis(20);
 
 /// What happens to the load balancer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Fault {
+pub enum FailoverFault {
     /// Its cable is cut; the router's own link keeps its carrier.
     LinkCut,
     /// It is killed, and its kernel closes its connections.
@@ -73,7 +73,7 @@ pub struct Trial {
 /// A running measurement: an observer and two load balancers.
 pub struct Failover {
     balancers: [(&'static str, Box<dyn Balancer>); 2],
-    observer: Observer,
+    observer: ObserverRouter,
     /// What the router's kernel and the switch tell; they end with this.
     _monitors: [Process; 2],
     routes: PathBuf,
@@ -83,7 +83,7 @@ pub struct Failover {
     lab: Lab,
 }
 
-impl Fault {
+impl FailoverFault {
     /// In words.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -101,16 +101,20 @@ impl Failover {
     ///
     /// # Errors
     /// When the lab or a router cannot be started.
-    pub fn start(kind: Kind, bfd: Bfd, balancer: &dyn Fn(Bfd) -> Box<dyn Balancer>) -> Result<Self> {
+    pub fn start(
+        kind: ObserverKind,
+        bfd: BfdTimers,
+        balancer: &dyn Fn(BfdTimers) -> Box<dyn Balancer>,
+    ) -> Result<Self> {
         let nodes = Topology::empty().node('a', 1).node('a', 2);
         let pods = nodes.pods(VICTIM, "web", 1).pods(SURVIVOR, "web", 1);
-        let lab = pods.service("web", "web", &[WEB_V4], Policy::Local).start()?;
+        let lab = pods.service("web", "web", &[WEB_V4], TrafficPolicy::Local).start()?;
         let victim = lab.node(VICTIM)?.spec().addresses().v4.into();
         let mut balancers = [(VICTIM, balancer(bfd)), (SURVIVOR, balancer(bfd))];
         for (node, balancer) in &mut balancers {
             balancer.start(&lab, node)?;
         }
-        let observer = Observer::start(kind, &lab, &[VICTIM, SURVIVOR], bfd)?;
+        let observer = ObserverRouter::start(kind, &lab, &[VICTIM, SURVIVOR], bfd)?;
         let (router, switch) = (lab.router()?, lab.host(&lab.node(VICTIM)?.spec().segment().switch())?);
         let routes = router.directory_outside().join("routes.monitor");
         let links = switch.directory_outside().join("links.monitor");
@@ -130,7 +134,7 @@ impl Failover {
     ///
     /// # Errors
     /// When the sessions do not come up, or the observer does not notice.
-    pub fn measure(&mut self, fault: Fault) -> Result<Trial> {
+    pub fn measure(&mut self, fault: FailoverFault) -> Result<Trial> {
         self.wait_settled()?;
         let begun = self.inject(fault)?;
         let trial = self.wait_gone(begun);
@@ -158,13 +162,13 @@ impl Failover {
     }
 
     /// Breaks the node and returns when that was.
-    fn inject(&mut self, fault: Fault) -> Result<TimeOfDay> {
+    fn inject(&mut self, fault: FailoverFault) -> Result<TimeOfDay> {
         let ordered = TimeOfDay::now()?;
         match fault {
-            Fault::Kill => self.signal(Signal::SIGKILL)?,
-            Fault::Hang => self.signal(Signal::SIGSTOP)?,
-            Fault::Leave => self.signal(Signal::SIGTERM)?,
-            Fault::LinkCut => {
+            FailoverFault::Kill => self.signal(Signal::SIGKILL)?,
+            FailoverFault::Hang => self.signal(Signal::SIGSTOP)?,
+            FailoverFault::Leave => self.signal(Signal::SIGTERM)?,
+            FailoverFault::LinkCut => {
                 self.lab.node(VICTIM)?.cut_link()?;
                 // Between the order and the cut lies the start of a program: the kernel says when it was.
                 return wait(NOTICED_WITHIN, || {
@@ -178,11 +182,11 @@ impl Failover {
         Ok(ordered)
     }
 
-    fn mend(&mut self, fault: Fault) -> Result<()> {
+    fn mend(&mut self, fault: FailoverFault) -> Result<()> {
         match fault {
-            Fault::LinkCut => self.lab.node(VICTIM)?.restore_link(),
-            Fault::Hang => self.signal(Signal::SIGCONT),
-            Fault::Kill | Fault::Leave => {
+            FailoverFault::LinkCut => self.lab.node(VICTIM)?.restore_link(),
+            FailoverFault::Hang => self.signal(Signal::SIGCONT),
+            FailoverFault::Kill | FailoverFault::Leave => {
                 let [(node, balancer), _] = &mut self.balancers;
                 balancer.start(&self.lab, node)
             }

@@ -9,7 +9,7 @@ use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use lb_common::maps::{capacity, name};
 use lb_common::ring::LEADERS_A_WORD;
-use lb_dataplane::object::{ASKING_PROGRAM, EMPTY_PROGRAM, OBJECT, PROGRAM};
+use lb_dataplane::object::{EMPTY_PROGRAM, LOOKUP_PROGRAM, OBJECT, PROGRAM};
 
 pub use maps::fill;
 
@@ -61,7 +61,7 @@ impl Kernel {
     pub fn load_object(tables: &HostTables, object: &[u8]) -> Result<Self> {
         ensure!(!object.is_empty(), "built without the XDP object: run `cargo xtask build-ebpf` first");
         let mut ebpf = load_filled(tables, object)?;
-        for name in [PROGRAM, ASKING_PROGRAM, EMPTY_PROGRAM] {
+        for name in [PROGRAM, LOOKUP_PROGRAM, EMPTY_PROGRAM] {
             let program: &mut Xdp = ebpf.program_mut(name).context("no such program")?.try_into()?;
             program.load().with_context(|| format!("the verifier refuses program {name}"))?;
         }

@@ -17,7 +17,7 @@ pub struct KubeClients(PathBuf);
 
 /// How a program ended.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct CommandOutput {
     /// The exit code; -1 where a signal ended it.
     pub code: i32,
     /// Standard output.
@@ -26,7 +26,7 @@ pub struct Outcome {
     pub stderr: String,
 }
 
-impl Outcome {
+impl CommandOutput {
     /// Standard output of a program that succeeded.
     ///
     /// # Errors
@@ -105,7 +105,7 @@ fn skipped(name: &str, reason: &str) {
 ///
 /// # Errors
 /// When it cannot be started.
-pub fn run<S: AsRef<OsStr>>(program: &Path, home: &Path, args: &[S], input: &str) -> Result<Outcome> {
+pub fn run<S: AsRef<OsStr>>(program: &Path, home: &Path, args: &[S], input: &str) -> Result<CommandOutput> {
     let mut child = Command::new(program)
         .args(args)
         .current_dir(root())
@@ -124,7 +124,7 @@ pub fn run<S: AsRef<OsStr>>(program: &Path, home: &Path, args: &[S], input: &str
         let _ = stdin.write_all(input.as_bytes());
     }
     let output = child.wait_with_output()?;
-    Ok(Outcome {
+    Ok(CommandOutput {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),

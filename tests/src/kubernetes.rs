@@ -1,6 +1,6 @@
 //! The lab's cluster on an API server, with a controller, agents, a router, and connections to its Services.
 
-mod moods;
+mod server_faults;
 
 use std::net::{IpAddr, SocketAddr};
 use std::thread::sleep;
@@ -11,12 +11,12 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::control_plane::ControlPlane;
-use crate::lab::addresses::Family;
+use crate::frr_router::FrrRouter;
+use crate::lab::addresses::IpFamily;
 use crate::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
-use crate::lab::{AgentOptions, Lab, Policy, Process, Topology, agents};
-use crate::routers::{Router, kernel_next_hops, wait};
-use crate::traffic::{Running, TcpLoad, TcpReport, UdpLoad, UdpReport};
-use crate::upstream::Upstream;
+use crate::lab::{AgentOptions, Lab, Process, Topology, TrafficPolicy, agents};
+use crate::routers::{RouterDaemon, kernel_next_hops, wait};
+use crate::traffic::{RunningLoad, TcpLoad, TcpReport, UdpLoad, UdpReport};
 
 /// Its nodes.
 pub const NODES: [&str; 3] = ["n1", "n2", "n3"];
@@ -36,19 +36,44 @@ pub const A_WHILE: Duration = Duration::from_secs(2);
 const POOL: [&str; 2] = ["198.51.100.0/28", "2001:db8:5::/124"];
 
 /// A Service, what it asks for, and how many addresses that makes.
-struct Wish {
+struct ServiceRequest {
     name: &'static str,
-    policy: Policy,
-    families: &'static [Family],
+    policy: TrafficPolicy,
+    families: &'static [IpFamily],
     family_policy: &'static str,
 }
 
-const WISHES: [Wish; 5] = [
-    Wish { name: "v4", policy: Policy::Local, families: &[Family::V4], family_policy: "SingleStack" },
-    Wish { name: "v6", policy: Policy::Local, families: &[Family::V6], family_policy: "SingleStack" },
-    Wish { name: "both", policy: Policy::Local, families: &Family::BOTH, family_policy: "RequireDualStack" },
-    Wish { name: "any", policy: Policy::Cluster, families: &Family::BOTH, family_policy: "PreferDualStack" },
-    Wish { name: "goes", policy: Policy::Cluster, families: &[Family::V4], family_policy: "SingleStack" },
+const SERVICES: [ServiceRequest; 5] = [
+    ServiceRequest {
+        name: "v4",
+        policy: TrafficPolicy::Local,
+        families: &[IpFamily::V4],
+        family_policy: "SingleStack",
+    },
+    ServiceRequest {
+        name: "v6",
+        policy: TrafficPolicy::Local,
+        families: &[IpFamily::V6],
+        family_policy: "SingleStack",
+    },
+    ServiceRequest {
+        name: "both",
+        policy: TrafficPolicy::Local,
+        families: &IpFamily::BOTH,
+        family_policy: "RequireDualStack",
+    },
+    ServiceRequest {
+        name: "any",
+        policy: TrafficPolicy::Cluster,
+        families: &IpFamily::BOTH,
+        family_policy: "PreferDualStack",
+    },
+    ServiceRequest {
+        name: "goes",
+        policy: TrafficPolicy::Cluster,
+        families: &[IpFamily::V4],
+        family_policy: "SingleStack",
+    },
 ];
 
 /// Two nodes in one rack, one in another; a third pod each that is not ready yet, but for n2's.
@@ -58,28 +83,28 @@ pub fn topology() -> Topology {
     for node in NODES {
         topology = topology.pods(node, "web", 2);
     }
-    for wish in &WISHES {
+    for wish in &SERVICES {
         topology = topology.service(wish.name, "web", &[], wish.policy);
     }
     for pod in topology.pods.iter_mut().filter(|pod| ["n1-3", "n3-3"].contains(&&*pod.name)) {
         pod.ready = false;
     }
-    topology.service("late", "web", &[], Policy::Local)
+    topology.service("late", "web", &[], TrafficPolicy::Local)
 }
 
 /// The lab's cluster on an API server, with a controller, agents and a router.
-pub struct Cluster<'lab> {
+pub struct KubernetesLab<'lab> {
     lab: &'lab Lab,
     /// Its API server.
     pub plane: ControlPlane,
     /// Its router.
-    pub upstream: Upstream,
+    pub upstream: FrrRouter,
     controller: Process,
     controllers: u32,
     options: AgentOptions,
 }
 
-impl<'lab> Cluster<'lab> {
+impl<'lab> KubernetesLab<'lab> {
     /// Starts everything, and waits until the router knows all ways to all addresses.
     ///
     /// # Errors
@@ -87,7 +112,7 @@ impl<'lab> Cluster<'lab> {
     pub fn start(lab: &'lab Lab) -> Result<Self> {
         let plane = ControlPlane::start(lab)?;
         println!("on {plane}");
-        let upstream = Upstream::start_router(lab, &['a', 'b'], INTERVAL)?;
+        let upstream = FrrRouter::start_router(lab, &['a', 'b'], INTERVAL)?;
         plane.put(&upstream.objects())?;
         plane.put(&[pool("lab", &POOL)])?;
         plane.put(&lab.topology().observed()?)?;
@@ -98,16 +123,16 @@ impl<'lab> Cluster<'lab> {
             ..AgentOptions::default()
         };
         let cluster = Self { lab, plane, upstream, controller, controllers: 1, options };
-        for wish in &WISHES {
+        for wish in &SERVICES {
             let object = lab.topology().wish(wish.name, wish.families, wish.family_policy)?;
             cluster.plane.put(&[object])?;
         }
-        for wish in &WISHES {
+        for wish in &SERVICES {
             cluster.wait_address(wish.name, wish.families.len())?;
         }
         let nodes = NODES.iter().map(|name| lab.node(name)).collect::<Result<Vec<_>>>()?;
         agents::start(&nodes, &cluster.options)?;
-        for wish in &WISHES {
+        for wish in &SERVICES {
             cluster.upstream.wait_next_hops(&cluster.addresses_of(wish.name)?, &NODES, WITHIN)?;
         }
         Ok(cluster)
@@ -179,9 +204,9 @@ impl<'lab> Cluster<'lab> {
     /// # Errors
     /// When it is not so, or the lab fails.
     pub fn is_told_what_it_got(&self) -> Result<()> {
-        for wish in &WISHES {
+        for wish in &SERVICES {
             let addresses = self.plane.addresses(wish.name)?;
-            let families: Vec<Family> = addresses.iter().map(|address| Family::of(*address)).collect();
+            let families: Vec<IpFamily> = addresses.iter().map(|address| IpFamily::of(*address)).collect();
             ensure!(families == wish.families, "{}: {addresses:?}", wish.name);
             let service = self.plane.service(wish.name)?;
             let pool = &service["metadata"]["annotations"]["metallb.io/ip-allocated-from-pool"];
@@ -215,7 +240,7 @@ impl<'lab> Cluster<'lab> {
     /// # Errors
     /// When it is not so, or the lab fails.
     pub fn late_service(&self, name: &str) -> Result<IpAddr> {
-        let object = self.lab.topology().wish(name, &[Family::V4], "SingleStack")?;
+        let object = self.lab.topology().wish(name, &[IpFamily::V4], "SingleStack")?;
         self.plane.put(&[object])?;
         // A controller that takes over waits until its predecessor's Lease is over.
         let addresses = wait(WATCHED_AGAIN_WITHIN, || self.wait_address(name, 1))?;
@@ -235,7 +260,7 @@ impl<'lab> Cluster<'lab> {
         }
         sleep(A_WHILE);
         node.start_agent(&self.options)?;
-        for wish in &WISHES {
+        for wish in &SERVICES {
             self.upstream.wait_next_hops(&self.addresses_of(wish.name)?, &NODES, WITHIN)?;
         }
         Ok(())
@@ -247,7 +272,7 @@ impl<'lab> Cluster<'lab> {
     /// When it is not so, or the lab fails.
     pub fn routes(&self, of: impl Fn(&str) -> bool) -> Result<Vec<(IpAddr, Vec<IpAddr>)>> {
         let mut routes = Vec::new();
-        for wish in WISHES.iter().filter(|wish| of(wish.name)) {
+        for wish in SERVICES.iter().filter(|wish| of(wish.name)) {
             for address in self.addresses_of(wish.name)? {
                 routes.push((address, kernel_next_hops(self.upstream.frr().host(), address.into())?));
             }
@@ -282,25 +307,25 @@ impl<'lab> Cluster<'lab> {
     #[must_use]
     pub fn writes(&self) -> usize {
         let logs = NODES.iter().filter_map(|name| Some(self.lab.node(name).ok()?.agent_log()));
-        logs.map(|log| log.matches("maps written").count()).sum()
+        logs.map(|log| log.matches("wrote the maps").count()).sum()
     }
 }
 
 /// Connections and datagrams to all addresses of some Services.
-pub struct Load {
-    tcp: Vec<Running<TcpReport>>,
-    udp: Vec<Running<UdpReport>>,
+pub struct ServiceLoad {
+    tcp: Vec<RunningLoad<TcpReport>>,
+    udp: Vec<RunningLoad<UdpReport>>,
 }
 
-impl Load {
+impl ServiceLoad {
     /// Opens them.
     ///
     /// # Errors
     /// When it is not so, or the lab fails.
-    pub fn start(cluster: &Cluster<'_>, to: impl Fn(&str) -> bool) -> Result<Self> {
+    pub fn start(cluster: &KubernetesLab<'_>, to: impl Fn(&str) -> bool) -> Result<Self> {
         let client = cluster.lab.client()?;
         let mut load = Self { tcp: Vec::new(), udp: Vec::new() };
-        for wish in WISHES.iter().filter(|wish| to(wish.name)) {
+        for wish in SERVICES.iter().filter(|wish| to(wish.name)) {
             for address in cluster.addresses_of(wish.name)? {
                 let tcp = TcpLoad::to(SocketAddr::new(address, ECHO_PORT)).connections(CONNECTIONS);
                 load.tcp.push(tcp.start(client)?);
@@ -331,8 +356,8 @@ impl Load {
     /// # Errors
     /// When it is not so, or the lab fails.
     pub fn end(self) -> Result<(Vec<TcpReport>, Vec<UdpReport>)> {
-        let tcp = self.tcp.into_iter().map(Running::finish).collect::<Result<_>>()?;
-        let udp = self.udp.into_iter().map(Running::finish).collect::<Result<_>>()?;
+        let tcp = self.tcp.into_iter().map(RunningLoad::finish).collect::<Result<_>>()?;
+        let udp = self.udp.into_iter().map(RunningLoad::finish).collect::<Result<_>>()?;
         Ok((tcp, udp))
     }
 

@@ -38,16 +38,16 @@ use std::{env, fs, thread};
 
 use anyhow::{Context, Result, anyhow};
 
-use self::addresses::{Addresses, Family};
+use self::addresses::{HostAddresses, IpFamily};
 pub use self::command::Process;
 use self::far_end::FarEnds;
-pub use self::host::Host;
-use self::namespaces::{Keeper, Namespaces};
-pub use self::node::{AgentOptions, Node};
+pub use self::host::LabHost;
+use self::namespaces::{LabNamespaces, NamespaceKeeper};
+pub use self::node::{AgentOptions, LabNode};
 use self::pod::Pod;
-pub use self::router::Router;
-pub use self::topology::{FAR_V4, Policy, SHARED_V4, SHARED_V6, Topology, WEB_V4, WEB_V6};
-use self::wiring::Wired;
+pub use self::router::LabRouter;
+pub use self::topology::{FAR_V4, SHARED_V4, SHARED_V6, Topology, TrafficPolicy, WEB_V4, WEB_V6};
+use self::wiring::WiredHost;
 
 /// Lines of each log that are shown of a failed test: routers that trace their sessions write thousands.
 const SHOWN_LINES: usize = 300;
@@ -58,10 +58,10 @@ pub struct Lab {
     agents: Mutex<BTreeMap<String, Process>>,
     pods: Mutex<BTreeMap<String, Pod>>,
     far_ends: Mutex<FarEnds>,
-    hosts: BTreeMap<String, Host>,
+    hosts: BTreeMap<String, LabHost>,
     topology: Mutex<Topology>,
-    namespaces: Arc<Namespaces>,
-    _keeper: Keeper,
+    namespaces: Arc<LabNamespaces>,
+    _keeper: NamespaceKeeper,
 }
 
 impl Topology {
@@ -114,7 +114,7 @@ impl Lab {
     ///
     /// # Errors
     /// When there is none.
-    pub fn host(&self, name: &str) -> Result<&Host> {
+    pub fn host(&self, name: &str) -> Result<&LabHost> {
         self.hosts.get(name).ok_or_else(|| anyhow!("no host {name}"))
     }
 
@@ -122,7 +122,7 @@ impl Lab {
     ///
     /// # Errors
     /// When there is none.
-    pub fn client(&self) -> Result<&Host> {
+    pub fn client(&self) -> Result<&LabHost> {
         self.host(&wiring::client_name(1))
     }
 
@@ -130,26 +130,26 @@ impl Lab {
     ///
     /// # Errors
     /// Never in a lab that has started.
-    pub fn router(&self) -> Result<Router<'_>> {
-        Router::of(self)
+    pub fn router(&self) -> Result<LabRouter<'_>> {
+        LabRouter::of(self)
     }
 
     /// The node of that name.
     ///
     /// # Errors
     /// When there is none.
-    pub fn node(&self, name: &str) -> Result<Node<'_>> {
+    pub fn node(&self, name: &str) -> Result<LabNode<'_>> {
         let spec = self.topology().find_node(name)?.clone();
-        Node::of(self, spec)
+        LabNode::of(self, spec)
     }
 
     /// All nodes.
     ///
     /// # Errors
     /// Never in a lab that has started.
-    pub fn nodes(&self) -> Result<Vec<Node<'_>>> {
+    pub fn nodes(&self) -> Result<Vec<LabNode<'_>>> {
         let specs = self.topology().nodes.clone();
-        specs.into_iter().map(|spec| Node::of(self, spec)).collect()
+        specs.into_iter().map(|spec| LabNode::of(self, spec)).collect()
     }
 
     /// The node that a pod runs on.
@@ -227,8 +227,8 @@ impl Lab {
     }
 
     /// Makes a link from a host to a switch, as the wiring has made them.
-    pub(crate) fn wire_port(&self, host: &Host, name: &str, switch: &Host, far: &str) -> Result<()> {
-        let place = Host::wiring_place(&self.namespaces)?;
+    pub(crate) fn wire_port(&self, host: &LabHost, name: &str, switch: &LabHost, far: &str) -> Result<()> {
+        let place = LabHost::wiring_place(&self.namespaces)?;
         place.ip(&[wiring::veth(host.name(), name, switch.name(), far)])?;
         switch_offload_off(host, &[name.to_owned()])?;
         switch_offload_off(switch, &[far.to_owned()])?;
@@ -273,26 +273,26 @@ fn last_lines(log: &str) -> String {
 }
 
 /// Makes the hosts and everything between them.
-fn wire(namespaces: &Arc<Namespaces>, topology: &Topology) -> Result<BTreeMap<String, Host>> {
-    let place = Host::wiring_place(namespaces)?;
+fn wire(namespaces: &Arc<LabNamespaces>, topology: &Topology) -> Result<BTreeMap<String, LabHost>> {
+    let place = LabHost::wiring_place(namespaces)?;
     let wired = wiring::hosts(topology)?;
     let names: Vec<String> = wired.iter().map(|host| format!("netns add {}", host.name)).collect();
     place.ip(&names)?;
     let mut hosts = BTreeMap::new();
-    for Wired { name, sysctls, .. } in &wired {
-        let host = Host::open(namespaces, name)?;
+    for WiredHost { name, sysctls, .. } in &wired {
+        let host = LabHost::open(namespaces, name)?;
         fs::create_dir_all(host.directory_outside())?;
         // Before there are links: what stands under `default` is copied when a link is made.
         host.sysctl(sysctls)?;
         hosts.insert(name.clone(), host);
     }
     place.ip(&wiring::links(topology))?;
-    for Wired { name, links, setup, .. } in &wired {
+    for WiredHost { name, links, setup, .. } in &wired {
         let host = &hosts[name];
         switch_offload_off(host, links)?;
         host.ip(setup)?;
     }
-    for Wired { name, gateway, .. } in &wired {
+    for WiredHost { name, gateway, .. } in &wired {
         if let Some(gateway) = gateway {
             wait_connected(&hosts[name], *gateway)?;
         }
@@ -301,21 +301,21 @@ fn wire(namespaces: &Arc<Namespaces>, topology: &Topology) -> Result<BTreeMap<St
 }
 
 /// The kernel notices carriers in its own time, up to a second; until then bridges forward nothing.
-fn wait_connected(host: &Host, gateway: Addresses) -> Result<()> {
+fn wait_connected(host: &LabHost, gateway: HostAddresses) -> Result<()> {
     let script = "for gateway; do \
         until ping -q -c 1 -w 1 -i 0.02 \"$gateway\" >/dev/null 2>&1; do sleep 0.02; done; done";
-    let gateways = Family::BOTH.map(|family| gateway.of(family).to_string());
+    let gateways = IpFamily::BOTH.map(|family| gateway.of(family).to_string());
     let waiting = host.command("timeout").args(["10", "sh", "-c", script, "sh"]).args(gateways);
     waiting.text().map(drop).context("the gateway cannot be reached")
 }
 
 /// Frames that XDP hands from one namespace to the next need real checksums: nothing fills them in later.
-fn switch_offload_off(host: &Host, links: &[String]) -> Result<()> {
+fn switch_offload_off(host: &LabHost, links: &[String]) -> Result<()> {
     let script = "for link; do ethtool -K \"$link\" tx off || exit 1; done";
     host.command("sh").args(["-c", script, "sh"]).args(links).text().map(drop)
 }
 
-fn attach_far_ends(topology: &Topology, hosts: &BTreeMap<String, Host>) -> Result<FarEnds> {
+fn attach_far_ends(topology: &Topology, hosts: &BTreeMap<String, LabHost>) -> Result<FarEnds> {
     let mut far_ends = FarEnds::load()?;
     for node in &topology.nodes {
         let switch = node.segment().switch();

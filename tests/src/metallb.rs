@@ -14,7 +14,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use lb_controller::webhook::certificate::{Certificate, names};
+use lb_controller::webhook::certificate::{Certificate, dns_names};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -104,7 +104,7 @@ fn webhook((name, resource, version, operations): (&str, &str, &str, &[&str])) -
 }
 
 /// Its running webhook.
-pub struct Webhook {
+pub struct MetallbWebhook {
     /// Where connections to its Service end.
     pub address: SocketAddr,
     /// What the configuration has to trust, as it stands there.
@@ -113,14 +113,14 @@ pub struct Webhook {
     task: tokio::task::JoinHandle<()>,
 }
 
-impl Webhook {
+impl MetallbWebhook {
     /// Starts it.
     ///
     /// # Errors
     /// When it cannot listen, or have a certificate.
     pub async fn start() -> Result<Self> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-        let certificate = Certificate::issue(&names(SERVICE, NAMESPACE), now, None)?;
+        let certificate = Certificate::issue(&dns_names(SERVICE, NAMESPACE), now, None)?;
         let acceptor = TlsAcceptor::from(Arc::new(certificate.server_config()?));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -131,7 +131,7 @@ impl Webhook {
                 tokio::spawn(serve(acceptor.clone(), stream, Arc::clone(&count)));
             }
         });
-        Ok(Self { address, bundle: STANDARD.encode(certificate.authorities), judged, task })
+        Ok(Self { address, bundle: STANDARD.encode(certificate.ca_bundle), judged, task })
     }
 
     /// How many objects it has judged.
@@ -141,7 +141,7 @@ impl Webhook {
     }
 }
 
-impl Drop for Webhook {
+impl Drop for MetallbWebhook {
     fn drop(&mut self) {
         self.task.abort();
     }

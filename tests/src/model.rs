@@ -3,8 +3,9 @@
 mod frame;
 mod tables;
 
-use lb_common::pipeline;
-use lb_common::verdict::{Fate, Forward, Refusal};
+use lb_common::verdict::Fate;
+use lb_pipeline::verdict::{Forward, Verdict};
+use lb_pipeline::{judge_fast, judge_slow};
 
 pub use frame::SliceFrame;
 pub use tables::{FlowWords, HostTables, Sizes, State, Totals};
@@ -95,8 +96,8 @@ pub fn run(tables: &HostTables, packet: &Packet, ingress: u32) -> (Judged, Optio
 fn run_fast(tables: &HostTables, packet: &Packet, ingress: u32) -> Option<((Judged, Option<u32>), Totals)> {
     let mut frame = SliceFrame::new(packet, ingress);
     let before = tables.totals();
-    let judgement = pipeline::judge_fast(&mut frame, tables);
-    let declined = judgement.is_none();
+    let verdict = judge_fast(&mut frame, tables);
+    let declined = verdict.is_none();
     if declined {
         assert_eq!(before, tables.totals(), "a packet that is declined has been counted");
         assert_eq!(
@@ -106,7 +107,7 @@ fn run_fast(tables: &HostTables, packet: &Packet, ingress: u32) -> Option<((Judg
         );
         return None;
     }
-    let judged = conclude(tables, judgement?, frame);
+    let judged = conclude(tables, verdict?, frame);
     let totals = tables.totals();
     tables.set_totals(before);
     Some((judged, totals))
@@ -114,24 +115,20 @@ fn run_fast(tables: &HostTables, packet: &Packet, ingress: u32) -> Option<((Judg
 
 /// Processes a packet on the slow path.
 fn run_slow(tables: &HostTables, packet: &Packet, ingress: u32) -> (Judged, Option<u32>) {
-    let mut frame = SliceFrame::new(packet, ingress).with_answers(tables.kernel.clone());
+    let mut frame = SliceFrame::new(packet, ingress);
     // The kernel's is not new for each packet: what one packet leaves there must not matter to the next.
-    let mut read = pipeline::Packet::EMPTY;
-    let judgement = pipeline::judge_slow(&mut frame, tables, &mut read);
-    conclude(tables, judgement, frame)
+    let mut read = lb_pipeline::Packet::EMPTY;
+    let verdict = judge_slow(&mut frame, tables, &mut read);
+    conclude(tables, verdict, frame)
 }
 
-fn conclude(
-    tables: &HostTables,
-    judgement: Result<Forward, Refusal>,
-    frame: SliceFrame,
-) -> (Judged, Option<u32>) {
-    let (action, counter, out) = match judgement {
+fn conclude(tables: &HostTables, verdict: Verdict, frame: SliceFrame) -> (Judged, Option<u32>) {
+    let (action, counter, out) = match verdict {
         Ok(Forward::Pass(outcome)) => (Action::Pass, outcome as u32, None),
         Ok(Forward::Transmit(outcome)) => (Action::Transmit, outcome as u32, None),
         Ok(Forward::Consume(outcome)) => (Action::Drop, outcome as u32, None),
         Ok(Forward::Redirect(outcome, out)) => (Action::Redirect, outcome as u32, Some(out)),
-        Ok(Forward::Served(_)) => unreachable!("the host has no second function"),
+        Ok(Forward::Next(_)) => unreachable!("the host runs subprograms in place"),
         Err(refusal) => {
             let action = match refusal.fate() {
                 Fate::Pass => Action::Pass,

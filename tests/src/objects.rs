@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::routers::Bfd;
+use crate::routers::BfdTimers;
 
 /// Namespace of what configures the load balancer.
 pub const NAMESPACE: &str = "metallb-system";
@@ -20,7 +20,7 @@ pub fn metallb(version: &str, kind: &str, name: &str, spec: &Value) -> Value {
 
 /// The BFDProfile that fits a router's own settings.
 #[must_use]
-pub fn bfd_profile(name: &str, bfd: Bfd) -> Value {
+pub fn bfd_profile(name: &str, bfd: BfdTimers) -> Value {
     let spec = json!({
         "receiveInterval": bfd.receive.as_millis() as u64,
         "transmitInterval": bfd.transmit.as_millis() as u64,

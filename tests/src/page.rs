@@ -16,7 +16,7 @@ use crate::lab::node::find_binary;
 
 /// A block of commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct PageStep {
     /// What the mark calls it.
     pub name: String,
     /// The commands.
@@ -27,13 +27,13 @@ pub struct Step {
 ///
 /// # Errors
 /// When the page cannot be read, or a block has no mark.
-pub fn steps(page: &str) -> Result<Vec<Step>> {
+pub fn steps(page: &str) -> Result<Vec<PageStep>> {
     let text = fs::read_to_string(root().join(page)).with_context(|| page.to_owned())?;
     parse(&text).with_context(|| page.to_owned())
 }
 
-fn parse(text: &str) -> Result<Vec<Step>> {
-    let mut steps: Vec<Step> = Vec::new();
+fn parse(text: &str) -> Result<Vec<PageStep>> {
+    let mut steps: Vec<PageStep> = Vec::new();
     let mut mark = None;
     let mut lines = text.lines().enumerate();
     while let Some((number, line)) = lines.next() {
@@ -43,7 +43,7 @@ fn parse(text: &str) -> Result<Vec<Step>> {
             let name: String = mark.take().with_context(|| format!("line {}: no mark", number + 1))?;
             let block = lines.by_ref().map(|(_, line)| line).take_while(|line| line.trim() != "```");
             let commands: Vec<&str> = block.map(|line| line.get(indent..).unwrap_or_default()).collect();
-            steps.push(Step { name, commands: commands.join("\n") });
+            steps.push(PageStep { name, commands: commands.join("\n") });
         }
         mark =
             trimmed.strip_prefix("<!-- step: ").and_then(|rest| rest.strip_suffix(" -->")).map(str::to_owned);
@@ -55,7 +55,7 @@ fn parse(text: &str) -> Result<Vec<Step>> {
 pub struct Shell {
     directory: TempDir,
     path: String,
-    steps: Vec<Step>,
+    steps: Vec<PageStep>,
     done: Vec<String>,
 }
 
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn a_block_is_found_by_its_mark_and_loses_the_indentation_of_its_list() {
         let text = "# x\n1. y\n\n   <!-- step: a -->\n   ```sh\n   one\n     two\n   ```\n\n<!-- step: b -->\n```sh\nthree\n```\n";
-        let step = |name: &str, commands: &str| Step { name: name.into(), commands: commands.into() };
+        let step = |name: &str, commands: &str| PageStep { name: name.into(), commands: commands.into() };
         assert_eq!(parse(text).unwrap(), [step("a", "one\n  two"), step("b", "three")]);
         assert!(parse("<!-- step: a -->\n\n```sh\none\n```\n").is_err());
     }

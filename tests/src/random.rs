@@ -2,11 +2,11 @@
 
 /// A sequence of numbers.
 #[derive(Clone, Debug)]
-pub struct Random {
+pub struct SeededRandom {
     state: u64,
 }
 
-impl Random {
+impl SeededRandom {
     /// The sequence of this seed.
     #[must_use]
     pub const fn new(seed: u64) -> Self {

@@ -16,14 +16,14 @@ use std::sync::Arc;
 use anyhow::Result;
 use tokio::sync::Semaphore;
 
-use self::server::Server;
+use self::server::ReplayServer;
 
 /// How many recordings are replayed at once: most of them only wait, and some look at how fast the server is.
 const AT_ONCE: usize = 24;
 
 /// What became of a recording.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct ReplayOutcome {
     /// Its file.
     pub name: String,
     /// How many requests it has.
@@ -36,18 +36,18 @@ pub struct Outcome {
 ///
 /// # Errors
 /// When a recording cannot be read.
-pub async fn replay(filter: &str) -> Result<Vec<Outcome>> {
+pub async fn replay(filter: &str) -> Result<Vec<ReplayOutcome>> {
     let recordings = recording::all()?.into_iter().filter(|recording| recording.name.contains(filter));
     let turns = Arc::new(Semaphore::new(AT_ONCE));
     let runs = recordings.map(|recording| {
         let turns = Arc::clone(&turns);
         tokio::spawn(async move {
             let _turn = turns.acquire().await;
-            let differences = match Server::start(&recording).await {
+            let differences = match ReplayServer::start(&recording).await {
                 Ok(server) => run::replay(&recording, &server).await,
                 Err(error) => Err(error),
             };
-            Outcome {
+            ReplayOutcome {
                 requests: recording.steps.iter().filter(|step| step.request.is_some()).count(),
                 differences: differences.unwrap_or_else(|error| vec![format!("  {error:#}")]),
                 name: recording.name,

@@ -1,6 +1,6 @@
 //! Real routers in a lab's hosts: FRR, BIRD, GoBGP and ExaBGP, and what they say of their neighbours.
 //!
-//! Each is started from one [`Config`] and asked through its own command line, so that a test compares what
+//! Each is started from one [`RouterConfig`] and asked through its own command line, so that a test compares what
 //! an operator would read.
 //!
 //! | | BGP | BFD | dynamic and unnumbered neighbours | routes into the kernel |
@@ -30,45 +30,47 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 pub use self::bird::Bird;
-pub use self::config::{Announcement, Bfd, Config, Endpoint, GracefulRestart, Peer};
+pub use self::config::{
+    BfdTimers, GracefulRestartMode, OriginatedRoute, PeerEndpoint, RouterConfig, RouterPeer,
+};
 pub use self::exabgp::Exabgp;
 pub use self::frr::Frr;
 pub use self::gobgp::Gobgp;
-pub use self::view::{BfdSession, Capability, Origin, Route, Session};
-use crate::lab::Host;
-use crate::lab::addresses::Family;
+pub use self::view::{BfdSessionView, BgpSessionView, Capability, RouteOrigin, RouteView};
+use crate::lab::LabHost;
+use crate::lab::addresses::IpFamily;
 
 /// How often a router is asked while a test waits.
 const ASKED_EVERY: Duration = Duration::from_millis(50);
 
 /// A router that runs in a host of the lab until it is dropped.
-pub trait Router {
+pub trait RouterDaemon {
     /// The host that it runs in.
-    fn host(&self) -> &Host;
+    fn host(&self) -> &LabHost;
 
     /// Its BGP sessions, by the neighbour's address or, where it is unnumbered, by the interface.
     ///
     /// # Errors
     /// When the router does not answer.
-    fn sessions(&self) -> Result<BTreeMap<String, Session>>;
+    fn sessions(&self) -> Result<BTreeMap<String, BgpSessionView>>;
 
     /// The paths that it knows to a prefix; none when it knows none.
     ///
     /// # Errors
     /// When the router does not answer.
-    fn routes(&self, prefix: IpNet) -> Result<Vec<Route>>;
+    fn routes(&self, prefix: IpNet) -> Result<Vec<RouteView>>;
 
     /// Its BFD sessions, by the neighbour's address.
     ///
     /// # Errors
     /// When the router does not answer.
-    fn bfd_sessions(&self) -> Result<BTreeMap<IpAddr, BfdSession>>;
+    fn bfd_sessions(&self) -> Result<BTreeMap<IpAddr, BfdSessionView>>;
 
     /// The BGP session with a neighbour.
     ///
     /// # Errors
     /// When the router does not answer or has no such neighbour.
-    fn session(&self, peer: &str) -> Result<Session> {
+    fn session(&self, peer: &str) -> Result<BgpSessionView> {
         let mut sessions = self.sessions()?;
         match sessions.remove(peer) {
             Some(session) => Ok(session),
@@ -80,7 +82,7 @@ pub trait Router {
     ///
     /// # Errors
     /// When it is not by then; the reason says how it stands.
-    fn wait_established(&self, peer: &str, within: Duration) -> Result<Session> {
+    fn wait_established(&self, peer: &str, within: Duration) -> Result<BgpSessionView> {
         wait(within, || match self.session(peer) {
             Ok(session) if session.established => Ok(session),
             other => bail!("{}: {peer} is not established: {other:?}", self.host().name()),
@@ -95,8 +97,8 @@ pub trait Router {
         &self,
         prefix: IpNet,
         within: Duration,
-        wanted: &dyn Fn(&[Route]) -> bool,
-    ) -> Result<Vec<Route>> {
+        wanted: &dyn Fn(&[RouteView]) -> bool,
+    ) -> Result<Vec<RouteView>> {
         wait(within, || match self.routes(prefix) {
             Ok(routes) if wanted(&routes) => Ok(routes),
             other => bail!("{}: {prefix}: {other:#?}", self.host().name()),
@@ -107,7 +109,7 @@ pub trait Router {
     ///
     /// # Errors
     /// When it is not by then; the reason says how it stands.
-    fn wait_bfd_up(&self, peer: IpAddr, within: Duration) -> Result<BfdSession> {
+    fn wait_bfd_up(&self, peer: IpAddr, within: Duration) -> Result<BfdSessionView> {
         wait(within, || {
             let sessions = self.bfd_sessions()?;
             match sessions.get(&peer) {
@@ -122,8 +124,8 @@ pub trait Router {
 ///
 /// # Errors
 /// When `ip` fails.
-pub fn kernel_next_hops(host: &Host, prefix: IpNet) -> Result<Vec<IpAddr>> {
-    let family = if Family::of(prefix.addr()) == Family::V4 { "-4" } else { "-6" };
+pub fn kernel_next_hops(host: &LabHost, prefix: IpNet) -> Result<Vec<IpAddr>> {
+    let family = if IpFamily::of(prefix.addr()) == IpFamily::V4 { "-4" } else { "-6" };
     let target = prefix.to_string();
     let printed = host.command("ip").args(["-j", family, "route", "show", "exact", &target]).text()?;
     // Without a route, `ip` prints nothing or an empty list.
@@ -139,7 +141,7 @@ pub fn kernel_next_hops(host: &Host, prefix: IpNet) -> Result<Vec<IpAddr>> {
 ///
 /// # Errors
 /// When it has not by then; the reason says what it has.
-pub fn wait_kernel_next_hops(host: &Host, prefix: IpNet, hops: &[IpAddr], within: Duration) -> Result<()> {
+pub fn wait_kernel_next_hops(host: &LabHost, prefix: IpNet, hops: &[IpAddr], within: Duration) -> Result<()> {
     let mut wanted = hops.to_vec();
     wanted.sort_unstable();
     wait(within, || {

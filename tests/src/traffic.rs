@@ -18,8 +18,8 @@ pub mod udp;
 
 pub use self::probes::{ProbeReport, Probes};
 pub use self::raw::RawSocket;
-pub use self::report::{Cause, Failure, Share, TcpReport, UdpReport};
-pub use self::running::Running;
+pub use self::report::{ConnectionFailure, FailureCause, TcpReport, TrafficShare, UdpReport};
+pub use self::running::RunningLoad;
 pub use self::sctp::{SctpLoad, SctpReport, SctpServer};
 pub use self::tcp::TcpLoad;
 pub use self::udp::UdpLoad;

@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use fairlead_tests::api_server::Access;
-use fairlead_tests::cluster::{Cluster, NAMESPACE, eventually};
-use lb_kube::client::{self, Role};
+use fairlead_tests::cluster::{NAMESPACE, TestCluster, eventually};
+use lb_kube::client::{self, ClientRole};
 use lb_kube::cluster::Cluster as Watching;
-use lb_kube::source;
-use lb_kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
+use lb_kube::kinds::agent_kinds;
+use lb_kube::status::{
+    DesiredStatus, SessionReport, StatusComponent, StatusScope, StatusWriter, WriteLimits,
+};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -48,7 +50,7 @@ fn deploy() -> PathBuf {
 }
 
 /// Defines the kinds of which files of `deploy/crds` are.
-fn define(cluster: &Cluster) -> Result<()> {
+fn define(cluster: &TestCluster) -> Result<()> {
     for entry in fs::read_dir(deploy().join("crds"))? {
         let path = entry?.path();
         if !path.ends_with("kustomization.yaml") {
@@ -130,7 +132,7 @@ const SERVICE: &str = "{apiVersion: v1, kind: Service, metadata: {name: a, names
 
 #[tokio::test]
 async fn a_controller_may_do_what_it_does_and_no_more() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     define(&cluster)?;
     cluster.apply(SERVICE)?;
     cluster.apply(&format!(
@@ -200,26 +202,26 @@ fn secrets(watching: &Watching) -> Vec<String> {
 
 #[tokio::test]
 async fn an_agent_may_do_what_it_does_and_no_more() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     define(&cluster)?;
     cluster.apply(SERVICE)?;
     cluster.apply(&peer("tor", "password-of-tor"))?;
     cluster.apply(&secret("password-of-tor"))?;
     cluster.apply(&secret("fairlead-webhook-cert"))?;
     let kubeconfig = cluster.kubeconfig();
-    let client = client::connect(Some(&kubeconfig), Role::Agent).await?;
-    let watching = Watching::watch(&client, &source::watched(), NAMESPACE);
-    let writer = Writer {
-        writes: client.clone(),
+    let client = client::connect(Some(&kubeconfig), ClientRole::Agent).await?;
+    let watching = Watching::watch(&client, &agent_kinds(), NAMESPACE);
+    let writer = StatusWriter {
+        write_client: client.clone(),
         client,
         namespace: NAMESPACE.to_owned(),
-        scope: Scope::Node("n1".to_owned()),
+        scope: StatusScope::Node("n1".to_owned()),
         pod: Some("fairlead-agent-x".to_owned()),
-        terms: Terms {
+        limits: WriteLimits {
             per_second: 1000.0,
             burst: 1000.0,
-            gap: Duration::ZERO,
-            longest_gap: Duration::from_secs(1),
+            interval: Duration::ZERO,
+            max_interval: Duration::from_secs(1),
         },
     };
     let (wanted, written) = watch::channel(None);
@@ -229,24 +231,26 @@ async fn an_agent_may_do_what_it_does_and_no_more() -> Result<()> {
         let group = if plural == "bgpsessionstates" { "frrk8s.metallb.io" } else { "metallb.io" };
         cluster.store.all(group, plural).len()
     };
-    let mut all = Wanted::default();
-    all.service("n1", "shop", "a", &["p".to_owned()]);
-    all.configuration(Configuration::Agent("n1"), &[], &[]);
-    all.session("n1", &Session { peer: "10.1.0.1".into(), vrf: None, bgp: "Established", bfd: None });
+    let mut all = DesiredStatus::default();
+    all.set_service("n1", "shop", "a", &["p".to_owned()]);
+    all.set_configuration(StatusComponent::Agent("n1"), &[], &[]);
+    all.set_session(
+        "n1",
+        &SessionReport { peer: "10.1.0.1".into(), vrf: None, bgp: "Established", bfd: None },
+    );
     wanted.send_replace(Some(Arc::new(all)));
     eventually("all is told", SOON, || statuses().iter().all(|plural| count(plural) == 1)).await?;
     eventually("with an Event", SOON, || !cluster.events("a").is_empty()).await?;
-    wanted.send_replace(Some(Arc::new(Wanted::default())));
+    wanted.send_replace(Some(Arc::new(DesiredStatus::default())));
     eventually("all is taken back", SOON, || statuses().iter().all(|plural| count(plural) == 0)).await?;
     let watched = || {
         let accesses = cluster.store.accesses();
-        source::watched()
+        agent_kinds()
             .iter()
             .filter(|kind| accesses.iter().any(|it| it.resource == kind.plural && it.verb == "watch"))
             .count()
     };
-    eventually("all kinds but Secrets are watched", SOON, || watched() == source::watched().len() - 1)
-        .await?;
+    eventually("all kinds but Secrets are watched", SOON, || watched() == agent_kinds().len() - 1).await?;
     eventually("the Secret of the peer is seen", SOON, || secrets(&watching) == ["password-of-tor"]).await?;
     cluster.apply(&secret("another"))?;
     cluster.apply(&peer("tor", "another"))?;

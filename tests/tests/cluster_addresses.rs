@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use fairlead_tests::cluster::{Cluster, NAMESPACE, eventually, pool};
+use fairlead_tests::cluster::{NAMESPACE, TestCluster, eventually, pool};
 use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -17,13 +17,13 @@ fn service(name: &str, metadata: &str, spec: &str) -> String {
     )
 }
 
-fn stored(cluster: &Cluster, name: &str) -> Result<Value> {
+fn stored(cluster: &TestCluster, name: &str) -> Result<Value> {
     cluster.store.get("", "services", "shop", name).with_context(|| format!("no Service {name}"))
 }
 
 #[tokio::test]
 async fn a_pool_that_is_made_anew_gives_every_service_its_address_again() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     cluster.apply(&pool("b", "192.0.2.0/28"))?;
     let names: Vec<String> = (0..8).map(|i| format!("s{i}")).collect();
     names.iter().try_for_each(|name| cluster.apply(&service(name, "", "")))?;
@@ -51,7 +51,7 @@ async fn a_pool_that_is_made_anew_gives_every_service_its_address_again() -> Res
 #[tokio::test]
 async fn a_service_that_is_no_load_balancer_any_more_keeps_no_annotation_whatever_its_class_was() -> Result<()>
 {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     cluster.apply(&pool("a", "192.0.2.0/28"))?;
     cluster.apply(&service("web", "", ", loadBalancerClass: fairlead.io/lb"))?;
     let controller = cluster.controller_with("one", &["--lb-class", "fairlead.io/lb"])?;
@@ -75,7 +75,7 @@ async fn a_service_that_is_no_load_balancer_any_more_keeps_no_annotation_whateve
 
 #[tokio::test]
 async fn addresses_of_nodes_and_peers_are_given_to_nobody_and_named() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     cluster.apply(
         "---\napiVersion: v1\nkind: Node\nmetadata: {name: n1}\n\
          status: {addresses: [{type: InternalIP, address: 192.0.2.0}]}\n",
@@ -106,7 +106,7 @@ async fn addresses_of_nodes_and_peers_are_given_to_nobody_and_named() -> Result<
 
 #[tokio::test]
 async fn addresses_stay_while_families_come_and_go() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     cluster.apply(&pool("a", "192.0.2.0/29, '2001:db8::/125'"))?;
     let dual = |policy: &str, ips: &str, ingress: &str| {
         format!(

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use fairlead_tests::cluster::{Cluster, Controller, NAMESPACE, eventually};
-use lb_controller::webhook::certificate::{Certificate, names};
-use lb_controller::webhook::{SECRET, SERVICE};
+use fairlead_tests::cluster::{Controller, NAMESPACE, TestCluster, eventually};
+use lb_controller::webhook::certificate::{Certificate, dns_names};
+use lb_controller::webhook::names::{SECRET, SERVICE};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -42,14 +42,14 @@ struct Ports {
 }
 
 /// A controller that leads, with a certificate that `authorities` are of.
-async fn start(cluster: &Cluster) -> Result<(Controller, Ports, TlsConnector)> {
+async fn start(cluster: &TestCluster) -> Result<(Controller, Ports, TlsConnector)> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    let certificate = Certificate::issue(&names(SERVICE, NAMESPACE), now, None)?;
+    let certificate = Certificate::issue(&dns_names(SERVICE, NAMESPACE), now, None)?;
     let encode = |text: &str| STANDARD.encode(text);
     cluster.store.put(&json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET, "namespace": NAMESPACE},
         "type": "kubernetes.io/tls",
-        "data": {"ca.crt": encode(&certificate.authorities), "tls.crt": encode(&certificate.certificate),
+        "data": {"ca.crt": encode(&certificate.ca_bundle), "tls.crt": encode(&certificate.certificate),
                  "tls.key": encode(&certificate.key)},
     }))?;
     // Free a moment ago.
@@ -60,14 +60,14 @@ async fn start(cluster: &Cluster) -> Result<(Controller, Ports, TlsConnector)> {
     let arguments = ["--webhook-mode", "enabled", "--webhook-port", &webhook_port, "--metrics-address"];
     let controller =
         cluster.controller_with("one", &[&arguments[..], &[&ports.metrics.to_string()]].concat())?;
-    eventually("it leads", WITHIN, || controller.log().contains("leading=true")).await?;
+    eventually("it leads", WITHIN, || controller.log().contains("became leader")).await?;
     eventually("its webhook listens", WITHIN, || Blocking::connect(ports.webhook).is_ok()).await?;
     Ok((controller, ports, connector(&certificate)?))
 }
 
 fn connector(certificate: &Certificate) -> Result<TlsConnector> {
     let mut roots = RootCertStore::empty();
-    for authority in CertificateDer::pem_slice_iter(certificate.authorities.as_bytes()) {
+    for authority in CertificateDer::pem_slice_iter(certificate.ca_bundle.as_bytes()) {
         roots.add(authority?)?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -118,7 +118,7 @@ fn resident(controller: &Controller) -> Result<u64> {
 
 /// The one that leads has led since the start.
 fn leads_still(controller: &Controller) -> Result<()> {
-    ensure!(!controller.log().contains("leading=false"), "{}", controller.log());
+    ensure!(!controller.log().contains("lost leadership"), "{}", controller.log());
     Ok(())
 }
 
@@ -128,7 +128,7 @@ async fn ten_thousand_half_open_connections_to_each_port_cost_little_and_change_
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     let most = usize::try_from(hard)?.saturating_sub(1000).min(HALF_OPEN);
     ensure!(most >= 2000, "the limit on open files is too low to show anything: {hard}");
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     let (controller, ports, connector) = start(&cluster).await?;
     converted(&ports, &connector).await?;
     let before = resident(&controller)?;
@@ -160,7 +160,7 @@ fn half_open(address: SocketAddr, most: usize) -> Vec<Blocking> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_that_are_long_or_do_not_end_hold_up_neither_leadership_nor_small_ones() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     let (controller, ports, connector) = start(&cluster).await?;
     converted(&ports, &connector).await?;
     let before = resident(&controller)?;

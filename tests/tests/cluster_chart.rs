@@ -254,7 +254,7 @@ fn followed(rows: &[Row]) -> Result<Value> {
 }
 
 /// What Helm prints for somebody who installs the chart with these values: objects, then notes.
-fn installed(clients: &KubeClients, values: &Value) -> Result<kube_clients::Outcome> {
+fn installed(clients: &KubeClients, values: &Value) -> Result<kube_clients::CommandOutput> {
     let home = TempDir::new()?;
     let directory = chart::directory();
     let mut args = vec!["install".as_ref(), "fairlead".as_ref(), directory.as_os_str()];

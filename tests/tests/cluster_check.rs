@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result};
-use fairlead_tests::cluster::{Cluster, NAMESPACE};
+use fairlead_tests::cluster::{NAMESPACE, TestCluster};
 use fairlead_tests::lab::node::find_binary;
 use serde_json::{Value, json};
 
@@ -64,8 +64,8 @@ metadata: {name: metallb-n1, namespace: metallb-system}
 spec: {bgp: {routers: [{asn: 64512, neighbors: [{address: 10.0.0.254}]}]}}
 ";
 
-async fn cluster() -> Result<Cluster> {
-    let cluster = Cluster::start().await?;
+async fn cluster() -> Result<TestCluster> {
+    let cluster = TestCluster::start().await?;
     for [group, kind, plural] in KINDS {
         cluster.store.put(&json!({
             "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
@@ -78,7 +78,7 @@ async fn cluster() -> Result<Cluster> {
     Ok(cluster)
 }
 
-async fn check(cluster: &Cluster, arguments: &[&str]) -> Result<Output> {
+async fn check(cluster: &TestCluster, arguments: &[&str]) -> Result<Output> {
     let mut command = Command::new(find_binary()?);
     command.args(["check", "--from-cluster", "--namespace", NAMESPACE, "--kubeconfig"]);
     command.arg(cluster.kubeconfig()).args(arguments);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use fairlead_tests::cluster::{Cluster, NAMESPACE, eventually, pool};
+use fairlead_tests::cluster::{NAMESPACE, TestCluster, eventually, pool};
 use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -21,7 +21,7 @@ fn service(name: &str, metadata: &str, spec: &str) -> String {
 
 #[tokio::test]
 async fn the_key_of_the_flow_hash_is_made_once() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     let key = || {
         let secret = cluster.store.get("", "secrets", NAMESPACE, "fairlead-hash-key")?;
         let key = STANDARD.decode(secret["data"]["key"].as_str()?).ok()?;
@@ -46,7 +46,7 @@ async fn the_key_of_the_flow_hash_is_made_once() -> Result<()> {
 
 #[tokio::test]
 async fn addresses_are_given_told_and_counted() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     cluster.apply(&pool("a", "192.0.2.0/30, '2001:db8::/126'"))?;
     cluster.apply(&service("single", "", ""))?;
     cluster.apply(&service("dual", "", ", ipFamilyPolicy: RequireDualStack"))?;
@@ -92,7 +92,7 @@ async fn addresses_are_given_told_and_counted() -> Result<()> {
 
 #[tokio::test]
 async fn what_is_freed_goes_to_who_waits_and_what_has_no_pool_moves() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     cluster.apply(&pool("a", "192.0.2.1/32"))?;
     let controller = cluster.controller("one")?;
     cluster.apply(&service("first", "", ""))?;
@@ -111,12 +111,12 @@ async fn what_is_freed_goes_to_who_waits_and_what_has_no_pool_moves() -> Result<
 
 #[tokio::test]
 async fn a_restart_of_the_controller_or_of_the_server_moves_nothing() -> Result<()> {
-    let mut cluster = Cluster::start().await?;
+    let mut cluster = TestCluster::start().await?;
     cluster.apply(&pool("a", "192.0.2.0/24"))?;
     for i in 0..50 {
         cluster.apply(&service(&format!("s{i:02}"), "", ""))?;
     }
-    let all = |cluster: &Cluster| {
+    let all = |cluster: &TestCluster| {
         (0..50).map(|i| cluster.addresses("shop", &format!("s{i:02}"))).collect::<Vec<_>>()
     };
     let mut controller = cluster.controller("one")?;
@@ -138,7 +138,7 @@ async fn a_restart_of_the_controller_or_of_the_server_moves_nothing() -> Result<
 
 #[tokio::test]
 async fn one_of_two_leads_and_the_other_takes_over() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     cluster.apply(&pool("a", "192.0.2.0/24"))?;
     let holder = || {
         let lease = cluster.store.get("coordination.k8s.io", "leases", NAMESPACE, "fairlead-controller")?;
@@ -161,7 +161,7 @@ async fn one_of_two_leads_and_the_other_takes_over() -> Result<()> {
 
 #[tokio::test]
 async fn ten_thousand_services_get_an_address_each() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     cluster.apply(&pool("a", "10.0.0.0/16"))?;
     for i in 0..10_000 {
         cluster.store.put(&json!({

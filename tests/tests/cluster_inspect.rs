@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use fairlead_tests::cluster::{Cluster, NAMESPACE, eventually};
+use fairlead_tests::cluster::{NAMESPACE, TestCluster, eventually};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -31,14 +31,14 @@ fn service(name: &str) -> Value {
     })
 }
 
-fn state(cluster: &Cluster) -> Value {
+fn state(cluster: &TestCluster) -> Value {
     let state = cluster.store.get("metallb.io", "configurationstates", NAMESPACE, "controller");
     state.unwrap_or_default()["status"].clone()
 }
 
 #[tokio::test]
 async fn what_is_wrong_is_told_on_the_object_and_in_one_place_until_it_is_mended() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     cluster.define_statuses()?;
     cluster.apply(&pool("192.0.2.0/33"))?;
     cluster.apply(&peer("not-an-address"))?;
@@ -72,7 +72,7 @@ async fn what_is_wrong_is_told_on_the_object_and_in_one_place_until_it_is_mended
 
 #[tokio::test]
 async fn thousands_that_get_nothing_are_told_a_few_at_a_time_and_keep_nobody_waiting() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     for i in 0..3000 {
         cluster.store.put(&service(&format!("s{i:04}")))?;
     }
@@ -93,7 +93,7 @@ async fn thousands_that_get_nothing_are_told_a_few_at_a_time_and_keep_nobody_wai
 
 #[tokio::test]
 async fn health_and_metrics_are_served() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     cluster.apply(&pool("192.0.2.0/30"))?;
     cluster.store.put(&service("web"))?;
     // Free a moment ago.
@@ -120,7 +120,7 @@ async fn health_and_metrics_are_served() -> Result<()> {
 
 #[tokio::test]
 async fn one_that_sees_nothing_is_not_ready_but_healthy() -> Result<()> {
-    let mut cluster = Cluster::start().await?;
+    let mut cluster = TestCluster::start().await?;
     let address = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.to_string();
     cluster.stop_server();
     let controller = cluster.controller_with("one", &["--metrics-address", &address])?;

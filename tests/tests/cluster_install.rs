@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use fairlead_tests::cluster::{Cluster, eventually};
+use fairlead_tests::cluster::{TestCluster, eventually};
 use fairlead_tests::kube_clients::KubeClients;
 use fairlead_tests::page::Shell;
 
@@ -12,7 +12,7 @@ const NAMESPACE: &str = "metallb-system";
 const CONFIGURATION: &str = "fairlead-webhook-configuration";
 
 /// Writes a pool, and has a Service get an address from it, with what is installed now.
-async fn works(cluster: &Cluster, shell: &Shell, name: &str, pool: &str) -> Result<()> {
+async fn works(cluster: &TestCluster, shell: &Shell, name: &str, pool: &str) -> Result<()> {
     shell.until_served()?;
     let controller = cluster.run_deployment(NAMESPACE, "fairlead-controller")?;
     let bundle = || {
@@ -47,7 +47,7 @@ fn address(pool: &str) -> &'static str {
 }
 
 /// What was taken away leaves pools that everybody can write, and Services with their addresses.
-fn is_gone(cluster: &Cluster, shell: &Shell, name: &str, pool: &str) -> Result<()> {
+fn is_gone(cluster: &TestCluster, shell: &Shell, name: &str, pool: &str) -> Result<()> {
     let kinds = "validatingwebhookconfigurations,deployments,daemonsets,clusterroles,clusterrolebindings";
     let left = shell.run(&format!("kubectl get {kinds} --all-namespaces --output name"))?;
     ensure!(!left.contains("fairlead"), "{left}");
@@ -63,7 +63,7 @@ fn is_gone(cluster: &Cluster, shell: &Shell, name: &str, pool: &str) -> Result<(
 async fn the_page_about_installation_leads_in_and_out_again() -> Result<()> {
     let name = "the_page_about_installation_leads_in_and_out_again";
     let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
-    let cluster = Cluster::empty()?;
+    let cluster = TestCluster::empty()?;
     let mut shell = Shell::open(&clients, &cluster.kubeconfig(), &["docs/install.md"])?;
 
     shell.step("install-kubectl")?;

@@ -1,7 +1,7 @@
 //! kubectl and Helm on what the project ships: apply, diff, explain, columns, conflicts; install, upgrade, uninstall.
 
 use anyhow::{Result, ensure};
-use fairlead_tests::cluster::Cluster;
+use fairlead_tests::cluster::TestCluster;
 use fairlead_tests::kube_clients::KubeClients;
 use fairlead_tests::metallb;
 use fairlead_tests::page::Shell;
@@ -36,7 +36,7 @@ metadata: {name: names, namespace: default}
 spec: {communities: [{name: no-export, value: '65535:65281'}]}
 ";
 
-fn shell(clients: &KubeClients, cluster: &Cluster) -> Result<Shell> {
+fn shell(clients: &KubeClients, cluster: &TestCluster) -> Result<Shell> {
     Shell::open(clients, &cluster.kubeconfig(), &[])
 }
 
@@ -55,7 +55,7 @@ fn table(text: &str) -> Vec<Vec<&str>> {
 async fn manifests_are_applied_and_there_is_no_difference_afterwards() -> Result<()> {
     let name = "manifests_are_applied_and_there_is_no_difference_afterwards";
     let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
-    let cluster = Cluster::empty()?;
+    let cluster = TestCluster::empty()?;
     let shell = shell(&clients, &cluster)?;
     refused(&shell, "kubectl diff --server-side --kustomize deploy/crds", "communities.metallb.io")?;
     for way in ["--server-side", "--server-side --field-manager=helm"] {
@@ -75,7 +75,7 @@ async fn manifests_are_applied_and_there_is_no_difference_afterwards() -> Result
 async fn kinds_explain_themselves_and_show_metallbs_columns() -> Result<()> {
     let name = "kinds_explain_themselves_and_show_metallbs_columns";
     let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
-    let cluster = Cluster::empty()?;
+    let cluster = TestCluster::empty()?;
     let shell = shell(&clients, &cluster)?;
     shell.run(CRDS)?;
     shell.until_served()?;
@@ -138,7 +138,7 @@ async fn kinds_explain_themselves_and_show_metallbs_columns() -> Result<()> {
 async fn a_typing_error_is_refused_and_anothers_field_is_a_conflict() -> Result<()> {
     let name = "a_typing_error_is_refused_and_anothers_field_is_a_conflict";
     let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
-    let cluster = Cluster::empty()?;
+    let cluster = TestCluster::empty()?;
     let shell = shell(&clients, &cluster)?;
     shell.run(CRDS)?;
     shell.until_served()?;
@@ -164,7 +164,7 @@ async fn a_typing_error_is_refused_and_anothers_field_is_a_conflict() -> Result<
 async fn helm_installs_upgrades_and_uninstalls_and_definitions_stay() -> Result<()> {
     let name = "helm_installs_upgrades_and_uninstalls_and_definitions_stay";
     let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
-    let cluster = Cluster::empty()?;
+    let cluster = TestCluster::empty()?;
     let shell = shell(&clients, &cluster)?;
     // The same definitions, by another hand, are no conflict.
     shell.run(CRDS)?;
@@ -207,7 +207,7 @@ async fn helm_installs_upgrades_and_uninstalls_and_definitions_stay() -> Result<
 async fn over_metallbs_definitions_helm_conflicts_and_the_documented_way_does_not() -> Result<()> {
     let name = "over_metallbs_definitions_helm_conflicts_and_the_documented_way_does_not";
     let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
-    let cluster = Cluster::empty()?;
+    let cluster = TestCluster::empty()?;
     let mut shell = Shell::open(&clients, &cluster.kubeconfig(), &["docs/install.md"])?;
     std::fs::write(shell.checkout().join("metallb.yaml"), metallb::manifest()?)?;
     for way in ["", "--server-side --field-manager=helm --force-conflicts"] {

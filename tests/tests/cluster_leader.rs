@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use fairlead_tests::cluster::{Cluster, Controller, NAMESPACE, eventually};
-use fairlead_tests::front::{Fault, Front, Journal};
+use fairlead_tests::cluster::{Controller, NAMESPACE, TestCluster, eventually};
+use fairlead_tests::fault_proxy::{FaultProxy, ProxyFault, WriteLog};
 use nix::sys::signal::Signal;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -21,35 +21,35 @@ fn service(name: &str) -> String {
 
 /// A controller behind a front of its own.
 struct Behind {
-    front: Front,
+    front: FaultProxy,
     controller: Controller,
 }
 
-fn start(cluster: &Cluster, journal: &Journal, name: &str, arguments: &[&str]) -> Result<Behind> {
-    let front = Front::start(name, cluster.address(), journal, true)?;
+fn start(cluster: &TestCluster, journal: &WriteLog, name: &str, arguments: &[&str]) -> Result<Behind> {
+    let front = FaultProxy::start(name, cluster.address(), journal, true)?;
     let kubeconfig = cluster.write_kubeconfig(name, &front.kubeconfig("127.0.0.1"))?;
     let controller = cluster.controller_of(name, &kubeconfig, arguments)?;
     Ok(Behind { front, controller })
 }
 
-fn holder(cluster: &Cluster) -> Option<String> {
+fn holder(cluster: &TestCluster) -> Option<String> {
     let lease = cluster.store.get("coordination.k8s.io", "leases", NAMESPACE, LEASE)?;
     Some(lease["spec"]["holderIdentity"].as_str()?.to_owned())
 }
 
-fn leads(cluster: &Cluster, name: &str) -> bool {
+fn leads(cluster: &TestCluster, name: &str) -> bool {
     holder(cluster).as_deref() == Some(name)
 }
 
-async fn has_address(cluster: &Cluster, name: &str) -> Result<Duration> {
+async fn has_address(cluster: &TestCluster, name: &str) -> Result<Duration> {
     cluster.apply(&service(name))?;
     eventually(&format!("{name} has an address"), SOON, || cluster.addresses("shop", name).len() == 1).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_is_cut_off_or_stopped_ends_before_another_begins() -> Result<()> {
-    let cluster = Cluster::start().await?;
-    let journal = Journal::default();
+    let cluster = TestCluster::start().await?;
+    let journal = WriteLog::default();
     cluster.define_statuses()?;
     cluster.apply(POOL)?;
     let first = start(&cluster, &journal, "first", &[])?;
@@ -58,15 +58,15 @@ async fn a_leader_that_is_cut_off_or_stopped_ends_before_another_begins() -> Res
     has_address(&cluster, "a").await?;
 
     // Nothing passes any more, and nobody says so.
-    first.front.set(Fault::Cut);
+    first.front.set(ProxyFault::Cut);
     let cut = Instant::now();
-    let ended = || first.controller.log().contains("leading=false");
+    let ended = || first.controller.log().contains("lost leadership");
     eventually("the first ends", SOON, ended).await?;
     assert!(cut.elapsed() < Duration::from_secs(11), "it acts on for {:?}", cut.elapsed());
     assert!(leads(&cluster, "first"), "nobody else leads yet");
     eventually("the second leads", SOON, || leads(&cluster, "second")).await?;
     has_address(&cluster, "b").await?;
-    first.front.set(Fault::None);
+    first.front.set(ProxyFault::None);
 
     // A process that stands still does not know that time passes.
     second.controller.signal(Signal::SIGSTOP)?;
@@ -84,14 +84,17 @@ async fn a_leader_that_is_cut_off_or_stopped_ends_before_another_begins() -> Res
         assert!(warnings <= 4, "one line for all that is asked of a server:\n{log}");
     }
     let log = first.controller.log();
-    assert!(log.contains("no answer from https://127.0.0.1") && log.contains("answers again after"), "{log}");
+    assert!(
+        log.contains("no response from https://127.0.0.1") && log.contains("reachable again after"),
+        "{log}"
+    );
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_controller_that_is_told_to_stop_hands_over_at_once() -> Result<()> {
-    let cluster = Cluster::start().await?;
-    let journal = Journal::default();
+    let cluster = TestCluster::start().await?;
+    let journal = WriteLog::default();
     cluster.apply(POOL)?;
     let mut first = start(&cluster, &journal, "first", &[])?;
     eventually("the first leads", SOON, || leads(&cluster, "first")).await?;
@@ -117,8 +120,8 @@ async fn a_controller_that_is_told_to_stop_hands_over_at_once() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_controller_has_few_connections_and_says_who_it_is() -> Result<()> {
-    let cluster = Cluster::start().await?;
-    let journal = Journal::default();
+    let cluster = TestCluster::start().await?;
+    let journal = WriteLog::default();
     cluster.define_statuses()?;
     cluster.apply(POOL)?;
     let one = start(&cluster, &journal, "one", &[])?;

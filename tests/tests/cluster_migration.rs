@@ -5,9 +5,9 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use fairlead_tests::cluster::{Cluster, Controller, eventually};
+use fairlead_tests::cluster::{Controller, TestCluster, eventually};
 use fairlead_tests::kube_clients::KubeClients;
-use fairlead_tests::metallb::{self, CONFIGURATION, NAMESPACE, SERVICE, Webhook};
+use fairlead_tests::metallb::{self, CONFIGURATION, MetallbWebhook, NAMESPACE, SERVICE};
 use fairlead_tests::page::Shell;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -33,20 +33,20 @@ spec: {type: LoadBalancer, selector: {app: x}, ports: [{port: 80}]}
 ";
 
 /// A cluster in which MetalLB serves, and a reader of the pages.
-struct Scene {
-    cluster: Cluster,
+struct RoutedScenario {
+    cluster: TestCluster,
     shell: Shell,
-    webhook: Webhook,
+    webhook: MetallbWebhook,
 }
 
 /// Service → address.
 const HELD: [(&str, &str); 3] = [("one", "192.0.2.9"), ("two", "192.0.2.1"), ("three", "192.0.2.14")];
 
-impl Scene {
+impl RoutedScenario {
     async fn with_metallb(clients: &KubeClients) -> Result<Self> {
-        let cluster = Cluster::empty()?;
+        let cluster = TestCluster::empty()?;
         let shell = Shell::open(clients, &cluster.kubeconfig(), &["docs/migrating-from-metallb.md"])?;
-        let webhook = Webhook::start().await?;
+        let webhook = MetallbWebhook::start().await?;
         fs::write(shell.checkout().join("metallb.yaml"), metallb::manifest()?)?;
         shell.run("kubectl apply --filename metallb.yaml")?;
         shell.until_served()?;
@@ -109,7 +109,7 @@ impl Scene {
 async fn the_page_about_metallb_leads_there_and_back_and_services_keep_their_addresses() -> Result<()> {
     let name = "the_page_about_metallb_leads_there_and_back_and_services_keep_their_addresses";
     let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
-    let mut scene = Scene::with_metallb(&clients).await?;
+    let mut scene = RoutedScenario::with_metallb(&clients).await?;
     scene.shell.step("look")?;
 
     beside(&mut scene).await?;
@@ -132,7 +132,7 @@ async fn the_page_about_metallb_leads_there_and_back_and_services_keep_their_add
 }
 
 /// By class: both serve, each its own Services.
-async fn beside(scene: &mut Scene) -> Result<()> {
+async fn beside(scene: &mut RoutedScenario) -> Result<()> {
     let elsewhere = CONFIGURED.replace("metallb-system", "default").replace("192.0.2.0", "198.51.100.0");
     let refused = scene.write(&elsewhere).err().map(|error| error.to_string()).unwrap_or_default();
     ensure!(refused.contains("must be created in metallb-system"), "MetalLB's webhook: {refused}");
@@ -165,7 +165,7 @@ async fn beside(scene: &mut Scene) -> Result<()> {
 }
 
 /// All at once.
-async fn there(scene: &mut Scene) -> Result<Controller> {
+async fn there(scene: &mut RoutedScenario) -> Result<Controller> {
     scene.shell.step("note")?;
     scene.shell.step("stop-controller")?;
     scene.metallb_stops();
@@ -180,7 +180,7 @@ async fn there(scene: &mut Scene) -> Result<Controller> {
     Ok(controller)
 }
 
-async fn back(scene: &mut Scene, controller: Controller) -> Result<()> {
+async fn back(scene: &mut RoutedScenario, controller: Controller) -> Result<()> {
     scene.shell.step("back")?;
     drop(controller);
     scene.metallb_runs()?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::cluster::{Cluster, NAMESPACE};
+use fairlead_tests::cluster::{NAMESPACE, TestCluster};
 use lb_agent::last_good::LastGoodFile;
 use lb_kube::snapshot::Snapshot;
 use lb_kube::source::{Source, SourceOptions};
@@ -127,13 +127,13 @@ async fn what_was_accepted_stands_in_for_what_an_agent_that_starts_cannot_read()
 }
 
 /// A cluster without the Service that every cluster has.
-async fn cluster() -> Result<Cluster> {
-    let cluster = Cluster::start().await?;
+async fn cluster() -> Result<TestCluster> {
+    let cluster = TestCluster::start().await?;
     cluster.store.remove("", "services", "default", "kubernetes");
     Ok(cluster)
 }
 
-async fn open(cluster: &Cluster) -> Result<Source> {
+async fn open(cluster: &TestCluster) -> Result<Source> {
     let kubeconfig: PathBuf = cluster.kubeconfig();
     let options = SourceOptions::Kubernetes { kubeconfig: Some(kubeconfig), namespace: NAMESPACE.to_owned() };
     Ok(Source::open(&options).await?)

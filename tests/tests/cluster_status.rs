@@ -5,71 +5,78 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use fairlead_tests::cluster::{Cluster, NAMESPACE, eventually};
-use lb_kube::client::{self, Role};
-use lb_kube::status::{Configuration, Scope, Session, Terms, Wanted, Writer};
+use fairlead_tests::cluster::{NAMESPACE, TestCluster, eventually};
+use lb_kube::client::{self, ClientRole};
+use lb_kube::status::{
+    DesiredStatus, SessionReport, StatusComponent, StatusScope, StatusWriter, WriteLimits,
+};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 const SOON: Duration = Duration::from_secs(20);
 /// As fast as a test wants it.
-const FAST: Terms = Terms {
+const FAST: WriteLimits = WriteLimits {
     per_second: 10_000.0,
     burst: 10_000.0,
-    gap: Duration::from_millis(100),
-    longest_gap: Duration::from_secs(1),
+    interval: Duration::from_millis(100),
+    max_interval: Duration::from_secs(1),
 };
 
 /// What is wrong with a configuration.
 static INVALID: std::sync::LazyLock<[String; 1]> = std::sync::LazyLock::new(|| ["holdTime".to_owned()]);
 
 /// A writer that runs until it is dropped.
-struct Running {
-    wanted: watch::Sender<Option<Arc<Wanted>>>,
+struct RunningLoad {
+    wanted: watch::Sender<Option<Arc<DesiredStatus>>>,
     task: JoinHandle<()>,
 }
 
-impl Drop for Running {
+impl Drop for RunningLoad {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-async fn start(cluster: &Cluster, node: &str, pod: Option<&str>, terms: Terms) -> Result<Running> {
-    let client = client::connect(Some(&cluster.kubeconfig()), Role::Agent).await?;
-    let writer = Writer {
-        writes: client.clone(),
+async fn start(
+    cluster: &TestCluster,
+    node: &str,
+    pod: Option<&str>,
+    limits: WriteLimits,
+) -> Result<RunningLoad> {
+    let client = client::connect(Some(&cluster.kubeconfig()), ClientRole::Agent).await?;
+    let writer = StatusWriter {
+        write_client: client.clone(),
         client,
         namespace: NAMESPACE.to_owned(),
-        scope: Scope::Node(node.to_owned()),
+        scope: StatusScope::Node(node.to_owned()),
         pod: pod.map(str::to_owned),
-        terms,
+        limits,
     };
     let (wanted, written) = watch::channel(None);
-    Ok(Running { wanted, task: tokio::spawn(writer.run(written)) })
+    Ok(RunningLoad { wanted, task: tokio::spawn(writer.run(written)) })
 }
 
-impl Running {
-    fn want(&self, wanted: Wanted) {
+impl RunningLoad {
+    fn want(&self, wanted: DesiredStatus) {
         self.wanted.send_replace(Some(Arc::new(wanted)));
     }
 }
 
 /// These Services, each told to these peers by node n1, and one session.
-fn wanted(services: &[(&str, &[&str])], bgp: &'static str) -> Wanted {
-    let mut wanted = Wanted::default();
+fn wanted(services: &[(&str, &[&str])], bgp: &'static str) -> DesiredStatus {
+    let mut wanted = DesiredStatus::default();
     for (name, peers) in services {
         let peers: Vec<String> = peers.iter().map(|it| (*it).to_owned()).collect();
-        wanted.service("n1", "shop", name, &peers);
+        wanted.set_service("n1", "shop", name, &peers);
     }
-    wanted.configuration(Configuration::Agent("n1"), &[], &[]);
-    wanted.session("n1", &Session { peer: "10.1.0.1".into(), vrf: None, bgp, bfd: Some("Up") });
+    wanted.set_configuration(StatusComponent::Agent("n1"), &[], &[]);
+    wanted.set_session("n1", &SessionReport { peer: "10.1.0.1".into(), vrf: None, bgp, bfd: Some("Up") });
     wanted
 }
 
 /// The peers of each Service that node n1 tells, by our objects.
-fn told(cluster: &Cluster) -> BTreeMap<String, Vec<String>> {
+fn told(cluster: &TestCluster) -> BTreeMap<String, Vec<String>> {
     let ours = cluster.store.all("metallb.io", "servicebgpstatuses").into_iter().filter(is_ours);
     let of = |object: Value| {
         let peers = object.pointer("/status/peers")?.as_array()?.iter();
@@ -84,14 +91,14 @@ fn is_ours(object: &Value) -> bool {
         && object["metadata"]["labels"]["metallb.io/node"] == "n1"
 }
 
-fn tells(cluster: &Cluster, services: &[(&str, &[&str])]) -> bool {
+fn tells(cluster: &TestCluster, services: &[(&str, &[&str])]) -> bool {
     let of = |(name, peers): &(&str, &[&str])| {
         ((*name).to_owned(), peers.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>())
     };
     told(cluster) == services.iter().map(of).collect()
 }
 
-fn session(cluster: &Cluster) -> Value {
+fn session(cluster: &TestCluster) -> Value {
     let session = cluster.store.get("frrk8s.metallb.io", "bgpsessionstates", NAMESPACE, "n1-10.1.0.1");
     session.unwrap_or_default()
 }
@@ -107,7 +114,7 @@ fn foreign(name: &str, labels: &Value) -> Value {
 
 #[tokio::test]
 async fn what_is_wanted_is_written_and_what_is_not_any_more_goes() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     cluster.define_statuses()?;
     let theirs = foreign("bgp-x7k2p", &json!({"metallb.io/node": "n1"}));
     let elsewhere = foreign(
@@ -153,7 +160,7 @@ async fn what_is_wanted_is_written_and_what_is_not_any_more_goes() -> Result<()>
 
 #[tokio::test]
 async fn it_converges_whatever_the_server_and_others_do() -> Result<()> {
-    let mut cluster = Cluster::start().await?;
+    let mut cluster = TestCluster::start().await?;
     cluster.define_statuses()?;
     cluster.store.fail_every(2);
     let writer = start(&cluster, "n1", None, FAST).await?;
@@ -197,12 +204,12 @@ async fn it_converges_whatever_the_server_and_others_do() -> Result<()> {
 
 #[tokio::test]
 async fn a_configuration_that_is_mended_is_valid_within_seconds_however_often_it_was_invalid() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     cluster.define_statuses()?;
-    let writer = start(&cluster, "n1", None, Terms::DEFAULT).await?;
+    let writer = start(&cluster, "n1", None, WriteLimits::DEFAULT).await?;
     let want = |faults: &[String]| {
-        let mut wanted = Wanted::default();
-        wanted.configuration(Configuration::Agent("n1"), &[], faults);
+        let mut wanted = DesiredStatus::default();
+        wanted.set_configuration(StatusComponent::Agent("n1"), &[], faults);
         writer.want(wanted);
     };
     let result = || {
@@ -226,7 +233,7 @@ async fn a_configuration_that_is_mended_is_valid_within_seconds_however_often_it
 
 #[tokio::test]
 async fn kinds_that_the_cluster_does_not_define_keep_none_of_the_others_back() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     cluster.define_statuses()?;
     let definition = "servicebgpstatuses.metallb.io";
     cluster.store.remove("apiextensions.k8s.io", "customresourcedefinitions", "", definition);
@@ -244,7 +251,7 @@ const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: a, namesp
 
 #[tokio::test]
 async fn that_a_service_is_announced_is_an_event_once_and_also_after_a_restart() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     cluster.define_statuses()?;
     cluster.apply(SERVICE)?;
     let a: &[(&str, &[&str])] = &[("a", &["p"])];
@@ -271,7 +278,7 @@ async fn that_a_service_is_announced_is_an_event_once_and_also_after_a_restart()
 
 #[tokio::test]
 async fn the_agents_pod_owns_what_it_writes_and_what_it_finds() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     cluster.define_statuses()?;
     let pod = |name: &str| {
         cluster.apply(&format!(
@@ -296,19 +303,19 @@ async fn the_agents_pod_owns_what_it_writes_and_what_it_finds() -> Result<()> {
 
 #[tokio::test]
 async fn a_session_that_flaps_and_thousands_of_services_are_a_trickle() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = TestCluster::start().await?;
     cluster.define_statuses()?;
     let names: Vec<String> = (0..2000).map(|i| format!("s{i}")).collect();
     let all: Vec<(&str, &[&str])> = names.iter().map(|name| (name.as_str(), ["p"].as_slice())).collect();
-    let terms = Terms { per_second: 20.0, burst: 10.0, ..Terms::DEFAULT };
-    let writer = start(&cluster, "n1", None, terms).await?;
+    let limits = WriteLimits { per_second: 20.0, burst: 10.0, ..WriteLimits::DEFAULT };
+    let writer = start(&cluster, "n1", None, limits).await?;
     let begun = Instant::now();
     for turn in 0..40 {
         writer.want(wanted(&all, if turn % 2 == 0 { "Established" } else { "Active" }));
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let objects = told(&cluster).len();
-    let bound = terms.burst + terms.per_second * begun.elapsed().as_secs_f64();
+    let bound = limits.burst + limits.per_second * begun.elapsed().as_secs_f64();
     assert!(objects > 0 && (objects as f64) < bound, "{objects} of at most {bound}");
     // An object that is new costs two writes: itself and its status. Events, none of which find their Service, none.
     assert!((cluster.store.writes() as f64) < 2.0 * bound, "{} writes", cluster.store.writes());

@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use fairlead_tests::cluster::{Cluster, Controller, NAMESPACE, eventually};
+use fairlead_tests::cluster::{Controller, NAMESPACE, TestCluster, eventually};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use lb_controller::webhook::certificate::{Certificate, LIFETIME, RENEWED_BEFORE, names};
-use lb_controller::webhook::{CONFIGURATION, SECRET, SERVICE};
+use lb_controller::webhook::certificate::{Certificate, LIFETIME, RENEW_BEFORE, dns_names};
+use lb_controller::webhook::names::{CONFIGURATION, SECRET, SERVICE};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -51,21 +51,21 @@ fn definition(kind: &str, plural: &str, service: &str) -> Value {
                     "versions": [version("v1beta1", true), version("v1beta2", false)]}})
 }
 
-fn bundle(cluster: &Cluster, webhook: usize) -> Option<String> {
+fn bundle(cluster: &TestCluster, webhook: usize) -> Option<String> {
     let group = "admissionregistration.k8s.io";
     let there = cluster.store.get(group, "validatingwebhookconfigurations", "", CONFIGURATION)?;
     let encoded = there["webhooks"][webhook]["clientConfig"]["caBundle"].as_str()?.to_owned();
     String::from_utf8(STANDARD.decode(encoded).ok()?).ok()
 }
 
-fn conversion_bundle(cluster: &Cluster) -> Option<String> {
+fn conversion_bundle(cluster: &TestCluster) -> Option<String> {
     let group = "apiextensions.k8s.io";
     let there = cluster.store.get(group, "customresourcedefinitions", "", "bgppeers.metallb.io")?;
     let encoded = there.pointer("/spec/conversion/webhook/clientConfig/caBundle")?.as_str()?.to_owned();
     String::from_utf8(STANDARD.decode(encoded).ok()?).ok()
 }
 
-fn secret(cluster: &Cluster) -> Option<Value> {
+fn secret(cluster: &TestCluster) -> Option<Value> {
     cluster.store.get("", "secrets", NAMESPACE, SECRET)
 }
 
@@ -126,8 +126,8 @@ fn pool(name: &str, addresses: &str) -> Value {
 }
 
 /// A cluster as the chart leaves it, with a pool, a profile and a peer that uses it.
-async fn cluster() -> Result<Cluster> {
-    let cluster = Cluster::start().await?;
+async fn cluster() -> Result<TestCluster> {
+    let cluster = TestCluster::start().await?;
     cluster.store.put(&configuration())?;
     cluster.store.put(&definition("BGPPeer", "bgppeers", SERVICE))?;
     cluster.store.put(&definition("BFDProfile", "bfdprofiles", "another"))?;
@@ -139,14 +139,14 @@ async fn cluster() -> Result<Cluster> {
 }
 
 /// A controller that answers on a free port.
-fn start(cluster: &Cluster, identity: &str, mode: &str) -> Result<(Controller, u16)> {
+fn start(cluster: &TestCluster, identity: &str, mode: &str) -> Result<(Controller, u16)> {
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let arguments = ["--webhook-mode", mode, "--webhook-port", &port.to_string()];
     Ok((cluster.controller_with(identity, &arguments)?, port))
 }
 
 /// A client that trusts what the configuration says, as soon as it is answered.
-async fn client(cluster: &Cluster, port: u16) -> Result<Client> {
+async fn client(cluster: &TestCluster, port: u16) -> Result<Client> {
     eventually("the configuration has a bundle", SOON, || bundle(cluster, 0).is_some()).await?;
     let client = Client { port, trusts: bundle(cluster, 0).context("a bundle")? };
     let deadline = tokio::time::Instant::now() + SOON;
@@ -237,7 +237,7 @@ async fn garbage_is_refused_and_costs_only_itself() -> Result<()> {
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
     let mut plain = TcpStream::connect(("127.0.0.1", port)).await?;
     plain.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await?;
-    let stranger = Client { port, trusts: issued(Duration::ZERO)?.authorities };
+    let stranger = Client { port, trusts: issued(Duration::ZERO)?.ca_bundle };
     assert!(stranger.connect().await.is_err(), "who trusts another authority is not deceived");
     assert_eq!(client.review(VALIDATE, "CREATE", &pool("b", "192.0.3.0/24")).await?["allowed"], true);
     controller.kill()
@@ -246,15 +246,15 @@ async fn garbage_is_refused_and_costs_only_itself() -> Result<()> {
 /// A certificate as it was made that long ago.
 fn issued(ago: Duration) -> Result<Certificate> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    Ok(Certificate::issue(&names(SERVICE, NAMESPACE), now - ago, None)?)
+    Ok(Certificate::issue(&dns_names(SERVICE, NAMESPACE), now - ago, None)?)
 }
 
-fn put(cluster: &Cluster, certificate: &Certificate) -> Result<()> {
+fn put(cluster: &TestCluster, certificate: &Certificate) -> Result<()> {
     let encode = |text: &str| STANDARD.encode(text);
     cluster.store.put(&json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET, "namespace": NAMESPACE},
         "type": "kubernetes.io/tls",
-        "data": {"ca.crt": encode(&certificate.authorities), "tls.crt": encode(&certificate.certificate),
+        "data": {"ca.crt": encode(&certificate.ca_bundle), "tls.crt": encode(&certificate.certificate),
                  "tls.key": encode(&certificate.key)},
     }))
 }
@@ -262,19 +262,19 @@ fn put(cluster: &Cluster, certificate: &Certificate) -> Result<()> {
 #[tokio::test]
 async fn a_certificate_near_its_end_is_replaced_and_still_trusted() -> Result<()> {
     let cluster = cluster().await?;
-    let old = issued(LIFETIME - RENEWED_BEFORE + Duration::from_secs(60))?;
+    let old = issued(LIFETIME - RENEW_BEFORE + Duration::from_secs(60))?;
     put(&cluster, &old)?;
     let before = secret(&cluster);
     let (controller, port) = start(&cluster, "one", "enabled")?;
     eventually("another is in the Secret", SOON, || secret(&cluster) != before).await?;
     let client = client(&cluster, port).await?;
     assert_eq!(client.trusts.matches("BEGIN CERTIFICATE").count(), 2, "{}", client.trusts);
-    assert!(client.trusts.contains(old.authorities.trim()), "another controller may still show the old one");
+    assert!(client.trusts.contains(old.ca_bundle.trim()), "another controller may still show the old one");
     controller.kill()
 }
 
 /// Follows what the configuration says for as long as `old` is shown, and asks a webhook all the while.
-async fn follow_until_replaced(cluster: &Cluster, port: u16, old: &str) -> Result<u32> {
+async fn follow_until_replaced(cluster: &TestCluster, port: u16, old: &str) -> Result<u32> {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     let mut asked = 0;
     loop {
@@ -299,14 +299,14 @@ async fn follow_until_replaced(cluster: &Cluster, port: u16, old: &str) -> Resul
 async fn a_server_that_runs_replaces_its_certificate_and_refuses_nobody() -> Result<()> {
     let cluster = cluster().await?;
     // Good for a few seconds more.
-    let old = issued(LIFETIME - RENEWED_BEFORE - Duration::from_secs(5))?;
+    let old = issued(LIFETIME - RENEW_BEFORE - Duration::from_secs(5))?;
     put(&cluster, &old)?;
     let (controller, port) = start(&cluster, "one", "enabled")?;
-    assert_eq!(client(&cluster, port).await?.trusts, old.authorities, "it is not replaced at the start");
-    let asked = follow_until_replaced(&cluster, port, &old.authorities).await?;
+    assert_eq!(client(&cluster, port).await?.trusts, old.ca_bundle, "it is not replaced at the start");
+    let asked = follow_until_replaced(&cluster, port, &old.ca_bundle).await?;
     println!("answered {asked} times until the certificate was another");
 
-    let second = bundle(&cluster, 0).context("a bundle")?.replace(old.authorities.trim(), "");
+    let second = bundle(&cluster, 0).context("a bundle")?.replace(old.ca_bundle.trim(), "");
     assert!(cluster.store.remove("", "secrets", NAMESPACE, SECRET));
     let asked = follow_until_replaced(&cluster, port, &second).await?;
     println!("answered {asked} times after the Secret was deleted");
@@ -322,15 +322,14 @@ async fn controllers_share_a_certificate_that_is_good_and_one_may_only_answer() 
     let (one, first) = start(&cluster, "one", "onlywebhook")?;
     let (two, second) = start(&cluster, "two", "onlywebhook")?;
     for port in [first, second] {
-        assert_eq!(client(&cluster, port).await?.trusts, good.authorities);
+        assert_eq!(client(&cluster, port).await?.trusts, good.ca_bundle);
     }
     assert_eq!(secret(&cluster), before, "it is left as it is");
     let leases = cluster.store.all("coordination.k8s.io", "leases");
     assert_eq!(leases, [] as [Value; 0], "nobody leads");
     // Who installs the product anew empties the configuration.
     cluster.store.put(&configuration())?;
-    eventually("the bundle is back", SOON, || bundle(&cluster, 0).as_ref() == Some(&good.authorities))
-        .await?;
+    eventually("the bundle is back", SOON, || bundle(&cluster, 0).as_ref() == Some(&good.ca_bundle)).await?;
     one.kill()?;
     two.kill()
 }

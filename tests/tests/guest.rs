@@ -11,7 +11,7 @@ use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::topology::ECHO_PORT;
-use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4, WEB_V6, agents};
+use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4, WEB_V6, agents};
 use fairlead_tests::traffic::TcpLoad;
 
 /// An emulated processor is some thirty times slower than a real one.
@@ -31,7 +31,7 @@ fn cluster() -> Topology {
     for number in 1..=2 {
         topology = topology.node('a', number).pods(&format!("n{number}"), "web", 1);
     }
-    topology.service("web", "web", &[WEB_V4, WEB_V6], Policy::Local)
+    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local)
 }
 
 /// Has the nodes and their switch stand on the guest's virtio-net interfaces instead of pairs of veth.
@@ -73,7 +73,7 @@ fn forwards_and_adopts(lab: &Lab) -> Result<()> {
         let attached = node.status()?["interfaces"][0]["mode"].clone();
         ensure!(attached == mode, "attached in mode {attached}: {}", node.agent_log());
         connections(lab, WEB_V6, || Ok(()))?;
-        let adopted = |node: &Node<'_>| node.agent_log().matches("taken over").count();
+        let adopted = |node: &LabNode<'_>| node.agent_log().matches("taken over").count();
         let before = adopted(&node);
         connections(lab, WEB_V4, || {
             node.kill_agent()?;

@@ -15,8 +15,9 @@ use fairlead_tests::packets::fixture::{CLIENT4, CLIENT6, Fixture, PLAIN4, PLAIN6
 use lb_common::kernel::{Connection, KernelAnswer};
 use lb_common::maps::capacity;
 use lb_common::verdict::Outcome;
-use lb_dataplane::ask::{self, AskKernel};
-use lb_dataplane::object::{ASKING_PROGRAM, EMPTY_PROGRAM};
+use lb_dataplane::kernel_lookup::{self, KernelLookup};
+use lb_dataplane::object::{EMPTY_PROGRAM, LOOKUP_PROGRAM};
+use lb_pipeline::bits::Bits;
 use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, unshare};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,
@@ -137,7 +138,7 @@ fn connect(side: Side, to: u16) -> Result<TcpStream> {
 
 /// The program with its gaps filled, and a table without flows.
 fn asking() -> Result<Kernel> {
-    Kernel::load_object(&Fixture::Standard.tables(), &ask::prepare(AskKernel::Auto).object)
+    Kernel::load_object(&Fixture::Standard.tables(), &kernel_lookup::prepare(KernelLookup::Auto).object)
 }
 
 /// What a segment in the middle of the connection comes to.
@@ -156,8 +157,10 @@ fn without(to: u16) -> &'static str {
 fn a_socket_of_this_node_is_found_while_its_connection_lives() -> Result<()> {
     in_namespace(|| {
         let mut kernel = asking()?;
-        let mut silent =
-            Kernel::load_object(&Fixture::Standard.tables(), &ask::prepare(AskKernel::Off).object)?;
+        let mut silent = Kernel::load_object(
+            &Fixture::Standard.tables(),
+            &kernel_lookup::prepare(KernelLookup::Off).object,
+        )?;
         for side in SIDES {
             for to in PORTS {
                 let listener = TcpListener::bind((side.vip, to))?;
@@ -197,7 +200,7 @@ fn a_half_open_connection_is_none_that_lives() -> Result<()> {
 
 #[test]
 fn a_tracked_connection_is_found_while_it_lives() -> Result<()> {
-    if let Some(reason) = ask::prepare(AskKernel::Auto).questions.conntrack {
+    if let Some(reason) = kernel_lookup::prepare(KernelLookup::Auto).lookups.conntrack {
         eprintln!("not tested: {reason}");
         return Ok(());
     }
@@ -231,7 +234,7 @@ fn a_tracked_connection_is_found_while_it_lives() -> Result<()> {
 /// By default the kernel takes connections up in the middle, so that a forged ACK leaves one that says ESTABLISHED.
 #[test]
 fn a_connection_that_only_a_stranger_speaks_on_is_none_that_lives() -> Result<()> {
-    if let Some(reason) = ask::prepare(AskKernel::Auto).questions.conntrack {
+    if let Some(reason) = kernel_lookup::prepare(KernelLookup::Auto).lookups.conntrack {
         eprintln!("not tested: {reason}");
         return Ok(());
     }
@@ -289,15 +292,15 @@ fn every_answer_has_a_price() -> Result<()> {
         sched_setaffinity(Pid::from_raw(0), &cpu)?;
         let side = SIDES[0];
         let packet = (side.frame)().tcp(FROM, port::LOCAL).packet();
-        let conntrack = ask::prepare(AskKernel::Auto).questions.conntrack.is_none();
+        let conntrack = kernel_lookup::prepare(KernelLookup::Auto).lookups.conntrack.is_none();
         let mut kernel = asking()?;
         let mut price = |name: &str, expected: KernelAnswer| -> Result<()> {
             kernel.judge(&packet)?;
             let mut costs = Vec::new();
             for _ in 0..5 {
                 let (empty, _) = kernel.cost(EMPTY_PROGRAM, &packet, RUNS)?;
-                let (asked, answer) = kernel.cost(ASKING_PROGRAM, &packet, RUNS)?;
-                assert_eq!(KernelAnswer::from_number(answer), expected, "{name}");
+                let (asked, answer) = kernel.cost(LOOKUP_PROGRAM, &packet, RUNS)?;
+                assert_eq!(KernelAnswer::from_bits(answer.into()), Some(expected), "{name}");
                 costs.push(asked.saturating_sub(empty));
             }
             costs.sort_unstable();

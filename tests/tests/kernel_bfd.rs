@@ -13,7 +13,7 @@ use fairlead_tests::packets::build::Frame;
 use fairlead_tests::packets::fixture::{ROUTER4, SELF4};
 use lb_common::maps::{BFD_LISTENS, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress};
 use lb_dataplane::attach::{MapSizes, load, loaded_program};
-use lb_dataplane::bfd::{BfdSessions, Session};
+use lb_dataplane::bfd::{BfdMaps, BfdSessionConfig};
 use lb_dataplane::object::PROGRAM;
 use lb_dataplane::pins::Pins;
 
@@ -48,8 +48,8 @@ impl Pinned {
     }
 }
 
-fn session(minimum_ttl: Option<u8>) -> Session {
-    Session { remote: ROUTER4.into(), local: SELF4.into(), minimum_ttl }
+fn session(minimum_ttl: Option<u8>) -> BfdSessionConfig {
+    BfdSessionConfig { remote: ROUTER4.into(), local: SELF4.into(), minimum_ttl }
 }
 
 fn control(port: u16, yours: u32) -> Frame {
@@ -61,22 +61,22 @@ fn control(port: u16, yours: u32) -> Frame {
 #[test]
 fn the_agent_reads_when_a_router_was_heard_of() -> Result<()> {
     let mut pinned = Pinned::new()?;
-    let mut sessions = BfdSessions::open(&pinned.pins)?;
+    let mut sessions = BfdMaps::open(&pinned.pins)?;
     sessions.write(7, &session(None))?;
     sessions.write(8, &session(Some(250)))?;
-    assert_eq!((sessions.heard(7)?, sessions.heard(8)?), (None, None));
+    assert_eq!((sessions.last_packet(7)?, sessions.last_packet(8)?), (None, None));
     let start = Instant::now();
     assert_eq!(pinned.run(&control(3784, 7))?, PASS);
-    let first = sessions.heard(7)?.context("not heard of")?;
+    let first = sessions.last_packet(7)?.context("not heard of")?;
     assert_eq!(pinned.run(&control(3784, 7))?, PASS);
-    let second = sessions.heard(7)?.context("not heard of")?;
+    let second = sessions.last_packet(7)?.context("not heard of")?;
     assert!(first.is_up() && first.at < second.at, "{first:?} {second:?}");
     assert!(second.at - first.at < start.elapsed(), "the unit is right");
-    assert_eq!(sessions.heard(8)?, None);
+    assert_eq!(sessions.last_packet(8)?, None);
     pinned.run(&control(4784, 8))?;
-    assert!(sessions.heard(8)?.is_some());
+    assert!(sessions.last_packet(8)?.is_some());
     sessions.write(7, &session(None))?;
-    assert_eq!(sessions.heard(7)?, None, "what is written anew has not been heard of");
+    assert_eq!(sessions.last_packet(7)?, None, "what is written anew has not been heard of");
     let mut known = sessions.discriminators()?;
     known.sort_unstable();
     assert_eq!(known, [7, 8]);
@@ -86,7 +86,7 @@ fn the_agent_reads_when_a_router_was_heard_of() -> Result<()> {
 #[test]
 fn echoes_are_returned_while_there_is_any_session_with_their_sender() -> Result<()> {
     let mut pinned = Pinned::new()?;
-    let mut sessions = BfdSessions::open(&pinned.pins)?;
+    let mut sessions = BfdMaps::open(&pinned.pins)?;
     let echo = Frame::v4(ROUTER4, ROUTER4).ttl(255).datagram(3785, 3785, &[1; 20]);
     assert_eq!(pinned.run(&echo)?, PASS);
     sessions.write(7, &session(None))?;
@@ -114,7 +114,7 @@ fn peer(discriminator: u32, flags: u8) -> BTreeMap<IpAddr, BfdAddress> {
 fn strangers_are_dropped_only_where_the_agent_receives() -> Result<()> {
     const DROP: u32 = 1;
     let mut pinned = Pinned::new()?;
-    let mut sessions = BfdSessions::open(&pinned.pins)?;
+    let mut sessions = BfdMaps::open(&pinned.pins)?;
     let from = |source: [u8; 4]| {
         let down = [0x20, 0x40, 3, 24, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0];
         Frame::v4(source, SELF4).ttl(255).datagram(50_000, 3784, &down)

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use fairlead_tests::bpffs::Bpffs;
 use fairlead_tests::lab::node::find_binary;
-use lb_common::maps::name;
+use lb_common::maps::MAPS;
 use lb_dataplane::object::{EMPTY_PROGRAM, PROGRAM};
 
 /// How long it may take, on an emulated processor.
@@ -22,7 +22,7 @@ fn the_doctor_finds_the_machine_fit_and_lists_every_map() -> Result<()> {
     ensure!(started.elapsed() < WITHIN, "it took {:?}", started.elapsed());
     let is_listed = |name: &str| text.lines().any(|line| line.split_whitespace().next() == Some(name));
     let missing: Vec<_> =
-        name::ALL.iter().chain(&[PROGRAM, EMPTY_PROGRAM]).filter(|it| !is_listed(it)).collect();
+        MAPS.iter().map(|map| map.name).chain([PROGRAM, EMPTY_PROGRAM]).filter(|it| !is_listed(it)).collect();
     ensure!(missing.is_empty(), "{missing:?} are missing:\n{text}");
     Ok(())
 }

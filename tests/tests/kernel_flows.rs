@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use fairlead_tests::kernel::Kernel;
 use fairlead_tests::packets::build::{Frame, flags};
 use fairlead_tests::packets::fixture::{CLIENT4, CLIENT6, Fixture, VIP4, VIP6, node, port};
-use fairlead_tests::pair::{Pair, left_of_age};
+use fairlead_tests::twin::{Twin, left_of_age};
 use lb_common::flows::{FlowKey, Standing, UDP_WAYS, UNPROVEN_WAYS, WAYS};
 use lb_common::hash::{FlowPorts, flow_hash_v4};
 use lb_common::maps::capacity;
@@ -115,12 +115,12 @@ const REST: usize = WAYS - UNPROVEN_WAYS;
 
 /// A set of the table, filled on the host and in the kernel.
 struct Set {
-    pair: Pair,
+    pair: Twin,
 }
 
 impl Set {
     fn new() -> Result<Self> {
-        Ok(Self { pair: Pair::new(Fixture::Standard)? })
+        Ok(Self { pair: Twin::new(Fixture::Standard)? })
     }
 
     /// What a frame is counted as.

@@ -8,7 +8,7 @@ use fairlead_tests::packets::fixture::Fixture;
 use fairlead_tests::packets::mutate::Mutator;
 use fairlead_tests::packets::oracle::is_stranger;
 use fairlead_tests::packets::table;
-use fairlead_tests::pair::Pair;
+use fairlead_tests::twin::Twin;
 use lb_common::verdict::Outcome;
 
 const PACKETS: u32 = 500_000;
@@ -39,10 +39,10 @@ fn host_and_kernel_agree_on_random_packets_to_services_with_source_ranges() -> R
 fn agree(fixture: Fixture, packets: u32) -> Result<()> {
     let seed = seed();
     println!("seed {seed}");
-    let mut pair = Pair::new(fixture)?;
+    let mut pair = Twin::new(fixture)?;
     let mut mutator = Mutator::new(seed, &table::written());
     let splits = pair.kernel.splits();
-    pair = Pair::new(fixture)?;
+    pair = Twin::new(fixture)?;
     let mut strangers = 0;
     for number in 0..packets {
         let packet = mutator.packet();

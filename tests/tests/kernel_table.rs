@@ -8,11 +8,11 @@ use fairlead_tests::model::{Action, counter_name};
 use fairlead_tests::packets::fixture::Fixture;
 use fairlead_tests::packets::oracle::is_stranger;
 use fairlead_tests::packets::table::{self, Row};
-use fairlead_tests::pair::Pair;
+use fairlead_tests::twin::Twin;
 use lb_common::verdict::{COUNTERS, Outcome};
 
 /// What is wrong with a row, one line for each.
-fn judge(pair: &mut Pair, row: &Row) -> Result<Vec<String>> {
+fn judge(pair: &mut Twin, row: &Row) -> Result<Vec<String>> {
     pair.begin_anew()?;
     let heard_before = pair.tables.state().liveness;
     let mut wrong = Vec::new();
@@ -53,7 +53,7 @@ fn judge(pair: &mut Pair, row: &Row) -> Result<Vec<String>> {
 fn host_kernel_and_table_agree() -> Result<()> {
     let mut pairs = HashMap::new();
     for fixture in Fixture::ALL {
-        pairs.insert(fixture, Pair::new(fixture)?);
+        pairs.insert(fixture, Twin::new(fixture)?);
     }
     let mut rows = table::rows();
     let mut kernel = Kernel::load(&Fixture::Standard.tables())?;

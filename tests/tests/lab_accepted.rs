@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use fairlead_tests::control_plane::ControlPlane;
-use fairlead_tests::lab::addresses::Family;
-use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4};
+use fairlead_tests::lab::addresses::IpFamily;
+use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4};
 use fairlead_tests::objects::{metallb, yaml};
 use fairlead_tests::routers::{
-    Config, Frr, GracefulRestart, Peer, Router, kernel_next_hops, wait, wait_kernel_next_hops,
+    Frr, GracefulRestartMode, RouterConfig, RouterDaemon, RouterPeer, kernel_next_hops, wait,
+    wait_kernel_next_hops,
 };
 use serde_json::{Value, json};
 
@@ -28,7 +29,7 @@ const STAYS: &str = "its last-known-good configuration stays in force";
 #[test]
 fn objects_of_a_directory_that_are_wrong_when_an_agent_starts_are_as_they_were() -> Result<()> {
     run(|lab, node| {
-        let scene = Scene::directory(lab, node)?;
+        let scene = RoutedScenario::directory(lab, node)?;
         let unread = |name, spec: &str| {
             json!({"apiVersion": "metallb.io/v1beta1", "kind": name, "spec": spec,
                 "metadata": {"name": "lab", "namespace": "metallb-system"}})
@@ -55,7 +56,7 @@ fn objects_of_a_directory_that_are_wrong_when_an_agent_starts_are_as_they_were()
 #[test]
 fn objects_of_a_cluster_that_are_wrong_when_an_agent_starts_are_as_they_were() -> Result<()> {
     run(|lab, node| {
-        let scene = Scene::cluster(lab, node)?;
+        let scene = RoutedScenario::cluster(lab, node)?;
         scene.judged_wrong_stays_over_a_restart()?;
         scene.gone_is_gone()
     })
@@ -65,7 +66,7 @@ fn objects_of_a_cluster_that_are_wrong_when_an_agent_starts_are_as_they_were() -
 #[test]
 fn without_the_file_an_object_that_is_wrong_when_an_agent_starts_is_nothing() -> Result<()> {
     run(|lab, node| {
-        let scene = Scene::directory(lab, node)?;
+        let scene = RoutedScenario::directory(lab, node)?;
         for content in [None, Some("{\"format\":1,\"obj")] {
             scene.put_pool(&pool(&["203.0.113.10/33"]))?;
             scene.wait_problems(&["IPAddressPool metallb-system/lab: spec.addresses[0]", STAYS])?;
@@ -86,24 +87,24 @@ fn without_the_file_an_object_that_is_wrong_when_an_agent_starts_is_nothing() ->
 }
 
 /// A node that announces an address to a router, and where its objects are written.
-struct Scene<'lab> {
+struct RoutedScenario<'lab> {
     lab: &'lab Lab,
-    node: &'lab Node<'lab>,
+    node: &'lab LabNode<'lab>,
     frr: Frr,
     plane: Option<ControlPlane>,
     options: AgentOptions,
 }
 
-impl<'lab> Scene<'lab> {
-    fn directory(lab: &'lab Lab, node: &'lab Node<'lab>) -> Result<Self> {
+impl<'lab> RoutedScenario<'lab> {
+    fn directory(lab: &'lab Lab, node: &'lab LabNode<'lab>) -> Result<Self> {
         Self::start(lab, node, None, AgentOptions::default())
     }
 
-    fn cluster(lab: &'lab Lab, node: &'lab Node<'lab>) -> Result<Self> {
+    fn cluster(lab: &'lab Lab, node: &'lab LabNode<'lab>) -> Result<Self> {
         let plane = ControlPlane::start(lab)?;
         let options = AgentOptions { kubeconfig: Some(plane.kubeconfig()), ..AgentOptions::default() };
         plane.put(&lab.topology().observed()?)?;
-        let mut service = lab.topology().wish("web", &[Family::V4], "SingleStack")?;
+        let mut service = lab.topology().wish("web", &[IpFamily::V4], "SingleStack")?;
         service["status"] = json!({ "loadBalancer": { "ingress": [{ "ip": WEB_V4 }] } });
         plane.put(&[service])?;
         Self::start(lab, node, Some(plane), options)
@@ -111,13 +112,13 @@ impl<'lab> Scene<'lab> {
 
     fn start(
         lab: &'lab Lab,
-        node: &'lab Node<'lab>,
+        node: &'lab LabNode<'lab>,
         plane: Option<ControlPlane>,
         options: AgentOptions,
     ) -> Result<Self> {
-        let peer = Peer::at(node.spec().addresses().of(Family::V4), AGENTS_AS).source(gateway(node));
-        let peer = Peer { graceful_restart: GracefulRestart::Helper, ..peer };
-        let frr = Frr::start(&*lab.router()?, &Config::new(ROUTERS_AS, gateway(node)).peer(peer))?;
+        let peer = RouterPeer::at(node.spec().addresses().of(IpFamily::V4), AGENTS_AS).source(gateway(node));
+        let peer = RouterPeer { graceful_restart: GracefulRestartMode::Helper, ..peer };
+        let frr = Frr::start(&*lab.router()?, &RouterConfig::new(ROUTERS_AS, gateway(node)).peer(peer))?;
         let scene = Self { lab, node, frr, plane, options };
         // The lab's own pool would be the same one twice.
         fs::remove_file(lab.outside(&lab.manifests_directory()).join("metallb.yaml"))?;
@@ -134,7 +135,7 @@ impl<'lab> Scene<'lab> {
     }
 
     fn hops(&self) -> [IpAddr; 1] {
-        [self.node.spec().addresses().of(Family::V4)]
+        [self.node.spec().addresses().of(IpFamily::V4)]
     }
 
     fn put_right(&self, community: &str) -> Result<()> {
@@ -270,7 +271,7 @@ impl<'lab> Scene<'lab> {
     fn wait_community(&self, community: &str) -> Result<()> {
         let (asn, value) = community.split_once(':').unwrap_or_default();
         let community = (asn.parse()?, value.parse()?);
-        let has = |routes: &[fairlead_tests::routers::Route]| {
+        let has = |routes: &[fairlead_tests::routers::RouteView]| {
             !routes.is_empty() && routes.iter().all(|route| route.communities == [community].into())
         };
         self.frr.wait_routes(WEB_V4.into(), WITHIN, &has).map(drop)
@@ -289,13 +290,13 @@ fn pool(addresses: &[&str]) -> Value {
     metallb("v1beta1", "IPAddressPool", "lab", &json!({ "addresses": addresses }))
 }
 
-fn gateway(node: &Node<'_>) -> Ipv4Addr {
+fn gateway(node: &LabNode<'_>) -> Ipv4Addr {
     node.spec().segment().gateway().v4
 }
 
 /// A node with a pod, in a lab of its own.
-fn run(test: impl FnOnce(&Lab, &Node<'_>) -> Result<()>) -> Result<()> {
+fn run(test: impl FnOnce(&Lab, &LabNode<'_>) -> Result<()>) -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
-    let topology = topology.service("web", "web", &[WEB_V4], Policy::Local);
+    let topology = topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local);
     topology.run(|lab| test(lab, &lab.node("n1")?))
 }

@@ -10,15 +10,15 @@ use aya::Ebpf;
 use aya::programs::{Xdp, XdpMode};
 use fairlead_tests::lab::node::find_binary;
 use fairlead_tests::lab::topology::HTTP_PORT;
-use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4};
+use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4};
 use lb_dataplane::object::{EMPTY_PROGRAM, OBJECT};
 
 /// One node with one pod, and the Service `web` on it.
 fn small() -> Topology {
-    Topology::empty().node('a', 1).pods("n1", "web", 1).service("web", "web", &[WEB_V4], Policy::Local)
+    Topology::empty().node('a', 1).pods("n1", "web", 1).service("web", "web", &[WEB_V4], TrafficPolicy::Local)
 }
 
-fn with_small_lab(test: impl FnOnce(&Lab, &Node<'_>) -> Result<()>) -> Result<()> {
+fn with_small_lab(test: impl FnOnce(&Lab, &LabNode<'_>) -> Result<()>) -> Result<()> {
     small().run(|lab| {
         lab.router()?.set_next_hops(WEB_V4, &["n1"])?;
         test(lab, &lab.node("n1")?)
@@ -30,7 +30,7 @@ fn manifest(lab: &Lab, name: &str) -> PathBuf {
 }
 
 /// Waits until the agent's list of problems is as `wanted` says.
-fn wait_problems(node: &Node<'_>, wanted: impl Fn(&[String]) -> bool) -> Result<()> {
+fn wait_problems(node: &LabNode<'_>, wanted: impl Fn(&[String]) -> bool) -> Result<()> {
     let until = Instant::now() + Duration::from_secs(5);
     loop {
         let problems: Vec<String> = serde_json::from_value(node.status()?["problems"].clone())?;
@@ -117,7 +117,7 @@ fn an_object_that_becomes_wrong_stays_as_it_was_last_right() -> Result<()> {
 }
 
 /// Puts somebody else's XDP program on the uplink, for as long as the value lives.
-fn occupy(node: &Node<'_>) -> Result<Ebpf> {
+fn occupy(node: &LabNode<'_>) -> Result<Ebpf> {
     node.run(|| {
         let mut object = Ebpf::load(OBJECT)?;
         let program: &mut Xdp = object.program_mut(EMPTY_PROGRAM).context("no such program")?.try_into()?;
@@ -128,7 +128,7 @@ fn occupy(node: &Node<'_>) -> Result<Ebpf> {
 }
 
 /// Runs the agent with these arguments in place of the usual ones; it must end at once with one sentence.
-fn refuses(node: &Node<'_>, wrapper: &[&str], arguments: &[&str], words: &[&str]) -> Result<()> {
+fn refuses(node: &LabNode<'_>, wrapper: &[&str], arguments: &[&str], words: &[&str]) -> Result<()> {
     let binary = find_binary()?.to_string_lossy().into_owned();
     let mut words_of_command = wrapper.to_vec();
     words_of_command.extend([binary.as_str(), "agent"]);

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::topology::HTTP_PORT;
-use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4};
+use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4};
 use fairlead_tests::objects::{metallb, yaml};
-use fairlead_tests::routers::{Config, Frr, Peer, Router, wait};
+use fairlead_tests::routers::{Frr, RouterConfig, RouterDaemon, RouterPeer, wait};
 use serde_json::{Value, json};
 
 const ROUTERS_AS: u32 = 64_500;
@@ -22,11 +22,11 @@ const NOBODY: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 99);
 #[test]
 fn an_announced_aggregate_ends_at_the_node_and_hides_nothing() -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
-    topology.service("web", "web", &[WEB_V4], Policy::Cluster).run(|lab| {
+    topology.service("web", "web", &[WEB_V4], TrafficPolicy::Cluster).run(|lab| {
         let node = lab.node("n1")?;
         let (here, gateway) = (node.spec().addresses().v4, node.spec().segment().gateway().v4);
-        let peer = Peer::at(here, AGENTS_AS).source(gateway);
-        let frr = Frr::start(&*lab.router()?, &Config::new(ROUTERS_AS, gateway).peer(peer))?;
+        let peer = RouterPeer::at(here, AGENTS_AS).source(gateway);
+        let frr = Frr::start(&*lab.router()?, &RouterConfig::new(ROUTERS_AS, gateway).peer(peer))?;
         fs::remove_file(lab.outside(&lab.manifests_directory().join("metallb.yaml")))?;
         give(lab, &node, 24)?;
         node.start_agent(&AgentOptions::default())?;
@@ -62,7 +62,7 @@ fn an_announced_aggregate_ends_at_the_node_and_hides_nothing() -> Result<()> {
 
 /// Datagrams for nobody are received once each, with little else. The router's kernel may have the route a moment later
 /// than its BGP.
-fn goes_round_no_more(lab: &Lab, node: &Node<'_>) -> Result<()> {
+fn goes_round_no_more(lab: &Lab, node: &LabNode<'_>) -> Result<()> {
     let received_as = wait(WITHIN, || {
         let before = received(node)?;
         lab.client()?.run(|| {
@@ -82,26 +82,26 @@ fn goes_round_no_more(lab: &Lab, node: &Node<'_>) -> Result<()> {
     Ok(())
 }
 
-fn received(node: &Node<'_>) -> Result<u64> {
+fn received(node: &LabNode<'_>) -> Result<u64> {
     let status = node.status()?;
     let outcomes = status["outcomes"].as_array().context("no outcomes")?;
     Ok(outcomes.iter().filter_map(|it| it["packets"].as_u64()).sum())
 }
 
-fn blackholes(node: &Node<'_>) -> Result<Vec<String>> {
+fn blackholes(node: &LabNode<'_>) -> Result<Vec<String>> {
     let text = node.command("ip").args(["-json", "route", "show", "table", "all"]).text()?;
     let routes: Vec<Value> = serde_json::from_str(&text)?;
     let own = routes.iter().filter(|route| route["table"] == "6080" && route["type"] == "blackhole");
     Ok(own.filter_map(|route| route["dst"].as_str().map(str::to_owned)).collect())
 }
 
-fn rules(node: &Node<'_>) -> Result<Vec<Value>> {
+fn rules(node: &LabNode<'_>) -> Result<Vec<Value>> {
     let text = node.command("ip").args(["-json", "rule", "show"]).text()?;
     let rules: Vec<Value> = serde_json::from_str(&text)?;
     Ok(rules.into_iter().filter(|rule| !rule["iif"].is_null()).collect())
 }
 
-fn wait_blackholes(node: &Node<'_>, wanted: &[&str]) -> Result<()> {
+fn wait_blackholes(node: &LabNode<'_>, wanted: &[&str]) -> Result<()> {
     wait(WITHIN, || {
         let found = blackholes(node)?;
         ensure!(found == wanted, "blackholes for {found:?}, not {wanted:?}");
@@ -110,7 +110,7 @@ fn wait_blackholes(node: &Node<'_>, wanted: &[&str]) -> Result<()> {
 }
 
 /// Writes the objects that make the agent announce the VIP in an aggregate of this length.
-fn give(lab: &Lab, node: &Node<'_>, length: u8) -> Result<()> {
+fn give(lab: &Lab, node: &LabNode<'_>, length: u8) -> Result<()> {
     let peer = json!({
         "myASN": AGENTS_AS,
         "peerASN": ROUTERS_AS,

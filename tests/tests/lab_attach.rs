@@ -10,10 +10,10 @@ use aya::Ebpf;
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::XdpLink;
 use aya::programs::{Xdp, XdpMode};
+use fairlead_tests::frr_router::FrrRouter;
 use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
-use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4, WEB_V6, agents};
+use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4, WEB_V6, agents};
 use fairlead_tests::traffic::{Probes, TcpLoad};
-use fairlead_tests::upstream::Upstream;
 use lb_dataplane::object::{EMPTY_PROGRAM, OBJECT};
 use lb_dataplane::pins::Pins;
 use nix::mount::MntFlags;
@@ -33,7 +33,7 @@ fn cluster() -> Topology {
     for number in 1..=3 {
         topology = topology.node('a', number).pods(&format!("n{number}"), "web", 1);
     }
-    topology.service("web", "web", &[WEB_V4, WEB_V6], Policy::Local)
+    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local)
 }
 
 fn options(mode: &'static str) -> AgentOptions {
@@ -42,7 +42,7 @@ fn options(mode: &'static str) -> AgentOptions {
 }
 
 /// Runs a test with agents, and with connections by n1, none of which may break.
-fn with_connections(mode: &'static str, test: impl FnOnce(&Lab, &Node<'_>) -> Result<()>) -> Result<()> {
+fn with_connections(mode: &'static str, test: impl FnOnce(&Lab, &LabNode<'_>) -> Result<()>) -> Result<()> {
     cluster().run(|lab| {
         [WEB_V4, WEB_V6].iter().try_for_each(|vip| lab.router()?.set_next_hops(*vip, &["n1"]))?;
         agents::start(&lab.nodes()?, &options(mode))?;
@@ -58,7 +58,7 @@ fn with_connections(mode: &'static str, test: impl FnOnce(&Lab, &Node<'_>) -> Re
 }
 
 /// Something happens to n1: how long is not every new flow answered?
-fn outage(lab: &Lab, node: &Node<'_>, what: &str, act: impl FnOnce() -> Result<()>) -> Result<Duration> {
+fn outage(lab: &Lab, node: &LabNode<'_>, what: &str, act: impl FnOnce() -> Result<()>) -> Result<Duration> {
     let every = Duration::from_millis(10);
     let probes = Probes { every, ..Probes::to(SocketAddr::new(WEB_V4, DATAGRAM_PORT)) };
     let probes = probes.start(lab.client()?)?;
@@ -78,7 +78,7 @@ fn outage(lab: &Lab, node: &Node<'_>, what: &str, act: impl FnOnce() -> Result<(
     Ok(outage)
 }
 
-fn readyz(node: &Node<'_>) -> Result<String> {
+fn readyz(node: &LabNode<'_>) -> Result<String> {
     let url = format!("http://{METRICS}/readyz");
     node.command("curl")
         .args(["--silent", "--output", "/dev/null", "--write-out", "%{http_code}", &url])
@@ -89,12 +89,12 @@ fn problems(status: &Value) -> String {
     status["problems"].to_string()
 }
 
-fn wait_problem(node: &Node<'_>, words: &str, is_there: bool, within: Duration) -> Result<()> {
+fn wait_problem(node: &LabNode<'_>, words: &str, is_there: bool, within: Duration) -> Result<()> {
     let what = format!("{} of {words:?}", if is_there { "tells" } else { "tells no more" });
     node.wait_status(&what, within, |status| Ok(problems(status).contains(words) == is_there))
 }
 
-fn ip(node: &Node<'_>, lines: &[&str]) -> Result<()> {
+fn ip(node: &LabNode<'_>, lines: &[&str]) -> Result<()> {
     node.ip(&lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>())
 }
 
@@ -108,10 +108,10 @@ fn an_uplink_that_changes_is_served_again() -> Result<()> {
             node.configure_routes()
         })?;
         outage(lab, node, "renamed", || rename(node, "eth0", "ens3"))?;
-        wait_problem(node, "now called ens3", true, SERVED_WITHIN)?;
+        wait_problem(node, "renamed to ens3", true, SERVED_WITHIN)?;
         ensure!(node.status()?["interfaces"][0]["interface"] == "ens3", "it is called so");
         outage(lab, node, "renamed back", || rename(node, "ens3", "eth0"))?;
-        wait_problem(node, "now called ens3", false, SERVED_WITHIN)?;
+        wait_problem(node, "renamed to ens3", false, SERVED_WITHIN)?;
         outage(lab, node, "another MAC", || ip(node, &["link set eth0 address 02:00:00:00:11:11"]))?;
         let other = lab.node("n2")?;
         outage(lab, &other, "another node's MAC", || {
@@ -123,7 +123,7 @@ fn an_uplink_that_changes_is_served_again() -> Result<()> {
 }
 
 /// An interface is renamed while it is down, which costs it its routes.
-fn rename(node: &Node<'_>, from: &str, to: &str) -> Result<()> {
+fn rename(node: &LabNode<'_>, from: &str, to: &str) -> Result<()> {
     ip(node, &[&format!("link set {from} down"), &format!("link set {from} name {to}")])?;
     ip(node, &[&format!("link set {to} up")])?;
     node.configure_routes()
@@ -149,10 +149,10 @@ fn what_is_unpinned_is_carried_on_and_pinned_again() -> Result<()> {
         ensure!(is_pinned(), "{} is not there again", inside.directory().display());
         for flags in [MntFlags::empty(), MntFlags::MNT_DETACH] {
             unpinned("bpffs unmounted", &|| node.unmount_bpffs(flags))?;
-            wait_problem(node, "no BPF file system", true, SERVED_WITHIN)?;
+            wait_problem(node, "no longer a BPF file system", true, SERVED_WITHIN)?;
             unpinned("bpffs mounted", &|| node.mount_bpffs())?;
             ensure!(
-                is_pinned() && !problems(&node.status()?).contains("no BPF"),
+                is_pinned() && !problems(&node.status()?).contains("no longer a BPF"),
                 "pinned, and nothing is wrong"
             );
         }
@@ -201,7 +201,7 @@ fn others(object: &mut Ebpf) -> Result<&mut Xdp> {
 }
 
 /// Detaches the agent's link as an administrator can.
-fn detach_link(node: &Node<'_>) -> Result<()> {
+fn detach_link(node: &LabNode<'_>) -> Result<()> {
     let pin = Pins::below(&node.bpffs()).link("eth0");
     node.command("bpftool").args(["link", "detach", "pinned"]).arg(pin).text().map(drop)
 }
@@ -256,7 +256,7 @@ fn an_agent_with_another_mode_changes_what_the_one_before_it_has_left() -> Resul
 #[test]
 fn an_uplink_that_cannot_be_served_is_withdrawn_and_named() -> Result<()> {
     cluster().run(|lab| {
-        let upstream = Upstream::start(lab, &['a'], Duration::from_millis(50))?;
+        let upstream = FrrRouter::start(lab, &['a'], Duration::from_millis(50))?;
         agents::start(&lab.nodes()?, &options("native"))?;
         let all = ["n1", "n2", "n3"];
         upstream.wait_next_hops(&[WEB_V4, WEB_V6], &all, OPEN_WITHIN)?;
@@ -285,7 +285,7 @@ fn an_uplink_that_cannot_be_served_is_withdrawn_and_named() -> Result<()> {
         // Gone altogether.
         node.delete_uplink()?;
         node.wait_status("is not ready", WITHDRAWN_WITHIN, |status| Ok(status["ready"] == false))?;
-        wait_problem(&node, "uplink eth0 is gone", true, BLUR)?;
+        wait_problem(&node, "uplink eth0 does not exist", true, BLUR)?;
         node.make_uplink("eth0")?;
         node.configure_uplink("eth0")?;
         node.wait_agent_ready(SERVED_WITHIN + BLUR)?;
@@ -299,7 +299,7 @@ fn an_uplink_that_cannot_be_served_is_withdrawn_and_named() -> Result<()> {
 }
 
 /// Detaches the agent's link and attaches another program before the agent attaches its own again.
-fn occupy(node: &Node<'_>, object: &mut Ebpf) -> Result<aya::programs::xdp::XdpLinkId> {
+fn occupy(node: &LabNode<'_>, object: &mut Ebpf) -> Result<aya::programs::xdp::XdpLinkId> {
     let program = others(object)?;
     for _ in 0..20 {
         detach_link(node)?;
@@ -311,7 +311,7 @@ fn occupy(node: &Node<'_>, object: &mut Ebpf) -> Result<aya::programs::xdp::XdpL
     anyhow::bail!("the agent was always faster")
 }
 
-fn metric(node: &Node<'_>, line: &str) -> Result<bool> {
+fn metric(node: &LabNode<'_>, line: &str) -> Result<bool> {
     let url = format!("http://{METRICS}/metrics");
     let text = node.command("curl").args(["--silent", "--fail", &url]).text()?;
     Ok(text.lines().any(|it| it == line))
@@ -341,7 +341,7 @@ fn a_detached_agent_stays_detached_until_it_is_restarted() -> Result<()> {
 fn two_uplinks_on_one_lan_answer_once() -> Result<()> {
     let inside = IpAddr::from([10, 1, 0, 200]);
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
-    topology.service("web", "web", &[WEB_V4, inside], Policy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4, inside], TrafficPolicy::Local).run(|lab| {
         let node = lab.node("n1")?;
         node.add_port("eth1")?;
         lab.router()?.ip(&[format!("route replace {WEB_V4}/32 dev rack-a")])?;
@@ -358,14 +358,14 @@ fn two_uplinks_on_one_lan_answer_once() -> Result<()> {
         answered_once(lab, &node, WEB_V4)?;
         // One of two may go: the other one carries packets, and what is missing is named.
         ip(&node, &["link del eth1"])?;
-        wait_problem(&node, "uplink eth1 is gone", true, WITHDRAWN_WITHIN)?;
+        wait_problem(&node, "uplink eth1 does not exist", true, WITHDRAWN_WITHIN)?;
         ensure!(node.status()?["ready"] == true, "one uplink is enough");
         answered_once(lab, &node, inside)
     })
 }
 
 /// Three requests, three answers, all with the MAC of eth0.
-fn answered_once(lab: &Lab, node: &Node<'_>, vip: IpAddr) -> Result<()> {
+fn answered_once(lab: &Lab, node: &LabNode<'_>, vip: IpAddr) -> Result<()> {
     let (router, vip) = (lab.router()?, vip.to_string());
     let link = node.command("ip").args(["-brief", "link", "show", "eth0"]).text()?;
     let mac = link.split_whitespace().nth(2).context("eth0 has no MAC")?.to_owned();
@@ -382,7 +382,7 @@ fn answered_once(lab: &Lab, node: &Node<'_>, vip: IpAddr) -> Result<()> {
     Ok(())
 }
 
-fn counted(node: &Node<'_>, outcome: &str) -> Result<u64> {
+fn counted(node: &LabNode<'_>, outcome: &str) -> Result<u64> {
     let status = node.status()?;
     let found = agents::list(&status, "outcomes")?.iter().find(|it| it["name"] == outcome);
     found.and_then(|it| it["packets"].as_u64()).context("no such outcome")

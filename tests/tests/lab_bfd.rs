@@ -5,10 +5,10 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4};
+use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4};
 use fairlead_tests::objects::{metallb, yaml};
 use fairlead_tests::packets::build::Frame;
-use fairlead_tests::routers::{Bfd, Config, Frr, Peer, Router, wait};
+use fairlead_tests::routers::{BfdTimers, Frr, RouterConfig, RouterDaemon, RouterPeer, wait};
 use fairlead_tests::traffic::RawSocket;
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ fn echoes_that_the_router_no_longer_forwards_end_a_session_that_is_heard() -> Re
             Ok(())
         })?;
         let log = node.agent_log();
-        ensure!(log.contains("BFD session is down: echo packets did not come back"), "{log}");
+        ensure!(log.contains("BFD session down: echo function failed"), "{log}");
 
         lab.router()?.sysctl(&[("net/ipv4/ip_forward", "1")])?;
         wait_echoes(node)?;
@@ -122,7 +122,7 @@ fn forged(to: Ipv4Addr, discriminator: u32, number: u8) -> [Vec<u8>; 4] {
     ]
 }
 
-fn outcome(node: &Node<'_>, name: &str) -> Result<u64> {
+fn outcome(node: &LabNode<'_>, name: &str) -> Result<u64> {
     let status = node.status()?;
     let outcomes = status["outcomes"].as_array().context("no outcomes")?;
     let found = outcomes.iter().find(|it| it["name"] == name);
@@ -130,35 +130,35 @@ fn outcome(node: &Node<'_>, name: &str) -> Result<u64> {
 }
 
 /// A node beside the lab's router, which runs FRR and watches the way, with `echo` by echoes of its own.
-fn run(echo: bool, test: impl FnOnce(&Lab, &Node<'_>, &Frr) -> Result<()>) -> Result<()> {
+fn run(echo: bool, test: impl FnOnce(&Lab, &LabNode<'_>, &Frr) -> Result<()>) -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
-    topology.service("web", "web", &[WEB_V4], Policy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local).run(|lab| {
         let node = lab.node("n1")?;
         let gateway = gateway(&node);
-        let peer = Peer::at(here(&node), AGENTS_AS)
+        let peer = RouterPeer::at(here(&node), AGENTS_AS)
             .source(gateway)
-            .bfd(Bfd { echo, ..Bfd::every(Duration::from_millis(100)) });
-        let frr = Frr::start(&*lab.router()?, &Config::new(ROUTERS_AS, gateway).peer(peer))?;
+            .bfd(BfdTimers { echo, ..BfdTimers::every(Duration::from_millis(100)) });
+        let frr = Frr::start(&*lab.router()?, &RouterConfig::new(ROUTERS_AS, gateway).peer(peer))?;
         test(lab, &node, &frr)
     })
 }
 
-fn here(node: &Node<'_>) -> Ipv4Addr {
+fn here(node: &LabNode<'_>) -> Ipv4Addr {
     node.spec().addresses().v4
 }
 
-fn gateway(node: &Node<'_>) -> Ipv4Addr {
+fn gateway(node: &LabNode<'_>) -> Ipv4Addr {
     node.spec().segment().gateway().v4
 }
 
 /// What the agent says of its session.
-fn session(node: &Node<'_>) -> Result<Value> {
+fn session(node: &LabNode<'_>) -> Result<Value> {
     let status: Value = serde_json::from_str(&node.fairlead(&["status", "bfd", "-o", "json"])?)?;
     Ok(status["sessions"][0].clone())
 }
 
 /// Waits until a session is up, and echoes that are sent from now on come back.
-fn wait_echoes(node: &Node<'_>) -> Result<()> {
+fn wait_echoes(node: &LabNode<'_>) -> Result<()> {
     let before = session(node)?["echo_received"].as_u64().unwrap_or_default();
     wait(WITHIN, || {
         let session = session(node)?;

@@ -6,11 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::addresses::Family;
-use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4, WEB_V6};
+use fairlead_tests::lab::addresses::IpFamily;
+use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4, WEB_V6};
 use fairlead_tests::objects::{bfd_profile, metallb, yaml};
 use fairlead_tests::routers::{
-    Bfd, Config, Frr, GracefulRestart, Peer, Router, kernel_next_hops, wait, wait_kernel_next_hops,
+    BfdTimers, Frr, GracefulRestartMode, RouterConfig, RouterDaemon, RouterPeer, kernel_next_hops, wait,
+    wait_kernel_next_hops,
 };
 use serde_json::{Value, json};
 
@@ -43,11 +44,11 @@ fn a_changed_route_costs_one_update_and_no_reset() -> Result<()> {
 #[test]
 fn a_changed_bfd_profile_resets_no_session() -> Result<()> {
     run(|lab, node| {
-        let frr = router(lab, node, |peer| peer.bfd(Bfd::every(Duration::from_millis(100))))?;
+        let frr = router(lab, node, |peer| peer.bfd(BfdTimers::every(Duration::from_millis(100))))?;
         let watched = |spec: &mut Value| spec["bfdProfile"] = json!("router");
         give(lab, 100, "64512:7", watched)?;
         node.start_agent(&AgentOptions::default())?;
-        let here = node.spec().addresses().of(Family::V4);
+        let here = node.spec().addresses().of(IpFamily::V4);
         frr.wait_bfd_up(here, WITHIN)?;
         wait_community(&frr, "64512:7")?;
         let before = counters(&frr, node)?;
@@ -67,10 +68,11 @@ fn a_changed_bfd_profile_resets_no_session() -> Result<()> {
 #[test]
 fn a_restarted_agent_leaves_its_routes_in_the_router() -> Result<()> {
     run(|lab, node| {
-        let frr = router(lab, node, |peer| Peer { graceful_restart: GracefulRestart::Helper, ..peer })?;
+        let frr =
+            router(lab, node, |peer| RouterPeer { graceful_restart: GracefulRestartMode::Helper, ..peer })?;
         give(lab, 100, "64512:7", |spec| spec["enableGracefulRestart"] = json!(true))?;
         node.start_agent(&AgentOptions::default())?;
-        let here = [node.spec().addresses().of(Family::V4)];
+        let here = [node.spec().addresses().of(IpFamily::V4)];
         wait_kernel_next_hops(frr.host(), WEB_V4.into(), &here, WITHIN)?;
         let before = counters(&frr, node)?;
         node.stop_agent(WITHIN)?;
@@ -115,7 +117,7 @@ fn a_peer_that_goes_wrong_is_spoken_to_as_before_and_the_metrics_say_so() -> Res
 }
 
 /// Waits until the metrics have lines that begin so.
-fn wait_metrics(node: &Node<'_>, lines: &[&str]) -> Result<()> {
+fn wait_metrics(node: &LabNode<'_>, lines: &[&str]) -> Result<()> {
     let url = format!("http://{METRICS}/metrics");
     wait(WITHIN, || {
         let text = node.command("curl").args(["-sS", "-m", "5", &url]).text()?;
@@ -129,14 +131,14 @@ fn wait_metrics(node: &Node<'_>, lines: &[&str]) -> Result<()> {
 #[test]
 fn sockets_are_bound_to_the_vrf_of_a_peer() -> Result<()> {
     run(|lab, node| {
-        let frr = router(lab, node, |peer| peer.bfd(Bfd::every(Duration::from_millis(100))))?;
+        let frr = router(lab, node, |peer| peer.bfd(BfdTimers::every(Duration::from_millis(100))))?;
         give(lab, 100, "64512:7", |spec| {
             spec["bfdProfile"] = json!("router");
             spec["vrf"] = json!("eth0");
         })?;
         node.start_agent(&AgentOptions::default())?;
         wait_community(&frr, "64512:7")?;
-        let here = node.spec().addresses().of(Family::V4);
+        let here = node.spec().addresses().of(IpFamily::V4);
         frr.wait_bfd_up(here, WITHIN)?;
         let session = session(node)?;
         ensure!(session["vrf"] == "eth0" && session["state"] == "established", "{session}");
@@ -157,7 +159,7 @@ fn sockets_are_bound_to_the_vrf_of_a_peer() -> Result<()> {
 }
 
 /// What the agent says of its session.
-fn session(node: &Node<'_>) -> Result<Value> {
+fn session(node: &LabNode<'_>) -> Result<Value> {
     let status: Value = serde_json::from_str(&node.fairlead(&["status", "bgp", "-o", "json"])?)?;
     Ok(status["sessions"][0].clone())
 }
@@ -171,8 +173,8 @@ struct Counters {
     dropped: u64,
 }
 
-fn counters(frr: &Frr, node: &Node<'_>) -> Result<Counters> {
-    let address = node.spec().addresses().of(Family::V4).to_string();
+fn counters(frr: &Frr, node: &LabNode<'_>) -> Result<Counters> {
+    let address = node.spec().addresses().of(IpFamily::V4).to_string();
     let text = frr.vtysh(&format!("show bgp neighbors {address} json"))?;
     let told: Value = serde_json::from_str(&text)?;
     let told = &told[&address];
@@ -187,26 +189,26 @@ fn counters(frr: &Frr, node: &Node<'_>) -> Result<Counters> {
 fn wait_community(frr: &Frr, community: &str) -> Result<()> {
     let (asn, value) = community.split_once(':').context("no community")?;
     let community = (asn.parse()?, value.parse()?);
-    let has = |routes: &[fairlead_tests::routers::Route]| {
+    let has = |routes: &[fairlead_tests::routers::RouteView]| {
         !routes.is_empty() && routes.iter().all(|route| route.communities == [community].into())
     };
     frr.wait_routes(WEB_V4.into(), WITHIN, &has).map(drop)
 }
 
 /// A node with a pod, in a lab of its own.
-fn run(test: impl FnOnce(&Lab, &Node<'_>) -> Result<()>) -> Result<()> {
+fn run(test: impl FnOnce(&Lab, &LabNode<'_>) -> Result<()>) -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
-    let topology = topology.service("web", "web", &[WEB_V4, WEB_V6], Policy::Local);
+    let topology = topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local);
     topology.run(|lab| test(lab, &lab.node("n1")?))
 }
 
-fn gateway(node: &Node<'_>) -> Ipv4Addr {
+fn gateway(node: &LabNode<'_>) -> Ipv4Addr {
     node.spec().segment().gateway().v4
 }
 
-fn router(lab: &Lab, node: &Node<'_>, shape: fn(Peer) -> Peer) -> Result<Frr> {
-    let peer = Peer::at(node.spec().addresses().of(Family::V4), AGENTS_AS).source(gateway(node));
-    Frr::start(&*lab.router()?, &Config::new(ROUTERS_AS, gateway(node)).peer(shape(peer)))
+fn router(lab: &Lab, node: &LabNode<'_>, shape: fn(RouterPeer) -> RouterPeer) -> Result<Frr> {
+    let peer = RouterPeer::at(node.spec().addresses().of(IpFamily::V4), AGENTS_AS).source(gateway(node));
+    Frr::start(&*lab.router()?, &RouterConfig::new(ROUTERS_AS, gateway(node)).peer(shape(peer)))
 }
 
 /// Writes the objects that make the agent a neighbour of the router.
@@ -221,7 +223,7 @@ fn give(lab: &Lab, milliseconds: u64, community: &str, change: fn(&mut Value)) -
     change(&mut peer);
     let advertisement = json!({ "ipAddressPools": ["lab"], "communities": [community] });
     let objects = [
-        bfd_profile("router", Bfd::every(Duration::from_millis(milliseconds))),
+        bfd_profile("router", BfdTimers::every(Duration::from_millis(milliseconds))),
         metallb("v1beta2", "BGPPeer", "router", &peer),
         metallb("v1beta1", "BGPAdvertisement", "router", &advertisement),
     ];

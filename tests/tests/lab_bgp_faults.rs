@@ -6,11 +6,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::addresses::Family;
-use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4};
+use fairlead_tests::lab::addresses::IpFamily;
+use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4};
 use fairlead_tests::objects::metallb;
-use fairlead_tests::routers::fake::{Fake, Manner};
-use fairlead_tests::routers::{Config, Frr, Peer, Router, kernel_next_hops, wait, wait_kernel_next_hops};
+use fairlead_tests::routers::fake::{FakeBehavior, FakeRouter};
+use fairlead_tests::routers::{
+    Frr, RouterConfig, RouterDaemon, RouterPeer, kernel_next_hops, wait, wait_kernel_next_hops,
+};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -23,14 +25,15 @@ const WITHIN: Duration = Duration::from_secs(40);
 #[test]
 fn each_fault_has_its_name_and_disturbs_nobody_else() -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
-    let topology = topology.service("web", "web", &[WEB_V4], Policy::Local);
-    let topology = topology.service("empty", "nobody", &[EMPTY], Policy::Cluster);
+    let topology = topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local);
+    let topology = topology.service("empty", "nobody", &[EMPTY], TrafficPolicy::Cluster);
     (1..=4).fold(topology, |topology, number| topology.router('a', number)).run(|lab| {
         let node = lab.node("n1")?;
         let right = start(lab, "router", |peer| peer)?;
         let _stranger = start(lab, "r1", |peer| peer)?;
         let _secretive = start(lab, "r2", |peer| peer.password("theirs"))?;
-        let _babbler = Fake::start(lab.host("r3")?, ROUTERS_AS, address(lab, "r3")?, Manner::Babbles)?;
+        let _babbler =
+            FakeRouter::start(lab.host("r3")?, ROUTERS_AS, address(lab, "r3")?, FakeBehavior::Babbles)?;
         let frozen = start(lab, "r4", |peer| peer)?;
         let peers = [
             peer(lab, "right", "router", |_| ())?,
@@ -42,7 +45,7 @@ fn each_fault_has_its_name_and_disturbs_nobody_else() -> Result<()> {
         give(lab, &peers)?;
         node.launch_agent(&AgentOptions::default())?;
         node.wait_agent_ready(WITHIN)?;
-        let here = node.spec().addresses().of(Family::V4);
+        let here = node.spec().addresses().of(IpFamily::V4);
         right.wait_established(&here.to_string(), WITHIN)?;
         wait_kernel_next_hops(right.host(), WEB_V4.into(), &[here], WITHIN)?;
         frozen.wait_established(&here.to_string(), WITHIN)?;
@@ -73,7 +76,7 @@ fn each_fault_has_its_name_and_disturbs_nobody_else() -> Result<()> {
 }
 
 /// Of the Service that has no endpoint nobody is told, and that is said; with no word about the one that is told.
-fn silence_is_told(node: &Node<'_>) -> Result<()> {
+fn silence_is_told(node: &LabNode<'_>) -> Result<()> {
     let status: Value = serde_json::from_str(&node.fairlead(&["status", "bgp", "-o", "json"])?)?;
     let services = status["services"].as_array().context("no Services")?;
     let find =
@@ -89,10 +92,10 @@ fn silence_is_told(node: &Node<'_>) -> Result<()> {
 }
 
 /// FRR in a host, with a session to the node.
-fn start(lab: &Lab, host: &str, shape: fn(Peer) -> Peer) -> Result<Frr> {
+fn start(lab: &Lab, host: &str, shape: fn(RouterPeer) -> RouterPeer) -> Result<Frr> {
     let own = address(lab, host)?;
-    let node = lab.node("n1")?.spec().addresses().of(Family::V4);
-    let config = Config::new(ROUTERS_AS, own).peer(shape(Peer::at(node, AGENTS_AS).source(own)));
+    let node = lab.node("n1")?.spec().addresses().of(IpFamily::V4);
+    let config = RouterConfig::new(ROUTERS_AS, own).peer(shape(RouterPeer::at(node, AGENTS_AS).source(own)));
     Frr::start(lab.host(host)?, &config)
 }
 
@@ -121,7 +124,7 @@ fn give(lab: &Lab, peers: &[Value]) -> Result<()> {
 }
 
 /// What the agent says of its sessions, by the names of the peers.
-fn sessions(node: &Node<'_>) -> Result<Value> {
+fn sessions(node: &LabNode<'_>) -> Result<Value> {
     let status: Value = serde_json::from_str(&node.fairlead(&["status", "bgp", "-o", "json"])?)?;
     let sessions = status["sessions"].as_array().with_context(|| format!("no sessions in {status}"))?;
     let by_name = sessions
@@ -131,7 +134,7 @@ fn sessions(node: &Node<'_>) -> Result<Value> {
 }
 
 /// Waits until a session is down, and the agent says why in these words.
-fn fault(node: &Node<'_>, peer: &str, words: &[&str]) -> Result<()> {
+fn fault(node: &LabNode<'_>, peer: &str, words: &[&str]) -> Result<()> {
     wait(WITHIN, || {
         let session = sessions(node)?[peer].clone();
         let text = |field: &str| session[field].as_str().unwrap_or_default().to_owned();

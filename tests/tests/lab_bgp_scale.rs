@@ -6,10 +6,10 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::addresses::Family;
+use fairlead_tests::lab::addresses::IpFamily;
 use fairlead_tests::lab::{AgentOptions, Lab, Topology};
-use fairlead_tests::routers::fake::{Fake, Manner};
-use fairlead_tests::routers::{Config, Frr, Peer, Router, wait};
+use fairlead_tests::routers::fake::{FakeBehavior, FakeRouter};
+use fairlead_tests::routers::{Frr, RouterConfig, RouterDaemon, RouterPeer, wait};
 use serde_json::Value;
 
 const ROUTERS_AS: u32 = 4_200_000_000;
@@ -33,7 +33,7 @@ fn one_more_than_ten_thousand_services_is_told_at_once_and_then_there_is_silence
     Topology::empty().node('a', 1).router('a', 1).run(|lab| {
         let host = lab.host("r1")?;
         let address = lab.topology().find_router("r1").context("no r1")?.addresses().v4;
-        let witness = Fake::start(host, ROUTERS_AS, Ipv4Addr::new(192, 0, 2, 2), Manner::NotesUpdates)?;
+        let witness = FakeRouter::start(host, ROUTERS_AS, Ipv4Addr::new(192, 0, 2, 2), FakeBehavior::NotesUpdates)?;
         put(lab, "witness", &object("witness", address))?;
         let routers = start(lab, &["router"])?;
         services(lab, "many", 0..10_000)?;
@@ -61,7 +61,7 @@ fn one_more_than_ten_thousand_services_is_told_at_once_and_then_there_is_silence
 }
 
 /// Waits until the witness knows all, too: nothing more comes.
-fn quiet(witness: &Fake) -> Result<()> {
+fn quiet(witness: &FakeRouter) -> Result<()> {
     wait(WITHIN, || {
         let before = witness.updates().len();
         std::thread::sleep(Duration::from_secs(1));
@@ -71,14 +71,14 @@ fn quiet(witness: &Fake) -> Result<()> {
 }
 
 fn start(lab: &Lab, names: &[&str]) -> Result<Vec<Frr>> {
-    let node = lab.node("n1")?.spec().addresses().of(Family::V4);
+    let node = lab.node("n1")?.spec().addresses().of(IpFamily::V4);
     let mut text = String::new();
     let mut routers = Vec::new();
     for name in names {
         let gateway = lab.node("n1")?.spec().segment().gateway();
         let own = lab.topology().find_router(name).map_or(gateway, |router| router.addresses()).v4;
-        let peer = Peer::at(node, AGENTS_AS).source(own);
-        routers.push(Frr::start(lab.host(name)?, &Config::new(ROUTERS_AS, own).peer(peer))?);
+        let peer = RouterPeer::at(node, AGENTS_AS).source(own);
+        routers.push(Frr::start(lab.host(name)?, &RouterConfig::new(ROUTERS_AS, own).peer(peer))?);
         text += &object(name, own);
     }
     text += "---\n{apiVersion: metallb.io/v1beta1, kind: BGPAdvertisement, metadata: {name: all}}\n";
@@ -124,7 +124,7 @@ fn put(lab: &Lab, file: &str, text: &str) -> Result<()> {
 /// Starts the agent; the time from the first session until all routers know all prefixes.
 fn launch(lab: &Lab, routers: &[Frr], prefixes: usize) -> Result<Duration> {
     let node = lab.node("n1")?;
-    let here = node.spec().addresses().of(Family::V4);
+    let here = node.spec().addresses().of(IpFamily::V4);
     node.launch_agent(&AgentOptions::default())?;
     wait(WITHIN, || {
         let established = routers

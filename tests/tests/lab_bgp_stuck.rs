@@ -7,9 +7,9 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::{AgentOptions, Lab, Node, Topology};
-use fairlead_tests::routers::fake::{Fake, Manner};
-use fairlead_tests::routers::{Config, Frr, Peer, Router, wait};
+use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology};
+use fairlead_tests::routers::fake::{FakeBehavior, FakeRouter};
+use fairlead_tests::routers::{Frr, RouterConfig, RouterDaemon, RouterPeer, wait};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
@@ -27,7 +27,8 @@ const METRICS: &str = "127.0.0.1:9120";
 fn a_router_that_reads_nothing_is_told_apart_and_holds_nobody_up() -> Result<()> {
     run(|lab, node| {
         let right = frr(lab, "router", "router")?;
-        let stuck = Fake::start(lab.host("r1")?, ROUTERS_AS, address(lab, "r1")?, Manner::ReadsNothing)?;
+        let stuck =
+            FakeRouter::start(lab.host("r1")?, ROUTERS_AS, address(lab, "r1")?, FakeBehavior::ReadsNothing)?;
         put(lab, "peers", &(peer(lab, "right", "router")? + &peer(lab, "stuck", "r1")?))?;
         services(lab)?;
         announce(lab, 1)?;
@@ -71,7 +72,8 @@ fn a_router_that_reads_nothing_is_told_apart_and_holds_nobody_up() -> Result<()>
 fn attempts_that_fail_come_further_and_further_apart() -> Result<()> {
     run(|lab, node| {
         let right = frr(lab, "router", "router")?;
-        let fake = Fake::start(lab.host("r1")?, ROUTERS_AS, address(lab, "r1")?, Manner::HangsUp)?;
+        let fake =
+            FakeRouter::start(lab.host("r1")?, ROUTERS_AS, address(lab, "r1")?, FakeBehavior::HangsUp)?;
         put(lab, "peers", &(peer(lab, "right", "router")? + &peer(lab, "rude", "r1")?))?;
         node.launch_agent(&options())?;
         right.wait_established(&here(node).to_string(), WITHIN)?;
@@ -116,7 +118,7 @@ fn a_router_that_is_replaced_in_mid_session_by_one_without_memory_is_spoken_to_a
 }
 
 /// A node, the lab's router, and two routers beside it.
-fn run(test: impl FnOnce(&Lab, &Node<'_>) -> Result<()>) -> Result<()> {
+fn run(test: impl FnOnce(&Lab, &LabNode<'_>) -> Result<()>) -> Result<()> {
     let topology = Topology::empty().node('a', 1).router('a', 1).router('a', 2);
     topology.run(|lab| test(lab, &lab.node("n1")?))
 }
@@ -126,7 +128,7 @@ fn options() -> AgentOptions {
     AgentOptions { arguments, ..AgentOptions::default() }
 }
 
-fn here(node: &Node<'_>) -> Ipv4Addr {
+fn here(node: &LabNode<'_>) -> Ipv4Addr {
     node.spec().addresses().v4
 }
 
@@ -138,8 +140,8 @@ fn address(lab: &Lab, host: &str) -> Result<Ipv4Addr> {
 /// FRR in a host, with the address of one, in session with the node.
 fn frr(lab: &Lab, host: &str, address_of: &str) -> Result<Frr> {
     let own = address(lab, address_of)?;
-    let peer = Peer::at(here(&lab.node("n1")?), AGENTS_AS).source(own);
-    Frr::start(lab.host(host)?, &Config::new(ROUTERS_AS, own).peer(peer))
+    let peer = RouterPeer::at(here(&lab.node("n1")?), AGENTS_AS).source(own);
+    Frr::start(lab.host(host)?, &RouterConfig::new(ROUTERS_AS, own).peer(peer))
 }
 
 fn peer(lab: &Lab, name: &str, host: &str) -> Result<String> {
@@ -205,7 +207,7 @@ fn put(lab: &Lab, file: &str, text: &str) -> Result<()> {
 }
 
 /// What the agent says of a session.
-fn session(node: &Node<'_>, peer: &str) -> Result<Value> {
+fn session(node: &LabNode<'_>, peer: &str) -> Result<Value> {
     let status: Value = serde_json::from_str(&node.fairlead(&["status", "bgp", "-o", "json"])?)?;
     let sessions = status["sessions"].as_array().with_context(|| format!("no sessions in {status}"))?;
     let session = sessions.iter().find(|session| session["peer"] == peer);
@@ -213,7 +215,7 @@ fn session(node: &Node<'_>, peer: &str) -> Result<Value> {
 }
 
 /// The right router's session has gone on.
-fn is_undisturbed(node: &Node<'_>) -> Result<()> {
+fn is_undisturbed(node: &LabNode<'_>) -> Result<()> {
     let session = session(node, "right")?;
     let is_well = session["state"] == "established" && session["counters"]["flaps"] == 0;
     ensure!(is_well && session["unread_seconds"].is_null(), "{session}");
@@ -221,7 +223,7 @@ fn is_undisturbed(node: &Node<'_>) -> Result<()> {
 }
 
 /// The value of the metric with these labels.
-fn metric(node: &Node<'_>, name: &str, labels: &[&str]) -> Result<f64> {
+fn metric(node: &LabNode<'_>, name: &str, labels: &[&str]) -> Result<f64> {
     let text = node.command("curl").args(["-sS", "-m", "5", &format!("http://{METRICS}/metrics")]).text()?;
     let is_it = |line: &&str| line.starts_with(name) && labels.iter().all(|label| line.contains(label));
     let line = text.lines().find(is_it).with_context(|| format!("no {name} with {labels:?}: {text}"))?;

@@ -7,10 +7,10 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::addresses::Family;
-use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4};
+use fairlead_tests::frr_router::FrrRouter;
+use fairlead_tests::lab::addresses::IpFamily;
+use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4};
 use fairlead_tests::routers::wait;
-use fairlead_tests::upstream::Upstream;
 use nix::sys::ptrace;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
@@ -29,12 +29,16 @@ const FILES: usize = 512;
 /// How soon health and status are answered all the while.
 const SOON: Duration = Duration::from_secs(3);
 
-fn run(test: impl FnOnce(&Lab, &Node<'_>, &Upstream) -> Result<()>) -> Result<()> {
-    let topology =
-        Topology::empty().node('a', 1).pods("n1", "web", 1).service("web", "web", &[WEB_V4], Policy::Local);
+fn run(test: impl FnOnce(&Lab, &LabNode<'_>, &FrrRouter) -> Result<()>) -> Result<()> {
+    let topology = Topology::empty().node('a', 1).pods("n1", "web", 1).service(
+        "web",
+        "web",
+        &[WEB_V4],
+        TrafficPolicy::Local,
+    );
     topology.run(|lab| {
         let node = lab.node("n1")?;
-        let router = Upstream::start(lab, &['a'], INTERVAL)?;
+        let router = FrrRouter::start(lab, &['a'], INTERVAL)?;
         let arguments = vec!["--metrics-address".to_owned(), format!("0.0.0.0:{METRICS}")];
         let wrapper = vec!["prlimit".to_owned(), format!("--nofile={FILES}:{FILES}"), "--".to_owned()];
         node.start_agent(&AgentOptions { arguments, wrapper, ..AgentOptions::default() })?;
@@ -45,19 +49,19 @@ fn run(test: impl FnOnce(&Lab, &Node<'_>, &Upstream) -> Result<()>) -> Result<()
 }
 
 /// The answer of the metrics port, and the status code on its last line.
-fn health(node: &Node<'_>, path: &str) -> Result<String> {
+fn health(node: &LabNode<'_>, path: &str) -> Result<String> {
     let url = format!("http://127.0.0.1:{METRICS}{path}");
     node.command("curl").args(["-sS", "-m", "5", "-w", "\n%{http_code}", &url]).text()
 }
 
-fn is_healthy(node: &Node<'_>) -> Result<()> {
+fn is_healthy(node: &LabNode<'_>) -> Result<()> {
     let answer = health(node, "/healthz")?;
     ensure!(answer.ends_with("\n200"), "{answer}");
     Ok(())
 }
 
 /// Resident KiB and open descriptors of the agent.
-fn usage(node: &Node<'_>) -> Result<(u64, usize)> {
+fn usage(node: &LabNode<'_>) -> Result<(u64, usize)> {
     let process = format!("/proc/{}", node.agent_id()?);
     let status = fs::read_to_string(format!("{process}/status"))?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
@@ -66,7 +70,7 @@ fn usage(node: &Node<'_>) -> Result<(u64, usize)> {
 }
 
 /// What would be another number if a session had been lost.
-fn sessions(node: &Node<'_>) -> Result<[Value; 2]> {
+fn sessions(node: &LabNode<'_>) -> Result<[Value; 2]> {
     let ask = |what: &str| -> Result<Value> {
         Ok(serde_json::from_str(&node.fairlead(&["status", what, "-o", "json"])?)?)
     };
@@ -92,7 +96,7 @@ fn half_open(address: SocketAddr, number: usize) -> Option<TcpStream> {
 }
 
 /// That the agent does as before.
-fn does_as_before(lab: &Lab, node: &Node<'_>, before: &[Value; 2]) -> Result<()> {
+fn does_as_before(lab: &Lab, node: &LabNode<'_>, before: &[Value; 2]) -> Result<()> {
     let begun = Instant::now();
     is_healthy(node)?;
     ensure!(node.status()?["ready"] == true);
@@ -109,7 +113,7 @@ fn ten_thousand_half_open_connections_to_each_port_cost_little_and_change_nothin
         let before = sessions(node)?;
         let (resident, open) = usage(node)?;
         println!("before: {resident} KiB resident, {open} descriptors");
-        let address: IpAddr = node.spec().addresses().of(Family::V4);
+        let address: IpAddr = node.spec().addresses().of(IpFamily::V4);
         for port in [METRICS, BGP] {
             let target = SocketAddr::new(address, port);
             let held =
@@ -127,7 +131,7 @@ fn ten_thousand_half_open_connections_to_each_port_cost_little_and_change_nothin
     })
 }
 
-fn bounded(node: &Node<'_>, to: &str, before: u64, open_before: usize) -> Result<()> {
+fn bounded(node: &LabNode<'_>, to: &str, before: u64, open_before: usize) -> Result<()> {
     let (resident, open) = usage(node)?;
     println!("{HALF_OPEN} to {to}: {resident} KiB resident, {open} descriptors");
     ensure!(resident < before + COST, "{resident} KiB, {before} before");
@@ -136,7 +140,7 @@ fn bounded(node: &Node<'_>, to: &str, before: u64, open_before: usize) -> Result
 }
 
 /// That the agent opens files as ever: it takes in an object.
-fn learns(lab: &Lab, node: &Node<'_>, address: &str) -> Result<()> {
+fn learns(lab: &Lab, node: &LabNode<'_>, address: &str) -> Result<()> {
     let service = format!(
         "{{apiVersion: v1, kind: Service, metadata: {{name: x, namespace: default}}, spec: {{type: LoadBalancer, ports: \
          [{{port: 7000}}]}}, status: {{loadBalancer: {{ingress: [{{ip: {address}}}]}}}}}}"
@@ -153,7 +157,7 @@ fn learns(lab: &Lab, node: &Node<'_>, address: &str) -> Result<()> {
 struct Stopped(Pid);
 
 impl Stopped {
-    fn stop(node: &Node<'_>, name: &str) -> Result<Self> {
+    fn stop(node: &LabNode<'_>, name: &str) -> Result<Self> {
         let tasks = fs::read_dir(format!("/proc/{}/task", node.agent_id()?))?;
         for task in tasks {
             let path = task?.path();

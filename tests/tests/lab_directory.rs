@@ -9,9 +9,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::damage;
+use fairlead_tests::directory_soak;
 use fairlead_tests::lab::topology::ECHO_PORT;
-use fairlead_tests::lab::{AgentOptions, Policy, Topology, WEB_V4, WEB_V6, agents};
+use fairlead_tests::lab::{AgentOptions, Topology, TrafficPolicy, WEB_V4, WEB_V6, agents};
 use fairlead_tests::routers::wait;
 use fairlead_tests::traffic::TcpLoad;
 use serde_json::Value;
@@ -30,7 +30,7 @@ fn a_file_that_is_written_in_two_pieces_breaks_no_connection() -> Result<()> {
     for (number, node) in (1..).zip(NODES) {
         topology = topology.node('a', number).pods(node, "web", 1);
     }
-    topology.service("web", "web", &[WEB_V4, WEB_V6], Policy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local).run(|lab| {
         lab.router()?.set_next_hops(WEB_V4, &NODES)?;
         agents::start(&lab.nodes()?, &AgentOptions::default())?;
         let load = TcpLoad::to(SocketAddr::new(WEB_V4, ECHO_PORT)).connections(CONNECTIONS);
@@ -84,7 +84,8 @@ fn no_damage_to_the_directory_stops_an_agent_or_costs_what_is_right() -> Result<
     let number = |name: &str| env::var(name).ok().and_then(|text| text.parse().ok());
     let seed = number("FAIRLEAD_SEED").unwrap_or(SEED);
     println!("seed {seed}");
-    let report = damage::run(seed, Duration::from_secs(number("FAIRLEAD_DAMAGE_SECONDS").unwrap_or(20)))?;
+    let report =
+        directory_soak::run(seed, Duration::from_secs(number("FAIRLEAD_DAMAGE_SECONDS").unwrap_or(20)))?;
     println!("{report}");
     Ok(())
 }

@@ -6,9 +6,11 @@ use std::env;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::events::{Carrier, DOUBLING, EVENTS, Event, Ledger, Stage, Toll, cluster};
+use fairlead_tests::events::{
+    Carrier, ClusterEvent, CostTable, DOUBLING, EVENTS, EventLoadReport, EventScenario, cluster,
+};
 use fairlead_tests::lab::Lab;
-use fairlead_tests::traffic::Cause;
+use fairlead_tests::traffic::FailureCause;
 
 /// The others' probes and the grace for orphans take 1.2 s, and the client's retransmissions are up to 0.8 s
 /// apart by then; the rest is for two busy cores.
@@ -17,11 +19,11 @@ const TOLD_WITHIN: Duration = Duration::from_millis(2500);
 /// All in one test: the two labs are compared, and the second would only slow down the first.
 #[test]
 fn no_event_breaks_a_connection_but_the_death_of_its_node() -> Result<()> {
-    let mut ledger = Ledger::default();
+    let mut ledger = CostTable::default();
     let mut complaints = Vec::new();
     for carrier in [Carrier::Fairlead, Carrier::Nothing] {
         cluster().run(|lab| {
-            let stage = Stage::set(lab, carrier)?;
+            let stage = EventScenario::set(lab, carrier)?;
             for event in chosen().filter(|event| event.happens_to.contains(&carrier)) {
                 let (toll, began) = event.happen(&stage).with_context(|| event.name)?;
                 println!("{carrier:?}: {}: {toll}", event.name);
@@ -43,7 +45,7 @@ fn no_event_breaks_a_connection_but_the_death_of_its_node() -> Result<()> {
 #[test]
 fn a_join_that_doubles_the_ring_breaks_nothing() -> Result<()> {
     cluster().run(|lab| {
-        let stage = Stage::set_with(lab, Carrier::Fairlead, DOUBLING)?;
+        let stage = EventScenario::set_with(lab, Carrier::Fairlead, DOUBLING)?;
         let event = EVENTS.iter().find(|event| event.name == "node joins").context("no such event")?;
         let (toll, began) = event.happen(&stage)?;
         println!("{toll}");
@@ -52,12 +54,17 @@ fn a_join_that_doubles_the_ring_breaks_nothing() -> Result<()> {
 }
 
 /// All events, or those whose names hold the words in `FAIRLEAD_EVENTS`.
-fn chosen() -> impl Iterator<Item = &'static Event> {
+fn chosen() -> impl Iterator<Item = &'static ClusterEvent> {
     let words = env::var("FAIRLEAD_EVENTS").unwrap_or_default();
     EVENTS.iter().filter(move |event| event.name.contains(&words))
 }
 
-fn judge(event: &Event, stage: &Stage<'_>, toll: &Toll, began: Instant) -> Result<()> {
+fn judge(
+    event: &ClusterEvent,
+    stage: &EventScenario<'_>,
+    toll: &EventLoadReport,
+    began: Instant,
+) -> Result<()> {
     let by_pod = toll.connections().filter(|it| it.pod.is_some()).count();
     ensure!(by_pod >= 2000, "only {by_pod} connections were open");
     match stage.carrier {
@@ -72,7 +79,7 @@ fn judge(event: &Event, stage: &Stage<'_>, toll: &Toll, began: Instant) -> Resul
 }
 
 /// All connections of the node, no others, and each of them told by a RST in time.
-fn only_of(node: &str, lab: &Lab, toll: &Toll, began: Instant) -> Result<()> {
+fn only_of(node: &str, lab: &Lab, toll: &EventLoadReport, began: Instant) -> Result<()> {
     let (all, broken) = toll.of_node(lab, node);
     let delays = toll.delays(began);
     let (first, last) = (delays.first().context("nothing broke")?, delays.last().context("nothing broke")?);
@@ -82,7 +89,7 @@ fn only_of(node: &str, lab: &Lab, toll: &Toll, began: Instant) -> Result<()> {
     );
     ensure!(all > 100 && all == broken, "{broken} of {all} connections of {node} broke");
     ensure!(toll.broken() == broken, "{} connections of others broke", toll.broken() - broken);
-    ensure!(toll.causes() == BTreeMap::from([(Cause::Reset, broken)]), "{:?}", toll.causes());
+    ensure!(toll.causes() == BTreeMap::from([(FailureCause::Reset, broken)]), "{:?}", toll.causes());
     ensure!(*last < TOLD_WITHIN, "the last client was told after {last:?}");
     Ok(())
 }

@@ -6,10 +6,10 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use fairlead_tests::events::{Carrier, EVERYBODY, NEWCOMER, RESIDENTS, Stage, cluster};
+use fairlead_tests::events::{ALL_NODES, Carrier, EventScenario, INITIAL_NODES, JOINING_NODE, cluster};
 use fairlead_tests::lab::topology::ECHO_PORT;
 use fairlead_tests::lab::{Lab, WEB_V4};
-use fairlead_tests::storm::drop_strangers;
+use fairlead_tests::stress::drop_strangers;
 use fairlead_tests::traffic::{TcpLoad, flood};
 
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
@@ -27,7 +27,7 @@ const ARRIVED: [&str; 3] = ["local", "local_from_peer", "decapsulated"];
 fn a_flood_of_syns_pushes_no_connection_out() -> Result<()> {
     let count = if env::var_os("FAIRLEAD_SOAK").is_some() { 1_200_000 } else { 250_000 };
     cluster().run(|lab| {
-        let stage = Stage::set(lab, Carrier::Fairlead)?;
+        let stage = EventScenario::set(lab, Carrier::Fairlead)?;
         for node in lab.nodes()? {
             drop_strangers(&node)?;
         }
@@ -45,8 +45,8 @@ fn a_flood_of_syns_pushes_no_connection_out() -> Result<()> {
         let rate = flood.sent as f64 / flood.took.as_secs_f64();
         println!("{} SYNs in {:.1?}, {rate:.0} a second; {arrived} packets arrived", flood.sent, flood.took);
         ensure!(arrived >= count, "only {arrived} packets of {count} SYNs arrived");
-        stage.join(NEWCOMER)?;
-        stage.route(&EVERYBODY)?;
+        stage.join(JOINING_NODE)?;
+        stage.route(&ALL_NODES)?;
         sleep(Duration::from_secs(2));
         for load in loads {
             let report = load.finish()?;
@@ -60,7 +60,7 @@ fn a_flood_of_syns_pushes_no_connection_out() -> Result<()> {
 /// Packets for VIPs that have come to the node that is to have them, over all nodes.
 fn arrived(lab: &Lab) -> Result<u64> {
     let mut sum = 0;
-    for name in RESIDENTS {
+    for name in INITIAL_NODES {
         let status = lab.node(name)?.status()?;
         let outcomes = status["outcomes"].as_array().context("no outcomes")?;
         let arrived = outcomes.iter().filter(|it| ARRIVED.iter().any(|name| it["name"] == *name));

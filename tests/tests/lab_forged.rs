@@ -6,13 +6,13 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::events::{Carrier, Crowd, Stage, cluster};
+use fairlead_tests::events::{Carrier, EventLoad, EventScenario, cluster};
 use fairlead_tests::lab::topology::ECHO_PORT;
 use fairlead_tests::lab::{Lab, WEB_V4};
 use fairlead_tests::packets::build::Frame;
 use lb_common::maps::{LIVENESS_UP, Liveness};
 use lb_common::ring::NodeIndex;
-use lb_dataplane::cells::LivenessCells;
+use lb_dataplane::mapped_tables::LivenessCells;
 use lb_dataplane::maps::Maps;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,
@@ -128,8 +128,8 @@ const ADMIN_DOWN: u8 = 0;
 #[test]
 fn forged_answers_and_gue_change_nothing_and_are_counted() -> Result<()> {
     cluster().run(|lab| {
-        let stage = Stage::set(lab, Carrier::Fairlead)?;
-        let crowd = Crowd::gather(lab)?;
+        let stage = EventScenario::set(lab, Carrier::Fairlead)?;
+        let crowd = EventLoad::gather(lab)?;
         let known = Known::of(lab)?;
         let all_alive = || {
             for (node, (_, name)) in OTHERS.into_iter().enumerate() {
@@ -156,7 +156,7 @@ fn forged_answers_and_gue_change_nothing_and_are_counted() -> Result<()> {
     })
 }
 
-fn a_dead_node_stays_dead(lab: &Lab, stage: &Stage<'_>, known: &Known) -> Result<()> {
+fn a_dead_node_stays_dead(lab: &Lab, stage: &EventScenario<'_>, known: &Known) -> Result<()> {
     stage.route(&[VICTIM])?;
     lab.node("n2")?.cut_link()?;
     sleep(Duration::from_secs(1));

@@ -6,18 +6,19 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::addresses::Family;
-use fairlead_tests::lab::{Lab, Node, Policy, Topology, WEB_V4, WEB_V6};
-use fairlead_tests::neighbours::{
-    AGENTS_AS, Change, Place, ROUTERS_AS, Shape, advertisement, both, hops, node_addresses, start_agents,
-};
+use fairlead_tests::lab::addresses::IpFamily;
+use fairlead_tests::lab::{Lab, LabNode, Topology, TrafficPolicy, WEB_V4, WEB_V6};
 use fairlead_tests::objects::{bfd_profile, metallb};
+use fairlead_tests::peers::{
+    AGENTS_AS, PeerEdit, PeerHost, ROUTERS_AS, RouterPeerEdit, advertisement, both, hops, node_addresses,
+    start_agents,
+};
 use fairlead_tests::routers::{
-    Bfd, Bird, Capability, Exabgp, Frr, Gobgp, GracefulRestart, Origin, Peer, Route, Router,
-    kernel_next_hops, wait, wait_kernel_next_hops,
+    BfdTimers, Bird, Capability, Exabgp, Frr, Gobgp, GracefulRestartMode, RouteOrigin, RouteView,
+    RouterDaemon, RouterPeer, kernel_next_hops, wait, wait_kernel_next_hops,
 };
 use ipnet::IpNet;
-use lb_dataplane::bfd::{BfdSessions, Heard};
+use lb_dataplane::bfd::{BfdMaps, LastPacket};
 use serde_json::{Value, json};
 
 /// Sessions come up within seconds; a machine with other work to do takes longer.
@@ -28,19 +29,19 @@ const NODES: [&str; 3] = ["n1", "n2", "n3"];
 fn every_router_sees_both_families_with_all_attributes() -> Result<()> {
     let topology = (1..=3).fold(web(), |topology, number| topology.router('a', number));
     topology.run(|lab| {
-        let place = |name: &str| Place::of(lab, name);
+        let place = |name: &str| PeerHost::of(lab, name);
         let places = [place("router")?, place("r1")?, place("r2")?, place("r3")?];
-        let bfd = Some(Bfd::every(Duration::from_millis(100)));
-        let config = |place: usize, bfd| places[place].config(lab, &|peer| Peer { bfd, ..peer });
+        let bfd = Some(BfdTimers::every(Duration::from_millis(100)));
+        let config = |place: usize, bfd| places[place].config(lab, &|peer| RouterPeer { bfd, ..peer });
         let mut listening = config(3, None)?;
         listening.peers.iter_mut().for_each(|peer| peer.passive = true);
-        let routers: [Box<dyn Router>; 4] = [
+        let routers: [Box<dyn RouterDaemon>; 4] = [
             Box::new(Frr::start(&places[0].host, &config(0, bfd)?)?),
             Box::new(Bird::start(&places[1].host, &config(1, bfd)?)?),
             Box::new(Gobgp::start(&places[2].host, &config(2, None)?)?),
             Box::new(Exabgp::start(&places[3].host, &listening)?),
         ];
-        let mut objects = vec![bfd_profile("fast", Bfd::every(Duration::from_millis(100))), aliases()];
+        let mut objects = vec![bfd_profile("fast", BfdTimers::every(Duration::from_millis(100))), aliases()];
         for (number, place) in places.iter().enumerate() {
             objects.extend(place.peers(&format!("p{number}"), AGENTS_AS, |spec| {
                 if number < 2 {
@@ -80,29 +81,33 @@ fn every_router_sees_both_families_with_all_attributes() -> Result<()> {
 fn sessions_come_up_with_every_option() -> Result<()> {
     let topology = (1..=4).fold(web(), |topology, number| topology.router('a', number));
     topology.run(|lab| {
-        let slow = Bfd::every(Duration::from_millis(100));
-        let options: [(&str, Change, Shape); 4] = [
+        let slow = BfdTimers::every(Duration::from_millis(100));
+        let options: [(&str, PeerEdit, RouterPeerEdit); 4] = [
             ("r1", |spec| spec["password"] = json!("secret"), |peer| peer.password("secret")),
-            ("r2", |_| (), |peer| Peer { ttl_security: Some(1), ..peer }),
+            ("r2", |_| (), |peer| RouterPeer { ttl_security: Some(1), ..peer }),
             (
                 "r3",
                 |spec| {
                     spec["ebgpMultiHop"] = json!(true);
                     spec["bfdProfile"] = json!("slow");
                 },
-                |peer| Peer { multihop: Some(2), ..peer }.bfd(Bfd::every(Duration::from_millis(100))),
+                |peer| {
+                    RouterPeer { multihop: Some(2), ..peer }.bfd(BfdTimers::every(Duration::from_millis(100)))
+                },
             ),
             (
                 "r4",
                 |spec| spec["enableGracefulRestart"] = json!(true),
-                |peer| Peer { graceful_restart: GracefulRestart::Helper, ..peer },
+                |peer| RouterPeer { graceful_restart: GracefulRestartMode::Helper, ..peer },
             ),
         ];
-        let mut objects =
-            vec![bfd_profile("slow", Bfd::every(Duration::from_millis(100))), advertisement("all", |_| ())];
+        let mut objects = vec![
+            bfd_profile("slow", BfdTimers::every(Duration::from_millis(100))),
+            advertisement("all", |_| ()),
+        ];
         let mut routers = Vec::new();
         for (name, change, shape) in options {
-            let place = Place::of(lab, name)?;
+            let place = PeerHost::of(lab, name)?;
             objects.extend(place.peers(name, AGENTS_AS, change));
             routers.push(Frr::start(&place.host, &place.config(lab, &shape)?)?);
         }
@@ -135,9 +140,9 @@ fn sessions_come_up_with_every_option() -> Result<()> {
 fn a_wrong_secret_keeps_a_session_down_and_no_other() -> Result<()> {
     let topology = (1..=2).fold(web(), |topology, number| topology.router('a', number));
     topology.run(|lab| {
-        let places = [Place::of(lab, "r1")?, Place::of(lab, "r2")?];
+        let places = [PeerHost::of(lab, "r1")?, PeerHost::of(lab, "r2")?];
         let start =
-            |place: &Place| Bird::start(&place.host, &place.config(lab, &|peer| peer.password("theirs"))?);
+            |place: &PeerHost| Bird::start(&place.host, &place.config(lab, &|peer| peer.password("theirs"))?);
         let (wrong, right) = (start(&places[0])?, start(&places[1])?);
         let secret = |password: &'static str| move |spec: &mut Value| spec["password"] = json!(password);
         let mut objects = vec![advertisement("all", |_| ())];
@@ -158,8 +163,8 @@ fn a_wrong_secret_keeps_a_session_down_and_no_other() -> Result<()> {
 #[test]
 fn internal_routers_see_the_local_preference_of_an_aggregate() -> Result<()> {
     web().router('a', 1).run(|lab| {
-        let place = Place::of(lab, "r1")?;
-        let internal = |peer: Peer| Peer { asn: ROUTERS_AS, ..peer };
+        let place = PeerHost::of(lab, "r1")?;
+        let internal = |peer: RouterPeer| RouterPeer { asn: ROUTERS_AS, ..peer };
         let frr = Frr::start(&place.host, &place.config(lab, &internal)?)?;
         // A pool must hold the whole aggregate: the lab's own holds just the addresses in use.
         let mut objects = vec![json!({
@@ -200,21 +205,21 @@ fn replace_pool(lab: &Lab) -> Result<()> {
 }
 
 /// The program has seen each router say that the session is up.
-fn the_program_notes_bfd(node: &Node<'_>, sessions: usize) -> Result<()> {
-    let notes = BfdSessions::open(&node.pins())?;
+fn the_program_notes_bfd(node: &LabNode<'_>, sessions: usize) -> Result<()> {
+    let notes = BfdMaps::open(&node.pins())?;
     let known = notes.discriminators()?;
     ensure!(known.len() == sessions, "{known:?}");
     for discriminator in known {
-        let heard = notes.heard(discriminator)?;
-        ensure!(heard.is_some_and(Heard::is_up), "{discriminator}: {heard:?}");
+        let heard = notes.last_packet(discriminator)?;
+        ensure!(heard.is_some_and(LastPacket::is_up), "{discriminator}: {heard:?}");
     }
     Ok(())
 }
 
 /// Sessions with all nodes as the objects say, and from each a route for both addresses of the Service.
-fn sees_all_nodes(lab: &Lab, router: &dyn Router) -> Result<()> {
+fn sees_all_nodes(lab: &Lab, router: &dyn RouterDaemon) -> Result<()> {
     for addresses in node_addresses(lab)? {
-        for family in Family::BOTH {
+        for family in IpFamily::BOTH {
             let session = router.wait_established(&addresses.of(family).to_string(), WITHIN)?;
             ensure!(session.asn == AGENTS_AS && session.hold_time == Duration::from_secs(9), "{session:?}");
             ensure!(session.families == [family].into(), "{session:?}");
@@ -228,7 +233,7 @@ fn sees_all_nodes(lab: &Lab, router: &dyn Router) -> Result<()> {
             let route =
                 routes.iter().find(|it| it.from == Some(hop)).with_context(|| format!("{routes:#?}"))?;
             ensure!(route.next_hops.first() == Some(&hop), "{route:?}");
-            ensure!(route.as_path == [AGENTS_AS] && route.origin == Origin::Igp, "{route:?}");
+            ensure!(route.as_path == [AGENTS_AS] && route.origin == RouteOrigin::Igp, "{route:?}");
             ensure!(route.communities == [(64512, 7), (64512, 8)].into(), "{route:?}");
             ensure!(route.large_communities == [(4_200_000_000, 1, 2)].into(), "{route:?}");
         }
@@ -251,13 +256,13 @@ fn clients_are_served(lab: &Lab) -> Result<()> {
 }
 
 /// The routes of a node that drains, and no others, carry RFC 8326's community.
-fn drained_nodes_ask_for_other_ways(lab: &Lab, routers: &[Box<dyn Router>]) -> Result<()> {
+fn drained_nodes_ask_for_other_ways(lab: &Lab, routers: &[Box<dyn RouterDaemon>]) -> Result<()> {
     lab.node(NODES[0])?.fairlead(&["drain", "--no-wait"])?;
     let drained = lab.node(NODES[0])?.spec().addresses();
     for router in routers {
-        let is_asked = |routes: &[Route]| {
+        let is_asked = |routes: &[RouteView]| {
             let asked = routes.iter().filter(|route| route.communities.contains(&(65535, 0)));
-            asked.map(|route| route.from).eq([Some(drained.of(Family::V4))])
+            asked.map(|route| route.from).eq([Some(drained.of(IpFamily::V4))])
         };
         router.wait_routes(WEB_V4.into(), WITHIN, &is_asked)?;
     }
@@ -275,5 +280,5 @@ fn web() -> Topology {
     for number in 1..=3 {
         topology = topology.node('a', number).pods(&format!("n{number}"), "web", 2);
     }
-    topology.service("web", "web", &[WEB_V4, WEB_V6], Policy::Local)
+    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local)
 }

@@ -3,28 +3,30 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use fairlead_tests::lab::{Lab, Policy, Topology, WEB_V4, WEB_V6};
-use fairlead_tests::neighbours::{
-    AGENTS_AS, Change, Place, Shape, advertisement, both, hops, node_addresses, start_agents,
-};
+use fairlead_tests::lab::{Lab, Topology, TrafficPolicy, WEB_V4, WEB_V6};
 use fairlead_tests::objects::bfd_profile;
-use fairlead_tests::routers::{Bfd, Bird, Config, Exabgp, Gobgp, GracefulRestart, Peer, Router};
+use fairlead_tests::peers::{
+    AGENTS_AS, PeerEdit, PeerHost, RouterPeerEdit, advertisement, both, hops, node_addresses, start_agents,
+};
+use fairlead_tests::routers::{
+    BfdTimers, Bird, Exabgp, Gobgp, GracefulRestartMode, RouterConfig, RouterDaemon, RouterPeer,
+};
 use serde_json::json;
 
 const WITHIN: Duration = Duration::from_secs(30);
 const BFD: Duration = Duration::from_millis(100);
 
 /// The host of the router, and both sides of the option.
-type Row = (&'static str, Change, Shape);
+type Row = (&'static str, PeerEdit, RouterPeerEdit);
 
 const SECRET: Row = ("r1", |spec| spec["password"] = json!("secret"), |peer| peer.password("secret"));
-const TTL: Row = ("r2", |_| (), |peer| Peer { ttl_security: Some(1), ..peer });
+const TTL: Row = ("r2", |_| (), |peer| RouterPeer { ttl_security: Some(1), ..peer });
 const MULTIHOP: Row =
-    ("r3", |spec| spec["ebgpMultiHop"] = json!(true), |peer| Peer { multihop: Some(2), ..peer });
+    ("r3", |spec| spec["ebgpMultiHop"] = json!(true), |peer| RouterPeer { multihop: Some(2), ..peer });
 const RESTART: Row = (
     "r4",
     |spec| spec["enableGracefulRestart"] = json!(true),
-    |peer| Peer { graceful_restart: GracefulRestart::Helper, ..peer },
+    |peer| RouterPeer { graceful_restart: GracefulRestartMode::Helper, ..peer },
 );
 /// Over several hops, and watched.
 const WATCHED: Row = (
@@ -33,7 +35,7 @@ const WATCHED: Row = (
         spec["ebgpMultiHop"] = json!(true);
         spec["bfdProfile"] = json!("watched");
     },
-    |peer| Peer { multihop: Some(2), ..peer }.bfd(Bfd::every(BFD)),
+    |peer| RouterPeer { multihop: Some(2), ..peer }.bfd(BfdTimers::every(BFD)),
 );
 
 #[test]
@@ -63,7 +65,7 @@ fn gobgp_takes_every_option() -> Result<()> {
 /// Agents open the sessions: it listens, and does not connect.
 #[test]
 fn exabgp_takes_every_option() -> Result<()> {
-    let start = |place: &Place, config: &Config| {
+    let start = |place: &PeerHost, config: &RouterConfig| {
         let mut listening = config.clone();
         listening.peers.iter_mut().for_each(|peer| peer.passive = true);
         Exabgp::start(&place.host, &listening)
@@ -72,21 +74,21 @@ fn exabgp_takes_every_option() -> Result<()> {
 }
 
 /// A router of this kind for each option, all at once: sessions of both families come up, and the routes are there.
-fn with_each<R: Router>(
+fn with_each<R: RouterDaemon>(
     rows: &[Row],
-    start: impl Fn(&Place, &Config) -> Result<R>,
+    start: impl Fn(&PeerHost, &RouterConfig) -> Result<R>,
     more: impl FnOnce(&Lab, &[R]) -> Result<()>,
 ) -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
     let topology = (1..=4).fold(topology, |topology, number| topology.router('a', number));
-    topology.service("web", "web", &[WEB_V4, WEB_V6], Policy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local).run(|lab| {
         // Over several hops, BIRD sends with the TTL of any packet.
-        let mut watched = bfd_profile("watched", Bfd::every(BFD));
+        let mut watched = bfd_profile("watched", BfdTimers::every(BFD));
         watched["spec"]["minimumTtl"] = json!(64);
         let mut objects = vec![watched, advertisement("all", |_| ())];
         let mut routers = Vec::new();
         for (name, change, shape) in rows {
-            let place = Place::of(lab, name)?;
+            let place = PeerHost::of(lab, name)?;
             objects.extend(place.peers(name, AGENTS_AS, change));
             routers.push(start(&place, &place.config(lab, shape)?)?);
         }

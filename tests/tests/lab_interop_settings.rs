@@ -10,12 +10,14 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::addresses::Family;
-use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4, WEB_V6};
-use fairlead_tests::neighbours::{AGENTS_AS, ROUTERS_AS};
+use fairlead_tests::lab::addresses::IpFamily;
+use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4, WEB_V6};
 use fairlead_tests::objects::{NAMESPACE, bfd_profile, metallb, yaml};
-use fairlead_tests::routers::fake::{Fake, Manner};
-use fairlead_tests::routers::{Bfd, Bird, Capability, Config, Exabgp, Frr, Gobgp, Peer, Router, wait};
+use fairlead_tests::peers::{AGENTS_AS, ROUTERS_AS};
+use fairlead_tests::routers::fake::{FakeBehavior, FakeRouter};
+use fairlead_tests::routers::{
+    BfdTimers, Bird, Capability, Exabgp, Frr, Gobgp, RouterConfig, RouterDaemon, RouterPeer, wait,
+};
 use serde_json::{Value, json};
 
 const WITHIN: Duration = Duration::from_secs(40);
@@ -30,12 +32,12 @@ const ROUTER_ID: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 77);
 const ATTEMPTS: u64 = 4;
 
 /// A session: its name, what its BGPPeer says, what the router has instead of the usual.
-type Row = (&'static str, fn(&mut Value), fn(Peer) -> Peer);
+type Row = (&'static str, fn(&mut Value), fn(RouterPeer) -> RouterPeer);
 
 /// Sessions that come up.
 const UP: [Row; 7] = [
     ("plain", |_| (), |peer| peer),
-    ("local-asn", |spec| spec["localASN"] = json!(LOCAL_AS), |peer| Peer { asn: LOCAL_AS, ..peer }),
+    ("local-asn", |spec| spec["localASN"] = json!(LOCAL_AS), |peer| RouterPeer { asn: LOCAL_AS, ..peer }),
     ("external", |spec| dynamic(spec, "external"), |peer| peer),
     (
         "internal",
@@ -43,7 +45,7 @@ const UP: [Row; 7] = [
             dynamic(spec, "internal");
             spec["myASN"] = json!(ROUTERS_AS);
         },
-        |peer| Peer { asn: ROUTERS_AS, ..peer },
+        |peer| RouterPeer { asn: ROUTERS_AS, ..peer },
     ),
     ("router-id", |spec| spec["routerID"] = json!(ROUTER_ID.to_string()), |peer| peer),
     ("secret", |spec| spec["passwordSecret"] = json!({ "name": "kept" }), |peer| peer.password("theirs")),
@@ -67,10 +69,10 @@ const WRONG: [Row; 5] = [
             dynamic(spec, "external");
             spec["myASN"] = json!(ROUTERS_AS);
         },
-        |peer| Peer { asn: ROUTERS_AS, ..waits(peer) },
+        |peer| RouterPeer { asn: ROUTERS_AS, ..waits(peer) },
     ),
-    ("wrong-own", |_| (), |peer| Peer { asn: NOBODYS_AS, ..waits(peer) }),
-    ("no-family", |_| (), |peer| Peer { families: vec![Family::V6], ..waits(peer) }),
+    ("wrong-own", |_| (), |peer| RouterPeer { asn: NOBODYS_AS, ..waits(peer) }),
+    ("no-family", |_| (), |peer| RouterPeer { families: vec![IpFamily::V6], ..waits(peer) }),
 ];
 
 /// Those that stay down until their Secret changes, or come up without what they ask for.
@@ -85,22 +87,22 @@ fn dynamic(spec: &mut Value, side: &str) {
 }
 
 /// As BIRD does where it is not told otherwise: so it resets all attempts but the first.
-fn waits(peer: Peer) -> Peer {
-    Peer { error_wait: 60, ..peer }
+fn waits(peer: RouterPeer) -> RouterPeer {
+    RouterPeer { error_wait: 60, ..peer }
 }
 
 #[test]
 fn every_setting_works_with_frr_and_bird_and_every_wrong_one_is_named() -> Result<()> {
     topology(2).run(|lab| {
         let rows: Vec<Row> = UP.into_iter().chain(WRONG).chain(OTHERS).collect();
-        let places = [Place::of(lab, 1, "frr")?, Place::of(lab, 2, "bird")?];
+        let places = [PeerHost::of(lab, 1, "frr")?, PeerHost::of(lab, 2, "bird")?];
         let frr = Frr::start(lab.host("r1")?, &places[0].router(lab, &rows, &[])?)?;
         let bird = Bird::start(lab.host("r2")?, &places[1].router(lab, &rows, &[])?)?;
-        let routers: [(&Place, &dyn Router); 2] = [(&places[0], &frr), (&places[1], &bird)];
+        let routers: [(&PeerHost, &dyn RouterDaemon); 2] = [(&places[0], &frr), (&places[1], &bird)];
         let mut objects = vec![
             secret("kept", "theirs"),
             secret("rotated", "ours"),
-            bfd_profile("fast", Bfd::every(Duration::from_millis(100))),
+            bfd_profile("fast", BfdTimers::every(Duration::from_millis(100))),
         ];
         for place in &places {
             objects.extend(place.peers(&rows));
@@ -131,12 +133,12 @@ fn every_setting_works_with_frr_and_bird_and_every_wrong_one_is_named() -> Resul
 fn gobgp_and_exabgp_with_wrong_numbers_are_named_too() -> Result<()> {
     topology(4).run(|lab| {
         let rows: Vec<Row> = UP.into_iter().take(1).chain(WRONG).collect();
-        let places = [Place::of(lab, 1, "gobgp")?, Place::of(lab, 2, "exabgp")?];
+        let places = [PeerHost::of(lab, 1, "gobgp")?, PeerHost::of(lab, 2, "exabgp")?];
         let gobgp = Gobgp::start(lab.host("r1")?, &places[0].router(lab, &rows, &[])?)?;
         let mut listening = places[1].router(lab, &rows, &[])?;
         listening.peers.iter_mut().for_each(|peer| peer.passive = true);
         let exabgp = Exabgp::start(lab.host("r2")?, &listening)?;
-        let routers: [(&Place, &dyn Router); 2] = [(&places[0], &gobgp), (&places[1], &exabgp)];
+        let routers: [(&PeerHost, &dyn RouterDaemon); 2] = [(&places[0], &gobgp), (&places[1], &exabgp)];
         let old = old_routers(lab)?;
         let mut objects: Vec<Value> = places.iter().flat_map(|place| place.peers(&rows)).collect();
         objects.extend(old.iter().map(|(name, address, _)| {
@@ -157,7 +159,7 @@ fn gobgp_and_exabgp_with_wrong_numbers_are_named_too() -> Result<()> {
 }
 
 /// The router sees of each session what was set.
-fn settings_are_used(place: &Place, router: &dyn Router, node: &Node<'_>) -> Result<()> {
+fn settings_are_used(place: &PeerHost, router: &dyn RouterDaemon, node: &LabNode<'_>) -> Result<()> {
     let session = |number: usize| router.wait_established(&place.ours(number).to_string(), WITHIN);
     let as_path = |number: usize| -> Result<Vec<u32>> {
         let from = place.ours(number).into();
@@ -192,7 +194,7 @@ fn settings_are_used(place: &Place, router: &dyn Router, node: &Node<'_>) -> Res
 }
 
 /// Whatever the router does on later attempts, the first reason stands.
-fn wrong_numbers_are_named(place: &Place, node: &Node<'_>) -> Result<()> {
+fn wrong_numbers_are_named(place: &PeerHost, node: &LabNode<'_>) -> Result<()> {
     let wanted = [
         ("wrong-peer", format!("AS number is {ROUTERS_AS}; peerASN is {NOBODYS_AS}"), "set peerASN to 42"),
         (
@@ -223,7 +225,7 @@ fn wrong_numbers_are_named(place: &Place, node: &Node<'_>) -> Result<()> {
 }
 
 /// The log says the same, once for every kind of failure.
-fn the_log_explains_each_once(node: &Node<'_>, places: &[Place]) -> Result<()> {
+fn the_log_explains_each_once(node: &LabNode<'_>, places: &[PeerHost]) -> Result<()> {
     let log = node.agent_log();
     for place in places {
         for (name, advice) in [("wrong-peer", "set peerASN to"), ("wrong-internal", "dynamicASN to external")]
@@ -239,9 +241,9 @@ fn the_log_explains_each_once(node: &Node<'_>, places: &[Place]) -> Result<()> {
 
 /// No two attempts are further apart than `connectTime`, and the advice names what a router does that has no such peer.
 fn a_stranger_is_tried_as_often_as_connect_time_says(
-    place: &Place,
+    place: &PeerHost,
     number: usize,
-    node: &Node<'_>,
+    node: &LabNode<'_>,
 ) -> Result<()> {
     let name = place.name("stranger");
     let attempts =
@@ -264,8 +266,8 @@ fn a_stranger_is_tried_as_often_as_connect_time_says(
 /// The session with the wrong password comes up with the right one, in the same agent; its neighbors do not notice.
 fn a_secret_is_rotated(
     lab: &Lab,
-    node: &Node<'_>,
-    routers: &[(&Place, &dyn Router); 2],
+    node: &LabNode<'_>,
+    routers: &[(&PeerHost, &dyn RouterDaemon); 2],
     objects: &mut [Value],
 ) -> Result<()> {
     let number = UP.len() + WRONG.len();
@@ -290,22 +292,22 @@ fn a_secret_is_rotated(
 }
 
 /// Routers that know no capabilities, or not all.
-fn old_routers(lab: &Lab) -> Result<Vec<(&'static str, Ipv4Addr, Fake)>> {
+fn old_routers(lab: &Lab) -> Result<Vec<(&'static str, Ipv4Addr, FakeRouter)>> {
     let manners = [
-        ("without-capabilities", "r3", Manner::TakesNoParameters),
-        ("without-extended-message", "r4", Manner::TakesNoExtendedMessages),
+        ("without-capabilities", "r3", FakeBehavior::TakesNoParameters),
+        ("without-extended-message", "r4", FakeBehavior::TakesNoExtendedMessages),
     ];
     let start = |(name, host, manner)| -> Result<_> {
         let address = lab.topology().find_router(host)?.addresses().v4;
-        Ok((name, address, Fake::start(lab.host(host)?, OLD_AS, address, manner)?))
+        Ok((name, address, FakeRouter::start(lab.host(host)?, OLD_AS, address, manner)?))
     };
     manners.into_iter().map(start).collect()
 }
 
 /// RFC 5492 section 3: the second OPEN goes without what was refused, and the session stays.
 fn routers_that_refuse_capabilities_are_spoken_to(
-    node: &Node<'_>,
-    old: &[(&str, Ipv4Addr, Fake)],
+    node: &LabNode<'_>,
+    old: &[(&str, Ipv4Addr, FakeRouter)],
 ) -> Result<()> {
     for (name, _, router) in old {
         wait(WITHIN, || {
@@ -330,13 +332,13 @@ fn routers_that_refuse_capabilities_are_spoken_to(
 }
 
 /// A router, and where its sessions with the node end.
-struct Place {
+struct PeerHost {
     kind: &'static str,
     number: u8,
     router_id: Ipv4Addr,
 }
 
-impl Place {
+impl PeerHost {
     /// That of `r<number>`, with an address a session on both sides.
     fn of(lab: &Lab, number: u8, kind: &'static str) -> Result<Self> {
         let host = format!("r{number}");
@@ -365,11 +367,11 @@ impl Place {
     }
 
     /// The router's side.
-    fn router(&self, lab: &Lab, rows: &[Row], more: &[Peer]) -> Result<Config> {
+    fn router(&self, lab: &Lab, rows: &[Row], more: &[RouterPeer]) -> Result<RouterConfig> {
         ensure!(lab.nodes()?.len() == 1, "each session has one node");
-        let mut config = Config::new(ROUTERS_AS, self.router_id);
+        let mut config = RouterConfig::new(ROUTERS_AS, self.router_id);
         for (number, (_, _, shape)) in rows.iter().enumerate() {
-            let peer = Peer::at(self.ours(number), AGENTS_AS).source(self.theirs(number));
+            let peer = RouterPeer::at(self.ours(number), AGENTS_AS).source(self.theirs(number));
             config = config.peer(shape(peer));
         }
         config.peers.extend(more.iter().cloned());
@@ -421,7 +423,7 @@ fn give(lab: &Lab, file: &str, objects: &[Value]) -> Result<()> {
     Ok(fs::write(lab.outside(&lab.manifests_directory().join(file)), text)?)
 }
 
-fn bgp(node: &Node<'_>) -> Result<Value> {
+fn bgp(node: &LabNode<'_>) -> Result<Value> {
     Ok(serde_json::from_str(&node.fairlead(&["status", "bgp", "-o", "json"])?)?)
 }
 
@@ -430,7 +432,7 @@ trait Sessions {
     fn session(&self, peer: &str) -> Result<Value>;
 }
 
-impl Sessions for Node<'_> {
+impl Sessions for LabNode<'_> {
     fn session(&self, peer: &str) -> Result<Value> {
         let status = bgp(self)?;
         let found = status["sessions"].as_array().into_iter().flatten().find(|it| it["peer"] == peer);
@@ -442,5 +444,5 @@ impl Sessions for Node<'_> {
 fn topology(routers: u8) -> Topology {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
     let topology = (1..=routers).fold(topology, |topology, number| topology.router('a', number));
-    topology.service("web", "web", &[WEB_V4, WEB_V6], Policy::Local)
+    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local)
 }

@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use fairlead_tests::control_plane::ControlPlane;
 use fairlead_tests::kubernetes::{
-    A_WHILE, Cluster, Load, NODES, WATCHED_AGAIN_WITHIN, WITHIN, topology, words,
+    A_WHILE, KubernetesLab, NODES, ServiceLoad, WATCHED_AGAIN_WITHIN, WITHIN, topology, words,
 };
 use fairlead_tests::traffic::UdpReport;
 
 #[test]
 fn services_get_addresses_routes_and_connections_that_outlive_restarts() -> Result<()> {
     topology().run(|lab| {
-        let mut cluster = Cluster::start(lab)?;
+        let mut cluster = KubernetesLab::start(lab)?;
         cluster.is_told_what_it_got()?;
 
-        let load = Load::start(&cluster, |_| true)?;
+        let load = ServiceLoad::start(&cluster, |_| true)?;
         cluster.scale(&["n1-3", "n3-3"], true)?;
         cluster.wait_served_by(&["n1-2", "n1-3", "n2-2", "n2-3", "n3-2", "n3-3"])?;
         cluster.scale(&["n2-2", "n2-3"], false)?;
@@ -45,9 +45,9 @@ fn services_get_addresses_routes_and_connections_that_outlive_restarts() -> Resu
 #[test]
 fn a_deleted_service_takes_its_routes_and_no_others() -> Result<()> {
     topology().run(|lab| {
-        let cluster = Cluster::start(lab)?;
+        let cluster = KubernetesLab::start(lab)?;
         let gone = cluster.addresses_of("goes")?;
-        let load = Load::start(&cluster, |name| name != "goes")?;
+        let load = ServiceLoad::start(&cluster, |name| name != "goes")?;
         let before = cluster.routes(|name| name != "goes")?;
         cluster.plane.delete_service("goes")?;
         for address in gone {
@@ -66,25 +66,26 @@ fn an_api_server_that_restarts_twenty_times_costs_nothing() -> Result<()> {
     const AWAY: Duration = Duration::from_millis(300);
     const BACK: Duration = Duration::from_millis(700);
     topology().run(|lab| {
-        let mut cluster = Cluster::start(lab)?;
-        let run = |cluster: &mut Cluster<'_>, step: fn(&mut ControlPlane) -> Result<()>| -> Result<u64> {
-            let load = Load::start(cluster, |_| true)?;
-            // What ends the first table of a session may still be on its way.
-            sleep(A_WHILE);
-            let before = cluster.told()?;
-            for _ in 0..RESTARTS {
-                step(&mut cluster.plane)?;
-                sleep(BACK);
-            }
-            let after = cluster.told()?;
-            ensure!(after == before, "the router was told something: {before:?}, then {after:?}");
-            let (tcp, udp) = load.end()?;
-            ensure!(tcp.iter().all(|report| report.failed() == 0), "{}", words(&tcp));
-            let sent: u64 = udp.iter().map(UdpReport::sent).sum();
-            let lost = udp.iter().map(|report| report.lost() + report.wrong()).sum();
-            println!("{}, {lost} of {sent} datagrams lost", words(&tcp));
-            Ok(lost)
-        };
+        let mut cluster = KubernetesLab::start(lab)?;
+        let run =
+            |cluster: &mut KubernetesLab<'_>, step: fn(&mut ControlPlane) -> Result<()>| -> Result<u64> {
+                let load = ServiceLoad::start(cluster, |_| true)?;
+                // What ends the first table of a session may still be on its way.
+                sleep(A_WHILE);
+                let before = cluster.told()?;
+                for _ in 0..RESTARTS {
+                    step(&mut cluster.plane)?;
+                    sleep(BACK);
+                }
+                let after = cluster.told()?;
+                ensure!(after == before, "the router was told something: {before:?}, then {after:?}");
+                let (tcp, udp) = load.end()?;
+                ensure!(tcp.iter().all(|report| report.failed() == 0), "{}", words(&tcp));
+                let sent: u64 = udp.iter().map(UdpReport::sent).sum();
+                let lost = udp.iter().map(|report| report.lost() + report.wrong()).sum();
+                println!("{}, {lost} of {sent} datagrams lost", words(&tcp));
+                Ok(lost)
+            };
         let calm = run(&mut cluster, |_| {
             sleep(AWAY);
             Ok(())

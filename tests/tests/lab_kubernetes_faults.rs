@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use fairlead_tests::kubernetes::{Cluster, topology};
+use fairlead_tests::kubernetes::{KubernetesLab, topology};
 
 #[test]
 fn no_mood_of_the_server_changes_a_route_or_breaks_a_connection() -> Result<()> {
-    topology().run(|lab| Cluster::start(lab)?.bear_with_the_server(Duration::ZERO))
+    topology().run(|lab| KubernetesLab::start(lab)?.bear_with_the_server(Duration::ZERO))
 }

@@ -9,13 +9,13 @@ use std::{env, iter};
 
 use anyhow::{Context, Result, ensure};
 use comfy_table::{CellAlignment, Table, presets};
-use fairlead_tests::events::{Carrier, Crowd, RESIDENTS, Stage, cluster};
-use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT, ServiceSpec};
-use fairlead_tests::lab::{AgentOptions, Lab, Policy, Topology, WEB_V4, agents};
+use fairlead_tests::events::{Carrier, EventLoad, EventScenario, INITIAL_NODES, cluster};
+use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT, LabServiceSpec};
+use fairlead_tests::lab::{AgentOptions, Lab, Topology, TrafficPolicy, WEB_V4, agents};
 use fairlead_tests::traffic::probes::Outage;
 use fairlead_tests::traffic::{Probes, TcpLoad};
 use lb_common::maps::LIVENESS_ADMIN_DOWN;
-use lb_dataplane::cells::LivenessCells;
+use lb_dataplane::mapped_tables::LivenessCells;
 use nix::sys::signal::Signal;
 
 /// What is measured here is measured alone.
@@ -29,8 +29,8 @@ fn agents_that_stand_still_change_nothing() -> Result<()> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let seconds = if env::var_os("FAIRLEAD_SOAK").is_some() { 60 } else { 20 };
     cluster().run(|lab| {
-        let stage = Stage::set(lab, Carrier::Fairlead)?;
-        let crowd = Crowd::gather(lab)?;
+        let stage = EventScenario::set(lab, Carrier::Fairlead)?;
+        let crowd = EventLoad::gather(lab)?;
         stage.drain("n2", false)?;
         sleep(Duration::from_millis(500));
         // A next hop that drains takes new flows no more than others do.
@@ -66,7 +66,7 @@ fn agents_that_stand_still_change_nothing() -> Result<()> {
 fn a_drain_outlives_its_agent() -> Result<()> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     cluster().run(|lab| {
-        let stage = Stage::set(lab, Carrier::Fairlead)?;
+        let stage = EventScenario::set(lab, Carrier::Fairlead)?;
         let node = lab.node("n2")?;
         stage.drain("n2", false)?;
         sleep(Duration::from_millis(300));
@@ -95,13 +95,13 @@ impl View {
 
 /// Read past the agents.
 fn views(lab: &Lab) -> Result<Vec<View>> {
-    RESIDENTS
+    INITIAL_NODES
         .into_iter()
         .map(|node| {
             let cells = LivenessCells::open(&lab.node(node)?.pins())?;
             let clock = cells.clock();
             // Nodes are numbered in the order of their names, the own one first.
-            let others = RESIDENTS.into_iter().filter(|other| *other != node);
+            let others = INITIAL_NODES.into_iter().filter(|other| *other != node);
             let of = |(index, name): (u16, &str)| {
                 let cell = cells.of(index);
                 (name.to_owned(), (cell.silence(clock) < 15, cell.state == LIVENESS_ADMIN_DOWN))
@@ -112,7 +112,7 @@ fn views(lab: &Lab) -> Result<Vec<View>> {
 }
 
 fn signal_all(lab: &Lab, signal: Signal) -> Result<()> {
-    RESIDENTS.into_iter().try_for_each(|node| lab.node(node)?.signal_agent(signal))
+    INITIAL_NODES.into_iter().try_for_each(|node| lab.node(node)?.signal_agent(signal))
 }
 
 fn new_flows_avoid(lab: &Lab, node: &str) -> Result<()> {
@@ -183,7 +183,7 @@ fn measure(setting: Setting) -> Result<Vec<Outage>> {
     for number in 1..=3 {
         topology = topology.node('a', number).pods(&format!("n{number}"), "web", 1);
     }
-    topology.service("web", "web", &[WEB_V4], Policy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local).run(|lab| {
         add_services(lab, setting.services - 1)?;
         // The node to die is no next hop: the router is not what is measured.
         lab.router()?.set_next_hops(WEB_V4, &["n1", "n3"])?;
@@ -223,7 +223,7 @@ fn add_services(lab: &Lab, count: usize) -> Result<()> {
     topology.services.extend((0..count).map(|number| {
         let [.., a, b] = (number as u32).to_be_bytes();
         let vip = IpAddr::from(Ipv4Addr::new(10, 99, a, b));
-        ServiceSpec { name: format!("s{number}"), vips: vec![vip], ..model.clone() }
+        LabServiceSpec { name: format!("s{number}"), vips: vec![vip], ..model.clone() }
     }));
     topology.write_manifests(&lab.outside(&lab.manifests_directory()))
 }

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use fairlead_tests::frr_router::FrrRouter;
 use fairlead_tests::lab::node::find_binary;
 use fairlead_tests::lab::topology::HTTP_PORT;
-use fairlead_tests::lab::{AgentOptions, Lab, Node, Policy, Topology, WEB_V4};
+use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4};
 use fairlead_tests::objects::{metallb, yaml};
 use fairlead_tests::routers::wait;
-use fairlead_tests::upstream::Upstream;
 use serde_json::{Value, json};
 
 /// Sessions are up in a few seconds; a machine with other work to do takes longer.
@@ -40,7 +40,7 @@ fn contained(capabilities: &[String]) -> Vec<String> {
 }
 
 /// What is said by an agent that may not go before the machine's other work.
-const NO_PRECEDENCE: &str = "BFD runs with the priority of the rest";
+const NO_PRECEDENCE: &str = "BFD runs without real-time priority";
 
 /// Has the agent say that, too.
 fn talking() -> Vec<(String, String)> {
@@ -53,9 +53,13 @@ fn without(capability: &str) -> Result<Vec<String>> {
     Ok(contained(&all.into_iter().filter(|name| name != capability).collect::<Vec<_>>()))
 }
 
-fn with_one_node(test: impl FnOnce(&Lab, &Node<'_>) -> Result<()>) -> Result<()> {
-    let topology =
-        Topology::empty().node('a', 1).pods("n1", "web", 1).service("web", "web", &[WEB_V4], Policy::Local);
+fn with_one_node(test: impl FnOnce(&Lab, &LabNode<'_>) -> Result<()>) -> Result<()> {
+    let topology = Topology::empty().node('a', 1).pods("n1", "web", 1).service(
+        "web",
+        "web",
+        &[WEB_V4],
+        TrafficPolicy::Local,
+    );
     topology.run(|lab| test(lab, &lab.node("n1")?))
 }
 
@@ -69,7 +73,7 @@ fn answers(lab: &Lab) -> Result<()> {
 #[test]
 fn an_agent_needs_no_more_than_its_manifest_grants() -> Result<()> {
     with_one_node(|lab, node| {
-        let router = Upstream::start(lab, &['a'], INTERVAL)?;
+        let router = FrrRouter::start(lab, &['a'], INTERVAL)?;
         let options = AgentOptions {
             wrapper: contained(&granted()?),
             environment: talking(),
@@ -115,7 +119,7 @@ fn an_agent_that_lacks_a_capability_names_it() -> Result<()> {
 #[test]
 fn what_is_only_better_with_a_capability_is_said_and_goes_on() -> Result<()> {
     with_one_node(|lab, node| {
-        let router = Upstream::start(lab, &['a'], INTERVAL)?;
+        let router = FrrRouter::start(lab, &['a'], INTERVAL)?;
         for (capability, words) in [("net_bind_service", "CAP_NET_BIND_SERVICE"), ("sys_nice", NO_PRECEDENCE)]
         {
             let wrapper = without(capability)?;
@@ -145,8 +149,8 @@ fn echoes_and_routers_without_addresses_take_a_capability_and_say_which() -> Res
         ];
         fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), yaml(&objects))?;
         let told = [
-            "cannot send BFD echoes, which takes CAP_NET_RAW",
-            "cannot look for a router, which takes CAP_NET_RAW",
+            "cannot open BFD echo socket, which requires CAP_NET_RAW",
+            "cannot discover routers, which requires CAP_NET_RAW",
         ];
         node.start_agent(&AgentOptions { wrapper: contained(&granted()?), ..AgentOptions::default() })?;
         node.stop_agent(WITHIN)?;

@@ -7,11 +7,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::addresses::{Addresses, Family};
-use fairlead_tests::lab::{Host, Lab, Policy, Topology, WEB_V4, WEB_V6};
+use fairlead_tests::lab::addresses::{HostAddresses, IpFamily};
+use fairlead_tests::lab::{Lab, LabHost, Topology, TrafficPolicy, WEB_V4, WEB_V6};
 use fairlead_tests::routers::{
-    Announcement, Bfd, Bird, Capability, Config, Exabgp, Frr, Gobgp, GracefulRestart, Origin, Peer, Route,
-    Router, wait_kernel_next_hops,
+    BfdTimers, Bird, Capability, Exabgp, Frr, Gobgp, GracefulRestartMode, OriginatedRoute, RouteOrigin,
+    RouteView, RouterConfig, RouterDaemon, RouterPeer, wait_kernel_next_hops,
 };
 use ipnet::IpNet;
 
@@ -23,13 +23,13 @@ const ROUTER_AS: u32 = 4_200_000_000;
 #[test]
 fn frr_spreads_clients_over_nodes_that_announce() -> Result<()> {
     web().run(|lab| {
-        let bfd = Bfd::every(Duration::from_millis(50));
+        let bfd = BfdTimers::every(Duration::from_millis(50));
         let members = members(lab, &["n1", "n2", "n3"])?;
         let _nodes = start_nodes(&members, Some(bfd))?;
         let router = lab.router()?;
         let frr = Frr::start(&router, &router_config(&members, Some(bfd)))?;
         for member in &members {
-            for family in Family::BOTH {
+            for family in IpFamily::BOTH {
                 let session = frr.wait_established(&member.addresses.of(family).to_string(), WITHIN)?;
                 ensure!(
                     session.asn == member.asn && session.hold_time == Duration::from_secs(9),
@@ -52,13 +52,13 @@ fn frr_spreads_clients_over_nodes_that_announce() -> Result<()> {
 #[test]
 fn bird_spreads_clients_over_nodes_and_notices_one_that_dies() -> Result<()> {
     web().run(|lab| {
-        let bfd = Bfd::every(Duration::from_millis(50));
+        let bfd = BfdTimers::every(Duration::from_millis(50));
         let members = members(lab, &["n1", "n2", "n3"])?;
         let mut nodes = start_nodes(&members, Some(bfd))?;
         let router = lab.router()?;
         let bird = Bird::start(&router, &router_config(&members, Some(bfd)))?;
         for member in &members {
-            for family in Family::BOTH {
+            for family in IpFamily::BOTH {
                 let session = bird.wait_established(&member.addresses.of(family).to_string(), WITHIN)?;
                 ensure!(session.asn == member.asn && session.families == [family].into(), "{session:?}");
                 let bfd = bird.wait_bfd_up(member.addresses.of(family), WITHIN)?;
@@ -84,7 +84,7 @@ fn four_kinds_of_routers_exchange_routes() -> Result<()> {
         let config = |place: usize| member_config(&members[place], None);
         let mut listening = config(3);
         listening.peers.iter_mut().for_each(|peer| peer.passive = true);
-        let others: [Box<dyn Router>; 4] = [
+        let others: [Box<dyn RouterDaemon>; 4] = [
             Box::new(Frr::start(members[0].host, &config(0))?),
             Box::new(Bird::start(members[1].host, &config(1))?),
             Box::new(Gobgp::start(members[2].host, &config(2))?),
@@ -93,7 +93,7 @@ fn four_kinds_of_routers_exchange_routes() -> Result<()> {
         let router = lab.router()?;
         let frr = Frr::start(&router, &router_config(&members, None).announce(far_announcement()?))?;
         for (member, other) in members.iter().zip(&others) {
-            for family in Family::BOTH {
+            for family in IpFamily::BOTH {
                 frr.wait_established(&member.addresses.of(family).to_string(), WITHIN)?;
                 let session = other.wait_established(&member.gateway.of(family).to_string(), WITHIN)?;
                 ensure!(session.asn == ROUTER_AS && session.families == [family].into(), "{session:?}");
@@ -102,9 +102,9 @@ fn four_kinds_of_routers_exchange_routes() -> Result<()> {
             }
             let far = far_announcement()?;
             let routes = other.wait_routes(far.prefix, WITHIN, &|routes| !routes.is_empty())?;
-            let expected = Route {
+            let expected = RouteView {
                 from: Some(member.gateway.v4.into()),
-                origin: Origin::Igp,
+                origin: RouteOrigin::Igp,
                 next_hops: vec![member.gateway.v4.into()],
                 as_path: vec![ROUTER_AS],
                 communities: far.communities.into_iter().collect(),
@@ -117,11 +117,11 @@ fn four_kinds_of_routers_exchange_routes() -> Result<()> {
             let prefix = host_prefix(vip);
             let routes = frr.wait_routes(prefix, WITHIN, &|routes| routes.len() == members.len())?;
             for member in &members {
-                let from = member.addresses.of(Family::of(vip));
+                let from = member.addresses.of(IpFamily::of(vip));
                 let route = routes.iter().find(|it| it.from == Some(from));
                 has_attributes(route.with_context(|| format!("none from {from}"))?, member, &[member.asn])?;
             }
-            let hops: Vec<IpAddr> = members.iter().map(|it| it.addresses.of(Family::of(vip))).collect();
+            let hops: Vec<IpAddr> = members.iter().map(|it| it.addresses.of(IpFamily::of(vip))).collect();
             wait_kernel_next_hops(&router, prefix, &hops, WITHIN)?;
         }
         Ok(())
@@ -136,11 +136,14 @@ fn sessions_come_up_with_every_option() -> Result<()> {
         let members = members(lab, &["r1", "r2", "r3", "r4", "r5", "r6"])?;
         let router = lab.router()?;
         let gateway = members[0].gateway.v4;
-        let mut config = Config::new(ROUTER_AS, gateway);
+        let mut config = RouterConfig::new(ROUTER_AS, gateway);
         let mut birds = Vec::new();
         for (member, (ours, theirs)) in members.iter().zip(options(&members)) {
             config = config.peer(ours);
-            birds.push(Bird::start(member.host, &Config::new(member.asn, member.addresses.v4).peer(theirs))?);
+            birds.push(Bird::start(
+                member.host,
+                &RouterConfig::new(member.asn, member.addresses.v4).peer(theirs),
+            )?);
         }
         let frr = Frr::start(&router, &config)?;
         let name = |place: usize| members[place].addresses.v4.to_string();
@@ -155,7 +158,7 @@ fn sessions_come_up_with_every_option() -> Result<()> {
         ensure!(restarting.capabilities.contains(&Capability::GracefulRestart), "{restarting:?}");
 
         let unnumbered = frr.wait_established("rack-a", WITHIN)?;
-        ensure!(unnumbered.families == Family::BOTH.into() && unnumbered.asn == members[4].asn);
+        ensure!(unnumbered.families == IpFamily::BOTH.into() && unnumbered.asn == members[4].asn);
         ensure!(birds[4].session("eth0")?.established, "{:?}", birds[4].sessions());
         // All others had their time; this one, with the wrong secret, never gets anywhere.
         let wrong = frr.session(&name(5))?;
@@ -168,7 +171,7 @@ fn sessions_come_up_with_every_option() -> Result<()> {
 fn routers_leave_nothing_behind() -> Result<()> {
     let before = traces();
     let lab = Topology::empty().router('a', 1).start()?;
-    let frr = Frr::start(lab.host("r1")?, &Config::new(65_001, Ipv4Addr::new(192, 0, 2, 1)))?;
+    let frr = Frr::start(lab.host("r1")?, &RouterConfig::new(65_001, Ipv4Addr::new(192, 0, 2, 1)))?;
     ensure!(frr.sessions()?.is_empty());
     drop(frr);
     drop(lab);
@@ -185,17 +188,20 @@ fn traces() -> BTreeSet<String> {
 
 /// For each member what FRR is told of it, and it of FRR: a secret; hops by TTL; multihop with BFD; a range and
 /// graceful restart; an interface; and two secrets that differ.
-fn options(members: &[Member<'_>]) -> [(Peer, Peer); 6] {
-    let ours = |place: usize| Peer::at(members[place].addresses.v4, members[place].asn);
-    let theirs = Peer::at(members[0].gateway.v4, ROUTER_AS);
+fn options(members: &[Member<'_>]) -> [(RouterPeer, RouterPeer); 6] {
+    let ours = |place: usize| RouterPeer::at(members[place].addresses.v4, members[place].asn);
+    let theirs = RouterPeer::at(members[0].gateway.v4, ROUTER_AS);
     let range = IpNet::from(IpAddr::V4(members[3].addresses.v4));
-    let secure = |peer: Peer| Peer { ttl_security: Some(1), ..peer };
+    let secure = |peer: RouterPeer| RouterPeer { ttl_security: Some(1), ..peer };
     // BIRD sends multihop BFD packets with the TTL that any packet has, 64. FRR counts back from 255, by the hops
     // of the BGP session and whatever the profile says: fewer than 192 hops, and it hears nothing.
-    let multihop = |peer: Peer| Peer { multihop: Some(255), ..peer };
-    let slow = Bfd::every(Duration::from_millis(100));
-    let restarting = Peer { graceful_restart: GracefulRestart::Full(7), ..theirs.clone() };
-    let listening = Peer { graceful_restart: GracefulRestart::Helper, ..Peer::within(range, members[3].asn) };
+    let multihop = |peer: RouterPeer| RouterPeer { multihop: Some(255), ..peer };
+    let slow = BfdTimers::every(Duration::from_millis(100));
+    let restarting = RouterPeer { graceful_restart: GracefulRestartMode::Full(7), ..theirs.clone() };
+    let listening = RouterPeer {
+        graceful_restart: GracefulRestartMode::Helper,
+        ..RouterPeer::within(range, members[3].asn)
+    };
     // BIRD's multihop sessions must say which end is theirs.
     let far = theirs.clone().source(members[2].addresses.v4);
     [
@@ -203,16 +209,16 @@ fn options(members: &[Member<'_>]) -> [(Peer, Peer); 6] {
         (secure(ours(1)), secure(theirs.clone())),
         (multihop(ours(2)).bfd(slow), multihop(far).bfd(slow)),
         (listening, restarting),
-        (Peer::behind("rack-a", members[4].asn), Peer::behind("eth0", ROUTER_AS)),
+        (RouterPeer::behind("rack-a", members[4].asn), RouterPeer::behind("eth0", ROUTER_AS)),
         (ours(5).password("one"), theirs.password("another")),
     ]
 }
 
 /// A host in rack a that is a neighbour of the lab's router.
 struct Member<'lab> {
-    host: &'lab Host,
-    addresses: Addresses,
-    gateway: Addresses,
+    host: &'lab LabHost,
+    addresses: HostAddresses,
+    gateway: HostAddresses,
     asn: u32,
     /// Stands in the communities that it announces.
     number: u16,
@@ -238,48 +244,49 @@ fn members<'lab>(lab: &'lab Lab, names: &[&str]) -> Result<Vec<Member<'lab>>> {
 }
 
 /// A member's side: sessions of both families, and the Service's addresses.
-fn member_config(member: &Member<'_>, bfd: Option<Bfd>) -> Config {
-    let mut config = Config::new(member.asn, member.addresses.v4);
-    for family in Family::BOTH {
-        let peer = Peer::at(member.gateway.of(family), ROUTER_AS).source(member.addresses.of(family));
-        config = config.peer(Peer { bfd, ..peer });
+fn member_config(member: &Member<'_>, bfd: Option<BfdTimers>) -> RouterConfig {
+    let mut config = RouterConfig::new(member.asn, member.addresses.v4);
+    for family in IpFamily::BOTH {
+        let peer = RouterPeer::at(member.gateway.of(family), ROUTER_AS).source(member.addresses.of(family));
+        config = config.peer(RouterPeer { bfd, ..peer });
     }
     for vip in [WEB_V4, WEB_V6] {
-        config = config.announce(Announcement {
+        config = config.announce(OriginatedRoute {
             communities: vec![(64512, member.number), (64512, 100)],
             large_communities: vec![(ROUTER_AS, 1, member.number.into())],
             med: Some(10),
-            ..Announcement::of(host_prefix(vip))
+            ..OriginatedRoute::of(host_prefix(vip))
         });
     }
     config
 }
 
 /// The lab's router: sessions of both families with all members.
-fn router_config(members: &[Member<'_>], bfd: Option<Bfd>) -> Config {
-    let mut config = Config::new(ROUTER_AS, Ipv4Addr::new(192, 0, 2, 1));
+fn router_config(members: &[Member<'_>], bfd: Option<BfdTimers>) -> RouterConfig {
+    let mut config = RouterConfig::new(ROUTER_AS, Ipv4Addr::new(192, 0, 2, 1));
     for member in members {
-        for family in Family::BOTH {
-            let peer = Peer::at(member.addresses.of(family), member.asn).source(member.gateway.of(family));
-            config = config.peer(Peer { bfd, ..peer });
+        for family in IpFamily::BOTH {
+            let peer =
+                RouterPeer::at(member.addresses.of(family), member.asn).source(member.gateway.of(family));
+            config = config.peer(RouterPeer { bfd, ..peer });
         }
     }
     config
 }
 
-fn start_nodes(members: &[Member<'_>], bfd: Option<Bfd>) -> Result<Vec<Bird>> {
+fn start_nodes(members: &[Member<'_>], bfd: Option<BfdTimers>) -> Result<Vec<Bird>> {
     members.iter().map(|member| Bird::start(member.host, &member_config(member, bfd))).collect()
 }
 
-fn far_announcement() -> Result<Announcement> {
-    Ok(Announcement {
+fn far_announcement() -> Result<OriginatedRoute> {
+    Ok(OriginatedRoute {
         communities: vec![(65_000, 7)],
         large_communities: vec![(ROUTER_AS, 7, 7)],
-        ..Announcement::of("198.51.100.0/24".parse()?)
+        ..OriginatedRoute::of("198.51.100.0/24".parse()?)
     })
 }
 
-fn has_attributes(route: &Route, member: &Member<'_>, as_path: &[u32]) -> Result<()> {
+fn has_attributes(route: &RouteView, member: &Member<'_>, as_path: &[u32]) -> Result<()> {
     ensure!(route.as_path == as_path, "{route:?}");
     ensure!(route.med == Some(10), "{route:?}");
     ensure!(route.communities == [(64512, member.number), (64512, 100)].into(), "{route:?}");
@@ -288,9 +295,9 @@ fn has_attributes(route: &Route, member: &Member<'_>, as_path: &[u32]) -> Result
 }
 
 /// The router's kernel sends both addresses of the Service to all members, and clients are answered.
-fn spreads(lab: &Lab, router: &Host, members: &[Member<'_>]) -> Result<()> {
+fn spreads(lab: &Lab, router: &LabHost, members: &[Member<'_>]) -> Result<()> {
     for vip in [WEB_V4, WEB_V6] {
-        let hops: Vec<IpAddr> = members.iter().map(|it| it.addresses.of(Family::of(vip))).collect();
+        let hops: Vec<IpAddr> = members.iter().map(|it| it.addresses.of(IpFamily::of(vip))).collect();
         wait_kernel_next_hops(router, host_prefix(vip), &hops, WITHIN)?;
         let url = format!("http://{}/", SocketAddr::new(vip, 80));
         let mut pods = BTreeSet::new();
@@ -313,5 +320,5 @@ fn web() -> Topology {
     for number in 1..=3 {
         topology = topology.node('a', number).pods(&format!("n{number}"), "web", 2);
     }
-    topology.service("web", "web", &[WEB_V4, WEB_V6], Policy::Local)
+    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local)
 }

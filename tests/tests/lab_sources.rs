@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
-use fairlead_tests::lab::{AgentOptions, Host, Lab, SHARED_V4, Topology, WEB_V4, WEB_V6, agents};
+use fairlead_tests::lab::{AgentOptions, Lab, LabHost, SHARED_V4, Topology, WEB_V4, WEB_V6, agents};
 use fairlead_tests::traffic::TcpLoad;
 use lb_common::maps::name;
 use lb_dataplane::pins::Pins;
@@ -69,7 +69,7 @@ fn vips<'a>(
 }
 
 /// Whether a host is answered by TCP, by UDP, and by ICMP.
-fn answered(host: &Host, vip: IpAddr) -> Result<[bool; 3]> {
+fn answered(host: &LabHost, vip: IpAddr) -> Result<[bool; 3]> {
     let tcp = host.run(|| Ok(connects(vip, PATIENCE)))?;
     let udp = host.run(|| Ok(datagram(vip).is_ok()))?;
     let ping = ["-q", "-c", "1", "-W", "1", &vip.to_string()];

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::control_plane::ControlPlane;
-use fairlead_tests::lab::addresses::Family;
-use fairlead_tests::lab::{AgentOptions, Lab, Policy, Topology};
-use fairlead_tests::routers::{Router, wait};
-use fairlead_tests::upstream::Upstream;
+use fairlead_tests::frr_router::FrrRouter;
+use fairlead_tests::lab::addresses::IpFamily;
+use fairlead_tests::lab::{AgentOptions, Lab, Topology, TrafficPolicy};
+use fairlead_tests::routers::{RouterDaemon, wait};
 use serde_json::{Value, json};
 
 const NODES: [&str; 2] = ["n1", "n2"];
@@ -22,9 +22,9 @@ const GRACEFUL_SHUTDOWN: (u16, u16) = (65535, 0);
 #[test]
 fn a_cluster_is_told_of_announcements_and_sessions_and_drains_a_node_by_a_taint() -> Result<()> {
     let topology = Topology::empty().node('a', 1).node('a', 2).pods("n1", "web", 1).pods("n2", "web", 1);
-    topology.service("web", "web", &[], Policy::Cluster).run(|lab| {
+    topology.service("web", "web", &[], TrafficPolicy::Cluster).run(|lab| {
         let plane = ControlPlane::start(lab)?;
-        let upstream = Upstream::start_router(lab, &['a'], INTERVAL)?;
+        let upstream = FrrRouter::start_router(lab, &['a'], INTERVAL)?;
         plane.put(&upstream.objects())?;
         plane.put(&[json!({
             "apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool",
@@ -32,7 +32,7 @@ fn a_cluster_is_told_of_announcements_and_sessions_and_drains_a_node_by_a_taint(
         })])?;
         plane.put(&lab.topology().observed()?)?;
         let _controller = plane.controller("controller-1")?;
-        let wish = lab.topology().wish("web", &[Family::V4], "SingleStack")?;
+        let wish = lab.topology().wish("web", &[IpFamily::V4], "SingleStack")?;
         plane.put(&[wish])?;
         let vip = wait(WITHIN, || plane.addresses("web")?.first().copied().context("no address"))?;
         lab.update(|topology| {
@@ -95,10 +95,10 @@ fn is_told(plane: &ControlPlane) -> Result<()> {
 }
 
 /// These nodes' routes to an address carry the community that asks for other ways, and no others'.
-fn asks_for_other_ways(upstream: &Upstream, lab: &Lab, vip: IpAddr, nodes: &[&str]) -> Result<()> {
+fn asks_for_other_ways(upstream: &FrrRouter, lab: &Lab, vip: IpAddr, nodes: &[&str]) -> Result<()> {
     let routes = upstream.frr().routes(vip.into())?;
     for name in NODES {
-        let from = lab.node(name)?.spec().addresses().of(Family::V4);
+        let from = lab.node(name)?.spec().addresses().of(IpFamily::V4);
         let route = routes.iter().find(|route| route.from == Some(from));
         let route = route.with_context(|| format!("{name} announces nothing: {routes:?}"))?;
         let asks = route.communities.contains(&GRACEFUL_SHUTDOWN);

@@ -5,12 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use fairlead_tests::frr_router::FrrRouter;
 use fairlead_tests::lab::topology::ECHO_PORT;
-use fairlead_tests::lab::{AgentOptions, FAR_V4, Lab, Policy, SHARED_V4, Topology, WEB_V4, agents};
+use fairlead_tests::lab::{AgentOptions, FAR_V4, Lab, SHARED_V4, Topology, TrafficPolicy, WEB_V4, agents};
 use fairlead_tests::objects::{metallb, yaml};
-use fairlead_tests::routers::{Router, kernel_next_hops};
+use fairlead_tests::routers::{RouterDaemon, kernel_next_hops};
 use fairlead_tests::traffic::TcpLoad;
-use fairlead_tests::upstream::Upstream;
 use serde_json::{Value, json};
 
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
@@ -115,11 +115,11 @@ const LOGIN: u16 = 2222;
 fn a_machine_whose_address_is_in_a_pool_is_reached_and_its_sessions_live() -> Result<()> {
     let topology = (1..=3).fold(Topology::empty(), |topology, number| topology.node('a', number));
     let topology = topology.pods("n2", "web", 1).pods("n3", "web", 1);
-    topology.service("web", "web", &[WEB_V4], Policy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local).run(|lab| {
         let [n1, n2] = [lab.node("n1")?, lab.node("n2")?];
         let own = n1.spec().addresses().v4;
         let router = n1.spec().segment().gateway().v4;
-        let upstream = Upstream::start(lab, &['a'], Duration::from_millis(100))?;
+        let upstream = FrrRouter::start(lab, &['a'], Duration::from_millis(100))?;
         let thieves = thieves(own, router);
         fs::write(lab.outside(&lab.manifests_directory().join("thieves.yaml")), yaml(&thieves))?;
         agents::start(&lab.nodes()?, &AgentOptions::default())?;

@@ -6,9 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::{AgentOptions, Host, Lab, Node, Policy, Topology, WEB_V4, WEB_V6};
+use fairlead_tests::lab::{AgentOptions, Lab, LabHost, LabNode, Topology, TrafficPolicy, WEB_V4, WEB_V6};
 use fairlead_tests::objects::{metallb, yaml};
-use fairlead_tests::routers::{Bfd, Capability, Config, Frr, Peer, Router, kernel_next_hops, wait};
+use fairlead_tests::routers::{
+    BfdTimers, Capability, Frr, RouterConfig, RouterDaemon, RouterPeer, kernel_next_hops, wait,
+};
 use serde_json::{Value, json};
 
 const ROUTERS_AS: u32 = 64_500;
@@ -20,7 +22,7 @@ const INTERFACE: &str = "eth0";
 #[test]
 fn frr_and_an_agent_find_each_other_on_a_link_without_addresses() -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
-    topology.service("web", "web", &[WEB_V4, WEB_V6], Policy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local).run(|lab| {
         let node = lab.node("n1")?;
         let link = node.spec().segment().name;
         let node_address = link_local(lab.host("n1")?, INTERFACE)?;
@@ -32,9 +34,9 @@ fn frr_and_an_agent_find_each_other_on_a_link_without_addresses() -> Result<()> 
             Ok(())
         })?;
 
-        let peer = Peer::behind(&link, AGENTS_AS).bfd(Bfd::every(Duration::from_millis(100)));
+        let peer = RouterPeer::behind(&link, AGENTS_AS).bfd(BfdTimers::every(Duration::from_millis(100)));
         let gateway = node.spec().segment().gateway().v4;
-        let frr = Frr::start(&*lab.router()?, &Config::new(ROUTERS_AS, gateway).peer(peer))?;
+        let frr = Frr::start(&*lab.router()?, &RouterConfig::new(ROUTERS_AS, gateway).peer(peer))?;
         let seen = frr.wait_established(&link, WITHIN)?;
         ensure!(seen.asn == AGENTS_AS, "{seen:?}");
         ensure!(seen.capabilities.contains(&Capability::ExtendedNextHop), "{seen:?}");
@@ -71,7 +73,7 @@ fn frr_and_an_agent_find_each_other_on_a_link_without_addresses() -> Result<()> 
 }
 
 /// The only session is with a link-local address, says on which interface, and nothing is wrong any more.
-fn is_shown(node: &Node<'_>) -> Result<()> {
+fn is_shown(node: &LabNode<'_>) -> Result<()> {
     let session = session(node)?;
     let address: IpAddr = session["address"].as_str().context("no address")?.parse()?;
     ensure!(matches!(address, IpAddr::V6(address) if address.is_unicast_link_local()), "{session}");
@@ -84,13 +86,13 @@ fn is_shown(node: &Node<'_>) -> Result<()> {
     Ok(())
 }
 
-fn session(node: &Node<'_>) -> Result<Value> {
+fn session(node: &LabNode<'_>) -> Result<Value> {
     let status: Value = serde_json::from_str(&node.fairlead(&["status", "bgp", "-o", "json"])?)?;
     Ok(status["sessions"][0].clone())
 }
 
 /// The link-local address of a host's interface.
-fn link_local(host: &Host, interface: &str) -> Result<IpAddr> {
+fn link_local(host: &LabHost, interface: &str) -> Result<IpAddr> {
     let printed =
         host.command("ip").args(["-j", "-6", "addr", "show", "dev", interface, "scope", "link"]).text()?;
     let links: Value = serde_json::from_str(&printed)?;

@@ -8,11 +8,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::addresses::{Addresses, Family};
-use fairlead_tests::lab::{AgentOptions, Host, Lab, Node, Policy, Topology, WEB_V4};
+use fairlead_tests::lab::addresses::{HostAddresses, IpFamily};
+use fairlead_tests::lab::{AgentOptions, Lab, LabHost, LabNode, Topology, TrafficPolicy, WEB_V4};
 use fairlead_tests::objects::{bfd_profile, metallb, yaml};
-use fairlead_tests::pressure::{BusyLoops, CpuLimit};
-use fairlead_tests::routers::{Bfd, Bird, Config, Frr, Peer, Router};
+use fairlead_tests::routers::{BfdTimers, Bird, Frr, RouterConfig, RouterDaemon, RouterPeer};
+use fairlead_tests::starve::{BusyLoops, CpuLimit};
 use serde_json::json;
 
 const ROUTERS_AS: u32 = 64_500;
@@ -63,8 +63,8 @@ fn duration() -> Result<Duration> {
 fn watch(interval: Duration, burden: fn(u32) -> Result<Option<CpuLimit>>) -> Result<usize> {
     let mut flaps = 0;
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1).router('a', 1);
-    topology.service("web", "web", &[WEB_V4], Policy::Local).run(|lab| {
-        let bfd = Bfd::every(interval);
+    topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local).run(|lab| {
+        let bfd = BfdTimers::every(interval);
         let node = lab.node("n1")?;
         let routers = Routers::start(lab, &node, bfd)?;
         node.start_agent(&AgentOptions::default())?;
@@ -92,26 +92,26 @@ fn watch(interval: Duration, burden: fn(u32) -> Result<Option<CpuLimit>>) -> Res
 struct Routers {
     frr: Frr,
     bird: Bird,
-    node: Addresses,
+    node: HostAddresses,
 }
 
 impl Routers {
-    fn start(lab: &Lab, node: &Node<'_>, bfd: Bfd) -> Result<Self> {
+    fn start(lab: &Lab, node: &LabNode<'_>, bfd: BfdTimers) -> Result<Self> {
         let gateway = node.spec().segment().gateway();
         let other = lab.topology().find_router("r1").context("no r1")?.addresses();
         let addresses = node.spec().addresses();
-        let config = |own: Addresses| {
-            Family::BOTH.into_iter().fold(Config::new(ROUTERS_AS, own.v4), |config, family| {
-                config.peer(Peer::at(addresses.of(family), AGENTS_AS).source(own.of(family)).bfd(bfd))
+        let config = |own: HostAddresses| {
+            IpFamily::BOTH.into_iter().fold(RouterConfig::new(ROUTERS_AS, own.v4), |config, family| {
+                config.peer(RouterPeer::at(addresses.of(family), AGENTS_AS).source(own.of(family)).bfd(bfd))
             })
         };
-        let router: &Host = &*lab.router()?;
+        let router: &LabHost = &*lab.router()?;
         let frr = Frr::start(router, &config(gateway))?;
         let bird = Bird::start(lab.host("r1")?, &config(other))?;
         let mut objects = vec![bfd_profile("router", bfd)];
         objects.push(metallb("v1beta1", "BGPAdvertisement", "all", &json!({ "ipAddressPools": ["lab"] })));
         for (name, router) in [("frr", gateway), ("bird", other)] {
-            for family in Family::BOTH {
+            for family in IpFamily::BOTH {
                 let spec = json!({
                     "myASN": AGENTS_AS,
                     "peerASN": ROUTERS_AS,
@@ -130,8 +130,8 @@ impl Routers {
         Ok(Self { frr, bird, node: addresses })
     }
 
-    fn wait_up(&self, node: &Node<'_>) -> Result<()> {
-        for family in Family::BOTH {
+    fn wait_up(&self, node: &LabNode<'_>) -> Result<()> {
+        for family in IpFamily::BOTH {
             let address: IpAddr = self.node.of(family);
             self.frr.wait_bfd_up(address, WITHIN)?;
             self.bird.wait_bfd_up(address, WITHIN)?;

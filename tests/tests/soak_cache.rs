@@ -1,21 +1,21 @@
 //! The flow table is a cache: all storms at their whole length, with two, three and eight nodes. `lab_cache.rs` shows short ones.
 
 use anyhow::Result;
-use fairlead_tests::storm::{Extent, Membership, Storm, endure};
-use fairlead_tests::traffic::flood::Kind;
+use fairlead_tests::stress::{Membership, Stress, StressDurations, endure};
+use fairlead_tests::traffic::flood::FloodKind;
 
-const STORMS: [Storm; 5] = [
-    Storm::Flood(Kind::Datagram, 2_400_000),
-    Storm::Flood(Kind::Ack, 2_000_000),
-    Storm::Flood(Kind::Syn, 2_000_000),
-    Storm::FullTable,
-    Storm::EmptiedTable,
+const STORMS: [Stress; 5] = [
+    Stress::Flood(FloodKind::Datagram, 2_400_000),
+    Stress::Flood(FloodKind::Ack, 2_000_000),
+    Stress::Flood(FloodKind::Syn, 2_000_000),
+    Stress::FullTable,
+    Stress::EmptiedTable,
 ];
 
 fn all_storms(nodes: u8) -> Result<()> {
     let all = STORMS.iter().flat_map(|storm| [(*storm, Membership::Stable), (*storm, Membership::NodeJoins)]);
     let broken: Vec<String> = all
-        .filter_map(|(storm, membership)| endure(nodes, storm, membership, Extent::WHOLE).err())
+        .filter_map(|(storm, membership)| endure(nodes, storm, membership, StressDurations::WHOLE).err())
         .map(|error| format!("{error:#}"))
         .collect();
     anyhow::ensure!(broken.is_empty(), "{}", broken.join("\n"));

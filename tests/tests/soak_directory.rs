@@ -4,7 +4,7 @@ use std::env;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
-use fairlead_tests::damage;
+use fairlead_tests::directory_soak;
 
 #[test]
 fn no_damage_to_the_directory_stops_an_agent_for_ten_minutes() -> Result<()> {
@@ -12,7 +12,8 @@ fn no_damage_to_the_directory_stops_an_agent_for_ten_minutes() -> Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let seed = number("FAIRLEAD_SEED").unwrap_or(now);
     println!("seed {seed}");
-    let report = damage::run(seed, Duration::from_secs(number("FAIRLEAD_SOAK_SECONDS").unwrap_or(600)))?;
+    let report =
+        directory_soak::run(seed, Duration::from_secs(number("FAIRLEAD_SOAK_SECONDS").unwrap_or(600)))?;
     println!("{report}");
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use fairlead_tests::chaos::Chaos;
-use fairlead_tests::kubernetes::{Cluster, topology};
+use fairlead_tests::kubernetes::{KubernetesLab, topology};
 
 fn number(name: &str) -> Option<u64> {
     env::var(name).ok().and_then(|text| text.parse().ok())
@@ -30,5 +30,5 @@ async fn never_do_two_write_at_once_for_ten_minutes() -> Result<()> {
 
 #[test]
 fn no_mood_of_the_server_changes_a_route_or_breaks_a_connection_for_ten_minutes() -> Result<()> {
-    topology().run(|lab| Cluster::start(lab)?.bear_with_the_server(lasts()))
+    topology().run(|lab| KubernetesLab::start(lab)?.bear_with_the_server(lasts()))
 }

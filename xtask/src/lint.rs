@@ -1,32 +1,43 @@
-//! Everything that is judged without running it.
+//! The checks that run no test: format, lints, documentation, spelling, dependencies, scripts and workflows.
 
+use std::env;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Result;
 
 use crate::setup::bpf_core::BpfCore;
-use crate::setup::{self, Part, cargo_tool};
-use crate::{ebpf, machine, process, table};
+use crate::setup::{self, Part, actionlint, cargo_tool};
+use crate::{book, ebpf, machine, process, table};
 
 /// Shell scripts of the project.
 const SCRIPTS: [&str; 1] = [".ci/run"];
 
 type Step = (&'static str, fn(bool) -> Result<()>);
 
-/// In the order in which they fail fast.
-const STEPS: [Step; 6] = [
+/// All steps, the quick ones first.
+const STEPS: [Step; 9] = [
     ("format", |_| format()),
+    ("spelling", |_| spelling()),
     ("clippy", |_| clippy()),
     ("clippy for BPF", |_| clippy_for_bpf()),
     ("documentation", |_| documentation()),
+    ("book", |_| book::build()),
     ("dependencies", dependencies),
     ("scripts", |_| scripts()),
+    ("workflows", |_| workflows()),
 ];
 
-/// Takes all steps, even if one fails, and prints what became of them.
+/// Runs all steps, even if one fails, and prints a table of their results.
 pub(crate) fn run(advisories: bool) -> Result<ExitCode> {
-    setup::ensure(&[Part::Components, Part::BpfCore, Part::BpfLinker, Part::CargoDeny])?;
+    setup::ensure(&[
+        Part::Components,
+        Part::BpfCore,
+        Part::BpfLinker,
+        Part::CargoDeny,
+        Part::Typos,
+        Part::MdBook,
+    ])?;
     let mut code = ExitCode::SUCCESS;
     let rows = STEPS.map(|(name, step)| {
         println!("\n=== {name} ===");
@@ -44,9 +55,15 @@ pub(crate) fn run(advisories: bool) -> Result<ExitCode> {
     Ok(code)
 }
 
-/// That the code is formatted.
+/// Checks that the code is formatted.
 pub(crate) fn format() -> Result<()> {
     process::run(process::cargo().args(["fmt", "--all", "--check"]))
+}
+
+/// `typos.toml` says which words are right all the same.
+fn spelling() -> Result<()> {
+    let mut typos = process::command(cargo_tool::TYPOS.binary()?);
+    process::run(typos.args(["--hidden", "--exclude", ".git", "--format", "brief"]))
 }
 
 fn clippy() -> Result<()> {
@@ -57,7 +74,7 @@ fn clippy() -> Result<()> {
 fn clippy_for_bpf() -> Result<()> {
     if BpfCore::select()? == BpfCore::Distribution {
         println!(
-            "skipped: clippy needs the sources of core, and here is only the distribution's compiled one"
+            "skipped: clippy needs the sources of core; only the distribution's compiled one is installed"
         );
         return Ok(());
     }
@@ -81,8 +98,24 @@ fn dependencies(advisories: bool) -> Result<()> {
 
 fn scripts() -> Result<()> {
     let Some(shellcheck) = machine::program("shellcheck") else {
-        println!("skipped: there is no shellcheck here");
+        println!("skipped: shellcheck is not installed");
         return Ok(());
     };
     process::run(process::command(shellcheck).args(SCRIPTS))
+}
+
+/// A hosted runner has to check its workflows; elsewhere `cargo xtask setup` installs what it takes, if it
+/// can.
+fn workflows() -> Result<()> {
+    if env::var_os("GITHUB_ACTIONS").is_some() {
+        setup::ensure(&[Part::Actionlint])?;
+    }
+    let program = actionlint::binary()?;
+    if !program.exists() {
+        println!(
+            "skipped: actionlint is not installed; `cargo xtask setup` installs it where its releases can be reached"
+        );
+        return Ok(());
+    }
+    process::run(&mut process::command(program))
 }

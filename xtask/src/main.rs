@@ -1,17 +1,19 @@
-//! The developer's one entry: `cargo xtask VERB`.
+//! The developers' command: `cargo xtask VERB`.
 //!
-//! | module | holds |
+//! | module | what it holds |
 //! | --- | --- |
-//! | [`setup`] | what a verb needs on this machine, and how it gets there |
-//! | [`ebpf`] | the XDP program: build it, check it |
-//! | [`deploy`] | files of `deploy/` that are made |
-//! | [`lanes`] | the tests, cheap to dear |
-//! | [`tidy`] | the rules of the tree that no compiler knows |
+//! | [`setup`] | the parts that verbs need on this machine, and their installation |
+//! | [`ebpf`] | build and check of the XDP program |
+//! | [`deploy`] | generated files of `deploy/` |
+//! | [`book`] | the pages of `docs/` as a book, and the generated ones among them |
+//! | [`lanes`] | the tests, cheapest first |
+//! | [`tidy`] | the rules of the tree that no compiler checks |
 //! | [`fuzz`] | fuzz targets |
-//! | [`lint`] | everything that is judged without running it |
-//! | [`run`] | programs of the workspace that run on the fresh object |
-//! | [`process`], [`workspace`], [`machine`] | child processes; places; the system underneath |
+//! | [`lint`] | the checks that run no test |
+//! | [`run`] | programs of the workspace that need a fresh XDP program |
+//! | [`process`], [`workspace`], [`machine`] | child processes; paths; the operating system |
 
+mod book;
 mod deploy;
 mod ebpf;
 mod fuzz;
@@ -44,9 +46,9 @@ struct Invocation {
 enum Verb {
     /// Check what the other verbs need, and install what is missing
     Setup,
-    /// Build the XDP program and the agent around it; list programs and maps
+    /// Build the XDP program and the agent around it; list its programs and maps
     BuildEbpf,
-    /// Build everything and show the demo (as root)
+    /// Build everything and run the demo (as root)
     Demo {
         /// Arguments of the demo
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -54,27 +56,31 @@ enum Verb {
     },
     /// Run the tests; without a lane, all of them
     Test {
-        /// Lanes, run from cheap to dear
+        /// Lanes, run from the cheapest to the most expensive
         lanes: Vec<Lane>,
         #[command(flatten)]
         guests: kernels::Options,
-        /// Passed on to the test runner: a filter, --nocapture, …
+        /// Arguments of the test runner (a filter, --nocapture), or groups of tidy's rules (words, layers, …)
         #[arg(last = true)]
         args: Vec<String>,
     },
-    /// Judge the code without running it: format, clippy, documentation, dependencies
+    /// Check format, lints, documentation, spelling, dependencies, scripts and workflows
     Lint {
         /// Also check the dependencies against the advisory database, which needs the network
         #[arg(long)]
         advisories: bool,
     },
-    /// Make the definitions of the kinds, from the types that read them
+    /// Generate the definitions of the kinds from the types that read them
     Crds,
-    /// Make plain manifests, from the chart
+    /// Generate the plain manifests from the chart
     Manifests,
-    /// Build a static program, and the image of it as an OCI archive
+    /// Generate the reference pages of docs/ from the code
+    Reference,
+    /// Build the pages of docs/ as a book, in target/book
+    Book,
+    /// Build a static program, and an OCI image of it as an archive
     Image,
-    /// Feed parsers with what a fuzzer makes up
+    /// Feed random input to the parsers and to the validation of objects
     Fuzz {
         /// One target instead of all
         target: Option<String>,
@@ -82,7 +88,7 @@ enum Verb {
         #[arg(long, default_value_t = 600)]
         seconds: u32,
     },
-    /// Measure
+    /// Run a measurement
     Bench {
         #[command(subcommand)]
         subject: Subject,
@@ -97,7 +103,7 @@ enum Subject {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Broken connections of a simulated cluster, beside other schemes
+    /// Broken connections in a simulated cluster, compared with other schemes
     Simulate {
         /// Arguments of the simulation
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -105,13 +111,13 @@ enum Subject {
     },
     /// Balance of rings, and time and memory of a plan
     Plan,
-    /// Time and memory that a large cluster costs an agent
+    /// Time and memory of an agent in a large cluster
     Kubernetes {
         /// Arguments of the measurement
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// How long routers go on sending to a load balancer that is dead (as root)
+    /// How long routers send packets to a dead load balancer (as root)
     Failover {
         /// Arguments of the measurement
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -135,6 +141,8 @@ fn perform(verb: Verb) -> Result<ExitCode> {
         Verb::Lint { advisories } => lint::run(advisories),
         Verb::Crds => deploy::crds(),
         Verb::Manifests => deploy::manifests(),
+        Verb::Reference => book::reference(),
+        Verb::Book => book::build().map(|()| ExitCode::SUCCESS),
         Verb::Image => deploy::image(),
         Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Verb::Bench { subject: Subject::Packet { args } } => run::bench("packet", &args),

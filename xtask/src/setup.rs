@@ -1,8 +1,9 @@
-//! What a verb needs on this machine, and how it gets there.
+//! The parts that verbs need on this machine, and their installation.
 //!
-//! Every verb calls [`ensure`] with the parts that it needs. What is there costs a look at a few files; only
-//! what is missing calls a package manager.
+//! Every verb calls [`ensure`] with the parts that it needs. A part that is installed costs a look at a few
+//! files; only a missing one calls a package manager.
 
+pub(crate) mod actionlint;
 pub(crate) mod bpf_core;
 pub(crate) mod cargo_tool;
 pub(crate) mod kube_clients;
@@ -28,39 +29,53 @@ pub(crate) enum Part {
     BpfCore,
     /// The linker of the BPF target.
     BpfLinker,
-    /// What static programs are built with.
+    /// The toolchain target and compiler of static programs.
     StaticTarget,
-    /// The judge of dependencies.
+    /// The check of dependencies.
     CargoDeny,
     /// The driver of the fuzzer.
     CargoFuzz,
-    /// What the lab's hosts run.
+    /// The spelling check.
+    Typos,
+    /// The builder of the book.
+    MdBook,
+    /// The check of workflows of hosted CI.
+    Actionlint,
+    /// Programs that run on the lab's hosts.
     Lab,
-    /// The routers beside Fairlead: FRR, BIRD, GoBGP, ExaBGP.
+    /// Routers to interoperate with: FRR, BIRD, GoBGP, ExaBGP.
     Routers,
-    /// The clients of an API server that users have: kubectl, helm.
+    /// The API server's clients that users have: kubectl, helm.
     KubeClients,
-    /// What judges alerts.
+    /// The check of alerts.
     Promtool,
-    /// What boots guests with other kernels.
+    /// Programs that boot guests with other kernels, and programs inside the guests.
     Guests,
 }
 
 impl Part {
-    /// In the order in which they are provided.
-    const ALL: [Self; 11] = [
+    /// All parts, in the order in which they are installed.
+    const ALL: [Self; 14] = [
         Self::Components,
         Self::BpfCore,
         Self::BpfLinker,
         Self::StaticTarget,
         Self::CargoDeny,
         Self::CargoFuzz,
+        Self::Typos,
+        Self::MdBook,
+        Self::Actionlint,
         Self::Lab,
         Self::Routers,
         Self::KubeClients,
         Self::Promtool,
         Self::Guests,
     ];
+
+    /// Whether a machine can do without it.
+    const fn is_optional(self) -> bool {
+        matches!(self, Self::Actionlint)
+    }
 
     fn name(self) -> String {
         match self {
@@ -70,6 +85,9 @@ impl Part {
             Self::StaticTarget => format!("target {}", musl::TARGET),
             Self::CargoDeny => cargo_tool::DENY.title(),
             Self::CargoFuzz => cargo_tool::FUZZ.title(),
+            Self::Typos => cargo_tool::TYPOS.title(),
+            Self::MdBook => cargo_tool::MDBOOK.title(),
+            Self::Actionlint => format!("actionlint {}", actionlint::VERSION),
             Self::Lab => "programs of the lab".to_owned(),
             Self::Routers => "routers of the lab".to_owned(),
             Self::KubeClients => "kubectl, helm".to_owned(),
@@ -78,7 +96,7 @@ impl Part {
         }
     }
 
-    /// What is missing, in words.
+    /// Describes what is missing.
     fn missing(self) -> Result<Option<String>> {
         match self {
             Self::Components => toolchain::missing(&["clippy", "rustfmt"]),
@@ -87,6 +105,9 @@ impl Part {
             Self::StaticTarget => musl::missing(),
             Self::CargoDeny => cargo_tool::DENY.missing(),
             Self::CargoFuzz => cargo_tool::FUZZ.missing(),
+            Self::Typos => cargo_tool::TYPOS.missing(),
+            Self::MdBook => cargo_tool::MDBOOK.missing(),
+            Self::Actionlint => actionlint::missing(),
             Self::Lab => Ok(lab::missing(lab::HOSTS)),
             Self::Routers => Ok(lab::missing(lab::ROUTERS)),
             Self::KubeClients => kube_clients::missing(),
@@ -95,10 +116,12 @@ impl Part {
         }
     }
 
-    /// Debian packages to install before anything else is tried, so that there is one run of the package manager.
+    /// Returns the Debian packages to install first, all in one run of the package manager.
     fn packages(self) -> Result<Vec<String>> {
         match self {
-            Self::Components | Self::BpfCore | Self::CargoDeny | Self::CargoFuzz => Ok(Vec::new()),
+            Self::Components | Self::BpfCore => Ok(Vec::new()),
+            Self::CargoDeny | Self::CargoFuzz | Self::Typos | Self::MdBook => Ok(Vec::new()),
+            Self::Actionlint => actionlint::packages(),
             Self::BpfLinker => linker::packages(),
             Self::StaticTarget => Ok(musl::packages()),
             Self::Lab => Ok(lab::packages(lab::HOSTS)),
@@ -117,36 +140,40 @@ impl Part {
             Self::StaticTarget => musl::install(),
             Self::CargoDeny => cargo_tool::DENY.install(),
             Self::CargoFuzz => cargo_tool::FUZZ.install(),
+            Self::Typos => cargo_tool::TYPOS.install(),
+            Self::MdBook => cargo_tool::MDBOOK.install(),
+            Self::Actionlint => actionlint::install(),
             Self::KubeClients => kube_clients::install(),
             Self::Lab | Self::Routers | Self::Promtool | Self::Guests => {
-                bail!("its packages are not installed")
+                bail!("its Debian packages are not installed")
             }
         }
     }
 }
 
-/// Provides the parts, or says what is to be done by hand.
+/// Installs the parts that are missing, or says what to do by hand.
 pub(crate) fn ensure(parts: &[Part]) -> Result<()> {
     provide_packages(parts)?;
     parts.iter().try_for_each(|&part| provide(part).map(drop))
 }
 
-/// Provides everything and prints a table of it.
+/// Installs all parts and prints a table of them.
 pub(crate) fn report() -> Result<ExitCode> {
     let packages = provide_packages(&Part::ALL);
     let results = Part::ALL.map(|part| (part, provide(part)));
     let rows = results.iter().map(|(part, result)| {
         let state = match result {
-            Ok(State::Present) => "there".to_owned(),
-            Ok(State::Installed) => "installed".to_owned(),
-            Err(_) => "MISSING".to_owned(),
+            Ok(State::Present) => "present",
+            Ok(State::Installed) => "installed",
+            Err(_) if part.is_optional() => "not available",
+            Err(_) => "MISSING",
         };
-        vec![part.name(), state]
+        vec![part.name(), state.to_owned()]
     });
     table::print(&rows.collect::<Vec<_>>(), &[]);
-    let errors = packages.err().into_iter().chain(results.into_iter().filter_map(|(_, result)| result.err()));
+    let required = results.into_iter().filter(|(part, _)| !part.is_optional());
     let mut code = ExitCode::SUCCESS;
-    for error in errors {
+    for error in packages.err().into_iter().chain(required.filter_map(|(_, result)| result.err())) {
         eprintln!("xtask: {error:#}");
         code = ExitCode::FAILURE;
     }
@@ -159,14 +186,14 @@ enum State {
 }
 
 fn provide_packages(parts: &[Part]) -> Result<()> {
-    let mut wanted = Vec::new();
+    let mut names = Vec::new();
     for part in parts {
-        wanted.extend(part.packages()?);
+        names.extend(part.packages()?);
     }
-    if wanted.is_empty() {
+    if names.is_empty() {
         return Ok(());
     }
-    timed("packages", &wanted.join(" "), || packages::install(&wanted))
+    timed("packages", &names.join(" "), || packages::install(&names))
 }
 
 fn provide(part: Part) -> Result<State> {
@@ -174,11 +201,11 @@ fn provide(part: Part) -> Result<State> {
     timed(&part.name(), &missing, || part.install())?;
     match part.missing()? {
         None => Ok(State::Installed),
-        Some(still) => bail!("{}: {still}", part.name()),
+        Some(still) => bail!("{}: still missing after its installation: {still}", part.name()),
     }
 }
 
-/// Says what is missing, and how long it took to get it.
+/// Runs a step; prints what is missing before it, and the time after it.
 fn timed(what: &str, missing: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
     eprintln!("setup: {what}: {missing} …");
     let start = Instant::now();

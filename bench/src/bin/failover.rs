@@ -6,8 +6,10 @@ use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
-use fairlead_tests::failover::{AgentBalancer, Balancer, BirdBalancer, Failover, Fault, Kind, Trial};
-use fairlead_tests::routers::Bfd;
+use fairlead_tests::failover::{
+    AgentBalancer, Balancer, BirdBalancer, Failover, FailoverFault, ObserverKind, Trial,
+};
+use fairlead_tests::routers::BfdTimers;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 
 /// Breaks a load balancer in the lab again and again, and measures when its router notices and when the
@@ -22,10 +24,10 @@ struct Arguments {
     intervals: Vec<u64>,
     /// Routers that observe.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "frr,bird")]
-    observers: Vec<Kind>,
+    observers: Vec<ObserverKind>,
     /// What happens to the load balancer.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "link-cut,kill,hang,leave")]
-    faults: Vec<Fault>,
+    faults: Vec<FailoverFault>,
     /// What stands on the nodes.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "agent,bird")]
     balancers: Vec<Stands>,
@@ -48,7 +50,7 @@ impl Stands {
         }
     }
 
-    fn make(self, bfd: Bfd) -> Box<dyn Balancer> {
+    fn make(self, bfd: BfdTimers) -> Box<dyn Balancer> {
         match self {
             Self::Agent => Box::new(AgentBalancer::new(bfd)),
             Self::Bird => Box::new(BirdBalancer::new(bfd)),
@@ -90,11 +92,11 @@ fn main() -> Result<()> {
 fn measure(
     arguments: &Arguments,
     balancer: Stands,
-    kind: Kind,
+    kind: ObserverKind,
     interval: u64,
     progress: &ProgressBar,
 ) -> Result<Vec<[String; 8]>> {
-    let bfd = Bfd::every(Duration::from_millis(interval));
+    let bfd = BfdTimers::every(Duration::from_millis(interval));
     let mut failover = Failover::start(kind, bfd, &|bfd| balancer.make(bfd))?;
     let mut rows = Vec::new();
     for &fault in &arguments.faults {

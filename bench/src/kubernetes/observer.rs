@@ -127,7 +127,7 @@ pub async fn observe(options: &SourceOptions) -> Result<()> {
         drop(snapshot);
         let dealt = Instant::now();
         source.changed().await;
-        source.settle(dealt).await;
+        source.debounce(dealt).await;
     }
 }
 

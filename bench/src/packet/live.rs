@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use aya::Ebpf;
 use aya::maps::PerCpuArray;
 use aya::programs::{TestRun, TestRunAttrs, TestRunOptions, Xdp, XdpMode};
-use fairlead_tests::lab::{Host, Topology};
+use fairlead_tests::lab::{LabHost, Topology};
 use indicatif::ProgressBar;
 
 use super::cases::{Case, Size};
@@ -83,7 +83,7 @@ pub fn measure(amount: Amount, progress: &ProgressBar) -> Result<Vec<LiveLine>> 
     runs.iter().map(Run::line).collect()
 }
 
-fn wire(host: &Host) -> Result<()> {
+fn wire(host: &LabHost) -> Result<()> {
     // Nothing but our frames shall arrive.
     host.sysctl(&[("net/ipv6/conf/default/disable_ipv6", "1")])?;
     let mac = cluster::SELF_MAC.map(|byte| format!("{byte:02x}")).join(":");
@@ -105,7 +105,7 @@ struct Ends {
 }
 
 impl Ends {
-    fn attach(host: &Host) -> Result<Self> {
+    fn attach(host: &LabHost) -> Result<Self> {
         let object = objects::read(objects::REFERENCE_OBJECT)?;
         let [mut sinks, mut near] = [Ebpf::load(&object)?, Ebpf::load(&object)?];
         attach(host, &mut sinks, "sink", &["far", "afar"])?;
@@ -121,7 +121,7 @@ impl Ends {
     }
 }
 
-fn attach(host: &Host, ebpf: &mut Ebpf, name: &str, links: &[&str]) -> Result<()> {
+fn attach(host: &LabHost, ebpf: &mut Ebpf, name: &str, links: &[&str]) -> Result<()> {
     let program: &mut Xdp = ebpf.program_mut(name).context("no such program")?.try_into()?;
     program.load().with_context(|| format!("load {name}"))?;
     host.run(|| {
@@ -162,7 +162,7 @@ impl Run {
     }
 
     /// Sends as many frames. The first turn is not noted: it fills tables.
-    fn turn(&mut self, frames: u32, host: &Host, ends: &Ends) -> Result<()> {
+    fn turn(&mut self, frames: u32, host: &LabHost, ends: &Ends) -> Result<()> {
         if self.sent == 0 {
             host.run(|| self.send(1 << self.case.turn_bits()))?;
         }
@@ -191,7 +191,7 @@ impl Run {
     }
 
     /// Frames that have come so far to where those of this case go.
-    fn received(&self, host: &Host, ends: &Ends) -> Result<u64> {
+    fn received(&self, host: &LabHost, ends: &Ends) -> Result<u64> {
         if self.way == Way::Pass { ip_packets(host) } else { ends.arrived() }
     }
 
@@ -211,7 +211,7 @@ impl Run {
 }
 
 /// IPv4 packets that a host has received.
-fn ip_packets(host: &Host) -> Result<u64> {
+fn ip_packets(host: &LabHost) -> Result<u64> {
     let text = host.command("cat").arg("/proc/net/snmp").text()?;
     let mut lines = text.lines().filter_map(|line| line.strip_prefix("Ip: "));
     let (names, values) = (lines.next().context("no names")?, lines.next().context("no values")?);

@@ -119,7 +119,7 @@ impl Prepared {
         if self.case.kind.program != Program::Judged {
             return others::check_counts(&self.ebpf, &self.case, self.runs);
         }
-        let map: PerCpuArray<_, u64> = self.ebpf.map(name::REFUSALS).context("no counters")?.try_into()?;
+        let map: PerCpuArray<_, u64> = self.ebpf.map(name::VERDICTS).context("no counters")?.try_into()?;
         let counted: u64 = map.get(&(self.case.kind.outcome as u32), 0)?.iter().sum();
         // Where more flows fall in one set of the table than it holds, one of them is not known.
         let strays = if self.case.kind.known { self.runs / 1000 } else { 0 };

@@ -10,8 +10,8 @@ use fairlead_tests::kernel::load_filled;
 use fairlead_tests::model::HostTables;
 use lb_common::flows::{Entry, FlowKey, Standing};
 use lb_common::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
-use lb_common::tables::Tables;
 use lb_dataplane::object;
+use lb_pipeline::subprograms::TableSubprograms;
 
 use super::cases::{Case, Program};
 use super::kinds::{self, SOURCE_PORT};

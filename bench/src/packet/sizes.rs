@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use aya::Ebpf;
 use aya::programs::Xdp;
 use indicatif::ProgressBar;
-use lb_dataplane::ask::{self, AskKernel};
+use lb_dataplane::kernel_lookup::{self, KernelLookup};
 use lb_dataplane::object as product;
 use object::{File, Object, ObjectSymbol, SymbolKind};
 
@@ -76,7 +76,7 @@ pub const fn steps() -> usize {
 /// When an object is not built, or the kernel refuses a program or the question.
 pub fn measure(progress: &ProgressBar) -> Result<Sizes> {
     let reference = objects::read(objects::REFERENCE_OBJECT)?;
-    let asking = ask::prepare(AskKernel::Auto).object;
+    let asking = kernel_lookup::prepare(KernelLookup::Auto).object;
     let lines = PROGRAMS.iter().map(|(program, source, name)| {
         let object = match source {
             Source::Product => product::OBJECT,

@@ -1,7 +1,7 @@
 //! One trace, all schemes side by side.
 
-use lb_common::owner::Kind;
 use lb_common::ring::{NO_NODE, NodeIndex};
+use lb_pipeline::owner::Kind;
 use serde::Serialize;
 
 use super::Tick;

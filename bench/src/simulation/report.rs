@@ -2,7 +2,7 @@
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
-use lb_common::owner::MAX_ASKED;
+use lb_common::wire::gue::MAX_ASKED;
 use serde::Serialize;
 
 use super::engine::{Ingress, Outcome, Score};

@@ -7,8 +7,9 @@ mod glb;
 pub mod maglev;
 mod memo;
 
-use lb_common::owner::{Kind, MAX_ASKED, Vitality};
 use lb_common::ring::NodeIndex;
+use lb_common::wire::gue::MAX_ASKED;
+use lb_pipeline::owner::{Kind, LivenessState};
 
 pub use ecmp::{PlainEcmp, ResilientEcmp};
 pub use fairlead::{Fairlead, Memory};
@@ -103,7 +104,7 @@ pub fn all(sets: usize, memory: Memory, ask_kernels: bool) -> Vec<Box<dyn Scheme
 /// The nodes with their weights that a view would give new flows.
 fn accepting(view: &View) -> Vec<(NodeIndex, u32)> {
     let accepts = |node: NodeIndex| {
-        view.peers.get(usize::from(node)).is_some_and(|peer| peer.vitality == Vitality::Accepting)
+        view.peers.get(usize::from(node)).is_some_and(|peer| peer.liveness == LivenessState::Accepting)
     };
     let members = view.members.iter().filter(|(node, member)| !member.draining && accepts(**node));
     members.map(|(node, member)| (*node, member.weight)).collect()

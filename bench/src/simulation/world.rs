@@ -6,8 +6,8 @@ mod router;
 
 use std::collections::BTreeMap;
 
-use lb_common::owner::Vitality;
 use lb_common::ring::NodeIndex;
+use lb_pipeline::owner::LivenessState;
 
 use super::Tick;
 use super::random::Random;
@@ -32,7 +32,7 @@ pub type Members = BTreeMap<NodeIndex, Member>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// Whether it can be sent to.
-    pub vitality: Vitality,
+    pub liveness: LivenessState,
     /// Since when it has been taken for dead; `None` also for a node that was never heard.
     pub dead_since: Option<Tick>,
 }
@@ -252,8 +252,8 @@ impl World {
                 continue;
             }
             let mut peers = self.liveness.peers(own, now);
-            peers[usize::from(own)].vitality =
-                if host.is_draining(own) { Vitality::Draining } else { Vitality::Accepting };
+            peers[usize::from(own)].liveness =
+                if host.is_draining(own) { LivenessState::Draining } else { LivenessState::Accepting };
             if view.peers != peers || view.members != *host.known() {
                 *view = View { members: host.known().clone(), peers };
                 self.news.learnt.push(own);

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use lb_bfd::state::BfdState;
 use lb_bgp::session::BgpState;
-use lb_dataplane::attach::Mode;
+use lb_dataplane::attach::AttachMode;
 use lb_kube::client::stats;
 use lb_model::NodeName;
 use lb_runtime::metrics::{Exporter, MetricType, saturating};
-use lb_speaker::bfd::BfdViewed;
-use lb_speaker::{Speaker, SpeakerView, Viewed};
+use lb_speaker::bfd::BfdSnapshot;
+use lb_speaker::{PeerSnapshot, Speaker, SpeakerView};
 use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 use tokio::sync::watch;
 
@@ -41,7 +41,7 @@ impl Exporter for AgentExporter {
 /// A metric of each session: its name, its help, its type and its value.
 type Metric<Session> = (&'static str, &'static str, MetricType, fn(&Session) -> u64);
 
-const BGP: [Metric<Viewed>; 13] = [
+const BGP: [Metric<PeerSnapshot>; 13] = [
     ("metallb_bgp_session_up", "1 if the BGP session is established", Gauge, |it| {
         u64::from(it.view.state == BgpState::Established)
     }),
@@ -74,7 +74,7 @@ const BGP: [Metric<Viewed>; 13] = [
     ("metallb_bgp_total_received", "BGP messages received", Counter, |it| it.view.counters.received.total()),
 ];
 
-const BFD: [Metric<BfdViewed>; 8] = [
+const BFD: [Metric<BfdSnapshot>; 8] = [
     ("metallb_bfd_session_up", "1 if the BFD session is up", Gauge, |it| {
         u64::from(it.view.state == BfdState::Up)
     }),
@@ -125,7 +125,7 @@ const DEFAULT_VRF: &str = "default";
 
 fn registry(view: &SpeakerView, state: &AgentState) -> Result<Registry, prometheus::Error> {
     let registry = Registry::new();
-    let bgp: Vec<_> = view.neighbours.iter().map(|it| (bgp_labels(it), it)).collect();
+    let bgp: Vec<_> = view.peers.iter().map(|it| (bgp_labels(it), it)).collect();
     let bfd: Vec<_> = view.bfd.sessions.iter().map(|it| (bfd_labels(it), it)).collect();
     BGP.iter().try_for_each(|metric| register(&registry, metric, &bgp))?;
     unread(&registry, view)?;
@@ -173,7 +173,7 @@ fn unread(registry: &Registry, view: &SpeakerView) -> Result<(), prometheus::Err
         "Seconds for which the peer has read nothing of what was sent to it",
     );
     let gauges = GaugeVec::new(options, &["peer", "vrf"])?;
-    for viewed in &view.neighbours {
+    for viewed in &view.peers {
         let unread = viewed.view.send_stall.map(|unread| view.at.saturating_sub(unread.since));
         gauges.with_label_values(&bgp_labels(viewed)).set(unread.unwrap_or_default().as_secs_f64());
     }
@@ -185,7 +185,7 @@ fn down(registry: &Registry, view: &SpeakerView) -> Result<(), prometheus::Error
     let options =
         Opts::new("fairlead_bgp_session_down", "1 for the reason why the BGP session is not established");
     let gauges = IntGaugeVec::new(options, &["peer", "vrf", "reason"])?;
-    for viewed in view.neighbours.iter().filter(|it| it.view.state != BgpState::Established) {
+    for viewed in view.peers.iter().filter(|it| it.view.state != BgpState::Established) {
         let [peer, vrf] = bgp_labels(viewed);
         let reason = viewed.view.last_close.as_ref().map_or("not_tried", |ending| ending.reason.label());
         gauges.with_label_values(&[peer.as_str(), vrf.as_str(), reason]).set(1);
@@ -223,18 +223,18 @@ fn uplinks(registry: &Registry, state: &AgentState) -> Result<(), prometheus::Er
     let options = Opts::new("fairlead_uplink_attached", "1 if the XDP program runs on the uplink");
     let gauges = IntGaugeVec::new(options, &["interface"])?;
     for uplink in &state.interfaces {
-        gauges.with_label_values(&[&uplink.interface]).set(i64::from(uplink.mode != Mode::Off));
+        gauges.with_label_values(&[&uplink.interface]).set(i64::from(uplink.mode != AttachMode::Off));
     }
     registry.register(Box::new(gauges))
 }
 
-fn bgp_labels(viewed: &Viewed) -> [String; 2] {
-    let transport = &viewed.neighbour.transport;
+fn bgp_labels(viewed: &PeerSnapshot) -> [String; 2] {
+    let transport = &viewed.desired.transport;
     [SocketAddr::new(transport.address, transport.port).to_string(), vrf(transport.vrf())]
 }
 
-fn bfd_labels(viewed: &BfdViewed) -> [String; 2] {
-    [viewed.watched.address.to_string(), vrf(viewed.vrf())]
+fn bfd_labels(viewed: &BfdSnapshot) -> [String; 2] {
+    [viewed.target.address.to_string(), vrf(viewed.vrf())]
 }
 
 fn vrf(device: Option<&str>) -> String {
@@ -254,15 +254,15 @@ mod tests {
 
     use super::*;
     use lb_kube::reading::Reading;
-    use lb_speaker::Announced;
-    use lb_speaker::bfd::{BfdView, Watched};
-    use lb_speaker::wanted::{Neighbour, Transport};
+    use lb_speaker::ServiceRoutes;
+    use lb_speaker::bfd::{BfdTarget, BfdView};
+    use lb_speaker::desired::{DesiredPeer, Transport};
 
     fn text_of(view: &SpeakerView, state: &AgentState) -> Result<String, prometheus::Error> {
         prometheus::TextEncoder::new().encode_to_string(&registry(view, state)?.gather())
     }
 
-    fn session(address: Ipv4Addr) -> BfdViewed {
+    fn session(address: Ipv4Addr) -> BfdSnapshot {
         let profile = SessionProfile::default();
         let config = SessionConfig {
             local: Discriminator::MIN,
@@ -274,8 +274,8 @@ mod tests {
         let mut session = Session::new(config, 1, Duration::ZERO);
         session.poll_packet(Duration::from_secs(1));
         let address = address.into();
-        let watched = Watched { address, source: None, device: None, hops: Hops::Single, profile };
-        BfdViewed { name: "router".into(), watched, view: session.view(), at: Duration::from_secs(1) }
+        let target = BfdTarget { address, source: None, device: None, hops: Hops::Single, profile };
+        BfdSnapshot { name: "router".into(), target, view: session.view(), at: Duration::from_secs(1) }
     }
 
     #[test]
@@ -296,7 +296,7 @@ mod tests {
     fn announced_addresses_and_the_state_of_the_configuration_have_metallbs_names() {
         let service = ServiceName { namespace: "shop".into(), name: "web".into() };
         let addresses = vec![Ipv4Addr::new(192, 0, 2, 1).into()];
-        let announced = Announced { service, peers: ["tor".into()].into(), addresses, silence: None };
+        let announced = ServiceRoutes { service, peers: ["tor".into()].into(), addresses, silence: None };
         let reading = Reading { loaded: true, updates: 7, errors: 2, ..Reading::default() };
         let state = AgentState {
             node: "n1".into(),
@@ -318,7 +318,7 @@ mod tests {
     }
 
     /// A peer of two families whose session is up with these.
-    fn up_with(families: &[Family]) -> Viewed {
+    fn up_with(families: &[Family]) -> PeerSnapshot {
         let asn = Asn::new(64_512).unwrap();
         let config = PeerConfig {
             local_asn: asn,
@@ -342,19 +342,19 @@ mod tests {
         let address = Ipv4Addr::LOCALHOST.into();
         let transport =
             Transport { address, port: 179, source: None, device: None, key: None, minimum_ttl: None };
-        let neighbour = Neighbour { transport, config, bfd: None, multihop: false, routes: None };
-        Viewed { name: "tor".into(), neighbour, view }
+        let desired = DesiredPeer { transport, config, bfd: None, multihop: false, routes: None };
+        PeerSnapshot { name: "tor".into(), desired, view }
     }
 
     #[test]
     fn an_address_of_a_family_that_was_not_negotiated_is_not_announced() {
         let service = ServiceName { namespace: "shop".into(), name: "web".into() };
         let addresses = vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
-        let announced = Announced { service, peers: ["tor".into()].into(), addresses, silence: None };
+        let announced = ServiceRoutes { service, peers: ["tor".into()].into(), addresses, silence: None };
         let state =
             AgentState { node: "n1".into(), announced: vec![announced].into(), ..AgentState::default() };
-        let lines = |viewed: Viewed| {
-            let view = SpeakerView { neighbours: vec![viewed], ..SpeakerView::default() };
+        let lines = |viewed: PeerSnapshot| {
+            let view = SpeakerView { peers: vec![viewed], ..SpeakerView::default() };
             let text = text_of(&view, &state).unwrap();
             let lines = text.lines().filter(|line| line.starts_with("metallb_speaker_announced{"));
             lines.map(str::to_owned).collect::<Vec<_>>()

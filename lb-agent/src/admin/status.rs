@@ -7,8 +7,8 @@ use std::borrow::Cow;
 
 use aya::maps::MapError;
 use lb_common::maps::LIVENESS_ADMIN_DOWN;
-use lb_dataplane::cells::FlowCount;
-use lb_dataplane::counters::{Counters, OutcomeCount};
+use lb_dataplane::counters::{Counters, VerdictCount};
+use lb_dataplane::mapped_tables::FlowCount;
 use lb_plan::plan::NodeState;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ pub struct Status {
     #[serde(flatten)]
     pub state: AgentState,
     /// Packets by verdict.
-    pub outcomes: Vec<OutcomeCount>,
+    pub outcomes: Vec<VerdictCount>,
     /// Packets received for each VIP, by the VIP's number in the state.
     pub vip_traffic: Vec<VipTraffic>,
     /// Packets forwarded to each node, by the node's index in the state.

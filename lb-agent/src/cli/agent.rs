@@ -4,22 +4,24 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use lb_bgp::value::RouterId;
 use lb_common::flows::WAYS;
+use lb_common::forwarding::ForwardingMode;
 use lb_common::hash::HashKey;
 use lb_common::maps::capacity;
 use lb_model::{AnnotationRule, DrainRules, NodeName, TaintRule};
 use lb_plan::plan::{Forwarding, UndeclaredPorts};
 
 use super::{PinArgs, SocketArgs};
-use crate::app::{self, AppError, Options, SpeakerOptions};
+use crate::app::{self, AgentOptions, AppError, SpeakerOptions};
 use crate::hash_key;
-use crate::status_reporter;
+use crate::status_reporter::ReporterOptions;
 use crate::tag_keys::{TagKeysError, TagKeysFile};
-use lb_dataplane::ask::AskKernel;
-use lb_dataplane::attach::{MapSizes, ModeChoice};
-use lb_dataplane::liveness::Profile;
+use lb_dataplane::attach::{DesiredMode, MapSizes};
+use lb_dataplane::kernel_lookup::KernelLookup;
+use lb_dataplane::liveness::ProbeProfile;
 use lb_kube::source::SourceOptions;
 
 /// Arguments of `fairlead agent`.
@@ -51,9 +53,9 @@ pub struct AgentArgs {
     /// How the XDP program runs on the uplinks.
     #[arg(long, value_enum, default_value = "auto")]
     xdp_mode: XdpModeArg,
-    /// How packets get to other nodes.
-    #[arg(long, value_enum, default_value = "auto")]
-    forwarding: ForwardingArg,
+    /// How packets are carried to other nodes.
+    #[arg(long, value_parser = forwarding_modes(), default_value = Forwarding::AUTO)]
+    forwarding: Forwarding,
     /// Take IP in IP from other nodes, before they send it; always on with --forwarding ipip. Nothing but its source
     /// address says that such a packet is a node's: filter node addresses as sources at the network's border.
     #[arg(long)]
@@ -89,7 +91,7 @@ pub struct AgentArgs {
     /// Whether the XDP program asks this node's kernel if it has a TCP connection that the flow table does not know,
     /// before it sends a packet on to another node.
     #[arg(long, value_enum, default_value = "auto")]
-    ask_kernel: AskKernel,
+    ask_kernel: KernelLookup,
     /// Serve Services of this load-balancer class only; without it, those that name none.
     #[arg(long, value_name = "CLASS")]
     lb_class: Option<String>,
@@ -177,18 +179,20 @@ enum XdpModeArg {
     Generic,
 }
 
-/// How packets get to other nodes.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum ForwardingArg {
-    /// A MAC rewrite where the node is on-link, GUE otherwise.
-    Auto,
-    /// A MAC rewrite only.
-    L2,
-    /// GUE only.
-    Gue,
-    /// IP in IP, and GUE where a packet has to say who has been asked for it before. Nothing but its source address says
-    /// that a packet is a node's: filter node addresses as sources at the network's border.
-    Ipip,
+/// The forwarding modes as an option takes them.
+fn forwarding_modes() -> impl TypedValueParser<Value = Forwarding> {
+    let about = |mode: ForwardingMode| match mode {
+        ForwardingMode::L2 => "A MAC rewrite only",
+        ForwardingMode::Gue => "GUE only",
+        ForwardingMode::Ipip => {
+            "IP in IP, and GUE where a packet has to say who has been asked for it before. Nothing but its source address \
+             says that a packet is a node's: filter node addresses as sources at the network's border"
+        }
+    };
+    let auto =
+        PossibleValue::new(Forwarding::AUTO).help("A MAC rewrite where the node is on-link, GUE otherwise");
+    let modes = ForwardingMode::ALL.map(|mode| PossibleValue::new(mode.as_str()).help(about(mode)));
+    PossibleValuesParser::new([auto].into_iter().chain(modes)).try_map(|name| name.parse::<Forwarding>())
 }
 
 /// What becomes of packets to undeclared ports of a VIP.
@@ -244,7 +248,7 @@ pub fn run(args: AgentArgs) -> Result<(), AgentError> {
     Ok(runtime.block_on(app::run(options))?)
 }
 
-fn options(args: AgentArgs) -> Result<Options, AgentError> {
+fn options(args: AgentArgs) -> Result<AgentOptions, AgentError> {
     let hash_key = match &args.hash_key_file {
         Some(path) => {
             hash_key::read(path).map_err(|reason| AgentError::HashKey { path: path.to_path_buf(), reason })?
@@ -260,7 +264,7 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
     let path = args.tag_keys_file.clone().unwrap_or_default();
     let tag_keys = TagKeysFile::open(args.tag_keys_file, hash_key)
         .map_err(|reason| AgentError::TagKeys { path, reason })?;
-    Ok(Options {
+    Ok(AgentOptions {
         source: match args.source {
             Some(directory) => SourceOptions::Directory(directory),
             None => SourceOptions::Kubernetes { kubeconfig: args.kubeconfig, namespace: args.namespace },
@@ -268,22 +272,17 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
         node: NodeName::from(args.node.as_str()),
         interfaces: args.interfaces,
         mode: match args.xdp_mode {
-            XdpModeArg::Auto => ModeChoice::Auto,
-            XdpModeArg::Native => ModeChoice::Native,
-            XdpModeArg::Generic => ModeChoice::Generic,
+            XdpModeArg::Auto => DesiredMode::Auto,
+            XdpModeArg::Native => DesiredMode::Native,
+            XdpModeArg::Generic => DesiredMode::Generic,
         },
         bpffs: args.pins.bpffs,
-        accepted: args.accepted_file.unwrap_or_else(|| args.socket.socket.with_extension("accepted.json")),
+        last_good: args.accepted_file.unwrap_or_else(|| args.socket.socket.with_extension("accepted.json")),
         socket: args.socket.socket,
         hash_key,
         tag_keys,
-        accept_ipip: args.accept_ipip || matches!(args.forwarding, ForwardingArg::Ipip),
-        forwarding: match args.forwarding {
-            ForwardingArg::Auto => Forwarding::Auto,
-            ForwardingArg::L2 => Forwarding::L2,
-            ForwardingArg::Gue => Forwarding::Gue,
-            ForwardingArg::Ipip => Forwarding::Ipip,
-        },
+        accept_ipip: args.accept_ipip || args.forwarding == Forwarding::Always(ForwardingMode::Ipip),
+        forwarding: args.forwarding,
         echo_rate: args.echo_rate,
         icmp_error_rate: args.icmp_error_rate,
         undeclared: match args.undeclared_ports {
@@ -297,12 +296,12 @@ fn options(args: AgentArgs) -> Result<Options, AgentError> {
         class: args.lb_class,
         ignore_exclude_label: args.ignore_exclude_lb,
         drain: args.drain.into(),
-        liveness: (args.liveness_interval > 0).then(|| Profile {
+        liveness: (args.liveness_interval > 0).then(|| ProbeProfile {
             interval: Duration::from_millis(args.liveness_interval),
             multiplier: args.liveness_multiplier,
         }),
-        orphan_grace: Duration::from_millis(args.orphan_grace),
-        telling: status_reporter::Options { pod: args.pod_name, rate: args.status_rate },
+        hold: Duration::from_millis(args.orphan_grace),
+        reporter: ReporterOptions { pod: args.pod_name, rate: args.status_rate },
         speaker: SpeakerOptions {
             port: args.bgp_port,
             router_id: args.router_id,

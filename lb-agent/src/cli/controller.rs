@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use lb_controller::webhook::{self, Mode};
-use lb_controller::{ControllerError, Options};
+use lb_controller::webhook::{WebhookMode, WebhookOptions, names};
+use lb_controller::{ControllerError, ControllerOptions};
 
 /// Arguments of `fairlead controller`.
 #[derive(Debug, Args)]
@@ -31,12 +31,12 @@ pub struct ControllerArgs {
     metrics_address: Option<SocketAddr>,
     /// Whether API servers are answered that ask whether an object is right.
     #[arg(long, value_enum, default_value = "enabled")]
-    webhook_mode: Mode,
+    webhook_mode: WebhookMode,
     /// Port on which they are answered.
     #[arg(long, default_value_t = 9443, value_name = "PORT")]
     webhook_port: u16,
     /// Name of the ValidatingWebhookConfiguration that gets the webhook's certificate.
-    #[arg(long, default_value = webhook::CONFIGURATION, value_name = "NAME")]
+    #[arg(long, default_value = names::CONFIGURATION, value_name = "NAME")]
     webhook_configuration: String,
     /// Namespace of the Secret with the webhook's certificate; without it, that of the IPAddressPools.
     #[arg(long, value_name = "NAME")]
@@ -59,14 +59,14 @@ pub enum Error {
 /// # Errors
 /// See [`enum@Error`].
 pub fn run(args: ControllerArgs) -> Result<(), Error> {
-    let options = Options {
+    let options = ControllerOptions {
         kubeconfig: args.kubeconfig,
         namespace: args.namespace,
         class: args.lb_class,
         identity: args.identity.or_else(|| args.pod_name.clone()).unwrap_or_default(),
         pod: args.pod_name,
         metrics: args.metrics_address,
-        webhook: webhook::Options {
+        webhook: WebhookOptions {
             mode: args.webhook_mode,
             port: args.webhook_port,
             configuration: args.webhook_configuration,

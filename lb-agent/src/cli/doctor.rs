@@ -6,12 +6,12 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
 use super::PinArgs;
-use lb_dataplane::ask::{self, AskKernel};
 use lb_dataplane::attach::{self, AttachError, MapSizes};
+use lb_dataplane::kernel_lookup::{self, KernelLookup};
 use lb_dataplane::net::link::{self, DeviceKind};
 use lb_dataplane::object::{EMPTY_PROGRAM, OBJECT, PROGRAM};
 use lb_dataplane::pins::Pins;
-use lb_dataplane::preflight::{self, Unfit};
+use lb_dataplane::preflight::{self, PreflightError};
 
 /// Arguments of `fairlead doctor`.
 #[derive(Debug, Args)]
@@ -31,7 +31,7 @@ pub struct DoctorArgs {
 pub enum DoctorError {
     /// The binary has no program.
     #[error(transparent)]
-    NoProgram(Unfit),
+    NoProgram(PreflightError),
     /// Not fit, for reasons that have been listed.
     #[error("this machine is not fit for `fairlead agent`: see the {0} lines that begin with \"unfit\"")]
     Unfit(usize),
@@ -86,7 +86,7 @@ fn object() -> Result<(), DoctorError> {
 
 /// What makes a difference to how the program would run on an uplink.
 fn show_uplink(name: &str) {
-    let Some(device) = link::look(name) else { return };
+    let Some(device) = link::by_name_blocking(name) else { return };
     if device.kind == DeviceKind::Veth {
         println!(
             "{name} is a veth: the program runs in the stack. --xdp-mode native needs an XDP program or GRO at its other end: without, what the program sends is lost, and other nodes take this one for dead"
@@ -102,8 +102,8 @@ fn show_uplink(name: &str) {
 
 /// Loads the program and shows what it is made of.
 fn show_object() -> Result<(), DoctorError> {
-    let prepared = ask::prepare(AskKernel::Auto);
-    println!("asks the kernel for connections: {}", prepared.questions);
+    let prepared = kernel_lookup::prepare(KernelLookup::Auto);
+    println!("asks the kernel for connections: {}", prepared.lookups);
     let mut ebpf = attach::load_object(&prepared.object, None, FEW).map_err(AttachError::Maps)?;
     let mut programs = table(["program", "instructions", "bytes", "verifier processed"]);
     for name in [PROGRAM, EMPTY_PROGRAM] {

@@ -1,4 +1,4 @@
-//! From what the planner wants of routers to what the speaker is told.
+//! From the plan of BGP peers to the speaker's sessions.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,57 +13,57 @@ use lb_model::{Model, NodeName, Peer, PeerEndpoint};
 use lb_plan::speaker::{self, ServiceAdvertisement, SpeakerPlan, SpeakerSettings};
 
 use lb_dataplane::net::blackhole::Blackholes;
-use lb_dataplane::net::unnumbered::{Found, Routers, Seen};
-use lb_speaker::Announced;
-use lb_speaker::wanted::{Bfd, Key, Neighbour, Transport, Wanted};
-use lb_speaker::{Identity, Speaker};
+use lb_dataplane::net::unnumbered::{DiscoveredRouter, DiscoveredRouters, UnnumberedRouters};
+use lb_speaker::desired::{BfdSettings, DesiredPeer, DesiredPeers, Md5Key, Transport};
+use lb_speaker::{ServiceRoutes, Speaker, SpeakerIdentity};
 
-/// For so many seconds routers keep our routes while this process is replaced. Meanwhile they do not heed BFD:
-/// a node that dies then is a hole for so long.
+/// Seconds for which peers keep our routes while this process is replaced. They ignore BFD meanwhile: if the node dies
+/// then, its traffic is lost for this long.
 const RESTART_TIME: u16 = 8;
-/// An attempt to connect that has no answer by then is given up.
+/// Time after which an unanswered connection attempt is abandoned.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Who tells routers what is planned.
-pub struct Neighbours {
-    /// Who speaks to them.
+/// Advertises what is planned to BGP peers.
+pub struct Advertiser {
+    /// The sessions.
     pub speaker: Speaker,
-    /// This node's BGP identifier, if one was chosen.
+    /// This node's BGP identifier, if one is configured.
     pub router_id: Option<RouterId>,
-    /// A node without an endpoint does not announce a Service with externalTrafficPolicy Local.
+    /// Whether a node advertises a Service with externalTrafficPolicy Local only if it has an endpoint of it.
     pub local_needs_endpoint: bool,
-    /// There was an agent before this one, whose routes they may have kept.
+    /// Whether peers may have kept the routes of an earlier agent.
     pub restarted: bool,
-    /// Who looks for routers where an interface is said instead of an address.
-    pub routers: Routers,
-    /// Who has packets for an announced aggregate end here that are for none of its VIPs.
+    /// Discovery of routers for peers that name an interface instead of an address.
+    pub routers: UnnumberedRouters,
+    /// Blackhole routes for the addresses of an advertised aggregate that are not VIPs.
     pub blackholes: Blackholes,
 }
 
-/// What came of telling routers.
-pub(super) struct Told {
-    /// What came of every Service.
-    pub(super) services: Vec<Announced>,
-    /// What is wrong with the objects.
+/// The result of a pass, for the agent's state.
+pub(super) struct Advertised {
+    /// What is advertised of each Service.
+    pub(super) services: Vec<ServiceRoutes>,
+    /// Problems of the objects.
     pub(super) problems: Vec<Problem>,
-    /// What else cannot be done, a sentence each.
-    pub(super) troubles: Vec<String>,
+    /// Problems of unnumbered peers, a sentence each.
+    pub(super) unnumbered: Vec<String>,
 }
 
-impl Neighbours {
-    /// Has routers told all that they shall know; nothing of it yet while it is not known whether this node can take
-    /// the packets, `may_tell` being false. `None` where this node is not known, and nothing has changed.
-    pub(super) fn tell(
+impl Advertiser {
+    /// Sets the sessions and what is advertised on each. With `may_advertise` false, sessions are kept but nothing is
+    /// advertised yet: whether this node forwards the packets is unknown. Returns `None`, and changes nothing, if the
+    /// objects do not have this node.
+    pub(super) fn advertise(
         &mut self,
         model: &Model,
         node: &NodeName,
         settings: &SpeakerSettings,
-        may_tell: bool,
-    ) -> Option<Told> {
-        // What is not known now may be so again in a moment: nothing is taken back.
+        may_advertise: bool,
+    ) -> Option<Advertised> {
+        // The Node may be back in a moment: nothing is withdrawn.
         let own = model.nodes.get(node)?;
         let plan = speaker::plan(model, node, settings)?;
-        let identity = Identity {
+        let identity = SpeakerIdentity {
             name: node.to_string(),
             router_id: self.router_id,
             addresses: own.addresses().to_vec(),
@@ -71,47 +71,47 @@ impl Neighbours {
         self.routers.watch(&interfaces(&plan).map(|(_, interface)| interface.clone()).collect());
         let found = self.routers.found();
         let context = Context { identity: &identity, found: &found, restarted: self.restarted };
-        if may_tell {
+        if may_advertise {
             self.blackholes.set(plan.peers.values().flat_map(|peer| peer.routes.keys().copied()));
         }
-        self.speaker.set(wanted(&plan, &context, may_tell));
-        let troubles = unnumbered(&plan, &found);
+        self.speaker.set(desired_peers(&plan, &context, may_advertise));
+        let unnumbered = unnumbered_problems(&plan, &found);
         let problems = plan.problems.clone();
-        Some(Told { services: announced(plan), problems, troubles })
+        Some(Advertised { services: announced(plan), problems, unnumbered })
     }
 }
 
-fn announced(plan: SpeakerPlan) -> Vec<Announced> {
+fn announced(plan: SpeakerPlan) -> Vec<ServiceRoutes> {
     let SpeakerPlan { services, mut addresses, .. } = plan;
     let announced = services.into_iter().map(|(service, announcement)| {
         let addresses = addresses.remove(&service).unwrap_or_default();
         match announcement {
-            ServiceAdvertisement::To(peers) => Announced { service, peers, addresses, silence: None },
+            ServiceAdvertisement::To(peers) => ServiceRoutes { service, peers, addresses, silence: None },
             ServiceAdvertisement::Withheld(silence) => {
-                Announced { service, peers: Arc::default(), addresses, silence: Some(silence) }
+                ServiceRoutes { service, peers: Arc::default(), addresses, silence: Some(silence) }
             }
         }
     });
     announced.collect()
 }
 
-/// What neighbours are made from beside the plan.
+/// What a session is configured from, beside the plan.
 struct Context<'a> {
-    identity: &'a Identity,
-    found: &'a Found,
-    /// See [`Neighbours`].
+    identity: &'a SpeakerIdentity,
+    found: &'a DiscoveredRouters,
+    /// See [`Advertiser`].
     restarted: bool,
 }
 
-fn wanted(plan: &SpeakerPlan, context: &Context<'_>, may_tell: bool) -> Wanted {
-    let wanted = plan.peers.iter().filter_map(|(name, peer)| {
-        let routes = may_tell.then(|| Arc::clone(&peer.routes));
-        Some((name.clone(), neighbour(&peer.session, context, routes)?))
+fn desired_peers(plan: &SpeakerPlan, context: &Context<'_>, may_advertise: bool) -> DesiredPeers {
+    let peers = plan.peers.iter().filter_map(|(name, peer)| {
+        let routes = may_advertise.then(|| Arc::clone(&peer.routes));
+        Some((name.clone(), desired_peer(&peer.session, context, routes)?))
     });
-    wanted.collect()
+    peers.collect()
 }
 
-/// The peers that are on an interface, whatever their address.
+/// Returns the unnumbered peers: name and interface.
 fn interfaces(plan: &SpeakerPlan) -> impl Iterator<Item = (&String, &String)> {
     plan.peers.iter().filter_map(|(name, peer)| match &peer.session.endpoint {
         PeerEndpoint::Interface(interface) => Some((name, interface)),
@@ -119,29 +119,29 @@ fn interfaces(plan: &SpeakerPlan) -> impl Iterator<Item = (&String, &String)> {
     })
 }
 
-/// What is wrong with these.
-fn unnumbered(plan: &SpeakerPlan, found: &Found) -> Vec<String> {
-    let words = interfaces(plan).filter_map(|(name, interface)| match found.get(interface) {
+/// Returns the problems of unnumbered peers.
+fn unnumbered_problems(plan: &SpeakerPlan, found: &DiscoveredRouters) -> Vec<String> {
+    let problems = interfaces(plan).filter_map(|(name, interface)| match found.get(interface) {
         None => Some(format!(
-            "BGPPeer {name}: spec.interface: no router is known on {interface}: is it up, with a link-local address, \
-             and does the router send Router Advertisements?"
+            "BGPPeer {name}: spec.interface: no router found on {interface}; check that the interface is up, has a \
+             link-local address, and that the router sends Router Advertisements"
         )),
-        Some(Seen { router, others: 1.. }) => Some(format!(
-            "BGPPeer {name}: spec.interface: several routers are on {interface}; {router} is spoken to. Write peerAddress \
-             to choose another"
+        Some(DiscoveredRouter { router, others: 1.. }) => Some(format!(
+            "BGPPeer {name}: spec.interface: found several routers on {interface}, using {router}; set peerAddress to \
+             choose another"
         )),
-        Some(Seen { others: 0, .. }) => None,
+        Some(DiscoveredRouter { others: 0, .. }) => None,
     });
-    words.collect()
+    problems.collect()
 }
 
-/// A router as a neighbour; `None` where it has no address as yet. Without `routes` it is told nothing yet.
-fn neighbour(peer: &Peer, context: &Context<'_>, routes: Option<Arc<Routes>>) -> Option<Neighbour> {
+/// Returns a peer for the speaker; `None` while its address is unknown. Without `routes`, nothing is advertised yet.
+fn desired_peer(peer: &Peer, context: &Context<'_>, routes: Option<Arc<Routes>>) -> Option<DesiredPeer> {
     let address = match &peer.endpoint {
         PeerEndpoint::Address(address) => *address,
         PeerEndpoint::Interface(interface) => context.found.get(interface)?.router.into(),
     };
-    Some(Neighbour {
+    Some(DesiredPeer {
         transport: transport(peer, address),
         config: config(peer, address, context),
         bfd: peer.bfd.as_ref().map(|profile| bfd(profile, peer.multihop)),
@@ -159,9 +159,9 @@ fn transport(peer: &Peer, address: IpAddr) -> Transport {
         address,
         port: peer.port,
         source: peer.source.filter(|_| interface.is_none()),
-        // A socket that is bound to an interface of a VRF is in that VRF.
+        // A socket bound to an interface of a VRF is in that VRF.
         device: interface.or(peer.vrf.as_ref()).cloned(),
-        key: peer.password.as_ref().and_then(|password| Key::new(password.octets())),
+        key: peer.password.as_ref().and_then(|password| Md5Key::new(password.octets())),
         minimum_ttl: None,
     }
 }
@@ -169,7 +169,7 @@ fn transport(peer: &Peer, address: IpAddr) -> Transport {
 fn config(peer: &Peer, address: IpAddr, context: &Context<'_>) -> PeerConfig {
     let Context { identity, restarted, .. } = *context;
     let families = [(Family::Ipv4, true), (Family::Ipv6, false)];
-    let spoken = families.into_iter().filter(|(_, is_ipv4)| peer.takes(*is_ipv4));
+    let negotiated = families.into_iter().filter(|(_, is_ipv4)| peer.takes(*is_ipv4));
     PeerConfig {
         local_asn: peer.my_asn,
         presented_asn: peer.local_asn,
@@ -181,10 +181,10 @@ fn config(peer: &Peer, address: IpAddr, context: &Context<'_>) -> PeerConfig {
         router_id: peer.router_id.unwrap_or_else(|| identity.router_id()),
         hold_time: peer.hold_time.unwrap_or(HoldTime::DEFAULT),
         keepalive: peer.keepalive,
-        families: spoken.map(|(family, _)| family).collect(),
+        families: negotiated.map(|(family, _)| family).collect(),
         next_hops: match &peer.endpoint {
             PeerEndpoint::Address(_) => identity.next_hops(address),
-            // The router knows the way to the address that it speaks to, and to none of this node's others.
+            // The router has a route to the session's address, and to none of this node's others.
             PeerEndpoint::Interface(_) => NextHops::default(),
         },
         graceful_restart: peer.graceful_restart.then_some(RESTART_TIME),
@@ -202,9 +202,9 @@ fn back_off(connect_retry: Option<Duration>) -> BackOff {
         .map_or(BackOff { initial, max }, |retry| BackOff { initial: initial.min(retry), max: retry })
 }
 
-fn bfd(profile: &lb_model::BfdProfile, multihop: bool) -> Bfd {
+fn bfd(profile: &lb_model::BfdProfile, multihop: bool) -> BfdSettings {
     let &lb_model::BfdProfile { transmit, receive, multiplier, echo, passive, minimum_ttl } = profile;
-    Bfd {
+    BfdSettings {
         hops: if multihop { Hops::Multi { minimum_ttl } } else { Hops::Single },
         profile: SessionProfile { transmit, receive, multiplier, echo, passive },
     }

@@ -1,51 +1,51 @@
-//! Whether this node carries packets, as far as it can know.
+//! The readiness of this node: whether it forwards packets, as far as it can know.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// Ready all the same, though a node's MAC is not known: that node may be down for good.
+/// After this time the node is ready even if the MAC of another node is unknown: that node may be down for good.
 const READY_ANYWAY: Duration = Duration::from_secs(5);
-/// A carrier that is away for less is a cable that was touched: withdrawing and announcing again would cost more.
+/// A shorter loss of carrier is ignored: withdrawing and advertising again would cost more.
 const DARK_FOR: Duration = Duration::from_millis(400);
 
-/// What the node can say of itself.
+/// Whether this node forwards packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ready {
-    /// It has not carried packets yet: routers that keep routes from before a restart are to go on.
+pub(super) enum ReadyState {
+    /// It has not forwarded packets yet: peers that keep routes from before a restart go on using them.
     NotYet,
-    /// It carries packets.
+    /// It forwards packets.
     Yes,
-    /// It cannot carry packets: nobody is to send any.
+    /// It cannot forward packets: its routes are withdrawn.
     No,
 }
 
-/// What is so now.
+/// The observations that readiness depends on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Look<'a> {
+pub(super) struct ReadinessInput<'a> {
     pub(super) now: Instant,
-    /// Whether the program is on every uplink that is there, and on one at least.
+    /// Whether the program is on every existing uplink, and on at least one.
     pub(super) is_whole: bool,
     /// The uplinks that have the program.
     pub(super) uplinks: &'a BTreeSet<u32>,
-    /// Whether one of them has a carrier.
+    /// Whether at least one of them has a carrier.
     pub(super) has_carrier: bool,
-    /// Nodes that no next hop is known to.
+    /// Nodes without a resolved next hop.
     pub(super) unresolved: &'a BTreeSet<IpAddr>,
-    /// Whether the maps hold a plan.
+    /// Whether the maps hold a complete plan.
     pub(super) is_installed: bool,
 }
 
-/// What is remembered for it.
+/// The history that readiness depends on.
 #[derive(Debug)]
 pub(super) struct Readiness {
-    /// Packets were carried once.
+    /// The node has been ready once.
     has_been: bool,
-    /// Next hops have been resolved since there is a new uplink.
+    /// Next hops have been resolved since the last new uplink.
     is_settled: bool,
     since: Instant,
     uplinks: BTreeSet<u32>,
-    /// Not resolved when all was well: not worth waiting for.
+    /// Nodes that were unresolved while the node was ready: it does not wait for them.
     excused: BTreeSet<IpAddr>,
     dark_since: Option<Instant>,
 }
@@ -62,25 +62,25 @@ impl Readiness {
         }
     }
 
-    /// Judges by what is so now.
-    pub(super) fn judge(&mut self, look: &Look<'_>) -> Ready {
-        if !look.uplinks.is_subset(&self.uplinks) {
-            (self.since, self.is_settled) = (look.now, false);
+    /// Returns whether the node is ready, and keeps what the next call needs.
+    pub(super) fn update(&mut self, input: &ReadinessInput<'_>) -> ReadyState {
+        if !input.uplinks.is_subset(&self.uplinks) {
+            (self.since, self.is_settled) = (input.now, false);
         }
-        self.uplinks.clone_from(look.uplinks);
-        self.dark_since = if look.has_carrier { None } else { self.dark_since.or(Some(look.now)) };
-        let is_dark = self.dark_since.is_some_and(|since| look.now - since >= DARK_FOR);
-        if !look.is_whole || is_dark {
-            return Ready::No;
+        self.uplinks.clone_from(input.uplinks);
+        self.dark_since = if input.has_carrier { None } else { self.dark_since.or(Some(input.now)) };
+        let is_dark = self.dark_since.is_some_and(|since| input.now - since >= DARK_FOR);
+        if !input.is_whole || is_dark {
+            return ReadyState::No;
         }
-        let is_late = look.now - self.since > READY_ANYWAY;
-        self.is_settled |= look.is_installed && (is_late || look.unresolved.is_subset(&self.excused));
+        let is_late = input.now - self.since > READY_ANYWAY;
+        self.is_settled |= input.is_installed && (is_late || input.unresolved.is_subset(&self.excused));
         if self.is_settled {
-            self.excused.clone_from(look.unresolved);
+            self.excused.clone_from(input.unresolved);
             self.has_been = true;
-            return Ready::Yes;
+            return ReadyState::Yes;
         }
-        if self.has_been { Ready::No } else { Ready::NotYet }
+        if self.has_been { ReadyState::No } else { ReadyState::NotYet }
     }
 }
 
@@ -88,16 +88,16 @@ impl Readiness {
 mod tests {
     use super::*;
 
-    /// Milliseconds, whether whole, uplinks, carrier, last bytes of unresolved nodes, and what is judged.
-    type Row = (u64, bool, &'static [u32], bool, &'static [u8], Ready);
+    /// Milliseconds, whether whole, uplinks, carrier, last bytes of unresolved nodes, and the expected state.
+    type Row = (u64, bool, &'static [u32], bool, &'static [u8], ReadyState);
 
-    fn judged(rows: &[Row]) {
+    fn check(rows: &[Row]) {
         let start = Instant::now();
         let mut readiness = Readiness::new(start);
         for (at, is_whole, uplinks, has_carrier, unresolved, expected) in rows {
             let uplinks = uplinks.iter().copied().collect();
             let unresolved = unresolved.iter().map(|last| IpAddr::from([10, 0, 0, *last])).collect();
-            let look = Look {
+            let input = ReadinessInput {
                 now: start + Duration::from_millis(*at),
                 is_whole: *is_whole,
                 uplinks: &uplinks,
@@ -105,46 +105,49 @@ mod tests {
                 unresolved: &unresolved,
                 is_installed: true,
             };
-            assert_eq!(readiness.judge(&look), *expected, "after {at} ms");
+            assert_eq!(readiness.update(&input), *expected, "after {at} ms");
         }
     }
 
     #[test]
-    fn a_start_waits_for_next_hops_but_not_for_ever() {
-        judged(&[
-            (0, true, &[2], true, &[1, 2], Ready::NotYet),
-            (4_000, true, &[2], true, &[2], Ready::NotYet),
-            (5_100, true, &[2], true, &[2], Ready::Yes),
-            (6_000, true, &[2], true, &[1, 2], Ready::Yes),
+    fn a_start_waits_for_next_hops_but_not_forever() {
+        check(&[
+            (0, true, &[2], true, &[1, 2], ReadyState::NotYet),
+            (4_000, true, &[2], true, &[2], ReadyState::NotYet),
+            (5_100, true, &[2], true, &[2], ReadyState::Yes),
+            (6_000, true, &[2], true, &[1, 2], ReadyState::Yes),
         ]);
     }
 
     #[test]
-    fn an_uplink_that_is_made_again_is_waited_for_but_not_for_who_was_away_before() {
-        judged(&[
-            (0, true, &[2], true, &[], Ready::Yes),
-            (10, true, &[2], true, &[7], Ready::Yes),
-            (1_000, false, &[], false, &[1, 7], Ready::No),
-            (1_500, true, &[5], true, &[1, 7], Ready::No),
-            (1_600, true, &[5], true, &[7], Ready::Yes),
+    fn a_recreated_uplink_waits_for_next_hops_but_not_for_nodes_that_were_unresolved_before() {
+        check(&[
+            (0, true, &[2], true, &[], ReadyState::Yes),
+            (10, true, &[2], true, &[7], ReadyState::Yes),
+            (1_000, false, &[], false, &[1, 7], ReadyState::No),
+            (1_500, true, &[5], true, &[1, 7], ReadyState::No),
+            (1_600, true, &[5], true, &[7], ReadyState::Yes),
         ]);
     }
 
     #[test]
-    fn one_of_two_uplinks_may_go() {
-        judged(&[(0, true, &[2, 3], true, &[], Ready::Yes), (100, true, &[3], true, &[1], Ready::Yes)]);
+    fn one_of_two_uplinks_is_enough() {
+        check(&[
+            (0, true, &[2, 3], true, &[], ReadyState::Yes),
+            (100, true, &[3], true, &[1], ReadyState::Yes),
+        ]);
     }
 
     #[test]
-    fn a_program_that_is_missing_is_said_at_once_and_a_carrier_after_a_moment() {
-        judged(&[
-            (0, true, &[2], true, &[], Ready::Yes),
-            (10, false, &[2], true, &[], Ready::No),
-            (20, true, &[2], true, &[], Ready::Yes),
-            (30, true, &[2], false, &[], Ready::Yes),
-            (330, true, &[2], false, &[], Ready::Yes),
-            (430, true, &[2], false, &[], Ready::No),
-            (440, true, &[2], true, &[], Ready::Yes),
+    fn a_missing_program_counts_at_once_and_a_missing_carrier_after_a_delay() {
+        check(&[
+            (0, true, &[2], true, &[], ReadyState::Yes),
+            (10, false, &[2], true, &[], ReadyState::No),
+            (20, true, &[2], true, &[], ReadyState::Yes),
+            (30, true, &[2], false, &[], ReadyState::Yes),
+            (330, true, &[2], false, &[], ReadyState::Yes),
+            (430, true, &[2], false, &[], ReadyState::No),
+            (440, true, &[2], true, &[], ReadyState::Yes),
         ]);
     }
 }

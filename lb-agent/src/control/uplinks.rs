@@ -1,60 +1,61 @@
-//! The uplinks in the loop: looked at, and put right.
+//! The uplinks in the control loop: observed, and repaired.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::{Control, Memory};
-use crate::control::readiness::{Look, Ready};
-use lb_dataplane::attach::{Attached, Mode};
-use lb_dataplane::attachment::{Interface, Program};
+use super::ControlLoop;
+use super::readiness::{ReadinessInput, ReadyState};
+use super::state::LoopState;
+use lb_dataplane::attach::{AttachMode, AttachedUplink};
+use lb_dataplane::attachment::{XdpInterface, XdpProgram};
 use lb_dataplane::net::link::{Device, DeviceKind};
-use lb_dataplane::net::observe::Observation;
+use lb_dataplane::net::observe::NetworkState;
 
-/// For so long after an uplink is another one, others are asked for every second: its addresses and routes come after
-/// it.
+/// For this long after an uplink appears or changes, other hosts are greeted every second: its addresses and routes
+/// follow later.
 const GREET_FOR: Duration = Duration::from_secs(3);
 
-/// What is known of the uplinks beside the facts of a plan.
+/// The state of the uplinks, as far as the facts of a plan do not hold it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Standing {
-    /// The uplinks, to be shown.
-    pub(super) attached: Vec<Attached>,
-    /// What is wrong with them.
+pub(super) struct UplinkState {
+    /// The uplinks, for the status.
+    pub(super) attached: Vec<AttachedUplink>,
+    /// Their problems.
     pub(super) problems: Vec<String>,
-    /// Interface and MAC of those that have the program.
+    /// Interface and MAC of those that run the program.
     carried: BTreeSet<(u32, Option<[u8; 6]>)>,
     has_carrier: bool,
     /// A veth on which the program runs in native mode.
     native_veth: Option<String>,
 }
 
-impl Standing {
-    /// These uplinks, which have not been looked at yet.
-    pub(super) fn of(attached: Vec<Attached>) -> Self {
+impl UplinkState {
+    /// Returns the state of uplinks that have not been observed yet.
+    pub(super) fn of(attached: Vec<AttachedUplink>) -> Self {
         Self { attached, ..Self::default() }
     }
 
-    /// Why no other node answers, where the uplink may be the reason. `answers` says of each whether it does.
-    pub(super) fn deaf_veth(&self, mut answers: impl Iterator<Item = bool>) -> Option<String> {
+    /// Returns a problem if no other node answers and the uplink may be the reason. `answers` has an item per node.
+    pub(super) fn silent_veth(&self, mut answers: impl Iterator<Item = bool>) -> Option<String> {
         let name = self.native_veth.as_ref()?;
         let is_alone = answers.next() == Some(false) && !answers.any(|answers| answers);
         is_alone.then(|| {
             format!(
-                "no other node answers, and uplink {name} is a veth in native mode: what the program sends is lost unless \
-                 the other end of the veth has an XDP program or GRO. Start the agent with --xdp-mode auto"
+                "no other node answers, and uplink {name} is a veth in native mode: packets that the program sends are lost \
+                 unless the other end of the veth has an XDP program or GRO. Start the agent with --xdp-mode auto"
             )
         })
     }
 }
 
-/// The device as the attachment sees it.
-pub fn interface(device: &Device) -> Interface {
-    let program = device.program.map(|program| Program {
+/// Returns the device as the attachment needs it.
+pub fn interface(device: &Device) -> XdpInterface {
+    let program = device.program.map(|program| XdpProgram {
         id: program.id,
-        mode: if program.is_generic { Mode::Generic } else { Mode::Native },
+        mode: if program.is_generic { AttachMode::Generic } else { AttachMode::Native },
     });
     let is_veth = device.kind == DeviceKind::Veth;
-    Interface { index: device.index, name: device.name.clone(), is_veth, program }
+    XdpInterface { index: device.index, name: device.name.clone(), is_veth, program }
 }
 
 fn native_veth(devices: &[Device]) -> Option<&Device> {
@@ -62,19 +63,19 @@ fn native_veth(devices: &[Device]) -> Option<&Device> {
     devices.iter().filter(|device| device.kind == DeviceKind::Veth).find(is_native)
 }
 
-impl Control {
-    /// Looks at the uplinks, puts right what is not as it should be, and returns those that have the program.
-    pub(super) async fn watch(&mut self, memory: &mut Memory) -> Result<Vec<Device>, rtnetlink::Error> {
+impl ControlLoop {
+    /// Observes the uplinks, repairs what differs from the desired state, and returns those that run the program.
+    async fn watch(&mut self, state: &mut LoopState) -> Result<Vec<Device>, rtnetlink::Error> {
         let mut devices = self.network.devices(self.attachment.names(), self.attachment.indices()).await?;
-        let interfaces: Vec<Interface> = devices.iter().map(interface).collect();
+        let interfaces: Vec<XdpInterface> = devices.iter().map(interface).collect();
         self.attachment.reconcile(&interfaces);
         devices.retain(|device| self.attachment.carries(device.index));
         let carried: BTreeSet<_> = devices.iter().map(|device| (device.index, device.mac)).collect();
-        if !carried.is_subset(&memory.standing.carried) {
-            memory.greet_until = Some(Instant::now() + GREET_FOR);
+        if !carried.is_subset(&state.uplinks.carried) {
+            state.greet_until = Some(Instant::now() + GREET_FOR);
         }
-        memory.standing = Standing {
-            attached: self.attachment.shown(),
+        state.uplinks = UplinkState {
+            attached: self.attachment.status(),
             problems: self.attachment.problems(),
             has_carrier: devices.iter().any(|device| device.has_carrier),
             native_veth: native_veth(&devices).map(|device| device.name.clone()),
@@ -83,46 +84,49 @@ impl Control {
         Ok(devices)
     }
 
-    /// Looks at the uplinks alone; true where something is different.
-    pub(super) async fn watch_alone(&mut self, memory: &mut Memory) -> bool {
-        let before = memory.standing.clone();
-        match self.watch(memory).await {
-            Ok(_) => memory.standing != before,
+    /// Observes and repairs the uplinks alone. Returns whether anything differs.
+    pub(super) async fn check_uplinks(&mut self, state: &mut LoopState) -> bool {
+        let before = state.uplinks.clone();
+        match self.watch(state).await {
+            Ok(_) => state.uplinks != before,
             Err(error) => {
-                tracing::error!(%error, "the kernel does not say what the uplinks are");
+                tracing::error!(%error, "cannot read the uplinks from the kernel; they stay as they were");
                 false
             }
         }
     }
 
-    /// Looks at uplinks and network.
-    pub(super) async fn observation(&mut self, memory: &mut Memory) -> Result<Observation, rtnetlink::Error> {
-        let devices = self.watch(memory).await?;
-        let wanted = self.wanted(memory);
-        let observation = self.network.observe(&wanted, &devices.iter().collect::<Vec<_>>()).await?;
+    /// Observes the uplinks and the network.
+    pub(super) async fn observation(
+        &mut self,
+        state: &mut LoopState,
+    ) -> Result<NetworkState, rtnetlink::Error> {
+        let devices = self.watch(state).await?;
+        let targets = self.next_hop_targets(state);
+        let observation = self.network.observe(&targets, &devices.iter().collect::<Vec<_>>()).await?;
         Ok(observation)
     }
 
-    /// Has others learn of an uplink that is another one.
-    pub(super) async fn greet(&self, memory: &mut Memory) {
-        if let Some(until) = memory.greet_until {
-            self.network.greet(&self.wanted(memory)).await;
-            memory.greet_until = Some(until).filter(|until| Instant::now() < *until);
+    /// Sends to other hosts on a new uplink, so that switches and neighbor tables learn it.
+    pub(super) async fn greet(&self, state: &mut LoopState) {
+        if let Some(until) = state.greet_until {
+            self.network.solicit_all(&self.next_hop_targets(state)).await;
+            state.greet_until = Some(until).filter(|until| Instant::now() < *until);
         }
     }
 
-    /// Whether packets for VIPs get to their nodes.
-    pub(super) fn judge(&self, memory: &mut Memory) -> Ready {
-        let uplinks = memory.standing.carried.iter().map(|(index, _)| *index).collect();
-        let look = Look {
+    /// Returns whether this node forwards packets for VIPs.
+    pub(super) fn readiness(&self, state: &mut LoopState) -> ReadyState {
+        let uplinks = state.uplinks.carried.iter().map(|(index, _)| *index).collect();
+        let input = ReadinessInput {
             now: Instant::now(),
             is_whole: self.attachment.is_whole(),
             uplinks: &uplinks,
-            has_carrier: memory.standing.has_carrier,
-            unresolved: &memory.observation.unresolved,
-            is_installed: memory.installed.config.is_some(),
+            has_carrier: state.uplinks.has_carrier,
+            unresolved: &state.network.unresolved,
+            is_installed: state.installed.config.is_some(),
         };
-        memory.readiness.judge(&look)
+        state.readiness.update(&input)
     }
 }
 
@@ -131,11 +135,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_native_veth_is_named_where_nobody_answers() {
-        let standing = Standing { native_veth: Some("eth0".into()), ..Standing::default() };
-        let says = |answers: &[bool]| standing.deaf_veth(answers.iter().copied()).is_some();
-        assert!(says(&[false]) && says(&[false, false]));
-        assert!(!says(&[]) && !says(&[true]) && !says(&[false, true]));
-        assert_eq!(Standing::default().deaf_veth([false].into_iter()), None);
+    fn a_native_veth_is_a_problem_if_no_node_answers() {
+        let uplinks = UplinkState { native_veth: Some("eth0".into()), ..UplinkState::default() };
+        let reports = |answers: &[bool]| uplinks.silent_veth(answers.iter().copied()).is_some();
+        assert!(reports(&[false]) && reports(&[false, false]));
+        assert!(!reports(&[]) && !reports(&[true]) && !reports(&[false, true]));
+        assert_eq!(UplinkState::default().silent_veth([false].into_iter()), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The file: JSON with a number for its format.
+//! The file's format: JSON with a format number.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -10,43 +10,43 @@ use lb_model::last_good::LastGood;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The number of this format.
+/// This format's number.
 const FORMAT: u64 = 1;
-/// A longer file is none of ours: some ten thousand objects are shorter.
+/// A longer file is not ours: ten thousand objects are shorter.
 const LONGEST: u64 = 64 << 20;
 /// A BGPPeer may hold a password.
 const MODE: u32 = 0o600;
-/// What every format begins with: a file that begins otherwise is not an agent's.
+/// The first bytes of every format: a file that begins otherwise was not written by an agent.
 const BEGINNING: &[u8] = br#"{"format":"#;
 
-/// Why a file says nothing.
+/// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReadError {
-    /// There is none.
-    #[error("there is no such file")]
+    /// It does not exist.
+    #[error("the file does not exist")]
     Missing,
-    /// The system does not give it.
+    /// It cannot be read.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// It is a directory, a pipe, or too long.
-    #[error("this is no file of up to {} MiB", LONGEST >> 20)]
+    #[error("not a regular file of up to {} MiB", LONGEST >> 20)]
     NotAFile,
-    /// It is cut off, or somebody has written to it.
-    #[error("it is not as an agent writes it: {0}")]
+    /// It is truncated, or was edited.
+    #[error("the file is damaged: {0}")]
     Damaged(#[from] serde_json::Error),
-    /// It is another program's.
-    #[error("it does not begin as an agent writes it")]
+    /// Another program wrote it.
+    #[error("the file was not written by an agent")]
     Foreign,
     /// A later version wrote it.
-    #[error("it is of format {0}, and this version of fairlead reads format {FORMAT}")]
+    #[error("the file has format {0}; this version of fairlead reads format {FORMAT}")]
     Format(u64),
-    /// It tells of other objects.
-    #[error("it is of {0}, and not of this source")]
+    /// It holds objects of another source.
+    #[error("the file is of {0}, not of this source")]
     Elsewhere(String),
 }
 
 impl ReadError {
-    /// Whether a file may be written in this one's place: nothing of anybody else is lost by it.
+    /// Returns whether the file may be overwritten: it holds nothing of another program.
     pub(super) fn may_be_replaced(&self) -> bool {
         match self {
             Self::Missing | Self::Damaged(_) | Self::Format(_) | Self::Elsewhere(_) => true,
@@ -55,7 +55,7 @@ impl ReadError {
     }
 }
 
-/// What any format has.
+/// The part that all formats share.
 #[derive(Deserialize)]
 struct Header {
     format: u64,
@@ -68,7 +68,7 @@ struct Content {
     objects: Vec<Entry>,
 }
 
-/// An object, and where it was written: a file that breaks keeps its objects.
+/// An object and where it was read: an object keeps its source when its file becomes invalid.
 #[derive(Serialize, Deserialize)]
 struct Entry {
     source: String,
@@ -76,9 +76,9 @@ struct Entry {
     object: Value,
 }
 
-/// Reads the file. An object in it that cannot be read is a warning, and the others count.
+/// Reads the file. An invalid object in it is a warning, and the others are used.
 pub(super) fn read(path: &Path, origin: &str) -> Result<LastGood, ReadError> {
-    // Before it is opened: a pipe would wait for a writer.
+    // Checked before opening it: a pipe would block until it has a writer.
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(ReadError::Missing),
@@ -102,20 +102,20 @@ pub(super) fn read(path: &Path, origin: &str) -> Result<LastGood, ReadError> {
     Ok(content.objects.into_iter().filter_map(|entry| entry.read(path)).collect())
 }
 
-/// Writes the file: whoever reads it finds the old content or the new one.
+/// Writes the file atomically: a reader finds the old contents or the new.
 pub(super) fn write(path: &Path, origin: &str, accepted: &LastGood) -> io::Result<()> {
     let objects = accepted.objects().filter_map(Entry::of).collect();
     let text = serde_json::to_vec(&Content { format: FORMAT, origin: origin.to_owned(), objects })?;
     let mut draft = path.as_os_str().to_owned();
     draft.push(".draft");
-    // What an agent has left that was killed as it wrote.
+    // Left by an agent that was killed while writing.
     match fs::remove_file(&draft) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&draft)?;
     file.write_all(&text)?;
-    // Or the machine could lose its power between the name and what it names.
+    // Otherwise a power failure could leave the name without its contents.
     file.sync_all()?;
     fs::rename(&draft, path)
 }
@@ -129,7 +129,7 @@ impl Entry {
     fn read(self, path: &Path) -> Option<Sourced<Object>> {
         let (read, problems) = objects::from_json(self.object);
         for problem in problems {
-            tracing::warn!(path = %path.display(), %problem, "what was accepted before of this object is not known");
+            tracing::warn!(path = %path.display(), %problem, "skipped an invalid object of the last-known-good configuration");
         }
         let value = read.into_iter().next()?.value;
         Some(Sourced { source: self.source, line: self.line, value })

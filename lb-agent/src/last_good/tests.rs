@@ -16,7 +16,7 @@ fn snapshot(documents: &[&str]) -> Snapshot {
     Snapshot { objects: objects.into_iter().map(Arc::new).collect(), problems }
 }
 
-/// An agent that starts, sees these, and is killed: the pools and routers that it has, and what it says.
+/// Runs an agent on these documents until it is killed. Returns its pools and peers, and the labels of its problems.
 fn run(path: &Path, documents: &[&str]) -> (Vec<String>, Vec<&'static str>) {
     let mut file = LastGoodFile::at(path.to_path_buf(), HERE.into());
     file.read(true);
@@ -32,9 +32,9 @@ fn run(path: &Path, documents: &[&str]) -> (Vec<String>, Vec<&'static str>) {
 }
 
 #[test]
-fn the_next_agent_knows_what_was_accepted() {
+fn the_next_agent_has_the_last_known_good_configuration() {
     let place = tempfile::TempDir::new().unwrap();
-    let path = place.path().join("accepted.json");
+    let path = place.path().join("last-good.json");
     run(&path, &[POOL, PEER, SECRET]);
     let wrong = [POOL.replace("/24", "/33"), PEER.replace("myASN: 1", "myASN: one")];
     let wrong: Vec<_> = wrong.iter().map(String::as_str).collect();
@@ -50,10 +50,10 @@ fn the_next_agent_knows_what_was_accepted() {
 }
 
 #[test]
-fn the_file_is_roots_own_and_holds_no_secret() {
+fn the_file_is_readable_by_root_only_and_holds_no_secret() {
     let place = tempfile::TempDir::new().unwrap();
-    let path = place.path().join("accepted.json");
-    // An agent that was killed as it wrote has left something that others may read.
+    let path = place.path().join("last-good.json");
+    // An agent that was killed while writing left a file that others may read.
     fs::write(path.with_extension("json.draft"), "{").unwrap();
     run(&path, &[POOL, PEER, SECRET]);
     let text = fs::read_to_string(&path).unwrap();
@@ -63,11 +63,11 @@ fn the_file_is_roots_own_and_holds_no_secret() {
 }
 
 #[test]
-fn it_is_written_where_something_else_is_accepted_and_not_else() {
+fn the_file_is_written_only_when_the_valid_objects_change() {
     let place = tempfile::TempDir::new().unwrap();
-    let path = place.path().join("accepted.json");
+    let path = place.path().join("last-good.json");
     run(&path, &[POOL, PEER]);
-    // A file that is written anew is another one than this name is for.
+    // A rewritten file is another inode than this name's.
     fs::hard_link(&path, place.path().join("kept")).unwrap();
     run(&path, &[POOL, PEER, SECRET]);
     run(&path, &[POOL, &PEER.replace("myASN: 1", "myASN: one")]);
@@ -78,9 +78,9 @@ fn it_is_written_where_something_else_is_accepted_and_not_else() {
 }
 
 #[test]
-fn a_file_that_says_nothing_keeps_no_agent_from_starting_and_is_written_anew() {
+fn an_unusable_file_does_not_prevent_a_start_and_is_rewritten() {
     let place = tempfile::TempDir::new().unwrap();
-    let path = place.path().join("accepted.json");
+    let path = place.path().join("last-good.json");
     run(&path, &[POOL]);
     let right = fs::read(&path).unwrap();
     let wrong = POOL.replace("/24", "/33");
@@ -100,7 +100,7 @@ fn a_file_that_says_nothing_keeps_no_agent_from_starting_and_is_written_anew() {
 }
 
 #[test]
-fn what_is_not_an_agents_keeps_no_agent_from_starting_and_is_left_alone() {
+fn a_file_of_another_program_does_not_prevent_a_start_and_is_left_alone() {
     let place = tempfile::TempDir::new().unwrap();
     let path = place.path().join("config.yaml");
     for content in [b"\xff\x00".as_slice(), b"[]", b"{}", b"format: 1", b"{\"kind\":\"List\"}"] {
@@ -114,13 +114,13 @@ fn what_is_not_an_agents_keeps_no_agent_from_starting_and_is_left_alone() {
 }
 
 #[test]
-fn what_is_no_file_is_neither_read_nor_waited_for() {
+fn a_path_that_is_not_a_regular_file_is_neither_read_nor_waited_for() {
     let place = tempfile::TempDir::new().unwrap();
     let directory = place.path().join("directory");
     fs::create_dir(&directory).unwrap();
     let pipe = place.path().join("pipe");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let nowhere = place.path().join("nowhere/accepted.json");
+    let nowhere = place.path().join("nowhere/last-good.json");
     let long = place.path().join("long");
     fs::File::create(&long).unwrap().set_len(1 << 40).unwrap();
     for path in [&directory, &pipe, &nowhere, &long] {
@@ -132,9 +132,9 @@ fn what_is_no_file_is_neither_read_nor_waited_for() {
 }
 
 #[test]
-fn an_object_in_the_file_that_cannot_be_read_costs_only_itself() {
+fn an_invalid_object_in_the_file_affects_only_itself() {
     let place = tempfile::TempDir::new().unwrap();
-    let path = place.path().join("accepted.json");
+    let path = place.path().join("last-good.json");
     run(&path, &[POOL, PEER]);
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replace("\"myASN\":1", "\"myASN\":\"one\"")).unwrap();
@@ -144,10 +144,10 @@ fn an_object_in_the_file_that_cannot_be_read_costs_only_itself() {
 }
 
 #[test]
-fn a_place_that_cannot_be_written_is_tried_again() {
+fn a_failed_write_is_retried() {
     let place = tempfile::TempDir::new().unwrap();
     let directory = place.path().join("later");
-    let path = directory.join("accepted.json");
+    let path = directory.join("last-good.json");
     let mut file = LastGoodFile::at(path.clone(), HERE.into());
     let Snapshot { objects, problems } = snapshot(&[POOL]);
     let (model, _) = Model::build(&objects, None);
@@ -159,9 +159,9 @@ fn a_place_that_cannot_be_written_is_tried_again() {
 }
 
 #[test]
-fn what_another_cluster_accepted_is_nothing_here() {
+fn the_file_of_another_cluster_is_ignored() {
     let place = tempfile::TempDir::new().unwrap();
-    let path = place.path().join("accepted.json");
+    let path = place.path().join("last-good.json");
     run(&path, &[POOL]);
     let mut file = LastGoodFile::at(path.clone(), "elsewhere".into());
     file.read(true);

@@ -1,49 +1,48 @@
-//! How a session is configured.
+//! Configuration of a session.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// What tells a session from the others of this machine; never zero.
+/// Identifies a session on this node; never zero.
 pub type Discriminator = NonZeroU32;
 
-/// How fast, and with which roles. Intervals are counted in whole microseconds, from one to what 32 bits hold: what is
-/// beyond counts as the nearest that a packet can tell.
+/// Timers and role. Intervals are rounded to whole microseconds and limited to what a packet can encode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionProfile {
-    /// Time between two packets that this side would like to send.
+    /// Desired minimum transmit interval.
     pub transmit: Duration,
-    /// Time between two packets that this side can take.
+    /// Required minimum receive interval.
     pub receive: Duration,
-    /// Packets that may be missing before the neighbor takes this side for dead; zero counts as one.
+    /// Detection multiplier: packets the peer may miss before it declares this side down; zero counts as one.
     pub multiplier: u8,
-    /// Time between two echo packets, if the neighbor takes them; `None`: none are sent.
+    /// Echo interval, if the peer supports echoes; `None` sends none.
     pub echo: Option<Duration>,
-    /// Whether the neighbor has to begin.
+    /// Waits for the peer to start.
     pub passive: bool,
 }
 
 impl Default for SessionProfile {
-    /// 300 ms both ways, three times: what routers do if nobody says otherwise.
+    /// Returns the defaults of most routers: 300 ms both ways, multiplier 3.
     fn default() -> Self {
         let interval = Duration::from_millis(300);
         Self { transmit: interval, receive: interval, multiplier: 3, echo: None, passive: false }
     }
 }
 
-/// How far the neighbor is.
+/// Distance of the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hops {
-    /// On the same link: packets arrive with a TTL of 255 (RFC 5881 section 5).
+    /// On the same link: packets arrive with a TTL of 255 (RFC 5881, section 5).
     Single,
-    /// Somewhere: packets arrive with at least this TTL (RFC 5883 section 5).
+    /// Several hops away: packets arrive with at least this TTL (RFC 5883, section 5).
     Multi {
-        /// The lowest TTL that is taken.
+        /// Minimum TTL.
         minimum_ttl: u8,
     },
 }
 
 impl Hops {
-    /// The lowest TTL that is taken.
+    /// Returns the minimum TTL.
     pub const fn minimum_ttl(self) -> u8 {
         match self {
             Self::Single => 255,
@@ -52,17 +51,18 @@ impl Hops {
     }
 }
 
-/// What a session is.
+/// Configuration of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionConfig {
-    /// Its own discriminator.
+    /// Local discriminator.
     pub local: Discriminator,
-    /// How far the neighbor is.
+    /// Distance of the peer.
     pub hops: Hops,
-    /// How fast.
+    /// Timers and role.
     pub profile: SessionProfile,
-    /// Whether it goes on while the control plane is away (the C bit).
+    /// Continues while the control plane is down (the C bit).
     pub control_plane_independent: bool,
-    /// Time between two echo packets of the neighbor that this side can loop; zero: it loops none.
+    /// Required minimum echo receive interval: the fastest echoes of the peer that this side can loop; zero
+    /// for none.
     pub echo_receive: Duration,
 }

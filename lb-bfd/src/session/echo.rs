@@ -1,7 +1,8 @@
-//! Echoes: packets to ourselves that the neighbor's forwarding loops back (RFC 5880 section 6.4).
+//! The echo function: packets to this node that the peer's forwarding plane loops back (RFC 5880, section
+//! 6.4).
 //!
-//! Dead is a path on which as many as the multiplier says went out and did not come back. Time alone says nothing:
-//! while this process stood still, it sent none.
+//! It fails when as many packets as the multiplier were sent and none returned. Elapsed time alone proves
+//! nothing: a stalled process sends no echoes.
 
 use std::time::Duration;
 
@@ -14,16 +15,16 @@ pub(super) struct EchoTransmitter {
 struct EchoSchedule {
     interval: Duration,
     next: Duration,
-    /// How many went out since one came back.
+    /// Packets sent since the last one returned.
     unanswered: u32,
 }
 
 impl EchoTransmitter {
-    /// Sends them this often; `None`: none.
+    /// Sets the interval; `None` stops it.
     pub(super) fn set(&mut self, interval: Option<Duration>, now: Duration) {
         self.running = interval.map(|interval| match self.running.take() {
             Some(running) if running.interval == interval => running,
-            // Those that are under way were sent at another pace, and say nothing about this one.
+            // Packets in flight were sent at another pace and must not count towards this one.
             Some(running) => {
                 let next = running.next.min(now.saturating_add(interval));
                 EchoSchedule { interval, next, unanswered: 0 }
@@ -47,7 +48,7 @@ impl EchoTransmitter {
         }
     }
 
-    /// One came back; one that comes when the path is dead is too late.
+    /// Handles a returned packet; it is too late after a failure.
     pub(super) fn handle_return(&mut self, at: Duration, multiplier: u8) {
         let is_late = self.has_failed(at, multiplier);
         if let Some(running) = self.running.as_mut().filter(|_| !is_late) {
@@ -55,7 +56,7 @@ impl EchoTransmitter {
         }
     }
 
-    /// Whether the last of them has had its interval for coming back.
+    /// Returns whether the interval after the last permitted packet has elapsed.
     pub(super) fn has_failed(&self, now: Duration, multiplier: u8) -> bool {
         self.running
             .as_ref()

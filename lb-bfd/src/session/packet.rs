@@ -1,4 +1,4 @@
-//! Packets in: what is taken, and why what is not (RFC 5880 section 6.8.6).
+//! Validation of received control packets (RFC 5880, section 6.8.6).
 
 use std::time::Duration;
 
@@ -7,57 +7,57 @@ use lb_common::wire::bfd::{self, Control};
 use super::config::SessionConfig;
 use crate::state::{BfdState, Diagnostic};
 
-/// A packet as it came.
+/// A received packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReceivedPacket<'a> {
     /// Payload of the UDP datagram.
     pub bytes: &'a [u8],
     /// TTL or hop limit.
     pub ttl: u8,
-    /// When it came, by the driver's start.
+    /// Time of arrival, from the driver's origin.
     pub at: Duration,
 }
 
-/// Why a packet counts for nothing.
+/// Reasons to discard a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PacketError {
-    /// Fewer than 24 bytes.
-    #[error("it is shorter than a control packet")]
+    /// Shorter than 24 bytes.
+    #[error("packet too short")]
     TooShort,
-    /// Another version than 1.
-    #[error("it is not of version 1")]
+    /// A version other than 1.
+    #[error("unsupported version")]
     Version,
-    /// A length below the least, or beyond the datagram.
-    #[error("its length field does not fit it")]
+    /// A length field below the minimum or beyond the datagram.
+    #[error("bad length field")]
     Length,
-    /// A multiplier of zero.
-    #[error("its detection multiplier is zero")]
+    /// Zero detection multiplier.
+    #[error("detection multiplier is zero")]
     Multiplier,
-    /// The multipoint bit.
-    #[error("its multipoint bit is set")]
+    /// Multipoint bit set.
+    #[error("multipoint bit is set")]
     Multipoint,
-    /// No discriminator of the sender.
-    #[error("its sender has no discriminator")]
+    /// Zero sender discriminator.
+    #[error("my discriminator is zero")]
     NoSender,
-    /// No discriminator of the receiver in a state that has one.
-    #[error("it names no session though its state is Init or Up")]
+    /// Zero receiver discriminator in a state that requires one.
+    #[error("your discriminator is zero in state Init or Up")]
     NoReceiver,
-    /// The discriminator of another session.
-    #[error("it names another session")]
+    /// Discriminator of another session.
+    #[error("your discriminator belongs to another session")]
     OtherSession,
-    /// Authentication, which no session here has.
-    #[error("it is authenticated, and no session here is; switch authentication off at the neighbor")]
+    /// Authentication, which is not supported.
+    #[error("authentication is not supported: disable it on the peer")]
     Authenticated,
-    /// A TTL below the least.
-    #[error("it has come further than a neighbor's packets may")]
+    /// TTL below the minimum.
+    #[error("TTL is below the minimum")]
     Ttl,
-    /// From nobody with a session.
-    #[error("no session is with its sender")]
+    /// No session with the sender.
+    #[error("no session with the sender")]
     UnknownSession,
 }
 
 impl PacketError {
-    /// A fixed word for a metric.
+    /// Returns a fixed name, for metrics.
     pub const fn label(self) -> &'static str {
         match self {
             Self::TooShort => "too_short",
@@ -75,7 +75,7 @@ impl PacketError {
     }
 }
 
-/// What a sound packet says.
+/// The contents of a valid packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ValidPacket {
     pub(super) my_discriminator: u32,
@@ -90,10 +90,10 @@ pub(super) struct ValidPacket {
     pub(super) required_echo: Duration,
 }
 
-/// The packet of a datagram, as far as it can be told without knowing the session.
+/// Parses a control packet and validates it independently of the session.
 ///
 /// # Errors
-/// When it is none that any session takes.
+/// If no session would accept it.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Control, PacketError> {
     let head: &[u8; bfd::LENGTH] = bytes.first_chunk().ok_or(PacketError::TooShort)?;
     let packet = Control::from_bytes(head);
@@ -156,7 +156,7 @@ fn duration(micros: [u8; 4]) -> Duration {
     Duration::from_micros(u32::from_be_bytes(micros).into())
 }
 
-/// As a packet has it; what does not fit is as long as can be.
+/// Encodes an interval; the maximum if it does not fit.
 pub(super) fn micros(duration: Duration) -> [u8; 4] {
     u32::try_from(duration.as_micros()).unwrap_or(u32::MAX).to_be_bytes()
 }

@@ -14,7 +14,7 @@ const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// The same interval both ways, three times.
+/// The same interval both ways, multiplier 3.
 fn profile(interval: u64) -> SessionProfile {
     SessionProfile { transmit: ms(interval), receive: ms(interval), ..SessionProfile::default() }
 }
@@ -29,7 +29,7 @@ fn config(profile: SessionProfile) -> SessionConfig {
     }
 }
 
-/// A packet of a neighbor in this state, who hears this side unless it is down, and whose intervals are 50 ms.
+/// A packet of a peer in this state with 50 ms intervals; it hears this side unless it is down.
 fn control(state: BfdState) -> Control {
     let receiver = if state >= BfdState::Init { LOCAL } else { 0 };
     Control {
@@ -56,7 +56,7 @@ fn hear(session: &mut Session, at: Duration, control: Control) {
     session.handle_packet(&ReceivedPacket { bytes: &control.to_bytes(), ttl: 255, at }).unwrap();
 }
 
-/// All that is to be sent now.
+/// Returns all packets to send now.
 fn sent(session: &mut Session, now: Duration) -> Vec<Control> {
     std::iter::from_fn(|| session.poll_packet(now)).map(|bytes| Control::from_bytes(&bytes)).collect()
 }
@@ -69,7 +69,7 @@ fn state_of(control: &Control) -> BfdState {
     BfdState::from_bits(control.state_and_flags >> 6)
 }
 
-/// A session that has come up at this time, whose poll for its faster packets is answered.
+/// Returns a session that came up at this time, with its poll sequence completed.
 fn up(config: SessionConfig, at: Duration) -> Session {
     let mut session = Session::new(config, 7, at);
     sent(&mut session, at);
@@ -83,7 +83,7 @@ fn up(config: SessionConfig, at: Duration) -> Session {
     session
 }
 
-/// Drives a session that hears this packet every 40 ms; what it sent, and when.
+/// Drives a session that receives this packet every 40 ms; returns what it sent, and when.
 fn drive(
     session: &mut Session,
     from: Duration,

@@ -1,26 +1,27 @@
-//! When packets go out: negotiated intervals, jitter, and polls (RFC 5880 sections 6.5, 6.8.2, 6.8.3 and 6.8.7).
+//! Timing of transmitted packets: negotiated intervals, jitter, and poll sequences (RFC 5880, sections 6.5,
+//! 6.8.2, 6.8.3 and 6.8.7).
 
 use std::time::Duration;
 
 use super::config::SessionProfile;
 use crate::state::BfdState;
 
-/// While a session is not up, it is no use to be faster (RFC 5880 section 6.8.3).
+/// Minimum transmit interval of a session that is not up (RFC 5880, section 6.8.3).
 const SLOW: Duration = Duration::from_secs(1);
 
-/// The shortest interval that is one: zero has other meanings.
+/// The shortest interval; zero has other meanings.
 const SHORTEST: Duration = Duration::from_micros(1);
 
-/// The longest interval that a packet can tell.
+/// The longest interval that a packet can encode.
 const LONGEST: Duration = Duration::from_micros(u32::MAX as u64);
 
-/// The interval as a packet tells it, so that no side counts on another than what it says.
+/// Rounds an interval to what a packet can encode, so that both sides use the same value.
 pub(super) fn encodable(interval: Duration) -> Duration {
     let bounded = interval.clamp(SHORTEST, LONGEST);
     Duration::from_micros(bounded.as_micros() as u64)
 }
 
-/// What this side announces.
+/// The intervals that this side advertises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Intervals {
     pub(super) transmit: Duration,
@@ -28,7 +29,8 @@ pub(super) struct Intervals {
 }
 
 impl Intervals {
-    /// What a profile asks for. While echoes watch the path, packets need not (RFC 5880 section 6.8.9).
+    /// Returns the intervals of a profile. While echoes monitor the path, control packets may be slow (RFC
+    /// 5880, section 6.8.9).
     pub(super) fn of(profile: &SessionProfile, state: BfdState, echo: bool) -> Self {
         let transmit = if state == BfdState::Up { profile.transmit } else { profile.transmit.max(SLOW) };
         let receive = if echo { profile.receive.max(SLOW) } else { profile.receive };
@@ -38,19 +40,19 @@ impl Intervals {
 
 #[derive(Clone, Debug)]
 pub(super) struct TransmitTimer {
-    /// What shall be announced.
+    /// To be advertised.
     desired: Intervals,
-    /// What is announced: it stays while a poll waits for its answer.
+    /// Advertised: fixed while a poll sequence is in progress.
     advertised: Intervals,
-    /// What counts: an announcement that would surprise the neighbor counts once it has answered.
+    /// In effect: a change that would surprise the peer takes effect once it has answered.
     active: Intervals,
     polling: bool,
-    /// A packet has gone out that polls for what is announced: a final before it answers an earlier poll.
+    /// A packet with the poll bit has advertised the intervals; an earlier final answers an earlier poll.
     poll_sent: bool,
     last_sent: Duration,
-    /// Share of the interval after which the next packet is sent, in 1/1024.
+    /// Share of the interval until the next packet, in 1/1024.
     share: u32,
-    /// The neighbor does not know yet in what state this side is.
+    /// The current state has not been sent yet.
     state_unsent: bool,
     random: u64,
 }
@@ -83,19 +85,19 @@ impl TransmitTimer {
         self.polling
     }
 
-    /// The next packet is due at once.
+    /// Makes the next packet due at once.
     pub(super) fn handle_state_change(&mut self) {
         self.state_unsent = true;
     }
 
-    /// Announces other intervals, and polls the neighbor if there is one: until it has answered, it is not sent to
-    /// less often than it expects while the session is up, and not expected to send more often than it knows.
+    /// Advertises other intervals; if a peer is heard, by a poll sequence. Until the answer, an Up session
+    /// neither sends less often than the peer expects nor expects packets more often than the peer knows.
     pub(super) fn set(&mut self, desired: Intervals, state: BfdState, is_heard: bool) {
         self.desired = desired;
         if !is_heard {
             (self.advertised, self.active, self.polling) = (desired, desired, false);
         } else if state != BfdState::Up {
-            // Slow at once, even if a poll is under way (RFC 5880 section 6.8.3).
+            // Slow at once, even during a poll sequence (RFC 5880, section 6.8.3).
             self.begin_poll();
             self.active.transmit = desired.transmit;
         } else if !self.polling {
@@ -103,8 +105,8 @@ impl TransmitTimer {
         }
     }
 
-    /// The neighbor has answered. What is wanted since was not in what it answered to: the next [`Self::set`] polls
-    /// for it.
+    /// Ends the poll sequence on the peer's answer. Later changes were not covered by it: the next
+    /// [`Self::set`] starts another poll sequence for them.
     pub(super) fn handle_final(&mut self) {
         if self.polling && self.poll_sent {
             self.polling = false;
@@ -112,7 +114,8 @@ impl TransmitTimer {
         }
     }
 
-    /// The poll is in the packets that are due anyway: none may be sent for its sake (RFC 5880 section 6.5).
+    /// Starts a poll sequence in the packets due anyway: none may be sent for it alone (RFC 5880, section
+    /// 6.5).
     fn begin_poll(&mut self) {
         if self.advertised == self.desired {
             return;
@@ -123,13 +126,14 @@ impl TransmitTimer {
         (self.polling, self.poll_sent) = (true, false);
     }
 
-    /// Time between two packets, before jitter.
+    /// Returns the transmit interval before jitter.
     pub(super) fn transmit_interval(&self, remote_receive: Duration) -> Duration {
         self.active.transmit.max(remote_receive)
     }
 
-    /// When the next packet is due; `None` where only news would be sent. It counts from the last one, so that a
-    /// change of either side's interval takes effect at once, and nothing that is received puts it off.
+    /// Returns when the next packet is due; `None` if only a state change would be sent. The interval counts
+    /// from the last packet, so that a change of either side takes effect at once and received packets do not
+    /// postpone it.
     pub(super) fn transmit_at(&self, remote_receive: Duration, is_periodic: bool) -> Option<Duration> {
         if self.state_unsent {
             return Some(Duration::ZERO);
@@ -138,7 +142,7 @@ impl TransmitTimer {
         is_periodic.then(|| self.last_sent.saturating_add(interval))
     }
 
-    /// A packet apart from the periodic ones has told the news.
+    /// Records that a non-periodic packet has sent the state.
     pub(super) fn handle_state_sent(&mut self) {
         self.state_unsent = false;
     }
@@ -147,12 +151,13 @@ impl TransmitTimer {
         self.state_unsent = false;
         self.poll_sent = self.polling;
         self.last_sent = now;
-        // 75 to 100 percent; with a multiplier of one at most 90, or one late packet would be death.
+        // 75 to 100 percent. With a multiplier of one at most 90, or a single late packet would end the
+        // session.
         let (from, to) = if multiplier == 1 { (768, 921) } else { (768, 1024) };
         self.share = from + self.draw() % (to - from + 1);
     }
 
-    /// A number that nobody can tell beforehand who does not know the seed: SplitMix64.
+    /// Returns a number that is unpredictable without the seed: SplitMix64.
     fn draw(&mut self) -> u32 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.random;

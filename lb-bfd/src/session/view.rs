@@ -1,4 +1,4 @@
-//! What a session shows of itself.
+//! Snapshots and state changes of a session.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,55 +12,54 @@ pub struct StateChange {
     pub from: BfdState,
     /// After.
     pub to: BfdState,
-    /// Why, where it went down.
+    /// The reason, if it went down.
     pub diagnostic: Diagnostic,
-    /// What the neighbor last said of itself. One that is AdminDown says that the path may well be fine
-    /// (RFC 5882 section 3.2).
+    /// The peer's last reported state. AdminDown does not imply a broken path (RFC 5882, section 3.2).
     pub remote: BfdState,
-    /// When.
+    /// Time of the change.
     pub at: Duration,
 }
 
-/// How a session stands.
+/// A snapshot of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionView {
     /// Its state.
     pub state: BfdState,
-    /// Why it last went down; none while it is up.
+    /// The reason it last went down; none while it is up.
     pub diagnostic: Diagnostic,
-    /// Since when it is in this state.
+    /// Time of the last change.
     pub since: Duration,
-    /// What the neighbor last said of itself.
+    /// The peer's last reported state.
     pub remote_state: BfdState,
-    /// Why the neighbor's side last went down, as it told.
+    /// The peer's last reported diagnostic.
     pub remote_diagnostic: Diagnostic,
-    /// The neighbor's discriminator; zero if it is not known.
+    /// The peer's discriminator; zero if unknown.
     pub remote_discriminator: u32,
-    /// Time between two packets out, before jitter.
+    /// Transmit interval before jitter.
     pub transmit_interval: Duration,
-    /// Time without a packet in after which the neighbor is dead; zero before it was heard.
+    /// Detection time; zero before the peer was heard.
     pub detection_time: Duration,
-    /// Time between two echo packets out; `None` if none are sent.
+    /// Interval of echo packets; `None` if none are sent.
     pub echo_interval: Option<Duration>,
-    /// What it counted.
+    /// Counters.
     pub counters: SessionCounters,
 }
 
-/// What a session counted, since it was made.
+/// Counters of a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionCounters {
-    /// Control packets out.
+    /// Control packets sent.
     pub sent: u64,
-    /// Control packets in that were taken.
+    /// Control packets accepted.
     pub received: u64,
-    /// Echo packets out.
+    /// Echo packets sent.
     pub echo_sent: u64,
-    /// Echo packets back.
+    /// Echo packets returned.
     pub echo_received: u64,
-    /// Times that it came up.
+    /// Transitions to Up.
     pub up_events: u64,
-    /// Times that it went down from up.
+    /// Transitions from Up.
     pub down_events: u64,
-    /// Control packets in that were not taken, by the reason's word.
+    /// Control packets rejected, by reason.
     pub rejected: BTreeMap<&'static str, u64>,
 }

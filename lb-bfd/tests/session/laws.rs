@@ -1,6 +1,6 @@
-//! What holds of a session after any octets, at any times, with any profiles.
+//! Invariants of a session for arbitrary octets, times and profiles.
 //!
-//! The fuzzer reads this file, too.
+//! Shared with the fuzz target.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use lb_common::wire::bfd::{self, Control};
 
 const LOCAL: u32 = 0x0a0b_0c0d;
 
-/// Octets, read as what happens to a session: a byte says what, those after it how. How often it came up.
+/// Interprets the octets as a script: an opcode, followed by its operands. Returns how often the session came
+/// up.
 pub(crate) fn check(octets: &[u8]) -> u64 {
     let mut script = Script { octets };
     let Some(mut run) = Run::begin(&mut script) else { return 0 };
@@ -38,7 +39,7 @@ impl Script<'_> {
         Some(*head)
     }
 
-    /// From nothing to more than any packet can tell, most of them where sessions live.
+    /// From zero to more than a packet can encode, mostly realistic.
     fn interval(&mut self) -> Option<Duration> {
         Some(match self.byte()? {
             0 => Duration::ZERO,
@@ -61,7 +62,7 @@ impl Script<'_> {
         })
     }
 
-    /// A packet that is sound but for what the script spoils.
+    /// A valid packet except for what the script corrupts.
     fn packet(&mut self) -> Option<[u8; bfd::LENGTH]> {
         let [state_and_flags, multiplier, sender, receiver] = self.array()?;
         let intervals = [self.interval()?, self.interval()?, self.interval()?];
@@ -112,7 +113,7 @@ impl Run {
             }
             1 => self.receive(&script.packet()?, 255, at),
             2 => self.receive(&script.packet()?, script.byte()?, at),
-            // Longer than any detection time, and never to the end of all time, after which nothing can be.
+            // Longer than any detection time, but short of the end of `Duration`.
             3 => self.now += script.interval()?.min(Duration::from_secs(2_000_000)),
             4 => self.session.set_profile(script.profile()?, self.now),
             5 => self.session.set_admin_down(what & 8 == 0, self.now),
@@ -127,26 +128,26 @@ impl Run {
         if self.session.handle_packet(&ReceivedPacket { bytes, ttl, at }).is_err() {
             let mut after = (self.session.view(), self.session.next_deadline());
             after.0.counters.rejected.clone_from(&before.0.counters.rejected);
-            assert_eq!(before, after, "what is refused changes nothing");
+            assert_eq!(before, after, "a rejected packet has no effect");
         }
     }
 
-    /// As a driver does it, with what has to hold at each turn.
+    /// Acts as a driver and checks the invariants of each turn.
     fn drive(&mut self) {
         self.session.handle_time(self.now);
         let packets: Vec<_> = std::iter::from_fn(|| self.session.poll_packet(self.now)).take(3).collect();
-        assert!(packets.len() < 3, "an answer and a packet, and no more at one time");
+        assert!(packets.len() < 3, "at most an answer and a packet at a time");
         for packet in &packets {
             self.check_packet(packet);
         }
         let echoes = std::iter::from_fn(|| self.session.poll_echo(self.now).then_some(())).take(2).count();
-        assert!(echoes < 2, "an echo, and no more at one time");
+        assert!(echoes < 2, "at most one echo at a time");
         while let Some(change) = self.session.poll_change() {
-            assert_eq!(change.from, self.state, "no change is left out");
-            assert_ne!(change.from, change.to, "a change changes something");
+            assert_eq!(change.from, self.state, "no state change is missing");
+            assert_ne!(change.from, change.to, "a state change changes the state");
             self.state = change.to;
         }
-        assert_eq!(self.session.state(), self.state, "every change is told");
+        assert_eq!(self.session.state(), self.state, "every state change is reported");
         let deadline = self.session.next_deadline();
         assert!(
             deadline.is_none_or(|deadline| deadline > self.now),

@@ -1,4 +1,4 @@
-//! What holds of a session whatever it is given.
+//! Invariants of a session for arbitrary input.
 
 mod corpus;
 mod laws;

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_old_speakers_prepended_stays_ahead_of_what_came_through_them() {
+    fn as4_path_is_appended_to_what_two_octet_speakers_prepended() {
         const TRANS: [u8; 2] = [0x5b, 0xa0];
         let as4_path = read(&[2, 2, 0, 1, 0, 0, 0, 0, 0, 7], true);
         let [t0, t1] = TRANS;

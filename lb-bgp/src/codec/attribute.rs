@@ -128,7 +128,7 @@ impl ValueLength {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AcceptFrom {
     Anyone,
-    /// RFC 7606 sections 7.5, 7.9 and 7.10.
+    /// RFC 7606, sections 7.5, 7.9 and 7.10.
     Internal,
     /// Peers with two-octet AS numbers (RFC 6793, section 6).
     TwoOctet,

@@ -38,7 +38,7 @@ pub enum UpdateFault {
 /// Errors that close the session with the given [`notification`](Self::notification).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
-    /// The marker is not all ones (RFC 4271 section 6.1).
+    /// The marker is not all ones (RFC 4271, section 6.1).
     #[error("connection not synchronized: the marker is not all ones")]
     NotSynchronized,
     /// A length that is invalid for the type.

@@ -72,7 +72,7 @@ mod tests {
     use crate::value::Family;
 
     #[test]
-    fn a_prefix_takes_as_many_octets_as_hold_its_bits() {
+    fn a_prefix_is_encoded_in_as_few_octets_as_possible() {
         for (text, octets) in [
             ("0.0.0.0/0", vec![0]),
             ("128.0.0.0/1", vec![1, 128]),
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_that_is_too_long_or_cut_short_is_not_read() {
+    fn a_prefix_that_is_too_long_or_truncated_is_rejected() {
         let cases: [(&[u8], Family); 5] = [
             (&[33, 1, 2, 3, 4, 5], Family::Ipv4),
             (&[32, 1, 2, 3], Family::Ipv4),
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn bits_beyond_the_length_mean_nothing() {
+    fn bits_beyond_the_length_are_ignored() {
         assert_eq!(
             read_all(OctetReader::new(&[9, 10, 255]), Family::Ipv4).unwrap(),
             ["10.128.0.0/9".parse().unwrap()]
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn no_prefix_is_longer_than_the_longest() {
+    fn the_maximum_length_is_that_of_a_host_prefix() {
         assert_eq!(nlri_len("192.0.2.1/32".parse().unwrap()), max_nlri_len(Family::Ipv4));
         assert_eq!(nlri_len("2001:db8::1/128".parse().unwrap()), max_nlri_len(Family::Ipv6));
     }

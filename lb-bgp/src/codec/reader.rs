@@ -58,7 +58,7 @@ mod tests {
     use super::OctetReader;
 
     #[test]
-    fn what_is_not_whole_is_not_read() {
+    fn a_truncated_value_is_not_read() {
         let mut reader = OctetReader::new(&[1, 2, 3]);
         assert_eq!((reader.u32(), reader.u16(), reader.u16()), (None, Some(0x0102), None));
         assert_eq!((reader.rest(), reader.take(2), reader.u8()), ([3].as_slice(), None, Some(3)));

@@ -93,7 +93,7 @@ impl CheckedAttributes {
         let code = attribute.code;
         let is_multiprotocol = matches!(code, code::MP_REACH_NLRI | code::MP_UNREACH_NLRI);
         if self.has(code) {
-            // RFC 7606 section 3 (g).
+            // RFC 7606, section 3 (g).
             if is_multiprotocol {
                 return Err(MessageError::update(UpdateFault::MalformedAttributeList, &[]));
             }

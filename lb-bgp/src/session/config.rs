@@ -74,7 +74,7 @@ pub struct NextHops {
     pub v4: Option<Ipv4Addr>,
     /// For IPv6 routes, and for IPv4 routes without an IPv4 address if the peer supports it (RFC 8950).
     pub v6: Option<Ipv6Addr>,
-    /// Sent beside a global IPv6 next hop (RFC 2545 section 3).
+    /// Sent beside a global IPv6 next hop (RFC 2545, section 3).
     pub link_local: Option<Ipv6Addr>,
 }
 

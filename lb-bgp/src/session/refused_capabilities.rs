@@ -1,7 +1,7 @@
 //! Capabilities that the peer has refused, and the OPEN without them (RFC 5492, section 3).
 //!
-//! A refusal applies to the OPENs of the next [`LIFETIME`]; then all are offered again, as the router may have
-//! been upgraded. It is checked only when a connection begins, so it never ends a session.
+//! A refusal applies to the OPENs of the next [`LIFETIME`]; then all are offered again, as the router may
+//! have been upgraded. It is checked only when a connection begins, so it never ends a session.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

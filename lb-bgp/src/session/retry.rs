@@ -99,7 +99,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn waits_double_up_to_the_longest() {
+    fn delays_double_up_to_the_maximum() {
         let (mut retry, mut jitter) = (Retry::default(), Jitter::new(1));
         for whole in [1, 2, 4, 8, 16, 32, 64, 120, 120, 120] {
             let wait = retry.wait(BackOff::DEFAULT, &mut jitter);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_lasted_starts_anew_and_a_short_one_does_not() {
+    fn only_a_long_session_resets_the_delay() {
         let (mut retry, mut jitter) = (Retry::default(), Jitter::new(1));
         for _ in 0..5 {
             retry.wait(BackOff::DEFAULT, &mut jitter);
@@ -121,7 +121,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn jitter_takes_at_most_a_quarter(seed: u64, ms in 0u64..10_000_000) {
+        fn jitter_reduces_by_at_most_a_quarter(seed: u64, ms in 0u64..10_000_000) {
             let whole = Duration::from_millis(ms);
             let apply = Jitter::new(seed).apply(whole);
             prop_assert!(apply <= whole && apply >= whole * 3 / 4);

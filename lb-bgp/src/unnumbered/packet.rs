@@ -78,35 +78,35 @@ mod tests {
     use super::*;
 
     /// Lifetime 1800 s, with a link-layer address and an MTU, as routers send it.
-    const OF_A_ROUTER: [u8; 32] = [
+    const FROM_ROUTER: [u8; 32] = [
         134, 0, 0x12, 0x34, 64, 0, 0x07, 0x08, 0, 0, 0, 0, 0, 0, 0, 0, //
         1, 1, 2, 0, 0, 0, 0, 1, //
         5, 1, 0, 0, 0, 0, 5, 220,
     ];
 
     #[test]
-    fn advertisements_are_parse() {
-        assert_eq!(parse(&OF_A_ROUTER), Ok(RouterAdvertisement { lifetime: 1800 }));
-        assert_eq!(parse(&OF_A_ROUTER[..16]), Ok(RouterAdvertisement { lifetime: 1800 }));
+    fn advertisements_are_parsed() {
+        assert_eq!(parse(&FROM_ROUTER), Ok(RouterAdvertisement { lifetime: 1800 }));
+        assert_eq!(parse(&FROM_ROUTER[..16]), Ok(RouterAdvertisement { lifetime: 1800 }));
         assert_eq!(parse(&ADVERTISEMENT), Ok(RouterAdvertisement { lifetime: 0 }));
     }
 
     #[test]
-    fn what_is_damaged_is_refused() {
+    fn malformed_packets_are_rejected() {
         let changed = |at: usize, byte: u8| {
-            let mut bytes = OF_A_ROUTER;
+            let mut bytes = FROM_ROUTER;
             bytes[at] = byte;
             parse(&bytes)
         };
         let cases = [
             ("empty", parse(&[]), InvalidAdvertisement::Truncated),
             ("a solicitation", parse(&SOLICITATION), InvalidAdvertisement::OtherType(133)),
-            ("short", parse(&OF_A_ROUTER[..15]), InvalidAdvertisement::Truncated),
+            ("short", parse(&FROM_ROUTER[..15]), InvalidAdvertisement::Truncated),
             ("another code", changed(1, 3), InvalidAdvertisement::UnknownCode(3)),
             ("an option without length", changed(17, 0), InvalidAdvertisement::EmptyOption),
             ("an option that is too long", changed(25, 2), InvalidAdvertisement::Truncated),
-            ("an option that is cut", parse(&OF_A_ROUTER[..31]), InvalidAdvertisement::Truncated),
-            ("half the head of an option", parse(&OF_A_ROUTER[..25]), InvalidAdvertisement::Truncated),
+            ("a truncated option", parse(&FROM_ROUTER[..31]), InvalidAdvertisement::Truncated),
+            ("a truncated option header", parse(&FROM_ROUTER[..25]), InvalidAdvertisement::Truncated),
         ];
         for (what, read, error) in cases {
             assert_eq!(read, Err(error), "{what}");

@@ -16,7 +16,7 @@ fn advertisement(lifetime: u16) -> [u8; 16] {
 #[derive(Clone, Copy, Debug)]
 enum Event {
     /// Sends an advertisement with this lifetime.
-    Says(u16, u16),
+    Advertises(u16, u16),
     /// The kernel knows it as a router.
     KnownRouter(u16),
     /// The kernel cannot resolve it.
@@ -24,34 +24,34 @@ enum Event {
 }
 
 #[test]
-fn the_router_is_the_one_that_is_heard_until_it_fails_or_another_routes() {
-    use Event::{Fails, KnownRouter, Says};
+fn the_selected_router_stays_until_it_fails_or_a_default_router_appears() {
+    use Event::{Advertises, Fails, KnownRouter};
     /// Events, the selected router, and the number of other candidates.
     type Case = (&'static [Event], Option<u16>, usize);
     let cases: [Case; 13] = [
         (&[], None, 0),
-        (&[Says(1, 0)], Some(1), 0),
-        (&[Says(1, 1800)], Some(1), 0),
+        (&[Advertises(1, 0)], Some(1), 0),
+        (&[Advertises(1, 1800)], Some(1), 0),
         (&[KnownRouter(1)], Some(1), 0),
         (&[Fails(1)], None, 0),
         // Equal routers do not alternate, whatever their addresses.
-        (&[Says(2, 1800), Says(1, 1800), Says(3, 1800)], Some(2), 2),
-        (&[Says(1, 1800), Says(2, 1800), Says(1, 1800)], Some(1), 1),
+        (&[Advertises(2, 1800), Advertises(1, 1800), Advertises(3, 1800)], Some(2), 2),
+        (&[Advertises(1, 1800), Advertises(2, 1800), Advertises(1, 1800)], Some(1), 1),
         // A node advertises itself as we do; it is not selected if there is a default router.
-        (&[Says(1, 0), Says(2, 1800)], Some(2), 1),
-        (&[KnownRouter(1), Says(2, 0)], Some(2), 1),
+        (&[Advertises(1, 0), Advertises(2, 1800)], Some(2), 1),
+        (&[KnownRouter(1), Advertises(2, 0)], Some(2), 1),
         // Replaced: the new router is heard before the kernel gives up the old one, or after.
-        (&[Says(1, 1800), Says(2, 1800), Fails(1)], Some(2), 0),
-        (&[Says(1, 1800), Fails(1), Says(2, 0)], Some(2), 0),
+        (&[Advertises(1, 1800), Advertises(2, 1800), Fails(1)], Some(2), 0),
+        (&[Advertises(1, 1800), Fails(1), Advertises(2, 0)], Some(2), 0),
         // The only candidate stays selected; one heard again is no longer failed.
-        (&[Says(1, 1800), Fails(1)], Some(1), 0),
-        (&[Says(1, 1800), Fails(1), Says(1, 1800), Says(2, 1800)], Some(1), 1),
+        (&[Advertises(1, 1800), Fails(1)], Some(1), 0),
+        (&[Advertises(1, 1800), Fails(1), Advertises(1, 1800), Advertises(2, 1800)], Some(1), 1),
     ];
     for (events, expected, others) in cases {
         let mut discovery = RouterDiscovery::new(1, Duration::ZERO);
         for event in events {
             match *event {
-                Says(last, lifetime) => {
+                Advertises(last, lifetime) => {
                     discovery.handle_packet(router(last), HERE, &advertisement(lifetime)).unwrap();
                 }
                 KnownRouter(last) => discovery.handle_neighbor(router(last), NeighborState::Router),
@@ -63,7 +63,7 @@ fn the_router_is_the_one_that_is_heard_until_it_fails_or_another_routes() {
 }
 
 #[test]
-fn who_is_not_on_the_link_is_not_the_router() {
+fn packets_from_off_link_are_rejected() {
     let mut discovery = RouterDiscovery::new(1, Duration::ZERO);
     let global = "2001:db8::1".parse().unwrap();
     let refused = [
@@ -88,7 +88,7 @@ fn who_is_not_on_the_link_is_not_the_router() {
 }
 
 #[test]
-fn a_flood_of_routers_costs_bounded_memory_and_does_not_displace_the_router() {
+fn a_flood_of_routers_uses_bounded_memory_and_keeps_the_selected_router() {
     let mut discovery = RouterDiscovery::new(1, Duration::ZERO);
     for last in 1..1000 {
         discovery.handle_packet(router(last), HERE, &advertisement(1800)).unwrap();
@@ -115,21 +115,21 @@ fn sent(seconds: u64, heard: Option<u64>) -> Vec<(u64, Ipv6Addr)> {
 }
 
 #[test]
-fn routers_are_asked_for_at_once_and_three_times_at_most() {
-    let asked = |heard| -> Vec<u64> {
+fn solicitations_start_at_once_and_end_after_three() {
+    let solicited = |heard| -> Vec<u64> {
         let all = sent(60, heard).into_iter().filter(|(_, to)| *to == ALL_ROUTERS);
         all.map(|(tenth, _)| tenth).collect()
     };
-    assert_eq!(asked(None), [0, 40, 80]);
-    assert_eq!(asked(Some(3)), [0]);
+    assert_eq!(solicited(None), [0, 40, 80]);
+    assert_eq!(solicited(Some(3)), [0]);
 }
 
 #[test]
-fn we_say_that_we_are_here_at_once_and_every_three_to_four_seconds() {
-    let told: Vec<u64> =
+fn advertisements_start_at_once_and_repeat_every_three_to_four_seconds() {
+    let sent_at: Vec<u64> =
         sent(600, Some(1)).into_iter().filter(|(_, to)| *to == ALL_NODES).map(|(tenth, _)| tenth).collect();
-    assert_eq!(told[0], 0);
-    let gaps: Vec<u64> = told.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(sent_at[0], 0);
+    let gaps: Vec<u64> = sent_at.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(gaps.iter().all(|gap| (30..=41).contains(gap)), "{gaps:?}");
-    assert!(gaps.iter().min() != gaps.iter().max(), "they are spread: {gaps:?}");
+    assert!(gaps.iter().min() != gaps.iter().max(), "jittered: {gaps:?}");
 }

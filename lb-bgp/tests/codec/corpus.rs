@@ -1,4 +1,4 @@
-//! What the fuzzer has found worth keeping, without the fuzzer.
+//! Replay of the fuzz corpus.
 
 use std::fs;
 use std::path::Path;
@@ -15,14 +15,14 @@ fn inputs(target: &str) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn what_the_fuzzer_kept_of_a_stream_is_read_and_written() {
+fn fuzz_corpus_of_streams_holds_the_laws() {
     for input in inputs("bgp_message") {
         laws::check(&input);
     }
 }
 
 #[test]
-fn what_the_fuzzer_kept_of_updates_is_judged_as_others_do() {
+fn fuzz_corpus_of_updates_agrees_with_other_codecs() {
     for body in inputs("bgp_differential") {
         let frame = message(2, &body);
         for (_, decoding) in contexts().filter(|(_, decoding)| decoding.extended_next_hop) {

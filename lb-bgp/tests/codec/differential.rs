@@ -1,4 +1,4 @@
-//! Other codecs read what we write as we mean it, and agree with ours on what is damaged.
+//! Comparison with other codecs: they decode what we encode, and agree on damaged messages.
 
 use ipnet::IpNet;
 use lb_bgp::codec::{self, Encoding, MessageError};
@@ -17,7 +17,8 @@ fn written(message: Message, encoding: &Encoding) -> Vec<u8> {
     out
 }
 
-/// What all codecs keep of an OPEN: netgauze alone keeps names, and each has its own way with unknown codes.
+/// Reduces an OPEN to what all codecs keep: only netgauze keeps host names, and each treats unknown codes
+/// differently.
 fn kept(mut open: Open, with_name: bool) -> Open {
     open.capabilities.others.clear();
     if !with_name {
@@ -48,11 +49,11 @@ fn routes(update: &Update, internal: bool) -> Update {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn others_read_our_open_as_we_mean_it(open in open()) {
+    fn other_codecs_decode_our_open(open in open()) {
         let frame = written(Message::Open(open.clone()), &crate::wire::ENCODING);
         prop_assert_eq!(rustbgpd::open(&frame), Some(kept(open.clone(), false)));
-        // Theirs knows the layout of more capabilities than of those that come empty here, and wants an identifier to
-        // be an address that a host can have.
+        // netgauze also parses capabilities that are empty here, and requires the identifier to be a host
+        // address.
         let is_host = open.router_id.address().octets()[0] < 224;
         if open.capabilities.others.is_empty() && is_host {
             prop_assert_eq!(netgauze::open(&frame), Some(kept(open, true)));
@@ -60,14 +61,14 @@ proptest! {
     }
 
     #[test]
-    fn others_read_our_update_as_we_mean_it(update in update()) {
+    fn other_codecs_decode_our_update(update in update()) {
         for (encoding, decoding) in contexts().filter(|(_, decoding)| decoding.extended_next_hop) {
             let encoding = Encoding { max_length: MAX_EXTENDED_MESSAGE, ..encoding };
             let (internal, four) = (decoding.internal, decoding.four_octet_asn);
             let frame = written(Message::Update(update.clone()), &encoding);
             let meant = routes(&update, internal);
-            let (read, grave) = rustbgpd::update(&frame, internal, four).unwrap();
-            prop_assert_eq!((routes(&read, internal), grave), (meant.clone(), Vec::new()));
+            let (read, severe) = rustbgpd::update(&frame, internal, four).unwrap();
+            prop_assert_eq!((routes(&read, internal), severe), (meant.clone(), Vec::new()));
             let reached = update.reach.iter().flat_map(|reach| &reach.prefixes);
             if update.withdrawn.iter().chain(reached).all(is_unicast) {
                 let read = netgauze::update(&frame, internal, four);
@@ -77,7 +78,7 @@ proptest! {
     }
 }
 
-/// A generator of numbers that are the same every time (xorshift).
+/// A deterministic number generator (xorshift).
 struct Numbers(u64);
 
 impl Numbers {
@@ -94,7 +95,7 @@ impl Numbers {
 }
 
 #[test]
-fn others_agree_on_damaged_updates_but_for_what_we_know_better() {
+fn other_codecs_agree_on_damaged_updates_except_known_differences() {
     let updates: Vec<_> = frames().map(|(_, frame)| frame).filter(|frame| frame[18] == 2).collect();
     let mut numbers = Numbers(1);
     for _ in 0..10_000 {
@@ -114,7 +115,7 @@ fn others_agree_on_damaged_updates_but_for_what_we_know_better() {
 }
 
 #[test]
-fn others_find_the_same_end_of_a_message() {
+fn other_codecs_find_the_same_message_length() {
     let mut numbers = Numbers(1);
     for (_, frame) in frames() {
         for _ in 0..200 {
@@ -124,10 +125,10 @@ fn others_find_the_same_end_of_a_message() {
             let max_length = u16::try_from(MAX_MESSAGE).unwrap();
             match (codec::frame(&frame, MAX_MESSAGE), rustbgpd::frame(&frame, max_length)) {
                 (Ok(ours), Ok(theirs)) => assert_eq!(ours, theirs, "{frame:x?}"),
-                (Ok(_), Err(())) => panic!("we take the header of {frame:x?}"),
-                // Theirs looks at the least length of a type only once the message is there.
+                (Ok(_), Err(())) => panic!("only they reject the header of {frame:x?}"),
+                // rustbgpd checks the minimum length of a type only on complete messages.
                 (Err(MessageError::BadLength(_)), _) => {}
-                // Ours looks at the marker before the rest of the header is there.
+                // Ours checks the marker before the header is complete.
                 (Err(MessageError::NotSynchronized), Ok(None)) if frame.len() < 19 => {}
                 (Err(error), Ok(_)) => panic!("{error}: {frame:x?}"),
                 (Err(_), Err(())) => {}

@@ -1,4 +1,4 @@
-//! What routers send.
+//! Recorded messages of routers.
 
 use lb_bgp::codec::{self, Encoding};
 use lb_bgp::message::{MAX_MESSAGE, Message};
@@ -6,39 +6,39 @@ use lb_bgp::value::Family;
 
 use crate::wire::{DECODING, ENCODING, octets};
 
-/// Who sent what.
+/// Sender and octets of each message.
 pub(crate) fn frames() -> impl Iterator<Item = (&'static str, Vec<u8>)> {
     let lines = include_str!("frames.txt").lines().filter(|line| !line.starts_with('#'));
-    lines.map(|line| line.split_once(' ').unwrap()).map(|(who, digits)| (who, octets(digits)))
+    lines.map(|line| line.split_once(' ').unwrap()).map(|(sender, digits)| (sender, octets(digits)))
 }
 
 fn decoded() -> impl Iterator<Item = (&'static str, Message)> {
-    frames().map(|(who, frame)| {
-        assert_eq!(codec::frame(&frame, MAX_MESSAGE), Ok(Some(frame.len())), "{who}");
+    frames().map(|(sender, frame)| {
+        assert_eq!(codec::frame(&frame, MAX_MESSAGE), Ok(Some(frame.len())), "{sender}");
         let message = codec::decode(&frame, &DECODING);
-        (who, message.unwrap_or_else(|error| panic!("{who} {frame:x?}: {error}")))
+        (sender, message.unwrap_or_else(|error| panic!("{sender} {frame:x?}: {error}")))
     })
 }
 
 #[test]
-fn what_routers_send_is_read_without_a_flaw_and_means_the_same_when_written_again() {
+fn recorded_frames_decode_without_flaws_and_round_trip() {
     let mut count = 0;
-    for (who, message) in decoded() {
+    for (sender, message) in decoded() {
         if let Message::Update(update) = &message {
-            assert_eq!(update.flaws, [], "{who} {update:?}");
+            assert_eq!(update.flaws, [], "{sender} {update:?}");
         }
         let mut out = Vec::new();
         codec::encode(&message, &ENCODING, &mut out).unwrap();
-        assert_eq!(codec::decode(&out, &DECODING).as_ref(), Ok(&message), "{who}");
+        assert_eq!(codec::decode(&out, &DECODING).as_ref(), Ok(&message), "{sender}");
         count += 1;
     }
     assert_eq!(count, 55);
 }
 
 #[test]
-fn an_open_of_frr_says_what_frr_can_do() {
-    let opens = decoded().filter_map(|(who, message)| match message {
-        Message::Open(open) if who == "10.77.1.1" => Some(open),
+fn an_open_of_frr_lists_its_capabilities() {
+    let opens = decoded().filter_map(|(sender, message)| match message {
+        Message::Open(open) if sender == "10.77.1.1" => Some(open),
         _ => None,
     });
     let open = opens.last().unwrap();
@@ -53,23 +53,23 @@ fn an_open_of_frr_says_what_frr_can_do() {
 }
 
 #[test]
-fn updates_of_all_four_bring_prefixes_and_communities() {
+fn updates_of_all_routers_have_prefixes_and_communities() {
     let mut seen = Vec::new();
-    for (who, message) in decoded() {
+    for (sender, message) in decoded() {
         if let Message::Update(update) = message
             && let Some(reach) = update.reach
             && !reach.attributes.large_communities.is_empty()
         {
-            assert!(!reach.prefixes.is_empty(), "{who}");
-            seen.push(who);
+            assert!(!reach.prefixes.is_empty(), "{sender}");
+            seen.push(sender);
         }
     }
     seen.dedup();
-    assert!(["10.77.1.2", "10.77.4.2", "fd77:1::2"].iter().all(|who| seen.contains(who)), "{seen:?}");
+    assert!(["10.77.1.2", "10.77.4.2", "fd77:1::2"].iter().all(|sender| seen.contains(sender)), "{seen:?}");
 }
 
 #[test]
-fn a_cease_of_bird_that_gives_no_reason_is_read() {
+fn a_cease_of_bird_without_subcode_is_decoded() {
     let ceases = decoded().filter_map(|(_, message)| match message {
         Message::Notification(notification) => Some(notification),
         _ => None,
@@ -79,16 +79,16 @@ fn a_cease_of_bird_that_gives_no_reason_is_read() {
 }
 
 #[test]
-fn a_frame_cut_short_anywhere_is_not_whole_yet() {
-    for (who, frame) in frames() {
+fn a_truncated_frame_is_incomplete() {
+    for (sender, frame) in frames() {
         for length in 0..frame.len() {
-            assert_eq!(codec::frame(&frame[..length], MAX_MESSAGE), Ok(None), "{who} {length}");
+            assert_eq!(codec::frame(&frame[..length], MAX_MESSAGE), Ok(None), "{sender} {length}");
         }
     }
 }
 
 #[test]
-fn a_frame_with_any_octet_changed_is_taken_or_refused_and_what_is_taken_can_be_written() {
+fn a_frame_with_a_changed_octet_is_rejected_or_can_be_encoded_again() {
     let internal = Encoding { internal: true, ..ENCODING };
     for (_, frame) in frames() {
         for index in 0..frame.len() {

@@ -1,6 +1,6 @@
-//! What holds for any octets.
+//! Invariants of the codec for arbitrary octets.
 //!
-//! The fuzzer reads this file, too.
+//! Shared with the fuzz targets.
 
 use lb_bgp::codec::{self, Decoding, Encoding};
 use lb_bgp::message::{MAX_EXTENDED_MESSAGE, MAX_MESSAGE, Message};
@@ -9,7 +9,7 @@ use lb_bgp::value::Family;
 /// Both families.
 pub(crate) const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
 
-/// All that a session can agree on, both ways.
+/// All combinations of negotiated properties, for both directions.
 pub(crate) fn contexts() -> impl Iterator<Item = (Encoding, Decoding<'static>)> {
     (0_u8..16).map(|bits| {
         let (internal, four_octet_asn, extended_next_hop) = (bits & 1 != 0, bits & 2 != 0, bits & 8 == 0);
@@ -20,7 +20,7 @@ pub(crate) fn contexts() -> impl Iterator<Item = (Encoding, Decoding<'static>)> 
     })
 }
 
-/// Reads the octets as a neighbour's stream, in every context; what can be read must mean the same once written.
+/// Decodes the octets as a stream in every context; each decoded message must round-trip.
 pub(crate) fn check(octets: &[u8]) {
     for (encoding, decoding) in contexts() {
         let mut rest = octets;
@@ -36,25 +36,25 @@ pub(crate) fn check(octets: &[u8]) {
     }
 }
 
-/// That a message which was read means the same once it is written, but for what is only ever received.
+/// Checks that a decoded message is unchanged by encoding and decoding, except for receive-only parts.
 pub(crate) fn read_again(mut message: Message, encoding: &Encoding, decoding: &Decoding<'_>) {
     if let Message::Update(update) = &mut message {
         update.flaws.clear();
         update.second_reach = None;
         let is_empty = update.withdrawn.is_empty() && update.reach.is_none();
         if is_empty && update.end_of_rib.is_none() {
-            // Nothing was in it that is said here; nothing is what ends the initial routes of IPv4.
+            // Nothing that this speaker encodes is left; an empty UPDATE is the End-of-RIB of IPv4.
             update.end_of_rib = Some(Family::Ipv4);
         }
     }
     let mut out = Vec::new();
-    // What comes in two octets or with flags to spare may be longer in our words.
+    // Two-octet AS numbers or unusual flags may become longer.
     let Ok(()) = codec::encode(&message, encoding, &mut out) else { return };
     let again = codec::decode(&out, decoding);
-    let Ok(mut again) = again else { panic!("{message:?} is refused: {again:?}") };
+    let Ok(mut again) = again else { panic!("{message:?} is rejected: {again:?}") };
     if let (Message::Update(again), Message::Update(update)) = (&mut again, &mut message) {
         assert_eq!(again.flaws, []);
-        // IPv4 comes first in a message, wherever it was.
+        // IPv4 comes first in a message.
         again.withdrawn.sort();
         update.withdrawn.sort();
     }

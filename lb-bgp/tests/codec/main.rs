@@ -1,5 +1,5 @@
-//! The codec from outside: what others send, what RFC 7606 says, what other codecs read of ours.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+//! Codec tests: recorded messages, RFC 7606, comparison with other codecs.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot continue has failed")]
 
 mod agreement;
 mod corpus;

@@ -1,4 +1,4 @@
-//! OPEN and the header of all messages.
+//! OPEN and the message header.
 
 use lb_bgp::codec::{self, MAX_HOST_NAME, MessageError};
 use lb_bgp::message::{
@@ -8,7 +8,7 @@ use lb_bgp::value::{Family, HoldTime, RouterId};
 
 use crate::wire::{DECODING, ENCODING, NEXT_HOP, asn, message};
 
-/// OPEN of AS 65002 with optional parameters.
+/// OPEN from AS 65002 with optional parameters.
 fn open(parameters: &[u8]) -> Vec<u8> {
     let length = u8::try_from(parameters.len()).unwrap();
     message(1, &[&[4, 0xfd, 0xea, 0, 90, 192, 0, 2, 1, length], parameters].concat())
@@ -26,7 +26,7 @@ fn capabilities(list: &[u8]) -> Result<Capabilities, MessageError> {
 }
 
 #[test]
-fn an_open_that_cannot_be_is_refused_with_its_own_subcode() {
+fn an_invalid_open_is_rejected_with_its_subcode() {
     let changed = |index: usize, value: u8| {
         let mut frame = open(&[]);
         frame[19 + index] = value;
@@ -58,7 +58,7 @@ fn an_open_that_cannot_be_is_refused_with_its_own_subcode() {
 }
 
 #[test]
-fn hold_times_of_none_and_of_three_seconds_are_taken() {
+fn hold_times_of_zero_and_three_seconds_are_accepted() {
     for seconds in [0, 3] {
         let mut frame = open(&[]);
         frame[23] = seconds;
@@ -67,13 +67,13 @@ fn hold_times_of_none_and_of_three_seconds_are_taken() {
 }
 
 #[test]
-fn the_number_of_four_octets_counts() {
+fn the_four_octet_as_number_takes_precedence() {
     let open = read(&open(&[2, 6, 65, 4, 0, 1, 0, 0])).unwrap();
     assert_eq!((open.asn, open.capabilities.four_octet_asn), (asn(65_536), true));
 }
 
 #[test]
-fn who_knows_no_families_speaks_ipv4_and_who_knows_only_others_does_not() {
+fn no_multiprotocol_capability_means_ipv4_and_only_unsupported_ones_do_not() {
     assert_eq!(capabilities(&[2, 0]).unwrap().offered_families(), [Family::Ipv4]);
     assert_eq!(capabilities(&[1, 4, 0, 25, 0, 70]).unwrap().offered_families(), []);
     assert_eq!(
@@ -83,7 +83,7 @@ fn who_knows_no_families_speaks_ipv4_and_who_knows_only_others_does_not() {
 }
 
 #[test]
-fn of_graceful_restart_the_last_counts_and_other_families_do_not() {
+fn the_last_graceful_restart_capability_counts_without_unsupported_families() {
     let list = [64, 2, 0, 1, 64, 14, 0xc0, 9, 0, 1, 1, 0x80, 0, 2, 1, 0, 0, 1, 128, 0x80];
     let expected = GracefulRestartCapability {
         restarted: true,
@@ -108,7 +108,7 @@ fn only_ipv4_unicast_by_ipv6_is_an_extended_next_hop() {
 }
 
 #[test]
-fn capabilities_may_come_in_one_parameter_or_in_many_and_unknown_ones_are_counted() {
+fn capabilities_may_share_a_parameter_and_unknown_ones_are_listed() {
     let one = read(&open(&[2, 6, 2, 0, 99, 0, 6, 0])).unwrap();
     let many = read(&open(&[2, 2, 2, 0, 2, 2, 99, 0, 2, 2, 6, 0])).unwrap();
     assert_eq!(one, many);
@@ -116,7 +116,7 @@ fn capabilities_may_come_in_one_parameter_or_in_many_and_unknown_ones_are_counte
 }
 
 #[test]
-fn a_name_is_cut_to_what_can_be_shown() {
+fn a_host_name_is_reduced_to_printable_characters() {
     let named = |name: &[u8]| {
         let length = u8::try_from(name.len()).unwrap();
         let value = [&[length], name, &[0]].concat();
@@ -131,7 +131,7 @@ fn a_name_is_cut_to_what_can_be_shown() {
 }
 
 #[test]
-fn long_parameters_are_read_in_either_form() {
+fn extended_parameters_are_decoded_whatever_the_first_length() {
     let parameters = [255, 0, 9, 2, 0, 6, 65, 4, 0, 1, 0, 0];
     for announced in [255, 12, 1] {
         let mut frame = open(&parameters);
@@ -144,7 +144,7 @@ fn long_parameters_are_read_in_either_form() {
 }
 
 #[test]
-fn capabilities_beyond_255_octets_are_written_in_the_long_form_and_read_again() {
+fn capabilities_beyond_255_octets_use_extended_parameters() {
     for count in [120, 125, 126, 127, 128, 200] {
         let capabilities = Capabilities { others: vec![99; count], ..Capabilities::default() };
         let router_id = RouterId::new(NEXT_HOP).unwrap();
@@ -157,7 +157,7 @@ fn capabilities_beyond_255_octets_are_written_in_the_long_form_and_read_again() 
 }
 
 #[test]
-fn a_header_that_cannot_be_is_refused() {
+fn an_invalid_header_is_rejected() {
     let header = |length: u16, kind: u8| [&[0xff; 16], length.to_be_bytes().as_slice(), &[kind]].concat();
     let bad_length = MessageError::BadLength;
     for (length, kind, max_length, expected) in [
@@ -187,7 +187,7 @@ fn a_header_that_cannot_be_is_refused() {
 }
 
 #[test]
-fn of_requests_for_routes_only_those_of_a_spoken_family_count() {
+fn only_route_refreshes_of_a_negotiated_family_count() {
     for (body, expected) in [
         ([0, 1, 0, 1], Some(Family::Ipv4)),
         ([0, 2, 0, 1], Some(Family::Ipv6)),

@@ -1,6 +1,6 @@
-//! Other people's codecs: what they read, in our words.
+//! Adapters to other codecs, with results in our types.
 //!
-//! The fuzzer reads this file, too.
+//! Shared with the fuzz targets.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use lb_bgp::message::{Reach, Update};
 use lb_bgp::value::{Asn, Attributes, NextHop};
 
-/// What an UPDATE says, before it is known which parts it has.
+/// An UPDATE before its parts are assembled.
 #[derive(Debug, Default)]
 struct Parts {
     withdrawn: Vec<IpNet>,
@@ -50,7 +50,7 @@ fn hop(address: IpAddr, link_local: Option<Ipv6Addr>) -> NextHop {
     }
 }
 
-/// rustbgpd's codec, which knows RFC 7606.
+/// rustbgpd's codec, which implements RFC 7606.
 pub(crate) mod rustbgpd {
     use lb_bgp::message::{Capabilities, GracefulRestartCapability, Open, Update};
     use lb_bgp::value::{Asn, Community, Family, HoldTime, LargeCommunity, RouterId};
@@ -65,13 +65,13 @@ pub(crate) mod rustbgpd {
 
     const HEADER_LEN: usize = 19;
 
-    /// Length of the first message; `Err` if its header cannot be right.
+    /// Returns the length of the first message; `Err` if the header is invalid.
     pub(crate) fn frame(buffer: &[u8], max_length: u16) -> Result<Option<usize>, ()> {
         let length = peek_message_length(buffer, max_length).map_err(drop)?.map(usize::from);
         Ok(length.filter(|&length| length <= buffer.len()))
     }
 
-    /// What an OPEN says.
+    /// Decodes an OPEN.
     pub(crate) fn open(frame: &[u8]) -> Option<Open> {
         let mut body = frame.get(HEADER_LEN..)?;
         let length = body.len();
@@ -116,7 +116,8 @@ pub(crate) mod rustbgpd {
         }
     }
 
-    /// What an UPDATE says, and the attributes for which its routes count as withdrawn; `None` if it ends the session.
+    /// Decodes an UPDATE; returns also the attributes that cause treat-as-withdraw. `None` on a session
+    /// reset.
     pub(crate) fn update(frame: &[u8], internal: bool, four_octet_asn: bool) -> Option<(Update, Vec<u8>)> {
         let mut body = frame.get(HEADER_LEN..)?;
         let length = body.len();
@@ -140,11 +141,11 @@ pub(crate) mod rustbgpd {
             !internal,
             options,
         );
-        let grave =
+        let severe =
             revised.malformed.iter().filter(|one| one.disposition != ErrorDisposition::AttributeDiscard);
-        let grave = grave.map(|one| one.type_code).chain(validity.err().map(|error| error.type_code));
-        let grave = grave.collect();
-        Some((parts.update(internal), grave))
+        let severe = severe.map(|one| one.type_code).chain(validity.err().map(|error| error.type_code));
+        let severe = severe.collect();
+        Some((parts.update(internal), severe))
     }
 
     fn take(attribute: &PathAttribute, parts: &mut Parts) {
@@ -177,7 +178,7 @@ pub(crate) mod rustbgpd {
     }
 }
 
-/// netgauze's codec, which takes a sound message or none.
+/// netgauze's codec, which accepts valid messages only.
 pub(crate) mod netgauze {
     use std::collections::HashMap;
 
@@ -199,7 +200,7 @@ pub(crate) mod netgauze {
         BgpMessage::parse(&mut SliceReader::new(frame), &mut context).ok()
     }
 
-    /// What an OPEN says.
+    /// Decodes an OPEN.
     pub(crate) fn open(frame: &[u8]) -> Option<Open> {
         let BgpMessage::Open(open) = parse(frame, true)? else { return None };
         let mut capabilities = Capabilities::default();
@@ -249,7 +250,7 @@ pub(crate) mod netgauze {
         }
     }
 
-    /// What an UPDATE says; `None` if there is anything wrong with it.
+    /// Decodes an UPDATE; `None` on any error.
     pub(crate) fn update(frame: &[u8], internal: bool, four_octet_asn: bool) -> Option<Update> {
         let BgpMessage::Update(update) = parse(frame, four_octet_asn)? else { return None };
         let mut parts = Parts::default();

@@ -1,4 +1,4 @@
-//! Many prefixes in few messages.
+//! Packing of prefixes into few messages.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -43,7 +43,7 @@ fn kinds() -> [(Family, NextHop); 3] {
 }
 
 #[test]
-fn prefixes_fill_messages_and_come_out_in_order_and_whole() {
+fn prefixes_fill_messages_and_keep_their_order() {
     for (encoding, decoding) in contexts().filter(|(_, decoding)| decoding.extended_next_hop) {
         for (family, next_hop) in kinds() {
             let prefixes = hosts(family, 9_000);
@@ -68,7 +68,7 @@ fn prefixes_fill_messages_and_come_out_in_order_and_whole() {
 }
 
 #[test]
-fn withdrawals_fill_messages_and_say_nothing_else() {
+fn withdrawals_fill_messages_without_attributes() {
     for family in [Family::Ipv4, Family::Ipv6] {
         let prefixes = hosts(family, 2_000);
         let writer = UpdateWriter::withdraw(family, &ENCODING).unwrap();
@@ -83,7 +83,7 @@ fn withdrawals_fill_messages_and_say_nothing_else() {
 }
 
 #[test]
-fn a_writer_goes_on_after_each_message_and_gives_none_for_nothing() {
+fn a_writer_is_reusable_and_returns_nothing_without_prefixes() {
     let path = [asn(1)];
     let next_hop = NextHop::V4(NEXT_HOP);
     let mut writer =
@@ -99,20 +99,21 @@ fn a_writer_goes_on_after_each_message_and_gives_none_for_nothing() {
 }
 
 #[test]
-fn a_prefix_of_the_other_family_is_not_taken() {
+fn a_prefix_of_another_family_is_not_added() {
     let mut writer = UpdateWriter::withdraw(Family::Ipv4, &ENCODING).unwrap();
     assert!(!writer.add("2001:db8::/32".parse().unwrap()));
     assert_eq!(writer.messages(hosts(Family::Ipv6, 3)).count(), 0);
 }
 
 #[test]
-fn attributes_that_leave_no_room_for_a_prefix_are_refused() {
+fn attributes_that_leave_no_room_for_a_prefix_are_rejected() {
     let advertise = |count: u16| {
         let communities = (0..count).map(|low| Community::new(1, low)).collect();
         let attributes = Attributes { communities, ..Attributes::default() };
         UpdateWriter::advertise(Family::Ipv4, NextHop::V4(NEXT_HOP), &[asn(1)], &attributes, &ENCODING)
     };
-    // 4096 less 23 of the message, 4 + 9 + 7 of the others, 4 before the value and 5 for a prefix: 1011 communities.
+    // 4096 less 23 for the message, 4 + 9 + 7 for other attributes, 4 before the value and 5 for a prefix:
+    // 1011 communities.
     assert_eq!(advertise(1_012).err(), Some(MessageTooLong));
     let messages: Vec<_> = advertise(1_011).unwrap().messages(hosts(Family::Ipv4, 2)).collect();
     assert_eq!(messages.len(), 2);
@@ -120,7 +121,7 @@ fn attributes_that_leave_no_room_for_a_prefix_are_refused() {
 }
 
 #[test]
-fn an_update_that_is_too_long_for_one_message_writes_nothing() {
+fn an_update_that_is_too_long_appends_nothing() {
     let reach = |count| Reach {
         prefixes: hosts(Family::Ipv4, count),
         next_hop: NextHop::V4(NEXT_HOP),
@@ -139,7 +140,7 @@ fn an_update_that_is_too_long_for_one_message_writes_nothing() {
 }
 
 #[test]
-fn an_internal_neighbour_is_told_the_preference_and_an_external_one_is_not() {
+fn local_pref_is_sent_to_internal_peers_only() {
     for internal in [false, true] {
         let attributes = Attributes { local_pref: Some(7), ..Attributes::default() };
         let encoding = Encoding { internal, ..ENCODING };
@@ -147,7 +148,7 @@ fn an_internal_neighbour_is_told_the_preference_and_an_external_one_is_not() {
             UpdateWriter::advertise(Family::Ipv4, NextHop::V4(NEXT_HOP), &[], &attributes, &encoding)
                 .unwrap();
         let message = writer.messages(hosts(Family::Ipv4, 1)).next().unwrap();
-        // Read as by a neighbour that would not discard it in silence.
+        // Decoded as internal, where LOCAL_PREF is not silently discarded.
         let update = read(&message, &Decoding { internal: true, ..DECODING });
         match update.reach {
             Some(reach) => assert_eq!((internal, reach.attributes.local_pref), (true, Some(7))),
@@ -157,7 +158,7 @@ fn an_internal_neighbour_is_told_the_preference_and_an_external_one_is_not() {
 }
 
 #[test]
-fn an_old_neighbour_gets_the_long_path_beside_the_short_one_only_if_it_says_more() {
+fn a_two_octet_peer_gets_as4_path_only_if_needed() {
     let old = Encoding { four_octet_asn: false, ..ENCODING };
     let path_of = |path: &[u32]| {
         let path: Vec<_> = path.iter().copied().map(asn).collect();
@@ -175,7 +176,7 @@ fn an_old_neighbour_gets_the_long_path_beside_the_short_one_only_if_it_says_more
 }
 
 #[test]
-fn the_end_of_a_family_is_the_shortest_update_or_one_with_an_empty_withdrawal() {
+fn end_of_rib_is_an_empty_update_or_an_empty_mp_unreach_nlri() {
     for (family, octets) in [
         (Family::Ipv4, vec![0, 23, 2, 0, 0, 0, 0]),
         (Family::Ipv6, vec![0, 29, 2, 0, 0, 0, 6, 0x80, 15, 3, 0, 2, 1]),

@@ -1,4 +1,4 @@
-//! RFC 7606, section by section: what a flaw costs.
+//! RFC 7606, section by section: the handling of each flaw.
 
 use ipnet::IpNet;
 use lb_bgp::codec::{self, Decoding, MessageError, UpdateFault, attribute_code as code};
@@ -13,14 +13,14 @@ const BOTH: u8 = 0xc0;
 const PARTIAL: u8 = 0x20;
 const LONG: u8 = 0x10;
 
-/// 198.51.100.0/24, which every message of the table announces beside its attributes.
+/// 198.51.100.0/24, advertised by each message of the table.
 const PREFIX: [u8; 4] = [24, 198, 51, 100];
 /// 2001:db8::/32.
 const PREFIX_V6: [u8; 5] = [32, 0x20, 1, 0xd, 0xb8];
 
-/// What a message of the table costs.
+/// What the handling of a flaw discards.
 #[derive(Clone, Copy, Debug)]
-enum Cost {
+enum Discarded {
     Nothing,
     /// One attribute.
     Attribute(u8),
@@ -32,7 +32,7 @@ enum Cost {
     Session(UpdateFault),
 }
 
-/// An UPDATE with one flaw, or with none that counts.
+/// An UPDATE with one flaw or none.
 struct Case {
     section: &'static str,
     name: &'static str,
@@ -40,10 +40,10 @@ struct Case {
     withdrawn: Vec<u8>,
     attributes: Vec<Vec<u8>>,
     nlri: Vec<u8>,
-    cost: Cost,
+    discarded: Discarded,
 }
 
-fn case(section: &'static str, name: &'static str, cost: Cost) -> Case {
+fn case(section: &'static str, name: &'static str, discarded: Discarded) -> Case {
     let attributes = vec![
         attribute(TRANSITIVE, code::ORIGIN, &[0]),
         attribute(TRANSITIVE, code::AS_PATH, &[2, 1, 0, 0, 0xfd, 0xea]),
@@ -51,11 +51,11 @@ fn case(section: &'static str, name: &'static str, cost: Cost) -> Case {
         attribute(BOTH, code::COMMUNITIES, &[0xfc, 0, 0, 1]),
     ];
     let nlri = PREFIX.to_vec();
-    Case { section, name, context: DECODING, withdrawn: Vec::new(), attributes, nlri, cost }
+    Case { section, name, context: DECODING, withdrawn: Vec::new(), attributes, nlri, discarded }
 }
 
 impl Case {
-    /// With another of the same code, or with one more.
+    /// Replaces the attribute of this code, or adds it.
     fn with(mut self, flags: u8, code: u8, value: &[u8]) -> Self {
         let new = attribute(flags, code, value);
         match self.attributes.iter_mut().find(|old| old.get(1) == Some(&code)) {
@@ -65,7 +65,7 @@ impl Case {
         self
     }
 
-    /// With these octets behind the attributes.
+    /// Appends octets to the attribute list.
     fn and(mut self, octets: &[u8]) -> Self {
         self.attributes.push(octets.to_vec());
         self
@@ -86,14 +86,14 @@ impl Case {
         self
     }
 
-    /// From a neighbour of the same AS.
+    /// From an internal peer.
     fn internal(mut self) -> Self {
         self.context.internal = true;
         self.with(TRANSITIVE, code::LOCAL_PREF, &[0, 0, 0, 100])
     }
 
-    /// From a neighbour with AS numbers of two octets.
-    fn old(mut self) -> Self {
+    /// From a peer with two-octet AS numbers.
+    fn two_octet(mut self) -> Self {
         self.context.four_octet_asn = false;
         self.with(TRANSITIVE, code::AS_PATH, &[2, 2, 0xfd, 0xea, 0x5b, 0xa0])
     }
@@ -107,10 +107,10 @@ impl Case {
     }
 
     fn check(&self) {
-        let Self { section, name, cost, .. } = self;
+        let Self { section, name, discarded, .. } = self;
         let place = format!("section {section}: {name}");
         let result = self.decode();
-        if let Cost::Session(fault) = *cost {
+        if let Discarded::Session(fault) = *discarded {
             let Err(MessageError::Update { fault: found, .. }) = result else {
                 panic!("{place}: {result:?}")
             };
@@ -120,20 +120,21 @@ impl Case {
         let update = result.unwrap_or_else(|error| panic!("{place}: {error}"));
         let flaws: Vec<_> =
             update.flaws.iter().map(|flaw| (flaw.attribute, flaw.handling, flaw.family)).collect();
-        let expected = match *cost {
-            Cost::Nothing | Cost::Session(_) => Vec::new(),
-            Cost::Attribute(code) => vec![(code, ErrorHandling::AttributeDiscard, None)],
-            Cost::Routes(code) => vec![(code, ErrorHandling::TreatAsWithdraw, None)],
-            Cost::Family(code, family) => vec![(code, ErrorHandling::AfiSafiDisable, Some(family))],
+        let expected = match *discarded {
+            Discarded::Nothing | Discarded::Session(_) => Vec::new(),
+            Discarded::Attribute(code) => vec![(code, ErrorHandling::AttributeDiscard, None)],
+            Discarded::Routes(code) => vec![(code, ErrorHandling::TreatAsWithdraw, None)],
+            Discarded::Family(code, family) => vec![(code, ErrorHandling::AfiSafiDisable, Some(family))],
         };
         assert_eq!(flaws, expected, "{place}");
         self.check_routes(&update, &place);
     }
 
-    /// That prefixes are where they belong, and that a flaw in one attribute has taken nothing else away.
+    /// Checks that the prefixes are advertised or withdrawn as expected, and that a flaw in one attribute
+    /// affects no other.
     fn check_routes(&self, update: &Update, place: &str) {
         let prefix: IpNet = "198.51.100.0/24".parse().unwrap();
-        if let Cost::Routes(_) = self.cost {
+        if let Discarded::Routes(_) = self.discarded {
             assert_eq!((&update.reach, &update.second_reach), (&None, &None), "{place}");
             let counts = self.nlri.is_empty() || update.withdrawn.contains(&prefix);
             assert!(counts, "{place}: {update:?}");
@@ -155,12 +156,12 @@ fn reach(afi: u8, next_hop: &[u8], nlri: &[u8]) -> Vec<u8> {
 }
 
 fn section_3() -> Vec<Case> {
-    use Cost::{Attribute, Nothing, Routes, Session};
+    use Discarded::{Attribute, Nothing, Routes, Session};
     use UpdateFault::{MalformedAttributeList, UnrecognizedWellKnown};
     let mut cases =
         vec![
-            case("3", "nothing is wrong", Nothing),
-            case("3", "nothing is wrong, internal", Nothing).internal(),
+            case("3", "no flaw", Nothing),
+            case("3", "no flaw, internal", Nothing).internal(),
             case("3 (c)", "well-known attribute that is optional", Routes(code::ORIGIN)).with(
                 BOTH,
                 code::ORIGIN,
@@ -181,32 +182,31 @@ fn section_3() -> Vec<Case> {
                 code::COMMUNITIES,
                 &[0; 4],
             ),
-            case("3 (c)", "flags outweigh that a value would be discarded", Routes(code::ATOMIC_AGGREGATE))
-                .with(BOTH, code::ATOMIC_AGGREGATE, &[]),
+            case("3 (c)", "wrong flags outweigh attribute discard", Routes(code::ATOMIC_AGGREGATE)).with(
+                BOTH,
+                code::ATOMIC_AGGREGATE,
+                &[],
+            ),
             case("3 (c)", "a partial well-known attribute", Nothing).with(
                 TRANSITIVE | PARTIAL,
                 code::ORIGIN,
                 &[0],
             ),
             case("3 (c)", "reserved flags", Nothing).with(TRANSITIVE | 0x0f, code::ORIGIN, &[0]),
-            case("3 (c)", "a length of two octets where one does", Nothing).without(code::ORIGIN).and(&[
-                TRANSITIVE | LONG,
-                code::ORIGIN,
-                0,
-                1,
-                0,
-            ]),
-            case("3 (d)", "ORIGIN is not there", Routes(code::ORIGIN)).without(code::ORIGIN),
-            case("3 (d)", "AS_PATH is not there", Routes(code::AS_PATH)).without(code::AS_PATH),
-            case("3 (d)", "NEXT_HOP is not there", Routes(code::NEXT_HOP)).without(code::NEXT_HOP),
-            case("3 (d)", "LOCAL_PREF is not there, internal", Routes(code::LOCAL_PREF))
+            case("3 (c)", "an extended length where one octet suffices", Nothing)
+                .without(code::ORIGIN)
+                .and(&[TRANSITIVE | LONG, code::ORIGIN, 0, 1, 0]),
+            case("3 (d)", "ORIGIN missing", Routes(code::ORIGIN)).without(code::ORIGIN),
+            case("3 (d)", "AS_PATH missing", Routes(code::AS_PATH)).without(code::AS_PATH),
+            case("3 (d)", "NEXT_HOP missing", Routes(code::NEXT_HOP)).without(code::NEXT_HOP),
+            case("3 (d)", "LOCAL_PREF missing, internal", Routes(code::LOCAL_PREF))
                 .internal()
                 .without(code::LOCAL_PREF),
             case("3 (d)", "NEXT_HOP is not needed beside MP_REACH_NLRI", Nothing)
                 .with(OPTIONAL, code::MP_REACH_NLRI, &reach_v6())
                 .without(code::NEXT_HOP)
                 .nlri(&[]),
-            case("3 (d)", "ORIGIN is not there beside MP_REACH_NLRI", Routes(code::ORIGIN))
+            case("3 (d)", "ORIGIN missing beside MP_REACH_NLRI", Routes(code::ORIGIN))
                 .with(OPTIONAL, code::MP_REACH_NLRI, &reach_v6())
                 .without(code::ORIGIN)
                 .nlri(&[]),
@@ -224,14 +224,14 @@ fn section_3() -> Vec<Case> {
             case("3 (g)", "MP_UNREACH_NLRI twice", Session(MalformedAttributeList))
                 .and(&attribute(OPTIONAL, code::MP_UNREACH_NLRI, &[0, 2, 1]))
                 .and(&attribute(OPTIONAL, code::MP_UNREACH_NLRI, &[0, 2, 1])),
-            case("3", "an unknown attribute that all should know", Session(UnrecognizedWellKnown)).with(
+            case("3", "an unknown well-known attribute", Session(UnrecognizedWellKnown)).with(
                 TRANSITIVE,
                 200,
                 &[1],
             ),
             case("3", "an unknown optional attribute", Nothing).with(BOTH, 200, &[]),
-            case("3", "an unknown attribute that is not passed on", Nothing).with(OPTIONAL, 200, &[1, 2, 3]),
-            // RFC 9552 section 8.2.2 has milder rules, for those who know the attribute.
+            case("3", "an unknown non-transitive attribute", Nothing).with(OPTIONAL, 200, &[1, 2, 3]),
+            // RFC 9552, section 8.2.2, has milder rules for speakers that support the attribute.
             case("3", "the attribute of BGP-LS, garbled", Nothing).with(OPTIONAL, 29, &[0, 1, 0xff]),
         ];
     for code in [code::AS_PATH, code::LARGE_COMMUNITY, code::EXTENDED_COMMUNITIES, code::ATTR_SET] {
@@ -241,25 +241,25 @@ fn section_3() -> Vec<Case> {
 }
 
 fn sections_4_and_5() -> Vec<Case> {
-    use Cost::{Family as Disabled, Nothing, Routes, Session};
+    use Discarded::{Family as Disabled, Nothing, Routes, Session};
     use UpdateFault::{AttributeLength, InvalidNetwork, MalformedAttributeList, OptionalAttribute};
     let v6 = |section, name, value: &[u8]| {
-        let cost = Disabled(code::MP_REACH_NLRI, Family::Ipv6);
-        case(section, name, cost).with(OPTIONAL, code::MP_REACH_NLRI, value)
+        let discarded = Disabled(code::MP_REACH_NLRI, Family::Ipv6);
+        case(section, name, discarded).with(OPTIONAL, code::MP_REACH_NLRI, value)
     };
-    let unreach = |section, name, cost, value: &[u8]| {
-        case(section, name, cost).with(OPTIONAL, code::MP_UNREACH_NLRI, value)
+    let unreach = |section, name, discarded, value: &[u8]| {
+        case(section, name, discarded).with(OPTIONAL, code::MP_UNREACH_NLRI, value)
     };
     let is_gone = Disabled(code::MP_UNREACH_NLRI, Family::Ipv6);
     let mut long = PREFIX_V6.to_vec();
     long[0] = 129;
     vec![
-        case("4", "an attribute beyond the end", Routes(200)).and(&[BOTH, 200, 9, 1]),
-        case("4", "a long attribute beyond the end", Routes(200)).and(&[BOTH | LONG, 200, 0xff, 0xff, 1]),
+        case("4", "an attribute exceeds the list", Routes(200)).and(&[BOTH, 200, 9, 1]),
+        case("4", "a long attribute exceeds the list", Routes(200)).and(&[BOTH | LONG, 200, 0xff, 0xff, 1]),
         case("4", "one octet is left", Routes(0)).and(&[BOTH]),
         case("4", "two octets are left", Routes(200)).and(&[BOTH, 200]),
         case("4", "three octets are left of a long attribute", Routes(200)).and(&[BOTH | LONG, 200, 0]),
-        case("3 (j)", "MP_REACH_NLRI beyond the end", Session(MalformedAttributeList)).and(&[
+        case("3 (j)", "MP_REACH_NLRI exceeds the list", Session(MalformedAttributeList)).and(&[
             OPTIONAL,
             code::MP_REACH_NLRI,
             30,
@@ -267,7 +267,7 @@ fn sections_4_and_5() -> Vec<Case> {
             2,
             1,
         ]),
-        case("3 (j)", "MP_UNREACH_NLRI beyond the end", Session(MalformedAttributeList)).and(&[
+        case("3 (j)", "MP_UNREACH_NLRI exceeds the list", Session(MalformedAttributeList)).and(&[
             OPTIONAL,
             code::MP_UNREACH_NLRI,
             30,
@@ -282,17 +282,17 @@ fn sections_4_and_5() -> Vec<Case> {
             .with(OPTIONAL, code::MULTI_EXIT_DISC, &[0; 3])
             .withdrawing(&PREFIX)
             .nlri(&[]),
-        case("5.2", "a list cut short and no prefix", Session(MalformedAttributeList)).and(&[BOTH]).nlri(&[]),
-        case("5.2", "a discarded attribute and no prefix", Cost::Attribute(code::ATOMIC_AGGREGATE))
+        case("5.2", "a truncated list and no prefix", Session(MalformedAttributeList)).and(&[BOTH]).nlri(&[]),
+        case("5.2", "a discarded attribute and no prefix", Discarded::Attribute(code::ATOMIC_AGGREGATE))
             .with(TRANSITIVE, code::ATOMIC_AGGREGATE, &[1])
             .nlri(&[]),
         case("5.3", "a prefix that is too long", Session(InvalidNetwork)).nlri(&[33, 1, 2, 3, 4, 5]),
-        case("5.3", "a prefix that is cut short", Session(InvalidNetwork)).nlri(&[24, 198, 51]),
+        case("5.3", "a prefix that is truncated", Session(InvalidNetwork)).nlri(&[24, 198, 51]),
         case("5.3", "a withdrawn prefix that is too long", Session(InvalidNetwork))
             .withdrawing(&[40, 1, 2, 3, 4, 5]),
-        case("5.3", "a withdrawn prefix that is cut short", Session(InvalidNetwork)).withdrawing(&[32]),
+        case("5.3", "a withdrawn prefix that is truncated", Session(InvalidNetwork)).withdrawing(&[32]),
         v6("5.3", "MP_REACH_NLRI with a prefix that is too long", &reach(2, &[0x20; 16], &long)),
-        v6("5.3", "MP_REACH_NLRI with a prefix that is cut short", &reach(2, &[0x20; 16], &[32, 0x20])),
+        v6("5.3", "MP_REACH_NLRI with a prefix that is truncated", &reach(2, &[0x20; 16], &[32, 0x20])),
         v6(
             "5.3",
             "MP_REACH_NLRI that ends before the reserved octet",
@@ -312,16 +312,21 @@ fn sections_4_and_5() -> Vec<Case> {
             is_gone,
             &[&[0, 2, 1][..], &long].concat(),
         ),
-        unreach("5.3", "MP_UNREACH_NLRI with a prefix that is cut short", is_gone, &[0, 2, 1, 64, 1]),
+        unreach("5.3", "MP_UNREACH_NLRI with a prefix that is truncated", is_gone, &[0, 2, 1, 64, 1]),
         case("5.3", "MP_UNREACH_NLRI that is well-known", is_gone).with(
             TRANSITIVE,
             code::MP_UNREACH_NLRI,
             &[0, 2, 1],
         ),
         unreach("5.3", "MP_UNREACH_NLRI of a sound prefix", Nothing, &[&[0, 2, 1][..], &PREFIX_V6].concat()),
-        // A family that was not agreed on is not read, and so cannot be malformed.
-        unreach("5.4", "MP_UNREACH_NLRI of labels", Cost::Attribute(code::MP_UNREACH_NLRI), &[0, 1, 4, 99]),
-        case("5.4", "MP_REACH_NLRI of EVPN", Cost::Attribute(code::MP_REACH_NLRI)).with(
+        // A family that was not negotiated is not parsed, so it cannot be malformed.
+        unreach(
+            "5.4",
+            "MP_UNREACH_NLRI of labels",
+            Discarded::Attribute(code::MP_UNREACH_NLRI),
+            &[0, 1, 4, 99],
+        ),
+        case("5.4", "MP_REACH_NLRI of EVPN", Discarded::Attribute(code::MP_REACH_NLRI)).with(
             OPTIONAL,
             code::MP_REACH_NLRI,
             &[0, 25, 70, 4, 1, 2, 3, 4, 0, 9],
@@ -330,9 +335,10 @@ fn sections_4_and_5() -> Vec<Case> {
 }
 
 fn sections_7_1_to_7_7() -> Vec<Case> {
-    use Cost::{Attribute, Nothing, Routes};
-    let path =
-        |section, name, cost, value: &[u8]| case(section, name, cost).with(TRANSITIVE, code::AS_PATH, value);
+    use Discarded::{Attribute, Nothing, Routes};
+    let path = |section, name, discarded, value: &[u8]| {
+        case(section, name, discarded).with(TRANSITIVE, code::AS_PATH, value)
+    };
     let bad_path = |name, value: &[u8]| path("7.2", name, Routes(code::AS_PATH), value);
     let hop = |name, value: &[u8]| {
         case("7.3", name, Routes(code::NEXT_HOP)).with(TRANSITIVE, code::NEXT_HOP, value)
@@ -344,7 +350,7 @@ fn sections_7_1_to_7_7() -> Vec<Case> {
         origin("ORIGIN of two octets", &[0, 0]),
         origin("ORIGIN of an undefined value", &[3]),
         case("7.1", "ORIGIN incomplete", Nothing).with(TRANSITIVE, code::ORIGIN, &[2]),
-        bad_path("a segment of an unknown kind", &[5, 1, 0, 0, 0, 1]),
+        bad_path("a segment of an unknown type", &[5, 1, 0, 0, 0, 1]),
         bad_path("a segment that is longer than the attribute", &[2, 2, 0, 0, 0, 1]),
         bad_path("one octet is left", &[2, 1, 0, 0, 0, 1, 2]),
         bad_path("an empty segment", &[2, 0]),
@@ -359,8 +365,8 @@ fn sections_7_1_to_7_7() -> Vec<Case> {
         ),
         path("7.2, RFC 7607", "AS 0", Routes(code::AS_PATH), &[2, 1, 0, 0, 0, 0]),
         path("7.2, RFC 9774", "a set", Routes(code::AS_PATH), &[1, 1, 0, 0, 0, 1]),
-        case("7.2", "an old speaker's path", Nothing).old(),
-        case("7.2", "an old speaker's path of an odd length", Routes(code::AS_PATH)).old().with(
+        case("7.2", "a two-octet speaker's path", Nothing).two_octet(),
+        case("7.2", "a two-octet speaker's path of an odd length", Routes(code::AS_PATH)).two_octet().with(
             TRANSITIVE,
             code::AS_PATH,
             &[2, 1, 0xfd],
@@ -369,9 +375,9 @@ fn sections_7_1_to_7_7() -> Vec<Case> {
         hop("NEXT_HOP of three octets", &[192, 0, 2]),
         hop("NEXT_HOP of IPv6", &[0x20; 16]),
         hop("NEXT_HOP 0.0.0.0", &[0; 4]),
-        hop("NEXT_HOP of the host itself", &[127, 0, 0, 1]),
-        hop("NEXT_HOP of a group", &[224, 0, 0, 5]),
-        hop("NEXT_HOP of everyone", &[255; 4]),
+        hop("NEXT_HOP loopback", &[127, 0, 0, 1]),
+        hop("NEXT_HOP multicast", &[224, 0, 0, 5]),
+        hop("NEXT_HOP broadcast", &[255; 4]),
         case("7.4", "MED", Nothing).with(OPTIONAL, code::MULTI_EXIT_DISC, &[0; 4]),
         case("7.4", "MED of no octet", Routes(code::MULTI_EXIT_DISC)).with(
             OPTIONAL,
@@ -410,22 +416,22 @@ fn sections_7_1_to_7_7() -> Vec<Case> {
             &[0],
         ),
         case("7.7", "AGGREGATOR", Nothing).with(BOTH, code::AGGREGATOR, &[0, 0, 0, 1, 192, 0, 2, 1]),
-        case("7.7", "AGGREGATOR of an old speaker", Attribute(code::AGGREGATOR)).with(
+        case("7.7", "AGGREGATOR of a two-octet speaker", Attribute(code::AGGREGATOR)).with(
             BOTH,
             code::AGGREGATOR,
             &[0, 1, 192, 0, 2, 1],
         ),
-        case("7.7", "AGGREGATOR from an old speaker", Nothing).old().with(
+        case("7.7", "AGGREGATOR from a two-octet speaker", Nothing).two_octet().with(
             BOTH,
             code::AGGREGATOR,
             &[0, 1, 192, 0, 2, 1],
         ),
         case(
             "7.7",
-            "AGGREGATOR with a number of four octets from an old speaker",
+            "AGGREGATOR with a number of four octets from a two-octet speaker",
             Attribute(code::AGGREGATOR),
         )
-        .old()
+        .two_octet()
         .with(BOTH, code::AGGREGATOR, &[0, 0, 0, 1, 192, 0, 2, 1]),
         case("7.7", "AGGREGATOR of no octet", Attribute(code::AGGREGATOR)).with(BOTH, code::AGGREGATOR, &[]),
         case("7.7, RFC 7607", "AGGREGATOR of AS 0", Attribute(code::AGGREGATOR)).with(
@@ -437,7 +443,7 @@ fn sections_7_1_to_7_7() -> Vec<Case> {
 }
 
 fn sections_7_8_to_7_16() -> Vec<Case> {
-    use Cost::{Attribute, Family as Disabled, Nothing, Routes};
+    use Discarded::{Attribute, Family as Disabled, Nothing, Routes};
     let reached = |name, afi, next_hop: &[u8], nlri: &[u8]| {
         let family = if afi == 1 { Family::Ipv4 } else { Family::Ipv6 };
         case("7.11", name, Disabled(code::MP_REACH_NLRI, family)).with(
@@ -461,7 +467,7 @@ fn sections_7_8_to_7_16() -> Vec<Case> {
         sound("IPv4 with an IPv4 next hop", 1, &[192, 0, 2, 1], &[8, 10]),
         sound("IPv4 with an IPv6 next hop", 1, &[0x20; 16], &[8, 10]),
         sound("IPv4 with two IPv6 next hops", 1, &[0x20; 32], &[8, 10]),
-        case("7.12", "MP_UNREACH_NLRI of nothing", Nothing).with(OPTIONAL, code::MP_UNREACH_NLRI, &[0, 2, 1]),
+        case("7.12", "MP_UNREACH_NLRI empty", Nothing).with(OPTIONAL, code::MP_UNREACH_NLRI, &[0, 2, 1]),
         case("7.13", "traffic engineering", Nothing).with(OPTIONAL, code::TRAFFIC_ENGINEERING, &[1; 36]),
         case("7.13", "traffic engineering of no octet", Routes(code::TRAFFIC_ENGINEERING)).with(
             OPTIONAL,
@@ -483,52 +489,47 @@ fn sections_7_8_to_7_16() -> Vec<Case> {
             code::ATTR_SET,
             &[0, 0],
         ),
-        case("7.16", "a set of attributes that is cut short", Routes(code::ATTR_SET)).with(
+        case("7.16", "a set of attributes that is truncated", Routes(code::ATTR_SET)).with(
             BOTH,
             code::ATTR_SET,
             &[0, 0, 0, 1, TRANSITIVE, 1, 2, 0],
         ),
-        case("RFC 6793, 6", "AS4_PATH from a new speaker", Attribute(code::AS4_PATH)).with(
+        case("RFC 6793, 6", "AS4_PATH from a four-octet speaker", Attribute(code::AS4_PATH)).with(
             BOTH,
             code::AS4_PATH,
             &[2, 1, 0, 1, 0, 0],
         ),
-        case("RFC 6793, 6", "AS4_AGGREGATOR from a new speaker", Attribute(code::AS4_AGGREGATOR)).with(
-            BOTH,
-            code::AS4_AGGREGATOR,
-            &[0; 8],
-        ),
-        case("RFC 6793, 6", "AS4_PATH", Nothing).old().with(BOTH, code::AS4_PATH, &[2, 1, 0, 1, 0, 0]),
-        case("RFC 6793, 6", "AS4_PATH of four octets", Attribute(code::AS4_PATH)).old().with(
+        case("RFC 6793, 6", "AS4_AGGREGATOR from a four-octet speaker", Attribute(code::AS4_AGGREGATOR))
+            .with(BOTH, code::AS4_AGGREGATOR, &[0; 8]),
+        case("RFC 6793, 6", "AS4_PATH", Nothing).two_octet().with(BOTH, code::AS4_PATH, &[2, 1, 0, 1, 0, 0]),
+        case("RFC 6793, 6", "AS4_PATH of four octets", Attribute(code::AS4_PATH)).two_octet().with(
             BOTH,
             code::AS4_PATH,
             &[2, 1, 0, 1],
         ),
-        case("RFC 6793, 6", "AS4_PATH with an empty segment", Attribute(code::AS4_PATH)).old().with(
+        case("RFC 6793, 6", "AS4_PATH with an empty segment", Attribute(code::AS4_PATH)).two_octet().with(
             BOTH,
             code::AS4_PATH,
             &[2, 1, 0, 1, 0, 0, 2, 0],
         ),
-        case("RFC 6793, 6", "AS4_PATH of an unknown kind", Attribute(code::AS4_PATH)).old().with(
+        case("RFC 6793, 6", "AS4_PATH of an unknown type", Attribute(code::AS4_PATH)).two_octet().with(
             BOTH,
             code::AS4_PATH,
             &[7, 1, 0, 1, 0, 0],
         ),
-        case("RFC 7607", "AS4_PATH of AS 0", Attribute(code::AS4_PATH)).old().with(
+        case("RFC 7607", "AS4_PATH of AS 0", Attribute(code::AS4_PATH)).two_octet().with(
             BOTH,
             code::AS4_PATH,
             &[2, 1, 0, 0, 0, 0],
         ),
-        case("RFC 9774", "AS4_PATH with a set", Routes(code::AS4_PATH)).old().with(
+        case("RFC 9774", "AS4_PATH with a set", Routes(code::AS4_PATH)).two_octet().with(
             BOTH,
             code::AS4_PATH,
             &[1, 1, 0, 1, 0, 0],
         ),
-        case("RFC 6793, 6", "AS4_AGGREGATOR of six octets", Attribute(code::AS4_AGGREGATOR)).old().with(
-            BOTH,
-            code::AS4_AGGREGATOR,
-            &[1; 6],
-        ),
+        case("RFC 6793, 6", "AS4_AGGREGATOR of six octets", Attribute(code::AS4_AGGREGATOR))
+            .two_octet()
+            .with(BOTH, code::AS4_AGGREGATOR, &[1; 6]),
     ];
     let of_units = [
         ("7.8", code::COMMUNITIES, BOTH, 4_usize),
@@ -537,10 +538,10 @@ fn sections_7_8_to_7_16() -> Vec<Case> {
         ("RFC 8092, 6", code::LARGE_COMMUNITY, BOTH, 12),
     ];
     for (section, code, flags, unit) in of_units {
-        let sized = |name, cost, octets| {
-            // The community that a sound message is known by.
+        let sized = |name, discarded, octets| {
+            // The community by which the message is recognized.
             let value = [[0xfc, 0, 0, 1].repeat(6), vec![0; 20]].concat();
-            case(section, name, cost).with(flags, code, value.get(..octets).unwrap())
+            case(section, name, discarded).with(flags, code, value.get(..octets).unwrap())
         };
         cases.extend([
             sized("one", Nothing, unit),
@@ -551,7 +552,8 @@ fn sections_7_8_to_7_16() -> Vec<Case> {
         ]);
     }
     for (section, code, units) in [("7.9", code::ORIGINATOR_ID, 1_usize), ("7.10", code::CLUSTER_LIST, 2)] {
-        let sized = |name, cost, octets| case(section, name, cost).with(OPTIONAL, code, &vec![1; octets]);
+        let sized =
+            |name, discarded, octets| case(section, name, discarded).with(OPTIONAL, code, &vec![1; octets]);
         cases.extend([
             sized("external", Attribute(code), 4 * units),
             sized("malformed, external", Attribute(code), 3),
@@ -571,14 +573,14 @@ fn table() -> Vec<Case> {
 }
 
 #[test]
-fn a_flaw_costs_what_its_section_says() {
+fn each_flaw_is_handled_as_its_section_requires() {
     for case in table() {
         case.check();
     }
 }
 
 #[test]
-fn every_section_of_chapter_7_is_in_the_table() {
+fn every_subsection_of_section_7_is_in_the_table() {
     let table = table();
     for section in 1..=16 {
         let section = format!("7.{section}");
@@ -589,8 +591,8 @@ fn every_section_of_chapter_7_is_in_the_table() {
 }
 
 #[test]
-fn the_gravest_flaw_comes_first_and_each_has_its_remedy() {
-    let case = case("3 (h)", "three flaws", Cost::Nothing)
+fn flaws_are_ordered_by_severity() {
+    let case = case("3 (h)", "three flaws", Discarded::Nothing)
         .with(TRANSITIVE, code::ATOMIC_AGGREGATE, &[1])
         .with(TRANSITIVE, code::ORIGIN, &[9])
         .with(OPTIONAL, code::MP_REACH_NLRI, &[0, 2, 1, 3, 1, 2, 3, 0]);
@@ -608,8 +610,8 @@ fn the_gravest_flaw_comes_first_and_each_has_its_remedy() {
 }
 
 #[test]
-fn all_prefixes_of_a_flawed_update_count_as_withdrawn() {
-    let case = case("2", "prefixes everywhere", Cost::Nothing)
+fn treat_as_withdraw_covers_all_prefixes() {
+    let case = case("2", "prefixes everywhere", Discarded::Nothing)
         .with(TRANSITIVE, code::ORIGIN, &[9])
         .with(OPTIONAL, code::MP_REACH_NLRI, &reach_v6())
         .with(OPTIONAL, code::MP_UNREACH_NLRI, &[0, 2, 1, 16, 0x20, 2])
@@ -619,7 +621,7 @@ fn all_prefixes_of_a_flawed_update_count_as_withdrawn() {
 }
 
 #[test]
-fn a_lost_list_of_attributes_ends_the_session() {
+fn an_unreadable_attribute_list_is_a_session_error() {
     for body in [&[][..], &[0], &[0, 1], &[0, 0, 0], &[0, 0, 0, 1], &[0, 9, 0, 0]] {
         let result = codec::decode(&crate::wire::message(2, body), &DECODING);
         let code = result.unwrap_err().notification().code;
@@ -628,18 +630,18 @@ fn a_lost_list_of_attributes_ends_the_session() {
 }
 
 #[test]
-fn the_neighbour_is_shown_the_attribute_that_ended_the_session() {
-    let case = case("RFC 4271, 6.3", "unknown", Cost::Nothing).with(TRANSITIVE, 200, &[1, 2]);
+fn the_notification_contains_the_erroneous_attribute() {
+    let case = case("RFC 4271, 6.3", "unknown", Discarded::Nothing).with(TRANSITIVE, 200, &[1, 2]);
     let notification = case.decode().unwrap_err().notification();
     assert_eq!((notification.code, notification.subcode), (3, 2));
     assert_eq!(notification.data, [TRANSITIVE, 200, 2, 1, 2]);
 }
 
 #[test]
-fn a_long_path_is_out_of_date_where_an_old_speaker_has_aggregated() {
+fn as4_path_is_ignored_after_aggregation_by_a_two_octet_speaker() {
     let path_with = |aggregator: &[u8]| {
-        let case = case("RFC 6793, 4.2.3", "aggregated", Cost::Nothing)
-            .old()
+        let case = case("RFC 6793, 4.2.3", "aggregated", Discarded::Nothing)
+            .two_octet()
             .with(BOTH, code::AS4_PATH, &[2, 1, 0, 1, 0, 0])
             .with(BOTH, code::AGGREGATOR, aggregator)
             .with(BOTH, code::AS4_AGGREGATOR, &[0, 1, 0, 0, 192, 0, 2, 1]);

@@ -1,4 +1,4 @@
-//! What is written means the same when it is read, whatever it is; and nothing that is read ends in a panic.
+//! Round trips of arbitrary messages, and decoding of arbitrary octets without a panic.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -130,7 +130,7 @@ fn message() -> impl Strategy<Value = Message> {
     ]
 }
 
-/// What a neighbour understands of it.
+/// Returns the message as a peer decodes it.
 fn understood(mut message: Message, context: &Encoding) -> Message {
     if let Message::Update(Update { reach: Some(reach), .. }) = &mut message
         && !context.internal
@@ -143,7 +143,7 @@ fn understood(mut message: Message, context: &Encoding) -> Message {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn what_is_written_means_the_same_when_read(message in message()) {
+    fn messages_round_trip(message in message()) {
         for (encoding, decoding) in contexts() {
             let encoding = Encoding { max_length: MAX_EXTENDED_MESSAGE, ..encoding };
             let decoding = codec::Decoding { max_length: MAX_EXTENDED_MESSAGE, extended_next_hop: true, ..decoding };
@@ -157,7 +157,7 @@ proptest! {
     }
 
     #[test]
-    fn any_octets_are_taken_or_refused(octets in vec(any::<u8>(), 0..200), kind in 0_u8..7) {
+    fn arbitrary_octets_do_not_panic(octets in vec(any::<u8>(), 0..200), kind in 0_u8..7) {
         let framed = crate::wire::message(kind, &octets);
         for (_, decoding) in contexts() {
             let _ = codec::frame(&octets, decoding.max_length);
@@ -167,7 +167,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_taken_of_damaged_messages_of_routers_can_be_written_and_read_again(
+    fn damaged_recorded_frames_hold_the_laws(
         index in 0_usize..55,
         damage in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
@@ -179,7 +179,7 @@ proptest! {
     }
 
     #[test]
-    fn a_refusal_fits_into_a_notification(octets in vec(any::<u8>(), 0..5000)) {
+    fn an_error_fits_into_a_notification(octets in vec(any::<u8>(), 0..5000)) {
         let length = u16::try_from(octets.len()).unwrap();
         let list = [&[0x50, 99], length.to_be_bytes().as_slice(), &octets].concat();
         let frame = crate::wire::update(&[], &list, &[]);

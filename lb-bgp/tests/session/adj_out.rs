@@ -1,4 +1,4 @@
-//! What a router knows against what it shall know.
+//! Advertised against desired routes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ fn encoding(max_length: usize) -> Encoding {
     Encoding { internal: false, four_octet_asn: true, max_length }
 }
 
-/// Sends at most so many UPDATEs.
+/// Sends at most this many UPDATEs.
 fn send(adj_out: &mut AdjOut, rib: &mut Rib, max_length: usize, most: usize) -> Vec<usize> {
     let next_hops = next_hops();
     let path = [Asn::new(65001).unwrap()];
@@ -49,8 +49,8 @@ fn set(adj_out: &mut AdjOut, routes: &Routes) {
     adj_out.set_routes(Arc::new(routes.clone()));
 }
 
-/// One that speaks both families and whose router knows these.
-fn knowing(routes: &Routes) -> (AdjOut, Rib) {
+/// Returns an Adj-RIB-Out of both families whose router is up to date.
+fn synchronized(routes: &Routes) -> (AdjOut, Rib) {
     let (mut adj_out, mut rib) = (AdjOut::default(), Rib::default());
     set(&mut adj_out, routes);
     adj_out.begin(FAMILIES);
@@ -60,7 +60,7 @@ fn knowing(routes: &Routes) -> (AdjOut, Rib) {
     (adj_out, rib)
 }
 
-/// Octets of prefixes that change alike.
+/// Returns the encoded length of all prefixes that change alike.
 fn groups(old: &Routes, new: &Routes) -> BTreeMap<(Family, Option<Attributes>), usize> {
     let mut groups = BTreeMap::new();
     for prefix in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
@@ -78,22 +78,22 @@ fn numbers() -> impl Strategy<Value = Vec<(u32, u32)>> {
 
 proptest! {
     #[test]
-    fn the_updates_turn_any_old_table_into_the_new_one_and_are_as_few_as_fit(old in numbers(), new in numbers()) {
+    fn the_updates_turn_any_old_table_into_the_new_one_with_few_messages(old in numbers(), new in numbers()) {
         let (old, new) = (routes(&old), routes(&new));
-        let (mut adj_out, mut rib) = knowing(&old);
+        let (mut adj_out, mut rib) = synchronized(&old);
         set(&mut adj_out, &new);
         let sent = send(&mut adj_out, &mut rib, 300, usize::MAX);
         prop_assert_eq!(&rib.advertised(), &new);
         prop_assert!(adj_out.is_synchronized());
-        // The least room that any of these messages has is 300 octets less what is no prefix, at most 120;
-        // all but the last of a group leave less unused than the longest prefix takes.
+        // Of 300 octets, at most 120 are no prefixes; all but the last message of a group leave less unused
+        // than the longest prefix takes.
         let most: usize = groups(&old, &new).values().map(|octets| octets.div_ceil(300 - 120 - 16)).sum();
         let least: usize = groups(&old, &new).values().map(|octets| octets.div_ceil(300)).sum();
         prop_assert!((least..=most).contains(&sent.len()), "{} of {least}..={most}", sent.len());
     }
 
     #[test]
-    fn a_router_that_reads_slowly_is_told_the_latest_only(
+    fn a_slow_reader_receives_only_the_latest_routes(
         steps in proptest::collection::vec((numbers(), 0..4usize), 1..8),
     ) {
         let (mut adj_out, mut rib) = (AdjOut::default(), Rib::default());
@@ -118,22 +118,22 @@ proptest! {
 #[test]
 fn nothing_is_sent_when_nothing_has_changed() {
     let table = routes(&[(1, 1), (2, 2)]);
-    let (mut adj_out, mut rib) = knowing(&table);
+    let (mut adj_out, mut rib) = synchronized(&table);
     set(&mut adj_out, &table);
     assert_eq!(send(&mut adj_out, &mut rib, 4096, usize::MAX), []);
 }
 
 #[test]
-fn there_and_back_before_the_router_reads_is_nothing() {
+fn a_change_and_its_reversal_send_nothing() {
     let table = routes(&[(1, 1), (2, 2)]);
-    let (mut adj_out, mut rib) = knowing(&table);
+    let (mut adj_out, mut rib) = synchronized(&table);
     set(&mut adj_out, &Routes::new());
     set(&mut adj_out, &table);
     assert_eq!(send(&mut adj_out, &mut rib, 4096, usize::MAX), []);
 }
 
 #[test]
-fn an_empty_table_ends_and_one_that_is_not_known_yet_does_not() {
+fn an_empty_table_has_an_end_of_rib_and_an_unset_one_does_not() {
     let (mut adj_out, mut rib) = (AdjOut::default(), Rib::default());
     adj_out.begin(FAMILIES);
     assert_eq!(send(&mut adj_out, &mut rib, 4096, usize::MAX), []);
@@ -146,7 +146,7 @@ fn an_empty_table_ends_and_one_that_is_not_known_yet_does_not() {
 
 #[test]
 fn routes_come_before_the_end_of_rib_and_withdrawals_before_routes() {
-    let (mut adj_out, mut rib) = knowing(&routes(&[(2, 1)]));
+    let (mut adj_out, mut rib) = synchronized(&routes(&[(2, 1)]));
     set(&mut adj_out, &routes(&[(4, 1)]));
     send(&mut adj_out, &mut rib, 4096, 1);
     assert_eq!(rib.routes.len(), 0);
@@ -155,19 +155,19 @@ fn routes_come_before_the_end_of_rib_and_withdrawals_before_routes() {
 }
 
 #[test]
-fn a_thousand_prefixes_of_one_kind_are_as_few_messages_as_hold_them() {
+fn a_thousand_prefixes_with_equal_attributes_are_packed_into_few_messages() {
     let table: Routes = (0..1000).map(|number| (prefix(2 * number), attributes(1))).collect();
     let (mut adj_out, mut rib) = (AdjOut::default(), Rib::default());
     set(&mut adj_out, &table);
     adj_out.begin([Family::Ipv4]);
     let lengths = send(&mut adj_out, &mut rib, 4096, usize::MAX);
-    // 5 octets each: 5000 and two heads are two messages; and the End-of-RIB.
+    // 5 octets each: 5000 and two headers fit into two messages; plus the End-of-RIB.
     assert_eq!(lengths.len(), 3, "{lengths:?}");
     assert_eq!(rib.advertised(), table);
 }
 
 #[test]
-fn a_family_that_is_not_spoken_is_not_sent() {
+fn a_family_that_was_not_negotiated_is_not_sent() {
     let (mut adj_out, mut rib) = (AdjOut::default(), Rib::default());
     set(&mut adj_out, &routes(&[(1, 1), (2, 1), (3, 1)]));
     adj_out.begin([Family::Ipv4]);
@@ -178,9 +178,9 @@ fn a_family_that_is_not_spoken_is_not_sent() {
 }
 
 #[test]
-fn a_refresh_tells_all_of_one_family_again() {
+fn a_refresh_advertises_one_family_again() {
     let table = routes(&[(1, 1), (2, 1), (4, 2)]);
-    let (mut adj_out, mut rib) = knowing(&table);
+    let (mut adj_out, mut rib) = synchronized(&table);
     adj_out.refresh(Family::Ipv4);
     rib.routes.clear();
     send(&mut adj_out, &mut rib, 4096, usize::MAX);
@@ -189,9 +189,9 @@ fn a_refresh_tells_all_of_one_family_again() {
 }
 
 #[test]
-fn a_refresh_is_not_forgotten_over_a_change_back() {
+fn a_refresh_survives_a_change_and_its_reversal() {
     let table = routes(&[(2, 1), (4, 2)]);
-    let (mut adj_out, mut rib) = knowing(&table);
+    let (mut adj_out, mut rib) = synchronized(&table);
     adj_out.refresh(Family::Ipv4);
     set(&mut adj_out, &routes(&[(2, 9)]));
     set(&mut adj_out, &table);
@@ -201,8 +201,8 @@ fn a_refresh_is_not_forgotten_over_a_change_back() {
 }
 
 #[test]
-fn a_route_whose_attributes_fit_into_no_message_is_taken_back_and_the_others_are_told() {
-    let (mut adj_out, mut rib) = knowing(&routes(&[(2, 1), (4, 1)]));
+fn a_route_with_too_many_attributes_is_withdrawn_and_the_others_are_advertised() {
+    let (mut adj_out, mut rib) = synchronized(&routes(&[(2, 1), (4, 1)]));
     let communities = (0..2000).map(Community).collect();
     let mut table = routes(&[(2, 1), (4, 1), (6, 1)]);
     table.insert(prefix(4), Attributes { communities, ..Attributes::default() });

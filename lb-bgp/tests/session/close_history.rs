@@ -1,4 +1,4 @@
-//! Which of several endings is shown.
+//! Selection of the close reason shown to the operator.
 
 use std::time::Duration;
 
@@ -17,16 +17,16 @@ fn internal() -> PeerConfig {
     PeerConfig { remote: RemoteAs::Internal, ..config() }
 }
 
-/// The next attempt, on which the router says this.
-fn attempt(bench: &mut Bench, said: Option<Message>) {
+/// Runs the next attempt, on which the router sends this message.
+fn attempt(bench: &mut Bench, sent: Option<Message>) {
     bench.time_to_connect();
     assert!(bench.connect(OUTGOING));
-    if let Some(said) = said {
-        bench.say(OUTGOING, said);
+    if let Some(sent) = sent {
+        bench.say(OUTGOING, sent);
     }
 }
 
-/// A wrong AS number, and a router that waits after it (BIRD) and resets meanwhile.
+/// A wrong AS number, after which the router backs off (BIRD) and resets connections.
 fn wrong_then_reset(attempts: usize) -> Bench {
     let mut bench = Bench::new(internal());
     assert!(bench.connect(OUTGOING));
@@ -50,7 +50,7 @@ fn advice(bench: &Bench) -> String {
 const WRONG: &str = "the router's AS number is 65002; dynamicASN internal requires ours, 65001";
 
 #[test]
-fn a_reset_does_not_hide_the_reason_that_an_earlier_attempt_gave() {
+fn a_reset_does_not_hide_an_earlier_specific_reason() {
     for attempts in [1, 2, 20] {
         let bench = wrong_then_reset(attempts);
         let words = format!("{WRONG}; since then: connection lost: Connection reset by peer");
@@ -62,7 +62,7 @@ fn a_reset_does_not_hide_the_reason_that_an_earlier_attempt_gave() {
 }
 
 #[test]
-fn a_refused_connection_is_shown_beside_the_reason_with_what_to_do_about_both() {
+fn a_refused_connection_is_shown_beside_the_specific_reason_with_both_advices() {
     let mut bench = wrong_then_reset(1);
     bench.time_to_connect();
     bench.peer.handle_connect_failed("Connection refused".to_owned(), bench.now);
@@ -75,7 +75,7 @@ fn a_refused_connection_is_shown_beside_the_reason_with_what_to_do_about_both() 
 }
 
 #[test]
-fn what_says_more_is_shown_alone() {
+fn a_new_specific_reason_replaces_the_old_one() {
     let mut bench = wrong_then_reset(2);
     attempt(&mut bench, Some(Message::Notification(Notification::new(2, 3))));
     assert!(
@@ -87,7 +87,7 @@ fn what_says_more_is_shown_alone() {
 }
 
 #[test]
-fn a_reason_is_kept_for_ten_minutes_and_not_over_a_new_configuration() {
+fn a_specific_reason_is_kept_for_ten_minutes_or_until_reconfiguration() {
     let mut bench = wrong_then_reset(1);
     bench.wait(601 * SECOND);
     bench.forget();
@@ -103,7 +103,7 @@ fn a_reason_is_kept_for_ten_minutes_and_not_over_a_new_configuration() {
 }
 
 #[test]
-fn a_session_that_was_up_ends_with_its_own_reason() {
+fn the_close_of_an_established_session_replaces_earlier_reasons() {
     let mut bench = Bench::new(internal());
     assert!(bench.connect(OUTGOING));
     bench.say(OUTGOING, Message::Open(open()));
@@ -111,14 +111,14 @@ fn a_session_that_was_up_ends_with_its_own_reason() {
     bench.pump();
     bench.time_to_connect();
     bench.establish(OUTGOING, open());
-    assert_eq!(advice(&bench), "", "nothing is to be done");
+    assert_eq!(advice(&bench), "", "no advice while the session is up");
     bench.close(OUTGOING);
     assert_eq!(error(&bench), "the router closed the connection without a NOTIFICATION");
     assert!(advice(&bench).contains("BGP process has stopped"), "{}", advice(&bench));
 }
 
 #[test]
-fn advice_depends_on_what_is_configured() {
+fn advice_depends_on_the_configuration() {
     let no_answer = |setup| {
         let mut bench = Bench::new(config());
         bench.wait(10 * SECOND);

@@ -1,4 +1,4 @@
-//! How sessions end, what the router is told, what people are told, and when it is tried again.
+//! Closing of sessions: the NOTIFICATION, the reason and advice, and the next attempt.
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ fn graceful() -> PeerConfig {
     PeerConfig { graceful_restart: Some(8), ..config() }
 }
 
-fn code(said: Option<Notification>) -> Option<(u8, u8)> {
-    said.map(|said| (said.code, said.subcode))
+fn code(notification: Option<Notification>) -> Option<(u8, u8)> {
+    notification.map(|notification| (notification.code, notification.subcode))
 }
 
 fn administrative() -> Shutdown {
@@ -32,11 +32,11 @@ fn administrative() -> Shutdown {
 }
 
 #[test]
-fn a_shutdown_says_what_it_is() {
+fn each_shutdown_sends_its_notification() {
     let reset = Shutdown::Reset { text: "see you".to_owned() };
     let cases = [
         (administrative(), false, Some((6, 2))),
-        // RFC 8538: else the router would keep the routes.
+        // RFC 8538: otherwise the router would keep the routes.
         (administrative(), true, Some((6, 9))),
         (reset.clone(), false, Some((6, 4))),
         (reset, true, Some((6, 4))),
@@ -45,7 +45,7 @@ fn a_shutdown_says_what_it_is() {
         (Shutdown::Replacement, false, Some((6, 4))),
         (Shutdown::Replacement, true, None),
     ];
-    for (shutdown, is_graceful, said) in cases {
+    for (shutdown, is_graceful, notification) in cases {
         let mut bench = if is_graceful {
             Bench::established(graceful(), graceful_open())
         } else {
@@ -56,9 +56,9 @@ fn a_shutdown_says_what_it_is() {
         let actions = bench.actions();
         assert_eq!(actions[0], PeerAction::Close(OUTGOING), "{shutdown:?}");
         assert!(matches!(&actions[1], PeerAction::Down(close) if close.reason.by() == ClosedBy::Local));
-        let heard = bench.notification();
-        assert_eq!(code(heard.clone()), said, "{shutdown:?}, graceful: {is_graceful}");
-        let carries_text = heard.is_some_and(|heard| heard.to_string().contains("\"see you\""));
+        let received = bench.notification();
+        assert_eq!(code(received.clone()), notification, "{shutdown:?}, graceful: {is_graceful}");
+        let carries_text = received.is_some_and(|received| received.to_string().contains("\"see you\""));
         assert_eq!(
             carries_text,
             matches!(shutdown, Shutdown::Administrative { .. } | Shutdown::Reset { .. })
@@ -74,7 +74,7 @@ fn a_shutdown_says_what_it_is() {
 }
 
 #[test]
-fn a_shutdown_while_connecting_gives_the_attempt_up() {
+fn a_shutdown_abandons_a_connection_attempt() {
     let mut bench = Bench::new(config());
     bench.actions();
     bench.peer.shut_down(Shutdown::Deconfigured, bench.now);
@@ -87,7 +87,7 @@ fn a_shutdown_while_connecting_gives_the_attempt_up() {
     assert_eq!(bench.actions(), [PeerAction::Connect]);
 }
 
-/// The router connects, says OPEN and a NOTIFICATION; whether it was let in.
+/// The router connects and sends OPEN and a NOTIFICATION; returns whether the connection was admitted.
 fn resets(bench: &mut Bench) -> bool {
     let is_in = bench.connect(ConnectionDirection::Incoming);
     if is_in {
@@ -99,7 +99,7 @@ fn resets(bench: &mut Bench) -> bool {
 }
 
 #[test]
-fn a_router_that_connects_only_to_send_notifications_is_held_down_for_longer_and_longer() {
+fn a_router_that_only_sends_notifications_is_damped_with_growing_delays() {
     let mut bench = Bench::new(PeerConfig { passive: true, ..config() });
     assert!((0..3).all(|_| resets(&mut bench)), "an operator may reset a session more than once");
     for whole in [1, 2, 4, 8, 8, 8] {
@@ -109,7 +109,7 @@ fn a_router_that_connects_only_to_send_notifications_is_held_down_for_longer_and
         assert!(!resets(&mut bench), "before three quarters of {whole} s");
         bench.wait(SECOND * whole / 4 + SECOND / 50);
     }
-    // A session that lasts makes up for it all.
+    // A long session resets the damping.
     bench.establish(ConnectionDirection::Incoming, open());
     bench.live(ConnectionDirection::Incoming, 9 * SECOND);
     bench.say(ConnectionDirection::Incoming, Message::Notification(Notification::new(6, 4)));
@@ -117,7 +117,7 @@ fn a_router_that_connects_only_to_send_notifications_is_held_down_for_longer_and
 }
 
 #[test]
-fn a_new_configuration_hears_a_router_that_is_held_down() {
+fn a_new_configuration_resets_the_damping() {
     let mut bench = Bench::new(PeerConfig { passive: true, ..config() });
     while resets(&mut bench) {}
     bench.peer.set_config(PeerConfig { passive: true, host_name: "other".to_owned(), ..config() }, bench.now);
@@ -125,7 +125,7 @@ fn a_new_configuration_hears_a_router_that_is_held_down() {
 }
 
 #[test]
-fn silence_ends_it_when_the_hold_time_is_over() {
+fn the_session_closes_when_the_hold_timer_expires() {
     let mut bench = Bench::established(config(), open());
     bench.wait(29 * SECOND);
     assert_eq!(bench.peer.state(), BgpState::Established);
@@ -137,7 +137,7 @@ fn silence_ends_it_when_the_hold_time_is_over() {
 }
 
 #[test]
-fn updates_keep_it_alive_as_keepalives_do() {
+fn updates_restart_the_hold_timer() {
     let mut bench = Bench::established(config(), open());
     for _ in 0..10 {
         bench.wait(20 * SECOND);
@@ -147,7 +147,7 @@ fn updates_keep_it_alive_as_keepalives_do() {
 }
 
 #[test]
-fn a_router_that_does_not_read_is_given_up_after_eight_minutes() {
+fn the_send_hold_timer_expires_after_eight_minutes() {
     let mut bench = Bench::established(config(), open());
     assert_eq!(bench.peer.view(bench.now).send_stall, None);
     bench.reads = false;
@@ -164,7 +164,7 @@ fn a_router_that_does_not_read_is_given_up_after_eight_minutes() {
 }
 
 #[test]
-fn a_router_that_never_says_open_is_given_up_after_four_minutes() {
+fn a_connection_without_open_is_closed_after_four_minutes() {
     let mut bench = Bench::new(config());
     bench.connect(OUTGOING);
     bench.wait(239 * SECOND);
@@ -174,7 +174,7 @@ fn a_router_that_never_says_open_is_given_up_after_four_minutes() {
 }
 
 #[test]
-fn bfd_ends_a_session_when_it_goes_down_and_not_when_it_never_was_up() {
+fn bfd_closes_the_session_only_when_it_goes_down_after_having_been_up() {
     let mut bench = Bench::established(config(), open());
     bench.peer.handle_bfd(false, bench.now);
     assert_eq!(bench.peer.state(), BgpState::Established);
@@ -184,11 +184,11 @@ fn bfd_ends_a_session_when_it_goes_down_and_not_when_it_never_was_up() {
     assert_eq!(code(bench.notification()), Some((6, 10)));
     assert_eq!(bench.last_close().reason.label(), "bfd_down");
     assert!(bench.last_close().advice(SETUP).unwrap().contains("BFD profiles"));
-    assert!(bench.connect(ConnectionDirection::Incoming), "the router may come back at any time");
+    assert!(bench.connect(ConnectionDirection::Incoming), "incoming connections are still admitted");
 }
 
 #[test]
-fn an_open_that_does_not_suit_is_refused_with_the_reason() {
+fn an_unacceptable_open_is_rejected_with_the_reason() {
     let asn = |number| Asn::new(number).unwrap();
     let exactly = |number| PeerConfig { remote: RemoteAs::Exactly(asn(number)), ..config() };
     let inside = PeerConfig { remote: RemoteAs::Internal, router_id: open().router_id, ..config() };
@@ -214,15 +214,15 @@ fn an_open_that_does_not_suit_is_refused_with_the_reason() {
         ),
         (v6, only_v4, (2, 7), "no common address family: the router does not offer IPv6", "on the router"),
     ];
-    for (config, theirs, said, words, advice) in cases {
+    for (config, theirs, notification, words, advice) in cases {
         let mut bench = Bench::new(config);
         bench.connect(OUTGOING);
         bench.say(OUTGOING, Message::Open(theirs));
-        let heard = bench.notification();
-        if said == (2, 7) {
-            assert_eq!(heard.as_ref().unwrap().data, [1, 4, 0, 2, 0, 1]);
+        let received = bench.notification();
+        if notification == (2, 7) {
+            assert_eq!(received.as_ref().unwrap().data, [1, 4, 0, 2, 0, 1]);
         }
-        assert_eq!(code(heard), Some(said));
+        assert_eq!(code(received), Some(notification));
         let close = bench.last_close();
         assert!(close.to_string().contains(words), "{close}");
         assert!(close.advice(SETUP).unwrap().contains(advice), "{:?}", close.advice(SETUP));
@@ -231,7 +231,7 @@ fn an_open_that_does_not_suit_is_refused_with_the_reason() {
 }
 
 #[test]
-fn what_the_router_says_at_the_end_is_told_by_name_and_with_advice() {
+fn a_received_notification_is_shown_by_name_with_advice() {
     let mut shutdown = vec![10];
     shutdown.extend(b"rack moves");
     let cases = [
@@ -268,7 +268,7 @@ fn what_the_router_says_at_the_end_is_told_by_name_and_with_advice() {
 }
 
 #[test]
-fn a_message_out_of_its_state_is_told_from_one_that_cannot_be_read() {
+fn unexpected_and_malformed_messages_are_distinguished() {
     let before_open = [Message::Keepalive, Message::Update(Update::default()), Message::RouteRefresh(None)];
     for message in before_open {
         let mut bench = Bench::new(config());
@@ -296,11 +296,11 @@ fn a_message_out_of_its_state_is_told_from_one_that_cannot_be_read() {
 }
 
 #[test]
-fn failures_are_waited_for_longer_and_longer() {
+fn connection_failures_back_off_exponentially() {
     let mut bench = Bench::new(config());
     for whole in [1, 2, 4, 8, 8, 8] {
         bench.peer.handle_connect_failed("connection refused".to_owned(), bench.now);
-        assert_eq!(bench.peer.state(), BgpState::Active, "the router may still come");
+        assert_eq!(bench.peer.state(), BgpState::Active, "incoming connections are still admitted");
         assert_eq!(bench.last_close().to_string(), "cannot connect: connection refused, in Connect");
         let wait = bench.time_to_connect();
         assert!(wait >= whole * SECOND * 3 / 4 && wait <= whole * SECOND, "{wait:?} of {whole} s");
@@ -308,7 +308,7 @@ fn failures_are_waited_for_longer_and_longer() {
 }
 
 #[test]
-fn a_session_that_lasted_makes_the_next_wait_short_again() {
+fn a_long_session_resets_the_back_off() {
     for (lasted, most) in [(60, 1), (1, 8)] {
         let mut bench = Bench::new(config());
         for _ in 0..5 {
@@ -324,7 +324,7 @@ fn a_session_that_lasted_makes_the_next_wait_short_again() {
 }
 
 #[test]
-fn no_answer_hints_at_the_password() {
+fn a_connection_timeout_suggests_checking_the_password() {
     let mut bench = Bench::new(config());
     bench.wait(10 * SECOND);
     let close = bench.last_close();
@@ -335,7 +335,7 @@ fn no_answer_hints_at_the_password() {
 }
 
 #[test]
-fn seeds_spread_the_attempts_of_many_nodes() {
+fn different_seeds_spread_connection_attempts() {
     let waits = (0..50).map(|seed| {
         let mut peer = lb_bgp::session::Peer::new(config(), seed, Duration::ZERO);
         peer.handle_connect_failed("connection refused".to_owned(), Duration::ZERO);
@@ -345,7 +345,7 @@ fn seeds_spread_the_attempts_of_many_nodes() {
     assert!(waits.len() > 25, "{waits:?}");
 }
 
-/// Octets that are none, or nearly: whole messages with some octets changed.
+/// Garbage, or nearly valid messages.
 fn garbage() -> impl Strategy<Value = Vec<u8>> {
     let update = |body: Vec<u8>| {
         let mut bytes = vec![0xff; 16];
@@ -370,7 +370,7 @@ fn garbage() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn garbage_is_answered_with_a_notification_and_a_wait(
+    fn garbage_causes_a_notification_and_back_off(
         pieces in proptest::collection::vec(garbage(), 1..6),
         is_up: bool,
         router_id in 1..u32::MAX,
@@ -392,7 +392,7 @@ proptest! {
         // A NOTIFICATION among the garbage is not answered.
         let received = bench.peer.view(bench.now).counters.received.notification;
         prop_assert_eq!(is_answered, ended && received == 0);
-        prop_assert!(malformed <= 1, "{malformed}: nothing is read after the end");
+        prop_assert!(malformed <= 1, "{malformed}: nothing is decoded after the close");
         if malformed == 1 {
             prop_assert!(ended);
             prop_assert!(bench.time_to_connect() >= SECOND * 3 / 4);

@@ -1,4 +1,4 @@
-//! A session's life with one router.
+//! The life cycle of a session.
 
 use std::time::Duration;
 
@@ -14,17 +14,17 @@ use crate::router::{Bench, config, graceful_open, open};
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn it_connects_at_once_says_open_and_keepalive_and_is_up_after_the_routers() {
+fn a_session_connects_at_once_and_exchanges_open_and_keepalive() {
     let mut bench = Bench::new(config());
     assert_eq!((bench.actions(), bench.peer.state()), (vec![PeerAction::Connect], BgpState::Connect));
     assert!(bench.connect(ConnectionDirection::Outgoing));
     assert_eq!(bench.peer.state(), BgpState::OpenSent);
-    let [Message::Open(said)] = &bench.heard()[..] else { panic!("no OPEN alone") };
+    let [Message::Open(sent)] = &bench.heard()[..] else { panic!("not exactly one OPEN") };
     assert_eq!(
-        (said.asn.get(), said.hold_time, said.router_id.to_string()),
+        (sent.asn.get(), sent.hold_time, sent.router_id.to_string()),
         (65001, HoldTime::DEFAULT, "10.0.0.1".into())
     );
-    assert_eq!(said.capabilities.host_name.as_deref(), Some("node"));
+    assert_eq!(sent.capabilities.host_name.as_deref(), Some("node"));
     bench.say(ConnectionDirection::Outgoing, Message::Open(open()));
     assert_eq!((bench.heard(), bench.peer.state()), (vec![Message::Keepalive], BgpState::OpenConfirm));
     bench.say(ConnectionDirection::Outgoing, Message::Keepalive);
@@ -33,7 +33,7 @@ fn it_connects_at_once_says_open_and_keepalive_and_is_up_after_the_routers() {
 }
 
 #[test]
-fn a_passive_one_only_accepts() {
+fn a_passive_peer_only_accepts() {
     let mut bench = Bench::new(PeerConfig { passive: true, ..config() });
     assert_eq!(
         (bench.actions(), bench.peer.state(), bench.peer.next_deadline()),
@@ -46,7 +46,7 @@ fn a_passive_one_only_accepts() {
 }
 
 #[test]
-fn an_attempt_is_given_up_when_the_router_has_come_first() {
+fn a_connection_attempt_is_abandoned_when_an_incoming_one_is_established() {
     let mut bench = Bench::new(config());
     bench.actions();
     bench.establish(ConnectionDirection::Incoming, open());
@@ -63,7 +63,7 @@ fn an_attempt_is_given_up_when_the_router_has_come_first() {
 }
 
 #[test]
-fn the_smaller_hold_time_holds_and_keepalives_come_thrice_in_it() {
+fn the_smaller_hold_time_is_used_with_three_keepalives() {
     let mut bench = Bench::established(config(), open());
     let negotiated = bench.peer.negotiated().unwrap();
     assert_eq!((negotiated.hold_time.seconds(), negotiated.keepalive), (30, Some(10 * SECOND)));
@@ -73,7 +73,7 @@ fn the_smaller_hold_time_holds_and_keepalives_come_thrice_in_it() {
 }
 
 #[test]
-fn a_keepalive_time_is_kept_up_to_a_third_of_the_hold_time() {
+fn the_keepalive_interval_is_limited_to_a_third_of_the_hold_time() {
     for (configured, kept) in [(2, 2), (10, 10), (25, 10)] {
         let bench =
             Bench::established(PeerConfig { keepalive: Some(configured * SECOND), ..config() }, open());
@@ -82,7 +82,7 @@ fn a_keepalive_time_is_kept_up_to_a_third_of_the_hold_time() {
 }
 
 #[test]
-fn without_hold_time_nothing_is_said_and_nothing_expected() {
+fn without_hold_time_no_keepalive_is_sent_or_expected() {
     let mut theirs = open();
     theirs.hold_time = HoldTime::new(0).unwrap();
     let mut bench = Bench::established(config(), theirs);
@@ -92,7 +92,7 @@ fn without_hold_time_nothing_is_said_and_nothing_expected() {
 }
 
 #[test]
-fn routes_are_told_and_followed_by_the_end_of_each_family() {
+fn routes_are_advertised_followed_by_end_of_rib() {
     let mut bench = Bench::new(config());
     bench.set_routes([(prefix(2), attributes(7)), (prefix(3), attributes(7))].into());
     bench.establish(ConnectionDirection::Outgoing, open());
@@ -111,7 +111,7 @@ fn routes_are_told_and_followed_by_the_end_of_each_family() {
 }
 
 #[test]
-fn no_route_is_said_before_all_are_known() {
+fn nothing_is_advertised_before_the_routes_are_set() {
     let mut bench = Bench::new(config());
     bench.establish(ConnectionDirection::Outgoing, open());
     assert_eq!(bench.rib().updates, 0);
@@ -121,7 +121,7 @@ fn no_route_is_said_before_all_are_known() {
 }
 
 #[test]
-fn a_refresh_is_answered_with_all_routes_of_the_family() {
+fn a_route_refresh_is_answered_with_all_routes_of_the_family() {
     let mut bench = Bench::established(config(), open());
     bench.set_routes([(prefix(2), attributes(7)), (prefix(3), attributes(7))].into());
     bench.forget();
@@ -132,7 +132,7 @@ fn a_refresh_is_answered_with_all_routes_of_the_family() {
 }
 
 #[test]
-fn a_router_that_does_not_read_is_given_one_piece_and_then_the_latest_only() {
+fn a_router_that_does_not_read_gets_one_chunk_and_then_the_latest_routes() {
     let mut bench = Bench::established(config(), open());
     bench.reads = false;
     for round in 0..100 {
@@ -149,11 +149,11 @@ fn a_router_that_does_not_read_is_given_one_piece_and_then_the_latest_only() {
 }
 
 #[test]
-fn a_shown_number_is_said_in_open_and_is_all_of_the_path() {
+fn the_presented_as_number_is_used_in_open_and_as_path() {
     let mut bench = Bench::new(PeerConfig { presented_asn: Asn::new(4_200_000_001), ..config() });
     bench.connect(ConnectionDirection::Outgoing);
-    let [Message::Open(said)] = &bench.heard()[..] else { panic!("no OPEN alone") };
-    assert_eq!(said.asn.get(), 4_200_000_001);
+    let [Message::Open(sent)] = &bench.heard()[..] else { panic!("not exactly one OPEN") };
+    assert_eq!(sent.asn.get(), 4_200_000_001);
     bench.set_routes([(prefix(2), attributes(7))].into());
     bench.say(ConnectionDirection::Outgoing, Message::Open(open()));
     bench.say(ConnectionDirection::Outgoing, Message::Keepalive);
@@ -162,13 +162,13 @@ fn a_shown_number_is_said_in_open_and_is_all_of_the_path() {
 }
 
 #[test]
-fn an_as_number_may_be_left_open_as_long_as_it_is_inside_or_outside() {
+fn the_remote_as_may_be_internal_or_external() {
     let cases = [
         (RemoteAs::External, None, 65002, Some(false)),
         (RemoteAs::External, None, 65001, None),
         (RemoteAs::Internal, None, 65001, Some(true)),
         (RemoteAs::Internal, None, 65002, None),
-        // What is inside goes by the number that the router knows.
+        // The number presented to the router decides what is internal.
         (RemoteAs::Internal, Asn::new(65002), 65002, Some(true)),
         (RemoteAs::External, Asn::new(65002), 65002, None),
     ];
@@ -184,7 +184,7 @@ fn an_as_number_may_be_left_open_as_long_as_it_is_inside_or_outside() {
 }
 
 #[test]
-fn a_family_that_the_router_does_not_offer_is_missing_and_the_other_is_spoken() {
+fn a_family_that_is_not_offered_is_missing_without_affecting_the_other() {
     let mut theirs = open();
     theirs.capabilities.families = vec![Family::Ipv4];
     let mut bench = Bench::established(config(), theirs);
@@ -196,18 +196,18 @@ fn a_family_that_the_router_does_not_offer_is_missing_and_the_other_is_spoken() 
 }
 
 #[test]
-fn a_family_without_next_hop_is_neither_offered_nor_spoken() {
+fn a_family_without_next_hop_is_not_offered() {
     let mut bench = Bench::new(PeerConfig { next_hops: NextHops::default(), ..config() });
     bench.connect(ConnectionDirection::Outgoing);
-    let [Message::Open(said)] = &bench.heard()[..] else { panic!("no OPEN alone") };
-    assert_eq!(said.capabilities.families, [Family::Ipv4]);
+    let [Message::Open(sent)] = &bench.heard()[..] else { panic!("not exactly one OPEN") };
+    assert_eq!(sent.capabilities.families, [Family::Ipv4]);
     bench.say(ConnectionDirection::Outgoing, Message::Open(open()));
     let missing = bench.peer.view(bench.now).negotiated.unwrap().missing;
     assert_eq!(missing, [(Family::Ipv6, MissingFamily::NoNextHop)].into());
 }
 
 #[test]
-fn ipv4_goes_over_an_ipv6_link_where_the_router_takes_it_so() {
+fn ipv4_routes_use_an_ipv6_next_hop_if_the_router_supports_it() {
     for (takes, next_hop) in [(true, Ok("fe80::1")), (false, Err(MissingFamily::NoExtendedNextHop))] {
         let mut bench = Bench::new(PeerConfig { next_hops: NextHops::default(), ..config() });
         let (local, remote) = ("[fe80::1]:179".parse().unwrap(), "[fe80::2]:179".parse().unwrap());
@@ -228,7 +228,7 @@ fn ipv4_goes_over_an_ipv6_link_where_the_router_takes_it_so() {
 }
 
 #[test]
-fn what_the_router_announces_is_counted_and_nothing_else() {
+fn received_routes_are_only_counted() {
     let mut bench = Bench::established(config(), open());
     let sent = bench.peer.view(bench.now).counters.sent;
     let update = Update { withdrawn: vec![prefix(2), prefix(4)], ..Update::default() };
@@ -237,7 +237,7 @@ fn what_the_router_announces_is_counted_and_nothing_else() {
         ConnectionDirection::Outgoing,
         Message::Update(Update { end_of_rib: Some(Family::Ipv4), ..Update::default() }),
     );
-    // A route with ORIGIN 7, which RFC 7606 treats as withdrawn.
+    // A route with ORIGIN 7: treat-as-withdraw.
     let mut flawed = vec![0xff; 16];
     flawed.extend([0, 19 + 4 + 18 + 5, 2, 0, 0, 0, 18, 0x40, 1, 1, 7, 0x40, 2, 4, 2, 1, 0xfd, 0xea]);
     flawed.extend([0x40, 3, 4, 192, 0, 2, 2, 32, 10, 0, 0, 9]);
@@ -250,13 +250,13 @@ fn what_the_router_announces_is_counted_and_nothing_else() {
 }
 
 #[test]
-fn graceful_restart_says_restarted_once_and_forwarding_ever_after() {
+fn graceful_restart_sets_restarted_once_and_forwarding_from_then_on() {
     let mut bench = Bench::new(PeerConfig { graceful_restart: Some(8), restarted: true, ..config() });
     let offered = |bench: &mut Bench| {
         bench.forget();
         bench.connect(ConnectionDirection::Outgoing);
-        let [Message::Open(said)] = &bench.heard()[..] else { panic!("no OPEN alone") };
-        said.capabilities.graceful_restart.clone().unwrap()
+        let [Message::Open(sent)] = &bench.heard()[..] else { panic!("not exactly one OPEN") };
+        sent.capabilities.graceful_restart.clone().unwrap()
     };
     let families = vec![(Family::Ipv4, true), (Family::Ipv6, true)];
     let first = GracefulRestartCapability { restarted: true, notification: true, restart_time: 8, families };
@@ -273,17 +273,17 @@ fn graceful_restart_says_restarted_once_and_forwarding_ever_after() {
 }
 
 #[test]
-fn a_first_start_has_not_forwarded_anything() {
+fn a_first_start_has_no_forwarding_state() {
     let mut bench = Bench::new(PeerConfig { graceful_restart: Some(8), ..config() });
     bench.connect(ConnectionDirection::Outgoing);
-    let [Message::Open(said)] = &bench.heard()[..] else { panic!("no OPEN alone") };
+    let [Message::Open(sent)] = &bench.heard()[..] else { panic!("not exactly one OPEN") };
     let families = vec![(Family::Ipv4, false), (Family::Ipv6, false)];
     let first = GracefulRestartCapability { restarted: false, notification: true, restart_time: 8, families };
-    assert_eq!(said.capabilities.graceful_restart, Some(first));
+    assert_eq!(sent.capabilities.graceful_restart, Some(first));
 }
 
 #[test]
-fn a_router_that_begins_anew_takes_the_place_of_what_it_has_lost_where_it_restarts_gracefully() {
+fn a_restarted_router_replaces_its_session_if_graceful_restart_was_negotiated() {
     for direction in ConnectionDirection::BOTH {
         let mut bench = Bench::new(PeerConfig { graceful_restart: Some(8), ..config() });
         bench.establish(direction, graceful_open());
@@ -301,12 +301,12 @@ fn a_router_that_begins_anew_takes_the_place_of_what_it_has_lost_where_it_restar
             "{actions:?}"
         );
         assert!(!actions.contains(&PeerAction::Close(ConnectionDirection::Incoming)), "{actions:?}");
-        assert_eq!(bench.notification(), None, "RFC 4724 section 4.2");
+        assert_eq!(bench.notification(), None, "RFC 4724, section 4.2");
     }
 }
 
 #[test]
-fn beside_a_session_that_is_up_no_other_is_taken() {
+fn an_established_session_rejects_other_connections() {
     let mut bench = Bench::established(config(), open());
     assert!(!bench.connect(ConnectionDirection::Incoming));
     bench.live(ConnectionDirection::Outgoing, 60 * SECOND);
@@ -315,7 +315,7 @@ fn beside_a_session_that_is_up_no_other_is_taken() {
 }
 
 #[test]
-fn of_two_connections_that_of_the_higher_identifier_stays() {
+fn the_connection_of_the_higher_identifier_wins_a_collision() {
     for (id, kept) in [(1, ConnectionDirection::Incoming), (9, ConnectionDirection::Outgoing)] {
         for first in ConnectionDirection::BOTH {
             let router_id = RouterId::new([10, 0, 0, id].into()).unwrap();
@@ -326,8 +326,8 @@ fn of_two_connections_that_of_the_higher_identifier_stays() {
             bench.say(first, Message::Open(open()));
             bench.say(first.other(), Message::Open(open()));
             assert_eq!(bench.actions(), [PeerAction::Close(kept.other())]);
-            let said = bench.notification().unwrap();
-            assert_eq!((said.code, said.subcode), (6, 7));
+            let sent = bench.notification().unwrap();
+            assert_eq!((sent.code, sent.subcode), (6, 7));
             bench.say(kept, Message::Keepalive);
             assert_eq!(bench.actions(), [PeerAction::Established(kept)]);
             assert_eq!(bench.peer.view(bench.now).last_close, None);
@@ -336,7 +336,7 @@ fn of_two_connections_that_of_the_higher_identifier_stays() {
 }
 
 #[test]
-fn between_equal_identifiers_the_higher_as_number_decides() {
+fn equal_identifiers_are_decided_by_the_higher_as_number() {
     let router_id = open().router_id;
     let mut bench = Bench::new(PeerConfig { router_id, ..config() });
     bench.connect(ConnectionDirection::Outgoing);
@@ -348,7 +348,7 @@ fn between_equal_identifiers_the_higher_as_number_decides() {
 }
 
 #[test]
-fn a_connection_on_which_the_router_says_nothing_does_not_keep_it_from_opening_another() {
+fn a_silent_incoming_connection_does_not_block_an_outgoing_one() {
     let mut bench = Bench::new(config());
     bench.peer.handle_connect_failed("connection refused".to_owned(), bench.now);
     bench.connect(ConnectionDirection::Incoming);
@@ -356,11 +356,7 @@ fn a_connection_on_which_the_router_says_nothing_does_not_keep_it_from_opening_a
     bench.connect(ConnectionDirection::Outgoing);
     bench.say(ConnectionDirection::Outgoing, Message::Open(open()));
     bench.say(ConnectionDirection::Outgoing, Message::Keepalive);
-    assert_eq!(
-        bench.peer.state(),
-        BgpState::OpenSent,
-        "the other would be preferred if it came to something"
-    );
+    assert_eq!(bench.peer.state(), BgpState::OpenSent, "the other connection would win the collision");
     bench.wait(10 * SECOND);
     assert_eq!(
         bench.actions(),
@@ -372,7 +368,7 @@ fn a_connection_on_which_the_router_says_nothing_does_not_keep_it_from_opening_a
 }
 
 #[test]
-fn beside_a_connection_with_our_keepalive_no_other_gets_an_open() {
+fn no_open_is_sent_beside_a_connection_with_our_keepalive() {
     for direction in ConnectionDirection::BOTH {
         let mut bench = Bench::new(config());
         bench.connect(direction);
@@ -386,7 +382,7 @@ fn beside_a_connection_with_our_keepalive_no_other_gets_an_open() {
 }
 
 #[test]
-fn the_keepalive_is_kept_back_on_a_connection_that_may_still_lose() {
+fn the_keepalive_is_withheld_on_a_connection_that_may_lose_the_collision() {
     let two = || {
         let mut bench = Bench::new(config());
         bench.connect(ConnectionDirection::Outgoing);
@@ -397,7 +393,7 @@ fn the_keepalive_is_kept_back_on_a_connection_that_may_still_lose() {
         assert_eq!(
             (bench.heard(), bench.actions()),
             (vec![], vec![]),
-            "the router's has the higher identifier"
+            "the incoming connection would win the collision"
         );
         bench
     };
@@ -418,15 +414,11 @@ fn the_keepalive_is_kept_back_on_a_connection_that_may_still_lose() {
     for _ in 0..300 {
         bench.say(ConnectionDirection::Outgoing, Message::Keepalive);
     }
-    assert_eq!(
-        bench.actions(),
-        [PeerAction::Close(ConnectionDirection::Outgoing)],
-        "what is kept of a flood is bounded"
-    );
+    assert_eq!(bench.actions(), [PeerAction::Close(ConnectionDirection::Outgoing)], "the buffer is bounded");
 }
 
 #[test]
-fn messages_may_come_octet_by_octet() {
+fn messages_may_arrive_octet_by_octet() {
     let mut bench = Bench::new(config());
     bench.connect(ConnectionDirection::Outgoing);
     let mut bytes = Vec::new();
@@ -442,7 +434,7 @@ fn messages_may_come_octet_by_octet() {
 }
 
 #[test]
-fn a_change_of_what_was_agreed_begins_anew_and_another_does_not() {
+fn only_a_change_of_negotiated_parameters_resets_the_session() {
     let mut bench = Bench::established(config(), open());
     bench.set_routes([(prefix(2), attributes(7))].into());
     bench.forget();
@@ -450,7 +442,7 @@ fn a_change_of_what_was_agreed_begins_anew_and_another_does_not() {
         host_name: "other".to_owned(),
         keepalive: Some(SECOND),
         connect_timeout: SECOND,
-        // The router's is the smaller one.
+        // The router's is smaller.
         hold_time: HoldTime::new(60).unwrap(),
         ..config()
     };
@@ -465,18 +457,18 @@ fn a_change_of_what_was_agreed_begins_anew_and_another_does_not() {
     let hold_time = HoldTime::new(9).unwrap();
     bench.peer.set_config(PeerConfig { hold_time, ..config() }, bench.now);
     bench.pump();
-    let said = bench.notification().unwrap();
-    assert_eq!((said.code, said.subcode), (6, 6));
+    let sent = bench.notification().unwrap();
+    assert_eq!((sent.code, sent.subcode), (6, 6));
     assert_eq!(bench.time_to_connect(), Duration::ZERO);
 }
 
 #[test]
-fn a_corrected_configuration_is_tried_at_once() {
+fn a_corrected_configuration_is_retried_at_once() {
     let mut bench =
         Bench::new(PeerConfig { remote: RemoteAs::Exactly(Asn::new(65010).unwrap()), ..config() });
     bench.connect(ConnectionDirection::Outgoing);
     bench.say(ConnectionDirection::Outgoing, Message::Open(open()));
-    assert!(!bench.connect(ConnectionDirection::Outgoing), "it holds down");
+    assert!(!bench.connect(ConnectionDirection::Outgoing), "the peer is held down");
     bench.peer.set_config(config(), bench.now);
     assert_eq!(bench.time_to_connect(), Duration::ZERO);
     bench.establish(ConnectionDirection::Outgoing, open());

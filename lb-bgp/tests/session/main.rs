@@ -1,11 +1,11 @@
-//! Sessions on a virtual clock: two peers with a network between them that delays, splits and loses, and one
-//! peer with a router that the test plays.
+//! Sessions on a virtual clock: two peers over a network that delays, splits and loses, and one peer with the
+//! test as its router.
 #![allow(missing_docs)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test that cannot go on has failed"
+    reason = "a test that cannot continue has failed"
 )]
 
 mod adj_out;

@@ -1,5 +1,5 @@
-//! Two hosts, one virtual clock, and TCP between them as unkind as TCP may be: segments of any length, any
-//! delay, connections that are lost, a receiver that is slow to read.
+//! Two hosts on a virtual clock with an unkind TCP in between: segments of any length, any delay, lost
+//! connections, a slow receiver.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,17 +14,17 @@ use crate::rib::{MessageStream, Rib};
 type Connection = usize;
 
 #[derive(Clone, Debug)]
-enum Happening {
+enum NetworkEvent {
     /// A connection of `opener` reaches the other host.
     Syn {
         connection: Connection,
     },
-    /// The opener learns that it is there.
+    /// The opener's connection is established.
     SynAck {
         connection: Connection,
     },
-    /// The opener learns that it is not.
-    RefusedCapabilities {
+    /// The opener's connection is refused.
+    Refused {
         opener: usize,
         attempt: usize,
     },
@@ -52,7 +52,7 @@ pub(crate) struct Host {
     sockets: [Option<Connection>; 2],
     attempt: usize,
     streams: BTreeMap<Connection, MessageStream>,
-    /// What this host has been told, a connection.
+    /// The routes this host has received, per connection.
     pub(crate) ribs: BTreeMap<Connection, Rib>,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct Host {
 struct Wire {
     opener: usize,
     attempt: usize,
-    /// When the last octet towards each host arrives.
+    /// Arrival of the last octet towards each host.
     last: [Duration; 2],
     lost: bool,
 }
@@ -68,13 +68,13 @@ struct Wire {
 pub(crate) struct Network {
     pub(crate) hosts: [Host; 2],
     pub(crate) now: Duration,
-    queue: BTreeMap<(Duration, usize), Happening>,
+    queue: BTreeMap<(Duration, usize), NetworkEvent>,
     counter: usize,
     wires: Vec<Wire>,
     random: u64,
     longest_delay: u64,
     internal: bool,
-    /// In a hundred attempts to connect.
+    /// Percentage of refused connection attempts.
     refusals: u64,
 }
 
@@ -118,14 +118,14 @@ impl Network {
             assert!(next >= self.now || timer == Some(next), "time runs backwards");
             self.now = self.now.max(next);
             if arrival == Some(next) {
-                let (_, happening) = self.queue.pop_first().unwrap();
-                self.happen(happening);
+                let (_, event) = self.queue.pop_first().unwrap();
+                self.handle(event);
             } else {
                 for host in 0..2 {
                     self.hosts[host].peer.handle_time(self.now);
                     self.drive(host);
                     let deadline = self.hosts[host].peer.next_deadline();
-                    assert!(deadline.is_none_or(|at| at > self.now), "a deadline is not met: {deadline:?}");
+                    assert!(deadline.is_none_or(|at| at > self.now), "deadline missed: {deadline:?}");
                 }
             }
         }
@@ -137,22 +137,22 @@ impl Network {
         self.drive(host);
     }
 
-    /// All connections are lost.
+    /// Loses all connections.
     pub(crate) fn lose_all(&mut self) {
         for connection in 0..self.wires.len() {
             if !std::mem::replace(&mut self.wires[connection].lost, true) {
                 for to in 0..2 {
-                    self.later(Happening::Reset { to, connection });
+                    self.later(NetworkEvent::Reset { to, connection });
                 }
             }
         }
     }
 
-    /// All connections are lost, and only one host knows: what the other sends goes nowhere.
+    /// Loses all connections, and only one host notices: what the other sends is dropped.
     pub(crate) fn lose_half(&mut self, to: usize) {
         for connection in 0..self.wires.len() {
             if !std::mem::replace(&mut self.wires[connection].lost, true) {
-                self.later(Happening::Reset { to, connection });
+                self.later(NetworkEvent::Reset { to, connection });
             }
         }
     }
@@ -168,7 +168,7 @@ impl Network {
         self.drive(host);
     }
 
-    /// The connection, if both have exactly one and the same, and are Established on it.
+    /// Returns the connection if both hosts are Established on the same and only one.
     pub(crate) fn settled(&self) -> Option<Connection> {
         let [one, other] = self.hosts.each_ref().map(|host| {
             let connections: Vec<_> = host.sockets.iter().flatten().copied().collect();
@@ -177,15 +177,15 @@ impl Network {
         one.filter(|_| one == other)
     }
 
-    fn happen(&mut self, happening: Happening) {
+    fn handle(&mut self, event: NetworkEvent) {
         let now = self.now;
-        match happening {
-            Happening::Syn { connection } => self.accept(connection),
-            Happening::SynAck { connection } => {
+        match event {
+            NetworkEvent::Syn { connection } => self.accept(connection),
+            NetworkEvent::SynAck { connection } => {
                 let Wire { opener, attempt, lost, .. } = self.wires[connection];
                 let host = &mut self.hosts[opener];
                 if lost || host.attempt != attempt {
-                    self.send(connection, 1 - opener, Happening::Fin { to: 1 - opener, connection });
+                    self.send(connection, 1 - opener, NetworkEvent::Fin { to: 1 - opener, connection });
                 } else if host.peer.handle_connected(
                     ConnectionDirection::Outgoing,
                     address(opener),
@@ -194,34 +194,34 @@ impl Network {
                 ) {
                     host.sockets[0] = Some(connection);
                 } else {
-                    self.send(connection, 1 - opener, Happening::Fin { to: 1 - opener, connection });
+                    self.send(connection, 1 - opener, NetworkEvent::Fin { to: 1 - opener, connection });
                 }
                 self.drive(opener);
             }
-            Happening::RefusedCapabilities { opener, attempt } => {
+            NetworkEvent::Refused { opener, attempt } => {
                 if self.hosts[opener].attempt == attempt {
                     self.hosts[opener].peer.handle_connect_failed("refused".to_owned(), now);
                     self.drive(opener);
                 }
             }
-            Happening::Segment { to, connection, bytes } => self.deliver(to, connection, &bytes),
-            Happening::Sent { host, connection } => {
+            NetworkEvent::Segment { to, connection, bytes } => self.deliver(to, connection, &bytes),
+            NetworkEvent::Sent { host, connection } => {
                 if let Some(direction) = self.direction(host, connection) {
                     self.hosts[host].peer.handle_sent(direction, now);
                     self.drive(host);
                 }
             }
-            // What was under way on a lost connection is lost, too.
-            Happening::Fin { connection, .. } if self.wires[connection].lost => {}
-            Happening::Fin { to, connection } => self.close(to, connection, None),
-            Happening::Reset { to, connection } => self.close(to, connection, Some("reset".to_owned())),
+            // Data in flight is lost with the connection.
+            NetworkEvent::Fin { connection, .. } if self.wires[connection].lost => {}
+            NetworkEvent::Fin { to, connection } => self.close(to, connection, None),
+            NetworkEvent::Reset { to, connection } => self.close(to, connection, Some("reset".to_owned())),
         }
     }
 
     fn accept(&mut self, connection: Connection) {
         let Wire { opener, .. } = self.wires[connection];
         let to = 1 - opener;
-        self.send(connection, opener, Happening::SynAck { connection });
+        self.send(connection, opener, NetworkEvent::SynAck { connection });
         if self.hosts[to].peer.handle_connected(
             ConnectionDirection::Incoming,
             address(to),
@@ -229,10 +229,10 @@ impl Network {
             self.now,
         ) {
             if let Some(former) = self.hosts[to].sockets[1].replace(connection) {
-                self.send(former, opener, Happening::Fin { to: opener, connection: former });
+                self.send(former, opener, NetworkEvent::Fin { to: opener, connection: former });
             }
         } else {
-            self.send(connection, opener, Happening::Fin { to: opener, connection });
+            self.send(connection, opener, NetworkEvent::Fin { to: opener, connection });
         }
         self.drive(to);
     }
@@ -274,7 +274,7 @@ impl Network {
                     self.hosts[host].attempt += usize::from(direction == ConnectionDirection::Outgoing);
                     self.transmit(host, direction);
                     if let Some(connection) = self.hosts[host].sockets[direction as usize].take() {
-                        self.send(connection, 1 - host, Happening::Fin { to: 1 - host, connection });
+                        self.send(connection, 1 - host, NetworkEvent::Fin { to: 1 - host, connection });
                     }
                 }
                 PeerAction::Established(_) | PeerAction::Down(_) | PeerAction::CapabilitiesRefused(_) => {}
@@ -289,10 +289,10 @@ impl Network {
         self.hosts[opener].attempt += 1;
         let attempt = self.hosts[opener].attempt;
         if self.number(100) < self.refusals {
-            return self.later(Happening::RefusedCapabilities { opener, attempt });
+            return self.later(NetworkEvent::Refused { opener, attempt });
         }
         self.wires.push(Wire { opener, attempt, last: [Duration::ZERO; 2], lost: false });
-        self.later(Happening::Syn { connection: self.wires.len() - 1 });
+        self.later(NetworkEvent::Syn { connection: self.wires.len() - 1 });
     }
 
     fn transmit(&mut self, host: usize, direction: ConnectionDirection) {
@@ -304,29 +304,29 @@ impl Network {
             let length = 1 + self.number(rest.len() as u64) as usize;
             let (piece, following) = rest.split_at(length.min(rest.len()));
             rest = following;
-            let segment = Happening::Segment { to: 1 - host, connection, bytes: piece.to_vec() };
+            let segment = NetworkEvent::Segment { to: 1 - host, connection, bytes: piece.to_vec() };
             self.send(connection, 1 - host, segment);
         }
-        self.later(Happening::Sent { host, connection });
+        self.later(NetworkEvent::Sent { host, connection });
     }
 
-    /// In order on the connection.
-    fn send(&mut self, connection: Connection, to: usize, happening: Happening) {
+    /// Delivers in order on the connection.
+    fn send(&mut self, connection: Connection, to: usize, event: NetworkEvent) {
         let arrival = self.now + self.delay();
         let last = &mut self.wires[connection].last[to];
         *last = arrival.max(*last);
         let at = *last;
-        self.at(at, happening);
+        self.at(at, event);
     }
 
-    fn later(&mut self, happening: Happening) {
+    fn later(&mut self, event: NetworkEvent) {
         let at = self.now + self.delay();
-        self.at(at, happening);
+        self.at(at, event);
     }
 
-    fn at(&mut self, at: Duration, happening: Happening) {
+    fn at(&mut self, at: Duration, event: NetworkEvent) {
         self.counter += 1;
-        self.queue.insert((at, self.counter), happening);
+        self.queue.insert((at, self.counter), event);
     }
 
     fn delay(&mut self) -> Duration {

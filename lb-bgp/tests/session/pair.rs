@@ -1,4 +1,4 @@
-//! Two peers with a network between them.
+//! Two peers over an unreliable network.
 
 use std::time::Duration;
 
@@ -50,15 +50,15 @@ fn routes(numbers: &[(u32, u32)]) -> Routes {
     numbers.iter().map(|(one, other)| (prefix(*one), attributes(*other))).collect()
 }
 
-/// As an internal neighbour hears it: with the preference that stands where none is set.
+/// Returns the routes as received: with the default preference on internal sessions.
 fn heard(routes: &Routes, internal: bool) -> Routes {
-    let mut heard = routes.clone();
-    heard.values_mut().for_each(|attributes| attributes.local_pref = internal.then_some(100));
-    heard
+    let mut received = routes.clone();
+    received.values_mut().for_each(|attributes| attributes.local_pref = internal.then_some(100));
+    received
 }
 
-/// Time after which, without a disturbance, a session has to be up: four minutes, for which an OPEN is waited
-/// for that one side has lost, the longest wait, an attempt that times out, and a collision.
+/// Time within which an undisturbed session must come up: four minutes for an OPEN lost by one side, the
+/// maximum delay, an attempt that times out, and a collision.
 const SETTLED: Duration = Duration::from_secs(300);
 
 fn configs(internal: bool, ids: (u8, u8), passive: u8, graceful: bool) -> [PeerConfig; 2] {
@@ -75,7 +75,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn both_settle_on_one_connection_and_know_the_last_routes(
+    fn both_peers_settle_on_one_connection_with_the_latest_routes(
         seed: u64,
         internal: bool,
         ids in prop_oneof![Just((1, 2)), Just((2, 1))],
@@ -114,17 +114,17 @@ proptest! {
         }
     }
 
-    /// The RFC's own rule loses both of two connections where one side has heard the KEEPALIVE on the one and
-    /// the other the OPEN on the other.
+    /// The RFC's own rule loses both connections if one side has received the KEEPALIVE on one and the other
+    /// side the OPEN on the other.
     #[test]
-    fn of_two_connections_that_are_opened_at_once_one_is_left(
+    fn exactly_one_of_two_simultaneous_connections_survives(
         seed: u64,
         internal: bool,
         ids in prop_oneof![Just((1, 2)), Just((2, 1))],
         graceful: bool,
     ) {
         let mut network = Network::new(configs(internal, ids, 9, graceful), seed, 20, 0);
-        // Twelve times the longest delay, and less than the shortest wait for another attempt.
+        // Twelve times the maximum delay, and less than the minimum delay of another attempt.
         network.run(Duration::from_millis(240));
         let connection = network.settled();
         prop_assert!(connection.is_some(), "{:?}", network.hosts.each_ref().map(|host| host.peer.view(network.now)));
@@ -138,7 +138,7 @@ proptest! {
 }
 
 #[test]
-fn a_session_that_is_shut_down_stays_down_and_comes_back_when_it_is_started() {
+fn an_administrative_shutdown_lasts_until_start() {
     let mut network = Network::new(configs(false, (1, 2), 9, false), 7, 20, 0);
     network.run(SETTLED);
     assert!(network.settled().is_some());

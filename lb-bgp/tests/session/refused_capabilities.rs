@@ -1,4 +1,4 @@
-//! Routers that refuse capabilities (RFC 5492 section 3).
+//! Routers that refuse capabilities (RFC 5492, section 3).
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const OUTGOING: ConnectionDirection = ConnectionDirection::Outgoing;
 const IPV6: [u8; 6] = [1, 4, 0, 2, 0, 1];
 const IPV4: [u8; 6] = [1, 4, 0, 1, 0, 1];
 
-/// What a router without capabilities says.
+/// OPEN of a router without capabilities.
 fn plain_open() -> Open {
     Open { capabilities: Capabilities::default(), ..open() }
 }
@@ -27,7 +27,7 @@ fn refusal(subcode: u8, data: &[u8]) -> Message {
     Message::Notification(Notification { code: 2, subcode, data: data.to_vec() })
 }
 
-/// The next connection, and the OPEN on it.
+/// Connects and returns the OPEN.
 fn next_open(bench: &mut Bench) -> Open {
     if bench.peer.state() != BgpState::Connect {
         bench.time_to_connect();
@@ -36,19 +36,19 @@ fn next_open(bench: &mut Bench) -> Open {
     assert!(bench.connect(OUTGOING));
     match bench.heard().as_slice() {
         [Message::Open(open)] => open.clone(),
-        heard => panic!("no OPEN alone: {heard:?}"),
+        heard => panic!("not exactly one OPEN: {heard:?}"),
     }
 }
 
-/// One whose OPEN was answered by a NOTIFICATION.
-fn refused(config: PeerConfig, said: Message) -> Bench {
+/// A peer whose OPEN was answered by this NOTIFICATION.
+fn refused(config: PeerConfig, notification: Message) -> Bench {
     let mut bench = Bench::new(config);
     next_open(&mut bench);
-    bench.say(OUTGOING, said);
+    bench.say(OUTGOING, notification);
     bench
 }
 
-fn come_up(bench: &mut Bench, theirs: Open) {
+fn establish(bench: &mut Bench, theirs: Open) {
     bench.say(OUTGOING, Message::Open(theirs));
     bench.say(OUTGOING, Message::Keepalive);
     assert_eq!(bench.peer.state(), BgpState::Established);
@@ -59,15 +59,18 @@ fn after_unsupported_optional_parameter_open_has_none_and_ipv4_is_advertised() {
     let wide = PeerConfig { local_asn: Asn::new(4_200_000_001).unwrap(), ..config() };
     let mut bench = refused(wide.clone(), refusal(4, &[]));
     assert!(bench.actions().contains(&PeerAction::CapabilitiesRefused(RefusedCapabilities::All)));
-    assert!(bench.time_to_connect() <= SECOND, "less is another attempt, not the same again");
+    assert!(bench.time_to_connect() <= SECOND, "a reduced OPEN is tried without back-off");
     assert!(bench.connect(OUTGOING));
-    let [.., Message::Open(said)] = &bench.heard()[..] else { panic!("no OPEN") };
-    assert_eq!((&said.capabilities, said.asn.get()), (&Capabilities::default(), u32::from(Asn::TRANS)));
+    let [.., Message::Open(notification)] = &bench.heard()[..] else { panic!("no OPEN") };
+    assert_eq!(
+        (&notification.capabilities, notification.asn.get()),
+        (&Capabilities::default(), u32::from(Asn::TRANS))
+    );
     bench.set_routes([(prefix(2), attributes(7)), (prefix(3), attributes(7))].into());
-    come_up(&mut bench, plain_open());
+    establish(&mut bench, plain_open());
     let rib = bench.rib();
     assert_eq!(rib.routes.keys().copied().collect::<Vec<_>>(), [prefix(2)]);
-    assert_eq!(rib.routes[&prefix(2)].1, [wide.local_asn], "AS4_PATH says what AS_PATH cannot");
+    assert_eq!(rib.routes[&prefix(2)].1, [wide.local_asn], "AS4_PATH has the four-octet number");
     let view = bench.peer.view(bench.now);
     let negotiated = view.negotiated.unwrap();
     assert_eq!(negotiated.missing, [(Family::Ipv6, MissingFamily::Refused)].into());
@@ -77,11 +80,11 @@ fn after_unsupported_optional_parameter_open_has_none_and_ipv4_is_advertised() {
     assert!(words.contains("only IPv4 routes") && words.contains("AS 23456 (AS_TRANS)"), "{words}");
 }
 
-/// The list, and what is still offered.
+/// The listed capabilities, and the effect on the next OPEN.
 type Listed<'a> = (&'a [&'a [u8]], fn(&mut Capabilities));
 
 #[test]
-fn after_unsupported_capability_open_goes_without_those_listed() {
+fn after_unsupported_capability_open_omits_those_listed() {
     let rows: [Listed<'_>; 7] = [
         (&[&[6, 0]], |left| left.extended_message = false),
         (&[&[2, 0], &[73, 1, 0]], |left| {
@@ -91,7 +94,7 @@ fn after_unsupported_capability_open_goes_without_those_listed() {
         (&[&IPV6], |left| left.families = vec![Family::Ipv4]),
         (&[&[65, 4, 0, 0, 0, 1]], |left| left.four_octet_asn = false),
         (&[&[1, 0]], |left| left.families = vec![]),
-        // One that this side does not have, and what is cut short, stand beside one that it has.
+        // An unsupported one and a truncated one, beside a supported one.
         (&[&[69, 0], &[6, 0], &[65, 4, 0]], |left| left.extended_message = false),
         (&[&IPV4, &IPV6], |left| left.families = vec![]),
     ];
@@ -100,12 +103,12 @@ fn after_unsupported_capability_open_goes_without_those_listed() {
         let mut bench = refused(config(), refusal(7, &list.concat()));
         less(&mut whole);
         assert_eq!(next_open(&mut bench).capabilities, whole, "{list:?}");
-        come_up(&mut bench, plain_open());
+        establish(&mut bench, plain_open());
     }
 }
 
 #[test]
-fn refusals_add_up() {
+fn refusals_accumulate() {
     let mut bench = refused(config(), refusal(7, &[6, 0]));
     next_open(&mut bench);
     bench.say(OUTGOING, refusal(7, &IPV6));
@@ -115,25 +118,25 @@ fn refusals_add_up() {
     assert_eq!(next_open(&mut bench).capabilities, Capabilities::default());
 }
 
-/// It names one capability, and takes no OPEN with any.
+/// It lists one capability but rejects any.
 #[test]
-fn a_router_that_names_again_what_was_left_out_gets_an_open_without_any() {
+fn a_router_that_lists_an_omitted_capability_gets_an_open_without_any() {
     let mut bench = refused(config(), refusal(7, &[6, 0]));
     assert!(!next_open(&mut bench).capabilities.extended_message);
     bench.say(OUTGOING, refusal(7, &[6, 0]));
     assert_eq!(next_open(&mut bench).capabilities, Capabilities::default());
-    come_up(&mut bench, plain_open());
+    establish(&mut bench, plain_open());
     assert_eq!(bench.peer.view(bench.now).refused, Some(RefusedCapabilities::All));
 }
 
 #[test]
-fn what_the_configuration_needs_is_offered_again_later_and_later_and_the_hint_says_so() {
+fn a_required_capability_is_offered_again_with_back_off() {
     let only_v6 = || PeerConfig { families: vec![Family::Ipv6], ..config() };
-    for said in [refusal(7, &IPV6), refusal(4, &[]), refusal(7, &[])] {
+    for notification in [refusal(7, &IPV6), refusal(4, &[]), refusal(7, &[])] {
         let mut bench = Bench::new(only_v6());
         let whole = next_open(&mut bench);
         for most in [1, 2, 4, 8] {
-            bench.say(OUTGOING, said.clone());
+            bench.say(OUTGOING, notification.clone());
             let wait = bench.time_to_connect();
             assert!(wait >= SECOND * most * 3 / 4 && wait <= SECOND * most, "{wait:?} of {most} s");
             assert_eq!(next_open(&mut bench), whole);
@@ -141,32 +144,32 @@ fn what_the_configuration_needs_is_offered_again_later_and_later_and_the_hint_sa
         assert_eq!(bench.peer.view(bench.now).refused, None);
     }
     let mut bench = refused(config(), refusal(7, &[9, 1, 0]));
-    assert_eq!(bench.peer.view(bench.now).refused, None, "what was not offered cannot be left out");
+    assert_eq!(bench.peer.view(bench.now).refused, None, "only offered capabilities can be omitted");
     let close = bench.last_close().to_string();
     assert!(close.contains("unsupported capability (2/7): BGP role"), "{close}");
     assert!(next_open(&mut bench).capabilities.extended_message);
 }
 
 #[test]
-fn a_refusal_counts_for_ten_minutes_and_ends_no_session() {
+fn a_refusal_expires_after_ten_minutes_without_closing_a_session() {
     let mut bench = refused(config(), refusal(4, &[]));
     next_open(&mut bench);
-    come_up(&mut bench, plain_open());
+    establish(&mut bench, plain_open());
     bench.live(OUTGOING, 590 * SECOND);
     bench.close(OUTGOING);
     assert_eq!(next_open(&mut bench).capabilities, Capabilities::default());
-    come_up(&mut bench, plain_open());
+    establish(&mut bench, plain_open());
     bench.forget();
     bench.live(OUTGOING, 7200 * SECOND);
-    assert_eq!(bench.actions(), [], "it never ends by itself");
+    assert_eq!(bench.actions(), [], "an expired refusal does not close the session");
     bench.close(OUTGOING);
     assert!(next_open(&mut bench).capabilities.four_octet_asn, "the router may have been upgraded");
-    come_up(&mut bench, open());
+    establish(&mut bench, open());
     assert_eq!(bench.peer.view(bench.now).refused, None);
 }
 
 #[test]
-fn a_refusal_is_forgotten_with_the_configuration_unless_its_session_goes_on() {
+fn reconfiguration_clears_a_refusal_unless_the_session_stays_up() {
     let other = || PeerConfig { host_name: "other".to_owned(), ..config() };
     let mut bench = refused(config(), refusal(4, &[]));
     bench.peer.set_config(other(), bench.now);
@@ -175,7 +178,7 @@ fn a_refusal_is_forgotten_with_the_configuration_unless_its_session_goes_on() {
 
     let mut bench = refused(config(), refusal(4, &[]));
     next_open(&mut bench);
-    come_up(&mut bench, plain_open());
+    establish(&mut bench, plain_open());
     bench.forget();
     bench.peer.set_config(other(), bench.now);
     bench.pump();
@@ -183,11 +186,11 @@ fn a_refusal_is_forgotten_with_the_configuration_unless_its_session_goes_on() {
     assert_eq!(bench.peer.view(bench.now).refused, Some(RefusedCapabilities::All));
     bench.peer.shut_down(Shutdown::Reset { text: String::new() }, bench.now);
     bench.pump();
-    assert!(next_open(&mut bench).capabilities.four_octet_asn, "an operator may know better");
+    assert!(next_open(&mut bench).capabilities.four_octet_asn, "a reset by the operator clears the refusal");
 }
 
 #[test]
-fn where_less_is_refused_too_the_whole_is_offered_and_waits_grow() {
+fn if_the_reduced_open_is_refused_all_are_offered_with_back_off() {
     let mut bench = Bench::new(config());
     let mut waits = Vec::new();
     for _ in 0..8 {
@@ -200,20 +203,20 @@ fn where_less_is_refused_too_the_whole_is_offered_and_waits_grow() {
     assert!(waits[7].1 >= SECOND * 6, "{waits:?}");
 }
 
-/// Every NOTIFICATION but those two, and these two where a session is up, leaves the OPEN as it is.
+/// All other NOTIFICATIONs, and these two in Established, leave the OPEN as it is.
 #[test]
-fn nothing_else_takes_anything_from_open() {
+fn no_other_notification_reduces_the_open() {
     let whole = next_open(&mut Bench::new(config()));
     for (code, subcode) in (1..=8).flat_map(|code| (0..=11).map(move |subcode| (code, subcode))) {
         let data = [6, 0].to_vec();
-        let said = Notification { code, subcode, data };
+        let notification = Notification { code, subcode, data };
         let is_refusal = code == 2 && (subcode == 4 || subcode == 7);
-        let mut bench = refused(config(), Message::Notification(said.clone()));
-        assert_eq!(next_open(&mut bench) == whole, !is_refusal, "{said}");
-        come_up(&mut bench, open());
-        bench.say(OUTGOING, Message::Notification(said.clone()));
+        let mut bench = refused(config(), Message::Notification(notification.clone()));
+        assert_eq!(next_open(&mut bench) == whole, !is_refusal, "{notification}");
+        establish(&mut bench, open());
+        bench.say(OUTGOING, Message::Notification(notification.clone()));
         if !is_refusal {
-            assert_eq!(next_open(&mut bench), whole, "{said} in Established");
+            assert_eq!(next_open(&mut bench), whole, "{notification} in Established");
         }
     }
     let mut bench = Bench::established(config(), open());
@@ -221,16 +224,16 @@ fn nothing_else_takes_anything_from_open() {
     assert_eq!(next_open(&mut bench).capabilities, whole.capabilities, "2/4 in Established");
 }
 
-/// A router that takes some capabilities and no others, and refuses them in its own way.
+/// A router that supports some capabilities and refuses the others in its own way.
 #[derive(Clone, Debug)]
-struct Old {
+struct OldRouter {
     takes: Vec<bool>,
-    /// How it refuses: all by 2/4, all that it does not take by 2/7, or the first of these.
-    manner: u8,
+    /// All by 2/4, all unsupported ones by 2/7, or the first of these.
+    style: u8,
 }
 
-/// What it finds in an OPEN and does not take.
-fn not_taken(old: &Old, offered: &Capabilities) -> Vec<Vec<u8>> {
+/// Returns the offered but unsupported capabilities.
+fn not_taken(old: &OldRouter, offered: &Capabilities) -> Vec<Vec<u8>> {
     let found = [
         (offered.families.contains(&Family::Ipv4), IPV4.to_vec()),
         (offered.families.contains(&Family::Ipv6), IPV6.to_vec()),
@@ -246,24 +249,24 @@ fn not_taken(old: &Old, offered: &Capabilities) -> Vec<Vec<u8>> {
 
 proptest! {
     #[test]
-    fn every_router_is_spoken_to_without_what_it_refuses_and_the_session_stays(
+    fn a_session_comes_up_without_the_refused_capabilities_and_stays_up(
         takes in proptest::collection::vec(any::<bool>(), 7),
-        manner in 0..3u8,
+        style in 0..3u8,
         graceful: bool,
     ) {
-        let mut old = Old { takes, manner };
+        let mut old = OldRouter { takes, style };
         let ours = PeerConfig { graceful_restart: graceful.then_some(8), ..config() };
         let mut bench = Bench::new(ours);
         bench.set_routes([(prefix(2), attributes(7))].into());
         let mut attempts = 0;
         loop {
             attempts += 1;
-            prop_assert!(attempts <= 8, "as many as there are capabilities");
+            prop_assert!(attempts <= 8, "one attempt per capability");
             let offered = next_open(&mut bench).capabilities;
             let list = not_taken(&old, &offered);
-            match old.manner {
+            match old.style {
                 _ if list.is_empty() => break,
-                // It knows no capability at all.
+                // It supports no capability at all.
                 0 => {
                     old.takes = vec![false; 7];
                     bench.say(OUTGOING, refusal(4, &[]));
@@ -279,10 +282,10 @@ proptest! {
         let families: Vec<_> = families.filter(|(_, takes)| **takes).map(|(family, _)| family).collect();
         let is_v4 = families.is_empty() || families.contains(&Family::Ipv4);
         let capabilities = Capabilities { families, four_octet_asn: old.takes[4], ..Capabilities::default() };
-        come_up(&mut bench, Open { capabilities, ..open() });
-        // With 2/4 nothing but IPv4 is left.
-        let is_told = bench.rib().routes.contains_key(&prefix(2));
-        prop_assert_eq!(is_told, is_v4);
+        establish(&mut bench, Open { capabilities, ..open() });
+        // After 2/4 only IPv4 is left.
+        let is_advertised = bench.rib().routes.contains_key(&prefix(2));
+        prop_assert_eq!(is_advertised, is_v4);
         bench.forget();
         bench.live(OUTGOING, 1000 * SECOND);
         prop_assert_eq!(bench.actions(), []);

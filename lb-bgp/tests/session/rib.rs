@@ -1,4 +1,4 @@
-//! What a router learns from UPDATEs.
+//! The routes a router learns from UPDATEs.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use lb_bgp::codec::{self, Decoding};
 use lb_bgp::message::{Message, Update};
 use lb_bgp::value::{Asn, Attributes, Community, Family, NextHop};
 
-/// All that is said of a prefix.
+/// Next hop, path and attributes of a prefix.
 pub(crate) type Route = (NextHop, Vec<Asn>, Attributes);
 
-/// Routes, and the ends of initial tables that were seen.
+/// Routes, and the End-of-RIB markers received.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rib {
     pub(crate) routes: BTreeMap<IpNet, Route>,
@@ -20,7 +20,7 @@ pub(crate) struct Rib {
 
 impl Rib {
     pub(crate) fn apply(&mut self, update: Update) {
-        assert_eq!(update.flaws, [], "an UPDATE of ours has flaws");
+        assert_eq!(update.flaws, [], "our UPDATE has flaws");
         self.updates += 1;
         self.ends.extend(update.end_of_rib);
         for prefix in update.withdrawn {
@@ -34,17 +34,17 @@ impl Rib {
         }
     }
 
-    /// Prefixes and attributes alone.
+    /// Returns prefixes and attributes.
     pub(crate) fn advertised(&self) -> BTreeMap<IpNet, Attributes> {
         self.routes.iter().map(|(prefix, (_, _, attributes))| (*prefix, attributes.clone())).collect()
     }
 }
 
-/// Messages from octets that come in pieces.
+/// Reassembles messages from a stream.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MessageStream {
     rest: Vec<u8>,
-    /// The OPEN went without the capability for AS numbers of four octets.
+    /// OPEN lacked the four-octet AS number capability.
     two_octet_asn: bool,
 }
 
@@ -71,12 +71,12 @@ impl MessageStream {
     }
 }
 
-/// Attributes that differ where the number does.
+/// Returns attributes that differ by number.
 pub(crate) fn attributes(number: u32) -> Attributes {
     Attributes { communities: [Community(number)].into(), ..Attributes::default() }
 }
 
-/// A prefix of either family by a number: odd ones are IPv6.
+/// Returns a prefix by number: odd ones are IPv6.
 pub(crate) fn prefix(number: u32) -> IpNet {
     if number.is_multiple_of(2) {
         IpNet::new(std::net::Ipv4Addr::from_bits(0x0a00_0000 + number).into(), 32).unwrap()

@@ -1,4 +1,4 @@
-//! One peer, and a router that the test plays.
+//! One peer, with the test in the role of the router.
 
 use std::mem;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ pub(crate) struct Bench {
     pub(crate) reads: bool,
     streams: [MessageStream; 2],
     actions: Vec<PeerAction>,
-    heard: Vec<(ConnectionDirection, Message)>,
+    received: Vec<(ConnectionDirection, Message)>,
 }
 
-/// AS 65001 here, AS 65002 there; the router's identifier is the higher one.
+/// AS 65001 here, AS 65002 there; the router has the higher identifier.
 pub(crate) fn config() -> PeerConfig {
     pair::config(65001, 65002, 1)
 }
@@ -41,7 +41,7 @@ pub(crate) fn open() -> Open {
     }
 }
 
-/// The same from a router that helps over a restart.
+/// The same with graceful restart.
 pub(crate) fn graceful_open() -> Open {
     let graceful_restart = GracefulRestartCapability {
         notification: true,
@@ -61,13 +61,14 @@ impl Bench {
             reads: true,
             streams: Default::default(),
             actions: Vec::new(),
-            heard: Vec::new(),
+            received: Vec::new(),
         };
         bench.pump();
         bench
     }
 
-    /// One that is Established on a connection it opened, with an empty table; what led there is forgotten.
+    /// Returns a peer in Established on an outgoing connection, with an empty table; earlier actions and
+    /// messages are cleared.
     pub(crate) fn established(config: PeerConfig, open: Open) -> Self {
         let mut bench = Self::new(config);
         bench.set_routes(Routes::new());
@@ -115,7 +116,7 @@ impl Bench {
         self.pump();
     }
 
-    /// Lets time pass, deadline by deadline.
+    /// Advances the time, deadline by deadline.
     pub(crate) fn wait(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(deadline) = self.peer.next_deadline().filter(|deadline| *deadline <= end) {
@@ -126,7 +127,7 @@ impl Bench {
         self.now = end;
     }
 
-    /// Lets time pass while the router says often enough that it is alive.
+    /// Advances the time while the router sends keepalives.
     pub(crate) fn live(&mut self, direction: ConnectionDirection, time: Duration) {
         let end = self.now + time;
         while self.now < end {
@@ -150,7 +151,7 @@ impl Bench {
     fn read(&mut self, direction: ConnectionDirection) {
         while let Some(bytes) = self.peer.poll_bytes(direction, self.now) {
             let messages = self.streams[direction as usize].read(&bytes, false);
-            self.heard.extend(messages.into_iter().map(|message| (direction, message)));
+            self.received.extend(messages.into_iter().map(|message| (direction, message)));
             if self.reads {
                 self.peer.handle_sent(direction, self.now);
             }
@@ -159,23 +160,23 @@ impl Bench {
 
     pub(crate) fn forget(&mut self) {
         self.actions.clear();
-        self.heard.clear();
+        self.received.clear();
     }
 
-    /// Since the last time.
+    /// Takes the actions since the last call.
     pub(crate) fn actions(&mut self) -> Vec<PeerAction> {
         mem::take(&mut self.actions)
     }
 
-    /// Since the last time.
+    /// Takes the messages since the last call.
     pub(crate) fn heard(&mut self) -> Vec<Message> {
-        mem::take(&mut self.heard).into_iter().map(|(_, message)| message).collect()
+        mem::take(&mut self.received).into_iter().map(|(_, message)| message).collect()
     }
 
-    /// The only NOTIFICATION that was heard since the last time; `None` if there was none.
+    /// Takes the only NOTIFICATION since the last call, if there was one.
     pub(crate) fn notification(&mut self) -> Option<Notification> {
         let mut all = self.heard().into_iter().filter_map(|message| match message {
-            Message::Notification(said) => Some(said),
+            Message::Notification(sent) => Some(sent),
             _ => None,
         });
         let first = all.next();
@@ -183,7 +184,7 @@ impl Bench {
         first
     }
 
-    /// Routes heard of since the last time.
+    /// Takes the routes advertised since the last call.
     pub(crate) fn rib(&mut self) -> Rib {
         let mut rib = Rib::default();
         for message in self.heard() {
@@ -198,12 +199,12 @@ impl Bench {
         self.peer.view(self.now).last_close.unwrap()
     }
 
-    /// The time until the next attempt to connect.
+    /// Advances to the next connection attempt and returns the time until then.
     pub(crate) fn time_to_connect(&mut self) -> Duration {
         let before = self.now;
         self.actions();
         while !self.actions().contains(&PeerAction::Connect) {
-            let deadline = self.peer.next_deadline().expect("it never tries again");
+            let deadline = self.peer.next_deadline().expect("no further attempt");
             self.wait(deadline.saturating_sub(self.now));
         }
         self.now - before

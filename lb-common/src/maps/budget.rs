@@ -21,7 +21,7 @@ impl Budget {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Allowance {
-    /// Second ([`crate::tables::Tables::now_seconds`]) that `left` is for.
+    /// Second, counted from any start, that `left` is for.
     pub second: u64,
     /// Packets left in it.
     pub left: u64,

@@ -14,8 +14,8 @@ const BITS: u32 = (WORDS * 64).ilog2();
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressFilter {
-    v4: [u64; WORDS],
-    v6: [u64; WORDS],
+    pub(crate) v4: [u64; WORDS],
+    pub(crate) v6: [u64; WORDS],
 }
 
 impl AddressFilter {
@@ -82,7 +82,7 @@ const MAC_BITS: u32 = (MAC_WORDS * 64).ilog2();
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MacFilter {
-    words: [u64; MAC_WORDS],
+    pub(crate) words: [u64; MAC_WORDS],
 }
 
 impl MacFilter {

@@ -9,6 +9,8 @@ pub const HEADER: usize = 4;
 /// Words of the private data that come first: one of four bytes (number of the key, marks, home, zero), and the tag.
 /// The identities of those who have been asked follow, a word each.
 pub const TAG_WORDS: usize = 2;
+/// Nodes that a packet may be asked of: the list names all but the last.
+pub const MAX_ASKED: usize = 6;
 /// Lowest source port: the flow's entropy goes into the 14 bits below (RFC 6335 dynamic range).
 pub const SOURCE_PORT_BASE: u16 = 0xc000;
 /// First byte: version and control bit must be zero.

@@ -1,7 +1,7 @@
-//! The certificate that API servers know a webhook by.
+//! The webhook's serving certificate.
 //!
-//! Its authority signs it and nothing else ever, as the authority's key is forgotten at once: whoever reads the
-//! Secret can be this webhook, and no other server.
+//! Each has a CA of its own, whose key is discarded at once and so signs nothing else: a reader of the Secret can
+//! impersonate this webhook, but no other server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,108 +18,106 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{RootCertStore, ServerConfig};
 use time::OffsetDateTime;
 
-/// How long a certificate lasts.
+use super::names::SERVICE;
+
+/// The lifetime of a certificate.
 pub const LIFETIME: Duration = Duration::from_secs(365 * DAY);
-/// It is replaced when it does not last this long any more.
-pub const RENEWED_BEFORE: Duration = Duration::from_secs(90 * DAY);
-/// Clocks of API servers may be behind ours.
-const SKEW: Duration = Duration::from_secs(3600);
+/// A certificate is replaced when its remaining lifetime is shorter than this.
+pub const RENEW_BEFORE: Duration = Duration::from_secs(90 * DAY);
+/// Tolerance for API servers whose clocks are behind.
+const CLOCK_SKEW: Duration = Duration::from_secs(3600);
 const DAY: u64 = 24 * 3600;
 
-/// A certificate, its key, and the authorities to trust, all as PEM.
+/// A certificate, its private key and its CA bundle, all as PEM.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// The authorities that API servers are to trust: its own first, then the one before it, whose certificate
-    /// another controller may still show.
-    pub authorities: String,
+    /// The CAs that API servers are to trust: its own first, then the previous one, whose certificate another controller
+    /// may still serve.
+    pub ca_bundle: String,
     /// The certificate.
     pub certificate: String,
-    /// Its key.
+    /// Its private key.
     pub key: String,
 }
 
-/// A key is nobody's to read in a log.
+/// Omits the private key, which must not appear in logs.
 impl std::fmt::Debug for Certificate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Certificate").field("certificate", &self.certificate).finish_non_exhaustive()
     }
 }
 
-/// Whether a certificate can be shown.
+/// Whether a certificate can be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// For long enough.
-    Good,
-    /// Still, and it is time for another.
-    Ending,
-    /// Not any more, or it never could.
-    Useless,
+pub enum CertificateState {
+    /// It is valid for long enough.
+    Valid,
+    /// It is valid, but has to be renewed.
+    Expiring,
+    /// It has expired or is damaged.
+    Unusable,
 }
 
-/// Why a certificate cannot be made or shown.
+/// A certificate cannot be issued or served.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    /// It cannot be signed.
-    #[error("cannot make a certificate: {0}")]
+    /// Keys or signatures cannot be created.
+    #[error("cannot issue a certificate: {0}")]
     Issue(#[from] rcgen::Error),
-    /// It does not last as long as that.
-    #[error("cannot make a certificate that ends so late: {0}")]
+    /// Its validity is out of range.
+    #[error("cannot issue a certificate with this validity; check the system clock: {0}")]
     Time(#[from] time::error::ComponentRange),
-    /// It is no PEM.
-    #[error("the certificate or its key is no PEM: {0}")]
+    /// It is not PEM.
+    #[error("cannot parse the certificate or its key as PEM: {0}")]
     Pem(#[from] rustls::pki_types::pem::Error),
     /// It cannot be used for TLS.
-    #[error("the certificate cannot be used: {0}")]
+    #[error("cannot use the certificate for TLS: {0}")]
     Tls(#[from] rustls::Error),
 }
 
-/// The names of a Service: one that API servers use, and those that people do.
-pub fn names(service: &str, namespace: &str) -> Vec<String> {
+/// Returns the DNS names of a Service: first the one that API servers use, then the fully qualified one.
+pub fn dns_names(service: &str, namespace: &str) -> Vec<String> {
     ["", ".cluster.local"].map(|end| format!("{service}.{namespace}.svc{end}")).to_vec()
 }
 
 impl Certificate {
-    /// A new one for these names. `now` is the time since 1970; `before` is the one that it replaces.
+    /// Issues a certificate for these names. `now` is the Unix time; `previous` is the certificate that it replaces.
     ///
     /// # Errors
-    /// When keys cannot be made or used.
-    pub fn issue(names: &[String], now: Duration, before: Option<&Self>) -> Result<Self, CertificateError> {
-        let authority_key = KeyPair::generate()?;
-        let authority = authority(now)?;
-        let authority_pem = authority.self_signed(&authority_key)?.pem();
+    /// If keys or signatures cannot be created.
+    pub fn issue(names: &[String], now: Duration, previous: Option<&Self>) -> Result<Self, CertificateError> {
+        let ca_key = KeyPair::generate()?;
+        let ca = ca_params(now)?;
+        let ca_pem = ca.self_signed(&ca_key)?.pem();
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(names)?;
-        (params.not_before, params.not_after) = lifetime(now)?;
-        params.distinguished_name = called(names.first().map_or(super::SERVICE, String::as_str));
+        (params.not_before, params.not_after) = validity(now)?;
+        params.distinguished_name = distinguished_name(names.first().map_or(SERVICE, String::as_str));
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
-        let certificate = params.signed_by(&key, &Issuer::new(authority, authority_key))?.pem();
-        let former = before.and_then(|before| before.authorities.split_inclusive(END).next());
+        let certificate = params.signed_by(&key, &Issuer::new(ca, ca_key))?.pem();
+        let former = previous.and_then(|previous| previous.ca_bundle.split_inclusive(END).next());
         let former =
             former.filter(|former| former.ends_with(END)).map(|former| format!("{}\n", former.trim()));
-        Ok(Self {
-            authorities: authority_pem + &former.unwrap_or_default(),
-            certificate,
-            key: key.serialize_pem(),
-        })
+        Ok(Self { ca_bundle: ca_pem + &former.unwrap_or_default(), certificate, key: key.serialize_pem() })
     }
 
-    /// How it stands at a time since 1970, for a name.
-    pub fn standing(&self, name: &str, now: Duration) -> Standing {
+    /// Returns the certificate's state for a DNS name at a Unix time.
+    pub fn state(&self, name: &str, now: Duration) -> CertificateState {
         if self.server_config().is_err() || !self.is_valid(name, now) {
-            Standing::Useless
-        } else if self.is_valid(name, now + RENEWED_BEFORE) {
-            Standing::Good
+            CertificateState::Unusable
+        } else if self.is_valid(name, now + RENEW_BEFORE) {
+            CertificateState::Valid
         } else {
-            Standing::Ending
+            CertificateState::Expiring
         }
     }
 
-    /// What a server shows.
+    /// Returns the TLS configuration of a server with this certificate.
     ///
     /// # Errors
-    /// When it is not what it should be.
+    /// If the certificate or its key is damaged.
     pub fn server_config(&self) -> Result<ServerConfig, CertificateError> {
         let chain = self.chain()?;
         let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes())?;
@@ -131,51 +129,51 @@ impl Certificate {
         Ok(CertificateDer::pem_slice_iter(self.certificate.as_bytes()).collect::<Result<_, _>>()?)
     }
 
-    /// Whether a client that trusts only its authorities would take it: signature, names, purpose and time.
+    /// Returns whether a client that trusts only its CA bundle accepts it: signature, names, purpose and validity.
     fn is_valid(&self, name: &str, now: Duration) -> bool {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(
-            CertificateDer::pem_slice_iter(self.authorities.as_bytes()).filter_map(Result::ok),
+            CertificateDer::pem_slice_iter(self.ca_bundle.as_bytes()).filter_map(Result::ok),
         );
         let Ok(verifier) = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build()
         else {
             return false;
         };
         let (Ok(chain), Ok(name)) = (self.chain(), ServerName::try_from(name)) else { return false };
-        let Some((certificate, between)) = chain.split_first() else { return false };
+        let Some((certificate, intermediates)) = chain.split_first() else { return false };
         let now = UnixTime::since_unix_epoch(now);
-        verifier.verify_server_cert(certificate, between, &name, &[], now).is_ok()
+        verifier.verify_server_cert(certificate, intermediates, &name, &[], now).is_ok()
     }
 }
 
-/// What ends each certificate of a PEM text.
+/// The last line of a PEM certificate.
 const END: &str = "-----END CERTIFICATE-----";
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-fn authority(now: Duration) -> Result<CertificateParams, CertificateError> {
+fn ca_params(now: Duration) -> Result<CertificateParams, CertificateError> {
     let mut params = CertificateParams::new(Vec::new())?;
-    (params.not_before, params.not_after) = lifetime(now)?;
-    // Two authorities at a time are told apart by their names.
-    params.distinguished_name = called(&format!("fairlead-webhook {}", now.as_secs()));
+    (params.not_before, params.not_after) = validity(now)?;
+    // A client with two CAs in its bundle selects by name.
+    params.distinguished_name = distinguished_name(&format!("fairlead-webhook {}", now.as_secs()));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
     Ok(params)
 }
 
-fn called(name: &str) -> DistinguishedName {
-    let mut called = DistinguishedName::new();
-    called.push(DnType::CommonName, name);
-    called
+fn distinguished_name(name: &str) -> DistinguishedName {
+    let mut distinguished_name = DistinguishedName::new();
+    distinguished_name.push(DnType::CommonName, name);
+    distinguished_name
 }
 
-fn lifetime(now: Duration) -> Result<(OffsetDateTime, OffsetDateTime), time::error::ComponentRange> {
+fn validity(now: Duration) -> Result<(OffsetDateTime, OffsetDateTime), time::error::ComponentRange> {
     let at = |since: Duration| {
         OffsetDateTime::from_unix_timestamp(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
     };
-    Ok((at(now.saturating_sub(SKEW))?, at(now.saturating_add(LIFETIME))?))
+    Ok((at(now.saturating_sub(CLOCK_SKEW))?, at(now.saturating_add(LIFETIME))?))
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! ConversionReview: BGPPeers in another version.
+//! ConversionReview: converts BGPPeers between versions.
 //!
-//! `v1beta1` has a part of the fields of `v1beta2`, by the same names. So nothing has to be done one way; the other
-//! way what the older version does not have is left out, and what it must have and a newer object may lack is empty.
+//! `v1beta1` has a subset of the fields of `v1beta2`, with the same names. An upgrade changes no field; a downgrade removes
+//! the fields that `v1beta1` lacks, and adds empty values for those that it requires.
 
 use serde_json::{Map, Value, json};
 
 /// Fields of a `v1beta2` spec that `v1beta1` does not have.
-const NEWER: [&str; 9] = [
+const V1BETA2_FIELDS: [&str; 9] = [
     "connectTime",
     "disableMP",
     "dualStackAddressFamily",
@@ -17,16 +17,17 @@ const NEWER: [&str; 9] = [
     "passwordSecret",
     "vrf",
 ];
-const OLD: &str = "metallb.io/v1beta1";
-const NEW: &str = "metallb.io/v1beta2";
+const V1BETA1: &str = "metallb.io/v1beta1";
+const V1BETA2: &str = "metallb.io/v1beta2";
 
-/// Answers a ConversionReview; `None` for what is none.
+/// Answers a ConversionReview; `None` if the value is not one.
 pub(super) fn convert(review: &Value) -> Option<Value> {
     let request = review.get("request")?;
     let uid = request.get("uid")?.as_str()?;
     let desired = request.get("desiredAPIVersion")?.as_str()?;
     let objects = request.get("objects")?.as_array()?;
-    let converted: Result<Vec<_>, String> = objects.iter().map(|object| one(object, desired)).collect();
+    let converted: Result<Vec<_>, String> =
+        objects.iter().map(|object| convert_object(object, desired)).collect();
     let response = match converted {
         Ok(objects) => json!({"uid": uid, "result": {"status": "Success"}, "convertedObjects": objects}),
         Err(message) => json!({"uid": uid, "result": {"status": "Failure", "message": message}}),
@@ -34,28 +35,28 @@ pub(super) fn convert(review: &Value) -> Option<Value> {
     Some(json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "ConversionReview", "response": response}))
 }
 
-fn one(object: &Value, desired: &str) -> Result<Value, String> {
+fn convert_object(object: &Value, desired: &str) -> Result<Value, String> {
     let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
     let (kind, version) = (text("kind"), text("apiVersion"));
-    let known = [OLD, NEW];
+    let known = [V1BETA1, V1BETA2];
     if kind != "BGPPeer" || !known.contains(&version) || !known.contains(&desired) {
         return Err(format!(
-            "{version} {kind} cannot be written as {desired}; BGPPeers can, as {OLD} or {NEW}"
+            "cannot convert {kind} {version} to {desired}; only BGPPeer is supported, as {V1BETA1} and {V1BETA2}"
         ));
     }
     let mut converted = object.clone();
     converted["apiVersion"] = desired.into();
-    if desired == OLD
-        && version == NEW
+    if desired == V1BETA1
+        && version == V1BETA2
         && let Some(spec) = converted.get_mut("spec").and_then(Value::as_object_mut)
     {
-        make_older(spec);
+        downgrade(spec);
     }
     Ok(converted)
 }
 
-fn make_older(spec: &mut Map<String, Value>) {
-    for field in NEWER {
+fn downgrade(spec: &mut Map<String, Value>) {
+    for field in V1BETA2_FIELDS {
         spec.remove(field);
     }
     spec.entry("peerASN").or_insert_with(|| 0.into());
@@ -78,34 +79,39 @@ mod tests {
     }
 
     #[test]
-    fn an_older_one_is_a_newer_one_as_it_is() {
+    fn an_upgrade_changes_no_field() {
         let spec = json!({"myASN": 1, "peerASN": 2, "peerAddress": "10.0.0.1", "holdTime": "90s",
                           "nodeSelectors": [{"matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}]});
-        assert_eq!(converted(&spec, OLD, NEW), spec, "and no time is made of one that is not written");
-        assert_eq!(converted(&spec, NEW, OLD), spec);
-        assert_eq!(converted(&spec, NEW, NEW), spec);
+        assert_eq!(converted(&spec, V1BETA1, V1BETA2), spec, "no default is added");
+        assert_eq!(converted(&spec, V1BETA2, V1BETA1), spec);
+        assert_eq!(converted(&spec, V1BETA2, V1BETA2), spec);
     }
 
     #[test]
-    fn what_an_older_one_does_not_have_is_left_out() {
+    fn a_downgrade_removes_fields_and_adds_required_ones() {
         let spec = json!({"myASN": 1, "dynamicASN": "external", "interface": "eth0", "vrf": "red", "bfdProfile": "b",
                           "connectTime": "5s", "enableGracefulRestart": true, "localASN": 7, "disableMP": false,
                           "dualStackAddressFamily": true, "passwordSecret": {"name": "s"}});
-        let older = json!({"myASN": 1, "peerASN": 0, "peerAddress": "", "bfdProfile": "b"});
-        assert_eq!(converted(&spec, NEW, OLD), older);
+        let expected = json!({"myASN": 1, "peerASN": 0, "peerAddress": "", "bfdProfile": "b"});
+        assert_eq!(converted(&spec, V1BETA2, V1BETA1), expected);
     }
 
     #[test]
-    fn what_cannot_be_converted_is_told() {
-        for (kind, version, desired) in
-            [("Pool", OLD, NEW), ("BGPPeer", "metallb.io/v1alpha1", NEW), ("BGPPeer", OLD, "metallb.io/v2")]
-        {
+    fn an_unsupported_conversion_fails() {
+        for (kind, version, desired) in [
+            ("Pool", V1BETA1, V1BETA2),
+            ("BGPPeer", "metallb.io/v1alpha1", V1BETA2),
+            ("BGPPeer", V1BETA1, "metallb.io/v2"),
+        ] {
             let object = json!({"apiVersion": version, "kind": kind});
             let review = json!({"request": {"uid": "u", "desiredAPIVersion": desired, "objects": [object]}});
             let answer = convert(&review).unwrap();
             assert_eq!(answer["response"]["result"]["status"], "Failure", "{kind} {version} {desired}");
         }
         assert_eq!(convert(&json!({})), None);
-        assert_eq!(convert(&json!({"request": {"uid": "u", "desiredAPIVersion": NEW, "objects": 5}})), None);
+        assert_eq!(
+            convert(&json!({"request": {"uid": "u", "desiredAPIVersion": V1BETA2, "objects": 5}})),
+            None
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! AdmissionReview: whether a change is to be taken.
+//! AdmissionReview: admits or rejects changes of objects.
 
 use std::borrow::Borrow;
 
@@ -8,13 +8,13 @@ use lb_api::problem::{ObjectRef, Problem, Reason, Severity};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// A request, as far as it is read.
+/// The fields of a request that are read.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Request {
+struct AdmissionRequest {
     uid: String,
     operation: String,
-    kind: Kind,
+    kind: RequestKind,
     #[serde(default)]
     namespace: Option<String>,
     #[serde(default)]
@@ -23,49 +23,51 @@ struct Request {
     object: Value,
 }
 
-impl Request {
+impl AdmissionRequest {
     fn reference(&self) -> ObjectRef {
         ObjectRef { kind: self.kind.kind.clone(), namespace: self.namespace.clone(), name: self.name.clone() }
     }
 }
 
 #[derive(Debug, Deserialize)]
-struct Kind {
+struct RequestKind {
     kind: String,
 }
 
-/// The status code of a refusal: the object cannot be as it is.
+/// The status code of a rejection: the object is invalid.
 const UNPROCESSABLE: u16 = 422;
 
-/// Answers an AdmissionReview by what is there in the namespace that counts; `None` for what is none.
+/// Answers an AdmissionReview, given the existing objects of the load balancer's namespace; `None` if the value is not
+/// one.
 pub(super) fn answer<O: Borrow<Sourced<Object>>>(
     review: &Value,
     existing: &[O],
     namespace: &str,
 ) -> Option<Value> {
-    let request = Request::deserialize(review.get("request")?).ok()?;
+    let request = AdmissionRequest::deserialize(review.get("request")?).ok()?;
     let is_elsewhere = request.namespace.as_deref().is_some_and(|of| of != namespace);
-    let verdict = if is_elsewhere { elsewhere(&request, namespace) } else { judge(&request, existing) };
+    let verdict =
+        if is_elsewhere { other_namespace(&request, namespace) } else { review_request(&request, existing) };
     let mut response = json!({"uid": request.uid, "allowed": verdict.is_admitted()});
     if !verdict.is_admitted() {
-        let message = words(&verdict.refusals).join("; ");
+        let message = lines(&verdict.refusals).join("; ");
         response["status"] = json!({
             "status": "Failure", "reason": "Invalid", "code": UNPROCESSABLE, "message": message,
         });
     }
     if !verdict.warnings.is_empty() {
-        response["warnings"] = words(&verdict.warnings).into();
+        response["warnings"] = lines(&verdict.warnings).into();
     }
     Some(json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}))
 }
 
-fn words(problems: &[Problem]) -> Vec<String> {
+fn lines(problems: &[Problem]) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
 
-/// Of an object of another namespace, which counts for nothing here. It is no reason to refuse it: another load balancer
-/// may read that namespace.
-fn elsewhere(request: &Request, namespace: &str) -> Review {
+/// Admits an object in another namespace, with a warning that it has no effect: another load balancer may read that
+/// namespace.
+fn other_namespace(request: &AdmissionRequest, namespace: &str) -> Review {
     let mut verdict = Review::default();
     if matches!(request.operation.as_str(), "CREATE" | "UPDATE") {
         let reason = Reason::OtherNamespace { read: namespace.to_owned() };
@@ -74,28 +76,28 @@ fn elsewhere(request: &Request, namespace: &str) -> Review {
     verdict
 }
 
-fn judge<O: Borrow<Sourced<Object>>>(request: &Request, existing: &[O]) -> Review {
+fn review_request<O: Borrow<Sourced<Object>>>(request: &AdmissionRequest, existing: &[O]) -> Review {
     match request.operation.as_str() {
-        "CREATE" | "UPDATE" => written(&request.object, existing),
+        "CREATE" | "UPDATE" => review_write(&request.object, existing),
         "DELETE" => admission::review(existing, &ObjectChange::Delete(&request.reference())),
-        // To connect to something changes nothing.
+        // CONNECT changes nothing.
         _ => Review::default(),
     }
 }
 
-fn written<O: Borrow<Sourced<Object>>>(object: &Value, existing: &[O]) -> Review {
+fn review_write<O: Borrow<Sourced<Object>>>(object: &Value, existing: &[O]) -> Review {
     if object.pointer("/metadata/deletionTimestamp").is_some_and(|deleted| !deleted.is_null()) {
-        // It is about to go, and waits for somebody who must be able to say that it may.
+        // It is being deleted, and its finalizers must be removable.
         return Review::default();
     }
     let (read, problems) = objects::from_json(object.clone());
-    // The server has removed the fields that its definition of the kind does not have, or has refused them. What is left
-    // and unknown here is of another version's definition: to refuse it would stop who goes from one to the other.
+    // The server has removed or rejected the fields that its definition of the kind lacks. Any other unknown field is of
+    // another version of the definition: rejecting it would block upgrades.
     let (warnings, refusals): (Vec<_>, _) =
         problems.into_iter().partition(|problem| problem.severity() < Severity::Error);
     let mut verdict = match read.first().filter(|_| refusals.is_empty()) {
         Some(object) => {
-            // Secrets are the agents' to read: here they are taken to be there.
+            // The controller may not read Secrets: assume that they exist.
             let existing: Vec<_> = existing.iter().map(O::borrow).collect();
             let secrets = admission::presumed_secrets(existing.iter().copied().chain([object]));
             let all: Vec<_> = existing.into_iter().chain(&secrets).collect();
@@ -116,12 +118,12 @@ mod tests {
                "metadata": {"name": name, "namespace": "lb"}, "spec": {"addresses": [addresses]}})
     }
 
-    fn review(operation: &str, object: &Value) -> Value {
+    fn request(operation: &str, object: &Value) -> Value {
         json!({"request": {"uid": "u", "operation": operation, "kind": {"kind": object["kind"]}, "namespace": "lb",
                            "name": object["metadata"]["name"], "object": object}})
     }
 
-    fn there() -> Vec<Sourced<Object>> {
+    fn existing() -> Vec<Sourced<Object>> {
         let profile = json!({"apiVersion": "metallb.io/v1beta1", "kind": "BFDProfile",
                              "metadata": {"name": "fast", "namespace": "lb"}});
         let peer = json!({"apiVersion": "metallb.io/v1beta2", "kind": "BGPPeer",
@@ -134,17 +136,17 @@ mod tests {
     }
 
     fn respond(operation: &str, object: &Value) -> Value {
-        answer(&review(operation, object), &there(), "lb").unwrap()["response"].clone()
+        answer(&request(operation, object), &existing(), "lb").unwrap()["response"].clone()
     }
 
     #[test]
-    fn what_is_right_is_taken() {
+    fn a_valid_object_is_admitted() {
         assert_eq!(respond("CREATE", &pool("b", "10.0.1.0/24")), json!({"uid": "u", "allowed": true}));
         assert_eq!(respond("UPDATE", &pool("a", "10.0.0.0/25"))["allowed"], true);
     }
 
     #[test]
-    fn what_is_wrong_is_refused_by_name_field_and_reason() {
+    fn an_invalid_object_is_rejected_by_name_field_and_reason() {
         let response = respond("CREATE", &pool("b", "10.0.0.0/25"));
         assert_eq!((&response["allowed"], &response["status"]["code"]), (&json!(false), &json!(422)));
         let message = response["status"]["message"].as_str().unwrap();
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_refers_to_nothing_yet_is_taken_with_a_warning() {
+    fn an_unknown_reference_is_admitted_with_a_warning() {
         let peer = json!({"apiVersion": "metallb.io/v1beta2", "kind": "BGPPeer",
                           "metadata": {"name": "new", "namespace": "lb"},
                           "spec": {"myASN": 1, "peerASN": 2, "peerAddress": "10.0.0.2", "bfdProfile": "none"}});
@@ -170,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_a_controller_cannot_see_is_no_reason_to_warn() {
+    fn a_reference_to_a_secret_causes_no_warning() {
         let peer = json!({"apiVersion": "metallb.io/v1beta2", "kind": "BGPPeer",
                           "metadata": {"name": "new", "namespace": "lb"},
                           "spec": {"myASN": 1, "peerASN": 2, "peerAddress": "10.0.0.2", "passwordSecret": {"name": "s"}}});
@@ -178,11 +180,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_another_namespace_is_taken_with_a_warning_that_names_ours() {
+    fn an_object_in_another_namespace_is_admitted_with_a_warning_that_names_ours() {
         let asked = |operation: &str| {
-            let mut review = review(operation, &pool("b", "not looked at"));
+            let mut review = request(operation, &pool("b", "not checked"));
             review["request"]["namespace"] = "default".into();
-            answer(&review, &there(), "lb").unwrap()["response"].clone()
+            answer(&review, &existing(), "lb").unwrap()["response"].clone()
         };
         for operation in ["CREATE", "UPDATE"] {
             let response = asked(operation);
@@ -197,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_only_the_server_knows_is_taken_with_a_warning() {
+    fn a_field_that_only_the_server_knows_is_admitted_with_a_warning() {
         let mut newer = pool("b", "10.0.1.0/24");
         newer["spec"]["autoassign"] = true.into();
         let response = respond("CREATE", &newer);
@@ -210,18 +212,18 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_in_use_stays_and_what_is_going_goes() {
+    fn a_profile_in_use_cannot_be_deleted_and_an_object_being_deleted_can_be_updated() {
         let profile = json!({"kind": "BFDProfile", "metadata": {"name": "fast"}});
         assert_eq!(respond("DELETE", &profile)["allowed"], false);
         let other = json!({"kind": "BFDProfile", "metadata": {"name": "slow"}});
         assert_eq!(respond("DELETE", &other)["allowed"], true);
-        let mut going = pool("b", "wrong");
-        going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
-        assert_eq!(respond("UPDATE", &going)["allowed"], true);
+        let mut deleted = pool("b", "wrong");
+        deleted["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+        assert_eq!(respond("UPDATE", &deleted)["allowed"], true);
     }
 
     #[test]
-    fn what_is_no_review_has_no_answer() {
+    fn a_value_that_is_no_review_has_no_answer() {
         for review in [json!({}), json!([]), json!({"request": {}}), json!({"request": {"uid": 5}})] {
             assert_eq!(answer::<Sourced<Object>>(&review, &[], "lb"), None);
         }

@@ -1,8 +1,9 @@
-//! HTTPS for API servers.
+//! The webhook's HTTPS server.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -16,16 +17,19 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
-use super::{RETRY, conversion, review};
+use super::{conversion, review};
 use lb_kube::cluster::Cluster;
 use lb_kube::snapshot::Snapshot;
-use lb_runtime::http::{self, ConnectionSlot, HttpServer, Limits};
+use lb_runtime::http::{self, ConnectionSlot, HttpLimits, HttpServer};
 
-/// Bytes of a body that is small: nearly every review is.
-const SMALL: usize = 256 << 10;
+/// Maximum size of a small body, in bytes: nearly every review is small.
+const SMALL_BODY: usize = 256 << 10;
 
-/// Where reviews are sent: to one path for all kinds, or to one for each as MetalLB has them.
-const REVIEWS: [&str; 7] = [
+/// Delay after a failed attempt to listen.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// The paths of admission reviews: one for all kinds, and one per kind as in MetalLB.
+const REVIEW_PATHS: [&str; 7] = [
     "/validate",
     "/validate-metallb-io-v1beta2-bgppeer",
     "/validate-metallb-io-v1beta1-bfdprofile",
@@ -34,56 +38,56 @@ const REVIEWS: [&str; 7] = [
     "/validate-metallb-io-v1beta1-ipaddresspool",
     "/validate-metallb-io-v1beta1-l2advertisement",
 ];
-const CONVERSION: &str = "/convert";
+const CONVERSION_PATH: &str = "/convert";
 
-/// What answers.
-pub(super) struct Server {
+/// The server.
+pub(super) struct WebhookServer {
     pub(super) port: u16,
-    pub(super) limits: Limits,
+    pub(super) limits: HttpLimits,
     pub(super) cluster: Cluster,
-    /// Namespace in which objects count.
+    /// The namespace in which objects count.
     pub(super) namespace: String,
-    /// What it shows itself by; `None` until there is something.
-    pub(super) identity: watch::Receiver<Option<Arc<ServerConfig>>>,
+    /// The TLS configuration; `None` until there is a certificate.
+    pub(super) tls_config: watch::Receiver<Option<Arc<ServerConfig>>>,
 }
 
-/// What the answers are made from.
+/// The state that reviews need.
 struct Reviewer {
     cluster: Cluster,
     namespace: String,
-    /// Parsed JSON takes many times its bytes, and time: so one long body is parsed at once, and beside it two small
-    /// ones, which do not wait for it.
-    long: Arc<Semaphore>,
+    /// Parsed JSON takes many times its size in memory, and time: at most one large body and two small ones are parsed at
+    /// the same time, and small ones do not wait for the large one.
+    large: Arc<Semaphore>,
     small: Arc<Semaphore>,
 }
 
-/// What is not an answer to a review.
-type Refusal = (StatusCode, &'static str);
+/// The response to an invalid request.
+type Rejection = (StatusCode, &'static str);
 
-impl Server {
-    /// Answers for ever.
+impl WebhookServer {
+    /// Serves until the task is aborted.
     pub(super) async fn run(self) {
         let listener = loop {
             match listen(self.port) {
                 Ok(listener) => break listener,
                 Err(error) => {
-                    tracing::error!(port = self.port, %error, "API servers cannot be answered; give another --webhook-port");
+                    tracing::error!(port = self.port, %error, "cannot listen on the webhook port, retrying; set another --webhook-port");
                     tokio::time::sleep(RETRY).await;
                 }
             }
         };
-        let [long, small] = [1, 2].map(|at_once| Arc::new(Semaphore::new(at_once)));
-        let reviewer = Reviewer { cluster: self.cluster, namespace: self.namespace, long, small };
-        let mut router = Router::new().route(CONVERSION, post(convert));
-        for path in REVIEWS {
+        let [large, small] = [1, 2].map(|at_once| Arc::new(Semaphore::new(at_once)));
+        let reviewer = Reviewer { cluster: self.cluster, namespace: self.namespace, large, small };
+        let mut router = Router::new().route(CONVERSION_PATH, post(convert));
+        for path in REVIEW_PATHS {
             router = router.route(path, post(validate));
         }
         let router = router.with_state(Arc::new(reviewer));
-        HttpServer::new("the webhook port", self.limits).serve_tls(listener, self.identity, router).await;
+        HttpServer::new("the webhook port", self.limits).serve_tls(listener, self.tls_config, router).await;
     }
 }
 
-/// On all addresses of both IP versions, or of the one that there is.
+/// Listens on all addresses, of both IP families if there are two.
 fn listen(port: u16) -> io::Result<TcpListener> {
     match http::listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
         Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
@@ -98,8 +102,8 @@ async fn convert(
     Extension(slot): Extension<ConnectionSlot>,
     request: Request,
 ) -> Response {
-    let answer = |asked: Value| {
-        conversion::convert(&asked).ok_or((StatusCode::BAD_REQUEST, "this is no ConversionReview"))
+    let answer = |review_body: Value| {
+        conversion::convert(&review_body).ok_or((StatusCode::BAD_REQUEST, "not a ConversionReview"))
     };
     reviewer.respond(&slot, request.into_body(), answer).await
 }
@@ -109,48 +113,49 @@ async fn validate(
     Extension(slot): Extension<ConnectionSlot>,
     request: Request,
 ) -> Response {
-    // What is there is not known yet, so nothing is known to be right; the configuration says what to do then.
-    let Some(there) = reviewer.cluster.read() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "not all objects have been listed yet").into_response();
+    // Without the existing objects a change cannot be validated; failurePolicy applies.
+    let Some(snapshot) = reviewer.cluster.read() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the objects have not been listed yet; try again")
+            .into_response();
     };
     let namespace = reviewer.namespace.clone();
-    let answer = move |asked: Value| {
-        let Snapshot { objects, .. } = &there;
-        review::answer(&asked, objects, &namespace)
-            .ok_or((StatusCode::BAD_REQUEST, "this is no AdmissionReview"))
+    let answer = move |review_body: Value| {
+        let Snapshot { objects, .. } = &snapshot;
+        review::answer(&review_body, objects, &namespace)
+            .ok_or((StatusCode::BAD_REQUEST, "not an AdmissionReview"))
     };
     reviewer.respond(&slot, request.into_body(), answer).await
 }
 
 impl Reviewer {
-    /// Reads a body and has it answered by a thread of its own: leadership must not wait for it.
+    /// Reads a body and answers it in a blocking thread, so that leader election does not wait for it.
     async fn respond(
         &self,
         slot: &ConnectionSlot,
         body: Body,
-        answer: impl FnOnce(Value) -> Result<Value, Refusal> + Send + 'static,
+        answer: impl FnOnce(Value) -> Result<Value, Rejection> + Send + 'static,
     ) -> Response {
         let body = match slot.read(body).await {
             Ok(body) => body,
             Err(error) => return error.into_response(),
         };
-        let lane = if body.len() <= SMALL { &self.small } else { &self.long };
-        let Ok(permit) = slot.queue(Arc::clone(lane).acquire_owned()).await else {
+        let semaphore = if body.len() <= SMALL_BODY { &self.small } else { &self.large };
+        let Ok(permit) = slot.queue(Arc::clone(semaphore).acquire_owned()).await else {
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
         };
         let answered = tokio::task::spawn_blocking(move || {
-            // Whoever asked may give up; the thread goes on, and is counted for as long.
+            // The permit is held until the thread ends, even if the client gives up.
             let _permit = permit;
-            let asked = serde_json::from_slice(&body)
-                .map_err(|_| (StatusCode::BAD_REQUEST, "the body is no JSON"))?;
+            let review_body = serde_json::from_slice(&body)
+                .map_err(|_| (StatusCode::BAD_REQUEST, "the body is not JSON"))?;
             drop(body);
-            answer(asked).map(|answer| Bytes::from(answer.to_string()))
+            answer(review_body).map(|answer| Bytes::from(answer.to_string()))
         });
         match answered.await {
             Ok(Ok(text)) => {
                 ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response()
             }
-            Ok(Err(refusal)) => refusal.into_response(),
+            Ok(Err(rejection)) => rejection.into_response(),
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         }
     }

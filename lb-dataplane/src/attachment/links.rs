@@ -1,98 +1,75 @@
-//! Links: made, taken over from an agent before this one, given another program.
+//! XDP links: created, and updated with the agent's program.
 
-use std::fs;
 use std::os::fd::AsFd;
 
-use aya::programs::links::{FdLink, LinkError, PinnedLink};
+use aya::Ebpf;
+use aya::programs::links::{FdLink, LinkError};
 use aya::programs::xdp::{XdpLink, XdpLinkId};
 use aya::programs::{ProgramError, Xdp, XdpMode};
 
-use super::decide::{Held, Interface, Program, locate};
-use super::{AttachError, Attachment, Mode};
-use crate::net::native;
+use super::decide::{LinkState, XdpInterface};
+use crate::attach::{AttachError, AttachMode, DesiredMode, loaded_program};
+use crate::net::driver_error;
+use crate::object::PROGRAM;
 
-/// A link that is held.
+/// A link that the agent holds by its descriptor.
 pub(super) struct HeldLink {
-    /// Only ever `None` in the moment in which it is pinned.
+    /// `None` only while it is being pinned.
     pub(super) link: Option<FdLink>,
     index: u32,
-    /// Whether this agent has made it.
+    /// Whether this agent has created it.
     pub(super) is_fresh: bool,
-    /// Whether it still runs the program of an agent with another layout of maps, which goes on until this agent's maps
-    /// are written: with empty maps, the program would pass all packets to the node's own stack.
+    /// Whether it still runs the program of an agent with another map layout, which it does until this
+    /// agent's maps are written: with empty maps, the program would pass all packets to the node's own stack.
     pub(super) is_of_other_layout: bool,
 }
 
 impl HeldLink {
-    fn new(link: FdLink, index: u32, is_fresh: bool) -> Self {
+    pub(super) fn new(link: FdLink, index: u32, is_fresh: bool) -> Self {
         Self { link: Some(link), index, is_fresh, is_of_other_layout: false }
     }
 
-    /// What the kernel says of it; a link that cannot be asked runs nothing.
-    pub(super) fn held(&self) -> Held {
+    /// Returns the link's state in the kernel; without an answer, the link runs no program.
+    pub(super) fn state(&self) -> LinkState {
         let info = self.link.as_ref().and_then(|link| link.info().ok());
-        Held { index: self.index, program: info.map_or(0, |info| info.program_id()) }
+        LinkState { index: self.index, program: info.map_or(0, |info| info.program_id()) }
     }
 }
 
-impl Attachment {
-    /// Takes over the links of an agent before this one, and returns the interfaces as they are then. Links of what
-    /// is no uplink any more are given up with their pins.
-    pub(super) fn take_over(
-        &mut self,
-        mut interfaces: Vec<Interface>,
-    ) -> Result<Vec<Interface>, AttachError> {
-        let (mut pinned, mut links) = (Vec::new(), Vec::new());
-        for (name, path) in self.pins.links().unwrap_or_default() {
-            let opened = PinnedLink::from_pin(&path).ok().map(FdLink::from);
-            let asked = opened.and_then(|link| Some((link.info().ok()?.program_id(), link)));
-            if let Some((program, link)) = asked {
-                pinned.push((name, program));
-                links.push((path, link));
-            }
-        }
-        for ((path, link), index) in links.into_iter().zip(locate(&pinned, &interfaces)) {
-            let interface = interfaces.iter_mut().find(|it| Some(it.index) == index);
-            let Some(interface) = interface else { continue };
-            let uplink = self.uplinks.iter().position(|uplink| uplink.name == interface.name);
-            let Some(uplink) = uplink else {
-                tracing::info!(interface = %interface.name, "detached: it is no uplink any more");
-                let _ = fs::remove_file(&path);
-                interface.program = None;
-                continue;
-            };
-            let mut held = HeldLink::new(link, interface.index, false);
-            if path != self.pins.link(&interface.name) {
-                held.is_of_other_layout = true;
-                self.uplinks[uplink].held = Some(held);
-                continue;
-            }
-            match self.restore(held, &interface.name) {
-                Ok(held) => {
-                    self.uplinks[uplink].held = Some(held);
-                    let (id, mode) = (self.program, interface.program.map_or(Mode::Off, |it| it.mode));
-                    interface.program = Some(Program { id, mode });
-                    tracing::info!(interface = %interface.name, ?mode, "taken over");
-                }
-                // The interface went just now.
-                Err(_) => drop(fs::remove_file(&path)),
-            }
-        }
-        Ok(interfaces)
+/// The agent's XDP program in the kernel.
+pub(super) struct LoadedProgram {
+    ebpf: Ebpf,
+    id: u32,
+}
+
+impl LoadedProgram {
+    /// Loads the program of the object.
+    pub(super) fn load(mut ebpf: Ebpf) -> Result<Self, AttachError> {
+        let id = loaded_program(&mut ebpf, PROGRAM)?.info().map_err(AttachError::Load)?.id();
+        Ok(Self { ebpf, id })
+    }
+
+    /// Returns the program's ID.
+    pub(super) const fn id(&self) -> u32 {
+        self.id
     }
 
     /// Attaches the program by a new link.
-    pub(super) fn attach(&mut self, interface: &Interface) -> Result<(HeldLink, Mode), AttachError> {
-        let wanted = self.mode.of(interface.is_veth);
+    pub(super) fn attach(
+        &mut self,
+        interface: &XdpInterface,
+        mode: DesiredMode,
+    ) -> Result<(HeldLink, AttachMode), AttachError> {
+        let required = mode.required(interface.is_veth);
         let program = self.xdp().map_err(AttachError::Load)?;
-        let (link, mode) = fresh_link(program, interface, wanted)?;
+        let (link, mode) = create_link(program, interface, required)?;
         let error = |reason: String| AttachError::Link { interface: interface.name.clone(), reason };
         let link = program.take_link(link).map_err(|e| error(e.to_string()))?;
         let link: FdLink = link.try_into().map_err(|e: LinkError| error(e.to_string()))?;
         Ok((HeldLink::new(link, interface.index, true), mode))
     }
 
-    /// Puts the agent's program back onto a link.
+    /// Puts the program back on a link.
     pub(super) fn restore(&mut self, held: HeldLink, interface: &str) -> Result<HeldLink, AttachError> {
         let program = self.xdp().map_err(AttachError::Load)?;
         let link = held.link.map(|link| update(program, link)).transpose();
@@ -100,53 +77,62 @@ impl Attachment {
             |e: ProgramError| AttachError::Link { interface: interface.into(), reason: e.to_string() };
         Ok(HeldLink { link: link.map_err(error)?, is_of_other_layout: false, ..held })
     }
+
+    fn xdp(&mut self) -> Result<&mut Xdp, ProgramError> {
+        let program = self.ebpf.program_mut(PROGRAM).ok_or(ProgramError::NotLoaded)?;
+        program.try_into()
+    }
 }
 
-/// Replaces the program of a link in one step.
+/// Replaces the program of a link atomically.
 fn update(program: &mut Xdp, link: FdLink) -> Result<FdLink, ProgramError> {
     let link: XdpLink = link.try_into().map_err(|_| ProgramError::NotAttached)?;
     let link = program.attach_to_link(link)?;
     program.take_link(link)?.try_into().map_err(|_| ProgramError::NotAttached)
 }
 
-fn fresh_link(
+fn create_link(
     program: &mut Xdp,
-    interface: &Interface,
-    wanted: Option<Mode>,
-) -> Result<(XdpLinkId, Mode), AttachError> {
+    interface: &XdpInterface,
+    required: Option<AttachMode>,
+) -> Result<(XdpLinkId, AttachMode), AttachError> {
     let error = |source| AttachError::Attach { interface: interface.name.clone(), source };
     let generic = |program: &mut Xdp| {
         let link = program.attach_to_if_index(interface.index, XdpMode::Skb);
-        link.map(|link| (link, Mode::Generic)).map_err(error)
+        link.map(|link| (link, AttachMode::Generic)).map_err(error)
     };
-    if wanted == Some(Mode::Generic) {
+    if required == Some(AttachMode::Generic) {
         if interface.is_veth {
-            tracing::info!(interface = %interface.name, "a veth: running in the stack, since what a native program sends is lost unless the other end has XDP or GRO; --xdp-mode native if it has");
+            tracing::info!(
+                interface = %interface.name,
+                "running in generic mode on a veth: packets that a native program sends are lost unless the peer has \
+                 XDP or GRO; if it has, use --xdp-mode native"
+            );
         }
         return generic(program);
     }
     match program.attach_to_if_index(interface.index, XdpMode::Driver) {
-        Ok(link) => Ok((link, Mode::Native)),
+        Ok(link) => Ok((link, AttachMode::Native)),
         Err(error) if is_errno(&error, libc::EBUSY) || is_errno(&error, libc::EEXIST) => {
             Err(occupied(interface))
         }
-        Err(source) if wanted == Some(Mode::Native) => Err(error(source)),
+        Err(source) if required == Some(AttachMode::Native) => Err(error(source)),
         Err(native) => {
             let reason = native_refusal(program, interface, &native);
             tracing::warn!(
                 interface = %interface.name,
                 reason,
-                "cannot run in the driver: running in the stack, which costs several times as much"
+                "cannot run in native mode: running in generic mode, which costs several times as much CPU"
             );
             generic(program)
         }
     }
 }
 
-/// Why the driver does not run the program, as far as the kernel tells.
-fn native_refusal(program: &Xdp, interface: &Interface, error: &ProgramError) -> String {
-    let told = program.fd().ok().and_then(|fd| native::refusal(interface.index, fd.as_fd()));
-    told.unwrap_or_else(|| match error {
+/// Returns why the driver does not run the program, in the kernel's words where it gives any.
+fn native_refusal(program: &Xdp, interface: &XdpInterface, error: &ProgramError) -> String {
+    let reason = program.fd().ok().and_then(|fd| driver_error::of(interface.index, fd.as_fd()));
+    reason.unwrap_or_else(|| match error {
         ProgramError::SyscallError(error) => error.io_error.to_string(),
         other => other.to_string(),
     })
@@ -156,14 +142,14 @@ fn is_errno(error: &ProgramError, errno: i32) -> bool {
     matches!(error, ProgramError::SyscallError(e) if e.io_error.raw_os_error() == Some(errno))
 }
 
-/// The interface has another program.
-pub(super) fn occupied(interface: &Interface) -> AttachError {
-    let holder = interface.program.map_or_else(|| "one that cannot be named".into(), |it| named(it.id));
+/// Returns the error for an interface that has another program.
+pub(super) fn occupied(interface: &XdpInterface) -> AttachError {
+    let holder = interface.program.map_or_else(|| "an unknown program".into(), |it| describe(it.id));
     AttachError::Occupied { interface: interface.name.clone(), holder }
 }
 
-/// What is known of a program, for a sentence.
-fn named(id: u32) -> String {
+/// Describes a program by its name and ID.
+fn describe(id: u32) -> String {
     let name = aya::programs::loaded_programs()
         .filter_map(Result::ok)
         .find(|program| program.id() == id)

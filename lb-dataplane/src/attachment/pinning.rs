@@ -1,64 +1,65 @@
-//! Pins: every map and link that is held has one, as far as there is a BPF file system.
+//! Pins: every map and link that the agent holds is pinned while a BPF file system is mounted.
 
 use std::fs;
 use std::path::Path;
 
 use aya::maps::MapData;
 use aya::programs::links::{FdLink, PinnedLink};
-use lb_common::maps::name;
+use lb_common::maps::MAPS;
 
-use super::{AttachError, Attachment};
+use super::uplink::Uplink;
+use crate::attach::AttachError;
 use crate::pins::Pins;
 
-/// Holds all pinned maps.
-pub(super) fn open_all(pins: &Pins) -> Result<Vec<(&'static str, MapData)>, AttachError> {
+/// The maps of the program, with their names.
+pub(super) type HeldMaps = Vec<(&'static str, MapData)>;
+
+/// Opens all pinned maps.
+pub(super) fn open_all(pins: &Pins) -> Result<HeldMaps, AttachError> {
     let open = |map: &'static str| {
         let path = pins.map(map);
         let opened = MapData::from_pin(&path);
         Ok((map, opened.map_err(|e| AttachError::Pin { path, reason: e.to_string() })?))
     };
-    name::ALL.into_iter().map(open).collect()
+    MAPS.iter().map(|map| open(map.name)).collect()
 }
 
-impl Attachment {
-    /// Pins what is held and has no pin, or whose pin leads to something else, and removes pins of links that are held
-    /// no more.
-    pub(super) fn pin_all(&mut self) -> Result<(), AttachError> {
-        if !self.pins.is_mounted() {
-            return Err(AttachError::NoBpffs { path: self.pins.bpffs().to_path_buf() });
-        }
-        let path = self.pins.directory();
-        fs::create_dir_all(&path).map_err(|source| AttachError::Directory { path, source })?;
-        for (name, map) in &self.maps {
-            pin_map(&self.pins.map(name), map)?;
-        }
-        for uplink in &mut self.uplinks {
-            // A link that cannot be pinned is lost, and with it the attachment. So links come last: what keeps links
-            // from being pinned has kept maps from it.
-            if let Some(held) = &mut uplink.held
-                && let Some(link) = held.link.take()
-            {
-                held.link = Some(pin_link(&self.pins.link(&uplink.name), link)?);
-            }
-        }
-        self.remove_stale_pins();
-        Ok(())
+/// Pins all maps and links whose pin is missing or leads to another object, and removes pins of links that
+/// are no longer held.
+pub(super) fn pin_all(pins: &Pins, maps: &HeldMaps, uplinks: &mut [Uplink]) -> Result<(), AttachError> {
+    if !pins.is_mounted() {
+        return Err(AttachError::NoBpffs { path: pins.bpffs().to_path_buf() });
     }
-
-    /// Removes the pins of an uplink's link.
-    pub(super) fn unpin(&self, uplink: &str) {
-        for (_, path) in self.pins.links().unwrap_or_default().into_iter().filter(|(name, _)| name == uplink)
+    let path = pins.directory();
+    fs::create_dir_all(&path).map_err(|source| AttachError::Directory { path, source })?;
+    for (name, map) in maps {
+        pin_map(&pins.map(name), map)?;
+    }
+    for uplink in uplinks.iter_mut() {
+        // A link that cannot be pinned is closed, and the program detached. So links come last: whatever
+        // prevents a pin has already failed for a map.
+        if let Some(held) = &mut uplink.link
+            && let Some(link) = held.link.take()
         {
-            let _ = fs::remove_file(path);
+            held.link = Some(pin_link(&pins.link(&uplink.name), link)?);
         }
     }
+    remove_stale(pins, uplinks);
+    Ok(())
+}
 
-    fn remove_stale_pins(&self) {
-        for (name, path) in self.pins.links().unwrap_or_default() {
-            let is_held = |it: &super::Uplink| it.name == name && it.held.is_some();
-            if !self.uplinks.iter().any(is_held) || path != self.pins.link(&name) {
-                let _ = fs::remove_file(path);
-            }
+/// Removes the pins of an uplink's link, in all layouts.
+pub(super) fn unpin(pins: &Pins, uplink: &str) {
+    for (_, path) in pins.links().unwrap_or_default().into_iter().filter(|(name, _)| name == uplink) {
+        let _ = fs::remove_file(path);
+    }
+}
+
+fn remove_stale(pins: &Pins, uplinks: &[Uplink]) {
+    for (name, path) in pins.links().unwrap_or_default() {
+        let is_held = |it: &Uplink| it.name == name && it.link.is_some();
+        if !uplinks.iter().any(is_held) || path != pins.link(&name) {
+            let _ = fs::remove_file(path);
         }
     }
 }
@@ -68,7 +69,7 @@ fn pin_map(path: &Path, map: &MapData) -> Result<(), AttachError> {
     if MapData::from_pin(path).is_ok_and(|pinned| id(&pinned) == id(map)) {
         return Ok(());
     }
-    clear(path)?;
+    remove(path)?;
     map.pin(path).map_err(|e| AttachError::Pin { path: path.into(), reason: e.to_string() })
 }
 
@@ -77,13 +78,13 @@ fn pin_link(path: &Path, link: FdLink) -> Result<FdLink, AttachError> {
     if PinnedLink::from_pin(path).is_ok_and(|pinned| id(&pinned.into()) == id(&link)) {
         return Ok(link);
     }
-    clear(path)?;
+    remove(path)?;
     let pinned = link.pin(path).map_err(|e| AttachError::Pin { path: path.into(), reason: e.to_string() })?;
     Ok(pinned.into())
 }
 
-/// Removes a pin that leads to something else.
-fn clear(path: &Path) -> Result<(), AttachError> {
+/// Removes a pin that leads to another object.
+fn remove(path: &Path) -> Result<(), AttachError> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             Err(AttachError::Pin { path: path.into(), reason: e.to_string() })

@@ -1,4 +1,4 @@
-//! Bodies with deadlines.
+//! Request and response bodies with deadlines.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,13 +9,13 @@ use kube::client::Body as KubeBody;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::BoxError;
 
-use crate::leadership::{Leadership, NotLeading, Write};
+use crate::leadership::{InFlightWrite, Leadership, NotLeading};
 
-/// The body of a request. One that only the leader may send fails where it does not lead any more: it is asked for right
-/// before it is written to the socket, however long the process was stopped or the connection took.
+/// The body of a request. With a leadership, it fails if this process no longer leads: it is polled right before it is
+/// written to the socket, however long the process was stopped or connecting took.
 pub(super) struct RequestBody {
     pub(super) body: KubeBody,
-    pub(super) may_be_sent: Option<Leadership>,
+    pub(super) leadership: Option<Leadership>,
 }
 
 impl Body for RequestBody {
@@ -26,7 +26,7 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if self.may_be_sent.as_ref().is_some_and(|leadership| !leadership.may_act()) {
+        if self.leadership.as_ref().is_some_and(|leadership| !leadership.is_leader()) {
             return Poll::Ready(Some(Err(NotLeading.into())));
         }
         Pin::new(&mut self.body).poll_frame(context).map_err(Into::into)
@@ -41,37 +41,37 @@ impl Body for RequestBody {
     }
 }
 
-/// When the body of an answer fails.
+/// The deadlines of a response body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Limits {
-    /// It is complete by then.
+pub(super) struct BodyDeadlines {
+    /// The body is complete by then.
     pub(super) end: Instant,
-    /// The longest silence.
-    pub(super) silence: Duration,
+    /// Maximum time between two frames.
+    pub(super) idle: Duration,
 }
 
-/// The body of an answer.
-pub(super) struct AnswerBody {
+/// The body of a response.
+pub(super) struct ResponseBody {
     body: Incoming,
-    limits: Limits,
+    deadlines: BodyDeadlines,
     timer: Pin<Box<Sleep>>,
-    /// Under way until the answer is complete.
-    _write: Option<Write>,
+    /// In flight until the response is complete.
+    _write: Option<InFlightWrite>,
 }
 
-/// The server stopped sending.
+/// The server stopped sending the body.
 #[derive(Debug, thiserror::Error)]
-#[error("the API server stopped sending its answer")]
-struct Silent;
+#[error("the API server stopped sending its response")]
+struct Stalled;
 
-impl AnswerBody {
-    pub(super) fn new(body: Incoming, limits: Limits, write: Option<Write>) -> Self {
-        let timer = Box::pin(sleep_until(limits.end.min(Instant::now() + limits.silence)));
-        Self { body, limits, timer, _write: write }
+impl ResponseBody {
+    pub(super) fn new(body: Incoming, deadlines: BodyDeadlines, write: Option<InFlightWrite>) -> Self {
+        let timer = Box::pin(sleep_until(deadlines.end.min(Instant::now() + deadlines.idle)));
+        Self { body, deadlines, timer, _write: write }
     }
 }
 
-impl Body for AnswerBody {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -80,12 +80,12 @@ impl Body for AnswerBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
-            let Limits { end, silence } = self.limits;
-            self.timer.as_mut().reset(end.min(Instant::now() + silence));
+            let BodyDeadlines { end, idle } = self.deadlines;
+            self.timer.as_mut().reset(end.min(Instant::now() + idle));
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         ready!(self.timer.as_mut().poll(context));
-        Poll::Ready(Some(Err(Silent.into())))
+        Poll::Ready(Some(Err(Stalled.into())))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Errors of requests in words, and a log that does not repeat itself.
+//! The log of failed requests, with a limited rate.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -7,31 +7,31 @@ use kube::runtime::watcher;
 
 use crate::leadership::NotLeading;
 
-/// A failure is logged again when it has lasted this long.
-pub(super) const TELL_EVERY: Duration = Duration::from_secs(60);
+/// Minimum time between two log lines about the same kind of failure.
+pub(super) const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Logs the failures of one kind of request: the first, and then one a minute.
+/// Logs the failures of one kind of request: the first, then at most one per minute.
 #[derive(Debug)]
-pub struct Log {
-    /// What comes of it.
+pub struct ErrorLog {
+    /// The consequence of a failure.
     consequence: &'static str,
-    told: Option<Instant>,
-    /// Failures that were not logged since.
-    left_out: u64,
+    logged_at: Option<Instant>,
+    /// Failures since then that were not logged.
+    suppressed: u64,
 }
 
-impl Log {
-    /// A log without failures. `consequence` says what comes of one.
+impl ErrorLog {
+    /// Creates a log; `consequence` is the consequence of a failure, which is logged with it.
     pub const fn new(consequence: &'static str) -> Self {
-        Self { consequence, told: None, left_out: 0 }
+        Self { consequence, logged_at: None, suppressed: 0 }
     }
 
-    /// A request succeeded: the next failure is news.
+    /// Notes that a request succeeded: the next failure is logged.
     pub fn succeeded(&mut self) {
-        (self.told, self.left_out) = (None, 0);
+        (self.logged_at, self.suppressed) = (None, 0);
     }
 
-    /// A watch of a kind failed.
+    /// Logs that a watch of a kind failed.
     pub fn watch_failed(&mut self, kind: &str, error: &watcher::Error) {
         match error {
             watcher::Error::InitialListFailed(error) => self.failed(&format!("list {kind}"), error),
@@ -42,59 +42,59 @@ impl Log {
                 self.failed(&format!("watch {kind}"), &kube::Error::Api(status.clone()));
             }
             watcher::Error::NoResourceVersion => {
-                tracing::warn!("cannot watch {kind}: the server lists it without a resource version");
+                tracing::warn!("cannot watch {kind}: the server's list has no resource version");
             }
         }
     }
 
-    /// A request failed. `task` is what was to be done with which object.
+    /// Logs that a request failed. `task` is what it was to do, and on which object: "read Secret a".
     pub fn failed(&mut self, task: &str, error: &kube::Error) {
         let consequence = self.consequence;
-        let words = words(error);
-        // Logged once for the whole process.
+        let error_text = describe(error);
+        // The transport logs it, once for all requests to the server.
         if is_transport(error) {
-            tracing::debug!("cannot {task}: {words}; {consequence}, retrying");
+            tracing::debug!("cannot {task}: {error_text}; {consequence}, retrying");
             return;
         }
-        if self.told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
-            self.left_out += 1;
+        if self.logged_at.is_some_and(|logged_at| logged_at.elapsed() < LOG_INTERVAL) {
+            self.suppressed += 1;
             return;
         }
-        let failures = std::mem::take(&mut self.left_out) + 1;
-        self.told = Some(Instant::now());
-        tracing::warn!(failures, "cannot {task}: {words}; {consequence}, retrying");
+        let failures = std::mem::take(&mut self.suppressed) + 1;
+        self.logged_at = Some(Instant::now());
+        tracing::warn!(failures, "cannot {task}: {error_text}; {consequence}, retrying");
     }
 }
 
-/// The error in words: what a server said, or why it said nothing.
-pub fn words(error: &kube::Error) -> String {
+/// Describes an error: the server's message, or why there is none.
+pub fn describe(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("{} ({} {})", status.message, status.code, status.reason),
-        kube::Error::Service(error) => chain(error.as_ref()),
-        error => chain(error),
+        kube::Error::Service(error) => with_causes(error.as_ref()),
+        error => with_causes(error),
     }
 }
 
-/// Whether there was no answer, which is a matter of the server and not of the request.
+/// Returns whether there was no response, which is an error of the server or network, not of the request.
 pub fn is_transport(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Service(_) | kube::Error::HyperError(_) | kube::Error::ReadEvents(_))
 }
 
-/// An error and its causes, without those that say nothing new.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut words = error.to_string();
+/// Formats an error and its causes, without repetitions.
+pub(super) fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let next = error.to_string();
-        if !words.contains(&next) {
-            words = format!("{words}: {next}");
+        if !text.contains(&next) {
+            text = format!("{text}: {next}");
         }
         cause = error.source();
     }
-    words
+    text
 }
 
-/// Whether it was this process that did not send.
+/// Returns whether the request was not sent because this process does not lead.
 pub fn is_not_leading(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -111,28 +111,28 @@ mod tests {
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
-    #[error("{words}")]
+    #[error("{text}")]
     struct Layer {
-        words: &'static str,
+        text: &'static str,
         source: Option<Box<Layer>>,
     }
 
-    fn layers(words: &[&'static str]) -> Option<Box<Layer>> {
-        let (first, rest) = words.split_first()?;
-        Some(Box::new(Layer { words: first, source: layers(rest) }))
+    fn layers(texts: &[&'static str]) -> Option<Box<Layer>> {
+        let (first, rest) = texts.split_first()?;
+        Some(Box::new(Layer { text: first, source: layers(rest) }))
     }
 
     #[test]
-    fn causes_are_said_once() {
+    fn causes_are_not_repeated() {
         let error =
             layers(&["cannot reach https://10.0.0.1:6443", "client error (Connect)", "refused", "refused"]);
         let expected = "cannot reach https://10.0.0.1:6443: client error (Connect): refused";
-        assert_eq!(chain(error.expect("a layer").as_ref()), expected);
+        assert_eq!(with_causes(error.expect("a layer").as_ref()), expected);
     }
 
     #[test]
-    fn what_a_server_refuses_is_said_with_its_reason() {
+    fn an_api_error_is_described_with_code_and_reason() {
         let status = kube::core::Status::failure("pods \"a\" is forbidden", "Forbidden").with_code(403);
-        assert_eq!(words(&kube::Error::Api(status.boxed())), "pods \"a\" is forbidden (403 Forbidden)");
+        assert_eq!(describe(&kube::Error::Api(status.boxed())), "pods \"a\" is forbidden (403 Forbidden)");
     }
 }

@@ -1,4 +1,4 @@
-//! Counters of this process' requests to API servers, and whether servers can be reached.
+//! Statistics of this process's requests to API servers, and which servers are unreachable.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -9,116 +9,116 @@ use std::time::Instant;
 use hyper::StatusCode;
 use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
 
-use super::error_log::{self, TELL_EVERY};
+use super::error_log::{self, LOG_INTERVAL};
 
-/// Counters of a process.
+/// Request statistics of the process.
 #[derive(Debug)]
-pub struct Stats {
+pub struct ClientStats {
     errors: AtomicU64,
     conflicts: AtomicU64,
-    refused: AtomicU64,
-    watches: Mutex<BTreeMap<&'static str, Watch>>,
+    not_leading: AtomicU64,
+    watches: Mutex<BTreeMap<&'static str, WatchStats>>,
     /// Servers that do not answer.
-    silent: Mutex<BTreeMap<String, Silent>>,
+    outages: Mutex<BTreeMap<String, Outage>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Watch {
+struct WatchStats {
     failures: u64,
-    fails: bool,
+    is_failing: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Silent {
+struct Outage {
     since: Instant,
-    told: Instant,
+    logged_at: Instant,
 }
 
-/// The counters of this process.
-pub fn stats() -> &'static Stats {
-    static STATS: Stats = Stats {
+/// Returns the statistics of this process.
+pub fn stats() -> &'static ClientStats {
+    static STATS: ClientStats = ClientStats {
         errors: AtomicU64::new(0),
         conflicts: AtomicU64::new(0),
-        refused: AtomicU64::new(0),
+        not_leading: AtomicU64::new(0),
         watches: Mutex::new(BTreeMap::new()),
-        silent: Mutex::new(BTreeMap::new()),
+        outages: Mutex::new(BTreeMap::new()),
     };
     &STATS
 }
 
-impl Stats {
-    /// A watch of a kind goes on.
+impl ClientStats {
+    /// Counts a successful event of a watch.
     pub fn watch_succeeded(&self, kind: &'static str) {
-        lock(&self.watches).entry(kind).or_default().fails = false;
+        lock(&self.watches).entry(kind).or_default().is_failing = false;
     }
 
-    /// A watch of a kind failed.
+    /// Counts a failed watch.
     pub fn watch_failed(&self, kind: &'static str) {
         let mut watches = lock(&self.watches);
         let watch = watches.entry(kind).or_default();
         watch.failures += 1;
-        watch.fails = true;
+        watch.is_failing = true;
     }
 
-    /// A write was not sent, as this process does not lead any more.
-    pub(super) fn refused(&self) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
+    /// Counts a write that was not sent because this process no longer leads.
+    pub(super) fn not_leading(&self) {
+        self.not_leading.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A write was refused, as its object is another by now.
+    /// Counts a write that the server rejected because the object had changed.
     pub(super) fn conflict(&self) {
         self.conflicts.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A server answered.
+    /// Handles a response of a server.
     pub(super) fn answered(&self, server: &str, status: StatusCode) {
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
             self.errors.fetch_add(1, Ordering::Relaxed);
         }
-        if let Some(silent) = lock(&self.silent).remove(server) {
-            let seconds = silent.since.elapsed().as_secs();
-            tracing::info!(server, "the API server answers again after {seconds} s");
+        if let Some(outage) = lock(&self.outages).remove(server) {
+            let seconds = outage.since.elapsed().as_secs();
+            tracing::info!(server, "API server reachable again after {seconds} s");
         }
     }
 
-    /// A server did not answer: logged once for all that is asked of it, and again while it lasts.
+    /// Handles that a server did not answer; logs it once for all requests, and again every minute.
     pub(super) fn unreachable(&self, server: &str, error: &(dyn Error + 'static)) {
         self.errors.fetch_add(1, Ordering::Relaxed);
         if error_log::is_not_leading(error) {
             return;
         }
         let now = Instant::now();
-        let mut all = lock(&self.silent);
-        let silent = all.get(server).copied();
-        if silent.is_some_and(|silent| now - silent.told < TELL_EVERY) {
+        let mut all = lock(&self.outages);
+        let outage = all.get(server).copied();
+        if outage.is_some_and(|outage| now - outage.logged_at < LOG_INTERVAL) {
             return;
         }
-        let since = silent.map_or(now, |silent| silent.since);
-        all.insert(server.to_owned(), Silent { since, told: now });
-        let error = error_log::chain(error);
-        tracing::warn!("{error}; what is known stays in force, retrying");
+        let since = outage.map_or(now, |outage| outage.since);
+        all.insert(server.to_owned(), Outage { since, logged_at: now });
+        let error = error_log::with_causes(error);
+        tracing::warn!("{error}; the last known objects stay in use, retrying");
     }
 
-    /// Adds them to what is served.
+    /// Registers the metrics.
     ///
     /// # Errors
-    /// When a name is taken.
+    /// If a name is already registered.
     pub fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
         let counters = [
             (
                 "fairlead_k8s_request_errors_total",
-                "Requests to the API server that had no answer, or one of 429 or 5xx",
+                "Requests to the API server that got no response, or status 429 or 5xx",
                 &self.errors,
             ),
             (
                 "fairlead_k8s_write_conflicts_total",
-                "Writes that the API server refused because the object had changed",
+                "Writes that the API server rejected because the object had changed",
                 &self.conflicts,
             ),
             (
                 "fairlead_k8s_writes_not_leading_total",
-                "Writes that were not sent because this process did not lead any more",
-                &self.refused,
+                "Writes that were not sent because this process no longer led",
+                &self.not_leading,
             ),
         ];
         for (name, help, value) in counters {
@@ -128,18 +128,18 @@ impl Stats {
         }
         let failures = Opts::new("fairlead_k8s_watch_errors_total", "Watches that failed, by kind");
         let failures = IntCounterVec::new(failures, &["kind"])?;
-        let up = Opts::new("fairlead_k8s_watch_up", "Whether the last watch of a kind works");
+        let up = Opts::new("fairlead_k8s_watch_up", "1 if the watch of a kind works, 0 if it failed");
         let up = IntGaugeVec::new(up, &["kind"])?;
         for (kind, watch) in &*lock(&self.watches) {
             failures.with_label_values(&[*kind]).inc_by(watch.failures);
-            up.with_label_values(&[*kind]).set((!watch.fails).into());
+            up.with_label_values(&[*kind]).set((!watch.is_failing).into());
         }
         registry.register(Box::new(failures))?;
         registry.register(Box::new(up))
     }
 }
 
-/// A panic of another task while it held the lock leaves what it had counted.
+/// A task that panicked while it held the lock leaves consistent counters behind.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

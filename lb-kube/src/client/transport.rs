@@ -1,4 +1,4 @@
-//! Deadlines of requests, permission to write, and one log line where a server cannot be reached.
+//! The transport of requests: deadlines, the leader check of writes, one log line if a server is unreachable.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,65 +13,61 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 use tower::{BoxError, Service};
 
-use super::body::{AnswerBody, Limits, RequestBody};
+use super::body::{BodyDeadlines, RequestBody, ResponseBody};
 use super::stats::stats;
-use crate::leadership::{Leadership, NotLeading, Write};
+use crate::leadership::{InFlightWrite, Leadership, NotLeading};
 
-/// A watch has begun to answer by then: a server that has just started first fills its caches.
-const WATCH_BEGINS_WITHIN: Duration = Duration::from_secs(30);
-/// A watch that has been silent for this long is dead: servers send a bookmark about every minute.
-const WATCH_SILENCE: Duration = Duration::from_secs(100);
-/// How long a watch may be late to end.
-const WATCH_ENDS_LATE: Duration = Duration::from_secs(15);
-/// A watch that names no end of its own.
-const WATCH_LASTS: Duration = Duration::from_secs(3600);
+/// Timeout for the response headers of a watch: a server that has just started first fills its caches.
+const WATCH_START_TIMEOUT: Duration = Duration::from_secs(30);
+/// A watch that is idle for this long has failed: servers send a bookmark about every minute.
+const WATCH_IDLE_TIMEOUT: Duration = Duration::from_secs(100);
+/// Time by which a watch may outlast its timeout.
+const WATCH_GRACE: Duration = Duration::from_secs(15);
+/// Timeout of a watch that sets none.
+const DEFAULT_WATCH_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// A service of requests within limits.
+/// A tower service that sends requests to one server.
 #[derive(Clone)]
-pub(super) struct Guarded<S> {
+pub(super) struct Transport<S> {
     inner: S,
     shared: Arc<Shared>,
 }
 
 struct Shared {
     server: String,
-    answer_within: Duration,
+    timeout: Duration,
     leadership: Option<Leadership>,
-    /// Whether the last request was answered. While it was not, one request after the other is sent: many at once would
-    /// each open a connection, before any of them knows that one is enough.
-    answers: AtomicBool,
-    turn: Mutex<()>,
+    /// Whether the last request was answered. While it was not, requests are sent one at a time: many at once would
+    /// each open a connection before any of them finds that one suffices.
+    is_reachable: AtomicBool,
+    one_at_a_time: Mutex<()>,
 }
 
-/// A request failed.
+/// A request got no response.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("no answer from {server} within {seconds} s")]
-    Late { server: String, seconds: u64 },
+enum TransportError {
+    #[error("no response from {server} within {seconds} s")]
+    Timeout { server: String, seconds: u64 },
     #[error("cannot reach {server}")]
     Unreachable { server: String, source: BoxError },
 }
 
-impl<S> Guarded<S> {
-    /// With a leadership, sends writes only while this process leads.
-    pub(super) fn new(
-        inner: S,
-        server: String,
-        answer_within: Duration,
-        leadership: Option<Leadership>,
-    ) -> Self {
-        let (answers, turn) = (AtomicBool::new(false), Mutex::default());
-        Self { inner, shared: Arc::new(Shared { server, answer_within, leadership, answers, turn }) }
+impl<S> Transport<S> {
+    /// Creates a transport; with a leadership, it sends writes only while this process leads.
+    pub(super) fn new(inner: S, server: String, timeout: Duration, leadership: Option<Leadership>) -> Self {
+        let (is_reachable, one_at_a_time) = (AtomicBool::new(false), Mutex::default());
+        let shared = Shared { server, timeout, leadership, is_reachable, one_at_a_time };
+        Self { inner, shared: Arc::new(shared) }
     }
 }
 
-impl<S> Service<Request<KubeBody>> for Guarded<S>
+impl<S> Service<Request<KubeBody>> for Transport<S>
 where
     S: Service<Request<RequestBody>, Response = Response<Incoming>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
 {
-    type Response = Response<AnswerBody>;
+    type Response = Response<ResponseBody>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
@@ -80,7 +76,7 @@ where
     }
 
     fn call(&mut self, request: Request<KubeBody>) -> Self::Future {
-        // The one that is ready is the one that is called.
+        // `poll_ready` was called on this instance, not on its clone.
         let ready = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, ready);
         Box::pin(send(inner, Arc::clone(&self.shared), request))
@@ -91,86 +87,87 @@ async fn send<S>(
     mut inner: S,
     shared: Arc<Shared>,
     request: Request<KubeBody>,
-) -> Result<Response<AnswerBody>, BoxError>
+) -> Result<Response<ResponseBody>, BoxError>
 where
     S: Service<Request<RequestBody>, Response = Response<Incoming>>,
     S::Error: Into<BoxError>,
 {
-    let limits = AnswerLimits::of(&request, shared.answer_within);
+    let deadlines = RequestDeadlines::of(&request, shared.timeout);
     let is_write = request.method() != Method::GET;
     let leadership = shared.leadership.as_ref().filter(|_| is_write);
-    let write =
-        leadership.map(|it| it.begin().ok_or(NotLeading)).transpose().inspect_err(|_| stats().refused())?;
-    let may_be_sent = leadership.cloned();
-    let request = request.map(|body| RequestBody { body, may_be_sent });
-    let begun = Instant::now();
-    let end = begun + limits.head;
+    let write = leadership
+        .map(|it| it.begin().ok_or(NotLeading))
+        .transpose()
+        .inspect_err(|_| stats().not_leading())?;
+    let leadership = leadership.cloned();
+    let request = request.map(|body| RequestBody { body, leadership });
+    let start = Instant::now();
     let server = || shared.server.clone();
-    let answering = async {
-        let mut turn = None;
-        if !shared.answers.load(Ordering::Relaxed) {
-            turn = Some(shared.turn.lock().await);
+    let response = async {
+        let mut lock = None;
+        if !shared.is_reachable.load(Ordering::Relaxed) {
+            lock = Some(shared.one_at_a_time.lock().await);
         }
-        // Whoever had the turn before may have been answered.
-        if shared.answers.load(Ordering::Relaxed) {
-            turn = None;
+        // The request that held the lock before may have been answered.
+        if shared.is_reachable.load(Ordering::Relaxed) {
+            lock = None;
         }
-        let answer = inner.call(request).await;
-        shared.answers.store(answer.is_ok(), Ordering::Relaxed);
-        drop(turn);
-        answer
+        let response = inner.call(request).await;
+        shared.is_reachable.store(response.is_ok(), Ordering::Relaxed);
+        drop(lock);
+        response
     };
-    let failure = match timeout_at(end, answering).await {
-        Ok(Ok(answer)) => {
-            return Ok(handle_answer(&shared, answer, is_write, limits.body(begun), write));
+    let error = match timeout_at(start + deadlines.head, response).await {
+        Ok(Ok(response)) => {
+            return Ok(handle_response(&shared, response, is_write, deadlines.body(start), write));
         }
-        Ok(Err(source)) => Failure::Unreachable { server: server(), source: source.into() },
-        Err(_) => Failure::Late { server: server(), seconds: limits.head.as_secs() },
+        Ok(Err(source)) => TransportError::Unreachable { server: server(), source: source.into() },
+        Err(_) => TransportError::Timeout { server: server(), seconds: deadlines.head.as_secs() },
     };
-    shared.answers.store(false, Ordering::Relaxed);
-    stats().unreachable(&shared.server, &failure);
-    Err(failure.into())
+    shared.is_reachable.store(false, Ordering::Relaxed);
+    stats().unreachable(&shared.server, &error);
+    Err(error.into())
 }
 
-fn handle_answer(
+fn handle_response(
     shared: &Shared,
-    answer: Response<Incoming>,
+    response: Response<Incoming>,
     is_write: bool,
-    limits: Limits,
-    write: Option<Write>,
-) -> Response<AnswerBody> {
-    stats().answered(&shared.server, answer.status());
-    if is_write && answer.status() == StatusCode::CONFLICT {
+    deadlines: BodyDeadlines,
+    write: Option<InFlightWrite>,
+) -> Response<ResponseBody> {
+    stats().answered(&shared.server, response.status());
+    if is_write && response.status() == StatusCode::CONFLICT {
         stats().conflict();
     }
-    answer.map(|body| AnswerBody::new(body, limits, write))
+    response.map(|body| ResponseBody::new(body, deadlines, write))
 }
 
-/// How long an answer may take.
+/// The deadlines of a response, as times from the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct AnswerLimits {
+struct RequestDeadlines {
     head: Duration,
-    silence: Duration,
-    all: Duration,
+    idle: Duration,
+    total: Duration,
 }
 
-impl AnswerLimits {
-    fn of<B>(request: &Request<B>, answer_within: Duration) -> Self {
+impl RequestDeadlines {
+    fn of<B>(request: &Request<B>, timeout: Duration) -> Self {
         let query = request.uri().query().unwrap_or_default();
         let value = |name: &str| {
             let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
             pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
         };
         if value("watch").is_none() {
-            return Self { head: answer_within, silence: answer_within, all: answer_within };
+            return Self { head: timeout, idle: timeout, total: timeout };
         }
-        let lasts = value("timeoutSeconds").and_then(|seconds| seconds.parse().ok());
-        let lasts = lasts.map_or(WATCH_LASTS, Duration::from_secs);
-        Self { head: WATCH_BEGINS_WITHIN, silence: WATCH_SILENCE, all: lasts + WATCH_ENDS_LATE }
+        let timeout = value("timeoutSeconds").and_then(|seconds| seconds.parse().ok());
+        let timeout = timeout.map_or(DEFAULT_WATCH_TIMEOUT, Duration::from_secs);
+        Self { head: WATCH_START_TIMEOUT, idle: WATCH_IDLE_TIMEOUT, total: timeout + WATCH_GRACE }
     }
 
-    fn body(self, begun: Instant) -> Limits {
-        Limits { end: begun + self.all, silence: self.silence }
+    fn body(self, start: Instant) -> BodyDeadlines {
+        BodyDeadlines { end: start + self.total, idle: self.idle }
     }
 }
 
@@ -179,15 +176,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_watch_may_take_as_long_as_it_asks_for_and_all_else_may_not() -> Result<(), BoxError> {
-        let limits = |uri: &str| {
+    fn a_watch_may_last_for_its_timeout_and_other_requests_have_a_fixed_one() -> Result<(), BoxError> {
+        let total = |uri: &str| {
             let request = Request::builder().uri(uri).body(())?;
-            Ok::<_, BoxError>(AnswerLimits::of(&request, Duration::from_secs(8)).all.as_secs())
+            Ok::<_, BoxError>(RequestDeadlines::of(&request, Duration::from_secs(8)).total.as_secs())
         };
-        assert_eq!(limits("/api/v1/nodes?allowWatchBookmarks=true&timeoutSeconds=290&watch=true")?, 305);
-        assert_eq!(limits("/api/v1/nodes?watch=true")?, 3615);
-        assert_eq!(limits("/api/v1/nodes?limit=500")?, 8);
-        assert_eq!(limits("/api/v1/nodes/n")?, 8);
+        assert_eq!(total("/api/v1/nodes?allowWatchBookmarks=true&timeoutSeconds=290&watch=true")?, 305);
+        assert_eq!(total("/api/v1/nodes?watch=true")?, 3615);
+        assert_eq!(total("/api/v1/nodes?limit=500")?, 8);
+        assert_eq!(total("/api/v1/nodes/n")?, 8);
         Ok(())
     }
 }

@@ -1,63 +1,63 @@
-//! The Secrets that BGPPeers name, each got by its name.
+//! The Secrets that BGPPeers reference, each read by name.
 //!
-//! Whoever may list or watch Secrets may read all of them. So none is listed: an agent that is taken over knows no more
-//! than it asks for, and its role may name the Secrets (`speaker.passwordSecrets` of the chart). The price is that a new
-//! password is seen with the next look and not at once.
+//! A role that may list or watch Secrets can read all of them. So none is listed: a compromised agent can read only the
+//! Secrets that its role names (`speaker.passwordSecrets` of the chart). The price is that a new password takes effect
+//! at the next poll, not at once.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::api::{Api, ApiResource};
 use lb_api::kind::ObjectKind;
 use lb_api::objects::Object;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Log, Seen, Written, lock};
+use super::store::Store;
+use crate::client::error_log::ErrorLog;
+use crate::raw_object::RawObject;
 
-/// How often the Secrets are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
-/// When a server that did not answer is asked again.
+/// Interval of polls.
+const POLL_INTERVAL: Duration = Duration::from_secs(30);
+/// Delay before the next poll if the server did not answer.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Where Secrets are got, and what has been said of it.
+/// Polls the referenced Secrets into the store.
 pub(super) struct Secrets {
-    pub(super) api: Api<Written>,
+    pub(super) api: Api<RawObject>,
     pub(super) resource: ApiResource,
     pub(super) namespace: String,
-    pub(super) seen: Arc<Mutex<Seen>>,
-    pub(super) changed: Arc<watch::Sender<u64>>,
-    /// Those that this agent may not read: said once.
+    pub(super) store: Arc<Store>,
+    /// The Secrets that this agent may not read: logged once.
     pub(super) denied: BTreeSet<String>,
-    pub(super) log: Log,
+    pub(super) log: ErrorLog,
 }
 
-/// What came of asking for a Secret.
+/// The answer to the request for a Secret.
 enum Answer {
-    There(Box<Written>),
-    Gone,
-    /// This agent may not know: what was seen of it before stays.
+    Found(Box<RawObject>),
+    NotFound,
+    /// This agent may not read it: its last known version stays in use.
     Denied,
     /// The server did not answer.
     None,
 }
 
 impl Secrets {
-    /// Keeps what is seen of Secrets up to date for ever.
-    pub(super) async fn follow(mut self) {
-        let mut changes = self.changed.subscribe();
+    /// Polls until the task is aborted.
+    pub(super) async fn run(mut self) {
+        let mut changes = self.store.changes();
         loop {
             changes.mark_unchanged();
-            let names = named(&self.seen, &self.namespace);
+            let names = referenced(&self.store, &self.namespace);
             let pause = match &names {
-                Some(names) if self.look(names).await => LOOK_EVERY,
+                Some(names) if self.poll(names).await => POLL_INTERVAL,
                 Some(_) => RETRY,
-                // BGPPeers have not been listed yet: a change says when they have.
-                None => LOOK_EVERY,
+                // BGPPeers have not been listed yet; a change wakes this when they have.
+                None => POLL_INTERVAL,
             };
             let next = Instant::now() + pause;
-            while named(&self.seen, &self.namespace) == names {
+            while referenced(&self.store, &self.namespace) == names {
                 tokio::select! {
                     Ok(()) = changes.changed() => {}
                     () = sleep_until(next) => break,
@@ -66,48 +66,48 @@ impl Secrets {
         }
     }
 
-    /// Asks for each once; true where the server has answered for all.
-    async fn look(&mut self, names: &BTreeSet<String>) -> bool {
-        let mut differs = false;
-        let mut complete = true;
+    /// Reads each Secret once; returns whether the server answered all requests.
+    async fn poll(&mut self, names: &BTreeSet<String>) -> bool {
+        let mut is_changed = false;
+        let mut is_complete = true;
         for name in names {
             let answer = self.get(name).await;
             let key = (self.namespace.clone(), name.clone());
-            let mut seen = lock(&self.seen);
-            let kind = seen.kinds.entry(ObjectKind::SECRET.name).or_default();
+            let mut kinds = self.store.lock();
+            let secrets = kinds.entry(ObjectKind::SECRET.name).or_default();
             match answer {
-                Answer::There(written) => differs |= kind.apply(&written, &self.resource),
-                Answer::Gone => differs |= kind.entries.remove(&key).is_some(),
+                Answer::Found(secret) => is_changed |= secrets.apply(&secret, &self.resource),
+                Answer::NotFound => is_changed |= secrets.entries.remove(&key).is_some(),
                 Answer::Denied => {}
-                Answer::None => complete = false,
+                Answer::None => is_complete = false,
             }
         }
-        let mut seen = lock(&self.seen);
-        let kind = seen.kinds.entry(ObjectKind::SECRET.name).or_default();
-        let before = kind.entries.len();
-        kind.entries.retain(|(_, name), _| names.contains(name));
-        differs |= kind.entries.len() != before;
-        differs |= complete && !std::mem::replace(&mut kind.synced, true);
-        drop(seen);
-        if differs {
-            self.changed.send_modify(|version| *version += 1);
+        let mut kinds = self.store.lock();
+        let secrets = kinds.entry(ObjectKind::SECRET.name).or_default();
+        let before = secrets.entries.len();
+        secrets.entries.retain(|(_, name), _| names.contains(name));
+        is_changed |= secrets.entries.len() != before;
+        is_changed |= is_complete && !std::mem::replace(&mut secrets.synced, true);
+        drop(kinds);
+        if is_changed {
+            self.store.notify();
         }
-        complete
+        is_complete
     }
 
     async fn get(&mut self, name: &str) -> Answer {
         match self.api.get(name).await {
-            Ok(written) => {
+            Ok(secret) => {
                 self.log.succeeded();
                 self.denied.remove(name);
-                Answer::There(Box::new(written))
+                Answer::Found(Box::new(secret))
             }
-            Err(kube::Error::Api(status)) if status.code == 404 => Answer::Gone,
+            Err(kube::Error::Api(status)) if status.code == 404 => Answer::NotFound,
             Err(kube::Error::Api(status)) if status.code == 403 => {
                 if self.denied.insert(name.to_owned()) {
                     tracing::error!(
                         secret = name,
-                        "cannot read the password of a BGPPeer: {}; add the Secret to the role of the agents \
+                        "cannot read the password of a BGPPeer: {}; add the Secret to the agents' role \
                          (speaker.passwordSecrets of the chart)",
                         status.message
                     );
@@ -122,10 +122,10 @@ impl Secrets {
     }
 }
 
-/// The names of the Secrets that BGPPeers want; `None` until these have been listed.
-fn named(seen: &Mutex<Seen>, namespace: &str) -> Option<BTreeSet<String>> {
-    let seen = lock(seen);
-    let peers = seen.kinds.get(ObjectKind::BGP_PEER.name).filter(|kind| kind.synced)?;
+/// Returns the names of the Secrets that BGPPeers reference; `None` until BGPPeers have been listed.
+fn referenced(store: &Store, namespace: &str) -> Option<BTreeSet<String>> {
+    let kinds = store.lock();
+    let peers = kinds.get(ObjectKind::BGP_PEER.name).filter(|kind| kind.synced)?;
     let names = peers.entries.values().filter_map(|entry| {
         let Object::BgpPeer(peer) = &entry.object.as_deref()?.value else { return None };
         let reference = peer.spec.password_secret.as_ref()?;

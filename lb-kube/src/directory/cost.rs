@@ -1,12 +1,12 @@
-//! The cost of parsing hostile files.
+//! A test of the cost of parsing malicious files.
 
 use std::time::{Duration, Instant};
 
 use lb_api::objects::parse;
 
-/// What took minutes of a processor, and other shapes of the same kind, in 400 kB or more.
+/// Files of 400 kB or more that once took minutes to parse, and variations of them.
 #[test]
-fn no_text_takes_long() {
+fn no_file_takes_long_to_parse() {
     let many = 200_000;
     let anchors: String = (1..500).map(|i| format!("a{i}: &a{i} [*a{}, *a{}]\n", i - 1, i - 1)).collect();
     let texts = [
@@ -43,7 +43,7 @@ fn no_text_takes_long() {
         format!("a0: &a0 x\n{anchors}"),
         (0..many / 8).map(|number| format!("a{number}: 1\n")).collect(),
         (0..many / 8).map(|number| format!("- {{a: {number}}}\n")).collect(),
-        // Many documents, each of which is bad.
+        // Many invalid documents.
         "---\n{".repeat(many),
         "---\na: b\n".repeat(many / 8),
         format!("---\na0: &a0 x\n{}", &anchors[..1000]).repeat(20),

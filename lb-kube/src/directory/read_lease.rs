@@ -1,4 +1,4 @@
-//! Read leases (fcntl(2), "Leases"): they show whether a process has a file open for writing.
+//! Read leases (fcntl(2), "Leases"), which show whether a process has a file open for writing.
 #![allow(unsafe_code, reason = "no crate wraps F_SETLEASE")]
 
 use std::fs::File;
@@ -9,43 +9,43 @@ use libc::{F_RDLCK, F_SETLEASE, F_UNLCK, SIGURG, c_int};
 
 use nix::sys::statfs::fstatfs;
 
-/// asm-generic/fcntl.h; libc has it for other systems only.
+/// From asm-generic/fcntl.h; libc defines it for other systems only.
 const F_SETSIG: c_int = 10;
-/// File systems that refuse a lease as if there were a writer when it is only their server that grants none: NFS, SMB
-/// and CIFS (linux/magic.h).
-const REMOTE: [u32; 3] = [0x6969, 0xfe53_4d42, 0xff53_4d42];
+/// Magic numbers of file systems that fail as if there were a writer if their server grants no lease: NFS, SMB and CIFS
+/// (linux/magic.h).
+const NETWORK_FILE_SYSTEMS: [u32; 3] = [0x6969, 0xfe53_4d42, 0xff53_4d42];
 
-/// What the kernel says of the writers of a file.
+/// The writers of a file, according to the kernel.
 #[derive(Debug)]
 pub(super) enum Writers<'a> {
-    /// There are none, and none can open the file while this is held.
-    None(Lease<'a>),
-    /// There is at least one.
+    /// None, and no process can open the file for writing while the lease is held.
+    None(ReadLease<'a>),
+    /// At least one.
     Some,
-    /// It does not say: the file is another user's and CAP_LEASE is missing, or the file system knows no leases.
+    /// Unknown: another user owns the file and CAP_LEASE is missing, or the file system does not support leases.
     Unknown,
 }
 
-/// A read lease. Who opens the file for writing waits until it is dropped.
+/// A read lease. A process that opens the file for writing blocks until it is dropped.
 #[derive(Debug)]
-pub(super) struct Lease<'a>(&'a File);
+pub(super) struct ReadLease<'a>(&'a File);
 
-/// Asks for a read lease on a file that is open for reading.
-pub(super) fn take(file: &File) -> Writers<'_> {
-    if fstatfs(file).is_ok_and(|it| REMOTE.contains(&(it.filesystem_type().0 as u32))) {
+/// Requests a read lease on a file that is open for reading.
+pub(super) fn request(file: &File) -> Writers<'_> {
+    if fstatfs(file).is_ok_and(|it| NETWORK_FILE_SYSTEMS.contains(&(it.filesystem_type().0 as u32))) {
         return Writers::Unknown;
     }
-    // A writer that has to wait is reported by a signal. That would be SIGIO, which ends a process; SIGURG does not.
+    // The kernel signals a waiting writer. The default, SIGIO, would terminate the process; SIGURG is ignored.
     match fcntl(file, F_SETSIG, SIGURG).and_then(|()| fcntl(file, F_SETLEASE, F_RDLCK)) {
-        Ok(()) => Writers::None(Lease(file)),
+        Ok(()) => Writers::None(ReadLease(file)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Writers::Some,
         Err(_) => Writers::Unknown,
     }
 }
 
-impl Drop for Lease<'_> {
+impl Drop for ReadLease<'_> {
     fn drop(&mut self) {
-        // It ends with the descriptor in any case.
+        // Closing the descriptor releases it in any case.
         let _ = fcntl(self.0, F_SETLEASE, F_UNLCK);
     }
 }

@@ -13,14 +13,14 @@ use tokio::time::{sleep, timeout};
 use super::*;
 use lb_api::problem::Severity;
 
-/// Whatever is to happen has happened by then.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Longer than anything that is about to happen takes.
-const MEANWHILE: Duration = Duration::from_millis(400);
+/// Timeout of expected changes.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// Time after which no further change is expected.
+const SETTLE_TIME: Duration = Duration::from_millis(400);
 
-/// A directory of objects below a directory of the test's own, and the source that reads it.
-struct Scene {
-    place: TempDir,
+/// A directory of objects inside a temporary directory, and its source.
+struct Fixture {
+    tempdir: TempDir,
     directory: Directory,
 }
 
@@ -30,7 +30,7 @@ fn service(name: &str, port: &str) -> String {
     )
 }
 
-/// Renamed into its place, as it is recommended.
+/// Writes a draft and renames it, as is recommended.
 fn put(directory: &Path, name: &str, text: &str) {
     let draft = directory.join(".draft");
     fs::write(&draft, text).unwrap();
@@ -44,107 +44,107 @@ fn names(snapshot: &Snapshot) -> Vec<&str> {
     names
 }
 
-fn words(snapshot: &Snapshot) -> String {
+fn problem_lines(snapshot: &Snapshot) -> String {
     snapshot.problems.iter().map(|problem| format!("{problem}\n")).collect()
 }
 
-impl Scene {
-    /// With files of one Service each, which have been read.
+impl Fixture {
+    /// Creates files with one Service each, and waits until they have been read.
     async fn of(files: &[&str]) -> Self {
-        let place = TempDir::new().unwrap();
-        let path = place.path().join("objects");
+        let tempdir = TempDir::new().unwrap();
+        let path = tempdir.path().join("objects");
         fs::create_dir(&path).unwrap();
         for name in files {
             fs::write(path.join(format!("{name}.yaml")), service(name, "80")).unwrap();
         }
-        let mut scene = Self { directory: Directory::watch(&path).unwrap(), place };
-        scene.until(|snapshot| names(snapshot) == files).await;
-        scene
+        let mut fixture = Self { directory: Directory::watch(&path).unwrap(), tempdir };
+        fixture.until(|snapshot| names(snapshot) == files).await;
+        fixture
     }
 
     fn path(&self) -> PathBuf {
-        self.place.path().join("objects")
+        self.tempdir.path().join("objects")
     }
 
     fn put(&self, name: &str, text: &str) {
         put(&self.path(), name, text);
     }
 
-    async fn until(&mut self, wanted: impl Fn(&Snapshot) -> bool) -> Snapshot {
+    async fn until(&mut self, expected: impl Fn(&Snapshot) -> bool) -> Snapshot {
         let look = async {
             loop {
                 match self.directory.read() {
-                    Some(snapshot) if wanted(&snapshot) => return snapshot,
+                    Some(snapshot) if expected(&snapshot) => return snapshot,
                     _ => self.directory.changed().await,
                 }
             }
         };
-        match timeout(PATIENCE, look).await {
+        match timeout(TIMEOUT, look).await {
             Ok(snapshot) => snapshot,
             Err(_) => panic!("{:?}", self.directory.read()),
         }
     }
 
-    /// Whether nothing becomes of what has happened, for a while.
-    async fn stays(&mut self) -> bool {
+    /// Returns whether the snapshot stays unchanged for a while.
+    async fn is_unchanged(&mut self) -> bool {
         let before = self.directory.read().unwrap();
-        sleep(MEANWHILE).await;
+        sleep(SETTLE_TIME).await;
         let now = self.directory.read().unwrap();
         before.objects == now.objects && before.problems == now.problems
     }
 
-    /// Adds a file that is right, and waits until that one and these others count.
-    async fn still_takes(&mut self, name: &str, others: &[&str]) -> Snapshot {
+    /// Adds a valid file, and waits until its Service and these others are in the snapshot.
+    async fn add_and_wait(&mut self, name: &str, others: &[&str]) -> Snapshot {
         self.put(&format!("{name}.yaml"), &service(name, "80"));
-        let mut wanted = [others, &[name]].concat();
-        wanted.sort_unstable();
-        self.until(|snapshot| names(snapshot) == wanted).await
+        let mut expected = [others, &[name]].concat();
+        expected.sort_unstable();
+        self.until(|snapshot| names(snapshot) == expected).await
     }
 }
 
 #[tokio::test]
-async fn files_come_change_and_go_and_the_others_are_the_same_values() {
-    let mut scene = Scene::of(&["a"]).await;
-    scene.put("b.yaml", &(service("b", "80") + &service("c", "80")));
-    let first = scene.until(|snapshot| names(snapshot) == ["a", "b", "c"]).await;
-    scene.put("b.yaml", &(service("b", "80") + &service("c", "81")));
-    let second = scene.until(|snapshot| snapshot.objects != first.objects).await;
+async fn added_changed_and_deleted_files_leave_other_objects_the_same_values() {
+    let mut fixture = Fixture::of(&["a"]).await;
+    fixture.put("b.yaml", &(service("b", "80") + &service("c", "80")));
+    let first = fixture.until(|snapshot| names(snapshot) == ["a", "b", "c"]).await;
+    fixture.put("b.yaml", &(service("b", "80") + &service("c", "81")));
+    let second = fixture.until(|snapshot| snapshot.objects != first.objects).await;
     let same: Vec<bool> = first.objects.iter().zip(&second.objects).map(|(a, b)| Arc::ptr_eq(a, b)).collect();
     assert_eq!(same, [true, true, false]);
-    scene.put("d.yaml", &service("d", "80"));
-    fs::remove_file(scene.path().join("a.yaml")).unwrap();
-    scene.until(|snapshot| names(snapshot) == ["b", "c", "d"]).await;
+    fixture.put("d.yaml", &service("d", "80"));
+    fs::remove_file(fixture.path().join("a.yaml")).unwrap();
+    fixture.until(|snapshot| names(snapshot) == ["b", "c", "d"]).await;
 }
 
 #[tokio::test]
-async fn an_invalid_object_stays_as_it_was_and_one_that_is_gone_goes() {
-    let mut scene = Scene::of(&[]).await;
-    scene.put("a.yaml", &(service("a", "80") + &service("b", "80") + &service("c", "80")));
-    scene.until(|snapshot| names(snapshot) == ["a", "b", "c"]).await;
-    scene.put("a.yaml", &(service("a", "none") + &service("c", "80")));
-    let invalid = scene.until(|snapshot| names(snapshot) == ["a", "c"]).await;
+async fn an_invalid_object_keeps_its_last_valid_version_and_a_deleted_one_is_removed() {
+    let mut fixture = Fixture::of(&[]).await;
+    fixture.put("a.yaml", &(service("a", "80") + &service("b", "80") + &service("c", "80")));
+    fixture.until(|snapshot| names(snapshot) == ["a", "b", "c"]).await;
+    fixture.put("a.yaml", &(service("a", "none") + &service("c", "80")));
+    let invalid = fixture.until(|snapshot| names(snapshot) == ["a", "c"]).await;
     assert_eq!(invalid.problems.len(), 1);
-    scene.put("a.yaml", &service("c", "80"));
-    let gone = scene.until(|snapshot| names(snapshot) == ["c"]).await;
+    fixture.put("a.yaml", &service("c", "80"));
+    let gone = fixture.until(|snapshot| names(snapshot) == ["c"]).await;
     assert_eq!(gone.problems, []);
 }
 
 #[tokio::test]
-async fn of_configuration_that_cannot_be_read_it_is_said_that_it_stays() {
+async fn configuration_that_cannot_be_parsed_is_reported_as_stale() {
     let pool = |spec| {
         format!(
             "---\n{{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {{name: p}}, spec: {spec}}}\n"
         )
     };
-    let mut scene = Scene::of(&[]).await;
+    let mut fixture = Fixture::of(&[]).await;
     let service = service("a", "80");
-    scene.put("a.yaml", &(pool("{addresses: [10.0.0.0/24]}") + &service));
-    scene.until(|snapshot| names(snapshot) == ["a", "p"]).await;
+    fixture.put("a.yaml", &(pool("{addresses: [10.0.0.0/24]}") + &service));
+    fixture.until(|snapshot| names(snapshot) == ["a", "p"]).await;
     let mut before = Vec::new();
     for text in [pool("none") + &service, pool("nothing") + &service, "---\n{".to_owned(), "\u{0}".to_owned()]
     {
-        scene.put("a.yaml", &text);
-        let invalid = scene.until(|snapshot| snapshot.problems != before).await;
+        fixture.put("a.yaml", &text);
+        let invalid = fixture.until(|snapshot| snapshot.problems != before).await;
         assert_eq!(invalid.objects.len(), 2, "{text}");
         let [what, stays] = &invalid.problems[..] else { panic!("{:?}", invalid.problems) };
         assert_ne!(what.label(), "stays_as_before");
@@ -154,15 +154,15 @@ async fn of_configuration_that_cannot_be_read_it_is_said_that_it_stays() {
     }
 }
 
-/// Each of them in the place of a file that was right, and as a new one; and at a start.
+/// Each kind replaces a valid file, is added as a new file, and is present at startup.
 #[tokio::test]
-async fn one_bad_file_costs_itself_only_and_is_named_with_the_reason() {
+async fn an_unreadable_file_affects_no_other_and_is_reported_with_the_reason() {
     type Make = fn(&Path);
     let kinds: [(&str, Make); 8] = [
         ("line 2 is not UTF-8", |path| fs::write(path, b"a: b\n# caf\xe9\n").unwrap()),
         ("a directory", |path| fs::create_dir(path).unwrap()),
-        ("symbolic links", |path| symlink(path, path).unwrap()),
-        ("links to nothing", |path| symlink("nowhere", path).unwrap()),
+        ("levels of symbolic links", |path| symlink(path, path).unwrap()),
+        ("a dangling symbolic link", |path| symlink("nowhere", path).unwrap()),
         ("a named pipe", |path| mkfifo(path, Mode::S_IRWXU).unwrap()),
         ("a named pipe", |path| {
             let pipe = path.with_extension("pipe");
@@ -173,104 +173,105 @@ async fn one_bad_file_costs_itself_only_and_is_named_with_the_reason() {
         ("a device", |path| symlink("/dev/zero", path).unwrap()),
     ];
     for (reason, make) in kinds {
-        let mut scene = Scene::of(&["a", "b"]).await;
-        fs::remove_file(scene.path().join("a.yaml")).unwrap();
-        make(&scene.path().join("a.yaml"));
-        make(&scene.path().join("new.yaml"));
-        let bad = scene.still_takes("c", &["a", "b"]).await;
+        let mut fixture = Fixture::of(&["a", "b"]).await;
+        fs::remove_file(fixture.path().join("a.yaml")).unwrap();
+        make(&fixture.path().join("a.yaml"));
+        make(&fixture.path().join("new.yaml"));
+        let bad = fixture.add_and_wait("c", &["a", "b"]).await;
         for file in ["a.yaml: ", "new.yaml: "] {
             let is_named = |line: &str| line.starts_with(file) && line.contains(reason);
-            let bad = scene.until(|snapshot| words(snapshot).lines().any(is_named)).await;
+            let bad = fixture.until(|snapshot| problem_lines(snapshot).lines().any(is_named)).await;
             assert_eq!(names(&bad), ["a", "b", "c"], "{reason}");
         }
         drop(bad);
-        // A start reads what can be read.
-        scene.directory = Directory::watch(&scene.path()).unwrap();
-        let started = scene.until(|snapshot| names(snapshot) == ["b", "c"]).await;
-        assert_eq!(words(&started).matches(reason).count(), 2, "{}", words(&started));
-        // What is mended counts.
-        scene.put("d.yaml", &service("d", "80"));
+        // At startup, all readable files are read.
+        fixture.directory = Directory::watch(&fixture.path()).unwrap();
+        let started = fixture.until(|snapshot| names(snapshot) == ["b", "c"]).await;
+        assert_eq!(problem_lines(&started).matches(reason).count(), 2, "{}", problem_lines(&started));
+        // Fixed files are read again.
+        fixture.put("d.yaml", &service("d", "80"));
         for name in ["a.yaml", "new.yaml"] {
-            let path = scene.path().join(name);
+            let path = fixture.path().join(name);
             if path.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) }.unwrap();
         }
-        scene.put("a.yaml", &service("a", "80"));
-        let mended = scene.until(|it| names(it) == ["a", "b", "c", "d"] && it.problems.is_empty()).await;
-        assert_eq!(words(&mended), "", "{reason}");
+        fixture.put("a.yaml", &service("a", "80"));
+        let mended = fixture.until(|it| names(it) == ["a", "b", "c", "d"] && it.problems.is_empty()).await;
+        assert_eq!(problem_lines(&mended), "", "{reason}");
     }
 }
 
 #[tokio::test]
-async fn a_file_that_is_being_written_counts_as_it_was() {
-    let mut scene = Scene::of(&["a", "b"]).await;
-    let mut file = File::create(scene.path().join("a.yaml")).unwrap();
-    assert!(scene.stays().await, "it is empty");
+async fn a_file_that_is_being_written_keeps_its_objects() {
+    let mut fixture = Fixture::of(&["a", "b"]).await;
+    let mut file = File::create(fixture.path().join("a.yaml")).unwrap();
+    assert!(fixture.is_unchanged().await, "it is empty");
     let whole = service("a", "81") + &service("more", "80");
     let (one, two) = whole.split_at(whole.len() / 2);
     file.write_all(one.as_bytes()).unwrap();
-    assert!(scene.stays().await, "half of it is there");
-    scene.still_takes("c", &["a", "b"]).await;
+    assert!(fixture.is_unchanged().await, "half of it is written");
+    fixture.add_and_wait("c", &["a", "b"]).await;
     file.write_all(two.as_bytes()).unwrap();
-    assert!(scene.stays().await, "it may go on");
+    assert!(fixture.is_unchanged().await, "the writer may continue");
     drop(file);
-    let whole = scene.until(|snapshot| names(snapshot) == ["a", "b", "c", "more"]).await;
+    let whole = fixture.until(|snapshot| names(snapshot) == ["a", "b", "c", "more"]).await;
     assert_eq!(whole.problems, []);
-    // One that grows, too, and through a name elsewhere.
-    fs::hard_link(scene.path().join("b.yaml"), scene.place.path().join("elsewhere")).unwrap();
-    let mut file = OpenOptions::new().append(true).open(scene.place.path().join("elsewhere")).unwrap();
+    // So does a file that is appended to, through a hard link elsewhere.
+    fs::hard_link(fixture.path().join("b.yaml"), fixture.tempdir.path().join("elsewhere")).unwrap();
+    let mut file = OpenOptions::new().append(true).open(fixture.tempdir.path().join("elsewhere")).unwrap();
     file.write_all(b"---\n{").unwrap();
-    scene.put("d.yaml", &service("d", "80"));
-    assert_eq!(words(&scene.until(|snapshot| names(snapshot).contains(&"d")).await), "");
-    assert!(scene.stays().await);
+    fixture.put("d.yaml", &service("d", "80"));
+    assert_eq!(problem_lines(&fixture.until(|snapshot| names(snapshot).contains(&"d")).await), "");
+    assert!(fixture.is_unchanged().await);
 }
 
 #[tokio::test]
-async fn a_file_that_stays_open_is_named_and_a_start_waits_for_one_only_for_a_while() {
-    let mut scene = Scene::of(&["a", "b"]).await;
-    let mut file = OpenOptions::new().append(true).open(scene.path().join("a.yaml")).unwrap();
-    scene.directory = Directory::watch(&scene.path()).unwrap();
-    sleep(MEANWHILE).await;
-    assert!(scene.directory.read().is_none(), "it may be whole in a moment");
-    let started = scene.until(|snapshot| names(snapshot) == ["b"]).await;
-    let named = "a.yaml: a process has it open for writing";
-    assert!(words(&started).starts_with(named), "{}", words(&started));
+async fn a_file_that_stays_open_is_reported_and_delays_startup_only_for_a_while() {
+    let mut fixture = Fixture::of(&["a", "b"]).await;
+    let mut file = OpenOptions::new().append(true).open(fixture.path().join("a.yaml")).unwrap();
+    fixture.directory = Directory::watch(&fixture.path()).unwrap();
+    sleep(SETTLE_TIME).await;
+    assert!(fixture.directory.read().is_none(), "it may soon be complete");
+    let started = fixture.until(|snapshot| names(snapshot) == ["b"]).await;
+    let named = "a.yaml: is open for writing by another process";
+    assert!(problem_lines(&started).starts_with(named), "{}", problem_lines(&started));
     file.write_all(service("c", "80").as_bytes()).unwrap();
     drop(file);
-    scene.until(|snapshot| names(snapshot) == ["a", "b", "c"] && snapshot.problems.is_empty()).await;
+    fixture.until(|snapshot| names(snapshot) == ["a", "b", "c"] && snapshot.problems.is_empty()).await;
 }
 
-/// As editors, version control and copies do.
+/// Editors, version control and copies replace files like this.
 #[tokio::test]
-async fn a_file_that_is_away_for_a_moment_was_never_gone() {
-    let mut scene = Scene::of(&["a", "b"]).await;
-    let path = scene.path().join("a.yaml");
+async fn a_file_that_is_missing_for_a_moment_keeps_its_objects() {
+    let mut fixture = Fixture::of(&["a", "b"]).await;
+    let path = fixture.path().join("a.yaml");
     let mut short = 0;
     for _ in 0..20 {
         let begun = Instant::now();
         fs::remove_file(&path).unwrap();
-        scene.put("b.yaml", &service("b", "82"));
+        fixture.put("b.yaml", &service("b", "82"));
         sleep(Duration::from_millis(20)).await;
         fs::write(&path, service("a", "80")).unwrap();
-        // On a machine with other work to do it has been away for longer.
+        // On a busy machine it was missing for longer.
         let was_short = begun.elapsed() < Duration::from_millis(80);
         sleep(Duration::from_millis(5)).await;
-        assert!(!was_short || names(&scene.directory.read().unwrap()) == ["a", "b"]);
+        assert!(!was_short || names(&fixture.directory.read().unwrap()) == ["a", "b"]);
         short += usize::from(was_short);
-        scene.until(|snapshot| names(snapshot) == ["a", "b"]).await;
+        fixture.until(|snapshot| names(snapshot) == ["a", "b"]).await;
     }
-    assert!(short > 0, "it was never away for a moment only");
-    // Under another name it is the same objects, once.
-    fs::rename(&path, scene.path().join("z.yaml")).unwrap();
-    let moved = scene.until(|snapshot| snapshot.objects.iter().any(|object| object.source == "z.yaml")).await;
+    assert!(short > 0, "it was always missing for too long");
+    // After a rename, the objects are the same, and listed once.
+    fs::rename(&path, fixture.path().join("z.yaml")).unwrap();
+    let moved =
+        fixture.until(|snapshot| snapshot.objects.iter().any(|object| object.source == "z.yaml")).await;
     assert_eq!(names(&moved), ["a", "b"]);
-    fs::remove_file(scene.path().join("z.yaml")).unwrap();
-    scene.until(|snapshot| names(snapshot) == ["b"]).await;
+    fs::remove_file(fixture.path().join("z.yaml")).unwrap();
+    fixture.until(|snapshot| names(snapshot) == ["b"]).await;
 }
 
 #[tokio::test]
-async fn files_behind_links_are_followed_as_the_kubelet_and_administrators_switch_them() {
-    let mut scene = Scene::of(&["b"]).await;
-    let path = scene.path();
+async fn files_behind_links_are_read_again_when_the_links_are_switched() {
+    let mut fixture = Fixture::of(&["b"]).await;
+    let path = fixture.path();
     let switch = |target: &str| {
         symlink(target, path.join("..draft")).unwrap();
         fs::rename(path.join("..draft"), path.join("..data")).unwrap();
@@ -281,21 +282,21 @@ async fn files_behind_links_are_followed_as_the_kubelet_and_administrators_switc
     }
     switch("..1");
     symlink("..data/a.yaml", path.join("a.yaml")).unwrap();
-    let first = scene.until(|snapshot| names(snapshot) == ["a", "b"]).await;
+    let first = fixture.until(|snapshot| names(snapshot) == ["a", "b"]).await;
     switch("..2");
-    let second = scene.until(|snapshot| snapshot.objects != first.objects).await;
+    let second = fixture.until(|snapshot| snapshot.objects != first.objects).await;
     assert_eq!(names(&second), ["a", "b"]);
-    // The end of a link is written where nothing is observed.
+    // The link's target is written, of which there is no event.
     fs::write(path.join("..2").join("a.yaml"), service("changed", "80")).unwrap();
-    scene.until(|snapshot| names(snapshot) == ["b", "changed"]).await;
+    fixture.until(|snapshot| names(snapshot) == ["b", "changed"]).await;
 }
 
 #[tokio::test]
-async fn a_directory_that_is_replaced_is_followed_and_its_absence_changes_nothing() {
-    let mut scene = Scene::of(&["a", "b"]).await;
-    let (path, away) = (scene.path(), scene.place.path().join("away"));
+async fn a_replaced_directory_is_read_and_a_missing_one_keeps_its_objects() {
+    let mut fixture = Fixture::of(&["a", "b"]).await;
+    let (path, away) = (fixture.path(), fixture.tempdir.path().join("away"));
     let copy = |name: &str| {
-        let copy = scene.place.path().join(name);
+        let copy = fixture.tempdir.path().join(name);
         fs::create_dir(&copy).unwrap();
         for file in ["a", "b"] {
             fs::write(copy.join(format!("{file}.yaml")), service(file, "80")).unwrap();
@@ -303,111 +304,116 @@ async fn a_directory_that_is_replaced_is_followed_and_its_absence_changes_nothin
         copy
     };
     let (second, third) = (copy("second"), copy("third"));
-    // By renames.
+    // Replaced by renames.
     fs::rename(&path, &away).unwrap();
     fs::rename(second, &path).unwrap();
-    scene.still_takes("c", &["a", "b"]).await;
+    fixture.add_and_wait("c", &["a", "b"]).await;
     fs::write(away.join("old.yaml"), service("old", "80")).unwrap();
-    // A file in its place is no directory.
-    fs::rename(&path, scene.place.path().join("kept")).unwrap();
+    // Replaced by a file.
+    fs::rename(&path, fixture.tempdir.path().join("kept")).unwrap();
     fs::write(&path, "").unwrap();
-    let file = scene.until(|snapshot| words(snapshot).contains("ot a directory")).await;
+    let file = fixture.until(|snapshot| problem_lines(snapshot).contains("ot a directory")).await;
     assert_eq!(names(&file), ["a", "b", "c"]);
     fs::remove_file(&path).unwrap();
-    fs::rename(scene.place.path().join("kept"), &path).unwrap();
-    scene.until(|snapshot| snapshot.problems.is_empty()).await;
-    // Removed, and made again.
+    fs::rename(fixture.tempdir.path().join("kept"), &path).unwrap();
+    fixture.until(|snapshot| snapshot.problems.is_empty()).await;
+    // Deleted and recreated.
     fs::remove_dir_all(&path).unwrap();
-    let gone = scene.until(|snapshot| !snapshot.problems.is_empty()).await;
+    let gone = fixture.until(|snapshot| !snapshot.problems.is_empty()).await;
     assert_eq!(names(&gone), ["a", "b", "c"]);
-    assert!(words(&gone).contains(&path.display().to_string()), "{}", words(&gone));
+    assert!(problem_lines(&gone).contains(&path.display().to_string()), "{}", problem_lines(&gone));
     fs::create_dir(&path).unwrap();
-    let empty = scene.until(|snapshot| words(snapshot).contains("without any .yaml")).await;
+    let empty = fixture.until(|snapshot| problem_lines(snapshot).contains("without any .yaml")).await;
     assert_eq!(names(&empty), ["a", "b", "c"]);
-    scene.put("a.yaml", &service("a", "80"));
-    scene.put("b.yaml", &service("b", "80"));
-    scene.until(|snapshot| names(snapshot) == ["a", "b"] && snapshot.problems.is_empty()).await;
-    // A link in its place, and that link switched.
-    fs::rename(&path, scene.place.path().join("first")).unwrap();
+    fixture.put("a.yaml", &service("a", "80"));
+    fixture.put("b.yaml", &service("b", "80"));
+    fixture.until(|snapshot| names(snapshot) == ["a", "b"] && snapshot.problems.is_empty()).await;
+    // Replaced by a link, and the link switched.
+    fs::rename(&path, fixture.tempdir.path().join("first")).unwrap();
     symlink("first", &path).unwrap();
-    scene.still_takes("d", &["a", "b"]).await;
-    symlink(third, scene.place.path().join("link")).unwrap();
-    fs::rename(scene.place.path().join("link"), &path).unwrap();
-    scene.still_takes("e", &["a", "b"]).await;
-    assert!(scene.stays().await);
+    fixture.add_and_wait("d", &["a", "b"]).await;
+    symlink(third, fixture.tempdir.path().join("link")).unwrap();
+    fs::rename(fixture.tempdir.path().join("link"), &path).unwrap();
+    fixture.add_and_wait("e", &["a", "b"]).await;
+    assert!(fixture.is_unchanged().await);
 }
 
-/// Where the kernel reports nothing of the path: a link further up is switched.
+/// A link further up in the path is switched, of which there is no event.
 #[tokio::test]
-async fn a_link_above_the_directory_is_followed_too() {
-    let place = TempDir::new().unwrap();
+async fn a_switched_link_above_the_directory_is_noticed() {
+    let tempdir = TempDir::new().unwrap();
     for version in ["1", "2"] {
-        fs::create_dir_all(place.path().join(version).join("objects")).unwrap();
-        let file = place.path().join(version).join("objects/a.yaml");
+        fs::create_dir_all(tempdir.path().join(version).join("objects")).unwrap();
+        let file = tempdir.path().join(version).join("objects/a.yaml");
         fs::write(file, service(&format!("v{version}"), "80")).unwrap();
     }
-    symlink("1", place.path().join("current")).unwrap();
-    let directory = Directory::watch(&place.path().join("current/objects")).unwrap();
-    let mut scene = Scene { place, directory };
-    scene.until(|snapshot| names(snapshot) == ["v1"]).await;
-    symlink("2", scene.place.path().join("next")).unwrap();
-    fs::rename(scene.place.path().join("next"), scene.place.path().join("current")).unwrap();
-    scene.until(|snapshot| names(snapshot) == ["v2"]).await;
+    symlink("1", tempdir.path().join("current")).unwrap();
+    let directory = Directory::watch(&tempdir.path().join("current/objects")).unwrap();
+    let mut fixture = Fixture { tempdir, directory };
+    fixture.until(|snapshot| names(snapshot) == ["v1"]).await;
+    symlink("2", fixture.tempdir.path().join("next")).unwrap();
+    fs::rename(fixture.tempdir.path().join("next"), fixture.tempdir.path().join("current")).unwrap();
+    fixture.until(|snapshot| names(snapshot) == ["v2"]).await;
 }
 
 #[tokio::test]
-async fn a_file_or_a_directory_that_is_too_big_costs_itself_only() {
-    let mut scene = Scene::of(&["a"]).await;
-    File::create(scene.path().join("big.yaml")).unwrap().set_len(40 << 20).unwrap();
+async fn files_that_are_too_large_affect_no_other() {
+    let mut fixture = Fixture::of(&["a"]).await;
+    File::create(fixture.path().join("big.yaml")).unwrap().set_len(40 << 20).unwrap();
     let big =
-        scene.until(|snapshot| words(snapshot).contains("big.yaml: it holds more than the 32 MiB")).await;
+        fixture.until(|snapshot| problem_lines(snapshot).contains("big.yaml: is larger than 32 MiB")).await;
     assert_eq!(names(&big), ["a"]);
-    fs::remove_file(scene.path().join("big.yaml")).unwrap();
-    // A comment, so that it does not take long.
+    fs::remove_file(fixture.path().join("big.yaml")).unwrap();
+    // A comment, which is parsed quickly.
     let text = "#".repeat(30 << 20);
     for number in 0..5 {
-        fs::write(scene.path().join(format!("c{number}.yaml")), &text).unwrap();
+        fs::write(fixture.path().join(format!("c{number}.yaml")), &text).unwrap();
     }
-    let full = scene.until(|snapshot| words(snapshot).contains("together with the other files")).await;
-    assert_eq!((names(&full), full.problems.len()), (vec!["a"], 1), "{}", words(&full));
-    fs::remove_file(scene.path().join("c0.yaml")).unwrap();
-    scene.until(|snapshot| snapshot.problems.is_empty()).await;
+    let full =
+        fixture.until(|snapshot| problem_lines(snapshot).contains("the size limit for all files")).await;
+    assert_eq!((names(&full), full.problems.len()), (vec!["a"], 1), "{}", problem_lines(&full));
+    fs::remove_file(fixture.path().join("c0.yaml")).unwrap();
+    fixture.until(|snapshot| snapshot.problems.is_empty()).await;
 }
 
 #[tokio::test]
-async fn files_beyond_their_number_are_ignored_and_known_ones_are_not() {
-    let mut scene = Scene::of(&["z"]).await;
+async fn files_beyond_the_limit_are_ignored_and_known_ones_are_not() {
+    let mut fixture = Fixture::of(&["z"]).await;
     for number in 0..10_005 {
-        fs::write(scene.path().join(format!("a{number}.yaml")), "").unwrap();
+        fs::write(fixture.path().join(format!("a{number}.yaml")), "").unwrap();
     }
-    let full = scene.until(|snapshot| !snapshot.problems.is_empty()).await;
+    let full = fixture.until(|snapshot| !snapshot.problems.is_empty()).await;
     assert_eq!(names(&full), ["z"]);
-    assert!(words(&full).starts_with("6 files beyond the limit of 10000"), "{}", words(&full));
-    scene.put("z.yaml", &service("zz", "80"));
-    scene.until(|snapshot| names(snapshot) == ["zz"]).await;
+    assert!(
+        problem_lines(&full).starts_with("6 files beyond the limit of 10000"),
+        "{}",
+        problem_lines(&full)
+    );
+    fixture.put("z.yaml", &service("zz", "80"));
+    fixture.until(|snapshot| names(snapshot) == ["zz"]).await;
 }
 
 #[test]
-fn what_is_no_directory_is_refused_at_the_start() {
-    let place = TempDir::new().unwrap();
-    fs::write(place.path().join("file"), "").unwrap();
+fn a_path_that_is_not_a_directory_is_rejected_at_startup() {
+    let tempdir = TempDir::new().unwrap();
+    fs::write(tempdir.path().join("file"), "").unwrap();
     for (name, reason) in [("nowhere", "No such file"), ("file", "ot a directory")] {
-        let error = Directory::watch(&place.path().join(name)).unwrap_err().to_string();
+        let error = Directory::watch(&tempdir.path().join(name)).unwrap_err().to_string();
         assert!(error.contains(reason) && error.contains("--source"), "{error}");
     }
 }
 
 #[tokio::test]
-async fn an_unknown_field_is_reported_and_the_object_counts() {
-    let mut scene = Scene::of(&["a"]).await;
+async fn an_unknown_field_is_reported_and_the_object_is_used() {
+    let mut fixture = Fixture::of(&["a"]).await;
     let text = "{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: pool}, \
                 spec: {addresses: [192.0.2.0/24], autoassign: false}}";
-    put(&scene.place.path().join("objects"), "pool.yaml", text);
-    let snapshot = scene.until(|snapshot| names(snapshot) == ["a", "pool"]).await;
-    let told = words(&snapshot);
+    put(&fixture.tempdir.path().join("objects"), "pool.yaml", text);
+    let snapshot = fixture.until(|snapshot| names(snapshot) == ["a", "pool"]).await;
+    let lines = problem_lines(&snapshot);
     assert!(
-        told.contains("pool.yaml:1: IPAddressPool default/pool: spec.autoassign: unknown field"),
-        "{told}"
+        lines.contains("pool.yaml:1: IPAddressPool default/pool: spec.autoassign: unknown field"),
+        "{lines}"
     );
-    assert!(snapshot.problems.iter().all(|problem| problem.severity() == Severity::Warning), "{told}");
+    assert!(snapshot.problems.iter().all(|problem| problem.severity() == Severity::Warning), "{lines}");
 }

@@ -1,178 +1,181 @@
-//! Leader election by a Lease: a state machine without I/O or a clock.
+//! The state machine of leader election by a Lease, without I/O or a clock.
 //!
-//! The driver passes in what the server answered, with the times at which the request was sent and the answer came.
+//! The driver passes in responses, with the times at which the request was sent and the response received.
 //!
-//! Safety: the holder acts until [`Terms::act`] after it *sent* the renewal that succeeded last, and another takes the
-//! Lease no sooner than [`Terms::duration`] after it *received* the version that this renewal made. The answer is later
-//! than the renewal, so the difference of the two terms is a margin that covers writes in flight and clocks of
-//! different speed. Lost answers, delayed requests and stopped processes only make it larger.
+//! Safety: the holder leads until [`LeaseTimings::renew_deadline`] after it *sent* its last successful renewal, and
+//! another candidate acquires the Lease no sooner than [`LeaseTimings::lease_duration`] after it *received* the version
+//! that this renewal wrote. Receiving is later than sending, so the difference of the two durations is a margin for
+//! writes in flight and clocks of different speed. Lost responses, delayed requests and stopped processes only widen it.
 
 use std::time::Duration;
 
-/// Durations of an election.
+/// The durations of an election, named as in client-go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
-    /// A Lease that has not been renewed for this long is free.
-    pub duration: Duration,
-    /// The holder stops acting this long after it sent its last successful renewal. `duration` is longer by more than a
-    /// write of the holder may be in flight.
-    pub act: Duration,
+pub struct LeaseTimings {
+    /// A Lease that has not been renewed for this long has expired.
+    pub lease_duration: Duration,
+    /// The holder stops leading this long after it sent its last successful renewal. `lease_duration` is longer by more
+    /// than a write of the holder may be in flight.
+    pub renew_deadline: Duration,
     /// Interval of renewals, and of a candidate's reads.
-    pub retry: Duration,
-    /// Interval after a request that failed.
-    pub retry_failed: Duration,
+    pub retry_period: Duration,
+    /// Delay after a failed request.
+    pub failure_retry_period: Duration,
 }
 
-impl Terms {
-    /// As client-go has it by default.
+impl LeaseTimings {
+    /// The defaults of client-go.
     pub const DEFAULT: Self = Self {
-        duration: Duration::from_secs(15),
-        act: Duration::from_secs(10),
-        retry: Duration::from_secs(2),
-        retry_failed: Duration::from_secs(1),
+        lease_duration: Duration::from_secs(15),
+        renew_deadline: Duration::from_secs(10),
+        retry_period: Duration::from_secs(2),
+        failure_retry_period: Duration::from_secs(1),
     };
 }
 
-/// Content of a Lease.
+/// The content of a Lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Record {
-    /// Holder; `None` if it was released.
+pub struct LeaseRecord {
+    /// Identity of the holder; `None` if the Lease was released.
     pub holder: Option<String>,
     /// Resource version.
     pub version: String,
-    /// Number of changes of the holder.
+    /// Number of times that the holder has changed.
     pub transitions: i32,
-    /// Duration that the holder asks for.
+    /// The duration that the holder has set.
     pub duration: Option<Duration>,
 }
 
 /// The next request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum ElectionStep {
     /// No request before this time.
     WaitUntil(Duration),
     /// Read the Lease.
     Read,
-    /// Write this candidate as the holder into the version that was read last, or create the Lease if there was none.
-    Take {
-        /// Number of changes of the holder, this one included.
+    /// Write the Lease with this candidate as the holder over the version read last; create it if there was none.
+    AcquireOrRenew {
+        /// Number of times that the holder has changed, including this one.
         transitions: i32,
     },
 }
 
-/// A candidate. Times are since any fixed moment.
+/// The election, as one candidate sees it. Times are relative to any fixed instant.
 #[derive(Clone, Debug)]
 pub struct Election {
     identity: String,
-    terms: Terms,
-    /// The Lease as it was read or written last.
-    record: Option<Record>,
-    /// When an answer first had this record.
-    since: Duration,
-    /// Whether the record may still be current, so that a write can name its version.
+    timings: LeaseTimings,
+    /// The Lease as last read or written.
+    record: Option<LeaseRecord>,
+    /// When this record was first received.
+    observed_at: Duration,
+    /// Whether the record may still be current, so a write may replace its version.
     is_fresh: bool,
-    /// Whether a Lease has ever been seen.
-    has_seen_one: bool,
+    /// Whether the Lease has ever existed.
+    has_existed: bool,
     /// When the last successful renewal was sent.
-    renewed: Option<Duration>,
-    /// No request before this.
+    renewed_at: Option<Duration>,
+    /// No request before this time.
     next: Duration,
 }
 
 impl Election {
-    /// A candidate that knows nothing yet.
-    pub fn new(identity: String, terms: Terms) -> Self {
+    /// Creates a candidate that has not read the Lease yet.
+    pub fn new(identity: String, timings: LeaseTimings) -> Self {
         Self {
             identity,
-            terms,
+            timings,
             record: None,
-            since: Duration::ZERO,
+            observed_at: Duration::ZERO,
             is_fresh: false,
-            has_seen_one: false,
-            renewed: None,
+            has_existed: false,
+            renewed_at: None,
             next: Duration::ZERO,
         }
     }
 
-    /// The next request.
-    pub fn step(&self, now: Duration) -> Step {
+    /// Returns the next request.
+    pub fn step(&self, now: Duration) -> ElectionStep {
         if now < self.next {
-            return Step::WaitUntil(self.next);
+            return ElectionStep::WaitUntil(self.next);
         }
         match &self.record {
-            _ if !self.is_fresh => Step::Read,
-            None => Step::Take { transitions: 0 },
-            // Its own, also after a restart under the same name.
+            _ if !self.is_fresh => ElectionStep::Read,
+            None => ElectionStep::AcquireOrRenew { transitions: 0 },
+            // Its own, or that of a previous process with the same identity.
             Some(record) if record.holder.as_ref() == Some(&self.identity) => {
-                Step::Take { transitions: record.transitions }
+                ElectionStep::AcquireOrRenew { transitions: record.transitions }
             }
-            Some(record) => Step::Take { transitions: record.transitions.saturating_add(1) },
+            Some(record) => {
+                ElectionStep::AcquireOrRenew { transitions: record.transitions.saturating_add(1) }
+            }
         }
     }
 
-    /// The Lease was read; `None` if there is none. `now` is when the answer came: the version may be as young as that.
-    pub fn handle_read(&mut self, record: Option<Record>, now: Duration) {
+    /// Handles that the Lease was read; `None` if it does not exist. `now` is when the response was received: the version
+    /// may be that recent.
+    pub fn handle_read(&mut self, record: Option<LeaseRecord>, now: Duration) {
         if record != self.record {
-            self.since = now;
+            self.observed_at = now;
         }
-        self.has_seen_one |= record.is_some();
+        self.has_existed |= record.is_some();
         self.record = record;
         if !self.is_mine() {
-            self.renewed = None;
+            self.renewed_at = None;
         }
         self.is_fresh = true;
-        if let Some(free) = self.free_at()
-            && now < free
+        if let Some(expires) = self.expires_at()
+            && now < expires
         {
             self.is_fresh = false;
-            self.next = now + self.terms.retry;
+            self.next = now + self.timings.retry_period;
         }
     }
 
-    /// The Lease was written; `sent` is from before the request.
-    pub fn handle_taken(&mut self, record: Record, sent: Duration) {
+    /// Handles that the Lease was written; `sent` is a time before the request was sent.
+    pub fn handle_written(&mut self, record: LeaseRecord, sent: Duration) {
         self.record = Some(record);
-        self.has_seen_one = true;
-        self.since = sent;
+        self.has_existed = true;
+        self.observed_at = sent;
         self.is_fresh = true;
-        self.renewed = Some(sent);
-        self.next = sent + self.terms.retry;
+        self.renewed_at = Some(sent);
+        self.next = sent + self.timings.retry_period;
     }
 
-    /// A write was refused because the Lease is another by now.
+    /// Handles that a write was rejected because the Lease had changed.
     pub fn handle_conflict(&mut self) {
         self.is_fresh = false;
     }
 
-    /// A request failed, or its answer did not come: a write may or may not have been carried out, or be so later.
+    /// Handles a failed request, or one without a response: a write may have been executed, or may be executed later.
     pub fn handle_failure(&mut self, now: Duration) {
         self.is_fresh = false;
-        self.next = now + self.terms.retry_failed;
+        self.next = now + self.timings.failure_retry_period;
     }
 
-    /// Stops acting for good. Returns the version to release, if this candidate knows that it holds the Lease.
-    pub fn resign(&mut self) -> Option<&Record> {
-        self.renewed = None;
+    /// Stops leading for good. Returns the version to release, if this candidate knows that it holds the Lease.
+    pub fn step_down(&mut self) -> Option<&LeaseRecord> {
+        self.renewed_at = None;
         self.record.as_ref().filter(|_| self.is_fresh && self.is_mine())
     }
 
-    /// Until when this candidate may act; `None` if it may not at all.
-    pub fn acts_until(&self) -> Option<Duration> {
-        self.renewed.map(|sent| sent + self.terms.act)
+    /// Returns when this candidate's leadership ends; `None` if it does not lead.
+    pub fn leads_until(&self) -> Option<Duration> {
+        self.renewed_at.map(|sent| sent + self.timings.renew_deadline)
     }
 
     fn is_mine(&self) -> bool {
         self.record.as_ref().and_then(|record| record.holder.as_ref()) == Some(&self.identity)
     }
 
-    /// When the Lease is free for this candidate; `None` if it is.
-    fn free_at(&self) -> Option<Duration> {
+    /// Returns when this candidate may acquire the Lease; `None` if it may at once.
+    fn expires_at(&self) -> Option<Duration> {
         match &self.record {
-            // Somebody deleted it, and its holder does not know yet.
-            None => self.has_seen_one.then(|| self.since + self.terms.duration),
+            // It was deleted, and its holder may not know yet.
+            None => self.has_existed.then(|| self.observed_at + self.timings.lease_duration),
             Some(record) => {
                 record.holder.as_ref().filter(|holder| **holder != self.identity)?;
-                Some(self.since + record.duration.unwrap_or_default().max(self.terms.duration))
+                Some(self.observed_at + record.duration.unwrap_or_default().max(self.timings.lease_duration))
             }
         }
     }

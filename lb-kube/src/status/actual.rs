@@ -1,4 +1,4 @@
-//! What the server holds of the objects that are written here.
+//! The actual state: the status objects on the server, kept up to date by watches.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,77 +11,78 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use tokio::sync::watch;
 
-use super::diff::{HeldObject, Listed};
-use super::kind::Kind;
-use crate::client::error_log::Log;
+use super::diff::{ActualObject, Listing};
+use super::kind::StatusKind;
+use crate::client::error_log::ErrorLog;
 use crate::client::stats;
-use crate::cluster::{Patience, WATCH_SECONDS, is_undefined};
+use crate::watch::{TIMEOUT_SECONDS, WatchBackoff, is_undefined};
 
-/// A kind that is not defined is asked for again after the first of these times; after the second where it was
-/// defined before: a server that has just started does not know all kinds yet.
-const ASK_AGAIN: [Duration; 2] = [Duration::from_secs(300), Duration::from_secs(2)];
+/// Delay before a kind that is not defined is watched again: first if it has never been defined, then if it has. A
+/// server that has just started does not know all kinds yet.
+const UNDEFINED_RETRY: [Duration; 2] = [Duration::from_secs(300), Duration::from_secs(2)];
 
-/// What the server holds, as far as is known.
+/// The status objects on the server, by kind.
 #[derive(Debug)]
-pub(super) struct Held {
-    kinds: Mutex<BTreeMap<Kind, Listed>>,
+pub(super) struct ActualStatus {
+    kinds: Mutex<BTreeMap<StatusKind, Listing>>,
     changes: watch::Sender<u64>,
 }
 
-impl Held {
-    /// Nothing is known yet of these kinds.
-    pub(super) fn new(kinds: impl Iterator<Item = Kind>) -> Self {
-        let kinds = Mutex::new(kinds.map(|kind| (kind, Listed::Awaited)).collect());
+impl ActualStatus {
+    /// Creates the state of these kinds, which have not been listed yet.
+    pub(super) fn new(kinds: impl Iterator<Item = StatusKind>) -> Self {
+        let kinds = Mutex::new(kinds.map(|kind| (kind, Listing::Pending)).collect());
         Self { kinds, changes: watch::Sender::new(0) }
     }
 
+    /// Returns a receiver that is notified of every change.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
 
-    /// A panic of another task while it held the lock leaves what it had seen, which is what counts.
-    pub(super) fn kinds(&self) -> MutexGuard<'_, BTreeMap<Kind, Listed>> {
+    /// Locks the state. A task that panicked while it held the lock leaves complete objects behind.
+    pub(super) fn kinds(&self) -> MutexGuard<'_, BTreeMap<StatusKind, Listing>> {
         self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An object as a write has left it. A watch may have told of a later version before.
-    pub(super) fn handle_written(&self, kind: Kind, object: &DynamicObject) {
-        if let Some(Listed::Objects(objects)) = self.kinds().get_mut(&kind) {
+    /// Handles the result of a write. A watch may have delivered a later version already.
+    pub(super) fn handle_written(&self, kind: StatusKind, object: &DynamicObject) {
+        if let Some(Listing::Objects(objects)) = self.kinds().get_mut(&kind) {
             insert(objects, object);
         }
     }
 
-    /// An object is not there any more.
-    pub(super) fn handle_gone(&self, kind: Kind, name: &str) {
-        if let Some(Listed::Objects(objects)) = self.kinds().get_mut(&kind) {
+    /// Handles that an object has been deleted.
+    pub(super) fn handle_deleted(&self, kind: StatusKind, name: &str) {
+        if let Some(Listing::Objects(objects)) = self.kinds().get_mut(&kind) {
             objects.remove(name);
         }
     }
 
-    /// Watches a kind until the task is ended.
-    pub(super) async fn follow(&self, kind: Kind, api: Api<DynamicObject>, selector: &str) {
+    /// Watches a kind until the task is aborted.
+    pub(super) async fn watch(&self, kind: StatusKind, api: Api<DynamicObject>, selector: &str) {
         let mut was_defined = false;
         loop {
-            was_defined |= self.follow_while_defined(kind, api.clone(), selector).await;
+            was_defined |= self.watch_while_defined(kind, api.clone(), selector).await;
             if !was_defined {
-                self.set(kind, Listed::Undefined);
-                tracing::warn!("the cluster does not define {}: none is written, retrying", kind.name());
+                self.set(kind, Listing::Undefined);
+                tracing::warn!("the cluster does not define {}; not writing it, retrying", kind.name());
             }
-            tokio::time::sleep(ASK_AGAIN[usize::from(was_defined)]).await;
+            tokio::time::sleep(UNDEFINED_RETRY[usize::from(was_defined)]).await;
         }
     }
 
-    /// Watches a kind until the server does not know it; true where it knew it before.
-    async fn follow_while_defined(&self, kind: Kind, api: Api<DynamicObject>, selector: &str) -> bool {
-        let config = watcher::Config::default().labels(selector).timeout(WATCH_SECONDS);
-        let mut events = watcher(api, config).backoff(Patience::default()).boxed();
+    /// Watches a kind until it is not defined; returns whether it was defined before.
+    async fn watch_while_defined(&self, kind: StatusKind, api: Api<DynamicObject>, selector: &str) -> bool {
+        let config = watcher::Config::default().labels(selector).timeout(TIMEOUT_SECONDS);
+        let mut events = watcher(api, config).backoff(WatchBackoff::default()).boxed();
         let mut listing = BTreeMap::new();
-        let mut log = Log::new("it is written later");
+        let mut log = ErrorLog::new("status updates are delayed");
         let mut is_defined = false;
         loop {
             match events.try_next().await {
                 Ok(Some(event)) => {
-                    // A list that begins has not been answered yet.
+                    // `Init` precedes the server's answer.
                     if !matches!(event, Event::Init) {
                         log.succeeded();
                         is_defined = true;
@@ -89,7 +90,7 @@ impl Held {
                     }
                     self.handle(kind, event, &mut listing);
                 }
-                // The stream of a watcher has no end.
+                // A watcher's stream does not end.
                 Ok(None) => return is_defined,
                 Err(error) if is_undefined(&error) => return is_defined,
                 Err(error) => {
@@ -100,46 +101,51 @@ impl Held {
         }
     }
 
-    fn handle(&self, kind: Kind, event: Event<DynamicObject>, listing: &mut BTreeMap<String, HeldObject>) {
+    fn handle(
+        &self,
+        kind: StatusKind,
+        event: Event<DynamicObject>,
+        listing: &mut BTreeMap<String, ActualObject>,
+    ) {
         match event {
             Event::Init => listing.clear(),
             Event::InitApply(object) => insert(listing, &object),
-            Event::InitDone => self.set(kind, Listed::Objects(std::mem::take(listing))),
+            Event::InitDone => self.set(kind, Listing::Objects(std::mem::take(listing))),
             Event::Apply(object) => {
                 self.handle_written(kind, &object);
-                self.tell();
+                self.notify();
             }
             Event::Delete(object) => {
-                self.handle_gone(kind, &object.name_any());
-                self.tell();
+                self.handle_deleted(kind, &object.name_any());
+                self.notify();
             }
         }
     }
 
-    fn set(&self, kind: Kind, listed: Listed) {
+    fn set(&self, kind: StatusKind, listed: Listing) {
         self.kinds().insert(kind, listed);
-        self.tell();
+        self.notify();
     }
 
-    fn tell(&self) {
+    fn notify(&self) {
         self.changes.send_modify(|version| *version += 1);
     }
 }
 
-fn insert(objects: &mut BTreeMap<String, HeldObject>, object: &DynamicObject) {
+fn insert(objects: &mut BTreeMap<String, ActualObject>, object: &DynamicObject) {
     let metadata = &object.metadata;
     let version = metadata.resource_version.as_deref().and_then(|version| version.parse().ok());
     let version = version.unwrap_or_default();
     let name = object.name_any();
-    if objects.get(&name).is_some_and(|held| held.version > version) {
+    if objects.get(&name).is_some_and(|actual| actual.version > version) {
         return;
     }
     let owners = metadata.owner_references.iter().flatten().map(|owner| owner.uid.clone());
-    let held = HeldObject {
+    let actual = ActualObject {
         version,
         labels: metadata.labels.clone().unwrap_or_default(),
         owners: owners.collect(),
         status: object.data.get("status").cloned().unwrap_or_default(),
     };
-    objects.insert(name, held);
+    objects.insert(name, actual);
 }

@@ -1,29 +1,28 @@
-//! Kinds of status objects.
+//! The kinds of status objects.
 
 use kube::api::ApiResource;
 use lb_api::kind::ObjectKind;
 
 use crate::resource::resource;
 
-/// A kind of status object. They are written in this order: of the last there may be thousands.
+/// A kind of status object. Objects are written in this order: there may be thousands of the last kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// Whether what configures the load balancer is right.
+pub(super) enum StatusKind {
+    /// Whether the load balancer's configuration is valid.
     Configuration,
-    /// How a node's session with a router stands.
+    /// The state of a node's session with a BGP peer.
     Session,
-    /// Whom a node tells of a Service.
+    /// The BGP peers to which a node advertises a Service.
     ServiceBgp,
 }
 
-/// Says in an object whose it is: where MetalLB runs on the same node, its objects are left alone.
+/// The label of our objects: those of a MetalLB on the same node are left alone.
 const OWNER_LABEL: (&str, &str) = ("app.kubernetes.io/managed-by", "fairlead");
 
-impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Configuration, Self::Session, Self::ServiceBgp];
+impl StatusKind {
+    /// All kinds.
+    pub(super) const ALL: [Self; 3] = [Self::Configuration, Self::Session, Self::ServiceBgp];
 
-    /// The kind of its objects.
     const fn object_kind(self) -> ObjectKind {
         match self {
             Self::Configuration => ObjectKind::CONFIGURATION_STATE,
@@ -32,13 +31,13 @@ impl Kind {
         }
     }
 
-    /// Its name.
-    pub const fn name(self) -> &'static str {
+    /// Returns the kind's name.
+    pub(super) const fn name(self) -> &'static str {
         self.object_kind().name
     }
 
-    /// The label that says which node an object is of.
-    pub const fn node_label(self) -> &'static str {
+    /// Returns the label that names the node of an object.
+    pub(super) const fn node_label(self) -> &'static str {
         match self {
             Self::Configuration => "metallb.io/node-name",
             Self::Session => "frrk8s.metallb.io/node",
@@ -46,11 +45,12 @@ impl Kind {
         }
     }
 
-    /// The same, as the client names it.
-    pub fn resource(self) -> ApiResource {
+    /// Returns the kind as kube-rs describes it.
+    pub(super) fn resource(self) -> ApiResource {
         resource(self.object_kind())
     }
 
+    /// Returns the label that marks an object as ours, and its value.
     pub(super) const fn owner_label(self) -> (&'static str, &'static str) {
         OWNER_LABEL
     }

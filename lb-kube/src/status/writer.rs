@@ -1,9 +1,9 @@
-//! Writes what is wanted, and goes on until the server holds it.
+//! The writer of status objects: writes until the server's objects are as desired.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::future::join_all;
+use futures::future::{Either, join_all, pending};
 use futures::stream;
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
@@ -14,175 +14,184 @@ use kube::{Client, Resource};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::actual::Held;
-use super::announce_events::Herald;
-use super::desired::{Statement, Wanted};
-use super::diff::{Listed, Operation, operations, stamped};
-use super::kind::Kind;
+use super::actual::ActualStatus;
+use super::announce_events::AnnounceEvents;
+use super::desired::{DesiredObject, DesiredStatus};
+use super::diff::{Listing, StatusOperation, operations, with_transition_times};
+use super::kind::StatusKind;
 use super::name;
-use crate::client::error_log::Log;
-use crate::rate_limit::{Budget, Gaps, Outcome, Paces, Terms};
+use crate::client::error_log::ErrorLog;
+use crate::rate_limit::{Backoff, ObjectBackoff, TokenBucket, WriteLimits, WriteOutcome};
 
-/// Who writes, in the objects' managed fields.
-const MANAGER: &str = "fairlead";
-/// Requests that are under way at once.
-const AT_ONCE: usize = 4;
-/// Changes that come together are taken together.
+/// The field manager of the writes.
+const FIELD_MANAGER: &str = "fairlead";
+/// Maximum number of concurrent requests.
+const MAX_CONCURRENT: usize = 4;
+/// Time over which changes are collected.
 const DEBOUNCE: Duration = Duration::from_millis(200);
-/// From one round to the next, for as long as there is anything to do.
-const ROUND: Duration = Duration::from_secs(1);
-/// Time from one write of a ConfigurationState to the next, and the longest such time.
-const AT_MOST: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(8)];
+/// Interval of reconciles while there is anything left to do.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Maximum backoff of a ConfigurationState: users change the configuration, and look at its status then.
+const CONFIGURATION_BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), max: Duration::from_secs(8) };
 
-/// Whose objects are written: all others are left alone.
+/// The owner of the objects to write; all others are left alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// A node's.
+pub enum StatusScope {
+    /// The agent of a node.
     Node(String),
-    /// The controller's.
+    /// The controller.
     Controller,
 }
 
-/// Writes what is wanted.
-pub struct Writer {
-    /// Where it is read what there is.
+/// The writer of status objects.
+pub struct StatusWriter {
+    /// The client for reads.
     pub client: Client,
-    /// Where it is written: of a controller, only while it leads.
-    pub writes: Client,
-    /// Namespace that it is written in.
+    /// The client for writes; a controller's writes only while it leads.
+    pub write_client: Client,
+    /// The namespace of the objects.
     pub namespace: String,
-    /// Whose objects they are.
-    pub scope: Scope,
-    /// This pod, which owns them: without it they go. `None`: nobody owns them.
+    /// The owner of the objects.
+    pub scope: StatusScope,
+    /// The name of this pod, which owns the objects: they are deleted with it. `None`: they have no owner.
     pub pod: Option<String>,
-    /// How often anything is written.
-    pub terms: Terms,
+    /// Rate limits.
+    pub limits: WriteLimits,
 }
 
-/// Who owns what is written.
+/// The owner reference of the objects.
 enum Owner {
     Unknown,
-    Nobody,
+    None,
     Pod(OwnerReference),
 }
 
-/// What is remembered from one round to the next.
-struct Memory {
+/// State between reconciles.
+struct WriterState {
     start: Instant,
     owner: Owner,
-    budget: Budget,
-    paces: Paces<(Kind, String)>,
-    herald: Option<Herald>,
-    log: Log,
+    bucket: TokenBucket,
+    backoff: ObjectBackoff<(StatusKind, String)>,
+    events: Option<AnnounceEvents>,
+    log: ErrorLog,
 }
 
-impl Writer {
-    /// Writes until the task is ended. Before `wanted` is known, nothing is touched.
-    pub async fn run(self, wanted: watch::Receiver<Option<Arc<Wanted>>>) {
+impl StatusWriter {
+    /// Writes until the task is aborted. Nothing is written or deleted while the desired state is unknown.
+    pub async fn run(self, desired: watch::Receiver<Option<Arc<DesiredStatus>>>) {
         let selectors = self.scope.selectors();
-        let held = Held::new(selectors.iter().map(|(kind, _)| *kind));
-        let followed = selectors.iter().map(|(kind, selector)| held.follow(*kind, self.api(*kind), selector));
+        let actual = ActualStatus::new(selectors.iter().map(|(kind, _)| *kind));
+        let watches = selectors.iter().map(|(kind, selector)| actual.watch(*kind, self.api(*kind), selector));
+        let (events, emit) = match &self.scope {
+            StatusScope::Node(node) => {
+                let (events, emit) = AnnounceEvents::new(self.client.clone(), node.clone());
+                (Some(events), Either::Left(emit))
+            }
+            StatusScope::Controller => (None, Either::Right(pending())),
+        };
         tokio::select! {
-            _ = join_all(followed) => {}
-            () = self.write_all(&held, wanted) => {}
+            _ = join_all(watches) => {}
+            () = self.write_all(&actual, desired, events) => {}
+            () = emit => {}
         }
     }
 
-    async fn write_all(&self, held: &Held, mut wanted: watch::Receiver<Option<Arc<Wanted>>>) {
-        let mut memory = self.memory();
-        let mut changes = held.changes();
+    async fn write_all(
+        &self,
+        actual: &ActualStatus,
+        mut desired: watch::Receiver<Option<Arc<DesiredStatus>>>,
+        events: Option<AnnounceEvents>,
+    ) {
+        let mut state = WriterState {
+            start: Instant::now(),
+            owner: if self.pod.is_some() { Owner::Unknown } else { Owner::None },
+            bucket: TokenBucket::new(self.limits.per_second, self.limits.burst),
+            backoff: ObjectBackoff::new(),
+            events,
+            log: ErrorLog::new("status updates are delayed"),
+        };
+        let mut changes = actual.changes();
         loop {
-            let shall = wanted.borrow_and_update().clone();
+            let current = desired.borrow_and_update().clone();
             changes.borrow_and_update();
-            let is_done = match shall {
-                Some(shall) => self.round(&shall, held, &mut memory).await,
+            let is_done = match current {
+                Some(current) => self.reconcile(&current, actual, &mut state).await,
                 None => true,
             };
             tokio::select! {
-                changed = wanted.changed() => if changed.is_err() { return },
+                changed = desired.changed() => if changed.is_err() { return },
                 Ok(()) = changes.changed() => {}
-                () = tokio::time::sleep(ROUND), if !is_done => continue,
+                () = tokio::time::sleep(RETRY_INTERVAL), if !is_done => continue,
             }
             tokio::time::sleep(DEBOUNCE).await;
         }
     }
 
-    fn memory(&self) -> Memory {
-        let herald = match &self.scope {
-            Scope::Node(node) => Some(Herald::new(self.client.clone(), node.clone())),
-            Scope::Controller => None,
-        };
-        Memory {
-            start: Instant::now(),
-            owner: if self.pod.is_some() { Owner::Unknown } else { Owner::Nobody },
-            budget: Budget::new(self.terms.per_second, self.terms.burst),
-            paces: Paces::new(),
-            herald,
-            log: Log::new("it is written as soon as the server takes it"),
+    /// Writes what the rate limits allow now; returns whether nothing is left to do.
+    async fn reconcile(
+        &self,
+        desired: &DesiredStatus,
+        actual: &ActualStatus,
+        state: &mut WriterState,
+    ) -> bool {
+        if matches!(state.owner, Owner::Unknown) {
+            state.owner = self.owner().await;
         }
-    }
-
-    /// Does what may be done now; true where nothing is left to do.
-    async fn round(&self, wanted: &Wanted, held: &Held, memory: &mut Memory) -> bool {
-        if matches!(memory.owner, Owner::Unknown) {
-            memory.owner = self.owner().await;
-        }
-        let owner = match &memory.owner {
-            // Objects without their owner would stay for ever.
+        let owner = match &state.owner {
+            // Objects without their owner would never be deleted.
             Owner::Unknown => return false,
-            Owner::Nobody => None,
+            Owner::None => None,
             Owner::Pod(pod) => Some(pod.clone()),
         };
-        let now = memory.start.elapsed();
-        memory.paces.tidy(now);
-        let (mut operations, news) = {
-            let kinds = held.kinds();
-            let left = kinds.get(&Kind::ServiceBgp).unwrap_or(&Listed::Undefined);
-            let news = memory.herald.as_mut().map(|herald| herald.news(wanted, left, now));
-            (operations(wanted, &kinds, owner.as_ref().map(|pod| pod.uid.as_str())), news)
+        let now = state.start.elapsed();
+        state.backoff.forget_idle(now);
+        let mut operations = {
+            let kinds = actual.kinds();
+            if let Some(events) = &mut state.events {
+                let services = kinds.get(&StatusKind::ServiceBgp).unwrap_or(&Listing::Undefined);
+                events.update(desired, services);
+            }
+            operations(desired, &kinds, owner.as_ref().map(|pod| pod.uid.as_str()))
         };
-        let all = operations.len();
-        operations.retain(|(key, _)| memory.paces.is_due(key, now));
-        operations.truncate(memory.budget.take(operations.len(), now));
-        let begun = operations.len();
-        let outcomes = self.carry_out(operations, held, owner.as_ref(), &mut memory.log).await;
-        let failed = outcomes.iter().any(|(_, outcome)| *outcome != Outcome::Written);
+        let total = operations.len();
+        operations.retain(|(key, _)| state.backoff.is_due(key, now));
+        operations.truncate(state.bucket.take(operations.len(), now));
+        let started = operations.len();
+        let outcomes = self.execute(operations, actual, owner.as_ref(), &mut state.log).await;
+        let is_failed = outcomes.iter().any(|(_, outcome)| *outcome != WriteOutcome::Written);
         for (key, outcome) in outcomes {
-            let gaps = self.gaps(key.0);
-            memory.paces.handle_write(key, gaps, outcome, memory.start.elapsed());
+            let backoff = self.change_backoff(key.0);
+            state.backoff.handle_write(key, backoff, outcome, state.start.elapsed());
         }
-        if let Some(herald) = &memory.herald {
-            stream::iter(news.into_iter().flatten())
-                .for_each_concurrent(AT_ONCE, async |service| herald.tell(&service).await)
-                .await;
-        }
-        begun == all && !failed
+        started == total && !is_failed
     }
 
-    /// How often an object of a kind is written.
-    fn gaps(&self, kind: Kind) -> Gaps {
-        let Terms { gap: first, longest_gap: longest, .. } = self.terms;
+    /// Returns the backoff between successful writes of an object.
+    fn change_backoff(&self, kind: StatusKind) -> Backoff {
+        let WriteLimits { interval: first, max_interval: max, .. } = self.limits;
         match kind {
-            // People change what it is about, and look at it then.
-            Kind::Configuration => Gaps { first: first.min(AT_MOST[0]), longest: longest.min(AT_MOST[1]) },
-            Kind::Session | Kind::ServiceBgp => Gaps { first, longest },
+            StatusKind::Configuration => Backoff {
+                first: first.min(CONFIGURATION_BACKOFF.first),
+                max: max.min(CONFIGURATION_BACKOFF.max),
+            },
+            StatusKind::Session | StatusKind::ServiceBgp => Backoff { first, max },
         }
     }
 
-    /// Carries them out, and says what came of each.
-    async fn carry_out(
+    /// Executes operations; returns the outcome of each.
+    async fn execute(
         &self,
-        operations: Vec<((Kind, String), Operation<'_>)>,
-        held: &Held,
+        operations: Vec<((StatusKind, String), StatusOperation<'_>)>,
+        actual: &ActualStatus,
         owner: Option<&OwnerReference>,
-        log: &mut Log,
-    ) -> Vec<((Kind, String), Outcome)> {
+        log: &mut ErrorLog,
+    ) -> Vec<((StatusKind, String), WriteOutcome)> {
         let mut writes = Vec::with_capacity(operations.len());
         for (key, operation) in operations {
-            writes.push(self.write(key, operation, held, owner).boxed());
+            writes.push(self.write(key, operation, actual, owner).boxed());
         }
-        let written: Vec<_> = stream::iter(writes).buffer_unordered(AT_ONCE).collect().await;
-        // One for all: each is tried again, and a server that is away refuses all of them.
+        let written: Vec<_> = stream::iter(writes).buffer_unordered(MAX_CONCURRENT).collect().await;
+        // One log line for all: each is retried, and an unreachable server fails all of them.
         match written.iter().find_map(|(key, result)| Some((key, result.as_ref().err()?))) {
             Some(((kind, name), error)) => log.failed(&format!("write {} {name}", kind.name()), error),
             None => log.succeeded(),
@@ -190,58 +199,54 @@ impl Writer {
         written.into_iter().map(|(key, result)| (key, outcome(&result))).collect()
     }
 
-    /// What came of it.
     async fn write(
         &self,
-        (kind, name): (Kind, String),
-        operation: Operation<'_>,
-        held: &Held,
+        (kind, name): (StatusKind, String),
+        operation: StatusOperation<'_>,
+        actual: &ActualStatus,
         owner: Option<&OwnerReference>,
-    ) -> ((Kind, String), kube::Result<()>) {
+    ) -> ((StatusKind, String), kube::Result<()>) {
         let written = match operation {
-            Operation::State { statement, metadata } => {
-                self.state(kind, &name, statement, metadata, held, owner).await
+            StatusOperation::Apply { desired, metadata } => {
+                self.apply(kind, &name, desired, metadata, actual, owner).await
             }
-            Operation::Delete => self.delete(kind, &name, held).await,
+            StatusOperation::Delete => self.delete(kind, &name, actual).await,
         };
         ((kind, name), written)
     }
 
-    async fn state(
+    async fn apply(
         &self,
-        kind: Kind,
+        kind: StatusKind,
         name: &str,
-        statement: &Statement,
+        desired: &DesiredObject,
         metadata: bool,
-        held: &Held,
+        actual: &ActualStatus,
         owner: Option<&OwnerReference>,
     ) -> kube::Result<()> {
-        let api = self.writing(kind);
-        let params = PatchParams::apply(MANAGER).force();
+        let api = self.write_api(kind);
+        let params = PatchParams::apply(FIELD_MANAGER).force();
         if metadata {
-            let body = self.body(kind, statement, owner, self.named(kind, name, held));
+            let body = self.body(kind, desired, owner, self.metadata(kind, name, actual));
             let object = api.patch(name, &params, &Patch::Apply(body)).await?;
-            held.handle_written(kind, &object);
+            actual.handle_written(kind, &object);
         }
-        let before = match held.kinds().get(&kind) {
-            Some(Listed::Objects(objects)) => objects.get(name).map(|object| object.status.clone()),
+        let before = match actual.kinds().get(&kind) {
+            Some(Listing::Objects(objects)) => objects.get(name).map(|object| object.status.clone()),
             _ => None,
         };
-        let status = stamped(
-            statement.status.clone(),
-            before.as_ref(),
-            &Timestamp::now().strftime("%FT%TZ").to_string(),
-        );
+        let now = Timestamp::now().strftime("%FT%TZ").to_string();
+        let status = with_transition_times(desired.status.clone(), before.as_ref(), &now);
         let resource = kind.resource();
-        let metadata = self.named(kind, name, held);
+        let metadata = self.metadata(kind, name, actual);
         let body = json!({
             "apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, "status": status,
         });
         match api.patch_status(name, &params, &Patch::Apply(body)).await {
-            Ok(object) => held.handle_written(kind, &object),
-            // Somebody has taken it away, and the watch has not told yet.
+            Ok(object) => actual.handle_written(kind, &object),
+            // It was deleted, and the watch has not delivered that yet.
             Err(error) if is_not_found(&error) => {
-                held.handle_gone(kind, name);
+                actual.handle_deleted(kind, name);
                 return Err(error);
             }
             Err(error) => return Err(error),
@@ -249,44 +254,44 @@ impl Writer {
         Ok(())
     }
 
-    async fn delete(&self, kind: Kind, name: &str, held: &Held) -> kube::Result<()> {
-        match self.writing(kind).delete(name, &DeleteParams::default()).await {
+    async fn delete(&self, kind: StatusKind, name: &str, actual: &ActualStatus) -> kube::Result<()> {
+        match self.write_api(kind).delete(name, &DeleteParams::default()).await {
             Ok(_) => {}
             Err(error) if is_not_found(&error) => {}
             Err(error) => return Err(error),
         }
-        held.handle_gone(kind, name);
+        actual.handle_deleted(kind, name);
         Ok(())
     }
 
     async fn owner(&self) -> Owner {
-        let Some(name) = &self.pod else { return Owner::Nobody };
+        let Some(name) = &self.pod else { return Owner::None };
         let pods = Api::<Pod>::namespaced(self.client.clone(), &self.namespace);
         match pods.get(name).await {
-            Ok(pod) => pod.owner_ref(&()).map_or(Owner::Nobody, Owner::Pod),
+            Ok(pod) => pod.owner_ref(&()).map_or(Owner::None, Owner::Pod),
             Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => {
                 tracing::warn!(
                     pod = name,
-                    reason = status.message,
-                    "nobody owns the status objects of this agent"
+                    "cannot read this pod: {}; its status objects have no owner, and stay when it is deleted",
+                    status.message
                 );
-                Owner::Nobody
+                Owner::None
             }
             Err(_) => Owner::Unknown,
         }
     }
 
-    /// The object without its status.
+    /// Returns the object without its status.
     fn body(
         &self,
-        kind: Kind,
-        statement: &Statement,
+        kind: StatusKind,
+        desired: &DesiredObject,
         owner: Option<&OwnerReference>,
         mut metadata: Value,
     ) -> Value {
         let resource = kind.resource();
         let (label, value) = kind.owner_label();
-        metadata["labels"] = json!(statement.labels);
+        metadata["labels"] = json!(desired.labels);
         metadata["labels"][label] = value.into();
         if let Some(owner) = owner {
             metadata["ownerReferences"] = json!([owner]);
@@ -294,12 +299,12 @@ impl Writer {
         json!({"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata})
     }
 
-    /// A server makes only what the body names, whatever the path says. Of a controller, the version that is replaced:
-    /// another may lead by the time that the write arrives.
-    fn named(&self, kind: Kind, name: &str, held: &Held) -> Value {
+    /// Returns the metadata of a write: the name, without which a server does not create the object; for a controller
+    /// also the version to replace, because another may lead when the write arrives.
+    fn metadata(&self, kind: StatusKind, name: &str, actual: &ActualStatus) -> Value {
         let mut metadata = json!({"name": name, "namespace": self.namespace});
-        if self.scope == Scope::Controller
-            && let Some(Listed::Objects(objects)) = held.kinds().get(&kind)
+        if self.scope == StatusScope::Controller
+            && let Some(Listing::Objects(objects)) = actual.kinds().get(&kind)
             && let Some(object) = objects.get(name)
         {
             metadata["resourceVersion"] = object.version.to_string().into();
@@ -307,43 +312,43 @@ impl Writer {
         metadata
     }
 
-    fn api(&self, kind: Kind) -> Api<DynamicObject> {
+    fn api(&self, kind: StatusKind) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), &self.namespace, &kind.resource())
     }
 
-    fn writing(&self, kind: Kind) -> Api<DynamicObject> {
-        Api::namespaced_with(self.writes.clone(), &self.namespace, &kind.resource())
+    fn write_api(&self, kind: StatusKind) -> Api<DynamicObject> {
+        Api::namespaced_with(self.write_client.clone(), &self.namespace, &kind.resource())
     }
 }
 
-impl Scope {
-    /// The kinds that are written, and the labels of their objects that are ours.
-    fn selectors(&self) -> Vec<(Kind, String)> {
-        let selector = |kind: Kind, label: &str, value: &str| {
+impl StatusScope {
+    /// Returns the kinds to write, and the label selectors of our objects.
+    fn selectors(&self) -> Vec<(StatusKind, String)> {
+        let selector = |kind: StatusKind, label: &str, value: &str| {
             let (owner, ours) = kind.owner_label();
             (kind, format!("{label}={value},{owner}={ours}"))
         };
         match self {
             Self::Node(node) => {
                 let node = name::label(node);
-                Kind::ALL.map(|kind| selector(kind, kind.node_label(), &node)).into()
+                StatusKind::ALL.map(|kind| selector(kind, kind.node_label(), &node)).into()
             }
             Self::Controller => {
-                vec![selector(Kind::Configuration, "metallb.io/component-type", "controller")]
+                vec![selector(StatusKind::Configuration, "metallb.io/component-type", "controller")]
             }
         }
     }
 }
 
-fn outcome(result: &kube::Result<()>) -> Outcome {
+fn outcome(result: &kube::Result<()>) -> WriteOutcome {
     match result {
-        Ok(()) => Outcome::Written,
-        // Another version, gone, or too many requests: next time it may be taken.
+        Ok(()) => WriteOutcome::Written,
+        // Not found, a conflict, or too many requests: a retry may succeed.
         Err(kube::Error::Api(status)) if matches!(status.code, 400..500) => match status.code {
-            404 | 409 | 410 | 429 => Outcome::Failed,
-            _ => Outcome::Refused,
+            404 | 409 | 410 | 429 => WriteOutcome::Failed,
+            _ => WriteOutcome::Rejected,
         },
-        Err(_) => Outcome::Failed,
+        Err(_) => WriteOutcome::Failed,
     }
 }
 

@@ -57,7 +57,7 @@ impl From<Vip6Key> for VipKey {
     }
 }
 
-/// Returns the key of a node's address in `lb_peers`: IPv4 as `::ffff:a.b.c.d`.
+/// Returns the key of a node's address in `lb_node_addrs`: IPv4 as `::ffff:a.b.c.d`.
 pub(crate) fn address_key(address: IpAddr) -> [u8; 16] {
     match address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
@@ -65,7 +65,7 @@ pub(crate) fn address_key(address: IpAddr) -> [u8; 16] {
     }
 }
 
-/// Returns the key of a node's MAC in `lb_peer_macs`.
+/// Returns the key of a node's MAC in `lb_node_macs`.
 pub(crate) fn mac_key(mac: [u8; 6]) -> [u8; 8] {
     let [a, b, c, d, e, f] = mac;
     [a, b, c, d, e, f, 0, 0]

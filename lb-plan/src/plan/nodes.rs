@@ -17,7 +17,7 @@ use lb_common::tag::{self, TagKeys};
 
 use super::bounded_map::BoundedMap;
 use super::settings::{Facts, Settings};
-use super::status::{ForwardingMode, NodeState, Share};
+use super::status::{NodePath, NodeState, Share};
 use crate::contents::{Contents, address_key, mac_key};
 use lb_api::problem::{PlanReason, Problem};
 use lb_model::{Exclusion, Model, Node, NodeName, Tier, exclusion};
@@ -172,7 +172,7 @@ impl<'a> NodeTable<'a> {
             echo_rate: settings.echo_rate,
             id: own.map_or(0, |indexed| indexed.resolved.entry.id),
             liveness_limit: settings.liveness.limit,
-            orphan_grace: settings.liveness.hold,
+            hold_ticks: settings.liveness.hold,
             tag_key_ids: [current.id, other.id],
             pad: [0; 6],
             uplinks,
@@ -180,7 +180,7 @@ impl<'a> NodeTable<'a> {
             icmp_error_rate: settings.icmp_error_rate,
             flow_mask: settings.flow_sets - 1,
             vips: AddressFilter::EMPTY,
-            peer_macs: MacFilter::EMPTY,
+            node_macs: MacFilter::EMPTY,
         }
     }
 
@@ -223,19 +223,24 @@ impl<'a> NodeTable<'a> {
     }
 
     fn install_peers(&self, contents: &mut Contents, installed: &Contents, problems: &mut Vec<Problem>) {
-        let mut room =
-            BoundedMap::new(&mut contents.node_addresses, &installed.node_addresses, capacity::PEERS);
+        let mut room = BoundedMap::new(
+            &mut contents.node_addresses,
+            &installed.node_addresses,
+            capacity::NODE_ADDRESSES,
+        );
         for (node_name, indexed) in &self.by_name {
             let mut keys = indexed.node.addresses().iter().map(|address| address_key(*address));
             if !keys.all(|key| room.insert(key, indexed.index)) {
-                let reason = PlanReason::MapFull { map: name::PEERS, capacity: capacity::PEERS };
+                let reason =
+                    PlanReason::MapFull { map: name::NODE_ADDRESSES, capacity: capacity::NODE_ADDRESSES };
                 problems.push(Problem::about(node_name.reference(), reason));
             }
         }
     }
 
     fn install_peer_macs(&self, contents: &mut Contents, installed: &Contents, problems: &mut Vec<Problem>) {
-        let mut room = BoundedMap::new(&mut contents.node_macs, &installed.node_macs, capacity::PEERS);
+        let mut room =
+            BoundedMap::new(&mut contents.node_macs, &installed.node_macs, capacity::NODE_ADDRESSES);
         for (node_name, indexed) in &self.by_name {
             let mac = indexed.resolved.on_link_mac.map(mac_key);
             // A node whose next hop is unresolved for now keeps its MAC with its entry.
@@ -243,7 +248,7 @@ impl<'a> NodeTable<'a> {
             if let Some(key) = mac.or(before)
                 && !room.insert(key, indexed.index)
             {
-                let reason = PlanReason::MapFull { map: name::PEER_MACS, capacity: capacity::PEERS };
+                let reason = PlanReason::MapFull { map: name::NODE_MACS, capacity: capacity::NODE_ADDRESSES };
                 problems.push(Problem::about(node_name.reference(), reason));
             }
         }
@@ -256,11 +261,7 @@ impl<'a> NodeTable<'a> {
             index: indexed.index,
             id: indexed.resolved.entry.id,
             address: indexed.node.primary(),
-            way: if *name == self.own {
-                ForwardingMode::Own
-            } else {
-                ForwardingMode::of(&indexed.resolved.entry)
-            },
+            way: if *name == self.own { NodePath::Own } else { NodePath::of(&indexed.resolved.entry) },
             is_self: *name == self.own,
             draining: indexed.draining,
             drain: indexed.node.drain.as_ref().map(ToString::to_string),

@@ -1,4 +1,4 @@
-//! One connection: its place, its deadlines, and the bodies that it sends.
+//! One connection: its slot, its deadlines, and the request bodies that it sends.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -20,41 +20,42 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::Origin;
-use super::table::{Closed, Number, Table};
+use super::listener::ClientKey;
+use super::table::{ConnectionId, ConnectionTable, Evicted};
 
-/// A request that takes too long is answered so before its connection is closed.
+/// The time between the 408 response to an overdue request and the closing of its connection.
 const MARGIN: Duration = Duration::from_secs(1);
-/// Bytes of a head, and of what is read or written at once.
+/// Bytes of a head, and of one read or write.
 const BUFFER: usize = 16 << 10;
 
-/// A connection's slot at its server; clones are the same slot. Every request carries it as an extension.
+/// A connection's slot in its server's table; clones are the same slot. Every request carries it as an
+/// extension.
 #[derive(Clone, Debug)]
-pub struct ConnectionSlot(Arc<Place>);
+pub struct ConnectionSlot(Arc<Slot>);
 
 #[derive(Debug)]
-struct Place {
-    table: Arc<Table>,
-    number: Number,
+struct Slot {
+    table: Arc<ConnectionTable>,
+    id: ConnectionId,
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
-        self.table.remove(self.number);
+        self.table.remove(self.id);
     }
 }
 
-/// Why a body is not read.
+/// The reason why a request body cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
-    /// More than one request may send.
-    #[error("the body is too long")]
+    /// The body is longer than one request may send.
+    #[error("the request body is too long")]
     TooLong,
-    /// More than all may send together.
-    #[error("too many bytes are held for other requests; try again")]
+    /// All requests together hold too many bytes.
+    #[error("the server holds too many bytes for other requests; try again")]
     Busy,
-    /// The client has gone, or does not speak HTTP.
-    #[error("the body cannot be read")]
+    /// The client has disconnected, or violates HTTP.
+    #[error("cannot read the request body")]
     Broken,
 }
 
@@ -70,13 +71,17 @@ impl IntoResponse for BodyError {
 }
 
 impl ConnectionSlot {
-    /// A slot for a new connection; `None` where there is none.
-    pub(super) fn take(table: &Arc<Table>, origin: Origin, now: Instant) -> Option<(Self, Closed)> {
-        let (number, closed) = table.admit(origin, now)?;
-        Some((Self(Arc::new(Place { table: Arc::clone(table), number })), closed))
+    /// Takes a slot for a new connection; `None` if the server is full.
+    pub(super) fn take(
+        table: &Arc<ConnectionTable>,
+        client: ClientKey,
+        now: Instant,
+    ) -> Option<(Self, Evicted)> {
+        let (id, evicted) = table.admit(client, now)?;
+        Some((Self(Arc::new(Slot { table: Arc::clone(table), id })), evicted))
     }
 
-    /// Reads a body. It counts until the answer to the request is written.
+    /// Reads a request body. Its bytes count until the response is written.
     ///
     /// # Errors
     /// See [`BodyError`].
@@ -93,26 +98,26 @@ impl ConnectionSlot {
         self.queue(reading).await
     }
 
-    /// Waits for something that the server does for others first: meanwhile the connection may have to go for one that
-    /// asks for less.
+    /// Waits for something that the server does for others first. Meanwhile the connection may be evicted for
+    /// one that holds less.
     pub async fn queue<F: Future>(&self, waiting: F) -> F::Output {
-        let Place { table, number } = &*self.0;
-        table.wait(*number, table.limits.request + MARGIN, Instant::now());
+        let Slot { table, id } = &*self.0;
+        table.wait(*id, table.limits.request + MARGIN, Instant::now());
         let output = waiting.await;
-        table.work(*number, table.limits.request + MARGIN, Instant::now());
+        table.work(*id, table.limits.request + MARGIN, Instant::now());
         output
     }
 
-    /// Counts what is allocated, which is more than what has come.
+    /// Counts the bytes that are allocated, which exceed the bytes received.
     fn make_room(&self, all: &mut Vec<u8>, more: usize) -> Result<(), BodyError> {
-        let Place { table, number } = &*self.0;
+        let Slot { table, id } = &*self.0;
         let (length, limit) = (all.len() + more, table.limits.body);
         if length > limit {
             return Err(BodyError::TooLong);
         }
         if length > all.capacity() {
             let capacity = length.max(2 * all.capacity()).clamp(BUFFER.min(limit), limit);
-            if !table.hold(*number, capacity - all.capacity()) {
+            if !table.hold(*id, capacity - all.capacity()) {
                 return Err(BodyError::Busy);
             }
             all.reserve_exact(capacity - all.len());
@@ -120,47 +125,47 @@ impl ConnectionSlot {
         Ok(())
     }
 
-    /// Has a request answered, in time.
-    async fn answer(
+    /// Handles a request within the time limit.
+    async fn handle(
         &self,
         router: &TowerToHyperService<Router>,
         mut request: Request<Incoming>,
     ) -> Response<Body> {
-        let Place { table, number } = &*self.0;
+        let Slot { table, id } = &*self.0;
         let limits = table.limits;
-        table.release(*number);
-        table.work(*number, limits.request + MARGIN, Instant::now());
+        table.release(*id);
+        table.work(*id, limits.request + MARGIN, Instant::now());
         request.extensions_mut().insert(self.clone());
-        let answer = match tokio::time::timeout(limits.request, router.call(request)).await {
-            Ok(Ok(answer)) => answer,
-            Err(_) => closing(StatusCode::REQUEST_TIMEOUT, "the request was not complete in time"),
+        let response = match tokio::time::timeout(limits.request, router.call(request)).await {
+            Ok(Ok(response)) => response,
+            Err(_) => closing(StatusCode::REQUEST_TIMEOUT, "the request was not completed in time"),
         };
-        table.release(*number);
-        let octets = usize::try_from(answer.body().size_hint().lower()).unwrap_or(usize::MAX);
-        table.wait(*number, limits.idle, Instant::now());
-        if table.hold(*number, octets) { answer } else { BodyError::Busy.into_response() }
+        table.release(*id);
+        let octets = usize::try_from(response.body().size_hint().lower()).unwrap_or(usize::MAX);
+        table.wait(*id, limits.idle, Instant::now());
+        if table.hold(*id, octets) { response } else { BodyError::Busy.into_response() }
     }
 
-    /// Waits until the connection has taken too long over what it is at.
+    /// Waits until the connection has missed the deadline of its current step.
     async fn overdue(&self) {
-        let Place { table, number } = &*self.0;
-        while let Some(until) = table.until(*number).filter(|until| *until > Instant::now()) {
-            tokio::time::sleep_until(until.into()).await;
+        let Slot { table, id } = &*self.0;
+        while let Some(deadline) = table.deadline(*id).filter(|deadline| *deadline > Instant::now()) {
+            tokio::time::sleep_until(deadline.into()).await;
         }
     }
 }
 
-fn closing(status: StatusCode, words: &'static str) -> Response<Body> {
-    let mut answer = (status, words).into_response();
-    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    answer
+fn closing(status: StatusCode, message: &'static str) -> Response<Body> {
+    let mut response = (status, message).into_response();
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
-/// Serves one connection until it is over, overdue, or has lost its place.
+/// Serves one connection until it ends, is overdue, or has been evicted.
 pub(super) async fn serve<S>(
     secured: impl Future<Output = io::Result<S>>,
     slot: ConnectionSlot,
-    closed: Closed,
+    evicted: Evicted,
     router: Router,
     // Dropped after the stream.
     _permit: OwnedSemaphorePermit,
@@ -170,15 +175,15 @@ pub(super) async fn serve<S>(
     let router = TowerToHyperService::new(router);
     let exchange = async {
         let stream = secured.await.map_err(|error| error.to_string())?;
-        let service = service_fn(async |request| Ok::<_, Infallible>(slot.answer(&router, request).await));
+        let service = service_fn(async |request| Ok::<_, Infallible>(slot.handle(&router, request).await));
         let mut server = http1::Builder::new();
         server.max_buf_size(BUFFER);
         server.serve_connection(TokioIo::new(stream), service).await.map_err(|error| error.to_string())
     };
     let ended = tokio::select! {
         ended = exchange => ended,
-        () = slot.overdue() => Err("the client took too long".to_owned()),
-        _ = closed => Err("another client took its place".to_owned()),
+        () = slot.overdue() => Err("the client was too slow".to_owned()),
+        _ = evicted => Err("evicted for another client".to_owned()),
     };
     if let Err(error) = ended {
         tracing::debug!(error, "closed a connection to {}", slot.0.table.name);

@@ -1,4 +1,4 @@
-//! What connections come in by, and whose they are.
+//! Listening sockets, and the client that each connection counts for.
 
 use std::future::Future;
 use std::io;
@@ -7,18 +7,18 @@ use std::net::IpAddr;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-/// Whom a connection counts for when the server is full.
+/// The client that a connection counts for when the server is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Origin {
-    /// A process of this machine.
-    Machine,
+pub enum ClientKey {
+    /// A process on this node, over a Unix socket.
+    Local,
     /// An IPv4 address.
     V4(u32),
-    /// The first 64 bits of an IPv6 address: a host has as many of the rest as it likes.
+    /// The first 64 bits of an IPv6 address; a host can choose the remaining bits at will.
     V6(u64),
 }
 
-impl From<IpAddr> for Origin {
+impl From<IpAddr> for ClientKey {
     fn from(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::V4(address.to_bits()),
@@ -27,19 +27,19 @@ impl From<IpAddr> for Origin {
     }
 }
 
-/// A socket that connections come in by.
+/// A socket that accepts connections.
 pub trait Listener: Send + 'static {
-    /// A connection.
+    /// An accepted connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
     /// Waits for a connection.
-    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Origin)>> + Send;
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, ClientKey)>> + Send;
 }
 
 impl Listener for TcpListener {
     type Stream = TcpStream;
 
-    async fn accept(&self) -> io::Result<(TcpStream, Origin)> {
+    async fn accept(&self) -> io::Result<(TcpStream, ClientKey)> {
         let (stream, remote) = Self::accept(self).await?;
         Ok((stream, remote.ip().into()))
     }
@@ -48,9 +48,9 @@ impl Listener for TcpListener {
 impl Listener for UnixListener {
     type Stream = UnixStream;
 
-    async fn accept(&self) -> io::Result<(UnixStream, Origin)> {
+    async fn accept(&self) -> io::Result<(UnixStream, ClientKey)> {
         let (stream, _) = Self::accept(self).await?;
-        Ok((stream, Origin::Machine))
+        Ok((stream, ClientKey::Local))
     }
 }
 
@@ -59,8 +59,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_one_origin_by_whatever_address_it_comes() {
-        let of = |text: &str| Origin::from(text.parse::<IpAddr>().unwrap());
+    fn all_addresses_of_a_host_are_one_client() {
+        let of = |text: &str| ClientKey::from(text.parse::<IpAddr>().unwrap());
         assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
         assert_eq!(of("2001:db8::1"), of("2001:db8::ffff"));
         assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));

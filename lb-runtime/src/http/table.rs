@@ -1,4 +1,4 @@
-//! The connections of a server: what each holds, and which is closed for another.
+//! The table of a server's connections: the bytes that each holds, and which one is evicted for another.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,74 +6,76 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::{Limits, Origin};
+use super::limits::HttpLimits;
+use super::listener::ClientKey;
 
-/// That a server is full is logged again after this time, while it is.
-const SAID_AGAIN: Duration = Duration::from_secs(60);
+/// The interval at which a full server logs that it is full.
+const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// All connections of a server.
+/// The connections of a server.
 #[derive(Debug)]
-pub(super) struct Table {
-    /// Of the server, for the log.
+pub(super) struct ConnectionTable {
+    /// The server's name in log lines.
     pub(super) name: &'static str,
-    pub(super) limits: Limits,
-    places: Mutex<Places>,
+    pub(super) limits: HttpLimits,
+    connections: Mutex<Connections>,
 }
 
-/// Names a connection for as long as the server runs.
-pub(super) type Number = u64;
+/// The ID of a connection; the server never reuses it.
+pub(super) type ConnectionId = u64;
 
-/// Resolves when the connection has lost its place.
-pub(super) type Closed = oneshot::Receiver<()>;
+/// Resolves when the connection has been evicted.
+pub(super) type Evicted = oneshot::Receiver<()>;
 
 #[derive(Debug, Default)]
-struct Places {
-    next: Number,
-    connections: BTreeMap<Number, Connection>,
-    /// Bytes that they hold together.
+struct Connections {
+    next: ConnectionId,
+    by_id: BTreeMap<ConnectionId, Connection>,
+    /// Bytes that all connections hold.
     held: usize,
-    /// When it was last logged that the server is full.
-    said: Option<Instant>,
+    /// When the server last logged that it is full.
+    logged_at: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Connection {
-    origin: Origin,
-    /// Since when it waits for its client; `None` while it is worked for.
+    client: ClientKey,
+    /// Since when it has waited for its client; `None` while the server handles its request.
     waiting: Option<Instant>,
-    /// When it is closed unless something happens.
-    until: Instant,
-    /// Bytes of its body or answer.
+    /// When the server closes it unless it makes progress.
+    deadline: Instant,
+    /// Bytes of its request body or response.
     held: usize,
-    /// Dropped with the place.
-    _place: oneshot::Sender<()>,
+    /// Resolves [`Evicted`] when dropped.
+    _eviction: oneshot::Sender<()>,
 }
 
-impl Table {
-    pub(super) fn new(name: &'static str, limits: Limits) -> Self {
-        Self { name, limits, places: Mutex::default() }
+impl ConnectionTable {
+    pub(super) fn new(name: &'static str, limits: HttpLimits) -> Self {
+        Self { name, limits, connections: Mutex::default() }
     }
 
-    /// A place for a connection that has just come, if need be that of another; `None` where all are worked for.
-    pub(super) fn admit(&self, origin: Origin, now: Instant) -> Option<(Number, Closed)> {
-        let mut places = self.places();
-        if places.connections.len() >= self.limits.connections {
-            self.say_full(&mut places, now);
-            let victim = places.slowest(origin)?;
-            places.remove(victim);
+    /// Admits a new connection, and evicts another one if the server is full. Returns `None` while the server
+    /// handles a request on every connection.
+    pub(super) fn admit(&self, client: ClientKey, now: Instant) -> Option<(ConnectionId, Evicted)> {
+        let mut connections = self.connections();
+        if connections.by_id.len() >= self.limits.connections {
+            self.log_full(&mut connections, now);
+            let victim = connections.longest_waiting(client)?;
+            connections.remove(victim);
         }
-        let (place, closed) = oneshot::channel();
-        let number = places.next;
-        places.next += 1;
-        let until = now + self.limits.head;
-        let connection = Connection { origin, waiting: Some(now), until, held: 0, _place: place };
-        places.connections.insert(number, connection);
-        Some((number, closed))
+        let (eviction, evicted) = oneshot::channel();
+        let id = connections.next;
+        connections.next += 1;
+        let deadline = now + self.limits.head;
+        let connection = Connection { client, waiting: Some(now), deadline, held: 0, _eviction: eviction };
+        connections.by_id.insert(id, connection);
+        Some((id, evicted))
     }
 
-    fn say_full(&self, places: &mut Places, now: Instant) {
-        if places.said.is_none_or(|said| now.saturating_duration_since(said) >= SAID_AGAIN) {
-            places.said = Some(now);
+    fn log_full(&self, connections: &mut Connections, now: Instant) {
+        if connections.logged_at.is_none_or(|at| now.saturating_duration_since(at) >= LOG_EVERY) {
+            connections.logged_at = Some(now);
             tracing::warn!(
                 connections = self.limits.connections,
                 "too many connections to {}: closing those that have waited longest for their clients",
@@ -82,101 +84,102 @@ impl Table {
         }
     }
 
-    /// The connection waits for its client, for `limit` at most.
-    pub(super) fn wait(&self, number: Number, limit: Duration, now: Instant) {
-        if let Some(connection) = self.places().connections.get_mut(&number) {
+    /// Notes that the connection waits for its client, for at most `limit`.
+    pub(super) fn wait(&self, id: ConnectionId, limit: Duration, now: Instant) {
+        if let Some(connection) = self.connections().by_id.get_mut(&id) {
             connection.waiting = Some(now);
-            connection.until = now + limit;
+            connection.deadline = now + limit;
         }
     }
 
-    /// The connection is worked for, for `limit` at most.
-    pub(super) fn work(&self, number: Number, limit: Duration, now: Instant) {
-        if let Some(connection) = self.places().connections.get_mut(&number) {
+    /// Notes that the server handles a request on the connection, for at most `limit`.
+    pub(super) fn work(&self, id: ConnectionId, limit: Duration, now: Instant) {
+        if let Some(connection) = self.connections().by_id.get_mut(&id) {
             connection.waiting = None;
-            connection.until = now + limit;
+            connection.deadline = now + limit;
         }
     }
 
-    /// When the connection is to be closed; `None` if it has no place any more.
-    pub(super) fn until(&self, number: Number) -> Option<Instant> {
-        self.places().connections.get(&number).map(|connection| connection.until)
+    /// Returns when to close the connection; `None` if it is not in the table any more.
+    pub(super) fn deadline(&self, id: ConnectionId) -> Option<Instant> {
+        self.connections().by_id.get(&id).map(|connection| connection.deadline)
     }
 
-    /// Whether the connection may hold so many more bytes. For them, connections that wait for their clients and hold
-    /// more lose their places.
-    pub(super) fn hold(&self, number: Number, more: usize) -> bool {
-        let mut places = self.places();
-        let Some(own) = places.connections.get(&number).map(|connection| connection.held) else {
+    /// Accounts `more` bytes to the connection, and evicts connections that wait for their clients and hold
+    /// more. Returns whether there is room.
+    pub(super) fn hold(&self, id: ConnectionId, more: usize) -> bool {
+        let mut connections = self.connections();
+        let Some(own) = connections.by_id.get(&id).map(|connection| connection.held) else {
             return false;
         };
         let wanted = own.saturating_add(more);
-        while places.held > own && places.held.saturating_add(more) > self.limits.bytes {
-            match places.heaviest(number, wanted) {
-                Some(victim) => places.remove(victim),
+        while connections.held > own && connections.held.saturating_add(more) > self.limits.bytes {
+            match connections.heaviest(id, wanted) {
+                Some(victim) => connections.remove(victim),
                 None => return false,
             }
         }
-        places.held += more;
-        if let Some(connection) = places.connections.get_mut(&number) {
+        connections.held += more;
+        if let Some(connection) = connections.by_id.get_mut(&id) {
             connection.held = wanted;
         }
         true
     }
 
-    /// The connection holds nothing any more.
-    pub(super) fn release(&self, number: Number) {
-        let mut places = self.places();
-        let held = places.connections.get_mut(&number).map_or(0, |it| std::mem::take(&mut it.held));
-        places.held -= held;
+    /// Releases all bytes that the connection holds.
+    pub(super) fn release(&self, id: ConnectionId) {
+        let mut connections = self.connections();
+        let held = connections.by_id.get_mut(&id).map_or(0, |it| std::mem::take(&mut it.held));
+        connections.held -= held;
     }
 
-    /// The connection is over.
-    pub(super) fn remove(&self, number: Number) {
-        self.places().remove(number);
+    /// Removes a connection that has ended.
+    pub(super) fn remove(&self, id: ConnectionId) {
+        self.connections().remove(id);
     }
 
-    /// Connections, and bytes that they hold.
+    /// Returns the id of connections and the bytes that they hold.
     #[cfg(test)]
     pub(super) fn usage(&self) -> (usize, usize) {
-        let places = self.places();
-        (places.connections.len(), places.held)
+        let connections = self.connections();
+        (connections.by_id.len(), connections.held)
     }
 
-    /// A panic of another task while it held the lock leaves every number as it was.
-    fn places(&self) -> MutexGuard<'_, Places> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Locks the connections. A panic of another task that held the lock leaves every id consistent.
+    fn connections(&self) -> MutexGuard<'_, Connections> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Places {
-    fn remove(&mut self, number: Number) {
-        if let Some(connection) = self.connections.remove(&number) {
+impl Connections {
+    fn remove(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.by_id.remove(&id) {
             self.held -= connection.held;
         }
     }
 
-    /// Of the client with the most connections, where the `newcomer` counts, the one that has waited longest.
-    fn slowest(&self, newcomer: Origin) -> Option<Number> {
+    /// Returns the connection that has waited longest among those of the client with the most connections,
+    /// counting the `newcomer`.
+    fn longest_waiting(&self, newcomer: ClientKey) -> Option<ConnectionId> {
         let mut counts = BTreeMap::from([(newcomer, 1_usize)]);
-        for connection in self.connections.values() {
-            *counts.entry(connection.origin).or_default() += 1;
+        for connection in self.by_id.values() {
+            *counts.entry(connection.client).or_default() += 1;
         }
-        let waiting = self.connections.iter().filter_map(|(number, connection)| {
-            let count = counts.get(&connection.origin).copied().unwrap_or_default();
-            Some((std::cmp::Reverse(count), connection.waiting?, *number))
+        let waiting = self.by_id.iter().filter_map(|(id, connection)| {
+            let count = counts.get(&connection.client).copied().unwrap_or_default();
+            Some((std::cmp::Reverse(count), connection.waiting?, *id))
         });
-        waiting.min().map(|(_, _, number)| number)
+        waiting.min().map(|(_, _, id)| id)
     }
 
-    /// Of the connections that wait for their clients and hold at least so much, the one that holds most; of several, the
-    /// one that has waited longest.
-    fn heaviest(&self, but: Number, least: usize) -> Option<Number> {
-        let waiting = self.connections.iter().filter_map(|(number, connection)| {
-            let is_heavy = *number != but && connection.held > 0 && connection.held >= least;
-            Some((std::cmp::Reverse(connection.held), connection.waiting.filter(|_| is_heavy)?, *number))
+    /// Returns the connection that holds most among those that wait for their clients and hold at least
+    /// `least`; of several, the one that has waited longest.
+    fn heaviest(&self, except: ConnectionId, least: usize) -> Option<ConnectionId> {
+        let waiting = self.by_id.iter().filter_map(|(id, connection)| {
+            let is_heavy = *id != except && connection.held > 0 && connection.held >= least;
+            Some((std::cmp::Reverse(connection.held), connection.waiting.filter(|_| is_heavy)?, *id))
         });
-        waiting.min().map(|(_, _, number)| number)
+        waiting.min().map(|(_, _, id)| id)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Whose BFD packets the agent has to see: the program drops the others before they cost this thread anything.
+//! The addresses whose BFD packets the XDP program passes to the agent; it drops all others before they cost
+//! this thread anything.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -6,28 +7,30 @@ use std::net::IpAddr;
 use lb_bfd::session::Hops;
 use lb_common::maps::{BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress};
 
-/// A session, as far as its addresses go.
+/// The addresses of a session.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ends {
-    /// This machine's discriminator.
+pub(super) struct SessionAddresses {
+    /// Local discriminator.
     pub(super) discriminator: u32,
-    /// The peer.
+    /// The peer's address.
     pub(super) remote: IpAddr,
-    /// This machine, once there is a way to the peer.
+    /// The local address, once the peer is reachable.
     pub(super) local: Option<IpAddr>,
     pub(super) hops: Hops,
     pub(super) up: bool,
-    /// Its packets are received here, and by nobody else: the socket is bound to the port on every address, and shares
-    /// it with no other. In a VRF the same address may be somebody else's.
-    pub(super) received: bool,
+    /// Only this agent receives the packets: its socket owns the port on all addresses. In a VRF the same
+    /// address may belong to others.
+    pub(super) is_sole_receiver: bool,
 }
 
-/// What the program is told.
-pub(super) fn of(sessions: impl IntoIterator<Item = Ends>) -> BTreeMap<IpAddr, BfdAddress> {
+/// Returns the program's table of addresses.
+pub(super) fn address_table(
+    sessions: impl IntoIterator<Item = SessionAddresses>,
+) -> BTreeMap<IpAddr, BfdAddress> {
     let mut addresses: BTreeMap<IpAddr, BfdAddress> = BTreeMap::new();
-    for ends in sessions {
-        let peer = addresses.entry(ends.remote).or_default();
-        let listens = match ends.hops {
+    for session in sessions {
+        let peer = addresses.entry(session.remote).or_default();
+        let listens = match session.hops {
             Hops::Single => {
                 peer.flags |= BFD_PEER;
                 BFD_LISTENS
@@ -39,11 +42,11 @@ pub(super) fn of(sessions: impl IntoIterator<Item = Ends>) -> BTreeMap<IpAddr, B
                 BFD_LISTENS_MULTIHOP
             }
         };
-        // Echoes are of sessions over one hop.
-        if ends.up && (peer.discriminator == 0 || ends.hops == Hops::Single) {
-            peer.discriminator = ends.discriminator;
+        // Echoes belong to single-hop sessions.
+        if session.up && (peer.discriminator == 0 || session.hops == Hops::Single) {
+            peer.discriminator = session.discriminator;
         }
-        if let Some(local) = ends.local.filter(|_| ends.received) {
+        if let Some(local) = session.local.filter(|_| session.is_sole_receiver) {
             addresses.entry(local).or_default().flags |= listens;
         }
     }
@@ -56,48 +59,51 @@ mod tests {
 
     const FAR: Hops = Hops::Multi { minimum_ttl: 250 };
 
-    fn ends(discriminator: u32, hops: Hops) -> Ends {
-        Ends {
+    fn addresses(discriminator: u32, hops: Hops) -> SessionAddresses {
+        SessionAddresses {
             discriminator,
             remote: IpAddr::from([10, 0, 0, 1]),
             local: Some([10, 0, 0, 2].into()),
             hops,
             up: true,
-            received: true,
+            is_sole_receiver: true,
         }
     }
 
-    fn flags(sessions: &[Ends]) -> [u8; 2] {
-        let addresses = of(sessions.iter().copied());
+    fn flags(sessions: &[SessionAddresses]) -> [u8; 2] {
+        let addresses = address_table(sessions.iter().copied());
         [1, 2].map(|host| addresses.get(&IpAddr::from([10, 0, 0, host])).map_or(0, |entry| entry.flags))
     }
 
     #[test]
-    fn peers_are_known_before_they_are_up_and_ports_by_their_sessions() {
-        let down = Ends { up: false, ..ends(1, Hops::Single) };
+    fn peers_are_listed_before_they_are_up_and_ports_by_their_sessions() {
+        let down = SessionAddresses { up: false, ..addresses(1, Hops::Single) };
         assert_eq!(flags(&[down]), [BFD_PEER, BFD_LISTENS]);
-        assert_eq!(of([down])[&down.remote].discriminator, 0);
-        assert_eq!(flags(&[ends(1, FAR)]), [BFD_PEER_MULTIHOP, BFD_LISTENS_MULTIHOP]);
+        assert_eq!(address_table([down])[&down.remote].discriminator, 0);
+        assert_eq!(flags(&[addresses(1, FAR)]), [BFD_PEER_MULTIHOP, BFD_LISTENS_MULTIHOP]);
         let both = [BFD_PEER | BFD_PEER_MULTIHOP, BFD_LISTENS | BFD_LISTENS_MULTIHOP];
-        assert_eq!(flags(&[ends(1, FAR), ends(2, Hops::Single)]), both);
+        assert_eq!(flags(&[addresses(1, FAR), addresses(2, Hops::Single)]), both);
     }
 
     #[test]
-    fn nothing_is_refused_where_others_may_receive_it() {
-        assert_eq!(flags(&[Ends { received: false, ..ends(1, Hops::Single) }]), [BFD_PEER, 0]);
-        assert_eq!(flags(&[Ends { local: None, ..ends(1, Hops::Single) }]), [BFD_PEER, 0]);
-        assert_eq!(of([]), BTreeMap::new());
+    fn nothing_is_dropped_where_others_may_receive_it() {
+        assert_eq!(
+            flags(&[SessionAddresses { is_sole_receiver: false, ..addresses(1, Hops::Single) }]),
+            [BFD_PEER, 0]
+        );
+        assert_eq!(flags(&[SessionAddresses { local: None, ..addresses(1, Hops::Single) }]), [BFD_PEER, 0]);
+        assert_eq!(address_table([]), BTreeMap::new());
     }
 
     #[test]
-    fn of_several_sessions_with_a_peer_the_nearest_is_named_and_the_least_ttl_counts() {
-        let (near, far) = (ends(7, Hops::Single), ends(8, FAR));
+    fn several_sessions_with_a_peer_give_the_single_hop_discriminator_and_the_minimum_ttl() {
+        let (near, far) = (addresses(7, Hops::Single), addresses(8, FAR));
         for sessions in [[near, far], [far, near]] {
-            assert_eq!(of(sessions)[&near.remote].discriminator, 7);
+            assert_eq!(address_table(sessions)[&near.remote].discriminator, 7);
         }
-        let farther = ends(9, Hops::Multi { minimum_ttl: 200 });
+        let farther = addresses(9, Hops::Multi { minimum_ttl: 200 });
         for sessions in [[far, farther], [farther, far]] {
-            assert_eq!(of(sessions)[&far.remote].minimum_ttl, 200);
+            assert_eq!(address_table(sessions)[&far.remote].minimum_ttl, 200);
         }
     }
 }

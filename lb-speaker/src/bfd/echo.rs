@@ -1,7 +1,7 @@
-//! The socket for echo packets: out to a neighbour's own MAC, since their IP address is ours, and back in before the
-//! kernel's routing sees them, which takes nothing in from its own address.
+//! The packet socket for echoes. They leave to the peer's MAC address, because their IP destination is ours,
+//! and are received before the kernel's routing, which drops packets from its own address.
 //!
-//! The neighbour's MAC is the one that its control packets come from; so this socket hears them, too.
+//! The MAC address is learned from the peer's control packets, so this socket receives them, too.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IoSliceMut};
@@ -18,10 +18,10 @@ use nix::sys::socket::{
 use nix::sys::time::TimeSpec;
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
-/// The EtherType of IPv4, in network order, as packet sockets name a protocol.
+/// The EtherType of IPv4 in network byte order, as packet sockets expect it.
 const IPV4: i32 = 0x0800_u16.to_be() as i32;
 
-/// Lets in UDP, whole, to the ports of control packets over one hop and of echoes.
+/// Accepts unfragmented UDP to the ports of single-hop control packets and echoes.
 const FILTER: [SockFilter; 10] = [
     SockFilter::new(0x30, 0, 0, 9),      // A = protocol
     SockFilter::new(0x15, 0, 6, 17),     // UDP, or out
@@ -35,16 +35,16 @@ const FILTER: [SockFilter; 10] = [
     SockFilter::new(0x06, 0, 0, 0xffff), // in
 ];
 
-/// The socket, and what echoes are told from forgeries by.
-pub(super) struct Echoes {
+/// The socket, and the key that authenticates echoes.
+pub(super) struct EchoSocket {
     socket: Socket,
-    pub(super) key: Key,
+    pub(super) key: EchoKey,
 }
 
-/// A secret of this process: nobody else can make the token of an echo.
-pub(super) struct Key(RandomState);
+/// A secret of this process that makes echo tokens unforgeable.
+pub(super) struct EchoKey(RandomState);
 
-impl Key {
+impl EchoKey {
     fn new() -> Self {
         Self(RandomState::new())
     }
@@ -54,107 +54,107 @@ impl Key {
     }
 }
 
-/// A packet that the socket has heard.
-pub(super) struct Heard {
+/// A received packet.
+pub(super) struct EchoDatagram {
     pub(super) packet: Option<BfdPortPacket>,
-    /// Where on which link it came from.
+    /// Link-layer address and interface of the sender.
     pub(super) station: Option<LinkAddr>,
-    /// When, by the time of day.
+    /// Time of arrival, wall clock.
     pub(super) stamp: Option<Duration>,
 }
 
 /// The echoes of one session.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Exchange {
-    /// Where they go.
+pub(super) struct EchoExchange {
+    /// Destination.
     pub(super) station: LinkAddr,
     sent: u64,
-    /// The newest that has come back.
+    /// Number of the newest returned echo.
     returned: u64,
 }
 
-impl Exchange {
-    /// None has been sent yet.
-    pub(super) const fn with(station: LinkAddr) -> Self {
+impl EchoExchange {
+    /// Returns an exchange without any echo sent.
+    pub(super) const fn new(station: LinkAddr) -> Self {
         Self { station, sent: 0, returned: 0 }
     }
 
-    /// What the next echo of a session says.
-    fn next(&mut self, discriminator: Discriminator, key: &Key) -> EchoPayload {
+    /// Returns the payload of the next echo.
+    fn next(&mut self, discriminator: Discriminator, key: &EchoKey) -> EchoPayload {
         self.sent += 1;
         EchoPayload { discriminator, number: self.sent, token: key.token(discriminator, self.sent) }
     }
 
-    /// Whether an echo is one that was sent, and newer than all that have come back.
-    pub(super) fn takes(&mut self, content: &EchoPayload, key: &Key) -> bool {
-        let is_due = self.returned < content.number && content.number <= self.sent;
-        let is_ours = is_due && content.token == key.token(content.discriminator, content.number);
+    /// Accepts an echo that was sent and is newer than all returned ones.
+    pub(super) fn accept(&mut self, payload: &EchoPayload, key: &EchoKey) -> bool {
+        let is_due = self.returned < payload.number && payload.number <= self.sent;
+        let is_ours = is_due && payload.token == key.token(payload.discriminator, payload.number);
         if is_ours {
-            self.returned = content.number;
+            self.returned = payload.number;
         }
         is_ours
     }
 }
 
-impl Echoes {
+impl EchoSocket {
     /// Opens the socket.
     ///
     /// # Errors
-    /// Without CAP_NET_RAW, as a rule.
+    /// Typically without CAP_NET_RAW.
     pub(super) fn open() -> io::Result<Self> {
         let socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(Protocol::from(IPV4)))?;
         socket.attach_filter(&FILTER)?;
         socket.set_nonblocking(true)?;
         setsockopt(&socket, ReceiveTimestampns, &true)?;
-        Ok(Self { socket, key: Key::new() })
+        Ok(Self { socket, key: EchoKey::new() })
     }
 
     /// Sends the next echo of a session.
     ///
     /// # Errors
-    /// When the kernel refuses.
+    /// If the kernel rejects it.
     pub(super) fn send(
         &self,
         discriminator: Discriminator,
         local: Ipv4Addr,
-        exchange: &mut Exchange,
+        echo_exchange: &mut EchoExchange,
     ) -> io::Result<()> {
-        let packet = echo::build(local, &exchange.next(discriminator, &self.key));
-        sendto(self.socket.as_raw_fd(), &packet, &exchange.station, MsgFlags::empty())?;
+        let packet = echo::build(local, &echo_exchange.next(discriminator, &self.key));
+        sendto(self.socket.as_raw_fd(), &packet, &echo_exchange.station, MsgFlags::empty())?;
         Ok(())
     }
 
-    /// Takes one packet; `None` when there is none.
+    /// Receives one packet; `None` if there is none.
     ///
     /// # Errors
-    /// When the socket fails.
-    pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<Heard>> {
+    /// If the socket fails.
+    pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<EchoDatagram>> {
         let mut control = cmsg_space!(TimeSpec);
         let (octets, station, stamp) = {
             let mut parts = [IoSliceMut::new(buffer)];
             let descriptor = self.socket.as_raw_fd();
             match recvmsg::<LinkAddr>(descriptor, &mut parts, Some(&mut control), MsgFlags::empty()) {
                 Ok(message) => {
-                    let stamp = message.cmsgs()?.find_map(|said| stamp(&said));
+                    let stamp = message.cmsgs()?.find_map(|control_message| stamp(&control_message));
                     (message.bytes, message.address, stamp)
                 }
                 Err(nix::Error::EAGAIN | nix::Error::EINTR) => return Ok(None),
                 Err(error) => return Err(error.into()),
             }
         };
-        Ok(Some(Heard { packet: buffer.get(..octets).and_then(echo::read), station, stamp }))
+        Ok(Some(EchoDatagram { packet: buffer.get(..octets).and_then(echo::read), station, stamp }))
     }
 }
 
-impl AsFd for Echoes {
+impl AsFd for EchoSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 }
 
-/// When the kernel received a packet, by the time of day.
-pub(super) fn stamp(said: &ControlMessageOwned) -> Option<Duration> {
-    match said {
+/// Returns the kernel's receive time of a packet, wall clock.
+pub(super) fn stamp(control_message: &ControlMessageOwned) -> Option<Duration> {
+    match control_message {
         ControlMessageOwned::ScmTimestampns(time) => Some(Duration::from(*time)),
         _ => None,
     }
@@ -166,7 +166,7 @@ mod tests {
 
     use super::*;
 
-    /// Nothing is sent there.
+    /// An address to which nothing is sent.
     fn nowhere() -> LinkAddr {
         let interfaces = nix::ifaddrs::getifaddrs().unwrap();
         let mut addresses = interfaces.filter_map(|interface| interface.address);
@@ -176,19 +176,19 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_counts_once_and_only_if_it_was_sent() {
-        let (key, session) = (Key::new(), Discriminator::MIN);
-        let mut exchange = Exchange::with(nowhere());
-        let sent: Vec<EchoPayload> = (0..3).map(|_| exchange.next(session, &key)).collect();
-        assert!(exchange.takes(&sent[1], &key));
-        assert!(!exchange.takes(&sent[1], &key), "again");
-        assert!(!exchange.takes(&sent[0], &key), "overtaken");
+    fn an_echo_is_accepted_once_and_only_if_sent() {
+        let (key, session) = (EchoKey::new(), Discriminator::MIN);
+        let mut echo_exchange = EchoExchange::new(nowhere());
+        let sent: Vec<EchoPayload> = (0..3).map(|_| echo_exchange.next(session, &key)).collect();
+        assert!(echo_exchange.accept(&sent[1], &key));
+        assert!(!echo_exchange.accept(&sent[1], &key), "again");
+        assert!(!echo_exchange.accept(&sent[0], &key), "overtaken");
         let forged = EchoPayload { token: sent[2].token ^ 1, ..sent[2] };
-        assert!(!exchange.takes(&forged, &key), "forged");
-        let foreign = EchoPayload { token: Key::new().token(session, 3), ..sent[2] };
-        assert!(!exchange.takes(&foreign, &key), "of another process");
+        assert!(!echo_exchange.accept(&forged, &key), "forged");
+        let foreign = EchoPayload { token: EchoKey::new().token(session, 3), ..sent[2] };
+        assert!(!echo_exchange.accept(&foreign, &key), "from another process");
         let early = EchoPayload { number: 4, token: key.token(session, 4), ..sent[2] };
-        assert!(!exchange.takes(&early, &key), "not sent yet");
-        assert!(exchange.takes(&sent[2], &key));
+        assert!(!echo_exchange.accept(&early, &key), "not sent yet");
+        assert!(echo_exchange.accept(&sent[2], &key));
     }
 }

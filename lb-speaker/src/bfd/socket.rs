@@ -1,6 +1,7 @@
-//! UDP sockets as BFD needs them: every packet out with a TTL of 255, every packet in with the TTL and the way
-//! that it came by (RFC 5881 sections 4 and 5, RFC 5883 section 5).
+//! UDP sockets for BFD: packets are sent with a TTL of 255, and received with their TTL and path (RFC 5881,
+//! sections 4 and 5; RFC 5883, section 5).
 
+use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd;
@@ -18,58 +19,69 @@ use nix::sys::time::TimeSpec;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::echo::stamp;
-use super::{Watched, is_link_local};
-use crate::socket::any;
+use super::target::BfdTarget;
+use crate::address::{is_link_local, unspecified};
 
-/// RFC 5881 section 4.
+/// RFC 5881, section 4.
 const SINGLE_HOP: u16 = 3784;
-/// RFC 5883 section 5.
+/// RFC 5883, section 5.
 const MULTIHOP: u16 = 4784;
-/// Ports that packets may come from (RFC 5881 section 4).
-const FIRST_SOURCE: u16 = 49_152;
-/// How many of them.
-const SOURCES: u64 = 16_384;
-/// Ports that are tried.
-const TRIES: u64 = 64;
+/// First source port (RFC 5881, section 4).
+const FIRST_SOURCE_PORT: u16 = 49_152;
+/// Number of source ports.
+const SOURCE_PORTS: u64 = 16_384;
+/// Number of ports to try.
+const PORT_ATTEMPTS: u64 = 64;
 const TTL: u32 = 255;
-/// Class selector 6, network control.
-const CLASS: u32 = 48 << 2;
+/// DSCP CS6, network control.
+const TRAFFIC_CLASS: u32 = 48 << 2;
 
-/// What a socket hears: a family, a kind of hops, a VRF if there is one.
+/// Identifies a receive socket: family, kind of hops, VRF if any.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Ear {
+pub(super) struct RxKey {
     any: IpAddr,
     multihop: bool,
     device: Option<String>,
 }
 
-/// A packet as it came; its octets are in the caller's buffer.
+/// A received packet; its octets are in the caller's buffer.
 #[derive(Debug)]
-pub(super) struct Came {
+pub(super) struct Datagram {
     pub(super) octets: usize,
     pub(super) ttl: u8,
     pub(super) path: SessionPath,
-    /// When the kernel received it, by the time of day.
+    /// Time of arrival, wall clock.
     pub(super) stamp: Option<Duration>,
 }
 
-impl Ear {
-    /// What hears a neighbour.
-    pub(super) fn of(watched: &Watched) -> Self {
-        // A link-local neighbour's device is its interface, which the socket for all of them hears, too.
-        let device = watched.device.clone().filter(|_| !is_link_local(watched.address));
-        Self { any: any(watched.address), multihop: is_multihop(watched), device }
+impl fmt::Display for RxKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", SocketAddr::new(self.any, self.port()))?;
+        self.device.as_ref().map_or(Ok(()), |device| write!(formatter, " in VRF {device}"))
+    }
+}
+
+impl RxKey {
+    const fn port(&self) -> u16 {
+        if self.multihop { MULTIHOP } else { SINGLE_HOP }
     }
 
-    /// Whether it hears in a VRF, where addresses may be others' outside of it.
+    /// Returns the key of the socket that receives a target's packets.
+    pub(super) fn of(target: &BfdTarget) -> Self {
+        // The device of a link-local peer is its interface; the common socket receives its packets, too.
+        let device = target.device.clone().filter(|_| !is_link_local(target.address));
+        Self { any: unspecified(target.address), multihop: is_multihop(target), device }
+    }
+
+    /// Returns whether the socket is in a VRF, where addresses may overlap with those outside.
     pub(super) const fn is_in_vrf(&self) -> bool {
         self.device.is_some()
     }
 
-    /// Listens. It shares its port with nobody: another daemon that has it keeps it.
+    /// Opens the socket. The port is not shared: another daemon that has it keeps it.
     ///
     /// # Errors
-    /// When the kernel refuses.
+    /// If the kernel rejects it.
     pub(super) fn open(&self) -> io::Result<UdpSocket> {
         let socket = open(self.any, self.device.as_deref())?;
         setsockopt(&socket, ReceiveTimestampns, &true)?;
@@ -80,16 +92,15 @@ impl Ear {
             setsockopt(&socket, Ipv6RecvHopLimit, &true)?;
             setsockopt(&socket, Ipv6RecvPacketInfo, &true)?;
         }
-        let port = if self.multihop { MULTIHOP } else { SINGLE_HOP };
-        socket.bind(&SocketAddr::new(self.any, port).into())?;
+        socket.bind(&SocketAddr::new(self.any, self.port()).into())?;
         Ok(socket.into())
     }
 
-    /// Takes one packet; `None` when there is none.
+    /// Receives one packet; `None` if there is none.
     ///
     /// # Errors
-    /// When the socket fails.
-    pub(super) fn receive(&self, socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Option<Came>> {
+    /// If the socket fails.
+    pub(super) fn receive(&self, socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Option<Datagram>> {
         let mut control = cmsg_space!(libc::in6_pktinfo, libc::c_int, TimeSpec);
         let mut parts = [IoSliceMut::new(buffer)];
         let received =
@@ -100,65 +111,65 @@ impl Ear {
             Err(error) => return Err(error.into()),
         };
         let remote = message.address.as_ref().and_then(ip).unwrap_or(self.any);
-        let mut came = Came {
+        let mut datagram = Datagram {
             octets: message.bytes,
-            // What does not say how far it has come has come too far.
+            // Without a TTL, the packet counts as too far away.
             ttl: 0,
             path: SessionPath { multihop: self.multihop, remote, local: None, link: None },
             stamp: None,
         };
-        for said in message.cmsgs()? {
-            match said {
+        for control_message in message.cmsgs()? {
+            match control_message {
                 ControlMessageOwned::Ipv4Ttl(ttl) | ControlMessageOwned::Ipv6HopLimit(ttl) => {
-                    came.ttl = u8::try_from(ttl).unwrap_or(0);
+                    datagram.ttl = u8::try_from(ttl).unwrap_or(0);
                 }
                 ControlMessageOwned::Ipv4PacketInfo(info) => {
-                    came.path.local = Some(IpAddr::from(info.ipi_addr.s_addr.to_ne_bytes()));
-                    came.path.link = u32::try_from(info.ipi_ifindex).ok();
+                    datagram.path.local = Some(IpAddr::from(info.ipi_addr.s_addr.to_ne_bytes()));
+                    datagram.path.link = u32::try_from(info.ipi_ifindex).ok();
                 }
                 ControlMessageOwned::Ipv6PacketInfo(info) => {
-                    came.path.local = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
-                    came.path.link = Some(info.ipi6_ifindex);
+                    datagram.path.local = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
+                    datagram.path.link = Some(info.ipi6_ifindex);
                 }
-                other => came.stamp = came.stamp.or(stamp(&other)),
+                other => datagram.stamp = datagram.stamp.or(stamp(&other)),
             }
         }
-        Ok(Some(came))
+        Ok(Some(datagram))
     }
 }
 
-/// Which packets are a neighbour's.
+/// Returns the path of a target's packets.
 ///
 /// # Errors
-/// When its interface is not there.
-pub(super) fn path(watched: &Watched) -> io::Result<SessionPath> {
+/// If its interface does not exist.
+pub(super) fn path(target: &BfdTarget) -> io::Result<SessionPath> {
     Ok(SessionPath {
-        multihop: is_multihop(watched),
-        remote: watched.address,
-        local: watched.source,
-        link: link(watched)?,
+        multihop: is_multihop(target),
+        remote: target.address,
+        local: target.source,
+        link: link(target)?,
     })
 }
 
-/// A socket that sends to a neighbour. `seed` chooses the port.
+/// Opens a socket that sends to a target. `seed` selects the source port.
 ///
 /// # Errors
-/// When the kernel refuses, or no port is free.
-pub(super) fn mouth(watched: &Watched, seed: u64) -> io::Result<UdpSocket> {
-    let socket = open(watched.address, watched.device.as_deref())?;
-    let source = watched.source.unwrap_or(any(watched.address));
-    let scope = link(watched)?.unwrap_or(0);
+/// If the kernel rejects it, or no port is free.
+pub(super) fn tx_socket(target: &BfdTarget, seed: u64) -> io::Result<UdpSocket> {
+    let socket = open(target.address, target.device.as_deref())?;
+    let source = target.source.unwrap_or(unspecified(target.address));
+    let scope = link(target)?.unwrap_or(0);
     let mut bound = Err(io::ErrorKind::AddrInUse.into());
-    for step in 0..TRIES {
-        let port = FIRST_SOURCE + (seed.wrapping_add(step) % SOURCES) as u16;
+    for step in 0..PORT_ATTEMPTS {
+        let port = FIRST_SOURCE_PORT + (seed.wrapping_add(step) % SOURCE_PORTS) as u16;
         bound = socket.bind(&with_scope(source, port, scope).into());
         if bound.as_ref().map_or_else(|error| error.kind() != io::ErrorKind::AddrInUse, |()| true) {
             break;
         }
     }
     bound?;
-    let port = if is_multihop(watched) { MULTIHOP } else { SINGLE_HOP };
-    socket.connect(&with_scope(watched.address, port, scope).into())?;
+    let port = if is_multihop(target) { MULTIHOP } else { SINGLE_HOP };
+    socket.connect(&with_scope(target.address, port, scope).into())?;
     Ok(socket.into())
 }
 
@@ -168,11 +179,11 @@ fn open(family: IpAddr, device: Option<&str>) -> io::Result<Socket> {
     socket.set_nonblocking(true)?;
     if family.is_ipv4() {
         socket.set_ttl_v4(TTL)?;
-        socket.set_tos_v4(CLASS)?;
+        socket.set_tos_v4(TRAFFIC_CLASS)?;
     } else {
         socket.set_only_v6(true)?;
         socket.set_unicast_hops_v6(TTL)?;
-        socket.set_tclass_v6(CLASS)?;
+        socket.set_tclass_v6(TRAFFIC_CLASS)?;
     }
     if let Some(device) = device {
         socket.bind_device(Some(device.as_bytes()))?;
@@ -180,10 +191,10 @@ fn open(family: IpAddr, device: Option<&str>) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// The interface that a link-local neighbour is on.
-fn link(watched: &Watched) -> io::Result<Option<u32>> {
-    match &watched.device {
-        Some(device) if is_link_local(watched.address) => Ok(Some(if_nametoindex(device.as_str())?)),
+/// Returns the interface of a link-local target.
+fn link(target: &BfdTarget) -> io::Result<Option<u32>> {
+    match &target.device {
+        Some(device) if is_link_local(target.address) => Ok(Some(if_nametoindex(device.as_str())?)),
         _ => Ok(None),
     }
 }
@@ -197,8 +208,8 @@ fn with_scope(address: IpAddr, port: u16, scope: u32) -> SocketAddr {
     }
 }
 
-fn is_multihop(watched: &Watched) -> bool {
-    matches!(watched.hops, Hops::Multi { .. })
+fn is_multihop(target: &BfdTarget) -> bool {
+    matches!(target.hops, Hops::Multi { .. })
 }
 
 fn ip(address: &SockaddrStorage) -> Option<IpAddr> {

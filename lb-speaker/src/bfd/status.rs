@@ -1,4 +1,4 @@
-//! BFD as people and programs are shown it.
+//! The status of BFD sessions.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,55 +8,55 @@ use std::time::Duration;
 use lb_bfd::session::Hops;
 use serde::{Deserialize, Serialize};
 
-use super::{BfdView, BfdViewed};
+use super::view::{BfdSnapshot, BfdView};
 
-/// What `GET /bfd` answers.
+/// Response of `GET /bfd`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BfdStatus {
     /// The sessions.
     pub sessions: Vec<BfdSessionStatus>,
-    /// Packets that came in and were of no session.
+    /// Received packets that matched no session.
     pub unknown_packets: u64,
 }
 
-/// A session.
+/// A BFD session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BfdSessionStatus {
-    /// The neighbour's object.
+    /// Name of the BGPPeer object.
     pub peer: String,
-    /// Its address.
+    /// The peer's address.
     pub address: IpAddr,
-    /// The VRF or interface, if one is said.
+    /// The VRF or interface, if configured.
     pub vrf: Option<String>,
-    /// Over several hops (RFC 5883).
+    /// Multihop (RFC 5883).
     pub multihop: bool,
     /// `AdminDown`, `Down`, `Init` or `Up`.
     pub state: Cow<'static, str>,
-    /// For how long it has been so.
+    /// Seconds in this state.
     pub seconds: u64,
     /// Why it last went down.
     pub diagnostic: Cow<'static, str>,
-    /// What the neighbour says of itself.
+    /// The peer's last reported state.
     pub remote_state: Cow<'static, str>,
-    /// Milliseconds between two packets out.
+    /// Transmit interval in milliseconds.
     pub transmit_ms: f64,
-    /// Milliseconds without a packet in after which the neighbour is taken for dead.
+    /// Detection time in milliseconds.
     pub detection_ms: f64,
-    /// Milliseconds between two echoes out; `None` where none are sent.
+    /// Echo interval in milliseconds; `None` if none are sent.
     pub echo_ms: Option<f64>,
-    /// Echoes out.
+    /// Echoes sent.
     pub echo_sent: u64,
-    /// Echoes back.
+    /// Echoes returned.
     pub echo_received: u64,
-    /// Control packets out.
+    /// Control packets sent.
     pub sent: u64,
-    /// Control packets in.
+    /// Control packets accepted.
     pub received: u64,
-    /// Times that it came up.
+    /// Transitions to Up.
     pub up_events: u64,
-    /// Times that it went down from up.
+    /// Transitions from Up.
     pub down_events: u64,
-    /// Control packets in that counted for nothing, by why.
+    /// Control packets rejected, by reason.
     pub refused: BTreeMap<Cow<'static, str>, u64>,
 }
 
@@ -68,13 +68,13 @@ impl From<&BfdView> for BfdStatus {
     }
 }
 
-fn session(viewed: &BfdViewed) -> BfdSessionStatus {
-    let BfdViewed { name, watched, view, at } = viewed;
+fn session(snapshot: &BfdSnapshot) -> BfdSessionStatus {
+    let BfdSnapshot { name, target, view, at } = snapshot;
     BfdSessionStatus {
         peer: name.clone(),
-        address: watched.address,
-        vrf: watched.device.clone(),
-        multihop: matches!(watched.hops, Hops::Multi { .. }),
+        address: target.address,
+        vrf: target.device.clone(),
+        multihop: matches!(target.hops, Hops::Multi { .. }),
         state: view.state.name().into(),
         seconds: at.saturating_sub(view.since).as_secs(),
         diagnostic: view.diagnostic.description().into(),

@@ -9,14 +9,14 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Cluster, Controller};
+use super::{Controller, TestCluster};
 use crate::api_server::{ApiServer, Store};
 use crate::lab::node::find_binary;
 
 /// The Service of the webhook, in each release's namespace.
 const WEBHOOK_SERVICE: &str = "fairlead-webhook-service";
 
-impl Cluster {
+impl TestCluster {
     /// Starts a server that knows Kubernetes' own kinds and no others.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 
-use crate::lab::{Host, Process};
+use crate::lab::{LabHost, Process};
 
 const ETCD: &str = "http://127.0.0.1:2379";
 /// Whoever says this may do everything.
@@ -20,7 +20,7 @@ const CLUSTER_IPS: &str = "10.96.0.0/16,fd00:96::/112";
 /// Both programs, as long as this lives.
 #[derive(Debug)]
 pub(super) struct Binaries {
-    host: Host,
+    host: LabHost,
     assets: PathBuf,
     address: SocketAddr,
     server: Option<Process>,
@@ -30,7 +30,7 @@ pub(super) struct Binaries {
 
 impl Binaries {
     /// Starts both; the server may take some seconds until it answers.
-    pub(super) fn start(host: &Host, assets: &Path, address: SocketAddr) -> Result<Self> {
+    pub(super) fn start(host: &LabHost, assets: &Path, address: SocketAddr) -> Result<Self> {
         let (own, outside) = (host.directory(), host.directory_outside());
         fs::write(outside.join("tokens.csv"), format!("{TOKEN},lab,lab,system:masters\n"))?;
         let key =

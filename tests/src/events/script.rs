@@ -5,19 +5,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::{Carrier, Crowd, EVERYBODY, NEWCOMER, RESIDENTS, Stage, Toll};
+use super::{ALL_NODES, Carrier, EventLoad, EventLoadReport, EventScenario, INITIAL_NODES, JOINING_NODE};
 
 /// Something that happens.
 #[derive(Clone, Copy, Debug)]
-pub struct Event {
+pub struct ClusterEvent {
     /// In a few words.
     pub name: &'static str,
     /// What has to be so before connections are opened.
-    prepare: fn(&Stage<'_>) -> Result<()>,
+    prepare: fn(&EventScenario<'_>) -> Result<()>,
     /// The event itself.
-    act: fn(&Stage<'_>) -> Result<()>,
+    act: fn(&EventScenario<'_>) -> Result<()>,
     /// Makes the cluster what it was at the start.
-    undo: fn(&Stage<'_>) -> Result<()>,
+    undo: fn(&EventScenario<'_>) -> Result<()>,
     /// The node whose connections cannot live on.
     pub kills: Option<&'static str>,
     /// Whether a router on its own cannot but break connections by it.
@@ -37,12 +37,12 @@ const A_WHILE: Duration = Duration::from_millis(1500);
 /// A cable that is touched.
 const FLAP: Duration = Duration::from_millis(300);
 
-const NOTHING: fn(&Stage<'_>) -> Result<()> = |_| Ok(());
-const ALL_HOPS: fn(&Stage<'_>) -> Result<()> = |stage| stage.route(&RESIDENTS);
+const NOTHING: fn(&EventScenario<'_>) -> Result<()> = |_| Ok(());
+const ALL_HOPS: fn(&EventScenario<'_>) -> Result<()> = |stage| stage.route(&INITIAL_NODES);
 
 /// All events, in the order in which they are told.
-pub const EVENTS: &[Event] = &[
-    Event {
+pub const EVENTS: &[ClusterEvent] = &[
+    ClusterEvent {
         name: "router drops a next hop",
         prepare: NOTHING,
         act: |stage| stage.route(&["n1", "n3", "n4"]),
@@ -51,7 +51,7 @@ pub const EVENTS: &[Event] = &[
         breaks_without: true,
         happens_to: BOTH,
     },
-    Event {
+    ClusterEvent {
         name: "router gains a next hop",
         prepare: |stage| stage.route(&["n1", "n3", "n4"]),
         act: ALL_HOPS,
@@ -60,19 +60,19 @@ pub const EVENTS: &[Event] = &[
         breaks_without: true,
         happens_to: BOTH,
     },
-    Event {
+    ClusterEvent {
         name: "node joins",
         prepare: NOTHING,
         act: |stage| {
-            stage.join(NEWCOMER)?;
-            stage.route(&EVERYBODY)
+            stage.join(JOINING_NODE)?;
+            stage.route(&ALL_NODES)
         },
         undo: without_newcomer,
         kills: None,
         breaks_without: true,
         happens_to: BOTH,
     },
-    Event {
+    ClusterEvent {
         name: "node drained and undrained",
         prepare: NOTHING,
         act: |stage| {
@@ -81,14 +81,14 @@ pub const EVENTS: &[Event] = &[
             stage.route(&["n1", "n3", "n4"])?;
             sleep(A_WHILE);
             stage.drain("n2", true)?;
-            stage.route(&RESIDENTS)
+            stage.route(&INITIAL_NODES)
         },
-        undo: |stage| stage.wait_alive(&RESIDENTS),
+        undo: |stage| stage.wait_alive(&INITIAL_NODES),
         kills: None,
         breaks_without: true,
         happens_to: BOTH,
     },
-    Event {
+    ClusterEvent {
         name: "rollout changes weights",
         prepare: NOTHING,
         act: |stage| {
@@ -104,31 +104,31 @@ pub const EVENTS: &[Event] = &[
         breaks_without: false,
         happens_to: BOTH,
     },
-    Event {
+    ClusterEvent {
         name: "router rehash and node join within 100 ms",
         prepare: NOTHING,
         act: |stage| {
             stage.route(&["n4", "n2", "n1"])?;
-            stage.join(NEWCOMER)
+            stage.join(JOINING_NODE)
         },
         undo: without_newcomer,
         kills: None,
         breaks_without: true,
         happens_to: BOTH,
     },
-    Event {
+    ClusterEvent {
         name: "agent of a node killed",
         prepare: NOTHING,
         act: |stage| stage.lab.node("n2")?.kill_agent(),
         undo: |stage| {
             stage.start_agents(&["n2"])?;
-            stage.wait_alive(&RESIDENTS)
+            stage.wait_alive(&INITIAL_NODES)
         },
         kills: None,
         breaks_without: false,
         happens_to: &[Carrier::Fairlead],
     },
-    Event {
+    ClusterEvent {
         name: "cable out for 300 ms",
         prepare: NOTHING,
         act: |stage| {
@@ -137,12 +137,12 @@ pub const EVENTS: &[Event] = &[
             sleep(FLAP);
             node.restore_link()
         },
-        undo: |stage| stage.wait_alive(&RESIDENTS),
+        undo: |stage| stage.wait_alive(&INITIAL_NODES),
         kills: None,
         breaks_without: false,
         happens_to: BOTH,
     },
-    Event {
+    ClusterEvent {
         name: "node dies: cable out for good",
         prepare: NOTHING,
         act: |stage| {
@@ -152,8 +152,8 @@ pub const EVENTS: &[Event] = &[
         },
         undo: |stage| {
             stage.lab.node("n3")?.restore_link()?;
-            stage.wait_alive(&RESIDENTS)?;
-            stage.route(&RESIDENTS)
+            stage.wait_alive(&INITIAL_NODES)?;
+            stage.route(&INITIAL_NODES)
         },
         kills: Some("n3"),
         breaks_without: true,
@@ -161,15 +161,15 @@ pub const EVENTS: &[Event] = &[
     },
 ];
 
-impl Event {
+impl ClusterEvent {
     /// Gathers a crowd, has the event happen, lets the crowd talk on, and returns what became of it and when
     /// the event was.
     ///
     /// # Errors
     /// When a step of it cannot be done; that connections break is in the toll.
-    pub fn happen(&self, stage: &Stage<'_>) -> Result<(Toll, Instant)> {
+    pub fn happen(&self, stage: &EventScenario<'_>) -> Result<(EventLoadReport, Instant)> {
         (self.prepare)(stage)?;
-        let crowd = Crowd::gather(stage.lab)?;
+        let crowd = EventLoad::gather(stage.lab)?;
         let began = Instant::now();
         self.act(stage)?;
         sleep(AFTERWARDS);
@@ -182,12 +182,12 @@ impl Event {
     ///
     /// # Errors
     /// When a step of it cannot be done.
-    pub fn act(&self, stage: &Stage<'_>) -> Result<()> {
+    pub fn act(&self, stage: &EventScenario<'_>) -> Result<()> {
         (self.act)(stage)
     }
 }
 
-fn without_newcomer(stage: &Stage<'_>) -> Result<()> {
-    stage.route(&RESIDENTS)?;
-    stage.leave(NEWCOMER)
+fn without_newcomer(stage: &EventScenario<'_>) -> Result<()> {
+    stage.route(&INITIAL_NODES)?;
+    stage.leave(JOINING_NODE)
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::lab::{AgentOptions, Lab, WEB_V4};
 use crate::objects::{bfd_profile, metallb, yaml};
-use crate::routers::{Announcement, Bfd, Bird, Config, Peer};
+use crate::routers::{BfdTimers, Bird, OriginatedRoute, RouterConfig, RouterPeer};
 
 /// The router's autonomous system.
 pub(super) const ROUTER_AS: u32 = 64_500;
@@ -33,14 +33,14 @@ pub trait Balancer {
 /// BIRD as a load balancer: the yardstick.
 #[derive(Debug)]
 pub struct BirdBalancer {
-    bfd: Bfd,
+    bfd: BfdTimers,
     running: Option<Bird>,
 }
 
 impl BirdBalancer {
     /// One that is not running yet.
     #[must_use]
-    pub fn new(bfd: Bfd) -> Self {
+    pub fn new(bfd: BfdTimers) -> Self {
         Self { bfd, running: None }
     }
 }
@@ -52,8 +52,9 @@ impl Balancer for BirdBalancer {
             let node = lab.node(node)?;
             (node.spec().addresses().v4, node.spec().segment().gateway().v4)
         };
-        let peer = Peer::at(gateway, ROUTER_AS).source(own).bfd(self.bfd);
-        let config = Config::new(BALANCER_AS, own).peer(peer).announce(Announcement::of(WEB_V4.into()));
+        let peer = RouterPeer::at(gateway, ROUTER_AS).source(own).bfd(self.bfd);
+        let config =
+            RouterConfig::new(BALANCER_AS, own).peer(peer).announce(OriginatedRoute::of(WEB_V4.into()));
         self.running = Some(Bird::start(lab.host(node)?, &config)?);
         Ok(())
     }
@@ -66,14 +67,14 @@ impl Balancer for BirdBalancer {
 /// Fairlead's agent as the load balancer.
 #[derive(Debug)]
 pub struct AgentBalancer {
-    bfd: Bfd,
+    bfd: BfdTimers,
     node: Option<String>,
 }
 
 impl AgentBalancer {
     /// One that is not running yet.
     #[must_use]
-    pub fn new(bfd: Bfd) -> Self {
+    pub fn new(bfd: BfdTimers) -> Self {
         Self { bfd, node: None }
     }
 }
@@ -99,7 +100,7 @@ impl Balancer for AgentBalancer {
 }
 
 /// What makes agents neighbours of the lab's router.
-fn objects(gateway: &str, bfd: Bfd) -> [Value; 3] {
+fn objects(gateway: &str, bfd: BfdTimers) -> [Value; 3] {
     let peer = json!({
         "myASN": BALANCER_AS,
         "peerASN": ROUTER_AS,

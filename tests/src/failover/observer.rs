@@ -10,11 +10,11 @@ use super::balancer::{BALANCER_AS, ROUTER_AS};
 use super::clock::TimeOfDay;
 use super::read;
 use crate::lab::Lab;
-use crate::routers::{Bfd, Bird, Config, Frr, Peer, Router};
+use crate::routers::{BfdTimers, Bird, Frr, RouterConfig, RouterDaemon, RouterPeer};
 
 /// Which router observes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
+pub enum ObserverKind {
     /// FRR.
     Frr,
     /// BIRD.
@@ -22,12 +22,12 @@ pub enum Kind {
 }
 
 /// The lab's router. The first of its neighbours is the one that will fail.
-pub(super) enum Observer {
+pub(super) enum ObserverRouter {
     Frr(Frr),
     Bird(Bird),
 }
 
-impl Kind {
+impl ObserverKind {
     /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -38,18 +38,18 @@ impl Kind {
     }
 }
 
-impl Observer {
-    pub(super) fn start(kind: Kind, lab: &Lab, nodes: &[&str], bfd: Bfd) -> Result<Self> {
+impl ObserverRouter {
+    pub(super) fn start(kind: ObserverKind, lab: &Lab, nodes: &[&str], bfd: BfdTimers) -> Result<Self> {
         let router = lab.router()?;
-        let mut config = Config::new(ROUTER_AS, [192, 0, 2, 1].into());
+        let mut config = RouterConfig::new(ROUTER_AS, [192, 0, 2, 1].into());
         for node in nodes {
             let node = lab.node(node)?;
             let (address, own) = (node.spec().addresses().v4, node.spec().segment().gateway().v4);
-            config = config.peer(Peer::at(address, BALANCER_AS).source(own).bfd(bfd));
+            config = config.peer(RouterPeer::at(address, BALANCER_AS).source(own).bfd(bfd));
         }
         match kind {
-            Kind::Frr => Frr::start(&router, &config).map(Self::Frr),
-            Kind::Bird => Bird::start(&router, &config).map(Self::Bird),
+            ObserverKind::Frr => Frr::start(&router, &config).map(Self::Frr),
+            ObserverKind::Bird => Bird::start(&router, &config).map(Self::Bird),
         }
     }
 
@@ -90,7 +90,7 @@ impl Observer {
         }
     }
 
-    fn router(&self) -> &dyn Router {
+    fn router(&self) -> &dyn RouterDaemon {
         match self {
             Self::Frr(frr) => frr,
             Self::Bird(bird) => bird,

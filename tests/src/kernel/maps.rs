@@ -20,8 +20,8 @@ use crate::model::{FlowWords, HostTables, State, Totals};
 pub fn fill(ebpf: &mut Ebpf, tables: &HostTables) -> Result<()> {
     put_vips(ebpf, name::VIPS4, &tables.vips4)?;
     put_vips(ebpf, name::VIPS6, &tables.vips6)?;
-    insert(ebpf, name::PEERS, &tables.peers)?;
-    insert(ebpf, name::PEER_MACS, &tables.peer_macs)?;
+    insert(ebpf, name::NODE_ADDRESSES, &tables.peers)?;
+    insert(ebpf, name::NODE_MACS, &tables.peer_macs)?;
     insert(ebpf, name::ARP, &tables.arp)?;
     insert(ebpf, name::LINKS, &tables.links)?;
     insert(ebpf, name::BFD, &tables.bfd)?;
@@ -134,9 +134,9 @@ fn write<V: Pod>(ebpf: &mut Ebpf, name: &str, values: &[V]) -> Result<()> {
     Ok(())
 }
 
-/// All counters of `lb_refusals`, summed over the CPUs.
+/// All counters of `lb_verdicts`, summed over the CPUs.
 pub(super) fn refusals(ebpf: &Ebpf) -> Result<Vec<u64>> {
-    sums(ebpf, name::REFUSALS)
+    sums(ebpf, name::VERDICTS)
 }
 
 fn sums(ebpf: &Ebpf, name: &str) -> Result<Vec<u64>> {
@@ -149,7 +149,7 @@ pub(super) fn totals(ebpf: &Ebpf) -> Result<Totals> {
         Ok((0..).zip(sums(ebpf, name)?).filter(|(_, packets)| *packets > 0).collect())
     };
     Ok(Totals {
-        refusals: counted(name::REFUSALS)?,
+        refusals: counted(name::VERDICTS)?,
         vips: traffic(ebpf, name::VIP_STATS)?,
         nodes: traffic(ebpf, name::NODE_STATS)?,
         source_refused: counted(name::SOURCE_REFUSED)?,

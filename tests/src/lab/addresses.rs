@@ -16,20 +16,20 @@ pub(crate) const PODS_V6: &str = "fd00:244::/32";
 
 /// An IPv4 and an IPv6 address of the same thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Addresses {
+pub struct HostAddresses {
     /// IPv4.
     pub v4: Ipv4Addr,
     /// IPv6.
     pub v6: Ipv6Addr,
 }
 
-impl Addresses {
+impl HostAddresses {
     /// The address of the given family.
     #[must_use]
-    pub fn of(&self, family: Family) -> IpAddr {
+    pub fn of(&self, family: IpFamily) -> IpAddr {
         match family {
-            Family::V4 => self.v4.into(),
-            Family::V6 => self.v6.into(),
+            IpFamily::V4 => self.v4.into(),
+            IpFamily::V6 => self.v6.into(),
         }
     }
 
@@ -42,14 +42,14 @@ impl Addresses {
 
 /// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Family {
+pub enum IpFamily {
     /// IPv4.
     V4,
     /// IPv6.
     V6,
 }
 
-impl Family {
+impl IpFamily {
     /// Both.
     pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
 
@@ -105,10 +105,10 @@ impl Segment {
 
     /// The addresses at a place in the network.
     #[must_use]
-    pub fn member(&self, place: u8) -> Addresses {
+    pub fn member(&self, place: u8) -> HostAddresses {
         let [a, b, c] = self.v4;
         let [p, q, r, s] = self.v6;
-        Addresses {
+        HostAddresses {
             v4: Ipv4Addr::new(a, b, c, place),
             v6: Ipv6Addr::new(p, q, r, s, 0, 0, 0, written_as_hex(place)),
         }
@@ -116,13 +116,13 @@ impl Segment {
 
     /// The addresses of router `r<number>` in it.
     #[must_use]
-    pub(crate) fn router(&self, number: u8) -> Addresses {
+    pub(crate) fn router(&self, number: u8) -> HostAddresses {
         self.member(number.saturating_add(FIRST_ROUTER))
     }
 
     /// The router's addresses in it.
     #[must_use]
-    pub fn gateway(&self) -> Addresses {
+    pub fn gateway(&self) -> HostAddresses {
         self.member(GATEWAY)
     }
 }
@@ -135,14 +135,14 @@ impl fmt::Display for Segment {
 
 /// The addresses of a client.
 #[must_use]
-pub(crate) fn client(number: u8) -> Addresses {
+pub(crate) fn client(number: u8) -> HostAddresses {
     Segment::clients().member(number.saturating_add(FIRST_MEMBER))
 }
 
 /// The addresses of a pod: 10.244.NODE.POD and fd00:244:NODE::POD.
 #[must_use]
-pub(crate) fn pod(node: u8, pod: u8) -> Addresses {
-    Addresses {
+pub(crate) fn pod(node: u8, pod: u8) -> HostAddresses {
+    HostAddresses {
         v4: Ipv4Addr::new(10, 244, node, pod),
         v6: Ipv6Addr::new(0xfd00, 0x244, written_as_hex(node), 0, 0, 0, 0, written_as_hex(pod)),
     }
@@ -150,15 +150,15 @@ pub(crate) fn pod(node: u8, pod: u8) -> Addresses {
 
 /// The node's own end of its pods' network.
 #[must_use]
-pub(crate) fn pod_gateway(node: u8) -> Addresses {
+pub(crate) fn pod_gateway(node: u8) -> HostAddresses {
     pod(node, GATEWAY)
 }
 
 /// The cluster IPs of the Service at this place in the topology.
 #[must_use]
-pub(crate) fn cluster_ip(service: usize) -> Addresses {
+pub(crate) fn cluster_ip(service: usize) -> HostAddresses {
     let place = u8::try_from(service).unwrap_or(u8::MAX).saturating_add(FIRST_MEMBER);
-    Addresses {
+    HostAddresses {
         v4: Ipv4Addr::new(10, 96, 0, place),
         v6: Ipv6Addr::new(0xfd00, 0x96, 0, 0, 0, 0, 0, written_as_hex(place)),
     }

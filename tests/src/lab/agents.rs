@@ -5,14 +5,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::node::{AgentOptions, Node};
+use super::node::{AgentOptions, LabNode};
 
 /// Starts the agents of these nodes side by side, and waits until each is ready and hears of all others. Before that,
 /// a node that was slow to start is dead to one that was quick, and gets no new flows.
 ///
 /// # Errors
 /// When one ends or does not come so far in time.
-pub fn start(nodes: &[Node<'_>], options: &AgentOptions) -> Result<()> {
+pub fn start(nodes: &[LabNode<'_>], options: &AgentOptions) -> Result<()> {
     nodes.iter().try_for_each(|node| node.launch_agent(options))?;
     nodes.iter().try_for_each(|node| node.wait_agent_ready(options.ready_within))?;
     wait_alive(nodes, options.ready_within)
@@ -22,7 +22,7 @@ pub fn start(nodes: &[Node<'_>], options: &AgentOptions) -> Result<()> {
 ///
 /// # Errors
 /// When that is not so in time.
-pub fn wait_alive(nodes: &[Node<'_>], within: Duration) -> Result<()> {
+pub fn wait_alive(nodes: &[LabNode<'_>], within: Duration) -> Result<()> {
     let wanted = |status: &Value| {
         let (named, liveness) = (list(status, "nodes")?, list(status, "liveness")?);
         let alive = |other: &&Value| {

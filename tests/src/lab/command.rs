@@ -12,18 +12,18 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::host::Host;
+use super::host::LabHost;
 
 /// A program, its arguments and its input, to be started inside a host.
 #[derive(Debug)]
 pub struct HostCommand {
-    host: Host,
+    host: LabHost,
     command: Command,
     input: Option<String>,
 }
 
 impl HostCommand {
-    pub(super) fn new(host: Host, program: &str) -> Self {
+    pub(super) fn new(host: LabHost, program: &str) -> Self {
         Self { host, command: Command::new(program), input: None }
     }
 

@@ -8,7 +8,7 @@ use aya::Ebpf;
 use aya::programs::{Xdp, XdpMode};
 use lb_dataplane::object::{EMPTY_PROGRAM, OBJECT};
 
-use super::host::Host;
+use super::host::LabHost;
 
 /// The pass-all program on all far ends of a lab; dropped, it is gone from all of them.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl FarEnds {
     }
 
     /// Puts it on a link of a host.
-    pub(crate) fn attach(&mut self, host: &Host, link: &str) -> Result<()> {
+    pub(crate) fn attach(&mut self, host: &LabHost, link: &str) -> Result<()> {
         let program = self.program()?;
         host.run(|| {
             program.attach(link, XdpMode::Driver).with_context(|| format!("attach to {link}"))?;

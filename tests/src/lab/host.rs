@@ -11,24 +11,24 @@ use std::thread::{self, JoinHandle};
 use anyhow::{Context, Result};
 
 use super::command::HostCommand;
-use super::namespaces::Namespaces;
+use super::namespaces::LabNamespaces;
 
 /// A handle to one host; clones are the same host.
 #[derive(Clone, Debug)]
-pub struct Host {
+pub struct LabHost {
     name: Arc<str>,
-    namespaces: Arc<Namespaces>,
+    namespaces: Arc<LabNamespaces>,
     network: Arc<OwnedFd>,
 }
 
-impl Host {
-    pub(super) fn open(namespaces: &Arc<Namespaces>, name: &str) -> Result<Self> {
+impl LabHost {
+    pub(super) fn open(namespaces: &Arc<LabNamespaces>, name: &str) -> Result<Self> {
         let network = namespaces.network(name)?;
         Ok(Self { name: name.into(), namespaces: Arc::clone(namespaces), network: Arc::new(network) })
     }
 
     /// The init's own network: no host, but the place from which the lab is wired.
-    pub(super) fn wiring_place(namespaces: &Arc<Namespaces>) -> Result<Self> {
+    pub(super) fn wiring_place(namespaces: &Arc<LabNamespaces>) -> Result<Self> {
         let network = namespaces.first_network()?;
         Ok(Self { name: "lab".into(), namespaces: Arc::clone(namespaces), network: Arc::new(network) })
     }
@@ -62,7 +62,7 @@ impl Host {
     }
 
     /// Runs `job` on a thread of its own inside the host and waits for it. The job may borrow; it may not
-    /// start threads (see [`Host::thread`]).
+    /// start threads (see [`LabHost::thread`]).
     ///
     /// # Errors
     /// The job's own, or that the host could not be entered.

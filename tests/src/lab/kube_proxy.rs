@@ -9,16 +9,18 @@ use std::net::IpAddr;
 
 use anyhow::Result;
 
-use super::addresses::{self, Family};
-use super::topology::{NodeSpec, PodSpec, Policy, PortSpec, Protocol, ServiceSpec, Topology};
+use super::addresses::{self, IpFamily};
+use super::topology::{
+    LabNodeSpec, LabServiceSpec, PodSpec, PortProtocol, PortSpec, Topology, TrafficPolicy,
+};
 
 /// The mark on packets to be masqueraded.
 const MASQUERADE: &str = "0x4000";
 
 /// Input for `nft -f`: it replaces the node's rules of both families as a whole.
-pub(crate) fn ruleset(topology: &Topology, node: &NodeSpec) -> Result<String> {
+pub(crate) fn ruleset(topology: &Topology, node: &LabNodeSpec) -> Result<String> {
     let mut rules = String::new();
-    for family in Family::BOTH {
+    for family in IpFamily::BOTH {
         let mut table = Table::new(family);
         for (place, service) in topology.services.iter().enumerate() {
             for port in &service.ports {
@@ -32,23 +34,23 @@ pub(crate) fn ruleset(topology: &Topology, node: &NodeSpec) -> Result<String> {
 
 /// One family's table in the making.
 struct Table {
-    family: Family,
+    family: IpFamily,
     services: Vec<String>,
     without_endpoints: Vec<String>,
     chains: String,
 }
 
 impl Table {
-    fn new(family: Family) -> Self {
+    fn new(family: IpFamily) -> Self {
         Self { family, services: Vec::new(), without_endpoints: Vec::new(), chains: String::new() }
     }
 
     fn add(
         &mut self,
         topology: &Topology,
-        node: &NodeSpec,
+        node: &LabNodeSpec,
         place: usize,
-        service: &ServiceSpec,
+        service: &LabServiceSpec,
         port: &PortSpec,
     ) -> Result<()> {
         let pods: Vec<&PodSpec> = topology.selected(service).filter(|pod| pod.ready).collect();
@@ -108,7 +110,7 @@ impl Table {
     fn external(
         &mut self,
         name: &str,
-        service: &ServiceSpec,
+        service: &LabServiceSpec,
         port: &PortSpec,
         all: &[String],
         local: &[String],
@@ -116,7 +118,7 @@ impl Table {
         let keys: Vec<String> = service
             .vips
             .iter()
-            .filter(|vip| Family::of(**vip) == self.family)
+            .filter(|vip| IpFamily::of(**vip) == self.family)
             .map(|vip| format!("{vip} . {} . {}", port.protocol.word(), port.port))
             .collect();
         if keys.is_empty() {
@@ -128,10 +130,10 @@ impl Table {
             return;
         }
         match service.policy {
-            Policy::Cluster => {
+            TrafficPolicy::Cluster => {
                 self.chain(&chain, &["jump mark-for-masquerade".into(), format!("goto {cluster}")]);
             }
-            Policy::Local => {
+            TrafficPolicy::Local => {
                 let mut rules = self.short_circuits(&cluster);
                 if local.is_empty() {
                     self.without_endpoints.extend(keys.iter().map(|key| format!("{key} : drop")));
@@ -164,7 +166,7 @@ impl Table {
 
     fn render(&self) -> String {
         let ip = self.ip();
-        let key = if self.family == Family::V4 { "ipv4_addr" } else { "ipv6_addr" };
+        let key = if self.family == IpFamily::V4 { "ipv4_addr" } else { "ipv6_addr" };
         let map = |name: &str, elements: &[String]| {
             let filled = if elements.is_empty() {
                 String::new()
@@ -184,20 +186,20 @@ impl Table {
 
     fn ip(&self) -> &'static str {
         match self.family {
-            Family::V4 => "ip",
-            Family::V6 => "ip6",
+            IpFamily::V4 => "ip",
+            IpFamily::V6 => "ip6",
         }
     }
 
     fn pods(&self) -> &'static str {
         match self.family {
-            Family::V4 => addresses::PODS_V4,
-            Family::V6 => addresses::PODS_V6,
+            IpFamily::V4 => addresses::PODS_V4,
+            IpFamily::V6 => addresses::PODS_V6,
         }
     }
 }
 
-impl Protocol {
+impl PortProtocol {
     /// The protocol as nft and kube-proxy's names write it.
     pub(crate) fn word(self) -> &'static str {
         match self {

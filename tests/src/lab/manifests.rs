@@ -6,8 +6,10 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 
-use super::addresses::{self, Family};
-use super::topology::{NodeSpec, PodSpec, Policy, PortSpec, Protocol, ServiceSpec, Topology};
+use super::addresses::{self, IpFamily};
+use super::topology::{
+    LabNodeSpec, LabServiceSpec, PodSpec, PortProtocol, PortSpec, Topology, TrafficPolicy,
+};
 
 impl Topology {
     /// Writes the cluster's objects into `directory`, one file a kind, each replaced as a whole. A lab does
@@ -36,7 +38,7 @@ impl Topology {
     ///
     /// # Errors
     /// When there is no such Service.
-    pub fn wish(&self, name: &str, families: &[Family], family_policy: &str) -> Result<Value> {
+    pub fn wish(&self, name: &str, families: &[IpFamily], family_policy: &str) -> Result<Value> {
         let mut places = self.services.iter().enumerate();
         let found = places.find(|(_, service)| service.name == name);
         let (place, service) = found.ok_or_else(|| anyhow!("no Service {name}"))?;
@@ -65,8 +67,8 @@ fn write_file(directory: &Path, kind: &str, objects: Vec<Value>) -> Result<()> {
     Ok(fs::rename(draft, directory.join(format!("{kind}.yaml")))?)
 }
 
-fn node(node: &NodeSpec) -> Value {
-    let addresses = Family::BOTH
+fn node(node: &LabNodeSpec) -> Value {
+    let addresses = IpFamily::BOTH
         .map(|family| json!({ "type": "InternalIP", "address": node.addresses().of(family).to_string() }));
     let taints: Vec<Value> =
         node.taints.iter().map(|key| json!({ "key": key, "effect": "NoSchedule" })).collect();
@@ -96,7 +98,7 @@ fn node(node: &NodeSpec) -> Value {
     })
 }
 
-fn service(place: usize, service: &ServiceSpec) -> Value {
+fn service(place: usize, service: &LabServiceSpec) -> Value {
     let vips: Vec<String> = service.vips.iter().map(ToString::to_string).collect();
     let ingress: Vec<Value> = vips.iter().map(|vip| json!({ "ip": vip, "ipMode": "VIP" })).collect();
     let families = families(service);
@@ -114,12 +116,12 @@ fn service(place: usize, service: &ServiceSpec) -> Value {
     })
 }
 
-fn spec(place: usize, service: &ServiceSpec, families: &[Family], family_policy: &str) -> Value {
+fn spec(place: usize, service: &LabServiceSpec, families: &[IpFamily], family_policy: &str) -> Value {
     let cluster_ips: Vec<String> =
         families.iter().map(|family| addresses::cluster_ip(place).of(*family).to_string()).collect();
     let policy = match service.policy {
-        Policy::Cluster => "Cluster",
-        Policy::Local => "Local",
+        TrafficPolicy::Cluster => "Cluster",
+        TrafficPolicy::Local => "Local",
     };
     json!({
         "type": "LoadBalancer",
@@ -155,7 +157,7 @@ fn slices(topology: &Topology) -> Result<Vec<Value>> {
     Ok(slices)
 }
 
-fn slice(topology: &Topology, service: &ServiceSpec, family: Family) -> Result<Value> {
+fn slice(topology: &Topology, service: &LabServiceSpec, family: IpFamily) -> Result<Value> {
     let endpoints = topology
         .selected(service)
         .map(|pod| Ok(endpoint(pod, &topology.pod_addresses(pod)?.of(family).to_string())))
@@ -196,7 +198,7 @@ fn endpoint(pod: &PodSpec, address: &str) -> Value {
 fn pool(topology: &Topology) -> Value {
     let vips = topology.services.iter().flat_map(|service| &service.vips);
     let mut prefixes: Vec<String> =
-        vips.map(|vip| format!("{vip}/{}", Family::of(*vip).host_length())).collect();
+        vips.map(|vip| format!("{vip}/{}", IpFamily::of(*vip).host_length())).collect();
     prefixes.sort();
     prefixes.dedup();
     json!({
@@ -217,22 +219,22 @@ fn advertisement() -> Value {
 }
 
 /// The families of a Service: those of its addresses.
-fn families(service: &ServiceSpec) -> Vec<Family> {
-    let has = |family: &Family| service.vips.iter().any(|vip| Family::of(*vip) == *family);
-    Family::BOTH.into_iter().filter(has).collect()
+fn families(service: &LabServiceSpec) -> Vec<IpFamily> {
+    let has = |family: &IpFamily| service.vips.iter().any(|vip| IpFamily::of(*vip) == *family);
+    IpFamily::BOTH.into_iter().filter(has).collect()
 }
 
-fn family_word(family: Family) -> &'static str {
+fn family_word(family: IpFamily) -> &'static str {
     match family {
-        Family::V4 => "IPv4",
-        Family::V6 => "IPv6",
+        IpFamily::V4 => "IPv4",
+        IpFamily::V6 => "IPv6",
     }
 }
 
-fn protocol_word(protocol: Protocol) -> &'static str {
+fn protocol_word(protocol: PortProtocol) -> &'static str {
     match protocol {
-        Protocol::Tcp => "TCP",
-        Protocol::Udp => "UDP",
-        Protocol::Sctp => "SCTP",
+        PortProtocol::Tcp => "TCP",
+        PortProtocol::Udp => "UDP",
+        PortProtocol::Sctp => "SCTP",
     }
 }

@@ -38,7 +38,7 @@ const REAPED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Keeps a lab's namespaces alive until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub(crate) struct NamespaceKeeper {
     /// Dropped first, which ends the thread's wait.
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -46,25 +46,25 @@ pub(crate) struct Keeper {
 
 /// The PID and mount namespace of one lab.
 #[derive(Debug)]
-pub(crate) struct Namespaces {
+pub(crate) struct LabNamespaces {
     init: u32,
     mounts: OwnedFd,
     processes: OwnedFd,
 }
 
 /// Starts a keeper and its init.
-pub(crate) fn create() -> Result<(Keeper, Namespaces)> {
+pub(crate) fn create() -> Result<(NamespaceKeeper, LabNamespaces)> {
     let (started, has_started) = channel();
     let (stop, stopped) = channel();
     let thread = thread::Builder::new().name("lab-keeper".into()).spawn(move || keep(&started, &stopped))?;
-    let keeper = Keeper { stop: Some(stop), thread: Some(thread) };
+    let keeper = NamespaceKeeper { stop: Some(stop), thread: Some(thread) };
     let init = has_started.recv().context("the lab's keeper ended")??;
     let namespaces =
-        Namespaces { init, mounts: open_namespace(init, "mnt")?, processes: open_namespace(init, "pid")? };
+        LabNamespaces { init, mounts: open_namespace(init, "mnt")?, processes: open_namespace(init, "pid")? };
     Ok((keeper, namespaces))
 }
 
-impl Namespaces {
+impl LabNamespaces {
     /// The lab's first process, as the test process sees it.
     pub(crate) fn init(&self) -> u32 {
         self.init
@@ -101,7 +101,7 @@ impl Namespaces {
     }
 }
 
-impl Drop for Keeper {
+impl Drop for NamespaceKeeper {
     fn drop(&mut self) {
         self.stop.take();
         if let Some(thread) = self.thread.take() {

@@ -14,8 +14,8 @@ use serde_json::Value;
 
 use super::Lab;
 use super::command::Process;
-use super::host::Host;
-use super::topology::NodeSpec;
+use super::host::LabHost;
+use super::topology::LabNodeSpec;
 use super::wiring::{self, UPLINK};
 
 /// A node's own bpffs, below its directory.
@@ -58,20 +58,20 @@ impl Default for AgentOptions {
 
 /// A handle to one node.
 #[derive(Debug)]
-pub struct Node<'lab> {
+pub struct LabNode<'lab> {
     lab: &'lab Lab,
-    host: &'lab Host,
-    spec: NodeSpec,
+    host: &'lab LabHost,
+    spec: LabNodeSpec,
 }
 
-impl<'lab> Node<'lab> {
-    pub(super) fn of(lab: &'lab Lab, spec: NodeSpec) -> Result<Self> {
+impl<'lab> LabNode<'lab> {
+    pub(super) fn of(lab: &'lab Lab, spec: LabNodeSpec) -> Result<Self> {
         Ok(Self { lab, host: lab.host(&spec.name)?, spec })
     }
 
     /// Its description.
     #[must_use]
-    pub fn spec(&self) -> &NodeSpec {
+    pub fn spec(&self) -> &LabNodeSpec {
         &self.spec
     }
 
@@ -373,10 +373,10 @@ impl<'lab> Node<'lab> {
     }
 }
 
-impl Deref for Node<'_> {
-    type Target = Host;
+impl Deref for LabNode<'_> {
+    type Target = LabHost;
 
-    fn deref(&self) -> &Host {
+    fn deref(&self) -> &LabHost {
         self.host
     }
 }

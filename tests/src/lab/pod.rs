@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::command::Process;
-use super::host::Host;
+use super::host::LabHost;
 use super::topology::{DATAGRAM_PORT, ECHO_PORT, HTTP_PORT};
-use crate::traffic::server::Server;
+use crate::traffic::server::EchoServer;
 
 const NGINX_STARTS_WITHIN: Duration = Duration::from_secs(10);
 
@@ -18,12 +18,12 @@ const NGINX_STARTS_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Pod {
     nginx: Process,
-    _echo: Server,
+    _echo: EchoServer,
 }
 
 impl Pod {
     /// Starts the servers; nginx may take a moment to listen.
-    pub(crate) fn start(host: &Host) -> Result<Self> {
+    pub(crate) fn start(host: &LabHost) -> Result<Self> {
         let outside = host.directory_outside();
         fs::write(outside.join("nginx.conf"), nginx_configuration(host))?;
         let configuration = host.directory().join("nginx.conf");
@@ -33,12 +33,12 @@ impl Pod {
             .arg(configuration)
             .args(["-e", "stderr"])
             .spawn(&outside.join("nginx.log"))?;
-        let echo = Server::start(host, ECHO_PORT, DATAGRAM_PORT)?;
+        let echo = EchoServer::start(host, ECHO_PORT, DATAGRAM_PORT)?;
         Ok(Self { nginx, _echo: echo })
     }
 
     /// Waits until nginx listens.
-    pub(crate) fn wait_ready(&mut self, host: &Host) -> Result<()> {
+    pub(crate) fn wait_ready(&mut self, host: &LabHost) -> Result<()> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, HTTP_PORT));
         let until = Instant::now() + NGINX_STARTS_WITHIN;
         host.run(|| {
@@ -57,7 +57,7 @@ impl Pod {
 }
 
 /// One process that serves one line: which pod it is and which client it sees.
-fn nginx_configuration(host: &Host) -> String {
+fn nginx_configuration(host: &LabHost) -> String {
     let (name, directory) = (host.name(), host.directory());
     let directory = directory.display();
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]

@@ -6,18 +6,18 @@ use std::ops::Deref;
 use anyhow::Result;
 
 use super::Lab;
-use super::addresses::Family;
-use super::host::Host;
+use super::addresses::IpFamily;
+use super::host::LabHost;
 use super::wiring::ROUTER;
 
 /// The router. It spreads by the hash of addresses and ports over the next hops of a route (ECMP).
 #[derive(Debug)]
-pub struct Router<'lab> {
+pub struct LabRouter<'lab> {
     lab: &'lab Lab,
-    host: &'lab Host,
+    host: &'lab LabHost,
 }
 
-impl<'lab> Router<'lab> {
+impl<'lab> LabRouter<'lab> {
     pub(super) fn of(lab: &'lab Lab) -> Result<Self> {
         Ok(Self { lab, host: lab.host(ROUTER)? })
     }
@@ -27,7 +27,7 @@ impl<'lab> Router<'lab> {
     /// # Errors
     /// When a node does not exist.
     pub fn set_next_hops(&self, vip: IpAddr, nodes: &[&str]) -> Result<()> {
-        let family = Family::of(vip);
+        let family = IpFamily::of(vip);
         let target = format!("{vip}/{}", family.host_length());
         if nodes.is_empty() {
             return self.host.ip(&[format!("route replace blackhole {target}")]);
@@ -40,10 +40,10 @@ impl<'lab> Router<'lab> {
     }
 }
 
-impl Deref for Router<'_> {
-    type Target = Host;
+impl Deref for LabRouter<'_> {
+    type Target = LabHost;
 
-    fn deref(&self) -> &Host {
+    fn deref(&self) -> &LabHost {
         self.host
     }
 }

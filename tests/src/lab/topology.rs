@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Result, anyhow};
 
-use super::addresses::{Addresses, Segment};
+use super::addresses::{HostAddresses, Segment};
 use super::{Lab, addresses};
 
 /// A whole lab: clients, a router, racks of nodes, pods and Services.
@@ -24,11 +24,11 @@ pub struct Topology {
     /// Routers beside the lab's own, each in a rack.
     pub routers: Vec<RouterSpec>,
     /// The nodes, each in a rack.
-    pub nodes: Vec<NodeSpec>,
+    pub nodes: Vec<LabNodeSpec>,
     /// The pods, each on a node.
     pub pods: Vec<PodSpec>,
     /// The Services of type `LoadBalancer`.
-    pub services: Vec<ServiceSpec>,
+    pub services: Vec<LabServiceSpec>,
 }
 
 /// One router beside the lab's own: a member of a rack that forwards, and no way to anywhere.
@@ -44,7 +44,7 @@ pub struct RouterSpec {
 
 /// One node of the cluster.
 #[derive(Clone, Debug)]
-pub struct NodeSpec {
+pub struct LabNodeSpec {
     /// Its name in the cluster and as a host.
     pub name: String,
     /// Its number in the cluster, from 1; its addresses follow from it.
@@ -82,7 +82,7 @@ pub struct PodSpec {
 
 /// One Service of type `LoadBalancer`.
 #[derive(Clone, Debug)]
-pub struct ServiceSpec {
+pub struct LabServiceSpec {
     /// Its name in the namespace `default`.
     pub name: String,
     /// Which pods it selects.
@@ -90,7 +90,7 @@ pub struct ServiceSpec {
     /// Its load-balancer addresses.
     pub vips: Vec<IpAddr>,
     /// `externalTrafficPolicy`.
-    pub policy: Policy,
+    pub policy: TrafficPolicy,
     /// `loadBalancerSourceRanges`.
     pub source_ranges: Vec<String>,
     /// Its ports.
@@ -99,7 +99,7 @@ pub struct ServiceSpec {
 
 /// `externalTrafficPolicy` of a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
+pub enum TrafficPolicy {
     /// Any pod of the cluster; the client's address is lost.
     Cluster,
     /// Pods of the receiving node; the client's address is kept.
@@ -112,7 +112,7 @@ pub struct PortSpec {
     /// Its name.
     pub name: &'static str,
     /// Its protocol.
-    pub protocol: Protocol,
+    pub protocol: PortProtocol,
     /// Its number at the VIP.
     pub port: u16,
     /// Its number at the pod.
@@ -121,7 +121,7 @@ pub struct PortSpec {
 
 /// Protocol of a Service port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
+pub enum PortProtocol {
     /// TCP.
     Tcp,
     /// UDP.
@@ -166,9 +166,9 @@ impl Topology {
             topology = topology.pods(node, "far", 2);
         }
         topology
-            .service("web", "web", &[WEB_V4, WEB_V6], Policy::Local)
-            .service("far", "far", &[FAR_V4], Policy::Local)
-            .service("shared", "web", &[SHARED_V4, SHARED_V6], Policy::Cluster)
+            .service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local)
+            .service("far", "far", &[FAR_V4], TrafficPolicy::Local)
+            .service("shared", "web", &[SHARED_V4, SHARED_V6], TrafficPolicy::Cluster)
     }
 
     /// One client and the router, and no cluster yet.
@@ -181,7 +181,7 @@ impl Topology {
     #[must_use]
     pub fn node(mut self, rack: char, number: u8) -> Self {
         let name = format!("n{number}");
-        self.nodes.push(NodeSpec {
+        self.nodes.push(LabNodeSpec {
             name,
             number,
             rack,
@@ -221,18 +221,18 @@ impl Topology {
 
     /// Adds a Service with the ports that every pod serves: HTTP, echo and datagrams.
     #[must_use]
-    pub fn service(mut self, name: &str, app: &str, vips: &[IpAddr], policy: Policy) -> Self {
+    pub fn service(mut self, name: &str, app: &str, vips: &[IpAddr], policy: TrafficPolicy) -> Self {
         let port = |name, protocol, port| PortSpec { name, protocol, port, target: port };
-        self.services.push(ServiceSpec {
+        self.services.push(LabServiceSpec {
             name: name.into(),
             app: app.into(),
             vips: vips.into(),
             policy,
             source_ranges: Vec::new(),
             ports: vec![
-                port("http", Protocol::Tcp, HTTP_PORT),
-                port("echo", Protocol::Tcp, ECHO_PORT),
-                port("datagram", Protocol::Udp, DATAGRAM_PORT),
+                port("http", PortProtocol::Tcp, HTTP_PORT),
+                port("echo", PortProtocol::Tcp, ECHO_PORT),
+                port("datagram", PortProtocol::Udp, DATAGRAM_PORT),
             ],
         });
         self
@@ -243,7 +243,7 @@ impl Topology {
     pub fn with_sctp(mut self) -> Self {
         for service in &mut self.services {
             let port =
-                PortSpec { name: "sctp", protocol: Protocol::Sctp, port: SCTP_PORT, target: SCTP_PORT };
+                PortSpec { name: "sctp", protocol: PortProtocol::Sctp, port: SCTP_PORT, target: SCTP_PORT };
             service.ports.push(port);
         }
         self
@@ -268,7 +268,7 @@ impl Topology {
     ///
     /// # Errors
     /// When there is none.
-    pub fn find_node(&self, name: &str) -> Result<&NodeSpec> {
+    pub fn find_node(&self, name: &str) -> Result<&LabNodeSpec> {
         self.nodes.iter().find(|node| node.name == name).ok_or_else(|| anyhow!("no node {name}"))
     }
 
@@ -284,7 +284,7 @@ impl Topology {
     ///
     /// # Errors
     /// When there is none.
-    pub fn node_mut(&mut self, name: &str) -> Result<&mut NodeSpec> {
+    pub fn node_mut(&mut self, name: &str) -> Result<&mut LabNodeSpec> {
         self.nodes.iter_mut().find(|node| node.name == name).ok_or_else(|| anyhow!("no node {name}"))
     }
 
@@ -300,12 +300,12 @@ impl Topology {
     ///
     /// # Errors
     /// When there is none.
-    pub fn service_mut(&mut self, name: &str) -> Result<&mut ServiceSpec> {
+    pub fn service_mut(&mut self, name: &str) -> Result<&mut LabServiceSpec> {
         self.services.iter_mut().find(|it| it.name == name).ok_or_else(|| anyhow!("no Service {name}"))
     }
 
     /// The pods that a Service selects, ready or not.
-    pub fn selected<'a>(&'a self, service: &'a ServiceSpec) -> impl Iterator<Item = &'a PodSpec> {
+    pub fn selected<'a>(&'a self, service: &'a LabServiceSpec) -> impl Iterator<Item = &'a PodSpec> {
         self.pods.iter().filter(|pod| pod.app == service.app)
     }
 
@@ -313,7 +313,7 @@ impl Topology {
     ///
     /// # Errors
     /// When its node does not exist.
-    pub fn pod_addresses(&self, pod: &PodSpec) -> Result<Addresses> {
+    pub fn pod_addresses(&self, pod: &PodSpec) -> Result<HostAddresses> {
         Ok(addresses::pod(self.find_node(&pod.node)?.number, pod.number))
     }
 
@@ -344,12 +344,12 @@ impl RouterSpec {
 
     /// Its addresses.
     #[must_use]
-    pub fn addresses(&self) -> Addresses {
+    pub fn addresses(&self) -> HostAddresses {
         self.segment().router(self.number)
     }
 }
 
-impl NodeSpec {
+impl LabNodeSpec {
     /// The network that its uplink is in.
     #[must_use]
     pub fn segment(&self) -> Segment {
@@ -358,7 +358,7 @@ impl NodeSpec {
 
     /// Its `InternalIP` addresses.
     #[must_use]
-    pub fn addresses(&self) -> Addresses {
+    pub fn addresses(&self) -> HostAddresses {
         self.segment().member(self.number.saturating_add(addresses::FIRST_MEMBER))
     }
     /// Whether `address` is this node's: one of its own, or its end of its pods' network, with which

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use super::addresses::{self, Addresses, Family, Segment};
-use super::topology::{NodeSpec, PodSpec, RouterSpec, Topology};
+use super::addresses::{self, HostAddresses, IpFamily, Segment};
+use super::topology::{LabNodeSpec, PodSpec, RouterSpec, Topology};
 
 /// The router's name as a host.
 pub(crate) const ROUTER: &str = "router";
@@ -12,7 +12,7 @@ pub(crate) const UPLINK: &str = "eth0";
 
 /// One host as the wiring sees it.
 #[derive(Debug)]
-pub(crate) struct Wired {
+pub(crate) struct WiredHost {
     pub(crate) name: String,
     pub(crate) sysctls: &'static [(&'static str, &'static str)],
     /// Its links, whose checksum offload is switched off.
@@ -20,7 +20,7 @@ pub(crate) struct Wired {
     /// Lines of `ip` that configure it.
     pub(crate) setup: Vec<String>,
     /// Whom it must reach before the lab is usable.
-    pub(crate) gateway: Option<Addresses>,
+    pub(crate) gateway: Option<HostAddresses>,
 }
 
 /// No duplicate-address detection: a lab's addresses are usable at once. No redirects: a node that sends a
@@ -53,7 +53,7 @@ const SWITCH: &[(&str, &str)] = &[
 ];
 
 /// All hosts of a topology.
-pub(crate) fn hosts(topology: &Topology) -> Result<Vec<Wired>> {
+pub(crate) fn hosts(topology: &Topology) -> Result<Vec<WiredHost>> {
     let mut hosts = vec![router(topology)];
     hosts.extend(topology.segments().iter().map(|segment| switch(topology, segment)));
     hosts.extend((1..=topology.clients).map(client));
@@ -100,7 +100,7 @@ pub(crate) fn veth(host: &str, link: &str, peer_host: &str, peer_link: &str) -> 
     format!("link add {link} netns {host} type veth peer name {peer_link} netns {peer_host}")
 }
 
-fn router(topology: &Topology) -> Wired {
+fn router(topology: &Topology) -> WiredHost {
     let segments = topology.segments();
     let mut setup = vec!["link set lo up".into()];
     for segment in &segments {
@@ -110,36 +110,36 @@ fn router(topology: &Topology) -> Wired {
         setup.extend(pods_route(node, node.addresses()));
     }
     let links = segments.into_iter().map(|segment| segment.name).collect();
-    Wired { name: ROUTER.into(), sysctls: FORWARDER, links, setup, gateway: None }
+    WiredHost { name: ROUTER.into(), sysctls: FORWARDER, links, setup, gateway: None }
 }
 
-fn switch(topology: &Topology, segment: &Segment) -> Wired {
+fn switch(topology: &Topology, segment: &Segment) -> WiredHost {
     let mut links = members(topology, segment);
     links.push(ROUTER.into());
     let mut setup = vec!["link add br0 type bridge mcast_snooping 0".into(), "link set br0 up".into()];
     setup.extend(links.iter().map(|link| format!("link set {link} master br0 up")));
-    Wired { name: segment.switch(), sysctls: SWITCH, links, setup, gateway: None }
+    WiredHost { name: segment.switch(), sysctls: SWITCH, links, setup, gateway: None }
 }
 
-fn client(number: u8) -> Wired {
+fn client(number: u8) -> WiredHost {
     let mut setup = vec!["link set lo up".into()];
     setup.extend(up(UPLINK, addresses::client(number), Width::Segment));
     let gateway = Segment::clients().gateway();
     setup.extend(default_routes(gateway));
     let links = vec![UPLINK.into()];
-    Wired { name: client_name(number), sysctls: HOST, links, setup, gateway: Some(gateway) }
+    WiredHost { name: client_name(number), sysctls: HOST, links, setup, gateway: Some(gateway) }
 }
 
 /// A router that stands beside the lab's own.
-fn side_router(router: &RouterSpec) -> Wired {
+fn side_router(router: &RouterSpec) -> WiredHost {
     let mut setup = vec!["link set lo up".into()];
     setup.extend(up(UPLINK, router.addresses(), Width::Segment));
     let gateway = Some(router.segment().gateway());
-    Wired { name: router.name.clone(), sysctls: FORWARDER, links: vec![UPLINK.into()], setup, gateway }
+    WiredHost { name: router.name.clone(), sysctls: FORWARDER, links: vec![UPLINK.into()], setup, gateway }
 }
 
 /// Lines that give an uplink of a node its addresses and routes.
-pub(crate) fn node_uplink(topology: &Topology, node: &NodeSpec, link: &str) -> Vec<String> {
+pub(crate) fn node_uplink(topology: &Topology, node: &LabNodeSpec, link: &str) -> Vec<String> {
     let mut setup = up(link, node.addresses(), Width::Segment);
     setup.extend(default_routes(node.segment().gateway()));
     // The other rack's pods are behind the router, who knows where.
@@ -150,7 +150,7 @@ pub(crate) fn node_uplink(topology: &Topology, node: &NodeSpec, link: &str) -> V
     setup
 }
 
-fn node(topology: &Topology, node: &NodeSpec) -> Wired {
+fn node(topology: &Topology, node: &LabNodeSpec) -> WiredHost {
     let mut setup = vec!["link set lo up".into()];
     setup.extend(node_uplink(topology, node, UPLINK));
     let gateway = node.segment().gateway();
@@ -160,24 +160,24 @@ fn node(topology: &Topology, node: &NodeSpec) -> Wired {
         let pod = addresses::pod(node.number, pod.number);
         setup.extend(up(&link, addresses::pod_gateway(node.number), Width::Host));
         setup.extend(
-            Family::BOTH.map(|it| format!("route add {}/{} dev {link}", pod.of(it), it.host_length())),
+            IpFamily::BOTH.map(|it| format!("route add {}/{} dev {link}", pod.of(it), it.host_length())),
         );
         links.push(link);
     }
-    Wired { name: node.name.clone(), sysctls: FORWARDER, links, setup, gateway: Some(gateway) }
+    WiredHost { name: node.name.clone(), sysctls: FORWARDER, links, setup, gateway: Some(gateway) }
 }
 
 /// A pod as the `ptp` CNI plugin wires it: nothing is on-link but the node's end.
-fn pod(node: &NodeSpec, pod: &PodSpec) -> Wired {
+fn pod(node: &LabNodeSpec, pod: &PodSpec) -> WiredHost {
     let gateway = addresses::pod_gateway(node.number);
     let mut setup = vec!["link set lo up".into()];
     setup.extend(up(UPLINK, addresses::pod(node.number, pod.number), Width::Host));
     setup.extend(
-        Family::BOTH.map(|it| format!("route add {}/{} dev {UPLINK}", gateway.of(it), it.host_length())),
+        IpFamily::BOTH.map(|it| format!("route add {}/{} dev {UPLINK}", gateway.of(it), it.host_length())),
     );
     setup.extend(default_routes(gateway));
     let links = vec![UPLINK.into()];
-    Wired { name: pod.name.clone(), sysctls: HOST, links, setup, gateway: Some(gateway) }
+    WiredHost { name: pod.name.clone(), sysctls: HOST, links, setup, gateway: Some(gateway) }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -186,7 +186,7 @@ enum Width {
     Host,
 }
 
-fn up(link: &str, addresses: Addresses, width: Width) -> Vec<String> {
+fn up(link: &str, addresses: HostAddresses, width: Width) -> Vec<String> {
     let (v4, v6) = if width == Width::Host { (32, 128) } else { (24, 64) };
     vec![
         format!("link set {link} up"),
@@ -195,14 +195,14 @@ fn up(link: &str, addresses: Addresses, width: Width) -> Vec<String> {
     ]
 }
 
-fn default_routes(gateway: Addresses) -> [String; 2] {
-    Family::BOTH.map(|family| {
-        let any = if family == Family::V4 { "0.0.0.0/0" } else { "::/0" };
+fn default_routes(gateway: HostAddresses) -> [String; 2] {
+    IpFamily::BOTH.map(|family| {
+        let any = if family == IpFamily::V4 { "0.0.0.0/0" } else { "::/0" };
         format!("route add {any} via {}", gateway.of(family))
     })
 }
 
-fn pods_route(node: &NodeSpec, via: Addresses) -> [String; 2] {
+fn pods_route(node: &LabNodeSpec, via: HostAddresses) -> [String; 2] {
     let network = addresses::pod(node.number, 0);
     [
         format!("route add {}/24 via {}", network.v4, via.v4),

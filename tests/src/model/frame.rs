@@ -1,11 +1,7 @@
 //! A packet's memory on the host, with the room that XDP gives.
 
-use std::collections::HashMap;
-
-use lb_common::frame::Frame;
-use lb_common::kernel::{Connection, KernelAnswer};
-use lb_common::pipeline;
-use lb_common::tables::Tables;
+use lb_pipeline::frame::Frame;
+use lb_pipeline::inline::Inline;
 
 use super::Packet;
 
@@ -26,7 +22,6 @@ pub struct SliceFrame {
     linear_end: usize,
     lowest_start: usize,
     ingress: u32,
-    answers: HashMap<Connection, KernelAnswer>,
 }
 
 impl SliceFrame {
@@ -40,14 +35,7 @@ impl SliceFrame {
             linear_end: HEADROOM + packet.linear,
             lowest_start: RESERVED + packet.metadata,
             ingress,
-            answers: HashMap::new(),
         }
-    }
-
-    /// What the node's kernel says of connections; of others it cannot tell.
-    #[must_use]
-    pub fn with_answers(self, answers: HashMap<Connection, KernelAnswer>) -> Self {
-        Self { answers, ..self }
     }
 
     /// The packet as it is now.
@@ -55,6 +43,8 @@ impl SliceFrame {
         self.memory.split_off(self.start)
     }
 }
+
+impl Inline for SliceFrame {}
 
 impl Frame for SliceFrame {
     fn view<const N: usize>(&self, at: usize) -> Option<&[u8; N]> {
@@ -75,14 +65,6 @@ impl Frame for SliceFrame {
 
     fn ingress(&self) -> u32 {
         self.ingress
-    }
-
-    fn ask_kernel<T: Tables>(&self, _tables: &T, packet: &pipeline::Packet) -> KernelAnswer {
-        let mut connection = Connection::EMPTY;
-        if pipeline::read_connection(self, packet, &mut connection) == 0 {
-            return KernelAnswer::CannotTell;
-        }
-        self.answers.get(&connection).copied().unwrap_or(KernelAnswer::CannotTell)
     }
 
     fn move_head(&mut self, delta: i32) -> bool {

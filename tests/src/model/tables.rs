@@ -11,7 +11,8 @@ use lb_common::maps::{
     Node, Source, Traffic, Vip, Vip4Key, Vip6Key, capacity,
 };
 use lb_common::ring::{NodeIndex, Slot, SlotLeader, WORDS};
-use lb_common::tables::Tables;
+use lb_pipeline::inline::Inline;
+use lb_pipeline::tables::Tables;
 
 /// Entries of the maps whose size a packet can find out.
 #[derive(Clone, Copy, Debug)]
@@ -83,9 +84,9 @@ pub struct HostTables {
     pub slots: Vec<Slot>,
     /// `lb_nodes`, as many as `sizes` says.
     pub nodes: Vec<Node>,
-    /// `lb_peers`.
+    /// `lb_node_addrs`.
     pub peers: HashMap<[u8; 16], u32>,
-    /// `lb_peer_macs`.
+    /// `lb_node_macs`.
     pub peer_macs: HashMap<[u8; 8], u32>,
     /// `lb_sources`: the length of each prefix, and what it begins with.
     pub sources: Vec<(u32, Source)>,
@@ -145,7 +146,7 @@ impl HostTables {
     pub fn fill_filters(&mut self) {
         self.vips4.keys().for_each(|key| self.config.vips.add4(key.address));
         self.vips6.keys().for_each(|key| self.config.vips.add6(key.address));
-        self.peer_macs.keys().for_each(|mac| self.config.peer_macs.add(u64::from_le_bytes(*mac)));
+        self.peer_macs.keys().for_each(|mac| self.config.node_macs.add(u64::from_le_bytes(*mac)));
     }
 
     /// Writes a cell of `lb_liveness`.
@@ -201,7 +202,7 @@ impl HostTables {
 
     /// Counts what became of a packet.
     pub(super) fn count(&self, counter: u32) {
-        assert!((counter as usize) < capacity::REFUSALS, "counter {counter} is outside its map");
+        assert!((counter as usize) < capacity::VERDICTS, "counter {counter} is outside its map");
         *self.totals.borrow_mut().refusals.entry(counter).or_default() += 1;
     }
 }
@@ -216,6 +217,8 @@ fn add(counts: &mut BTreeMap<u32, Traffic>, key: u32, size: u32, bytes: u32) {
 
 /// Time stands still: what depends on it is tested by itself, against the kernel's clock.
 const AGE: u16 = 7;
+
+impl Inline for HostTables {}
 
 impl Tables for HostTables {
     type Word = AtomicU64;
@@ -341,6 +344,10 @@ impl Tables for HostTables {
 
     fn allowance(&self, budget: Budget, f: impl FnOnce(&mut Allowance) -> bool) -> bool {
         f(&mut self.allowances.borrow_mut()[budget as usize])
+    }
+
+    fn kernel_answer(&self, connection: &Connection) -> KernelAnswer {
+        self.kernel.get(connection).copied().unwrap_or(KernelAnswer::CannotTell)
     }
 
     fn now_seconds(&self) -> u64 {

@@ -3,9 +3,9 @@
 
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use lb_common::maps::Node;
-use lb_common::owner::MARK_LED;
 use lb_common::ring::NodeIndex;
 use lb_common::verdict::{Fate, Outcome, Refusal};
+use lb_pipeline::owner::MARK_LED;
 
 use super::build::{Addresses, Frame, Said, Upper};
 use super::fixture::{self, TAG_KEYS, node};

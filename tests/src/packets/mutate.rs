@@ -3,7 +3,7 @@
 
 use super::table::Row;
 use crate::model::Packet;
-use crate::random::Random;
+use crate::random::SeededRandom;
 
 /// Bytes that stand at the borders of what fields may hold.
 const BORDERS: [u8; 16] =
@@ -15,7 +15,7 @@ const SHORTEST: usize = 14;
 
 /// An endless sequence of packets.
 pub struct Mutator {
-    random: Random,
+    random: SeededRandom,
     seeds: Vec<Packet>,
 }
 
@@ -23,7 +23,7 @@ impl Mutator {
     /// Mutants of these rows.
     pub fn new(seed: u64, rows: &[Row]) -> Self {
         let seeds = rows.iter().flat_map(|row| row.before.iter().chain([&row.packet])).cloned().collect();
-        Self { random: Random::new(seed), seeds }
+        Self { random: SeededRandom::new(seed), seeds }
     }
 
     /// The next one.

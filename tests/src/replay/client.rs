@@ -22,14 +22,14 @@ const HEADERS: [&str; 7] =
 
 /// Where requests go.
 #[derive(Clone)]
-pub(super) struct Client {
+pub(super) struct ReplayClient {
     pub(super) address: SocketAddr,
     /// Of an administrator.
     pub(super) token: String,
 }
 
 /// What is sent.
-pub(super) struct Sent {
+pub(super) struct SentRequest {
     pub(super) method: String,
     pub(super) path: String,
     pub(super) headers: BTreeMap<String, String>,
@@ -37,7 +37,7 @@ pub(super) struct Sent {
 }
 
 /// What came back.
-pub(super) struct Answer {
+pub(super) struct ReceivedAnswer {
     pub(super) status: u16,
     /// Those that are compared.
     pub(super) headers: BTreeMap<String, String>,
@@ -45,7 +45,7 @@ pub(super) struct Answer {
 }
 
 /// A watch that goes on.
-pub(super) struct Watch {
+pub(super) struct ClientWatch {
     seen: Arc<Mutex<Seen>>,
     reader: JoinHandle<()>,
 }
@@ -56,7 +56,7 @@ struct Seen {
     ended: bool,
 }
 
-impl Client {
+impl ReplayClient {
     /// An administrator's request with a JSON body.
     pub(super) async fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
         let headers = [
@@ -65,7 +65,7 @@ impl Client {
             ("Content-Type", "application/json".to_owned()),
             ("Authorization", format!("Bearer {}", self.token)),
         ];
-        let sent = Sent {
+        let sent = SentRequest {
             method: method.to_owned(),
             path: path.to_owned(),
             headers: headers.map(|(name, value)| (name.to_owned(), value)).into(),
@@ -76,31 +76,31 @@ impl Client {
     }
 
     /// Sends a request and reads the answer to its end.
-    pub(super) async fn ask(&self, sent: Sent) -> Result<Answer> {
+    pub(super) async fn ask(&self, sent: SentRequest) -> Result<ReceivedAnswer> {
         timeout(ANSWERS_WITHIN, async {
             let response = self.send(sent).await?;
             let (status, headers) = (response.status().as_u16(), headers(&response));
             let body = response.into_body().collect().await?.to_bytes().to_vec();
-            Ok(Answer { status, headers, body })
+            Ok(ReceivedAnswer { status, headers, body })
         })
         .await
         .context("no answer")?
     }
 
     /// Begins a watch; what refuses it is answered like any request.
-    pub(super) async fn watch(&self, sent: Sent) -> Result<(Answer, Option<Watch>)> {
+    pub(super) async fn watch(&self, sent: SentRequest) -> Result<(ReceivedAnswer, Option<ClientWatch>)> {
         let response = timeout(ANSWERS_WITHIN, self.send(sent)).await.context("no answer")??;
         let (status, headers) = (response.status().as_u16(), headers(&response));
         if status != 200 {
             let body = response.into_body().collect().await?.to_bytes().to_vec();
-            return Ok((Answer { status, headers, body }, None));
+            return Ok((ReceivedAnswer { status, headers, body }, None));
         }
         let seen = Arc::new(Mutex::default());
         let reader = tokio::spawn(read(response.into_body(), Arc::clone(&seen)));
-        Ok((Answer { status, headers, body: Vec::new() }, Some(Watch { seen, reader })))
+        Ok((ReceivedAnswer { status, headers, body: Vec::new() }, Some(ClientWatch { seen, reader })))
     }
 
-    async fn send(&self, sent: Sent) -> Result<hyper::Response<Incoming>> {
+    async fn send(&self, sent: SentRequest) -> Result<hyper::Response<Incoming>> {
         let stream = TcpStream::connect(self.address).await?;
         let mut request = hyper::Request::builder().method(sent.method.as_str()).uri(&sent.path);
         request = request.header("Host", self.address.to_string());
@@ -144,7 +144,7 @@ async fn read(mut body: Incoming, seen: Arc<Mutex<Seen>>) {
     lock().ended = true;
 }
 
-impl Watch {
+impl ClientWatch {
     /// Takes the events that have come, once there are so many of those that count, or it has ended.
     pub(super) async fn events(
         &self,
@@ -171,7 +171,7 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for ClientWatch {
     fn drop(&mut self) {
         self.reader.abort();
     }

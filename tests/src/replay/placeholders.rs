@@ -6,9 +6,9 @@ use serde_json::Value;
 
 /// Values that were seen, by the name that the recording gives them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Saved(BTreeMap<String, String>);
+pub(super) struct SavedValues(BTreeMap<String, String>);
 
-impl Saved {
+impl SavedValues {
     pub(super) fn insert(&mut self, name: &str, value: String) {
         self.0.insert(name.to_owned(), value);
     }
@@ -85,13 +85,13 @@ fn belongs(name: &str, character: char) -> bool {
 
 /// Where an answer differs from the recorded one.
 #[derive(Debug)]
-pub(super) struct Difference {
+pub(super) struct AnswerDifference {
     pub(super) at: String,
     pub(super) recorded: String,
     pub(super) seen: String,
 }
 
-impl Difference {
+impl AnswerDifference {
     pub(super) fn new(at: &str, recorded: impl ToString, seen: impl ToString) -> Self {
         Self { at: at.to_owned(), recorded: recorded.to_string(), seen: seen.to_string() }
     }
@@ -99,7 +99,7 @@ impl Difference {
 
 /// How much of an answer was recorded.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Extent {
+pub(super) enum MatchMode {
     All,
     /// There may be more fields and items than these.
     Part,
@@ -107,13 +107,13 @@ pub(super) enum Extent {
 
 /// The first difference between what was recorded and what is.
 pub(super) fn compare(
-    saved: &Saved,
-    extent: Extent,
+    saved: &SavedValues,
+    extent: MatchMode,
     at: &str,
     recorded: &Value,
     seen: &Value,
-) -> Option<Difference> {
-    let differs = || Some(Difference::new(at, recorded, seen));
+) -> Option<AnswerDifference> {
+    let differs = || Some(AnswerDifference::new(at, recorded, seen));
     match (recorded, seen) {
         (Value::Object(recorded), Value::Object(fields)) => {
             for (key, value) in recorded {
@@ -124,28 +124,28 @@ pub(super) fn compare(
                             return Some(difference);
                         }
                     }
-                    None => return Some(Difference::new(&at, value, "nothing")),
+                    None => return Some(AnswerDifference::new(&at, value, "nothing")),
                 }
             }
             let is_recorded = |key: &str| {
                 recorded.contains_key(key) || recorded.keys().any(|other| saved.matches(other, key))
             };
-            let more = fields.iter().find(|(key, _)| extent == Extent::All && !is_recorded(key));
-            more.map(|(key, value)| Difference::new(&format!("{at}/{key}"), "nothing", value))
+            let more = fields.iter().find(|(key, _)| extent == MatchMode::All && !is_recorded(key));
+            more.map(|(key, value)| AnswerDifference::new(&format!("{at}/{key}"), "nothing", value))
         }
         (Value::Array(recorded), Value::Array(items)) if recorded.len() == items.len() => {
             let pairs = recorded.iter().zip(items).enumerate();
             let first = pairs.into_iter().find_map(|(index, (recorded, seen))| {
                 compare(saved, extent, &format!("{at}/{index}"), recorded, seen)
             });
-            first.filter(|_| extent == Extent::All || !is_part(saved, recorded, items))
+            first.filter(|_| extent == MatchMode::All || !is_part(saved, recorded, items))
         }
-        (Value::Array(recorded), Value::Array(items)) if extent == Extent::Part => {
+        (Value::Array(recorded), Value::Array(items)) if extent == MatchMode::Part => {
             let missing = recorded.iter().find(|item| !is_part(saved, std::slice::from_ref(item), items));
             let closest = |item: &Value| items.iter().find(|other| same_name(item, other)).cloned();
             missing.and_then(|item| match closest(item) {
                 Some(other) => compare(saved, extent, at, item, &other),
-                None => Some(Difference::new(at, item, "no such item")),
+                None => Some(AnswerDifference::new(at, item, "no such item")),
             })
         }
         (Value::String(pattern), Value::String(text)) if saved.matches(pattern, text) => None,
@@ -160,12 +160,17 @@ pub(super) fn compare(
 }
 
 /// The field whose name holds what differs from run to run.
-fn find<'a>(saved: &Saved, pattern: &str, fields: &'a serde_json::Map<String, Value>) -> Option<&'a Value> {
+fn find<'a>(
+    saved: &SavedValues,
+    pattern: &str,
+    fields: &'a serde_json::Map<String, Value>,
+) -> Option<&'a Value> {
     fields.iter().find(|(key, _)| saved.matches(pattern, key)).map(|(_, value)| value)
 }
 
-fn is_part(saved: &Saved, recorded: &[Value], items: &[Value]) -> bool {
-    let is_there = |item: &Value| items.iter().any(|o| compare(saved, Extent::Part, "", item, o).is_none());
+fn is_part(saved: &SavedValues, recorded: &[Value], items: &[Value]) -> bool {
+    let is_there =
+        |item: &Value| items.iter().any(|o| compare(saved, MatchMode::Part, "", item, o).is_none());
     recorded.iter().all(is_there)
 }
 
@@ -179,8 +184,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn saved() -> Saved {
-        let mut saved = Saved::default();
+    fn saved() -> SavedValues {
+        let mut saved = SavedValues::default();
         saved.insert("rv-a", "7".to_owned());
         saved
     }
@@ -201,15 +206,15 @@ mod tests {
         let differs = |extent, recorded, seen: Value| {
             compare(&saved(), extent, "", &recorded, &seen).map(|difference| difference.at)
         };
-        assert_eq!(differs(Extent::All, json!({"a": 1}), json!({"a": 1, "b": 2})), Some("/b".to_owned()));
-        assert_eq!(differs(Extent::Part, json!({"a": 1}), json!({"a": 1, "b": 2})), None);
-        assert_eq!(differs(Extent::All, json!({"a": [1]}), json!({"a": [2]})), Some("/a/0".to_owned()));
+        assert_eq!(differs(MatchMode::All, json!({"a": 1}), json!({"a": 1, "b": 2})), Some("/b".to_owned()));
+        assert_eq!(differs(MatchMode::Part, json!({"a": 1}), json!({"a": 1, "b": 2})), None);
+        assert_eq!(differs(MatchMode::All, json!({"a": [1]}), json!({"a": [2]})), Some("/a/0".to_owned()));
         assert_eq!(
-            differs(Extent::Part, json!([{"name": "b"}]), json!([{"name": "a"}, {"name": "b"}])),
+            differs(MatchMode::Part, json!([{"name": "b"}]), json!([{"name": "a"}, {"name": "b"}])),
             None
         );
         assert!(
-            differs(Extent::Part, json!([{"name": "c"}]), json!([{"name": "a"}, {"name": "b"}])).is_some()
+            differs(MatchMode::Part, json!([{"name": "c"}]), json!([{"name": "a"}, {"name": "b"}])).is_some()
         );
     }
 }

@@ -18,17 +18,17 @@ pub(super) struct Recording {
     pub(super) namespace: Option<String>,
     /// What was different about the server.
     pub(super) server: Option<String>,
-    pub(super) before: Option<Before>,
+    pub(super) before: Option<ServiceAccount>,
     /// What the webhook says to the paths of its address.
     #[serde(default)]
     webhook_answers: Map<String, Value>,
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<RecordedStep>,
 }
 
 /// A service account, and what it may do.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Before {
+pub(super) struct ServiceAccount {
     pub(super) service_account: String,
     pub(super) role: Option<Value>,
     #[serde(default)]
@@ -37,21 +37,21 @@ pub(super) struct Before {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Step {
+pub(super) struct RecordedStep {
     /// Seconds since the step before.
     #[serde(default)]
     pub(super) pause: f64,
     /// Path of what an earlier step has made and this one makes again.
     pub(super) clear: Option<String>,
-    pub(super) request: Option<Request>,
-    pub(super) response: Option<Response>,
+    pub(super) request: Option<RecordedRequest>,
+    pub(super) response: Option<RecordedResponse>,
     /// The name of the watch that this step begins.
     pub(super) watch: Option<String>,
     /// The name of the watch that this step looks at.
     pub(super) events_of: Option<String>,
     #[serde(default)]
     pub(super) events: Vec<Value>,
-    pub(super) end: Option<End>,
+    pub(super) end: Option<WatchEnd>,
     /// What later steps refer to: name, and where it is in the body.
     #[serde(default)]
     pub(super) save: BTreeMap<String, String>,
@@ -62,7 +62,7 @@ pub(super) struct Step {
 /// Who has ended a watch.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum End {
+pub(super) enum WatchEnd {
     Server,
     Client,
     Open,
@@ -70,7 +70,7 @@ pub(super) enum End {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Request {
+pub(super) struct RecordedRequest {
     pub(super) method: String,
     pub(super) path: String,
     /// The media type of JSON, where there are none.
@@ -83,7 +83,7 @@ pub(super) struct Request {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Response {
+pub(super) struct RecordedResponse {
     pub(super) status: u16,
     /// JSON, and nothing else of note, where there are none.
     pub(super) headers: Option<BTreeMap<String, String>>,
@@ -116,7 +116,7 @@ impl Recording {
     }
 }
 
-impl Request {
+impl RecordedRequest {
     /// The body as it is sent, before saved values are filled in.
     pub(super) fn body(&self) -> String {
         match (&self.body, &self.body_text) {

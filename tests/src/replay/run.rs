@@ -6,11 +6,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::Server;
-use super::client::{Answer, Client, Sent, Watch};
-use super::placeholders::{Difference, Extent, Saved, compare};
-use super::recording::{Before, End, Recording, Request, Response, Step, at};
-use super::webhook::Webhook;
+use super::ReplayServer;
+use super::client::{ClientWatch, ReceivedAnswer, ReplayClient, SentRequest};
+use super::placeholders::{AnswerDifference, MatchMode, SavedValues, compare};
+use super::recording::{
+    RecordedRequest, RecordedResponse, RecordedStep, Recording, ServiceAccount, WatchEnd, at,
+};
+use super::webhook::ReplayWebhook;
 
 /// Where recorded configurations say that the webhook is.
 const RECORDED_WEBHOOK: &str = "127.0.0.1:9443";
@@ -22,26 +24,26 @@ const ENDS_WITHIN: Duration = Duration::from_secs(8);
 /// A recording that is being replayed.
 pub(super) struct Replay<'a> {
     recording: &'a Recording,
-    server: &'a Server,
-    client: Client,
-    webhook: Webhook,
-    saved: Saved,
+    server: &'a ReplayServer,
+    client: ReplayClient,
+    webhook: ReplayWebhook,
+    saved: SavedValues,
     /// Of the service account.
     token: Option<String>,
-    watches: BTreeMap<String, Watch>,
+    watches: BTreeMap<String, ClientWatch>,
 }
 
 /// Replays a recording; the answer names each step that differs, and how.
-pub(super) async fn replay(recording: &Recording, server: &Server) -> Result<Vec<String>> {
-    let webhook = Webhook::start(recording.webhook_answers()).await?;
-    let (client, saved, watches) = (server.client(), Saved::default(), BTreeMap::new());
+pub(super) async fn replay(recording: &Recording, server: &ReplayServer) -> Result<Vec<String>> {
+    let webhook = ReplayWebhook::start(recording.webhook_answers()).await?;
+    let (client, saved, watches) = (server.client(), SavedValues::default(), BTreeMap::new());
     let mut replay = Replay { recording, server, client, webhook, saved, token: None, watches };
     replay.saved.insert("ca", replay.webhook.authority.clone());
     replay.prepare().await.context("before the first step")?;
     let mut differences = Vec::new();
     for (number, step) in recording.steps.iter().enumerate() {
         let difference = replay.step(step).await.with_context(|| format!("step {number}"))?;
-        if let Some(Difference { at, recorded, seen }) = difference {
+        if let Some(AnswerDifference { at, recorded, seen }) = difference {
             let what = step.request.as_ref().map_or_else(
                 || format!("events of {}", step.events_of.as_deref().unwrap_or_default()),
                 |request| format!("{} {}", request.method, request.path),
@@ -72,7 +74,7 @@ impl Replay<'_> {
         }
     }
 
-    async fn account(&mut self, before: &Before, namespace: &str) -> Result<()> {
+    async fn account(&mut self, before: &ServiceAccount, namespace: &str) -> Result<()> {
         let name = &before.service_account;
         let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
         self.make(&accounts, json!({"metadata": {"name": name}})).await?;
@@ -99,7 +101,7 @@ impl Replay<'_> {
         Ok(made)
     }
 
-    async fn step(&mut self, step: &Step) -> Result<Option<Difference>> {
+    async fn step(&mut self, step: &RecordedStep) -> Result<Option<AnswerDifference>> {
         self.server.pause(step.pause, self.recording.server.as_deref()).await;
         if let Some(path) = &step.clear {
             self.client.admin("DELETE", path, None).await?;
@@ -122,7 +124,7 @@ impl Replay<'_> {
         Ok(difference.or_else(|| self.judge_reviews(step)))
     }
 
-    fn sent(&self, request: &Request) -> Sent {
+    fn sent(&self, request: &RecordedRequest) -> SentRequest {
         let fill = |text: &str| {
             let text = self.saved.fill(text).replace(RECORDED_WEBHOOK, &self.webhook.address.to_string());
             text.replace("<token>", self.token.as_deref().unwrap_or("<token>"))
@@ -132,7 +134,7 @@ impl Replay<'_> {
         if request.client.is_none() && !headers.contains_key("Authorization") {
             headers.insert("Authorization".to_owned(), format!("Bearer {}", self.client.token));
         }
-        Sent {
+        SentRequest {
             method: request.method.clone(),
             path: fill(&request.path).replace('<', "%3C").replace('>', "%3E"),
             headers,
@@ -141,7 +143,12 @@ impl Replay<'_> {
     }
 
     /// The first difference between an answer and the recorded one.
-    fn judge(&mut self, step: &Step, recorded: &Response, answer: &Answer) -> Option<Difference> {
+    fn judge(
+        &mut self,
+        step: &RecordedStep,
+        recorded: &RecordedResponse,
+        answer: &ReceivedAnswer,
+    ) -> Option<AnswerDifference> {
         let text = String::from_utf8_lossy(&answer.body);
         let text = text.replace(&self.webhook.address.to_string(), RECORDED_WEBHOOK);
         let body: Value = serde_json::from_str(&text).unwrap_or_default();
@@ -152,36 +159,40 @@ impl Replay<'_> {
             }
         }
         if recorded.status != answer.status {
-            return Some(Difference::new("status", recorded.status, format!("{} {text}", answer.status)));
+            return Some(AnswerDifference::new(
+                "status",
+                recorded.status,
+                format!("{} {text}", answer.status),
+            ));
         }
         let plain = BTreeMap::from([("Content-Type".to_owned(), "application/json".to_owned())]);
         let headers = json!(with_sorted_warnings(recorded.headers.as_ref().unwrap_or(&plain)));
         let seen = json!(with_sorted_warnings(&answer.headers));
-        if let Some(difference) = compare(&self.saved, Extent::All, "headers", &headers, &seen) {
+        if let Some(difference) = compare(&self.saved, MatchMode::All, "headers", &headers, &seen) {
             return Some(difference);
         }
         if let Some(expected) = &recorded.body_text
             && !self.saved.matches(expected, &text)
         {
-            return Some(Difference::new("body", expected, text));
+            return Some(AnswerDifference::new("body", expected, text));
         }
         let expected = &sorted(recorded.body.clone()?);
         let body = sorted(body);
         let (extent, shown) = match &recorded.shown {
-            _ if expected["kind"] == "Status" => (Extent::All, body),
-            None => (Extent::All, body),
-            Some(Value::String(pointer)) => (Extent::Part, at(&body, pointer)),
+            _ if expected["kind"] == "Status" => (MatchMode::All, body),
+            None => (MatchMode::All, body),
+            Some(Value::String(pointer)) => (MatchMode::Part, at(&body, pointer)),
             Some(pointers) => {
                 let fields = pointers.as_object().into_iter().flatten();
                 let show =
                     |(name, pointer): (&String, &Value)| Some((name.clone(), at(&body, pointer.as_str()?)));
-                (Extent::Part, Value::Object(fields.filter_map(show).collect()))
+                (MatchMode::Part, Value::Object(fields.filter_map(show).collect()))
             }
         };
         compare(&self.saved, extent, "", expected, &shown)
     }
 
-    fn judge_reviews(&self, step: &Step) -> Option<Difference> {
+    fn judge_reviews(&self, step: &RecordedStep) -> Option<AnswerDifference> {
         let seen = self.webhook.reviews();
         let recorded = step.reviews.as_ref()?;
         // Some were recorded without what is around the request.
@@ -193,33 +204,38 @@ impl Replay<'_> {
             })
             .collect();
         if recorded.len() != seen.len() {
-            return Some(Difference::new("reviews", json!(recorded), json!(seen)));
+            return Some(AnswerDifference::new("reviews", json!(recorded), json!(seen)));
         }
-        compare(&self.saved, Extent::Part, "reviews", &json!(recorded), &json!(seen))
+        compare(&self.saved, MatchMode::Part, "reviews", &json!(recorded), &json!(seen))
     }
 
-    async fn events(&mut self, name: &str, end: End, recorded: &[Value]) -> Result<Option<Difference>> {
+    async fn events(
+        &mut self,
+        name: &str,
+        end: WatchEnd,
+        recorded: &[Value],
+    ) -> Result<Option<AnswerDifference>> {
         let watch = self.watches.get(name).with_context(|| format!("there is no watch {name}"))?;
         // How many bookmarks there are is a matter of time: any number is one, or none.
         let keeps_bookmarks = recorded.iter().any(is_plain_bookmark);
         let counts = |event: &Value| keeps_bookmarks || !is_plain_bookmark(event);
-        let ends = end == End::Server;
+        let ends = end == WatchEnd::Server;
         let within = if ends { ENDS_WITHIN } else { EVENTS_WITHIN };
         let (mut seen, ended) = watch.events(recorded.len(), ends, within, counts).await;
         let mut recorded = recorded.to_vec();
         for events in [&mut seen, &mut recorded] {
             events.dedup_by(|next, event| is_plain_bookmark(event) && is_plain_bookmark(next));
         }
-        if end == End::Client {
+        if end == WatchEnd::Client {
             self.watches.remove(name);
         }
         if ended != ends {
-            return Ok(Some(Difference::new("end", format!("{end:?}"), ended)));
+            return Ok(Some(AnswerDifference::new("end", format!("{end:?}"), ended)));
         }
         let (recorded, seen) = (sorted(json!(recorded)), sorted(json!(seen)));
-        let difference = compare(&self.saved, Extent::All, "events", &recorded, &seen);
+        let difference = compare(&self.saved, MatchMode::All, "events", &recorded, &seen);
         Ok(difference.map(|difference| match difference.at.as_str() {
-            "events" => Difference::new("events", kinds(&recorded), kinds(&seen)),
+            "events" => AnswerDifference::new("events", kinds(&recorded), kinds(&seen)),
             _ => difference,
         }))
     }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::client::Client;
+use super::client::ReplayClient;
 use super::recording::Recording;
 use crate::api_server::{ApiServer, Store, definitions, status_definitions};
 
@@ -21,12 +21,12 @@ const SETTLES_WITHIN: Duration = Duration::from_millis(500);
 const FORGETS_AFTER: f64 = 10.0;
 
 /// A server with the definitions of `deploy/crds`.
-pub(super) struct Server {
+pub(super) struct ReplayServer {
     store: Arc<Store>,
     server: ApiServer,
 }
 
-impl Server {
+impl ReplayServer {
     pub(super) async fn start(recording: &Recording) -> Result<Self> {
         let store = Arc::new(Store::default());
         for definition in definitions().iter().chain(&status_definitions()) {
@@ -40,12 +40,12 @@ impl Server {
         Ok(Self { store, server })
     }
 
-    pub(super) fn client(&self) -> Client {
-        Client { address: self.server.address(), token: TOKEN.to_owned() }
+    pub(super) fn client(&self) -> ReplayClient {
+        ReplayClient { address: self.server.address(), token: TOKEN.to_owned() }
     }
 
     /// Waits until a namespace has what every namespace is given.
-    pub(super) async fn settle(&self, client: &Client, namespace: &str) -> Result<()> {
+    pub(super) async fn settle(&self, client: &ReplayClient, namespace: &str) -> Result<()> {
         for path in ["serviceaccounts/default", "configmaps/kube-root-ca.crt"] {
             let path = format!("/api/v1/namespaces/{namespace}/{path}");
             while client.admin("GET", &path, None).await?.0 != 200 {

@@ -24,7 +24,7 @@ use tokio_rustls::TlsAcceptor;
 const SLOW: Duration = Duration::from_secs(3);
 
 /// A server that lives as long as this.
-pub(super) struct Webhook {
+pub(super) struct ReplayWebhook {
     pub(super) address: SocketAddr,
     /// Its certificate, which is its own authority, as a configuration holds it.
     pub(super) authority: String,
@@ -32,7 +32,7 @@ pub(super) struct Webhook {
     task: JoinHandle<()>,
 }
 
-impl Webhook {
+impl ReplayWebhook {
     pub(super) async fn start(answers: Map<String, Value>) -> Result<Self> {
         let key = KeyPair::generate()?;
         let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()])?.self_signed(&key)?;
@@ -56,7 +56,7 @@ impl Webhook {
     }
 }
 
-impl Drop for Webhook {
+impl Drop for ReplayWebhook {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -13,10 +13,10 @@ use anyhow::{Context, Result, bail};
 use ipnet::IpNet;
 use nix::sys::signal::Signal;
 
-use super::config::Config;
-use super::view::{BfdSession, Route, Session};
-use super::{Router, wait};
-use crate::lab::{Host, Process};
+use super::config::RouterConfig;
+use super::view::{BfdSessionView, BgpSessionView, RouteView};
+use super::{RouterDaemon, wait};
+use crate::lab::{LabHost, Process};
 
 /// How long BIRD may take to open its command line.
 const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ const ENDED_WITHIN: Duration = Duration::from_secs(5);
 /// A BIRD that runs in a host.
 #[derive(Debug)]
 pub struct Bird {
-    host: Host,
+    host: LabHost,
     process: Process,
 }
 
@@ -35,7 +35,7 @@ impl Bird {
     ///
     /// # Errors
     /// When BIRD is not installed, ends, or does not answer in time.
-    pub fn start(host: &Host, config: &Config) -> Result<Self> {
+    pub fn start(host: &LabHost, config: &RouterConfig) -> Result<Self> {
         let file = host.directory().join("bird.conf");
         let log = host.directory().join("bird.log");
         let text = text::whole(config, &log.to_string_lossy());
@@ -96,16 +96,16 @@ impl Bird {
     }
 }
 
-impl Router for Bird {
-    fn host(&self) -> &Host {
+impl RouterDaemon for Bird {
+    fn host(&self) -> &LabHost {
         &self.host
     }
 
-    fn sessions(&self) -> Result<BTreeMap<String, Session>> {
+    fn sessions(&self) -> Result<BTreeMap<String, BgpSessionView>> {
         Ok(printed::sessions(&self.birdc("show protocols all")?))
     }
 
-    fn routes(&self, prefix: IpNet) -> Result<Vec<Route>> {
+    fn routes(&self, prefix: IpNet) -> Result<Vec<RouteView>> {
         // An exit code does not tell a prefix that is unknown from a command that is wrong.
         let printed = self.birdc(&format!("show route all {prefix}"))?;
         if printed.contains("syntax error") {
@@ -114,11 +114,11 @@ impl Router for Bird {
         Ok(printed::routes(&printed))
     }
 
-    fn bfd_sessions(&self) -> Result<BTreeMap<IpAddr, BfdSession>> {
+    fn bfd_sessions(&self) -> Result<BTreeMap<IpAddr, BfdSessionView>> {
         Ok(printed::bfd_sessions(&self.birdc("show bfd sessions")?))
     }
 }
 
-fn socket(host: &Host) -> PathBuf {
+fn socket(host: &LabHost) -> PathBuf {
     host.directory().join("bird.sock")
 }

@@ -6,32 +6,32 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use ipnet::IpNet;
 
-use crate::lab::addresses::Family;
+use crate::lab::addresses::IpFamily;
 
 /// A router's configuration.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct RouterConfig {
     /// Its own autonomous system.
     pub asn: u32,
     /// Its BGP identifier.
     pub router_id: Ipv4Addr,
     /// Its neighbours.
-    pub peers: Vec<Peer>,
+    pub peers: Vec<RouterPeer>,
     /// What it announces to all of them.
-    pub announcements: Vec<Announcement>,
+    pub announcements: Vec<OriginatedRoute>,
     /// Next hops of one route at most.
     pub maximum_paths: u8,
 }
 
 /// One neighbour, or one range of them.
 #[derive(Clone, Debug)]
-pub struct Peer {
+pub struct RouterPeer {
     /// Where it is.
-    pub endpoint: Endpoint,
+    pub endpoint: PeerEndpoint,
     /// Its autonomous system.
     pub asn: u32,
     /// The address families of the session.
-    pub families: Vec<Family>,
+    pub families: Vec<IpFamily>,
     /// The router's own end; the one that the route takes if not said.
     pub source: Option<IpAddr>,
     /// The secret of TCP-MD5 (RFC 2385).
@@ -41,9 +41,9 @@ pub struct Peer {
     /// How many hops away an external neighbour may be.
     pub multihop: Option<u8>,
     /// Bidirectional forwarding detection with it.
-    pub bfd: Option<Bfd>,
+    pub bfd: Option<BfdTimers>,
     /// Which side of graceful restart (RFC 4724) the router plays.
-    pub graceful_restart: GracefulRestart,
+    pub graceful_restart: GracefulRestartMode,
     /// Never connects, only listens.
     pub passive: bool,
     /// Proposed hold time in seconds; keepalives go at a third of it.
@@ -56,7 +56,7 @@ pub struct Peer {
 
 /// Where a neighbour is.
 #[derive(Clone, Debug)]
-pub enum Endpoint {
+pub enum PeerEndpoint {
     /// At an address.
     Address(IpAddr),
     /// Behind an interface, at its link-local address.
@@ -67,7 +67,7 @@ pub enum Endpoint {
 
 /// The timers of a BFD session (RFC 5880).
 #[derive(Clone, Copy, Debug)]
-pub struct Bfd {
+pub struct BfdTimers {
     /// How often it would send.
     pub transmit: Duration,
     /// How often it could receive.
@@ -82,7 +82,7 @@ pub struct Bfd {
 
 /// Graceful restart, from a router's side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GracefulRestart {
+pub enum GracefulRestartMode {
     /// Not offered.
     Off,
     /// Keeps the routes of a neighbour that restarts, and does not restart itself.
@@ -93,7 +93,7 @@ pub enum GracefulRestart {
 
 /// A prefix that a router announces.
 #[derive(Clone, Debug)]
-pub struct Announcement {
+pub struct OriginatedRoute {
     /// The prefix.
     pub prefix: IpNet,
     /// Communities (RFC 1997).
@@ -104,7 +104,7 @@ pub struct Announcement {
     pub med: Option<u32>,
 }
 
-impl Config {
+impl RouterConfig {
     /// A router without neighbours, up to 16 next hops a route.
     #[must_use]
     pub fn new(asn: u32, router_id: Ipv4Addr) -> Self {
@@ -113,42 +113,42 @@ impl Config {
 
     /// Adds a neighbour.
     #[must_use]
-    pub fn peer(mut self, peer: Peer) -> Self {
+    pub fn peer(mut self, peer: RouterPeer) -> Self {
         self.peers.push(peer);
         self
     }
 
     /// Adds a prefix to be announced.
     #[must_use]
-    pub fn announce(mut self, announcement: Announcement) -> Self {
+    pub fn announce(mut self, announcement: OriginatedRoute) -> Self {
         self.announcements.push(announcement);
         self
     }
 }
 
-impl Peer {
+impl RouterPeer {
     /// A neighbour at an address, for the family of that address; hold time 9 s, nothing else.
     #[must_use]
     pub fn at(address: impl Into<IpAddr>, asn: u32) -> Self {
         let address = address.into();
-        Self::new(Endpoint::Address(address), asn, &[Family::of(address)])
+        Self::new(PeerEndpoint::Address(address), asn, &[IpFamily::of(address)])
     }
 
     /// A neighbour behind an interface, for both families.
     #[must_use]
     pub fn behind(interface: &str, asn: u32) -> Self {
-        Self::new(Endpoint::Interface(interface.into()), asn, &Family::BOTH)
+        Self::new(PeerEndpoint::Interface(interface.into()), asn, &IpFamily::BOTH)
     }
 
     /// Whoever connects from a network, for the family of that network.
     #[must_use]
     pub fn within(range: IpNet, asn: u32) -> Self {
-        Self::new(Endpoint::Range(range), asn, &[Family::of(range.addr())])
+        Self::new(PeerEndpoint::Range(range), asn, &[IpFamily::of(range.addr())])
     }
 
     /// The same with this BFD session.
     #[must_use]
-    pub fn bfd(mut self, bfd: Bfd) -> Self {
+    pub fn bfd(mut self, bfd: BfdTimers) -> Self {
         self.bfd = Some(bfd);
         self
     }
@@ -167,7 +167,7 @@ impl Peer {
         self
     }
 
-    fn new(endpoint: Endpoint, asn: u32, families: &[Family]) -> Self {
+    fn new(endpoint: PeerEndpoint, asn: u32, families: &[IpFamily]) -> Self {
         Self {
             endpoint,
             asn,
@@ -177,7 +177,7 @@ impl Peer {
             ttl_security: None,
             multihop: None,
             bfd: None,
-            graceful_restart: GracefulRestart::Off,
+            graceful_restart: GracefulRestartMode::Off,
             passive: false,
             hold_time: 9,
             error_wait: 1,
@@ -191,7 +191,7 @@ impl Peer {
     /// When it has none, which the router named `router` cannot do with.
     pub(super) fn address(&self, router: &str) -> Result<IpAddr> {
         match &self.endpoint {
-            Endpoint::Address(address) => Ok(*address),
+            PeerEndpoint::Address(address) => Ok(*address),
             other => bail!("{router} cannot have a neighbour at {other:?}"),
         }
     }
@@ -207,7 +207,7 @@ impl Peer {
     }
 }
 
-impl Bfd {
+impl BfdTimers {
     /// The same interval both ways, three times missed.
     #[must_use]
     pub fn every(interval: Duration) -> Self {
@@ -215,7 +215,7 @@ impl Bfd {
     }
 }
 
-impl Announcement {
+impl OriginatedRoute {
     /// A prefix without any attribute of its own.
     #[must_use]
     pub fn of(prefix: IpNet) -> Self {
@@ -223,7 +223,7 @@ impl Announcement {
     }
 
     /// The family of the prefix.
-    pub(super) fn family(&self) -> Family {
-        Family::of(self.prefix.addr())
+    pub(super) fn family(&self) -> IpFamily {
+        IpFamily::of(self.prefix.addr())
     }
 }

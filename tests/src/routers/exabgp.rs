@@ -12,10 +12,10 @@ use std::path::PathBuf;
 use anyhow::Result;
 use ipnet::IpNet;
 
-use super::Router;
-use super::config::Config;
-use super::view::{BfdSession, Route, Session};
-use crate::lab::{Host, Process};
+use super::RouterDaemon;
+use super::config::RouterConfig;
+use super::view::{BfdSessionView, BgpSessionView, RouteView};
+use crate::lab::{LabHost, Process};
 
 /// What ExaBGP feeds with its events. It takes a helper that closes its output for dead, and restarts it.
 const HELPER: &str = "#!/bin/sh\nexec 3>&1\nexec cat >>\"$1\"\n";
@@ -23,7 +23,7 @@ const HELPER: &str = "#!/bin/sh\nexec 3>&1\nexec cat >>\"$1\"\n";
 /// An ExaBGP that runs in a host. It keeps its routes to itself: nothing comes into the kernel.
 #[derive(Debug)]
 pub struct Exabgp {
-    host: Host,
+    host: LabHost,
     _process: Process,
 }
 
@@ -32,7 +32,7 @@ impl Exabgp {
     ///
     /// # Errors
     /// When ExaBGP is not installed or cannot do what is asked.
-    pub fn start(host: &Host, config: &Config) -> Result<Self> {
+    pub fn start(host: &LabHost, config: &RouterConfig) -> Result<Self> {
         let directory = host.directory();
         let (file, helper) = (directory.join("exabgp.conf"), directory.join("exabgp-events"));
         let text = text::whole(config, &format!("{} {}", helper.display(), events_file(host).display()))?;
@@ -59,38 +59,38 @@ impl Exabgp {
     }
 
     /// What it has told so far.
-    fn table(&self) -> events::Table {
+    fn table(&self) -> events::EventTable {
         let name = events_file(&self.host);
         let file = self.host.directory_outside().join(name.file_name().unwrap_or_default());
-        events::Table::of(&fs::read_to_string(file).unwrap_or_default())
+        events::EventTable::of(&fs::read_to_string(file).unwrap_or_default())
     }
 }
 
-impl Router for Exabgp {
-    fn host(&self) -> &Host {
+impl RouterDaemon for Exabgp {
+    fn host(&self) -> &LabHost {
         &self.host
     }
 
-    fn sessions(&self) -> Result<BTreeMap<String, Session>> {
+    fn sessions(&self) -> Result<BTreeMap<String, BgpSessionView>> {
         Ok(self.table().sessions())
     }
 
-    fn routes(&self, prefix: IpNet) -> Result<Vec<Route>> {
+    fn routes(&self, prefix: IpNet) -> Result<Vec<RouteView>> {
         Ok(self.table().routes(prefix))
     }
 
-    fn bfd_sessions(&self) -> Result<BTreeMap<IpAddr, BfdSession>> {
+    fn bfd_sessions(&self) -> Result<BTreeMap<IpAddr, BfdSessionView>> {
         Ok(BTreeMap::new())
     }
 }
 
 /// The addresses at which passive neighbours may knock, as ExaBGP wants them: apart by spaces.
-fn listening_addresses(config: &Config) -> String {
+fn listening_addresses(config: &RouterConfig) -> String {
     let passive = config.peers.iter().filter(|peer| peer.passive);
     let sources: BTreeSet<IpAddr> = passive.filter_map(|peer| peer.source).collect();
     sources.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" ")
 }
 
-fn events_file(host: &Host) -> PathBuf {
+fn events_file(host: &LabHost) -> PathBuf {
     host.directory().join("exabgp.json")
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use nix::sys::socket::{setsockopt, sockopt::RcvBuf};
 
-use crate::lab::Host;
+use crate::lab::LabHost;
 
 /// The port of BGP.
 const PORT: u16 = 179;
@@ -37,7 +37,7 @@ const AS_TRANS: [u8; 2] = 23_456u16.to_be_bytes();
 
 /// What it does with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
+pub enum FakeBehavior {
     /// Answers what is no BGP.
     Babbles,
     /// Hangs up at once.
@@ -54,7 +54,7 @@ pub enum Manner {
 
 /// One that listens until it is dropped.
 #[derive(Debug)]
-pub struct Fake {
+pub struct FakeRouter {
     state: Arc<State>,
 }
 
@@ -62,22 +62,22 @@ pub struct Fake {
 struct State {
     asn: u32,
     router_id: Ipv4Addr,
-    manner: Manner,
+    manner: FakeBehavior,
     accepted: Mutex<Vec<Instant>>,
     updates: Mutex<Vec<Instant>>,
     opens: Mutex<Vec<Vec<u8>>>,
     is_alive: AtomicBool,
 }
 
-impl Fake {
+impl FakeRouter {
     /// Listens in a host.
     ///
     /// # Errors
     /// When somebody else does already.
-    pub fn start(host: &Host, asn: u32, router_id: Ipv4Addr, manner: Manner) -> Result<Self> {
+    pub fn start(host: &LabHost, asn: u32, router_id: Ipv4Addr, manner: FakeBehavior) -> Result<Self> {
         let listener = host.run(|| {
             let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT))?;
-            if manner == Manner::ReadsNothing {
+            if manner == FakeBehavior::ReadsNothing {
                 setsockopt(&listener, RcvBuf, &BUFFER)?;
             }
             Ok(listener)
@@ -127,7 +127,7 @@ impl Fake {
     }
 }
 
-impl Drop for Fake {
+impl Drop for FakeRouter {
     fn drop(&mut self) {
         self.fall_silent();
     }
@@ -141,12 +141,12 @@ impl State {
     /// That the other side hangs up is what is tested.
     fn treat(&self, stream: TcpStream) {
         let _: std::io::Result<()> = match self.manner {
-            Manner::HangsUp => Ok(()),
-            Manner::Babbles => babble(stream),
-            Manner::ReadsNothing => self.open_and_ignore(stream),
-            Manner::NotesUpdates | Manner::TakesNoParameters | Manner::TakesNoExtendedMessages => {
-                self.open_and_note(&stream)
-            }
+            FakeBehavior::HangsUp => Ok(()),
+            FakeBehavior::Babbles => babble(stream),
+            FakeBehavior::ReadsNothing => self.open_and_ignore(stream),
+            FakeBehavior::NotesUpdates
+            | FakeBehavior::TakesNoParameters
+            | FakeBehavior::TakesNoExtendedMessages => self.open_and_note(&stream),
         };
     }
 
@@ -198,7 +198,7 @@ impl State {
         body.extend(u16::try_from(self.asn).map_or(AS_TRANS, u16::to_be_bytes));
         body.extend(HOLD_TIME.to_be_bytes());
         body.extend(self.router_id.octets());
-        if self.manner == Manner::TakesNoParameters {
+        if self.manner == FakeBehavior::TakesNoParameters {
             body.push(0);
             return message(OPEN, &body);
         }
@@ -213,8 +213,8 @@ impl State {
     fn refusal(&self, parameters: &[u8]) -> Option<&'static [u8]> {
         let has_extended_message = || capabilities(parameters).any(|capability| capability == [6, 0]);
         match self.manner {
-            Manner::TakesNoParameters if !parameters.is_empty() => Some(&NO_PARAMETER),
-            Manner::TakesNoExtendedMessages if has_extended_message() => Some(&NO_EXTENDED_MESSAGE),
+            FakeBehavior::TakesNoParameters if !parameters.is_empty() => Some(&NO_PARAMETER),
+            FakeBehavior::TakesNoExtendedMessages if has_extended_message() => Some(&NO_EXTENDED_MESSAGE),
             _ => None,
         }
     }

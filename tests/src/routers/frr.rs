@@ -15,11 +15,11 @@ use nix::sys::signal::Signal;
 use nix::unistd::User;
 use serde_json::Value;
 
-use super::config::Config;
-use super::view::{self, BfdSession, Capability, Origin, Route, Session};
-use super::{Router, wait};
-use crate::lab::addresses::Family;
-use crate::lab::{Host, Process};
+use super::config::RouterConfig;
+use super::view::{self, BfdSessionView, BgpSessionView, Capability, RouteOrigin, RouteView};
+use super::{RouterDaemon, wait};
+use crate::lab::addresses::IpFamily;
+use crate::lab::{LabHost, Process};
 
 /// Where Debian puts the daemons.
 const DAEMONS: &str = "/usr/lib/frr";
@@ -32,7 +32,7 @@ const READY_WITHIN: Duration = Duration::from_secs(10);
 /// its own, so equal names in two labs do not meet, and nothing stays.
 #[derive(Debug)]
 pub struct Frr {
-    host: Host,
+    host: LabHost,
     daemons: BTreeMap<&'static str, Process>,
 }
 
@@ -41,7 +41,7 @@ impl Frr {
     ///
     /// # Errors
     /// When FRR is not installed, ends, or does not answer in time.
-    pub fn start(host: &Host, config: &Config) -> Result<Self> {
+    pub fn start(host: &LabHost, config: &RouterConfig) -> Result<Self> {
         let mut frr = Self { host: host.clone(), daemons: BTreeMap::new() };
         frr.prepare()?;
         for (name, text) in
@@ -152,12 +152,12 @@ impl Frr {
     }
 }
 
-impl Router for Frr {
-    fn host(&self) -> &Host {
+impl RouterDaemon for Frr {
+    fn host(&self) -> &LabHost {
         &self.host
     }
 
-    fn sessions(&self) -> Result<BTreeMap<String, Session>> {
+    fn sessions(&self) -> Result<BTreeMap<String, BgpSessionView>> {
         let printed = self.json("show bgp neighbors json")?;
         let all = printed.as_object().context("no object")?;
         // Beside the neighbours stand words about the whole.
@@ -165,13 +165,13 @@ impl Router for Frr {
         Ok(all.map(|(name, value)| (name.clone(), session(value))).collect())
     }
 
-    fn routes(&self, prefix: IpNet) -> Result<Vec<Route>> {
-        let family = if Family::of(prefix.addr()) == Family::V4 { "ipv4" } else { "ipv6" };
+    fn routes(&self, prefix: IpNet) -> Result<Vec<RouteView>> {
+        let family = if IpFamily::of(prefix.addr()) == IpFamily::V4 { "ipv4" } else { "ipv6" };
         let printed = self.json(&format!("show bgp {family} unicast {prefix} json"))?;
         Ok(printed["paths"].as_array().into_iter().flatten().map(route).collect())
     }
 
-    fn bfd_sessions(&self) -> Result<BTreeMap<IpAddr, BfdSession>> {
+    fn bfd_sessions(&self) -> Result<BTreeMap<IpAddr, BfdSessionView>> {
         let printed = self.json("show bfd peers json")?;
         let peers = printed.as_array().into_iter().flatten();
         peers
@@ -202,16 +202,16 @@ const CAPABILITIES: [(&str, Capability); 8] = [
     ("addPath", Capability::AddPath),
 ];
 
-fn session(value: &Value) -> Session {
+fn session(value: &Value) -> BgpSessionView {
     let offered = &value["neighborCapabilities"];
-    let families = [("ipv4Unicast", Family::V4), ("ipv6Unicast", Family::V6)];
+    let families = [("ipv4Unicast", IpFamily::V4), ("ipv6Unicast", IpFamily::V6)];
     let both = |name: &str| offered["multiprotocolExtensions"][name]["advertisedAndReceived"] == true;
     let capabilities = CAPABILITIES.into_iter().filter(|(name, _)| is_received(&offered[*name]));
     let mut capabilities: BTreeSet<Capability> = capabilities.map(|(_, capability)| capability).collect();
     if offered["hostName"].get("rcvHostName").is_some() {
         capabilities.insert(Capability::HostName);
     }
-    Session {
+    BgpSessionView {
         established: value["bgpState"] == "Established",
         asn: number(&value["remoteAs"]).unwrap_or_default(),
         router_id: value["remoteRouterId"].as_str().and_then(|id| id.parse().ok()),
@@ -228,16 +228,16 @@ fn is_received(value: &Value) -> bool {
     value.to_string().contains("Received")
 }
 
-fn route(path: &Value) -> Route {
+fn route(path: &Value) -> RouteView {
     let from = path["peer"]["peerId"].as_str().and_then(|peer| peer.parse().ok());
     let hops = path["nexthops"].as_array().into_iter().flatten();
     let as_path = path["aspath"]["string"].as_str().unwrap_or_default();
-    Route {
+    RouteView {
         // FRR calls itself `::` or `0.0.0.0` as the origin of its own routes.
         from: from.filter(|peer: &IpAddr| !peer.is_unspecified()),
         next_hops: hops.filter_map(|hop| hop["ip"].as_str()?.parse().ok()).collect(),
         as_path: view::numbers(as_path),
-        origin: Origin::parse(path["origin"].as_str().unwrap_or_default()),
+        origin: RouteOrigin::parse(path["origin"].as_str().unwrap_or_default()),
         med: number(&path["metric"]),
         local_pref: number(&path["locPrf"]),
         communities: view::communities(path["community"]["string"].as_str().unwrap_or_default()),
@@ -249,10 +249,10 @@ fn route(path: &Value) -> Route {
 
 /// RFC 5880 6.8.4: the detection time follows from the remote multiplier and the slower of its sending and
 /// our receiving.
-fn bfd(peer: &Value) -> BfdSession {
+fn bfd(peer: &Value) -> BfdSessionView {
     let interval = |key: &str| milliseconds(&peer[key]).unwrap_or_default();
     let received = interval("receive-interval").max(interval("remote-transmit-interval"));
-    BfdSession {
+    BfdSessionView {
         up: peer["status"] == "up",
         transmit: interval("transmit-interval").max(interval("remote-receive-interval")),
         detection: received * number(&peer["remote-detect-multiplier"]).unwrap_or_default(),

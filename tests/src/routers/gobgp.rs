@@ -11,11 +11,11 @@ use anyhow::{Context, Result, bail};
 use ipnet::IpNet;
 use serde_json::Value;
 
-use super::config::{Announcement, Config};
-use super::view::{BfdSession, Capability, Origin, Route, Session};
-use super::{Router, wait};
-use crate::lab::addresses::Family;
-use crate::lab::{Host, Process};
+use super::config::{OriginatedRoute, RouterConfig};
+use super::view::{BfdSessionView, BgpSessionView, Capability, RouteOrigin, RouteView};
+use super::{RouterDaemon, wait};
+use crate::lab::addresses::IpFamily;
+use crate::lab::{LabHost, Process};
 
 /// How long it may take to open its command line.
 const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -29,7 +29,7 @@ const MULTIPROTOCOL_V6: &str = "CgQIAhAB";
 /// A GoBGP that runs in a host. It keeps its routes to itself: nothing comes into the kernel.
 #[derive(Debug)]
 pub struct Gobgp {
-    host: Host,
+    host: LabHost,
     process: Process,
 }
 
@@ -38,7 +38,7 @@ impl Gobgp {
     ///
     /// # Errors
     /// When GoBGP is not installed, cannot do what is asked, ends, or does not answer in time.
-    pub fn start(host: &Host, config: &Config) -> Result<Self> {
+    pub fn start(host: &LabHost, config: &RouterConfig) -> Result<Self> {
         let file = host.directory().join("gobgpd.toml");
         let text = text::whole(config)?;
         host.run(|| Ok(fs::write(&file, &text)?))?;
@@ -67,10 +67,10 @@ impl Gobgp {
         asked.map(drop).context("gobgpd does not answer")
     }
 
-    fn announce(&self, announcement: &Announcement) -> Result<()> {
+    fn announce(&self, announcement: &OriginatedRoute) -> Result<()> {
         let family = announcement.family();
         // GoBGP puts its own end of the session there when it tells a neighbour.
-        let next_hop = if family == Family::V4 { "0.0.0.0" } else { "::" };
+        let next_hop = if family == IpFamily::V4 { "0.0.0.0" } else { "::" };
         let prefix = announcement.prefix.to_string();
         let mut words = vec!["global", "rib", "add", "-a", word(family), &prefix, "origin", "igp"];
         words.extend(["nexthop", next_hop]);
@@ -97,34 +97,34 @@ impl Gobgp {
     }
 }
 
-impl Router for Gobgp {
-    fn host(&self) -> &Host {
+impl RouterDaemon for Gobgp {
+    fn host(&self) -> &LabHost {
         &self.host
     }
 
-    fn sessions(&self) -> Result<BTreeMap<String, Session>> {
+    fn sessions(&self) -> Result<BTreeMap<String, BgpSessionView>> {
         let printed = self.json(&["neighbor"])?;
         let all = printed.as_array().into_iter().flatten();
         let name = |neighbour: &Value| neighbour["state"]["neighbor_address"].as_str().map(str::to_owned);
         Ok(all.filter_map(|neighbour| Some((name(neighbour)?, session(neighbour)))).collect())
     }
 
-    fn routes(&self, prefix: IpNet) -> Result<Vec<Route>> {
-        let family = word(Family::of(prefix.addr()));
+    fn routes(&self, prefix: IpNet) -> Result<Vec<RouteView>> {
+        let family = word(IpFamily::of(prefix.addr()));
         let prefix = prefix.to_string();
         let printed = self.json(&["global", "rib", "-a", family])?;
         Ok(printed[&prefix].as_array().into_iter().flatten().map(route).collect())
     }
 
-    fn bfd_sessions(&self) -> Result<BTreeMap<IpAddr, BfdSession>> {
+    fn bfd_sessions(&self) -> Result<BTreeMap<IpAddr, BfdSessionView>> {
         Ok(BTreeMap::new())
     }
 }
 
-fn word(family: Family) -> &'static str {
+fn word(family: IpFamily) -> &'static str {
     match family {
-        Family::V4 => "ipv4",
-        Family::V6 => "ipv6",
+        IpFamily::V4 => "ipv4",
+        IpFamily::V6 => "ipv6",
     }
 }
 
@@ -140,7 +140,7 @@ const CAPABILITIES: [(&str, Capability); 8] = [
     ("FqdnCapability", Capability::HostName),
 ];
 
-fn session(neighbour: &Value) -> Session {
+fn session(neighbour: &Value) -> BgpSessionView {
     let state = &neighbour["state"];
     let offered = |side: &str| -> Vec<(String, String)> {
         let all = state[side].as_array().into_iter().flatten();
@@ -148,7 +148,7 @@ fn session(neighbour: &Value) -> Session {
         all.map(|it| (text(it, "type_url").replace("type.googleapis.com/apipb.", ""), text(it, "value")))
             .collect()
     };
-    let families = |side: &str| -> BTreeSet<Family> {
+    let families = |side: &str| -> BTreeSet<IpFamily> {
         let values = offered(side).into_iter().filter(|(kind, _)| kind == "MultiProtocolCapability");
         values.filter_map(|(_, value)| family(&value)).collect()
     };
@@ -156,7 +156,7 @@ fn session(neighbour: &Value) -> Session {
     let has = |name: &str| remote.iter().any(|(kind, _)| kind == name);
     let established = state["session_state"] == ESTABLISHED;
     let hold_time = neighbour["timers"]["state"]["negotiated_hold_time"].as_u64().unwrap_or_default();
-    Session {
+    BgpSessionView {
         established,
         asn: state["peer_asn"].as_u64().and_then(|asn| asn.try_into().ok()).unwrap_or_default(),
         hold_time: Duration::from_secs(hold_time),
@@ -167,25 +167,25 @@ fn session(neighbour: &Value) -> Session {
     }
 }
 
-fn family(value: &str) -> Option<Family> {
+fn family(value: &str) -> Option<IpFamily> {
     match value {
-        MULTIPROTOCOL_V4 => Some(Family::V4),
-        MULTIPROTOCOL_V6 => Some(Family::V6),
+        MULTIPROTOCOL_V4 => Some(IpFamily::V4),
+        MULTIPROTOCOL_V6 => Some(IpFamily::V6),
         _ => None,
     }
 }
 
-fn route(path: &Value) -> Route {
+fn route(path: &Value) -> RouteView {
     let attributes = path["attrs"].as_array().into_iter().flatten();
     let from = path["neighbor-ip"].as_str().and_then(|from| from.parse().ok());
-    attributes.fold(Route { from, ..Route::default() }, with)
+    attributes.fold(RouteView { from, ..RouteView::default() }, with)
 }
 
 /// Adds a path attribute, which is told by its number (RFC 4271 4.3, RFC 1997, RFC 4760, RFC 8092).
-fn with(mut route: Route, attribute: &Value) -> Route {
+fn with(mut route: RouteView, attribute: &Value) -> RouteView {
     let number = |value: &Value| value.as_u64().and_then(|it| it.try_into().ok());
     match attribute["type"].as_u64() {
-        Some(1) => route.origin = Origin::parse(&attribute["value"].to_string()),
+        Some(1) => route.origin = RouteOrigin::parse(&attribute["value"].to_string()),
         Some(2) => {
             let segments = attribute["as_paths"].as_array().into_iter().flatten();
             let numbers = segments.flat_map(|it| it["asns"].as_array().into_iter().flatten());

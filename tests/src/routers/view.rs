@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use crate::lab::addresses::Family;
+use crate::lab::addresses::IpFamily;
 
 /// One BGP session as a router sees it. What is negotiated is empty or zero until it is established.
 #[derive(Clone, Debug, Default)]
-pub struct Session {
+pub struct BgpSessionView {
     /// Whether it is in state Established.
     pub established: bool,
     /// The neighbour's autonomous system.
@@ -18,7 +18,7 @@ pub struct Session {
     /// Negotiated hold time.
     pub hold_time: Duration,
     /// Families that both sides have announced.
-    pub families: BTreeSet<Family>,
+    pub families: BTreeSet<IpFamily>,
     /// What the neighbour can do.
     pub capabilities: BTreeSet<Capability>,
     /// The neighbour's restart time (RFC 4724), where the router prints it: GoBGP does not.
@@ -50,7 +50,7 @@ pub enum Capability {
 
 /// One path to a prefix as a router sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Route {
+pub struct RouteView {
     /// The neighbour that it is from; nobody for one of the router's own.
     pub from: Option<IpAddr>,
     /// Its next hops: two in IPv6, where a link-local one goes with it.
@@ -58,7 +58,7 @@ pub struct Route {
     /// The autonomous systems that it came through, the nearest first.
     pub as_path: Vec<u32>,
     /// `IGP`, `EGP` or `incomplete`.
-    pub origin: Origin,
+    pub origin: RouteOrigin,
     /// Multi-exit discriminator.
     pub med: Option<u32>,
     /// Local preference. Routers show their default for paths from external neighbours, or nothing.
@@ -71,7 +71,7 @@ pub struct Route {
 
 /// Where a path was born (RFC 4271 5.1.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Origin {
+pub enum RouteOrigin {
     /// In the interior of its autonomous system.
     Igp,
     /// By EGP.
@@ -83,7 +83,7 @@ pub enum Origin {
 
 /// One BFD session as a router sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BfdSession {
+pub struct BfdSessionView {
     /// Whether it is in state Up.
     pub up: bool,
     /// How often this router sends, as negotiated.
@@ -94,7 +94,7 @@ pub struct BfdSession {
     pub multihop: Option<bool>,
 }
 
-impl Origin {
+impl RouteOrigin {
     /// From any of the ways in which routers write it: `IGP`, `i`, `igp`, `0`.
     pub(super) fn parse(text: &str) -> Self {
         match text.to_ascii_lowercase().as_str() {

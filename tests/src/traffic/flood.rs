@@ -11,7 +11,7 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,
 };
 
-use super::payload::Stream;
+use super::payload::PayloadStream;
 
 /// Where the packets say that they are from: a network for benchmarks (RFC 2544), which no route leads to.
 pub const SOURCES: &str = "198.18.0.0/15";
@@ -27,7 +27,7 @@ const PORT: usize = 20;
 
 /// What a flood consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FloodKind {
     /// TCP segments with SYN.
     Syn,
     /// TCP segments with ACK, as of connections under way.
@@ -50,10 +50,16 @@ pub struct Flood {
 ///
 /// # Errors
 /// When the kernel gives no raw socket, or will not send.
-pub fn strangers(kind: Kind, target: SocketAddrV4, count: u64, rate: u64, within: Duration) -> Result<Flood> {
+pub fn strangers(
+    kind: FloodKind,
+    target: SocketAddrV4,
+    count: u64,
+    rate: u64,
+    within: Duration,
+) -> Result<Flood> {
     let raw = raw_socket()?;
     let begun = Instant::now();
-    let mut random = Stream::new(count);
+    let mut random = PayloadStream::new(count);
     // Only what makes the flow differs: nothing behind the load balancer looks at the check sum.
     let mut packet = template(kind, target)?;
     let mut sent = 0;
@@ -75,7 +81,7 @@ pub fn strangers(kind: Kind, target: SocketAddrV4, count: u64, rate: u64, within
 /// # Errors
 /// As [`strangers`].
 pub fn syns(target: SocketAddrV4, count: u64) -> Result<Flood> {
-    strangers(Kind::Syn, target, count, u64::MAX, Duration::MAX)
+    strangers(FloodKind::Syn, target, count, u64::MAX, Duration::MAX)
 }
 
 /// Waits where more has been sent than the rate allows.
@@ -111,13 +117,13 @@ fn raw_socket() -> Result<OwnedFd> {
     socket(AddressFamily::Inet, SockType::Raw, SockFlag::empty(), SockProtocol::Raw).context("a raw socket")
 }
 
-fn template(kind: Kind, target: SocketAddrV4) -> Result<Vec<u8>> {
+fn template(kind: FloodKind, target: SocketAddrV4) -> Result<Vec<u8>> {
     let mut packet = Vec::with_capacity(64);
     let ip = PacketBuilder::ipv4([198, 18, 0, 0], target.ip().octets(), 64);
     match kind {
-        Kind::Syn => ip.tcp(0, target.port(), 1, 64_240).syn().write(&mut packet, &[])?,
-        Kind::Ack => ip.tcp(0, target.port(), 1, 64_240).ack(1).write(&mut packet, &[])?,
-        Kind::Datagram => ip.udp(0, target.port()).write(&mut packet, b"?")?,
+        FloodKind::Syn => ip.tcp(0, target.port(), 1, 64_240).syn().write(&mut packet, &[])?,
+        FloodKind::Ack => ip.tcp(0, target.port(), 1, 64_240).ack(1).write(&mut packet, &[])?,
+        FloodKind::Datagram => ip.udp(0, target.port()).write(&mut packet, b"?")?,
     }
     Ok(packet)
 }

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 /// A pseudo-random stream of bytes; streams of different seeds have nothing in common.
 #[derive(Clone, Debug)]
-pub struct Stream(u64);
+pub struct PayloadStream(u64);
 
-impl Stream {
+impl PayloadStream {
     /// The stream of a seed, from its start.
     #[must_use]
     pub fn new(seed: u64) -> Self {
@@ -70,9 +70,9 @@ mod tests {
     #[test]
     fn a_stream_is_its_seed() {
         let [mut first, mut again, mut other] = [[0; 100]; 3];
-        Stream::new(7).fill(&mut first);
-        Stream::new(7).fill(&mut again);
-        Stream::new(8).fill(&mut other);
+        PayloadStream::new(7).fill(&mut first);
+        PayloadStream::new(7).fill(&mut again);
+        PayloadStream::new(8).fill(&mut other);
         assert_eq!(first, again);
         assert!(first.iter().zip(&other).filter(|(a, b)| a == b).count() < 10);
     }

@@ -12,9 +12,9 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::payload::Greeting;
-use super::running::{Progress, Running, told_to_stop};
+use super::running::{Progress, RunningLoad, told_to_stop};
 use super::udp::HEADER;
-use crate::lab::Host;
+use crate::lab::LabHost;
 
 /// A stream of probes to one address.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,7 @@ pub struct Probes {
 
 /// One probe.
 #[derive(Clone, Debug)]
-pub struct Probe {
+pub struct DatagramProbe {
     /// When it was sent, since the load's start.
     pub sent: Duration,
     /// The pod that answered it.
@@ -40,7 +40,7 @@ pub struct Probe {
 #[derive(Clone, Debug)]
 pub struct ProbeReport {
     /// In the order in which they were sent.
-    pub probes: Vec<Probe>,
+    pub probes: Vec<DatagramProbe>,
     /// What `sent` is counted from.
     pub started: Instant,
 }
@@ -56,8 +56,8 @@ impl Probes {
     ///
     /// # Errors
     /// When the host cannot be entered.
-    pub fn start(self, host: &Host) -> Result<Running<ProbeReport>> {
-        Running::start(host, move |progress, stop| self.run(progress, stop))
+    pub fn start(self, host: &LabHost) -> Result<RunningLoad<ProbeReport>> {
+        RunningLoad::start(host, move |progress, stop| self.run(progress, stop))
     }
 
     async fn run(self, progress: Arc<Progress>, mut stop: watch::Receiver<bool>) -> Result<ProbeReport> {
@@ -78,7 +78,7 @@ impl Probes {
         Ok(ProbeReport { probes, started: progress.start })
     }
 
-    async fn probe(self, progress: Arc<Progress>) -> Result<Probe> {
+    async fn probe(self, progress: Arc<Progress>) -> Result<DatagramProbe> {
         let any: SocketAddr = match self.target {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -96,7 +96,7 @@ impl Probes {
         let greeting = length
             .and_then(|length| Greeting::from_line(&String::from_utf8_lossy(answer.get(HEADER..length)?)));
         Progress::add(if greeting.is_some() { &progress.open } else { &progress.failed }, 1);
-        Ok(Probe { sent, pod: greeting.map(|it| it.pod) })
+        Ok(DatagramProbe { sent, pod: greeting.map(|it| it.pod) })
     }
 }
 
@@ -128,7 +128,7 @@ impl ProbeReport {
     /// The pods that answered probes sent within these times.
     #[must_use]
     pub fn pods_between(&self, from: Instant, to: Instant) -> BTreeSet<&str> {
-        let within = |probe: &&Probe| (from..to).contains(&(self.started + probe.sent));
+        let within = |probe: &&DatagramProbe| (from..to).contains(&(self.started + probe.sent));
         self.probes.iter().filter(within).filter_map(|probe| probe.pod.as_deref()).collect()
     }
 

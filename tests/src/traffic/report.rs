@@ -9,7 +9,7 @@ use crate::lab::Lab;
 
 /// Why a connection failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Cause {
+pub enum FailureCause {
     /// It was refused.
     Refused,
     /// It was reset after it was open.
@@ -26,16 +26,16 @@ pub enum Cause {
 
 /// A failure and when it was seen.
 #[derive(Clone, Debug)]
-pub struct Failure {
+pub struct ConnectionFailure {
     /// Why.
-    pub cause: Cause,
+    pub cause: FailureCause,
     /// When, since the load's start.
     pub at: Duration,
     /// What the stack said.
     pub detail: String,
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for ConnectionFailure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:?} at {:.3} s: {}", self.cause, self.at.as_secs_f64(), self.detail)
     }
@@ -43,7 +43,7 @@ impl fmt::Display for Failure {
 
 /// One TCP connection.
 #[derive(Clone, Debug, Default)]
-pub struct Connection {
+pub struct TcpConnectionReport {
     /// The pod that served it, once it has greeted.
     pub pod: Option<String>,
     /// The client's address as the pod sees it.
@@ -53,21 +53,21 @@ pub struct Connection {
     /// When the greeting came, since the load's start.
     pub opened: Duration,
     /// How it failed, if it did.
-    pub failure: Option<Failure>,
+    pub failure: Option<ConnectionFailure>,
 }
 
 /// What became of all connections of a load.
 #[derive(Clone, Debug, Default)]
 pub struct TcpReport {
     /// Each connection, in the order in which they were opened.
-    pub connections: Vec<Connection>,
+    pub connections: Vec<TcpConnectionReport>,
     /// How long the load ran.
     pub elapsed: Duration,
 }
 
 /// What one pod or node got of a load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Share {
+pub struct TrafficShare {
     /// Connections or flows.
     pub flows: u64,
     /// Bytes that came back right.
@@ -76,7 +76,7 @@ pub struct Share {
 
 impl TcpReport {
     /// Connections that failed.
-    pub fn failures(&self) -> impl Iterator<Item = &Failure> {
+    pub fn failures(&self) -> impl Iterator<Item = &ConnectionFailure> {
         self.connections.iter().filter_map(|connection| connection.failure.as_ref())
     }
 
@@ -97,7 +97,7 @@ impl TcpReport {
 
     /// How many connections failed of each cause.
     #[must_use]
-    pub fn causes(&self) -> BTreeMap<Cause, usize> {
+    pub fn causes(&self) -> BTreeMap<FailureCause, usize> {
         let mut causes = BTreeMap::new();
         for failure in self.failures() {
             *causes.entry(failure.cause).or_default() += 1;
@@ -113,13 +113,13 @@ impl TcpReport {
 
     /// What each pod got.
     #[must_use]
-    pub fn by_pod(&self) -> BTreeMap<String, Share> {
+    pub fn by_pod(&self) -> BTreeMap<String, TrafficShare> {
         shares(self.connections.iter().map(|it| (it.pod.clone(), it.bytes)))
     }
 
     /// What each node got: the node that the serving pod is on.
     #[must_use]
-    pub fn by_node(&self, lab: &Lab) -> BTreeMap<String, Share> {
+    pub fn by_node(&self, lab: &Lab) -> BTreeMap<String, TrafficShare> {
         let node = |pod: &Option<String>| pod.as_deref().and_then(|pod| lab.node_of_pod(pod));
         shares(self.connections.iter().map(|it| (node(&it.pod), it.bytes)))
     }
@@ -149,7 +149,7 @@ impl fmt::Display for TcpReport {
 
 /// One UDP flow.
 #[derive(Clone, Debug, Default)]
-pub struct Flow {
+pub struct UdpFlowReport {
     /// How many answers each pod gave. More than one pod: the flow was moved.
     pub pods: BTreeMap<String, u64>,
     /// The client's address as the last pod saw it.
@@ -166,7 +166,7 @@ pub struct Flow {
     pub bytes: u64,
 }
 
-impl Flow {
+impl UdpFlowReport {
     /// Datagrams without an answer.
     #[must_use]
     pub fn lost(&self) -> u64 {
@@ -178,7 +178,7 @@ impl Flow {
 #[derive(Clone, Debug, Default)]
 pub struct UdpReport {
     /// Each flow.
-    pub flows: Vec<Flow>,
+    pub flows: Vec<UdpFlowReport>,
     /// How long the load ran.
     pub elapsed: Duration,
 }
@@ -193,7 +193,7 @@ impl UdpReport {
     /// Datagrams without an answer.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.flows.iter().map(Flow::lost).sum()
+        self.flows.iter().map(UdpFlowReport::lost).sum()
     }
 
     /// Wrong answers.
@@ -216,13 +216,13 @@ impl UdpReport {
 
     /// What each pod got; a moved flow counts for the pod that answered most of it.
     #[must_use]
-    pub fn by_pod(&self) -> BTreeMap<String, Share> {
+    pub fn by_pod(&self) -> BTreeMap<String, TrafficShare> {
         shares(self.flows.iter().map(|flow| (main_pod(flow), flow.bytes)))
     }
 
     /// What each node got: the node that the serving pod is on.
     #[must_use]
-    pub fn by_node(&self, lab: &Lab) -> BTreeMap<String, Share> {
+    pub fn by_node(&self, lab: &Lab) -> BTreeMap<String, TrafficShare> {
         let node = |flow| main_pod(flow).and_then(|pod| lab.node_of_pod(&pod));
         shares(self.flows.iter().map(|flow| (node(flow), flow.bytes)))
     }
@@ -238,13 +238,13 @@ impl fmt::Display for UdpReport {
     }
 }
 
-fn main_pod(flow: &Flow) -> Option<String> {
+fn main_pod(flow: &UdpFlowReport) -> Option<String> {
     flow.pods.iter().max_by_key(|(_, answers)| **answers).map(|(pod, _)| pod.clone())
 }
 
 /// Sums up by name; what nobody served is left out.
-fn shares(flows: impl Iterator<Item = (Option<String>, u64)>) -> BTreeMap<String, Share> {
-    let mut shares: BTreeMap<String, Share> = BTreeMap::new();
+fn shares(flows: impl Iterator<Item = (Option<String>, u64)>) -> BTreeMap<String, TrafficShare> {
+    let mut shares: BTreeMap<String, TrafficShare> = BTreeMap::new();
     for (name, bytes) in flows {
         let Some(name) = name else { continue };
         let share = shares.entry(name).or_default();

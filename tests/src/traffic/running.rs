@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow, bail};
 use tokio::sync::watch;
 
-use crate::lab::host::{Host, runtime};
+use crate::lab::host::{LabHost, runtime};
 
 /// What a load has done so far.
 #[derive(Debug)]
@@ -34,15 +34,15 @@ impl Progress {
 
 /// A load that runs on a thread of its own until it is asked for its report.
 #[derive(Debug)]
-pub struct Running<Report> {
+pub struct RunningLoad<Report> {
     stop: watch::Sender<bool>,
     progress: Arc<Progress>,
     thread: JoinHandle<Result<Report>>,
 }
 
-impl<Report: Send + 'static> Running<Report> {
+impl<Report: Send + 'static> RunningLoad<Report> {
     pub(super) fn start<F>(
-        host: &Host,
+        host: &LabHost,
         load: impl FnOnce(Arc<Progress>, watch::Receiver<bool>) -> F + Send + 'static,
     ) -> Result<Self>
     where

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use self::packet::{Chunk, Endpoint, Packet, kind};
-use crate::lab::Host;
+use self::packet::{SctpChunk, SctpPacket, SctpSocket, kind};
+use crate::lab::LabHost;
 
 pub use self::server::SctpServer;
 
@@ -54,10 +54,10 @@ impl SctpLoad {
     ///
     /// # Errors
     /// When the kernel gives no raw socket.
-    pub fn start(host: &Host, target: SocketAddrV4, count: u16) -> Result<Self> {
+    pub fn start(host: &LabHost, target: SocketAddrV4, count: u16) -> Result<Self> {
         let (stop, open) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (stopped, opened) = (Arc::clone(&stop), Arc::clone(&open));
-        let thread = host.thread(move || Clients::new(target, count)?.run(&stopped, &opened))?;
+        let thread = host.thread(move || Associations::new(target, count)?.run(&stopped, &opened))?;
         Ok(Self { stop, open, thread })
     }
 
@@ -87,7 +87,7 @@ impl SctpLoad {
 
 /// How far an association has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum State {
+enum AssociationState {
     Inviting,
     Showing { cookie: Vec<u8> },
     Open,
@@ -95,8 +95,8 @@ enum State {
 }
 
 #[derive(Clone, Debug)]
-struct Client {
-    state: State,
+struct Association {
+    state: AssociationState,
     /// The server's verification tag, once it is known.
     tag: u32,
     pod: String,
@@ -105,17 +105,23 @@ struct Client {
     answered: u64,
 }
 
-struct Clients {
-    endpoint: Endpoint,
+struct Associations {
+    endpoint: SctpSocket,
     target: SocketAddrV4,
-    all: Vec<Client>,
+    all: Vec<Association>,
 }
 
-impl Clients {
+impl Associations {
     fn new(target: SocketAddrV4, count: u16) -> Result<Self> {
-        let endpoint = Endpoint::open()?;
-        let fresh =
-            Client { state: State::Inviting, tag: 0, pod: String::new(), sent: 0, heard: 0, answered: 0 };
+        let endpoint = SctpSocket::open()?;
+        let fresh = Association {
+            state: AssociationState::Inviting,
+            tag: 0,
+            pod: String::new(),
+            sent: 0,
+            heard: 0,
+            answered: 0,
+        };
         Ok(Self { endpoint, target, all: vec![fresh; usize::from(count)] })
     }
 
@@ -130,7 +136,7 @@ impl Clients {
                     self.take(from, &packet)?;
                 }
             }
-            let count = self.all.iter().filter(|client| client.state == State::Open).count();
+            let count = self.all.iter().filter(|client| client.state == AssociationState::Open).count();
             open.store(count, Ordering::Relaxed);
         }
         Ok(self.report())
@@ -140,35 +146,35 @@ impl Clients {
         let port = FIRST_PORT + u16::try_from(place)?;
         let client = &mut self.all[place];
         let (tag, chunk) = match &client.state {
-            State::Aborted => return Ok(()),
-            State::Inviting => (0, Chunk::init(kind::INIT, own_tag(port))),
-            State::Showing { cookie } => (client.tag, Chunk::new(kind::COOKIE_ECHO, cookie)),
-            State::Open => {
+            AssociationState::Aborted => return Ok(()),
+            AssociationState::Inviting => (0, SctpChunk::init(kind::INIT, own_tag(port))),
+            AssociationState::Showing { cookie } => (client.tag, SctpChunk::new(kind::COOKIE_ECHO, cookie)),
+            AssociationState::Open => {
                 client.sent += 1;
-                (client.tag, Chunk::heartbeat(kind::HEARTBEAT, client.sent))
+                (client.tag, SctpChunk::heartbeat(kind::HEARTBEAT, client.sent))
             }
         };
-        let packet = Packet { source: port, destination: self.target.port(), tag, chunk };
+        let packet = SctpPacket { source: port, destination: self.target.port(), tag, chunk };
         self.endpoint.send(*self.target.ip(), &packet)
     }
 
-    fn take(&mut self, from: Ipv4Addr, packet: &Packet) -> Result<()> {
+    fn take(&mut self, from: Ipv4Addr, packet: &SctpPacket) -> Result<()> {
         let place = usize::from(packet.destination.wrapping_sub(FIRST_PORT));
         let Some(client) = self.all.get_mut(place) else { return Ok(()) };
         if from != *self.target.ip() || packet.source != self.target.port() {
             return Ok(());
         }
         match (packet.chunk.kind, &client.state) {
-            (kind::ABORT, _) => client.state = State::Aborted,
-            (kind::INIT_ACK, State::Inviting) => {
+            (kind::ABORT, _) => client.state = AssociationState::Aborted,
+            (kind::INIT_ACK, AssociationState::Inviting) => {
                 let (tag, cookie) = packet.chunk.invitation().context("an INIT ACK without a cookie")?;
                 client.pod = server::pod_of(&cookie);
                 client.tag = tag;
-                client.state = State::Showing { cookie };
+                client.state = AssociationState::Showing { cookie };
                 self.send(place)?;
             }
-            (kind::COOKIE_ACK, State::Showing { .. }) => client.state = State::Open,
-            (kind::HEARTBEAT_ACK, State::Open) => {
+            (kind::COOKIE_ACK, AssociationState::Showing { .. }) => client.state = AssociationState::Open,
+            (kind::HEARTBEAT_ACK, AssociationState::Open) => {
                 client.answered += 1;
                 client.heard = client.heard.max(packet.chunk.beat().unwrap_or_default());
             }
@@ -182,8 +188,8 @@ impl Clients {
         for client in self.all {
             report.answered += client.answered;
             report.opened += usize::from(client.sent > 0);
-            report.aborted += usize::from(client.state == State::Aborted);
-            if client.state == State::Open {
+            report.aborted += usize::from(client.state == AssociationState::Aborted);
+            if client.state == AssociationState::Open {
                 // Half a second of heartbeats.
                 report.silent += usize::from(client.heard + 5 < client.sent);
                 *report.by_pod.entry(client.pod).or_default() += 1;

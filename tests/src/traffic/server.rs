@@ -13,21 +13,21 @@ use tokio::time::sleep;
 
 use super::payload::{Greeting, transform};
 use super::udp::HEADER;
-use crate::lab::host::{Host, runtime};
+use crate::lab::host::{LabHost, runtime};
 
 /// The TCP and the UDP echo server on one thread of a pod; dropped, they are gone.
 #[derive(Debug)]
-pub struct Server {
+pub struct EchoServer {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<()>>>,
 }
 
-impl Server {
+impl EchoServer {
     /// Starts both and returns when both listen.
     ///
     /// # Errors
     /// When a port is taken.
-    pub fn start(host: &Host, tcp: u16, udp: u16) -> Result<Self> {
+    pub fn start(host: &LabHost, tcp: u16, udp: u16) -> Result<Self> {
         let (stop, stopped) = oneshot::channel();
         let (listening, listens) = std::sync::mpsc::channel();
         let pod = host.name().to_owned();
@@ -49,7 +49,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for EchoServer {
     fn drop(&mut self) {
         self.stop.take();
         if let Some(thread) = self.thread.take() {

@@ -11,10 +11,10 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
-use super::payload::{Greeting, Stream, transform};
-use super::report::{Cause, Connection, Failure, TcpReport};
-use super::running::{Progress, Running, told_to_stop};
-use crate::lab::Host;
+use super::payload::{Greeting, PayloadStream, transform};
+use super::report::{ConnectionFailure, FailureCause, TcpConnectionReport, TcpReport};
+use super::running::{Progress, RunningLoad, told_to_stop};
+use crate::lab::LabHost;
 
 /// A greeting is shorter than this.
 const LONGEST_GREETING: usize = 128;
@@ -75,8 +75,8 @@ impl TcpLoad {
     ///
     /// # Errors
     /// When the host cannot be entered.
-    pub fn start(self, host: &Host) -> Result<Running<TcpReport>> {
-        Running::start(host, move |progress, stop| self.run(progress, stop))
+    pub fn start(self, host: &LabHost) -> Result<RunningLoad<TcpReport>> {
+        RunningLoad::start(host, move |progress, stop| self.run(progress, stop))
     }
 
     async fn run(self, progress: Arc<Progress>, stop: watch::Receiver<bool>) -> Result<TcpReport> {
@@ -90,7 +90,7 @@ impl TcpLoad {
                 start,
                 progress: Arc::clone(&progress),
                 stop: stop.clone(),
-                record: Connection::default(),
+                record: TcpConnectionReport::default(),
             };
             tasks.push(tokio::spawn(async move {
                 let connected = client.connect().await;
@@ -112,7 +112,7 @@ struct Client {
     start: Instant,
     progress: Arc<Progress>,
     stop: watch::Receiver<bool>,
-    record: Connection,
+    record: TcpConnectionReport,
 }
 
 /// A client after its greeting, or after its failure.
@@ -139,13 +139,14 @@ impl Client {
     }
 
     fn fail(&mut self, error: &io::Error) {
-        let failure = Failure { cause: cause(error), at: self.start.elapsed(), detail: error.to_string() };
+        let failure =
+            ConnectionFailure { cause: cause(error), at: self.start.elapsed(), detail: error.to_string() };
         self.record.failure = Some(failure);
         Progress::add(&self.progress.failed, 1);
     }
 
     async fn exchange_until_stopped(&mut self, stream: &mut TcpStream, number: usize) -> io::Result<()> {
-        let mut payload = Stream::new(number as u64);
+        let mut payload = PayloadStream::new(number as u64);
         let mut chunk = vec![0; self.load.chunk];
         let mut answer = vec![0; self.load.chunk];
         loop {
@@ -163,7 +164,7 @@ impl Client {
 }
 
 impl Connected {
-    async fn live(self, number: usize) -> Connection {
+    async fn live(self, number: usize) -> TcpConnectionReport {
         let Self { mut client, stream } = self;
         if let Some(mut stream) = stream
             && let Err(error) = client.exchange_until_stopped(&mut stream, number).await
@@ -230,14 +231,14 @@ fn mismatch(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-fn cause(error: &io::Error) -> Cause {
+fn cause(error: &io::Error) -> FailureCause {
     #[allow(clippy::wildcard_enum_match_arm, reason = "the standard library's list has no end")]
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => Cause::Refused,
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Cause::Reset,
-        io::ErrorKind::UnexpectedEof => Cause::Closed,
-        io::ErrorKind::TimedOut => Cause::Timeout,
-        io::ErrorKind::InvalidData => Cause::Mismatch,
-        _ => Cause::Other,
+        io::ErrorKind::ConnectionRefused => FailureCause::Refused,
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => FailureCause::Reset,
+        io::ErrorKind::UnexpectedEof => FailureCause::Closed,
+        io::ErrorKind::TimedOut => FailureCause::Timeout,
+        io::ErrorKind::InvalidData => FailureCause::Mismatch,
+        _ => FailureCause::Other,
     }
 }

@@ -17,10 +17,10 @@ use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::payload::{Greeting, Stream, transform};
-use super::report::{Flow, UdpReport};
-use super::running::{Progress, Running, told_to_stop};
-use crate::lab::Host;
+use super::payload::{Greeting, PayloadStream, transform};
+use super::report::{UdpFlowReport, UdpReport};
+use super::running::{Progress, RunningLoad, told_to_stop};
+use crate::lab::LabHost;
 
 /// Bytes before the payload.
 pub const HEADER: usize = 16;
@@ -67,8 +67,8 @@ impl UdpLoad {
     ///
     /// # Errors
     /// When the host cannot be entered.
-    pub fn start(self, host: &Host) -> Result<Running<UdpReport>> {
-        Running::start(host, move |progress, stop| self.run(progress, stop))
+    pub fn start(self, host: &LabHost) -> Result<RunningLoad<UdpReport>> {
+        RunningLoad::start(host, move |progress, stop| self.run(progress, stop))
     }
 
     async fn run(self, progress: Arc<Progress>, stop: watch::Receiver<bool>) -> Result<UdpReport> {
@@ -96,7 +96,7 @@ struct Sender {
     progress: Arc<Progress>,
     waiting: HashSet<u64>,
     last_answer: Instant,
-    record: Flow,
+    record: UdpFlowReport,
 }
 
 impl Sender {
@@ -114,11 +114,11 @@ impl Sender {
             progress,
             waiting: HashSet::new(),
             last_answer: Instant::now(),
-            record: Flow::default(),
+            record: UdpFlowReport::default(),
         })
     }
 
-    async fn run(mut self, every: Duration, mut stop: watch::Receiver<bool>) -> Flow {
+    async fn run(mut self, every: Duration, mut stop: watch::Receiver<bool>) -> UdpFlowReport {
         let mut ticks = interval(every);
         // A client that was not scheduled does not catch up by a burst.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -186,7 +186,7 @@ impl Sender {
         let mut datagram = vec![0; HEADER + self.payload];
         datagram[..8].copy_from_slice(&self.number.to_be_bytes());
         datagram[8..HEADER].copy_from_slice(&number.to_be_bytes());
-        Stream::new((self.number << 32) | number).fill(&mut datagram[HEADER..]);
+        PayloadStream::new((self.number << 32) | number).fill(&mut datagram[HEADER..]);
         datagram
     }
 

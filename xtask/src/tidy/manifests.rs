@@ -1,15 +1,10 @@
-//! Rules about manifests.
-//!
-//! They are read line by line, as they are written here: one dependency a line.
+//! Rules about manifests, which are read line by line: this project writes one dependency a line.
 
+use super::floors::FLOORS;
 use super::tree::{File, Tree};
 
-/// Crates without I/O, clock or randomness. Which of them exist is up to the tree.
-const PURE: [&str; 8] =
-    ["lb-common", "lb-api", "lb-model", "lb-ipam", "lb-plan", "lb-admission", "lb-bfd", "lb-bgp"];
-
-/// What would let them touch the world. A name ending in `-` stands for all that begin so.
-const WORLDLY: [&str; 25] = [
+/// What would let a pure crate do I/O. A name ending in `-` stands for all that begin so.
+const IMPURE: [&str; 24] = [
     "async-",
     "aya",
     "axum",
@@ -23,7 +18,6 @@ const WORLDLY: [&str; 25] = [
     "inotify",
     "k8s-",
     "kube",
-    "lb-agent",
     "libc",
     "mio",
     "netlink-",
@@ -37,60 +31,61 @@ const WORLDLY: [&str; 25] = [
     "tokio-",
 ];
 
-/// Crate and dependency that may stand together all the same, off by default.
+/// Exceptions: crate and optional dependency.
 const EXCEPTIONS: [(&str, &str); 1] = [
-    // Only the crate of a type can make it a map's key or value: the trait is aya's.
+    // Only the crate of a type can make it a map's key or value, because the trait is aya's.
     ("lb-common", "aya"),
 ];
 
-struct Dependency<'a> {
-    line: usize,
-    name: &'a str,
-    /// What follows the name.
+pub(super) struct Dependency<'a> {
+    pub(super) line: usize,
+    pub(super) name: &'a str,
+    /// The text behind the name.
     choice: &'a str,
-    /// Whether only tests need it.
-    is_for_tests: bool,
+    /// Whether it is a dependency of tests only.
+    pub(super) is_for_tests: bool,
 }
 
-/// Dependencies of pure crates that do I/O; those of their tests may.
+/// Returns dependencies of pure crates that do I/O; those of their tests may.
 pub(super) fn impurities(tree: &Tree) -> Vec<String> {
-    let pure = PURE.into_iter().filter_map(|name| Some((name, tree.file(&format!("{name}/Cargo.toml"))?)));
+    let names = FLOORS.iter().filter(|floor| floor.is_pure).map(|floor| floor.directory);
+    let pure = names.filter_map(|name| Some((name, tree.file(&format!("{name}/Cargo.toml"))?)));
     pure.flat_map(|(name, manifest)| {
-        let worldly = dependencies(manifest).into_iter().filter(move |found| is_impurity(name, found));
-        worldly.map(|found| format!("{}: {}", manifest.at(found.line), found.name))
+        let impure = dependencies(manifest).into_iter().filter(move |found| is_impurity(name, found));
+        impure.map(|found| format!("{}: {}", manifest.at(found.line), found.name))
     })
     .collect()
 }
 
 fn is_impurity(of: &str, found: &Dependency<'_>) -> bool {
-    let is_excepted = EXCEPTIONS.contains(&(of, found.name)) && says(found.choice, "optional=true");
-    is_worldly(found.name) && !found.is_for_tests && !is_excepted
+    let is_excepted = EXCEPTIONS.contains(&(of, found.name)) && contains(found.choice, "optional=true");
+    is_impure(found.name) && !found.is_for_tests && !is_excepted
 }
 
-/// Dependencies that choose a version of their own.
+/// Returns dependencies with a version of their own.
 pub(super) fn own_versions(tree: &Tree) -> Vec<String> {
     let members = tree.ending("/Cargo.toml");
     members
         .flat_map(|manifest| {
             let own =
-                dependencies(manifest).into_iter().filter(|found| !says(found.choice, "workspace=true"));
+                dependencies(manifest).into_iter().filter(|found| !contains(found.choice, "workspace=true"));
             own.map(|found| format!("{}: {} is not `workspace = true`", manifest.at(found.line), found.name))
         })
         .collect()
 }
 
-fn is_worldly(name: &str) -> bool {
-    WORLDLY.iter().any(|&worldly| name == worldly || (worldly.ends_with('-') && name.starts_with(worldly)))
+fn is_impure(name: &str) -> bool {
+    IMPURE.iter().any(|&impure| name == impure || (impure.ends_with('-') && name.starts_with(impure)))
 }
 
-/// Whether a manifest says this, however it is spaced.
-fn says(choice: &str, setting: &str) -> bool {
+/// Whether the text contains a setting, however it is spaced.
+fn contains(choice: &str, setting: &str) -> bool {
     let choice: String = choice.chars().filter(|character| !character.is_whitespace()).collect();
     choice.contains(setting)
 }
 
-/// All dependencies of a manifest, of every kind and target.
-fn dependencies(manifest: &File) -> Vec<Dependency<'_>> {
+/// Returns all dependencies of a manifest, of every kind and target.
+pub(super) fn dependencies(manifest: &File) -> Vec<Dependency<'_>> {
     let mut found = Vec::new();
     let mut section = "";
     for (line, text) in manifest.lines() {
@@ -99,7 +94,7 @@ fn dependencies(manifest: &File) -> Vec<Dependency<'_>> {
             section = header.trim_end_matches(']');
             continue;
         }
-        // A workspace's own table is where versions are chosen.
+        // The workspace's own table chooses versions.
         let is_choice = section == "workspace.dependencies";
         if !section.ends_with("dependencies") || is_choice || text.starts_with('#') {
             continue;

@@ -6,11 +6,12 @@ use std::collections::HashMap;
 
 use lb_common::flows::{Entry, FlowKey, FlowSet, Standing};
 use lb_common::kernel::KernelAnswer;
-use lb_common::owner::{
-    self, Action, Direction, Kind, MARK_NOBODY, MAX_ASKED, Part, Question, Step, Trail, Vitality, World,
-    decide, direct,
-};
 use lb_common::ring::{NO_NODE, NodeIndex, Slot};
+use lb_common::wire::gue::MAX_ASKED;
+use lb_pipeline::owner::{
+    self, Action, Direction, Kind, LivenessState, MARK_NOBODY, Part, Question, Step, Trail, World, decide,
+    direct,
+};
 
 use super::{Arrival, Asked, Packet, Scheme};
 use crate::simulation::Tick;
@@ -54,8 +55,8 @@ impl Agent {
         Self { ring, peers: Vec::new(), table: (0..sets).map(|_| FlowSet::default()).collect() }
     }
 
-    fn vitality(&self, node: NodeIndex) -> Vitality {
-        self.peers.get(usize::from(node)).map_or(Vitality::Dead, |peer| peer.vitality)
+    fn liveness(&self, node: NodeIndex) -> LivenessState {
+        self.peers.get(usize::from(node)).map_or(LivenessState::Dead, |peer| peer.liveness)
     }
 
     /// A node of this slot has been silent for no longer than the grace.
@@ -83,7 +84,7 @@ impl Agent {
     /// The first node that a packet is asked of, or that it is this director's own.
     fn direct(&self, packet: &Packet<'_>, own: NodeIndex) -> First {
         let slot = self.ring.slot(packet.hash);
-        let candidate = direct(slot, own, |node| self.vitality(node));
+        let candidate = direct(slot, own, |node| self.liveness(node));
         let is_own = |entry: Entry| {
             entry.node == own && !entry.standing.is_unproven() && entry.standing != Standing::Closed
         };
@@ -144,7 +145,7 @@ struct Around<'a> {
 
 impl World for Around<'_> {
     fn can_ask(&self, node: NodeIndex) -> bool {
-        self.agent.vitality(node) != Vitality::Dead && !self.carried.asked().contains(&node)
+        self.agent.liveness(node) != LivenessState::Dead && !self.carried.asked().contains(&node)
     }
 
     fn find(&self, part: Part) -> NodeIndex {
@@ -226,7 +227,7 @@ impl Fairlead {
                 Action::Delegate | Action::Ask => at = step.node,
                 Action::Return => {
                     let home = carried.nodes[carried.trail.home as usize];
-                    if agent.vitality(home) == Vitality::Dead {
+                    if agent.liveness(home) == LivenessState::Dead {
                         break Arrival::Lost;
                     }
                     carried.trail.marks |= MARK_NOBODY;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use lb_common::owner::Kind;
 use lb_common::ring::{NO_NODE, NodeIndex};
+use lb_pipeline::owner::Kind;
 
 use super::memo::Memo;
 use super::{Arrival, Packet, Scheme, accepting, entry};

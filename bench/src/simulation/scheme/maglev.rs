@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use lb_common::owner::{Kind, Vitality};
 use lb_common::ring::NodeIndex;
+use lb_pipeline::owner::{Kind, LivenessState};
 use lb_plan::ring::{mix, seed};
 
 use super::connections::Connections;
@@ -132,7 +132,7 @@ impl Scheme for MaglevWithConnections {
     fn learn(&mut self, node: NodeIndex, view: &View, now: Tick) {
         self.maglev.learn(node, view, now);
         entry(&mut self.directors, node).dead =
-            view.peers.iter().map(|peer| peer.vitality == Vitality::Dead).collect();
+            view.peers.iter().map(|peer| peer.liveness == LivenessState::Dead).collect();
     }
 
     fn route(&mut self, packet: &Packet<'_>) -> Arrival {

@@ -1,7 +1,7 @@
 //! Who hears whom: every node probes every other once a tick.
 
-use lb_common::owner::Vitality;
 use lb_common::ring::NodeIndex;
+use lb_pipeline::owner::LivenessState;
 
 use super::Peer;
 use crate::simulation::Tick;
@@ -68,13 +68,13 @@ impl Liveness {
     }
 
     fn judge(&self, answer: Option<Answer>, patience: Tick, now: Tick) -> Peer {
-        let Some(answer) = answer else { return Peer { vitality: Vitality::Dead, dead_since: None } };
-        let vitality = match answer.draining {
-            _ if now - answer.at > patience => Vitality::Dead,
-            true => Vitality::Draining,
-            false => Vitality::Accepting,
+        let Some(answer) = answer else { return Peer { liveness: LivenessState::Dead, dead_since: None } };
+        let liveness = match answer.draining {
+            _ if now - answer.at > patience => LivenessState::Dead,
+            true => LivenessState::Draining,
+            false => LivenessState::Accepting,
         };
-        let dead_since = (vitality == Vitality::Dead).then_some(answer.at + patience + 1);
-        Peer { vitality, dead_since }
+        let dead_since = (liveness == LivenessState::Dead).then_some(answer.at + patience + 1);
+        Peer { liveness, dead_since }
     }
 }

@@ -9,9 +9,9 @@ use lb_api::objects::{self, Object, Sourced};
 use lb_api::problem::Problem;
 use serde_json::Value;
 
-use lb_kube::client::{self, ClientError, Role};
+use lb_kube::client::{self, ClientError, ClientRole};
+use lb_kube::kinds::agent_kinds;
 use lb_kube::resource::{api, resource};
-use lb_kube::source;
 
 /// What was read.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ pub enum ClusterError {
 
 /// What is read by what it means.
 fn kinds() -> impl Iterator<Item = ObjectKind> {
-    std::iter::once(ObjectKind::NAMESPACE).chain(source::watched())
+    std::iter::once(ObjectKind::NAMESPACE).chain(agent_kinds())
 }
 
 const FRR_CONFIGURATION: ObjectKind = ObjectKind {
@@ -77,7 +77,7 @@ pub(super) fn read(kubeconfig: Option<&Path>, namespace: &str) -> Result<Read, C
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ClusterError::Runtime)?;
     runtime.block_on(async {
-        let client = client::connect(kubeconfig, Role::Command).await?;
+        let client = client::connect(kubeconfig, ClientRole::Command).await?;
         let mut reader = Reader { client, namespace, denied: Vec::new() };
         let mut read = Read::default();
         for kind in kinds() {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 
 use comfy_table::Table;
-use lb_dataplane::ask::Questions;
+use lb_dataplane::kernel_lookup::LookupSupport;
 use lb_model::NodeName;
 use lb_plan::plan::{NodeState, RingState, VipState};
 
@@ -32,7 +32,7 @@ pub(super) fn render(status: &Status) -> String {
         state.last.operations,
         state.last.microseconds as f64 / 1000.0,
     );
-    if state.asks_kernel != Questions::default() {
+    if state.asks_kernel != LookupSupport::default() {
         let _ = writeln!(screen, "asks the kernel for connections: {}\n", state.asks_kernel);
     }
     for problem in &state.problems {

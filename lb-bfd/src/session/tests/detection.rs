@@ -1,9 +1,9 @@
-//! RFC 5880 section 6.8.4: when a neighbor is dead.
+//! Detection of a dead peer (RFC 5880, section 6.8.4).
 
 use super::*;
 
 #[test]
-fn silence_ends_a_session_at_the_negotiated_time() {
+fn the_session_goes_down_at_the_detection_time() {
     let mut session = up(config(profile(50)), ms(100));
     session.handle_time(ms(249));
     assert_eq!(session.state(), BfdState::Up);
@@ -16,7 +16,7 @@ fn silence_ends_a_session_at_the_negotiated_time() {
 }
 
 #[test]
-fn the_detection_time_is_the_neighbors_multiplier_times_the_slower_of_both_paces() {
+fn the_detection_time_is_the_peers_multiplier_times_the_slower_interval() {
     for (transmit, receive, multiplier, expected) in [(50, 10, 3, 150), (10, 50, 3, 150), (300, 50, 5, 1500)]
     {
         let mut session =
@@ -28,7 +28,7 @@ fn the_detection_time_is_the_neighbors_multiplier_times_the_slower_of_both_paces
 }
 
 #[test]
-fn a_slow_neighbor_of_a_fast_side_does_not_flap() {
+fn a_slow_peer_of_a_fast_session_does_not_flap() {
     let slow = Control { intervals: [micros(1000), micros(10), [0; 4]], ..control(BfdState::Up) };
     let mut session = up(config(profile(10)), ms(0));
     for second in 0..60 {
@@ -39,7 +39,7 @@ fn a_slow_neighbor_of_a_fast_side_does_not_flap() {
 }
 
 #[test]
-fn the_number_of_a_dead_neighbor_is_forgotten_and_not_before() {
+fn the_remote_discriminator_is_cleared_at_the_detection_time() {
     let mut session = up(config(profile(50)), ms(0));
     session.handle_time(ms(149));
     assert_eq!(session.view().remote_discriminator, REMOTE);
@@ -49,7 +49,7 @@ fn the_number_of_a_dead_neighbor_is_forgotten_and_not_before() {
 }
 
 #[test]
-fn a_neighbor_that_says_it_is_down_keeps_its_number_while_it_is_heard() {
+fn a_peer_in_admin_down_keeps_its_discriminator_while_heard() {
     let mut session = up(config(profile(50)), ms(0));
     hear(&mut session, ms(10), control(BfdState::AdminDown));
     drive(&mut session, ms(10), ms(5000), Some(control(BfdState::AdminDown)));
@@ -59,16 +59,16 @@ fn a_neighbor_that_says_it_is_down_keeps_its_number_while_it_is_heard() {
 }
 
 #[test]
-fn its_number_is_forgotten_while_this_side_is_held_down_too() {
+fn the_remote_discriminator_is_cleared_in_admin_down_too() {
     let mut session = up(config(profile(50)), ms(0));
     session.set_admin_down(true, ms(10));
     session.handle_time(ms(5000));
     assert_eq!((session.state(), session.view().remote_discriminator), (BfdState::AdminDown, 0));
-    assert_eq!(session.next_deadline(), Some(ms(0)), "only the news is due, no detection");
+    assert_eq!(session.next_deadline(), Some(ms(0)), "only the state change is due, no detection");
 }
 
 #[test]
-fn a_change_of_profile_keeps_session_and_numbers() {
+fn a_change_of_profile_keeps_session_and_discriminators() {
     let mut session = up(config(profile(50)), ms(0));
     session.set_profile(SessionProfile { multiplier: 5, ..profile(60) }, ms(10));
     let packets = drive(&mut session, ms(10), ms(500), Some(control(BfdState::Up)));
@@ -83,7 +83,7 @@ fn a_change_of_profile_keeps_session_and_numbers() {
 }
 
 #[test]
-fn a_side_that_stood_still_and_hands_in_what_came_meanwhile_stays_up() {
+fn a_stalled_driver_that_hands_in_all_packets_stays_up() {
     let mut session = up(config(profile(50)), ms(0));
     for at in (40..10_000).step_by(40) {
         hear(&mut session, ms(at), control(BfdState::Up));
@@ -93,14 +93,14 @@ fn a_side_that_stood_still_and_hands_in_what_came_meanwhile_stays_up() {
 }
 
 #[test]
-fn what_the_kernel_heard_keeps_a_starved_session_up_and_finds_a_silent_neighbor_dead() {
+fn kernel_stamps_keep_a_starved_session_up_and_detect_a_silent_peer() {
     let mut session = up(config(profile(50)), ms(0));
     for now in (100..10_000).step_by(100) {
         session.handle_kernel_stamp(ms(now - 20));
         session.handle_time(ms(now));
         assert_eq!(session.state(), BfdState::Up, "{now}");
     }
-    // The last that the kernel heard was at 9880.
+    // The last kernel stamp was at 9880.
     session.handle_kernel_stamp(ms(9880));
     session.handle_time(ms(10_029));
     assert_eq!(session.state(), BfdState::Up);
@@ -110,7 +110,7 @@ fn what_the_kernel_heard_keeps_a_starved_session_up_and_finds_a_silent_neighbor_
 }
 
 #[test]
-fn what_the_kernel_heard_before_the_last_packet_changes_nothing() {
+fn a_kernel_stamp_older_than_the_last_packet_has_no_effect() {
     let mut session = up(config(profile(50)), ms(0));
     hear(&mut session, ms(100), control(BfdState::Up));
     session.handle_kernel_stamp(ms(60));
@@ -119,7 +119,7 @@ fn what_the_kernel_heard_before_the_last_packet_changes_nothing() {
 }
 
 #[test]
-fn who_is_dead_or_held_down_on_purpose_is_owed_no_answer() {
+fn a_poll_is_not_answered_after_down_or_in_admin_down() {
     let mut session = up(config(profile(50)), ms(0));
     hear(&mut session, ms(10), with_flag(BfdState::Up, bfd::POLL));
     session.handle_time(ms(400));
@@ -131,7 +131,7 @@ fn who_is_dead_or_held_down_on_purpose_is_owed_no_answer() {
 }
 
 #[test]
-fn a_neighbor_that_is_not_heard_any_more_is_sent_no_more_than_it_said_it_can_take() {
+fn the_receive_interval_of_a_lost_peer_is_still_respected() {
     let slow = Control { intervals: [micros(50), micros(4000), [0; 4]], ..control(BfdState::Up) };
     let mut session = up(config(profile(50)), ms(0));
     hear(&mut session, ms(0), slow);
@@ -140,7 +140,7 @@ fn a_neighbor_that_is_not_heard_any_more_is_sent_no_more_than_it_said_it_can_tak
 }
 
 #[test]
-fn the_kernel_cannot_bring_up_what_is_down() {
+fn kernel_stamps_do_not_bring_a_session_up() {
     let mut session = up(config(profile(50)), ms(0));
     session.handle_time(ms(150));
     session.handle_kernel_stamp(ms(149));
@@ -151,11 +151,11 @@ fn the_kernel_cannot_bring_up_what_is_down() {
 }
 
 #[test]
-fn what_the_kernel_heard_does_not_put_off_the_end_of_a_session_that_never_came_up() {
+fn kernel_stamps_do_not_extend_init() {
     let mut session = Session::new(config(profile(50)), 7, ms(0));
     hear(&mut session, ms(0), control(BfdState::Down));
     assert_eq!(session.state(), BfdState::Init);
-    // Notes are of sessions that are up: this one is of an earlier time of the same neighbor's.
+    // Stamps belong to sessions that are up: this one is from an earlier session of the same peer.
     session.handle_kernel_stamp(ms(140));
     session.handle_time(ms(149));
     assert_eq!(session.state(), BfdState::Init);
@@ -164,10 +164,10 @@ fn what_the_kernel_heard_does_not_put_off_the_end_of_a_session_that_never_came_u
 }
 
 #[test]
-fn what_is_handed_in_late_does_not_put_off_a_death() {
+fn a_packet_handed_in_late_does_not_postpone_detection() {
     let mut session = up(config(profile(50)), ms(0));
     hear(&mut session, ms(100), control(BfdState::Up));
-    // Handed in after it, received before it.
+    // Handed in later, received earlier.
     hear(&mut session, ms(60), control(BfdState::Up));
     session.handle_time(ms(249));
     assert_eq!(session.state(), BfdState::Up);
@@ -177,7 +177,7 @@ fn what_is_handed_in_late_does_not_put_off_a_death() {
 }
 
 #[test]
-fn times_of_changes_never_go_back() {
+fn times_of_state_changes_never_decrease() {
     let mut session = up(config(profile(50)), ms(0));
     session.handle_time(ms(400));
     hear(&mut session, ms(300), control(BfdState::Down));

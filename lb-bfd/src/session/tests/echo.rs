@@ -1,8 +1,8 @@
-//! RFC 5880 sections 6.4, 6.8.5 and 6.8.9: echoes.
+//! The echo function (RFC 5880, sections 6.4, 6.8.5 and 6.8.9).
 
 use super::*;
 
-/// A neighbor that loops an echo every so often.
+/// A peer that loops echoes at this interval.
 fn looping(every: u64) -> Control {
     Control { intervals: [micros(50), micros(50), micros(every)], ..control(BfdState::Up) }
 }
@@ -13,7 +13,7 @@ fn echoing(echo: u64, looped: u64) -> Session {
     session
 }
 
-/// When echoes went out, each of which comes back where it shall; the neighbor's packets come all the time.
+/// Returns when echoes were sent; each is returned if `back`. The peer's packets keep arriving.
 fn echoes(session: &mut Session, from: u64, to: u64, looped: u64, back: bool) -> Vec<u64> {
     let mut all = Vec::new();
     for now in from..to {
@@ -33,13 +33,13 @@ fn echoes(session: &mut Session, from: u64, to: u64, looped: u64, back: bool) ->
 }
 
 #[test]
-fn echoes_are_sent_at_the_slower_of_both_paces() {
+fn echoes_use_the_slower_of_both_intervals() {
     assert_eq!(echoes(&mut echoing(50, 20), 0, 500, 20, true).len(), 10);
     assert_eq!(echoes(&mut echoing(20, 50), 0, 500, 50, true).len(), 10);
 }
 
 #[test]
-fn no_echo_is_sent_to_one_that_loops_none_nor_over_several_hops_nor_while_down() {
+fn no_echo_is_sent_if_unsupported_multihop_or_down() {
     assert!(echoes(&mut echoing(50, 0), 0, 500, 0, true).is_empty());
     let profile = SessionProfile { echo: Some(ms(50)), ..profile(50) };
     let mut far = up(SessionConfig { hops: Hops::Multi { minimum_ttl: 1 }, ..config(profile) }, ms(0));
@@ -51,7 +51,7 @@ fn no_echo_is_sent_to_one_that_loops_none_nor_over_several_hops_nor_while_down()
 }
 
 #[test]
-fn echoes_cease_when_the_neighbor_takes_no_more() {
+fn echoes_stop_when_the_peer_no_longer_supports_them() {
     let mut session = echoing(50, 50);
     assert!(session.poll_echo(ms(0)));
     hear(&mut session, ms(1), looping(0));
@@ -60,7 +60,7 @@ fn echoes_cease_when_the_neighbor_takes_no_more() {
 }
 
 #[test]
-fn as_many_lost_echoes_as_the_multiplier_end_a_session_that_is_heard() {
+fn losing_multiplier_echoes_takes_the_session_down() {
     let mut session = echoing(50, 50);
     assert_eq!(echoes(&mut session, 0, 1000, 50, false), [0, 50, 100]);
     let change = session.poll_change().unwrap();
@@ -68,17 +68,17 @@ fn as_many_lost_echoes_as_the_multiplier_end_a_session_that_is_heard() {
 }
 
 #[test]
-fn a_side_that_stood_still_does_not_take_echoes_for_lost_that_it_did_not_send() {
+fn a_stall_does_not_count_unsent_echoes_as_lost() {
     let mut session = echoing(50, 50);
     echoes(&mut session, 0, 200, 50, true);
     hear(&mut session, ms(9999), looping(50));
     session.handle_time(ms(10_000));
     assert_eq!(session.state(), BfdState::Up);
-    assert_eq!(echoes(&mut session, 10_000, 10_001, 50, true).len(), 1, "and sends no burst");
+    assert_eq!(echoes(&mut session, 10_000, 10_001, 50, true).len(), 1, "no burst");
 }
 
 #[test]
-fn a_faster_pace_begins_soon_and_finds_no_echo_lost_that_was_sent_at_the_slower_one() {
+fn a_faster_echo_interval_does_not_count_earlier_echoes_as_lost() {
     let mut session = echoing(500, 50);
     assert_eq!(echoes(&mut session, 0, 600, 50, false), [0, 500]);
     session.set_profile(SessionProfile { echo: Some(ms(50)), ..profile(50) }, ms(600));
@@ -87,7 +87,7 @@ fn a_faster_pace_begins_soon_and_finds_no_echo_lost_that_was_sent_at_the_slower_
 }
 
 #[test]
-fn an_echo_that_came_back_in_time_counts_even_if_it_is_handed_in_late_and_no_later_one_does() {
+fn an_echo_counts_by_its_time_of_arrival() {
     for (at, expected) in [(149, BfdState::Up), (150, BfdState::Down)] {
         let mut session = echoing(50, 50);
         assert_eq!(echoes(&mut session, 0, 150, 50, false).len(), 3);
@@ -98,7 +98,7 @@ fn an_echo_that_came_back_in_time_counts_even_if_it_is_handed_in_late_and_no_lat
 }
 
 #[test]
-fn while_echoes_watch_the_path_packets_are_asked_for_once_a_second() {
+fn the_receive_interval_is_one_second_while_echoes_are_active() {
     let mut session = echoing(50, 50);
     echoes(&mut session, 0, 40, 50, true);
     let packets = drive(&mut session, ms(40), ms(100), None);

@@ -1,4 +1,4 @@
-//! Two machines on one clock, and what lies between them.
+//! Two sessions on one clock, over an unreliable link.
 
 use std::collections::BTreeMap;
 
@@ -6,26 +6,26 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// How often a driver looks.
+/// Polling interval of the driver.
 const TICK: Duration = Duration::from_millis(1);
 
-/// What lies between: numbers, used one after the other, round and round.
+/// The link: each list is used cyclically.
 #[derive(Clone, Debug)]
 struct Link {
-    /// Microseconds under way.
+    /// Delay in microseconds.
     delays: Vec<u64>,
-    /// Whether a packet is lost, until the loss ends.
+    /// Losses, until `loss_ends`.
     losses: Vec<bool>,
     loss_ends: Duration,
-    /// Whether one packet may overtake another.
+    /// Whether packets may be reordered.
     overtakes: bool,
 }
 
 struct Pair {
     sessions: [Session; 2],
     link: Link,
-    /// By arrival, and by order among those that arrive together: for whom, and what.
-    under_way: BTreeMap<(Duration, usize), (usize, [u8; bfd::LENGTH])>,
+    /// Ordered by arrival, then by number: receiver and packet.
+    in_flight: BTreeMap<(Duration, usize), (usize, [u8; bfd::LENGTH])>,
     count: usize,
     latest: [Duration; 2],
     now: Duration,
@@ -42,7 +42,7 @@ impl Pair {
         Self {
             sessions: [session(0, first), session(1, second)],
             link,
-            under_way: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             count: 0,
             latest: [ms(0); 2],
             now: ms(0),
@@ -53,9 +53,9 @@ impl Pair {
     fn run(&mut self, until: Duration) {
         while self.now < until {
             self.now += TICK;
-            while let Some(entry) = self.under_way.first_entry().filter(|entry| entry.key().0 <= self.now) {
+            while let Some(entry) = self.in_flight.first_entry().filter(|entry| entry.key().0 <= self.now) {
                 let ((at, _), (to, bytes)) = entry.remove_entry();
-                // A first packet may name a session that its receiver has forgotten: that is no fault.
+                // The first packet may carry a discriminator that its receiver has cleared: not an error.
                 let _ = self.sessions[to].handle_packet(&ReceivedPacket { bytes: &bytes, ttl: 255, at });
             }
             for side in 0..2 {
@@ -80,16 +80,16 @@ impl Pair {
             arrival = arrival.max(self.latest[to]);
         }
         self.latest[to] = arrival;
-        self.under_way.insert((arrival, self.count), (to, bytes));
+        self.in_flight.insert((arrival, self.count), (to, bytes));
     }
 
     fn are_up(&self) -> bool {
         self.sessions.iter().all(|session| session.state() == BfdState::Up)
     }
 
-    fn deaths(&self) -> usize {
-        let died = |change: &StateChange| change.diagnostic == Diagnostic::DetectionTimeExpired;
-        self.changes.iter().filter(|(_, change)| change.from == BfdState::Up && died(change)).count()
+    fn detections(&self) -> usize {
+        let timed_out = |change: &StateChange| change.diagnostic == Diagnostic::DetectionTimeExpired;
+        self.changes.iter().filter(|(_, change)| change.from == BfdState::Up && timed_out(change)).count()
     }
 }
 
@@ -103,7 +103,7 @@ fn profiles(multipliers: std::ops::Range<u8>) -> impl Strategy<Value = SessionPr
     })
 }
 
-/// Changes of profile: when, on which side, to what.
+/// Changes of profile: time, side, profile.
 fn changes(
     multipliers: std::ops::Range<u8>,
 ) -> impl Strategy<Value = BTreeMap<u64, (usize, SessionProfile)>> {
@@ -126,7 +126,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn they_settle_up_once_the_loss_ends(
+    fn both_settle_up_once_the_loss_ends(
         profiles in both(1..6),
         changes in changes(1..6),
         delays in prop::collection::vec(0..15_000_u64, 1..40),
@@ -135,15 +135,15 @@ proptest! {
         let link = Link { delays, losses, loss_ends: ms(12_000), overtakes: true };
         let mut pair = Pair::new(profiles, link);
         change(&mut pair, &changes);
-        // From here on nothing is lost, and nothing overtakes: twenty seconds are many detection times.
+        // From here on, no loss and no reordering: twenty seconds are many detection times.
         pair.run(ms(12_000));
         pair.link = Link { delays: vec![500], losses: vec![false], loss_ends: ms(0), overtakes: false };
         pair.run(ms(32_000));
         prop_assert!(pair.are_up());
-        let told = pair.changes.len();
+        let before = pair.changes.len();
         pair.run(ms(52_000));
         prop_assert!(pair.are_up());
-        prop_assert_eq!(pair.changes.len(), told);
+        prop_assert_eq!(pair.changes.len(), before);
         for session in &pair.sessions {
             let (own, other) = (session.config.profile, pair.sessions.iter().find(|it| it.config.local != session.config.local));
             let other = other.unwrap().config.profile;
@@ -155,7 +155,7 @@ proptest! {
     }
 
     #[test]
-    fn nobody_is_found_dead_who_is_heard_in_time(
+    fn no_session_goes_down_while_packets_arrive_in_time(
         profiles in both(2..6),
         changes in changes(2..6),
         delays in prop::collection::vec(0..8000_u64, 1..40),
@@ -165,11 +165,11 @@ proptest! {
         change(&mut pair, &changes);
         pair.run(ms(20_000));
         prop_assert!(pair.are_up());
-        prop_assert_eq!(pair.deaths(), 0, "{:?}", pair.changes);
+        prop_assert_eq!(pair.detections(), 0, "{:?}", pair.changes);
     }
 
     #[test]
-    fn a_neighbor_that_falls_silent_is_dead_within_the_negotiated_time(
+    fn a_silent_peer_is_detected_within_the_detection_time(
         profiles in both(1..6),
         delays in prop::collection::vec(0..500_u64, 1..40),
         silent_at in 8000..12_000_u64,
@@ -179,21 +179,21 @@ proptest! {
         pair.run(ms(silent_at));
         prop_assert!(pair.are_up());
         let expected = [0, 1].map(|side| pair.sessions[side].detection_deadline().unwrap());
-        // What is under way is lost with the rest.
-        pair.under_way.clear();
+        // Packets in flight are lost, too.
+        pair.in_flight.clear();
         pair.link = Link { losses: vec![true], loss_ends: Duration::MAX, ..pair.link };
-        let told = pair.changes.len();
+        let before = pair.changes.len();
         pair.run(ms(silent_at + 6000));
         for (side, deadline) in expected.into_iter().enumerate() {
-            let died = pair.changes[told..].iter().find(|(it, _)| *it == side).expect("a death").1;
-            prop_assert_eq!(died.diagnostic, Diagnostic::DetectionTimeExpired);
-            prop_assert!((deadline..=deadline + TICK).contains(&died.at), "{:?} {deadline:?}", died);
+            let change = pair.changes[before..].iter().find(|(it, _)| *it == side).expect("a state change").1;
+            prop_assert_eq!(change.diagnostic, Diagnostic::DetectionTimeExpired);
+            prop_assert!((deadline..=deadline + TICK).contains(&change.at), "{:?} {deadline:?}", change);
         }
     }
 }
 
 #[test]
-fn a_cut_ends_both_and_its_mending_brings_both_back() {
+fn both_go_down_on_a_cut_and_recover_afterwards() {
     let link = Link { delays: vec![200], losses: vec![false], loss_ends: ms(0), overtakes: false };
     let mut pair = Pair::new([profile(10), profile(300)], link);
     pair.run(ms(5000));
@@ -207,7 +207,7 @@ fn a_cut_ends_both_and_its_mending_brings_both_back() {
 }
 
 #[test]
-fn one_that_was_held_down_comes_back_as_fast_as_before() {
+fn a_session_returns_from_admin_down_with_its_intervals() {
     let link = Link { delays: vec![200], losses: vec![false], loss_ends: ms(0), overtakes: false };
     let mut pair = Pair::new([profile(50), profile(50)], link);
     pair.run(ms(3000));
@@ -224,10 +224,10 @@ fn one_that_was_held_down_comes_back_as_fast_as_before() {
 }
 
 #[test]
-fn two_that_come_up_take_a_second_or_two_and_few_packets() {
+fn coming_up_takes_few_packets() {
     let link = Link { delays: vec![200], losses: vec![false], loss_ends: ms(0), overtakes: false };
     let mut pair = Pair::new([profile(1000), profile(1000)], link);
     pair.run(ms(700));
-    assert!(pair.are_up(), "no packet has to wait for the slow pace");
+    assert!(pair.are_up(), "no packet waits for the slow interval");
     assert!(pair.count <= 10, "{} packets", pair.count);
 }

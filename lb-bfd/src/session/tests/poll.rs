@@ -1,4 +1,4 @@
-//! RFC 5880 sections 6.5 and 6.8.3: what is announced, and from when on it counts.
+//! Poll sequences: advertised intervals, and when they take effect (RFC 5880, sections 6.5 and 6.8.3).
 
 use super::*;
 
@@ -6,14 +6,14 @@ fn final_of(session: &mut Session, at: Duration) {
     hear(session, at, with_flag(BfdState::Up, bfd::FINAL));
 }
 
-/// What was sent until the first that polls, which is returned.
+/// Drives the session and returns its first packet with the poll bit.
 fn polled(session: &mut Session, from: Duration) -> (Duration, Control) {
     let packets = drive(session, from, from + ms(2000), Some(control(BfdState::Up)));
     *packets.iter().find(|(_, packet)| has(packet, bfd::POLL)).expect("a poll")
 }
 
 #[test]
-fn coming_up_polls_for_the_faster_packets_until_the_answer_and_no_longer() {
+fn coming_up_polls_for_the_faster_interval_until_answered() {
     let mut session = Session::new(config(profile(50)), 7, ms(0));
     sent(&mut session, ms(0));
     hear(&mut session, ms(0), control(BfdState::Init));
@@ -26,7 +26,7 @@ fn coming_up_polls_for_the_faster_packets_until_the_answer_and_no_longer() {
 }
 
 #[test]
-fn a_poll_takes_the_place_of_a_packet_that_is_due_and_is_none_more() {
+fn a_poll_is_part_of_a_periodic_packet() {
     let mut session = up(config(profile(50)), ms(0));
     drive(&mut session, ms(0), ms(1000), Some(control(BfdState::Up)));
     let due = session.next_deadline();
@@ -36,17 +36,17 @@ fn a_poll_takes_the_place_of_a_packet_that_is_due_and_is_none_more() {
 }
 
 #[test]
-fn the_poll_of_coming_up_consumes_the_packet_that_is_due() {
+fn the_poll_on_coming_up_replaces_the_packet_due() {
     let mut session = Session::new(config(profile(50)), 7, ms(0));
     sent(&mut session, ms(0));
     hear(&mut session, ms(740), control(BfdState::Init));
-    // The packet of the slow pace was about due: the one that tells the news is that one.
+    // The packet of the slow interval was nearly due: the state change takes its place.
     let packets = drive(&mut session, ms(740), ms(2000), Some(control(BfdState::Up)));
     assert!(gaps(&packets).iter().all(|gap| *gap >= ms(37)), "{:?}", gaps(&packets));
 }
 
 #[test]
-fn a_slower_pace_begins_with_the_answer_and_not_before() {
+fn a_slower_transmit_interval_takes_effect_with_the_answer() {
     let mut session = up(config(profile(50)), ms(0));
     session.set_profile(SessionProfile { transmit: ms(400), ..profile(50) }, ms(100));
     let packets = drive(&mut session, ms(100), ms(2000), Some(control(BfdState::Up)));
@@ -58,7 +58,7 @@ fn a_slower_pace_begins_with_the_answer_and_not_before() {
 }
 
 #[test]
-fn a_faster_pace_begins_at_once() {
+fn a_faster_transmit_interval_takes_effect_at_once() {
     let mut session = up(config(profile(400)), ms(0));
     session.set_profile(profile(50), ms(10));
     let packets = drive(&mut session, ms(10), ms(1000), Some(control(BfdState::Up)));
@@ -66,7 +66,7 @@ fn a_faster_pace_begins_at_once() {
 }
 
 #[test]
-fn the_neighbor_is_expected_faster_only_once_it_has_answered() {
+fn a_shorter_detection_time_takes_effect_with_the_answer() {
     let mut session = up(config(SessionProfile { receive: ms(400), ..profile(50) }), ms(0));
     assert_eq!(session.view().detection_time, ms(1200));
     session.set_profile(profile(50), ms(100));
@@ -78,14 +78,14 @@ fn the_neighbor_is_expected_faster_only_once_it_has_answered() {
 }
 
 #[test]
-fn the_neighbor_is_expected_slower_at_once() {
+fn a_longer_detection_time_takes_effect_at_once() {
     let mut session = up(config(profile(50)), ms(0));
     session.set_profile(profile(400), ms(10));
     assert_eq!(session.view().detection_time, ms(1200));
 }
 
 #[test]
-fn a_change_during_a_poll_waits_for_a_poll_of_its_own() {
+fn a_change_during_a_poll_sequence_waits_for_its_own() {
     let mut session = up(config(profile(400)), ms(0));
     session.set_profile(profile(200), ms(10));
     assert_eq!(polled(&mut session, ms(10)).1.intervals[0], micros(200));
@@ -93,14 +93,14 @@ fn a_change_during_a_poll_waits_for_a_poll_of_its_own() {
     assert_eq!(polled(&mut session, ms(2010)).1.intervals[0], micros(200));
     assert_eq!(session.view().detection_time, ms(1200));
     final_of(&mut session, ms(4010));
-    assert_eq!(session.view().detection_time, ms(600), "what was answered counts");
+    assert_eq!(session.view().detection_time, ms(600), "the answered value takes effect");
     assert_eq!(polled(&mut session, ms(4010)).1.intervals[0], micros(50));
     final_of(&mut session, ms(6010));
     assert_eq!(session.view().detection_time, ms(150));
 }
 
 #[test]
-fn an_answer_that_comes_before_the_question_is_one_to_an_earlier_question() {
+fn a_final_before_the_poll_answers_an_earlier_poll() {
     let mut session = up(config(SessionProfile { receive: ms(400), ..profile(50) }), ms(0));
     session.set_profile(profile(50), ms(10));
     final_of(&mut session, ms(11));
@@ -109,7 +109,7 @@ fn an_answer_that_comes_before_the_question_is_one_to_an_earlier_question() {
 }
 
 #[test]
-fn a_final_that_nobody_asked_for_changes_nothing() {
+fn an_unsolicited_final_has_no_effect() {
     let mut session = up(config(profile(50)), ms(0));
     let before = (session.view().detection_time, session.view().transmit_interval);
     final_of(&mut session, ms(1));
@@ -117,8 +117,8 @@ fn a_final_that_nobody_asked_for_changes_nothing() {
 }
 
 #[test]
-fn a_change_while_the_neighbor_comes_up_is_answered_before_it_counts() {
-    // It has heard 400 ms; what it hears next must not be too late by its being told less in the meantime.
+fn a_change_while_coming_up_takes_effect_with_the_answer() {
+    // The peer knows 400 ms; its next packet must not be late because of a shorter interval since.
     let mut session = Session::new(config(profile(400)), 7, ms(0));
     hear(&mut session, ms(0), control(BfdState::Down));
     sent(&mut session, ms(0));
@@ -128,14 +128,14 @@ fn a_change_while_the_neighbor_comes_up_is_answered_before_it_counts() {
     assert_eq!(session.view().detection_time, ms(1200));
     assert!(has(&polled(&mut session, ms(2)).1, bfd::POLL));
     final_of(&mut session, ms(2002));
-    // The first answer may be to the packets of the slow pace, whose poll was under way.
+    // The first answer may be to the slow packets, whose poll was in progress.
     polled(&mut session, ms(2002));
     final_of(&mut session, ms(4002));
     assert_eq!(session.view().detection_time, ms(150));
 }
 
 #[test]
-fn going_down_is_slow_at_once_even_during_a_poll() {
+fn going_down_slows_transmission_at_once_even_during_a_poll() {
     let mut session = up(config(profile(50)), ms(0));
     session.set_profile(profile(70), ms(10));
     polled(&mut session, ms(10));
@@ -146,7 +146,7 @@ fn going_down_is_slow_at_once_even_during_a_poll() {
 }
 
 #[test]
-fn what_no_packet_can_tell_is_told_and_counted_as_what_one_can() {
+fn intervals_are_limited_to_what_a_packet_can_encode() {
     let endless = SessionProfile { transmit: Duration::MAX, receive: Duration::MAX, ..profile(50) };
     let mut session = Session::new(config(endless), 7, ms(0));
     let packet = sent(&mut session, ms(0))[0];

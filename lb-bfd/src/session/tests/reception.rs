@@ -1,8 +1,8 @@
-//! RFC 5880 section 6.8.6, a row a rule.
+//! Validation of received packets (RFC 5880, section 6.8.6), one row per rule.
 
 use super::*;
 
-/// What is refused: name, packet, bytes that are cut off it, TTL, refusal.
+/// Name, packet, bytes cut off, TTL, error.
 type Refused = (&'static str, Control, usize, u8, PacketError);
 
 fn refused() -> Vec<Refused> {
@@ -13,10 +13,10 @@ fn refused() -> Vec<Refused> {
     vec![
         ("version 0", Control { version_and_diagnostic: 0, ..up }, 0, 255, PacketError::Version),
         ("version 2", Control { version_and_diagnostic: 2 << 5, ..up }, 0, 255, PacketError::Version),
-        ("length below the least", Control { length: 23, ..up }, 0, 255, PacketError::Length),
-        ("length below the least with authentication", authenticated(25), 0, 255, PacketError::Length),
+        ("length below the minimum", Control { length: 23, ..up }, 0, 255, PacketError::Length),
+        ("length below the minimum with authentication", authenticated(25), 0, 255, PacketError::Length),
         ("length beyond the datagram", Control { length: 25, ..up }, 0, 255, PacketError::Length),
-        ("datagram below the least", up, 1, 255, PacketError::TooShort),
+        ("datagram below the minimum", up, 1, 255, PacketError::TooShort),
         ("empty datagram", up, 24, 255, PacketError::TooShort),
         ("multiplier 0", Control { multiplier: 0, ..up }, 0, 255, PacketError::Multiplier),
         ("multipoint", flagged(bfd::MULTIPOINT), 0, 255, PacketError::Multipoint),
@@ -35,7 +35,7 @@ fn refused() -> Vec<Refused> {
 }
 
 #[test]
-fn what_is_refused_counts_for_nothing_and_is_counted() {
+fn a_rejected_packet_has_no_effect_and_is_counted() {
     for (name, control, cut, ttl, error) in refused() {
         let mut session = up(config(profile(50)), ms(0));
         let (before, deadline) = (session.view(), session.next_deadline());
@@ -50,7 +50,7 @@ fn what_is_refused_counts_for_nothing_and_is_counted() {
 }
 
 #[test]
-fn authentication_is_refused_where_none_is_configured() {
+fn authentication_is_rejected() {
     let mut session = up(config(profile(50)), ms(0));
     let mut bytes =
         Control { length: 26, ..with_flag(BfdState::Up, bfd::AUTHENTICATION) }.to_bytes().to_vec();
@@ -60,8 +60,8 @@ fn authentication_is_refused_where_none_is_configured() {
 }
 
 #[test]
-fn the_first_rule_that_is_broken_is_the_one_that_is_told() {
-    // From the last rule to the first: each packet breaks one more.
+fn the_first_violated_rule_is_reported() {
+    // From the last rule to the first: each packet violates one more.
     let mut wrong = Control { your_discriminator: [0, 0, 0, 2], ..control(BfdState::Up) };
     let mut session = up(config(profile(50)), ms(0));
     let mut error = |control: Control| {
@@ -84,7 +84,7 @@ fn the_first_rule_that_is_broken_is_the_one_that_is_told() {
 }
 
 #[test]
-fn over_several_hops_the_least_ttl_is_the_configured_one() {
+fn multihop_uses_the_configured_minimum_ttl() {
     for (ttl, expected) in [(252, Err(PacketError::Ttl)), (253, Ok(())), (255, Ok(()))] {
         let hops = Hops::Multi { minimum_ttl: 253 };
         let mut session = Session::new(SessionConfig { hops, ..config(profile(50)) }, 7, ms(0));
@@ -101,7 +101,7 @@ fn a_datagram_may_be_longer_than_its_packet() {
     assert_eq!(session.handle_packet(&ReceivedPacket { bytes: &bytes, ttl: 255, at: ms(1) }), Ok(()));
 }
 
-/// Our state, theirs, ours after it.
+/// Our state, the received state, and our next state.
 const STEPS: [(BfdState, BfdState, BfdState); 16] = {
     use BfdState::{AdminDown, Down, Init, Up};
     [
@@ -124,7 +124,7 @@ const STEPS: [(BfdState, BfdState, BfdState); 16] = {
     ]
 };
 
-/// A session in this state.
+/// Returns a session in this state.
 fn in_state(state: BfdState) -> Session {
     let mut session = Session::new(config(profile(50)), 7, ms(0));
     match state {
@@ -139,24 +139,24 @@ fn in_state(state: BfdState) -> Session {
 }
 
 #[test]
-fn every_state_that_is_told_in_every_state_leads_where_the_rfc_says() {
-    for (from, told, to) in STEPS {
+fn every_received_state_leads_to_the_state_of_the_rfc() {
+    for (from, received_state, to) in STEPS {
         let mut session = in_state(from);
         while session.poll_change().is_some() {}
-        hear(&mut session, ms(10), control(told));
-        assert_eq!(session.state(), to, "{from:?} hears {told:?}");
-        assert_eq!(session.view().remote_state, told);
+        hear(&mut session, ms(10), control(received_state));
+        assert_eq!(session.state(), to, "{from:?} receives {received_state:?}");
+        assert_eq!(session.view().remote_state, received_state);
         let change = session.poll_change();
         assert_eq!(change.map(|change| (change.from, change.to)), (from != to).then_some((from, to)));
         if to == BfdState::Down && from != BfdState::Down {
-            let expected = (Diagnostic::NeighborSignaledDown, told);
+            let expected = (Diagnostic::NeighborSignaledDown, received_state);
             assert_eq!(change.map(|change| (change.diagnostic, change.remote)), Some(expected));
         }
     }
 }
 
 #[test]
-fn all_that_a_packet_says_of_its_sender_is_learned() {
+fn all_reported_values_are_stored() {
     let mut session = up(config(profile(50)), ms(0));
     let packet = Control {
         version_and_diagnostic: bfd::VERSION | 5,
@@ -179,8 +179,8 @@ fn all_that_a_packet_says_of_its_sender_is_learned() {
 fn a_poll_is_answered_at_once_in_every_state_but_admin_down() {
     for state in BfdState::ALL {
         let mut session = in_state(state);
-        let told = if state == BfdState::Down { BfdState::AdminDown } else { BfdState::Init };
-        hear(&mut session, ms(10), with_flag(told, bfd::POLL));
+        let received_state = if state == BfdState::Down { BfdState::AdminDown } else { BfdState::Init };
+        hear(&mut session, ms(10), with_flag(received_state, bfd::POLL));
         assert_eq!(session.next_deadline() == Some(ms(0)), state != BfdState::AdminDown);
         let packets = sent(&mut session, ms(10));
         let finals = packets.iter().filter(|packet| has(packet, bfd::FINAL)).count();
@@ -190,7 +190,7 @@ fn a_poll_is_answered_at_once_in_every_state_but_admin_down() {
 }
 
 #[test]
-fn a_neighbor_that_started_anew_takes_the_session_down_and_gets_its_new_number_back() {
+fn a_restarted_peer_takes_the_session_down_and_its_new_discriminator_is_used() {
     let mut session = up(config(profile(50)), ms(0));
     let packet = Control { my_discriminator: [0, 0, 0, 77], ..control(BfdState::Down) };
     hear(&mut session, ms(10), packet);

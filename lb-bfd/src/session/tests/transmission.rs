@@ -1,13 +1,13 @@
-//! RFC 5880 section 6.8.7: when packets go out, and what is in them.
+//! Time and contents of transmitted packets (RFC 5880, section 6.8.7).
 
 use super::*;
 
 #[test]
-fn intervals_are_jittered_from_three_quarters_to_the_whole() {
+fn intervals_are_jittered_between_75_and_100_percent() {
     for (multiplier, longest) in [(1, 45), (2, 50), (3, 50)] {
         let mut session = up(config(SessionProfile { multiplier, ..profile(50) }), ms(0));
         let gaps = gaps(&drive(&mut session, ms(0), ms(20_000), Some(control(BfdState::Up))));
-        // The driver is half a millisecond late at most.
+        // The driver is at most half a millisecond late.
         let late = Duration::from_micros(500);
         assert!(gaps.iter().all(|gap| (Duration::from_micros(37_500)..=ms(longest) + late).contains(gap)));
         let (least, most) = (gaps.iter().min().unwrap(), gaps.iter().max().unwrap());
@@ -26,7 +26,7 @@ fn two_seeds_send_at_different_times() {
 }
 
 #[test]
-fn the_neighbors_least_interval_is_obeyed() {
+fn the_peers_receive_interval_is_respected() {
     let slow = Control { intervals: [micros(50), micros(400), [0; 4]], ..control(BfdState::Up) };
     let mut session = up(config(profile(50)), ms(0));
     hear(&mut session, ms(0), slow);
@@ -35,29 +35,29 @@ fn the_neighbors_least_interval_is_obeyed() {
 }
 
 #[test]
-fn a_neighbor_that_takes_more_again_gets_more_at_once() {
+fn a_shorter_receive_interval_of_the_peer_takes_effect_at_once() {
     let takes = |every| Control { intervals: [micros(50), micros(every), [0; 4]], ..control(BfdState::Up) };
     let mut session = up(config(profile(50)), ms(0));
     hear(&mut session, ms(0), takes(1000));
     drive(&mut session, ms(0), ms(100), None);
     hear(&mut session, ms(100), takes(60));
-    assert_eq!(sent(&mut session, ms(100)).len(), 1, "an interval of 60 ms is over since long");
+    assert_eq!(sent(&mut session, ms(100)).len(), 1, "an interval of 60 ms is long over");
 }
 
 #[test]
-fn a_session_that_is_not_up_sends_once_a_second_at_most_and_says_so() {
+fn a_session_that_is_not_up_advertises_and_sends_one_packet_per_second() {
     let mut session = Session::new(config(profile(10)), 7, ms(0));
     let packets = drive(&mut session, ms(0), ms(20_000), None);
     assert!(packets.len() > 20 && gaps(&packets).iter().all(|gap| *gap >= ms(750)));
     assert!(packets.iter().all(|(_, packet)| packet.intervals[0] == micros(1000)));
-    // A neighbor that is down itself, and wants them fast, changes nothing.
+    // An eager peer that is down itself has no effect.
     let eager = Control { intervals: [micros(10), micros(10), [0; 4]], ..control(BfdState::AdminDown) };
     let packets = drive(&mut session, ms(20_000), ms(40_000), Some(eager));
     assert!(gaps(&packets).iter().all(|gap| *gap >= ms(750)));
 }
 
 #[test]
-fn what_is_received_does_not_put_off_what_is_sent() {
+fn received_packets_do_not_postpone_transmission() {
     let due = |polled: bool| {
         let mut session = up(config(profile(50)), ms(0));
         let flag = if polled { bfd::POLL } else { 0 };
@@ -67,13 +67,13 @@ fn what_is_received_does_not_put_off_what_is_sent() {
             .map(|(at, _)| at)
             .collect::<Vec<_>>()
     };
-    // Neither by a packet nor by its answer: the times are those of a session whose neighbor never polls.
+    // Neither a packet nor its answer: the times are those of a session whose peer never polls.
     assert_eq!(due(true), due(false));
     assert!(due(true).len() >= 20);
 }
 
 #[test]
-fn a_change_of_state_is_told_at_once_and_once() {
+fn a_state_change_is_sent_at_once_and_only_once() {
     let mut session = Session::new(config(profile(50)), 7, ms(0));
     assert_eq!(sent(&mut session, ms(0)).len(), 1);
     assert_eq!(sent(&mut session, ms(1)).len(), 0);
@@ -85,7 +85,7 @@ fn a_change_of_state_is_told_at_once_and_once() {
 }
 
 #[test]
-fn an_answer_tells_the_news_and_no_packet_more() {
+fn a_final_reports_the_state_change_without_an_extra_packet() {
     let mut session = Session::new(config(profile(1000)), 7, ms(0));
     sent(&mut session, ms(0));
     hear(&mut session, ms(1), with_flag(BfdState::Down, bfd::POLL));
@@ -95,7 +95,7 @@ fn an_answer_tells_the_news_and_no_packet_more() {
 }
 
 #[test]
-fn admin_down_is_told_for_as_long_as_it_lasts() {
+fn admin_down_is_sent_as_long_as_it_lasts() {
     let mut session = up(config(profile(50)), ms(0));
     session.set_admin_down(true, ms(10));
     let packets = drive(&mut session, ms(10), ms(10_000), Some(control(BfdState::Down)));
@@ -114,27 +114,27 @@ fn a_passive_side_is_silent_until_it_is_spoken_to_and_again_after_a_death() {
     assert_eq!(session.next_deadline(), None);
     hear(&mut session, ms(5000), control(BfdState::Down));
     assert_eq!(sent(&mut session, ms(5000)).len(), 1);
-    // Dead after three of our 50 ms, as the neighbor announces no longer ones.
+    // Down after three times our 50 ms, as the peer's interval is not longer.
     let packets = drive(&mut session, ms(5000), ms(10_000), None);
     assert!(packets.iter().all(|(at, _)| *at <= ms(5150)), "{packets:?}");
 }
 
 #[test]
-fn a_neighbor_that_takes_nothing_gets_the_news_and_nothing_else() {
-    let deaf = Control { intervals: [micros(50), [0; 4], [0; 4]], ..control(BfdState::Up) };
+fn a_peer_with_receive_interval_zero_gets_only_state_changes() {
+    let receiving_none = Control { intervals: [micros(50), [0; 4], [0; 4]], ..control(BfdState::Up) };
     let mut session = up(config(profile(50)), ms(0));
-    hear(&mut session, ms(0), deaf);
-    assert!(drive(&mut session, ms(0), ms(2000), Some(deaf)).is_empty());
+    hear(&mut session, ms(0), receiving_none);
+    assert!(drive(&mut session, ms(0), ms(2000), Some(receiving_none)).is_empty());
     session.set_admin_down(true, ms(2000));
-    let packets = drive(&mut session, ms(2000), ms(9000), Some(deaf));
+    let packets = drive(&mut session, ms(2000), ms(9000), Some(receiving_none));
     assert_eq!(packets.len(), 1);
     assert_eq!(state_of(&packets[0].1), BfdState::AdminDown);
-    // It is gone: who comes back may wait for us.
+    // The peer is gone; one that returns may wait for us.
     assert!(!drive(&mut session, ms(9000), ms(12_000), None).is_empty());
 }
 
 #[test]
-fn demand_stops_periodic_packets_but_no_poll_and_no_answer() {
+fn demand_mode_stops_periodic_packets_but_not_polls_and_finals() {
     let demanding = with_flag(BfdState::Up, bfd::DEMAND);
     let mut session = up(config(profile(50)), ms(0));
     hear(&mut session, ms(0), demanding);
@@ -147,13 +147,13 @@ fn demand_stops_periodic_packets_but_no_poll_and_no_answer() {
     assert!(!packets.is_empty() && packets.iter().all(|(_, packet)| has(packet, bfd::POLL)));
     hear(&mut session, ms(2100), with_flag(BfdState::Up, bfd::DEMAND | bfd::FINAL));
     assert!(drive(&mut session, ms(2101), ms(3000), Some(demanding)).is_empty());
-    // Without the bit, or not up, it is asynchronous again.
+    // Asynchronous mode again without the bit, or when not up.
     let packets = drive(&mut session, ms(3000), ms(3500), Some(control(BfdState::Up)));
     assert!(packets.len() > 5);
 }
 
 #[test]
-fn echoes_of_a_neighbor_over_several_hops_are_not_offered_a_loop() {
+fn no_echo_receive_interval_is_advertised_over_several_hops() {
     for (hops, expected) in [(Hops::Single, micros(100)), (Hops::Multi { minimum_ttl: 1 }, [0; 4])] {
         let config = SessionConfig { hops, echo_receive: ms(100), ..config(profile(50)) };
         let mut session = Session::new(config, 7, ms(0));

@@ -29,7 +29,7 @@ const EVENTS: [(BgpEvent, &str); 24] = [
     (KeepAliveMsg, "I I I I E E"),
     (UpdateMsg, "I I I I I E"),
     (UpdateMsgErr, "I I I I I I"),
-    // RFC 9687 section 3.
+    // RFC 9687, section 3.
     (SendHoldTimerExpires, "I I I I I I"),
     // RFC 2918, section 4: in Established only.
     (RouteRefreshMsg, "I I I I I E"),
@@ -50,7 +50,7 @@ const fn state(letter: &str) -> BgpState {
 }
 
 #[test]
-fn the_table_is_that_of_the_rfc() {
+fn the_table_matches_the_rfc() {
     for (event, row) in EVENTS {
         let row: Vec<BgpState> = row.split(' ').map(state).collect();
         assert_eq!(row.len(), STATES.len(), "{event:?}");
@@ -61,7 +61,7 @@ fn the_table_is_that_of_the_rfc() {
 }
 
 #[test]
-fn no_event_is_left_out() {
+fn every_event_is_covered() {
     // Exhaustive match: another event changes the count, which then differs from the length of the list.
     let number = |event| match event {
         ManualStart | ManualStop | AutomaticStart | ManualStartPassive | AutomaticStartPassive => 5,

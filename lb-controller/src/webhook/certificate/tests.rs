@@ -5,47 +5,47 @@ const NOW: Duration = Duration::from_secs(1_795_000_000);
 const NAME: &str = "fairlead-webhook-service.lb.svc";
 
 fn issue(now: Duration, before: Option<&Certificate>) -> Certificate {
-    Certificate::issue(&names(super::super::SERVICE, "lb"), now, before).unwrap()
+    Certificate::issue(&dns_names(SERVICE, "lb"), now, before).unwrap()
 }
 
 #[test]
-fn a_certificate_is_good_until_it_is_time_for_another() {
+fn a_certificate_expires_some_time_after_it_has_to_be_renewed() {
     let one = issue(NOW, None);
     let second = Duration::from_secs(1);
-    let at = |now: Duration| one.standing(NAME, now);
-    assert_eq!(at(NOW), Standing::Good);
-    assert_eq!(at(NOW - SKEW), Standing::Good);
-    assert_eq!(at(NOW - SKEW - second), Standing::Useless);
-    assert_eq!(at(NOW + LIFETIME - RENEWED_BEFORE - second), Standing::Good);
-    assert_eq!(at(NOW + LIFETIME - RENEWED_BEFORE + second), Standing::Ending);
-    assert_eq!(at(NOW + LIFETIME - second), Standing::Ending);
-    assert_eq!(at(NOW + LIFETIME + second), Standing::Useless);
+    let at = |now: Duration| one.state(NAME, now);
+    assert_eq!(at(NOW), CertificateState::Valid);
+    assert_eq!(at(NOW - CLOCK_SKEW), CertificateState::Valid);
+    assert_eq!(at(NOW - CLOCK_SKEW - second), CertificateState::Unusable);
+    assert_eq!(at(NOW + LIFETIME - RENEW_BEFORE - second), CertificateState::Valid);
+    assert_eq!(at(NOW + LIFETIME - RENEW_BEFORE + second), CertificateState::Expiring);
+    assert_eq!(at(NOW + LIFETIME - second), CertificateState::Expiring);
+    assert_eq!(at(NOW + LIFETIME + second), CertificateState::Unusable);
 }
 
 #[test]
-fn it_is_for_its_names_only() {
+fn a_certificate_is_valid_for_its_names_only() {
     let one = issue(NOW, None);
-    assert_eq!(one.standing("fairlead-webhook-service.lb.svc.cluster.local", NOW), Standing::Good);
-    assert_eq!(one.standing("fairlead-webhook-service.other.svc", NOW), Standing::Useless);
+    assert_eq!(one.state("fairlead-webhook-service.lb.svc.cluster.local", NOW), CertificateState::Valid);
+    assert_eq!(one.state("fairlead-webhook-service.other.svc", NOW), CertificateState::Unusable);
 }
 
 #[test]
-fn who_trusts_the_one_after_it_still_trusts_it_and_not_the_one_before() {
+fn a_ca_bundle_accepts_the_current_and_the_previous_certificate_only() {
     let first = issue(NOW, None);
     let second = issue(NOW + LIFETIME / 2, Some(&first));
     let third = issue(NOW + LIFETIME / 2 + LIFETIME / 4, Some(&second));
-    let shown = |by: &Certificate, trusted: &Certificate| {
-        let mixed = Certificate { authorities: trusted.authorities.clone(), ..by.clone() };
+    let is_accepted = |by: &Certificate, trusted: &Certificate| {
+        let mixed = Certificate { ca_bundle: trusted.ca_bundle.clone(), ..by.clone() };
         mixed.is_valid(NAME, NOW + LIFETIME / 2 + LIFETIME / 4)
     };
-    assert!(shown(&first, &second) && shown(&second, &second));
-    assert!(shown(&second, &third) && shown(&third, &third));
-    assert!(!shown(&first, &third), "two are enough");
-    assert!(!shown(&third, &second));
+    assert!(is_accepted(&first, &second) && is_accepted(&second, &second));
+    assert!(is_accepted(&second, &third) && is_accepted(&third, &third));
+    assert!(!is_accepted(&first, &third), "only two CAs are kept");
+    assert!(!is_accepted(&third, &second));
 }
 
 #[test]
-fn what_is_damaged_is_useless_and_no_panic() {
+fn a_damaged_certificate_is_unusable_and_causes_no_panic() {
     let one = issue(NOW, None);
     let other = issue(NOW, None);
     let damaged = [
@@ -54,18 +54,18 @@ fn what_is_damaged_is_useless_and_no_panic() {
         Certificate { certificate: String::new(), ..one.clone() },
         Certificate { certificate: one.certificate[..200].to_owned(), ..one.clone() },
         Certificate { certificate: other.certificate.clone(), ..one.clone() },
-        Certificate { authorities: "garbage".into(), ..one.clone() },
-        Certificate { authorities: other.authorities.clone(), ..one.clone() },
+        Certificate { ca_bundle: "garbage".into(), ..one.clone() },
+        Certificate { ca_bundle: other.ca_bundle.clone(), ..one.clone() },
     ];
     for certificate in damaged {
-        assert_eq!(certificate.standing(NAME, NOW), Standing::Useless, "{certificate:?}");
+        assert_eq!(certificate.state(NAME, NOW), CertificateState::Unusable, "{certificate:?}");
     }
-    let heir = issue(NOW, Some(&Certificate { authorities: "garbage".into(), ..one.clone() }));
-    assert_eq!(heir.standing(NAME, NOW), Standing::Good);
+    let renewed = issue(NOW, Some(&Certificate { ca_bundle: "garbage".into(), ..one.clone() }));
+    assert_eq!(renewed.state(NAME, NOW), CertificateState::Valid);
 }
 
 #[test]
-fn a_key_is_never_shown() {
+fn debug_output_omits_the_key() {
     let one = issue(NOW, None);
     assert!(!format!("{one:?}").contains("PRIVATE"));
 }

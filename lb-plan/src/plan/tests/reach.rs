@@ -2,10 +2,11 @@
 //! the packet.
 
 use lb_common::kernel::KernelAnswer;
-use lb_common::owner::{
-    Action, Direction, Kind, MAX_ASKED, Part, Question, Trail, Vitality, World, decide, direct, find,
-};
 use lb_common::ring::{NO_NODE, NodeIndex, Slot};
+use lb_common::wire::gue::MAX_ASKED;
+use lb_pipeline::owner::{
+    Action, Direction, Kind, LivenessState, Part, Question, Trail, World, decide, direct, find,
+};
 use proptest::prelude::*;
 
 use super::scenario::{Web, applied};
@@ -114,11 +115,11 @@ impl Cluster {
     /// Whether a packet of a flow that only `owner` knows gets there from a director.
     fn reaches(&self, director: u8, owner: u8, key: VipKey, hash: u32, scenario: &Scenario) -> bool {
         let agent = &self.agents[&director];
-        let vitality = |index| {
+        let liveness = |index| {
             let draining = scenario.draining.contains(&agent.name(index));
-            if draining { Vitality::Draining } else { Vitality::Accepting }
+            if draining { LivenessState::Draining } else { LivenessState::Accepting }
         };
-        let mut at = match direct(agent.slot(key, hash), agent.own(), vitality) {
+        let mut at = match direct(agent.slot(key, hash), agent.own(), liveness) {
             Direction::Here => director,
             Direction::To(index) => agent.name(index),
             Direction::Nobody => return false,

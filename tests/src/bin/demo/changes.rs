@@ -4,7 +4,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use fairlead_tests::events::{Carrier, Crowd, EVERYBODY, NEWCOMER, Scene, Toll, cluster};
+use fairlead_tests::events::{
+    ALL_NODES, Carrier, EventLoad, EventLoadReport, JOINING_NODE, RoutedScenario, cluster,
+};
 use fairlead_tests::lab::Lab;
 use indicatif::ProgressBar;
 
@@ -13,7 +15,7 @@ use crate::{BFD_INTERVAL, tables};
 /// A change, and what is told of it.
 struct Step {
     what: &'static str,
-    make: fn(&Scene<'_>) -> Result<()>,
+    make: fn(&RoutedScenario<'_>) -> Result<()>,
     /// Over whom the router spreads then: told by BGP, or set by hand where nobody announces.
     hops: &'static [&'static str],
 }
@@ -27,10 +29,10 @@ const STEPS: &[Step] = &[
     Step {
         what: "node n5 joins, and n2 is back",
         make: |scene| {
-            scene.stage.join(NEWCOMER)?;
+            scene.stage.join(JOINING_NODE)?;
             scene.set_open("n2", true)
         },
-        hops: &EVERYBODY,
+        hops: &ALL_NODES,
     },
     Step {
         what: "node n1 is drained",
@@ -52,7 +54,7 @@ pub(crate) struct Act {
     pub(crate) flows: usize,
     /// Those of the node that died, and how many of them broke.
     pub(crate) of_dead: (usize, usize),
-    toll: Toll,
+    toll: EventLoadReport,
 }
 
 /// Plays both and returns what is off.
@@ -66,8 +68,8 @@ pub(crate) fn play() -> Result<Vec<String>> {
 }
 
 fn act(lab: &Lab, carrier: Carrier) -> Result<Act> {
-    let scene = Scene::set(lab, carrier, BFD_INTERVAL)?;
-    let crowd = Crowd::gather(lab)?;
+    let scene = RoutedScenario::set(lab, carrier, BFD_INTERVAL)?;
+    let crowd = EventLoad::gather(lab)?;
     let who = if scene.stage.has_agents() { "with Fairlead" } else { "ECMP + kube-proxy" };
     let begun = Instant::now();
     let mut timeline = Vec::new();
@@ -83,7 +85,7 @@ fn act(lab: &Lab, carrier: Carrier) -> Result<Act> {
     Ok(Act { timeline, flows: toll.flows(), of_dead: toll.of_node(lab, DEAD), toll })
 }
 
-fn watch(crowd: &Crowd, stage: &str) {
+fn watch(crowd: &EventLoad, stage: &str) {
     let bar = ProgressBar::new_spinner();
     let until = Instant::now() + EACH;
     while Instant::now() < until {

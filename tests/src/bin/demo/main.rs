@@ -12,10 +12,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use fairlead_tests::frr_router::FrrRouter;
 use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
-use fairlead_tests::lab::{AgentOptions, FAR_V4, Lab, Node, Topology, WEB_V4, WEB_V6, agents};
-use fairlead_tests::traffic::{Running, TcpLoad, TcpReport, UdpLoad, UdpReport};
-use fairlead_tests::upstream::Upstream;
+use fairlead_tests::lab::{AgentOptions, FAR_V4, Lab, LabNode, Topology, WEB_V4, WEB_V6, agents};
+use fairlead_tests::traffic::{RunningLoad, TcpLoad, TcpReport, UdpLoad, UdpReport};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Which VIPs get how many connections, and which nodes serve them.
@@ -65,7 +65,7 @@ struct Traffic<Tcp, Udp> {
 
 /// The first act; returns what is off.
 fn demonstrate(lab: &Lab) -> Result<Vec<String>> {
-    let upstream = Upstream::start(lab, &['a'], BFD_INTERVAL)?;
+    let upstream = FrrRouter::start(lab, &['a'], BFD_INTERVAL)?;
     start_agents(lab)?;
     wait_next_hops(&upstream, NEXT_HOPS)?;
     upstream.wait_watched(NEXT_HOPS, ROUTED_WITHIN)?;
@@ -91,11 +91,11 @@ fn start_agents(lab: &Lab) -> Result<()> {
 }
 
 /// Waits until the router's kernel spreads all VIPs over these nodes, as BGP has told it.
-fn wait_next_hops(upstream: &Upstream, nodes: &[&str]) -> Result<()> {
+fn wait_next_hops(upstream: &FrrRouter, nodes: &[&str]) -> Result<()> {
     upstream.wait_next_hops(&LOADS.map(|(vip, ..)| vip), nodes, ROUTED_WITHIN)
 }
 
-fn start_traffic(lab: &Lab) -> Result<Traffic<Running<TcpReport>, Running<UdpReport>>> {
+fn start_traffic(lab: &Lab) -> Result<Traffic<RunningLoad<TcpReport>, RunningLoad<UdpReport>>> {
     let client = lab.client()?;
     let start = |(vip, connections, _): &(IpAddr, usize, _)| {
         let load = TcpLoad::to(SocketAddr::new(*vip, ECHO_PORT)).connections(*connections);
@@ -106,14 +106,14 @@ fn start_traffic(lab: &Lab) -> Result<Traffic<Running<TcpReport>, Running<UdpRep
     Ok(Traffic { tcp, udp })
 }
 
-fn wait_open(loads: &[Running<TcpReport>]) -> Result<()> {
+fn wait_open(loads: &[RunningLoad<TcpReport>]) -> Result<()> {
     let all: usize = LOADS.iter().map(|(_, connections, _)| connections).sum();
     let bar = ProgressBar::new(all as u64).with_message("connections open");
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}")?);
     let until = Instant::now() + OPEN_WITHIN;
     loop {
-        let open: u64 = loads.iter().map(Running::open).sum();
-        let failed: u64 = loads.iter().map(Running::failed).sum();
+        let open: u64 = loads.iter().map(RunningLoad::open).sum();
+        let failed: u64 = loads.iter().map(RunningLoad::failed).sum();
         bar.set_position(open);
         // Those that failed are judged at the end, with all others.
         if open + failed >= all as u64 || Instant::now() > until {
@@ -125,12 +125,12 @@ fn wait_open(loads: &[Running<TcpReport>]) -> Result<()> {
 }
 
 /// Lets the traffic run for a while, and shows that it does.
-fn watch(loads: &[Running<TcpReport>], stage: &str) {
+fn watch(loads: &[RunningLoad<TcpReport>], stage: &str) {
     let bar = ProgressBar::new_spinner();
     let until = Instant::now() + EACH_HALF;
     while Instant::now() < until {
-        let bytes: u64 = loads.iter().map(Running::bytes).sum();
-        let failed: u64 = loads.iter().map(Running::failed).sum();
+        let bytes: u64 = loads.iter().map(RunningLoad::bytes).sum();
+        let failed: u64 = loads.iter().map(RunningLoad::failed).sum();
         bar.set_message(format!("{stage}: {} KiB checked, {failed} connections broken", bytes / 1024));
         bar.tick();
         thread::sleep(Duration::from_millis(100));
@@ -139,15 +139,15 @@ fn watch(loads: &[Running<TcpReport>], stage: &str) {
 }
 
 fn finish(
-    traffic: Traffic<Running<TcpReport>, Running<UdpReport>>,
+    traffic: Traffic<RunningLoad<TcpReport>, RunningLoad<UdpReport>>,
 ) -> Result<Traffic<(IpAddr, TcpReport), UdpReport>> {
-    let finish = |(load, running): (&(IpAddr, usize, _), Running<_>)| Ok((load.0, running.finish()?));
+    let finish = |(load, running): (&(IpAddr, usize, _), RunningLoad<_>)| Ok((load.0, running.finish()?));
     let tcp = LOADS.iter().zip(traffic.tcp).map(finish).collect::<Result<Vec<_>>>()?;
     Ok(Traffic { tcp, udp: traffic.udp.finish()? })
 }
 
 /// What the node says of itself, and what its kernel holds.
-fn show_node(node: &Node<'_>) -> Result<()> {
+fn show_node(node: &LabNode<'_>) -> Result<()> {
     println!("\n$ fairlead status    # on {}\n{}", node.name(), node.fairlead(&["status"])?);
     let directory = node.directory_outside().join("bpf/fairlead");
     let layout = fs::read_dir(&directory)?.next().context("no layout is pinned")??.file_name();

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use comfy_table::{CellAlignment, Table, presets};
 use fairlead_tests::lab::Lab;
-use fairlead_tests::traffic::{Share, TcpReport, UdpReport};
+use fairlead_tests::traffic::{TcpReport, TrafficShare, UdpReport};
 
 use crate::changes::Act;
 
@@ -63,7 +63,7 @@ pub(crate) fn print_timeline(steps: &[&str], with: &Act, without: &Act) {
     println!("The dead node served {all} connections, of which {broken} broke.");
 }
 
-fn add_shares(table: &mut Table, vip: IpAddr, shares: &BTreeMap<String, Share>) {
+fn add_shares(table: &mut Table, vip: IpAddr, shares: &BTreeMap<String, TrafficShare>) {
     let all: u64 = shares.values().map(|share| share.flows).sum();
     for (name, share) in shares {
         table.add_row([

@@ -9,8 +9,8 @@ mod opening;
 mod windows;
 
 use lb_common::flows::Standing::{Closed, HalfOpen, Moved, Unconfirmed};
-use lb_common::owner::MARK_NOBODY;
 use lb_common::verdict::{Outcome, Refusal};
+use lb_pipeline::owner::MARK_NOBODY;
 
 use super::Row;
 use crate::packets::build::{Frame, flags};

@@ -1,8 +1,8 @@
 //! ICMP errors about packets from a VIP, and what looks like them.
 
 use lb_common::flows::Standing::{HalfOpen, Moved, Open};
-use lb_common::owner::{MARK_LED, MARK_NOBODY, MARK_OPENING};
 use lb_common::verdict::{Outcome, Refusal};
+use lb_pipeline::owner::{MARK_LED, MARK_NOBODY, MARK_OPENING};
 
 use super::{Row, edited};
 use crate::packets::build::{Addresses, Frame};

@@ -1,8 +1,8 @@
 //! SCTP (RFC 9260): carried as TCP is, with the type of the first chunk in place of the flags.
 
 use lb_common::flows::Standing::{self, Closed, HalfOpen, Moved, Open, Unconfirmed};
-use lb_common::owner::{MARK_LED, MARK_OPENING};
 use lb_common::verdict::{Outcome, Refusal};
+use lb_pipeline::owner::{MARK_LED, MARK_OPENING};
 
 use super::{Row, edited};
 use crate::packets::build::Frame;

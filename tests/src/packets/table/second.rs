@@ -1,8 +1,8 @@
 //! Ways of a second chance: in GUE, under the experimental EtherTypes, and back from there.
 
 use lb_common::flows::Standing::{Moved, Unconfirmed};
-use lb_common::owner::{MARK_LED, MARK_NOBODY};
 use lb_common::verdict::{Outcome, Refusal};
+use lb_pipeline::owner::{MARK_LED, MARK_NOBODY};
 
 use super::Row;
 use crate::model::Action;

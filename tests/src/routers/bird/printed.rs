@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::lab::addresses::Family;
-use crate::routers::view::{self, BfdSession, Capability, Origin, Route, Session};
+use crate::lab::addresses::IpFamily;
+use crate::routers::view::{self, BfdSessionView, BgpSessionView, Capability, RouteOrigin, RouteView};
 
 /// Under which name BIRD prints a capability.
 const CAPABILITIES: [(&str, Capability); 9] = [
@@ -22,18 +22,18 @@ const CAPABILITIES: [(&str, Capability); 9] = [
 
 /// The BGP sessions in `show protocols all`, by the neighbour's address. The patterns of dynamic neighbours,
 /// whose neighbour is a range, are no sessions.
-pub(super) fn sessions(printed: &str) -> BTreeMap<String, Session> {
+pub(super) fn sessions(printed: &str) -> BTreeMap<String, BgpSessionView> {
     blocks(printed).into_iter().filter_map(session).collect()
 }
 
 /// The paths in `show route all PREFIX`.
-pub(super) fn routes(printed: &str) -> Vec<Route> {
-    let mut routes: Vec<Route> = Vec::new();
+pub(super) fn routes(printed: &str) -> Vec<RouteView> {
+    let mut routes: Vec<RouteView> = Vec::new();
     for line in printed.lines() {
         if !line.starts_with('\t') {
             // A path begins with its source in brackets; what else stands here are headings.
             if let Some((_, source)) = line.split_once('[') {
-                routes.push(Route { from: after(source, "from "), ..Route::default() });
+                routes.push(RouteView { from: after(source, "from "), ..RouteView::default() });
             }
         } else if let Some(route) = routes.last_mut() {
             read_attribute(route, line.trim());
@@ -43,7 +43,7 @@ pub(super) fn routes(printed: &str) -> Vec<Route> {
 }
 
 /// The sessions in `show bfd sessions`.
-pub(super) fn bfd_sessions(printed: &str) -> BTreeMap<IpAddr, BfdSession> {
+pub(super) fn bfd_sessions(printed: &str) -> BTreeMap<IpAddr, BfdSessionView> {
     printed.lines().filter_map(bfd_session).collect()
 }
 
@@ -53,7 +53,7 @@ fn blocks(printed: &str) -> Vec<Vec<&str>> {
     lines.split(|line| line.trim().is_empty()).map(<[&str]>::to_vec).collect()
 }
 
-fn session(block: Vec<&str>) -> Option<(String, Session)> {
+fn session(block: Vec<&str>) -> Option<(String, BgpSessionView)> {
     let value = |name: &str| block.iter().find_map(|line| line.trim().strip_prefix(name)).map(str::trim);
     let neighbour = value("Neighbor address:")?;
     // `fe80::1%eth0` is known by its interface, as everywhere else.
@@ -63,7 +63,7 @@ fn session(block: Vec<&str>) -> Option<(String, Session)> {
     let offered = capabilities_of_neighbour(&block);
     let capabilities = CAPABILITIES.into_iter().filter(|(name, _)| has(&offered, name));
     let restart = offered.iter().find_map(|line| line.trim().strip_prefix("Restart time:"));
-    let session = Session {
+    let session = BgpSessionView {
         established,
         asn: value("Neighbor AS:")?.parse().ok()?,
         router_id: value("Neighbor ID:").and_then(|id| id.parse().ok()),
@@ -91,13 +91,13 @@ fn capabilities_of_neighbour<'a>(block: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// The families whose channel is up: BIRD shuts those that the neighbour has not announced.
-fn open_channels(block: &[&str]) -> BTreeSet<Family> {
+fn open_channels(block: &[&str]) -> BTreeSet<IpFamily> {
     let mut families = BTreeSet::new();
     let mut channel = None;
     for line in block.iter().map(|line| line.trim()) {
         match line {
-            "Channel ipv4" => channel = Some(Family::V4),
-            "Channel ipv6" => channel = Some(Family::V6),
+            "Channel ipv4" => channel = Some(IpFamily::V4),
+            "Channel ipv6" => channel = Some(IpFamily::V6),
             _ if line.starts_with("State:") && line.ends_with("UP") => families.extend(channel),
             _ => {}
         }
@@ -105,10 +105,10 @@ fn open_channels(block: &[&str]) -> BTreeSet<Family> {
     families
 }
 
-fn read_attribute(route: &mut Route, line: &str) {
+fn read_attribute(route: &mut RouteView, line: &str) {
     let Some((name, value)) = line.split_once(' ') else { return };
     match name.trim_end_matches(':') {
-        "BGP.origin" => route.origin = Origin::parse(value),
+        "BGP.origin" => route.origin = RouteOrigin::parse(value),
         "BGP.as_path" => route.as_path = view::numbers(value),
         "BGP.next_hop" => {
             route.next_hops = value.split(' ').filter_map(|hop| hop.parse().ok()).collect();
@@ -124,7 +124,7 @@ fn read_attribute(route: &mut Route, line: &str) {
 }
 
 /// `10.1.0.11  eth0  Up  2026-11-21 05:08:21.552  0.050  0.150`; only the ends of the line have a fixed place.
-fn bfd_session(line: &str) -> Option<(IpAddr, BfdSession)> {
+fn bfd_session(line: &str) -> Option<(IpAddr, BfdSessionView)> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let (address, state) = (words.first()?.parse().ok()?, *words.get(2)?);
     let seconds = |from_end: usize| {
@@ -132,7 +132,7 @@ fn bfd_session(line: &str) -> Option<(IpAddr, BfdSession)> {
         Duration::try_from_secs_f64(word.parse().ok()?).ok()
     };
     let session =
-        BfdSession { up: state == "Up", transmit: seconds(2)?, detection: seconds(1)?, multihop: None };
+        BfdSessionView { up: state == "Up", transmit: seconds(2)?, detection: seconds(1)?, multihop: None };
     Some((address, session))
 }
 
@@ -146,8 +146,8 @@ mod tests {
     use std::time::Duration;
 
     use super::{bfd_sessions, routes, sessions};
-    use crate::lab::addresses::Family;
-    use crate::routers::view::{Capability, Origin};
+    use crate::lab::addresses::IpFamily;
+    use crate::routers::view::{Capability, RouteOrigin};
 
     const PROTOCOLS: &str = "\
 BIRD 2.0.12 ready.
@@ -196,7 +196,7 @@ away       BGP        ---        start  05:08:20.058  Active        Socket: Conn
         let up = &sessions["10.1.0.1"];
         assert!(up.established && !sessions["fd00:1::1"].established);
         assert_eq!((up.asn, up.hold_time), (4_200_000_000, Duration::from_secs(9)));
-        assert_eq!(up.families, [Family::V4].into());
+        assert_eq!(up.families, [IpFamily::V4].into());
         assert_eq!(up.restart_time, Some(Duration::from_secs(120)));
         let expected = [
             Capability::RouteRefresh,
@@ -221,7 +221,7 @@ away       BGP        ---        start  05:08:20.058  Active        Socket: Conn
         assert_eq!(routes[0].large_communities, [(4_200_000_000, 1, 1)].into());
         assert_eq!(routes[1].from, "fd77::1".parse().ok());
         assert_eq!(routes[1].as_path, [4_200_000_000, 4_200_000_004]);
-        assert_eq!((routes[1].origin, routes[1].local_pref), (Origin::Igp, Some(100)));
+        assert_eq!((routes[1].origin, routes[1].local_pref), (RouteOrigin::Igp, Some(100)));
         assert_eq!((routes[1].next_hops.len(), routes[1].communities.len()), (2, 2));
         let direct =
             super::routes("1.0.0.0/8 unicast [b0 05:08:24] (100) [AS1i]\n\tBGP.next_hop: 10.1.0.1\n");

@@ -1,20 +1,22 @@
 //! BIRD's configuration file.
 
-use crate::lab::addresses::Family;
-use crate::routers::config::{Announcement, Bfd, Config, Endpoint, GracefulRestart, Peer};
+use crate::lab::addresses::IpFamily;
+use crate::routers::config::{
+    BfdTimers, GracefulRestartMode, OriginatedRoute, PeerEndpoint, RouterConfig, RouterPeer,
+};
 
 /// The whole file.
-pub(super) fn whole(config: &Config, log: &str) -> String {
+pub(super) fn whole(config: &RouterConfig, log: &str) -> String {
     let mut text =
         format!("log \"{log}\" all;\ntimeformat log iso long us;\nrouter id {};\n", config.router_id);
     text += "debug protocols { states, events };\nprotocol device {}\nprotocol bfd {}\n";
-    for family in Family::BOTH {
+    for family in IpFamily::BOTH {
         text += &announced(config, family);
         text += &kernel(config, family);
     }
     let interfaces = config.peers.iter().filter_map(|peer| match &peer.endpoint {
-        Endpoint::Interface(interface) => Some(interface),
-        Endpoint::Address(_) | Endpoint::Range(_) => None,
+        PeerEndpoint::Interface(interface) => Some(interface),
+        PeerEndpoint::Address(_) | PeerEndpoint::Range(_) => None,
     });
     text.extend(interfaces.map(|interface| advertised(interface)));
     for (number, peer) in config.peers.iter().enumerate() {
@@ -30,25 +32,26 @@ fn advertised(interface: &str) -> String {
     )
 }
 
-fn word(family: Family) -> &'static str {
+fn word(family: IpFamily) -> &'static str {
     match family {
-        Family::V4 => "ipv4",
-        Family::V6 => "ipv6",
+        IpFamily::V4 => "ipv4",
+        IpFamily::V6 => "ipv6",
     }
 }
 
 /// Routes to announce, and the filter that gives them their attributes: BIRD takes a MED that was set earlier
 /// away when it tells an external neighbour.
-fn announced(config: &Config, family: Family) -> String {
+fn announced(config: &RouterConfig, family: IpFamily) -> String {
     let word = word(family);
-    let mine: Vec<&Announcement> = config.announcements.iter().filter(|it| it.family() == family).collect();
+    let mine: Vec<&OriginatedRoute> =
+        config.announcements.iter().filter(|it| it.family() == family).collect();
     let routes: String = mine.iter().map(|it| format!("  route {} blackhole;\n", it.prefix)).collect();
     let cases: String =
         mine.iter().map(|it| format!("  if net = {} then {{ {}}}\n", it.prefix, actions(it))).collect();
     format!("protocol static {{\n  {word};\n{routes}}}\nfilter announced_{word} {{\n{cases}  reject;\n}}\n")
 }
 
-fn actions(announcement: &Announcement) -> String {
+fn actions(announcement: &OriginatedRoute) -> String {
     let mut text = String::new();
     for (high, low) in &announcement.communities {
         text += &format!("bgp_community.add(({high},{low})); ");
@@ -62,7 +65,7 @@ fn actions(announcement: &Announcement) -> String {
     text + "accept; "
 }
 
-fn kernel(config: &Config, family: Family) -> String {
+fn kernel(config: &RouterConfig, family: IpFamily) -> String {
     format!(
         "protocol kernel {{\n  {} {{ import none; export where source = RTS_BGP; }};\n  merge paths on limit {};\n}}\n",
         word(family),
@@ -70,17 +73,17 @@ fn kernel(config: &Config, family: Family) -> String {
     )
 }
 
-fn bgp(number: usize, peer: &Peer, config: &Config) -> String {
+fn bgp(number: usize, peer: &RouterPeer, config: &RouterConfig) -> String {
     let source = peer.source.map(|source| format!("{source} ")).unwrap_or_default();
     let mut lines = vec![format!("local {source}as {}", config.asn)];
     match &peer.endpoint {
-        Endpoint::Address(address) => lines.push(format!("neighbor {address} as {}", peer.asn)),
-        Endpoint::Range(range) => {
+        PeerEndpoint::Address(address) => lines.push(format!("neighbor {address} as {}", peer.asn)),
+        PeerEndpoint::Range(range) => {
             lines.push(format!("neighbor range {range} as {}", peer.asn));
             lines.push(format!("dynamic name \"d{number}_\""));
         }
         // BIRD does not look for its neighbour, but lets it come.
-        Endpoint::Interface(interface) => {
+        PeerEndpoint::Interface(interface) => {
             lines.push(format!("neighbor range fe80::/10 as {}", peer.asn));
             lines.push(format!("interface \"{interface}\""));
             lines.push(format!("dynamic name \"d{number}_\""));
@@ -100,9 +103,9 @@ fn bgp(number: usize, peer: &Peer, config: &Config) -> String {
         lines.push("passive on".into());
     }
     lines.push(match peer.graceful_restart {
-        GracefulRestart::Off => "graceful restart off; long lived graceful restart off".into(),
-        GracefulRestart::Helper => "graceful restart aware".into(),
-        GracefulRestart::Full(seconds) => format!("graceful restart on; graceful restart time {seconds}"),
+        GracefulRestartMode::Off => "graceful restart off; long lived graceful restart off".into(),
+        GracefulRestartMode::Helper => "graceful restart aware".into(),
+        GracefulRestartMode::Full(seconds) => format!("graceful restart on; graceful restart time {seconds}"),
     });
     lines.push(format!("hold time {}; keepalive time {}", peer.hold_time, peer.keepalive()));
     let wait = peer.error_wait;
@@ -112,7 +115,7 @@ fn bgp(number: usize, peer: &Peer, config: &Config) -> String {
     format!("protocol bgp b{number} {{\n{lines}}}\n")
 }
 
-fn bfd(bfd: Bfd) -> String {
+fn bfd(bfd: BfdTimers) -> String {
     format!(
         "bfd {{ min tx interval {} ms; min rx interval {} ms; idle tx interval 200 ms; multiplier {}; }}",
         bfd.transmit.as_millis(),
@@ -121,7 +124,7 @@ fn bfd(bfd: Bfd) -> String {
     )
 }
 
-fn channel(family: Family) -> String {
+fn channel(family: IpFamily) -> String {
     let word = word(family);
     format!("{word} {{ import all; export filter announced_{word}; next hop self; }}")
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde_json::Value;
 
-use crate::lab::addresses::Family;
-use crate::routers::view::{self, Capability, Origin, Route, Session};
+use crate::lab::addresses::IpFamily;
+use crate::routers::view::{self, BgpSessionView, Capability, RouteOrigin, RouteView};
 
 /// Where the numbers of capabilities lead (IANA, Capability Codes).
 const CAPABILITIES: [(&str, Capability); 9] = [
@@ -25,17 +25,17 @@ const CAPABILITIES: [(&str, Capability); 9] = [
 
 /// Sessions and paths after a number of events.
 #[derive(Debug, Default)]
-pub(super) struct Table {
-    neighbours: BTreeMap<String, Neighbour>,
+pub(super) struct EventTable {
+    neighbours: BTreeMap<String, PeerEvents>,
 }
 
 #[derive(Debug, Default)]
-struct Neighbour {
-    session: Session,
-    routes: BTreeMap<IpNet, Route>,
+struct PeerEvents {
+    session: BgpSessionView,
+    routes: BTreeMap<IpNet, RouteView>,
 }
 
-impl Table {
+impl EventTable {
     /// The table after all events of a text; a last line that is not whole yet does not count.
     pub(super) fn of(text: &str) -> Self {
         let mut table = Self::default();
@@ -45,11 +45,11 @@ impl Table {
         table
     }
 
-    pub(super) fn sessions(&self) -> BTreeMap<String, Session> {
+    pub(super) fn sessions(&self) -> BTreeMap<String, BgpSessionView> {
         self.neighbours.iter().map(|(name, neighbour)| (name.clone(), neighbour.session.clone())).collect()
     }
 
-    pub(super) fn routes(&self, prefix: IpNet) -> Vec<Route> {
+    pub(super) fn routes(&self, prefix: IpNet) -> Vec<RouteView> {
         self.neighbours.values().filter_map(|neighbour| neighbour.routes.get(&prefix)).cloned().collect()
     }
 
@@ -68,12 +68,14 @@ impl Table {
     }
 }
 
-impl Neighbour {
+impl PeerEvents {
     fn change(&mut self, state: &str) {
         self.session.established = state == "up";
         if state == "down" {
-            *self =
-                Self { session: Session { asn: self.session.asn, ..Session::default() }, ..Self::default() };
+            *self = Self {
+                session: BgpSessionView { asn: self.session.asn, ..BgpSessionView::default() },
+                ..Self::default()
+            };
         }
     }
 
@@ -87,7 +89,7 @@ impl Neighbour {
         self.session.hold_time = Duration::from_secs(values["hold_time"].as_u64().unwrap_or_default());
         let words: BTreeSet<&str> =
             values["families"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let families = [("ipv4 unicast", Family::V4), ("ipv6 unicast", Family::V6)];
+        let families = [("ipv4 unicast", IpFamily::V4), ("ipv6 unicast", IpFamily::V6)];
         let both = families.into_iter().filter(|(word, _)| words.contains(word));
         self.session.families = both.map(|(_, family)| family).collect();
     }
@@ -106,7 +108,7 @@ impl Neighbour {
             }
         }
         for (prefix, next_hops) in announced {
-            self.routes.insert(prefix, Route { from, next_hops, ..attributes(&update["attribute"]) });
+            self.routes.insert(prefix, RouteView { from, next_hops, ..attributes(&update["attribute"]) });
         }
     }
 }
@@ -115,16 +117,16 @@ fn prefixes_of(prefixes: &Value) -> impl Iterator<Item = IpNet> {
     prefixes.as_array().into_iter().flatten().filter_map(|it| it["nlri"].as_str()?.parse().ok())
 }
 
-fn attributes(attributes: &Value) -> Route {
+fn attributes(attributes: &Value) -> RouteView {
     let path = attributes["as-path"].as_array().into_iter().flatten();
-    Route {
+    RouteView {
         as_path: path.filter_map(number).collect(),
-        origin: Origin::parse(attributes["origin"].as_str().unwrap_or_default()),
+        origin: RouteOrigin::parse(attributes["origin"].as_str().unwrap_or_default()),
         med: number(&attributes["med"]),
         local_pref: number(&attributes["local-preference"]),
         communities: view::communities(&attributes["community"].to_string()),
         large_communities: view::large_communities(&attributes["large-community"].to_string()),
-        ..Route::default()
+        ..RouteView::default()
     }
 }
 
@@ -134,7 +136,7 @@ fn number(value: &Value) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::Table;
+    use super::EventTable;
 
     const NEIGHBOUR: &str =
         r#""address": { "local": "fd00::2", "peer": "fd00::1" }, "asn": { "local": 2, "peer": 1 }"#;
@@ -159,13 +161,13 @@ mod tests {
         let down = event("state", r#""state": "down""#);
         let prefix = "2001:db8::/64".parse().unwrap();
 
-        let table = Table::of(&format!("{up}{announce}{{ \"type\": \"upd"));
+        let table = EventTable::of(&format!("{up}{announce}{{ \"type\": \"upd"));
         assert!(table.sessions()["fd00::1"].established);
         let routes = table.routes(prefix);
         assert_eq!(routes.len(), 1);
         assert_eq!((routes[0].next_hops.len(), routes[0].communities.len()), (2, 1));
-        assert!(Table::of(&format!("{up}{announce}{withdraw}")).routes(prefix).is_empty());
-        let table = Table::of(&format!("{up}{announce}{down}"));
+        assert!(EventTable::of(&format!("{up}{announce}{withdraw}")).routes(prefix).is_empty());
+        let table = EventTable::of(&format!("{up}{announce}{down}"));
         assert!(table.routes(prefix).is_empty() && !table.sessions()["fd00::1"].established);
     }
 }

@@ -2,11 +2,11 @@
 
 use anyhow::{Result, bail};
 
-use crate::lab::addresses::Family;
-use crate::routers::config::{Announcement, Config, GracefulRestart, Peer};
+use crate::lab::addresses::IpFamily;
+use crate::routers::config::{GracefulRestartMode, OriginatedRoute, RouterConfig, RouterPeer};
 
 /// The whole file; `helper` is the command that gets the events.
-pub(super) fn whole(config: &Config, helper: &str) -> Result<String> {
+pub(super) fn whole(config: &RouterConfig, helper: &str) -> Result<String> {
     let mut text = format!("process events {{\n  run {helper};\n  encoder json;\n}}\n");
     for peer in &config.peers {
         text += &neighbour(config, peer)?;
@@ -14,7 +14,7 @@ pub(super) fn whole(config: &Config, helper: &str) -> Result<String> {
     Ok(text)
 }
 
-fn neighbour(config: &Config, peer: &Peer) -> Result<String> {
+fn neighbour(config: &RouterConfig, peer: &RouterPeer) -> Result<String> {
     peer.refuse_bfd("ExaBGP")?;
     let Some(source) = peer.source else { bail!("ExaBGP wants to know its own end") };
     let mut lines = vec![
@@ -46,24 +46,24 @@ fn neighbour(config: &Config, peer: &Peer) -> Result<String> {
     ))
 }
 
-fn word(family: Family) -> &'static str {
+fn word(family: IpFamily) -> &'static str {
     match family {
-        Family::V4 => "ipv4",
-        Family::V6 => "ipv6",
+        IpFamily::V4 => "ipv4",
+        IpFamily::V6 => "ipv6",
     }
 }
 
-fn capabilities(side: GracefulRestart) -> String {
+fn capabilities(side: GracefulRestartMode) -> String {
     let restart = match side {
-        GracefulRestart::Off => String::new(),
+        GracefulRestartMode::Off => String::new(),
         // It keeps nothing; a restart time of zero is what says so.
-        GracefulRestart::Helper => "graceful-restart 0; ".into(),
-        GracefulRestart::Full(seconds) => format!("graceful-restart {seconds}; "),
+        GracefulRestartMode::Helper => "graceful-restart 0; ".into(),
+        GracefulRestartMode::Full(seconds) => format!("graceful-restart {seconds}; "),
     };
     format!("asn4 enable; route-refresh enable; {restart}")
 }
 
-fn route(announcement: &Announcement) -> String {
+fn route(announcement: &OriginatedRoute) -> String {
     let mut text = format!("route {} next-hop self", announcement.prefix);
     let communities: Vec<String> =
         announcement.communities.iter().map(|(high, low)| format!("{high}:{low}")).collect();

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::lab::addresses::Family;
-use crate::routers::config::{Announcement, Config, Endpoint, GracefulRestart, Peer};
+use crate::lab::addresses::IpFamily;
+use crate::routers::config::{GracefulRestartMode, OriginatedRoute, PeerEndpoint, RouterConfig, RouterPeer};
 
 /// The name of the n-th neighbour's BFD profile, or of its peer group.
 fn own_name(number: usize) -> String {
@@ -11,21 +11,21 @@ fn own_name(number: usize) -> String {
 }
 
 /// How a neighbour is called in bgpd's configuration.
-fn name(number: usize, peer: &Peer) -> String {
+fn name(number: usize, peer: &RouterPeer) -> String {
     match &peer.endpoint {
-        Endpoint::Address(address) => address.to_string(),
-        Endpoint::Interface(interface) => interface.clone(),
-        Endpoint::Range(_) => own_name(number),
+        PeerEndpoint::Address(address) => address.to_string(),
+        PeerEndpoint::Interface(interface) => interface.clone(),
+        PeerEndpoint::Range(_) => own_name(number),
     }
 }
 
 /// What zebra needs: nothing, its defaults put bgpd's routes into the kernel.
-pub(super) fn zebra(config: &Config) -> String {
+pub(super) fn zebra(config: &RouterConfig) -> String {
     format!("hostname as{}\n", config.asn)
 }
 
 /// BFD profiles, one for each neighbour that has one.
-pub(super) fn bfdd(config: &Config) -> String {
+pub(super) fn bfdd(config: &RouterConfig) -> String {
     let mut text = String::from("debug bfd peer\nbfd\n");
     for (number, peer) in config.peers.iter().enumerate() {
         let Some(bfd) = peer.bfd else { continue };
@@ -48,7 +48,7 @@ pub(super) fn bfdd(config: &Config) -> String {
 }
 
 /// Sessions and announcements.
-pub(super) fn bgpd(config: &Config) -> String {
+pub(super) fn bgpd(config: &RouterConfig) -> String {
     // A next hop that both sides know by its global address is easier to recognise.
     // FRR would ask for every table again some seconds after it has read its own route maps.
     let mut text =
@@ -67,25 +67,25 @@ pub(super) fn bgpd(config: &Config) -> String {
     for (number, peer) in config.peers.iter().enumerate() {
         text += &neighbour(number, peer);
     }
-    for family in Family::BOTH {
+    for family in IpFamily::BOTH {
         text += &address_family(config, family);
     }
     text + "exit\n"
 }
 
-fn restart_time(peer: &Peer) -> Option<u16> {
+fn restart_time(peer: &RouterPeer) -> Option<u16> {
     match peer.graceful_restart {
-        GracefulRestart::Full(seconds) => Some(seconds),
-        GracefulRestart::Off | GracefulRestart::Helper => None,
+        GracefulRestartMode::Full(seconds) => Some(seconds),
+        GracefulRestartMode::Off | GracefulRestartMode::Helper => None,
     }
 }
 
-fn neighbour(number: usize, peer: &Peer) -> String {
+fn neighbour(number: usize, peer: &RouterPeer) -> String {
     let name = name(number, peer);
     let mut lines = match &peer.endpoint {
-        Endpoint::Address(_) => vec![format!("remote-as {}", peer.asn)],
-        Endpoint::Interface(_) => vec![format!("interface remote-as {}", peer.asn)],
-        Endpoint::Range(_) => vec!["peer-group".into(), format!("remote-as {}", peer.asn)],
+        PeerEndpoint::Address(_) => vec![format!("remote-as {}", peer.asn)],
+        PeerEndpoint::Interface(_) => vec![format!("interface remote-as {}", peer.asn)],
+        PeerEndpoint::Range(_) => vec!["peer-group".into(), format!("remote-as {}", peer.asn)],
     };
     lines.push(format!("timers {} {}", peer.keepalive(), peer.hold_time));
     lines.push("timers connect 1".into());
@@ -101,20 +101,20 @@ fn neighbour(number: usize, peer: &Peer) -> String {
         lines.push("passive".into());
     }
     lines.push(match peer.graceful_restart {
-        GracefulRestart::Off => "graceful-restart-disable".into(),
-        GracefulRestart::Helper => "graceful-restart-helper".into(),
-        GracefulRestart::Full(_) => "graceful-restart".into(),
+        GracefulRestartMode::Off => "graceful-restart-disable".into(),
+        GracefulRestartMode::Helper => "graceful-restart-helper".into(),
+        GracefulRestartMode::Full(_) => "graceful-restart".into(),
     });
     let mut text: String = lines.iter().map(|line| format!(" neighbor {name} {line}\n")).collect();
-    if let Endpoint::Range(range) = &peer.endpoint {
+    if let PeerEndpoint::Range(range) = &peer.endpoint {
         // Writing to a String cannot fail.
         let _ = writeln!(text, " bgp listen range {range} peer-group {name}");
     }
     text
 }
 
-fn address_family(config: &Config, family: Family) -> String {
-    let word = if family == Family::V4 { "ipv4" } else { "ipv6" };
+fn address_family(config: &RouterConfig, family: IpFamily) -> String {
+    let word = if family == IpFamily::V4 { "ipv4" } else { "ipv6" };
     let mut lines = vec![
         format!("maximum-paths {}", config.maximum_paths),
         format!("maximum-paths ibgp {}", config.maximum_paths),
@@ -128,8 +128,8 @@ fn address_family(config: &Config, family: Family) -> String {
     for (number, peer) in peers {
         let name = name(number, peer);
         lines.push(format!("neighbor {name} activate"));
-        let is_unnumbered = matches!(peer.endpoint, Endpoint::Interface(_));
-        if family == Family::V6 && !is_unnumbered && !peer.link_local_next_hop {
+        let is_unnumbered = matches!(peer.endpoint, PeerEndpoint::Interface(_));
+        if family == IpFamily::V6 && !is_unnumbered && !peer.link_local_next_hop {
             lines.push(format!("neighbor {name} route-map GLOBAL in"));
         }
     }
@@ -137,7 +137,7 @@ fn address_family(config: &Config, family: Family) -> String {
     format!(" address-family {word} unicast\n{lines} exit-address-family\n")
 }
 
-fn attributes(number: usize, announcement: &Announcement) -> String {
+fn attributes(number: usize, announcement: &OriginatedRoute) -> String {
     let mut text = format!("route-map A{number} permit 10\n");
     let communities: Vec<String> =
         announcement.communities.iter().map(|(high, low)| format!("{high}:{low}")).collect();

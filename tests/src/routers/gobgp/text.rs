@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 
-use crate::lab::addresses::Family;
-use crate::routers::config::{Config, Endpoint, GracefulRestart, Peer};
+use crate::lab::addresses::IpFamily;
+use crate::routers::config::{GracefulRestartMode, PeerEndpoint, RouterConfig, RouterPeer};
 
 /// The whole file.
-pub(super) fn whole(config: &Config) -> Result<String> {
+pub(super) fn whole(config: &RouterConfig) -> Result<String> {
     let mut text = format!(
         "[global.config]\nas = {}\nrouter-id = \"{}\"\n[global.use-multiple-paths.config]\nenabled = true\n",
         config.asn, config.router_id
@@ -18,9 +18,9 @@ pub(super) fn whole(config: &Config) -> Result<String> {
 }
 
 /// A neighbour, or the group and the range of dynamic ones.
-fn neighbour(number: usize, peer: &Peer) -> Result<String> {
+fn neighbour(number: usize, peer: &RouterPeer) -> Result<String> {
     peer.refuse_bfd("GoBGP")?;
-    if let Endpoint::Range(range) = &peer.endpoint {
+    if let PeerEndpoint::Range(range) = &peer.endpoint {
         let group = format!("peer-group-name = \"g{number}\"");
         let dynamic = format!(
             "[[dynamic-neighbors]]\n[dynamic-neighbors.config]\nprefix = \"{range}\"\npeer-group = \"g{number}\"\n"
@@ -31,7 +31,7 @@ fn neighbour(number: usize, peer: &Peer) -> Result<String> {
     Ok(table("neighbors", &address, peer))
 }
 
-fn table(kind: &str, name: &str, peer: &Peer) -> String {
+fn table(kind: &str, name: &str, peer: &RouterPeer) -> String {
     let mut text = format!("[[{kind}]]\n[{kind}.config]\n{name}\npeer-as = {}\n", peer.asn);
     if let Some(password) = &peer.password {
         text += &format!("auth-password = \"{password}\"\n");
@@ -54,22 +54,22 @@ fn table(kind: &str, name: &str, peer: &Peer) -> String {
     }
     text += &graceful_restart(kind, peer.graceful_restart);
     for family in &peer.families {
-        text += &afi_safi(kind, *family, peer.graceful_restart != GracefulRestart::Off);
+        text += &afi_safi(kind, *family, peer.graceful_restart != GracefulRestartMode::Off);
     }
     text
 }
 
-fn graceful_restart(kind: &str, side: GracefulRestart) -> String {
+fn graceful_restart(kind: &str, side: GracefulRestartMode) -> String {
     let choice = match side {
-        GracefulRestart::Off => return String::new(),
-        GracefulRestart::Helper => "helper-only = true".to_owned(),
-        GracefulRestart::Full(seconds) => format!("restart-time = {seconds}"),
+        GracefulRestartMode::Off => return String::new(),
+        GracefulRestartMode::Helper => "helper-only = true".to_owned(),
+        GracefulRestartMode::Full(seconds) => format!("restart-time = {seconds}"),
     };
     format!("[{kind}.graceful-restart.config]\nenabled = true\n{choice}\n")
 }
 
-fn afi_safi(kind: &str, family: Family, restarts: bool) -> String {
-    let word = if family == Family::V4 { "ipv4" } else { "ipv6" };
+fn afi_safi(kind: &str, family: IpFamily, restarts: bool) -> String {
+    let word = if family == IpFamily::V4 { "ipv4" } else { "ipv6" };
     format!(
         "[[{kind}.afi-safis]]\n[{kind}.afi-safis.config]\nafi-safi-name = \"{word}-unicast\"\n\
          [{kind}.afi-safis.mp-graceful-restart.config]\nenabled = {restarts}\n"

@@ -30,23 +30,23 @@ const STATE_COOKIE: u16 = 7;
 
 /// A packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Packet {
+pub(super) struct SctpPacket {
     pub(super) source: u16,
     pub(super) destination: u16,
     /// Verification tag.
     pub(super) tag: u32,
-    pub(super) chunk: Chunk,
+    pub(super) chunk: SctpChunk,
 }
 
 /// A chunk: type and value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Chunk {
+pub(super) struct SctpChunk {
     pub(super) kind: u8,
     /// What stands behind its header, in multiples of four bytes.
     pub(super) value: Vec<u8>,
 }
 
-impl Chunk {
+impl SctpChunk {
     pub(super) fn new(kind: u8, value: &[u8]) -> Self {
         Self { kind, value: value.to_vec() }
     }
@@ -91,7 +91,7 @@ fn parameter(kind: u16, value: &[u8]) -> Vec<u8> {
     [&kind.to_be_bytes(), &length.to_be_bytes(), value].concat()
 }
 
-impl Packet {
+impl SctpPacket {
     fn to_bytes(&self) -> Vec<u8> {
         let length = u16::try_from(self.chunk.value.len() + 4).unwrap_or(u16::MAX);
         let mut bytes = [
@@ -119,7 +119,7 @@ impl Packet {
             source: u16::from_be_bytes([s0, s1]),
             destination: u16::from_be_bytes([d0, d1]),
             tag: u32::from_be_bytes([t0, t1, t2, t3]),
-            chunk: Chunk { kind, value },
+            chunk: SctpChunk { kind, value },
         })
     }
 }
@@ -133,9 +133,9 @@ fn crc32c(bytes: &[u8]) -> u32 {
 
 /// All SCTP of a host.
 #[derive(Debug)]
-pub(super) struct Endpoint(Socket);
+pub(super) struct SctpSocket(Socket);
 
-impl Endpoint {
+impl SctpSocket {
     pub(super) fn open() -> Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(SCTP)))
             .context("a raw socket for SCTP")?;
@@ -144,7 +144,7 @@ impl Endpoint {
         Ok(Self(socket))
     }
 
-    pub(super) fn send(&self, to: Ipv4Addr, packet: &Packet) -> Result<()> {
+    pub(super) fn send(&self, to: Ipv4Addr, packet: &SctpPacket) -> Result<()> {
         match self.0.send_to(&packet.to_bytes(), &SocketAddrV4::new(to, 0).into()) {
             // What finds no way now is sent again later.
             Err(error) if error.kind() == ErrorKind::HostUnreachable => Ok(()),
@@ -153,7 +153,7 @@ impl Endpoint {
     }
 
     /// The next packet and who sent it, if there is one soon.
-    pub(super) fn receive(&mut self) -> Result<Option<(Ipv4Addr, Packet)>> {
+    pub(super) fn receive(&mut self) -> Result<Option<(Ipv4Addr, SctpPacket)>> {
         let mut buffer = [0; 2048];
         let length = match self.0.read(&mut buffer) {
             Ok(length) => length,
@@ -166,15 +166,15 @@ impl Endpoint {
     }
 }
 
-fn without_ip(bytes: &[u8]) -> Option<(Ipv4Addr, Packet)> {
+fn without_ip(bytes: &[u8]) -> Option<(Ipv4Addr, SctpPacket)> {
     let header = usize::from(bytes.first()? & 0x0f) * 4;
     let from: [u8; 4] = *bytes.get(12..)?.first_chunk()?;
-    Some((Ipv4Addr::from(from), Packet::read(bytes.get(header..)?)?))
+    Some((Ipv4Addr::from(from), SctpPacket::read(bytes.get(header..)?)?))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Chunk, Packet, crc32c, kind};
+    use super::{SctpChunk, SctpPacket, crc32c, kind};
 
     #[test]
     fn the_checksum_is_the_castagnoli_one() {
@@ -184,11 +184,15 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let cookie = *b"cookie12";
-        let packet =
-            Packet { source: 1, destination: 2, tag: 3, chunk: Chunk::init_ack(0x0102_0304, &cookie) };
-        let read = Packet::read(&packet.to_bytes()).unwrap();
+        let packet = SctpPacket {
+            source: 1,
+            destination: 2,
+            tag: 3,
+            chunk: SctpChunk::init_ack(0x0102_0304, &cookie),
+        };
+        let read = SctpPacket::read(&packet.to_bytes()).unwrap();
         assert_eq!(read, packet);
         assert_eq!(read.chunk.invitation(), Some((0x0102_0304, cookie.to_vec())));
-        assert_eq!(Chunk::heartbeat(kind::HEARTBEAT, 77).beat(), Some(77));
+        assert_eq!(SctpChunk::heartbeat(kind::HEARTBEAT, 77).beat(), Some(77));
     }
 }

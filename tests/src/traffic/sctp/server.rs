@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 
 use anyhow::Result;
 
-use super::packet::{Chunk, Endpoint, Packet, kind};
-use crate::lab::Host;
+use super::packet::{SctpChunk, SctpPacket, SctpSocket, kind};
+use crate::lab::LabHost;
 
 /// Bytes of a cookie that hold the pod's name, behind the tags of both.
 const NAME: usize = 16;
@@ -27,12 +27,12 @@ impl SctpServer {
     ///
     /// # Errors
     /// When the kernel gives no raw socket.
-    pub fn start(pod: &Host, port: u16) -> Result<Self> {
+    pub fn start(pod: &LabHost, port: u16) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let name = pod.name().to_owned();
-        let endpoint = pod.run(Endpoint::open)?;
+        let endpoint = pod.run(SctpSocket::open)?;
         let told = Arc::clone(&stop);
-        let mut server = Server { endpoint, name, port, known: HashMap::new(), next_tag: 1 };
+        let mut server = SctpPod { endpoint, name, port, known: HashMap::new(), next_tag: 1 };
         let thread = pod.thread(move || {
             while !told.load(Ordering::Relaxed) {
                 server.turn()?;
@@ -53,8 +53,8 @@ impl Drop for SctpServer {
     }
 }
 
-struct Server {
-    endpoint: Endpoint,
+struct SctpPod {
+    endpoint: SctpSocket,
     name: String,
     port: u16,
     /// The tags of both ends, the pod's first, by address and port of the client.
@@ -62,7 +62,7 @@ struct Server {
     next_tag: u32,
 }
 
-impl Server {
+impl SctpPod {
     fn turn(&mut self) -> Result<()> {
         let Some((from, packet)) = self.endpoint.receive()? else { return Ok(()) };
         if packet.destination != self.port {
@@ -72,7 +72,7 @@ impl Server {
         let (tag, chunk) = match packet.chunk.kind {
             kind::INIT => {
                 let Some(theirs) = packet.chunk.initiate_tag() else { return Ok(()) };
-                (theirs, Chunk::init_ack(self.next_tag, &self.cookie(theirs)))
+                (theirs, SctpChunk::init_ack(self.next_tag, &self.cookie(theirs)))
             }
             kind::COOKIE_ECHO => {
                 let Some((own, theirs)) = tags_of(&packet.chunk.value) else { return Ok(()) };
@@ -80,19 +80,19 @@ impl Server {
                     return Ok(());
                 }
                 self.known.insert(client, (own, theirs));
-                (theirs, Chunk::new(kind::COOKIE_ACK, &[]))
+                (theirs, SctpChunk::new(kind::COOKIE_ACK, &[]))
             }
             kind::HEARTBEAT => match self.known.get(&client) {
                 Some((own, theirs)) if *own == packet.tag => {
-                    (*theirs, Chunk::new(kind::HEARTBEAT_ACK, &packet.chunk.value))
+                    (*theirs, SctpChunk::new(kind::HEARTBEAT_ACK, &packet.chunk.value))
                 }
                 // Out of the blue (RFC 9260 section 8.4).
-                _ => (packet.tag, Chunk::new(kind::ABORT, &[])),
+                _ => (packet.tag, SctpChunk::new(kind::ABORT, &[])),
             },
             _ => return Ok(()),
         };
         self.next_tag += u32::from(packet.chunk.kind == kind::INIT);
-        self.endpoint.send(from, &Packet { source: self.port, destination: packet.source, tag, chunk })
+        self.endpoint.send(from, &SctpPacket { source: self.port, destination: packet.source, tag, chunk })
     }
 
     fn cookie(&self, theirs: u32) -> Vec<u8> {

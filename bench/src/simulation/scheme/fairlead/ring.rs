@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lb_common::hash::HashKey;
-use lb_common::owner::Vitality;
 use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 use lb_model::{DrainCause, TrafficPolicy};
 use lb_model::{Endpoints, Model, Node, NodeName, Protocol, Service, ServiceName, ServiceVip, SourceRanges};
+use lb_pipeline::owner::LivenessState;
 use lb_plan::contents::{Contents, VipKey, diff};
 use lb_plan::plan::{Facts, Forwarding, LivenessSettings, Planner, Settings, UndeclaredPorts};
 use lb_plan::ring::{Preferences, RingMember};
@@ -159,7 +159,7 @@ fn index(node: &Node) -> NodeIndex {
 
 /// Those that take no new flows, as far as the probes say.
 fn silent(view: &View) -> BTreeSet<IpAddr> {
-    let peers = (0..).zip(&view.peers).filter(|(_, peer)| peer.vitality != Vitality::Accepting);
+    let peers = (0..).zip(&view.peers).filter(|(_, peer)| peer.liveness != LivenessState::Accepting);
     peers.map(|(node, _)| address(node)).filter(|_| !view.members.is_empty()).collect()
 }
 
@@ -219,7 +219,7 @@ mod tests {
     fn view(nodes: NodeIndex, dead: NodeIndex) -> View {
         let member = |node| (node, Member { weight: 4, draining: false });
         let peer = |node| Peer {
-            vitality: if node == dead { Vitality::Dead } else { Vitality::Accepting },
+            liveness: if node == dead { LivenessState::Dead } else { LivenessState::Accepting },
             dead_since: (node == dead).then_some(1),
         };
         View { members: (0..nodes).map(member).collect(), peers: (0..nodes).map(peer).collect() }

@@ -1,18 +1,18 @@
-//! Candidates against an adversary: it delays, loses and reorders requests and answers, stops and restarts processes, and
-//! lets their clocks run at different speeds.
+//! A simulation of candidates against an adversary that delays, loses and reorders requests and responses, stops and
+//! restarts processes, and lets their clocks run at different speeds.
 
 use super::*;
 
-/// Milliseconds of the world's own time.
+/// Milliseconds of simulated time.
 type Time = u64;
 
 const RUN: Time = 300_000;
-/// Clocks of processes differ by up to this, in thousandths, where real ones differ by less than one.
-const CLOCKS_DIFFER_BY: u64 = 20;
-/// How long a write of a leader may be under way: the controller gives its writes up after this.
+/// Maximum clock drift of a process, in thousandths; real clocks drift by less than one.
+const CLOCK_SKEW: u64 = 20;
+/// How long a leader's write may be in flight: the timeout of the controller's writes.
 const IN_FLIGHT: Time = 4000;
-/// A process gives up a request after this.
-const PATIENCE: Time = 4000;
+/// Timeout of a process's requests.
+const REQUEST_TIMEOUT: Time = 4000;
 
 struct Random(u64);
 
@@ -29,38 +29,38 @@ impl Random {
     }
 }
 
-/// The server: one Lease, and what is on its way to it or back.
+/// The server: one Lease, and the requests and responses in transit.
 #[derive(Default)]
 struct Server {
-    lease: Option<Record>,
+    lease: Option<LeaseRecord>,
     version: u32,
     requests: Vec<(Time, Request)>,
-    answers: Vec<(Time, Answer)>,
-    /// No request is carried out before this.
-    stands_until: Time,
+    responses: Vec<(Time, Response)>,
+    /// No request is executed before this.
+    paused_until: Time,
 }
 
 struct Request {
     process: usize,
     number: u64,
-    /// Holder to be and the version that it replaces; `None` to read.
-    write: Option<(Record, Option<String>)>,
+    /// The record to write and the version that it replaces; `None` to read.
+    write: Option<(LeaseRecord, Option<String>)>,
 }
 
-struct Answer {
+struct Response {
     process: usize,
     number: u64,
-    /// `Err` where the version is another.
-    outcome: Result<Option<Record>, ()>,
+    /// `Err` on a version conflict.
+    outcome: Result<Option<LeaseRecord>, ()>,
     is_write: bool,
 }
 
 struct Process {
     election: Election,
-    /// Its clock runs this many thousandths as fast as the world's.
+    /// The speed of its clock, in thousandths of simulated time.
     speed: u64,
     stopped_until: Time,
-    waits_for: Option<(u64, Time, Duration)>,
+    awaited: Option<(u64, Time, Duration)>,
     generation: u32,
 }
 
@@ -75,38 +75,38 @@ impl Process {
 }
 
 impl Server {
-    fn carry_out(&mut self, request: Request) -> Answer {
+    fn execute(&mut self, request: Request) -> Response {
         let Request { process, number, write } = request;
         let is_write = write.is_some();
         let outcome = match write {
             None => Ok(self.lease.clone()),
             Some((record, version)) if version == self.lease.as_ref().map(|it| it.version.clone()) => {
                 self.version += 1;
-                self.lease = Some(Record { version: self.version.to_string(), ..record });
+                self.lease = Some(LeaseRecord { version: self.version.to_string(), ..record });
                 Ok(self.lease.clone())
             }
             Some(_) => Err(()),
         };
-        Answer { process, number, outcome, is_write }
+        Response { process, number, outcome, is_write }
     }
 
-    fn pass(&mut self, now: Time, random: &mut Random) {
-        if now < self.stands_until {
+    fn run(&mut self, now: Time, random: &mut Random) {
+        if now < self.paused_until {
             return;
         }
         let (due, later) = std::mem::take(&mut self.requests).into_iter().partition(|(at, _)| *at <= now);
         self.requests = later;
         let due: Vec<(Time, Request)> = due;
         for (_, request) in due {
-            let answer = self.carry_out(request);
+            let response = self.execute(request);
             if !random.one_in(12) {
-                self.answers.push((now + delay(random), answer));
+                self.responses.push((now + delay(random), response));
             }
         }
     }
 }
 
-/// Mostly short, at times longer than any process waits.
+/// Returns a delay: mostly short, sometimes longer than any timeout.
 fn delay(random: &mut Random) -> Time {
     match random.below(20) {
         0 => random.below(40_000),
@@ -119,8 +119,8 @@ struct World {
     random: Random,
     server: Server,
     processes: Vec<Process>,
-    numbers: u64,
-    /// When each may still have had a write under way that it began as the leader.
+    last_number: u64,
+    /// Until when each process may have a write in flight that it began as the leader.
     in_flight_until: [Time; 3],
     has_led: [bool; 3],
 }
@@ -129,20 +129,20 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let process = |index: usize, random: &mut Random| Process {
-            election: Election::new(format!("{index}-0"), TERMS),
-            speed: 1000 - CLOCKS_DIFFER_BY + random.below(2 * CLOCKS_DIFFER_BY),
+            election: Election::new(format!("{index}-0"), TIMINGS),
+            speed: 1000 - CLOCK_SKEW + random.below(2 * CLOCK_SKEW),
             stopped_until: 0,
-            waits_for: None,
+            awaited: None,
             generation: 0,
         };
         let processes = (0..3).map(|index| process(index, &mut random)).collect();
         let (in_flight_until, has_led) = ([0; 3], [false; 3]);
-        Self { random, server: Server::default(), processes, numbers: 0, in_flight_until, has_led }
+        Self { random, server: Server::default(), processes, last_number: 0, in_flight_until, has_led }
     }
 
     fn disturb(&mut self, now: Time) {
         if self.random.one_in(2000) {
-            self.server.stands_until = now + self.random.below(40_000);
+            self.server.paused_until = now + self.random.below(40_000);
         }
         for (index, process) in self.processes.iter_mut().enumerate() {
             if self.random.one_in(1500) {
@@ -151,57 +151,61 @@ impl World {
             if self.random.one_in(4000) {
                 process.generation += 1;
                 let name = format!("{index}-{}", process.generation);
-                process.election = Election::new(name, TERMS);
-                process.waits_for = None;
+                process.election = Election::new(name, TIMINGS);
+                process.awaited = None;
             }
         }
     }
 
-    fn turn(&mut self, index: usize, now: Time) {
+    fn step(&mut self, index: usize, now: Time) {
         let process = &mut self.processes[index];
         if now < process.stopped_until {
             return;
         }
         let clock = process.clock(now);
-        if let Some((number, until, sent)) = process.waits_for {
-            let arrived = |(at, answer): &(Time, Answer)| {
-                *at <= now && answer.process == index && answer.number == number
+        if let Some((number, until, sent)) = process.awaited {
+            let arrived = |(at, response): &(Time, Response)| {
+                *at <= now && response.process == index && response.number == number
             };
-            if let Some(found) = self.server.answers.iter().position(arrived) {
-                let (_, answer) = self.server.answers.swap_remove(found);
-                process.waits_for = None;
-                match answer.outcome {
-                    Ok(record) if answer.is_write => {
-                        process.election.handle_taken(record.unwrap_or_default(), sent);
+            if let Some(found) = self.server.responses.iter().position(arrived) {
+                let (_, response) = self.server.responses.swap_remove(found);
+                process.awaited = None;
+                match response.outcome {
+                    Ok(record) if response.is_write => {
+                        process.election.handle_written(record.unwrap_or_default(), sent);
                     }
                     Ok(record) => process.election.handle_read(record, clock),
                     Err(()) => process.election.handle_conflict(),
                 }
             } else if now >= until {
-                process.waits_for = None;
+                process.awaited = None;
                 process.election.handle_failure(clock);
             }
             return;
         }
         let write = match process.election.step(clock) {
-            Step::WaitUntil(_) => return,
-            Step::Read => None,
-            Step::Take { transitions } => {
+            ElectionStep::WaitUntil(_) => return,
+            ElectionStep::Read => None,
+            ElectionStep::AcquireOrRenew { transitions } => {
                 let holder = Some(process.election.identity.clone());
-                let record =
-                    Record { holder, transitions, duration: Some(TERMS.duration), ..Record::default() };
+                let record = LeaseRecord {
+                    holder,
+                    transitions,
+                    duration: Some(TIMINGS.lease_duration),
+                    ..LeaseRecord::default()
+                };
                 Some((record, process.election.record.as_ref().map(|it| it.version.clone())))
             }
         };
-        self.numbers += 1;
-        process.waits_for = Some((self.numbers, now + PATIENCE, clock));
+        self.last_number += 1;
+        process.awaited = Some((self.last_number, now + REQUEST_TIMEOUT, clock));
         if !self.random.one_in(12) {
             let at = now + delay(&mut self.random);
-            self.server.requests.push((at, Request { process: index, number: self.numbers, write }));
+            self.server.requests.push((at, Request { process: index, number: self.last_number, write }));
         }
     }
 
-    /// Nobody leads while another does, or while a write of another leader is under way.
+    /// Checks that no process leads while another does, or while a write of another leader is in flight.
     fn check(&mut self, seed: u64, now: Time) {
         let leading: Vec<usize> = (0..3).filter(|index| self.processes[*index].leads(now)).collect();
         assert!(leading.len() < 2, "seed {seed}: {leading:?} lead at {now} ms");
@@ -220,19 +224,19 @@ impl World {
 }
 
 #[test]
-fn no_two_candidates_act_at_once_whatever_the_network_the_processes_and_their_clocks_do() {
+fn two_candidates_never_lead_at_once_whatever_network_processes_and_clocks_do() {
     let mut led = 0;
     for seed in 0..300 {
         let mut world = World::new(seed);
         for now in (0..RUN).step_by(20) {
             world.disturb(now);
-            world.server.pass(now, &mut world.random);
+            world.server.run(now, &mut world.random);
             for index in 0..3 {
-                world.turn(index, now);
+                world.step(index, now);
             }
             world.check(seed, now);
         }
         led += world.has_led.iter().filter(|has_led| **has_led).count();
     }
-    assert!(led > 600, "the adversary lets candidates lead: {led} of 900 did");
+    assert!(led > 600, "the adversary must let candidates lead: {led} of 900 did");
 }

@@ -1,8 +1,8 @@
 //! The leader asks the former leaders, then the successors, for flows that it does not know.
 
 use lb_common::flows::Standing::{Closed, HalfOpen, Open, Unconfirmed};
-use lb_common::owner::{MARK_LED, MARK_NOBODY};
 use lb_common::verdict::Refusal;
+use lb_pipeline::owner::{MARK_LED, MARK_NOBODY};
 
 use super::opening::opening;
 use super::{ASKED_MORE, SELF, by_mac, fin, given_back, in_gue, passed_on, syn, taken, tcp, v4, v6};

@@ -78,7 +78,7 @@ fn decided() -> Vec<Row> {
     let [back, back_end, back_new] = [&frame, &end, &new].map(|inner| nobodys(&asked, inner));
     let no_longer = tcp(port::FAR4_FORMER_SELF);
     let at_former = nobodys(&[SELF], &no_longer);
-    let marked = Asked::from(&asked).marks(lb_common::owner::MARK_LED | lb_common::owner::MARK_NOBODY);
+    let marked = Asked::from(&asked).marks(lb_pipeline::owner::MARK_LED | lb_pipeline::owner::MARK_NOBODY);
     let over_v6 = listed(Frame::v6(PEER6, SELF6), 50_000, marked, &frame);
     rows.extend([
         Row::frame("nobody's, over IPv6, decided at home", &over_v6, unowned(&over_v6, &frame)),

@@ -1,7 +1,7 @@
 //! A SYN may be a stranger's, while the connection lives with somebody who led before: the ACK after it is asked of them.
 
 use lb_common::flows::Standing::{self, Closed, HalfOpen, Moved, Open, Unconfirmed};
-use lb_common::owner::{MARK_LED, MARK_OPENING};
+use lb_pipeline::owner::{MARK_LED, MARK_OPENING};
 
 use super::{SELF, by_mac, fin, given_back, in_gue, nobodys, syn, taken, tcp, v4, v6};
 use crate::packets::build::{Frame, flags};

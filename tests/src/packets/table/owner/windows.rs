@@ -1,8 +1,8 @@
 //! A long history is searched window by window: each packet that nobody knows makes home ask the next one.
 
 use lb_common::flows::Standing::Unconfirmed;
-use lb_common::owner::{MARK_LED, MARK_NOBODY, MARK_WINDOW_SHIFT, WINDOW};
 use lb_common::verdict::Refusal;
+use lb_pipeline::owner::{MARK_LED, MARK_NOBODY, MARK_WINDOW_SHIFT, WINDOW};
 
 use super::{ASKED_ONE, SELF, in_gue, passed_on, tcp, unowned};
 use crate::packets::build::Frame;

@@ -1,0 +1,60 @@
+//! Errors that end `fairlead agent`.
+
+use std::io;
+use std::net::SocketAddr;
+
+use aya::maps::MapError;
+use lb_dataplane::attach::AttachError;
+use lb_dataplane::map_io::MapsError;
+use lb_dataplane::preflight::PreflightError;
+use lb_kube::client::ClientError;
+use lb_kube::source::SourceError;
+
+use crate::admin::AdminError;
+
+/// Why the agent does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// This machine does not meet a requirement.
+    #[error(transparent)]
+    Preflight(#[from] PreflightError),
+    /// The program is not on the uplinks.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// The maps cannot be used.
+    #[error(transparent)]
+    Maps(#[from] MapsError),
+    /// The source of objects cannot be used.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// Statuses cannot be reported.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The admin socket cannot be opened.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// The counters cannot be opened.
+    #[error("cannot open the counters: {0}")]
+    Counters(#[source] MapError),
+    /// No random bytes.
+    #[error("cannot read random bytes: {0}")]
+    Random(#[source] io::Error),
+    /// No thread.
+    #[error("cannot spawn a thread: {0}")]
+    Thread(#[source] io::Error),
+    /// The metrics port cannot be opened.
+    #[error("cannot listen for metrics on {0}: {1}; set another --metrics-address")]
+    Metrics(SocketAddr, #[source] io::Error),
+    /// The interfaces cannot be listed.
+    #[error("cannot list the network interfaces: {0}")]
+    Interfaces(#[source] io::Error),
+    /// The uplinks cannot be found.
+    #[error("cannot list the default routes: {0}; name the uplinks with --interface")]
+    Routes(#[source] io::Error),
+    /// No netlink socket.
+    #[error("cannot open a netlink socket: {0}")]
+    Netlink(#[source] io::Error),
+    /// A task ended that should not.
+    #[error("{0} ended unexpectedly: {1}")]
+    Ended(&'static str, #[source] io::Error),
+}

@@ -1,0 +1,85 @@
+//! Settings of `fairlead agent`, as values.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lb_bgp::value::RouterId;
+use lb_common::hash::HashKey;
+use lb_dataplane::attach::{DesiredMode, MapSizes};
+use lb_dataplane::kernel_lookup::KernelLookup;
+use lb_dataplane::liveness::ProbeProfile;
+use lb_kube::source::SourceOptions;
+use lb_model::{DrainRules, NodeName};
+use lb_plan::plan::{Forwarding, UndeclaredPorts};
+
+use crate::status_reporter::ReporterOptions;
+use crate::tag_keys::TagKeysFile;
+
+/// The agent's settings.
+#[derive(Clone, Debug)]
+pub struct AgentOptions {
+    /// Where objects come from.
+    pub source: SourceOptions,
+    /// Name of this node.
+    pub node: NodeName,
+    /// Uplinks; empty for those of the default routes.
+    pub interfaces: Vec<String>,
+    /// XDP mode of the program on the uplinks.
+    pub mode: DesiredMode,
+    /// BPF file system for the pins.
+    pub bpffs: PathBuf,
+    /// Path of the admin socket.
+    pub socket: PathBuf,
+    /// File of the last-known-good configuration.
+    pub last_good: PathBuf,
+    /// The cluster's hash key.
+    pub hash_key: HashKey,
+    /// Keys of the tags between nodes.
+    pub tag_keys: TagKeysFile,
+    /// Whether IP in IP is accepted from other nodes.
+    pub accept_ipip: bool,
+    /// Forwarding mode to other nodes.
+    pub forwarding: Forwarding,
+    /// Echo replies per second and CPU.
+    pub echo_rate: u32,
+    /// ICMP errors per second and CPU.
+    pub icmp_error_rate: u32,
+    /// Treatment of packets to ports of a VIP that no Service declares.
+    pub undeclared: UndeclaredPorts,
+    /// Slots of a ring per node, at least.
+    pub slots_per_node: u32,
+    /// Sizes of the maps.
+    pub sizes: MapSizes,
+    /// Whether the program looks up connections in this node's kernel.
+    pub ask_kernel: KernelLookup,
+    /// The load-balancer class that is served; `None`: Services without one.
+    pub class: Option<String>,
+    /// Whether nodes with the label `exclude-from-external-load-balancers` may announce.
+    pub ignore_exclude_label: bool,
+    /// The conditions under which nodes drain; the same on every node.
+    pub drain: DrainRules,
+    /// Interval and multiplier of probes; `None`: nodes are not probed, and none is ever found dead.
+    pub liveness: Option<ProbeProfile>,
+    /// For how long after a node's death packets of unknown flows are held.
+    pub hold: Duration,
+    /// Status reports to the cluster that the objects come from.
+    pub reporter: ReporterOptions,
+    /// Sessions with BGP peers.
+    pub speaker: SpeakerOptions,
+    /// Address of the metrics port, if there is one.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// Settings of the sessions with BGP peers.
+#[derive(Clone, Copy, Debug)]
+pub struct SpeakerOptions {
+    /// Port that peers may connect to; 0: none.
+    pub port: u16,
+    /// This node's BGP identifier; `None`: its address.
+    pub router_id: Option<RouterId>,
+    /// Whether a node advertises a Service with externalTrafficPolicy Local only if it has an endpoint of it.
+    pub local_needs_endpoint: bool,
+    /// For how long peers are asked to prefer other nodes before this one closes its sessions.
+    pub grace: Duration,
+}

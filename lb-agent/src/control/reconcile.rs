@@ -1,0 +1,176 @@
+//! One pass of the control loop: plan, write the difference, advertise, publish.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use lb_api::problem::Problem;
+use lb_bfd::initiator::ProbeTarget;
+use lb_common::tag;
+use lb_dataplane::liveness::{ProbeConfig, ProbedNode, ProbedNodes};
+use lb_dataplane::map_io::MapsError;
+use lb_kube::config_errors::{ConfigErrors, is_configuration};
+use lb_model::Node;
+use lb_plan::contents::{Contents, diff};
+use lb_plan::plan::{Facts, NodeState, Plan};
+use lb_plan::speaker::SpeakerSettings;
+
+use super::peers::Advertised;
+use super::readiness::ReadyState;
+use super::state::LoopState;
+use super::{ControlLoop, log};
+use crate::state::{AgentState, Applied};
+
+impl ControlLoop {
+    /// Plans, writes the difference to the maps, advertises, and publishes the result.
+    pub(super) fn reconcile(&mut self, state: &mut LoopState) {
+        let begun = Instant::now();
+        state.ready = self.readiness(state);
+        let plan = self.plan(state);
+        let (operations, failures) = self.apply(&plan, &mut state.installed);
+        self.probe(state, &plan);
+        state.deadline = plan.wake.map(|wake| state.started + wake);
+        let applied = Applied { operations, microseconds: begun.elapsed().as_micros() as u64 };
+        if operations > 0 {
+            tracing::info!(
+                operations,
+                microseconds = applied.microseconds,
+                services = plan.services.len(),
+                "wrote the maps"
+            );
+        }
+        if state.installed.config.is_some() {
+            self.attachment.note_maps_written();
+        }
+        // Routes are advertised only now that the maps serve their packets. The first plan can make the node ready.
+        state.ready = self.readiness(state);
+        let advertised = self.advertise(state);
+        let failures = failures.iter().map(ToString::to_string).collect();
+        self.publish(state, plan, applied, advertised, failures);
+        state.reconciled = Instant::now();
+    }
+
+    fn plan(&self, state: &mut LoopState) -> Plan {
+        let silent = self.prober.as_ref().map(|prober| prober.not_accepting().borrow().clone());
+        let facts = Facts {
+            silent: silent.unwrap_or_default(),
+            withdrawn: state.ready == ReadyState::No,
+            ..state.network.facts.clone()
+        };
+        let elapsed = state.started.elapsed();
+        state.planner.plan(state.model.model(), &facts, &self.settings, &state.installed, elapsed)
+    }
+
+    /// Writes the difference to the maps. Returns how many operations were done, and the errors of the others.
+    fn apply(&mut self, plan: &Plan, installed: &mut Contents) -> (usize, Vec<MapsError>) {
+        let mut done = 0;
+        let mut failures = Vec::new();
+        for op in diff(installed, &plan.contents) {
+            match self.maps.apply(&op) {
+                Ok(()) => {
+                    installed.apply(&op);
+                    done += 1;
+                }
+                // The others go on: an entry that finds no room affects one Service.
+                Err(error) => failures.push(error),
+            }
+        }
+        // So the next plan need not compare rings and source ranges that stay.
+        installed.share_rings(&plan.contents);
+        installed.share_sources(&plan.contents);
+        (done, failures)
+    }
+
+    /// Configures the prober: all other nodes with a resolved next hop.
+    fn probe(&self, state: &mut LoopState, plan: &Plan) {
+        let probed = |node: &NodeState| {
+            let next_hop = state.network.facts.next_hops.get(&node.address)?;
+            let own_discriminator = tag::discriminator(self.settings.liveness.nonce, node.index);
+            let target = ProbeTarget { discriminator: node.id, own_discriminator };
+            Some((node.index, ProbedNode { address: node.address, source: next_hop.source, target }))
+        };
+        let targets: ProbedNodes =
+            plan.nodes.iter().filter(|node| !node.is_self).filter_map(probed).collect();
+        let probes = ProbeConfig { targets, key: self.settings.tag_keys.current };
+        let is_new = state.probes.as_ref() != Some(&probes);
+        if let Some(prober) = self.prober.as_ref().filter(|_| is_new) {
+            prober.set(probes.clone());
+            state.probes = Some(probes);
+        }
+    }
+
+    /// Sets what is advertised to BGP peers.
+    fn advertise(&mut self, state: &LoopState) -> Option<Advertised> {
+        let settings = SpeakerSettings {
+            ignore_exclude_label: self.settings.ignore_exclude_label,
+            local_needs_endpoint: self.advertiser.local_needs_endpoint,
+            draining: self.is_draining(state),
+            withdrawn: state.ready == ReadyState::No,
+        };
+        let may_advertise = state.ready != ReadyState::NotYet;
+        self.advertiser.advertise(state.model.model(), &self.settings.node, &settings, may_advertise)
+    }
+
+    /// Returns whether this node takes no new flows, by request or by its Node object.
+    fn is_draining(&self, state: &LoopState) -> bool {
+        let node = state.model.model().nodes.get(&self.settings.node);
+        self.settings.draining || node.is_some_and(Node::is_draining)
+    }
+
+    /// Returns a problem if the uplink may be the reason why no other node answers.
+    fn silent_veth(&self, state: &LoopState, nodes: &[NodeState]) -> Option<String> {
+        let not_accepting = self.prober.as_ref()?.not_accepting();
+        let not_accepting = not_accepting.borrow();
+        let others = nodes.iter().filter(|node| !node.is_self);
+        state.uplinks.silent_veth(others.map(|node| !not_accepting.contains(&node.address)))
+    }
+
+    fn publish(
+        &self,
+        state: &LoopState,
+        plan: Plan,
+        applied: Applied,
+        advertised: Option<Advertised>,
+        failures: Vec<String>,
+    ) {
+        let before = self.state.borrow().clone();
+        let mut problems = state.problems.clone();
+        problems.extend(plan.problems);
+        let (announced, unnumbered) = match advertised {
+            Some(advertised) => {
+                problems.extend(advertised.problems);
+                (advertised.services.into(), advertised.unnumbered)
+            }
+            None => (Arc::clone(&before.announced), Vec::new()),
+        };
+        let config_errors = self.config_errors(state, &problems);
+        let tag_keys = self.tag_keys.borrow().problem.clone();
+        let mut problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        problems.extend(failures.into_iter().chain(unnumbered).chain(tag_keys));
+        problems.extend(state.uplinks.problems.iter().cloned());
+        problems.extend(self.silent_veth(state, &plan.nodes));
+        log::problems(&before.problems, &problems);
+        log::drains(&before, &plan.nodes);
+        self.state.send_replace(Arc::new(AgentState {
+            node: before.node.clone(),
+            version: before.version.clone(),
+            ready: state.ready == ReadyState::Yes,
+            interfaces: state.uplinks.attached.clone(),
+            asks_kernel: before.asks_kernel.clone(),
+            turns: before.turns + 1,
+            last: applied,
+            services: plan.services,
+            nodes: plan.nodes,
+            announced,
+            reading: state.reading.clone(),
+            config_errors,
+            liveness_limit: before.liveness_limit,
+            draining: self.is_draining(state),
+            problems,
+        }));
+    }
+
+    fn config_errors(&self, state: &LoopState, problems: &[Problem]) -> ConfigErrors {
+        let concerns = |it: &&Problem| state.model.concerns(it, &self.settings.node);
+        ConfigErrors::of(problems.iter().filter(|it| is_configuration(it)).filter(concerns))
+    }
+}

@@ -1,0 +1,68 @@
+//! The state that the control loop keeps between passes.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use lb_api::objects::{Object, Sourced};
+use lb_api::problem::Problem;
+use lb_dataplane::attach::AttachedUplink;
+use lb_dataplane::liveness::ProbeConfig;
+use lb_dataplane::net::observe::NetworkState;
+use lb_kube::reading::Reading;
+use lb_model::IncrementalModel;
+use lb_plan::contents::Contents;
+use lb_plan::plan::Planner;
+
+use super::readiness::{Readiness, ReadyState};
+use super::uplinks::UplinkState;
+
+/// The state that the control loop keeps between passes.
+pub(super) struct LoopState {
+    pub(super) planner: Planner,
+    /// The contents of the maps.
+    pub(super) installed: Contents,
+    pub(super) model: IncrementalModel,
+    /// The objects of the last read, until the last-known-good configuration has been saved.
+    pub(super) unsaved: Option<Vec<Arc<Sourced<Object>>>>,
+    /// Problems of the objects.
+    pub(super) problems: Vec<Problem>,
+    /// The state of reading them.
+    pub(super) reading: Reading,
+    pub(super) network: NetworkState,
+    pub(super) uplinks: UplinkState,
+    pub(super) readiness: Readiness,
+    pub(super) ready: ReadyState,
+    /// Until when other hosts are greeted on a new uplink.
+    pub(super) greet_until: Option<Instant>,
+    /// The configuration of the prober.
+    pub(super) probes: Option<ProbeConfig>,
+    pub(super) started: Instant,
+    /// When the last pass ended.
+    pub(super) reconciled: Instant,
+    /// When the next pass is due, whatever happens.
+    pub(super) deadline: Option<Instant>,
+}
+
+impl LoopState {
+    /// Returns the state before the first pass.
+    pub(super) fn new(installed: Contents, model: IncrementalModel, uplinks: Vec<AttachedUplink>) -> Self {
+        let now = Instant::now();
+        Self {
+            planner: Planner::default(),
+            installed,
+            model,
+            unsaved: None,
+            problems: Vec::new(),
+            reading: Reading::default(),
+            network: NetworkState::default(),
+            uplinks: UplinkState::of(uplinks),
+            readiness: Readiness::new(now),
+            ready: ReadyState::NotYet,
+            greet_until: None,
+            probes: None,
+            started: now,
+            reconciled: now,
+            deadline: None,
+        }
+    }
+}

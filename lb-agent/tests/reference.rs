@@ -1,0 +1,63 @@
+//! The reference pages of `docs/`, generated from the code: each page equals what the code says.
+//!
+//! `cargo xtask reference` writes them: this test with `FAIRLEAD_REFERENCE=write`.
+
+#[path = "reference/flags.rs"]
+mod flags;
+#[path = "reference/verdicts.rs"]
+mod verdicts;
+
+use std::fs;
+use std::path::Path;
+
+/// Compares a page with the text, or writes it.
+fn check(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference").join(name);
+    if std::env::var_os("FAIRLEAD_REFERENCE").is_some_and(|value| value == "write") {
+        fs::write(&path, text).unwrap();
+        return;
+    }
+    let page = fs::read_to_string(&path).unwrap_or_default();
+    let differing = page.lines().zip(text.lines()).position(|(one, other)| one != other);
+    let line = differing.unwrap_or_else(|| page.lines().count().min(text.lines().count()));
+    assert!(
+        page == text,
+        "docs/reference/{name} differs from the code in line {}; run `cargo xtask reference`\npage: {:?}\ncode: {:?}",
+        line + 1,
+        page.lines().nth(line),
+        text.lines().nth(line)
+    );
+}
+
+/// The head of a page.
+fn head(title: &str, introduction: &str) -> String {
+    format!(
+        "# {title}\n\n<!-- Generated from the code by `cargo xtask reference`. Do not edit. -->\n\n{introduction}\n"
+    )
+}
+
+/// A table; bars in cells are escaped.
+fn table(columns: &[&str], rows: &[Vec<String>]) -> String {
+    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let mut text = line(columns.iter().map(ToString::to_string).collect());
+    text += &line(columns.iter().map(|_| "---".to_owned()).collect());
+    for row in rows {
+        text += &line(row.iter().map(|cell| cell.replace('|', "\\|").replace('\n', " ")).collect());
+    }
+    text
+}
+
+/// Text as code, or nothing if there is none.
+fn code(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("`{text}`") }
+}
+
+#[test]
+fn the_page_of_the_command_line_is_what_the_program_accepts() {
+    check("flags.md", &flags::page());
+}
+
+#[test]
+fn the_page_of_verdicts_is_the_table_of_the_program() {
+    check("verdicts.md", &verdicts::page());
+}

@@ -1,0 +1,140 @@
+//! The table of maps: names, kinds, types and sizes, written once.
+//!
+//! [`shared_maps!`] gives the table to a macro: here to one that makes the names and [`MAPS`], in the XDP program to one
+//! that makes the maps. All of them are pinned; scratch memory of the program is not in the table.
+//!
+//! [`shared_maps!`]: crate::shared_maps
+
+use crate::layout::Shared;
+use crate::maps::capacity;
+
+/// Gives the table of maps to a macro. A row is `NAME = name, kind<key, value>, entries, option;`.
+#[macro_export]
+macro_rules! shared_maps {
+    ($callback:ident) => {
+        $callback! {
+            /// IPv4 VIPs, by bucket number.
+            VIPS4 = "lb_vips4", Array<u32, $crate::vips::Vip4Bucket>, capacity::VIP4_BUCKETS, Mapped;
+            /// IPv6 VIPs, by bucket number.
+            VIPS6 = "lb_vips6", Array<u32, $crate::vips::Vip6Bucket>, capacity::VIP6_BUCKETS, Mapped;
+            /// VIPs whose buckets are full, IPv4 as `::ffff:a.b.c.d`.
+            VIPS_MORE = "lb_vips_more",
+                HashMap<$crate::maps::Vip6Key, $crate::vips::PackedVip>, capacity::VIPS_MORE, OnDemand;
+            /// Slots of all rings.
+            RINGS = "lb_rings", Array<u32, $crate::ring::Slot>, capacity::RINGS, Mapped;
+            /// Four [`crate::ring::SlotLeader`]s an entry, by slot number / 4.
+            LEADERS = "lb_leaders", Array<u32, [u16; 4]>, capacity::RINGS / 4, Mapped;
+            /// Nodes by [`crate::ring::NodeIndex`].
+            NODES = "lb_nodes", Array<u32, $crate::maps::Node>, capacity::NODES, Plain;
+            /// Node indices by address (IPv4 as `::ffff:a.b.c.d`): who may send encapsulated packets.
+            NODE_ADDRESSES = "lb_node_addrs", HashMap<[u8; 16], u32>, capacity::NODE_ADDRESSES, Plain;
+            /// Node indices by MAC address and two zero bytes: whose frames come from a node.
+            NODE_MACS = "lb_node_macs", HashMap<[u8; 8], u32>, capacity::NODE_ADDRESSES, Plain;
+            /// Who answers ARP for an IPv4 VIP.
+            ARP = "lb_arp", HashMap<[u8; 4], $crate::maps::Announcer>, capacity::ARP, Plain;
+            /// Interfaces with the program, by index.
+            LINKS = "lb_links", HashMap<u32, $crate::maps::Link>, capacity::LINKS, Plain;
+            /// The configuration of the node, at 0.
+            CONFIG = "lb_config", Array<u32, $crate::maps::Config>, 1, Plain;
+            /// Traffic by VIP number.
+            VIP_STATS = "lb_vip_stats", PerCpuArray<u32, $crate::maps::Traffic>, capacity::VIP_STATS, Plain;
+            /// Traffic forwarded to a node, by node index.
+            NODE_STATS = "lb_node_stats", PerCpuArray<u32, $crate::maps::Traffic>, capacity::NODES, Plain;
+            /// Packets by [`crate::verdict::Outcome`] or [`crate::verdict::Refusal`].
+            VERDICTS = "lb_verdicts", PerCpuArray<u32, u64>, capacity::VERDICTS, Plain;
+            /// What is left of each [`crate::maps::Budget`].
+            ICMP_BUDGET = "lb_icmp_budget",
+                PerCpuArray<u32, $crate::maps::Allowance>, $crate::maps::Budget::COUNT, Plain;
+            /// When nodes were last heard of, by node index; behind the last node the probe clock.
+            LIVENESS = "lb_liveness", Array<u32, $crate::maps::Liveness>, capacity::LIVENESS, Mapped;
+            /// The table of flows.
+            FLOWS = "lb_flows", Array<u32, $crate::flows::FlowSet<u64>>, capacity::FLOW_SETS, Mapped;
+            /// Flows of fragmented packets.
+            FRAGMENTS = "lb_fragments",
+                LruHashMap<$crate::maps::FragmentKey, $crate::maps::FragmentFlow>, capacity::FRAGMENTS, Plain;
+            /// BFD sessions with routers that are up, by this node's discriminator.
+            BFD = "lb_bfd", HashMap<u32, $crate::maps::BfdSession>, capacity::BFD, Plain;
+            /// Addresses (IPv4 as `::ffff:a.b.c.d`) of BFD peers, up or not, and this node's own that it speaks from.
+            BFD_ADDRESSES = "lb_bfd_addrs",
+                HashMap<[u64; 2], $crate::maps::BfdAddress>, capacity::BFD_ADDRESSES, Plain;
+            /// Clients that VIPs with source ranges admit, by prefix.
+            SOURCES = "lb_sources", LpmTrie<$crate::maps::Source, u32>, capacity::SOURCES, OnDemand;
+            /// Packets of clients outside the source ranges, by VIP number.
+            SOURCE_REFUSED = "lb_src_refused", PerCpuArray<u32, u64>, capacity::VIP_STATS, Plain;
+        }
+    };
+}
+
+/// How a map is organized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapKind {
+    /// An array.
+    Array,
+    /// An array with a value for each CPU.
+    PerCpuArray,
+    /// A hash table.
+    HashMap,
+    /// A hash table that drops the least recently used entry when it is full.
+    LruHashMap,
+    /// A trie of prefixes: a key begins with the length of its prefix.
+    LpmTrie,
+}
+
+/// A flag that a map is created with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum MapOption {
+    /// None.
+    Plain = 0,
+    /// `BPF_F_NO_PREALLOC`: entries take memory only while they exist.
+    OnDemand = 1,
+    /// `BPF_F_MMAPABLE`: the agent maps it and writes it without a system call.
+    Mapped = 1 << 10,
+}
+
+/// A map of the program that the agent shares.
+#[derive(Clone, Copy, Debug)]
+pub struct MapSpec {
+    /// Its name.
+    pub name: &'static str,
+    /// How it is organized.
+    pub kind: MapKind,
+    /// The type of its keys.
+    pub key: &'static str,
+    /// The type of its values.
+    pub value: &'static str,
+    /// Bytes of a key and of a value.
+    pub sizes: [usize; 2],
+    /// Entries, unless the loader chooses another number.
+    pub entries: usize,
+    /// The flag that it is created with.
+    pub option: MapOption,
+}
+
+/// Checks a name: the kernel keeps 15 bytes and cuts the rest silently, and `lb_` tells our maps from others'.
+const fn checked(name: &'static str) -> &'static str {
+    assert!(name.len() <= 15 && matches!(name.as_bytes(), [b'l', b'b', b'_', ..]));
+    name
+}
+
+macro_rules! table {
+    ($($(#[$doc:meta])* $constant:ident = $name:tt, $kind:ident<$key:ty, $value:ty>, $entries:expr, $option:ident;)+) => {
+        /// Names of the maps.
+        pub mod name {
+            $($(#[$doc])* pub const $constant: &str = super::checked($name);)+
+        }
+
+        /// Every map that the program and the agent share.
+        pub const MAPS: &[MapSpec] = &[$(MapSpec {
+            name: $name,
+            kind: MapKind::$kind,
+            key: stringify!($key),
+            value: stringify!($value),
+            sizes: [<$key as Shared>::SIZE, <$value as Shared>::SIZE],
+            entries: $entries,
+            option: MapOption::$option,
+        }),+];
+    };
+}
+
+shared_maps!(table);

@@ -1,0 +1,92 @@
+//! The maps that the agent accesses through memory: liveness cells with the probe clock, and the flow table.
+
+use lb_common::flows::{self, WAYS};
+use lb_common::maps::{LIVENESS_UP, Liveness, capacity, name};
+use lb_common::ring::NodeIndex;
+
+use crate::map_io::{MapsError, open_mapped};
+use crate::mapping::MappedWords;
+use crate::pins::Pins;
+
+/// Ticks of silence that exceed every liveness limit and hold time.
+const LONG_SILENCE: u32 = 1 << 24;
+
+/// The liveness cells of all nodes and the probe clock (`lb_liveness`).
+#[derive(Debug)]
+pub struct LivenessCells(MappedWords);
+
+impl LivenessCells {
+    /// Maps the pinned cells.
+    ///
+    /// # Errors
+    /// When they are not pinned or cannot be mapped.
+    pub fn open(pins: &Pins) -> Result<Self, MapsError> {
+        open_mapped(pins, name::LIVENESS, 1).map(Self)
+    }
+
+    /// Returns the probe clock.
+    pub fn clock(&self) -> u32 {
+        self.read(capacity::CLOCK as usize).last_seen
+    }
+
+    /// Sets the probe clock.
+    pub fn set_clock(&self, value: u32) {
+        self.write(capacity::CLOCK as usize, Liveness { last_seen: value, state: 0 });
+    }
+
+    /// Returns the liveness cell of a node.
+    pub fn of(&self, node: NodeIndex) -> Liveness {
+        self.read(usize::from(node))
+    }
+
+    /// Marks a node as dead for long: it has not died recently.
+    pub fn forget(&self, node: NodeIndex) {
+        let last_seen = self.clock().wrapping_sub(LONG_SILENCE);
+        self.write(usize::from(node), Liveness { last_seen, state: LIVENESS_UP });
+    }
+
+    fn read(&self, at: usize) -> Liveness {
+        Liveness::from_word(self.0.read(at).unwrap_or_default())
+    }
+
+    fn write(&self, at: usize, liveness: Liveness) {
+        let within = self.0.write(at, liveness.to_word());
+        debug_assert!(within, "the map has a cell for every node and for the clock");
+    }
+}
+
+/// The flow table (`lb_flows`).
+#[derive(Debug)]
+pub struct FlowTable(MappedWords);
+
+/// Flows that are not over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct FlowCount {
+    /// Flows that this node owns.
+    pub owned: usize,
+    /// Flows that this node has delegated.
+    pub delegated: usize,
+}
+
+impl FlowTable {
+    /// Maps the pinned table.
+    ///
+    /// # Errors
+    /// When it is not pinned or cannot be mapped.
+    pub fn open(pins: &Pins) -> Result<Self, MapsError> {
+        open_mapped(pins, name::FLOWS, WAYS).map(Self)
+    }
+
+    /// Counts the flows of node `own`. Reads the whole table, which takes a few milliseconds.
+    pub fn count(&self, own: NodeIndex) -> FlowCount {
+        let mut count = FlowCount::default();
+        for way in (0..self.0.len()).filter_map(|at| self.0.read(at)).filter(|way| *way != 0) {
+            let packed = way as u32;
+            if flows::is_closed(packed) {
+                continue;
+            }
+            if flows::holder(packed) == own { count.owned += 1 } else { count.delegated += 1 }
+        }
+        count
+    }
+}

@@ -1,0 +1,188 @@
+//! BFD (RFC 5880) of routers that this node has a session with: the agent speaks it, and the program helps.
+//!
+//! Control packets are noted on their way to the agent, so that an agent that comes to read them late does not take a
+//! live router for dead. Echo packets (RFC 5880 section 5) are for the forwarding plane: they go straight back. Two
+//! forms are about: to the router's own address, which forwarding returns as it is, and to this node's, which the
+//! other end returns with addresses and ports turned round. Either way one hop is taken off, so nothing goes twice.
+//!
+//! Control packets that only the agent could receive, and that it would refuse, end here: from no peer, or from farther
+//! away than the peer is. A stranger's packets would cost a thread that runs before all others. What goes to an address
+//! that the agent does not receive at passes: it may be a pod's, or another daemon's.
+
+use lb_common::maps::{
+    BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress, BfdSession,
+};
+use lb_common::verdict::{Outcome, Refusal};
+use lb_common::wire::ip::Family;
+use lb_common::wire::{bfd, ethernet, ip};
+
+use crate::frame::Frame;
+use crate::packet::Packet;
+use crate::probe::{Probe, probe};
+use crate::tables::Tables;
+use crate::verdict::{Forward, NOT_OURS, Verdict};
+
+/// Judges UDP to one of the ports of BFD.
+///
+/// # Errors
+/// [`Refusal::Truncated`], [`Refusal::BfdStranger`].
+#[inline(always)]
+pub fn judge_bfd<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &Packet) -> Verdict {
+    let ports = *frame.view::<4>(packet.l4).ok_or(Refusal::Truncated)?;
+    let port = [ports[2], ports[3]];
+    let head = read(frame, packet)?;
+    if port == bfd::ECHO_PORT {
+        return give_back(frame, tables, packet, &head);
+    }
+    let Ok(Probe { head: first, yours, .. }) = probe(frame, packet) else {
+        return of_no_session(tables, &head, port);
+    };
+    let Some(session) = tables.bfd_session(yours) else { return of_no_session(tables, &head, port) };
+    if session.port != port || head.ttl < session.minimum_ttl || !head.is_of(session) {
+        return of_no_session(tables, &head, port);
+    }
+    tables.note_bfd(yours, (first >> 16) as u8);
+    Ok(Forward::Pass(Outcome::BfdHeard))
+}
+
+/// A packet of no session that is up: the agent must see it if it may be of one that comes up.
+#[inline(always)]
+fn of_no_session<T: Tables>(tables: &T, head: &Head, port: [u8; 2]) -> Verdict {
+    let flags = |found: Option<BfdAddress>| found.map_or(0, |address| address.flags);
+    let multihop = port == bfd::MULTIHOP_PORT;
+    let listens = if multihop { BFD_LISTENS_MULTIHOP } else { BFD_LISTENS };
+    if flags(tables.bfd_address(&head.destination)) & listens == 0 {
+        return NOT_OURS;
+    }
+    let peer = tables.bfd_address(&head.source);
+    let (kind, minimum_ttl) = match peer {
+        Some(peer) if multihop => (BFD_PEER_MULTIHOP, peer.minimum_ttl),
+        _ => (BFD_PEER, bfd::TTL),
+    };
+    if flags(peer) & kind == 0 || head.ttl < minimum_ttl {
+        return Err(Refusal::BfdStranger);
+    }
+    NOT_OURS
+}
+
+/// An address as in `lb_bfd`, in words: the verifier wants what is on the stack aligned.
+type Words = [u64; 2];
+
+/// What of the IP header matters.
+struct Head {
+    source: Words,
+    destination: Words,
+    ttl: u8,
+}
+
+impl Head {
+    #[inline(always)]
+    fn is_of(&self, session: &BfdSession) -> bool {
+        self.source == words(&session.remote) && self.destination == words(&session.local)
+    }
+}
+
+#[inline(always)]
+const fn words(address: &[u8; 16]) -> Words {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *address;
+    [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p])]
+}
+
+/// An IPv4 address as IPv6 writes it: `::ffff:a.b.c.d`.
+#[inline(always)]
+const fn mapped([a, b, c, d]: [u8; 4]) -> Words {
+    [0, u64::from_ne_bytes([0, 0, 0xff, 0xff, a, b, c, d])]
+}
+
+#[inline(always)]
+fn read<F: Frame>(frame: &F, packet: &Packet) -> Result<Head, Refusal> {
+    match packet.family {
+        Family::V4 => {
+            let header = frame.view::<{ ip::V4_HEADER }>(packet.l3).ok_or(Refusal::Truncated)?;
+            Ok(Head {
+                source: mapped([header[12], header[13], header[14], header[15]]),
+                destination: mapped([header[16], header[17], header[18], header[19]]),
+                ttl: header[ip::v4::TTL],
+            })
+        }
+        Family::V6 => {
+            let [.., hop_limit] = frame.view::<8>(packet.l3).ok_or(Refusal::Truncated)?;
+            Ok(Head {
+                source: words(frame.view::<16>(packet.l3 + ip::v6::SOURCE).ok_or(Refusal::Truncated)?),
+                destination: words(
+                    frame.view::<16>(packet.l3 + ip::v6::DESTINATION).ok_or(Refusal::Truncated)?,
+                ),
+                ttl: *hop_limit,
+            })
+        }
+    }
+}
+
+/// Sends an echo packet of a neighbour back to the MAC that it came from.
+#[inline(always)]
+fn give_back<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &Packet, head: &Head) -> Verdict {
+    // What has been forwarded on its way is from no neighbour, or this node's own echo on its way back.
+    if head.ttl != bfd::TTL {
+        return NOT_OURS;
+    }
+    if session_with(tables, &head.destination).is_none() {
+        let Some(session) = session_with(tables, &head.source) else { return NOT_OURS };
+        if words(&session.local) != head.destination {
+            return NOT_OURS;
+        }
+        turn_round(frame, packet, head)?;
+    }
+    take_off_hop(frame, packet)?;
+    let macs = frame.view_mut::<{ ethernet::MACS }>(0).ok_or(Refusal::Truncated)?;
+    *macs = ethernet::swapped(*macs);
+    Ok(Forward::Transmit(Outcome::BfdEchoReturned))
+}
+
+/// A session with the router of this address that is up.
+#[inline(always)]
+fn session_with<'a, T: Tables>(tables: &'a T, address: &Words) -> Option<&'a BfdSession> {
+    tables.bfd_session(tables.bfd_address(address)?.discriminator)
+}
+
+/// Turns addresses and ports round, which no sum minds.
+#[inline(always)]
+fn turn_round<F: Frame>(frame: &mut F, packet: &Packet, head: &Head) -> Result<(), Refusal> {
+    match packet.family {
+        Family::V4 => {
+            let addresses = frame.view_mut::<8>(packet.l3 + ip::v4::TTL + 4).ok_or(Refusal::Truncated)?;
+            let [s0, s1, s2, s3, d0, d1, d2, d3] = *addresses;
+            *addresses = [d0, d1, d2, d3, s0, s1, s2, s3];
+        }
+        Family::V6 => {
+            write(frame, packet.l3 + ip::v6::SOURCE, head.destination)?;
+            write(frame, packet.l3 + ip::v6::DESTINATION, head.source)?;
+        }
+    }
+    let ports = frame.view_mut::<4>(packet.l4).ok_or(Refusal::Truncated)?;
+    let [s0, s1, d0, d1] = *ports;
+    *ports = [d0, d1, s0, s1];
+    Ok(())
+}
+
+#[inline(always)]
+fn write<F: Frame>(frame: &mut F, at: usize, [first, second]: Words) -> Result<(), Refusal> {
+    *frame.view_mut::<8>(at).ok_or(Refusal::Truncated)? = first.to_ne_bytes();
+    *frame.view_mut::<8>(at + 8).ok_or(Refusal::Truncated)? = second.to_ne_bytes();
+    Ok(())
+}
+
+#[inline(always)]
+fn take_off_hop<F: Frame>(frame: &mut F, packet: &Packet) -> Result<(), Refusal> {
+    const LEFT: u8 = bfd::TTL - 1;
+    match packet.family {
+        Family::V4 => {
+            let fields = frame.view_mut::<4>(packet.l3 + ip::v4::TTL).ok_or(Refusal::Truncated)?;
+            *fields = ip::with_ttl(*fields, LEFT);
+        }
+        Family::V6 => {
+            let [hop_limit] = frame.view_mut::<1>(packet.l3 + ip::v6::HOP_LIMIT).ok_or(Refusal::Truncated)?;
+            *hop_limit = LEFT;
+        }
+    }
+    Ok(())
+}

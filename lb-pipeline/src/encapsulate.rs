@@ -1,0 +1,173 @@
+//! GUE in front of a packet: outer IP, UDP 6080, four bytes of GUE, eight that say that a node of the cluster has sent
+//! it, four more for each node that has been asked; or outer IP alone, where that is the way to the node and nobody has been asked yet.
+//!
+//! ```text
+//! before    | MACs | tags | type | inner …
+//! GUE       | MACs | tags | type | outer IP | UDP | GUE | key, marks, home, 0 | tag | asked … | inner …
+//! IP in IP  | MACs | tags | type | outer IP | inner …
+//! ```
+
+use lb_common::forwarding::ForwardingMode;
+use lb_common::maps::Node;
+use lb_common::ring::NodeIndex;
+use lb_common::verdict::Refusal;
+use lb_common::wire::ip::{self, Family, protocol};
+use lb_common::wire::{ethernet, gue};
+
+use crate::decapsulate::tag_of;
+use crate::frame::Frame;
+use crate::hop::{decrement_ttl, macs_to};
+use crate::outer::{GUE, Gue, Outer, write_gue, write_v4, write_v6};
+use crate::packet::Packet;
+use crate::tables::Tables;
+
+/// Bytes of a node's wire identity in the list of those asked.
+const ID: usize = 4;
+
+/// Whether the packet goes to the node right in IP.
+#[inline(always)]
+const fn is_bare(node: &Node, packet: &Packet) -> bool {
+    node.mode == ForwardingMode::Ipip as u8 && packet.asked.count == 0
+}
+
+/// Bytes of UDP, GUE and the list.
+#[inline(always)]
+const fn tunnel_bytes(node: &Node, packet: &Packet) -> usize {
+    if is_bare(node, packet) { 0 } else { GUE + packet.asked.count * ID }
+}
+
+#[inline(always)]
+const fn outer_header(node: &Node) -> usize {
+    if node.outer_family == 4 { ip::V4_HEADER } else { ip::V6_HEADER }
+}
+
+/// Bytes of the whole encapsulation.
+#[inline(always)]
+const fn overhead(node: &Node, packet: &Packet) -> usize {
+    outer_header(node) + tunnel_bytes(node, packet)
+}
+
+/// Whether the packet with its encapsulation fits the way to the node.
+#[inline(always)]
+pub(crate) fn fits(node: &Node, packet: &Packet) -> bool {
+    packet.length + overhead(node, packet) as u32 <= u32::from(node.mtu)
+}
+
+/// The refusal of a packet that does not fit; what would have fitted is noted.
+#[inline(always)]
+pub(crate) fn too_big(node: &Node, packet: &mut Packet) -> Refusal {
+    packet.path_mtu = u32::from(node.mtu).saturating_sub(overhead(node, packet) as u32);
+    Refusal::TooBig
+}
+
+/// Makes the tag with which the packet goes to a node in GUE. Before [`encapsulate`] and not in it, whose stack would
+/// not have room for both.
+#[inline(always)]
+pub fn sign<T: Tables>(tables: &T, node: NodeIndex, packet: &mut Packet) {
+    let (Some(config), Some(node)) = (tables.config(), tables.node(node)) else { return };
+    if is_bare(node, packet) {
+        return;
+    }
+    let ([key, _], [key_id, _]) = (&config.tag_keys, config.tag_key_ids);
+    packet.tag_key = u32::from(key_id);
+    packet.tag = tag_of(key, packet, key_id, node.id);
+}
+
+/// Encapsulates the packet on its way to a node. [`sign`] has been called for the same node.
+///
+/// # Errors
+/// [`Refusal::NoWay`], [`Refusal::TooBig`], [`Refusal::TtlExpired`]: the packet is as it was.
+/// [`Refusal::NoHeadroom`], [`Refusal::Truncated`]: it is not.
+#[inline(always)]
+pub fn encapsulate<F: Frame, T: Tables>(
+    frame: &mut F,
+    tables: &T,
+    node: NodeIndex,
+    packet: &mut Packet,
+) -> Result<(), Refusal> {
+    let node = tables.node(node).ok_or(Refusal::NoWay)?;
+    if !fits(node, packet) {
+        return Err(too_big(node, packet));
+    }
+    decrement_ttl(frame, packet)?;
+    let class = traffic_class(frame, packet)?;
+    let ether_type = if node.outer_family == 4 { ethernet::IPV4 } else { ethernet::IPV6 };
+    let bytes = overhead(node, packet);
+    make_room(frame, packet, Room { macs: macs_to(node), ether_type, bytes })?;
+    let number = outer_protocol(node, packet);
+    let outer = Outer { at: packet.l3, class, number, inner: packet.length, room: bytes, hash: packet.hash };
+    let written =
+        if node.outer_family == 4 { write_v4(frame, node, &outer) } else { write_v6(frame, node, &outer) };
+    written.ok_or(Refusal::NoHeadroom)?;
+    if is_bare(node, packet) {
+        return Ok(());
+    }
+    write_gue_and_asked(frame, packet, packet.l3 + outer_header(node), tunnel_bytes(node, packet))
+}
+
+/// Protocol number in the outer header.
+#[inline(always)]
+const fn outer_protocol(node: &Node, packet: &Packet) -> u8 {
+    if is_bare(node, packet) { packet.family.protocol() } else { protocol::UDP }
+}
+
+/// DSCP and ECN of the inner packet, which the outer one takes over (RFC 6040 section 4.1).
+#[inline(always)]
+fn traffic_class<F: Frame>(frame: &F, packet: &Packet) -> Result<u8, Refusal> {
+    let [first, second] = *frame.view::<2>(packet.l3).ok_or(Refusal::Truncated)?;
+    Ok(match packet.family {
+        Family::V4 => second,
+        Family::V6 => (first << 4) | (second >> 4),
+    })
+}
+
+/// Room to be made behind an Ethernet header, and what is new in that.
+pub(crate) struct Room {
+    /// Destination and source.
+    pub(crate) macs: [u8; 12],
+    /// What is to be in the room.
+    pub(crate) ether_type: [u8; 2],
+    /// How much there is to be.
+    pub(crate) bytes: usize,
+}
+
+/// Moves the Ethernet header, with its tags, to the front.
+#[inline(always)]
+pub(crate) fn make_room<F: Frame>(frame: &mut F, packet: &Packet, room: Room) -> Result<(), Refusal> {
+    let tags = *frame.view::<{ 2 * ethernet::TAG }>(ethernet::MACS).ok_or(Refusal::Truncated)?;
+    if !frame.move_head(-(room.bytes as i32)) {
+        return Err(Refusal::NoHeadroom);
+    }
+    *frame.view_mut::<12>(0).ok_or(Refusal::NoHeadroom)? = room.macs;
+    // With fewer tags than two this writes too much; the type and what follows then go over it.
+    *frame.view_mut::<{ 2 * ethernet::TAG }>(ethernet::MACS).ok_or(Refusal::NoHeadroom)? = tags;
+    *frame.view_mut::<2>(packet.type_at).ok_or(Refusal::NoHeadroom)? = room.ether_type;
+    Ok(())
+}
+
+#[inline(always)]
+fn write_gue_and_asked<F: Frame>(
+    frame: &mut F,
+    packet: &Packet,
+    at: usize,
+    bytes: usize,
+) -> Result<(), Refusal> {
+    let trail = packet.asked.trail;
+    let gue = Gue {
+        at,
+        flow: packet.flow,
+        length: packet.length + bytes as u32,
+        words: gue::TAG_WORDS + packet.asked.count,
+        inner: packet.family.protocol(),
+        head: [packet.tag_key as u8, trail.marks as u8, trail.home as u8, 0],
+        tag: packet.tag,
+    };
+    write_gue(frame, &gue).ok_or(Refusal::NoHeadroom)?;
+    for (place, id) in packet.asked.ids.into_iter().enumerate() {
+        if place < packet.asked.count {
+            let word = frame.view_mut::<ID>(at + GUE + place * ID).ok_or(Refusal::NoHeadroom)?;
+            *word = id.to_be_bytes();
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! What a packet is, as far as its headers and the table of VIPs say.
+
+use lb_common::wire::bfd as wire_bfd;
+use lb_common::wire::gue;
+
+/// What a look at the IP header and the ports has found. More of it is in the [`crate::Packet`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Found {
+    /// A packet for a VIP.
+    Target,
+    /// UDP to the port of GUE.
+    Gue,
+    /// IPv4 or IPv6 right in IP.
+    Ipip,
+    /// ICMP or ICMPv6 without anything between the headers.
+    Icmp,
+    /// UDP to the port of the S-BFD reflector.
+    Probe,
+    /// UDP from that port.
+    ProbeAnswer,
+    /// UDP to a port of BFD.
+    Bfd,
+    /// A fragment that is not its packet's first.
+    Fragment,
+    /// None of our business.
+    Nothing,
+}
+
+impl Found {
+    /// Every one, by its number.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Target,
+        Self::Gue,
+        Self::Ipip,
+        Self::Icmp,
+        Self::Probe,
+        Self::ProbeAnswer,
+        Self::Bfd,
+        Self::Fragment,
+        Self::Nothing,
+    ];
+
+    /// By number, in a table that a mask keeps look-ups in.
+    pub(crate) const BY_NUMBER: &'static [Option<Self>; 16] = {
+        let mut found = [None; 16];
+        let mut number = 0;
+        while number < Self::ALL.len() {
+            found[number] = Some(Self::ALL[number]);
+            number += 1;
+        }
+        &{ found }
+    };
+
+    /// What UDP is that is for no VIP.
+    #[inline(always)]
+    pub(crate) fn udp(ports: [u8; 4]) -> Self {
+        let [source, destination] = [[ports[0], ports[1]], [ports[2], ports[3]]];
+        match (source, destination) {
+            (_, gue::PORT) => Self::Gue,
+            (_, wire_bfd::SBFD_PORT) => Self::Probe,
+            (_, wire_bfd::SINGLE_HOP_PORT | wire_bfd::MULTIHOP_PORT | wire_bfd::ECHO_PORT) => Self::Bfd,
+            (wire_bfd::SBFD_PORT, _) => Self::ProbeAnswer,
+            _ => Self::Nothing,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The subprograms run in place, as the host does.
+
+use lb_common::flows::{Entry, FlowKey};
+use lb_common::kernel::{Connection, KernelAnswer};
+use lb_common::ring::NodeIndex;
+use lb_common::verdict::Refusal;
+
+use crate::encapsulate::{encapsulate, sign};
+use crate::found::Found;
+use crate::frame::Frame;
+use crate::owner::{LivenessState, Part};
+use crate::packet::Packet;
+use crate::subprograms::{Subprograms, TableSubprograms};
+use crate::tables::Tables;
+use crate::verdict::Verdict;
+use crate::{
+    bfd, connection, decapsulate, echo, forward, fragment, icmp_error, icmp_quote, ip, ipv6, liveness, probe,
+    slot, sources, undeclared,
+};
+
+/// Marks a [`Frame`] or [`Tables`] whose subprograms run in place.
+pub trait Inline {}
+
+impl<T: Tables + Inline> TableSubprograms for T {
+    fn liveness_state(&self, node: NodeIndex) -> LivenessState {
+        liveness::liveness_of(self, node)
+    }
+
+    fn has_recent_death(&self, slot: u32) -> bool {
+        self.slot(slot).is_some_and(|slot| liveness::has_recent_death(self, slot))
+    }
+
+    fn find_node(&self, slot: u32, id: u32) -> NodeIndex {
+        slot::find_node(self, slot, id)
+    }
+
+    fn note_flow(&self, key: FlowKey, entry: Entry) {
+        if let Some(set) = self.flow_set(key.set) {
+            set.put(key.tag, entry);
+        }
+    }
+}
+
+impl<F: Frame + Inline> Subprograms for F {
+    fn partial_checksum(&self, at: usize, length: usize) -> u32 {
+        icmp_error::partial_checksum(self, at, length)
+    }
+
+    fn read<T: TableSubprograms>(
+        &self,
+        tables: &T,
+        packet: &mut Packet,
+        ether_type: [u8; 2],
+    ) -> Result<Found, Refusal> {
+        ip::read(self, tables, packet, ether_type)
+    }
+
+    fn walk_v6(&self, packet: &mut Packet) -> Result<Found, Refusal> {
+        ipv6::walk_v6(self, packet)
+    }
+
+    fn find_v6<T: TableSubprograms>(&self, tables: &T, packet: &mut Packet) -> Result<Found, Refusal> {
+        ipv6::find_v6(self, tables, packet)
+    }
+
+    fn read_icmp_quote<T: TableSubprograms>(&self, tables: &T, packet: &mut Packet) -> Result<bool, Refusal> {
+        icmp_quote::read_icmp_quote(self, tables, packet)
+    }
+
+    fn is_undeclared<T: TableSubprograms>(&self, tables: &T, packet: &mut Packet) -> bool {
+        undeclared::is_undeclared(self, tables, packet)
+    }
+
+    fn is_source_refused<T: TableSubprograms>(&self, tables: &T, packet: &Packet) -> bool {
+        sources::is_source_refused(self, tables, packet)
+    }
+
+    fn authenticate<T: TableSubprograms>(&self, tables: &T, packet: &Packet) -> bool {
+        decapsulate::authenticate(self, tables, packet)
+    }
+
+    fn note_fragment<T: TableSubprograms>(&self, tables: &T, packet: &Packet) {
+        fragment::note_fragment(self, tables, packet);
+    }
+
+    fn follow_fragment<T: TableSubprograms>(&self, tables: &T, packet: &mut Packet) -> bool {
+        fragment::follow_fragment(self, tables, packet)
+    }
+
+    fn can_ask<T: TableSubprograms>(&self, tables: &T, packet: &Packet, node: NodeIndex) -> bool {
+        forward::can_ask(tables, packet, node)
+    }
+
+    fn find_to_ask<T: TableSubprograms>(&self, tables: &T, packet: &Packet, part: Part) -> NodeIndex {
+        forward::find_to_ask(tables, packet, part, |node| self.can_ask(tables, packet, node))
+    }
+
+    fn ask_kernel<T: TableSubprograms>(&self, tables: &T, packet: &Packet) -> KernelAnswer {
+        let mut connection = Connection::EMPTY;
+        match connection::read_connection(self, packet, &mut connection) {
+            0 => KernelAnswer::CannotTell,
+            _ => tables.kernel_answer(&connection),
+        }
+    }
+
+    fn encapsulate<T: TableSubprograms>(
+        &mut self,
+        tables: &T,
+        node: NodeIndex,
+        packet: &mut Packet,
+    ) -> Result<(), Refusal> {
+        sign(tables, node, packet);
+        encapsulate(self, tables, node, packet)
+    }
+
+    fn serve<T: TableSubprograms>(&mut self, tables: &T, packet: &mut Packet) -> Verdict {
+        forward::serve(self, tables, packet)
+    }
+
+    fn send_icmp_error<T: TableSubprograms>(
+        &mut self,
+        tables: &T,
+        packet: &Packet,
+        refusal: Refusal,
+    ) -> Verdict {
+        icmp_error::send_icmp_error(self, tables, packet, refusal)
+    }
+
+    fn judge_echo<T: TableSubprograms>(&mut self, tables: &T, packet: &mut Packet) -> Verdict {
+        echo::judge_echo(self, tables, packet)
+    }
+
+    fn judge_probe<T: TableSubprograms>(&mut self, tables: &T, packet: &Packet, is_reply: bool) -> Verdict {
+        probe::judge_probe(self, tables, packet, is_reply)
+    }
+
+    fn judge_bfd<T: TableSubprograms>(&mut self, tables: &T, packet: &Packet) -> Verdict {
+        bfd::judge_bfd(self, tables, packet)
+    }
+}

@@ -1,0 +1,68 @@
+//! The pipeline that every packet takes, in the kernel on a packet's memory and on the host on a byte slice.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`frame`], [`tables`] | what the pipeline works on, as traits: a packet and the maps |
+//! | [`subprograms`], [`inline`] | its functions that are subprograms in the kernel, and their form on the host |
+//! | [`verdict`], [`bits`] | what it returns, and the encoding of that between subprograms |
+//! | [`owner`] | the owner rule: which node a packet is for |
+//!
+//! A packet takes [`judge_fast`] or, if that declines it, [`judge_slow`].
+
+#![no_std]
+
+mod arp;
+mod bfd;
+pub mod bits;
+mod connection;
+mod decapsulate;
+mod echo;
+mod encapsulate;
+mod fast_path;
+mod forward;
+mod found;
+mod fragment;
+pub mod frame;
+mod hop;
+mod icmp_error;
+mod icmp_quote;
+pub mod inline;
+mod ip;
+mod ipv4;
+mod ipv6;
+mod link_layer;
+mod liveness;
+mod outer;
+pub mod owner;
+mod packet;
+mod probe;
+mod relay_tag;
+mod second_chance;
+mod slot;
+mod slow_path;
+mod sources;
+pub mod subprograms;
+pub mod tables;
+mod undeclared;
+pub mod verdict;
+
+pub use bfd::judge_bfd;
+pub use connection::read_connection;
+pub use decapsulate::authenticate;
+pub use echo::judge_echo;
+pub use encapsulate::{encapsulate, sign};
+pub use fast_path::judge_fast;
+pub use forward::{can_ask, find_to_ask, serve};
+pub use found::Found;
+pub use fragment::{follow_fragment, note_fragment};
+pub use icmp_error::{partial_checksum, report_refusal, send_icmp_error};
+pub use icmp_quote::read_icmp_quote;
+pub use ip::read;
+pub use ipv6::{find_v6, walk_v6};
+pub use liveness::{has_recent_death, liveness_of};
+pub use packet::Packet;
+pub use probe::judge_probe;
+pub use slot::find_node;
+pub use slow_path::judge_slow;
+pub use sources::is_source_refused;
+pub use undeclared::is_undeclared;

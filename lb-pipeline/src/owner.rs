@@ -1,0 +1,610 @@
+//! The owner rule: which node is a packet for, when rings change under the flows.
+//!
+//! A **director** is the first node that a packet reaches. It keeps no state about flows that are not its
+//! own. A **candidate** is asked whether the flow is its own; if it is not, it asks another one that stands
+//! in the slot, and says whom it and those before it have asked. What nobody knows goes back to its **home**, the
+//! first of those asked that leads the slot, whose kernel has the last word.
+//!
+//! ```text
+//! director ── word 0 ──► candidate ── unknown ──► former leader ── unknown ──► successor ── unknown ──┐
+//!                          ▲ leads the slot: home                                                     │
+//!                          └───────────────────────────── nobody ─────────────────────────────────────┘
+//! ```
+//!
+//! So the table of flows is a cache: a flow that lives at its home needs no entry, and one that has moved is found by
+//! whoever of those asked has its entry or can ask its own kernel. A packet is asked of [`MAX_ASKED`] nodes at most,
+//! and of none twice, also while nodes disagree about the ring. A slot that has had more leaders than that is searched
+//! in windows of [`WINDOW`]: each packet of the flow that nobody knows makes home ask the next window.
+//!
+//! This module decides and touches nothing: what is known goes in as values, what is to be done comes out.
+
+use lb_common::flows::Standing;
+use lb_common::kernel::KernelAnswer;
+use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot, nodes_of};
+use lb_common::wire::gue::MAX_ASKED;
+
+/// Nodes of a slot that one packet is asked of beside its candidate.
+pub const WINDOW: usize = MAX_ASKED - 1;
+
+/// [`Question::marks`]: nobody who was asked knows the flow; this node is its home and decides.
+pub const MARK_NOBODY: u32 = 1;
+/// [`Question::marks`]: home has seen a SYN of the flow, and asks whether the flow is an older one of somebody else's.
+pub const MARK_OPENING: u32 = 2;
+/// [`Question::marks`]: home leads the slot in its own view. Without it, home is only the first that was asked.
+pub const MARK_LED: u32 = 4;
+/// [`Question::marks`]: of those that were asked only the last is known, so that nobody else can be asked, and home
+/// cannot be told. Never on a wire.
+pub const MARK_LAST: u32 = 8;
+/// [`Question::marks`]: nobody who was asked before led the slot, and this node does: it is home itself. Never on a
+/// wire, where marks have eight bits.
+pub const MARK_HERE: u32 = 0x100;
+/// Marks whose upper bits hold the number of the window that is searched.
+pub const MARK_WINDOW_SHIFT: u32 = 4;
+
+/// What a packet says of its flow's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// TCP with SYN and without ACK, or SCTP with INIT: a new flow.
+    Opening,
+    /// TCP or SCTP in between.
+    Tcp,
+    /// TCP with FIN or RST, or SCTP that ends an association.
+    Closing,
+    /// UDP, which has neither beginning nor end.
+    Udp,
+}
+
+impl Kind {
+    /// The kind of a TCP segment by its flags byte.
+    #[inline(always)]
+    pub const fn of_tcp_flags(flags: u8) -> Self {
+        const FIN: u8 = 1;
+        const SYN: u8 = 2;
+        const RST: u8 = 4;
+        const ACK: u8 = 16;
+        if flags & (SYN | ACK) == SYN {
+            Self::Opening
+        } else if flags & (FIN | RST) != 0 {
+            Self::Closing
+        } else {
+            Self::Tcp
+        }
+    }
+
+    /// The kind of an SCTP packet by the type of its first chunk (RFC 9260 section 3.2). INIT, ABORT and
+    /// SHUTDOWN COMPLETE are never bundled behind others but for an ABORT behind DATA, which costs an entry that ages.
+    #[inline(always)]
+    pub const fn of_sctp_chunk(kind: u8) -> Self {
+        const INIT: u8 = 1;
+        const ABORT: u8 = 6;
+        const SHUTDOWN_ACK: u8 = 8;
+        const SHUTDOWN_COMPLETE: u8 = 14;
+        match kind {
+            INIT => Self::Opening,
+            ABORT | SHUTDOWN_ACK | SHUTDOWN_COMPLETE => Self::Closing,
+            _ => Self::Tcp,
+        }
+    }
+}
+
+/// Whether a node can be sent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LivenessState {
+    /// It answers, and takes new flows.
+    Accepting,
+    /// It answers, and wants no new flows.
+    Draining,
+    /// It has not answered for too long.
+    Dead,
+}
+
+impl LivenessState {
+    /// Every state, by its number.
+    pub(crate) const ALL: [Self; 3] = [Self::Accepting, Self::Draining, Self::Dead];
+}
+
+/// What a director does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// This node is the candidate.
+    Here,
+    /// That node is.
+    To(NodeIndex),
+    /// Nobody in the slot answers.
+    Nobody,
+}
+
+/// What a candidate does. Everything in [`Step`] has a value whatever is done: what some path leaves open is what the
+/// verifier forbids to carry along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Action {
+    /// The packet is for this node; the flow is noted as its own in [`Step::standing`].
+    Own,
+    /// [`Step::node`] is sent the packet; the flow is noted as that node's in [`Step::standing`].
+    Delegate,
+    /// [`Step::node`] is asked, and nothing is noted: it would be noted at home, or whose flow it is may be known only
+    /// to a node that has just gone silent.
+    Ask,
+    /// Nobody that this node could ask is left: home gets the packet back, with [`MARK_NOBODY`].
+    Return,
+    /// Nobody in this window knows the flow. [`Step::node`], the first of the next, is noted and the packet dropped: the
+    /// client's next one asks there.
+    Search,
+    /// The flow's owner may be a node that has just gone silent: the packet is dropped, in case it was a short absence.
+    Hold,
+    /// Nobody knows the flow, and home decides: its stack answers. It is noted, so that the next packet asks nobody.
+    Unknown,
+}
+
+/// What a candidate does, with whom, and what it notes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What is done.
+    pub action: Action,
+    /// With whom; this node itself where nobody else is meant.
+    pub node: NodeIndex,
+    /// What is noted of the flow, where something is.
+    pub standing: Standing,
+}
+
+/// What a director does with a packet that is not of a flow that it owns itself: the first node of word 0
+/// that takes new flows; if none does, the first that answers at all.
+///
+/// A draining node is passed over for every packet, not for SYNs alone: its old flows find it again through
+/// the candidate, which knows it as a former leader or successor. So two directors of which one has not yet
+/// heard of the drain come to the same owner.
+///
+/// The answer is [`NO_NODE`] where nobody in the slot answers.
+#[inline(always)]
+pub fn candidate(order: [NodeIndex; 4], liveness: impl Fn(NodeIndex) -> LivenessState) -> NodeIndex {
+    let mut fallback = NO_NODE;
+    for node in order {
+        if node == NO_NODE {
+            break;
+        }
+        match liveness(node) {
+            LivenessState::Accepting => return node,
+            LivenessState::Draining if fallback == NO_NODE => fallback = node,
+            LivenessState::Draining | LivenessState::Dead => {}
+        }
+    }
+    fallback
+}
+
+/// [`candidate`], seen from the node `own`.
+pub fn direct(slot: Slot, own: NodeIndex, liveness: impl Fn(NodeIndex) -> LivenessState) -> Direction {
+    match candidate(nodes_of(slot.order_word()), liveness) {
+        NO_NODE => Direction::Nobody,
+        node if node == own => Direction::Here,
+        node => Direction::To(node),
+    }
+}
+
+/// What a candidate knows when a packet is asked of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    /// The slot of the flow, as this node has it.
+    pub slot: Slot,
+    /// This node.
+    pub own: NodeIndex,
+    /// What the packet says.
+    pub kind: Kind,
+    /// Who has the flow, as the table says, or [`NO_NODE`].
+    pub holder: NodeIndex,
+    /// How far it has come, as the table says: the number of a [`Standing`], 0 where it says nothing.
+    pub standing: u32,
+    /// The table has said so for a while: if somebody had come to know better, it would say otherwise.
+    pub settled: bool,
+    /// How many nodes have been asked before this one.
+    pub asked: usize,
+    /// `MARK_*` that came with the packet.
+    pub marks: u32,
+    /// This node has come to the head of this ring so recently that UDP flows may still live elsewhere.
+    pub young: bool,
+}
+
+/// What a candidate can find out beyond that, at a price.
+pub trait World {
+    /// Whether a node answers and has not been asked. Never called for this node itself.
+    fn can_ask(&self, node: NodeIndex) -> bool;
+    /// [`find`] in this slot.
+    fn find(&self, part: Part) -> NodeIndex;
+    /// Whether a node of this slot has gone silent so recently that it may be back at once.
+    fn has_recent_death(&self) -> bool;
+    /// What this node's own kernel says of the flow.
+    fn kernel(&self) -> KernelAnswer;
+}
+
+/// Which nodes of a slot are looked through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Position from which on: former leaders, newest first, then successors.
+    pub first: u32,
+    /// Not the successors.
+    pub only_former: bool,
+}
+
+impl Part {
+    /// Former leaders alone.
+    pub const FORMER: Self = Self { first: 0, only_former: true };
+
+    /// All from a position on.
+    #[inline(always)]
+    pub const fn from(first: u32) -> Self {
+        Self { first, only_former: false }
+    }
+}
+
+/// What a candidate does.
+#[inline(always)]
+pub fn decide<W: World>(question: &Question, world: &W) -> Step {
+    match question.kind {
+        Kind::Udp => decide_udp(question, world),
+        Kind::Opening | Kind::Tcp | Kind::Closing => decide_tcp(question, world),
+    }
+}
+
+impl Question {
+    #[inline(always)]
+    const fn is(&self, standing: Standing) -> bool {
+        self.standing == standing as u32
+    }
+
+    #[inline(always)]
+    const fn is_own(&self) -> bool {
+        self.holder == self.own
+    }
+
+    /// Whether the table says that another node has the flow.
+    #[inline(always)]
+    const fn is_elsewhere(&self) -> bool {
+        self.holder != NO_NODE && !self.is_own()
+    }
+
+    #[inline(always)]
+    const fn is_nobodys(&self) -> bool {
+        self.marks & MARK_NOBODY != 0
+    }
+
+    #[inline(always)]
+    const fn may_ask(&self) -> bool {
+        self.asked + 1 < MAX_ASKED && self.marks & (MARK_NOBODY | MARK_LAST) == 0
+    }
+
+    /// The window of the slot that is searched.
+    #[inline(always)]
+    const fn window(&self) -> u32 {
+        // What comes from a wire is bounded here: three windows hold a whole slot.
+        (self.marks >> MARK_WINDOW_SHIFT) & 3
+    }
+
+    /// What is noted of a confirmed flow of this node's.
+    #[inline(always)]
+    fn confirmed(&self) -> Standing {
+        if self.kind == Kind::Closing || self.is(Standing::Closed) {
+            Standing::Closed
+        } else if self.slot.leader == self.own {
+            Standing::Open
+        } else {
+            Standing::Moved
+        }
+    }
+
+    #[inline(always)]
+    const fn own_as(&self, standing: Standing) -> Step {
+        Step { action: Action::Own, node: self.own, standing }
+    }
+
+    /// A step that notes nothing.
+    #[inline(always)]
+    const fn quietly(&self, action: Action, node: NodeIndex) -> Step {
+        Step { action, node, standing: Standing::Unconfirmed }
+    }
+}
+
+/// UDP has no beginning that could be seen: a leader asks others only while it is young, and whoever is asked last
+/// owns what comes.
+#[inline(always)]
+fn decide_udp<W: World>(question: &Question, world: &W) -> Step {
+    let standing = if question.holder == NO_NODE { Standing::Unconfirmed } else { Standing::Udp };
+    if question.is_own() {
+        return question.own_as(standing);
+    }
+    if question.is_elsewhere() && question.may_ask() && world.can_ask(question.holder) {
+        return Step { action: Action::Delegate, node: question.holder, standing };
+    }
+    if question.may_ask() && question.young {
+        let node = next_to_ask(question, world);
+        if node != NO_NODE {
+            // Whose flow it is may be known only to a node that has just gone silent.
+            let action = if world.has_recent_death() { Action::Ask } else { Action::Delegate };
+            return Step { action, node, standing };
+        }
+    }
+    question.own_as(standing)
+}
+
+/// TCP: what the table knows, then what the kernel knows, then what others know.
+#[inline(always)]
+fn decide_tcp<W: World>(question: &Question, world: &W) -> Step {
+    if question.is_own() && is_ours(question, world) {
+        return of_own(question, world);
+    }
+    if question.is_elsewhere()
+        && question.may_ask()
+        && !is_reopened(question)
+        && world.can_ask(question.holder)
+    {
+        return to_holder(question);
+    }
+    if is_held(question, world) {
+        return question.quietly(Action::Hold, question.own);
+    }
+    let first = question.asked == 0;
+    // A SYN begins a flow where it comes first. If it is noted as another's, that one is asked: so a blind SYN does not
+    // end what lives there. (A SYN of a live connection is answered by its kernel alone, RFC 5961 section 4.)
+    if first && question.kind == Kind::Opening {
+        return begun(question, world);
+    }
+    if world.kernel() == KernelAnswer::Has {
+        return question.own_as(question.confirmed());
+    }
+    if question.is_nobodys() { end(question, world) } else { ask_others(question, world) }
+}
+
+/// Whether an entry of this node's own is of the flow that the packet is of.
+#[inline(always)]
+fn is_ours<W: World>(question: &Question, world: &W) -> bool {
+    let first = question.asked == 0;
+    if question.marks & MARK_OPENING != 0 {
+        // Home has seen a SYN since, so it may be a new connection with the ports of one that ended here.
+        let sure = question.is(Standing::Open) || question.is(Standing::Moved);
+        return match world.kernel() {
+            KernelAnswer::Has => true,
+            KernelAnswer::CannotTell => sure,
+            KernelAnswer::No => false,
+        };
+    }
+    if question.kind == Kind::Opening {
+        // Somebody else begins anew what is over here.
+        return first || !question.is(Standing::Closed);
+    }
+    // A SYN may have been a stranger's, or one sent again after the ring had changed, while the connection lives with
+    // somebody who led before.
+    let [last, before, ..] = question.slot.former;
+    let others_led = last != NO_NODE && (last != question.own || before != NO_NODE);
+    let may_be_elsewhere = || world.find(Part::FORMER) != NO_NODE || world.has_recent_death();
+    !(first && question.is(Standing::HalfOpen) && others_led && may_be_elsewhere())
+}
+
+/// Whether somebody else may have the flow who has just gone silent, and is likely to be back: then a SYN, which may be a
+/// stranger's, is not to begin it here, and what follows a SYN not to be believed.
+#[inline(always)]
+fn is_held<W: World>(question: &Question, world: &W) -> bool {
+    if question.asked != 0 {
+        return false;
+    }
+    if question.is_own() {
+        return question.is(Standing::HalfOpen) && world.find(Part::FORMER) == NO_NODE;
+    }
+    question.kind == Kind::Opening
+        && question.is_elsewhere()
+        && !question.is(Standing::Closed)
+        && world.has_recent_death()
+}
+
+/// Whether the packet begins anew what is over at another node.
+#[inline(always)]
+fn is_reopened(question: &Question) -> bool {
+    question.kind == Kind::Opening && question.is(Standing::Closed)
+}
+
+/// A packet of a flow that the table has as this node's own.
+#[inline(always)]
+fn of_own<W: World>(question: &Question, world: &W) -> Step {
+    if question.is(Standing::HalfOpen) || question.kind == Kind::Opening && question.is(Standing::Closed) {
+        return begun(question, world);
+    }
+    if question.is(Standing::Unconfirmed) && world.kernel() != KernelAnswer::Has {
+        // What nobody has confirmed may well begin now.
+        let opening = question.kind == Kind::Opening;
+        return question.own_as(if opening { Standing::HalfOpen } else { Standing::Unconfirmed });
+    }
+    question.own_as(question.confirmed())
+}
+
+/// A flow that begins here, or goes on after its SYN has been seen here.
+#[inline(always)]
+fn begun<W: World>(question: &Question, world: &W) -> Step {
+    match question.kind {
+        Kind::Opening => question.own_as(Standing::HalfOpen),
+        // The kernel notices only after this packet that the handshake is complete: the next one confirms it.
+        Kind::Tcp if world.kernel() == KernelAnswer::No => question.own_as(Standing::Unconfirmed),
+        _ => question.own_as(question.confirmed()),
+    }
+}
+
+/// A packet of a flow that is noted as another's, who can be asked.
+#[inline(always)]
+fn to_holder(question: &Question) -> Step {
+    let node = question.holder;
+    if question.kind == Kind::Opening {
+        return question.quietly(Action::Ask, node);
+    }
+    let standing = if question.kind == Kind::Closing || question.is(Standing::Closed) {
+        Standing::Closed
+    } else if question.is(Standing::Unconfirmed) && !question.settled {
+        Standing::Unconfirmed
+    } else {
+        Standing::Moved
+    };
+    Step { action: Action::Delegate, node, standing }
+}
+
+/// Neither the table nor the kernel knows the flow, or it may be an older one of somebody else's.
+#[inline(always)]
+fn ask_others<W: World>(question: &Question, world: &W) -> Step {
+    let recent_death = world.has_recent_death();
+    if question.is_elsewhere() && recent_death {
+        // The others need not know whose the flow is, nor that this one has just gone silent: one of them would take
+        // it for nobody's.
+        return question.quietly(Action::Hold, question.own);
+    }
+    let next = if question.may_ask() { next_to_ask(question, world) } else { NO_NODE };
+    if next != NO_NODE {
+        // Home alone notes whom it asks; not over a SYN, which is its own unless somebody else has the flow.
+        let notes = question.asked == 0 && !question.is_own() && !recent_death;
+        return question.quietly(if notes { Action::Delegate } else { Action::Ask }, next);
+    }
+    if question.asked != 0 && question.marks & MARK_HERE == 0 {
+        return question.quietly(Action::Return, question.own);
+    }
+    end(question, world)
+}
+
+/// At home, for a flow that nobody knows.
+#[inline(always)]
+fn end<W: World>(question: &Question, world: &W) -> Step {
+    if question.kind == Kind::Opening || question.is_own() && question.is(Standing::HalfOpen) {
+        return begun(question, world);
+    }
+    if world.has_recent_death() {
+        return question.quietly(Action::Hold, question.own);
+    }
+    let window = question.window() + 1;
+    let next = world.find(Part::from(window * WINDOW as u32));
+    if next != NO_NODE {
+        return question.quietly(Action::Search, next);
+    }
+    question.quietly(Action::Unknown, question.own)
+}
+
+/// The leader, then the slot from the beginning of the window.
+///
+/// A node that is asked need not lead the slot in its own view: then the leader in that view, which was passed over
+/// or is not known to whoever sent the packet, is the likeliest to own the flow or to know who does.
+#[inline(always)]
+fn next_to_ask<W: World>(question: &Question, world: &W) -> NodeIndex {
+    let leader = question.slot.leader;
+    if leader != NO_NODE && leader != question.own && world.can_ask(leader) {
+        return leader;
+    }
+    world.find(Part::from(question.window() * WINDOW as u32))
+}
+
+/// The first node that can be asked in a part of a slot, seen from the node `own`; [`NO_NODE`] if there is none.
+/// `can_ask` is never called for that node itself.
+#[inline(always)]
+pub fn find(
+    slot: Slot,
+    own: NodeIndex,
+    kind: Kind,
+    part: Part,
+    can_ask: impl Fn(NodeIndex) -> bool,
+) -> NodeIndex {
+    let Part { first, only_former } = part;
+    let mut position = 0;
+    for node in slot.former {
+        if node == NO_NODE {
+            break;
+        }
+        if position >= first && node != own && can_ask(node) {
+            return node;
+        }
+        position += 1;
+    }
+    // Of leader and successors, a datagram asks one.
+    let mut left = match kind {
+        _ if only_former => 0,
+        Kind::Udp => u8::from(slot.leader == own),
+        _ => 3,
+    };
+    for node in slot.successors {
+        if node != own && node != NO_NODE && left != 0 {
+            left -= 1;
+            if position >= first && !slot.has_led(node) && can_ask(node) {
+                return node;
+            }
+        }
+        position += u32::from(counts(slot, node));
+    }
+    NO_NODE
+}
+
+/// Whether a successor has a position of its own: former leaders have theirs already.
+#[inline(always)]
+const fn counts(slot: Slot, successor: NodeIndex) -> bool {
+    successor != NO_NODE && !slot.has_led(successor)
+}
+
+/// What goes with a packet, beside the list of those asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Trail {
+    /// `MARK_*`.
+    pub marks: u32,
+    /// Place of the flow's home in the list of those asked.
+    pub home: u32,
+}
+
+impl Trail {
+    /// The trail of a packet that has come to the node `own`, whose slot and table say this: the node is the flow's
+    /// home if it leads the slot and nobody who was asked before it did.
+    #[inline(always)]
+    pub fn arrived(self, slot: Slot, own: NodeIndex, holder: NodeIndex, asked: usize) -> Self {
+        let mut trail = self;
+        if asked == 0 {
+            let is_elsewhere = holder != NO_NODE && holder != own;
+            let window = if is_elsewhere { window_of(slot, holder) } else { 0 };
+            trail = Self { marks: window << MARK_WINDOW_SHIFT, home: 0 };
+        }
+        if slot.leader != own {
+            return trail;
+        }
+        if trail.marks & MARK_LAST != 0 {
+            trail.marks |= MARK_NOBODY;
+        }
+        if trail.marks & MARK_LED == 0 {
+            trail.marks |= MARK_LED | MARK_HERE;
+            trail.home = asked as u32;
+        }
+        trail
+    }
+
+    /// The trail of a packet that goes on from a node whose table says this of the flow.
+    #[inline(always)]
+    pub const fn going_on(self, standing: u32, asked: usize) -> Self {
+        let is_opening = asked == 0 && standing == Standing::HalfOpen as u32;
+        Self { marks: self.marks & !MARK_HERE | if is_opening { MARK_OPENING } else { 0 }, home: self.home }
+    }
+}
+
+/// The window of a slot in which a node stands, the last one if it stands in several; the first if in none.
+#[inline(always)]
+pub fn window_of(slot: Slot, node: NodeIndex) -> u32 {
+    let mut position = 0;
+    let mut found = 0;
+    for former in slot.former {
+        if former == NO_NODE {
+            break;
+        }
+        if former == node {
+            found = position;
+        }
+        position += 1;
+    }
+    for successor in slot.successors {
+        if counts(slot, successor) {
+            if successor == node {
+                found = position;
+            }
+            position += 1;
+        }
+    }
+    found / WINDOW as u32
+}
+
+const _: () = assert!(FORMER + 3 <= 3 * WINDOW, "three windows hold a whole slot");
+
+#[cfg(test)]
+mod tests;

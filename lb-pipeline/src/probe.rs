@@ -1,0 +1,225 @@
+//! S-BFD (RFC 7880, RFC 7881): probes of peers are reflected, and their answers to ours noted.
+//!
+//! Both are between nodes of the cluster only, and carry a tag that only they can make, in a section of authentication
+//! ([`lb_common::wire::bfd::TAG_SECTION`]). What comes from any other address passes: the host may speak S-BFD on its own
+//! account. What comes from a node's address without a valid tag is dropped and changes nothing.
+//!
+//! A probe says when it was sent, by the clock of its sender, and its answer says so too. An answer counts from then
+//! on, not from when it came: one that is held back or sent again makes nobody live longer.
+
+use lb_common::hash::HashKey;
+use lb_common::maps::{CONFIG_DRAINING, Config, LIVENESS_ADMIN_DOWN, LIVENESS_UP, Liveness};
+use lb_common::ring::NodeIndex;
+use lb_common::tag::{self, ProbeWords};
+use lb_common::verdict::{Outcome, Refusal};
+use lb_common::wire::ip::Family;
+use lb_common::wire::{bfd, checksum, ethernet, ip};
+
+use crate::decapsulate::{Sender, sender};
+use crate::frame::Frame;
+use crate::packet::Packet;
+use crate::tables::{Tables, configured};
+use crate::verdict::{Forward, NOT_OURS, Verdict};
+
+/// TTL and hop limit of S-BFD packets (RFC 7881 section 4).
+const TTL: u8 = 255;
+
+/// Judges S-BFD: a probe to this node's reflector, or the reply to one of this node's probes.
+///
+/// # Errors
+/// [`Refusal::BadTag`], [`Refusal::BadProbe`], [`Refusal::StaleProbe`], [`Refusal::NotConfigured`].
+#[inline(always)]
+pub fn judge_probe<F: Frame, T: Tables>(
+    frame: &mut F,
+    tables: &T,
+    packet: &Packet,
+    is_reply: bool,
+) -> Verdict {
+    let config = configured(tables)?;
+    let Sender::Peer(node) = sender(frame, tables, config, packet) else { return NOT_OURS };
+    let probe = sound(frame, packet, true)?;
+    let section = section(frame, packet, &probe)?;
+    let key = config.tag_key(section.key).ok_or(Refusal::BadTag)?;
+    if section.tag != make_tag(&key, &probe, &section) {
+        return Err(Refusal::BadTag);
+    }
+    if is_reply {
+        note(tables, config, node, Tagged { probe, section, key })
+    } else {
+        reflect(frame, config, packet, Tagged { probe, section, key })
+    }
+}
+
+/// A packet whose tag is valid.
+struct Tagged {
+    probe: Probe,
+    section: Section,
+    key: HashKey,
+}
+
+/// A probe to this node's reflector: sent back with this node's state.
+#[inline(always)]
+fn reflect<F: Frame>(frame: &mut F, config: &Config, packet: &Packet, tagged: Tagged) -> Verdict {
+    // An answer has no demand bit. Were it reflected, two reflectors could be made to answer each other for
+    // ever (RFC 7880 appendix A).
+    let asks = (tagged.probe.head >> 16) as u8 & bfd::DEMAND != 0;
+    if tagged.probe.yours != config.id || !asks {
+        return Err(Refusal::BadProbe);
+    }
+    let state = if config.flags & CONFIG_DRAINING == 0 { bfd::UP } else { bfd::ADMIN_DOWN };
+    answer(frame, packet.l4, &tagged, state)?;
+    match packet.family {
+        Family::V4 => turn_v4(frame, packet.l3)?,
+        Family::V6 => turn_v6(frame, packet.l3)?,
+    }
+    let macs = frame.view_mut::<{ ethernet::MACS }>(0).ok_or(Refusal::Truncated)?;
+    *macs = ethernet::swapped(*macs);
+    Ok(Forward::Transmit(Outcome::ProbeReflected))
+}
+
+/// A peer's answer to this node's probe: noted is when it was probed, and what it says of itself.
+#[inline(always)]
+fn note<T: Tables>(tables: &T, config: &Config, node: NodeIndex, tagged: Tagged) -> Verdict {
+    let Tagged { probe, section, .. } = tagged;
+    let state = match (probe.head >> 16) as u8 & bfd::STATE_MASK {
+        bfd::UP => LIVENESS_UP,
+        bfd::ADMIN_DOWN => LIVENESS_ADMIN_DOWN,
+        _ => return Err(Refusal::BadProbe),
+    };
+    if tables.node(node).is_none_or(|node| node.discriminator == 0 || node.discriminator != probe.yours) {
+        return Err(Refusal::BadProbe);
+    }
+    // Not as an option that is mapped: the compiler then subtracts before it asks whether there is a cell.
+    let Some(cell) = tables.liveness(node) else { return Err(Refusal::BadProbe) };
+    let clock = tables.clock();
+    let age = clock.wrapping_sub(section.sequence);
+    if age >= config.liveness_limit || age > clock.wrapping_sub(cell.last_seen) {
+        return Err(Refusal::StaleProbe);
+    }
+    tables.note_liveness(node, Liveness { last_seen: section.sequence, state });
+    Ok(Forward::Consume(Outcome::ProbeAnswered))
+}
+
+/// The section of authentication, as numbers.
+#[derive(Clone, Copy)]
+struct Section {
+    key: u8,
+    sequence: u32,
+    tag: u64,
+}
+
+/// Offset of the sequence in the section, and of the tag.
+const SEQUENCE: usize = bfd::LENGTH + 4;
+const TAG: usize = SEQUENCE + 4;
+
+/// Reads the section of a packet of exactly the length that nodes send.
+#[inline(always)]
+fn section<F: Frame>(frame: &F, packet: &Packet, probe: &Probe) -> Result<Section, Refusal> {
+    let authenticated = (probe.head >> 16) as u8 & bfd::AUTHENTICATION != 0;
+    if !authenticated || probe.head as u8 as usize != bfd::TAGGED_LENGTH {
+        return Err(Refusal::BadTag);
+    }
+    let at = packet.l4 + ip::UDP_HEADER + bfd::LENGTH;
+    let [kind, length, key, zero, s0, s1, s2, s3, tag @ ..] =
+        *frame.view::<{ bfd::TAGGED_LENGTH - bfd::LENGTH }>(at).ok_or(Refusal::BadTag)?;
+    if [kind, length] != bfd::TAG_SECTION || zero != 0 {
+        return Err(Refusal::BadTag);
+    }
+    Ok(Section { key, sequence: u32::from_be_bytes([s0, s1, s2, s3]), tag: u64::from_be_bytes(tag) })
+}
+
+#[inline(always)]
+fn make_tag(key: &HashKey, probe: &Probe, section: &Section) -> u64 {
+    let [kind, length] = bfd::TAG_SECTION;
+    let words = ProbeWords {
+        head: probe.head.to_be_bytes(),
+        section: [kind, length, section.key, 0],
+        mine: probe.mine,
+        yours: probe.yours,
+        sequence: section.sequence,
+    };
+    tag::probe_tag(key, words)
+}
+
+/// The first twelve bytes of a control packet. As numbers: the verifier wants them aligned on the stack.
+#[derive(Clone, Copy)]
+pub(crate) struct Probe {
+    pub(crate) head: u32,
+    mine: u32,
+    pub(crate) yours: u32,
+}
+
+/// Reads the control packet behind the UDP header and judges it as far as that needs no session.
+#[inline(always)]
+pub(crate) fn probe<F: Frame>(frame: &F, packet: &Packet) -> Result<Probe, Refusal> {
+    sound(frame, packet, false)
+}
+
+/// The same, of packets that may be authenticated or of those that must not.
+#[inline(always)]
+fn sound<F: Frame>(frame: &F, packet: &Packet, may_be_authenticated: bool) -> Result<Probe, Refusal> {
+    let bytes = frame.view::<{ bfd::LENGTH }>(packet.l4 + ip::UDP_HEADER).ok_or(Refusal::BadProbe)?;
+    let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let probe = Probe { head: word(0), mine: word(4), yours: word(8) };
+    // It must not say that it is longer than what carries it (RFC 5880 section 6.8.6).
+    let end = packet.l4 - packet.l3 + ip::UDP_HEADER + bytes[3] as usize;
+    let head = probe.head.to_be_bytes();
+    let sound = if may_be_authenticated {
+        bfd::is_sound_apart_from_tag(head, probe.mine)
+    } else {
+        bfd::is_sound(head, probe.mine)
+    };
+    if sound && end as u32 <= packet.length { Ok(probe) } else { Err(Refusal::BadProbe) }
+}
+
+/// Turns the ports and the discriminators round and writes the state and the tag; no diagnostic, the poll answered by
+/// a final (RFC 7880 section 7.2.2). The tag is made with the key that the probe's was made with: whoever sent it
+/// knows that one. The sum does not mind that ports and discriminators change places.
+#[inline(always)]
+fn answer<F: Frame>(frame: &mut F, udp: usize, tagged: &Tagged, state: u8) -> Result<(), Refusal> {
+    let Tagged { probe, section, key } = tagged;
+    let [v0, f0, multiplier, length] = probe.head.to_be_bytes();
+    let new = [bfd::VERSION, state | bfd::FINAL | bfd::AUTHENTICATION];
+    let head = u32::from_be_bytes([new[0], new[1], multiplier, length]);
+    let tag = make_tag(key, &Probe { head, mine: probe.yours, yours: probe.mine }, section);
+    let header = frame.view_mut::<{ ip::UDP_HEADER }>(udp).ok_or(Refusal::BadProbe)?;
+    let [s0, s1, d0, d1, l0, l1, c0, c1] = *header;
+    let changes = checksum::sum(&(!section.tag).to_be_bytes())
+        + checksum::sum(&tag.to_be_bytes())
+        + checksum::sum(&[!v0, !f0, new[0], new[1]]);
+    // Zero means that there is no sum; zero as a sum is written as all ones (RFC 768).
+    let [c0, c1] = match checksum::finish(checksum::sum(&[!c0, !c1]) + changes) {
+        _ if [c0, c1] == [0, 0] => [0, 0],
+        [0, 0] => [0xff, 0xff],
+        sum => sum,
+    };
+    *header = [d0, d1, s0, s1, l0, l1, c0, c1];
+    let at = udp + ip::UDP_HEADER;
+    *frame.view_mut::<2>(at).ok_or(Refusal::BadProbe)? = new;
+    *frame.view_mut::<4>(at + 4).ok_or(Refusal::BadProbe)? = probe.yours.to_be_bytes();
+    *frame.view_mut::<4>(at + 8).ok_or(Refusal::BadProbe)? = probe.mine.to_be_bytes();
+    *frame.view_mut::<8>(at + TAG).ok_or(Refusal::BadTag)? = tag.to_be_bytes();
+    Ok(())
+}
+
+#[inline(always)]
+fn turn_v4<F: Frame>(frame: &mut F, l3: usize) -> Result<(), Refusal> {
+    let fields = frame.view_mut::<12>(l3 + ip::v4::TTL).ok_or(Refusal::Truncated)?;
+    let [t0, t1, t2, t3, s0, s1, s2, s3, d0, d1, d2, d3] = *fields;
+    let [t0, t1, t2, t3] = ip::with_ttl([t0, t1, t2, t3], TTL);
+    *fields = [t0, t1, t2, t3, d0, d1, d2, d3, s0, s1, s2, s3];
+    Ok(())
+}
+
+#[inline(always)]
+fn turn_v6<F: Frame>(frame: &mut F, l3: usize) -> Result<(), Refusal> {
+    // Hop limit and both addresses, in one piece from an offset that is a multiple of eight.
+    let header = frame.view_mut::<40>(l3).ok_or(Refusal::Truncated)?;
+    header[7] = TTL;
+    let (_, addresses) = header.split_at_mut(8);
+    let (source, destination) = addresses.split_at_mut(16);
+    for (a, b) in source.chunks_exact_mut(8).zip(destination.chunks_exact_mut(8)) {
+        a.swap_with_slice(b);
+    }
+    Ok(())
+}

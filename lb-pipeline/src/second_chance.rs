@@ -1,0 +1,41 @@
+//! Second chances: a packet of a flow that is not this node's goes to the next who may know it, with the
+//! list of those who do not.
+//!
+//! In GUE where that fits; else, to a node that is on-link, by a MAC rewrite under an EtherType that says how
+//! many have been asked, which is good for two.
+
+use lb_common::forwarding::ForwardingMode;
+use lb_common::ring::NodeIndex;
+use lb_common::verdict::{Outcome, Refusal};
+use lb_common::wire::ethernet;
+
+use crate::encapsulate;
+use crate::hop::{decrement_ttl, macs_to};
+use crate::packet::Packet;
+use crate::subprograms::{Subprograms, TableSubprograms};
+
+/// `own_id` is this node, which the list of those asked does not name yet.
+#[inline(always)]
+pub(crate) fn send<F: Subprograms, T: TableSubprograms>(
+    frame: &mut F,
+    tables: &T,
+    index: NodeIndex,
+    packet: &mut Packet,
+    own_id: u32,
+) -> Result<Outcome, Refusal> {
+    let node = tables.node(index).ok_or(Refusal::NoWay)?;
+    let mode = node.forwarding_mode().ok_or(Refusal::NoWay)?;
+    let mark = if packet.asked.count == 0 { ethernet::ASKED_ONE } else { ethernet::ASKED_MORE };
+    packet.asked.push(own_id);
+    if node.outer_family != 0 && encapsulate::fits(node, packet) {
+        frame.encapsulate(tables, index, packet)?;
+        return Ok(Outcome::AskedGue);
+    }
+    if mode != ForwardingMode::L2 {
+        return Err(encapsulate::too_big(node, packet));
+    }
+    decrement_ttl(frame, packet)?;
+    *frame.view_mut::<{ ethernet::MACS }>(0).ok_or(Refusal::Truncated)? = macs_to(node);
+    *frame.view_mut::<2>(packet.type_at).ok_or(Refusal::Truncated)? = mark;
+    Ok(Outcome::AskedL2)
+}

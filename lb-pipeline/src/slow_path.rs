@@ -1,0 +1,113 @@
+//! A packet's way: [`judge_fast`] or else [`judge_slow`] decides and rewrites, and leaves the words of the driver (XDP
+//! actions) to its caller.
+//!
+//! ```text
+//! Ethernet, up to two tags, to this link's MAC or, for ARP, to a group
+//! ├─ IPv4, IPv6: to a VIP's port?  ── deliver: ring → slot → owner rule → here, MAC rewrite, or GUE
+//! │              GUE to this node? ── check its tag, decapsulate, and deliver as asked by a peer
+//! │              IP from a peer?   ── the same, where a packet for a VIP is inside
+//! │              ICMP error about a packet from a VIP? ── to the owner of its flow
+//! │              echo to a VIP?    ── answer
+//! │              S-BFD?            ── reflect a probe, note an answer
+//! │              BFD of a router?  ── note it; return an echo
+//! │              another port of a VIP? ── port unreachable
+//! │              from a client outside the source ranges of a VIP? ── drop, whichever of these it is
+//! ├─ ARP request for a VIP?        ── answer
+//! └─ anything else                 ── pass untouched
+//! ```
+
+use lb_common::verdict::Refusal;
+use lb_common::wire::ethernet;
+
+use crate::found::Found;
+use crate::icmp_error::report_refusal;
+use crate::ip::is_icmp_error;
+use crate::link_layer::{is_addressed_here, network_header};
+use crate::packet::Packet;
+use crate::subprograms::{Subprograms, TableSubprograms};
+use crate::tables::configured;
+use crate::verdict::{NOT_OURS, Verdict};
+use crate::{arp, decapsulate, forward, relay_tag, undeclared};
+
+/// Processes a packet on the slow path, which handles every packet.
+///
+/// # Errors
+/// The reason why it was refused; [`Refusal::fate`] says what happens to it then.
+#[inline(always)]
+pub fn judge_slow<F: Subprograms, T: TableSubprograms>(
+    frame: &mut F,
+    tables: &T,
+    packet: &mut Packet,
+) -> Verdict {
+    let Some((ether_type, l3)) = network_header(frame) else { return NOT_OURS };
+    if ether_type == ethernet::ARP {
+        return arp::judge(frame, tables, l3);
+    }
+    if !is_addressed_here(frame, tables) {
+        return NOT_OURS;
+    }
+    packet.reset(l3);
+    let marked = matches!(ether_type, ethernet::ASKED_ONE | ethernet::ASKED_MORE);
+    let mut found = match ether_type {
+        ethernet::IPV4 | ethernet::IPV6 => frame.read(tables, packet, ether_type)?,
+        ethernet::ASKED_ONE | ethernet::ASKED_MORE => relay_tag::read(frame, tables, packet, ether_type)?,
+        _ => return NOT_OURS,
+    };
+    if packet.may_be_closed && !marked && frame.is_undeclared(tables, packet) {
+        return undeclared::refuse(frame, tables, packet);
+    }
+    let tunnel = found;
+    let tunnelled = matches!(found, Found::Gue | Found::Ipip);
+    if tunnelled {
+        let inner = decapsulate::find(frame, tables, packet, tunnel)?;
+        if inner == decapsulate::NOT_OURS {
+            return NOT_OURS;
+        }
+        found = match frame.read(tables, packet, inner) {
+            Err(refusal) if tunnel == Found::Gue => return Err(decapsulate::drop_unreadable(refusal)),
+            other => other?,
+        };
+    }
+    if found == Found::Fragment {
+        found = if frame.follow_fragment(tables, packet) { Found::Target } else { Found::Nothing };
+        if found == Found::Target && !frame.holds(packet.l3, packet.length) {
+            return Err(Refusal::BadLength);
+        }
+    } else if packet.is_first_fragment && found == Found::Target && tunnel != Found::Gue {
+        frame.note_fragment(tables, packet);
+    }
+    if found == Found::Icmp && is_icmp_error(frame, packet) {
+        packet.is_error = true;
+        found = match frame.read_icmp_quote(tables, packet) {
+            Ok(true) => Found::Target,
+            // In a packet of the cluster it is none that the cluster moves.
+            Err(Refusal::ForeignIcmpError) if tunnelled || marked => Found::Nothing,
+            Ok(false) => Found::Nothing,
+            Err(refusal) => return Err(refusal),
+        };
+    }
+    if marked {
+        if found != Found::Target {
+            return NOT_OURS;
+        }
+        configured(tables)?;
+        relay_tag::restore(frame, packet)?;
+    }
+    if tunnel == Found::Gue && found == Found::Target && !frame.authenticate(tables, packet) {
+        return Err(Refusal::BadTag);
+    }
+    if tunnelled && found == Found::Target {
+        decapsulate::open(frame, packet)?;
+    }
+    match found {
+        Found::Target => report_refusal(forward::forward(frame, tables, packet), frame, tables, packet),
+        _ if tunnel == Found::Gue => Err(Refusal::InnerNotVip),
+        // The host may have such tunnels of its own, also between nodes of the cluster.
+        _ if tunnel == Found::Ipip => NOT_OURS,
+        Found::Icmp => frame.judge_echo(tables, packet),
+        Found::Probe => frame.judge_probe(tables, packet, false),
+        Found::ProbeAnswer => frame.judge_probe(tables, packet, true),
+        Found::Bfd => frame.judge_bfd(tables, packet),
+        Found::Gue | Found::Ipip | Found::Fragment | Found::Nothing => NOT_OURS,
+    }
+}

@@ -1,0 +1,345 @@
+//! The task of one peer: drives the session ([`Peer`]) and its TCP connections.
+
+use std::future::pending;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use lb_bgp::session::{
+    AdviceContext, BgpState, ConnectionDirection, Peer, PeerAction, PeerView, SessionClose, Shutdown,
+};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::connection::{BgpConnection, ClosingConnections, ReadOutcome};
+use super::desired::{DesiredPeer, Transport};
+use super::hints;
+use super::socket::{self, SocketError};
+use lb_runtime::watchdog::Heart;
+
+/// Incoming connections of a peer that may be queued; more are useless.
+const CONNECTIONS: usize = 4;
+/// Reads per connection before timers are checked: all data received by then counts.
+const READS: usize = 64;
+
+/// Handle of a peer's task.
+#[derive(Debug)]
+pub(super) struct PeerTask {
+    pub(super) desired: watch::Sender<DesiredPeer>,
+    pub(super) commands: mpsc::UnboundedSender<PeerCommand>,
+    pub(super) connections: mpsc::Sender<TcpStream>,
+    pub(super) task: JoinHandle<()>,
+}
+
+/// A command to the task.
+#[derive(Debug)]
+pub(super) enum PeerCommand {
+    /// Requests a snapshot.
+    View(oneshot::Sender<PeerView>),
+    /// Reports the BFD state.
+    Bfd(bool),
+    /// Closes the session and ends the task.
+    End(Shutdown),
+}
+
+type Attempt = Pin<Box<dyn Future<Output = Result<TcpStream, SocketError>> + Send>>;
+
+struct PeerLoop {
+    name: String,
+    peer: Peer,
+    advice_context: AdviceContext,
+    /// The kind of failure logged last, while there is no session.
+    failure: Option<&'static str>,
+    transport: Transport,
+    start: Instant,
+    attempt: Option<Attempt>,
+    /// In the order of [`ConnectionDirection::BOTH`].
+    connections: [Option<BgpConnection>; 2],
+    closing: ClosingConnections,
+    buffer: Vec<u8>,
+}
+
+/// The event that woke the loop.
+enum Wake {
+    Desired,
+    Command(Option<PeerCommand>),
+    Accepted(TcpStream),
+    Attempted(Result<TcpStream, SocketError>),
+    Ready,
+    /// A connection has been closed completely.
+    Closed,
+    Time,
+}
+
+impl PeerTask {
+    /// Starts the task. All times count from `start`; the task `after` is awaited first.
+    pub(super) fn start(
+        name: String,
+        initial: DesiredPeer,
+        seed: u64,
+        start: Instant,
+        heart: Heart,
+        after: Option<JoinHandle<()>>,
+    ) -> Self {
+        let (desired, desired_rx) = watch::channel(initial);
+        let (commands, command_rx) = mpsc::unbounded_channel();
+        let (connections, accepted_rx) = mpsc::channel(CONNECTIONS);
+        let task = tokio::spawn(async move {
+            if let Some(former) = after {
+                // Whatever the result, its connections are closed.
+                let _ = heart.beating(former).await;
+            }
+            let peer_loop = PeerLoop::new(name, &desired_rx.borrow(), seed, start);
+            peer_loop.run(desired_rx, command_rx, accepted_rx, &heart).await;
+        });
+        Self { desired, commands, connections, task }
+    }
+}
+
+impl PeerLoop {
+    fn new(name: String, desired: &DesiredPeer, seed: u64, start: Instant) -> Self {
+        let mut peer = Peer::new(desired.config.clone(), seed, start.elapsed());
+        if let Some(routes) = &desired.routes {
+            peer.set_routes(routes.clone());
+        }
+        Self {
+            name,
+            peer,
+            advice_context: hints::advice_context(desired),
+            failure: None,
+            transport: desired.transport.clone(),
+            start,
+            attempt: None,
+            connections: [None, None],
+            closing: ClosingConnections::default(),
+            buffer: BgpConnection::buffer(),
+        }
+    }
+
+    async fn run(
+        mut self,
+        mut desired: watch::Receiver<DesiredPeer>,
+        mut commands: mpsc::UnboundedReceiver<PeerCommand>,
+        mut accepted: mpsc::Receiver<TcpStream>,
+        heart: &Heart,
+    ) {
+        loop {
+            self.run_actions();
+            let event = async {
+                tokio::select! {
+                    Ok(()) = desired.changed() => Wake::Desired,
+                    command = commands.recv() => Wake::Command(command),
+                    Some(stream) = accepted.recv() => Wake::Accepted(stream),
+                    outcome = attempted(&mut self.attempt) => Wake::Attempted(outcome),
+                    () = ready(&self.connections) => Wake::Ready,
+                    Some(()) = self.closing.next() => Wake::Closed,
+                    () = sleep_until(self.start, self.peer.next_deadline()) => Wake::Time,
+                }
+            };
+            let wake = heart.beating(event).await;
+            if !self.handle(wake, &mut desired) {
+                break;
+            }
+            self.read_all();
+            self.peer.handle_time(self.now());
+            self.log_failure();
+        }
+        self.run_actions();
+        while self.closing.next().await.is_some() {}
+    }
+
+    /// Handles an event; returns false at the end.
+    fn handle(&mut self, wake: Wake, desired: &mut watch::Receiver<DesiredPeer>) -> bool {
+        match wake {
+            Wake::Desired => {
+                let desired = desired.borrow_and_update();
+                let now = self.start.elapsed();
+                self.advice_context = hints::advice_context(&desired);
+                self.peer.set_config(desired.config.clone(), now);
+                if let Some(routes) = &desired.routes {
+                    self.peer.set_routes(routes.clone());
+                }
+            }
+            Wake::Command(Some(PeerCommand::View(reply))) => {
+                // The requester may be gone.
+                let _ = reply.send(self.peer.view(self.now()));
+            }
+            Wake::Command(Some(PeerCommand::Bfd(up))) => self.peer.handle_bfd(up, self.now()),
+            Wake::Command(Some(PeerCommand::End(shutdown))) => {
+                self.peer.shut_down(shutdown, self.now());
+                return false;
+            }
+            Wake::Command(None) => return false,
+            Wake::Accepted(stream) => self.connected(ConnectionDirection::Incoming, stream),
+            Wake::Attempted(outcome) => {
+                self.attempt = None;
+                match outcome {
+                    Ok(stream) => self.connected(ConnectionDirection::Outgoing, stream),
+                    Err(error) => self.peer.handle_connect_failed(error.to_string(), self.now()),
+                }
+            }
+            Wake::Ready | Wake::Closed | Wake::Time => {}
+        }
+        true
+    }
+
+    fn connected(&mut self, direction: ConnectionDirection, stream: TcpStream) {
+        let (Ok(local), Ok(remote)) = (stream.local_addr(), stream.peer_addr()) else {
+            // Already lost.
+            return self.handle_immediate_loss(direction);
+        };
+        // The first segment of a peer too far away is already dropped.
+        if socket::set_minimum_ttl(&stream, remote.ip(), &self.transport).is_err() {
+            return self.handle_immediate_loss(direction);
+        }
+        if self.peer.handle_connected(direction, local, remote, self.now()) {
+            self.connections[direction as usize] = Some(BgpConnection::new(stream));
+        }
+    }
+
+    fn handle_immediate_loss(&mut self, direction: ConnectionDirection) {
+        if direction == ConnectionDirection::Outgoing {
+            self.peer.handle_connect_failed("connection lost immediately".to_owned(), self.now());
+        }
+    }
+
+    /// Executes the session's actions until there are none.
+    fn run_actions(&mut self) {
+        loop {
+            while let Some(action) = self.peer.poll_action() {
+                self.execute(action);
+            }
+            let lost =
+                ConnectionDirection::BOTH.into_iter().filter(|direction| !self.send(*direction)).count();
+            if lost == 0 {
+                return;
+            }
+        }
+    }
+
+    fn execute(&mut self, action: PeerAction) {
+        match action {
+            PeerAction::Connect => {
+                let transport = self.transport.clone();
+                self.attempt = Some(Box::pin(async move { socket::connect(&transport).await }));
+            }
+            PeerAction::Close(direction) => {
+                if direction == ConnectionDirection::Outgoing {
+                    self.attempt = None;
+                }
+                let final_messages = self.peer.poll_bytes(direction, self.now());
+                if let Some(mut connection) = self.connections[direction as usize].take() {
+                    connection.push(final_messages.unwrap_or_default());
+                    self.closing.add(connection);
+                }
+            }
+            PeerAction::Established(direction) => {
+                let remote =
+                    self.connections[direction as usize].as_ref().and_then(|c| c.stream().peer_addr().ok());
+                self.failure = None;
+                tracing::info!(peer = %self.name, remote = ?remote, "BGP session up");
+            }
+            PeerAction::Down(close) if close.reason.is_intentional() => {
+                tracing::info!(peer = %self.name, "BGP session closed: {}", close.reason);
+            }
+            PeerAction::Down(close) => {
+                self.failure = Some(close.reason.label());
+                tracing::warn!(peer = %self.name, "BGP session down: {}", self.describe(&close));
+            }
+            PeerAction::CapabilitiesRefused(refused) => tracing::warn!(
+                peer = %self.name,
+                "the router refuses capabilities ({}); omitting them from the next OPEN",
+                refused.names().join(", ")
+            ),
+        }
+    }
+
+    /// Logs why no session comes up, once per kind of failure.
+    fn log_failure(&mut self) {
+        let is_down = self.peer.state() != BgpState::Established;
+        let close = self.peer.last_close().filter(|close| is_down && !close.reason.is_intentional());
+        let Some(close) = close.filter(|close| self.failure != Some(close.reason.label())) else {
+            return;
+        };
+        tracing::warn!(peer = %self.name, "no BGP session: {}", self.describe(close));
+        self.failure = Some(close.reason.label());
+    }
+
+    /// Returns the reason and the advice.
+    fn describe(&self, close: &SessionClose) -> String {
+        let advice = close.advice(self.advice_context).map(|advice| format!(": {advice}"));
+        format!("{}{}", close.reason, advice.unwrap_or_default())
+    }
+
+    /// Writes pending octets; returns false if the connection was found to be lost.
+    fn send(&mut self, direction: ConnectionDirection) -> bool {
+        let now = self.start.elapsed();
+        let Some(connection) = &mut self.connections[direction as usize] else { return true };
+        loop {
+            let was_idle = connection.is_idle();
+            match connection.write() {
+                Ok(true) if !was_idle => self.peer.handle_sent(direction, now),
+                Ok(true) => {}
+                Ok(false) => return true,
+                Err(error) => {
+                    self.connections[direction as usize] = None;
+                    self.peer.handle_closed(direction, Some(error.to_string()), now);
+                    return false;
+                }
+            }
+            match self.peer.poll_bytes(direction, now) {
+                Some(octets) => connection.push(octets),
+                None => return true,
+            }
+        }
+    }
+
+    fn read_all(&mut self) {
+        for direction in ConnectionDirection::BOTH {
+            for _ in 0..READS {
+                let Some(connection) = &self.connections[direction as usize] else { break };
+                match connection.read(&mut self.buffer) {
+                    ReadOutcome::Octets(octets) => {
+                        let now = self.start.elapsed();
+                        self.peer.handle_bytes(direction, self.buffer.get(..octets).unwrap_or_default(), now);
+                    }
+                    ReadOutcome::Nothing => break,
+                    ReadOutcome::End(error) => {
+                        self.connections[direction as usize] = None;
+                        self.peer.handle_closed(direction, error.map(|error| error.to_string()), self.now());
+                    }
+                }
+            }
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+async fn attempted(attempt: &mut Option<Attempt>) -> Result<TcpStream, SocketError> {
+    match attempt {
+        Some(attempt) => attempt.await,
+        None => pending().await,
+    }
+}
+
+async fn ready(connections: &[Option<BgpConnection>; 2]) {
+    let one = async |connection: &Option<BgpConnection>| match connection {
+        Some(connection) => connection.ready().await,
+        None => pending().await,
+    };
+    let [opened, accepted] = connections;
+    tokio::select! {
+        () = one(opened) => {}
+        () = one(accepted) => {}
+    }
+}
+
+async fn sleep_until(start: Instant, deadline: Option<Duration>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until((start + deadline).into()).await,
+        None => pending().await,
+    }
+}

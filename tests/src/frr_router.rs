@@ -1,0 +1,174 @@
+//! FRR as the router of the lab: agents announce to it by BGP, and it watches them by BFD.
+
+use std::fs;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use ipnet::IpNet;
+use serde_json::{Value, json};
+
+use crate::lab::Lab;
+use crate::lab::addresses::{HostAddresses, IpFamily};
+use crate::lab::topology::LabNodeSpec;
+use crate::objects::{bfd_profile, metallb, yaml};
+use crate::routers::{BfdTimers, Frr, RouterConfig, RouterDaemon, RouterPeer, wait_kernel_next_hops};
+
+/// The router's autonomous system.
+const ROUTERS_AS: u32 = 4_200_000_000;
+/// The nodes'.
+const NODES_AS: u32 = 4_200_000_001;
+
+/// FRR as the router of a lab.
+#[derive(Debug)]
+pub struct FrrRouter {
+    frr: Frr,
+    /// The nodes that it knows.
+    nodes: Vec<LabNodeSpec>,
+    /// Time between two packets of BFD.
+    interval: Duration,
+}
+
+impl FrrRouter {
+    /// Starts FRR in the lab's router with a session of each family to every node of these racks, and writes the
+    /// objects by which agents speak to it. Both sides send BFD packets this often, and miss three.
+    ///
+    /// # Errors
+    /// When FRR does not start.
+    pub fn start(lab: &Lab, racks: &[char], interval: Duration) -> Result<Self> {
+        let upstream = Self::start_router(lab, racks, interval)?;
+        fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), yaml(&upstream.objects()))?;
+        Ok(upstream)
+    }
+
+    /// The same without a word to the agents.
+    ///
+    /// # Errors
+    /// When FRR does not start.
+    pub fn start_router(lab: &Lab, racks: &[char], interval: Duration) -> Result<Self> {
+        let nodes: Vec<LabNodeSpec> =
+            lab.topology().nodes.iter().filter(|node| racks.contains(&node.rack)).cloned().collect();
+        let frr = Frr::start(&*lab.router()?, &config(&nodes, interval))?;
+        Ok(Self { frr, nodes, interval })
+    }
+
+    /// The objects by which agents speak to it.
+    #[must_use]
+    pub fn objects(&self) -> Vec<Value> {
+        objects(&self.nodes, self.interval)
+    }
+
+    /// The router.
+    #[must_use]
+    pub fn frr(&self) -> &Frr {
+        &self.frr
+    }
+
+    /// Waits until the router's kernel spreads these VIPs over exactly these nodes.
+    ///
+    /// # Errors
+    /// When it does not by then.
+    pub fn wait_next_hops(&self, vips: &[IpAddr], nodes: &[&str], within: Duration) -> Result<()> {
+        for vip in vips {
+            let hops: Result<Vec<IpAddr>> =
+                nodes.iter().map(|node| Ok(self.addresses(node)?.of(IpFamily::of(*vip)))).collect();
+            wait_kernel_next_hops(self.frr.host(), IpNet::from(*vip), &hops?, within)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until BFD is up with all addresses of these nodes.
+    ///
+    /// # Errors
+    /// When it is not by then.
+    pub fn wait_watched(&self, nodes: &[&str], within: Duration) -> Result<()> {
+        for node in nodes {
+            for family in IpFamily::BOTH {
+                self.frr.wait_bfd_up(self.addresses(node)?.of(family), within)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the operator of the router shut the sessions with a node, or open them again.
+    ///
+    /// # Errors
+    /// When the router does not take it.
+    pub fn set_open(&self, node: &str, open: bool) -> Result<()> {
+        let no = if open { "no " } else { "" };
+        let addresses = self.addresses(node)?;
+        let lines = IpFamily::BOTH.map(|family| format!("{no}neighbor {} shutdown", addresses.of(family)));
+        self.frr.configure(&[&format!("router bgp {ROUTERS_AS}"), &lines[0], &lines[1]])
+    }
+
+    /// A line a session as the router tells them: node, neighbour, state, BFD.
+    ///
+    /// # Errors
+    /// When the router does not answer.
+    pub fn sessions(&self) -> Result<Vec<[String; 4]>> {
+        let (bgp, bfd) = (self.frr.sessions()?, self.frr.bfd_sessions()?);
+        let mut lines = Vec::new();
+        for node in &self.nodes {
+            for family in IpFamily::BOTH {
+                let address = node.addresses().of(family);
+                let up = bgp.get(&address.to_string()).is_some_and(|session| session.established);
+                let watched = match bfd.get(&address) {
+                    Some(session) if session.up => {
+                        format!("up, {} ms", session.detection.as_millis())
+                    }
+                    _ => "-".to_owned(),
+                };
+                let state = if up { "established" } else { "down" };
+                lines.push([node.name.clone(), address.to_string(), state.to_owned(), watched]);
+            }
+        }
+        Ok(lines)
+    }
+
+    fn addresses(&self, node: &str) -> Result<HostAddresses> {
+        let found = self.nodes.iter().find(|it| it.name == node);
+        Ok(found.with_context(|| format!("the router does not know {node}"))?.addresses())
+    }
+}
+
+fn config(nodes: &[LabNodeSpec], interval: Duration) -> RouterConfig {
+    let mut config = RouterConfig::new(ROUTERS_AS, std::net::Ipv4Addr::new(10, 1, 0, 1));
+    for node in nodes {
+        for family in IpFamily::BOTH {
+            let gateway = node.segment().gateway().of(family);
+            let peer = RouterPeer::at(node.addresses().of(family), NODES_AS).source(gateway);
+            config = config.peer(peer.bfd(BfdTimers::every(interval)));
+        }
+    }
+    config
+}
+
+/// A BGPPeer for each rack and family, and what goes with them.
+fn objects(nodes: &[LabNodeSpec], interval: Duration) -> Vec<Value> {
+    let mut objects = vec![
+        bfd_profile("router", BfdTimers::every(interval)),
+        metallb("v1beta1", "BGPAdvertisement", "all", &json!({ "ipAddressPools": ["lab"] })),
+    ];
+    let mut racks: Vec<&LabNodeSpec> = Vec::new();
+    for node in nodes {
+        if racks.iter().all(|other| other.rack != node.rack) {
+            racks.push(node);
+        }
+    }
+    for node in racks {
+        for family in IpFamily::BOTH {
+            let spec = json!({
+                "myASN": NODES_AS,
+                "peerASN": ROUTERS_AS,
+                "peerAddress": node.segment().gateway().of(family).to_string(),
+                "holdTime": "9s",
+                "connectTime": "1s",
+                "bfdProfile": "router",
+                "nodeSelectors": [{ "matchLabels": { "topology.kubernetes.io/zone": node.segment().name } }],
+            });
+            let name = format!("router-{}-{}", node.rack, format!("{family:?}").to_lowercase());
+            objects.push(metallb("v1beta2", "BGPPeer", &name, &spec));
+        }
+    }
+    objects
+}
