@@ -111,7 +111,7 @@ impl ObjectKind {
         }
     }
 
-    /// Whether objects of this kind configure the load balancer.
+    /// Returns whether objects of this kind configure the load balancer.
     pub fn is_configuration(&self) -> bool {
         Self::CONFIGURATION.contains(self)
     }

@@ -49,12 +49,12 @@ impl ObjectRef {
         Self { kind: kind.name.to_owned(), namespace: namespace.map(str::to_owned), name: name.to_owned() }
     }
 
-    /// Whether the object is of this kind.
+    /// Returns whether the object is of this kind.
     pub fn is(&self, kind: ObjectKind) -> bool {
         self.kind == kind.name
     }
 
-    /// Whether the object configures the load balancer.
+    /// Returns whether the object configures the load balancer.
     pub fn is_configuration(&self) -> bool {
         ObjectKind::CONFIGURATION.iter().any(|kind| self.is(*kind))
     }

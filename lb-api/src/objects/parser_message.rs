@@ -20,7 +20,7 @@ pub(super) fn plain(message: &str, path: &str) -> String {
     format!("{found}{EXPECTED}{}{advice}", cut(expected, LONGEST_MESSAGE))
 }
 
-/// Whether a field may contain a password, even in place of another value.
+/// Returns whether a field may contain a password, even in place of another value.
 fn may_be_secret(path: &str) -> bool {
     path.to_lowercase().contains("password") || path.starts_with("data") || path.starts_with("stringData")
 }

@@ -47,7 +47,7 @@ pub enum Operator {
 }
 
 impl LabelSelector {
-    /// Whether it matches an object with these labels.
+    /// Returns whether it matches an object with these labels.
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
             && self.match_expressions.iter().all(|requirement| requirement.holds(labels))
