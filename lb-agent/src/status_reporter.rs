@@ -17,7 +17,7 @@ use lb_kube::client::{self, ClientError, ClientRole};
 use lb_kube::config_errors::ConfigErrors;
 use lb_kube::source::SourceOptions;
 use lb_kube::status::{
-    BgpSessionStatus, DesiredStatus, StatusComponent, StatusScope, StatusWriter, WriteLimits,
+    DesiredStatus, SessionReport, StatusComponent, StatusScope, StatusWriter, WriteLimits,
 };
 use lb_speaker::{PeerSnapshot, ServiceRoutes, Speaker, SpeakerView};
 
@@ -48,7 +48,7 @@ pub struct StatusReporter {
 struct Report {
     announced: Arc<[ServiceRoutes]>,
     config_errors: ConfigErrors,
-    sessions: Vec<BgpSessionStatus>,
+    sessions: Vec<SessionReport>,
 }
 
 impl StatusReporter {
@@ -126,11 +126,11 @@ impl Report {
     }
 }
 
-fn sessions(view: &SpeakerView) -> Vec<BgpSessionStatus> {
+fn sessions(view: &SpeakerView) -> Vec<SessionReport> {
     let of = |snapshot: &PeerSnapshot| {
         let transport = &snapshot.desired.transport;
         let bfd = view.bfd.sessions.iter().find(|bfd| bfd.name == snapshot.name);
-        BgpSessionStatus {
+        SessionReport {
             peer: transport.address.to_string(),
             vrf: transport.vrf().map(str::to_owned),
             bgp: bgp_state(snapshot.view.state),

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use lb_kube::cluster::Cluster;
 use lb_kube::config_errors::ConfigErrors;
+use lb_kube::event_reason::EventReason;
 use lb_kube::events::{EmittedFacts, EventQueue, NewEvent};
 use lb_kube::kinds::CONFIGURATION_KINDS;
 use lb_kube::leadership::Leadership;
@@ -130,8 +131,7 @@ fn event(reference: &ObjectRef, object: Option<&Sourced<Object>>, note: &str) ->
     };
     NewEvent {
         regarding,
-        is_warning: true,
-        reason: "ConfigurationError",
+        reason: EventReason::ConfigurationError,
         note: note.to_owned(),
         action: "Configure",
     }

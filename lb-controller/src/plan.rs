@@ -139,7 +139,7 @@ fn pool_inputs(objects: &[Arc<Sourced<Object>>]) -> Vec<Arc<Sourced<Object>>> {
 mod tests {
     use super::*;
     use lb_api::objects;
-    use lb_api::problem::{ObjectRef, Reason};
+    use lb_api::problem::{ObjectRef, ReadReason};
 
     fn snapshot(services: &[(&str, u64, &str)]) -> Snapshot {
         let mut text =
@@ -209,7 +209,7 @@ mod tests {
         unreadable.objects.retain(|object| !matches!(object.value, Object::IpAddressPool(_)));
         assert_eq!(given(&AllocationPlanner::new(None).plan(&unreadable)), ["b []"]);
         let pool = ObjectRef { kind: "IPAddressPool".into(), namespace: Some("lb".into()), name: "a".into() };
-        unreadable.problems.push(Problem::about(pool, Reason::NoKind));
+        unreadable.problems.push(Problem::about(pool, ReadReason::NoKind));
         assert_eq!(given(&AllocationPlanner::new(None).plan(&unreadable)), [] as [&str; 0]);
     }
 

@@ -40,20 +40,20 @@ fn is_of(problem: &Problem, kind: ObjectKind) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lb_api::problem::Reason;
+    use lb_api::problem::{ReadReason, Reason};
 
-    fn problem(kind: &str, reason: Reason) -> Problem {
+    fn problem(kind: &str, reason: impl Into<Reason>) -> Problem {
         Problem::about(ObjectRef { kind: kind.into(), namespace: None, name: "a".into() }, reason)
     }
 
     #[test]
     fn config_errors_are_errors_in_configuration_kinds() {
         let problems = [
-            problem("BGPPeer", Reason::NoKind),
-            problem("Service", Reason::NoKind),
+            problem("BGPPeer", ReadReason::NoKind),
+            problem("Service", ReadReason::NoKind),
             problem("IPAddressPool", Reason::NoServingEndpoint),
             problem("IPAddressPool", Reason::EmptyPool),
-            Problem::general(Reason::NoKind),
+            Problem::general(ReadReason::NoKind),
         ];
         let expected = ConfigErrors {
             pools: Arc::new([problems[3].to_string()]),

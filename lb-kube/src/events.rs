@@ -11,6 +11,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource, ResourceExt};
 use tokio::sync::mpsc;
 
+use crate::event_reason::EventReason;
 use crate::rate_limit::TokenBucket;
 
 /// Interval at which a queue that has used up its rate looks for a token.
@@ -25,10 +26,8 @@ const MAX_NOTE: usize = 1024;
 pub struct NewEvent {
     /// The object that the Event is about. A Service's UID may be missing: the queue looks it up.
     pub regarding: ObjectReference,
-    /// Whether a user has to act: the type is `Warning`, not `Normal`.
-    pub is_warning: bool,
-    /// The reason, in CamelCase.
-    pub reason: &'static str,
+    /// The reason, which decides the type.
+    pub reason: EventReason,
     /// The message.
     pub note: String,
     /// The action that was taken or failed.
@@ -129,7 +128,7 @@ async fn emit_all(
         while bucket.take(1, start.elapsed()) == 0 {
             tokio::time::sleep(POLL_INTERVAL).await;
         }
-        let reason = event.reason;
+        let reason = event.reason.as_str();
         // Best effort: an Event that cannot be written is lost.
         match tokio::time::timeout(REQUEST_TIMEOUT, emit(&client, &recorder, event)).await {
             Ok(Ok(())) => {}
@@ -157,14 +156,14 @@ async fn look_up_service(client: &Client, regarding: &ObjectReference) -> kube::
 }
 
 fn to_api(event: NewEvent) -> (Event, ObjectReference) {
-    let NewEvent { regarding, is_warning, reason, mut note, action } = event;
+    let NewEvent { regarding, reason, mut note, action } = event;
     if note.len() > MAX_NOTE {
         note.truncate(note.floor_char_boundary(MAX_NOTE - '…'.len_utf8()));
         note.push('…');
     }
     let event = Event {
-        type_: if is_warning { EventType::Warning } else { EventType::Normal },
-        reason: reason.to_owned(),
+        type_: if reason.is_warning() { EventType::Warning } else { EventType::Normal },
+        reason: reason.as_str().to_owned(),
         note: Some(note),
         action: action.to_owned(),
         secondary: None,
@@ -180,8 +179,7 @@ mod tests {
     fn a_note_that_is_too_long_for_the_server_is_cut_at_a_character_boundary() {
         let event = |note: String| NewEvent {
             regarding: ObjectReference::default(),
-            is_warning: true,
-            reason: "r",
+            reason: EventReason::ConfigurationError,
             note,
             action: "a",
         };

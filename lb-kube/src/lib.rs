@@ -5,6 +5,7 @@ pub mod client;
 pub mod cluster;
 pub mod config_errors;
 pub mod directory;
+pub mod event_reason;
 pub mod events;
 pub mod kinds;
 pub mod leadership;

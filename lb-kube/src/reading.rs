@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lb_api::problem::{Problem, Reason, Severity};
+use lb_api::problem::{Problem, ReadReason, Reason, Severity};
 use lb_runtime::metrics::{MetricType, register};
 use prometheus::Registry;
 
@@ -38,8 +38,9 @@ impl Reading {
         self.errors += u64::from(!invalid.is_subset(&self.invalid));
         self.invalid = invalid;
         self.loaded = true;
-        let is_stale =
-            |reason: &Reason| matches!(reason, Reason::StaysAsBefore | Reason::UnreadableDirectory { .. });
+        let is_stale = |reason: &Reason| {
+            matches!(reason, Reason::StaysAsBefore | Reason::Read(ReadReason::UnreadableDirectory { .. }))
+        };
         self.stale = problems.iter().any(|problem| is_stale(&problem.reason));
     }
 
@@ -94,9 +95,9 @@ mod tests {
         reading.succeeded(&[Problem::general(Reason::NoServingEndpoint)]);
         assert_eq!(counted(&reading), (true, false, 2, 1));
         // A new invalid object: there is no older version that stays in use.
-        reading.succeeded(&[Problem::general(Reason::NoKind)]);
+        reading.succeeded(&[Problem::general(ReadReason::NoKind)]);
         assert_eq!(counted(&reading), (true, false, 3, 2));
-        reading.succeeded(&[Problem::general(Reason::NoKind), Problem::general(Reason::StaysAsBefore)]);
+        reading.succeeded(&[Problem::general(ReadReason::NoKind), Problem::general(Reason::StaysAsBefore)]);
         assert!(reading.stale);
         reading.succeeded(&[]);
         assert!(!reading.stale);
@@ -107,7 +108,7 @@ mod tests {
     #[test]
     fn an_object_that_stays_invalid_is_one_error_however_often_others_change() {
         let mut reading = Reading::default();
-        let invalid = [Problem::general(Reason::NoKind)];
+        let invalid = [Problem::general(ReadReason::NoKind)];
         for _ in 0..10 {
             reading.succeeded(&invalid);
         }

@@ -18,5 +18,5 @@ mod name;
 mod writer;
 
 pub use super::rate_limit::WriteLimits;
-pub use desired::{BgpSessionStatus, DesiredStatus, StatusComponent};
+pub use desired::{DesiredStatus, SessionReport, StatusComponent};
 pub use writer::{StatusScope, StatusWriter};

@@ -1,4 +1,4 @@
-//! The way to an address: which interface, which next hop, which MAC.
+//! Next hops: the route to an address, and the MAC address of its gateway, from the kernel's tables.
 
 use std::net::IpAddr;
 
@@ -11,33 +11,33 @@ use netlink_packet_route::neighbour::{
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteMetric};
 use rtnetlink::{Handle, RouteMessageBuilder};
 
-/// Where the kernel would send a packet for an address.
+/// The route that the kernel would use for an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KernelRoute {
-    /// The interface.
-    pub ifindex: u32,
-    /// Who is asked for a MAC: the gateway, or the address itself.
-    pub next_hop: IpAddr,
-    /// Whether that is the address itself.
-    pub on_link: bool,
-    /// The source address that the kernel would choose.
-    pub source: IpAddr,
-    /// The route's own MTU, where it has one.
-    pub mtu: Option<u16>,
+pub(crate) struct KernelRoute {
+    /// The outgoing interface.
+    pub(crate) ifindex: u32,
+    /// The address to resolve: the gateway's, or the destination itself.
+    pub(crate) next_hop: IpAddr,
+    /// Whether the destination is on-link, without a gateway.
+    pub(crate) on_link: bool,
+    /// The source address that the kernel would select.
+    pub(crate) source: IpAddr,
+    /// The route's MTU, if it has one.
+    pub(crate) mtu: Option<u16>,
 }
 
-/// Asks the kernel for the route to an address; `None` where it has none.
+/// Looks up the route to an address; `None` if there is none.
 ///
 /// # Errors
-/// When the kernel does not answer.
-pub async fn route(handle: &Handle, address: IpAddr) -> Result<Option<KernelRoute>, rtnetlink::Error> {
+/// When the netlink request fails.
+pub(crate) async fn route(handle: &Handle, address: IpAddr) -> Result<Option<KernelRoute>, rtnetlink::Error> {
     let request = match address {
         IpAddr::V4(a) => RouteMessageBuilder::<std::net::Ipv4Addr>::new().destination_prefix(a, 32).build(),
         IpAddr::V6(a) => RouteMessageBuilder::<std::net::Ipv6Addr>::new().destination_prefix(a, 128).build(),
     };
     match handle.route().get(request).execute().try_next().await {
         Ok(message) => Ok(message.and_then(|message| describe(address, &message))),
-        // No route, or one that refuses.
+        // No route, or an unreachable or prohibited one.
         Err(rtnetlink::Error::NetlinkError(_)) => Ok(None),
         Err(error) => Err(error),
     }
@@ -75,22 +75,22 @@ pub(super) fn ip(address: &RouteAddress) -> Option<IpAddr> {
     }
 }
 
-/// A neighbor whose MAC is known.
+/// A resolved entry of the neighbor table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NeighborEntry {
+pub(crate) struct NeighborEntry {
     /// The interface.
-    pub ifindex: u32,
-    /// Its address.
-    pub address: IpAddr,
-    /// Its MAC.
-    pub mac: [u8; 6],
+    pub(crate) ifindex: u32,
+    /// Its IP address.
+    pub(crate) address: IpAddr,
+    /// Its MAC address.
+    pub(crate) mac: [u8; 6],
 }
 
-/// All neighbors whose MAC is known, of both families.
+/// Lists the resolved entries of the neighbor table, of both families.
 ///
 /// # Errors
-/// When the kernel does not answer.
-pub async fn neighbors(handle: &Handle) -> Result<Vec<NeighborEntry>, rtnetlink::Error> {
+/// When the netlink request fails.
+pub(crate) async fn neighbors(handle: &Handle) -> Result<Vec<NeighborEntry>, rtnetlink::Error> {
     let mut found = Vec::new();
     let mut entries = handle.neighbours().get().execute();
     while let Some(entry) = entries.try_next().await? {
@@ -101,7 +101,7 @@ pub async fn neighbors(handle: &Handle) -> Result<Vec<NeighborEntry>, rtnetlink:
 
 fn resolved(entry: &NeighbourMessage) -> Option<NeighborEntry> {
     use NeighbourState::{Delay, Noarp, Permanent, Probe, Reachable, Stale};
-    // Stale, delay and probe: the last answer stands until another one comes; the kernel uses it, too.
+    // Stale, delay and probe: the last known address is valid until the next answer; the kernel uses it, too.
     if !matches!(entry.header.state, Reachable | Stale | Delay | Probe | Permanent | Noarp) {
         return None;
     }
@@ -117,8 +117,8 @@ fn resolved(entry: &NeighbourMessage) -> Option<NeighborEntry> {
     Some(NeighborEntry { ifindex: entry.header.ifindex, address: address?, mac: mac? })
 }
 
-/// Has the kernel find out, or confirm, a neighbor's MAC, as if a packet were to go there.
-pub async fn solicit(handle: &Handle, ifindex: u32, address: IpAddr) {
+/// Makes the kernel resolve or confirm a neighbor, as if it had a packet to send there.
+pub(crate) async fn solicit(handle: &Handle, ifindex: u32, address: IpAddr) {
     let request = handle
         .neighbours()
         .add(ifindex, address)
@@ -126,12 +126,12 @@ pub async fn solicit(handle: &Handle, ifindex: u32, address: IpAddr) {
         .flags(NeighbourFlags::Use)
         .replace();
     if let Err(error) = request.execute().await {
-        tracing::debug!(%address, ifindex, %error, "cannot have the kernel ask for a neighbor");
+        tracing::debug!(%address, ifindex, %error, "cannot make the kernel resolve a neighbor");
     }
 }
 
-/// Has the kernel forget what it knows of a neighbor, a question that is under way too.
-pub async fn forget(handle: &Handle, ifindex: u32, address: IpAddr) {
+/// Deletes a neighbor entry, including a resolution in progress.
+pub(crate) async fn forget(handle: &Handle, ifindex: u32, address: IpAddr) {
     let mut neighbor = NeighbourMessage::default();
     neighbor.header.family = match address {
         IpAddr::V4(_) => AddressFamily::Inet,
@@ -144,12 +144,12 @@ pub async fn forget(handle: &Handle, ifindex: u32, address: IpAddr) {
     };
     neighbor.attributes.push(NeighbourAttribute::Destination(destination));
     if let Err(error) = handle.neighbours().del(neighbor).execute().await {
-        tracing::debug!(%address, ifindex, %error, "cannot have the kernel forget a neighbor");
+        tracing::debug!(%address, ifindex, %error, "cannot delete a neighbor entry");
     }
 }
 
-/// The way along a route, once its next hop's MAC is known.
-pub fn resolve(route: &KernelRoute, neighbors: &[NeighborEntry], link_mtu: u16) -> Option<NextHop> {
+/// Resolves the next hop of a route; `None` until its MAC address is known.
+pub(crate) fn resolve(route: &KernelRoute, neighbors: &[NeighborEntry], link_mtu: u16) -> Option<NextHop> {
     let neighbor = neighbors.iter().find(|n| n.ifindex == route.ifindex && n.address == route.next_hop)?;
     Some(NextHop {
         ifindex: route.ifindex,

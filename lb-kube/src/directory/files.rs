@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lb_api::objects::{self, Object, Sourced};
-use lb_api::problem::{ObjectRef, Problem, Reason};
+use lb_api::problem::{ObjectRef, Problem, ReadReason};
 
 use super::read_file::{self, BEING_WRITTEN, Content, FileStamp, MAX_FILE, ReadHints, SizeLimits};
 use crate::snapshot::{self, Snapshot};
@@ -179,7 +179,7 @@ impl Files {
             snapshot.objects.extend(objects);
         }
         if self.ignored > 0 {
-            let reason = Reason::TooManyFiles { count: self.ignored, limit: MAX_FILES };
+            let reason = ReadReason::TooManyFiles { count: self.ignored, limit: MAX_FILES };
             snapshot.problems.push(Problem::general(reason));
         }
         snapshot
@@ -295,7 +295,7 @@ impl FileState {
             Some(StaleReason::BeingWritten { is_reported: true, .. }) => BEING_WRITTEN.to_owned(),
             _ => return Vec::new(),
         };
-        let reason = Reason::UnreadableFile { error };
+        let reason = ReadReason::UnreadableFile { error };
         let file = Problem { source: Some(name.to_owned()), ..Problem::general(reason) };
         let kept = objects.iter().filter_map(|object| snapshot::stale_problem(object));
         std::iter::once(file).chain(kept).collect()

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lb_api::problem::{Problem, Reason};
+use lb_api::problem::{Problem, ReadReason};
 use tokio::sync::watch::Sender;
 
 use super::files::{CheckTime, Files, MAX_FILES, WRITER_REPORT_DELAY};
@@ -182,7 +182,9 @@ impl DirectoryWatcher {
         }
         let mut snapshot = self.files.snapshot();
         let error = self.error.clone();
-        snapshot.problems.extend(error.map(|error| Problem::general(Reason::UnreadableDirectory { error })));
+        snapshot
+            .problems
+            .extend(error.map(|error| Problem::general(ReadReason::UnreadableDirectory { error })));
         self.publish.send_replace(Some(snapshot));
     }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::desired::DesiredStatus;
 use super::diff::Listing;
+use crate::event_reason::EventReason;
 use crate::events::{EmittedFacts, EventLimits, EventQueue, NewEvent};
 
 /// The source of the Events, by the name that users of MetalLB know.
@@ -78,8 +79,7 @@ fn event(node: &str, (namespace, name): Name) -> NewEvent {
             name: Some(name),
             ..ObjectReference::default()
         },
-        is_warning: false,
-        reason: "nodeAssigned",
+        reason: EventReason::NodeAssigned,
         note: format!("announcing from node {node:?} with protocol \"bgp\""),
         action: "Announce",
     }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::kind::StatusKind;
 use super::name;
+use crate::event_reason::{CONFIG_VALID, Condition, INVALID, POOLS_VALID, VALID};
 
 /// All desired status objects, by kind and name; any other is deleted.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,7 +33,7 @@ pub enum StatusComponent<'a> {
 
 /// The state of a session with a BGP peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BgpSessionStatus {
+pub struct SessionReport {
     /// The peer's address; the interface's name for an unnumbered peer.
     pub peer: String,
     /// The VRF, if one is configured.
@@ -77,13 +78,13 @@ impl DesiredStatus {
         let status = json!({
             "result": if pools.is_empty() && others.is_empty() { "Valid" } else { "Invalid" },
             "errorSummary": summary(pools.iter().chain(others)),
-            "conditions": [condition("configReconcilerValid", others), condition("poolReconcilerValid", pools)],
+            "conditions": [condition(CONFIG_VALID, others), condition(POOLS_VALID, pools)],
         });
         self.objects.insert((StatusKind::Configuration, name), DesiredObject { labels, status });
     }
 
     /// Adds the status of a node's session.
-    pub fn set_session(&mut self, node: &str, session: &BgpSessionStatus) {
+    pub fn set_session(&mut self, node: &str, session: &SessionReport) {
         let peer = session.peer.parse().map_or_else(|_| session.peer.clone(), format_address);
         let vrf = session.vrf.as_deref().unwrap_or_default();
         let labels = BTreeMap::from([
@@ -116,9 +117,8 @@ fn format_address(address: IpAddr) -> String {
     }
 }
 
-fn condition(name: &str, errors: &[String]) -> Value {
-    let (status, reason) =
-        if errors.is_empty() { ("True", "Reconciled") } else { ("False", "ConfigurationError") };
+fn condition(Condition { name, .. }: Condition, errors: &[String]) -> Value {
+    let (status, reason) = if errors.is_empty() { ("True", VALID) } else { ("False", INVALID) };
     json!({"type": name, "status": status, "reason": reason, "message": summary(errors.iter())})
 }
 
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_session_is_reported_as_frr_k8s_does() {
         let mut desired = DesiredStatus::default();
-        let session = |peer: &str, vrf: Option<&str>, bfd| BgpSessionStatus {
+        let session = |peer: &str, vrf: Option<&str>, bfd| SessionReport {
             peer: peer.into(),
             vrf: vrf.map(str::to_owned),
             bgp: "Established",
