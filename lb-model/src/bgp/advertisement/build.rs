@@ -67,8 +67,8 @@ fn clash(
     Some(("spec.localPref", BgpReason::LocalPrefConflict { other: other.name.clone() }))
 }
 
-/// Whether two advertisements of all Services of a pool, on a common node, contradict each other; those with
-/// Service selectors are checked for each Service.
+/// Returns whether two advertisements of all Services of a pool, on a common node, contradict each other;
+/// those with Service selectors are checked for each Service.
 fn contradict(one: &BgpAdvertisement, other: &BgpAdvertisement, context: &Context<'_>) -> bool {
     if one.chooses_services() || other.chooses_services() {
         return false;
