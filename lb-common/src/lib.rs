@@ -7,11 +7,14 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`maps`] | keys and values of every map, and its name |
+//! | [`map_table`] | every map: name, kind, types, size |
+//! | [`maps`] | keys and values of maps |
 //! | [`verdict`] | outcomes and refusals of packets, by number and name |
 //! | [`vips`] | the buckets that VIPs lie in |
 //! | [`ring`] | a slot of a ring |
 //! | [`flows`] | the table of flows that a node owns or has delegated |
+//! | [`fnv`] | the hash of names |
+//! | [`forwarding`] | how packets are carried to other nodes |
 //! | [`hash`] | the keyed flow hash |
 //! | [`kernel`] | the question to the node's own kernel, and its answer |
 //! | [`tag`] | the keyed tags of packets between nodes |
@@ -20,9 +23,12 @@
 #![no_std]
 
 pub mod flows;
+pub mod fnv;
+pub mod forwarding;
 pub mod hash;
 pub mod kernel;
 mod layout;
+pub mod map_table;
 pub mod maps;
 #[cfg(feature = "aya")]
 mod pod;

@@ -4,9 +4,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use lb_bgp::value::RouterId;
 use lb_common::flows::WAYS;
+use lb_common::forwarding::ForwardingMode;
 use lb_common::hash::HashKey;
 use lb_common::maps::capacity;
 use lb_model::{AnnotationRule, DrainRules, NodeName, TaintRule};
@@ -54,8 +56,8 @@ pub struct AgentArgs {
     #[arg(long, value_enum, default_value = "auto")]
     xdp_mode: XdpModeArg,
     /// Forwarding mode for packets to other nodes.
-    #[arg(long, value_enum, default_value = "auto")]
-    forwarding: ForwardingArg,
+    #[arg(long, value_parser = forwarding_modes(), default_value = Forwarding::AUTO)]
+    forwarding: Forwarding,
     /// Accept IP in IP from other nodes, before they switch to it. Implied by --forwarding ipip. Such a
     /// packet is authenticated only by its source address: filter node addresses as sources at the network's
     /// border.
@@ -183,18 +185,19 @@ enum XdpModeArg {
     Generic,
 }
 
-/// The forwarding mode.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum ForwardingArg {
-    /// MAC rewrite to on-link nodes, GUE to others.
-    Auto,
-    /// MAC rewrite only.
-    L2,
-    /// GUE only.
-    Gue,
-    /// IP in IP; GUE for packets that carry a list of the nodes already asked. IP in IP is authenticated only
-    /// by its source address: filter node addresses as sources at the network's border.
-    Ipip,
+/// Returns the parser of the forwarding modes.
+fn forwarding_modes() -> impl TypedValueParser<Value = Forwarding> {
+    let about = |mode: ForwardingMode| match mode {
+        ForwardingMode::L2 => "MAC rewrite only",
+        ForwardingMode::Gue => "GUE only",
+        ForwardingMode::Ipip => {
+            "IP in IP; GUE for packets that carry a list of the nodes already asked. IP in IP is authenticated only by \
+             its source address: filter node addresses as sources at the network's border"
+        }
+    };
+    let auto = PossibleValue::new(Forwarding::AUTO).help("MAC rewrite to on-link nodes, GUE to others");
+    let modes = ForwardingMode::ALL.map(|mode| PossibleValue::new(mode.as_str()).help(about(mode)));
+    PossibleValuesParser::new([auto].into_iter().chain(modes)).try_map(|name| name.parse::<Forwarding>())
 }
 
 /// The action on packets to undeclared ports of a VIP.
@@ -283,13 +286,8 @@ fn options(args: AgentArgs) -> Result<AgentOptions, AgentError> {
         socket: args.socket.socket,
         hash_key,
         tag_keys,
-        accept_ipip: args.accept_ipip || matches!(args.forwarding, ForwardingArg::Ipip),
-        forwarding: match args.forwarding {
-            ForwardingArg::Auto => Forwarding::Auto,
-            ForwardingArg::L2 => Forwarding::L2,
-            ForwardingArg::Gue => Forwarding::Gue,
-            ForwardingArg::Ipip => Forwarding::Ipip,
-        },
+        accept_ipip: args.accept_ipip || args.forwarding == Forwarding::Always(ForwardingMode::Ipip),
+        forwarding: args.forwarding,
         echo_rate: args.echo_rate,
         icmp_error_rate: args.icmp_error_rate,
         undeclared: match args.undeclared_ports {

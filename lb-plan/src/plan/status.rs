@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use lb_common::forwarding::{ForwardingMode, UnknownForwardingMode};
 use lb_common::ring::NodeIndex;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -89,7 +90,7 @@ pub struct NodeState {
     /// Its primary address.
     pub address: IpAddr,
     /// How packets are forwarded to it.
-    pub way: ForwardingMode,
+    pub way: NodePath,
     /// Whether it is this machine.
     pub is_self: bool,
     /// Whether it gets no new flows.
@@ -100,32 +101,40 @@ pub struct NodeState {
     pub excluded: Option<Exclusion>,
 }
 
-/// The forwarding mode of a node.
+/// How packets reach a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ForwardingMode {
+#[serde(into = "&'static str", try_from = "String")]
+pub enum NodePath {
     /// This machine itself.
-    #[serde(rename = "self")]
     Own,
-    /// MAC rewrite.
-    L2,
-    /// GUE.
-    Gue,
-    /// IP in IP.
-    Ipip,
+    /// By a forwarding mode.
+    Mode(ForwardingMode),
     /// The next hop is unresolved.
     Unresolved,
 }
 
-impl ForwardingMode {
-    /// Returns the mode as a word.
-    pub fn as_str(self) -> &'static str {
+impl NodePath {
+    /// Returns the path as a word.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Own => "self",
-            Self::L2 => "l2",
-            Self::Gue => "gue",
-            Self::Ipip => "ipip",
+            Self::Mode(mode) => mode.as_str(),
             Self::Unresolved => "unresolved",
         }
+    }
+}
+
+impl From<NodePath> for &'static str {
+    fn from(path: NodePath) -> Self {
+        path.as_str()
+    }
+}
+
+impl TryFrom<String> for NodePath {
+    type Error = UnknownForwardingMode;
+
+    fn try_from(word: String) -> Result<Self, Self::Error> {
+        let other = [Self::Own, Self::Unresolved].into_iter().find(|path| path.as_str() == word);
+        other.map_or_else(|| word.parse().map(Self::Mode), Ok)
     }
 }
