@@ -1,4 +1,4 @@
-//! BFD with FRR beyond control packets: echoes both ways, and what their loss costs.
+//! Tests of BFD with FRR beyond control packets: echoes in both directions, and foreign packets.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 const ROUTERS_AS: u32 = 64_500;
 const AGENTS_AS: u32 = 64_501;
 const WITHIN: Duration = Duration::from_secs(30);
-/// Enough that some come back by more than chance.
+/// More echoes than could come back by chance.
 const ECHOES: u64 = 20;
 
 #[test]
@@ -29,7 +29,7 @@ fn missing_echoes_end_a_session_despite_control_packets() -> Result<()> {
         wait_echoes(node)?;
         ensure!(session(node)?["down_events"] == 0, "{}", session(node)?);
 
-        // FRR goes on and sends control packets; only forwarding has stopped.
+        // FRR still sends control packets; only forwarding has stopped.
         lab.router()?.sysctl(&[("net/ipv4/ip_forward", "0")])?;
         wait(WITHIN, || {
             let session = session(node)?;
@@ -69,7 +69,7 @@ fn echoes_of_a_router_are_returned() -> Result<()> {
     })
 }
 
-/// They come from two hops away, some in the router's name and some with what a session would take.
+/// They come from two hops away, some with the router's address and some with a valid discriminator.
 #[test]
 fn foreign_bfd_packets_are_dropped_and_change_no_state() -> Result<()> {
     run(false, |lab, node, frr| {
@@ -77,7 +77,7 @@ fn foreign_bfd_packets_are_dropped_and_change_no_state() -> Result<()> {
         node.start_agent(&AgentOptions::default())?;
         frr.wait_bfd_up(here(node).into(), WITHIN)?;
         frr.wait_established(&here(node).to_string(), WITHIN)?;
-        // The program knows what is the agent's to receive within a second.
+        // The program learns within a second which packets the agent receives.
         std::thread::sleep(Duration::from_secs(2));
         let discriminator = session(node)?["local"].as_u64().unwrap_or(1) as u32;
         let forged: Vec<Vec<u8>> =
@@ -88,23 +88,19 @@ fn foreign_bfd_packets_are_dropped_and_change_no_state() -> Result<()> {
             .run(|| RawSocket::open()?.send_for(&forged, 30_000, Duration::from_secs(10), || false))?;
         let dropped = wait(WITHIN, || {
             let dropped = outcome(node, "bfd_stranger")? - before;
-            ensure!(
-                dropped * 100 > sent * 95,
-                "{dropped} of {sent} strangers' packets are counted as dropped"
-            );
+            ensure!(dropped * 100 > sent * 95, "{dropped} of {sent} foreign packets are counted as dropped");
             Ok(dropped)
         })?;
         let status: Value = serde_json::from_str(&node.fairlead(&["status", "bfd", "-o", "json"])?)?;
         println!("{sent} forged packets, {dropped} dropped by the program; {status}");
-        ensure!(status["unknown_packets"] == 0, "strangers' packets reached the agent: {status}");
+        ensure!(status["unknown_packets"] == 0, "foreign packets reached the agent: {status}");
         let session = session(node)?;
         ensure!(session["state"] == "Up" && session["down_events"] == 0, "{session}");
         frr.wait_established(&here(node).to_string(), WITHIN).map(drop)
     })
 }
 
-/// Returns a packet of a session with this discriminator, and one that asks for a new one, and noise, all to
-/// the port of BFD.
+/// Returns a packet with this discriminator, one that requests a new session, and noise, all to the BFD port.
 fn forged(to: Ipv4Addr, discriminator: u32, number: u8) -> [Vec<u8>; 4] {
     let control = |state: u8, yours: u32| -> Vec<u8> {
         let words = [7, yours, 300_000, 300_000, 0].into_iter().flat_map(u32::to_be_bytes);
@@ -130,8 +126,7 @@ fn outcome(node: &LabNode<'_>, name: &str) -> Result<u64> {
     Ok(found.and_then(|it| it["packets"].as_u64()).unwrap_or_default())
 }
 
-/// Returns a node beside the lab's router, which runs FRR and watches the way, with `echo` by echoes of its
-/// own.
+/// Runs a test with a node whose router is FRR with BFD; with `echo`, FRR sends echoes, too.
 fn run(echo: bool, test: impl FnOnce(&Lab, &LabNode<'_>, &Frr) -> Result<()>) -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
     topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local).run(|lab| {
@@ -153,13 +148,13 @@ fn gateway(node: &LabNode<'_>) -> Ipv4Addr {
     node.spec().segment().gateway().v4
 }
 
-/// Returns what the agent says of its session.
+/// Returns the agent's status of its session.
 fn session(node: &LabNode<'_>) -> Result<Value> {
     let status: Value = serde_json::from_str(&node.fairlead(&["status", "bfd", "-o", "json"])?)?;
     Ok(status["sessions"][0].clone())
 }
 
-/// Waits until a session is up, and echoes that are sent from now on come back.
+/// Waits until a session is up, and echoes sent from now on come back.
 fn wait_echoes(node: &LabNode<'_>) -> Result<()> {
     let before = session(node)?["echo_received"].as_u64().unwrap_or_default();
     wait(WITHIN, || {
@@ -171,7 +166,7 @@ fn wait_echoes(node: &LabNode<'_>) -> Result<()> {
     })
 }
 
-/// Writes the objects that make the agent a neighbour of the router.
+/// Writes the objects that make the agent a peer of the router.
 fn write_objects(lab: &Lab, change: fn(&mut Value)) -> Result<()> {
     let peer = json!({
         "myASN": AGENTS_AS,

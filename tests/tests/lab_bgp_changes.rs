@@ -1,4 +1,4 @@
-//! What changes cost a router: messages, sessions and routes.
+//! Tests of the cost of changes to a router: messages, sessions and routes.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -17,11 +17,11 @@ use serde_json::{Value, json};
 
 const ROUTERS_AS: u32 = 64_500;
 const AGENTS_AS: u32 = 64_501;
-/// Where the agent shows its metrics.
+/// The agent's metrics address.
 const METRICS: &str = "127.0.0.1:9120";
 const STALE_0: &str = "metallb_k8s_client_config_stale_bool 0";
 const WITHIN: Duration = Duration::from_secs(30);
-/// How long a router's kernel is watched for a hole.
+/// How long the router's route is monitored for an interruption.
 const WATCHED_FOR: Duration = Duration::from_secs(4);
 
 #[test]
@@ -116,7 +116,7 @@ fn an_invalid_peer_keeps_its_session_and_is_reported_in_metrics() -> Result<()> 
     })
 }
 
-/// Waits until the metrics have lines that begin so.
+/// Waits until the metrics have lines with these prefixes.
 fn wait_metrics(node: &LabNode<'_>, lines: &[&str]) -> Result<()> {
     let url = format!("http://{METRICS}/metrics");
     wait(WITHIN, || {
@@ -127,7 +127,7 @@ fn wait_metrics(node: &LabNode<'_>, lines: &[&str]) -> Result<()> {
     })
 }
 
-/// To the kernel, a VRF is the interface that a socket is bound to; any interface will do to see that it is.
+/// To the kernel, a VRF is an interface that a socket is bound to; any interface shows that binding works.
 #[test]
 fn sockets_are_bound_to_the_vrf_of_a_peer() -> Result<()> {
     run(|lab, node| {
@@ -146,7 +146,7 @@ fn sockets_are_bound_to_the_vrf_of_a_peer() -> Result<()> {
         let is_bound = |port: &str| bound.lines().any(|line| line.contains(&format!("%eth0:{port} ")));
         ensure!(is_bound("179") && is_bound("3784"), "listeners for BGP and BFD: {bound}");
 
-        // Nobody is to be reached through the loopback.
+        // No peer is reachable through the loopback.
         write_objects(lab, 100, "64512:7", |spec| spec["vrf"] = json!("lo"))?;
         wait(WITHIN, || {
             let session = self::session(node)?;
@@ -158,16 +158,16 @@ fn sockets_are_bound_to_the_vrf_of_a_peer() -> Result<()> {
     })
 }
 
-/// Returns what the agent says of its session.
+/// Returns the agent's status of its session.
 fn session(node: &LabNode<'_>) -> Result<Value> {
     let status: Value = serde_json::from_str(&node.fairlead(&["status", "bgp", "-o", "json"])?)?;
     Ok(status["sessions"][0].clone())
 }
 
-/// What FRR has counted of a neighbour.
+/// FRR's counters of a peer.
 #[derive(Debug, PartialEq, Eq)]
 struct Counters {
-    /// UPDATEs received, End-of-RIB among them.
+    /// UPDATEs received, including End-of-RIB.
     updates: u64,
     established: u64,
     dropped: u64,
@@ -195,7 +195,7 @@ fn wait_community(frr: &Frr, community: &str) -> Result<()> {
     frr.wait_routes(WEB_V4.into(), WITHIN, &has).map(drop)
 }
 
-/// Returns a node with a pod, in a lab of its own.
+/// Runs a test in a lab of one node with a pod.
 fn run(test: impl FnOnce(&Lab, &LabNode<'_>) -> Result<()>) -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
     let topology = topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local);
@@ -211,7 +211,7 @@ fn router(lab: &Lab, node: &LabNode<'_>, edit: fn(RouterPeer) -> RouterPeer) -> 
     Frr::start(&*lab.router()?, &RouterConfig::new(ROUTERS_AS, gateway(node)).peer(edit(peer)))
 }
 
-/// Writes the objects that make the agent a neighbour of the router.
+/// Writes the objects that make the agent a peer of the router.
 fn write_objects(lab: &Lab, milliseconds: u64, community: &str, change: fn(&mut Value)) -> Result<()> {
     let mut peer = json!({
         "myASN": AGENTS_AS,
@@ -228,7 +228,7 @@ fn write_objects(lab: &Lab, milliseconds: u64, community: &str, change: fn(&mut 
         metallb("v1beta1", "BGPAdvertisement", "router", &advertisement),
     ];
     let directory = lab.outside(&lab.manifests_directory());
-    // The agent must not read half of it.
+    // Write atomically, so that the agent never reads half of it.
     fs::write(directory.join(".bgp.draft"), yaml(&objects))?;
     Ok(fs::rename(directory.join(".bgp.draft"), directory.join("bgp.yaml"))?)
 }

@@ -1,4 +1,4 @@
-//! The agent with what its manifest grants it, and with less.
+//! Tests of the agent with the capabilities of its manifest, and with fewer.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -14,9 +14,9 @@ use fairlead_tests::objects::{metallb, yaml};
 use fairlead_tests::routers::wait;
 use serde_json::{Value, json};
 
-/// Sessions are up in a few seconds; a machine with other work to do takes longer.
+/// Sessions are up in a few seconds; a busy machine takes longer.
 const WITHIN: Duration = Duration::from_secs(30);
-/// How often BFD packets are sent.
+/// BFD interval.
 const INTERVAL: Duration = Duration::from_millis(50);
 
 /// Returns the capabilities that the manifest of the agent grants, as `setpriv` names them.
@@ -32,17 +32,18 @@ fn granted() -> Result<Vec<String>> {
     anyhow::bail!("{} grants nothing", path.display())
 }
 
-/// Starts a program as a container runtime would: as root, with these capabilities and no way to more.
+/// Returns a wrapper that starts a program as a container runtime would: as root, limited to these
+/// capabilities.
 fn contained(capabilities: &[String]) -> Vec<String> {
     let set: String = capabilities.iter().map(|name| format!(",+{name}")).collect();
     let words = ["setpriv", "--no-new-privs", "--inh-caps", &format!("-all{set}"), "--bounding-set"];
     words.into_iter().map(str::to_owned).chain([format!("-all{set}")]).collect()
 }
 
-/// What is said by an agent that may not go before the machine's other work.
+/// The message of an agent that may not use real-time priority.
 const NO_PRECEDENCE: &str = "BFD runs without real-time priority";
 
-/// Has the agent say that, too.
+/// Enables that message.
 fn talking() -> Vec<(String, String)> {
     vec![("RUST_LOG".to_owned(), "info,lb_speaker::bfd=debug".to_owned())]
 }
@@ -79,7 +80,7 @@ fn an_agent_runs_with_only_the_capabilities_of_its_manifest() -> Result<()> {
             environment: talking(),
             ..AgentOptions::default()
         };
-        // The second one takes over what the first one has pinned.
+        // The second agent takes over the pins of the first.
         for _ in 0..2 {
             node.start_agent(&options)?;
             router.wait_next_hops(&[WEB_V4], &["n1"], WITHIN)?;
@@ -108,9 +109,9 @@ fn a_missing_capability_is_reported_by_name() -> Result<()> {
             let output = command.env("RUST_LOG", "off").output()?;
             let said = String::from_utf8_lossy(&output.stderr);
             let name = format!("CAP_{}", capability.to_uppercase());
-            ensure!(!output.status.success(), "it must refuse: {said}");
+            ensure!(!output.status.success(), "it must fail: {said}");
             ensure!(said.contains(&format!("missing capability {name}")), "{name}: {said}");
-            ensure!(!node.pins().directory().exists(), "something was left");
+            ensure!(!node.pins().directory().exists(), "pins remain");
         }
         Ok(())
     })
@@ -133,7 +134,7 @@ fn a_missing_optional_capability_is_logged_and_the_agent_runs() -> Result<()> {
     })
 }
 
-/// Of what takes CAP_NET_RAW nothing fails with it, and all is told without it.
+/// With CAP_NET_RAW nothing that needs it fails; without it, everything that needs it is reported.
 #[test]
 fn bfd_echoes_and_unnumbered_peers_report_the_missing_capability() -> Result<()> {
     with_one_node(|lab, node| {

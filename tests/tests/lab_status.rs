@@ -1,4 +1,4 @@
-//! What real agents tell a cluster of themselves, and what the cluster's Node objects tell them.
+//! Tests of the statuses that real agents report, and of drains by taints of Node objects.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 const NODES: [&str; 2] = ["n1", "n2"];
 const WITHIN: Duration = Duration::from_secs(40);
-/// Between packets of BFD.
+/// BFD interval.
 const INTERVAL: Duration = Duration::from_millis(100);
 const POOL: &str = "198.51.100.0/28";
 /// RFC 8326.
@@ -65,13 +65,12 @@ fn agents_report_services_and_sessions_and_a_taint_drains_a_node() -> Result<()>
     })
 }
 
-/// Returns each node tells of the Service, of all its sessions, and that nothing is wrong.
+/// Checks that each node reports the Service, all its sessions, and a valid configuration.
 fn reports_all(plane: &ControlPlane) -> Result<()> {
     let services = plane.list("metallb.io/v1beta1", "ServiceBGPStatus")?;
     let of = |node: &str| services.iter().find(|it| it["status"]["node"] == node);
     for node in NODES {
-        let status =
-            &of(node).with_context(|| format!("{node} tells of no Service: {services:?}"))?["status"];
+        let status = &of(node).with_context(|| format!("{node} reports no Service: {services:?}"))?["status"];
         ensure!(status["serviceName"] == "web" && status["serviceNamespace"] == "default", "{status}");
         ensure!(status["peers"].as_array().is_some_and(|peers| !peers.is_empty()), "{status}");
     }
@@ -94,13 +93,13 @@ fn reports_all(plane: &ControlPlane) -> Result<()> {
     Ok(())
 }
 
-/// These nodes' routes to an address carry the community that asks for other ways, and no others'.
+/// Checks that routes of these nodes to an address carry the graceful-shutdown community, and no others.
 fn asks_for_other_ways(frr_router: &FrrRouter, lab: &Lab, vip: IpAddr, nodes: &[&str]) -> Result<()> {
     let routes = frr_router.frr().routes(vip.into())?;
     for name in NODES {
         let from = lab.node(name)?.spec().addresses().of(IpFamily::V4);
         let route = routes.iter().find(|route| route.from == Some(from));
-        let route = route.with_context(|| format!("{name} announces nothing: {routes:?}"))?;
+        let route = route.with_context(|| format!("{name} advertises nothing: {routes:?}"))?;
         let asks = route.communities.contains(&GRACEFUL_SHUTDOWN);
         ensure!(asks == nodes.contains(&name), "{name}: {route:?}");
     }

@@ -1,5 +1,5 @@
-//! A router that is named by an interface: FRR's `neighbor IFACE interface`, both ends finding each other by
-//! Router Advertisements, and IPv4 routes that lead to an IPv6 address.
+//! A test of an unnumbered peer: FRR's `neighbor IFACE interface`, discovery by Router Advertisements, and
+//! IPv4 routes with IPv6 next hops.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -55,7 +55,7 @@ fn frr_and_an_agent_establish_an_unnumbered_session() -> Result<()> {
         frr.wait_bfd_up(node_address, WITHIN)?;
         is_shown(&node)?;
 
-        // Another link-local address is another router; the one before does not answer any more.
+        // Another link-local address is another router; the former one no longer answers.
         let name = frr.host().name().to_owned();
         let former = link_local(frr.host(), &link)?;
         let another: IpAddr = "fe80::77".parse()?;
@@ -72,8 +72,7 @@ fn frr_and_an_agent_establish_an_unnumbered_session() -> Result<()> {
     })
 }
 
-/// Returns the only session is with a link-local address, says on which interface, and nothing is wrong any
-/// more.
+/// Checks that the only session is with a link-local address, shows its interface, and has no problems.
 fn is_shown(node: &LabNode<'_>) -> Result<()> {
     let session = session(node)?;
     let address: IpAddr = session["address"].as_str().context("no address")?.parse()?;
@@ -102,7 +101,7 @@ fn link_local(host: &LabHost, interface: &str) -> Result<IpAddr> {
     Ok(addresses.next().with_context(|| format!("no link-local address: {printed}"))?.parse()?)
 }
 
-/// Writes the objects that make the agent a neighbour of whoever is on its uplink.
+/// Writes the objects that configure an unnumbered peer on the agent's uplink.
 fn write_objects(lab: &Lab) -> Result<()> {
     let profile = json!({ "receiveInterval": 100, "transmitInterval": 100, "detectMultiplier": 3 });
     let peer = json!({

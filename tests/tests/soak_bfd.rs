@@ -1,5 +1,4 @@
-//! BFD for ten minutes, while the machine has other things to do. `FAIRLEAD_SOAK_SECONDS` says how long
-//! instead.
+//! Soak tests of BFD on a busy machine: ten minutes, or `FAIRLEAD_SOAK_SECONDS`.
 
 use std::env;
 use std::fs;
@@ -31,8 +30,8 @@ fn no_session_flaps_at_50_ms_beside_busy_loops_on_all_processors() -> Result<()>
     none(watch(INTERVAL, |_| Ok(None))?)
 }
 
-/// Returns a process with real-time threads cannot be put into a group without a share for those, on some
-/// kernels; so this is without, as it is in a container that may not use them.
+/// On some kernels, a process with real-time threads cannot join a control group without a real-time share;
+/// so the agent has no real-time threads, as in a container without that privilege.
 #[test]
 fn no_session_flaps_at_50_ms_with_a_tenth_of_a_processor_and_no_priority() -> Result<()> {
     let burden = |agent| {
@@ -59,8 +58,8 @@ fn duration() -> Result<Duration> {
     Ok(Duration::from_secs(seconds.unwrap_or(600)))
 }
 
-/// Four sessions of one agent with FRR and BIRD, beside busy loops; `burden` may make its life harder yet.
-/// Returns how often a router has seen a session go down.
+/// Runs four sessions of one agent with FRR and BIRD, beside busy loops; `burden` may limit the agent
+/// further. Returns how often a router has seen a session go down.
 fn watch(interval: Duration, burden: fn(u32) -> Result<Option<CpuLimit>>) -> Result<usize> {
     let mut flaps = 0;
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1).router('a', 1);
@@ -77,7 +76,7 @@ fn watch(interval: Duration, burden: fn(u32) -> Result<Option<CpuLimit>>) -> Res
             sleep(REPORT_EVERY.min(duration()?.saturating_sub(begun.elapsed())));
             let [periods, short] = limit.as_ref().map_or(Ok([0; 2]), CpuLimit::periods)?;
             let (passed, flaps) = (begun.elapsed().as_secs(), routers.flaps()? - before);
-            println!("{passed:>4} s: {flaps} flaps; short of its share in {short} of {periods} periods");
+            println!("{passed:>4} s: {flaps} flaps; throttled in {short} of {periods} periods");
         }
         drop(loops);
         drop(limit);
@@ -89,7 +88,7 @@ fn watch(interval: Duration, burden: fn(u32) -> Result<Option<CpuLimit>>) -> Res
     Ok(flaps)
 }
 
-/// The two neighbours.
+/// The two routers.
 struct Routers {
     frr: Frr,
     bird: Bird,
@@ -125,7 +124,7 @@ impl Routers {
             }
         }
         fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), yaml(&objects))?;
-        // It is the agent that is tried: a real router does not share its processors with a cluster.
+        // Only the agent is stressed: a real router does not share its processors with a cluster.
         frr.prioritize()?;
         bird.prioritize()?;
         Ok(Self { frr, bird, node: addresses })
