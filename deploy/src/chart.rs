@@ -8,41 +8,41 @@ use serde_json::Value;
 
 use crate::output;
 
-/// Begins the line in which Helm names the template of an object.
+/// The start of the line in which Helm names the template of an object.
 const SOURCE: &str = "# Source: fairlead/templates/";
 
-/// An object, and the file name of the template that it is from.
+/// An object, and the file name of its template.
 pub type Rendered = (String, Value);
 
-/// The directory of the chart.
+/// Returns the directory of the chart.
 #[must_use]
 pub fn directory() -> PathBuf {
     output::root().join("chart/fairlead")
 }
 
-/// What `helm template` makes of the chart, in Helm's order.
+/// Renders the chart with `helm template`; returns the objects in Helm's order.
 ///
 /// # Errors
-/// When Helm cannot be started, or refuses the values: then what it says.
+/// When Helm cannot be started, or refuses the values: then its message.
 pub fn render(helm: &Path, release: &str, namespace: &str, values: &Value) -> Result<Vec<Rendered>> {
     let mut command = Command::new(helm);
     command.args(["template", release]).arg(directory());
     command.args(["--namespace", namespace, "--values", "-"]);
-    let text = answer(&mut command, &values.to_string())?;
+    let text = run(&mut command, &values.to_string())?;
     let mut objects = Vec::new();
     for document in text.split("\n---\n") {
         let name = document.lines().find_map(|line| line.strip_prefix(SOURCE));
         let object: Value =
             serde_saphyr::from_str(document).with_context(|| format!("not YAML:\n{document}"))?;
         if !object.is_null() {
-            objects.push((name.context("no template is named")?.to_owned(), object));
+            objects.push((name.context("an object without the name of its template")?.to_owned(), object));
         }
     }
     Ok(objects)
 }
 
-/// Runs a command to its end, with this input. Returns what it printed.
-fn answer(command: &mut Command, input: &str) -> Result<String> {
+/// Runs a command with this input. Returns its output.
+fn run(command: &mut Command, input: &str) -> Result<String> {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -59,10 +59,10 @@ fn answer(command: &mut Command, input: &str) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// The objects of a YAML text.
+/// Parses the objects of a YAML text.
 ///
 /// # Errors
-/// When it is no YAML.
+/// When it is not YAML.
 pub fn objects(text: &str) -> Result<Vec<Value>> {
     let mut objects = serde_saphyr::from_multiple::<Value>(text)?;
     objects.retain(|object| !object.is_null());

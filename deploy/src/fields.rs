@@ -1,4 +1,4 @@
-//! Whether Kubernetes' own types know every field of an object.
+//! The check of objects against Kubernetes' own types.
 
 use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
@@ -11,34 +11,34 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Fails for a field that the object's kind does not have, and for a kind that the chart has no reason to make.
+/// Fails for a field that the object's kind does not have, and for an unexpected kind.
 ///
 /// # Errors
 /// See above.
 pub fn check(object: &Value) -> Result<()> {
     match object["kind"].as_str() {
-        Some("ClusterRole") => same::<ClusterRole>(object),
-        Some("ClusterRoleBinding") => same::<ClusterRoleBinding>(object),
-        Some("DaemonSet") => same::<DaemonSet>(object),
-        Some("Deployment") => same::<Deployment>(object),
-        Some("Namespace") => same::<Namespace>(object),
-        Some("NetworkPolicy") => same::<NetworkPolicy>(object),
-        Some("PodDisruptionBudget") => same::<PodDisruptionBudget>(object),
-        Some("Role") => same::<Role>(object),
-        Some("RoleBinding") => same::<RoleBinding>(object),
-        Some("Service") => same::<Service>(object),
-        Some("ServiceAccount") => same::<ServiceAccount>(object),
-        Some("ValidatingWebhookConfiguration") => same::<ValidatingWebhookConfiguration>(object),
-        // Of the Prometheus operator, which has no types here.
+        Some("ClusterRole") => survives::<ClusterRole>(object),
+        Some("ClusterRoleBinding") => survives::<ClusterRoleBinding>(object),
+        Some("DaemonSet") => survives::<DaemonSet>(object),
+        Some("Deployment") => survives::<Deployment>(object),
+        Some("Namespace") => survives::<Namespace>(object),
+        Some("NetworkPolicy") => survives::<NetworkPolicy>(object),
+        Some("PodDisruptionBudget") => survives::<PodDisruptionBudget>(object),
+        Some("Role") => survives::<Role>(object),
+        Some("RoleBinding") => survives::<RoleBinding>(object),
+        Some("Service") => survives::<Service>(object),
+        Some("ServiceAccount") => survives::<ServiceAccount>(object),
+        Some("ValidatingWebhookConfiguration") => survives::<ValidatingWebhookConfiguration>(object),
+        // Kinds of the Prometheus operator, for which there are no types.
         Some("PodMonitor" | "PrometheusRule" | "ServiceMonitor") => Ok(()),
-        other => bail!("an object of kind {other:?}"),
+        other => bail!("unexpected kind {other:?}"),
     }
     .with_context(|| object.to_string())
 }
 
 /// What Kubernetes' type does not know is lost on the way through it.
-fn same<T: DeserializeOwned + Serialize>(object: &Value) -> Result<()> {
+fn survives<T: DeserializeOwned + Serialize>(object: &Value) -> Result<()> {
     let back = serde_json::to_value(serde_json::from_value::<T>(object.clone())?)?;
-    ensure!(back == *object, "came back as {back}");
+    ensure!(back == *object, "its type knows only {back}");
     Ok(())
 }

@@ -1,11 +1,11 @@
-//! The image, as an archive in OCI's layout: one layer with one static program in it.
+//! The image as an archive in OCI's layout: one layer with one static program.
 //!
 //! ```text
-//!   index.json ──► manifest ──► config   (what is run, and how)
+//!   index.json ──► manifest ──► config   (the command to run)
 //!                         └───► layer    (the files, as a compressed archive)
 //! ```
 //!
-//! The same program gives the same bytes: nothing in it says when or where it was made.
+//! The same program gives the same bytes: the archive contains no time and no host.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -19,11 +19,11 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// Where the program is in the image.
+/// The path of the program in the image.
 pub const PROGRAM: &str = "fairlead";
 
-/// What is put into an image.
-pub struct Content {
+/// The content of an image.
+pub struct ImageContent {
     /// Its tag.
     pub version: String,
     /// Architecture, by its name in Go: `amd64`, `arm64`.
@@ -34,7 +34,7 @@ pub struct Content {
     pub licences: Vec<(String, Vec<u8>)>,
 }
 
-/// Something that others name by its digest.
+/// A blob, referred to by its digest.
 struct Blob {
     bytes: Vec<u8>,
     digest: String,
@@ -55,21 +55,21 @@ impl Blob {
     }
 }
 
-/// The digest of bytes, as OCI writes it.
+/// Returns the digest of bytes in OCI's form.
 pub fn digest(bytes: &[u8]) -> String {
     let mut text = "sha256:".to_owned();
     for byte in Sha256::digest(bytes) {
-        // Writing to a text does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
     }
     text
 }
 
-/// The archive.
+/// Builds the archive.
 ///
 /// # Errors
 /// When the content cannot be archived.
-pub fn archive(content: &Content) -> Result<Vec<u8>> {
+pub fn archive(content: &ImageContent) -> Result<Vec<u8>> {
     let files = layer(content)?;
     let layer = Blob::of(compressed(&files)?);
     let config = Blob::of_json(&json!({
@@ -107,7 +107,7 @@ pub fn archive(content: &Content) -> Result<Vec<u8>> {
     Ok(archive.into_inner()?)
 }
 
-fn layer(content: &Content) -> Result<Vec<u8>> {
+fn layer(content: &ImageContent) -> Result<Vec<u8>> {
     let mut files = tar::Builder::new(Vec::new());
     add(&mut files, PROGRAM, 0o755, &content.program)?;
     for (name, text) in &content.licences {
@@ -116,7 +116,7 @@ fn layer(content: &Content) -> Result<Vec<u8>> {
     Ok(files.into_inner()?)
 }
 
-/// A file of root's, from the beginning of time.
+/// Adds a file of root with time zero.
 fn add(archive: &mut tar::Builder<Vec<u8>>, path: &str, mode: u32, bytes: &[u8]) -> Result<()> {
     let mut header = tar::Header::new_ustar();
     header.set_mode(mode);
@@ -133,11 +133,11 @@ fn compressed(bytes: &[u8]) -> Result<Vec<u8>> {
     Ok(encoder.finish()?)
 }
 
-/// Runs the program of a layer with nothing around it but the layer's own files.
+/// Runs the program with only the files of its layer.
 ///
 /// # Errors
-/// When it needs anything else, or does not run.
-pub fn try_program(content: &Content, arguments: &[&str]) -> Result<String> {
+/// When it needs any other file, or fails.
+pub fn try_program(content: &ImageContent, arguments: &[&str]) -> Result<String> {
     let directory = std::env::temp_dir().join(format!("fairlead-image-{}", std::process::id()));
     tar::Archive::new(layer(content)?.as_slice()).unpack(&directory)?;
     let output = Command::new("unshare")
@@ -148,21 +148,21 @@ pub fn try_program(content: &Content, arguments: &[&str]) -> Result<String> {
         .output();
     fs::remove_dir_all(&directory)?;
     let output = output.context("cannot start unshare")?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    ensure!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    Ok(said)
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+    Ok(printed)
 }
 
-/// Puts the program in a file into an image, tries it, and writes the archive.
+/// Builds an image of the program in a file, runs the program, and writes the archive.
 ///
 /// # Errors
-/// When a file cannot be read or written, or the program does not run by itself.
-pub fn make(program: &Path, archive_file: &Path) -> Result<()> {
+/// When a file cannot be read or written, or the program does not run on its own.
+pub fn build(program: &Path, archive_file: &Path) -> Result<()> {
     let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let sources = crate::output::root().join("..");
     let licences = ["LICENSE-APACHE", "LICENSE-GPL-2.0"];
     let licences = licences.iter().map(|name| Ok(((*name).to_owned(), read(&sources.join(name))?)));
-    let content = Content {
+    let content = ImageContent {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         architecture: match std::env::consts::ARCH {
             "x86_64" => "amd64".to_owned(),
@@ -173,7 +173,7 @@ pub fn make(program: &Path, archive_file: &Path) -> Result<()> {
         licences: licences.collect::<Result<_>>()?,
     };
     let version = try_program(&content, &["--version"])?;
-    ensure!(version.contains(&content.version), "the program is {version}");
+    ensure!(version.contains(&content.version), "the program has another version than the image: {version}");
     let bytes = archive(&content)?;
     File::create(archive_file)
         .and_then(|mut file| file.write_all(&bytes))

@@ -1,13 +1,13 @@
-//! What a cluster needs to run Fairlead.
+//! The files that a cluster needs to run Fairlead.
 //!
-//! | module | holds |
+//! | module | what it holds |
 //! | --- | --- |
 //! | [`chart`] | the Helm chart, rendered by Helm |
-//! | [`crds`] | definitions of the kinds, made from the types that read them |
-//! | [`fields`] | whether Kubernetes knows every field of an object |
+//! | [`crds`] | definitions of the kinds, generated from the types that read them |
+//! | [`fields`] | check of objects against Kubernetes' own types |
 //! | [`image`] | the image, as an archive |
-//! | [`manifests`] | plain manifests, made from the chart |
-//! | [`output`] | files that are made, and whether those that are there are the same |
+//! | [`manifests`] | plain manifests, generated from the chart |
+//! | [`output`] | generated files, and their comparison with the committed ones |
 
 pub mod chart;
 pub mod crds;

@@ -1,4 +1,4 @@
-//! Makes the files of `deploy/`; `cargo xtask` calls it.
+//! The generator of the files of `deploy/`, called by `cargo xtask`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use fairlead_deploy::{crds, image, manifests, output};
 
-/// Makes what a cluster needs to run Fairlead.
+/// Generates the files that a cluster needs to run Fairlead.
 #[derive(Parser)]
 #[command(disable_help_subcommand = true)]
 struct Invocation {
@@ -17,14 +17,14 @@ struct Invocation {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// The definitions of the kinds
+    /// Generate the definitions of the kinds
     Crds,
-    /// Plain manifests, from the chart
+    /// Generate plain manifests from the chart
     Manifests {
-        /// The Helm that renders it
+        /// Path of Helm, which renders the chart
         helm: PathBuf,
     },
-    /// The image, of a static program
+    /// Build the image of a static program
     Image {
         /// The program
         program: PathBuf,
@@ -47,7 +47,7 @@ fn perform(verb: &Verb) -> Result<()> {
     let files = match verb {
         Verb::Crds => crds::files()?,
         Verb::Manifests { helm } => manifests::files(helm)?,
-        Verb::Image { program, archive } => return image::make(program, archive),
+        Verb::Image { program, archive } => return image::build(program, archive),
     };
     for path in output::write(&files, output::root())? {
         println!("{}", path.display());

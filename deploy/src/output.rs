@@ -1,4 +1,4 @@
-//! Files that are made, not written.
+//! Generated files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,15 +8,15 @@ use anyhow::Context;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-/// Everything that is made, by path below `deploy/`.
+/// Generated texts by path below `deploy/`.
 pub type Files = BTreeMap<PathBuf, String>;
 
-/// The directory `deploy/` of the source tree.
+/// Returns the directory `deploy/` of the source tree.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// An object as YAML, fields in the order of the alphabet: the order of a map is not the same in every build.
+/// Formats an object as YAML with sorted fields: the order of a map differs between builds.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -25,7 +25,7 @@ pub fn yaml(object: &Value) -> anyhow::Result<String> {
     Ok(serde_saphyr::to_string_with_options(&Sorted(object), options)?)
 }
 
-/// A value whose fields are written in the order of the alphabet.
+/// A value whose fields are written in sorted order.
 struct Sorted<'a>(&'a Value);
 
 impl Serialize for Sorted<'_> {
@@ -41,7 +41,7 @@ impl Serialize for Sorted<'_> {
     }
 }
 
-/// Writes what differs. Returns the paths that it wrote or removed.
+/// Writes the files that differ. Returns the paths that it wrote or removed.
 ///
 /// # Errors
 /// When a file cannot be read, written or removed.
@@ -64,7 +64,8 @@ pub fn write(files: &Files, root: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(stale)
 }
 
-/// The paths of files that are missing, differ, or stand in a directory of made files and are not made any more.
+/// The paths of files that are missing, differ, or stand in a directory of made files and are not made any
+/// more.
 ///
 /// # Errors
 /// When a directory cannot be read.

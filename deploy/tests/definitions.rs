@@ -1,4 +1,4 @@
-//! The definitions against objects, and against the reader of the same objects.
+//! Tests of the definitions with objects, and with the parser of the same objects.
 
 use anyhow::{Context, Result, anyhow};
 use cel::{Context as Scope, Program, Value as Outcome};
@@ -8,14 +8,14 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use lb_api::objects::from_json;
 use serde_json::{Map, Value, json};
 
-/// Whether a server with the definition takes the object when it is new.
-fn is_taken(object: &Value) -> Result<bool> {
+/// Returns whether a server with the definition accepts a new object.
+fn is_accepted(object: &Value) -> Result<bool> {
     let (kind, version) = definition_of(object).with_context(|| format!("no such kind: {object}"))?;
     let schema = crds::schema(kind, version);
     Ok(jsonschema::is_valid(&schema, object) && keeps_rules(&schema, object)?)
 }
 
-/// Whether all rules hold for the parts that they are about.
+/// Returns whether all rules hold.
 fn keeps_rules(schema: &Value, part: &Value) -> Result<bool> {
     for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
         let rule = rule["rule"].as_str().context("a rule")?;
@@ -161,7 +161,7 @@ const REFUSED: &[Row] = &[
     ("Community", "v1beta1", "spec: {communities: [{name: vpn}]}"),
 ];
 
-/// Objects that are written, and not read.
+/// Objects that are only written.
 const STATUSES: &[(Row, bool)] = &[
     (("ServiceL2Status", "v1beta1", "spec: {}, status: {node: a, serviceName: s, serviceNamespace: shop, interfaces: [{name: eth0}]}"), true),
     (("ServiceL2Status", "v1beta1", "status: {interfaces: [eth0]}"), false),
@@ -184,20 +184,20 @@ const STATUSES: &[(Row, bool)] = &[
 ];
 
 #[test]
-fn what_is_right_is_taken_and_read() -> Result<()> {
+fn valid_objects_are_accepted_and_parsed() -> Result<()> {
     for row in TAKEN {
         let object = object(row)?;
-        assert!(is_taken(&object)?, "{object}");
-        assert_is_read(object);
+        assert!(is_accepted(&object)?, "{object}");
+        assert_is_parsed(object);
     }
     Ok(())
 }
 
 #[test]
-fn what_is_wrong_is_refused() -> Result<()> {
+fn invalid_objects_are_refused() -> Result<()> {
     for row in REFUSED {
         let object = object(row)?;
-        assert!(!is_taken(&object)?, "{object}");
+        assert!(!is_accepted(&object)?, "{object}");
     }
     Ok(())
 }
@@ -206,13 +206,13 @@ fn what_is_wrong_is_refused() -> Result<()> {
 fn statuses_have_the_fields_that_tools_read() -> Result<()> {
     for (row, verdict) in STATUSES {
         let object = object(row)?;
-        assert_eq!(is_taken(&object)?, *verdict, "{object}");
+        assert_eq!(is_accepted(&object)?, *verdict, "{object}");
     }
     Ok(())
 }
 
 #[test]
-fn what_is_taken_is_read_whatever_stands_in_a_field() -> Result<()> {
+fn every_accepted_object_is_parsed() -> Result<()> {
     let mut count = 0;
     let is_status = |kind: &Kind| STATUSES.iter().any(|((name, ..), _)| *name == kind.names.name);
     for kind in KINDS.iter().filter(|kind| !is_status(kind)) {
@@ -223,8 +223,8 @@ fn what_is_taken_is_read_whatever_stands_in_a_field() -> Result<()> {
                 let object = json!({
                     "apiVersion": api_version, "kind": kind.names.name, "metadata": {"name": "x"}, "spec": spec,
                 });
-                assert!(is_taken(&object)?, "{object}");
-                assert_is_read(object);
+                assert!(is_accepted(&object)?, "{object}");
+                assert_is_parsed(object);
                 count += 1;
             }
         }
@@ -233,13 +233,14 @@ fn what_is_taken_is_read_whatever_stands_in_a_field() -> Result<()> {
     Ok(())
 }
 
-fn assert_is_read(object: Value) {
+fn assert_is_parsed(object: Value) {
     let text = object.to_string();
     let (objects, problems) = from_json(object);
     assert!(objects.len() == 1 && problems.is_empty(), "{text}: {problems:?}");
 }
 
-/// Values at the limits of a schema; of an object: with what it must have, and beside it each field at its limits.
+/// Returns values at the limits of a schema; of an object: its required fields, plus each field at its
+/// limits.
 fn extremes(schema: &Value) -> Vec<Value> {
     if let Some(values) = schema["enum"].as_array() {
         return values.clone();
@@ -293,13 +294,13 @@ fn every_schema_is_structural() {
             // The one part that Kubernetes knows by itself.
             schema["properties"]["metadata"] = json!({"type": "object"});
             let none: [String; 0] = [];
-            assert_eq!(crds::breaches(&schema), none, "{} {}", kind.names.name, version.name);
+            assert_eq!(crds::violations(&schema), none, "{} {}", kind.names.name, version.name);
         }
     }
 }
 
 #[test]
-fn kubernetes_knows_every_word_of_a_definition() -> Result<()> {
+fn kubernetes_knows_every_keyword_of_a_definition() -> Result<()> {
     for kind in KINDS {
         let written = crds::definition(kind);
         let read: CustomResourceDefinition = serde_json::from_value(written.clone())?;
@@ -310,7 +311,7 @@ fn kubernetes_knows_every_word_of_a_definition() -> Result<()> {
     Ok(())
 }
 
-/// Kubernetes' type has limits as floating-point numbers; what is written has them whole.
+/// Converts limits to integers: Kubernetes' type has floating-point numbers.
 fn whole(value: Value) -> Value {
     match value {
         Value::Number(number) => number.as_f64().map_or(Value::Null, |it| (it as i64).into()),

@@ -1,4 +1,4 @@
-//! Plain manifests against Kubernetes' own types, and against the program that they run.
+//! Tests of the plain manifests with Kubernetes' own types, and with the program that they run.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,7 @@ use lb_controller::hash_key;
 use lb_kube::kinds::{ALLOCATION_KINDS, CONFIGURATION_KINDS, agent_kinds};
 use serde_json::{Value, json};
 
-/// Every object of the manifests, which are what the chart makes of its own values.
+/// Returns every object of the committed manifests.
 fn committed() -> Result<Vec<Value>> {
     let mut objects = Vec::new();
     for entry in fs::read_dir(output::root().join("manifests"))? {
@@ -31,7 +31,7 @@ fn kubernetes_knows_every_field_of_every_object() -> Result<()> {
 }
 
 #[test]
-fn a_typing_error_in_a_field_would_be_found() -> Result<()> {
+fn a_misspelt_field_is_found() -> Result<()> {
     let objects = committed()?;
     let mut daemon_set = find(&objects, "DaemonSet", "fairlead-agent")?.clone();
     fields::check(&daemon_set)?;
@@ -50,7 +50,7 @@ fn texts(value: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn the_program_takes_the_arguments_that_it_is_given() -> Result<()> {
+fn the_program_accepts_its_arguments() -> Result<()> {
     let objects = committed()?;
     // What the environment says in a pod.
     for (kind, name, said) in
@@ -66,7 +66,7 @@ fn the_program_takes_the_arguments_that_it_is_given() -> Result<()> {
 }
 
 #[test]
-fn who_watches_a_kind_may_and_nobody_may_watch_more() -> Result<()> {
+fn the_watched_kinds_and_no_others_may_be_watched() -> Result<()> {
     let objects = committed()?;
     let by_controllers = [&ALLOCATION_KINDS[..], &CONFIGURATION_KINDS].concat();
     for (name, watched) in [("fairlead-agent", agent_kinds()), ("fairlead-controller", by_controllers)] {
@@ -98,7 +98,11 @@ fn who_watches_a_kind_may_and_nobody_may_watch_more() -> Result<()> {
 fn agents_get_secrets_by_name() -> Result<()> {
     let objects = committed()?;
     let of_webhook = &find(&objects, "Role", "fairlead-webhook")?["metadata"]["namespace"];
-    assert_ne!(*of_webhook, manifests::NAMESPACE, "the webhook's certificate is where agents have no rights");
+    assert_ne!(
+        *of_webhook,
+        manifests::NAMESPACE,
+        "the webhook's certificate must be where agents have no rights"
+    );
     find(&objects, "Namespace", of_webhook.as_str().context("a namespace")?)?;
     let role = find(&objects, "Role", "fairlead-agent")?;
     let rules = role["rules"].as_array().into_iter().flatten();
@@ -109,7 +113,7 @@ fn agents_get_secrets_by_name() -> Result<()> {
 }
 
 #[test]
-fn kinds_of_one_namespace_are_granted_in_that_namespace_only() -> Result<()> {
+fn kinds_of_one_namespace_are_granted_only_there() -> Result<()> {
     for object in committed()?.iter().filter(|object| object["kind"] == "ClusterRole") {
         let rules = object["rules"].as_array().into_iter().flatten();
         let resources: Vec<&str> = rules.flat_map(|rule| texts(&rule["resources"])).collect();
@@ -122,7 +126,7 @@ fn kinds_of_one_namespace_are_granted_in_that_namespace_only() -> Result<()> {
 }
 
 #[test]
-fn what_is_named_is_there() -> Result<()> {
+fn every_referenced_object_exists() -> Result<()> {
     let objects = committed()?;
     for object in &objects {
         let subject = &object["subjects"][0];
@@ -157,7 +161,7 @@ fn what_is_named_is_there() -> Result<()> {
 }
 
 #[test]
-fn agents_find_the_key_that_a_controller_makes_and_have_time_to_leave() -> Result<()> {
+fn agents_find_the_key_of_a_controller_and_have_time_to_stop() -> Result<()> {
     let objects = committed()?;
     let pod = &find(&objects, "DaemonSet", "fairlead-agent")?["spec"]["template"]["spec"];
     let volumes = pod["volumes"].as_array().context("volumes")?;

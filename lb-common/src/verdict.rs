@@ -15,13 +15,13 @@ pub enum Fate {
 /// Defines both enums from one list, so that a number, a name and a fate cannot be forgotten or disagree.
 macro_rules! outcomes {
     (
-        outcomes { $($(#[$odoc:meta])* $outcome:ident = $onum:literal, $oname:literal;)* }
-        refusals { $($(#[$rdoc:meta])* $refusal:ident = $rnum:literal, $rname:literal, $fate:ident;)* }
+        outcomes { $($(#[doc = $odoc:literal])* $outcome:ident = $onum:literal, $oname:literal;)* }
+        refusals { $($(#[doc = $rdoc:literal])* $refusal:ident = $rnum:literal, $rname:literal, $fate:ident;)* }
     ) => {
         /// How a packet that goes on is counted: the index in `lb_verdicts`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u32)]
-        pub enum Outcome { $($(#[$odoc])* $outcome = $onum,)* }
+        pub enum Outcome { $($(#[doc = $odoc])* $outcome = $onum,)* }
 
         impl Outcome {
             /// Every outcome.
@@ -37,8 +37,9 @@ macro_rules! outcomes {
             /// The outcome with this number.
             #[inline(always)]
             pub const fn from_number(number: u64) -> Option<Self> {
-                // A look-up in memory: the verifier would follow every arm of a `match`. Masked, not compared: the compiler
-                // may compare another register than the one that it adds, which the verifier does not accept.
+                // A look-up in memory: the verifier would follow every arm of a `match`. Masked, not
+                // compared: the compiler may compare another register than the one that it adds, which the
+                // verifier does not accept.
                 Self::BY_NUMBER[number as usize % capacity::VERDICTS]
             }
         }
@@ -46,7 +47,7 @@ macro_rules! outcomes {
         /// Why a packet was refused: the index in `lb_verdicts`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u32)]
-        pub enum Refusal { $($(#[$rdoc])* $refusal = $rnum,)* }
+        pub enum Refusal { $($(#[doc = $rdoc])* $refusal = $rnum,)* }
 
         impl Refusal {
             /// Every refusal.
@@ -77,6 +78,9 @@ macro_rules! outcomes {
             $(($onum, $oname, Fate::Pass),)*
             $(($rnum, $rname, Fate::$fate),)*
         ];
+
+        /// The meaning of each, in the same order, for the reference page.
+        pub const MEANINGS: &[&str] = &[$(concat!($($odoc),*),)* $(concat!($($rdoc),*),)*];
     };
 }
 
@@ -86,93 +90,96 @@ outcomes! {
         NotOurs = 0, "not_ours";
         /// For a VIP, and this node owns the flow.
         Local = 1, "local";
-        /// The same, sent here by a peer by a MAC rewrite.
+        /// For a VIP, forwarded to this node by a MAC rewrite, and this node owns the flow.
         LocalFromPeer = 2, "local_from_peer";
-        /// The same, sent here by a peer in GUE or in IP, now without it.
+        /// For a VIP, forwarded to this node in GUE or in IP and decapsulated; this node owns the flow.
         Decapsulated = 3, "decapsulated";
-        /// Sent to a node by a MAC rewrite.
+        /// Forwarded to a node by a MAC rewrite.
         ForwardedL2 = 4, "forwarded_l2";
-        /// Sent to a node in GUE.
+        /// Forwarded to a node in GUE.
         ForwardedGue = 5, "forwarded_gue";
         /// ARP request for a VIP, answered.
         ArpAnswered = 6, "arp_answered";
         /// ICMP echo request for a VIP, answered.
         EchoAnswered = 7, "echo_answered";
-        /// Sent on in GUE, because the flow is not this node's: a second chance.
+        /// Forwarded to the next candidate in GUE, because this node does not know the flow: a second chance.
         AskedGue = 8, "asked_gue";
-        /// The same by a MAC rewrite, because GUE would not fit.
+        /// Forwarded to the next candidate by a MAC rewrite, because GUE would not fit.
         AskedL2 = 9, "asked_l2";
-        /// Nobody knows the flow; this node's stack says so to the client.
+        /// No node knows the flow; this node's stack answers the client (TCP: RST).
         Unowned = 10, "unowned";
-        /// S-BFD probe of a peer, answered.
+        /// S-BFD probe of a node, answered.
         ProbeReflected = 11, "probe_reflected";
-        /// Answer of a peer to this node's S-BFD probe, noted.
+        /// Answer of a node to this node's S-BFD probe, recorded.
         ProbeAnswered = 12, "probe_answered";
-        /// To be forwarded with its TTL used up; its sender has been told.
+        /// TTL or hop limit expired on the way to a node; answered with ICMP time exceeded.
         TimeExceededSent = 13, "time_exceeded_sent";
-        /// Too large for the way to its node; its sender has been told.
+        /// Too large for the path to its node; answered with ICMP packet too big.
         TooBigSent = 14, "too_big_sent";
-        /// Sent to a node in IP.
+        /// Forwarded to a node in IP.
         ForwardedIpip = 15, "forwarded_ipip";
-        /// BFD of a router that this node has a session with; noted, and up to the agent.
+        /// BFD of a router with a session here; recorded, and passed to the agent.
         BfdHeard = 16, "bfd_heard";
-        /// BFD echo of such a router, sent back.
+        /// BFD echo packet of such a router, returned.
         BfdEchoReturned = 17, "bfd_echo_returned";
-        /// For a VIP; no node is noted for the flow, but this node's kernel has its connection.
+        /// For a VIP; the flow table does not know the flow, but this node's kernel has its connection.
         LocalByKernel = 18, "local_by_kernel";
-        /// For a VIP, but for no port of its Services; its sender has been answered by port unreachable.
+        /// For a VIP, but for no port of its Services; answered with ICMP port unreachable.
         PortUnreachableSent = 19, "port_unreachable_sent";
     }
     refusals {
-        /// Too short for the header that it announces; not certain to be ours.
+        /// Shorter than its headers announce; not certain to be for a VIP.
         Truncated = 24, "truncated", Pass;
-        /// The IP version or header length is not possible.
+        /// Invalid IP version or header length.
         BadIpHeader = 25, "bad_ip_header", Pass;
-        /// More IPv6 extension headers than are followed.
+        /// More IPv6 extension headers than the program parses.
         TooManyHeaders = 26, "too_many_headers", Pass;
-        /// An ICMP echo request to a VIP that is open, not ours to answer or over the rate.
+        /// ICMP echo request that is not answered, to a VIP whose undeclared ports pass (`--undeclared-ports
+        /// pass`).
         EchoNotAnswered = 28, "echo_not_answered", Pass;
         /// The agent has not written its configuration yet.
         NotConfigured = 29, "not_configured", Pass;
-        /// An ICMP error about a packet from a VIP, but addressed to somebody else.
+        /// ICMP error about a packet from a VIP, but addressed to another host.
         ForeignIcmpError = 30, "foreign_icmp_error", Pass;
         /// For a VIP, but its lengths contradict each other or the frame.
         BadLength = 32, "bad_length", Drop;
         /// For a VIP, but the ring names a slot outside the map.
         NoSlot = 33, "no_slot", Drop;
-        /// For a VIP, but nobody can serve it.
+        /// For a VIP, but no live node serves it.
         NoLiveNode = 34, "no_live_node", Drop;
-        /// For a VIP, but there is no way to its node: the next hop is not resolved.
+        /// For a VIP, but the next hop to its node is not resolved.
         NoWay = 35, "no_way", Drop;
-        /// To be forwarded, but its TTL or hop limit is used up.
+        /// TTL or hop limit expired on the way to a node, and no ICMP error is due.
         TtlExpired = 36, "ttl_expired", Drop;
-        /// To be forwarded, but too large for the way to its node once encapsulated.
+        /// Too large for the path to its node once encapsulated, and no ICMP error is due.
         TooBig = 37, "too_big", Drop;
-        /// The driver left no room to encapsulate or could not cut.
+        /// The driver left no headroom to encapsulate, or could not shorten the packet.
         NoHeadroom = 38, "no_headroom", Drop;
-        /// GUE from a peer that cannot be read.
+        /// GUE from a node with an invalid header.
         BadGue = 40, "bad_gue", Drop;
-        /// GUE from a peer with a packet inside that is for no VIP here.
+        /// GUE from a node, whose inner packet is for no VIP of this node.
         InnerNotVip = 41, "inner_not_vip", Drop;
         /// ARP request for a VIP that another node answers.
         ArpNotAnswered = 42, "arp_not_answered", Drop;
-        /// Nobody knows the flow, and a node that may own it has just gone silent.
+        /// No node knows the flow, and a node of its slot died recently: held until its successors are known.
         Orphaned = 43, "orphaned", Drop;
-        /// S-BFD from a peer that is not what was sent or asked for.
+        /// S-BFD from a node that is no valid probe and answers none of this node's.
         BadProbe = 44, "bad_probe", Drop;
         /// S-BFD or GUE from a node's address without a valid tag of the cluster.
         BadTag = 48, "bad_tag", Drop;
-        /// Answer of a peer to a probe that is too old, or older than one that was answered.
+        /// Answer of a node to a probe that is too old, or older than one already answered.
         StaleProbe = 49, "stale_probe", Drop;
         /// For a VIP, but for no port of its Services.
         UndeclaredPort = 50, "undeclared_port", Drop;
-        /// BFD to a port that the agent receives, from no peer of its sessions, or from farther away than that peer.
+        /// BFD to a port of the agent, from no peer of its sessions, or from farther away than that peer.
         BfdStranger = 51, "bfd_stranger", Drop;
-        /// An ICMP echo request to a VIP over the rate, or that nobody could be answered: in the stack it would go round.
+        /// ICMP echo request to a VIP that exceeds the rate or cannot be answered; the stack would only
+        /// forward it again.
         EchoDropped = 52, "echo_dropped", Drop;
-        /// Nobody in this part of the slot knows the flow; the client's next packet is asked further on.
+        /// No candidate in this part of the slot knows the flow; the client's next packet reaches further
+        /// ones.
         Searching = 53, "searching", Drop;
-        /// Nobody knows the flow, and its home, which would decide, cannot be told.
+        /// No node knows the flow, and its home, which would decide, cannot be reached.
         NoHome = 54, "no_home", Drop;
         /// For a VIP, from a client outside the source ranges of its Service.
         SourceRefused = 55, "source_refused", Drop;

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use aya::maps::{Array, HashMap, MapData, PerCpuArray};
-use lb_common::maps::{AddressFilter, Announcer, Config, Link, MacFilter, Node, Traffic, UPLINKS, name};
+use lb_common::maps::{Announcer, Config, Link, Node, Traffic, name};
 use lb_plan::contents::{Contents, Op};
 
 use crate::map_io::{MapsError, capacity, cleared, entries, open, read_error, removed, written};
@@ -48,7 +48,7 @@ impl Maps {
         };
         // An agent killed between two writes may have left `lb_leaders` out of date with `lb_rings`.
         let config = maps.config.get(&0, 0).map_err(|e| read_error(name::CONFIG, e))?;
-        if config != ZERO_CONFIG {
+        if config != Config::ZERO {
             maps.rings.set_own(config.self_node)?;
         }
         Ok(maps)
@@ -130,7 +130,7 @@ impl Maps {
         };
         let config = self.config.get(&0, 0).map_err(|e| read_error(name::CONFIG, e))?;
         // All zero until it is written, as the kernel creates an array.
-        contents.config = (config != ZERO_CONFIG).then_some(config);
+        contents.config = (config != Config::ZERO).then_some(config);
         for (index, _) in (0u16..).zip(0..lb_common::maps::capacity::NODES) {
             let node = self.nodes.get(&u32::from(index), 0).map_err(|e| read_error(name::NODES, e))?;
             if node != Node::NONE || contents.node_addresses.values().any(|peer| *peer == index) {
@@ -147,25 +147,3 @@ impl Maps {
         Ok(contents)
     }
 }
-
-const ZERO_CONFIG: Config = Config {
-    flow_keys: lb_common::hash::FlowKeys::NONE,
-    tag_keys: [lb_common::hash::HashKey { k0: 0, k1: 0 }; 2],
-    probe_nonce: 0,
-    address4: [0; 4],
-    self_node: 0,
-    flags: 0,
-    address6: [0; 16],
-    echo_rate: 0,
-    id: 0,
-    liveness_limit: 0,
-    orphan_grace: 0,
-    tag_key_ids: [0; 2],
-    pad: [0; 6],
-    uplinks: [0; UPLINKS],
-    uplink_links: [Link::NONE; UPLINKS],
-    icmp_error_rate: 0,
-    flow_mask: 0,
-    vips: AddressFilter::EMPTY,
-    peer_macs: MacFilter::EMPTY,
-};

@@ -45,7 +45,7 @@ fn invalid_files_at_an_agents_start_keep_their_last_known_good_objects() -> Resu
         lab_state.survives_a_restart(
             || lab_state.put_file("pool", "---\n{"),
             &[
-                "this document cannot be read",
+                "cannot parse this document",
                 "IPAddressPool metallb-system/lab: the object is invalid; its last-known-good",
             ],
         )?;

@@ -1,4 +1,4 @@
-//! Files of `deploy/` that are made. Tests of `fairlead-deploy` say when they are not what they would be.
+//! The generated files of `deploy/`. Tests of `fairlead-deploy` fail when a committed file differs.
 
 use std::process::{Command, ExitCode};
 
@@ -7,19 +7,19 @@ use anyhow::Result;
 use crate::setup::{self, Part, kube_clients, musl};
 use crate::{ebpf, process, workspace};
 
-/// The definitions of the kinds.
+/// Generates the definitions of the kinds.
 pub(crate) fn crds() -> Result<ExitCode> {
-    make("crds")
+    generate("crds")
 }
 
-/// Plain manifests.
+/// Generates the plain manifests.
 pub(crate) fn manifests() -> Result<ExitCode> {
     setup::ensure(&[Part::KubeClients])?;
     let helm = kube_clients::directory()?.join("helm");
     Ok(ExitCode::from(process::code(cargo_run().arg("manifests").arg(helm))?))
 }
 
-/// The image, of a program that needs nothing but a kernel.
+/// Builds the image, of a program that needs only a kernel.
 pub(crate) fn image() -> Result<ExitCode> {
     setup::ensure(&[Part::BpfCore, Part::BpfLinker, Part::StaticTarget])?;
     ebpf::build()?;
@@ -29,14 +29,14 @@ pub(crate) fn image() -> Result<ExitCode> {
     let built = workspace::target().join(musl::TARGET).join("release/fairlead");
     let program = workspace::target().join("image/fairlead");
     std::fs::create_dir_all(workspace::target().join("image"))?;
-    // Names of functions stay, for backtraces; where each line is goes.
+    // Names of functions stay, for backtraces; line tables are removed.
     process::run(process::command("strip").arg("--strip-debug").arg("-o").arg(&program).arg(&built))?;
     let archive = workspace::target().join("image/fairlead.tar");
     let mut cargo = cargo_run();
     Ok(ExitCode::from(process::code(cargo.arg("image").arg(&program).arg(&archive))?))
 }
 
-fn make(what: &str) -> Result<ExitCode> {
+fn generate(what: &str) -> Result<ExitCode> {
     Ok(ExitCode::from(process::code(cargo_run().arg(what))?))
 }
 

@@ -1,4 +1,4 @@
-//! The XDP program: the cargo that builds it, and the look at what came out.
+//! Build and examination of the XDP program.
 
 mod btf;
 
@@ -13,7 +13,7 @@ use crate::setup::bpf_core::BpfCore;
 use crate::setup::{self, Part, linker};
 use crate::{process, workspace};
 
-/// Little-endian BPF, as every machine that Fairlead is built for.
+/// Little-endian BPF: all supported machines are little-endian.
 pub(crate) const TARGET: &str = "bpfel-unknown-none";
 
 /// Flags of the compiler and, behind `link-arg`, of bpf-linker.
@@ -22,20 +22,21 @@ const FLAGS: [&str; 4] = [
     "-Clink-arg=--btf",
     // Compare-exchange, and fetch-and-add with a result.
     "-Ctarget-cpu=v3",
-    // Packets have no alignment; without this every field is loaded byte by byte. LLVM 22 is the first to know it.
+    // Packets have no alignment; without this, every field is loaded byte by byte. LLVM 22 is the first with
+    // it.
     "-Clink-arg=--cpu-features=+allows-misaligned-mem-access",
 ];
 
-/// What separates flags in `CARGO_ENCODED_RUSTFLAGS`.
+/// The separator of flags in `CARGO_ENCODED_RUSTFLAGS`.
 const SEPARATOR: &str = "\x1f";
 
-/// Builds the object to where the agent's build script embeds it from.
+/// Builds the object where the agent's build script embeds it from.
 pub(crate) fn build() -> Result<()> {
     process::run(cargo("build")?.arg("--release"))?;
     btf::complete(&object())
 }
 
-/// The built object.
+/// Returns the path of the built object.
 pub(crate) fn object() -> PathBuf {
     workspace::bpf_target().join(TARGET).join("release/fairlead-xdp")
 }
@@ -54,7 +55,7 @@ pub(crate) fn build_and_examine() -> Result<ExitCode> {
     Ok(ExitCode::from(process::code(doctor.args(["doctor", "--object"]))?))
 }
 
-/// A cargo that works on `lb-ebpf` for the BPF target.
+/// Returns a cargo that works on `lb-ebpf` for the BPF target.
 pub(crate) fn cargo(verb: &str) -> Result<Command> {
     let core = BpfCore::select()?;
     let mut cargo = match core {
@@ -66,7 +67,7 @@ pub(crate) fn cargo(verb: &str) -> Result<Command> {
         .args(["--package", "lb-ebpf", "--target", TARGET, "--target-dir"])
         .arg(workspace::bpf_target());
     match core {
-        // The target has no precompiled core; that a stable compiler may build one is what the variable grants.
+        // The target has no precompiled core; the variable below lets a stable compiler build one.
         BpfCore::Source => cargo.args(["-Z", "build-std=core"]),
         BpfCore::Distribution => cargo.env("RUSTC", "/usr/bin/rustc"),
     };

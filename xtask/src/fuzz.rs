@@ -1,5 +1,5 @@
-//! Fuzzing: of parsers guided by coverage, whose targets are a workspace of their own in `fuzz/`, and of objects guided by
-//! the schemas of their kinds, which is a test of `lb-admission` that goes on for longer.
+//! Fuzzing: of parsers, guided by coverage, whose targets are a workspace of their own in `fuzz/`; and of
+//! objects, guided by the schemas of their kinds, which is a test of `lb-admission` that runs for longer.
 
 use std::fs;
 use std::path::Path;
@@ -11,24 +11,25 @@ use anyhow::{Context, Result, ensure};
 use crate::setup::{self, Part, cargo_tool};
 use crate::{process, workspace};
 
-/// All targets that coverage guides, in the order in which they run.
+/// The targets guided by coverage, in the order in which they run.
 const TARGETS: [&str; 3] = ["bgp_message", "bgp_differential", "bfd_session"];
 
-/// The target that schemas guide.
+/// The target guided by schemas.
 const OBJECTS: &str = "objects";
 
-/// Octets of an input, at most: a message of BGP without extensions.
+/// Bytes of an input, at most: a BGP message without extensions.
 const LONGEST: u32 = 4096;
 
-/// Fuzzes one target, or all of them one after the other, each for so long. It starts from the inputs that are kept in
-/// `fuzz/corpus`, and what it finds beside them goes to the build directory: `cargo fuzz cmin` brings home what is
-/// worth keeping.
+/// Fuzzes one target, or all of them one after the other, each for this time.
+///
+/// The fuzzer starts from the inputs in `fuzz/corpus` and writes new ones to the build directory; `cargo fuzz
+/// cmin` copies those worth keeping.
 pub(crate) fn run(target: Option<&str>, seconds: u32) -> Result<ExitCode> {
     let is_asked_for = |name: &str| target.is_none_or(|it| it == name);
     let targets: Vec<&str> = TARGETS.into_iter().filter(|name| is_asked_for(name)).collect();
     ensure!(
         !targets.is_empty() || is_asked_for(OBJECTS),
-        "there is no such target; there are {OBJECTS}, {}",
+        "unknown target; known are {OBJECTS}, {}",
         TARGETS.join(", ")
     );
     if is_asked_for(OBJECTS) {
@@ -39,13 +40,13 @@ pub(crate) fn run(target: Option<&str>, seconds: u32) -> Result<ExitCode> {
     }
     for name in targets {
         let found = workspace::root().join("fuzz/target/corpus").join(name);
-        fs::create_dir_all(&found).with_context(|| format!("cannot make {}", found.display()))?;
+        fs::create_dir_all(&found).with_context(|| format!("cannot create {}", found.display()))?;
         process::run(&mut fuzzer(name, &found, seconds)?)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Each run has another seed, which a failure names.
+/// Each run has a seed of its own, which a failure prints.
 fn objects(seconds: u32) -> Command {
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let mut test = process::cargo();
@@ -56,7 +57,7 @@ fn objects(seconds: u32) -> Command {
 
 fn fuzzer(target: &str, found: &Path, seconds: u32) -> Result<Command> {
     let mut fuzz = process::command(cargo_tool::FUZZ.binary()?);
-    // The instrumentation is not stable yet, and is nothing that a fuzzer's finding depends on.
+    // The instrumentation is unstable; a fuzzer's findings do not depend on it.
     fuzz.env("RUSTC_BOOTSTRAP", "1").args(["run", target]).arg(found);
     fuzz.arg(workspace::root().join("fuzz/corpus").join(target));
     fuzz.args(["--", "-print_final_stats=1"]);

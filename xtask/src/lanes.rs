@@ -1,4 +1,4 @@
-//! The tests in lanes, cheap to dear. A test belongs to the lowest lane in which it can fail.
+//! The tests in lanes, cheapest first. A test belongs to the lowest lane in which it can fail.
 
 pub(crate) mod kernels;
 mod totals;
@@ -14,37 +14,37 @@ use crate::lanes::totals::Totals;
 use crate::setup::{Part, kube_clients};
 use crate::{ebpf, machine, process, setup, table, tidy, workspace};
 
-/// A group of tests that need the same of a machine.
+/// A group of tests with the same needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Lane {
     /// Format, and the rules of the tree
     Tidy,
-    /// Logic, on the host
+    /// Logic on the host
     Unit,
     /// The XDP program, one packet at a time (as root)
     Kernel,
     /// The controller against an API server, on loopback
     Cluster,
-    /// Agents, servers and clients in network namespaces (as root)
+    /// Agents, servers, clients and routers in network namespaces (as root)
     Lab,
-    /// The same on other kernels, in emulated guests, not among all
+    /// The program and agents on other kernels, in emulated guests; only on request
     Kernels,
-    /// Ten minutes each beside busy loops or damage, not among all (as root)
+    /// Ten minutes each under CPU starvation or damage; only on request (as root)
     Soak,
 }
 
-/// Lab tests that run at a time; each has a network of its own, and most of the time waits.
+/// Lab tests that run at a time; each has a network of its own, and waits most of the time.
 const LAB_THREADS: &str = "--test-threads=2";
 
-/// One after the other, and with what they tell on the way.
+/// Soak tests run one after the other, with their output.
 const SOAK_ARGS: [&str; 2] = ["--test-threads=1", "--nocapture"];
 
 /// Crates whose integration tests are lanes of their own.
 const LANE_CRATES: [&str; 2] = ["fairlead-tests", "fairlead-bench"];
 
 impl Lane {
-    /// What runs when nothing else is asked for.
-    const ORDINARY: [Self; 5] = [Self::Tidy, Self::Unit, Self::Kernel, Self::Cluster, Self::Lab];
+    /// The lanes that run if none is named.
+    const DEFAULT: [Self; 5] = [Self::Tidy, Self::Unit, Self::Kernel, Self::Cluster, Self::Lab];
 
     const fn name(self) -> &'static str {
         match self {
@@ -73,7 +73,7 @@ impl Lane {
         }
     }
 
-    /// What some tests of the lane need, and are skipped without.
+    /// Parts without which some tests of the lane are skipped.
     const fn optional_parts(self) -> &'static [Part] {
         match self {
             Self::Cluster => &[Part::KubeClients, Part::Promtool],
@@ -98,14 +98,14 @@ impl Lane {
     }
 }
 
-/// Runs the lanes, all of them even if one fails, and prints what became of them.
-pub(crate) fn run(asked: &[Lane], guests: &kernels::Options, args: &[String]) -> Result<ExitCode> {
-    let lanes = in_order(asked);
+/// Runs the lanes, all of them even if one fails, and prints a table of their results.
+pub(crate) fn run(named: &[Lane], guests: &kernels::Options, args: &[String]) -> Result<ExitCode> {
+    let lanes = in_order(named);
     let as_root: Vec<&str> =
         lanes.iter().filter(|lane| lane.needs_kernel()).map(|lane| lane.name()).collect();
     ensure!(
         as_root.is_empty() || machine::is_root(),
-        "{} load an XDP program: run them as root, or `cargo xtask test tidy unit cluster` as anybody",
+        "lanes {} need root: run as root, or run `cargo xtask test tidy unit cluster`",
         as_root.join(" and ")
     );
     for lane in &lanes {
@@ -117,12 +117,12 @@ pub(crate) fn run(asked: &[Lane], guests: &kernels::Options, args: &[String]) ->
     Ok(summary(&results))
 }
 
-/// A machine that cannot have them runs the other tests; continuous integration has to have them.
+/// Installs the optional parts; without them a machine skips tests, and continuous integration fails.
 fn provide_optional(lane: Lane) -> Result<()> {
     for part in lane.optional_parts() {
         match setup::ensure(&[*part]) {
             Err(error) if env::var_os("CI").is_none() => {
-                eprintln!("xtask: the tests that need it are skipped: {error:#}");
+                eprintln!("xtask: tests are skipped: {error:#}");
             }
             result => result?,
         }
@@ -130,8 +130,8 @@ fn provide_optional(lane: Lane) -> Result<()> {
     Ok(())
 }
 
-fn in_order(asked: &[Lane]) -> Vec<Lane> {
-    let mut lanes = if asked.is_empty() { Lane::ORDINARY.to_vec() } else { asked.to_vec() };
+fn in_order(named: &[Lane]) -> Vec<Lane> {
+    let mut lanes = if named.is_empty() { Lane::DEFAULT.to_vec() } else { named.to_vec() };
     lanes.sort_unstable();
     lanes.dedup();
     lanes
@@ -161,7 +161,7 @@ fn summary(results: &[(Lane, Totals, Duration)]) -> ExitCode {
     if all.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Everything of the crates that need nothing but the host.
+/// Tests of the crates that need only the host.
 fn unit_tests() -> Command {
     let mut cargo = cargo_test();
     cargo.args(["--workspace", "--exclude", "lb-ebpf"]);
@@ -180,7 +180,7 @@ fn unit_tests_of_lane_crates() -> Command {
     cargo
 }
 
-/// Tests of the product as it is shipped.
+/// Tests of the release build.
 fn release_tests(targets: &str, args: &[String]) -> Result<Totals> {
     ebpf::build()?;
     ebpf::build_agent()?;
@@ -197,12 +197,12 @@ fn cargo_test() -> Command {
     cargo
 }
 
-/// Runs a `cargo test` in view of the user and adds up what it reports.
+/// Runs a `cargo test` with its output shown, and adds up its results.
 fn tests(mut cargo: Command, args: &[String]) -> Result<Totals> {
     cargo.arg("--").args(args);
     let mut totals = Totals::default();
     let code = process::watch(&mut cargo, |line| totals = totals + Totals::of(line).unwrap_or_default())?;
-    // What did not build or was killed reports no failed test.
+    // A build that failed and a killed test report no failed test.
     if code != 0 && totals.failed == 0 {
         eprintln!("xtask: `{}` ended with {code}", process::line(&cargo));
         totals = totals + Totals::FAILURE;
@@ -215,10 +215,10 @@ mod tests {
     use super::{Lane, in_order};
 
     #[test]
-    fn lanes_run_from_cheap_to_dear_and_once() {
+    fn lanes_run_once_and_the_cheapest_first() {
         assert_eq!(in_order(&[Lane::Lab, Lane::Tidy, Lane::Lab]), [Lane::Tidy, Lane::Lab]);
         assert_eq!(in_order(&[Lane::Soak, Lane::Unit]), [Lane::Unit, Lane::Soak]);
-        assert_eq!(in_order(&[]), Lane::ORDINARY);
-        assert!(Lane::ORDINARY.is_sorted());
+        assert_eq!(in_order(&[]), Lane::DEFAULT);
+        assert!(Lane::DEFAULT.is_sorted());
     }
 }

@@ -104,7 +104,8 @@ fn scripts() -> Result<()> {
     process::run(process::command(shellcheck).args(SCRIPTS))
 }
 
-/// A hosted runner has to check its workflows; elsewhere `cargo xtask setup` installs what it takes, if it can.
+/// A hosted runner has to check its workflows; elsewhere `cargo xtask setup` installs what it takes, if it
+/// can.
 fn workflows() -> Result<()> {
     if env::var_os("GITHUB_ACTIONS").is_some() {
         setup::ensure(&[Part::Actionlint])?;

@@ -1,11 +1,11 @@
-//! The system underneath: who runs this, and what is installed.
+//! The operating system: its user, its packages, its programs.
 
 use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// Where administrators' programs lie; a user's `PATH` often lacks these.
+/// Directories of administrators' programs; a user's `PATH` often lacks them.
 const SYSTEM_PATHS: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
 /// Whether this process runs as root.
@@ -13,12 +13,12 @@ pub(crate) fn is_root() -> bool {
     fs::read_to_string("/proc/self/status").is_ok_and(|status| effective_uid(&status) == Some(0))
 }
 
-/// Whether packages are Debian's.
+/// Whether the system has Debian's package manager.
 pub(crate) fn is_debian() -> bool {
     Path::new("/usr/bin/apt-get").exists() && Path::new("/etc/debian_version").exists()
 }
 
-/// The program of that name, as a shell of root would find it.
+/// Finds a program by its name, as a shell of root does.
 pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)

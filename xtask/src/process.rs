@@ -1,4 +1,4 @@
-//! Child processes: run one, and make a failure say which command it was.
+//! Child processes. An error names the command that failed.
 
 use std::env;
 use std::ffi::OsString;
@@ -15,19 +15,19 @@ use crate::workspace;
 /// Bytes taken from a child at a time.
 const CHUNK: usize = 8192;
 
-/// The cargo that runs this program, at the root of the workspace.
+/// Returns the cargo that runs this program, to be run at the root of the workspace.
 pub(crate) fn cargo() -> Command {
     command(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")))
 }
 
-/// A program at the root of the workspace.
+/// Returns a program, to be run at the root of the workspace.
 pub(crate) fn command(program: impl Into<OsString>) -> Command {
     let mut command = Command::new(program.into());
     command.current_dir(workspace::root());
     command
 }
 
-/// Runs to the end in view of the user; anything but success is an error.
+/// Runs a command with its output shown; anything but success is an error.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     match code(command)? {
         0 => Ok(()),
@@ -35,7 +35,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     }
 }
 
-/// Runs to the end in view of the user.
+/// Runs a command with its output shown.
 ///
 /// Returns the exit code, as a shell counts it: 128 and the signal for a process that was killed.
 pub(crate) fn code(command: &mut Command) -> Result<u8> {
@@ -43,7 +43,7 @@ pub(crate) fn code(command: &mut Command) -> Result<u8> {
     Ok(code_of(status))
 }
 
-/// Runs to the end unseen; what was printed appears only on failure.
+/// Runs a command with its output hidden; a failure includes it.
 ///
 /// Returns the standard output.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
@@ -53,11 +53,11 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     if output.status.success() {
         return Ok(printed);
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    bail!("`{}` ended with {}\n{printed}{said}", line(command), code_of(output.status));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    bail!("`{}` ended with {}\n{printed}{errors}", line(command), code_of(output.status));
 }
 
-/// Runs to the end in view of the user, and shows `see` every line of standard output.
+/// Runs a command with its output shown, and passes every line of standard output to `see`.
 ///
 /// Returns the exit code as [`code`] does.
 pub(crate) fn watch(command: &mut Command, see: impl FnMut(&str)) -> Result<u8> {
@@ -70,7 +70,7 @@ pub(crate) fn watch(command: &mut Command, see: impl FnMut(&str)) -> Result<u8> 
     Ok(code_of(child.wait()?))
 }
 
-/// Runs to the end, and shows `see` every line of standard output, which is seen nowhere else.
+/// Runs a command, and passes every line of standard output to `see` alone.
 ///
 /// Returns the exit code as [`code`] does.
 pub(crate) fn capture(command: &mut Command, see: impl FnMut(&str)) -> Result<u8> {
@@ -83,7 +83,7 @@ pub(crate) fn capture(command: &mut Command, see: impl FnMut(&str)) -> Result<u8
     Ok(code_of(child.wait()?))
 }
 
-/// Passes bytes on as they come, so that a line that grows slowly can be watched, and shows `see` whole lines.
+/// Copies bytes as they arrive, so that a user sees a line grow, and passes whole lines to `see`.
 fn tee(mut from: impl Read, mut to: impl Write, mut see: impl FnMut(&str)) -> Result<()> {
     let mut pending = Vec::new();
     let mut chunk = [0; CHUNK];
@@ -105,14 +105,14 @@ fn tee(mut from: impl Read, mut to: impl Write, mut see: impl FnMut(&str)) -> Re
     Ok(())
 }
 
-/// The command as one would type it.
+/// Returns the command as a user would type it.
 pub(crate) fn line(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let words = std::iter::once(program.file_name().unwrap_or(program.as_os_str())).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
-/// A duration for people.
+/// Formats a duration for people.
 pub(crate) fn elapsed(duration: Duration) -> String {
     match duration.as_secs() {
         seconds @ 60.. => format!("{} min {:02} s", seconds / 60, seconds % 60),
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_names_the_command_and_what_it_said() {
+    fn a_failure_names_the_command_and_its_errors() {
         let error = output(command("sh").args(["-c", "echo why >&2; exit 3"])).unwrap_err().to_string();
         assert!(
             error.contains("sh -c") && error.contains("ended with 3") && error.contains("why"),

@@ -1,4 +1,4 @@
-//! Programs of the workspace that run on the fresh object.
+//! Programs of the workspace that need a fresh XDP program.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,10 @@ use crate::{ebpf, machine, process, setup, workspace};
 ///
 /// Returns the demo's exit code.
 pub(crate) fn demo(args: &[String]) -> Result<ExitCode> {
-    ensure!(machine::is_root(), "the demo makes network namespaces and loads an XDP program: run it as root");
+    ensure!(
+        machine::is_root(),
+        "the demo creates network namespaces and loads an XDP program: run it as root"
+    );
     setup::ensure(&[Part::BpfCore, Part::BpfLinker, Part::Lab, Part::Routers])?;
     ebpf::build()?;
     process::run(process::cargo().args(["build", "--release"]).args([
@@ -39,11 +42,11 @@ pub(crate) fn bench(subject: &str, args: &[String]) -> Result<ExitCode> {
     Ok(ExitCode::from(process::code(&mut bench)?))
 }
 
-/// Runs the measurement of failover, which needs the lab and its routers.
+/// Runs the failover measurement, which needs the lab and its routers.
 ///
 /// Returns its exit code.
 pub(crate) fn bench_failover(args: &[String]) -> Result<ExitCode> {
-    ensure!(machine::is_root(), "the lab makes network namespaces: run it as root");
+    ensure!(machine::is_root(), "the lab creates network namespaces: run it as root");
     setup::ensure(&[Part::Lab, Part::Routers])?;
     bench("failover", args)
 }

@@ -1,7 +1,7 @@
 //! The parts that verbs need on this machine, and their installation.
 //!
-//! Every verb calls [`ensure`] with the parts that it needs. A part that is installed costs a look at a few files; only
-//! a missing one calls a package manager.
+//! Every verb calls [`ensure`] with the parts that it needs. A part that is installed costs a look at a few
+//! files; only a missing one calls a package manager.
 
 pub(crate) mod actionlint;
 pub(crate) mod bpf_core;

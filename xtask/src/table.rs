@@ -1,6 +1,6 @@
-//! A table on the terminal: columns as wide as their widest cell.
+//! Tables on the terminal, with columns as wide as their widest cell.
 
-/// Prints the rows; the columns whose number is in `right` hold figures.
+/// Prints the rows; the columns listed in `right` are aligned to the right.
 pub(crate) fn print(rows: &[Vec<String>], right: &[usize]) {
     print!("{}", render(rows, right));
 }
@@ -25,7 +25,7 @@ mod tests {
     use super::render;
 
     #[test]
-    fn words_stand_left_and_figures_right() {
+    fn words_are_aligned_left_and_figures_right() {
         let rows = [vec!["lane".to_owned(), "n".to_owned()], vec!["a".to_owned(), "100".to_owned()]];
         assert_eq!(render(&rows, &[1]), "  lane    n\n  a     100\n");
     }

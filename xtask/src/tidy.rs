@@ -3,6 +3,7 @@
 mod clocks;
 mod floors;
 mod hosts;
+mod json;
 mod layers;
 mod links;
 mod manifests;
@@ -40,7 +41,7 @@ struct Rule {
     violations: fn(&Project<'_>) -> Vec<String>,
 }
 
-const RULES: [Rule; 15] = [
+const RULES: [Rule; 16] = [
     rule("manifests", "Pure crates depend on nothing that does I/O", |it| manifests::impurities(it.tree)),
     rule("manifests", "Versions are chosen in the workspace's manifest only", |it| {
         manifests::own_versions(it.tree)
@@ -62,6 +63,7 @@ const RULES: [Rule; 15] = [
     rule("words", "Names of public types are unique", words::repeated_types),
     rule("links", "Links between pages lead somewhere", links::broken),
     rule("links", "The book holds all pages of docs/, and no others", links::outside_the_book),
+    rule("reference", "docs/reference/json.md is what the sources say", json::outdated),
 ];
 
 const fn rule(
@@ -94,6 +96,13 @@ pub(crate) fn run(args: &[String]) -> Result<Counts> {
         println!("look    {line}");
     }
     Ok(counts)
+}
+
+/// Writes the reference page that is read from the sources.
+pub(crate) fn write_reference() -> Result<()> {
+    let tree = Tree::read(workspace::root())?;
+    let text = json::page(&Project::of(&tree)).map_err(anyhow::Error::msg)?;
+    Ok(std::fs::write(workspace::root().join(json::PAGE), text)?)
 }
 
 impl Counts {

@@ -12,15 +12,15 @@ use serde_json::Value;
 pub struct Kind {
     /// Kind, plural and group.
     pub names: ObjectKind,
-    /// What it is, in a sentence.
+    /// Its description, in a sentence.
     pub description: &'static str,
-    /// Whether an object without `spec` says nothing.
+    /// Whether an object requires `spec`.
     pub needs_spec: bool,
-    /// Versions, all of them served; the last one is stored.
+    /// Its versions. All are served; the last one is stored.
     pub versions: &'static [Version],
     /// Schema of `status`.
     pub status: fn() -> Schema,
-    /// What `kubectl get` shows.
+    /// Columns of `kubectl get`.
     pub columns: &'static [Column],
 }
 
@@ -28,7 +28,7 @@ pub struct Kind {
 pub struct Version {
     /// Name.
     pub name: &'static str,
-    /// The version to be written instead of it.
+    /// The version to use instead, if it is deprecated.
     pub successor: Option<&'static str>,
     /// Schema of `spec`.
     pub spec: fn() -> Schema,
@@ -40,9 +40,9 @@ pub struct Column {
     pub name: &'static str,
     /// Type, as of a schema.
     pub r#type: &'static str,
-    /// Where the value is.
+    /// JSON path of the value.
     pub path: &'static str,
-    /// Above zero: shown by `-o wide` only.
+    /// Above zero: only shown by `-o wide`.
     pub priority: u8,
 }
 
@@ -200,7 +200,7 @@ fn older_bgp_peer() -> Schema {
     let mut schema = schema_of::<BgpPeerSpec>();
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {
         properties.retain(|name, _| BGP_PEER_V1BETA1_FIELDS.contains(&name.as_str()));
-        // Not written is zero in this version, and both are the standard port.
+        // In this version, a missing port is zero, and both mean the standard port.
         if let Some(Value::Object(port)) = properties.get_mut("peerPort") {
             port.remove("x-default");
             port.insert("minimum".to_owned(), 0.into());

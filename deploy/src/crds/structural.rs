@@ -1,13 +1,13 @@
-//! A schema as Kubernetes takes it: structural.
+//! Structural schemas, which Kubernetes requires.
 
 use serde_json::{Map, Value};
 
-/// What stands for a default that the server writes into an object. (`default` itself is what this program takes for a
-/// field that is not there, and no object has to say that.)
+/// Marks a default that the server writes into an object. (`default` itself is this program's value for a
+/// missing field, which no object has to state.)
 const STORED_DEFAULT: &str = "x-default";
 
-/// Words of JSON Schema that say nothing to a server.
-const UNWANTED: [&str; 4] = ["$schema", "title", "default", "nullable"];
+/// Keywords of JSON Schema without a meaning for a server.
+const IGNORED: [&str; 4] = ["$schema", "title", "default", "nullable"];
 
 /// Makes a schema structural.
 pub(super) fn of(schema: schemars::Schema) -> Value {
@@ -18,13 +18,13 @@ pub(super) fn of(schema: schemars::Schema) -> Value {
 
 fn rewrite(value: &mut Value) {
     let Value::Object(schema) = value else { return };
-    for word in UNWANTED {
+    for word in IGNORED {
         schema.remove(word);
     }
     if let Some(default) = schema.remove(STORED_DEFAULT) {
         schema.insert("default".to_owned(), default);
     }
-    take_null_away(schema);
+    remove_null(schema);
     join_variants(schema);
     limit_number(schema);
     for word in ["items", "additionalProperties"] {
@@ -35,8 +35,8 @@ fn rewrite(value: &mut Value) {
     }
 }
 
-/// A server takes a `null` for no value by itself where there is a default, and refuses it elsewhere.
-fn take_null_away(schema: &mut Map<String, Value>) {
+/// Removes `null`: a server itself reads it as no value where there is a default, and refuses it elsewhere.
+fn remove_null(schema: &mut Map<String, Value>) {
     if let Some(Value::Array(types)) = schema.get("type")
         && let Some(only) = types.iter().find(|it| *it != "null").cloned()
     {
@@ -45,12 +45,12 @@ fn take_null_away(schema: &mut Map<String, Value>) {
     // `Option` of an object or an enumeration.
     if let Some(Value::Array(variants)) = schema.remove("anyOf") {
         for variant in variants.into_iter().filter(|variant| variant["type"] != "null") {
-            take_in(schema, variant);
+            merge(schema, variant);
         }
     }
 }
 
-/// Of an enumeration whose variants have descriptions: the values.
+/// Joins the variants of an enumeration into a list of values, without their descriptions.
 fn join_variants(schema: &mut Map<String, Value>) {
     let Some(Value::Array(variants)) = schema.remove("oneOf") else { return };
     let values: Vec<Value> = variants.iter().filter_map(|variant| variant.get("const").cloned()).collect();
@@ -58,15 +58,15 @@ fn join_variants(schema: &mut Map<String, Value>) {
     schema.insert("enum".to_owned(), values.into());
 }
 
-/// What the field says of itself comes before what its type says.
-fn take_in(schema: &mut Map<String, Value>, other: Value) {
+/// Adds the keywords of a field's type; those of the field itself take precedence.
+fn merge(schema: &mut Map<String, Value>, other: Value) {
     let Value::Object(other) = other else { return };
     for (word, value) in other {
         schema.entry(word).or_insert(value);
     }
 }
 
-/// Kubernetes has two formats of whole numbers, both with a sign.
+/// Sets the format of a number: Kubernetes has two for integers, both signed.
 fn limit_number(schema: &mut Map<String, Value>) {
     let format = match schema.get("format").and_then(Value::as_str) {
         Some("uint8" | "uint16" | "int32") => "int32",
@@ -80,18 +80,18 @@ fn limit_number(schema: &mut Map<String, Value>) {
     schema.insert("format".to_owned(), format.into());
 }
 
-/// Where a schema breaks the rules of structural schemas, by path.
+/// Returns where a schema violates the rules of structural schemas, by path.
 ///
-/// Kubernetes: every part has a type; nothing refers to a definition elsewhere; `additionalProperties` and `properties`
-/// exclude each other; in `allOf`, `anyOf`, `oneOf` and `not` stand neither types nor defaults. What is made here has no
-/// such unions at all, which is stricter and simpler.
-pub fn breaches(schema: &Value) -> Vec<String> {
+/// Kubernetes: every part has a type; nothing refers to a definition elsewhere; `additionalProperties` and
+/// `properties` exclude each other; in `allOf`, `anyOf`, `oneOf` and `not` stand neither types nor defaults.
+/// Schemas generated here have no such unions at all, which is stricter and simpler.
+pub fn violations(schema: &Value) -> Vec<String> {
     let mut found = Vec::new();
     look(schema, "", &mut found);
     found
 }
 
-/// Words that a part may have.
+/// Keywords that a part may have.
 const WORDS: [&str; 19] = [
     "additionalProperties",
     "default",
@@ -167,7 +167,7 @@ mod tests {
     fn what_breaks_the_rules_is_found_by_its_path() {
         let right =
             json!({"type": "object", "properties": {"a": {"type": "array", "items": {"type": "string"}}}});
-        assert_eq!(breaches(&right), [""; 0]);
+        assert_eq!(violations(&right), [""; 0]);
         for (broken, words) in [
             (json!({"properties": {}}), "no type"),
             (json!({"type": ["string", "null"]}), "no type"),
@@ -186,7 +186,7 @@ mod tests {
         ] {
             let schema =
                 json!({"type": "object", "properties": {"spec": {"type": "array", "items": broken}}});
-            let found = breaches(&schema);
+            let found = violations(&schema);
             assert_eq!(found.len(), 1, "{schema}: {found:?}");
             assert!(found[0].starts_with(".spec[]: ") && found[0].contains(words), "{found:?}");
         }

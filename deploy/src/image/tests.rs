@@ -5,8 +5,8 @@ use flate2::read::GzDecoder;
 
 use super::*;
 
-fn content() -> Content {
-    Content {
+fn content() -> ImageContent {
+    ImageContent {
         version: "1.2.3".to_owned(),
         architecture: "amd64".to_owned(),
         program: b"a program".repeat(100),
@@ -28,7 +28,7 @@ fn files(archive: &[u8]) -> BTreeMap<String, (u32, Vec<u8>)> {
     files
 }
 
-/// The blob that a descriptor names: it is there, of that size, and has that digest.
+/// Returns the blob of a descriptor, after a check of its size and digest.
 fn blob<'a>(files: &'a BTreeMap<String, (u32, Vec<u8>)>, descriptor: &Value) -> &'a [u8] {
     let named = descriptor["digest"].as_str().unwrap();
     let (_, bytes) = &files[&format!("blobs/{}", named.replace(':', "/"))];
@@ -38,7 +38,7 @@ fn blob<'a>(files: &'a BTreeMap<String, (u32, Vec<u8>)>, descriptor: &Value) -> 
 }
 
 #[test]
-fn every_digest_is_that_of_what_it_names() {
+fn every_digest_is_that_of_its_blob() {
     let files = files(&archive(&content()).unwrap());
     let json = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap();
     assert_eq!(json(&files["oci-layout"].1)["imageLayoutVersion"], "1.0.0");
@@ -53,18 +53,18 @@ fn every_digest_is_that_of_what_it_names() {
     let layer = self::files(&layer);
     assert_eq!(layer["fairlead"], (0o755, content().program));
     assert_eq!(layer["licenses/LICENSE"], (0o644, b"words".to_vec()));
-    assert_eq!(files.len(), 2 + 3, "nothing that nobody names");
+    assert_eq!(files.len(), 2 + 3, "no blob without a descriptor");
 }
 
 #[test]
 fn the_same_program_is_the_same_image() {
     assert_eq!(archive(&content()).unwrap(), archive(&content()).unwrap());
-    let other = Content { program: b"another".to_vec(), ..content() };
+    let other = ImageContent { program: b"another".to_vec(), ..content() };
     assert_ne!(archive(&content()).unwrap(), archive(&other).unwrap());
 }
 
 #[test]
-fn a_digest_is_written_as_others_write_it() {
+fn a_digest_has_the_usual_form() {
     let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     assert_eq!(digest(b""), empty);
 }

@@ -17,9 +17,9 @@ use lb_common::tag::{self, TagKeys};
 
 use super::bounded_map::BoundedMap;
 use super::settings::{Facts, Settings};
-use super::status::{ForwardingMode, NodeState, Share};
+use super::status::{NodePath, NodeState, Share};
 use crate::contents::{Contents, address_key, mac_key};
-use lb_api::problem::{Problem, Reason};
+use lb_api::problem::{PlanReason, Problem};
 use lb_model::{Exclusion, Model, Node, NodeName, Tier, exclusion};
 use next_hop::Resolved;
 
@@ -49,7 +49,7 @@ impl<'a> NodeTable<'a> {
     ) -> Option<Self> {
         let own = &settings.node;
         if !model.nodes.contains_key(own) {
-            problems.push(Problem::general(Reason::OwnNodeUnknown { node: own.to_string() }));
+            problems.push(Problem::general(PlanReason::OwnNodeUnknown { node: own.to_string() }));
             return None;
         }
         let indices = numbering::number(&model.nodes, own, installed);
@@ -57,7 +57,7 @@ impl<'a> NodeTable<'a> {
         let mut by_name = BTreeMap::new();
         for (node_name, node) in &model.nodes {
             let Some(&index) = indices.get(node_name) else {
-                let reason = Reason::MapFull { map: name::NODES, capacity: capacity::NODES };
+                let reason = PlanReason::MapFull { map: name::NODES, capacity: capacity::NODES };
                 problems.push(Problem::about(node_name.reference(), reason));
                 continue;
             };
@@ -172,7 +172,7 @@ impl<'a> NodeTable<'a> {
             echo_rate: settings.echo_rate,
             id: own.map_or(0, |indexed| indexed.resolved.entry.id),
             liveness_limit: settings.liveness.limit,
-            orphan_grace: settings.liveness.hold,
+            hold_ticks: settings.liveness.hold,
             tag_key_ids: [current.id, other.id],
             pad: [0; 6],
             uplinks,
@@ -180,7 +180,7 @@ impl<'a> NodeTable<'a> {
             icmp_error_rate: settings.icmp_error_rate,
             flow_mask: settings.flow_sets - 1,
             vips: AddressFilter::EMPTY,
-            peer_macs: MacFilter::EMPTY,
+            node_macs: MacFilter::EMPTY,
         }
     }
 
@@ -232,7 +232,7 @@ impl<'a> NodeTable<'a> {
             let mut keys = indexed.node.addresses().iter().map(|address| address_key(*address));
             if !keys.all(|key| room.insert(key, indexed.index)) {
                 let reason =
-                    Reason::MapFull { map: name::NODE_ADDRESSES, capacity: capacity::NODE_ADDRESSES };
+                    PlanReason::MapFull { map: name::NODE_ADDRESSES, capacity: capacity::NODE_ADDRESSES };
                 problems.push(Problem::about(node_name.reference(), reason));
             }
         }
@@ -248,7 +248,7 @@ impl<'a> NodeTable<'a> {
             if let Some(key) = mac.or(before)
                 && !room.insert(key, indexed.index)
             {
-                let reason = Reason::MapFull { map: name::NODE_MACS, capacity: capacity::NODE_ADDRESSES };
+                let reason = PlanReason::MapFull { map: name::NODE_MACS, capacity: capacity::NODE_ADDRESSES };
                 problems.push(Problem::about(node_name.reference(), reason));
             }
         }
@@ -261,11 +261,7 @@ impl<'a> NodeTable<'a> {
             index: indexed.index,
             id: indexed.resolved.entry.id,
             address: indexed.node.primary(),
-            way: if *name == self.own {
-                ForwardingMode::Own
-            } else {
-                ForwardingMode::of(&indexed.resolved.entry)
-            },
+            way: if *name == self.own { NodePath::Own } else { NodePath::of(&indexed.resolved.entry) },
             is_self: *name == self.own,
             draining: indexed.draining,
             drain: indexed.node.drain.as_ref().map(ToString::to_string),

@@ -1,8 +1,8 @@
-//! The object's description of its own types (BTF), completed so that every loader can load the object.
+//! The type information (BTF) of the object, completed for loaders other than aya.
 //!
-//! The kernel refuses BTF in which an argument of a function has no name, and the compiler leaves those of closures
-//! without one. aya fills them in whenever it loads an object; libbpf, and with it `bpftool prog load` and `ip link`,
-//! does not, and then has no function that is verified on its own.
+//! The kernel refuses BTF in which an argument of a function has no name, and the compiler gives arguments of
+//! closures none. aya adds names when it loads an object; libbpf, and so `bpftool prog load` and `ip link`,
+//! does not, and then no function is verified on its own.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -11,17 +11,18 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use object::{Object, ObjectSection};
 
-/// What an argument without a name is called: the name that the program's own argument has.
+/// The name for an argument without one: that of the program's own argument.
 const NAME: &[u8] = b"context";
 
 /// Kinds of types (`Documentation/bpf/btf.rst`).
 const FUNCTION_PROTOTYPE: u32 = 13;
-/// Bytes of a type in front of what depends on its kind: name, info, size or type.
+/// Bytes of the part that all types have: name, info, size or type.
 const TYPE: usize = 12;
 /// Bytes of an argument: name, type.
 const ARGUMENT: usize = 8;
 
-/// Names the arguments in the file of the object that have no name. A file without any is left as it is.
+/// Names the arguments without a name, in the file of the object. A file without such arguments is not
+/// written.
 pub(super) fn complete(object: &Path) -> Result<()> {
     let bytes = fs::read(object).with_context(|| format!("cannot read {}", object.display()))?;
     let elf = object::File::parse(bytes.as_slice()).with_context(|| object.display().to_string())?;
@@ -63,16 +64,17 @@ fn name_arguments(btf: &mut [u8]) -> Result<usize> {
 
 /// Offset of [`NAME`] in the strings.
 fn find_name(strings: &[u8]) -> Result<u32> {
-    let wanted = [b"\0", NAME, b"\0"].concat();
-    let before = strings.windows(wanted.len()).position(|window| window == wanted);
-    let before = before.context("nothing in the XDP object is called `context`")?;
+    let pattern = [b"\0", NAME, b"\0"].concat();
+    let before = strings.windows(pattern.len()).position(|window| window == pattern);
+    let before = before.context("the XDP object has no name `context`")?;
     Ok(u32::try_from(before)? + 1)
 }
 
 /// Bytes behind the common part of a type.
 fn trailing_bytes(kind: u32, count: usize) -> Result<usize> {
     Ok(match kind {
-        // Pointer, forward declaration, typedef, volatile, const, restrict, function, floating point, type tag.
+        // Pointer, forward declaration, typedef, volatile, const, restrict, function, floating point, type
+        // tag.
         2 | 7..=12 | 16 | 18 => 0,
         // Integer, variable, declaration tag.
         1 | 14 | 17 => 4,
@@ -104,7 +106,7 @@ mod tests {
         words.chain(strings.iter().copied()).collect()
     }
 
-    /// An integer; a function's prototype with two arguments, the first of them called so, and `...`.
+    /// An integer; a function's prototype with two arguments, the first with this name, and `...`.
     fn sample(name: u32, second: u32) -> [u32; 13] {
         [1, 1 << 24, 4, 32, 0, 13 << 24 | 3, 1, name, 1, second, 1, 0, 0]
     }
@@ -118,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_an_error() {
+    fn invalid_btf_is_an_error() {
         let whole = btf(&sample(1, 0), STRINGS);
         for length in 0..whole.len() - STRINGS.len() {
             assert!(name_arguments(&mut whole[..length].to_vec()).is_err(), "{length} bytes");

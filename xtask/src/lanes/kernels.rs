@@ -1,8 +1,8 @@
-//! The tests on other kernels: each is booted in a guest, and the tests run there.
+//! The tests on other kernels, each booted in a guest.
 //!
 //! ```text
 //! packages ── Debian's kernels, cached        ─┐
-//! modules  ── those of them that the lab needs ─┼─ image (cpio) ── guest ── report
+//! modules  ── those that the lab needs        ─┼─ image (cpio) ── guest ── report
 //! the agent, the tests, tools, libraries      ─┘
 //! ```
 
@@ -32,14 +32,14 @@ use crate::{ebpf, process, table, workspace};
 /// Guests that run at a time.
 const AT_A_TIME: usize = 2;
 
-/// Targets of the test crate that run in a guest: the doctor, reasons of drivers, the budget of the verifier, libbpf, the packet table, and
-/// what only guests run.
+/// Targets of the test crate that run in a guest: the doctor, reasons of drivers, the budget of the verifier,
+/// libbpf, the packet table, and tests for guests only.
 const TESTS: [&str; 6] =
     ["kernel_doctor", "kernel_native", "kernel_verifier", "kernel_libbpf", "kernel_table", "guest"];
-/// What runs in a guest whose kernel is too old.
+/// Targets that run in a guest whose kernel is too old.
 const TESTS_OF_OLD: [&str; 1] = ["old_guest"];
 
-/// Which guests the lane `kernels` boots.
+/// The choice of guests for the lane `kernels`.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Options {
     /// Lane kernels: architecture of the guests
@@ -60,16 +60,16 @@ enum Architecture {
     Aarch64,
 }
 
-/// A guest that has run.
+/// A guest that has ended.
 struct Finished {
     series: &'static str,
     release: String,
     report: Report,
 }
 
-/// Boots all guests that are asked for.
+/// Boots all chosen guests.
 pub(super) fn run(options: &Options, args: &[String]) -> Result<Totals> {
-    let asked = options.check()?;
+    let chosen = options.check()?;
     ebpf::build()?;
     ebpf::build_agent()?;
     let directory = workspace::target().join("kernels");
@@ -80,7 +80,7 @@ pub(super) fn run(options: &Options, args: &[String]) -> Result<Totals> {
     thread::scope(|scope| {
         for _ in 0..AT_A_TIME {
             scope.spawn(|| {
-                while let Some(series) = asked.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(series) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let result = boot(*series, &common, &directory, &filter);
                     finished.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(result);
                 }
@@ -92,7 +92,7 @@ pub(super) fn run(options: &Options, args: &[String]) -> Result<Totals> {
 }
 
 impl Options {
-    /// The series that are asked for.
+    /// Returns the chosen series.
     fn check(&self) -> Result<Vec<Series>> {
         ensure!(
             self.arch == Architecture::X86_64,
@@ -102,16 +102,16 @@ impl Options {
         let known = || ALL.iter().map(|it| it.name).collect::<Vec<_>>().join(", ");
         for name in &self.series {
             if !ALL.iter().any(|it| it.name == name) {
-                bail!("no packages of Linux {name}: there are {}", known());
+                bail!("no packages of Linux {name}; known are {}", known());
             }
         }
-        let is_asked =
+        let is_chosen =
             |it: &&Series| self.series.is_empty() || self.series.iter().any(|name| name == it.name);
-        Ok(ALL.iter().filter(is_asked).copied().collect())
+        Ok(ALL.iter().filter(is_chosen).copied().collect())
     }
 }
 
-/// Boots one guest and says what became of it.
+/// Boots one guest and reads its report.
 fn boot(series: Series, common: &[u8], directory: &std::path::Path, filter: &str) -> Result<Finished> {
     let kernel = series.provide()?;
     let start = Instant::now();
@@ -122,9 +122,9 @@ fn boot(series: Series, common: &[u8], directory: &std::path::Path, filter: &str
     let tests = if series.is_too_old { TESTS_OF_OLD.as_slice() } else { TESTS.as_slice() }.join(",");
     let words = format!("fairlead.series={} fairlead.tests={tests}{filter}", series.name);
     let guest = Guest { release: &kernel.release, image: &kernel.image, files: files.clone(), log, words };
-    let said = guest.run();
+    let output = guest.run();
     fs::remove_file(&files)?;
-    let report = Report::of(&said?);
+    let report = Report::of(&output?);
     let Totals { passed, failed, .. } = report.totals;
     println!(
         "{}: {passed} passed, {failed} failed in {} ({})",
@@ -135,7 +135,7 @@ fn boot(series: Series, common: &[u8], directory: &std::path::Path, filter: &str
     Ok(Finished { series: kernel.series.name, release: kernel.release, report })
 }
 
-/// Prints why guests failed and what their verifiers did, and adds up.
+/// Prints why guests failed and their verifiers' work, and adds up the results.
 fn summary(finished: Vec<Result<Finished>>) -> Totals {
     let mut totals = Totals::default();
     let mut rows = Vec::new();
@@ -186,12 +186,12 @@ fn build_tests() -> Result<Vec<(String, PathBuf)>> {
     tests()
         .map(|test| {
             let found = programs.iter().find(|(name, _)| name == test);
-            found.cloned().with_context(|| format!("cargo has built no test {test}"))
+            found.cloned().with_context(|| format!("cargo built no test {test}"))
         })
         .collect()
 }
 
-/// Name and program of a target, in one of cargo's messages.
+/// Parses name and program of a target from one of cargo's messages.
 fn executable(message: &str) -> Option<(String, PathBuf)> {
     let value = |key: &str| {
         let (_, rest) = message.split_once(&format!("\"{key}\":\""))?;
@@ -210,15 +210,15 @@ mod tests {
     use super::{Architecture, Options, executable};
 
     #[test]
-    fn only_what_is_there_can_be_asked_for() {
-        let asked = |arch, names: &[&str]| {
+    fn only_known_guests_can_be_chosen() {
+        let chosen = |arch, names: &[&str]| {
             let series = names.iter().map(ToString::to_string).collect();
             Options { arch, series }.check().map(|it| it.iter().map(|it| it.name).collect::<Vec<_>>())
         };
-        assert_eq!(asked(Architecture::X86_64, &["6.12", "6.1"]).unwrap(), ["6.1", "6.12"]);
-        assert!(asked(Architecture::X86_64, &[]).unwrap().len() > 2);
-        assert!(asked(Architecture::X86_64, &["6.6"]).unwrap_err().to_string().contains("6.1, 6.12"));
-        assert!(asked(Architecture::Aarch64, &[]).unwrap_err().to_string().contains("aarch64"));
+        assert_eq!(chosen(Architecture::X86_64, &["6.12", "6.1"]).unwrap(), ["6.1", "6.12"]);
+        assert!(chosen(Architecture::X86_64, &[]).unwrap().len() > 2);
+        assert!(chosen(Architecture::X86_64, &["6.6"]).unwrap_err().to_string().contains("6.1, 6.12"));
+        assert!(chosen(Architecture::Aarch64, &[]).unwrap_err().to_string().contains("aarch64"));
     }
 
     #[test]

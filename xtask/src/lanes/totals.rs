@@ -1,9 +1,9 @@
-//! How many tests passed, as the test runner reports it.
+//! Counts of passed, failed and ignored tests, from the test runner's output.
 
 use std::iter::Sum;
 use std::ops::Add;
 
-/// Tests counted by what became of them.
+/// Tests counted by result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) passed: u32,
@@ -12,10 +12,10 @@ pub(crate) struct Totals {
 }
 
 impl Totals {
-    /// Something failed that is no single test.
+    /// A failure that is not of one test.
     pub(crate) const FAILURE: Self = Self { passed: 0, failed: 1, ignored: 0 };
 
-    /// The counts of a line of the runner's output; `None` for a line that is no test result.
+    /// Parses a line of the runner's output; `None` if it is not a result.
     ///
     /// `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s`
     pub(crate) fn of(line: &str) -> Option<Self> {

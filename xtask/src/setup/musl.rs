@@ -1,4 +1,4 @@
-//! What static programs are built with: a standard library over musl, and a C compiler for the crates that have C in them.
+//! The target of static programs: a standard library on musl, and a C compiler for crates with C code.
 
 use std::process::Command;
 
@@ -32,7 +32,7 @@ pub(super) fn install() -> Result<()> {
     toolchain::add_target(TARGET)
 }
 
-/// Has a cargo compile C for the target.
+/// Sets the C compiler of a cargo for the target.
 pub(crate) fn environment(cargo: &mut Command) -> &mut Command {
     cargo.env(format!("CC_{}", TARGET.replace('-', "_")), COMPILER)
 }

@@ -1,4 +1,4 @@
-//! Debian packages, installed without starting any service.
+//! Installation of Debian packages without starting a service.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,19 +9,20 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{machine, process};
 
-/// What Debian asks before it starts a service on its own.
+/// The program that Debian runs before it starts a service on its own.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// The answer "forbidden by policy" (101) to every question.
-const FORBID: &str = "#!/bin/sh\n# No service starts while Fairlead's setup installs packages.\nexit 101\n";
+/// Answers "forbidden by policy" (101) to every question.
+const FORBID: &str =
+    "#!/bin/sh\n# Fairlead's setup forbids services to start while it installs packages.\nexit 101\n";
 
-/// Installs packages, or says which they are where this program cannot.
+/// Installs packages; an error lists them where this program cannot.
 pub(super) fn install<P: AsRef<OsStr> + AsRef<str>>(packages: &[P]) -> Result<()> {
     let names: Vec<&str> = packages.iter().map(AsRef::as_ref).collect();
     let names = names.join(" ");
-    ensure!(machine::is_debian(), "not a Debian system: install what its packages {names} hold");
-    ensure!(machine::is_root(), "as root: apt-get install --no-install-recommends {names}");
-    process::output(apt_get().arg("update")).context("the package lists cannot be fetched")?;
+    ensure!(machine::is_debian(), "not a Debian system: install the equivalents of its packages {names}");
+    ensure!(machine::is_root(), "run as root: apt-get install --no-install-recommends {names}");
+    process::output(apt_get().arg("update")).context("cannot fetch the package lists")?;
     let policy = Policy::forbid_starts(Path::new(POLICY))?;
     let installed =
         process::output(apt_get().args(["install", "--yes", "--no-install-recommends"]).args(packages));
@@ -36,7 +37,7 @@ fn apt_get() -> std::process::Command {
     command
 }
 
-/// A rule that lets no service start by itself, in place of the system's own for as long as this lives.
+/// A policy that lets no service start, in place of the system's own while this value lives.
 struct Policy {
     file: PathBuf,
     kept: PathBuf,
@@ -45,10 +46,11 @@ struct Policy {
 impl Policy {
     fn forbid_starts(file: &Path) -> Result<Self> {
         let policy = Self { file: file.to_owned(), kept: file.with_extension("d.before-fairlead") };
-        // A run that was killed may have left its rule behind; then what it kept is the system's own.
+        // A killed run may have left its policy behind; then the system's own is the one that it kept.
         let is_ours = fs::read_to_string(file).is_ok_and(|text| text == FORBID);
         if fs::symlink_metadata(file).is_ok() && !is_ours {
-            fs::rename(file, &policy.kept).with_context(|| format!("cannot put {} aside", file.display()))?;
+            fs::rename(file, &policy.kept)
+                .with_context(|| format!("cannot move {} aside", file.display()))?;
         }
         fs::write(file, FORBID).with_context(|| format!("cannot write {}", file.display()))?;
         fs::set_permissions(file, fs::Permissions::from_mode(0o755))?;
@@ -86,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_was_there_comes_back() {
+    fn an_existing_policy_is_restored() {
         let file = place("kept");
         fs::write(&file, "the system's own").unwrap();
         let policy = Policy::forbid_starts(&file).unwrap();
@@ -97,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn where_there_was_none_there_is_none() {
+    fn without_an_existing_policy_none_remains() {
         let file = place("none");
         drop(Policy::forbid_starts(&file).unwrap());
         assert!(!file.exists());
@@ -105,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_killed_run_leaves_nothing_to_the_next() {
+    fn a_killed_run_does_not_affect_the_next() {
         let file = place("killed");
         fs::write(&file, "the system's own").unwrap();
         std::mem::forget(Policy::forbid_starts(&file).unwrap());

@@ -1,4 +1,4 @@
-//! Components of the toolchain that runs this program, which is the one that rust-toolchain.toml pins.
+//! Components of the toolchain that runs this program: the one that rust-toolchain.toml pins.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::{machine, process};
 
-/// What is missing of these components.
+/// Describes which of these components are missing.
 pub(crate) fn missing(components: &[&str]) -> Result<Option<String>> {
     let sysroot = sysroot()?;
     let missing: Vec<&str> =
@@ -14,16 +14,16 @@ pub(crate) fn missing(components: &[&str]) -> Result<Option<String>> {
     Ok(if missing.is_empty() { None } else { Some(format!("no {}", missing.join(", "))) })
 }
 
-/// Adds components, those that are there at no cost.
+/// Adds components; an installed one costs nothing.
 pub(crate) fn add(components: &[&str]) -> Result<()> {
     let by_hand = format!("add the toolchain components {}", components.join(", "));
-    machine::program("rustup").with_context(|| format!("there is no rustup here: {by_hand}"))?;
+    machine::program("rustup").with_context(|| format!("rustup is not installed: {by_hand}"))?;
     process::output(process::command("rustup").args(["component", "add"]).args(components))
         .context(by_hand)?;
     Ok(())
 }
 
-/// A file that is there when the component is.
+/// Returns a file that exists if the component is installed.
 fn evidence(component: &str) -> &'static str {
     match component {
         "rust-src" => "lib/rustlib/src/rust/library/core/src/lib.rs",
@@ -32,7 +32,7 @@ fn evidence(component: &str) -> &'static str {
     }
 }
 
-/// What is missing of a target.
+/// Describes what is missing of a target.
 pub(crate) fn missing_target(target: &str) -> Result<Option<String>> {
     let is_there = sysroot()?.join("lib/rustlib").join(target).join("lib").exists();
     Ok(if is_there { None } else { Some(format!("no standard library for {target}")) })
@@ -41,7 +41,7 @@ pub(crate) fn missing_target(target: &str) -> Result<Option<String>> {
 /// Adds a target's standard library.
 pub(crate) fn add_target(target: &str) -> Result<()> {
     let by_hand = format!("add the toolchain target {target}");
-    machine::program("rustup").with_context(|| format!("there is no rustup here: {by_hand}"))?;
+    machine::program("rustup").with_context(|| format!("rustup is not installed: {by_hand}"))?;
     process::output(process::command("rustup").args(["target", "add", target])).context(by_hand)?;
     Ok(())
 }

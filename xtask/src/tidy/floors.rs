@@ -1,4 +1,5 @@
-//! The table of crates, from the ground up. A crate may depend only on crates that stand above it in this table.
+//! The table of crates, from the ground up. A crate may depend only on crates that stand above it in this
+//! table.
 
 /// One crate of the repository.
 #[derive(Debug)]
@@ -65,7 +66,8 @@ pub(super) const FLOORS: &[Floor] = &[
         tests_use: &["lb-agent", "lb-controller", "lb-kube"],
         ..floor("deploy", &["lb-api"])
     },
-    // An API server, routers and a host model for tests: it grows with what is tested, not with what is shipped.
+    // An API server, routers and a host model for tests: it grows with what is tested, not with what is
+    // shipped.
     Floor {
         package: "fairlead-tests",
         tests_use: &["fairlead-deploy"],

@@ -1,11 +1,12 @@
-//! No file says where packages are fetched from: that is a matter of the machine's configuration.
+//! Hosts of package registries, which no file names: where packages come from is each machine's
+//! configuration.
 
 use super::tree::Tree;
 
-/// The lock file: cargo writes the name of its index into every entry.
+/// The lock file, in which cargo names its index in every entry.
 const WRITTEN_BY_CARGO: &str = "Cargo.lock";
 
-/// Hosts of package registries, name and domain apart, so that this file keeps the rule.
+/// Hosts of package registries, name and domain apart, so that this file does not break the rule.
 const HOSTS: [[&str; 2]; 14] = [
     ["crates", "io"],
     ["static.rust-lang", "org"],
@@ -23,7 +24,7 @@ const HOSTS: [[&str; 2]; 14] = [
     ["apt.llvm", "org"],
 ];
 
-/// Lines that name one.
+/// Returns the lines that name one.
 pub(super) fn registries(tree: &Tree) -> Vec<String> {
     let hosts = HOSTS.map(|parts| parts.join("."));
     let files = tree.files().filter(|file| !file.path.ends_with(WRITTEN_BY_CARGO));
@@ -40,7 +41,7 @@ mod tests {
     use super::{HOSTS, Tree, registries};
 
     #[test]
-    fn a_host_is_found_anywhere_but_in_the_lock_file() {
+    fn a_host_is_found_everywhere_except_in_the_lock_file() {
         let line = format!("see https://{}/x", HOSTS[0].join("."));
         let tree = Tree::of(&[("README.md", &line), ("Cargo.lock", &line), ("a.rs", "crates_io")]);
         assert_eq!(registries(&tree), [format!("README.md:1: {line}")]);

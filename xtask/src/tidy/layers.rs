@@ -31,8 +31,8 @@ pub(super) fn large_crates(project: &Project<'_>) -> Vec<String> {
 
 /// One line a crate: its lines of production code, and how many modules use an item of their parent.
 ///
-/// A parent uses its children, so each such use is a small circle. They are allowed, because most are types that
-/// siblings share, but worth a look where there are many.
+/// A parent uses its children, so each such use is a small circle. They are allowed, because most are types
+/// that siblings share, but worth a look where there are many.
 pub(super) fn overview(project: &Project<'_>) -> Vec<String> {
     sizes(project)
         .map(|(directory, lines, modules)| {

@@ -1,4 +1,5 @@
-//! Links between pages: the file exists, and so does the heading. The book holds all pages of `docs`, and no others.
+//! Links between pages: the file exists, and so does the heading. The book holds all pages of `docs`, and no
+//! others.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,4 @@
-//! Rules about manifests.
-//!
-//! They are read line by line, as they are written here: one dependency a line.
+//! Rules about manifests, which are read line by line: this project writes one dependency a line.
 
 use super::floors::FLOORS;
 use super::tree::{File, Tree};
@@ -33,22 +31,22 @@ const IMPURE: [&str; 24] = [
     "tokio-",
 ];
 
-/// Crate and dependency that may stand together all the same, off by default.
+/// Exceptions: crate and optional dependency.
 const EXCEPTIONS: [(&str, &str); 1] = [
-    // Only the crate of a type can make it a map's key or value: the trait is aya's.
+    // Only the crate of a type can make it a map's key or value, because the trait is aya's.
     ("lb-common", "aya"),
 ];
 
 pub(super) struct Dependency<'a> {
     pub(super) line: usize,
     pub(super) name: &'a str,
-    /// What follows the name.
+    /// The text behind the name.
     choice: &'a str,
-    /// Whether only tests need it.
+    /// Whether it is a dependency of tests only.
     pub(super) is_for_tests: bool,
 }
 
-/// Dependencies of pure crates that do I/O; those of their tests may.
+/// Returns dependencies of pure crates that do I/O; those of their tests may.
 pub(super) fn impurities(tree: &Tree) -> Vec<String> {
     let names = FLOORS.iter().filter(|floor| floor.is_pure).map(|floor| floor.directory);
     let pure = names.filter_map(|name| Some((name, tree.file(&format!("{name}/Cargo.toml"))?)));
@@ -60,17 +58,17 @@ pub(super) fn impurities(tree: &Tree) -> Vec<String> {
 }
 
 fn is_impurity(of: &str, found: &Dependency<'_>) -> bool {
-    let is_excepted = EXCEPTIONS.contains(&(of, found.name)) && says(found.choice, "optional=true");
+    let is_excepted = EXCEPTIONS.contains(&(of, found.name)) && contains(found.choice, "optional=true");
     is_impure(found.name) && !found.is_for_tests && !is_excepted
 }
 
-/// Dependencies that choose a version of their own.
+/// Returns dependencies with a version of their own.
 pub(super) fn own_versions(tree: &Tree) -> Vec<String> {
     let members = tree.ending("/Cargo.toml");
     members
         .flat_map(|manifest| {
             let own =
-                dependencies(manifest).into_iter().filter(|found| !says(found.choice, "workspace=true"));
+                dependencies(manifest).into_iter().filter(|found| !contains(found.choice, "workspace=true"));
             own.map(|found| format!("{}: {} is not `workspace = true`", manifest.at(found.line), found.name))
         })
         .collect()
@@ -80,13 +78,13 @@ fn is_impure(name: &str) -> bool {
     IMPURE.iter().any(|&impure| name == impure || (impure.ends_with('-') && name.starts_with(impure)))
 }
 
-/// Whether a manifest says this, however it is spaced.
-fn says(choice: &str, setting: &str) -> bool {
+/// Whether the text contains a setting, however it is spaced.
+fn contains(choice: &str, setting: &str) -> bool {
     let choice: String = choice.chars().filter(|character| !character.is_whitespace()).collect();
     choice.contains(setting)
 }
 
-/// All dependencies of a manifest, of every kind and target.
+/// Returns all dependencies of a manifest, of every kind and target.
 pub(super) fn dependencies(manifest: &File) -> Vec<Dependency<'_>> {
     let mut found = Vec::new();
     let mut section = "";
@@ -96,7 +94,7 @@ pub(super) fn dependencies(manifest: &File) -> Vec<Dependency<'_>> {
             section = header.trim_end_matches(']');
             continue;
         }
-        // A workspace's own table is where versions are chosen.
+        // The workspace's own table chooses versions.
         let is_choice = section == "workspace.dependencies";
         if !section.ends_with("dependencies") || is_choice || text.starts_with('#') {
             continue;

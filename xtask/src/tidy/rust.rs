@@ -111,7 +111,7 @@ impl<'a> Source<'a> {
     }
 
     /// The index of the token that closes the group which opens here.
-    fn end_of_group(&self, open: usize) -> usize {
+    pub(super) fn end_of_group(&self, open: usize) -> usize {
         let mut depth = 0_usize;
         for at in open..self.tokens.len() {
             match self.tokens[at].kind {

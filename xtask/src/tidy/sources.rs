@@ -2,19 +2,19 @@
 
 use super::tree::{File, Tree};
 
-/// The files that may hold unsafe code. Before one is added here, ask whether one of them cannot do it.
-const ADDRESSES: [&str; 13] = [
+/// The files that may hold unsafe code. Before you add one, ask whether one of them can do it.
+const FILES: [&str; 13] = [
     "lb-dataplane/src/mapping.rs",
     "lb-kube/src/directory/read_lease.rs",
     "lb-speaker/src/bfd/priority.rs",
     "lb-speaker/src/socket.rs",
     "lb-common/src/pod.rs",
-    // Global functions keep their names, which counts as such.
+    // Global functions keep their names, which counts as unsafe.
     "lb-ebpf/src/calls.rs",
     "lb-ebpf/src/frame.rs",
-    // The bytes of a packet in benchmarks, whose programs shall cost nothing that the product's do not.
+    // The bytes of a packet in benchmarks, whose programs must cost nothing that the product's do not.
     "lb-ebpf/src/harness.rs",
-    // Helpers that take and give pointers, and calls of kernel functions that no binding knows.
+    // Helpers that take and return pointers, and calls of kernel functions without a binding.
     "lb-ebpf/src/kernel.rs",
     "lb-ebpf/src/maps.rs",
     "lb-ebpf/src/runtime.rs",
@@ -23,32 +23,33 @@ const ADDRESSES: [&str; 13] = [
     "tests/src/lab/namespaces.rs",
 ];
 
-/// Written in two pieces, or this file would need an address of its own.
+/// In two pieces, or this file would have to be in the list.
 const UNSAFE: &str = concat!("un", "safe");
 
-/// Bytes of a map's name that the kernel keeps (`BPF_OBJ_NAME_LEN` less its end); the rest is cut in silence.
+/// Bytes of a map's name that the kernel keeps (`BPF_OBJ_NAME_LEN` less one); aya cuts the rest without a
+/// warning.
 const LONGEST_MAP_NAME: usize = 15;
 
-/// Lines from which on a file should be looked at again.
+/// Lines above which a file deserves another look.
 const LONG: usize = 600;
 
-/// Unsafe code where it has no address, and addresses that hold none any more.
+/// Returns unsafe code outside the listed files, and listed files without any.
 pub(super) fn misplaced_unsafe(tree: &Tree) -> Vec<String> {
-    let others = tree.ending(".rs").filter(|file| !ADDRESSES.contains(&file.path.as_str()));
+    let others = tree.ending(".rs").filter(|file| !FILES.contains(&file.path.as_str()));
     let elsewhere = others.filter_map(|file| first_unsafe(file).map(|line| file.at(line)));
     let is_safe = |path: &&&str| tree.file(path).and_then(first_unsafe).is_none();
     let left =
-        ADDRESSES.iter().filter(is_safe).map(|path| format!("{path}: holds none, strike it from the list"));
+        FILES.iter().filter(is_safe).map(|path| format!("{path}: holds none; remove it from the list"));
     elsewhere.chain(left).collect()
 }
 
-/// Names of maps that the kernel would cut. Those of the product's shared maps are checked where they are compiled.
+/// Returns names of maps that the kernel would cut. Those of the shared maps are checked at compile time.
 pub(super) fn map_names(tree: &Tree) -> Vec<String> {
     let maps = tree.ending(".rs").flat_map(|file| quoted_after(file, "btf_map(name = "));
     maps.filter(|(_, name)| is_cut(name)).map(|(place, name)| format!("{place}: {name}")).collect()
 }
 
-/// Files that may have grown past one noun: worth a look, not a breach.
+/// Returns files that may have grown beyond one subject: worth a look, not a violation.
 pub(super) fn long_files(tree: &Tree) -> Vec<String> {
     let lengths = tree.ending(".rs").map(|file| (file, file.text.lines().count()));
     lengths
@@ -70,7 +71,7 @@ fn first_unsafe(file: &File) -> Option<usize> {
     file.lines().find(|(_, line)| is_unsafe(line)).map(|(number, _)| number)
 }
 
-/// String literals right after `before`, with their places.
+/// Returns string literals right behind `before`, with their places.
 fn quoted_after<'a>(file: &'a File, before: &str) -> Vec<(String, &'a str)> {
     let quoted =
         |line: &'a str| line.split_once(before)?.1.strip_prefix('"')?.split_once('"').map(|(name, _)| name);
@@ -79,20 +80,20 @@ fn quoted_after<'a>(file: &'a File, before: &str) -> Vec<(String, &'a str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ADDRESSES, Tree, UNSAFE, map_names, misplaced_unsafe};
+    use super::{FILES, Tree, UNSAFE, map_names, misplaced_unsafe};
 
     #[test]
-    fn words_in_comments_and_names_are_no_code() {
+    fn words_in_comments_and_names_are_not_code() {
         let text = format!("// {UNSAFE}\n#![deny({UNSAFE}_code)]\nfn f() {{ {UNSAFE} {{ g() }} }}\n");
-        let mut files = ADDRESSES.map(|path| (path, text.as_str())).to_vec();
+        let mut files = FILES.map(|path| (path, text.as_str())).to_vec();
         files.push(("a.rs", &text));
         assert_eq!(misplaced_unsafe(&Tree::of(&files)), ["a.rs:3"]);
     }
 
     #[test]
-    fn an_address_that_is_not_needed_is_found() {
-        let breaches = misplaced_unsafe(&Tree::of(&[(ADDRESSES[0], "fn f() {}")]));
-        assert_eq!(breaches.len(), ADDRESSES.len());
+    fn a_listed_file_without_need_is_found() {
+        let violations = misplaced_unsafe(&Tree::of(&[(FILES[0], "fn f() {}")]));
+        assert_eq!(violations.len(), FILES.len());
     }
 
     #[test]

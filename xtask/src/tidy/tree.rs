@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// Directories that hold no source: history, and what is built.
+/// Directories without sources: history and build directories.
 const OTHERS: [&str; 2] = [".git", "target"];
 
 /// Every text file of the project.
@@ -14,16 +14,16 @@ pub(crate) struct Tree {
     files: Vec<File>,
 }
 
-/// One of them.
+/// One file.
 #[derive(Debug)]
 pub(crate) struct File {
-    /// From the root, with slashes.
+    /// The path from the root, with slashes.
     pub(crate) path: String,
     pub(crate) text: String,
 }
 
 impl Tree {
-    /// Reads everything under `root`, sorted by path. What is no UTF-8 is left out.
+    /// Reads all files below `root`, sorted by path, except those that are not UTF-8.
     pub(crate) fn read(root: &Path) -> Result<Self> {
         let mut tree = Self::default();
         tree.add(root, "")?;
@@ -37,17 +37,17 @@ impl Tree {
         Self { files: files.iter().map(file).collect() }
     }
 
-    /// All files.
+    /// Returns all files.
     pub(crate) fn files(&self) -> impl Iterator<Item = &File> {
         self.files.iter()
     }
 
-    /// Files whose path ends so.
+    /// Returns the files whose path has this end.
     pub(crate) fn ending(&self, suffix: &str) -> impl Iterator<Item = &File> {
         self.files.iter().filter(move |file| file.path.ends_with(suffix))
     }
 
-    /// The file at a path.
+    /// Returns the file at a path.
     pub(crate) fn file(&self, path: &str) -> Option<&File> {
         self.files.iter().find(|file| file.path == path)
     }
@@ -81,12 +81,12 @@ impl Tree {
 }
 
 impl File {
-    /// Lines with their numbers, as editors count.
+    /// Returns the lines with their numbers, from 1 on.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
         self.text.lines().enumerate().map(|(index, line)| (index + 1, line))
     }
 
-    /// A place in the file, as compilers write it.
+    /// Formats a place in the file as compilers do.
     pub(crate) fn at(&self, line: usize) -> String {
         format!("{}:{line}", self.path)
     }

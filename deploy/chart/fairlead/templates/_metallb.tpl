@@ -1,4 +1,4 @@
-{{- /* A YAML list of {key, refused, reason}: values of MetalLB's chart that are set to more than its default and not read. */ -}}
+{{- /* A YAML list of {key, refused, reason}: values of MetalLB's chart that differ from its default and have no effect. */ -}}
 {{- define "fairlead.unread" -}}
 {{- $unread := list -}}
 {{- range (.Files.Get "metallb-values.yaml" | fromYamlArray) -}}
@@ -18,7 +18,7 @@
 {{- range $component := list "controller" "speaker" -}}
 {{- $repository := (get $.Values $component).image.repository | default "" -}}
 {{- if contains "metallb/" $repository -}}
-{{- $reason := "it names MetalLB's image, which has another program. Remove it, or name a copy of Fairlead's image" -}}
+{{- $reason := "it is MetalLB's image, which contains another program. Remove it, or name a copy of Fairlead's image" -}}
 {{- $unread = append $unread (dict "key" (printf "%s.image.repository" $component) "refused" true "reason" $reason) -}}
 {{- end -}}
 {{- end -}}

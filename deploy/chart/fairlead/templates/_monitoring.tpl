@@ -1,4 +1,4 @@
-{{- /* What PodMonitors and ServiceMonitors have in common. */ -}}
+{{- /* The endpoint of a PodMonitor or ServiceMonitor. */ -}}
 {{- define "fairlead.endpoint" -}}
 honorLabels: true
 {{- with .interval }}

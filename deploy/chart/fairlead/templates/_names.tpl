@@ -12,7 +12,7 @@
 {{- end }}
 {{- end }}
 
-{{- /* Objects of the whole cluster carry the namespace, so that releases in two of them do not collide. */ -}}
+{{- /* Names of objects of the whole cluster contain the namespace, so that two releases do not collide. */ -}}
 {{- define "fairlead.clusterSuffix" -}}
 {{ if ne .Release.Namespace "metallb-system" }}.{{ .Release.Namespace }}{{ end }}
 {{- end }}

@@ -1,4 +1,4 @@
-{{- /* Each takes the values of one component, or a list of them and the root. */ -}}
+{{- /* Templates for the values of one component, or for a list of them and the root. */ -}}
 {{- define "fairlead.image" -}}
 {{- $own := index . 0 -}}
 {{- $root := index . 1 -}}
@@ -8,7 +8,7 @@ image: {{ printf "%s:%s" $repository (toString $tag) }}
 imagePullPolicy: {{ $own.image.pullPolicy | default $root.Values.image.pullPolicy }}
 {{- end }}
 
-{{- /* MetalLB's words for the ends of the scale are other ones. */ -}}
+{{- /* MetalLB names the ends of the scale differently. */ -}}
 {{- define "fairlead.logLevel" -}}
 {{ get (dict "all" "trace" "none" "off") .logLevel | default .logLevel }}
 {{- end }}
@@ -39,7 +39,7 @@ startupProbe:
 {{- end }}
 {{- end }}
 
-{{- /* MetalLB's chart has one `securityContext`, of the pod; here it is the container's. What only a pod has goes there. */ -}}
+{{- /* `securityContext` is the pod's in MetalLB's chart and the container's here; fields that only a pod has go to the pod. */ -}}
 {{- define "fairlead.podOnly" -}}
 fsGroup fsGroupChangePolicy supplementalGroups supplementalGroupsPolicy sysctls
 {{- end }}

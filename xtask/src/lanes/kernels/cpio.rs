@@ -1,5 +1,5 @@
 //! Archives that the kernel unpacks as its first file system: cpio in the "new ASCII" format
-//! (`Documentation/driver-api/early-userspace/buffer-format.rst`). Several may stand one behind the other.
+//! (`Documentation/driver-api/early-userspace/buffer-format.rst`). Several may follow each other.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,10 +10,10 @@ use anyhow::{Context, Result};
 
 const DIRECTORY: u32 = 0o04_0755;
 const REGULAR: u32 = 0o10_0000;
-/// What stands at the end.
+/// The name of the last entry.
 const TRAILER: &str = "TRAILER!!!";
 
-/// An archive in the making. Directories come by themselves, in front of what is in them.
+/// The builder of an archive. Directories are added implicitly, in front of their content.
 #[derive(Default)]
 pub(super) struct Archive {
     bytes: Vec<u8>,
@@ -32,7 +32,7 @@ impl Archive {
         }
     }
 
-    /// Adds a file with this content; a path that is there already stays as it is.
+    /// Adds a file with this content, unless the path exists.
     pub(super) fn file(&mut self, path: &Path, mode: u32, content: &[u8]) {
         let path = path.strip_prefix("/").unwrap_or(path);
         if self.files.insert(path.to_owned()) {
@@ -49,7 +49,7 @@ impl Archive {
         Ok(())
     }
 
-    /// The whole of it.
+    /// Returns the archive.
     pub(super) fn finish(mut self) -> Vec<u8> {
         self.entry(TRAILER, 0, &[]);
         self.bytes
@@ -58,7 +58,8 @@ impl Archive {
     fn entry(&mut self, name: &str, mode: u32, content: &[u8]) {
         let number = self.directories.len() + self.files.len();
         let links = if mode == DIRECTORY { 2 } else { 1 };
-        // Magic; inode, mode, owner, group, links, time, size, device, device of a node, length of the name, sum.
+        // Magic; inode, mode, owner, group, links, time, size, device, device of a node, length of the name,
+        // sum.
         let fields =
             [number as u32, mode, 0, 0, links, 0, content.len() as u32, 0, 0, 0, 0, name.len() as u32 + 1, 0];
         self.bytes.extend_from_slice(b"070701");
@@ -84,7 +85,7 @@ mod tests {
     use super::Archive;
 
     #[test]
-    fn directories_stand_in_front_of_their_files_and_everything_once() {
+    fn directories_precede_their_files_and_each_path_is_added_once() {
         let mut archive = Archive::default();
         archive.file(Path::new("/usr/bin/tool"), 0o755, b"five!");
         archive.file(Path::new("/usr/bin/tool"), 0o755, b"again");

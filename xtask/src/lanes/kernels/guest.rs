@@ -1,5 +1,5 @@
-//! A guest: booted by QEMU with its processor emulated, so that nothing depends on what this machine can virtualise, and
-//! heard on its serial line.
+//! A guest: booted by QEMU with an emulated processor, so that no virtualization is needed, and read on its
+//! serial line.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -11,26 +11,26 @@ use anyhow::{Context, Result};
 
 use crate::process;
 
-/// How long a guest may take.
+/// The time limit of a guest.
 const LIMIT: Duration = Duration::from_secs(600);
 const MEMORY: &str = "1536";
 /// Its interfaces, on one segment: two nodes and their switch.
 const NICS: u8 = 3;
 
-/// What is booted.
+/// A guest to boot.
 pub(super) struct Guest<'a> {
-    /// What it is called in reports.
+    /// Its name in reports.
     pub(super) release: &'a str,
     pub(super) image: &'a Path,
     pub(super) files: PathBuf,
-    /// Where its serial line is written.
+    /// The file for the output of its serial line.
     pub(super) log: PathBuf,
-    /// Words on the kernel's command line.
+    /// Further arguments on the kernel's command line.
     pub(super) words: String,
 }
 
 impl Guest<'_> {
-    /// Runs it until it is off or its time is up, and returns what it has said.
+    /// Runs it until it is off or its time is over, and returns its output.
     pub(super) fn run(&self) -> Result<String> {
         let log = File::create(&self.log).with_context(|| self.log.display().to_string())?;
         let mut qemu = process::command("qemu-system-x86_64");
@@ -45,12 +45,12 @@ impl Guest<'_> {
         let child = qemu.stdin(Stdio::null()).stdout(log).stderr(Stdio::inherit()).spawn();
         let child = child.with_context(|| format!("cannot start `{}`", process::line(&qemu)))?;
         wait(child)?;
-        let said = fs::read(&self.log)?;
-        Ok(String::from_utf8_lossy(&said).replace('\r', ""))
+        let output = fs::read(&self.log)?;
+        Ok(String::from_utf8_lossy(&output).replace('\r', ""))
     }
 }
 
-/// Waits for the end; at the end of its time a guest is switched off.
+/// Waits for the end; a guest over its time limit is killed.
 fn wait(mut child: Child) -> Result<()> {
     let until = Instant::now() + LIMIT;
     while child.try_wait()?.is_none() {

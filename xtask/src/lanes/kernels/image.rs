@@ -1,4 +1,4 @@
-//! The first file system of a guest: busybox, the tools of the lab with their libraries, the agent, the tests.
+//! The first file system of a guest: busybox, the lab's tools with their libraries, the agent, the tests.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,15 +10,15 @@ use super::cpio::Archive;
 use super::modules::Module;
 use crate::{machine, process, workspace};
 
-/// What runs first.
+/// The first process.
 const INIT: &[u8] = include_bytes!("init");
 
-/// What the lab runs beside what busybox has, and what those read.
+/// Programs of the lab that busybox lacks, and the files that they read.
 const TOOLS: [&str; 7] = ["ip", "nft", "ping", "ethtool", "sysctl", "nginx", "bpftool"];
 const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n";
 const GROUP: &[u8] = b"root:x:0:\nnogroup:x:65534:\n";
 
-/// Directories that something is mounted on, or written to.
+/// Directories for mounts and for files that are written.
 const DIRECTORIES: [&str; 11] = [
     "/proc",
     "/sys",
@@ -33,7 +33,7 @@ const DIRECTORIES: [&str; 11] = [
     "/bin",
 ];
 
-/// What all guests have. `tests` are programs, with the names that they are to have.
+/// Builds the part that all guests share. `tests` are programs with their names in the guest.
 pub(super) fn common(agent: &Path, tests: &[(String, PathBuf)]) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     for directory in DIRECTORIES {
@@ -42,11 +42,12 @@ pub(super) fn common(agent: &Path, tests: &[(String, PathBuf)]) -> Result<Vec<u8
     archive.file(Path::new("/init"), 0o755, INIT);
     archive.file(Path::new("/etc/passwd"), 0o644, PASSWD);
     archive.file(Path::new("/etc/group"), 0o644, GROUP);
-    let busybox = machine::program("busybox").context("no busybox: `cargo xtask setup` installs it")?;
+    let busybox = machine::program("busybox").context("busybox is not installed: run `cargo xtask setup`")?;
     archive.copy(&busybox, Path::new("/bin/busybox"))?;
     let mut programs = vec![(agent.to_owned(), PathBuf::from("/fairlead"))];
     for tool in TOOLS {
-        let from = machine::program(tool).with_context(|| format!("no {tool}"))?;
+        let from = machine::program(tool)
+            .with_context(|| format!("{tool} is not installed: run `cargo xtask setup`"))?;
         programs.push((from, Path::new("/usr/sbin").join(tool)));
     }
     programs.extend(tests.iter().map(|(name, from)| (from.clone(), Path::new("/tests").join(name))));
@@ -59,7 +60,7 @@ pub(super) fn common(agent: &Path, tests: &[(String, PathBuf)]) -> Result<Vec<u8
     Ok(archive.finish())
 }
 
-/// A program without what only a debugger reads, which is most of a test.
+/// Returns a program without its debug information, which is most of a test.
 fn without_symbols(program: &Path) -> Result<Vec<u8>> {
     let stripped = workspace::target().join("kernels/stripped");
     process::output(process::command("strip").arg("-o").arg(&stripped).arg(program))?;
@@ -68,7 +69,7 @@ fn without_symbols(program: &Path) -> Result<Vec<u8>> {
     Ok(content)
 }
 
-/// What only guests with this kernel have.
+/// Builds the part for guests with this kernel.
 pub(super) fn of_kernel(modules: &[Module]) -> Vec<u8> {
     let mut archive = Archive::default();
     let mut order = String::new();
@@ -81,7 +82,7 @@ pub(super) fn of_kernel(modules: &[Module]) -> Vec<u8> {
     archive.finish()
 }
 
-/// The libraries that these programs are linked to, and what loads them.
+/// Returns the libraries that these programs are linked to, and their loader.
 fn libraries<'a>(programs: impl Iterator<Item = &'a Path>) -> Result<BTreeSet<PathBuf>> {
     let mut libraries = BTreeSet::new();
     for program in programs {

@@ -1,4 +1,4 @@
-//! Modules of a guest's kernel: those that are wanted, behind those that they depend on.
+//! Modules of a guest's kernel: the needed ones, each behind its dependencies.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -9,8 +9,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use object::{Object, ObjectSection};
 
-/// What the lab needs: interfaces, bridges, and what kube-proxy's rules are made of. What is built in has no module.
-const WANTED: &[&str] = &[
+/// Modules for the lab: interfaces, bridges, and kube-proxy's rules. Built-in features have no module.
+const NEEDED: &[&str] = &[
     "virtio_pci",
     "virtio_net",
     "veth",
@@ -28,18 +28,18 @@ const WANTED: &[&str] = &[
     "nft_fib_ipv6",
 ];
 
-/// A module, ready to be loaded.
+/// A module, unpacked.
 pub(super) struct Module {
     pub(super) name: String,
     pub(super) content: Vec<u8>,
 }
 
-/// The modules below a directory, in the order in which they are to be loaded.
+/// Returns the modules below a directory in loading order.
 pub(super) fn in_order(directory: &Path) -> Result<Vec<Module>> {
     let mut files = BTreeMap::new();
     find(directory, &mut files)?;
     let mut modules = Vec::new();
-    for name in WANTED {
+    for name in NEEDED {
         add(name, &files, &mut modules)?;
     }
     ensure!(!modules.is_empty(), "no modules below {}", directory.display());
@@ -59,7 +59,7 @@ fn add(name: &str, files: &BTreeMap<String, PathBuf>, modules: &mut Vec<Module>)
     Ok(())
 }
 
-/// All modules below a directory, by the names that they have in the kernel.
+/// Finds all modules below a directory, by their names in the kernel.
 fn find(directory: &Path, files: &mut BTreeMap<String, PathBuf>) -> Result<()> {
     for entry in fs::read_dir(directory).with_context(|| directory.display().to_string())? {
         let path = entry?.path();
@@ -74,7 +74,7 @@ fn find(directory: &Path, files: &mut BTreeMap<String, PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// A module as the kernel takes it.
+/// Reads a module, and unpacks it.
 fn read(file: &Path) -> Result<Vec<u8>> {
     let unpack = match file.extension().and_then(OsStr::to_str) {
         Some("xz") => "xz",
@@ -87,10 +87,10 @@ fn read(file: &Path) -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-/// The names in `depends=` of a module.
+/// Returns the names in `depends=` of a module.
 fn dependencies(module: &[u8]) -> Result<Vec<String>> {
     let elf = object::File::parse(module)?;
-    let section = elf.section_by_name(".modinfo").context("no module: it has no .modinfo")?;
+    let section = elf.section_by_name(".modinfo").context("not a module: no section .modinfo")?;
     let text = String::from_utf8_lossy(section.data()?).into_owned();
     let names = text.split('\0').find_map(|line| line.strip_prefix("depends=")).unwrap_or_default();
     Ok(names.split(',').filter(|name| !name.is_empty()).map(|name| name.replace('-', "_")).collect())

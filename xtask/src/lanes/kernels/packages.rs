@@ -1,5 +1,5 @@
-//! Kernels of guests: Debian's packages, fetched by apt from where this machine has its own packages from, and unpacked
-//! into the cache. Of each series the newest that is there when it is first asked for.
+//! Kernels of guests: Debian's packages, downloaded by apt from this machine's own archive and unpacked into
+//! the cache. Of each series, the release that is the newest when the series is first used.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,12 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{process, workspace};
 
-/// A series of kernels, and the suite of Debian that has it.
+/// A series of kernels, and Debian's suite with its packages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Series {
     pub(super) name: &'static str,
     suite: &'static str,
-    /// Whether Fairlead is to say that it is too old.
+    /// Whether Fairlead must refuse it.
     pub(super) is_too_old: bool,
 }
 
@@ -22,8 +22,8 @@ const fn series(name: &'static str, suite: &'static str) -> Series {
     Series { name, suite, is_too_old: false }
 }
 
-/// The series that are tried: Debian 11's, 12's and 13's own first, then what their backports have. Debian has no package
-/// of 5.15 or 6.6.
+/// The series to test: those of Debian 11, 12 and 13, then those of their backports. Debian has no packages
+/// of 5.15 and 6.6.
 pub(super) const ALL: &[Series] = &[
     Series { is_too_old: true, ..series("5.10", "bullseye") },
     series("6.1", "bookworm"),
@@ -34,14 +34,14 @@ pub(super) const ALL: &[Series] = &[
     series("7.3", "trixie-backports"),
 ];
 
-/// Signs all suites.
+/// The keys that sign all suites.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-/// Endings of packages with kernels that are made for virtual machines: the smallest.
+/// The end of names of packages for virtual machines, which are the smallest.
 const FLAVOUR: &str = "-cloud-amd64";
-/// What a kernel is in: one package, or from 6.19 on several.
+/// The packages of a kernel: one, or several from 6.19 on.
 const PARTS: [&str; 3] = ["linux-image-", "linux-binary-", "linux-modules-"];
 
-/// A kernel that is unpacked.
+/// An unpacked kernel.
 pub(super) struct Kernel {
     pub(super) series: Series,
     pub(super) release: String,
@@ -50,7 +50,7 @@ pub(super) struct Kernel {
 }
 
 impl Series {
-    /// The kernel, from the cache or fetched into it.
+    /// Returns the kernel from the cache, into which it is downloaded if it is missing.
     pub(super) fn provide(self) -> Result<Kernel> {
         let directory = workspace::cache()?.join("kernels").join(self.name);
         if let Some(kernel) = self.find(&directory)? {
@@ -67,10 +67,11 @@ impl Series {
             fs::remove_dir_all(&directory)?;
         }
         fs::rename(&draft, &directory)?;
-        self.find(&directory)?.with_context(|| format!("the packages of Linux {} hold no kernel", self.name))
+        self.find(&directory)?
+            .with_context(|| format!("the packages of Linux {} contain no kernel", self.name))
     }
 
-    /// A kernel below a directory.
+    /// Finds a kernel below a directory.
     fn find(self, directory: &Path) -> Result<Option<Kernel>> {
         for modules in
             ["lib/modules", "usr/lib/modules"].map(|it| directory.join(it)).iter().filter(|it| it.exists())
@@ -91,11 +92,11 @@ impl Series {
     fn fetch(self, to: &Path) -> Result<()> {
         let apt = Apt::of(self.suite)?;
         let names = apt.names()?;
-        let release = newest(self.name, &names).context("no package")?;
-        let wanted: Vec<String> = PARTS.map(|part| format!("{part}{release}{FLAVOUR}")).into();
-        let wanted: Vec<&String> = wanted.iter().filter(|name| names.contains(name)).collect();
-        eprintln!("kernels: {} …", wanted.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(" "));
-        process::output(apt.command("apt-get").args(["-qq", "download"]).args(&wanted).current_dir(to))?;
+        let release = newest(self.name, &names).context("its archive has no package of it")?;
+        let names_of_parts: Vec<String> = PARTS.map(|part| format!("{part}{release}{FLAVOUR}")).into();
+        let parts: Vec<&String> = names_of_parts.iter().filter(|name| names.contains(name)).collect();
+        eprintln!("kernels: {} …", parts.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(" "));
+        process::output(apt.command("apt-get").args(["-qq", "download"]).args(&parts).current_dir(to))?;
         for entry in fs::read_dir(to)? {
             let package = entry?.path();
             process::output(process::command("dpkg-deb").arg("--extract").arg(&package).arg(to))?;
@@ -105,8 +106,8 @@ impl Series {
     }
 }
 
-/// The newest release of a series among packages: `6.1.0-50` of `linux-image-6.1.0-50-cloud-amd64`. One that is in
-/// several packages counts only if all of them are there: archives drop them one by one.
+/// Returns the newest release of a series among packages: `6.1.0-50` of `linux-image-6.1.0-50-cloud-amd64`. A
+/// release in several packages counts only if all of them exist: archives remove them one by one.
 fn newest(series: &str, packages: &[String]) -> Option<String> {
     let [image, binary, modules] = PARTS;
     let has = |part: &str, release: &str| packages.contains(&format!("{part}{release}{FLAVOUR}"));
@@ -122,7 +123,7 @@ fn numbers(release: &str) -> Vec<u32> {
     digits.filter_map(|number| number.parse().ok()).collect()
 }
 
-/// apt with a state of its own: what is known of one suite, and nothing is installed.
+/// apt with a state of its own: it knows one suite, and no installed package.
 struct Apt {
     directory: PathBuf,
 }
@@ -152,21 +153,21 @@ impl Apt {
         }
         let others =
             ["Dir::Etc::SourceParts=/dev/null", "APT::Architectures=amd64", "Acquire::Languages=none"];
-        // The package manager's own user may not write to a user's cache.
+        // apt's own user may not write to a user's cache.
         for option in others.iter().chain(&["APT::Architecture=amd64", "APT::Sandbox::User=root"]) {
             command.args(["-o", option]);
         }
         command
     }
 
-    /// Names of all packages with kernels.
+    /// Returns the names of all packages with kernels.
     fn names(&self) -> Result<Vec<String>> {
         let names = process::output(self.command("apt-cache").args(["pkgnames", "linux-"]))?;
         Ok(names.lines().filter(|name| name.ends_with(FLAVOUR)).map(str::to_owned).collect())
     }
 }
 
-/// Where this machine has Debian's packages from.
+/// Returns the address of this machine's archive of Debian.
 fn archive() -> Result<String> {
     let format = "$(ORIGIN)|$(LABEL)|$(REPO_URI)";
     let list = process::output(process::command("apt-get").args([
@@ -176,7 +177,7 @@ fn archive() -> Result<String> {
         "Created-By: Packages",
     ]))?;
     let Some(uri) = list.lines().find_map(|line| line.strip_prefix("Debian|Debian|")) else {
-        bail!("guests run Debian's kernels, and this machine's apt knows no archive of Debian");
+        bail!("cannot download Debian's kernels: this machine's apt has no archive of Debian");
     };
     ensure!(Path::new(KEYRING).exists(), "no {KEYRING}: install debian-archive-keyring");
     Ok(uri.to_owned())

@@ -1,36 +1,36 @@
-//! What a guest has said on its serial line.
+//! The report of a guest, parsed from its serial line.
 
 use crate::lanes::totals::Totals;
 
-/// What became of a guest.
+/// The results of a guest.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Report {
     pub(super) totals: Totals,
-    /// What its verifier had to do for each program: name, instructions, bytes of stack.
+    /// Its verifier's work for each program: name, instructions, bytes of stack.
     pub(super) verified: Vec<[String; 3]>,
-    /// Seconds from its start to its verdict.
+    /// Seconds from its start to its last line.
     pub(super) seconds: Option<u32>,
-    /// Why it failed, where no single test did.
+    /// The reason of a failure that is not of one test.
     pub(super) failure: Option<String>,
 }
 
 impl Report {
-    /// Reads it. A guest without a verdict has failed, whatever its tests say.
-    pub(super) fn of(said: &str) -> Self {
+    /// Parses the output. A guest without a verdict has failed, whatever its tests report.
+    pub(super) fn of(output: &str) -> Self {
         let mut report = Self::default();
         let mut verdict = None;
-        for line in said.lines() {
+        for line in output.lines() {
             report.totals = report.totals + Totals::of(line).unwrap_or_default();
             report.verified.extend(verified(line));
             verdict = line.strip_prefix("verdict ").or(verdict);
         }
         report.failure = match verdict {
-            None => Some("it has given no verdict: it hangs, has crashed or took too long".to_owned()),
+            None => Some("no verdict: it hangs, crashed, or took too long".to_owned()),
             Some(verdict) => {
                 report.seconds = field(verdict, "seconds").and_then(|number| number.parse().ok());
                 let count = |key| field(verdict, key).and_then(|number| number.parse::<u32>().ok());
                 match (count("failed"), count("faults")) {
-                    (Some(0), Some(0)) if report.totals.passed == 0 => Some("it has run no test".to_owned()),
+                    (Some(0), Some(0)) if report.totals.passed == 0 => Some("it ran no test".to_owned()),
                     (Some(0), Some(0)) => None,
                     (_, Some(1..)) => Some("its kernel reports a fault of its own".to_owned()),
                     _ if report.totals.failed > 0 => None,
@@ -45,13 +45,13 @@ impl Report {
     }
 }
 
-/// `verified fairlead instructions=167439 stack=480`, behind what the test runner has begun on the line.
+/// Parses `verified fairlead instructions=167439 stack=480`, behind the test runner's output on the line.
 fn verified(line: &str) -> Option<[String; 3]> {
     let (program, counts) = line.split_once("verified ")?.1.split_once(' ')?;
     Some([program, field(counts, "instructions")?, field(counts, "stack")?].map(str::to_owned))
 }
 
-/// The value behind `key=`.
+/// Returns the value behind `key=`.
 fn field<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     line.split_whitespace().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
 }
@@ -96,10 +96,10 @@ mod tests {
 
     #[test]
     fn the_verifiers_work_is_read() {
-        let said = format!(
+        let output = format!(
             "noise\ntest budget ... verified fairlead instructions=167439 stack=480\n{PASSED}verdict failed=0 faults=0 seconds=31\n"
         );
-        let report = Report::of(&said);
+        let report = Report::of(&output);
         assert_eq!(report.verified, [["fairlead", "167439", "480"].map(str::to_owned)]);
         assert_eq!(report.totals, Totals { passed: 3, failed: 0, ignored: 0 });
         assert_eq!(report.seconds, Some(31));

@@ -1,7 +1,7 @@
 //! Circles of modules: siblings at any level that use each other, directly or by way of others.
 //!
-//! An import counts for the two siblings that its ends are in, or are. So a parent may use its children, and a child may
-//! use what its parent holds, which is neither sibling's.
+//! An import counts for the two siblings that its ends are in, or are. So a parent may use its children, and
+//! a child may use what its parent holds, which is neither sibling's.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -10,7 +10,8 @@ use super::modules::{Edge, Modules, Path};
 /// Which sibling uses which, with the first import that does.
 type Graph<'a> = BTreeMap<&'a str, BTreeMap<&'a str, &'a Edge>>;
 
-/// One line for each group of siblings in a circle: the shortest circle, and where each of its imports stands.
+/// One line for each group of siblings in a circle: the shortest circle, and where each of its imports
+/// stands.
 pub(super) fn of(name: &str, modules: &Modules) -> Vec<String> {
     graphs(modules).iter().flat_map(|(parent, graph)| in_graph(name, parent, graph)).collect()
 }

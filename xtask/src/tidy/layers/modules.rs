@@ -86,7 +86,8 @@ impl Modules {
         if matches!(name, "lib" | "main") { Vec::new() } else { name.split('/').map(str::to_owned).collect() }
     }
 
-    /// Notes what names stand for, so that an import through a parent's re-export counts for the module behind it.
+    /// Notes what names stand for, so that an import through a parent's re-export counts for the module
+    /// behind it.
     fn read_names(&mut self, sources: &[&Source<'_>]) {
         for source in sources {
             let module = self.path(source);

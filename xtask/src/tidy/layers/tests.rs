@@ -120,28 +120,27 @@ fn the_table_is_in_order() {
 fn a_manifest_may_depend_on_what_the_table_says_and_uses_it() {
     let manifest =
         "[dependencies]\nlb-agent.workspace = true\nlb-common.workspace = true\nserde.workspace = true\n";
-    let tree = Tree::of(&[("lb-ebpf/Cargo.toml", manifest), ("lb-ebpf/src/main.rs", "use lb_agent::x;")]);
+    let tree = Tree::of(&[("lb-bfd/Cargo.toml", manifest), ("lb-bfd/src/main.rs", "use lb_agent::x;")]);
     let found = departures(&Project::of(&tree));
-    let about: Vec<&String> = found.iter().filter(|line| line.starts_with("lb-ebpf/")).collect();
+    let about: Vec<&String> = found.iter().filter(|line| line.starts_with("lb-bfd/")).collect();
     assert_eq!(
         about,
         [
-            "lb-ebpf/Cargo.toml:2: lb-ebpf may not depend on lb-agent",
-            "lb-ebpf/Cargo.toml:3: lb-common is not used"
+            "lb-bfd/Cargo.toml:2: lb-bfd may not depend on lb-agent",
+            "lb-bfd/Cargo.toml:3: lb-common is not used"
         ]
     );
 }
 
 #[test]
 fn a_row_of_the_page_is_compared_with_the_table() {
-    let page = "| `lb-ebpf` | the program for `lb-agent` | `aya-ebpf`, `lb-common` |\n| `lb-bfd` | sessions | `lb-bgp` |\n";
+    let page =
+        "| `lb-bfd` | sessions for `lb-agent` | `serde`, `lb-common` |\n| `lb-bgp` | sessions | `lb-bfd` |\n";
     let tree = Tree::of(&[("ARCHITECTURE.md", page)]);
     let found = undocumented(&Project::of(&tree));
-    assert!(
-        found.contains(
-            &"ARCHITECTURE.md:2: `lb-bfd` may depend on lb-common; the page says lb-bgp".to_owned()
-        )
-    );
-    assert!(found.contains(&"ARCHITECTURE.md: no row for `lb-bgp`".to_owned()));
-    assert!(!found.iter().any(|line| line.contains("lb-ebpf")), "{found:?}");
+    assert!(found.contains(
+        &"ARCHITECTURE.md:2: `lb-bgp` may depend on nothing of ours; the page says lb-bfd".to_owned()
+    ));
+    assert!(found.contains(&"ARCHITECTURE.md: no row for `lb-api`".to_owned()));
+    assert!(!found.iter().any(|line| line.contains("`lb-bfd` may")), "{found:?}");
 }

@@ -22,7 +22,8 @@ pub(in crate::tidy) struct Token {
     pub(in crate::tidy) range: Range<usize>,
 }
 
-/// Tokens and the bytes of comments, in the order of the file. Comments of documentation are comments, not attributes.
+/// Tokens and the bytes of comments, in the order of the file. Comments of documentation are comments, not
+/// attributes.
 pub(super) fn lex(text: &str) -> Option<(Vec<Token>, Vec<Range<usize>>)> {
     // Locations are kept for the life of the thread otherwise.
     proc_macro2::extra::invalidate_current_thread_spans();

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::super::project::Project;
 use super::super::rust::Source;
 
-/// Names that may stand for a type in several crates, because each of them is only used with its module's name.
+/// Names that may stand for a type in several crates, because each of them is only used with its module's
+/// name.
 const REPEATABLE: [&str; 0] = [];
 
 /// Public types whose name another public type has, too.
