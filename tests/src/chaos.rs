@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::api_server::Store;
+use crate::api_server::ObjectStore;
 use crate::cluster::{Controller, NAMESPACE, TestCluster, eventually};
 use crate::fault_proxy::{FaultProxy, ProxyFault, WriteLog};
 use crate::random::SeededRandom;
@@ -304,7 +304,7 @@ fn addresses(service: &Value) -> Vec<String> {
 }
 
 /// Reports Services that share an address, or whose address changes.
-async fn watch_addresses(store: Arc<Store>, violations: Arc<Mutex<Vec<String>>>) {
+async fn watch_addresses(store: Arc<ObjectStore>, violations: Arc<Mutex<Vec<String>>>) {
     let mut before = BTreeMap::<String, Vec<String>>::new();
     loop {
         let services = store.all("", "services");

@@ -222,7 +222,7 @@ async fn pass(shared: &Shared, request: Request<Incoming>) -> Result<Response<Bo
     parts.headers.insert(HOST, HeaderValue::from_str(&shared.upstream.to_string())?);
     parts.version = hyper::Version::HTTP_11;
     let (method, agent) = (parts.method.clone(), parts.headers.get(USER_AGENT).cloned());
-    shared.journal.see_agent(&shared.client, agent.as_ref().and_then(|it| it.to_str().ok()));
+    shared.journal.note_user_agent(&shared.client, agent.as_ref().and_then(|it| it.to_str().ok()));
     let response = shared.http.request(Request::from_parts(parts, Full::new(body))).await?;
     if method == Method::GET {
         return Ok(response.map(BodyExt::boxed));

@@ -117,7 +117,7 @@ fn resident(controller: &Controller) -> Result<u64> {
 }
 
 /// Checks that the controller has led since the start.
-fn leads_still(controller: &Controller) -> Result<()> {
+fn still_leads(controller: &Controller) -> Result<()> {
     ensure!(!controller.log().contains("lost leadership"), "{}", controller.log());
     Ok(())
 }
@@ -141,7 +141,7 @@ async fn ten_thousand_half_open_connections_per_port_cost_bounded_memory() -> Re
         println!("{most} to {to}: {now} KiB resident; health in {health:?}, a conversion in {conversion:?}");
         ensure!(now < before + COST, "{now} KiB, {before} before");
         ensure!(health < SOON && conversion < SOON, "health {health:?}, a conversion {conversion:?}");
-        leads_still(&controller)?;
+        still_leads(&controller)?;
     }
     controller.kill()
 }
@@ -209,7 +209,7 @@ async fn long_or_unfinished_bodies_delay_neither_leadership_nor_other_requests()
     println!("long bodies: {most} KiB at most; health in {health:?}, a conversion in {conversion:?} at most");
     ensure!(health < BUSY && conversion < BUSY, "health {health:?}, a conversion {conversion:?}");
     ensure!(most < before + COST_OF_BODIES, "{most} KiB, {before} before");
-    leads_still(&controller)?;
+    still_leads(&controller)?;
     attackers.iter().for_each(tokio::task::JoinHandle::abort);
     controller.kill()
 }

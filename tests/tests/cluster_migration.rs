@@ -85,8 +85,8 @@ impl MigrationScenario {
         let controller = self.cluster.run_deployment(namespace, "fairlead-controller")?;
         let bundle = || {
             let group = "admissionregistration.k8s.io";
-            let there = self.cluster.store.get(group, "validatingwebhookconfigurations", "", configuration);
-            there.is_some_and(|it| it["webhooks"][0]["clientConfig"]["caBundle"].is_string())
+            let found = self.cluster.store.get(group, "validatingwebhookconfigurations", "", configuration);
+            found.is_some_and(|it| it["webhooks"][0]["clientConfig"]["caBundle"].is_string())
         };
         eventually("the webhook is trusted", SOON, bundle)
             .await
@@ -112,9 +112,9 @@ async fn the_metallb_page_migrates_there_and_back_and_services_keep_their_addres
     let mut scenario = MigrationScenario::with_metallb(&clients).await?;
     scenario.shell.step("look")?;
 
-    beside(&mut scenario).await?;
-    let controller = there(&mut scenario).await?;
-    back(&mut scenario, controller).await?;
+    run_side_by_side(&mut scenario).await?;
+    let controller = migrate(&mut scenario).await?;
+    migrate_back(&mut scenario, controller).await?;
 
     // Migrate again, to stay.
     for step in ["stop-controller", "replace-definitions", "stop-speakers", "install"] {
@@ -132,7 +132,7 @@ async fn the_metallb_page_migrates_there_and_back_and_services_keep_their_addres
 }
 
 /// Runs both side by side, each with the Services of its class.
-async fn beside(scenario: &mut MigrationScenario) -> Result<()> {
+async fn run_side_by_side(scenario: &mut MigrationScenario) -> Result<()> {
     let elsewhere = CONFIGURED.replace("metallb-system", "default").replace("192.0.2.0", "198.51.100.0");
     let refused = scenario.write(&elsewhere).err().map(|error| error.to_string()).unwrap_or_default();
     ensure!(refused.contains("must be created in metallb-system"), "MetalLB's webhook: {refused}");
@@ -165,7 +165,7 @@ async fn beside(scenario: &mut MigrationScenario) -> Result<()> {
 }
 
 /// Migrates everything at once.
-async fn there(scenario: &mut MigrationScenario) -> Result<Controller> {
+async fn migrate(scenario: &mut MigrationScenario) -> Result<Controller> {
     scenario.shell.step("note")?;
     scenario.shell.step("stop-controller")?;
     scenario.stop_metallb();
@@ -180,7 +180,7 @@ async fn there(scenario: &mut MigrationScenario) -> Result<Controller> {
     Ok(controller)
 }
 
-async fn back(scenario: &mut MigrationScenario, controller: Controller) -> Result<()> {
+async fn migrate_back(scenario: &mut MigrationScenario, controller: Controller) -> Result<()> {
     scenario.shell.step("back")?;
     drop(controller);
     scenario.start_metallb()?;

@@ -11,7 +11,7 @@ use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::topology::ECHO_PORT;
-use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4, WEB_V6, agents};
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4, WEB_V6, agents};
 use fairlead_tests::traffic::TcpLoad;
 
 /// An emulated processor is about thirty times slower than a real one.
@@ -31,7 +31,7 @@ fn cluster() -> Topology {
     for number in 1..=2 {
         topology = topology.node('a', number).pods(&format!("n{number}"), "web", 1);
     }
-    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local)
+    topology.service("web", "web", &[WEB_V4, WEB_V6], ExternalPolicy::Local)
 }
 
 /// Moves the nodes and their switch to the guest's virtio-net interfaces instead of veth pairs.
@@ -69,7 +69,7 @@ fn forwards_and_adopts(lab: &Lab) -> Result<()> {
     for mode in ["native", "generic"] {
         let arguments = ["--liveness-interval", "1000", "--ring-slots", "65536"].map(str::to_owned).into();
         let options =
-            AgentOptions { arguments, xdp_mode: mode, ready_within: WITHIN, ..AgentOptions::default() };
+            LabAgentOptions { arguments, xdp_mode: mode, ready_within: WITHIN, ..LabAgentOptions::default() };
         agents::start(&lab.nodes()?, &options)?;
         let node = lab.node("n1")?;
         let attached = node.status()?["interfaces"][0]["mode"].clone();

@@ -10,12 +10,17 @@ use aya::Ebpf;
 use aya::programs::{Xdp, XdpMode};
 use fairlead_tests::lab::node::find_binary;
 use fairlead_tests::lab::topology::HTTP_PORT;
-use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4};
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4};
 use lb_dataplane::object::{EMPTY_PROGRAM, OBJECT};
 
 /// Returns one node with one pod, and the Service `web` on it.
 fn small() -> Topology {
-    Topology::empty().node('a', 1).pods("n1", "web", 1).service("web", "web", &[WEB_V4], TrafficPolicy::Local)
+    Topology::empty().node('a', 1).pods("n1", "web", 1).service(
+        "web",
+        "web",
+        &[WEB_V4],
+        ExternalPolicy::Local,
+    )
 }
 
 fn with_small_lab(test: impl FnOnce(&Lab, &LabNode<'_>) -> Result<()>) -> Result<()> {
@@ -84,7 +89,7 @@ const BAD_MANIFESTS: &[(&str, &str, &[&str])] = &[
 #[test]
 fn an_invalid_manifest_affects_no_other_and_can_be_fixed_in_place() -> Result<()> {
     with_small_lab(|lab, node| {
-        node.start_agent(&AgentOptions::default())?;
+        node.start_agent(&LabAgentOptions::default())?;
         wait_problems(node, <[String]>::is_empty)?;
         for (what, text, words) in BAD_MANIFESTS {
             fs::write(manifest(lab, "bad.yaml"), text)?;
@@ -104,7 +109,7 @@ fn an_invalid_manifest_affects_no_other_and_can_be_fixed_in_place() -> Result<()
 #[test]
 fn an_invalid_object_keeps_its_last_known_good_configuration() -> Result<()> {
     with_small_lab(|lab, node| {
-        node.start_agent(&AgentOptions::default())?;
+        node.start_agent(&LabAgentOptions::default())?;
         let before = node.status()?["services"].clone();
         for file in fs::read_dir(lab.outside(&lab.manifests_directory()))? {
             let path = file?.path();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::topology::HTTP_PORT;
-use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4};
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4};
 use fairlead_tests::objects::{metallb, yaml};
 use fairlead_tests::routers::{Frr, RouterConfig, RouterDaemon, RouterPeer, wait};
 use serde_json::{Value, json};
@@ -22,14 +22,14 @@ const UNUSED: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 99);
 #[test]
 fn an_advertised_aggregate_is_a_blackhole_and_hides_no_vip() -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
-    topology.service("web", "web", &[WEB_V4], TrafficPolicy::Cluster).run(|lab| {
+    topology.service("web", "web", &[WEB_V4], ExternalPolicy::Cluster).run(|lab| {
         let node = lab.node("n1")?;
         let (here, gateway) = (node.spec().addresses().v4, node.spec().segment().gateway().v4);
         let peer = RouterPeer::at(here, AGENTS_AS).source(gateway);
         let frr = Frr::start(&*lab.router()?, &RouterConfig::new(ROUTERS_AS, gateway).peer(peer))?;
         fs::remove_file(lab.outside(&lab.manifests_directory().join("metallb.yaml")))?;
         write_objects(lab, &node, 24)?;
-        node.start_agent(&AgentOptions::default())?;
+        node.start_agent(&LabAgentOptions::default())?;
         frr.wait_routes(AGGREGATE.parse()?, WITHIN, &|routes| routes.len() == 1)?;
         wait_blackholes(&node, &[AGGREGATE])?;
 
@@ -41,7 +41,7 @@ fn an_advertised_aggregate_is_a_blackhole_and_hides_no_vip() -> Result<()> {
         // The next agent finds them.
         node.stop_agent(WITHIN)?;
         ensure!(blackholes(&node)? == [AGGREGATE], "an agent that stops leaves them");
-        node.start_agent(&AgentOptions::default())?;
+        node.start_agent(&LabAgentOptions::default())?;
         wait_blackholes(&node, &[AGGREGATE])?;
         ensure!(rules(&node)?.len() == 2, "{:?}", rules(&node)?);
 

@@ -12,7 +12,7 @@ use aya::programs::xdp::XdpLink;
 use aya::programs::{Xdp, XdpMode};
 use fairlead_tests::frr_router::FrrRouter;
 use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
-use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4, WEB_V6, agents};
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4, WEB_V6, agents};
 use fairlead_tests::traffic::{Probes, TcpLoad};
 use lb_dataplane::object::{EMPTY_PROGRAM, OBJECT};
 use lb_dataplane::pins::Pins;
@@ -33,12 +33,12 @@ fn cluster() -> Topology {
     for number in 1..=3 {
         topology = topology.node('a', number).pods(&format!("n{number}"), "web", 1);
     }
-    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local)
+    topology.service("web", "web", &[WEB_V4, WEB_V6], ExternalPolicy::Local)
 }
 
-fn options(mode: &'static str) -> AgentOptions {
+fn options(mode: &'static str) -> LabAgentOptions {
     let arguments = ["--metrics-address", METRICS].map(str::to_owned).into();
-    AgentOptions { arguments, xdp_mode: mode, ..AgentOptions::default() }
+    LabAgentOptions { arguments, xdp_mode: mode, ..LabAgentOptions::default() }
 }
 
 /// Runs a test with agents, and with connections through n1, none of which may break.
@@ -346,12 +346,12 @@ fn a_detached_agent_stays_detached_until_it_is_restarted() -> Result<()> {
 fn two_uplinks_on_one_lan_send_one_arp_reply() -> Result<()> {
     let inside = IpAddr::from([10, 1, 0, 200]);
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
-    topology.service("web", "web", &[WEB_V4, inside], TrafficPolicy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4, inside], ExternalPolicy::Local).run(|lab| {
         let node = lab.node("n1")?;
         node.add_port("eth1")?;
         lab.router()?.ip(&[format!("route replace {WEB_V4}/32 dev rack-a")])?;
         let arguments = ["--interface", "eth1"].map(str::to_owned).into();
-        node.start_agent(&AgentOptions { arguments, ..AgentOptions::default() })?;
+        node.start_agent(&LabAgentOptions { arguments, ..LabAgentOptions::default() })?;
         let status = node.status()?;
         let uplinks = agents::list(&status, "interfaces")?;
         ensure!(uplinks.len() == 2 && uplinks.iter().all(|it| it["mode"] == "native"), "{uplinks:?}");

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4};
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4};
 use fairlead_tests::objects::{metallb, yaml};
 use fairlead_tests::packets::build::Frame;
 use fairlead_tests::routers::{BfdTimers, Frr, RouterConfig, RouterDaemon, RouterPeer, wait};
@@ -25,7 +25,7 @@ fn missing_echoes_end_a_session_despite_control_packets() -> Result<()> {
             profile["echoMode"] = json!(true);
             profile["echoInterval"] = json!(50);
         })?;
-        node.start_agent(&AgentOptions::default())?;
+        node.start_agent(&LabAgentOptions::default())?;
         wait_echoes(node)?;
         ensure!(session(node)?["down_events"] == 0, "{}", session(node)?);
 
@@ -49,7 +49,7 @@ fn missing_echoes_end_a_session_despite_control_packets() -> Result<()> {
 fn echoes_of_a_router_are_returned() -> Result<()> {
     run(true, |lab, node, frr| {
         write_objects(lab, |_| ())?;
-        node.start_agent(&AgentOptions::default())?;
+        node.start_agent(&LabAgentOptions::default())?;
         frr.wait_bfd_up(here(node).into(), WITHIN)?;
         let returned = || -> Result<u64> {
             let peers: Value = serde_json::from_str(&frr.vtysh("show bfd peers counters json")?)?;
@@ -74,7 +74,7 @@ fn echoes_of_a_router_are_returned() -> Result<()> {
 fn foreign_bfd_packets_are_dropped_and_change_no_state() -> Result<()> {
     run(false, |lab, node, frr| {
         write_objects(lab, |_| ())?;
-        node.start_agent(&AgentOptions::default())?;
+        node.start_agent(&LabAgentOptions::default())?;
         frr.wait_bfd_up(here(node).into(), WITHIN)?;
         frr.wait_established(&here(node).to_string(), WITHIN)?;
         // The program learns within a second which packets the agent receives.
@@ -129,7 +129,7 @@ fn outcome(node: &LabNode<'_>, name: &str) -> Result<u64> {
 /// Runs a test with a node whose router is FRR with BFD; with `echo`, FRR sends echoes, too.
 fn run(echo: bool, test: impl FnOnce(&Lab, &LabNode<'_>, &Frr) -> Result<()>) -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
-    topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4], ExternalPolicy::Local).run(|lab| {
         let node = lab.node("n1")?;
         let gateway = gateway(&node);
         let peer = RouterPeer::at(here(&node), AGENTS_AS)

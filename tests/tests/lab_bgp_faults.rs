@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::addresses::IpFamily;
-use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4};
+use fairlead_tests::lab::addresses::IpVersion;
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4};
 use fairlead_tests::objects::metallb;
 use fairlead_tests::routers::fake::{FakeBehavior, FakeRouter};
 use fairlead_tests::routers::{
@@ -25,8 +25,8 @@ const WITHIN: Duration = Duration::from_secs(40);
 #[test]
 fn each_peer_fault_is_reported_and_disturbs_no_other_session() -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
-    let topology = topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local);
-    let topology = topology.service("empty", "none", &[EMPTY], TrafficPolicy::Cluster);
+    let topology = topology.service("web", "web", &[WEB_V4], ExternalPolicy::Local);
+    let topology = topology.service("empty", "none", &[EMPTY], ExternalPolicy::Cluster);
     (1..=4).fold(topology, |topology, number| topology.router('a', number)).run(|lab| {
         let node = lab.node("n1")?;
         let correct = start(lab, "router", |peer| peer)?;
@@ -47,9 +47,9 @@ fn each_peer_fault_is_reported_and_disturbs_no_other_session() -> Result<()> {
             peer(lab, "suspended", "r4", |_| ())?,
         ];
         write_objects(lab, &peers)?;
-        node.launch_agent(&AgentOptions::default())?;
+        node.launch_agent(&LabAgentOptions::default())?;
         node.wait_agent_ready(WITHIN)?;
-        let here = node.spec().addresses().of(IpFamily::V4);
+        let here = node.spec().addresses().of(IpVersion::V4);
         correct.wait_established(&here.to_string(), WITHIN)?;
         wait_kernel_next_hops(correct.host(), WEB_V4.into(), &[here], WITHIN)?;
         suspended.wait_established(&here.to_string(), WITHIN)?;
@@ -102,7 +102,7 @@ fn unadvertised_service_is_reported(node: &LabNode<'_>) -> Result<()> {
 /// Starts FRR in a host, with a session to the node.
 fn start(lab: &Lab, host: &str, edit: fn(RouterPeer) -> RouterPeer) -> Result<Frr> {
     let own = address(lab, host)?;
-    let node = lab.node("n1")?.spec().addresses().of(IpFamily::V4);
+    let node = lab.node("n1")?.spec().addresses().of(IpVersion::V4);
     let config = RouterConfig::new(ROUTERS_AS, own).peer(edit(RouterPeer::at(node, AGENTS_AS).source(own)));
     Frr::start(lab.host(host)?, &config)
 }

@@ -7,8 +7,8 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::addresses::IpFamily;
-use fairlead_tests::lab::{AgentOptions, Lab, Topology};
+use fairlead_tests::lab::addresses::IpVersion;
+use fairlead_tests::lab::{Lab, LabAgentOptions, Topology};
 use fairlead_tests::routers::fake::{FakeBehavior, FakeRouter};
 use fairlead_tests::routers::{Frr, RouterConfig, RouterDaemon, RouterPeer, wait};
 use serde_json::Value;
@@ -72,7 +72,7 @@ fn wait_quiet(witness: &FakeRouter) -> Result<()> {
 }
 
 fn start(lab: &Lab, names: &[&str]) -> Result<Vec<Frr>> {
-    let node = lab.node("n1")?.spec().addresses().of(IpFamily::V4);
+    let node = lab.node("n1")?.spec().addresses().of(IpVersion::V4);
     let mut text = String::new();
     let mut routers = Vec::new();
     for name in names {
@@ -125,8 +125,8 @@ fn put(lab: &Lab, file: &str, text: &str) -> Result<()> {
 /// Starts the agent; returns the time from the first session until all routers have all prefixes.
 fn launch(lab: &Lab, routers: &[Frr], prefixes: usize) -> Result<Duration> {
     let node = lab.node("n1")?;
-    let here = node.spec().addresses().of(IpFamily::V4);
-    node.launch_agent(&AgentOptions::default())?;
+    let here = node.spec().addresses().of(IpVersion::V4);
+    node.launch_agent(&LabAgentOptions::default())?;
     wait(WITHIN, || {
         let established = routers
             .iter()

@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology};
+use fairlead_tests::lab::{Lab, LabAgentOptions, LabNode, Topology};
 use fairlead_tests::routers::fake::{FakeBehavior, FakeRouter};
 use fairlead_tests::routers::{Frr, RouterConfig, RouterDaemon, RouterPeer, wait};
 use ipnet::IpNet;
@@ -123,9 +123,9 @@ fn run(test: impl FnOnce(&Lab, &LabNode<'_>) -> Result<()>) -> Result<()> {
     topology.run(|lab| test(lab, &lab.node("n1")?))
 }
 
-fn options() -> AgentOptions {
+fn options() -> LabAgentOptions {
     let arguments = ["--metrics-address", METRICS].map(str::to_owned).to_vec();
-    AgentOptions { arguments, ..AgentOptions::default() }
+    LabAgentOptions { arguments, ..LabAgentOptions::default() }
 }
 
 fn here(node: &LabNode<'_>) -> Ipv4Addr {

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::frr_router::FrrRouter;
-use fairlead_tests::lab::addresses::IpFamily;
-use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4};
+use fairlead_tests::lab::addresses::IpVersion;
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4};
 use fairlead_tests::routers::wait;
 use nix::sys::ptrace;
 use nix::sys::wait::{WaitPidFlag, waitpid};
@@ -34,14 +34,14 @@ fn run(test: impl FnOnce(&Lab, &LabNode<'_>, &FrrRouter) -> Result<()>) -> Resul
         "web",
         "web",
         &[WEB_V4],
-        TrafficPolicy::Local,
+        ExternalPolicy::Local,
     );
     topology.run(|lab| {
         let node = lab.node("n1")?;
         let router = FrrRouter::start(lab, &['a'], INTERVAL)?;
         let arguments = vec!["--metrics-address".to_owned(), format!("0.0.0.0:{METRICS}")];
         let wrapper = vec!["prlimit".to_owned(), format!("--nofile={FILES}:{FILES}"), "--".to_owned()];
-        node.start_agent(&AgentOptions { arguments, wrapper, ..AgentOptions::default() })?;
+        node.start_agent(&LabAgentOptions { arguments, wrapper, ..LabAgentOptions::default() })?;
         router.wait_next_hops(&[WEB_V4], &["n1"], WITHIN)?;
         router.wait_bfd_up(&["n1"], WITHIN)?;
         test(lab, &node, &router)
@@ -114,7 +114,7 @@ fn ten_thousand_half_open_connections_per_port_cost_bounded_memory() -> Result<(
         let before = sessions(node)?;
         let (resident, open) = usage(node)?;
         println!("before: {resident} KiB resident, {open} descriptors");
-        let address: IpAddr = node.spec().addresses().of(IpFamily::V4);
+        let address: IpAddr = node.spec().addresses().of(IpVersion::V4);
         for port in [METRICS, BGP] {
             let target = SocketAddr::new(address, port);
             let held =

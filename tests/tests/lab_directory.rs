@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::directory_soak;
 use fairlead_tests::lab::topology::ECHO_PORT;
-use fairlead_tests::lab::{AgentOptions, Topology, TrafficPolicy, WEB_V4, WEB_V6, agents};
+use fairlead_tests::lab::{ExternalPolicy, LabAgentOptions, Topology, WEB_V4, WEB_V6, agents};
 use fairlead_tests::routers::wait;
 use fairlead_tests::traffic::TcpLoad;
 use serde_json::Value;
@@ -30,9 +30,9 @@ fn a_file_written_in_two_parts_breaks_no_connection() -> Result<()> {
     for (number, node) in (1..).zip(NODES) {
         topology = topology.node('a', number).pods(node, "web", 1);
     }
-    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4, WEB_V6], ExternalPolicy::Local).run(|lab| {
         lab.router()?.set_next_hops(WEB_V4, &NODES)?;
-        agents::start(&lab.nodes()?, &AgentOptions::default())?;
+        agents::start(&lab.nodes()?, &LabAgentOptions::default())?;
         let load = TcpLoad::to(SocketAddr::new(WEB_V4, ECHO_PORT)).connections(CONNECTIONS);
         let load = load.rest(Duration::from_millis(100)).start(lab.client()?)?;
         load.wait_open(CONNECTIONS as u64, WITHIN)?;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use fairlead_tests::lab::topology::ECHO_PORT;
-use fairlead_tests::lab::{AgentOptions, FAR_V4, Lab, SHARED_V4, Topology, WEB_V4, WEB_V6, agents};
+use fairlead_tests::lab::{FAR_V4, Lab, LabAgentOptions, SHARED_V4, Topology, WEB_V4, WEB_V6, agents};
 use fairlead_tests::packets::build::Frame;
 use fairlead_tests::traffic::RawSocket;
 
@@ -26,7 +26,7 @@ fn with_agents(arguments: &[&str], test: impl FnOnce(&Lab) -> Result<()>) -> Res
             lab.router()?.set_next_hops(vip, &["n1"])?;
         }
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        agents::start(&lab.nodes()?, &AgentOptions { arguments, ..AgentOptions::default() })?;
+        agents::start(&lab.nodes()?, &LabAgentOptions { arguments, ..LabAgentOptions::default() })?;
         test(lab)
     })
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
 use fairlead_tests::lab::{
-    AgentOptions, FAR_V4, Lab, SHARED_V4, SHARED_V6, Topology, WEB_V4, WEB_V6, agents,
+    FAR_V4, Lab, LabAgentOptions, SHARED_V4, SHARED_V6, Topology, WEB_V4, WEB_V6, agents,
 };
 use fairlead_tests::traffic::{TcpLoad, UdpLoad};
 
@@ -16,10 +16,10 @@ const OPEN_WITHIN: Duration = Duration::from_secs(20);
 const ENTRANCES: [&str; 3] = ["n1", "n2", "n3"];
 
 fn with_agents(test: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
-    with_agents_of(&AgentOptions::default(), test)
+    with_agents_of(&LabAgentOptions::default(), test)
 }
 
-fn with_agents_of(options: &AgentOptions, test: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
+fn with_agents_of(options: &LabAgentOptions, test: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
     Topology::standard().run(|lab| {
         for vip in [WEB_V4, WEB_V6, SHARED_V4, SHARED_V6, FAR_V4] {
             lab.router()?.set_next_hops(vip, &ENTRANCES)?;
@@ -67,7 +67,7 @@ fn connections_reach_their_nodes_and_preserve_the_client_address() -> Result<()>
         }
         ensure!(counted(lab, "forwarded_l2")? > 1000, "most packets for n1 to n3 enter at another of them");
         ensure!(counted(lab, "forwarded_gue")? > 1000, "all packets for n4 and n5 enter at rack a");
-        what_is_encapsulated_arrives(lab)?;
+        encapsulated_packets_arrive(lab)?;
         ensure!(counted(lab, "no_way")? == 0 && counted(lab, "too_big")? == 0);
         Ok(())
     })
@@ -76,7 +76,7 @@ fn connections_reach_their_nodes_and_preserve_the_client_address() -> Result<()>
 /// Checks that encapsulated packets arrive; everything is encapsulated here, even where a MAC rewrite would
 /// do. Each encapsulated packet reaches a stack; so do packets that a node passes on to ask, which do not
 /// count as forwarded.
-fn what_is_encapsulated_arrives(lab: &Lab) -> Result<()> {
+fn encapsulated_packets_arrive(lab: &Lab) -> Result<()> {
     let sum = |names: &[&str]| names.iter().map(|name| counted(lab, name)).sum::<Result<u64>>();
     let forwarded = sum(&["forwarded_gue", "forwarded_ipip"])?;
     let arrived = sum(&["decapsulated", "local_by_kernel"])?;
@@ -92,7 +92,7 @@ fn what_is_encapsulated_arrives(lab: &Lab) -> Result<()> {
 #[test]
 fn connections_reach_their_nodes_by_ip_in_ip() -> Result<()> {
     let arguments = ["--forwarding", "ipip"].map(str::to_owned).to_vec();
-    with_agents_of(&AgentOptions { arguments, ..AgentOptions::default() }, |lab| {
+    with_agents_of(&LabAgentOptions { arguments, ..LabAgentOptions::default() }, |lab| {
         for (vip, pods) in [(WEB_V4, 6), (WEB_V6, 6), (FAR_V4, 4)] {
             let load = TcpLoad::to(SocketAddr::new(vip, ECHO_PORT)).connections(200).start(lab.client()?)?;
             load.wait_open(200, OPEN_WITHIN)?;
@@ -104,7 +104,7 @@ fn connections_reach_their_nodes_by_ip_in_ip() -> Result<()> {
             ensure!(report.sources().into_keys().eq([client_address(vip)]), "{:?}", report.sources());
         }
         ensure!(counted(lab, "forwarded_ipip")? > 1000, "most packets enter at another node");
-        what_is_encapsulated_arrives(lab)?;
+        encapsulated_packets_arrive(lab)?;
         ensure!(counted(lab, "forwarded_l2")? == 0 && counted(lab, "forwarded_gue")? == 0);
         ensure!(counted(lab, "no_way")? == 0 && counted(lab, "too_big")? == 0);
         Ok(())
@@ -159,7 +159,7 @@ fn stopped_and_killed_agents_lose_no_packet() -> Result<()> {
         }
         std::thread::sleep(Duration::from_secs(1));
         for node in lab.nodes()? {
-            node.start_agent(&AgentOptions::default())?;
+            node.start_agent(&LabAgentOptions::default())?;
             let status = node.status()?;
             ensure!(status["interfaces"][0]["mode"] == "native", "{}", status["interfaces"]);
             ensure!(node.agent_log().contains("taken over"), "{}", node.agent_log());

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::addresses::IpFamily;
-use fairlead_tests::lab::{Lab, LabNode, Topology, TrafficPolicy, WEB_V4, WEB_V6};
+use fairlead_tests::lab::addresses::IpVersion;
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabNode, Topology, WEB_V4, WEB_V6};
 use fairlead_tests::objects::{bfd_profile, metallb};
 use fairlead_tests::peers::{
     AGENTS_AS, PeerEdit, PeerHost, ROUTERS_AS, RouterPeerEdit, advertisement, all_next_hops, both,
@@ -72,7 +72,7 @@ fn every_router_sees_both_families_with_all_attributes() -> Result<()> {
             wait(WITHIN, || the_program_notes_bfd(&node, 4))?;
         }
         clients_are_served(lab)?;
-        drained_nodes_ask_for_other_ways(lab, &routers)
+        drained_nodes_set_graceful_shutdown(lab, &routers)
     })
 }
 
@@ -222,7 +222,7 @@ fn the_program_notes_bfd(node: &LabNode<'_>, sessions: usize) -> Result<()> {
 /// Checks that the router has sessions with all nodes as configured, and from each the routes of the Service.
 fn sees_all_nodes(lab: &Lab, router: &dyn RouterDaemon) -> Result<()> {
     for addresses in node_addresses(lab)? {
-        for family in IpFamily::BOTH {
+        for family in IpVersion::BOTH {
             let session = router.wait_established(&addresses.of(family).to_string(), WITHIN)?;
             ensure!(session.asn == AGENTS_AS && session.hold_time == Duration::from_secs(9), "{session:?}");
             ensure!(session.families == [family].into(), "{session:?}");
@@ -259,13 +259,13 @@ fn clients_are_served(lab: &Lab) -> Result<()> {
 }
 
 /// Checks that the routes of a draining node, and no others, carry the community of RFC 8326.
-fn drained_nodes_ask_for_other_ways(lab: &Lab, routers: &[Box<dyn RouterDaemon>]) -> Result<()> {
+fn drained_nodes_set_graceful_shutdown(lab: &Lab, routers: &[Box<dyn RouterDaemon>]) -> Result<()> {
     lab.node(NODES[0])?.fairlead(&["drain", "--no-wait"])?;
     let drained = lab.node(NODES[0])?.spec().addresses();
     for router in routers {
         let is_asked = |routes: &[RouteView]| {
             let asked = routes.iter().filter(|route| route.communities.contains(&(65535, 0)));
-            asked.map(|route| route.from).eq([Some(drained.of(IpFamily::V4))])
+            asked.map(|route| route.from).eq([Some(drained.of(IpVersion::V4))])
         };
         router.wait_routes(WEB_V4.into(), WITHIN, &is_asked)?;
     }
@@ -283,5 +283,5 @@ fn web() -> Topology {
     for number in 1..=3 {
         topology = topology.node('a', number).pods(&format!("n{number}"), "web", 2);
     }
-    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local)
+    topology.service("web", "web", &[WEB_V4, WEB_V6], ExternalPolicy::Local)
 }

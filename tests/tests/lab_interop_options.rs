@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use fairlead_tests::lab::{Lab, Topology, TrafficPolicy, WEB_V4, WEB_V6};
+use fairlead_tests::lab::{ExternalPolicy, Lab, Topology, WEB_V4, WEB_V6};
 use fairlead_tests::objects::bfd_profile;
 use fairlead_tests::peers::{
     AGENTS_AS, PeerEdit, PeerHost, RouterPeerEdit, advertisement, all_next_hops, both, node_addresses,
@@ -83,7 +83,7 @@ fn with_each<R: RouterDaemon>(
 ) -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
     let topology = (1..=4).fold(topology, |topology, number| topology.router('a', number));
-    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4, WEB_V6], ExternalPolicy::Local).run(|lab| {
         // In multihop sessions, BIRD sends with the default TTL.
         let mut watched = bfd_profile("watched", BfdTimers::every(BFD));
         watched["spec"]["minimumTtl"] = json!(64);

@@ -10,8 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::addresses::IpFamily;
-use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4, WEB_V6};
+use fairlead_tests::lab::addresses::IpVersion;
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4, WEB_V6};
 use fairlead_tests::objects::{NAMESPACE, bfd_profile, metallb, yaml};
 use fairlead_tests::peers::{AGENTS_AS, ROUTERS_AS};
 use fairlead_tests::routers::fake::{FakeBehavior, FakeRouter};
@@ -61,18 +61,18 @@ const UP: [Row; 7] = [
 
 /// Sessions that stay down because of the router's configuration: another AS number, or IPv6 only.
 const WRONG: [Row; 5] = [
-    ("wrong-peer", |spec| spec["peerASN"] = json!(NOBODYS_AS), waits),
-    ("wrong-internal", |spec| dynamic(spec, "internal"), waits),
+    ("wrong-peer", |spec| spec["peerASN"] = json!(NOBODYS_AS), with_error_wait),
+    ("wrong-internal", |spec| dynamic(spec, "internal"), with_error_wait),
     (
         "wrong-external",
         |spec| {
             dynamic(spec, "external");
             spec["myASN"] = json!(ROUTERS_AS);
         },
-        |peer| RouterPeer { asn: ROUTERS_AS, ..waits(peer) },
+        |peer| RouterPeer { asn: ROUTERS_AS, ..with_error_wait(peer) },
     ),
-    ("wrong-own", |_| (), |peer| RouterPeer { asn: NOBODYS_AS, ..waits(peer) }),
-    ("no-family", |_| (), |peer| RouterPeer { families: vec![IpFamily::V6], ..waits(peer) }),
+    ("wrong-own", |_| (), |peer| RouterPeer { asn: NOBODYS_AS, ..with_error_wait(peer) }),
+    ("no-family", |_| (), |peer| RouterPeer { families: vec![IpVersion::V6], ..with_error_wait(peer) }),
 ];
 
 /// Sessions that stay down until their Secret changes, or come up without BFD.
@@ -87,7 +87,7 @@ fn dynamic(spec: &mut Value, side: &str) {
 }
 
 /// Sets BIRD's default wait after an error, with which it resets all attempts but the first.
-fn waits(peer: RouterPeer) -> RouterPeer {
+fn with_error_wait(peer: RouterPeer) -> RouterPeer {
     RouterPeer { error_wait: 60, ..peer }
 }
 
@@ -110,13 +110,13 @@ fn every_setting_works_with_frr_and_bird_and_wrong_ones_are_reported() -> Result
         }
         let node = lab.node("n1")?;
         write_objects(lab, "bgp.yaml", &objects)?;
-        node.start_agent(&AgentOptions::default())?;
+        node.start_agent(&LabAgentOptions::default())?;
         for (place, router) in routers {
             settings_are_used(place, router, &node)?;
             wrong_numbers_are_named(place, &node)?;
             let session = node.session(&place.name("unwatched"))?;
             ensure!(session["state"] == "established", "{session}");
-            a_stranger_is_tried_as_often_as_connect_time_says(place, rows.len(), &node)?;
+            an_unknown_peer_is_retried_every_connect_time(place, rows.len(), &node)?;
         }
         wait(WITHIN, || {
             let problems = bgp(&node)?["problems"].to_string();
@@ -149,12 +149,12 @@ fn wrong_as_numbers_of_gobgp_and_exabgp_are_reported() -> Result<()> {
         }));
         let node = lab.node("n1")?;
         write_objects(lab, "bgp.yaml", &objects)?;
-        node.start_agent(&AgentOptions::default())?;
+        node.start_agent(&LabAgentOptions::default())?;
         for (place, router) in routers {
             router.wait_established(&place.ours(0).to_string(), WITHIN)?;
             wrong_numbers_are_named(place, &node)?;
         }
-        routers_that_refuse_capabilities_are_spoken_to(&node, &old)
+        routers_without_capabilities_get_sessions(&node, &old)
     })
 }
 
@@ -241,12 +241,12 @@ fn the_log_explains_each_once(node: &LabNode<'_>, places: &[RouterHost]) -> Resu
 
 /// Checks that attempts are no further apart than `connectTime`, and that the advice describes a router
 /// without such a peer.
-fn a_stranger_is_tried_as_often_as_connect_time_says(
+fn an_unknown_peer_is_retried_every_connect_time(
     place: &RouterHost,
     number: usize,
     node: &LabNode<'_>,
 ) -> Result<()> {
-    let name = place.name("stranger");
+    let name = place.name("unknown-node");
     let attempts =
         || -> Result<u64> { node.session(&name)?["counters"]["connects"].as_u64().context("no counter") };
     // If delays doubled further, the next would be four seconds, and then eight.
@@ -307,7 +307,7 @@ fn old_routers(lab: &Lab) -> Result<Vec<(&'static str, Ipv4Addr, FakeRouter)>> {
 }
 
 /// RFC 5492 section 3: the second OPEN omits what was rejected, and the session stays up.
-fn routers_that_refuse_capabilities_are_spoken_to(
+fn routers_without_capabilities_get_sessions(
     node: &LabNode<'_>,
     old: &[(&str, Ipv4Addr, FakeRouter)],
 ) -> Result<()> {
@@ -394,7 +394,7 @@ impl RouterHost {
     fn unknown_peer(&self, session: usize) -> Value {
         let mut spec = spec(self.ours(session), self.theirs(session));
         spec["connectTime"] = json!("2s");
-        metallb("v1beta2", "BGPPeer", &self.name("stranger"), &spec)
+        metallb("v1beta2", "BGPPeer", &self.name("unknown-node"), &spec)
     }
 }
 
@@ -446,5 +446,5 @@ impl Sessions for LabNode<'_> {
 fn topology(routers: u8) -> Topology {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
     let topology = (1..=routers).fold(topology, |topology, number| topology.router('a', number));
-    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local)
+    topology.service("web", "web", &[WEB_V4, WEB_V6], ExternalPolicy::Local)
 }

@@ -47,15 +47,15 @@ fn services_get_addresses_routes_and_connections_that_survive_restarts() -> Resu
 fn a_deleted_service_withdraws_only_its_own_routes() -> Result<()> {
     topology().run(|lab| {
         let cluster = KubernetesLab::start(lab)?;
-        let gone = cluster.addresses_of("goes")?;
-        let load = ServiceLoad::start(&cluster, |name| name != "goes")?;
-        let before = cluster.routes(|name| name != "goes")?;
-        cluster.plane.delete_service("goes")?;
+        let gone = cluster.addresses_of("removed")?;
+        let load = ServiceLoad::start(&cluster, |name| name != "removed")?;
+        let before = cluster.routes(|name| name != "removed")?;
+        cluster.plane.delete_service("removed")?;
         for address in gone {
             cluster.frr_router.wait_next_hops(&[address], &[], WITHIN)?;
         }
         sleep(A_WHILE);
-        ensure!(cluster.routes(|name| name != "goes")? == before);
+        ensure!(cluster.routes(|name| name != "removed")? == before);
         load.finish(|_| false).map(drop)
     })
 }

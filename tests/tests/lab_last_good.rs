@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use fairlead_tests::control_plane::ControlPlane;
-use fairlead_tests::lab::addresses::IpFamily;
-use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4};
+use fairlead_tests::lab::addresses::IpVersion;
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4};
 use fairlead_tests::objects::{metallb, yaml};
 use fairlead_tests::routers::{
     Frr, GracefulRestartMode, RouterConfig, RouterDaemon, RouterPeer, kernel_next_hops, wait,
@@ -93,19 +93,19 @@ struct LastGoodLab<'lab> {
     node: &'lab LabNode<'lab>,
     frr: Frr,
     plane: Option<ControlPlane>,
-    options: AgentOptions,
+    options: LabAgentOptions,
 }
 
 impl<'lab> LastGoodLab<'lab> {
     fn directory(lab: &'lab Lab, node: &'lab LabNode<'lab>) -> Result<Self> {
-        Self::start(lab, node, None, AgentOptions::default())
+        Self::start(lab, node, None, LabAgentOptions::default())
     }
 
     fn cluster(lab: &'lab Lab, node: &'lab LabNode<'lab>) -> Result<Self> {
         let plane = ControlPlane::start(lab)?;
-        let options = AgentOptions { kubeconfig: Some(plane.kubeconfig()), ..AgentOptions::default() };
+        let options = LabAgentOptions { kubeconfig: Some(plane.kubeconfig()), ..LabAgentOptions::default() };
         plane.put(&lab.topology().observed()?)?;
-        let mut service = lab.topology().service_request("web", &[IpFamily::V4], "SingleStack")?;
+        let mut service = lab.topology().service_request("web", &[IpVersion::V4], "SingleStack")?;
         service["status"] = json!({ "loadBalancer": { "ingress": [{ "ip": WEB_V4 }] } });
         plane.put(&[service])?;
         Self::start(lab, node, Some(plane), options)
@@ -115,9 +115,9 @@ impl<'lab> LastGoodLab<'lab> {
         lab: &'lab Lab,
         node: &'lab LabNode<'lab>,
         plane: Option<ControlPlane>,
-        options: AgentOptions,
+        options: LabAgentOptions,
     ) -> Result<Self> {
-        let peer = RouterPeer::at(node.spec().addresses().of(IpFamily::V4), AGENTS_AS).source(gateway(node));
+        let peer = RouterPeer::at(node.spec().addresses().of(IpVersion::V4), AGENTS_AS).source(gateway(node));
         let peer = RouterPeer { graceful_restart: GracefulRestartMode::Helper, ..peer };
         let frr = Frr::start(&*lab.router()?, &RouterConfig::new(ROUTERS_AS, gateway(node)).peer(peer))?;
         let lab_state = Self { lab, node, frr, plane, options };
@@ -136,7 +136,7 @@ impl<'lab> LastGoodLab<'lab> {
     }
 
     fn hops(&self) -> [IpAddr; 1] {
-        [self.node.spec().addresses().of(IpFamily::V4)]
+        [self.node.spec().addresses().of(IpVersion::V4)]
     }
 
     fn put_valid(&self, community: &str) -> Result<()> {
@@ -299,6 +299,6 @@ fn gateway(node: &LabNode<'_>) -> Ipv4Addr {
 /// Runs a test in a lab of one node with a pod.
 fn run(test: impl FnOnce(&Lab, &LabNode<'_>) -> Result<()>) -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
-    let topology = topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local);
+    let topology = topology.service("web", "web", &[WEB_V4], ExternalPolicy::Local);
     topology.run(|lab| test(lab, &lab.node("n1")?))
 }

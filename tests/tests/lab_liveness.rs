@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 use fairlead_tests::events::{Carrier, EventLoad, EventScenario, INITIAL_NODES, cluster};
 use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT, LabServiceSpec};
-use fairlead_tests::lab::{AgentOptions, Lab, Topology, TrafficPolicy, WEB_V4, agents};
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, Topology, WEB_V4, agents};
 use fairlead_tests::traffic::probes::Outage;
 use fairlead_tests::traffic::{Probes, TcpLoad};
 use lb_common::maps::LIVENESS_ADMIN_DOWN;
@@ -39,7 +39,7 @@ fn suspended_agents_cause_no_dead_nodes() -> Result<()> {
         signal_all(lab, Signal::SIGSTOP)?;
         sleep(Duration::from_millis(100));
         let before = views(lab)?;
-        ensure!(before.iter().all(View::is_as_it_should_be), "{before:?}");
+        ensure!(before.iter().all(View::is_expected), "{before:?}");
         sleep(Duration::from_secs(seconds) / 2);
         scenario.route(&["n3", "n1"])?;
         new_flows_avoid(lab, "n2")?;
@@ -51,7 +51,7 @@ fn suspended_agents_cause_no_dead_nodes() -> Result<()> {
         for (before, after) in iter::zip(&before, &after) {
             let ticks = after.clock.wrapping_sub(before.clock);
             ensure!((10..=110).contains(&ticks), "{}: a second was {ticks} ticks", after.node);
-            ensure!(after.is_as_it_should_be(), "{after:?}");
+            ensure!(after.is_expected(), "{after:?}");
         }
         ensure!(lab.node("n2")?.status()?["draining"] == true, "n2 is no longer draining");
         new_flows_avoid(lab, "n2")?;
@@ -73,7 +73,7 @@ fn a_drain_survives_the_agents_end() -> Result<()> {
         sleep(Duration::from_millis(300));
         node.kill_agent()?;
         new_flows_avoid(lab, "n2")?;
-        node.start_agent(&AgentOptions::default())?;
+        node.start_agent(&LabAgentOptions::default())?;
         sleep(Duration::from_millis(300));
         ensure!(node.status()?["draining"] == true, "the next agent does not continue the drain");
         new_flows_avoid(lab, "n2")
@@ -89,7 +89,7 @@ struct View {
 }
 
 impl View {
-    fn is_as_it_should_be(&self) -> bool {
+    fn is_expected(&self) -> bool {
         self.others.iter().all(|(name, state)| *state == (true, name == "n2"))
     }
 }
@@ -184,7 +184,7 @@ fn measure(setting: Setting) -> Result<Vec<Outage>> {
     for number in 1..=3 {
         topology = topology.node('a', number).pods(&format!("n{number}"), "web", 1);
     }
-    topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4], ExternalPolicy::Local).run(|lab| {
         add_services(lab, setting.services - 1)?;
         // The node that dies is not a next hop: the router is not measured.
         lab.router()?.set_next_hops(WEB_V4, &["n1", "n3"])?;
@@ -192,17 +192,20 @@ fn measure(setting: Setting) -> Result<Vec<Outage>> {
         let [interval, multiplier] = pace;
         let arguments =
             vec!["--liveness-interval".into(), interval, "--liveness-multiplier".into(), multiplier];
-        let options =
-            AgentOptions { arguments, ready_within: Duration::from_secs(60), ..AgentOptions::default() };
+        let options = LabAgentOptions {
+            arguments,
+            ready_within: Duration::from_secs(60),
+            ..LabAgentOptions::default()
+        };
         agents::start(&lab.nodes()?, &options)?;
         wait_served(lab, setting.services)?;
-        let mut outages = (0..TRIES).map(|_| one_try(lab)).collect::<Result<Vec<_>>>()?;
+        let mut outages = (0..TRIES).map(|_| measure_once(lab)).collect::<Result<Vec<_>>>()?;
         outages.sort_unstable_by_key(|outage| outage.at_most);
         Ok(outages)
     })
 }
 
-fn one_try(lab: &Lab) -> Result<Outage> {
+fn measure_once(lab: &Lab) -> Result<Outage> {
     let node = lab.node("n2")?;
     let probes = Probes::to(SocketAddr::new(WEB_V4, DATAGRAM_PORT)).start(lab.client()?)?;
     sleep(Duration::from_millis(250));

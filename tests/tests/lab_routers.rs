@@ -7,8 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::addresses::{HostAddresses, IpFamily};
-use fairlead_tests::lab::{Lab, LabHost, Topology, TrafficPolicy, WEB_V4, WEB_V6};
+use fairlead_tests::lab::addresses::{HostAddresses, IpVersion};
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabHost, Topology, WEB_V4, WEB_V6};
 use fairlead_tests::routers::{
     BfdTimers, Bird, Capability, Exabgp, Frr, Gobgp, GracefulRestartMode, OriginatedRoute, RouteOrigin,
     RouteView, RouterConfig, RouterDaemon, RouterPeer, wait_kernel_next_hops,
@@ -29,7 +29,7 @@ fn frr_spreads_clients_over_advertising_nodes() -> Result<()> {
         let router = lab.router()?;
         let frr = Frr::start(&router, &router_config(&members, Some(bfd)))?;
         for member in &members {
-            for family in IpFamily::BOTH {
+            for family in IpVersion::BOTH {
                 let session = frr.wait_established(&member.addresses.of(family).to_string(), WITHIN)?;
                 ensure!(
                     session.asn == member.asn && session.hold_time == Duration::from_secs(9),
@@ -58,7 +58,7 @@ fn bird_spreads_clients_over_nodes_and_detects_a_dead_one() -> Result<()> {
         let router = lab.router()?;
         let bird = Bird::start(&router, &router_config(&members, Some(bfd)))?;
         for member in &members {
-            for family in IpFamily::BOTH {
+            for family in IpVersion::BOTH {
                 let session = bird.wait_established(&member.addresses.of(family).to_string(), WITHIN)?;
                 ensure!(session.asn == member.asn && session.families == [family].into(), "{session:?}");
                 let bfd = bird.wait_bfd_up(member.addresses.of(family), WITHIN)?;
@@ -91,16 +91,16 @@ fn four_router_implementations_exchange_routes() -> Result<()> {
             Box::new(Exabgp::start(members[3].host, &listening)?),
         ];
         let router = lab.router()?;
-        let frr = Frr::start(&router, &router_config(&members, None).originate(far_announcement()?))?;
+        let frr = Frr::start(&router, &router_config(&members, None).originate(far_route()?))?;
         for (member, other) in members.iter().zip(&others) {
-            for family in IpFamily::BOTH {
+            for family in IpVersion::BOTH {
                 frr.wait_established(&member.addresses.of(family).to_string(), WITHIN)?;
                 let session = other.wait_established(&member.gateway.of(family).to_string(), WITHIN)?;
                 ensure!(session.asn == ROUTER_AS && session.families == [family].into(), "{session:?}");
                 ensure!(session.capabilities.contains(&Capability::FourOctetAsn), "{session:?}");
                 ensure!(session.hold_time == Duration::from_secs(9), "{session:?}");
             }
-            let far = far_announcement()?;
+            let far = far_route()?;
             let routes = other.wait_routes(far.prefix, WITHIN, &|routes| !routes.is_empty())?;
             let expected = RouteView {
                 from: Some(member.gateway.v4.into()),
@@ -117,11 +117,11 @@ fn four_router_implementations_exchange_routes() -> Result<()> {
             let prefix = host_prefix(vip);
             let routes = frr.wait_routes(prefix, WITHIN, &|routes| routes.len() == members.len())?;
             for member in &members {
-                let from = member.addresses.of(IpFamily::of(vip));
+                let from = member.addresses.of(IpVersion::of(vip));
                 let route = routes.iter().find(|it| it.from == Some(from));
                 has_attributes(route.with_context(|| format!("none from {from}"))?, member, &[member.asn])?;
             }
-            let hops: Vec<IpAddr> = members.iter().map(|it| it.addresses.of(IpFamily::of(vip))).collect();
+            let hops: Vec<IpAddr> = members.iter().map(|it| it.addresses.of(IpVersion::of(vip))).collect();
             wait_kernel_next_hops(&router, prefix, &hops, WITHIN)?;
         }
         Ok(())
@@ -158,7 +158,7 @@ fn sessions_come_up_with_every_option() -> Result<()> {
         ensure!(restarting.capabilities.contains(&Capability::GracefulRestart), "{restarting:?}");
 
         let unnumbered = frr.wait_established("rack-a", WITHIN)?;
-        ensure!(unnumbered.families == IpFamily::BOTH.into() && unnumbered.asn == members[4].asn);
+        ensure!(unnumbered.families == IpVersion::BOTH.into() && unnumbered.asn == members[4].asn);
         ensure!(birds[4].session("eth0")?.established, "{:?}", birds[4].sessions());
         // All others had their time; this one, with the wrong password, never comes up.
         let wrong = frr.session(&name(5))?;
@@ -246,7 +246,7 @@ fn members<'lab>(lab: &'lab Lab, names: &[&str]) -> Result<Vec<Member<'lab>>> {
 /// Returns a member's configuration: sessions of both families, and the Service's addresses.
 fn member_config(member: &Member<'_>, bfd: Option<BfdTimers>) -> RouterConfig {
     let mut config = RouterConfig::new(member.asn, member.addresses.v4);
-    for family in IpFamily::BOTH {
+    for family in IpVersion::BOTH {
         let peer = RouterPeer::at(member.gateway.of(family), ROUTER_AS).source(member.addresses.of(family));
         config = config.peer(RouterPeer { bfd, ..peer });
     }
@@ -265,7 +265,7 @@ fn member_config(member: &Member<'_>, bfd: Option<BfdTimers>) -> RouterConfig {
 fn router_config(members: &[Member<'_>], bfd: Option<BfdTimers>) -> RouterConfig {
     let mut config = RouterConfig::new(ROUTER_AS, Ipv4Addr::new(192, 0, 2, 1));
     for member in members {
-        for family in IpFamily::BOTH {
+        for family in IpVersion::BOTH {
             let peer =
                 RouterPeer::at(member.addresses.of(family), member.asn).source(member.gateway.of(family));
             config = config.peer(RouterPeer { bfd, ..peer });
@@ -278,7 +278,7 @@ fn start_nodes(members: &[Member<'_>], bfd: Option<BfdTimers>) -> Result<Vec<Bir
     members.iter().map(|member| Bird::start(member.host, &member_config(member, bfd))).collect()
 }
 
-fn far_announcement() -> Result<OriginatedRoute> {
+fn far_route() -> Result<OriginatedRoute> {
     Ok(OriginatedRoute {
         communities: vec![(65_000, 7)],
         large_communities: vec![(ROUTER_AS, 7, 7)],
@@ -298,7 +298,7 @@ fn has_attributes(route: &RouteView, member: &Member<'_>, as_path: &[u32]) -> Re
 /// served.
 fn spreads(lab: &Lab, router: &LabHost, members: &[Member<'_>]) -> Result<()> {
     for vip in [WEB_V4, WEB_V6] {
-        let hops: Vec<IpAddr> = members.iter().map(|it| it.addresses.of(IpFamily::of(vip))).collect();
+        let hops: Vec<IpAddr> = members.iter().map(|it| it.addresses.of(IpVersion::of(vip))).collect();
         wait_kernel_next_hops(router, host_prefix(vip), &hops, WITHIN)?;
         let url = format!("http://{}/", SocketAddr::new(vip, 80));
         let mut pods = BTreeSet::new();
@@ -321,5 +321,5 @@ fn web() -> Topology {
     for number in 1..=3 {
         topology = topology.node('a', number).pods(&format!("n{number}"), "web", 2);
     }
-    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local)
+    topology.service("web", "web", &[WEB_V4, WEB_V6], ExternalPolicy::Local)
 }

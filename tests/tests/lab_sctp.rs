@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::topology::SCTP_PORT;
-use fairlead_tests::lab::{AgentOptions, FAR_V4, Lab, SHARED_V4, Topology, WEB_V4, agents};
+use fairlead_tests::lab::{FAR_V4, Lab, LabAgentOptions, SHARED_V4, Topology, WEB_V4, agents};
 use fairlead_tests::traffic::sctp::v4;
 use fairlead_tests::traffic::{SctpLoad, SctpReport, SctpServer};
 
@@ -17,7 +17,7 @@ const AFTER_A_CHANGE: Duration = Duration::from_secs(2);
 #[test]
 fn associations_survive_a_route_change() -> Result<()> {
     with_sctp(|lab| {
-        agents::start(&lab.nodes()?, &AgentOptions::default())?;
+        agents::start(&lab.nodes()?, &LabAgentOptions::default())?;
         for (vip, pods) in [(WEB_V4, 6), (SHARED_V4, 6), (FAR_V4, 4)] {
             let report = through_a_change(lab, vip)?;
             println!("{vip}: {report:?}");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
-use fairlead_tests::lab::{AgentOptions, Lab, LabHost, SHARED_V4, Topology, WEB_V4, WEB_V6, agents};
+use fairlead_tests::lab::{Lab, LabAgentOptions, LabHost, SHARED_V4, Topology, WEB_V4, WEB_V6, agents};
 use fairlead_tests::traffic::TcpLoad;
 use lb_common::maps::name;
 use lb_dataplane::pins::Pins;
@@ -34,7 +34,7 @@ fn with_agents(test: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
         for vip in [WEB_V4, WEB_V6, SHARED_V4] {
             lab.router()?.set_next_hops(vip, &["n1", "n2", "n3"])?;
         }
-        agents::start(&lab.nodes()?, &AgentOptions::default())?;
+        agents::start(&lab.nodes()?, &LabAgentOptions::default())?;
         test(lab)
     })
 }
@@ -224,7 +224,7 @@ fn change_repeatedly(lab: &Lab) -> Result<()> {
     restrict(lab, &many, [Some(5_001), Some(1)])?;
     for node in lab.nodes()? {
         node.kill_agent()?;
-        node.start_agent(&AgentOptions::default())?;
+        node.start_agent(&LabAgentOptions::default())?;
     }
     restrict(lab, &FIRST, [Some(1), Some(1)])
 }

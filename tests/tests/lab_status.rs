@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::control_plane::ControlPlane;
 use fairlead_tests::frr_router::FrrRouter;
-use fairlead_tests::lab::addresses::IpFamily;
-use fairlead_tests::lab::{AgentOptions, Lab, Topology, TrafficPolicy};
+use fairlead_tests::lab::addresses::IpVersion;
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, Topology};
 use fairlead_tests::routers::{RouterDaemon, wait};
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ const GRACEFUL_SHUTDOWN: (u16, u16) = (65535, 0);
 #[test]
 fn agents_report_services_and_sessions_and_a_taint_drains_a_node() -> Result<()> {
     let topology = Topology::empty().node('a', 1).node('a', 2).pods("n1", "web", 1).pods("n2", "web", 1);
-    topology.service("web", "web", &[], TrafficPolicy::Cluster).run(|lab| {
+    topology.service("web", "web", &[], ExternalPolicy::Cluster).run(|lab| {
         let plane = ControlPlane::start(lab)?;
         let frr_router = FrrRouter::start_router(lab, &['a'], INTERVAL)?;
         plane.put(&frr_router.objects())?;
@@ -32,7 +32,7 @@ fn agents_report_services_and_sessions_and_a_taint_drains_a_node() -> Result<()>
         })])?;
         plane.put(&lab.topology().observed()?)?;
         let _controller = plane.controller("controller-1")?;
-        let service_request = lab.topology().service_request("web", &[IpFamily::V4], "SingleStack")?;
+        let service_request = lab.topology().service_request("web", &[IpVersion::V4], "SingleStack")?;
         plane.put(&[service_request])?;
         let vip = wait(WITHIN, || plane.addresses("web")?.first().copied().context("no address"))?;
         lab.update(|topology| {
@@ -40,17 +40,17 @@ fn agents_report_services_and_sessions_and_a_taint_drains_a_node() -> Result<()>
             Ok(())
         })?;
         plane.put(&lab.topology().observed()?)?;
-        let options = AgentOptions {
+        let options = LabAgentOptions {
             kubeconfig: Some(plane.kubeconfig()),
             arguments: ["--drain-on-taint", "reboot:NoExecute"].map(String::from).into(),
-            ..AgentOptions::default()
+            ..LabAgentOptions::default()
         };
         NODES.iter().try_for_each(|name| lab.node(name)?.start_agent(&options))?;
         frr_router.wait_next_hops(&[vip], &NODES, WITHIN)?;
         wait(WITHIN, || reports_all(&plane))?;
 
         taint(lab, &plane, "n2", &json!([{"key": "reboot", "effect": "NoExecute"}]))?;
-        wait(WITHIN, || asks_for_other_ways(&frr_router, lab, vip, &["n2"]))?;
+        wait(WITHIN, || has_graceful_shutdown(&frr_router, lab, vip, &["n2"]))?;
         for name in NODES {
             let drains = |node: &Value| node["name"] == "n2" && node["drain"] == "taint reboot";
             wait(WITHIN, || {
@@ -60,7 +60,7 @@ fn agents_report_services_and_sessions_and_a_taint_drains_a_node() -> Result<()>
             })?;
         }
         taint(lab, &plane, "n2", &json!([]))?;
-        wait(WITHIN, || asks_for_other_ways(&frr_router, lab, vip, &[]))?;
+        wait(WITHIN, || has_graceful_shutdown(&frr_router, lab, vip, &[]))?;
         reports_all(&plane)
     })
 }
@@ -94,10 +94,10 @@ fn reports_all(plane: &ControlPlane) -> Result<()> {
 }
 
 /// Checks that routes of these nodes to an address carry the graceful-shutdown community, and no others.
-fn asks_for_other_ways(frr_router: &FrrRouter, lab: &Lab, vip: IpAddr, nodes: &[&str]) -> Result<()> {
+fn has_graceful_shutdown(frr_router: &FrrRouter, lab: &Lab, vip: IpAddr, nodes: &[&str]) -> Result<()> {
     let routes = frr_router.frr().routes(vip.into())?;
     for name in NODES {
-        let from = lab.node(name)?.spec().addresses().of(IpFamily::V4);
+        let from = lab.node(name)?.spec().addresses().of(IpVersion::V4);
         let route = routes.iter().find(|route| route.from == Some(from));
         let route = route.with_context(|| format!("{name} advertises nothing: {routes:?}"))?;
         let asks = route.communities.contains(&GRACEFUL_SHUTDOWN);

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::frr_router::FrrRouter;
 use fairlead_tests::lab::topology::ECHO_PORT;
-use fairlead_tests::lab::{AgentOptions, FAR_V4, Lab, SHARED_V4, Topology, TrafficPolicy, WEB_V4, agents};
+use fairlead_tests::lab::{
+    ExternalPolicy, FAR_V4, Lab, LabAgentOptions, SHARED_V4, Topology, WEB_V4, agents,
+};
 use fairlead_tests::objects::{metallb, yaml};
 use fairlead_tests::routers::{RouterDaemon, kernel_next_hops};
 use fairlead_tests::traffic::TcpLoad;
@@ -25,7 +27,7 @@ fn new_flows_go_only_to_targets_and_other_nodes_keep_their_flows() -> Result<()>
         for vip in [WEB_V4, FAR_V4, SHARED_V4] {
             lab.router()?.set_next_hops(vip, &["n1", "n2", "n3"])?;
         }
-        agents::start(&lab.nodes()?, &AgentOptions::default())?;
+        agents::start(&lab.nodes()?, &LabAgentOptions::default())?;
         let to = |vip| TcpLoad::to(SocketAddr::new(vip, ECHO_PORT)).connections(150).start(lab.client()?);
         let (web, far) = (to(WEB_V4)?, to(FAR_V4)?);
         web.wait_open(150, OPEN_WITHIN)?;
@@ -117,14 +119,14 @@ const LOGIN: u16 = 2222;
 fn a_machine_with_an_address_in_a_pool_stays_reachable() -> Result<()> {
     let topology = (1..=3).fold(Topology::empty(), |topology, number| topology.node('a', number));
     let topology = topology.pods("n2", "web", 1).pods("n3", "web", 1);
-    topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4], ExternalPolicy::Local).run(|lab| {
         let [n1, n2] = [lab.node("n1")?, lab.node("n2")?];
         let own = n1.spec().addresses().v4;
         let router = n1.spec().segment().gateway().v4;
         let frr_router = FrrRouter::start(lab, &['a'], Duration::from_millis(100))?;
         let conflicting_objects = conflicting_objects(own, router);
         fs::write(lab.outside(&lab.manifests_directory().join("thieves.yaml")), yaml(&conflicting_objects))?;
-        agents::start(&lab.nodes()?, &AgentOptions::default())?;
+        agents::start(&lab.nodes()?, &LabAgentOptions::default())?;
         frr_router.wait_next_hops(&[WEB_V4], &["n1", "n2", "n3"], SETTLED_WITHIN)?;
         for node in lab.nodes()? {
             node.wait_status("reports reserved addresses", SETTLED_WITHIN, |status| {

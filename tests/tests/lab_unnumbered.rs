@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::{AgentOptions, Lab, LabHost, LabNode, Topology, TrafficPolicy, WEB_V4, WEB_V6};
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabHost, LabNode, Topology, WEB_V4, WEB_V6};
 use fairlead_tests::objects::{metallb, yaml};
 use fairlead_tests::routers::{
     BfdTimers, Capability, Frr, RouterConfig, RouterDaemon, RouterPeer, kernel_next_hops, wait,
@@ -22,12 +22,12 @@ const INTERFACE: &str = "eth0";
 #[test]
 fn frr_and_an_agent_establish_an_unnumbered_session() -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
-    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4, WEB_V6], ExternalPolicy::Local).run(|lab| {
         let node = lab.node("n1")?;
         let link = node.spec().segment().name;
         let node_address = link_local(lab.host("n1")?, INTERFACE)?;
         write_objects(lab)?;
-        node.start_agent(&AgentOptions::default())?;
+        node.start_agent(&LabAgentOptions::default())?;
         wait(WITHIN, || {
             let problems = node.status()?["problems"].to_string();
             ensure!(problems.contains("no router is known on eth0"), "{problems}");

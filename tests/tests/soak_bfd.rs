@@ -8,8 +8,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::addresses::{HostAddresses, IpFamily};
-use fairlead_tests::lab::{AgentOptions, Lab, LabHost, LabNode, Topology, TrafficPolicy, WEB_V4};
+use fairlead_tests::lab::addresses::{HostAddresses, IpVersion};
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabHost, LabNode, Topology, WEB_V4};
 use fairlead_tests::objects::{bfd_profile, metallb, yaml};
 use fairlead_tests::routers::{BfdTimers, Bird, Frr, RouterConfig, RouterDaemon, RouterPeer};
 use fairlead_tests::starve::{BusyLoops, CpuLimit};
@@ -63,11 +63,11 @@ fn duration() -> Result<Duration> {
 fn watch(interval: Duration, burden: fn(u32) -> Result<Option<CpuLimit>>) -> Result<usize> {
     let mut flaps = 0;
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1).router('a', 1);
-    topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4], ExternalPolicy::Local).run(|lab| {
         let bfd = BfdTimers::every(interval);
         let node = lab.node("n1")?;
         let routers = Routers::start(lab, &node, bfd)?;
-        node.start_agent(&AgentOptions::default())?;
+        node.start_agent(&LabAgentOptions::default())?;
         routers.wait_up(&node)?;
         let limit = burden(node.agent_id()?)?;
         let (before, begun) = (routers.flaps()?, Instant::now());
@@ -101,7 +101,7 @@ impl Routers {
         let other = lab.topology().find_router("r1").context("no r1")?.addresses();
         let addresses = node.spec().addresses();
         let config = |own: HostAddresses| {
-            IpFamily::BOTH.into_iter().fold(RouterConfig::new(ROUTERS_AS, own.v4), |config, family| {
+            IpVersion::BOTH.into_iter().fold(RouterConfig::new(ROUTERS_AS, own.v4), |config, family| {
                 config.peer(RouterPeer::at(addresses.of(family), AGENTS_AS).source(own.of(family)).bfd(bfd))
             })
         };
@@ -111,7 +111,7 @@ impl Routers {
         let mut objects = vec![bfd_profile("router", bfd)];
         objects.push(metallb("v1beta1", "BGPAdvertisement", "all", &json!({ "ipAddressPools": ["lab"] })));
         for (name, router) in [("frr", gateway), ("bird", other)] {
-            for family in IpFamily::BOTH {
+            for family in IpVersion::BOTH {
                 let spec = json!({
                     "myASN": AGENTS_AS,
                     "peerASN": ROUTERS_AS,
@@ -131,7 +131,7 @@ impl Routers {
     }
 
     fn wait_up(&self, node: &LabNode<'_>) -> Result<()> {
-        for family in IpFamily::BOTH {
+        for family in IpVersion::BOTH {
             let address: IpAddr = self.node.of(family);
             self.frr.wait_bfd_up(address, WITHIN)?;
             self.bird.wait_bfd_up(address, WITHIN)?;

@@ -12,7 +12,7 @@ use super::negotiate::BodyEncoding;
 use super::schema::{Schema, unknown_metadata};
 use super::status_error::{StatusCause, StatusError};
 use super::text;
-use super::types::Type;
+use super::types::ValueType;
 
 /// The strategy of a kind in one version.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ struct Definition {
     group: String,
     version: String,
     kind: String,
-    types: Type,
+    types: ValueType,
     source: Source,
 }
 
@@ -76,7 +76,7 @@ impl Strategy {
     }
 
     /// Returns the types of its fields.
-    pub(super) fn types(&self) -> &Type {
+    pub(super) fn types(&self) -> &ValueType {
         &self.0.types
     }
 
@@ -221,8 +221,8 @@ impl Strategy {
             if let Some(fields) = metadata.as_object_mut() {
                 unknown.extend(unknown_metadata(fields));
             }
-            builtin::read(&Type::Named("meta.ObjectMeta"), metadata, "metadata")?;
-            builtin::write(&Type::Named("meta.ObjectMeta"), metadata);
+            builtin::read(&ValueType::Named("meta.ObjectMeta"), metadata, "metadata")?;
+            builtin::write(&ValueType::Named("meta.ObjectMeta"), metadata);
         }
         // Fields of another kind or version are not known here.
         if object["apiVersion"] == self.api_version() {
@@ -245,7 +245,7 @@ impl Strategy {
             }
             Source::Custom { schema, .. } => {
                 if let Some(metadata) = object.get_mut("metadata") {
-                    builtin::write(&Type::Named("meta.ObjectMeta"), metadata);
+                    builtin::write(&ValueType::Named("meta.ObjectMeta"), metadata);
                 }
                 schema.default(object);
             }

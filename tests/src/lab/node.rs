@@ -24,7 +24,7 @@ const BPFFS: &str = "bpf";
 
 /// Options of an agent.
 #[derive(Clone, Debug)]
-pub struct AgentOptions {
+pub struct LabAgentOptions {
     /// A wrapper program and its arguments; empty: none.
     pub wrapper: Vec<String>,
     /// Whether the agent detects its uplink.
@@ -42,7 +42,7 @@ pub struct AgentOptions {
     pub ready_within: Duration,
 }
 
-impl Default for AgentOptions {
+impl Default for LabAgentOptions {
     fn default() -> Self {
         Self {
             wrapper: Vec::new(),
@@ -97,7 +97,7 @@ impl<'lab> LabNode<'lab> {
     ///
     /// # Errors
     /// When one is running already, exits, or is not ready in time.
-    pub fn start_agent(&self, options: &AgentOptions) -> Result<()> {
+    pub fn start_agent(&self, options: &LabAgentOptions) -> Result<()> {
         self.launch_agent(options)?;
         self.wait_agent_ready(options.ready_within)
     }
@@ -106,7 +106,7 @@ impl<'lab> LabNode<'lab> {
     ///
     /// # Errors
     /// When one is running already, or cannot be started.
-    pub fn launch_agent(&self, options: &AgentOptions) -> Result<()> {
+    pub fn launch_agent(&self, options: &LabAgentOptions) -> Result<()> {
         let name = self.host.name();
         let mut agents = self.lab.agents();
         if agents.contains_key(name) {
@@ -133,7 +133,7 @@ impl<'lab> LabNode<'lab> {
         Ok(())
     }
 
-    /// Waits until the agent's status says `"ready": true`.
+    /// Waits until the agent's status has `"ready": true`.
     ///
     /// # Errors
     /// When the agent exits, or is not ready in time.

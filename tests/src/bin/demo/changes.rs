@@ -47,7 +47,7 @@ const DEAD: &str = "n3";
 const EACH: Duration = Duration::from_secs(3);
 
 /// The results of the steps.
-pub(crate) struct Outcome {
+pub(crate) struct RunResult {
     /// The time of each step, and how many connections broke from then to the next one.
     pub(crate) timeline: Vec<(Duration, u64)>,
     /// How many connections there were.
@@ -67,7 +67,7 @@ pub(crate) fn run() -> Result<Vec<String>> {
     Ok(complaints(&with, &without))
 }
 
-fn trigger(lab: &Lab, carrier: Carrier) -> Result<Outcome> {
+fn trigger(lab: &Lab, carrier: Carrier) -> Result<RunResult> {
     let routed = RoutedScenario::start(lab, carrier, BFD_INTERVAL)?;
     let load = EventLoad::start(lab)?;
     let who = if routed.scenario.has_agents() { "with Fairlead" } else { "ECMP + kube-proxy" };
@@ -82,7 +82,7 @@ fn trigger(lab: &Lab, carrier: Carrier) -> Result<Outcome> {
         timeline.push((at, load.broken() - broken));
     }
     let report = load.finish()?;
-    Ok(Outcome { timeline, flows: report.flows(), of_dead: report.of_node(lab, DEAD), report })
+    Ok(RunResult { timeline, flows: report.flows(), of_dead: report.of_node(lab, DEAD), report })
 }
 
 fn watch(load: &EventLoad, phase: &str) {
@@ -97,7 +97,7 @@ fn watch(load: &EventLoad, phase: &str) {
     bar.finish();
 }
 
-fn complaints(with: &Outcome, without: &Outcome) -> Vec<String> {
+fn complaints(with: &RunResult, without: &RunResult) -> Vec<String> {
     let mut complaints = Vec::new();
     let broken = with.report.broken();
     if with.of_dead != (broken, broken) {

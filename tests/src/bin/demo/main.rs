@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use fairlead_tests::frr_router::FrrRouter;
 use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
-use fairlead_tests::lab::{AgentOptions, FAR_V4, Lab, LabNode, Topology, WEB_V4, WEB_V6, agents};
+use fairlead_tests::lab::{FAR_V4, Lab, LabAgentOptions, LabNode, Topology, WEB_V4, WEB_V6, agents};
 use fairlead_tests::traffic::{RunningLoad, TcpLoad, TcpReport, UdpLoad, UdpReport};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -85,7 +85,7 @@ fn demonstrate(lab: &Lab) -> Result<Vec<String>> {
 fn start_agents(lab: &Lab) -> Result<()> {
     let spinner = ProgressBar::new_spinner().with_message("starting five agents");
     spinner.enable_steady_tick(Duration::from_millis(100));
-    agents::start(&lab.nodes()?, &AgentOptions::default())?;
+    agents::start(&lab.nodes()?, &LabAgentOptions::default())?;
     spinner.finish_and_clear();
     Ok(())
 }
