@@ -14,7 +14,7 @@ use ipnet::IpNet;
 
 use crate::codec::{self, Encoding, MessageTooLong, UpdateWriter, family_of};
 use crate::message::{Message, Update};
-use crate::value::{Asn, Attributes, Family, NextHop};
+use crate::value::{Asn, Attributes, Family, RouteNextHop};
 
 /// Prefixes and their attributes.
 pub type Routes = BTreeMap<IpNet, Attributes>;
@@ -46,7 +46,7 @@ pub struct UpdateTerms<'a> {
     /// Message encoding.
     pub encoding: Encoding,
     /// Next hop of each family.
-    pub next_hops: &'a BTreeMap<Family, NextHop>,
+    pub next_hops: &'a BTreeMap<Family, RouteNextHop>,
     /// AS_PATH.
     pub as_path: &'a [Asn],
 }

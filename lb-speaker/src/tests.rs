@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use lb_bgp::session::{BackOff, BgpState, NextHops, PeerConfig, PeerView, RemoteAs, Routes};
+use lb_bgp::session::{BackOff, BgpState, NextHops, PeerAs, PeerConfig, PeerView, Routes};
 use lb_bgp::value::{Asn, Attributes, Family, HoldTime, RouterId};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -93,7 +93,7 @@ fn peer(address: IpAddr, port: u16, ours: u32, theirs: u32) -> DesiredPeer {
         config: PeerConfig {
             local_asn: Asn::new(ours).unwrap(),
             presented_asn: None,
-            remote: RemoteAs::Exactly(Asn::new(theirs).unwrap()),
+            remote: PeerAs::Exactly(Asn::new(theirs).unwrap()),
             router_id: RouterId::new(Ipv4Addr::from_bits(ours)).unwrap(),
             hold_time: HoldTime::DEFAULT,
             keepalive: None,

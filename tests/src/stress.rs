@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use lb_common::flows::{Entry, Standing, WAYS};
-use lb_common::maps::name;
+use lb_common::map_table::name;
 use lb_common::ring::NodeIndex;
 use lb_dataplane::map_io::open_mapped;
 
@@ -159,7 +159,11 @@ pub fn run(nodes: u8, stress: Stress, membership: Membership, extent: StressDura
         let idle = cluster.connections(CONNECTIONS, idle_time)?;
         let active = cluster.connections(CONNECTIONS, TALK_EVERY)?;
         apply(&cluster, stress, membership, extent)?;
-        ensure!(began.elapsed() < idle_time, "the stress took longer than the silence: {:?}", began.elapsed());
+        ensure!(
+            began.elapsed() < idle_time,
+            "the stress took longer than the silence: {:?}",
+            began.elapsed()
+        );
         let words = 2 * CONNECTIONS as u64 * CHUNK;
         let last = began + idle_time + ANSWER_WITHIN;
         while idle.bytes() + idle.failed() * CHUNK < words && Instant::now() < last {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lb_api::problem::Problem;
 use lb_bfd::session::{Hops, SessionProfile};
-use lb_bgp::session::{BackOff, NextHops, PeerConfig, RemoteAs, Routes};
+use lb_bgp::session::{BackOff, NextHops, PeerAs, PeerConfig, Routes};
 use lb_bgp::value::RouterId;
 use lb_bgp::value::{Family, HoldTime};
 use lb_model::{Model, NodeName, Peer, PeerEndpoint};
@@ -174,9 +174,9 @@ fn config(peer: &Peer, address: IpAddr, context: &Context<'_>) -> PeerConfig {
         local_asn: peer.my_asn,
         presented_asn: peer.local_asn,
         remote: match peer.remote {
-            lb_model::RemoteAs::Exactly(asn) => RemoteAs::Exactly(asn),
-            lb_model::RemoteAs::Internal => RemoteAs::Internal,
-            lb_model::RemoteAs::External => RemoteAs::External,
+            lb_model::RemoteAs::Exactly(asn) => PeerAs::Exactly(asn),
+            lb_model::RemoteAs::Internal => PeerAs::Internal,
+            lb_model::RemoteAs::External => PeerAs::External,
         },
         router_id: peer.router_id.unwrap_or_else(|| identity.router_id()),
         hold_time: peer.hold_time.unwrap_or(HoldTime::DEFAULT),

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use lb_bgp::adj_out::{AdjOut, Routes, UpdateTerms};
 use lb_bgp::codec::{Encoding, family_of, nlri_len};
 use lb_bgp::message::Message;
-use lb_bgp::value::{Asn, Attributes, Community, Family, NextHop};
+use lb_bgp::value::{Asn, Attributes, Family, RouteNextHop, StandardCommunity};
 use proptest::prelude::*;
 
 use crate::rib::{MessageStream, Rib, attributes, prefix};
 
 const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
 
-fn next_hops() -> BTreeMap<Family, NextHop> {
-    let v6 = NextHop::V6 { address: "2001:db8::1".parse().unwrap(), link_local: None };
-    [(Family::Ipv4, NextHop::V4([192, 0, 2, 1].into())), (Family::Ipv6, v6)].into()
+fn next_hops() -> BTreeMap<Family, RouteNextHop> {
+    let v6 = RouteNextHop::V6 { address: "2001:db8::1".parse().unwrap(), link_local: None };
+    [(Family::Ipv4, RouteNextHop::V4([192, 0, 2, 1].into())), (Family::Ipv6, v6)].into()
 }
 
 fn encoding(max_length: usize) -> Encoding {
@@ -203,7 +203,7 @@ fn a_refresh_survives_a_change_and_its_reversal() {
 #[test]
 fn a_route_with_too_many_attributes_is_withdrawn_and_the_others_are_advertised() {
     let (mut adj_out, mut rib) = synchronized(&routes(&[(2, 1), (4, 1)]));
-    let communities = (0..2000).map(Community).collect();
+    let communities = (0..2000).map(StandardCommunity).collect();
     let mut table = routes(&[(2, 1), (4, 1), (6, 1)]);
     table.insert(prefix(4), Attributes { communities, ..Attributes::default() });
     set(&mut adj_out, &table);
