@@ -14,7 +14,8 @@
 //!
 //! Not implemented: mutating and conversion webhooks, priorities, quotas, audit, controllers of workloads and
 //! nodes, aggregated servers, and OpenAPI beyond what kubectl and helm read. Of kinds that neither the load
-//! balancer nor its chart uses, only the metadata is validated. Objects live in memory, in the [`ObjectStore`].
+//! balancer nor its chart uses, only the metadata is validated. Objects live in memory, in the
+//! [`ObjectStore`].
 
 mod access;
 mod admission;

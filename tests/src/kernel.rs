@@ -105,8 +105,8 @@ impl Kernel {
         Ok((action, bytes.to_vec()))
     }
 
-    /// Measures a run of a program: nanoseconds, including the harness, and its return value. `asks` reads the
-    /// packet that this CPU processed last.
+    /// Measures a run of a program: nanoseconds, including the harness, and its return value. `asks` reads
+    /// the packet that this CPU processed last.
     ///
     /// # Errors
     /// When the kernel does not run it.
@@ -119,7 +119,8 @@ impl Kernel {
         Ok((result.duration.as_nanos() as u64, result.return_value))
     }
 
-    /// Returns whether this kernel allows an arbitrary linear part of test packets; kernels before 6.18 do not.
+    /// Returns whether this kernel allows an arbitrary linear part of test packets; kernels before 6.18 do
+    /// not.
     pub fn splits(&mut self) -> bool {
         self.run(&Packet { linear: 60, ..Packet::new(vec![0; 120]) }).is_ok()
     }
@@ -130,8 +131,8 @@ impl Kernel {
         self.run(&Packet { metadata: 200, ..Packet::new(vec![0; 60]) }).is_ok()
     }
 
-    /// Returns the state that packets have left in the liveness cells, and in the sets of flows that they have
-    /// accessed on the host.
+    /// Returns the state that packets have left in the liveness cells, and in the sets of flows that they
+    /// have accessed on the host.
     ///
     /// # Errors
     /// When a map cannot be read.

@@ -164,7 +164,7 @@ fn removed_pins_are_restored_without_packet_loss() -> Result<()> {
     })
 }
 
-/// Returns an agent of another version has left its link elsewhere, with maps that this one cannot read: its
+/// An agent of another version has left its link elsewhere, with maps that this one cannot read: its
 /// program keeps running until this one's maps are written.
 #[test]
 fn the_link_of_another_map_layout_is_taken_over() -> Result<()> {
@@ -230,7 +230,7 @@ fn a_replaced_or_detached_program_is_attached_again() -> Result<()> {
     })
 }
 
-/// Returns the peer of a veth needs a program to receive what a native program sends; in generic mode it
+/// The peer of a veth needs a program to receive what a native program sends; in generic mode it
 /// needs none.
 #[test]
 fn a_veth_uses_generic_mode_by_default() -> Result<()> {
@@ -322,7 +322,7 @@ fn metric(node: &LabNode<'_>, line: &str) -> Result<bool> {
     Ok(text.lines().any(|it| it == line))
 }
 
-/// Returns a running agent detaches, and does not attach again by itself.
+/// A running agent detaches, and does not attach again by itself.
 #[test]
 fn a_detached_agent_stays_detached_until_it_is_restarted() -> Result<()> {
     cluster().run(|lab| {
@@ -341,7 +341,7 @@ fn a_detached_agent_stays_detached_until_it_is_restarted() -> Result<()> {
     })
 }
 
-/// Returns both uplinks receive every request; the sender must get one reply, always with the same MAC.
+/// Both uplinks receive every request; the sender must get one reply, always with the same MAC.
 #[test]
 fn two_uplinks_on_one_lan_send_one_arp_reply() -> Result<()> {
     let inside = IpAddr::from([10, 1, 0, 200]);

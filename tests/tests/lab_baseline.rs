@@ -45,7 +45,7 @@ fn connections_survive_and_are_spread_over_nodes() -> Result<()> {
     })
 }
 
-/// Returns the number of connections that the product's promises are tested with.
+/// The number of connections that the product's promises are tested with.
 #[test]
 fn two_thousand_concurrent_connections_survive() -> Result<()> {
     standard(|lab| {

@@ -16,7 +16,7 @@ use fairlead_tests::traffic::FailureCause;
 /// then; the rest is for two busy cores.
 const RESET_WITHIN: Duration = Duration::from_millis(2500);
 
-/// Returns all in one test: the two labs are compared, and in parallel the second would slow down the first.
+/// All in one test: the two labs are compared, and in parallel the second would slow down the first.
 #[test]
 fn no_event_breaks_a_connection_except_the_death_of_its_node() -> Result<()> {
     let mut costs = CostTable::default();
@@ -40,7 +40,7 @@ fn no_event_breaks_a_connection_except_the_death_of_its_node() -> Result<()> {
     Ok(())
 }
 
-/// Returns a flow's slot changes with the number of slots, and the leader of its old slot may be in the new
+/// A flow's slot changes with the number of slots, and the leader of its old slot may be in the new
 /// one only as a former leader.
 #[test]
 fn a_join_that_doubles_the_ring_breaks_no_connection() -> Result<()> {

@@ -127,7 +127,7 @@ fn datagrams_of_a_flow_stay_on_one_pod() -> Result<()> {
     })
 }
 
-/// Returns the counterpart of `lab_baseline::a_rehash_breaks_connections`.
+/// The counterpart of `lab_baseline::a_rehash_breaks_connections`.
 #[test]
 fn a_rehash_breaks_nothing() -> Result<()> {
     with_agents(|lab| {
@@ -146,7 +146,7 @@ fn a_rehash_breaks_nothing() -> Result<()> {
     })
 }
 
-/// Returns the kernel state does not depend on the agent, and the next agent takes it over.
+/// The kernel state does not depend on the agent, and the next agent takes it over.
 #[test]
 fn stopped_and_killed_agents_lose_no_packet() -> Result<()> {
     with_agents(|lab| {

@@ -62,7 +62,7 @@ fn suspended_agents_cause_no_dead_nodes() -> Result<()> {
     })
 }
 
-/// Returns a drain does not end with its agent: it is part of the program's answers to probes.
+/// A drain does not end with its agent: it is part of the program's answers to probes.
 #[test]
 fn a_drain_survives_the_agents_end() -> Result<()> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -145,7 +145,7 @@ const TICK: Duration = Duration::from_millis(10);
 /// The scheduling delay of threads of three agents, a client and three servers on two cores.
 const CORES: Duration = Duration::from_millis(30);
 
-/// Returns a node's death needs no map writes, so detection does not depend on the number of Services.
+/// A node's death needs no map writes, so detection does not depend on the number of Services.
 #[test]
 fn a_dead_node_is_detected_within_the_probe_timeout() -> Result<()> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);

@@ -114,7 +114,7 @@ fn ring(status: &Value, service: &str) -> Result<(Value, Value)> {
 /// The port that nodes listen on, as sshd would.
 const LOGIN: u16 = 2222;
 
-/// Returns a pool has all addresses of the rack, and two Services claim those of n1 and of the router.
+/// A pool has all addresses of the rack, and two Services claim those of n1 and of the router.
 #[test]
 fn a_machine_with_an_address_in_a_pool_stays_reachable() -> Result<()> {
     let topology = (1..=3).fold(Topology::empty(), |topology, number| topology.node('a', number));

@@ -4,7 +4,7 @@ mod custom;
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::builtin;
 use super::merge::FieldSet;
@@ -334,16 +334,4 @@ fn yaml_words(body: &str, error: &serde_saphyr::Error) -> String {
 fn invalid_patch(patched: &Value, words: &str) -> StatusError {
     let cause = StatusCause::invalid("patch", &json!(patched.to_string()), words);
     StatusError::invalid("", "", "", &[cause])
-}
-
-/// Sets or removes a field.
-pub(super) fn set(fields: &mut Map<String, Value>, name: &str, value: Option<Value>) {
-    match value {
-        Some(value) => {
-            fields.insert(name.to_owned(), value);
-        }
-        None => {
-            fields.remove(name);
-        }
-    }
 }

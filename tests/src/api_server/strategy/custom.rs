@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::set;
+use crate::api_server::objects::set;
 
 /// Converts numbers without a fraction to integers.
 pub(super) fn whole_numbers(value: &mut Value) {
